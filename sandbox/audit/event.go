@@ -1,0 +1,88 @@
+// Package audit defines the events that mcpen records, one for each decision,
+// and their encoding as JSON lines. It depends on nothing else of mcpen.
+package audit
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Verdict is what was decided. The zero value is not a verdict.
+type Verdict string
+
+// The verdicts.
+const (
+	Allowed  Verdict = "allowed"
+	Refused  Verdict = "refused"
+	Held     Verdict = "held"     // waits for a person
+	Observed Verdict = "observed" // told, not decided: start, exit, a gap, stderr
+)
+
+// Kind says which part of mcpen decided, and so which fields are set.
+type Kind string
+
+// The kinds of events.
+const (
+	KindStart   Kind = "start"   // Subject: the program; Detail: gaps and layers
+	KindExit    Kind = "exit"    // Code or Signal, Duration
+	KindGap     Kind = "gap"     // a layer that is not there and was named optional
+	KindSyscall Kind = "syscall" // Subject: the call's name; Errno
+	KindFile    Kind = "file"    // Subject: the path; Errno
+	KindName    Kind = "name"    // a DNS question; Subject: the name
+	KindConnect Kind = "connect" // Subject: name or address and port
+	KindLine    Kind = "line"    // a line on the wire; Subject: what was wrong
+	KindStdout  Kind = "stdout"  // something that is not JSON-RPC on the server's stdout
+	KindStderr  Kind = "stderr"  // what the server wrote to stderr
+	KindTool    Kind = "tool"    // a call, a listing, a definition; Subject: the tool
+	KindFinding Kind = "finding" // words in a definition or result
+	KindPlanted Kind = "planted" // a protected place that appeared in a writable folder
+	KindLimit   Kind = "limit"   // a limit was hit
+	KindPackage Kind = "package" // resolve, install, verify
+	KindLog     Kind = "log"     // trouble of the log itself
+)
+
+// Event is one decision. Fields that do not apply are absent from the JSON.
+type Event struct {
+	Time    time.Time `json:"time"`
+	Session string    `json:"session"`        // one run of one server
+	Server  string    `json:"server"`         // the profile's name
+	Plan    string    `json:"plan,omitempty"` // the plan's digest
+
+	Kind    Kind    `json:"kind"`
+	Verdict Verdict `json:"verdict"`
+	Subject string  `json:"subject,omitempty"`
+	Detail  string  `json:"detail,omitempty"` // one sentence for a person
+	Rule    string  `json:"rule,omitempty"`   // file:line:col of the rule that decided
+	Hint    string  `json:"hint,omitempty"`   // the profile line that would allow it
+	Errno   string  `json:"errno,omitempty"`  // "EACCES"
+
+	Request *Request `json:"request,omitempty"` // what was in flight
+
+	// Connections.
+	Address  string        `json:"address,omitempty"`
+	Sent     int64         `json:"sent,omitempty"`
+	Received int64         `json:"received,omitempty"`
+	Duration time.Duration `json:"duration,omitempty"` // nanoseconds
+
+	// Ends.
+	Code   *int   `json:"code,omitempty"`
+	Signal string `json:"signal,omitempty"`
+
+	// Process inside that did it.
+	PID     int    `json:"pid,omitempty"`
+	Program string `json:"program,omitempty"`
+}
+
+// Request is a JSON-RPC request that was being answered when something
+// happened. With several in flight it is the newest, and Others counts the rest.
+type Request struct {
+	ID     json.RawMessage `json:"id"`
+	Method string          `json:"method"`
+	Name   string          `json:"name,omitempty"` // of the tool, prompt or resource
+	Args   json.RawMessage `json:"args,omitempty"` // only where the profile says so
+	Others int             `json:"others,omitempty"`
+}
+
+// Sink takes events. It may be called from any goroutine and must not keep the
+// event's slices. An error means that the event was not recorded.
+type Sink func(Event) error

@@ -1,0 +1,101 @@
+package plan
+
+// Tri is the answer of a probe. The zero value is "cannot tell", which no part
+// of mcpen takes for yes.
+type Tri string
+
+// The answers.
+const (
+	Unknown Tri = ""
+	Yes     Tri = "yes"
+	No      Tri = "no"
+)
+
+// Fact is one answer with its reason.
+type Fact struct {
+	Is  Tri    `json:"is"`
+	Why string `json:"why,omitempty"` // the step that failed and its errno, or what could not be asked
+}
+
+// Host is what a machine can enforce and what its file system holds, as far as
+// one policy asks. Package host fills it in by doing, never by guessing from a
+// version; Compile only reads it.
+type Host struct {
+	Kernel string `json:"kernel,omitempty"` // uname -r
+	Arch   string `json:"arch,omitempty"`   // GOARCH
+	UID    int    `json:"uid"`
+	GID    int    `json:"gid"`
+	User   string `json:"user,omitempty"`
+	Home   string `json:"home,omitempty"`  // as the environment names it
+	State  string `json:"state,omitempty"` // mcpen's own state directory; never visible inside
+	Config string `json:"config,omitempty"`
+	Cwd    string `json:"cwd,omitempty"`  // where mcpen was started
+	Zone   string `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
+
+	Namespaces Fact `json:"namespaces"` // the whole recipe's namespaces, mount of proc included
+	Landlock   int  `json:"landlock"`   // ABI; 0: none
+	Errata     int  `json:"errata,omitempty"`
+	Seccomp    Fact `json:"seccomp"`
+	Notify     Fact `json:"notify"` // user notification, which only observes
+	Routes     Fact `json:"routes"` // local default routes inside a network namespace
+	Memfd      Fact `json:"memfd"`  // executing a sealed memfd
+
+	Cgroup Cgroup `json:"cgroup"`
+
+	// Env holds the variables that the policy passes and that are set.
+	Env map[string]string `json:"env,omitempty"`
+	// Paths holds a fact for every path that was asked, by the path as asked.
+	Paths map[string]PathFact `json:"paths,omitempty"`
+}
+
+// Cgroup says which controllers can limit a server here, and how.
+type Cgroup struct {
+	How         LimitHow `json:"how,omitempty"`         // "" where none can be had
+	Path        string   `json:"path,omitempty"`        // of the parent in which a group may be made
+	Controllers []string `json:"controllers,omitempty"` // "memory", "pids", "cpu"
+	Why         string   `json:"why,omitempty"`
+}
+
+// PathFact is what one path is.
+type PathFact struct {
+	Exists bool   `json:"exists"`
+	Dir    bool   `json:"dir,omitempty"`
+	Real   string `json:"real,omitempty"` // with every symlink resolved
+	// Links are the symlinks on the way, outermost first, each absolute with
+	// its text: they are made again inside so that the name works there too.
+	Links  []Link `json:"links,omitempty"`
+	Socket bool   `json:"socket,omitempty"`
+	Err    string `json:"err,omitempty"` // why it could not be looked at
+	// Below lists protected places that exist below a writable folder, relative
+	// to it and sorted; filled in only for folders asked as writable.
+	Below []string `json:"below,omitempty"`
+}
+
+// Link is a symlink and its text.
+type Link struct {
+	Path string `json:"path"`
+	Text string `json:"text"`
+}
+
+// Program is what is to be executed and what it needs to be able to run, found
+// by following PATH, shims, symlinks and shebang lines, or by package pack in
+// its store.
+type Program struct {
+	Path string   `json:"path"` // absolute; what is given to execve
+	Args []string `json:"args"` // Args[0] included
+	// Needs are the paths without which it cannot run: its version root, its
+	// interpreter's, the script's package root. All are granted read-only.
+	Needs []Need `json:"needs,omitempty"`
+	// Env are variables that the runtime needs, such as PATH.
+	Env []Env `json:"env,omitempty"`
+	// Via tells a person how Path was found: "nvm shim /…/npx → …".
+	Via []string `json:"via,omitempty"`
+	// Tree is the hash of the locked package tree, where it is one.
+	Tree string `json:"tree,omitempty"`
+}
+
+// Need is one path that a program needs and why.
+type Need struct {
+	Path string `json:"path"`
+	Why  string `json:"why"`
+}

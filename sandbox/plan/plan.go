@@ -1,0 +1,264 @@
+// Package plan turns a policy, a program and the facts of a machine into a Plan:
+// plain data that says exactly what the kernel, the egress and the relay are
+// told. The same JSON is what the stages inside the sandbox read, what
+// "mcpen explain --json" prints and what the golden tests compare.
+//
+// Compile is pure: it reads no file, no environment and no clock. What it needs
+// to know of the machine comes in as a Host.
+//
+// The zero Plan is not valid, and every list in a Plan that is empty grants
+// nothing.
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"mcpen/sandbox/policy"
+)
+
+// Version is the version of the Plan's JSON form. Parent and child are the same
+// binary, so a mismatch is an internal error.
+const Version = 1
+
+// Plan is all that is enforced on one run of one server.
+type Plan struct {
+	Version int             `json:"version"`
+	Name    string          `json:"name"` // the profile's name, or the command's
+	Sources []policy.Source `json:"sources,omitempty"`
+
+	Process  Process  `json:"process"`
+	Root     []Mount  `json:"root"` // in the order in which they are made
+	Watch    []Watch  `json:"watch,omitempty"`
+	Landlock Landlock `json:"landlock"`
+	Seccomp  Seccomp  `json:"seccomp"`
+	Network  Network  `json:"network"`
+	Limits   []Limit  `json:"limits"`
+	Tools    Tools    `json:"tools"`
+	Relay    Relay    `json:"relay"`
+	Log      Log      `json:"log"`
+
+	Layers []policy.Layer `json:"layers"` // the layers that are enforced
+	Gaps   []Gap          `json:"gaps,omitempty"`
+}
+
+// Digest is the SHA-256 of the plan's JSON, in hex: two runs with the same
+// digest were told the same. Secret values are not part of it.
+func (p Plan) Digest() string {
+	b, err := json.Marshal(p)
+	if err != nil {
+		panic("internal error: a plan that is not JSON: " + err.Error())
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// Holds reports whether the layer is enforced by this plan.
+func (p Plan) Holds(l policy.Layer) bool {
+	for _, have := range p.Layers {
+		if have == l {
+			return true
+		}
+	}
+	return false
+}
+
+// Process is what is executed inside.
+type Process struct {
+	Path    string   `json:"path"` // the same outside and inside
+	Args    []string `json:"args"` // Args[0] included
+	Dir     string   `json:"dir"`
+	Env     []Env    `json:"env"` // sorted by name
+	Secrets []Secret `json:"secrets,omitempty"`
+	UID     int      `json:"uid"`
+	GID     int      `json:"gid"`
+	Umask   int      `json:"umask"`
+}
+
+// Env is one variable of the server's environment.
+type Env struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	At    string `json:"at,omitempty"`
+}
+
+// Secret is a variable whose value is fetched at start. The value is filled in
+// by whoever starts the sandbox and is never part of the JSON, of a digest or
+// of what a formatter prints.
+type Secret struct {
+	Name string `json:"name"`
+	From string `json:"from"` // the reference, for people and for the one who fetches it
+	At   string `json:"at,omitempty"`
+
+	Value Opaque `json:"-"`
+}
+
+// Opaque is a string that does not print. Convert it to a string where the
+// value itself is needed.
+type Opaque string
+
+// String is always "[secret]".
+func (Opaque) String() string { return "[secret]" }
+
+// GoString is always "[secret]".
+func (Opaque) GoString() string { return "[secret]" }
+
+// MarshalText is always "[secret]".
+func (Opaque) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
+
+// MountKind is one kind of step that builds the root.
+type MountKind string
+
+// The kinds of mounts. The empty kind is an error.
+const (
+	MountBind    MountKind = "bind"    // Source at Target, recursively
+	MountTmpfs   MountKind = "tmpfs"   // a private file system of Bytes and Inodes
+	MountProc    MountKind = "proc"    // /proc of the sandbox's own processes
+	MountFile    MountKind = "file"    // a file with Content, made by mcpen
+	MountSymlink MountKind = "symlink" // Target points to Source
+	MountDevice  MountKind = "device"  // the host's device node Source at Target
+	MountMask    MountKind = "mask"    // Target is hidden by something empty
+)
+
+// Mount is one step that builds the server's root. Nothing is visible inside
+// that no Mount names.
+type Mount struct {
+	Kind     MountKind `json:"kind"`
+	Target   string    `json:"target"`           // absolute, inside
+	Source   string    `json:"source,omitempty"` // absolute, outside; a symlink's text
+	Writable bool      `json:"writable,omitempty"`
+	Exec     bool      `json:"exec,omitempty"`
+	Dir      bool      `json:"dir,omitempty"` // a bind of a directory; false: of a file, or unknown
+	Mode     uint32    `json:"mode,omitempty"`
+	Bytes    int64     `json:"bytes,omitempty"`
+	Inodes   int64     `json:"inodes,omitempty"`
+	Content  string    `json:"content,omitempty"`
+	Why      string    `json:"why"`          // for a person: "runtime of node", "declared"
+	At       string    `json:"at,omitempty"` // file:line:col of the rule
+}
+
+// Watch is a writable folder of the user's in which places that code outside
+// trusts must not appear while the server runs.
+type Watch struct {
+	Dir   string   `json:"dir"`
+	Names []string `json:"names"` // protected names, "node_modules/.bin" included
+}
+
+// Landlock is the ruleset of the second layer on files, and of TCP, abstract
+// sockets and signals as far as the ABI holds them.
+type Landlock struct {
+	ABI     int    `json:"abi"` // the ABI whose rights are handled; 0: the layer is off
+	Paths   []Rule `json:"paths"`
+	Connect []Span `json:"connect"` // TCP ports that may be connected to (ABI 4)
+	Scoped  bool   `json:"scoped"`  // abstract sockets and signals stay inside (ABI 6)
+}
+
+// Access is what a Landlock rule grants below its path.
+type Access string
+
+// The kinds of access.
+const (
+	AccessRead  Access = "read"  // read, list, execute
+	AccessWrite Access = "write" // read, write, create, remove, rename, link, truncate, execute; no device nodes, no sockets on project folders
+	AccessTmp   Access = "tmp"   // AccessWrite and making sockets and fifos
+	AccessDev   Access = "dev"   // read and write a device node, with its ioctls
+	AccessSelf  Access = "self"  // list the directory itself and nothing below
+)
+
+// Rule is one path rule. The path exists inside the new root.
+type Rule struct {
+	Path   string `json:"path"`
+	Access Access `json:"access"`
+}
+
+// Span is a run of ports, both ends included.
+type Span struct {
+	First uint16 `json:"first"`
+	Last  uint16 `json:"last"`
+}
+
+// Seccomp selects from the system call table. The default action is always
+// ENOSYS, the native ABI is always the only one.
+type Seccomp struct {
+	On bool `json:"on"`
+	// Notify reports refused calls by name to the launcher. It only observes:
+	// a call is refused with the same errno without it.
+	Notify bool `json:"notify"`
+	// Opens reports every open to the launcher, which logs those that fail for
+	// want of a rule.
+	Opens bool `json:"opens,omitempty"`
+	// NoInet refuses IPv4 and IPv6 sockets: the weaker tier's only network rule.
+	NoInet bool `json:"no_inet,omitempty"`
+}
+
+// Network is what the egress serves. With every list empty nothing is
+// reachable but the sandbox's own loopback.
+type Network struct {
+	Hosts     []policy.Host   `json:"hosts,omitempty"`
+	Sockets   []policy.Socket `json:"sockets,omitempty"`
+	Ports     []Span          `json:"ports,omitempty"` // on which listeners wait inside; 80 and 443 are always among them when Hosts is not empty
+	Ephemeral Span            `json:"ephemeral"`       // local ports the kernel hands out inside
+}
+
+// Limit is one limit and how it is held.
+type Limit struct {
+	Name  LimitName `json:"name"`
+	Value int64     `json:"value"` // bytes, counts, thousandths of a core, milliseconds
+	How   LimitHow  `json:"how"`
+}
+
+// LimitName names a limit as the profile does.
+type LimitName string
+
+// The limits.
+const (
+	LimitMemory    LimitName = "memory"
+	LimitProcesses LimitName = "processes"
+	LimitOpenFiles LimitName = "open-files"
+	LimitFileSize  LimitName = "file-size"
+	LimitCPU       LimitName = "cpu"
+	LimitCPUTime   LimitName = "cpu-time"
+	LimitTmp       LimitName = "tmp"
+	LimitTmpFiles  LimitName = "tmp-files"
+)
+
+// LimitHow names the mechanism that holds a limit.
+type LimitHow string
+
+// The mechanisms.
+const (
+	HowCgroup2 LimitHow = "cgroup2" // a cgroup v2 that was delegated
+	HowSystemd LimitHow = "systemd" // a scope of the systemd user manager
+	HowCgroup1 LimitHow = "cgroup1" // as root
+	HowRlimit  LimitHow = "rlimit"
+	HowTmpfs   LimitHow = "tmpfs" // options of the mount
+)
+
+// Tools is what the guard is told.
+type Tools struct {
+	policy.Tools
+	Prompts   policy.Filter `json:"prompts"`
+	Resources policy.Filter `json:"resources"`
+}
+
+// Relay is what the relay is told.
+type Relay struct {
+	MaxLine int64 `json:"max_line"` // bytes
+	Grace   int64 `json:"grace_ms"` // milliseconds between the end of stdin and SIGTERM
+}
+
+// Log is what the log is told.
+type Log struct {
+	Arguments bool `json:"arguments,omitempty"`
+	Stop      bool `json:"stop,omitempty"` // a log that cannot be written ends the run
+}
+
+// Gap is a protection that was wanted and cannot be had on this machine.
+type Gap struct {
+	Layer    policy.Layer `json:"layer"`
+	Want     string       `json:"want"`
+	Have     string       `json:"have"`
+	Why      string       `json:"why"`
+	Required bool         `json:"required,omitempty"` // an error: nothing starts
+}

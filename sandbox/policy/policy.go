@@ -1,0 +1,286 @@
+// Package policy turns a profile, which a person wrote in TOML, into a Policy,
+// which says what the profile means on this machine: absolute paths, inherited
+// values folded in, defaults visible.
+//
+// The package is pure. It reads no file, no environment and no clock: Parse and
+// Resolve take bytes and values and return values, and every mistake they find
+// comes back with its file, line and column, all at once.
+//
+// The zero Policy allows nothing: no file, no host, no environment, no tool
+// beyond what a closed server can do on its own.
+package policy
+
+import (
+	"fmt"
+	"time"
+)
+
+// Pos is where in a profile something was written. The zero Pos means "not
+// written anywhere": a default.
+type Pos struct {
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
+	Col  int    `json:"col,omitempty"`
+}
+
+// String is file:line:col, or "default" for the zero Pos.
+func (p Pos) String() string {
+	if p.File == "" {
+		return "default"
+	}
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+}
+
+// Policy is what a profile means on this machine. Every path in it is absolute
+// and clean, every parameter is filled in, every inherited value is folded in.
+// A Policy that Resolve returned without mistakes is valid as a whole: nothing
+// after it checks it again.
+type Policy struct {
+	Name        string   `json:"name"`
+	Description string   `json:"description,omitempty"`
+	Sources     []Source `json:"sources,omitempty"` // the profile first, then what it extends, outermost last
+
+	Server     Server     `json:"server"`
+	Filesystem Filesystem `json:"filesystem"`
+	Network    Network    `json:"network"`
+	Sockets    []Socket   `json:"sockets,omitempty"`
+	Env        Env        `json:"env"`
+	Tools      Tools      `json:"tools"`
+	Prompts    Filter     `json:"prompts"`
+	Resources  Filter     `json:"resources"`
+	Limits     Limits     `json:"limits"`
+	Wire       Wire       `json:"wire"`
+	Log        Log        `json:"log"`
+	Install    Install    `json:"install"`
+	Require    Require    `json:"require"`
+}
+
+// Source is one profile file that had a say.
+type Source struct {
+	File   string `json:"file"`
+	SHA256 string `json:"sha256"`
+}
+
+// Server says what is started: a command, or a package whose entry point is
+// looked up in the lock. At most one of Command and Package is set; both are
+// empty in a profile that is only meant to be extended or used with "--".
+type Server struct {
+	Command []string `json:"command,omitempty"` // program and leading arguments
+	Package string   `json:"package,omitempty"` // "npm:NAME" or "pypi:NAME"
+	Args    []string `json:"args,omitempty"`    // appended after Command or the entry point
+	Dir     string   `json:"dir,omitempty"`     // working directory; empty: the workspace, or else the private home
+	At      Pos      `json:"at"`
+}
+
+// Path is one path rule.
+type Path struct {
+	Path     string `json:"path"`
+	Optional bool   `json:"optional,omitempty"` // written with a leading "?": absent is no error
+	At       Pos    `json:"at"`
+}
+
+// Filesystem lists what the server may see. Deny wins over Read and Write
+// whatever the order, and denies everything below it.
+type Filesystem struct {
+	Read  []Path `json:"read,omitempty"`
+	Write []Path `json:"write,omitempty"`
+	Deny  []Path `json:"deny,omitempty"`
+	// Unprotect names protected places (".git", ".vscode", …) below a writable
+	// folder that the profile makes writable on purpose.
+	Unprotect []Path `json:"unprotect,omitempty"`
+}
+
+// Network lists what the server may connect to, and nothing else is reachable.
+type Network struct {
+	Allow []Host `json:"allow,omitempty"`
+	// Listen names fixed TCP ports of the sandbox's own loopback on which the
+	// server talks to itself. Ports that the kernel picks need no rule. Nothing
+	// outside the sandbox can reach either.
+	Listen []Port `json:"listen,omitempty"`
+}
+
+// Port is a TCP port with its position.
+type Port struct {
+	Port uint16 `json:"port"`
+	At   Pos    `json:"at"`
+}
+
+// HostKind tells the four things a network rule can name.
+type HostKind string
+
+// The kinds of network rules. The empty kind matches nothing.
+const (
+	HostName     HostKind = "name"     // an exact name: Name
+	HostWildcard HostKind = "wildcard" // "*." and a suffix: Name holds the suffix without "*."
+	HostCIDR     HostKind = "cidr"     // an address or network, only as itself: Name holds the canonical CIDR
+	HostLocal    HostKind = "local"    // one port of the host's own loopback
+)
+
+// Host is one rule of network.allow. Names are lower case, in ASCII (punycode),
+// without a trailing dot.
+type Host struct {
+	Kind    HostKind `json:"kind"`
+	Name    string   `json:"name"`
+	First   uint16   `json:"first"`             // first port
+	Last    uint16   `json:"last"`              // last port, at least First
+	TLS     bool     `json:"tls"`               // a TLS client hello with a matching server name is demanded
+	Private bool     `json:"private,omitempty"` // the name may lead to a private address
+	At      Pos      `json:"at"`
+}
+
+// Socket is one unix socket of the host that the server may connect to.
+type Socket struct {
+	Path string `json:"path"`
+	// Override holds the words with which the profile insists on a socket that
+	// is the host itself (docker, D-Bus, …); empty otherwise.
+	Override string `json:"override,omitempty"`
+	At       Pos    `json:"at"`
+}
+
+// Env is the server's environment: empty but for this.
+type Env struct {
+	Pass   []EnvName    `json:"pass,omitempty"` // taken from mcpen's own environment where set
+	Set    []EnvValue   `json:"set,omitempty"`
+	Secret []SecretFrom `json:"secret,omitempty"`
+}
+
+// EnvName is the name of a variable.
+type EnvName struct {
+	Name string `json:"name"`
+	At   Pos    `json:"at"`
+}
+
+// EnvValue is a variable with a value that may be shown.
+type EnvValue struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	At    Pos    `json:"at"`
+}
+
+// SecretFrom is a variable whose value is fetched when the server starts and
+// never shown. From is a reference ("env:NAME", "file:/path", "command:ARGV…",
+// "keyring:SERVICE/NAME"), never the value.
+type SecretFrom struct {
+	Name string `json:"name"`
+	From string `json:"from"`
+	At   Pos    `json:"at"`
+}
+
+// PinMode says what happens to definitions that nobody approved.
+type PinMode string
+
+// The pin modes; "" is never in a resolved Policy.
+const (
+	PinEnforce PinMode = "enforce" // new and changed definitions wait for review
+	PinWarn    PinMode = "warn"    // they pass and are reported; the default
+	PinOff     PinMode = "off"
+)
+
+// FindingMode says what happens to a text with findings.
+type FindingMode string
+
+// The finding modes.
+const (
+	FindingWarn FindingMode = "warn"
+	FindingHold FindingMode = "hold"
+)
+
+// TextMode says what happens to invisible characters and escape sequences in
+// results.
+type TextMode string
+
+// The text modes.
+const (
+	TextPass  TextMode = "pass"
+	TextShow  TextMode = "show"  // made visible
+	TextStrip TextMode = "strip" // removed
+)
+
+// Tools says which tools exist for the client.
+type Tools struct {
+	Filter
+	Pins     PinMode     `json:"pins"`
+	Findings FindingMode `json:"findings"`
+	Results  TextMode    `json:"results"`
+	Validate bool        `json:"validate,omitempty"` // calls are checked against the server's own inputSchema
+	Rules    []ToolRule  `json:"rules,omitempty"`
+}
+
+// Filter is a pair of glob lists over names. An empty Allow allows every name
+// that Deny does not match; Deny wins.
+type Filter struct {
+	Allow []Glob `json:"allow,omitempty"`
+	Deny  []Glob `json:"deny,omitempty"`
+}
+
+// Glob is a pattern over names: "*" matches any run of characters, "?" one, and
+// everything else itself.
+type Glob struct {
+	Pattern string `json:"pattern"`
+	At      Pos    `json:"at"`
+}
+
+// ToolRule restricts the calls of one tool.
+type ToolRule struct {
+	Tool       string         `json:"tool"`
+	Schema     map[string]any `json:"schema,omitempty"`     // JSON Schema 2020-12 that the arguments must meet
+	PerMinute  int            `json:"per_minute,omitempty"` // 0: no limit
+	Concurrent int            `json:"concurrent,omitempty"` // 0: no limit
+	At         Pos            `json:"at"`
+}
+
+// Limits bounds what the server may use. Zero means the default that Resolve
+// filled in was switched off in words ("unlimited").
+type Limits struct {
+	Memory    Size          `json:"memory"`     // bytes, whole tree
+	Processes int           `json:"processes"`  // processes and threads, whole tree
+	OpenFiles int           `json:"open_files"` // descriptors of one process
+	FileSize  Size          `json:"file_size"`  // bytes of one file
+	CPU       float64       `json:"cpu"`        // cores
+	CPUTime   time.Duration `json:"cpu_time"`   // processor time of one process
+	Tmp       Size          `json:"tmp"`        // bytes of each private tmpfs
+	TmpFiles  int           `json:"tmp_files"`  // inodes of each private tmpfs
+}
+
+// Size is a number of bytes.
+type Size int64
+
+// Wire bounds and names what the relay does with odd lines.
+type Wire struct {
+	MaxLine Size          `json:"max_line"` // longest line in either direction
+	Grace   time.Duration `json:"grace"`    // what the server gets after its stdin closed, before SIGTERM
+}
+
+// Log says what goes to the audit log.
+type Log struct {
+	Arguments bool   `json:"arguments,omitempty"` // tool arguments are written as they are, not redacted
+	Files     bool   `json:"files,omitempty"`     // every open is observed and the refused ones logged; costs some µs an open
+	OnError   string `json:"on_error"`            // "stop" or "continue" when the log cannot be written
+}
+
+// Install says how a package may be installed.
+type Install struct {
+	Scripts []string      `json:"scripts,omitempty"` // packages whose lifecycle scripts run, in the install sandbox
+	MinAge  time.Duration `json:"min_age"`           // younger versions are refused
+}
+
+// Layer is one mechanism that holds the boundary.
+type Layer string
+
+// The layers.
+const (
+	LayerNamespaces Layer = "namespaces"
+	LayerLandlock   Layer = "landlock"
+	LayerSeccomp    Layer = "seccomp"
+	LayerLimits     Layer = "limits"
+)
+
+// Require lists the layers without which nothing starts. The default is
+// namespaces, landlock and seccomp.
+type Require struct {
+	Layers []Layer `json:"layers"`
+	At     Pos     `json:"at"`
+}
