@@ -1,0 +1,38 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A place that drops out of the list is one from which a server plants code
+// that the person's own tools run.
+func TestProtectedHoldsWhatTheDesignNames(t *testing.T) {
+	for _, want := range []string{
+		".git", ".vscode", ".idea", ".cursor", ".claude", ".codex", ".gemini", ".husky", ".mcp.json", ".envrc",
+		".bashrc", ".profile", ".zshrc", "node_modules/.bin", ".venv",
+	} {
+		if !slices.Contains(Protected, want) {
+			t.Errorf("%q is not protected", want)
+		}
+	}
+	for _, never := range []string{"src", "Makefile", "package.json", "node_modules", ".config", ".local"} {
+		if slices.Contains(Protected, never) {
+			t.Errorf("%q is protected; a server with write access works there", never)
+		}
+	}
+}
+
+func TestProtectedIsPlain(t *testing.T) {
+	seen := map[string]bool{}
+	for _, name := range Protected {
+		if seen[name] {
+			t.Errorf("%q is there twice", name)
+		}
+		seen[name] = true
+		if strings.HasPrefix(name, "/") || strings.Count(name, "/") > 1 || strings.Contains(name, "*") {
+			t.Errorf("%q is not a base name or two", name)
+		}
+	}
+}
