@@ -1,0 +1,212 @@
+package rpc
+
+import (
+	"bytes"
+	"iter"
+	"unicode/utf8"
+)
+
+// The functions in this file walk over parts of a line that View accepted, and
+// rely on that: of other bytes they make something or nothing, but do not panic.
+
+// Members yields the keys, with escapes undone, and the raw values of an
+// object, in order. For anything else it yields nothing. A key without escapes
+// is a slice of the object.
+func Members(object []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		i := opening(object, '{')
+		for i > 0 && i < len(object) && object[i] == '"' {
+			end := skip(object, i)
+			key := object[i+1 : max(i+1, end-1)]
+			if bytes.IndexByte(key, '\\') >= 0 {
+				key = appendText(nil, key)
+			}
+			i = blank(object, end)
+			if i >= len(object) || object[i] != ':' {
+				return
+			}
+			i = blank(object, i+1)
+			end = skip(object, i)
+			if end <= i || !yield(key, object[i:end]) {
+				return
+			}
+			i = next(object, end)
+		}
+	}
+}
+
+// Elements yields the raw values of an array, in order. For anything else it
+// yields nothing.
+func Elements(array []byte) iter.Seq[[]byte] {
+	return func(yield func(value []byte) bool) {
+		i := opening(array, '[')
+		for i > 0 && i < len(array) && array[i] != ']' {
+			end := skip(array, i)
+			if end <= i || !yield(array[i:end]) {
+				return
+			}
+			i = next(array, end)
+		}
+	}
+}
+
+// Get is the raw value of a key of an object, or nil.
+func Get(object []byte, key string) []byte {
+	for k, v := range Members(object) {
+		if string(k) == key {
+			return v
+		}
+	}
+	return nil
+}
+
+// Fields finds the raw values of the known keys of an object and refuses an
+// object with a key that some readers take for a known one. A value stays nil
+// where its key is absent; an object that is none has no keys. len(values) is
+// len(known). The error is a *Refusal with an offset into the object.
+func Fields(object []byte, known []string, values [][]byte) error {
+	clear(values)
+	for k, v := range Members(object) {
+		if bytes.IndexByte(k, 0) >= 0 {
+			return &Refusal{NULKey, Offset(object, v)}
+		}
+		for i, name := range known {
+			if string(k) == name {
+				values[i] = v
+			} else if LooksLike(k, name) {
+				return &Refusal{LookAlikeKey, Offset(object, v)}
+			}
+		}
+	}
+	return nil
+}
+
+// LooksLike reports whether a key is not name, but equal to it for a reader
+// that folds case as Unicode does.
+func LooksLike(key []byte, name string) bool {
+	// Every fold of an ASCII letter is at most three bytes long (K, U+212A).
+	if len(key) < len(name) || len(key) > 3*len(name) || string(key) == name {
+		return false
+	}
+	return bytes.EqualFold(key, []byte(name))
+}
+
+// IsString reports whether a raw value is a string; so do the others.
+func IsString(raw []byte) bool { return len(raw) > 1 && raw[0] == '"' }
+
+// IsObject reports whether a raw value is an object.
+func IsObject(raw []byte) bool { return len(raw) > 1 && raw[0] == '{' }
+
+// IsArray reports whether a raw value is an array.
+func IsArray(raw []byte) bool { return len(raw) > 1 && raw[0] == '[' }
+
+// Text is the text of a raw string value with escapes undone; ok is false for
+// any other value.
+func Text(raw []byte) (text string, ok bool) {
+	if !IsString(raw) {
+		return "", false
+	}
+	raw = raw[1 : len(raw)-1]
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw), true
+	}
+	return string(appendText(make([]byte, 0, len(raw)), raw)), true
+}
+
+// AppendString appends a text as a JSON string. It escapes what JSON demands
+// and what a terminal or a line reader could take for more than text; bytes that
+// are not UTF-8 become U+FFFD.
+func AppendString(dst []byte, text string) []byte {
+	const hexDigits = "0123456789abcdef"
+	dst = append(dst, '"')
+	for _, r := range text {
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r == '\n':
+			dst = append(dst, '\\', 'n')
+		case r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029:
+			dst = append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+		default:
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return append(dst, '"')
+}
+
+// IDKey is the same for two ids that are the same number or the same text,
+// however they are escaped, and differs for a number and a text.
+func IDKey(id []byte) string {
+	if IsString(id) && bytes.IndexByte(id, '\\') >= 0 {
+		return string(appendText([]byte{'"'}, id[1:len(id)-1])) + `"`
+	}
+	return string(id)
+}
+
+// opening is the offset of what follows the opening bracket, or -1.
+func opening(raw []byte, bracket byte) int {
+	i := blank(raw, 0)
+	if i >= len(raw) || raw[i] != bracket {
+		return -1
+	}
+	return blank(raw, i+1)
+}
+
+// next is the offset of what follows a comma at or behind i, or -1.
+func next(raw []byte, i int) int {
+	if i = blank(raw, i); i >= len(raw) || raw[i] != ',' {
+		return -1
+	}
+	return blank(raw, i+1)
+}
+
+func blank(raw []byte, i int) int {
+	for i < len(raw) && (raw[i] == ' ' || raw[i] == '\t' || raw[i] == '\r' || raw[i] == '\n') {
+		i++
+	}
+	return i
+}
+
+// skip is the offset behind the value at i of a valid text.
+func skip(raw []byte, i int) int {
+	depth := 0
+	for i < len(raw) {
+		switch raw[i] {
+		case '"':
+			i = skipString(raw, i)
+		case '{', '[':
+			depth++
+			i++
+			continue
+		case '}', ']':
+			depth--
+			i++
+		case ' ', '\t', '\r', '\n', ',', ':':
+			if depth <= 0 {
+				return i
+			}
+			i++
+			continue
+		default:
+			for i < len(raw) && bytes.IndexByte([]byte(" \t\r\n,:]}"), raw[i]) < 0 {
+				i++
+			}
+		}
+		if depth <= 0 {
+			return i
+		}
+	}
+	return i
+}
+
+func skipString(raw []byte, i int) int {
+	for i++; i < len(raw); i++ {
+		switch raw[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(raw)
+}
