@@ -1,0 +1,195 @@
+package pack
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+	pep440 "github.com/aquasecurity/go-pep440-version"
+)
+
+// Ecosystem names the rules by which a package is named, versioned and
+// installed. The zero value is none.
+type Ecosystem string
+
+// The ecosystems.
+const (
+	NPM  Ecosystem = "npm"
+	PyPI Ecosystem = "pypi"
+)
+
+// Ref names a package of a registry and, at most, one exact version of it.
+type Ref struct {
+	Ecosystem Ecosystem
+	Name      string   // npm: as published; PyPI: normalized (PEP 503)
+	Extras    []string // PyPI only, normalized, sorted
+	Version   string   // exact; "" leaves the choice to the registry
+	Tag       string   // npm dist-tag other than "latest"; never with Version
+	Bin       string   // the entry point that was asked for; "" for the package's own
+}
+
+// String is the reference as ParseRef reads it. Bin is not part of it.
+func (r Ref) String() string {
+	s := string(r.Ecosystem) + ":" + r.Name
+	if len(r.Extras) > 0 {
+		s += "[" + strings.Join(r.Extras, ",") + "]"
+	}
+	switch {
+	case r.Version != "" && r.Ecosystem == PyPI:
+		s += "==" + r.Version
+	case r.Version != "":
+		s += "@" + r.Version
+	case r.Tag != "":
+		s += "@" + r.Tag
+	}
+	return s
+}
+
+// ParseRef reads "npm:@scope/name[@version|@tag]" or
+// "pypi:name[extras][==version]". Ranges are refused: a reference names one
+// version or none. "npm:name@latest" is the same as "npm:name".
+func ParseRef(s string) (Ref, error) {
+	kind, rest, ok := strings.Cut(s, ":")
+	if !ok {
+		return Ref{}, fmt.Errorf("cannot read package reference %q: want npm:NAME[@VERSION] or pypi:NAME[==VERSION]", s)
+	}
+	switch Ecosystem(kind) {
+	case NPM:
+		return parseNPM(rest)
+	case PyPI:
+		return parsePyPI(rest)
+	}
+	return Ref{}, fmt.Errorf("cannot read package reference %q: %q is no registry that is known here (want npm: or pypi:)", s, kind)
+}
+
+func parseNPM(s string) (Ref, error) {
+	name, spec := s, ""
+	if i := strings.LastIndexByte(s, '@'); i > 0 {
+		name, spec = s[:i], s[i+1:]
+		if spec == "" {
+			return Ref{}, fmt.Errorf("cannot read npm package %q: nothing follows the @", s)
+		}
+	}
+	if err := checkNPMName(name); err != nil {
+		return Ref{}, err
+	}
+	r := Ref{Ecosystem: NPM, Name: name}
+	switch {
+	case spec == "" || spec == "latest":
+	case exactSemver(spec):
+		r.Version = spec
+	case npmTag.MatchString(spec) && !isRange(spec):
+		r.Tag = spec
+	default:
+		return Ref{}, fmt.Errorf("cannot use %q as a version of npm:%s: want one exact version (1.2.3) or a tag", spec, name)
+	}
+	return r, nil
+}
+
+var (
+	npmTag = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,63}$`)
+	// The characters of new npm names; upper case is left to old packages that
+	// appear as dependencies (see checkNPMDependency).
+	npmPart = regexp.MustCompile(`^[a-z0-9~-][a-z0-9._~-]*$`)
+	npmOld  = regexp.MustCompile(`^[A-Za-z0-9~_-][A-Za-z0-9._~!'()*-]*$`)
+)
+
+// exactSemver is true for one version in npm's spelling. Build metadata is left
+// out: registries drop it, so it could name two things.
+func exactSemver(s string) bool {
+	v, err := semver.StrictNewVersion(s)
+	return err == nil && v.Metadata() == ""
+}
+
+// isRange is true for what npm would read as a range, not as a tag: "x", "v1".
+func isRange(s string) bool {
+	_, err := semver.NewConstraint(s)
+	return err == nil
+}
+
+// checkNPMName holds the rules for new names (validate-npm-package-name): at
+// most 214 bytes, lower case, no leading dot or underscore, URL-safe.
+func checkNPMName(name string) error { return npmName(name, npmPart) }
+
+// checkNPMDependency is checkNPMName with the characters of old names.
+func checkNPMDependency(name string) error { return npmName(name, npmOld) }
+
+func npmName(name string, part *regexp.Regexp) error {
+	bad := func(why string) error { return fmt.Errorf("%q is not the name of an npm package: %s", name, why) }
+	if name == "" || len(name) > 214 {
+		return bad("want 1 to 214 characters")
+	}
+	base := name
+	if scoped, ok := strings.CutPrefix(name, "@"); ok {
+		scope, rest, ok := strings.Cut(scoped, "/")
+		if !ok || !part.MatchString(scope) {
+			return bad("want @scope/name")
+		}
+		base = rest
+	}
+	if !part.MatchString(base) {
+		return bad("want lower-case letters, digits and -._~, not starting with a dot or underscore")
+	}
+	if base == "node_modules" || base == "favicon.ico" {
+		return bad("the name is reserved")
+	}
+	return nil
+}
+
+var (
+	// PEP 508.
+	pyName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	pySep  = regexp.MustCompile(`[-_.]+`)
+)
+
+// normalizePyPI is the name by which an index knows a project (PEP 503).
+func normalizePyPI(name string) string {
+	return strings.ToLower(pySep.ReplaceAllString(name, "-"))
+}
+
+func parsePyPI(s string) (Ref, error) {
+	name, version, exact := strings.Cut(s, "==")
+	if strings.ContainsAny(name, "<>=!~;@ ") {
+		return Ref{}, fmt.Errorf("cannot use %q: want pypi:NAME or pypi:NAME==VERSION with one exact version", s)
+	}
+	var extras []string
+	if i := strings.IndexByte(name, '['); i >= 0 {
+		if !strings.HasSuffix(name, "]") {
+			return Ref{}, fmt.Errorf("cannot read extras of %q: no closing bracket", s)
+		}
+		for _, e := range strings.Split(name[i+1:len(name)-1], ",") {
+			e = strings.TrimSpace(e)
+			if !pyName.MatchString(e) {
+				return Ref{}, fmt.Errorf("%q is not the name of an extra", e)
+			}
+			extras = append(extras, normalizePyPI(e))
+		}
+		name = name[:i]
+	}
+	if len(name) > 214 || !pyName.MatchString(name) {
+		return Ref{}, fmt.Errorf("%q is not the name of a PyPI project (PEP 508)", name)
+	}
+	slices.Sort(extras)
+	r := Ref{Ecosystem: PyPI, Name: normalizePyPI(name), Extras: slices.Compact(extras)}
+	if !exact {
+		return r, nil
+	}
+	if !exactPEP440(version) {
+		return Ref{}, fmt.Errorf("cannot use %q as a version of pypi:%s: want one exact version (PEP 440)", version, r.Name)
+	}
+	r.Version = version
+	return r, nil
+}
+
+// exactPEP440 is true for one public version. A local version ("+cu12") never
+// comes from a public index, and a space or quote has no business on a command
+// line, so the characters are held to those of public versions.
+func exactPEP440(s string) bool {
+	if s == "" || len(s) > 64 || strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyz.!-_ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return false
+	}
+	_, err := pep440.Parse(s)
+	return err == nil
+}
