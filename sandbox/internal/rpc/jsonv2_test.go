@@ -1,0 +1,36 @@
+//go:build goexperiment.jsonv2
+
+package rpc_test
+
+import (
+	"encoding/json/jsontext"
+	"errors"
+	"testing"
+
+	"mcpen/sandbox/internal/rpc"
+)
+
+// FuzzViewStrict holds View against the strict reader of encoding/json/v2,
+// which refuses duplicate keys, what is not UTF-8 and lone surrogates itself.
+func FuzzViewStrict(f *testing.F) {
+	for _, s := range seeds() {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		m, err := rpc.View(line)
+		strict := jsontext.Value(line).IsValid()
+		if m.Kind == rpc.Batch {
+			return
+		}
+		if err == nil && !strict {
+			t.Fatalf("accepted, and encoding/json/v2 refuses it: %q", line)
+		}
+		var r *rpc.Refusal
+		if errors.As(err, &r) && strict {
+			switch r.Reason {
+			case rpc.Syntax, rpc.Trailing, rpc.DuplicateKey, rpc.InvalidUTF8, rpc.LoneSurrogate:
+				t.Fatalf("refused for %q, and encoding/json/v2 accepts it: %q", r.Reason, line)
+			}
+		}
+	})
+}
