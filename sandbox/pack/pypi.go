@@ -1,0 +1,257 @@
+package pack
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	pep440 "github.com/aquasecurity/go-pep440-version"
+)
+
+// simpleJSON is the media type of the JSON form of the simple API (PEP 691).
+const simpleJSON = "application/vnd.pypi.simple.v1+json"
+
+// maxIndex bounds one project page.
+const maxIndex = 64 << 20
+
+// project is a project page of the simple API.
+type project struct {
+	Meta  json.RawMessage `json:"meta"`
+	Name  string          `json:"name"`
+	Files []indexFile     `json:"files"`
+}
+
+// indexFile is one file of a project page.
+type indexFile struct {
+	Filename       string            `json:"filename"`
+	URL            string            `json:"url"`
+	Hashes         map[string]string `json:"hashes"`
+	RequiresPython string            `json:"requires-python,omitempty"`
+	Size           int64             `json:"size,omitempty"`
+	Uploaded       string            `json:"upload-time,omitempty"`
+	Yanked         any               `json:"yanked,omitempty"`
+	CoreMetadata   any               `json:"core-metadata,omitempty"`
+}
+
+var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// projectURL is the page of a project; the trailing slash is part of it.
+func projectURL(base *url.URL, name string) *url.URL {
+	return base.JoinPath(name + "/")
+}
+
+// fetchProject asks for a project's page. Only the JSON form will do: the HTML
+// form has no dates.
+func fetchProject(ctx context.Context, r Registry, client *http.Client, name string) (project, *url.URL, error) {
+	base, err := r.base(name)
+	if err != nil {
+		return project{}, nil, err
+	}
+	u := projectURL(base, name)
+	body, head, err := r.get(ctx, client, u, simpleJSON, maxIndex)
+	if err != nil {
+		return project{}, nil, err
+	}
+	kind, _, _ := mime.ParseMediaType(head.Get("Content-Type"))
+	if kind != simpleJSON && kind != "application/json" {
+		return project{}, nil, fmt.Errorf("cannot read %s: the answer is %q, and only the JSON form of the simple API (PEP 691) will do", shown(u), kind)
+	}
+	var p project
+	if err := json.Unmarshal(body, &p); err != nil {
+		return project{}, nil, fmt.Errorf("cannot read %s: the answer is not a project page: %w", shown(u), err)
+	}
+	if normalizePyPI(p.Name) != name {
+		return project{}, nil, fmt.Errorf("cannot use %s: the index answers for %q", shown(u), p.Name)
+	}
+	return p, u, nil
+}
+
+// wheel is the name of a wheel taken apart (PEP 427).
+type wheel struct {
+	name, version string
+	tags          string // python-abi-platform
+}
+
+// parseWheel reads a wheel's file name: name-version[-build]-python-abi-platform.
+func parseWheel(file string) (wheel, bool) {
+	stem, ok := strings.CutSuffix(file, ".whl")
+	if !ok || strings.ContainsAny(file, "/\\\x00 ") {
+		return wheel{}, false
+	}
+	part := strings.Split(stem, "-")
+	if len(part) != 5 && len(part) != 6 {
+		return wheel{}, false
+	}
+	if !pyName.MatchString(part[0]) || len(part) == 6 && (part[2] == "" || part[2][0] < '0' || part[2][0] > '9') {
+		return wheel{}, false
+	}
+	if _, err := pep440.Parse(part[1]); err != nil {
+		return wheel{}, false
+	}
+	return wheel{normalizePyPI(part[0]), part[1], strings.Join(part[len(part)-3:], "-")}, true
+}
+
+// anywhere is true for a wheel without compiled code.
+func (w wheel) anywhere() bool { return strings.HasSuffix(w.tags, "-none-any") }
+
+// sameVersion compares as PEP 440 does: 1.0 is 1.0.0.
+func sameVersion(a, b string) bool {
+	x, err1 := pep440.Parse(a)
+	y, err2 := pep440.Parse(b)
+	return err1 == nil && err2 == nil && x.Equal(y)
+}
+
+// ResolvePyPI chooses a version of a PyPI package among those that have a
+// wheel; see ResolveNPM for how the age counts.
+func ResolvePyPI(ctx context.Context, r Registry, ref Ref, minAge time.Duration, now time.Time) (Release, error) {
+	client, err := r.client()
+	if err != nil {
+		return Release{}, err
+	}
+	defer client.CloseIdleConnections()
+	p, at, err := fetchProject(ctx, r, client, ref.Name)
+	if err != nil {
+		return Release{}, err
+	}
+	rel, file, err := resolvePyPI(p, ref, minAge, now)
+	if err != nil {
+		return Release{}, err
+	}
+	rel.Registry = r.Origin()
+	return describePyPI(ctx, r, client, at, file, rel)
+}
+
+func resolvePyPI(p project, ref Ref, minAge time.Duration, now time.Time) (Release, indexFile, error) {
+	all, first := pypiCandidates(p, ref.Name)
+	if len(all) == 0 && len(p.Files) > 0 {
+		return Release{}, indexFile{}, fmt.Errorf("cannot install %s: the index has no wheel of it, and building from source would run its code", ref)
+	}
+	want := ""
+	for _, c := range all {
+		if ref.Version != "" && sameVersion(c.version, ref.Version) {
+			want = c.version
+		}
+	}
+	if want == "" {
+		want = ref.Version
+	}
+	c, err := choose(all, ref, want, "", minAge, now)
+	if err != nil {
+		return Release{}, indexFile{}, err
+	}
+	c.fallback = c.fallback && c.version != c.newest
+	file := first[c.version]
+	chosen := ref
+	chosen.Version = c.version
+	rel := Release{Ref: chosen, Published: uploaded(file), Size: file.Size,
+		archive: archive{url: file.URL, integrity: "sha256:" + file.Hashes["sha256"], file: file.Filename}}
+	switch y := file.Yanked.(type) {
+	case string:
+		rel.Deprecated = "yanked: " + y
+	case bool:
+		if y {
+			rel.Deprecated = "yanked"
+		}
+	}
+	rel.explain(c, all, minAge)
+	return rel, file, nil
+}
+
+// pypiCandidates groups wheels by version. A version is as old as its youngest
+// wheel: files can be added to a version at any time.
+func pypiCandidates(p project, name string) ([]candidate, map[string]indexFile) {
+	dates, first, gone := map[string]time.Time{}, map[string]indexFile{}, map[string]bool{}
+	for _, f := range p.Files {
+		w, ok := parseWheel(f.Filename)
+		if !ok || w.name != name || !sha256Hex.MatchString(f.Hashes["sha256"]) || !exactPEP440(w.version) {
+			continue
+		}
+		t := uploaded(f)
+		if old, seen := dates[w.version]; !seen || !old.IsZero() && (t.IsZero() || t.After(old)) {
+			dates[w.version] = t
+		}
+		if _, seen := first[w.version]; !seen || w.anywhere() {
+			first[w.version] = f
+		}
+		y, isBool := f.Yanked.(bool)
+		gone[w.version] = f.Yanked != nil && (!isBool || y)
+	}
+	var all []candidate
+	for s, t := range dates {
+		v, err := pep440.Parse(s)
+		if err != nil {
+			continue
+		}
+		all = append(all, candidate{version: s, published: t, pre: v.IsPreRelease(), gone: gone[s], newer: func(than string) bool {
+			o, err := pep440.Parse(than)
+			return err == nil && v.GreaterThan(o)
+		}})
+	}
+	slices.SortFunc(all, func(a, b candidate) int { return strings.Compare(a.version, b.version) })
+	return all, first
+}
+
+func uploaded(f indexFile) time.Time {
+	t, err := time.Parse(time.RFC3339, f.Uploaded)
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// describePyPI adds what the wheel's metadata file says (PEP 658). An index
+// without these files leaves the fields empty.
+func describePyPI(ctx context.Context, r Registry, client *http.Client, page *url.URL, f indexFile, rel Release) (Release, error) {
+	if f.CoreMetadata == nil || f.CoreMetadata == false {
+		return rel, nil
+	}
+	u, err := page.Parse(f.URL + ".metadata")
+	if err != nil {
+		return Release{}, fmt.Errorf("cannot read the address of %q: %w", f.Filename, err)
+	}
+	body, _, err := r.get(ctx, client, u, "", 8<<20)
+	if errors.Is(err, errNotFound) {
+		return rel, nil
+	}
+	if err != nil {
+		return Release{}, err
+	}
+	// The description may follow the headers, and is no MIME body.
+	head, _, _ := bytes.Cut(body, []byte("\n\n"))
+	fields, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(append(head, "\n\n"...)))).ReadMIMEHeader()
+	if err != nil {
+		return rel, nil
+	}
+	rel.License = fields.Get("License-Expression")
+	if s := fields.Get("License"); rel.License == "" && len(s) < 80 {
+		rel.License = s
+	}
+	for _, c := range fields["Classifier"] {
+		if s, ok := strings.CutPrefix(c, "License :: "); ok && rel.License == "" {
+			rel.License = s[strings.LastIndex(s, ":: ")+1:]
+			rel.License = strings.TrimSpace(strings.TrimPrefix(rel.License, ":"))
+		}
+	}
+	for _, key := range []string{"Author", "Author-Email", "Maintainer"} {
+		if rel.Publisher == "" {
+			rel.Publisher = fields.Get(key)
+		}
+	}
+	for _, d := range fields["Requires-Dist"] {
+		if !strings.Contains(d, "extra ==") {
+			rel.Dependencies++
+		}
+	}
+	return rel, nil
+}

@@ -1,0 +1,177 @@
+package pack
+
+import (
+	"fmt"
+	"sort"
+	"time"
+)
+
+// Release is one version of a package as its registry describes it. Everything
+// in it is what the registry says, not what was checked.
+type Release struct {
+	Ref       Ref // with an exact Version
+	Registry  string
+	Published time.Time // zero where the registry gives no date
+	Publisher string    // npm: who uploaded this version; PyPI: the author field
+	License   string
+	// Deprecated is npm's deprecation notice or PyPI's reason for a yank; "" for
+	// neither.
+	Deprecated string
+	Scripts    []string // npm lifecycle scripts that an ordinary install would run
+	// Dependencies counts what the package itself asks for, not the tree.
+	Dependencies int
+	Size         int64 // bytes, unpacked for npm, of the wheel for PyPI; 0: unknown
+	// Newest is the newest version of all, where that is not Ref.Version, and
+	// NewestAt its date: too young, or not what was asked for.
+	Newest   string
+	NewestAt time.Time
+	// Notes are sentences for a person: why not the newest, a name that looks
+	// like another's.
+	Notes []string
+
+	archive archive
+}
+
+// archive is one file of a registry.
+type archive struct {
+	url       string
+	integrity string // SRI or "sha256:hex" list, as the ecosystem writes it
+	file      string
+}
+
+// candidate is one version among which choose picks.
+type candidate struct {
+	version   string
+	published time.Time
+	newer     func(than string) bool
+	pre       bool
+	gone      bool // yanked or deprecated
+}
+
+// TooYoungError says that a version that was asked for by number is younger
+// than the minimum age.
+type TooYoungError struct {
+	Ref       Ref
+	Published time.Time
+	MinAge    time.Duration
+	OldEnough string // the newest version that is; "" for none
+}
+
+func (e *TooYoungError) Error() string {
+	s := fmt.Sprintf("%s was published on %s and is younger than %s", e.Ref, e.Published.UTC().Format("2006-01-02 15:04 UTC"), days(e.MinAge))
+	if e.OldEnough == "" {
+		return s + "; no version is older"
+	}
+	return s + "; the newest version that is old enough is " + e.OldEnough
+}
+
+// days writes an age as people say it.
+func days(d time.Duration) string {
+	if d >= 48*time.Hour && d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	}
+	return d.String()
+}
+
+// choice is what choose found.
+type choice struct {
+	version  string
+	newest   string // the newest of all
+	fallback bool   // version is not what was preferred, because of its age
+}
+
+// choose picks a version. want is a version that was asked for by number or by
+// tag; prefer is the one the registry would give when none was asked for. A
+// version whose date is unknown counts as too young: the age cannot be held.
+func choose(all []candidate, ref Ref, want, prefer string, minAge time.Duration, now time.Time) (choice, error) {
+	if len(all) == 0 {
+		return choice{}, fmt.Errorf("cannot resolve %s: the registry lists no version that can be installed", ref)
+	}
+	sort.SliceStable(all, func(i, j int) bool { return all[i].newer(all[j].version) })
+	old := func(c candidate) bool {
+		return minAge <= 0 || !c.published.IsZero() && now.Sub(c.published) >= minAge
+	}
+	got := choice{newest: newestOf(all, func(candidate) bool { return true })}
+	enough := newestOf(all, old)
+	if want == "" && prefer != "" {
+		// What the registry prefers wins over what is newer, as long as it is old
+		// enough: a maintainer who moved a tag back did so for a reason.
+		for _, c := range all {
+			if c.version == prefer && old(c) {
+				got.version = prefer
+				return got, nil
+			}
+		}
+		below := newestOf(all, func(c candidate) bool { return old(c) && !c.newer(prefer) })
+		if below != "" {
+			enough = below
+		}
+	}
+	if want == "" {
+		if enough == "" {
+			return choice{}, noneOldEnough(all, ref, minAge)
+		}
+		got.version, got.fallback = enough, true
+		if prefer != "" {
+			got.newest = prefer
+		}
+		return got, nil
+	}
+	for _, c := range all {
+		if c.version != want {
+			continue
+		}
+		if !old(c) {
+			if c.published.IsZero() {
+				return choice{}, fmt.Errorf("cannot tell the age of %s: the registry gives no date; set install.min-age to 0 to do without", ref)
+			}
+			asked := ref
+			asked.Version, asked.Tag = want, ""
+			return choice{}, &TooYoungError{Ref: asked, Published: c.published, MinAge: minAge, OldEnough: enough}
+		}
+		got.version = want
+		return got, nil
+	}
+	return choice{}, fmt.Errorf("cannot resolve %s: the registry has no such version; the newest is %s", ref, got.newest)
+}
+
+// newestOf is the first of the sorted candidates that fits: a release that was
+// not withdrawn, or else a withdrawn one, or else a pre-release.
+func newestOf(all []candidate, fits func(candidate) bool) string {
+	for _, pass := range []func(candidate) bool{
+		func(c candidate) bool { return !c.pre && !c.gone },
+		func(c candidate) bool { return !c.pre },
+		func(candidate) bool { return true },
+	} {
+		for _, c := range all {
+			if pass(c) && fits(c) {
+				return c.version
+			}
+		}
+	}
+	return ""
+}
+
+func noneOldEnough(all []candidate, ref Ref, minAge time.Duration) error {
+	for _, c := range all {
+		if !c.published.IsZero() {
+			return fmt.Errorf("cannot resolve %s: no version is older than %s", ref, days(minAge))
+		}
+	}
+	return fmt.Errorf("cannot tell the age of %s: the registry gives no dates; set install.min-age to 0 to do without", ref)
+}
+
+// explain fills in what choose found out on the way.
+func (r *Release) explain(c choice, all []candidate, minAge time.Duration) {
+	if c.newest == c.version {
+		return
+	}
+	for _, x := range all {
+		if x.version == c.newest {
+			r.Newest, r.NewestAt = x.version, x.published
+		}
+	}
+	if c.fallback {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s is chosen, not %s, which is younger than %s", c.version, c.newest, days(minAge)))
+	}
+}
