@@ -1,0 +1,71 @@
+package seccomp
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Load puts the calling thread under the filter, for good; children and the
+// program it executes inherit it. The caller has locked its goroutine to the
+// thread, has set no-new-privileges, and executes next: other threads stay as
+// they are. A filter that needs a listener is refused, since without one the
+// kernel would answer ENOSYS to all that it refuses.
+func Load(f Filter) error {
+	if f.listens {
+		return fmt.Errorf("internal error: a seccomp filter with a listener loaded without one")
+	}
+	_, err := install(f, 0)
+	return err
+}
+
+// LoadListener is Load for a filter that listens. It returns the notification
+// descriptor, close-on-exec, which the caller sends to who runs Serve and then
+// closes. From its return until Serve answers, a reported call of this thread
+// waits: an open, where the plan reports opens.
+//
+// EBUSY means that an outer filter has a listener (a container, WSL2).
+func LoadListener(f Filter) (fd int, err error) {
+	if !f.listens {
+		return -1, fmt.Errorf("internal error: a seccomp filter without a listener loaded with one")
+	}
+	// Without the second flag a signal to the waiting process (Go's preemption)
+	// takes a call back that was already seen, again and again (Linux 5.19).
+	const listen = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+	fd, err = install(f, listen|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+	if e, ok := err.(*os.SyscallError); ok && e.Err == unix.EINVAL {
+		fd, err = install(f, listen)
+	}
+	return fd, err
+}
+
+// install is seccomp(2) with SECCOMP_SET_MODE_FILTER.
+func install(f Filter, flags uintptr) (int, error) {
+	if err := f.check(); err != nil {
+		return -1, err
+	}
+	if f.arch != runtime.GOARCH {
+		return -1, fmt.Errorf("internal error: a seccomp filter for %s on %s", f.arch, runtime.GOARCH)
+	}
+	set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("prctl", err)
+	}
+	if set != 1 { // with CAP_SYS_ADMIN the kernel would not ask
+		return -1, fmt.Errorf("internal error: a seccomp filter without no-new-privileges")
+	}
+	insns := make([]unix.SockFilter, len(f.prog))
+	for i, ins := range f.prog {
+		insns[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}
+	}
+	prog := unix.SockFprog{Len: uint16(len(insns)), Filter: &insns[0]}
+	fd, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&prog)))
+	runtime.KeepAlive(insns)
+	if errno != 0 {
+		return -1, os.NewSyscallError("seccomp", errno)
+	}
+	return int(fd), nil
+}

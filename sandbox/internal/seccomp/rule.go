@@ -1,0 +1,104 @@
+package seccomp
+
+import "mcpen/sandbox/plan"
+
+// row is the decision on one system call. Its rules are tried in order; the
+// first whose checks all hold decides, and if none does, then decides.
+type row struct {
+	name  string
+	then  action
+	why   string
+	rules []rule
+}
+
+// rule decides on a call by its arguments.
+type rule struct {
+	when   []check
+	then   action
+	noInet bool // part of the filter only under plan.Seccomp.NoInet
+}
+
+// kind is what happens to a call. The zero kind refuses.
+type kind uint8
+
+const (
+	refused  kind = iota // fails with the action's errno
+	allowed              // goes to the kernel
+	observed             // goes to the kernel; under plan.Seccomp.Opens the launcher is told first
+)
+
+// action is the outcome of a row or rule.
+type action struct {
+	kind  kind
+	errno uint16
+	// quiet refusals are not reported: what every program's C library or runtime
+	// tries first and falls back from would drown what matters.
+	quiet bool
+}
+
+var (
+	allow  = action{kind: allowed}
+	open   = action{kind: observed}
+	deny   = fail(eperm)                                       // dangerous: say so
+	absent = fail(enosys)                                      // as on a kernel without it
+	probed = action{kind: refused, errno: enosys, quiet: true} // as absent, and everybody tries
+)
+
+// fail refuses with an errno.
+func fail(errno uint16) action { return action{kind: refused, errno: errno} }
+
+// op is how a check compares. The zero op is not one.
+type op uint8
+
+const (
+	oneOf  op = iota + 1 // the masked argument is one of the values
+	noneOf               // it is none of them
+	anyBit               // one of the mask's bits is set
+)
+
+// check is one comparison of the low 32 bits of an argument.
+type check struct {
+	arg    int
+	op     op
+	mask   uint32
+	values []uint32
+}
+
+const whole = 0xffffffff
+
+func is(arg int, values ...uint32) check    { return check{arg, oneOf, whole, values} }
+func isNot(arg int, values ...uint32) check { return check{arg, noneOf, whole, values} }
+func bits(arg int, mask uint32) check       { return check{arg, anyBit, mask, nil} }
+
+func masked(arg int, mask uint32, values ...uint32) check {
+	return check{arg, oneOf, mask, values}
+}
+
+func maskedNot(arg int, mask uint32, values ...uint32) check {
+	return check{arg, noneOf, mask, values}
+}
+
+// when makes a rule whose checks must all hold.
+func when(then action, checks ...check) rule { return rule{when: checks, then: then} }
+
+// SECCOMP_RET_* of linux/seccomp.h.
+const (
+	retKill   = 0x80000000
+	retErrno  = 0x00050000
+	retNotify = 0x7fc00000
+	retAllow  = 0x7fff0000
+)
+
+// ret is the filter's return value for an action.
+func (a action) ret(p plan.Seccomp) uint32 {
+	switch {
+	case a.kind == allowed, a.kind == observed && !p.Opens:
+		return retAllow
+	case a.kind == observed, p.Notify && !a.quiet:
+		return retNotify
+	}
+	return retErrno | uint32(a.errno)
+}
+
+// in reports whether the rule is part of the plan's filter.
+func (r rule) in(p plan.Seccomp) bool { return !r.noInet || p.NoInet }

@@ -1,0 +1,66 @@
+// Package seccomp holds the system calls that a server may make: one table with
+// a reason on every line, the compiler that turns it into a seccomp filter, the
+// calls that load the filter, and the listener that tells what was refused.
+//
+// The table is data ([plan.Seccomp] selects from it), the compiler is pure and
+// builds the filter of either architecture on either, and the tests run the
+// program it makes against the table for every number, argument and option.
+//
+// What is not in the table fails with ENOSYS, so that a program falls back as it
+// would on an older kernel. Calls known to be dangerous fail with EPERM. A call
+// of another ABI (i386, x32) kills the process: its numbers mean other calls.
+//
+// Arguments are compared in their low 32 bits only, because that is what the
+// kernel reads of an int: a filter that compares 64 bits lets through who sets
+// bit 32 (CVE-2019-10063). Every argument the table looks at is an int, an
+// unsigned int, a mode, or one whose high bits make the kernel refuse the call.
+// Filters cannot follow pointers, so nothing in memory is checked; calls that
+// hide what matters behind a pointer (clone3, openat2, io_uring) are absent.
+package seccomp
+
+//go:generate go run mknumbers.go
+
+// Linux's error numbers, the same on both architectures. They are spelt out so
+// that the compiler builds on any system.
+const (
+	eperm           = 1
+	enxio           = 6
+	einval          = 22
+	enosys          = 38
+	enoprotoopt     = 92
+	eprotonosupport = 93
+	esocktnosupport = 94
+	eopnotsupp      = 95
+	eafnosupport    = 97
+)
+
+// arches are the architectures in the order of the pairs in numbers.
+var arches = []arch{
+	{name: "amd64", audit: 0xc000003e, foreign: 0x40000000}, // the bit that marks x32
+	{name: "arm64", audit: 0xc00000b7},
+}
+
+// arch is what the filter must know of an architecture.
+type arch struct {
+	name    string
+	audit   uint32 // AUDIT_ARCH_*
+	foreign uint32 // numbers from here on belong to another ABI; 0: none do
+}
+
+// number is the call's number on the architecture with the index.
+func number(name string, index int) (int, bool) {
+	pair, ok := numbers[name]
+	if !ok || pair[index] < 0 {
+		return 0, false
+	}
+	return pair[index], true
+}
+
+func indexOf(name string) (int, bool) {
+	for i, a := range arches {
+		if a.name == name {
+			return i, true
+		}
+	}
+	return 0, false
+}
