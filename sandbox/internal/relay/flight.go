@@ -1,0 +1,126 @@
+package relay
+
+import (
+	"bytes"
+	"container/list"
+	"sync"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/rpc"
+)
+
+// Bounds of what is remembered of requests in flight.
+const (
+	maxFlight = 4096
+	maxName   = 256
+)
+
+// flight holds the client's requests that were not answered yet, oldest first.
+// When there are more than maxFlight, the oldest is forgotten: a client that
+// has given up thousands of requests without cancelling them does not wait.
+type flight struct {
+	mu    sync.Mutex
+	byID  map[string]*list.Element
+	order list.List
+}
+
+type pending struct {
+	key string
+	req audit.Request
+}
+
+// add notes a request that goes to the server. Arguments are kept when args is
+// true. The same id again replaces the first.
+func (f *flight) add(m rpc.Message, args bool) {
+	req := audit.Request{ID: bytes.Clone(m.ID), Method: m.Method}
+	req.Name, req.Args = subject(m, args)
+	key := rpc.IDKey(m.ID)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byID == nil {
+		f.byID = map[string]*list.Element{}
+	}
+	f.remove(key)
+	if f.order.Len() >= maxFlight {
+		f.remove(f.order.Front().Value.(*pending).key)
+	}
+	f.byID[key] = f.order.PushBack(&pending{key, req})
+}
+
+// subject is the name of what a request is about, and its arguments.
+func subject(m rpc.Message, args bool) (name string, arguments []byte) {
+	var key string
+	switch m.Method {
+	case "tools/call", "prompts/get":
+		key = "name"
+	case "resources/read", "resources/subscribe", "resources/unsubscribe":
+		key = "uri"
+	default:
+		return "", nil
+	}
+	name, _ = rpc.Text(rpc.Get(m.Params, key))
+	if len(name) > maxName {
+		name = name[:maxName]
+	}
+	if args && key == "name" {
+		arguments = bytes.Clone(rpc.Get(m.Params, "arguments"))
+	}
+	return name, arguments
+}
+
+// done forgets a request and reports whether it was in flight.
+func (f *flight) done(id []byte) bool {
+	if len(id) == 0 {
+		return false
+	}
+	key := rpc.IDKey(id)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.remove(key)
+}
+
+func (f *flight) remove(key string) bool {
+	e, ok := f.byID[key]
+	if ok {
+		f.order.Remove(e)
+		delete(f.byID, key)
+	}
+	return ok
+}
+
+// newest is the request that was added last, with the number of the others, or
+// nil when nothing is in flight.
+func (f *flight) newest() *audit.Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := f.order.Back()
+	if e == nil {
+		return nil
+	}
+	req := e.Value.(*pending).req
+	req.Others = f.order.Len() - 1
+	return &req
+}
+
+// only is the id of the single request in flight, or nil.
+func (f *flight) only() []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.order.Len() != 1 {
+		return nil
+	}
+	return f.order.Front().Value.(*pending).req.ID
+}
+
+// takeAll forgets every request and returns their ids, oldest first.
+func (f *flight) takeAll() [][]byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var ids [][]byte
+	for e := f.order.Front(); e != nil; e = e.Next() {
+		ids = append(ids, e.Value.(*pending).req.ID)
+	}
+	f.order.Init()
+	clear(f.byID)
+	return ids
+}

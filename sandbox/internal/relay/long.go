@@ -1,0 +1,111 @@
+package relay
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"mcpen/sandbox/internal/rpc"
+)
+
+const (
+	tailSearch = 512  // bytes at the end of a line in which an id is looked for
+	maxBatch   = 1000 // messages of a batch that are answered one by one
+)
+
+// tooLong refuses a line that was longer than the limit and sees to it that
+// nobody waits for it.
+func (r *Relay) tooLong(from Side, l *long) {
+	m := l.peek()
+	message := fmt.Sprintf("a line of %d bytes is over the limit of %d", l.size, r.MaxLine)
+	r.refused(from, m, "too long", fmt.Sprintf("%s from %s was not passed on: %s", what(m), from, message))
+	switch {
+	case from == Server && m.ID == nil && m.Kind != rpc.Notification:
+		// One request in flight and no id to be seen: it can only be that one.
+		m = rpc.Message{Kind: rpc.Response, ID: r.flight.only()}
+	case from == Server && m.Kind == rpc.Invalid:
+		m.Kind = rpc.Response
+	case from == Client && m.Kind == rpc.Invalid:
+		m = rpc.Message{Kind: rpc.Request} // answered with an id of null
+	}
+	r.answer(from, m, rpc.CodeInvalidRequest, message)
+}
+
+func what(m rpc.Message) string {
+	if m.Kind == rpc.Invalid {
+		return "a line"
+	}
+	return "the " + m.Kind.String()
+}
+
+// peek finds out what it can of a line of which only the ends are left. The
+// kind is Invalid and the id nil where that is in doubt.
+func (l *long) peek() rpc.Message {
+	front, _ := rpc.View(l.head) // never whole: it tells the members that were
+	m := rpc.Message{Kind: front.Kind, ID: front.ID}
+	back, ok := l.back()
+	if ok {
+		switch {
+		case m.ID == nil:
+			m.ID = back.ID
+		case back.ID != nil && rpc.IDKey(m.ID) != rpc.IDKey(back.ID):
+			return rpc.Message{}
+		}
+		if m.Kind == rpc.Invalid || m.Kind == rpc.Notification && back.Kind != rpc.Invalid {
+			m.Kind = back.Kind
+		}
+	}
+	switch method := m.Kind == rpc.Request || m.Kind == rpc.Notification; {
+	case method && m.ID != nil:
+		m.Kind = rpc.Request
+	case method:
+		m.Kind = rpc.Notification
+	case m.ID != nil && (bytes.Contains(l.head, []byte(`"result"`)) || bytes.Contains(l.head, []byte(`"error"`))):
+		m.Kind = rpc.Response
+	}
+	return m
+}
+
+// back reads the last members of a line as if the object began with them. The
+// braces must come out even, so members of an inner object are not taken for
+// those of the message; and where a reading began inside a string, quotes and
+// names change places, which is no JSON.
+func (l *long) back() (rpc.Message, bool) {
+	tail := bytes.TrimRight(l.tail, " \t\r")
+	tail = tail[max(0, len(tail)-tailSearch):]
+search:
+	for i, c := range tail {
+		if c != ',' {
+			continue
+		}
+		m, err := rpc.View(append([]byte{'{'}, tail[i+1:]...))
+		switch reason(err) {
+		case rpc.Syntax, rpc.NotObject, rpc.Trailing:
+			continue
+		case "", rpc.BadVersion, rpc.NoMember, rpc.NoID: // the front has those
+			return m, true
+		default: // whole, but in doubt
+			break search
+		}
+	}
+	return rpc.Message{}, false
+}
+
+// batch refuses an array of messages. Only revision 2025-03-26 had them, and no
+// client in use sends any; each message in it is answered alone.
+func (r *Relay) batch(from Side, line []byte) {
+	const message = "batches are not supported"
+	r.refused(from, rpc.Message{Kind: rpc.Batch}, "batch",
+		fmt.Sprintf("a batch of %d bytes from %s was not passed on: %s", len(line), from, message))
+	var parts []json.RawMessage
+	if err := json.Unmarshal(line, &parts); err != nil || len(parts) == 0 || len(parts) > maxBatch {
+		if from == Client {
+			r.toClient.slip(rpc.ErrorReply(nil, rpc.CodeInvalidRequest, message))
+		}
+		return
+	}
+	for _, part := range parts {
+		m, _ := rpc.View(part)
+		r.answer(from, m, rpc.CodeInvalidRequest, message)
+	}
+}

@@ -1,0 +1,299 @@
+// Package relay carries the lines of a stdio conversation between an MCP client
+// and its server, both ways, byte for byte, and ends the server in order.
+//
+// What it holds every line to, with or without rules of a caller's own:
+//
+//   - Lines end at 0x0A and nowhere else; a \r before it goes along untouched.
+//     Blank lines pass. What stands behind the last 0x0A when a side ends is a
+//     line, too: it is looked at like any other and passed on without an end, as
+//     it came. Should a line of mcpen's own follow, that begins on a new line.
+//   - A line that two JSON readers could understand differently, a batch, and a
+//     line over the limit are not passed on.
+//   - Text on the server's stdout that is no message is shown and recorded, never
+//     passed on.
+//   - Nobody waits forever: whoever would have answered a line that was not
+//     passed on, the one that waits for the answer gets an error with the id it
+//     waits for. When the server ends, every request of the client that is still
+//     in flight gets one before the client sees the end.
+//
+// Each direction has one goroutine that reads, decides and writes, so a side
+// that does not read stops the other one's reading, as with a bare pipe. Lines
+// of mcpen's own are queued (256 KiB), so that they cannot make the two wait for
+// each other. The server's stderr is always read.
+//
+// The relay has no rules about methods, tools or words; see package guard.
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/rpc"
+)
+
+// Side is an end of the conversation. The zero Side is none.
+type Side uint8
+
+// The sides.
+const (
+	Client Side = iota + 1
+	Server
+)
+
+// String names the side as a sentence does.
+func (s Side) String() string {
+	switch s {
+	case Client:
+		return "the client"
+	case Server:
+		return "the server"
+	}
+	return "nobody"
+}
+
+// Verdict is what becomes of a line. The zero Verdict refuses it.
+type Verdict struct {
+	// Forward is what the other side gets, without a line end; it gets the one
+	// that the line came with. The line itself passes as it is, and nil passes
+	// nothing. Where a request is not passed on and no Reply answers it, or an
+	// answer is not passed on and nothing of ToClient replaces it, the relay
+	// answers with a general error.
+	Forward []byte
+
+	Reply    []byte        // a line to the sender, without its end; nil for none
+	ToClient [][]byte      // lines to the client, behind Forward and Reply
+	Events   []audit.Event // recorded as they are, before anything is written
+}
+
+// Inspect decides about a line, which comes without its end. It is called only
+// for lines that m is an unambiguous view of and that are neither blank nor
+// batches, in order, from one goroutine for each side; the two may run at once.
+// line and m may be used until it returns.
+type Inspect func(from Side, line []byte, m rpc.Message) Verdict
+
+// Ends are the six ends of the streams. Close must make pending calls return,
+// as that of FD and of pipes from os.Pipe does. Run closes all of them.
+type Ends struct {
+	ClientIn  io.ReadCloser // the launcher's stdin
+	ClientOut io.WriteCloser
+	Stderr    io.WriteCloser // the launcher's
+	ServerIn  io.WriteCloser // the server's stdin
+	ServerOut io.ReadCloser
+	ServerErr io.ReadCloser
+}
+
+// Config is what a relay is made of.
+type Config struct {
+	Ends    Ends
+	Process Process
+	Inspect Inspect    // nil: every unambiguous line passes
+	Sink    audit.Sink // gets Kind, Verdict, Subject, Detail and Request; the rest is the caller's
+	MaxLine int64      // bytes of a line without its 0x0A; 0 is DefaultMaxLine
+	Ladder  Ladder     // the zero Ladder does not wait before SIGKILL
+	Args    bool       // InFlight has the arguments of calls
+}
+
+// DefaultMaxLine is 64 times the longest line that was seen in use.
+const DefaultMaxLine = 64 << 20
+
+// What may pass between the server's end and the relay's.
+const (
+	drainTime = 2 * time.Second       // for output that the server left behind
+	rushTime  = 50 * time.Millisecond // the same, in a hurry
+	leaveTime = 50 * time.Millisecond // for goroutines that have nothing left to do
+)
+
+// Relay is one conversation. Its methods may be called from any goroutine.
+type Relay struct {
+	Config
+	toClient *outlet
+	toServer *outlet
+	chat     *chatter
+	flight   flight
+
+	mu      sync.Mutex
+	sinkErr error
+
+	clientDone chan struct{} // stdin ended
+	serverDone chan struct{} // the server's stdout ended and was passed on
+	clientGone chan struct{} // the client does not read any more
+	goneOnce   sync.Once
+}
+
+// Outcome is how a conversation went.
+type Outcome struct {
+	Cause Cause
+	Step  Step // what it took to end the server
+}
+
+// Cause is what ended the conversation.
+type Cause string
+
+// The causes.
+const (
+	ClientEnded  Cause = "the client closed its end"
+	ClientGone   Cause = "the client does not read any more"
+	ServerEnded  Cause = "the server ended"
+	ServerClosed Cause = "the server closed its output"
+	Interrupted  Cause = "interrupted"
+)
+
+// New checks the configuration. It starts nothing but the goroutines that
+// write, which end with Run; so Run must be called.
+func New(c Config) (*Relay, error) {
+	e := c.Ends
+	if e.ClientIn == nil || e.ClientOut == nil || e.Stderr == nil || e.ServerIn == nil || e.ServerOut == nil || e.ServerErr == nil {
+		return nil, errors.New("internal error: relay without all of its ends")
+	}
+	if c.Sink == nil || c.Process.Signal == nil || c.Process.Done == nil {
+		return nil, errors.New("internal error: relay without a sink or a process")
+	}
+	if c.MaxLine == 0 {
+		c.MaxLine = DefaultMaxLine
+	}
+	if c.MaxLine < 0 || c.MaxLine > 1<<30 {
+		return nil, fmt.Errorf("cannot carry lines of up to %d bytes: the limit must be between 1 and %d", c.MaxLine, 1<<30)
+	}
+	r := &Relay{
+		Config:     c,
+		toClient:   newOutlet(e.ClientOut),
+		toServer:   newOutlet(e.ServerIn),
+		clientDone: make(chan struct{}),
+		serverDone: make(chan struct{}),
+		clientGone: make(chan struct{}),
+	}
+	r.chat = newChatter(e.Stderr, r.emit)
+	return r, nil
+}
+
+// InFlight is the newest request of the client that was not answered yet, or
+// nil. Requests that the client cancelled do not count.
+func (r *Relay) InFlight() *audit.Request { return r.flight.newest() }
+
+// Tell sends lines of mcpen's own to the client, between others. It waits while
+// too much is queued and does nothing once the client is gone.
+func (r *Relay) Tell(lines ...[]byte) { r.toClient.slip(lines...) }
+
+// Run carries lines until one side ends and the server is gone, closes all ends
+// and returns. When ctx is done everything is over within Ladder.Rush and about
+// a tenth of a second. An error means that the server could not be ended or
+// that an event was not recorded; the lines were carried all the same.
+func (r *Relay) Run(ctx context.Context) (Outcome, error) {
+	var all sync.WaitGroup
+	all.Go(r.fromClient)
+	all.Go(r.fromServer)
+	chatDone := make(chan struct{})
+	all.Go(func() { defer close(chatDone); r.chat.drain(r.Ends.ServerErr) })
+
+	out := Outcome{Cause: r.wait(ctx)}
+	var err error
+	out.Step, err = r.Ladder.Climb(r.Process, r.endInput, ctx.Done())
+
+	limit := newDeadline(ctx, drainTime, rushTime)
+	limit.wait(r.serverDone)
+	limit.wait(chatDone)
+	r.answerAll()
+	limit.until(r.toClient.empty)
+	r.chat.end()
+	limit.wait(r.chat.done)
+	limit.stop()
+
+	r.closeAll()
+	err = errors.Join(err, r.leave(&all))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return out, errors.Join(err, r.sinkErr)
+}
+
+// leave waits for every goroutine. All of them can end now, but for one: a
+// write to a pipe that another process filled up between our poll(2) and our
+// write(2), and then does not empty. That one ends with the process.
+func (r *Relay) leave(all *sync.WaitGroup) error {
+	limit := newDeadline(context.Background(), leaveTime, 0)
+	defer limit.stop()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		all.Wait()
+		<-r.toClient.done
+		<-r.toServer.done
+		<-r.chat.done
+	}()
+	limit.wait(gone)
+	if !isClosed(gone) {
+		return errors.New("a stream that nobody reads does not let go")
+	}
+	return nil
+}
+
+// wait returns the first reason to end.
+func (r *Relay) wait(ctx context.Context) Cause {
+	select {
+	case <-ctx.Done():
+		return Interrupted
+	case <-r.Process.Done:
+		return ServerEnded
+	case <-r.clientDone:
+		return ClientEnded
+	case <-r.clientGone:
+		return ClientGone
+	case <-r.serverDone:
+		// The end of its output comes before its end is known.
+		if over, _ := wait(r.Process.Done, ctx.Done(), rushTime); over {
+			return ServerEnded
+		}
+		return ServerClosed
+	}
+}
+
+// endInput closes the server's stdin. Whatever still waited to be written there
+// was not read so far and is lost.
+func (r *Relay) endInput() error { return r.toServer.close() }
+
+// answerAll answers what the server left unanswered.
+func (r *Relay) answerAll() {
+	ids := r.flight.takeAll()
+	if len(ids) == 0 {
+		return
+	}
+	how := "ended"
+	if r.Process.Status != nil && isClosed(r.Process.Done) {
+		how = r.Process.Status()
+	}
+	for _, id := range ids {
+		r.toClient.slip(rpc.ErrorReply(id, rpc.CodeInternal, "the server "+how+" before it answered this request"))
+	}
+}
+
+func (r *Relay) closeAll() {
+	_ = r.toClient.close()
+	_ = r.toServer.close()
+	_ = r.Ends.ClientIn.Close()
+	_ = r.Ends.ServerOut.Close()
+	_ = r.Ends.ServerErr.Close()
+	_ = r.Ends.Stderr.Close()
+}
+
+// emit records an event with the request that is in flight.
+func (r *Relay) emit(e audit.Event) {
+	e.Request = r.flight.newest()
+	r.record(e)
+}
+
+// record records an event as it is and keeps the first error.
+func (r *Relay) record(e audit.Event) {
+	err := r.Sink(e)
+	if err == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sinkErr == nil {
+		r.sinkErr = fmt.Errorf("cannot record an event: %w", err)
+	}
+}

@@ -1,0 +1,206 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/rpc"
+)
+
+func (r *Relay) fromClient() {
+	defer close(r.clientDone)
+	r.carry(Client, newLines(r.Ends.ClientIn, int(r.MaxLine)))
+}
+
+func (r *Relay) fromServer() {
+	defer close(r.serverDone)
+	r.carry(Server, newLines(r.Ends.ServerOut, int(r.MaxLine)))
+}
+
+// carry decides about every line that from sends, until there are no more. It
+// reads on when nobody takes the lines any more: the client must not block on a
+// server that is being ended, nor the server on a client that is gone.
+func (r *Relay) carry(from Side, l *lines) {
+	for {
+		f, err := l.next()
+		switch {
+		case err != nil:
+			return
+		case f.long != nil:
+			r.tooLong(from, f.long)
+		case blank(f.line):
+			r.pass(from, f.raw)
+		default:
+			r.line(from, f)
+		}
+	}
+}
+
+// blank reports whether a line is nothing but JSON's white space.
+func blank(line []byte) bool {
+	for _, c := range line {
+		if c != ' ' && c != '\t' && c != '\r' {
+			return false
+		}
+	}
+	return true
+}
+
+// line decides about one line and does what was decided.
+func (r *Relay) line(from Side, f frame) {
+	m, err := rpc.View(f.line)
+	if err != nil {
+		r.ambiguous(from, f, m, err)
+		return
+	}
+	if m.Kind == rpc.Batch {
+		r.batch(from, f.line)
+		return
+	}
+	v := Verdict{Forward: f.line}
+	if r.Inspect != nil {
+		v = r.Inspect(from, f.line, m)
+	}
+	for _, e := range v.Events {
+		r.record(e)
+	}
+	r.follow(from, f, m, v)
+}
+
+// follow does what a verdict says.
+func (r *Relay) follow(from Side, f frame, m rpc.Message, v Verdict) {
+	if v.Forward != nil {
+		r.note(from, m)
+		if err := r.forward(from, f, v.Forward); err != nil && m.Kind == rpc.Request {
+			r.fail(from, m, "cannot be reached any more")
+		}
+	}
+	if v.Reply != nil {
+		r.outlet(from).slip(v.Reply)
+	}
+	for _, line := range v.ToClient {
+		if m, err := rpc.View(line); err == nil && answers(m) {
+			r.flight.done(m.ID)
+		}
+		r.toClient.slip(line)
+	}
+	if v.Forward == nil && !(m.Kind == rpc.Request && v.Reply != nil) {
+		r.answer(from, m, rpc.CodeInvalidRequest, "refused by the sandbox")
+	}
+}
+
+// forward writes a line to the other side, as it came where it is the same.
+func (r *Relay) forward(from Side, f frame, line []byte) error {
+	if len(line) > 0 && len(line) == len(f.line) && &line[0] == &f.line[0] {
+		return r.pass(from, f.raw)
+	}
+	return r.pass(from, line, f.raw[len(f.line):])
+}
+
+// pass writes parts of one line to the other side.
+func (r *Relay) pass(from Side, parts ...[]byte) error {
+	err := r.outlet(other(from)).forward(parts...)
+	if err != nil && from == Server {
+		r.goneOnce.Do(func() { close(r.clientGone) })
+	}
+	return err
+}
+
+// note keeps what is in flight: before the line is written, for the answer may
+// be there before the write returns.
+func (r *Relay) note(from Side, m rpc.Message) {
+	switch {
+	case from == Client && m.Kind == rpc.Request:
+		r.flight.add(m, r.Args)
+	case from == Client && m.Method == "notifications/cancelled":
+		// The server should not answer what was cancelled, and may.
+		r.flight.done(rpc.Get(m.Params, "requestId"))
+	case from == Server && answers(m):
+		r.flight.done(m.ID)
+	}
+}
+
+// fail answers a request that could not be written to the other side.
+func (r *Relay) fail(from Side, m rpc.Message, why string) {
+	if from == Client && !r.flight.done(m.ID) {
+		return // answered already
+	}
+	r.outlet(from).slip(rpc.ErrorReply(m.ID, rpc.CodeInternal, other(from).String()+" "+why))
+}
+
+// answer sees to it that nobody waits because the line m of from was not passed
+// on: the sender of a request gets an error; where m is an answer, the side that
+// waits for it does.
+func (r *Relay) answer(from Side, m rpc.Message, code int, message string) {
+	switch {
+	case m.Kind == rpc.Request:
+		r.outlet(from).slip(rpc.ErrorReply(m.ID, code, message))
+	case !answers(m) || m.ID == nil || m.ID[0] == 'n':
+	case from == Server:
+		if r.flight.done(m.ID) {
+			r.toClient.slip(rpc.ErrorReply(m.ID, rpc.CodeInternal, "the server's answer was not passed on: "+message))
+		}
+	default:
+		r.toServer.slip(rpc.ErrorReply(m.ID, rpc.CodeInternal, "the client's answer was not passed on: "+message))
+	}
+}
+
+// ambiguous refuses a line that has no view.
+func (r *Relay) ambiguous(from Side, f frame, m rpc.Message, err error) {
+	code := rpc.CodeInvalidRequest
+	noJSON := reason(err) == rpc.Syntax || reason(err) == rpc.NotObject
+	if noJSON {
+		code = rpc.CodeParse
+	}
+	if from == Server && noJSON && m.ID == nil {
+		r.chat.say(audit.KindStdout, f)
+		return
+	}
+	r.refused(from, m, string(reason(err)),
+		fmt.Sprintf("a line of %d bytes from %s was not passed on: %v", len(f.line), from, err))
+	if from == Client && m.Kind == rpc.Invalid {
+		m.Kind = rpc.Request // an id of null says that nobody knows which
+	}
+	r.answer(from, m, code, err.Error())
+}
+
+// refused records that a line was not passed on: with the request that it is,
+// or else, where the server sent it, with the one that the server works on.
+func (r *Relay) refused(from Side, m rpc.Message, subject, detail string) {
+	e := audit.Event{Kind: audit.KindLine, Verdict: audit.Refused, Subject: subject, Detail: detail}
+	if from == Client {
+		if m.ID != nil && m.Kind == rpc.Request {
+			e.Request = &audit.Request{ID: m.ID, Method: m.Method}
+		}
+		r.record(e)
+		return
+	}
+	r.emit(e)
+}
+
+// reason is why the view was refused, or empty where it was not.
+func reason(err error) rpc.Reason {
+	var refusal *rpc.Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Reason
+	}
+	return ""
+}
+
+func answers(m rpc.Message) bool { return m.Kind == rpc.Response || m.Kind == rpc.Error }
+
+func other(s Side) Side {
+	if s == Client {
+		return Server
+	}
+	return Client
+}
+
+// outlet is where lines to a side go.
+func (r *Relay) outlet(to Side) *outlet {
+	if to == Client {
+		return r.toClient
+	}
+	return r.toServer
+}
