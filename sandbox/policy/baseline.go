@@ -1,0 +1,322 @@
+package policy
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// narrow holds a resolved policy against a baseline. What the baseline says
+// nothing of stays as it is; of what it does say,
+//
+//   - a list that allows (paths, hosts, sockets, variables, install.scripts,
+//     and tools, prompts, resources) is a bound: going beyond is a mistake;
+//     an empty list allows nothing, but an empty list of tools all of them;
+//   - a list that denies is added;
+//   - the tighter limit, the stricter mode, the longer min-age holds;
+//   - required layers are added.
+//
+// A baseline has no server and no parameters, and sets no variable.
+func (r *resolver) narrow(p *Profile, out *Policy, baseline *Profile) {
+	base := &resolver{ledger: r.ledger, in: r.in, name: r.name}
+	base.in.Params, base.in.Baseline = nil, nil
+	bb := baseline.body
+	r.refuseInBaseline(baseline)
+	bounds := base.resolve(baseline)
+	out.Sources = append(out.Sources, bounds.Sources...)
+
+	r.narrowPaths(out, bounds, bb)
+	r.narrowNetwork(out, bounds, bb)
+	r.narrowEnv(out, bounds, bb)
+	out.Filesystem.Deny = addPaths(out.Filesystem.Deny, bounds.Filesystem.Deny)
+	out.Filesystem.Unprotect = without(r, out.Filesystem.Unprotect, bounds.Filesystem.Unprotect, bb.unprotect.set)
+	r.narrowFilter("tools", &out.Tools.Filter, bounds.Tools.Filter)
+	r.narrowFilter("prompts", &out.Prompts, bounds.Prompts)
+	r.narrowFilter("resources", &out.Resources, bounds.Resources)
+	narrowTools(&out.Tools, bounds.Tools, bb)
+	narrowLimits(&out.Limits, bb)
+	r.narrowRest(p, out, bounds, bb)
+}
+
+const beyond = "the baseline does not allow %s"
+
+func (r *resolver) refuseInBaseline(baseline *Profile) {
+	b := baseline.body
+	for _, k := range []struct {
+		set bool
+		at  Pos
+		key string
+	}{
+		{b.command.set, b.command.at, "server.command"},
+		{b.pkg.set, b.pkg.at, "server.package"},
+		{b.args.set, b.args.at, "server.args"},
+		{b.dir.set, b.dir.at, "server.dir"},
+		{b.envTables[envSet] != Pos{}, b.envTables[envSet], "env.set"},
+	} {
+		if k.set {
+			r.add(k.at, k.key, "", "a baseline only bounds what profiles say, and cannot say this itself")
+		}
+	}
+	for _, p := range baseline.Params {
+		r.add(p.At, "params."+p.Name, "", "a baseline has no parameters")
+	}
+}
+
+func (r *resolver) narrowPaths(out *Policy, bounds Policy, b body) {
+	writable := ancestors(bounds.Filesystem.Write)
+	readable := ancestors(append(slices.Clone(bounds.Filesystem.Read), bounds.Filesystem.Write...))
+	denied := ancestors(bounds.Filesystem.Deny)
+	check := func(key string, rules []Path, bound bool, allowed pathSet) {
+		for _, p := range rules {
+			_, ok := allowed.over(p.Path)
+			if _, no := denied.over(p.Path); no || bound && !ok {
+				r.add(p.At, key, "", beyond, quote(p.Path))
+			}
+		}
+	}
+	check("filesystem.read", out.Filesystem.Read, b.read.set, readable)
+	check("filesystem.write", out.Filesystem.Write, b.write.set, writable)
+}
+
+func addPaths(paths, more []Path) []Path {
+	have := ancestors(paths)
+	for _, p := range more {
+		if _, ok := have[p.Path]; !ok {
+			paths = append(paths, p)
+		}
+	}
+	return paths
+}
+
+// without reports what is unprotected beyond the baseline's own list.
+func without(r *resolver, paths, allowed []Path, bound bool) []Path {
+	set := ancestors(allowed)
+	for _, p := range paths {
+		if _, ok := set.over(p.Path); bound && !ok {
+			r.add(p.At, "filesystem.unprotect", "", beyond, quote(p.Path))
+		}
+	}
+	return paths
+}
+
+// maxPairs bounds the comparisons of hosts and patterns, which go by pairs.
+const maxPairs = 1 << 20
+
+func (r *resolver) narrowNetwork(out *Policy, bounds Policy, b body) {
+	if b.allow.set {
+		if len(out.Network.Allow)*len(bounds.Network.Allow) > maxPairs {
+			r.add(b.allow.at, "network.allow", "", "is too long to compare")
+			return
+		}
+		for _, h := range out.Network.Allow {
+			if !slices.ContainsFunc(bounds.Network.Allow, func(b Host) bool { return b.covers(h) }) {
+				r.add(h.At, "network.allow", "", beyond, quote(h.String()))
+			}
+		}
+	}
+	if b.connect.set {
+		allowed := make(map[string]bool)
+		for _, s := range bounds.Sockets {
+			allowed[s.Path] = true
+		}
+		for _, s := range out.Sockets {
+			if !allowed[s.Path] {
+				r.add(s.At, "sockets.connect", "", beyond, quote(s.Path))
+			}
+		}
+	}
+}
+
+// covers reports whether everything that o allows, h allows as well.
+func (h Host) covers(o Host) bool {
+	if o.First < h.First || o.Last > h.Last || h.TLS && !o.TLS || o.Private && !h.Private {
+		return false
+	}
+	named := o.Kind == HostName || o.Kind == HostWildcard
+	switch h.Kind {
+	case HostName, HostLocal:
+		return o.Kind == h.Kind && o.Name == h.Name
+	case HostWildcard:
+		return named && strings.HasSuffix(o.Name, "."+h.Name) || o.Kind == HostWildcard && o.Name == h.Name
+	case HostCIDR:
+		outer, err := netip.ParsePrefix(h.Name)
+		inner, err2 := netip.ParsePrefix(o.Name)
+		return o.Kind == HostCIDR && err == nil && err2 == nil && outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
+	}
+	return false
+}
+
+func (r *resolver) narrowEnv(out *Policy, bounds Policy, b body) {
+	pass, secret := make(map[string]bool), make(map[string]string)
+	for _, v := range bounds.Env.Pass {
+		pass[v.Name] = true
+	}
+	for _, v := range bounds.Env.Secret {
+		secret[v.Name] = v.From
+	}
+	if _, bound := b.envTables[envPass]; bound {
+		for _, v := range out.Env.Pass {
+			if !pass[v.Name] {
+				r.add(v.At, "env.pass", "", beyond, quote(v.Name))
+			}
+		}
+	}
+	if _, bound := b.envTables[envSecret]; bound {
+		for _, v := range out.Env.Secret {
+			if secret[v.Name] != v.From {
+				r.add(v.At, "env.secret."+v.Name, "", "the baseline does not allow this variable from this secret")
+			}
+		}
+	}
+}
+
+// narrowFilter takes over the baseline's allow list where the policy has none.
+// Where it has one, each pattern must be one that the baseline's cover.
+func (r *resolver) narrowFilter(key string, f *Filter, bound Filter) {
+	for _, d := range bound.Deny {
+		if !slices.ContainsFunc(f.Deny, func(g Glob) bool { return g.Pattern == d.Pattern }) {
+			f.Deny = append(f.Deny, d)
+		}
+	}
+	switch {
+	case len(bound.Allow) == 0:
+	case len(f.Allow) == 0:
+		f.Allow = bound.Allow
+	case len(f.Allow)*len(bound.Allow) > maxPairs:
+		r.add(f.Allow[0].At, key+".allow", "", "is too long to compare")
+	default:
+		for _, g := range f.Allow {
+			if !slices.ContainsFunc(bound.Allow, func(b Glob) bool { return b.covers(g) }) {
+				r.add(g.At, key+".allow", "", beyond, quote(g.Pattern))
+			}
+		}
+	}
+}
+
+// covers reports whether every name that o matches, g matches as well. It may
+// say no where a longer look would say yes: o's "*" has to stand where g has a
+// "*", and o's "?" where g has either.
+func (g Glob) covers(o Glob) bool {
+	p, s := g.Pattern, o.Pattern
+	star, from := -1, 0
+	i, j := 0, 0
+	for j < len(s) {
+		switch {
+		case i < len(p) && p[i] == '*':
+			star, from = i, j
+			i++
+		case i < len(p) && (p[i] == s[j] || p[i] == '?') && s[j] != '*':
+			i, j = i+1, j+1
+		case star >= 0:
+			from++
+			i, j = star+1, from
+		default:
+			return false
+		}
+	}
+	return strings.Trim(p[i:], "*") == ""
+}
+
+// The modes from lax to strict.
+var (
+	pinOrder     = []PinMode{PinOff, PinWarn, PinEnforce}
+	findingOrder = []FindingMode{FindingWarn, FindingHold}
+	textOrder    = []TextMode{TextPass, TextShow, TextStrip}
+)
+
+func stricter[T comparable](dst *T, bound opt[T], order []T) {
+	if bound.set && slices.Index(order, bound.v) > slices.Index(order, *dst) {
+		*dst = bound.v
+	}
+}
+
+func narrowTools(t *Tools, bounds Tools, b body) {
+	stricter(&t.Pins, b.pins, pinOrder)
+	stricter(&t.Findings, b.findings, findingOrder)
+	stricter(&t.Results, b.results, textOrder)
+	t.Validate = t.Validate || bounds.Validate
+	at := make(map[string]int, len(t.Rules))
+	for i, r := range t.Rules {
+		at[r.Tool] = i
+	}
+	for _, bound := range bounds.Rules {
+		if i, ok := at[bound.Tool]; ok {
+			t.Rules[i] = both(t.Rules[i], bound)
+		} else {
+			t.Rules = append(t.Rules, bound)
+		}
+	}
+}
+
+// both is the rule that holds two rules for one tool.
+func both(a, b ToolRule) ToolRule {
+	a.PerMinute = tighter(a.PerMinute, b.PerMinute)
+	a.Concurrent = tighter(a.Concurrent, b.Concurrent)
+	switch {
+	case a.Schema == nil:
+		a.Schema = b.Schema
+	case b.Schema != nil:
+		a.Schema = map[string]any{"allOf": []any{a.Schema, b.Schema}}
+	}
+	return a
+}
+
+// tighter is the smaller of two limits, where zero is no limit.
+func tighter[T cmp.Ordered](a, b T) T {
+	var none T
+	if a == none || b == none {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
+func narrowLimits(l *Limits, b body) {
+	l.Memory = bounded(l.Memory, b.memory)
+	l.Processes = bounded(l.Processes, b.processes)
+	l.OpenFiles = bounded(l.OpenFiles, b.openFiles)
+	l.FileSize = bounded(l.FileSize, b.fileSize)
+	l.CPU = bounded(l.CPU, b.cpu)
+	l.CPUTime = bounded(l.CPUTime, b.cpuTime)
+	l.Tmp = bounded(l.Tmp, b.tmp)
+	l.TmpFiles = bounded(l.TmpFiles, b.tmpFiles)
+}
+
+func bounded[T cmp.Ordered](have T, bound opt[T]) T {
+	if !bound.set {
+		return have
+	}
+	return tighter(have, bound.v)
+}
+
+// narrowRest narrows what is left: wire, log, install, require.
+func (r *resolver) narrowRest(p *Profile, out *Policy, bounds Policy, b body) {
+	out.Wire.MaxLine = bounded(out.Wire.MaxLine, b.maxLine)
+	out.Log.Files = out.Log.Files || bounds.Log.Files
+	if b.grace.set {
+		out.Wire.Grace = min(out.Wire.Grace, b.grace.v)
+	}
+	if b.arguments.set && !b.arguments.v && out.Log.Arguments {
+		r.add(p.body.arguments.at, p.body.arguments.key, "", beyond, "tool arguments in the log")
+	}
+	if b.onError.v == OnErrorStop {
+		out.Log.OnError = OnErrorStop
+	}
+	if b.minAge.set {
+		out.Install.MinAge = max(out.Install.MinAge, b.minAge.v)
+	}
+	if b.scripts.set {
+		for _, w := range p.body.scripts.items {
+			if !slices.Contains(bounds.Install.Scripts, w.text) {
+				r.add(w.at, w.key, "", beyond, "scripts of "+quote(w.text))
+			}
+		}
+	}
+	if b.layers.set {
+		for _, l := range bounds.Require.Layers {
+			if !slices.Contains(out.Require.Layers, l) {
+				out.Require.Layers = append(out.Require.Layers, l)
+			}
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package policy
+
+import "time"
+
+// What holds where a profile says nothing.
+const (
+	DefaultMemory    Size = 2 << 30   // what a busy Node server needs, several times over
+	DefaultProcesses      = 256       // Node alone starts about a dozen threads
+	DefaultOpenFiles      = 4096      // enough for a file watcher on a middling project
+	DefaultFileSize  Size = 1 << 30   // a runaway log ends before the disk does
+	DefaultTmp       Size = 128 << 20 // it counts against memory
+	DefaultTmpFiles       = 16384     // a tmpfs without a bound on inodes fills kernel memory
+	DefaultMaxLine   Size = 64 << 20  // tools/list of real servers reaches 1 MB, a page as base64 more
+
+	DefaultGrace  = 2 * time.Second    // most servers exit at once when their stdin closes
+	DefaultMinAge = 3 * 24 * time.Hour // most packages that turn out malicious are taken down sooner
+
+	DefaultPins     = PinWarn
+	DefaultFindings = FindingWarn
+	DefaultResults  = TextPass
+)
+
+// What happens when the log cannot be written.
+const (
+	OnErrorStop     = "stop"
+	OnErrorContinue = "continue" // the default
+)
+
+// Override is what a profile says to be let through to a socket that is the host
+// itself, such as Docker's.
+const Override = "yes, this is the host"
+
+// DefaultLayers are the layers without which nothing starts, unless a profile
+// says otherwise.
+func DefaultLayers() []Layer {
+	return []Layer{LayerNamespaces, LayerLandlock, LayerSeccomp}
+}
+
+// Closed is the policy of a server that nobody wrote a profile for: no network,
+// no file of the user's, no environment, the default limits, every layer
+// required.
+func Closed(name string) Policy {
+	return Policy{
+		Name:  name,
+		Tools: Tools{Pins: DefaultPins, Findings: DefaultFindings, Results: DefaultResults},
+		Limits: Limits{
+			Memory:    DefaultMemory,
+			Processes: DefaultProcesses,
+			OpenFiles: DefaultOpenFiles,
+			FileSize:  DefaultFileSize,
+			Tmp:       DefaultTmp,
+			TmpFiles:  DefaultTmpFiles,
+		},
+		Wire:    Wire{MaxLine: DefaultMaxLine, Grace: DefaultGrace},
+		Log:     Log{OnError: OnErrorContinue},
+		Install: Install{MinAge: DefaultMinAge},
+		Require: Require{Layers: DefaultLayers()},
+	}
+}

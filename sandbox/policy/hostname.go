@@ -1,0 +1,273 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"golang.org/x/net/idna"
+)
+
+// maxPortRange is the longest run of ports of one rule: a listener waits on each
+// of them inside the sandbox.
+const maxPortRange = 16
+
+// ParseHost parses one rule of network.allow, such as "api.github.com:443",
+// "*.example.com:8000-8003", "10.0.0.0/8:5432", "[fd00::1]:53" or
+// "localhost:5432". TLS is demanded of names on port 443 and of nothing else.
+//
+// Names become lower-case ASCII as a browser would make them (UTS 46, the Lookup
+// profile). What a resolver or a libc could take for an address, "127.1" or
+// "0x7f000001", is refused, and so are ranges that reach this machine itself or
+// a cloud's metadata service.
+func ParseHost(s string) (Host, error) {
+	if len(s) > 512 {
+		return Host{}, faultf("", "%s is too long for a host", quote(s))
+	}
+	if err := plainHost(s); err != nil {
+		return Host{}, err
+	}
+	if strings.Contains(s, "://") {
+		return Host{}, faultf(urlHint(s), "%s is a URL (want name:port)", quote(s))
+	}
+	name, ports, err := splitHost(s)
+	if err != nil {
+		return Host{}, err
+	}
+	h := Host{}
+	if h.First, h.Last, err = parsePorts(s, ports); err != nil {
+		return Host{}, err
+	}
+	if h.Kind, h.Name, err = parseHostName(name); err != nil {
+		return Host{}, err
+	}
+	named := h.Kind == HostName || h.Kind == HostWildcard
+	h.TLS = named && h.First == 443 && h.Last == 443
+	if h.Kind == HostLocal && h.First != h.Last {
+		return Host{}, faultf("", "%s grants a range of this machine's own ports (want one: localhost:PORT)", quote(s))
+	}
+	return h, nil
+}
+
+// String is the rule as ParseHost reads it.
+func (h Host) String() string {
+	name := h.Name
+	switch h.Kind {
+	case HostWildcard:
+		name = "*." + name
+	case HostLocal:
+		name = "localhost"
+	case HostCIDR:
+		if p, err := netip.ParsePrefix(name); err == nil && p.IsSingleIP() {
+			name = p.Addr().String()
+		}
+		if strings.Contains(name, ":") {
+			name = "[" + name + "]"
+		}
+	}
+	if h.First == h.Last {
+		return fmt.Sprintf("%s:%d", name, h.First)
+	}
+	return fmt.Sprintf("%s:%d-%d", name, h.First, h.Last)
+}
+
+// plainHost refuses characters that have no place in a rule, so that no later
+// step has to wonder who else would read them otherwise.
+func plainHost(s string) error {
+	for _, r := range s {
+		switch {
+		case r == unicode.ReplacementChar || unicode.IsControl(r):
+			return faultf("", "%s has a control character in it", quote(s))
+		case unicode.IsSpace(r):
+			return faultf("", "%s has a space in it", quote(s))
+		case r == '@':
+			return faultf("", "%s has a user name in it (want name:port)", quote(s))
+		case r == '%':
+			return faultf("", "%s has a \"%%\" in it: no escapes, no zones", quote(s))
+		}
+	}
+	return nil
+}
+
+func urlHint(s string) string {
+	scheme, rest, _ := strings.Cut(s, "://")
+	rest, _, _ = strings.Cut(rest, "/")
+	port := map[string]string{"https": "443", "wss": "443", "http": "80", "ws": "80"}[strings.ToLower(scheme)]
+	if rest == "" || port == "" || strings.Contains(rest, ":") {
+		return ""
+	}
+	return rest + ":" + port
+}
+
+// splitHost cuts a rule into host and ports, and the brackets off an IPv6
+// address.
+func splitHost(s string) (name, ports string, err error) {
+	if rest, ok := strings.CutPrefix(s, "["); ok {
+		name, ports, ok = strings.Cut(rest, "]")
+		if !ok || !strings.Contains(name, ":") {
+			return "", "", faultf("", "%s is not an address in brackets and a port", quote(s))
+		}
+		if !strings.HasPrefix(ports, ":") {
+			return "", "", noPort(s)
+		}
+		return name, ports[1:], nil
+	}
+	switch strings.Count(s, ":") {
+	case 0:
+		return "", "", noPort(s)
+	case 1:
+		name, ports, _ = strings.Cut(s, ":")
+		return name, ports, nil
+	}
+	return "", "", faultf("", "%s is ambiguous: an IPv6 address goes in brackets, as in [2001:db8::1]:443", quote(s))
+}
+
+func noPort(s string) error {
+	return faultf(s+":443", "%s has no port", quote(s))
+}
+
+func parsePorts(s, ports string) (first, last uint16, err error) {
+	lo, hi, isRange := strings.Cut(ports, "-")
+	if first, err = parsePort(lo); err != nil {
+		return 0, 0, faultf("", "%s is not a port (want 1-65535)", quote(s))
+	}
+	if !isRange {
+		return first, first, nil
+	}
+	if last, err = parsePort(hi); err != nil {
+		return 0, 0, faultf("", "%s is not a range of ports (want 1-65535)", quote(s))
+	}
+	if last < first {
+		return 0, 0, faultf("", "%s is a range that ends before it starts", quote(s))
+	}
+	if int(last)-int(first)+1 > maxPortRange {
+		return 0, 0, faultf("", "%s is a range of more than %d ports", quote(s), maxPortRange)
+	}
+	return first, last, nil
+}
+
+// parsePort parses digits alone: no sign, no leading zero, no service name.
+func parsePort(s string) (uint16, error) {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil || n == 0 || strconv.FormatUint(n, 10) != s {
+		return 0, faultf("", "%s is not a port (want 1-65535)", quote(s))
+	}
+	return uint16(n), nil
+}
+
+func parseHostName(s string) (HostKind, string, error) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		prefix, err := parseNet(fmt.Sprintf("%s/%d", s, addr.BitLen()))
+		return HostCIDR, prefix, err
+	}
+	if strings.ContainsAny(s, "/:") {
+		prefix, err := parseNet(s)
+		return HostCIDR, prefix, err
+	}
+	suffix, wild := strings.CutPrefix(s, "*.")
+	if strings.Contains(suffix, "*") {
+		return "", "", faultf("", "%s has a \"*\" elsewhere than in front, as in *.example.com", quote(s))
+	}
+	name, err := asciiName(s, suffix)
+	if err != nil {
+		return "", "", err
+	}
+	local := name == "localhost" || strings.HasSuffix(name, ".localhost")
+	switch {
+	case wild && !strings.Contains(name, "."):
+		return "", "", faultf("", "%s is a wildcard over a single label: too much of the internet", quote(s))
+	case local && (wild || name != "localhost"):
+		return "", "", faultf("localhost:PORT", "%s is this machine itself", quote(s))
+	case local:
+		return HostLocal, name, nil
+	case wild:
+		return HostWildcard, name, nil
+	}
+	return HostName, name, nil
+}
+
+// asciiName is the name as it goes over the wire, lower case, without a trailing
+// dot. RFC 1035 section 2.3.4 has the lengths.
+func asciiName(rule, s string) (string, error) {
+	name, err := idna.Lookup.ToASCII(s)
+	if err != nil {
+		return "", faultf("", "%s is not a host name", quote(rule))
+	}
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	labels := strings.Split(name, ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63 {
+			return "", faultf("", "%s has an empty label, or one of more than 63 characters", quote(rule))
+		}
+		if strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return "", faultf("", "%s is not a host name", quote(rule))
+		}
+	}
+	if len(name) > 253 {
+		return "", faultf("", "%s is longer than 253 characters", quote(rule))
+	}
+	if endsInNumber(labels[len(labels)-1]) {
+		return "", faultf("", "%s is a way to write an address that not every program reads alike (want four numbers)", quote(rule))
+	}
+	return name, nil
+}
+
+// endsInNumber is the check of the same name in the WHATWG URL standard: what
+// inet_aton(3) would take for an address is no name.
+func endsInNumber(label string) bool {
+	if strings.Trim(label, "0123456789") == "" {
+		return true
+	}
+	hex, ok := strings.CutPrefix(label, "0x")
+	return ok && strings.Trim(hex, "0123456789abcdef") == ""
+}
+
+// noRule lists the networks that no rule reaches, and why.
+var noRule = []struct {
+	net netip.Prefix
+	why string
+	fix string
+}{
+	{netip.MustParsePrefix("127.0.0.0/8"), "this machine itself", "localhost:PORT"},
+	{netip.MustParsePrefix("::1/128"), "this machine itself", "localhost:PORT"},
+	{netip.MustParsePrefix("0.0.0.0/8"), "this machine itself", "localhost:PORT"},
+	{netip.MustParsePrefix("::/128"), "this machine itself", "localhost:PORT"},
+	{netip.MustParsePrefix("169.254.0.0/16"), "link-local, where clouds hand out credentials", ""},
+	{netip.MustParsePrefix("fe80::/10"), "link-local, which depends on an interface", ""},
+	{netip.MustParsePrefix("fd00:ec2::254/128"), "where a cloud hands out credentials", ""},
+	{netip.MustParsePrefix("224.0.0.0/4"), "multicast, and only TCP is carried", ""},
+	{netip.MustParsePrefix("ff00::/8"), "multicast, and only TCP is carried", ""},
+	{netip.MustParsePrefix("255.255.255.255/32"), "broadcast, and only TCP is carried", ""},
+	{netip.MustParsePrefix("::ffff:0:0/96"), "an IPv4 address in IPv6's clothes: write it as IPv4", ""},
+	{netip.MustParsePrefix("64:ff9b::/96"), "NAT64, which hides an IPv4 address: write it as IPv4", ""},
+}
+
+// shortestPrefix is the widest network that one rule may name, in bits.
+const shortestPrefix = 8
+
+func parseNet(s string) (string, error) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return "", faultf("", "%s is neither a name nor an address or network", quote(s))
+	}
+	if p.Bits() < shortestPrefix {
+		return "", faultf("", "%s is wider than a /%d", quote(s), shortestPrefix)
+	}
+	if m := p.Masked(); m != p {
+		return "", faultf(m.String(), "%s has bits set behind its prefix", quote(s))
+	}
+	for _, n := range noRule {
+		if !p.Overlaps(n.net) {
+			continue
+		}
+		// ULA as a whole is a network people do use; its one bad address the
+		// egress refuses by itself.
+		if n.net.IsSingleIP() && p.Bits() < n.net.Bits() && n.net.Addr().Is6() && n.net.Addr().IsPrivate() {
+			continue
+		}
+		return "", faultf(n.fix, "%s reaches %s (%s)", quote(s), n.net, n.why)
+	}
+	return p.String(), nil
+}

@@ -1,0 +1,383 @@
+package policy
+
+import (
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// maxDepth bounds how deep tables, arrays and dotted keys nest in a profile.
+// The decoder recurses; without a bound a megabyte of "[" would end in a fatal
+// stack overflow, which nobody can recover from.
+const maxDepth = 32
+
+// node is where one value of a TOML document was written. The tree of nodes has
+// the shape of the decoded document: a decoder gives the values, the index gives
+// their places.
+type node struct {
+	key   int // offset of the key, or of the value in an array
+	val   int // offset of the value; of the header for a table that has one
+	keys  map[string]*node
+	items []*node
+}
+
+func (n *node) child(key string, at int) *node {
+	if c := n.keys[key]; c != nil {
+		return c
+	}
+	if n.keys == nil {
+		n.keys = make(map[string]*node)
+	}
+	c := &node{key: at, val: at}
+	n.keys[key] = c
+	return c
+}
+
+// at returns the node of a key, and the receiver where the index has none, so
+// that every mistake has a place.
+func (n *node) at(key string) *node {
+	if c := n.keys[key]; c != nil {
+		return c
+	}
+	return n
+}
+
+func (n *node) item(i int) *node {
+	if i < len(n.items) {
+		return n.items[i]
+	}
+	return n
+}
+
+// index finds the places of all keys and values. It accepts more than TOML
+// does, since the decoder has the last word. At something that it cannot
+// follow it stops and says where; deep says that it stopped at maxDepth.
+func index(src string) (root *node, stopped int, deep bool) {
+	s := &scanner{src: src}
+	root = &node{}
+	if s.document(root) {
+		return root, -1, false
+	}
+	return root, s.pos, s.deep
+}
+
+type scanner struct {
+	src  string
+	pos  int
+	deep bool
+}
+
+func (s *scanner) peek() byte {
+	if s.pos < len(s.src) {
+		return s.src[s.pos]
+	}
+	return 0
+}
+
+func (s *scanner) has(prefix string) bool { return strings.HasPrefix(s.src[s.pos:], prefix) }
+
+// skip passes over blanks and, where asked, line ends, comments and commas.
+func (s *scanner) skip(also string) {
+	for s.pos < len(s.src) {
+		c := s.src[s.pos]
+		switch {
+		case c == ' ' || c == '\t' || c == '\r':
+			s.pos++
+		case c == '#' && strings.Contains(also, "#"):
+			s.comment()
+		case c != '#' && strings.IndexByte(also, c) >= 0:
+			s.pos++
+		default:
+			return
+		}
+	}
+}
+
+func (s *scanner) comment() {
+	if i := strings.IndexByte(s.src[s.pos:], '\n'); i >= 0 {
+		s.pos += i
+	} else {
+		s.pos = len(s.src)
+	}
+}
+
+func (s *scanner) document(root *node) bool {
+	table := root
+	for {
+		s.skip("\n#")
+		if s.pos == len(s.src) {
+			return true
+		}
+		ok := false
+		if s.peek() == '[' {
+			table, ok = s.header(root)
+		} else {
+			ok = s.pair(table, 0)
+		}
+		if !ok {
+			return false
+		}
+		s.skip("#")
+		if s.pos < len(s.src) && s.peek() != '\n' {
+			return false
+		}
+	}
+}
+
+func (s *scanner) header(root *node) (*node, bool) {
+	closing := "]"
+	at := s.pos
+	s.pos++
+	if s.peek() == '[' {
+		closing = "]]"
+		s.pos++
+	}
+	parts, ok := s.dotted()
+	if !ok || !s.has(closing) {
+		return nil, false
+	}
+	s.pos += len(closing)
+	n := root
+	for i, p := range parts {
+		n = n.child(p.name, p.at)
+		last := i == len(parts)-1
+		switch {
+		case last && closing == "]]":
+			item := &node{key: at, val: at}
+			n.items = append(n.items, item)
+			n = item
+		case len(n.items) > 0: // a table of the array's last element
+			n = n.items[len(n.items)-1]
+		}
+	}
+	return n, true
+}
+
+// pair reads key = value into the table.
+func (s *scanner) pair(table *node, depth int) bool {
+	parts, ok := s.dotted()
+	if !ok || s.peek() != '=' {
+		return false
+	}
+	s.pos++
+	s.skip("")
+	for _, p := range parts {
+		table = table.child(p.name, p.at)
+	}
+	return s.value(table, depth+1)
+}
+
+type part struct {
+	name string
+	at   int
+}
+
+// dotted reads a key of one or more parts and the blanks behind it.
+func (s *scanner) dotted() (parts []part, ok bool) {
+	for {
+		s.skip("")
+		at := s.pos
+		name, ok := s.key()
+		if !ok {
+			return nil, false
+		}
+		parts = append(parts, part{name, at})
+		s.skip("")
+		if s.peek() != '.' {
+			return parts, true
+		}
+		if len(parts) == maxDepth {
+			s.deep = true
+			return nil, false
+		}
+		s.pos++
+	}
+}
+
+func (s *scanner) key() (string, bool) {
+	start := s.pos
+	switch s.peek() {
+	case '"':
+		if !s.quoted('"') {
+			return "", false
+		}
+		return unescape(s.src[start+1 : s.pos-1]), true
+	case '\'':
+		if !s.quoted('\'') {
+			return "", false
+		}
+		return s.src[start+1 : s.pos-1], true
+	}
+	for s.pos < len(s.src) && strings.IndexByte(" \t\r\n.=[]{},\"'#", s.src[s.pos]) < 0 {
+		s.pos++
+	}
+	return s.src[start:s.pos], s.pos > start
+}
+
+func (s *scanner) value(n *node, depth int) bool {
+	n.val = s.pos
+	if depth > maxDepth {
+		s.deep = true
+		return false
+	}
+	switch c := s.peek(); c {
+	case '"', '\'':
+		if s.has(strings.Repeat(string(c), 3)) {
+			return s.long(c)
+		}
+		return s.quoted(c)
+	case '[':
+		return s.array(n, depth)
+	case '{':
+		return s.inline(n, depth)
+	}
+	start := s.pos
+	for s.pos < len(s.src) && strings.IndexByte(",]}#\n", s.src[s.pos]) < 0 {
+		s.pos++
+	}
+	return s.pos > start
+}
+
+func (s *scanner) array(n *node, depth int) bool {
+	s.pos++
+	for {
+		s.skip("\n#,")
+		if s.pos == len(s.src) {
+			return false
+		}
+		if s.peek() == ']' {
+			s.pos++
+			return true
+		}
+		item := &node{key: s.pos}
+		n.items = append(n.items, item)
+		if !s.value(item, depth+1) {
+			return false
+		}
+	}
+}
+
+func (s *scanner) inline(n *node, depth int) bool {
+	s.pos++
+	for {
+		s.skip("\n#,")
+		if s.pos == len(s.src) {
+			return false
+		}
+		if s.peek() == '}' {
+			s.pos++
+			return true
+		}
+		if !s.pair(n, depth) {
+			return false
+		}
+	}
+}
+
+// quoted passes over a string on one line.
+func (s *scanner) quoted(q byte) bool {
+	for s.pos++; s.pos < len(s.src); s.pos++ {
+		switch c := s.src[s.pos]; {
+		case c == q:
+			s.pos++
+			return true
+		case c == '\n':
+			return false
+		case c == '\\' && q == '"':
+			s.pos++
+		}
+	}
+	s.pos = min(s.pos, len(s.src))
+	return false
+}
+
+// long passes over a string in three quotes. Up to two quotes may stand right
+// before the closing three.
+func (s *scanner) long(q byte) bool {
+	for s.pos += 3; s.pos < len(s.src); s.pos++ {
+		switch c := s.src[s.pos]; {
+		case c == q:
+			run := 1
+			for run < 5 && s.pos+run < len(s.src) && s.src[s.pos+run] == q {
+				run++
+			}
+			s.pos += run
+			if run >= 3 {
+				return true
+			}
+			s.pos--
+		case c == '\\' && q == '"':
+			s.pos++
+		}
+	}
+	s.pos = min(s.pos, len(s.src))
+	return false
+}
+
+// unescape decodes what may stand in a quoted key. What is no escape stays as it
+// is: the decoder has refused it.
+func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			b.WriteByte(s[i])
+			continue
+		}
+		i++
+		digits := 0
+		switch s[i] {
+		case 'b':
+			b.WriteByte('\b')
+		case 't':
+			b.WriteByte('\t')
+		case 'n':
+			b.WriteByte('\n')
+		case 'f':
+			b.WriteByte('\f')
+		case 'r':
+			b.WriteByte('\r')
+		case 'e':
+			b.WriteByte(0x1b)
+		case 'x':
+			digits = 2
+		case 'u':
+			digits = 4
+		case 'U':
+			digits = 8
+		default:
+			b.WriteByte(s[i])
+		}
+		if end := i + 1 + digits; digits > 0 && end <= len(s) {
+			r, _ := strconv.ParseUint(s[i+1:end], 16, 32)
+			b.WriteRune(rune(r))
+			i += digits
+		}
+	}
+	return b.String()
+}
+
+// lines turns offsets into positions.
+type lines struct {
+	file   string
+	starts []int
+}
+
+func newLines(file, src string) lines {
+	starts := []int{0}
+	for i := range len(src) {
+		if src[i] == '\n' {
+			starts = append(starts, i+1)
+		}
+	}
+	return lines{file, starts}
+}
+
+// pos is the position of an offset: lines and columns count from 1, columns in
+// bytes.
+func (l lines) pos(offset int) Pos {
+	i := sort.SearchInts(l.starts, offset+1) - 1
+	return Pos{File: l.file, Line: i + 1, Col: offset - l.starts[i] + 1}
+}

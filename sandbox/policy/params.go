@@ -1,0 +1,138 @@
+package policy
+
+import (
+	"regexp"
+	"slices"
+)
+
+// ParamType is the type of a parameter.
+type ParamType string
+
+// The types of parameters.
+const (
+	ParamString    ParamType = "string"    // any text without NUL
+	ParamSecret    ParamType = "secret"    // a reference to a secret, never the secret
+	ParamDirectory ParamType = "directory" // a path
+	ParamFile      ParamType = "file"      // a path
+	ParamPort      ParamType = "port"      // 1 to 65535
+	ParamChoice    ParamType = "choice"    // one of Choices
+)
+
+// Param is a parameter that a profile declares, "${name}" in its strings.
+type Param struct {
+	Name        string
+	Type        ParamType
+	Description string
+	Many        bool     // holds a list: "${name}" is a whole element of one
+	Default     []string // nil: the parameter is required, unless Optional
+	Optional    bool     // a default was written, even if an empty list
+	Pattern     string   // of ParamString: a regular expression for the whole value
+	Choices     []string // of ParamChoice
+	At          Pos
+
+	pattern *regexp.Regexp
+	defAt   Pos
+}
+
+// builtins are the parameters that every profile has.
+var builtins = []string{"home", "state", "workspace"}
+
+var paramName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+
+func readParams(t *table) []Param {
+	var out []Param
+	for _, name := range t.names() {
+		v, _ := t.get(name)
+		at := t.doc.lines.pos(v.node.key)
+		switch {
+		case !paramName.MatchString(name):
+			t.doc.add(at, v.key, "", "is not a name for a parameter (want lower-case letters, digits, \"-\" and \"_\")")
+		case slices.Contains(builtins, name):
+			t.doc.add(at, v.key, "", "every profile has ${%s} already", name)
+		default:
+			out = append(out, readParam(v.table(), name, at))
+		}
+	}
+	return out
+}
+
+func readParam(t *table, name string, at Pos) Param {
+	p := Param{Name: name, At: at}
+	kind := read(t, "type", oneOf(ParamString, ParamSecret, ParamDirectory, ParamFile, ParamPort, ParamChoice))
+	if _, wrote := t.vals["type"]; !wrote {
+		t.doc.add(at, t.key, `type = "string"`, "has no type")
+	}
+	p.Type = kind.v
+	p.Description = read(t, "description", asLine).v
+	p.Many = read(t, "many", asBool).v
+	pattern := read(t, "pattern", asString)
+	choices := words(t, "choices", asString)
+	for _, c := range choices.items {
+		p.Choices = append(p.Choices, c.text)
+	}
+	if pattern.set {
+		p.setPattern(t.doc, pattern)
+	}
+	switch {
+	case kind.v == ParamChoice && len(p.Choices) == 0:
+		t.doc.add(at, t.key, `choices = ["a", "b"]`, "is a choice without choices")
+	case kind.set && kind.v != ParamChoice && choices.set:
+		t.doc.add(choices.at, t.key+".choices", "", "only a choice has choices")
+	}
+	p.readDefault(t)
+	t.done()
+	return p
+}
+
+func (p *Param) setPattern(doc *document, o opt[string]) {
+	if p.Type != "" && p.Type != ParamString {
+		doc.add(o.at, o.key, "", "only a string has a pattern")
+		return
+	}
+	re, err := regexp.Compile(`^(?:` + o.v + `)$`)
+	if err != nil || len(o.v) > 1000 {
+		doc.add(o.at, o.key, "", "%s is not a regular expression of at most 1000 bytes", quote(o.v))
+		return
+	}
+	p.Pattern, p.pattern = o.v, re
+}
+
+// readDefault reads the default's shape. Its value is checked in Resolve, where
+// the home directory is known.
+func (p *Param) readDefault(t *table) {
+	v, ok := t.get("default")
+	if !ok {
+		return
+	}
+	p.Optional, p.defAt = true, v.at()
+	_, isList := v.v.([]any)
+	switch {
+	case p.Many && !isList:
+		v.bad(faultf("", "the default of a parameter with many values is a list"))
+	case p.Many:
+		p.Default = []string{}
+		for _, w := range argv(t, "default").items {
+			p.Default = append(p.Default, w.text)
+		}
+	default:
+		parse := asString
+		if p.Type == ParamPort {
+			parse = func(v any) (string, error) {
+				n, err := asPort(v)
+				return portText(n), err
+			}
+		}
+		if p.Type == ParamSecret {
+			parse = func(v any) (string, error) {
+				s, ok := v.(string)
+				if !ok {
+					return "", faultf("", "is not a string")
+				}
+				return s, nil
+			}
+		}
+		if o := read(t, "default", parse); o.set {
+			p.Default = []string{o.v}
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Bounds on what Parse reads.
+const (
+	MaxFile  = 1 << 20 // bytes of one profile
+	maxFiles = 64      // profiles that one profile extends, directly or not
+)
+
+// Loader finds what a profile extends: ref is a profile's name ("node") or a
+// path relative to the file from that extends it. The file it returns names the
+// profile in mistakes and tells two profiles apart, so that it is the same for
+// the same profile however it was asked for.
+type Loader func(ref, from string) (file string, data []byte, err error)
+
+// Parse reads a profile and what it extends. The error is Mistakes: everything
+// that is wrong whatever the parameters and the machine are. What depends on
+// those, Resolve finds.
+//
+// A nil load is for profiles that extend nothing.
+//
+// What a profile extends is folded in, parents first, in the order in which they
+// are named, and a file that is reached twice has its say once:
+//
+//   - lists append, the parent's elements first; equal elements count once;
+//   - single values override;
+//   - deny only ever grows, so that a child cannot take back a refusal;
+//   - a parameter, a tool's rule, and an environment variable override by name;
+//   - server.command and server.package override each other, and server.args
+//     start afresh with them: a parent's arguments belong to the parent's program;
+//   - require.layers override as a whole;
+//   - name and description are not inherited.
+func Parse(file string, data []byte, load Loader) (*Profile, error) {
+	r := &reading{load: load, seen: make(map[string]bool)}
+	r.visit(file, data)
+	p := &Profile{}
+	for _, part := range r.parts { // parents first
+		p.body.fold(part.body)
+		p.Params = foldParams(p.Params, part.params)
+		p.Sources = append(p.Sources, part.source)
+	}
+	slices.Reverse(p.Sources)
+	if own := len(r.parts) - 1; own >= 0 {
+		p.Name, p.Description = r.parts[own].name, r.parts[own].description
+	}
+	if !r.broken {
+		sample(p, &r.ledger)
+	}
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// reading is the state of one Parse.
+type reading struct {
+	ledger
+	load   Loader
+	seen   map[string]bool
+	chain  []string // the files that are being read, the first one first
+	parts  []profileFile
+	broken bool // a file is missing or is not TOML: nothing can be said of the whole
+}
+
+// profileFile is one file, read and not yet folded.
+type profileFile struct {
+	source            Source
+	name, description string
+	params            []Param
+	body              body
+}
+
+// visit reads a file and what it extends, and appends them parents first.
+func (r *reading) visit(file string, data []byte) {
+	r.seen[file] = true
+	r.chain = append(r.chain, file)
+	defer func() { r.chain = r.chain[:len(r.chain)-1] }()
+
+	doc, top, err := decode(&r.ledger, file, data)
+	if err != nil {
+		r.broken = true
+		return
+	}
+	sum := sha256.Sum256(data)
+	part := profileFile{source: Source{File: file, SHA256: hex.EncodeToString(sum[:])}}
+	readVersion(doc, top)
+	part.name = readName(doc, top)
+	part.description = read(top, "description", asLine).v
+	parents := words(top, "extends", asString)
+	part.params = readParams(top.table("params"))
+	part.body = readBody(top)
+	top.done()
+	for _, w := range parents.items {
+		r.extend(file, w)
+	}
+	r.parts = append(r.parts, part)
+}
+
+// extend loads one profile that from extends.
+func (r *reading) extend(from string, w word) {
+	if r.load == nil {
+		r.broken = true
+		r.add(w.at, w.key, "", "cannot load %s: a profile that came alone extends nothing", quote(w.text))
+		return
+	}
+	file, data, err := r.load(w.text, from)
+	switch {
+	case err != nil:
+		r.broken = true
+		r.add(w.at, w.key, "", "cannot load %s: %v", quote(w.text), err)
+	case slices.Contains(r.chain, file):
+		r.broken = true
+		i := slices.Index(r.chain, file)
+		r.add(w.at, w.key, "", "extends itself: %s", strings.Join(append(slices.Clone(r.chain[i:]), file), " -> "))
+	case r.seen[file]:
+	case len(r.seen) == maxFiles:
+		r.broken = true
+		r.add(w.at, w.key, "", "is one profile too many (want %d at most)", maxFiles)
+	default:
+		r.visit(file, data)
+	}
+}
+
+// readName reads the name, which is that of the file where the profile does not
+// say its own.
+func readName(doc *document, top *table) string {
+	name := read(top, "name", asProfileName)
+	if _, wrote := top.vals["name"]; wrote {
+		return name.v
+	}
+	s, err := asProfileName(strings.TrimSuffix(path.Base(doc.lines.file), ".toml"))
+	if err != nil {
+		doc.add(doc.lines.pos(0), "name", `name = "my-server"`, "is missing, and the file's name %s cannot stand for it", quote(path.Base(doc.lines.file)))
+	}
+	return s
+}
+
+func readVersion(doc *document, top *table) {
+	version := read(top, "version", func(v any) (int, error) {
+		if n, ok := v.(int64); !ok || n != 1 {
+			return 0, faultf("version = 1", "%s is not a version that this program knows (want 1)", describe(v))
+		}
+		return 1, nil
+	})
+	if _, wrote := top.vals["version"]; !wrote && !version.set {
+		doc.add(doc.lines.pos(0), "version", "version = 1", "is missing")
+	}
+}
+
+var errBroken = errors.New("not a profile")
+
+// decode reads TOML. Where it cannot, it adds the one mistake to l and returns
+// errBroken.
+func decode(l *ledger, file string, data []byte) (*document, *table, error) {
+	start := Pos{File: file, Line: 1, Col: 1}
+	if len(data) > MaxFile {
+		l.add(start, "", "", "is larger than %d bytes", MaxFile)
+		return nil, nil, errBroken
+	}
+	src := strings.TrimPrefix(string(data), "\uFEFF")
+	doc := &document{ledger: l, lines: newLines(file, src)}
+	root, stopped, deep := index(src)
+	switch {
+	case deep:
+		l.add(doc.lines.pos(stopped), "", "", "nests deeper than %d", maxDepth)
+		return nil, nil, errBroken
+	case stopped >= 0 && strings.Count(src, "[")+strings.Count(src, "{") > 1000:
+		// Not for the decoder: what stopped the index may hide depth.
+		l.add(doc.lines.pos(stopped), "", "", "this is not TOML")
+		return nil, nil, errBroken
+	}
+	vals, err := unmarshal(src)
+	if err == nil && stopped >= 0 {
+		err = toml.ParseError{Message: "this is not TOML", Position: toml.Position{Start: stopped}}
+	}
+	if err != nil {
+		text, offset := syntax(err)
+		l.add(doc.lines.pos(min(max(offset, 0), len(src))), "", "", "%s", text)
+		return nil, nil, errBroken
+	}
+	return doc, &table{doc: doc, vals: vals, node: root, wrote: true}, nil
+}
+
+// unmarshal guards against the decoder, which panics where it finds itself in a
+// state that it thought impossible.
+func unmarshal(src string) (vals map[string]any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			vals, err = nil, fmt.Errorf("the TOML decoder gave up: %.200v", r)
+		}
+	}()
+	return vals, toml.Unmarshal([]byte(src), &vals)
+}
+
+// syntax is what the decoder says and where. It quotes numbers, and a secret
+// may be one that somebody forgot to put in quotes.
+func syntax(err error) (text string, offset int) {
+	var pe toml.ParseError
+	if !errors.As(err, &pe) {
+		return strings.TrimPrefix(err.Error(), "toml: "), 0
+	}
+	if strings.Contains(pe.LastKey, string(envSecret)) {
+		return "this is not TOML (is the value in quotes?)", pe.Position.Start
+	}
+	text, _, _ = strings.Cut(pe.Message, "\n")
+	return text, pe.Position.Start
+}

@@ -1,0 +1,177 @@
+package policy
+
+import (
+	"path"
+	"strings"
+	"unicode"
+)
+
+// ban is a place that no profile may give away.
+type ban struct {
+	path  string
+	read  bool // refused even to read
+	below bool // and so is everything below it, for writing
+	why   string
+}
+
+// bans lists them. A read-only mount does not stop connect(2), so that a folder
+// of sockets is as bad to read as to write.
+var bans = []ban{
+	{"/", true, false, "the whole machine"},
+	{"/etc", false, true, "the machine's own configuration"},
+	{"/usr", false, true, "the machine's own programs"},
+	{"/bin", false, true, "the machine's own programs"},
+	{"/sbin", false, true, "the machine's own programs"},
+	{"/lib", false, true, "the machine's own programs"},
+	{"/lib64", false, true, "the machine's own programs"},
+	{"/boot", false, true, "the machine's own kernel"},
+	{"/proc", true, true, "the server has a /proc of its own"},
+	{"/sys", true, true, "the kernel's own settings"},
+	{"/dev", true, true, "the machine's devices"},
+	{"/run", true, true, "sockets of the machine's services, which a read-only mount does not stop; see [sockets]"},
+	{"/var", false, false, "the machine's own state"},
+	{"/var/run", true, true, "sockets of the machine's services, which a read-only mount does not stop; see [sockets]"},
+	{"/run/user", true, true, "sockets of the session, which a read-only mount does not stop; see [sockets]"},
+	{"/tmp", true, false, "sockets and files of other programs; the server has a /tmp of its own"},
+	{"/var/tmp", true, false, "files of other programs; the server has a /tmp of its own"},
+}
+
+// home replaces a leading "~".
+func (r *resolver) home(s string) (string, error) {
+	rest, ok := strings.CutPrefix(s, "~")
+	switch {
+	case !ok:
+		return s, nil
+	case rest != "" && rest[0] != '/':
+		return "", faultf("", "%s is another user's home (want ~/)", quote(s))
+	case !path.IsAbs(r.in.Home):
+		return "", faultf("", "%s: no home directory is known", quote(s))
+	}
+	return r.in.Home + rest, nil
+}
+
+// pathText refuses what no path rule can hold.
+func pathText(s string) error {
+	switch {
+	case s == "":
+		return faultf("", "is an empty path")
+	case len(s) > 4095: // PATH_MAX, limits.h, less the NUL
+		return faultf("", "%s is longer than a path can be", quote(s))
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return faultf("", "%s has a control character in it", quote(s))
+	}
+	return nil
+}
+
+// path makes one path rule out of one substituted word.
+func (r *resolver) path(w word) (Path, bool) {
+	text, optional := strings.CutPrefix(w.text, "?")
+	p, err := r.home(text)
+	if err == nil {
+		err = pathText(p)
+	}
+	if err == nil && !path.IsAbs(p) {
+		err = faultf("${workspace}/"+path.Clean(p), "%s is relative (want an absolute path, or one from ~/)", quote(text))
+	}
+	if err != nil {
+		r.fault(w.at, w.key, err)
+		return Path{}, false
+	}
+	return Path{Path: path.Clean(p), Optional: optional, At: w.at}, true
+}
+
+// paths makes the rules of one list, each path once.
+func (r *resolver) paths(l list[word], check func(string) error) []Path {
+	var out []Path
+	seen := make(map[string]int)
+	for _, w := range r.list(l.items, inPath) {
+		p, ok := r.path(w)
+		if !ok {
+			continue
+		}
+		if err := check(p.Path); err != nil {
+			r.fault(w.at, w.key, err)
+			continue
+		}
+		if i, again := seen[p.Path]; again {
+			out[i].Optional = out[i].Optional && p.Optional
+			continue
+		}
+		seen[p.Path] = len(out)
+		out = append(out, p)
+	}
+	return out
+}
+
+func (r *resolver) readable(p string) error { return r.refuse(p, false) }
+func (r *resolver) writable(p string) error { return r.refuse(p, true) }
+
+// refuse says why a path is not given away. It knows names only: where a
+// symlink leads is for the one who follows it to check.
+func (r *resolver) refuse(p string, write bool) error {
+	verb := "read"
+	if write {
+		verb = "write"
+	}
+	for _, b := range bans {
+		if p == b.path && (write || b.read) {
+			return faultf("", "cannot %s %s: %s", verb, quote(p), b.why)
+		}
+		if b.below && within(p, b.path) && (write || b.path == "/proc") {
+			return faultf("", "cannot %s %s: %s", verb, quote(p), b.why)
+		}
+	}
+	for _, runtime := range []string{"/run/user", "/var/run/user"} {
+		if path.Dir(p) == runtime {
+			return faultf("", "cannot %s %s: sockets of the session, which a read-only mount does not stop; see [sockets]", verb, quote(p))
+		}
+	}
+	if home := r.in.Home; path.IsAbs(home) && within(path.Clean(home), p) {
+		return faultf("", "cannot %s %s: a whole home directory, with its keys and start files", verb, quote(p))
+	}
+	return r.refuseOwn(p, verb)
+}
+
+// refuseOwn keeps mcpen's own files out of every sandbox, except for the
+// server's own state.
+func (r *resolver) refuseOwn(p, verb string) error {
+	if state := r.in.ServerState(r.name); state != "" && within(p, state) {
+		return nil
+	}
+	for _, own := range []string{r.in.State, r.in.Config} {
+		if !path.IsAbs(own) {
+			continue
+		}
+		if own = path.Clean(own); within(p, own) || within(own, p) {
+			return faultf("", "cannot %s %s: mcpen keeps its own files in %s", verb, quote(p), quote(own))
+		}
+	}
+	return nil
+}
+
+// within reports whether a clean path is dir or below it.
+func within(p, dir string) bool {
+	return p == dir || dir == "/" || strings.HasPrefix(p, dir+"/")
+}
+
+// bindWorkspace makes the workspace absolute and refuses one that gives away
+// more than a project.
+func (r *resolver) bindWorkspace() {
+	a := r.args["workspace"]
+	defer func() { r.args["workspace"] = a }()
+	if r.in.Workspace == "" {
+		a.state = unknown
+		return
+	}
+	p, err := r.argumentPath(r.in.Workspace, true)
+	if err == nil {
+		err = r.refuse(p, true)
+	}
+	if err != nil {
+		a.state = unknown
+		r.badWorkspace = true
+		r.fault(Pos{}, "--workspace", err)
+		return
+	}
+	a.values, a.state = []string{p}, known
+}

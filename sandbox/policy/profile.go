@@ -1,0 +1,308 @@
+package policy
+
+import (
+	"math"
+	"time"
+)
+
+// Profile is what a person wrote, with what it extends folded in and the
+// parameters still open. Only Parse makes one; it is never changed afterwards,
+// so that many may resolve it at once.
+type Profile struct {
+	Name        string // as written, or else the file's name without ".toml"
+	Description string
+	Sources     []Source // this file first, then what it extends
+	Params      []Param
+
+	body body
+}
+
+// body is the content of one file, or of several folded into one. Strings in it
+// may still hold "${name}".
+type body struct {
+	command list[word]
+	pkg     opt[string]
+	args    list[word]
+	dir     opt[string]
+
+	read, write, deny, unprotect list[word]
+
+	allow   list[hostRule]
+	listen  list[opt[uint16]]
+	connect list[socketRule]
+
+	env []variable
+
+	tools, prompts, resources filter
+	pins                      opt[PinMode]
+	findings                  opt[FindingMode]
+	results                   opt[TextMode]
+	validate                  opt[bool]
+	rules                     []ToolRule
+
+	memory, fileSize, tmp          opt[Size]
+	processes, openFiles, tmpFiles opt[int]
+	cpu                            opt[float64]
+	cpuTime                        opt[time.Duration]
+
+	maxLine opt[Size]
+	grace   opt[time.Duration]
+
+	arguments, files opt[bool]
+	onError          opt[string]
+
+	scripts list[word]
+	minAge  opt[time.Duration]
+
+	layers list[opt[Layer]]
+
+	envTables map[envKind]Pos // which of env's keys were written, for a baseline
+}
+
+// hostRule is one element of network.allow.
+type hostRule struct {
+	word
+	tls     opt[bool]
+	private opt[bool]
+}
+
+// socketRule is one element of sockets.connect.
+type socketRule struct {
+	word
+	override opt[string]
+}
+
+// envKind says where a variable's value comes from.
+type envKind string
+
+const (
+	envPass   envKind = "pass"
+	envSet    envKind = "set"
+	envSecret envKind = "secret"
+)
+
+// variable is one variable of the server's environment.
+type variable struct {
+	name  string
+	kind  envKind
+	value word
+}
+
+type filter struct{ allow, deny list[word] }
+
+func readBody(t *table) body {
+	b := body{}
+	readServer(&b, t.table("server"))
+	readFilesystem(&b, t.table("filesystem"))
+	readNetwork(&b, t.table("network"))
+	readSockets(&b, t.table("sockets"))
+	readEnv(&b, t.table("env"))
+	readTools(&b, t.table("tools"))
+	b.prompts = readFilter(t.table("prompts"))
+	b.resources = readFilter(t.table("resources"))
+	readLimits(&b, t.table("limits"))
+	readRest(&b, t)
+	return b
+}
+
+func readServer(b *body, t *table) {
+	b.command = argv(t, "command")
+	b.pkg = read(t, "package", asPackage)
+	b.args = argv(t, "args")
+	b.dir = read(t, "dir", asString)
+	t.done()
+	switch {
+	case b.command.set && b.pkg.set:
+		t.doc.add(b.pkg.at, b.pkg.key, "", "server.command is there too: a server is one or the other")
+	case b.command.set && (len(b.command.items) == 0 || b.command.items[0].text == ""):
+		t.doc.add(b.command.at, t.key+".command", "", "names no program")
+	}
+}
+
+func readFilesystem(b *body, t *table) {
+	b.read = words(t, "read", asString)
+	b.write = words(t, "write", asString)
+	b.deny = words(t, "deny", asString)
+	b.unprotect = words(t, "unprotect", asString)
+	t.done()
+}
+
+func readNetwork(b *body, t *table) {
+	seen := make(map[string]bool)
+	b.allow = each(t, "allow", func(v value) (hostRule, bool) {
+		r := hostRule{word: word{key: v.key, at: v.at()}}
+		if s, ok := v.v.(string); ok {
+			r.text = s
+		} else if _, ok := v.v.(map[string]any); ok {
+			sub := v.table()
+			host := read(sub, "host", asString)
+			r.tls, r.private = read(sub, "tls", asBool), read(sub, "private", asBool)
+			sub.done()
+			if _, ok := sub.vals["host"]; !ok {
+				v.bad(faultf(`host = "name:443"`, "has no host"))
+			}
+			r.text = host.v
+		} else {
+			v.bad(faultf("", "%s is neither a host and port nor a table", describe(v.v)))
+		}
+		if r.text != "" && seen[r.text] {
+			v.bad(faultf("", "%s is there twice", quote(r.text)))
+			return r, false
+		}
+		seen[r.text] = true
+		if _, ok := v.v.(string); ok {
+			return r, true
+		}
+		return r, r.text != ""
+	})
+	b.listen = each(t, "listen", func(v value) (opt[uint16], bool) {
+		n, err := asPort(v.v)
+		if err != nil {
+			v.bad(err)
+		}
+		return opt[uint16]{n, v.key, v.at(), true}, err == nil
+	})
+	t.done()
+}
+
+func readSockets(b *body, t *table) {
+	b.connect = each(t, "connect", func(v value) (socketRule, bool) {
+		r := socketRule{word: word{key: v.key, at: v.at()}}
+		switch x := v.v.(type) {
+		case string:
+			r.text = x
+			return r, true
+		case map[string]any:
+			sub := v.table()
+			path := read(sub, "path", asString)
+			r.override = read(sub, "override", oneOf(Override))
+			sub.done()
+			if _, ok := sub.vals["path"]; !ok {
+				v.bad(faultf(`path = "/run/app.sock"`, "has no path"))
+			}
+			r.text = path.v
+			return r, path.set
+		}
+		v.bad(faultf("", "%s is neither a path nor a table", describe(v.v)))
+		return r, false
+	})
+	t.done()
+}
+
+func readEnv(b *body, t *table) {
+	b.envTables = make(map[envKind]Pos)
+	kinds := make(map[string]envKind)
+	add := func(kind envKind, name string, w word) {
+		if was, ok := kinds[name]; ok {
+			t.doc.add(w.at, w.key, "", "%s is in env.%s too", quote(name), was)
+			return
+		}
+		kinds[name] = kind
+		b.env = append(b.env, variable{name, kind, w})
+	}
+	pass := words(t, "pass", asEnvName)
+	if pass.set {
+		b.envTables[envPass] = pass.at
+	}
+	for _, w := range pass.items {
+		add(envPass, w.text, w)
+	}
+	for _, kind := range []envKind{envSet, envSecret} {
+		sub := t.table(string(kind))
+		if sub.wrote {
+			b.envTables[kind] = sub.at()
+		}
+		for _, name := range sub.names() {
+			v, _ := sub.get(name)
+			if _, err := asEnvName(name); err != nil {
+				t.doc.fault(t.doc.lines.pos(v.node.key), v.key, err)
+				continue
+			}
+			s, ok := v.v.(string)
+			if !ok {
+				v.bad(faultf("", "the value is not a string")) // and not shown: it may be a secret
+				continue
+			}
+			add(kind, name, word{s, v.key, v.at()})
+		}
+	}
+	t.done()
+}
+
+func readFilter(t *table) filter {
+	f := filter{allow: words(t, "allow", asGlob), deny: words(t, "deny", asGlob)}
+	t.done()
+	return f
+}
+
+func readTools(b *body, t *table) {
+	b.pins = read(t, "pins", oneOf(PinEnforce, PinWarn, PinOff))
+	b.findings = read(t, "findings", oneOf(FindingWarn, FindingHold))
+	b.results = read(t, "results", oneOf(TextPass, TextShow, TextStrip))
+	b.validate = read(t, "validate", asBool)
+	rules := t.table("rule")
+	for _, name := range rules.names() {
+		v, _ := rules.get(name)
+		if r, ok := readRule(v, name); ok {
+			b.rules = append(b.rules, r)
+		}
+	}
+	b.tools = readFilter(t) // the last: it says what is unknown
+}
+
+func readLimits(b *body, t *table) {
+	size := sizeFrom(4096, math.MaxInt64, true)
+	count := countFrom(1, math.MaxInt32, true)
+	b.memory = read(t, "memory", sizeFrom(1<<20, math.MaxInt64, true))
+	b.processes = read(t, "processes", count)
+	b.openFiles = read(t, "open-files", countFrom(16, 1<<20, true))
+	b.fileSize = read(t, "file-size", size)
+	b.cpu = read(t, "cpu", asCores)
+	b.cpuTime = read(t, "cpu-time", durationFrom(time.Second, math.MaxInt64, true))
+	b.tmp = read(t, "tmp", size)
+	b.tmpFiles = read(t, "tmp-files", countFrom(16, math.MaxInt32, true))
+	t.done()
+}
+
+// readRest reads [wire], [log], [install] and [require].
+func readRest(b *body, t *table) {
+	wire := t.table("wire")
+	b.maxLine = read(wire, "max-line", sizeFrom(64<<10, 1<<30, false))
+	b.grace = read(wire, "grace", durationFrom(0, 10*time.Minute, false))
+	wire.done()
+
+	log := t.table("log")
+	b.arguments = read(log, "arguments", asBool)
+	b.files = read(log, "files", asBool)
+	b.onError = read(log, "on-error", oneOf(OnErrorStop, OnErrorContinue))
+	log.done()
+
+	install := t.table("install")
+	b.scripts = words(install, "scripts", asScript)
+	b.minAge = read(install, "min-age", durationFrom(0, math.MaxInt64, false))
+	install.done()
+
+	require := t.table("require")
+	seen := make(map[Layer]bool)
+	b.layers = each(require, "layers", func(v value) (opt[Layer], bool) {
+		l, err := oneOf(LayerNamespaces, LayerLandlock, LayerSeccomp, LayerLimits)(v.v)
+		if err == nil && seen[l] {
+			err = faultf("", "%s is there twice", quote(string(l)))
+		}
+		if err != nil {
+			v.bad(err)
+		}
+		seen[l] = true
+		return opt[Layer]{l, v.key, v.at(), true}, err == nil
+	})
+	require.done()
+}
+
+// asScript reads the name of a package whose lifecycle scripts may run.
+func asScript(v any) (string, error) {
+	s, err := asString(v)
+	if err == nil && (!npmName.MatchString(s) || len(s) > 214) {
+		return "", faultf("", "%s is not the name of a package", quote(s))
+	}
+	return s, err
+}

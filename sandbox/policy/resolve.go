@@ -1,0 +1,357 @@
+package policy
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Input is what a profile is resolved with: what the command line said and where
+// things are on this machine. All directories are absolute or empty; empty means
+// not known, and a profile that needs it does not resolve.
+type Input struct {
+	Params    map[string][]string // --set name=value, in order
+	Home      string              // the user's home directory
+	State     string              // mcpen's own state; each server's is below it
+	Config    string              // mcpen's own configuration
+	Workspace string              // --workspace; may be relative to Cwd
+	Cwd       string              // where mcpen was started
+	Baseline  *Profile            // what the profile cannot go beyond; nil: no bounds
+}
+
+// ServerState is the directory that "${state}" stands for in the profile of that
+// name, or "" where State is not known. Nothing makes it.
+func (in Input) ServerState(name string) string {
+	if !path.IsAbs(in.State) || name == "" {
+		return ""
+	}
+	return path.Join(in.State, "servers", name)
+}
+
+// Resolve says what a profile means with these parameters on this machine. The
+// error is Mistakes, all of them; the policy is only valid without.
+//
+// Paths are judged by name. Where a symlink leads is checked by who follows it.
+func Resolve(p *Profile, in Input) (Policy, error) {
+	var l ledger
+	r := &resolver{ledger: &l, in: in, name: p.Name}
+	out := r.resolve(p)
+	if in.Baseline != nil {
+		r.narrow(p, &out, in.Baseline)
+	}
+	if err := l.err(); err != nil {
+		return Policy{}, err
+	}
+	return out, nil
+}
+
+// sample resolves a profile on a machine that does not exist, for the mistakes
+// that it would have on any. What depends on a parameter without a default is
+// passed over.
+func sample(p *Profile, l *ledger) {
+	r := &resolver{ledger: l, name: p.Name, sample: true, in: Input{
+		Home:      "/home/you",
+		State:     "/home/you/.local/state/mcpen",
+		Config:    "/home/you/.config/mcpen",
+		Workspace: "/home/you/project",
+		Cwd:       "/home/you/project",
+	}}
+	r.resolve(p)
+}
+
+// resolver is the state of one Resolve.
+type resolver struct {
+	*ledger
+	in     Input
+	name   string
+	sample bool
+
+	args         map[string]argument
+	names        []string // of args, sorted
+	badWorkspace bool     // and that is a mistake already
+}
+
+func (r *resolver) resolve(p *Profile) Policy {
+	r.bind(p.Params)
+	b := p.body
+	out := Closed(p.Name)
+	out.Description = p.Description
+	out.Sources = slices.Clone(p.Sources)
+	out.Server = r.server(b)
+	out.Filesystem = r.filesystem(b)
+	out.Network = r.network(b)
+	out.Sockets = r.sockets(b.connect)
+	out.Env = r.env(b.env)
+	resolveTools(&out, b)
+	resolveLimits(&out.Limits, b)
+	b.maxLine.to(&out.Wire.MaxLine)
+	b.grace.to(&out.Wire.Grace)
+	b.arguments.to(&out.Log.Arguments)
+	b.files.to(&out.Log.Files)
+	b.onError.to(&out.Log.OnError)
+	b.minAge.to(&out.Install.MinAge)
+	out.Install.Scripts = unique(b.scripts.items)
+	if b.layers.set {
+		out.Require = Require{Layers: []Layer{}, At: b.layers.at}
+		for _, l := range b.layers.items {
+			out.Require.Layers = append(out.Require.Layers, l.v)
+		}
+	}
+	return out
+}
+
+// to puts the setting where the default is, if the profile wrote one.
+func (o opt[T]) to(dst *T) {
+	if o.set {
+		*dst = o.v
+	}
+}
+
+func (r *resolver) server(b body) Server {
+	s := Server{Package: b.pkg.v, At: b.pkg.at}
+	if b.command.set {
+		s.At = b.command.at
+	}
+	s.Command = texts(r.list(b.command.items, inText))
+	s.Args = texts(r.list(b.args.items, inText))
+	if len(s.Command) > 0 {
+		program, err := r.home(s.Command[0])
+		switch {
+		case err != nil:
+			r.fault(b.command.at, "server.command", err)
+		case program == "":
+			r.add(b.command.at, "server.command", "", "names no program")
+		}
+		s.Command[0] = program
+	}
+	if b.dir.set {
+		if text, ok := r.one(word{b.dir.v, b.dir.key, b.dir.at}, inPath); ok {
+			if p, ok := r.path(word{text, b.dir.key, b.dir.at}); ok {
+				s.Dir = p.Path
+			}
+		}
+	}
+	return s
+}
+
+func (r *resolver) filesystem(b body) Filesystem {
+	anything := func(string) error { return nil }
+	f := Filesystem{
+		Read:      r.paths(b.read, r.readable),
+		Write:     r.paths(b.write, r.writable),
+		Deny:      r.paths(b.deny, anything),
+		Unprotect: r.paths(b.unprotect, anything),
+	}
+	for _, rules := range []struct {
+		key   string
+		paths []Path
+	}{{"filesystem.read", f.Read}, {"filesystem.write", f.Write}} {
+		denied := ancestors(f.Deny)
+		for _, p := range rules.paths {
+			if d, ok := denied.over(p.Path); ok {
+				r.add(p.At, rules.key, "", "%s is denied at %v", quote(p.Path), d.At)
+			}
+		}
+	}
+	writable := ancestors(f.Write)
+	for _, p := range f.Unprotect {
+		if _, ok := writable.over(p.Path); !ok && !r.sample {
+			r.add(p.At, "filesystem.unprotect", "", "%s is below nothing that is writable", quote(p.Path))
+		}
+	}
+	return f
+}
+
+// pathSet finds the rule over a path in as many steps as the path has elements.
+type pathSet map[string]Path
+
+func ancestors(rules []Path) pathSet {
+	s := make(pathSet, len(rules))
+	for _, p := range rules {
+		s[p.Path] = p
+	}
+	return s
+}
+
+// over returns the rule for the path itself or the nearest folder above it.
+func (s pathSet) over(p string) (Path, bool) {
+	for {
+		if rule, ok := s[p]; ok {
+			return rule, true
+		}
+		if p == "/" || p == "." {
+			return Path{}, false
+		}
+		p = path.Dir(p)
+	}
+}
+
+func (r *resolver) network(b body) Network {
+	var n Network
+	seen := make(map[Host]Pos)
+	for _, rule := range b.allow.items {
+		for _, w := range r.list([]word{rule.word}, inText) {
+			h, err := ParseHost(w.text)
+			if err == nil {
+				err = rule.apply(&h)
+			}
+			if err != nil {
+				r.fault(w.at, w.key, err)
+				continue
+			}
+			if _, again := seen[h]; again {
+				continue
+			}
+			seen[h] = w.at
+			h.At = w.at
+			n.Allow = append(n.Allow, h)
+		}
+		if len(n.Allow) > maxList {
+			r.add(rule.at, rule.key, "", "the list grows beyond %d elements", maxList)
+			break
+		}
+	}
+	ports := make(map[uint16]bool)
+	for _, p := range b.listen.items {
+		if !ports[p.v] {
+			n.Listen = append(n.Listen, Port{p.v, p.at})
+		}
+		ports[p.v] = true
+	}
+	return n
+}
+
+// apply puts a rule's tls and private on its host.
+func (rule hostRule) apply(h *Host) error {
+	named := h.Kind == HostName || h.Kind == HostWildcard
+	if !named && rule.tls.v {
+		return faultf("", "tls on %s, which has no name that a certificate could be for", quote(rule.text))
+	}
+	if !named && rule.private.v {
+		return faultf("", "private on %s, which is an address and so means itself already", quote(rule.text))
+	}
+	rule.tls.to(&h.TLS)
+	rule.private.to(&h.Private)
+	return nil
+}
+
+func (r *resolver) env(vars []variable) Env {
+	var e Env
+	for _, v := range vars {
+		at := v.value.at
+		switch v.kind {
+		case envPass:
+			e.Pass = append(e.Pass, EnvName{v.name, at})
+		case envSet:
+			if text, ok := r.one(v.value, inText); ok {
+				e.Set = append(e.Set, EnvValue{v.name, text, at})
+			}
+		case envSecret:
+			text, ok := r.one(v.value, inSecret)
+			if !ok {
+				continue
+			}
+			from, err := r.secret(text)
+			if err != nil {
+				r.fault(at, v.value.key, err)
+				continue
+			}
+			e.Secret = append(e.Secret, SecretFrom{v.name, from, at})
+		}
+	}
+	slices.SortFunc(e.Set, func(a, b EnvValue) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(e.Secret, func(a, b SecretFrom) int { return cmp.Compare(a.Name, b.Name) })
+	return e
+}
+
+// secret checks a reference to a secret. Its mistakes never quote what was
+// written: it may be the secret.
+func (r *resolver) secret(s string) (string, error) {
+	const want = "want env:NAME, file:/path, command:PROGRAM or keyring:service/name"
+	kind, rest, _ := strings.Cut(s, ":")
+	bad := strings.ContainsAny(rest, "\x00\r\n")
+	switch kind {
+	case "env":
+		if envName.MatchString(rest) {
+			return s, nil
+		}
+		return "", faultf("", "is not a reference to a variable (want env:NAME)")
+	case "file":
+		p, err := r.home(rest)
+		if err == nil && path.IsAbs(p) && !bad {
+			return "file:" + path.Clean(p), nil
+		}
+		return "", faultf("", "is not a reference to a file (want file:/path)")
+	case "command":
+		if strings.TrimSpace(rest) != "" && !bad {
+			return s, nil
+		}
+		return "", faultf("", "is not a reference to a command (want command:PROGRAM ARGUMENTS)")
+	case "keyring":
+		service, name, _ := strings.Cut(rest, "/")
+		if service != "" && name != "" && !bad {
+			return s, nil
+		}
+		return "", faultf("", "is not a reference to the keyring (want keyring:service/name)")
+	}
+	return "", faultf("keep it out of the profile: keyring:mcpen/NAME", "is not a reference to a secret (%s)", want)
+}
+
+func resolveTools(out *Policy, b body) {
+	out.Tools.Filter = b.tools.resolve()
+	out.Prompts = b.prompts.resolve()
+	out.Resources = b.resources.resolve()
+	b.pins.to(&out.Tools.Pins)
+	b.findings.to(&out.Tools.Findings)
+	b.results.to(&out.Tools.Results)
+	b.validate.to(&out.Tools.Validate)
+	out.Tools.Rules = slices.Clone(b.rules)
+}
+
+func (f filter) resolve() Filter {
+	return Filter{Allow: globs(f.allow.items), Deny: globs(f.deny.items)}
+}
+
+func globs(words []word) []Glob {
+	var out []Glob
+	seen := make(map[string]bool)
+	for _, w := range words {
+		if !seen[w.text] {
+			out = append(out, Glob{w.text, w.at})
+		}
+		seen[w.text] = true
+	}
+	return out
+}
+
+func resolveLimits(l *Limits, b body) {
+	b.memory.to(&l.Memory)
+	b.processes.to(&l.Processes)
+	b.openFiles.to(&l.OpenFiles)
+	b.fileSize.to(&l.FileSize)
+	b.cpu.to(&l.CPU)
+	b.cpuTime.to(&l.CPUTime)
+	b.tmp.to(&l.Tmp)
+	b.tmpFiles.to(&l.TmpFiles)
+}
+
+func texts(words []word) []string {
+	var out []string
+	for _, w := range words {
+		out = append(out, w.text)
+	}
+	return out
+}
+
+func unique(words []word) []string {
+	var out []string
+	seen := make(map[string]bool)
+	for _, w := range words {
+		if !seen[w.text] {
+			out = append(out, w.text)
+		}
+		seen[w.text] = true
+	}
+	return out
+}

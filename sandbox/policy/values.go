@@ -1,0 +1,265 @@
+package policy
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Unlimited is the word that switches a limit off.
+const Unlimited = "unlimited"
+
+// sizeUnits are the suffixes of a size, the longer ones first.
+var sizeUnits = []struct {
+	suffix string
+	bytes  int64
+}{
+	{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
+	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1},
+}
+
+// ParseSize parses a whole number of bytes with its unit, such as "512MiB".
+func ParseSize(s string) (Size, error) {
+	for _, u := range sizeUnits {
+		digits, ok := strings.CutSuffix(s, u.suffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(strings.TrimSpace(digits), 10, 63)
+		if err != nil || n == 0 || n > uint64(math.MaxInt64/u.bytes) {
+			break
+		}
+		return Size(int64(n) * u.bytes), nil
+	}
+	return 0, faultf("", `%s is not a size (want a number and a unit, as in "512MiB")`, quote(s))
+}
+
+// String is the size in the largest unit that holds it whole.
+func (s Size) String() string {
+	for _, u := range sizeUnits {
+		if strings.HasSuffix(u.suffix, "iB") && int64(s) >= u.bytes && int64(s)%u.bytes == 0 {
+			return fmt.Sprintf("%d%s", int64(s)/u.bytes, u.suffix)
+		}
+	}
+	return fmt.Sprintf("%dB", int64(s))
+}
+
+// parseDuration reads what time.ParseDuration does, and whole days: "3d".
+func parseDuration(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err == nil && n <= 36500 {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, faultf("", `%s is not a duration (want a number and a unit, as in "2s", "90m" or "3d")`, quote(s))
+	}
+	return d, nil
+}
+
+// The readers below turn one decoded TOML value into one setting.
+
+func asString(v any) (string, error) {
+	if s, ok := v.(string); ok {
+		return s, nil
+	}
+	return "", faultf("", "%s is not a string", describe(v))
+}
+
+// asLine reads a string that a person sees in one piece.
+func asLine(v any) (string, error) {
+	s, err := asString(v)
+	if err == nil && (len(s) > 1000 || strings.ContainsFunc(s, unicode.IsControl)) {
+		return "", faultf("", "%s is longer than 1000 bytes or has a control character in it", quote(s))
+	}
+	return s, err
+}
+
+func asBool(v any) (bool, error) {
+	if b, ok := v.(bool); ok {
+		return b, nil
+	}
+	return false, faultf("", "%s is neither true nor false", describe(v))
+}
+
+// oneOf reads one of the words.
+func oneOf[T ~string](words ...T) func(any) (T, error) {
+	return func(v any) (T, error) {
+		s, ok := v.(string)
+		var names []string
+		for _, w := range words {
+			if ok && T(s) == w {
+				return w, nil
+			}
+			names = append(names, string(w))
+		}
+		return "", faultf(didYouMean(s, names), "%s is none of %s", describe(v), strings.Join(names, ", "))
+	}
+}
+
+// sizeFrom reads a size within bounds; where words allow it, "unlimited" is 0.
+func sizeFrom(least, most Size, unlimited bool) func(any) (Size, error) {
+	return func(v any) (Size, error) {
+		s, ok := v.(string)
+		if !ok {
+			return 0, faultf("", `%s is not a size (want a string with a unit, as in "512MiB")`, describe(v))
+		}
+		if s == Unlimited && unlimited {
+			return 0, nil
+		}
+		n, err := ParseSize(s)
+		if err == nil && (n < least || n > most) {
+			err = faultf("", "%s is out of range (want %v to %v)", quote(s), least, most)
+		}
+		return n, err
+	}
+}
+
+// countFrom reads a whole number from least on; "unlimited" is 0 where allowed.
+func countFrom(least, most int, unlimited bool) func(any) (int, error) {
+	return func(v any) (int, error) {
+		if v == Unlimited && unlimited {
+			return 0, nil
+		}
+		n, ok := v.(int64)
+		if !ok || n < int64(least) || n > int64(most) {
+			or := ""
+			if unlimited {
+				or = `, or "unlimited"`
+			}
+			return 0, faultf("", "%s is not a number from %d to %d%s", describe(v), least, most, or)
+		}
+		return int(n), nil
+	}
+}
+
+func asCores(v any) (float64, error) {
+	n := 0.0
+	switch x := v.(type) {
+	case string:
+		if x == Unlimited {
+			return 0, nil
+		}
+	case int64:
+		n = float64(x)
+	case float64:
+		n = x
+	}
+	if !(n >= 0.01 && n <= 4096) { // NaN included
+		return 0, faultf("", `%s is not a number of cores (want 0.01 to 4096, or "unlimited")`, describe(v))
+	}
+	return n, nil
+}
+
+// durationFrom reads a duration within bounds; "unlimited" is 0 where allowed.
+func durationFrom(least, most time.Duration, unlimited bool) func(any) (time.Duration, error) {
+	return func(v any) (time.Duration, error) {
+		s, ok := v.(string)
+		if !ok {
+			return 0, faultf("", `%s is not a duration (want a string with a unit, as in "2s")`, describe(v))
+		}
+		if s == Unlimited && unlimited {
+			return 0, nil
+		}
+		d, err := parseDuration(s)
+		if err == nil && (d < least || d > most) {
+			err = faultf("", "%s is out of range (want %v to %v)", quote(s), least, most)
+		}
+		return d, err
+	}
+}
+
+func asPort(v any) (uint16, error) {
+	n, ok := v.(int64)
+	if !ok || n < 1 || n > 65535 {
+		return 0, faultf("", "%s is not a port (want 1-65535)", describe(v))
+	}
+	return uint16(n), nil
+}
+
+// asGlob reads a pattern over names of tools, prompts or resources.
+func asGlob(v any) (string, error) {
+	s, err := asString(v)
+	switch {
+	case err != nil:
+		return "", err
+	case s == "" || len(s) > 512:
+		return "", faultf("", "%s is not a pattern (want 1 to 512 bytes)", quote(s))
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return "", faultf("", "%s has a control character in it", quote(s))
+	}
+	return s, nil
+}
+
+var (
+	envName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,254}$`)
+	profileName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	npmName     = regexp.MustCompile(`^(@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
+	pypiName    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	npmVersion  = regexp.MustCompile(`^(@?[^@]+)@`)
+	pypiVersion = regexp.MustCompile(`^([A-Za-z0-9._-]+)\s*(?:==|[<>~!@\[;])`)
+)
+
+func asEnvName(v any) (string, error) {
+	s, err := asString(v)
+	if err == nil && !envName.MatchString(s) {
+		return "", faultf("", "%s is not the name of a variable", quote(s))
+	}
+	return s, err
+}
+
+func asProfileName(v any) (string, error) {
+	s, err := asString(v)
+	if err == nil && (!profileName.MatchString(s) || strings.Contains(s, "..")) {
+		return "", faultf("", "%s is not a name (want lower-case letters, digits, \".\", \"-\" and \"_\", 64 at most)", quote(s))
+	}
+	return s, err
+}
+
+// asPackage reads "npm:NAME" or "pypi:NAME". Versions live in the lock, so that
+// one place says which one runs.
+func asPackage(v any) (string, error) {
+	s, err := asString(v)
+	if err != nil {
+		return "", err
+	}
+	kind, name, _ := strings.Cut(s, ":")
+	names, versions := npmName, npmVersion
+	switch kind {
+	case "npm":
+	case "pypi":
+		names, versions = pypiName, pypiVersion
+	default:
+		return "", faultf("", "%s is not a package (want npm:NAME or pypi:NAME)", quote(s))
+	}
+	if names.MatchString(name) && len(name) <= 214 {
+		return s, nil
+	}
+	if m := versions.FindStringSubmatch(name); m != nil && names.MatchString(m[1]) {
+		return "", faultf(kind+":"+m[1], "%s has a version in it: versions live in the lock", quote(s))
+	}
+	return "", faultf("", "%s is not a package (want npm:NAME or pypi:NAME)", quote(s))
+}
+
+// describe names a decoded value in a mistake.
+func describe(v any) string {
+	switch x := v.(type) {
+	case string:
+		return quote(x)
+	case []any, []map[string]any:
+		return "a list"
+	case map[string]any:
+		return "a table"
+	case time.Time:
+		return "a date"
+	case float64:
+		return strconv.FormatFloat(x, 'g', 10, 64)
+	}
+	return fmt.Sprint(v)
+}
