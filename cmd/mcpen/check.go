@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"mcpen/sandbox/policy"
+)
+
+// runCheck reads each profile, with what it extends, and writes every mistake to
+// out: one on a line with its place, and below it a hint where there is one.
+// What depends on parameters that only a run has is not checked.
+//
+// The error says how many mistakes there were, after all of them were written;
+// it is also an error where a profile cannot be read, or none was named.
+func runCheck(paths []string, load policy.Loader, readFile func(string) ([]byte, error), out io.Writer) error {
+	if len(paths) == 0 {
+		return errors.New("no profile to check")
+	}
+	wrong, bad := 0, 0
+	for _, path := range paths {
+		found := checkFile(path, load, readFile)
+		for _, m := range found {
+			if _, err := fmt.Fprintln(out, m.Error()); err != nil {
+				return err
+			}
+			if m.Hint == "" {
+				continue
+			}
+			if _, err := fmt.Fprintf(out, "\thint: %s\n", m.Hint); err != nil {
+				return err
+			}
+		}
+		if len(found) > 0 {
+			wrong, bad = wrong+len(found), bad+1
+		} else if _, err := fmt.Fprintf(out, "%s: ok\n", path); err != nil {
+			return err
+		}
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%s in %s", count(wrong, "mistake"), count(bad, "profile"))
+	}
+	return nil
+}
+
+func checkFile(path string, load policy.Loader, readFile func(string) ([]byte, error)) policy.Mistakes {
+	data, err := readFile(path)
+	if err != nil {
+		return policy.Mistakes{{Pos: policy.Pos{File: path}, Text: "cannot read it: " + err.Error()}}
+	}
+	_, err = policy.Parse(path, data, load)
+	var found policy.Mistakes
+	if err != nil && !errors.As(err, &found) {
+		found = policy.Mistakes{{Pos: policy.Pos{File: path}, Text: err.Error()}}
+	}
+	return found
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+	"testing"
+)
+
+func TestCheckWritesEveryMistakeOfEveryProfile(t *testing.T) {
+	files := map[string]string{
+		"good.toml": "version = 1\nextends = [\"base\"]\n",
+		"base.toml": "version = 1\n",
+		"bad.toml":  "version = 1\n[network]\nalow = []\nallow = [\"a.example\", \"b.example:0\"]\n",
+	}
+	read := func(name string) ([]byte, error) {
+		if text, ok := files[name]; ok {
+			return []byte(text), nil
+		}
+		return nil, fs.ErrNotExist
+	}
+	load := func(ref, from string) (string, []byte, error) {
+		data, err := read(ref + ".toml")
+		return ref + ".toml", data, err
+	}
+	var out strings.Builder
+	err := runCheck([]string{"good.toml", "bad.toml", "missing.toml"}, load, read, &out)
+	want := `good.toml: ok
+bad.toml:3:1: network.alow: unknown key
+	hint: did you mean "allow"?
+bad.toml:4:10: network.allow[0]: "a.example" has no port
+	hint: a.example:443
+bad.toml:4:23: network.allow[1]: "b.example:0" is not a port (want 1-65535)
+missing.toml: cannot read it: file does not exist
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+	if err == nil || err.Error() != "4 mistakes in 2 profiles" {
+		t.Errorf("the error says %v", err)
+	}
+
+	out.Reset()
+	if err := runCheck([]string{"good.toml"}, load, read, &out); err != nil || out.String() != "good.toml: ok\n" {
+		t.Errorf("a good profile: %v, %q", err, out.String())
+	}
+	if err := runCheck(nil, load, read, &out); err == nil {
+		t.Error("checking nothing is no error")
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+func TestCheckDoesNotPassWhatItCouldNotSay(t *testing.T) {
+	read := func(string) ([]byte, error) { return []byte("version = 1\n"), nil }
+	if err := runCheck([]string{"x.toml"}, nil, read, fullDisk{}); err == nil {
+		t.Error("a full disk looks like a good profile")
+	}
+}
