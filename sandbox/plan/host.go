@@ -21,16 +21,17 @@ type Fact struct {
 // one policy asks. Package host fills it in by doing, never by guessing from a
 // version; Compile only reads it.
 type Host struct {
-	Kernel string `json:"kernel,omitempty"` // uname -r
-	Arch   string `json:"arch,omitempty"`   // GOARCH
-	UID    int    `json:"uid"`
-	GID    int    `json:"gid"`
-	User   string `json:"user,omitempty"`
-	Home   string `json:"home,omitempty"`  // as the environment names it
-	State  string `json:"state,omitempty"` // mcpen's own state directory; never visible inside
-	Config string `json:"config,omitempty"`
-	Cwd    string `json:"cwd,omitempty"`  // where mcpen was started
-	Zone   string `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
+	Kernel  string `json:"kernel,omitempty"` // uname -r
+	Arch    string `json:"arch,omitempty"`   // GOARCH
+	UID     int    `json:"uid"`
+	GID     int    `json:"gid"`
+	User    string `json:"user,omitempty"`
+	Home    string `json:"home,omitempty"`    // as the environment names it
+	Runtime string `json:"runtime,omitempty"` // where a run keeps what it needs while it runs
+	State   string `json:"state,omitempty"`   // mcpen's own state directory; never visible inside
+	Config  string `json:"config,omitempty"`
+	Cwd     string `json:"cwd,omitempty"`  // where mcpen was started
+	Zone    string `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
 
 	Namespaces Fact `json:"namespaces"` // the whole recipe's namespaces, mount of proc included
 	Landlock   int  `json:"landlock"`   // ABI; 0: none

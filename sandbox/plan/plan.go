@@ -40,7 +40,14 @@ type Plan struct {
 	Log      Log      `json:"log"`
 
 	Layers []policy.Layer `json:"layers"` // the layers that are enforced
-	Gaps   []Gap          `json:"gaps,omitempty"`
+	// Runtime is the directory of the launcher's own in which a run keeps what
+	// it needs while it runs (the skeleton of the root, its record). It is never
+	// visible inside.
+	Runtime string `json:"runtime"`
+	// CgroupParent is the delegated cgroup below which the server's is made;
+	// empty where no cgroup v2 was delegated.
+	CgroupParent string `json:"cgroup_parent,omitempty"`
+	Gaps         []Gap  `json:"gaps,omitempty"`
 }
 
 // Digest is the SHA-256 of the plan's JSON, in hex: two runs with the same
@@ -118,7 +125,8 @@ const (
 	MountFile    MountKind = "file"    // a file with Content, made by mcpen
 	MountSymlink MountKind = "symlink" // Target points to Source
 	MountDevice  MountKind = "device"  // the host's device node Source at Target
-	MountMask    MountKind = "mask"    // Target is hidden by something empty
+	MountMask    MountKind = "mask"    // Target is hidden by something empty; Dir says of which kind
+	MountDir     MountKind = "dir"     // an empty directory
 )
 
 // Mount is one step that builds the server's root. Nothing is visible inside
@@ -163,7 +171,7 @@ const (
 	AccessWrite Access = "write" // read, write, create, remove, rename, link, truncate, execute; no device nodes, no sockets on project folders
 	AccessTmp   Access = "tmp"   // AccessWrite and making sockets and fifos
 	AccessDev   Access = "dev"   // read and write a device node, with its ioctls
-	AccessSelf  Access = "self"  // list the directory itself and nothing below
+	AccessSelf  Access = "self"  // list directories (Landlock has no way to say "this one only": used for / where the mounts leave nothing undeclared to list)
 )
 
 // Rule is one path rule. The path exists inside the new root.

@@ -1,0 +1,140 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/relay"
+)
+
+// carrier carries the stdio of one server: fresh pipes lead into the sandbox,
+// never the client's own descriptors, whose other ends, modes and offsets the
+// server would share.
+type carrier struct {
+	client Stdio
+	inside [3]*os.File // the server's ends
+	server [3]*os.File // ours: its stdin, stdout, stderr
+	relay  atomic.Pointer[relay.Relay] // set once the server runs
+	done   chan struct{}
+	err    error
+}
+
+func newCarrier(client Stdio) (*carrier, error) {
+	c := &carrier{client: client, done: make(chan struct{})}
+	for i := range c.inside {
+		r, w, err := os.Pipe()
+		if err != nil {
+			c.closeInside()
+			c.closeServer()
+			return nil, err
+		}
+		if i == 0 {
+			c.inside[i], c.server[i] = r, w
+		} else {
+			c.inside[i], c.server[i] = w, r
+		}
+	}
+	return c, nil
+}
+
+func (c *carrier) closeInside() {
+	for _, f := range c.inside {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+func (c *carrier) closeServer() {
+	for _, f := range c.server {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// run carries until the server is gone and everything it wrote was passed on.
+func (c *carrier) run(ctx context.Context, b *Box) {
+	defer close(c.done)
+	if c.client.Raw {
+		c.err = c.raw(ctx, b)
+		return
+	}
+	c.err = c.lines(ctx, b)
+}
+
+// lines runs the relay.
+func (c *carrier) lines(ctx context.Context, b *Box) error {
+	_, err := c.relay.Load().Run(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot carry the server's messages: %w", err)
+	}
+	return nil
+}
+
+// converse makes the relay. The carrier must be run then.
+func (c *carrier) converse(b *Box, inspect relay.Inspect) error {
+	in, err := relay.Borrow(int(c.client.In.Fd()))
+	if err != nil {
+		return err
+	}
+	out, err := relay.Borrow(int(c.client.Out.Fd()))
+	if err != nil {
+		return err
+	}
+	stderr, err := relay.Borrow(int(c.client.Err.Fd()))
+	if err != nil {
+		return err
+	}
+	ladder := relay.DefaultLadder
+	ladder.Grace = time.Duration(b.plan.Relay.Grace) * time.Millisecond
+	r, err := relay.New(relay.Config{
+		Ends: relay.Ends{ClientIn: in, ClientOut: out, Stderr: stderr,
+			ServerIn: c.server[0], ServerOut: c.server[1], ServerErr: c.server[2]},
+		Process: relay.Process{Signal: b.Signal, Done: b.done, Status: b.status},
+		Inspect: inspect,
+		Sink:    b.sink,
+		MaxLine: b.plan.Relay.MaxLine,
+		Ladder:  ladder,
+		Args:    b.plan.Log.Arguments,
+	})
+	if err != nil {
+		return err
+	}
+	c.relay.Store(r)
+	return nil
+}
+
+// inFlight is the request that is being answered, where there is a relay.
+func (c *carrier) inFlight() *audit.Request {
+	if r := c.relay.Load(); r != nil {
+		return r.InFlight()
+	}
+	return nil
+}
+
+// raw copies bytes. The client's stdin is left alone once the server is gone:
+// a read that waits there ends with the process.
+func (c *carrier) raw(ctx context.Context, b *Box) error {
+	defer c.closeServer()
+	go func() {
+		io.Copy(c.server[0], c.client.In)
+		c.server[0].Close()
+	}()
+	var out sync.WaitGroup
+	var errs [2]error
+	out.Go(func() { _, errs[0] = io.Copy(c.client.Out, c.server[1]) })
+	out.Go(func() { _, errs[1] = io.Copy(c.client.Err, c.server[2]) })
+	stop := context.AfterFunc(ctx, b.kill)
+	defer stop()
+	<-b.done
+	out.Wait()
+	return errors.Join(errs[:]...)
+}

@@ -1,0 +1,103 @@
+// Package child is what runs inside the sandbox before the server does: pid 1
+// of the sandbox and the stage that turns into the server. Both are this very
+// binary, executed again, and both are told what to do by one Boot over one
+// descriptor.
+//
+//	launcher ──libcontainer──► pid 1 ──new user namespace──► exec stage ──execve──► server
+//	    ▲                        │                                │
+//	    └──── control socket ────┴────────────────────────────────┘
+//
+// pid 1 sets up what needs the sandbox's own namespaces, drops everything,
+// reaps, and dies with the launcher. The exec stage takes the user's own id
+// back, puts Landlock and seccomp on its one thread and becomes the server.
+package child
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/plan"
+)
+
+// The descriptors that both stages start with.
+const (
+	bootFD = 3
+	ctlFD  = 4
+)
+
+// Boot is all that the stages inside are told. It is the plan, what must not be
+// in a plan, and what only the launcher can know.
+type Boot struct {
+	Plan    plan.Plan         `json:"plan"`
+	Secrets map[string]string `json:"secrets,omitempty"` // by variable
+	Pins    []Pin             `json:"pins,omitempty"`
+	Filter  []byte            `json:"filter,omitempty"` // seccomp.Filter, compiled from Plan.Seccomp
+}
+
+// Pin is the inode that was meant when a path of the host was planned. pid 1
+// refuses to go on when something else was mounted: between the two somebody
+// swapped the path (CVE-2021-30465 is of this kind).
+type Pin struct {
+	Target string `json:"target"`
+	Dev    uint64 `json:"dev"`
+	Ino    uint64 `json:"ino"`
+}
+
+// Pack puts the boot into a sealed memory file. The caller closes it.
+func (b Boot) Pack() (*os.File, error) {
+	data, err := json.Marshal(b)
+	if err != nil {
+		return nil, fmt.Errorf("internal error: cannot encode the boot: %w", err)
+	}
+	fd, err := unix.MemfdCreate("mcpen-boot", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	f := os.NewFile(uintptr(fd), "boot")
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("cannot write the boot: %w", err)
+	}
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals); err != nil {
+		f.Close()
+		return nil, os.NewSyscallError("fcntl(F_ADD_SEALS)", err)
+	}
+	return f, nil
+}
+
+// unpack reads the boot from the inherited descriptor, which stays open: the
+// next stage reads it too.
+func unpack() (Boot, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(bootFD, &st); err != nil {
+		return Boot{}, os.NewSyscallError("fstat", err)
+	}
+	f := os.NewFile(bootFD, "boot")
+	data := make([]byte, st.Size)
+	if _, err := f.ReadAt(data, 0); err != nil && err != io.EOF {
+		return Boot{}, fmt.Errorf("cannot read the boot: %w", err)
+	}
+	var b Boot
+	if err := json.Unmarshal(data, &b); err != nil {
+		return Boot{}, fmt.Errorf("internal error: cannot decode the boot: %w", err)
+	}
+	if b.Plan.Version != plan.Version {
+		return Boot{}, fmt.Errorf("internal error: plan version %d, want %d", b.Plan.Version, plan.Version)
+	}
+	return b, nil
+}
+
+// filter decodes the compiled filter.
+func (b Boot) filter() (seccomp.Filter, error) {
+	var f seccomp.Filter
+	if err := f.UnmarshalBinary(b.Filter); err != nil {
+		return f, fmt.Errorf("internal error: cannot decode the filter: %w", err)
+	}
+	return f, nil
+}

@@ -1,0 +1,162 @@
+package child
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Control is one end of the socket between the launcher and the stages inside.
+// It carries whole messages and, with some, descriptors. Send and Receive may
+// be called at the same time, each from one goroutine.
+type Control struct {
+	f *os.File
+}
+
+// Kind is what a Message says.
+type Kind string
+
+// The messages. From pid 1 come, in this order: Listeners (where the plan has a
+// network), then from the exec stage Notify (where the plan asks for it), then
+// from pid 1 Started or Failed, then Exited. To pid 1 goes Signal. The end of
+// the socket tells either side that the other is gone.
+const (
+	Listeners Kind = "listeners" // descriptors: see egress.Listen
+	Notify    Kind = "notify"    // one descriptor: the seccomp listener
+	Started   Kind = "started"   // the server runs; PID is its number inside
+	Failed    Kind = "failed"    // it will not: Step and Error say why
+	Exited    Kind = "exited"    // Code or Signal
+	Signal    Kind = "signal"    // send Signal to the server
+)
+
+// Message is one message.
+type Message struct {
+	Kind   Kind            `json:"kind"`
+	PID    int             `json:"pid,omitempty"`
+	Step   string          `json:"step,omitempty"`
+	Error  string          `json:"error,omitempty"`
+	Errno  int             `json:"errno,omitempty"`
+	Code   int             `json:"code,omitempty"`
+	Signal int             `json:"signal,omitempty"`
+	Data   json.RawMessage `json:"data,omitempty"`
+
+	Files []*os.File `json:"-"` // the receiver closes them
+}
+
+// maxMessage bounds a message; none comes near it.
+const maxMessage = 64 << 10
+
+// maxFiles bounds the descriptors of one message (SCM_MAX_FD is 253).
+const maxFiles = 200
+
+// NewControl returns the launcher's end and the file to hand to pid 1. The
+// caller closes both.
+func NewControl() (*Control, *os.File, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	return &Control{os.NewFile(uintptr(pair[0]), "control")}, os.NewFile(uintptr(pair[1]), "control"), nil
+}
+
+// Send sends one message with its Files, which stay open.
+func (c *Control) Send(m Message) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("internal error: cannot encode a message: %w", err)
+	}
+	var oob []byte
+	if len(m.Files) > 0 {
+		fds := make([]int, len(m.Files))
+		for i, f := range m.Files {
+			fds[i] = int(f.Fd())
+		}
+		oob = unix.UnixRights(fds...)
+	}
+	for {
+		err := unix.Sendmsg(int(c.f.Fd()), data, oob, nil, unix.MSG_NOSIGNAL)
+		if err != unix.EINTR {
+			return os.NewSyscallError("sendmsg", err)
+		}
+	}
+}
+
+// Receive waits for one message. It returns io.EOF when the other side is gone.
+// It blocks a thread; Close does not wake it, Shutdown does.
+func (c *Control) Receive() (Message, error) {
+	buf := make([]byte, maxMessage)
+	oob := make([]byte, unix.CmsgSpace(4*maxFiles))
+	var n, on, flags int
+	for {
+		var err error
+		n, on, flags, _, err = unix.Recvmsg(int(c.f.Fd()), buf, oob, unix.MSG_CMSG_CLOEXEC)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == unix.ECONNRESET {
+			return Message{}, io.EOF
+		}
+		if err != nil {
+			return Message{}, os.NewSyscallError("recvmsg", err)
+		}
+		break
+	}
+	files, err := rights(oob[:on])
+	if err != nil {
+		return Message{}, err
+	}
+	if n == 0 && len(files) == 0 {
+		return Message{}, io.EOF
+	}
+	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		closeAll(files)
+		return Message{}, errors.New("internal error: a message was cut")
+	}
+	var m Message
+	if err := json.Unmarshal(buf[:n], &m); err != nil {
+		closeAll(files)
+		return Message{}, fmt.Errorf("internal error: cannot decode a message: %w", err)
+	}
+	m.Files = files
+	return m, nil
+}
+
+// Shutdown ends the conversation in both directions: a Receive on either side
+// returns.
+func (c *Control) Shutdown() error {
+	return os.NewSyscallError("shutdown", unix.Shutdown(int(c.f.Fd()), unix.SHUT_RDWR))
+}
+
+// Close closes this end.
+func (c *Control) Close() error { return c.f.Close() }
+
+func rights(oob []byte) ([]*os.File, error) {
+	if len(oob) == 0 {
+		return nil, nil
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil, os.NewSyscallError("recvmsg", err)
+	}
+	var files []*os.File
+	for i := range msgs {
+		fds, err := unix.ParseUnixRights(&msgs[i])
+		if err != nil {
+			continue // not descriptors
+		}
+		for _, fd := range fds {
+			files = append(files, os.NewFile(uintptr(fd), "received"))
+		}
+	}
+	return files, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}

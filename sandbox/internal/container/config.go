@@ -1,0 +1,177 @@
+// Package container turns a plan into a libcontainer configuration and the
+// skeleton of directories on which its mounts are made.
+package container
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+
+	"github.com/opencontainers/cgroups"
+	// Without this the device rules that root's cgroup needs are refused.
+	_ "github.com/opencontainers/cgroups/devices"
+	devices "github.com/opencontainers/cgroups/devices/config"
+	"github.com/opencontainers/runc/libcontainer/configs"
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// setup are the capabilities of the stages that set the sandbox up, inside its
+// own user namespace. The server gets none.
+var setup = []string{
+	"CAP_SETFCAP",          // to map id 0 into the nested user namespace (Linux 5.12)
+	"CAP_NET_ADMIN",        // routes
+	"CAP_NET_BIND_SERVICE", // listeners on 53, 80, 443
+}
+
+// Config is the configuration of one sandbox. It is pure; rootfs is the
+// skeleton's directory and id names the sandbox.
+func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
+	mounts, err := mounts(p.Root, rootfs)
+	if err != nil {
+		return nil, err
+	}
+	group, err := cgroup(p, id)
+	if err != nil {
+		return nil, err
+	}
+	return &configs.Config{
+		Rootfs:          rootfs,
+		Readonlyfs:      true,
+		RootlessEUID:    p.Process.UID != 0,
+		RootlessCgroups: p.Process.UID != 0 || group.Resources.Memory == 0 && group.Resources.PidsLimit == nil && group.Resources.CpuQuota == 0,
+		NoNewPrivileges: true,
+		RootPropagation: unix.MS_PRIVATE | unix.MS_REC,
+		Hostname:        plan.Hostname,
+		Mounts:          mounts,
+		Capabilities:    &configs.Capabilities{Bounding: append([]string{"CAP_SETPCAP"}, setup...), Permitted: setup, Effective: setup},
+		Namespaces: configs.Namespaces{
+			{Type: configs.NEWUSER}, {Type: configs.NEWNS}, {Type: configs.NEWPID}, {Type: configs.NEWNET},
+			{Type: configs.NEWIPC}, {Type: configs.NEWUTS}, {Type: configs.NEWCGROUP},
+		},
+		// libcontainer needs an id 0 inside; the nested namespace maps it back.
+		UIDMappings: []configs.IDMap{{ContainerID: 0, HostID: int64(p.Process.UID), Size: 1}},
+		GIDMappings: []configs.IDMap{{ContainerID: 0, HostID: int64(p.Process.GID), Size: 1}},
+		Cgroups:     group,
+		Networks:    []*configs.Network{{Type: "loopback"}},
+		Sysctl: map[string]string{
+			"user.max_user_namespaces":     "1", // the nested one uses it up
+			"net.ipv4.ip_local_port_range": fmt.Sprintf("%d\t%d", p.Network.Ephemeral.First, p.Network.Ephemeral.Last),
+		},
+		MaskPaths:     plan.ProcMasked,
+		ReadonlyPaths: plan.ProcReadonly,
+	}, nil
+}
+
+// mounts are those steps of the root that are mounts; the others are made in
+// the skeleton or by pid 1.
+func mounts(root []plan.Mount, rootfs string) ([]*configs.Mount, error) {
+	var out []*configs.Mount
+	for _, m := range root {
+		var c *configs.Mount
+		switch m.Kind {
+		case plan.MountBind:
+			c = bind(m.Source, m)
+		case plan.MountDevice:
+			c = &configs.Mount{Source: m.Source, Destination: m.Target, Device: "bind",
+				Flags: unix.MS_BIND | unix.MS_NOSUID | unix.MS_NOEXEC}
+		case plan.MountTmpfs:
+			c = tmpfs(m)
+		case plan.MountProc:
+			c = &configs.Mount{Source: "proc", Destination: m.Target, Device: "proc",
+				Flags: unix.MS_NOEXEC | unix.MS_NOSUID | unix.MS_NODEV}
+		case plan.MountMask:
+			if m.Dir {
+				c = tmpfs(plan.Mount{Target: m.Target, Bytes: 4096, Inodes: 2, Mode: 0o555})
+			} else {
+				c = bind(emptyFile(rootfs), m)
+			}
+		case plan.MountFile, plan.MountSymlink, plan.MountDir:
+			continue
+		default:
+			return nil, fmt.Errorf("internal error: no mount of kind %q", m.Kind)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// bind is recursive in its flags too: a read-only remount leaves what is
+// mounted below writable, the attributes of mount_setattr(2) do not.
+func bind(source string, m plan.Mount) *configs.Mount {
+	attr := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
+	if !m.Writable {
+		attr |= unix.MOUNT_ATTR_RDONLY
+	}
+	if !m.Exec {
+		attr |= unix.MOUNT_ATTR_NOEXEC
+	}
+	return &configs.Mount{Source: source, Destination: m.Target, Device: "bind",
+		Flags: unix.MS_BIND | unix.MS_REC, RecAttr: &unix.MountAttr{Attr_set: attr}}
+}
+
+// tmpfs is bounded in bytes and in inodes: a quarter of a million empty files
+// fit into 64 MiB.
+func tmpfs(m plan.Mount) *configs.Mount {
+	flags := unix.MS_NOSUID | unix.MS_NODEV
+	if !m.Exec {
+		flags |= unix.MS_NOEXEC
+	}
+	if !m.Writable {
+		flags |= unix.MS_RDONLY
+	}
+	data := "mode=" + strconv.FormatUint(uint64(m.Mode), 8)
+	if m.Bytes > 0 {
+		data += ",size=" + strconv.FormatInt(m.Bytes, 10)
+	}
+	if m.Inodes > 0 {
+		data += ",nr_inodes=" + strconv.FormatInt(m.Inodes, 10)
+	}
+	return &configs.Mount{Source: "tmpfs", Destination: m.Target, Device: "tmpfs", Flags: flags, Data: data}
+}
+
+// cgroup holds the limits that only a cgroup can.
+func cgroup(p plan.Plan, id string) (*cgroups.Cgroup, error) {
+	g := &cgroups.Cgroup{
+		Name:     id, // and no Path: without limits a rootless group is then not asked for
+		Rootless: p.Process.UID != 0,
+		Resources: &cgroups.Resources{
+			// For root on cgroup v1 an empty list would deny even /dev/null. The
+			// root holds six nodes that lead to no hardware, and neither it nor any
+			// other mount lets others be opened.
+			Devices: []*devices.Rule{
+				{Type: devices.CharDevice, Major: 1, Minor: devices.Wildcard, Permissions: "rw", Allow: true},
+				{Type: devices.CharDevice, Major: 5, Minor: 0, Permissions: "rw", Allow: true},
+			},
+		},
+	}
+	for _, l := range p.Limits {
+		switch l.How {
+		case plan.HowCgroup1, plan.HowCgroup2, plan.HowSystemd:
+		default:
+			continue
+		}
+		g.Systemd = l.How == plan.HowSystemd
+		switch l.Name {
+		case plan.LimitMemory:
+			g.Resources.Memory = l.Value
+			g.Resources.MemorySwap = l.Value // on v1 this is memory and swap together
+		case plan.LimitProcesses:
+			n := l.Value
+			g.Resources.PidsLimit = &n
+		case plan.LimitCPU:
+			g.Resources.CpuPeriod = 100_000
+			g.Resources.CpuQuota = l.Value * 100
+		default:
+			return nil, fmt.Errorf("internal error: no cgroup holds %s", l.Name)
+		}
+	}
+	if p.CgroupParent != "" {
+		g.Name, g.Path = "", filepath.Join(p.CgroupParent, "mcpen-"+id)
+	}
+	if g.Systemd {
+		g.ScopePrefix, g.Parent = "mcpen", ""
+	}
+	return g, nil
+}

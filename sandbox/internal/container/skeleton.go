@@ -1,0 +1,112 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/child"
+	"mcpen/sandbox/plan"
+)
+
+// emptyFile is what hides a file; it lies beside the root.
+func emptyFile(rootfs string) string { return filepath.Join(filepath.Dir(rootfs), "empty") }
+
+// Skeleton makes, below rootfs, the files, directories and mount points of the
+// plan's root that do not lie in another mount. rootfs must not exist; it is
+// the launcher's own, in a directory that nobody else can write to, and Remove
+// takes it away.
+func Skeleton(rootfs string, p plan.Plan) error {
+	if err := os.Mkdir(rootfs, 0o755); err != nil {
+		return fmt.Errorf("cannot make the sandbox's root: %w", err)
+	}
+	var covered []string // file systems of others: nothing is made in them
+	for _, m := range p.Root {
+		if within(m.Target, covered) {
+			continue
+		}
+		if err := place(rootfs, m); err != nil {
+			return fmt.Errorf("cannot make %q in the sandbox's root: %w", m.Target, err)
+		}
+		switch m.Kind {
+		case plan.MountBind, plan.MountTmpfs, plan.MountProc:
+			covered = append(covered, m.Target)
+		}
+	}
+	return create(emptyFile(rootfs), "", 0o444)
+}
+
+// place makes one target.
+func place(rootfs string, m plan.Mount) error {
+	target := filepath.Join(rootfs, m.Target)
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		return err
+	}
+	switch m.Kind {
+	case plan.MountSymlink:
+		if strings.HasPrefix(m.Target, "/dev/") {
+			return nil // libcontainer makes these four itself, and trips over ones that are there
+		}
+		return os.Symlink(m.Source, target)
+	case plan.MountFile:
+		return create(target, m.Content, os.FileMode(m.Mode))
+	case plan.MountDevice:
+		return create(target, "", 0o444)
+	case plan.MountBind, plan.MountMask:
+		if !m.Dir {
+			return create(target, "", 0o444)
+		}
+	}
+	return os.MkdirAll(target, 0o755)
+}
+
+// create makes a file that must not exist.
+func create(name, content string, mode os.FileMode) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY|unix.O_NOFOLLOW, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(content)
+	return errors.Join(err, f.Close())
+}
+
+func within(p string, dirs []string) bool {
+	for _, d := range dirs {
+		if strings.HasPrefix(p, d+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// Pins looks at the source of every bind mount, through no symlink at all, and
+// remembers its inode for pid 1 to check. A source that became a symlink since
+// it was planned is an error.
+func Pins(p plan.Plan) ([]child.Pin, error) {
+	var pins []child.Pin
+	for _, m := range p.Root {
+		if m.Kind != plan.MountBind {
+			continue
+		}
+		how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | unix.O_NOFOLLOW, Resolve: unix.RESOLVE_NO_SYMLINKS}
+		fd, err := unix.Openat2(unix.AT_FDCWD, m.Source, &how)
+		if err != nil {
+			return nil, &os.PathError{Op: "open", Path: m.Source, Err: err}
+		}
+		var st unix.Stat_t
+		err = unix.Fstat(fd, &st)
+		unix.Close(fd)
+		if err != nil {
+			return nil, &os.PathError{Op: "fstat", Path: m.Source, Err: err}
+		}
+		if dir := st.Mode&unix.S_IFMT == unix.S_IFDIR; dir != m.Dir {
+			return nil, fmt.Errorf("%q changed between file and directory since it was planned", m.Source)
+		}
+		pins = append(pins, child.Pin{Target: m.Target, Dev: uint64(st.Dev), Ino: st.Ino})
+	}
+	return pins, nil
+}

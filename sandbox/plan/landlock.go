@@ -1,0 +1,91 @@
+package plan
+
+import "mcpen/sandbox/policy"
+
+// LandlockFull is the newest ABI of which a plan handles the rights. A kernel
+// with a newer one is told to handle this one's.
+const LandlockFull = 6
+
+// landlock derives the second layer on files from the mounts, so that the two
+// can never disagree, and says what an older ABI cannot hold.
+func (c *compiler) landlock() {
+	if !c.plan.Holds(policy.LayerLandlock) {
+		return
+	}
+	l := Landlock{ABI: min(c.host.Landlock, LandlockFull), Scoped: c.host.Landlock >= 6}
+	if c.plan.Holds(policy.LayerNamespaces) {
+		l.Paths = append(l.Paths, Rule{Path: "/", Access: AccessSelf})
+	}
+	for _, m := range c.plan.Root {
+		if a := access(m); a != "" {
+			l.Paths = append(l.Paths, Rule{Path: m.Target, Access: a})
+		}
+	}
+	if l.ABI >= 4 {
+		l.Connect = append(l.Connect, c.plan.Network.Ephemeral)
+		for _, p := range c.pol.Network.Listen {
+			l.Connect = append(l.Connect, Span{p.Port, p.Port})
+		}
+		if len(c.plan.Network.Hosts) > 0 {
+			l.Connect = append(l.Connect, Span{53, 53})
+			l.Connect = append(l.Connect, c.plan.Network.Ports...)
+			for _, h := range c.plan.Network.Hosts {
+				if h.Kind == policy.HostLocal {
+					l.Connect = append(l.Connect, Span{h.First, h.Last})
+				}
+			}
+		}
+	}
+	c.plan.Landlock = l
+	c.landlockNotes(l.ABI)
+}
+
+// landlockNotes says what the ABI does not hold. With namespaces each of these
+// is held by them; without, what is needed is an error.
+func (c *compiler) landlockNotes(abi int) {
+	held := c.plan.Holds(policy.LayerNamespaces)
+	for _, f := range []struct {
+		abi    int
+		what   string
+		needed bool // without namespaces
+	}{
+		{2, "renaming and linking across folders", false},
+		{3, "truncating", true},
+		{4, "TCP ports", false}, // the filter allows no socket at all then
+		{5, "ioctl on devices", false},
+		{6, "signals and abstract sockets", true},
+	} {
+		if abi >= f.abi {
+			continue
+		}
+		if !held && f.needed {
+			c.problem(Problem{Lack: policy.LayerLandlock, Text: "cannot hold " + f.what + " without namespaces: this kernel's Landlock is too old",
+				Hint: "mcpen doctor"})
+			continue
+		}
+		c.note(policy.LayerLandlock, f.what+" by Landlock", "by the other layers only", "Landlock ABI "+itoa(abi)+" cannot")
+	}
+}
+
+func itoa(n int) string { return string(rune('0' + n)) }
+
+// access is what Landlock grants on a mount.
+func access(m Mount) Access {
+	switch m.Kind {
+	case MountBind:
+		if m.Writable {
+			return AccessWrite
+		}
+		return AccessRead
+	case MountTmpfs:
+		if m.Writable {
+			return AccessTmp
+		}
+		return AccessRead
+	case MountProc, MountFile, MountDir:
+		return AccessRead
+	case MountDevice:
+		return AccessDev
+	}
+	return "" // a symlink or a mask grants nothing
+}

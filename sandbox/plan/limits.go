@@ -1,0 +1,97 @@
+package plan
+
+import (
+	"fmt"
+
+	"mcpen/sandbox/policy"
+)
+
+// limits decides how each limit is held. What only a cgroup can hold and no
+// cgroup is to be had for is a gap; a limit of zero was switched off in words.
+func (c *compiler) limits() {
+	l := c.pol.Limits
+	if c.host.Cgroup.How == HowCgroup2 {
+		c.plan.CgroupParent = c.host.Cgroup.Path
+	}
+	c.limit(LimitMemory, int64(l.Memory), c.cgroup("memory"), "RLIMIT_AS would stop V8 and the JVM from starting")
+	pids := c.cgroup("pids")
+	if pids == "" && c.plan.Holds(policy.LayerNamespaces) {
+		// Since Linux 5.14 RLIMIT_NPROC counts in the user namespace.
+		pids = HowRlimit
+	}
+	c.limit(LimitProcesses, int64(l.Processes), pids, "RLIMIT_NPROC would count all of the user's processes")
+	c.limit(LimitOpenFiles, int64(l.OpenFiles), HowRlimit, "")
+	c.limit(LimitFileSize, int64(l.FileSize), HowRlimit, "")
+	c.limit(LimitCPU, int64(l.CPU*1000), c.cgroup("cpu"), "only a cgroup can hold it")
+	c.limit(LimitCPUTime, l.CPUTime.Milliseconds(), HowRlimit, "")
+	tmpfs := HowTmpfs
+	if !c.plan.Holds(policy.LayerNamespaces) {
+		tmpfs = ""
+	}
+	c.limit(LimitTmp, int64(l.Tmp), tmpfs, "without namespaces there is no private /tmp")
+	c.limit(LimitTmpFiles, int64(l.TmpFiles), tmpfs, "without namespaces there is no private /tmp")
+}
+
+func (c *compiler) limit(name LimitName, value int64, how LimitHow, why string) {
+	if value == 0 {
+		return
+	}
+	if how == "" {
+		if c.host.Cgroup.Why != "" && (name == LimitMemory || name == LimitProcesses || name == LimitCPU) {
+			why = c.host.Cgroup.Why
+		}
+		c.gap(policy.LayerLimits, fmt.Sprintf("%s at most %s", name, FormatLimit(name, value)), "no limit", why)
+		return
+	}
+	c.plan.Limits = append(c.plan.Limits, Limit{Name: name, Value: value, How: how})
+}
+
+func (c *compiler) cgroup(controller string) LimitHow {
+	if !c.plan.Holds(policy.LayerNamespaces) {
+		return ""
+	}
+	for _, have := range c.host.Cgroup.Controllers {
+		if have == controller {
+			return c.host.Cgroup.How
+		}
+	}
+	return ""
+}
+
+// FormatLimit is a limit's value as a profile writes it.
+func FormatLimit(name LimitName, value int64) string {
+	switch name {
+	case LimitMemory, LimitFileSize, LimitTmp:
+		return FormatSize(value)
+	case LimitCPU:
+		return fmt.Sprintf("%g cores", float64(value)/1000)
+	case LimitCPUTime:
+		return fmt.Sprintf("%gs", float64(value)/1000)
+	default:
+		return fmt.Sprint(value)
+	}
+}
+
+// FormatSize is a number of bytes in the largest unit that divides it.
+func FormatSize(n int64) string {
+	units := []struct {
+		size int64
+		name string
+	}{{1 << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}}
+	for _, u := range units {
+		if n >= u.size && n%u.size == 0 {
+			return fmt.Sprintf("%d%s", n/u.size, u.name)
+		}
+	}
+	return fmt.Sprintf("%dB", n)
+}
+
+// Limit is the value of a limit, and whether the plan holds it.
+func (p Plan) Limit(name LimitName) (Limit, bool) {
+	for _, l := range p.Limits {
+		if l.Name == name {
+			return l, true
+		}
+	}
+	return Limit{}, false
+}

@@ -1,0 +1,341 @@
+// Package sandbox starts a program under a plan: namespaces, a root of its own,
+// Landlock, seccomp, limits, and a relay between its stdio and the client's. It
+// is the only place that joins these mechanisms.
+//
+// A program that uses it calls Hook first thing in main, because the stages
+// inside the sandbox are the program itself, executed again:
+//
+//	func main() {
+//		sandbox.Hook()
+//		…
+//		box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, sink)
+//		if err != nil { … }
+//		exit, err := box.Wait()
+//	}
+//
+// Nothing is enforced halfway: Start returns an error and leaves nothing
+// running when any layer of the plan cannot be had.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/runc/libcontainer"
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/child"
+	"mcpen/sandbox/internal/container"
+	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// Hook runs a stage of a sandbox, and does not return, when this process was
+// started as one. It has to be called before anything else in main, and in
+// TestMain of tests that start sandboxes.
+func Hook() { child.Hook() }
+
+// Stdio is the client's side. The files stay open; Start puts none of them into
+// the sandbox, where a shared descriptor would be a way out.
+type Stdio struct {
+	In  *os.File
+	Out *os.File
+	Err *os.File
+	// Raw lets bytes pass as they are, with nobody looking at them: for programs
+	// that are no MCP servers.
+	Raw bool
+}
+
+// Exit is how the server ended: a code, or a signal.
+type Exit struct {
+	Code   int
+	Signal syscall.Signal // 0: it exited by itself
+}
+
+// Box is one running sandbox. Its methods may be called from any goroutine.
+type Box struct {
+	plan    plan.Plan
+	session *session
+	sink    audit.Sink
+
+	container *libcontainer.Container
+	process   *libcontainer.Process
+	control   *child.Control
+	carrier   *carrier
+
+	started chan error    // one value: nil, or why it did not start
+	done    chan struct{} // closed when the server and everything of it is gone
+	exit    Exit
+	err     error
+
+	finish sync.Once
+}
+
+// Start builds the sandbox and starts the server in it. It returns when the
+// server's program was executed, or with the reason why it was not: a *Lack, a
+// *NotExecutable, or an internal error. Ending ctx ends the server, by the same
+// steps as the end of the client's stdin.
+func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box, error) {
+	if p.Version != plan.Version {
+		return nil, fmt.Errorf("internal error: plan version %d, want %d", p.Version, plan.Version)
+	}
+	if !p.Holds(policy.LayerNamespaces) {
+		return nil, &Lack{Step: "build a sandbox", Err: errors.New("the plan has no namespaces")}
+	}
+	filter := compile(p.Seccomp)
+	s, err := newSession(p.Runtime)
+	if err != nil {
+		return nil, &Lack{Step: "prepare a run", Err: err}
+	}
+	b := &Box{plan: p, session: s, started: make(chan error, 1), done: make(chan struct{})}
+	b.sink = b.stamp(sink)
+	if err := b.build(filter, stdio); err != nil {
+		b.release()
+		return nil, err
+	}
+	go b.listen()
+	if err := <-b.started; err != nil {
+		b.kill()
+		<-b.done
+		return nil, err
+	}
+	if !stdio.Raw {
+		if err := b.carrier.converse(b, nil); err != nil {
+			b.kill()
+			<-b.done
+			return nil, err
+		}
+	}
+	go b.carrier.run(ctx, b)
+	return b, nil
+}
+
+// arch is the architecture of the filter: the one this binary is built for.
+const arch = runtime.GOARCH
+
+// compile starts to compile the filter: it is needed only when the container's
+// processes start.
+func compile(s plan.Seccomp) <-chan compiled {
+	out := make(chan compiled, 1)
+	if !s.On {
+		out <- compiled{}
+		return out
+	}
+	go func() {
+		f, err := seccomp.Compile(s, arch)
+		if err != nil {
+			out <- compiled{err: err}
+			return
+		}
+		data, err := f.MarshalBinary()
+		out <- compiled{data, err}
+	}()
+	return out
+}
+
+type compiled struct {
+	data []byte
+	err  error
+}
+
+// build makes everything that stands before the server runs.
+func (b *Box) build(filter <-chan compiled, stdio Stdio) error {
+	rootfs := filepath.Join(b.session.dir, "root")
+	if err := container.Skeleton(rootfs, b.plan); err != nil {
+		return &Lack{Step: "prepare the sandbox's root", Err: err}
+	}
+	pins, err := container.Pins(b.plan)
+	if err != nil {
+		return &Lack{Step: "open what the plan mounts", Err: err}
+	}
+	cfg, err := container.Config(b.plan, rootfs, b.session.id)
+	if err != nil {
+		return err
+	}
+	b.container, err = libcontainer.Create(filepath.Join(b.session.dir, "state"), "mcpen-"+b.session.id, cfg)
+	if err != nil {
+		return &Lack{Step: "create the sandbox", Err: err}
+	}
+	f := <-filter
+	if f.err != nil {
+		return f.err
+	}
+	boot, err := child.Boot{Plan: b.plan, Secrets: secrets(b.plan), Pins: pins, Filter: f.data}.Pack()
+	if err != nil {
+		return err
+	}
+	defer boot.Close()
+	return b.launch(boot, stdio)
+}
+
+// launch runs pid 1.
+func (b *Box) launch(boot *os.File, stdio Stdio) error {
+	control, inside, err := child.NewControl()
+	if err != nil {
+		return &Lack{Step: "connect to the sandbox", Err: err}
+	}
+	defer inside.Close()
+	b.control = control
+	b.carrier, err = newCarrier(stdio)
+	if err != nil {
+		return &Lack{Step: "make the server's stdio", Err: err}
+	}
+	defer b.carrier.closeInside()
+	b.process = &libcontainer.Process{
+		Args:       []string{"/proc/self/exe", child.Pid1Name},
+		Env:        []string{"GOMAXPROCS=1"},
+		Cwd:        "/",
+		Init:       true,
+		Stdin:      b.carrier.inside[0],
+		Stdout:     b.carrier.inside[1],
+		Stderr:     b.carrier.inside[2],
+		ExtraFiles: []*os.File{boot, inside},
+	}
+	if err := b.container.Run(b.process); err != nil {
+		return &Lack{Step: "build the sandbox", Err: err}
+	}
+	return b.session.record(b.plan, cgroupPaths(b.container))
+}
+
+// cgroupPaths are the directories that a killed launcher leaves behind.
+func cgroupPaths(c *libcontainer.Container) []string {
+	st, err := c.State()
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, p := range st.CgroupPaths {
+		out = append(out, p)
+	}
+	return out
+}
+
+func secrets(p plan.Plan) map[string]string {
+	m := map[string]string{}
+	for _, s := range p.Process.Secrets {
+		m[s.Name] = string(s.Value)
+	}
+	return m
+}
+
+// listen takes what the stages inside say, until they are gone.
+func (b *Box) listen() {
+	var listeners sync.WaitGroup
+	startErr := error(&Lack{Step: "build the sandbox", Err: errors.New("it ended before the server was started")})
+	reported := false
+	for {
+		m, err := b.control.Receive()
+		if err != nil {
+			break
+		}
+		switch m.Kind {
+		case child.Notify:
+			listeners.Go(func() { m.Files[0].Close() })
+		case child.Listeners:
+			return
+		case child.Started:
+			reported = true
+			b.started <- nil
+		case child.Failed:
+			startErr = failed(m, b.plan.Process.Path)
+		case child.Exited:
+			b.exit = Exit{Code: m.Code, Signal: syscall.Signal(m.Signal)}
+		}
+	}
+	_, err := b.process.Wait() // pid 1 and with it everything inside
+	var exited interface{ ExitCode() int }
+	if err != nil && !errors.As(err, &exited) {
+		b.err = fmt.Errorf("cannot wait for the sandbox: %w", err)
+	}
+	listeners.Wait()
+	b.release()
+	if !reported {
+		b.started <- startErr
+	}
+	close(b.done)
+}
+
+// release gives everything back. What is still inside is killed.
+func (b *Box) release() {
+	b.finish.Do(func() {
+		if b.container != nil {
+			b.container.Signal(unix.SIGKILL)
+			if err := b.container.Destroy(); err != nil && b.err == nil {
+				b.err = fmt.Errorf("cannot take the sandbox down: %w", err)
+			}
+		}
+		if b.control != nil {
+			b.control.Close()
+		}
+		if err := b.session.close(); err != nil && b.err == nil {
+			b.err = fmt.Errorf("cannot take the run's directory away: %w", err)
+		}
+	})
+}
+
+// kill ends the sandbox at once. pid 1 dies, and the kernel ends the rest.
+func (b *Box) kill() {
+	b.control.Shutdown()
+	if b.container != nil {
+		b.container.Signal(unix.SIGKILL)
+	}
+}
+
+// Signal sends a signal to the server. SIGKILL ends everything inside.
+func (b *Box) Signal(sig os.Signal) error {
+	s, ok := sig.(syscall.Signal)
+	if !ok {
+		return fmt.Errorf("cannot send %v: not a signal of this system", sig)
+	}
+	if s == syscall.SIGKILL {
+		b.kill()
+		return nil
+	}
+	return b.control.Send(child.Message{Kind: child.Signal, Signal: int(s)})
+}
+
+// status says how the server ended, for a sentence.
+func (b *Box) status() string {
+	if b.exit.Signal != 0 {
+		return "was killed by " + unix.SignalName(b.exit.Signal)
+	}
+	return fmt.Sprintf("exited with code %d", b.exit.Code)
+}
+
+// Done is closed when the server and everything it started is gone.
+func (b *Box) Done() <-chan struct{} { return b.done }
+
+// Session names this run in the log.
+func (b *Box) Session() string { return b.session.id }
+
+// Wait waits until the server is gone and what it wrote was passed on. The
+// error is of the sandbox itself, never the server's exit.
+func (b *Box) Wait() (Exit, error) {
+	<-b.done
+	<-b.carrier.done
+	return b.exit, b.err
+}
+
+// stamp adds to every event what it cannot know.
+func (b *Box) stamp(sink audit.Sink) audit.Sink {
+	digest := b.plan.Digest()
+	return func(e audit.Event) error {
+		if e.Time.IsZero() {
+			e.Time = time.Now()
+		}
+		e.Session, e.Server, e.Plan = b.session.id, b.plan.Name, digest
+		if sink == nil {
+			return nil
+		}
+		return sink(e)
+	}
+}

@@ -1,0 +1,181 @@
+package sandbox
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// Record says what runs: one is kept for each sandbox in the runtime directory
+// while it lives.
+type Record struct {
+	Session string    `json:"session"`
+	Server  string    `json:"server"`
+	Plan    string    `json:"plan"` // digest
+	PID     int       `json:"pid"`  // of the launcher
+	Started time.Time `json:"started"`
+	Args    []string  `json:"args"`             // of the server, Args[0] included
+	Cgroup  []string  `json:"cgroup,omitempty"` // directories to remove when the launcher was killed
+}
+
+// session is the directory of one run. The lock is held as long as the launcher
+// lives; a directory whose lock is free was left behind by one that was killed.
+type session struct {
+	id   string
+	dir  string
+	lock *os.File
+}
+
+const (
+	lockName   = "lock"
+	recordName = "record.json"
+)
+
+// newSession makes a directory of its own below runtime, after taking away what
+// killed launchers left there.
+func newSession(runtime string) (*session, error) {
+	if err := own(runtime); err != nil {
+		return nil, err
+	}
+	collect(runtime)
+	var b [8]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	s := &session{id: hex.EncodeToString(b[:])}
+	s.dir = filepath.Join(runtime, s.id)
+	if err := os.Mkdir(s.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make a directory for this run: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(s.dir, lockName), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		os.RemoveAll(s.dir)
+		return nil, fmt.Errorf("cannot lock the directory of this run: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		os.RemoveAll(s.dir)
+		return nil, fmt.Errorf("cannot lock the directory of this run: %w", os.NewSyscallError("flock", err))
+	}
+	s.lock = lock
+	return s, nil
+}
+
+// own makes sure that a directory is there, is ours alone and is no symlink:
+// others could otherwise plant what this run builds its root from.
+func own(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot make the runtime directory: %w", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return fmt.Errorf("cannot look at the runtime directory: %w", &os.PathError{Op: "lstat", Path: dir, Err: err})
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return fmt.Errorf("cannot use %q as the runtime directory: it is not a directory", dir)
+	case int(st.Uid) != os.Geteuid():
+		return fmt.Errorf("cannot use %q as the runtime directory: it belongs to user %d", dir, st.Uid)
+	case st.Mode&0o022 != 0:
+		return fmt.Errorf("cannot use %q as the runtime directory: others may write to it", dir)
+	}
+	return nil
+}
+
+// record writes what mcpen ps reads.
+func (s *session) record(p plan.Plan, cgroup []string) error {
+	data, err := json.Marshal(Record{Session: s.id, Server: p.Name, Plan: p.Digest(), PID: os.Getpid(), Started: time.Now(), Args: p.Process.Args, Cgroup: cgroup})
+	if err != nil {
+		return fmt.Errorf("internal error: cannot encode the record: %w", err)
+	}
+	tmp := filepath.Join(s.dir, recordName+".new")
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return fmt.Errorf("cannot write the record of this run: %w", err)
+	}
+	return os.Rename(tmp, filepath.Join(s.dir, recordName))
+}
+
+// close takes the directory away.
+func (s *session) close() error {
+	err := os.RemoveAll(s.dir)
+	return errors.Join(err, s.lock.Close())
+}
+
+// Sessions lists what runs below a runtime directory. One that does not exist
+// holds none.
+func Sessions(runtime string) ([]Record, error) {
+	entries, err := os.ReadDir(runtime)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot list what runs: %w", err)
+	}
+	var out []Record
+	for _, e := range entries {
+		dir := filepath.Join(runtime, e.Name())
+		if lock := abandoned(dir); lock != nil {
+			lock.Close()
+			continue
+		}
+		r, err := readRecord(dir)
+		if err != nil {
+			continue // it is just starting or just ending
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func readRecord(dir string) (Record, error) {
+	var r Record
+	data, err := os.ReadFile(filepath.Join(dir, recordName))
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(data, &r)
+}
+
+// abandoned returns the lock of a directory whose launcher is gone, held, or
+// nil where it lives or where that cannot be told.
+func abandoned(dir string) *os.File {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil
+	}
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		f.Close()
+		return nil
+	}
+	return f
+}
+
+// collect takes away what killed launchers left. The processes are gone (the
+// kernel saw to that); directories and cgroups are not.
+func collect(runtime string) {
+	entries, err := os.ReadDir(runtime)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		dir := filepath.Join(runtime, e.Name())
+		lock := abandoned(dir)
+		if lock == nil {
+			continue
+		}
+		if r, err := readRecord(dir); err == nil {
+			for _, g := range r.Cgroup {
+				os.Remove(g) // rmdir: fails where anything is left in it
+			}
+		}
+		os.RemoveAll(dir)
+		lock.Close()
+	}
+}
