@@ -24,22 +24,21 @@ const (
 	sockDgram     = 2
 	sockRaw       = 3
 	sockSeqpacket = 5
-	sockFlags     = 0x80000 | 0x800 // SOCK_CLOEXEC | SOCK_NONBLOCK
+	sockType      = whole &^ (0x80000 | 0x800) // all but SOCK_CLOEXEC and SOCK_NONBLOCK
 
-	protoDefault  = 0
-	protoTCP      = 6
-	protoUDP      = 17
-	netlinkRoute  = 0
-	msgFastopen   = 0x20000000
-	openCreate    = 0x40 | 0x400000 // O_CREAT | __O_TMPFILE: the calls that take a mode
-	setID         = 0o6000          // S_ISUID | S_ISGID
-	typeMask      = 0o170000        // S_IFMT
-	typeRegular   = 0o100000
-	typeFIFO      = 0o010000
-	typeSocket    = 0o140000
-	filterMode    = 1 // SECCOMP_SET_MODE_FILTER
-	newListener   = 8 // SECCOMP_FILTER_FLAG_NEW_LISTENER
-	anyTypeButSet = whole &^ sockFlags
+	protoDefault = 0
+	protoTCP     = 6
+	protoUDP     = 17
+	netlinkRoute = 0
+	msgFastopen  = 0x20000000
+	openCreate   = 0x40 | 0x400000 // O_CREAT | __O_TMPFILE: the calls that take a mode
+	setID        = 0o6000          // S_ISUID | S_ISGID
+	typeMask     = 0o170000        // S_IFMT
+	typeRegular  = 0o100000
+	typeFIFO     = 0o010000
+	typeSocket   = 0o140000
+	filterMode   = 1 // SECCOMP_SET_MODE_FILTER
+	newListener  = 8 // SECCOMP_FILTER_FLAG_NEW_LISTENER
 )
 
 // setIDIn refuses set-user-ID and set-group-ID bits in the mode: on a folder of
@@ -65,15 +64,15 @@ func fastopen(flags int) rule { return when(fail(eopnotsupp), bits(flags, msgFas
 var sockets = []rule{
 	{when: []check{is(0, afInet, afInet6)}, then: fail(eafnosupport), noInet: true},
 	when(fail(eafnosupport), isNot(0, afUnix, afInet, afInet6, afNetlink)),
-	when(allow, is(0, afUnix), masked(1, anyTypeButSet, sockStream, sockDgram, sockSeqpacket)),
-	when(allow, is(0, afInet, afInet6), masked(1, anyTypeButSet, sockStream), is(2, protoDefault, protoTCP)),
-	when(allow, is(0, afInet, afInet6), masked(1, anyTypeButSet, sockDgram), is(2, protoDefault, protoUDP)),
-	when(allow, is(0, afNetlink), masked(1, anyTypeButSet, sockRaw, sockDgram), is(2, netlinkRoute)),
-	when(deny, masked(1, anyTypeButSet, sockRaw, 10)), // SOCK_RAW, SOCK_PACKET
+	when(allow, is(0, afUnix), masked(1, sockType, sockStream, sockDgram, sockSeqpacket)),
+	when(allow, is(0, afInet, afInet6), masked(1, sockType, sockStream), is(2, protoDefault, protoTCP)),
+	when(allow, is(0, afInet, afInet6), masked(1, sockType, sockDgram), is(2, protoDefault, protoUDP)),
+	when(allow, is(0, afNetlink), masked(1, sockType, sockRaw, sockDgram), is(2, netlinkRoute)),
+	when(deny, is(0, afInet, afInet6), masked(1, sockType, sockRaw, 10)), // SOCK_RAW, SOCK_PACKET
 }
 
 var socketPairs = []rule{
-	when(allow, is(0, afUnix), masked(1, anyTypeButSet, sockStream, sockDgram, sockSeqpacket)),
+	when(allow, is(0, afUnix), masked(1, sockType, sockStream, sockDgram, sockSeqpacket)),
 }
 
 // socketOptions are the rules of setsockopt(fd, level, option, …).

@@ -1,12 +1,9 @@
 package seccomp
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"testing"
-
-	"golang.org/x/net/bpf"
 
 	"mcpen/sandbox/plan"
 )
@@ -14,13 +11,6 @@ import (
 // The proof: the program that Compile makes, run by a BPF machine that knows
 // nothing of this package, must say what a naive reading of the table says, for
 // every number, architecture, option and argument that could matter.
-
-// data is struct seccomp_data without the instruction pointer.
-type data struct {
-	nr   uint32
-	arch uint32
-	args [6]uint64
-}
 
 // expect reads the table as a person would: find the row, try its rules. It
 // shares nothing with the compiler but the table itself.
@@ -90,39 +80,6 @@ func outcome(p plan.Seccomp, a action) uint32 {
 	return 0x00050000 + uint32(a.errno)
 }
 
-// machine runs a filter without a kernel.
-type machine struct{ vm *bpf.VM }
-
-func newMachine(t testing.TB, f Filter) machine {
-	t.Helper()
-	prog, ok := bpf.Disassemble(f.prog)
-	if !ok {
-		t.Fatal("the filter has an instruction that is none")
-	}
-	vm, err := bpf.NewVM(prog)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return machine{vm}
-}
-
-// run lays the data out as the machine reads words, big-endian, with each
-// argument's low half first as on both architectures.
-func (m machine) run(t testing.TB, d data) uint32 {
-	var b [64]byte
-	binary.BigEndian.PutUint32(b[0:], d.nr)
-	binary.BigEndian.PutUint32(b[4:], d.arch)
-	for i, a := range d.args {
-		binary.BigEndian.PutUint32(b[16+8*i:], uint32(a))
-		binary.BigEndian.PutUint32(b[20+8*i:], uint32(a>>32))
-	}
-	got, err := m.vm.Run(b[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return uint32(got)
-}
-
 // options are all plans whose layer is on.
 func options() []plan.Seccomp {
 	var all []plan.Seccomp
@@ -137,11 +94,16 @@ func eachFilter(t *testing.T, test func(t *testing.T, p plan.Seccomp, index int,
 	for index, a := range arches {
 		for _, p := range options() {
 			t.Run(fmt.Sprintf("%s notify=%t opens=%t noinet=%t", a.name, p.Notify, p.Opens, p.NoInet), func(t *testing.T) {
+				t.Parallel()
 				f, err := Compile(p, a.name)
 				if err != nil {
 					t.Fatal(err)
 				}
-				test(t, p, index, newMachine(t, f))
+				m, err := newMachine(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				test(t, p, index, m)
 			})
 		}
 	}
@@ -149,7 +111,11 @@ func eachFilter(t *testing.T, test func(t *testing.T, p plan.Seccomp, index int,
 
 func compare(t *testing.T, p plan.Seccomp, index int, m machine, d data) {
 	t.Helper()
-	if got, want := m.run(t, d), expect(p, index, d); got != want {
+	got, err := m.run(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := expect(p, index, d); got != want {
 		t.Fatalf("call %d of %#x with %#x: the filter says %#x, the table %#x", d.nr, d.arch, d.args, got, want)
 	}
 }
@@ -247,8 +213,8 @@ func (c check) satisfied() uint64 {
 
 func TestFilterSaysWhatTheTableSaysForEverySocket(t *testing.T) {
 	high := []uint64{0, 1 << 32, 0xffffffff << 32}
-	protocols := []uint64{0, 1, 2, 6, 17, 41, 58, 132, 136, 255, 256, 262, 0xffffffff}
-	flags := []uint64{0, 0x800, 0x80000, 0x80800, 0x1000, 0x80000000}
+	protocols := []uint64{0, 1, 6, 17, 58, 132, 256, 262}
+	flags := []uint64{0, 0x800, 0x80800, 0x1000}
 	eachFilter(t, func(t *testing.T, p plan.Seccomp, index int, m machine) {
 		for _, name := range []string{"socket", "socketpair"} {
 			nr, _ := number(name, index)

@@ -1,0 +1,56 @@
+package seccomp
+
+import (
+	"maps"
+	"slices"
+
+	"golang.org/x/time/rate"
+)
+
+// A name is reported this often at once, and then this often a second.
+const (
+	reportBurst = 20
+	reportRate  = 1
+)
+
+// limiter passes on some calls of each name and counts the others.
+type limiter struct {
+	report func(Call)
+	names  map[string]*quota // bounded by the names there are
+}
+
+type quota struct {
+	rate *rate.Limiter
+	held int  // calls since the last report
+	last Call // the newest of them
+}
+
+func newLimiter(report func(Call)) *limiter {
+	return &limiter{report: report, names: map[string]*quota{}}
+}
+
+func (l *limiter) add(c Call) {
+	q := l.names[c.Name]
+	if q == nil {
+		q = &quota{rate: rate.NewLimiter(reportRate, reportBurst)}
+		l.names[c.Name] = q
+	}
+	if !q.rate.Allow() {
+		q.held++
+		q.last = c
+		return
+	}
+	c.More, q.held = q.held, 0
+	l.report(c)
+}
+
+// flush reports the newest of each name's calls that were only counted.
+func (l *limiter) flush() {
+	for _, name := range slices.Sorted(maps.Keys(l.names)) {
+		if q := l.names[name]; q.held > 0 {
+			c := q.last
+			c.More, q.held = q.held-1, 0
+			l.report(c)
+		}
+	}
+}

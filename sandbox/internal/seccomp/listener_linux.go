@@ -1,0 +1,176 @@
+package seccomp
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// Call is one call that was refused, or an open that fails for want of a rule.
+type Call struct {
+	PID     int    // of the process, as this process sees it; 0: it was gone before anything was known
+	Program string // its name as it set it, printable
+	Name    string
+	Args    [6]uint64
+	Errno   syscall.Errno // what the program got; of an open, what it is about to get
+	Path    string        // of an open: absolute, inside; lexically resolved
+	More    int           // calls of this name since the last report that were not reported
+}
+
+// Serve answers the notifications of a filter that was loaded with
+// LoadListener(Compile(p, …)) until nobody is left who could send one, and then
+// returns nil; or until the context ends, and then returns its cause. It does
+// not close fd. Calls that nobody answers any more, because Serve returned and
+// fd was closed, fail with ENOSYS: never with success.
+//
+// A refused call gets the errno that the filter without notifications gives it.
+// Opens go on as if nobody had looked: what is read of them can change under
+// the reader's eyes, so that they are observed here and decided by mounts and
+// Landlock. An open is reported when it is about to fail because its path is
+// absent inside and present outside, as outside says (nil: never), or because
+// the file or its mount refuses the access.
+//
+// report runs on Serve's goroutine, after the answer; it must not block for long.
+// Reports are limited for each name, answers never: after the first calls of a
+// name some are only counted, in the next report's More.
+func Serve(ctx context.Context, fd int, p plan.Seccomp, outside func(path string) bool, report func(Call)) error {
+	f, err := Compile(plan.Seccomp{On: p.On, Opens: p.Opens, NoInet: p.NoInet}, runtime.GOARCH)
+	if err != nil {
+		return err
+	}
+	m, err := newMachine(f)
+	if err != nil {
+		return err
+	}
+	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return os.NewSyscallError("eventfd2", err)
+	}
+	defer unix.Close(stop)
+	woken := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(woken)
+		_, _ = unix.Write(stop, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	})
+	defer func() {
+		if !cancel() { // it runs: not behind the close of its descriptor
+			<-woken
+		}
+	}()
+	syncWakeUp(fd)
+	l := listener{fd: fd, machine: m, outside: outside, limit: newLimiter(report)}
+	defer l.limit.flush()
+	for {
+		more, err := wait(fd, stop)
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !more {
+			return nil
+		}
+		if err := l.next(); err != nil {
+			return err
+		}
+	}
+}
+
+// wait blocks until a notification is there or stop is set; false means that
+// the last process under the filter is gone.
+func wait(fd, stop int) (bool, error) {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(stop), Events: unix.POLLIN}}
+	for {
+		_, err := unix.Poll(fds, -1)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return false, os.NewSyscallError("poll", err)
+		}
+		if fds[0].Revents&(unix.POLLNVAL|unix.POLLERR) != 0 {
+			return false, fmt.Errorf("internal error: the seccomp listener's descriptor is not one")
+		}
+		return fds[0].Revents&unix.POLLIN != 0 || fds[0].Revents&unix.POLLHUP == 0, nil
+	}
+}
+
+// listener answers one notification at a time.
+type listener struct {
+	fd      int
+	machine machine
+	outside func(string) bool
+	limit   *limiter
+}
+
+func (l *listener) next() error {
+	n, err := receive(l.fd)
+	switch err {
+	case nil:
+	case unix.EINTR, unix.ENOENT: // ENOENT: it died, or a signal took the call back
+		return nil
+	default:
+		return os.NewSyscallError("ioctl SECCOMP_IOCTL_NOTIF_RECV", err)
+	}
+	ret, err := l.machine.run(data{nr: uint32(n.nr), arch: n.arch, args: n.args})
+	if err != nil {
+		return fmt.Errorf("internal error: cannot run the seccomp filter: %v", err)
+	}
+	call := Call{Name: nameOf(n.nr), Args: n.args}
+	answer := response{id: n.id}
+	told := true
+	switch {
+	case ret == retNotify:
+		call.Path, call.Errno = look(n, call.Name, l.outside)
+		told = call.Errno != 0
+		answer.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+	case ret&^0xffff == retErrno && ret != retErrno:
+		call.Errno = syscall.Errno(ret & 0xffff)
+		answer.errno = -int32(call.Errno)
+	default: // the filter that was loaded is not the plan's
+		call.Errno = syscall.EPERM
+		answer.errno = -int32(call.Errno)
+	}
+	if told {
+		call.PID, call.Program = whois(int(n.tid))
+		if !valid(l.fd, n.id) { // the id may be another's by now, and so what was read
+			call.PID, call.Program, call.Path = 0, "", ""
+			told = ret != retNotify
+		}
+	}
+	if err := respond(l.fd, answer); err != nil && err != unix.ENOENT && err != unix.EINPROGRESS {
+		return os.NewSyscallError("ioctl SECCOMP_IOCTL_NOTIF_SEND", err)
+	}
+	if told {
+		l.limit.add(call)
+	}
+	return nil
+}
+
+// nameOf is the call's name. Numbers without one share a name, so that nobody
+// fills memory by making them up.
+func nameOf(nr int32) string {
+	if name, ok := names[nr]; ok {
+		return name
+	}
+	return "unknown system call"
+}
+
+// names are the native calls by number.
+var names = func() map[int32]string {
+	index, _ := indexOf(runtime.GOARCH)
+	byNumber := map[int32]string{}
+	for name := range numbers {
+		if n, ok := number(name, index); ok {
+			byNumber[int32(n)] = name
+		}
+	}
+	return byNumber
+}()

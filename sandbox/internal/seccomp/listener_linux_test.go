@@ -1,0 +1,213 @@
+package seccomp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// listen starts the job under a filter that listens and returns its listener.
+func listen(t *testing.T, p plan.Seccomp, j job) (*exec.Cmd, *os.File) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs := pair[0], os.NewFile(uintptr(pair[1]), "control")
+	defer unix.Close(ours)
+	j.Filter = marshal(t, p)
+	cmd := command(t, j)
+	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.Stderr = os.Stderr
+	if j.Exec == nil {
+		cmd.Stdout = new(strings.Builder)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	theirs.Close()
+	oob := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(ours, make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:n])
+	if err != nil || len(messages) == 0 {
+		t.Fatalf("no listener came from the child: %v", cmd.Wait())
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := os.NewFile(uintptr(fds[0]), "listener")
+	t.Cleanup(func() { listener.Close() })
+	return cmd, listener
+}
+
+func TestKernelListenerSeesNamesAndGivesTheSameErrnos(t *testing.T) {
+	p := plan.Seccomp{On: true, Notify: true}
+	quiet := errnos(t, job{Filter: marshal(t, plan.Seccomp{On: true}), Calls: refusals})
+
+	cmd, listener := listen(t, p, job{Calls: refusals})
+	var calls []Call
+	err := Serve(context.Background(), int(listener.Fd()), p, nil, func(c Call) { calls = append(calls, c) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	var got []syscall.Errno
+	if err := json.Unmarshal([]byte(cmd.Stdout.(*strings.Builder).String()), &got); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, quiet) {
+		t.Errorf("with a listener %v, without %v", got, quiet)
+	}
+
+	var want, have []string
+	for _, c := range refusals {
+		name := strings.Fields(c.Name)[0]
+		if name != "io_uring_setup" && name != "clone3" && name != "openat2" { // what every runtime tries
+			want = append(want, strings.TrimSuffix(name, ",")+" "+c.With.Error())
+		}
+	}
+	for _, c := range calls {
+		have = append(have, c.Name+" "+c.Errno.Error())
+		if c.PID != cmd.Process.Pid || c.Program == "" {
+			t.Errorf("%s: reported of process %d %q, it was %d", c.Name, c.PID, c.Program, cmd.Process.Pid)
+		}
+	}
+	for i := range have { // a burst of one name is counted, not lost
+		if calls[i].More > 0 {
+			t.Errorf("%s: %d more", have[i], calls[i].More)
+		}
+	}
+	if !slices.Equal(have, want) {
+		t.Errorf("reported\n%q\nwant\n%q", have, want)
+	}
+}
+
+func TestKernelListenerLimitsReportsAndNotAnswers(t *testing.T) {
+	const times = 500
+	p := plan.Seccomp{On: true, Notify: true}
+	calls := slices.Repeat([]probe{{Name: "unshare", Nr: unix.SYS_UNSHARE}}, times)
+	cmd, listener := listen(t, p, job{Calls: calls})
+	reports, counted := 0, 0
+	if err := Serve(context.Background(), int(listener.Fd()), p, nil, func(c Call) { reports++; counted += 1 + c.More }); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	var got []syscall.Errno
+	if err := json.Unmarshal([]byte(cmd.Stdout.(*strings.Builder).String()), &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, errno := range got {
+		if errno != syscall.EPERM {
+			t.Fatalf("a call got %v", errno)
+		}
+	}
+	if len(got) != times || counted != times || reports >= times/2 {
+		t.Errorf("%d calls, %d answers, %d reports that count %d", times, len(got), reports, counted)
+	}
+}
+
+// The names of what a program looked for are what people ask of a refusal.
+func TestKernelListenerTellsOpensThatFailForWantOfARule(t *testing.T) {
+	dir := t.TempDir()
+	there, missing, locked := filepath.Join(dir, "there"), filepath.Join(dir, "secret"), filepath.Join(dir, "locked")
+	if err := os.WriteFile(there, []byte("ok\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(locked, nil, 0o000); err != nil {
+		t.Fatal(err)
+	}
+	outside := func(path string) bool { return path == missing }
+	p := plan.Seccomp{On: true, Opens: true}
+	script := `cd "$1"; cat there; cat secret; cat "$1/elsewhere"; : < /dev/null; : < /dev/stdin; echo x > new; cat locked; exit 0`
+	cmd, listener := listen(t, p, job{Exec: []string{"bash", "-c", script, "bash", dir}})
+	var refused []string
+	if err := Serve(context.Background(), int(listener.Fd()), p, outside, func(c Call) {
+		refused = append(refused, c.Path+" "+c.Errno.Error())
+		if c.Name != "openat" && c.Name != "open" || c.PID == 0 {
+			t.Errorf("reported %+v", c)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{missing + " " + syscall.ENOENT.Error()}
+	if os.Getuid() != 0 { // root reads what nobody may
+		want = append(want, locked+" "+syscall.EACCES.Error())
+	}
+	if !slices.Equal(refused, want) {
+		t.Errorf("told %q, want %q", refused, want)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "new")); err != nil || string(got) != "x\n" {
+		t.Errorf("an open that was observed did not go on: %q, %v", got, err)
+	}
+}
+
+func TestKernelListenerOutlivesDyingCallersAndEndsWithThem(t *testing.T) {
+	p := plan.Seccomp{On: true, Notify: true, Opens: true}
+	script := `for i in $(seq 40); do ( while :; do : < /dev/null; done ) & kill -9 $!; wait $!; done 2>/dev/null; exit 7`
+	cmd, listener := listen(t, p, job{Exec: []string{"bash", "-c", script}})
+	if err := Serve(context.Background(), int(listener.Fd()), p, nil, func(Call) {}); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 7 {
+		t.Fatalf("the program ended in %v", err)
+	}
+}
+
+func TestKernelListenerEndsWithItsContext(t *testing.T) {
+	p := plan.Seccomp{On: true, Notify: true}
+	cmd, listener := listen(t, p, job{Exec: []string{"cat"}})
+	ctx, cancel := context.WithCancelCause(context.Background())
+	over := errors.New("over")
+	cancel(over)
+	if err := Serve(ctx, int(listener.Fd()), p, nil, func(Call) {}); err != over {
+		t.Errorf("ended in %v", err)
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+}
+
+// What nobody answers must fail: a launcher that died must not open anything.
+func TestKernelRefusesWhenNobodyListensAnyMore(t *testing.T) {
+	p := plan.Seccomp{On: true, Notify: true}
+	cmd, listener := listen(t, p, job{Calls: []probe{{Name: "unshare", Nr: unix.SYS_UNSHARE, Args: [6]uintptr{unix.CLONE_FS}}}})
+	listener.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(cmd.Stdout.(*strings.Builder).String()); got != "[38]" {
+		t.Errorf("an unanswered call got %s, want ENOSYS", got)
+	}
+}
+
+func TestNamesCannotBeMadeUp(t *testing.T) {
+	if runtime.GOARCH == "amd64" && nameOf(41) != "socket" {
+		t.Errorf("41 is %q", nameOf(41))
+	}
+	if nameOf(100000) != nameOf(100001) || nameOf(-1) != nameOf(100000) {
+		t.Error("each unknown number takes a name of its own, and with it memory")
+	}
+}
