@@ -1,0 +1,251 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// controllers are the ones that hold a limit of a profile.
+var controllers = []string{"memory", "pids", "cpu"}
+
+// busWait bounds how long a user manager's bus may take to answer. A bus that is
+// there answers within a millisecond.
+const busWait = 250 * time.Millisecond
+
+// group is where this process is in one hierarchy, from /proc/self/cgroup and
+// /proc/self/mountinfo.
+type group struct {
+	path  string // in the hierarchy, as a cgroup namespace shows it
+	dir   string // of that path where it is mounted, "" where it is not visible
+	mount string
+}
+
+// cgroup says which controllers can limit a server, in the order in which the
+// ways are preferred: a scope of the user manager, a group of this user's own in
+// v2, v1 as root. Path of the answer is absolute in its hierarchy, the form
+// /proc/self/cgroup has. It is empty for a scope, which the manager places, and
+// for v1, where each controller has a hierarchy of its own and the group is made
+// relative to the one that this process is in.
+func cgroup(ask Ask, uid int) plan.Cgroup {
+	v2, v1, err := groups(ask)
+	if err != nil {
+		return plan.Cgroup{Why: fmt.Sprintf("cannot tell the control group: %v", err)}
+	}
+	var whys []string
+	for _, way := range []func() (plan.Cgroup, string){
+		func() (plan.Cgroup, string) { return systemd(ask, v2, uid) },
+		func() (plan.Cgroup, string) { return delegated(v2) },
+		func() (plan.Cgroup, string) { return hierarchies(v1, uid) },
+	} {
+		c, why := way()
+		if why == "" {
+			return c
+		}
+		whys = append(whys, why)
+	}
+	return plan.Cgroup{Why: strings.Join(whys, "; ")}
+}
+
+// delegated looks for a group of v2 in which this user may make another: the
+// nearest one upwards that is writable, holds no process of its own (the root
+// may, cgroups(7) "no internal processes") and hands controllers on.
+func delegated(own group) (plan.Cgroup, string) {
+	if own.dir == "" {
+		return plan.Cgroup{}, "cgroup v2 is not mounted"
+	}
+	why := ""
+	for path, dir := own.path, own.dir; ; path, dir = filepath.Dir(path), filepath.Dir(dir) {
+		have, w := usable(dir)
+		if w == "" {
+			return plan.Cgroup{How: plan.HowCgroup2, Path: path, Controllers: have}, ""
+		}
+		if why == "" {
+			why = fmt.Sprintf("cgroup v2 %s: %s", path, w)
+		}
+		if dir == own.mount || path == "/" {
+			return plan.Cgroup{}, why
+		}
+	}
+}
+
+// usable says which controllers a group made in dir can have, or why none.
+func usable(dir string) (have []string, why string) {
+	for _, file := range []string{"", "cgroup.procs", "cgroup.subtree_control"} {
+		if err := unix.Faccessat(unix.AT_FDCWD, filepath.Join(dir, file), unix.W_OK, unix.AT_EACCESS); err != nil {
+			return nil, "not writable: " + name(err)
+		}
+	}
+	have = only(filepath.Join(dir, "cgroup.subtree_control"))
+	if len(have) > 0 {
+		return have, "" // handed on already, so the rule is kept
+	}
+	have = only(filepath.Join(dir, "cgroup.controllers"))
+	if len(have) == 0 {
+		return nil, "no memory, pids or cpu controller"
+	}
+	_, err := os.Lstat(filepath.Join(dir, "cgroup.type")) // the root has none
+	procs, readErr := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	switch {
+	case readErr != nil:
+		return nil, readErr.Error()
+	case !errors.Is(err, fs.ErrNotExist) && strings.TrimSpace(string(procs)) != "":
+		return nil, "holds processes, so it cannot hand controllers on"
+	}
+	return have, ""
+}
+
+// only reads a list of controllers and keeps those that hold a limit.
+func only(file string) []string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	list := strings.Fields(string(b))
+	var have []string
+	for _, c := range controllers {
+		if slices.Contains(list, c) {
+			have = append(have, c)
+		}
+	}
+	return have
+}
+
+// systemd asks the user's bus for the manager, and cgroup v2 for what was
+// delegated to it.
+func systemd(ask Ask, v2 group, uid int) (plan.Cgroup, string) {
+	if ask.Bus == "" {
+		return plan.Cgroup{}, "no XDG_RUNTIME_DIR, so no systemd user manager"
+	}
+	if v2.dir == "" {
+		return plan.Cgroup{}, "a systemd user manager limits nothing without cgroup v2"
+	}
+	dir := filepath.Join(v2.mount, fmt.Sprintf("user.slice/user-%d.slice/user@%d.service", uid, uid))
+	have := only(filepath.Join(dir, "cgroup.controllers"))
+	if len(have) == 0 {
+		return plan.Cgroup{}, "no controller is delegated to a systemd user manager"
+	}
+	if err := managerAnswers(filepath.Join(ask.Bus, "bus")); err != nil {
+		return plan.Cgroup{}, fmt.Sprintf("the systemd user manager does not answer: %v", err)
+	}
+	return plan.Cgroup{How: plan.HowSystemd, Controllers: have}, ""
+}
+
+// managerAnswers asks the bus on a socket whether the manager is there.
+func managerAnswers(socket string) error {
+	if _, err := os.Stat(socket); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), busWait)
+	defer cancel()
+	conn, err := dbus.Connect("unix:path="+dbus.EscapeBusAddressValue(socket), dbus.WithContext(ctx))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var has bool
+	err = conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, "org.freedesktop.systemd1").Store(&has)
+	if err != nil {
+		return err
+	}
+	if !has {
+		return errors.New("nobody on the bus has the name org.freedesktop.systemd1")
+	}
+	return nil
+}
+
+// hierarchies says which controllers root can use in cgroup v1.
+func hierarchies(v1 map[string]group, uid int) (plan.Cgroup, string) {
+	var have []string
+	for _, c := range controllers {
+		g, ok := v1[c]
+		if ok && g.dir != "" && unix.Faccessat(unix.AT_FDCWD, g.dir, unix.W_OK, unix.AT_EACCESS) == nil {
+			have = append(have, c)
+		}
+	}
+	switch {
+	case len(v1) == 0:
+		return plan.Cgroup{}, "no cgroup v1"
+	case uid != 0:
+		return plan.Cgroup{}, "cgroup v1 is for root alone"
+	case len(have) == 0:
+		return plan.Cgroup{}, "cgroup v1 is not writable"
+	}
+	return plan.Cgroup{How: plan.HowCgroup1, Controllers: have}, ""
+}
+
+// groups reads where this process is.
+func groups(ask Ask) (v2 group, v1 map[string]group, err error) {
+	mounts, err := cgroupMounts(ask)
+	if err != nil {
+		return v2, nil, err
+	}
+	b, err := os.ReadFile(ask.at("/proc/self/cgroup"))
+	if err != nil {
+		return v2, nil, err
+	}
+	v1 = map[string]group{}
+	for line := range strings.Lines(string(b)) {
+		f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3) // id:controllers:path, cgroups(7)
+		if len(f) != 3 {
+			return v2, nil, fmt.Errorf("/proc/self/cgroup has a line %q", line)
+		}
+		for _, c := range strings.Split(f[1], ",") {
+			g := group{path: f[2]}
+			if m, ok := mounts[c]; ok {
+				g.mount = m.point
+				if rel, err := filepath.Rel(m.root, f[2]); err == nil && !strings.HasPrefix(rel, "..") {
+					g.dir = filepath.Join(m.point, rel)
+				}
+			}
+			if c == "" {
+				v2 = g
+			} else {
+				v1[c] = g
+			}
+		}
+	}
+	return v2, v1, nil
+}
+
+// cgroupMount is where a hierarchy is mounted and which of its groups is at the
+// top there.
+type cgroupMount struct{ point, root string }
+
+// cgroupMounts reads the mounts of hierarchies by controller, "" being v2.
+func cgroupMounts(ask Ask) (map[string]cgroupMount, error) {
+	b, err := os.ReadFile(ask.at("/proc/self/mountinfo"))
+	if err != nil {
+		return nil, err
+	}
+	mounts := map[string]cgroupMount{}
+	for line := range strings.Lines(string(b)) {
+		// id parent dev root point options [fields…] - type source super, proc_pid_mountinfo(5)
+		before, after, ok := strings.Cut(line, " - ")
+		f, g := strings.Fields(before), strings.Fields(after)
+		if !ok || len(f) < 5 || len(g) < 3 {
+			continue
+		}
+		m := cgroupMount{point: ask.at(f[4]), root: f[3]}
+		switch g[0] {
+		case "cgroup2":
+			mounts[""] = m
+		case "cgroup":
+			for _, option := range strings.Split(g[2], ",") {
+				mounts[option] = m
+			}
+		}
+	}
+	return mounts, nil
+}

@@ -1,0 +1,253 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// FindEnv is what finding a program depends on. Nothing else of the environment
+// is looked at.
+type FindEnv struct {
+	Path string            // PATH; entries that are not absolute are passed over
+	Home string            // absolute; "" looks into no home
+	Dir  string            // absolute: the working directory, for names with a slash and version files
+	Vars map[string]string // the variables that FindVars names, as far as they are set
+	Root string            // before /usr, /opt, /nix and the like; "" is "/". Tests point it at a tree
+}
+
+// FindVars are the names of the variables with which version managers are told
+// where they live and which version is meant. ASDF_*_VERSION and MISE_*_VERSION
+// count too.
+var FindVars = []string{
+	"NVM_DIR", "NVM_BIN", "FNM_DIR", "VOLTA_HOME", "ASDF_DATA_DIR", "ASDF_DIR", "ASDF_DEFAULT_TOOL_VERSIONS_FILENAME",
+	"MISE_DATA_DIR", "MISE_CONFIG_DIR", "PYENV_ROOT", "PYENV_VERSION", "PYENV_DIR", "UV_PYTHON_INSTALL_DIR",
+	"XDG_DATA_HOME", "XDG_CONFIG_HOME", "HOMEBREW_PREFIX", "BUN_INSTALL", "DENO_INSTALL", "PNPM_HOME", "USER",
+}
+
+// Kind tells why a program was not found, as a shell does with its exit code.
+type Kind int
+
+// The kinds, whose values are the exit codes.
+const (
+	NotExecutable Kind = 126 // it is there and cannot be executed
+	NotFound      Kind = 127 // it is not there
+)
+
+// FindError says that a program cannot be started and what to do about it.
+type FindError struct {
+	Name string // as asked
+	Kind Kind
+	Why  string
+	Hint string // what a person can do; may be empty
+}
+
+// Error is one line without the hint.
+func (e *FindError) Error() string { return fmt.Sprintf("cannot find %q: %s", e.Name, e.Why) }
+
+// Find follows a command to what is executed and lists what that needs to be
+// able to run. It runs nothing: shims of version managers are resolved by
+// reading the files that the manager would read.
+//
+// A script is turned into its interpreter with the script as an argument, as the
+// kernel would do, so that neither env(1) nor a shim is needed inside. An operand
+// that names the entry file of an interpreter ("node server.js") is made absolute
+// and what the file needs is listed too. The error is a *FindError or, for an
+// empty argv or an env that is not absolute, a plain one.
+func Find(argv []string, env FindEnv) (plan.Program, error) {
+	if len(argv) == 0 || argv[0] == "" {
+		return plan.Program{}, errors.New("cannot find a program: the command is empty")
+	}
+	for _, dir := range []string{env.Home, env.Dir} {
+		if dir != "" && !filepath.IsAbs(dir) {
+			return plan.Program{}, fmt.Errorf("internal error: %q is not an absolute path", dir)
+		}
+	}
+	f := &finder{env: env, name: argv[0]}
+	if real, _, err := resolve(env.Home); err == nil && env.Home != "" {
+		f.home = real
+	}
+	path, err := f.lookup(argv[0])
+	if err != nil {
+		return plan.Program{}, err
+	}
+	args, err := f.program(path, argv[0], argv[1:], 0)
+	if err != nil {
+		return plan.Program{}, err
+	}
+	f.prog.Args = args
+	f.prog.Env = append(f.prog.Env, plan.Env{Name: "PATH", Value: f.searchPath()})
+	return f.prog, nil
+}
+
+// finder is one search.
+type finder struct {
+	env  FindEnv
+	home string // Home with symlinks resolved
+	name string // argv[0], for errors
+	prog plan.Program
+	bins []string // directories that come first in PATH inside
+	node string   // the node that volta pins for a package's command
+}
+
+// errElsewhere says that a shim hands on to whatever comes later in PATH.
+var errElsewhere = errors.New("the version in force is the system's")
+
+func (f *finder) fail(kind Kind, hint, format string, args ...any) error {
+	return &FindError{Name: f.name, Kind: kind, Why: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+func (f *finder) via(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	if !slices.Contains(f.prog.Via, line) {
+		f.prog.Via = append(f.prog.Via, line)
+	}
+}
+
+// at is a path of the system below Root.
+func (f *finder) at(path string) string {
+	if f.env.Root == "" {
+		return path
+	}
+	return filepath.Join(f.env.Root, path)
+}
+
+// below is a path below Home, or "" where there is no home.
+func (f *finder) below(path string) string {
+	if f.env.Home == "" {
+		return ""
+	}
+	return filepath.Join(f.env.Home, path)
+}
+
+// lookup finds a command as a shell does, shims resolved, and looks into the
+// directories of version managers where PATH does not have it: a client that was
+// started from a desktop passes a PATH without them.
+func (f *finder) lookup(command string) (string, error) {
+	if strings.Contains(command, "/") {
+		path := command
+		if !filepath.IsAbs(path) {
+			if f.env.Dir == "" {
+				return "", f.fail(NotFound, "", "a relative path and no working directory")
+			}
+			path = filepath.Join(f.env.Dir, path)
+		}
+		if kind, why := executable(path); kind != 0 {
+			return "", f.fail(kind, hintFor(kind, path), "%s", why)
+		}
+		real, err := f.unshim(path)
+		if errors.Is(err, errElsewhere) {
+			return f.search(filepath.Base(path), f.pathDirs(), filepath.Dir(path))
+		}
+		return real, err
+	}
+	path, err := f.search(command, f.pathDirs(), "")
+	var fe *FindError
+	if err == nil || !errors.As(err, &fe) || fe.Kind != NotFound || fe.Hint != "" {
+		return path, err
+	}
+	for _, dir := range f.known(command) {
+		at := filepath.Join(dir, command)
+		if kind, _ := executable(at); kind != 0 {
+			continue
+		}
+		real, err := f.unshim(at)
+		if errors.Is(err, errElsewhere) {
+			continue
+		}
+		if err == nil {
+			f.via("%q is not on PATH; found in %s", command, dir)
+		}
+		return real, err
+	}
+	return "", err
+}
+
+// search looks for a command in directories, passing over one of them.
+func (f *finder) search(command string, dirs []string, except string) (string, error) {
+	var blocked error
+	for _, dir := range dirs {
+		if dir == except {
+			continue
+		}
+		at := filepath.Join(dir, command)
+		kind, why := executable(at)
+		if kind == NotExecutable && blocked == nil {
+			blocked = f.fail(kind, hintFor(kind, at), "%s", why)
+		}
+		if kind != 0 {
+			continue
+		}
+		real, err := f.unshim(at)
+		if errors.Is(err, errElsewhere) {
+			f.via("%s is a shim and its version is the system's", at)
+			continue
+		}
+		return real, err
+	}
+	if blocked != nil {
+		return "", blocked
+	}
+	if command != f.name {
+		return "", f.fail(NotFound, "", "it needs %q, which is not on PATH", command)
+	}
+	return "", f.fail(NotFound, "", "not on PATH, nor where version managers put programs")
+}
+
+// pathDirs are the directories of PATH. An empty or relative entry would mean
+// the working directory, from which nothing is started by name.
+func (f *finder) pathDirs() []string {
+	var dirs []string
+	for _, dir := range filepath.SplitList(f.env.Path) {
+		if filepath.IsAbs(dir) {
+			dirs = append(dirs, filepath.Clean(dir))
+		}
+	}
+	return dirs
+}
+
+// executable says why a path cannot be executed, with kind 0 where it can.
+func executable(path string) (Kind, string) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
+		return NotFound, fmt.Sprintf("%q does not exist", path)
+	case err != nil:
+		return NotExecutable, fmt.Sprintf("%q: %v", path, errors.Unwrap(err))
+	case info.IsDir():
+		return NotExecutable, fmt.Sprintf("%q is a directory", path)
+	case !info.Mode().IsRegular():
+		return NotExecutable, fmt.Sprintf("%q is not a file", path)
+	case unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS) != nil:
+		return NotExecutable, fmt.Sprintf("%q is not executable", path)
+	}
+	return 0, ""
+}
+
+func hintFor(kind Kind, path string) string {
+	if kind == NotExecutable {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return fmt.Sprintf("chmod +x %s", path)
+		}
+	}
+	return ""
+}
+
+// searchPath is PATH inside: the runtimes' own directories, then the system's.
+func (f *finder) searchPath() string {
+	dirs := slices.Clone(f.bins)
+	for _, dir := range []string{"/usr/local/bin", "/usr/bin", "/bin"} {
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return strings.Join(dirs, ":")
+}

@@ -1,0 +1,489 @@
+package host
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tree is a made-up machine in a temporary directory: a home in home/u and the
+// system's directories beside it.
+type tree struct {
+	t    *testing.T
+	root string
+	env  FindEnv
+}
+
+func newTree(t *testing.T) *tree {
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &tree{t: t, root: root, env: FindEnv{Root: root, Home: root + "/home/u", Dir: root + "/home/u/work", Vars: map[string]string{}}}
+	tr.env.Path = tr.at("/usr/bin")
+	tr.exe("/usr/bin/env")
+	tr.file("/home/u/work/README", "")
+	return tr
+}
+
+func (tr *tree) at(path string) string {
+	if rest, ok := strings.CutPrefix(path, "~"); ok {
+		return tr.root + "/home/u" + rest
+	}
+	return tr.root + path
+}
+
+func (tr *tree) write(path, content string, mode os.FileMode) {
+	tr.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(tr.at(path)), 0o755); err != nil {
+		tr.t.Fatal(err)
+	}
+	if err := os.WriteFile(tr.at(path), []byte(strings.ReplaceAll(content, "ROOT", tr.root)), mode); err != nil {
+		tr.t.Fatal(err)
+	}
+}
+
+func (tr *tree) exe(path string)             { tr.t.Helper(); tr.write(path, "\x7fELF", 0o755) }
+func (tr *tree) script(path, content string) { tr.t.Helper(); tr.write(path, content, 0o755) }
+func (tr *tree) file(path, content string)   { tr.t.Helper(); tr.write(path, content, 0o644) }
+func (tr *tree) link(path, text string) {
+	tr.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(tr.at(path)), 0o755); err != nil {
+		tr.t.Fatal(err)
+	}
+	if err := os.Symlink(strings.ReplaceAll(text, "ROOT", tr.root), tr.at(path)); err != nil {
+		tr.t.Fatal(err)
+	}
+}
+
+// pyenvShim is what pyenv writes.
+const pyenvShim = "#!/usr/bin/env bash\nset -e\nexport PYENV_ROOT=\"ROOT/home/u/.pyenv\"\nexec \"ROOT/home/u/.pyenv/libexec/pyenv\" exec \"$program\" \"$@\"\n"
+
+// asdfShim is what asdf writes.
+const asdfShim = "#!/usr/bin/env bash\n# asdf-plugin: nodejs 18.0.0\n# asdf-plugin: nodejs 20.1.0\nexec ROOT/home/u/.asdf/bin/asdf exec \"node\" \"$@\" # asdf_allow: ' asdf '\n"
+
+// nodeVersion lays out one unpacked node with npm.
+func (tr *tree) nodeVersion(dir string) {
+	tr.exe(dir + "/bin/node")
+	tr.script(dir+"/lib/node_modules/npm/bin/npx-cli.js", "#!/usr/bin/env node\n")
+	tr.link(dir+"/bin/npx", "../lib/node_modules/npm/bin/npx-cli.js")
+}
+
+// found is what a row of the table expects, "ROOT" and "~" filled in.
+type found struct {
+	args  []string // Args; the program is its first unless path says otherwise
+	path  string
+	needs []string
+	first string // the first directory of PATH inside
+	via   string // a part of what people are told
+}
+
+var findCases = []struct {
+	name  string
+	setup func(*tree)
+	argv  []string
+	want  found
+}{
+	{"system binary needs nothing", func(tr *tree) { tr.exe("/usr/bin/node") }, []string{"node", "-e", "1"},
+		found{args: []string{"/usr/bin/node", "-e", "1"}}},
+	{"usr local is the system's", func(tr *tree) { tr.exe("/usr/local/bin/node"); tr.env.Path = tr.at("/usr/local/bin") }, []string{"node"},
+		found{args: []string{"/usr/local/bin/node"}}},
+	{"multi-call binary keeps its name", func(tr *tree) { tr.exe("/usr/bin/busybox"); tr.link("/usr/bin/ls", "busybox") }, []string{"ls"},
+		found{args: []string{"/usr/bin/ls"}}},
+	{"multi-call binary behind a link that is not visible", func(tr *tree) { tr.exe("/usr/bin/busybox"); tr.link("~/bin/ls", "ROOT/usr/bin/busybox") }, []string{"ROOT/home/u/bin/ls"},
+		found{path: "/usr/bin/busybox", args: []string{"/home/u/bin/ls"}}},
+
+	{"nvm on PATH", func(tr *tree) {
+		tr.nodeVersion("~/.nvm/versions/node/v20.1.0")
+		tr.env.Path = tr.at("~/.nvm/versions/node/v20.1.0/bin")
+	}, []string{"npx", "-y", "x"},
+		found{args: []string{"~/.nvm/versions/node/v20.1.0/bin/node", "~/.nvm/versions/node/v20.1.0/bin/npx", "-y", "x"},
+			needs: []string{"~/.nvm/versions/node/v20.1.0"}, first: "~/.nvm/versions/node/v20.1.0/bin"}},
+	{"nvm not on PATH, default by aliases", func(tr *tree) {
+		tr.nodeVersion("~/.nvm/versions/node/v9.0.0")
+		tr.nodeVersion("~/.nvm/versions/node/v20.9.0")
+		tr.nodeVersion("~/.nvm/versions/node/v20.11.1")
+		tr.nodeVersion("~/.nvm/versions/node/v22.0.0")
+		tr.file("~/.nvm/alias/default", "lts/*\n")
+		tr.file("~/.nvm/alias/lts/*", "lts/iron\n")
+		tr.file("~/.nvm/alias/lts/iron", "v20.11.1\n")
+	}, []string{"node"}, found{args: []string{"~/.nvm/versions/node/v20.11.1/bin/node"}, needs: []string{"~/.nvm/versions/node/v20.11.1"}, via: "not on PATH"}},
+	{"nvm not on PATH, default by major", func(tr *tree) {
+		tr.nodeVersion("~/.nvm/versions/node/v20.9.0")
+		tr.nodeVersion("~/.nvm/versions/node/v20.11.1")
+		tr.nodeVersion("~/.nvm/versions/node/v22.0.0")
+		tr.file("~/.nvm/alias/default", "20\n")
+	}, []string{"node"}, found{args: []string{"~/.nvm/versions/node/v20.11.1/bin/node"}, needs: []string{"~/.nvm/versions/node/v20.11.1"}}},
+	{"nvm not on PATH, no default: the newest", func(tr *tree) {
+		tr.nodeVersion("~/.nvm/versions/node/v9.0.0")
+		tr.nodeVersion("~/.nvm/versions/node/v22.0.0")
+	}, []string{"npx"}, found{args: []string{"~/.nvm/versions/node/v22.0.0/bin/node", "~/.nvm/versions/node/v22.0.0/bin/npx"}, needs: []string{"~/.nvm/versions/node/v22.0.0"}}},
+
+	{"fnm default", func(tr *tree) {
+		tr.nodeVersion("~/.local/share/fnm/node-versions/v20.1.0/installation")
+		tr.link("~/.local/share/fnm/aliases/default", "ROOT/home/u/.local/share/fnm/node-versions/v20.1.0/installation")
+	}, []string{"node"}, found{args: []string{"~/.local/share/fnm/node-versions/v20.1.0/installation/bin/node"},
+		needs: []string{"~/.local/share/fnm/node-versions/v20.1.0/installation"}}},
+	{"fnm multishell on PATH", func(tr *tree) {
+		tr.nodeVersion("~/.local/share/fnm/node-versions/v20.1.0/installation")
+		tr.link("/run/user/1/fnm_multishells/7", "ROOT/home/u/.local/share/fnm/node-versions/v20.1.0/installation")
+		tr.env.Path = tr.at("/run/user/1/fnm_multishells/7/bin")
+	}, []string{"npx"}, found{args: []string{"~/.local/share/fnm/node-versions/v20.1.0/installation/bin/node", "~/.local/share/fnm/node-versions/v20.1.0/installation/bin/npx"},
+		needs: []string{"~/.local/share/fnm/node-versions/v20.1.0/installation"}}},
+
+	{"volta default platform", func(tr *tree) {
+		tr.nodeVersion("~/.volta/tools/image/node/20.1.0")
+		tr.exe("~/.volta/bin/volta-shim")
+		tr.link("~/.volta/bin/npx", "volta-shim")
+		tr.file("~/.volta/tools/user/platform.json", `{"node":{"runtime":"20.1.0","npm":null},"yarn":null}`)
+	}, []string{"npx"}, found{args: []string{"~/.volta/tools/image/node/20.1.0/bin/node", "~/.volta/tools/image/node/20.1.0/bin/npx"},
+		needs: []string{"~/.volta/tools/image/node/20.1.0"}, via: "volta shim"}},
+	{"volta pinned by the project", func(tr *tree) {
+		tr.nodeVersion("~/.volta/tools/image/node/18.0.0")
+		tr.nodeVersion("~/.volta/tools/image/node/20.1.0")
+		tr.exe("~/.volta/bin/volta-shim")
+		tr.link("~/.volta/bin/node", "volta-shim")
+		tr.file("~/.volta/tools/user/platform.json", `{"node":{"runtime":"20.1.0","npm":null}}`)
+		tr.file("~/work/package.json", `{"volta":{"node":"18.0.0"}}`)
+	}, []string{"node"}, found{args: []string{"~/.volta/tools/image/node/18.0.0/bin/node"}, needs: []string{"~/.volta/tools/image/node/18.0.0"}}},
+	{"volta package runs on its own node", func(tr *tree) {
+		tr.nodeVersion("~/.volta/tools/image/node/18.0.0")
+		tr.nodeVersion("~/.volta/tools/image/node/20.1.0")
+		tr.exe("~/.volta/bin/volta-shim")
+		tr.link("~/.volta/bin/srv", "volta-shim")
+		tr.file("~/.volta/tools/user/platform.json", `{"node":{"runtime":"20.1.0"}}`)
+		tr.file("~/.volta/tools/user/bins/srv.json", `{"name":"srv","package":"@a/srv","version":"1.0.0","platform":{"node":"18.0.0"}}`)
+		tr.script("~/.volta/tools/image/packages/@a/srv/lib/node_modules/@a/srv/cli.js", "#!/usr/bin/env node\n")
+		tr.link("~/.volta/tools/image/packages/@a/srv/bin/srv", "../lib/node_modules/@a/srv/cli.js")
+	}, []string{"srv"}, found{args: []string{"~/.volta/tools/image/node/18.0.0/bin/node", "~/.volta/tools/image/packages/@a/srv/bin/srv"},
+		needs: []string{"~/.volta/tools/image/packages/@a/srv", "~/.volta/tools/image/node/18.0.0"}}},
+
+	{"asdf by the nearest .tool-versions", func(tr *tree) {
+		tr.script("~/.asdf/shims/node", asdfShim)
+		tr.exe("~/.asdf/installs/nodejs/18.0.0/bin/node")
+		tr.exe("~/.asdf/installs/nodejs/20.1.0/bin/node")
+		tr.file("~/.tool-versions", "nodejs 20.1.0\n")
+		tr.file("~/work/.tool-versions", "python 3.12.0\nnodejs 18.0.0 # old\n")
+	}, []string{"node"}, found{args: []string{"~/.asdf/installs/nodejs/18.0.0/bin/node"}, needs: []string{"~/.asdf/installs/nodejs/18.0.0"}}},
+	{"asdf by the home's .tool-versions", func(tr *tree) {
+		tr.script("~/.asdf/shims/node", asdfShim)
+		tr.exe("~/.asdf/installs/nodejs/20.1.0/bin/node")
+		tr.file("~/.tool-versions", "nodejs 20.1.0\n")
+		tr.env.Dir = tr.at("/usr")
+	}, []string{"node"}, found{args: []string{"~/.asdf/installs/nodejs/20.1.0/bin/node"}, needs: []string{"~/.asdf/installs/nodejs/20.1.0"}}},
+	{"asdf's system version is the next on PATH", func(tr *tree) {
+		tr.script("~/.asdf/shims/node", asdfShim)
+		tr.file("~/.tool-versions", "nodejs system\n")
+		tr.exe("/usr/bin/node")
+		tr.env.Path = tr.at("~/.asdf/shims") + ":" + tr.at("/usr/bin")
+	}, []string{"node"}, found{args: []string{"/usr/bin/node"}}},
+
+	{"mise by mise.toml", func(tr *tree) {
+		tr.exe("~/.local/bin/mise")
+		tr.link("~/.local/share/mise/shims/node", "ROOT/home/u/.local/bin/mise")
+		tr.exe("~/.local/share/mise/installs/node/20.11.1/bin/node")
+		tr.exe("~/.local/share/mise/installs/node/22.0.0/bin/node")
+		tr.file("~/.config/mise/config.toml", "[tools]\nnode = \"22\"\n")
+		tr.file("~/work/mise.toml", "[tools]\nnode = { version = \"20\" }\n")
+	}, []string{"node"}, found{args: []string{"~/.local/share/mise/installs/node/20.11.1/bin/node"}, needs: []string{"~/.local/share/mise/installs/node/20.11.1"}}},
+	{"mise by its own links", func(tr *tree) {
+		tr.exe("~/.local/bin/mise")
+		tr.link("~/.local/share/mise/shims/python3", "ROOT/home/u/.local/bin/mise")
+		tr.exe("~/.local/share/mise/installs/python/3.12.4/bin/python3")
+		tr.link("~/.local/share/mise/installs/python/latest", "./3.12.4")
+		tr.file("~/.config/mise/config.toml", "[tools]\nnode = \"22\"\npython = [\"latest\"]\n")
+	}, []string{"python3"}, found{args: []string{"~/.local/share/mise/installs/python/3.12.4/bin/python3"}, needs: []string{"~/.local/share/mise/installs/python/3.12.4"}}},
+
+	{"pyenv global", func(tr *tree) {
+		tr.script("~/.pyenv/shims/python3", pyenvShim)
+		tr.exe("~/.pyenv/versions/3.12.1/bin/python3.12")
+		tr.link("~/.pyenv/versions/3.12.1/bin/python3", "python3.12")
+		tr.file("~/.pyenv/version", "3.12.1\n")
+	}, []string{"python3", "-V"}, found{args: []string{"~/.pyenv/versions/3.12.1/bin/python3", "-V"}, needs: []string{"~/.pyenv/versions/3.12.1"}, first: "~/.pyenv/versions/3.12.1/bin"}},
+	{"pyenv by .python-version and prefix", func(tr *tree) {
+		tr.script("~/.pyenv/shims/python3", pyenvShim)
+		tr.exe("~/.pyenv/versions/3.11.2/bin/python3")
+		tr.exe("~/.pyenv/versions/3.11.10/bin/python3")
+		tr.exe("~/.pyenv/versions/3.12.1/bin/python3")
+		tr.file("~/.pyenv/version", "3.12.1\n")
+		tr.file("~/work/.python-version", "# here\n3.11\n")
+	}, []string{"python3"}, found{args: []string{"~/.pyenv/versions/3.11.10/bin/python3"}, needs: []string{"~/.pyenv/versions/3.11.10"}}},
+	{"pyenv by PYENV_VERSION", func(tr *tree) {
+		tr.script("~/.pyenv/shims/python3", pyenvShim)
+		tr.exe("~/.pyenv/versions/3.11.2/bin/python3")
+		tr.exe("~/.pyenv/versions/3.12.1/bin/python3")
+		tr.file("~/.pyenv/version", "3.12.1\n")
+		tr.env.Vars["PYENV_VERSION"] = "3.11.2"
+	}, []string{"python3"}, found{args: []string{"~/.pyenv/versions/3.11.2/bin/python3"}, needs: []string{"~/.pyenv/versions/3.11.2"}}},
+	{"pyenv system is the next on PATH", func(tr *tree) {
+		tr.script("~/.pyenv/shims/python3", pyenvShim)
+		tr.file("~/.pyenv/version", "system\n")
+		tr.exe("/usr/bin/python3")
+		tr.env.Path = tr.at("~/.pyenv/shims") + ":" + tr.at("/usr/bin")
+	}, []string{"python3"}, found{args: []string{"/usr/bin/python3"}, via: "the system's"}},
+	{"a script whose interpreter is a shim", func(tr *tree) {
+		tr.script("~/.pyenv/shims/python3", pyenvShim)
+		tr.exe("~/.pyenv/versions/3.12.1/bin/python3")
+		tr.file("~/.pyenv/version", "3.12.1\n")
+		tr.script("~/work/srv", "#!ROOT/home/u/.pyenv/shims/python3 -u\n")
+	}, []string{"./srv"}, found{args: []string{"~/.pyenv/versions/3.12.1/bin/python3", "-u", "~/work/srv"},
+		needs: []string{"~/work/srv", "~/.pyenv/versions/3.12.1"}}},
+
+	{"uv python and its tool", func(tr *tree) {
+		tr.exe("~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin/python3.12")
+		tr.link("~/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu", "cpython-3.12.3-linux-x86_64-gnu")
+		tr.link("~/.local/share/uv/tools/srv/bin/python", "ROOT/home/u/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu/bin/python3.12")
+		tr.file("~/.local/share/uv/tools/srv/pyvenv.cfg", "home = ROOT/home/u/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu/bin\nimplementation = CPython\n")
+		tr.script("~/.local/share/uv/tools/srv/bin/srv", "#!ROOT/home/u/.local/share/uv/tools/srv/bin/python\n")
+		tr.link("~/.local/bin/srv", "ROOT/home/u/.local/share/uv/tools/srv/bin/srv")
+	}, []string{"srv"}, found{args: []string{"~/.local/share/uv/tools/srv/bin/python", "~/.local/share/uv/tools/srv/bin/srv"},
+		needs: []string{"~/.local/share/uv/tools/srv", "~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu",
+			"~/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu"}, first: "~/.local/share/uv/tools/srv/bin"}},
+	{"uv python not on PATH", func(tr *tree) {
+		tr.exe("~/.local/share/uv/python/cpython-3.9.1-linux-x86_64-gnu/bin/python3")
+		tr.exe("~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin/python3")
+	}, []string{"python3"}, found{args: []string{"~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin/python3"},
+		needs: []string{"~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu"}}},
+	{"pipx command on the system's python", func(tr *tree) {
+		tr.exe("/usr/bin/python3")
+		tr.link("~/.local/share/pipx/venvs/srv/bin/python", "ROOT/usr/bin/python3")
+		tr.file("~/.local/share/pipx/venvs/srv/pyvenv.cfg", "home = ROOT/usr/bin\n")
+		tr.script("~/.local/share/pipx/venvs/srv/bin/srv", "#!ROOT/home/u/.local/share/pipx/venvs/srv/bin/python\n")
+		tr.link("~/.local/bin/srv", "ROOT/home/u/.local/share/pipx/venvs/srv/bin/srv")
+	}, []string{"srv"}, found{args: []string{"~/.local/share/pipx/venvs/srv/bin/python", "~/.local/share/pipx/venvs/srv/bin/srv"},
+		needs: []string{"~/.local/share/pipx/venvs/srv"}}},
+	{"virtual environment on pyenv, and a script of the project", func(tr *tree) {
+		tr.exe("~/.pyenv/versions/3.12.1/bin/python3")
+		tr.link("~/work/.venv/bin/python", "ROOT/home/u/.pyenv/versions/3.12.1/bin/python3")
+		tr.file("~/work/.venv/pyvenv.cfg", "home = ROOT/home/u/.pyenv/versions/3.12.1/bin\n")
+		tr.file("~/work/pyproject.toml", "")
+		tr.file("~/work/src/server.py", "")
+	}, []string{".venv/bin/python", "-u", "src/server.py", "--flag"}, found{args: []string{"~/work/.venv/bin/python", "-u", "~/work/src/server.py", "--flag"},
+		needs: []string{"~/work/.venv", "~/.pyenv/versions/3.12.1", "~/work"}}},
+
+	{"Homebrew", func(tr *tree) {
+		tr.exe("/home/linuxbrew/.linuxbrew/Cellar/node/22.0.0/bin/node")
+		tr.link("/home/linuxbrew/.linuxbrew/bin/node", "../Cellar/node/22.0.0/bin/node")
+	}, []string{"node"}, found{args: []string{"/home/linuxbrew/.linuxbrew/bin/node"}, needs: []string{"/home/linuxbrew/.linuxbrew"}}},
+	{"Nix profile", func(tr *tree) {
+		tr.exe("/nix/store/abc-nodejs-22/bin/node")
+		tr.link("/nix/store/def-profile/bin/node", "ROOT/nix/store/abc-nodejs-22/bin/node")
+		tr.link("~/.nix-profile", "ROOT/nix/store/def-profile")
+	}, []string{"node"}, found{args: []string{"/nix/store/def-profile/bin/node"}, needs: []string{"/nix/store"}}},
+	{"opt", func(tr *tree) { tr.exe("/opt/thing/bin/thing") }, []string{"thing"},
+		found{args: []string{"/opt/thing/bin/thing"}, needs: []string{"/opt/thing"}}},
+	{"bun is one file", func(tr *tree) { tr.exe("~/.bun/bin/bun"); tr.link("~/.bun/bin/bunx", "bun") }, []string{"bun", "run", "x.ts"},
+		found{args: []string{"~/.bun/bin/bun", "run", "x.ts"}, needs: []string{"~/.bun/bin/bun"}}},
+	{"deno is one file", func(tr *tree) { tr.exe("~/.deno/bin/deno"); tr.file("~/work/main.ts", "") }, []string{"deno", "run", "--allow-net", "main.ts"},
+		found{args: []string{"~/.deno/bin/deno", "run", "--allow-net", "~/work/main.ts"}, needs: []string{"~/.deno/bin/deno", "~/work/main.ts"}}},
+	{"a binary in a shared directory is one file", func(tr *tree) { tr.exe("~/.local/bin/srv"); tr.exe("~/.local/bin/other") }, []string{"srv"},
+		found{args: []string{"~/.local/bin/srv"}, needs: []string{"~/.local/bin/srv"}}},
+
+	{"command of a project's node_modules", func(tr *tree) {
+		tr.exe("/usr/bin/node")
+		tr.script("~/work/node_modules/srv/node_modules/dep/cli.js", "#!/usr/bin/env -S node --no-warnings\n")
+		tr.link("~/work/node_modules/.bin/srv", "../srv/node_modules/dep/cli.js")
+	}, []string{"./node_modules/.bin/srv"}, found{args: []string{"/usr/bin/node", "--no-warnings", "~/work/node_modules/.bin/srv"}, needs: []string{"~/work/node_modules"}}},
+	{"entry file of a workspace package", func(tr *tree) {
+		tr.exe("/usr/bin/node")
+		tr.file("~/work/packages/srv/package.json", "{}")
+		tr.file("~/work/packages/srv/dist/index.js", "")
+		tr.file("~/work/node_modules/dep/package.json", "{}")
+	}, []string{"node", "--require", "x", "packages/srv/dist/index.js", "other.js"}, found{
+		args:  []string{"/usr/bin/node", "--require", "x", "~/work/packages/srv/dist/index.js", "other.js"},
+		needs: []string{"~/work/packages/srv", "~/work/node_modules"}}},
+	{"a lone script is one file, even with a package in the home", func(tr *tree) {
+		tr.exe("/usr/bin/python3")
+		tr.file("~/package.json", "{}")
+		tr.file("~/pyproject.toml", "")
+		tr.file("~/server.py", "")
+	}, []string{"python3", "ROOT/home/u/server.py"}, found{args: []string{"/usr/bin/python3", "~/server.py"}, needs: []string{"~/server.py"}}},
+	{"no file after -m or -c", func(tr *tree) { tr.exe("/usr/bin/python3"); tr.file("~/work/x.py", "") }, []string{"python3", "-Im", "x.py"},
+		found{args: []string{"/usr/bin/python3", "-Im", "x.py"}}},
+	{"a shell script with a shell behind it", func(tr *tree) {
+		tr.exe("/usr/bin/dash")
+		tr.link("/usr/bin/sh", "dash")
+		tr.script("~/work/run", "#! ROOT/usr/bin/sh -e -x\n")
+	}, []string{"./run", "a"}, found{args: []string{"/usr/bin/sh", "-e -x", "~/work/run", "a"}, needs: []string{"~/work/run"}}},
+}
+
+func TestFindFollowsToWhatIsExecuted(t *testing.T) {
+	for _, c := range findCases {
+		t.Run(c.name, func(t *testing.T) {
+			tr := newTree(t)
+			c.setup(tr)
+			fill := func(s string) string {
+				if strings.HasPrefix(s, "~") || strings.HasPrefix(s, "/") {
+					return tr.at(s)
+				}
+				return s
+			}
+			argv := make([]string, len(c.argv))
+			for i, a := range c.argv {
+				argv[i] = strings.ReplaceAll(a, "ROOT", tr.root)
+			}
+			got, err := Find(argv, tr.env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var args, needs, have []string
+			for _, a := range c.want.args {
+				args = append(args, fill(a))
+			}
+			for _, n := range c.want.needs {
+				needs = append(needs, fill(n))
+			}
+			for _, n := range got.Needs {
+				have = append(have, n.Path)
+				if n.Why == "" {
+					t.Errorf("%q is needed for no reason", n.Path)
+				}
+			}
+			path := args[0]
+			if c.want.path != "" {
+				path = fill(c.want.path)
+			}
+			if got.Path != path {
+				t.Errorf("path %q, want %q", got.Path, path)
+			}
+			if d := cmp.Diff(args, got.Args); d != "" {
+				t.Errorf("args (-want +got):\n%s", d)
+			}
+			if d := cmp.Diff(needs, have); d != "" {
+				t.Errorf("needs (-want +got):\n%s", d)
+			}
+			search := got.Env[len(got.Env)-1].Value
+			if c.want.first != "" && !strings.HasPrefix(search, fill(c.want.first)+":") {
+				t.Errorf("PATH %q does not begin with %q", search, c.want.first)
+			}
+			if !strings.HasSuffix(search, "/usr/local/bin:/usr/bin:/bin") {
+				t.Errorf("PATH %q does not end with the system's directories", search)
+			}
+			if !strings.Contains(strings.Join(got.Via, "\n"), c.want.via) {
+				t.Errorf("via %q does not say %q", got.Via, c.want.via)
+			}
+		})
+	}
+}
+
+// A person who gets one of these needs to know what to do, and a client tells
+// 126 from 127.
+func TestFindRefusesWithAReason(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		setup func(*tree)
+		argv  string
+		kind  Kind
+		says  string
+		hint  string
+	}{
+		{"absent", func(*tree) {}, "nosuch", NotFound, "not on PATH", ""},
+		{"absent file", func(*tree) {}, "./nosuch", NotFound, "does not exist", ""},
+		{"not executable", func(tr *tree) { tr.file("~/work/run.sh", "#!/bin/sh\n") }, "./run.sh", NotExecutable, "not executable", "chmod +x"},
+		{"a folder", func(tr *tree) { tr.file("~/work/d/x", "") }, "./d", NotExecutable, "is a directory", ""},
+		{"dangling", func(tr *tree) { tr.link("~/work/x", "nowhere") }, "./x", NotFound, "does not exist", ""},
+		{"interpreter absent", func(tr *tree) { tr.script("~/work/x", "#!/nowhere/python\n") }, "./x", NotFound, "interpreter", ""},
+		{"interpreter not on PATH", func(tr *tree) { tr.script("~/work/x", "#!/usr/bin/env nosuch\n") }, "./x", NotFound, `needs "nosuch"`, ""},
+		{"interpreters in a circle", func(tr *tree) { tr.script("~/work/x", "#!ROOT/home/u/work/x\n") }, "./x", NotExecutable, "interpreters", ""},
+		{"env with an option", func(tr *tree) { tr.script("~/work/x", "#!/usr/bin/env -S -i node\n") }, "./x", NotExecutable, "option -i", ""},
+		{"snap", func(tr *tree) {
+			tr.exe("/usr/bin/snap")
+			tr.link("/snap/bin/node", "ROOT/usr/bin/snap")
+		}, "node", NotExecutable, "snap", "nvm"},
+		{"pyenv version gone", func(tr *tree) {
+			tr.script("~/.pyenv/shims/python3", pyenvShim)
+			tr.file("~/.pyenv/version", "3.13.0\n")
+		}, "python3", NotFound, "not installed", "pyenv install 3.13.0"},
+		{"asdf version gone", func(tr *tree) {
+			tr.script("~/.asdf/shims/node", asdfShim)
+			tr.file("~/.tool-versions", "nodejs 21.0.0\n")
+		}, "node", NotFound, "not installed", "asdf install nodejs 21.0.0"},
+		{"asdf without a version", func(tr *tree) { tr.script("~/.asdf/shims/node", asdfShim) }, "node", NotFound, "no version is set", "asdf set --home nodejs"},
+		{"mise version gone", func(tr *tree) {
+			tr.exe("~/.local/bin/mise")
+			tr.link("~/.local/share/mise/shims/node", "ROOT/home/u/.local/bin/mise")
+			tr.file("~/.config/mise/config.toml", "[tools]\nnode = \"22\"\n")
+		}, "node", NotFound, "node@22", "mise install"},
+		{"volta without a node", func(tr *tree) {
+			tr.exe("~/.volta/bin/volta-shim")
+			tr.link("~/.volta/bin/node", "volta-shim")
+		}, "node", NotFound, "no version of node", "volta install node"},
+		{"environment of a python that is gone", func(tr *tree) {
+			tr.exe("~/work/.venv/bin/python")
+			tr.file("~/work/.venv/pyvenv.cfg", "home = ROOT/home/u/gone/bin\n")
+		}, "./.venv/bin/python", NotFound, "is gone", "venv --clear"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := newTree(t)
+			c.setup(tr)
+			_, err := Find([]string{c.argv}, tr.env)
+			var fe *FindError
+			if !errors.As(err, &fe) {
+				t.Fatalf("%v is no FindError", err)
+			}
+			if fe.Kind != c.kind || !strings.Contains(fe.Why, c.says) || !strings.Contains(fe.Hint, c.hint) {
+				t.Errorf("kind %d, %q, hint %q; want %d, …%s…, …%s…", fe.Kind, fe.Why, fe.Hint, c.kind, c.says, c.hint)
+			}
+		})
+	}
+}
+
+// A program is never found through the working directory: a project could then
+// put its own "node" in the way.
+func TestFindIgnoresRelativePathEntries(t *testing.T) {
+	tr := newTree(t)
+	tr.exe("~/work/node")
+	for _, path := range []string{"", ".", ":" + tr.at("/usr/bin"), "work"} {
+		tr.env.Path = path
+		if got, err := Find([]string{"node"}, tr.env); err == nil {
+			t.Errorf("PATH %q found %q", path, got.Path)
+		}
+	}
+	tr.env.Path = tr.at("~/work")
+	if _, err := Find([]string{"node"}, tr.env); err != nil {
+		t.Errorf("the same program by an absolute entry: %v", err)
+	}
+}
+
+// Whatever the command, neither the home nor a directory above it is granted.
+func TestFindNeverNeedsTheHome(t *testing.T) {
+	tr := newTree(t)
+	for _, marker := range []string{"~/package.json", "~/pyvenv.cfg", "/home/package.json", "~/.local/lib/node_modules/x", "~/.local/pyvenv.cfg"} {
+		tr.file(marker, "{}")
+	}
+	tr.exe("~/bin/a")
+	tr.exe("~/.local/bin/b")
+	tr.script("~/c", "#!ROOT/home/u/bin/a\n")
+	for _, name := range []string{"~/bin/a", "~/.local/bin/b", "~/c"} {
+		got, err := Find([]string{tr.at(name)}, tr.env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range got.Needs {
+			if info := Look(n.Path); info.Dir {
+				t.Errorf("%s needs the folder %q (%s)", name, n.Path, n.Why)
+			}
+		}
+	}
+}
+
+func TestCompareVersions(t *testing.T) {
+	order := []string{"v9.11.2", "v10.0.0", "v20.9.0", "v20.11.1", "v22.0.0-rc.1", "v22.0.0", "v22.0.1"}
+	for i := range order {
+		for j := range order {
+			got, want := compareVersions(order[i], order[j]), 0
+			if i < j {
+				want = -1
+			} else if i > j {
+				want = 1
+			}
+			if got != want {
+				t.Errorf("%s against %s: %d, want %d", order[i], order[j], got, want)
+			}
+		}
+	}
+}

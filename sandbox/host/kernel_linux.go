@@ -1,0 +1,157 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// landlock is the ABI of the kernel, 0 where there is none, and the errata that
+// are fixed in it, as a bit mask (landlock_create_ruleset(2), flags
+// LANDLOCK_CREATE_RULESET_VERSION and _ERRATA).
+func landlock() (abi, errata int) {
+	n, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return 0, 0
+	}
+	e, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_ERRATA)
+	if errno != 0 {
+		e = 0 // a kernel that cannot say which errata it fixed has fixed none that it knows of
+	}
+	return int(n), int(e)
+}
+
+// landlockErr is why there is no Landlock: ENOSYS for a kernel without it,
+// EOPNOTSUPP for one that was started without it in lsm=.
+func landlockErr() error {
+	_, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// The actions of a filter that are asked for, from linux/seccomp.h.
+const (
+	retKillProcess = 0x80000000
+	retErrno       = 0x00050000
+	retNotify      = 0x7fc00000
+)
+
+// seccomp says whether a filter can refuse a call with an errno and end a
+// process. That one can be installed is tried by Deep.
+func seccomp() plan.Fact {
+	for _, action := range []struct {
+		name string
+		code uint32
+	}{{"SECCOMP_RET_ERRNO", retErrno}, {"SECCOMP_RET_KILL_PROCESS", retKillProcess}} {
+		if err := actionAvail(action.code); err != nil {
+			return plan.Fact{Is: absent(err), Why: fmt.Sprintf("seccomp(SECCOMP_GET_ACTION_AVAIL, %s): %s", action.name, name(err))}
+		}
+	}
+	return plan.Fact{Is: plan.Yes}
+}
+
+// notify says whether refused calls can be reported. A process tree has room
+// for one listener: where a filter is in force already, as in a container or
+// under WSL2, only trying tells (EBUSY).
+func notify(ask Ask) plan.Fact {
+	if err := actionAvail(retNotify); err != nil {
+		return plan.Fact{Is: absent(err), Why: "seccomp(SECCOMP_GET_ACTION_AVAIL, SECCOMP_RET_USER_NOTIF): " + name(err)}
+	}
+	if err := notifSizes(); err != nil {
+		return plan.Fact{Is: absent(err), Why: "seccomp(SECCOMP_GET_NOTIF_SIZES): " + name(err)}
+	}
+	switch mode, err := statusField(ask, "Seccomp"); {
+	case err != nil:
+		return plan.Fact{Why: fmt.Sprintf("cannot tell whether a filter is in force already: %v", err)}
+	case mode != "0":
+		return plan.Fact{Why: "a filter is in force already and may hold the only listener"}
+	}
+	return plan.Fact{Is: plan.Yes}
+}
+
+// absent is No where the kernel says that it does not have what was asked, and
+// Unknown where something else stood in the way.
+func absent(err error) plan.Tri {
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
+		return plan.No
+	}
+	return plan.Unknown
+}
+
+// memfd says whether an executable memfd can be made. A vm.memfd_noexec of 2
+// refuses it with EACCES (memfd_create(2)). That one can be executed is tried
+// by Deep.
+func memfd() plan.Fact {
+	fd, err := unix.MemfdCreate("mcpen-probe", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // before 6.3 there was no MFD_EXEC, and every memfd was executable
+		fd, err = unix.MemfdCreate("mcpen-probe", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	if err != nil {
+		return plan.Fact{Is: plan.No, Why: "memfd_create: " + name(err)}
+	}
+	defer unix.Close(fd)
+	return plan.Fact{Why: "one can be made; executing it was not tried"}
+}
+
+// namespaces says no where the kernel or a limit rules new namespaces out, and
+// otherwise that it cannot tell: whether the recipe works shows only when it is
+// followed.
+func namespaces(ask Ask) plan.Fact {
+	for _, ns := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"} {
+		if _, err := os.Lstat(ask.at("/proc/self/ns/" + ns)); errors.Is(err, os.ErrNotExist) {
+			if _, err := os.Lstat(ask.at("/proc/self/status")); err != nil {
+				return plan.Fact{Why: "/proc is not there to ask"}
+			}
+			return plan.Fact{Is: plan.No, Why: "the kernel has no " + ns + " namespaces"}
+		}
+		if sysctl(ask, "user/max_"+ns+"_namespaces") == "0" {
+			return plan.Fact{Is: plan.No, Why: "user.max_" + ns + "_namespaces is 0"}
+		}
+	}
+	if os.Geteuid() != 0 && sysctl(ask, "kernel/unprivileged_userns_clone") == "0" {
+		return plan.Fact{Is: plan.No, Why: "kernel.unprivileged_userns_clone is 0"}
+	}
+	return plan.Fact{Why: "not tried"}
+}
+
+// sysctl is the value below /proc/sys, or "" where there is none to read.
+func sysctl(ask Ask, key string) string {
+	b, err := os.ReadFile(ask.at("/proc/sys/" + key))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// statusField is a line of /proc/self/status without its name.
+func statusField(ask Ask, field string) (string, error) {
+	b, err := os.ReadFile(ask.at("/proc/self/status"))
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, field+":"); ok {
+			return strings.TrimSpace(v), nil
+		}
+	}
+	return "", fmt.Errorf("/proc/self/status has no line %q", field)
+}
+
+// name is an errno's name and text, "EPERM (operation not permitted)": the name
+// is what a search finds.
+func name(err error) string {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		if n := unix.ErrnoName(errno); n != "" {
+			return fmt.Sprintf("%s (%v)", n, errno)
+		}
+	}
+	return err.Error()
+}

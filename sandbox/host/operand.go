@@ -1,0 +1,200 @@
+package host
+
+import (
+	"errors"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// interpreter says how one reads its command line.
+type interpreter struct {
+	name  *regexp.Regexp
+	sub   []string // subcommands before the file
+	value []string // options that take the next argument
+	none  []string // options with which no file follows
+	short bool     // one-letter options may be joined: -um
+}
+
+// interpreters are the programs whose first operand is a file to be run.
+var interpreters = []interpreter{
+	{name: regexp.MustCompile(`^(node|nodejs|tsx|ts-node)$`),
+		value: []string{"-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions", "--input-type", "--env-file", "--tsconfig", "-P", "--project"},
+		none:  []string{"-e", "--eval", "-p", "--print", "-pe", "-v", "--version", "-h", "--help", "--run", "--test"}},
+	{name: regexp.MustCompile(`^bun$`), sub: []string{"run"},
+		value: []string{"-r", "--preload", "--require", "--import", "--env-file", "--cwd", "-c", "--config"},
+		none:  []string{"-e", "--eval", "-p", "--print"}},
+	{name: regexp.MustCompile(`^deno$`), sub: []string{"run"},
+		value: []string{"-c", "--config", "--import-map", "-L", "--log-level", "--seed", "--location", "--cert", "--preload"}},
+	{name: regexp.MustCompile(`^(python|pypy)[0-9.]*t?$`), short: true, value: []string{"-W", "-X", "--check-hash-based-pycs"}, none: []string{"-c", "-m", "-V", "-h"}},
+	{name: regexp.MustCompile(`^(sh|bash|dash|zsh|ksh)$`), short: true, value: []string{"-o", "-O", "--rcfile", "--init-file"}, none: []string{"-c", "-s"}},
+	{name: regexp.MustCompile(`^ruby[0-9.]*$`), short: true, value: []string{"-I", "-r", "-C", "-E"}, none: []string{"-e", "-S"}},
+	{name: regexp.MustCompile(`^perl[0-9.]*$`), value: []string{}, none: []string{"-e", "-E", "-S"}},
+}
+
+// operand makes the entry file of an interpreter absolute and grants what it
+// belongs to. Arguments that name no file are left as they are: what to make of
+// them is the interpreter's to say.
+func (f *finder) operand(path string, args []string) ([]string, error) {
+	i := slices.IndexFunc(interpreters, func(in interpreter) bool { return in.name.MatchString(filepath.Base(path)) })
+	if i < 0 {
+		return args, nil
+	}
+	at := interpreters[i].file(args)
+	if at < 0 {
+		return args, nil
+	}
+	file := args[at]
+	if !filepath.IsAbs(file) {
+		if f.env.Dir == "" {
+			return args, nil
+		}
+		file = filepath.Join(f.env.Dir, file)
+	}
+	chain, err := f.chain(file)
+	if err != nil || !exists(chain[len(chain)-1]) {
+		return args, nil
+	}
+	real := chain[len(chain)-1]
+	args = slices.Clone(args)
+	if info := Look(real); info.Dir {
+		if !f.visible(real) {
+			f.grantPackage(filepath.Join(real, "index.js"))
+			f.need(real, "the program")
+		}
+		args[at] = real
+		return args, nil
+	}
+	args[at] = f.script(chain)
+	return args, nil
+}
+
+// file is the index of the file operand, or -1.
+func (in interpreter) file(args []string) int {
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		switch {
+		case arg == "--":
+			if i+1 < len(args) {
+				return i + 1
+			}
+			return -1
+		case arg == "-" || slices.Contains(in.none, arg):
+			return -1
+		case slices.Contains(in.value, arg):
+			i++
+		case strings.HasPrefix(arg, "--"):
+			if name, _, ok := strings.Cut(arg, "="); ok && slices.Contains(in.none, name) {
+				return -1
+			}
+		case strings.HasPrefix(arg, "-"):
+			if in.short {
+				stop, skip := in.joined(arg[1:])
+				if stop {
+					return -1
+				}
+				i += skip
+			}
+		case slices.Contains(in.sub, arg):
+			in.sub = nil
+		default:
+			return i
+		}
+	}
+	return -1
+}
+
+// joined reads one-letter options that were written together. stop is true where
+// one of them means that no file follows; skip counts the arguments that the
+// last one takes.
+func (in interpreter) joined(letters string) (stop bool, skip int) {
+	for i, letter := range letters {
+		option := "-" + string(letter)
+		if slices.Contains(in.none, option) {
+			return true, 0
+		}
+		if slices.Contains(in.value, option) {
+			if i == len(letters)-1 {
+				return false, 1
+			}
+			return false, 0 // its value is joined to it
+		}
+	}
+	return false, 0
+}
+
+// envLine reads what follows env(1) in a shebang: a command, with -S more words
+// and assignments before them. Options that change what is inherited are refused,
+// because the program inside inherits nothing that was not declared.
+func envLine(opts []string) (command string, args, vars []string, err error) {
+	var words []string
+	if len(opts) > 0 {
+		words = []string{opts[0]}
+		for _, split := range []string{"-S", "-vS", "--split-string=", "--split-string "} {
+			if rest, ok := strings.CutPrefix(opts[0], split); ok {
+				if words, err = splitWords(rest); err != nil {
+					return "", nil, nil, err
+				}
+				break
+			}
+		}
+	}
+	for len(words) > 0 {
+		w := words[0]
+		switch {
+		case w == "--":
+			words = words[1:]
+		case strings.HasPrefix(w, "-"):
+			return "", nil, nil, errors.New("its shebang line gives env the option " + w)
+		case strings.Contains(w, "="):
+			vars, words = append(vars, w), words[1:]
+			continue
+		}
+		break
+	}
+	if len(words) == 0 {
+		return "", nil, nil, errors.New("its shebang line gives env no command")
+	}
+	return words[0], words[1:], vars, nil
+}
+
+// splitWords splits as "env -S" does, with quotes and backslashes; variables in
+// it are refused.
+func splitWords(s string) ([]string, error) {
+	var words []string
+	var word strings.Builder
+	var quote byte
+	open := false
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '\\' && quote != '\'' && i+1 < len(s):
+			i++
+			open = true
+			word.WriteByte(s[i])
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '\'' || c == '"'):
+			quote, open = c, true
+		case quote == 0 && (c == ' ' || c == '\t'):
+			if open {
+				words = append(words, word.String())
+				word.Reset()
+				open = false
+			}
+		case c == '$' && quote != '\'':
+			return nil, errors.New("its shebang line has a variable")
+		default:
+			open = true
+			word.WriteByte(c)
+		}
+	}
+	if quote != 0 {
+		return nil, errors.New("its shebang line has a quote that is not closed")
+	}
+	if open {
+		words = append(words, word.String())
+	}
+	return words, nil
+}

@@ -1,0 +1,102 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// maxLinks is how many symlinks one path may lead through, as in the kernel
+// (path_resolution(7)).
+const maxLinks = 40
+
+// Look says what an absolute path is, with every symlink on the way. A path
+// that is not there is no error: Exists is false and Err is empty. Below is left
+// empty.
+func Look(path string) plan.PathFact {
+	var fact plan.PathFact
+	if !filepath.IsAbs(path) {
+		fact.Err = "not an absolute path"
+		return fact
+	}
+	real, links, err := resolve(path)
+	fact.Links = links
+	if err != nil {
+		fact.Err = reason(err)
+		return fact
+	}
+	info, err := os.Lstat(real)
+	if err != nil {
+		fact.Err = reason(err)
+		return fact
+	}
+	fact.Exists, fact.Real = true, real
+	fact.Dir = info.IsDir()
+	fact.Socket = info.Mode()&fs.ModeSocket != 0
+	return fact
+}
+
+// reason is an error of the file system as a fact: "" for what is not there.
+func reason(err error) string {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return ""
+	}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return fmt.Sprintf("%s %q: %s", pe.Op, pe.Path, name(pe.Err))
+	}
+	return err.Error()
+}
+
+// resolve follows an absolute path component by component. Each link's Path is
+// the place of the link itself with everything before it resolved, so that
+// making the links again, in order, makes the path work elsewhere. The error is
+// the first component's that could not be looked at; the links up to there are
+// returned with it.
+func resolve(path string) (real string, links []plan.Link, err error) {
+	rest := strings.Split(filepath.Clean(path), "/")
+	real = "/"
+	for len(rest) > 0 {
+		part := rest[0]
+		rest = rest[1:]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			real = filepath.Dir(real)
+			continue
+		}
+		next := filepath.Join(real, part)
+		info, err := os.Lstat(next)
+		if err != nil {
+			return "", links, err
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			if !info.IsDir() && len(rest) > 0 {
+				return "", links, &fs.PathError{Op: "lstat", Path: next, Err: unix.ENOTDIR}
+			}
+			real = next
+			continue
+		}
+		if len(links) == maxLinks {
+			return "", links, &fs.PathError{Op: "lstat", Path: path, Err: unix.ELOOP}
+		}
+		text, err := os.Readlink(next)
+		if err != nil {
+			return "", links, err
+		}
+		links = append(links, plan.Link{Path: next, Text: text})
+		if filepath.IsAbs(text) {
+			real = "/"
+		}
+		rest = append(strings.Split(text, "/"), rest...)
+	}
+	return real, links, nil
+}

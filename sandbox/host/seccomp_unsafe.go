@@ -1,0 +1,47 @@
+package host
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The operations of seccomp(2) that are used.
+const (
+	opSetModeFilter = 1
+	opActionAvail   = 2
+	opNotifSizes    = 3
+
+	flagNewListener = 1 << 3
+)
+
+// actionAvail asks the kernel for one action of a filter.
+func actionAvail(action uint32) error {
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, opActionAvail, 0, uintptr(unsafe.Pointer(&action)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// notifSizes asks for the sizes of struct seccomp_notif and its kin: a kernel
+// that knows them can notify.
+func notifSizes() error {
+	var sizes [3]uint16
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, opNotifSizes, 0, uintptr(unsafe.Pointer(&sizes)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// setFilter installs a filter for the calling thread and returns the listener
+// where flags ask for one.
+func setFilter(filter []unix.SockFilter, flags uintptr) (int, error) {
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, opSetModeFilter, flags, uintptr(unsafe.Pointer(&prog)))
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(fd), nil
+}
