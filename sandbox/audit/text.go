@@ -1,0 +1,78 @@
+package audit
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// FormatText returns the event as one line for a person, without a line end:
+// when, which server, what was decided about what, and then, as far as they are
+// known, why, during which request, by which rule and what would allow it. What
+// comes from a stranger is made visible. The time is shown in its own zone.
+func FormatText(e Event) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s %s", e.Time.Format("2006-01-02 15:04:05.000"), Visible(e.Server), what(e))
+	part := func(before, text, after string) {
+		if text != "" {
+			b.WriteString(before + Visible(cut(text)) + after)
+		}
+	}
+	part(" ", e.Subject, "")
+	if e.Address != e.Subject {
+		part(" (", e.Address, ")")
+	}
+	part(": ", e.Detail, "")
+	part(" [", e.Errno, "]")
+	b.WriteString(ending(e))
+	if e.Program != "" || e.PID != 0 {
+		fmt.Fprintf(&b, ", by %s[%d]", Visible(cut(e.Program)), e.PID)
+	}
+	b.WriteString(during(e.Request))
+	part("; rule ", e.Rule, "")
+	part("; to allow it: ", e.Hint, "")
+	return b.String()
+}
+
+func what(e Event) string {
+	if e.Verdict == Observed {
+		return Visible(string(e.Kind))
+	}
+	return Visible(string(e.Verdict) + " " + string(e.Kind))
+}
+
+// ending is what is known of an end: of a connection or of the server.
+func ending(e Event) string {
+	var s []string
+	if e.Code != nil {
+		s = append(s, fmt.Sprintf("exit code %d", *e.Code))
+	}
+	if e.Signal != "" {
+		s = append(s, Visible(e.Signal))
+	}
+	if e.Sent != 0 || e.Received != 0 {
+		s = append(s, fmt.Sprintf("sent %d, received %d bytes", e.Sent, e.Received))
+	}
+	if e.Duration != 0 {
+		s = append(s, "after "+e.Duration.Round(time.Millisecond).String())
+	}
+	if len(s) == 0 {
+		return ""
+	}
+	return ", " + strings.Join(s, ", ")
+}
+
+func during(r *Request) string {
+	if r == nil {
+		return ""
+	}
+	s := r.Method
+	if r.Name != "" {
+		s += " " + r.Name
+	}
+	s = fmt.Sprintf("; during %s, id %s", Visible(cut(s)), Visible(cut(string(r.ID))))
+	if r.Others > 0 {
+		s += fmt.Sprintf(", with %d others", r.Others)
+	}
+	return s
+}
