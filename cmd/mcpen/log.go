@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"mcpen/sandbox/audit"
+)
+
+// logOptions are what the log command was told.
+type logOptions struct {
+	Dir    string // of the logs
+	Server string // empty: all
+	Since  string // as parseSince reads it; empty: everything that is kept
+	Net    bool   // names and connections only
+	JSON   bool
+	Follow bool
+
+	Now  time.Time
+	Zone *time.Location   // in which times are shown; nil: UTC
+	Tick <-chan time.Time // how often to look for more, with Follow
+}
+
+// netKinds are the events of --net.
+var netKinds = []audit.Kind{audit.KindName, audit.KindConnect}
+
+// runLog prints the events that o asks for, the oldest first, one a line, and
+// with Follow goes on until ctx is done. Lines of a log that are no events are
+// counted in the error, which is a noteError then: everything else was printed.
+func runLog(ctx context.Context, o logOptions, out io.Writer) error {
+	filter := audit.Filter{Server: o.Server}
+	if o.Net {
+		filter.Kinds = netKinds
+	}
+	var err error
+	if filter.Since, err = parseSince(o.Since, o.Now, o.zone()); err != nil {
+		return err
+	}
+	r, err := audit.OpenReader(o.Dir, filter)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("nothing was recorded yet: there is no %q", o.Dir)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read the log: %w", err)
+	}
+	defer r.Close()
+	show := func(e audit.Event) error { return o.show(out, e) }
+	if o.Follow {
+		err = r.Follow(ctx, o.Tick, show)
+	} else {
+		err = r.Read(show)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot show the log: %w", err)
+	}
+	if r.Foreign > 0 {
+		return noteError(fmt.Sprintf("%d lines of the log in %q are no events and were left out", r.Foreign, o.Dir))
+	}
+	return nil
+}
+
+// noteError is something that a person should know of a command that did what
+// it was asked for.
+type noteError string
+
+func (n noteError) Error() string { return string(n) }
+
+func (o logOptions) zone() *time.Location {
+	if o.Zone == nil {
+		return time.UTC
+	}
+	return o.Zone
+}
+
+func (o logOptions) show(out io.Writer, e audit.Event) error {
+	if o.JSON {
+		line, err := audit.Encode(e)
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(line)
+		return err
+	}
+	e.Time = e.Time.In(o.zone())
+	_, err := fmt.Fprintln(out, audit.FormatText(e))
+	return err
+}
+
+// parseSince reads a moment: a duration before now ("90m", "36h"), a time of
+// today ("15:04"), a day ("2026-11-22"), both ("2026-11-22 15:04"), or RFC 3339.
+func parseSince(text string, now time.Time, zone *time.Location) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	now = now.In(zone)
+	if t, err := time.ParseInLocation("15:04", text, zone); err == nil {
+		return time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), 0, 0, zone), nil
+	}
+	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, time.RFC3339} {
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("cannot read the moment %q: want a duration such as 90m, a time such as 15:04, a day such as 2026-11-22, or both", text)
+}
