@@ -86,7 +86,9 @@ func TestLogFollows(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
 	tick, done := make(chan time.Time), make(chan error)
-	go func() { done <- runLog(ctx, logOptions{Dir: dir, Now: logNow, JSON: true, Follow: true, Tick: tick}, w) }()
+	go func() {
+		done <- runLog(ctx, logOptions{Dir: dir, Now: logNow, JSON: true, Follow: true, Tick: tick}, w)
+	}()
 	lines := bufio.NewScanner(r)
 	want := func(subject string) {
 		t.Helper()
