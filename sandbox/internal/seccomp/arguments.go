@@ -29,6 +29,7 @@ const (
 	protoDefault = 0
 	protoTCP     = 6
 	protoUDP     = 17
+	protoMPTCP   = 262
 	netlinkRoute = 0
 	msgFastopen  = 0x20000000
 	openCreate   = 0x40 | 0x400000 // O_CREAT | __O_TMPFILE: the calls that take a mode
@@ -67,6 +68,7 @@ var sockets = []rule{
 	when(allow, is(0, afUnix), masked(1, sockType, sockStream, sockDgram, sockSeqpacket)),
 	when(allow, is(0, afInet, afInet6), masked(1, sockType, sockStream), is(2, protoDefault, protoTCP)),
 	when(allow, is(0, afInet, afInet6), masked(1, sockType, sockDgram), is(2, protoDefault, protoUDP)),
+	when(hush(eprotonosupport), is(0, afInet, afInet6), is(2, protoMPTCP)), // gets past Landlock; every Go program tries it
 	when(allow, is(0, afNetlink), masked(1, sockType, sockRaw, sockDgram), is(2, netlinkRoute)),
 	when(deny, is(0, afInet, afInet6), masked(1, sockType, sockRaw, 10)), // SOCK_RAW, SOCK_PACKET
 }

@@ -27,6 +27,7 @@ type job struct {
 	Filter []byte   `json:"filter,omitempty"` // none: the twin
 	Calls  []probe  `json:"calls,omitempty"`
 	Exec   []string `json:"exec,omitempty"`
+	Dir    string   `json:"dir,omitempty"`
 }
 
 // probe is one system call and what it must fail with; 0 is success.
@@ -62,6 +63,11 @@ func child(text string) error {
 		return err
 	}
 	os.Unsetenv(jobVar)
+	if j.Dir != "" {
+		if err := os.Chdir(j.Dir); err != nil {
+			return err
+		}
+	}
 	fd, err := unix.MemfdCreate("file", unix.MFD_CLOEXEC)
 	if err != nil {
 		return err

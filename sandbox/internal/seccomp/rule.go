@@ -39,13 +39,16 @@ type action struct {
 var (
 	allow  = action{kind: allowed}
 	open   = action{kind: observed}
-	deny   = fail(eperm)                                       // dangerous: say so
-	absent = fail(enosys)                                      // as on a kernel without it
-	probed = action{kind: refused, errno: enosys, quiet: true} // as absent, and everybody tries
+	deny   = fail(eperm)  // dangerous: say so
+	absent = fail(enosys) // as on a kernel without it
+	probed = hush(enosys) // as absent, and everybody tries
 )
 
 // fail refuses with an errno.
 func fail(errno uint16) action { return action{kind: refused, errno: errno} }
+
+// hush refuses with an errno and reports nothing.
+func hush(errno uint16) action { return action{kind: refused, errno: errno, quiet: true} }
 
 // op is how a check compares. The zero op is not one.
 type op uint8

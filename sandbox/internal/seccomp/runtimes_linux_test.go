@@ -1,0 +1,97 @@
+package seccomp
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"mcpen/sandbox/plan"
+)
+
+// runtimes are what servers are written in. Each program uses files, threads,
+// subprocesses, sockets and timers, and prints ok.
+var runtimes = []struct {
+	name  string
+	here  []string // succeeds where the runtime is
+	build []string // made before, from $SRC to $OUT
+	run   []string
+}{
+	{name: "bash", here: []string{"bash", "--version"}, run: []string{"bash", "demo.sh"}},
+	{name: "python3", here: []string{"python3", "--version"}, run: []string{"python3", "demo.py"}},
+	{name: "python3.12", here: []string{"python3.12", "--version"}, run: []string{"python3.12", "demo.py"}},
+	{name: "python3.13", here: []string{"python3.13", "--version"}, run: []string{"python3.13", "demo.py"}},
+	{name: "python3.14", here: []string{"python3.14", "--version"}, run: []string{"python3.14", "demo.py"}},
+	{name: "node", here: []string{"node", "--version"}, run: []string{"node", "demo.cjs"}},
+	{name: "bun", here: []string{"bun", "--version"}, run: []string{"bun", "demo.cjs"}},
+	{name: "deno", here: []string{"deno", "--version"}, run: []string{"deno", "run", "-A", "demo.cjs"}},
+	{name: "go", here: []string{"go", "version"}, build: []string{"go", "build", "-o", "$OUT", "demo.go"}, run: []string{"$OUT"}},
+	{name: "java", here: []string{"java", "-version"}, run: []string{"java", "Demo.java"}},
+	{name: "rust", here: []string{"rustc", "--version"}, build: []string{"rustc", "-o", "$OUT", "demo.rs"}, run: []string{"$OUT"}},
+}
+
+func TestRuntimesWorkUnderTheFilter(t *testing.T) {
+	for _, r := range runtimes {
+		t.Run(r.name, func(t *testing.T) {
+			if err := exec.Command(r.here[0], r.here[1:]...).Run(); err != nil {
+				t.Skipf("no %s: %v", r.name, err)
+			}
+			run := r.run
+			if r.build != nil {
+				out := filepath.Join(t.TempDir(), "demo")
+				run = []string{out}
+				build := strings.Split(strings.ReplaceAll(strings.Join(r.build, "\n"), "$OUT", out), "\n")
+				cmd := exec.Command(build[0], build[1:]...)
+				cmd.Dir = filepath.Join("testdata", "runtimes")
+				if text, err := cmd.CombinedOutput(); err != nil {
+					t.Fatalf("cannot build: %v\n%s", err, text)
+				}
+			}
+			works(t, "without the filter", exec.Command(run[0], run[1:]...))
+			works(t, "under the filter", command(t, job{Filter: marshal(t, plan.Seccomp{On: true}), Exec: run}))
+			worksWatched(t, run)
+		})
+	}
+}
+
+func works(t *testing.T, how string, cmd *exec.Cmd) {
+	t.Helper()
+	cmd.Dir = filepath.Join("testdata", "runtimes")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.HasSuffix(string(out), "ok\n") {
+		t.Fatalf("%s: %v\n%s", how, err, out)
+	}
+}
+
+// worksWatched runs the program with a listener, which must have nothing to
+// tell of an ordinary program: a log that cries at every start is not read.
+func worksWatched(t *testing.T, run []string) {
+	dir, err := filepath.Abs(filepath.Join("testdata", "runtimes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := plan.Seccomp{On: true, Notify: true, Opens: true}
+	cmd, listener := listen(t, p, job{Exec: run, Dir: dir})
+	outside := func(path string) bool {
+		_, err := os.Lstat(path)
+		return err == nil
+	}
+	var told []string
+	err = Serve(context.Background(), int(listener.Fd()), p, outside, func(c Call) {
+		what := strings.TrimSpace(c.Name+" "+c.Path) + ": " + c.Errno.Error()
+		if !slices.Contains(told, what) {
+			told = append(told, what)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil || !strings.HasSuffix(cmd.Stdout.(*strings.Builder).String(), "ok\n") {
+		t.Errorf("under the filter, watched: %v\n%s", err, cmd.Stdout)
+	}
+	for _, what := range told {
+		t.Errorf("told of an ordinary program: %s", what)
+	}
+}
