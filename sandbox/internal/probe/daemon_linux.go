@@ -1,0 +1,82 @@
+package probe
+
+import (
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// daemon starts a process that has left everything by which it could be found
+// or ended with its parent: session, group, parent and PDEATHSIG. Its pid is the
+// detail. The one who ran the sandbox looks for it afterwards.
+func daemon() Result {
+	self, err := os.Executable()
+	if err != nil {
+		return refused(err)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return refused(err)
+	}
+	defer null.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return refused(err)
+	}
+	defer w.Close()
+	cmd := exec.Command(self, verbDaemon)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = null, null, null
+	cmd.ExtraFiles = []*os.File{w}
+	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
+	if err := cmd.Run(); err != nil {
+		return refused(err)
+	}
+	w.Close()
+	defer r.Close()
+	buf := make([]byte, 32)
+	n, err := r.Read(buf)
+	return outcome(err, string(buf[:n]))
+}
+
+// startLinger is the middle of the double fork: it starts the process that stays
+// and ends, so that nobody is its parent.
+func startLinger() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, verbLinger)
+	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	_, err = os.NewFile(3, "pid").WriteString(strconv.Itoa(cmd.Process.Pid))
+	return err
+}
+
+// linger ignores all that can be ignored and never ends.
+func linger() {
+	signal.Ignore()
+	unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0)
+	for {
+		unix.Poll(nil, -1)
+	}
+}
+
+// startOrphan starts a process that ends at once, and leaves it to others. It
+// prints the process's id.
+func startOrphan() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, verbWait)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	_, err = os.Stdout.WriteString(strconv.Itoa(cmd.Process.Pid))
+	return err
+}

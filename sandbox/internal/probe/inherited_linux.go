@@ -1,0 +1,115 @@
+package probe
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// inherited is what a careless start would leave in the server's hands:
+// descriptors, stdio, environment, a working directory outside.
+func inherited() []Probe {
+	return []Probe{
+		{ID: "leaked-fds", Loss: "open files and connections of mcpen and its client", How: "looking for descriptors above 2",
+			Want: Held, By: Namespaces,
+			Run: func(World) Result {
+				// What this program opened itself is close-on-exec; what it was
+				// started with cannot be.
+				for fd := 3; fd < 4096; fd++ {
+					flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+					if err == nil && flags&unix.FD_CLOEXEC == 0 {
+						name, _ := os.Readlink("/proc/self/fd/" + itoa(fd))
+						return worked(itoa(fd) + " " + name)
+					}
+				}
+				return held("")
+			}},
+		{ID: "stdio-reopen", Loss: "the file that a client keeps its server's output in", How: "ftruncate(2) of /proc/self/fd/1, opened anew",
+			Want: "EINVAL|EACCES|ENXIO", By: Namespaces,
+			Run: func(World) Result {
+				fd, err := unix.Open("/proc/self/fd/1", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+				if err != nil {
+					return refused(err)
+				}
+				defer unix.Close(fd)
+				var st unix.Stat_t
+				if err := unix.Fstat(fd, &st); err != nil {
+					return refused(err)
+				}
+				return outcome(unix.Ftruncate(fd, st.Size), "to the size it had")
+			}},
+		{ID: "stdio-scm", Loss: "a way to hand open files to the client", How: "sendmsg(2) with SCM_RIGHTS on descriptor 0",
+			Want: "ENOTSOCK", By: Namespaces,
+			Run: func(World) Result {
+				return outcome(unix.Sendmsg(0, []byte("x"), unix.UnixRights(2), nil, unix.MSG_DONTWAIT), "")
+			}},
+		{ID: "stdio-shutdown", Loss: "the client's connection to its other servers, where they share it", How: "shutdown(2) of descriptor 0",
+			Want: "ENOTSOCK", By: Namespaces,
+			Run: func(World) Result { return outcome(unix.Shutdown(0, unix.SHUT_RD), "") }},
+		{ID: "environment", Loss: "tokens of other programs", How: "reading the own environment",
+			Want: Held, By: Namespaces,
+			Run: func(w World) Result {
+				if v, ok := os.LookupEnv(w.Canary); ok {
+					return worked(v)
+				}
+				return held("")
+			}},
+		{ID: "environ-pid1", Loss: "tokens of other programs", How: "reading pid 1's environment in /proc",
+			Want: Held + "|EACCES|EPERM", By: Namespaces | Landlock,
+			Run: func(w World) Result { return environOf(w.Pid, w.Canary) }},
+		{ID: "environ-parent", Loss: "tokens of other programs", How: "reading the parent's environment in /proc",
+			Want: Held + "|EACCES|EPERM", By: Namespaces,
+			Run: func(w World) Result { return environOf(os.Getppid(), w.Canary) }},
+		{ID: "cwd-outside", Loss: "the host's file system (CVE-2024-21626)", How: "getcwd(2) that cannot be reached from the root",
+			Want: Held, By: Namespaces, Twin: TwinUserns,
+			Run: cwd},
+		{ID: "core-limit", Loss: "the memory of the server, on the disk or in the hands of a program that root runs", How: "raising RLIMIT_CORE",
+			Want: "EPERM", By: Limits,
+			Run: func(World) Result {
+				return outcome(unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}), "")
+			}},
+		{ID: "daemon", Loss: "the end: a process that goes on when the server was stopped", How: "fork(2) twice, setsid(2), PDEATHSIG cleared, every signal ignored",
+			// It may start. That nothing of it is left is looked at from outside.
+			Want: "", By: Namespaces,
+			Run: func(World) Result { return daemon() }},
+	}
+}
+
+// cwd looks where another process of this program finds itself. The twin starts
+// it in another root and leaves it where it is, as a careless launcher would.
+func cwd(w World) Result {
+	self, err := os.Executable()
+	if err != nil {
+		return refused(err)
+	}
+	cmd := exec.Command(self, verbCwd)
+	if !w.Inside {
+		cmd.Path = "/" + filepath.Base(self)
+		cmd.SysProcAttr = &unix.SysProcAttr{Chroot: filepath.Dir(self)}
+	}
+	out, err := cmd.Output()
+	if err != nil {
+		return ended(err)
+	}
+	if !strings.HasPrefix(string(out), "/") {
+		return worked(string(out))
+	}
+	return held(string(out))
+}
+
+// environOf looks for a variable in another process's environment.
+func environOf(pid int, name string) Result {
+	b, err := os.ReadFile("/proc/" + itoa(pid) + "/environ")
+	if err != nil {
+		return refused(err)
+	}
+	for v := range strings.SplitSeq(string(b), "\x00") {
+		if strings.HasPrefix(v, name+"=") {
+			return worked(v)
+		}
+	}
+	return held("not there")
+}

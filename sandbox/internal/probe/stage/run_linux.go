@@ -1,0 +1,157 @@
+package stage
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/probe"
+)
+
+// Outside runs the probes outside the sandbox, each where its twin has to work,
+// and returns what became of them by their IDs. Rows that need root are left out
+// for everybody else.
+func (s *Stage) Outside(probes []probe.Probe) (map[string]probe.Result, error) {
+	type place struct {
+		twin probe.Twin
+		tty  bool
+	}
+	groups := map[place][]string{}
+	var order []place
+	for _, p := range probes {
+		at := place{p.Twin, p.TTY}
+		if p.Twin == probe.TwinRoot {
+			if os.Geteuid() != 0 {
+				continue
+			}
+			at.twin = probe.TwinPlain
+		}
+		if !slices.Contains(order, at) {
+			order = append(order, at)
+		}
+		groups[at] = append(groups[at], p.ID)
+	}
+	results := map[string]probe.Result{}
+	for _, at := range order {
+		got, err := s.run(at.twin, at.tty, groups[at])
+		if err != nil {
+			return nil, err
+		}
+		for id, r := range got {
+			results[id] = r
+		}
+	}
+	return results, s.Reset()
+}
+
+// run starts the hostile program as a careless launcher would: a socket on
+// stdin (or a terminal), a file on stdout, a descriptor too many, a
+// supplementary group, the whole environment.
+func (s *Stage) run(twin probe.Twin, tty bool, ids []string) (map[string]probe.Result, error) {
+	if err := s.Reset(); err != nil {
+		return nil, err
+	}
+	out, err := s.Output(filepath.Join(s.dir, "home", "outside.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	world, err := json.Marshal(s.World)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(s.Program, append([]string{"run", string(world), out}, ids...)...)
+	cmd.Env = append(os.Environ(), Canary+"=launcher")
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+	if os.Geteuid() == 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Groups: []uint32{20009}}
+	}
+	if twin == probe.TwinUserns {
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID |
+				unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+		}
+	}
+	stdin, other, err := clientEnd(tty)
+	if err != nil {
+		return nil, err
+	}
+	defer other.Close()
+	defer stdin.Close()
+	if tty {
+		cmd.SysProcAttr.Setsid, cmd.SysProcAttr.Setctty = true, true
+	}
+	stdout, err := os.Create(filepath.Join(s.dir, "home", "stdout"))
+	if err != nil {
+		return nil, err
+	}
+	defer stdout.Close()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{stdout}
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("cannot run the probes outside: %w", err)
+	}
+	return Read(out)
+}
+
+// clientEnd is a socket, as clients built on libuv give their servers for stdio,
+// or the slave side of a terminal; and the other end of it.
+func clientEnd(tty bool) (end, other *os.File, err error) {
+	if !tty {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return nil, nil, os.NewSyscallError("socketpair", err)
+		}
+		return os.NewFile(uintptr(fds[0]), "stdin"), os.NewFile(uintptr(fds[1]), "client"), nil
+	}
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		master.Close()
+		return nil, nil, os.NewSyscallError("ioctl", err)
+	}
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		master.Close()
+		return nil, nil, err
+	}
+	return slave, master, nil
+}
+
+// Output makes the empty file to which results are added.
+func (s *Stage) Output(path string) (string, error) {
+	return path, os.WriteFile(path, nil, 0o600)
+}
+
+// Read reads the results in a file by their IDs.
+func Read(path string) (map[string]probe.Result, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	results := map[string]probe.Result{}
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		var r probe.Result
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			return nil, fmt.Errorf("cannot read results: %w", err)
+		}
+		results[r.ID] = r
+	}
+	return results, lines.Err()
+}

@@ -1,0 +1,172 @@
+// Package stage makes the world that the probes aim at, and runs them in it. It
+// is for tests.
+package stage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/probe"
+)
+
+// Canary is the variable that the launcher's environment holds and that must
+// not be seen inside.
+const Canary = "MCPEN_PROBE_CANARY"
+
+// suidUID owns the set-user-id copy of the hostile program.
+const suidUID = 20002
+
+// Limits that a profile for the probes has to set, in the units of World.
+const (
+	Processes = 96
+	TmpBytes  = 8 << 20
+	TmpFiles  = 2000
+	FileSize  = 64 << 20
+	OpenFiles = 256
+)
+
+// Stage is a World that exists. Nothing in it is shared with another Stage.
+type Stage struct {
+	World   probe.World // as seen from outside
+	Program string      // the hostile program
+
+	dir    string
+	closes []func() error
+	watch  *exec.Cmd
+}
+
+// Build compiles the hostile program into dir/bin, for New to find, and gives
+// both folders to the owner. Where root does it, a copy that is set-user-id to
+// somebody else lies beside the program.
+func Build(dir string, owner int) error {
+	bin := filepath.Join(dir, "bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return err
+	}
+	program := filepath.Join(bin, "hostile")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, "mcpen/sandbox/internal/probe/hostile")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build the hostile program: %w\n%s", err, out)
+	}
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	b, err := os.ReadFile(program)
+	if err != nil {
+		return err
+	}
+	for _, path := range []string{dir, bin, program} {
+		if err := os.Chown(path, owner, owner); err != nil {
+			return err
+		}
+	}
+	suid := filepath.Join(bin, "suid")
+	if err := os.WriteFile(suid, b, 0o755); err != nil {
+		return err
+	}
+	if err := os.Chown(suid, suidUID, suidUID); err != nil {
+		return err
+	}
+	return os.Chmod(suid, 0o755|os.ModeSetuid)
+}
+
+// New makes the world of the current user in dir, where Build left the program.
+// Close it.
+func New(dir string) (*Stage, error) {
+	s := &Stage{dir: dir, Program: filepath.Join(dir, "bin", "hostile")}
+	home := filepath.Join(dir, "home")
+	s.World = probe.World{
+		Home:    home,
+		Secret:  filepath.Join(home, ".ssh", "id_rsa"),
+		Outside: filepath.Join(home, "other"),
+		Project: filepath.Join(home, "project"),
+		Docs:    filepath.Join(home, "docs"),
+		State:   filepath.Join(home, ".local", "state", "mcpen", "audit.jsonl"),
+		Socket:  filepath.Join(home, "run", "agent.sock"),
+		Tmp:     filepath.Join(home, "tmp"),
+		SuidUID: suidUID,
+		Canary:  Canary,
+
+		Processes: Processes, TmpBytes: TmpBytes, TmpFiles: TmpFiles, FileSize: FileSize, OpenFiles: OpenFiles,
+	}
+	if suid := filepath.Join(dir, "bin", "suid"); exists(suid) {
+		s.World.Suid = suid
+	}
+	s.World.Node, _ = exec.LookPath("node")
+	s.World.Python = "/usr/bin/python3"
+	if !exists(s.World.Python) {
+		s.World.Python = ""
+	}
+	for _, step := range []func() error{s.Reset, s.stranger, s.listeners, s.sysv, s.posix} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
+}
+
+// Close ends and removes what is not below the stage's folder.
+func (s *Stage) Close() error {
+	var errs []error
+	for i := len(s.closes) - 1; i >= 0; i-- {
+		errs = append(errs, s.closes[i]())
+	}
+	s.closes = nil
+	return errors.Join(errs...)
+}
+
+// Reset makes the folders and files anew, as probes remove and move some.
+func (s *Stage) Reset() error {
+	w := s.World
+	if err := removeTree(w.Project); err != nil {
+		return err
+	}
+	for _, dir := range []string{w.Docs, w.Outside, w.Tmp} {
+		if err := removeTree(dir); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{
+		w.Outside, w.Docs, w.Tmp, filepath.Dir(w.Secret), filepath.Dir(w.State), filepath.Dir(w.Socket),
+		filepath.Join(w.Project, ".git", "hooks"), filepath.Join(w.Project, ".vscode"),
+		filepath.Join(w.Project, "sub", ".git", "hooks"),
+	} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	for path, text := range map[string]string{
+		w.Secret:                                       "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+		w.State:                                        "{}\n",
+		filepath.Join(w.Outside, "kept"):               "kept\n",
+		filepath.Join(w.Docs, "page"):                  "a page\n",
+		filepath.Join(w.Docs, "page-to-remove"):        "a page\n",
+		filepath.Join(w.Docs, "page-to-move"):          "a page\n",
+		filepath.Join(w.Project, ".git", "config"):     "[core]\n",
+		filepath.Join(w.Project, ".vscode/tasks.json"): "{}\n",
+		filepath.Join(w.Project, "sub/.git/config"):    "[core]\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return os.Symlink("../.ssh/id_rsa", filepath.Join(w.Docs, "to-key"))
+}
+
+// removeTree removes a folder of the stage's.
+func removeTree(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("cannot clear the stage: %w", err)
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	return unix.Access(path, unix.F_OK) == nil
+}

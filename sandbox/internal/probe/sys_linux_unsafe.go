@@ -1,0 +1,101 @@
+package probe
+
+import (
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// arena keeps what system calls point to alive until its probe is over. Every
+// object in it is on the heap, which Go does not move.
+type arena struct{ kept []any }
+
+// str is the address of a copy of s that ends in a NUL.
+func (a *arena) str(s string) uintptr {
+	b := append([]byte(s), 0)
+	a.kept = append(a.kept, b)
+	return uintptr(unsafe.Pointer(&b[0]))
+}
+
+// bytes is the address of a new zeroed buffer, and the buffer.
+func (a *arena) bytes(n int) (uintptr, []byte) {
+	b := make([]byte, n)
+	a.kept = append(a.kept, b)
+	return uintptr(unsafe.Pointer(&b[0])), b
+}
+
+// put is the address of *p, which has to have been made by new or by &T{}.
+func put[T any](a *arena, p *T) uintptr {
+	a.kept = append(a.kept, p)
+	return uintptr(unsafe.Pointer(p))
+}
+
+// sys makes a system call whose arguments are numbers or addresses from a.
+func sys(a *arena, nr uintptr, args ...uintptr) (int, error) {
+	var six [6]uintptr
+	copy(six[:], args)
+	r, _, errno := unix.Syscall6(nr, six[0], six[1], six[2], six[3], six[4], six[5])
+	runtime.KeepAlive(a)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(r), nil
+}
+
+// alone makes one system call in a forked child that has a single thread, as
+// some calls demand (unshare(2), setns(2) of a user namespace), and as calls do
+// that would take this process with them. The child makes nothing but raw calls.
+func alone(a *arena, nr uintptr, args ...uintptr) Result {
+	var six [6]uintptr
+	copy(six[:], args)
+	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	if errno != 0 {
+		return refused(errno)
+	}
+	if pid == 0 {
+		_, _, errno = unix.RawSyscall6(nr, six[0], six[1], six[2], six[3], six[4], six[5])
+		code := uintptr(0)
+		if errno != 0 {
+			code = 100 + uintptr(errno)
+		}
+		for {
+			unix.RawSyscall(unix.SYS_EXIT_GROUP, code, 0, 0)
+		}
+	}
+	runtime.KeepAlive(a)
+	return reap(int(pid))
+}
+
+// clone makes a child with a raw clone(2) or clone3(2). The child ends at once;
+// that it was made is what the probe is about.
+func clone(a *arena, nr uintptr, args ...uintptr) Result {
+	var six [6]uintptr
+	copy(six[:], args)
+	pid, _, errno := unix.RawSyscall6(nr, six[0], six[1], six[2], six[3], six[4], six[5])
+	if errno != 0 {
+		return refused(errno)
+	}
+	if pid == 0 {
+		for {
+			unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+		}
+	}
+	runtime.KeepAlive(a)
+	return reap(int(pid))
+}
+
+// reap waits for a child that answers with its exit code.
+func reap(pid int) Result {
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(pid, &status, 0, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return refused(err)
+		}
+		return endedWith(status)
+	}
+}
