@@ -17,9 +17,11 @@ import (
 //   - the tighter limit, the stricter mode, the longer min-age holds;
 //   - required layers are added.
 //
-// A baseline has no server and no parameters, and sets no variable.
+// A baseline has no server and no parameters, and sets no variable. What it says
+// of "${workspace}" or "${state}" holds for those of the profile at hand, and
+// allows nothing where there is none.
 func (r *resolver) narrow(p *Profile, out *Policy, baseline *Profile) {
-	base := &resolver{ledger: r.ledger, in: r.in, name: r.name}
+	base := &resolver{ledger: r.ledger, in: r.in, name: r.name, bounds: true}
 	base.in.Params, base.in.Baseline = nil, nil
 	bb := baseline.body
 	r.refuseInBaseline(baseline)

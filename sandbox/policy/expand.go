@@ -71,6 +71,10 @@ func segments(s string) ([]segment, error) {
 // one substitutes in a string that stays one string. It reports false where the
 // result is not known or there was a mistake, which it has added.
 func (r *resolver) one(w word, in place) (string, bool) {
+	if len(w.text) > maxText {
+		r.add(w.at, w.key, "", "is longer than %d bytes", maxText)
+		return "", false
+	}
 	segs, err := segments(w.text)
 	if err != nil {
 		r.fault(w.at, w.key, err)
@@ -110,7 +114,7 @@ func (r *resolver) single(w word, name string, in place, alone bool) (string, bo
 	a, ok := r.args[name]
 	switch {
 	case !ok:
-		r.add(w.at, w.key, didYouMean(name, r.names), "${%s} is no parameter of this profile", name)
+		r.add(w.at, w.key, r.guess(name, r.names), "${%s} is no parameter of this profile", name)
 		return "", false
 	case a.kind == ParamSecret && (in != inSecret || !alone):
 		r.add(w.at, w.key, "", "${%s} is a secret, which can only be a whole value of env.secret", name)
@@ -119,7 +123,7 @@ func (r *resolver) single(w word, name string, in place, alone bool) (string, bo
 		r.add(w.at, w.key, "", "${%s} holds many values, and can only be a whole element of a list", name)
 		return "", false
 	case a.state == unknown:
-		if slices.Contains(builtins, name) && !r.badWorkspace {
+		if slices.Contains(builtins, name) && !r.badWorkspace && !r.bounds {
 			r.add(w.at, w.key, "--"+name+" DIR", "${%s} is not known here", name)
 		}
 		return "", false
@@ -194,14 +198,15 @@ func (r *resolver) unknownParams(params []Param) {
 	slices.Sort(given)
 	for _, name := range given {
 		if !declared[name] {
-			r.add(Pos{}, "--set "+printable(name), didYouMean(name, r.names), "the profile has no such parameter")
+			r.add(Pos{}, "--set "+printable(name), r.guess(name, r.names), "the profile has no such parameter")
 		}
 	}
 }
 
 func (r *resolver) argument(p Param) argument {
 	a := argument{kind: p.Type, many: p.Many}
-	raw, given := r.in.Params[p.Name]
+	raw := r.in.Params[p.Name]
+	given := len(raw) > 0
 	at, key := Pos{}, "--set "+p.Name
 	switch {
 	case given:

@@ -68,7 +68,7 @@ func story(t *testing.T, ar *txtar.Archive) (name, content string) {
 		}
 	}
 	if data, ok := files["baseline.toml"]; ok {
-		base, err := Parse("baseline.toml", data, loadFrom(files))
+		base, err := ParseBaseline("baseline.toml", data, loadFrom(files))
 		if err != nil {
 			return "mistakes", mistakes(err)
 		}

@@ -159,8 +159,7 @@ func parsePort(s string) (uint16, error) {
 
 func parseHostName(s string) (HostKind, string, error) {
 	if addr, err := netip.ParseAddr(s); err == nil {
-		prefix, err := parseNet(fmt.Sprintf("%s/%d", s, addr.BitLen()))
-		return HostCIDR, prefix, err
+		return HostCIDR, netip.PrefixFrom(addr, addr.BitLen()).String(), allowedNet(s, netip.PrefixFrom(addr, addr.BitLen()))
 	}
 	if strings.ContainsAny(s, "/:") {
 		prefix, err := parseNet(s)
@@ -258,6 +257,11 @@ func parseNet(s string) (string, error) {
 	if m := p.Masked(); m != p {
 		return "", faultf(m.String(), "%s has bits set behind its prefix", quote(s))
 	}
+	return p.String(), allowedNet(s, p)
+}
+
+// allowedNet refuses a network that reaches what no rule may.
+func allowedNet(s string, p netip.Prefix) error {
 	for _, n := range noRule {
 		if !p.Overlaps(n.net) {
 			continue
@@ -267,7 +271,7 @@ func parseNet(s string) (string, error) {
 		if n.net.IsSingleIP() && p.Bits() < n.net.Bits() && n.net.Addr().Is6() && n.net.Addr().IsPrivate() {
 			continue
 		}
-		return "", faultf(n.fix, "%s reaches %s (%s)", quote(s), n.net, n.why)
+		return faultf(n.fix, "%s reaches %s (%s)", quote(s), n.net, n.why)
 	}
-	return p.String(), nil
+	return nil
 }

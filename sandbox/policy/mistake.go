@@ -62,6 +62,15 @@ func (l *ledger) add(at Pos, key, hint, format string, args ...any) {
 	l.list = append(l.list, Mistake{Pos: at, Key: key, Hint: hint, Text: fmt.Sprintf(format, args...)})
 }
 
+// guess is didYouMean while somebody will still read it: a file with thousands
+// of unknown words does not get thousands of guesses.
+func (l *ledger) guess(s string, candidates []string) string {
+	if len(l.list) >= maxMistakes {
+		return ""
+	}
+	return didYouMean(s, candidates)
+}
+
 // fault adds what a value's parser found wrong.
 func (l *ledger) fault(at Pos, key string, err error) {
 	f, ok := err.(*fault)

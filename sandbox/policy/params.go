@@ -37,11 +37,18 @@ type Param struct {
 // builtins are the parameters that every profile has.
 var builtins = []string{"home", "state", "workspace"}
 
+// maxParams bounds the parameters of one file.
+const maxParams = 256
+
 var paramName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
 
 func readParams(t *table) []Param {
 	var out []Param
-	for _, name := range t.names() {
+	names := t.names()
+	if len(names) > maxParams {
+		t.doc.add(t.at(), t.key, "", "%d parameters are too many (want %d at most)", len(names), maxParams)
+	}
+	for _, name := range names[:min(len(names), maxParams)] {
 		v, _ := t.get(name)
 		at := t.doc.lines.pos(v.node.key)
 		switch {
@@ -105,34 +112,41 @@ func (p *Param) readDefault(t *table) {
 		return
 	}
 	p.Optional, p.defAt = true, v.at()
-	_, isList := v.v.([]any)
-	switch {
-	case p.Many && !isList:
-		v.bad(faultf("", "the default of a parameter with many values is a list"))
-	case p.Many:
-		p.Default = []string{}
-		for _, w := range argv(t, "default").items {
-			p.Default = append(p.Default, w.text)
-		}
-	default:
-		parse := asString
-		if p.Type == ParamPort {
-			parse = func(v any) (string, error) {
-				n, err := asPort(v)
-				return portText(n), err
-			}
-		}
-		if p.Type == ParamSecret {
-			parse = func(v any) (string, error) {
-				s, ok := v.(string)
-				if !ok {
-					return "", faultf("", "is not a string")
-				}
-				return s, nil
-			}
-		}
+	parse := defaultOf(p.Type)
+	if !p.Many {
 		if o := read(t, "default", parse); o.set {
 			p.Default = []string{o.v}
 		}
+		return
 	}
+	p.Default = []string{}
+	each(t, "default", func(v value) (struct{}, bool) {
+		s, err := parse(v.v)
+		if err != nil {
+			v.bad(err)
+			return struct{}{}, false
+		}
+		p.Default = append(p.Default, s)
+		return struct{}{}, true
+	})
+}
+
+// defaultOf reads one value of a default, as the command line would give it.
+func defaultOf(kind ParamType) func(any) (string, error) {
+	switch kind {
+	case ParamPort:
+		return func(v any) (string, error) {
+			n, err := asPort(v)
+			return portText(n), err
+		}
+	case ParamSecret:
+		return func(v any) (string, error) {
+			s, ok := v.(string)
+			if !ok { // and not shown: it may be the secret
+				return "", faultf("", "is not a string")
+			}
+			return s, nil
+		}
+	}
+	return asString
 }

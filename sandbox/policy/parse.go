@@ -42,6 +42,17 @@ type Loader func(ref, from string) (file string, data []byte, err error)
 //   - require.layers override as a whole;
 //   - name and description are not inherited.
 func Parse(file string, data []byte, load Loader) (*Profile, error) {
+	return parse(file, data, load, false)
+}
+
+// ParseBaseline reads a baseline, which is a profile that bounds others and
+// grants nothing. So it may name what is too wide to be granted, such as "~/",
+// and has no server, no parameters and no variables of its own.
+func ParseBaseline(file string, data []byte, load Loader) (*Profile, error) {
+	return parse(file, data, load, true)
+}
+
+func parse(file string, data []byte, load Loader, baseline bool) (*Profile, error) {
 	r := &reading{load: load, seen: make(map[string]bool)}
 	r.visit(file, data)
 	p := &Profile{}
@@ -55,7 +66,7 @@ func Parse(file string, data []byte, load Loader) (*Profile, error) {
 		p.Name, p.Description = r.parts[own].name, r.parts[own].description
 	}
 	if !r.broken {
-		sample(p, &r.ledger)
+		sample(p, &r.ledger, baseline)
 	}
 	if err := r.err(); err != nil {
 		return nil, err
@@ -210,7 +221,7 @@ func syntax(err error) (text string, offset int) {
 	if !errors.As(err, &pe) {
 		return strings.TrimPrefix(err.Error(), "toml: "), 0
 	}
-	if strings.Contains(pe.LastKey, string(envSecret)) {
+	if strings.Contains(pe.LastKey, string(envSecret)) || strings.HasSuffix(pe.LastKey, "default") {
 		return "this is not TOML (is the value in quotes?)", pe.Position.Start
 	}
 	text, _, _ = strings.Cut(pe.Message, "\n")

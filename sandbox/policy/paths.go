@@ -170,7 +170,9 @@ func (r *resolver) bindWorkspace() {
 	if err != nil {
 		a.state = unknown
 		r.badWorkspace = true
-		r.fault(Pos{}, "--workspace", err)
+		if !r.bounds { // the profile's own resolver says it
+			r.fault(Pos{}, "--workspace", err)
+		}
 		return
 	}
 	a.values, a.state = []string{p}, known

@@ -114,9 +114,14 @@ func readServer(b *body, t *table) {
 	switch {
 	case b.command.set && b.pkg.set:
 		t.doc.add(b.pkg.at, b.pkg.key, "", "server.command is there too: a server is one or the other")
-	case b.command.set && (len(b.command.items) == 0 || b.command.items[0].text == ""):
+	case namesNothing(t.vals["command"]):
 		t.doc.add(b.command.at, t.key+".command", "", "names no program")
 	}
+}
+
+func namesNothing(command any) bool {
+	list, ok := command.([]any)
+	return ok && (len(list) == 0 || list[0] == "")
 }
 
 func readFilesystem(b *body, t *table) {
@@ -181,7 +186,8 @@ func readSockets(b *body, t *table) {
 				v.bad(faultf(`path = "/run/app.sock"`, "has no path"))
 			}
 			r.text = path.v
-			return r, path.set
+			_, overrides := sub.vals["override"]
+			return r, path.set && overrides == r.override.set
 		}
 		v.bad(faultf("", "%s is neither a path nor a table", describe(v.v)))
 		return r, false
@@ -241,7 +247,12 @@ func readTools(b *body, t *table) {
 	b.results = read(t, "results", oneOf(TextPass, TextShow, TextStrip))
 	b.validate = read(t, "validate", asBool)
 	rules := t.table("rule")
-	for _, name := range rules.names() {
+	names := rules.names()
+	if len(names) > maxRules {
+		t.doc.add(rules.at(), rules.key, "", "%d rules are too many (want %d at most)", len(names), maxRules)
+		names = nil
+	}
+	for _, name := range names {
 		v, _ := rules.get(name)
 		if r, ok := readRule(v, name); ok {
 			b.rules = append(b.rules, r)

@@ -49,14 +49,17 @@ func Resolve(p *Profile, in Input) (Policy, error) {
 // sample resolves a profile on a machine that does not exist, for the mistakes
 // that it would have on any. What depends on a parameter without a default is
 // passed over.
-func sample(p *Profile, l *ledger) {
-	r := &resolver{ledger: l, name: p.Name, sample: true, in: Input{
+func sample(p *Profile, l *ledger, baseline bool) {
+	r := &resolver{ledger: l, name: p.Name, sample: true, bounds: baseline, in: Input{
 		Home:      "/home/you",
 		State:     "/home/you/.local/state/mcpen",
 		Config:    "/home/you/.config/mcpen",
 		Workspace: "/home/you/project",
 		Cwd:       "/home/you/project",
 	}}
+	if baseline {
+		r.refuseInBaseline(p)
+	}
 	r.resolve(p)
 }
 
@@ -65,7 +68,8 @@ type resolver struct {
 	*ledger
 	in     Input
 	name   string
-	sample bool
+	sample bool // the machine is made up: what is not known is passed over
+	bounds bool // what is resolved is a baseline: it grants nothing
 
 	args         map[string]argument
 	names        []string // of args, sorted
@@ -137,9 +141,13 @@ func (r *resolver) server(b body) Server {
 
 func (r *resolver) filesystem(b body) Filesystem {
 	anything := func(string) error { return nil }
+	readable, mayWrite := r.readable, r.writable
+	if r.bounds {
+		readable, mayWrite = anything, anything
+	}
 	f := Filesystem{
-		Read:      r.paths(b.read, r.readable),
-		Write:     r.paths(b.write, r.writable),
+		Read:      r.paths(b.read, readable),
+		Write:     r.paths(b.write, mayWrite),
 		Deny:      r.paths(b.deny, anything),
 		Unprotect: r.paths(b.unprotect, anything),
 	}
@@ -156,7 +164,7 @@ func (r *resolver) filesystem(b body) Filesystem {
 	}
 	writable := ancestors(f.Write)
 	for _, p := range f.Unprotect {
-		if _, ok := writable.over(p.Path); !ok && !r.sample {
+		if _, ok := writable.over(p.Path); !ok && !r.sample && !r.bounds {
 			r.add(p.At, "filesystem.unprotect", "", "%s is below nothing that is writable", quote(p.Path))
 		}
 	}
@@ -295,7 +303,7 @@ func (r *resolver) secret(s string) (string, error) {
 		}
 		return "", faultf("", "is not a reference to the keyring (want keyring:service/name)")
 	}
-	return "", faultf("keep it out of the profile: keyring:mcpen/NAME", "is not a reference to a secret (%s)", want)
+	return "", faultf("keep the secret elsewhere and name the place: keyring:mcpen/NAME", "is not a reference to a secret (%s)", want)
 }
 
 func resolveTools(out *Policy, b body) {

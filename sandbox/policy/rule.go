@@ -3,12 +3,18 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
 )
+
+// maxRules bounds the rules of one file: each costs a compiler of its own.
+const maxRules = 256
 
 // readRule reads [tools.rule.NAME]: per-minute, concurrent, and every other key
 // is part of a JSON Schema (2020-12) that the call's arguments must meet.
@@ -24,26 +30,10 @@ func readRule(v value, tool string) (ToolRule, bool) {
 	}
 	r.PerMinute = read(t, "per-minute", countFrom(1, 1e6, false)).v
 	r.Concurrent = read(t, "concurrent", countFrom(1, 1e4, false)).v
-	schema := make(map[string]any)
-	for _, k := range t.names() {
-		if slices.Contains(t.known, k) {
-			continue
-		}
-		at := t.doc.lines.pos(t.node.at(k).key)
-		if !slices.Contains(schemaWords, k) {
-			t.doc.add(at, join(t.key, k), didYouMean(k, append(schemaWords, t.known...)),
-				"is neither per-minute, concurrent nor a word of JSON Schema")
-			continue
-		}
-		x, err := plainJSON(t.vals[k])
-		if err != nil {
-			t.doc.fault(at, join(t.key, k), err)
-			continue
-		}
-		schema[k] = x
-	}
-	if len(schema) == 0 {
-		return r, true
+	found := len(v.doc.list)
+	schema := readSchema(t, t.known)
+	if len(v.doc.list) > found || len(schema) == 0 {
+		return r, len(v.doc.list) == found
 	}
 	if err := checkSchema(schema); err != nil {
 		t.doc.add(r.At, t.key, "", "%v", err)
@@ -53,14 +43,89 @@ func readRule(v value, tool string) (ToolRule, bool) {
 	return r, true
 }
 
-// schemaWords are the keywords that a rule may start with. A schema ignores a
-// word that it does not know, so a misspelt one would be a rule that is not
-// there.
-var schemaWords = []string{
-	"$defs", "$ref", "additionalProperties", "allOf", "anyOf", "const", "contains", "dependentRequired",
-	"dependentSchemas", "description", "else", "enum", "if", "items", "maxProperties", "minProperties",
-	"not", "oneOf", "patternProperties", "prefixItems", "properties", "propertyNames", "required", "then",
-	"title", "type", "unevaluatedProperties",
+// What may stand behind a word of JSON Schema.
+const (
+	oneSchema  = "schema"
+	schemaList = "schemas"
+	schemaMap  = "named schemas"
+	anyValue   = "value"
+)
+
+// schemaWords are the keywords of JSON Schema that a rule may use. A validator
+// ignores a word that it does not know, so that a misspelt one would be a rule
+// that is not there.
+var schemaWords = map[string]string{
+	"$comment": anyValue, "$defs": schemaMap, "$ref": anyValue, "additionalProperties": oneSchema,
+	"allOf": schemaList, "anyOf": schemaList, "const": anyValue, "contains": oneSchema,
+	"dependentRequired": anyValue, "dependentSchemas": schemaMap, "description": anyValue, "else": oneSchema,
+	"enum": anyValue, "exclusiveMaximum": anyValue, "exclusiveMinimum": anyValue, "if": oneSchema,
+	"items": oneSchema, "maxContains": anyValue, "maxItems": anyValue, "maxLength": anyValue,
+	"maxProperties": anyValue, "maximum": anyValue, "minContains": anyValue, "minItems": anyValue,
+	"minLength": anyValue, "minProperties": anyValue, "minimum": anyValue, "multipleOf": anyValue,
+	"not": oneSchema, "oneOf": schemaList, "pattern": anyValue, "patternProperties": schemaMap,
+	"prefixItems": schemaList, "properties": schemaMap, "propertyNames": oneSchema, "required": anyValue,
+	"then": oneSchema, "title": anyValue, "type": anyValue, "unevaluatedItems": oneSchema,
+	"unevaluatedProperties": oneSchema, "uniqueItems": anyValue,
+}
+
+// readSchema reads one schema, down to its last word. own are the keys that
+// belong to the rule and not to the schema.
+func readSchema(t *table, own []string) map[string]any {
+	schema := make(map[string]any)
+	for _, k := range t.names() {
+		if slices.Contains(own, k) {
+			continue
+		}
+		v, _ := t.get(k)
+		kind, ok := schemaWords[k]
+		if !ok {
+			t.doc.add(t.doc.lines.pos(v.node.key), v.key, t.doc.guess(k, append(slices.Sorted(maps.Keys(schemaWords)), own...)),
+				"is no word of JSON Schema that a rule knows")
+			continue
+		}
+		schema[k] = readSchemaValue(v, kind)
+	}
+	return schema
+}
+
+// readSchemaValue reads what is behind a word. What is not of the shape that the
+// word wants goes as it is to checkSchema, which says so.
+func readSchemaValue(v value, kind string) any {
+	switch x := v.v.(type) {
+	case map[string]any:
+		switch kind {
+		case oneSchema:
+			return readSchema(v.table(), nil)
+		case schemaMap:
+			t, out := v.table(), make(map[string]any, len(x))
+			for _, name := range t.names() {
+				sub, _ := t.get(name)
+				out[name] = readSchemaValue(sub, oneSchema)
+			}
+			return out
+		}
+	case []any:
+		if kind == schemaList {
+			return readSchemas(v, x)
+		}
+	case []map[string]any:
+		if kind == schemaList {
+			return readSchemas(v, x)
+		}
+	}
+	out, err := plainJSON(v.v)
+	if err != nil {
+		v.bad(err)
+	}
+	return out
+}
+
+func readSchemas[T any](v value, items []T) []any {
+	out := make([]any, len(items))
+	for i, item := range items {
+		out[i] = readSchemaValue(value{v.doc, item, fmt.Sprintf("%s[%d]", v.key, i), v.node.item(i)}, oneSchema)
+	}
+	return out
 }
 
 // plainJSON is the value in the types that encoding/json gives, or an error for
@@ -134,12 +199,17 @@ func checkSchema(schema map[string]any) error {
 	if err == nil {
 		return nil
 	}
-	var invalid *jsonschema.SchemaValidationError
-	if errors.As(err, &invalid) {
-		err = invalid.Err
+	text := err.Error()
+	var schemaErr *jsonschema.SchemaValidationError
+	var invalid *jsonschema.ValidationError
+	if errors.As(err, &schemaErr) && errors.As(schemaErr.Err, &invalid) {
+		for len(invalid.Causes) > 0 {
+			invalid = invalid.Causes[0]
+		}
+		text = "at /" + strings.Join(invalid.InstanceLocation, "/") + ": " +
+			invalid.ErrorKind.LocalizedString(message.NewPrinter(language.English))
 	}
-	text := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), self, "")), " ")
-	if len(text) > 300 {
+	if text = strings.Join(strings.Fields(text), " "); len(text) > 300 {
 		text = text[:300] + "…"
 	}
 	return fmt.Errorf("is not a JSON Schema: %s", strings.ToValidUTF8(text, ""))

@@ -80,7 +80,7 @@ func (r *resolver) sockets(l list[socketRule]) []Socket {
 				r.fault(w.at, w.key, err)
 				continue
 			}
-			if what := hostSocket(p.Path); what != "" && s.override.v == "" {
+			if what := hostSocket(p.Path); what != "" && s.override.v == "" && !r.bounds {
 				r.add(w.at, w.key, "{ path = "+quote(p.Path)+", override = "+quote(Override)+" }",
 					"%s is %s", quote(p.Path), what)
 				continue

@@ -71,12 +71,17 @@ type table struct {
 	node  *node
 	known []string
 	wrote bool // the profile has this table
+
+	trace func(key string) // told every key that is known; nil outside of tests
 }
 
 func (t *table) at() Pos { return t.doc.lines.pos(t.node.key) }
 
 func (t *table) get(key string) (value, bool) {
 	t.known = append(t.known, key)
+	if t.trace != nil {
+		t.trace(join(t.key, key))
+	}
 	v, ok := t.vals[key]
 	if !ok {
 		return value{}, false
@@ -88,7 +93,7 @@ func (t *table) get(key string) (value, bool) {
 func (t *table) table(key string) *table {
 	v, ok := t.get(key)
 	if !ok {
-		return &table{doc: t.doc, key: join(t.key, key), node: t.node}
+		return &table{doc: t.doc, key: join(t.key, key), node: t.node, trace: t.trace}
 	}
 	return v.table()
 }
@@ -122,7 +127,7 @@ func (t *table) done() {
 	for _, k := range t.names() {
 		if !slices.Contains(t.known, k) {
 			at := t.doc.lines.pos(t.node.at(k).key)
-			t.doc.add(at, join(t.key, k), didYouMean(k, t.known), "unknown key")
+			t.doc.add(at, join(t.key, k), t.doc.guess(k, t.known), "unknown key")
 		}
 	}
 }

@@ -1,0 +1,105 @@
+package policy
+
+import "testing"
+
+var hosts = map[string]Host{
+	"api.github.com:443":         {Kind: HostName, Name: "api.github.com", First: 443, Last: 443, TLS: true},
+	"API.GitHub.com.:443":        {Kind: HostName, Name: "api.github.com", First: 443, Last: 443, TLS: true},
+	"x:80":                       {Kind: HostName, Name: "x", First: 80, Last: 80},
+	"x:443-444":                  {Kind: HostName, Name: "x", First: 443, Last: 444},
+	"*.example.com:443":          {Kind: HostWildcard, Name: "example.com", First: 443, Last: 443, TLS: true},
+	"*.BÜCHER.example:1-16":      {Kind: HostWildcard, Name: "xn--bcher-kva.example", First: 1, Last: 16},
+	"bücher。example:443":         {Kind: HostName, Name: "xn--bcher-kva.example", First: 443, Last: 443, TLS: true},
+	"xn--bcher-kva.example:443":  {Kind: HostName, Name: "xn--bcher-kva.example", First: 443, Last: 443, TLS: true},
+	"192.168.1.1:443":            {Kind: HostCIDR, Name: "192.168.1.1/32", First: 443, Last: 443},
+	"10.0.0.0/8:5432":            {Kind: HostCIDR, Name: "10.0.0.0/8", First: 5432, Last: 5432},
+	"[2001:DB8::1]:65535":        {Kind: HostCIDR, Name: "2001:db8::1/128", First: 65535, Last: 65535},
+	"[fd00::/8]:1":               {Kind: HostCIDR, Name: "fd00::/8", First: 1, Last: 1},
+	"localhost:5432":             {Kind: HostLocal, Name: "localhost", First: 5432, Last: 5432},
+	"LOCALHOST.:5432":            {Kind: HostLocal, Name: "localhost", First: 5432, Last: 5432},
+	"ｌｏｃａｌｈｏｓｔ:1":                {Kind: HostLocal, Name: "localhost", First: 1, Last: 1},
+	"metadata.google.internal:1": {Kind: HostName, Name: "metadata.google.internal", First: 1, Last: 1},
+}
+
+var badHosts = []string{
+	"", ":", ":443", "a.example", "a.example:", "a.example:0", "a.example:65536", "a.example:99999", "a.example:+1", "a.example:01",
+	"a.example:https", "a.example:443-", "a.example:-443", "a.example:444-443", "a.example:1-17", "a.example:1-2-3", "a.example:４４３",
+	"https://a.example", "https://a.example:443/x", "a.example/x:443", "a.example:443/x", "user@a.example:443", "a%2eexample:443",
+	" a.example:443", "a.example:443 ", "a. example:443", "a.example:443\n", "a\x00.example:443", "a.example\u200b.:44 3", "a\u00a0b.example:443",
+	"a..example:443", ".a.example:443", "a.example..:443", "-a.example:443", "a_b.example:443", "a,b.example:443",
+	"*:443", "*.:443", "*.com:443", "*.com.:443", "*.*.example.com:443", "a.*.example.com:443", "a*.example.com:443", "*a.example.com:443", "**.example.com:443",
+	"*.localhost:443", "a.localhost:443", "localhost:1-2", "localhost", "*.1.2.3.4:443", "*.10.0.0.0/8:443",
+	"127.0.0.1:80", "127.8.8.8:80", "0.0.0.0:80", "[::]:80", "[::1]:80", "169.254.169.254:80", "169.254.0.0/16:80", "[fd00:ec2::254]:80", "[fe80::1]:80",
+	"[fe80::1%eth0]:80", "224.0.0.1:80", "[ff02::1]:80", "255.255.255.255:80",
+	"[::ffff:127.0.0.1]:80", "[::ffff:10.0.0.1]:80", "[::ffff:0:0/96]:80", "[64:ff9b::7f00:1]:80",
+	"0.0.0.0/0:443", "0.0.0.0/1:443", "128.0.0.0/1:443", "126.0.0.0/7:443", "[::/0]:443", "[2000::/3]:443", "10.0.0.1/8:443", "10.0.0.0/08:443", "10.0.0.0/33:443", "10.0.0.0/:443",
+	"127.1:80", "2130706433:80", "0x7f000001:80", "0x7f.0.0.1:80", "0177.0.0.1:80", "1.2.3:80", "1.2.3.4.5:80", "１２７.0.0.1:80", "127.0.0.1.:80", "a.0x:80", "a.7:80",
+	"::1:80", "2001:db8::1:443", "[a.example]:443", "[2001:db8::1:443", "[2001:db8::1]443", "[2001:db8::1]", "[]:443",
+	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example:443",
+	"xn--a.example:443", "xn--0.example:443",
+}
+
+func TestHostRulesMeanOneThing(t *testing.T) {
+	for s, want := range hosts {
+		got, err := ParseHost(s)
+		if err != nil || got != want {
+			t.Errorf("%q: got %+v, %v; want %+v", s, got, err, want)
+		}
+	}
+}
+
+func TestHostRulesThatMeanTooMuchAreRefused(t *testing.T) {
+	for _, s := range badHosts {
+		if h, err := ParseHost(s); err == nil {
+			t.Errorf("%q is taken for %+v", s, h)
+		}
+	}
+}
+
+func TestWideNetworksStopShortOfThisMachine(t *testing.T) {
+	// The twin of the refusals above: what lies beside is allowed.
+	for _, s := range []string{"126.0.0.0/8:1", "128.0.0.0/8:1", "169.0.0.0/9:1", "169.255.0.0/16:1", "100.64.0.0/10:1", "[fd00:ec2::/32]:1", "[64:ff9b:1::/48]:1"} {
+		if _, err := ParseHost(s); err != nil {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+}
+
+func TestBaselineCoversHosts(t *testing.T) {
+	for _, c := range []struct {
+		outer, inner string
+		want         bool
+	}{
+		{"a.example.com:443", "a.example.com:443", true},
+		{"a.example.com:1-16", "a.example.com:2-3", true},
+		{"a.example.com:2-3", "a.example.com:1-3", false},
+		{"*.example.com:443", "a.b.example.com:443", true},
+		{"*.example.com:443", "*.b.example.com:443", true},
+		{"*.example.com:443", "*.example.com:443", true},
+		{"*.example.com:443", "example.com:443", false},
+		{"*.example.com:443", "badexample.com:443", false},
+		{"*.b.example.com:443", "*.example.com:443", false},
+		{"a.example.com:443", "*.a.example.com:443", false},
+		{"10.0.0.0/8:1", "10.1.2.3:1", true},
+		{"10.0.0.0/16:1", "10.0.0.0/8:1", false},
+		{"10.0.0.0/8:1", "a.example.com:1", false},
+		{"localhost:1", "localhost:1", true},
+		{"localhost:1", "localhost:2", false},
+		{"x:1", "localhost:1", false},
+	} {
+		outer, err := ParseHost(c.outer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inner, err := ParseHost(c.inner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := outer.covers(inner); got != c.want {
+			t.Errorf("%s covers %s: %v", c.outer, c.inner, got)
+		}
+	}
+	if (Host{}).covers(Host{Kind: HostName, Name: "a.example", First: 0, Last: 0}) {
+		t.Error("the zero rule covers something")
+	}
+}

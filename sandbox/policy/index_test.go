@@ -1,0 +1,169 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// nasty is TOML in which a reader by eye gets lost. Each value "@N" stands at
+// the position that the table below gives.
+const nasty = "\uFEFF# [not.a.table]\r\n" +
+	"a = '@1' # ] } \"\r\n" +
+	"\"q.\\u0075 k\" = \"@2 \\\" # [x]\"\r\n" +
+	"'lit.key' . b = '@3'\r\n" +
+	"list = [ # comment ]\r\n" +
+	"\t'@4', [ '@5',\r\n" +
+	" { x = '@6', y.z = [ '@7' ] } ] ,\r\n" +
+	"]\r\n" +
+	"long = \"\"\"@8\r\n[fake]\r\nx = \"1\"\"\r\n\"\"\"\"\"\r\n" +
+	"raw = '''@9\r\n[[fake]]\r\n'' ''''\r\n" +
+	"[ t . 'u' ]\r\n" +
+	"when = 1979-05-27 07:32:00Z # x\r\n" +
+	"v = '@A'\r\n" +
+	"[[arr]]\r\n" +
+	"v = '@B'\r\n" +
+	"[arr.sub]\r\n" +
+	"v = '@C'\r\n" +
+	"[[arr]]\r\n" +
+	"v = '@D'\r\n" +
+	"[[arr.sub]]\r\n" +
+	"v = '@E'\r\n" +
+	"[[arr.sub]]\r\n" +
+	"v = [{v='@F'},]"
+
+func TestPositionsInNastyTOML(t *testing.T) {
+	src := strings.TrimPrefix(nasty, "\uFEFF")
+	root, stopped, _ := index(src)
+	if stopped >= 0 {
+		t.Fatalf("stopped at %q", src[stopped:])
+	}
+	var vals map[string]any
+	if err := toml.Unmarshal([]byte(nasty), &vals); err != nil {
+		t.Fatal(err)
+	}
+	// Every value that starts with "@" is in the text once: its node must
+	// point at its quote.
+	found := 0
+	eachValue(vals, root, func(v any, n *node) {
+		s, ok := v.(string)
+		if !ok {
+			return
+		}
+		found++
+		at := strings.Index(src, s[:2])
+		quote := strings.TrimLeft(src[n.val:], `"'`)
+		if !strings.HasPrefix(quote, s[:2]) || at-n.val > 3 {
+			t.Errorf("%q is said to be at %.20q", s, src[n.val:])
+		}
+	})
+	if found != 15 {
+		t.Errorf("found %d values of 15", found)
+	}
+	l := newLines("f", src)
+	for marker, want := range map[string]string{"'@1'": "f:2:5", "'@4'": "f:6:2", "'@6'": "f:7:8", "'@A'": "f:18:5", "'@F'": "f:28:9"} {
+		if got := l.pos(strings.Index(src, marker)).String(); got != want {
+			t.Errorf("%s is at %s, want %s", marker, got, want)
+		}
+	}
+}
+
+// eachValue walks values and index together.
+func eachValue(v any, n *node, f func(any, *node)) {
+	switch x := v.(type) {
+	case map[string]any:
+		for k, sub := range x {
+			eachValue(sub, n.at(k), f)
+		}
+	case []any:
+		for i, sub := range x {
+			eachValue(sub, n.item(i), f)
+		}
+	case []map[string]any:
+		for i, sub := range x {
+			eachValue(sub, n.item(i), f)
+		}
+	default:
+		f(v, n)
+	}
+}
+
+func TestMistakesPointAtWhatIsWrong(t *testing.T) {
+	for text, want := range map[string]string{
+		"version = 1\n[network]\nallow = [\n  \"a.example:443\",\n  \"x:99999\",\n]\n": `base.toml:5:3: network.allow[1]: "x:99999" is not a port (want 1-65535)`,
+		"version = 1\r\n\r\nx = 1\r\n":                                    `base.toml:3:1: x: unknown key`,
+		"\uFEFFversion = 1\nx.y = 1":                                      `base.toml:2:1: x: unknown key`,
+		"version = 1\n[[tools.rule.t]]\n":                                 `base.toml:2:14: tools.rule.t: a list is not a table`,
+		"version = 1\n[limits]\n\"open-files\" = 'x'":                     `base.toml:3:16: limits.open-files: "x" is not a number from 16 to 1048576, or "unlimited"`,
+		"version = 1\nnetwork.allow = [{ host = 'a.example:443', x = 1}]": `base.toml:2:44: network.allow[0].x: unknown key`,
+		"version = 1\nserver = 3":                                         `base.toml:2:10: server: 3 is not a table`,
+		"version = 1\nversion = 1\n":                                      `base.toml:2:1: Key 'version' has already been defined.`,
+		"version = 1\n\"\\u001b[31m\" = 1":                                `base.toml:2:1: "\x1b[31m": unknown key`,
+		"version = 1\n[filesystem]\nread = [\"/a\\u0000b\"]":              `base.toml:3:9: filesystem.read[0]: has a NUL in it`,
+		"version = 1\n[filesystem]\nread = [\"/a\\nb\"]":                  `base.toml:3:9: filesystem.read[0]: "/a\nb" has a control character in it`,
+		"":                `base.toml:1:1: version: is missing`,
+		"version = \"1\"": `base.toml:1:11: version: "1" is not a version that this program knows (want 1)`,
+		"version = 1 [":   `base.toml:1:12: expected`,
+	} {
+		_, err := Parse("base.toml", []byte(text), nil)
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q:\n got %v\nwant %s", text, err, want)
+		}
+	}
+}
+
+// Each of these made a parser slow, deep or wrong somewhere once.
+func TestHostileProfilesEnd(t *testing.T) {
+	n := MaxFile
+	for name, text := range map[string]string{
+		"brackets":       "a = " + strings.Repeat("[", n-4),
+		"braces":         "a = " + strings.Repeat("{a=", n/3-4),
+		"closed":         "a = " + strings.Repeat("[", 100) + strings.Repeat("]", 100),
+		"dots":           "a" + strings.Repeat(".a", n/2-10) + " = 1",
+		"header dots":    "[a" + strings.Repeat(".a", n/2-10) + "]",
+		"hidden":         "a = \"\n" + strings.Repeat("[", n-10),
+		"unknown keys":   numbered("k%d = 1\n", n/12),
+		"params":         numbered("[params.p%d]\n", n/16),
+		"rules":          numbered("[tools.rule.t%d]\ntype=\"object\"\n", n/40),
+		"hosts":          "version = 1\n[network]\nallow = [" + numbered("\"h%d.example:443\",", n/26) + "]",
+		"references":     "version = 1\n[server]\nargs = [\"" + strings.Repeat("${a}", n/4-20) + "\"]",
+		"growth":         growth(),
+		"one long key":   strings.Repeat("k", n-10) + " = 1",
+		"one long value": "version = 1\nname = \"" + strings.Repeat("v", n-40) + "\"",
+		"too large":      strings.Repeat("\n", n+1),
+		"quotes":         "a = " + strings.Repeat("\"", n-4),
+		"backslashes":    "a = \"" + strings.Repeat("\\", n-5),
+	} {
+		t.Run(name, func(t *testing.T) {
+			started := time.Now()
+			_, err := Parse("h.toml", []byte(text), nil)
+			var m Mistakes
+			if !errors.As(err, &m) || len(m) > maxMistakes+1 {
+				t.Errorf("%d mistakes", len(m))
+			}
+			if len(err.Error()) > 1<<20 {
+				t.Errorf("the mistakes are %d bytes", len(err.Error()))
+			}
+			t.Logf("took %v", time.Since(started).Round(time.Millisecond))
+		})
+	}
+}
+
+func numbered(format string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
+// growth is a profile whose parameters would fill terabytes.
+func growth() string {
+	return "version = 1\n[params.a]\ntype = \"string\"\ndefault = \"" + strings.Repeat("x", 60000) + "\"\n" +
+		"[params.m]\ntype = \"string\"\nmany = true\ndefault = [" + strings.Repeat("\"x\",", 4000) + "]\n" +
+		"[server]\nargs = [\"" + strings.Repeat("${a}", 10000) + "\"," + strings.Repeat("\"${m}\",", 4000) + "]\n"
+}
