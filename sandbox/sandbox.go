@@ -239,7 +239,7 @@ func (b *Box) listen() {
 		}
 		switch m.Kind {
 		case child.Notify:
-			listeners.Go(func() { m.Files[0].Close() })
+			listeners.Go(func() { b.observe(m.Files[0]) })
 		case child.Listeners:
 			return
 		case child.Started:

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"mcpen/sandbox"
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// app is one execution of the command: everything that it may touch of the
+// process.
+type app struct {
+	in, out, err *os.File
+	env          []string
+}
+
+// Exit codes. A server's own code passes through.
+const (
+	exitUsage   = 2   // wrong usage, or a mistake in a profile
+	exitRefused = 3   // refused by policy
+	exitSandbox = 125 // the sandbox could not be built
+)
+
+const exitStatus = `
+
+EXIT STATUS:
+   The server's own code passes through; a server that a signal ended ends mcpen
+   by the same signal. Otherwise:
+     2    wrong usage, or a mistake in a profile
+     3    refused by policy
+     125  the sandbox could not be built
+     126  the program cannot be executed
+     127  the program was not found`
+
+// codeError is an error with an exit code and, where there is one, something to
+// paste.
+type codeError struct {
+	code int
+	err  error
+	hint string
+}
+
+func (e *codeError) Error() string { return e.err.Error() }
+func (e *codeError) Unwrap() error { return e.err }
+
+// usage is a mistake on the command line.
+func usage(hint, format string, args ...any) error {
+	return &codeError{code: exitUsage, err: fmt.Errorf(format, args...), hint: hint}
+}
+
+// ended is no mistake: a server's end that passes through.
+type ended struct{ exit sandbox.Exit }
+
+func (ended) Error() string { return "the server ended" }
+
+// run runs one command line and returns the exit code. It is the only place
+// that prints errors.
+func (a *app) run(ctx context.Context, args []string) int {
+	err := a.cli(args).RunContext(ctx, args)
+	var end ended
+	if errors.As(err, &end) {
+		if end.exit.Signal != 0 {
+			dieBy(end.exit.Signal) // returns where the signal cannot end us
+			return 128 + int(end.exit.Signal)
+		}
+		return end.exit.Code
+	}
+	if err == nil {
+		return 0
+	}
+	return a.report(err)
+}
+
+// cli is the command line's grammar. Everything it prints goes to stderr: in
+// "run" stdout is the protocol's.
+func (a *app) cli(args []string) *cli.App {
+	wrong := func(_ *cli.Context, err error, _ bool) error { return usage("mcpen help", "%v", err) }
+	commands := []*cli.Command{
+		a.runCommand(args),
+		a.explainCommand(args),
+		a.checkCommand(),
+		a.logCommand(),
+		a.psCommand(),
+		a.stopCommand(),
+		a.profileCommand(),
+	}
+	for _, c := range commands {
+		c.OnUsageError = wrong
+		for _, sub := range c.Subcommands {
+			sub.OnUsageError = wrong
+		}
+	}
+	return &cli.App{
+		Name:                      "mcpen",
+		Usage:                     "a pen for MCP servers: starts one inside a sandbox and carries its messages",
+		Version:                   version(),
+		Reader:                    a.in,
+		Writer:                    a.err,
+		ErrWriter:                 a.err,
+		ExitErrHandler:            func(*cli.Context, error) {},
+		DisableSliceFlagSeparator: true, // a path may hold a comma
+		OnUsageError:              wrong,
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usage("mcpen help", "no command %q", c.Args().First())
+			}
+			return cli.ShowAppHelp(c)
+		},
+		Commands: commands,
+	}
+}
+
+// report prints an error with its hint and returns its exit code.
+func (a *app) report(err error) int {
+	say := func(kind, text string) {
+		for _, line := range strings.Split(text, "\n") {
+			fmt.Fprintf(a.err, "mcpen: %s: %s\n", kind, line)
+		}
+	}
+	var mistakes policy.Mistakes
+	var problems plan.Problems
+	var notFound *host.FindError
+	var lack *sandbox.Lack
+	var notExec *sandbox.NotExecutable
+	var coded *codeError
+	switch {
+	case errors.As(err, &mistakes):
+		for _, m := range mistakes {
+			say("error", m.Error())
+			if m.Hint != "" {
+				say("hint", m.Hint)
+			}
+		}
+		return exitUsage
+	case errors.As(err, &problems):
+		for _, p := range problems {
+			say("error", plan.Problems{p}.Error())
+			if p.Hint != "" {
+				say("hint", p.Hint)
+			}
+		}
+		if problems.Lack() {
+			return exitSandbox
+		}
+		return exitUsage
+	case errors.As(err, &notFound):
+		say("error", notFound.Error())
+		if notFound.Hint != "" {
+			say("hint", notFound.Hint)
+		}
+		return int(notFound.Kind)
+	case errors.As(err, &notExec):
+		say("error", notExec.Error())
+		return int(host.NotExecutable)
+	case errors.As(err, &lack):
+		say("error", lack.Error())
+		say("hint", "mcpen doctor")
+		return exitSandbox
+	case errors.As(err, &coded):
+		say("error", coded.Error())
+		if coded.hint != "" {
+			say("hint", coded.hint)
+		}
+		return coded.code
+	}
+	say("error", err.Error())
+	return 1
+}
+
+// warn tells a person something that is no error.
+func (a *app) warn(format string, args ...any) {
+	fmt.Fprintf(a.err, "mcpen: warning: "+format+"\n", args...)
+}
+
+// colour reports whether w may be coloured.
+func (a *app) colour(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+}
+
+func (a *app) getenv(name string) string {
+	v, _ := a.lookup(name)
+	return v
+}
+
+// lookup returns the last value of a variable, as getenv(3) implementations do
+// not agree on the first.
+func (a *app) lookup(name string) (string, bool) {
+	for i := len(a.env) - 1; i >= 0; i-- {
+		if k, v, ok := strings.Cut(a.env[i], "="); ok && k == name {
+			return v, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+func (a *app) explainCommand(words []string) *cli.Command {
+	return &cli.Command{
+		Name:        "explain",
+		Usage:       "say what would be enforced, and start nothing",
+		ArgsUsage:   "SERVER [-- ARGS…] | -- COMMAND [ARGS…]",
+		Description: "In words, or with --json the plan itself: the very data that the stages inside\nthe sandbox are told." + exitStatus,
+		Flags:       append(serverFlags(), &cli.BoolFlag{Name: "json", Usage: "print the plan"}),
+		Action: func(c *cli.Context) error {
+			ch, err := choose(c, words)
+			if err != nil {
+				return err
+			}
+			p, err := a.prepare(c.Context, ch)
+			if err != nil {
+				return err
+			}
+			if c.Bool("json") {
+				enc := json.NewEncoder(a.out)
+				enc.SetIndent("", "  ")
+				enc.SetEscapeHTML(false)
+				return enc.Encode(p.plan)
+			}
+			return explain(a.out, p.plan, p.program, p.policy.Description)
+		},
+	}
+}
+
+// explain writes a plan in words, for whoever reviews it. Nothing in it is
+// taken on trust: control characters in what a profile says are made visible.
+func explain(out io.Writer, p plan.Plan, prog plan.Program, description string) error {
+	var b strings.Builder
+	w := writer{&b}
+	w.line("%s", p.Name)
+	if description != "" {
+		w.line("  %s", description)
+	}
+	for i, s := range p.Sources {
+		word := "profile"
+		if i > 0 {
+			word = "extends"
+		}
+		w.line("  %s %s (sha256 %.12s)", word, s.File, s.SHA256)
+	}
+	w.program(p, prog)
+	w.files(p)
+	w.network(p)
+	w.environment(p)
+	w.tools(p)
+	w.limits(p)
+	w.layers(p)
+	w.line("")
+	w.line("plan %s", p.Digest())
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// writer collects lines.
+type writer struct{ b *strings.Builder }
+
+func (w writer) line(format string, args ...any) {
+	for i, a := range args {
+		if s, ok := a.(string); ok {
+			args[i] = audit.Visible(s)
+		}
+	}
+	fmt.Fprintf(w.b, format+"\n", args...)
+}
+
+func (w writer) program(p plan.Plan, prog plan.Program) {
+	w.title("Program")
+	w.line("  runs      %s", strings.Join(audit.RedactArgs(p.Process.Args), " "))
+	if p.Process.Path != p.Process.Args[0] {
+		w.line("  file      %s", p.Process.Path)
+	}
+	w.line("  in        %s", p.Process.Dir)
+	w.line("  as        user %d, group %d, no capability", p.Process.UID, p.Process.GID)
+	for _, v := range prog.Via {
+		w.line("  found     %s", v)
+	}
+}
+
+func (w writer) title(s string) { fmt.Fprintf(w.b, "\n%s\n", s) }
+
+// files lists what is visible, the declared first; the rest of the disk is not
+// there.
+func (w writer) files(p plan.Plan) {
+	w.title("Files")
+	if !p.Holds(policy.LayerNamespaces) {
+		w.line("  without namespaces other paths are visible by name, and cannot be opened")
+	}
+	declared := 0
+	show := func(word string, m plan.Mount) {
+		at := ""
+		if m.At != "" {
+			at = "  (" + m.At + ")"
+		}
+		w.line("  %-9s %s%s", word, m.Target, at)
+	}
+	for _, m := range p.Root {
+		switch {
+		case m.Kind == plan.MountMask:
+			show("hidden", m)
+		case m.Kind == plan.MountBind && strings.HasPrefix(m.Why, "protected"):
+			show("read only", m)
+		case m.At == "":
+			continue
+		case m.Kind == plan.MountBind && m.Writable:
+			show("changes", m)
+		case m.Kind == plan.MountBind:
+			show("reads", m)
+		default:
+			continue
+		}
+		declared++
+	}
+	if declared == 0 {
+		w.line("  no file of yours")
+	}
+	for _, watch := range p.Watch {
+		w.line("  watched   %s for new %s", watch.Dir, strings.Join(watch.Names, ", "))
+	}
+	for _, m := range p.Root {
+		switch {
+		case m.Kind == plan.MountTmpfs && m.Writable:
+			w.line("  private   %s, at most %s in %d files, gone at the end", m.Target, plan.FormatSize(m.Bytes), m.Inodes)
+		case m.Kind == plan.MountBind && m.At == "" && !strings.HasPrefix(m.Why, "protected") && !systemic(m.Target):
+			w.line("  runtime   %s (%s)", m.Target, m.Why)
+		}
+	}
+	w.line("  system    /usr and what belongs to it, read only; an /etc made by mcpen; %d device nodes", devices(p))
+	w.line("  nothing else is there")
+}
+
+func systemic(p string) bool {
+	for _, dir := range []string{"/usr", "/bin", "/sbin", "/lib", "/etc", "/lib32", "/lib64", "/libx32"} {
+		if p == dir || strings.HasPrefix(p, dir+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func devices(p plan.Plan) (n int) {
+	for _, m := range p.Root {
+		if m.Kind == plan.MountDevice {
+			n++
+		}
+	}
+	return n
+}
+
+func (w writer) network(p plan.Plan) {
+	w.title("Network")
+	if len(p.Network.Hosts) == 0 && len(p.Network.Sockets) == 0 {
+		w.line("  none: no host, no address, no name is reachable")
+		return
+	}
+	for _, h := range p.Network.Hosts {
+		w.line("  %-9s %s  (%s)", "reaches", hostText(h), h.At.String())
+	}
+	for _, s := range p.Network.Sockets {
+		w.line("  %-9s %s  (%s)", "socket", s.Path, s.At.String())
+		if s.Override != "" {
+			w.line("            this socket is the host itself: whoever may talk to it is not held")
+		}
+	}
+	w.line("  nothing else, by any protocol; other names are not looked up")
+}
+
+// hostText is a rule in words.
+func hostText(h policy.Host) string {
+	ports := fmt.Sprintf("port %d", h.First)
+	if h.Last > h.First {
+		ports = fmt.Sprintf("ports %d to %d", h.First, h.Last)
+	}
+	name := h.Name
+	switch h.Kind {
+	case policy.HostWildcard:
+		name = "every name below " + h.Name
+	case policy.HostLocal:
+		name = "this machine's own loopback"
+	}
+	var notes []string
+	if h.TLS {
+		notes = append(notes, "TLS with that name only")
+	}
+	if h.Private {
+		notes = append(notes, "may lead to a private address")
+	}
+	if len(notes) > 0 {
+		ports += ", " + strings.Join(notes, ", ")
+	}
+	return name + " " + ports
+}
+
+func (w writer) environment(p plan.Plan) {
+	w.title("Environment")
+	for _, e := range p.Process.Env {
+		from := "from mcpen"
+		if e.At != "" {
+			from = e.At
+		}
+		w.line("  %-9s %s=%s  (%s)", "sets", e.Name, e.Value, from)
+	}
+	for _, s := range p.Process.Secrets {
+		w.line("  %-9s %s, from %s  (%s)", "secret", s.Name, s.From, s.At)
+	}
+	w.line("  nothing else")
+}
+
+func (w writer) tools(p plan.Plan) {
+	w.title("Tools")
+	list := func(kind string, f policy.Filter) {
+		if len(f.Allow) == 0 {
+			w.line("  %-9s every %s that is not refused", "allows", kind)
+		}
+		for _, g := range f.Allow {
+			w.line("  %-9s %s %s  (%s)", "allows", kind, g.Pattern, g.At.String())
+		}
+		for _, g := range f.Deny {
+			w.line("  %-9s %s %s  (%s)", "refuses", kind, g.Pattern, g.At.String())
+		}
+	}
+	list("tool", p.Tools.Filter)
+	list("prompt", p.Tools.Prompts)
+	list("resource", p.Tools.Resources)
+	for _, r := range p.Tools.Rules {
+		w.line("  %-9s calls of %s  (%s)", "restricts", r.Tool, r.At.String())
+	}
+	w.line("  pins      %s; findings: %s; results: %s", string(p.Tools.Pins), string(p.Tools.Findings), string(p.Tools.Results))
+	if p.Tools.Validate {
+		w.line("  checks    the arguments of calls against the server's own schema")
+	}
+	w.line("  lines     at most %s", plan.FormatSize(p.Relay.MaxLine))
+}
+
+func (w writer) limits(p plan.Plan) {
+	w.title("Limits")
+	for _, l := range p.Limits {
+		w.line("  %-10s %s (%s)", string(l.Name), plan.FormatLimit(l.Name, l.Value), string(l.How))
+	}
+	for _, g := range p.Gaps {
+		if g.Layer == policy.LayerLimits {
+			w.line("  NOT HELD  %s: %s", g.Want, g.Why)
+		}
+	}
+	w.line("  core       none leaves the sandbox")
+}
+
+func (w writer) layers(p plan.Plan) {
+	w.title("Layers")
+	for _, l := range p.Layers {
+		what := map[policy.Layer]string{
+			policy.LayerNamespaces: "user, mount, pid, net, ipc, uts and cgroup namespaces; a root of its own",
+			policy.LayerLandlock:   fmt.Sprintf("ABI %d on files, %s", p.Landlock.ABI, landlockNet(p.Landlock)),
+			policy.LayerSeccomp:    "system calls from a table, all others fail; one ABI",
+		}[l]
+		w.line("  %-10s %s", string(l), what)
+	}
+	for _, g := range p.Gaps {
+		if g.Layer != policy.LayerLimits {
+			w.line("  NOT HELD  %s: %s, have %s: %s", string(g.Layer), g.Want, g.Have, g.Why)
+		}
+	}
+}
+
+func landlockNet(l plan.Landlock) string {
+	switch {
+	case l.Scoped:
+		return "TCP ports, abstract sockets and signals"
+	case l.ABI >= 4:
+		return "TCP ports"
+	}
+	return "nothing else"
+}

@@ -1,0 +1,25 @@
+// Command mcpen starts an MCP server that somebody else wrote inside a sandbox
+// and carries its stdio to and from the client. See README.md.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"mcpen/sandbox"
+	"mcpen/sandbox/host"
+)
+
+func main() {
+	sandbox.Hook() // the stages inside a sandbox are this binary, too
+	host.Hook()    // and so are the children that probe the kernel
+
+	// A client asks a server to end by any of these. The relay ends it in order.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	a := app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ()}
+	code := a.run(ctx, os.Args)
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"mcpen/sandbox"
+	"mcpen/sandbox/audit"
+)
+
+func (a *app) psCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "ps",
+		Usage: "list the servers that run now",
+		Action: func(c *cli.Context) error {
+			at, err := a.place()
+			if err != nil {
+				return err
+			}
+			records, err := sandbox.Sessions(at.runtime)
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "SERVER\tSESSION\tPID\tSINCE\tPLAN\tCOMMAND")
+			for _, r := range records {
+				fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%.12s\t%s\n", r.Server, r.Session, r.PID, since(time.Since(r.Started)), r.Plan,
+					audit.Visible(strings.Join(audit.RedactArgs(r.Args), " ")))
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func (a *app) stopCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "stop",
+		Usage:     "end running servers, in order, as a client would",
+		ArgsUsage: "SERVER|SESSION…",
+		Action: func(c *cli.Context) error {
+			if c.NArg() == 0 {
+				return usage("mcpen ps", "no server named")
+			}
+			at, err := a.place()
+			if err != nil {
+				return err
+			}
+			records, err := sandbox.Sessions(at.runtime)
+			if err != nil {
+				return err
+			}
+			for _, name := range c.Args().Slice() {
+				n := 0
+				for _, r := range records {
+					if r.Server != name && r.Session != name {
+						continue
+					}
+					if err := syscall.Kill(r.PID, syscall.SIGTERM); err != nil {
+						return fmt.Errorf("cannot stop %q (process %d): %w", name, r.PID, err)
+					}
+					n++
+				}
+				if n == 0 {
+					return usage("mcpen ps", "nothing runs as %q", name)
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// since is a duration as a person would say it.
+func since(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}

@@ -1,0 +1,301 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"mcpen/profiles"
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// serverFlags choose a server and say how its profile is filled in.
+func serverFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "profile", Usage: "a profile's `NAME` or path, for the command behind --"},
+		&cli.StringFlag{Name: "workspace", Usage: "the `DIR` that ${workspace} stands for (default: where mcpen was started)"},
+		&cli.StringSliceFlag{Name: "set", Usage: "a parameter of the profile, as `name=value`; may be repeated"},
+		&cli.StringFlag{Name: "baseline", Usage: "a profile `FILE` that no other may go beyond (default: " + baselineFile + " where it exists)"},
+		&cli.StringSliceFlag{Name: "without", Usage: "do without a `LAYER` (namespaces, landlock, seccomp): said at the start and in the log"},
+	}
+}
+
+const baselineFile = "/etc/mcpen/baseline.toml"
+
+// choice is what the command line says about a server.
+type choice struct {
+	profile   string   // name or path; "" is the closed default
+	command   []string // what stands behind "--" without a server before it
+	args      []string // what stands behind "SERVER --"
+	params    map[string][]string
+	workspace string
+	baseline  string
+	without   []string
+}
+
+// choose reads the command line. The words are those of the whole process: cli
+// takes a leading "--" away, and with it what tells "run node" from
+// "run -- node".
+func choose(c *cli.Context, words []string) (choice, error) {
+	ch := choice{profile: c.String("profile"), workspace: c.String("workspace"), baseline: c.String("baseline"), without: c.StringSlice("without")}
+	rest := c.Args().Slice()
+	behind := len(words) - len(rest) - 1
+	switch {
+	case len(rest) == 0:
+		return ch, usage("mcpen "+c.Command.Name+" -- COMMAND", "no server named")
+	case behind > 0 && words[behind] == "--":
+		ch.command = rest
+	case ch.profile != "":
+		return ch, usage(fmt.Sprintf("mcpen %s --profile %s -- %s", c.Command.Name, ch.profile, strings.Join(rest, " ")), "--profile needs a command behind --")
+	default:
+		ch.profile = rest[0]
+		ch.args = rest[1:]
+		if len(ch.args) > 0 && ch.args[0] == "--" {
+			ch.args = ch.args[1:]
+		} else if len(ch.args) > 0 {
+			return ch, usage(fmt.Sprintf("mcpen %s %s -- %s", c.Command.Name, rest[0], strings.Join(ch.args, " ")), "a server's arguments stand behind --, and %q does not", ch.args[0])
+		}
+	}
+	ch.params = map[string][]string{}
+	for _, s := range c.StringSlice("set") {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return ch, usage("--set name=value", "cannot set %q: it is not name=value", s)
+		}
+		ch.params[name] = append(ch.params[name], value)
+	}
+	return ch, nil
+}
+
+// prepared is everything that a run starts from.
+type prepared struct {
+	place   place
+	policy  policy.Policy
+	program plan.Program
+	host    plan.Host
+	plan    plan.Plan
+}
+
+// prepare walks the pipeline up to the plan. It changes nothing but the server's
+// own state directory, which it makes.
+func (a *app) prepare(ctx context.Context, ch choice) (prepared, error) {
+	var p prepared
+	var err error
+	if p.place, err = a.place(); err != nil {
+		return p, err
+	}
+	if p.policy, err = a.policy(ch, p.place); err != nil {
+		return p, err
+	}
+	argv, err := argv(ch, p.policy)
+	if err != nil {
+		return p, err
+	}
+	if p.program, err = host.Find(argv, a.findEnv(p.place)); err != nil {
+		return p, err
+	}
+	if err := makeState(p.policy, p.place); err != nil {
+		return p, err
+	}
+	if p.host, err = host.Probe(ctx, a.ask(p)); err != nil {
+		return p, err
+	}
+	p.plan, err = plan.Compile(p.policy, p.program, p.host)
+	return p, err
+}
+
+// policy loads and resolves the profile, or takes the closed default.
+func (a *app) policy(ch choice, at place) (policy.Policy, error) {
+	var pol policy.Policy
+	baseline, err := a.baseline(ch, at)
+	if err != nil {
+		return pol, err
+	}
+	if ch.profile == "" && baseline == nil && len(ch.params) == 0 {
+		pol = policy.Closed(serverName(ch))
+	} else {
+		profile, err := a.profile(ch, at)
+		if err != nil {
+			return pol, err
+		}
+		pol, err = policy.Resolve(profile, policy.Input{Params: ch.params, Home: at.home, State: at.state, Config: at.config,
+			Workspace: ch.workspace, Cwd: at.cwd, Baseline: baseline})
+		if err != nil {
+			return pol, err
+		}
+	}
+	return doWithout(pol, ch.without)
+}
+
+// profile reads and parses the profile that was chosen; without one, an empty
+// profile of the command's name.
+func (a *app) profile(ch choice, at place) (*policy.Profile, error) {
+	load := a.loader(at)
+	if ch.profile == "" {
+		name := serverName(ch)
+		return policy.Parse("(no profile)", fmt.Appendf(nil, "version = 1\nname = %q\n", name), load)
+	}
+	file, data, err := load(ch.profile, "")
+	if err != nil {
+		hint := "mcpen profile list"
+		if strings.HasPrefix(ch.profile, "npm:") || strings.HasPrefix(ch.profile, "pypi:") {
+			hint = "install it, then: mcpen run -- ITS-COMMAND"
+		}
+		return nil, usage(hint, "cannot read the profile %q: %v", ch.profile, err)
+	}
+	return policy.Parse(file, data, load)
+}
+
+func (a *app) baseline(ch choice, at place) (*policy.Profile, error) {
+	file := ch.baseline
+	if file == "" {
+		file = baselineFile
+	}
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) && ch.baseline == "" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &codeError{code: exitRefused, err: fmt.Errorf("cannot read the baseline: %w", err)}
+	}
+	return policy.Parse(file, data, a.loader(at))
+}
+
+// loader finds profiles: by path, or by name in the user's own, the machine's
+// and those that ship. A user's profile may extend a shipped one of its own
+// name.
+func (a *app) loader(at place) policy.Loader {
+	return func(ref, from string) (string, []byte, error) {
+		if strings.Contains(ref, "/") || strings.HasSuffix(ref, ".toml") {
+			if !filepath.IsAbs(ref) && from != "" {
+				ref = filepath.Join(filepath.Dir(from), ref)
+			}
+			data, err := os.ReadFile(ref)
+			return ref, data, err
+		}
+		for _, dir := range []string{at.config, "/etc/mcpen"} {
+			file := filepath.Join(dir, "profiles", ref+".toml")
+			if dir == "" || file == from {
+				continue
+			}
+			data, err := os.ReadFile(file)
+			if !errors.Is(err, fs.ErrNotExist) {
+				return file, data, err
+			}
+		}
+		if data, ok := profiles.Read(ref); ok {
+			return "profiles/" + ref + ".toml", data, nil
+		}
+		return "", nil, fmt.Errorf("there is no profile of that name")
+	}
+}
+
+// doWithout takes layers out of what is required. The words are checked here:
+// a layer that is misspelt must not be one that is there after all.
+func doWithout(pol policy.Policy, without []string) (policy.Policy, error) {
+	for _, w := range without {
+		l := policy.Layer(w)
+		switch l {
+		case policy.LayerNamespaces, policy.LayerLandlock, policy.LayerSeccomp:
+		default:
+			return pol, usage("--without namespaces", "cannot do without %q: it is no layer", w)
+		}
+		var keep []policy.Layer
+		for _, have := range pol.Require.Layers {
+			if have != l {
+				keep = append(keep, have)
+			}
+		}
+		pol.Require.Layers = keep
+	}
+	return pol, nil
+}
+
+// argv is the command that the command line or the profile names.
+func argv(ch choice, pol policy.Policy) ([]string, error) {
+	if len(ch.command) > 0 {
+		return ch.command, nil
+	}
+	if len(pol.Server.Command) > 0 {
+		return append(append(append([]string{}, pol.Server.Command...), pol.Server.Args...), ch.args...), nil
+	}
+	if pol.Server.Package != "" {
+		return nil, usage(fmt.Sprintf("mcpen run --profile %s -- COMMAND", ch.profile),
+			"cannot run %q: packages are not installed yet by this version; name the command of the installed one", pol.Server.Package)
+	}
+	return nil, usage(fmt.Sprintf("mcpen run --profile %s -- COMMAND", ch.profile), "the profile %q names neither a command nor a package", ch.profile)
+}
+
+// serverName is the name of a server that has no profile.
+func serverName(ch choice) string {
+	name := filepath.Base(ch.command[0])
+	for _, arg := range ch.command[1:] {
+		// "node dist/index.js" is better told apart by the script.
+		if !strings.HasPrefix(arg, "-") && strings.ContainsAny(arg, "/.") {
+			if base := strings.TrimSuffix(filepath.Base(arg), filepath.Ext(arg)); base != "" {
+				name += "-" + base
+			}
+			break
+		}
+	}
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, name)
+}
+
+func (a *app) findEnv(at place) host.FindEnv {
+	env := host.FindEnv{Path: a.getenv("PATH"), Home: at.home, Dir: at.cwd, Vars: map[string]string{}}
+	for _, name := range host.FindVars {
+		if v, ok := a.lookup(name); ok {
+			env.Vars[name] = v
+		}
+	}
+	for _, kv := range a.env {
+		if name, v, _ := strings.Cut(kv, "="); strings.HasSuffix(name, "_VERSION") && (strings.HasPrefix(name, "ASDF_") || strings.HasPrefix(name, "MISE_")) {
+			env.Vars[name] = v
+		}
+	}
+	return env
+}
+
+// ask is what the host is asked for this policy and program.
+func (a *app) ask(p prepared) host.Ask {
+	ask := host.Ask{Home: p.place.home, Runtime: p.place.runtime, State: p.place.state, Config: p.place.config, Cwd: p.place.cwd, Bus: p.place.bus,
+		Env: map[string]string{}, Paths: plan.Asks(p.policy, p.program, p.place.home)}
+	for _, name := range plan.EnvNames(p.policy) {
+		if v, ok := a.lookup(name); ok {
+			ask.Env[name] = v
+		}
+	}
+	return ask
+}
+
+// makeState makes the server's own directory where the profile speaks of it, so
+// that the first run finds it. Nothing on the way to it may be a symlink that an
+// earlier run could have planted: a server can write below its own directory
+// only.
+func makeState(pol policy.Policy, at place) error {
+	own := policy.Input{State: at.state}.ServerState(pol.Name)
+	if own == "" {
+		return nil
+	}
+	for _, w := range pol.Filesystem.Write {
+		if w.Path == own {
+			if err := os.MkdirAll(own, 0o700); err != nil {
+				return fmt.Errorf("cannot make the server's state directory: %w", err)
+			}
+		}
+	}
+	return nil
+}
