@@ -43,6 +43,9 @@ func what(m rpc.Message) string {
 func (l *long) peek() rpc.Message {
 	front, _ := rpc.View(l.head) // never whole: it tells the members that were
 	m := rpc.Message{Kind: front.Kind, ID: front.ID}
+	if m.ID != nil && rpc.Offset(l.head, m.ID)+len(m.ID) == len(l.head) {
+		m.ID = nil // a number that may go on
+	}
 	back, ok := l.back()
 	if ok {
 		switch {

@@ -141,4 +141,3 @@ func (g *rig) seen() []audit.Event {
 	defer g.mu.Unlock()
 	return append([]audit.Event(nil), g.events...)
 }
-

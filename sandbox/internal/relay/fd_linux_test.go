@@ -1,0 +1,188 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func fdOf(t *testing.T, fd int) *FD {
+	t.Helper()
+	f, err := Own(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// pairs are the kinds of stdio that clients hand over: two connected ends.
+var pairs = map[string]func(t *testing.T) (r, w int){
+	"pipe": func(t *testing.T) (int, int) {
+		var p [2]int
+		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		return p[0], p[1]
+	},
+	"pipe that the client made non-blocking": func(t *testing.T) (int, int) {
+		var p [2]int
+		if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+			t.Fatal(err)
+		}
+		return p[0], p[1]
+	},
+	"socketpair": func(t *testing.T) (int, int) { return socketpair(t, 0) },
+	"socketpair that the client made non-blocking": func(t *testing.T) (int, int) {
+		return socketpair(t, unix.SOCK_NONBLOCK)
+	},
+}
+
+func socketpair(t *testing.T, flag int) (int, int) {
+	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|flag, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p[0], p[1]
+}
+
+func flags(t *testing.T, fd int) int {
+	t.Helper()
+	n, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// More than any kernel buffer goes through, and the flags that the client
+// shares are what they were.
+func TestFDCarriesEveryKind(t *testing.T) {
+	for name, pair := range pairs {
+		t.Run(name, func(t *testing.T) {
+			rfd, wfd := pair(t)
+			before := [2]int{flags(t, rfd), flags(t, wfd)}
+			r, w := fdOf(t, rfd), fdOf(t, wfd)
+			want := strings.Repeat("0123456789abcde\n", 1<<17)
+			go func() {
+				if _, err := io.WriteString(w, want); err != nil {
+					t.Errorf("Write: %v", err)
+				}
+				if after := flags(t, wfd); after != before[1] {
+					t.Errorf("flags of the writer were %#x, are %#x", before[1], after)
+				}
+				w.Close()
+			}()
+			got, err := io.ReadAll(r)
+			if err != nil || string(got) != want {
+				t.Errorf("%d bytes of %d, %v", len(got), len(want), err)
+			}
+			if after := flags(t, rfd); after != before[0] {
+				t.Errorf("flags of the reader were %#x, are %#x", before[0], after)
+			}
+		})
+	}
+}
+
+func TestFDCloseEndsWhatWaits(t *testing.T) {
+	for name, pair := range pairs {
+		t.Run(name, func(t *testing.T) {
+			rfd, wfd := pair(t)
+			r, w := fdOf(t, rfd), fdOf(t, wfd)
+			errs := make(chan error, 2)
+			entered := make(chan struct{})
+			go func() { close(entered); _, err := r.Read(make([]byte, 1)); errs <- err }()
+			<-entered
+			r2, w2 := pair(t) // nobody reads there, so the write has to wait
+			defer unix.Close(r2)
+			stuck := fdOf(t, w2)
+			_ = w
+			began := make(chan struct{})
+			go func() { close(began); _, err := stuck.Write(make([]byte, 1<<22)); errs <- err }()
+			<-began
+			r.Close()
+			stuck.Close()
+			for range 2 {
+				if err := <-errs; !errors.Is(err, os.ErrClosed) {
+					t.Errorf("got %v", err)
+				}
+			}
+			if _, err := r.Read(make([]byte, 1)); !errors.Is(err, os.ErrClosed) {
+				t.Errorf("Read behind Close: %v", err)
+			}
+		})
+	}
+}
+
+// Nobody reads any more: an error, and not the end of the program by SIGPIPE.
+func TestFDWriteWithoutReader(t *testing.T) {
+	for name, pair := range pairs {
+		t.Run(name, func(t *testing.T) {
+			r, w := pair(t)
+			unix.Close(r)
+			if _, err := fdOf(t, w).Write([]byte("x")); !errors.Is(err, unix.EPIPE) {
+				t.Errorf("Write: %v", err)
+			}
+		})
+	}
+}
+
+// A client may end its writing and still read (shutdown(2)).
+func TestFDHalfClosed(t *testing.T) {
+	ours, theirs := socketpair(t, 0)
+	defer unix.Close(theirs)
+	f := fdOf(t, ours)
+	if err := unix.Shutdown(theirs, unix.SHUT_WR); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("Read: %v", err)
+	}
+	if _, err := f.Write([]byte("x")); err != nil {
+		t.Errorf("Write: %v", err)
+	}
+	if n, err := unix.Read(theirs, make([]byte, 9)); n != 1 || err != nil {
+		t.Errorf("the client read %d, %v", n, err)
+	}
+}
+
+func TestFDOfFilesAndNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	file, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("x", 10_000)
+	f := fdOf(t, file)
+	if n, err := io.WriteString(f, text); n != len(text) || err != nil {
+		t.Errorf("file: %d, %v", n, err)
+	}
+	unix.Seek(file, 0, io.SeekStart)
+	if got, err := io.ReadAll(f); string(got) != text || err != nil {
+		t.Errorf("file: read %d bytes, %v", len(got), err)
+	}
+	null, _ := unix.Open("/dev/null", unix.O_RDWR, 0)
+	f = fdOf(t, null)
+	if n, err := f.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("/dev/null: %d, %v", n, err)
+	}
+	if n, err := io.WriteString(f, text); n != len(text) || err != nil {
+		t.Errorf("/dev/null: %d, %v", n, err)
+	}
+	nothing, err := Borrow(1 << 20) // a number that no descriptor has
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nothing.Close()
+	if n, err := nothing.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("closed: %d, %v", n, err)
+	}
+	if _, err := nothing.Write([]byte("x")); !errors.Is(err, unix.EBADF) {
+		t.Errorf("closed: %v", err)
+	}
+}
