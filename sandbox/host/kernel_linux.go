@@ -40,6 +40,7 @@ func landlockErr() error {
 const (
 	retKillProcess = 0x80000000
 	retErrno       = 0x00050000
+	retAllow       = 0x7fff0000
 	retNotify      = 0x7fc00000
 )
 
@@ -89,15 +90,22 @@ func absent(err error) plan.Tri {
 // refuses it with EACCES (memfd_create(2)). That one can be executed is tried
 // by Deep.
 func memfd() plan.Fact {
-	fd, err := unix.MemfdCreate("mcpen-probe", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
-	if errors.Is(err, unix.EINVAL) { // before 6.3 there was no MFD_EXEC, and every memfd was executable
-		fd, err = unix.MemfdCreate("mcpen-probe", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	}
+	fd, err := executableMemfd()
 	if err != nil {
 		return plan.Fact{Is: plan.No, Why: "memfd_create: " + name(err)}
 	}
 	defer unix.Close(fd)
 	return plan.Fact{Why: "one can be made; executing it was not tried"}
+}
+
+// executableMemfd makes a memfd that can be sealed and executed.
+func executableMemfd() (int, error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate("mcpen-probe", flags|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // before 6.3 there was no MFD_EXEC, and every memfd was executable
+		fd, err = unix.MemfdCreate("mcpen-probe", flags)
+	}
+	return fd, err
 }
 
 // namespaces says no where the kernel or a limit rules new namespaces out, and

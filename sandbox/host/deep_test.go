@@ -1,0 +1,251 @@
+package host
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// Every step works on this kernel, as root and as anybody: the twins below fail
+// at one step each and for that reason alone.
+func TestDeepGoesThrough(t *testing.T) {
+	t.Run("root", func(t *testing.T) {
+		if os.Getuid() != 0 {
+			t.Skip("not root")
+		}
+		deepGoesThrough(t)
+	})
+	t.Run("user", func(t *testing.T) { asUser(t, deepGoesThrough) })
+}
+
+func deepGoesThrough(t *testing.T) {
+	steps, err := Deep(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range steps {
+		if !s.Done {
+			t.Errorf("%s: %s", s.Name, s.Text)
+		}
+	}
+	var h plan.Host
+	steps.Into(&h)
+	for what, f := range map[string]plan.Fact{"namespaces": h.Namespaces, "routes": h.Routes, "memfd": h.Memfd, "seccomp": h.Seccomp, "notify": h.Notify} {
+		if f.Is != plan.Yes {
+			t.Errorf("%s: %+v", what, f)
+		}
+	}
+}
+
+// A machine on which new user namespaces are used up says so, and what does not
+// need them is still told.
+func TestDeepWithoutUserNamespaces(t *testing.T) {
+	inUserNamespace(t, 0, func(t *testing.T) {
+		if s, bad := deep(t).Failed(namespaceSteps...); bad {
+			t.Fatalf("before the limit: %s: %s", s.Name, s.Text)
+		}
+		writeFile(t, "/proc/sys/user/max_user_namespaces", "0")
+		h, err := Probe(context.Background(), Ask{})
+		if err != nil || h.Namespaces.Is != plan.No || !strings.Contains(h.Namespaces.Why, "max_user_namespaces") {
+			t.Errorf("Probe: %+v, %v", h.Namespaces, err)
+		}
+		failsAt(t, stepUser, unix.ENOSPC)
+	})
+}
+
+// A masked /proc, as in a container, keeps a new one from being mounted.
+func TestDeepWithMaskedProc(t *testing.T) {
+	inUserNamespace(t, syscall.CLONE_NEWNS, func(t *testing.T) {
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			t.Fatal(err)
+		}
+		if s, bad := deep(t).Failed(namespaceSteps...); bad {
+			t.Fatalf("before masking: %s: %s", s.Name, s.Text)
+		}
+		masked := 0
+		for _, secret := range []string{"/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sysrq-trigger"} {
+			if err := unix.Mount("/dev/null", secret, "", unix.MS_BIND, ""); err == nil {
+				masked++
+			}
+		}
+		if masked == 0 {
+			t.Fatal("nothing to mask")
+		}
+		failsAt(t, stepProc, unix.EPERM)
+	})
+}
+
+// A filter that refuses new user namespaces, as a container's does.
+func TestDeepUnderAFilter(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		flag uint32
+		step string
+	}{
+		{"no user namespace", unix.CLONE_NEWUSER, stepUser},
+		{"no mount namespace", unix.CLONE_NEWNS, stepMount},
+		{"no network namespace", unix.CLONE_NEWNET, stepNet},
+	} {
+		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
+			asUser(t, func(t *testing.T) {
+				if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+					t.Fatal(err)
+				}
+				const allThreads = 1 // SECCOMP_FILTER_FLAG_TSYNC
+				if _, err := setFilter(refuseFlag(c.flag), allThreads); err != nil {
+					t.Fatal(err)
+				}
+				steps := failsAt(t, c.step, unix.EPERM)
+				if f := steps.fact(stepFilter); f.Is != plan.Yes {
+					t.Errorf("a second filter: %+v", f)
+				}
+				h, err := Probe(context.Background(), Ask{})
+				if err != nil || h.Notify.Is != plan.Unknown {
+					t.Errorf("the listener behind a filter: %+v, %v; only trying tells", h.Notify, err)
+				}
+			})
+		})
+	}
+}
+
+// A Landlock domain refuses every mount.
+func TestDeepInALandlockDomain(t *testing.T) {
+	asUser(t, func(t *testing.T) {
+		done := make(chan struct{})
+		go func() { // the domain stays with the thread, which ends with the goroutine
+			defer close(done)
+			runtime.LockOSThread()
+			lockAndRestrict(t)
+			failsAt(t, stepPrivate, unix.EPERM)
+		}()
+		<-done
+	})
+}
+
+// Nothing of a trial is left: no process, no mount, no descriptor.
+func TestDeepLeavesNothingBehind(t *testing.T) {
+	asUser(t, func(t *testing.T) {
+		if _, err := Deep(context.Background()); err != nil { // the runtime opens its own descriptors once
+			t.Fatal(err)
+		}
+		mounts, fds := readFile(t, "/proc/self/mountinfo"), descriptors(t)
+		if _, err := Deep(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if after := readFile(t, "/proc/self/mountinfo"); after != mounts {
+			t.Errorf("mounts before:\n%s\nafter:\n%s", mounts, after)
+		}
+		if after := descriptors(t); after != fds {
+			t.Errorf("%d descriptors before, %d after", fds, after)
+		}
+		children, err := filepath.Glob("/proc/self/task/*/children")
+		if err != nil || len(children) == 0 {
+			t.Fatalf("cannot list children: %v", err)
+		}
+		for _, c := range children {
+			if left := readFile(t, c); left != "" {
+				t.Errorf("children left: %s", left)
+			}
+		}
+	})
+}
+
+func TestDeepEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if steps, err := Deep(ctx); err == nil {
+		t.Errorf("%d steps and no error", len(steps))
+	}
+}
+
+// failsAt expects a step to be the first that failed, with the errno, and the
+// ones after it not to be reached.
+func failsAt(t *testing.T, step string, errno unix.Errno) Depths {
+	t.Helper()
+	steps := deep(t)
+	got, bad := steps.Failed(namespaceSteps...)
+	if !bad || got.Name != step || got.Errno != errno {
+		t.Errorf("failed at %q with %v (%s), want %q with %v", got.Name, got.Errno, got.Text, step, errno)
+	}
+	if f := steps.Namespaces(); f.Is != plan.No || !strings.Contains(f.Why, step) {
+		t.Errorf("the fact %+v does not name the step", f)
+	}
+	return steps
+}
+
+func deep(t *testing.T) Depths {
+	t.Helper()
+	steps, err := Deep(context.Background())
+	if err != nil {
+		t.Error(err)
+	}
+	return steps
+}
+
+// inUserNamespace runs f as root of a user namespace of its own.
+func inUserNamespace(t *testing.T, flags uintptr, f func(*testing.T)) {
+	t.Helper()
+	inProcess(t, &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | flags,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}, f)
+}
+
+// refuseFlag is a filter that refuses clone(2) and unshare(2) with a flag.
+func refuseFlag(flag uint32) []unix.SockFilter {
+	const loadWord, equal, set, ret = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+	return []unix.SockFilter{
+		{Code: loadWord, K: 0}, // seccomp_data.nr
+		{Code: equal, K: unix.SYS_CLONE3, Jt: 4},
+		{Code: equal, K: unix.SYS_CLONE, Jt: 1},
+		{Code: equal, K: unix.SYS_UNSHARE, Jf: 4},
+		{Code: loadWord, K: 16}, // seccomp_data.args[0]
+		{Code: set, K: flag, Jt: 1, Jf: 2},
+		{Code: ret, K: retErrno | uint32(unix.ENOSYS)},
+		{Code: ret, K: retErrno | uint32(unix.EPERM)},
+		{Code: ret, K: retAllow},
+	}
+}
+
+func lockAndRestrict(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		t.Error(err)
+	}
+	if err := restrict(); err != nil {
+		t.Error(err)
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}

@@ -1,0 +1,277 @@
+package host
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// The private names under which this binary starts itself to try something.
+const (
+	hookWait   = "mcpen-probe-wait"   // is in a user namespace until it is ended
+	hookRoot   = "mcpen-probe-root"   // root of that namespace
+	hookInside = "mcpen-probe-inside" // pid 1 of the other namespaces
+	hookFilter = "mcpen-probe-filter" // restricts itself
+	hookExit   = "mcpen-probe-exit"   // was executed, which is all that is asked
+)
+
+// Hook does what Deep started this process for, and exits. It returns at once in
+// every other process. It has to be called first in main, and in TestMain where
+// a test calls Deep.
+func Hook() {
+	if len(os.Args) == 0 {
+		return
+	}
+	var err error
+	switch os.Args[0] {
+	default:
+		return
+	case hookExit:
+	case hookWait:
+		_, err = io.Copy(io.Discard, os.Stdin)
+	case hookRoot:
+		err = tryAsRoot()
+	case hookInside:
+		err = tryInside()
+	case hookFilter:
+		err = tryRestricting()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// report tells the parent about one step and gives its error back.
+func report(step string, err error) error {
+	if werr := json.NewEncoder(os.Stdout).Encode(failed(step, err)); werr != nil {
+		os.Exit(1) // nobody listens
+	}
+	return err
+}
+
+// errReported ends a child whose last step failed and was told.
+var errReported = errors.New("reported")
+
+// inOrder goes through steps that depend on each other.
+func inOrder(steps []namedStep) error {
+	for _, s := range steps {
+		if report(s.name, s.do()) != nil {
+			return errReported
+		}
+	}
+	return nil
+}
+
+type namedStep struct {
+	name string
+	do   func() error
+}
+
+// told is nil for a failure that the parent was told.
+func told(err error) error {
+	if errors.Is(err, errReported) {
+		return nil
+	}
+	return err
+}
+
+// lifeline ends this process when the one that asks is gone. A death signal
+// alone does not do: the kernel clears it when a process gains capabilities
+// (prctl(2), PR_SET_PDEATHSIG).
+func lifeline() {
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		os.Exit(1)
+	}()
+}
+
+// tryAsRoot makes the other namespaces, the pid namespace with a child in it.
+func tryAsRoot() error {
+	lifeline()
+	runtime.LockOSThread()
+	unshare := func(flag int) func() error { return func() error { return unix.Unshare(flag) } }
+	err := inOrder([]namedStep{
+		{stepRoot, isRoot},
+		{stepMount, unshare(unix.CLONE_NEWNS)},
+		{stepIPC, unshare(unix.CLONE_NEWIPC)},
+		{stepUTS, unshare(unix.CLONE_NEWUTS)},
+		{stepCgroup, unshare(unix.CLONE_NEWCGROUP)},
+		{stepNet, unshare(unix.CLONE_NEWNET)},
+	})
+	if err != nil {
+		return told(err)
+	}
+	inside := exec.Command("/proc/self/exe")
+	inside.Args, inside.Env, inside.Dir = append([]string{hookInside}, os.Args[1:]...), []string{}, "/"
+	inside.Stdout, inside.Stderr = os.Stdout, os.Stderr
+	if _, err := inside.StdinPipe(); err != nil { // its lifeline, held until this process ends
+		return err
+	}
+	inside.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	if err := inside.Start(); err != nil {
+		report(stepPID, err)
+		return nil
+	}
+	report(stepPID, nil)
+	return inside.Wait()
+}
+
+// isRoot checks that the map holds and that the capabilities are there.
+func isRoot() error {
+	if os.Getuid() != 0 {
+		return fmt.Errorf("the map was written and the user is %d", os.Getuid())
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return err
+	}
+	if data[0].Effective&(1<<unix.CAP_SYS_ADMIN) == 0 {
+		return errors.New("root of the namespace has no CAP_SYS_ADMIN")
+	}
+	return nil
+}
+
+// tryInside builds and leaves a root, and routes every address to loopback.
+func tryInside() error {
+	lifeline()
+	runtime.LockOSThread()
+	tryRoutes()
+	return told(inOrder([]namedStep{
+		{stepPrivate, func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }},
+		{stepProc, func() error {
+			return unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+		}},
+		{stepTmpfs, func() error {
+			return unix.Mount("tmpfs", "/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "size=65536,nr_inodes=16,mode=755")
+		}},
+		{stepReadOnly, bindReadOnly},
+		{stepNested, nestedUser},
+		{stepPivot, pivot},
+	}))
+}
+
+// bindReadOnly binds /usr, submounts included, and makes all of it read-only: a
+// plain remount would leave submounts writable (mount_setattr(2)).
+func bindReadOnly() error {
+	if err := unix.Mkdir("/tmp/usr", 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("/usr", "/tmp/usr", "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return err
+	}
+	return unix.MountSetattr(unix.AT_FDCWD, "/tmp/usr", unix.AT_RECURSIVE,
+		&unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV})
+}
+
+// nestedUser maps the user's own id back in a second user namespace, which needs
+// CAP_SETFCAP since Linux 5.12.
+func nestedUser() error {
+	uid, err := strconv.Atoi(os.Args[1])
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args, cmd.Env, cmd.Dir = []string{hookExit}, []string{}, "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: uid, HostID: 0, Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	return cmd.Run()
+}
+
+// pivot makes the tmpfs the root and lets the old one go.
+func pivot() error {
+	if err := unix.Chdir("/tmp"); err != nil {
+		return err
+	}
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return err
+	}
+	return unix.Unmount(".", unix.MNT_DETACH)
+}
+
+// tryRoutes makes every address local and connects to one of each family. IPv6
+// stands alone: many machines are without.
+func tryRoutes() {
+	var lo netlink.Link
+	err := inOrder([]namedStep{
+		{stepLoopback, func() (err error) {
+			if lo, err = netlink.LinkByName("lo"); err != nil {
+				return err
+			}
+			return netlink.LinkSetUp(lo)
+		}},
+		{stepRoutes, func() error { return localDefault(lo, "0.0.0.0/0") }},
+		{stepReachable, func() error { return connectTo("0.0.0.0:0", "192.0.2.1") }},
+	})
+	if err != nil {
+		return
+	}
+	err = localDefault(lo, "::/0")
+	if err == nil {
+		err = connectTo("[::]:0", "2001:db8::1")
+	}
+	report(stepRoutes6, err)
+}
+
+// localDefault is "ip route add local default dev lo".
+func localDefault(lo netlink.Link, all string) error {
+	_, dst, err := net.ParseCIDR(all)
+	if err != nil {
+		return err
+	}
+	return netlink.RouteAdd(&netlink.Route{
+		LinkIndex: lo.Attrs().Index, Dst: dst, Type: unix.RTN_LOCAL, Scope: netlink.SCOPE_HOST, Table: unix.RT_TABLE_LOCAL,
+	})
+}
+
+// connectTo listens on a wildcard and connects to an address that nobody has
+// (RFC 5737, RFC 3849).
+func connectTo(listen, address string) error {
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	c, err := net.DialTimeout("tcp", net.JoinHostPort(address, strconv.Itoa(port)), time.Second)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// tryRestricting installs what a server gets as its last layers, harmless ones.
+// Each stands alone.
+func tryRestricting() error {
+	lifeline()
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return report(stepFilter, err)
+	}
+	allow := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: retAllow}}
+	_, err := setFilter(allow, 0)
+	report(stepFilter, err)
+	_, err = setFilter(allow, flagNewListener)
+	report(stepListener, err)
+	report(stepLandlock, restrict())
+	return nil
+}

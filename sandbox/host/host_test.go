@@ -1,0 +1,271 @@
+package host
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/godbus/dbus/v5"
+	"github.com/google/go-cmp/cmp"
+
+	"mcpen/sandbox/plan"
+)
+
+// What the kernel of a machine with Landlock and seccomp has is found, by root
+// and by anybody; a probe that says no here would refuse every start.
+func TestProbeFindsWhatThisKernelHas(t *testing.T) {
+	asUser(t, func(t *testing.T) {
+		h, err := Probe(context.Background(), Ask{Home: "/home/u", User: "u", Env: map[string]string{"LANG": "C"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lsm, err := os.ReadFile("/sys/kernel/security/lsm")
+		if err == nil && strings.Contains(string(lsm), "landlock") && h.Landlock < 1 {
+			t.Errorf("Landlock ABI %d, and the kernel lists %q", h.Landlock, lsm)
+		}
+		if h.Seccomp.Is != plan.Yes {
+			t.Errorf("seccomp: %+v", h.Seccomp)
+		}
+		if h.UID != os.Getuid() || h.Kernel == "" || h.Arch == "" || h.User != "u" || h.Env["LANG"] != "C" {
+			t.Errorf("%+v", h)
+		}
+		for what, f := range map[string]plan.Fact{"namespaces": h.Namespaces, "routes": h.Routes, "memfd": h.Memfd} {
+			if f.Is == plan.Yes {
+				t.Errorf("%s is yes and nothing was tried", what)
+			}
+		}
+	})
+}
+
+func TestProbeOfATree(t *testing.T) {
+	tr := newTree(t)
+	tr.file("/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
+	tr.link("/etc/localtime", "../usr/share/zoneinfo/Europe/Berlin")
+	tr.file("/proc/self/status", "Name:\tx\nSeccomp:\t2\n")
+	tr.file("/proc/self/cgroup", "0::/\n")
+	tr.file("/proc/self/mountinfo", "")
+	for _, ns := range []string{"user", "mnt", "pid", "net", "ipc", "uts"} {
+		tr.file("/proc/self/ns/"+ns, "")
+	}
+	h, err := Probe(context.Background(), Ask{Root: tr.root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.Zone != "/usr/share/zoneinfo/Europe/Berlin" {
+		t.Errorf("zone %q", h.Zone)
+	}
+	if h.Namespaces.Is != plan.No || !strings.Contains(h.Namespaces.Why, "cgroup") {
+		t.Errorf("without cgroup namespaces: %+v", h.Namespaces)
+	}
+	if h.Notify.Is != plan.Unknown {
+		t.Errorf("the listener where a filter is in force: %+v", h.Notify)
+	}
+	tr.file("/proc/self/ns/cgroup", "")
+	if h, _ = Probe(context.Background(), Ask{Root: tr.root}); h.Namespaces.Is != plan.Unknown {
+		t.Errorf("with all of them: %+v", h.Namespaces)
+	}
+	tr.file("/proc/sys/user/max_net_namespaces", "0\n")
+	if h, _ = Probe(context.Background(), Ask{Root: tr.root}); h.Namespaces.Is != plan.No {
+		t.Errorf("with no network namespaces allowed: %+v", h.Namespaces)
+	}
+	if h, _ = Probe(context.Background(), Ask{Root: tr.at("/nothing")}); h.Namespaces.Is != plan.Unknown || h.Cgroup.Why == "" {
+		t.Errorf("without /proc: %+v, %+v", h.Namespaces, h.Cgroup)
+	}
+}
+
+func TestProbeLooksAtPaths(t *testing.T) {
+	tr := newTree(t)
+	tr.file("/p/.git/config", "")
+	p := tr.at("/p")
+	h, err := Probe(context.Background(), Ask{Paths: []plan.Ask{{Path: p}, {Path: p, Writable: true}, {Path: p}, {Path: tr.at("/no")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]plan.PathFact{p: {Exists: true, Dir: true, Real: p, Below: []string{".git"}}, tr.at("/no"): {}}
+	if d := cmp.Diff(want, h.Paths); d != "" {
+		t.Error(d)
+	}
+	h, err = Probe(context.Background(), Ask{Paths: []plan.Ask{{Path: p}}})
+	if err != nil || h.Paths[p].Below != nil {
+		t.Errorf("a folder that is only read was searched: %+v, %v", h.Paths[p], err)
+	}
+}
+
+// mountinfo lines of the machines below.
+const (
+	pureV2 = "30 20 0:26 / ROOT/cg rw - cgroup2 cgroup2 rw\n"
+	v1     = "31 30 0:27 / ROOT/cg/memory rw - cgroup cgroup rw,memory\n32 30 0:28 / ROOT/cg/pids rw - cgroup cgroup rw,pids\n"
+)
+
+func TestCgroup(t *testing.T) {
+	type files map[string]string
+	for _, c := range []struct {
+		name  string
+		info  string
+		own   string
+		files files
+		uid   int
+		want  plan.Cgroup
+		why   string
+	}{
+		{name: "own group with processes, its parent hands on", info: pureV2, own: "0::/u.service/app\n", uid: 1000,
+			files: files{"/cg/u.service/cgroup.procs": "", "/cg/u.service/cgroup.subtree_control": "cpu memory pids io\n",
+				"/cg/u.service/app/cgroup.procs": "7\n", "/cg/u.service/app/cgroup.subtree_control": "\n", "/cg/u.service/app/cgroup.type": "domain\n",
+				"/cg/u.service/app/cgroup.controllers": "memory pids\n"},
+			want: plan.Cgroup{How: plan.HowCgroup2, Path: "/u.service", Controllers: []string{"memory", "pids", "cpu"}}},
+		{name: "own group without processes", info: pureV2, own: "0::/a\n", uid: 1000,
+			files: files{"/cg/a/cgroup.procs": "", "/cg/a/cgroup.subtree_control": "", "/cg/a/cgroup.type": "domain\n", "/cg/a/cgroup.controllers": "pids\n"},
+			want:  plan.Cgroup{How: plan.HowCgroup2, Path: "/a", Controllers: []string{"pids"}}},
+		{name: "the root may hold processes", info: pureV2, own: "0::/\n", uid: 0,
+			files: files{"/cg/cgroup.procs": "1\n", "/cg/cgroup.subtree_control": "", "/cg/cgroup.controllers": "memory pids\n"},
+			want:  plan.Cgroup{How: plan.HowCgroup2, Path: "/", Controllers: []string{"memory", "pids"}}},
+		{name: "only a group with processes", info: pureV2, own: "0::/a\n", uid: 1000,
+			files: files{"/cg/a/cgroup.procs": "7\n", "/cg/a/cgroup.subtree_control": "", "/cg/a/cgroup.type": "domain\n", "/cg/a/cgroup.controllers": "memory pids\n"},
+			why:   "holds processes"},
+		{name: "no controllers", info: pureV2, own: "0::/a\n", uid: 0,
+			files: files{"/cg/a/cgroup.procs": "", "/cg/a/cgroup.subtree_control": "", "/cg/a/cgroup.controllers": "io\n"}, why: "no memory, pids or cpu"},
+		{name: "v1 as root", info: v1, own: "9:pids:/\n8:memory:/job\n0::/\n", uid: 0, files: files{"/cg/memory/job/x": "", "/cg/pids/x": ""},
+			want: plan.Cgroup{How: plan.HowCgroup1, Controllers: []string{"memory", "pids"}}},
+		{name: "v1 as anybody", info: v1, own: "9:pids:/\n8:memory:/job\n", uid: 1000, files: files{"/cg/memory/job/x": "", "/cg/pids/x": ""}, why: "for root alone"},
+		{name: "v1 outside of what is mounted", info: strings.ReplaceAll(v1, " / ", " /other "), own: "8:memory:/job\n", uid: 0, files: files{"/cg/memory/x": ""}, why: "not writable"},
+		{name: "none", own: "0::/\n", why: "not mounted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := newTree(t)
+			tr.file("/proc/self/mountinfo", strings.ReplaceAll(c.info, "ROOT", ""))
+			tr.file("/proc/self/cgroup", c.own)
+			for path, content := range c.files {
+				tr.file(path, content)
+			}
+			got := cgroup(Ask{Root: tr.root}, c.uid)
+			if c.why != "" {
+				if got.How != "" || !strings.Contains(got.Why, c.why) {
+					t.Errorf("%+v, want why %q", got, c.why)
+				}
+				return
+			}
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestCgroupNotWritable(t *testing.T) {
+	asUser(t, func(t *testing.T) {
+		tr := newTree(t)
+		tr.file("/proc/self/mountinfo", "30 20 0:26 / /cg rw - cgroup2 cgroup2 rw\n")
+		tr.file("/proc/self/cgroup", "0::/\n")
+		tr.file("/cg/cgroup.procs", "")
+		tr.file("/cg/cgroup.subtree_control", "memory\n")
+		if got := cgroup(Ask{Root: tr.root}, os.Getuid()); got.How != plan.HowCgroup2 {
+			t.Fatalf("while it is writable: %+v", got)
+		}
+		if err := os.Chmod(tr.at("/cg/cgroup.subtree_control"), 0o444); err != nil {
+			t.Fatal(err)
+		}
+		if got := cgroup(Ask{Root: tr.root}, os.Getuid()); got.How != "" || !strings.Contains(got.Why, "not writable") {
+			t.Errorf("after: %+v", got)
+		}
+	})
+}
+
+// A socket that is there is not a manager: it has to answer, and in time.
+func TestSystemdManagerHasToAnswer(t *testing.T) {
+	tr := newTree(t)
+	tr.file("/proc/self/mountinfo", "30 20 0:26 / /cg rw - cgroup2 cgroup2 rw\n")
+	tr.file("/proc/self/cgroup", "0::/user.slice/x\n")
+	tr.file("/cg/user.slice/user-1000.slice/user@1000.service/cgroup.controllers", "memory pids\n")
+	ask := Ask{Root: tr.root, Bus: tr.at("/run")}
+	if got := cgroup(ask, 1000); got.How != "" || !strings.Contains(got.Why, "does not answer") {
+		t.Errorf("without a socket: %+v", got)
+	}
+	for _, c := range []struct {
+		name   string
+		serve  func(net.Conn)
+		answer bool
+	}{
+		{"nobody speaks", func(c net.Conn) { io.Copy(io.Discard, c) }, false},
+		{"a bus without the manager", func(c net.Conn) { fakeBus(c, false) }, false},
+		{"the manager", func(c net.Conn) { fakeBus(c, true) }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bus := t.TempDir()
+			l, err := net.Listen("unix", bus+"/bus")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					go c.serve(conn)
+				}
+			}()
+			ask.Bus = bus
+			got := cgroup(ask, 1000)
+			want := plan.Cgroup{How: plan.HowSystemd, Controllers: []string{"memory", "pids"}}
+			if c.answer != cmp.Equal(got, want) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// fakeBus speaks as much of a message bus as one question takes.
+func fakeBus(c net.Conn, has bool) {
+	defer c.Close()
+	r := bufio.NewReader(c)
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		switch line = strings.TrimSpace(strings.TrimPrefix(line, "\x00")); {
+		case line == "AUTH":
+			io.WriteString(c, "REJECTED EXTERNAL\r\n")
+		case strings.HasPrefix(line, "AUTH"):
+			io.WriteString(c, "OK 0123456789abcdef0123456789abcdef\r\n")
+		case strings.HasPrefix(line, "NEGOTIATE"):
+			io.WriteString(c, "ERROR\r\n")
+		case line == "BEGIN":
+			answer(c, r, has)
+			return
+		}
+	}
+}
+
+func answer(c net.Conn, r io.Reader, has bool) {
+	for serial := uint32(1); ; serial++ {
+		call, err := dbus.DecodeMessage(r)
+		if err != nil {
+			return
+		}
+		var value any = ":1.7"
+		if call.Headers[dbus.FieldMember].Value() == "NameHasOwner" {
+			value = has
+		}
+		reply := &dbus.Message{Type: dbus.TypeMethodReply, Body: []any{value}, Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldReplySerial: dbus.MakeVariant(call.Serial()),
+			dbus.FieldSignature:   dbus.MakeVariant(dbus.SignatureOf(value)),
+			dbus.FieldSender:      dbus.MakeVariant("org.freedesktop.DBus"),
+		}}
+		var b bytes.Buffer
+		if reply.EncodeTo(&b, binary.LittleEndian) != nil {
+			return
+		}
+		binary.LittleEndian.PutUint32(b.Bytes()[8:], serial)
+		if _, err := c.Write(b.Bytes()); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,116 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mcpen/sandbox/plan"
+)
+
+func TestLookNamesEverySymlinkOnTheWay(t *testing.T) {
+	tr := newTree(t)
+	tr.file("/data/real/file", "x")
+	tr.link("/data/dir", "real")
+	tr.link("/data/real/name", "../dir/file")
+	tr.link("/top", "ROOT/data")
+	tr.link("/loop", "loop")
+	tr.link("/gone", "nowhere")
+	if _, err := net.Listen("unix", tr.at("/s")); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]plan.PathFact{
+		"/data/real":      {Exists: true, Dir: true, Real: tr.at("/data/real")},
+		"/data/real/../x": {},
+		"/top/dir/name": {Exists: true, Real: tr.at("/data/real/file"), Links: []plan.Link{
+			{Path: tr.at("/top"), Text: tr.at("/data")}, {Path: tr.at("/data/dir"), Text: "real"},
+			{Path: tr.at("/data/real/name"), Text: "../dir/file"}, {Path: tr.at("/data/dir"), Text: "real"}}},
+		"/s":                {Exists: true, Real: tr.at("/s"), Socket: true},
+		"/absent":           {},
+		"/data/real/file/x": {},
+		"/gone":             {Links: []plan.Link{{Path: tr.at("/gone"), Text: "nowhere"}}},
+	} {
+		if d := cmp.Diff(want, Look(tr.at(path))); d != "" {
+			t.Errorf("%s (-want +got):\n%s", path, d)
+		}
+	}
+	if f := Look(tr.at("/loop")); f.Exists || !strings.Contains(f.Err, "ELOOP") {
+		t.Errorf("a loop: %+v", f)
+	}
+	if f := Look("relative"); f.Exists || f.Err == "" {
+		t.Errorf("a relative path: %+v", f)
+	}
+}
+
+// What Below misses can be overwritten by a server and runs outside.
+func TestBelowFindsProtectedPlaces(t *testing.T) {
+	tr := newTree(t)
+	for _, f := range []string{
+		"/p/.git/config", "/p/.git/modules/x/.git", "/p/.envrc", "/p/AGENTS.md", "/p/src/main.go",
+		"/p/packages/a/.vscode/tasks.json", "/p/packages/a/node_modules/.bin/x", "/p/packages/a/b/.git/config",
+		"/p/node_modules/.bin/tsc", "/p/node_modules/dep/.git/config", "/p/.config/git/config", "/p/.config/other",
+		"/elsewhere/.git/config",
+	} {
+		tr.file(f, "")
+	}
+	tr.link("/p/linked", "ROOT/elsewhere")
+	tr.link("/p/packages/.claude", "ROOT/elsewhere") // a link of that name is itself protected
+	got, why := below(context.Background(), tr.at("/p"))
+	want := []string{".config/git", ".envrc", ".git", "AGENTS.md", "node_modules/.bin", "packages/.claude",
+		"packages/a/.vscode", "packages/a/node_modules/.bin"}
+	if d := cmp.Diff(want, got); d != "" || why != "" {
+		t.Errorf("%s\nwhy %q", d, why)
+	}
+}
+
+func TestBelowSaysWhenItCouldNotSeeAll(t *testing.T) {
+	tr := newTree(t)
+	tr.file("/p/many/x", "")
+	for i := range belowEntries {
+		if err := os.Symlink("x", filepath.Join(tr.at("/p/many"), fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, why := below(context.Background(), tr.at("/p")); !strings.Contains(why, "more than") {
+		t.Errorf("%d entries and why %q", belowEntries+2, why)
+	}
+	if err := os.RemoveAll(tr.at("/p/many")); err != nil {
+		t.Fatal(err)
+	}
+	tr.file("/p/x", "")
+	if _, why := below(context.Background(), tr.at("/p")); why != "" {
+		t.Errorf("the same folder without them: %q", why)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, why := below(ctx, tr.at("/p")); why == "" {
+		t.Error("a walk that was cancelled says nothing")
+	}
+}
+
+// A folder that this user closed can be opened again by a server that runs as
+// this user, so what lies in it counts.
+func TestBelowOfAFolderThatCannotBeRead(t *testing.T) {
+	asUser(t, func(t *testing.T) {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, "closed/.git"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if got, why := below(context.Background(), dir); why != "" || len(got) != 1 {
+			t.Fatalf("open: %q, %q", got, why)
+		}
+		if err := os.Chmod(filepath.Join(dir, "closed"), 0); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Chmod(filepath.Join(dir, "closed"), 0o700) })
+		if _, why := below(context.Background(), dir); !strings.Contains(why, "EACCES") {
+			t.Errorf("closed: why %q", why)
+		}
+	})
+}
