@@ -124,7 +124,11 @@ func (r *resolver) single(w word, name string, in place, alone bool) (string, bo
 		return "", false
 	case a.state == unknown:
 		if slices.Contains(builtins, name) && !r.badWorkspace && !r.bounds {
-			r.add(w.at, w.key, "--"+name+" DIR", "${%s} is not known here", name)
+			hint := ""
+			if name == "workspace" {
+				hint = "--workspace DIR"
+			}
+			r.add(w.at, w.key, hint, "${%s} is not known here", name)
 		}
 		return "", false
 	}

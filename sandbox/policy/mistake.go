@@ -59,7 +59,18 @@ func (l *ledger) add(at Pos, key, hint, format string, args ...any) {
 		l.more++
 		return
 	}
-	l.list = append(l.list, Mistake{Pos: at, Key: key, Hint: hint, Text: fmt.Sprintf(format, args...)})
+	l.list = append(l.list, Mistake{Pos: at, Key: key, Hint: plain(hint), Text: plain(fmt.Sprintf(format, args...))})
+}
+
+// plain replaces what does not print: a mistake may hold what a loader or a
+// decoder quoted from a file that a stranger wrote, and ends up on a terminal.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if strconv.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, s)
 }
 
 // guess is didYouMean while somebody will still read it: a file with thousands

@@ -8,6 +8,40 @@
 //
 // The zero Policy allows nothing: no file, no host, no environment, no tool
 // beyond what a closed server can do on its own.
+//
+// # Strings
+//
+// "${name}" in a path, an argument, a value of env.set or env.secret, a host or a
+// socket stands for a parameter; "$${" for the two characters themselves. Every
+// profile has ${workspace}, ${state} (the server's own directory, kept between
+// runs) and ${home}. A parameter with many values is a whole element of a list
+// and becomes that many elements. A secret is a whole value of env.secret.
+// "~/" in front of a path is the home directory, "?" in front of a path rule
+// means that the path may be absent.
+//
+// # Keys
+//
+//	version = 1                        name, description, extends = ["node", "./base.toml"]
+//	[params.NAME]                      type = string|secret|directory|file|port|choice
+//	                                   many, default, description, pattern, choices
+//	[server]                           command = [...] or package = "npm:NAME"|"pypi:NAME", args, dir
+//	[filesystem]                       read, write, deny, unprotect
+//	[network]                          allow = ["name:443", "*.name:443", "10.0.0.0/8:5432", "localhost:5432",
+//	                                            { host = "name:8443", tls = true, private = true }]
+//	                                   listen = [9000]
+//	[sockets]                          connect = ["/path", { path = "/run/docker.sock", override = "yes, this is the host" }]
+//	[env]                              pass = ["LANG"], set = { NAME = "text" }
+//	                                   secret = { NAME = "env:NAME"|"file:/path"|"command:PROGRAM ARGUMENTS"|"keyring:service/name" }
+//	[tools]                            allow, deny, pins = enforce|warn|off, findings = warn|hold,
+//	                                   results = pass|show|strip, validate
+//	[tools.rule.NAME]                  per-minute, concurrent, and words of JSON Schema for the arguments
+//	[prompts] [resources]              allow, deny
+//	[limits]                           memory, processes, open-files, file-size, cpu, cpu-time, tmp, tmp-files;
+//	                                   each may be "unlimited"
+//	[wire]                             max-line, grace
+//	[log]                              arguments, files, on-error = stop|continue
+//	[install]                          scripts, min-age
+//	[require]                          layers = namespaces|landlock|seccomp|limits
 package policy
 
 import (

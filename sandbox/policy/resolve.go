@@ -32,6 +32,9 @@ func (in Input) ServerState(name string) string {
 // Resolve says what a profile means with these parameters on this machine. The
 // error is Mistakes, all of them; the policy is only valid without.
 //
+// A Profile that only has a Name resolves to Closed(Name), within the baseline:
+// this is how a package without a profile runs.
+//
 // Paths are judged by name. Where a symlink leads is checked by who follows it.
 func Resolve(p *Profile, in Input) (Policy, error) {
 	var l ledger
