@@ -12,17 +12,6 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Call is one call that was refused, or an open that fails for want of a rule.
-type Call struct {
-	PID     int    // of the process, as this process sees it; 0: it was gone before anything was known
-	Program string // its name as it set it, printable
-	Name    string
-	Args    [6]uint64
-	Errno   syscall.Errno // what the program got; of an open, what it is about to get
-	Path    string        // of an open: absolute, inside; lexically resolved
-	More    int           // calls of this name since the last report that were not reported
-}
-
 // Serve answers the notifications of a filter that was loaded with
 // LoadListener(Compile(p, …)) until nobody is left who could send one, and then
 // returns nil; or until the context ends, and then returns its cause. It does

@@ -30,7 +30,7 @@ func listen(t *testing.T, p plan.Seccomp, j job) (*exec.Cmd, *os.File) {
 	j.Filter = marshal(t, p)
 	cmd := command(t, j)
 	cmd.ExtraFiles = []*os.File{theirs}
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = new(strings.Builder)
 	cmd.Stdout = new(strings.Builder)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func listen(t *testing.T, p plan.Seccomp, j job) (*exec.Cmd, *os.File) {
 	}
 	messages, err := unix.ParseSocketControlMessage(oob[:n])
 	if err != nil || len(messages) == 0 {
-		t.Fatalf("no listener came from the child: %v", cmd.Wait())
+		t.Fatalf("no listener came from the child: %v: %s", cmd.Wait(), cmd.Stderr)
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil {
@@ -159,6 +159,55 @@ func TestKernelListenerTellsOpensThatFailForWantOfARule(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, "new")); err != nil || string(got) != "x\n" {
 		t.Errorf("an open that was observed did not go on: %q, %v", got, err)
+	}
+}
+
+// In a sandbox the paths, the process ids and the user are others than outside.
+func TestKernelListenerSeesThroughNamespaces(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"secret", "mine"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	outside := func(path string) bool {
+		_, err := os.Lstat(path)
+		return err == nil
+	}
+	script := `cd "$1"; cat mine secret; : < /proc/self/status; : < /proc/$$/stat; : < /dev/stdin; : <(true); ` +
+		`{ : > mine; } ; { : > new; } ; cat "$1/never"; exit 0`
+	p := plan.Seccomp{On: true, Opens: true}
+	cmd, listener := listen(t, p, job{Hide: dir, Exec: []string{"bash", "-c", script, "bash", dir}})
+	var told []string
+	if err := Serve(context.Background(), int(listener.Fd()), p, outside, func(c Call) {
+		told = append(told, strings.TrimPrefix(c.Path, dir)+": "+c.Errno.Error())
+		if !slices.Contains([]string{"bash", "cat"}, c.Program) || c.PID == 0 {
+			t.Errorf("reported %+v", c)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if out := cmd.Stdout.(*strings.Builder).String(); out != "mine\n" {
+		t.Errorf("the program saw %q", out)
+	}
+	readOnly := ": " + syscall.EROFS.Error()
+	want := []string{"/secret: " + syscall.ENOENT.Error(), "/mine" + readOnly, "/new" + readOnly}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+}
+
+// A listener of the program's own would answer what ours refuses.
+func TestKernelRefusesASecondListener(t *testing.T) {
+	probe := []probe{{Name: "seccomp", Nr: unix.SYS_SECCOMP, Args: [6]uintptr{unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER}}}
+	if got := errnos(t, job{Calls: probe}); got[0] != syscall.EFAULT {
+		t.Errorf("without the filter: %v, want EFAULT of the missing program", got[0])
+	}
+	if got := errnos(t, job{Filter: marshal(t, plan.Seccomp{On: true}), Calls: probe}); got[0] != syscall.EPERM {
+		t.Errorf("under the filter: %v", got[0])
 	}
 }
 

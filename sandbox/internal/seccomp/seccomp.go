@@ -24,12 +24,10 @@ package seccomp
 // that the compiler builds on any system.
 const (
 	eperm           = 1
-	enxio           = 6
 	einval          = 22
 	enosys          = 38
 	enoprotoopt     = 92
 	eprotonosupport = 93
-	esocktnosupport = 94
 	eopnotsupp      = 95
 	eafnosupport    = 97
 )

@@ -164,7 +164,7 @@ var table = []row{
 	{name: "pkey_alloc", then: allow, why: "memory keys: V8"},
 	{name: "pkey_free", then: allow, why: "memory keys: V8"},
 	{name: "pkey_mprotect", then: allow, why: "memory keys: V8"},
-	{name: "memfd_create", then: allow, why: "anonymous files: JITs, Wayland-less shared memory"},
+	{name: "memfd_create", then: allow, why: "anonymous files: JITs, shared memory"},
 	{name: "membarrier", then: allow, why: "barriers: V8, the JVM, Go"},
 	{name: "memfd_secret", then: absent, why: "memory hidden from the kernel; nobody needs it"},
 	{name: "remap_file_pages", then: absent, why: "obsolete"},

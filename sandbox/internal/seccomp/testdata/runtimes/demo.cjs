@@ -1,4 +1,4 @@
-// Files, workers, processes, sockets, timers and a watcher, in node (and Bun).
+// Files, workers, processes, sockets, timers and a watcher, in node, Bun and Deno.
 const assert = require('node:assert');
 const fs = require('node:fs');
 const http = require('node:http');
@@ -14,10 +14,10 @@ const { Worker, isMainThread, parentPort } = require('node:worker_threads');
 const { once } = require('node:events');
 const { promisify } = require('node:util');
 
-if (process.send) {
-  process.once('message', (m) => { process.send(m + 1, () => process.disconnect()); });
-} else if (!isMainThread) {
+if (!isMainThread) {
   parentPort.postMessage(new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0])) && 42);
+} else if (process.connected) {
+  process.once('message', (m) => { process.send(m + 1, () => process.disconnect()); });
 } else {
   main().then(() => { console.log('ok'); process.exit(0); }, (e) => { console.error(e); process.exit(1); });
 }
@@ -42,7 +42,7 @@ async function main() {
   await worker.terminate();
 
   assert.strictEqual(execFileSync('echo', ['hi']).toString(), 'hi\n');
-  assert.strictEqual((await promisify(execFile)('sh', ['-c', 'cat /dev/null; echo $0'])).stdout, 'sh\n');
+  assert.strictEqual((await promisify(execFile)('sh', ['-c', 'cat /dev/null; echo sub'])).stdout, 'sub\n');
   const cat = spawn('cat', { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
   cat.stdin.end('in');
   assert.strictEqual((await once(cat.stdout, 'data'))[0].toString(), 'in');
