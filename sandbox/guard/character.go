@@ -1,0 +1,196 @@
+package guard
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// controls reports control characters in an ASCII text.
+func controls(text string, add func(Finding)) {
+	for i := range len(text) {
+		if r := rune(text[i]); r < 0x20 && r != '\n' && r != '\t' && r != '\r' || r == 0x7f {
+			add(controlFinding(text, i))
+			return
+		}
+	}
+}
+
+func controlFinding(text string, at int) Finding {
+	return Finding{Kind: FindEscape, Severity: Hold, Words: around(text, at), Why: "a control character, which terminals obey and people do not see"}
+}
+
+// characters reports characters that cannot be seen or that are taken for
+// others.
+func characters(text string, add func(Finding)) {
+	for i, r := range text {
+		if r < 0x300 && r != 0xad && (r >= 0xa0 || r >= 0x20 && r < 0x7f) || !hidden(r) || plainHidden(text, i, r) {
+			continue
+		}
+		switch {
+		case r < 0x20 || r >= 0x7f && r < 0xa0:
+			add(controlFinding(text, i))
+		case r >= 0xe0000 && r <= 0xe007f:
+			add(Finding{Kind: FindHidden, Severity: Hold, Words: tags(text), Why: "tag characters, which spell text that only models see"})
+		case r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
+			add(Finding{Kind: FindHidden, Severity: Hold, Words: around(text, i), Why: "characters that turn the direction of text, so that it reads differently than it is"})
+		case r >= 0xe0100 && r <= 0xe01ef || unicode.Is(unicode.Variation_Selector, r) && selectors(text[i:]) > 1:
+			add(Finding{Kind: FindHidden, Severity: Hold, Words: around(text, i), Why: "variation selectors without a use, which can carry hidden text"})
+		case within(text, i, r) || strings.Count(text, string(r)) > 8:
+			add(Finding{Kind: FindHidden, Severity: Hold, Words: around(text, i), Why: "a character without width in the middle of a word, or many of them"})
+		default:
+			add(Finding{Kind: FindHidden, Severity: Note, Words: around(text, i), Why: "a character that cannot be seen"})
+		}
+	}
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) }) {
+		if utf8.RuneCountInString(word) > 2 && mixed(word) {
+			add(Finding{Kind: FindEvasion, Severity: Hold, Words: word, Why: "letters of another script that look like Latin ones"})
+			return
+		}
+	}
+}
+
+// within reports whether the character at i stands between two ASCII letters.
+func within(text string, i int, r rune) bool {
+	after := i + utf8.RuneLen(r)
+	return i > 0 && after < len(text) && isLetter(text[i-1]) && isLetter(text[after])
+}
+
+// selectors counts the variation selectors that a text begins with.
+func selectors(text string) int {
+	n := 0
+	for _, r := range text {
+		if !unicode.Is(unicode.Variation_Selector, r) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// tags is what the tag characters of a text spell.
+func tags(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r >= 0xe0020 && r < 0xe007f {
+			b.WriteByte(byte(r - 0xe0000))
+		}
+	}
+	return b.String()
+}
+
+// around is the text beside an offset.
+func around(text string, at int) string {
+	const wide = 24
+	from, to := max(0, at-wide), min(len(text), at+wide)
+	for from < at && !utf8.RuneStart(text[from]) {
+		from++
+	}
+	for to < len(text) && !utf8.RuneStart(text[to]) {
+		to++
+	}
+	return text[from:to]
+}
+
+// Markup that a viewer leaves out, and tokens with which chats are framed.
+var (
+	comment    = regexp.MustCompile(`(?s)<!--(.*?)(?:-->|$)`)
+	orders     = regexp.MustCompile(`(?i)\b(system|instructions?|ignore|override|bypass|always|never|must|do not|don't|secret|priority|security|admin|read|send|execute|call|directive)\b`)
+	harmless   = regexp.MustCompile(`(?i)^\s*(this is )?(a )?(normal|todo|toc|prettier|eslint|markdownlint|begin|end|start|auto-?generated|generated)\b`)
+	orderTag   = regexp.MustCompile(`(?i)</?\s*(important|system|instructions?|sys|secret|hidden|critical|priority|admin|assistant|developer|directive|override|urgent|mandatory|prompt|rules?|policy|system[-_ ](prompt|instructions?|message|note|reminder|override))(\s[^<>]{0,80})?>`)
+	chatToken  = regexp.MustCompile(`(?i)<\|[a-z_ ]{2,24}\|>|\[/?INST\]|<</?SYS>>|<(start|end)_of_turn>|</?s>\s*\[|\[/?(system|assistant)\]|(?:^|\n)#{2,4} ?(system|instruction|assistant)s?\s*:`)
+	bracketTag = regexp.MustCompile(`\[/?[A-Z]*[ _-]?(?:PRIORITY|SYSTEM|ADMIN|SECURITY|HIDDEN|SECRET|OVERRIDE|BYPASS|ROOT|JAILBREAK)[ _-]?(?:INSTRUCTIONS?|OVERRIDE|BYPASS|DIRECTIVE|PROMPT|MESSAGE|MODE|COMMAND|NOTE|NOTICE)?[A-Z_ -]*\]`)
+	shout      = regexp.MustCompile(`(?:^|[^A-Za-z])(?:(?:SYSTEM|ADMIN|DEVELOPER|ROOT|SECURITY|PRIORITY|HIDDEN|OPERATOR)[ _-](?:OVERRIDE|DIRECTIVE|INSTRUCTIONS?|PROMPT|MESSAGE|COMMAND|BYPASS)|SYSTEM ?(?:\([^)]{0,60}\))?:|ASSISTANT ?:)`)
+	styledAway = regexp.MustCompile(`(?i)style\s*=\s*["'][^"']*(display\s*:\s*none|font-size\s*:\s*0|visibility\s*:\s*hidden|opacity\s*:\s*0|color\s*:\s*(white|#fff))`)
+	remoteImg  = regexp.MustCompile(`!\[[^\]]*\]\(https?://[^)]*(\{|\$|=\s*<|\?[a-z]+=\)?)`)
+)
+
+func markup(text string, add func(Finding)) {
+	if strings.Contains(text, "<!--") {
+		for _, m := range comment.FindAllStringSubmatch(text, 8) {
+			switch {
+			case harmless.MatchString(m[1]):
+			case orders.MatchString(m[1]):
+				add(Finding{Kind: FindMarkup, Severity: Hold, Words: m[0], Why: "orders in a comment, which viewers do not show"})
+			default:
+				add(Finding{Kind: FindMarkup, Severity: Note, Words: m[0], Why: "a comment, which viewers do not show"})
+			}
+		}
+	}
+	for _, c := range []struct {
+		in  string
+		re  *regexp.Regexp
+		why string
+	}{
+		{"<", orderTag, "a tag that sets words apart as orders to the model"},
+		{"<[#", chatToken, "a token that frames the turns of a chat"},
+		{"[", bracketTag, "a tag that sets words apart as orders to the model"},
+		{"STY", shout, "words that pretend to come from the system"},
+		{"=", styledAway, "text that is styled not to be seen"},
+		{"!", remoteImg, "an image whose address carries data away"},
+	} {
+		if !strings.ContainsAny(text, c.in) {
+			continue
+		}
+		if w := c.re.FindString(text); w != "" {
+			add(Finding{Kind: FindMarkup, Severity: Hold, Words: w, Why: c.why})
+		}
+	}
+}
+
+// Encodings that nobody reads. The lengths leave out hashes and identifiers.
+var (
+	base64Run = regexp.MustCompile(`[A-Za-z0-9+/_-]{32,}={0,2}`)
+	hexRun    = regexp.MustCompile(`(?:\\x[0-9a-fA-F]{2}){8,}|(?:%[0-9a-fA-F]{2}){8,}|[0-9a-fA-F]{48,}`)
+)
+
+func encoded(text string, add func(Finding)) {
+	if longestRun(text) < 24 {
+		return
+	}
+	for _, run := range base64Run.FindAllString(text, 16) {
+		for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
+			if b, err := enc.DecodeString(run); err == nil && readable(b) {
+				add(Finding{Kind: FindEncoded, Severity: Hold, Words: run, Why: "text in base64: " + string(b[:min(len(b), 80)])})
+				break
+			}
+		}
+	}
+	for _, run := range hexRun.FindAllString(text, 16) {
+		plain := strings.NewReplacer(`\x`, "", "%", "").Replace(run)
+		if b, err := hex.DecodeString(plain[:len(plain)&^1]); err == nil && readable(b) {
+			add(Finding{Kind: FindEncoded, Severity: Hold, Words: run, Why: "text in hexadecimal: " + string(b[:min(len(b), 80)])})
+		}
+	}
+}
+
+// longestRun is the length of the longest run without a space.
+func longestRun(text string) int {
+	longest, start := 0, 0
+	for i := range len(text) {
+		if text[i] <= ' ' {
+			longest = max(longest, i-start)
+			start = i + 1
+		}
+	}
+	return max(longest, len(text)-start)
+}
+
+// readable reports whether bytes are words with spaces between them.
+func readable(b []byte) bool {
+	letters, spaces := 0, 0
+	for _, c := range b {
+		switch {
+		case isLetter(c):
+			letters++
+		case c == ' ':
+			spaces++
+		case c < 0x20 && c != '\n' && c != '\t' || c >= 0x7f:
+			return false
+		}
+	}
+	return spaces >= 2 && letters*10 >= len(b)*6
+}

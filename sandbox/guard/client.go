@@ -1,0 +1,226 @@
+package guard
+
+import (
+	"bytes"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/rpc"
+)
+
+// The methods that the guard knows.
+const (
+	methodInitialize = "initialize"
+	methodDiscover   = "server/discover"
+	methodListen     = "subscriptions/listen"
+	methodCall       = "tools/call"
+	methodPrompt     = "prompts/get"
+	methodRead       = "resources/read"
+	methodSubscribe  = "resources/subscribe"
+	methodComplete   = "completion/complete"
+	methodLevel      = "logging/setLevel"
+	methodCancelled  = "notifications/cancelled"
+	methodMessage    = "notifications/message"
+
+	metaPrefix = "io.modelcontextprotocol/"
+)
+
+// listMethods are the methods that list definitions.
+var listMethods = map[string]Kind{
+	"tools/list": KindTool, "prompts/list": KindPrompt, "resources/list": KindResource, "resources/templates/list": KindTemplate,
+}
+
+// ClientMessage decides about a line from the client of which m is the view and
+// no batch.
+func (g *Guard) ClientMessage(line []byte, m rpc.Message) Verdict {
+	switch m.Kind {
+	case rpc.Request:
+		return g.clientRequest(line, m)
+	case rpc.Notification:
+		if m.Method == methodCancelled {
+			// A late answer to it is dropped; the client does not wait for one.
+			g.flight.take(rpc.Get(m.Params, "requestId"))
+		}
+		return Verdict{Forward: line}
+	case rpc.Response, rpc.Error:
+		if m.ID == nil || m.ID[0] == 'n' || g.asked.take(m.ID) != nil {
+			return Verdict{Forward: line}
+		}
+		return Verdict{Events: []audit.Event{refusedLine("the client", "an answer to a request that nobody waits for")}}
+	}
+	return Verdict{Events: []audit.Event{refusedLine("the client", "not a message")}}
+}
+
+// paramKeys are the members of params on which decisions rest. A look-alike of
+// one of them is refused, at whatever method.
+var paramKeys = []string{"name", "arguments", "uri", "cursor", "ref", "_meta", "notifications", "level", "requestId"}
+
+const (
+	paramName = iota
+	paramArguments
+	paramURI
+	paramCursor
+	paramRef
+	paramMeta
+	paramNotifications
+	paramLevel
+	paramRequestID
+	paramCount
+)
+
+// params is what a request carries.
+type params [paramCount][]byte
+
+func (p *params) text(i int) string {
+	s, _ := rpc.Text(p[i])
+	return s
+}
+
+func (g *Guard) clientRequest(line []byte, m rpc.Message) Verdict {
+	var p params
+	if err := rpc.Fields(m.Params, paramKeys, p[:]); err != nil {
+		return refuseRequest(m, rpc.CodeInvalidParams, err.Error())
+	}
+	r := &request{id: m.ID, method: m.Method, name: p.text(paramName), cursor: p.text(paramCursor)}
+	if r.name == "" {
+		r.name = p.text(paramURI)
+	}
+	if g.cfg.Args && m.Method == methodCall {
+		r.args = p[paramArguments]
+	}
+	version := rpc.Get(p[paramMeta], metaPrefix+"protocolVersion")
+	r.modern = version != nil
+	r.level, _ = rpc.Text(rpc.Get(p[paramMeta], metaPrefix+"logLevel"))
+
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.modern = g.modern || r.modern
+	v := g.decide(r, m, &p)
+	if v.Reply != nil {
+		for _, u := range r.rules {
+			u.done()
+		}
+		return v
+	}
+	if ok, why := g.flight.add(r); !ok {
+		for _, u := range r.rules {
+			u.done()
+		}
+		return refuseRequest(m, rpc.CodeInvalidRequest, why)
+	}
+	v.Forward = line
+	return v
+}
+
+// decide returns a Verdict with a Reply where the request must not pass.
+func (g *Guard) decide(r *request, m rpc.Message, p *params) Verdict {
+	switch m.Method {
+	case methodCall:
+		return g.call(r, m, p)
+	case methodPrompt:
+		if r.name == "" || !rpc.IsString(p[paramName]) {
+			return refuseRequest(m, rpc.CodeInvalidParams, "the prompt has no name")
+		}
+		return g.use(r, m, KindPrompt, r.name)
+	case methodRead, methodSubscribe:
+		r.name = p.text(paramURI)
+		if r.name == "" {
+			return refuseRequest(m, rpc.CodeInvalidParams, "the resource has no URI")
+		}
+		return g.use(r, m, KindResource, r.name)
+	case methodComplete:
+		return g.complete(r, m, p)
+	case methodListen:
+		return g.listen(r, m, p)
+	case methodLevel:
+		g.level = p.text(paramLevel)
+	}
+	return Verdict{}
+}
+
+// call decides about a tool call.
+func (g *Guard) call(r *request, m rpc.Message, p *params) Verdict {
+	if r.name == "" || !rpc.IsString(p[paramName]) {
+		return refuseRequest(m, rpc.CodeInvalidParams, "the call names no tool")
+	}
+	if v := g.use(r, m, KindTool, r.name); v.Reply != nil {
+		return v
+	}
+	if d := g.checkCall(r, p[paramArguments]); d != nil {
+		return g.refuse(r, *d)
+	}
+	return Verdict{Events: []audit.Event{{Kind: audit.KindTool, Verdict: audit.Allowed, Subject: r.name, Request: r.audit()}}}
+}
+
+// complete decides about the completion of an argument of a prompt or template.
+func (g *Guard) complete(r *request, m rpc.Message, p *params) Verdict {
+	var ref [3][]byte
+	if err := rpc.Fields(p[paramRef], []string{"type", "name", "uri"}, ref[:]); err != nil {
+		return refuseRequest(m, rpc.CodeInvalidParams, err.Error())
+	}
+	for i, kind := range map[int]Kind{1: KindPrompt, 2: KindTemplate} {
+		name, ok := rpc.Text(ref[i])
+		if !ok {
+			continue
+		}
+		r.name = name
+		if v := g.use(r, m, kind, name); v.Reply != nil {
+			return v
+		}
+	}
+	return Verdict{}
+}
+
+// listen is what a modern client subscribes to.
+type listen struct{ tools, prompts, resources bool }
+
+func (l listen) wants(k Kind) bool {
+	switch k {
+	case KindTool:
+		return l.tools
+	case KindPrompt:
+		return l.prompts
+	default:
+		return l.resources
+	}
+}
+
+func (g *Guard) listen(r *request, m rpc.Message, p *params) Verdict {
+	var f [4][]byte
+	if err := rpc.Fields(p[paramNotifications], []string{"toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions"}, f[:]); err != nil {
+		return refuseRequest(m, rpc.CodeInvalidParams, err.Error())
+	}
+	yes := func(raw []byte) bool { return bytes.Equal(raw, []byte("true")) }
+	r.listen = listen{yes(f[0]), yes(f[1]), yes(f[2])}
+	for raw := range rpc.Elements(f[3]) {
+		uri, _ := rpc.Text(raw)
+		if v := g.use(r, m, KindResource, uri); v.Reply != nil {
+			return v
+		}
+	}
+	return Verdict{}
+}
+
+// use decides whether a tool, prompt or resource may be used at all.
+func (g *Guard) use(r *request, m rpc.Message, kind Kind, name string) Verdict {
+	if f, section := g.filterOf(kind); true {
+		if ref, hidden := filtered(f, section, name); hidden {
+			return g.refuse(r, denial{kind: kind, name: name, text: "is not available here", verdict: audit.Refused, refusal: ref})
+		}
+	}
+	if why, held := g.usable(kind, name); why != "" {
+		d := denial{kind: kind, name: name, text: why, verdict: audit.Refused}
+		if held {
+			d.verdict = audit.Held
+			d.refusal.hint = "mcpen review " + g.cfg.Server
+		}
+		return g.refuse(r, d)
+	}
+	return Verdict{}
+}
+
+func refuseRequest(m rpc.Message, code int, why string) Verdict {
+	return Verdict{
+		Reply:  rpc.ErrorReply(m.ID, code, why),
+		Events: []audit.Event{refusedLine("the client", m.Method+": "+why)},
+	}
+}

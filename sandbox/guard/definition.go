@@ -1,0 +1,173 @@
+package guard
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gowebpki/jcs"
+
+	"mcpen/sandbox/internal/rpc"
+)
+
+// Kind says what a definition defines.
+type Kind string
+
+// The kinds of definitions.
+const (
+	KindTool         Kind = "tool"
+	KindPrompt       Kind = "prompt"
+	KindResource     Kind = "resource"     // Name is the URI
+	KindTemplate     Kind = "template"     // Name is the URI template
+	KindInstructions Kind = "instructions" // of the server, for the model; Name is empty
+	KindIdentity     Kind = "identity"     // name, title, version, … of the server; Name is empty
+)
+
+// State is what a person decided about a definition.
+type State string
+
+// The states. The zero State approves nothing.
+const (
+	Seen     State = "seen" // nothing yet
+	Approved State = "approved"
+	Rejected State = "rejected"
+)
+
+// Definition is one definition as a server gave it, in a form that a person can
+// review in a diff and that hashes the same whatever the order of its keys, its
+// white space or its escapes.
+type Definition struct {
+	Kind  Kind   `toml:"kind" json:"kind"`
+	Name  string `toml:"name,omitempty" json:"name,omitempty"`
+	State State  `toml:"state" json:"state"`
+	// SHA256 is the hash, in hex, of the definition in the canonical form of
+	// RFC 8785, of instructions as a JSON string.
+	SHA256 string `toml:"sha256" json:"sha256"`
+	// Description is the definition's description; of instructions, all of them.
+	Description Text `toml:"description,omitempty" json:"description,omitempty"`
+	// Rest is everything else, as indented JSON with sorted keys.
+	Rest Text `toml:"rest,omitempty" json:"rest,omitempty"`
+}
+
+// Text is a text that TOML carries over several lines, with every character
+// that cannot be seen written as an escape.
+type Text string
+
+// errName is what a definition without a usable name is.
+var errName = errors.New("it has no name")
+
+// nameKeys are the members by which definitions are told apart.
+var nameKeys = map[Kind]string{KindTool: "name", KindPrompt: "name", KindResource: "uri", KindTemplate: "uriTemplate"}
+
+// define makes a definition of what a server sent, which View accepted.
+func define(kind Kind, raw []byte) (Definition, error) {
+	d := Definition{Kind: kind, State: Seen}
+	if key := nameKeys[kind]; key != "" {
+		name, ok := rpc.Text(rpc.Get(raw, key))
+		if !ok || name == "" {
+			return d, errName
+		}
+		d.Name = name
+	}
+	canonical, err := jcs.Transform(raw)
+	if err != nil {
+		return d, fmt.Errorf("cannot bring it into the canonical form: %v", err)
+	}
+	d.SHA256 = hash(canonical)
+	d.Description, d.Rest, err = split(kind, canonical)
+	return d, err
+}
+
+func hash(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// split takes the canonical form apart for a reader.
+func split(kind Kind, canonical []byte) (description, rest Text, err error) {
+	if kind == KindInstructions {
+		text, _ := rpc.Text(canonical)
+		return Text(text), "", nil
+	}
+	compact := canonical
+	if raw := rpc.Get(canonical, "description"); rpc.IsString(raw) {
+		text, _ := rpc.Text(raw)
+		if text != "" { // an empty one stays in the rest, where it can be told from none
+			description = Text(text)
+			compact = without(canonical, "description")
+		}
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, compact, "", "  "); err != nil {
+		return "", "", fmt.Errorf("internal error: the canonical form is not JSON: %v", err)
+	}
+	return description, Text(b.String()), nil
+}
+
+// without is an object without one of its members.
+func without(object []byte, key string) []byte {
+	out := []byte{'{'}
+	for k, v := range rpc.Members(object) {
+		if string(k) == key {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(rpc.AppendString(out, string(k)), ':')
+		out = append(out, v...)
+	}
+	return append(out, '}')
+}
+
+// Canonical is the definition in the canonical form of RFC 8785.
+func (d Definition) Canonical() ([]byte, error) {
+	if d.Kind == KindInstructions {
+		return jcs.Transform(rpc.AppendString(nil, string(d.Description)))
+	}
+	rest := strings.TrimSpace(string(d.Rest))
+	if d.Description != "" {
+		if !strings.HasPrefix(rest, "{") {
+			return nil, errors.New("rest is not a JSON object")
+		}
+		member := append([]byte(`{"description":`), rpc.AppendString(nil, string(d.Description))...)
+		if strings.TrimSpace(rest[1:]) != "}" {
+			member = append(member, ',')
+		}
+		rest = string(member) + rest[1:]
+	}
+	return jcs.Transform([]byte(rest))
+}
+
+// Check reports a definition whose text is not what its hash stands for: one
+// that was edited by hand, or made to look harmless in a diff.
+func (d Definition) Check() error {
+	what := strings.TrimSpace(string(d.Kind) + " " + fmt.Sprintf("%q", d.Name))
+	switch d.Kind {
+	case KindTool, KindPrompt, KindResource, KindTemplate, KindInstructions, KindIdentity:
+	default:
+		return fmt.Errorf("%q is not a kind of definition", d.Kind)
+	}
+	switch d.State {
+	case Seen, Approved, Rejected:
+	default:
+		return fmt.Errorf("the state of %s is %q; want seen, approved or rejected", what, d.State)
+	}
+	canonical, err := d.Canonical()
+	if err != nil {
+		return fmt.Errorf("cannot read the text of %s: %v", what, err)
+	}
+	if hash(canonical) != d.SHA256 {
+		return fmt.Errorf("the text of %s does not have the hash that stands beside it", what)
+	}
+	if key := nameKeys[d.Kind]; key != "" {
+		if name, _ := rpc.Text(rpc.Get(canonical, key)); name != d.Name {
+			return fmt.Errorf("the text of %s names it %q", what, name)
+		}
+	}
+	return nil
+}

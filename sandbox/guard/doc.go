@@ -1,0 +1,23 @@
+// Package guard holds what mcpen knows about MCP: which tools, prompts and
+// resources exist for the client, which definitions a person approved, what a
+// call may carry, and which words in a definition are meant for the model
+// rather than for its user.
+//
+// A Guard is a state machine that is driven by lines. It does no input or
+// output, starts no goroutine and decides about every line by what it has seen:
+// Client for a line from the client, Server for one from the server. Lines pass
+// byte for byte, with these exceptions: a list from which the policy hides
+// something, or whose freshness must not be trusted while something waits for
+// review; the instructions and the name of a server that nobody approved; and
+// results, where text mode or the secrets of this run demand it.
+//
+// # What it does not do
+//
+// Pins hold definitions, not behaviour: a tool with an unchanged definition can
+// do something else tomorrow. What the sandbox grants decides what it can reach
+// then. Findings are a signal to a person, not a filter to rely on: words can
+// always be put in another way. A resource that no list names can be read where
+// the filter allows its URI, as tools hand out such links in their results. A
+// secret is masked in the form in which it was injected, not when the server
+// encodes it.
+package guard

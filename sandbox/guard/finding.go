@@ -1,0 +1,347 @@
+package guard
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"mcpen/sandbox/internal/rpc"
+)
+
+// Severity says what a finding is worth.
+type Severity byte
+
+// The severities.
+const (
+	Note Severity = iota + 1 // honest definitions have it too: worth a look in a review
+	Hold                     // honest definitions hardly ever have it: waits where the profile says so
+)
+
+// String names the severity.
+func (s Severity) String() string {
+	if s == Hold {
+		return "hold"
+	}
+	return "note"
+}
+
+// FindingKind says what sort of thing was found.
+type FindingKind string
+
+// The kinds of findings.
+const (
+	FindInstruction FindingKind = "instruction"  // orders to the model that have nothing to do with the tool
+	FindSecrecy     FindingKind = "secrecy"      // something is to be kept from the user
+	FindSecretPath  FindingKind = "secret-path"  // files that hold keys and passwords
+	FindOtherTool   FindingKind = "other-tool"   // what to do with other tools, or instead of them
+	FindHidden      FindingKind = "hidden-text"  // characters that cannot be seen
+	FindEscape      FindingKind = "escape"       // control characters and terminal escapes
+	FindMarkup      FindingKind = "markup"       // text that a viewer does not render, tags that models were trained on
+	FindEncoded     FindingKind = "encoded"      // text in an encoding that nobody reads
+	FindExfil       FindingKind = "exfiltration" // data that leaves for somewhere
+	FindName        FindingKind = "look-alike"   // a name that is taken for another one
+	FindEvasion     FindingKind = "evasion"      // letters spaced apart or from another script
+)
+
+// Finding is words in a definition that a person should read.
+type Finding struct {
+	Kind     FindingKind
+	Severity Severity
+	Words    string // as they stand there, which may hold anything; show them with audit.Visible
+	Path     string // such as inputSchema.properties.query.description
+	Why      string // for a person
+}
+
+// maxFindings bounds the findings of one definition.
+const maxFindings = 32
+
+// Scan looks at every text of a definition in JSON: names, titles, descriptions,
+// and all strings and keys of the schemas, the annotations, _meta and what else
+// there is. Others are the tools of other servers. For JSON that View would not
+// accept the result is unspecified.
+func Scan(kind Kind, definition []byte, others ...Other) []Finding {
+	return newScanner(others).definition(kind, definition)
+}
+
+// ScanText looks at one text, such as the description of a tool.
+func ScanText(text string, others ...Other) []Finding {
+	s := newScanner(others)
+	return s.text(nil, "text", text)
+}
+
+func worst(findings []Finding) Severity {
+	w := Severity(0)
+	for _, f := range findings {
+		w = max(w, f.Severity)
+	}
+	return w
+}
+
+// scanner looks for findings with knowledge of what tools there are.
+type scanner struct {
+	own    map[string]bool   // tools of this server
+	others map[string]string // tools of other servers, by name: the server
+	shapes map[string]string // the shape of their names: the name
+}
+
+func newScanner(others []Other) *scanner {
+	s := &scanner{own: map[string]bool{}, others: map[string]string{}, shapes: map[string]string{}}
+	for _, o := range others {
+		for _, name := range o.Tools {
+			s.others[name] = o.Server
+			s.shapes[shape(name)] = name
+		}
+	}
+	return s
+}
+
+// knows adds the name of a tool of the server itself: a description may speak of
+// those.
+func (s *scanner) knows(name string) {
+	if len(s.own) < maxNames {
+		s.own[name] = true
+	}
+}
+
+// definition scans one definition.
+func (s *scanner) definition(kind Kind, raw []byte) []Finding {
+	if kind == KindInstructions {
+		text, _ := rpc.Text(raw)
+		return s.text(nil, "instructions", text)
+	}
+	local := map[string]bool{}
+	names(local, rpc.Get(raw, "inputSchema"), 0)
+	for v := range rpc.Elements(rpc.Get(raw, "arguments")) {
+		name, _ := rpc.Text(rpc.Get(v, "name"))
+		local[name] = true
+	}
+	scan := *s
+	scan.own = local
+	for name := range s.own {
+		local[name] = true
+	}
+	var found []Finding
+	if kind == KindTool {
+		name, _ := rpc.Text(rpc.Get(raw, "name"))
+		local[name] = true
+		found = s.shadows(found, name)
+	}
+	return scan.value(found, "", raw, 0)
+}
+
+// names collects the names of a schema's properties, which its descriptions may
+// speak of.
+func names(into map[string]bool, schema []byte, depth int) {
+	const deep, most = 16, 4096
+	if depth > deep {
+		return
+	}
+	for k, v := range rpc.Members(schema) {
+		if string(k) == "properties" {
+			for name := range rpc.Members(v) {
+				if len(into) < most {
+					into[string(name)] = true
+				}
+			}
+		}
+		if rpc.IsObject(v) {
+			names(into, v, depth+1)
+		}
+	}
+}
+
+// value scans every string below a value, keys included.
+func (s *scanner) value(found []Finding, path string, raw []byte, depth int) []Finding {
+	if depth > 130 || len(found) >= maxFindings {
+		return found
+	}
+	switch {
+	case rpc.IsString(raw):
+		text, _ := rpc.Text(raw)
+		return s.text(found, path, text)
+	case rpc.IsObject(raw):
+		for k, v := range rpc.Members(raw) {
+			key := string(k)
+			below := key
+			if path != "" {
+				below = path + "." + key
+			}
+			if !plainKey(key) {
+				found = s.text(found, below+" (key)", key)
+			}
+			found = s.value(found, below, v, depth+1)
+		}
+	case rpc.IsArray(raw):
+		i := 0
+		for v := range rpc.Elements(raw) {
+			found = s.value(found, fmt.Sprintf("%s[%d]", path, i), v, depth+1)
+			i++
+		}
+	}
+	return found
+}
+
+// plainKey reports whether a key is an ordinary identifier, which says nothing.
+func plainKey(key string) bool {
+	if len(key) > 64 {
+		return false
+	}
+	for i := range len(key) {
+		if c := key[i]; c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// text scans one text.
+func (s *scanner) text(found []Finding, path, text string) []Finding {
+	if len(text) < 4 || len(found) >= maxFindings {
+		return found
+	}
+	add := func(f Finding) {
+		f.Path = path
+		for _, o := range found {
+			if o.Kind == f.Kind && o.Path == f.Path && o.Severity >= f.Severity {
+				return // one of a kind at a place says it
+			}
+		}
+		if len(found) < maxFindings {
+			found = append(found, f)
+		}
+	}
+	if !ascii(text) {
+		characters(text, add)
+	} else {
+		controls(text, add)
+	}
+	n := fold(text)
+	if n.spaced != "" {
+		add(Finding{Kind: FindEvasion, Severity: Hold, Words: n.spaced, Why: "letters are spaced apart"})
+	}
+	markup(text, add)
+	encoded(text, add)
+	s.phrases(n, text, add)
+	return found
+}
+
+func ascii(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// folded is a text as its words are compared: lower case, hidden characters
+// gone, look-alikes as the letters they are taken for, one space between words.
+type folded struct {
+	text   string
+	at     []int32 // for each byte, where in the original it comes from
+	spaced string  // letters that were spaced apart, as they stand there
+}
+
+func fold(text string) folded {
+	n := folded{at: make([]int32, 0, len(text))}
+	out := make([]byte, 0, len(text))
+	space := true
+	for i, r := range text {
+		if r >= utf8.RuneSelf || r < 0x20 {
+			if r != '\n' && r != '\t' && r != '\r' && hidden(r) {
+				continue
+			}
+			switch r {
+			case '‘', '’', 'ʼ', '′':
+				r = '\''
+			case '“', '”':
+				r = '"'
+			case '‐', '‑', '–', '—':
+				r = '-'
+			default:
+				r = plain(r)
+			}
+		}
+		if unicode.IsSpace(r) {
+			if !space {
+				out, n.at = append(out, ' '), append(n.at, int32(i))
+			}
+			space = true
+			continue
+		}
+		space = false
+		before := len(out)
+		out = utf8.AppendRune(out, unicode.ToLower(r))
+		for range len(out) - before {
+			n.at = append(n.at, int32(i))
+		}
+	}
+	n.text = string(out)
+	if from, to := spacedRun(text); to > from {
+		n.spaced = text[from:to]
+		closed := fold(closeUp(text))
+		n.text, n.at = closed.text, nil
+	}
+	return n
+}
+
+// words are the words of the original behind a match in the folded text.
+func (n folded) words(original string, from, to int) string {
+	if n.at == nil || from >= to {
+		return n.text[from:to]
+	}
+	last := int(n.at[to-1])
+	_, size := utf8.DecodeRuneInString(original[last:])
+	return original[n.at[from] : last+size]
+}
+
+// minSpaced is the number of single letters in a row that is no list of them.
+const minSpaced = 6
+
+// spacedRun finds letters that stand alone, one space apart: "S Y S T E M".
+func spacedRun(text string) (from, to int) {
+	run, start := 0, 0
+	for i := 0; i < len(text); i++ {
+		alone := isLetter(text[i]) && (i == 0 || text[i-1] == ' ') && (i+1 == len(text) || text[i+1] == ' ')
+		if !alone {
+			if text[i] != ' ' {
+				run = 0
+			}
+			continue
+		}
+		if run == 0 {
+			start = i
+		}
+		if run++; run >= minSpaced {
+			from, to = start, i+1
+		}
+	}
+	return from, to
+}
+
+// closeUp joins single letters that are one space apart.
+func closeUp(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if text[i] == ' ' && i >= 1 && i+1 < len(text) && isLetter(text[i-1]) && isLetter(text[i+1]) &&
+			(i == 1 || text[i-2] == ' ') && (i+2 == len(text) || text[i+2] == ' ') {
+			continue
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String()
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+// ScanAmong scans a definition that a server listed among others of its own: it
+// may speak of those.
+func ScanAmong(kind Kind, definition []byte, siblings [][]byte, others ...Other) []Finding {
+	s := newScanner(others)
+	for _, raw := range siblings {
+		name, _ := rpc.Text(rpc.Get(raw, nameKeys[kind]))
+		s.knows(name)
+	}
+	return s.definition(kind, definition)
+}

@@ -1,0 +1,121 @@
+package guard
+
+import (
+	"bytes"
+	"encoding/json"
+	"sync"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/rpc"
+)
+
+// maxFlight bounds the requests of one direction that wait for an answer.
+const maxFlight = 4096
+
+// request is one request that waits for its answer.
+type request struct {
+	id     []byte
+	method string
+	name   string // of the tool or prompt; the URI of a resource
+	args   []byte // where events carry them
+	cursor string // of a list
+	modern bool
+	level  string   // from which on a modern client wants to be sent messages; "" for none
+	listen listen   // of subscriptions/listen
+	rules  []*usage // whose concurrency it counts in
+
+	seq uint64
+}
+
+// flight holds requests by id. It has a lock of its own, held for moments only.
+type flight struct {
+	mu   sync.Mutex
+	byID map[string]*request
+	seq  uint64
+}
+
+// add notes a request, whose slices it copies. It reports false where the id is
+// in use or too many wait.
+func (f *flight) add(r *request) (ok bool, why string) {
+	r.id = bytes.Clone(r.id)
+	r.args = bytes.Clone(r.args)
+	key := rpc.IDKey(r.id)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byID[key] != nil {
+		return false, "a request with this id is being answered"
+	}
+	if len(f.byID) >= maxFlight {
+		return false, "too many requests are being answered"
+	}
+	if f.byID == nil {
+		f.byID = map[string]*request{}
+	}
+	f.seq++
+	r.seq = f.seq
+	f.byID[key] = r
+	return true, ""
+}
+
+// take removes the request with an id and returns it, or nil.
+func (f *flight) take(id []byte) *request {
+	if id == nil {
+		return nil
+	}
+	key := rpc.IDKey(id)
+	f.mu.Lock()
+	r := f.byID[key]
+	delete(f.byID, key)
+	f.mu.Unlock()
+	if r != nil {
+		for _, u := range r.rules {
+			u.done()
+		}
+	}
+	return r
+}
+
+// is reports whether a request with an id and a method waits.
+func (f *flight) is(id []byte, method string) bool {
+	if id == nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.byID[rpc.IDKey(id)]
+	return r != nil && r.method == method
+}
+
+func (f *flight) newest() *audit.Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var last *request
+	for _, r := range f.byID {
+		if last == nil || r.seq > last.seq {
+			last = r
+		}
+	}
+	if last == nil {
+		return nil
+	}
+	a := last.audit()
+	a.Others = len(f.byID) - 1
+	return a
+}
+
+// listens are the subscriptions that are open, oldest first.
+func (f *flight) listens() []*request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []*request
+	for _, r := range f.byID {
+		if r.method == methodListen {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+func (r *request) audit() *audit.Request {
+	return &audit.Request{ID: json.RawMessage(r.id), Method: r.method, Name: r.name, Args: json.RawMessage(r.args)}
+}

@@ -1,0 +1,203 @@
+package guard
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/rpc"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// Config is what a Guard is told.
+type Config struct {
+	Server  string // the profile's name, for sentences and for a server whose own name nobody approved
+	Tools   plan.Tools
+	Pins    Pins
+	Others  []Other       // what the other locked servers define
+	Secrets []plan.Opaque // values of this run; those shorter than six bytes are not looked for
+
+	Args bool             // events carry the arguments of calls
+	Now  func() time.Time // for rate limits; nil: time.Now
+}
+
+// Other is another server of the same client, as its lock knows it.
+type Other struct {
+	Server string
+	Tools  []string
+}
+
+// Verdict is what becomes of a line. The zero Verdict passes nothing on.
+type Verdict struct {
+	Forward  []byte        // the line for the other side; the line itself where nothing is changed
+	Reply    []byte        // a line to the sender
+	ToClient [][]byte      // further lines to the client
+	Events   []audit.Event // Kind, Verdict, Subject, Detail, Rule, Hint and Request are filled in
+	Tell     []string      // sentences for the person at the terminal, safe to print
+}
+
+// Guard decides about the lines of one server. Client and Server may be called
+// by one goroutine each at the same time, everything else at any time.
+type Guard struct {
+	cfg    Config
+	hidden bool // results are rewritten in text mode
+	mask   *masker
+	rules  []*rule
+	scan   *scanner
+
+	flight flight // requests of the client that the server has not answered
+	asked  flight // requests of the server that the client has not answered
+
+	mu       sync.Mutex // guards what follows
+	decided  map[pinKey]State
+	approved map[nameKey]string // hash
+	pins     Pins
+	lists    map[Kind]*list
+	seen     map[nameKey]Definition
+	schemas  map[string]*schema // of tools, by name, where calls are validated
+	told     map[string]bool
+	modern   bool   // the client speaks the era without initialize
+	legacy   bool   // initialize was answered
+	logging  bool   // the server declared that it logs
+	level    string // the client's minimum level, "" for none
+}
+
+type nameKey struct {
+	kind Kind
+	name string
+}
+
+type pinKey struct {
+	nameKey
+	hash string
+}
+
+// New makes a Guard. An error says that the pins were tampered with, or that a
+// rule's schema cannot be used.
+func New(cfg Config) (*Guard, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	switch cfg.Tools.Pins {
+	case policy.PinEnforce, policy.PinWarn, policy.PinOff:
+	case "":
+		cfg.Tools.Pins = policy.PinEnforce
+	default:
+		return nil, fmt.Errorf("%q is not a pin mode", cfg.Tools.Pins)
+	}
+	switch cfg.Tools.Results {
+	case policy.TextShow, policy.TextStrip, policy.TextPass, "":
+	default:
+		return nil, fmt.Errorf("%q is not a mode for the text of results", cfg.Tools.Results)
+	}
+	g := &Guard{
+		cfg:     cfg,
+		hidden:  cfg.Tools.Results == policy.TextShow || cfg.Tools.Results == policy.TextStrip,
+		mask:    newMasker(cfg.Secrets),
+		scan:    newScanner(cfg.Others),
+		lists:   map[Kind]*list{},
+		seen:    map[nameKey]Definition{},
+		schemas: map[string]*schema{},
+		told:    map[string]bool{},
+	}
+	for _, r := range cfg.Tools.Rules {
+		compiled, err := newRule(r)
+		if err != nil {
+			return nil, err
+		}
+		g.rules = append(g.rules, compiled)
+	}
+	if err := g.setPins(cfg.Pins); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *Guard) setPins(p Pins) error {
+	if err := p.Check(); err != nil {
+		return fmt.Errorf("cannot use the lock: %v", err)
+	}
+	g.pins = p
+	g.decided = make(map[pinKey]State, len(p.Definitions))
+	g.approved = map[nameKey]string{}
+	for _, d := range p.Definitions {
+		n := nameKey{d.Kind, d.Name}
+		g.decided[pinKey{n, d.SHA256}] = d.State
+		if d.State == Approved {
+			g.approved[n] = d.SHA256
+		}
+	}
+	return nil
+}
+
+// InFlight is the client's newest request that was not answered, with the
+// number of the others, or nil.
+func (g *Guard) InFlight() *audit.Request { return g.flight.newest() }
+
+// MaskText replaces the secrets of this run in what the server wrote elsewhere,
+// such as a line of its stderr. It returns text itself where there are none.
+func (g *Guard) MaskText(text []byte) []byte { return g.mask.text(text) }
+
+// Pins is what was given to New or Reload together with what the server has
+// defined since, as seen.
+func (g *Guard) Pins() Pins {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.pins
+	for _, d := range g.seen {
+		p = p.See(d)
+	}
+	return p
+}
+
+// Client decides about a line from the client. It need not be a message.
+func (g *Guard) Client(line []byte) Verdict {
+	m, err := rpc.View(line)
+	switch {
+	case err != nil:
+		return Verdict{Reply: rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, err.Error()), Events: []audit.Event{refusedLine("the client", err.Error())}}
+	case m.Kind == rpc.Batch:
+		return Verdict{Reply: rpc.ErrorReply(nil, rpc.CodeInvalidRequest, batchText), Events: []audit.Event{refusedLine("the client", batchText)}}
+	}
+	return g.ClientMessage(line, m)
+}
+
+// Server decides about a line from the server. It need not be a message.
+func (g *Guard) Server(line []byte) Verdict {
+	m, err := rpc.View(line)
+	if err == nil && m.Kind != rpc.Batch {
+		return g.ServerMessage(line, m)
+	}
+	why := batchText
+	if err != nil {
+		why = err.Error()
+	}
+	v := Verdict{Events: []audit.Event{refusedLine("the server", why)}}
+	switch {
+	case m.Kind == rpc.Request:
+		v.Reply = rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, why)
+	case m.ID != nil:
+		if g.flight.take(m.ID) != nil { // somebody waits for this answer
+			v.ToClient = [][]byte{rpc.ErrorReply(m.ID, rpc.CodeInternal, "the server's answer was refused: "+why)}
+		}
+	}
+	return v
+}
+
+const batchText = "cannot accept a batch: MCP has none"
+
+func refusedLine(from, why string) audit.Event {
+	return audit.Event{Kind: audit.KindLine, Verdict: audit.Refused, Subject: from, Detail: why}
+}
+
+// tell is a sentence for a person, the first time it is said.
+func (g *Guard) tell(v *Verdict, format string, args ...any) {
+	const most = 4096
+	s := fmt.Sprintf(format, args...)
+	if !g.told[s] && len(g.told) < most {
+		g.told[s] = true
+		v.Tell = append(v.Tell, s)
+	}
+}

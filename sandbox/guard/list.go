@@ -1,0 +1,287 @@
+package guard
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/rpc"
+	"mcpen/sandbox/policy"
+)
+
+// Bounds of what is kept of lists.
+const (
+	maxNames  = 20_000  // definitions of one kind
+	maxChains = 16      // lists that are being read page by page
+	maxPages  = 64      // answers that are kept to be recognised
+	maxKept   = 4 << 20 // bytes of one that is kept
+)
+
+// list is what the guard knows of one kind of definitions.
+type list struct {
+	entries map[string]*entry // as last listed, by name
+	twice   map[string]bool   // names with two definitions in the last whole list or the one being read
+	chains  map[string]*chain // by the cursor of the page to come
+	pages   map[string]*page  // the last answer, by the cursor that asked for it
+}
+
+// chain is what was read of one list so far, page by page.
+type chain struct {
+	hashes map[string]string
+	twice  map[string]bool
+}
+
+// page is one answer and what was made of it.
+type page struct {
+	result  []byte // a copy
+	names   []string
+	raw     []edit // where the definitions stand
+	entries []*entry
+	edits   []edit
+	array   edit
+	ttl     edit
+	next    string
+	more    bool
+}
+
+// edit replaces n bytes at at by text.
+type edit struct {
+	at, n int
+	text  []byte
+}
+
+// itemKeys are the members of results that hold lists.
+var itemKeys = map[Kind]string{KindTool: "tools", KindPrompt: "prompts", KindResource: "resources", KindTemplate: "resourceTemplates"}
+
+func (g *Guard) list(kind Kind) *list {
+	l := g.lists[kind]
+	if l == nil {
+		l = &list{entries: map[string]*entry{}, twice: map[string]bool{}, chains: map[string]*chain{}, pages: map[string]*page{}}
+		g.lists[kind] = l
+	}
+	return l
+}
+
+// listed decides about the answer to a request for a list, and returns what must
+// be changed in it. A page that the server sends again costs a comparison.
+func (g *Guard) listed(v *Verdict, r *request, kind Kind, result []byte) ([]edit, error) {
+	l := g.list(kind)
+	p := l.pages[r.cursor]
+	fresh := p == nil || !bytes.Equal(p.result, result)
+	if fresh {
+		var err error
+		if p, err = g.read(kind, result); err != nil {
+			return nil, err
+		}
+	}
+	c, err := l.follow(r.cursor, p)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range p.names {
+		if name != "" {
+			l.entries[name] = p.entries[i]
+		}
+	}
+	if fresh || len(l.twice) > 0 {
+		g.edit(l, p, result)
+		g.report(v, r, kind, l, p)
+		if len(l.twice) > 0 {
+			clear(l.pages)
+		} else if len(result) <= maxKept && (len(l.pages) < maxPages || l.pages[r.cursor] != nil) {
+			p.result = bytes.Clone(result)
+			l.pages[r.cursor] = p
+		}
+	}
+	if !p.more {
+		l.twice = c.twice
+		g.gone(v, r, kind, c)
+	}
+	return p.edits, nil
+}
+
+// read takes a page apart and judges each definition.
+func (g *Guard) read(kind Kind, result []byte) (*page, error) {
+	var f [3][]byte
+	if err := rpc.Fields(result, []string{itemKeys[kind], "nextCursor", "ttlMs"}, f[:]); err != nil {
+		return nil, err
+	}
+	p := &page{}
+	if p.next, p.more = rpc.Text(f[1]); f[1] != nil && !p.more && string(f[1]) != "null" {
+		return nil, errors.New("its nextCursor is not a string")
+	}
+	if f[2] != nil {
+		p.ttl = edit{at: rpc.Offset(result, f[2]), n: len(f[2]), text: []byte("0")}
+	}
+	if f[0] == nil {
+		return p, nil
+	}
+	if !rpc.IsArray(f[0]) {
+		return nil, fmt.Errorf("its %s are not an array", itemKeys[kind])
+	}
+	p.array = edit{at: rpc.Offset(result, f[0]), n: len(f[0])}
+	for raw := range rpc.Elements(f[0]) {
+		if len(p.names) >= maxNames {
+			return nil, fmt.Errorf("it has more than %d entries", maxNames)
+		}
+		name, e := g.judge(kind, raw)
+		p.names = append(p.names, name)
+		p.entries = append(p.entries, e)
+		p.raw = append(p.raw, edit{at: rpc.Offset(result, raw), n: len(raw)})
+	}
+	return p, nil
+}
+
+// follow adds a page to the list that it continues, and notes names that have
+// two definitions in it.
+func (l *list) follow(cursor string, p *page) (*chain, error) {
+	c := l.chains[cursor]
+	if c == nil || cursor == "" {
+		c = &chain{hashes: map[string]string{}, twice: map[string]bool{}}
+	}
+	delete(l.chains, cursor)
+	if p.more {
+		if len(l.chains) >= maxChains {
+			clear(l.chains)
+		}
+		l.chains[p.next] = c
+	}
+	for i, name := range p.names {
+		if name == "" {
+			continue
+		}
+		if h, ok := c.hashes[name]; ok && h != p.entries[i].hash {
+			c.twice[name], l.twice[name] = true, true
+		}
+		c.hashes[name] = p.entries[i].hash
+	}
+	if len(c.hashes) > maxNames || len(l.entries) > 2*maxNames {
+		return nil, fmt.Errorf("it has more than %d entries", maxNames)
+	}
+	return c, nil
+}
+
+// edit works out what must be changed in a page.
+func (g *Guard) edit(l *list, p *page, result []byte) {
+	p.edits = nil
+	kept := []byte{'['}
+	waits, hides := false, false
+	for i, e := range p.entries {
+		waits = waits || g.waits(e)
+		if l.twice[p.names[i]] || g.hides(e) != "" {
+			hides = true
+			continue
+		}
+		if len(kept) > 1 {
+			kept = append(kept, ',')
+		}
+		kept = append(kept, result[p.raw[i].at:p.raw[i].at+p.raw[i].n]...)
+	}
+	if hides {
+		p.edits = append(p.edits, edit{p.array.at, p.array.n, append(kept, ']')})
+	}
+	if waits && p.ttl.n > 0 {
+		p.edits = append(p.edits, p.ttl)
+	}
+	sortEdits(p.edits)
+}
+
+// apply makes the edits, which are in order, in a part of a line.
+func apply(line, part []byte, edits []edit) []byte {
+	if len(edits) == 0 {
+		return line
+	}
+	from := rpc.Offset(line, part)
+	out := make([]byte, 0, len(line)+64)
+	done := 0
+	for _, e := range edits {
+		out = append(out, line[done:from+e.at]...)
+		out = append(out, e.text...)
+		done = from + e.at + e.n
+	}
+	return append(out, line[done:]...)
+}
+
+// report tells what was made of a page: once for each definition in the log,
+// once for each sort of reason to the person.
+func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
+	reasons := map[string][]string{}
+	note := func(sentence, name string) {
+		if key := sentence + name + p.next; !g.told[key] && len(g.told) < maxNames {
+			g.told[key] = true
+			reasons[sentence] = append(reasons[sentence], quote(name))
+		}
+	}
+	for i, e := range p.entries {
+		name := p.names[i]
+		g.findingEvents(v, r, kind, name, e.findings)
+		event := audit.Event{Kind: audit.KindTool, Verdict: audit.Refused, Subject: name, Request: r.audit()}
+		why := g.hides(e)
+		if l.twice[name] {
+			why = "is defined twice"
+		}
+		switch {
+		case why != "":
+			event.Detail = "hidden: " + string(kind) + " " + quote(name) + " " + why
+			if e.broken != "" {
+				event.Detail += ": " + e.broken
+			}
+			if e.refusal != nil {
+				event.Rule, event.Hint = e.refusal.rule, e.refusal.hint
+				break // the profile's own doing: no news for the person
+			}
+			if g.waits(e) {
+				event.Verdict, event.Hint = audit.Held, "mcpen review "+g.cfg.Server
+			}
+			note(why+" and is hidden", name)
+		case e.standing == changed:
+			event.Verdict, event.Detail = audit.Observed, "the definition has changed since it was approved"
+			note("has changed since it was approved", name)
+		case e.standing == isNew && len(g.approved) > 0:
+			event.Verdict, event.Detail = audit.Observed, "the definition was not approved yet"
+			note("was not approved yet", name)
+		default:
+			continue
+		}
+		v.Events = append(v.Events, event)
+	}
+	for _, sentence := range sortedKeys(reasons) {
+		names := reasons[sentence]
+		const most = 12
+		more := ""
+		if len(names) > most {
+			names, more = names[:most], fmt.Sprintf(" and %d more", len(names)-most)
+		}
+		v.Tell = append(v.Tell, fmt.Sprintf("%s %s: %s%s", kind, sentence, strings.Join(names, ", "), more))
+	}
+}
+
+// gone notes approved definitions that a whole list did not have.
+func (g *Guard) gone(v *Verdict, r *request, kind Kind, c *chain) {
+	if g.cfg.Tools.Pins == policy.PinOff {
+		return
+	}
+	for n := range g.approved {
+		if _, ok := c.hashes[n.name]; ok || n.kind != kind {
+			continue
+		}
+		delete(g.list(kind).entries, n.name)
+		if key := "gone " + string(kind) + n.name; !g.told[key] && len(g.told) < maxNames {
+			g.told[key] = true
+			v.Events = append(v.Events, audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: n.name,
+				Detail: "the " + string(kind) + " was approved and is not listed any more", Request: r.audit()})
+		}
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,85 @@
+package guard
+
+import (
+	"slices"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/rpc"
+)
+
+// denial says why something may not be used. What the client is sent says what
+// was refused; how to lift it is for the person's eyes alone.
+type denial struct {
+	kind    Kind
+	name    string
+	text    string // of a sentence whose subject is the tool
+	detail  string // for the log, where it says more than text
+	verdict audit.Verdict
+	refusal refusal
+}
+
+// refuse answers a request that is not passed on: a call with a result that is
+// an error, which models read, anything else with an error.
+func (g *Guard) refuse(r *request, d denial) Verdict {
+	sentence := string(d.kind) + " " + quote(d.name) + " " + d.text
+	v := Verdict{Events: []audit.Event{{
+		Kind: audit.KindTool, Verdict: d.verdict, Subject: d.name, Detail: sentence,
+		Rule: d.refusal.rule, Hint: d.refusal.hint, Request: r.audit(),
+	}}}
+	if d.detail != "" {
+		v.Events[0].Detail += ": " + d.detail
+	}
+	if r.method == methodCall {
+		v.Reply = failedCall(r, "mcpen: "+sentence)
+	} else {
+		v.Reply = rpc.ErrorReply(r.id, rpc.CodeInvalidParams, "mcpen: "+sentence)
+	}
+	if g.wantsMessages(r) {
+		v.ToClient = append(v.ToClient, message("mcpen refused "+r.method+": "+sentence))
+	}
+	told := "refused " + r.method + ": " + sentence
+	if d.refusal.rule != "" {
+		told += " (" + d.refusal.rule + ")"
+	}
+	g.tell(&v, "%s", told)
+	return v
+}
+
+// failedCall is the result of a call that failed.
+func failedCall(r *request, text string) []byte {
+	b := append([]byte(`{"jsonrpc":"2.0","id":`), r.id...)
+	b = append(b, `,"result":{`...)
+	if r.modern {
+		b = append(b, `"resultType":"complete",`...)
+	}
+	b = append(b, `"content":[{"type":"text","text":`...)
+	b = rpc.AppendString(b, text)
+	return append(b, `}],"isError":true}}`...)
+}
+
+// message is a log message for the client.
+func message(text string) []byte {
+	b := []byte(`{"jsonrpc":"2.0","method":"` + methodMessage + `","params":{"level":"warning","logger":"mcpen","data":`)
+	b = rpc.AppendString(b, text)
+	return append(b, `}}`...)
+}
+
+// wantsMessages reports whether the client takes log messages of the level
+// warning: a modern one that asks for them with this request, a legacy one whose
+// server declared them.
+func (g *Guard) wantsMessages(r *request) bool {
+	above := []string{"error", "critical", "alert", "emergency"}
+	if r.modern {
+		return r.level != "" && !slices.Contains(above, r.level)
+	}
+	return g.legacy && g.logging && !slices.Contains(above, g.level)
+}
+
+// quote shows a name from a stranger.
+func quote(name string) string {
+	const most = 120
+	if len(name) > most {
+		name = name[:most] + "…"
+	}
+	return `"` + audit.Visible(name) + `"`
+}

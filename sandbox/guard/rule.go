@@ -1,0 +1,161 @@
+package guard
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/time/rate"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/rpc"
+	"mcpen/sandbox/policy"
+)
+
+// maxUsages bounds the tools that one rule counts apart.
+const maxUsages = 1024
+
+// rule restricts the calls of the tools that match it.
+type rule struct {
+	policy.ToolRule
+	schema *schema // nil: any arguments
+	usages map[string]*usage
+}
+
+// usage counts the calls of one tool under one rule.
+type usage struct {
+	limiter *rate.Limiter // nil: no limit
+	most    int           // at the same time; 0: no limit
+
+	mu      sync.Mutex
+	running int
+}
+
+func newRule(r policy.ToolRule) (*rule, error) {
+	c := &rule{ToolRule: r, usages: map[string]*usage{}}
+	if r.PerMinute < 0 || r.Concurrent < 0 {
+		return nil, fmt.Errorf("%s: a limit of tool %q is negative", r.At, r.Tool)
+	}
+	if r.Schema == nil {
+		return c, nil
+	}
+	// Through JSON, so that numbers of the profile are what the library expects.
+	text, err := json.Marshal(r.Schema)
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot use the schema of tool %q: %v", r.At, r.Tool, err)
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot use the schema of tool %q: %v", r.At, r.Tool, err)
+	}
+	if c.schema = compile(document); c.schema.err != nil {
+		return nil, fmt.Errorf("%s: cannot use the schema of tool %q: %v", r.At, r.Tool, c.schema.err)
+	}
+	return c, nil
+}
+
+// of is the usage of a tool. Beyond maxUsages, tools share one.
+func (r *rule) of(tool string) *usage {
+	if u := r.usages[tool]; u != nil {
+		return u
+	}
+	if len(r.usages) >= maxUsages {
+		tool = ""
+		if u := r.usages[tool]; u != nil {
+			return u
+		}
+	}
+	u := &usage{most: r.Concurrent}
+	if r.PerMinute > 0 {
+		u.limiter = rate.NewLimiter(rate.Limit(r.PerMinute)/60, r.PerMinute)
+	}
+	r.usages[tool] = u
+	return u
+}
+
+// begin counts a call in, where there is room.
+func (u *usage) begin() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.most > 0 && u.running >= u.most {
+		return false
+	}
+	u.running++
+	return true
+}
+
+func (u *usage) done() {
+	u.mu.Lock()
+	u.running--
+	u.mu.Unlock()
+}
+
+// checkCall holds a call against the rules and, where the policy says so,
+// against the tool's own schema. The counts it takes are in r.rules, to be given
+// back when the call ends or is not passed on.
+func (g *Guard) checkCall(r *request, arguments []byte) *denial {
+	deny := func(text, detail, rule string) *denial {
+		return &denial{kind: KindTool, name: r.name, text: text, detail: detail, verdict: audit.Refused, refusal: refusal{rule: rule}}
+	}
+	if g.cfg.Tools.Validate {
+		s := g.inputSchema(r.name)
+		if s == nil {
+			return deny("cannot be called before it was listed", "its inputSchema is not known", "")
+		}
+		if why := s.check(arguments); why != "" {
+			detail := ""
+			if s.err != nil {
+				detail = s.err.Error()
+			}
+			return deny("was called with arguments that do not meet its schema: "+why, detail, "")
+		}
+	}
+	for _, rule := range g.rules {
+		if !match(rule.Tool, r.name) {
+			continue
+		}
+		if rule.schema != nil {
+			if why := rule.schema.check(arguments); why != "" {
+				return deny("was called with arguments that are not allowed here: "+why, "", rule.At.String())
+			}
+		}
+		u := rule.of(r.name)
+		if !u.begin() {
+			return deny("is being called already; try again when it has answered", fmt.Sprintf("at most %d at a time", u.most), rule.At.String())
+		}
+		r.rules = append(r.rules, u)
+		if u.limiter != nil && !u.limiter.AllowN(g.cfg.Now(), 1) {
+			return deny("is called too often; try again later", fmt.Sprintf("at most %d a minute", rule.PerMinute), rule.At.String())
+		}
+	}
+	return nil
+}
+
+// inputSchema is the schema of a tool as it was last listed or approved, or nil.
+func (g *Guard) inputSchema(tool string) *schema {
+	if s := g.schemas[tool]; s != nil {
+		return s
+	}
+	d, ok := g.pins.approved(KindTool, tool)
+	if !ok {
+		return nil
+	}
+	canonical, err := d.Canonical()
+	if err != nil {
+		return nil
+	}
+	s := compileText(schemaOf(canonical))
+	g.schemas[tool] = s
+	return s
+}
+
+// schemaOf is the inputSchema of a tool; where there is none, one that takes any
+// object.
+func schemaOf(tool []byte) []byte {
+	if raw := rpc.Get(tool, "inputSchema"); raw != nil {
+		return raw
+	}
+	return []byte(`{"type":"object"}`)
+}

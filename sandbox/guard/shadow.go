@@ -1,0 +1,87 @@
+package guard
+
+import (
+	"strings"
+	"unicode"
+)
+
+// shape is what stays of a name for an eye that looks quickly: look-alike
+// letters are the same, case and separators do not count.
+func shape(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		r = plain(r)
+		switch r {
+		case '_', '-', '.', '/', ' ':
+			continue
+		case '0':
+			r = 'o'
+		case '1', 'I', '|':
+			r = 'l'
+		}
+		if !hidden(r) {
+			b.WriteRune(unicode.ToLower(r))
+		}
+	}
+	return strings.NewReplacer("rn", "m", "vv", "w").Replace(b.String())
+}
+
+// shadows reports a tool whose name is that of another server's tool, or near
+// it: clients that know tools by name alone call one for the other.
+func (s *scanner) shadows(found []Finding, name string) []Finding {
+	add := func(severity Severity, other, why string) {
+		found = append(found, Finding{Kind: FindName, Severity: severity, Words: name, Path: "name",
+			Why: why + " " + quote(other) + " of server " + quote(s.others[other])})
+	}
+	if _, same := s.others[name]; same {
+		add(Note, name, "the same name as")
+		return found
+	}
+	mine := shape(name)
+	if other, ok := s.shapes[mine]; ok {
+		severity := Note
+		if !ascii(name) || strings.ToLower(name) != strings.ToLower(other) && letters(name) != letters(other) {
+			severity = Hold
+		}
+		add(severity, other, "a name that looks like")
+		return found
+	}
+	for shaped, other := range s.shapes {
+		if len(mine) >= 8 && len(shaped) >= 8 && near(mine, shaped) {
+			add(Note, other, "a name one letter from")
+			return found
+		}
+	}
+	return found
+}
+
+// letters is a name without its separators, in lower case.
+func letters(name string) string {
+	return strings.ToLower(strings.NewReplacer("_", "", "-", "", ".", "", "/", "", " ", "").Replace(name))
+}
+
+// near reports whether one edit (a letter more, less, other, or two swapped)
+// makes b of a.
+func near(a, b string) bool {
+	x, y := []rune(a), []rune(b)
+	if len(x) > len(y) {
+		x, y = y, x
+	}
+	if len(y)-len(x) > 1 {
+		return false
+	}
+	i := 0
+	for i < len(x) && x[i] == y[i] {
+		i++
+	}
+	if len(x) < len(y) {
+		return string(x[i:]) == string(y[i+1:])
+	}
+	if i == len(x) {
+		return true
+	}
+	if string(x[i+1:]) == string(y[i+1:]) {
+		return true
+	}
+	return i+1 < len(x) && x[i] == y[i+1] && x[i+1] == y[i] && string(x[i+2:]) == string(y[i+2:])
+}

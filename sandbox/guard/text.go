@@ -1,0 +1,201 @@
+package guard
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"mcpen/sandbox/internal/rpc"
+	"mcpen/sandbox/plan"
+)
+
+func sortEdits(edits []edit) {
+	slices.SortFunc(edits, func(a, b edit) int { return a.at - b.at })
+}
+
+// rewrite calls f with the text of every string of a line that View accepted,
+// and whether it is a key, and puts in what f returns where it says so. It
+// returns nil where nothing was changed.
+func rewrite(line []byte, f func(key bool, text string) (string, bool)) []byte {
+	var out []byte
+	done := 0
+	for i := 0; i < len(line); i++ {
+		if line[i] != '"' {
+			continue
+		}
+		end := i + 1
+		for end < len(line) && line[end] != '"' {
+			if line[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		if end >= len(line) {
+			break
+		}
+		text, _ := rpc.Text(line[i : end+1])
+		after := bytes.TrimLeft(line[end+1:min(len(line), end+64)], " \t\r\n")
+		if changed, ok := f(len(after) > 0 && after[0] == ':', text); ok {
+			out = rpc.AppendString(append(out, line[done:i]...), changed)
+			done = end + 1
+		}
+		i = end
+	}
+	if done == 0 {
+		return nil
+	}
+	return append(out, line[done:]...)
+}
+
+// showHidden makes hidden characters visible, as [U+202E], or removes them with
+// the escape sequences that they begin. Those with an honest use stay.
+func showHidden(text string, strip bool) (string, bool) {
+	first := -1
+	for i, r := range text {
+		if hidden(r) && !plainHidden(text, i, r) {
+			first = i
+			break
+		}
+	}
+	if first < 0 {
+		return text, false
+	}
+	out := []byte(text[:first])
+	for i := first; i < len(text); {
+		r, n := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case !hidden(r) || plainHidden(text, i, r):
+			out = append(out, text[i:i+n]...)
+		case strip:
+			n = max(n, escapeSequence(text[i:]))
+		default:
+			out = fmt.Appendf(out, "[U+%04X]", r)
+		}
+		i += n
+	}
+	return string(out), true
+}
+
+// escapeSequence is the length of the control sequence of ECMA-48 that a text
+// begins with, or 0.
+func escapeSequence(text string) int {
+	i := 0
+	switch {
+	case strings.HasPrefix(text, "\x1b"):
+		i = 1
+	case strings.HasPrefix(text, "\u009b"):
+		return control(text, len("\u009b"))
+	default:
+		return 0
+	}
+	if i >= len(text) {
+		return i
+	}
+	switch c := text[i]; {
+	case c == '[':
+		return control(text, i+1)
+	case strings.IndexByte("]P^_X", c) >= 0: // a string, up to BEL or ST
+		const most = 4096
+		for j := i + 1; j < len(text) && j < most; j++ {
+			if text[j] == '\a' {
+				return j + 1
+			}
+			if text[j] == '\x1b' && j+1 < len(text) && text[j+1] == '\\' {
+				return j + 2
+			}
+		}
+		return i + 1
+	case c >= 0x20 && c < 0x30: // two or more
+		for i < len(text) && text[i] >= 0x20 && text[i] < 0x30 {
+			i++
+		}
+		return min(i+1, len(text))
+	case c >= 0x30 && c < 0x7f:
+		return i + 1
+	}
+	return i
+}
+
+// control is the end of a control sequence whose parameters begin at i.
+func control(text string, i int) int {
+	for i < len(text) && text[i] >= 0x20 && text[i] < 0x40 {
+		i++
+	}
+	if i < len(text) && text[i] >= 0x40 && text[i] < 0x7f {
+		i++
+	}
+	return i
+}
+
+// minSecret is the length below which a secret is not looked for: it would be
+// found everywhere.
+const minSecret = 6
+
+const maskText = "[secret]"
+
+// masker replaces secrets.
+type masker struct {
+	secrets []string // longest first
+	odd     bool     // one has characters that JSON writes in several ways
+}
+
+func newMasker(secrets []plan.Opaque) *masker {
+	m := &masker{}
+	for _, s := range secrets {
+		// A secret from a file often ends in a newline that the server trims.
+		text := strings.TrimSpace(string(s))
+		if len(text) < minSecret || slices.Contains(m.secrets, text) {
+			continue
+		}
+		m.secrets = append(m.secrets, text)
+		m.odd = m.odd || strings.IndexFunc(text, func(r rune) bool {
+			return r < 0x20 || r > 0x7e || strings.ContainsRune("\"\\/<>&'", r)
+		}) >= 0
+	}
+	slices.SortFunc(m.secrets, func(a, b string) int { return len(b) - len(a) })
+	return m
+}
+
+func (m *masker) in(text []byte) bool {
+	for _, s := range m.secrets {
+		if bytes.Contains(text, []byte(s)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *masker) text(text []byte) []byte {
+	if !m.in(text) {
+		return text
+	}
+	s, _ := m.replace(string(text))
+	return []byte(s)
+}
+
+func (m *masker) replace(text string) (string, bool) {
+	found := false
+	for _, s := range m.secrets {
+		if strings.Contains(text, s) {
+			text = strings.ReplaceAll(text, s, maskText)
+			found = true
+		}
+	}
+	return text, found
+}
+
+// line masks the secrets in the strings of a line that View accepted. It returns
+// nil where there are none. A number that is a secret stays: it cannot be
+// replaced by anything that the other side would read as one.
+func (m *masker) line(line []byte) []byte {
+	if len(m.secrets) == 0 {
+		return nil
+	}
+	escaped := m.odd && bytes.IndexByte(line, '\\') >= 0 || bytes.Contains(line, []byte(`\u`))
+	if !escaped && !m.in(line) {
+		return nil
+	}
+	return rewrite(line, func(_ bool, text string) (string, bool) { return m.replace(text) })
+}

@@ -1,0 +1,48 @@
+package guard
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// MarshalTOML writes the text as a basic string of TOML, over several lines
+// where it has several, so that a change of one line is a change of one line in
+// a diff. What a reader could not see (controls, characters that turn the
+// direction of text, that take no room or carry tags) is written as an escape.
+func (t Text) MarshalTOML() ([]byte, error) {
+	lines := false
+	for i := range t {
+		lines = lines || t[i] == '\n'
+	}
+	out := []byte{'"'}
+	if lines {
+		out = []byte("\"\"\"\n")
+	}
+	for _, r := range string(t) {
+		switch {
+		case r == '\n':
+			out = append(out, '\n')
+		case r == '"' || r == '\\':
+			if r == '"' && lines && len(out) > 0 && out[len(out)-1] != '"' {
+				out = append(out, '"') // one quote alone needs no escape here
+				continue
+			}
+			out = append(out, '\\', byte(r))
+		case r == '\t':
+			out = append(out, `\t`...)
+		case hidden(r) && r <= 0xffff:
+			out = fmt.Appendf(out, `\u%04X`, r)
+		case hidden(r):
+			out = fmt.Appendf(out, `\U%08X`, r)
+		default:
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	if !lines {
+		return append(out, '"'), nil
+	}
+	if out[len(out)-1] == '"' && out[len(out)-2] != '\\' {
+		out = append(out[:len(out)-1], '\\', '"') // not to be taken for the closing ones
+	}
+	return append(out, `"""`...), nil
+}

@@ -1,0 +1,126 @@
+package guard
+
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
+// hidden reports whether a reader does not see a character, or sees something
+// else than what it does: controls but for tab and newline, and everything that
+// Unicode calls a format character, a tag, a variation selector, ignorable, or
+// a separator of lines.
+func hidden(r rune) bool {
+	switch {
+	case r < 0x20:
+		return r != '\n' && r != '\t'
+	case r < 0x7f:
+		return false
+	case r < 0xa0, r == 0x00ad, r == 0x2028, r == 0x2029:
+		return true
+	case r < 0x300:
+		return false
+	}
+	return unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
+}
+
+// plainHidden reports whether a hidden character has an honest use where it
+// stands: joiners and selectors within emoji, joiners within scripts that need
+// them, marks of direction beside text that runs from right to left, a byte
+// order mark at the start, a carriage return before a newline.
+func plainHidden(text string, at int, r rune) bool {
+	before, _ := utf8.DecodeLastRuneInString(text[:at])
+	after, _ := utf8.DecodeRuneInString(text[at+utf8.RuneLen(r):])
+	switch r {
+	case '\r':
+		return true
+	case 0x00ad: // soft hyphen
+		return unicode.IsLetter(before) && unicode.IsLetter(after)
+	case 0xfeff:
+		return at == 0
+	case 0x200d: // zero width joiner
+		return pictograph(before) && pictograph(after) || joins(before) || joins(after)
+	case 0x200c: // zero width non-joiner
+		return joins(before) && joins(after)
+	case 0xfe0e, 0xfe0f: // text or emoji form of what stands before
+		return pictograph(before) || before == '#' || before == '*' || before-'0' < 10 && before >= '0'
+	case 0x200e, 0x200f, 0x061c: // marks of direction
+		return rightToLeft(before) || rightToLeft(after)
+	}
+	return false
+}
+
+func pictograph(r rune) bool {
+	return r >= 0x2190 && unicode.In(r, unicode.So, unicode.Sm, unicode.Sk, unicode.Variation_Selector) || r == 0xa9 || r == 0xae ||
+		r == 0x203c || r == 0x2049 || r >= 0x1f000 && r < 0x1fb00 || r == 0x3030 || r == 0x303d
+}
+
+// joins reports whether the letters of a script are joined, so that joiners
+// mean something in it.
+func joins(r rune) bool {
+	return unicode.In(r, unicode.Arabic, unicode.Syriac, unicode.Mongolian, unicode.Devanagari, unicode.Bengali, unicode.Gujarati,
+		unicode.Gurmukhi, unicode.Kannada, unicode.Malayalam, unicode.Oriya, unicode.Sinhala, unicode.Tamil, unicode.Telugu, unicode.Khmer)
+}
+
+func rightToLeft(r rune) bool {
+	return unicode.In(r, unicode.Arabic, unicode.Hebrew, unicode.Syriac, unicode.Thaana)
+}
+
+// plain returns the letters that other scripts' letters are mistaken for. It is
+// a part of the confusables of UTS 39: those whose shape is that of an ASCII
+// letter or digit in the fonts of terminals and editors.
+func plain(r rune) rune {
+	if r < 0x80 {
+		return r
+	}
+	if p, ok := lookAlikes[r]; ok {
+		return p
+	}
+	switch {
+	case r >= 0xff01 && r <= 0xff5e: // full width
+		return r - 0xff01 + '!'
+	case r >= 0x1d400 && r <= 0x1d6a3: // mathematical letters, 13 alphabets of 52
+		if n := (r - 0x1d400) % 52; n < 26 {
+			return 'A' + n
+		} else {
+			return 'a' + n - 26
+		}
+	case r >= 0x1d7ce && r <= 0x1d7ff: // mathematical digits
+		return '0' + (r-0x1d7ce)%10
+	case r >= 0x24b6 && r <= 0x24cf: // circled
+		return 'A' + r - 0x24b6
+	case r >= 0x24d0 && r <= 0x24e9:
+		return 'a' + r - 0x24d0
+	case r >= 0x1f130 && r <= 0x1f149: // squared
+		return 'A' + r - 0x1f130
+	}
+	return r
+}
+
+var lookAlikes = map[rune]rune{
+	// Cyrillic.
+	'а': 'a', 'в': 'b', 'с': 'c', 'ԁ': 'd', 'е': 'e', 'һ': 'h', 'і': 'i', 'ј': 'j', 'к': 'k', 'ӏ': 'l', 'м': 'm', 'о': 'o', 'р': 'p',
+	'ԛ': 'q', 'г': 'r', 'ѕ': 's', 'т': 't', 'ѵ': 'v', 'ԝ': 'w', 'х': 'x', 'у': 'y',
+	'А': 'A', 'В': 'B', 'С': 'C', 'Е': 'E', 'Ԍ': 'G', 'Н': 'H', 'І': 'I', 'Ј': 'J', 'К': 'K', 'М': 'M', 'О': 'O', 'Р': 'P', 'Ѕ': 'S',
+	'Т': 'T', 'Ѵ': 'V', 'Ԝ': 'W', 'Х': 'X', 'У': 'Y', 'З': '3', 'б': '6',
+	// Greek.
+	'α': 'a', 'ε': 'e', 'ι': 'i', 'κ': 'k', 'ν': 'v', 'ο': 'o', 'ρ': 'p', 'τ': 't', 'υ': 'u', 'χ': 'x', 'γ': 'y',
+	'Α': 'A', 'Β': 'B', 'Ε': 'E', 'Ζ': 'Z', 'Η': 'H', 'Ι': 'I', 'Κ': 'K', 'Μ': 'M', 'Ν': 'N', 'Ο': 'O', 'Ρ': 'P', 'Τ': 'T', 'Υ': 'Y', 'Χ': 'X',
+	// Armenian, Latin of other kinds, letters that are symbols.
+	'օ': 'o', 'ո': 'n', 'ս': 'u', 'հ': 'h', 'ց': 'g', 'ı': 'i', 'ɑ': 'a', 'ɡ': 'g', 'ɩ': 'i', 'ʟ': 'L', 'ᴏ': 'o', 'ᴜ': 'u', 'ᴠ': 'v', 'ᴡ': 'w', 'ᴢ': 'z',
+	'ſ': 's', 'ƚ': 'l', 'ℓ': 'l', 'ℎ': 'h', 'ℯ': 'e', 'ℊ': 'g', 'ℴ': 'o', 'K': 'K', 'Å': 'A', 'ⅰ': 'i', 'ⅼ': 'l', 'ⅽ': 'c', 'ⅾ': 'd', 'ⅿ': 'm',
+}
+
+// mixed reports whether a word mixes Latin letters with letters of another
+// script that are mistaken for Latin ones.
+func mixed(word string) bool {
+	latin, alike := false, false
+	for _, r := range word {
+		switch {
+		case unicode.Is(unicode.Latin, r):
+			latin = true
+		case lookAlikes[r] != 0 && unicode.In(r, unicode.Cyrillic, unicode.Greek, unicode.Armenian):
+			alike = true
+		}
+	}
+	return latin && alike
+}
