@@ -17,6 +17,9 @@ import (
 //   - the tighter limit, the stricter mode, the longer min-age holds;
 //   - required layers are added.
 //
+// Ports of the sandbox's own loopback (network.listen) reach nothing and are not
+// bounded.
+//
 // A baseline has no server and no parameters, and sets no variable. What it says
 // of "${workspace}" or "${state}" holds for those of the profile at hand, and
 // allows nothing where there is none.

@@ -116,7 +116,7 @@ func TestMistakesPointAtWhatIsWrong(t *testing.T) {
 	}
 }
 
-// Each of these made a parser slow, deep or wrong somewhere once.
+// A profile may come from a stranger: none makes the reader slow, deep or large.
 func TestHostileProfilesEnd(t *testing.T) {
 	n := MaxFile
 	for name, text := range map[string]string{
@@ -132,6 +132,12 @@ func TestHostileProfilesEnd(t *testing.T) {
 		"hosts":          "version = 1\n[network]\nallow = [" + numbered("\"h%d.example:443\",", n/26) + "]",
 		"references":     "version = 1\n[server]\nargs = [\"" + strings.Repeat("${a}", n/4-20) + "\"]",
 		"growth":         growth(),
+		"tables":         numbered("[t%d.a.b.c.d.e]\n", n/24),
+		"array tables":   strings.Repeat("[[a.b]]\n", n/9),
+		"nested arrays":  strings.Repeat("[[a]]\n[[a.b]]\n", n/16),
+		"inline tables":  "a = [" + strings.Repeat("{b.c.d={}},", n/12) + "]",
+		"lists":          "version = 1\n[filesystem]\nread = [" + strings.Repeat("'/x',", n/6) + "]",
+		"schemas":        numbered("[tools.rule.t%d]\nproperties.a.pattern=\"(a{1,99}){1,9}\"\n", 250),
 		"one long key":   strings.Repeat("k", n-10) + " = 1",
 		"one long value": "version = 1\nname = \"" + strings.Repeat("v", n-40) + "\"",
 		"too large":      strings.Repeat("\n", n+1),

@@ -103,6 +103,14 @@ func (r *resolver) paths(l list[word], check func(string) error) []Path {
 	return out
 }
 
+// Refuse says why a clean, absolute path is not given to the profile of that
+// name, or nil. Resolve asks it of every path as written; who follows symlinks
+// asks it again of where they lead, which a project can choose for itself.
+func (in Input) Refuse(profile, path string, write bool) error {
+	r := &resolver{in: in, name: profile}
+	return r.refuse(path, write)
+}
+
 func (r *resolver) readable(p string) error { return r.refuse(p, false) }
 func (r *resolver) writable(p string) error { return r.refuse(p, true) }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -25,6 +26,7 @@ func rule(t *testing.T, verb, path string) error {
 // What a profile may not give away, next to what lies beside it and may be given.
 func TestPlacesThatNoProfileGivesAway(t *testing.T) {
 	const no, readOnly, yes = "no", "read", "yes"
+	in := machine
 	for path, want := range map[string]string{
 		"/":                              no,
 		"//":                             no,
@@ -93,6 +95,11 @@ func TestPlacesThatNoProfileGivesAway(t *testing.T) {
 		for verb, allowed := range map[string]bool{"read": want != no, "write": want == yes} {
 			if err := rule(t, verb, path); (err == nil) != allowed {
 				t.Errorf("%s %.60q: %v", verb, path, err)
+			}
+			if strings.HasPrefix(path, "/") && path == filepath.Clean(path) && !strings.Contains(path, "\n") && len(path) < 4096 {
+				if err := in.Refuse("p", path, verb == "write"); (err == nil) != allowed {
+					t.Errorf("Refuse %s %.60q: %v", verb, path, err)
+				}
 			}
 		}
 		if want != yes {
