@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"runtime/debug"
 )
 
 // Sizes of what a direction keeps while nothing happens and of what is kept of
@@ -11,6 +12,11 @@ import (
 const (
 	idleBuffer = 16 << 10
 	sampleSize = 4 << 10
+
+	// A buffer beyond this is given back to the system at once, which takes a
+	// millisecond: without garbage to collect, the runtime would keep it for
+	// minutes, and there is a launcher for every server.
+	largeBuffer = 1 << 20
 )
 
 // frame is one line as it came. Its slices die at the next call of next.
@@ -85,10 +91,8 @@ func (l *lines) take(n int, ended bool) frame {
 func (l *lines) discard() (frame, error) {
 	rest := l.buf[l.at:l.n]
 	over := &long{head: sample(rest, false), tail: sample(rest, true), size: int64(len(rest))}
-	if len(l.buf) > idleBuffer {
-		l.buf = make([]byte, idleBuffer)
-	}
 	l.at, l.seen, l.n = 0, 0, 0
+	l.shrink()
 	for l.err == nil {
 		l.n = 0
 		l.fill()
@@ -138,9 +142,13 @@ func (l *lines) shrink() {
 		l.at, l.n = 0, 0
 	}
 	if len(l.buf) > idleBuffer && l.n-l.at < idleBuffer/2 {
+		large := len(l.buf) > largeBuffer
 		small := make([]byte, idleBuffer)
 		l.n = copy(small, l.buf[l.at:l.n])
 		l.buf, l.at = small, 0
+		if large {
+			debug.FreeOSMemory()
+		}
 	}
 }
 

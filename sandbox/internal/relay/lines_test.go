@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -93,9 +94,9 @@ func TestLinesReturnTheReadersErrorBehindTheLastLine(t *testing.T) {
 
 // A large line must not cost its size for the rest of the session.
 func TestLinesGiveTheirBufferBack(t *testing.T) {
-	big := strings.Repeat("x", 5<<20)
-	l := newLines(strings.NewReader(big+"\nsmall\n"), 64<<20)
-	if f, err := l.next(); err != nil || len(f.line) != len(big) {
+	const size = 60 << 20
+	l := newLines(io.MultiReader(io.LimitReader(ones{}, size), strings.NewReader("\nsmall\n")), 64<<20)
+	if f, err := l.next(); err != nil || len(f.line) != size {
 		t.Fatalf("the large line: %d bytes, %v", len(f.line), err)
 	}
 	if f, err := l.next(); err != nil || string(f.line) != "small" {
@@ -103,6 +104,11 @@ func TestLinesGiveTheirBufferBack(t *testing.T) {
 	}
 	if len(l.buf) > idleBuffer {
 		t.Errorf("the buffer stayed at %d bytes", len(l.buf))
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if kept := m.HeapSys - m.HeapReleased; kept > size/2 {
+		t.Errorf("%d bytes of heap are kept", kept)
 	}
 }
 
