@@ -6,7 +6,7 @@ import "syscall"
 type Call struct {
 	PID     int    // of the process, as this process sees it; 0: it was gone before anything was known
 	Program string // its name as it set it, printable
-	Name    string
+	Name    string // of the call; "system call 999" where it has none
 	Args    [6]uint64
 	Errno   syscall.Errno // what the program got; of an open, what it is about to get
 	Path    string        // of an open: absolute, inside; lexically resolved

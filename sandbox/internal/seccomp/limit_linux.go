@@ -29,11 +29,11 @@ func newLimiter(report func(Call)) *limiter {
 	return &limiter{report: report, names: map[string]*quota{}}
 }
 
-func (l *limiter) add(c Call) {
-	q := l.names[c.Name]
+func (l *limiter) add(name string, c Call) {
+	q := l.names[name]
 	if q == nil {
 		q = &quota{rate: rate.NewLimiter(reportRate, reportBurst)}
-		l.names[c.Name] = q
+		l.names[name] = q
 	}
 	if !q.rate.Allow() {
 		q.held++

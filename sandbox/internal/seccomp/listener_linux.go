@@ -112,12 +112,13 @@ func (l *listener) next() error {
 	if err != nil {
 		return fmt.Errorf("internal error: cannot run the seccomp filter: %v", err)
 	}
-	call := Call{Name: nameOf(n.nr), Args: n.args}
+	name, quota := nameOf(n.nr)
+	call := Call{Name: name, Args: n.args}
 	answer := response{id: n.id}
 	told := true
 	switch {
 	case ret == retNotify:
-		call.Path, call.Errno = look(n, call.Name, l.outside)
+		call.Path, call.Errno = look(n, name, l.outside)
 		told = call.Errno != 0
 		answer.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 	case ret&^0xffff == retErrno && ret != retErrno:
@@ -138,18 +139,18 @@ func (l *listener) next() error {
 		return os.NewSyscallError("ioctl SECCOMP_IOCTL_NOTIF_SEND", err)
 	}
 	if told {
-		l.limit.add(call)
+		l.limit.add(quota, call)
 	}
 	return nil
 }
 
-// nameOf is the call's name. Numbers without one share a name, so that nobody
-// fills memory by making them up.
-func nameOf(nr int32) string {
+// nameOf is the call's name and the quota it is reported under: numbers without
+// a name share one, so that nobody fills memory by making them up.
+func nameOf(nr int32) (name, quota string) {
 	if name, ok := names[nr]; ok {
-		return name
+		return name, name
 	}
-	return "unknown system call"
+	return fmt.Sprintf("system call %d", nr), ""
 }
 
 // names are the native calls by number.

@@ -34,6 +34,9 @@ var runtimes = []struct {
 }
 
 func TestRuntimesWorkUnderTheFilter(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts every runtime three times")
+	}
 	for _, r := range runtimes {
 		t.Run(r.name, func(t *testing.T) {
 			if err := exec.Command(r.here[0], r.here[1:]...).Run(); err != nil {
