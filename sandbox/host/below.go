@@ -24,6 +24,16 @@ const (
 	belowEntries = 20_000
 )
 
+// Below lists the protected places that exist below a folder, as Probe does for
+// a writable one. The error says that the list may lack some.
+func Below(ctx context.Context, dir string) ([]string, error) {
+	found, why := below(ctx, dir)
+	if why != "" {
+		return found, errors.New(why)
+	}
+	return found, nil
+}
+
 // below lists the protected places that exist in the folder and in the folders
 // in it, down to belowDepth levels, relative to it and sorted. Symlinks are
 // never followed, what lies inside a protected place is not listed, and of

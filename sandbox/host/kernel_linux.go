@@ -157,6 +157,9 @@ func statusField(ask Ask, field string) (string, error) {
 func name(err error) string {
 	var errno unix.Errno
 	if errors.As(err, &errno) {
+		if errno == unix.EOPNOTSUPP { // one number with ENOTSUP, which no manual page of the kernel says
+			return fmt.Sprintf("EOPNOTSUPP (%v)", errno)
+		}
 		if n := unix.ErrnoName(errno); n != "" {
 			return fmt.Sprintf("%s (%v)", n, errno)
 		}

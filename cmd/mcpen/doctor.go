@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/host"
+)
+
+// doctorOptions are what "doctor" works with.
+type doctorOptions struct {
+	JSON   bool
+	Binary string   // absolute path of this binary, for an AppArmor profile
+	Ask    host.Ask // Bus is what counts
+	// Recipe starts a tiny program in the whole sandbox and waits for it. It is
+	// the judge: the other lines say what to do about it. nil leaves it out.
+	Recipe func(context.Context) error
+}
+
+// runDoctor says what this machine can enforce and what to do about what it
+// cannot. Its error, where "run" would refuse to start, ends in exit code 125.
+func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
+	facts := host.Facts{Around: opts.Ask.Survey(), Binary: opts.Binary}
+	var err error
+	if facts.Host, err = host.Probe(ctx, opts.Ask); err != nil {
+		return err
+	}
+	if facts.Depths, err = host.Deep(ctx); err != nil {
+		return fmt.Errorf("cannot try this machine: %w", err)
+	}
+	facts.Depths.Into(&facts.Host)
+	if opts.Recipe != nil {
+		facts.Tried, facts.Recipe = true, opts.Recipe(ctx)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	checks := host.Checks(facts)
+	write := writeChecks
+	if opts.JSON {
+		write = writeChecksJSON
+	}
+	if err := write(out, checks); err != nil {
+		return err
+	}
+	if blocking := host.Blocking(checks); len(blocking) > 0 {
+		return &codeError{
+			code: exitSandbox,
+			err:  fmt.Errorf("this machine cannot hold a server: %s", strings.Join(blocking, ", ")),
+			hint: "each line above that says missing has its fix below it",
+		}
+	}
+	return nil
+}
+
+// writeChecks writes one line a check, and below it what that means and what to
+// paste. Names that the machine gave cannot take over the terminal.
+func writeChecks(out io.Writer, checks []host.Check) error {
+	wide := 0
+	for _, c := range checks {
+		wide = max(wide, len(c.Name))
+	}
+	var b strings.Builder
+	for _, c := range checks {
+		line := fmt.Sprintf("%-7s  %-*s  %s", c.State, wide, c.Name, audit.Visible(c.Detail))
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		if c.Consequence != "" {
+			fmt.Fprintf(&b, "%9s%s\n", "", audit.Visible(c.Consequence))
+		}
+		if len(c.Fix) > 0 {
+			b.WriteString("\n")
+			for _, fix := range c.Fix { // at the margin, so that a here-document can be pasted
+				b.WriteString(audit.Visible(fix) + "\n")
+			}
+			b.WriteString("\n")
+		}
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// writeChecksJSON writes the checks as one JSON array.
+func writeChecksJSON(out io.Writer, checks []host.Check) error {
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(checks)
+}

@@ -1,0 +1,168 @@
+package host
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// cause is why the namespaces cannot be had and what to do about it.
+type cause struct {
+	why string
+	fix func(Facts) []string
+}
+
+// causeOf finds the cause of the first step that failed. What the kernel answers
+// does not name it: EPERM stands for a filter, for AppArmor and for a masked
+// /proc alike, so the step and what lies around decide.
+func causeOf(f Facts) cause {
+	step, failed := f.Depths.Failed(namespaceSteps...)
+	none := func(Facts) []string { return nil }
+	if !failed { // nothing was tried: a limit spoke
+		step = Step{Name: stepUser, Errno: unix.ENOSPC}
+	}
+	eperm := step.Errno == unix.EPERM || step.Errno == unix.EACCES
+	maps := []string{stepGroups, stepUIDs, stepGIDs, stepRoot}
+	switch {
+	case f.Around.CloneUser == "0" && f.Host.UID != 0:
+		return cause{"kernel.unprivileged_userns_clone is 0", func(Facts) []string { return sysctlFix("kernel.unprivileged_userns_clone", "1") }}
+	case step.Name == stepUser && step.Errno == unix.ENOSPC, f.Around.MaxUser == "0":
+		return cause{"no more user namespaces are allowed", func(Facts) []string { return sysctlFix("user.max_user_namespaces", "15000") }}
+	case step.Errno == unix.EUSERS:
+		return cause{"user namespaces are nested too deeply", none}
+	case f.Around.Flatpak, f.Around.Snap:
+		return cause{"the client is itself confined", none}
+	case step.Name == stepProc && eperm && f.Around.RestrictUser != "1":
+		return cause{"parts of /proc are masked here, and the kernel lets nobody uncover them with a new one", unmaskFix}
+	case eperm && f.Around.RestrictUser == "1" && f.Host.UID != 0:
+		return cause{"AppArmor keeps user namespaces of unconfined programs without rights", func(f Facts) []string { return appArmorFix(f.Binary) }}
+	case step.Name == stepUser && (eperm || step.Errno == unix.ENOSYS):
+		return cause{"a system call filter or a chroot is in the way", func(f Facts) []string { return containerFix(f.Around.Container) }}
+	case step.Name == stepUser && step.Errno == unix.EINVAL:
+		return cause{"the kernel has no user namespaces", none}
+	case slices.Contains(maps, step.Name) && eperm:
+		return cause{"a security module refuses the map", func(f Facts) []string { return containerFix(f.Around.Container) }}
+	case step.Name == stepPrivate && eperm:
+		return cause{"the process that started mcpen is in a Landlock domain or a security profile, where nobody may mount",
+			func(Facts) []string { return []string{"# start mcpen outside of that sandbox"} }}
+	}
+	return cause{"refused here", func(f Facts) []string { return containerFix(f.Around.Container) }}
+}
+
+// sysctlFix sets a value now and for good.
+func sysctlFix(key, value string) []string {
+	return []string{
+		fmt.Sprintf("echo '%s = %s' | sudo tee -a /etc/sysctl.d/90-mcpen.conf", key, value),
+		"sudo sysctl --system",
+	}
+}
+
+// containerFix are the options with which a container may hold the sandbox. They
+// take away protections of the container, which is why it is named per runtime
+// and never --privileged.
+func containerFix(container string) []string {
+	switch container {
+	case "":
+		return []string{"# start mcpen outside of the sandbox, chroot or service that refuses it"}
+	case "podman":
+		return []string{"podman run --security-opt unmask=ALL --security-opt seccomp=unconfined …"}
+	case "kubernetes":
+		return []string{
+			"# in the pod's spec:",
+			"hostUsers: false",
+			"# in the container's spec:",
+			"securityContext: {procMount: Unmasked, seccompProfile: {type: Unconfined}}",
+		}
+	}
+	return []string{
+		"docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined --security-opt apparmor=unconfined …",
+		"# or in devcontainer.json, then rebuild:",
+		`"runArgs": ["--security-opt=seccomp=unconfined", "--security-opt=systempaths=unconfined", "--security-opt=apparmor=unconfined"]`,
+	}
+}
+
+func unmaskFix(f Facts) []string {
+	switch f.Around.Container {
+	case "":
+		return []string{"# see what covers it:", "findmnt -R /proc"}
+	case "podman":
+		return []string{"podman run --security-opt unmask=ALL …"}
+	case "kubernetes":
+		return containerFix("kubernetes")
+	}
+	return []string{
+		"docker run --security-opt systempaths=unconfined …",
+		"# or in devcontainer.json, then rebuild:",
+		`"runArgs": ["--security-opt=systempaths=unconfined"]`,
+	}
+}
+
+// AppArmorProfile is a profile that confines nothing and lets the program at
+// path use user namespaces, as Ubuntu 23.10 and later ask of each program that
+// does. It is "" for a path that cannot be written into a profile.
+func AppArmorProfile(path string) string {
+	if !strings.HasPrefix(path, "/") || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return ""
+	}
+	var quoted strings.Builder
+	for _, r := range path {
+		if strings.ContainsRune(`\"*?[]{}^`, r) { // apparmor.d(5), globbing
+			quoted.WriteByte('\\')
+		}
+		quoted.WriteRune(r)
+	}
+	return fmt.Sprintf(`abi <abi/4.0>,
+include <tunables/global>
+
+profile mcpen "%s" flags=(unconfined) {
+  userns,
+  include if exists <local/mcpen>
+}
+`, quoted.String())
+}
+
+// appArmorFix installs the profile.
+func appArmorFix(binary string) []string {
+	profile := AppArmorProfile(binary)
+	if profile == "" {
+		return []string{"# install mcpen at an absolute path without odd characters, and call this again"}
+	}
+	lines := []string{"sudo tee /etc/apparmor.d/mcpen >/dev/null <<'EOF'"}
+	lines = append(lines, strings.Split(strings.TrimSuffix(profile, "\n"), "\n")...)
+	return append(lines, "EOF", "sudo apparmor_parser -r /etc/apparmor.d/mcpen")
+}
+
+// landlockFix turns Landlock on. A kernel that answers EOPNOTSUPP has it and was
+// started without.
+func landlockFix(f Facts) []string {
+	switch {
+	case f.Around.WSL:
+		return []string{
+			"# in Windows:", "wsl --update", "# and in %UserProfile%\\.wslconfig, then wsl --shutdown:",
+			"[wsl2]", "kernelCommandLine = lsm=landlock,lockdown,yama,integrity,bpf",
+		}
+	case f.Around.Container != "" && !strings.Contains(f.Around.LandlockErr, "EOPNOTSUPP"):
+		return containerFix(f.Around.Container)
+	case f.Around.Container != "":
+		return []string{"# on the host of the container, whose kernel was started without Landlock"}
+	case !strings.Contains(f.Around.LandlockErr, "EOPNOTSUPP"):
+		return []string{"# a kernel with CONFIG_SECURITY_LANDLOCK is needed, 5.13 or newer"}
+	}
+	debian := []string{
+		`sudo sed -i "s/^GRUB_CMDLINE_LINUX=\"/&lsm=landlock,$(cat /sys/kernel/security/lsm) /" /etc/default/grub`,
+		"sudo update-grub && sudo reboot",
+	}
+	fedora := []string{
+		`sudo grubby --update-kernel=ALL --args="lsm=landlock,$(cat /sys/kernel/security/lsm)"`,
+		"sudo reboot",
+	}
+	switch {
+	case strings.Contains(f.Around.Distro, "fedora"), strings.Contains(f.Around.Distro, "rhel"):
+		return fedora
+	case strings.Contains(f.Around.Distro, "debian"), strings.Contains(f.Around.Distro, "ubuntu"):
+		return debian
+	}
+	return slices.Concat([]string{"# Debian, Ubuntu:"}, debian, []string{"# Fedora:"}, fedora)
+}
