@@ -37,14 +37,14 @@ func look(n notification, name string, outside func(string) bool) (string, sysca
 		return "", 0
 	}
 	defer unix.Close(root)
-	v := view{root: root, self: innerPID(int(n.tid)), outside: outside}
+	v := view{root: root, tid: int(n.tid), outside: outside}
 	return printable(path), v.open(path, int(flags), 0)
 }
 
 // view looks at files through another process's root.
 type view struct {
-	root    int
-	self    string // what /proc/self points to there
+	root    int // its root directory
+	tid     int // as seen here
 	outside func(string) bool
 }
 
@@ -110,14 +110,15 @@ func (v view) link(path string) (string, bool) {
 	return filepath.Join(filepath.Dir(path), string(buf[:n])), true
 }
 
-// own replaces /proc/self by the process that meant itself.
+// own replaces /proc/self by the process that meant itself: to this one the
+// link would mean this one, or nothing.
 func (v view) own(path string) string {
 	if rest, ok := strings.CutPrefix(path, "/dev/fd/"); ok {
 		path = "/proc/self/fd/" + rest
 	}
 	for _, self := range []string{"/proc/self", "/proc/thread-self"} {
-		if rest, ok := strings.CutPrefix(path, self); ok && v.self != "" && (rest == "" || rest[0] == '/') {
-			return "/proc/" + v.self + rest
+		if rest, ok := strings.CutPrefix(path, self); ok && (rest == "" || rest[0] == '/') {
+			return "/proc/" + innerPID(v.tid) + rest
 		}
 	}
 	return path
