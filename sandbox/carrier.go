@@ -19,8 +19,8 @@ import (
 // server would share.
 type carrier struct {
 	client Stdio
-	inside [3]*os.File // the server's ends
-	server [3]*os.File // ours: its stdin, stdout, stderr
+	inside [3]*os.File                 // the server's ends
+	server [3]*os.File                 // ours: its stdin, stdout, stderr
 	relay  atomic.Pointer[relay.Relay] // set once the server runs
 	done   chan struct{}
 	err    error
@@ -80,7 +80,7 @@ func (c *carrier) lines(ctx context.Context, b *Box) error {
 }
 
 // converse makes the relay. The carrier must be run then.
-func (c *carrier) converse(b *Box, inspect relay.Inspect) error {
+func (c *carrier) converse(b *Box) error {
 	in, err := relay.Borrow(int(c.client.In.Fd()))
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func (c *carrier) converse(b *Box, inspect relay.Inspect) error {
 		Ends: relay.Ends{ClientIn: in, ClientOut: out, Stderr: stderr,
 			ServerIn: c.server[0], ServerOut: c.server[1], ServerErr: c.server[2]},
 		Process: relay.Process{Signal: b.Signal, Done: b.done, Status: b.status},
-		Inspect: inspect,
+		Inspect: b.inspect,
 		Sink:    b.sink,
 		MaxLine: b.plan.Relay.MaxLine,
 		Ladder:  ladder,

@@ -32,8 +32,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/guard"
 	"mcpen/sandbox/internal/child"
 	"mcpen/sandbox/internal/container"
+	"mcpen/sandbox/internal/quarantine"
 	"mcpen/sandbox/internal/seccomp"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -53,6 +55,11 @@ type Stdio struct {
 	// Raw lets bytes pass as they are, with nobody looking at them: for programs
 	// that are no MCP servers.
 	Raw bool
+
+	// Pins is what a person approved of what the server says, and Others what
+	// other servers define. The zero values approve of nothing and know nobody.
+	Pins   guard.Pins
+	Others []guard.Other
 }
 
 // Exit is how the server ended: a code, or a signal.
@@ -66,11 +73,14 @@ type Box struct {
 	plan    plan.Plan
 	session *session
 	sink    audit.Sink
+	stderr  *os.File
 
 	container *libcontainer.Container
 	process   *libcontainer.Process
 	control   *child.Control
 	carrier   *carrier
+	watch     *quarantine.Watch
+	guard     *guard.Guard // nil: raw
 
 	started chan error    // one value: nil, or why it did not start
 	done    chan struct{} // closed when the server and everything of it is gone
@@ -96,8 +106,14 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err != nil {
 		return nil, &Lack{Step: "prepare a run", Err: err}
 	}
-	b := &Box{plan: p, session: s, started: make(chan error, 1), done: make(chan struct{})}
+	b := &Box{plan: p, session: s, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{})}
 	b.sink = b.stamp(sink)
+	if !stdio.Raw {
+		if b.guard, err = newGuard(p, stdio); err != nil {
+			b.release()
+			return nil, err
+		}
+	}
 	if err := b.build(filter, stdio); err != nil {
 		b.release()
 		return nil, err
@@ -109,7 +125,7 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 		return nil, err
 	}
 	if !stdio.Raw {
-		if err := b.carrier.converse(b, nil); err != nil {
+		if err := b.carrier.converse(b); err != nil {
 			b.kill()
 			<-b.done
 			return nil, err
@@ -149,6 +165,9 @@ type compiled struct {
 
 // build makes everything that stands before the server runs.
 func (b *Box) build(filter <-chan compiled, stdio Stdio) error {
+	if err := b.guardFolders(); err != nil {
+		return err
+	}
 	rootfs := filepath.Join(b.session.dir, "root")
 	if err := container.Skeleton(rootfs, b.plan); err != nil {
 		return &Lack{Step: "prepare the sandbox's root", Err: err}
@@ -257,6 +276,9 @@ func (b *Box) listen() {
 		b.err = fmt.Errorf("cannot wait for the sandbox: %w", err)
 	}
 	listeners.Wait()
+	if err := b.watch.Close(); err != nil && b.err == nil {
+		b.err = fmt.Errorf("cannot end the watch over writable folders: %w", err)
+	}
 	b.release()
 	if !reported {
 		b.started <- startErr

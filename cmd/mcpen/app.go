@@ -89,6 +89,7 @@ func (a *app) cli(args []string) *cli.App {
 		a.runCommand(args),
 		a.explainCommand(args),
 		a.checkCommand(),
+		a.doctorCommand(),
 		a.logCommand(),
 		a.psCommand(),
 		a.stopCommand(),

@@ -1,9 +1,15 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"mcpen/sandbox"
+	"mcpen/sandbox/host"
 )
 
 func (a *app) logCommand() *cli.Command {
@@ -32,4 +38,51 @@ func (a *app) logCommand() *cli.Command {
 			return runLog(c.Context, o, a.out)
 		},
 	}
+}
+
+func (a *app) doctorCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "doctor",
+		Usage:       "say what this machine can enforce, and what to do about what it cannot",
+		Description: "Tries every step of the sandbox and ends by running a tiny program in it." + exitStatus,
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the checks as JSON"}},
+		Action: func(c *cli.Context) error {
+			at, err := a.place()
+			if err != nil {
+				return err
+			}
+			binary, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("cannot tell where this binary is: %w", err)
+			}
+			return runDoctor(c.Context, doctorOptions{
+				JSON:   c.Bool("json"),
+				Binary: binary,
+				Ask:    host.Ask{Home: at.home, Runtime: at.runtime, State: at.state, Config: at.config, Bus: at.bus},
+				Recipe: a.recipe,
+			}, a.out)
+		},
+	}
+}
+
+// recipe runs the smallest program in the whole sandbox, as run would.
+func (a *app) recipe(ctx context.Context) error {
+	p, err := a.prepare(ctx, choice{command: []string{"true"}})
+	if err != nil {
+		return err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: null, Out: null, Err: null, Raw: true}, nil)
+	if err != nil {
+		return err
+	}
+	exit, err := box.Wait()
+	if err == nil && (exit != sandbox.Exit{}) {
+		err = fmt.Errorf("the program that does nothing ended with %+v", exit)
+	}
+	return err
 }

@@ -277,7 +277,7 @@ func (c *compiler) visible(p string) bool {
 
 // network says what the egress serves.
 func (c *compiler) network() {
-	n := Network{Hosts: c.pol.Network.Allow, Sockets: c.pol.Sockets, Ephemeral: Span{First: 60000, Last: 60255}}
+	n := Network{Hosts: c.pol.Network.Allow, Sockets: c.pol.Sockets, Ephemeral: Span{First: 60000, Last: 60063}}
 	for _, s := range c.pol.Sockets {
 		why, bad := HostSocket(s.Path)
 		if bad && s.Override == "" {

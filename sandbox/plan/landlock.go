@@ -82,7 +82,7 @@ func access(m Mount) Access {
 			return AccessTmp
 		}
 		return AccessRead
-	case MountProc, MountFile, MountDir:
+	case MountProc, MountFile, MountCopy, MountDir:
 		return AccessRead
 	case MountDevice:
 		return AccessDev

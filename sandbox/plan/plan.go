@@ -28,16 +28,18 @@ type Plan struct {
 	Name    string          `json:"name"` // the profile's name, or the command's
 	Sources []policy.Source `json:"sources,omitempty"`
 
-	Process  Process  `json:"process"`
-	Root     []Mount  `json:"root"` // in the order in which they are made
-	Watch    []Watch  `json:"watch,omitempty"`
-	Landlock Landlock `json:"landlock"`
-	Seccomp  Seccomp  `json:"seccomp"`
-	Network  Network  `json:"network"`
-	Limits   []Limit  `json:"limits"`
-	Tools    Tools    `json:"tools"`
-	Relay    Relay    `json:"relay"`
-	Log      Log      `json:"log"`
+	Process Process `json:"process"`
+	Root    []Mount `json:"root"` // in the order in which they are made
+	Watch   []Watch `json:"watch,omitempty"`
+	// Quarantine is where what the watch finds is moved to.
+	Quarantine string   `json:"quarantine,omitempty"`
+	Landlock   Landlock `json:"landlock"`
+	Seccomp    Seccomp  `json:"seccomp"`
+	Network    Network  `json:"network"`
+	Limits     []Limit  `json:"limits"`
+	Tools      Tools    `json:"tools"`
+	Relay      Relay    `json:"relay"`
+	Log        Log      `json:"log"`
 
 	Layers []policy.Layer `json:"layers"` // the layers that are enforced
 	// Runtime is the directory of the launcher's own in which a run keeps what
@@ -123,6 +125,7 @@ const (
 	MountTmpfs   MountKind = "tmpfs"   // a private file system of Bytes and Inodes
 	MountProc    MountKind = "proc"    // /proc of the sandbox's own processes
 	MountFile    MountKind = "file"    // a file with Content, made by mcpen
+	MountCopy    MountKind = "copy"    // a copy of the host's small file Source, made at the start
 	MountSymlink MountKind = "symlink" // Target points to Source
 	MountDevice  MountKind = "device"  // the host's device node Source at Target
 	MountMask    MountKind = "mask"    // Target is hidden by something empty; Dir says of which kind

@@ -5,6 +5,7 @@ package container
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/opencontainers/cgroups"
@@ -36,6 +37,10 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	masked, readonly := plan.ProcMasked, plan.ProcReadonly
+	if p.Process.UID == 0 {
+		masked, readonly = slices.Concat(masked, plan.ProcMaskedRoot), slices.Concat(readonly, plan.ProcReadonlyRoot)
+	}
 	return &configs.Config{
 		Rootfs:          rootfs,
 		Readonlyfs:      true,
@@ -59,8 +64,8 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 			"user.max_user_namespaces":     "1", // the nested one uses it up
 			"net.ipv4.ip_local_port_range": fmt.Sprintf("%d\t%d", p.Network.Ephemeral.First, p.Network.Ephemeral.Last),
 		},
-		MaskPaths:     plan.ProcMasked,
-		ReadonlyPaths: plan.ProcReadonly,
+		MaskPaths:     masked,
+		ReadonlyPaths: readonly,
 	}, nil
 }
 
@@ -87,7 +92,7 @@ func mounts(root []plan.Mount, rootfs string) ([]*configs.Mount, error) {
 			} else {
 				c = bind(emptyFile(rootfs), m)
 			}
-		case plan.MountFile, plan.MountSymlink, plan.MountDir:
+		case plan.MountFile, plan.MountCopy, plan.MountSymlink, plan.MountDir:
 			continue
 		default:
 			return nil, fmt.Errorf("internal error: no mount of kind %q", m.Kind)

@@ -3,6 +3,7 @@ package container
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,6 +55,8 @@ func place(rootfs string, m plan.Mount) error {
 		return os.Symlink(m.Source, target)
 	case plan.MountFile:
 		return create(target, m.Content, os.FileMode(m.Mode))
+	case plan.MountCopy:
+		return duplicate(m.Source, target, os.FileMode(m.Mode))
 	case plan.MountDevice:
 		return create(target, "", 0o444)
 	case plan.MountBind, plan.MountMask:
@@ -72,6 +75,26 @@ func create(name, content string, mode os.FileMode) error {
 	}
 	_, err = f.WriteString(content)
 	return errors.Join(err, f.Close())
+}
+
+// maxCopy bounds a copied file; the system's own are far below.
+const maxCopy = 1 << 20
+
+// duplicate copies a small file of the host's system.
+func duplicate(source, target string, mode os.FileMode) error {
+	in, err := os.OpenFile(source, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	data, err := io.ReadAll(io.LimitReader(in, maxCopy+1))
+	if err != nil {
+		return err
+	}
+	if len(data) > maxCopy {
+		return fmt.Errorf("%q is larger than %d bytes", source, maxCopy)
+	}
+	return create(target, string(data), mode)
 }
 
 func within(p string, dirs []string) bool {

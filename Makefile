@@ -1,0 +1,53 @@
+# mcpen's own targets. Each one sets up what it needs; "make help" lists them.
+
+RELEASE ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+PREFIX  ?= /usr/local
+TAGS    := urfave_cli_no_docs
+GO      := go
+BUILD   := $(GO) build -trimpath -tags $(TAGS) -ldflags "-s -w -X main.release=$(RELEASE)"
+TEST    := $(GO) test -tags $(TAGS)
+# Packages whose goroutines meet: tested with the race detector too.
+RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/pack/...
+
+.PHONY: help build demo test integration lint fuzz bench soak eval install setup clean
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## install what building needs (a C compiler, pkg-config, libseccomp)
+	@scripts/setup.sh
+
+build: setup ## build bin/mcpen
+	$(BUILD) -o bin/mcpen ./cmd/mcpen
+
+demo: build ## watch a server inside its sandbox: what is allowed, what is refused
+	@scripts/demo.sh
+
+test: setup ## every test but the heavy ones below
+	$(GO) vet -tags $(TAGS) ./...
+	$(TEST) -timeout 14m ./...
+	$(TEST) -race -timeout 10m $(RACE)
+
+integration: build ## real servers from the registries
+	$(TEST) -tags $(TAGS),integration -timeout 30m -run Real ./...
+
+lint: setup ## gofmt, vet, staticcheck, govulncheck
+	@scripts/lint.sh
+
+fuzz: setup ## each fuzz target for FUZZTIME (default 30s)
+	@scripts/fuzz.sh
+
+bench: build ## start, ping and memory beside the peers that are installed, as ratios
+	@scripts/bench.sh
+
+soak: build ## ten minutes of mixed traffic
+	$(TEST) -tags $(TAGS),soak -timeout 30m -run Soak -v ./...
+
+eval: ## what the guard finds in a corpus of descriptions, where one is beside the checkout
+	$(TEST) -tags $(TAGS),eval -run Eval -v ./sandbox/guard/
+
+install: build ## install to PREFIX (default /usr/local)
+	install -D -m 0755 bin/mcpen $(DESTDIR)$(PREFIX)/bin/mcpen
+
+clean:
+	rm -rf bin

@@ -1,0 +1,424 @@
+package sandbox_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"text/tabwriter"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox"
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/internal/probe"
+	"mcpen/sandbox/internal/probe/stage"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// A setting is a sandbox with some of its layers. The namespaces and limits are
+// in all of them: what a plan without namespaces holds is another promise.
+type setting struct {
+	name string
+	on   probe.Layers
+}
+
+const base = probe.Namespaces | probe.Limits
+
+var settings = []setting{
+	{"all", base | probe.Landlock | probe.Seccomp},
+	{"no seccomp", base | probe.Landlock},
+	{"no landlock", base | probe.Seccomp},
+	{"neither", base},
+}
+
+// Everything that an attacker inside could take is in this table. A row that is
+// not held with every layer on is a hole; a row that a layer should hold alone
+// and does not is a layer that is there in name only; and a row that is held
+// where its layer is off says a thing about the layers that is not so.
+func TestEscape(t *testing.T) {
+	s := everybody(t)
+	table := probe.Table()
+	outside, err := s.Outside(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	endDaemon(t, outside)
+	inside := map[string]map[string]probe.Result{}
+	for _, set := range settings {
+		inside[set.name] = attack(t, s, set, table)
+	}
+	show(t, table, outside, inside)
+	for _, p := range table {
+		judge(t, p, outside, inside)
+	}
+}
+
+// judge fails the test for one row.
+func judge(t *testing.T, p probe.Probe, outside map[string]probe.Result, inside map[string]map[string]probe.Result) {
+	t.Helper()
+	out, ran := outside[p.ID]
+	absent := ran && !out.OK && p.Absent != "" && out.Refused(p.Absent)
+	if ran && !out.OK && !absent {
+		t.Errorf("%s proves nothing: outside it fails with %s %s", p.ID, out.Errno, out.Detail)
+	}
+	if p.ID == daemonID {
+		return // it may start; what is left of it is looked at in attack
+	}
+	all := inside[settings[0].name][p.ID]
+	switch {
+	case all.OK:
+		t.Errorf("%s: a way out: %s (%s)\n\tlost: %s", p.ID, p.How, all.Detail, p.Loss)
+	case !all.Refused(p.Want):
+		t.Errorf("%s: answered by %s (%s), want %s", p.ID, all.Errno, all.Detail, p.Want)
+	}
+	for _, set := range settings[1:] {
+		r, should := inside[set.name][p.ID], p.By&set.on
+		switch {
+		case should != 0 && r.OK:
+			t.Errorf("%s: with %s: %v should hold it alone and does not (%s)", p.ID, set.name, should, r.Detail)
+		case should == 0 && !r.OK && ran && !absent:
+			t.Errorf("%s: with %s: held by %s, though the table says that only %v holds it", p.ID, set.name, r.Errno, p.By)
+		}
+	}
+}
+
+// daemonID is the row that is judged by what it leaves behind.
+const daemonID = "daemon"
+
+// attack runs every probe inside and looks at what is left afterwards. A probe
+// that took the sandbox with it has the result "gone"; those after it run in a
+// new one.
+func attack(t *testing.T, s *stage.Stage, set setting, table []probe.Probe) map[string]probe.Result {
+	t.Helper()
+	results := map[string]probe.Result{}
+	for start := 0; start < len(table); start = len(results) {
+		if err := s.Reset(); err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, p := range table[start:] {
+			ids = append(ids, p.ID)
+		}
+		out, err := s.Output(filepath.Join(s.World.Project, "results.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		world := s.World
+		world.Inside, world.Pid, world.Tmp = true, 1, "/tmp"
+		text, err := json.Marshal(world)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := drop(hostilePlan(t, s, append([]string{"run", string(text), out}, ids...)...), set.on)
+		runBox(t, s, fixDirs(p))
+		got, err := stage.Read(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, r := range got {
+			results[id] = r
+		}
+		leftovers(t, s, set)
+		if missing := start + len(got); missing < len(table) {
+			id := table[missing].ID
+			results[id] = probe.Result{ID: id, OK: true, Detail: "the sandbox is gone"}
+		}
+	}
+	return results
+}
+
+// leftovers fails the test for what a sandbox must not leave: processes, files
+// outside its folders, hooks.
+func leftovers(t *testing.T, s *stage.Stage, set setting) {
+	t.Helper()
+	for _, pid := range processesOf(t, s.Program) {
+		if pid != s.World.Stranger {
+			t.Errorf("with %s: process %d outlived the sandbox", set.name, pid)
+		}
+	}
+	if set.on&probe.Namespaces == 0 {
+		return
+	}
+	for _, pattern := range []string{
+		filepath.Join(s.World.Outside, "planted*"), filepath.Join(s.World.Docs, "planted"),
+		filepath.Join(s.World.Docs, "renamed-in"), filepath.Join(filepath.Dir(s.Program), "planted"),
+		filepath.Join(s.World.Project, ".git/hooks/*"), filepath.Join(s.World.Project, "sub/.git/hooks/*"),
+	} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found != nil {
+			t.Errorf("with %s: planted: %q", set.name, found)
+		}
+	}
+}
+
+// processesOf lists the processes that execute a program.
+func processesOf(t *testing.T, program string) []int {
+	t.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, dir := range dirs {
+		if b, err := os.ReadFile(filepath.Join(dir, "cmdline")); err == nil && strings.HasPrefix(string(b), program+"\x00") {
+			var pid int
+			fmt.Sscan(filepath.Base(dir), &pid)
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// endDaemon ends what the daemon probe left outside, by the pid that it told.
+func endDaemon(t *testing.T, outside map[string]probe.Result) {
+	t.Helper()
+	var pid int
+	if _, err := fmt.Sscan(outside[daemonID].Detail, &pid); err != nil {
+		t.Fatalf("the daemon told no pid: %v", outside[daemonID])
+	}
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Errorf("outside a daemon has to outlive its parent: %v", err)
+	}
+}
+
+// drop takes layers out of a plan.
+func drop(p plan.Plan, on probe.Layers) plan.Plan {
+	keep := map[policy.Layer]bool{policy.LayerNamespaces: true, policy.LayerLimits: true}
+	if keep[policy.LayerSeccomp] = on&probe.Seccomp != 0; !keep[policy.LayerSeccomp] {
+		p.Seccomp = plan.Seccomp{}
+	}
+	if keep[policy.LayerLandlock] = on&probe.Landlock != 0; !keep[policy.LayerLandlock] {
+		p.Landlock = plan.Landlock{}
+	}
+	var layers []policy.Layer
+	for _, l := range p.Layers {
+		if keep[l] {
+			layers = append(layers, l)
+		}
+	}
+	p.Layers = layers
+	return p
+}
+
+// hostilePlan is the plan of the hostile program under a profile as a careful
+// person would write it.
+func hostilePlan(t *testing.T, s *stage.Stage, args ...string) plan.Plan {
+	t.Helper()
+	w := s.World
+	profile := fmt.Sprintf(`version = 1
+name = "hostile"
+[filesystem]
+read = [%q, %q]
+write = [%q]
+[limits]
+memory = "512MiB"
+processes = %d
+open-files = %d
+file-size = "%dMiB"
+tmp = "%dMiB"
+tmp-files = %d
+`, w.Docs, filepath.Dir(s.Program), w.Project, stage.Processes, stage.OpenFiles, stage.FileSize>>20, stage.TmpBytes>>20, stage.TmpFiles)
+	return planOf(t, s, profile, append([]string{s.Program}, args...))
+}
+
+// planOf walks the pipeline from a profile to a plan, on this machine.
+func planOf(t *testing.T, s *stage.Stage, profile string, argv []string) plan.Plan {
+	t.Helper()
+	state := filepath.Dir(s.World.State)
+	parsed, err := policy.Parse("hostile.toml", []byte(profile), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pol, err := policy.Resolve(parsed, policy.Input{Home: s.World.Home, State: state, Cwd: s.World.Home})
+	if err != nil {
+		t.Fatal(err)
+	}
+	prog, err := host.Find(argv, host.FindEnv{Path: "/usr/bin:/bin", Home: s.World.Home, Dir: s.World.Home})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime := filepath.Join(s.World.Home, "run", "mcpen")
+	if err := os.MkdirAll(runtime, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h, err := host.Probe(t.Context(), host.Ask{Home: s.World.Home, State: state, Runtime: runtime, Cwd: s.World.Home,
+		Paths: plan.Asks(pol, prog, s.World.Home)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := plan.Compile(pol, prog, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// runBox runs a plan to its end, with stdio as a careless client gives it: a
+// socket, a file, and a descriptor that is not close-on-exec.
+func runBox(t *testing.T, s *stage.Stage, p plan.Plan) []audit.Event {
+	t.Helper()
+	t.Setenv(stage.Canary, "launcher")
+	stdin, client, err := stage.Socket()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	defer stdin.Close()
+	stdout, err := os.Create(filepath.Join(filepath.Dir(s.World.Secret), "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdout.Close()
+	leak, err := unix.FcntlInt(stdout.Fd(), unix.F_DUPFD, 77)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(leak)
+
+	var events events
+	box, err := sandbox.Start(context.Background(), p, sandbox.Stdio{In: stdin, Out: stdout, Err: os.Stderr, Raw: true}, events.sink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exit, err := box.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if exit.Signal == 0 && exit.Code != 0 {
+		t.Errorf("the hostile program ended with code %d", exit.Code)
+	}
+	return events.all()
+}
+
+// show prints what every row met.
+func show(t *testing.T, table []probe.Probe, outside map[string]probe.Result, inside map[string]map[string]probe.Result) {
+	t.Helper()
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "probe\toutside")
+	for _, set := range settings {
+		fmt.Fprint(w, "\t", set.name)
+	}
+	fmt.Fprintln(w, "\theld alone by")
+	for _, p := range table {
+		fmt.Fprint(w, p.ID, "\t", outsideCell(p, outside))
+		for _, set := range settings {
+			fmt.Fprint(w, "\t", cell(inside[set.name][p.ID]))
+		}
+		fmt.Fprintln(w, "\t", p.By)
+	}
+	w.Flush()
+	t.Logf("what holds what, as user %d:\n%s", os.Geteuid(), b.String())
+}
+
+func outsideCell(p probe.Probe, outside map[string]probe.Result) string {
+	r, ran := outside[p.ID]
+	switch {
+	case !ran:
+		return "needs root"
+	case !r.OK && p.Absent != "" && r.Refused(p.Absent):
+		return "not on this kernel: " + r.Errno
+	}
+	return cell(r)
+}
+
+func cell(r probe.Result) string {
+	if r.OK {
+		return "works"
+	}
+	return r.Errno
+}
+
+// escapeDir names, for the test that runs again as somebody else, the folder in
+// which the hostile program was built.
+const escapeDir = "MCPEN_ESCAPE_DIR"
+
+// everybody makes a stage for the user who runs the test. Where that is root it
+// also runs the calling test again as a user without privileges, to the same
+// end.
+func everybody(t *testing.T) *stage.Stage {
+	t.Helper()
+	dir := os.Getenv(escapeDir)
+	if dir == "" {
+		dir = escapeRoot(t)
+		if err := stage.Build(dir, os.Geteuid()); err != nil {
+			t.Fatal(err)
+		}
+		if os.Geteuid() == 0 {
+			t.Run("unprivileged", func(t *testing.T) { again(t, dir) })
+		}
+	}
+	s, err := stage.New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// escapeRoot makes a folder outside /tmp and /var/tmp, which are private inside
+// and would hide what these tests look for.
+func escapeRoot(t *testing.T) string {
+	t.Helper()
+	for _, parent := range []string{"/home", "/srv", os.Getenv("HOME")} {
+		dir, err := os.MkdirTemp(parent, "mcpen-escape-")
+		if errors.Is(err, os.ErrPermission) || errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	t.Fatal("cannot make a folder beside /tmp: nothing to test in")
+	return ""
+}
+
+// again runs the calling test as a user without privileges, in a process of its
+// own.
+func again(t *testing.T, root string) {
+	t.Helper()
+	const uid = 20001
+	dir := filepath.Join(root, "user")
+	if err := stage.Build(dir, uid); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := filepath.Join(root, "test")
+	if err := os.WriteFile(test, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	name, _, _ := strings.Cut(t.Name(), "/")
+	cmd := exec.Command(test, "-test.run=^"+name+"$", "-test.v")
+	cmd.Dir = dir
+	cmd.Env = []string{escapeDir + "=" + dir, "HOME=" + dir, "TMPDIR=" + dir, "PATH=/usr/local/bin:/usr/bin:/bin"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Errorf("as user %d: %v", uid, err)
+	}
+}

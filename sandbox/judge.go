@@ -1,0 +1,55 @@
+package sandbox
+
+import (
+	"fmt"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/guard"
+	"mcpen/sandbox/internal/relay"
+	"mcpen/sandbox/internal/rpc"
+	"mcpen/sandbox/plan"
+)
+
+// newGuard makes the guard of one run.
+func newGuard(p plan.Plan, stdio Stdio) (*guard.Guard, error) {
+	var secrets []plan.Opaque
+	for _, s := range p.Process.Secrets {
+		secrets = append(secrets, s.Value)
+	}
+	g, err := guard.New(guard.Config{Server: p.Name, Tools: p.Tools, Pins: stdio.Pins, Others: stdio.Others, Secrets: secrets, Args: p.Log.Arguments})
+	if err != nil {
+		return nil, fmt.Errorf("cannot guard what the server says: %w", err)
+	}
+	return g, nil
+}
+
+// inspect asks the guard about one line.
+func (b *Box) inspect(from relay.Side, line []byte, m rpc.Message) relay.Verdict {
+	var v guard.Verdict
+	if from == relay.Client {
+		v = b.guard.ClientMessage(line, m)
+	} else {
+		v = b.guard.ServerMessage(line, m)
+	}
+	for _, t := range v.Tell {
+		fmt.Fprintf(b.stderr, "mcpen: %s: %s\n", b.plan.Name, t)
+	}
+	return relay.Verdict{Forward: v.Forward, Reply: v.Reply, ToClient: v.ToClient, Events: v.Events}
+}
+
+// Pins is what was approved together with what the server said in this run, as
+// seen. It is empty for a raw run.
+func (b *Box) Pins() guard.Pins {
+	if b.guard == nil {
+		return guard.Pins{}
+	}
+	return b.guard.Pins()
+}
+
+// tell says one event to the person at the terminal.
+func (b *Box) tell(e audit.Event) {
+	fmt.Fprintf(b.stderr, "mcpen: %s: refused: %s: %s\n", b.plan.Name, audit.Visible(e.Subject), audit.Visible(e.Detail))
+	if e.Hint != "" {
+		fmt.Fprintf(b.stderr, "mcpen: hint: %s\n", audit.Visible(e.Hint))
+	}
+}

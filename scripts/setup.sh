@@ -1,0 +1,35 @@
+#!/bin/sh
+# Installs what building mcpen needs and is missing. Says nothing when nothing is.
+set -eu
+
+missing=
+command -v cc >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
+command -v pkg-config >/dev/null 2>&1 || missing="$missing pkg-config"
+if ! command -v pkg-config >/dev/null 2>&1 || ! pkg-config --exists libseccomp; then
+	missing="$missing libseccomp-dev"
+fi
+command -v go >/dev/null 2>&1 || missing="$missing golang-go"
+
+if [ -n "$missing" ]; then
+	if ! command -v apt-get >/dev/null 2>&1; then
+		echo "mcpen needs:$missing" >&2
+		echo "on Fedora: sudo dnf install gcc pkgconf-pkg-config libseccomp-devel golang" >&2
+		exit 1
+	fi
+	sudo=
+	[ "$(id -u)" = 0 ] || sudo=sudo
+	echo "installing$missing" >&2
+	export DEBIAN_FRONTEND=noninteractive
+	# shellcheck disable=SC2086 # the list is words
+	$sudo apt-get install -y -qq $missing >/dev/null 2>&1 ||
+		{ $sudo apt-get update -qq && $sudo apt-get install -y -qq $missing >/dev/null; }
+fi
+
+# Go 1.21 and newer fetch the toolchain that go.mod names by themselves.
+version=$(go env GOVERSION 2>/dev/null | sed 's/^go//')
+case $version in
+	'' | 1.[0-9] | 1.[0-9].* | 1.1[0-9] | 1.1[0-9].* | 1.20 | 1.20.*)
+		echo "mcpen needs Go 1.21 or newer to fetch its toolchain, and this is ${version:-none}: see https://go.dev/dl" >&2
+		exit 1
+		;;
+esac
