@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -184,5 +185,45 @@ func TestFDOfFilesAndNothing(t *testing.T) {
 	}
 	if _, err := nothing.Write([]byte("x")); !errors.Is(err, unix.EBADF) {
 		t.Errorf("closed: %v", err)
+	}
+}
+
+// A person at a terminal may play the client.
+func TestFDOfTerminal(t *testing.T) {
+	master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skipf("no pseudo-terminals: %v", err)
+	}
+	defer unix.Close(master)
+	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(master, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty, err := unix.Open(fmt.Sprintf("/dev/pts/%d", n), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skipf("no pseudo-terminals: %v", err)
+	}
+	f := fdOf(t, tty)
+	unix.Write(master, []byte("ping\n\x04"))
+	buf := make([]byte, 99)
+	if n, err := f.Read(buf); string(buf[:n]) != "ping\n" || err != nil {
+		t.Errorf("read %q, %v", buf[:n], err)
+	}
+	if n, err := f.Read(buf); n != 0 || err != io.EOF {
+		t.Errorf("control-D: %q, %v", buf[:n], err)
+	}
+	if _, err := io.WriteString(f, "pong\n"); err != nil {
+		t.Errorf("write: %v", err)
+	}
+	var shown string // what was typed is echoed ahead of it
+	for !strings.HasSuffix(shown, "pong\r\n") {
+		n, err := unix.Read(master, buf)
+		if err != nil {
+			t.Fatalf("the terminal shows %q, %v", shown, err)
+		}
+		shown += string(buf[:n])
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/rpc"
 )
 
@@ -95,20 +96,38 @@ search:
 }
 
 // batch refuses an array of messages. Only revision 2025-03-26 had them, and no
-// client in use sends any; each message in it is answered alone.
-func (r *Relay) batch(from Side, line []byte) {
+// client in use sends any; each message in it is answered alone. What begins
+// with a bracket and is no array of objects is text, as "[info] ready" is.
+func (r *Relay) batch(from Side, f frame) {
 	const message = "batches are not supported"
-	r.refused(from, rpc.Message{Kind: rpc.Batch}, "batch",
-		fmt.Sprintf("a batch of %d bytes from %s was not passed on: %s", len(line), from, message))
-	var parts []json.RawMessage
-	if err := json.Unmarshal(line, &parts); err != nil || len(parts) == 0 || len(parts) > maxBatch {
-		if from == Client {
-			r.toClient.slip(rpc.ErrorReply(nil, rpc.CodeInvalidRequest, message))
-		}
+	parts, ok := elements(f.line)
+	if !ok && from == Server {
+		r.chat.say(audit.KindStdout, f)
 		return
+	}
+	r.refused(from, rpc.Message{Kind: rpc.Batch}, "batch",
+		fmt.Sprintf("a batch of %d bytes from %s was not passed on: %s", len(f.line), from, message))
+	if !ok && from == Client {
+		r.toClient.slip(rpc.ErrorReply(nil, rpc.CodeInvalidRequest, message))
 	}
 	for _, part := range parts {
 		m, _ := rpc.View(part)
 		r.answer(from, m, rpc.CodeInvalidRequest, message)
 	}
+}
+
+// elements returns the first maxBatch elements of an array of objects.
+func elements(line []byte) (parts []json.RawMessage, ok bool) {
+	d := json.NewDecoder(bytes.NewReader(line))
+	if _, err := d.Token(); err != nil {
+		return nil, false
+	}
+	for len(parts) < maxBatch && d.More() {
+		var part json.RawMessage
+		if err := d.Decode(&part); err != nil || !rpc.IsObject(part) {
+			return nil, false
+		}
+		parts = append(parts, part)
+	}
+	return parts, len(parts) > 0
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/pprof"
 	"strings"
@@ -94,48 +95,55 @@ func fill(n int, format string) string {
 // The longest line passes both ways; one byte more is answered, so that nobody
 // waits for it, and the conversation goes on.
 func TestLineLimit(t *testing.T) {
-	g := newRig(t, nil)
-	const limit = DefaultMaxLine
-	var writes sync.WaitGroup
-	start := func(w io.Writer, s string) { writes.Go(func() { io.WriteString(w, s) }) }
 	const request = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":"%s"}}`
 	const requestIDLast = `{"method":"tools/call","params":{"name":"t","id":2,"arguments":"%s"},"jsonrpc":"2.0","id":3}`
 	const response = `{"jsonrpc":"2.0","id":1,"result":{"x":"%s"}}`
 	const responseIDLast = `{"result":{"x":"%s"},"jsonrpc":"2.0","id":1}`
-	over := func(id int, prefix string) string {
-		return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"error":{"code":%s a line of %d bytes is over the limit of %d"}}`+"\n", id, prefix, limit+1, limit)
-	}
-	rejected := func(id int) string {
-		return strings.Replace(over(id, `-32600,"message":"`), `:" `, `:"`, 1)
-	}
-	for _, format := range []string{response, responseIDLast} {
+	const responseIDHidden = `{"result":{"x":"%s"},"id":1,"y":"` // the rest is added
+	for _, limit := range []int{1 << 20, DefaultMaxLine} {
+		g := newRig(t, func(c *Config) { c.MaxLine = int64(limit) })
+		var writes sync.WaitGroup
+		start := func(w io.Writer, s string) { writes.Go(func() { io.WriteString(w, s) }) }
+		over := func(id, code int, prefix string) string {
+			return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"error":{"code":%d,"message":"%sa line of %d bytes is over the limit of %d"}}`+"\n",
+				id, code, prefix, limit+1, limit)
+		}
+		hidden := func() string {
+			s := fmt.Sprintf(responseIDHidden, strings.Repeat("x", limit/2))
+			return s + strings.Repeat("y", limit+1-len(s)-2) + `"}`
+		}
 		line := fill(limit, request) + "\n"
 		start(g.clientIn, line)
 		g.want(g.serverIn, line)
-		start(g.serverOut, fill(limit+1, format)+"\n")
-		g.want(g.clientOut, over(1, `-32603,"message":"the server's answer was not passed on:`))
-	}
-	line := fill(limit, request) + "\n"
-	start(g.clientIn, line)
-	g.want(g.serverIn, line)
-	line = fill(limit, response) + "\n"
-	start(g.serverOut, line)
-	g.want(g.clientOut, line)
+		answers := []string{fill(limit+1, response), fill(limit+1, responseIDLast), hidden()}
+		if limit == DefaultMaxLine {
+			answers = answers[:1]
+		}
+		for _, answer := range answers {
+			start(g.serverOut, answer+"\n")
+			g.want(g.clientOut, over(1, -32603, "the server's answer was not passed on: "))
+			g.send(g.clientIn, fmt.Sprintf(request, "")+"\n")
+			g.want(g.serverIn, fmt.Sprintf(request, "")+"\n")
+		}
+		line = fill(limit, response) + "\n"
+		start(g.serverOut, line)
+		g.want(g.clientOut, line)
 
-	start(g.clientIn, fill(limit+1, request)+"\n")
-	g.want(g.clientOut, rejected(1))
-	start(g.clientIn, fill(limit+1, requestIDLast)+"\n")
-	g.want(g.clientOut, rejected(3))
-	// The client's answer to the server is too long: the server hears of it.
-	start(g.clientIn, fill(limit+1, response)+"\n")
-	g.want(g.serverIn, over(1, `-32603,"message":"the client's answer was not passed on:`))
-	writes.Wait()
-	if r := g.relay.InFlight(); r != nil {
-		t.Errorf("in flight: %+v", r)
-	}
-	g.finish()
-	if n := len(g.seen()); n != 5 {
-		t.Errorf("%d events, want 5: %+v", n, g.seen())
+		start(g.clientIn, fill(limit+1, request)+"\n")
+		g.want(g.clientOut, over(1, -32600, ""))
+		start(g.clientIn, fill(limit+1, requestIDLast)+"\n")
+		g.want(g.clientOut, over(3, -32600, ""))
+		// The client's answer to the server is too long: the server hears of it.
+		start(g.clientIn, fill(limit+1, response)+"\n")
+		g.want(g.serverIn, over(1, -32603, "the client's answer was not passed on: "))
+		writes.Wait()
+		if r := g.relay.InFlight(); r != nil {
+			t.Errorf("in flight: %+v", r)
+		}
+		g.finish()
+		if n := len(g.seen()); n != len(answers)+3 {
+			t.Errorf("%d events, want %d: %+v", n, len(answers)+3, g.seen())
+		}
 	}
 }
 
@@ -236,6 +244,33 @@ func TestStalledClientAndChattyServer(t *testing.T) {
 	if told+suppressed != n || told < chatBurst || suppressed == 0 {
 		t.Errorf("%d told and %d suppressed of %d", told, suppressed, n)
 	}
+}
+
+// A client that writes a lot before it reads gets every line whole: forwarded
+// ones and those of mcpen's own, which wait meanwhile.
+func TestSlowClient(t *testing.T) {
+	g := newRig(t, nil)
+	const n = 1000
+	forwarded := `{"jsonrpc":"2.0","method":"n","params":{"x":"` + strings.Repeat("z", 500) + `"}}` + "\n"
+	refused := `{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}` + "\n"
+	passed := `{"jsonrpc":"2.0","method":"last"}` + "\n"
+	go io.WriteString(g.serverOut, strings.Repeat(forwarded, n)) // more than the pipe holds
+	g.send(g.clientIn, strings.Repeat(refused, n)+passed)
+	g.want(g.serverIn, passed) // all was read, though nothing was written
+	answers := 0
+	for range 2 * n {
+		switch line, err := g.clientOut.ReadString('\n'); {
+		case line == forwarded:
+		case strings.HasPrefix(line, `{"jsonrpc":"2.0","id":1,"error":`) && strings.HasSuffix(line, "}}\n"):
+			answers++
+		default:
+			t.Fatalf("%.100q, %v", line, err)
+		}
+	}
+	if answers != n {
+		t.Errorf("%d answers of %d", answers, n)
+	}
+	g.finish()
 }
 
 func TestStderrIsShown(t *testing.T) {
@@ -398,6 +433,29 @@ func TestLostEventIsAnError(t *testing.T) {
 	<-g.result
 	if !errors.Is(g.err, full) {
 		t.Errorf("Run: %v", g.err)
+	}
+}
+
+// The launcher outlives a client that closed the launcher's stdout: it still has
+// a server to end. (A write there raises SIGPIPE.)
+func TestStdoutWithoutReader(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = []string{"RELAY_TEST_AS=relay"}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w := pipe(t)
+	cmd.Stdout = w
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	r.Close()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(in, `{"jsonrpc":"2.0","id":1,"method":"ping"}`+"\n")
+	if err := cmd.Wait(); err != nil || stderr.Len() > 0 {
+		t.Errorf("%v, %s", err, stderr.String())
 	}
 }
 

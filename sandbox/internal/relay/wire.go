@@ -55,7 +55,7 @@ func (r *Relay) line(from Side, f frame) {
 		return
 	}
 	if m.Kind == rpc.Batch {
-		r.batch(from, f.line)
+		r.batch(from, f)
 		return
 	}
 	v := Verdict{Forward: f.line}
