@@ -1,6 +1,7 @@
 package seccomp
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -36,7 +37,7 @@ func LoadListener(f Filter) (fd int, err error) {
 	// takes a call back that was already seen, again and again (Linux 5.19).
 	const listen = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
 	fd, err = install(f, listen|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
-	if e, ok := err.(*os.SyscallError); ok && e.Err == unix.EINVAL {
+	if errors.Is(err, unix.EINVAL) {
 		fd, err = install(f, listen)
 	}
 	return fd, err

@@ -1,14 +1,10 @@
 package seccomp
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
-	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,16 +76,17 @@ func (v view) open(path string, flags, links int) syscall.Errno {
 }
 
 // find opens a path as the process would find it, without opening the file.
-func (v view) find(path string, flags uint64) (int, error) {
-	for {
-		fd, err := unix.Openat2(v.root, path, &unix.OpenHow{
+func (v view) find(path string, flags uint64) (fd int, err error) {
+	for range 8 { // not for ever: who renames on and on keeps others waiting
+		fd, err = unix.Openat2(v.root, path, &unix.OpenHow{
 			Flags:   unix.O_PATH | unix.O_CLOEXEC | flags,
 			Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 		})
 		if err != unix.EINTR && err != unix.EAGAIN { // EAGAIN: a rename raced
-			return fd, err
+			break
 		}
 	}
+	return fd, err
 }
 
 // link is where a symlink that leads nowhere, as seen from here, points to.
@@ -144,93 +141,4 @@ func access(fd, flags int) syscall.Errno {
 		return err.(syscall.Errno)
 	}
 	return 0
-}
-
-// readString reads a path from a process's memory, page by page up to PATH_MAX.
-func readString(pid int, at uint64) (string, error) {
-	page := uint64(os.Getpagesize())
-	var path []byte
-	for len(path) < unix.PathMax {
-		buf := make([]byte, min(page-at%page, uint64(unix.PathMax-len(path))))
-		local := []unix.Iovec{{Base: &buf[0]}}
-		local[0].SetLen(len(buf))
-		n, err := unix.ProcessVMReadv(pid, local, []unix.RemoteIovec{{Base: uintptr(at), Len: len(buf)}}, 0)
-		if err != nil {
-			return "", os.NewSyscallError("process_vm_readv", err)
-		}
-		if end := bytes.IndexByte(buf[:n], 0); end >= 0 {
-			return string(append(path, buf[:end]...)), nil
-		}
-		if n < len(buf) {
-			break
-		}
-		path = append(path, buf...)
-		at += uint64(n)
-	}
-	return "", fmt.Errorf("a path without an end")
-}
-
-// absolute resolves a path against the descriptor or the working directory.
-func absolute(pid, dir int, path string) (string, error) {
-	if filepath.IsAbs(path) {
-		return filepath.Clean(path), nil
-	}
-	link := fmt.Sprintf("/proc/%d/cwd", pid)
-	if dir != unix.AT_FDCWD {
-		link = fmt.Sprintf("/proc/%d/fd/%d", pid, dir)
-	}
-	base, err := os.Readlink(link)
-	if err != nil {
-		return "", err
-	}
-	if !filepath.IsAbs(base) {
-		return "", fmt.Errorf("a directory without a path")
-	}
-	return filepath.Join(base, path), nil
-}
-
-// whois is the process behind a thread, or 0 and nothing.
-func whois(tid int) (int, string) {
-	pid, err := strconv.Atoi(statusField(tid, "Tgid:", 0))
-	if err != nil {
-		return 0, ""
-	}
-	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil {
-		return pid, ""
-	}
-	return pid, printable(strings.TrimSuffix(string(comm), "\n"))
-}
-
-// innerPID is the process's id in its own pid namespace.
-func innerPID(tid int) string { return statusField(tid, "NStgid:", -1) }
-
-// statusField is a word of a line in the thread's status; -1 is the last word.
-func statusField(tid int, key string, word int) string {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(status)) {
-		rest, ok := strings.CutPrefix(line, key)
-		words := strings.Fields(rest)
-		if !ok || len(words) == 0 {
-			continue
-		}
-		if word < 0 {
-			word = len(words) - 1
-		}
-		return words[word]
-	}
-	return ""
-}
-
-// printable keeps a program from writing to the log's reader.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
 }

@@ -2,7 +2,7 @@ package seccomp
 
 // table is the decision on every system call of both architectures. A call that
 // only one of them has is a row like the others. Calls younger than the table
-// are absent: a test asks for a row when golang.org/x/sys learns a new one.
+// are absent; a test asks for their rows once numbers.go is generated anew.
 var table = []row{
 	// Bytes in and out of descriptors.
 	{name: "read", then: allow, why: "descriptors"},
