@@ -33,10 +33,15 @@ func (b *Box) observe(listener *os.File) {
 // record gives an event to the sink. A sink that fails and may stop the run has
 // said so to the relay already or will with the next line; here it ends the
 // server.
-func (b *Box) record(e audit.Event) {
-	if err := b.sink(e); err != nil {
+func (b *Box) record(e audit.Event) { _ = b.recorded(e) }
+
+// recorded is record for whoever wants the error too.
+func (b *Box) recorded(e audit.Event) error {
+	err := b.sink(e)
+	if err != nil {
 		b.kill()
 	}
+	return err
 }
 
 // exists reports whether a path is there outside: only what is there was kept

@@ -35,6 +35,7 @@ import (
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/internal/child"
 	"mcpen/sandbox/internal/container"
+	"mcpen/sandbox/internal/egress"
 	"mcpen/sandbox/internal/quarantine"
 	"mcpen/sandbox/internal/seccomp"
 	"mcpen/sandbox/plan"
@@ -81,6 +82,7 @@ type Box struct {
 	carrier   *carrier
 	watch     *quarantine.Watch
 	guard     *guard.Guard // nil: raw
+	egress    []*egress.Egress
 
 	started chan error    // one value: nil, or why it did not start
 	done    chan struct{} // closed when the server and everything of it is gone
@@ -260,7 +262,10 @@ func (b *Box) listen() {
 		case child.Notify:
 			listeners.Go(func() { b.observe(m.Files[0]) })
 		case child.Listeners:
-			return
+			if err := b.serve(m); err != nil {
+				startErr = err
+				b.kill()
+			}
 		case child.Started:
 			reported = true
 			b.started <- nil
@@ -279,6 +284,7 @@ func (b *Box) listen() {
 	if err := b.watch.Close(); err != nil && b.err == nil {
 		b.err = fmt.Errorf("cannot end the watch over writable folders: %w", err)
 	}
+	b.closeEgress()
 	b.release()
 	if !reported {
 		b.started <- startErr

@@ -2,7 +2,6 @@ package child
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/internal/egress"
 	"mcpen/sandbox/plan"
 )
 
@@ -117,7 +117,26 @@ func listen(ctl *Control, n plan.Network) error {
 	if len(n.Hosts) == 0 && len(n.Sockets) == 0 {
 		return nil
 	}
-	return step("listen for the server's connections", errors.New("not there"))
+	handles, err := egress.Listen(n)
+	if err != nil {
+		return step("listen for the server's connections", err)
+	}
+	for len(handles) > 0 {
+		batch := handles[:min(len(handles), maxFiles)]
+		handles = handles[len(batch):]
+		m := Message{Kind: Listeners}
+		if m.Data, err = json.Marshal(batch); err != nil {
+			return step("hand out listeners", err)
+		}
+		for _, h := range batch {
+			m.Files = append(m.Files, h.File)
+		}
+		if err := ctl.Send(m); err != nil {
+			return step("hand out listeners", err)
+		}
+		closeAll(m.Files)
+	}
+	return nil
 }
 
 // spawn starts the exec stage in a user namespace that maps the user's own id
