@@ -1,0 +1,152 @@
+package egress
+
+import (
+	"errors"
+	"net/netip"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// rcode is how an answer ends.
+type rcode = dnsmessage.RCode
+
+// badVersion is the extended code of RFC 6891, section 6.1.3.
+const badVersion = 16
+
+// Sizes of messages in bytes.
+const (
+	minUDP = 512   // RFC 1035, section 4.2.1: what every client takes
+	maxUDP = 1232  // what this resolver says it takes, and sends at most
+	maxTCP = 65535 // RFC 1035, section 4.2.2
+)
+
+// ttl is what programs are told, in seconds. The host's resolver does not say;
+// a short time costs little, since answers are kept here as well.
+const ttl = 30
+
+// errSilent is for what deserves no answer: a response, or a header that cannot
+// be read. Answering could make two resolvers talk to each other forever.
+var errSilent = errors.New("not a question")
+
+// query is one question as it was asked.
+type query struct {
+	id        uint16
+	opcode    dnsmessage.OpCode
+	recursion bool
+	question  dnsmessage.Question
+	size      int  // of the longest datagram that the asker takes
+	edns      bool // the asker speaks EDNS, so the answer does
+	bad       rcode
+}
+
+// parseQuery reads a message. A message that can be answered comes back
+// without an error even if it makes no sense: q.bad says how to answer it.
+func parseQuery(b []byte) (q query, err error) {
+	var p dnsmessage.Parser
+	h, err := p.Start(b)
+	if err != nil || h.Response {
+		return query{}, errSilent
+	}
+	q = query{id: h.ID, opcode: h.OpCode, recursion: h.RecursionDesired, size: minUDP}
+	if h.OpCode != 0 {
+		q.bad = dnsmessage.RCodeNotImplemented
+		return q, nil
+	}
+	if q.question, err = p.Question(); err != nil {
+		q.bad = dnsmessage.RCodeFormatError
+		return q, nil
+	}
+	if _, err = p.Question(); !errors.Is(err, dnsmessage.ErrSectionDone) { // RFC 9619: one question a message
+		q.bad = dnsmessage.RCodeFormatError
+		return q, nil
+	}
+	if !q.options(&p) {
+		q.bad = dnsmessage.RCodeFormatError
+	}
+	return q, nil
+}
+
+// options reads the rest of the message for its OPT record (RFC 6891).
+func (q *query) options(p *dnsmessage.Parser) bool {
+	if p.SkipAllAnswers() != nil || p.SkipAllAuthorities() != nil {
+		return false
+	}
+	for {
+		h, err := p.AdditionalHeader()
+		if errors.Is(err, dnsmessage.ErrSectionDone) {
+			return true
+		}
+		if err != nil {
+			return false
+		}
+		if h.Type == dnsmessage.TypeOPT {
+			if q.edns || h.Name.String() != "." {
+				return false // more than one, or somebody's
+			}
+			q.edns = true
+			q.size = min(max(int(h.Class), minUDP), maxUDP)
+			if version := h.TTL >> 16 & 0xff; version != 0 {
+				q.bad = badVersion
+			}
+		}
+		if p.SkipAdditional() != nil {
+			return false
+		}
+	}
+}
+
+// reply makes the answer to q, not longer than limit. What does not fit is left
+// out and the answer marked, so that the asker comes back over TCP. Addresses
+// of the wrong family for the question are left out.
+func (q query) reply(code rcode, addrs []netip.Addr, limit int) ([]byte, error) {
+	b, err := q.build(code, addrs, false)
+	if err == nil && len(b) > limit {
+		b, err = q.build(code, nil, true)
+	}
+	return b, err
+}
+
+func (q query) build(code rcode, addrs []netip.Addr, truncated bool) ([]byte, error) {
+	b := dnsmessage.NewBuilder(make([]byte, 0, minUDP), dnsmessage.Header{
+		ID: q.id, Response: true, OpCode: q.opcode, RecursionDesired: q.recursion, RecursionAvailable: true,
+		Truncated: truncated, RCode: code & 15,
+	})
+	b.EnableCompression()
+	if err := b.StartQuestions(); err != nil {
+		return nil, err
+	}
+	if q.question.Name.Length > 0 {
+		if err := b.Question(q.question); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.StartAnswers(); err != nil {
+		return nil, err
+	}
+	h := dnsmessage.ResourceHeader{Name: q.question.Name, Class: dnsmessage.ClassINET, TTL: ttl}
+	for _, a := range addrs {
+		var err error
+		switch {
+		case q.question.Type == dnsmessage.TypeA && a.Is4():
+			err = b.AResource(h, dnsmessage.AResource{A: a.As4()})
+		case q.question.Type == dnsmessage.TypeAAAA && a.Is6() && !a.Is4In6():
+			err = b.AAAAResource(h, dnsmessage.AAAAResource{AAAA: a.As16()})
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if q.edns {
+		if err := b.StartAdditionals(); err != nil {
+			return nil, err
+		}
+		var o dnsmessage.ResourceHeader
+		if err := o.SetEDNS0(maxUDP, code, false); err != nil {
+			return nil, err
+		}
+		if err := b.OPTResource(o, dnsmessage.OPTResource{}); err != nil {
+			return nil, err
+		}
+	}
+	return b.Finish()
+}

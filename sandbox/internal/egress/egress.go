@@ -1,0 +1,337 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/plan"
+)
+
+// Config says what an Egress allows and how it reaches the world. Network, Sink
+// and Tell are needed; a nil function takes the default that its line names,
+// and a zero limit the default of its line.
+type Config struct {
+	Network plan.Network
+
+	// Lookup asks for the addresses of a name, of both families. The default is
+	// the host's own resolver, with what nsswitch.conf and /etc/hosts say.
+	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
+	// Dial connects to an address that was checked, and check must have its say
+	// about the address that the socket is really connected to. The default is
+	// a net.Dialer.
+	Dial func(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) error) (net.Conn, error)
+	// Own lists the addresses of this machine's interfaces, at each connection,
+	// since they come and go. The default asks the kernel.
+	Own func() ([]netip.Addr, error)
+	Now func() time.Time // time.Now
+
+	// Sink records decisions. A connection whose decision cannot be recorded is
+	// not made.
+	Sink audit.Sink
+	// Tell takes a line for a person about something refused, without a
+	// newline. Nothing is told twice within a minute.
+	Tell func(line string)
+	// InFlight names the request that the server is answering, if any.
+	InFlight func() *audit.Request // none
+
+	Limits Limits
+}
+
+// Limits bounds what the server can make the launcher do.
+type Limits struct {
+	Connections int           // open at once; more wait in the kernel's queue (512)
+	Dials       int           // connections being made at once (64)
+	PerSecond   int           // new connections a second, after a burst of twice as many (500)
+	Lookups     int           // questions to the host's resolver at once (32)
+	Connect     time.Duration // for making a connection, all its addresses together (15 s)
+	Hello       time.Duration // for the first bytes where a server name is demanded (15 s)
+	Idle        time.Duration // without a byte in either direction (4 h)
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, f := range []struct {
+		is *int
+		or int
+	}{{&l.Connections, 512}, {&l.Dials, 64}, {&l.PerSecond, 500}, {&l.Lookups, 32}} {
+		if *f.is <= 0 {
+			*f.is = f.or
+		}
+	}
+	for _, f := range []struct {
+		is *time.Duration
+		or time.Duration
+	}{{&l.Connect, 15 * time.Second}, {&l.Hello, 15 * time.Second}, {&l.Idle, 4 * time.Hour}} {
+		if *f.is <= 0 {
+			*f.is = f.or
+		}
+	}
+	return l
+}
+
+// Egress serves the sockets of one sandbox.
+type Egress struct {
+	cfg    Config
+	rules  rules
+	names  *resolver
+	ledger *ledger
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	conns chan struct{} // slots of open connections
+	dials chan struct{} // slots of connections being made
+	rate  *rate.Limiter
+
+	mu     sync.Mutex
+	open   map[io.Closer]struct{}
+	closed bool
+}
+
+// Serve starts to serve the sockets that Listen opened, until ctx ends or Close
+// is called. It takes the handles' files and closes them, also when it fails.
+// Call it before the server starts: paths of unix sockets are resolved now.
+func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
+	defer closeHandles(handles)
+	if cfg.Sink == nil || cfg.Tell == nil {
+		return nil, errors.New("internal error: the egress has nobody to report to")
+	}
+	cfg = cfg.withDefaults()
+	e := &Egress{
+		cfg: cfg, rules: newRules(cfg.Network.Hosts), ledger: newLedger(cfg.Sink, cfg.Tell, cfg.Now),
+		conns: make(chan struct{}, cfg.Limits.Connections), dials: make(chan struct{}, cfg.Limits.Dials),
+		rate: rate.NewLimiter(rate.Limit(cfg.Limits.PerSecond), 2*cfg.Limits.PerSecond),
+		open: map[io.Closer]struct{}{},
+	}
+	e.names = newResolver(e)
+	e.ctx, e.cancel = context.WithCancel(ctx)
+	for _, h := range handles {
+		if err := e.start(h); err != nil {
+			e.Close()
+			return nil, err
+		}
+	}
+	if err := e.noteShared(handles); err != nil {
+		e.Close()
+		return nil, err
+	}
+	e.goes(e.tend)
+	return e, nil
+}
+
+func (cfg Config) withDefaults() Config {
+	if cfg.Lookup == nil {
+		cfg.Lookup = lookup
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = dial
+	}
+	if cfg.Own == nil {
+		cfg.Own = ownAddresses
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.InFlight == nil {
+		cfg.InFlight = func() *audit.Request { return nil }
+	}
+	cfg.Limits = cfg.Limits.withDefaults()
+	return cfg
+}
+
+// Close ends every connection, closes every socket and waits until nothing of
+// the egress runs any more. What was counted is recorded; the error says that
+// it could not be. It may be called more than once, and from any goroutine.
+func (e *Egress) Close() error {
+	e.stop()
+	e.wg.Wait()
+	return e.ledger.sweep(true)
+}
+
+func (e *Egress) stop() {
+	e.cancel()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	for c := range e.open {
+		abort(c)
+	}
+	clear(e.open)
+}
+
+// goes runs f in a goroutine that Close waits for. It must be called before
+// Close returns: by Serve, or by a goroutine that Close waits for.
+func (e *Egress) goes(f func()) {
+	e.wg.Add(1)
+	go func() {
+		defer e.wg.Done()
+		f()
+	}()
+}
+
+// keep has c closed by Close. It closes c and returns false if that is past.
+func (e *Egress) keep(c io.Closer) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		abort(c)
+		return false
+	}
+	e.open[c] = struct{}{}
+	return true
+}
+
+func (e *Egress) forget(c io.Closer) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.open, c)
+}
+
+// start serves one socket.
+func (e *Egress) start(h Handle) error {
+	fail := func(err error) error { return fmt.Errorf("cannot serve the %q socket: %v", h.Kind, err) }
+	if h.File == nil {
+		return fail(errors.New("no file came with it"))
+	}
+	if h.Kind == KindResolver {
+		c, err := net.FilePacketConn(h.File)
+		if err != nil {
+			return fail(err)
+		}
+		u, ok := c.(*net.UDPConn)
+		if !ok || !e.keep(c) {
+			c.Close()
+			return fail(fmt.Errorf("it is a %T", c))
+		}
+		e.goes(func() { e.names.serveUDP(u) })
+		return nil
+	}
+	handle, err := e.handler(h)
+	if err != nil {
+		return fail(err)
+	}
+	l, err := net.FileListener(h.File)
+	if err != nil {
+		return fail(err)
+	}
+	if ul, ok := l.(*net.UnixListener); ok {
+		ul.SetUnlinkOnClose(false) // its path is the sandbox's, not ours
+	}
+	if !e.keep(l) {
+		return fail(net.ErrClosed)
+	}
+	e.goes(func() { e.accept(l, handle) })
+	return nil
+}
+
+// handler is what is done with a connection to the socket.
+func (e *Egress) handler(h Handle) (func(stream), error) {
+	switch h.Kind {
+	case KindTCP:
+		return e.out, nil
+	case KindQueries:
+		return e.names.serveTCP, nil
+	case KindLocal:
+		return func(in stream) { e.local(in, h.Port) }, nil
+	case KindUnix:
+		to, err := newSocket(h.Path, e.cfg.Network.Sockets)
+		if err != nil {
+			return nil, err
+		}
+		return func(in stream) { e.socket(in, to) }, nil
+	}
+	return nil, errors.New("it is of no known kind")
+}
+
+// stream is a connection of which one direction can be closed alone.
+type stream interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// accept hands connections to handle, as many at once as the limits say. Those
+// above the limits wait: first one here, then in the kernel's queue.
+func (e *Egress) accept(l net.Listener, handle func(stream)) {
+	defer e.forget(l)
+	defer l.Close()
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			if e.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			e.trouble("accept", err) // out of descriptors, most likely
+			if !e.pause(100 * time.Millisecond) {
+				return
+			}
+			continue
+		}
+		in, ok := c.(stream)
+		if !ok || e.rate.Wait(e.ctx) != nil || !e.admit() {
+			c.Close()
+			continue
+		}
+		e.goes(func() {
+			defer func() { <-e.conns }()
+			if !e.keep(in) {
+				return
+			}
+			defer e.forget(in)
+			defer in.Close()
+			handle(in)
+		})
+	}
+}
+
+// admit waits for a slot of a connection.
+func (e *Egress) admit() bool {
+	select {
+	case e.conns <- struct{}{}:
+		return true
+	default:
+	}
+	e.limited("connections", fmt.Sprintf("%d connections are open; the next wait", cap(e.conns)))
+	select {
+	case e.conns <- struct{}{}:
+		return true
+	case <-e.ctx.Done():
+		return false
+	}
+}
+
+func (e *Egress) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-e.ctx.Done():
+		return false
+	}
+}
+
+// tend does what is due from time to time.
+func (e *Egress) tend() {
+	t := time.NewTicker(window)
+	defer t.Stop()
+	for {
+		select {
+		case <-e.ctx.Done():
+			e.stop() // ctx may have ended without Close
+			return
+		case <-t.C:
+			if err := e.ledger.sweep(false); err != nil {
+				e.cfg.Tell("cannot record what the server did on the network: " + err.Error())
+			}
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package egress
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/net/dns/dnsmessage"
+
+	"mcpen/sandbox/audit"
+)
+
+// The whole way: a name, its address, a connection, bytes both ways.
+func TestNamedHostIsReached(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		for kind, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
+			t.Run(kind, func(t *testing.T) {
+				w := newSandbox(t)
+				w.name("db.example.com", "203.0.113.5", "2001:db8:1::5")
+				w.peer("203.0.113.5:5432", echo)
+				w.peer("[2001:db8:1::5]:5432", echo)
+				e := w.serveBehind(w.config(network(t, "db.example.com:5432")), behind)
+				got, code := w.resolve("db.example.com", dnsmessage.TypeA)
+				if code != 0 || strings.Join(got, " ") != "203.0.113.5" {
+					t.Fatalf("A: %v, %v", got, code)
+				}
+				got, code = w.resolve("db.example.com", dnsmessage.TypeAAAA)
+				if code != 0 || strings.Join(got, " ") != "2001:db8:1::5" {
+					t.Fatalf("AAAA: %v, %v", got, code)
+				}
+				for _, addr := range []string{"203.0.113.5:5432", "[2001:db8:1::5]:5432"} {
+					c, err := w.dial(addr)
+					must(t, err)
+					if got, err := talk(c, "hello"); got != "hello" || err != nil {
+						t.Errorf("%s: got %q, %v", addr, got, err)
+					}
+				}
+				must(t, e.Close())
+				end := w.await(func(ev audit.Event) bool {
+					return ev.Verdict == audit.Observed && ev.Subject == "db.example.com:5432" && ev.Address == "203.0.113.5:5432"
+				})
+				if end.Sent != 5 || end.Received != 5 || end.Rule != "p.toml:1:1" {
+					t.Errorf("the record of the end: %+v", end)
+				}
+			})
+		}
+	})
+}
+
+// Nobody else is: an address that no name led to, another port of the same
+// host, a name without a rule.
+func TestOthersAreRefused(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		w.name("db.example.com", "203.0.113.5")
+		w.name("evil.example", "203.0.113.66")
+		for _, a := range []string{"203.0.113.5:80", "203.0.113.66:443", "203.0.113.66:5432", "203.0.113.66:9999"} {
+			w.peer(a, echo)
+		}
+		// The twin: they are there for whoever is outside.
+		for _, a := range []string{"203.0.113.5:80", "203.0.113.66:443"} {
+			c, err := net.Dial("tcp", a)
+			must(t, err)
+			if got, err := talk(c.(*net.TCPConn), "x"); got != "x" || err != nil {
+				t.Fatalf("outside, %s: %q, %v", a, got, err)
+			}
+		}
+		w.serve(w.config(network(t, "db.example.com:5432")))
+		w.resolve("db.example.com", dnsmessage.TypeA)
+		if got, code := w.resolve("evil.example", dnsmessage.TypeA); len(got) > 0 || code != dnsmessage.RCodeNameError {
+			t.Errorf("evil.example: %v, %v; want NXDOMAIN", got, code)
+		}
+		for _, a := range []string{"203.0.113.5:80", "203.0.113.66:443", "203.0.113.66:5432"} {
+			refused(t, w, a)
+		}
+		if _, err := w.dial("203.0.113.66:9999"); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("a port of no rule: %v, want ECONNREFUSED", err)
+		}
+		if ev := w.await(is(audit.KindConnect, audit.Refused, "203.0.113.66:443")); ev.Hint != `network.allow = ["203.0.113.66:443"]` {
+			t.Errorf("hint %q", ev.Hint)
+		}
+		if ev := w.await(is(audit.KindConnect, audit.Refused, "db.example.com:80")); ev.Hint != `network.allow = ["db.example.com:80"]` {
+			t.Errorf("hint %q", ev.Hint)
+		}
+		if ev := w.await(is(audit.KindName, audit.Refused, "evil.example")); ev.Hint != `network.allow = ["evil.example:443"]` {
+			t.Errorf("hint %q", ev.Hint)
+		}
+	})
+}
+
+// The loopback is the sandbox's own: what listens there is reached, what does
+// not is refused at once, and the ports of the rules are free to listen on.
+func TestLoopbackIsTheSandboxsOwn(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		w.peer("127.0.0.1:8080", echo) // the host's
+		w.serve(w.config(network(t, "api.example.com:8080")))
+		for _, a := range []string{"127.0.0.1:8080", "[::1]:8080", "127.0.0.1:443", "127.9.9.9:80"} {
+			if _, err := w.dial(a); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("%s: %v, want ECONNREFUSED", a, err)
+			}
+		}
+		for _, a := range []string{"127.0.0.1:8080", "[::1]:8080", "0.0.0.0:443"} {
+			var l net.Listener
+			var err error
+			w.inside(func() { l, err = net.Listen("tcp", a) })
+			if err != nil {
+				t.Errorf("a server inside cannot listen on %s: %v", a, err)
+				continue
+			}
+			go func() {
+				if c, err := l.Accept(); err == nil {
+					says("own")(c.(*net.TCPConn))
+					c.Close()
+				}
+			}()
+			c, err := w.dial(strings.Replace(a, "0.0.0.0", "127.0.0.1", 1))
+			must(t, err)
+			if got, err := talk(c, ""); got != "own" || err != nil {
+				t.Errorf("%s: %q, %v", a, got, err)
+			}
+			l.Close()
+		}
+	})
+}
+
+// Where the listeners share the server's namespace, its loopback still does
+// not lead out, and the record says what is missing.
+func TestSharedLoopbackDoesNotLeadOut(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		w.peer("127.0.0.1:8080", echo)
+		w.serveBehind(w.config(network(t, "api.example.com:8080", "10.0.0.0/8:1")), noWire)
+		for _, a := range []string{"127.0.0.1:8080", "[::1]:8080"} {
+			refused(t, w, a)
+		}
+		w.await(is(audit.KindGap, audit.Observed, "listeners"))
+	})
+}
+
+// UDP has nowhere to go and says so at once, however often it is tried.
+func TestUDPFailsAtOnce(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		for kind, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
+			t.Run(kind, func(t *testing.T) {
+				w := newSandbox(t)
+				w.serveBehind(w.config(network(t, "203.0.113.0/24:443")), behind)
+				for _, a := range []string{"203.0.113.5:443", "203.0.113.5:52", "198.51.100.1:123", "[2001:db8:1::1]:443", "192.0.2.53:54"} {
+					for i := range 20 {
+						if err := w.datagram(a); !errors.Is(err, syscall.ECONNREFUSED) {
+							t.Fatalf("%s, try %d: %v, want ECONNREFUSED", a, i, err)
+						}
+					}
+				}
+			})
+		}
+	})
+}
+
+// refused fails unless a connection to addr is reset, be it early enough for
+// connect(2) to see it or later.
+func refused(t *testing.T, w *world, addr string) {
+	t.Helper()
+	c, err := w.dial(addr)
+	if err == nil {
+		wantReset(t, c)
+	} else if !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("%s: %v, want ECONNRESET", addr, err)
+	}
+}

@@ -1,0 +1,73 @@
+// Package egress is the only way out of the sandbox: named hosts, over TCP.
+//
+// It has two sides. Inside, pid 1 calls Listen, which arranges the sandbox's
+// network so that a connection to any address ends at a listener, one for each
+// port of the plan, and a DNS question to any address at a socket on port 53.
+// It opens these sockets and nothing else; their files go to the launcher.
+// Outside, the launcher calls Serve, which answers the questions, decides on
+// the connections and joins the allowed ones to connections of its own.
+//
+// What holds:
+//
+//   - A name that no rule names is answered NXDOMAIN and nothing is sent
+//     anywhere: there is no DNS channel but for the labels of a wildcard, whose
+//     number, length and rate are bounded.
+//   - An address is dialled when an allowed name led to it, or when a rule
+//     names it, and never when it is one of the host's own, a private network's
+//     (unless the rule says so) or a cloud's metadata service, whatever the
+//     name server said. The check is made again on the socket that is connected.
+//   - Where a rule demands TLS, the first bytes must be a ClientHello with one
+//     of the names that led to the address.
+//   - UDP but for DNS fails at once.
+//
+// What does not: TLS is not opened, so an allowed server that relays to others
+// (domain fronting by the HTTP Host field or by Encrypted Client Hello, whose
+// keys the sandbox cannot get from DNS but may have been born with) is out of
+// sight. A rule without TLS trusts the name and the port alone.
+//
+// A connect(2) inside succeeds before the decision, because the kernel
+// completes the handshake. What is refused is reset.
+package egress
+
+import "os"
+
+// Kind says what waits behind a handle.
+type Kind string
+
+// The kinds of handles. The empty kind is an error.
+const (
+	KindTCP      Kind = "tcp"      // a listener on Port of every address but the sandbox's loopback
+	KindResolver Kind = "resolver" // the datagram socket on port 53
+	KindQueries  Kind = "queries"  // the listener on port 53, for answers that are too long for a datagram
+	KindLocal    Kind = "local"    // a listener on Port of the sandbox's loopback, which leads to the host's
+	KindUnix     Kind = "unix"     // a listener at Path inside, which leads to the host's socket at Path
+)
+
+// Handle is one socket that Listen opened. Its JSON carries all but the file,
+// which travels beside it.
+type Handle struct {
+	Kind Kind   `json:"kind"`
+	Port uint16 `json:"port,omitempty"`
+	Path string `json:"path,omitempty"`
+	// Shared says that the socket lives in the server's own network namespace,
+	// because this machine cannot give the listeners one of their own. Then the
+	// server cannot listen on the ports of the plan, and a connection to one of
+	// them on its loopback is reset instead of refused.
+	Shared bool `json:"shared,omitempty"`
+
+	File *os.File `json:"-"` // whoever holds the handle closes it
+}
+
+// closeHandles closes every file of hs.
+func closeHandles(hs []Handle) {
+	for _, h := range hs {
+		if h.File != nil {
+			_ = h.File.Close() // a socket that was never used has nothing to lose
+		}
+	}
+}
+
+// Nameserver is the address to write into the sandbox's resolv.conf. Any
+// address that is not the sandbox's own would do; this one is of a network
+// that RFC 5737 keeps for documentation.
+const Nameserver = "192.0.2.53"

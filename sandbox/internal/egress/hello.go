@@ -1,0 +1,229 @@
+package egress
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+)
+
+// Bounds of a ClientHello. A post-quantum key share makes some 1.8 KB of it,
+// session tickets up to 64 KB more.
+const (
+	maxHello  = 64 << 10
+	maxRaw    = 2 * maxHello // with the headers of its records
+	maxRecord = 16384        // RFC 8446, section 5.1
+)
+
+// Why a stream is no TLS with a name.
+var (
+	errNotTLS    = errors.New("the first bytes are not a TLS ClientHello")
+	errBadHello  = errors.New("the TLS ClientHello is malformed")
+	errLongHello = errors.New("the TLS ClientHello is longer than 64 KiB")
+	errNoName    = errors.New("the TLS ClientHello has no server name")
+	errManyNames = errors.New("the TLS ClientHello has more than one server name")
+)
+
+// isHelloError reports whether err says what is wrong with the bytes, and not
+// with the connection.
+func isHelloError(err error) bool {
+	switch err {
+	case errNotTLS, errBadHello, errLongHello, errNoName, errManyNames:
+		return true
+	}
+	return false
+}
+
+// readHello reads from r until the ClientHello is complete and returns its
+// server name together with every byte that it read, which the caller passes
+// on; there are never more than maxRaw of them. The bytes come back with every
+// error too.
+func readHello(r io.Reader) (name string, raw []byte, err error) {
+	h := hello{raw: make([]byte, 0, 2048)}
+	for {
+		body, err := h.next()
+		if err == nil {
+			name, err = serverName(body)
+		}
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			return name, h.raw, err
+		}
+		if len(h.raw) == cap(h.raw) {
+			h.raw = append(make([]byte, 0, min(2*cap(h.raw), maxRaw)), h.raw...)
+		}
+		n, err := r.Read(h.raw[len(h.raw):cap(h.raw)])
+		h.raw = h.raw[:len(h.raw)+n]
+		if n == 0 && err != nil {
+			return "", h.raw, err
+		}
+	}
+}
+
+// hello joins the records of raw to a handshake message.
+type hello struct {
+	raw []byte // all that was read
+	at  int    // so much of it was joined
+	msg []byte
+}
+
+// next joins the records that became complete and returns the ClientHello's
+// body, io.ErrUnexpectedEOF while it is not whole, or why it never will be. A
+// record is looked at once, so that a client gains nothing by dribbling.
+func (h *hello) next() ([]byte, error) {
+	for {
+		if len(h.msg) >= 1 && h.msg[0] != 1 { // client_hello
+			return nil, errNotTLS
+		}
+		if len(h.msg) >= 4 {
+			n := int(h.msg[1])<<16 | int(binary.BigEndian.Uint16(h.msg[2:]))
+			if n > maxHello {
+				return nil, errLongHello
+			}
+			if len(h.msg) >= 4+n {
+				return h.msg[4 : 4+n], nil
+			}
+		}
+		rest := h.raw[h.at:]
+		n, err := recordLen(rest)
+		if err != nil {
+			return nil, err
+		}
+		if len(rest) < 5+n {
+			switch {
+			case h.at == 0 && len(rest) > 5 && rest[5] != 1:
+				return nil, errNotTLS
+			case len(h.raw) >= maxRaw:
+				return nil, errLongHello
+			}
+			return nil, io.ErrUnexpectedEOF
+		}
+		h.msg = append(h.msg, rest[5:5+n]...)
+		h.at += 5 + n
+	}
+}
+
+// serverName finds the name in the body of a ClientHello (RFC 8446, section
+// 4.1.2; RFC 6066, section 3). It is as strict as TLS servers are: what they
+// could read in two ways is an error.
+func serverName(body []byte) (string, error) {
+	s := scanner(body)
+	s.skip(2 + 32) // version, random
+	s.block8()     // session
+	s.block16()    // cipher suites
+	methods := s.block8()
+	if s == nil || len(methods) == 0 {
+		return "", errBadHello
+	}
+	if len(s) == 0 {
+		return "", errNoName // no extensions at all
+	}
+	exts := s.block16()
+	if s == nil || len(s) != 0 {
+		return "", errBadHello
+	}
+	name, found := "", false
+	for len(exts) > 0 {
+		kind := exts.uint16()
+		body := exts.block16()
+		if exts == nil {
+			return "", errBadHello
+		}
+		if kind != 0 { // server_name
+			continue
+		}
+		if found {
+			return "", errBadHello
+		}
+		found = true
+		var err error
+		if name, err = hostName(body); err != nil {
+			return "", err
+		}
+	}
+	if !found {
+		return "", errNoName
+	}
+	return name, nil
+}
+
+// hostName reads the one host_name of a server_name extension.
+func hostName(ext scanner) (string, error) {
+	names := ext.block16()
+	if ext == nil || len(ext) != 0 || len(names) == 0 {
+		return "", errBadHello
+	}
+	kind := names.uint8()
+	host := names.block16()
+	switch {
+	case names == nil || kind != 0 || len(host) == 0:
+		return "", errBadHello
+	case len(names) != 0:
+		return "", errManyNames
+	}
+	return string(host), nil
+}
+
+// recordLen reads the header of a handshake record. Records that carry nothing
+// are refused, as every TLS stack does: they would let a client write forever.
+func recordLen(raw []byte) (int, error) {
+	for i, want := range []byte{22, 3} { // handshake, TLS
+		if len(raw) > i && raw[i] != want {
+			return 0, errNotTLS
+		}
+	}
+	if len(raw) > 2 && raw[2] > 4 {
+		return 0, errNotTLS
+	}
+	if len(raw) < 5 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n := int(binary.BigEndian.Uint16(raw[3:]))
+	if n == 0 || n > maxRecord {
+		return 0, errBadHello
+	}
+	return n, nil
+}
+
+// scanner takes bytes from the front. Once it ran out it is nil and stays so.
+type scanner []byte
+
+func (s *scanner) take(n int) scanner {
+	if *s == nil || len(*s) < n {
+		*s = nil
+		return nil
+	}
+	out := (*s)[:n:n]
+	*s = (*s)[n:]
+	return out
+}
+
+func (s *scanner) skip(n int) { s.take(n) }
+
+func (s *scanner) uint8() int {
+	if b := s.take(1); b != nil {
+		return int(b[0])
+	}
+	return -1
+}
+
+func (s *scanner) uint16() int {
+	if b := s.take(2); b != nil {
+		return int(binary.BigEndian.Uint16(b))
+	}
+	return -1
+}
+
+// block8 takes what follows a length of one byte.
+func (s *scanner) block8() scanner {
+	if n := s.uint8(); n >= 0 {
+		return s.take(n)
+	}
+	return nil
+}
+
+// block16 takes what follows a length of two bytes.
+func (s *scanner) block16() scanner {
+	if n := s.uint16(); n >= 0 {
+		return s.take(n)
+	}
+	return nil
+}

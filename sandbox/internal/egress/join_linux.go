@@ -1,0 +1,168 @@
+package egress
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/audit"
+)
+
+// join passes bytes between the two connections until both directions have
+// ended, and records how much it was. The end of one direction is passed on
+// alone (half-close); trouble in one ends both, with a reset. first goes out
+// before anything else. Between two TCP connections the bytes stay in the
+// kernel (splice(2), by way of io.Copy).
+func (e *Egress) join(in, out stream, c call, first []byte) {
+	start := e.cfg.Now()
+	idle := e.watch(in, out)
+	type end struct {
+		n   int64
+		err error
+	}
+	back := make(chan end, 1)
+	e.goes(func() {
+		n, err := pour(in, out)
+		if err != nil {
+			abort(in)
+			abort(out)
+		}
+		back <- end{n, err}
+	})
+	sent, err := push(out, first)
+	if err == nil {
+		var n int64
+		n, err = pour(out, in)
+		sent += n
+	}
+	if err != nil {
+		abort(in)
+		abort(out)
+	}
+	b := <-back
+	how := "closed"
+	switch {
+	case idle():
+		how = "closed after nothing came for " + e.cfg.Limits.Idle.String()
+	case e.ctx.Err() != nil:
+		how = "closed with the sandbox"
+	case err != nil || b.err != nil:
+		how = "reset"
+	}
+	ev := audit.Event{
+		Kind: audit.KindConnect, Verdict: audit.Observed, Subject: c.subject, Detail: how, Rule: c.rule.At.String(),
+		Address: remote(out, c.meant), Sent: sent, Received: b.n, Duration: e.cfg.Now().Sub(start),
+	}
+	if err := e.ledger.note(ev); err != nil {
+		e.ledger.say("record: "+c.subject, "cannot record the end of the connection to "+c.subject+": "+err.Error())
+	}
+}
+
+// push writes what was read for the decision.
+func push(dst stream, b []byte) (int64, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	n, err := dst.Write(b)
+	return int64(n), err
+}
+
+// pour copies until src ends and passes the end on.
+func pour(dst, src stream) (int64, error) {
+	n, err := io.Copy(dst, src)
+	if err != nil {
+		return n, err
+	}
+	if err := dst.CloseWrite(); err != nil && !errors.Is(err, syscall.ENOTCONN) && !isClosed(err) {
+		return n, err
+	}
+	return n, nil
+}
+
+// watch aborts both connections when nothing has come from either for the idle
+// time. The kernel keeps the time (TCP_INFO), so that a byte costs nothing;
+// between two unix sockets nobody does, and they may be idle forever. The
+// function that it returns ends the watch and reports whether the watch ended
+// the connection.
+func (e *Egress) watch(in, out stream) (ended func() bool) {
+	limit := e.cfg.Limits.Idle
+	var mu sync.Mutex
+	var done, fired bool
+	var t *time.Timer
+	check := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		quiet, ok := quietFor(in, out)
+		switch {
+		case done || !ok:
+		case quiet < limit:
+			t.Reset(limit - quiet)
+		default:
+			fired = true
+			abort(in)
+			abort(out)
+		}
+	}
+	mu.Lock()
+	t = time.AfterFunc(limit, check)
+	mu.Unlock()
+	return func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		done = true
+		t.Stop()
+		return fired
+	}
+}
+
+// quietFor is how long ago the last byte came in on any of the connections, as
+// far as the kernel says.
+func quietFor(conns ...stream) (quiet time.Duration, ok bool) {
+	for _, c := range conns {
+		t, isTCP := c.(*net.TCPConn)
+		if !isTCP {
+			continue
+		}
+		raw, err := t.SyscallConn()
+		if err != nil {
+			continue
+		}
+		var info *unix.TCPInfo
+		if control(raw, func(fd int) error {
+			info, err = unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+			return err
+		}) != nil {
+			continue
+		}
+		if d := time.Duration(info.Last_data_recv) * time.Millisecond; !ok || d < quiet {
+			quiet, ok = d, true
+		}
+	}
+	return quiet, ok
+}
+
+// abort closes c; a TCP connection with a reset, so that the other side does not
+// take the end for an orderly one.
+func abort(c io.Closer) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetLinger(0) // on a closed connection there is nothing left to do
+	}
+	_ = c.Close()
+}
+
+// remote is the address of c's other end, or def where it has none.
+func remote(c net.Conn, def string) string {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return a.AddrPort().String()
+	}
+	return def
+}
+
+// isClosed reports whether err says that this side closed the connection.
+func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) }

@@ -1,0 +1,251 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// maxListeners bounds the sockets of one plan.
+const maxListeners = 1024
+
+// Listen arranges the network namespace of the calling thread and opens the
+// sockets on which the egress serves n. It is for pid 1 of the sandbox, before
+// the server starts: it needs CAP_NET_ADMIN and CAP_NET_BIND_SERVICE, and
+// CAP_SYS_ADMIN to give the listeners a namespace of their own. The loopback
+// comes up even if n allows nothing.
+//
+// The caller sends the files to the launcher and closes them; with the last
+// copy of the sockets the way out is gone.
+//
+// The listeners wait in a second network namespace, at the other end of a pair
+// of virtual devices, and every address is theirs. The server's own namespace
+// is left as any program expects it: 127.0.0.0/8 and ::1 are its own, every
+// port of it is free to listen on, and what nobody serves is refused by the
+// kernel at once. Where the second namespace cannot be had (no CAP_SYS_ADMIN,
+// or a kernel without veth), every address but the loopback's is made local to
+// the server's namespace and the listeners wait there; the handles say so. No
+// option of sockets helps there: bind(2) finds a listener on every address in
+// conflict with a later one on 127.0.0.1 unless both set SO_REUSEPORT.
+//
+// A kernel without IPv6 gets IPv4 alone, and the resolver then answers AAAA
+// questions with nothing.
+func Listen(n plan.Network) ([]Handle, error) { return listen(n, listenBehind) }
+
+// apart opens the listeners in a namespace of their own, or fails with
+// errNoWire.
+type apart func(rt *netlink.Handle, ports []uint16, v6 bool) ([]Handle, error)
+
+func listen(n plan.Network, behind apart) (_ []Handle, err error) {
+	var hs []Handle
+	defer func() {
+		if err != nil {
+			closeHandles(hs)
+		}
+	}()
+	rt, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask the kernel about the network: %v", err)
+	}
+	defer rt.Close()
+	if err := loopbackUp(rt); err != nil {
+		return nil, err
+	}
+	if len(n.Hosts) > 0 {
+		ports, err := expand(n.Ports)
+		if err != nil {
+			return nil, err
+		}
+		out, err := listenOut(rt, ports, behind)
+		hs = append(hs, out...)
+		if err != nil {
+			return hs, err
+		}
+	}
+	local, err := listenLocal(n.Hosts)
+	hs = append(hs, local...)
+	if err != nil {
+		return hs, err
+	}
+	for _, s := range n.Sockets {
+		h, err := ListenUnix(s.Path)
+		if err != nil {
+			return hs, err
+		}
+		hs = append(hs, h)
+	}
+	return hs, nil
+}
+
+// listenOut opens the sockets that every foreign address ends at.
+func listenOut(rt *netlink.Handle, ports []uint16, behind apart) ([]Handle, error) {
+	v6 := hasIPv6()
+	hs, err := behind(rt, ports, v6)
+	if !errors.Is(err, errNoWire) {
+		return hs, err
+	}
+	if err := claimAll(rt, v6, true); err != nil {
+		return nil, err
+	}
+	return listenAll(ports, v6, true)
+}
+
+// expand lists the ports of spans.
+func expand(spans []plan.Span) ([]uint16, error) {
+	var ports []uint16
+	for _, s := range spans {
+		if s.First == 0 || s.Last < s.First {
+			return nil, fmt.Errorf("internal error: the ports %d-%d are no span", s.First, s.Last)
+		}
+		for p := int(s.First); p <= int(s.Last); p++ {
+			if p == 53 {
+				continue // the resolver's
+			}
+			if ports = append(ports, uint16(p)); len(ports) > maxListeners {
+				return nil, fmt.Errorf("cannot listen on more than %d ports", maxListeners)
+			}
+		}
+	}
+	return ports, nil
+}
+
+// listenAll opens the resolver's sockets and a listener on each port, all on
+// every address of both families.
+func listenAll(ports []uint16, v6, shared bool) (hs []Handle, err error) {
+	udp, err := listenUDP(v6, shared)
+	if err != nil {
+		return nil, err
+	}
+	hs = append(hs, Handle{Kind: KindResolver, Port: 53, Shared: shared, File: udp})
+	for _, p := range append([]uint16{53}, ports...) {
+		f, err := listenTCP(everywhere(v6, p), shared)
+		if err != nil {
+			closeHandles(hs)
+			return nil, err
+		}
+		kind := KindTCP
+		if p == 53 {
+			kind = KindQueries
+		}
+		hs = append(hs, Handle{Kind: kind, Port: p, Shared: shared, File: f})
+	}
+	return hs, nil
+}
+
+// everywhere is every address; of both families where there are two.
+func everywhere(v6 bool, port uint16) netip.AddrPort {
+	if v6 {
+		return netip.AddrPortFrom(netip.IPv6Unspecified(), port)
+	}
+	return netip.AddrPortFrom(netip.IPv4Unspecified(), port)
+}
+
+// listenLocal opens listeners on the sandbox's loopback for the ports of the
+// host's loopback that the rules grant.
+func listenLocal(hosts []policy.Host) (hs []Handle, err error) {
+	v6 := hasIPv6()
+	done := map[uint16]bool{}
+	for _, h := range hosts {
+		if h.Kind != policy.HostLocal || h.First == 0 {
+			continue
+		}
+		for p := int(h.First); p <= int(h.Last); p++ {
+			port := uint16(p)
+			if done[port] {
+				continue
+			}
+			done[port] = true
+			for _, a := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
+				if a.Is6() && !v6 {
+					continue
+				}
+				f, err := listenTCP(netip.AddrPortFrom(a, port), true)
+				if err != nil {
+					closeHandles(hs)
+					return nil, err
+				}
+				hs = append(hs, Handle{Kind: KindLocal, Port: port, File: f})
+			}
+		}
+	}
+	return hs, nil
+}
+
+// listenTCP opens one listener. Sharing lets a listener on one address and one
+// on all addresses have the same port; the kernel prefers the exact one.
+func listenTCP(at netip.AddrPort, share bool) (*os.File, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		if !share {
+			return nil
+		}
+		return control(c, func(fd int) error {
+			return os.NewSyscallError("setsockopt(SO_REUSEPORT)", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+		})
+	}}
+	lc.SetMultipathTCP(false) // splice(2) wants plain TCP
+	l, err := lc.Listen(context.Background(), family("tcp", at.Addr()), at.String())
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s inside: %v", at, err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		return nil, fmt.Errorf("cannot keep the listener on %s: %v", at, err)
+	}
+	return f, nil
+}
+
+// listenUDP opens the resolver's datagram socket. It reports the address that
+// was asked, so that the answer comes from there.
+func listenUDP(v6, share bool) (*os.File, error) {
+	at := everywhere(v6, 53)
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return control(c, func(fd int) error {
+			if v6 { // also for IPv4, as mapped addresses
+				return os.NewSyscallError("setsockopt(IPV6_RECVPKTINFO)", unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1))
+			}
+			return os.NewSyscallError("setsockopt(IP_PKTINFO)", unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1))
+		})
+	}}
+	c, err := lc.ListenPacket(context.Background(), family("udp", at.Addr()), at.String())
+	if err != nil {
+		return nil, fmt.Errorf("cannot answer names inside: %v", err)
+	}
+	defer c.Close()
+	f, err := c.(*net.UDPConn).File()
+	if err != nil {
+		return nil, fmt.Errorf("cannot keep the resolver's socket: %v", err)
+	}
+	return f, nil
+}
+
+// family is the network name for an address; the unspecified one of IPv6
+// stands for both families.
+func family(network string, a netip.Addr) string {
+	switch {
+	case a.Is4():
+		return network + "4"
+	case a.IsUnspecified():
+		return network
+	}
+	return network + "6"
+}
+
+// control runs f on the descriptor of c.
+func control(c syscall.RawConn, f func(fd int) error) error {
+	var inner error
+	if err := c.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}

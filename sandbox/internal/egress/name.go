@@ -1,0 +1,98 @@
+package egress
+
+import (
+	"strings"
+
+	"mcpen/sandbox/policy"
+)
+
+// maxName is the longest name in characters, without the trailing dot (RFC
+// 1035, section 2.3.4).
+const maxName = 253
+
+// canonical is the one form in which names are compared: lower case, without
+// the trailing dot. It returns "" for what is no host name: no character but
+// letters, digits, hyphen and underscore stands in a label, so that nobody
+// further on can read the name differently. Names in other scripts come as
+// punycode (RFC 5891); raw UTF-8 is refused.
+func canonical(s string) string {
+	s = strings.TrimSuffix(s, ".")
+	if s == "" || len(s) > maxName {
+		return ""
+	}
+	length := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '.':
+			if length == 0 {
+				return ""
+			}
+			length = 0
+			continue
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+		default:
+			return ""
+		}
+		if length++; length > 63 {
+			return ""
+		}
+	}
+	if length == 0 {
+		return ""
+	}
+	return strings.ToLower(s)
+}
+
+// What may stand before the suffix of a wildcard. Whatever stands there
+// reaches the owner of the suffix's name servers, so it is kept short.
+const (
+	maxExtraLabels = 4
+	maxExtra       = 100 // characters
+)
+
+// matches reports whether the rule names name, which is canonical. long says
+// that it would, were the name not too long for a wildcard.
+func matches(rule policy.Host, name string) (ok, long bool) {
+	switch rule.Kind {
+	case policy.HostName:
+		return name != "" && rule.Name == name, false
+	case policy.HostWildcard:
+		if rule.Name == "" {
+			return false, false
+		}
+		extra, found := strings.CutSuffix(name, "."+rule.Name)
+		if !found || extra == "" {
+			return false, false
+		}
+		fits := len(extra) <= maxExtra && strings.Count(extra, ".") < maxExtraLabels
+		return fits, !fits
+	}
+	return false, false
+}
+
+// isLocalhost reports whether name always means the loopback (RFC 6761,
+// section 6.3).
+func isLocalhost(name string) bool {
+	return name == "localhost" || strings.HasSuffix(name, ".localhost")
+}
+
+// shown is s for a person: what a terminal or a log could trip over is escaped,
+// and the length is bounded.
+func shown(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s) && i < maxName; i++ {
+		if c := s[i]; c > ' ' && c < 0x7f && c != '"' && c != '\\' {
+			b.WriteByte(c)
+		} else {
+			const hex = "0123456789abcdef"
+			b.WriteString(`\x`)
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		}
+	}
+	if len(s) > maxName {
+		b.WriteString("…")
+	}
+	return b.String()
+}

@@ -1,0 +1,82 @@
+package egress
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/policy"
+)
+
+// refusal says what was refused, why, and what would allow it.
+type refusal struct {
+	kind    audit.Kind
+	subject string // name:port, address:port or a name
+	about   string // the name or address alone: what a person is told of once
+	address string
+	rule    string // that stood against it, where one did
+	why     string
+	hint    string
+	errno   string
+}
+
+// refuse records a refusal and tells of it. That a refusal cannot be recorded
+// changes nothing about it.
+func (e *Egress) refuse(r refusal) {
+	err := e.ledger.note(audit.Event{
+		Kind: r.kind, Verdict: audit.Refused, Subject: r.subject, Detail: r.why, Rule: r.rule, Hint: r.hint,
+		Errno: r.errno, Address: r.address, Request: e.cfg.InFlight(),
+	})
+	if err != nil {
+		e.cfg.Tell(fmt.Sprintf("cannot record that %s was refused: %v", r.subject, err))
+	}
+	line := fmt.Sprintf("refused %s: %s", r.subject, r.why)
+	if r.hint != "" {
+		line += "; to allow it: " + r.hint
+	}
+	e.ledger.say(r.about, line)
+}
+
+// trouble records something that went wrong on this side.
+func (e *Egress) trouble(what string, err error) {
+	text := fmt.Sprintf("cannot %s: %v", what, err)
+	if err := e.ledger.note(audit.Event{Kind: audit.KindConnect, Verdict: audit.Observed, Subject: what, Detail: text}); err != nil {
+		text += fmt.Sprintf(" (and cannot record it: %v)", err)
+	}
+	e.ledger.say("trouble: "+what, text)
+}
+
+// limited records that a limit holds something back.
+func (e *Egress) limited(what, detail string) {
+	err := e.ledger.note(audit.Event{Kind: audit.KindLimit, Verdict: audit.Observed, Subject: what, Detail: detail, Request: e.cfg.InFlight()})
+	if err != nil {
+		detail += fmt.Sprintf(" (and cannot record it: %v)", err)
+	}
+	e.ledger.say("limit: "+what, detail)
+}
+
+// noteShared records that the listeners share the server's namespace.
+func (e *Egress) noteShared(handles []Handle) error {
+	for _, h := range handles {
+		if h.Shared {
+			return e.cfg.Sink(audit.Event{Time: e.cfg.Now(), Kind: audit.KindGap, Verdict: audit.Observed, Subject: "listeners",
+				Detail: "this machine has no namespace for the egress alone (veth, CAP_SYS_ADMIN): nothing more gets out, but the server cannot listen on the ports of its own rules"})
+		}
+	}
+	return nil
+}
+
+// ruleLine is the line of a profile that allows name (or an address) on port.
+func ruleLine(name string, port uint16) string {
+	host := name + ":" + strconv.Itoa(int(port))
+	if a, err := netip.ParseAddr(name); err == nil {
+		host = netip.AddrPortFrom(a, port).String()
+	}
+	return fmt.Sprintf("network.allow = [%q]", host)
+}
+
+// privateLine is the line that lets the rule reach private addresses.
+func privateLine(rule policy.Host) string {
+	return fmt.Sprintf("network.allow = [{ host = %q, private = true }]", rule.String())
+}

@@ -1,0 +1,119 @@
+package egress
+
+import (
+	"net/netip"
+
+	"mcpen/sandbox/policy"
+)
+
+// rules is the allow list, made ready for questions. The zero value allows
+// nothing, and so does a rule that is not well formed.
+type rules struct {
+	exact map[string][]policy.Host
+	wild  []policy.Host
+	nets  []netRule
+	local map[uint16]policy.Host
+}
+
+type netRule struct {
+	net  netip.Prefix
+	rule policy.Host
+}
+
+func newRules(hosts []policy.Host) rules {
+	r := rules{exact: map[string][]policy.Host{}, local: map[uint16]policy.Host{}}
+	for _, h := range hosts {
+		if h.First == 0 || h.Last < h.First {
+			continue
+		}
+		switch h.Kind {
+		case policy.HostName:
+			if canonical(h.Name) == h.Name {
+				r.exact[h.Name] = append(r.exact[h.Name], h)
+			}
+		case policy.HostWildcard:
+			if canonical(h.Name) == h.Name {
+				r.wild = append(r.wild, h)
+			}
+		case policy.HostCIDR:
+			if p, err := netip.ParsePrefix(h.Name); err == nil {
+				r.nets = append(r.nets, netRule{p, h})
+			}
+		case policy.HostLocal:
+			for p := int(h.First); p <= int(h.Last); p++ {
+				r.local[uint16(p)] = h
+			}
+		}
+	}
+	return r
+}
+
+// naming returns the rules that name name, whatever their port, exact ones
+// first. long says that a wildcard would, were the name not too long for it.
+func (r rules) naming(name string) (found []policy.Host, long bool) {
+	if name == "" {
+		return nil, false
+	}
+	found = append(found, r.exact[name]...)
+	for _, h := range r.wild {
+		ok, tooLong := matches(h, name)
+		long = long || tooLong
+		if ok {
+			found = append(found, h)
+		}
+	}
+	return found, long && len(found) == 0
+}
+
+// holding returns the rules that name the address itself, whatever their port.
+func (r rules) holding(a netip.Addr) []policy.Host {
+	var found []policy.Host
+	for _, n := range r.nets {
+		if n.net.Contains(a) {
+			found = append(found, n.rule)
+		}
+	}
+	return found
+}
+
+func hasPort(h policy.Host, port uint16) bool {
+	return h.First != 0 && h.First <= port && port <= h.Last
+}
+
+// grant is one reason to let a connection out: a rule, and the name through
+// which it applies, or "" where the rule names the address itself.
+type grant struct {
+	rule policy.Host
+	name string
+}
+
+// grants returns the reasons to let a connection to dst out. names are the
+// names that led to its address, best first.
+func (r rules) grants(dst netip.AddrPort, names []string) []grant {
+	var out []grant
+	for _, n := range names {
+		found, _ := r.naming(n)
+		for _, h := range found {
+			if hasPort(h, dst.Port()) {
+				out = append(out, grant{h, n})
+			}
+		}
+	}
+	for _, h := range r.holding(dst.Addr()) {
+		if hasPort(h, dst.Port()) {
+			out = append(out, grant{rule: h})
+		}
+	}
+	return out
+}
+
+// demandsTLS reports whether every grant wants to see a server name. A rule
+// for an address has no name to compare, so it never does.
+func demandsTLS(gs []grant) bool {
+	for _, g := range gs {
+		if g.name == "" || !g.rule.TLS {
+			return false
+		}
+	}
+	return len(gs) > 0
+}

@@ -1,0 +1,126 @@
+package egress
+
+import (
+	"container/list"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Bounds of a table.
+const (
+	maxLinks   = 8192           // pairs of an address and a name that led to it
+	maxAnswers = 4096           // names with their last answer
+	linkLife   = 24 * time.Hour // since a link was last made or used: some programs ask once and remember
+)
+
+// table remembers which name led to which address. Its methods may be called
+// from any goroutine.
+type table struct {
+	mu      sync.Mutex
+	byAddr  map[netip.Addr][]*list.Element // of *link
+	links   *list.List                     // most recently made or used first
+	answers map[string]*list.Element       // of *answer
+	order   *list.List                     // most recently made first
+}
+
+type link struct {
+	addr netip.Addr
+	name string
+	seen time.Time
+}
+
+// answer is what the host's resolver said of a name, after the checks.
+type answer struct {
+	name  string
+	addrs []netip.Addr
+	rcode rcode
+	until time.Time // the answer is given again until then
+}
+
+func newTable() *table {
+	return &table{byAddr: map[netip.Addr][]*list.Element{}, links: list.New(), answers: map[string]*list.Element{}, order: list.New()}
+}
+
+// learn records an answer and links its addresses to the name.
+func (t *table) learn(a answer, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e := t.answers[a.name]; e != nil {
+		t.order.Remove(e)
+	}
+	t.answers[a.name] = t.order.PushFront(&a)
+	for t.order.Len() > maxAnswers {
+		old := t.order.Remove(t.order.Back()).(*answer)
+		delete(t.answers, old.name)
+	}
+	for _, addr := range a.addrs {
+		t.link(addr, a.name, now)
+	}
+	for e := t.links.Back(); e != nil; e = t.links.Back() {
+		if t.links.Len() <= maxLinks && now.Sub(e.Value.(*link).seen) < linkLife {
+			break
+		}
+		t.unlink(e)
+	}
+}
+
+func (t *table) link(addr netip.Addr, name string, now time.Time) {
+	for _, e := range t.byAddr[addr] {
+		if l := e.Value.(*link); l.name == name {
+			l.seen = now
+			t.links.MoveToFront(e)
+			return
+		}
+	}
+	t.byAddr[addr] = append(t.byAddr[addr], t.links.PushFront(&link{addr, name, now}))
+}
+
+func (t *table) unlink(e *list.Element) {
+	l := t.links.Remove(e).(*link)
+	rest := t.byAddr[l.addr]
+	for i, have := range rest {
+		if have == e {
+			rest = append(rest[:i:i], rest[i+1:]...)
+			break
+		}
+	}
+	if len(rest) == 0 {
+		delete(t.byAddr, l.addr)
+		return
+	}
+	t.byAddr[l.addr] = rest
+}
+
+// names returns the names that led to addr, the most recent first.
+func (t *table) names(addr netip.Addr, now time.Time) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []string
+	found := t.byAddr[addr]
+	for i := len(found) - 1; i >= 0; i-- {
+		if l := found[i].Value.(*link); now.Sub(l.seen) < linkLife {
+			out = append(out, l.name)
+		}
+	}
+	return out
+}
+
+// use keeps the link between addr and name alive.
+func (t *table) use(addr netip.Addr, name string, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.link(addr, name, now)
+}
+
+// last returns the last answer for name, and whether it is still good to give.
+func (t *table) last(name string, now time.Time) (a answer, fresh bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.answers[name]
+	if e == nil {
+		return answer{}, false
+	}
+	a = *e.Value.(*answer)
+	return a, now.Before(a.until)
+}

@@ -1,0 +1,419 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// stageVar tells a copy of the test binary how far into its namespaces it is.
+const stageVar = "EGRESS_TEST_STAGE"
+
+// withWorld runs f in a copy of the test binary that has a network of its own,
+// once as the user who runs the tests and, if that is root, once as a user who
+// has nothing to say on this machine. The copy's network stands for the host's;
+// a second one in it is the sandbox's.
+func withWorld(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Helper()
+	switch os.Getenv(stageVar) {
+	case "":
+		t.Run("self", func(t *testing.T) { rerun(t, "user", os.Getuid()) })
+		if os.Getuid() == 0 {
+			t.Run("nobody", func(t *testing.T) { rerun(t, "user", 20001) })
+		}
+	case "user": // as the user, still in the machine's network
+		rerun(t, "world", os.Getuid())
+	default:
+		f(t, newWorld(t))
+	}
+}
+
+func rerun(t *testing.T, stage string, uid int) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+strings.SplitN(t.Name(), "/", 2)[0]+"$", "-test.count=1", "-test.v="+fmt.Sprint(testing.Verbose()), "-test.timeout=60s")
+	cmd.Env = append(os.Environ(), stageVar+"="+stage, "HOME=/nonexistent")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if stage == "user" && uid != os.Getuid() {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
+	}
+	if stage == "world" {
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
+	// Pdeathsig is of the thread that starts the process.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	out, err := cmd.CombinedOutput()
+	if err != nil && errors.Is(err, os.ErrPermission) && stage == "world" {
+		t.Skipf("this machine gives unprivileged users no namespaces: %v", err)
+	}
+	if err != nil {
+		t.Fatalf("as %d, stage %q: %v\n%s", uid, stage, err, out)
+	}
+	if testing.Verbose() {
+		t.Logf("%s", out)
+	}
+}
+
+// world is a host with a sandbox, made of two network namespaces.
+type world struct {
+	t    testing.TB
+	jobs chan func() // for the thread that is in the sandbox
+
+	mu     sync.Mutex
+	names  map[string][]string
+	asked  map[string]int
+	events []audit.Event
+	told   []string
+	grew   *sync.Cond // events or told
+	now    time.Time
+}
+
+func newWorld(t testing.TB) *world {
+	w := newSandbox(t)
+	rt, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	must(t, err)
+	defer rt.Close()
+	must(t, loopbackUp(rt))
+	lo, err := rt.LinkByName("lo")
+	must(t, err)
+	// Peers "somewhere": addresses that are no interface's.
+	for _, n := range []string{"203.0.113.0/24", "198.51.100.0/24", "10.9.0.0/16", "2001:db8:1::/48"} {
+		_, dst, err := net.ParseCIDR(n)
+		must(t, err)
+		must(t, rt.RouteAdd(&netlink.Route{LinkIndex: lo.Attrs().Index, Dst: dst, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}))
+	}
+	return w
+}
+
+// newSandbox is another sandbox on the same host.
+func newSandbox(t testing.TB) *world {
+	w := &world{t: t, jobs: make(chan func()), names: map[string][]string{}, asked: map[string]int{}, now: time.Unix(1_700_000_000, 0)}
+	w.grew = sync.NewCond(&w.mu)
+	up := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		up <- err
+		for f := range w.jobs {
+			f()
+		}
+	}()
+	must(t, <-up)
+	t.Cleanup(func() { close(w.jobs) })
+	return w
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// inside runs f on the thread in the sandbox. f must not start goroutines that
+// make sockets.
+func (w *world) inside(f func()) {
+	done := make(chan struct{})
+	w.jobs <- func() { defer close(done); f() }
+	<-done
+}
+
+// lookup is the host's resolver.
+func (w *world) lookup(_ context.Context, name string) ([]netip.Addr, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked[name]++
+	list, ok := w.names[name]
+	if !ok {
+		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	}
+	var out []netip.Addr
+	for _, a := range list {
+		out = append(out, netip.MustParseAddr(a))
+	}
+	return out, nil
+}
+
+func (w *world) name(name string, addrs ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.names[name] = addrs
+}
+
+func (w *world) lookups() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.asked {
+		n += c
+	}
+	return n
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+func (w *world) sink(ev audit.Event) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events = append(w.events, ev)
+	w.grew.Broadcast()
+	return nil
+}
+
+func (w *world) tell(line string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.told = append(w.told, line)
+	w.grew.Broadcast()
+}
+
+// await returns the first event that is wanted, when it has come.
+func (w *world) await(want func(audit.Event) bool) audit.Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for {
+		for _, ev := range w.events {
+			if want(ev) {
+				return ev
+			}
+		}
+		w.grew.Wait()
+	}
+}
+
+func is(k audit.Kind, v audit.Verdict, subject string) func(audit.Event) bool {
+	return func(ev audit.Event) bool { return ev.Kind == k && ev.Verdict == v && ev.Subject == subject }
+}
+
+// network is the plan for hosts.
+func network(t testing.TB, hosts ...string) plan.Network {
+	t.Helper()
+	n := plan.Network{Ports: []plan.Span{{First: 80, Last: 80}, {First: 443, Last: 443}}}
+	for i, s := range hosts {
+		s, private := strings.CutSuffix(s, " private")
+		h, err := policy.ParseHost(s)
+		must(t, err)
+		h.Private = private
+		h.At = policy.Pos{File: "p.toml", Line: i + 1, Col: 1}
+		n.Hosts = append(n.Hosts, h)
+		if h.Kind != policy.HostLocal && h.First != 80 && h.First != 443 {
+			n.Ports = append(n.Ports, plan.Span{First: h.First, Last: h.Last})
+		}
+	}
+	return n
+}
+
+// config is what a world gives an egress.
+func (w *world) config(n plan.Network) Config {
+	return Config{Network: n, Lookup: w.lookup, Now: w.clock, Sink: w.sink, Tell: w.tell}
+}
+
+// serve starts an egress for the sandbox.
+func (w *world) serve(cfg Config) *Egress { return w.serveBehind(cfg, listenBehind) }
+
+func (w *world) serveBehind(cfg Config, behind apart) *Egress {
+	w.t.Helper()
+	var hs []Handle
+	var err error
+	w.inside(func() { hs, err = listen(cfg.Network, behind) })
+	must(w.t, err)
+	e, err := Serve(context.Background(), hs, cfg)
+	must(w.t, err)
+	w.t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			w.t.Errorf("Close: %v", err)
+		}
+	})
+	return e
+}
+
+// noWire is a machine without veth.
+func noWire(*netlink.Handle, []uint16, bool) ([]Handle, error) { return nil, errNoWire }
+
+// patience is for what fails by never happening.
+const patience = 20 * time.Second
+
+// dial connects from inside.
+func (w *world) dial(addr string) (c *net.TCPConn, err error) {
+	w.inside(func() {
+		d := net.Dialer{Timeout: patience}
+		var any net.Conn
+		if any, err = d.Dial("tcp", addr); err == nil {
+			c = any.(*net.TCPConn)
+			err = c.SetDeadline(time.Now().Add(patience))
+		}
+	})
+	return c, err
+}
+
+// resolve asks from inside and returns the addresses.
+func (w *world) resolve(name string, kind dnsmessage.Type) ([]string, rcode) {
+	w.t.Helper()
+	m := w.ask(question(w.t, name, kind))
+	var out []string
+	for _, a := range m.Answers {
+		switch b := a.Body.(type) {
+		case *dnsmessage.AResource:
+			out = append(out, netip.AddrFrom4(b.A).String())
+		case *dnsmessage.AAAAResource:
+			out = append(out, netip.AddrFrom16(b.AAAA).String())
+		}
+	}
+	return out, m.RCode
+}
+
+func question(t testing.TB, name string, kind dnsmessage.Type) []byte {
+	t.Helper()
+	n, err := dnsmessage.NewName(name + ".")
+	must(t, err)
+	m := dnsmessage.Message{Header: dnsmessage.Header{ID: 4711, RecursionDesired: true},
+		Questions: []dnsmessage.Question{{Name: n, Type: kind, Class: dnsmessage.ClassINET}}}
+	b, err := m.Pack()
+	must(t, err)
+	return b
+}
+
+// ask sends one datagram to the name server and returns what comes back.
+func (w *world) ask(q []byte) (m dnsmessage.Message) {
+	w.t.Helper()
+	b, err := w.exchange(Nameserver, q)
+	must(w.t, err)
+	must(w.t, m.Unpack(b))
+	return m
+}
+
+// exchange uses a connected socket, which drops answers from elsewhere.
+func (w *world) exchange(server string, q []byte) (b []byte, err error) {
+	w.inside(func() {
+		var c net.Conn
+		if c, err = net.Dial("udp", net.JoinHostPort(server, "53")); err != nil {
+			return
+		}
+		defer c.Close()
+		if err = c.SetDeadline(time.Now().Add(patience)); err != nil {
+			return
+		}
+		if _, err = c.Write(q); err != nil {
+			return
+		}
+		b = make([]byte, 65535)
+		var n int
+		n, err = c.Read(b)
+		b = b[:n]
+	})
+	return b, err
+}
+
+// datagram sends one from inside and returns how waiting for an answer ends.
+func (w *world) datagram(addr string) (err error) {
+	w.inside(func() {
+		var c net.Conn
+		if c, err = net.Dial("udp", addr); err != nil {
+			return
+		}
+		defer c.Close()
+		if err = c.SetDeadline(time.Now().Add(patience / 10)); err != nil {
+			return
+		}
+		if _, err = c.Write([]byte("x")); err != nil {
+			return
+		}
+		_, err = c.Read(make([]byte, 1))
+	})
+	return err
+}
+
+// peer serves connections to addr of the host's network with handle.
+func (w *world) peer(addr string, handle func(*net.TCPConn)) {
+	w.t.Helper()
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return control(c, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_FREEBIND, 1) })
+	}}
+	l, err := lc.Listen(context.Background(), "tcp", addr)
+	must(w.t, err)
+	var wg sync.WaitGroup
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				defer c.Close()
+				handle(c.(*net.TCPConn))
+			}()
+		}
+	}()
+	w.t.Cleanup(func() { l.Close(); wg.Wait() })
+}
+
+func echo(c *net.TCPConn) {
+	_, _ = io.Copy(c, c)
+	_ = c.CloseWrite()
+}
+
+// says sends a banner, as ssh and mail servers do, and then echoes.
+func says(banner string) func(*net.TCPConn) {
+	return func(c *net.TCPConn) {
+		_, _ = io.WriteString(c, banner)
+		echo(c)
+	}
+}
+
+// talk sends text, ends its direction and reads what comes back.
+func talk(c *net.TCPConn, text string) (string, error) {
+	defer c.Close()
+	if _, err := io.WriteString(c, text); err != nil {
+		return "", err
+	}
+	if err := c.CloseWrite(); err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(c)
+	return string(b), err
+}
+
+// wantReset fails unless the connection ends with a reset and without a byte.
+func wantReset(t testing.TB, c *net.TCPConn) {
+	t.Helper()
+	defer c.Close()
+	b, err := io.ReadAll(c)
+	if len(b) > 0 || !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("read %q, %v; want a reset", b, err)
+	}
+}
