@@ -102,7 +102,7 @@ var (
 	harmless   = regexp.MustCompile(`(?i)^\s*(this is )?(a )?(normal|todo|toc|prettier|eslint|markdownlint|begin|end|start|auto-?generated|generated)\b`)
 	orderTag   = regexp.MustCompile(`(?i)</?\s*(important|system|instructions?|sys|secret|hidden|critical|priority|admin|assistant|developer|directive|override|urgent|mandatory|prompt|rules?|policy|system[-_ ](prompt|instructions?|message|note|reminder|override))(\s[^<>]{0,80})?>`)
 	chatToken  = regexp.MustCompile(`(?i)<\|[a-z_ ]{2,24}\|>|\[/?INST\]|<</?SYS>>|<(start|end)_of_turn>|</?s>\s*\[|\[/?(system|assistant)\]|(?:^|\n)#{2,4} ?(system|instruction|assistant)s?\s*:`)
-	bracketTag = regexp.MustCompile(`\[/?[A-Z]*[ _-]?(?:PRIORITY|SYSTEM|ADMIN|SECURITY|HIDDEN|SECRET|OVERRIDE|BYPASS|ROOT|JAILBREAK)[ _-]?(?:INSTRUCTIONS?|OVERRIDE|BYPASS|DIRECTIVE|PROMPT|MESSAGE|MODE|COMMAND|NOTE|NOTICE)?[A-Z_ -]*\]`)
+	bracketTag = regexp.MustCompile(`\[/?(?:[A-Z]+[ _-])?(?:(?:PRIORITY|SYSTEM|ADMIN|SECURITY|HIDDEN|SECRET|ROOT|URGENT|MANDATORY|DEVELOPER)[ _-](?:INSTRUCTIONS?|OVERRIDE|BYPASS|DIRECTIVE|PROMPT|MESSAGE|MODE|COMMAND|NOTE|NOTICE)|SYSTEM|OVERRIDE|JAILBREAK|BYPASS|INSTRUCTIONS?)\]`)
 	shout      = regexp.MustCompile(`(?:^|[^A-Za-z])(?:(?:SYSTEM|ADMIN|DEVELOPER|ROOT|SECURITY|PRIORITY|HIDDEN|OPERATOR)[ _-](?:OVERRIDE|DIRECTIVE|INSTRUCTIONS?|PROMPT|MESSAGE|COMMAND|BYPASS)|SYSTEM ?(?:\([^)]{0,60}\))?:|ASSISTANT ?:)`)
 	styledAway = regexp.MustCompile(`(?i)style\s*=\s*["'][^"']*(display\s*:\s*none|font-size\s*:\s*0|visibility\s*:\s*hidden|opacity\s*:\s*0|color\s*:\s*(white|#fff))`)
 	remoteImg  = regexp.MustCompile(`!\[[^\]]*\]\(https?://[^)]*(\{|\$|=\s*<|\?[a-z]+=\)?)`)

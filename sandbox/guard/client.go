@@ -29,6 +29,9 @@ var listMethods = map[string]Kind{
 	"tools/list": KindTool, "prompts/list": KindPrompt, "resources/list": KindResource, "resources/templates/list": KindTemplate,
 }
 
+// answered are the other methods that are requests, about which there are rules.
+var answered = map[string]bool{methodCall: true, methodPrompt: true, methodRead: true, methodSubscribe: true, methodComplete: true, methodListen: true}
+
 // ClientMessage decides about a line from the client of which m is the view and
 // no batch.
 func (g *Guard) ClientMessage(line []byte, m rpc.Message) Verdict {
@@ -39,6 +42,10 @@ func (g *Guard) ClientMessage(line []byte, m rpc.Message) Verdict {
 		if m.Method == methodCancelled {
 			// A late answer to it is dropped; the client does not wait for one.
 			g.flight.take(rpc.Get(m.Params, "requestId"))
+		}
+		if _, list := listMethods[m.Method]; list || answered[m.Method] {
+			// Without an id it is no request of MCP's; a lenient server might act on it.
+			return Verdict{Events: []audit.Event{refusedLine("the client", m.Method+": a request without an id")}}
 		}
 		return Verdict{Forward: line}
 	case rpc.Response, rpc.Error:

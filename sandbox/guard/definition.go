@@ -63,7 +63,17 @@ var errName = errors.New("it has no name")
 // nameKeys are the members by which definitions are told apart.
 var nameKeys = map[Kind]string{KindTool: "name", KindPrompt: "name", KindResource: "uri", KindTemplate: "uriTemplate"}
 
-// define makes a definition of what a server sent, which View accepted.
+// Define makes a definition, which is Seen, of what a server sent: an object, or
+// of instructions a string. It must be JSON that rpc.View would accept.
+func Define(kind Kind, raw []byte) (Definition, error) {
+	line := append([]byte(`{"jsonrpc":"2.0","id":0,"result":`), raw...)
+	if _, err := rpc.View(append(line, '}')); err != nil {
+		return Definition{}, err
+	}
+	return define(kind, raw)
+}
+
+// define makes a definition of a part of a line that View accepted.
 func define(kind Kind, raw []byte) (Definition, error) {
 	d := Definition{Kind: kind, State: Seen}
 	if key := nameKeys[kind]; key != "" {

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -53,6 +54,7 @@ type Guard struct {
 	mu       sync.Mutex // guards what follows
 	decided  map[pinKey]State
 	approved map[nameKey]string // hash
+	refused  map[nameKey]bool   // some definition of this name was rejected
 	pins     Pins
 	lists    map[Kind]*list
 	seen     map[nameKey]Definition
@@ -122,11 +124,15 @@ func (g *Guard) setPins(p Pins) error {
 	g.pins = p
 	g.decided = make(map[pinKey]State, len(p.Definitions))
 	g.approved = map[nameKey]string{}
+	g.refused = map[nameKey]bool{}
 	for _, d := range p.Definitions {
 		n := nameKey{d.Kind, d.Name}
 		g.decided[pinKey{n, d.SHA256}] = d.State
-		if d.State == Approved {
+		switch d.State {
+		case Approved:
 			g.approved[n] = d.SHA256
+		case Rejected:
+			g.refused[n] = true
 		}
 	}
 	return nil
@@ -145,11 +151,7 @@ func (g *Guard) MaskText(text []byte) []byte { return g.mask.text(text) }
 func (g *Guard) Pins() Pins {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	p := g.pins
-	for _, d := range g.seen {
-		p = p.See(d)
-	}
-	return p
+	return g.pins.seen(g.seen)
 }
 
 // Client decides about a line from the client. It need not be a message.
@@ -175,6 +177,10 @@ func (g *Guard) Server(line []byte) Verdict {
 		why = err.Error()
 	}
 	v := Verdict{Events: []audit.Event{refusedLine("the server", why)}}
+	var r *rpc.Refusal
+	if errors.As(err, &r) && m.ID == nil && (r.Reason == rpc.NotObject || r.Reason == rpc.Syntax) {
+		v.Events[0].Kind = audit.KindStdout
+	}
 	switch {
 	case m.Kind == rpc.Request:
 		v.Reply = rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, why)
@@ -194,10 +200,7 @@ func refusedLine(from, why string) audit.Event {
 
 // tell is a sentence for a person, the first time it is said.
 func (g *Guard) tell(v *Verdict, format string, args ...any) {
-	const most = 4096
-	s := fmt.Sprintf(format, args...)
-	if !g.told[s] && len(g.told) < most {
-		g.told[s] = true
+	if s := fmt.Sprintf(format, args...); g.once(s) {
 		v.Tell = append(v.Tell, s)
 	}
 }

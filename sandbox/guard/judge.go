@@ -145,12 +145,17 @@ func (g *Guard) remember(d Definition) {
 // a review could change that. The filter was asked before.
 func (g *Guard) usable(kind Kind, name string) (why string, held bool) {
 	if l := g.lists[kind]; l != nil {
+		if l.twice[name] {
+			return "is defined twice", false
+		}
 		if e := l.entries[name]; e != nil {
 			return g.hides(e), g.waits(e)
 		}
 	}
 	strict := g.cfg.Tools.Pins == policy.PinEnforce || g.cfg.Tools.Findings == policy.FindingHold
 	switch {
+	case g.refused[nameKey{kind, name}] && g.cfg.Tools.Pins != policy.PinOff && g.approved[nameKey{kind, name}] == "":
+		return "was refused when it was reviewed", false
 	case kind == KindResource, !strict:
 		return "", false // a result may name a resource that no list does
 	case g.cfg.Tools.Pins != policy.PinOff && g.approved[nameKey{kind, name}] != "":
@@ -165,7 +170,7 @@ func (g *Guard) usable(kind Kind, name string) (why string, held bool) {
 func (g *Guard) findingEvents(v *Verdict, r *request, kind Kind, name string, findings []Finding) {
 	for _, f := range findings {
 		event := audit.Event{Kind: audit.KindFinding, Verdict: audit.Observed, Subject: name,
-			Detail: string(f.Kind) + " in " + f.Path + ": " + audit.Visible(f.Words) + " (" + f.Why + ")"}
+			Detail: string(f.Kind) + " in " + audit.Visible(f.Path) + ": " + oneLine(f.Words) + " (" + f.Why + ")"}
 		if r != nil {
 			event.Request = r.audit()
 		}
@@ -174,7 +179,7 @@ func (g *Guard) findingEvents(v *Verdict, r *request, kind Kind, name string, fi
 		}
 		v.Events = append(v.Events, event)
 		if f.Severity == Hold {
-			g.tell(v, "%s %s: %s: %q (%s)", kind, quote(name), f.Why, audit.Visible(f.Words), f.Path)
+			g.tell(v, "%s: %s: \"%s\" (%s)", subject(kind, name), f.Why, oneLine(f.Words), audit.Visible(f.Path))
 		}
 	}
 }

@@ -123,6 +123,12 @@ func (g *Guard) read(kind Kind, result []byte) (*page, error) {
 		return nil, fmt.Errorf("its %s are not an array", itemKeys[kind])
 	}
 	p.array = edit{at: rpc.Offset(result, f[0]), n: len(f[0])}
+	if kind == KindTool {
+		for raw := range rpc.Elements(f[0]) {
+			name, _ := rpc.Text(rpc.Get(raw, "name"))
+			g.scan.knows(name)
+		}
+	}
 	for raw := range rpc.Elements(f[0]) {
 		if len(p.names) >= maxNames {
 			return nil, fmt.Errorf("it has more than %d entries", maxNames)
@@ -209,15 +215,16 @@ func apply(line, part []byte, edits []edit) []byte {
 // once for each sort of reason to the person.
 func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 	reasons := map[string][]string{}
-	note := func(sentence, name string) {
-		if key := sentence + name + p.next; !g.told[key] && len(g.told) < maxNames {
-			g.told[key] = true
+	note := func(sentence, name, hash string) {
+		if g.once(sentence, name, hash) {
 			reasons[sentence] = append(reasons[sentence], quote(name))
 		}
 	}
 	for i, e := range p.entries {
 		name := p.names[i]
-		g.findingEvents(v, r, kind, name, e.findings)
+		if len(e.findings) > 0 && g.once("finding", string(kind), name, e.hash) {
+			g.findingEvents(v, r, kind, name, e.findings)
+		}
 		event := audit.Event{Kind: audit.KindTool, Verdict: audit.Refused, Subject: name, Request: r.audit()}
 		why := g.hides(e)
 		if l.twice[name] {
@@ -225,7 +232,7 @@ func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 		}
 		switch {
 		case why != "":
-			event.Detail = "hidden: " + string(kind) + " " + quote(name) + " " + why
+			event.Detail = "hidden: " + subject(kind, name) + " " + why
 			if e.broken != "" {
 				event.Detail += ": " + e.broken
 			}
@@ -236,19 +243,23 @@ func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 			if g.waits(e) {
 				event.Verdict, event.Hint = audit.Held, "mcpen review "+g.cfg.Server
 			}
-			note(why+" and is hidden", name)
+			note(why+" and is hidden", name, e.hash)
 		case e.standing == changed:
 			event.Verdict, event.Detail = audit.Observed, "the definition has changed since it was approved"
-			note("has changed since it was approved", name)
+			note("has changed since it was approved", name, e.hash)
 		case e.standing == isNew && len(g.approved) > 0:
 			event.Verdict, event.Detail = audit.Observed, "the definition was not approved yet"
-			note("was not approved yet", name)
+			note("was not approved yet", name, e.hash)
 		default:
 			continue
 		}
 		v.Events = append(v.Events, event)
 	}
 	for _, sentence := range sortedKeys(reasons) {
+		if nameKeys[kind] == "" {
+			v.Tell = append(v.Tell, subject(kind, "")+" "+sentence)
+			continue
+		}
 		names := reasons[sentence]
 		const most = 12
 		more := ""
@@ -259,19 +270,38 @@ func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 	}
 }
 
-// gone notes approved definitions that a whole list did not have.
+// once reports whether something is said for the first time, as far as that is
+// remembered.
+func (g *Guard) once(what ...string) bool {
+	key := strings.Join(what, "\x00")
+	if g.told[key] || len(g.told) >= maxNames {
+		return false
+	}
+	g.told[key] = true
+	return true
+}
+
+// gone forgets what a whole list did not have any more, but for names whose last
+// definition may not be used, and notes those that were approved.
 func (g *Guard) gone(v *Verdict, r *request, kind Kind, c *chain) {
+	l := g.list(kind)
+	for name, e := range l.entries {
+		if _, ok := c.hashes[name]; !ok && e.standing != changed && e.standing != rejected && e.broken == "" {
+			delete(l.entries, name)
+			if kind == KindTool {
+				delete(g.schemas, name)
+			}
+		}
+	}
 	if g.cfg.Tools.Pins == policy.PinOff {
 		return
 	}
-	for n := range g.approved {
-		if _, ok := c.hashes[n.name]; ok || n.kind != kind {
+	for _, d := range g.pins.Definitions {
+		if _, ok := c.hashes[d.Name]; ok || d.Kind != kind || d.State != Approved {
 			continue
 		}
-		delete(g.list(kind).entries, n.name)
-		if key := "gone " + string(kind) + n.name; !g.told[key] && len(g.told) < maxNames {
-			g.told[key] = true
-			v.Events = append(v.Events, audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: n.name,
+		if g.once("gone", string(kind), d.Name) {
+			v.Events = append(v.Events, audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: d.Name,
 				Detail: "the " + string(kind) + " was approved and is not listed any more", Request: r.audit()})
 		}
 	}

@@ -104,9 +104,32 @@ func (p Pins) replace(d Definition, old func(Definition) bool) Pins {
 		return o.Kind == d.Kind && o.Name == d.Name && old(o)
 	})
 	all = append(all, d)
-	slices.SortFunc(all, func(a, b Definition) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.State, b.State), cmp.Compare(a.SHA256, b.SHA256))
-	})
+	slices.SortFunc(all, compare)
+	return Pins{all}
+}
+
+func compare(a, b Definition) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.State, b.State), cmp.Compare(a.SHA256, b.SHA256))
+}
+
+// seen adds definitions as See does, all at once.
+func (p Pins) seen(add map[nameKey]Definition) Pins {
+	known := map[pinKey]bool{}
+	for _, d := range p.Definitions {
+		known[pinKey{nameKey{d.Kind, d.Name}, d.SHA256}] = true
+	}
+	var all []Definition
+	for _, d := range p.Definitions {
+		if n := add[nameKey{d.Kind, d.Name}]; d.State != Seen || n.Kind == "" || n.SHA256 == d.SHA256 {
+			all = append(all, d)
+		}
+	}
+	for _, d := range add {
+		if !known[pinKey{nameKey{d.Kind, d.Name}, d.SHA256}] {
+			all = append(all, d)
+		}
+	}
+	slices.SortFunc(all, compare)
 	return Pins{all}
 }
 

@@ -14,6 +14,7 @@ type denial struct {
 	name    string
 	text    string // of a sentence whose subject is the tool
 	detail  string // for the log, where it says more than text
+	quoted  string // for the client alone: it may quote the arguments
 	verdict audit.Verdict
 	refusal refusal
 }
@@ -21,7 +22,7 @@ type denial struct {
 // refuse answers a request that is not passed on: a call with a result that is
 // an error, which models read, anything else with an error.
 func (g *Guard) refuse(r *request, d denial) Verdict {
-	sentence := string(d.kind) + " " + quote(d.name) + " " + d.text
+	sentence := subject(d.kind, d.name) + " " + d.text
 	v := Verdict{Events: []audit.Event{{
 		Kind: audit.KindTool, Verdict: d.verdict, Subject: d.name, Detail: sentence,
 		Rule: d.refusal.rule, Hint: d.refusal.hint, Request: r.audit(),
@@ -29,10 +30,14 @@ func (g *Guard) refuse(r *request, d denial) Verdict {
 	if d.detail != "" {
 		v.Events[0].Detail += ": " + d.detail
 	}
+	answer := "mcpen: " + sentence
+	if d.quoted != "" {
+		answer += ": " + d.quoted
+	}
 	if r.method == methodCall {
-		v.Reply = failedCall(r, "mcpen: "+sentence)
+		v.Reply = failedCall(r, answer)
 	} else {
-		v.Reply = rpc.ErrorReply(r.id, rpc.CodeInvalidParams, "mcpen: "+sentence)
+		v.Reply = rpc.ErrorReply(r.id, rpc.CodeInvalidParams, answer)
 	}
 	if g.wantsMessages(r) {
 		v.ToClient = append(v.ToClient, message("mcpen refused "+r.method+": "+sentence))
@@ -73,6 +78,17 @@ func (g *Guard) wantsMessages(r *request) bool {
 		return r.level != "" && !slices.Contains(above, r.level)
 	}
 	return g.legacy && g.logging && !slices.Contains(above, g.level)
+}
+
+// subject is what a sentence about a definition begins with.
+func subject(kind Kind, name string) string {
+	switch kind {
+	case KindInstructions:
+		return "the text of the server's instructions"
+	case KindIdentity:
+		return "the server's identity"
+	}
+	return string(kind) + " " + quote(name)
 }
 
 // quote shows a name from a stranger.

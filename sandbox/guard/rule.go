@@ -104,12 +104,13 @@ func (g *Guard) checkCall(r *request, arguments []byte) *denial {
 		if s == nil {
 			return deny("cannot be called before it was listed", "its inputSchema is not known", "")
 		}
-		if why := s.check(arguments); why != "" {
-			detail := ""
-			if s.err != nil {
-				detail = s.err.Error()
-			}
-			return deny("was called with arguments that do not meet its schema: "+why, detail, "")
+		if s.err != nil {
+			return deny("has a schema that cannot be used", oneLine(s.err.Error()), "")
+		}
+		if why, where := s.check(arguments); why != "" {
+			d := deny("was called with arguments that do not meet its schema", where, "")
+			d.quoted = why
+			return d
 		}
 	}
 	for _, rule := range g.rules {
@@ -117,8 +118,10 @@ func (g *Guard) checkCall(r *request, arguments []byte) *denial {
 			continue
 		}
 		if rule.schema != nil {
-			if why := rule.schema.check(arguments); why != "" {
-				return deny("was called with arguments that are not allowed here: "+why, "", rule.At.String())
+			if why, where := rule.schema.check(arguments); why != "" {
+				d := deny("was called with arguments that are not allowed here", where, rule.At.String())
+				d.quoted = why
+				return d
 			}
 		}
 		u := rule.of(r.name)

@@ -121,39 +121,42 @@ func children(s *jsonschema.Schema) []*jsonschema.Schema {
 	return subs
 }
 
-// check reports what is wrong with arguments, in one line for the model, or "".
-func (s *schema) check(arguments []byte) string {
-	if s.err != nil {
-		return "its schema cannot be used"
-	}
+// check reports what is wrong with arguments, in one line that may quote them,
+// and where; why is "" where nothing is.
+func (s *schema) check(arguments []byte) (why, where string) {
 	if len(arguments) > maxArguments {
-		return fmt.Sprintf("the arguments are longer than %d bytes", maxArguments)
+		return fmt.Sprintf("they are longer than %d bytes", maxArguments), ""
 	}
 	if len(arguments) == 0 || string(arguments) == "null" {
 		arguments = []byte("{}")
 	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(arguments))
 	if err != nil {
-		return "the arguments are not JSON"
+		return "they are not JSON", ""
 	}
 	var invalid *jsonschema.ValidationError
 	switch err := s.compiled.Validate(value); {
 	case err == nil:
-		return ""
+		return "", ""
 	case errors.As(err, &invalid):
 		for len(invalid.Causes) > 0 {
 			invalid = invalid.Causes[0]
 		}
-		const most = 300
 		text := invalid.Error()
 		if i := strings.LastIndex(text, "- at "); i >= 0 {
 			text = text[i+2:]
 		}
-		if len(text) > most {
-			text = text[:most] + "…"
-		}
-		return audit.Visible(strings.ReplaceAll(text, "\n", " "))
+		return oneLine(text), oneLine("/" + strings.Join(invalid.InstanceLocation, "/"))
 	default:
-		return "the arguments cannot be checked"
+		return "they cannot be checked", ""
 	}
+}
+
+// oneLine is a text that may come from a stranger, short and without controls.
+func oneLine(text string) string {
+	const most = 300
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return audit.Visible(strings.ReplaceAll(text, "\n", " "))
 }

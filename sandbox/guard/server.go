@@ -12,13 +12,22 @@ import (
 // ServerMessage decides about a line from the server of which m is the view and
 // no batch.
 func (g *Guard) ServerMessage(line []byte, m rpc.Message) Verdict {
-	if masked := g.mask.line(line); masked != nil {
-		again, err := rpc.View(masked)
-		if err != nil {
-			return g.refuseAnswer(m, g.flight.take(m.ID), "a secret cannot be masked in it")
-		}
-		line, m = masked, again
+	masked := g.mask.line(line)
+	if masked == nil {
+		return g.serverMessage(line, m)
 	}
+	again, err := rpc.View(masked)
+	if err != nil {
+		return g.refuseAnswer(m, g.flight.take(m.ID), "a secret cannot be masked in it")
+	}
+	leak := audit.Event{Kind: audit.KindFinding, Verdict: audit.Refused, Subject: "the server", Request: g.flight.newest(),
+		Detail: "a secret of this run was masked in a line of the server's"}
+	v := g.serverMessage(masked, again)
+	v.Events = append([]audit.Event{leak}, v.Events...)
+	return v
+}
+
+func (g *Guard) serverMessage(line []byte, m rpc.Message) Verdict {
 	switch m.Kind {
 	case rpc.Request:
 		return g.serverRequest(line, m)

@@ -46,9 +46,9 @@ func (s *scanner) shadows(found []Finding, name string) []Finding {
 		add(severity, other, "a name that looks like")
 		return found
 	}
-	for shaped, other := range s.shapes {
+	for _, shaped := range sortedKeys(s.shapes) {
 		if len(mine) >= 8 && len(shaped) >= 8 && near(mine, shaped) {
-			add(Note, other, "a name one letter from")
+			add(Note, s.shapes[shaped], "a name one letter from")
 			return found
 		}
 	}
