@@ -10,7 +10,7 @@ import (
 // Sizes of what a direction keeps while nothing happens and of what is kept of
 // a line that is too long to be kept whole.
 const (
-	idleBuffer = 16 << 10
+	idleBuffer = 12 << 10
 	sampleSize = 4 << 10
 
 	// A buffer beyond this is given back to the system at once, which takes a

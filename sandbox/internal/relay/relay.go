@@ -179,6 +179,11 @@ func (r *Relay) InFlight() *audit.Request { return r.flight.newest() }
 // too much is queued and does nothing once the client is gone.
 func (r *Relay) Tell(lines ...[]byte) { r.toClient.slip(lines...) }
 
+// Say shows one line to the person, on the launcher's stderr and in order with
+// what the server writes there. It never waits: when stderr is not read, lines
+// beyond the queue are counted and the count is shown later. It is not recorded.
+func (r *Relay) Say(text string) { r.chat.show(audit.Visible(text)) }
+
 // Run carries lines until one side ends and the server is gone, closes all ends
 // and returns. When ctx is done everything is over within Ladder.Rush and about
 // a tenth of a second. An error means that the server could not be ended or

@@ -233,7 +233,7 @@ func TestStalledClientAndChattyServer(t *testing.T) {
 		if e.Kind != audit.KindStderr {
 			t.Fatalf("%+v", e)
 		}
-		if _, err := fmt.Sscanf(e.Subject, "%d lines of stderr suppressed", &lost); err == nil {
+		if _, err := fmt.Sscanf(e.Subject, "%d lines suppressed (stderr)", &lost); err == nil {
 			suppressed += lost
 			continue
 		}
@@ -283,6 +283,8 @@ func TestStderrIsShown(t *testing.T) {
 		g.send(g.serverErr, in)
 		g.want(g.stderr, want)
 	}
+	g.relay.Say("said \x1b")
+	g.want(g.stderr, `said \x1b`+"\n")
 	g.send(g.serverErr, "no end")
 	g.exit()
 	g.want(g.stderr, "no end\n")
@@ -538,5 +540,28 @@ func converse(t *testing.T, pair func(*testing.T) (int, int)) {
 	}
 	for _, f := range theirs {
 		f.Close()
+	}
+}
+
+// A server must not be able to push what it did out of the log by sending a lot
+// that is refused.
+func TestFloodOfRefusedLines(t *testing.T) {
+	g := newRig(t, nil)
+	const n = 20_000
+	go io.Copy(io.Discard, g.serverIn)
+	g.send(g.serverOut, strings.Repeat(`{"jsonrpc":"2.0","method":"a","method":"b"}`+"\n", n))
+	g.exit()
+	<-g.result
+	told, suppressed := 0, 0
+	for _, e := range g.seen() {
+		var lost int
+		if _, err := fmt.Sscanf(e.Subject, "%d lines suppressed (line)", &lost); err == nil {
+			suppressed += lost
+		} else {
+			told++
+		}
+	}
+	if told+suppressed != n || told < chatBurst || suppressed == 0 {
+		t.Errorf("%d told and %d suppressed of %d", told, suppressed, n)
 	}
 }

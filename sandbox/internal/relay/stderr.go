@@ -18,6 +18,10 @@ const (
 	chatRate  = 100     // lines a second after that
 )
 
+// chatKinds are the kinds of events that a server causes at will, so that it
+// could push the others out of the log with them.
+var chatKinds = []audit.Kind{audit.KindStderr, audit.KindStdout, audit.KindLine}
+
 // chatter shows and records what a server says beside the protocol: its stderr,
 // and what it writes to stdout that is no JSON. It never makes the server wait:
 // what goes beyond its bounds is counted instead, and the count is told.
@@ -25,8 +29,7 @@ type chatter struct {
 	emit func(audit.Event)
 
 	mu     sync.Mutex
-	stderr lane
-	stdout lane
+	lanes  map[audit.Kind]*lane
 	hidden int // lines recorded and not shown since the last that was shown
 	queue  chan string
 	shut   bool
@@ -41,19 +44,21 @@ type lane struct {
 
 func newChatter(out io.Writer, emit func(audit.Event)) *chatter {
 	c := &chatter{
-		emit:   emit,
-		stderr: lane{limit: rate.NewLimiter(chatRate, chatBurst)},
-		stdout: lane{limit: rate.NewLimiter(chatRate, chatBurst)},
-		queue:  make(chan string, chatQueue),
-		done:   make(chan struct{}),
+		emit:  emit,
+		lanes: map[audit.Kind]*lane{},
+		queue: make(chan string, chatQueue),
+		done:  make(chan struct{}),
 	}
-	go c.show(out)
+	for _, kind := range chatKinds {
+		c.lanes[kind] = &lane{limit: rate.NewLimiter(chatRate, chatBurst)}
+	}
+	go c.write(out)
 	return c
 }
 
-// show writes to the launcher's stderr, alone, so that a client that does not
+// write writes to the launcher's stderr, alone, so that a client that does not
 // read it stops nobody else.
-func (c *chatter) show(out io.Writer) {
+func (c *chatter) write(out io.Writer) {
 	defer close(c.done)
 	broken := false
 	for text := range c.queue {
@@ -80,22 +85,34 @@ func (c *chatter) drain(r io.Reader) {
 // say records and shows one line.
 func (c *chatter) say(kind audit.Kind, f frame) {
 	text := readable(f)
+	c.tell(audit.Event{Kind: kind, Verdict: verdictOf(kind), Subject: text}, text, c.emit)
+}
+
+// tell records an event with record and shows text, unless there were too many
+// of its kind.
+func (c *chatter) tell(e audit.Event, text string, record func(audit.Event)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.shut {
 		return
 	}
-	on := &c.stderr
-	if kind == audit.KindStdout {
-		on = &c.stdout
-	}
+	on := c.lanes[e.Kind]
 	if !on.limit.Allow() {
 		on.lost++
 		return
 	}
-	c.tellLost(kind, on)
-	c.emit(audit.Event{Kind: kind, Verdict: verdictOf(kind), Subject: text})
+	c.tellLost(e.Kind)
+	record(e)
 	c.enqueue(text)
+}
+
+// show shows text that is recorded elsewhere.
+func (c *chatter) show(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.shut {
+		c.enqueue(text)
+	}
 }
 
 // verdictOf: stderr is told, other text on stdout is kept from the client.
@@ -121,11 +138,12 @@ func readable(f frame) string {
 }
 
 // tellLost says how many lines were left out; c.mu is held.
-func (c *chatter) tellLost(kind audit.Kind, on *lane) {
+func (c *chatter) tellLost(kind audit.Kind) {
+	on := c.lanes[kind]
 	if on.lost == 0 {
 		return
 	}
-	text := fmt.Sprintf("%d lines of %s suppressed", on.lost, kind)
+	text := fmt.Sprintf("%d lines suppressed (%s)", on.lost, kind)
 	on.lost = 0
 	c.emit(audit.Event{Kind: kind, Verdict: audit.Observed, Subject: text})
 	c.enqueue("mcpen: " + text)
@@ -144,15 +162,16 @@ func (c *chatter) enqueue(text string) {
 	}
 }
 
-// end tells what was left out and ends show once it wrote what was queued.
+// end tells what was left out and ends write once it wrote what was queued.
 func (c *chatter) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.shut {
 		return
 	}
-	c.tellLost(audit.KindStderr, &c.stderr)
-	c.tellLost(audit.KindStdout, &c.stdout)
+	for _, kind := range chatKinds {
+		c.tellLost(kind)
+	}
 	c.shut = true
 	close(c.queue)
 }

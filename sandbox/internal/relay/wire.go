@@ -165,18 +165,18 @@ func (r *Relay) ambiguous(from Side, f frame, m rpc.Message, err error) {
 	r.answer(from, m, code, err.Error())
 }
 
-// refused records that a line was not passed on: with the request that it is,
-// or else, where the server sent it, with the one that the server works on.
+// refused records and shows that a line was not passed on: with the request that
+// it is, or else, where the server sent it, with the one the server works on.
 func (r *Relay) refused(from Side, m rpc.Message, subject, detail string) {
 	e := audit.Event{Kind: audit.KindLine, Verdict: audit.Refused, Subject: subject, Detail: detail}
+	record := r.emit
 	if from == Client {
+		record = r.record
 		if m.ID != nil && m.Kind == rpc.Request {
 			e.Request = &audit.Request{ID: m.ID, Method: m.Method}
 		}
-		r.record(e)
-		return
 	}
-	r.emit(e)
+	r.chat.tell(e, "mcpen: "+detail, record)
 }
 
 // reason is why the view was refused, or empty where it was not.
