@@ -95,7 +95,7 @@ func TestDeepUnderAFilter(t *testing.T) {
 		{"no network namespace", unix.CLONE_NEWNET, stepNet},
 	} {
 		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
-			asUser(t, func(t *testing.T) {
+			asUserInChild(t, func(t *testing.T) {
 				if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 					t.Fatal(err)
 				}
@@ -118,9 +118,9 @@ func TestDeepUnderAFilter(t *testing.T) {
 
 // A Landlock domain refuses every mount.
 func TestDeepInALandlockDomain(t *testing.T) {
-	asUser(t, func(t *testing.T) {
+	asUserInChild(t, func(t *testing.T) {
 		done := make(chan struct{})
-		go func() { // the domain stays with the thread, which ends with the goroutine
+		go func() { // the domain stays with the thread
 			defer close(done)
 			runtime.LockOSThread()
 			lockAndRestrict(t)

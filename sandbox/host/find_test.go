@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,6 +66,16 @@ const pyenvShim = "#!/usr/bin/env bash\nset -e\nexport PYENV_ROOT=\"ROOT/home/u/
 
 // asdfShim is what asdf writes.
 const asdfShim = "#!/usr/bin/env bash\n# asdf-plugin: nodejs 18.0.0\n# asdf-plugin: nodejs 20.1.0\nexec ROOT/home/u/.asdf/bin/asdf exec \"node\" \"$@\" # asdf_allow: ' asdf '\n"
+
+// pnpmShim is what pnpm writes.
+const pnpmShim = `#!/bin/sh
+basedir=$(dirname "$(echo "$0" | sed -e 's,\\\\,/,g')")
+if [ -x "$basedir/node" ]; then
+  exec "$basedir/node"  "$basedir/global/5/node_modules/srv/cli.js" "$@"
+else
+  exec node  "$basedir/global/5/node_modules/srv/cli.js" "$@"
+fi
+`
 
 // nodeVersion lays out one unpacked node with npm.
 func (tr *tree) nodeVersion(dir string) {
@@ -243,6 +254,13 @@ var findCases = []struct {
 	}, []string{"srv"}, found{args: []string{"~/.local/share/uv/tools/srv/bin/python", "~/.local/share/uv/tools/srv/bin/srv"},
 		needs: []string{"~/.local/share/uv/tools/srv", "~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu",
 			"~/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu"}, first: "~/.local/share/uv/tools/srv/bin"}},
+	{"an environment whose link leads through another", func(tr *tree) {
+		tr.exe("~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin/python3.12")
+		tr.link("~/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu", "cpython-3.12.3-linux-x86_64-gnu")
+		tr.link("~/work/.venv/bin/python", "ROOT/home/u/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu/bin/python3.12")
+		tr.file("~/work/.venv/pyvenv.cfg", "home = ROOT/home/u/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin\n")
+	}, []string{".venv/bin/python"}, found{args: []string{"~/work/.venv/bin/python"},
+		needs: []string{"~/work/.venv", "~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu", "~/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu"}}},
 	{"uv python not on PATH", func(tr *tree) {
 		tr.exe("~/.local/share/uv/python/cpython-3.9.1-linux-x86_64-gnu/bin/python3")
 		tr.exe("~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin/python3")
@@ -288,6 +306,13 @@ var findCases = []struct {
 		tr.script("~/work/node_modules/srv/node_modules/dep/cli.js", "#!/usr/bin/env -S node --no-warnings\n")
 		tr.link("~/work/node_modules/.bin/srv", "../srv/node_modules/dep/cli.js")
 	}, []string{"./node_modules/.bin/srv"}, found{args: []string{"/usr/bin/node", "--no-warnings", "~/work/node_modules/.bin/srv"}, needs: []string{"~/work/node_modules"}}},
+	{"pnpm's global command", func(tr *tree) {
+		tr.exe("/usr/bin/node")
+		tr.script("~/.local/share/pnpm/srv", pnpmShim)
+		tr.script("~/.local/share/pnpm/global/5/.pnpm/srv@1.0.0/node_modules/srv/cli.js", "#!/usr/bin/env node\n")
+		tr.link("~/.local/share/pnpm/global/5/node_modules/srv", "../.pnpm/srv@1.0.0/node_modules/srv")
+	}, []string{"srv"}, found{args: []string{"/usr/bin/node", "~/.local/share/pnpm/global/5/.pnpm/srv@1.0.0/node_modules/srv/cli.js"},
+		needs: []string{"~/.local/share/pnpm/global/5/.pnpm"}, via: "starts"}},
 	{"entry file of a workspace package", func(tr *tree) {
 		tr.exe("/usr/bin/node")
 		tr.file("~/work/packages/srv/package.json", "{}")
@@ -467,6 +492,65 @@ func TestFindNeverNeedsTheHome(t *testing.T) {
 			if info := Look(n.Path); info.Dir {
 				t.Errorf("%s needs the folder %q (%s)", name, n.Path, n.Why)
 			}
+		}
+	}
+}
+
+// What was found runs with nothing but the environment that was found with it.
+func TestFindOnThisMachine(t *testing.T) {
+	for _, command := range []string{"python3", "node", "npx"} {
+		t.Run(command, func(t *testing.T) {
+			if _, err := exec.LookPath(command); err != nil {
+				t.Skipf("no %s", command)
+			}
+			prog, err := Find([]string{command, "--version"}, FindEnv{Path: os.Getenv("PATH"), Home: os.Getenv("HOME"), Dir: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Cmd{Path: prog.Path, Args: prog.Args, Dir: "/"}
+			for _, e := range prog.Env {
+				cmd.Env = append(cmd.Env, e.Name+"="+e.Value)
+			}
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%q: %v\n%s", prog.Args, err, out)
+			}
+		})
+	}
+}
+
+// A program that was built to find its libraries beside itself gets them.
+func TestFindGrantsLibrariesBesideTheProgram(t *testing.T) {
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		t.Skip("no C compiler")
+	}
+	tr := newTree(t)
+	tr.file("~/app/main.c", "int main(void) { return 0; }\n")
+	tr.file("~/app/lib/libx.so", "")
+	tr.file("~/app/bin/other", "")
+	build := func(out string, flags ...string) {
+		t.Helper()
+		args := append([]string{"-o", tr.at(out), tr.at("~/app/main.c")}, flags...)
+		if b, err := exec.Command(cc, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, b)
+		}
+	}
+	build("~/app/bin/plain")
+	build("~/app/bin/beside", "-Wl,-rpath,$ORIGIN/../lib")
+	for command, want := range map[string][]string{
+		"~/app/bin/plain":  {tr.at("~/app/bin/plain")},
+		"~/app/bin/beside": {tr.at("~/app/bin/beside"), tr.at("~/app/lib")},
+	} {
+		prog, err := Find([]string{tr.at(command)}, tr.env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var have []string
+		for _, n := range prog.Needs {
+			have = append(have, n.Path)
+		}
+		if d := cmp.Diff(want, have); d != "" {
+			t.Errorf("%s: %s", command, d)
 		}
 	}
 }

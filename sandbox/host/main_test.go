@@ -32,6 +32,16 @@ func asUser(t *testing.T, f func(*testing.T)) {
 	inProcess(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: plainUser, Gid: plainUser}}, f)
 }
 
+// asUserInChild is asUser for a test that restricts its process for good.
+func asUserInChild(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	attr := &syscall.SysProcAttr{}
+	if os.Getuid() == 0 {
+		attr.Credential = &syscall.Credential{Uid: plainUser, Gid: plainUser}
+	}
+	inProcess(t, attr, f)
+}
+
 // inProcess runs f in a child with the attributes: the child runs this same test
 // and gets here with the variable set.
 func inProcess(t *testing.T, attr *syscall.SysProcAttr, f func(*testing.T)) {

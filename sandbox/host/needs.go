@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -234,12 +235,15 @@ func (f *finder) grantBinary(real string) {
 	}
 }
 
+var packageStore = regexp.MustCompile(`/(node_modules|\.pnpm)/`)
+
 // grantPackage grants the package that a script belongs to: the outermost
-// node_modules around it; or the nearest directory with a package's description,
+// node_modules around it, or pnpm's store of links, whose packages name each
+// other; or the nearest directory with a package's description,
 // with the node_modules above it to which a workspace hoists; or the file alone.
 func (f *finder) grantPackage(real string) {
-	if at := strings.Index(real, "/node_modules/"); at >= 0 {
-		f.need(real[:at]+"/node_modules", "packages of %s", filepath.Base(real))
+	if at := packageStore.FindStringIndex(real); at != nil {
+		f.need(real[:at[1]-1], "packages of %s", filepath.Base(real))
 		return
 	}
 	for dir := filepath.Dir(real); !f.tooWide(dir); dir = filepath.Dir(dir) {

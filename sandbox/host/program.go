@@ -101,6 +101,9 @@ func (f *finder) binary(chain []string, typed string, rest []string) ([]string, 
 		f.grantBinary(real)
 	}
 	path := f.firstVisible(chain)
+	if _, links, err := resolve(path); err == nil {
+		f.needLinks(links) // a link in a version's directory may lead through one beside it
+	}
 	f.prog.Path = path
 	f.addBin(filepath.Dir(path))
 	arg0 := path

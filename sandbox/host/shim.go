@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +34,32 @@ func (f *finder) unshim(path string) (string, error) {
 			return f.asdf(path, filepath.Dir(dir), command, head)
 		}
 	}
+	if at := shellShim(real); at != "" {
+		f.via("%s starts %s", path, at)
+		return at, nil
+	}
 	return path, nil
+}
+
+// shimLine is how the shell scripts that pnpm and npm's cmd-shim write end.
+var shimLine = regexp.MustCompile(`(?m)^\s*exec .*"\$basedir/([^"$]+)"\s+"\$@"\s*$`)
+
+// shellShim is the script that a shim of that form starts, where it says itself
+// what runs it, or "".
+func shellShim(real string) string {
+	head := readHead(real, 8192)
+	if !strings.HasPrefix(head, "#!/bin/sh") || !strings.Contains(head, "basedir=$(dirname") {
+		return ""
+	}
+	found := shimLine.FindAllStringSubmatch(head, -1)
+	if len(found) == 0 {
+		return ""
+	}
+	at := filepath.Join(filepath.Dir(real), found[len(found)-1][1])
+	if bang, err := shebang(at); err != nil || len(bang) == 0 {
+		return ""
+	}
+	return at
 }
 
 // readHead is the beginning of a file, or "".
