@@ -2,7 +2,6 @@ package relay
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"runtime/debug"
 )
@@ -164,6 +163,3 @@ func (l *lines) fill() {
 	}
 	l.err = io.ErrNoProgress
 }
-
-// ended reports whether err is how a stream ends when nothing went wrong.
-func ended(err error) bool { return err == nil || errors.Is(err, io.EOF) }

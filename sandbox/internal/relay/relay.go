@@ -103,9 +103,10 @@ const DefaultMaxLine = 64 << 20
 
 // What may pass between the server's end and the relay's.
 const (
-	drainTime = 2 * time.Second       // for output that the server left behind
-	rushTime  = 50 * time.Millisecond // the same, in a hurry
-	leaveTime = 50 * time.Millisecond // for goroutines that have nothing left to do
+	drainTime = 2 * time.Second        // for output that the server left behind
+	shownTime = 200 * time.Millisecond // for a stderr that may have no reader
+	rushTime  = 50 * time.Millisecond  // for all of it, in a hurry
+	leaveTime = 50 * time.Millisecond  // for goroutines that have nothing left to do
 )
 
 // Relay is one conversation. Its methods may be called from any goroutine.
@@ -205,7 +206,7 @@ func (r *Relay) Run(ctx context.Context) (Outcome, error) {
 	r.answerAll()
 	limit.until(r.toClient.empty)
 	r.chat.end()
-	limit.wait(r.chat.done)
+	wait(r.chat.done, limit.over, shownTime)
 	limit.stop()
 
 	r.closeAll()
