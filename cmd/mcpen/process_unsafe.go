@@ -24,3 +24,11 @@ func dieBy(sig syscall.Signal) {
 
 // access reports whether a directory can be written to.
 func access(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
+
+// umask is this process's. It can only be read by setting it, so this is called
+// before anything else makes files.
+func umask() int {
+	m := unix.Umask(0o077)
+	unix.Umask(m)
+	return m
+}

@@ -108,6 +108,7 @@ func (a *app) prepare(ctx context.Context, ch choice) (prepared, error) {
 	if p.host, err = host.Probe(ctx, a.ask(p)); err != nil {
 		return p, err
 	}
+	p.host.Umask = umask()
 	p.plan, err = plan.Compile(p.policy, p.program, p.host)
 	return p, err
 }

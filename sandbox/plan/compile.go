@@ -187,7 +187,7 @@ func (c *compiler) layers() {
 // process fills in what is executed.
 func (c *compiler) process() {
 	h := c.host
-	p := Process{Path: c.prog.Path, Args: c.prog.Args, UID: h.UID, GID: h.GID, Umask: 0o077, Dir: c.dir()}
+	p := Process{Path: c.prog.Path, Args: c.prog.Args, UID: h.UID, GID: h.GID, Umask: h.Umask, Dir: c.dir()}
 	env := map[string]Env{}
 	set := func(e Env) { env[e.Name] = e }
 	set(Env{Name: "HOME", Value: c.home()})

@@ -25,6 +25,7 @@ type Host struct {
 	Arch    string `json:"arch,omitempty"`   // GOARCH
 	UID     int    `json:"uid"`
 	GID     int    `json:"gid"`
+	Umask   int    `json:"umask"` // of whoever starts mcpen; the server keeps it
 	User    string `json:"user,omitempty"`
 	Home    string `json:"home,omitempty"`    // as the environment names it
 	Runtime string `json:"runtime,omitempty"` // where a run keeps what it needs while it runs

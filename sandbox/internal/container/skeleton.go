@@ -126,9 +126,6 @@ func Pins(p plan.Plan) ([]child.Pin, error) {
 		if err != nil {
 			return nil, &os.PathError{Op: "fstat", Path: m.Source, Err: err}
 		}
-		if dir := st.Mode&unix.S_IFMT == unix.S_IFDIR; dir != m.Dir {
-			return nil, fmt.Errorf("%q changed between file and directory since it was planned", m.Source)
-		}
 		pins = append(pins, child.Pin{Target: m.Target, Dev: uint64(st.Dev), Ino: st.Ino})
 	}
 	return pins, nil
