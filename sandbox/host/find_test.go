@@ -462,7 +462,8 @@ func TestFindRefusesWithAReason(t *testing.T) {
 func TestFindIgnoresRelativePathEntries(t *testing.T) {
 	tr := newTree(t)
 	tr.exe("~/work/node")
-	for _, path := range []string{"", ".", ":" + tr.at("/usr/bin"), "work"} {
+	t.Chdir(tr.env.Dir)
+	for _, path := range []string{"", ".", ":" + tr.at("/usr/bin"), "../work"} {
 		tr.env.Path = path
 		if got, err := Find([]string{"node"}, tr.env); err == nil {
 			t.Errorf("PATH %q found %q", path, got.Path)
@@ -477,13 +478,15 @@ func TestFindIgnoresRelativePathEntries(t *testing.T) {
 // Whatever the command, neither the home nor a directory above it is granted.
 func TestFindNeverNeedsTheHome(t *testing.T) {
 	tr := newTree(t)
-	for _, marker := range []string{"~/package.json", "~/pyvenv.cfg", "/home/package.json", "~/.local/lib/node_modules/x", "~/.local/pyvenv.cfg"} {
+	for _, marker := range []string{"~/package.json", "~/pyvenv.cfg", "/home/package.json", "~/.local/lib/node_modules/x", "~/.local/pyvenv.cfg", "/package.json"} {
 		tr.file(marker, "{}")
 	}
 	tr.exe("~/bin/a")
 	tr.exe("~/.local/bin/b")
 	tr.script("~/c", "#!ROOT/home/u/bin/a\n")
-	for _, name := range []string{"~/bin/a", "~/.local/bin/b", "~/c"} {
+	tr.exe("/srv/d") // beside the home, below what holds it
+	tr.script("/srv/e", "#!ROOT/srv/d\n")
+	for _, name := range []string{"~/bin/a", "~/.local/bin/b", "~/c", "/srv/e"} {
 		got, err := Find([]string{tr.at(name)}, tr.env)
 		if err != nil {
 			t.Fatal(err)
@@ -537,7 +540,10 @@ func TestFindGrantsLibrariesBesideTheProgram(t *testing.T) {
 	}
 	build("~/app/bin/plain")
 	build("~/app/bin/beside", "-Wl,-rpath,$ORIGIN/../lib")
+	tr.file("~/bin/README", "")
+	build("~/bin/above", "-Wl,-rpath,$ORIGIN/..")
 	for command, want := range map[string][]string{
+		"~/bin/above":      {tr.at("~/bin/above")}, // its libraries would be the whole home
 		"~/app/bin/plain":  {tr.at("~/app/bin/plain")},
 		"~/app/bin/beside": {tr.at("~/app/bin/beside"), tr.at("~/app/lib")},
 	} {
