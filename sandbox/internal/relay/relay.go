@@ -106,7 +106,7 @@ const (
 	drainTime = 2 * time.Second        // for output that the server left behind
 	shownTime = 200 * time.Millisecond // for a stderr that may have no reader
 	rushTime  = 50 * time.Millisecond  // for all of it, in a hurry
-	leaveTime = 50 * time.Millisecond  // for goroutines that have nothing left to do
+	leaveTime = 50 * time.Millisecond  // for goroutines that have nothing left to do, in a hurry
 )
 
 // Relay is one conversation. Its methods may be called from any goroutine.
@@ -203,14 +203,13 @@ func (r *Relay) Run(ctx context.Context) (Outcome, error) {
 	limit := newDeadline(ctx, drainTime, rushTime)
 	limit.wait(r.serverDone)
 	limit.wait(chatDone)
-	r.answerAll()
-	limit.until(r.toClient.empty)
+	limit.until(func() { r.answerAll(); r.toClient.empty() })
 	r.chat.end()
 	wait(r.chat.done, limit.over, shownTime)
 	limit.stop()
 
 	r.closeAll()
-	err = errors.Join(err, r.leave(&all))
+	err = errors.Join(err, r.leave(ctx, &all))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return out, errors.Join(err, r.sinkErr)
@@ -219,8 +218,8 @@ func (r *Relay) Run(ctx context.Context) (Outcome, error) {
 // leave waits for every goroutine. All of them can end now, but for one: a
 // write to a pipe that another process filled up between our poll(2) and our
 // write(2), and then does not empty. That one ends with the process.
-func (r *Relay) leave(all *sync.WaitGroup) error {
-	limit := newDeadline(context.Background(), leaveTime, 0)
+func (r *Relay) leave(ctx context.Context, all *sync.WaitGroup) error {
+	limit := newDeadline(ctx, drainTime, leaveTime)
 	defer limit.stop()
 	gone := make(chan struct{})
 	go func() {

@@ -401,6 +401,23 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// A client that reads nothing, and has more answers to come than fit all queues
+// to it, does not keep the launcher.
+func TestEndWithFullQueues(t *testing.T) {
+	g := newRig(t, nil)
+	for i := range maxFlight {
+		g.relay.flight.add(rpc.Message{ID: fmt.Append(nil, i), Method: "ping"}, false)
+	}
+	if n := maxFlight * len(rpc.ErrorReply([]byte("1"), rpc.CodeInternal, "the server ended with exit code 7 before it answered this request")); n < queueMax+(64<<10) {
+		t.Fatalf("%d bytes do not fill the queue and the pipe", n)
+	}
+	g.cancel()
+	<-g.result
+	if g.outcome.Cause != Interrupted || g.err != nil {
+		t.Errorf("%+v, %v", g.outcome, g.err)
+	}
+}
+
 // What the server wrote before it ended is not lost.
 func TestLastWordsArrive(t *testing.T) {
 	g := newRig(t, nil)
