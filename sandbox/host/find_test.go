@@ -441,6 +441,11 @@ func TestFindRefusesWithAReason(t *testing.T) {
 			tr.exe("~/work/.venv/bin/python")
 			tr.file("~/work/.venv/pyvenv.cfg", "home = ROOT/home/u/gone/bin\n")
 		}, "./.venv/bin/python", NotFound, "is gone", "venv --clear"},
+		{"command of an environment with a copied python whose own is gone", func(tr *tree) {
+			tr.exe("~/work/.venv/bin/python")
+			tr.script("~/work/.venv/bin/srv", "#!ROOT/home/u/work/.venv/bin/python\n")
+			tr.file("~/work/.venv/pyvenv.cfg", "home = ROOT/home/u/gone/bin\n")
+		}, "./.venv/bin/srv", NotFound, "is gone", "venv --clear"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tr := newTree(t)

@@ -66,8 +66,8 @@ func (f *finder) operand(path string, args []string) ([]string, error) {
 		args[at] = real
 		return args, nil
 	}
-	args[at] = f.script(chain)
-	return args, nil
+	args[at], err = f.script(chain)
+	return args, err
 }
 
 // file is the index of the file operand, or -1.

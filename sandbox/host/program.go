@@ -39,7 +39,10 @@ func (f *finder) program(path, typed string, rest []string, hops int) ([]string,
 	if bang == nil {
 		return f.binary(chain, typed, rest)
 	}
-	script := f.script(chain)
+	script, err := f.script(chain)
+	if err != nil {
+		return nil, err
+	}
 	return f.interpret(script, bang, rest, hops)
 }
 
@@ -118,18 +121,20 @@ func (f *finder) binary(chain []string, typed string, rest []string) ([]string, 
 }
 
 // script grants a script's package and returns the name by which it is run.
-func (f *finder) script(chain []string) string {
+func (f *finder) script(chain []string) (string, error) {
 	real := chain[len(chain)-1]
 	for _, c := range chain {
 		if root, why := f.versionRoot(c); root != "" {
-			f.grantRoot(root, why) //nolint:errcheck // an unreadable venv shows when its interpreter is followed
+			if err := f.grantRoot(root, why); err != nil {
+				return "", err
+			}
 			f.addBin(filepath.Join(root, "bin"))
 		}
 	}
 	if !f.visible(real) {
 		f.grantPackage(real)
 	}
-	return f.firstVisible(chain)
+	return f.firstVisible(chain), nil
 }
 
 // chain is a path with its directory resolved, and then every name that the
