@@ -22,6 +22,9 @@ var errNoWire = errors.New("no namespace of their own for the listeners")
 var (
 	near4 = netip.MustParseAddr("192.0.2.1")
 	near6 = netip.MustParseAddr("2001:db8::1")
+	// The far end's, from which ICMPv6 errors come. IPv4's come from the address
+	// that was meant.
+	far6 = netip.MustParseAddr("2001:db8::2")
 	// wireMAC is of both ends: on a device without ARP the kernel writes its
 	// own address as the receiver's, and the other end takes it for its own.
 	wireMAC = net.HardwareAddr{0x02, 0, 0, 0, 0, 0x01}
@@ -54,7 +57,7 @@ func listenBehind(rt *netlink.Handle, ports []uint16, v6 bool) ([]Handle, error)
 		hs, err := farEnd(here, ports, v6)
 		far <- result{hs, err}
 		if err == nil && <-near == nil {
-			far <- result{err: settle(farName)}
+			far <- result{err: settle(farName, nil)}
 		}
 	}()
 	r := <-far
@@ -64,7 +67,7 @@ func listenBehind(rt *netlink.Handle, ports []uint16, v6 bool) ([]Handle, error)
 	err = nearEnd(rt, v6)
 	near <- err
 	if err == nil {
-		err = settle(nearName)
+		err = settle(nearName, nearAddrs(v6))
 		if last := <-far; err == nil {
 			err = last.err
 		}
@@ -79,28 +82,46 @@ func listenBehind(rt *netlink.Handle, ports []uint16, v6 bool) ([]Handle, error)
 // settleTime bounds the wait for a device; it takes less than a millisecond.
 const settleTime = 5 * time.Second
 
-// settle waits until the device carries packets. Bringing both ends up is not
-// enough: the kernel connects the queue a moment later, on a thread of its own,
-// and until then drops what is sent, which would cost the first connection a
-// second.
-func settle(name string) error {
+// settle waits until the device carries packets and the addresses take them.
+// Making them is not enough: the kernel connects the queue, and the route to an
+// IPv6 address, a moment later on threads of its own, and until then drops
+// what comes, which would cost the first connection a second.
+func settle(name string, addrs []netip.Addr) error {
 	rt, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("cannot ask the kernel about the network: %v", err)
 	}
 	defer rt.Close()
 	for end := time.Now().Add(settleTime); ; time.Sleep(100 * time.Microsecond) {
-		link, err := rt.LinkByName(name)
+		why, err := unsettled(rt, name, addrs)
 		if err != nil {
-			return fmt.Errorf("cannot find the device %q: %v", name, err)
+			return fmt.Errorf("cannot tell whether the device %q is ready: %v", name, err)
 		}
-		if link.Attrs().OperState == netlink.OperUp {
+		if why == "" {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("the device %q carries nothing (%s)", name, link.Attrs().OperState)
+			return fmt.Errorf("the device %q is not ready: %s", name, why)
 		}
 	}
+}
+
+// unsettled says what is missing.
+func unsettled(rt *netlink.Handle, name string, addrs []netip.Addr) (string, error) {
+	link, err := rt.LinkByName(name)
+	if err != nil {
+		return "", err
+	}
+	if s := link.Attrs().OperState; s != netlink.OperUp {
+		return fmt.Sprintf("it is %s", s), nil
+	}
+	for _, a := range addrs {
+		routes, err := rt.RouteGet(a.AsSlice())
+		if err != nil || len(routes) == 0 || routes[0].Type != unix.RTN_LOCAL {
+			return fmt.Sprintf("%s is not its own yet", a), nil
+		}
+	}
+	return "", nil
 }
 
 // currentNamespace returns a descriptor of the thread's network namespace. It
@@ -146,8 +167,16 @@ func farEnd(near int, ports []uint16, v6 bool) ([]Handle, error) {
 	if err := claimAll(rt, v6, false); err != nil {
 		return nil, err
 	}
+	if v6 {
+		if err := addAddr(rt, link, far6); err != nil {
+			return nil, err
+		}
+	}
 	for _, a := range nearAddrs(v6) { // more exact than "every address is mine"
 		r := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: single(a), Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_LINK}
+		if a.Is6() {
+			r.Src = far6.AsSlice()
+		}
 		if err := rt.RouteAdd(r); err != nil {
 			return nil, fmt.Errorf("cannot route answers to %s: %v", a, err)
 		}
