@@ -32,7 +32,7 @@ func (b *Box) inspect(from relay.Side, line []byte, m rpc.Message) relay.Verdict
 		v = b.guard.ServerMessage(line, m)
 	}
 	for _, t := range v.Tell {
-		fmt.Fprintf(b.stderr, "mcpen: %s: %s\n", b.plan.Name, t)
+		b.say(b.plan.Name + ": " + t)
 	}
 	return relay.Verdict{Forward: v.Forward, Reply: v.Reply, ToClient: v.ToClient, Events: v.Events}
 }
@@ -48,8 +48,18 @@ func (b *Box) Pins() guard.Pins {
 
 // tell says one event to the person at the terminal.
 func (b *Box) tell(e audit.Event) {
-	fmt.Fprintf(b.stderr, "mcpen: %s: refused: %s: %s\n", b.plan.Name, audit.Visible(e.Subject), audit.Visible(e.Detail))
+	b.say(b.plan.Name + ": refused: " + audit.Visible(e.Subject) + ": " + audit.Visible(e.Detail))
 	if e.Hint != "" {
-		fmt.Fprintf(b.stderr, "mcpen: hint: %s\n", audit.Visible(e.Hint))
+		b.say("hint: " + audit.Visible(e.Hint))
 	}
+}
+
+// say writes a line of mcpen's own to stderr. Behind the relay it never waits
+// for whoever reads stderr.
+func (b *Box) say(text string) {
+	if r := b.carrier.relay.Load(); r != nil {
+		r.Say("mcpen: " + text)
+		return
+	}
+	fmt.Fprintf(b.stderr, "mcpen: %s\n", text)
 }

@@ -25,7 +25,7 @@ func (b *Box) serve(m child.Message) error {
 	e, err := egress.Serve(context.Background(), handles, egress.Config{
 		Network:  b.plan.Network,
 		Sink:     func(e audit.Event) error { return b.recorded(e) },
-		Tell:     func(line string) { fmt.Fprintf(b.stderr, "mcpen: %s: %s\n", b.plan.Name, line) },
+		Tell:     func(line string) { b.say(b.plan.Name + ": " + line) },
 		InFlight: b.carrier.inFlight,
 	})
 	if err != nil {

@@ -22,19 +22,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/opencontainers/runc/libcontainer"
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/internal/child"
-	"mcpen/sandbox/internal/container"
 	"mcpen/sandbox/internal/egress"
 	"mcpen/sandbox/internal/quarantine"
 	"mcpen/sandbox/internal/seccomp"
@@ -76,13 +73,12 @@ type Box struct {
 	sink    audit.Sink
 	stderr  *os.File
 
-	container *libcontainer.Container
-	process   *libcontainer.Process
-	control   *child.Control
-	carrier   *carrier
-	watch     *quarantine.Watch
-	guard     *guard.Guard // nil: raw
-	egress    []*egress.Egress
+	body    body
+	control *child.Control
+	carrier *carrier
+	watch   *quarantine.Watch
+	guard   *guard.Guard // nil: raw
+	egress  []*egress.Egress
 
 	started chan error    // one value: nil, or why it did not start
 	done    chan struct{} // closed when the server and everything of it is gone
@@ -99,9 +95,6 @@ type Box struct {
 func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box, error) {
 	if p.Version != plan.Version {
 		return nil, fmt.Errorf("internal error: plan version %d, want %d", p.Version, plan.Version)
-	}
-	if !p.Holds(policy.LayerNamespaces) {
-		return nil, &Lack{Step: "build a sandbox", Err: errors.New("the plan has no namespaces")}
 	}
 	filter := compile(p.Seccomp)
 	s, err := newSession(p.Runtime)
@@ -170,21 +163,12 @@ func (b *Box) build(filter <-chan compiled, stdio Stdio) error {
 	if err := b.guardFolders(); err != nil {
 		return err
 	}
-	rootfs := filepath.Join(b.session.dir, "root")
-	if err := container.Skeleton(rootfs, b.plan); err != nil {
-		return &Lack{Step: "prepare the sandbox's root", Err: err}
-	}
-	pins, err := container.Pins(b.plan)
-	if err != nil {
-		return &Lack{Step: "open what the plan mounts", Err: err}
-	}
-	cfg, err := container.Config(b.plan, rootfs, b.session.id)
-	if err != nil {
-		return err
-	}
-	b.container, err = libcontainer.Create(filepath.Join(b.session.dir, "state"), "mcpen-"+b.session.id, cfg)
-	if err != nil {
-		return &Lack{Step: "create the sandbox", Err: err}
+	launch, pins := b.bare, []child.Pin(nil)
+	if b.plan.Holds(policy.LayerNamespaces) {
+		var err error
+		if launch, pins, err = b.contained(); err != nil {
+			return err
+		}
 	}
 	f := <-filter
 	if f.err != nil {
@@ -195,11 +179,6 @@ func (b *Box) build(filter <-chan compiled, stdio Stdio) error {
 		return err
 	}
 	defer boot.Close()
-	return b.launch(boot, stdio)
-}
-
-// launch runs pid 1.
-func (b *Box) launch(boot *os.File, stdio Stdio) error {
 	control, inside, err := child.NewControl()
 	if err != nil {
 		return &Lack{Step: "connect to the sandbox", Err: err}
@@ -211,33 +190,14 @@ func (b *Box) launch(boot *os.File, stdio Stdio) error {
 		return &Lack{Step: "make the server's stdio", Err: err}
 	}
 	defer b.carrier.closeInside()
-	b.process = &libcontainer.Process{
-		Args:       []string{"/proc/self/exe", child.Pid1Name},
-		Env:        []string{"GOMAXPROCS=1"},
-		Cwd:        "/",
-		Init:       true,
-		Stdin:      b.carrier.inside[0],
-		Stdout:     b.carrier.inside[1],
-		Stderr:     b.carrier.inside[2],
-		ExtraFiles: []*os.File{boot, inside},
-	}
-	if err := b.container.Run(b.process); err != nil {
-		return &Lack{Step: "build the sandbox", Err: err}
-	}
-	return b.session.record(b.plan, cgroupPaths(b.container))
-}
-
-// cgroupPaths are the directories that a killed launcher leaves behind.
-func cgroupPaths(c *libcontainer.Container) []string {
-	st, err := c.State()
+	cgroup, err := launch(boot, inside)
 	if err != nil {
-		return nil
+		return err
 	}
-	var out []string
-	for _, p := range st.CgroupPaths {
-		out = append(out, p)
+	if err := b.session.record(b.plan, cgroup); err != nil {
+		return &Lack{Step: "prepare a run", Err: err}
 	}
-	return out
+	return nil
 }
 
 func secrets(p plan.Plan) map[string]string {
@@ -275,9 +235,7 @@ func (b *Box) listen() {
 			b.exit = Exit{Code: m.Code, Signal: syscall.Signal(m.Signal)}
 		}
 	}
-	_, err := b.process.Wait() // pid 1 and with it everything inside
-	var exited interface{ ExitCode() int }
-	if err != nil && !errors.As(err, &exited) {
+	if err := b.body.wait(); err != nil {
 		b.err = fmt.Errorf("cannot wait for the sandbox: %w", err)
 	}
 	listeners.Wait()
@@ -295,9 +253,8 @@ func (b *Box) listen() {
 // release gives everything back. What is still inside is killed.
 func (b *Box) release() {
 	b.finish.Do(func() {
-		if b.container != nil {
-			b.container.Signal(unix.SIGKILL)
-			if err := b.container.Destroy(); err != nil && b.err == nil {
+		if b.body != nil {
+			if err := b.body.destroy(); err != nil && b.err == nil {
 				b.err = fmt.Errorf("cannot take the sandbox down: %w", err)
 			}
 		}
@@ -313,9 +270,7 @@ func (b *Box) release() {
 // kill ends the sandbox at once. pid 1 dies, and the kernel ends the rest.
 func (b *Box) kill() {
 	b.control.Shutdown()
-	if b.container != nil {
-		b.container.Signal(unix.SIGKILL)
-	}
+	b.body.kill()
 }
 
 // Signal sends a signal to the server. SIGKILL ends everything inside.

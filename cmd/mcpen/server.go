@@ -240,7 +240,7 @@ func serverName(ch choice) string {
 	name := filepath.Base(ch.command[0])
 	for _, arg := range ch.command[1:] {
 		// "node dist/index.js" is better told apart by the script.
-		if !strings.HasPrefix(arg, "-") && strings.ContainsAny(arg, "/.") {
+		if !strings.HasPrefix(arg, "-") && strings.ContainsAny(arg, "/.") && !strings.ContainsAny(arg, " \t\n") && len(arg) < 256 {
 			if base := strings.TrimSuffix(filepath.Base(arg), filepath.Ext(arg)); base != "" {
 				name += "-" + base
 			}

@@ -190,11 +190,15 @@ func (c *compiler) process() {
 	p := Process{Path: c.prog.Path, Args: c.prog.Args, UID: h.UID, GID: h.GID, Umask: h.Umask, Dir: c.dir()}
 	env := map[string]Env{}
 	set := func(e Env) { env[e.Name] = e }
-	set(Env{Name: "HOME", Value: c.home()})
+	home, tmp := c.home(), "/tmp"
+	if c.plan.Scratch != "" {
+		home, tmp = c.plan.Scratch, c.plan.Scratch
+	}
+	set(Env{Name: "HOME", Value: home})
 	set(Env{Name: "PATH", Value: "/usr/local/bin:/usr/bin:/bin"})
 	set(Env{Name: "USER", Value: c.user()})
 	set(Env{Name: "LOGNAME", Value: c.user()})
-	set(Env{Name: "TMPDIR", Value: "/tmp"})
+	set(Env{Name: "TMPDIR", Value: tmp})
 	for _, e := range c.prog.Env {
 		set(e)
 	}
@@ -230,6 +234,9 @@ func (c *compiler) dir() string {
 	}
 	if c.host.Cwd != "" && c.declared(c.host.Cwd) {
 		return c.host.Cwd
+	}
+	if c.plan.Scratch != "" {
+		return c.plan.Scratch
 	}
 	return c.home()
 }

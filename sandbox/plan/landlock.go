@@ -82,7 +82,12 @@ func access(m Mount) Access {
 			return AccessTmp
 		}
 		return AccessRead
-	case MountProc, MountFile, MountCopy, MountDir:
+	case MountDir:
+		if m.Writable {
+			return AccessTmp
+		}
+		return AccessRead
+	case MountProc, MountFile, MountCopy:
 		return AccessRead
 	case MountDevice:
 		return AccessDev

@@ -46,6 +46,9 @@ type Plan struct {
 	// it needs while it runs (the skeleton of the root, its record). It is never
 	// visible inside.
 	Runtime string `json:"runtime"`
+	// Scratch is a directory that Start makes for a server without namespaces: its
+	// home and place for temporary files, shared by all runs of that name.
+	Scratch string `json:"scratch,omitempty"`
 	// CgroupParent is the delegated cgroup below which the server's is made;
 	// empty where no cgroup v2 was delegated.
 	CgroupParent string `json:"cgroup_parent,omitempty"`

@@ -107,6 +107,11 @@ func (c *compiler) openRoot() {
 	for _, d := range devices {
 		c.plan.Root = append(c.plan.Root, Mount{Kind: MountDevice, Source: "/dev/" + d, Target: "/dev/" + d, Why: "device node"})
 	}
+	for _, p := range bareProc {
+		c.plan.Root = append(c.plan.Root, Mount{Kind: MountProc, Target: p, Why: "what runtimes ask of the machine"})
+	}
+	c.plan.Scratch = path.Join(c.host.Runtime, "scratch", c.pol.Name)
+	c.plan.Root = append(c.plan.Root, Mount{Kind: MountDir, Target: c.plan.Scratch, Writable: true, Why: "home and temporary files of this server"})
 	for _, n := range c.prog.Needs {
 		c.bind(n.Path, false, n.Why, "", false)
 	}
@@ -121,6 +126,12 @@ func (c *compiler) openRoot() {
 			Text: fmt.Sprintf("cannot hide %q without namespaces: Landlock has no exception below an allowed folder", r.Path)})
 	}
 }
+
+// bareProc is what is visible of /proc without a pid namespace: the process's
+// own directory and counters of the machine. Of others' directories the rest is
+// closed, since a command line may hold a secret.
+var bareProc = []string{"/proc/self", "/proc/cpuinfo", "/proc/filesystems", "/proc/loadavg", "/proc/meminfo", "/proc/stat", "/proc/uptime", "/proc/version",
+	"/proc/sys/kernel/osrelease", "/proc/sys/vm/overcommit_memory"}
 
 // etc makes the files of a synthetic /etc: what programs read to learn who they
 // are, and nothing of the host's.

@@ -15,7 +15,6 @@ package child
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -72,16 +71,23 @@ func (b Boot) Pack() (*os.File, error) {
 }
 
 // unpack reads the boot from the inherited descriptor, which stays open: the
-// next stage reads it too.
+// next stage reads it too. No os.File is made of it, whose finalizer would close
+// it under that stage.
 func unpack() (Boot, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(bootFD, &st); err != nil {
 		return Boot{}, os.NewSyscallError("fstat", err)
 	}
-	f := os.NewFile(bootFD, "boot")
 	data := make([]byte, st.Size)
-	if _, err := f.ReadAt(data, 0); err != nil && err != io.EOF {
-		return Boot{}, fmt.Errorf("cannot read the boot: %w", err)
+	for n := 0; n < len(data); {
+		m, err := unix.Pread(bootFD, data[n:], int64(n))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || m == 0 {
+			return Boot{}, fmt.Errorf("cannot read the boot: %w", os.NewSyscallError("pread", err))
+		}
+		n += m
 	}
 	var b Boot
 	if err := json.Unmarshal(data, &b); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sort"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,9 @@ const reportFD = 5
 
 // execute becomes the server, or reports why not.
 func execute() int {
-	err := become()
+	ctl := &Control{os.NewFile(ctlFD, "control")}
+	defer runtime.KeepAlive(ctl)
+	err := become(ctl)
 	data, _ := json.Marshal(failure(err))
 	unix.Write(reportFD, data)
 	return 1
@@ -30,7 +33,7 @@ func execute() int {
 // first, then Landlock, whose paths are those of the new root, then seccomp,
 // then execve. All of it is on one locked thread: Landlock and seccomp are of
 // the thread that executes (a goroutine that moves in between runs unconfined).
-func become() error {
+func become(ctl *Control) error {
 	boot, err := unpack()
 	if err != nil {
 		return err
@@ -42,7 +45,7 @@ func become() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return step("set no_new_privs", err)
 	}
-	if err := dropCapabilities(); err != nil {
+	if err := dropCapabilities(p.Holds(policy.LayerNamespaces)); err != nil {
 		return step("drop capabilities", err)
 	}
 	if err := setLimits(p); err != nil {
@@ -70,7 +73,7 @@ func become() error {
 		return step("close descriptors", os.NewSyscallError("close_range", err))
 	}
 	if p.Holds(policy.LayerSeccomp) {
-		if err := load(boot); err != nil {
+		if err := load(boot, ctl); err != nil {
 			return err
 		}
 	}
@@ -78,7 +81,7 @@ func become() error {
 }
 
 // load installs the filter, last of all, and hands its listener out.
-func load(boot Boot) error {
+func load(boot Boot, ctl *Control) error {
 	f, err := boot.filter()
 	if err != nil {
 		return err
@@ -91,7 +94,6 @@ func load(boot Boot) error {
 		return step("load the system call filter", err)
 	}
 	listener := os.NewFile(uintptr(fd), "listener")
-	ctl := &Control{os.NewFile(ctlFD, "control")}
 	return step("hand out the filter's listener", ctl.Send(Message{Kind: Notify, Files: []*os.File{listener}}))
 }
 
@@ -113,12 +115,17 @@ func vectors(boot Boot) (argv, envv []string, err error) {
 }
 
 // dropCapabilities empties every set of this thread, the bounding set first:
-// a root user's execve would otherwise fill the permitted set from it.
-func dropCapabilities() error {
+// a root user's execve would otherwise fill the permitted set from it. Without
+// namespaces an ordinary user has no capability, may not empty the bounding set
+// either, and cannot gain from it behind no_new_privs.
+func dropCapabilities(namespaces bool) error {
 	for c := uintptr(0); c <= 63; c++ {
 		err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
 		if errors.Is(err, unix.EINVAL) {
 			break // past the last capability of this kernel
+		}
+		if errors.Is(err, unix.EPERM) && !namespaces && os.Getuid() != 0 {
+			break
 		}
 		if err != nil {
 			return os.NewSyscallError("prctl(PR_CAPBSET_DROP)", err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 
@@ -14,13 +15,19 @@ import (
 
 	"mcpen/sandbox/internal/egress"
 	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
 )
 
 // pid1 is the sandbox's init. It returns the exit status of the process, which
 // nobody reads: what happened is told over the control socket.
 func pid1() int {
-	ctl := &Control{os.NewFile(ctlFD, "control")}
-	pid, err := begin(ctl)
+	// One os.File for each inherited descriptor, alive to the end: a second one
+	// would close the descriptor when it is collected.
+	boot, control := os.NewFile(bootFD, "boot"), os.NewFile(ctlFD, "control")
+	defer runtime.KeepAlive(boot)
+	defer runtime.KeepAlive(control)
+	ctl := &Control{control}
+	pid, err := begin(ctl, boot)
 	if err != nil {
 		ctl.Send(failure(err)) // if the launcher is gone, so are we
 		return 1
@@ -29,6 +36,9 @@ func pid1() int {
 	go s.obey(ctl)
 	ctl.Send(Message{Kind: Started, PID: pid})
 	status, err := s.reap()
+	if os.Getpid() != 1 {
+		endAll() // no kernel does it for us
+	}
 	if err != nil {
 		ctl.Send(failure(err))
 		return 1
@@ -43,7 +53,7 @@ func pid1() int {
 
 // begin does all that needs pid 1's namespaces and capabilities, starts the
 // exec stage, and drops everything.
-func begin(ctl *Control) (pid int, err error) {
+func begin(ctl *Control, bootFile *os.File) (pid int, err error) {
 	// libcontainer's own death signal does not reach this process: it is set on
 	// an earlier stage and cleared by fork. The end of the control socket covers
 	// a launcher that died before this line.
@@ -59,23 +69,47 @@ func begin(ctl *Control) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := verify(boot.Pins); err != nil {
-		return 0, err
+	var user *syscall.SysProcAttr
+	if boot.Plan.Holds(policy.LayerNamespaces) {
+		user, err = furnish(ctl, boot)
+	} else {
+		user, err = adopt()
 	}
-	if err := late(boot.Plan.Root); err != nil {
-		return 0, err
-	}
-	if err := listen(ctl, boot.Plan.Network); err != nil {
-		return 0, err
-	}
-	pid, report, err := spawn(boot.Plan.Process)
 	if err != nil {
 		return 0, err
 	}
-	if err := drop(); err != nil {
+	pid, report, err := spawn(user, bootFile, ctl.f)
+	if err != nil {
+		return 0, err
+	}
+	if err := drop(bootFile); err != nil {
 		return 0, step("drop what pid 1 no longer needs", err)
 	}
 	return pid, awaitExec(report)
+}
+
+// furnish does what needs the sandbox's own namespaces, and says how the exec
+// stage is started: in a user namespace that maps the user's own id back. The
+// map needs CAP_SETFCAP, since it maps id 0 of this namespace (Linux 5.12,
+// user_namespaces(7)).
+func furnish(ctl *Control, boot Boot) (*syscall.SysProcAttr, error) {
+	if err := verify(boot.Pins); err != nil {
+		return nil, err
+	}
+	if err := late(boot.Plan.Root); err != nil {
+		return nil, err
+	}
+	if err := listen(ctl, boot.Plan.Network); err != nil {
+		return nil, err
+	}
+	p := boot.Plan.Process
+	return &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: p.UID, HostID: 0, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: p.GID, HostID: 0, Size: 1}},
+		// The exec stage empties the bounding set, which takes SETPCAP.
+		AmbientCaps: []uintptr{unix.CAP_SETPCAP},
+	}, nil
 }
 
 // verify checks that each mount is of the inode that was planned.
@@ -139,11 +173,9 @@ func listen(ctl *Control, n plan.Network) error {
 	return nil
 }
 
-// spawn starts the exec stage in a user namespace that maps the user's own id
-// back, and returns its number and the pipe on which it reports. The map needs
-// CAP_SETFCAP, since it maps id 0 of this namespace (Linux 5.12,
-// user_namespaces(7)).
-func spawn(p plan.Process) (pid int, report *os.File, err error) {
+// spawn starts the exec stage, and returns its number and the pipe on which it
+// reports.
+func spawn(attr *syscall.SysProcAttr, boot, ctl *os.File) (pid int, report *os.File, err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return 0, nil, step("start the exec stage", err)
@@ -154,26 +186,19 @@ func spawn(p plan.Process) (pid int, report *os.File, err error) {
 	cmd.Env = []string{}
 	cmd.Dir = "/"
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.ExtraFiles = []*os.File{os.NewFile(bootFD, "boot"), os.NewFile(ctlFD, "control"), w}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWUSER,
-		Pdeathsig:  syscall.SIGKILL,
-		Setsid:     true,
-		// The exec stage empties the bounding set, which takes SETPCAP.
-		AmbientCaps: []uintptr{unix.CAP_SETPCAP},
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: p.UID, HostID: 0, Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: p.GID, HostID: 0, Size: 1}},
-	}
+	cmd.ExtraFiles = []*os.File{boot, ctl, w}
+	attr.Pdeathsig, attr.Setsid = syscall.SIGKILL, true
+	cmd.SysProcAttr = attr
 	if err := cmd.Start(); err != nil {
 		r.Close()
-		return 0, nil, step("start the exec stage in a user namespace of its own", err)
+		return 0, nil, step("start the exec stage", err)
 	}
 	return cmd.Process.Pid, r, nil
 }
 
 // drop gives up what pid 1 had: its capabilities, the boot with the secrets and
 // the server's own stdio, whose ends would never be seen otherwise.
-func drop() error {
+func drop(boot *os.File) error {
 	// On all threads: the runtime has others by now. The bounding set may stay:
 	// this process never executes anything again, and no_new_privs is set.
 	if err := dropAll(); err != nil {
@@ -189,7 +214,7 @@ func drop() error {
 			return os.NewSyscallError("dup3", err)
 		}
 	}
-	return os.NewSyscallError("close", unix.Close(bootFD))
+	return boot.Close()
 }
 
 // awaitExec waits until the exec stage became the server: then its end of the
@@ -238,6 +263,9 @@ func (s *server) obey(ctl *Control) {
 	for {
 		m, err := ctl.Receive()
 		if err != nil {
+			if os.Getpid() != 1 {
+				endAll()
+			}
 			os.Exit(1)
 		}
 		if m.Kind == Signal {

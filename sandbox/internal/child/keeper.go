@@ -1,0 +1,77 @@
+package child
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// adopt makes this process the one to which the server's orphans come, where
+// there is no pid namespace whose pid 1 it would be.
+func adopt() (*syscall.SysProcAttr, error) {
+	if err := prctl(unix.PR_SET_CHILD_SUBREAPER, 1); err != nil {
+		return nil, step("keep the server's processes together", err)
+	}
+	return &syscall.SysProcAttr{}, nil
+}
+
+// endAll kills every descendant. The children of one that is killed come to this
+// process, so it goes on until there are none. One that forks faster than it is
+// killed is stopped first.
+func endAll() {
+	for {
+		pids := descendants(os.Getpid())
+		for _, pid := range pids {
+			_ = unix.Kill(pid, unix.SIGSTOP) // it is gone: nothing to do
+		}
+		for _, pid := range pids {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		for {
+			pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+			if err == syscall.ECHILD {
+				return
+			}
+			if err == nil && pid == 0 {
+				break
+			}
+		}
+	}
+}
+
+// descendants lists all processes below one, as far as the kernel tells.
+func descendants(root int) []int {
+	parents := map[int]int{}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		data, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if err != nil {
+			continue
+		}
+		// "pid (name) state ppid …", where the name may hold anything.
+		_, rest, ok := strings.Cut(string(data[strings.LastIndexByte(string(data), ')')+1:]), " ")
+		if f := strings.Fields(rest); ok && len(f) > 1 {
+			parents[pid], _ = strconv.Atoi(f[1])
+		}
+	}
+	var out []int
+	for pid := range parents {
+		for p := pid; p > 1; p = parents[p] {
+			if parents[p] == root {
+				out = append(out, pid)
+				break
+			}
+		}
+	}
+	return out
+}
