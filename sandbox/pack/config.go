@@ -19,7 +19,7 @@ import (
 // values and for npm_config_registry and npm_config_cafile; it may be nil.
 //
 // A configuration that names no registry gives a Registry without a URL: npm's
-// own default is npm's to say (see DefaultJob).
+// own default is npm's to say (see Installer.DefaultRegistry).
 //
 // "strict-ssl = false" is an error: what answers without a certificate would
 // choose what is installed.

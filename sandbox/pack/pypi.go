@@ -216,10 +216,11 @@ func describePyPI(ctx context.Context, r Registry, client *http.Client, page *ur
 	if f.CoreMetadata == nil || f.CoreMetadata == false {
 		return rel, nil
 	}
-	u, err := page.Parse(f.URL + ".metadata")
+	u, err := r.file(page, f.URL)
 	if err != nil {
-		return Release{}, fmt.Errorf("cannot read the address of %q: %w", f.Filename, err)
+		return Release{}, fmt.Errorf("cannot use %q of %s: %w", f.Filename, rel.Ref, err)
 	}
+	u.Path, u.RawPath = u.Path+".metadata", ""
 	body, _, err := r.get(ctx, client, u, "", 8<<20)
 	if errors.Is(err, errNotFound) {
 		return rel, nil

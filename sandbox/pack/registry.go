@@ -143,7 +143,7 @@ func (r Registry) client() (*http.Client, error) {
 	known := map[string]bool{}
 	for _, s := range append([]string{r.URL}, mapValues(r.Scopes)...) {
 		if u, err := url.Parse(s); err == nil {
-			known[strings.ToLower(u.Hostname())] = true
+			known[hostPort(u)] = true
 		}
 	}
 	for _, h := range r.Files {
@@ -163,13 +163,36 @@ func (r Registry) client() (*http.Client, error) {
 			if err != nil {
 				return nil, err
 			}
-			if r.Proxy != nil || known[strings.ToLower(host)] {
+			if r.Proxy != nil || known[strings.ToLower(address)] || known[strings.ToLower(host)] {
 				return free.DialContext(ctx, network, address)
 			}
 			return public.DialContext(ctx, network, address)
 		},
 	}
 	return &http.Client{Transport: transport, CheckRedirect: r.redirect}, nil
+}
+
+// hostPort is what DialContext is given for an address.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return strings.ToLower(net.JoinHostPort(u.Hostname(), port))
+}
+
+// file is the address of an archive that a page names: of the registry itself,
+// or of a host that is reached by https.
+func (r Registry) file(page *url.URL, address string) (*url.URL, error) {
+	u, err := page.Parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("%q is no address", address)
+	}
+	u.User, u.Fragment = nil, ""
+	if u.Scheme != "https" && !r.ours(u) {
+		return nil, fmt.Errorf("%s is not served by https", shown(u))
+	}
+	return u, nil
 }
 
 // redirect follows at most five steps, never from https to http, and chooses

@@ -1,0 +1,394 @@
+package pack
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// hostileTarball is a good package and one entry more.
+func hostileTarball(h tar.Header, body string) []byte {
+	pj := `{"name":"evil","version":"1.0.0","bin":"x.js"}`
+	h.Size = int64(len(body))
+	if h.Mode == 0 {
+		h.Mode = 0o644
+	}
+	return tarball([]tar.Header{{Name: "package/package.json", Mode: 0o644, Size: int64(len(pj)), Typeflag: tar.TypeReg},
+		{Name: "package/x.js", Mode: 0o644, Typeflag: tar.TypeReg}, h}, []string{pj, "", body})
+}
+
+// Whatever a package's archive holds, the error is one, it names what is wrong,
+// and neither the store nor a place outside has anything of it.
+func TestHostileTarballs(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "outside")
+	for name, tc := range map[string]struct {
+		tarball []byte
+		want    string
+		whole   bool // tried with npm itself, too
+	}{
+		"dotdot":         {hostileTarball(tar.Header{Name: "package/../../../../x", Typeflag: tar.TypeReg}, "x"), "leads out", true},
+		"absolute":       {hostileTarball(tar.Header{Name: outside, Typeflag: tar.TypeReg}, "x"), "is absolute", false},
+		"backslash":      {hostileTarball(tar.Header{Name: `package\..\x`, Typeflag: tar.TypeReg}, "x"), "is absolute", false},
+		"symlink out":    {hostileTarball(tar.Header{Name: "package/l", Linkname: "../../../etc", Typeflag: tar.TypeSymlink}, ""), "leads out", true},
+		"symlink abs":    {hostileTarball(tar.Header{Name: "package/l", Linkname: "/etc/passwd", Typeflag: tar.TypeSymlink}, ""), "leads out", false},
+		"hard link":      {hostileTarball(tar.Header{Name: "package/l", Linkname: "../../etc/passwd", Typeflag: tar.TypeLink}, ""), "leads out", false},
+		"setuid":         {hostileTarball(tar.Header{Name: "package/s", Mode: 0o4755, Typeflag: tar.TypeReg}, "x"), "setuid", true},
+		"device":         {hostileTarball(tar.Header{Name: "package/d", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3}, ""), "neither", false},
+		"fifo":           {hostileTarball(tar.Header{Name: "package/f", Typeflag: tar.TypeFifo}, ""), "neither", false},
+		"control":        {hostileTarball(tar.Header{Name: "package/a\nb", Typeflag: tar.TypeReg}, "x"), "no usable name", false},
+		"bomb":           {hostileTarball(tar.Header{Name: "package/b", Typeflag: tar.TypeReg}, strings.Repeat("\x00", 3<<20)), "unpacks to more", true},
+		"many":           {tarball(manyEntries(200), nil), "more than 100 entries", false},
+		"not an archive": {[]byte("<html>sign in</html>"), "gzip", false},
+		"torn":           {hostileTarball(tar.Header{Name: "package/z", Typeflag: tar.TypeReg}, "x")[:100], "not a", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lim := Limits{Unpacked: 2 << 20, ArchiveList: 100}
+			file := filepath.Join(t.TempDir(), "a")
+			os.WriteFile(file, tc.tarball, 0o600)
+			opened, err := os.Open(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer opened.Close()
+			oneError(t, checkArchive(opened, "evil-1.0.0.tgz", lim.filled()), tc.want)
+			if !tc.whole {
+				return
+			}
+			f := newFake(t, false)
+			f.publish("evil", "1.0.0", now.Add(-30*day), map[string]any{"bin": "x.js"}, map[string]string{"x.js": ""})
+			in, _ := newInstaller(t, f)
+			in.Limits = lim
+			good := f.npm["evil"]["1.0.0"].tarball
+			f.npm["evil"]["1.0.0"].tarball = tc.tarball
+			_, _, err = add(in, mustRef(t, "npm:evil"))
+			oneError(t, err, tc.want)
+			storeIsEmpty(t, in.Store)
+			if _, err := os.Lstat(outside); err == nil {
+				t.Error("a file was written outside")
+			}
+			if name != "dotdot" {
+				return
+			}
+			f.npm["evil"]["1.0.0"].tarball = good
+			_, tree, err := add(in, mustRef(t, "npm:evil"))
+			if err != nil {
+				t.Fatalf("the honest twin: %v", err)
+			}
+			tree.Close()
+		})
+	}
+}
+
+func manyEntries(n int) []tar.Header {
+	var out []tar.Header
+	for i := range n {
+		out = append(out, tar.Header{Name: fmt.Sprintf("package/%d", i), Mode: 0o644, Typeflag: tar.TypeReg})
+	}
+	return out
+}
+
+func oneError(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("installed")
+	}
+	if !strings.Contains(err.Error(), want) {
+		t.Errorf("error %q, want %q in it", err, want)
+	}
+}
+
+func TestHostileWheels(t *testing.T) {
+	entry := func(name string, mode fs.FileMode, body string) []byte {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		h := &zip.FileHeader{Name: name, Method: zip.Deflate}
+		h.SetMode(mode)
+		w, _ := z.CreateHeader(h)
+		w.Write([]byte(body))
+		z.Close()
+		return b.Bytes()
+	}
+	twice := func() []byte {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		for range 2 {
+			w, _ := z.Create("a.py")
+			w.Write([]byte("x"))
+		}
+		z.Close()
+		return b.Bytes()
+	}
+	for name, tc := range map[string]struct {
+		wheel []byte
+		want  string
+	}{
+		"dotdot":  {entry("../x.py", 0o644, ""), "leads out"},
+		"abs":     {entry("/x.py", 0o644, ""), "is absolute"},
+		"symlink": {entry("x", 0o777|fs.ModeSymlink, "/etc/passwd"), "neither"},
+		"setuid":  {entry("x", 0o755|fs.ModeSetuid, "x"), "setuid"},
+		"bomb":    {entry("x", 0o644, strings.Repeat("\x00", 3<<20)), "unpacks to more"},
+		"twice":   {twice(), "twice"},
+		"html":    {[]byte("<html>"), "zip"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			f.upload("evil", "1.0", now.Add(-30*day), nil, nil).data = tc.wheel
+			in, _ := newInstaller(t, f)
+			in.Limits = Limits{Unpacked: 2 << 20}
+			_, _, err := add(in, mustRef(t, "pypi:evil"))
+			oneError(t, err, tc.want)
+			storeIsEmpty(t, in.Store)
+		})
+	}
+}
+
+// The registry's metadata says one thing and its archive is another.
+func TestIntegrityMismatch(t *testing.T) {
+	f := newFake(t, false)
+	npmWorld(f)
+	pypiWorld(f)
+	sum := sha256.Sum256([]byte("another"))
+	f.pypi["demo-dep"][0].sha = hex.EncodeToString(sum[:])
+	left := f.npm["left"]["1.0.0"]
+	left.manifest["dist"] = map[string]any{"integrity": "sha512-" + base64.StdEncoding.EncodeToString(make([]byte, 64))}
+	for _, ref := range []string{"npm:@demo/server", "pypi:demo-server"} {
+		in, _ := newInstaller(t, f)
+		_, _, err := add(in, mustRef(t, ref))
+		oneError(t, err, "was expected")
+		storeIsEmpty(t, in.Store)
+	}
+	left.manifest["dist"] = map[string]any{"integrity": "", "shasum": strings.Repeat("a", 40)}
+	in, _ := newInstaller(t, f)
+	_, _, err := add(in, mustRef(t, "npm:@demo/server"))
+	oneError(t, err, "no SHA-2 integrity")
+	storeIsEmpty(t, in.Store)
+}
+
+// A registry that serves other code under a locked version is caught by the lock.
+func TestDependencySwappedUnderTheSameVersion(t *testing.T) {
+	f := newFake(t, false)
+	npmWorld(f)
+	pypiWorld(f)
+	for ref, swap := range map[string]func(){
+		"npm:@demo/server": func() {
+			f.publish("left", "1.0.0", now.Add(-30*day), map[string]any{"main": "i.js"}, map[string]string{"i.js": "evil"})
+		},
+		"pypi:demo-server": func() {
+			f.pypi["demo-dep"] = nil
+			f.upload("demo-dep", "1.0", now.Add(-30*day), nil, map[string]string{"demo_dep.py": "evil"})
+		},
+	} {
+		in, _ := newInstaller(t, f)
+		l, tree, err := add(in, mustRef(t, ref))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree.Close()
+		other, _ := newInstaller(t, f)
+		_, same, err := other.Restore(context.Background(), l)
+		if err != nil {
+			t.Fatalf("before the swap: %v", err)
+		}
+		same.Close()
+		swap()
+		victim, _ := newInstaller(t, f)
+		_, _, err = victim.Restore(context.Background(), l)
+		if err == nil {
+			t.Errorf("%s: the swapped dependency was installed", ref)
+		} else if !strings.Contains(err.Error(), "left") && !strings.Contains(err.Error(), "demo") {
+			t.Errorf("%s: the error does not name the dependency: %v", ref, err)
+		}
+		storeIsEmpty(t, victim.Store)
+	}
+}
+
+// A registry that answers badly gives one clear error and no half of a package.
+func TestBadAnswers(t *testing.T) {
+	metadata := func(r *http.Request) bool {
+		return strings.HasPrefix(r.URL.Path, "/npm/") && !strings.Contains(r.URL.Path, "/-/") || strings.HasPrefix(r.URL.Path, "/simple/")
+	}
+	archive := func(r *http.Request) bool {
+		return strings.Contains(r.URL.Path, "/-/left-1") || strings.HasPrefix(r.URL.Path, "/files/demo-dep/") && strings.HasSuffix(r.URL.Path, ".whl")
+	}
+	html := func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, "<html>please sign in</html>")
+	}
+	for name, tc := range map[string]struct {
+		on   func(*http.Request) bool
+		do   func(w http.ResponseWriter)
+		want string
+	}{
+		"500 for metadata":    {metadata, func(w http.ResponseWriter) { http.Error(w, "oops", 500) }, "500"},
+		"404 for metadata":    {metadata, func(w http.ResponseWriter) { http.Error(w, "no", 404) }, "cannot find"},
+		"HTML for metadata":   {metadata, html, "text/html"},
+		"no JSON":             {metadata, func(w http.ResponseWriter) { w.Header().Set("Content-Type", simpleJSON); fmt.Fprint(w, `{"name": `) }, "cannot read"},
+		"another package":     {metadata, func(w http.ResponseWriter) { w.Header().Set("Content-Type", simpleJSON); fmt.Fprint(w, `{"name":"b"}`) }, `answers for "b"`},
+		"a hanging registry":  {metadata, nil, "cannot ask"},
+		"500 for an archive":  {archive, func(w http.ResponseWriter) { http.Error(w, "oops", 500) }, "500"},
+		"404 for an archive":  {archive, func(w http.ResponseWriter) { http.Error(w, "no", 404) }, "cannot find"},
+		"HTML for an archive": {archive, html, "was expected"},
+		"a torn archive": {archive, func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", "100000")
+			fmt.Fprint(w, "half")
+		}, "cannot fetch"},
+		"an archive that stops coming": {archive, func(w http.ResponseWriter) {
+			fmt.Fprint(w, "half")
+			w.(http.Flusher).Flush()
+		}, "nothing came"},
+		"an endless archive": {archive, func(w http.ResponseWriter) {
+			for range 1 << 12 {
+				if _, err := w.Write(make([]byte, 1<<10)); err != nil {
+					return
+				}
+			}
+		}, "more than the limit"},
+		"a redirect to a private place": {archive, func(w http.ResponseWriter) {
+			w.Header().Set("Location", "http://169.254.169.254/latest")
+			w.WriteHeader(302)
+		}, "not public"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			npmWorld(f)
+			pypiWorld(f)
+			f.answer = func(w http.ResponseWriter, r *http.Request) bool {
+				if !tc.on(r) {
+					return false
+				}
+				if tc.do != nil {
+					tc.do(w)
+				}
+				if strings.Contains(name, "hanging") || strings.Contains(name, "stops") {
+					<-r.Context().Done()
+				}
+				return true
+			}
+			for _, ref := range []string{"npm:@demo/server", "pypi:demo-server"} {
+				in, _ := newInstaller(t, f)
+				in.NPM.Timeout, in.PyPI.Timeout = 300*time.Millisecond, 300*time.Millisecond
+				in.Limits = Limits{Archive: 1 << 20}
+				_, _, err := add(in, mustRef(t, ref))
+				if err == nil {
+					t.Fatalf("%s: installed", ref)
+				}
+				if tc.want == "text/html" && strings.HasPrefix(ref, "npm") || strings.Contains(err.Error(), tc.want) {
+					storeIsEmpty(t, in.Store)
+					continue
+				}
+				t.Errorf("%s: error %q, want %q in it", ref, err, tc.want)
+			}
+		})
+	}
+}
+
+// A job can fetch what the registry's pages named, and nothing else.
+func TestProxyServesNothingElse(t *testing.T) {
+	f := newFake(t, false)
+	npmWorld(f)
+	p, err := startProxy(NPM, f.npmRegistry(), Limits{}, time.Time{}, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	status := func(u string) int {
+		res, err := http.Get(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	if got := status(p.base() + "left"); got != 200 {
+		t.Errorf("a package: %d", got)
+	}
+	if got := status(p.base() + "file/0/left-1.0.0.tgz"); got != 200 {
+		t.Errorf("an archive: %d", got)
+	}
+	root := "http://" + p.listen.Addr().String() + "/"
+	for _, u := range []string{root, root + "left", root + strings.Repeat("0", 32) + "/left", p.base(), p.base() + "file/99/x", p.base() + "file/-1/x", p.base() + "file/x/x",
+		p.base() + "..%2f..%2fetc", p.base() + "-/whoami", p.base() + "-/npm/v1/user", p.base() + "left/../../x"} {
+		if got := status(u); got != 404 {
+			t.Errorf("%s: %d", u, got)
+		}
+	}
+	asked := f.asks()
+	if res, err := http.Post(p.base()+"left", "application/json", strings.NewReader("{}")); err != nil || res.StatusCode != 404 || f.asks() != asked {
+		t.Errorf("a post: %v, %v", res, err)
+	}
+}
+
+// An index page must not be able to make this machine fetch from its own network.
+func TestIndexCannotNamePrivateHosts(t *testing.T) {
+	other := newFake(t, false)
+	other.upload("thing", "1.0", now.Add(-30*day), nil, nil)
+	f := newFake(t, false)
+	f.upload("thing", "1.0", now.Add(-30*day), nil, nil).extra = map[string]any{"url": other.URL + "/files/thing/thing-1.0-py3-none-any.whl"}
+	in, _ := newInstaller(t, f)
+	_, _, err := add(in, mustRef(t, "pypi:thing"))
+	oneError(t, err, "not served by https")
+	f.pypi["thing"][0].extra["url"] = strings.Replace(other.URL, "http:", "https:", 1) + "/files/thing/thing-1.0-py3-none-any.whl"
+	f.pypi["thing"][0].meta = ""
+	// Another name for the same loopback, so that it is not the registry's host.
+	f.pypi["thing"][0].extra["url"] = strings.Replace(f.pypi["thing"][0].extra["url"].(string), "127.0.0.1", "127.0.0.2", 1)
+	_, _, err = add(in, mustRef(t, "pypi:thing"))
+	oneError(t, err, "not public")
+	if other.asks() != 0 {
+		t.Errorf("the other host was asked: %v", other.asked)
+	}
+	for _, a := range []string{"10.0.0.1:1", "127.0.0.1:1", "[::1]:1", "[::ffff:10.0.0.1]:1", "169.254.169.254:80", "100.64.0.1:1", "[fd00::1]:1", "[fe80::1]:1", "0.0.0.0:1", "[64:ff9b::a00:1]:1"} {
+		if onlyPublic(a) == nil {
+			t.Errorf("%s passes for public", a)
+		}
+	}
+	if err := onlyPublic("8.8.8.8:443"); err != nil {
+		t.Error(err)
+	}
+}
+
+// What does not come from the registry cannot be locked.
+func TestDependenciesFromElsewhere(t *testing.T) {
+	for name, spec := range map[string]string{"git": "git+https://127.0.0.1:1/x.git", "tarball": "http://127.0.0.1:1/x.tgz", "file": "file:../../../../etc"} {
+		f := newFake(t, false)
+		f.publish("top", "1.0.0", now.Add(-30*day), map[string]any{"bin": "x.js", "dependencies": map[string]string{"x": spec}}, map[string]string{"x.js": ""})
+		in, _ := newInstaller(t, f)
+		if _, _, err := add(in, mustRef(t, "npm:top")); err == nil {
+			t.Errorf("%s: installed", name)
+		}
+		storeIsEmpty(t, in.Store)
+	}
+}
+
+// A mirror leaves the address of what it mirrors in its documents; the tarball
+// is still taken from the mirror, and a host of a package's choice is not asked.
+func TestTarballsComeFromTheRegistry(t *testing.T) {
+	f := newFake(t, false)
+	npmWorld(f)
+	for _, rels := range f.npm {
+		for _, rel := range rels {
+			rel.host = "https://upstream.invalid"
+		}
+	}
+	in, _ := newInstaller(t, f)
+	_, tree, err := add(in, mustRef(t, "npm:@demo/server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree.Close()
+	f.npm["left"]["1.0.0"].manifest["dist"] = map[string]any{"tarball": "https://upstream.invalid/elsewhere.tgz"}
+	other, _ := newInstaller(t, f)
+	_, _, err = add(other, mustRef(t, "npm:@demo/server"))
+	oneError(t, err, "on another host")
+}

@@ -1,0 +1,311 @@
+package pack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Installer resolves packages and puts them into a store. It may be used by any
+// number of goroutines at once as long as its fields stay as they are.
+type Installer struct {
+	Store *Store
+	Run   Run
+	Tools Tools
+	NPM   Registry
+	PyPI  Registry
+	// Platform names the kind of machine in a lock, such as "linux-amd64".
+	Platform string
+	// MinAge is the age below which no version is chosen, of the package and of
+	// everything it depends on.
+	MinAge time.Duration
+	// Scripts names the npm packages whose lifecycle scripts run, in the same kind
+	// of job as everything else.
+	Scripts  []string
+	Limits   Limits
+	Now      func() time.Time
+	Progress Progress // may be nil
+}
+
+func (in *Installer) say(step, format string, args ...any) {
+	if in.Progress != nil {
+		in.Progress(step, fmt.Sprintf(format, args...))
+	}
+}
+
+// Resolve asks the registry for the version to install.
+func (in *Installer) Resolve(ctx context.Context, ref Ref) (Release, error) {
+	in.say("resolve", "%s", ref)
+	var rel Release
+	var err error
+	switch ref.Ecosystem {
+	case NPM:
+		rel, err = ResolveNPM(ctx, in.NPM, ref, in.MinAge, in.Now())
+	case PyPI:
+		rel, err = ResolvePyPI(ctx, in.PyPI, ref, in.MinAge, in.Now())
+	default:
+		return Release{}, fmt.Errorf("cannot resolve %q: no registry is known for it", ref)
+	}
+	if err != nil {
+		return Release{}, err
+	}
+	if hint := Lookalike(ref); hint != "" {
+		rel.Notes = append(rel.Notes, hint)
+	}
+	return rel, nil
+}
+
+// Install installs a release with everything it needs and gives the lock that
+// holds what was installed. The tree is open: the caller closes it once the lock
+// is written. On an error nothing is left in the store.
+func (in *Installer) Install(ctx context.Context, rel Release) (Lock, *Tree, error) {
+	l := Lock{Form: LockVersion, Version: rel.Ref.Version, Bin: rel.Ref.Bin, Registry: rel.Registry, License: rel.License,
+		Published: rel.Published, Locked: in.Now(), Trees: map[string]string{}}
+	bare := rel.Ref
+	bare.Version, bare.Tag = "", ""
+	l.Package = bare.String()
+	before := time.Time{}
+	if in.MinAge > 0 {
+		before = in.Now().Add(-in.MinAge)
+	}
+	tree, err := in.inStage(ctx, &l, before, func(w *work) error { return w.choose(ctx, rel) })
+	if err != nil {
+		return Lock{}, nil, err
+	}
+	l.Trees[in.platform(l)] = tree.Hash
+	l.Files, l.Bytes = tree.Size()
+	if err := l.check(); err != nil {
+		tree.Close()
+		return Lock{}, nil, err
+	}
+	return l, tree, nil
+}
+
+// Restore gives the tree that a lock names. Where the store has it nothing is
+// asked, and a tree that was changed is an error that names the file; where the
+// store has none, it is as Repair. The caller closes the tree.
+func (in *Installer) Restore(ctx context.Context, l Lock) (Lock, *Tree, error) {
+	if err := l.check(); err != nil {
+		return Lock{}, nil, err
+	}
+	if want := l.Trees[in.platform(l)]; want != "" {
+		tree, err := in.Store.Open(want)
+		if err == nil {
+			return l, tree, nil
+		}
+		if !errors.Is(err, ErrAbsent) {
+			return Lock{}, nil, err
+		}
+	}
+	return in.Repair(ctx, l)
+}
+
+// Repair fetches exactly what a lock lists, which must come out as the tree that
+// the lock names. On a platform that the lock does not know yet, the returned
+// lock has a tree more, and the caller writes it. The caller closes the tree.
+func (in *Installer) Repair(ctx context.Context, l Lock) (Lock, *Tree, error) {
+	if err := l.check(); err != nil {
+		return Lock{}, nil, err
+	}
+	platform := in.platform(l)
+	if l.Platform != "" && l.Platform != platform {
+		return Lock{}, nil, fmt.Errorf("cannot install %s %s: it was locked for %s and this is %s; lock it again here", l.Package, l.Version, l.Platform, platform)
+	}
+	given := l
+	given.Trees = map[string]string{platform: l.Trees[platform]}
+	tree, err := in.inStage(ctx, &given, time.Time{}, func(w *work) error { return nil })
+	if err != nil {
+		return Lock{}, nil, err
+	}
+	l.Trees = maps.Clone(l.Trees)
+	if l.Trees == nil {
+		l.Trees = map[string]string{}
+	}
+	l.Trees[platform] = tree.Hash
+	return l, tree, nil
+}
+
+// platform is the key of a lock's tree here. Wheels differ between Pythons.
+func (in *Installer) platform(l Lock) string {
+	p := in.Platform
+	if p == "" {
+		p = "any"
+	}
+	if strings.HasPrefix(l.Package, string(PyPI)+":") && in.Tools.PythonTag != "" {
+		p += "-" + in.Tools.PythonTag
+	}
+	return p
+}
+
+// DefaultRegistry fills in the registry that npm or pip asks when nothing is
+// configured. Only the tool knows it, so the tool is asked, without network.
+func (in *Installer) DefaultRegistry(ctx context.Context, e Ecosystem) (string, error) {
+	stage, err := in.Store.Stage()
+	if err != nil {
+		return "", err
+	}
+	defer stage.Close()
+	argv := slices.Concat(in.Tools.NPM, []string{"config", "get", "registry"})
+	if e == PyPI {
+		argv = []string{in.Tools.Python, "-I", "-c", "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"}
+	}
+	if len(argv) == 0 || !filepath.IsAbs(argv[0]) {
+		return "", fmt.Errorf("cannot tell the registry of %s packages: its package manager was not found", e)
+	}
+	var out, words tail
+	job := Job{Name: "default registry", Argv: argv, Dir: stage.Dir, Reads: in.Tools.Reads, Stdout: &out, Stderr: &words,
+		Env: []string{"PATH=" + in.Tools.Path, "HOME=" + stage.Dir, "npm_config_update_notifier=false", "npm_config_logs_max=0"}}
+	if err := in.Run(ctx, job); err != nil {
+		return "", errTool(job.Name, err, words.buf)
+	}
+	address := strings.TrimSpace(string(out.buf))
+	if _, err := (Registry{URL: address}).base(""); err != nil {
+		return "", err
+	}
+	return address, nil
+}
+
+// work is one install under way.
+type work struct {
+	in    *Installer
+	stage *Stage
+	root  *os.Root // of stage.Dir: what a job left there cannot lead out of it
+	proxy *proxy
+	lock  *Lock
+	ref   Ref
+}
+
+// inStage installs what the lock lists, once choose has filled that in.
+func (in *Installer) inStage(ctx context.Context, l *Lock, before time.Time, choose func(*work) error) (*Tree, error) {
+	ref, err := l.Ref()
+	if err != nil {
+		return nil, err
+	}
+	reg := in.NPM
+	if ref.Ecosystem == PyPI {
+		reg = in.PyPI
+	}
+	stage, err := in.Store.Stage()
+	if err != nil {
+		return nil, err
+	}
+	defer stage.Close()
+	root, err := os.OpenRoot(stage.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	proxy, err := startProxy(ref.Ecosystem, reg, in.Limits, before, filepath.Join(stage.base, "fetched"))
+	if err != nil {
+		return nil, err
+	}
+	defer proxy.close()
+	w := &work{in: in, stage: stage, root: root, proxy: proxy, lock: l, ref: ref}
+	for _, dir := range []string{"home", "cache", "tmp", "tree"} {
+		if err := root.Mkdir(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("cannot stage: %w", err)
+		}
+	}
+	if err := choose(w); err != nil {
+		return nil, err
+	}
+	fetch := w.installNPM
+	if ref.Ecosystem == PyPI {
+		fetch = w.installPyPI
+	}
+	if err := fetch(ctx); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	in.say("store", "%s", l.Package)
+	return in.Store.Add(stage, "tree", l.Trees[in.platform(*l)])
+}
+
+// choose has a tool work out all that a release needs.
+func (w *work) choose(ctx context.Context, rel Release) error {
+	w.in.say("dependencies", "%s", rel.Ref)
+	if w.ref.Ecosystem == PyPI {
+		return w.choosePyPI(ctx)
+	}
+	return w.chooseNPM(ctx)
+}
+
+// errTool is the error of a tool, with its last words.
+func errTool(name string, err error, words []byte) error {
+	text := strings.TrimSpace(string(words))
+	if text == "" {
+		return fmt.Errorf("cannot install: %s failed: %w", name, err)
+	}
+	return fmt.Errorf("cannot install: %s failed: %w: %s", name, err, printable(text))
+}
+
+// printable keeps what a tool says in lines of a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || r >= ' ' && r != 0x7f && !(r >= 0x80 && r < 0xa0) {
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(s, "?"))
+}
+
+// run runs one tool with the network of the proxy, or with none.
+func (w *work) run(ctx context.Context, name string, argv, env []string, network bool) error {
+	if len(argv) == 0 || !filepath.IsAbs(argv[0]) {
+		return fmt.Errorf("cannot install: no program is known for %s", name)
+	}
+	dir := w.stage.Dir
+	job := Job{Name: name, Argv: argv, Dir: dir, Reads: slices.Clone(w.in.Tools.Reads), Stdout: io.Discard}
+	job.Env = append([]string{"PATH=" + w.in.Tools.Path, "HOME=" + filepath.Join(dir, "home"), "TMPDIR=" + filepath.Join(dir, "tmp"),
+		"LANG=C.UTF-8", "NO_COLOR=1", "CI=1"}, env...)
+	if network {
+		job.Network = w.proxy.hosts()
+	}
+	var words tail
+	job.Stderr = &words
+	err := w.in.Run(ctx, job)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("cannot install: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		err = errTool(name, err, words.buf)
+		if held := w.proxy.withheldNote(words.buf); held != "" {
+			err = fmt.Errorf("%w (%s)", err, held)
+		}
+	}
+	return w.proxy.verdict(err)
+}
+
+// withheldNote says which versions a tool could not see for their age, of those
+// packages that it complains about.
+func (p *proxy) withheldNote(words []byte) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range sortedKeys(p.withheld) {
+		if strings.Contains(string(words), name) {
+			return fmt.Sprintf("%s of %s is younger than install.min-age and was withheld", strings.Join(p.withheld[name], ", "), name)
+		}
+	}
+	return ""
+}
+
+// read reads a file that a job wrote, as long as it is one and is not too large.
+func (w *work) read(name string, limit int64) ([]byte, error) {
+	info, err := w.root.Lstat(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read what the job left: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > limit {
+		return nil, fmt.Errorf("cannot read what the job left: %q is no file of at most %d bytes", name, limit)
+	}
+	return w.root.ReadFile(name)
+}

@@ -1,0 +1,420 @@
+package pack
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mcpen/sandbox/plan"
+)
+
+func mustRef(t *testing.T, s string) Ref {
+	t.Helper()
+	r, err := ParseRef(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// add resolves and installs.
+func add(in *Installer, ref Ref) (Lock, *Tree, error) {
+	rel, err := in.Resolve(context.Background(), ref)
+	if err != nil {
+		return Lock{}, nil, err
+	}
+	return in.Install(context.Background(), rel)
+}
+
+// npmWorld is a server with a nested and an optional dependency.
+func npmWorld(f *fakeRegistry) {
+	old := now.Add(-30 * day)
+	f.publish("@demo/server", "1.0.0", old, map[string]any{"bin": map[string]string{"server": "cli.js", "other": "other.js"},
+		"dependencies": map[string]string{"left": "^1.0.0", "right": "^2.0.0"}, "optionalDependencies": map[string]string{"never": "1.0.0", "gone": "1.0.0"}, "license": "MIT",
+		"scripts": map[string]string{"postinstall": "touch ../../../../postinstall-ran"}}, map[string]string{
+		"cli.js":   "#!/usr/bin/env -S node --no-warnings\nconsole.log('hello', require('left'), require('right'), process.argv[2])\n",
+		"other.js": "#!/usr/bin/env node\n"})
+	f.publish("left", "1.0.0", old, map[string]any{"main": "i.js", "bin": "i.js"}, map[string]string{"i.js": "#!/usr/bin/env node\nmodule.exports = 'left1'\n"})
+	f.publish("left", "2.0.0", old, map[string]any{"main": "i.js"}, map[string]string{"i.js": "module.exports = 'left2'\n"})
+	f.publish("left", "1.1.0", now.Add(-day), map[string]any{"main": "i.js"}, map[string]string{"i.js": "throw 'too young'\n"})
+	f.publish("right", "2.0.0", old, map[string]any{"main": "i.js", "dependencies": map[string]string{"left": "2.0.0"}}, map[string]string{"i.js": "module.exports = 'right+' + require('left')\n"})
+	f.publish("never", "1.0.0", old, map[string]any{"os": []string{"aix"}}, nil)
+}
+
+// The whole way: what is installed starts, the lock restores the very same tree
+// elsewhere, and a run with a lock asks nobody.
+func TestInstallNPM(t *testing.T) {
+	f := newFake(t, false)
+	npmWorld(f)
+	in, run := newInstaller(t, f)
+	l, tree, err := add(in, mustRef(t, "npm:@demo/server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	if l.Version != "1.0.0" || l.License != "MIT" || !strings.HasPrefix(l.Integrity, "sha512-") || l.Registry != f.URL+"/npm/" {
+		t.Errorf("lock: %+v", l)
+	}
+	var places []string
+	for _, d := range l.Dependencies {
+		places = append(places, d.Path+"@"+d.Version)
+	}
+	want := []string{"node_modules/@demo/server@1.0.0", "node_modules/left@1.0.0", "node_modules/never@1.0.0", "node_modules/right@2.0.0", "node_modules/right/node_modules/left@2.0.0"}
+	if d := cmp.Diff(want, places); d != "" {
+		t.Error(d)
+	}
+	for _, job := range run.jobs {
+		if len(job.Network) != 1 || job.Network[0].Name != "localhost" {
+			t.Errorf("job %s has the network %v", job.Name, job.Network)
+		}
+	}
+	e, err := EntryOf(tree, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.Program(tree, l, plan.Program{Path: in.Tools.Node}, []string{"you"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(p.Path, p.Args[1:]...).CombinedOutput()
+	if err != nil || string(out) != "hello left1 right+left2 you\n" {
+		t.Errorf("the server says %q, %v", out, err)
+	}
+	if p.Args[1] != "--no-warnings" || p.Tree != tree.Hash {
+		t.Errorf("program %+v", p)
+	}
+	if target, _ := os.Readlink(filepath.Join(tree.Dir, "node_modules/.bin/left")); target != "../left/i.js" {
+		t.Errorf("node_modules/.bin/left is %q", target)
+	}
+
+	before := f.asks()
+	if _, again, err := in.Restore(context.Background(), l); err != nil {
+		t.Error(err)
+	} else {
+		again.Close()
+	}
+	if f.asks() != before {
+		t.Error("a run with a lock asked the registry")
+	}
+
+	text, err := l.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := ParseLock(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _ := newInstaller(t, f)
+	_, same, err := other.Restore(context.Background(), read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer same.Close()
+	if same.Hash != tree.Hash {
+		t.Errorf("restored %s, locked %s", same.Hash, tree.Hash)
+	}
+}
+
+// The postinstall script of a package runs only where the caller names it.
+func TestInstallScriptsOnlyWhenNamed(t *testing.T) {
+	f := newFake(t, false)
+	npmWorld(f)
+	f.publish("@demo/server", "1.0.0", now.Add(-30*day), map[string]any{"bin": "cli.js", "scripts": map[string]string{"postinstall": "echo ran > ran.txt"}, "hasInstallScript": true},
+		map[string]string{"cli.js": "#!/usr/bin/env node\n"})
+	for _, named := range []bool{false, true} {
+		in, _ := newInstaller(t, f)
+		if named {
+			in.Scripts = []string{"@demo/server"}
+		}
+		rel, err := in.Resolve(context.Background(), mustRef(t, "npm:@demo/server"))
+		if err != nil || len(rel.Scripts) != 1 {
+			t.Fatalf("scripts %v, %v", rel.Scripts, err)
+		}
+		l, tree, err := in.Install(context.Background(), rel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = os.Stat(filepath.Join(tree.Dir, "node_modules/@demo/server/ran.txt"))
+		if named != (err == nil) || named != (len(l.Scripts) == 1) {
+			t.Errorf("named %v: %v, lock says %v", named, err, l.Scripts)
+		}
+		tree.Close()
+	}
+}
+
+func TestInstallPyPI(t *testing.T) {
+	f := newFake(t, false)
+	pypiWorld(f)
+	in, run := newInstaller(t, f)
+	l, tree, err := add(in, mustRef(t, "pypi:Demo_Server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	if l.Version != "1.0" || l.License != "MIT" || len(l.Dependencies) != 2 {
+		t.Errorf("lock: %+v", l)
+	}
+	for _, job := range run.jobs {
+		if want := job.Name != "compileall"; (len(job.Network) == 1) != want {
+			t.Errorf("job %s has the network %v", job.Name, job.Network)
+		}
+	}
+	e, err := EntryOf(tree, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.Program(tree, l, plan.Program{Path: in.Tools.Python}, []string{"you"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(p.Path, p.Args[1:]...)
+	cmd.Env = []string{}
+	for _, v := range p.Env {
+		cmd.Env = append(cmd.Env, v.Name+"="+v.Value)
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil || string(out) != "hello dep1 you\n" {
+		t.Errorf("the server says %q, %v", out, err)
+	}
+	if m, _ := filepath.Glob(filepath.Join(tree.Dir, "lib/demo_server/__pycache__/*.pyc")); len(m) == 0 {
+		t.Error("nothing was compiled: every start would compile it")
+	}
+	if err := in.Store.Verify(tree.Hash); err != nil {
+		t.Error(err)
+	}
+	text, err := l.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := ParseLock(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _ := newInstaller(t, f)
+	_, same, err := other.Restore(context.Background(), read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer same.Close()
+	if same.Hash != tree.Hash {
+		t.Errorf("restored %s, locked %s", same.Hash, tree.Hash)
+	}
+}
+
+func pypiWorld(f *fakeRegistry) {
+	old := now.Add(-30 * day)
+	f.upload("demo-server", "1.0", old, []string{"demo-dep>=1", "unused; extra == 'x'"}, map[string]string{
+		"demo_server/__init__.py":             "import sys, demo_dep\ndef main():\n    print('hello', demo_dep.name, sys.argv[1])\n",
+		"demo_server/__pycache__/evil.pyc":    "x",
+		"DIST-INFO/entry_points.txt":          "[console_scripts]\ndemo-server = demo_server:main\n\n[other]\nx = y:z\n",
+		"demo_server-1.0.data/scripts/a-tool": "#!python\nprint('tool')\n",
+		"demo_server/template.py":             "this does not {{ compile }}\n",
+	})
+	f.upload("demo-dep", "1.0", old, nil, map[string]string{"demo_dep.py": "name = 'dep1'\n"})
+	f.upload("demo-dep", "1.1", now.Add(-day), nil, map[string]string{"demo_dep.py": "raise SystemExit('too young')\n"})
+}
+
+// Credentials and certificates stay with the launcher: the job sees neither.
+func TestInstallKeepsTokenFromJobs(t *testing.T) {
+	f := newFake(t, true)
+	f.token = "s3cr3t-token"
+	npmWorld(f)
+	dir := t.TempDir()
+	ca := filepath.Join(dir, "ca.pem")
+	os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Certificate().Raw}), 0o600)
+	host := strings.TrimPrefix(f.URL, "https:")
+	npmrc := filepath.Join(dir, ".npmrc")
+	os.WriteFile(npmrc, []byte("registry="+f.URL+"/npm/\ncafile="+ca+"\n"+host+"/npm/:_authToken=${TOKEN}\n"), 0o600)
+	env := func(name string) string { return map[string]string{"TOKEN": f.token}[name] }
+	reg, err := ReadNPMRC([]string{npmrc}, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, run := newInstaller(t, nil)
+	in.NPM = reg
+	l, tree, err := add(in, mustRef(t, "npm:@demo/server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	text, _ := l.Encode()
+	for _, job := range run.jobs {
+		for _, s := range append(append(job.Argv, job.Env...), string(text)) {
+			if strings.Contains(s, f.token) || strings.Contains(s, f.URL) && s != string(text) {
+				t.Errorf("job %s is told %q", job.Name, s)
+			}
+		}
+	}
+	bad, _ := newInstaller(t, nil)
+	bad.NPM = reg
+	bad.NPM.Credentials = nil
+	if _, _, err := add(bad, mustRef(t, "npm:@demo/server")); err == nil || !strings.Contains(err.Error(), "credentials") {
+		t.Errorf("without the token: %v", err)
+	}
+	bad.NPM = reg
+	bad.NPM.CA = nil
+	if _, _, err := add(bad, mustRef(t, "npm:@demo/server")); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("without the authority: %v", err)
+	}
+}
+
+func TestResolveMinAge(t *testing.T) {
+	f := newFake(t, false)
+	old := map[string]any{"_npmUser": map[string]string{"name": "alice"}}
+	f.publish("a", "1.0.0", now.Add(-90*day), old, nil)
+	f.publish("a", "1.1.0", now.Add(-10*day), old, nil)
+	f.publish("a", "2.0.0", now.Add(-day), old, nil)
+	f.publish("a", "3.0.0-rc.1", now.Add(-20*day), old, nil)
+	f.tags["a"] = map[string]string{"latest": "2.0.0", "next": "3.0.0-rc.1", "hot": "2.0.0"}
+	f.upload("b", "1.0", now.Add(-90*day), nil, nil)
+	f.upload("b", "1.1", now.Add(-day), nil, nil)
+	in, _ := newInstaller(t, f)
+	for _, tc := range []struct{ ref, want, note string }{
+		{"npm:a", "1.1.0", "2.0.0"},
+		{"npm:a@1.0.0", "1.0.0", ""},
+		{"npm:a@next", "3.0.0-rc.1", ""},
+		{"pypi:b", "1.0", "1.1"},
+		{"pypi:b==1.0", "1.0", ""},
+		{"pypi:b==1", "1.0", ""},
+	} {
+		rel, err := in.Resolve(context.Background(), mustRef(t, tc.ref))
+		if err != nil || rel.Ref.Version != tc.want || strings.Contains(strings.Join(rel.Notes, ""), tc.note) != true || tc.note == "" && len(rel.Notes) > 0 {
+			t.Errorf("%s: %s %q, %v", tc.ref, rel.Ref.Version, rel.Notes, err)
+		}
+	}
+	for _, ref := range []string{"npm:a@2.0.0", "npm:a@hot", "pypi:b==1.1"} {
+		_, err := in.Resolve(context.Background(), mustRef(t, ref))
+		var young *TooYoungError
+		if !errors.As(err, &young) || young.OldEnough == "" || !strings.Contains(err.Error(), young.OldEnough) {
+			t.Errorf("%s: %v", ref, err)
+		}
+	}
+	in.MinAge = 0
+	if rel, err := in.Resolve(context.Background(), mustRef(t, "npm:a")); err != nil || rel.Ref.Version != "2.0.0" || rel.Publisher != "alice" {
+		t.Errorf("without an age: %+v, %v", rel, err)
+	}
+	in.MinAge = 3650 * day
+	if _, err := in.Resolve(context.Background(), mustRef(t, "npm:a")); err == nil || !strings.Contains(err.Error(), "no version is older") {
+		t.Errorf("with a great age: %v", err)
+	}
+	in.MinAge = 3 * day
+	f.publish("undated", "1.0.0", time.Time{}, nil, nil)
+	f.npm["undated"]["1.0.0"].date = time.Time{}
+	f.answer = nil
+	if _, err := in.Resolve(context.Background(), mustRef(t, "npm:a@9.9.9")); err == nil || !strings.Contains(err.Error(), "no such version") {
+		t.Errorf("an unknown version: %v", err)
+	}
+}
+
+// A dependency whose only fitting version is too young must not slip in below a
+// package that is old enough, and the error must say why it was not found.
+func TestYoungDependencyIsWithheld(t *testing.T) {
+	f := newFake(t, false)
+	f.publish("top", "1.0.0", now.Add(-30*day), map[string]any{"bin": "x.js", "dependencies": map[string]string{"fresh": "^1.0.0"}}, map[string]string{"x.js": ""})
+	f.publish("fresh", "1.0.0", now.Add(-day), nil, nil)
+	f.upload("top", "1.0", now.Add(-30*day), []string{"fresh"}, nil)
+	f.upload("fresh", "1.0", now.Add(-day), nil, nil)
+	for _, ref := range []string{"npm:top", "pypi:top"} {
+		in, _ := newInstaller(t, f)
+		if _, _, err := add(in, mustRef(t, ref)); err == nil || !strings.Contains(err.Error(), "of fresh is younger") {
+			t.Errorf("%s: %v", ref, err)
+		}
+		storeIsEmpty(t, in.Store)
+		in.MinAge = 0
+		_, tree, err := add(in, mustRef(t, ref))
+		if err != nil {
+			t.Errorf("%s without an age: %v", ref, err)
+			continue
+		}
+		tree.Close()
+	}
+}
+
+func TestLockKeepsPinsAndRefusesTampering(t *testing.T) {
+	f := newFake(t, false)
+	npmWorld(f)
+	in, _ := newInstaller(t, f)
+	l, tree, err := add(in, mustRef(t, "npm:@demo/server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	l.Pins = "[pins.tools.\"a\"] # kept as it is\nhash =   \"sha256:1\"\n[[pins.more]]\nx = \"\"\"\n[not a table]\n\"\"\"\n"
+	text, err := l.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := ParseLock(text)
+	if err != nil || again.Pins != l.Pins {
+		t.Fatalf("pins %q, %v", again.Pins, err)
+	}
+	second, err := again.Encode()
+	if err != nil || !bytes.Equal(text, second) {
+		t.Errorf("the second writing differs: %s", cmp.Diff(string(text), string(second)))
+	}
+	for name, change := range map[string]func(s string) string{
+		"unknown key":     func(s string) string { return strings.Replace(s, "version =", "verison =", 1) },
+		"path out":        func(s string) string { return strings.Replace(s, "node_modules/left", "node_modules/../left", 1) },
+		"absolute path":   func(s string) string { return strings.Replace(s, `"node_modules/left"`, `"/etc"`, 1) },
+		"sha1":            func(s string) string { return strings.Replace(s, "sha512-", "sha1-", -1) },
+		"range":           func(s string) string { return strings.Replace(s, `version = "1.0.0"`, `version = "^1.0.0"`, 1) },
+		"tree":            func(s string) string { return strings.Replace(s, "sha256:", "sha256:../", 1) },
+		"behind the pins": func(s string) string { return s + "\n[[dependency]]\npath = \"node_modules/x\"\n" },
+		"own integrity": func(s string) string {
+			return strings.Replace(s, l.Integrity, "sha512-"+strings.Repeat("A", 86)+"==", 1)
+		},
+		"form": func(s string) string { return strings.Replace(s, "lock = 1", "lock = 2", 1) },
+		"torn": func(s string) string { return s[:len(s)/2] },
+	} {
+		changed := change(string(text))
+		if changed == string(text) {
+			t.Errorf("%s: nothing changed", name)
+		}
+		if _, err := ParseLock([]byte(changed)); err == nil {
+			t.Errorf("%s: read", name)
+		}
+	}
+}
+
+func TestDiffLocks(t *testing.T) {
+	old := Lock{Package: "npm:a", Version: "1.0.0", Registry: "r", Bytes: 10, Dependencies: []Dependency{
+		{Path: "node_modules/a", Version: "1.0.0", Integrity: "i1"}, {Path: "node_modules/b", Version: "1.0.0", Integrity: "i2"},
+		{Path: "node_modules/c", Version: "1.0.0", Integrity: "i3"}, {Path: "node_modules/d", Version: "1.0.0", Integrity: "i4"}}}
+	new := Lock{Package: "npm:a", Version: "2.0.0", Registry: "r", Bytes: 30, Dependencies: []Dependency{
+		{Path: "node_modules/a", Version: "2.0.0", Integrity: "i5"}, {Path: "node_modules/b", Version: "1.0.0", Integrity: "SWAPPED"},
+		{Path: "node_modules/d", Version: "1.2.0", Integrity: "i6", Scripts: true}, {Path: "node_modules/e", Version: "1.0.0", Integrity: "i7"}}}
+	want := Diff{Package: "npm:a", Old: "1.0.0", New: "2.0.0", Added: []string{"e 1.0.0"}, Removed: []string{"c"}, Changed: []Changed{{"d", "1.0.0", "1.2.0"}},
+		Swapped: []string{"b 1.0.0"}, Scripts: []string{"d"}, OldBytes: 10, NewBytes: 30}
+	got := DiffLocks(old, new)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if got.Empty() || !DiffLocks(old, old).Empty() || !strings.HasPrefix(got.String(), "! b 1.0.0") {
+		t.Errorf("text:\n%s", got)
+	}
+}
+
+func TestDefaultRegistry(t *testing.T) {
+	in, run := newInstaller(t, nil)
+	for _, e := range []Ecosystem{NPM, PyPI} {
+		got, err := in.DefaultRegistry(context.Background(), e)
+		if err != nil || !strings.HasPrefix(got, "http") {
+			t.Errorf("%s: %q, %v", e, got, err)
+		}
+	}
+	for _, job := range run.jobs {
+		if len(job.Network) > 0 {
+			t.Errorf("%s has network", job.Name)
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package pack
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// LockVersion is the version of the lock file's form.
+const LockVersion = 1
+
+// Lock is what was chosen for one package, to be kept beside the profile and
+// reviewed. Everything that a later install needs is in it, so that a run with a
+// lock asks no registry which version to take.
+type Lock struct {
+	Form      int       `toml:"lock"`    // LockVersion
+	Package   string    `toml:"package"` // "npm:NAME" or "pypi:NAME[EXTRAS]"
+	Version   string    `toml:"version"`
+	Bin       string    `toml:"bin,omitempty"` // the entry point, where it is not the package's own choice
+	Registry  string    `toml:"registry"`      // where it came from; says nothing about where to fetch it again
+	Integrity string    `toml:"integrity"`     // of the package's own archive
+	License   string    `toml:"license,omitempty"`
+	Published time.Time `toml:"published,omitzero"`
+	Locked    time.Time `toml:"locked"`
+	With      string    `toml:"with,omitempty"` // the tool that installed it
+	// Platform limits the lock to one kind of machine; "" for none.
+	Platform string   `toml:"platform,omitempty"`
+	Scripts  []string `toml:"scripts,omitempty"` // packages whose lifecycle scripts ran
+	Files    int      `toml:"files"`
+	Bytes    int64    `toml:"bytes"`
+
+	// Trees are the hashes of the installed tree by platform. A platform that is
+	// not there yet is added when the lock is first used on it.
+	Trees        map[string]string `toml:"tree"`
+	Dependencies []Dependency      `toml:"dependency"` // by path; the package itself is one
+
+	// Pins is the part of the file that belongs to the guard: its text, kept as
+	// it is, from the line with the first [pins…] header to the end.
+	Pins string `toml:"-"`
+}
+
+// Dependency is one installed package.
+type Dependency struct {
+	// Path is where npm puts it ("node_modules/a/node_modules/b"); for PyPI the
+	// normalized name.
+	Path      string `toml:"path"`
+	Name      string `toml:"name,omitempty"` // where it is not the end of Path
+	Version   string `toml:"version"`
+	Integrity string `toml:"integrity"`
+	// From is the archive's address relative to the registry; npm, where it is
+	// not the usual one.
+	From     string   `toml:"from,omitempty"`
+	File     string   `toml:"file,omitempty"`     // PyPI: the wheel
+	Optional bool     `toml:"optional,omitempty"` // npm: left out where it does not fit
+	OS       []string `toml:"os,omitempty"`
+	CPU      []string `toml:"cpu,omitempty"`
+	Libc     []string `toml:"libc,omitempty"`
+	Scripts  bool     `toml:"install-scripts,omitempty"` // it has lifecycle scripts, whether or not they ran
+}
+
+// Ref is the locked package with its version.
+func (l Lock) Ref() (Ref, error) {
+	r, err := ParseRef(l.Package)
+	if err != nil {
+		return Ref{}, err
+	}
+	if r.Version != "" || r.Tag != "" {
+		return Ref{}, fmt.Errorf("cannot read lock: %q names a version", l.Package)
+	}
+	full := Ref{Ecosystem: r.Ecosystem, Name: r.Name, Extras: r.Extras, Version: l.Version, Bin: l.Bin}
+	if again, err := ParseRef(full.String()); err != nil || again.Version != l.Version {
+		return Ref{}, fmt.Errorf("cannot read lock: %q is not one exact version", l.Version)
+	}
+	return full, nil
+}
+
+// PackageName is the name of a dependency in its registry.
+func (d Dependency) PackageName() string {
+	if d.Name != "" {
+		return d.Name
+	}
+	if i := strings.LastIndex(d.Path, "node_modules/"); i >= 0 {
+		return d.Path[i+len("node_modules/"):]
+	}
+	return d.Path
+}
+
+// pinsHeader is the line with which the guard's part begins.
+var pinsHeader = regexp.MustCompile(`(?m)^[ \t]*\[\[?[ \t]*pins[ \t]*[.\]]`)
+
+// ParseLock reads a lock file. A key that is not known, or a part of the package
+// behind the guard's, is an error.
+func ParseLock(data []byte) (Lock, error) {
+	head, pins := data, ""
+	if at := pinsHeader.FindIndex(data); at != nil {
+		head, pins = data[:at[0]], string(data[at[0]:])
+	}
+	var l Lock
+	meta, err := toml.Decode(string(head), &l)
+	if err != nil {
+		return Lock{}, fmt.Errorf("cannot read lock: %w", err)
+	}
+	if extra := meta.Undecoded(); len(extra) > 0 {
+		return Lock{}, fmt.Errorf("cannot read lock: unknown key %q", extra[0])
+	}
+	var rest map[string]any
+	if _, err := toml.Decode(pins, &rest); err != nil {
+		return Lock{}, fmt.Errorf("cannot read the pins of the lock: %w", err)
+	}
+	for key := range rest {
+		if key != "pins" {
+			return Lock{}, fmt.Errorf("cannot read lock: [%s] stands behind [pins], which comes last", key)
+		}
+	}
+	l.Pins = pins
+	return l, l.check()
+}
+
+// check refuses what no install of mcpen writes: a lock comes from other people.
+func (l Lock) check() error {
+	if l.Form != LockVersion {
+		return fmt.Errorf("cannot read lock: its form is %d, and this mcpen reads %d", l.Form, LockVersion)
+	}
+	ref, err := l.Ref()
+	if err != nil {
+		return err
+	}
+	for platform, tree := range l.Trees {
+		if !treeName.MatchString(tree) {
+			return fmt.Errorf("cannot read lock: tree.%s is no hash of a tree", platform)
+		}
+	}
+	seen := map[string]bool{}
+	own := false
+	for _, d := range l.Dependencies {
+		if seen[d.Path] {
+			return fmt.Errorf("cannot read lock: %q is there twice", d.Path)
+		}
+		seen[d.Path] = true
+		if err := d.check(ref.Ecosystem); err != nil {
+			return fmt.Errorf("cannot read lock: dependency %q: %w", d.Path, err)
+		}
+		if d.PackageName() == ref.Name && d.Version == ref.Version && d.Integrity == l.Integrity {
+			own = true
+		}
+	}
+	if !own {
+		return fmt.Errorf("cannot read lock: no dependency is %s itself with its integrity", ref)
+	}
+	for _, s := range l.Scripts {
+		if checkNPMDependency(s) != nil {
+			return fmt.Errorf("cannot read lock: scripts: %q is no package", s)
+		}
+	}
+	return nil
+}
+
+var sriPattern = regexp.MustCompile(`^(sha512-[A-Za-z0-9+/]{86}==|sha384-[A-Za-z0-9+/]{64}|sha256-[A-Za-z0-9+/]{43}=)$`)
+
+func (d Dependency) check(e Ecosystem) error {
+	if e == PyPI {
+		w, ok := parseWheel(d.File)
+		switch {
+		case normalizePyPI(d.Path) != d.Path || !pyName.MatchString(d.Path) || d.Name != "":
+			return fmt.Errorf("not a normalized name")
+		case !exactPEP440(d.Version):
+			return fmt.Errorf("%q is not one exact version", d.Version)
+		case !strings.HasPrefix(d.Integrity, "sha256:") || !sha256Hex.MatchString(d.Integrity[7:]):
+			return fmt.Errorf("%q is no SHA-256", d.Integrity)
+		case !ok || w.name != d.Path || !sameVersion(w.version, d.Version):
+			return fmt.Errorf("%q is not a wheel of it", d.File)
+		}
+		return nil
+	}
+	if err := checkNodePath(d.Path); err != nil {
+		return err
+	}
+	if err := checkNPMDependency(d.PackageName()); err != nil {
+		return err
+	}
+	if !exactSemver(d.Version) && !exactSemver(strings.SplitN(d.Version, "+", 2)[0]) {
+		return fmt.Errorf("%q is not one exact version", d.Version)
+	}
+	if !sriPattern.MatchString(d.Integrity) {
+		return fmt.Errorf("%q is no SHA-2 integrity", d.Integrity)
+	}
+	return nil
+}
+
+// checkNodePath holds a place in a tree to node_modules/NAME, repeated.
+func checkNodePath(p string) error {
+	if path.Clean(p) != p || !strings.HasPrefix(p, "node_modules/") {
+		return fmt.Errorf("not a place below node_modules")
+	}
+	for _, name := range strings.Split(p[len("node_modules/"):], "/node_modules/") {
+		if err := checkNPMDependency(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const lockHead = `# Written by mcpen. Review it like code: it says which package runs, and what
+# its tools were when somebody approved them.
+
+`
+
+// Encode is the lock as it is written to a file, in a stable order.
+func (l Lock) Encode() ([]byte, error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	l.Dependencies = slices.Clone(l.Dependencies)
+	slices.SortFunc(l.Dependencies, func(a, b Dependency) int { return strings.Compare(a.Path, b.Path) })
+	l.Published, l.Locked = l.Published.UTC().Truncate(time.Second), l.Locked.UTC().Truncate(time.Second)
+	var b bytes.Buffer
+	b.WriteString(lockHead)
+	enc := toml.NewEncoder(&b)
+	enc.Indent = ""
+	if err := enc.Encode(l); err != nil {
+		return nil, fmt.Errorf("cannot write lock: %w", err)
+	}
+	if l.Pins != "" {
+		b.WriteString("\n" + l.Pins)
+	}
+	return b.Bytes(), nil
+}
