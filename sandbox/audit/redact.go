@@ -4,10 +4,13 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // secretName matches the names of options and variables that hold secrets.
-var secretName = regexp.MustCompile(`(?i)(key|token|secret|passw|pwd|credential|auth|cookie|session|pat$|dsn)`)
+var secretName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)(key|token|secret|passw|pwd|credential|auth|cookie|session|pat$|dsn)`)
+})
 
 // Redacted stands where something was left out.
 const Redacted = "[redacted]"
@@ -22,11 +25,11 @@ func RedactArgs(args []string) []string {
 		switch name, _, assigned := strings.Cut(arg, "="); {
 		case next && !strings.HasPrefix(arg, "-"):
 			out[i], next = Redacted, false
-		case i > 0 && assigned && secretName.MatchString(name):
+		case i > 0 && assigned && secretName().MatchString(name):
 			out[i] = name + "=" + Redacted
 		default:
 			out[i] = redactURL(arg)
-			next = i > 0 && strings.HasPrefix(arg, "-") && !assigned && secretName.MatchString(arg)
+			next = i > 0 && strings.HasPrefix(arg, "-") && !assigned && secretName().MatchString(arg)
 		}
 	}
 	return out

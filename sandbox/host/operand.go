@@ -6,11 +6,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // interpreter says how one reads its command line.
 type interpreter struct {
-	name  *regexp.Regexp
+	name  func() *regexp.Regexp
 	sub   []string // subcommands before the file
 	value []string // options that take the next argument
 	none  []string // options with which no file follows
@@ -19,25 +20,25 @@ type interpreter struct {
 
 // interpreters are the programs whose first operand is a file to be run.
 var interpreters = []interpreter{
-	{name: regexp.MustCompile(`^(node|nodejs|tsx|ts-node)$`),
+	{name: nameLike(`^(node|nodejs|tsx|ts-node)$`),
 		value: []string{"-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions", "--input-type", "--env-file", "--tsconfig", "-P", "--project"},
 		none:  []string{"-e", "--eval", "-p", "--print", "-pe", "-v", "--version", "-h", "--help", "--run", "--test"}},
-	{name: regexp.MustCompile(`^bun$`), sub: []string{"run"},
+	{name: nameLike(`^bun$`), sub: []string{"run"},
 		value: []string{"-r", "--preload", "--require", "--import", "--env-file", "--cwd", "-c", "--config"},
 		none:  []string{"-e", "--eval", "-p", "--print"}},
-	{name: regexp.MustCompile(`^deno$`), sub: []string{"run"},
+	{name: nameLike(`^deno$`), sub: []string{"run"},
 		value: []string{"-c", "--config", "--import-map", "-L", "--log-level", "--seed", "--location", "--cert", "--preload"}},
-	{name: regexp.MustCompile(`^(python|pypy)[0-9.]*t?$`), short: true, value: []string{"-W", "-X", "--check-hash-based-pycs"}, none: []string{"-c", "-m", "-V", "-h"}},
-	{name: regexp.MustCompile(`^(sh|bash|dash|zsh|ksh)$`), short: true, value: []string{"-o", "-O", "--rcfile", "--init-file"}, none: []string{"-c", "-s"}},
-	{name: regexp.MustCompile(`^ruby[0-9.]*$`), short: true, value: []string{"-I", "-r", "-C", "-E"}, none: []string{"-e", "-S"}},
-	{name: regexp.MustCompile(`^perl[0-9.]*$`), value: []string{}, none: []string{"-e", "-E", "-S"}},
+	{name: nameLike(`^(python|pypy)[0-9.]*t?$`), short: true, value: []string{"-W", "-X", "--check-hash-based-pycs"}, none: []string{"-c", "-m", "-V", "-h"}},
+	{name: nameLike(`^(sh|bash|dash|zsh|ksh)$`), short: true, value: []string{"-o", "-O", "--rcfile", "--init-file"}, none: []string{"-c", "-s"}},
+	{name: nameLike(`^ruby[0-9.]*$`), short: true, value: []string{"-I", "-r", "-C", "-E"}, none: []string{"-e", "-S"}},
+	{name: nameLike(`^perl[0-9.]*$`), value: []string{}, none: []string{"-e", "-E", "-S"}},
 }
 
 // operand makes the entry file of an interpreter absolute and grants what it
 // belongs to. Arguments that name no file are left as they are: what to make of
 // them is the interpreter's to say.
 func (f *finder) operand(path string, args []string) ([]string, error) {
-	i := slices.IndexFunc(interpreters, func(in interpreter) bool { return in.name.MatchString(filepath.Base(path)) })
+	i := slices.IndexFunc(interpreters, func(in interpreter) bool { return in.name().MatchString(filepath.Base(path)) })
 	if i < 0 {
 		return args, nil
 	}
@@ -197,4 +198,10 @@ func splitWords(s string) ([]string, error) {
 		words = append(words, word.String())
 	}
 	return words, nil
+}
+
+// nameLike is a regular expression that is compiled when it is first used: the
+// stages inside a sandbox are this binary, too, and look for no program.
+func nameLike(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }

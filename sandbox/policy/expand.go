@@ -2,7 +2,6 @@ package policy
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,7 +57,7 @@ func segments(s string) ([]segment, error) {
 			continue
 		}
 		end := strings.IndexByte(s[i:], '}')
-		if end < 0 || !paramName.MatchString(s[i+2:i+end]) {
+		if end < 0 || !paramName().MatchString(s[i+2:i+end]) {
 			return nil, faultf("", `a "${" that starts no parameter's name (write "$${" for the characters themselves)`)
 		}
 		text.WriteString(s[:i])
@@ -165,9 +164,9 @@ func (r *resolver) list(words []word, in place) []word {
 	return out
 }
 
-var wholeReference = regexp.MustCompile(`^\$\{[a-z][a-z0-9_-]*\}$`)
+var wholeReference = pattern(`^\$\{[a-z][a-z0-9_-]*\}$`)
 
-func refers(s string) bool { return wholeReference.MatchString(s) }
+func refers(s string) bool { return wholeReference().MatchString(s) }
 
 // bind gives every parameter its value: from the command line, or else its
 // default. In a sample, a required parameter that was not given stays unknown.
@@ -314,7 +313,7 @@ func portText(n uint16) string { return strconv.Itoa(int(n)) }
 
 // printable is the name as it is, or quoted where it would not print.
 func printable(name string) string {
-	if paramName.MatchString(name) {
+	if paramName().MatchString(name) {
 		return name
 	}
 	return quote(name)

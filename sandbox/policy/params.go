@@ -40,7 +40,7 @@ var builtins = []string{"home", "state", "workspace"}
 // maxParams bounds the parameters of one file.
 const maxParams = 256
 
-var paramName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+var paramName = pattern(`^[a-z][a-z0-9_-]{0,63}$`)
 
 func readParams(t *table) []Param {
 	var out []Param
@@ -52,7 +52,7 @@ func readParams(t *table) []Param {
 		v, _ := t.get(name)
 		at := t.doc.lines.pos(v.node.key)
 		switch {
-		case !paramName.MatchString(name):
+		case !paramName().MatchString(name):
 			t.doc.add(at, v.key, "", "is not a name for a parameter (want lower-case letters, digits, \"-\" and \"_\")")
 		case slices.Contains(builtins, name):
 			t.doc.add(at, v.key, "", "every profile has ${%s} already", name)

@@ -312,7 +312,7 @@ func readRest(b *body, t *table) {
 // asScript reads the name of a package whose lifecycle scripts may run.
 func asScript(v any) (string, error) {
 	s, err := asString(v)
-	if err == nil && (!npmName.MatchString(s) || len(s) > 214) {
+	if err == nil && (!npmName().MatchString(s) || len(s) > 214) {
 		return "", faultf("", "%s is not the name of a package", quote(s))
 	}
 	return s, err

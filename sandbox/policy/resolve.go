@@ -284,7 +284,7 @@ func (r *resolver) secret(s string) (string, error) {
 	bad := strings.ContainsAny(rest, "\x00\r\n")
 	switch kind {
 	case "env":
-		if envName.MatchString(rest) {
+		if envName().MatchString(rest) {
 			return s, nil
 		}
 		return "", faultf("", "is not a reference to a variable (want env:NAME)")

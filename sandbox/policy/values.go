@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -198,17 +197,17 @@ func asGlob(v any) (string, error) {
 }
 
 var (
-	envName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,254}$`)
-	profileName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
-	npmName     = regexp.MustCompile(`^(@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
-	pypiName    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	npmVersion  = regexp.MustCompile(`^(@?[^@]+)@`)
-	pypiVersion = regexp.MustCompile(`^([A-Za-z0-9._-]+)\s*(?:==|[<>~!@\[;])`)
+	envName     = pattern(`^[A-Za-z_][A-Za-z0-9_]{0,254}$`)
+	profileName = pattern(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	npmName     = pattern(`^(@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
+	pypiName    = pattern(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	npmVersion  = pattern(`^(@?[^@]+)@`)
+	pypiVersion = pattern(`^([A-Za-z0-9._-]+)\s*(?:==|[<>~!@\[;])`)
 )
 
 func asEnvName(v any) (string, error) {
 	s, err := asString(v)
-	if err == nil && !envName.MatchString(s) {
+	if err == nil && !envName().MatchString(s) {
 		return "", faultf("", "%s is not the name of a variable", quote(s))
 	}
 	return s, err
@@ -216,7 +215,7 @@ func asEnvName(v any) (string, error) {
 
 func asProfileName(v any) (string, error) {
 	s, err := asString(v)
-	if err == nil && (!profileName.MatchString(s) || strings.Contains(s, "..")) {
+	if err == nil && (!profileName().MatchString(s) || strings.Contains(s, "..")) {
 		return "", faultf("", "%s is not a name (want lower-case letters, digits, \".\", \"-\" and \"_\", 64 at most)", quote(s))
 	}
 	return s, err
@@ -238,10 +237,10 @@ func asPackage(v any) (string, error) {
 	default:
 		return "", faultf("", "%s is not a package (want npm:NAME or pypi:NAME)", quote(s))
 	}
-	if names.MatchString(name) && len(name) <= 214 {
+	if names().MatchString(name) && len(name) <= 214 {
 		return s, nil
 	}
-	if m := versions.FindStringSubmatch(name); m != nil && names.MatchString(m[1]) {
+	if m := versions().FindStringSubmatch(name); m != nil && names().MatchString(m[1]) {
 		return "", faultf(kind+":"+m[1], "%s has a version in it: versions live in the lock", quote(s))
 	}
 	return "", faultf("", "%s is not a package (want npm:NAME or pypi:NAME)", quote(s))
