@@ -1,0 +1,247 @@
+package pack
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func osvLock(e Ecosystem, deps ...Dependency) Lock {
+	l := Lock{Form: LockVersion, Package: string(e) + ":" + deps[0].PackageName(), Version: deps[0].Version, Locked: now}
+	for i := range deps {
+		if deps[i].Integrity == "" {
+			deps[i].Integrity = "sha512-" + strings.Repeat("A", 86) + "=="
+		}
+	}
+	l.Integrity, l.Dependencies = deps[0].Integrity, deps
+	return l
+}
+
+func TestOSVRanges(t *testing.T) {
+	for _, tc := range []struct {
+		e       Ecosystem
+		version string
+		affects string // the affected entry without its package
+		want    bool
+	}{
+		{NPM, "1.2.3", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2.4"}]}]`, true},
+		{NPM, "1.2.4", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2.4"}]}]`, false},
+		{NPM, "1.2.4-rc.1", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2.4"}]}]`, true},
+		{NPM, "1.10.0", `"ranges":[{"type":"SEMVER","events":[{"introduced":"1.9.0"},{"fixed":"1.11.0"}]}]`, true},
+		{NPM, "2.0.0", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"last_affected":"2.0.0"}]}]`, true},
+		{NPM, "2.0.1", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"last_affected":"2.0.0"}]}]`, false},
+		{NPM, "1.5.0", `"ranges":[{"type":"SEMVER","events":[{"fixed":"2.1.0"},{"introduced":"2.0.0"},{"fixed":"1.4.0"},{"introduced":"1.0.0"}]}]`, false},
+		{NPM, "2.0.5", `"ranges":[{"type":"SEMVER","events":[{"fixed":"2.1.0"},{"introduced":"2.0.0"},{"fixed":"1.4.0"},{"introduced":"1.0.0"}]}]`, true},
+		{NPM, "1.0.0", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.0.0"},{"introduced":"1.0.0"},{"fixed":"2.0.0"}]}]`, true},
+		{NPM, "1.0.0", `"ranges":[{"type":"SEMVER","events":[{"introduced":"1.0.0"},{"last_affected":"1.0.0"}]}]`, true},
+		{NPM, "1.0.0", `"versions":["1.0.0"]`, true},
+		{NPM, "1.0.1", `"versions":["1.0.0"]`, false},
+		{NPM, "1.0.1", `"ranges":[{"type":"GIT","events":[{"introduced":"0"}]}]`, false},
+		{NPM, "9.9.9", `"x":1`, true},
+		{PyPI, "1.0.post1", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1.0"}]}]`, false},
+		{PyPI, "1.0rc1", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1.0"}]}]`, true},
+		{PyPI, "1!0.5", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"2.0"}]}]`, false},
+		{PyPI, "1.0.0", `"versions":["1.0"]`, true},
+	} {
+		text := fmt.Sprintf(`{"id":"X-1","affected":[{"package":{"ecosystem":%q,"name":"a"},%s}]}`, tc.e.osvName(), tc.affects)
+		var a Advisory
+		if err := json.Unmarshal([]byte(text), &a); err != nil {
+			t.Fatal(err)
+		}
+		got, err := a.match(tc.e, map[string][]Dependency{"a": {{Path: "a", Version: tc.version}}})
+		if err != nil || (len(got) == 1) != tc.want {
+			t.Errorf("%s %s in %s: %v, %v", tc.e, tc.version, tc.affects, got, err)
+		}
+	}
+}
+
+const advisories = `{"id":"GHSA-1","aliases":["CVE-1"],"summary":"bad\u001b[31m thing","database_specific":{"severity":"HIGH"},"affected":[{"package":{"ecosystem":"npm","name":"left"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.5.0"}]}]}]}
+{"id":"MAL-2","summary":"steals","affected":[{"package":{"ecosystem":"npm","name":"@demo\/right"},"versions":["2.0.0"]}]}
+{"id":"GHSA-3","withdrawn":"2026-01-01T00:00:00Z","affected":[{"package":{"ecosystem":"npm","name":"left"},"versions":["1.0.0"]}]}
+{"id":"GHSA-4","affected":[{"package":{"ecosystem":"PyPI","name":"left"},"versions":["1.0.0"]}]}
+{"id":"GHSA-5","affected":[{"package":{"ecosystem":"npm","name":"elsewhere"},"versions":["1.0.0"]}]}`
+
+func writeDB(t *testing.T) (dir, file string) {
+	t.Helper()
+	dir = t.TempDir()
+	os.Mkdir(filepath.Join(dir, "npm"), 0o755)
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i, line := range strings.Split(advisories, "\n") {
+		os.WriteFile(filepath.Join(dir, "npm", fmt.Sprintf("%d.json", i)), []byte(line), 0o600)
+		w, _ := z.Create(fmt.Sprintf("%d.json", i))
+		w.Write([]byte(line))
+	}
+	z.Close()
+	file = filepath.Join(t.TempDir(), "all.zip")
+	os.WriteFile(file, b.Bytes(), 0o600)
+	return dir, file
+}
+
+func demoLock() Lock {
+	return osvLock(NPM, Dependency{Path: "node_modules/left", Version: "1.0.0"}, Dependency{Path: "node_modules/@demo/right", Version: "2.0.0"},
+		Dependency{Path: "node_modules/@demo/right/node_modules/left", Version: "1.5.0"})
+}
+
+func TestFindAdvisories(t *testing.T) {
+	dir, file := writeDB(t)
+	l := demoLock()
+	for _, db := range []string{dir, file} {
+		found, err := FindAdvisories(db, l)
+		if err != nil || len(found) != 2 {
+			t.Fatalf("%s: %+v, %v", db, found, err)
+		}
+		if f := found[0]; f.ID != "MAL-2" || !f.Malicious || f.Package != "@demo/right" {
+			t.Errorf("first: %+v", f)
+		}
+		if f := found[1]; f.ID != "GHSA-1" || f.Severity != "high" || f.Fixed[0] != "1.5.0" || f.Path != "node_modules/left" || strings.Contains(f.Summary, "\x1b") {
+			t.Errorf("second: %+v", f)
+		}
+	}
+	// A database that cannot be read as a whole must not look like good news.
+	os.WriteFile(filepath.Join(dir, "npm", "torn.json"), []byte(`{"id":"GHSA-9","affected":[{"package":{"name":"left"`), 0o600)
+	if _, err := FindAdvisories(dir, l); err == nil || !strings.Contains(err.Error(), "torn.json") {
+		t.Errorf("a torn record: %v", err)
+	}
+	if _, err := FindAdvisories(t.TempDir(), l); err == nil {
+		t.Error("an empty database says that all is well")
+	}
+	if _, err := FindAdvisories(filepath.Join(dir, "none"), l); err == nil {
+		t.Error("a missing database says that all is well")
+	}
+}
+
+func TestFindingsAsTextJSONAndSARIF(t *testing.T) {
+	_, file := writeDB(t)
+	l := demoLock()
+	found, err := FindAdvisories(file, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text, list, sarif bytes.Buffer
+	if err := WriteText(&text, found); err != nil || !strings.Contains(text.String(), "MALICIOUS: npm:@demo/right 2.0.0: MAL-2") {
+		t.Errorf("text %q, %v", text.String(), err)
+	}
+	var none bytes.Buffer
+	if err := WriteJSON(&none, nil); err != nil || strings.TrimSpace(none.String()) != "[]" {
+		t.Errorf("no findings: %q", none.String())
+	}
+	if err := WriteJSON(&list, found); err != nil || !json.Valid(list.Bytes()) {
+		t.Error(err)
+	}
+	lockText, err := l.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteSARIF(&sarif, found, "profiles/demo.lock", lockText, "1.0.0"); err != nil {
+		t.Fatal(err)
+	}
+	var log struct {
+		Version string
+		Runs    []struct {
+			Tool struct {
+				Driver struct{ Rules []struct{ ID string } }
+			}
+			Results []struct {
+				RuleID    string
+				RuleIndex int
+				Level     string
+				Locations []struct {
+					PhysicalLocation struct {
+						ArtifactLocation struct{ URI string }
+						Region           struct{ StartLine int }
+					}
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(sarif.Bytes(), &log); err != nil || log.Version != "2.1.0" || len(log.Runs) != 1 || len(log.Runs[0].Results) != 2 {
+		t.Fatalf("sarif %s, %v", sarif.String(), err)
+	}
+	lines := strings.Split(string(lockText), "\n")
+	for i, r := range log.Runs[0].Results {
+		at := r.Locations[0].PhysicalLocation
+		if r.Level != "error" || log.Runs[0].Tool.Driver.Rules[r.RuleIndex].ID != r.RuleID || at.ArtifactLocation.URI != "profiles/demo.lock" {
+			t.Errorf("result %+v", r)
+		}
+		if want := fmt.Sprintf("path = %q", found[i].Path); lines[at.Region.StartLine-1] != want {
+			t.Errorf("line %d is %q, want %q", at.Region.StartLine, lines[at.Region.StartLine-1], want)
+		}
+	}
+}
+
+func TestOSVService(t *testing.T) {
+	records := map[string]string{}
+	for _, line := range strings.Split(advisories, "\n") {
+		var a Advisory
+		json.Unmarshal([]byte(line), &a)
+		records[a.ID] = line
+	}
+	pages := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if id, ok := strings.CutPrefix(r.URL.Path, "/v1/vulns/"); ok {
+			fmt.Fprint(w, records[id])
+			return
+		}
+		var q struct{ Queries []osvQuery }
+		json.NewDecoder(r.Body).Decode(&q)
+		var results []string
+		for _, one := range q.Queries {
+			switch {
+			case one.Package.Name == "left" && one.Version == "1.0.0" && one.Page == "":
+				pages++
+				results = append(results, `{"vulns":[{"id":"GHSA-3"}],"next_page_token":"more"}`)
+			case one.Package.Name == "left" && one.Page == "more":
+				results = append(results, `{"vulns":[{"id":"GHSA-1"}]}`)
+			case one.Package.Name == "@demo/right":
+				results = append(results, `{"vulns":[{"id":"MAL-2"}]}`)
+			default:
+				results = append(results, `{}`)
+			}
+		}
+		fmt.Fprintf(w, `{"results":[%s]}`, strings.Join(results, ","))
+	}))
+	defer srv.Close()
+	found, err := OSV{URL: srv.URL}.Find(context.Background(), demoLock())
+	if err != nil || len(found) != 2 || found[0].ID != "MAL-2" || found[1].ID != "GHSA-1" || pages != 1 {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if _, err := (OSV{}).Find(context.Background(), demoLock()); err == nil {
+		t.Error("asked a service that nobody named")
+	}
+	for _, answer := range []string{"<html>", `{"results":[]}`, `{"results":[{"vulns":[{"id":"../x"}]},{},{}]}`} {
+		bad := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, answer) }))
+		if _, err := (OSV{URL: bad.URL}).Find(context.Background(), demoLock()); err == nil {
+			t.Errorf("%s passed for an answer", answer)
+		}
+		bad.Close()
+	}
+}
+
+func BenchmarkFindAdvisories(b *testing.B) {
+	var buf bytes.Buffer
+	z := zip.NewWriter(&buf)
+	for i := range 20_000 {
+		w, _ := z.Create(fmt.Sprintf("%d.json", i))
+		fmt.Fprintf(w, `{"id":"MAL-%d","details":%q,"affected":[{"package":{"ecosystem":"npm","name":"pkg%d"},"versions":["1.0.0"]}]}`, i, strings.Repeat("x", 1500), i)
+	}
+	z.Close()
+	file := filepath.Join(b.TempDir(), "all.zip")
+	os.WriteFile(file, buf.Bytes(), 0o600)
+	start := time.Now()
+	for b.Loop() {
+		if _, err := FindAdvisories(file, demoLock()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(20_000*b.N)/time.Since(start).Seconds(), "records/s")
+}
