@@ -23,34 +23,59 @@ func controlFinding(text string, at int) Finding {
 	return Finding{Kind: FindEscape, Severity: Hold, Words: around(text, at), Why: "a control character, which terminals obey and people do not see"}
 }
 
+// someHidden is how many characters without a use a text may have before it is
+// more than a slip of a tool that made it.
+const someHidden = 8
+
 // characters reports characters that cannot be seen or that are taken for
 // others.
 func characters(text string, add func(Finding)) {
+	count, first := 0, -1
 	for i, r := range text {
-		if r < 0x300 && r != 0xad && (r >= 0xa0 || r >= 0x20 && r < 0x7f) || !hidden(r) || plainHidden(text, i, r) {
+		if r >= 0x20 && r < 0x7f || !hidden(r) || plainHidden(text, i, r) {
 			continue
 		}
-		switch {
-		case r < 0x20 || r >= 0x7f && r < 0xa0:
-			add(controlFinding(text, i))
-		case r >= 0xe0000 && r <= 0xe007f:
-			add(Finding{Kind: FindHidden, Severity: Hold, Words: tags(text), Why: "tag characters, which spell text that only models see"})
-		case r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
-			add(Finding{Kind: FindHidden, Severity: Hold, Words: around(text, i), Why: "characters that turn the direction of text, so that it reads differently than it is"})
-		case r >= 0xe0100 && r <= 0xe01ef || unicode.Is(unicode.Variation_Selector, r) && selectors(text[i:]) > 1:
-			add(Finding{Kind: FindHidden, Severity: Hold, Words: around(text, i), Why: "variation selectors without a use, which can carry hidden text"})
-		case within(text, i, r) || strings.Count(text, string(r)) > 8:
-			add(Finding{Kind: FindHidden, Severity: Hold, Words: around(text, i), Why: "a character without width in the middle of a word, or many of them"})
-		default:
-			add(Finding{Kind: FindHidden, Severity: Note, Words: around(text, i), Why: "a character that cannot be seen"})
+		if count++; first < 0 {
+			first = i
+		}
+		if f, ok := hiddenFinding(text, i, r, count); ok {
+			add(f)
+			first = -1
+			break
 		}
 	}
-	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) }) {
+	if first >= 0 {
+		add(Finding{Kind: FindHidden, Severity: Note, Words: around(text, first), Why: "a character that cannot be seen"})
+	}
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return !unicode.IsLetter(r) }) {
 		if utf8.RuneCountInString(word) > 2 && mixed(word) {
 			add(Finding{Kind: FindEvasion, Severity: Hold, Words: word, Why: "letters of another script that look like Latin ones"})
 			return
 		}
 	}
+}
+
+// hiddenFinding is what the hidden character r at i, the count-th of its text,
+// is worth more than a note for.
+func hiddenFinding(text string, i int, r rune, count int) (Finding, bool) {
+	why, words := "", around(text, i)
+	switch {
+	case r < 0x20 || r >= 0x7f && r < 0xa0:
+		return controlFinding(text, i), true
+	case r >= 0xe0000 && r <= 0xe007f:
+		why, words = "tag characters, which spell text that only models see", tags(text)
+	case r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
+		why = "characters that turn the direction of text, so that it reads differently than it is"
+	case r >= 0xe0100 && r <= 0xe01ef || unicode.Is(unicode.Variation_Selector, r) && selectors(text[i:]) > 1:
+		why = "variation selectors without a use, which can carry hidden text"
+	case within(text, i, r):
+		why = "a character without width in the middle of a word"
+	case count > someHidden:
+		why = "many characters that cannot be seen"
+	default:
+		return Finding{}, false
+	}
+	return Finding{Kind: FindHidden, Severity: Hold, Words: words, Why: why}, true
 }
 
 // within reports whether the character at i stands between two ASCII letters.
@@ -63,7 +88,7 @@ func within(text string, i int, r rune) bool {
 func selectors(text string) int {
 	n := 0
 	for _, r := range text {
-		if !unicode.Is(unicode.Variation_Selector, r) {
+		if n > 1 || !unicode.Is(unicode.Variation_Selector, r) {
 			break
 		}
 		n++

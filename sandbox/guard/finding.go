@@ -81,6 +81,7 @@ func worst(findings []Finding) Severity {
 // scanner looks for findings with knowledge of what tools there are.
 type scanner struct {
 	own    map[string]bool   // tools of this server
+	local  map[string]bool   // names that the definition being scanned may speak of
 	others map[string]string // tools of other servers, by name: the server
 	shapes map[string]string // the shape of their names: the name
 }
@@ -117,10 +118,7 @@ func (s *scanner) definition(kind Kind, raw []byte) []Finding {
 		local[name] = true
 	}
 	scan := *s
-	scan.own = local
-	for name := range s.own {
-		local[name] = true
-	}
+	scan.local = local
 	var found []Finding
 	if kind == KindTool {
 		name, _ := rpc.Text(rpc.Get(raw, "name"))

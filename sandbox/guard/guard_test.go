@@ -1,0 +1,240 @@
+package guard_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"mcpen/sandbox/guard"
+	"mcpen/sandbox/internal/rpc"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+func TestNewRefusesWhatItCannotEnforce(t *testing.T) {
+	for name, cfg := range map[string]guard.Config{
+		"pin mode":   {Tools: plan.Tools{Tools: policy.Tools{Pins: "on"}}},
+		"text mode":  {Tools: plan.Tools{Tools: policy.Tools{Results: "x"}}},
+		"limit":      {Tools: plan.Tools{Tools: policy.Tools{Rules: []policy.ToolRule{{Tool: "a", PerMinute: -1}}}}},
+		"schema":     {Tools: plan.Tools{Tools: policy.Tools{Rules: []policy.ToolRule{{Tool: "a", Schema: map[string]any{"type": 5}}}}}},
+		"remote":     {Tools: plan.Tools{Tools: policy.Tools{Rules: []policy.ToolRule{{Tool: "a", Schema: map[string]any{"$ref": "https://x.example/"}}}}}},
+		"local file": {Tools: plan.Tools{Tools: policy.Tools{Rules: []policy.ToolRule{{Tool: "a", Schema: map[string]any{"$ref": "file:///etc/hostname"}}}}}},
+		"too much":   {Tools: plan.Tools{Tools: policy.Tools{Rules: []policy.ToolRule{{Tool: "a", Schema: doubling(40)}}}}},
+	} {
+		if _, err := guard.New(cfg); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+	for name, cfg := range map[string]guard.Config{
+		"nothing": {},
+		"schema":  {Tools: plan.Tools{Tools: policy.Tools{Rules: []policy.ToolRule{{Tool: "a", Schema: doubling(8)}}}}},
+	} {
+		if _, err := guard.New(cfg); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// doubling is a schema that has a value checked 2^n times.
+func doubling(n int) map[string]any {
+	defs := map[string]any{"d0": map[string]any{"type": "object"}}
+	for i := 1; i <= n; i++ {
+		ref := map[string]any{"$ref": fmt.Sprintf("#/$defs/d%d", i-1)}
+		defs[fmt.Sprintf("d%d", i)] = map[string]any{"allOf": []any{ref, ref}}
+	}
+	return map[string]any{"$defs": defs, "$ref": fmt.Sprintf("#/$defs/d%d", n)}
+}
+
+// The zero config shows and lets pass nothing that nobody approved.
+func TestZeroConfigDenies(t *testing.T) {
+	g, err := guard.New(guard.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &pull{T: t, guard: g}
+	s.hides(s.list(`{"name":"a"}`), "a")
+	s.callable("a", false)
+}
+
+func TestInFlight(t *testing.T) {
+	s := newPull(t, `tool {"name":"a"}`, policy.PinEnforce)
+	if r := s.guard.InFlight(); r != nil {
+		t.Errorf("in flight at the start: %+v", r)
+	}
+	s.send(`"method":"ping"`)
+	s.callable("a", true)
+	r := s.guard.InFlight()
+	if r == nil || r.Method != "tools/call" || r.Name != "a" || r.Others != 1 {
+		t.Errorf("in flight: %+v", r)
+	}
+	s.guard.Server(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{}}`, s.id))
+	if r := s.guard.InFlight(); r == nil || r.Method != "ping" || r.Others != 0 {
+		t.Errorf("in flight: %+v", r)
+	}
+}
+
+// Neither side can fill the memory with requests that nobody answers.
+func TestFlightIsBounded(t *testing.T) {
+	s := newPull(t, "", policy.PinOff)
+	refused := 0
+	for range 5000 {
+		if v := s.send(`"method":"x/y"`); v.Forward == nil {
+			refused++
+			if v.Reply == nil {
+				t.Fatal("a request is dropped without an answer")
+			}
+		}
+	}
+	if refused != 5000-4096 {
+		t.Errorf("%d of 5000 requests refused", refused)
+	}
+	refused = 0
+	for i := range 5000 {
+		if v := s.guard.Server(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"method":"roots/list"}`, i)); v.Forward == nil {
+			refused++
+		}
+	}
+	if refused != 5000-4096 {
+		t.Errorf("%d of 5000 requests of the server refused", refused)
+	}
+}
+
+func TestMaskText(t *testing.T) {
+	cfg := setup{}.config(guard.Pins{})
+	cfg.Secrets = []plan.Opaque{"sesame-open", "sesame-open-longer\n", "ab", ""}
+	g, err := guard.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"key=sesame-open-longer, sesame-open.": "key=[secret], [secret].",
+		"about":                                "about",
+	} {
+		if got := string(g.MaskText([]byte(text))); got != want {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+	plain := []byte("nothing")
+	if got := g.MaskText(plain); &got[0] != &plain[0] {
+		t.Error("a text without secrets is copied")
+	}
+}
+
+// Both directions, reviews and questions at once; the race detector watches.
+func TestConcurrency(t *testing.T) {
+	g, err := guard.New(setup{Pins: policy.PinWarn, Findings: policy.FindingHold, Results: policy.TextShow, Secrets: []string{"hunter2-hunter2"}, Validate: true,
+		Rules: []policy.ToolRule{{Tool: "*", PerMinute: 1000, Concurrent: 3}}}.config(guard.Pins{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 300
+	asked := make(chan int, n)
+	var all sync.WaitGroup
+	all.Go(func() {
+		defer close(asked)
+		for i := range n {
+			method := `"method":"tools/list"`
+			if i%2 == 1 {
+				method = `"method":"tools/call","params":{"name":"a"}`
+			}
+			if g.Client(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,%s}`, i, method)).Forward != nil {
+				asked <- i
+			}
+		}
+	})
+	all.Go(func() {
+		for i := range asked {
+			result := fmt.Sprintf(`{"tools":[{"name":"a","description":"%d"},{"name":"b"}]}`, i/20)
+			if i%2 == 1 {
+				result = `{"content":[{"type":"text","text":"\u202ehunter2-hunter2"}]}`
+			}
+			g.Server(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":%s}`, i, result))
+		}
+	})
+	all.Go(func() {
+		for range 50 {
+			if _, err := g.Reload(g.Pins().ApproveAll()); err != nil {
+				t.Error(err)
+			}
+			g.InFlight()
+			g.MaskText([]byte("hunter2-hunter2"))
+		}
+	})
+	all.Wait()
+}
+
+// FuzzGuard drives a guard with lines of both sides. Whatever they are: what is
+// forwarded and sent is one message each, a request that is not forwarded is
+// answered, a tool that was not approved is never called or shown, and no secret
+// goes to the client.
+func FuzzGuard(f *testing.F) {
+	f.Add([]byte("c{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\ns{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"tools\":[{\"name\":\"evil\"},{\"name\":\"good\"}],\"ttlMs\":5}}"))
+	f.Add([]byte("c{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"evil\",\"arguments\":{}}}\ns{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"x\":\"hunter2-hunter2\\u202e\"}}"))
+	f.Add([]byte("c{\"jsonrpc\":\"2.0\",\"id\":\"\\u0061\",\"method\":\"initialize\"}\ns{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"result\":{\"instructions\":\"evil\",\"serverInfo\":{\"name\":\"evil\"}}}"))
+	f.Add([]byte("c{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"good\"}}\nc{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\ns[]\nsx"))
+	f.Fuzz(func(t *testing.T, talk []byte) {
+		good, err := guard.Define(guard.KindTool, []byte(`{"name":"good"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := guard.New(setup{Pins: policy.PinEnforce, Results: policy.TextStrip, Secrets: []string{"hunter2-hunter2"}}.config(guard.Pins{}.Approve(good)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.SplitSeq(talk, []byte("\n")) {
+			if len(line) == 0 {
+				continue
+			}
+			client := line[0] == 'c'
+			before := bytes.Clone(line)
+			var v guard.Verdict
+			if client {
+				v = g.Client(line[1:])
+			} else {
+				v = g.Server(line[1:])
+			}
+			if !bytes.Equal(before, line) {
+				t.Fatal("the line was changed in place")
+			}
+			verdict(t, client, line[1:], v)
+		}
+	})
+}
+
+func verdict(t *testing.T, client bool, line []byte, v guard.Verdict) {
+	t.Helper()
+	m, err := rpc.View(line)
+	for _, l := range append([][]byte{v.Forward, v.Reply}, v.ToClient...) {
+		if l == nil {
+			continue
+		}
+		if _, err := rpc.View(l); err != nil || bytes.ContainsAny(bytes.TrimRight(l, "\r\n"), "\r\n") {
+			t.Fatalf("no message: %q for %q: %v", l, line, err)
+		}
+	}
+	if err == nil && m.Kind == rpc.Request && v.Forward == nil && v.Reply == nil {
+		t.Fatalf("a request is neither forwarded nor answered: %q", line)
+	}
+	if v.Forward == nil {
+		return
+	}
+	if err != nil {
+		var r *rpc.Refusal
+		t.Fatalf("forwarded what has no view: %q (%v)", line, errors.As(err, &r))
+	}
+	out, _ := rpc.View(v.Forward)
+	if client && out.Method == "tools/call" {
+		if name, _ := rpc.Text(rpc.Get(out.Params, "name")); name != "good" {
+			t.Fatalf("called: %q", v.Forward)
+		}
+	}
+	if !client && bytes.Contains(v.Forward, []byte("hunter2-hunter2")) && !bytes.Contains(v.Forward, []byte(`hunter2-hunter2"}`)) {
+		text, _ := rpc.Text(rpc.Get(out.Result, "x"))
+		if strings.Contains(text, "hunter2-hunter2") {
+			t.Fatalf("a secret goes out: %q", v.Forward)
+		}
+	}
+}
