@@ -98,6 +98,12 @@ func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 		}
 		if p.Writable && fact.Exists && fact.Dir && fact.Below == nil && fact.Err == "" {
 			fact.Below, fact.Err = below(ctx, fact.Real)
+			for _, b := range fact.Below {
+				p := filepath.Join(fact.Real, b)
+				if old, have := h.Paths[p]; !have || old.Below == nil {
+					h.Paths[p] = Look(p)
+				}
+			}
 		}
 		h.Paths[p.Path] = fact
 	}

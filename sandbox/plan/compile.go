@@ -50,31 +50,67 @@ type Ask struct {
 	Writable bool // the protected places below it are wanted too
 }
 
-// Asks lists the paths of which Compile(pol, prog, h) will read h.Paths.
-func Asks(pol policy.Policy, prog Program, home string) []Ask {
+// Asks lists the paths of which Compile(pol, prog, h) will read h.Paths. own are
+// the directories that mcpen keeps its own files in: h.State, h.Config and
+// h.Runtime. Where one of them is reached through a symlink and is left out
+// here, it is refused by its name only.
+//
+// Whoever answers adds a fact for every place that is in the Below of another,
+// by its full path.
+func Asks(pol policy.Policy, prog Program, home string, own ...string) []Ask {
 	var asks []Ask
-	for _, s := range system {
-		asks = append(asks, Ask{Path: s.path})
+	ask := func(paths ...string) {
+		for _, p := range paths {
+			asks = append(asks, Ask{Path: p})
+		}
 	}
-	if home != "" {
-		asks = append(asks, Ask{Path: path.Clean(home)})
+	for _, s := range system {
+		ask(s.path)
+	}
+	for _, dir := range append([]string{home}, own...) {
+		if path.IsAbs(dir) {
+			ask(upwards(dir)...)
+		}
+	}
+	if path.IsAbs(prog.Path) {
+		ask(prog.Path)
 	}
 	for _, n := range prog.Needs {
-		asks = append(asks, Ask{Path: n.Path})
+		ask(n.Path)
+	}
+	if pol.Server.Dir != "" {
+		ask(pol.Server.Dir)
 	}
 	for _, r := range pol.Filesystem.Read {
-		asks = append(asks, Ask{Path: r.Path})
+		ask(r.Path)
 	}
 	for _, r := range pol.Filesystem.Write {
 		asks = append(asks, Ask{Path: r.Path, Writable: true})
+		for _, second := range seconds("") {
+			ask(path.Join(r.Path, second))
+		}
 	}
 	for _, r := range pol.Filesystem.Deny {
-		asks = append(asks, Ask{Path: r.Path})
+		ask(upwards(r.Path)...)
+	}
+	for _, r := range pol.Filesystem.Unprotect {
+		ask(upwards(path.Dir(r.Path))...)
 	}
 	for _, s := range pol.Sockets {
-		asks = append(asks, Ask{Path: s.Path})
+		ask(s.Path)
+		ask(upwards(path.Dir(s.Path))...)
 	}
 	return asks
+}
+
+// upwards lists a path and what it lies in: the deepest that exists tells what
+// the path is once it does, too.
+func upwards(p string) []string {
+	var out []string
+	for p = path.Clean(p); p != "/" && p != "."; p = path.Dir(p) {
+		out = append(out, p)
+	}
+	return out
 }
 
 // EnvNames lists the variables of mcpen's own environment that the policy
@@ -126,6 +162,7 @@ type compiler struct {
 	pol      policy.Policy
 	prog     Program
 	host     Host
+	steps    []step // of the root, until settle puts them into the plan
 	plan     Plan
 	problems Problems
 }
@@ -221,62 +258,50 @@ func (c *compiler) process() {
 	c.plan.Process = p
 }
 
-// dir is the working directory: what the profile says, else the first folder
-// that was declared and holds the place where mcpen was started, else the
-// private home.
+// dir is the working directory: what the profile says, else the place where
+// mcpen was started if a folder was declared that holds it, else the private
+// home.
 func (c *compiler) dir() string {
-	if d := c.pol.Server.Dir; d != "" {
-		if !c.visible(d) {
-			c.problem(Problem{At: at(c.pol.Server.At), Text: fmt.Sprintf("cannot start in %q: the profile declares no path that holds it", d),
-				Hint: fmt.Sprintf("[filesystem]\nread = [%q]", d)})
+	d := c.pol.Server.Dir
+	if d == "" {
+		if c.host.Cwd != "" && c.declared(c.host.Cwd) {
+			return c.host.Cwd
 		}
-		return d
+		return c.home()
 	}
-	if c.host.Cwd != "" && c.declared(c.host.Cwd) {
-		return c.host.Cwd
+	f, asked := c.host.Paths[d]
+	where := at(c.pol.Server.At)
+	for _, deny := range c.denials() {
+		if deny.holds(d) || f.Exists && deny.holds(f.Real) {
+			c.problem(Problem{At: where, Text: fmt.Sprintf("cannot start in %q: it is denied at %v", d, deny.At)})
+			return d
+		}
 	}
-	if c.plan.Scratch != "" {
-		return c.plan.Scratch
+	switch {
+	case d == c.home() || d == "/tmp":
+	case !f.Exists:
+		c.problem(absent(d, where, true, asked, f))
+	case !f.Dir:
+		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot start in %q: it is no directory", d)})
+	case !c.visible(f.Real):
+		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot start in %q: the profile declares no path that holds it", d),
+			Hint: fmt.Sprintf("[filesystem]\nread = [%q]", d)})
 	}
-	return c.home()
+	return d
 }
 
-func (c *compiler) home() string {
-	if c.host.Home == "" || c.host.Home == "/" {
-		return "/home/" + c.user()
-	}
-	return path.Clean(c.host.Home)
-}
-
-func (c *compiler) user() string {
-	if c.host.User == "" {
-		return "user"
-	}
-	return c.host.User
-}
-
-// declared reports whether the profile declares a path that holds p.
+// declared reports whether the profile declares a folder that holds p, by its
+// name or by what the name leads to, and hides nothing on the way.
 func (c *compiler) declared(p string) bool {
-	for _, r := range append(append([]policy.Path{}, c.pol.Filesystem.Read...), c.pol.Filesystem.Write...) {
-		if under(p, r.Path) && c.host.Paths[r.Path].Exists {
-			return true
+	for _, d := range c.denials() {
+		if d.holds(p) {
+			return false
 		}
 	}
-	return false
-}
-
-// visible reports whether p exists inside by some mount.
-func (c *compiler) visible(p string) bool {
-	for _, m := range c.plan.Root {
-		switch m.Kind {
-		case MountBind:
-			if under(p, m.Target) {
-				return true
-			}
-		case MountTmpfs, MountDir:
-			if p == m.Target {
-				return true
-			}
+	for _, r := range append(append([]policy.Path{}, c.pol.Filesystem.Read...), c.pol.Filesystem.Write...) {
+		f := c.host.Paths[r.Path]
+		if f.Exists && (under(p, r.Path) || under(p, f.Real)) {
+			return true
 		}
 	}
 	return false
@@ -286,20 +311,71 @@ func (c *compiler) visible(p string) bool {
 func (c *compiler) network() {
 	n := Network{Hosts: c.pol.Network.Allow, Sockets: c.pol.Sockets, Ephemeral: Span{First: 60000, Last: 60063}}
 	for _, s := range c.pol.Sockets {
-		why, bad := HostSocket(s.Path)
-		if bad && s.Override == "" {
-			c.problem(Problem{At: at(s.At), Text: fmt.Sprintf("cannot give the socket %q: %s", s.Path, why),
-				Hint: fmt.Sprintf("connect = [{ path = %q, override = \"yes, this is the host\" }]", s.Path)})
-		}
+		c.socket(s)
 	}
 	if len(n.Hosts) > 0 {
 		n.Ports = spans(n.Hosts)
 	}
+	if count := ports(n.Ports); count > MaxPorts {
+		c.problem(Problem{At: at(n.Hosts[0].At), Text: fmt.Sprintf("cannot listen for connections to %d ports (want %d at most)", count, MaxPorts),
+			Hint: "name the ports that the server needs"})
+	}
+	c.local()
 	if !c.plan.Holds(policy.LayerNamespaces) && (len(n.Hosts) > 0 || len(n.Sockets) > 0) {
 		c.problem(Problem{Lack: policy.LayerNamespaces, Text: "cannot give the network: without namespaces a server has no network at all",
 			Hint: "mcpen doctor"})
 	}
 	c.plan.Network = n
+}
+
+// MaxPorts is how many ports the rules of one profile can name together: the
+// egress waits on each of them.
+const MaxPorts = 1024
+
+func ports(spans []Span) int {
+	n := 0
+	for _, s := range spans {
+		n += int(s.Last) - int(s.First) + 1
+	}
+	return n
+}
+
+// local refuses a port of the sandbox's own loopback that is wanted twice: by
+// the server, to listen on, and for a service of the host.
+func (c *compiler) local() {
+	for _, l := range c.pol.Network.Listen {
+		for _, h := range c.pol.Network.Allow {
+			if h.Kind == policy.HostLocal && h.First <= l.Port && l.Port <= h.Last {
+				c.problem(Problem{At: at(l.At), Text: fmt.Sprintf("cannot listen on port %d: on the same port the server reaches localhost of the host (%v)", l.Port, h.At)})
+			}
+		}
+	}
+}
+
+// socket refuses a socket that is the host itself, by its name or by where the
+// name leads.
+func (c *compiler) socket(s policy.Socket) {
+	f := c.host.Paths[s.Path]
+	if f.Exists && !f.Socket {
+		c.problem(Problem{At: at(s.At), Text: fmt.Sprintf("cannot connect to %q: it is no socket", s.Path)})
+	}
+	real := f.Real
+	if !f.Exists {
+		real = path.Join(c.real(path.Dir(s.Path)), path.Base(s.Path))
+	}
+	for _, p := range []string{s.Path, real} {
+		for _, dir := range []string{c.host.State, c.host.Config, c.host.Runtime} {
+			if dir != "" && (under(p, dir) || under(p, c.real(dir))) {
+				c.problem(Problem{At: at(s.At), Text: fmt.Sprintf("cannot give the socket %q: mcpen keeps its own files in %q", s.Path, dir)})
+				return
+			}
+		}
+		if why, bad := HostSocket(p); bad && s.Override == "" {
+			c.problem(Problem{At: at(s.At), Text: fmt.Sprintf("cannot give the socket %q: %s", p, why),
+				Hint: fmt.Sprintf("connect = [{ path = %q, override = %q }]", s.Path, policy.Override)})
+			return
+		}
+	}
 }
 
 // spans merges the ports of the rules and adds 80 and 443, so that attempts on

@@ -69,7 +69,8 @@ type PathFact struct {
 	Socket bool   `json:"socket,omitempty"`
 	Err    string `json:"err,omitempty"` // why it could not be looked at
 	// Below lists protected places that exist below a writable folder, relative
-	// to it and sorted; filled in only for folders asked as writable.
+	// to it and sorted; filled in only for folders asked as writable. Each of
+	// them has a fact of its own, by its full path.
 	Below []string `json:"below,omitempty"`
 }
 

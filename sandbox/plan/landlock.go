@@ -1,6 +1,10 @@
 package plan
 
-import "mcpen/sandbox/policy"
+import (
+	"strconv"
+
+	"mcpen/sandbox/policy"
+)
 
 // LandlockFull is the newest ABI of which a plan handles the rights. A kernel
 // with a newer one is told to handle this one's.
@@ -21,7 +25,8 @@ func (c *compiler) landlock() {
 			l.Paths = append(l.Paths, Rule{Path: m.Target, Access: a})
 		}
 	}
-	if l.ABI >= 4 {
+	// Without namespaces the filter allows no socket that could connect.
+	if l.ABI >= 4 && c.plan.Holds(policy.LayerNamespaces) {
 		l.Connect = append(l.Connect, c.plan.Network.Ephemeral)
 		for _, p := range c.pol.Network.Listen {
 			l.Connect = append(l.Connect, Span{p.Port, p.Port})
@@ -63,11 +68,9 @@ func (c *compiler) landlockNotes(abi int) {
 				Hint: "mcpen doctor"})
 			continue
 		}
-		c.note(policy.LayerLandlock, f.what+" by Landlock", "by the other layers only", "Landlock ABI "+itoa(abi)+" cannot")
+		c.note(policy.LayerLandlock, f.what+" by Landlock", "by the other layers only", "Landlock ABI "+strconv.Itoa(abi)+" cannot")
 	}
 }
-
-func itoa(n int) string { return string(rune('0' + n)) }
 
 // access is what Landlock grants on a mount.
 func access(m Mount) Access {

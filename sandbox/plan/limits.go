@@ -22,8 +22,8 @@ func (c *compiler) limits() {
 	c.limit(LimitProcesses, int64(l.Processes), pids, "RLIMIT_NPROC would count all of the user's processes")
 	c.limit(LimitOpenFiles, int64(l.OpenFiles), HowRlimit, "")
 	c.limit(LimitFileSize, int64(l.FileSize), HowRlimit, "")
-	c.limit(LimitCPU, int64(l.CPU*1000), c.cgroup("cpu"), "only a cgroup can hold it")
-	c.limit(LimitCPUTime, l.CPUTime.Milliseconds(), HowRlimit, "")
+	c.limit(LimitCPU, atLeastOne(l.CPU > 0, int64(l.CPU*1000)), c.cgroup("cpu"), "only a cgroup can hold it")
+	c.limit(LimitCPUTime, atLeastOne(l.CPUTime > 0, l.CPUTime.Milliseconds()), HowRlimit, "")
 	tmpfs := HowTmpfs
 	if !c.plan.Holds(policy.LayerNamespaces) {
 		tmpfs = ""
@@ -44,6 +44,15 @@ func (c *compiler) limit(name LimitName, value int64, how LimitHow, why string) 
 		return
 	}
 	c.plan.Limits = append(c.plan.Limits, Limit{Name: name, Value: value, How: how})
+}
+
+// atLeastOne keeps a limit that is smaller than its unit from becoming zero,
+// which means no limit.
+func atLeastOne(on bool, n int64) int64 {
+	if on {
+		return max(n, 1)
+	}
+	return n
 }
 
 func (c *compiler) cgroup(controller string) LimitHow {

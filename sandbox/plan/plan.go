@@ -156,7 +156,10 @@ type Mount struct {
 // trusts must not appear while the server runs.
 type Watch struct {
 	Dir   string   `json:"dir"`
-	Names []string `json:"names"` // protected names, "node_modules/.bin" included
+	Names []string `json:"names"` // protected names, "node_modules/.bin" included; "/x" is x in the folder itself
+	// Except are the places, relative to the folder, that the profile makes
+	// writable on purpose.
+	Except []string `json:"except,omitempty"`
 }
 
 // Landlock is the ruleset of the second layer on files, and of TCP, abstract

@@ -3,223 +3,76 @@ package plan
 import (
 	"fmt"
 	"path"
-	"sort"
 	"strings"
 
 	"mcpen/sandbox/policy"
 )
 
-// system is what every server gets of the host's system, each only where it
-// exists: programs, libraries, time zones, certificates. No secret of the
-// system lies below any of them (/etc/ssl/private, /etc/shadow and the like are
-// not in the list).
-//
-// A mount costs about a fifth of a millisecond at every start, a copy of a small
-// file a twentieth of that.
-var system = []struct {
-	path, why string
-	copy      bool // a small file
-}{
-	{path: "/usr", why: "programs and libraries"},
-	{path: "/bin", why: "programs and libraries"},
-	{path: "/sbin", why: "programs and libraries"},
-	{path: "/lib", why: "programs and libraries"},
-	{path: "/lib32", why: "programs and libraries"},
-	{path: "/lib64", why: "programs and libraries"},
-	{path: "/libx32", why: "programs and libraries"},
-	{path: "/etc/ld.so.cache", why: "where libraries are", copy: true},
-	{path: "/etc/alternatives", why: "which program a name means"},
-	{path: "/etc/ssl/certs", why: "certificates"},
-	{path: "/etc/ssl/cert.pem", why: "certificates"},
-	{path: "/etc/ssl/openssl.cnf", why: "settings of OpenSSL", copy: true},
-	{path: "/etc/ca-certificates/extracted", why: "certificates"},
-	{path: "/etc/pki/tls/certs", why: "certificates"},
-	{path: "/etc/pki/tls/cert.pem", why: "certificates"},
-	{path: "/etc/pki/tls/openssl.cnf", why: "settings of OpenSSL", copy: true},
-	{path: "/etc/pki/ca-trust/extracted", why: "certificates"},
-	{path: "/etc/crypto-policies", why: "settings of OpenSSL"},
-	{path: "/etc/localtime", why: "time zone", copy: true},
-	{path: "/etc/os-release", why: "name of the system", copy: true},
-	{path: "/etc/mime.types", why: "media types", copy: true},
-	{path: "/etc/protocols", why: "names of protocols", copy: true},
-	{path: "/etc/services", why: "names of services", copy: true},
-	{path: "/etc/fonts", why: "fonts"},
+const layerNamespaces = policy.LayerNamespaces
+
+// origin says on whose behalf a step builds the root. Where two want the same
+// target, settle decides by it.
+type origin int
+
+// The origins.
+const (
+	fromUs        origin = iota // mcpen's own: private file systems, devices, a synthetic /etc
+	fromSystem                  // the host's programs and libraries
+	fromNeed                    // what the program cannot run without
+	fromProfile                 // declared
+	fromProtected               // held read-only in a writable folder
+	fromSocket                  // a folder for sockets that the egress serves
+)
+
+// step is a mount on its way into the plan.
+type step struct {
+	Mount
+	from origin
 }
 
-// devices are the six device nodes of the root. None of them leads to hardware;
-// /dev/tty leads nowhere, since the server has no controlling terminal.
-var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
+func (c *compiler) add(from origin, m Mount) { c.steps = append(c.steps, step{m, from}) }
 
 // root lists the mounts that make the server's root.
 func (c *compiler) root() {
-	if !c.plan.Holds(policy.LayerNamespaces) {
-		c.openRoot()
-		return
+	held := c.plan.Holds(layerNamespaces)
+	if held {
+		c.customary()
+		c.etc()
+	} else {
+		c.devices()
 	}
-	tmp := int64(c.pol.Limits.Tmp)
-	inodes := int64(c.pol.Limits.TmpFiles)
-	add := func(m Mount) { c.plan.Root = append(c.plan.Root, m) }
-
-	add(Mount{Kind: MountProc, Target: "/proc", Why: "the server's own processes"})
-	add(Mount{Kind: MountDir, Target: "/dev", Why: "device nodes"})
-	for _, d := range devices {
-		add(Mount{Kind: MountDevice, Source: "/dev/" + d, Target: "/dev/" + d, Why: "device node"})
-	}
-	add(Mount{Kind: MountTmpfs, Target: "/dev/shm", Bytes: tmp, Inodes: inodes, Mode: 0o1777, Writable: true, Why: "private shared memory"})
-	for _, l := range [][2]string{{"fd", "/proc/self/fd"}, {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"}} {
-		add(Mount{Kind: MountSymlink, Target: "/dev/" + l[0], Source: l[1], Why: "customary name"})
-	}
-	add(Mount{Kind: MountTmpfs, Target: "/tmp", Bytes: tmp, Inodes: inodes, Mode: 0o1777, Writable: true, Exec: true, Why: "private /tmp"})
-	home := c.home()
-	if f := c.host.Paths[home]; f.Exists && f.Real != home {
-		for _, l := range f.Links {
-			add(Mount{Kind: MountSymlink, Target: l.Path, Source: l.Text, Why: "private home"})
-		}
-		home = f.Real
-	}
-	add(Mount{Kind: MountTmpfs, Target: home, Bytes: tmp, Inodes: inodes, Mode: 0o700, Writable: true, Exec: true, Why: "private home"})
-	add(Mount{Kind: MountSymlink, Target: "/var/tmp", Source: "/tmp", Why: "customary name"})
-	add(Mount{Kind: MountDir, Target: "/run", Why: "empty"})
-	c.etc()
 	c.system()
 	for _, n := range c.prog.Needs {
-		c.bind(n.Path, false, n.Why, "", false)
+		c.bind(fromNeed, policy.Path{Path: n.Path}, false, n.Why)
 	}
 	for _, r := range c.pol.Filesystem.Read {
-		c.bind(r.Path, false, "declared", at(r.At), r.Optional)
+		c.bind(fromProfile, r, false, "declared")
 	}
 	for _, r := range c.pol.Filesystem.Write {
-		c.bind(r.Path, true, "declared", at(r.At), r.Optional)
+		c.bind(fromProfile, r, true, "declared")
 		c.protect(r)
 	}
-	for _, r := range c.pol.Filesystem.Deny {
-		c.mask(r)
+	c.unprotects()
+	if held {
+		c.sockets()
+		c.settle()
+	} else {
+		c.open()
 	}
-	c.sockets()
-	c.own()
-	c.settle()
-}
-
-// openRoot lists what a server may reach without namespaces: the same paths
-// where they already are, for Landlock to hold.
-func (c *compiler) openRoot() {
-	c.system()
-	for _, d := range devices {
-		c.plan.Root = append(c.plan.Root, Mount{Kind: MountDevice, Source: "/dev/" + d, Target: "/dev/" + d, Why: "device node"})
-	}
-	for _, p := range bareProc {
-		c.plan.Root = append(c.plan.Root, Mount{Kind: MountProc, Target: p, Why: "what runtimes ask of the machine"})
-	}
-	c.plan.Scratch = path.Join(c.host.Runtime, "scratch", c.pol.Name)
-	c.plan.Root = append(c.plan.Root, Mount{Kind: MountDir, Target: c.plan.Scratch, Writable: true, Why: "home and temporary files of this server"})
-	for _, n := range c.prog.Needs {
-		c.bind(n.Path, false, n.Why, "", false)
-	}
-	for _, r := range c.pol.Filesystem.Read {
-		c.bind(r.Path, false, "declared", at(r.At), r.Optional)
-	}
-	for _, r := range c.pol.Filesystem.Write {
-		c.bind(r.Path, true, "declared", at(r.At), r.Optional)
-	}
-	for _, r := range c.pol.Filesystem.Deny {
-		c.problem(Problem{At: at(r.At), Lack: policy.LayerNamespaces,
-			Text: fmt.Sprintf("cannot hide %q without namespaces: Landlock has no exception below an allowed folder", r.Path)})
-	}
-}
-
-// bareProc is what is visible of /proc without a pid namespace: the process's
-// own directory and counters of the machine. Of others' directories the rest is
-// closed, since a command line may hold a secret.
-var bareProc = []string{"/proc/self", "/proc/cpuinfo", "/proc/filesystems", "/proc/loadavg", "/proc/meminfo", "/proc/stat", "/proc/uptime", "/proc/version",
-	"/proc/sys/kernel/osrelease", "/proc/sys/vm/overcommit_memory"}
-
-// etc makes the files of a synthetic /etc: what programs read to learn who they
-// are, and nothing of the host's.
-func (c *compiler) etc() {
-	h := c.host
-	user, home := c.user(), c.home()
-	file := func(name, content string) {
-		c.plan.Root = append(c.plan.Root, Mount{Kind: MountFile, Target: "/etc/" + name, Content: content, Mode: 0o644, Why: "made by mcpen"})
-	}
-	passwd := fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", user, h.UID, h.GID, home)
-	group := fmt.Sprintf("%s:x:%d:\n", user, h.GID)
-	if h.UID != 0 {
-		passwd = "root:x:0:0::/nonexistent:/usr/sbin/nologin\n" + passwd
-	}
-	if h.GID != 0 {
-		group = "root:x:0:\n" + group
-	}
-	file("passwd", passwd+"nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n")
-	file("group", group+"nogroup:x:65534:\n")
-	file("hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 "+Hostname+"\n")
-	file("hostname", Hostname+"\n")
-	file("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")
-	file("host.conf", "multi on\n")
-	file("machine-id", strings.Repeat("0", 31)+"1\n")
-	resolv := "# no network: the profile allows none\n"
-	if len(c.pol.Network.Allow) > 0 {
-		resolv = "nameserver " + Resolver + "\noptions timeout:5 attempts:1\n"
-	}
-	file("resolv.conf", resolv)
-}
-
-// Hostname is the name of every sandbox.
-const Hostname = "mcpen"
-
-// Resolver is the address at which programs inside ask for names. Any address
-// would do, since all of them lead to the egress; this one is reserved for
-// documentation (RFC 5737), so nobody has it.
-const Resolver = "192.0.2.53"
-
-// system adds what there is of the host's system.
-func (c *compiler) system() {
-	for _, s := range system {
-		f := c.host.Paths[s.path]
-		if !f.Exists {
-			continue
-		}
-		// A link to another part of the system (merged /usr, /etc/localtime)
-		// stays a link.
-		if len(f.Links) > 0 && f.Links[0].Path == s.path && c.systemic(f.Real) {
-			c.plan.Root = append(c.plan.Root, Mount{Kind: MountSymlink, Target: s.path, Source: f.Links[0].Text, Why: s.why})
-			continue
-		}
-		m := Mount{Kind: MountBind, Source: f.Real, Target: s.path, Dir: f.Dir, Exec: true, Why: s.why}
-		if s.copy && !f.Dir && c.plan.Holds(policy.LayerNamespaces) {
-			m = Mount{Kind: MountCopy, Source: f.Real, Target: s.path, Mode: 0o644, Why: s.why}
-		}
-		c.plan.Root = append(c.plan.Root, m)
-	}
-}
-
-// systemic reports whether a path lies below something that system binds.
-func (c *compiler) systemic(p string) bool {
-	for _, s := range system {
-		if f := c.host.Paths[s.path]; f.Exists && f.Real == s.path && under(p, s.path) {
-			return true
-		}
-	}
-	return false
+	c.runnable()
 }
 
 // bind makes a path of the host visible at its own name. Symlinks on the way
 // are made again inside, so that the name that was declared works, and the
 // mount itself is of what they lead to.
-func (c *compiler) bind(p string, writable bool, why, where string, optional bool) {
+func (c *compiler) bind(from origin, r policy.Path, writable bool, why string) {
+	p, where := r.Path, at(r.At)
 	f, ok := c.host.Paths[p]
-	switch {
-	case ok && f.Exists:
-	case optional:
+	if !f.Exists && r.Optional {
 		return
-	case ok && f.Err != "":
-		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot use %q: %s", p, f.Err)})
-		return
-	default:
-		hint := fmt.Sprintf("mkdir -p %q", p)
-		if !writable {
-			hint = fmt.Sprintf("read = [\"?%s\"]   # with a question mark it may be absent", p)
-		}
-		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot use %q: it does not exist", p), Hint: hint})
+	}
+	if !f.Exists {
+		c.problem(absent(p, where, writable, ok, f))
 		return
 	}
 	if f.Socket {
@@ -227,147 +80,141 @@ func (c *compiler) bind(p string, writable bool, why, where string, optional boo
 			Hint: fmt.Sprintf("[sockets]\nconnect = [%q]", p)})
 		return
 	}
-	if f.Real == "/" || f.Real == c.home() || f.Real == c.host.Paths[c.home()].Real {
-		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot give %q: it is %s as a whole", p, f.Real), Hint: "name the folders below it that the server needs"})
+	if err := c.refuse(from, f.Real, writable); err != nil {
+		text := err.Error()
+		if p != f.Real {
+			text = fmt.Sprintf("%q leads to %q: %s", p, f.Real, text)
+		}
+		hint := "name the folders below it that the server needs"
+		if from == fromNeed {
+			hint = "install the program in a folder of its own"
+		}
+		c.problem(Problem{At: where, Text: text, Hint: hint})
+		return
+	}
+	if c.refuseDenied(from, r, f) {
 		return
 	}
 	for _, l := range f.Links {
 		if !c.systemic(l.Path) {
-			c.plan.Root = append(c.plan.Root, Mount{Kind: MountSymlink, Target: l.Path, Source: l.Text, Why: why, At: where})
+			c.add(from, Mount{Kind: MountSymlink, Target: l.Path, Source: l.Text, Why: why, At: where})
 		}
 	}
 	if !writable && c.systemic(f.Real) {
 		return // it is there already
 	}
-	c.plan.Root = append(c.plan.Root, Mount{Kind: MountBind, Source: f.Real, Target: f.Real, Dir: f.Dir, Writable: writable, Exec: true, Why: why, At: where})
+	c.add(from, Mount{Kind: MountBind, Source: f.Real, Target: f.Real, Dir: f.Dir, Writable: writable, Exec: true, Why: why, At: where})
 }
 
-// protect makes the places in a writable folder that code outside trusts
-// read-only, and has the others watched for.
-func (c *compiler) protect(r policy.Path) {
-	f := c.host.Paths[r.Path]
-	if !f.Exists || !f.Dir {
-		return
+// absent is the problem of a path that is not there, or cannot be looked at.
+func absent(p, where string, writable, asked bool, f PathFact) Problem {
+	switch {
+	case !asked:
+		return Problem{At: where, Text: fmt.Sprintf("internal error: nobody looked at %q", p)}
+	case f.Err != "":
+		return Problem{At: where, Text: fmt.Sprintf("cannot use %q: %s", p, f.Err)}
+	case where == "": // a need
+		return Problem{Text: fmt.Sprintf("cannot use %q: it does not exist", p), Hint: "install the program anew"}
+	case writable:
+		return Problem{At: where, Text: fmt.Sprintf("cannot use %q: it does not exist", p), Hint: fmt.Sprintf("mkdir -p %q", p)}
 	}
-	if f.Err != "" {
-		c.problem(Problem{At: at(r.At), Text: fmt.Sprintf("cannot protect what lies in %q: %s", r.Path, f.Err),
-			Hint: "make a smaller folder writable"})
-		return
-	}
-	if under(f.Real, c.host.State) && c.host.State != "" {
-		return // the server's own state: nothing outside runs from it
-	}
-	for _, b := range f.Below {
-		p := path.Join(f.Real, b)
-		if !c.unprotected(p, b) {
-			c.plan.Root = append(c.plan.Root, Mount{Kind: MountBind, Source: p, Target: p, Why: "protected: code outside trusts it", At: at(r.At)})
-		}
-	}
-	w := Watch{Dir: f.Real}
-	for _, name := range Protected {
-		if !c.unprotected(path.Join(f.Real, name), name) {
-			w.Names = append(w.Names, name)
-		}
-	}
-	c.plan.Watch = append(c.plan.Watch, w)
-	c.plan.Quarantine = path.Join(c.host.State, "quarantine")
-	if c.host.State == "" {
-		c.plan.Quarantine = path.Join(c.host.Runtime, "quarantine")
-	}
+	return Problem{At: where, Text: fmt.Sprintf("cannot use %q: it does not exist", p),
+		Hint: fmt.Sprintf("read = [\"?%s\"]   # with a question mark it may be absent", p)}
 }
 
-// unprotected reports whether the profile names a protected place.
-func (c *compiler) unprotected(p, name string) bool {
-	for _, u := range c.pol.Filesystem.Unprotect {
-		if u.Path == p || u.Path == name {
-			return true
+// refuse says why a path, every symlink resolved, is not given away. The policy
+// was judged by names; where a name leads can be up to a project, which makes
+// its own symlinks.
+func (c *compiler) refuse(from origin, p string, writable bool) error {
+	h := c.host
+	names := policy.Input{Home: h.Home, State: h.State, Config: h.Config}
+	reals := policy.Input{Home: c.real(h.Home), State: c.real(h.State), Config: c.real(h.Config)}
+	if from == fromNeed && !writable && h.State != "" && under(p, path.Join(reals.State, "store")) && p != path.Join(reals.State, "store") {
+		return nil // a package tree, locked by its hash
+	}
+	for _, in := range []policy.Input{names, reals} {
+		if err := in.Refuse(c.pol.Name, p, writable); err != nil {
+			return err
 		}
 	}
-	for _, w := range c.pol.Filesystem.Write {
-		if w.Path == p {
-			return true
+	for _, dir := range []string{h.Runtime, c.real(h.Runtime)} {
+		if dir != "" && (under(p, dir) || under(dir, p)) {
+			return fmt.Errorf("cannot give %q: mcpen keeps its own files in %q", p, dir)
 		}
 	}
-	return false
+	if c.plan.Holds(layerNamespaces) {
+		for _, own := range []string{"/dev/shm", c.home(), c.real(c.home())} {
+			if p == own {
+				return fmt.Errorf("cannot give %q: the server has one of its own", p)
+			}
+		}
+	}
+	return nil
 }
 
-// mask hides a path below something that is visible.
-func (c *compiler) mask(r policy.Path) {
-	f := c.host.Paths[r.Path]
-	if !f.Exists || !c.visible(f.Real) {
-		return // what is not there need not be hidden
+// real is the path with every symlink resolved, as far as it exists.
+func (c *compiler) real(p string) string {
+	if !path.IsAbs(p) {
+		return ""
 	}
-	c.plan.Root = append(c.plan.Root, Mount{Kind: MountMask, Target: f.Real, Dir: f.Dir, Why: "denied", At: at(r.At)})
+	p = path.Clean(p)
+	for dir, rest := p, ""; dir != "/"; dir = path.Dir(dir) {
+		if f := c.host.Paths[dir]; f.Exists {
+			return path.Join(f.Real, rest)
+		}
+		rest = path.Join(path.Base(dir), rest)
+	}
+	return p
 }
 
 // sockets makes the folders in which the egress puts the sockets it serves.
 func (c *compiler) sockets() {
 	for _, s := range c.pol.Sockets {
-		c.plan.Root = append(c.plan.Root, Mount{Kind: MountTmpfs, Target: path.Dir(s.Path), Bytes: 64 << 10, Inodes: 16, Mode: 0o755,
-			Why: "a socket that mcpen joins to the host's", At: at(s.At)})
+		where := at(s.At)
+		dir := c.real(path.Dir(s.Path))
+		if dir == "/" || dir == "/dev" || dir == "/etc" || under(dir, "/proc") {
+			c.problem(Problem{At: where, Text: fmt.Sprintf("cannot join the socket %q: the server has a %s of its own", s.Path, dir)})
+			continue
+		}
+		for _, l := range c.host.Paths[path.Dir(s.Path)].Links {
+			c.add(fromSocket, Mount{Kind: MountSymlink, Target: l.Path, Source: l.Text, Why: "the way to a socket", At: where})
+		}
+		// Writable, because pid 1 makes the socket when every mount is made.
+		c.add(fromSocket, Mount{Kind: MountTmpfs, Target: dir, Bytes: 64 << 10, Inodes: 16, Mode: 0o755, Writable: true,
+			Why: "a socket that mcpen joins to the host's", At: where})
 	}
 }
 
-// own refuses a profile that would show the server mcpen's own files: a server
-// that can change its profile, its lock or its log is not held by them.
-func (c *compiler) own() {
+// runnable checks that the program is there inside.
+func (c *compiler) runnable() {
+	f := c.host.Paths[c.prog.Path]
+	if !f.Exists || len(c.problems) > 0 {
+		return // whoever executes it says so; what was refused says why
+	}
+	if !c.visible(f.Real) {
+		c.problem(Problem{Text: fmt.Sprintf("cannot run %q: nothing that the server can see holds it", c.prog.Path),
+			Hint: fmt.Sprintf("[filesystem]\nread = [%q]", path.Dir(f.Real))})
+	}
+}
+
+// visible reports whether a path without symlinks is there inside.
+func (c *compiler) visible(p string) bool {
+	seen := false
 	for _, m := range c.plan.Root {
-		if m.Kind != MountBind {
-			continue
-		}
-		for _, dir := range []string{c.host.Config, c.host.Runtime} {
-			if dir != "" && (under(m.Source, dir) || under(dir, m.Source)) {
-				c.problem(Problem{At: m.At, Text: fmt.Sprintf("cannot give %q: mcpen keeps its own files in %q", m.Source, dir)})
-			}
-		}
-		if s := c.host.State; s != "" && (under(s, m.Source) || under(m.Source, s) && !under(m.Source, path.Join(s, "servers")) && !under(m.Source, path.Join(s, "store"))) {
-			c.problem(Problem{At: m.At, Text: fmt.Sprintf("cannot give %q: mcpen keeps its own files in %q", m.Source, s)})
-		}
-	}
-}
-
-// settle puts the mounts in an order in which each one's parent is there
-// first, drops repeated ones and lets the wider of two rights on one path win
-// where the profile wrote both.
-func (c *compiler) settle() {
-	rank := func(m Mount) int {
 		switch m.Kind {
+		case MountBind:
+			seen = seen || under(p, m.Target)
+		case MountTmpfs, MountDir:
+			seen = seen || p == m.Target
+		case MountFile, MountCopy, MountDevice:
+			seen = seen || p == m.Target
 		case MountMask:
-			return 2 // over everything
-		case MountSymlink:
-			return 1
-		}
-		return 0
-	}
-	root := c.plan.Root
-	sort.SliceStable(root, func(i, j int) bool {
-		if a, b := rank(root[i]) == 2, rank(root[j]) == 2; a != b {
-			return b
-		}
-		if a, b := depth(root[i].Target), depth(root[j].Target); a != b {
-			return a < b
-		}
-		return root[i].Target < root[j].Target
-	})
-	out := root[:0]
-	seen := map[string]int{}
-	for _, m := range root {
-		i, again := seen[m.Target]
-		if !again || m.Kind == MountMask {
-			seen[m.Target] = len(out)
-			out = append(out, m)
-			continue
-		}
-		if have := &out[i]; have.Kind == MountBind && m.Kind == MountBind {
-			if strings.HasPrefix(have.Why, "protected") || strings.HasPrefix(m.Why, "protected") {
-				continue
+			if under(p, m.Target) {
+				return false
 			}
-			have.Writable = have.Writable || m.Writable
-		} else if m.Kind == MountBind || m.Kind == MountTmpfs && have.Kind == MountDir {
-			out[i] = m
 		}
 	}
-	c.plan.Root = out
+	return seen
 }
 
 func depth(p string) int { return strings.Count(p, "/") }

@@ -53,9 +53,26 @@ type Watch struct {
 
 // folder is one writable folder and what was protected in it from the start.
 type folder struct {
-	dir   string
-	names []string
-	known map[inode]bool
+	dir    string
+	names  []string        // guarded wherever the scan finds them
+	top    []string        // guarded in the folder itself, where the scan does not look for them
+	except map[string]bool // and not guarded, relative to dir
+	known  map[inode]bool
+}
+
+func newFolder(w plan.Watch) folder {
+	f := folder{dir: w.Dir, except: map[string]bool{}, known: map[inode]bool{}}
+	for _, name := range w.Names {
+		if own, ok := strings.CutPrefix(name, "/"); ok {
+			f.top = append(f.top, own)
+		} else {
+			f.names = append(f.names, name)
+		}
+	}
+	for _, rel := range w.Except {
+		f.except[rel] = true
+	}
+	return f
 }
 
 type inode struct{ dev, ino uint64 }
@@ -70,12 +87,12 @@ func Start(watches []plan.Watch, scan Scan, dest string, report func(Planted)) (
 	}
 	w := &Watch{scan: scan, dest: dest, report: report, lost: map[string]bool{}, done: make(chan struct{})}
 	for _, p := range watches {
-		f := folder{dir: p.Dir, names: p.Names, known: map[inode]bool{}}
+		f := newFolder(p)
 		found, err := scan(p.Dir)
 		if err != nil {
 			return nil, fmt.Errorf("cannot watch %q: %w", p.Dir, err)
 		}
-		for _, rel := range found {
+		for _, rel := range append(found, f.top...) {
 			if id, ok := look(filepath.Join(p.Dir, rel)); ok {
 				f.known[id] = true
 			}
@@ -113,7 +130,7 @@ func (w *Watch) sweep() {
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			w.tell(Planted{Path: f.dir, Err: err})
 		}
-		for _, rel := range found {
+		for _, rel := range append(found, f.top...) {
 			if f.guards(rel) {
 				w.take(f, rel)
 			}
@@ -124,7 +141,10 @@ func (w *Watch) sweep() {
 // guards reports whether the place is one that this run watches: the profile may
 // name some that it makes writable on purpose.
 func (f folder) guards(rel string) bool {
-	return slices.ContainsFunc(f.names, func(name string) bool {
+	if f.except[rel] {
+		return false
+	}
+	return slices.Contains(f.top, rel) || slices.ContainsFunc(f.names, func(name string) bool {
 		return rel == name || strings.HasSuffix(rel, "/"+name)
 	})
 }

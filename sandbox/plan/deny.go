@@ -1,0 +1,100 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"mcpen/sandbox/policy"
+)
+
+// denial is one denied path, as written and as it is.
+type denial struct {
+	policy.Path
+	real string
+	fact PathFact
+}
+
+// holds reports whether a path lies in what is denied.
+func (d denial) holds(p string) bool { return under(p, d.Path.Path) || under(p, d.real) }
+
+// denials resolves what the profile denies.
+func (c *compiler) denials() []denial {
+	var out []denial
+	for _, r := range c.pol.Filesystem.Deny {
+		out = append(out, denial{r, c.real(r.Path), c.host.Paths[r.Path]})
+	}
+	return out
+}
+
+// refuseDenied reports whether what is asked for lies in what is denied, which
+// wins. The policy has compared the names; symlinks make others.
+func (c *compiler) refuseDenied(from origin, r policy.Path, f PathFact) bool {
+	ways := []string{r.Path, f.Real}
+	for _, l := range f.Links {
+		ways = append(ways, l.Path)
+	}
+	for _, d := range c.denials() {
+		for _, way := range ways {
+			if !d.holds(way) {
+				continue
+			}
+			text := fmt.Sprintf("cannot give %q: it leads through %q, which is denied at %v", r.Path, way, d.At)
+			if from == fromNeed {
+				text = fmt.Sprintf("cannot run %q without %q, which is denied at %v", c.prog.Path, r.Path, d.At)
+			}
+			c.problem(Problem{At: at(r.At), Text: text})
+			return true
+		}
+	}
+	return false
+}
+
+// undeny drops the steps that nobody asked for by name and that lie in what is
+// denied: parts of the system, protected places.
+func (c *compiler) undeny() {
+	denials := c.denials()
+	c.steps = slices.DeleteFunc(c.steps, func(s step) bool {
+		if s.from != fromSystem && s.from != fromProtected {
+			return false
+		}
+		return slices.ContainsFunc(denials, func(d denial) bool {
+			return d.holds(s.Target) || s.Kind != MountSymlink && d.holds(s.Source)
+		})
+	})
+}
+
+// masks hides what is denied below each folder that shows it. What lies in a
+// mask needs no other.
+func (c *compiler) masks() {
+	hidden := map[string]bool{}
+	var out []Mount
+	for _, d := range c.denials() {
+		for _, m := range c.plan.Root {
+			if m.Kind != MountBind || !under(d.real, m.Source) || d.real == m.Source {
+				continue
+			}
+			target := path.Join(m.Target, d.real[len(m.Source):])
+			switch {
+			case !d.fact.Exists && d.fact.Err != "":
+				c.problem(Problem{At: at(d.At), Text: fmt.Sprintf("cannot hide %q: %s", d.Path.Path, d.fact.Err)})
+			case !d.fact.Exists:
+				c.note(policy.LayerNamespaces, fmt.Sprintf("%q hidden", d.Path.Path), "visible if it appears while the server runs",
+					"it does not exist, and nothing is left in its place")
+			case !hidden[target]:
+				hidden[target] = true
+				out = append(out, Mount{Kind: MountMask, Target: target, Dir: d.fact.Dir, Why: "denied", At: at(d.At)})
+			}
+		}
+	}
+	out = slices.DeleteFunc(out, func(m Mount) bool {
+		for dir := path.Dir(m.Target); dir != "/"; dir = path.Dir(dir) {
+			if hidden[dir] {
+				return true
+			}
+		}
+		return false
+	})
+	slices.SortStableFunc(out, inOrder)
+	c.plan.Root = append(c.plan.Root, out...)
+}

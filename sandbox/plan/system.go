@@ -1,0 +1,188 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// systemPath is one path of the host's system.
+type systemPath struct {
+	path, why string
+	copy      bool // a small file
+}
+
+// system is what every server gets of the host's system, each only where it
+// exists: programs, libraries, time zones, certificates. No secret of the
+// system lies below any of them (/etc/ssl/private, /etc/shadow and the like are
+// not in the list).
+//
+// A mount costs about a fifth of a millisecond at every start, a copy of a small
+// file a twentieth of that.
+var system = []systemPath{
+	{path: "/usr", why: "programs and libraries"},
+	{path: "/bin", why: "programs and libraries"},
+	{path: "/sbin", why: "programs and libraries"},
+	{path: "/lib", why: "programs and libraries"},
+	{path: "/lib32", why: "programs and libraries"},
+	{path: "/lib64", why: "programs and libraries"},
+	{path: "/libx32", why: "programs and libraries"},
+	{path: "/etc/ld.so.cache", why: "where libraries are", copy: true},
+	{path: "/etc/alternatives", why: "which program a name means"},
+	{path: "/etc/ssl/certs", why: "certificates"},
+	{path: "/etc/ssl/cert.pem", why: "certificates"},
+	{path: "/etc/ssl/openssl.cnf", why: "settings of OpenSSL", copy: true},
+	{path: "/etc/ca-certificates/extracted", why: "certificates"},
+	{path: "/etc/pki/tls/certs", why: "certificates"},
+	{path: "/etc/pki/tls/cert.pem", why: "certificates"},
+	{path: "/etc/pki/tls/openssl.cnf", why: "settings of OpenSSL", copy: true},
+	{path: "/etc/pki/ca-trust/extracted", why: "certificates"},
+	{path: "/etc/crypto-policies", why: "settings of OpenSSL"},
+	{path: "/etc/localtime", why: "time zone", copy: true},
+	{path: "/etc/os-release", why: "name of the system", copy: true},
+	{path: "/etc/mime.types", why: "media types", copy: true},
+	{path: "/etc/protocols", why: "names of protocols", copy: true},
+	{path: "/etc/services", why: "names of services", copy: true},
+	{path: "/etc/fonts", why: "fonts"},
+}
+
+// devices are the six device nodes of the root. None of them leads to hardware;
+// /dev/tty leads nowhere, since the server has no controlling terminal.
+var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
+
+// system adds what there is of the host's system.
+func (c *compiler) system() {
+	for _, s := range system {
+		f := c.host.Paths[s.path]
+		if !f.Exists {
+			continue
+		}
+		// A link to another part of the system (merged /usr, /etc/localtime)
+		// stays a link.
+		if len(f.Links) > 0 && f.Links[0].Path == s.path && c.systemic(f.Real) {
+			c.add(fromSystem, Mount{Kind: MountSymlink, Target: s.path, Source: f.Links[0].Text, Why: s.why})
+			continue
+		}
+		m := Mount{Kind: MountBind, Source: f.Real, Target: s.path, Dir: f.Dir, Exec: true, Why: s.why}
+		if s.copy && !f.Dir && c.plan.Holds(layerNamespaces) {
+			m = Mount{Kind: MountCopy, Source: f.Real, Target: s.path, Mode: 0o644, Why: s.why}
+		}
+		c.add(fromSystem, m)
+	}
+}
+
+// systemic reports whether a path lies below something that system binds.
+func (c *compiler) systemic(p string) bool {
+	for _, s := range system {
+		if f := c.host.Paths[s.path]; f.Exists && f.Real == s.path && under(p, s.path) && (f.Dir || p == s.path) {
+			return !s.copy
+		}
+	}
+	return false
+}
+
+// customary makes the devices, the private file systems and the names that
+// every program expects.
+func (c *compiler) customary() {
+	tmp, inodes := int64(c.pol.Limits.Tmp), int64(c.pol.Limits.TmpFiles)
+	private := func(target string, mode uint32, exec bool, why string) {
+		c.add(fromUs, Mount{Kind: MountTmpfs, Target: target, Bytes: tmp, Inodes: inodes, Mode: mode, Writable: true, Exec: exec, Why: why})
+	}
+	link := func(target, text, why string) {
+		c.add(fromUs, Mount{Kind: MountSymlink, Target: target, Source: text, Why: why})
+	}
+	c.add(fromUs, Mount{Kind: MountProc, Target: "/proc", Why: "the server's own processes"})
+	c.add(fromUs, Mount{Kind: MountDir, Target: "/dev", Why: "device nodes"})
+	c.devices()
+	private("/dev/shm", 0o1777, false, "private shared memory")
+	link("/dev/fd", "/proc/self/fd", "customary name")
+	link("/dev/stdin", "/proc/self/fd/0", "customary name")
+	link("/dev/stdout", "/proc/self/fd/1", "customary name")
+	link("/dev/stderr", "/proc/self/fd/2", "customary name")
+	private("/tmp", 0o1777, true, "private /tmp")
+	home := c.home()
+	if f := c.host.Paths[home]; f.Exists && f.Real != home {
+		for _, l := range f.Links {
+			link(l.Path, l.Text, "private home")
+		}
+		home = f.Real
+	}
+	private(home, 0o700, true, "private home")
+	link("/var/tmp", "/tmp", "customary name")
+	c.add(fromUs, Mount{Kind: MountDir, Target: "/run", Why: "empty"})
+}
+
+func (c *compiler) devices() {
+	for _, d := range devices {
+		c.add(fromUs, Mount{Kind: MountDevice, Source: "/dev/" + d, Target: "/dev/" + d, Why: "device node"})
+	}
+}
+
+// etc makes the files of a synthetic /etc: what programs read to learn who they
+// are, and nothing of the host's.
+func (c *compiler) etc() {
+	h := c.host
+	user, home := c.user(), c.home()
+	file := func(name, content string) {
+		c.add(fromUs, Mount{Kind: MountFile, Target: "/etc/" + name, Content: content, Mode: 0o644, Why: "made by mcpen"})
+	}
+	passwd := fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", user, h.UID, h.GID, home)
+	group := fmt.Sprintf("%s:x:%d:\n", user, h.GID)
+	if h.UID != 0 {
+		passwd = "root:x:0:0::/nonexistent:/usr/sbin/nologin\n" + passwd
+	}
+	if h.GID != 0 {
+		group = "root:x:0:\n" + group
+	}
+	file("passwd", passwd+"nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n")
+	file("group", group+"nogroup:x:65534:\n")
+	file("hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 "+Hostname+"\n")
+	file("hostname", Hostname+"\n")
+	file("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")
+	file("host.conf", "multi on\n")
+	file("machine-id", strings.Repeat("0", 31)+"1\n")
+	resolv := "# no network: the profile allows none\n"
+	if len(c.pol.Network.Allow) > 0 {
+		resolv = "nameserver " + Resolver + "\noptions timeout:5 attempts:1\n"
+	}
+	file("resolv.conf", resolv)
+}
+
+// Hostname is the name of every sandbox.
+const Hostname = "mcpen"
+
+// Resolver is the address at which programs inside ask for names. Any address
+// would do, since all of them lead to the egress; this one is reserved for
+// documentation (RFC 5737), so nobody has it.
+const Resolver = "192.0.2.53"
+
+// home is the server's HOME: the user's, by name, and empty but for what was
+// declared below it. An account without a home of its own (HOME=/, HOME=/bin)
+// gets one that hides nothing of the system.
+func (c *compiler) home() string {
+	h := path.Clean(c.host.Home)
+	own := "/home/" + c.user()
+	for _, p := range []string{h, c.real(h)} {
+		if !path.IsAbs(p) || p == "/" {
+			return own
+		}
+		for _, dir := range []string{"/proc", "/sys", "/dev", "/etc"} {
+			if under(p, dir) {
+				return own
+			}
+		}
+		for _, s := range system {
+			if under(p, s.path) {
+				return own
+			}
+		}
+	}
+	return h
+}
+
+func (c *compiler) user() string {
+	if c.host.User == "" {
+		return "user"
+	}
+	return c.host.User
+}
