@@ -87,7 +87,8 @@ func TestProbeLooksAtPaths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]plan.PathFact{p: {Exists: true, Dir: true, Real: p, Below: []string{".git"}}, tr.at("/no"): {}}
+	want := map[string]plan.PathFact{p: {Exists: true, Dir: true, Real: p, Below: []string{".git"}}, tr.at("/no"): {},
+		p + "/.git": {Exists: true, Dir: true, Real: p + "/.git"}}
 	if d := cmp.Diff(want, h.Paths); d != "" {
 		t.Error(d)
 	}
