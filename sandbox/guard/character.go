@@ -146,18 +146,18 @@ func markup(text string, add func(Finding)) {
 		}
 	}
 	for _, c := range []struct {
-		in  string
+		in  []string
 		re  *regexp.Regexp
 		why string
 	}{
-		{"<", orderTag, "a tag that sets words apart as orders to the model"},
-		{"<[#", chatToken, "a token that frames the turns of a chat"},
-		{"[", bracketTag, "a tag that sets words apart as orders to the model"},
-		{"STY", shout, "words that pretend to come from the system"},
-		{"=", styledAway, "text that is styled not to be seen"},
-		{"!", remoteImg, "an image whose address carries data away"},
+		{[]string{"<"}, orderTag, "a tag that sets words apart as orders to the model"},
+		{[]string{"<", "[", "##"}, chatToken, "a token that frames the turns of a chat"},
+		{[]string{"["}, bracketTag, "a tag that sets words apart as orders to the model"},
+		{[]string{"SYSTEM", "ADMIN", "DEVELOPER", "ROOT", "SECURITY", "PRIORITY", "HIDDEN", "OPERATOR", "ASSISTANT"}, shout, "words that pretend to come from the system"},
+		{[]string{"="}, styledAway, "text that is styled not to be seen"},
+		{[]string{"!["}, remoteImg, "an image whose address carries data away"},
 	} {
-		if !strings.ContainsAny(text, c.in) {
+		if !containsAny(text, c.in) {
 			continue
 		}
 		if w := c.re.FindString(text); w != "" {

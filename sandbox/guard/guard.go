@@ -94,6 +94,11 @@ func New(cfg Config) (*Guard, error) {
 	default:
 		return nil, fmt.Errorf("%q is not a mode for the text of results", cfg.Tools.Results)
 	}
+	switch cfg.Tools.Findings {
+	case policy.FindingWarn, policy.FindingHold, "":
+	default:
+		return nil, fmt.Errorf("%q is not a mode for findings", cfg.Tools.Findings)
+	}
 	g := &Guard{
 		cfg:     cfg,
 		hidden:  cfg.Tools.Results == policy.TextShow || cfg.Tools.Results == policy.TextStrip,

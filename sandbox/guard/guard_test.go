@@ -17,6 +17,7 @@ import (
 func TestNewRefusesWhatItCannotEnforce(t *testing.T) {
 	for name, cfg := range map[string]guard.Config{
 		"pin mode":   {Tools: plan.Tools{Tools: policy.Tools{Pins: "on"}}},
+		"findings":   {Tools: plan.Tools{Tools: policy.Tools{Findings: "x"}}},
 		"text mode":  {Tools: plan.Tools{Tools: policy.Tools{Results: "x"}}},
 		"limit":      {Tools: plan.Tools{Tools: policy.Tools{Rules: []policy.ToolRule{{Tool: "a", PerMinute: -1}}}}},
 		"schema":     {Tools: plan.Tools{Tools: policy.Tools{Rules: []policy.ToolRule{{Tool: "a", Schema: map[string]any{"type": 5}}}}}},
@@ -236,5 +237,42 @@ func verdict(t *testing.T, client bool, line []byte, v guard.Verdict) {
 		if strings.Contains(text, "hunter2-hunter2") {
 			t.Fatalf("a secret goes out: %q", v.Forward)
 		}
+	}
+}
+
+// A pattern matches as a person reads it, and in time that is bounded.
+func TestFilterPatterns(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"read", "read", true}, {"read", "Read", false}, {"read", "reader", false}, {"*", "", true}, {"*", "any thing", true},
+		{"read_*", "read_", true}, {"read_*", "read", false}, {"*_file", "read_file", true}, {"*_file", "read_files", false},
+		{"a*b*c", "aXbXbXc", true}, {"a*b*c", "aXcXb", false}, {"?", "é", true}, {"?", "", false}, {"[ab]", "a", false}, {"[ab]", "[ab]", true},
+		{strings.Repeat("*a", 50), strings.Repeat("a", 5000) + "b", false},
+	} {
+		g, err := guard.New(setup{Pins: policy.PinOff, Deny: []string{c.pattern}}.config(guard.Pins{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := fmt.Appendf(nil, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+		g.Client(line)
+		v := g.Server(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":%q,"x":"here"}]}}`, c.name))
+		if got := !strings.Contains(string(v.Forward), "here"); got != c.want && c.name != "" {
+			t.Errorf("%q hides %.20q: %v", c.pattern, c.name, got)
+		}
+	}
+}
+
+// An id is the client's own, whatever is in it.
+func TestMaskKeepsIDs(t *testing.T) {
+	g, err := guard.New(setup{Pins: policy.PinOff, Results: policy.TextStrip, Secrets: []string{"hunter2"}}.config(guard.Pins{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Client([]byte(`{"jsonrpc":"2.0","id":"hunter2\u202e","method":"tools/call","params":{"name":"a"}}`))
+	v := g.Server([]byte(`{"jsonrpc":"2.0","result":{"a":"hunter2\u202e"},"id":"hunter2\u202e"}`))
+	if want := `{"jsonrpc":"2.0","result":{"a":"[secret]"},"id":"hunter2\u202e"}`; string(v.Forward) != want {
+		t.Errorf("got  %s\nwant %s", v.Forward, want)
 	}
 }

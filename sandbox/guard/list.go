@@ -77,6 +77,9 @@ func (g *Guard) listed(v *Verdict, r *request, kind Kind, result []byte) ([]edit
 			return nil, err
 		}
 	}
+	if p.array.n == 0 {
+		return nil, nil // no list: a result that asks for something first
+	}
 	c, err := l.follow(r.cursor, p)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,8 @@ type phrase struct {
 	re    *regexp.Regexp // anchored
 	// and must match within nearby bytes of re as well.
 	and []*regexp.Regexp
+	// need are parts of words, one of which is in every text that matches.
+	need []string
 	// tool says that the first group of re names a tool; the rule is silent where
 	// it is the server's own.
 	tool bool
@@ -62,85 +64,85 @@ func has(patterns ...string) []*regexp.Regexp {
 var phrases = []phrase{
 	// Orders that are to count for more than those of the user.
 	{FindInstruction, Hold, "an order to set other orders aside", "ignore ignores ignoring disregard forget override overrides overriding supersede supersedes bypass discard",
-		at(`(?:ignor(?:e|es|ing)|disregard|forget|overrid(?:e|es|ing)|supersedes?|bypass|discard) (?:\S+ ){0,3}?(?:previous|prior|earlier|preceding|above|all|any|every|safety|system|original|subsequent|later|existing|other|your|user)\b ` + w3 + commands + `\b`), nil, false},
+		at(`(?:ignor(?:e|es|ing)|disregard|forget|overrid(?:e|es|ing)|supersedes?|bypass|discard) (?:\S+ ){0,3}?(?:previous|prior|earlier|preceding|above|all|any|every|safety|system|original|subsequent|later|existing|other|your|user)\b ` + w3 + commands + `\b`), nil, nil, false},
 	{FindInstruction, Hold, "an order to ignore the user", "ignore disregard",
-		at(`(?:ignore|disregard) (?:the |all |any )?users?(?:'s)? (?:input|request|question|message|prompt|query|wishes|intent)`), nil, false},
+		at(`(?:ignore|disregard) (?:the |all |any )?users?(?:'s)? (?:input|request|question|message|prompt|query|wishes|intent)`), nil, nil, false},
 	{FindInstruction, Hold, "an order to set protections aside", "disable disables disabling bypass bypasses suspend suspends suspended skip circumvent deactivate evade ignore ignores override overrides",
-		at(`(?:disabl(?:e|es|ing)|bypass(?:es)?|suspend(?:s|ed)?|skip|circumvent|deactivate|evade|ignores?|overrides?) (?:\S+ ){0,2}?(?:all|any|every|subsequent|later|further|safety|security|authorization|authentication)\b ` + w3 + guards + `\b`), nil, false},
+		at(`(?:disabl(?:e|es|ing)|bypass(?:es)?|suspend(?:s|ed)?|skip|circumvent|deactivate|evade|ignores?|overrides?) (?:\S+ ){0,2}?(?:all|any|every|subsequent|later|further|safety|security|authorization|authentication)\b ` + w3 + guards + `\b`), nil, nil, false},
 	{FindInstruction, Hold, "it says that protections are off", "all security safety authorization authentication suspended disabled lifted waived",
-		at(`(?:all|security|safety|authorization|authentication) ` + w3 + guards + ` ` + w3 + `(?:suspended|disabled|lifted|waived|deactivated)\b|(?:suspended|disabled|lifted|waived) (?:all )?(?:security|safety|restrictions|guardrails)\b`), nil, false},
+		at(`(?:all|security|safety|authorization|authentication) ` + w3 + guards + ` ` + w3 + `(?:suspended|disabled|lifted|waived|deactivated)\b|(?:suspended|disabled|lifted|waived) (?:all )?(?:security|safety|restrictions|guardrails)\b`), nil, nil, false},
 	{FindInstruction, Hold, "it claims to count for more than the rules", "supersede supersedes override overrides take takes",
-		at(`(?:supersedes?|overrides?|takes? (?:precedence|priority) over) ` + w3 + `(?:all|any|every|subsequent|later|other|security|safety|previous|prior)\b ` + w3 + guards + `\b`), nil, false},
+		at(`(?:supersedes?|overrides?|takes? (?:precedence|priority) over) ` + w3 + `(?:all|any|every|subsequent|later|other|security|safety|previous|prior)\b ` + w3 + guards + `\b`), nil, nil, false},
 	{FindInstruction, Hold, "an order to act without asking", "execute run proceed continue act perform carry comply",
-		at(`(?:execute|run|proceed|continue|act|perform|carry out|comply) ` + w5 + `without (?:any |additional |further |user |explicit |asking for |prior )+(?:confirmation|approval|consent|permission|verification|authorization)`), nil, false},
+		at(`(?:execute|run|proceed|continue|act|perform|carry out|comply) ` + w5 + `without (?:any |additional |further |user |explicit |asking for |prior )+(?:confirmation|approval|consent|permission|verification|authorization)`), nil, nil, false},
 	{FindInstruction, Hold, "words that pretend to come from the system", "system jailbreak jailbroken do admin root developer god debug",
-		at(`system (?:override|directive)\b ?[:(]|jailbreak(?:ed)? (?:mode|the|this)|do anything now\b|(?:admin|root|developer|god|debug) (?:privileges?|mode|access)(?: level)? (?:is )?(?:now )?(?:active|enabled|granted|on)\b`), nil, false},
+		at(`system (?:override|directive)\b ?[:(]|jailbreak(?:ed)? (?:mode|the|this)|do anything now\b|(?:admin|root|developer|god|debug) (?:privileges?|mode|access)(?: level)? (?:is )?(?:now )?(?:active|enabled|granted|on)\b`), nil, nil, false},
 	{FindInstruction, Hold, "a new part for the model to play", "you from your",
-		at(`you are now (?:an? |the |in )?(?:\S+ )?(?:assistant|mode|agent|ai|admin|developer|hacker|unrestricted|jailbroken)|from now on,? you\b|your (?:new|real|true|actual) (?:instructions?|task|goal|objective|purpose)\b`), nil, false},
+		at(`you are now (?:an? |the |in )?(?:\S+ )?(?:assistant|mode|agent|ai|admin|developer|hacker|unrestricted|jailbroken)|from now on,? you\b|your (?:new|real|true|actual) (?:instructions?|task|goal|objective|purpose)\b`), nil, nil, false},
 	{FindInstruction, Hold, "an order about what to answer, whatever was asked", "always",
-		at(`always (?:say|answer|respond|reply|recommend|suggest|claim|output|conclude)\b ` + w5 + `(?:['"]|regardless|no matter|whatever|irrespective)`), nil, false},
+		at(`always (?:say|answer|respond|reply|recommend|suggest|claim|output|conclude)\b ` + w5 + `(?:['"]|regardless|no matter|whatever|irrespective)`), nil, nil, false},
 	{FindInstruction, Hold, "an order to put a mark or an address into the answer", "append insert",
-		at(`(?:append|insert) (?:\S+ ){1,8}?(?:to|into|in) (?:your|the|every|each|all) (?:final |next |future )?(?:answers?|responses?|repl(?:y|ies))\b`), nil, false},
+		at(`(?:append|insert) (?:\S+ ){1,8}?(?:to|into|in) (?:your|the|every|each|all) (?:final |next |future )?(?:answers?|responses?|repl(?:y|ies))\b`), nil, nil, false},
 	{FindInstruction, Hold, "an order to change what goes into or comes out of something else", "replace replacing",
-		at(`replac(?:e|ing) (?:the |all |any )?(?:values?|results?|arguments?|parameters?|recipients?|outputs?|inputs?) (?:with|by) (?:the |this |its )?(?:response|result|output|attacker|following)`), nil, false},
+		at(`replac(?:e|ing) (?:the |all |any )?(?:values?|results?|arguments?|parameters?|recipients?|outputs?|inputs?) (?:with|by) (?:the |this |its )?(?:response|result|output|attacker|following)`), nil, nil, false},
 	{FindInstruction, Hold, "an order to tell the system prompt", "reveal print output include return send repeat disclose leak quote",
-		at(`(?:reveal|print|output|include|return|send|repeat|disclose|leak|quote) (?:\S+ ){0,3}?(?:your|the model's|the assistant's|the (?:full|entire|complete|original|hidden)) (?:system |initial |original |hidden |full )*(?:prompt|instructions)\b`), nil, false},
+		at(`(?:reveal|print|output|include|return|send|repeat|disclose|leak|quote) (?:\S+ ){0,3}?(?:your|the model's|the assistant's|the (?:full|entire|complete|original|hidden)) (?:system |initial |original |hidden |full )*(?:prompt|instructions)\b`), nil, nil, false},
 
 	// What the user is not to know.
 	{FindSecrecy, Hold, "something is to be kept from the user", "do don't dont never must mustn't should shouldn't cannot may no avoid refrain",
-		at(`(?:do not|don't|dont|never|must not|mustn't|should not|shouldn't|cannot|may not|no need to|avoid|refrain from)(?: ever)? ` + telling + `(?:ing)?\b (?:\S+ ){0,6}?(?:to |with |for )?` + person + `\b (?:\S+ ){0,3}?(?:about|of|that|this|what|these|the second|any of)`), nil, false},
+		at(`(?:do not|don't|dont|never|must not|mustn't|should not|shouldn't|cannot|may not|no need to|avoid|refrain from)(?: ever)? ` + telling + `(?:ing)?\b (?:\S+ ){0,6}?(?:to |with |for )?` + person + `\b (?:\S+ ){0,3}?(?:about|of|that|this|what|these|the second|any of)`), nil, nil, false},
 	{FindSecrecy, Hold, "something is to be kept from the user", "do don't dont never must",
-		at(`(?:do not|don't|dont|never|must not)(?: ever)? (?:mention|disclose|reveal|discuss|acknowledge|talk about|speak of|tell|report|expose) (?:this|that|these|those|it|the|your|any of)\b (?:\S+ ){0,4}?(?:to ` + person + `|you (?:first |have |need |did |are |were |had )|polic(?:y|ies)|instructions?|directives?|second|step|behaviou?r|notes?|rules?|action|fact)`), nil, false},
+		at(`(?:do not|don't|dont|never|must not)(?: ever)? (?:mention|disclose|reveal|discuss|acknowledge|talk about|speak of|tell|report|expose) (?:this|that|these|those|it|the|your|any of)\b (?:\S+ ){0,4}?(?:to ` + person + `|you (?:first |have |need |did |are |were |had )|polic(?:y|ies)|instructions?|directives?|second|step|behaviou?r|notes?|rules?|action|fact)`), nil, nil, false},
 	{FindSecrecy, Hold, "something is to be kept from the user", "without",
-		at(`without (?:telling|informing|notifying|alerting|asking|mentioning|the knowledge of|the consent of)(?: it| this| that)?(?: to)? ` + person + `\b|without ` + person + `(?:'s)? (?:knowledge|awareness|noticing|knowing)`), nil, false},
+		at(`without (?:telling|informing|notifying|alerting|asking|mentioning|the knowledge of|the consent of)(?: it| this| that)?(?: to)? ` + person + `\b|without ` + person + `(?:'s)? (?:knowledge|awareness|noticing|knowing)`), nil, nil, false},
 	{FindSecrecy, Hold, "something is to be done unseen", "silently secretly covertly discreetly stealthily invisibly quietly",
-		at(`\S+ (?:\S+ ){0,2}?(?:sends?|cop(?:y|ies)|forwards?|collects?|uploads?|records?|execut(?:e|es)|runs?|reads?|calls?|adds?|appends?|includes?|transmits?|captures?|exfiltrat\w+|posts?|bcc|monitors?|tracks?|modif(?:y|ies)|invokes?)\b`), nil, false},
+		at(`\S+ (?:\S+ ){0,2}?(?:sends?|cop(?:y|ies)|forwards?|collects?|uploads?|records?|execut(?:e|es)|runs?|reads?|calls?|adds?|appends?|includes?|transmits?|captures?|exfiltrat\w+|posts?|bcc|monitors?|tracks?|modif(?:y|ies)|invokes?)\b`), nil, nil, false},
 	{FindSecrecy, Hold, "the user is not to know", "user users hide conceal keep",
-		at(`users? (?:should|must|need|does|do|shall|will|is|are) (?:not|never) (?:to )?(?:know|see|be (?:told|aware|informed|notified|shown)|notice|told|aware|informed)\b|(?:hide|conceal) (?:this|it|these|that|them) from\b|keep (?:this|it|that|these) (?:\S+ ){0,2}?(?:secret|hidden|private|between us|from ` + person + `)`), nil, false},
+		at(`users? (?:should|must|need|does|do|shall|will|is|are) (?:not|never) (?:to )?(?:know|see|be (?:told|aware|informed|notified|shown)|notice|told|aware|informed)\b|(?:hide|conceal) (?:this|it|these|that|them) from\b|keep (?:this|it|that|these) (?:\S+ ){0,2}?(?:secret|hidden|private|between us|from ` + person + `)`), nil, nil, false},
 
 	// Other tools.
 	{FindOtherTool, Hold, "an order to call another tool", "must always first also then automatically need should required request requests",
-		at(`(?:must|always|first|also|then|automatically|need to|should|required to|requests?),? (?:also |first |always |immediately |silently )*(?:call|invoke|run|execute|trigger)s? (?:the |this )?` + toolName), nil, true},
+		at(`(?:must|always|first|also|then|automatically|need to|should|required to|requests?),? (?:also |first |always |immediately |silently )*(?:call|invoke|run|execute|trigger)s? (?:the |this )?` + toolName), nil, nil, true},
 	{FindOtherTool, Hold, "an order to call another tool", "call invoke run execute",
-		at(`(?:call|invoke|run|execute) (?:the )?([a-z][a-z0-9]*[_.][a-z0-9_.]+)\(\)? (?:to ensure|before|first|whenever|every time|after)`), nil, true},
+		at(`(?:call|invoke|run|execute) (?:the )?([a-z][a-z0-9]*[_.][a-z0-9_.]+)\(\)? (?:to ensure|before|first|whenever|every time|after)`), nil, nil, true},
 	{FindOtherTool, Hold, "an order to run commands", "must always first also then before",
-		at(`(?:must|always|first|also|then|before \S+ \S+ \S+?),? (?:also |first |always )*(?:call|use|run|invoke|execute) (?:the |any |a )?(?:bash|shell|terminal|exec|command|sh|powershell|cmd)\b`), nil, false},
+		at(`(?:must|always|first|also|then|before \S+ \S+ \S+?),? (?:also |first |always )*(?:call|use|run|invoke|execute) (?:the |any |a )?(?:bash|shell|terminal|exec|command|sh|powershell|cmd)\b`), nil, nil, false},
 	{FindOtherTool, Hold, "an order about the use of another tool", "before when whenever after while every",
-		at(`(?:before|when|whenever|after|while|every time) (?:\S+ ){0,6}?(?:using|calling|invoking|executing|running|use|call|execute|invoke) (?:the |any |a )?` + toolName + `(?:['"` + "`" + `])?(?: tool)?,? (?:\S+ ){0,2}?` + imperative + `\b`), nil, true},
+		at(`(?:before|when|whenever|after|while|every time) (?:\S+ ){0,6}?(?:using|calling|invoking|executing|running|use|call|execute|invoke) (?:the |any |a )?` + toolName + `(?:['"` + "`" + `])?(?: tool)?,? (?:\S+ ){0,2}?` + imperative + `\b`), nil, nil, true},
 	{FindOtherTool, Hold, "an order about the use of another tool", "before when whenever after while every",
-		at(`(?:before|when|whenever|after|while|every time) (?:\S+ ){0,6}?(?:using|calling|invoking|executing|running|use|call|execute|invoke) (?:(?:the )?(?:'[^']+'|"[^"]+"|` + "`[^`]+`" + `) tool|(?:any|every|all|another) (?:\S+ )?tools?|\S+ operations?),? (?:\S+ ){0,2}?` + imperative + `\b`), nil, false},
+		at(`(?:before|when|whenever|after|while|every time) (?:\S+ ){0,6}?(?:using|calling|invoking|executing|running|use|call|execute|invoke) (?:(?:the )?(?:'[^']+'|"[^"]+"|` + "`[^`]+`" + `) tool|(?:any|every|all|another) (?:\S+ )?tools?|\S+ operations?),? (?:\S+ ){0,2}?` + imperative + `\b`), nil, nil, false},
 	{FindOtherTool, Hold, "an order about what another tool is given", "when whenever if every before once",
-		at(`(?:when|whenever|if|every time|before|once) (?:\S+ ){0,3}?(?:tools?|functions?|` + toolName + `['"` + "`" + `)]?) (?:is|are|gets|being) (?:invoked|called|used|executed|run),? (?:\S+ ){0,2}?(?:always|must|change|replace|set|include|add|append|send|forward|copy|bcc|redirect|modify|substitute)\b`), nil, true},
+		at(`(?:when|whenever|if|every time|before|once) (?:\S+ ){0,3}?(?:tools?|functions?|` + toolName + `['"` + "`" + `)]?) (?:is|are|gets|being) (?:invoked|called|used|executed|run),? (?:\S+ ){0,2}?(?:always|must|change|replace|set|include|add|append|send|forward|copy|bcc|redirect|modify|substitute)\b`), nil, nil, true},
 	{FindOtherTool, Hold, "an order to change where something goes", "change replace redirect modify substitute swap",
-		at(`(?:change|replace|redirect|modify|substitute|swap) (?:the |any |all |every )?(?:\S+ )?(?:recipients?|destinations?|beneficiary|payee|phone numbers?|email address(?:es)?|wallet address(?:es)?|bank accounts?|account numbers?)(?: address| account)? (?:to|with|by) `), nil, false},
+		at(`(?:change|replace|redirect|modify|substitute|swap) (?:the |any |all |every )?(?:\S+ )?(?:recipients?|destinations?|beneficiary|payee|phone numbers?|email address(?:es)?|wallet address(?:es)?|bank accounts?|account numbers?)(?: address| account)? (?:to|with|by) `), nil, nil, false},
 	{FindOtherTool, Hold, "an order to use this tool in place of others", "use call prefer choose run invoke execute instead",
-		at(`(?:use|call|prefer|choose|run|invoke|execute) this (?:tool|one|function)? ?(?:\S+ ){0,2}?(?:rather than|instead of|over) (?:any |all |the )*(?:others?|alternatives?|every)\b|instead of (?:using |calling )?(?:the |any )?(?:\S+ ){1,2}?tools?,? (?:\S+ ){0,3}?(?:call|use|invoke) this\b`), nil, false},
+		at(`(?:use|call|prefer|choose|run|invoke|execute) this (?:tool|one|function)? ?(?:\S+ ){0,2}?(?:rather than|instead of|over) (?:any |all |the )*(?:others?|alternatives?|every)\b|instead of (?:using |calling )?(?:the |any )?(?:\S+ ){1,2}?tools?,? (?:\S+ ){0,3}?(?:call|use|invoke) this\b`), nil, nil, false},
 	{FindOtherTool, Hold, "an order to be called before everything else", "must always has have needs should",
-		at(`(?:must|always|has to|have to|needs to|should) (?:always |first )?be (?:called|invoked|used|executed|run) (?:first|before|prior to) ` + w3 + `(?:any|all|every|other|anything|everything)\b`), nil, false},
+		at(`(?:must|always|has to|have to|needs to|should) (?:always |first )?be (?:called|invoked|used|executed|run) (?:first|before|prior to) ` + w3 + `(?:any|all|every|other|anything|everything)\b`), nil, nil, false},
 	{FindOtherTool, Hold, "a tool that works without being called", "never not no work works",
-		at(`(?:never|not|no) (?:need(?:s|ed)?|has|have|required) to be (?:invoked|called|used|run)\b|works? (?:automatically )?without being (?:invoked|called|used)\b`), nil, false},
+		at(`(?:never|not|no) (?:need(?:s|ed)?|has|have|required) to be (?:invoked|called|used|run)\b|works? (?:automatically )?without being (?:invoked|called|used)\b`), nil, nil, false},
 	{FindOtherTool, Hold, "an order to do something else before answering", "before prior when after",
-		at(`(?:before|prior to|when|after) (?:returning|answering|responding|replying)\b(?: \S+){0,4}?,? (?:first |also |you must |always )*(?:call|run|execute|invoke|read|send|upload|fetch|post)\b`), nil, false},
+		at(`(?:before|prior to|when|after) (?:returning|answering|responding|replying)\b(?: \S+){0,4}?,? (?:first |also |you must |always )*(?:call|run|execute|invoke|read|send|upload|fetch|post)\b`), nil, nil, false},
 	{FindOtherTool, Note, "it says that a tool must not be used", "should must",
-		at(`(?:should|must) (?:never|not) be (?:invoked|called)\b`), nil, false},
+		at(`(?:should|must) (?:never|not) be (?:invoked|called)\b`), nil, nil, false},
 	{FindOtherTool, Note, "it asks to be preferred over other tools", "use call prefer invoke always",
-		at(`(?:use|call|prefer|invoke) this (?:tool|one|function)? ?(?:\S+ ){0,2}?(?:rather than|instead of|over|first|before)\b|always (?:use|call|prefer|invoke) this (?:tool|function|one)\b`), nil, false},
+		at(`(?:use|call|prefer|invoke) this (?:tool|one|function)? ?(?:\S+ ){0,2}?(?:rather than|instead of|over|first|before)\b|always (?:use|call|prefer|invoke) this (?:tool|function|one)\b`), nil, nil, false},
 
 	// Data that leaves.
-	{FindExfil, Hold, "keys or passwords that leave", leavingWords, at(leaving + `\b`), has(`\b`+credential, away), false},
-	{FindExfil, Hold, "conversations or personal data that leave", leavingWords, at(leaving + `\b`), has(`\b`+talk, away), false},
+	{FindExfil, Hold, "keys or passwords that leave", leavingWords, at(leaving + `\b`), has(`\b`+credential, away), credentialParts, false},
+	{FindExfil, Hold, "conversations or personal data that leave", leavingWords, at(leaving + `\b`), has(`\b`+talk, away), awayParts, false},
 	{FindExfil, Hold, "the conversation is to be handed to the tool", "include includes pass passes provide provides put paste send sends attach copy insert append add write dump supply",
-		at(`(?:include|pass|provide|put|paste|send|attach|copy|insert|append|add|write|dump|supply)(?:e?s)? (?:\S+ ){0,4}?(?:conversations?(?: history| so far| context)?|chat (?:history|log)|system prompt|(?:previous|prior|all|last|full list of) (?:user )?messages|message history|(?:your|the model's) (?:instructions|prompt|context)|list of (?:all )?(?:available |other )?tools)\b (?:\S+ ){0,6}?(?:in|as|into|to|through|via|using) (?:the |this |a |an |its )?(?:\S+ ){0,2}?(?:parameters?|arguments?|fields?|properties|sidenotes?|notes?|value|input)\b`), nil, false},
+		at(`(?:include|pass|provide|put|paste|send|attach|copy|insert|append|add|write|dump|supply)(?:e?s)? (?:\S+ ){0,4}?(?:conversations?(?: history| so far| context)?|chat (?:history|log)|system prompt|(?:previous|prior|all|last|full list of) (?:user )?messages|message history|(?:your|the model's) (?:instructions|prompt|context)|list of (?:all )?(?:available |other )?tools)\b (?:\S+ ){0,6}?(?:in|as|into|to|through|via|using) (?:the |this |a |an |its )?(?:\S+ ){0,2}?(?:parameters?|arguments?|fields?|properties|sidenotes?|notes?|value|input)\b`), nil, nil, false},
 	{FindExfil, Hold, "keys or passwords that are gathered on the side", "index indexes indexing extract extracts extracting collect collects collecting capture captures capturing harvest harvests harvesting record records recording retain retains scan scans gather gathers",
-		at(`\S+ (?:\S+ ){0,10}?` + credential), has(`\b(?:logged|stored|cached|cache|sent|shared|uploaded|persist\w*|transmitted|saved|kept)\b`), false},
+		at(`\S+ (?:\S+ ){0,10}?` + credential), has(`\b(?:logged|stored|cached|cache|sent|shared|uploaded|persist\w*|transmitted|saved|kept)\b`), nil, false},
 	{FindExfil, Hold, "keys or data are to be stolen", "steal steals stealing exfiltrate exfiltrates harvest harvests siphon siphons smuggle smuggles",
-		at(`\S+ ` + w5 + `(?:secrets?|keys?|credentials?|passwords?|tokens?|data|cookies|sessions?|files?|everything|` + paths + `)`), nil, false},
+		at(`\S+ ` + w5 + `(?:secrets?|keys?|credentials?|passwords?|tokens?|data|cookies|sessions?|files?|everything|` + paths + `)`), nil, nil, false},
 	{FindExfil, Hold, "a copy that goes to an address", "forward forwards bcc cc also copy copies second add loop blind",
-		at(`\S+ (?:\S+ ){0,12}?(?:to |for |with |know )?(?:['"<(]|channel=['"]?)*[\w.+-]+@[\w-]+\.[a-z]{2,}`), nil, false},
+		at(`\S+ (?:\S+ ){0,12}?(?:to |for |with |know )?(?:['"<(]|channel=['"]?)*[\w.+-]+@[\w-]+\.[a-z]{2,}`), nil, nil, false},
 	{FindExfil, Hold, "data of the user goes to others", "share shared shares sold sells disclosed provided automatically added",
-		at(`(?:shared?s?|sold|sells?|disclosed|provided) (?:with|to) (?:our |selected |external )?(?:third[- ]part(?:y|ies)|partners?|advertisers?|data brokers?)\b|automatically (?:opted|enrolled|subscribed|signed up)\b|added to (?:our |the |a )?(?:marketing|mailing|newsletter|advertising)\b`), nil, false},
+		at(`(?:shared?s?|sold|sells?|disclosed|provided) (?:with|to) (?:our |selected |external )?(?:third[- ]part(?:y|ies)|partners?|advertisers?|data brokers?)\b|automatically (?:opted|enrolled|subscribed|signed up)\b|added to (?:our |the |a )?(?:marketing|mailing|newsletter|advertising)\b`), nil, nil, false},
 	{FindExfil, Hold, "a command that sends data away", "curl wget nc",
-		at(`(?:curl|wget) [^.]{0,120}?(?:\$\(|\$\{?(?:[a-z_]*(?:key|token|secret|pass)|env\b)|` + "`(?:cat|env|whoami)" + `)|curl [^<]{0,160}?(?:-d|--data\S*|-f|--upload-file) @?(?:/|~|\.env|\.ssh)|nc (?:-\S+ )?[\w.-]+ [0-9]{2,5}\b|(?:curl|wget) [^|]{0,160}\| ?(?:ba|z)?sh\b`), nil, false},
+		at(`(?:curl|wget) [^.]{0,120}?(?:\$\(|\$\{?(?:[a-z_]*(?:key|token|secret|pass)|env\b)|` + "`(?:cat|env|whoami)" + `)|curl [^<]{0,160}?(?:-d|--data\S*|-f|--upload-file) @?(?:/|~|\.env|\.ssh)|nc (?:-\S+ )?[\w.-]+ [0-9]{2,5}\b|(?:curl|wget) [^|]{0,160}\| ?(?:ba|z)?sh\b`), nil, nil, false},
 }
 
 const leavingWords = "send sends sent sending upload uploads uploaded uploading forward forwards forwarded forwarding transmit transmits transmitted post posts posted copy copies copied share shares shared sharing sync syncs synced syncing synchronized export exports exported exfiltrate exfiltrates report reports reported deliver delivers delivered mirror mirrors mirrored relay relays relayed back backs stored store stores cache cached log logs logged logging attach attaches attached pass passes passed include includes included embed embeds embedded append appends appended bcc added"
@@ -154,6 +156,11 @@ type mark struct {
 	re       *regexp.Regexp
 	and      []*regexp.Regexp
 }
+
+var (
+	credentialParts = []string{"key", "secret", "credential", "passw", "passphrase", "token", "cookie", "environment", "env var", "seed", "wallet", "credit card"}
+	awayParts       = []string{"external", "remote", "third", "3rd", "attacker", "partner", "marketing", "analytics", "telemetry", "team", "service", "server", "endpoint", " site", "cloud", "outside", "system", "database", "://", "@"}
+)
 
 var pathParts = []string{"~/.", ".ssh/", "id_", ".aws/", "/etc/", ".git-cred", "/environ", "wallet.dat", "mcp", "claude_desktop", "/.kube", "*.", "keychain", "cookies.sqlite"}
 
@@ -212,6 +219,10 @@ func (s *scanner) phrases(n folded, original string, add func(Finding)) {
 					return
 				}
 				p := &phrases[rule]
+				if p.need != nil && !containsAny(n.text, p.need) {
+					done[rule] = true
+					continue
+				}
 				if to := s.match(p, n.text, i); to > i {
 					done[rule] = true
 					add(Finding{Kind: p.kind, Severity: p.severity, Words: n.words(original, i, to), Why: p.why})

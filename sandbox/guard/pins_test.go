@@ -179,3 +179,32 @@ func TestDiff(t *testing.T) {
 		t.Error("nothing for long texts")
 	}
 }
+
+// FuzzDefine holds that a definition survives the lock: what is written reads
+// back as the same, has the hash that it says, and shows every character.
+func FuzzDefine(f *testing.F) {
+	for _, s := range []string{`{"name":"a","description":"b\n\"\"\"\"c\\"}`, `{"name":"\ud83d\ude00","description":"\u202e","x":[1e3,-0.0,null,true]}`,
+		`{"name":"a","description":""}`, `{"name":"a","description":5}`, `{"description":"\"","name":"a"}`, `{"name":"a","description":"\n"}`, `{"a\"b":1,"name":"x","description":"y"}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		d, err := guard.Define(guard.KindTool, raw)
+		if err != nil {
+			return
+		}
+		if err := d.Check(); err != nil {
+			t.Fatalf("%q: %v", raw, err)
+		}
+		var b bytes.Buffer
+		if err := toml.NewEncoder(&b).Encode(d); err != nil {
+			t.Fatal(err)
+		}
+		var again guard.Definition
+		if _, err := toml.Decode(b.String(), &again); err != nil {
+			t.Fatalf("%v\n%q", err, b.String())
+		}
+		if d != again {
+			t.Fatalf("-%+v\n+%+v\n%q", d, again, b.String())
+		}
+	})
+}

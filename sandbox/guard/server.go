@@ -12,7 +12,11 @@ import (
 // ServerMessage decides about a line from the server of which m is the view and
 // no batch.
 func (g *Guard) ServerMessage(line []byte, m rpc.Message) Verdict {
-	masked := g.mask.line(line)
+	var keep []byte
+	if m.Kind != rpc.Request {
+		keep = m.ID // the client's own, which must come back as it was
+	}
+	masked := g.mask.line(line, keep)
 	if masked == nil {
 		return g.serverMessage(line, m)
 	}
@@ -24,6 +28,9 @@ func (g *Guard) ServerMessage(line []byte, m rpc.Message) Verdict {
 		Detail: "a secret of this run was masked in a line of the server's"}
 	v := g.serverMessage(masked, again)
 	v.Events = append([]audit.Event{leak}, v.Events...)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tell(&v, "the server sent a secret of this run to the client; it was masked")
 	return v
 }
 
@@ -53,7 +60,12 @@ func (g *Guard) serverRequest(line []byte, m rpc.Message) Verdict {
 			Events: []audit.Event{refusedLine("the server", m.Method+": "+why)},
 		}
 	}
-	return Verdict{Forward: line}
+	v := Verdict{Forward: line}
+	if m.Method != "ping" {
+		v.Events = []audit.Event{{Kind: audit.KindTool, Verdict: audit.Observed, Subject: m.Method,
+			Detail: "the server asks the client for " + oneLine(m.Method), Request: g.flight.newest()}}
+	}
+	return v
 }
 
 // cancelled forgets a request that the server takes back: its own, or the
@@ -123,7 +135,7 @@ func (g *Guard) result(line []byte, m rpc.Message, r *request) Verdict {
 	if !g.hidden || !textMethods[r.method] {
 		return v
 	}
-	changed := rewrite(line, func(key bool, text string) (string, bool) {
+	changed := rewrite(line, m.ID, func(key bool, text string) (string, bool) {
 		if key {
 			return text, false
 		}

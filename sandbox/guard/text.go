@@ -16,12 +16,20 @@ func sortEdits(edits []edit) {
 }
 
 // rewrite calls f with the text of every string of a line that View accepted,
-// and whether it is a key, and puts in what f returns where it says so. It
-// returns nil where nothing was changed.
-func rewrite(line []byte, f func(key bool, text string) (string, bool)) []byte {
+// and whether it is a key, and puts in what f returns where it says so. What is
+// in keep, a part of the line, stays as it is. It returns nil where nothing was
+// changed.
+func rewrite(line, keep []byte, f func(key bool, text string) (string, bool)) []byte {
 	var out []byte
 	done := 0
+	kept := -1
+	if keep != nil {
+		kept = rpc.Offset(line, keep)
+	}
 	for i := 0; i < len(line); i++ {
+		if i == kept {
+			i += len(keep)
+		}
 		if line[i] != '"' {
 			continue
 		}
@@ -186,10 +194,10 @@ func (m *masker) replace(text string) (string, bool) {
 	return text, found
 }
 
-// line masks the secrets in the strings of a line that View accepted. It returns
-// nil where there are none. A number that is a secret stays: it cannot be
-// replaced by anything that the other side would read as one.
-func (m *masker) line(line []byte) []byte {
+// line masks the secrets in the strings of a line that View accepted, but for
+// those in keep. It returns nil where there are none. A number that is a secret
+// stays: it cannot be replaced by anything that the other side would read as one.
+func (m *masker) line(line, keep []byte) []byte {
 	if len(m.secrets) == 0 {
 		return nil
 	}
@@ -197,5 +205,5 @@ func (m *masker) line(line []byte) []byte {
 	if !escaped && !m.in(line) {
 		return nil
 	}
-	return rewrite(line, func(_ bool, text string) (string, bool) { return m.replace(text) })
+	return rewrite(line, keep, func(_ bool, text string) (string, bool) { return m.replace(text) })
 }
