@@ -80,8 +80,10 @@ func (in *Installer) Install(ctx context.Context, rel Release) (Lock, *Tree, err
 		return Lock{}, nil, err
 	}
 	l.Trees[in.platform(l)] = tree.Hash
-	l.Files, l.Bytes = tree.Size()
-	if err := l.check(); err != nil {
+	if l.Files, l.Bytes, err = tree.Size(); err == nil {
+		err = l.check()
+	}
+	if err != nil {
 		tree.Close()
 		return Lock{}, nil, err
 	}

@@ -22,7 +22,8 @@ import (
 //	lock                   held for the moment in which staging is made or collected
 //	stage/ID, stage/ID.lock  an install under way; the lock is held by its process
 //	trees/HEX/tree         the package tree
-//	trees/HEX/manifest     every path in it with its hash
+//	trees/HEX/manifest     every path in it with its hash; hashes to HEX
+//	trees/HEX/derived      the same for Python's compiled files
 //	trees/HEX/lock         held, shared, by whoever uses the tree
 //
 // A tree appears by one rename and is never changed. What a killed process left
@@ -241,7 +242,7 @@ func (s *Store) mismatch(want, sum string, have manifest) error {
 	if place, e := s.place(want); e == nil {
 		if data, e := os.ReadFile(filepath.Join(place, "manifest")); e == nil {
 			if locked, e := readManifest(data); e == nil {
-				if diff := locked.locked().difference(have.locked()); diff != nil {
+				if diff := locked.difference(have.locked()); diff != nil {
 					return fmt.Errorf("%w: %w", err, diff)
 				}
 			}
@@ -267,14 +268,10 @@ func freeze(ready, src string, m manifest) error {
 	if err := freezeEntry(tree, kindDir); err != nil {
 		return fmt.Errorf("cannot freeze the package: %w", err)
 	}
-	var text bytes.Buffer
-	if err := m.write(&text); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(ready, "manifest"), text.Bytes(), 0o400); err != nil {
-		return fmt.Errorf("cannot freeze the package: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(ready, "lock"), nil, 0o600); err != nil {
+	err := errors.Join(os.WriteFile(filepath.Join(ready, "manifest"), m.locked().text(), 0o400),
+		os.WriteFile(filepath.Join(ready, "derived"), m.rest().text(), 0o400),
+		os.WriteFile(filepath.Join(ready, "lock"), nil, 0o600))
+	if err != nil {
 		return fmt.Errorf("cannot freeze the package: %w", err)
 	}
 	// One call for thousands of files: after a loss of power the rename must not
@@ -322,14 +319,18 @@ type Tree struct {
 	Hash string
 	Dir  string // the tree itself, read-only
 	lock *os.File
-	list manifest
+	text []byte // of the manifest
+	rest []byte // of the derived files
 }
 
 // Close ends the use.
 func (t *Tree) Close() error { return t.lock.Close() }
 
-// Size is the number of files and bytes.
-func (t *Tree) Size() (files int, bytes int64) { return len(t.list), t.list.bytes() }
+// Size is the number of entries and bytes, without what is derived.
+func (t *Tree) Size() (files int, bytes int64, err error) {
+	m, err := readManifest(t.text)
+	return len(m), m.bytes(), err
+}
 
 // Open takes a tree into use, after a check that costs little: the manifest has
 // the hash that the lock names, and every directory holds what it held when it
@@ -360,7 +361,7 @@ func (s *Store) Open(tree string) (*Tree, error) {
 			continue
 		}
 		t := &Tree{Hash: tree, Dir: filepath.Join(place, "tree"), lock: lock}
-		if err := t.check(filepath.Join(place, "manifest")); err != nil {
+		if err := t.check(place); err != nil {
 			lock.Close()
 			return nil, fmt.Errorf("cannot use package tree %s: %w", tree, err)
 		}
@@ -368,28 +369,54 @@ func (s *Store) Open(tree string) (*Tree, error) {
 	}
 }
 
-func (t *Tree) check(manifestFile string) error {
-	data, err := os.ReadFile(manifestFile)
-	if err != nil {
+// check is on the way of every start: it parses no more than the directories.
+func (t *Tree) check(place string) error {
+	var err error
+	if t.text, err = os.ReadFile(filepath.Join(place, "manifest")); err != nil {
 		return err
 	}
-	if t.list, err = readManifest(data); err != nil {
+	if t.rest, err = os.ReadFile(filepath.Join(place, "derived")); err != nil {
 		return err
 	}
-	if got := t.list.Hash(); got != t.Hash {
+	if got := textHash(t.text); got != t.Hash {
 		return fmt.Errorf("its manifest was changed (it hashes to %s)", got)
 	}
 	if err := unchanged(t.Dir, ".", kindDir); err != nil {
 		return err
 	}
-	for _, e := range t.list {
-		if e.kind == kindDir {
+	for _, text := range [][]byte{t.text, t.rest} {
+		for line := range bytes.Lines(text) {
+			if line[0] != byte(kindDir) {
+				continue
+			}
+			e, err := readEntry(strings.TrimSuffix(string(line), "\n"))
+			if err != nil {
+				return errors.New("its manifest does not read")
+			}
 			if err := unchanged(filepath.Join(t.Dir, e.path), e.path, kindDir); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// find looks one path up in the manifest.
+func (t *Tree) find(rel string) (entry, bool) {
+	end := []byte(" " + rel + "\n")
+	for at := 0; ; {
+		i := bytes.Index(t.text[at:], end)
+		if i < 0 {
+			return entry{}, false
+		}
+		at += i
+		start := bytes.LastIndexByte(t.text[:at], '\n') + 1
+		e, err := readEntry(string(t.text[start : at+len(end)-1]))
+		if err == nil && e.path == rel {
+			return e, true
+		}
+		at++
+	}
 }
 
 // unchanged looks at a path without following it: kind, mode and time are what
@@ -419,11 +446,10 @@ func unchanged(p, rel string, kind entryKind) error {
 
 // CheckFile reads one file of the tree and compares it with the manifest.
 func (t *Tree) CheckFile(rel string) error {
-	i, ok := slices.BinarySearchFunc(t.list, rel, func(e entry, p string) int { return strings.Compare(e.path, p) })
-	if !ok || t.list[i].kind != kindFile && t.list[i].kind != kindExec {
+	e, ok := t.find(rel)
+	if !ok || e.kind != kindFile && e.kind != kindExec {
 		return fmt.Errorf("cannot use package tree %s: it has no file %q", t.Hash, rel)
 	}
-	e := t.list[i]
 	sum, err := hashFile(filepath.Join(t.Dir, rel), e.size, make([]byte, 128<<10))
 	if err != nil || sum != e.data {
 		return fmt.Errorf("cannot use package tree %s: %q was changed", t.Hash, rel)
@@ -442,8 +468,17 @@ func (s *Store) Verify(tree string) error {
 	if err != nil {
 		return fmt.Errorf("cannot use package tree %s: %w", tree, err)
 	}
-	if diff := t.list.difference(have); diff != nil {
-		return fmt.Errorf("cannot use package tree %s: %w", tree, diff)
+	for _, part := range []struct {
+		text []byte
+		have manifest
+	}{{t.text, have.locked()}, {t.rest, have.rest()}} {
+		want, err := readManifest(part.text)
+		if err == nil {
+			err = want.difference(part.have)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot use package tree %s: %w", tree, err)
+		}
 	}
 	return nil
 }

@@ -420,3 +420,34 @@ func TestStoreSurvivesKill(t *testing.T) {
 		t.Errorf("left in stage: %v", left)
 	}
 }
+
+// Open is on the way of every start of a server.
+func BenchmarkOpen(b *testing.B) {
+	s := &Store{Dir: filepath.Join(b.TempDir(), "store")}
+	b.Cleanup(func() { removeAll(s.Dir) })
+	st, err := s.Stage()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer st.Close()
+	for i := range 5000 {
+		p := filepath.Join(st.Dir, "tree", fmt.Sprintf("node_modules/some-package-%d/lib/dist/f%d.js", i/10, i))
+		os.MkdirAll(filepath.Dir(p), 0o755)
+		os.WriteFile(p, []byte("x"), 0o644)
+	}
+	tree, err := s.Add(st, "tree", "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer tree.Close()
+	for b.Loop() {
+		again, err := s.Open(tree.Hash)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := again.CheckFile("node_modules/some-package-400/lib/dist/f4000.js"); err != nil {
+			b.Fatal(err)
+		}
+		again.Close()
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -280,21 +279,30 @@ func readEntry(line string) (entry, error) {
 
 // Hash is the tree's identity: "sha256:" and the hash of the manifest's text
 // without what is derived.
-func (m manifest) Hash() string {
-	h := sha256.New()
-	if err := m.locked().write(h); err != nil {
-		panic("internal error: a hash that cannot be written to: " + err.Error())
+func (m manifest) Hash() string { return textHash(m.locked().text()) }
+
+// text is what write writes.
+func (m manifest) text() []byte {
+	var b bytes.Buffer
+	if err := m.write(&b); err != nil {
+		panic("internal error: a buffer that cannot be written to: " + err.Error())
 	}
-	return treeHash(h)
+	return b.Bytes()
 }
 
-func treeHash(h hash.Hash) string { return "sha256:" + hex.EncodeToString(h.Sum(nil)) }
+func textHash(text []byte) string {
+	sum := sha256.Sum256(text)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
 
-// locked is the part of a manifest that a lock holds.
-func (m manifest) locked() manifest {
+// locked is the part of a manifest that a lock holds, rest the other part.
+func (m manifest) locked() manifest { return m.part(false) }
+func (m manifest) rest() manifest   { return m.part(true) }
+
+func (m manifest) part(derived bool) manifest {
 	var out manifest
 	for _, e := range m {
-		if e.kind != kindDerived && !(e.kind == kindDir && path.Base(e.path) == "__pycache__") {
+		if derived == (e.kind == kindDerived || e.kind == kindDir && path.Base(e.path) == "__pycache__") {
 			out = append(out, e)
 		}
 	}
