@@ -71,6 +71,11 @@ func FuzzView(f *testing.F) {
 			if r.Reason == rpc.Syntax && json.Valid(line) {
 				t.Fatalf("valid JSON is refused as none: %q", line)
 			}
+			if reply := rpc.ErrorReply(m.ID, 1, err.Error()); m.ID != nil {
+				if _, err := rpc.View(reply); err != nil {
+					t.Fatalf("the id of a refused line cannot be answered: %q: %v", line, err)
+				}
+			}
 			return
 		}
 		agree(t, line, m)

@@ -94,7 +94,14 @@ func (s *scanner) id() []byte {
 		return nil
 	}
 	switch c := id[0]; {
-	case c == '"', c == 'n':
+	case c == 'n', c == '"' && s.reason == "":
+		return id
+	case c == '"': // what was refused may stand in the id itself
+		t := newScanner(id)
+		defer t.release()
+		if t.text(0); t.reason != "" {
+			return nil
+		}
 		return id
 	case c == '-' || c-'0' < 10:
 		// 1.0, 1e0 and -0 come back from some peers as 1 and 0.

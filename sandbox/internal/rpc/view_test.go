@@ -133,6 +133,8 @@ func TestViewFindsTheIDOfARefusedRequest(t *testing.T) {
 		`{"method":"x","params":` + strings.Repeat("[", 4000) + strings.Repeat("]", 4000) + `,"jsonrpc":"2.0","id":12}`:       "12",
 		`{"jsonrpc":"2.0","id":3,"method":"x","params":[1,}`:                                                                  "3",
 		`{"jsonrpc":"2.0","id":3,"method":"x","id":4}`:                                                                        "",
+		"{\"jsonrpc\":\"2.0\",\"id\":\"\xdc\",\"method\":\"x\"}":                                                              "",
+		`{"jsonrpc":"2.0","id":"\ud800","method":"x"}`:                                                                        "",
 		`{"jsonrpc":"2.0","id":[3],"method":"x"}`:                                                                             "",
 		`{"jsonrpc":"2.0","method":"x","params":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `,"id":"late"}`: "",
 	} {
