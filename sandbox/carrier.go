@@ -72,11 +72,11 @@ func (c *carrier) run(ctx context.Context, b *Box) {
 
 // lines runs the relay.
 func (c *carrier) lines(ctx context.Context, b *Box) error {
-	_, err := c.relay.Load().Run(ctx)
+	out, err := c.relay.Load().Run(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot carry the server's messages: %w", err)
+		err = fmt.Errorf("cannot carry the server's messages: %w", err)
 	}
-	return nil
+	return errors.Join(err, b.ended(out.Step))
 }
 
 // converse makes the relay. The carrier must be run then.
@@ -136,5 +136,5 @@ func (c *carrier) raw(ctx context.Context, b *Box) error {
 	defer stop()
 	<-b.done
 	out.Wait()
-	return errors.Join(errs[:]...)
+	return errors.Join(errs[0], errs[1], b.ended(relay.Ground))
 }

@@ -81,6 +81,7 @@ type Box struct {
 	egress  []*egress.Egress
 
 	started chan error    // one value: nil, or why it did not start
+	since   time.Time     // when the server started
 	done    chan struct{} // closed when the server and everything of it is gone
 	exit    Exit
 	err     error
@@ -119,12 +120,14 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 		<-b.done
 		return nil, err
 	}
-	if !stdio.Raw {
-		if err := b.carrier.converse(b); err != nil {
-			b.kill()
-			<-b.done
-			return nil, err
-		}
+	err = b.begun()
+	if err == nil && !stdio.Raw {
+		err = b.carrier.converse(b)
+	}
+	if err != nil {
+		b.kill()
+		<-b.done
+		return nil, err
 	}
 	go b.carrier.run(ctx, b)
 	return b, nil
@@ -301,11 +304,11 @@ func (b *Box) Done() <-chan struct{} { return b.done }
 func (b *Box) Session() string { return b.session.id }
 
 // Wait waits until the server is gone and what it wrote was passed on. The
-// error is of the sandbox itself, never the server's exit.
+// error is of the sandbox itself or of the sink, never the server's exit.
 func (b *Box) Wait() (Exit, error) {
 	<-b.done
 	<-b.carrier.done
-	return b.exit, b.err
+	return b.exit, errors.Join(b.err, b.carrier.err)
 }
 
 // stamp adds to every event what it cannot know.
