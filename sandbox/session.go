@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +39,8 @@ type session struct {
 const (
 	lockName   = "lock"
 	recordName = "record.json"
+	idLen      = 8 // bytes; twice as many hex digits in the name
+	goneMark   = ".gone-"
 )
 
 // newSession makes a directory of its own below runtime, after taking away what
@@ -47,25 +50,57 @@ func newSession(runtime string) (*session, error) {
 		return nil, err
 	}
 	collect(runtime)
-	var b [8]byte
+	// Another launcher that collects may take a directory away before it is
+	// locked: then it has to be another one.
+	for {
+		s, err := lockedDir(runtime)
+		if err != nil || s != nil {
+			return s, err
+		}
+	}
+}
+
+// lockedDir makes a session with its directory and lock. It returns nil where
+// somebody else got hold of the lock first.
+func lockedDir(runtime string) (*session, error) {
+	var b [idLen]byte
 	rand.Read(b[:]) // never fails (crypto/rand)
 	s := &session{id: hex.EncodeToString(b[:])}
 	s.dir = filepath.Join(runtime, s.id)
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make a directory for this run: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(s.dir, lockName), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if err != nil {
-		os.RemoveAll(s.dir)
-		return nil, fmt.Errorf("cannot lock the directory of this run: %w", err)
+	name := filepath.Join(s.dir, lockName)
+	lock, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		lock.Close()
+	if err == nil {
+		err = os.NewSyscallError("flock", unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB))
+	}
+	if err == nil && !names(name, lock) {
+		err = unix.EWOULDBLOCK
+	}
+	if err != nil {
+		lock.Close() // where it is nil, this is an error and nothing else
 		os.RemoveAll(s.dir)
-		return nil, fmt.Errorf("cannot lock the directory of this run: %w", os.NewSyscallError("flock", err))
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("cannot lock the directory of this run: %w", err)
 	}
 	s.lock = lock
 	return s, nil
+}
+
+// names reports whether a name still leads to an open file.
+func names(name string, f *os.File) bool {
+	there, err := os.Lstat(name)
+	if err != nil {
+		return false
+	}
+	open, err := f.Stat()
+	return err == nil && os.SameFile(there, open)
 }
 
 // own makes sure that a directory is there, is ours alone and is no symlink:
@@ -144,9 +179,13 @@ func readRecord(dir string) (Record, error) {
 }
 
 // abandoned returns the lock of a directory whose launcher is gone, held, or
-// nil where it lives or where that cannot be told.
+// nil where it lives, where that cannot be told and where it is no session's. A
+// launcher that was killed before it made its lock is gone, too.
 func abandoned(dir string) *os.File {
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|unix.O_NOFOLLOW, 0)
+	if id, err := hex.DecodeString(filepath.Base(dir)); err != nil || len(id) != idLen {
+		return nil
+	}
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil
 	}
@@ -166,6 +205,10 @@ func collect(runtime string) {
 	}
 	for _, e := range entries {
 		dir := filepath.Join(runtime, e.Name())
+		if strings.HasPrefix(e.Name(), goneMark) {
+			os.RemoveAll(dir) // a launcher was killed right here
+			continue
+		}
 		lock := abandoned(dir)
 		if lock == nil {
 			continue
@@ -175,7 +218,12 @@ func collect(runtime string) {
 				os.Remove(g) // rmdir: fails where anything is left in it
 			}
 		}
-		os.RemoveAll(dir)
+		// Out of the way first: a launcher that is just making this directory may
+		// not put its lock into one that is half removed.
+		gone := filepath.Join(runtime, goneMark+e.Name())
+		if os.Rename(dir, gone) == nil {
+			os.RemoveAll(gone)
+		}
 		lock.Close()
 	}
 }
