@@ -81,9 +81,13 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return a.report(err)
 }
 
-// cli is the command line's grammar. Everything it prints goes to stderr: in
-// "run" stdout is the protocol's.
+// cli is the command line's grammar. What a person asked for goes to stdout, but
+// in "run", whose stdout is the protocol's, everything goes to stderr.
 func (a *app) cli(args []string) *cli.App {
+	out := a.out
+	if len(args) < 2 || args[1] == "run" {
+		out = a.err
+	}
 	wrong := func(_ *cli.Context, err error, _ bool) error { return usage("mcpen help", "%v", err) }
 	commands := []*cli.Command{
 		a.runCommand(args),
@@ -106,7 +110,7 @@ func (a *app) cli(args []string) *cli.App {
 		Usage:                     "a pen for MCP servers: starts one inside a sandbox and carries its messages",
 		Version:                   version(),
 		Reader:                    a.in,
-		Writer:                    a.err,
+		Writer:                    out,
 		ErrWriter:                 a.err,
 		ExitErrHandler:            func(*cli.Context, error) {},
 		DisableSliceFlagSeparator: true, // a path may hold a comma
@@ -115,7 +119,10 @@ func (a *app) cli(args []string) *cli.App {
 			if c.NArg() > 0 {
 				return usage("mcpen help", "no command %q", c.Args().First())
 			}
-			return cli.ShowAppHelp(c)
+			if err := cli.ShowAppHelp(c); err != nil {
+				return err
+			}
+			return usage("mcpen run -- COMMAND", "no command named")
 		},
 		Commands: commands,
 	}
@@ -141,6 +148,9 @@ func (a *app) report(err error) int {
 			if m.Hint != "" {
 				say("hint", m.Hint)
 			}
+		}
+		if errors.As(err, &coded) {
+			return coded.code
 		}
 		return exitUsage
 	case errors.As(err, &problems):

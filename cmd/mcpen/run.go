@@ -53,6 +53,9 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	}
 	defer log.close()
 	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: a.in, Out: a.out, Err: a.err}, log.write)
+	if failed := log.failed(); err != nil && failed != nil {
+		return failed
+	}
 	if err != nil {
 		return err
 	}
@@ -60,11 +63,11 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 		fmt.Fprintln(a.err, "mcpen: "+startLine(p.plan))
 	}
 	exit, err := box.Wait()
-	if err != nil {
-		return err
+	if failed := log.failed(); failed != nil {
+		return failed
 	}
-	if err := log.failed(); err != nil {
-		return err
+	if err != nil {
+		return &codeError{code: exitSandbox, err: err}
 	}
 	return ended{exit}
 }

@@ -127,13 +127,26 @@ func (a *app) policy(ch choice, at place) (policy.Policy, error) {
 		if err != nil {
 			return pol, err
 		}
-		pol, err = policy.Resolve(profile, policy.Input{Params: ch.params, Home: at.home, State: at.state, Config: at.config,
-			Workspace: ch.workspace, Cwd: at.cwd, Baseline: baseline})
-		if err != nil {
-			return pol, err
+		in := policy.Input{Params: ch.params, Home: at.home, State: at.state, Config: at.config,
+			Workspace: ch.workspace, Cwd: at.cwd, Baseline: baseline}
+		if pol, err = policy.Resolve(profile, in); err != nil {
+			return pol, refused(err, profile, in)
 		}
 	}
 	return doWithout(pol, ch.without)
+}
+
+// refused tells a mistake in a profile from a good one that the baseline does not
+// allow.
+func refused(err error, profile *policy.Profile, in policy.Input) error {
+	if in.Baseline == nil {
+		return err
+	}
+	in.Baseline = nil
+	if _, alone := policy.Resolve(profile, in); alone != nil {
+		return err
+	}
+	return &codeError{code: exitRefused, err: err}
 }
 
 // profile reads and parses the profile that was chosen; without one, an empty
