@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+)
+
+// clients is the key of the clients that a script started.
+type clients struct{}
+
+// client is a running mcpen and what an MCP client holds of it.
+type client struct {
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	lines *bufio.Reader
+	id    int
+	ended bool
+}
+
+// ask sends a request and returns the line that answers it. Every line before it
+// has to be a message, too.
+func (c *client) ask(method string, params any) (string, error) {
+	c.id++
+	line, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": c.id, "method": method, "params": params})
+	if err != nil {
+		return "", err
+	}
+	if _, err := c.in.Write(append(line, '\n')); err != nil {
+		return "", err
+	}
+	for {
+		text, err := c.lines.ReadString('\n')
+		if err != nil {
+			return "", err
+		}
+		var m struct {
+			ID int `json:"id"`
+		}
+		if err := json.Unmarshal([]byte(text), &m); err != nil {
+			return "", fmt.Errorf("on stdout, and no message: %q", text)
+		}
+		if m.ID == c.id {
+			return text, nil
+		}
+	}
+}
+
+// end kills what a script left.
+func (c *client) end() {
+	if !c.ended {
+		c.cmd.Process.Kill()
+		c.cmd.Wait()
+	}
+}
+
+// named returns a running client of a script.
+func named(ts *testscript.TestScript, name string) *client {
+	c := ts.Value(clients{}).(map[string]*client)[name]
+	if c == nil {
+		ts.Fatalf("no client %q", name)
+	}
+	return c
+}
+
+// launch starts a server as a client does, and returns when it answered
+// initialize. Its stderr goes to the file NAME.stderr.
+//
+//	launch NAME mcpen run …
+func launch(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || args[1] != "mcpen" {
+		ts.Fatalf("usage: launch NAME mcpen ARGS…")
+	}
+	bin, err := exec.LookPath("mcpen")
+	ts.Check(err)
+	c := &client{cmd: exec.Command(bin, args[2:]...)}
+	c.cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "TMPDIR", "TOKEN", "LANG"} {
+		if v := ts.Getenv(name); v != "" {
+			c.cmd.Env = append(c.cmd.Env, name+"="+v)
+		}
+	}
+	stderr, err := os.Create(ts.MkAbs(args[0] + ".stderr"))
+	ts.Check(err)
+	defer stderr.Close()
+	c.cmd.Stderr = stderr
+	c.in, err = c.cmd.StdinPipe()
+	ts.Check(err)
+	out, err := c.cmd.StdoutPipe()
+	ts.Check(err)
+	c.lines = bufio.NewReader(out)
+	ts.Check(c.cmd.Start())
+	ts.Value(clients{}).(map[string]*client)[args[0]] = c
+	_, err = c.ask("initialize", map[string]any{"protocolVersion": "2025-06-18", "capabilities": map[string]any{},
+		"clientInfo": map[string]string{"name": "script", "version": "1"}})
+	if err != nil {
+		text, _ := os.ReadFile(filepath.Join(c.cmd.Dir, args[0]+".stderr"))
+		ts.Fatalf("no answer to initialize: %v\n%s", err, text)
+	}
+}
+
+// call calls a tool and writes the answer to stdout. With "!" it has to be an
+// error, of the protocol or of the tool.
+//
+//	call NAME TOOL [ARGUMENT=VALUE]…
+func call(ts *testscript.TestScript, neg bool, args []string) {
+	arguments := map[string]string{}
+	for _, a := range args[2:] {
+		k, v, _ := strings.Cut(a, "=")
+		arguments[k] = v
+	}
+	text, err := named(ts, args[0]).ask("tools/call", map[string]any{"name": args[1], "arguments": arguments})
+	ts.Check(err)
+	var m struct {
+		Error  json.RawMessage `json:"error"`
+		Result struct {
+			IsError bool `json:"isError"`
+		} `json:"result"`
+	}
+	ts.Check(json.Unmarshal([]byte(text), &m))
+	if failed := m.Error != nil || m.Result.IsError; failed != neg {
+		ts.Fatalf("the call failed: %t; it answered %s", failed, text)
+	}
+	fmt.Fprint(ts.Stdout(), text)
+}
+
+// signalClient sends a signal to mcpen.
+//
+//	signal NAME SIGTERM
+func signalClient(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(named(ts, args[0]).cmd.Process.Signal(unix.SignalNum(args[1])))
+}
+
+// hangup closes the client's end of stdin.
+func hangup(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(named(ts, args[0]).in.Close())
+}
+
+// ends waits for mcpen's end and wants it to be so: a code or a signal. What it
+// still says on stdout has to be messages.
+//
+//	ends NAME CODE|SIGNAL
+func ends(ts *testscript.TestScript, neg bool, args []string) {
+	c := named(ts, args[0])
+	for {
+		line, err := c.lines.ReadString('\n')
+		if line != "" && !json.Valid([]byte(line)) {
+			ts.Fatalf("on stdout, and no message: %q", line)
+		}
+		if err != nil {
+			break
+		}
+	}
+	c.ended = true
+	if got := outcome(c.cmd.Wait()); got != args[1] {
+		text, _ := os.ReadFile(ts.MkAbs(args[0] + ".stderr"))
+		ts.Fatalf("it ended with %s, want %s\n%s", got, args[1], text)
+	}
+}

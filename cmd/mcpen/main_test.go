@@ -1,0 +1,22 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"mcpen/sandbox"
+	"mcpen/sandbox/host"
+)
+
+// The test binary is mcpen, the stages inside its sandboxes, and a server to put
+// into them.
+func TestMain(m *testing.M) {
+	sandbox.Hook()
+	host.Hook()
+	testscript.Main(m, map[string]func(){
+		"mcpen":   main,
+		"fakemcp": func() { os.Exit(fakeServer(os.Args[1:], os.Stdin, os.Stdout)) },
+	})
+}

@@ -1,0 +1,3 @@
+package main
+
+const readmeFile = "../../README.md"
