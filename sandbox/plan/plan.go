@@ -14,6 +14,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"io"
 
 	"mcpen/sandbox/policy"
 )
@@ -106,18 +108,25 @@ type Secret struct {
 	Value Opaque `json:"-"`
 }
 
-// Opaque is a string that does not print. Convert it to a string where the
-// value itself is needed.
+// Opaque is a string that does not print, by any verb of fmt, in JSON, TOML or
+// slog. Convert it to a string where the value itself is needed. It is for
+// exported fields and never a key: fmt asks no method of a value in an
+// unexported field, and encoding/json none of a key that is a string.
 type Opaque string
 
+const opaque = "[secret]"
+
+// Format is always "[secret]".
+func (Opaque) Format(f fmt.State, _ rune) { io.WriteString(f, opaque) }
+
 // String is always "[secret]".
-func (Opaque) String() string { return "[secret]" }
+func (Opaque) String() string { return opaque }
 
 // GoString is always "[secret]".
-func (Opaque) GoString() string { return "[secret]" }
+func (Opaque) GoString() string { return opaque }
 
 // MarshalText is always "[secret]".
-func (Opaque) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
+func (Opaque) MarshalText() ([]byte, error) { return []byte(opaque), nil }
 
 // MountKind is one kind of step that builds the root.
 type MountKind string

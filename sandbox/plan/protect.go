@@ -25,7 +25,7 @@ func (c *compiler) protect(r policy.Path) {
 		return
 	}
 	for _, p := range c.places(r, f) {
-		if !c.unprotected(p) {
+		if !c.unprotected(p.path) {
 			c.hold(r, p)
 		}
 	}
@@ -51,22 +51,29 @@ func (c *compiler) protect(r policy.Path) {
 	}
 }
 
+// place is one protected place, its folder's symlinks resolved, and what it is.
+type place struct {
+	path string
+	fact PathFact
+}
+
 // places lists the protected places that exist in a writable folder. A name of
 // two parts also stands for its second where the folder is the first.
-func (c *compiler) places(r policy.Path, f PathFact) []string {
-	var out []string
+func (c *compiler) places(r policy.Path, f PathFact) []place {
+	var out []place
 	for _, b := range f.Below {
-		out = append(out, path.Join(f.Real, b))
+		p := path.Join(f.Real, b)
+		out = append(out, place{p, c.host.Paths[p]})
 	}
 	for _, second := range seconds(path.Base(f.Real)) {
-		for _, dir := range []string{r.Path, f.Real} {
-			if p := path.Join(dir, second); c.host.Paths[p].Exists {
-				out = append(out, path.Join(f.Real, second))
-			}
+		p := path.Join(f.Real, second)
+		fact := c.host.Paths[path.Join(r.Path, second)]
+		link := slices.ContainsFunc(fact.Links, func(l Link) bool { return l.Path == p })
+		if fact.Exists || link {
+			out = append(out, place{p, fact})
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return out
 }
 
 // seconds lists what is protected directly in a folder of that name by a name of
@@ -84,8 +91,8 @@ func seconds(base string) []string {
 // hold makes one protected place read-only. A symlink cannot be mounted on: it
 // is what it leads to that must not change, and an exchanged link is taken away
 // by the watch.
-func (c *compiler) hold(r policy.Path, p string) {
-	f := c.host.Paths[p]
+func (c *compiler) hold(r policy.Path, held place) {
+	p, f := held.path, held.fact
 	m := Mount{Kind: MountBind, Source: p, Target: p, Dir: f.Dir, Exec: true, Why: "protected: code outside trusts it", At: at(r.At)}
 	switch {
 	case f.Real == "" && len(f.Links) > 0:

@@ -1,0 +1,226 @@
+package plan
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"mcpen/sandbox/policy"
+)
+
+// notForCompile has the fields that Compile does not look at, and why.
+var notForCompile = map[string]string{
+	"Policy.Description":       "for a person",
+	"Policy.Server.Command":    "Find makes the Program of it",
+	"Policy.Server.Package":    "Prepare makes the Program of it",
+	"Policy.Server.Args":       "part of the Program's arguments",
+	"Policy.Install.Scripts":   "for the install sandbox",
+	"Policy.Install.MinAge":    "for the resolver of packages",
+	"Policy.Network.Listen.At": "in a problem: a port that is wanted twice",
+
+	"Policy.Filesystem.Unprotect.At":       "in a problem: unprotected in vain",
+	"Policy.Filesystem.Unprotect.Optional": "what is not there need not be unprotected",
+	"Policy.Filesystem.Deny.Optional":      "what is not there need not be hidden",
+
+	"Host.Kernel": "for a person: nothing follows from a version",
+	"Host.Arch":   "the filter is compiled for the binary's own",
+	"Host.Errata": "for doctor",
+	"Host.Routes": "the start tries it and fails closed",
+	"Host.Memfd":  "the start tries it and fails closed",
+	"Host.Zone":   "for doctor; the link itself is in Paths",
+
+	"Program.Via":  "for a person",
+	"Program.Tree": "the store has checked it",
+}
+
+// A field that nobody reads is a promise in a profile that nobody keeps.
+func TestEveryFieldIsConsumed(t *testing.T) {
+	used, all := map[string]bool{}, map[string]bool{}
+	for _, base := range bases(t) {
+		pol, prog, h := base.policy, base.program, base.host
+		want := outcome(pol, prog, h)
+		note := func(name string) {
+			all[name] = true
+			if !used[name] && outcome(pol, prog, h) != want {
+				used[name] = true
+			}
+		}
+		touch(reflect.ValueOf(&pol).Elem(), "Policy", note)
+		touch(reflect.ValueOf(&prog).Elem(), "Program", note)
+		touch(reflect.ValueOf(&h).Elem(), "Host", note)
+	}
+	for name := range all {
+		if reason := exempt(name); used[name] == (reason != "") {
+			t.Errorf("%s: consumed: %v, listed as for others: %q", name, used[name], reason)
+		}
+	}
+	for _, typ := range []reflect.Type{reflect.TypeFor[policy.Policy](), reflect.TypeFor[Program](), reflect.TypeFor[Host]()} {
+		fields(typ, typ.Name(), func(name string) {
+			if !all[name] {
+				t.Errorf("%s: no base of this test fills it in", name)
+			}
+		})
+	}
+}
+
+// exempt is why a field, or the one that it is in, is none of Compile's.
+func exempt(name string) string {
+	for key, reason := range notForCompile {
+		if name == key || strings.HasPrefix(name, key+".") {
+			return reason
+		}
+	}
+	return ""
+}
+
+func outcome(pol policy.Policy, prog Program, h Host) string {
+	p, err := Compile(pol, prog, h)
+	if err != nil {
+		return asJSON(err)
+	}
+	return asJSON(p)
+}
+
+// touch changes one leaf after the other, tells its name, and changes it back.
+func touch(v reflect.Value, name string, changed func(string)) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			n := name + "." + f.Name
+			if f.Anonymous {
+				n = name
+			}
+			touch(v.Field(i), n, changed)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			touch(v.Index(i), name, changed)
+		}
+	case reflect.Map:
+		for _, k := range v.MapKeys() {
+			old := v.MapIndex(k)
+			tmp := reflect.New(old.Type()).Elem()
+			tmp.Set(old)
+			if old.Kind() == reflect.Interface {
+				v.SetMapIndex(k, reflect.ValueOf("changed"))
+				changed(name)
+			} else {
+				touch(tmp, name, func(n string) { v.SetMapIndex(k, tmp); changed(n) })
+			}
+			v.SetMapIndex(k, old)
+		}
+	default:
+		old := reflect.New(v.Type()).Elem()
+		old.Set(v)
+		switch v.Kind() {
+		case reflect.String:
+			v.SetString(v.String() + "x")
+		case reflect.Bool:
+			v.SetBool(!v.Bool())
+		case reflect.Int, reflect.Int64:
+			v.SetInt(v.Int()/2 + 1_000_000)
+		case reflect.Uint16:
+			v.SetUint(v.Uint() + 1)
+		case reflect.Float64:
+			v.SetFloat(v.Float() + 1)
+		default:
+			panic(name + ": cannot change a " + v.Kind().String())
+		}
+		changed(name)
+		v.Set(old)
+	}
+}
+
+// fields lists the leaves of a type by the names that touch gives them.
+func fields(typ reflect.Type, name string, each func(string)) {
+	switch typ.Kind() {
+	case reflect.Struct:
+		for f := range typ.Fields() {
+			n := name + "." + f.Name
+			if f.Anonymous {
+				n = name
+			}
+			fields(f.Type, n, each)
+		}
+	case reflect.Slice, reflect.Map:
+		fields(typ.Elem(), name, each)
+	default:
+		each(name)
+	}
+}
+
+// bases are what the fields are changed in: a machine that can do everything, one
+// that can do little, and a profile whose paths are absent.
+func bases(t *testing.T) []story {
+	t.Helper()
+	able := story{richPolicy(t), richProgram(), richHost(t)}
+	poor := story{richPolicy(t), richProgram(), richHost(t)}
+	poor.host.Notify, poor.host.Seccomp, poor.host.Namespaces = Fact{No, "why"}, Fact{No, "why"}, Fact{No, "why"}
+	poor.host.Landlock, poor.host.Cgroup = 0, Cgroup{Why: "why"}
+	mute := story{richPolicy(t), richProgram(), richHost(t)}
+	mute.host.Notify, mute.host.Cgroup = Fact{No, "why"}, Cgroup{Why: "why"}
+	mute.policy.Log.OnError = policy.OnErrorStop
+	absent := story{richPolicy(t), richProgram(), richHost(t)}
+	absent.host.Paths["/home/ada/docs"] = PathFact{Err: "EACCES"}
+	absent.host.Paths["/home/ada/src/app"] = PathFact{}
+	absent.policy.Filesystem.Read[0].Optional = true
+	nameless := story{richPolicy(t), richProgram(), richHost(t)}
+	nameless.policy.Server.Dir = ""
+	own := story{richPolicy(t), richProgram(), richHost(t)}
+	own.policy.Filesystem.Read = append(slices.Clone(own.policy.Filesystem.Read), policy.Path{Path: "/etc/xdg/mcpenx"}, policy.Path{Path: "/run/mx/a"})
+	own.host.Config, own.host.Runtime = "/etc/xdg/mcpen", "/run/m"
+	for _, p := range []string{"/etc/xdg/mcpenx", "/run/mx/a"} {
+		own.host.Paths[p] = PathFact{Exists: true, Dir: true, Real: p}
+	}
+	docker := story{richPolicy(t), richProgram(), richHost(t)}
+	docker.policy.Sockets = []policy.Socket{{Path: "/run/docker.sock"}}
+	return []story{able, poor, mute, absent, nameless, own, docker}
+}
+
+// richPolicy has something in every field.
+func richPolicy(t *testing.T) policy.Policy {
+	t.Helper()
+	at := policy.Pos{File: "p.toml", Line: 3, Col: 4}
+	path := func(p string) []policy.Path { return []policy.Path{{Path: p, At: at}} }
+	pol := policy.Closed("demo")
+	pol.Description = "a demo"
+	pol.Sources = []policy.Source{{File: "p.toml", SHA256: "00"}}
+	pol.Server = policy.Server{Command: []string{"node"}, Package: "npm:x", Args: []string{"a"}, Dir: "/home/ada/src/app", At: at}
+	pol.Filesystem = policy.Filesystem{Read: path("/home/ada/docs"), Write: path("/home/ada/src/app"), Deny: path("/home/ada/docs/hidden"),
+		Unprotect: path("/home/ada/src/app/.vscode")}
+	pol.Network = policy.Network{Allow: []policy.Host{{Kind: policy.HostName, Name: "a.example", First: 443, Last: 443, TLS: true, At: at}},
+		Listen: []policy.Port{{Port: 9000, At: at}}}
+	pol.Sockets = []policy.Socket{{Path: "/srv/run/db.sock", Override: "", At: at}}
+	pol.Env = policy.Env{Pass: []policy.EnvName{{Name: "LANG", At: at}}, Set: []policy.EnvValue{{Name: "A", Value: "1", At: at}},
+		Secret: []policy.SecretFrom{{Name: "TOKEN", From: "env:TOKEN", At: at}}}
+	globs := policy.Filter{Allow: []policy.Glob{{Pattern: "get_*", At: at}}, Deny: []policy.Glob{{Pattern: "x", At: at}}}
+	pol.Tools.Filter, pol.Prompts, pol.Resources = globs, globs, globs
+	pol.Tools.Allow = slices.Clone(globs.Allow)
+	pol.Tools.Rules = []policy.ToolRule{{Tool: "get_a", Schema: map[string]any{"maxProperties": 1.0}, PerMinute: 3, Concurrent: 2, At: at}}
+	pol.Limits.CPU, pol.Limits.CPUTime = 2, 90e9
+	pol.Install.Scripts = []string{"esbuild"}
+	pol.Require.At = at
+	return pol
+}
+
+func richProgram() Program {
+	return Program{Path: "/opt/node/bin/node", Args: []string{"node", "server.js"}, Needs: []Need{{Path: "/opt/node", Why: "node"}},
+		Env: []Env{{Name: "NODE_PATH", Value: "/opt", At: "x"}}, Via: []string{"nvm"}, Tree: "ab"}
+}
+
+func richHost(t *testing.T) Host {
+	t.Helper()
+	h := laptopHost()
+	h.Errata, h.Env = 1, map[string]string{"LANG": "C"}
+	h.Cgroup = Cgroup{How: HowCgroup2, Path: "/user.slice", Controllers: []string{"memory", "pids", "cpu"}, Why: ""}
+	parseTree(t, laptop, `
+file /opt/node/bin/node
+dir /home/ada/docs/hidden
+dir /home/ada/src/app/.git
+dir /home/ada/src/app/.vscode
+socket /srv/run/db.sock
+`).answer(&h, Asks(richPolicy(t), richProgram(), h.Home, h.State, h.Config, h.Runtime))
+	return h
+}
