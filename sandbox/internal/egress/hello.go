@@ -47,6 +47,9 @@ func readHello(r io.Reader) (name string, raw []byte, err error) {
 		if !errors.Is(err, io.ErrUnexpectedEOF) {
 			return name, h.raw, err
 		}
+		if len(h.raw) >= maxRaw {
+			return "", h.raw, errLongHello
+		}
 		if len(h.raw) == cap(h.raw) {
 			h.raw = append(make([]byte, 0, min(2*cap(h.raw), maxRaw)), h.raw...)
 		}
@@ -88,11 +91,8 @@ func (h *hello) next() ([]byte, error) {
 			return nil, err
 		}
 		if len(rest) < 5+n {
-			switch {
-			case h.at == 0 && len(rest) > 5 && rest[5] != 1:
+			if h.at == 0 && len(rest) > 5 && rest[5] != 1 {
 				return nil, errNotTLS
-			case len(h.raw) >= maxRaw:
-				return nil, errLongHello
 			}
 			return nil, io.ErrUnexpectedEOF
 		}

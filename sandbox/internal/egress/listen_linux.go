@@ -212,6 +212,11 @@ func listenUDP(v6, share bool) (*os.File, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return control(c, func(fd int) error {
 			if v6 { // also for IPv4, as mapped addresses
+				// To answer from an address that is local by a route alone
+				// takes freedom to bind, in IPv6 but not in IPv4.
+				if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1); err != nil {
+					return os.NewSyscallError("setsockopt(IPV6_FREEBIND)", err)
+				}
 				return os.NewSyscallError("setsockopt(IPV6_RECVPKTINFO)", unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1))
 			}
 			return os.NewSyscallError("setsockopt(IP_PKTINFO)", unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1))

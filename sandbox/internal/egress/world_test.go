@@ -107,10 +107,16 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// newSandbox is another sandbox on the same host.
-func newSandbox(t testing.TB) *world {
+// newQuietWorld has no sandbox: only names, a clock and a log.
+func newQuietWorld(t testing.TB) *world {
 	w := &world{t: t, jobs: make(chan func()), names: map[string][]string{}, asked: map[string]int{}, now: time.Unix(1_700_000_000, 0)}
 	w.grew = sync.NewCond(&w.mu)
+	return w
+}
+
+// newSandbox is another sandbox on the same host.
+func newSandbox(t testing.TB) *world {
+	w := newQuietWorld(t)
 	up := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked
@@ -262,7 +268,7 @@ func (w *world) serveBehind(cfg Config, behind apart) *Egress {
 func noWire(*netlink.Handle, []uint16, bool) ([]Handle, error) { return nil, errNoWire }
 
 // patience is for what fails by never happening.
-const patience = 20 * time.Second
+const patience = 3 * time.Second
 
 // dial connects from inside.
 func (w *world) dial(addr string) (c *net.TCPConn, err error) {
