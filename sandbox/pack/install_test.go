@@ -192,6 +192,9 @@ func TestInstallPyPI(t *testing.T) {
 	if err := in.Store.Verify(tree.Hash); err != nil {
 		t.Error(err)
 	}
+	if data, err := os.ReadFile(filepath.Join(tree.Dir, "lib/bin/a-tool")); err != nil || string(data) != "#!/usr/bin/env python3\nprint('tool')\n" {
+		t.Errorf("a wheel's own script names this machine's Python: %q, %v", data, err)
+	}
 	text, err := l.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -209,6 +212,53 @@ func TestInstallPyPI(t *testing.T) {
 	if same.Hash != tree.Hash {
 		t.Errorf("restored %s, locked %s", same.Hash, tree.Hash)
 	}
+}
+
+// uv and pip make the same tree of the same wheels, so that a team may use both.
+func TestInstallPyPIWithUV(t *testing.T) {
+	uv, err := exec.LookPath("uv")
+	if err != nil {
+		t.Skip("no uv on this machine")
+	}
+	f := newFake(t, false)
+	pypiWorld(f)
+	in, run := newInstaller(t, f)
+	in.Tools.UV = uv
+	l, tree, err := add(in, mustRef(t, "pypi:demo-server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	if l.With != "uv" || len(l.Dependencies) != 2 || l.Dependencies[0].Version != "1.0" {
+		t.Errorf("lock: %+v", l)
+	}
+	for _, job := range run.jobs {
+		if strings.Contains(strings.Join(job.Argv, " "), "-m pip") {
+			t.Errorf("pip ran: %v", job.Argv)
+		}
+	}
+	pip, _ := newInstaller(t, f)
+	_, same, err := pip.Restore(context.Background(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same.Close()
+	if err := swapDependency(f, in, l); err == nil {
+		t.Error("uv installed a dependency that was swapped")
+	}
+}
+
+// swapDependency restores with the same tools after demo-dep was replaced.
+func swapDependency(f *fakeRegistry, in *Installer, l Lock) error {
+	f.mu.Lock()
+	f.pypi["demo-dep"] = nil
+	f.mu.Unlock()
+	f.upload("demo-dep", "1.0", now.Add(-30*day), nil, map[string]string{"demo_dep.py": "evil"})
+	_, tree, err := in.Repair(context.Background(), l)
+	if err == nil {
+		tree.Close()
+	}
+	return err
 }
 
 func pypiWorld(f *fakeRegistry) {

@@ -75,7 +75,7 @@ func (w *work) choosePyPI(ctx context.Context) error {
 }
 
 // uvPin is a line of what "uv pip compile" writes.
-var uvPin = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^ ;\\]+)`)
+var uvPin = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^ ;\\\r\n]+)`)
 
 // chooseUV asks uv for the versions, and takes the wheels that it then installs.
 func (w *work) chooseUV(ctx context.Context) error {
@@ -280,17 +280,27 @@ func (w *work) tidyBin(scripts map[string]map[string]string) error {
 	return nil
 }
 
+// pythonLine is a first line that names an interpreter of this machine.
+var pythonLine = regexp.MustCompile(`^#!\s*"?/[^\n]*python[0-9.]*"?[^\n/]*\n`)
+
 func (w *work) tidyScript(p string) error {
 	info, err := w.root.Lstat(p)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > 1<<20 {
+	if err != nil || !info.Mode().IsRegular() {
 		return err
 	}
-	data, err := w.root.ReadFile(p)
-	if err != nil || !bytes.HasPrefix(data, []byte("#!"+w.in.Tools.Python)) {
-		return err
+	if info.Size() < 1<<20 {
+		data, err := w.root.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		if line := pythonLine.Find(data); line != nil {
+			data = append([]byte("#!/usr/bin/env python3\n"), data[len(line):]...)
+			if err := w.root.WriteFile(p, data, 0o755); err != nil {
+				return err
+			}
+		}
 	}
-	_, rest, _ := bytes.Cut(data, []byte("\n"))
-	return w.root.WriteFile(p, append([]byte("#!/usr/bin/env python3\n"), rest...), 0o755)
+	return w.root.Chmod(p, 0o755)
 }
 
 // pyTarget is what an entry point names: module:attribute[.attribute].
