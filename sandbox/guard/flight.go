@@ -90,8 +90,12 @@ func (f *flight) newest() *audit.Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var last *request
+	others := -1
 	for _, r := range f.byID {
-		if last == nil || r.seq > last.seq {
+		if r.method == methodListen {
+			continue // open for as long as the client is, and nobody's work
+		}
+		if others++; last == nil || r.seq > last.seq {
 			last = r
 		}
 	}
@@ -99,7 +103,7 @@ func (f *flight) newest() *audit.Request {
 		return nil
 	}
 	a := last.audit()
-	a.Others = len(f.byID) - 1
+	a.Others = others
 	return a
 }
 

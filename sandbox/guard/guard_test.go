@@ -232,11 +232,9 @@ func verdict(t *testing.T, client bool, line []byte, v guard.Verdict) {
 			t.Fatalf("called: %q", v.Forward)
 		}
 	}
-	if !client && bytes.Contains(v.Forward, []byte("hunter2-hunter2")) && !bytes.Contains(v.Forward, []byte(`hunter2-hunter2"}`)) {
-		text, _ := rpc.Text(rpc.Get(out.Result, "x"))
-		if strings.Contains(text, "hunter2-hunter2") {
-			t.Fatalf("a secret goes out: %q", v.Forward)
-		}
+	text, _ := rpc.Text(rpc.Get(out.Result, "x"))
+	if !client && strings.Contains(text, "hunter2-hunter2") {
+		t.Fatalf("a secret goes out: %q", v.Forward)
 	}
 }
 

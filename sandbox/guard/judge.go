@@ -3,7 +3,6 @@ package guard
 import (
 	"crypto/sha256"
 
-	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/policy"
 )
@@ -22,6 +21,7 @@ const (
 type entry struct {
 	hash     string
 	standing standing
+	approved bool // a person approved this very definition
 	findings []Finding
 	refusal  *refusal // of the filter
 	broken   string   // why it is no definition at all
@@ -29,21 +29,20 @@ type entry struct {
 }
 
 // stand looks a definition up in the pins.
-func (g *Guard) stand(kind Kind, name, hash string) standing {
-	if g.cfg.Tools.Pins == policy.PinOff {
-		return fine
-	}
+func (g *Guard) stand(e *entry, kind Kind, name string) {
 	n := nameKey{kind, name}
-	switch g.decided[pinKey{n, hash}] {
-	case Approved:
-		return fine
-	case Rejected:
-		return rejected
+	decided := g.decided[pinKey{n, e.hash}]
+	e.approved = decided == Approved
+	switch {
+	case e.approved, g.cfg.Tools.Pins == policy.PinOff:
+		e.standing = fine
+	case decided == Rejected:
+		e.standing = rejected
+	case g.approved[n] != "":
+		e.standing = changed
+	default:
+		e.standing = isNew
 	}
-	if g.approved[n] != "" {
-		return changed
-	}
-	return isNew
 }
 
 // hides says why a definition is kept from the client, or "".
@@ -62,15 +61,10 @@ func (g *Guard) hides(e *entry) string {
 		return "has changed since it was approved"
 	case waits && g.cfg.Tools.Pins == policy.PinEnforce:
 		return "was not approved yet"
-	case g.cfg.Tools.Findings == policy.FindingHold && !g.cleared(e) && worst(e.findings) == Hold:
+	case g.cfg.Tools.Findings == policy.FindingHold && !e.approved && worst(e.findings) == Hold:
 		return "has a definition that waits for review"
 	}
 	return ""
-}
-
-// cleared reports whether a person approved this very definition.
-func (g *Guard) cleared(e *entry) bool {
-	return e.standing == fine && g.cfg.Tools.Pins != policy.PinOff
 }
 
 // waits reports whether a review could bring a hidden definition back.
@@ -111,7 +105,7 @@ func (g *Guard) judge(kind Kind, raw []byte) (name string, e *entry) {
 
 // define fills in the hash, the standing and the findings of a definition.
 func (g *Guard) define(kind Kind, name string, raw []byte, e *entry) {
-	if g.cfg.Tools.Pins == policy.PinOff {
+	if g.cfg.Tools.Pins == policy.PinOff && g.cfg.Tools.Findings != policy.FindingHold {
 		sum := sha256.Sum256(raw)
 		e.hash = string(sum[:])
 	} else {
@@ -121,12 +115,12 @@ func (g *Guard) define(kind Kind, name string, raw []byte, e *entry) {
 			return
 		}
 		e.hash = d.SHA256
-		e.standing = g.stand(kind, name, e.hash)
-		if e.standing != fine {
+		g.stand(e, kind, name)
+		if !e.approved {
 			g.remember(d)
 		}
 	}
-	if !g.cleared(e) {
+	if !e.approved {
 		e.findings = g.scan.definition(kind, raw)
 	}
 }
@@ -158,28 +152,10 @@ func (g *Guard) usable(kind Kind, name string) (why string, held bool) {
 		return "was refused when it was reviewed", false
 	case kind == KindResource, !strict:
 		return "", false // a result may name a resource that no list does
-	case g.cfg.Tools.Pins != policy.PinOff && g.approved[nameKey{kind, name}] != "":
+	case g.approved[nameKey{kind, name}] != "":
 		return "", false
 	case g.cfg.Tools.Pins == policy.PinEnforce:
 		return "was not approved yet", true
 	}
 	return "was not listed yet", false
-}
-
-// findingEvents tells of findings: in the log each, to the person what was new.
-func (g *Guard) findingEvents(v *Verdict, r *request, kind Kind, name string, findings []Finding) {
-	for _, f := range findings {
-		event := audit.Event{Kind: audit.KindFinding, Verdict: audit.Observed, Subject: name,
-			Detail: string(f.Kind) + " in " + audit.Visible(f.Path) + ": " + oneLine(f.Words) + " (" + f.Why + ")"}
-		if r != nil {
-			event.Request = r.audit()
-		}
-		if f.Severity == Hold && g.cfg.Tools.Findings == policy.FindingHold {
-			event.Verdict = audit.Held
-		}
-		v.Events = append(v.Events, event)
-		if f.Severity == Hold {
-			g.tell(v, "%s: %s: \"%s\" (%s)", subject(kind, name), f.Why, oneLine(f.Words), audit.Visible(f.Path))
-		}
-	}
 }

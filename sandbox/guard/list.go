@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
-	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/rpc"
-	"mcpen/sandbox/policy"
 )
 
 // Bounds of what is kept of lists.
@@ -212,109 +208,4 @@ func apply(line, part []byte, edits []edit) []byte {
 		done = from + e.at + e.n
 	}
 	return append(out, line[done:]...)
-}
-
-// report tells what was made of a page: once for each definition in the log,
-// once for each sort of reason to the person.
-func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
-	reasons := map[string][]string{}
-	note := func(sentence, name, hash string) {
-		if g.once(sentence, name, hash) {
-			reasons[sentence] = append(reasons[sentence], quote(name))
-		}
-	}
-	for i, e := range p.entries {
-		name := p.names[i]
-		if len(e.findings) > 0 && g.once("finding", string(kind), name, e.hash) {
-			g.findingEvents(v, r, kind, name, e.findings)
-		}
-		event := audit.Event{Kind: audit.KindTool, Verdict: audit.Refused, Subject: name, Request: r.audit()}
-		why := g.hides(e)
-		if l.twice[name] {
-			why = "is defined twice"
-		}
-		switch {
-		case why != "":
-			event.Detail = "hidden: " + subject(kind, name) + " " + why
-			if e.broken != "" {
-				event.Detail += ": " + e.broken
-			}
-			if e.refusal != nil {
-				event.Rule, event.Hint = e.refusal.rule, e.refusal.hint
-				break // the profile's own doing: no news for the person
-			}
-			if g.waits(e) {
-				event.Verdict, event.Hint = audit.Held, "mcpen review "+g.cfg.Server
-			}
-			note(why+" and is hidden", name, e.hash)
-		case e.standing == changed:
-			event.Verdict, event.Detail = audit.Observed, "the definition has changed since it was approved"
-			note("has changed since it was approved", name, e.hash)
-		case e.standing == isNew && len(g.approved) > 0:
-			event.Verdict, event.Detail = audit.Observed, "the definition was not approved yet"
-			note("was not approved yet", name, e.hash)
-		default:
-			continue
-		}
-		v.Events = append(v.Events, event)
-	}
-	for _, sentence := range sortedKeys(reasons) {
-		if nameKeys[kind] == "" {
-			v.Tell = append(v.Tell, subject(kind, "")+" "+sentence)
-			continue
-		}
-		names := reasons[sentence]
-		const most = 12
-		more := ""
-		if len(names) > most {
-			names, more = names[:most], fmt.Sprintf(" and %d more", len(names)-most)
-		}
-		v.Tell = append(v.Tell, fmt.Sprintf("%s %s: %s%s", kind, sentence, strings.Join(names, ", "), more))
-	}
-}
-
-// once reports whether something is said for the first time, as far as that is
-// remembered.
-func (g *Guard) once(what ...string) bool {
-	key := strings.Join(what, "\x00")
-	if g.told[key] || len(g.told) >= maxNames {
-		return false
-	}
-	g.told[key] = true
-	return true
-}
-
-// gone forgets what a whole list did not have any more, but for names whose last
-// definition may not be used, and notes those that were approved.
-func (g *Guard) gone(v *Verdict, r *request, kind Kind, c *chain) {
-	l := g.list(kind)
-	for name, e := range l.entries {
-		if _, ok := c.hashes[name]; !ok && e.standing != changed && e.standing != rejected && e.broken == "" {
-			delete(l.entries, name)
-			if kind == KindTool {
-				delete(g.schemas, name)
-			}
-		}
-	}
-	if g.cfg.Tools.Pins == policy.PinOff {
-		return
-	}
-	for _, d := range g.pins.Definitions {
-		if _, ok := c.hashes[d.Name]; ok || d.Kind != kind || d.State != Approved {
-			continue
-		}
-		if g.once("gone", string(kind), d.Name) {
-			v.Events = append(v.Events, audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: d.Name,
-				Detail: "the " + string(kind) + " was approved and is not listed any more", Request: r.audit()})
-		}
-	}
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

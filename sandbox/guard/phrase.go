@@ -1,9 +1,6 @@
 package guard
 
-import (
-	"regexp"
-	"strings"
-)
+import "regexp"
 
 // phrase is a rule over folded text: lower case, one space between words.
 type phrase struct {
@@ -41,10 +38,10 @@ const (
 	guards     = `(?:restrictions?|safety|security|validations?|authentication|authorization|safeguards?|guardrails?|protections?|permissions?|checks?|verifications?|confirmations?|approvals?|filters?|polic(?:y|ies)|sandbox(?:ing)?|rules?|guidelines?)`
 	commands   = `(?:instructions?|rules?|guidelines?|prompts?|directions|directives?|policy|policies|restrictions?|safeguards?|constraints?|safety checks?|security checks?|commands|orders|training|programming)`
 	credential = `(?:api[ _-]?keys?|secrets?|credentials?|passwords?|passphrases?|private keys?|ssh keys?|access keys?|(?:access|auth|bearer|session|oauth|api|refresh) tokens?|session cookies|environment variables?|env vars?|[a-z0-9]+_(?:api_)?(?:key|token|secret)\b|seed phrases?|wallets?|credit cards?)`
-	talk       = `(?:conversations?|chats?|chat logs?|message history|message contents?|messages|user (?:messages|data|inputs?|prompts?|queries|activity)|(?:complete|full|entire|all)(?: \S+)? (?:context|contents?|prompts?|history|messages?|body)|location history|browsing history|personal (?:data|information|details)|account numbers?|names|email body|ai responses?|what the (?:user|customer) (?:asked|said|typed))`
+	talk       = `(?:conversations?|chats?|chat logs?|message history|message contents?|messages|user (?:messages|data|inputs?|prompts?|queries|activity)|(?:complete|full|entire|all)(?: \S+)? (?:context|contents?|prompts?|history|messages?|body)|location history|browsing history|personal (?:data|information|details)|account numbers?|names|email body|ai responses?|keystrokes|clipboard(?: contents?)?|screenshots?|search (?:terms|queries)|usage (?:patterns|data|habits)|user behaviou?r|contact lists?|address books?|device (?:information|identifiers?|ids?)|biometric\S*|medical (?:data|records)|financial (?:data|records|information)|payment (?:data|details|information)|(?:gps|precise|user'?s?) locations?|file contents|source code|what the (?:user|customer) (?:asked|said|typed))`
 	paths      = `(?:~/\.(?:ssh|aws|gnupg|kube|docker|netrc|npmrc|pypirc|pgpass|config/gcloud|azure|bash_history|zsh_history|mozilla)|\.ssh/|\bid_(?:rsa|dsa|ecdsa|ed25519)\b|\.aws/credentials|/etc/(?:passwd|shadow|sudoers)|\.git-credentials|/proc/(?:self|[0-9*]+)/environ|wallet\.dat|(?:claude_desktop_config|/mcp|\.mcp|mcp_config)\.json|/\.kube/config|\*\.(?:pem|key|env|p12|pfx|keystore)\b|\blogin keychain\b|\bcookies\.sqlite\b)[\w./*-]*`
 	leaving    = `(?:sends?|sent|sending|uploads?|uploaded|uploading|forwards?|forwarded|forwarding|transmits?|transmitted|posts?|posted|cop(?:y|ies|ied)|shares?|shared|sharing|syncs?|synced|syncing|synchronized|exports?|exported|exfiltrates?|reports?|reported|delivers?|delivered|mirrors?|mirrored|relays?|relayed|backs? up|stored|stores?|cached?|logs?|logged|logging|attach(?:es|ed)?|pass(?:es|ed)?|include[sd]?|embed(?:s|ded)?|append(?:s|ed)?|bcc|added to)`
-	away       = `(?:(?:to|with|on|in|via|by|through|for) ` + w3 + `(?:external|remote|third[- ]part(?:y|ies)|3rd part(?:y|ies)|attackers?\b|partners?\b|marketing|analytics|telemetry|research team|(?:backup|logging|collection|monitoring|tracking) (?:service|server|endpoint|site)|cloud|outside|(?:our|my|their) (?:\S+ )?(?:servers?|team|endpoint|systems?|database|service))|\b(?:to|into|at|from) ` + w3 + `(?:https?|wss?)://|\b[\w.+-]+@[\w-]+\.[\w.-]+|\bremotely\b)`
+	away       = `(?:(?:to|with|on|in|via|by|through|for) ` + w3 + `(?:external|remote|third[- ]part(?:y|ies)|3rd part(?:y|ies)|attackers?\b|partners?\b|marketing|analytics|telemetry|research team|(?:backup|logging|collection|monitoring|tracking) (?:service|server|endpoint|site)|cloud|outside|(?:our|my|their) (?:\S+ )?(?:servers?|team|endpoint|systems?|database|service))|\b(?:to|into|at|from) ` + w3 + `(?:https?|wss?)://|\b[\w.+-]+@[\w-]+\.[\w.-]+|\bremotely\b|\bfor (?:\S+ ){0,2}?(?:analytics|model training|training purposes|advertising|marketing|profiling|monetization|surveillance)\b)`
 	imperative = `(?:always|must|first|never|also|ensure|make sure|add|copy|forward|send|append|prepend|include|bcc|read|call|execute|run|invoke|use|pass|replace|change|set)`
 	toolName   = `['"` + "`" + `]?([a-z][a-z0-9]*(?:[_.][a-z0-9_]+)+)\b`
 )
@@ -128,6 +125,17 @@ var phrases = []phrase{
 	{FindOtherTool, Note, "it asks to be preferred over other tools", "use call prefer invoke always",
 		at(`(?:use|call|prefer|invoke) this (?:tool|one|function)? ?(?:\S+ ){0,2}?(?:rather than|instead of|over|first|before)\b|always (?:use|call|prefer|invoke) this (?:tool|function|one)\b`), nil, nil, false},
 
+	{FindOtherTool, Hold, "it says that other tools must not be used", "do don't never not avoid",
+		at(`(?:do not|don't|never|avoid)(?: ever)? (?:use|call|using|calling|invoke|choose|select|trust) (?:any |the )?(?:other|another|alternative|competing|original|real|built-in) (?:\S+ ){0,2}?(?:tools?|functions?|servers?)\b`), nil, nil, false},
+	{FindOtherTool, Note, "it praises itself over other tools", "more better best superior always",
+		at(`(?:more (?:secure|accurate|reliable|trusted|trustworthy)|better|superior|best) (?:than|to|of) (?:any |all |the )*others?\b|always (?:choose|select|pick) this\b`), nil, nil, false},
+	{FindInstruction, Hold, "it has something from outside executed", "download downloads fetch fetches retrieve retrieves decode decodes",
+		at(`(?:download|fetch|retrieve|decode)(?:e?s)? (?:\S+ ){0,8}?(?:and|then) (?:then |silently |immediately )?(?:execut(?:e|es)|run|runs|eval|evaluates?|obey|obeys|follow|follows) (?:it|them|the (?:script|payload|code|command|instructions?|result|content|output|binary))\b`), nil, nil, false},
+	{FindExfil, Hold, "it asks for something to be passed on, in passing", "please kindly remember forget sure helpful great nice",
+		at(`(?:please|kindly|remember to|forget to|sure to|(?:helpful|great|nice) if you (?:could|would|can)?)(?: then| also| just)* (?:forward|e-?mail|share|send|cc|bcc|notify|loop|pass along|copy|let|relay|report) (?:\S+ ){0,8}?(?:customer|user|account|balance|conversation|question|what they|results?|answers?|reply|response|message|details|know)\b`), has(`\b(?:also|too|as well|partner|external|archive|audit|compliance|backup|third|team|@)\b|@`), nil, false},
+	{FindExfil, Hold, "files that leave", "upload uploads send sends transmit transmits post posts copy copies",
+		at(`(?:upload|send|transmit|post|cop(?:y|ies))e?s? (?:all |any |every |the |their |your |user |users' |contents of |content of )*(?:files?|documents|repositories|home directory|file contents) (?:\S+ ){0,10}?(?:to|with) (?:\S+ ){0,3}?(?:https?://|external|remote|attacker|third|our )`), nil, nil, false},
+
 	// Data that leaves.
 	{FindExfil, Hold, "keys or passwords that leave", leavingWords, at(leaving + `\b`), has(`\b`+credential, away), credentialParts, false},
 	{FindExfil, Hold, "conversations or personal data that leave", leavingWords, at(leaving + `\b`), has(`\b`+talk, away), awayParts, false},
@@ -135,6 +143,10 @@ var phrases = []phrase{
 		at(`(?:include|pass|provide|put|paste|send|attach|copy|insert|append|add|write|dump|supply)(?:e?s)? (?:\S+ ){0,4}?(?:conversations?(?: history| so far| context)?|chat (?:history|log)|system prompt|(?:previous|prior|all|last|full list of) (?:user )?messages|message history|(?:your|the model's) (?:instructions|prompt|context)|list of (?:all )?(?:available |other )?tools)\b (?:\S+ ){0,6}?(?:in|as|into|to|through|via|using) (?:the |this |a |an |its )?(?:\S+ ){0,2}?(?:parameters?|arguments?|fields?|properties|sidenotes?|notes?|value|input)\b`), nil, nil, false},
 	{FindExfil, Hold, "keys or passwords that are gathered on the side", "index indexes indexing extract extracts extracting collect collects collecting capture captures capturing harvest harvests harvesting record records recording retain retains scan scans gather gathers",
 		at(`\S+ (?:\S+ ){0,10}?` + credential), has(`\b(?:logged|stored|cached|cache|sent|shared|uploaded|persist\w*|transmitted|saved|kept)\b`), nil, false},
+	{FindExfil, Hold, "personal data that is gathered for others", "collects collect collected collecting tracks tracked tracking monitors monitored captures captured records recorded retains retained gathers gathered maintained harvested profiles",
+		at(`\S+`), has(`\b`+talk, away), awayParts, false},
+	{FindExfil, Hold, "something that is done on the side", "also additionally addition",
+		at(`(?:also|additionally,?|addition,?) (?:it )?(?:automatically |silently )?(?:logs|records|saves|stores|tracks|collects|captures|scans|extracts|indexes|monitors|harvests|uploads|transmits|forwards|mirrors) (?:\S+ ){0,2}?(?:all|any|every|each|user|user's|users'|your|credentials|passwords|keys|secrets|conversations?|messages|keystrokes|personal)\b`), nil, nil, false},
 	{FindExfil, Hold, "keys or data are to be stolen", "steal steals stealing exfiltrate exfiltrates harvest harvests siphon siphons smuggle smuggles",
 		at(`\S+ ` + w5 + `(?:secrets?|keys?|credentials?|passwords?|tokens?|data|cookies|sessions?|files?|everything|` + paths + `)`), nil, nil, false},
 	{FindExfil, Hold, "a copy that goes to an address", "forward forwards bcc cc also copy copies second add loop blind",
@@ -172,102 +184,4 @@ var marks = []mark{
 		regexp.MustCompile(`\bignor(?:a|e|ez|ar|ate|iere?n?) (?:todas? |toutes? |alle |tutte |todos? )?(?:las |les |le |os |as |die |der |l')?(?:\S+ )?(?:instruccion\S*|instructions? pr\S+|istruzion\S*|instru\S+es (?:anterior|prec)\S*|(?:vorherigen |bisherigen )?anweisungen)|忽略.{0,8}(?:指令|指示|规则|提示)|無視.{0,8}指示|(?:以前|前)の指示を無視`), nil},
 	{FindExfil, Hold, "something goes to an attacker", []string{"attacker"}, regexp.MustCompile(`\b(?:to|via|with|for) (?:the |an? )?attackers?\b|@(?:\S*\.)?attacker\b`), nil},
 	{FindExfil, Hold, "a command that sends data away", []string{"$(", "/dev/tcp/", "env |", "env|"}, regexp.MustCompile(`\$\((?:env|printenv|cat|whoami|id)\b|\benv ?\| ?base64\b|/dev/tcp/`), nil},
-}
-
-// triggers maps a word to the phrases that can begin with it.
-var triggers = func() map[string][]int {
-	t := map[string][]int{}
-	for i, p := range phrases {
-		for _, word := range strings.Fields(p.first) {
-			t[word] = append(t[word], i)
-		}
-	}
-	return t
-}()
-
-// phrases tries the rules on a text.
-func (s *scanner) phrases(n folded, original string, add func(Finding)) {
-	for _, m := range marks {
-		if !containsAny(n.text, m.parts) {
-			continue
-		}
-		for _, at := range m.re.FindAllStringIndex(n.text[:min(len(n.text), maxMarked)], 16) {
-			if beside(m.and, n.text, at[0], at[1]) {
-				add(Finding{Kind: m.kind, Severity: m.severity, Words: n.words(original, at[0], at[1]), Why: m.why})
-				break
-			}
-		}
-	}
-	var done [64]bool
-	tries := 0
-	for i := 0; i < len(n.text); {
-		end := i
-		for end < len(n.text) && (n.text[end] >= 'a' && n.text[end] <= 'z' || n.text[end] == '\'' && end > i) {
-			end++
-		}
-		if end == i {
-			i++
-			continue
-		}
-		if i == 0 || !wordByte(n.text[i-1]) {
-			for _, rule := range triggers[strings.TrimRight(n.text[i:end], "'")] {
-				if done[rule] {
-					continue
-				}
-				if tries++; tries > maxTries {
-					add(Finding{Kind: FindEvasion, Severity: Hold, Words: n.words(original, 0, min(len(n.text), 80)), Why: "too many words of orders to look at all of them"})
-					return
-				}
-				p := &phrases[rule]
-				if p.need != nil && !containsAny(n.text, p.need) {
-					done[rule] = true
-					continue
-				}
-				if to := s.match(p, n.text, i); to > i {
-					done[rule] = true
-					add(Finding{Kind: p.kind, Severity: p.severity, Words: n.words(original, i, to), Why: p.why})
-				}
-			}
-		}
-		i = end
-	}
-}
-
-// maxMarked bounds the text in which marks are looked for.
-const maxMarked = 256 << 10
-
-func wordByte(c byte) bool {
-	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z'
-}
-
-func containsAny(text string, parts []string) bool {
-	for _, p := range parts {
-		if strings.Contains(text, p) {
-			return true
-		}
-	}
-	return false
-}
-
-// match is the end of a phrase that begins at i, or -1.
-func (s *scanner) match(p *phrase, text string, i int) int {
-	m := p.re.FindStringSubmatchIndex(text[i:min(len(text), i+reach)])
-	if m == nil || p.tool && len(m) > 2 && m[2] >= 0 && s.ours(text[i+m[2]:i+m[3]]) || !beside(p.and, text, i, i+m[1]) {
-		return -1
-	}
-	return i + m[1]
-}
-
-// ours reports whether a name is that of something of the server's own.
-func (s *scanner) ours(name string) bool { return s.own[name] || s.local[name] }
-
-// beside reports whether all patterns match near a part of a text.
-func beside(patterns []*regexp.Regexp, text string, from, to int) bool {
-	text = text[max(0, from-nearby):min(len(text), to+nearby)]
-	for _, re := range patterns {
-		if !re.MatchString(text) {
-			return false
-		}
-	}
-	return true
 }

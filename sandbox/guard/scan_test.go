@@ -172,6 +172,18 @@ func TestScanIsBounded(t *testing.T) {
 	}
 }
 
+// A description that speaks of another server's tool, in whatever words.
+func TestScanMentions(t *testing.T) {
+	others := []guard.Other{{Server: "mail", Tools: []string{"send_email", "search", "listMail"}}}
+	for text, want := range map[string]bool{
+		"Works well with send_email.": true, "See `listMail`": true, "Searches: search the mail": false, "send_emails": false,
+	} {
+		if _, got := find(guard.ScanText(text, others...), guard.FindOtherTool, guard.Hold); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
 func find(found []guard.Finding, kind guard.FindingKind, severity guard.Severity) (guard.Finding, bool) {
 	for _, f := range found {
 		if f.Kind == kind && f.Severity == severity {

@@ -55,6 +55,24 @@ func (s *scanner) shadows(found []Finding, name string) []Finding {
 	return found
 }
 
+// mentions reports a text that speaks of another server's tool. Names that are
+// single words are not looked for: they are words.
+func (s *scanner) mentions(text string, add func(Finding)) {
+	if len(s.others) == 0 {
+		return
+	}
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./", r)
+	}) {
+		word = strings.Trim(word, "-./")
+		server, ok := s.others[word]
+		if ok && strings.IndexFunc(word[1:], func(r rune) bool { return !unicode.IsLower(r) }) >= 0 && !s.ours(word) {
+			add(Finding{Kind: FindOtherTool, Severity: Hold, Words: word, Why: "it speaks of a tool of server " + quote(server)})
+			return
+		}
+	}
+}
+
 // letters is a name without its separators, in lower case.
 func letters(name string) string {
 	return strings.ToLower(strings.NewReplacer("_", "", "-", "", ".", "", "/", "", " ", "").Replace(name))

@@ -1,0 +1,107 @@
+package guard
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// folded is a text as its words are compared: lower case, hidden characters
+// gone, look-alikes as the letters they are taken for, one space between words.
+type folded struct {
+	text   string
+	at     []int32 // for each byte, where in the original it comes from
+	spaced string  // letters that were spaced apart, as they stand there
+}
+
+func fold(text string) folded {
+	n := folded{at: make([]int32, 0, len(text))}
+	out := make([]byte, 0, len(text))
+	space := true
+	for i, r := range text {
+		if r >= utf8.RuneSelf || r < 0x20 {
+			if r != '\n' && r != '\t' && r != '\r' && hidden(r) {
+				continue
+			}
+			switch r {
+			case '‘', '’', 'ʼ', '′':
+				r = '\''
+			case '“', '”':
+				r = '"'
+			case '‐', '‑', '–', '—':
+				r = '-'
+			default:
+				r = plain(r)
+			}
+		}
+		if unicode.IsSpace(r) {
+			if !space {
+				out, n.at = append(out, ' '), append(n.at, int32(i))
+			}
+			space = true
+			continue
+		}
+		space = false
+		before := len(out)
+		out = utf8.AppendRune(out, unicode.ToLower(r))
+		for range len(out) - before {
+			n.at = append(n.at, int32(i))
+		}
+	}
+	n.text = string(out)
+	if from, to := spacedRun(text); to > from {
+		n.spaced = text[from:to]
+		closed := fold(closeUp(text))
+		n.text, n.at = closed.text, nil
+	}
+	return n
+}
+
+// words are the words of the original behind a match in the folded text.
+func (n folded) words(original string, from, to int) string {
+	if n.at == nil || from >= to {
+		return n.text[from:to]
+	}
+	last := int(n.at[to-1])
+	_, size := utf8.DecodeRuneInString(original[last:])
+	return original[n.at[from] : last+size]
+}
+
+// minSpaced is the number of single letters in a row that is no list of them.
+const minSpaced = 6
+
+// spacedRun finds letters that stand alone, one space apart: "S Y S T E M".
+func spacedRun(text string) (from, to int) {
+	run, start := 0, 0
+	for i := 0; i < len(text); i++ {
+		alone := isLetter(text[i]) && (i == 0 || text[i-1] == ' ') && (i+1 == len(text) || text[i+1] == ' ')
+		if !alone {
+			if text[i] != ' ' {
+				run = 0
+			}
+			continue
+		}
+		if run == 0 {
+			start = i
+		}
+		if run++; run >= minSpaced {
+			from, to = start, i+1
+		}
+	}
+	return from, to
+}
+
+// closeUp joins single letters that are one space apart.
+func closeUp(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if text[i] == ' ' && i >= 1 && i+1 < len(text) && isLetter(text[i-1]) && isLetter(text[i+1]) &&
+			(i == 1 || text[i-2] == ' ') && (i+2 == len(text) || text[i+2] == ' ') {
+			continue
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String()
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }

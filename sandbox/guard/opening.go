@@ -1,0 +1,72 @@
+package guard
+
+import (
+	"mcpen/sandbox/internal/rpc"
+)
+
+// opened decides about the answer to initialize or server/discover: what the
+// server calls itself and what it tells the model to begin with.
+func (g *Guard) opened(v *Verdict, r *request, result []byte) ([]edit, error) {
+	var f [5][]byte
+	if err := rpc.Fields(result, []string{"instructions", "serverInfo", "_meta", "capabilities", "ttlMs"}, f[:]); err != nil {
+		return nil, err
+	}
+	identity := f[1]
+	if r.method == methodInitialize {
+		g.legacy = true
+		g.logging = rpc.Get(f[3], "logging") != nil
+	} else {
+		identity = rpc.Get(f[2], metaPrefix+"serverInfo")
+	}
+	var edits []edit
+	waits := false
+	if f[0] != nil && string(f[0]) != "null" {
+		why, held := g.opening(v, r, KindInstructions, f[0])
+		if why != "" {
+			edits = append(edits, edit{rpc.Offset(result, f[0]), len(f[0]), []byte(`""`)})
+		}
+		waits = waits || held
+	}
+	if identity != nil {
+		why, held := g.opening(v, r, KindIdentity, identity)
+		if why != "" {
+			edits = append(edits, edit{rpc.Offset(result, identity), len(identity), g.identity()})
+		}
+		waits = waits || held
+	}
+	if waits && f[4] != nil {
+		edits = append(edits, edit{rpc.Offset(result, f[4]), len(f[4]), []byte("0")})
+	}
+	sortEdits(edits)
+	return edits, nil
+}
+
+// opening judges the instructions or the identity, and says why they are kept
+// from the client, or "".
+func (g *Guard) opening(v *Verdict, r *request, kind Kind, raw []byte) (why string, waits bool) {
+	e := &entry{}
+	switch {
+	case kind == KindInstructions && !rpc.IsString(raw):
+		e.broken = "they are not a string"
+	case kind == KindIdentity && !rpc.IsObject(raw):
+		e.broken = "it is not an object"
+	default:
+		g.define(kind, "", raw, e)
+	}
+	g.list(kind).entries[""] = e
+	p := &page{names: []string{""}, entries: []*entry{e}}
+	g.report(v, r, kind, g.list(kind), p)
+	return g.hides(e), g.waits(e)
+}
+
+// identity is what stands in for a name that nobody approved: the one that was,
+// or else the profile's own.
+func (g *Guard) identity() []byte {
+	if d, ok := g.pins.approved(KindIdentity, ""); ok {
+		if canonical, err := d.Canonical(); err == nil {
+			return canonical
+		}
+	}
+	b := append([]byte(`{"name":`), rpc.AppendString(nil, g.cfg.Server)...)
+	return append(b, `,"version":"0"}`...)
+}
