@@ -41,7 +41,7 @@ func (e *Egress) join(in, out stream, c call, first []byte) {
 		n, err = pour(out, in)
 		sent += n
 	}
-	if err != nil {
+	if err != nil && !onlyGone(out, in) {
 		abort(in)
 		abort(out)
 	}
@@ -125,19 +125,8 @@ func (e *Egress) watch(in, out stream) (ended func() bool) {
 // far as the kernel says.
 func quietFor(conns ...stream) (quiet time.Duration, ok bool) {
 	for _, c := range conns {
-		t, isTCP := c.(*net.TCPConn)
-		if !isTCP {
-			continue
-		}
-		raw, err := t.SyscallConn()
-		if err != nil {
-			continue
-		}
-		var info *unix.TCPInfo
-		if control(raw, func(fd int) error {
-			info, err = unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-			return err
-		}) != nil {
+		info := tcpInfo(c)
+		if info == nil {
 			continue
 		}
 		if d := time.Duration(info.Last_data_recv) * time.Millisecond; !ok || d < quiet {
@@ -145,6 +134,35 @@ func quietFor(conns ...stream) (quiet time.Duration, ok bool) {
 		}
 	}
 	return quiet, ok
+}
+
+// onlyGone reports whether out was reset and in was not. A peer that answers
+// and closes before it has read everything resets the connection behind its
+// answer, which is still there to be read.
+func onlyGone(out, in stream) bool { return isReset(out) && !isReset(in) }
+
+func isReset(c stream) bool {
+	info := tcpInfo(c)
+	return info != nil && info.State == unix.BPF_TCP_CLOSE
+}
+
+// tcpInfo is what the kernel says of c, or nil.
+func tcpInfo(c stream) (info *unix.TCPInfo) {
+	t, ok := c.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	if control(raw, func(fd int) error {
+		info, err = unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		return err
+	}) != nil {
+		return nil
+	}
+	return info
 }
 
 // abort closes c; a TCP connection with a reset, so that the other side does not

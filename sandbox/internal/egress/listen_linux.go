@@ -100,17 +100,19 @@ func listenOut(rt *netlink.Handle, ports []uint16, behind apart) ([]Handle, erro
 	return listenAll(ports, v6, true)
 }
 
-// expand lists the ports of spans.
+// expand lists the ports of spans, each once.
 func expand(spans []plan.Span) ([]uint16, error) {
 	var ports []uint16
+	seen := map[int]bool{53: true} // the resolver's
 	for _, s := range spans {
 		if s.First == 0 || s.Last < s.First {
 			return nil, fmt.Errorf("internal error: the ports %d-%d are no span", s.First, s.Last)
 		}
 		for p := int(s.First); p <= int(s.Last); p++ {
-			if p == 53 {
-				continue // the resolver's
+			if seen[p] {
+				continue
 			}
+			seen[p] = true
 			if ports = append(ports, uint16(p)); len(ports) > maxListeners {
 				return nil, fmt.Errorf("cannot listen on more than %d ports", maxListeners)
 			}
