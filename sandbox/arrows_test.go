@@ -1,0 +1,298 @@
+package sandbox_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/build/constraint"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// arrows are all that one package of this module may know of another, and why.
+// What is not here is not allowed: the waist is plan, inputs and mechanisms
+// depend on its types and never on each other, and only sandbox joins them.
+var arrows = []struct{ from, to, why string }{
+	{"sandbox/policy", "sandbox/internal/schema", "a profile's words of JSON Schema are checked where they stand; it is a leaf and pure"},
+	{"sandbox/plan", "sandbox/policy", "the waist: policies become plans"},
+
+	{"sandbox/host", "sandbox/plan", "answers as the facts that Compile asks for"},
+	{"sandbox/pack", "sandbox/plan", "a package becomes a Program"},
+	{"sandbox/pack", "sandbox/policy", "what a profile says of an install"},
+
+	{"sandbox/guard", "sandbox/audit", "tells what it refused"},
+	{"sandbox/guard", "sandbox/internal/rpc", "reads lines"},
+	{"sandbox/guard", "sandbox/plan", "is told by plan.Tools"},
+	{"sandbox/guard", "sandbox/policy", "the filters in plan.Tools are the policy's"},
+	{"sandbox/internal/relay", "sandbox/audit", "tells which lines it refused"},
+	{"sandbox/internal/relay", "sandbox/internal/rpc", "finds a line's id, to answer a refused request"},
+	{"sandbox/internal/egress", "sandbox/audit", "tells what it refused"},
+	{"sandbox/internal/egress", "sandbox/plan", "is told by plan.Network"},
+	{"sandbox/internal/egress", "sandbox/policy", "the rules in plan.Network are the policy's"},
+	{"sandbox/internal/seccomp", "sandbox/plan", "is told by plan.Seccomp"},
+	{"sandbox/internal/quarantine", "sandbox/plan", "is told by plan.Watch, and shares the list of protected names"},
+	{"sandbox/internal/child", "sandbox/plan", "the stages inside read the plan"},
+	{"sandbox/internal/child", "sandbox/policy", "the names of the layers"},
+	{"sandbox/internal/child", "sandbox/internal/seccomp", "the last stage loads the filter"},
+	{"sandbox/internal/child", "sandbox/internal/egress", "pid 1 opens the listeners, in the sandbox's namespace"},
+	{"sandbox/internal/container", "sandbox/plan", "a plan becomes a configuration"},
+	{"sandbox/internal/container", "sandbox/internal/child", "the inodes that pid 1 checks"},
+
+	{"sandbox", "sandbox/audit", "it joins the mechanisms"},
+	{"sandbox", "sandbox/guard", "it joins the mechanisms"},
+	{"sandbox", "sandbox/host", "it joins the mechanisms"},
+	{"sandbox", "sandbox/plan", "it joins the mechanisms"},
+	{"sandbox", "sandbox/policy", "it joins the mechanisms"},
+	{"sandbox", "sandbox/internal/child", "it joins the mechanisms"},
+	{"sandbox", "sandbox/internal/container", "it joins the mechanisms"},
+	{"sandbox", "sandbox/internal/egress", "it joins the mechanisms"},
+	{"sandbox", "sandbox/internal/quarantine", "it joins the mechanisms"},
+	{"sandbox", "sandbox/internal/relay", "it joins the mechanisms"},
+	{"sandbox", "sandbox/internal/rpc", "it joins the mechanisms"},
+	{"sandbox", "sandbox/internal/seccomp", "it joins the mechanisms"},
+
+	{"sandbox/internal/probe/hostile", "sandbox/internal/probe", "the attacks as a program"},
+	{"sandbox/internal/probe/stage", "sandbox/internal/probe", "what the attacks are run in, for tests"},
+}
+
+// Above the sandbox anything may be known but the mechanisms, which the
+// compiler holds: they are internal.
+var above = []string{"cmd/", "examples/", "scripts/"}
+
+func TestArrows(t *testing.T) {
+	used := map[[2]string]bool{}
+	for _, f := range sources(t) {
+		if f.above() {
+			continue
+		}
+		for _, to := range f.inModule() {
+			used[[2]string{f.pkg, to}] = true
+			if !slices.ContainsFunc(arrows, func(a struct{ from, to, why string }) bool { return a.from == f.pkg && a.to == to }) {
+				t.Errorf("%s: %s must not know %s", f.name, f.pkg, to)
+			}
+		}
+	}
+	for _, a := range arrows {
+		if !used[[2]string{a.from, a.to}] {
+			t.Errorf("%s does not use %s: take the arrow out", a.from, a.to)
+		}
+	}
+}
+
+// exceptions are the files below the commands that may do what only commands do.
+var exceptions = []struct{ file, what, why string }{
+	{"sandbox/internal/child/hook.go", "os.Args os.Getenv os.Exit", "a stage of the sandbox is this binary, told apart by its arguments"},
+	{"sandbox/internal/child/pid1.go", "os.Exit", "the end of pid 1 is the end of everything inside"},
+	{"sandbox/host/hook_linux.go", "os.Args", "a trial of the recipe is this binary, told apart by its arguments"},
+	{"sandbox/internal/probe/", "os.Args os.Environ os.LookupEnv os.Exit", "the attacker, and the stage around it, for tests"},
+}
+
+// Only a command reads arguments and the environment, prints and exits: on the
+// standard output of "run" every byte is the protocol's, and what a server gets
+// depends on the profile alone.
+func TestOnlyCommandsMeetTheProcess(t *testing.T) {
+	process := regexp.MustCompile(`^(os\.(Args|Environ|Getenv|LookupEnv|ExpandEnv|Expand|Setenv|Unsetenv|Clearenv|Exit|UserHomeDir|UserConfigDir|UserCacheDir|TempDir)|` +
+		`syscall\.(Environ|Getenv|Setenv|Exit)|fmt\.Print(|f|ln)|log\.(Print|Fatal|Panic|Output|Default|SetOutput)\w*|slog\.(Debug|Info|Warn|Error|Log|Default|SetDefault)\w*|print|println|flag\.\w+)$`)
+	met := map[string]bool{}
+	for _, f := range sources(t) {
+		if f.above() {
+			continue
+		}
+		for _, use := range f.uses() {
+			if !process.MatchString(use.name) {
+				continue
+			}
+			i := slices.IndexFunc(exceptions, func(e struct{ file, what, why string }) bool {
+				return strings.HasPrefix(f.name, e.file) && slices.Contains(strings.Fields(e.what), use.name)
+			})
+			if i < 0 {
+				t.Errorf("%s:%d: %s is for commands", f.name, use.line, use.name)
+				continue
+			}
+			met[exceptions[i].file+" "+use.name] = true
+		}
+	}
+	for _, e := range exceptions {
+		for _, what := range strings.Fields(e.what) {
+			if !met[e.file+" "+what] {
+				t.Errorf("%s does not use %s: take the exception out", e.file, what)
+			}
+		}
+	}
+}
+
+// What a profile means, and what is enforced, depend on nothing but what was
+// passed in: the same on every machine, and in every test.
+func TestCompileStepsArePure(t *testing.T) {
+	world := regexp.MustCompile(`^(os|os/.*|net|net/http|syscall|io/ioutil|path/filepath|plugin|runtime|runtime/.*|math/rand|math/rand/v2|crypto/rand|golang\.org/x/sys/.*)$`)
+	clock := regexp.MustCompile(`^time\.(Now|Since|Until|After|AfterFunc|Tick|NewTimer|NewTicker|Sleep)$`)
+	pure := map[string]bool{"sandbox/policy": true, "sandbox/plan": true, "sandbox/internal/rpc": true, "sandbox/internal/schema": true}
+	for _, f := range sources(t) {
+		if !pure[f.pkg] {
+			continue
+		}
+		for _, imp := range f.imports() {
+			if world.MatchString(imp) {
+				t.Errorf("%s: %s is pure and must not import %s", f.name, f.pkg, imp)
+			}
+		}
+		for _, use := range f.uses() {
+			if clock.MatchString(use.name) {
+				t.Errorf("%s:%d: %s is pure and must not look at a clock (%s)", f.name, use.line, f.pkg, use.name)
+			}
+		}
+	}
+}
+
+// What the compiler does not check is found by the name of its file.
+func TestUnsafeIsInTheName(t *testing.T) {
+	named := regexp.MustCompile(`_unsafe(_[a-z0-9]+)?(_test)?\.go$`)
+	for _, f := range sources(t) {
+		unsafe := slices.Contains(f.imports(), "unsafe")
+		if unsafe && !named.MatchString(f.name) {
+			t.Errorf("%s imports unsafe: name it …_unsafe.go", f.name)
+		}
+		if !unsafe && named.MatchString(f.name) {
+			t.Errorf("%s does not import unsafe: name it otherwise", f.name)
+		}
+	}
+}
+
+// The checks above find what they look for.
+func TestSourceChecksSee(t *testing.T) {
+	const text = "package p\nimport (\n\tio \"os\"\n\t\"fmt\"\n)\nfunc f(os struct{ Exit int }) { io.Exit(1); fmt.Println(); println(os.Exit) }\n"
+	f := source{name: "p.go", set: token.NewFileSet()}
+	var err error
+	if f.file, err = parser.ParseFile(f.set, f.name, text, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(f.uses()); got != "[{os.Exit 6} {fmt.Println 6} {println 6}]" {
+		t.Errorf("uses: %s", got)
+	}
+	if got := sources(t); len(got) < 100 || !slices.ContainsFunc(got, func(f source) bool { return f.name == "sandbox/plan/plan.go" && f.pkg == "sandbox/plan" }) {
+		t.Errorf("only %d files of the module were found", len(got))
+	}
+}
+
+// source is one Go file of the module that is no test.
+type source struct {
+	name, pkg string // relative to the module
+	set       *token.FileSet
+	file      *ast.File
+}
+
+// sources parses the module, whatever the build constraints say, but for files
+// that are run by themselves ("ignore").
+func sources(t *testing.T) []source {
+	t.Helper()
+	root := ".." // of this package
+	var out []source
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if base := d.Name(); d.IsDir() && p != root && (base == "testdata" || base == "vendor" || base[0] == '.' || base[0] == '_') {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, p)
+		if err != nil {
+			return err
+		}
+		s := source{name: rel, pkg: path.Dir(rel), set: token.NewFileSet()}
+		if s.file, err = parser.ParseFile(s.set, rel, text, parser.ParseComments); err != nil {
+			return err
+		}
+		if !ignored(s.file) {
+			out = append(out, s)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func ignored(f *ast.File) bool {
+	for _, g := range f.Comments {
+		for _, c := range g.List {
+			if x, err := constraint.Parse(c.Text); err == nil && x.String() == "ignore" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s source) above() bool {
+	return slices.ContainsFunc(above, func(dir string) bool { return strings.HasPrefix(s.name, dir) })
+}
+
+func (s source) imports() []string {
+	var out []string
+	for _, i := range s.file.Imports {
+		p, _ := strconv.Unquote(i.Path.Value) // the parser has checked it
+		out = append(out, p)
+	}
+	return out
+}
+
+// inModule lists the packages of this module that the file imports.
+func (s source) inModule() []string {
+	var out []string
+	for _, p := range s.imports() {
+		if rel, ok := strings.CutPrefix(p, "mcpen/"); ok {
+			out = append(out, rel)
+		}
+	}
+	return out
+}
+
+type use struct {
+	name string
+	line int
+}
+
+// uses lists what the file takes from other packages, by the packages' own
+// names, and its calls of print and println.
+func (s source) uses() []use {
+	local := map[string]string{}
+	for i, p := range s.imports() {
+		name := path.Base(p)
+		if n := s.file.Imports[i].Name; n != nil {
+			name = n.Name
+		}
+		local[name] = path.Base(p)
+	}
+	var out []use
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			// Obj is set where the name is a variable of the file's.
+			if x, ok := n.X.(*ast.Ident); ok && x.Obj == nil && local[x.Name] != "" {
+				out = append(out, use{local[x.Name] + "." + n.Sel.Name, s.set.Position(n.Pos()).Line})
+			}
+		case *ast.CallExpr:
+			if x, ok := n.Fun.(*ast.Ident); ok && x.Obj == nil && (x.Name == "print" || x.Name == "println") {
+				out = append(out, use{x.Name, s.set.Position(n.Pos()).Line})
+			}
+		}
+		return true
+	})
+	return out
+}
