@@ -83,8 +83,10 @@ type Box struct {
 	started chan error    // one value: nil, or why it did not start
 	since   time.Time     // when the server started
 	done    chan struct{} // closed when the server and everything of it is gone
-	exit    Exit
-	err     error
+	// released is closed when the first process was waited for, and its thread may go.
+	released chan struct{}
+	exit     Exit
+	err      error
 
 	finish sync.Once
 }
@@ -102,7 +104,7 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err != nil {
 		return nil, &Lack{Step: "prepare a run", Err: err}
 	}
-	b := &Box{plan: p, session: s, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{})}
+	b := &Box{plan: p, session: s, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{})}
 	b.sink = b.stamp(sink)
 	if !stdio.Raw {
 		if b.guard, err = newGuard(p, stdio); err != nil {
@@ -193,7 +195,7 @@ func (b *Box) build(filter <-chan compiled, stdio Stdio) error {
 		return &Lack{Step: "make the server's stdio", Err: err}
 	}
 	defer b.carrier.closeInside()
-	cgroup, err := launch(boot, inside)
+	cgroup, err := b.onThread(launch, boot, inside)
 	if err != nil {
 		return err
 	}
@@ -201,6 +203,23 @@ func (b *Box) build(filter <-chan compiled, stdio Stdio) error {
 		return &Lack{Step: "prepare a run", Err: err}
 	}
 	return nil
+}
+
+// onThread launches on a thread that lives as long as the box. pid 1 dies with
+// the thread that started it, not with the process (PR_SET_PDEATHSIG, prctl(2)),
+// and Go ends a thread whose goroutine returns without unlocking it, as
+// goroutines of libcontainer do on whichever thread they run.
+func (b *Box) onThread(launch launch, boot, inside *os.File) (cgroups []string, err error) {
+	launched := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		cgroups, err = launch(boot, inside)
+		close(launched)
+		<-b.released
+	}()
+	<-launched
+	return cgroups, err
 }
 
 func secrets(p plan.Plan) map[string]string {
@@ -256,6 +275,7 @@ func (b *Box) listen() {
 // release gives everything back. What is still inside is killed.
 func (b *Box) release() {
 	b.finish.Do(func() {
+		defer close(b.released)
 		if b.body != nil {
 			if err := b.body.destroy(); err != nil && b.err == nil {
 				b.err = fmt.Errorf("cannot take the sandbox down: %w", err)
