@@ -129,11 +129,26 @@ func (a *app) policy(ch choice, at place) (policy.Policy, error) {
 		}
 		in := policy.Input{Params: ch.params, Home: at.home, State: at.state, Config: at.config,
 			Workspace: ch.workspace, Cwd: at.cwd, Baseline: baseline}
+		if in.Workspace == "" {
+			in.Workspace = workspace(in)
+		}
 		if pol, err = policy.Resolve(profile, in); err != nil {
 			return pol, refused(err, profile, in)
 		}
 	}
 	return doWithout(pol, ch.without)
+}
+
+// workspace is where mcpen was started, or "" where that may be no workspace, as
+// the home directory may not: a client that starts everything there has to say
+// which folder it means.
+func workspace(in policy.Input) string {
+	_, err := policy.Resolve(&policy.Profile{Name: "workspace"}, policy.Input{Home: in.Home, State: in.State, Config: in.Config,
+		Workspace: in.Cwd, Cwd: in.Cwd})
+	if err != nil {
+		return ""
+	}
+	return in.Cwd
 }
 
 // refused tells a mistake in a profile from a good one that the baseline does not
