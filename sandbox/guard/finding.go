@@ -93,10 +93,22 @@ type scanner struct {
 	local  map[string]bool   // names that the definition being scanned may speak of
 	others map[string]string // tools of other servers, by name: the server
 	shapes map[string]string // the shape of their names: the name
+
+	// clean holds texts without findings: schemas say the same thing in many
+	// places. What was clean only because it speaks of the definition's own names
+	// is not kept.
+	clean    map[string]bool
+	excepted bool // a rule was silent for such a name
 }
 
+// Bounds of clean.
+const (
+	maxClean     = 1024
+	maxCleanText = 1024
+)
+
 func newScanner(others []Other) *scanner {
-	s := &scanner{own: map[string]bool{}, others: map[string]string{}, shapes: map[string]string{}}
+	s := &scanner{own: map[string]bool{}, others: map[string]string{}, shapes: map[string]string{}, clean: map[string]bool{}}
 	for _, o := range others {
 		for _, name := range o.Tools {
 			s.others[name] = o.Server
@@ -204,11 +216,14 @@ func plainKey(key string) bool {
 
 // text scans one text.
 func (s *scanner) text(found []Finding, path, text string) []Finding {
-	if len(text) < 4 || len(found) >= maxFindings {
+	if len(text) < 4 || len(found) >= maxFindings || s.clean[text] {
 		return found
 	}
+	s.excepted = false
+	some := false
 	add := func(f Finding) {
 		f.Path = path
+		some = true
 		for _, o := range found {
 			if o.Kind == f.Kind && o.Path == f.Path && o.Severity >= f.Severity {
 				return // one of a kind at a place says it
@@ -231,6 +246,9 @@ func (s *scanner) text(found []Finding, path, text string) []Finding {
 	encoded(text, add)
 	s.phrases(n, text, add)
 	s.mentions(text, add)
+	if !some && !s.excepted && len(text) <= maxCleanText && len(s.clean) < maxClean {
+		s.clean[text] = true
+	}
 	return found
 }
 

@@ -83,14 +83,21 @@ func containsAny(text string, parts []string) bool {
 // match is the end of a phrase that begins at i, or -1.
 func (s *scanner) match(p *phrase, text string, i int) int {
 	m := p.re.FindStringSubmatchIndex(text[i:min(len(text), i+reach)])
-	if m == nil || p.tool && len(m) > 2 && m[2] >= 0 && s.ours(text[i+m[2]:i+m[3]]) || !beside(p.and, text, i, i+m[1]) {
+	if m == nil {
+		return -1
+	}
+	if p.tool && len(m) > 2 && m[2] >= 0 && s.ours(text[i+m[2]:i+m[3]]) || !beside(p.and, text, i, i+m[1]) {
 		return -1
 	}
 	return i + m[1]
 }
 
 // ours reports whether a name is that of something of the server's own.
-func (s *scanner) ours(name string) bool { return s.own[name] || s.local[name] }
+func (s *scanner) ours(name string) bool {
+	ours := s.own[name] || s.local[name]
+	s.excepted = s.excepted || ours
+	return ours
+}
 
 // beside reports whether all patterns match near a part of a text.
 func beside(patterns []*regexp.Regexp, text string, from, to int) bool {
