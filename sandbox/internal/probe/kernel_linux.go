@@ -67,11 +67,10 @@ func kernel() []Probe {
 				_, err := sys(a, unix.SYS_REQUEST_KEY, a.str("user"), a.str("mcpen-probe-none"), 0, 0)
 				return reached(err, unix.ENOKEY)
 			}},
-		gate("keyctl-parent", "the Landlock rules (CVE-2024-42318)", "keyctl(KEYCTL_SESSION_TO_PARENT)", TwinPlain, unix.EPERM,
-			func(a *arena) error {
-				_, err := sys(a, unix.SYS_KEYCTL, unix.KEYCTL_SESSION_TO_PARENT)
-				return err
-			}),
+		{ID: "keyctl-parent", Loss: "the Landlock rules (CVE-2024-42318)", How: "keyctl(KEYCTL_SESSION_TO_PARENT)",
+			Want: "EPERM", By: Seccomp, Absent: "ENOSYS",
+			// The kernel asks that the parent has one thread.
+			Run: func(World) Result { return underneath(new(arena), unix.SYS_KEYCTL, unix.KEYCTL_SESSION_TO_PARENT) }},
 		gate("swapon", "the machine", "swapon(2) of a file that is not there", TwinRoot, unix.ENOENT,
 			func(a *arena) error {
 				_, err := sys(a, unix.SYS_SWAPON, a.str("/nonexistent"), 0)
@@ -125,11 +124,11 @@ func kernel() []Probe {
 				_, err := sys(a, unix.SYS_QUOTACTL, 0x80000100, 0, 0, 0)
 				return err
 			}),
-		gate("quotactl-fd", surface, "quotactl_fd(2) of a descriptor that is none", TwinPlain, unix.EBADF,
-			func(a *arena) error {
-				_, err := sys(a, unix.SYS_QUOTACTL_FD, 1<<20, 0x80000100, 0, 0)
-				return err
-			}),
+		{ID: "quotactl-fd", Loss: surface, How: "quotactl_fd(2) of a descriptor that is none", Want: "EPERM", By: Seccomp, Absent: "ENOSYS",
+			Run: func(World) Result {
+				_, err := sys(new(arena), unix.SYS_QUOTACTL_FD, 1<<20, 0x80000100, 0, 0)
+				return reached(err, unix.EBADF)
+			}},
 		row("vhangup", "the terminal", "vhangup(2), without a terminal", "EPERM", Namespaces|Seccomp, TwinRoot,
 			func(a *arena) error {
 				if _, err := unix.Setsid(); err != nil && err != unix.EPERM {
@@ -251,8 +250,23 @@ func prctls() []Probe {
 		row("prctl-ptracer", "the bar on tracing that Yama gives", "PR_SET_PTRACER", Seccomp, TwinPlain, unix.PR_SET_PTRACER, ^uintptr(0)),
 		row("prctl-securebits", "the rules by which capabilities are lost", "PR_SET_SECUREBITS", Namespaces|Seccomp, TwinRoot,
 			unix.PR_SET_SECUREBITS, 1<<2 /* SECBIT_NO_SETUID_FIXUP */),
-		row("prctl-ambient", "capabilities that survive an exec", "PR_CAP_AMBIENT_CLEAR_ALL", Seccomp, TwinPlain,
-			unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL),
+		{ID: "prctl-ambient", Loss: "capabilities that survive an exec", How: "prctl(PR_CAP_AMBIENT_RAISE)",
+			Want: "EPERM", By: Namespaces | Seccomp, Twin: TwinUserns,
+			Run: func(World) Result {
+				runtime.LockOSThread()
+				// What is raised has to be inheritable, which who has it may make it.
+				hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+				var sets [2]unix.CapUserData
+				if err := unix.Capget(&hdr, &sets[0]); err != nil {
+					return refused(err)
+				}
+				sets[0].Inheritable |= sets[0].Permitted & (1 << unix.CAP_NET_RAW)
+				if err := unix.Capset(&hdr, &sets[0]); err != nil {
+					return refused(err)
+				}
+				_, err := sys(new(arena), unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, unix.CAP_NET_RAW, 0, 0)
+				return outcome(err, "")
+			}},
 		row("prctl-sched-core", "who shares a core with whom", "PR_SCHED_CORE", Seccomp, TwinPlain,
 			unix.PR_SCHED_CORE, unix.PR_SCHED_CORE_CREATE, 0, 0, 0),
 		row("prctl-dispatch", "system calls that are what they seem", "PR_SET_SYSCALL_USER_DISPATCH", Seccomp, TwinPlain,

@@ -32,9 +32,11 @@ func limits() []Probe {
 			Want: "EMFILE", By: Limits,
 			Run: func(w World) Result {
 				for range w.OpenFiles + 1 {
-					if _, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3); err != nil {
+					fd, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3)
+					if err != nil {
 						return refused(err)
 					}
+					defer unix.Close(fd)
 				}
 				return worked("")
 			}},
@@ -102,33 +104,25 @@ func filled(dir string, bytes, each int64) Result {
 	return worked("filled")
 }
 
-// forked starts n processes that wait, and ends them all.
+// forked makes n processes of one thread each, which wait until they are ended.
+// Nothing but raw calls is made meanwhile: at the limit the runtime could not
+// start a thread either.
 func forked(n int) Result {
-	self, err := os.Executable()
-	if err != nil {
-		return refused(err)
-	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		return refused(err)
-	}
-	defer r.Close()
-	var running []*exec.Cmd
-	defer func() {
-		w.Close() // the end of stdin ends them
-		for _, cmd := range running {
-			cmd.Wait()
-		}
-	}()
+	r := worked(itoa(n) + " processes")
+	pids := make([]int, 0, n)
 	for range n {
-		cmd := exec.Command(self, verbWait)
-		cmd.Stdin = r
-		if err := cmd.Start(); err != nil {
-			return refused(err)
+		pid, errno := idle()
+		if errno != 0 {
+			r = refused(errno)
+			break
 		}
-		running = append(running, cmd)
+		pids = append(pids, pid)
 	}
-	return worked(itoa(n) + " processes")
+	for _, pid := range pids {
+		unix.Kill(pid, unix.SIGKILL)
+		reap(pid)
+	}
+	return r
 }
 
 // orphans leaves n processes to whoever reaps the dead here, and looks whether

@@ -26,7 +26,7 @@ func processes() []Probe {
 			Want: "ESRCH", By: Namespaces | Landlock,
 			Run: func(w World) Result { return pidfdKill(w.Stranger) }},
 		{ID: "prlimit-stranger", Loss: "the user's other programs", How: "prlimit(2) of a process outside",
-			Want: "ESRCH|EPERM", By: Namespaces | Seccomp,
+			Want: "ESRCH|EPERM", By: Namespaces,
 			Run: func(w World) Result { return sameLimit(w.Stranger) }},
 		{ID: "kill-pid1", Loss: "mcpen's own process inside", How: "kill(2) of pid 1",
 			Want: "EPERM", By: Landlock,
@@ -34,9 +34,6 @@ func processes() []Probe {
 		{ID: "pidfd-kill-pid1", Loss: "mcpen's own process inside", How: "pidfd_send_signal(2) of pid 1",
 			Want: "EPERM", By: Landlock,
 			Run: func(w World) Result { return pidfdKill(w.Pid) }},
-		{ID: "prlimit-pid1", Loss: "mcpen's own process inside", How: "prlimit(2) of pid 1",
-			Want: "EPERM", By: Seccomp,
-			Run: func(w World) Result { return sameLimit(w.Pid) }},
 		{ID: "ptrace-attach", Loss: "everything the traced process may do", How: "ptrace(PTRACE_ATTACH) of pid 1",
 			Want: "EPERM", By: Namespaces | Landlock | Seccomp,
 			Run: func(w World) Result {
@@ -84,7 +81,7 @@ func processes() []Probe {
 				return outcome(err, "")
 			}},
 		{ID: "process-madvise", Loss: "another process's speed", How: "process_madvise(2) of pid 1",
-			Want: "EPERM|ENOSYS", By: Namespaces | Landlock | Seccomp, Twin: TwinRoot,
+			Want: "EPERM|ENOSYS", By: Namespaces | Seccomp, Twin: TwinRoot,
 			Run: func(w World) Result {
 				pidfd, err := unix.PidfdOpen(w.Pid, 0)
 				if err != nil {
@@ -138,13 +135,6 @@ func procfs() []Probe {
 		{ID: "self-oom", Loss: "other programs, when memory runs out", How: "lowering /proc/self/oom_score_adj",
 			Want: "EACCES|EPERM", By: Namespaces | Landlock, Twin: TwinRoot, Absent: "EACCES", // root without CAP_SYS_RESOURCE
 			Run: func(World) Result { return wrote("/proc/self/oom_score_adj", "-500") }},
-		{ID: "self-uid-map", Loss: "ids that belong to others", How: "writing /proc/self/uid_map",
-			Want: "EACCES|EPERM", By: Namespaces | Landlock, Twin: TwinUserns,
-			Run: func(World) Result {
-				// It can be written once only, and has been in the twin: EPERM there
-				// comes from the write and not from the open.
-				return writable("/proc/self/uid_map")
-			}},
 	}
 	const of = "/proc/PID of pid 1"
 	for _, p := range []struct{ name, loss string }{

@@ -28,6 +28,7 @@ const (
 	verbWho    = "who"    // exit with the effective user id's low byte
 	verbWait   = "wait"   // read stdin to its end
 	verbCwd    = "cwd"    // print what getcwd(2) says
+	verbProc   = "proc"   // ARGV…: mount a /proc of this pid namespace and execute ARGV
 	verbDaemon = "daemon" // start verbLinger, give descriptor 3 its pid, and end
 	verbLinger = "linger" // never end
 	verbOrphan = "orphan" // start a process that ends at once, print its pid and leave it
@@ -72,6 +73,10 @@ func Main(args []string, stdin io.Reader, stderr io.Writer) int {
 		var n int
 		if n, err = unix.Getcwd(buf); err == nil {
 			_, err = os.Stdout.Write(buf[:n-1])
+		}
+	case verbProc:
+		if err = unix.Mount("proc", "/proc", "proc", 0, ""); err == nil {
+			err = unix.Exec(rest[0], rest, os.Environ())
 		}
 	case verbDaemon:
 		err = startLinger()

@@ -39,7 +39,7 @@ func runtimes() []Probe {
 		{"read-key-worker", "the private key", "ENOENT", Namespaces | Landlock, TwinPlain, "node"},
 		{"read-key-child", "the private key", "ENOENT", Namespaces | Landlock, TwinPlain, ""},
 		{"write-outside", "any file", "ENOENT", Namespaces | Landlock, TwinPlain, ""},
-		{"tcp-host", "services on the host's loopback", "EACCES|ECONNREFUSED", Namespaces, TwinPlain, ""},
+		{"tcp-host", "services on the host's loopback", "EACCES", Namespaces | Landlock, TwinPlain, ""},
 		{"unix-path", "whatever answers there", "ENOENT", Namespaces, TwinPlain, ""},
 		{"kill-stranger", "the user's other programs", "ESRCH", Namespaces | Landlock, TwinPlain, ""},
 		{"environment", "tokens of other programs", Held, Namespaces, TwinPlain, ""},

@@ -67,6 +67,39 @@ func alone(a *arena, nr uintptr, args ...uintptr) Result {
 	return reap(int(pid))
 }
 
+// underneath is alone with one more process between: the call is made by the
+// child of a process that has a single thread.
+func underneath(a *arena, nr uintptr, args ...uintptr) Result {
+	var six [6]uintptr
+	copy(six[:], args)
+	status, _ := a.bytes(4)
+	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	if errno != 0 {
+		return refused(errno)
+	}
+	if pid != 0 {
+		runtime.KeepAlive(a)
+		return reap(int(pid))
+	}
+	child, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	code := 100 + uintptr(errno)
+	if errno == 0 {
+		if child == 0 {
+			_, _, errno = unix.RawSyscall6(nr, six[0], six[1], six[2], six[3], six[4], six[5])
+			code = 0
+			if errno != 0 {
+				code = 100 + uintptr(errno)
+			}
+		} else {
+			unix.RawSyscall6(unix.SYS_WAIT4, child, status, 0, 0, 0, 0)
+			code = uintptr(*(*uint32)(unsafe.Pointer(&a.kept[len(a.kept)-1].([]byte)[0]))>>8) & 0xff
+		}
+	}
+	for {
+		unix.RawSyscall(unix.SYS_EXIT_GROUP, code, 0, 0)
+	}
+}
+
 // clone makes a child with a raw clone(2) or clone3(2). The child ends at once;
 // that it was made is what the probe is about.
 func clone(a *arena, nr uintptr, args ...uintptr) Result {
@@ -83,6 +116,17 @@ func clone(a *arena, nr uintptr, args ...uintptr) Result {
 	}
 	runtime.KeepAlive(a)
 	return reap(int(pid))
+}
+
+// idle forks a child that waits until it is killed.
+func idle() (pid int, errno unix.Errno) {
+	child, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	if errno == 0 && child == 0 {
+		for {
+			unix.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
+		}
+	}
+	return int(child), errno
 }
 
 // reap waits for a child that answers with its exit code.

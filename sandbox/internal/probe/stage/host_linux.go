@@ -33,7 +33,7 @@ func (s *Stage) stranger() error {
 
 // listeners makes what the host serves on loopback and on unix sockets.
 func (s *Stage) listeners() error {
-	four, err := net.Listen("tcp4", "127.0.0.1:0")
+	four, err := listenLow()
 	if err != nil {
 		return err
 	}
@@ -80,6 +80,19 @@ func (s *Stage) listeners() error {
 		return err
 	})
 	return nil
+}
+
+// listenLow listens on a port that the kernel picks, outside of the few that a
+// sandbox has for talking to itself: those Landlock lets through, to be refused
+// by the network namespace.
+func listenLow() (net.Listener, error) {
+	for {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil || l.Addr().(*net.TCPAddr).Port < 60000 {
+			return l, err
+		}
+		defer l.Close()
+	}
 }
 
 // serve accepts and closes until the stage is closed.

@@ -17,8 +17,9 @@ import (
 
 // Outside runs the probes outside the sandbox, each where its twin has to work,
 // and returns what became of them by their IDs. Rows that need root are left out
-// for everybody else.
-func (s *Stage) Outside(probes []probe.Probe) (map[string]probe.Result, error) {
+// for everybody else. What stands in via is executed in the hostile program's
+// place, with its command line behind.
+func (s *Stage) Outside(probes []probe.Probe, via ...string) (map[string]probe.Result, error) {
 	type place struct {
 		twin probe.Twin
 		tty  bool
@@ -40,7 +41,7 @@ func (s *Stage) Outside(probes []probe.Probe) (map[string]probe.Result, error) {
 	}
 	results := map[string]probe.Result{}
 	for _, at := range order {
-		got, err := s.run(at.twin, at.tty, groups[at])
+		got, err := s.run(at.twin, at.tty, groups[at], via)
 		if err != nil {
 			return nil, err
 		}
@@ -54,11 +55,11 @@ func (s *Stage) Outside(probes []probe.Probe) (map[string]probe.Result, error) {
 // run starts the hostile program as a careless launcher would: a socket on
 // stdin (or a terminal), a file on stdout, a descriptor too many, a
 // supplementary group, the whole environment.
-func (s *Stage) run(twin probe.Twin, tty bool, ids []string) (map[string]probe.Result, error) {
+func (s *Stage) run(twin probe.Twin, tty bool, ids, via []string) (map[string]probe.Result, error) {
 	if err := s.Reset(); err != nil {
 		return nil, err
 	}
-	out, err := s.Output(filepath.Join(s.dir, "home", "outside.jsonl"))
+	out, err := s.Output(filepath.Join(s.World.Project, "results.jsonl"))
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,11 @@ func (s *Stage) run(twin probe.Twin, tty bool, ids []string) (map[string]probe.R
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(s.Program, append([]string{"run", string(world), out}, ids...)...)
+	argv := slices.Concat(via, []string{s.Program, "run", string(world), out}, ids)
+	if twin == probe.TwinUserns {
+		argv = append([]string{s.Program, "proc"}, argv...)
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), Canary+"=launcher")
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
 	if os.Geteuid() == 0 {
@@ -97,20 +102,26 @@ func (s *Stage) run(twin probe.Twin, tty bool, ids []string) (map[string]probe.R
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{stdout}
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("cannot run the probes outside: %w", err)
+		said, _ := os.ReadFile(stdout.Name())
+		return nil, fmt.Errorf("cannot run the probes outside: %w\n%s", err, said)
 	}
 	return Read(out)
+}
+
+// Socket is a socket for stdin, and the client's end of it.
+func Socket() (end, other *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "stdin"), os.NewFile(uintptr(fds[1]), "client"), nil
 }
 
 // clientEnd is a socket, as clients built on libuv give their servers for stdio,
 // or the slave side of a terminal; and the other end of it.
 func clientEnd(tty bool) (end, other *os.File, err error) {
 	if !tty {
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return nil, nil, os.NewSyscallError("socketpair", err)
-		}
-		return os.NewFile(uintptr(fds[0]), "stdin"), os.NewFile(uintptr(fds[1]), "client"), nil
+		return Socket()
 	}
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {

@@ -85,8 +85,8 @@ func New(dir string) (*Stage, error) {
 		Home:    home,
 		Secret:  filepath.Join(home, ".ssh", "id_rsa"),
 		Outside: filepath.Join(home, "other"),
-		Project: filepath.Join(home, "project"),
-		Docs:    filepath.Join(home, "docs"),
+		Project: filepath.Join(dir, "work", "project"),
+		Docs:    filepath.Join(dir, "work", "docs"),
 		State:   filepath.Join(home, ".local", "state", "mcpen", "audit.jsonl"),
 		Socket:  filepath.Join(home, "run", "agent.sock"),
 		Tmp:     filepath.Join(home, "tmp"),
@@ -141,6 +141,9 @@ func (s *Stage) Reset() error {
 			return err
 		}
 	}
+	if err := os.Remove(filepath.Join(filepath.Dir(s.Program), "planted")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	for path, text := range map[string]string{
 		w.Secret:                                       "-----BEGIN OPENSSH PRIVATE KEY-----\n",
 		w.State:                                        "{}\n",
@@ -156,7 +159,7 @@ func (s *Stage) Reset() error {
 			return err
 		}
 	}
-	return os.Symlink("../.ssh/id_rsa", filepath.Join(w.Docs, "to-key"))
+	return os.Symlink("../../home/.ssh/id_rsa", filepath.Join(w.Docs, "to-key"))
 }
 
 // removeTree removes a folder of the stage's.

@@ -1,0 +1,116 @@
+package sandbox_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/child"
+	"mcpen/sandbox/internal/probe"
+	"mcpen/sandbox/internal/probe/stage"
+	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// The variables that make this test binary the launcher of one layer.
+const (
+	aloneLayer = "MCPEN_ALONE_LAYER"
+	alonePlan  = "MCPEN_ALONE_PLAN" // path of a plan in JSON
+)
+
+// attackAlone runs the probes on the host, with one layer around them.
+func attackAlone(t *testing.T, s *stage.Stage, set setting, table []probe.Probe) map[string]probe.Result {
+	t.Helper()
+	layer, p := policy.LayerSeccomp, hostilePlan(t, s)
+	if set.on == probe.Landlock {
+		layer, p = policy.LayerLandlock, tierPlan(t, s)
+	}
+	p.Seccomp.Notify = false // nobody listens
+	file := filepath.Join(filepath.Dir(s.Program), "plan.json")
+	data, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(aloneLayer, string(layer))
+	t.Setenv(alonePlan, file)
+	results, err := s.Outside(table, self, "-test.run=^TestOneLayerAlone$", "--")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if results[daemonID].OK {
+		endDaemon(t, results)
+	}
+	return results
+}
+
+// TestOneLayerAlone is no test of its own: attackAlone starts it, to put one
+// layer on and become the hostile program.
+func TestOneLayerAlone(t *testing.T) {
+	layer := policy.Layer(os.Getenv(aloneLayer))
+	if layer == "" {
+		return
+	}
+	runtime.LockOSThread()
+	var p plan.Plan
+	data, err := os.ReadFile(os.Getenv(alonePlan))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &p); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	switch layer {
+	case policy.LayerLandlock:
+		err = child.Restrict(p.Landlock)
+	case policy.LayerSeccomp:
+		var f seccomp.Filter
+		if f, err = seccomp.Compile(p.Seccomp, runtime.GOARCH); err == nil {
+			err = seccomp.Load(f)
+		}
+	default:
+		t.Fatalf("no layer %q", layer)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	argv := flag.Args()
+	t.Fatal(unix.Exec(argv[0], argv, os.Environ()))
+}
+
+// tierPlan is the plan of the hostile program where there are no namespaces.
+// Its profile adds what a sandbox has anyway: a /tmp of its own.
+func tierPlan(t *testing.T, s *stage.Stage) plan.Plan {
+	t.Helper()
+	profile := hostileProfile(s, s.World.Tmp) + "[require]\nlayers = [\"landlock\", \"seccomp\"]\n"
+	// Landlock has no exception below a writable folder.
+	project := s.World.Project
+	profile = strings.Replace(profile, "[limits]", fmt.Sprintf("unprotect = [%q, %q, %q]\n[limits]",
+		project+"/.git", project+"/.vscode", project+"/sub/.git"), 1)
+	p := planOf(t, s, profile, []string{s.Program})
+	for _, r := range p.Landlock.Paths {
+		if r.Access == plan.AccessTmp { // the launcher makes what stands for /tmp
+			if err := os.MkdirAll(r.Path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return p
+}
