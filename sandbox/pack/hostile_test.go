@@ -8,9 +8,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,11 +145,23 @@ func TestHostileWheels(t *testing.T) {
 		"html":    {[]byte("<html>"), "zip"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			lim := Limits{Unpacked: 2 << 20}
+			file := filepath.Join(t.TempDir(), "a")
+			os.WriteFile(file, tc.wheel, 0o600)
+			opened, err := os.Open(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer opened.Close()
+			oneError(t, checkArchive(opened, "evil-1.0-py3-none-any.whl", lim.filled()), tc.want)
+			if name != "dotdot" && name != "bomb" {
+				return
+			}
 			f := newFake(t, false)
 			f.upload("evil", "1.0", now.Add(-30*day), nil, nil).data = tc.wheel
 			in, _ := newInstaller(t, f)
-			in.Limits = Limits{Unpacked: 2 << 20}
-			_, _, err := add(in, mustRef(t, "pypi:evil"))
+			in.Limits = lim
+			_, _, err = add(in, mustRef(t, "pypi:evil"))
 			oneError(t, err, tc.want)
 			storeIsEmpty(t, in.Store)
 		})
@@ -220,7 +234,7 @@ func TestBadAnswers(t *testing.T) {
 		return strings.HasPrefix(r.URL.Path, "/npm/") && !strings.Contains(r.URL.Path, "/-/") || strings.HasPrefix(r.URL.Path, "/simple/")
 	}
 	archive := func(r *http.Request) bool {
-		return strings.Contains(r.URL.Path, "/-/left-1") || strings.HasPrefix(r.URL.Path, "/files/demo-dep/") && strings.HasSuffix(r.URL.Path, ".whl")
+		return strings.Contains(r.URL.Path, "/-/left-") || strings.HasPrefix(r.URL.Path, "/files/demo-dep/") && strings.HasSuffix(r.URL.Path, ".whl")
 	}
 	html := func(w http.ResponseWriter) {
 		w.Header().Set("Content-Type", "text/html")
@@ -230,35 +244,36 @@ func TestBadAnswers(t *testing.T) {
 		on   func(*http.Request) bool
 		do   func(w http.ResponseWriter)
 		want string
+		tool bool
 	}{
-		"500 for metadata":    {metadata, func(w http.ResponseWriter) { http.Error(w, "oops", 500) }, "500"},
-		"404 for metadata":    {metadata, func(w http.ResponseWriter) { http.Error(w, "no", 404) }, "cannot find"},
-		"HTML for metadata":   {metadata, html, "text/html"},
-		"no JSON":             {metadata, func(w http.ResponseWriter) { w.Header().Set("Content-Type", simpleJSON); fmt.Fprint(w, `{"name": `) }, "cannot read"},
-		"another package":     {metadata, func(w http.ResponseWriter) { w.Header().Set("Content-Type", simpleJSON); fmt.Fprint(w, `{"name":"b"}`) }, `answers for "b"`},
-		"a hanging registry":  {metadata, nil, "cannot ask"},
-		"500 for an archive":  {archive, func(w http.ResponseWriter) { http.Error(w, "oops", 500) }, "500"},
-		"404 for an archive":  {archive, func(w http.ResponseWriter) { http.Error(w, "no", 404) }, "cannot find"},
-		"HTML for an archive": {archive, html, "was expected"},
+		"500 for metadata":    {metadata, func(w http.ResponseWriter) { http.Error(w, "oops", 500) }, "500", false},
+		"404 for metadata":    {metadata, func(w http.ResponseWriter) { http.Error(w, "no", 404) }, "cannot find", false},
+		"HTML for metadata":   {metadata, html, "text/html", false},
+		"no JSON":             {metadata, func(w http.ResponseWriter) { w.Header().Set("Content-Type", simpleJSON); fmt.Fprint(w, `{"name": `) }, "cannot read", false},
+		"another package":     {metadata, func(w http.ResponseWriter) { w.Header().Set("Content-Type", simpleJSON); fmt.Fprint(w, `{"name":"b"}`) }, `answers for "b"`, false},
+		"a hanging registry":  {metadata, nil, "cannot ask", false},
+		"500 for an archive":  {archive, func(w http.ResponseWriter) { http.Error(w, "oops", 500) }, "500", false},
+		"404 for an archive":  {archive, func(w http.ResponseWriter) { http.Error(w, "no", 404) }, "cannot find", false},
+		"HTML for an archive": {archive, html, "was expected", false},
 		"a torn archive": {archive, func(w http.ResponseWriter) {
 			w.Header().Set("Content-Length", "100000")
 			fmt.Fprint(w, "half")
-		}, "cannot fetch"},
+		}, "cannot fetch", true},
 		"an archive that stops coming": {archive, func(w http.ResponseWriter) {
 			fmt.Fprint(w, "half")
 			w.(http.Flusher).Flush()
-		}, "nothing came"},
+		}, "nothing came", false},
 		"an endless archive": {archive, func(w http.ResponseWriter) {
 			for range 1 << 12 {
 				if _, err := w.Write(make([]byte, 1<<10)); err != nil {
 					return
 				}
 			}
-		}, "more than the limit"},
+		}, "more than the limit", false},
 		"a redirect to a private place": {archive, func(w http.ResponseWriter) {
 			w.Header().Set("Location", "http://169.254.169.254/latest")
 			w.WriteHeader(302)
-		}, "not public"},
+		}, "not public", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, false)
@@ -280,18 +295,47 @@ func TestBadAnswers(t *testing.T) {
 				in, _ := newInstaller(t, f)
 				in.NPM.Timeout, in.PyPI.Timeout = 300*time.Millisecond, 300*time.Millisecond
 				in.Limits = Limits{Archive: 1 << 20}
-				_, _, err := add(in, mustRef(t, ref))
-				if err == nil {
-					t.Fatalf("%s: installed", ref)
+				want := tc.want
+				if want == "text/html" && strings.HasPrefix(ref, "npm") {
+					want = "not a packument"
 				}
-				if tc.want == "text/html" && strings.HasPrefix(ref, "npm") || strings.Contains(err.Error(), tc.want) {
+				// With the tools themselves for a few; what the tools would see for all.
+				if tc.tool || tc.on(&http.Request{URL: &url.URL{Path: "/simple/x"}}) {
+					_, _, err := add(in, mustRef(t, ref))
+					oneError(t, err, want)
 					storeIsEmpty(t, in.Store)
 					continue
 				}
-				t.Errorf("%s: error %q, want %q in it", ref, err, tc.want)
+				oneError(t, throughProxy(t, in, mustRef(t, ref).Ecosystem), want)
 			}
 		})
 	}
+}
+
+// throughProxy fetches a package's page and one archive as a tool does, and gives the
+// error with which the install would end if the tool made nothing of it.
+func throughProxy(t *testing.T, in *Installer, e Ecosystem) error {
+	t.Helper()
+	reg, page := in.NPM, "left"
+	if e == PyPI {
+		reg, page = in.PyPI, "demo-dep/"
+	}
+	p, err := startProxy(e, reg, in.Limits, now.Add(-2*day), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	for _, u := range []string{page, "file/0/" + map[Ecosystem]string{NPM: "left-1.0.0.tgz", PyPI: "demo_dep-1.0-py3-none-any.whl"}[e]} {
+		res, err := http.Get(p.base() + u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if (u == page) != (res.StatusCode == 200) {
+			t.Errorf("%s: %s", u, res.Status)
+		}
+	}
+	return p.verdict(errors.New("the tool failed"))
 }
 
 // A job can fetch what the registry's pages named, and nothing else.
@@ -337,6 +381,7 @@ func TestIndexCannotNamePrivateHosts(t *testing.T) {
 	f := newFake(t, false)
 	f.upload("thing", "1.0", now.Add(-30*day), nil, nil).extra = map[string]any{"url": other.URL + "/files/thing/thing-1.0-py3-none-any.whl"}
 	in, _ := newInstaller(t, f)
+	in.PyPI.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil } // as with no proxy in the environment
 	_, _, err := add(in, mustRef(t, "pypi:thing"))
 	oneError(t, err, "not served by https")
 	f.pypi["thing"][0].extra["url"] = strings.Replace(other.URL, "http:", "https:", 1) + "/files/thing/thing-1.0-py3-none-any.whl"

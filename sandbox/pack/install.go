@@ -120,6 +120,11 @@ func (in *Installer) Repair(ctx context.Context, l Lock) (Lock, *Tree, error) {
 	if l.Platform != "" && l.Platform != platform {
 		return Lock{}, nil, fmt.Errorf("cannot install %s %s: it was locked for %s and this is %s; lock it again here", l.Package, l.Version, l.Platform, platform)
 	}
+	for _, name := range l.Scripts {
+		if !slices.Contains(in.Scripts, name) {
+			return Lock{}, nil, fmt.Errorf("cannot install %s %s: its lock was made with the install scripts of %q, which install.scripts does not name", l.Package, l.Version, name)
+		}
+	}
 	given := l
 	given.Trees = map[string]string{platform: l.Trees[platform]}
 	tree, err := in.inStage(ctx, &given, time.Time{}, func(w *work) error { return nil })

@@ -148,6 +148,13 @@ func TestInstallScriptsOnlyWhenNamed(t *testing.T) {
 		if named != (err == nil) || named != (len(l.Scripts) == 1) {
 			t.Errorf("named %v: %v, lock says %v", named, err, l.Scripts)
 		}
+		// Somebody else's lock must not have scripts run here.
+		in.Scripts = nil
+		if _, again, err := in.Repair(context.Background(), l); named != (err != nil) {
+			t.Errorf("named %v: repaired without the name: %v", named, err)
+		} else if err == nil {
+			again.Close()
+		}
 		tree.Close()
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -32,7 +33,8 @@ type Registry struct {
 	// their address is private. Public hosts that an index page names need no
 	// entry: what they serve is held to its hash.
 	Files []string
-	// Proxy is as in http.Transport; nil connects directly.
+	// Proxy is as in http.Transport; nil connects directly. What a proxy is asked
+	// for, it looks up itself: the rule about private addresses is then its own.
 	Proxy func(*http.Request) (*url.URL, error)
 	// Timeout bounds the wait for the head of an answer and every wait for more
 	// of its body. 0 is 60 s.
@@ -149,10 +151,23 @@ func (r Registry) client() (*http.Client, error) {
 	for _, h := range r.Files {
 		known[strings.ToLower(h)] = true
 	}
+	var mu sync.Mutex
+	via := func(req *http.Request) (*url.URL, error) {
+		if r.Proxy == nil {
+			return nil, nil
+		}
+		u, err := r.Proxy(req)
+		if u != nil {
+			mu.Lock()
+			known[hostPort(u)] = true
+			mu.Unlock()
+		}
+		return u, err
+	}
 	free := &net.Dialer{Timeout: 30 * time.Second}
 	public := &net.Dialer{Timeout: 30 * time.Second, Control: func(_, address string, _ syscall.RawConn) error { return onlyPublic(address) }}
 	transport := &http.Transport{
-		Proxy:                 r.Proxy,
+		Proxy:                 via,
 		TLSClientConfig:       &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 		ResponseHeaderTimeout: r.timeout(),
 		IdleConnTimeout:       30 * time.Second,
@@ -163,7 +178,10 @@ func (r Registry) client() (*http.Client, error) {
 			if err != nil {
 				return nil, err
 			}
-			if r.Proxy != nil || known[strings.ToLower(address)] || known[strings.ToLower(host)] {
+			mu.Lock()
+			named := known[strings.ToLower(address)] || known[strings.ToLower(host)]
+			mu.Unlock()
+			if named {
 				return free.DialContext(ctx, network, address)
 			}
 			return public.DialContext(ctx, network, address)

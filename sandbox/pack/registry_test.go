@@ -305,11 +305,12 @@ func testTools(t *testing.T) Tools {
 		return p
 	}
 	tools := Tools{Path: os.Getenv("PATH"), NPM: []string{find("npm")}, Node: find("node"), Python: find("python3")}
-	tag, err := exec.Command(tools.Python, "-c", `import sys; print("cp%d%d" % sys.version_info[:2])`).Output()
+	// The interpreter itself, not a shim that looks for it at every start.
+	out, err := exec.Command(tools.Python, "-c", `import sys; print(sys.executable, "cp%d%d" % sys.version_info[:2])`).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	tools.PythonTag = strings.TrimSpace(string(tag))
+	tools.Python, tools.PythonTag, _ = strings.Cut(strings.TrimSpace(string(out)), " ")
 	return tools
 }
 
