@@ -3,6 +3,7 @@ package egress
 import (
 	"errors"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/plan"
 )
 
 // The whole way: a name, its address, a connection, bytes both ways.
@@ -166,4 +168,77 @@ func refused(t *testing.T, w *world, addr string) {
 	} else if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("%s: %v, want ECONNRESET", addr, err)
 	}
+}
+
+// Without CAP_SYS_ADMIN the listeners share the server's namespace, and say so.
+func TestListenWithoutANamespaceOfItsOwn(t *testing.T) {
+	listenShared := func(t *testing.T, want bool) {
+		hs, err := Listen(network(t, "203.0.113.5:8080"))
+		must(t, err)
+		defer closeHandles(hs)
+		if len(hs) != 5 { // the resolver's two, 80, 443, 8080
+			t.Errorf("%d handles: %+v", len(hs), hs)
+		}
+		for _, h := range hs {
+			if h.Shared != want {
+				t.Errorf("%+v, want shared %v", h, want)
+			}
+		}
+	}
+	if os.Getenv(stageVar) == "weak" {
+		listenShared(t, true)
+		return
+	}
+	withWorld(t, func(t *testing.T, w *world) {
+		rerun(t, "weak", os.Getuid())
+		w.inside(func() { listenShared(t, false) }) // the twin: with it they do not
+	})
+}
+
+// On a machine without IPv6 there is IPv4, and no name leads to what cannot be
+// reached.
+func TestWithoutIPv6(t *testing.T) {
+	withWorld(t, func(t *testing.T, _ *world) {
+		for kind, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
+			t.Run(kind, func(t *testing.T) {
+				w := newSandbox(t)
+				var err error
+				w.inside(func() { err = os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0) })
+				must(t, err)
+				w.name("n.example", "203.0.113.5", "2001:db8:1::5")
+				w.peer("203.0.113.5:8080", echo)
+				w.serveBehind(w.config(network(t, "n.example:8080", "localhost:9090")), behind)
+				if got, code := w.resolve("n.example", dnsmessage.TypeAAAA); len(got) > 0 || code != 0 {
+					t.Errorf("AAAA: %v, %v", got, code)
+				}
+				if got, _ := w.resolve("n.example", dnsmessage.TypeA); len(got) != 1 {
+					t.Errorf("A: %v", got)
+				}
+				c, err := w.dial("203.0.113.5:8080")
+				must(t, err)
+				if got, err := talk(c, "x"); got != "x" || err != nil {
+					t.Errorf("%q, %v", got, err)
+				}
+			})
+		}
+	})
+}
+
+// The zero network brings the loopback up and nothing else.
+func TestNothingAllowedNothingListens(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		var hs []Handle
+		var err error
+		w.inside(func() { hs, err = Listen(plan.Network{}) })
+		must(t, err)
+		if len(hs) > 0 {
+			t.Errorf("%+v", hs)
+		}
+		if _, err := w.dial("203.0.113.5:443"); !errors.Is(err, syscall.ENETUNREACH) {
+			t.Errorf("%v, want ENETUNREACH", err)
+		}
+		if _, err := w.dial("127.0.0.1:443"); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%v, want ECONNREFUSED", err)
+		}
+	})
 }

@@ -50,7 +50,7 @@ func withWorld(t *testing.T, f func(t *testing.T, w *world)) {
 func rerun(t *testing.T, stage string, uid int) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+strings.SplitN(t.Name(), "/", 2)[0]+"$", "-test.count=1", "-test.v="+fmt.Sprint(testing.Verbose()), "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), stageVar+"="+stage, "HOME=/nonexistent")
+	cmd.Env = append(os.Environ(), stageVar+"="+stage, "HOME=/nonexistent", "GORACE=atexit_sleep_ms=0")
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if stage == "user" && uid != os.Getuid() {
@@ -64,6 +64,9 @@ func rerun(t *testing.T, stage string, uid int) {
 	// Pdeathsig is of the thread that starts the process.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if stage == "weak" {
+		must(t, unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_ADMIN, 0, 0, 0))
+	}
 	out, err := cmd.CombinedOutput()
 	if err != nil && errors.Is(err, os.ErrPermission) && stage == "world" {
 		t.Skipf("this machine gives unprivileged users no namespaces: %v", err)
