@@ -108,7 +108,16 @@ func (g *Guard) clientRequest(line []byte, m rpc.Message) Verdict {
 		}
 		return v
 	}
-	if ok, why := g.flight.add(r); !ok {
+	ok, why := g.flight.add(r)
+	if why == tooMany {
+		// The one that was asked first is given up, and its answer not waited for.
+		if old := g.flight.oldest(); old != nil {
+			g.flight.take(old)
+			v.ToClient = append(v.ToClient, rpc.ErrorReply(old, rpc.CodeInternal, "mcpen: given up: "+tooMany))
+			ok, why = g.flight.add(r)
+		}
+	}
+	if !ok {
 		for _, u := range r.rules {
 			u.done()
 		}

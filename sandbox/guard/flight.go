@@ -46,7 +46,7 @@ func (f *flight) add(r *request) (ok bool, why string) {
 		return false, "a request with this id is being answered"
 	}
 	if len(f.byID) >= maxFlight {
-		return false, "too many requests are being answered"
+		return false, tooMany
 	}
 	if f.byID == nil {
 		f.byID = map[string]*request{}
@@ -55,6 +55,24 @@ func (f *flight) add(r *request) (ok bool, why string) {
 	r.seq = f.seq
 	f.byID[key] = r
 	return true, ""
+}
+
+const tooMany = "too many requests are being answered"
+
+// oldest is the id of the request that has waited longest, subscriptions apart.
+func (f *flight) oldest() []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var first *request
+	for _, r := range f.byID {
+		if r.method != methodListen && (first == nil || r.seq < first.seq) {
+			first = r
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return first.id
 }
 
 // take removes the request with an id and returns it, or nil.

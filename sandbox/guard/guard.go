@@ -147,6 +147,18 @@ func (g *Guard) setPins(p Pins) error {
 // number of the others, or nil.
 func (g *Guard) InFlight() *audit.Request { return g.flight.newest() }
 
+// Dropped says that somebody else has answered, or given up, a request: the one
+// with the id that the client sent where toServer is true, else the one that the
+// server sent. It is for answers that the guard was not shown because they could
+// not be read, and does nothing for ids that nobody waits for.
+func (g *Guard) Dropped(toServer bool, id []byte) {
+	if toServer {
+		g.flight.take(id)
+	} else {
+		g.asked.take(id)
+	}
+}
+
 // MaskText replaces the secrets of this run in what the server wrote elsewhere,
 // such as a line of its stderr. It returns text itself where there are none.
 func (g *Guard) MaskText(text []byte) []byte { return g.mask.text(text) }

@@ -80,19 +80,24 @@ func TestInFlight(t *testing.T) {
 // Neither side can fill the memory with requests that nobody answers.
 func TestFlightIsBounded(t *testing.T) {
 	s := newPull(t, "", policy.PinOff)
-	refused := 0
+	givenUp := 0
 	for range 5000 {
-		if v := s.send(`"method":"x/y"`); v.Forward == nil {
-			refused++
-			if v.Reply == nil {
-				t.Fatal("a request is dropped without an answer")
-			}
+		v := s.send(`"method":"x/y"`)
+		if v.Forward == nil {
+			t.Fatal("a request is refused")
 		}
+		givenUp += len(v.ToClient)
 	}
-	if refused != 5000-4096 {
-		t.Errorf("%d of 5000 requests refused", refused)
+	if givenUp != 5000-4096 {
+		t.Errorf("%d of 5000 requests were given up", givenUp)
 	}
-	refused = 0
+	if v := s.guard.Server([]byte(`{"jsonrpc":"2.0","id":101,"result":{}}`)); v.Forward != nil {
+		t.Error("the answer to a request that was given up passes")
+	}
+	if v := s.guard.Server([]byte(`{"jsonrpc":"2.0","id":5100,"result":{}}`)); v.Forward == nil {
+		t.Error("the answer to the last request does not pass")
+	}
+	refused := 0
 	for i := range 5000 {
 		if v := s.guard.Server(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"method":"roots/list"}`, i)); v.Forward == nil {
 			refused++
@@ -272,5 +277,24 @@ func TestMaskKeepsIDs(t *testing.T) {
 	v := g.Server([]byte(`{"jsonrpc":"2.0","result":{"a":"hunter2\u202e"},"id":"hunter2\u202e"}`))
 	if want := `{"jsonrpc":"2.0","result":{"a":"[secret]"},"id":"hunter2\u202e"}`; string(v.Forward) != want {
 		t.Errorf("got  %s\nwant %s", v.Forward, want)
+	}
+}
+
+// An answer that could not be read frees what its call held, once the guard is
+// told.
+func TestDropped(t *testing.T) {
+	g, err := guard.New(setup{Pins: policy.PinOff, Rules: []policy.ToolRule{{Tool: "a", Concurrent: 1}}}.config(guard.Pins{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &pull{T: t, guard: g}
+	s.callable("a", true)
+	s.callable("a", false)
+	g.Dropped(true, []byte("1"))
+	s.callable("a", true)
+	g.Server([]byte(`{"jsonrpc":"2.0","id":7,"method":"roots/list"}`))
+	g.Dropped(false, []byte("7"))
+	if v := g.Client([]byte(`{"jsonrpc":"2.0","id":7,"result":{}}`)); v.Forward != nil {
+		t.Error("the answer to a request that was given up passes")
 	}
 }
