@@ -234,7 +234,7 @@ func secrets(p plan.Plan) map[string]string {
 func (b *Box) listen() {
 	var listeners sync.WaitGroup
 	startErr := error(&Lack{Step: "build the sandbox", Err: errors.New("it ended before the server was started")})
-	reported := false
+	reported, told := false, false
 	for {
 		m, err := b.control.Receive()
 		if err != nil {
@@ -254,8 +254,12 @@ func (b *Box) listen() {
 		case child.Failed:
 			startErr = failed(m, b.plan.Process.Path)
 		case child.Exited:
+			told = true
 			b.exit = Exit{Code: m.Code, Signal: syscall.Signal(m.Signal)}
 		}
+	}
+	if !told {
+		b.exit = Exit{Signal: syscall.SIGKILL} // pid 1 was killed, and the kernel ended the rest
 	}
 	if err := b.body.wait(); err != nil {
 		b.err = fmt.Errorf("cannot wait for the sandbox: %w", err)
