@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strconv"
+	"strings"
 	"time"
 
 	"mcpen/sandbox/audit"
@@ -38,7 +40,7 @@ func runLog(ctx context.Context, o logOptions, out io.Writer) error {
 	}
 	var err error
 	if filter.Since, err = parseSince(o.Since, o.Now, o.zone()); err != nil {
-		return err
+		return &codeError{code: exitUsage, err: err, hint: "mcpen log --since 2h"}
 	}
 	r, err := audit.OpenReader(o.Dir, filter)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -90,7 +92,7 @@ func (o logOptions) show(out io.Writer, e audit.Event) error {
 	return err
 }
 
-// parseSince reads a moment: a duration before now ("90m", "36h"), a time of
+// parseSince reads a moment: a duration before now ("90m", "36h", "3d"), a time of
 // today ("15:04"), a day ("2026-11-22"), both ("2026-11-22 15:04"), or RFC 3339.
 func parseSince(text string, now time.Time, zone *time.Location) (time.Time, error) {
 	if text == "" {
@@ -100,6 +102,11 @@ func parseSince(text string, now time.Time, zone *time.Location) (time.Time, err
 		return now.Add(-d), nil
 	}
 	now = now.In(zone)
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return now.AddDate(0, 0, -int(n)), nil
+		}
+	}
 	if t, err := time.ParseInLocation("15:04", text, zone); err == nil {
 		return time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), 0, 0, zone), nil
 	}
