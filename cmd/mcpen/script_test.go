@@ -22,7 +22,6 @@ func TestScripts(t *testing.T) {
 		testscript.Run(t, testscript.Params{
 			Dir:             filepath.Join("testdata", "script"),
 			WorkdirRoot:     root,
-			ContinueOnError: true,
 			Setup:           settle,
 			Condition:       condition,
 			Cmds:            words,
