@@ -20,11 +20,11 @@ import (
 func TestScripts(t *testing.T) {
 	asEverybody(t, func(t *testing.T, root string) {
 		testscript.Run(t, testscript.Params{
-			Dir:             filepath.Join("testdata", "script"),
-			WorkdirRoot:     root,
-			Setup:           settle,
-			Condition:       condition,
-			Cmds:            words,
+			Dir:         filepath.Join("testdata", "script"),
+			WorkdirRoot: root,
+			Setup:       settle,
+			Condition:   condition,
+			Cmds:        words,
 		})
 	})
 }
