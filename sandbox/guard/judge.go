@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"crypto/sha256"
 
 	"mcpen/sandbox/internal/rpc"
@@ -98,7 +99,7 @@ func (g *Guard) judge(kind Kind, raw []byte) (name string, e *entry) {
 	}
 	g.define(kind, name, raw, e)
 	if kind == KindTool && g.cfg.Tools.Validate {
-		g.schemas[name] = compileText(schemaOf(raw))
+		g.schemas[name] = &schema{raw: bytes.Clone(schemaOf(raw))}
 	}
 	return name, e
 }

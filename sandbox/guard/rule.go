@@ -139,7 +139,7 @@ func (g *Guard) checkCall(r *request, arguments []byte) *denial {
 // inputSchema is the schema of a tool as it was last listed or approved, or nil.
 func (g *Guard) inputSchema(tool string) *schema {
 	if s := g.schemas[tool]; s != nil {
-		return s
+		return s.ready()
 	}
 	d, ok := g.pins.approved(KindTool, tool)
 	if !ok {

@@ -14,12 +14,14 @@ import (
 // Bounds of a schema that a server sent, and of what is checked against it.
 const (
 	maxSchema    = 512 << 10 // bytes
-	maxArguments = 4 << 20   // bytes
-	maxCost      = 100_000   // subschemas that one value may have to meet, counted through references
+	maxArguments = 1 << 20   // bytes
+	maxCost      = 2000      // subschemas that one value may have to meet, counted through references
 )
 
-// schema is a compiled JSON Schema, or why there is none.
+// schema is a compiled JSON Schema, or why there is none. One that a server sent
+// is compiled when it is needed.
 type schema struct {
+	raw      []byte // not compiled yet
 	compiled *jsonschema.Schema
 	err      error
 }
@@ -51,6 +53,14 @@ func compile(document any) *schema {
 		return &schema{err: errors.New("it combines too many schemas")}
 	}
 	return &schema{compiled: s}
+}
+
+// ready compiles what was not compiled yet.
+func (s *schema) ready() *schema {
+	if s.raw != nil {
+		*s = *compileText(s.raw)
+	}
+	return s
 }
 
 // compileText compiles a schema that a server sent.
