@@ -40,6 +40,7 @@ func (c *compiler) root() {
 		c.etc()
 	} else {
 		c.devices()
+		c.scratch()
 	}
 	c.system()
 	for _, n := range c.prog.Needs {

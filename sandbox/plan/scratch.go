@@ -1,0 +1,19 @@
+package plan
+
+import "path"
+
+// bareProc is what is visible of /proc without a pid namespace: the process's
+// own part and what runtimes ask of the machine. Other processes' parts stay
+// closed, since a command line may hold a secret.
+var bareProc = []string{"/proc/self", "/proc/cpuinfo", "/proc/filesystems", "/proc/loadavg", "/proc/meminfo", "/proc/stat", "/proc/uptime", "/proc/version",
+	"/proc/sys/kernel/osrelease", "/proc/sys/vm/overcommit_memory"}
+
+// scratch lists what stands in for private file systems and for /proc where
+// there are no namespaces.
+func (c *compiler) scratch() {
+	for _, p := range bareProc {
+		c.add(fromUs, Mount{Kind: MountProc, Target: p, Why: "what runtimes ask of the machine"})
+	}
+	c.plan.Scratch = path.Join(c.host.Runtime, "scratch", c.pol.Name)
+	c.add(fromUs, Mount{Kind: MountDir, Target: c.plan.Scratch, Writable: true, Why: "home and temporary files of this server"})
+}
