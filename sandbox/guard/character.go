@@ -124,7 +124,7 @@ func around(text string, at int) string {
 var (
 	comment    = regexp.MustCompile(`(?s)<!--(.*?)(?:-->|$)`)
 	orders     = regexp.MustCompile(`(?i)\b(system|instructions?|ignore|override|bypass|always|never|must|do not|don't|secret|priority|security|admin|read|send|execute|call|directive)\b`)
-	harmless   = regexp.MustCompile(`(?i)^\s*(this is )?(a )?(normal|todo|toc|prettier|eslint|markdownlint|begin|end|start|auto-?generated|generated)\b`)
+	harmless   = regexp.MustCompile(`^\s*(?:toc|(?:prettier|eslint|markdownlint)-[a-z-]+)[A-Z0-9a-z/, -]{0,40}$`)
 	orderTag   = regexp.MustCompile(`(?i)</?\s*(important|system|instructions?|sys|secret|hidden|critical|priority|admin|assistant|developer|directive|override|urgent|mandatory|prompt|rules?|policy|system[-_ ](prompt|instructions?|message|note|reminder|override))(\s[^<>]{0,80})?>`)
 	chatToken  = regexp.MustCompile(`(?i)<\|[a-z_ ]{2,24}\|>|\[/?INST\]|<</?SYS>>|<(start|end)_of_turn>|</?s>\s*\[|\[/?(system|assistant)\]|(?:^|\n)#{2,4} ?(system|instruction|assistant)s?\s*:`)
 	bracketTag = regexp.MustCompile(`\[/?(?:[A-Z]+[ _-])?(?:(?:PRIORITY|SYSTEM|ADMIN|SECURITY|HIDDEN|SECRET|ROOT|URGENT|MANDATORY|DEVELOPER)[ _-](?:INSTRUCTIONS?|OVERRIDE|BYPASS|DIRECTIVE|PROMPT|MESSAGE|MODE|COMMAND|NOTE|NOTICE)|SYSTEM|OVERRIDE|JAILBREAK|BYPASS|INSTRUCTIONS?)\]`)

@@ -244,6 +244,7 @@ func (s *scanner) text(found []Finding, path, text string) []Finding {
 	}
 	markup(text, add)
 	encoded(text, add)
+	marked(n, text, add)
 	s.phrases(n, text, add)
 	s.mentions(text, add)
 	if !some && !s.excepted && len(text) <= maxCleanText && len(s.clean) < maxClean {

@@ -16,8 +16,8 @@ var triggers = func() map[string][]int {
 	return t
 }()
 
-// phrases tries the rules on a text.
-func (s *scanner) phrases(n folded, original string, add func(Finding)) {
+// marked tries the rules that are known by a part of a word.
+func marked(n folded, original string, add func(Finding)) {
 	for _, m := range marks {
 		if !containsAny(n.text, m.parts) {
 			continue
@@ -29,6 +29,10 @@ func (s *scanner) phrases(n folded, original string, add func(Finding)) {
 			}
 		}
 	}
+}
+
+// phrases tries the rules on a text, word by word.
+func (s *scanner) phrases(n folded, original string, add func(Finding)) {
 	done := make([]bool, len(phrases)) // found, or cannot be
 	tries := 0
 	for i := 0; i < len(n.text); {
