@@ -30,8 +30,8 @@ type Installer struct {
 	// of job as everything else.
 	Scripts  []string
 	Limits   Limits
-	Now      func() time.Time
-	Progress Progress // may be nil
+	Now      func() time.Time // required
+	Progress Progress         // may be nil
 }
 
 func (in *Installer) say(step, format string, args ...any) {

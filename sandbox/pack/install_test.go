@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -123,6 +125,63 @@ func TestInstallNPM(t *testing.T) {
 	if same.Hash != tree.Hash {
 		t.Errorf("restored %s, locked %s", same.Hash, tree.Hash)
 	}
+}
+
+// Two clients that start the same server for the first time install it twice at
+// once, and both get it.
+func TestTwoInstallsAtOnce(t *testing.T) {
+	f := newFake(t, false)
+	npmWorld(f)
+	in, _ := newInstaller(t, f)
+	var wg sync.WaitGroup
+	hashes := make([]string, 2)
+	for i := range hashes {
+		wg.Go(func() {
+			_, tree, err := add(in, mustRef(t, "npm:@demo/server"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer tree.Close()
+			hashes[i] = tree.Hash
+			if err := in.Store.Verify(tree.Hash); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if list, _ := in.Store.List(); len(list) != 1 || hashes[0] != hashes[1] {
+		t.Errorf("store holds %v, installs gave %v", list, hashes)
+	}
+}
+
+// A user who gives up gets the prompt back, and nothing of the package stays.
+func TestInstallCancelled(t *testing.T) {
+	f := newFake(t, false)
+	npmWorld(f)
+	in, plain := newInstaller(t, f)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	in.Run = func(ctx context.Context, job Job) error {
+		if job.Name == "npm ci" {
+			f.mu.Lock()
+			f.answer = func(w http.ResponseWriter, r *http.Request) bool {
+				cancel() // with the archive half way
+				<-r.Context().Done()
+				return true
+			}
+			f.mu.Unlock()
+		}
+		return plain.run(ctx, job)
+	}
+	rel, err := in.Resolve(ctx, mustRef(t, "npm:@demo/server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := in.Install(ctx, rel); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	storeIsEmpty(t, in.Store)
 }
 
 // The postinstall script of a package runs only where the caller names it.
@@ -474,4 +533,33 @@ func TestDefaultRegistry(t *testing.T) {
 			t.Errorf("%s has network", job.Name)
 		}
 	}
+}
+
+func FuzzParseLock(f *testing.F) {
+	l := osvLock(NPM, Dependency{Path: "node_modules/left", Version: "1.0.0"}, Dependency{Path: "node_modules/left/node_modules/x", Name: "@a/b", Version: "2.0.0"})
+	l.Trees = map[string]string{"linux-amd64": "sha256:" + strings.Repeat("a", 64)}
+	l.Pins = "[pins]\na = 1\n"
+	text, err := l.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte("lock = 1\n[pins]\n[[dependency]]\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l, err := ParseLock(data)
+		if err != nil {
+			return
+		}
+		text, err := l.Encode()
+		if err != nil {
+			t.Fatalf("read but cannot be written: %v", err)
+		}
+		again, err := ParseLock(text)
+		if err != nil {
+			t.Fatalf("written but cannot be read: %v\n%s", err, text)
+		}
+		if second, err := again.Encode(); err != nil || !bytes.Equal(text, second) {
+			t.Fatalf("two writings differ: %v\n%s\n%s", err, text, second)
+		}
+	})
 }
