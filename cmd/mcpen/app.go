@@ -98,6 +98,13 @@ func (a *app) cli(args []string) *cli.App {
 		a.psCommand(),
 		a.stopCommand(),
 		a.profileCommand(),
+		a.addCommand(),
+		a.updateCommand(),
+		a.outdatedCommand(),
+		a.verifyCommand(),
+		a.scanCommand(),
+		a.gcCommand(),
+		a.removeCommand(),
 	}
 	for _, c := range commands {
 		c.OnUsageError = wrong

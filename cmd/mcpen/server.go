@@ -13,6 +13,7 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -95,11 +96,7 @@ func (a *app) prepare(ctx context.Context, ch choice) (prepared, error) {
 	if p.policy, err = a.policy(ch, p.place); err != nil {
 		return p, err
 	}
-	argv, err := argv(ch, p.policy)
-	if err != nil {
-		return p, err
-	}
-	if p.program, err = host.Find(argv, a.findEnv(p.place)); err != nil {
+	if p.program, err = a.program(ctx, ch, p.place, p.policy); err != nil {
 		return p, err
 	}
 	if err := makeState(p.policy, p.place); err != nil {
@@ -120,7 +117,7 @@ func (a *app) policy(ch choice, at place) (policy.Policy, error) {
 	if err != nil {
 		return pol, err
 	}
-	if ch.profile == "" && baseline == nil && len(ch.params) == 0 {
+	if ch.unwritten() && baseline == nil && len(ch.params) == 0 {
 		pol = policy.Closed(serverName(ch))
 	} else {
 		profile, err := a.profile(ch, at)
@@ -168,17 +165,13 @@ func refused(err error, profile *policy.Profile, in policy.Input) error {
 // profile of the command's name.
 func (a *app) profile(ch choice, at place) (*policy.Profile, error) {
 	load := a.loader(at)
-	if ch.profile == "" {
+	if ch.unwritten() {
 		name := serverName(ch)
 		return policy.Parse("(no profile)", fmt.Appendf(nil, "version = 1\nname = %q\n", name), load)
 	}
 	file, data, err := load(ch.profile, "")
 	if err != nil {
-		hint := "mcpen profile list"
-		if strings.HasPrefix(ch.profile, "npm:") || strings.HasPrefix(ch.profile, "pypi:") {
-			hint = "install it, then: mcpen run -- ITS-COMMAND"
-		}
-		return nil, usage(hint, "cannot read the profile %q: %v", ch.profile, err)
+		return nil, usage("mcpen profile list", "cannot read the profile %q: %v", ch.profile, err)
 	}
 	return policy.Parse(file, data, load)
 }
@@ -256,15 +249,24 @@ func argv(ch choice, pol policy.Policy) ([]string, error) {
 	if len(pol.Server.Command) > 0 {
 		return append(append(append([]string{}, pol.Server.Command...), pol.Server.Args...), ch.args...), nil
 	}
-	if pol.Server.Package != "" {
-		return nil, usage(fmt.Sprintf("mcpen run --profile %s -- COMMAND", ch.profile),
-			"cannot run %q: packages are not installed yet by this version; name the command of the installed one", pol.Server.Package)
-	}
 	return nil, usage(fmt.Sprintf("mcpen run --profile %s -- COMMAND", ch.profile), "the profile %q names neither a command nor a package", ch.profile)
 }
 
+// unwritten reports whether the choice names no profile: a command alone, or a
+// package by reference.
+func (ch choice) unwritten() bool { return ch.profile == "" || isRef(ch.profile) }
+
 // serverName is the name of a server that has no profile.
 func serverName(ch choice) string {
+	if isRef(ch.profile) {
+		if ref, err := pack.ParseRef(ch.profile); err == nil {
+			return nameOf(ref)
+		}
+		return "package" // the reference is refused in a moment
+	}
+	if c, err := pack.FromCommand(ch.command); err == nil && c.Kind == pack.CommandPackage {
+		return nameOf(c.Ref)
+	}
 	name := filepath.Base(ch.command[0])
 	for _, arg := range ch.command[1:] {
 		// "node dist/index.js" is better told apart by the script.
@@ -281,6 +283,11 @@ func serverName(ch choice) string {
 		}
 		return '-'
 	}, name)
+}
+
+// find finds a program of this machine.
+func (a *app) find(argv []string, at place) (plan.Program, error) {
+	return host.Find(argv, a.findEnv(at))
 }
 
 func (a *app) findEnv(at place) host.FindEnv {
