@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/plan"
@@ -139,22 +140,34 @@ func TestSharedLoopbackDoesNotLeadOut(t *testing.T) {
 	})
 }
 
-// UDP has nowhere to go and says so at once, however often it is tried.
+// UDP has nowhere to go and says so at once, however often it is tried; also
+// where /proc/sys is read-only, as it is to pid 1.
 func TestUDPFailsAtOnce(t *testing.T) {
-	withWorld(t, func(t *testing.T, w *world) {
-		for kind, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
-			t.Run(kind, func(t *testing.T) {
-				w := newSandbox(t)
-				w.serveBehind(w.config(network(t, "203.0.113.0/24:443")), behind)
-				for _, a := range []string{"203.0.113.5:443", "203.0.113.5:52", "198.51.100.1:123", "[2001:db8:1::1]:443", "192.0.2.53:54"} {
-					for i := range 20 {
-						if err := w.datagram(a); !errors.Is(err, syscall.ECONNREFUSED) {
-							t.Fatalf("%s, try %d: %v, want ECONNREFUSED", a, i, err)
-						}
+	withWorld(t, func(t *testing.T, _ *world) {
+		fails := func(t *testing.T, behind apart) {
+			w := newSandbox(t)
+			w.serveBehind(w.config(network(t, "203.0.113.0/24:443")), behind)
+			for _, a := range []string{"203.0.113.5:443", "203.0.113.5:52", "198.51.100.1:123", "[2001:db8:1::1]:443", "192.0.2.53:54"} {
+				for i := range 20 {
+					if err := w.datagram(a); !errors.Is(err, syscall.ECONNREFUSED) {
+						t.Fatalf("%s, try %d: %v, want ECONNREFUSED", a, i, err)
 					}
 				}
-			})
+			}
 		}
+		t.Run("apart", func(t *testing.T) { fails(t, listenBehind) })
+		t.Run("shared", func(t *testing.T) { fails(t, noWire) })
+		t.Run("read-only", func(t *testing.T) {
+			must(t, unix.Mount("/proc/sys", "/proc/sys", "", unix.MS_BIND, ""))
+			must(t, unix.Mount("", "/proc/sys", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+			if err := os.WriteFile(errorLimits[0], []byte("0"), 0); !errors.Is(err, syscall.EROFS) {
+				t.Fatalf("writing %s: %v, want EROFS", errorLimits[0], err)
+			}
+			fails(t, listenBehind)
+			if err := os.WriteFile(errorLimits[0], []byte("0"), 0); !errors.Is(err, syscall.EROFS) {
+				t.Errorf("after Listen, writing %s: %v, want EROFS", errorLimits[0], err)
+			}
+		})
 	})
 }
 

@@ -18,7 +18,7 @@ type refusal struct {
 	rule    string // that stood against it, where one did
 	why     string
 	hint    string
-	errno   string
+	quiet   bool // recorded, but nobody is told
 }
 
 // refuse records a refusal and tells of it. That a refusal cannot be recorded
@@ -26,16 +26,28 @@ type refusal struct {
 func (e *Egress) refuse(r refusal) {
 	err := e.ledger.note(audit.Event{
 		Kind: r.kind, Verdict: audit.Refused, Subject: r.subject, Detail: r.why, Rule: r.rule, Hint: r.hint,
-		Errno: r.errno, Address: r.address, Request: e.cfg.InFlight(),
+		Address: r.address, Request: e.cfg.InFlight(),
 	})
 	if err != nil {
 		e.cfg.Tell(fmt.Sprintf("cannot record that %s was refused: %v", r.subject, err))
+	}
+	if r.quiet {
+		return
 	}
 	line := fmt.Sprintf("refused %s: %s", r.subject, r.why)
 	if r.hint != "" {
 		line += "; to allow it: " + r.hint
 	}
 	e.ledger.say(r.about, line)
+}
+
+// failedName records that an allowed name could not be looked up.
+func (e *Egress) failedName(name string, rule policy.Host, cause error) {
+	err := e.ledger.note(audit.Event{Kind: audit.KindName, Verdict: audit.Observed, Subject: name, Rule: rule.At.String(),
+		Detail: "allowed, but it cannot be looked up: " + cause.Error(), Request: e.cfg.InFlight()})
+	if err != nil {
+		e.cfg.Tell(fmt.Sprintf("cannot record that %s cannot be looked up: %v", name, err))
+	}
 }
 
 // trouble records something that went wrong on this side.

@@ -121,7 +121,7 @@ func (r *resolver) refuseName(asked, name string, long bool) {
 	case long:
 		f.why = fmt.Sprintf("more than %d labels or %d characters stand before the suffix of a wildcard", maxExtraLabels, maxExtra)
 	case strings.HasSuffix(name, ".arpa"):
-		f.why, f.hint = "names of addresses are not looked up", ""
+		f.why, f.hint, f.quiet = "names of addresses are not looked up", "", true // programs do it for their logs
 	}
 	r.e.refuse(f)
 }
@@ -198,7 +198,7 @@ func (r *resolver) ask(name string, found []policy.Host) answer {
 	if err != nil {
 		var de *net.DNSError
 		if !errors.As(err, &de) || !de.IsNotFound {
-			r.e.trouble(fmt.Sprintf("look up %s", name), err)
+			r.e.failedName(name, found[0], err)
 			return failed
 		}
 		a := answer{name: name, rcode: dnsmessage.RCodeNameError, until: now.Add(keepMissing)}
