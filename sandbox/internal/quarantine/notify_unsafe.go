@@ -2,7 +2,6 @@ package quarantine
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,21 +23,27 @@ const (
 type notify struct {
 	fd      int // of file, whose Fd method would make it blocking
 	file    *os.File
-	base    map[int32]string // directory of a watch
-	levels  map[string]int
+	base    map[int32]watched
 	watched int
+}
+
+// watched is one directory: by a path that leads through its folder's
+// descriptor, and its level.
+type watched struct {
+	dir   string
+	level int
 }
 
 const appeared = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_ONLYDIR | unix.IN_DONT_FOLLOW
 
-func newNotify(watches []plan.Watch) (*notify, error) {
+func newNotify(folders []folder) (*notify, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err)
 	}
-	n := &notify{fd: fd, file: os.NewFile(uintptr(fd), "inotify"), base: map[int32]string{}, levels: map[string]int{}}
-	for _, w := range watches {
-		n.add(w.Dir, 1)
+	n := &notify{fd: fd, file: os.NewFile(uintptr(fd), "inotify"), base: map[int32]watched{}}
+	for _, f := range folders {
+		n.add(f.path(), 1)
 	}
 	return n, nil
 }
@@ -53,16 +58,30 @@ func (n *notify) add(dir string, level int) {
 	if err != nil {
 		return
 	}
-	n.watched++
-	n.base[int32(wd)], n.levels[dir] = dir, level
+	if _, again := n.base[int32(wd)]; !again {
+		n.watched++
+	}
+	n.base[int32(wd)] = watched{dir, level}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
-		if e.IsDir() && e.Type()&fs.ModeSymlink == 0 && e.Name() != "node_modules" && e.Name() != ".git" {
-			n.add(filepath.Join(dir, e.Name()), level+1)
+		if e.IsDir() {
+			n.enter(watched{dir, level}, e.Name())
 		}
+	}
+}
+
+// enter watches a directory in another: of node_modules only what appears in it,
+// of .git nothing.
+func (n *notify) enter(in watched, name string) {
+	switch name {
+	case ".git":
+	case "node_modules":
+		n.add(in.dir+"/"+name, depth)
+	default:
+		n.add(in.dir+"/"+name, in.level+1)
 	}
 }
 
@@ -94,12 +113,17 @@ func (n *notify) matters(b []byte) bool {
 		if e.Mask&unix.IN_Q_OVERFLOW != 0 {
 			return true
 		}
-		dir, ok := n.base[e.Wd]
+		at, ok := n.base[e.Wd]
 		if !ok {
 			continue
 		}
+		if e.Mask&unix.IN_IGNORED != 0 { // the directory is gone, and so is its watch
+			delete(n.base, e.Wd)
+			n.watched--
+			continue
+		}
 		if e.Mask&unix.IN_ISDIR != 0 {
-			n.add(filepath.Join(dir, name), n.levels[dir]+1)
+			n.enter(at, name)
 			found = true // something may have been put into it before it was watched
 		}
 		found = found || suspect(name)

@@ -14,9 +14,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +23,8 @@ import (
 )
 
 // Scan lists the protected places that exist below a folder, relative to it,
-// following no symlink. The error says that the list may lack some.
+// following no symlink but those on the way to the folder. The error says that
+// the list may lack some.
 type Scan func(dir string) ([]string, error)
 
 // Planted is one place that was found. Moved says where it is now; Err why it
@@ -51,32 +50,6 @@ type Watch struct {
 	done   chan struct{}
 }
 
-// folder is one writable folder and what was protected in it from the start.
-type folder struct {
-	dir    string
-	names  []string        // guarded wherever the scan finds them
-	top    []string        // guarded in the folder itself, where the scan does not look for them
-	except map[string]bool // and not guarded, relative to dir
-	known  map[inode]bool
-}
-
-func newFolder(w plan.Watch) folder {
-	f := folder{dir: w.Dir, except: map[string]bool{}, known: map[inode]bool{}}
-	for _, name := range w.Names {
-		if own, ok := strings.CutPrefix(name, "/"); ok {
-			f.top = append(f.top, own)
-		} else {
-			f.names = append(f.names, name)
-		}
-	}
-	for _, rel := range w.Except {
-		f.except[rel] = true
-	}
-	return f
-}
-
-type inode struct{ dev, ino uint64 }
-
 // Start looks at what is there and watches for more. What it moves goes below
 // dest, which is made when there is something to move. report is called from one
 // goroutine at a time. With no folder to watch it returns nil, whose Close does
@@ -87,20 +60,20 @@ func Start(watches []plan.Watch, scan Scan, dest string, report func(Planted)) (
 	}
 	w := &Watch{scan: scan, dest: dest, report: report, lost: map[string]bool{}, done: make(chan struct{})}
 	for _, p := range watches {
-		f := newFolder(p)
-		found, err := scan(p.Dir)
+		f, err := openFolder(p)
 		if err != nil {
+			w.closeFolders()
 			return nil, fmt.Errorf("cannot watch %q: %w", p.Dir, err)
 		}
-		for _, rel := range append(found, f.top...) {
-			if id, ok := look(filepath.Join(p.Dir, rel)); ok {
-				f.known[id] = true
-			}
-		}
 		w.folders = append(w.folders, f)
+		if err := f.remember(scan); err != nil {
+			w.closeFolders()
+			return nil, fmt.Errorf("cannot watch %q: %w", p.Dir, err)
+		}
 	}
 	var err error
-	if w.notify, err = newNotify(watches); err != nil {
+	if w.notify, err = newNotify(w.folders); err != nil {
+		w.closeFolders()
 		return nil, fmt.Errorf("cannot watch for planted files: %w", err)
 	}
 	go func() {
@@ -118,7 +91,14 @@ func (w *Watch) Close() error {
 	err := w.notify.close()
 	<-w.done
 	w.sweep()
+	w.closeFolders()
 	return err
+}
+
+func (w *Watch) closeFolders() {
+	for _, f := range w.folders {
+		f.file.Close()
+	}
 }
 
 // sweep moves everything that was not there at the start.
@@ -126,47 +106,37 @@ func (w *Watch) sweep() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, f := range w.folders {
-		found, err := w.scan(f.dir)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		found, err := f.list(w.scan)
+		if err != nil {
 			w.tell(Planted{Path: f.dir, Err: err})
 		}
-		for _, rel := range append(found, f.top...) {
-			if f.guards(rel) {
-				w.take(f, rel)
-			}
+		for _, rel := range found {
+			w.take(f, rel)
 		}
 	}
-}
-
-// guards reports whether the place is one that this run watches: the profile may
-// name some that it makes writable on purpose.
-func (f folder) guards(rel string) bool {
-	if f.except[rel] {
-		return false
-	}
-	return slices.Contains(f.top, rel) || slices.ContainsFunc(f.names, func(name string) bool {
-		return rel == name || strings.HasSuffix(rel, "/"+name)
-	})
 }
 
 // take moves one place, unless it is one that was there.
 func (w *Watch) take(f folder, rel string) {
 	from := filepath.Join(f.dir, rel)
-	id, ok := look(from)
-	if !ok || f.known[id] {
+	if f.knows(rel) {
 		return
 	}
 	if err := os.MkdirAll(w.dest, 0o700); err != nil {
 		w.tell(Planted{Path: from, Err: err})
 		return
 	}
-	w.count++
-	to := filepath.Join(w.dest, strconv.Itoa(w.count)+"-"+filepath.Base(rel))
-	if err := move(f.dir, rel, to); err != nil {
+	to := filepath.Join(w.dest, strconv.Itoa(w.count+1)+"-"+filepath.Base(rel))
+	switch err := f.move(rel, to); {
+	case err == nil:
+		w.count++
+		w.report(Planted{Path: from, Moved: to})
+	case errors.Is(err, errKnown), errors.Is(err, unix.ENOENT):
+		// exchanged for what was there, or gone: the next sweep looks again
+	default:
+		w.count++ // a part may be there
 		w.tell(Planted{Path: from, Err: err})
-		return
 	}
-	w.report(Planted{Path: from, Moved: to})
 }
 
 // tell reports what could not be moved, once.
@@ -175,12 +145,4 @@ func (w *Watch) tell(p Planted) {
 		w.lost[p.Path] = true
 		w.report(p)
 	}
-}
-
-func look(path string) (inode, bool) {
-	var st unix.Stat_t
-	if unix.Lstat(path, &st) != nil {
-		return inode{}, false
-	}
-	return inode{uint64(st.Dev), st.Ino}, true
 }
