@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,4 +85,33 @@ func TestWhatIsNotUnderstoodIsAnswered(t *testing.T) {
 			t.Errorf("answer %d: code %v, want %v", i, got, code)
 		}
 	}
+}
+
+func TestConnectWantsAnAnswer(t *testing.T) {
+	answering, silent := listener(t, "HTTP/1.0 200 OK\r\n"), listener(t, "")
+	for port, failed := range map[int]bool{answering: false, silent: true} {
+		_, err := connect(arguments{Host: "127.0.0.1", Port: port})
+		if (err != nil) != failed {
+			t.Errorf("port %d: %v", port, err)
+		}
+	}
+}
+
+// listener accepts one connection, says what it is told, and closes it.
+func listener(t *testing.T, says string) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		io.WriteString(c, says)
+	}()
+	return l.Addr().(*net.TCPAddr).Port
 }
