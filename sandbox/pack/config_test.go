@@ -1,11 +1,15 @@
 package pack
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -99,6 +103,66 @@ func TestReadPipConfig(t *testing.T) {
 	}
 	if _, err := ReadPipConfig([]string{writeConf(t, "not toml")}, nil, nil); err == nil {
 		t.Error("a broken uv.toml was read")
+	}
+}
+
+// A registry that sends the reader elsewhere must not send the token along.
+func TestRedirectsLoseTheToken(t *testing.T) {
+	var seen []string
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.Header.Get("Authorization"))
+		fmt.Fprint(w, "there")
+	}))
+	defer other.Close()
+	var here []string
+	reg := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		here = append(here, r.Header.Get("Authorization"))
+		if r.URL.Path == "/a" {
+			http.Redirect(w, r, "/b", http.StatusFound)
+			return
+		}
+		http.Redirect(w, r, other.URL+"/c", http.StatusFound)
+	}))
+	defer reg.Close()
+	host := strings.TrimPrefix(reg.URL, "http:")
+	r := Registry{URL: reg.URL, Credentials: []Credential{{nerf(host), "Bearer t"}}, Files: []string{"127.0.0.1"}}
+	client, err := r.client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, _ := url.Parse(reg.URL + "/a")
+	body, _, err := r.get(context.Background(), client, u, "", 100)
+	if err != nil || string(body) != "there" {
+		t.Fatalf("%q, %v", body, err)
+	}
+	if !slices.Equal(here, []string{"Bearer t", "Bearer t"}) || !slices.Equal(seen, []string{""}) {
+		t.Errorf("the registry saw %q, the other host %q", here, seen)
+	}
+}
+
+func TestInterpreter(t *testing.T) {
+	for _, tc := range []struct {
+		name, text string
+		want       Runtime
+		flags      string
+		bad        bool
+	}{
+		{"a", "#!/usr/bin/env node\n", RuntimeNode, "", false},
+		{"a", "#!/usr/bin/env -S node --no-warnings --x\r\n", RuntimeNode, "--no-warnings --x", false},
+		{"a", "\ufeff#!/usr/bin/node\n", RuntimeNode, "", false},
+		{"a.mjs", "import 'x'", RuntimeNode, "", false},
+		{"a", "\x7fELF\x02", RuntimeNone, "", false},
+		{"a", "#!/usr/bin/env bun\n", "", "", true},
+		{"a", "#!/bin/sh\n", "", "", true},
+		{"a", "text", "", "", true},
+		{"a", "", "", "", true},
+	} {
+		p := filepath.Join(t.TempDir(), tc.name)
+		os.WriteFile(p, []byte(tc.text), 0o600)
+		got, flags, err := interpreter(p)
+		if got != tc.want || strings.Join(flags, " ") != tc.flags || (err != nil) != tc.bad {
+			t.Errorf("%q: %q %q, %v", tc.text, got, flags, err)
+		}
 	}
 }
 

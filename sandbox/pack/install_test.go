@@ -465,12 +465,16 @@ func TestLockKeepsPinsAndRefusesTampering(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tree.Close()
+	l.Published = time.Time{}
 	l.Pins = "[pins.tools.\"a\"] # kept as it is\nhash =   \"sha256:1\"\n[[pins.more]]\nx = \"\"\"\n[not a table]\n\"\"\"\n"
 	text, err := l.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	again, err := ParseLock(text)
+	if strings.Contains(string(text), "0001-01-01") {
+		t.Errorf("a date that is not known is written:\n%s", text)
+	}
 	if err != nil || again.Pins != l.Pins {
 		t.Fatalf("pins %q, %v", again.Pins, err)
 	}

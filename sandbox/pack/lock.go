@@ -26,7 +26,7 @@ type Lock struct {
 	Registry  string    `toml:"registry"`      // where it came from; says nothing about where to fetch it again
 	Integrity string    `toml:"integrity"`     // of the package's own archive
 	License   string    `toml:"license,omitempty"`
-	Published time.Time `toml:"published,omitzero"`
+	Published time.Time `toml:"published,omitempty"`
 	Locked    time.Time `toml:"locked"`
 	With      string    `toml:"with,omitempty"` // the tool that installed it
 	// Platform limits the lock to one kind of machine; "" for none.

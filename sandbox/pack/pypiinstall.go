@@ -41,7 +41,8 @@ func (w *work) choosePyPI(ctx context.Context) error {
 	}
 	w.lock.With = "pip"
 	argv := append(w.pip(), "install", "--quiet", "--dry-run", "--ignore-installed", "--only-binary", ":all:", "--index-url", w.proxy.base(),
-		"--report", filepath.Join(w.stage.Dir, "report.json"), w.requirement())
+		// With a target, pip does not mind an interpreter that is externally managed (PEP 668).
+		"--target", filepath.Join(w.stage.Dir, "trial"), "--report", filepath.Join(w.stage.Dir, "report.json"), w.requirement())
 	if err := w.run(ctx, "pip install", argv, w.pipEnv(), true); err != nil {
 		return err
 	}

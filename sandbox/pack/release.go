@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// DefaultMinAge is the age below which a version is not chosen, where no profile
+// says otherwise: most malicious versions were found and removed within days.
+const DefaultMinAge = 3 * 24 * time.Hour
+
 // Release is one version of a package as its registry describes it. Everything
 // in it is what the registry says, not what was checked.
 type Release struct {
