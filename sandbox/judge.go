@@ -46,6 +46,21 @@ func (b *Box) Pins() guard.Pins {
 	return b.guard.Pins()
 }
 
+// Reload takes new pins, as after a review, and has the client ask again.
+func (b *Box) Reload(p guard.Pins) error {
+	if b.guard == nil {
+		return nil
+	}
+	lines, err := b.guard.Reload(p)
+	if err != nil {
+		return err
+	}
+	if r := b.carrier.relay.Load(); r != nil {
+		r.Tell(lines...)
+	}
+	return nil
+}
+
 // tell says one event to the person at the terminal.
 func (b *Box) tell(e audit.Event) {
 	b.say(b.plan.Name + ": refused: " + audit.Visible(e.Subject) + ": " + audit.Visible(e.Detail))

@@ -105,6 +105,7 @@ func (a *app) cli(args []string) *cli.App {
 		a.scanCommand(),
 		a.gcCommand(),
 		a.removeCommand(),
+		a.reviewCommand(),
 	}
 	for _, c := range commands {
 		c.OnUsageError = wrong

@@ -401,20 +401,7 @@ func writeLock(file string, l pack.Lock) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("cannot write the lock: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), ".lock-*")
-	if err != nil {
-		return fmt.Errorf("cannot write the lock: %w", err)
-	}
-	defer os.Remove(f.Name()) // it was renamed, or is not wanted
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot write the lock: %w", err)
-	}
-	return nil
+	return replaceFile(file, data)
 }
 
 // sameRef refuses to run something else than what was locked.

@@ -52,7 +52,18 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 		return err
 	}
 	defer log.close()
-	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: a.in, Out: a.out, Err: a.err}, log.write)
+	_, _, isPackage, err := packaged(ch, p.policy)
+	if err != nil {
+		return err
+	}
+	pins := pinsBeside(p.place, p.policy, isPackage)
+	before, err := pins.read()
+	if err != nil {
+		return err
+	}
+	again, stop := listenForReviews()
+	defer stop()
+	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: a.in, Out: a.out, Err: a.err, Pins: before, Others: a.others(p.place, p.plan.Name)}, log.write)
 	if failed := log.failed(); err != nil && failed != nil {
 		return failed
 	}
@@ -62,7 +73,13 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	if !quiet {
 		fmt.Fprintln(a.err, "mcpen: "+startLine(p.plan))
 	}
+	go a.follow(ctx, pins, box, again)
 	exit, err := box.Wait()
+	if p.policy.Tools.Pins != policy.PinOff {
+		if err := pins.remember(before, box.Pins()); err != nil {
+			a.warn("what the server said is not kept: %v", err)
+		}
+	}
 	if failed := log.failed(); failed != nil {
 		return failed
 	}
