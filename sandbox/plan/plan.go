@@ -216,6 +216,9 @@ type Seccomp struct {
 	Opens bool `json:"opens,omitempty"`
 	// NoInet refuses IPv4 and IPv6 sockets: the weaker tier's only network rule.
 	NoInet bool `json:"no_inet,omitempty"`
+	// NoIPC refuses System V IPC and POSIX message queues, which without an ipc
+	// namespace reach other processes of the user.
+	NoIPC bool `json:"no_ipc,omitempty"`
 }
 
 // Network is what the egress serves. With every list empty nothing is
