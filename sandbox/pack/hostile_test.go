@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -310,6 +311,38 @@ func TestBadAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One bad moment of a registry among a hundred requests must not end an install.
+func TestOneBadMomentIsForgiven(t *testing.T) {
+	f := newFake(t, false)
+	npmWorld(f)
+	var mu sync.Mutex
+	failed := map[string]bool{}
+	f.answer = func(w http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		again := failed[r.URL.Path]
+		failed[r.URL.Path] = true
+		mu.Unlock()
+		switch {
+		case again:
+			return false
+		case strings.HasSuffix(r.URL.Path, "/left"):
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		case strings.Contains(r.URL.Path, "/-/right"):
+			w.Header().Set("Content-Length", "100000")
+			fmt.Fprint(w, "half")
+			return true
+		}
+		return false
+	}
+	in, _ := newInstaller(t, f)
+	_, tree, err := add(in, mustRef(t, "npm:@demo/server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree.Close()
 }
 
 // throughProxy fetches a package's page and one archive as a tool does, and gives the

@@ -429,7 +429,11 @@ func (p *proxy) fetch(f *proxied) error {
 		return err
 	}
 	defer file.Close()
-	if f.digest, err = p.download(f, file); err != nil {
+	f.digest, err = p.download(f, file)
+	if errors.Is(err, errTorn) && p.ctx.Err() == nil {
+		f.digest, err = p.download(f, file) // once more: a long way has many places to break
+	}
+	if err != nil {
 		p.note(err, false)
 		return err
 	}
@@ -446,7 +450,17 @@ func (p *proxy) fetch(f *proxied) error {
 	return nil
 }
 
-func (p *proxy) download(f *proxied, to io.Writer) (digest, error) {
+// errTorn is an archive that did not come to its end.
+var errTorn = errors.New("the transfer broke off")
+
+// download writes one archive into an emptied file.
+func (p *proxy) download(f *proxied, to *os.File) (digest, error) {
+	if err := to.Truncate(0); err != nil {
+		return digest{}, err
+	}
+	if _, err := to.Seek(0, io.SeekStart); err != nil {
+		return digest{}, err
+	}
 	res, cancel, err := p.reg.open(p.ctx, p.client, f.url, "")
 	if err != nil {
 		return digest{}, err
@@ -457,7 +471,7 @@ func (p *proxy) download(f *proxied, to io.Writer) (digest, error) {
 	body := io.LimitReader(&stallReader{res.Body, p.reg.timeout(), cancel}, p.lim.Archive+1)
 	n, err := io.Copy(io.MultiWriter(to, d), body)
 	if err != nil {
-		return digest{}, fmt.Errorf("cannot fetch %s: %w", shown(f.url), cause(err))
+		return digest{}, fmt.Errorf("cannot fetch %s: %w: %w", shown(f.url), errTorn, cause(err))
 	}
 	p.mu.Lock()
 	p.fetched += n

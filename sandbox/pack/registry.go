@@ -270,13 +270,32 @@ func (r Registry) get(ctx context.Context, client *http.Client, u *url.URL, acce
 	return body, res.Header, nil
 }
 
-// open asks for one address. The caller closes the body and calls cancel.
+// patience is the wait before an answer of "not now" is asked again, and then
+// again twice as long.
+const patience = 250 * time.Millisecond
+
+// open asks for one address, and up to twice more where the registry says "not
+// now" or the connection breaks. The caller closes the body and calls cancel.
 func (r Registry) open(ctx context.Context, client *http.Client, u *url.URL, accept string) (*http.Response, context.CancelFunc, error) {
+	for try := 0; ; try++ {
+		res, cancel, again, err := r.openOnce(ctx, client, u, accept)
+		if err == nil || !again || try == 2 {
+			return res, cancel, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, err
+		case <-time.After(patience << try):
+		}
+	}
+}
+
+func (r Registry) openOnce(ctx context.Context, client *http.Client, u *url.URL, accept string) (res *http.Response, stop context.CancelFunc, again bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		cancel()
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	req.Header.Set("User-Agent", "mcpen")
 	if accept != "" {
@@ -285,23 +304,26 @@ func (r Registry) open(ctx context.Context, client *http.Client, u *url.URL, acc
 	if a := r.authorization(u); a != "" {
 		req.Header.Set("Authorization", a)
 	}
-	res, err := client.Do(req)
+	res, err = client.Do(req)
 	if err != nil {
 		cancel()
-		return nil, nil, fmt.Errorf("cannot ask %s: %w", shown(u), cause(err))
+		again = errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		return nil, nil, again, fmt.Errorf("cannot ask %s: %w", shown(u), cause(err))
 	}
 	if res.StatusCode == http.StatusOK {
-		return res, cancel, nil
+		return res, cancel, false, nil
 	}
 	res.Body.Close()
 	cancel()
 	switch res.StatusCode {
 	case http.StatusNotFound, http.StatusGone:
-		return nil, nil, fmt.Errorf("cannot find %s: %w", shown(u), errNotFound)
+		return nil, nil, false, fmt.Errorf("cannot find %s: %w", shown(u), errNotFound)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, nil, fmt.Errorf("cannot read %s: the registry answers %s; check the credentials in the package manager's configuration", shown(u), res.Status)
+		return nil, nil, false, fmt.Errorf("cannot read %s: the registry answers %s; check the credentials in the package manager's configuration", shown(u), res.Status)
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		again = true
 	}
-	return nil, nil, fmt.Errorf("cannot read %s: the registry answers %s", shown(u), res.Status)
+	return nil, nil, again, fmt.Errorf("cannot read %s: the registry answers %s", shown(u), res.Status)
 }
 
 // cause takes the address off an error of net/http, which would print it with
