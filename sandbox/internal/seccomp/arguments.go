@@ -59,104 +59,145 @@ func noDevice(arg int) rule {
 // fastopen refuses to connect by sending: it gets past Landlock's connect rule.
 func fastopen(flags int) rule { return when(fail(eopnotsupp), bits(flags, msgFastopen)) }
 
-// sockets are the rules of socket(family, type, protocol). What they do not
-// allow falls through to the row's errno, the one a kernel without the
-// protocol gives, from which programs fall back.
-var sockets = []rule{
-	{when: []check{is(0, afInet, afInet6)}, then: fail(eafnosupport), noInet: true},
-	when(fail(eafnosupport), isNot(0, afUnix, afInet, afInet6, afNetlink)),
-	when(allow, is(0, afUnix), masked(1, sockType, sockStream, sockDgram, sockSeqpacket)),
-	when(allow, is(0, afInet, afInet6), masked(1, sockType, sockStream), is(2, protoDefault, protoTCP)),
-	when(allow, is(0, afInet, afInet6), masked(1, sockType, sockDgram), is(2, protoDefault, protoUDP)),
-	when(hush(eprotonosupport), is(0, afInet, afInet6), is(2, protoMPTCP)), // gets past Landlock; every Go program tries it
-	when(allow, is(0, afNetlink), masked(1, sockType, sockRaw, sockDgram), is(2, netlinkRoute)),
-	when(deny, is(0, afInet, afInet6), masked(1, sockType, sockRaw, 10)), // SOCK_RAW, SOCK_PACKET
+// sockets are the rules of socket(family, type, protocol). A family that is not
+// there fails as on a kernel without it, from which programs fall back.
+func sockets() []rule {
+	return []rule{
+		{when: []check{is(0, afInet, afInet6)}, then: fail(eafnosupport), noInet: true},
+		when(fail(eafnosupport), maskedNot(0, 0x3f, afUnix, afInet, afInet6, afNetlink)),
+		when(allow, is(0, afUnix), masked(1, sockType, sockStream, sockDgram, sockSeqpacket)),
+		when(allow, is(0, afInet, afInet6), masked(1, sockType, sockStream), is(2, protoDefault, protoTCP)),
+		when(allow, is(0, afInet, afInet6), masked(1, sockType, sockDgram), is(2, protoDefault, protoUDP)),
+		when(hush(eprotonosupport), is(0, afInet, afInet6), masked(1, sockType, sockStream), is(2, protoMPTCP)), // gets past Landlock; every Go program tries it
+		when(allow, is(0, afNetlink), masked(1, sockType, sockRaw, sockDgram), is(2, netlinkRoute)),
+		when(deny, is(0, afInet, afInet6), masked(1, sockType, sockRaw, 10)), // SOCK_RAW, SOCK_PACKET
+	}
 }
 
-var socketPairs = []rule{
-	when(allow, is(0, afUnix), masked(1, sockType, sockStream, sockDgram, sockSeqpacket)),
+func socketPairs() []rule {
+	return []rule{
+		when(allow, is(0, afUnix), masked(1, sockType, sockStream, sockDgram, sockSeqpacket)),
+	}
 }
 
-// socketOptions are the rules of setsockopt(fd, level, option, …).
-var socketOptions = []rule{
-	when(deny, is(1, 1), is(2, 26, 50, 51, 52)),            // SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF, _REUSEPORT_EBPF: code in the kernel
-	when(deny, is(1, protoTCP), is(2, 19, 20, 21, 22, 29)), // TCP_REPAIR, _QUEUE, TCP_QUEUE_SEQ, _REPAIR_OPTIONS, _REPAIR_WINDOW: forged connections
-	when(fail(enoprotoopt), is(1, protoTCP), is(2, 30)),    // TCP_FASTOPEN_CONNECT: gets past Landlock's connect rule
-	when(fail(enoprotoopt), is(1, protoTCP), is(2, 31)),    // TCP_ULP: kernel TLS, a history of bugs; libraries fall back
-	when(deny, is(1, protoUDP), is(2, 100)),                // UDP_ENCAP: the IPsec stack
-	when(deny, is(1, 0), is(2, 16, 17, 64)),                // IP_IPSEC_POLICY, IP_XFRM_POLICY, IPT_SO_SET_REPLACE
-	when(deny, is(1, 41), is(2, 34, 35, 64)),               // IPV6_IPSEC_POLICY, IPV6_XFRM_POLICY, IP6T_SO_SET_REPLACE
+// option refuses options of setsockopt(fd, level, option, …) by some of their
+// bits. There are less than 128 of a level; the bits that a mask leaves out do
+// not tell one that is refused from one that anybody needs.
+func option(level, mask uint32, options ...uint32) rule {
+	return when(fail(enoprotoopt), is(1, level), masked(2, mask, options...))
 }
 
-// ioctls are the device requests that reach beyond the process. The number is
-// an unsigned int: bit 32 hid TIOCSTI once (CVE-2019-10063).
-var ioctls = []rule{
-	when(deny, is(1, 0x5412)), // TIOCSTI: types into the terminal (CVE-2017-5226)
-	when(deny, is(1, 0x541c)), // TIOCLINUX: pastes into the console (CVE-2023-28100)
-	when(deny, is(1, 0x541d)), // TIOCCONS: takes the console's output
-	when(deny, is(1, 0x5423)), // TIOCSETD: line disciplines, a history of bugs
-	when(deny, is(1, 0x541f)), // TIOCSSERIAL: ports and interrupts of a serial line
-	when(deny, is(1, 0x5437)), // TIOCVHANGUP: hangs up a terminal
-	when(deny, is(1, 0x5457)), // TIOCSLCKTRMIOS: locks a terminal's settings
-
-	when(deny, masked(1, 0xffffff00, 0x4b00)), // KD*: console, keyboard maps (KDSKBENT, KDSKBSENT), fonts
-	when(deny, masked(1, 0xffffff00, 0x5600)), // VT_*: switching consoles
-	when(deny, masked(1, 0x0000ff00, 0xb700)), // NS_GET_*: descriptors of namespaces outside
-	when(deny, is(1, 0x40806685)),             // FS_IOC_ENABLE_VERITY: makes a user's file read-only for good
-	when(deny, is(1, 0x800c6613)),             // FS_IOC_SET_ENCRYPTION_POLICY: locks a user's folder
+// socketOptions allow the levels of the sockets that there are. What is refused
+// fails as on a kernel without it, and libraries fall back.
+func socketOptions() []rule {
+	return []rule{
+		option(1, 0x7e, 26, 50, 52),            // SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF, _REUSEPORT_EBPF: code in the kernel (and SO_DETACH_FILTER, SO_CNX_ADVICE)
+		option(protoTCP, 0x7f, 19, 20, 21, 22), // TCP_REPAIR, _REPAIR_QUEUE, TCP_QUEUE_SEQ, _REPAIR_OPTIONS: forged connections
+		option(protoTCP, 0x7c, 28),             // TCP_REPAIR_WINDOW; TCP_FASTOPEN_CONNECT: gets past Landlock's connect rule; TCP_ULP: kernel TLS, a history of bugs (and TCP_SAVED_SYN, which cannot be set)
+		option(protoUDP, 0x0f, 100&0x0f),       // UDP_ENCAP: the IPsec stack
+		option(0, 0x7e, 16),                    // IP_IPSEC_POLICY, IP_XFRM_POLICY
+		option(0, 0x40, 64),                    // IPT_SO_SET_REPLACE and all else of iptables and arptables
+		option(41, 0x7e, 34, 64),               // IPV6_IPSEC_POLICY, IPV6_XFRM_POLICY, IP6T_SO_SET_REPLACE, IP6T_SO_SET_ADD_COUNTERS
+		when(allow, is(1, 0, 1, protoTCP, protoUDP, 41)),
+		when(allow, is(1, 270)), // SOL_NETLINK
+	}
 }
 
-// prctls are the rules of prctl(option, …); the row's errno is what the kernel
-// gives for an option it does not have.
-var prctls = []rule{
-	when(deny, is(0, 35)),                    // PR_SET_MM: forges the memory map that others read
-	when(deny, is(0, 0x59616d61)),            // PR_SET_PTRACER: invites a debugger
-	when(deny, is(0, 28)),                    // PR_SET_SECUREBITS: how capabilities come back
-	when(allow, is(0, 47), is(1, 1, 3, 4)),   // PR_CAP_AMBIENT: IS_SET, LOWER, CLEAR_ALL
-	when(deny, is(0, 47)),                    // PR_CAP_AMBIENT_RAISE and what may follow
-	when(deny, is(0, 59)),                    // PR_SET_SYSCALL_USER_DISPATCH: hides calls from those who watch
-	when(deny, is(0, 62)),                    // PR_SCHED_CORE: shares a core's secrets by cookie
-	when(deny, is(0, 57)),                    // PR_SET_IO_FLUSHER: special memory reserves
-	when(deny, is(0, 67)),                    // PR_SET_MEMORY_MERGE: merged pages tell what others hold
-	when(allow, is(0, 53), is(2, 4, 8, 16)),  // PR_SET_SPECULATION_CTRL, towards safer only
-	when(deny, is(0, 53)),                    // and not back
-	when(allow, is(0, 0x53564d41), is(1, 0)), // PR_SET_VMA_ANON_NAME: names memory; allocators and JITs
-	when(allow, is(0, 1, 2)),                 // PR_SET_PDEATHSIG, GET
-	when(allow, is(0, 3, 4)),                 // PR_GET_DUMPABLE, SET
-	when(allow, is(0, 7, 8)),                 // PR_GET_KEEPCAPS, SET: there is none to keep
-	when(allow, is(0, 15, 16)),               // PR_SET_NAME, GET: thread names
-	when(allow, is(0, 21, 22)),               // PR_GET_SECCOMP, SET: a filter below this one
-	when(allow, is(0, 23, 24)),               // PR_CAPBSET_READ, DROP
-	when(allow, is(0, 25, 27, 34)),           // PR_GET_TSC, PR_GET_SECUREBITS, PR_MCE_KILL_GET
-	when(allow, is(0, 29, 30)),               // PR_SET_TIMERSLACK, GET
-	when(allow, is(0, 36, 37)),               // PR_SET_CHILD_SUBREAPER, GET
-	when(allow, is(0, 38, 39)),               // PR_SET_NO_NEW_PRIVS, GET
-	when(allow, is(0, 40, 0x41555856)),       // PR_GET_TID_ADDRESS, PR_GET_AUXV
-	when(allow, is(0, 41, 42)),               // PR_SET_THP_DISABLE, GET
-	when(allow, is(0, 50, 51, 63, 64)),       // PR_SVE_SET_VL, GET, PR_SME_SET_VL, GET: vector length
-	when(allow, is(0, 52)),                   // PR_GET_SPECULATION_CTRL
-	when(allow, is(0, 54, 60, 61)),           // PR_PAC_*: pointer authentication keys
-	when(allow, is(0, 55, 56)),               // PR_SET_TAGGED_ADDR_CTRL, GET: memory tagging
-	when(allow, is(0, 65, 66)),               // PR_SET_MDWE, GET: no memory both writable and executable
-	when(allow, is(0, 68)),                   // PR_GET_MEMORY_MERGE
-	when(allow, is(0, 74, 75, 76)),           // PR_*_SHADOW_STACK_STATUS
+// request refuses ioctl requests by type and number, whatever their size and
+// direction say.
+func request(requests ...uint32) rule { return when(deny, masked(1, 0xffff, requests...)) }
+
+// types allows what is left of these types.
+func types(kinds ...uint32) rule { return when(allow, masked(1, 0xff00, kinds...)) }
+
+// ioctls are the requests that terminals, pipes, sockets and files answer; those
+// of devices are absent, as VT_* and KD* of the console and NS_GET_* of /proc
+// are. A request is an unsigned int: bit 32 hid TIOCSTI once (CVE-2019-10063).
+func ioctls() []rule {
+	return []rule{
+		request(0x5412),                       // TIOCSTI: types into the terminal (CVE-2017-5226)
+		request(0x541c),                       // TIOCLINUX: pastes into the console (CVE-2023-28100)
+		request(0x541d),                       // TIOCCONS: takes the console's output
+		request(0x541e, 0x541f),               // TIOCGSERIAL, TIOCSSERIAL: ports and interrupts of a serial line
+		request(0x5423),                       // TIOCSETD: line disciplines, a history of bugs
+		request(0x5437),                       // TIOCVHANGUP: hangs up a terminal
+		request(0x5456, 0x5457),               // TIOCGLCKTRMIOS, TIOCSLCKTRMIOS: locks a terminal's settings
+		when(deny, masked(1, 0xff80, 0x6680)), // FS_IOC_ENABLE_VERITY and its kin: makes a user's file read-only for good
+		request(0x6613),                       // FS_IOC_SET_ENCRYPTION_POLICY: locks a user's folder
+		types(0x0000),                         // FIGETBSZ
+		types(0x5400),                         // terminals; FIONREAD, FIONBIO, FIOCLEX
+		types(0x5800, 0x6600, 0x7600),         // attributes, extents and versions of files
+		types(0x8900),                         // sockets and interfaces
+		types(0x9400),                         // FICLONE, FIDEDUPERANGE: copies
+	}
+}
+
+// shared refuses what reaches other processes of the user where no ipc namespace
+// is in between.
+func shared() []rule { return []rule{{then: absent, noIPC: true}} }
+
+// prctls are the rules of prctl(option, …).
+func prctls() []rule {
+	return []rule{
+		when(deny, is(0, 35)),                    // PR_SET_MM: forges the memory map that others read
+		when(deny, is(0, 0x59616d61)),            // PR_SET_PTRACER: invites a debugger
+		when(deny, is(0, 28)),                    // PR_SET_SECUREBITS: how capabilities come back
+		when(allow, is(0, 47), is(1, 1, 3, 4)),   // PR_CAP_AMBIENT: IS_SET, LOWER, CLEAR_ALL
+		when(deny, is(0, 47), is(1, 2)),          // PR_CAP_AMBIENT_RAISE
+		when(deny, is(0, 59)),                    // PR_SET_SYSCALL_USER_DISPATCH: hides calls from those who watch
+		when(deny, is(0, 62)),                    // PR_SCHED_CORE: shares a core's secrets by cookie
+		when(deny, is(0, 57)),                    // PR_SET_IO_FLUSHER: special memory reserves
+		when(deny, is(0, 67)),                    // PR_SET_MEMORY_MERGE: merged pages tell what others hold
+		when(allow, is(0, 53), is(2, 4, 8, 16)),  // PR_SET_SPECULATION_CTRL, towards safer only
+		when(deny, is(0, 53), is(2, 2)),          // PR_SPEC_ENABLE, and not back
+		when(allow, is(0, 0x53564d41), is(1, 0)), // PR_SET_VMA_ANON_NAME: names memory; allocators and JITs
+		when(allow, is(0, 1, 2)),                 // PR_SET_PDEATHSIG, GET
+		when(allow, is(0, 3, 4)),                 // PR_GET_DUMPABLE, SET
+		when(allow, is(0, 7, 8)),                 // PR_GET_KEEPCAPS, SET: there is none to keep
+		when(allow, is(0, 15, 16)),               // PR_SET_NAME, GET: thread names
+		when(allow, is(0, 21, 22)),               // PR_GET_SECCOMP, SET: a filter below this one
+		when(allow, is(0, 23, 24)),               // PR_CAPBSET_READ, DROP
+		when(allow, is(0, 25, 27, 34)),           // PR_GET_TSC, PR_GET_SECUREBITS, PR_MCE_KILL_GET
+		when(allow, is(0, 29, 30)),               // PR_SET_TIMERSLACK, GET
+		when(allow, is(0, 36, 37)),               // PR_SET_CHILD_SUBREAPER, GET
+		when(allow, is(0, 38, 39)),               // PR_SET_NO_NEW_PRIVS, GET
+		when(allow, is(0, 40, 0x41555856)),       // PR_GET_TID_ADDRESS, PR_GET_AUXV
+		when(allow, is(0, 41, 42)),               // PR_SET_THP_DISABLE, GET
+		when(allow, is(0, 50, 51, 63, 64)),       // PR_SVE_SET_VL, GET, PR_SME_SET_VL, GET: vector length
+		when(allow, is(0, 52)),                   // PR_GET_SPECULATION_CTRL
+		when(allow, is(0, 54, 60, 61)),           // PR_PAC_*: pointer authentication keys
+		when(allow, is(0, 55, 56)),               // PR_SET_TAGGED_ADDR_CTRL, GET: memory tagging
+		when(allow, is(0, 65, 66)),               // PR_SET_MDWE, GET: no memory both writable and executable
+		when(allow, is(0, 68)),                   // PR_GET_MEMORY_MERGE
+		when(allow, is(0, 74, 75, 76)),           // PR_*_SHADOW_STACK_STATUS
+	}
 }
 
 // archPrctls are the rules of arch_prctl(option, …), amd64 only.
-var archPrctls = []rule{
-	when(allow, is(0, 0x1001, 0x1002, 0x1003, 0x1004)), // ARCH_SET_GS, SET_FS, GET_FS, GET_GS: thread-local storage
-	when(allow, is(0, 0x1011)),                         // ARCH_GET_CPUID
-	when(allow, is(0, 0x1021, 0x1022, 0x1023)),         // ARCH_*_XCOMP_*: AMX in numeric libraries
-	when(allow, is(0, 0x5001, 0x5002, 0x5003, 0x5005)), // ARCH_SHSTK_*: shadow stacks (UNLOCK is ptrace's)
+func archPrctls() []rule {
+	return []rule{
+		when(allow, is(0, 0x1001, 0x1002, 0x1003, 0x1004)), // ARCH_SET_GS, SET_FS, GET_FS, GET_GS: thread-local storage
+		when(allow, is(0, 0x1011)),                         // ARCH_GET_CPUID
+		when(allow, is(0, 0x1021, 0x1022, 0x1023)),         // ARCH_*_XCOMP_*: AMX in numeric libraries
+		when(allow, is(0, 0x5001, 0x5002, 0x5003, 0x5005)), // ARCH_SHSTK_*: shadow stacks (UNLOCK is ptrace's)
+	}
 }
 
-// personalities allows Linux as it is, its 32-bit name, and the question.
-var personalities = []rule{when(allow, is(0, 0, 8, whole))}
+// personalities allows Linux as it is, its 32-bit name, and the question, which
+// sets every bit. The flags that weaken a program fail with EPERM, all else as
+// if the call were absent.
+func personalities() []rule {
+	return []rule{
+		when(deny, masked(0, 1<<31|0x0040000, 0x0040000)), // ADDR_NO_RANDOMIZE
+		when(deny, masked(0, 1<<31|0x0400000, 0x0400000)), // READ_IMPLIES_EXEC
+		when(allow, is(0, 0, 8, whole)),
+	}
+}
 
 // namespaced refuses clone with a new namespace: with one come capabilities
 // over kernel code that few have read.
-var namespaced = []rule{when(deny, bits(0, cloneNew))}
+func namespaced() []rule { return []rule{when(deny, bits(0, cloneNew))} }
 
 // listeners refuses a second notification listener: where two filters answer
 // "notify", the newer one's listener could let through what this one refuses.
-var listeners = []rule{when(deny, is(0, filterMode), bits(1, newListener))}
+func listeners() []rule { return []rule{when(deny, masked(0, 3, filterMode), bits(1, newListener))} }

@@ -3,8 +3,7 @@ package seccomp
 import (
 	"encoding/binary"
 	"fmt"
-
-	"golang.org/x/net/bpf"
+	"slices"
 )
 
 // Filter is a compiled filter. The zero Filter cannot be loaded. It travels from
@@ -12,14 +11,17 @@ import (
 type Filter struct {
 	arch    string
 	listens bool
-	prog    []bpf.RawInstruction
+	prog    []byte // struct sock_filter, as libseccomp exports it and the kernel takes it
 }
+
+// size is the length of struct sock_filter.
+const size = 8
 
 // Listens reports whether the filter needs a listener, and so LoadListener.
 func (f Filter) Listens() bool { return f.listens }
 
 // Len is the number of instructions.
-func (f Filter) Len() int { return len(f.prog) }
+func (f Filter) Len() int { return len(f.prog) / size }
 
 // maxLen is the kernel's BPF_MAXINSNS.
 const maxLen = 4096
@@ -30,8 +32,8 @@ func (f Filter) check() error {
 	if _, ok := indexOf(f.arch); !ok {
 		return fmt.Errorf("internal error: a seccomp filter for architecture %q", f.arch)
 	}
-	if len(f.prog) == 0 || len(f.prog) > maxLen {
-		return fmt.Errorf("internal error: a seccomp filter of %d instructions", len(f.prog))
+	if len(f.prog) == 0 || len(f.prog)%size != 0 || f.Len() > maxLen {
+		return fmt.Errorf("internal error: a seccomp filter of %d bytes", len(f.prog))
 	}
 	return nil
 }
@@ -40,13 +42,13 @@ func (f Filter) check() error {
 const magic = "mcpenbpf\x01"
 
 // MarshalBinary encodes the filter: the magic, whether it listens, the index of
-// its architecture, the count and the instructions, little-endian.
+// its architecture, the count and the instructions.
 func (f Filter) MarshalBinary() ([]byte, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
 	index, _ := indexOf(f.arch)
-	b := make([]byte, 0, len(magic)+4+8*len(f.prog))
+	b := make([]byte, 0, len(magic)+4+len(f.prog))
 	b = append(b, magic...)
 	if f.listens {
 		b = append(b, 1)
@@ -54,13 +56,8 @@ func (f Filter) MarshalBinary() ([]byte, error) {
 		b = append(b, 0)
 	}
 	b = append(b, byte(index))
-	b = binary.LittleEndian.AppendUint16(b, uint16(len(f.prog)))
-	for _, ins := range f.prog {
-		b = binary.LittleEndian.AppendUint16(b, ins.Op)
-		b = append(b, ins.Jt, ins.Jf)
-		b = binary.LittleEndian.AppendUint32(b, ins.K)
-	}
-	return b, nil
+	b = binary.LittleEndian.AppendUint16(b, uint16(f.Len()))
+	return append(b, f.prog...), nil
 }
 
 // UnmarshalBinary decodes what MarshalBinary made, and nothing else.
@@ -71,17 +68,10 @@ func (f *Filter) UnmarshalBinary(b []byte) error {
 	}
 	listens, index := b[len(magic)], int(b[len(magic)+1])
 	count := int(binary.LittleEndian.Uint16(b[len(magic)+2:]))
-	if listens > 1 || index >= len(arches) || len(b) != head+8*count {
+	if listens > 1 || index >= len(arches) || len(b) != head+size*count {
 		return fmt.Errorf("internal error: a damaged seccomp filter")
 	}
-	got := Filter{arch: arches[index].name, listens: listens == 1, prog: make([]bpf.RawInstruction, count)}
-	for i := range got.prog {
-		ins := b[head+8*i:]
-		got.prog[i] = bpf.RawInstruction{
-			Op: binary.LittleEndian.Uint16(ins), Jt: ins[2], Jf: ins[3],
-			K: binary.LittleEndian.Uint32(ins[4:]),
-		}
-	}
+	got := Filter{arch: arches[index].name, listens: listens == 1, prog: slices.Clone(b[head:])}
 	if err := got.check(); err != nil {
 		return err
 	}

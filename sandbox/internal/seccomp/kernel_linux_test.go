@@ -257,8 +257,8 @@ var refusals = []probe{
 	{"socket AF_VSOCK, bit 32 set", unix.SYS_SOCKET, [6]uintptr{1<<32 | unix.AF_VSOCK, unix.SOCK_STREAM}, syscall.EAFNOSUPPORT},
 	{"socket AF_PACKET", unix.SYS_SOCKET, [6]uintptr{unix.AF_PACKET, unix.SOCK_RAW}, syscall.EAFNOSUPPORT},
 	{"socket MPTCP", unix.SYS_SOCKET, [6]uintptr{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP}, syscall.EPROTONOSUPPORT},
-	{"socket NETLINK_GENERIC", unix.SYS_SOCKET, [6]uintptr{unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_GENERIC}, syscall.EPROTONOSUPPORT},
-	{"socketpair AF_INET", unix.SYS_SOCKETPAIR, [6]uintptr{unix.AF_INET, unix.SOCK_STREAM}, syscall.EAFNOSUPPORT},
+	{"socket NETLINK_GENERIC", unix.SYS_SOCKET, [6]uintptr{unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_GENERIC}, syscall.ENOSYS},
+	{"socketpair AF_INET", unix.SYS_SOCKETPAIR, [6]uintptr{unix.AF_INET, unix.SOCK_STREAM}, syscall.ENOSYS},
 	{"fchmod 04755", unix.SYS_FCHMOD, [6]uintptr{file, 0o4755}, syscall.EPERM},
 	{"fchmod 02755, bit 32 set", unix.SYS_FCHMOD, [6]uintptr{file, 1<<32 | 0o2755}, syscall.EPERM},
 	{"ioctl TIOCSTI", unix.SYS_IOCTL, [6]uintptr{file, unix.TIOCSTI}, syscall.EPERM},
@@ -311,6 +311,13 @@ func TestKernelLetsOrdinaryCallsThrough(t *testing.T) {
 		if errno != 0 {
 			t.Errorf("%s: %v under the filter", ordinary[i].Name, errno)
 		}
+	}
+	shared := []probe{{Name: "shmget", Nr: unix.SYS_SHMGET, Args: [6]uintptr{unix.IPC_PRIVATE, 0}}} // EINVAL of the size
+	if got := errnos(t, job{Filter: marshal(t, plan.Seccomp{On: true}), Calls: shared}); got[0] != syscall.EINVAL {
+		t.Errorf("shmget: %v", got[0])
+	}
+	if got := errnos(t, job{Filter: marshal(t, plan.Seccomp{On: true, NoIPC: true}), Calls: shared}); got[0] != syscall.ENOSYS {
+		t.Errorf("shmget without System V IPC: %v", got[0])
 	}
 	inet := []probe{ordinary[2], ordinary[3], ordinary[1]}
 	got := errnos(t, job{Filter: marshal(t, plan.Seccomp{On: true, NoInet: true}), Calls: inet})

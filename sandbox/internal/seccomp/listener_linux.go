@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -29,14 +30,6 @@ import (
 // Reports are limited for each name, answers never: after the first calls of a
 // name some are only counted, in the next report's More.
 func Serve(ctx context.Context, fd int, p plan.Seccomp, outside func(path string) bool, report func(Call)) error {
-	f, err := Compile(plan.Seccomp{On: p.On, Opens: p.Opens, NoInet: p.NoInet}, runtime.GOARCH)
-	if err != nil {
-		return err
-	}
-	m, err := newMachine(f)
-	if err != nil {
-		return err
-	}
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return os.NewSyscallError("eventfd2", err)
@@ -53,7 +46,7 @@ func Serve(ctx context.Context, fd int, p plan.Seccomp, outside func(path string
 		}
 	}()
 	syncWakeUp(fd)
-	l := listener{fd: fd, machine: m, outside: outside, limit: newLimiter(report)}
+	l := listener{fd: fd, plan: p, outside: outside, limit: newLimiter(report)}
 	defer l.limit.flush()
 	for {
 		more, err := wait(fd, stop)
@@ -94,7 +87,7 @@ func wait(fd, stop int) (bool, error) {
 // listener answers one notification at a time.
 type listener struct {
 	fd      int
-	machine machine
+	plan    plan.Seccomp
 	outside func(string) bool
 	limit   *limiter
 }
@@ -108,21 +101,17 @@ func (l *listener) next() error {
 	default:
 		return os.NewSyscallError("ioctl SECCOMP_IOCTL_NOTIF_RECV", err)
 	}
-	ret, err := l.machine.run(data{nr: uint32(n.nr), arch: n.arch, args: n.args})
-	if err != nil {
-		return fmt.Errorf("internal error: cannot run the seccomp filter: %v", err)
-	}
-	name, quota := nameOf(n.nr)
+	then, name, quota := l.verdict(n)
 	call := Call{Name: name, Args: n.args}
 	answer := response{id: n.id}
 	told := true
-	switch {
-	case ret == retNotify:
+	switch then.kind {
+	case observed:
 		call.Path, call.Errno = look(n, name, l.outside)
 		told = call.Errno != 0
 		answer.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
-	case ret&^0xffff == retErrno && ret != retErrno:
-		call.Errno = syscall.Errno(ret & 0xffff)
+	case refused:
+		call.Errno = syscall.Errno(then.errno)
 		answer.errno = -int32(call.Errno)
 	default: // the filter that was loaded is not the plan's
 		call.Errno = syscall.EPERM
@@ -132,7 +121,7 @@ func (l *listener) next() error {
 		call.PID, call.Program = whois(int(n.tid))
 		if !valid(l.fd, n.id) { // the id may be another's by now, and so what was read
 			call.PID, call.Program, call.Path = 0, "", ""
-			told = ret != retNotify
+			told = then.kind != observed
 		}
 	}
 	if err := respond(l.fd, answer); err != nil && err != unix.ENOENT && err != unix.EINPROGRESS {
@@ -144,23 +133,29 @@ func (l *listener) next() error {
 	return nil
 }
 
-// nameOf is the call's name and the quota it is reported under: numbers without
-// a name share one, so that nobody fills memory by making them up.
-func nameOf(nr int32) (name, quota string) {
-	if name, ok := names[nr]; ok {
-		return name, name
+// verdict is what the plan says of the call, its name, and the quota it is
+// reported under: numbers without a name share one, so that nobody fills memory
+// by making them up.
+func (l *listener) verdict(n notification) (then action, name, quota string) {
+	r, ok := native()[n.nr]
+	if !ok {
+		return absent, fmt.Sprintf("system call %d", n.nr), ""
 	}
-	return fmt.Sprintf("system call %d", nr), ""
+	then = r.decide(l.plan, n.args)
+	if then.kind == observed && !l.plan.Opens {
+		then = allow
+	}
+	return then, r.name, r.name
 }
 
-// names are the native calls by number.
-var names = func() map[int32]string {
+// native is the table by the numbers of this machine.
+var native = sync.OnceValue(func() map[int32]row {
 	index, _ := indexOf(runtime.GOARCH)
-	byNumber := map[int32]string{}
-	for name := range numbers {
-		if n, ok := number(name, index); ok {
-			byNumber[int32(n)] = name
+	rows := make(map[int32]row, len(numbers))
+	for _, r := range table() {
+		if n, ok := number(r.name, index); ok {
+			rows[int32(n)] = r
 		}
 	}
-	return byNumber
-}()
+	return rows
+})

@@ -258,15 +258,15 @@ func TestKernelRefusesWhenNobodyListensAnyMore(t *testing.T) {
 }
 
 func TestNamesCannotBeMadeUp(t *testing.T) {
-	if index, _ := indexOf(runtime.GOARCH); index >= 0 {
-		nr, _ := number("socket", index)
-		if name, quota := nameOf(int32(nr)); name != "socket" || quota != "socket" {
-			t.Errorf("socket is %q under %q", name, quota)
-		}
+	l := listener{plan: plan.Seccomp{On: true, Notify: true}}
+	index, _ := indexOf(runtime.GOARCH)
+	nr, _ := number("socket", index)
+	if _, name, quota := l.verdict(notification{nr: int32(nr)}); name != "socket" || quota != "socket" {
+		t.Errorf("socket is %q under %q", name, quota)
 	}
 	for _, nr := range []int32{-1, 100000, 100001} {
-		if _, quota := nameOf(nr); quota != "" {
-			t.Errorf("unknown number %d takes a quota of its own, and with it memory", nr)
+		if then, _, quota := l.verdict(notification{nr: nr}); quota != "" || then != absent {
+			t.Errorf("unknown number %d takes a quota of its own, and with it memory, or gets %+v", nr, then)
 		}
 	}
 }

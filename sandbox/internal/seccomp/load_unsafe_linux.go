@@ -1,6 +1,7 @@
 package seccomp
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -58,9 +59,13 @@ func install(f Filter, flags uintptr) (int, error) {
 	if set != 1 { // with CAP_SYS_ADMIN the kernel would not ask
 		return -1, fmt.Errorf("internal error: a seccomp filter without no-new-privileges")
 	}
-	insns := make([]unix.SockFilter, len(f.prog))
-	for i, ins := range f.prog {
-		insns[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}
+	insns := make([]unix.SockFilter, f.Len())
+	for i := range insns {
+		b := f.prog[i*size:]
+		insns[i] = unix.SockFilter{
+			Code: binary.LittleEndian.Uint16(b), Jt: b[2], Jf: b[3],
+			K: binary.LittleEndian.Uint32(b[4:]),
+		}
 	}
 	prog := unix.SockFprog{Len: uint16(len(insns)), Filter: &insns[0]}
 	fd, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&prog)))

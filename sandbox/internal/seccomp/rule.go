@@ -16,6 +16,7 @@ type rule struct {
 	when   []check
 	then   action
 	noInet bool // part of the filter only under plan.Seccomp.NoInet
+	noIPC  bool // part of the filter only under plan.Seccomp.NoIPC
 }
 
 // kind is what happens to a call. The zero kind refuses.
@@ -104,4 +105,6 @@ func (a action) ret(p plan.Seccomp) uint32 {
 }
 
 // in reports whether the rule is part of the plan's filter.
-func (r rule) in(p plan.Seccomp) bool { return !r.noInet || p.NoInet }
+func (r rule) in(p plan.Seccomp) bool {
+	return (!r.noInet || p.NoInet) && (!r.noIPC || p.NoIPC)
+}

@@ -1,10 +1,12 @@
 // Package seccomp holds the system calls that a server may make: one table with
-// a reason on every line, the compiler that turns it into a seccomp filter, the
-// calls that load the filter, and the listener that tells what was refused.
+// a reason on every line, the rules that libseccomp makes a filter of, the calls
+// that load the filter, and the listener that tells what was refused.
 //
-// The table is data ([plan.Seccomp] selects from it), the compiler is pure and
-// builds the filter of either architecture on either, and the tests run the
-// program it makes against the table for every number, argument and option.
+// The table is data ([plan.Seccomp] selects from it). Its rules are ordered, and
+// libseccomp's are not: they are split into cases that exclude each other, each
+// of them masked comparisons, at most one an argument. libseccomp before 2.6.1
+// merges some 64-bit comparisons wrongly (GHSA-4q85-33p6-j5g6), so the tests run
+// the program it makes against the table for every number, argument and option.
 //
 // What is not in the table fails with ENOSYS, so that a program falls back as it
 // would on an older kernel. Calls known to be dangerous fail with EPERM. A call
@@ -18,13 +20,17 @@
 // hide what matters behind a pointer (clone3, openat2, io_uring) are absent.
 package seccomp
 
+import (
+	"slices"
+	"strings"
+)
+
 //go:generate go run mknumbers.go
 
 // Linux's error numbers, the same on both architectures. They are spelt out so
 // that the compiler builds on any system.
 const (
 	eperm           = 1
-	einval          = 22
 	enosys          = 38
 	enoprotoopt     = 92
 	eprotonosupport = 93
@@ -45,13 +51,19 @@ type arch struct {
 	foreign uint32 // numbers from here on belong to another ABI; 0: none do
 }
 
+// pair is a call's number on each of the arches; -1 where it has none.
+type pair struct {
+	name    string
+	numbers [2]int
+}
+
 // number is the call's number on the architecture with the index.
 func number(name string, index int) (int, bool) {
-	pair, ok := numbers[name]
-	if !ok || pair[index] < 0 {
+	i, ok := slices.BinarySearchFunc(numbers[:], name, func(p pair, name string) int { return strings.Compare(p.name, name) })
+	if !ok || numbers[i].numbers[index] < 0 {
 		return 0, false
 	}
-	return pair[index], true
+	return numbers[i].numbers[index], true
 }
 
 func indexOf(name string) (int, bool) {

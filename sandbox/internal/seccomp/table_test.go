@@ -1,12 +1,13 @@
 package seccomp
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
 
 func TestEveryRowHasAReason(t *testing.T) {
-	for _, r := range table {
+	for _, r := range table() {
 		if strings.TrimSpace(r.why) == "" {
 			t.Errorf("%s has no reason", r.name)
 		}
@@ -18,7 +19,7 @@ func TestEveryRowHasAReason(t *testing.T) {
 
 func TestNoCallIsDecidedTwice(t *testing.T) {
 	seen := map[string]bool{}
-	for _, r := range table {
+	for _, r := range table() {
 		if seen[r.name] {
 			t.Errorf("%s has two rows", r.name)
 		}
@@ -26,11 +27,12 @@ func TestNoCallIsDecidedTwice(t *testing.T) {
 	}
 	for i, a := range arches {
 		byNumber := map[int]string{}
-		for name, pair := range numbers {
-			if other, ok := byNumber[pair[i]]; ok && pair[i] >= 0 {
-				t.Errorf("%s: %s and %s are both %d", a.name, name, other, pair[i])
+		for _, pair := range numbers {
+			n := pair.numbers[i]
+			if other, ok := byNumber[n]; ok && n >= 0 {
+				t.Errorf("%s: %s and %s are both %d", a.name, pair.name, other, n)
 			}
-			byNumber[pair[i]] = name
+			byNumber[n] = pair.name
 		}
 	}
 }
@@ -38,15 +40,15 @@ func TestNoCallIsDecidedTwice(t *testing.T) {
 // A call that golang.org/x/sys learns is a decision to take, not an accident.
 func TestEveryKnownCallIsDecided(t *testing.T) {
 	rows := map[string]bool{}
-	for _, r := range table {
+	for _, r := range table() {
 		rows[r.name] = true
-		if _, ok := numbers[r.name]; !ok {
+		if !slices.ContainsFunc(numbers[:], func(p pair) bool { return p.name == r.name }) {
 			t.Errorf("%s is in the table and is no system call", r.name)
 		}
 	}
-	for name := range numbers {
-		if !rows[name] {
-			t.Errorf("%s has no row", name)
+	for _, p := range numbers {
+		if !rows[p.name] {
+			t.Errorf("%s has no row", p.name)
 		}
 	}
 }
@@ -57,7 +59,7 @@ func TestEveryRefusalHasAnErrno(t *testing.T) {
 		return a.kind == refused && a.errno > 0 && a.errno < 4096 ||
 			a.kind != refused && a.errno == 0 && !a.quiet
 	}
-	for _, r := range table {
+	for _, r := range table() {
 		if !whole(r.then) {
 			t.Errorf("%s: action %+v", r.name, r.then)
 		}
@@ -70,9 +72,9 @@ func TestEveryRefusalHasAnErrno(t *testing.T) {
 }
 
 func TestEveryRuleCanHold(t *testing.T) {
-	for _, r := range table {
+	for _, r := range table() {
 		for _, rule := range r.rules {
-			if len(rule.when) == 0 {
+			if len(rule.when) == 0 && !rule.noIPC {
 				t.Errorf("%s: a rule without a check hides those behind it", r.name)
 			}
 			for _, c := range rule.when {

@@ -70,20 +70,6 @@ func TestCompileRefusesWhatItCannotHold(t *testing.T) {
 	}
 }
 
-// A rule that grew beyond what a jump reaches is an error, not a wrong jump.
-func TestRuleTooLongForAJumpIsRefused(t *testing.T) {
-	long := make([]uint32, 300)
-	for i := range long {
-		long[i] = uint32(i)
-	}
-	if _, err := when(deny, is(0, long...)).code(plan.Seccomp{On: true}); err == nil {
-		t.Error("a jump over 300 values was made")
-	}
-	if _, err := when(deny, is(0, 1), is(1, long[:253]...)).code(plan.Seccomp{On: true}); err == nil {
-		t.Error("a jump over 255 instructions was made")
-	}
-}
-
 func BenchmarkCompile(b *testing.B) {
 	for b.Loop() {
 		if _, err := Compile(plan.Seccomp{On: true, Notify: true}, "amd64"); err != nil {

@@ -7,6 +7,14 @@ import (
 	"golang.org/x/net/bpf"
 )
 
+// Offsets in struct seccomp_data. Both architectures are little-endian: an
+// argument's low half comes first.
+const (
+	offNumber = 0
+	offArch   = 4
+	offArgs   = 16
+)
+
 // data is struct seccomp_data without the instruction pointer.
 type data struct {
 	nr   uint32
@@ -14,11 +22,18 @@ type data struct {
 	args [6]uint64
 }
 
-// machine runs a filter without a kernel. It may be used by several goroutines.
+// machine runs a filter without a kernel.
 type machine struct{ vm *bpf.VM }
 
 func newMachine(f Filter) (machine, error) {
-	prog, ok := bpf.Disassemble(f.prog)
+	var raw []bpf.RawInstruction
+	for b := f.prog; len(b) > 0; b = b[size:] {
+		raw = append(raw, bpf.RawInstruction{
+			Op: binary.LittleEndian.Uint16(b), Jt: b[2], Jf: b[3],
+			K: binary.LittleEndian.Uint32(b[4:]),
+		})
+	}
+	prog, ok := bpf.Disassemble(raw)
 	if !ok {
 		return machine{}, fmt.Errorf("internal error: a seccomp filter with an unknown instruction")
 	}

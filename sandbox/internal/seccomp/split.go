@@ -1,0 +1,182 @@
+package seccomp
+
+import (
+	"slices"
+
+	"mcpen/sandbox/plan"
+)
+
+// A libseccomp rule holds at most one comparison of an argument, and rules of
+// one call that overlap have no order that its manual promises. So the table's
+// ordered rules are split here into cases that exclude each other: whatever the
+// order libseccomp tests them in, at most one of them holds.
+
+// cube is the set of 32-bit values that are value under mask.
+type cube struct{ mask, value uint32 }
+
+func (c cube) meets(o cube) bool { return (c.value^o.value)&c.mask&o.mask == 0 }
+
+func (c cube) inside(o cube) bool { return o.mask&^c.mask == 0 && c.meets(o) }
+
+func (c cube) and(o cube) cube { return cube{c.mask | o.mask, c.value | o.value} }
+
+// without is what of c lies outside o, in parts that exclude each other.
+func (c cube) without(o cube) []cube {
+	var parts []cube
+	for bit := uint32(1 << 31); bit != 0; bit >>= 1 {
+		if o.mask&^c.mask&bit != 0 {
+			parts = append(parts, cube{c.mask | bit, c.value | ^o.value&bit})
+			c.mask, c.value = c.mask|bit, c.value|o.value&bit
+		}
+	}
+	return parts
+}
+
+// count is how many sets the check distinguishes; cube is one of them.
+func (c check) count() int {
+	if c.op == anyBit {
+		return 1
+	}
+	return len(c.values)
+}
+
+func (c check) cube(i int) cube {
+	if c.op == anyBit {
+		return cube{c.mask, 0}
+	}
+	return cube{c.mask, c.values[i]}
+}
+
+// given says whether the check is decided for all values of the part, and how.
+func (c check) given(part cube) (holds, decided bool) {
+	decided = true
+	for i := range c.count() {
+		by := c.cube(i)
+		if part.inside(by) {
+			return c.op == oneOf, true
+		}
+		if part.meets(by) {
+			decided = false
+		}
+	}
+	return c.op != oneOf, decided
+}
+
+// term is what a case asks of one argument.
+type term struct {
+	arg int
+	cube
+}
+
+// cases calls add with the cases of the row: terms that must all hold, at most
+// one an argument and the arguments ascending, and what then happens.
+func (r row) cases(p plan.Seccomp, add func([]term, action) error) error {
+	if len(r.rules) == 0 {
+		return add(nil, r.then)
+	}
+	rules := slices.DeleteFunc(slices.Clone(r.rules), func(rule rule) bool { return !rule.in(p) })
+	return split(settled(append(rules, rule{then: r.then})), nil, add)
+}
+
+// split goes on with the rules that the terms so far leave open, the last of
+// which always holds. All of an argument is decided before the next is looked
+// at: libseccomp walks a tree of comparisons and does not come back up in it.
+func split(rules []rule, terms []term, add func([]term, action) error) error {
+	if len(rules) == 1 {
+		return add(terms, rules[0].then)
+	}
+	arg := 6
+	for _, r := range rules {
+		for _, c := range r.when {
+			arg = min(arg, c.arg)
+		}
+	}
+	for _, b := range merged(branches(rules, arg, cube{})) {
+		if err := split(b.open, append(slices.Clip(terms), term{arg, b.part}), add); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// branch is a part of an argument's values and the rules that it leaves open.
+type branch struct {
+	part cube
+	open []rule
+}
+
+// branches cuts the part until no rule asks about the argument any more.
+func branches(rules []rule, arg int, part cube) []branch {
+	for _, r := range rules {
+		for _, c := range r.when {
+			for i := range c.count() {
+				by := c.cube(i)
+				if c.arg != arg || !part.meets(by) || part.inside(by) {
+					continue
+				}
+				var all []branch
+				for _, part := range append(part.without(by), part.and(by)) {
+					all = append(all, branches(given(rules, arg, part), arg, part)...)
+				}
+				return all
+			}
+		}
+	}
+	return []branch{{part, rules}}
+}
+
+// merged joins branches that differ in one bit and leave the same rules open.
+func merged(all []branch) []branch {
+	for i := 0; i < len(all); i++ {
+		for j := i + 1; j < len(all); j++ {
+			a, b := all[i], all[j]
+			differ := a.part.value ^ b.part.value
+			if a.part.mask != b.part.mask || differ&(differ-1) != 0 || !slices.EqualFunc(a.open, b.open, rule.equal) {
+				continue
+			}
+			all[i].part = cube{a.part.mask &^ differ, a.part.value &^ differ}
+			all = slices.Delete(all, j, j+1)
+			i, j = -1, len(all) // what is joined may join again
+		}
+	}
+	return all
+}
+
+func (r rule) equal(o rule) bool {
+	return r.then == o.then && slices.EqualFunc(r.when, o.when, func(c, d check) bool {
+		return c.arg == d.arg && c.op == d.op && c.mask == d.mask && slices.Equal(c.values, d.values)
+	})
+}
+
+// given is what is left of the rules once the argument lies in the part.
+func given(rules []rule, arg int, part cube) []rule {
+	open := make([]rule, 0, len(rules))
+	for _, r := range rules {
+		left, possible := r, true
+		for i := 0; i < len(left.when) && possible; i++ {
+			if left.when[i].arg != arg {
+				continue
+			}
+			if holds, decided := left.when[i].given(part); decided {
+				left.when = slices.Concat(left.when[:i], left.when[i+1:])
+				possible = holds
+				i--
+			}
+		}
+		if possible {
+			open = append(open, left)
+		}
+	}
+	return settled(open)
+}
+
+// settled leaves out the rules that are never asked, or whose answer is what
+// comes out without them.
+func settled(rules []rule) []rule {
+	last := slices.IndexFunc(rules, func(r rule) bool { return len(r.when) == 0 })
+	for last > 0 && rules[last-1].then == rules[last].then {
+		rules = slices.Delete(rules, last-1, last)
+		last--
+	}
+	return rules[:last+1]
+}
