@@ -1,0 +1,102 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"sort"
+
+	"mcpen/sandbox/policy"
+)
+
+// network says what the egress serves.
+func (c *compiler) network() {
+	n := Network{Hosts: c.pol.Network.Allow, Sockets: c.pol.Sockets, Ephemeral: Span{First: 60000, Last: 60063}}
+	for _, s := range c.pol.Sockets {
+		c.socket(s)
+	}
+	if len(n.Hosts) > 0 {
+		n.Ports = spans(n.Hosts)
+	}
+	if count := ports(n.Ports); count > MaxPorts {
+		c.problem(Problem{At: at(n.Hosts[0].At), Text: fmt.Sprintf("cannot listen for connections to %d ports (want %d at most)", count, MaxPorts),
+			Hint: "name the ports that the server needs"})
+	}
+	c.local()
+	if !c.plan.Holds(policy.LayerNamespaces) && (len(n.Hosts) > 0 || len(n.Sockets) > 0) {
+		c.problem(Problem{Lack: policy.LayerNamespaces, Text: "cannot give the network: without namespaces a server has no network at all",
+			Hint: "mcpen doctor"})
+	}
+	c.plan.Network = n
+}
+
+// MaxPorts is how many ports the rules of one profile can name together: the
+// egress waits on each of them.
+const MaxPorts = 1024
+
+func ports(spans []Span) int {
+	n := 0
+	for _, s := range spans {
+		n += int(s.Last) - int(s.First) + 1
+	}
+	return n
+}
+
+// local refuses a port of the sandbox's own loopback that is wanted twice: by
+// the server, to listen on, and for a service of the host.
+func (c *compiler) local() {
+	for _, l := range c.pol.Network.Listen {
+		for _, h := range c.pol.Network.Allow {
+			if h.Kind == policy.HostLocal && h.First <= l.Port && l.Port <= h.Last {
+				c.problem(Problem{At: at(l.At), Text: fmt.Sprintf("cannot listen on port %d: on the same port the server reaches localhost of the host (%v)", l.Port, h.At)})
+			}
+		}
+	}
+}
+
+// socket refuses a socket that is the host itself, by its name or by where the
+// name leads.
+func (c *compiler) socket(s policy.Socket) {
+	f := c.host.Paths[s.Path]
+	if f.Exists && !f.Socket {
+		c.problem(Problem{At: at(s.At), Text: fmt.Sprintf("cannot connect to %q: it is no socket", s.Path)})
+	}
+	real := f.Real
+	if !f.Exists {
+		real = path.Join(c.real(path.Dir(s.Path)), path.Base(s.Path))
+	}
+	for _, p := range []string{s.Path, real} {
+		for _, dir := range []string{c.host.State, c.host.Config, c.host.Runtime} {
+			if dir != "" && (under(p, dir) || under(p, c.real(dir))) {
+				c.problem(Problem{At: at(s.At), Text: fmt.Sprintf("cannot give the socket %q: mcpen keeps its own files in %q", s.Path, dir)})
+				return
+			}
+		}
+		if why, bad := HostSocket(p); bad && s.Override == "" {
+			c.problem(Problem{At: at(s.At), Text: fmt.Sprintf("cannot give the socket %q: %s", p, why),
+				Hint: fmt.Sprintf("connect = [{ path = %q, override = %q }]", s.Path, policy.Override)})
+			return
+		}
+	}
+}
+
+// spans merges the ports of the rules and adds 80 and 443, so that attempts on
+// them are seen.
+func spans(hosts []policy.Host) []Span {
+	all := []Span{{80, 80}, {443, 443}}
+	for _, h := range hosts {
+		if h.Kind != policy.HostLocal {
+			all = append(all, Span{h.First, h.Last})
+		}
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].First < all[j].First })
+	out := all[:1]
+	for _, s := range all[1:] {
+		last := &out[len(out)-1]
+		if int(s.First) <= int(last.Last)+1 {
+			last.Last = max(last.Last, s.Last)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}

@@ -1,0 +1,94 @@
+package plan
+
+import (
+	"fmt"
+	"sort"
+
+	"mcpen/sandbox/policy"
+)
+
+// process fills in what is executed.
+func (c *compiler) process() {
+	h := c.host
+	p := Process{Path: c.prog.Path, Args: c.prog.Args, UID: h.UID, GID: h.GID, Umask: h.Umask, Dir: c.dir()}
+	env := map[string]Env{}
+	set := func(e Env) { env[e.Name] = e }
+	home, tmp := c.home(), "/tmp"
+	if c.plan.Scratch != "" {
+		home, tmp = c.plan.Scratch, c.plan.Scratch
+	}
+	set(Env{Name: "HOME", Value: home})
+	set(Env{Name: "PATH", Value: "/usr/local/bin:/usr/bin:/bin"})
+	set(Env{Name: "USER", Value: c.user()})
+	set(Env{Name: "LOGNAME", Value: c.user()})
+	set(Env{Name: "TMPDIR", Value: tmp})
+	for _, e := range c.prog.Env {
+		set(e)
+	}
+	for _, e := range c.pol.Env.Pass {
+		if v, ok := h.Env[e.Name]; ok {
+			set(Env{Name: e.Name, Value: v, At: at(e.At)})
+		}
+	}
+	for _, e := range c.pol.Env.Set {
+		set(Env{Name: e.Name, Value: e.Value, At: at(e.At)})
+	}
+	for _, s := range c.pol.Env.Secret {
+		delete(env, s.Name)
+		p.Secrets = append(p.Secrets, Secret{Name: s.Name, From: s.From, At: at(s.At)})
+	}
+	for _, e := range env {
+		p.Env = append(p.Env, e)
+	}
+	sort.Slice(p.Env, func(i, j int) bool { return p.Env[i].Name < p.Env[j].Name })
+	c.plan.Process = p
+}
+
+// dir is the working directory: what the profile says, else the place where
+// mcpen was started if a folder was declared that holds it, else the private
+// home.
+func (c *compiler) dir() string {
+	d := c.pol.Server.Dir
+	if d == "" {
+		if c.host.Cwd != "" && c.declared(c.host.Cwd) {
+			return c.host.Cwd
+		}
+		return c.home()
+	}
+	f, asked := c.host.Paths[d]
+	where := at(c.pol.Server.At)
+	for _, deny := range c.denials() {
+		if deny.holds(d) || f.Exists && deny.holds(f.Real) {
+			c.problem(Problem{At: where, Text: fmt.Sprintf("cannot start in %q: it is denied at %v", d, deny.At)})
+			return d
+		}
+	}
+	switch {
+	case d == c.home() || d == "/tmp":
+	case !f.Exists:
+		c.problem(absent(d, where, true, asked, f))
+	case !f.Dir:
+		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot start in %q: it is no directory", d)})
+	case !c.visible(f.Real):
+		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot start in %q: the profile declares no path that holds it", d),
+			Hint: fmt.Sprintf("[filesystem]\nread = [%q]", d)})
+	}
+	return d
+}
+
+// declared reports whether the profile declares a folder that holds p, by its
+// name or by what the name leads to, and hides nothing on the way.
+func (c *compiler) declared(p string) bool {
+	for _, d := range c.denials() {
+		if d.holds(p) {
+			return false
+		}
+	}
+	for _, r := range append(append([]policy.Path{}, c.pol.Filesystem.Read...), c.pol.Filesystem.Write...) {
+		f := c.host.Paths[r.Path]
+		if f.Exists && (under(p, r.Path) || under(p, f.Real)) {
+			return true
+		}
+	}
+	return false
+}
