@@ -97,10 +97,13 @@ var narrowings = []narrowing{
 			})
 		})
 	}},
-	{"drop a write", func(r *rand.Rand, _ tree, p *policy.Policy) bool { return drop(r, &p.Filesystem.Write) }},
-	{"read what was written", func(r *rand.Rand, _ tree, p *policy.Policy) bool {
+	{"drop a write", func(r *rand.Rand, tr tree, p *policy.Policy) bool {
 		old := p.Filesystem.Write
-		if !drop(r, &p.Filesystem.Write) {
+		return drop(r, &p.Filesystem.Write) && !slices.ContainsFunc(old, tr.leadsOut)
+	}},
+	{"read what was written", func(r *rand.Rand, tr tree, p *policy.Policy) bool {
+		old := p.Filesystem.Write
+		if !drop(r, &p.Filesystem.Write) || slices.ContainsFunc(old, tr.leadsOut) {
 			return false
 		}
 		for _, w := range old {
@@ -134,6 +137,18 @@ var narrowings = []narrowing{
 		l.Tmp, l.TmpFiles, l.CPU, l.CPUTime = l.Tmp/3+1, l.TmpFiles/3+1, l.CPU/10000, l.CPUTime/1e6
 		return true
 	}},
+}
+
+// leadsOut reports whether a protected place in the folder is a symlink. What it
+// leads to, perhaps in another writable folder, is held as long as this one is
+// declared: nobody looks for links in folders that are not.
+func (tr tree) leadsOut(w policy.Path) bool {
+	real := tr.look(w.Path).Real
+	places := tr.below(real)
+	for _, second := range seconds(path.Base(real)) {
+		places = append(places, second)
+	}
+	return slices.ContainsFunc(places, func(b string) bool { return tr[path.Join(real, b)].kind == "link" })
 }
 
 func drop[T any](r *rand.Rand, list *[]T) bool {
