@@ -13,9 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/Masterminds/semver/v3"
-	pep440 "github.com/aquasecurity/go-pep440-version"
 )
 
 // Advisory is one record in the OSV format (https://ossf.github.io/osv-schema/),
@@ -316,83 +313,4 @@ func (af osvAffected) holds(e Ecosystem, version string) (bool, error) {
 		}
 	}
 	return ranges == 0 && len(af.Versions) == 0 && len(af.Ranges) == 0, nil
-}
-
-// osvStep is one event of a range.
-type osvStep struct {
-	at       string
-	affected bool
-	rank     int // order among events at one version
-}
-
-// steps gives the events of a range. At one version an end comes before a
-// beginning, and the end of what includes that version comes last.
-func (r osvRange) steps() []osvStep {
-	var steps []osvStep
-	for _, ev := range r.Events {
-		switch {
-		case ev.Introduced != "":
-			steps = append(steps, osvStep{ev.Introduced, true, 1})
-		case ev.Fixed != "":
-			steps = append(steps, osvStep{ev.Fixed, false, 0})
-		case ev.LastAffected != "":
-			steps = append(steps, osvStep{ev.LastAffected, false, 2})
-		case ev.Limit != "" && ev.Limit != "*":
-			steps = append(steps, osvStep{ev.Limit, false, 0})
-		}
-	}
-	return steps
-}
-
-// holds walks the events in the order of their versions, whatever their order
-// in the record: the last one at or below the version decides.
-func (r osvRange) holds(version string, compare versionCompare) (bool, error) {
-	steps := r.steps()
-	var failed error
-	order := func(a, b string) int {
-		switch {
-		case a == b:
-			return 0
-		case a == "0":
-			return -1
-		case b == "0":
-			return 1
-		}
-		c, err := compare(a, b)
-		failed = cmp.Or(failed, err)
-		return c
-	}
-	slices.SortStableFunc(steps, func(a, b osvStep) int { return cmp.Or(order(a.at, b.at), cmp.Compare(a.rank, b.rank)) })
-	affected := false
-	for _, s := range steps {
-		if c := order(version, s.at); c > 0 || c == 0 && s.rank < 2 {
-			affected = s.affected
-		}
-	}
-	return affected, failed
-}
-
-// versionCompare is negative when a is older than b.
-type versionCompare func(a, b string) (int, error)
-
-// versionOrder is the order of versions in an ecosystem: semver or PEP 440.
-func versionOrder(e Ecosystem) versionCompare {
-	if e == PyPI {
-		return func(a, b string) (int, error) {
-			x, err1 := pep440.Parse(a)
-			y, err2 := pep440.Parse(b)
-			if err1 != nil || err2 != nil {
-				return 0, fmt.Errorf("%q or %q is no version (PEP 440)", a, b)
-			}
-			return x.Compare(y), nil
-		}
-	}
-	return func(a, b string) (int, error) {
-		x, err1 := semver.NewVersion(a)
-		y, err2 := semver.NewVersion(b)
-		if err1 != nil || err2 != nil {
-			return 0, fmt.Errorf("%q or %q is no version (semver)", a, b)
-		}
-		return x.Compare(y), nil
-	}
 }

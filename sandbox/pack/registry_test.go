@@ -297,6 +297,9 @@ func (p *plainRun) run(ctx context.Context, job Job) error {
 // testTools finds the machine's own npm and Python.
 func testTools(t *testing.T) Tools {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs npm and pip: not with -short")
+	}
 	find := func(name string) string {
 		p, err := exec.LookPath(name)
 		if err != nil {

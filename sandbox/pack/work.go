@@ -1,0 +1,150 @@
+package pack
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// work is one install under way.
+type work struct {
+	in    *Installer
+	stage *Stage
+	root  *os.Root // of stage.Dir: what a job left there cannot lead out of it
+	proxy *proxy
+	lock  *Lock
+	ref   Ref
+}
+
+// inStage installs what the lock lists, once choose has filled that in.
+func (in *Installer) inStage(ctx context.Context, l *Lock, before time.Time, choose func(*work) error) (*Tree, error) {
+	ref, err := l.Ref()
+	if err != nil {
+		return nil, err
+	}
+	reg := in.NPM
+	if ref.Ecosystem == PyPI {
+		reg = in.PyPI
+	}
+	stage, err := in.Store.Stage()
+	if err != nil {
+		return nil, err
+	}
+	defer stage.Close()
+	root, err := os.OpenRoot(stage.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	proxy, err := startProxy(ref.Ecosystem, reg, in.Limits, before, filepath.Join(stage.base, "fetched"))
+	if err != nil {
+		return nil, err
+	}
+	defer proxy.close()
+	w := &work{in: in, stage: stage, root: root, proxy: proxy, lock: l, ref: ref}
+	for _, dir := range []string{"home", "cache", "tmp", "tree"} {
+		if err := root.Mkdir(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("cannot stage: %w", err)
+		}
+	}
+	if err := choose(w); err != nil {
+		return nil, err
+	}
+	fetch := w.installNPM
+	if ref.Ecosystem == PyPI {
+		fetch = w.installPyPI
+	}
+	if err := fetch(ctx); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	in.say("store", "%s", l.Package)
+	return in.Store.Add(stage, "tree", l.Trees[in.platform(*l)])
+}
+
+// choose has a tool work out all that a release needs.
+func (w *work) choose(ctx context.Context, rel Release) error {
+	w.in.say("dependencies", "%s", rel.Ref)
+	if w.ref.Ecosystem == PyPI {
+		return w.choosePyPI(ctx)
+	}
+	return w.chooseNPM(ctx)
+}
+
+// errTool is the error of a tool, with its last words.
+func errTool(name string, err error, words []byte) error {
+	text := strings.TrimSpace(string(words))
+	if text == "" {
+		return fmt.Errorf("cannot install: %s failed: %w", name, err)
+	}
+	return fmt.Errorf("cannot install: %s failed: %w: %s", name, err, printable(text))
+}
+
+// printable keeps what a tool says in lines of a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || r >= ' ' && r != 0x7f && !(r >= 0x80 && r < 0xa0) {
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(s, "?"))
+}
+
+// run runs one tool with the network of the proxy, or with none.
+func (w *work) run(ctx context.Context, name string, argv, env []string, network bool) error {
+	if len(argv) == 0 || !filepath.IsAbs(argv[0]) {
+		return fmt.Errorf("cannot install: no program is known for %s", name)
+	}
+	dir := w.stage.Dir
+	job := Job{Name: name, Argv: argv, Dir: dir, Reads: slices.Clone(w.in.Tools.Reads), Stdout: io.Discard}
+	job.Env = append([]string{"PATH=" + w.in.Tools.Path, "HOME=" + filepath.Join(dir, "home"), "TMPDIR=" + filepath.Join(dir, "tmp"),
+		"LANG=C.UTF-8", "NO_COLOR=1", "CI=1"}, env...)
+	if network {
+		job.Network = w.proxy.hosts()
+	}
+	var words tail
+	job.Stderr = &words
+	err := w.in.Run(ctx, job)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("cannot install: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		err = errTool(name, err, words.buf)
+		if held := w.proxy.withheldNote(words.buf); held != "" {
+			err = fmt.Errorf("%w (%s)", err, held)
+		}
+	}
+	return w.proxy.verdict(err)
+}
+
+// withheldNote says which versions a tool could not see for their age, of those
+// packages that it complains about.
+func (p *proxy) withheldNote(words []byte) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range sortedKeys(p.withheld) {
+		if strings.Contains(string(words), name) {
+			return fmt.Sprintf("%s of %s is younger than install.min-age and was withheld", strings.Join(p.withheld[name], ", "), name)
+		}
+	}
+	return ""
+}
+
+// read reads a file that a job wrote, as long as it is one and is not too large.
+func (w *work) read(name string, limit int64) ([]byte, error) {
+	info, err := w.root.Lstat(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read what the job left: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > limit {
+		return nil, fmt.Errorf("cannot read what the job left: %q is no file of at most %d bytes", name, limit)
+	}
+	return w.root.ReadFile(name)
+}
