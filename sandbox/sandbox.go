@@ -132,6 +132,7 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 		return nil, err
 	}
 	go b.carrier.run(ctx, b)
+	go child.Shrink()
 	return b, nil
 }
 

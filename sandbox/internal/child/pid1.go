@@ -35,6 +35,7 @@ func pid1() int {
 	s := &server{pid: pid}
 	go s.obey(ctl)
 	ctl.Send(Message{Kind: Started, PID: pid})
+	Shrink()
 	status, err := s.reap()
 	if os.Getpid() != 1 {
 		endAll() // no kernel does it for us

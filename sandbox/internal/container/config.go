@@ -41,6 +41,12 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 	if p.Process.UID == 0 {
 		masked, readonly = slices.Concat(masked, plan.ProcMaskedRoot), slices.Concat(readonly, plan.ProcReadonlyRoot)
 	}
+	caps := setup
+	if len(p.Network.Hosts) > 0 {
+		// The listeners wait in a network namespace of their own, which pid 1
+		// makes before it drops everything.
+		caps = append(slices.Clone(setup), "CAP_SYS_ADMIN")
+	}
 	return &configs.Config{
 		Rootfs:          rootfs,
 		Readonlyfs:      true,
@@ -50,7 +56,7 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 		RootPropagation: unix.MS_PRIVATE | unix.MS_REC,
 		Hostname:        plan.Hostname,
 		Mounts:          mounts,
-		Capabilities:    &configs.Capabilities{Bounding: append([]string{"CAP_SETPCAP"}, setup...), Permitted: setup, Effective: setup},
+		Capabilities:    &configs.Capabilities{Bounding: append([]string{"CAP_SETPCAP"}, caps...), Permitted: caps, Effective: caps},
 		Namespaces: configs.Namespaces{
 			{Type: configs.NEWUSER}, {Type: configs.NEWNS}, {Type: configs.NEWPID}, {Type: configs.NEWNET},
 			{Type: configs.NEWIPC}, {Type: configs.NEWUTS}, {Type: configs.NEWCGROUP},
