@@ -23,7 +23,7 @@ func (b *Box) guardFolders() error {
 // planted tells of one place that the server made.
 func (b *Box) planted(p quarantine.Planted) {
 	e := audit.Event{Kind: audit.KindPlanted, Verdict: audit.Refused, Subject: p.Path, Request: b.carrier.inFlight(),
-		Hint: "[filesystem] unprotect = [\"" + filepath.Base(p.Path) + "\"]"}
+		Hint: "[filesystem] unprotect = [\"" + p.Path + "\"]"}
 	if p.Err != nil {
 		e.Detail = "it appeared while the server ran and could not be moved: " + p.Err.Error()
 	} else {

@@ -12,6 +12,7 @@ import (
 
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/guard"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -44,6 +45,8 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	if err != nil {
 		return err
 	}
+	others := make(chan []guard.Other, 1)
+	go func() { others <- a.others(p.place, p.plan.Name) }()
 	if err := a.fetchSecrets(ctx, &p.plan); err != nil {
 		return err
 	}
@@ -63,7 +66,7 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	}
 	again, stop := listenForReviews()
 	defer stop()
-	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: a.in, Out: a.out, Err: a.err, Pins: before, Others: a.others(p.place, p.plan.Name)}, log.write)
+	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: a.in, Out: a.out, Err: a.err, Pins: before, Others: <-others}, log.write)
 	if failed := log.failed(); err != nil && failed != nil {
 		return failed
 	}

@@ -308,7 +308,7 @@ func (a *app) findEnv(at place) host.FindEnv {
 // ask is what the host is asked for this policy and program.
 func (a *app) ask(p prepared) host.Ask {
 	ask := host.Ask{Home: p.place.home, Runtime: p.place.runtime, State: p.place.state, Config: p.place.config, Cwd: p.place.cwd, Bus: p.place.bus,
-		Env: map[string]string{}, Paths: plan.Asks(p.policy, p.program, p.place.home)}
+		Env: map[string]string{}, Paths: plan.Asks(p.policy, p.program, p.place.home, p.place.state, p.place.config, p.place.runtime)}
 	for _, name := range plan.EnvNames(p.policy) {
 		if v, ok := a.lookup(name); ok {
 			ask.Env[name] = v
