@@ -444,6 +444,8 @@ func TestDependenciesFromElsewhere(t *testing.T) {
 		in, _ := newInstaller(t, f)
 		if _, _, err := add(in, mustRef(t, "npm:top")); err == nil {
 			t.Errorf("%s: installed", name)
+		} else {
+			t.Log(err)
 		}
 		storeIsEmpty(t, in.Store)
 	}

@@ -11,11 +11,16 @@ import (
 	"strings"
 )
 
+// indexLine tells pip the proxy's address in a requirements file, and uv is told
+// by a variable: arguments are there to be read by every user of the machine,
+// and who knows the address can use the credentials behind it.
+func (w *work) indexLine() string { return "--index-url " + w.proxy.base() + "\n" }
+
 // pipEnv keeps every configuration file and cache of the user's from uv.
 func (w *work) pipEnv() []string {
 	dir := w.stage.Dir
 	return []string{"PIP_CONFIG_FILE=/dev/null", "PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1", "UV_NO_CONFIG=1", "UV_CACHE_DIR=" + filepath.Join(dir, "cache"),
-		"UV_PYTHON_DOWNLOADS=never", "UV_LINK_MODE=copy", "UV_NO_PROGRESS=1", "UV_HTTP_RETRIES=0", "XDG_CONFIG_HOME=" + filepath.Join(dir, "home")}
+		"UV_PYTHON_DOWNLOADS=never", "UV_LINK_MODE=copy", "UV_NO_PROGRESS=1", "UV_HTTP_RETRIES=0", "UV_DEFAULT_INDEX=" + w.proxy.base(), "XDG_CONFIG_HOME=" + filepath.Join(dir, "home")}
 }
 
 // pip is the beginning of a command line of pip, which belongs to the Python
@@ -37,9 +42,12 @@ func (w *work) choosePyPI(ctx context.Context) error {
 		return w.chooseUV(ctx)
 	}
 	w.lock.With = "pip"
-	argv := append(w.pip(), "install", "--quiet", "--dry-run", "--ignore-installed", "--only-binary", ":all:", "--index-url", w.proxy.base(),
+	if err := w.root.WriteFile("want.txt", []byte(w.indexLine()+w.requirement()+"\n"), 0o600); err != nil {
+		return err
+	}
+	argv := append(w.pip(), "install", "--quiet", "--dry-run", "--ignore-installed", "--only-binary", ":all:", "-r", filepath.Join(w.stage.Dir, "want.txt"),
 		// With a target, pip does not mind an interpreter that is externally managed (PEP 668).
-		"--target", filepath.Join(w.stage.Dir, "trial"), "--report", filepath.Join(w.stage.Dir, "report.json"), w.requirement())
+		"--target", filepath.Join(w.stage.Dir, "trial"), "--report", filepath.Join(w.stage.Dir, "report.json"))
 	if err := w.run(ctx, "pip install", argv, w.pipEnv(), true); err != nil {
 		return err
 	}
@@ -81,7 +89,7 @@ func (w *work) chooseUV(ctx context.Context) error {
 		return err
 	}
 	file := func(name string) string { return filepath.Join(w.stage.Dir, name) }
-	common := []string{"--python", w.in.Tools.Python, "--only-binary", ":all:", "--default-index", w.proxy.base(), "--quiet"}
+	common := []string{"--python", w.in.Tools.Python, "--only-binary", ":all:", "--quiet"}
 	argv := slices.Concat([]string{w.in.Tools.UV, "pip", "compile", file("want.txt"), "-o", file("all.txt"), "--no-header", "--no-annotate"}, common)
 	if err := w.run(ctx, "uv pip compile", argv, w.pipEnv(), true); err != nil {
 		return err
@@ -129,6 +137,9 @@ func (w *work) lockWheels() error {
 // script for each entry point into tree/bin.
 func (w *work) installPyPI(ctx context.Context) error {
 	var list strings.Builder
+	if w.in.Tools.UV == "" {
+		list.WriteString(w.indexLine())
+	}
 	for _, d := range w.lock.Dependencies {
 		fmt.Fprintf(&list, "%s==%s --hash=%s\n", d.Path, d.Version, d.Integrity)
 	}
@@ -137,11 +148,11 @@ func (w *work) installPyPI(ctx context.Context) error {
 	}
 	file := func(name string) string { return filepath.Join(w.stage.Dir, name) }
 	args := []string{"install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", file("tree/lib"), "-r", file("locked.txt")}
-	argv := slices.Concat(w.pip(), args, []string{"--no-compile", "--index-url", w.proxy.base()})
+	argv := slices.Concat(w.pip(), args, []string{"--no-compile"})
 	name := "pip install"
 	if w.in.Tools.UV != "" {
 		name = "uv pip install"
-		argv = slices.Concat([]string{w.in.Tools.UV, "pip"}, args, []string{"--python", w.in.Tools.Python, "--default-index", w.proxy.base()})
+		argv = slices.Concat([]string{w.in.Tools.UV, "pip"}, args, []string{"--python", w.in.Tools.Python})
 	}
 	w.in.say("install", "%d packages", len(w.lock.Dependencies))
 	if err := w.run(ctx, name, argv, w.pipEnv(), true); err != nil {

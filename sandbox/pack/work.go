@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -116,7 +117,9 @@ func (w *work) run(ctx context.Context, name string, argv, env []string, network
 		return fmt.Errorf("cannot install: %w", context.Cause(ctx))
 	}
 	if err != nil {
-		err = errTool(name, err, words.buf)
+		// The tool knows the registry by the proxy's address, which tells nobody anything.
+		said := bytes.ReplaceAll(words.buf, []byte(w.proxy.base()), []byte(w.proxy.reg.Origin()))
+		err = errTool(name, err, said)
 		if held := w.proxy.withheldNote(words.buf); held != "" {
 			err = fmt.Errorf("%w (%s)", err, held)
 		}
