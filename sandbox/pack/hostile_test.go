@@ -436,18 +436,34 @@ func TestIndexCannotNamePrivateHosts(t *testing.T) {
 	}
 }
 
-// What does not come from the registry cannot be locked.
+// What does not come from the registry cannot be locked, not even where the job
+// could reach it.
 func TestDependenciesFromElsewhere(t *testing.T) {
-	for name, spec := range map[string]string{"git": "git+https://127.0.0.1:1/x.git", "tarball": "http://127.0.0.1:1/x.tgz", "file": "file:../../../../etc"} {
+	other := newFake(t, false)
+	npmWorld(other)
+	for name, tc := range map[string]struct{ spec, want string }{
+		"git":     {"git+https://127.0.0.1:1/x.git", "npm install failed"},
+		"tarball": {other.URL + "/npm/left/-/left-1.0.0.tgz", `"node_modules/x": it does not come from the registry`},
+		"file":    {"file:../../../../etc", "it does not come from the registry"},
+		"another": {"1.0.0", ""},
+	} {
 		f := newFake(t, false)
-		f.publish("top", "1.0.0", now.Add(-30*day), map[string]any{"bin": "x.js", "dependencies": map[string]string{"x": spec}}, map[string]string{"x.js": ""})
+		f.publish("top", "1.0.0", now.Add(-30*day), map[string]any{"bin": "x.js", "dependencies": map[string]string{"x": tc.spec}}, map[string]string{"x.js": ""})
+		f.publish("x", "1.0.0", now.Add(-30*day), nil, nil)
 		in, _ := newInstaller(t, f)
-		if _, _, err := add(in, mustRef(t, "npm:top")); err == nil {
-			t.Errorf("%s: installed", name)
-		} else {
-			t.Log(err)
+		_, tree, err := add(in, mustRef(t, "npm:top"))
+		if tc.want == "" {
+			if err != nil {
+				t.Fatalf("the twin from the registry: %v", err)
+			}
+			tree.Close()
+			continue
 		}
+		t.Run(name, func(t *testing.T) { oneError(t, err, tc.want) })
 		storeIsEmpty(t, in.Store)
+	}
+	if other.asks() == 0 {
+		t.Error("nothing was tried: the other host was not reached")
 	}
 }
 
