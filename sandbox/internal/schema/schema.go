@@ -11,7 +11,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -19,16 +21,24 @@ import (
 
 // Bounds of a schema and of what is checked against it.
 const (
-	maxSchema = 512 << 10 // bytes
-	maxValue  = 4 << 20   // bytes
-	maxCost   = 100_000   // schemas that one value may have to meet, references followed
-	maxDepth  = 128       // of a schema's text
+	maxSchema  = 512 << 10 // bytes
+	maxValue   = 1 << 20   // bytes
+	maxSchemas = 10_000    // in one schema
+	maxPlace   = 2 << 10   // bytes of a JSON Pointer to one of them: each keeps its own
+	maxCost    = 2000      // schemas that one value may have to meet, references followed
+	maxWork    = 64 << 20  // bytes that one check may read, each as often as a schema asks for it
+	maxDepth   = 128       // of schemas in a schema, and of a value
 )
 
 // Schema is a compiled schema. Its methods may be called from any goroutine.
-type Schema struct{ resolved *jsonschema.Resolved }
+type Schema struct {
+	resolved *jsonschema.Resolved
+	root     *node
+	total    int
+}
 
-// Compile reads a schema. The error says what is wrong with it in one line.
+// Compile reads a schema. The error says in one line what is wrong with it, and
+// where.
 func Compile(text []byte) (*Schema, error) {
 	if len(text) > maxSchema {
 		return nil, fmt.Errorf("it is longer than %d bytes", maxSchema)
@@ -37,23 +47,57 @@ func Compile(text []byte) (*Schema, error) {
 	if err := json.Unmarshal(text, &tree); err != nil {
 		return nil, fmt.Errorf("it is not JSON: %v", err)
 	}
-	c := counter{root: tree, costs: map[any]int{}}
-	if err := c.check(tree, 0); err != nil {
-		return nil, err
-	}
-	var s jsonschema.Schema
-	if err := json.Unmarshal(text, &s); err != nil {
-		return nil, oneLine(err)
-	}
-	r, err := s.Resolve(&jsonschema.ResolveOptions{Loader: nil})
+	r := reader{root: tree, nodes: map[string]*node{}, raw: map[string]any{}}
+	root, err := r.read(tree, "", 0)
 	if err != nil {
 		return nil, oneLine(err)
 	}
-	return &Schema{r}, nil
+	for _, at := range slices.Sorted(maps.Keys(r.nodes)) {
+		if err := r.nodes[at].countCost(); err != nil {
+			return nil, oneLine(err)
+		}
+	}
+	var s jsonschema.Schema
+	if err := json.Unmarshal(text, &s); err != nil {
+		at, cause := r.narrow(err)
+		return nil, oneLine(fmt.Errorf("%s cannot be read: %v", place(at), cause))
+	}
+	s.ID = "" // references within the document alone are followed, so it names nothing
+	s.Schema, _ = draft(s.Schema)
+	resolved, err := s.Resolve(&jsonschema.ResolveOptions{Loader: nil})
+	if err != nil {
+		return nil, oneLine(err)
+	}
+	return &Schema{resolved, root, root.countTotal(map[*node]bool{})}, nil
 }
 
-// Validate checks a value, which is JSON. The error says what is wrong with the
-// value, in one line that may quote it.
+// narrow finds an innermost schema that cannot be read: the library does not say
+// where it stands.
+func (r *reader) narrow(err error) (string, error) {
+	best := ""
+	for at, m := range r.raw {
+		if len(at) <= len(best) {
+			continue
+		}
+		text, _ := json.Marshal(m) // was JSON before
+		if cause := json.Unmarshal(text, new(jsonschema.Schema)); cause != nil {
+			best, err = at, cause
+		}
+	}
+	return best, err
+}
+
+// Invalid is the error of Validate about a value that does not meet the schema.
+type Invalid struct {
+	Where string // a JSON Pointer into the value, with * for the index of an element; it quotes the schema alone
+	Why   string // one line, which may quote the value
+}
+
+// Error says both.
+func (e *Invalid) Error() string { return "at " + e.Where + ": " + e.Why }
+
+// Validate checks a value, which is JSON. The error says in one line what is
+// wrong with the value; it is an *Invalid where the schema is not met.
 func (s *Schema) Validate(text []byte) error {
 	if len(text) > maxValue {
 		return fmt.Errorf("it is longer than %d bytes", maxValue)
@@ -64,20 +108,65 @@ func (s *Schema) Validate(text []byte) error {
 	if err := d.Decode(&value); err != nil {
 		return errors.New("it is not JSON")
 	}
-	value, err := exact(value)
+	value, err := exact(value, 0)
 	if err != nil {
 		return err
 	}
+	if s.total*(len(text)+8) > maxWork && work(map[*node]int{s.root: 1}, value) > maxWork {
+		return errors.New("it is too large to be checked against this schema")
+	}
 	if err := s.resolved.Validate(value); err != nil {
-		return oneLine(err)
+		return invalid(err)
 	}
 	return nil
+}
+
+// invalid takes an error of the library's apart: "validating root: validating
+// /properties/a: type: …" names the schemas on the way.
+func invalid(err error) *Invalid {
+	text, at, where := err.Error(), "", ""
+	for {
+		rest, ok := strings.CutPrefix(text, "validating ")
+		if !ok {
+			break
+		}
+		next, why, ok := strings.Cut(rest, ": ")
+		if !ok {
+			break
+		}
+		if next == "root" {
+			next = ""
+		}
+		if step, below := strings.CutPrefix(next, at+"/"); below {
+			where += into(step)
+		}
+		at, text = next, why
+	}
+	if where == "" {
+		where = "/"
+	}
+	return &Invalid{Where: oneLine(errors.New(where)).Error(), Why: oneLine(errors.New(text)).Error()}
+}
+
+// into is the part of a value that a step from one schema to another leads to.
+func into(step string) string {
+	word, key, _ := strings.Cut(step, "/")
+	switch word {
+	case "properties":
+		return "/" + key
+	case "patternProperties", "additionalProperties", "unevaluatedProperties", "items", "prefixItems", "additionalItems", "contains", "unevaluatedItems":
+		return "/*"
+	}
+	return ""
 }
 
 // exact turns numbers into the ones that the library compares, and refuses those
 // that would not be the same afterwards: a rule about 9007199254740993 would
 // otherwise let 9007199254740992 through.
-func exact(v any) (any, error) {
+func exact(v any, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, fmt.Errorf("it is nested more than %d deep", maxDepth)
+	}
 	switch v := v.(type) {
 	case json.Number:
 		f, err := v.Float64()
@@ -88,14 +177,14 @@ func exact(v any) (any, error) {
 	case []any:
 		for i := range v {
 			var err error
-			if v[i], err = exact(v[i]); err != nil {
+			if v[i], err = exact(v[i], depth+1); err != nil {
 				return nil, err
 			}
 		}
 	case map[string]any:
 		for k := range v {
 			var err error
-			if v[k], err = exact(v[k]); err != nil {
+			if v[k], err = exact(v[k], depth+1); err != nil {
 				return nil, err
 			}
 		}

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -47,12 +48,24 @@ func TestCompileRefuses(t *testing.T) {
 		{`{"$ref":"#"}`, "itself"},
 		{`{"allOf":[{"$ref":"#/$defs/a"}],"$defs":{"a":{"not":{"$ref":"#"}}}}`, "itself"},
 		{`{"type":7}`, ""},
-		{`{"properties":{"type":{"type":"strin"}}}`, "no type"},
-		{`{"pattern":"("}`, ""},
+		{`{"properties":{"type":{"type":"strin"}}}`, "/properties/type is no type"},
+		{`{"type":["object","nul"]}`, "no type"},
+		{`{"properties":{"a":{"items":{"pattern":"("}}}}`, "/properties/a/items"},
+		{`{"properties":{"a":{},"b":{"anyOf":[{},{"minimum":"x"}]}}}`, "/properties/b/anyOf/1"},
+		{`{"properties":{"a":7}}`, "/properties/a is no schema"},
+		{`{"$REF":"#"}`, "taken for another word"},
+		{`{"properties":{"a":{"allof":[{"$ref":"#/properties/a"}]}}}`, "taken for another word"},
+		{`{"properties":{"default":` + bomb + `}}`, "not there"},
+		{`{"properties":{"default":{"$ref":"#/properties/default"}}}`, "itself"},
+		{`{"$defs":{"a b":{"$ref":"#/$defs/a%20b"}},"$ref":"#/$defs/a%20b"}`, "itself"},
+		{`{"$defs":{"a":{"$id":"https://x.example/","$ref":"#"}},"$ref":"#/$defs/a"}`, "$id"},
+		{`{"$schema":"http://json-schema.org/draft-04/schema#"}`, "$schema"},
+		{`{"$defs":{"` + strings.Repeat("a", maxPlace) + `":{}}}`, "longer"},
+		{`{"allOf":[` + strings.Repeat(`{},`, maxSchemas) + `{}]}`, "more than"},
 		{strings.Repeat(`{"not":`, 200) + `{}` + strings.Repeat(`}`, 200), "nested"},
 		{strings.Repeat(" ", maxSchema+1), "longer"},
 	} {
-		if _, err := Compile([]byte(row.schema)); err == nil || !strings.Contains(err.Error(), row.want) {
+		if _, err := Compile([]byte(row.schema)); err == nil || len(err.Error()) > 400 || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("Compile(%.60s): %v, want %q", row.schema, err, row.want)
 		}
 	}
@@ -66,5 +79,69 @@ func TestRecursion(t *testing.T) {
 	}
 	if err := s.Validate([]byte(`{"v":1,"next":{"v":1,"next":{}}}`)); err == nil {
 		t.Error("the third level lacks what is required and was accepted")
+	}
+}
+
+// A person looks for the place; the log must not have the value.
+func TestInvalidNamesThePlace(t *testing.T) {
+	s, err := Compile([]byte(`{"$defs":{"n":{"properties":{"deep":{"type":"integer"}}}},
+		"properties":{"list":{"items":{"properties":{"x/y":{"enum":["a"]}}}},"other":{"$ref":"#/$defs/n"},"b":{"allOf":[{"minimum":3}]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string]string{
+		`{"list":[{"x/y":"secret"}]}`: "/list/*/x~1y",
+		`{"other":{"deep":"secret"}}`: "/other/deep",
+		`{"b":1}`:                     "/b",
+	} {
+		err := s.Validate([]byte(value))
+		var invalid *Invalid
+		if !errors.As(err, &invalid) || invalid.Where != want || invalid.Why == "" {
+			t.Errorf("%s: %v, want it at %s", value, err, want)
+		}
+	}
+	if err := s.Validate([]byte(`{"list":[{"x/y":"a"}],"other":{"deep":1},"b":3}`)); err != nil {
+		t.Errorf("a value that meets the schema: %v", err)
+	}
+}
+
+// A schema that leads back to itself by two ways is checked 2^n times at depth
+// n: values that make it so are refused, and others checked.
+func TestValidateEnds(t *testing.T) {
+	s, err := Compile([]byte(`{"allOf":[{"properties":{"x":{"$ref":"#"}}},{"properties":{"x":{"$ref":"#"}}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	deep := func(n int) []byte { return []byte(strings.Repeat(`{"x":`, n) + `1` + strings.Repeat(`}`, n)) }
+	if err := s.Validate(deep(4)); err != nil {
+		t.Errorf("4 deep: %v", err)
+	}
+	if err := s.Validate(deep(60)); err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("60 deep: %v", err)
+	}
+	if err := s.Validate(deep(maxDepth + 2)); err == nil || !strings.Contains(err.Error(), "nested") {
+		t.Errorf("deeper than any value may be: %v", err)
+	}
+	once, err := Compile([]byte(`{"properties":{"x":{"$ref":"#"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := once.Validate(deep(100)); err != nil {
+		t.Errorf("by one way, 100 deep: %v", err)
+	}
+}
+
+// A check reads no more than it may, whatever the schema compares with.
+func TestValidateIsBounded(t *testing.T) {
+	many := strings.TrimSuffix(strings.Repeat("1,", 5000), ",")
+	s, err := Compile([]byte(`{"items":{"enum":[` + many + `]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Validate([]byte(`[` + many + "," + many + "," + many + `]`)); err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("15000 values against 5000: %v", err)
+	}
+	if err := s.Validate([]byte(`[1,1,1]`)); err != nil {
+		t.Errorf("3 values: %v", err)
 	}
 }
