@@ -30,6 +30,7 @@ var arrows = []struct{ from, to, why string }{
 
 	{"sandbox/guard", "sandbox/audit", "tells what it refused"},
 	{"sandbox/guard", "sandbox/internal/rpc", "reads lines"},
+	{"sandbox/guard", "sandbox/internal/schema", "arguments must meet the schemas of rules and tools"},
 	{"sandbox/guard", "sandbox/plan", "is told by plan.Tools"},
 	{"sandbox/guard", "sandbox/policy", "the filters in plan.Tools are the policy's"},
 	{"sandbox/internal/relay", "sandbox/audit", "tells which lines it refused"},

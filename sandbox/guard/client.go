@@ -133,11 +133,17 @@ func (g *Guard) decide(r *request, m rpc.Message, p *params) Verdict {
 	case methodCall:
 		return g.call(r, m, p)
 	case methodPrompt:
+		if p[paramName] == nil {
+			return Verdict{} // it names nothing, and what is wrong with that is the server's to say
+		}
 		if r.name == "" || !rpc.IsString(p[paramName]) {
 			return refuseRequest(m, rpc.CodeInvalidParams, "the prompt has no name")
 		}
 		return g.use(r, m, KindPrompt, r.name)
 	case methodRead, methodSubscribe:
+		if p[paramURI] == nil {
+			return Verdict{}
+		}
 		r.name = p.text(paramURI)
 		if r.name == "" {
 			return refuseRequest(m, rpc.CodeInvalidParams, "the resource has no URI")

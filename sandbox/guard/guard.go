@@ -58,7 +58,7 @@ type Guard struct {
 	pins     Pins
 	lists    map[Kind]*list
 	seen     map[nameKey]Definition
-	schemas  map[string]*schema // of tools, by name, where calls are validated
+	schemas  map[string]*tested // of tools, by name, where calls are validated
 	told     map[string]bool
 	modern   bool   // the client speaks the era without initialize
 	legacy   bool   // initialize was answered
@@ -106,7 +106,7 @@ func New(cfg Config) (*Guard, error) {
 		scan:    newScanner(cfg.Others),
 		lists:   map[Kind]*list{},
 		seen:    map[nameKey]Definition{},
-		schemas: map[string]*schema{},
+		schemas: map[string]*tested{},
 		told:    map[string]bool{},
 	}
 	for _, r := range cfg.Tools.Rules {

@@ -99,7 +99,7 @@ func (g *Guard) judge(kind Kind, raw []byte) (name string, e *entry) {
 	}
 	g.define(kind, name, raw, e)
 	if kind == KindTool && g.cfg.Tools.Validate {
-		g.schemas[name] = &schema{raw: bytes.Clone(schemaOf(raw))}
+		g.schemas[name] = newTested(bytes.Clone(schemaOf(raw)))
 	}
 	return name, e
 }

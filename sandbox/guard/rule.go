@@ -1,12 +1,10 @@
 package guard
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"sync"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/time/rate"
 
 	"mcpen/sandbox/audit"
@@ -20,7 +18,7 @@ const maxUsages = 1024
 // rule restricts the calls of the tools that match it.
 type rule struct {
 	policy.ToolRule
-	schema *schema // nil: any arguments
+	schema *tested // nil: any arguments
 	usages map[string]*usage
 }
 
@@ -41,17 +39,14 @@ func newRule(r policy.ToolRule) (*rule, error) {
 	if r.Schema == nil {
 		return c, nil
 	}
-	// Through JSON, so that numbers of the profile are what the library expects.
+	// Through JSON, as the schemas of servers come.
 	text, err := json.Marshal(r.Schema)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot use the schema of tool %q: %v", r.At, r.Tool, err)
 	}
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
+	c.schema = newTested(text)
+	if err := c.schema.err(); err != nil {
 		return nil, fmt.Errorf("%s: cannot use the schema of tool %q: %v", r.At, r.Tool, err)
-	}
-	if c.schema = compile(document); c.schema.err != nil {
-		return nil, fmt.Errorf("%s: cannot use the schema of tool %q: %v", r.At, r.Tool, c.schema.err)
 	}
 	return c, nil
 }
@@ -104,8 +99,8 @@ func (g *Guard) checkCall(r *request, arguments []byte) *denial {
 		if s == nil {
 			return deny("cannot be called before it was listed", "its inputSchema is not known", "")
 		}
-		if s.err != nil {
-			return deny("has a schema that cannot be used", oneLine(s.err.Error()), "")
+		if err := s.err(); err != nil {
+			return deny("has a schema that cannot be used", oneLine(err.Error()), "")
 		}
 		if why, where := s.check(arguments); why != "" {
 			d := deny("was called with arguments that do not meet its schema", where, "")
@@ -137,9 +132,9 @@ func (g *Guard) checkCall(r *request, arguments []byte) *denial {
 }
 
 // inputSchema is the schema of a tool as it was last listed or approved, or nil.
-func (g *Guard) inputSchema(tool string) *schema {
+func (g *Guard) inputSchema(tool string) *tested {
 	if s := g.schemas[tool]; s != nil {
-		return s.ready()
+		return s
 	}
 	d, ok := g.pins.approved(KindTool, tool)
 	if !ok {
@@ -149,7 +144,7 @@ func (g *Guard) inputSchema(tool string) *schema {
 	if err != nil {
 		return nil
 	}
-	s := compileText(schemaOf(canonical))
+	s := newTested(schemaOf(canonical))
 	g.schemas[tool] = s
 	return s
 }

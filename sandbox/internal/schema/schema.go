@@ -145,7 +145,23 @@ func invalid(err error) *Invalid {
 	if where == "" {
 		where = "/"
 	}
-	return &Invalid{Where: oneLine(errors.New(where)).Error(), Why: oneLine(errors.New(text)).Error()}
+	return &Invalid{Where: oneLine(errors.New(where)).Error(), Why: oneLine(errors.New(nameless(text))).Error()}
+}
+
+// nameless leaves out the names that the library gives to schemas without one.
+func nameless(text string) string {
+	const none = "<anonymous schema>"
+	for {
+		i := strings.Index(text, "["+none)
+		if i < 0 {
+			return strings.ReplaceAll(text, none, "it")
+		}
+		end := strings.IndexByte(text[i:], ']')
+		if end < 0 {
+			return text
+		}
+		text = text[:i] + "them" + text[i+end+1:]
+	}
 }
 
 // into is the part of a value that a step from one schema to another leads to.

@@ -85,7 +85,7 @@ func TestRecursion(t *testing.T) {
 // A person looks for the place; the log must not have the value.
 func TestInvalidNamesThePlace(t *testing.T) {
 	s, err := Compile([]byte(`{"$defs":{"n":{"properties":{"deep":{"type":"integer"}}}},
-		"properties":{"list":{"items":{"properties":{"x/y":{"enum":["a"]}}}},"other":{"$ref":"#/$defs/n"},"b":{"allOf":[{"minimum":3}]}}}`))
+		"properties":{"list":{"items":{"properties":{"x/y":{"enum":["a"]}}}},"other":{"$ref":"#/$defs/n"},"b":{"allOf":[{"minimum":3}]},"c":{"oneOf":[{"type":"string"},{"const":1}]},"d":{"anyOf":[{"type":"string"}]},"e":{"not":{"const":1}}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,10 +93,13 @@ func TestInvalidNamesThePlace(t *testing.T) {
 		`{"list":[{"x/y":"secret"}]}`: "/list/*/x~1y",
 		`{"other":{"deep":"secret"}}`: "/other/deep",
 		`{"b":1}`:                     "/b",
+		`{"c":[]}`:                    "/c",
+		`{"d":1}`:                     "/d",
+		`{"e":1}`:                     "/e",
 	} {
 		err := s.Validate([]byte(value))
 		var invalid *Invalid
-		if !errors.As(err, &invalid) || invalid.Where != want || invalid.Why == "" {
+		if !errors.As(err, &invalid) || invalid.Where != want || invalid.Why == "" || strings.Contains(invalid.Why, "anonymous") {
 			t.Errorf("%s: %v, want it at %s", value, err, want)
 		}
 	}
