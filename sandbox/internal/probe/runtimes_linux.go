@@ -47,7 +47,7 @@ func runtimes() []Probe {
 		{"interfaces", "the addresses of the machine", Held, Namespaces, TwinPlain, "node"},
 		{"unshare", "every capability over new namespaces", "EPERM", Namespaces | Seccomp, TwinPlain, "python"},
 		{"ptrace", "everything the traced process may do", "EPERM", Namespaces | Landlock | Seccomp, TwinPlain, "python"},
-		{"vsock", "the host of a virtual machine", socketErrno, Seccomp, TwinPlain, "python"},
+		{"vsock", "the host of a virtual machine", "EAFNOSUPPORT", Seccomp, TwinPlain, "python"},
 	} {
 		if a.only != "python" {
 			row("node-"+a.attack, a.loss, a.want, a.by, a.twin, func(w World) []string {

@@ -64,7 +64,7 @@ func sockets() []Probe {
 			absent += "|EACCES" // net.ipv4.ping_group_range
 		}
 		row := func(id, how string, family, typ, pro uintptr) Probe {
-			return Probe{ID: id, Loss: f.loss, How: how, Want: socketErrno, By: f.by, Twin: f.twin, Absent: absent,
+			return Probe{ID: id, Loss: f.loss, How: how, Want: socketErrno(f.family, f.typ, f.pro), By: f.by, Twin: f.twin, Absent: absent,
 				Run: func(World) Result {
 					return outcome(closed(sys(new(arena), unix.SYS_SOCKET, family, typ|unix.SOCK_CLOEXEC, pro)), "")
 				}}
@@ -76,7 +76,7 @@ func sockets() []Probe {
 	}
 	return append(probes,
 		Probe{ID: "socketpair-tipc", Loss: "kernel code that a server has no use for", How: "socketpair(2) of a family that is not unix",
-			Want: socketErrno, By: Seccomp, Twin: TwinPlain, Absent: "ENOTSUP|" + unknownFamily,
+			Want: "ENOSYS", By: Seccomp, Twin: TwinPlain, Absent: "ENOTSUP|" + unknownFamily,
 			Run: func(World) Result {
 				a := new(arena)
 				pair, _ := a.bytes(8)
@@ -85,5 +85,20 @@ func sockets() []Probe {
 			}})
 }
 
-// socketErrno is what the filter answers for a socket that it does not make.
-const socketErrno = "EPERM|EAFNOSUPPORT|EPROTONOSUPPORT|ESOCKTNOSUPPORT"
+// socketErrno is what the filter answers for a socket that it does not make:
+// what a kernel without it would answer, so that programs go on.
+func socketErrno(family, typ, protocol uintptr) string {
+	switch {
+	case family == unix.AF_INET || family == unix.AF_INET6:
+		switch {
+		case typ == unix.SOCK_RAW:
+			return "EPERM"
+		case protocol == unix.IPPROTO_MPTCP:
+			return "EPROTONOSUPPORT"
+		}
+		return "ENOSYS"
+	case family == unix.AF_NETLINK:
+		return "ENOSYS"
+	}
+	return "EAFNOSUPPORT"
+}

@@ -40,7 +40,7 @@ func terminals() []Probe {
 		row("tioclinux-bit32", typed, "ioctl(TIOCLINUX) with bit 32 set", "EPERM", Namespaces|Seccomp, TwinRoot, 1<<32|tioclinux),
 		row("tiocsetd", "line disciplines, a line of kernel holes", "ioctl(TIOCSETD)", "EPERM|ENOTTY", Namespaces|Seccomp, TwinPlain, unix.TIOCSETD),
 		row("tioccons", "what the console says", "ioctl(TIOCCONS)", "EPERM|ENOTTY", Namespaces|Seccomp, TwinRoot, unix.TIOCCONS),
-		row("kdgkbent", "the keyboard", "ioctl(KDGKBENT)", "EPERM|ENOTTY", Namespaces|Seccomp, TwinRoot, kdgkbent),
+		row("kdgkbent", "the keyboard", "ioctl(KDGKBENT)", "ENOSYS|ENOTTY", Namespaces|Seccomp, TwinRoot, kdgkbent),
 	}
 	for i := range probes {
 		probes[i].TTY = true
