@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/gowebpki/jcs"
-
 	"mcpen/sandbox/internal/rpc"
 )
 
@@ -66,56 +64,60 @@ var nameKeys = map[Kind]string{KindTool: "name", KindPrompt: "name", KindResourc
 // Define makes a definition, which is Seen, of what a server sent: an object, or
 // of instructions a string. It must be JSON that rpc.View would accept.
 func Define(kind Kind, raw []byte) (Definition, error) {
-	line := append([]byte(`{"jsonrpc":"2.0","id":0,"result":`), raw...)
+	line := append([]byte(resultLine), raw...)
 	if _, err := rpc.View(append(line, '}')); err != nil {
 		return Definition{}, err
 	}
-	return define(kind, raw)
+	name, form, err := define(kind, raw)
+	if err != nil {
+		return Definition{}, err
+	}
+	return definition(kind, name, hash(form), form), nil
 }
 
-// define makes a definition of a part of a line that View accepted.
-func define(kind Kind, raw []byte) (Definition, error) {
-	d := Definition{Kind: kind, State: Seen}
+// define finds the name and the canonical form of a part of a line that View
+// accepted.
+func define(kind Kind, raw []byte) (name string, form []byte, err error) {
 	if key := nameKeys[kind]; key != "" {
-		name, ok := rpc.Text(rpc.Get(raw, key))
-		if !ok || name == "" {
-			return d, errName
+		if name, _ = rpc.Text(rpc.Get(raw, key)); name == "" {
+			return "", nil, errName
 		}
-		d.Name = name
 	}
-	canonical, err := jcs.Transform(raw)
+	form, err = canonical(raw)
 	if err != nil {
-		return d, fmt.Errorf("cannot bring it into the canonical form: %v", err)
+		return name, nil, fmt.Errorf("cannot bring it into the canonical form: %v", err)
 	}
-	d.SHA256 = hash(canonical)
-	d.Description, d.Rest, err = split(kind, canonical)
-	return d, err
+	return name, form, nil
+}
+
+// definition takes a canonical form apart for a reader.
+func definition(kind Kind, name, hash string, form []byte) Definition {
+	d := Definition{Kind: kind, Name: name, State: Seen, SHA256: hash}
+	if kind == KindInstructions {
+		text, _ := rpc.Text(form)
+		d.Description = Text(text)
+		return d
+	}
+	rest := form
+	if raw := rpc.Get(form, "description"); rpc.IsString(raw) {
+		text, _ := rpc.Text(raw)
+		if text != "" { // an empty one stays in the rest, where it can be told from none
+			d.Description = Text(text)
+			rest = without(form, "description")
+		}
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, rest, "", "  "); err != nil {
+		b.Reset()
+		b.Write(rest) // says the same, in one line
+	}
+	d.Rest = Text(b.String())
+	return d
 }
 
 func hash(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
-}
-
-// split takes the canonical form apart for a reader.
-func split(kind Kind, canonical []byte) (description, rest Text, err error) {
-	if kind == KindInstructions {
-		text, _ := rpc.Text(canonical)
-		return Text(text), "", nil
-	}
-	compact := canonical
-	if raw := rpc.Get(canonical, "description"); rpc.IsString(raw) {
-		text, _ := rpc.Text(raw)
-		if text != "" { // an empty one stays in the rest, where it can be told from none
-			description = Text(text)
-			compact = without(canonical, "description")
-		}
-	}
-	var b bytes.Buffer
-	if err := json.Indent(&b, compact, "", "  "); err != nil {
-		return "", "", fmt.Errorf("internal error: the canonical form is not JSON: %v", err)
-	}
-	return description, Text(b.String()), nil
 }
 
 // without is an object without one of its members.
@@ -137,7 +139,7 @@ func without(object []byte, key string) []byte {
 // Canonical is the definition in the canonical form of RFC 8785.
 func (d Definition) Canonical() ([]byte, error) {
 	if d.Kind == KindInstructions {
-		return jcs.Transform(rpc.AppendString(nil, string(d.Description)))
+		return checked(rpc.AppendString(nil, string(d.Description)))
 	}
 	rest := strings.TrimSpace(string(d.Rest))
 	if d.Description != "" {
@@ -150,7 +152,7 @@ func (d Definition) Canonical() ([]byte, error) {
 		}
 		rest = string(member) + rest[1:]
 	}
-	return jcs.Transform([]byte(rest))
+	return checked([]byte(rest))
 }
 
 // Check reports a definition whose text is not what its hash stands for: one

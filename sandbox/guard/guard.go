@@ -57,7 +57,7 @@ type Guard struct {
 	refused  map[nameKey]bool   // some definition of this name was rejected
 	pins     Pins
 	lists    map[Kind]*list
-	seen     map[nameKey]Definition
+	seen     map[nameKey]sighting
 	schemas  map[string]*tested // of tools, by name, where calls are validated
 	told     map[string]bool
 	modern   bool   // the client speaks the era without initialize
@@ -105,7 +105,7 @@ func New(cfg Config) (*Guard, error) {
 		mask:    newMasker(cfg.Secrets),
 		scan:    newScanner(cfg.Others),
 		lists:   map[Kind]*list{},
-		seen:    map[nameKey]Definition{},
+		seen:    map[nameKey]sighting{},
 		schemas: map[string]*tested{},
 		told:    map[string]bool{},
 	}
@@ -168,7 +168,11 @@ func (g *Guard) MaskText(text []byte) []byte { return g.mask.text(text) }
 func (g *Guard) Pins() Pins {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.pins.seen(g.seen)
+	seen := make(map[nameKey]Definition, len(g.seen))
+	for n, s := range g.seen {
+		seen[n] = definition(n.kind, n.name, s.hash, s.form)
+	}
+	return g.pins.seen(seen)
 }
 
 // Client decides about a line from the client. It need not be a message.

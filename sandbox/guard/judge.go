@@ -110,15 +110,15 @@ func (g *Guard) define(kind Kind, name string, raw []byte, e *entry) {
 		sum := sha256.Sum256(raw)
 		e.hash = string(sum[:])
 	} else {
-		d, err := define(kind, raw)
+		_, form, err := define(kind, raw)
 		if err != nil {
 			e.broken = err.Error()
 			return
 		}
-		e.hash = d.SHA256
+		e.hash = hash(form)
 		g.stand(e, kind, name)
 		if !e.approved {
-			g.remember(d)
+			g.remember(nameKey{kind, name}, sighting{e.hash, form})
 		}
 	}
 	if !e.approved {
@@ -129,10 +129,16 @@ func (g *Guard) define(kind Kind, name string, raw []byte, e *entry) {
 // maxSeen bounds the definitions that wait and are kept.
 const maxSeen = 20_000
 
+// sighting is a definition that the server gave and nobody approved.
+type sighting struct {
+	hash string
+	form []byte // canonical
+}
+
 // remember keeps a definition for Pins.
-func (g *Guard) remember(d Definition) {
-	if n := (nameKey{d.Kind, d.Name}); len(g.seen) < maxSeen || g.seen[n].Kind != "" {
-		g.seen[n] = d
+func (g *Guard) remember(n nameKey, s sighting) {
+	if _, known := g.seen[n]; known || len(g.seen) < maxSeen {
+		g.seen[n] = s
 	}
 }
 

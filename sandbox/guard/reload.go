@@ -20,8 +20,8 @@ func (g *Guard) Reload(p Pins) ([][]byte, error) {
 		}
 		return nil, err
 	}
-	for n, d := range g.seen {
-		if g.decided[pinKey{n, d.SHA256}] != "" {
+	for n, s := range g.seen {
+		if g.decided[pinKey{n, s.hash}] != "" {
 			delete(g.seen, n)
 		}
 	}

@@ -1,0 +1,214 @@
+package guard
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"unicode/utf16"
+
+	"github.com/gowebpki/jcs"
+
+	"mcpen/sandbox/internal/rpc"
+)
+
+// canonical is the canonical form of RFC 8785 of a text of JSON that rpc.View
+// accepted, which is why nothing is checked here. It reads and writes once,
+// where the library makes a tree: the first list of a server is the longest
+// thing that its client waits for.
+func canonical(raw []byte) ([]byte, error) {
+	c := canon{raw: raw, out: make([]byte, 0, len(raw))}
+	c.value()
+	return c.out, c.err
+}
+
+// checked is canonical for a text that View may not accept and that may have
+// line breaks in it.
+func checked(text []byte) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(len(text) + len(resultLine) + 1)
+	b.WriteString(resultLine)
+	if err := json.Compact(&b, text); err != nil {
+		return nil, err
+	}
+	b.WriteByte('}')
+	if _, err := rpc.View(b.Bytes()); err != nil {
+		return nil, err
+	}
+	return canonical(b.Bytes()[len(resultLine) : b.Len()-1])
+}
+
+// resultLine is what makes a line of a value, with a brace behind it.
+const resultLine = `{"jsonrpc":"2.0","id":0,"result":`
+
+type canon struct {
+	raw     []byte
+	at      int
+	out     []byte
+	members []member // of all objects that are open
+	scratch []byte
+	err     error
+}
+
+// member is one that was written.
+type member struct {
+	key      []byte // escapes undone
+	from, to int    // in out
+}
+
+func (c *canon) space() {
+	for c.at < len(c.raw) && c.raw[c.at] <= ' ' {
+		c.at++
+	}
+}
+
+// is skips white space and reports whether b is next, which it then skips.
+func (c *canon) is(b byte) bool {
+	c.space()
+	if c.at < len(c.raw) && c.raw[c.at] == b {
+		c.at++
+		return true
+	}
+	return false
+}
+
+func (c *canon) value() {
+	c.space()
+	if c.at >= len(c.raw) {
+		return
+	}
+	switch c.raw[c.at] {
+	case '{':
+		c.object()
+	case '[':
+		c.array()
+	case '"':
+		c.text()
+	default:
+		from := c.at
+		for c.at < len(c.raw) && bytes.IndexByte([]byte(" \t\r\n,]}"), c.raw[c.at]) < 0 {
+			c.at++
+		}
+		c.scalar(c.raw[from:c.at])
+	}
+}
+
+func (c *canon) array() {
+	c.at++
+	c.out = append(c.out, '[')
+	for first := true; c.at < len(c.raw) && !c.is(']'); first = false {
+		if !first {
+			c.is(',')
+			c.out = append(c.out, ',')
+		}
+		c.value()
+	}
+	c.out = append(c.out, ']')
+}
+
+// object writes the members in the order in which they come and puts them in
+// the right one afterwards.
+func (c *canon) object() {
+	c.at++
+	c.out = append(c.out, '{')
+	first, sorted, start := len(c.members), true, len(c.out)
+	for c.at < len(c.raw) && !c.is('}') {
+		if len(c.members) > first {
+			c.is(',')
+			c.out = append(c.out, ',')
+			c.space()
+		}
+		m := member{from: len(c.out), key: c.text()}
+		if n := len(c.members); n > first && compareKeys(c.members[n-1].key, m.key) > 0 {
+			sorted = false
+		}
+		c.members = append(c.members, m)
+		this := len(c.members) - 1
+		c.is(':')
+		c.out = append(c.out, ':')
+		c.value()
+		c.members[this].to = len(c.out)
+	}
+	if !sorted {
+		c.scratch = append(c.scratch[:0], c.out[start:]...)
+		slices.SortFunc(c.members[first:], func(a, b member) int { return compareKeys(a.key, b.key) })
+		c.out = c.out[:start]
+		for _, m := range c.members[first:] {
+			if len(c.out) > start {
+				c.out = append(c.out, ',')
+			}
+			c.out = append(c.out, c.scratch[m.from-start:m.to-start]...)
+		}
+	}
+	c.members = c.members[:first]
+	c.out = append(c.out, '}')
+}
+
+// text writes a string and returns what it says.
+func (c *canon) text() []byte {
+	from, escaped := c.at, false
+	for c.at++; c.at < len(c.raw); {
+		n := bytes.IndexByte(c.raw[c.at:], '"')
+		if n < 0 {
+			n = len(c.raw) - c.at
+		}
+		slash := bytes.IndexByte(c.raw[c.at:c.at+n], '\\')
+		if slash < 0 {
+			c.at += n + 1
+			break
+		}
+		escaped = true
+		c.at += slash + 2
+	}
+	c.at = min(c.at, len(c.raw))
+	raw := c.raw[from:c.at]
+	if !escaped {
+		c.out = append(c.out, raw...)
+		return raw[min(1, len(raw)):max(1, len(raw)-1)]
+	}
+	text, _ := rpc.Text(raw)
+	c.out = append(c.out, '"')
+	for i := range len(text) {
+		c.out = appendEscaped(c.out, text[i])
+	}
+	c.out = append(c.out, '"')
+	return []byte(text)
+}
+
+func appendEscaped(dst []byte, b byte) []byte {
+	const hexDigits = "0123456789abcdef"
+	if i := bytes.IndexByte([]byte("\"\\\b\f\n\r\t"), b); i >= 0 {
+		return append(dst, '\\', `"\bfnrt`[i])
+	}
+	if b < 0x20 {
+		return append(dst, '\\', 'u', '0', '0', hexDigits[b>>4], hexDigits[b&15])
+	}
+	return append(dst, b)
+}
+
+// scalar writes a number or a literal.
+func (c *canon) scalar(raw []byte) {
+	digits := bytes.TrimPrefix(raw, []byte("-"))
+	plain := len(digits) > 0 && len(digits) <= 15 && (digits[0] != '0' || len(raw) == 1)
+	for _, d := range digits {
+		plain = plain && d >= '0' && d <= '9'
+	}
+	if plain || len(raw) > 0 && raw[0] >= 'a' {
+		c.out = append(c.out, raw...)
+		return
+	}
+	number, err := jcs.Transform(raw)
+	if err != nil && c.err == nil {
+		c.err = err
+	}
+	c.out = append(c.out, number...)
+}
+
+// compareKeys compares by UTF-16 code units, as RFC 8785 demands. The order of
+// bytes is the same but for characters from U+E000 on.
+func compareKeys(a, b []byte) int {
+	high := func(c byte) bool { return c >= 0xee }
+	if slices.ContainsFunc(a, high) && slices.ContainsFunc(b, high) {
+		return slices.Compare(utf16.Encode([]rune(string(a))), utf16.Encode([]rune(string(b))))
+	}
+	return bytes.Compare(a, b)
+}
