@@ -3,7 +3,6 @@ package guard
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -122,23 +121,23 @@ func around(text string, at int) string {
 
 // Markup that a viewer leaves out, and tokens with which chats are framed.
 var (
-	comment    = regexp.MustCompile(`(?s)<!--(.*?)(?:-->|$)`)
-	orders     = regexp.MustCompile(`(?i)\b(system|instructions?|ignore|override|bypass|always|never|must|do not|don't|secret|priority|security|admin|read|send|execute|call|directive)\b`)
-	harmless   = regexp.MustCompile(`^\s*(?:toc|(?:prettier|eslint|markdownlint)-[a-z-]+)[A-Z0-9a-z/, -]{0,40}$`)
-	orderTag   = regexp.MustCompile(`(?i)</?\s*(important|system|instructions?|sys|secret|hidden|critical|priority|admin|assistant|developer|directive|override|urgent|mandatory|prompt|rules?|policy|system[-_ ](prompt|instructions?|message|note|reminder|override))(\s[^<>]{0,80})?>`)
-	chatToken  = regexp.MustCompile(`(?i)<\|[a-z_ ]{2,24}\|>|\[/?INST\]|<</?SYS>>|<(start|end)_of_turn>|</?s>\s*\[|\[/?(system|assistant)\]|(?:^|\n)#{2,4} ?(system|instruction|assistant)s?\s*:`)
-	bracketTag = regexp.MustCompile(`\[/?(?:[A-Z]+[ _-])?(?:(?:PRIORITY|SYSTEM|ADMIN|SECURITY|HIDDEN|SECRET|ROOT|URGENT|MANDATORY|DEVELOPER)[ _-](?:INSTRUCTIONS?|OVERRIDE|BYPASS|DIRECTIVE|PROMPT|MESSAGE|MODE|COMMAND|NOTE|NOTICE)|SYSTEM|OVERRIDE|JAILBREAK|BYPASS|INSTRUCTIONS?)\]`)
-	shout      = regexp.MustCompile(`(?:^|[^A-Za-z])(?:(?:SYSTEM|ADMIN|DEVELOPER|ROOT|SECURITY|PRIORITY|HIDDEN|OPERATOR)[ _-](?:OVERRIDE|DIRECTIVE|INSTRUCTIONS?|PROMPT|MESSAGE|COMMAND|BYPASS)|SYSTEM ?(?:\([^)]{0,60}\))?:|ASSISTANT ?:)`)
-	styledAway = regexp.MustCompile(`(?i)style\s*=\s*["'][^"']*(display\s*:\s*none|font-size\s*:\s*0|visibility\s*:\s*hidden|opacity\s*:\s*0|color\s*:\s*(white|#fff))`)
-	remoteImg  = regexp.MustCompile(`!\[[^\]]*\]\(https?://[^)]*(\{|\$|=\s*<|\?[a-z]+=\)?)`)
+	comment    = re(`(?s)<!--(.*?)(?:-->|$)`)
+	orders     = re(`(?i)\b(system|instructions?|ignore|override|bypass|always|never|must|do not|don't|secret|priority|security|admin|read|send|execute|call|directive)\b`)
+	harmless   = re(`^\s*(?:toc|(?:prettier|eslint|markdownlint)-[a-z-]+)[A-Z0-9a-z/, -]{0,40}$`)
+	orderTag   = re(`(?i)</?\s*(important|system|instructions?|sys|secret|hidden|critical|priority|admin|assistant|developer|directive|override|urgent|mandatory|prompt|rules?|policy|system[-_ ](prompt|instructions?|message|note|reminder|override))(\s[^<>]{0,80})?>`)
+	chatToken  = re(`(?i)<\|[a-z_ ]{2,24}\|>|\[/?INST\]|<</?SYS>>|<(start|end)_of_turn>|</?s>\s*\[|\[/?(system|assistant)\]|(?:^|\n)#{2,4} ?(system|instruction|assistant)s?\s*:`)
+	bracketTag = re(`\[/?(?:[A-Z]+[ _-])?(?:(?:PRIORITY|SYSTEM|ADMIN|SECURITY|HIDDEN|SECRET|ROOT|URGENT|MANDATORY|DEVELOPER)[ _-](?:INSTRUCTIONS?|OVERRIDE|BYPASS|DIRECTIVE|PROMPT|MESSAGE|MODE|COMMAND|NOTE|NOTICE)|SYSTEM|OVERRIDE|JAILBREAK|BYPASS|INSTRUCTIONS?)\]`)
+	shout      = re(`(?:^|[^A-Za-z])(?:(?:SYSTEM|ADMIN|DEVELOPER|ROOT|SECURITY|PRIORITY|HIDDEN|OPERATOR)[ _-](?:OVERRIDE|DIRECTIVE|INSTRUCTIONS?|PROMPT|MESSAGE|COMMAND|BYPASS)|SYSTEM ?(?:\([^)]{0,60}\))?:|ASSISTANT ?:)`)
+	styledAway = re(`(?i)style\s*=\s*["'][^"']*(display\s*:\s*none|font-size\s*:\s*0|visibility\s*:\s*hidden|opacity\s*:\s*0|color\s*:\s*(white|#fff))`)
+	remoteImg  = re(`!\[[^\]]*\]\(https?://[^)]*(\{|\$|=\s*<|\?[a-z]+=\)?)`)
 )
 
 func markup(text string, add func(Finding)) {
 	if strings.Contains(text, "<!--") {
-		for _, m := range comment.FindAllStringSubmatch(text, 8) {
+		for _, m := range comment.get().FindAllStringSubmatch(text, 8) {
 			switch {
-			case harmless.MatchString(m[1]):
-			case orders.MatchString(m[1]):
+			case harmless.get().MatchString(m[1]):
+			case orders.get().MatchString(m[1]):
 				add(Finding{Kind: FindMarkup, Severity: Hold, Words: m[0], Why: "orders in a comment, which viewers do not show"})
 			default:
 				add(Finding{Kind: FindMarkup, Severity: Note, Words: m[0], Why: "a comment, which viewers do not show"})
@@ -147,7 +146,7 @@ func markup(text string, add func(Finding)) {
 	}
 	for _, c := range []struct {
 		in  []string
-		re  *regexp.Regexp
+		re  *pattern
 		why string
 	}{
 		{[]string{"<"}, orderTag, "a tag that sets words apart as orders to the model"},
@@ -160,7 +159,7 @@ func markup(text string, add func(Finding)) {
 		if !containsAny(text, c.in) {
 			continue
 		}
-		if w := c.re.FindString(text); w != "" {
+		if w := c.re.get().FindString(text); w != "" {
 			add(Finding{Kind: FindMarkup, Severity: Hold, Words: w, Why: c.why})
 		}
 	}
@@ -168,15 +167,15 @@ func markup(text string, add func(Finding)) {
 
 // Encodings that nobody reads. The lengths leave out hashes and identifiers.
 var (
-	base64Run = regexp.MustCompile(`[A-Za-z0-9+/_-]{32,}={0,2}`)
-	hexRun    = regexp.MustCompile(`(?:\\x[0-9a-fA-F]{2}){8,}|(?:%[0-9a-fA-F]{2}){8,}|[0-9a-fA-F]{48,}`)
+	base64Run = re(`[A-Za-z0-9+/_-]{32,}={0,2}`)
+	hexRun    = re(`(?:\\x[0-9a-fA-F]{2}){8,}|(?:%[0-9a-fA-F]{2}){8,}|[0-9a-fA-F]{48,}`)
 )
 
 func encoded(text string, add func(Finding)) {
 	if longestRun(text) < 24 {
 		return
 	}
-	for _, run := range base64Run.FindAllString(text, 16) {
+	for _, run := range base64Run.get().FindAllString(text, 16) {
 		for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
 			if b, err := enc.DecodeString(run); err == nil && readable(b) {
 				add(Finding{Kind: FindEncoded, Severity: Hold, Words: run, Why: "text in base64: " + string(b[:min(len(b), 80)])})
@@ -184,7 +183,7 @@ func encoded(text string, add func(Finding)) {
 			}
 		}
 	}
-	for _, run := range hexRun.FindAllString(text, 16) {
+	for _, run := range hexRun.get().FindAllString(text, 16) {
 		plain := strings.NewReplacer(`\x`, "", "%", "").Replace(run)
 		if b, err := hex.DecodeString(plain[:len(plain)&^1]); err == nil && readable(b) {
 			add(Finding{Kind: FindEncoded, Severity: Hold, Words: run, Why: "text in hexadecimal: " + string(b[:min(len(b), 80)])})

@@ -1,12 +1,12 @@
 package guard
 
 import (
-	"regexp"
 	"strings"
+	"sync"
 )
 
 // triggers maps a word to the phrases that can begin with it.
-var triggers = func() map[string][]int {
+var triggers = sync.OnceValue(func() map[string][]int {
 	t := map[string][]int{}
 	for i, p := range phrases {
 		for _, word := range strings.Fields(p.first) {
@@ -14,7 +14,7 @@ var triggers = func() map[string][]int {
 		}
 	}
 	return t
-}()
+})
 
 // marked tries the rules that are known by a part of a word.
 func marked(n folded, original string, add func(Finding)) {
@@ -22,7 +22,7 @@ func marked(n folded, original string, add func(Finding)) {
 		if !containsAny(n.text, m.parts) {
 			continue
 		}
-		for _, at := range m.re.FindAllStringIndex(n.text[:min(len(n.text), maxMarked)], 16) {
+		for _, at := range m.re.get().FindAllStringIndex(n.text[:min(len(n.text), maxMarked)], 16) {
 			if beside(m.and, n.text, at[0], at[1]) {
 				add(Finding{Kind: m.kind, Severity: m.severity, Words: n.words(original, at[0], at[1]), Why: m.why})
 				break
@@ -45,7 +45,7 @@ func (s *scanner) phrases(n folded, original string, add func(Finding)) {
 			continue
 		}
 		if i == 0 || !wordByte(n.text[i-1]) {
-			for _, rule := range triggers[strings.TrimRight(n.text[i:end], "'")] {
+			for _, rule := range triggers()[strings.TrimRight(n.text[i:end], "'")] {
 				if done[rule] {
 					continue
 				}
@@ -86,7 +86,7 @@ func containsAny(text string, parts []string) bool {
 
 // match is the end of a phrase that begins at i, or -1.
 func (s *scanner) match(p *phrase, text string, i int) int {
-	m := p.re.FindStringSubmatchIndex(text[i:min(len(text), i+reach)])
+	m := p.re.get().FindStringSubmatchIndex(text[i:min(len(text), i+reach)])
 	if m == nil {
 		return -1
 	}
@@ -104,10 +104,10 @@ func (s *scanner) ours(name string) bool {
 }
 
 // beside reports whether all patterns match near a part of a text.
-func beside(patterns []*regexp.Regexp, text string, from, to int) bool {
+func beside(patterns []*pattern, text string, from, to int) bool {
 	text = text[max(0, from-nearby):min(len(text), to+nearby)]
 	for _, re := range patterns {
-		if !re.MatchString(text) {
+		if !re.get().MatchString(text) {
 			return false
 		}
 	}

@@ -1,6 +1,9 @@
 package guard
 
-import "regexp"
+import (
+	"regexp"
+	"sync"
+)
 
 // phrase is a rule over folded text: lower case, one space between words.
 type phrase struct {
@@ -11,9 +14,9 @@ type phrase struct {
 	// where one of them stands and nowhere else, on at most reach bytes, so that
 	// the work does not grow with the square of the text.
 	first string
-	re    *regexp.Regexp // anchored
+	re    *pattern // anchored
 	// and must match within nearby bytes of re as well.
-	and []*regexp.Regexp
+	and []*pattern
 	// need are parts of words, one of which is in every text that matches.
 	need []string
 	// tool says that the first group of re names a tool; the rule is silent where
@@ -46,15 +49,34 @@ const (
 	toolName   = `['"` + "`" + `]?([a-z][a-z0-9]*(?:[_.][a-z0-9_]+)+)\b`
 )
 
-func at(p string) *regexp.Regexp { return regexp.MustCompile(`^(?:` + p + `)`) }
-
-func has(patterns ...string) []*regexp.Regexp {
-	var all []*regexp.Regexp
-	for _, p := range patterns {
-		all = append(all, regexp.MustCompile(p))
-	}
-	return all
+// pattern is a regular expression that is compiled where it is first tried. All
+// of them together take milliseconds, at each of the starts of this program that
+// one start of a server takes; and for what was approved none is tried.
+type pattern struct {
+	text string
+	once sync.Once
+	re   *regexp.Regexp
 }
+
+func (p *pattern) get() *regexp.Regexp {
+	p.once.Do(func() { p.re = regexp.MustCompile(p.text) })
+	return p.re
+}
+
+// at is a pattern that begins where it is tried.
+func at(text string) *pattern { return &pattern{text: `^(?:` + text + `)`} }
+
+func re(text string) *pattern { return &pattern{text: text} }
+
+func has(patterns ...*pattern) []*pattern { return patterns }
+
+// Patterns of more than one rule.
+var (
+	awayPattern    = re(away)
+	talkPattern    = re(`\b` + talk)
+	pathsPattern   = re(paths)
+	leavingPattern = at(leaving + `\b`)
+)
 
 // phrases are the rules. Each stands for a sort of thing that one says to a
 // model and not to a person who reads what a tool does.
@@ -132,19 +154,19 @@ var phrases = []phrase{
 	{FindInstruction, Hold, "it has something from outside executed", "download downloads fetch fetches retrieve retrieves decode decodes",
 		at(`(?:download|fetch|retrieve|decode)(?:e?s)? (?:\S+ ){0,8}?(?:and|then) (?:then |silently |immediately )?(?:execut(?:e|es)|run|runs|eval|evaluates?|obey|obeys|follow|follows) (?:it|them|the (?:script|payload|code|command|instructions?|result|content|output|binary))\b`), nil, nil, false},
 	{FindExfil, Hold, "it asks for something to be passed on, in passing", "please kindly remember forget sure helpful great nice",
-		at(`(?:please|kindly|remember to|forget to|sure to|(?:helpful|great|nice) if you (?:could|would|can)?)(?: then| also| just)* (?:forward|e-?mail|share|send|cc|bcc|notify|loop|pass along|copy|let|relay|report) (?:\S+ ){0,8}?(?:customer|user|account|balance|conversation|question|what they|results?|answers?|reply|response|message|details|know)\b`), has(`\b(?:also|too|as well|partner|external|archive|audit|compliance|backup|third|team|@)\b|@`), nil, false},
+		at(`(?:please|kindly|remember to|forget to|sure to|(?:helpful|great|nice) if you (?:could|would|can)?)(?: then| also| just)* (?:forward|e-?mail|share|send|cc|bcc|notify|loop|pass along|copy|let|relay|report) (?:\S+ ){0,8}?(?:customer|user|account|balance|conversation|question|what they|results?|answers?|reply|response|message|details|know)\b`), has(re(`\b(?:also|too|as well|partner|external|archive|audit|compliance|backup|third|team|@)\b|@`)), nil, false},
 	{FindExfil, Hold, "files that leave", "upload uploads send sends transmit transmits post posts copy copies",
 		at(`(?:upload|send|transmit|post|cop(?:y|ies))e?s? (?:all |any |every |the |their |your |user |users' |contents of |content of )*(?:files?|documents|repositories|home directory|file contents) (?:\S+ ){0,10}?(?:to|with) (?:\S+ ){0,3}?(?:https?://|external|remote|attacker|third|our )`), nil, nil, false},
 
 	// Data that leaves.
-	{FindExfil, Hold, "keys or passwords that leave", leavingWords, at(leaving + `\b`), has(`\b`+credential, away), credentialParts, false},
-	{FindExfil, Hold, "conversations or personal data that leave", leavingWords, at(leaving + `\b`), has(`\b`+talk, away), awayParts, false},
+	{FindExfil, Hold, "keys or passwords that leave", leavingWords, leavingPattern, has(re(`\b`+credential), awayPattern), credentialParts, false},
+	{FindExfil, Hold, "conversations or personal data that leave", leavingWords, leavingPattern, has(talkPattern, awayPattern), awayParts, false},
 	{FindExfil, Hold, "the conversation is to be handed to the tool", "include includes pass passes provide provides put paste send sends attach copy insert append add write dump supply",
 		at(`(?:include|pass|provide|put|paste|send|attach|copy|insert|append|add|write|dump|supply)(?:e?s)? (?:\S+ ){0,4}?(?:conversations?(?: history| so far| context)?|chat (?:history|log)|system prompt|(?:previous|prior|all|last|full list of) (?:user )?messages|message history|(?:your|the model's) (?:instructions|prompt|context)|list of (?:all )?(?:available |other )?tools)\b (?:\S+ ){0,6}?(?:in|as|into|to|through|via|using) (?:the |this |a |an |its )?(?:\S+ ){0,2}?(?:parameters?|arguments?|fields?|properties|sidenotes?|notes?|value|input)\b`), nil, nil, false},
 	{FindExfil, Hold, "keys or passwords that are gathered on the side", "index indexes indexing extract extracts extracting collect collects collecting capture captures capturing harvest harvests harvesting record records recording retain retains scan scans gather gathers",
-		at(`\S+ (?:\S+ ){0,10}?` + credential), has(`\b(?:logged|stored|cached|cache|sent|shared|uploaded|persist\w*|transmitted|saved|kept)\b`), nil, false},
+		at(`\S+ (?:\S+ ){0,10}?` + credential), has(re(`\b(?:logged|stored|cached|cache|sent|shared|uploaded|persist\w*|transmitted|saved|kept)\b`)), nil, false},
 	{FindExfil, Hold, "personal data that is gathered for others", "collects collect collected collecting tracks tracked tracking monitors monitored captures captured records recorded retains retained gathers gathered maintained harvested profiles",
-		at(`\S+`), has(`\b`+talk, away), awayParts, false},
+		at(`\S+`), has(talkPattern, awayPattern), awayParts, false},
 	{FindExfil, Hold, "something that is done on the side", "also additionally addition",
 		at(`(?:also|additionally,?|addition,?) (?:it )?(?:automatically |silently )?(?:logs|records|saves|stores|tracks|collects|captures|scans|extracts|indexes|monitors|harvests|uploads|transmits|forwards|mirrors) (?:\S+ ){0,2}?(?:all|any|every|each|user|user's|users'|your|credentials|passwords|keys|secrets|conversations?|messages|keystrokes|personal)\b`), nil, nil, false},
 	{FindExfil, Hold, "keys or data are to be stolen", "steal steals stealing exfiltrate exfiltrates harvest harvests siphon siphons smuggle smuggles",
@@ -165,8 +187,8 @@ type mark struct {
 	severity Severity
 	why      string
 	parts    []string // one of them is in every match
-	re       *regexp.Regexp
-	and      []*regexp.Regexp
+	re       *pattern
+	and      []*pattern
 }
 
 var (
@@ -177,11 +199,11 @@ var (
 var pathParts = []string{"~/.", ".ssh/", "id_", ".aws/", "/etc/", ".git-cred", "/environ", "wallet.dat", "mcp", "claude_desktop", "/.kube", "*.", "keychain", "cookies.sqlite"}
 
 var marks = []mark{
-	{FindSecretPath, Hold, "it wants files that hold keys or passwords", pathParts, regexp.MustCompile(paths),
-		has(`\b(?:read|cat|open|includ(?:e|es)|send|sends|upload|uploads|steal|pass|attach|append|prepend|contents? of|copy|copies|fetch|provide|exfiltrate|submit|put|return|post|execute|add|extract|collect)\b`)},
-	{FindSecretPath, Note, "it names files that hold keys or passwords", pathParts, regexp.MustCompile(paths), nil},
+	{FindSecretPath, Hold, "it wants files that hold keys or passwords", pathParts, pathsPattern,
+		has(re(`\b(?:read|cat|open|includ(?:e|es)|send|sends|upload|uploads|steal|pass|attach|append|prepend|contents? of|copy|copies|fetch|provide|exfiltrate|submit|put|return|post|execute|add|extract|collect)\b`))},
+	{FindSecretPath, Note, "it names files that hold keys or passwords", pathParts, pathsPattern, nil},
 	{FindInstruction, Hold, "an order to set other orders aside, in another language", []string{"ignor", "忽略", "無視"},
-		regexp.MustCompile(`\bignor(?:a|e|ez|ar|ate|iere?n?) (?:todas? |toutes? |alle |tutte |todos? )?(?:las |les |le |os |as |die |der |l')?(?:\S+ )?(?:instruccion\S*|instructions? pr\S+|istruzion\S*|instru\S+es (?:anterior|prec)\S*|(?:vorherigen |bisherigen )?anweisungen)|忽略.{0,8}(?:指令|指示|规则|提示)|無視.{0,8}指示|(?:以前|前)の指示を無視`), nil},
-	{FindExfil, Hold, "something goes to an attacker", []string{"attacker"}, regexp.MustCompile(`\b(?:to|via|with|for) (?:the |an? )?attackers?\b|@(?:\S*\.)?attacker\b`), nil},
-	{FindExfil, Hold, "a command that sends data away", []string{"$(", "/dev/tcp/", "env |", "env|"}, regexp.MustCompile(`\$\((?:env|printenv|cat|whoami|id)\b|\benv ?\| ?base64\b|/dev/tcp/`), nil},
+		re(`\bignor(?:a|e|ez|ar|ate|iere?n?) (?:todas? |toutes? |alle |tutte |todos? )?(?:las |les |le |os |as |die |der |l')?(?:\S+ )?(?:instruccion\S*|instructions? pr\S+|istruzion\S*|instru\S+es (?:anterior|prec)\S*|(?:vorherigen |bisherigen )?anweisungen)|忽略.{0,8}(?:指令|指示|规则|提示)|無視.{0,8}指示|(?:以前|前)の指示を無視`), nil},
+	{FindExfil, Hold, "something goes to an attacker", []string{"attacker"}, re(`\b(?:to|via|with|for) (?:the |an? )?attackers?\b|@(?:\S*\.)?attacker\b`), nil},
+	{FindExfil, Hold, "a command that sends data away", []string{"$(", "/dev/tcp/", "env |", "env|"}, re(`\$\((?:env|printenv|cat|whoami|id)\b|\benv ?\| ?base64\b|/dev/tcp/`), nil},
 }

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -72,7 +73,7 @@ func plain(r rune) rune {
 	if r < 0x80 {
 		return r
 	}
-	if p, ok := lookAlikes[r]; ok {
+	if p, ok := lookAlikes()[r]; ok {
 		return p
 	}
 	switch {
@@ -96,19 +97,21 @@ func plain(r rune) rune {
 	return r
 }
 
-var lookAlikes = map[rune]rune{
-	// Cyrillic.
-	'а': 'a', 'в': 'b', 'с': 'c', 'ԁ': 'd', 'е': 'e', 'һ': 'h', 'і': 'i', 'ј': 'j', 'к': 'k', 'ӏ': 'l', 'м': 'm', 'о': 'o', 'р': 'p',
-	'ԛ': 'q', 'г': 'r', 'ѕ': 's', 'т': 't', 'ѵ': 'v', 'ԝ': 'w', 'х': 'x', 'у': 'y',
-	'А': 'A', 'В': 'B', 'С': 'C', 'Е': 'E', 'Ԍ': 'G', 'Н': 'H', 'І': 'I', 'Ј': 'J', 'К': 'K', 'М': 'M', 'О': 'O', 'Р': 'P', 'Ѕ': 'S',
-	'Т': 'T', 'Ѵ': 'V', 'Ԝ': 'W', 'Х': 'X', 'У': 'Y', 'З': '3', 'б': '6',
-	// Greek.
-	'α': 'a', 'ε': 'e', 'ι': 'i', 'κ': 'k', 'ν': 'v', 'ο': 'o', 'ρ': 'p', 'τ': 't', 'υ': 'u', 'χ': 'x', 'γ': 'y',
-	'Α': 'A', 'Β': 'B', 'Ε': 'E', 'Ζ': 'Z', 'Η': 'H', 'Ι': 'I', 'Κ': 'K', 'Μ': 'M', 'Ν': 'N', 'Ο': 'O', 'Ρ': 'P', 'Τ': 'T', 'Υ': 'Y', 'Χ': 'X',
-	// Armenian, Latin of other kinds, letters that are symbols.
-	'օ': 'o', 'ո': 'n', 'ս': 'u', 'հ': 'h', 'ց': 'g', 'ı': 'i', 'ɑ': 'a', 'ɡ': 'g', 'ɩ': 'i', 'ʟ': 'L', 'ᴏ': 'o', 'ᴜ': 'u', 'ᴠ': 'v', 'ᴡ': 'w', 'ᴢ': 'z',
-	'ſ': 's', 'ƚ': 'l', 'ℓ': 'l', 'ℎ': 'h', 'ℯ': 'e', 'ℊ': 'g', 'ℴ': 'o', 'K': 'K', 'Å': 'A', 'ⅰ': 'i', 'ⅼ': 'l', 'ⅽ': 'c', 'ⅾ': 'd', 'ⅿ': 'm',
-}
+var lookAlikes = sync.OnceValue(func() map[rune]rune {
+	return map[rune]rune{
+		// Cyrillic.
+		'а': 'a', 'в': 'b', 'с': 'c', 'ԁ': 'd', 'е': 'e', 'һ': 'h', 'і': 'i', 'ј': 'j', 'к': 'k', 'ӏ': 'l', 'м': 'm', 'о': 'o', 'р': 'p',
+		'ԛ': 'q', 'г': 'r', 'ѕ': 's', 'т': 't', 'ѵ': 'v', 'ԝ': 'w', 'х': 'x', 'у': 'y',
+		'А': 'A', 'В': 'B', 'С': 'C', 'Е': 'E', 'Ԍ': 'G', 'Н': 'H', 'І': 'I', 'Ј': 'J', 'К': 'K', 'М': 'M', 'О': 'O', 'Р': 'P', 'Ѕ': 'S',
+		'Т': 'T', 'Ѵ': 'V', 'Ԝ': 'W', 'Х': 'X', 'У': 'Y', 'З': '3', 'б': '6',
+		// Greek.
+		'α': 'a', 'ε': 'e', 'ι': 'i', 'κ': 'k', 'ν': 'v', 'ο': 'o', 'ρ': 'p', 'τ': 't', 'υ': 'u', 'χ': 'x', 'γ': 'y',
+		'Α': 'A', 'Β': 'B', 'Ε': 'E', 'Ζ': 'Z', 'Η': 'H', 'Ι': 'I', 'Κ': 'K', 'Μ': 'M', 'Ν': 'N', 'Ο': 'O', 'Ρ': 'P', 'Τ': 'T', 'Υ': 'Y', 'Χ': 'X',
+		// Armenian, Latin of other kinds, letters that are symbols.
+		'օ': 'o', 'ո': 'n', 'ս': 'u', 'հ': 'h', 'ց': 'g', 'ı': 'i', 'ɑ': 'a', 'ɡ': 'g', 'ɩ': 'i', 'ʟ': 'L', 'ᴏ': 'o', 'ᴜ': 'u', 'ᴠ': 'v', 'ᴡ': 'w', 'ᴢ': 'z',
+		'ſ': 's', 'ƚ': 'l', 'ℓ': 'l', 'ℎ': 'h', 'ℯ': 'e', 'ℊ': 'g', 'ℴ': 'o', 'K': 'K', 'Å': 'A', 'ⅰ': 'i', 'ⅼ': 'l', 'ⅽ': 'c', 'ⅾ': 'd', 'ⅿ': 'm',
+	}
+})
 
 // mixed reports whether a word mixes Latin letters with letters of another
 // script that are mistaken for Latin ones.
@@ -118,7 +121,7 @@ func mixed(word string) bool {
 		switch {
 		case unicode.Is(unicode.Latin, r):
 			latin = true
-		case lookAlikes[r] != 0 && unicode.In(r, unicode.Cyrillic, unicode.Greek, unicode.Armenian):
+		case lookAlikes()[r] != 0 && unicode.In(r, unicode.Cyrillic, unicode.Greek, unicode.Armenian):
 			alike = true
 		}
 	}
