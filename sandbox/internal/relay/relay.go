@@ -76,6 +76,15 @@ type Verdict struct {
 // line and m may be used until it returns.
 type Inspect func(from Side, line []byte, m rpc.Message) Verdict
 
+// Dropped is told of a request that will get no answer but the relay's own: its
+// answer was not passed on, in most cases without Inspect having been shown it,
+// or the request itself could not be. The id is that of a request of the client
+// where toServer is true, else of one of the server, and may be used until
+// Dropped returns. It is called from the goroutines that call Inspect, with ids
+// that nobody waits for as well, and not for what is in flight when the server
+// ends.
+type Dropped func(toServer bool, id []byte)
+
 // Ends are the six ends of the streams. Close must make pending calls return,
 // as that of FD and of pipes from os.Pipe does. Run closes all of them.
 type Ends struct {
@@ -92,6 +101,7 @@ type Config struct {
 	Ends    Ends
 	Process Process
 	Inspect Inspect    // nil: every unambiguous line passes
+	Dropped Dropped    // nil: nobody keeps count
 	Sink    audit.Sink // gets Kind, Verdict, Subject, Detail and Request; the rest is the caller's
 	MaxLine int64      // bytes of a line without its 0x0A; 0 is DefaultMaxLine
 	Ladder  Ladder     // the zero Ladder does not wait before SIGKILL

@@ -126,6 +126,7 @@ func (r *Relay) fail(from Side, m rpc.Message, why string) {
 	if from == Client && !r.flight.done(m.ID) {
 		return // answered already
 	}
+	r.dropped(from == Client, m.ID)
 	r.outlet(from).slip(rpc.ErrorReply(m.ID, rpc.CodeInternal, other(from).String()+" "+why))
 }
 
@@ -138,11 +139,19 @@ func (r *Relay) answer(from Side, m rpc.Message, code int, message string) {
 		r.outlet(from).slip(rpc.ErrorReply(m.ID, code, message))
 	case !answers(m) || m.ID == nil || m.ID[0] == 'n':
 	case from == Server:
+		r.dropped(true, m.ID)
 		if r.flight.done(m.ID) {
 			r.toClient.slip(rpc.ErrorReply(m.ID, rpc.CodeInternal, "the server's answer was not passed on: "+message))
 		}
 	default:
+		r.dropped(false, m.ID)
 		r.toServer.slip(rpc.ErrorReply(m.ID, rpc.CodeInternal, "the client's answer was not passed on: "+message))
+	}
+}
+
+func (r *Relay) dropped(toServer bool, id []byte) {
+	if r.Dropped != nil {
+		r.Dropped(toServer, id)
 	}
 }
 
