@@ -1,0 +1,7 @@
+#!/bin/sh
+# Measures mcpen beside the bare program and the peers that are installed.
+set -eu
+cd "$(dirname "$0")/.."
+go run ./scripts/bench "$@"
+echo
+go test -tags urfave_cli_no_docs -run '^$' -bench 'Throughput|Ping|View|Compile|Load' -benchtime 1s ./sandbox/internal/egress ./sandbox/internal/relay ./sandbox/internal/rpc ./sandbox/internal/seccomp ./sandbox/guard 2>/dev/null | grep -E '^(Benchmark|pkg)' || true
