@@ -327,7 +327,7 @@ func TestLifeStalledClient(t *testing.T) {
 		r := p.start(p.plan("", `echo up >&9; exec yes '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}'`))
 		p.hear()
 		r.end()
-		<-r.box.Done()
+		r.wait()
 		p.gone()
 	})
 }

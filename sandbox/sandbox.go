@@ -75,6 +75,10 @@ type Box struct {
 
 	body    body
 	control *child.Control
+	// talking is held while something is sent to pid 1, and to end that for good:
+	// the descriptor's number may be somebody else's afterwards.
+	talking sync.RWMutex
+	silent  bool
 	carrier *carrier
 	watch   *quarantine.Watch
 	guard   *guard.Guard // nil: raw
@@ -287,7 +291,10 @@ func (b *Box) release() {
 			}
 		}
 		if b.control != nil {
+			b.talking.Lock()
+			b.silent = true
 			b.control.Close()
+			b.talking.Unlock()
 		}
 		if err := b.session.close(); err != nil && b.err == nil {
 			b.err = fmt.Errorf("cannot take the run's directory away: %w", err)
@@ -297,11 +304,17 @@ func (b *Box) release() {
 
 // kill ends the sandbox at once. pid 1 dies, and the kernel ends the rest.
 func (b *Box) kill() {
+	b.talking.RLock()
+	defer b.talking.RUnlock()
+	if b.silent {
+		return // everything inside is gone
+	}
 	b.control.Shutdown()
 	b.body.kill()
 }
 
-// Signal sends a signal to the server. SIGKILL ends everything inside.
+// Signal sends a signal to the server. SIGKILL ends everything inside. The error
+// is os.ErrProcessDone where nothing is left to get it.
 func (b *Box) Signal(sig os.Signal) error {
 	s, ok := sig.(syscall.Signal)
 	if !ok {
@@ -310,6 +323,11 @@ func (b *Box) Signal(sig os.Signal) error {
 	if s == syscall.SIGKILL {
 		b.kill()
 		return nil
+	}
+	b.talking.RLock()
+	defer b.talking.RUnlock()
+	if b.silent {
+		return os.ErrProcessDone
 	}
 	return b.control.Send(child.Message{Kind: child.Signal, Signal: int(s)})
 }
