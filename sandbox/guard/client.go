@@ -35,6 +35,10 @@ var answered = map[string]bool{methodCall: true, methodPrompt: true, methodRead:
 // ClientMessage decides about a line from the client of which m is the view and
 // no batch.
 func (g *Guard) ClientMessage(line []byte, m rpc.Message) Verdict {
+	return g.bounded(g.clientMessage(line, m), true)
+}
+
+func (g *Guard) clientMessage(line []byte, m rpc.Message) Verdict {
 	switch m.Kind {
 	case rpc.Request:
 		return g.clientRequest(line, m)

@@ -21,7 +21,7 @@ type Config struct {
 	Secrets []plan.Opaque // values of this run; those shorter than six bytes are not looked for
 
 	Args bool             // events carry the arguments of calls
-	Now  func() time.Time // for rate limits; nil: time.Now
+	Now  func() time.Time // for rate limits; may be called at any time; nil: time.Now
 }
 
 // Other is another server of the same client, as its lock knows it.
@@ -37,6 +37,8 @@ type Verdict struct {
 	ToClient [][]byte      // further lines to the client
 	Events   []audit.Event // Kind, Verdict, Subject, Detail, Rule, Hint and Request are filled in
 	Tell     []string      // sentences for the person at the terminal, safe to print
+
+	asked []audit.Event // what the server asks for, until bounded
 }
 
 // Guard decides about the lines of one server. Client and Server may be called
@@ -47,6 +49,7 @@ type Guard struct {
 	mask   *masker
 	rules  []*rule
 	scan   *scanner
+	limit  limit
 
 	flight flight // requests of the client that the server has not answered
 	asked  flight // requests of the server that the client has not answered
@@ -180,9 +183,9 @@ func (g *Guard) Client(line []byte) Verdict {
 	m, err := rpc.View(line)
 	switch {
 	case err != nil:
-		return Verdict{Reply: rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, err.Error()), Events: []audit.Event{refusedLine("the client", err.Error())}}
+		return g.bounded(Verdict{Reply: rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, err.Error()), Events: []audit.Event{refusedLine("the client", err.Error())}}, true)
 	case m.Kind == rpc.Batch:
-		return Verdict{Reply: rpc.ErrorReply(nil, rpc.CodeInvalidRequest, batchText), Events: []audit.Event{refusedLine("the client", batchText)}}
+		return g.bounded(Verdict{Reply: rpc.ErrorReply(nil, rpc.CodeInvalidRequest, batchText), Events: []audit.Event{refusedLine("the client", batchText)}}, true)
 	}
 	return g.ClientMessage(line, m)
 }
@@ -210,7 +213,7 @@ func (g *Guard) Server(line []byte) Verdict {
 			v.ToClient = [][]byte{rpc.ErrorReply(m.ID, rpc.CodeInternal, "the server's answer was refused: "+why)}
 		}
 	}
-	return v
+	return g.bounded(v, false)
 }
 
 const batchText = "cannot accept a batch: MCP has none"

@@ -11,6 +11,11 @@ import (
 // ServerMessage decides about a line from the server of which m is the view and
 // no batch.
 func (g *Guard) ServerMessage(line []byte, m rpc.Message) Verdict {
+	return g.bounded(g.maskedMessage(line, m), false)
+}
+
+// maskedMessage masks secrets before anything is decided.
+func (g *Guard) maskedMessage(line []byte, m rpc.Message) Verdict {
 	var keep []byte
 	if m.Kind != rpc.Request {
 		keep = m.ID // the client's own, which must come back as it was
@@ -61,7 +66,7 @@ func (g *Guard) serverRequest(line []byte, m rpc.Message) Verdict {
 	}
 	v := Verdict{Forward: line}
 	if m.Method != "ping" {
-		v.Events = []audit.Event{{Kind: audit.KindTool, Verdict: audit.Observed, Subject: m.Method,
+		v.asked = []audit.Event{{Kind: audit.KindTool, Verdict: audit.Observed, Subject: m.Method,
 			Detail: "the server asks the client for " + oneLine(m.Method), Request: g.flight.newest()}}
 	}
 	return v
@@ -128,7 +133,7 @@ var textMethods = map[string]bool{
 func (g *Guard) result(line []byte, m rpc.Message, r *request) Verdict {
 	v := Verdict{Forward: line}
 	if wants := rpc.Get(m.Result, "inputRequests"); wants != nil {
-		v.Events = append(v.Events, audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: r.name,
+		v.asked = append(v.asked, audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: r.name,
 			Detail: "the server asks the client for " + inputs(wants), Request: r.audit()})
 	}
 	if !g.hidden || !textMethods[r.method] {
