@@ -62,7 +62,8 @@ say "1. On its own, the server can do all that you can"
 	-- "$tmp/bin/mischief"
 
 say "2. The same server in its pen"
-profile=$repo/examples/mischief/mischief.toml
+profile=$tmp/mischief.toml # a copy: what the server says is kept beside its profile
+cp "$repo/examples/mischief/mischief.toml" "$profile"
 note "its profile:"
 sed -n '/^\[filesystem\]/,/^$/p; /^\[network\]/,/^$/p' "$profile" | sed '/^$/d; s/^/  /'
 

@@ -3,7 +3,6 @@ package pack
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -141,7 +140,7 @@ func readServerJSON(data []byte) (Draft, error) {
 		return Draft{}, fmt.Errorf("cannot use server.json of %q: the package %q %q is not one exact version: %w", s.Name, p.ID, p.Version, err)
 	}
 	if p.SHA256 != "" {
-		if !sha256Hex.MatchString(p.SHA256) {
+		if !sha256Hex().MatchString(p.SHA256) {
 			return Draft{}, fmt.Errorf("cannot use server.json of %q: fileSha256 is no SHA-256", s.Name)
 		}
 		d.Hashes = []string{"sha256:" + p.SHA256}
@@ -189,11 +188,11 @@ func (d *Draft) argument(a registryInput) {
 	}
 }
 
-var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var envName = pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // variable adds one variable of the environment.
 func (d *Draft) variable(v registryInput) {
-	if !envName.MatchString(v.Name) {
+	if !envName().MatchString(v.Name) {
 		d.Notes = append(d.Notes, fmt.Sprintf("the variable %q has no usable name", v.Name))
 		return
 	}
@@ -208,12 +207,12 @@ func (d *Draft) variable(v registryInput) {
 }
 
 // placeholder is "{name}" in a value of a server.json.
-var placeholder = regexp.MustCompile(`\{([A-Za-z_][A-Za-z0-9_-]*)\}`)
+var placeholder = pattern(`\{([A-Za-z_][A-Za-z0-9_-]*)\}`)
 
 // fill gives the value, with parameters for what the user has to say.
 func (d *Draft) fill(in registryInput, name string) string {
 	if in.Value != "" {
-		return placeholder.ReplaceAllStringFunc(in.Value, func(s string) string {
+		return placeholder().ReplaceAllStringFunc(in.Value, func(s string) string {
 			key := s[1 : len(s)-1]
 			v, ok := in.Variables[key]
 			if !ok {
@@ -244,11 +243,11 @@ func (d *Draft) param(p DraftParam) string {
 	return "${" + p.Name + "}"
 }
 
-var notParam = regexp.MustCompile(`[^a-z0-9]+`)
+var notParam = pattern(`[^a-z0-9]+`)
 
 // paramName makes a name that a profile can use.
 func paramName(s string) string {
-	s = strings.Trim(notParam.ReplaceAllString(strings.ToLower(s), "_"), "_")
+	s = strings.Trim(notParam().ReplaceAllString(strings.ToLower(s), "_"), "_")
 	if s == "" {
 		return "value"
 	}
@@ -324,13 +323,13 @@ type bundle struct {
 	config map[string]bundleConfig
 }
 
-var bundleValue = regexp.MustCompile(`\$\{user_config\.([^}]+)\}`)
+var bundleValue = pattern(`\$\{user_config\.([^}]+)\}`)
 
 // expand turns "${user_config.NAME}" into a parameter. "${HOME}" and
 // "${__dirname}" stay as they are.
 func (b bundle) expand(s string) string {
-	return bundleValue.ReplaceAllStringFunc(s, func(ref string) string {
-		key := bundleValue.FindStringSubmatch(ref)[1]
+	return bundleValue().ReplaceAllStringFunc(s, func(ref string) string {
+		key := bundleValue().FindStringSubmatch(ref)[1]
 		c := b.config[key]
 		p := DraftParam{Name: paramName(key), Type: "string", Description: printable(c.Description), Required: c.Required}
 		if p.Description == "" {
@@ -353,12 +352,12 @@ func (b bundle) expand(s string) string {
 }
 
 func (b bundle) variable(name, value string) {
-	if !envName.MatchString(name) {
+	if !envName().MatchString(name) {
 		b.draft.Notes = append(b.draft.Notes, fmt.Sprintf("the variable %q has no usable name", name))
 		return
 	}
 	e := DraftEnv{Name: name, Value: b.expand(value)}
-	for _, m := range bundleValue.FindAllStringSubmatch(value, -1) {
+	for _, m := range bundleValue().FindAllStringSubmatch(value, -1) {
 		e.Secret = e.Secret || b.config[m[1]].Sensitive
 	}
 	b.draft.Env = append(b.draft.Env, e)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -92,13 +91,13 @@ func (d Dependency) PackageName() string {
 }
 
 // pinsHeader is the line with which the guard's part begins.
-var pinsHeader = regexp.MustCompile(`(?m)^[ \t]*\[\[?[ \t]*pins[ \t]*[.\]]`)
+var pinsHeader = pattern(`(?m)^[ \t]*\[\[?[ \t]*pins[ \t]*[.\]]`)
 
 // ParseLock reads a lock file. A key that is not known, or a part of the package
 // behind the guard's, is an error.
 func ParseLock(data []byte) (Lock, error) {
 	head, pins := data, ""
-	if at := pinsHeader.FindIndex(data); at != nil {
+	if at := pinsHeader().FindIndex(data); at != nil {
 		head, pins = data[:at[0]], string(data[at[0]:])
 	}
 	var l Lock
@@ -132,7 +131,7 @@ func (l Lock) check() error {
 		return err
 	}
 	for platform, tree := range l.Trees {
-		if !treeName.MatchString(tree) {
+		if !treeName().MatchString(tree) {
 			return fmt.Errorf("cannot read lock: tree.%s is no hash of a tree", platform)
 		}
 	}
@@ -161,17 +160,17 @@ func (l Lock) check() error {
 	return nil
 }
 
-var sriPattern = regexp.MustCompile(`^(sha512-[A-Za-z0-9+/]{86}==|sha384-[A-Za-z0-9+/]{64}|sha256-[A-Za-z0-9+/]{43}=)$`)
+var sriPattern = pattern(`^(sha512-[A-Za-z0-9+/]{86}==|sha384-[A-Za-z0-9+/]{64}|sha256-[A-Za-z0-9+/]{43}=)$`)
 
 func (d Dependency) check(e Ecosystem) error {
 	if e == PyPI {
 		w, ok := parseWheel(d.File)
 		switch {
-		case normalizePyPI(d.Path) != d.Path || !pyName.MatchString(d.Path) || d.Name != "":
+		case normalizePyPI(d.Path) != d.Path || !pyName().MatchString(d.Path) || d.Name != "":
 			return fmt.Errorf("not a normalized name")
 		case !exactPEP440(d.Version):
 			return fmt.Errorf("%q is not one exact version", d.Version)
-		case !strings.HasPrefix(d.Integrity, "sha256:") || !sha256Hex.MatchString(d.Integrity[7:]):
+		case !strings.HasPrefix(d.Integrity, "sha256:") || !sha256Hex().MatchString(d.Integrity[7:]):
 			return fmt.Errorf("%q is no SHA-256", d.Integrity)
 		case !ok || w.name != d.Path || !sameVersion(w.version, d.Version):
 			return fmt.Errorf("%q is not a wheel of it", d.File)
@@ -187,7 +186,7 @@ func (d Dependency) check(e Ecosystem) error {
 	if !exactSemver(d.Version) && !exactSemver(strings.SplitN(d.Version, "+", 2)[0]) {
 		return fmt.Errorf("%q is not one exact version", d.Version)
 	}
-	if !sriPattern.MatchString(d.Integrity) {
+	if !sriPattern().MatchString(d.Integrity) {
 		return fmt.Errorf("%q is no SHA-2 integrity", d.Integrity)
 	}
 	return nil

@@ -280,7 +280,7 @@ func (p packageJSON) bins() map[string]string {
 		target, ok := v.(string)
 		name = path.Base(name)
 		target = path.Clean("/" + target)[1:]
-		if ok && target != "" && npmOld.MatchString(name) && checkPath(target, 1024) == nil {
+		if ok && target != "" && npmOld().MatchString(name) && checkPath(target, 1024) == nil {
 			out[name] = target
 		}
 	}

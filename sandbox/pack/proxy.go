@@ -147,7 +147,7 @@ func (p *proxy) serve(w http.ResponseWriter, req *http.Request) {
 	switch {
 	case p.kind == NPM && checkNPMDependency(name) == nil:
 		body, err = p.packument(req.Context(), name)
-	case p.kind == PyPI && pyName.MatchString(name):
+	case p.kind == PyPI && pyName().MatchString(name):
 		body, err = p.project(req.Context(), normalizePyPI(name))
 		kind = simpleJSON
 	default:

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +43,7 @@ type indexFile struct {
 	CoreMetadata   any               `json:"core-metadata,omitempty"`
 }
 
-var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var sha256Hex = pattern(`^[0-9a-f]{64}$`)
 
 // projectURL is the page of a project; the trailing slash is part of it.
 func projectURL(base *url.URL, name string) *url.URL {
@@ -93,7 +92,7 @@ func parseWheel(file string) (wheel, bool) {
 	if len(part) != 5 && len(part) != 6 {
 		return wheel{}, false
 	}
-	if !pyName.MatchString(part[0]) || len(part) == 6 && (part[2] == "" || part[2][0] < '0' || part[2][0] > '9') {
+	if !pyName().MatchString(part[0]) || len(part) == 6 && (part[2] == "" || part[2][0] < '0' || part[2][0] > '9') {
 		return wheel{}, false
 	}
 	if _, err := pep440.Parse(part[1]); err != nil {
@@ -174,7 +173,7 @@ func pypiCandidates(p project, name string) ([]candidate, map[string]indexFile) 
 	dates, first, gone := map[string]time.Time{}, map[string]indexFile{}, map[string]bool{}
 	for _, f := range p.Files {
 		w, ok := parseWheel(f.Filename)
-		if !ok || w.name != name || !sha256Hex.MatchString(f.Hashes["sha256"]) || !exactPEP440(w.version) {
+		if !ok || w.name != name || !sha256Hex().MatchString(f.Hashes["sha256"]) || !exactPEP440(w.version) {
 			continue
 		}
 		t := uploaded(f)

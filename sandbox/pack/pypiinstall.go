@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -81,7 +80,7 @@ func (w *work) choosePyPI(ctx context.Context) error {
 }
 
 // uvPin is a line of what "uv pip compile" writes.
-var uvPin = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^ ;\\\r\n]+)`)
+var uvPin = pattern(`^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^ ;\\\r\n]+)`)
 
 // chooseUV asks uv for the versions, and takes the wheels that it then installs.
 func (w *work) chooseUV(ctx context.Context) error {
@@ -103,7 +102,7 @@ func (w *work) chooseUV(ctx context.Context) error {
 		return err
 	}
 	for line := range strings.Lines(string(data)) {
-		m := uvPin.FindStringSubmatch(line)
+		m := uvPin().FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}

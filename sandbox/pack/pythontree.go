@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -130,7 +129,7 @@ func (w *work) tidyBin(scripts map[string]map[string]string) error {
 }
 
 // pythonLine is a first line that names an interpreter of this machine.
-var pythonLine = regexp.MustCompile(`^#!\s*"?/[^\n]*python[0-9.]*"?[^\n/]*\n`)
+var pythonLine = pattern(`^#!\s*"?/[^\n]*python[0-9.]*"?[^\n/]*\n`)
 
 func (w *work) tidyScript(p string) error {
 	info, err := w.root.Lstat(p)
@@ -142,7 +141,7 @@ func (w *work) tidyScript(p string) error {
 		if err != nil {
 			return err
 		}
-		if line := pythonLine.Find(data); line != nil {
+		if line := pythonLine().Find(data); line != nil {
 			data = append([]byte("#!/usr/bin/env python3\n"), data[len(line):]...)
 			if err := w.root.WriteFile(p, data, 0o755); err != nil {
 				return err
@@ -153,7 +152,7 @@ func (w *work) tidyScript(p string) error {
 }
 
 // pyTarget is what an entry point names: module:attribute[.attribute].
-var pyTarget = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_.]*)\s*:\s*([A-Za-z_][A-Za-z0-9_.]*)$`)
+var pyTarget = pattern(`^([A-Za-z_][A-Za-z0-9_.]*)\s*:\s*([A-Za-z_][A-Za-z0-9_.]*)$`)
 
 // starter starts one entry point from wherever the tree is mounted. The
 // directory of the script leaves sys.path; .pth files are read as in a venv.
@@ -175,8 +174,8 @@ func (w *work) writeStarters(points map[string]string) error {
 		return err
 	}
 	for _, name := range sortedKeys(points) {
-		m := pyTarget.FindStringSubmatch(points[name])
-		if m == nil || !npmOld.MatchString(name) {
+		m := pyTarget().FindStringSubmatch(points[name])
+		if m == nil || !npmOld().MatchString(name) {
 			return fmt.Errorf("cannot use entry point %q of %s: %q names no function", name, w.ref.Name, points[name])
 		}
 		if err := w.root.WriteFile("tree/bin/"+name, fmt.Appendf(nil, starter, m[1], m[2]), 0o644); err != nil {

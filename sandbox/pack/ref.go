@@ -80,7 +80,7 @@ func parseNPM(s string) (Ref, error) {
 	case spec == "" || spec == "latest":
 	case exactSemver(spec):
 		r.Version = spec
-	case npmTag.MatchString(spec) && !isRange(spec):
+	case npmTag().MatchString(spec) && !isRange(spec):
 		r.Tag = spec
 	default:
 		return Ref{}, fmt.Errorf("cannot use %q as a version of npm:%s: want one exact version (1.2.3) or a tag", spec, name)
@@ -89,11 +89,11 @@ func parseNPM(s string) (Ref, error) {
 }
 
 var (
-	npmTag = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,63}$`)
+	npmTag = pattern(`^[A-Za-z][A-Za-z0-9._-]{0,63}$`)
 	// The characters of new npm names; upper case is left to old packages that
 	// appear as dependencies (see checkNPMDependency).
-	npmPart = regexp.MustCompile(`^[a-z0-9~-][a-z0-9._~-]*$`)
-	npmOld  = regexp.MustCompile(`^[A-Za-z0-9~_-][A-Za-z0-9._~!'()*-]*$`)
+	npmPart = pattern(`^[a-z0-9~-][a-z0-9._~-]*$`)
+	npmOld  = pattern(`^[A-Za-z0-9~_-][A-Za-z0-9._~!'()*-]*$`)
 )
 
 // exactSemver is true for one version in npm's spelling. Build metadata is left
@@ -111,10 +111,10 @@ func isRange(s string) bool {
 
 // checkNPMName holds the rules for new names (validate-npm-package-name): at
 // most 214 bytes, lower case, no leading dot or underscore, URL-safe.
-func checkNPMName(name string) error { return npmName(name, npmPart) }
+func checkNPMName(name string) error { return npmName(name, npmPart()) }
 
 // checkNPMDependency is checkNPMName with the characters of old names.
-func checkNPMDependency(name string) error { return npmName(name, npmOld) }
+func checkNPMDependency(name string) error { return npmName(name, npmOld()) }
 
 func npmName(name string, part *regexp.Regexp) error {
 	bad := func(why string) error { return fmt.Errorf("%q is not the name of an npm package: %s", name, why) }
@@ -140,13 +140,13 @@ func npmName(name string, part *regexp.Regexp) error {
 
 var (
 	// PEP 508.
-	pyName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	pySep  = regexp.MustCompile(`[-_.]+`)
+	pyName = pattern(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	pySep  = pattern(`[-_.]+`)
 )
 
 // normalizePyPI is the name by which an index knows a project (PEP 503).
 func normalizePyPI(name string) string {
-	return strings.ToLower(pySep.ReplaceAllString(name, "-"))
+	return strings.ToLower(pySep().ReplaceAllString(name, "-"))
 }
 
 func parsePyPI(s string) (Ref, error) {
@@ -161,14 +161,14 @@ func parsePyPI(s string) (Ref, error) {
 		}
 		for _, e := range strings.Split(name[i+1:len(name)-1], ",") {
 			e = strings.TrimSpace(e)
-			if !pyName.MatchString(e) {
+			if !pyName().MatchString(e) {
 				return Ref{}, fmt.Errorf("%q is not the name of an extra", e)
 			}
 			extras = append(extras, normalizePyPI(e))
 		}
 		name = name[:i]
 	}
-	if len(name) > 214 || !pyName.MatchString(name) {
+	if len(name) > 214 || !pyName().MatchString(name) {
 		return Ref{}, fmt.Errorf("%q is not the name of a PyPI project (PEP 508)", name)
 	}
 	slices.Sort(extras)

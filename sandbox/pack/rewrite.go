@@ -125,7 +125,7 @@ func (p *proxy) project(ctx context.Context, name string) ([]byte, error) {
 	}{map[string]string{"api-version": "1.0"}, doc.Name, []indexFile{}}
 	for _, f := range doc.Files {
 		w, ok := parseWheel(f.Filename)
-		if !ok || w.name != name || !sha256Hex.MatchString(f.Hashes["sha256"]) {
+		if !ok || w.name != name || !sha256Hex().MatchString(f.Hashes["sha256"]) {
 			continue
 		}
 		if t := uploaded(f); !p.before.IsZero() && (t.IsZero() || t.After(p.before)) {

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,11 +27,11 @@ type Store struct {
 	Limits Limits
 }
 
-var treeName = regexp.MustCompile(`^sha256:([0-9a-f]{64})$`)
+var treeName = pattern(`^sha256:([0-9a-f]{64})$`)
 
 // place is the directory of a tree.
 func (s *Store) place(tree string) (string, error) {
-	m := treeName.FindStringSubmatch(tree)
+	m := treeName().FindStringSubmatch(tree)
 	if m == nil {
 		return "", fmt.Errorf("%q is not the hash of a package tree", tree)
 	}
