@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -66,6 +67,7 @@ func (ended) Error() string { return "the server ended" }
 // run runs one command line and returns the exit code. It is the only place
 // that prints errors.
 func (a *app) run(ctx context.Context, args []string) int {
+	args = serverLast(args)
 	err := a.cli(args).RunContext(ctx, args)
 	var end ended
 	if errors.As(err, &end) {
@@ -79,6 +81,19 @@ func (a *app) run(ctx context.Context, args []string) int {
 		return 0
 	}
 	return a.report(err)
+}
+
+// serverLast moves a server's name behind the flags that follow it: people write
+// "run SERVER --set name=value" as well.
+func serverLast(args []string) []string {
+	end := slices.Index(args, "--")
+	if end < 0 {
+		end = len(args)
+	}
+	if end < 4 || strings.HasPrefix(args[2], "-") || !strings.HasPrefix(args[3], "-") || args[1] != "run" && args[1] != "explain" {
+		return args
+	}
+	return slices.Concat(args[:2], args[3:end], args[2:3], args[end:])
 }
 
 // cli is the command line's grammar. What a person asked for goes to stdout, but
