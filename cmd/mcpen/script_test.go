@@ -86,11 +86,6 @@ func asUser(t *testing.T, dir string) {
 	if err := os.CopyFS(filepath.Join(dir, "testdata"), os.DirFS("testdata")); err != nil {
 		t.Fatal(err)
 	}
-	if readme, err := os.ReadFile(readmeFile); err != nil {
-		t.Fatal(err)
-	} else if err := os.WriteFile(filepath.Join(dir, filepath.Base(readmeFile)), readme, 0o644); err != nil {
-		t.Fatal(err)
-	}
 	work := filepath.Join(dir, "work")
 	if err := os.Mkdir(work, 0o700); err != nil {
 		t.Fatal(err)
