@@ -246,7 +246,7 @@ func planned(t *testing.T, p plan.Plan) map[string]string {
 	masked := []string{"acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_stats"}
 	if p.Process.UID == 0 {
 		readonly = append(readonly, "bus", "driver", "fs", "irq", "tty")
-		masked = append(masked, "kallsyms", "kpagecgroup", "kpagecount", "kpageflags", "sysrq-trigger", "timer_list", "vmallocinfo")
+		masked = append(masked, "kallsyms", "kpagecgroup", "kpagecount", "kpageflags", "slabinfo", "sysrq-trigger", "timer_list", "vmallocinfo")
 	}
 	for _, name := range readonly {
 		if exists("/proc/" + name) {

@@ -171,7 +171,8 @@ func bases(t *testing.T) []story {
 	own := story{richPolicy(t), richProgram(), richHost(t)}
 	own.policy.Filesystem.Read = append(slices.Clone(own.policy.Filesystem.Read), policy.Path{Path: "/etc/xdg/mcpenx"}, policy.Path{Path: "/run/mx/a"})
 	own.host.Config, own.host.Runtime = "/etc/xdg/mcpen", "/run/m"
-	for _, p := range []string{"/etc/xdg/mcpenx", "/run/mx/a"} {
+	own.policy.Filesystem.Read = append(own.policy.Filesystem.Read, policy.Path{Path: "/home/adax"})
+	for _, p := range []string{"/etc/xdg/mcpenx", "/run/mx/a", "/home/adax"} {
 		own.host.Paths[p] = PathFact{Exists: true, Dir: true, Real: p}
 	}
 	docker := story{richPolicy(t), richProgram(), richHost(t)}

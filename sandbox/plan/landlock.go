@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 
 	"mcpen/sandbox/policy"
@@ -43,6 +45,26 @@ func (c *compiler) landlock() {
 	}
 	c.plan.Landlock = l
 	c.landlockNotes(l.ABI)
+	c.widened()
+}
+
+// widened says what Landlock does not hold since it lies in a private file
+// system: rules add up along a path. Landlock has no exception below a folder
+// that may be written, and a folder of the user's that lies in /tmp can be shown
+// nowhere else.
+func (c *compiler) widened() {
+	for _, m := range c.plan.Root {
+		in := slices.IndexFunc(privates, func(p string) bool { return m.Target != p && under(m.Target, p) })
+		if m.Kind != MountBind || in < 0 || !m.Writable && c.writes(m.Target) {
+			continue // what lies in a writable folder is for the mounts to hold anywhere
+		}
+		why := fmt.Sprintf("it lies in %s, where the server may write, and rules of Landlock add up", privates[in])
+		if m.Writable {
+			c.note(policy.LayerLandlock, fmt.Sprintf("%q without new sockets and fifos", m.Target), "they can be made", why)
+		} else {
+			c.note(policy.LayerLandlock, fmt.Sprintf("%q read-only by Landlock", m.Target), "by the mounts only", why)
+		}
+	}
 }
 
 // landlockNotes says what the ABI does not hold. With namespaces each of these
@@ -81,10 +103,10 @@ func access(m Mount) Access {
 		}
 		return AccessRead
 	case MountTmpfs:
-		if m.Writable {
+		if slices.Contains(privates, m.Target) {
 			return AccessTmp
 		}
-		return AccessRead
+		return AccessRead // where a socket is, which pid 1 made before
 	case MountDir:
 		if m.Writable {
 			return AccessTmp

@@ -10,7 +10,7 @@ var ProcMasked = []string{
 // ProcMaskedRoot are hidden besides when root runs a server: the files are
 // root's own, and so is the server's id outside of its namespace.
 var ProcMaskedRoot = []string{
-	"/proc/kallsyms", "/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup", "/proc/timer_list", "/proc/vmallocinfo",
+	"/proc/kallsyms", "/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup", "/proc/slabinfo", "/proc/timer_list", "/proc/vmallocinfo",
 	"/proc/sysrq-trigger",
 }
 

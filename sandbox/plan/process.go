@@ -13,10 +13,7 @@ func (c *compiler) process() {
 	p := Process{Path: c.prog.Path, Args: c.prog.Args, UID: h.UID, GID: h.GID, Umask: h.Umask, Dir: c.dir()}
 	env := map[string]Env{}
 	set := func(e Env) { env[e.Name] = e }
-	home, tmp := c.home(), "/tmp"
-	if c.plan.Scratch != "" {
-		home, tmp = c.plan.Scratch, c.plan.Scratch
-	}
+	home, tmp := c.private()
 	set(Env{Name: "HOME", Value: home})
 	set(Env{Name: "PATH", Value: "/usr/local/bin:/usr/bin:/bin"})
 	set(Env{Name: "USER", Value: c.user()})
@@ -44,18 +41,27 @@ func (c *compiler) process() {
 	c.plan.Process = p
 }
 
+// private is where the server's home and its temporary files are.
+func (c *compiler) private() (home, tmp string) {
+	if c.plan.Scratch != "" {
+		return c.plan.Scratch, c.plan.Scratch
+	}
+	return Home, "/tmp"
+}
+
 // dir is the working directory: what the profile says, else the place where
 // mcpen was started if a folder was declared that holds it, else the private
 // home.
 func (c *compiler) dir() string {
-	d := c.pol.Server.Dir
+	d, h := c.pol.Server.Dir, c.host
+	home, tmp := c.private()
 	if d == "" {
-		if c.host.Cwd != "" && c.declared(c.host.Cwd) {
-			return c.host.Cwd
+		if h.Cwd != "" && c.declared(h.Cwd) {
+			return h.Cwd
 		}
-		return c.home()
+		return home
 	}
-	f, asked := c.host.Paths[d]
+	f, asked := h.Paths[d]
 	where := at(c.pol.Server.At)
 	for _, deny := range c.denials() {
 		if deny.holds(d) || f.Exists && deny.holds(f.Real) {
@@ -64,11 +70,14 @@ func (c *compiler) dir() string {
 		}
 	}
 	switch {
-	case d == c.home() || d == "/tmp":
+	case d == home || d == tmp:
 	case !f.Exists:
 		c.problem(absent(d, where, true, asked, f))
 	case !f.Dir:
 		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot start in %q: it is no directory", d)})
+	case d == h.Home || f.Real == c.real(h.Home):
+		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot start in %q: the user's home is not there as a whole", d),
+			Hint: "name a declared folder, or leave dir out: the server then starts in such a folder or in its private home"})
 	case !c.visible(f.Real):
 		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot start in %q: the profile declares no path that holds it", d),
 			Hint: fmt.Sprintf("[filesystem]\nread = [%q]", d)})

@@ -77,6 +77,10 @@ func randomPolicy(r *rand.Rand, paths []string) policy.Policy {
 	pol.Env.Secret = []policy.SecretFrom{{Name: "TOKEN", From: "env:TOKEN"}}[:r.IntN(2)]
 	pol.Tools.Allow = []policy.Glob{{Pattern: "get_*"}, {Pattern: "put_*"}}[:r.IntN(3)]
 	pol.Limits.CPU, pol.Limits.CPUTime = float64(r.IntN(3)), 90e9
+	if r.IntN(6) == 0 { // most of it cannot be had without namespaces
+		pol.Require.Layers = []policy.Layer{policy.LayerLandlock, policy.LayerSeccomp}
+		pol.Filesystem.Deny, pol.Sockets, pol.Network = nil, nil, policy.Network{}
+	}
 	return pol
 }
 
@@ -311,7 +315,29 @@ func sound(tr tree, pol policy.Policy, p Plan) (found string) {
 		seen[m.Target] = m
 	}
 	denied(pol, tr, p, fail)
+	twice(p, fail)
 	return found
+}
+
+// twice checks that Landlock grants on each bind what its mount does, and not
+// more since it lies in something wider: save in a writable folder, where only
+// mounts can, and where the plan says so.
+func twice(p Plan, fail func(string, ...any)) {
+	for _, m := range p.Root {
+		if m.Kind != MountBind || rank(granted(p.Landlock, m.Target)) <= rank(access(m)) {
+			continue
+		}
+		have := granted(p.Landlock, m.Target)
+		inWritable := slices.ContainsFunc(p.Root, func(o Mount) bool {
+			return o.Kind == MountBind && o.Writable && o.Target != m.Target && under(m.Target, o.Target) && granted(p.Landlock, o.Target) == have
+		})
+		told := slices.ContainsFunc(p.Gaps, func(g Gap) bool {
+			return g.Layer == policy.LayerLandlock && strings.HasPrefix(g.Want, fmt.Sprintf("%q", m.Target))
+		})
+		if !told && !inWritable {
+			fail("Landlock grants %s on %q, and nobody is told", have, m.Target)
+		}
+	}
 }
 
 // denied checks every file of the world against what was declared and denied.

@@ -81,6 +81,10 @@ func (c *compiler) bind(from origin, r policy.Path, writable bool, why string) {
 			Hint: fmt.Sprintf("[sockets]\nconnect = [%q]", p)})
 		return
 	}
+	if c.plan.Holds(layerNamespaces) && (under(p, Home) || under(f.Real, Home)) {
+		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot give %q: the server's private home is at %q", p, Home)})
+		return
+	}
 	if err := c.refuse(from, f.Real, writable); err != nil {
 		text := err.Error()
 		if p != f.Real {
@@ -144,10 +148,11 @@ func (c *compiler) refuse(from origin, p string, writable bool) error {
 		}
 	}
 	if c.plan.Holds(layerNamespaces) {
-		for _, own := range []string{"/dev/shm", c.home(), c.real(c.home())} {
-			if p == own {
-				return fmt.Errorf("cannot give %q: the server has one of its own", p)
-			}
+		if p == "/dev/shm" {
+			return fmt.Errorf("cannot give %q: the server has one of its own", p)
+		}
+		if under(Home, p) {
+			return fmt.Errorf("cannot give %q: the server's private home is at %q", p, Home)
 		}
 	}
 	return nil
@@ -173,7 +178,7 @@ func (c *compiler) sockets() {
 	for _, s := range c.pol.Sockets {
 		where := at(s.At)
 		dir := c.real(path.Dir(s.Path))
-		if dir == "/" || dir == "/dev" || dir == "/etc" || under(dir, "/proc") {
+		if dir == "/" || dir == "/dev" || dir == "/etc" || under(dir, "/proc") || under(dir, Home) {
 			c.problem(Problem{At: where, Text: fmt.Sprintf("cannot join the socket %q: the server has a %s of its own", s.Path, dir)})
 			continue
 		}

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"path"
 	"strings"
 )
 
@@ -100,14 +99,7 @@ func (c *compiler) customary() {
 	link("/dev/stdout", "/proc/self/fd/1", "customary name")
 	link("/dev/stderr", "/proc/self/fd/2", "customary name")
 	private("/tmp", 0o1777, true, "private /tmp")
-	home := c.home()
-	if f := c.host.Paths[home]; f.Exists && f.Real != home {
-		for _, l := range f.Links {
-			link(l.Path, l.Text, "private home")
-		}
-		home = f.Real
-	}
-	private(home, 0o700, true, "private home")
+	private(Home, 0o700, true, "private home")
 	link("/var/tmp", "/tmp", "customary name")
 	c.add(fromUs, Mount{Kind: MountDir, Target: "/run", Why: "empty"})
 }
@@ -122,11 +114,11 @@ func (c *compiler) devices() {
 // are, and nothing of the host's.
 func (c *compiler) etc() {
 	h := c.host
-	user, home := c.user(), c.home()
+	user := c.user()
 	file := func(name, content string) {
 		c.add(fromUs, Mount{Kind: MountFile, Target: "/etc/" + name, Content: content, Mode: 0o644, Why: "made by mcpen"})
 	}
-	passwd := fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", user, h.UID, h.GID, home)
+	passwd := fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", user, h.UID, h.GID, Home)
 	group := fmt.Sprintf("%s:x:%d:\n", user, h.GID)
 	if h.UID != 0 {
 		passwd = "root:x:0:0::/nonexistent:/usr/sbin/nologin\n" + passwd
@@ -156,29 +148,17 @@ const Hostname = "mcpen"
 // documentation (RFC 5737), so nobody has it.
 const Resolver = "192.0.2.53"
 
-// home is the server's HOME: the user's, by name, and empty but for what was
-// declared below it. An account without a home of its own (HOME=/, HOME=/bin)
-// gets one that hides nothing of the system.
-func (c *compiler) home() string {
-	h := path.Clean(c.host.Home)
-	own := "/home/" + c.user()
-	for _, p := range []string{h, c.real(h)} {
-		if !path.IsAbs(p) || p == "/" {
-			return own
-		}
-		for _, dir := range []string{"/proc", "/sys", "/dev", "/etc"} {
-			if under(p, dir) {
-				return own
-			}
-		}
-		for _, s := range system {
-			if under(p, s.path) {
-				return own
-			}
-		}
-	}
-	return h
-}
+// Home is the server's HOME: a private file system, empty at the start and gone
+// at the end. It is never where the user's own home is, since what is declared
+// below that would then lie in a folder that may be written: Landlock's rules
+// add up along a path, so that a rule for the home would hold for all of it
+// (landlock(7)). The user's home exists inside only as far as something below it
+// was declared or is needed.
+const Home = "/run/home"
+
+// privates are the file systems of the server's own in which it may also make
+// sockets and fifos.
+var privates = []string{"/dev/shm", "/tmp", "/var/tmp", Home}
 
 func (c *compiler) user() string {
 	if c.host.User == "" {
