@@ -21,9 +21,10 @@ type body interface {
 	destroy() error // gives back what the kernel keeps of it
 }
 
-// launch starts the first process with the boot and its end of the control
-// socket. It returns the cgroups that a killed launcher leaves behind.
-type launch func(boot, inside *os.File) (cgroups []string, err error)
+// launch starts the first process with the files that it reads: the boot, its
+// end of the control socket, the filter. It returns the cgroups that a killed
+// launcher leaves behind.
+type launch func(files []*os.File) (cgroups []string, err error)
 
 // contained prepares a sandbox with namespaces: its root and its configuration.
 func (b *Box) contained() (launch, []child.Pin, error) {
@@ -43,7 +44,7 @@ func (b *Box) contained() (launch, []child.Pin, error) {
 	if err != nil {
 		return nil, nil, &Lack{Step: "create the sandbox", Err: err}
 	}
-	return func(boot, inside *os.File) ([]string, error) {
+	return func(files []*os.File) ([]string, error) {
 		cage := &cage{container: c, process: &libcontainer.Process{
 			// The sealed copy of this binary that libcontainer made: nothing of the
 			// host needs mounting for it (CVE-2019-5736).
@@ -54,7 +55,7 @@ func (b *Box) contained() (launch, []child.Pin, error) {
 			Stdin:      b.carrier.inside[0],
 			Stdout:     b.carrier.inside[1],
 			Stderr:     b.carrier.inside[2],
-			ExtraFiles: []*os.File{boot, inside},
+			ExtraFiles: files,
 		}}
 		b.body = cage
 		if err := c.Run(cage.process); err != nil {
@@ -96,7 +97,7 @@ func (c *cage) cgroups() []string {
 }
 
 // bare starts a server without namespaces: Landlock and seccomp alone.
-func (b *Box) bare(boot, inside *os.File) ([]string, error) {
+func (b *Box) bare(files []*os.File) ([]string, error) {
 	if err := os.MkdirAll(b.plan.Scratch, 0o700); err != nil {
 		return nil, &Lack{Step: "make a place for the server's files", Err: err}
 	}
@@ -104,7 +105,7 @@ func (b *Box) bare(boot, inside *os.File) ([]string, error) {
 	cmd.Env = []string{"GOMAXPROCS=1"}
 	cmd.Dir = "/"
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = b.carrier.inside[0], b.carrier.inside[1], b.carrier.inside[2]
-	cmd.ExtraFiles = []*os.File{boot, inside}
+	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, &Lack{Step: "start a process", Err: err}

@@ -103,7 +103,11 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if p.Version != plan.Version {
 		return nil, fmt.Errorf("internal error: plan version %d, want %d", p.Version, plan.Version)
 	}
-	filter := compile(p.Seccomp)
+	filter, err := compile(p.Seccomp)
+	if err != nil {
+		return nil, err
+	}
+	defer filter.inside.Close()
 	s, err := newSession(p.Runtime)
 	if err != nil {
 		return nil, &Lack{Step: "prepare a run", Err: err}
@@ -124,6 +128,9 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err := <-b.started; err != nil {
 		b.kill()
 		<-b.done
+		if <-filter.done; filter.err != nil {
+			return nil, filter.err
+		}
 		return nil, err
 	}
 	err = b.begun()
@@ -143,33 +150,52 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 // arch is the architecture of the filter: the one this binary is built for.
 const arch = runtime.GOARCH
 
-// compile starts to compile the filter: it is needed only when the container's
-// processes start.
-func compile(s plan.Seccomp) <-chan compiled {
-	out := make(chan compiled, 1)
-	if !s.On {
-		out <- compiled{}
-		return out
-	}
-	go func() {
-		f, err := seccomp.Compile(s, arch)
-		if err != nil {
-			out <- compiled{err: err}
-			return
-		}
-		data, err := f.MarshalBinary()
-		out <- compiled{data, err}
-	}()
-	return out
+// filter is the system call filter on its way into the sandbox: it is compiled
+// while the sandbox is built, and read by the exec stage as the last thing it
+// does. A filter that cannot be compiled is an empty one there, which stops it.
+type filter struct {
+	inside *os.File // to hand to pid 1
+	done   chan struct{}
+	err    error // behind done
 }
 
-type compiled struct {
-	data []byte
-	err  error
+// compile starts to compile the filter.
+func compile(s plan.Seccomp) (*filter, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, &Lack{Step: "prepare the system call filter", Err: err}
+	}
+	f := &filter{inside: r, done: make(chan struct{})}
+	go func() {
+		defer close(f.done)
+		defer w.Close()
+		if s.On {
+			f.err = feed(w, s)
+		}
+	}()
+	return f, nil
+}
+
+// feed compiles the filter and writes it. A sandbox that failed before it read
+// the filter is no error of the filter's.
+func feed(w *os.File, s plan.Seccomp) error {
+	f, err := seccomp.Compile(s, arch)
+	if err != nil {
+		return err
+	}
+	data, err := f.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(data)
+	if errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return err
 }
 
 // build makes everything that stands before the server runs.
-func (b *Box) build(filter <-chan compiled, stdio Stdio) error {
+func (b *Box) build(filter *filter, stdio Stdio) error {
 	if err := b.guardFolders(); err != nil {
 		return err
 	}
@@ -180,11 +206,7 @@ func (b *Box) build(filter <-chan compiled, stdio Stdio) error {
 			return err
 		}
 	}
-	f := <-filter
-	if f.err != nil {
-		return f.err
-	}
-	boot, err := child.Boot{Plan: b.plan, Secrets: secrets(b.plan), Pins: pins, Filter: f.data}.Pack()
+	boot, err := child.Boot{Plan: b.plan, Secrets: secrets(b.plan), Pins: pins}.Pack()
 	if err != nil {
 		return err
 	}
@@ -200,7 +222,7 @@ func (b *Box) build(filter <-chan compiled, stdio Stdio) error {
 		return &Lack{Step: "make the server's stdio", Err: err}
 	}
 	defer b.carrier.closeInside()
-	cgroup, err := b.onThread(launch, boot, inside)
+	cgroup, err := b.onThread(launch, boot, inside, filter.inside)
 	if err != nil {
 		return err
 	}
@@ -214,12 +236,12 @@ func (b *Box) build(filter <-chan compiled, stdio Stdio) error {
 // the thread that started it, not with the process (PR_SET_PDEATHSIG, prctl(2)),
 // and Go ends a thread whose goroutine returns without unlocking it, as
 // goroutines of libcontainer do on whichever thread they run.
-func (b *Box) onThread(launch launch, boot, inside *os.File) (cgroups []string, err error) {
+func (b *Box) onThread(launch launch, files ...*os.File) (cgroups []string, err error) {
 	launched := make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		cgroups, err = launch(boot, inside)
+		cgroups, err = launch(files)
 		close(launched)
 		<-b.released
 	}()

@@ -25,8 +25,9 @@ import (
 
 // The descriptors that both stages start with.
 const (
-	bootFD = 3
-	ctlFD  = 4
+	bootFD   = 3
+	ctlFD    = 4
+	filterFD = 5 // a pipe: the compiled filter, and its end
 )
 
 // Boot is all that the stages inside are told. It is the plan, what must not be
@@ -35,7 +36,6 @@ type Boot struct {
 	Plan    plan.Plan         `json:"plan"`
 	Secrets map[string]string `json:"secrets,omitempty"` // by variable
 	Pins    []Pin             `json:"pins,omitempty"`
-	Filter  []byte            `json:"filter,omitempty"` // seccomp.Filter, compiled from Plan.Seccomp
 }
 
 // Pin is the inode that was meant when a path of the host was planned. pid 1
@@ -99,11 +99,31 @@ func unpack() (Boot, error) {
 	return b, nil
 }
 
-// filter decodes the compiled filter.
-func (b Boot) filter() (seccomp.Filter, error) {
+// readFilter waits for the filter, which the launcher compiles meanwhile.
+func readFilter() (seccomp.Filter, error) {
 	var f seccomp.Filter
-	if err := f.UnmarshalBinary(b.Filter); err != nil {
-		return f, fmt.Errorf("internal error: cannot decode the filter: %w", err)
+	var data []byte
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := unix.Read(filterFD, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return f, os.NewSyscallError("read", err)
+		}
+		if n == 0 {
+			break
+		}
+		if data = append(data, buf[:n]...); len(data) > maxFilter {
+			return f, fmt.Errorf("internal error: a filter of more than %d bytes", maxFilter)
+		}
+	}
+	if err := f.UnmarshalBinary(data); err != nil {
+		return f, fmt.Errorf("cannot decode the filter of %d bytes: %w", len(data), err)
 	}
 	return f, nil
 }
+
+// maxFilter is more than the kernel takes: 4096 instructions of eight bytes.
+const maxFilter = 64 << 10

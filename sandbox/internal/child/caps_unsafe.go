@@ -10,11 +10,9 @@ import (
 
 // dropAll empties the permitted, effective, inheritable and ambient sets of
 // every thread of this process. capset(2) is of one thread, and a thread that
-// kept its set is one that a bug could use.
+// kept its set is one that a bug could use. What leaves the inheritable set
+// leaves the ambient one with it (capabilities(7)).
 func dropAll() error {
-	if _, _, errno := psx.Syscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0); errno != 0 {
-		return os.NewSyscallError("prctl(PR_CAP_AMBIENT)", errno)
-	}
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var none [2]unix.CapUserData
 	if _, _, errno := psx.Syscall3(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&hdr)), uintptr(unsafe.Pointer(&none[0])), 0); errno != 0 {

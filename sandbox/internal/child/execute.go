@@ -17,7 +17,7 @@ import (
 
 // reportFD is the exec stage's own descriptor besides the boot and the control
 // socket: where it says why it did not become the server.
-const reportFD = 5
+const reportFD = 6
 
 // execute becomes the server, or reports why not.
 func execute() int {
@@ -82,9 +82,9 @@ func become(ctl *Control) error {
 
 // load installs the filter, last of all, and hands its listener out.
 func load(boot Boot, ctl *Control) error {
-	f, err := boot.filter()
+	f, err := readFilter()
 	if err != nil {
-		return err
+		return step("get the system call filter", err)
 	}
 	if !boot.Plan.Seccomp.Notify {
 		return step("load the system call filter", seccomp.Load(f))

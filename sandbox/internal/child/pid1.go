@@ -2,6 +2,7 @@ package child
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,10 +25,12 @@ func pid1() int {
 	// One os.File for each inherited descriptor, alive to the end: a second one
 	// would close the descriptor when it is collected.
 	boot, control := os.NewFile(bootFD, "boot"), os.NewFile(ctlFD, "control")
+	filter := os.NewFile(filterFD, "filter")
+	defer runtime.KeepAlive(filter)
 	defer runtime.KeepAlive(boot)
 	defer runtime.KeepAlive(control)
 	ctl := &Control{control}
-	pid, err := begin(ctl, boot)
+	pid, err := begin(ctl, boot, filter)
 	if err != nil {
 		ctl.Send(failure(err)) // if the launcher is gone, so are we
 		return 1
@@ -54,7 +57,7 @@ func pid1() int {
 
 // begin does all that needs pid 1's namespaces and capabilities, starts the
 // exec stage, and drops everything.
-func begin(ctl *Control, bootFile *os.File) (pid int, err error) {
+func begin(ctl *Control, bootFile, filter *os.File) (pid int, err error) {
 	// libcontainer's own death signal does not reach this process: it is set on
 	// an earlier stage and cleared by fork. The end of the control socket covers
 	// a launcher that died before this line.
@@ -79,11 +82,11 @@ func begin(ctl *Control, bootFile *os.File) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	pid, report, err := spawn(user, bootFile, ctl.f)
+	pid, report, err := spawn(user, bootFile, ctl.f, filter)
 	if err != nil {
 		return 0, err
 	}
-	if err := drop(bootFile); err != nil {
+	if err := drop(bootFile, filter); err != nil {
 		return 0, step("drop what pid 1 no longer needs", err)
 	}
 	return pid, awaitExec(report)
@@ -176,7 +179,7 @@ func listen(ctl *Control, n plan.Network) error {
 
 // spawn starts the exec stage, and returns its number and the pipe on which it
 // reports.
-func spawn(attr *syscall.SysProcAttr, boot, ctl *os.File) (pid int, report *os.File, err error) {
+func spawn(attr *syscall.SysProcAttr, files ...*os.File) (pid int, report *os.File, err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return 0, nil, step("start the exec stage", err)
@@ -184,10 +187,10 @@ func spawn(attr *syscall.SysProcAttr, boot, ctl *os.File) (pid int, report *os.F
 	defer w.Close()
 	cmd := exec.Command("/proc/self/exe", execName)
 	cmd.Args[0] = "mcpen"
-	cmd.Env = []string{}
+	cmd.Env = []string{"GOMAXPROCS=1"} // fewer threads to reach; the server gets its own environment
 	cmd.Dir = "/"
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.ExtraFiles = []*os.File{boot, ctl, w}
+	cmd.ExtraFiles = append(files, w)
 	attr.Pdeathsig, attr.Setsid = syscall.SIGKILL, true
 	cmd.SysProcAttr = attr
 	if err := cmd.Start(); err != nil {
@@ -199,7 +202,7 @@ func spawn(attr *syscall.SysProcAttr, boot, ctl *os.File) (pid int, report *os.F
 
 // drop gives up what pid 1 had: its capabilities, the boot with the secrets and
 // the server's own stdio, whose ends would never be seen otherwise.
-func drop(boot *os.File) error {
+func drop(boot, filter *os.File) error {
 	// On all threads: the runtime has others by now. The bounding set may stay:
 	// this process never executes anything again, and no_new_privs is set.
 	if err := dropAll(); err != nil {
@@ -215,7 +218,7 @@ func drop(boot *os.File) error {
 			return os.NewSyscallError("dup3", err)
 		}
 	}
-	return boot.Close()
+	return errors.Join(boot.Close(), filter.Close())
 }
 
 // awaitExec waits until the exec stage became the server: then its end of the
