@@ -261,11 +261,17 @@ func secrets(p plan.Plan) map[string]string {
 func (b *Box) listen() {
 	var listeners sync.WaitGroup
 	startErr := error(&Lack{Step: "build the sandbox", Err: errors.New("it ended before the server was started")})
-	reported, told := false, false
+	reported, told, over := false, false, false
 	for {
 		m, err := b.control.Receive()
-		if err != nil {
+		if err != nil && over {
 			break
+		}
+		if err != nil {
+			// A signal that pid 1 did not read any more resets the socket, and that
+			// is told before what pid 1 had still said (unix(7)).
+			over = true
+			continue
 		}
 		switch m.Kind {
 		case child.Notify:
