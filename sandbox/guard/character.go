@@ -144,19 +144,12 @@ func markup(text string, add func(Finding)) {
 			}
 		}
 	}
-	for _, c := range []struct {
-		in  []string
-		re  *pattern
-		why string
-	}{
-		{[]string{"<"}, orderTag, "a tag that sets words apart as orders to the model"},
-		{[]string{"<", "[", "##"}, chatToken, "a token that frames the turns of a chat"},
-		{[]string{"["}, bracketTag, "a tag that sets words apart as orders to the model"},
-		{[]string{"SYSTEM", "ADMIN", "DEVELOPER", "ROOT", "SECURITY", "PRIORITY", "HIDDEN", "OPERATOR", "ASSISTANT"}, shout, "words that pretend to come from the system"},
-		{[]string{"="}, styledAway, "text that is styled not to be seen"},
-		{[]string{"!["}, remoteImg, "an image whose address carries data away"},
-	} {
-		if !containsAny(text, c.in) {
+	lower := "" // of an ASCII text with brackets; of others case does not fold so
+	if ascii(text) && containsAny(text, []string{"<", "[", "##", "="}) {
+		lower = strings.ToLower(text)
+	}
+	for _, c := range markups {
+		if !containsAny(text, c.in) || lower != "" && c.lower != nil && !containsAny(lower, c.lower) {
 			continue
 		}
 		if w := c.re.get().FindString(text); w != "" {
@@ -165,23 +158,67 @@ func markup(text string, add func(Finding)) {
 	}
 }
 
-// Encodings that nobody reads. The lengths leave out hashes and identifiers.
-var (
-	base64Run = re(`[A-Za-z0-9+/_-]{32,}={0,2}`)
-	hexRun    = re(`(?:\\x[0-9a-fA-F]{2}){8,}|(?:%[0-9a-fA-F]{2}){8,}|[0-9a-fA-F]{48,}`)
-)
+// markups are the rules about single pieces of markup. One of in is in every
+// match, one of lower in every match in lower case.
+var markups = []struct {
+	in    []string
+	lower []string
+	re    *pattern
+	why   string
+}{
+	{[]string{"<"}, []string{"important", "system", "instruction", "sys", "secret", "hidden", "critical", "priority", "admin", "assistant", "developer", "directive", "override", "urgent", "mandatory", "prompt", "rule", "policy"}, orderTag, "a tag that sets words apart as orders to the model"},
+	{[]string{"<", "[", "##"}, []string{"<|", "inst]", "<<", "_of_turn>", "s>", "system]", "assistant]", "##"}, chatToken, "a token that frames the turns of a chat"},
+	{[]string{"["}, []string{"instruction", "override]", "bypass]", "directive]", "prompt]", "message]", "mode]", "command]", "note]", "notice]", "system]", "jailbreak]"}, bracketTag, "a tag that sets words apart as orders to the model"},
+	{[]string{"SYSTEM", "ADMIN", "DEVELOPER", "ROOT", "SECURITY", "PRIORITY", "HIDDEN", "OPERATOR", "ASSISTANT"}, nil, shout, "words that pretend to come from the system"},
+	{[]string{"="}, []string{"style"}, styledAway, "text that is styled not to be seen"},
+	{[]string{"!["}, nil, remoteImg, "an image whose address carries data away"},
+}
+
+// hexRun is an encoding that nobody reads. The lengths, here and at base64Runs,
+// leave out hashes and identifiers.
+var hexRun = re(`(?:\\x[0-9a-fA-F]{2}){8,}|(?:%[0-9a-fA-F]{2}){8,}|[0-9a-fA-F]{48,}`)
+
+// base64Runs are up to 16 runs of [A-Za-z0-9+/_-]{32,}={0,2}, and whether one is
+// long enough for the third form of hexRun.
+func base64Runs(text string) (runs []string, long bool) {
+	const shortest, longest, most = 32, 48, 16
+	for i := 0; i < len(text); {
+		start := i
+		for i < len(text) && (isLetter(text[i]) || text[i] >= '0' && text[i] <= '9' || text[i] == '+' || text[i] == '/' || text[i] == '_' || text[i] == '-') {
+			i++
+		}
+		if i-start < shortest {
+			i++
+			continue
+		}
+		long = long || i-start >= longest
+		for range 2 {
+			if i < len(text) && text[i] == '=' {
+				i++
+			}
+		}
+		if len(runs) < most {
+			runs = append(runs, text[start:i])
+		}
+	}
+	return runs, long
+}
 
 func encoded(text string, add func(Finding)) {
 	if longestRun(text) < 24 {
 		return
 	}
-	for _, run := range base64Run.get().FindAllString(text, 16) {
+	runs, long := base64Runs(text)
+	for _, run := range runs {
 		for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
 			if b, err := enc.DecodeString(run); err == nil && readable(b) {
 				add(Finding{Kind: FindEncoded, Severity: Hold, Words: run, Why: "text in base64: " + string(b[:min(len(b), 80)])})
 				break
 			}
 		}
+	}
+	if !long && !strings.Contains(text, `\x`) && strings.Count(text, "%") < 8 {
+		return
 	}
 	for _, run := range hexRun.get().FindAllString(text, 16) {
 		plain := strings.NewReplacer(`\x`, "", "%", "").Replace(run)

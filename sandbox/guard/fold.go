@@ -10,12 +10,52 @@ import (
 // gone, look-alikes as the letters they are taken for, one space between words.
 type folded struct {
 	text   string
-	at     []int32 // for each byte, where in the original it comes from
+	at     []int32 // for each byte, where in the original it comes from; nil where plain or spaced
+	plain  bool    // the original is ASCII: at is made where it is asked for
 	spaced string  // letters that were spaced apart, as they stand there
 }
 
 func fold(text string) folded {
-	n := folded{at: make([]int32, 0, len(text))}
+	var n folded
+	if ascii(text) {
+		n.text, n.plain = foldASCII(text), true
+	} else {
+		n.text, n.at = foldRunes(text)
+	}
+	if from, to := spacedRun(text); to > from {
+		n.spaced = text[from:to]
+		closed := fold(closeUp(text))
+		n.text, n.at, n.plain = closed.text, nil, false
+	}
+	return n
+}
+
+// foldASCII is what foldRunes makes of an ASCII text.
+func foldASCII(text string) string {
+	out := make([]byte, 0, len(text))
+	space := true
+	for i := range len(text) {
+		c := text[i]
+		switch {
+		case c == ' ' || c == '\n' || c == '\t' || c == '\r':
+			if !space {
+				out = append(out, ' ')
+			}
+			space = true
+			continue
+		case c < 0x20:
+			continue
+		case c >= 'A' && c <= 'Z':
+			c |= 0x20
+		}
+		space = false
+		out = append(out, c)
+	}
+	return string(out)
+}
+
+func foldRunes(text string) (string, []int32) {
+	at := make([]int32, 0, len(text))
 	out := make([]byte, 0, len(text))
 	space := true
 	for i, r := range text {
@@ -36,7 +76,7 @@ func fold(text string) folded {
 		}
 		if unicode.IsSpace(r) {
 			if !space {
-				out, n.at = append(out, ' '), append(n.at, int32(i))
+				out, at = append(out, ' '), append(at, int32(i))
 			}
 			space = true
 			continue
@@ -45,20 +85,17 @@ func fold(text string) folded {
 		before := len(out)
 		out = utf8.AppendRune(out, unicode.ToLower(r))
 		for range len(out) - before {
-			n.at = append(n.at, int32(i))
+			at = append(at, int32(i))
 		}
 	}
-	n.text = string(out)
-	if from, to := spacedRun(text); to > from {
-		n.spaced = text[from:to]
-		closed := fold(closeUp(text))
-		n.text, n.at = closed.text, nil
-	}
-	return n
+	return string(out), at
 }
 
 // words are the words of the original behind a match in the folded text.
 func (n folded) words(original string, from, to int) string {
+	if n.plain && from < to {
+		_, n.at = foldRunes(original)
+	}
 	if n.at == nil || from >= to {
 		return n.text[from:to]
 	}

@@ -19,7 +19,7 @@ var triggers = sync.OnceValue(func() map[string][]int {
 // marked tries the rules that are known by a part of a word.
 func marked(n folded, original string, add func(Finding)) {
 	for _, m := range marks {
-		if !containsAny(n.text, m.parts) {
+		if !containsAny(n.text, m.parts) || m.re.parts != nil && !containsAny(n.text, m.re.parts) {
 			continue
 		}
 		for _, at := range m.re.get().FindAllStringIndex(n.text[:min(len(n.text), maxMarked)], 16) {
@@ -34,6 +34,7 @@ func marked(n folded, original string, add func(Finding)) {
 // phrases tries the rules on a text, word by word.
 func (s *scanner) phrases(n folded, original string, add func(Finding)) {
 	done := make([]bool, len(phrases)) // found, or cannot be
+	rules := triggers()
 	tries := 0
 	for i := 0; i < len(n.text); {
 		end := i
@@ -45,7 +46,7 @@ func (s *scanner) phrases(n folded, original string, add func(Finding)) {
 			continue
 		}
 		if i == 0 || !wordByte(n.text[i-1]) {
-			for _, rule := range triggers()[strings.TrimRight(n.text[i:end], "'")] {
+			for _, rule := range rules[strings.TrimRight(n.text[i:end], "'")] {
 				if done[rule] {
 					continue
 				}
@@ -106,6 +107,11 @@ func (s *scanner) ours(name string) bool {
 // beside reports whether all patterns match near a part of a text.
 func beside(patterns []*pattern, text string, from, to int) bool {
 	text = text[max(0, from-nearby):min(len(text), to+nearby)]
+	for _, re := range patterns {
+		if re.parts != nil && !containsAny(text, re.parts) {
+			return false
+		}
+	}
 	for _, re := range patterns {
 		if !re.get().MatchString(text) {
 			return false

@@ -9,7 +9,7 @@ import (
 // A pattern that is compiled at the first text that needs it would end the
 // process there if it could not be.
 func TestEveryPatternCompiles(t *testing.T) {
-	all := []*pattern{comment, orders, harmless, base64Run, hexRun, orderTag, chatToken, bracketTag, shout, styledAway, remoteImg}
+	all := []*pattern{comment, orders, harmless, hexRun, orderTag, chatToken, bracketTag, shout, styledAway, remoteImg}
 	for _, p := range phrases {
 		all = append(append(all, p.re), p.and...)
 		if !strings.HasPrefix(p.re.text, "^") {
@@ -24,7 +24,7 @@ func TestEveryPatternCompiles(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if len(all) < 70 {
+	if len(all) < 60 {
 		t.Errorf("%d patterns: some are not looked at", len(all))
 	}
 }

@@ -53,9 +53,10 @@ const (
 // of them together take milliseconds, at each of the starts of this program that
 // one start of a server takes; and for what was approved none is tried.
 type pattern struct {
-	text string
-	once sync.Once
-	re   *regexp.Regexp
+	text  string
+	parts []string // one of which is in every match; nil: not known
+	once  sync.Once
+	re    *regexp.Regexp
 }
 
 func (p *pattern) get() *regexp.Regexp {
@@ -72,9 +73,16 @@ func has(patterns ...*pattern) []*pattern { return patterns }
 
 // Patterns of more than one rule.
 var (
-	awayPattern    = re(away)
-	talkPattern    = re(`\b` + talk)
-	pathsPattern   = re(paths)
+	awayPattern = &pattern{text: away, parts: []string{"external", "remote", "third", "3rd", "attacker", "partner", "marketing", "analytics", "telemetry",
+		"team", "service", "server", "endpoint", " site", "cloud", "outside", "system", "database", "://", "@",
+		"training", "advertising", "profiling", "monetization", "surveillance"}}
+	credentialPattern = &pattern{text: `\b` + credential, parts: credentialParts}
+	talkPattern       = re(`\b` + talk)
+	pathsPattern      = &pattern{text: paths, parts: []string{"~/.ssh", "~/.aws", "~/.gnupg", "~/.kube", "~/.docker", "~/.netrc", "~/.npmrc", "~/.pypirc", "~/.pgpass",
+		"~/.config/gcloud", "~/.azure", "~/.bash_history", "~/.zsh_history", "~/.mozilla", ".ssh/", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519",
+		".aws/credentials", "/etc/passwd", "/etc/shadow", "/etc/sudoers", ".git-credentials", "/environ", "wallet.dat",
+		"claude_desktop_config.json", "/mcp.json", ".mcp.json", "mcp_config.json", "/.kube/config",
+		"*.pem", "*.key", "*.env", "*.p12", "*.pfx", "*.keystore", "login keychain", "cookies.sqlite"}}
 	leavingPattern = at(leaving + `\b`)
 )
 
@@ -159,7 +167,7 @@ var phrases = []phrase{
 		at(`(?:upload|send|transmit|post|cop(?:y|ies))e?s? (?:all |any |every |the |their |your |user |users' |contents of |content of )*(?:files?|documents|repositories|home directory|file contents) (?:\S+ ){0,10}?(?:to|with) (?:\S+ ){0,3}?(?:https?://|external|remote|attacker|third|our )`), nil, nil, false},
 
 	// Data that leaves.
-	{FindExfil, Hold, "keys or passwords that leave", leavingWords, leavingPattern, has(re(`\b`+credential), awayPattern), credentialParts, false},
+	{FindExfil, Hold, "keys or passwords that leave", leavingWords, leavingPattern, has(credentialPattern, awayPattern), credentialParts, false},
 	{FindExfil, Hold, "conversations or personal data that leave", leavingWords, leavingPattern, has(talkPattern, awayPattern), awayParts, false},
 	{FindExfil, Hold, "the conversation is to be handed to the tool", "include includes pass passes provide provides put paste send sends attach copy insert append add write dump supply",
 		at(`(?:include|pass|provide|put|paste|send|attach|copy|insert|append|add|write|dump|supply)(?:e?s)? (?:\S+ ){0,4}?(?:conversations?(?: history| so far| context)?|chat (?:history|log)|system prompt|(?:previous|prior|all|last|full list of) (?:user )?messages|message history|(?:your|the model's) (?:instructions|prompt|context)|list of (?:all )?(?:available |other )?tools)\b (?:\S+ ){0,6}?(?:in|as|into|to|through|via|using) (?:the |this |a |an |its )?(?:\S+ ){0,2}?(?:parameters?|arguments?|fields?|properties|sidenotes?|notes?|value|input)\b`), nil, nil, false},
