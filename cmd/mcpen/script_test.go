@@ -46,7 +46,8 @@ func asEverybody(t *testing.T, test func(t *testing.T, root string)) {
 		if root, err = os.MkdirTemp("", "mcpen-script-"); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { os.RemoveAll(root) })
+		made := root
+		t.Cleanup(func() { os.RemoveAll(made) })
 		if os.Geteuid() == 0 {
 			user := filepath.Join(root, "user")
 			t.Run("user", func(t *testing.T) {
