@@ -1,7 +1,9 @@
 package guard
 
 import (
+	"bytes"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"mcpen/sandbox/internal/rpc"
@@ -90,7 +92,8 @@ func worst(findings []Finding) Severity {
 // scanner looks for findings with knowledge of what tools there are.
 type scanner struct {
 	own    map[string]bool   // tools of this server
-	local  map[string]bool   // names that the definition being scanned may speak of
+	raw    []byte            // the definition being scanned
+	local  map[string]bool   // names that it may speak of, once somebody asked
 	others map[string]string // tools of other servers, by name: the server
 	shapes map[string]string // the shape of their names: the name
 
@@ -99,6 +102,31 @@ type scanner struct {
 	// is not kept.
 	clean    map[string]bool
 	excepted bool // a rule was silent for such a name
+
+	steps []step // to the value being scanned
+}
+
+// step is a key of an object, or an index where there is none.
+type step struct {
+	key   []byte
+	index int
+}
+
+// path is where the value being scanned stands.
+func (s *scanner) path() string {
+	var b strings.Builder
+	for _, step := range s.steps {
+		switch {
+		case step.key == nil:
+			fmt.Fprintf(&b, "[%d]", step.index)
+		case b.Len() > 0:
+			b.WriteByte('.')
+			fallthrough
+		default:
+			b.Write(step.key)
+		}
+	}
+	return b.String()
 }
 
 // Bounds of clean.
@@ -132,21 +160,29 @@ func (s *scanner) definition(kind Kind, raw []byte) []Finding {
 		text, _ := rpc.Text(raw)
 		return s.text(nil, "instructions", text)
 	}
-	local := map[string]bool{}
-	names(local, rpc.Get(raw, "inputSchema"), 0)
-	for v := range rpc.Elements(rpc.Get(raw, "arguments")) {
-		name, _ := rpc.Text(rpc.Get(v, "name"))
-		local[name] = true
-	}
 	scan := *s
-	scan.local = local
+	scan.raw, scan.local, scan.steps = raw, nil, nil
 	var found []Finding
-	if kind == KindTool {
+	if kind == KindTool && len(s.others) > 0 {
 		name, _ := rpc.Text(rpc.Get(raw, "name"))
-		local[name] = true
 		found = s.shadows(found, name)
 	}
-	return scan.value(found, "", raw, 0)
+	return scan.value(found, raw)
+}
+
+// speaksOf are the names of the definition's own that it may speak of.
+func (s *scanner) speaksOf() map[string]bool {
+	if s.local == nil {
+		s.local = map[string]bool{}
+		names(s.local, rpc.Get(s.raw, "inputSchema"), 0)
+		for v := range rpc.Elements(rpc.Get(s.raw, "arguments")) {
+			name, _ := rpc.Text(rpc.Get(v, "name"))
+			s.local[name] = true
+		}
+		name, _ := rpc.Text(rpc.Get(s.raw, "name"))
+		s.local[name] = true
+	}
+	return s.local
 }
 
 // names collects the names of a schema's properties, which its descriptions may
@@ -171,30 +207,33 @@ func names(into map[string]bool, schema []byte, depth int) {
 }
 
 // value scans every string below a value, keys included.
-func (s *scanner) value(found []Finding, path string, raw []byte, depth int) []Finding {
-	if depth > 130 || len(found) >= maxFindings {
+func (s *scanner) value(found []Finding, raw []byte) []Finding {
+	const deep = 130
+	if len(s.steps) > deep || len(found) >= maxFindings {
 		return found
 	}
 	switch {
 	case rpc.IsString(raw):
+		if s.clean[string(raw[1:len(raw)-1])] && bytes.IndexByte(raw, '\\') < 0 {
+			return found
+		}
 		text, _ := rpc.Text(raw)
-		return s.text(found, path, text)
+		return s.text(found, "", text)
 	case rpc.IsObject(raw):
 		for k, v := range rpc.Members(raw) {
-			key := string(k)
-			below := key
-			if path != "" {
-				below = path + "." + key
+			s.steps = append(s.steps, step{key: k})
+			if !plainKey(k) {
+				found = s.text(found, " (key)", string(k))
 			}
-			if !plainKey(key) {
-				found = s.text(found, below+" (key)", key)
-			}
-			found = s.value(found, below, v, depth+1)
+			found = s.value(found, v)
+			s.steps = s.steps[:len(s.steps)-1]
 		}
 	case rpc.IsArray(raw):
 		i := 0
 		for v := range rpc.Elements(raw) {
-			found = s.value(found, fmt.Sprintf("%s[%d]", path, i), v, depth+1)
+			s.steps = append(s.steps, step{index: i})
+			found = s.value(found, v)
+			s.steps = s.steps[:len(s.steps)-1]
 			i++
 		}
 	}
@@ -202,7 +241,7 @@ func (s *scanner) value(found []Finding, path string, raw []byte, depth int) []F
 }
 
 // plainKey reports whether a key is an ordinary identifier, which says nothing.
-func plainKey(key string) bool {
+func plainKey(key []byte) bool {
 	if len(key) > 64 {
 		return false
 	}
@@ -214,7 +253,7 @@ func plainKey(key string) bool {
 	return true
 }
 
-// text scans one text.
+// text scans one text, which stands at path behind what the steps say.
 func (s *scanner) text(found []Finding, path, text string) []Finding {
 	if len(text) < 4 || len(found) >= maxFindings || s.clean[text] {
 		return found
@@ -222,7 +261,7 @@ func (s *scanner) text(found []Finding, path, text string) []Finding {
 	s.excepted = false
 	some := false
 	add := func(f Finding) {
-		f.Path = path
+		f.Path = s.path() + path
 		some = true
 		for _, o := range found {
 			if o.Kind == f.Kind && o.Path == f.Path && o.Severity >= f.Severity {

@@ -172,20 +172,24 @@ func (l *list) follow(cursor string, p *page) (*chain, error) {
 // edit works out what must be changed in a page.
 func (g *Guard) edit(l *list, p *page, result []byte) {
 	p.edits = nil
-	kept := []byte{'['}
 	waits, hides := false, false
+	hidden := make([]bool, len(p.entries))
 	for i, e := range p.entries {
 		waits = waits || g.waits(e)
-		if l.twice[p.names[i]] || g.hides(e) != "" {
-			hides = true
-			continue
-		}
-		if len(kept) > 1 {
-			kept = append(kept, ',')
-		}
-		kept = append(kept, result[p.raw[i].at:p.raw[i].at+p.raw[i].n]...)
+		hidden[i] = l.twice[p.names[i]] || g.hides(e) != ""
+		hides = hides || hidden[i]
 	}
 	if hides {
+		kept := []byte{'['}
+		for i, raw := range p.raw {
+			if hidden[i] {
+				continue
+			}
+			if len(kept) > 1 {
+				kept = append(kept, ',')
+			}
+			kept = append(kept, result[raw.at:raw.at+raw.n]...)
+		}
 		p.edits = append(p.edits, edit{p.array.at, p.array.n, append(kept, ']')})
 	}
 	if waits && p.ttl.n > 0 {

@@ -99,7 +99,7 @@ func (s *scanner) match(p *phrase, text string, i int) int {
 
 // ours reports whether a name is that of something of the server's own.
 func (s *scanner) ours(name string) bool {
-	ours := s.own[name] || s.local[name]
+	ours := s.own[name] || s.raw != nil && s.speaksOf()[name]
 	s.excepted = s.excepted || ours
 	return ours
 }

@@ -199,7 +199,15 @@ func skip(raw []byte, i int) int {
 	return i
 }
 
+// skipString is the offset behind the string whose quote is at i.
 func skipString(raw []byte, i int) int {
+	n := bytes.IndexByte(raw[i+1:], '"')
+	if n < 0 {
+		return len(raw)
+	}
+	if end := i + 1 + n; raw[end-1] != '\\' {
+		return end + 1
+	}
 	for i++; i < len(raw); i++ {
 		switch raw[i] {
 		case '\\':
