@@ -13,7 +13,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/host"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -85,13 +87,26 @@ func (a *app) program(ctx context.Context, ch choice, at place, pol policy.Polic
 		if len(pol.Sources) > 0 {
 			file = pol.Sources[0].File
 		}
-		return a.ensure(ctx, at, ref, lockBeside(at, file, pol.Name), pol.Install, args)
+		prog, err := a.ensure(ctx, at, ref, lockBeside(at, file, pol.Name), pol.Install, args)
+		return prog, notToBeHad(err)
 	}
 	argv, err := argv(ch, pol)
 	if err != nil {
 		return plan.Program{}, err
 	}
 	return a.find(argv, at)
+}
+
+// notToBeHad gives the error of a package that cannot be had the exit code of a
+// program that was not found, unless it has one.
+func notToBeHad(err error) error {
+	var coded *codeError
+	var found *host.FindError
+	var lack *sandbox.Lack
+	if err == nil || errors.As(err, &coded) || errors.As(err, &found) || errors.As(err, &lack) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &codeError{code: int(host.NotFound), err: err}
 }
 
 func (a *app) addCommand() *cli.Command {
