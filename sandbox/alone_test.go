@@ -95,6 +95,36 @@ func TestOneLayerAlone(t *testing.T) {
 	t.Fatal(unix.Exec(argv[0], argv, os.Environ()))
 }
 
+// A mount that was to be read-only and is not must not be all that kept the
+// user's files: Landlock holds writes to what was lent for reading by itself,
+// with the very rules that every server gets.
+func TestLandlockHoldsReadOnlyFolders(t *testing.T) {
+	s := everybody(t)
+	for _, set := range []setting{{"landlock", base | probe.Seccomp | probe.Landlock}, {"neither", base | probe.Seccomp}} {
+		held := set.on&probe.Landlock != 0
+		for _, id := range []string{"write-docs", "create-docs", "remove-docs"} {
+			p := func(args ...string) plan.Plan {
+				p := drop(hostilePlan(t, s, args...), set.on)
+				for i, m := range p.Root {
+					if m.Target == s.World.Docs {
+						p.Root[i].Writable = true
+					}
+				}
+				return p
+			}
+			r, ok := attackWith(t, s, []string{id}, p)[id]
+			switch {
+			case !ok:
+				t.Errorf("with %s: %s has no result", set.name, id)
+			case held && !r.Refused("EACCES"):
+				t.Errorf("with %s: %s is answered by %q (%s), want EACCES", set.name, id, r.Errno, r.Detail)
+			case !held && !r.OK:
+				t.Errorf("%s proves nothing: where nothing holds, it fails with %s (%s)", id, r.Errno, r.Detail)
+			}
+		}
+	}
+}
+
 // tierPlan is the plan of the hostile program where there are no namespaces.
 // Its profile adds what a sandbox has anyway: a /tmp of its own.
 func tierPlan(t *testing.T, s *stage.Stage) plan.Plan {

@@ -126,29 +126,11 @@ func attack(t *testing.T, s *stage.Stage, set setting, table []probe.Probe) map[
 	t.Helper()
 	results := map[string]probe.Result{}
 	for start := 0; start < len(table); start = len(results) {
-		if err := s.Reset(); err != nil {
-			t.Fatal(err)
-		}
 		var ids []string
 		for _, p := range table[start:] {
 			ids = append(ids, p.ID)
 		}
-		out, err := s.Output(filepath.Join(s.World.Project, "results.jsonl"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		world := s.World
-		world.Inside, world.Pid, world.Tmp = true, 1, "/tmp"
-		text, err := json.Marshal(world)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := drop(hostilePlan(t, s, append([]string{"run", string(text), out}, ids...)...), set.on)
-		runBox(t, s, p)
-		got, err := stage.Read(out)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := attackWith(t, s, ids, func(args ...string) plan.Plan { return drop(hostilePlan(t, s, args...), set.on) })
 		for id, r := range got {
 			results[id] = r
 		}
@@ -159,6 +141,31 @@ func attack(t *testing.T, s *stage.Stage, set setting, table []probe.Probe) map[
 		}
 	}
 	return results
+}
+
+// attackWith runs probes inside, in one sandbox of the plan that is made for the
+// arguments of the hostile program.
+func attackWith(t *testing.T, s *stage.Stage, ids []string, told func(args ...string) plan.Plan) map[string]probe.Result {
+	t.Helper()
+	if err := s.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.Output(filepath.Join(s.World.Project, "results.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	world := s.World
+	world.Inside, world.Pid, world.Tmp = true, 1, "/tmp"
+	text, err := json.Marshal(world)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runBox(t, s, told(append([]string{"run", string(text), out}, ids...)...))
+	got, err := stage.Read(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
 }
 
 // leftovers fails the test for what a sandbox must not leave: processes, files

@@ -143,6 +143,9 @@ func files() []Probe {
 				}
 				return ended(exec.Command(f.Name(), verbRead, w.Secret).Run())
 			}},
+		{ID: "bind-project", Loss: "what a program outside sends to a socket that it takes for its own", How: "bind(2) of a unix socket in the writable project",
+			Want: "EACCES", By: Landlock, // a mount has no option against sockets
+			Run: func(w World) Result { return bound(filepath.Join(w.Project, "bound.sock")) }},
 		{ID: "find-sockets", Loss: "whatever answers there: an agent, a bus, a container engine", How: "looking for unix sockets below the home, /run and /tmp",
 			Want: Held, By: Namespaces, // Landlock hides no names
 			Run: func(w World) Result {
@@ -191,6 +194,19 @@ func created(path string) Result {
 	}
 	unix.Close(fd)
 	return worked(path)
+}
+
+// bound makes a unix socket and takes it away again.
+func bound(path string) Result {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return refused(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return refused(err)
+	}
+	return outcome(unix.Unlink(path), path)
 }
 
 // throughLink reads text's target through a new symlink in the project.

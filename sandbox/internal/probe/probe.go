@@ -110,8 +110,8 @@ type World struct {
 	Home    string `json:"home"`    // the user's home
 	Secret  string `json:"secret"`  // a private key in Home
 	Outside string `json:"outside"` // a folder of the user's that no rule names
-	Project string `json:"project"` // a folder with a write rule, with .git, .vscode and sub/.git
-	Docs    string `json:"docs"`    // a folder with a read rule and a file "page"
+	Project string `json:"project"` // a folder in Home with a write rule, with .git, .vscode and sub/.git
+	Docs    string `json:"docs"`    // a folder in Home with a read rule and a file "page"
 	Tmp     string `json:"tmp"`     // a private tmpfs inside; any folder outside
 	State   string `json:"state"`   // a file of mcpen's own
 	Suid    string `json:"suid"`    // the hostile program, owned by SuidUID and set-user-id; "" where that took root

@@ -77,6 +77,7 @@ func Build(dir string, owner int) error {
 }
 
 // New makes the world of the current user in dir, where Build left the program.
+// The declared folders are where people have theirs: below the home.
 // Close it.
 func New(dir string) (*Stage, error) {
 	s := &Stage{dir: dir, Program: filepath.Join(dir, "bin", "hostile")}
@@ -85,8 +86,8 @@ func New(dir string) (*Stage, error) {
 		Home:    home,
 		Secret:  filepath.Join(home, ".ssh", "id_rsa"),
 		Outside: filepath.Join(home, "other"),
-		Project: filepath.Join(dir, "work", "project"),
-		Docs:    filepath.Join(dir, "work", "docs"),
+		Project: filepath.Join(home, "project"),
+		Docs:    filepath.Join(home, "docs"),
 		State:   filepath.Join(home, ".local", "state", "mcpen", "audit.jsonl"),
 		Socket:  filepath.Join(home, "run", "agent.sock"),
 		Tmp:     filepath.Join(home, "tmp"),
@@ -159,7 +160,7 @@ func (s *Stage) Reset() error {
 			return err
 		}
 	}
-	return os.Symlink("../../home/.ssh/id_rsa", filepath.Join(w.Docs, "to-key"))
+	return os.Symlink("../.ssh/id_rsa", filepath.Join(w.Docs, "to-key"))
 }
 
 // removeTree removes a folder of the stage's.
