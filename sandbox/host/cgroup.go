@@ -24,8 +24,8 @@ var controllers = []string{"memory", "pids", "cpu"}
 // there answers within a millisecond.
 const busWait = 250 * time.Millisecond
 
-// group is where this process is in one hierarchy, from /proc/self/cgroup and
-// /proc/self/mountinfo.
+// group is where this process is in one hierarchy, from /proc/thread-self/cgroup and
+// /proc/thread-self/mountinfo.
 type group struct {
 	path  string // in the hierarchy, as a cgroup namespace shows it
 	dir   string // of that path where it is mounted, "" where it is not visible
@@ -35,7 +35,7 @@ type group struct {
 // cgroup says which controllers can limit a server, in the order in which the
 // ways are preferred: a scope of the user manager, a group of this user's own in
 // v2, v1 as root. Path of the answer is absolute in its hierarchy, the form
-// /proc/self/cgroup has. It is empty for a scope, which the manager places, and
+// /proc/thread-self/cgroup has. It is empty for a scope, which the manager places, and
 // for v1, where each controller has a hierarchy of its own and the group is made
 // relative to the one that this process is in.
 func cgroup(ask Ask, uid int) plan.Cgroup {
@@ -191,7 +191,7 @@ func groups(ask Ask) (v2 group, v1 map[string]group, err error) {
 	if err != nil {
 		return v2, nil, err
 	}
-	b, err := os.ReadFile(ask.at("/proc/self/cgroup"))
+	b, err := os.ReadFile(ask.at("/proc/thread-self/cgroup"))
 	if err != nil {
 		return v2, nil, err
 	}
@@ -199,7 +199,7 @@ func groups(ask Ask) (v2 group, v1 map[string]group, err error) {
 	for line := range strings.Lines(string(b)) {
 		f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3) // id:controllers:path, cgroups(7)
 		if len(f) != 3 {
-			return v2, nil, fmt.Errorf("/proc/self/cgroup has a line %q", line)
+			return v2, nil, fmt.Errorf("/proc/thread-self/cgroup has a line %q", line)
 		}
 		for _, c := range strings.Split(f[1], ",") {
 			g := group{path: f[2]}
@@ -225,7 +225,7 @@ type cgroupMount struct{ point, root string }
 
 // cgroupMounts reads the mounts of hierarchies by controller, "" being v2.
 func cgroupMounts(ask Ask) (map[string]cgroupMount, error) {
-	b, err := os.ReadFile(ask.at("/proc/self/mountinfo"))
+	b, err := os.ReadFile(ask.at("/proc/thread-self/mountinfo"))
 	if err != nil {
 		return nil, err
 	}

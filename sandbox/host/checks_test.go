@@ -156,7 +156,7 @@ func TestSurveyOfATree(t *testing.T) {
 	tr.file("/proc/sys/kernel/yama/ptrace_scope", "1\n")
 	tr.file("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n")
 	tr.file("/sys/module/apparmor/x", "")
-	tr.file("/proc/self/attr/current", "snap.code.code (enforce)\n")
+	tr.file("/proc/thread-self/attr/current", "snap.code.code (enforce)\n")
 	tr.file("/sys/fs/selinux/enforce", "1")
 	got := Ask{Root: tr.root, Bus: tr.at("/nothing")}.Survey()
 	got.LandlockErr = ""

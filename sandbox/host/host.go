@@ -11,6 +11,10 @@
 // Find follows a command to the file that is executed and to what that file
 // needs. Checks turns facts into lines for a person and is pure.
 //
+// What it reads of this process it reads of the calling thread
+// (/proc/thread-self): the main thread, which /proc/self stands for, can be in
+// the namespaces of a sandbox that it started.
+//
 // The package reads and starts children of its own; it changes nothing and
 // leaves nothing behind. It reads no environment: what it needs of it is passed
 // in. Its functions may run at once.
@@ -22,6 +26,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 
 	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
@@ -61,6 +66,7 @@ func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 		Arch:    runtime.GOARCH,
 		UID:     os.Getuid(),
 		GID:     os.Getgid(),
+		Umask:   umask(ask),
 		User:    ask.User,
 		Home:    ask.Home,
 		Runtime: ask.Runtime,
@@ -125,6 +131,21 @@ func kernel() string {
 		return ""
 	}
 	return unix.ByteSliceToString(u.Release[:])
+}
+
+// umask is this process's. umask(2) tells it only by changing it for a moment,
+// for every thread; the kernel writes it down since Linux 4.7. Where it cannot
+// be read it is the narrowest.
+func umask(ask Ask) int {
+	text, err := statusField(ask, "Umask")
+	if err != nil {
+		return 0o077
+	}
+	mask, err := strconv.ParseUint(text, 8, 9)
+	if err != nil {
+		return 0o077
+	}
+	return int(mask)
 }
 
 // userName is the name of a user id in passwd, or "". Only the file is read:

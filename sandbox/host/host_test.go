@@ -13,6 +13,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/plan"
 )
@@ -47,11 +48,11 @@ func TestProbeOfATree(t *testing.T) {
 	tr := newTree(t)
 	tr.file("/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
 	tr.link("/etc/localtime", "../usr/share/zoneinfo/Europe/Berlin")
-	tr.file("/proc/self/status", "Name:\tx\nSeccomp:\t2\n")
-	tr.file("/proc/self/cgroup", "0::/\n")
-	tr.file("/proc/self/mountinfo", "")
+	tr.file("/proc/thread-self/status", "Name:\tx\nSeccomp:\t2\n")
+	tr.file("/proc/thread-self/cgroup", "0::/\n")
+	tr.file("/proc/thread-self/mountinfo", "")
 	for _, ns := range []string{"user", "mnt", "pid", "net", "ipc", "uts"} {
-		tr.file("/proc/self/ns/"+ns, "")
+		tr.file("/proc/thread-self/ns/"+ns, "")
 	}
 	h, err := Probe(context.Background(), Ask{Root: tr.root})
 	if err != nil {
@@ -66,7 +67,7 @@ func TestProbeOfATree(t *testing.T) {
 	if h.Notify.Is != plan.Unknown {
 		t.Errorf("the listener where a filter is in force: %+v", h.Notify)
 	}
-	tr.file("/proc/self/ns/cgroup", "")
+	tr.file("/proc/thread-self/ns/cgroup", "")
 	if h, _ = Probe(context.Background(), Ask{Root: tr.root}); h.Namespaces.Is != plan.Unknown {
 		t.Errorf("with all of them: %+v", h.Namespaces)
 	}
@@ -76,6 +77,27 @@ func TestProbeOfATree(t *testing.T) {
 	}
 	if h, _ = Probe(context.Background(), Ask{Root: tr.at("/nothing")}); h.Namespaces.Is != plan.Unknown || h.Cgroup.Why == "" {
 		t.Errorf("without /proc: %+v, %+v", h.Namespaces, h.Cgroup)
+	}
+}
+
+// The server's files get the modes that the user's own would get.
+func TestProbeReadsTheUmask(t *testing.T) {
+	old := unix.Umask(0o027)
+	defer unix.Umask(old)
+	for _, mask := range []int{0o027, 0, 0o077} {
+		unix.Umask(mask)
+		if h, err := Probe(context.Background(), Ask{}); err != nil || h.Umask != mask {
+			t.Errorf("umask %04o was read as %04o (%v)", mask, h.Umask, err)
+		}
+	}
+	tr := newTree(t)
+	for _, status := range []string{"", "Name:\tx\n", "Umask:\t\n", "Umask:\t0999\n", "Umask:\t7777\n"} {
+		if status != "" {
+			tr.file("/proc/thread-self/status", status)
+		}
+		if h, err := Probe(context.Background(), Ask{Root: tr.root}); err != nil || h.Umask != 0o077 {
+			t.Errorf("of status %q: umask %04o (%v), want the narrowest", status, h.Umask, err)
+		}
 	}
 }
 
@@ -139,8 +161,8 @@ func TestCgroup(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tr := newTree(t)
-			tr.file("/proc/self/mountinfo", strings.ReplaceAll(c.info, "ROOT", ""))
-			tr.file("/proc/self/cgroup", c.own)
+			tr.file("/proc/thread-self/mountinfo", strings.ReplaceAll(c.info, "ROOT", ""))
+			tr.file("/proc/thread-self/cgroup", c.own)
 			for path, content := range c.files {
 				tr.file(path, content)
 			}
@@ -161,8 +183,8 @@ func TestCgroup(t *testing.T) {
 func TestCgroupNotWritable(t *testing.T) {
 	asUser(t, func(t *testing.T) {
 		tr := newTree(t)
-		tr.file("/proc/self/mountinfo", "30 20 0:26 / /cg rw - cgroup2 cgroup2 rw\n")
-		tr.file("/proc/self/cgroup", "0::/\n")
+		tr.file("/proc/thread-self/mountinfo", "30 20 0:26 / /cg rw - cgroup2 cgroup2 rw\n")
+		tr.file("/proc/thread-self/cgroup", "0::/\n")
 		tr.file("/cg/cgroup.procs", "")
 		tr.file("/cg/cgroup.subtree_control", "memory\n")
 		if got := cgroup(Ask{Root: tr.root}, os.Getuid()); got.How != plan.HowCgroup2 {
@@ -180,8 +202,8 @@ func TestCgroupNotWritable(t *testing.T) {
 // A socket that is there is not a manager: it has to answer, and in time.
 func TestSystemdManagerHasToAnswer(t *testing.T) {
 	tr := newTree(t)
-	tr.file("/proc/self/mountinfo", "30 20 0:26 / /cg rw - cgroup2 cgroup2 rw\n")
-	tr.file("/proc/self/cgroup", "0::/user.slice/x\n")
+	tr.file("/proc/thread-self/mountinfo", "30 20 0:26 / /cg rw - cgroup2 cgroup2 rw\n")
+	tr.file("/proc/thread-self/cgroup", "0::/user.slice/x\n")
 	tr.file("/cg/user.slice/user-1000.slice/user@1000.service/cgroup.controllers", "memory pids\n")
 	ask := Ask{Root: tr.root, Bus: tr.at("/run")}
 	if got := cgroup(ask, 1000); got.How != "" || !strings.Contains(got.Why, "does not answer") {

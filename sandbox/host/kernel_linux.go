@@ -113,8 +113,8 @@ func executableMemfd() (int, error) {
 // followed.
 func namespaces(ask Ask) plan.Fact {
 	for _, ns := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"} {
-		if _, err := os.Lstat(ask.at("/proc/self/ns/" + ns)); errors.Is(err, os.ErrNotExist) {
-			if _, err := os.Lstat(ask.at("/proc/self/status")); err != nil {
+		if _, err := os.Lstat(ask.at("/proc/thread-self/ns/" + ns)); errors.Is(err, os.ErrNotExist) {
+			if _, err := os.Lstat(ask.at("/proc/thread-self/status")); err != nil {
 				return plan.Fact{Why: "/proc is not there to ask"}
 			}
 			return plan.Fact{Is: plan.No, Why: "the kernel has no " + ns + " namespaces"}
@@ -138,9 +138,9 @@ func sysctl(ask Ask, key string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// statusField is a line of /proc/self/status without its name.
+// statusField is a line of /proc/thread-self/status without its name.
 func statusField(ask Ask, field string) (string, error) {
-	b, err := os.ReadFile(ask.at("/proc/self/status"))
+	b, err := os.ReadFile(ask.at("/proc/thread-self/status"))
 	if err != nil {
 		return "", err
 	}
@@ -149,7 +149,7 @@ func statusField(ask Ask, field string) (string, error) {
 			return strings.TrimSpace(v), nil
 		}
 	}
-	return "", fmt.Errorf("/proc/self/status has no line %q", field)
+	return "", fmt.Errorf("/proc/thread-self/status has no line %q", field)
 }
 
 // name is an errno's name and text, "EPERM (operation not permitted)": the name

@@ -43,7 +43,7 @@ func (a Ask) Survey() Survey {
 	if err := landlockErr(); err != nil {
 		s.LandlockErr = name(err)
 	}
-	for _, attr := range []string{"/proc/self/attr/apparmor/current", "/proc/self/attr/current"} {
+	for _, attr := range []string{"/proc/thread-self/attr/apparmor/current", "/proc/thread-self/attr/current"} {
 		if b, err := os.ReadFile(a.at(attr)); err == nil && exists(a.at("/sys/module/apparmor")) {
 			s.AppArmor = strings.TrimSpace(strings.TrimRight(string(b), "\x00"))
 			break
