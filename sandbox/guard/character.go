@@ -149,7 +149,7 @@ func markup(text string, add func(Finding)) {
 		lower = strings.ToLower(text)
 	}
 	for _, c := range markups {
-		if !containsAny(text, c.in) || lower != "" && c.lower != nil && !containsAny(lower, c.lower) {
+		if !containsAny(text, c.in) || lower != "" && (c.lower != nil && !containsAny(lower, c.lower) || c.opens != nil && !opens(lower, c.opens)) {
 			continue
 		}
 		if w := c.re.get().FindString(text); w != "" {
@@ -158,20 +158,40 @@ func markup(text string, add func(Finding)) {
 	}
 }
 
+// opens reports whether a tag begins with one of some words.
+func opens(lower string, words []string) bool {
+	for {
+		_, after, ok := strings.Cut(lower, "<")
+		if !ok {
+			return false
+		}
+		name := strings.TrimLeft(strings.TrimPrefix(after, "/"), "\t\n\f\r ")
+		for _, w := range words {
+			if strings.HasPrefix(name, w) {
+				return true
+			}
+		}
+		lower = after
+	}
+}
+
 // markups are the rules about single pieces of markup. One of in is in every
-// match, one of lower in every match in lower case.
+// match, one of lower in every match in lower case, and one of opens begins a tag
+// there.
 var markups = []struct {
 	in    []string
 	lower []string
+	opens []string
 	re    *pattern
 	why   string
 }{
-	{[]string{"<"}, []string{"important", "system", "instruction", "sys", "secret", "hidden", "critical", "priority", "admin", "assistant", "developer", "directive", "override", "urgent", "mandatory", "prompt", "rule", "policy"}, orderTag, "a tag that sets words apart as orders to the model"},
-	{[]string{"<", "[", "##"}, []string{"<|", "inst]", "<<", "_of_turn>", "s>", "system]", "assistant]", "##"}, chatToken, "a token that frames the turns of a chat"},
-	{[]string{"["}, []string{"instruction", "override]", "bypass]", "directive]", "prompt]", "message]", "mode]", "command]", "note]", "notice]", "system]", "jailbreak]"}, bracketTag, "a tag that sets words apart as orders to the model"},
-	{[]string{"SYSTEM", "ADMIN", "DEVELOPER", "ROOT", "SECURITY", "PRIORITY", "HIDDEN", "OPERATOR", "ASSISTANT"}, nil, shout, "words that pretend to come from the system"},
-	{[]string{"="}, []string{"style"}, styledAway, "text that is styled not to be seen"},
-	{[]string{"!["}, nil, remoteImg, "an image whose address carries data away"},
+	{[]string{"<"}, nil, []string{"important", "system", "instruction", "sys", "secret", "hidden", "critical", "priority", "admin", "assistant", "developer", "directive", "override", "urgent", "mandatory", "prompt", "rule", "policy"}, orderTag, "a tag that sets words apart as orders to the model"},
+	{[]string{"<", "[", "##"}, []string{"<|", "inst]", "<<", "_of_turn>", "<s>", "</s>", "system]", "assistant]",
+		"##system", "## system", "##instruction", "## instruction", "##assistant", "## assistant"}, nil, chatToken, "a token that frames the turns of a chat"},
+	{[]string{"INSTRUCTION", "OVERRIDE]", "BYPASS]", "DIRECTIVE]", "PROMPT]", "MESSAGE]", "MODE]", "COMMAND]", "NOTE]", "NOTICE]", "SYSTEM]", "JAILBREAK]"}, nil, nil, bracketTag, "a tag that sets words apart as orders to the model"},
+	{[]string{"SYSTEM", "ADMIN", "DEVELOPER", "ROOT", "SECURITY", "PRIORITY", "HIDDEN", "OPERATOR", "ASSISTANT"}, nil, nil, shout, "words that pretend to come from the system"},
+	{[]string{"="}, []string{"style"}, nil, styledAway, "text that is styled not to be seen"},
+	{[]string{"!["}, nil, nil, remoteImg, "an image whose address carries data away"},
 }
 
 // hexRun is an encoding that nobody reads. The lengths, here and at base64Runs,
