@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,9 +91,6 @@ func TestLifeNothingOutlivesTheServer(t *testing.T) {
 // server behind, nor anything that the next start stumbles over.
 func TestLifeKilledLauncher(t *testing.T) {
 	tiers(t, func(t *testing.T, p *pen) {
-		if !slices.Contains(p.layers, policy.LayerNamespaces) {
-			t.Skip("without a pid namespace the keeper of the server's processes dies with its launcher, and daemons go on")
-		}
 		file := filepath.Join(p.home, "plan.json")
 		data, err := json.Marshal(p.plan("", daemons))
 		if err != nil {

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"mcpen/sandbox"
 	"mcpen/sandbox/host"
@@ -214,12 +212,6 @@ func (a *app) report(err error) int {
 // warn tells a person something that is no error.
 func (a *app) warn(format string, args ...any) {
 	fmt.Fprintf(a.err, "mcpen: warning: "+format+"\n", args...)
-}
-
-// colour reports whether w may be coloured.
-func (a *app) colour(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
 func (a *app) getenv(name string) string {

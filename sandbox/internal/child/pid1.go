@@ -60,9 +60,12 @@ func pid1() int {
 func begin(ctl *Control, bootFile, filter *os.File) (pid int, err error) {
 	// libcontainer's own death signal does not reach this process: it is set on
 	// an earlier stage and cleared by fork. The end of the control socket covers
-	// a launcher that died before this line.
-	if err := prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)); err != nil {
-		return 0, step("die with the launcher", err)
+	// a launcher that died before this line, and alone has the keeper of a server
+	// without namespaces end the server's processes before it ends itself.
+	if os.Getpid() == 1 {
+		if err := prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)); err != nil {
+			return 0, step("die with the launcher", err)
+		}
 	}
 	// Nothing in here may be read by the server: not its memory, not its
 	// descriptors, not its environment.
@@ -270,7 +273,7 @@ func (s *server) obey(ctl *Control) {
 			if os.Getpid() != 1 {
 				endAll()
 			}
-			os.Exit(1)
+			unix.Exit(1) // now: under the race detector os.Exit lingers
 		}
 		if m.Kind == Signal {
 			s.mu.Lock()

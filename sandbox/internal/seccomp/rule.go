@@ -70,9 +70,8 @@ type check struct {
 
 const whole = 0xffffffff
 
-func is(arg int, values ...uint32) check    { return check{arg, oneOf, whole, values} }
-func isNot(arg int, values ...uint32) check { return check{arg, noneOf, whole, values} }
-func bits(arg int, mask uint32) check       { return check{arg, anyBit, mask, nil} }
+func is(arg int, values ...uint32) check { return check{arg, oneOf, whole, values} }
+func bits(arg int, mask uint32) check    { return check{arg, anyBit, mask, nil} }
 
 func masked(arg int, mask uint32, values ...uint32) check {
 	return check{arg, oneOf, mask, values}

@@ -23,10 +23,11 @@ func (c cube) and(o cube) cube { return cube{c.mask | o.mask, c.value | o.value}
 // without is what of c lies outside o, in parts that exclude each other.
 func (c cube) without(o cube) []cube {
 	var parts []cube
+	rest := c // what was not cut off yet
 	for bit := uint32(1 << 31); bit != 0; bit >>= 1 {
-		if o.mask&^c.mask&bit != 0 {
-			parts = append(parts, cube{c.mask | bit, c.value | ^o.value&bit})
-			c.mask, c.value = c.mask|bit, c.value|o.value&bit
+		if o.mask&^rest.mask&bit != 0 {
+			parts = append(parts, cube{rest.mask | bit, rest.value | ^o.value&bit})
+			rest = cube{rest.mask | bit, rest.value | o.value&bit}
 		}
 	}
 	return parts
