@@ -11,6 +11,9 @@
 // review; the instructions and the name of a server that nobody approved; and
 // results, where text mode or the secrets of this run demand it.
 //
+// Events are bounded: of each sort so many are told within a minute, and the
+// others counted, so that a server cannot push older ones out of the log.
+//
 // # What it does not do
 //
 // Pins hold definitions, not behaviour: a tool with an unchanged definition can
