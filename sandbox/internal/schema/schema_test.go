@@ -148,3 +148,25 @@ func TestValidateIsBounded(t *testing.T) {
 		t.Errorf("3 values: %v", err)
 	}
 }
+
+// FuzzCompile holds that a schema and a value of strangers end nothing but the
+// call that they belong to.
+func FuzzCompile(f *testing.F) {
+	for _, s := range []string{`{"properties":{"a":{"$ref":"#/$defs/b"}},"$defs":{"b":{"type":["integer","null"]}}}`, `true`, `[]`, `{"items":[{}],"$schema":"http://json-schema.org/draft-07/schema#"}`,
+		`{"allOf":[{"not":{"enum":[1,"a",null]}}],"dependencies":{"a":["b"],"c":{}}}`, `{"patternProperties":{"^a":false},"additionalProperties":{"$ref":"#"},"unevaluatedProperties":false}`,
+		`{"if":{"contains":{"const":1}},"then":{"prefixItems":[true]},"else":{"uniqueItems":true},"multipleOf":0.1}`, `{"$REF":"#"}`, `{"type":null,"required":null,"enum":null,"default":{"a":1}}`} {
+		f.Add([]byte(s), []byte(`{"a":[1,1,{"c":"x"}]}`))
+	}
+	f.Fuzz(func(t *testing.T, schema, value []byte) {
+		s, err := Compile(schema)
+		if err != nil {
+			if err.Error() == "" || strings.ContainsAny(err.Error(), "\n") {
+				t.Fatalf("%q: %q", schema, err)
+			}
+			return
+		}
+		if err := s.Validate(value); err != nil && strings.ContainsAny(err.Error(), "\n") {
+			t.Fatalf("%q against %q: %q", value, schema, err)
+		}
+	})
+}
