@@ -243,6 +243,11 @@ func TestNarrowingFindsPlantedBugs(t *testing.T) {
 			p, err := Compile(pol, prog, h)
 			return p, err
 		},
+		"without a variable other processes' IPC is open": func(pol policy.Policy, prog Program, h Host) (Plan, error) {
+			p, err := Compile(pol, prog, h)
+			p.Seccomp.NoIPC = p.Seccomp.NoIPC && len(pol.Env.Pass) > 0
+			return p, err
+		},
 		"a rule for the home holds for what lies in it": func(pol policy.Policy, prog Program, h Host) (Plan, error) {
 			p, err := Compile(pol, prog, h)
 			p.Landlock.Paths = append(p.Landlock.Paths, Rule{"/home/ada", AccessTmp})
