@@ -145,20 +145,17 @@ func (c *canon) object() {
 
 // text writes a string and returns what it says.
 func (c *canon) text() []byte {
-	from, escaped := c.at, false
-	for c.at++; c.at < len(c.raw); {
-		n := bytes.IndexByte(c.raw[c.at:], '"')
-		if n < 0 {
-			n = len(c.raw) - c.at
+	from := c.at
+	n := max(0, bytes.IndexByte(c.raw[from+1:], '"'))
+	escaped := bytes.IndexByte(c.raw[from+1:from+1+n], '\\') >= 0
+	if escaped { // the quote may be, too; one look at each byte, however many are
+		for n = 0; from+1+n < len(c.raw) && c.raw[from+1+n] != '"'; n++ {
+			if c.raw[from+1+n] == '\\' {
+				n++
+			}
 		}
-		slash := bytes.IndexByte(c.raw[c.at:c.at+n], '\\')
-		if slash < 0 {
-			c.at += n + 1
-			break
-		}
-		escaped = true
-		c.at += slash + 2
 	}
+	c.at = from + n + 2
 	c.at = min(c.at, len(c.raw))
 	raw := c.raw[from:c.at]
 	if !escaped {

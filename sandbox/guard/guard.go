@@ -3,6 +3,7 @@ package guard
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,8 +18,9 @@ type Config struct {
 	Server  string // the profile's name, for sentences and for a server whose own name nobody approved
 	Tools   plan.Tools
 	Pins    Pins
-	Others  []Other       // what the other locked servers define
-	Secrets []plan.Opaque // values of this run; those shorter than six bytes are not looked for
+	Others  []Other        // what the other locked servers define
+	More    func() []Other // further ones, asked for when the first definition is looked at; may be nil
+	Secrets []plan.Opaque  // values of this run; those shorter than six bytes are not looked for
 
 	Args bool             // events carry the arguments of calls
 	Now  func() time.Time // for rate limits; may be called at any time; nil: time.Now
@@ -48,7 +50,7 @@ type Guard struct {
 	hidden bool // results are rewritten in text mode
 	mask   *masker
 	rules  []*rule
-	scan   *scanner
+	scan   func() *scanner // made when it is first needed
 	limit  limit
 
 	flight flight // requests of the client that the server has not answered
@@ -103,10 +105,16 @@ func New(cfg Config) (*Guard, error) {
 		return nil, fmt.Errorf("%q is not a mode for findings", cfg.Tools.Findings)
 	}
 	g := &Guard{
-		cfg:     cfg,
-		hidden:  cfg.Tools.Results == policy.TextShow || cfg.Tools.Results == policy.TextStrip,
-		mask:    newMasker(cfg.Secrets),
-		scan:    newScanner(cfg.Others),
+		cfg:    cfg,
+		hidden: cfg.Tools.Results == policy.TextShow || cfg.Tools.Results == policy.TextStrip,
+		mask:   newMasker(cfg.Secrets),
+		scan: sync.OnceValue(func() *scanner {
+			others := cfg.Others
+			if cfg.More != nil {
+				others = slices.Concat(others, cfg.More())
+			}
+			return newScanner(others)
+		}),
 		lists:   map[Kind]*list{},
 		seen:    map[nameKey]sighting{},
 		schemas: map[string]*tested{},

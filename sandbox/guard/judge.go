@@ -122,7 +122,7 @@ func (g *Guard) define(kind Kind, name string, raw []byte, e *entry) {
 		}
 	}
 	if !e.approved {
-		e.findings = g.scan.definition(kind, raw)
+		e.findings = g.scan().definition(kind, raw)
 	}
 }
 

@@ -125,7 +125,7 @@ func (g *Guard) read(kind Kind, result []byte) (*page, error) {
 	if kind == KindTool {
 		for raw := range rpc.Elements(f[0]) {
 			name, _ := rpc.Text(rpc.Get(raw, "name"))
-			g.scan.knows(name)
+			g.scan().knows(name)
 		}
 	}
 	for raw := range rpc.Elements(f[0]) {
