@@ -9,7 +9,7 @@ TEST    := $(GO) test -tags $(TAGS)
 # Packages whose goroutines meet: tested with the race detector too.
 RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/pack/...
 
-.PHONY: help build demo test integration lint fuzz bench soak eval install setup clean
+.PHONY: help build demo test integration lint fuzz bench soak conformance eval install setup clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ bench: build ## start, ping and memory beside the peers that are installed, as r
 
 soak: build ## ten minutes of mixed traffic
 	$(TEST) -tags $(TAGS),soak -timeout 30m -run Soak -v ./...
+
+conformance: build ## MCP's own suite, with and without mcpen between: the same, check by check
+	@scripts/conformance.sh
 
 eval: ## what the guard finds in a corpus of descriptions, where one is beside the checkout
 	$(TEST) -tags $(TAGS),eval -run Eval -v ./sandbox/guard/
