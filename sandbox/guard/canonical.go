@@ -3,6 +3,7 @@ package guard
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 	"unicode/utf16"
 
@@ -12,12 +13,15 @@ import (
 )
 
 // canonical is the canonical form of RFC 8785 of a text of JSON that rpc.View
-// accepted, which is why nothing is checked here. It reads and writes once,
+// accepted, which is why hardly anything is checked here. It reads and writes once,
 // where the library makes a tree: the first list of a server is the longest
 // thing that its client waits for.
 func canonical(raw []byte) ([]byte, error) {
 	c := canon{raw: raw, out: make([]byte, 0, len(raw))}
 	c.value()
+	if c.space(); c.at != len(raw) && c.err == nil {
+		c.err = errors.New("it is more than one value")
+	}
 	return c.out, c.err
 }
 
