@@ -16,7 +16,7 @@ func newGuard(p plan.Plan, stdio Stdio) (*guard.Guard, error) {
 	for _, s := range p.Process.Secrets {
 		secrets = append(secrets, s.Value)
 	}
-	g, err := guard.New(guard.Config{Server: p.Name, Tools: p.Tools, Pins: stdio.Pins, Others: stdio.Others, Secrets: secrets, Args: p.Log.Arguments})
+	g, err := guard.New(guard.Config{Server: p.Name, Tools: p.Tools, Pins: stdio.Pins, More: stdio.Others, Secrets: secrets, Args: p.Log.Arguments})
 	if err != nil {
 		return nil, fmt.Errorf("cannot guard what the server says: %w", err)
 	}

@@ -54,10 +54,11 @@ type Stdio struct {
 	// that are no MCP servers.
 	Raw bool
 
-	// Pins is what a person approved of what the server says, and Others what
-	// other servers define. The zero values approve of nothing and know nobody.
+	// Pins is what a person approved of what the server says, and Others tells
+	// what other servers define, once the first definition is looked at. The zero
+	// values approve of nothing and know nobody.
 	Pins   guard.Pins
-	Others []guard.Other
+	Others func() []guard.Other
 }
 
 // Exit is how the server ended: a code, or a signal.
@@ -69,6 +70,7 @@ type Exit struct {
 // Box is one running sandbox. Its methods may be called from any goroutine.
 type Box struct {
 	plan    plan.Plan
+	digest  string
 	session *session
 	sink    audit.Sink
 	stderr  *os.File
@@ -112,7 +114,7 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err != nil {
 		return nil, &Lack{Step: "prepare a run", Err: err}
 	}
-	b := &Box{plan: p, session: s, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{})}
+	b := &Box{plan: p, digest: p.Digest(), session: s, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{})}
 	b.sink = b.stamp(sink)
 	if !stdio.Raw {
 		if b.guard, err = newGuard(p, stdio); err != nil {
@@ -226,7 +228,7 @@ func (b *Box) build(filter *filter, stdio Stdio) error {
 	if err != nil {
 		return err
 	}
-	if err := b.session.record(b.plan, cgroup); err != nil {
+	if err := b.session.record(b.plan, b.digest, cgroup); err != nil {
 		return &Lack{Step: "prepare a run", Err: err}
 	}
 	return nil
@@ -384,7 +386,7 @@ func (b *Box) Wait() (Exit, error) {
 
 // stamp adds to every event what it cannot know.
 func (b *Box) stamp(sink audit.Sink) audit.Sink {
-	digest := b.plan.Digest()
+	digest := b.digest
 	return func(e audit.Event) error {
 		if e.Time.IsZero() {
 			e.Time = time.Now()

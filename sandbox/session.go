@@ -125,8 +125,8 @@ func own(dir string) error {
 }
 
 // record writes what mcpen ps reads.
-func (s *session) record(p plan.Plan, cgroup []string) error {
-	data, err := json.Marshal(Record{Session: s.id, Server: p.Name, Plan: p.Digest(), PID: os.Getpid(), Started: time.Now(), Args: p.Process.Args, Cgroup: cgroup})
+func (s *session) record(p plan.Plan, digest string, cgroup []string) error {
+	data, err := json.Marshal(Record{Session: s.id, Server: p.Name, Plan: digest, PID: os.Getpid(), Started: time.Now(), Args: p.Process.Args, Cgroup: cgroup})
 	if err != nil {
 		return fmt.Errorf("internal error: cannot encode the record: %w", err)
 	}

@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 time=${FUZZTIME:-30s}
-tags=urfave_cli_no_docs
+tags=urfave_cli_no_docs,runc_nocriu
 
 grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . >/dev/null || exit 0
 for file in $(grep -rlE --include='*_test.go' '^func Fuzz' . | sort); do

@@ -2,7 +2,7 @@
 # gofmt, vet, staticcheck and, where its database can be reached, govulncheck.
 set -eu
 cd "$(dirname "$0")/.."
-tags=urfave_cli_no_docs
+tags=urfave_cli_no_docs,runc_nocriu
 
 unformatted=$(gofmt -l $(git ls-files '*.go'))
 if [ -n "$unformatted" ]; then

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"mcpen/sandbox"
@@ -15,6 +16,10 @@ import (
 func main() {
 	sandbox.Hook() // the stages inside a sandbox are this binary, too
 	host.Hook()    // and so are the children that probe the kernel
+
+	// A start allocates some megabytes and keeps few: collecting them meanwhile
+	// costs more than it frees. A server that runs has the usual setting again.
+	debug.SetGCPercent(400)
 
 	// A client asks a server to end by any of these. The relay ends it in order.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)

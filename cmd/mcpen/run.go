@@ -45,8 +45,7 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	if err != nil {
 		return err
 	}
-	others := make(chan []guard.Other, 1)
-	go func() { others <- a.others(p.place, p.plan.Name) }()
+	defer p.close()
 	if err := a.fetchSecrets(ctx, &p.plan); err != nil {
 		return err
 	}
@@ -66,7 +65,7 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	}
 	again, stop := listenForReviews()
 	defer stop()
-	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: a.in, Out: a.out, Err: a.err, Pins: before, Others: <-others}, log.write)
+	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: a.in, Out: a.out, Err: a.err, Pins: before, Others: func() []guard.Other { return a.others(p.place, p.plan.Name) }}, log.write)
 	if failed := log.failed(); err != nil && failed != nil {
 		return failed
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/opencontainers/runc/libcontainer"
@@ -29,6 +30,10 @@ func Hook() {
 	}
 	if len(os.Args) != 2 {
 		return
+	}
+	switch os.Args[1] {
+	case Pid1Name, execName:
+		debug.SetGCPercent(-1) // nothing here lives long enough, until Shrink
 	}
 	switch os.Args[1] {
 	case Pid1Name:

@@ -5,29 +5,41 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// Shrink gives back what only the start needed: the heap's free pages, and the
-// program's code, of which a process that waits uses little. Code is read again
-// from the file when it is used. Nothing else is touched: a mapping that is
-// read-only now may hold relocations that are in no file (RELRO).
+// Shrink ends the time in which nothing is collected, and gives back what only
+// the start needed: the heap's free pages, and the program's code and constants,
+// of which a process that waits uses little. Those are read again from the file
+// when they are used, so only mappings are touched of which no page differs from
+// the file: a mapping that is read-only now may hold relocations that are nowhere
+// else (RELRO).
 func Shrink() {
+	debug.SetGCPercent(100)
 	debug.FreeOSMemory()
-	f, err := os.Open("/proc/self/maps")
+	f, err := os.Open("/proc/self/smaps") // proc_pid_smaps(5)
 	if err != nil {
 		return
 	}
 	defer f.Close()
+	var from, to uintptr
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var from, to, offset uintptr
+		line := lines.Text()
+		var a, b, offset uintptr
 		var mode, dev, path string
 		var inode uint64
-		n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s %x %s %d %s", &from, &to, &mode, &offset, &dev, &inode, &path)
-		if n < 7 || inode == 0 || mode != "r-xp" {
+		if n, _ := fmt.Sscanf(line, "%x-%x %s %x %s %d %s", &a, &b, &mode, &offset, &dev, &inode, &path); n >= 6 {
+			from, to = 0, 0
+			if n == 7 && inode != 0 && strings.HasPrefix(mode, "r-") && strings.HasSuffix(mode, "p") {
+				from, to = a, b
+			}
 			continue
 		}
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
+		var kib int
+		if n, _ := fmt.Sscanf(line, "Anonymous: %d kB", &kib); n == 1 && kib == 0 && to > from {
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
+		}
 	}
 }
