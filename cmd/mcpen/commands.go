@@ -71,6 +71,7 @@ func (a *app) recipe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer p.close()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ func (a *app) explainCommand(words []string) *cli.Command {
 			if err != nil {
 				return err
 			}
+			defer p.close()
 			if c.Bool("json") {
 				enc := json.NewEncoder(a.out)
 				enc.SetIndent("", "  ")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,11 +15,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
 
 	"mcpen/sandbox"
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
@@ -30,9 +33,8 @@ func (a *app) store(at place) *pack.Store {
 	return &pack.Store{Dir: filepath.Join(at.state, "store")}
 }
 
-// installer makes an installer for packages of an ecosystem: the tools of this
-// machine, the registry of the user's own configuration, every tool run in a
-// sandbox. With a lock whose tree is in the store none of it is asked.
+// installer makes an installer for packages of an ecosystem that can open what
+// is locked and in the store. For everything else connect completes it.
 func (a *app) installer(ctx context.Context, at place, e pack.Ecosystem, rules policy.Install) (*pack.Installer, error) {
 	if at.state == "" {
 		return nil, usage("export HOME=…", "cannot keep packages: there is no HOME and no XDG_STATE_HOME")
@@ -44,19 +46,26 @@ func (a *app) installer(ctx context.Context, at place, e pack.Ecosystem, rules p
 		MinAge:   rules.MinAge,
 		Scripts:  rules.Scripts,
 		Now:      time.Now,
+		Vet:      func(l pack.Lock) error { return a.refuseMalicious(at, l) },
 		Progress: a.progress(),
 	}
-	var err error
-	if in.Tools, err = a.tools(at, e); err != nil {
-		return nil, err
+	if e == pack.PyPI { // its trees differ between Pythons
+		var err error
+		if in.Tools.Python, in.Tools.PythonTag, _, err = a.python(at); err != nil {
+			return nil, err
+		}
 	}
 	return in, nil
 }
 
-// connect fills in the registry, which only resolving and fetching need.
+// connect fills in the tools of this machine and the registry of the user's own
+// configuration, which only resolving and fetching need.
 func (a *app) connect(ctx context.Context, in *pack.Installer, at place, e pack.Ecosystem) error {
 	var r pack.Registry
 	var err error
+	if in.Tools, err = a.tools(at, e); err != nil {
+		return err
+	}
 	switch e {
 	case pack.NPM:
 		r, err = pack.ReadNPMRC(a.npmrc(at, in.Tools), a.getenv)
@@ -143,25 +152,37 @@ func (a *app) tools(at place, e pack.Ecosystem) (pack.Tools, error) {
 		t.NPM = append([]string{npm.Path}, npm.Args[1:]...)
 		path = append([]string{filepath.Dir(node.Path)}, path...)
 	case pack.PyPI:
-		python, err := find("python3")
-		if err != nil {
+		var err error
+		if t.Python, t.PythonTag, t.Reads, err = a.python(at); err != nil {
 			return t, err
-		}
-		t.Python = python.Path
-		real, err := filepath.EvalSymlinks(python.Path)
-		if err != nil {
-			return t, fmt.Errorf("cannot tell the version of %q: %w", python.Path, err)
-		}
-		if m := pythonName().FindStringSubmatch(filepath.Base(real)); m != nil {
-			t.PythonTag = "cp" + m[1] + m[2]
 		}
 		if uv, err := find("uv"); err == nil {
 			t.UV = uv.Path
 		}
-		path = append([]string{filepath.Dir(python.Path)}, path...)
+		path = append([]string{filepath.Dir(t.Python)}, path...)
 	}
 	t.Path = strings.Join(path, ":")
 	return t, nil
+}
+
+// python finds the interpreter, its tag, such as "cp311", and what it needs.
+func (a *app) python(at place) (path, tag string, reads []string, err error) {
+	p, err := host.Find([]string{"python3"}, a.findEnv(at))
+	if err != nil {
+		return "", "", nil, err
+	}
+	real, err := filepath.EvalSymlinks(p.Path)
+	if err != nil {
+		return "", "", nil, fmt.Errorf("cannot tell the version of %q: %w", p.Path, err)
+	}
+	m := pythonName().FindStringSubmatch(filepath.Base(real))
+	if m == nil {
+		return "", "", nil, fmt.Errorf("cannot tell the version of %q: its name %q does not have it", p.Path, filepath.Base(real))
+	}
+	for _, n := range p.Needs {
+		reads = append(reads, n.Path)
+	}
+	return p.Path, "cp" + m[1] + m[2], reads, nil
 }
 
 // job runs a tool in a sandbox of its own: its folder, its runtime, one port of
@@ -258,89 +279,146 @@ func (a *app) progress() pack.Progress {
 }
 
 // ensure gives the program of a locked package: from the store where it is
-// there, else as the lock says, else resolved, installed and locked now.
-func (a *app) ensure(ctx context.Context, at place, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, error) {
-	var none plan.Program
+// there, else as the lock says, else resolved, installed and locked now. The
+// caller closes the tree once the program has ended.
+func (a *app) ensure(ctx context.Context, at place, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *pack.Tree, error) {
 	in, err := a.installer(ctx, at, ref.Ecosystem, rules)
 	if err != nil {
-		return none, err
+		return plan.Program{}, nil, err
 	}
+	var tree *pack.Tree
 	lock, err := readLock(lockFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return a.lockNow(ctx, in, at, ref, lockFile, args)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		lock, tree, err = a.lockNow(ctx, in, at, ref, lockFile)
+	case err == nil:
+		lock, tree, err = a.openLocked(ctx, in, at, ref, lock, lockFile)
 	}
 	if err != nil {
-		return none, err
+		return plan.Program{}, nil, err
 	}
-	if err := sameRef(lock, ref, lockFile); err != nil {
-		return none, err
+	if ref.Bin != "" {
+		lock.Bin = ref.Bin // another program of the same package
 	}
-	if err := a.refuseMalicious(at, lock); err != nil {
-		return none, err
-	}
-	tree, err := in.Open(lock)
+	prog, err := a.entry(at, lock, tree, args)
 	if err != nil {
-		if !errors.Is(err, pack.ErrAbsent) {
-			return none, &codeError{code: exitRefused, err: err, hint: "mcpen gc --all   # and run again: it is fetched as the lock says"}
-		}
-		if err := a.connect(ctx, in, at, ref.Ecosystem); err != nil {
-			return none, err
-		}
-		var fresh pack.Lock
-		if fresh, tree, err = in.Restore(ctx, lock); err != nil {
-			return none, err
-		}
-		if err := writeLock(lockFile, fresh); err != nil {
-			tree.Close()
-			return none, err
-		}
-		lock = fresh
+		tree.Close()
+		return prog, nil, damaged(err)
 	}
-	defer tree.Close()
-	return a.entry(at, lock, tree, args)
+	return prog, tree, nil
 }
 
-// lockNow resolves, installs and locks, and says so.
-func (a *app) lockNow(ctx context.Context, in *pack.Installer, at place, ref pack.Ref, lockFile string, args []string) (plan.Program, error) {
-	var none plan.Program
+// openLocked gives the tree of a lock: from the store, where nothing is asked, or
+// fetched as the lock says.
+func (a *app) openLocked(ctx context.Context, in *pack.Installer, at place, ref pack.Ref, lock pack.Lock, lockFile string) (pack.Lock, *pack.Tree, error) {
+	if err := sameRef(lock, ref, lockFile); err != nil {
+		return lock, nil, err
+	}
+	if err := a.refuseMalicious(at, lock); err != nil {
+		return lock, nil, err
+	}
+	tree, err := in.Open(lock)
+	if err == nil || !errors.Is(err, pack.ErrAbsent) {
+		return lock, tree, damaged(err)
+	}
 	if err := a.connect(ctx, in, at, ref.Ecosystem); err != nil {
-		return none, err
+		return lock, nil, err
+	}
+	fresh, tree, err := in.Restore(ctx, lock)
+	if err != nil {
+		return lock, nil, err
+	}
+	if !maps.Equal(fresh.Trees, lock.Trees) {
+		err = writeLock(lockFile, fresh)
+	}
+	if err != nil {
+		tree.Close()
+		return lock, nil, err
+	}
+	return fresh, tree, nil
+}
+
+// lockNow resolves, installs and locks, and says so. Of two that do so at once
+// the first to write the lock decides for both.
+func (a *app) lockNow(ctx context.Context, in *pack.Installer, at place, ref pack.Ref, lockFile string) (pack.Lock, *pack.Tree, error) {
+	var none pack.Lock
+	if err := a.connect(ctx, in, at, ref.Ecosystem); err != nil {
+		return none, nil, err
 	}
 	rel, err := in.Resolve(ctx, ref)
 	if err != nil {
-		return none, refusedYoung(err)
+		return none, nil, err
 	}
 	lock, tree, err := in.Install(ctx, rel)
 	if err != nil {
-		return none, err
+		return none, nil, err
 	}
-	defer tree.Close()
-	if err := a.refuseMalicious(at, lock); err != nil {
-		return none, err
+	err = createLock(lockFile, lock)
+	if errors.Is(err, fs.ErrExist) {
+		tree.Close()
+		if lock, err = readLock(lockFile); err != nil {
+			return none, nil, err
+		}
+		return a.openLocked(ctx, in, at, ref, lock, lockFile)
 	}
-	if err := writeLock(lockFile, lock); err != nil {
-		return none, err
+	if err != nil {
+		tree.Close()
+		return none, nil, err
 	}
-	fmt.Fprintf(a.err, "mcpen: locked %s %s with %d packages in %s\n", lock.Package, lock.Version, len(lock.Dependencies), lockFile)
+	fmt.Fprintf(a.err, "mcpen: locked %s %s with %s in %s\n", lock.Package, lock.Version, count(len(lock.Dependencies), "package"), audit.Visible(lockFile))
 	for _, n := range rel.Notes {
-		fmt.Fprintf(a.err, "mcpen: note: %s\n", n)
+		fmt.Fprintf(a.err, "mcpen: note: %s\n", audit.Visible(n))
 	}
-	return a.entry(at, lock, tree, args)
+	return lock, tree, nil
 }
 
-// refusedYoung gives the refusal of a young version its exit code and hint.
-func refusedYoung(err error) error {
+// packageError gives an error of a package its exit code and a hint, unless it
+// has them: a refusal is one of policy, an interrupt ends mcpen as the signal
+// would, and else the package cannot be had, as a program that was not found.
+func packageError(ctx context.Context, err error) error {
 	var young *pack.TooYoungError
-	if !errors.As(err, &young) {
+	var refusal *pack.Refusal
+	var coded *codeError
+	var found *host.FindError
+	var lack *sandbox.Lack
+	switch {
+	case err == nil || errors.As(err, &coded) || errors.As(err, &found) || errors.As(err, &lack):
+		return err
+	case ctx.Err() != nil:
+		return &codeError{code: 128 + int(signalOf(ctx)), err: errors.New("interrupted: nothing was installed")}
+	case errors.As(err, &young):
+		hint := "[install]\nmin-age = \"0s\""
+		if young.OldEnough != "" {
+			ref := young.Ref
+			ref.Version, ref.Tag = young.OldEnough, ""
+			hint = ref.String()
+		}
+		return &codeError{code: exitRefused, err: err, hint: hint}
+	case errors.As(err, &refusal):
+		return &codeError{code: exitRefused, err: err}
+	}
+	return &codeError{code: int(host.NotFound), err: err}
+}
+
+// damaged gives the refusal of a tree in the store a way out.
+func damaged(err error) error {
+	var refusal *pack.Refusal
+	if !errors.As(err, &refusal) {
 		return err
 	}
-	hint := "[install]\nmin-age = \"0s\""
-	if young.OldEnough != "" {
-		ref := young.Ref
-		ref.Version, ref.Tag = young.OldEnough, ""
-		hint = ref.String()
+	return &codeError{code: exitRefused, err: err, hint: "mcpen gc --all   # and run again: it is fetched as the lock says"}
+}
+
+// signalOf is the signal that ended a context of signal.NotifyContext, which
+// tells it by its words alone.
+func signalOf(ctx context.Context) syscall.Signal {
+	words := context.Cause(ctx).Error()
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+		if strings.HasPrefix(words, s.String()) {
+			return s
+		}
 	}
-	return &codeError{code: exitRefused, err: err, hint: hint}
+	return syscall.SIGINT
 }
 
 // entry is the program of a tree, with the interpreter of this machine.
@@ -361,7 +439,7 @@ func (a *app) entry(at place, l pack.Lock, t *pack.Tree, args []string) (plan.Pr
 // refuseMalicious holds a lock against the advisories that are kept here.
 func (a *app) refuseMalicious(at place, l pack.Lock) error {
 	db := advisories(at)
-	if _, err := os.Stat(db); err != nil {
+	if _, err := os.Stat(db); errors.Is(err, fs.ErrNotExist) {
 		return nil // none are kept
 	}
 	found, err := pack.FindAdvisories(db, l)
@@ -370,7 +448,7 @@ func (a *app) refuseMalicious(at place, l pack.Lock) error {
 	}
 	for _, f := range found {
 		if f.Malicious {
-			return &codeError{code: exitRefused, err: fmt.Errorf("%s is malicious: %s: %s", f.Package, f.ID, f.Summary), hint: "mcpen scan"}
+			return &codeError{code: exitRefused, err: fmt.Errorf("%s is malicious: %s: %s", f.Package, audit.Visible(f.ID), audit.Visible(f.Summary)), hint: "mcpen scan"}
 		}
 	}
 	return nil
@@ -404,6 +482,32 @@ func writeLock(file string, l pack.Lock) error {
 	return replaceFile(file, data)
 }
 
+// createLock writes a lock file that must not be there yet, in one step. The
+// error wraps fs.ErrExist where it is.
+func createLock(file string, l pack.Lock) error {
+	data, err := l.Encode()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("cannot write the lock: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), ".mcpen-*")
+	if err != nil {
+		return fmt.Errorf("cannot write the lock: %w", err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	// The name must not be there after a loss of power without what it names.
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
+		err = os.Link(f.Name(), file)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the lock: %w", err)
+	}
+	return nil
+}
+
 // sameRef refuses to run something else than what was locked.
 func sameRef(l pack.Lock, ref pack.Ref, file string) error {
 	locked, err := l.Ref()
@@ -411,10 +515,10 @@ func sameRef(l pack.Lock, ref pack.Ref, file string) error {
 		return err
 	}
 	if locked.Ecosystem != ref.Ecosystem || locked.Name != ref.Name {
-		return usage("rm "+file, "%s locks %s, and the profile wants %s", file, l.Package, ref)
+		return usage("mcpen add --name NAME "+ref.String()+"   # and mcpen run NAME", "%s locks %s, and %s was asked for", file, l.Package, ref)
 	}
 	if ref.Version != "" && ref.Version != l.Version {
-		return usage("mcpen update", "%s locks version %s, and %s was asked for", file, l.Version, ref.Version)
+		return usage("mcpen remove "+strings.TrimSuffix(filepath.Base(file), ".lock")+"   # and run again", "%s locks version %s, and %s was asked for", file, l.Version, ref.Version)
 	}
 	return nil
 }

@@ -6,27 +6,34 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
-	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/host"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
 
+// machineProfiles are the profiles of this machine's administrator.
+const machineProfiles = "/etc/mcpen/profiles"
+
 // lockBeside is where the lock of a profile is: beside the file, or, for one
-// that ships with mcpen or was never written, among the user's own.
+// that ships with mcpen, was never written, or is the machine's and has no lock
+// there, among the user's own.
 func lockBeside(at place, profileFile, name string) string {
 	if profileFile != "" && filepath.Ext(profileFile) == ".toml" && !strings.HasPrefix(profileFile, "profiles/") {
 		if _, err := os.Stat(profileFile); err == nil {
-			return strings.TrimSuffix(profileFile, ".toml") + ".lock"
+			beside := strings.TrimSuffix(profileFile, ".toml") + ".lock"
+			if _, err := os.Stat(beside); err == nil || filepath.Dir(profileFile) != machineProfiles {
+				return beside
+			}
 		}
 	}
 	return filepath.Join(at.config, "profiles", name+".lock")
@@ -76,37 +83,28 @@ func packaged(ch choice, pol policy.Policy) (ref pack.Ref, args []string, ok boo
 // isRef reports whether a server is named by a package reference.
 func isRef(s string) bool { return strings.HasPrefix(s, "npm:") || strings.HasPrefix(s, "pypi:") }
 
-// program finds or installs what is to be run.
-func (a *app) program(ctx context.Context, ch choice, at place, pol policy.Policy) (plan.Program, error) {
+// program finds or installs what is to be run. The caller closes the tree, where
+// it is a package, once the program has ended.
+func (a *app) program(ctx context.Context, ch choice, at place, pol policy.Policy) (plan.Program, *pack.Tree, error) {
 	ref, args, ok, err := packaged(ch, pol)
 	if err != nil {
-		return plan.Program{}, err
+		return plan.Program{}, nil, err
 	}
 	if ok {
 		file := ""
 		if len(pol.Sources) > 0 {
 			file = pol.Sources[0].File
 		}
-		prog, err := a.ensure(ctx, at, ref, lockBeside(at, file, pol.Name), pol.Install, args)
-		return prog, notToBeHad(err)
+		lockFile := lockBeside(at, file, pol.Name)
+		prog, tree, err := a.ensure(ctx, at, ref, lockFile, pol.Install, args)
+		return prog, tree, packageError(ctx, err)
 	}
 	argv, err := argv(ch, pol)
 	if err != nil {
-		return plan.Program{}, err
+		return plan.Program{}, nil, err
 	}
-	return a.find(argv, at)
-}
-
-// notToBeHad gives the error of a package that cannot be had the exit code of a
-// program that was not found, unless it has one.
-func notToBeHad(err error) error {
-	var coded *codeError
-	var found *host.FindError
-	var lack *sandbox.Lack
-	if err == nil || errors.As(err, &coded) || errors.As(err, &found) || errors.As(err, &lack) || errors.Is(err, context.Canceled) {
-		return err
-	}
-	return &codeError{code: int(host.NotFound), err: err}
+	prog, err := a.find(argv, at)
+	return prog, nil, err
 }
 
 func (a *app) addCommand() *cli.Command {
@@ -118,7 +116,7 @@ func (a *app) addCommand() *cli.Command {
 			if c.NArg() != 1 {
 				return usage("mcpen add npm:NAME", "one package, please")
 			}
-			return a.add(c.Context, c.Args().First(), c.String("name"))
+			return packageError(c.Context, a.add(c.Context, c.Args().First(), c.String("name")))
 		},
 	}
 }
@@ -135,12 +133,20 @@ func (a *app) add(ctx context.Context, text, name string) error {
 	if name == "" {
 		name = nameOf(ref)
 	}
+	profile := fmt.Appendf(nil, addedProfile, name, bare(ref))
+	if _, err := policy.Parse("(profile)", profile, nil); err != nil || filepath.Base(name) != name {
+		return usage("--name server", "%q cannot be a profile's name", name)
+	}
 	file := filepath.Join(at.config, "profiles", name+".toml")
 	lockFile := filepath.Join(at.config, "profiles", name+".lock")
 	if _, err := os.Stat(lockFile); err == nil {
 		return usage("mcpen update "+name, "%s is there already", lockFile)
 	}
-	in, err := a.installer(ctx, at, ref.Ecosystem, policy.Closed(name).Install)
+	rules, err := a.installRules(at, name)
+	if err != nil {
+		return err
+	}
+	in, err := a.installer(ctx, at, ref.Ecosystem, rules)
 	if err != nil {
 		return err
 	}
@@ -149,7 +155,7 @@ func (a *app) add(ctx context.Context, text, name string) error {
 	}
 	rel, err := in.Resolve(ctx, ref)
 	if err != nil {
-		return refusedYoung(err)
+		return err
 	}
 	a.describe(rel)
 	lock, tree, err := in.Install(ctx, rel)
@@ -157,21 +163,43 @@ func (a *app) add(ctx context.Context, text, name string) error {
 		return err
 	}
 	defer tree.Close()
-	if err := a.refuseMalicious(at, lock); err != nil {
-		return err
-	}
-	if err := writeLock(lockFile, lock); err != nil {
+	if err := createLock(lockFile, lock); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.out, "locked %s %s: %d packages, %s, in %s\n", lock.Package, lock.Version, len(lock.Dependencies), plan.FormatSize(lock.Bytes), lockFile)
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		text := fmt.Sprintf("version = 1\nname = %q\n\n[server]\npackage = %q\n", name, lock.Package)
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			return fmt.Errorf("cannot write the profile: %w", err)
+		if err := replaceFile(file, profile); err != nil {
+			return err
 		}
 		fmt.Fprintf(a.out, "wrote %s, which allows it nothing yet: mcpen explain %s\n", file, name)
 	}
 	return nil
+}
+
+// addedProfile is the profile that add writes for a name and a package.
+const addedProfile = "version = 1\nname = %q\n\n[server]\npackage = %q\n"
+
+// bare is a reference without a version: that is the lock's to say.
+func bare(ref pack.Ref) string {
+	ref.Version, ref.Tag = "", ""
+	return ref.String()
+}
+
+// installRules are those of the profile that a lock belongs to, or the default
+// ones where there is no profile.
+func (a *app) installRules(at place, name string) (policy.Install, error) {
+	if _, _, err := a.loader(at)(name, ""); err != nil {
+		return policy.Closed(name).Install, nil
+	}
+	pol, err := a.policy(choice{profile: name}, at)
+	if err == nil {
+		return pol.Install, nil
+	}
+	if p, parse := a.profile(choice{profile: name}, at); parse != nil || len(p.Params) == 0 {
+		return policy.Install{}, err
+	}
+	a.warn("the default install rules hold: the profile %q has parameters that are not set", name)
+	return policy.Closed(name).Install, nil
 }
 
 // describe says what a registry says of a release.
@@ -242,13 +270,19 @@ func (a *app) outdatedCommand() *cli.Command {
 				if err != nil {
 					return err
 				}
-				if rel.Ref.Version != l.lock.Version {
+				if newer(rel, l.lock) {
 					fmt.Fprintf(a.out, "%s\t%s\t%s → %s\n", l.name, l.lock.Package, l.lock.Version, rel.Ref.Version)
 				}
 				return nil
 			})
 		},
 	}
+}
+
+// newer reports whether a release takes a lock's place. One that was locked with
+// a lower minimum age may be newer than all that are old enough now.
+func newer(rel pack.Release, l pack.Lock) bool {
+	return rel.Ref.Version != l.Version && !rel.Published.Before(l.Published)
 }
 
 // latest resolves the newest version that is old enough.
@@ -275,16 +309,19 @@ func (a *app) eachLock(ctx context.Context, names []string, f func(*pack.Install
 		if err != nil {
 			return err
 		}
-		in, err := a.installer(ctx, at, ref.Ecosystem, policy.Closed(l.name).Install)
+		rules, err := a.installRules(at, l.name)
 		if err != nil {
 			return err
 		}
-		in.Scripts = l.lock.Scripts
-		if err := a.connect(ctx, in, at, ref.Ecosystem); err != nil {
+		in, err := a.installer(ctx, at, ref.Ecosystem, rules)
+		if err != nil {
 			return err
 		}
+		if err := a.connect(ctx, in, at, ref.Ecosystem); err != nil {
+			return packageError(ctx, err)
+		}
 		if err := f(in, at, l); err != nil {
-			return err
+			return packageError(ctx, err)
 		}
 	}
 	return nil
@@ -307,7 +344,7 @@ func (a *app) update(ctx context.Context, in *pack.Installer, at place, l locked
 	if err != nil {
 		return err
 	}
-	if rel.Ref.Version == l.lock.Version {
+	if !newer(rel, l.lock) {
 		fmt.Fprintf(a.out, "%s: %s %s is the newest that is old enough\n", l.name, l.lock.Package, l.lock.Version)
 		return nil
 	}
@@ -317,9 +354,6 @@ func (a *app) update(ctx context.Context, in *pack.Installer, at place, l locked
 	}
 	defer tree.Close()
 	fresh.Pins, fresh.Bin = l.lock.Pins, l.lock.Bin
-	if err := a.refuseMalicious(at, fresh); err != nil {
-		return err
-	}
 	fmt.Fprint(a.out, audit.Visible(pack.DiffLocks(l.lock, fresh).String()), "\n")
 	if !yes {
 		if !a.terminal(a.in) {
@@ -332,6 +366,15 @@ func (a *app) update(ctx context.Context, in *pack.Installer, at place, l locked
 			return nil
 		}
 	}
+	// A server that ran meanwhile may have been pinned, and another update done.
+	now, err := readLock(l.file)
+	if err != nil {
+		return err
+	}
+	if now.Version != l.lock.Version {
+		return usage("mcpen update "+l.name, "nothing was changed: %s was locked anew meanwhile", l.file)
+	}
+	fresh.Pins = now.Pins
 	return writeLock(l.file, fresh)
 }
 
@@ -372,7 +415,7 @@ func (a *app) verifyCommand() *cli.Command {
 
 func (a *app) gcCommand() *cli.Command {
 	return &cli.Command{
-		Name: "gc", Usage: "remove packages that no lock of yours names",
+		Name: "gc", Usage: "remove packages that no lock among your profiles names and no server uses",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "those too that a lock names; they are fetched again when they are run"}},
 		Action: func(c *cli.Context) error {
 			at, err := a.place()
@@ -385,10 +428,16 @@ func (a *app) gcCommand() *cli.Command {
 				if err != nil {
 					return err
 				}
-				for _, l := range all {
-					for _, hash := range l.lock.Trees {
-						keep = append(keep, hash)
+				machine, _ := filepath.Glob(machineProfiles + "/*.lock") // the pattern is good
+				if len(machine) > 0 {
+					more, err := a.locks(at, machine)
+					if err != nil {
+						return err
 					}
+					all = append(all, more...)
+				}
+				for _, l := range all {
+					keep = slices.AppendSeq(keep, maps.Values(l.lock.Trees))
 				}
 			}
 			removed, err := a.store(at).GC(keep)
@@ -420,8 +469,28 @@ func (a *app) removeCommand() *cli.Command {
 					return fmt.Errorf("cannot remove the lock: %w", err)
 				}
 				fmt.Fprintln(a.out, "removed", l.file)
+				if err := a.removeAdded(l); err != nil {
+					return err
+				}
 			}
 			return nil
 		},
 	}
+}
+
+// removeAdded removes the profile beside a lock if it is as add wrote it.
+func (a *app) removeAdded(l locked) error {
+	file := strings.TrimSuffix(l.file, ".lock") + ".toml"
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil || string(text) != fmt.Sprintf(addedProfile, l.name, l.lock.Package) {
+		return err
+	}
+	if err := os.Remove(file); err != nil {
+		return fmt.Errorf("cannot remove the profile: %w", err)
+	}
+	fmt.Fprintln(a.out, "removed", file)
+	return nil
 }

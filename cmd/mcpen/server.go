@@ -83,20 +83,32 @@ type prepared struct {
 	program plan.Program
 	host    plan.Host
 	plan    plan.Plan
+	tree    *pack.Tree // of a package: GC leaves it alone until close
+}
+
+// close ends the use of the package tree.
+func (p *prepared) close() {
+	if p.tree != nil {
+		p.tree.Close()
+	}
 }
 
 // prepare walks the pipeline up to the plan. It changes nothing but the server's
-// own state directory, which it makes.
-func (a *app) prepare(ctx context.Context, ch choice) (prepared, error) {
-	var p prepared
-	var err error
+// own state directory, which it makes, and, for a package that was never locked,
+// the store and the lock. The caller closes what it returns.
+func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
 	if p.place, err = a.place(); err != nil {
 		return p, err
 	}
 	if p.policy, err = a.policy(ch, p.place); err != nil {
 		return p, err
 	}
-	if p.program, err = a.program(ctx, ch, p.place, p.policy); err != nil {
+	if p.program, p.tree, err = a.program(ctx, ch, p.place, p.policy); err != nil {
 		return p, err
 	}
 	if err := makeState(p.policy, p.place); err != nil {

@@ -26,7 +26,10 @@ type Installer struct {
 	MinAge time.Duration
 	// Scripts names the npm packages whose lifecycle scripts run, in the same kind
 	// of job as everything else.
-	Scripts  []string
+	Scripts []string
+	// Vet, where there is one, is shown what is about to be installed, before any
+	// script runs and anything is put into the store. Its error is the install's.
+	Vet      func(Lock) error
 	Limits   Limits
 	Now      func() time.Time // required
 	Progress Progress         // may be nil
@@ -120,7 +123,7 @@ func (in *Installer) Repair(ctx context.Context, l Lock) (Lock, *Tree, error) {
 	}
 	for _, name := range l.Scripts {
 		if !slices.Contains(in.Scripts, name) {
-			return Lock{}, nil, fmt.Errorf("cannot install %s %s: its lock was made with the install scripts of %q, which install.scripts does not name", l.Package, l.Version, name)
+			return Lock{}, nil, refuse("cannot install %s %s: its lock was made with the install scripts of %q, which install.scripts does not name", l.Package, l.Version, name)
 		}
 	}
 	given := l

@@ -64,7 +64,7 @@ func (s *Store) Open(tree string) (*Tree, error) {
 		t := &Tree{Hash: tree, Dir: filepath.Join(place, "tree"), lock: lock}
 		if err := t.check(place); err != nil {
 			lock.Close()
-			return nil, fmt.Errorf("cannot use package tree %s: %w", tree, err)
+			return nil, refuse("cannot use package tree %s: %w", tree, err)
 		}
 		return t, nil
 	}
@@ -149,11 +149,11 @@ func unchanged(p, rel string, kind entryKind) error {
 func (t *Tree) CheckFile(rel string) error {
 	e, ok := t.find(rel)
 	if !ok || e.kind != kindFile && e.kind != kindExec {
-		return fmt.Errorf("cannot use package tree %s: it has no file %q", t.Hash, rel)
+		return refuse("cannot use package tree %s: it has no file %q", t.Hash, rel)
 	}
 	sum, err := hashFile(filepath.Join(t.Dir, rel), e.size, make([]byte, 128<<10))
 	if err != nil || sum != e.data {
-		return fmt.Errorf("cannot use package tree %s: %q was changed", t.Hash, rel)
+		return refuse("cannot use package tree %s: %q was changed", t.Hash, rel)
 	}
 	return nil
 }
@@ -178,7 +178,7 @@ func (s *Store) Verify(tree string) error {
 			err = want.difference(part.have)
 		}
 		if err != nil {
-			return fmt.Errorf("cannot use package tree %s: %w", tree, err)
+			return refuse("cannot use package tree %s: %w", tree, err)
 		}
 	}
 	return nil

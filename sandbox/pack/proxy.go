@@ -103,7 +103,7 @@ func (p *proxy) verdict(toolErr error) error {
 	defer p.mu.Unlock()
 	switch {
 	case p.refused != nil:
-		return p.refused
+		return &Refusal{p.refused}
 	case toolErr != nil && p.failed != nil:
 		return p.failed
 	case toolErr != nil && p.missing != nil:

@@ -81,7 +81,7 @@ func (s *Store) Add(st *Stage, sub, want string) (*Tree, error) {
 	src := filepath.Join(st.Dir, sub)
 	// A job that put a symlink here would have freeze change what it points to.
 	if info, err := os.Lstat(src); err != nil || !info.IsDir() || filepath.Base(sub) != sub {
-		return nil, fmt.Errorf("cannot freeze the package: %q is no directory", sub)
+		return nil, refuse("cannot freeze the package: %q is no directory", sub)
 	}
 	m, err := scanTree(src, s.Limits, true)
 	if err != nil {
@@ -143,7 +143,7 @@ func (s *Store) replace(ready, place, sum string) error {
 // mismatch names the file in which a tree differs from what the lock holds, if
 // the locked tree is in the store to compare with.
 func (s *Store) mismatch(want, sum string, have manifest) error {
-	err := fmt.Errorf("cannot accept the package: its tree is %s and the lock says %s", sum, want)
+	err := refuse("cannot accept the package: its tree is %s and the lock says %s", sum, want)
 	if place, e := s.place(want); e == nil {
 		if data, e := os.ReadFile(filepath.Join(place, "manifest")); e == nil {
 			if locked, e := readManifest(data); e == nil {

@@ -20,7 +20,7 @@ import (
 
 // badTree is an error about one path of a tree.
 func badTree(rel, format string, args ...any) error {
-	return fmt.Errorf("cannot accept %q from the package: %s", rel, fmt.Sprintf(format, args...))
+	return refuse("cannot accept %q from the package: %s", rel, fmt.Sprintf(format, args...))
 }
 
 // scanTree reads a directory that nobody writes to any more and refuses what no
@@ -41,14 +41,14 @@ func scanTree(root string, lim Limits, content bool) (manifest, error) {
 			return err
 		}
 		if len(m) >= lim.Files {
-			return fmt.Errorf("cannot accept the package: more than %d files", lim.Files)
+			return refuse("cannot accept the package: more than %d files", lim.Files)
 		}
 		e, err := scanEntry(p, rel, d, lim)
 		if err != nil {
 			return err
 		}
 		if total += e.size; total > lim.Bytes {
-			return fmt.Errorf("cannot accept the package: more than %d bytes", lim.Bytes)
+			return refuse("cannot accept the package: more than %d bytes", lim.Bytes)
 		}
 		if content && (e.kind == kindFile || e.kind == kindExec) {
 			if e.data, err = hashFile(p, e.size, buf); err != nil {

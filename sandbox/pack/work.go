@@ -56,6 +56,11 @@ func (in *Installer) inStage(ctx context.Context, l *Lock, before time.Time, cho
 	if err := choose(w); err != nil {
 		return nil, err
 	}
+	if in.Vet != nil {
+		if err := in.Vet(*l); err != nil {
+			return nil, err
+		}
+	}
 	fetch := w.installNPM
 	if ref.Ecosystem == PyPI {
 		fetch = w.installPyPI
@@ -121,7 +126,7 @@ func (w *work) run(ctx context.Context, name string, argv, env []string, network
 		said := bytes.ReplaceAll(words.buf, []byte(w.proxy.base()), []byte(w.proxy.reg.Origin()))
 		err = errTool(name, err, said)
 		if held := w.proxy.withheldNote(words.buf); held != "" {
-			err = fmt.Errorf("%w (%s)", err, held)
+			err = refuse("%w (%s)", err, held)
 		}
 	}
 	return w.proxy.verdict(err)
