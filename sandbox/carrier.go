@@ -73,6 +73,9 @@ func (c *carrier) run(ctx context.Context, b *Box) {
 // lines runs the relay.
 func (c *carrier) lines(ctx context.Context, b *Box) error {
 	out, err := c.relay.Load().Run(ctx)
+	for _, e := range b.guard.LeftOut() {
+		b.record(e)
+	}
 	if err != nil {
 		err = fmt.Errorf("cannot carry the server's messages: %w", err)
 	}
@@ -100,6 +103,7 @@ func (c *carrier) converse(b *Box) error {
 			ServerIn: c.server[0], ServerOut: c.server[1], ServerErr: c.server[2]},
 		Process: relay.Process{Signal: b.Signal, Done: b.done, Status: b.status},
 		Inspect: b.inspect,
+		Dropped: b.guard.Dropped,
 		Sink:    b.sink,
 		MaxLine: b.plan.Relay.MaxLine,
 		Ladder:  ladder,

@@ -213,10 +213,9 @@ func collect(runtime string) {
 		if lock == nil {
 			continue
 		}
-		if r, err := readRecord(dir); err == nil {
-			for _, g := range r.Cgroup {
-				os.Remove(g) // rmdir: fails where anything is left in it
-			}
+		if r, err := readRecord(dir); err == nil && !removeGroups(r.Cgroup) {
+			lock.Close() // its processes are still ending: the next start comes by
+			continue
 		}
 		// Out of the way first: a launcher that is just making this directory may
 		// not put its lock into one that is half removed.
@@ -226,4 +225,20 @@ func collect(runtime string) {
 		}
 		lock.Close()
 	}
+}
+
+// removeGroups takes cgroups away, and reports whether all are gone. One whose
+// last process is just ending is busy for a moment.
+func removeGroups(groups []string) bool {
+	for _, g := range groups {
+		err := os.Remove(g)
+		for try := 0; try < 20 && errors.Is(err, unix.EBUSY); try++ {
+			time.Sleep(time.Millisecond)
+			err = os.Remove(g)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return false
+		}
+	}
+	return true
 }

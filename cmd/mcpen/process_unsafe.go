@@ -2,6 +2,7 @@ package main
 
 import (
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,12 +21,13 @@ func dieBy(sig syscall.Signal) {
 	}
 	unix.Syscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&def)), 0, 8, 0, 0)
 	_ = unix.Kill(unix.Getpid(), sig)
+	// Another thread may be the one that takes it.
+	time.Sleep(time.Second)
 }
 
 // access reports whether a directory can be written to.
 func access(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
 
-// umask is this process's. It can only be read by setting it, so this is called
 // before anything else makes files.
 func umask() int {
 	m := unix.Umask(0o077)

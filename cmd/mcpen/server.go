@@ -117,7 +117,6 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	if p.host, err = host.Probe(ctx, a.ask(p)); err != nil {
 		return p, err
 	}
-	p.host.Umask = umask()
 	p.plan, err = plan.Compile(p.policy, p.program, p.host)
 	return p, err
 }
