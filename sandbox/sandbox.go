@@ -145,7 +145,8 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 		return nil, err
 	}
 	go b.carrier.run(ctx, b)
-	go child.Shrink()
+	shrink := time.AfterFunc(child.ShrinkAfter, child.Shrink)
+	go func() { <-b.done; shrink.Stop() }()
 	return b, nil
 }
 

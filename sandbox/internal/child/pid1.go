@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -38,7 +39,7 @@ func pid1() int {
 	s := &server{pid: pid}
 	go s.obey(ctl)
 	ctl.Send(Message{Kind: Started, PID: pid})
-	Shrink()
+	time.AfterFunc(ShrinkAfter, Shrink)
 	status, err := s.reap()
 	if os.Getpid() != 1 {
 		endAll() // no kernel does it for us

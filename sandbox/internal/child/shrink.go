@@ -6,9 +6,14 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// ShrinkAfter is when a process is past its start, and so is the server, which
+// has better use for the processor until then.
+const ShrinkAfter = 2 * time.Second
 
 // Shrink ends the time in which nothing is collected, and gives back what only
 // the start needed: the heap's free pages, and the program's code and constants,
