@@ -17,6 +17,7 @@ func TestMain(m *testing.M) {
 	host.Hook()
 	testscript.Main(m, map[string]func(){
 		"mcpen":   main,
+		"poison":  func() { os.Exit(poisonServer(os.Args[1], os.Stdin, os.Stdout)) },
 		"fakemcp": func() { os.Exit(fakeServer(os.Args[1:], os.Stdin, os.Stdout)) },
 	})
 }

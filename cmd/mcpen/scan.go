@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -18,13 +19,16 @@ var levels = []string{"low", "moderate", "high", "critical"}
 
 func (a *app) scanCommand() *cli.Command {
 	return &cli.Command{
-		Name: "scan", Usage: "hold locked packages against an OSV database", ArgsUsage: "[NAME…]",
-		Description: "The database is a directory or zip in OSV's export format (--db), by default\nthe one kept in mcpen's state directory, or an OSV service (--api)." + exitStatus,
+		Name: "scan", Usage: "hold locked packages against an OSV database, and what servers say against the guard", ArgsUsage: "[NAME…]",
+		Description: "The database is a directory or zip in OSV's export format (--db), by default\nthe one kept in mcpen's state directory, or an OSV service (--api).\n\n" +
+			"With --descriptions each server is started in its own sandbox, in both eras of\nthe protocol, and what it says of itself, its tools, prompts and resources is\nlooked through. " +
+			"A finding of the severity \"hold\" counts as one of the level high.\nNAME may then be any profile. A server that cannot be asked makes the exit code 1\nwhere nothing else was found." + exitStatus,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "db", Usage: "a `PATH` in OSV's export format"},
 			&cli.StringFlag{Name: "api", Usage: "the `URL` of an OSV service"},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "text, json or sarif"},
 			&cli.StringFlag{Name: "level", Value: "low", Usage: "the `LEVEL` from which findings count: " + strings.Join(levels, ", ") + ", malicious"},
+			&cli.BoolFlag{Name: "descriptions", Usage: "start the servers, and look through what they say to models"},
 		},
 		Action: func(c *cli.Context) error {
 			at, err := a.place()
@@ -35,31 +39,72 @@ func (a *app) scanCommand() *cli.Command {
 			if level != "malicious" && !slices.Contains(levels, level) {
 				return usage("--level high", "%q is no level", level)
 			}
-			all, err := a.locks(at, c.Args().Slice())
-			if err != nil {
-				return err
-			}
-			counted := 0
-			for _, l := range all {
-				found, err := a.findings(c, at, l.lock)
-				if err != nil {
-					return err
-				}
-				for _, f := range found {
-					if counts(f, level) {
-						counted++
-					}
-				}
-				if err := a.writeFindings(c.String("format"), l, found); err != nil {
-					return err
-				}
-			}
-			if counted > 0 {
-				return &codeError{code: exitRefused, err: fmt.Errorf("%s at or above %s", count(counted, "finding"), level)}
-			}
-			return nil
+			return a.scan(c, at, level)
 		},
 	}
+}
+
+// scan holds packages, and what servers say where that was asked for, and writes
+// one document.
+func (a *app) scan(c *cli.Context, at place, level string) error {
+	docs := &documents{format: c.String("format")}
+	if !slices.Contains([]string{"text", "json", "sarif"}, docs.format) {
+		return usage("--format json", "%q is no format", docs.format)
+	}
+	counted, failed := 0, 0
+	err := a.scanPackages(c, at, level, docs, &counted)
+	if err == nil && c.Bool("descriptions") {
+		var held int
+		held, failed, err = a.scanDescriptions(c.Context, at, c.Args().Slice(), level, docs)
+		counted += held
+	}
+	if err != nil {
+		return err
+	}
+	if err := docs.write(a.out); err != nil {
+		return err
+	}
+	switch {
+	case counted > 0:
+		return &codeError{code: exitRefused, err: fmt.Errorf("%s at or above %s", count(counted, "finding"), level)}
+	case failed > 0:
+		return fmt.Errorf("%s could not be asked", count(failed, "server"))
+	}
+	return nil
+}
+
+// scanPackages looks locked packages up. Without a database and with other work
+// to do it says that it did not.
+func (a *app) scanPackages(c *cli.Context, at place, level string, docs *documents, counted *int) error {
+	names := c.Args().Slice()
+	if c.Bool("descriptions") {
+		if names = withLock(at, names); len(names) == 0 && c.NArg() > 0 {
+			return nil
+		}
+		if c.String("db") == "" && c.String("api") == "" && !exists(advisories(at)) {
+			a.warn("no advisories were looked up: there is no database at %s", advisories(at))
+			return nil
+		}
+	}
+	all, err := a.locks(at, names)
+	if err != nil {
+		return err
+	}
+	for _, l := range all {
+		found, err := a.findings(c, at, l.lock)
+		if err != nil {
+			return err
+		}
+		for _, f := range found {
+			if counts(f, level) {
+				*counted++
+			}
+		}
+		if err := writeFindings(docs.add("advisories/"+l.name), docs.format, l, found); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) findings(c *cli.Context, at place, l pack.Lock) ([]pack.Finding, error) {
@@ -76,20 +121,18 @@ func (a *app) findings(c *cli.Context, at place, l pack.Lock) ([]pack.Finding, e
 	return pack.FindAdvisories(db, l)
 }
 
-func (a *app) writeFindings(format string, l locked, found []pack.Finding) error {
+func writeFindings(w io.Writer, format string, l locked, found []pack.Finding) error {
 	switch format {
-	case "text":
-		return pack.WriteText(a.out, found)
 	case "json":
-		return pack.WriteJSON(a.out, found)
+		return pack.WriteJSON(w, found)
 	case "sarif":
 		text, err := os.ReadFile(l.file)
 		if err != nil {
 			return err
 		}
-		return pack.WriteSARIF(a.out, found, l.file, text, release)
+		return pack.WriteSARIF(w, found, l.file, text, release)
 	}
-	return usage("--format json", "%q is no format", format)
+	return pack.WriteText(w, found)
 }
 
 // counts reports whether a finding is at or above a level. One whose severity

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/guard"
+)
+
+// descriptionFinding is words in what a server says that a person should read.
+type descriptionFinding struct {
+	Server   string            `json:"server"`
+	Kind     guard.Kind        `json:"kind"` // of the definition
+	Name     string            `json:"name,omitempty"`
+	Finding  guard.FindingKind `json:"finding"`
+	Severity string            `json:"severity"` // hold or note
+	Words    string            `json:"words"`
+	Path     string            `json:"path"`
+	Why      string            `json:"why"`
+}
+
+// counts reports whether a finding counts at a level: one that would hold a
+// definition back counts as an advisory of the level high does. Honest servers
+// have the others.
+func (f descriptionFinding) counts(level string) bool {
+	return f.Severity == guard.Hold.String() && level != "malicious" && slices.Index(levels, level) <= slices.Index(levels, "high")
+}
+
+// scanDescriptions starts servers, one after the other, and writes what is found
+// in what they say. One that cannot be asked is told of, and the others are asked
+// all the same. Without names it is those that have a lock.
+func (a *app) scanDescriptions(ctx context.Context, at place, names []string, level string, docs *documents) (counted, failed int, err error) {
+	if err := closeOnExec(); err != nil {
+		return 0, 0, err
+	}
+	if len(names) == 0 {
+		files, _ := filepath.Glob(filepath.Join(at.config, "profiles", "*.lock")) // the pattern is good
+		for _, f := range files {
+			names = append(names, strings.TrimSuffix(filepath.Base(f), ".lock"))
+		}
+	}
+	var all []described
+	for _, name := range names {
+		d, err := a.interviewNamed(ctx, at, name)
+		if ctx.Err() != nil {
+			return 0, 0, ctx.Err()
+		}
+		if err != nil {
+			failed++
+			a.warn("%s: what it says was not looked at: %v", name, err)
+			continue
+		}
+		all = append(all, d)
+	}
+	for _, d := range all {
+		found := inspect(d, a.neighbours(at, d, all))
+		for _, f := range found {
+			if f.counts(level) {
+				counted++
+			}
+		}
+		if err := docs.addDescriptions(d, found); err != nil {
+			return 0, 0, err
+		}
+	}
+	return counted, failed, nil
+}
+
+// interviewNamed asks a server by its name: a profile's, or that of a lock that
+// has no profile beside it.
+func (a *app) interviewNamed(ctx context.Context, at place, name string) (described, error) {
+	lock := lockNamed(at, name)
+	profile := name
+	if strings.HasSuffix(name, ".lock") {
+		profile = strings.TrimSuffix(name, ".lock") + ".toml"
+	}
+	l, err := readLock(lock)
+	if err != nil {
+		return a.interview(ctx, choice{profile: profile}, "")
+	}
+	if _, _, absent := a.loader(at)(profile, ""); absent != nil {
+		profile = l.Package
+	}
+	return a.interview(ctx, choice{profile: profile}, lock)
+}
+
+// lockNamed is the lock of a server that is named to scan.
+func lockNamed(at place, name string) string {
+	if strings.HasSuffix(name, ".lock") {
+		return name
+	}
+	if strings.HasSuffix(name, ".toml") {
+		return strings.TrimSuffix(name, ".toml") + ".lock"
+	}
+	return filepath.Join(at.config, "profiles", name+".lock")
+}
+
+// withLock are those of the names that have a lock.
+func withLock(at place, names []string) []string {
+	var out []string
+	for _, n := range names {
+		if lock := lockNamed(at, n); !isRef(n) && exists(lock) {
+			if strings.Contains(n, "/") {
+				n = lock
+			}
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// neighbours are the servers that a client has beside this one: what was seen of
+// them when they ran, and what they say now.
+func (a *app) neighbours(at place, self described, all []described) []guard.Other {
+	var out []guard.Other
+	for _, d := range all {
+		if _, names := d.tools(); d.server != self.server && len(names) > 0 {
+			out = append(out, guard.Other{Server: d.server, Tools: names})
+		}
+	}
+	for _, o := range a.others(at, self.server) {
+		if !slices.ContainsFunc(out, func(have guard.Other) bool { return have.Server == o.Server }) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// inspect looks through what a server says. It may speak of its own tools, also
+// where another server has one of the same name.
+func inspect(d described, others []guard.Other) []descriptionFinding {
+	found := []descriptionFinding{}
+	tools, names := d.tools()
+	strangers := make([]guard.Other, len(others))
+	for i, o := range others {
+		foreign := slices.DeleteFunc(slices.Clone(o.Tools), func(t string) bool { return slices.Contains(names, t) })
+		strangers[i] = guard.Other{Server: o.Server, Tools: foreign}
+	}
+	for _, def := range d.definitions {
+		var all []guard.Finding
+		switch def.kind {
+		case guard.KindTool:
+			all = guard.ScanAmong(def.kind, def.raw, tools, others...)
+		case guard.KindPrompt:
+			all = guard.ScanAmong(def.kind, def.raw, tools, strangers...)
+		default:
+			all = guard.Scan(def.kind, def.raw, strangers...)
+		}
+		for _, f := range all {
+			found = append(found, descriptionFinding{Server: d.server, Kind: def.kind, Name: def.name, Finding: f.Kind,
+				Severity: f.Severity.String(), Words: f.Words, Path: f.Path, Why: f.Why})
+		}
+	}
+	return found
+}
+
+// text is a finding for a person, on two lines.
+func (f descriptionFinding) text() string {
+	what := string(f.Kind)
+	if f.Name != "" {
+		what += " " + audit.Visible(f.Name)
+	}
+	return fmt.Sprintf("%s: %s: %s: %s: %s\n  %s: %q\n", f.Severity, f.Server, what, f.Finding, audit.Visible(f.Why), audit.Visible(f.Path), audit.Visible(f.Words))
+}
+
+// documents gathers what is written about each server, and makes one document of
+// it.
+type documents struct {
+	format string
+	parts  []*part
+}
+
+// part is a document about one server.
+type part struct {
+	category string // such as advisories/github, for a reader of SARIF that keeps them apart
+	bytes.Buffer
+}
+
+// add begins the next document.
+func (d *documents) add(category string) io.Writer {
+	p := &part{category: category}
+	d.parts = append(d.parts, p)
+	return p
+}
+
+func (d *documents) addDescriptions(about described, found []descriptionFinding) error {
+	w := d.add("descriptions/" + about.server)
+	switch d.format {
+	case "json":
+		return json.NewEncoder(w).Encode(found)
+	case "sarif":
+		return json.NewEncoder(w).Encode(sarifLog{Runs: []map[string]any{sarifRun(about, found)}})
+	}
+	for _, f := range found {
+		if _, err := io.WriteString(w, f.text()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sarifLog is a log in SARIF 2.1.0.
+type sarifLog struct {
+	Schema  string           `json:"$schema"`
+	Version string           `json:"version"`
+	Runs    []map[string]any `json:"runs"`
+}
+
+// sarifRun is what was found in what one server says. Its place is the file that
+// names the server.
+func sarifRun(about described, found []descriptionFinding) map[string]any {
+	rules, results := []any{}, []any{}
+	index := map[guard.FindingKind]int{}
+	message := func(text string) map[string]string { return map[string]string{"text": text} }
+	for _, f := range found {
+		id := "description/" + string(f.Finding)
+		if _, ok := index[f.Finding]; !ok {
+			index[f.Finding] = len(rules)
+			rules = append(rules, map[string]any{"id": id, "shortDescription": message("words for the model in what a server says: " + string(f.Finding)),
+				"properties": map[string]any{"tags": []string{"security"}}})
+		}
+		level := "note"
+		if f.Severity == guard.Hold.String() {
+			level = "error"
+		}
+		results = append(results, map[string]any{"ruleId": id, "ruleIndex": index[f.Finding], "level": level, "message": message(strings.TrimSpace(f.text())),
+			"locations": []any{map[string]any{"physicalLocation": map[string]any{
+				"artifactLocation": map[string]string{"uri": about.file}, "region": map[string]int{"startLine": 1}}}},
+			"partialFingerprints": map[string]string{"description/v1": strings.Join([]string{f.Server, string(f.Kind), f.Name, string(f.Finding), f.Path}, "|")}})
+	}
+	return map[string]any{"tool": map[string]any{"driver": map[string]any{"name": "mcpen", "version": release, "rules": rules}}, "results": results}
+}
+
+// write writes everything as one document: a text, an array, or a log with a run
+// for each part.
+func (d *documents) write(w io.Writer) error {
+	switch d.format {
+	case "json":
+		all := []json.RawMessage{}
+		for _, p := range d.parts {
+			var some []json.RawMessage
+			if err := json.Unmarshal(p.Bytes(), &some); err != nil {
+				return fmt.Errorf("internal error: cannot join findings: %w", err)
+			}
+			all = append(all, some...)
+		}
+		return encode(w, all)
+	case "sarif":
+		all := sarifLog{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []map[string]any{}}
+		for _, p := range d.parts {
+			var one sarifLog
+			if err := json.Unmarshal(p.Bytes(), &one); err != nil {
+				return fmt.Errorf("internal error: cannot join findings: %w", err)
+			}
+			for _, run := range one.Runs {
+				run["automationDetails"] = map[string]string{"id": p.category + "/"}
+				all.Runs = append(all.Runs, run)
+			}
+		}
+		return encode(w, all)
+	}
+	for _, p := range d.parts {
+		if _, err := w.Write(p.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func encode(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
