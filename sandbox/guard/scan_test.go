@@ -71,7 +71,7 @@ func TestScanLeavesHonestTextsAlone(t *testing.T) {
 		"Reports whether two-factor authentication is disabled for a user.",
 		"Skips validation when dry_run is set.",
 		"Important: times are in UTC.",
-		"Emoji are fine: 👩‍💻 ❤️ 🇩🇪, and so are می‌خواهم, naïve, Ω, µm and 日本語.",
+		"Emoji are fine: 👩‍💻 ❤️ 🇩🇪, and so are می\u200cخواهم, naïve, Ω, µm and 日本語.",
 		"Übersetzt Text. Σύνολο. Привет, мир.",
 		"SHA-256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 		"An identifier such as dGhpc2lzbm90YXRleHRidXRhbmlkZW50aWZpZXI or 550e8400-e29b-41d4-a716-446655440000.",

@@ -40,7 +40,7 @@ func (s *scanner) shadows(found []Finding, name string) []Finding {
 	mine := shape(name)
 	if other, ok := s.shapes[mine]; ok {
 		severity := Note
-		if !ascii(name) || strings.ToLower(name) != strings.ToLower(other) && letters(name) != letters(other) {
+		if !ascii(name) || !strings.EqualFold(name, other) && letters(name) != letters(other) {
 			severity = Hold
 		}
 		add(severity, other, "a name that looks like")

@@ -148,10 +148,7 @@ var narrowings = []narrowing{
 // declared: nobody looks for links in folders that are not.
 func (tr tree) leadsOut(w policy.Path) bool {
 	real := tr.look(w.Path).Real
-	places := tr.below(real)
-	for _, second := range seconds(path.Base(real)) {
-		places = append(places, second)
-	}
+	places := append(tr.below(real), seconds(path.Base(real))...)
 	return slices.ContainsFunc(places, func(b string) bool { return tr[path.Join(real, b)].kind == "link" })
 }
 
