@@ -19,6 +19,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"mcpen/sandbox/pack/packtest"
 )
 
 // hostileTarball is a good package and one entry more.
@@ -28,7 +30,7 @@ func hostileTarball(h tar.Header, body string) []byte {
 	if h.Mode == 0 {
 		h.Mode = 0o644
 	}
-	return tarball([]tar.Header{{Name: "package/package.json", Mode: 0o644, Size: int64(len(pj)), Typeflag: tar.TypeReg},
+	return packtest.Tarball([]tar.Header{{Name: "package/package.json", Mode: 0o644, Size: int64(len(pj)), Typeflag: tar.TypeReg},
 		{Name: "package/x.js", Mode: 0o644, Typeflag: tar.TypeReg}, h}, []string{pj, "", body})
 }
 
@@ -52,7 +54,7 @@ func TestHostileTarballs(t *testing.T) {
 		"fifo":           {hostileTarball(tar.Header{Name: "package/f", Typeflag: tar.TypeFifo}, ""), "neither", false},
 		"control":        {hostileTarball(tar.Header{Name: "package/a\nb", Typeflag: tar.TypeReg}, "x"), "no usable name", false},
 		"bomb":           {hostileTarball(tar.Header{Name: "package/b", Typeflag: tar.TypeReg}, strings.Repeat("\x00", 3<<20)), "unpacks to more", true},
-		"many":           {tarball(manyEntries(200), nil), "more than 100 entries", false},
+		"many":           {packtest.Tarball(manyEntries(200), nil), "more than 100 entries", false},
 		"not an archive": {[]byte("<html>sign in</html>"), "gzip", false},
 		"torn":           {hostileTarball(tar.Header{Name: "package/z", Typeflag: tar.TypeReg}, "x")[:100], "not a", false},
 	} {
@@ -69,12 +71,12 @@ func TestHostileTarballs(t *testing.T) {
 			if !tc.whole {
 				return
 			}
-			f := newFake(t, false)
-			f.publish("evil", "1.0.0", now.Add(-30*day), map[string]any{"bin": "x.js"}, map[string]string{"x.js": ""})
+			f := packtest.New(t, false)
+			f.Publish("evil", "1.0.0", now.Add(-30*day), map[string]any{"bin": "x.js"}, map[string]string{"x.js": ""})
 			in, _ := newInstaller(t, f)
 			in.Limits = lim
-			good := f.npm["evil"]["1.0.0"].tarball
-			f.npm["evil"]["1.0.0"].tarball = tc.tarball
+			good := f.NPM["evil"]["1.0.0"].Tarball
+			f.NPM["evil"]["1.0.0"].Tarball = tc.tarball
 			_, _, err = add(in, mustRef(t, "npm:evil"))
 			oneError(t, err, tc.want)
 			storeIsEmpty(t, in.Store)
@@ -84,7 +86,7 @@ func TestHostileTarballs(t *testing.T) {
 			if name != "dotdot" {
 				return
 			}
-			f.npm["evil"]["1.0.0"].tarball = good
+			f.NPM["evil"]["1.0.0"].Tarball = good
 			_, tree, err := add(in, mustRef(t, "npm:evil"))
 			if err != nil {
 				t.Fatalf("the honest twin: %v", err)
@@ -158,8 +160,8 @@ func TestHostileWheels(t *testing.T) {
 			if name != "dotdot" && name != "bomb" {
 				return
 			}
-			f := newFake(t, false)
-			f.upload("evil", "1.0", now.Add(-30*day), nil, nil).data = tc.wheel
+			f := packtest.New(t, false)
+			f.Upload("evil", "1.0", now.Add(-30*day), nil, nil).Data = tc.wheel
 			in, _ := newInstaller(t, f)
 			in.Limits = lim
 			_, _, err = add(in, mustRef(t, "pypi:evil"))
@@ -171,20 +173,20 @@ func TestHostileWheels(t *testing.T) {
 
 // The registry's metadata says one thing and its archive is another.
 func TestIntegrityMismatch(t *testing.T) {
-	f := newFake(t, false)
+	f := packtest.New(t, false)
 	npmWorld(f)
 	pypiWorld(f)
 	sum := sha256.Sum256([]byte("another"))
-	f.pypi["demo-dep"][0].sha = hex.EncodeToString(sum[:])
-	left := f.npm["left"]["1.0.0"]
-	left.manifest["dist"] = map[string]any{"integrity": "sha512-" + base64.StdEncoding.EncodeToString(make([]byte, 64))}
+	f.PyPI["demo-dep"][0].SHA = hex.EncodeToString(sum[:])
+	left := f.NPM["left"]["1.0.0"]
+	left.Manifest["dist"] = map[string]any{"integrity": "sha512-" + base64.StdEncoding.EncodeToString(make([]byte, 64))}
 	for _, ref := range []string{"npm:@demo/server", "pypi:demo-server"} {
 		in, _ := newInstaller(t, f)
 		_, _, err := add(in, mustRef(t, ref))
 		oneError(t, err, "was expected")
 		storeIsEmpty(t, in.Store)
 	}
-	left.manifest["dist"] = map[string]any{"integrity": "", "shasum": strings.Repeat("a", 40)}
+	left.Manifest["dist"] = map[string]any{"integrity": "", "shasum": strings.Repeat("a", 40)}
 	in, _ := newInstaller(t, f)
 	_, _, err := add(in, mustRef(t, "npm:@demo/server"))
 	oneError(t, err, "no SHA-2 integrity")
@@ -193,16 +195,16 @@ func TestIntegrityMismatch(t *testing.T) {
 
 // A registry that serves other code under a locked version is caught by the lock.
 func TestDependencySwappedUnderTheSameVersion(t *testing.T) {
-	f := newFake(t, false)
+	f := packtest.New(t, false)
 	npmWorld(f)
 	pypiWorld(f)
 	for ref, swap := range map[string]func(){
 		"npm:@demo/server": func() {
-			f.publish("left", "1.0.0", now.Add(-30*day), map[string]any{"main": "i.js"}, map[string]string{"i.js": "evil"})
+			f.Publish("left", "1.0.0", now.Add(-30*day), map[string]any{"main": "i.js"}, map[string]string{"i.js": "evil"})
 		},
 		"pypi:demo-server": func() {
-			f.pypi["demo-dep"] = nil
-			f.upload("demo-dep", "1.0", now.Add(-30*day), nil, map[string]string{"demo_dep.py": "evil"})
+			f.PyPI["demo-dep"] = nil
+			f.Upload("demo-dep", "1.0", now.Add(-30*day), nil, map[string]string{"demo_dep.py": "evil"})
 		},
 	} {
 		in, _ := newInstaller(t, f)
@@ -277,10 +279,10 @@ func TestBadAnswers(t *testing.T) {
 		}, "not public", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFake(t, false)
+			f := packtest.New(t, false)
 			npmWorld(f)
 			pypiWorld(f)
-			f.answer = func(w http.ResponseWriter, r *http.Request) bool {
+			f.Answer = func(w http.ResponseWriter, r *http.Request) bool {
 				if !tc.on(r) {
 					return false
 				}
@@ -315,11 +317,11 @@ func TestBadAnswers(t *testing.T) {
 
 // One bad moment of a registry among a hundred requests must not end an install.
 func TestOneBadMomentIsForgiven(t *testing.T) {
-	f := newFake(t, false)
+	f := packtest.New(t, false)
 	npmWorld(f)
 	var mu sync.Mutex
 	failed := map[string]bool{}
-	f.answer = func(w http.ResponseWriter, r *http.Request) bool {
+	f.Answer = func(w http.ResponseWriter, r *http.Request) bool {
 		mu.Lock()
 		again := failed[r.URL.Path]
 		failed[r.URL.Path] = true
@@ -373,9 +375,9 @@ func throughProxy(t *testing.T, in *Installer, e Ecosystem) error {
 
 // A job can fetch what the registry's pages named, and nothing else.
 func TestProxyServesNothingElse(t *testing.T) {
-	f := newFake(t, false)
+	f := packtest.New(t, false)
 	npmWorld(f)
-	p, err := startProxy(NPM, f.npmRegistry(), Limits{}, time.Time{}, t.TempDir())
+	p, err := startProxy(NPM, npmRegistryOf(f), Limits{}, time.Time{}, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,30 +403,30 @@ func TestProxyServesNothingElse(t *testing.T) {
 			t.Errorf("%s: %d", u, got)
 		}
 	}
-	asked := f.asks()
-	if res, err := http.Post(p.base()+"left", "application/json", strings.NewReader("{}")); err != nil || res.StatusCode != 404 || f.asks() != asked {
+	asked := f.Asks()
+	if res, err := http.Post(p.base()+"left", "application/json", strings.NewReader("{}")); err != nil || res.StatusCode != 404 || f.Asks() != asked {
 		t.Errorf("a post: %v, %v", res, err)
 	}
 }
 
 // An index page must not be able to make this machine fetch from its own network.
 func TestIndexCannotNamePrivateHosts(t *testing.T) {
-	other := newFake(t, false)
-	other.upload("thing", "1.0", now.Add(-30*day), nil, nil)
-	f := newFake(t, false)
-	f.upload("thing", "1.0", now.Add(-30*day), nil, nil).extra = map[string]any{"url": other.URL + "/files/thing/thing-1.0-py3-none-any.whl"}
+	other := packtest.New(t, false)
+	other.Upload("thing", "1.0", now.Add(-30*day), nil, nil)
+	f := packtest.New(t, false)
+	f.Upload("thing", "1.0", now.Add(-30*day), nil, nil).Extra = map[string]any{"url": other.URL + "/files/thing/thing-1.0-py3-none-any.whl"}
 	in, _ := newInstaller(t, f)
 	in.PyPI.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil } // as with no proxy in the environment
 	_, _, err := add(in, mustRef(t, "pypi:thing"))
 	oneError(t, err, "not served by https")
-	f.pypi["thing"][0].extra["url"] = strings.Replace(other.URL, "http:", "https:", 1) + "/files/thing/thing-1.0-py3-none-any.whl"
-	f.pypi["thing"][0].meta = ""
+	f.PyPI["thing"][0].Extra["url"] = strings.Replace(other.URL, "http:", "https:", 1) + "/files/thing/thing-1.0-py3-none-any.whl"
+	f.PyPI["thing"][0].Meta = ""
 	// Another name for the same loopback, so that it is not the registry's host.
-	f.pypi["thing"][0].extra["url"] = strings.Replace(f.pypi["thing"][0].extra["url"].(string), "127.0.0.1", "127.0.0.2", 1)
+	f.PyPI["thing"][0].Extra["url"] = strings.Replace(f.PyPI["thing"][0].Extra["url"].(string), "127.0.0.1", "127.0.0.2", 1)
 	_, _, err = add(in, mustRef(t, "pypi:thing"))
 	oneError(t, err, "not public")
-	if other.asks() != 0 {
-		t.Errorf("the other host was asked: %v", other.asked)
+	if other.Asks() != 0 {
+		t.Errorf("the other host was asked: %v", other.Asks())
 	}
 	for _, a := range []string{"10.0.0.1:1", "127.0.0.1:1", "[::1]:1", "[::ffff:10.0.0.1]:1", "169.254.169.254:80", "100.64.0.1:1", "[fd00::1]:1", "[fe80::1]:1", "0.0.0.0:1", "[64:ff9b::a00:1]:1"} {
 		if onlyPublic(a) == nil {
@@ -439,7 +441,7 @@ func TestIndexCannotNamePrivateHosts(t *testing.T) {
 // What does not come from the registry cannot be locked, not even where the job
 // could reach it.
 func TestDependenciesFromElsewhere(t *testing.T) {
-	other := newFake(t, false)
+	other := packtest.New(t, false)
 	npmWorld(other)
 	for name, tc := range map[string]struct{ spec, want string }{
 		"git":     {"git+https://127.0.0.1:1/x.git", "npm install failed"},
@@ -447,9 +449,9 @@ func TestDependenciesFromElsewhere(t *testing.T) {
 		"file":    {"file:../../../../etc", "it does not come from the registry"},
 		"another": {"1.0.0", ""},
 	} {
-		f := newFake(t, false)
-		f.publish("top", "1.0.0", now.Add(-30*day), map[string]any{"bin": "x.js", "dependencies": map[string]string{"x": tc.spec}}, map[string]string{"x.js": ""})
-		f.publish("x", "1.0.0", now.Add(-30*day), nil, nil)
+		f := packtest.New(t, false)
+		f.Publish("top", "1.0.0", now.Add(-30*day), map[string]any{"bin": "x.js", "dependencies": map[string]string{"x": tc.spec}}, map[string]string{"x.js": ""})
+		f.Publish("x", "1.0.0", now.Add(-30*day), nil, nil)
 		in, _ := newInstaller(t, f)
 		_, tree, err := add(in, mustRef(t, "npm:top"))
 		if tc.want == "" {
@@ -462,7 +464,7 @@ func TestDependenciesFromElsewhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) { oneError(t, err, tc.want) })
 		storeIsEmpty(t, in.Store)
 	}
-	if other.asks() == 0 {
+	if other.Asks() == 0 {
 		t.Error("nothing was tried: the other host was not reached")
 	}
 }
@@ -470,11 +472,11 @@ func TestDependenciesFromElsewhere(t *testing.T) {
 // A mirror leaves the address of what it mirrors in its documents; the tarball
 // is still taken from the mirror, and a host of a package's choice is not asked.
 func TestTarballsComeFromTheRegistry(t *testing.T) {
-	f := newFake(t, false)
+	f := packtest.New(t, false)
 	npmWorld(f)
-	for _, rels := range f.npm {
+	for _, rels := range f.NPM {
 		for _, rel := range rels {
-			rel.host = "https://upstream.invalid"
+			rel.Host = "https://upstream.invalid"
 		}
 	}
 	in, _ := newInstaller(t, f)
@@ -483,7 +485,7 @@ func TestTarballsComeFromTheRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	tree.Close()
-	f.npm["left"]["1.0.0"].manifest["dist"] = map[string]any{"tarball": "https://upstream.invalid/elsewhere.tgz"}
+	f.NPM["left"]["1.0.0"].Manifest["dist"] = map[string]any{"tarball": "https://upstream.invalid/elsewhere.tgz"}
 	other, _ := newInstaller(t, f)
 	_, _, err = add(other, mustRef(t, "npm:@demo/server"))
 	oneError(t, err, "on another host")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mcpen/sandbox/pack/packtest"
 	"mcpen/sandbox/plan"
 )
 
@@ -38,24 +39,24 @@ func add(in *Installer, ref Ref) (Lock, *Tree, error) {
 }
 
 // npmWorld is a server with a nested and an optional dependency.
-func npmWorld(f *fakeRegistry) {
+func npmWorld(f *packtest.Registry) {
 	old := now.Add(-30 * day)
-	f.publish("@demo/server", "1.0.0", old, map[string]any{"bin": map[string]string{"server": "cli.js", "other": "other.js"},
+	f.Publish("@demo/server", "1.0.0", old, map[string]any{"bin": map[string]string{"server": "cli.js", "other": "other.js"},
 		"dependencies": map[string]string{"left": "^1.0.0", "right": "^2.0.0"}, "optionalDependencies": map[string]string{"never": "1.0.0", "gone": "1.0.0"}, "license": "MIT",
 		"scripts": map[string]string{"postinstall": "touch ../../../../postinstall-ran"}}, map[string]string{
 		"cli.js":   "#!/usr/bin/env -S node --no-warnings\nconsole.log('hello', require('left'), require('right'), process.argv[2])\n",
 		"other.js": "#!/usr/bin/env node\n"})
-	f.publish("left", "1.0.0", old, map[string]any{"main": "i.js", "bin": "i.js"}, map[string]string{"i.js": "#!/usr/bin/env node\nmodule.exports = 'left1'\n"})
-	f.publish("left", "2.0.0", old, map[string]any{"main": "i.js"}, map[string]string{"i.js": "module.exports = 'left2'\n"})
-	f.publish("left", "1.1.0", now.Add(-day), map[string]any{"main": "i.js"}, map[string]string{"i.js": "throw 'too young'\n"})
-	f.publish("right", "2.0.0", old, map[string]any{"main": "i.js", "dependencies": map[string]string{"left": "2.0.0"}}, map[string]string{"i.js": "module.exports = 'right+' + require('left')\n"})
-	f.publish("never", "1.0.0", old, map[string]any{"os": []string{"aix"}}, nil)
+	f.Publish("left", "1.0.0", old, map[string]any{"main": "i.js", "bin": "i.js"}, map[string]string{"i.js": "#!/usr/bin/env node\nmodule.exports = 'left1'\n"})
+	f.Publish("left", "2.0.0", old, map[string]any{"main": "i.js"}, map[string]string{"i.js": "module.exports = 'left2'\n"})
+	f.Publish("left", "1.1.0", now.Add(-day), map[string]any{"main": "i.js"}, map[string]string{"i.js": "throw 'too young'\n"})
+	f.Publish("right", "2.0.0", old, map[string]any{"main": "i.js", "dependencies": map[string]string{"left": "2.0.0"}}, map[string]string{"i.js": "module.exports = 'right+' + require('left')\n"})
+	f.Publish("never", "1.0.0", old, map[string]any{"os": []string{"aix"}}, nil)
 }
 
 // The whole way: what is installed starts, the lock restores the very same tree
 // elsewhere, and a run with a lock asks nobody.
 func TestInstallNPM(t *testing.T) {
-	f := newFake(t, false)
+	f := packtest.New(t, false)
 	npmWorld(f)
 	in, run := newInstaller(t, f)
 	l, tree, err := add(in, mustRef(t, "npm:@demo/server"))
@@ -101,13 +102,13 @@ func TestInstallNPM(t *testing.T) {
 		t.Errorf("node_modules/.bin/left is %q", target)
 	}
 
-	before := f.asks()
+	before := f.Asks()
 	if _, again, err := in.Restore(context.Background(), l); err != nil {
 		t.Error(err)
 	} else {
 		again.Close()
 	}
-	if f.asks() != before {
+	if f.Asks() != before {
 		t.Error("a run with a lock asked the registry")
 	}
 
@@ -133,7 +134,7 @@ func TestInstallNPM(t *testing.T) {
 // Two clients that start the same server for the first time install it twice at
 // once, and both get it.
 func TestTwoInstallsAtOnce(t *testing.T) {
-	f := newFake(t, false)
+	f := packtest.New(t, false)
 	npmWorld(f)
 	in, _ := newInstaller(t, f)
 	var wg sync.WaitGroup
@@ -160,20 +161,20 @@ func TestTwoInstallsAtOnce(t *testing.T) {
 
 // A user who gives up gets the prompt back, and nothing of the package stays.
 func TestInstallCancelled(t *testing.T) {
-	f := newFake(t, false)
+	f := packtest.New(t, false)
 	npmWorld(f)
 	in, plain := newInstaller(t, f)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	in.Run = func(ctx context.Context, job Job) error {
 		if job.Name == "npm ci" {
-			f.mu.Lock()
-			f.answer = func(w http.ResponseWriter, r *http.Request) bool {
+			f.Mu.Lock()
+			f.Answer = func(w http.ResponseWriter, r *http.Request) bool {
 				cancel() // with the archive half way
 				<-r.Context().Done()
 				return true
 			}
-			f.mu.Unlock()
+			f.Mu.Unlock()
 		}
 		return plain.run(ctx, job)
 	}
@@ -189,9 +190,9 @@ func TestInstallCancelled(t *testing.T) {
 
 // The postinstall script of a package runs only where the caller names it.
 func TestInstallScriptsOnlyWhenNamed(t *testing.T) {
-	f := newFake(t, false)
+	f := packtest.New(t, false)
 	npmWorld(f)
-	f.publish("@demo/server", "1.0.0", now.Add(-30*day), map[string]any{"bin": "cli.js", "scripts": map[string]string{"postinstall": "echo ran > ran.txt"}, "hasInstallScript": true},
+	f.Publish("@demo/server", "1.0.0", now.Add(-30*day), map[string]any{"bin": "cli.js", "scripts": map[string]string{"postinstall": "echo ran > ran.txt"}, "hasInstallScript": true},
 		map[string]string{"cli.js": "#!/usr/bin/env node\n"})
 	for _, named := range []bool{false, true} {
 		in, _ := newInstaller(t, f)
@@ -222,7 +223,7 @@ func TestInstallScriptsOnlyWhenNamed(t *testing.T) {
 }
 
 func TestInstallPyPI(t *testing.T) {
-	f := newFake(t, false)
+	f := packtest.New(t, false)
 	pypiWorld(f)
 	in, run := newInstaller(t, f)
 	l, tree, err := add(in, mustRef(t, "pypi:Demo_Server"))
@@ -292,7 +293,7 @@ func TestInstallPyPIWithUV(t *testing.T) {
 	if err != nil {
 		t.Skip("no uv on this machine")
 	}
-	f := newFake(t, false)
+	f := packtest.New(t, false)
 	pypiWorld(f)
 	in, run := newInstaller(t, f)
 	in.Tools.UV = uv
@@ -321,11 +322,11 @@ func TestInstallPyPIWithUV(t *testing.T) {
 }
 
 // swapDependency restores with the same tools after demo-dep was replaced.
-func swapDependency(f *fakeRegistry, in *Installer, l Lock) error {
-	f.mu.Lock()
-	f.pypi["demo-dep"] = nil
-	f.mu.Unlock()
-	f.upload("demo-dep", "1.0", now.Add(-30*day), nil, map[string]string{"demo_dep.py": "evil"})
+func swapDependency(f *packtest.Registry, in *Installer, l Lock) error {
+	f.Mu.Lock()
+	f.PyPI["demo-dep"] = nil
+	f.Mu.Unlock()
+	f.Upload("demo-dep", "1.0", now.Add(-30*day), nil, map[string]string{"demo_dep.py": "evil"})
 	_, tree, err := in.Repair(context.Background(), l)
 	if err == nil {
 		tree.Close()
@@ -333,23 +334,23 @@ func swapDependency(f *fakeRegistry, in *Installer, l Lock) error {
 	return err
 }
 
-func pypiWorld(f *fakeRegistry) {
+func pypiWorld(f *packtest.Registry) {
 	old := now.Add(-30 * day)
-	f.upload("demo-server", "1.0", old, []string{"demo-dep>=1", "unused; extra == 'x'"}, map[string]string{
+	f.Upload("demo-server", "1.0", old, []string{"demo-dep>=1", "unused; extra == 'x'"}, map[string]string{
 		"demo_server/__init__.py":             "import sys, demo_dep\ndef main():\n    print('hello', demo_dep.name, sys.argv[1])\n",
 		"demo_server/__pycache__/evil.pyc":    "x",
 		"DIST-INFO/entry_points.txt":          "[console_scripts]\ndemo-server = demo_server:main\n\n[other]\nx = y:z\n",
 		"demo_server-1.0.data/scripts/a-tool": "#!python\nprint('tool')\n",
 		"demo_server/template.py":             "this does not {{ compile }}\n",
 	})
-	f.upload("demo-dep", "1.0", old, nil, map[string]string{"demo_dep.py": "name = 'dep1'\n"})
-	f.upload("demo-dep", "1.1", now.Add(-day), nil, map[string]string{"demo_dep.py": "raise SystemExit('too young')\n"})
+	f.Upload("demo-dep", "1.0", old, nil, map[string]string{"demo_dep.py": "name = 'dep1'\n"})
+	f.Upload("demo-dep", "1.1", now.Add(-day), nil, map[string]string{"demo_dep.py": "raise SystemExit('too young')\n"})
 }
 
 // Credentials and certificates stay with the launcher: the job sees neither.
 func TestInstallKeepsTokenFromJobs(t *testing.T) {
-	f := newFake(t, true)
-	f.token = "s3cr3t-token"
+	f := packtest.New(t, true)
+	f.Token = "s3cr3t-token"
 	npmWorld(f)
 	dir := t.TempDir()
 	ca := filepath.Join(dir, "ca.pem")
@@ -357,7 +358,7 @@ func TestInstallKeepsTokenFromJobs(t *testing.T) {
 	host := strings.TrimPrefix(f.URL, "https:")
 	npmrc := filepath.Join(dir, ".npmrc")
 	os.WriteFile(npmrc, []byte("registry="+f.URL+"/npm/\ncafile="+ca+"\n"+host+"/npm/:_authToken=${TOKEN}\n"), 0o600)
-	env := func(name string) string { return map[string]string{"TOKEN": f.token}[name] }
+	env := func(name string) string { return map[string]string{"TOKEN": f.Token}[name] }
 	reg, err := ReadNPMRC([]string{npmrc}, env)
 	if err != nil {
 		t.Fatal(err)
@@ -372,7 +373,7 @@ func TestInstallKeepsTokenFromJobs(t *testing.T) {
 	text, _ := l.Encode()
 	for _, job := range run.jobs {
 		for _, s := range append(append(job.Argv, job.Env...), string(text)) {
-			if strings.Contains(s, f.token) || strings.Contains(s, f.URL) && s != string(text) {
+			if strings.Contains(s, f.Token) || strings.Contains(s, f.URL) && s != string(text) {
 				t.Errorf("job %s is told %q", job.Name, s)
 			}
 		}
@@ -391,15 +392,15 @@ func TestInstallKeepsTokenFromJobs(t *testing.T) {
 }
 
 func TestResolveMinAge(t *testing.T) {
-	f := newFake(t, false)
+	f := packtest.New(t, false)
 	old := map[string]any{"_npmUser": map[string]string{"name": "alice"}}
-	f.publish("a", "1.0.0", now.Add(-90*day), old, nil)
-	f.publish("a", "1.1.0", now.Add(-10*day), old, nil)
-	f.publish("a", "2.0.0", now.Add(-day), old, nil)
-	f.publish("a", "3.0.0-rc.1", now.Add(-20*day), old, nil)
-	f.tags["a"] = map[string]string{"latest": "2.0.0", "next": "3.0.0-rc.1", "hot": "2.0.0"}
-	f.upload("b", "1.0", now.Add(-90*day), nil, nil)
-	f.upload("b", "1.1", now.Add(-day), nil, nil)
+	f.Publish("a", "1.0.0", now.Add(-90*day), old, nil)
+	f.Publish("a", "1.1.0", now.Add(-10*day), old, nil)
+	f.Publish("a", "2.0.0", now.Add(-day), old, nil)
+	f.Publish("a", "3.0.0-rc.1", now.Add(-20*day), old, nil)
+	f.Tags["a"] = map[string]string{"latest": "2.0.0", "next": "3.0.0-rc.1", "hot": "2.0.0"}
+	f.Upload("b", "1.0", now.Add(-90*day), nil, nil)
+	f.Upload("b", "1.1", now.Add(-day), nil, nil)
 	in, _ := newInstaller(t, f)
 	for _, tc := range []struct{ ref, want, note string }{
 		{"npm:a", "1.1.0", "2.0.0"},
@@ -430,9 +431,9 @@ func TestResolveMinAge(t *testing.T) {
 		t.Errorf("with a great age: %v", err)
 	}
 	in.MinAge = 3 * day
-	f.publish("undated", "1.0.0", time.Time{}, nil, nil)
-	f.npm["undated"]["1.0.0"].date = time.Time{}
-	f.answer = nil
+	f.Publish("undated", "1.0.0", time.Time{}, nil, nil)
+	f.NPM["undated"]["1.0.0"].Date = time.Time{}
+	f.Answer = nil
 	if _, err := in.Resolve(context.Background(), mustRef(t, "npm:a@9.9.9")); err == nil || !strings.Contains(err.Error(), "no such version") {
 		t.Errorf("an unknown version: %v", err)
 	}
@@ -441,11 +442,11 @@ func TestResolveMinAge(t *testing.T) {
 // A dependency whose only fitting version is too young must not slip in below a
 // package that is old enough, and the error must say why it was not found.
 func TestYoungDependencyIsWithheld(t *testing.T) {
-	f := newFake(t, false)
-	f.publish("top", "1.0.0", now.Add(-30*day), map[string]any{"bin": "x.js", "dependencies": map[string]string{"fresh": "^1.0.0"}}, map[string]string{"x.js": ""})
-	f.publish("fresh", "1.0.0", now.Add(-day), nil, nil)
-	f.upload("top", "1.0", now.Add(-30*day), []string{"fresh"}, nil)
-	f.upload("fresh", "1.0", now.Add(-day), nil, nil)
+	f := packtest.New(t, false)
+	f.Publish("top", "1.0.0", now.Add(-30*day), map[string]any{"bin": "x.js", "dependencies": map[string]string{"fresh": "^1.0.0"}}, map[string]string{"x.js": ""})
+	f.Publish("fresh", "1.0.0", now.Add(-day), nil, nil)
+	f.Upload("top", "1.0", now.Add(-30*day), []string{"fresh"}, nil)
+	f.Upload("fresh", "1.0", now.Add(-day), nil, nil)
 	for _, ref := range []string{"npm:top", "pypi:top"} {
 		in, _ := newInstaller(t, f)
 		if _, _, err := add(in, mustRef(t, ref)); err == nil || !strings.Contains(err.Error(), "of fresh is younger") || strings.Contains(err.Error(), "/file/") {
@@ -463,7 +464,7 @@ func TestYoungDependencyIsWithheld(t *testing.T) {
 }
 
 func TestLockKeepsPinsAndRefusesTampering(t *testing.T) {
-	f := newFake(t, false)
+	f := packtest.New(t, false)
 	npmWorld(f)
 	in, _ := newInstaller(t, f)
 	l, tree, err := add(in, mustRef(t, "npm:@demo/server"))
