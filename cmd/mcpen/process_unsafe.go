@@ -27,10 +27,3 @@ func dieBy(sig syscall.Signal) {
 
 // access reports whether a directory can be written to.
 func access(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
-
-// before anything else makes files.
-func umask() int {
-	m := unix.Umask(0o077)
-	unix.Umask(m)
-	return m
-}
