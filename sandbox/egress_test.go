@@ -83,7 +83,7 @@ go       tcp       allowed.test:7778           UNNAMED
 go       connect   203.0.113.99:22             ECONNRESET
 go       connect   [2001:db8:1::99]:22         ECONNRESET
 go       connect   203.0.113.99:7778           UNNAMED
-go       http      http://203.0.113.99/        ECONNRESET
+go       http      http://203.0.113.99/        ECONNRESET|EPIPE
 node     fetch     http://203.0.113.99/        ECONNRESET
 node     net       203.0.113.99:22             ECONNRESET
 python3  urllib    http://203.0.113.99/        ECONNRESET
@@ -93,7 +93,7 @@ curl     get       https://203.0.113.99/       exit7|exit35   exit60
 curl     get       http://[2001:db8:1::99]/    exit7|exit56
 
 # Metadata and private networks.
-go       http      http://169.254.169.254/     ECONNRESET
+go       http      http://169.254.169.254/     ECONNRESET|EPIPE
 go       connect   [fd00:ec2::254]:22          ECONNRESET
 go       connect   10.0.0.5:22                 ECONNRESET
 go       connect   172.16.0.5:22               ECONNRESET
@@ -180,12 +180,13 @@ func scriptOf(rows []attempt) string {
 	return s.String()
 }
 
-// unnamed is what is told of a TCP port that no rule names.
-func unnamed(pl plan.Plan) string {
+// unnamed is what is told of a TCP port that no rule names: by Landlock, or where
+// it knows no ports, by what is there otherwise.
+func unnamed(pl plan.Plan, otherwise string) string {
 	if pl.Landlock.ABI >= 4 {
 		return "EACCES"
 	}
-	return "ECONNREFUSED"
+	return otherwise
 }
 
 // outcomes reads what the programs wrote.
@@ -254,9 +255,9 @@ func TestEgress(t *testing.T) {
 		}
 		inside := outcomes(p.gone())
 		for _, row := range rows {
-			want := strings.Split(row.inside, "|") // a reset may come before connect(2) returns
+			want := strings.Split(row.inside, "|") // a reset may come before connect(2) returns, and to whoever reads first
 			if row.inside == "UNNAMED" {
-				want = []string{unnamed(pl)}
+				want = []string{unnamed(pl, "ECONNREFUSED")}
 			}
 			if got := inside[row.String()]; !slices.Contains(want, got) {
 				t.Errorf("%s: told %q, want %s", row, got, strings.Join(want, " or "))
@@ -329,6 +330,58 @@ func tells(e, want audit.Event) bool {
 		(want.Rule == "" || strings.HasSuffix(e.Rule, want.Rule)) && (want.Hint == "" || e.Hint == want.Hint) &&
 		(want.Detail == "" || e.Detail == want.Detail) &&
 		(e.Verdict == audit.Observed || e.Request != nil && bytes.Equal(e.Request.ID, json.RawMessage("7")) && e.Request.Method == "ping")
+}
+
+// unreached says what a server is told whose profile allows nothing. UNNAMED is
+// as above, and there is no way to any address where Landlock knows no ports.
+const unreached = `
+go       http      http://other.test/          NXDOMAIN
+node     fetch     http://other.test/          ENOTFOUND
+python3  urllib    http://other.test/          EAI_NONAME
+curl     get       http://other.test/          exit6
+go       connect   203.0.113.99:22             UNNAMED
+go       connect   [2001:db8:1::99]:22         UNNAMED
+node     net       169.254.169.254:22          UNNAMED
+python3  asyncio   10.0.0.5:22                 UNNAMED
+curl     get       http://203.0.113.99/        exit7
+go       udp       203.0.113.99:443            ENETUNREACH
+go       self      127.0.0.1:0                 OK
+`
+
+// A server whose profile allows nothing is told so at once, not after it has
+// tried for minutes; and whoever has to write its profile learns what it wanted.
+func TestEgressNothingAllowed(t *testing.T) {
+	t.Parallel()
+	inOwnNetwork(t, func(t *testing.T, n *ownNetwork) {
+		n.install()
+		rows := present(t, attempts(t, unreached))
+		outside := outcomes(outsideOf(t, n.pen.project, nil, scriptOf(rows)))
+		n.sniff.forget()
+		pl := n.pen.plan("", scriptOf(rows))
+		r := n.pen.start(pl)
+		r.wait()
+		inside := outcomes(n.pen.gone())
+		for _, row := range rows {
+			if got := outside[row.String()]; got != row.outside {
+				t.Errorf("%s proves nothing: outside it is told %q", row, got)
+			}
+			want := row.inside
+			if want == "UNNAMED" {
+				want = unnamed(pl, "ENETUNREACH")
+			}
+			if got := inside[row.String()]; got != want {
+				t.Errorf("%s: told %q, want %s", row, got, want)
+			}
+		}
+		if left := n.sniff.seen(t); left != nil {
+			t.Errorf("%q left", left)
+		}
+		if !slices.ContainsFunc(r.events.all(), func(e audit.Event) bool {
+			return e.Kind == audit.KindName && e.Verdict == audit.Refused && e.Subject == "other.test" && e.Hint == `network.allow = ["other.test:443"]`
+		}) {
+			t.Errorf("nobody was told what the server asked for: %+v", r.events.all())
+		}
+	})
 }
 
 // A server talks to the one unix socket that its profile names, and to no other:

@@ -20,10 +20,10 @@ type Control struct {
 // Kind is what a Message says.
 type Kind string
 
-// The messages. From pid 1 come, in this order: Listeners (where the plan has a
-// network), then from the exec stage Notify (where the plan asks for it), then
-// from pid 1 Started or Failed, then Exited. To pid 1 goes Signal. The end of
-// the socket tells either side that the other is gone.
+// The messages. From pid 1 come, in this order: Listeners, then from the
+// exec stage Notify (where the plan asks for it), then from pid 1 Started or
+// Failed, then Exited. To pid 1 goes Signal. The end of the socket tells either
+// side that the other is gone.
 const (
 	Listeners Kind = "listeners" // descriptors: see egress.Listen
 	Notify    Kind = "notify"    // one descriptor: the seccomp listener

@@ -156,9 +156,6 @@ func late(root []plan.Mount) error {
 
 // listen makes the sockets on which the egress serves and hands them out.
 func listen(ctl *Control, n plan.Network) error {
-	if len(n.Hosts) == 0 && len(n.Sockets) == 0 {
-		return nil
-	}
 	handles, err := egress.Listen(n)
 	if err != nil {
 		return step("listen for the server's connections", err)

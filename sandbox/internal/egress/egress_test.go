@@ -237,15 +237,33 @@ func TestWithoutIPv6(t *testing.T) {
 	})
 }
 
-// The zero network brings the loopback up and nothing else.
-func TestNothingAllowedNothingListens(t *testing.T) {
+// The zero network brings the loopback up, and a resolver that knows no name:
+// whoever is to write the profile learns what the server wanted.
+func TestNothingAllowedNothingIsThere(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		var hs []Handle
 		var err error
 		w.inside(func() { hs, err = Listen(plan.Network{}) })
 		must(t, err)
-		if len(hs) > 0 {
-			t.Errorf("%+v", hs)
+		if len(hs) != 1 || hs[0].Kind != KindResolver {
+			t.Fatalf("%+v, want a resolver alone", hs)
+		}
+		e, err := Serve(t.Context(), hs, w.config(plan.Network{}))
+		must(t, err)
+		defer e.Close()
+		w.name("api.test", "203.0.113.5")
+		b, err := w.exchange("127.0.0.1", question(t, "api.test", dnsmessage.TypeA))
+		must(t, err)
+		var m dnsmessage.Message
+		must(t, m.Unpack(b))
+		if m.RCode != dnsmessage.RCodeNameError || len(m.Answers) != 0 {
+			t.Errorf("%v with %d answers, want NXDOMAIN", m.RCode, len(m.Answers))
+		}
+		if ev := w.await(is(audit.KindName, audit.Refused, "api.test")); ev.Hint == "" {
+			t.Errorf("nobody learns how to allow it: %+v", ev)
+		}
+		if w.lookups() != 0 {
+			t.Error("the host's resolver was asked")
 		}
 		if _, err := w.dial("203.0.113.5:443"); !errors.Is(err, syscall.ENETUNREACH) {
 			t.Errorf("%v, want ENETUNREACH", err)

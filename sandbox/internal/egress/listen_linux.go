@@ -23,7 +23,7 @@ const maxListeners = 1024
 // sockets on which the egress serves n. It is for pid 1 of the sandbox, before
 // the server starts: it needs CAP_NET_ADMIN and CAP_NET_BIND_SERVICE, and
 // CAP_SYS_ADMIN to give the listeners a namespace of their own. The loopback
-// comes up even if n allows nothing.
+// comes up even if n allows nothing, and a resolver that knows no name with it.
 //
 // The caller sends the files to the launcher and closes them; with the last
 // copy of the sockets the way out is gone.
@@ -72,6 +72,13 @@ func listen(n plan.Network, behind apart) (_ []Handle, err error) {
 			return hs, err
 		}
 	}
+	if len(n.Hosts) == 0 {
+		h, err := listenAsked()
+		if err != nil {
+			return hs, err
+		}
+		hs = append(hs, h)
+	}
 	local, err := listenLocal(n.Hosts)
 	hs = append(hs, local...)
 	if err != nil {
@@ -100,6 +107,15 @@ func listenOut(rt *netlink.Handle, ports []uint16, behind apart) ([]Handle, erro
 	return listenAll(ports, v6, true)
 }
 
+// listenAsked opens a resolver for a server that may reach nothing. Every name
+// is told not to exist, at once, where silence is taken for a passing trouble
+// and tried again; and somebody learns what the server asked for. It waits at
+// the address that is asked where resolv.conf names none (resolv.conf(5)).
+func listenAsked() (Handle, error) {
+	f, err := listenUDP(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 53))
+	return Handle{Kind: KindResolver, Port: 53, File: f}, err
+}
+
 // expand lists the ports of spans, each once.
 func expand(spans []plan.Span) ([]uint16, error) {
 	var ports []uint16
@@ -124,7 +140,7 @@ func expand(spans []plan.Span) ([]uint16, error) {
 // listenAll opens the resolver's sockets and a listener on each port, all on
 // every address of both families.
 func listenAll(ports []uint16, v6, shared bool) (hs []Handle, err error) {
-	udp, err := listenUDP(v6, shared)
+	udp, err := listenUDP(everywhere(v6, 53))
 	if err != nil {
 		return nil, err
 	}
@@ -209,11 +225,10 @@ func listenTCP(at netip.AddrPort, share bool) (*os.File, error) {
 
 // listenUDP opens the resolver's datagram socket. It reports the address that
 // was asked, so that the answer comes from there.
-func listenUDP(v6, share bool) (*os.File, error) {
-	at := everywhere(v6, 53)
+func listenUDP(at netip.AddrPort) (*os.File, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return control(c, func(fd int) error {
-			if v6 { // also for IPv4, as mapped addresses
+			if at.Addr().Is6() { // also for IPv4, as mapped addresses
 				// To answer from an address that is local by a route alone
 				// takes freedom to bind, in IPv6 but not in IPv4.
 				if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1); err != nil {

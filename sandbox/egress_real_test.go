@@ -1,0 +1,86 @@
+//go:build integration
+
+package sandbox_test
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"mcpen/sandbox"
+	"mcpen/sandbox/audit"
+)
+
+// A package manager works with its registry's host alone, and with nothing at
+// all it says so at once, and so does the log.
+func TestRealPackageManagerReachesItsRegistry(t *testing.T) {
+	registry := registryOf(t)
+	port := registry.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[registry.Scheme]
+	}
+	host := registry.Hostname()
+	rule := fmt.Sprintf("{ host = %q, private = %t, tls = %t }", host+":"+port, leadsInward(t, host), registry.Scheme == "https")
+	// Every answer of the program's is for the test: stdout is the protocol's.
+	view := fmt.Sprintf("npm view --no-update-notifier --fetch-retries=0 --registry %q @modelcontextprotocol/server-everything version >&9 2>said; echo $? >&9; sed -n 's/.*code E/E/p' said >&9\n", registry)
+
+	p := held(t)
+	r := p.start(p.plan("[network]\nallow = ["+rule+"]\n", view))
+	if exit := r.wait(); exit != (sandbox.Exit{}) {
+		t.Fatalf("it ended with %+v", exit)
+	}
+	said := strings.Fields(p.gone())
+	if len(said) != 2 || said[1] != "0" || !strings.Contains(said[0], ".") {
+		t.Errorf("with its registry allowed it said %q, want a version", said)
+	}
+	for _, e := range r.events.all() {
+		if e.Kind == audit.KindConnect && !strings.HasPrefix(e.Subject, host+":") || e.Verdict == audit.Refused {
+			t.Errorf("with its registry allowed: %s %s %s (%s)", e.Kind, e.Verdict, e.Subject, e.Detail)
+		}
+	}
+
+	p = held(t)
+	r = p.start(p.plan("", view))
+	r.wait()
+	if said := strings.Fields(p.gone()); len(said) < 2 || said[0] == "0" || !slices.Contains([]string{"ENOTFOUND", "ECONNRESET", "ECONNREFUSED"}, said[1]) {
+		t.Errorf("with nothing allowed it said %q, want an error that has a name", said)
+	}
+	if !slices.ContainsFunc(r.events.all(), func(e audit.Event) bool {
+		return e.Verdict == audit.Refused && (e.Kind == audit.KindName && e.Subject == host && e.Hint != "" || e.Kind == audit.KindConnect)
+	}) {
+		t.Errorf("nobody was told that the registry was refused: %+v", r.events.all())
+	}
+}
+
+// registryOf is the registry of the user's configuration.
+func registryOf(t *testing.T) *url.URL {
+	t.Helper()
+	npm, err := exec.LookPath("npm")
+	if err != nil {
+		t.Skip("npm is not here")
+	}
+	out, err := exec.Command(npm, "config", "get", "registry").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(strings.TrimSpace(string(out)))
+	if err != nil || u.Hostname() == "" {
+		t.Fatalf("npm's registry is %q: %v", out, err)
+	}
+	return u
+}
+
+// leadsInward reports whether the registry is on a private network.
+func leadsInward(t *testing.T, host string) bool {
+	t.Helper()
+	list, err := net.DefaultResolver.LookupNetIP(t.Context(), "ip", host)
+	if err != nil {
+		t.Skipf("needs the registry: %v", err)
+	}
+	return slices.ContainsFunc(list, netip.Addr.IsPrivate)
+}
