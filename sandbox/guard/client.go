@@ -234,7 +234,7 @@ func (g *Guard) use(r *request, m rpc.Message, kind Kind, name string) Verdict {
 		}
 	}
 	if why, held := g.usable(kind, name); why != "" {
-		d := denial{kind: kind, name: name, text: why, verdict: audit.Refused}
+		d := denial{kind: kind, name: name, text: why, verdict: audit.Refused, unknown: !g.known(kind, name)}
 		if held {
 			d.verdict = audit.Held
 			d.refusal.hint = "mcpen review " + g.cfg.Server

@@ -60,6 +60,7 @@ type Guard struct {
 	decided  map[pinKey]State
 	approved map[nameKey]string // hash
 	refused  map[nameKey]bool   // some definition of this name was rejected
+	pinned   map[nameKey]bool   // some definition of this name is in the pins
 	pins     Pins
 	lists    map[Kind]*list
 	seen     map[nameKey]sighting
@@ -141,9 +142,11 @@ func (g *Guard) setPins(p Pins) error {
 	g.decided = make(map[pinKey]State, len(p.Definitions))
 	g.approved = map[nameKey]string{}
 	g.refused = map[nameKey]bool{}
+	g.pinned = make(map[nameKey]bool, len(p.Definitions))
 	for _, d := range p.Definitions {
 		n := nameKey{d.Kind, d.Name}
 		g.decided[pinKey{n, d.SHA256}] = d.State
+		g.pinned[n] = true
 		switch d.State {
 		case Approved:
 			g.approved[n] = d.SHA256

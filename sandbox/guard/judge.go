@@ -161,8 +161,21 @@ func (g *Guard) usable(kind Kind, name string) (why string, held bool) {
 		return "", false // a result may name a resource that no list does
 	case g.approved[nameKey{kind, name}] != "":
 		return "", false
+	case !g.known(kind, name):
+		return "was not listed yet", false // and a review would show nothing
 	case g.cfg.Tools.Pins == policy.PinEnforce:
 		return "was not approved yet", true
 	}
 	return "was not listed yet", false
+}
+
+// known reports whether the server ever listed something of that name, in this
+// run or one before.
+func (g *Guard) known(kind Kind, name string) bool {
+	if l := g.lists[kind]; l != nil && (l.twice[name] || l.entries[name] != nil) {
+		return true
+	}
+	n := nameKey{kind, name}
+	_, seen := g.seen[n]
+	return seen || g.pinned[n]
 }

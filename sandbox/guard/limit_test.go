@@ -58,7 +58,7 @@ func TestEventsAreBounded(t *testing.T) {
 			refused := 0
 			for i := range 100 {
 				for _, e := range g.Client(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":"c%d","method":"tools/call","params":{"name":"x"}}`, i)).Events {
-					if e.Kind == audit.KindTool && e.Verdict == audit.Held {
+					if e.Kind == audit.KindTool && e.Verdict == audit.Refused {
 						refused++
 					}
 				}

@@ -17,10 +17,11 @@ type denial struct {
 	quoted  string // for the client alone: it may quote the arguments
 	verdict audit.Verdict
 	refusal refusal
+	unknown bool // the server never listed it: MCP wants an error for an unknown tool, and not a result
 }
 
-// refuse answers a request that is not passed on: a call with a result that is
-// an error, which models read, anything else with an error.
+// refuse answers a request that is not passed on: a call of a tool that there is
+// with a result that is an error, which models read, anything else with an error.
 func (g *Guard) refuse(r *request, d denial) Verdict {
 	sentence := subject(d.kind, d.name) + " " + d.text
 	v := Verdict{Events: []audit.Event{{
@@ -34,7 +35,7 @@ func (g *Guard) refuse(r *request, d denial) Verdict {
 	if d.quoted != "" {
 		answer += ": " + d.quoted
 	}
-	if r.method == methodCall {
+	if r.method == methodCall && !d.unknown {
 		v.Reply = failedCall(r, answer)
 	} else {
 		v.Reply = rpc.ErrorReply(r.id, rpc.CodeInvalidParams, answer)
