@@ -82,16 +82,38 @@ func (a *app) run(ctx context.Context, args []string) int {
 }
 
 // serverLast moves a server's name behind the flags that follow it: people write
-// "run SERVER --set name=value" as well.
+// "run SERVER --set name=value" as well. What stands behind "--" stays there.
 func serverLast(args []string) []string {
+	if len(args) < 2 || args[1] != "run" && args[1] != "explain" {
+		return args
+	}
 	end := slices.Index(args, "--")
 	if end < 0 {
 		end = len(args)
 	}
-	if end < 4 || strings.HasPrefix(args[2], "-") || !strings.HasPrefix(args[3], "-") || args[1] != "run" && args[1] != "explain" {
-		return args
+	var flags, names []string
+	for i := 2; i < end; i++ {
+		switch word := args[i]; {
+		case !strings.HasPrefix(word, "-"):
+			names = append(names, word)
+		case takesValue(word) && i+1 < end:
+			flags = append(flags, word, args[i+1])
+			i++
+		default:
+			flags = append(flags, word)
+		}
 	}
-	return slices.Concat(args[:2], args[3:end], args[2:3], args[end:])
+	return slices.Concat(args[:2], flags, names, args[end:])
+}
+
+// takesValue reports whether a flag of a server has its value in the next word.
+func takesValue(word string) bool {
+	for _, f := range serverFlags() {
+		if _, alone := f.(*cli.BoolFlag); !alone && word == "--"+f.Names()[0] {
+			return true
+		}
+	}
+	return false
 }
 
 // cli is the command line's grammar. What a person asked for goes to stdout, but
