@@ -87,8 +87,9 @@ func npmBins(t *Tree, ref Ref) (map[string]string, error) {
 	for name, target := range bins {
 		// A bin may be written without its ending, as require would find it.
 		for _, end := range []string{"", ".js", "/index.js"} {
-			if t.CheckFile(dir+"/"+target+end) == nil {
-				bins[name] = dir + "/" + target + end
+			// Whether the file is as it was, is looked at for the one that is chosen.
+			if e, ok := t.find(dir + "/" + target + end); ok && (e.kind == kindFile || e.kind == kindExec) {
+				bins[name] = e.path
 				break
 			}
 		}

@@ -34,9 +34,9 @@ func (t *Tree) Size() (files int, bytes int64, err error) {
 }
 
 // Open takes a tree into use, after a check that costs little: the manifest has
-// the hash that the lock names, and every directory holds what it held when it
-// was frozen. It does not read the files: Tree.CheckFile does that for one,
-// Verify for all.
+// the hash that the lock names, and every entry has the kind, mode and time with
+// which it was frozen, which for a directory says that it holds what it held. It
+// does not read the files: Tree.CheckFile does that for one, Verify for all.
 func (s *Store) Open(tree string) (*Tree, error) {
 	place, err := s.place(tree)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *Store) Open(tree string) (*Tree, error) {
 	}
 }
 
-// check is on the way of every start: it parses no more than the directories.
+// check is on the way of every start: it parses no more than it compares.
 func (t *Tree) check(place string) error {
 	var err error
 	if t.text, err = os.ReadFile(filepath.Join(place, "manifest")); err != nil {
@@ -87,19 +87,30 @@ func (t *Tree) check(place string) error {
 	}
 	for _, text := range [][]byte{t.text, t.rest} {
 		for line := range bytes.Lines(text) {
-			if line[0] != byte(kindDir) {
-				continue
-			}
-			e, err := readEntry(strings.TrimSuffix(string(line), "\n"))
-			if err != nil {
+			rel, kind, ok := kindAndPath(line)
+			if !ok {
 				return errors.New("its manifest does not read")
 			}
-			if err := unchanged(filepath.Join(t.Dir, e.path), e.path, kindDir); err != nil {
+			if err := unchanged(t.Dir+"/"+rel, rel, kind); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// kindAndPath reads of a manifest's line what check compares.
+func kindAndPath(line []byte) (rel string, kind entryKind, ok bool) {
+	kind = entryKind(line[0])
+	if kind == kindLink { // its target may hold spaces and quotes
+		e, err := readEntry(strings.TrimSuffix(string(line), "\n"))
+		return e.path, kind, err == nil
+	}
+	parts := bytes.SplitN(bytes.TrimSuffix(line, []byte("\n")), []byte(" "), 4)
+	if len(parts) < 4 || len(parts[3]) == 0 {
+		return "", kind, false
+	}
+	return string(parts[3]), kind, true
 }
 
 // find looks one path up in the manifest.
@@ -123,23 +134,24 @@ func (t *Tree) find(rel string) (entry, bool) {
 // unchanged looks at a path without following it: kind, mode and time are what
 // freeze left.
 func unchanged(p, rel string, kind entryKind) error {
-	info, err := os.Lstat(p)
+	var info unix.Stat_t
+	err := unix.Lstat(p, &info)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%q is missing", rel)
 	}
 	if err != nil {
-		return err
+		return &fs.PathError{Op: "lstat", Path: p, Err: err}
 	}
-	want := fs.FileMode(0o444)
+	want := uint32(unix.S_IFREG | 0o444)
 	switch kind {
 	case kindDir:
-		want = fs.ModeDir | 0o555
+		want = unix.S_IFDIR | 0o555
 	case kindExec:
-		want = 0o555
+		want = unix.S_IFREG | 0o555
 	case kindLink:
-		want = info.Mode()&fs.ModePerm | fs.ModeSymlink
+		want = unix.S_IFLNK | info.Mode&0o777
 	}
-	if info.Mode() != want || !info.ModTime().Equal(frozen) {
+	if sec, nsec := info.Mtim.Unix(); info.Mode != want || sec != frozen.Unix() || nsec != 0 {
 		return fmt.Errorf("%q was changed", rel)
 	}
 	return nil

@@ -159,10 +159,10 @@ func newestOf(all []candidate, fits func(candidate) bool) string {
 func noneOldEnough(all []candidate, ref Ref, minAge time.Duration) error {
 	for _, c := range all {
 		if !c.published.IsZero() {
-			return fmt.Errorf("cannot resolve %s: no version is older than %s", ref, days(minAge))
+			return refuse("cannot resolve %s: no version is older than %s", ref, days(minAge))
 		}
 	}
-	return fmt.Errorf("cannot tell the age of %s: the registry gives no dates; set install.min-age to 0 to do without", ref)
+	return refuse("cannot tell the age of %s: the registry gives no dates; set install.min-age to 0 to do without", ref)
 }
 
 // explain fills in what choose found out on the way.
