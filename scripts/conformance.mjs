@@ -4,8 +4,8 @@
 //
 // DIR holds a folder for each run, which holds one folder for each scenario. It
 // prints what each run came to, and ends with 1 where a check of another run has
-// not the result that it has in the first. A check that fails in both, and says
-// something else, is shown and counts for nothing.
+// not the result that it has in the first. Checks that fail in both, and say
+// something else, are counted, and one is shown.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -55,13 +55,18 @@ const want = runs.get(first);
 const absent = { status: "no such check", why: "" };
 for (const name of others) {
   const have = runs.get(name);
+  const reworded = [];
   for (const key of new Set([...want.keys(), ...have.keys()])) {
     const [a, b] = [want.get(key) ?? absent, have.get(key) ?? absent];
     if (a.status === b.status && a.why === b.why) continue;
-    if (a.status !== b.status) different++;
-    console.log(`  ${a.status !== b.status ? "DIFFERENT" : "the same, in other words"}: ${key}`);
-    console.log(`    ${first}: ${a.status} ${a.why}\n    ${name}: ${b.status} ${b.why}`);
+    if (a.status === b.status) {
+      reworded.push(`${key}\n    ${first}: ${a.why}\n    ${name}: ${b.why}`);
+      continue;
+    }
+    different++;
+    console.log(`  DIFFERENT: ${key}\n    ${first}: ${a.status} ${a.why}\n    ${name}: ${b.status} ${b.why}`);
   }
+  if (reworded.length > 0) console.log(`  ${name}: ${reworded.length} with the same result, in other words, such as ${reworded[0]}`);
 }
 if (![...want.values()].some(({ status }) => status === "SUCCESS")) {
   console.log("  nothing passed: this compares nothing");
