@@ -48,6 +48,7 @@ go       tcp       git.test:22                 OK
 go       tcp       six.test:22                 OK
 go       pg        db.test:5432                OK
 go       echo      echo.test:7777              OK
+go       many      git.test:22                 OK
 go       dns       allowed.test@9.9.9.9:53     OK
 node     fetch     http://allowed.test/        OK
 node     fetch     https://allowed.test/       OK

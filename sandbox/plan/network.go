@@ -8,9 +8,20 @@ import (
 	"mcpen/sandbox/policy"
 )
 
+// ephemeral is the span of local ports. Each of them is a rule of Landlock, for a
+// server that listens on whichever it gets and talks to itself; and each is also
+// one connection that can be open to a host and port outside, of which the egress
+// carries some hundreds.
+func ephemeral(hosts int) Span {
+	if hosts == 0 {
+		return Span{First: 60000, Last: 60063}
+	}
+	return Span{First: 60000, Last: 61023}
+}
+
 // network says what the egress serves.
 func (c *compiler) network() {
-	n := Network{Hosts: c.pol.Network.Allow, Sockets: c.pol.Sockets, Ephemeral: Span{First: 60000, Last: 60063}}
+	n := Network{Hosts: c.pol.Network.Allow, Sockets: c.pol.Sockets, Ephemeral: ephemeral(len(c.pol.Network.Allow))}
 	for _, s := range c.pol.Sockets {
 		c.socket(s)
 	}

@@ -69,6 +69,10 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 		Sysctl: map[string]string{
 			"user.max_user_namespaces":     "1", // the nested one uses it up
 			"net.ipv4.ip_local_port_range": fmt.Sprintf("%d\t%d", p.Network.Ephemeral.First, p.Network.Ephemeral.Last),
+			// No segment of an old connection is under way on a wire without loss, and
+			// a port that waits for one (TIME-WAIT, RFC 9293 section 3.6.1) is not there
+			// for the next connection to the same host for a minute.
+			"net.ipv4.tcp_max_tw_buckets": "0",
 		},
 		MaskPaths:     masked,
 		ReadonlyPaths: readonly,

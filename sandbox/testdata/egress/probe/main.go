@@ -25,7 +25,7 @@ import (
 const patience = 30 * time.Second
 
 var ops = map[string]func(target string) error{
-	"http": get, "tcp": line, "echo": echo, "pg": postgres, "self": self, "unix": unixSocket,
+	"http": get, "tcp": line, "echo": echo, "many": many, "pg": postgres, "self": self, "unix": unixSocket,
 	"connect": plain, "fastopen": fastOpen, "mptcp": multipath,
 	"udp": datagram, "dns": question,
 	"icmp": ping, "raw": raw, "packet": packet,
@@ -91,6 +91,24 @@ func line(target string) error {
 	defer c.Close()
 	_, err = bufio.NewReader(c).ReadString('\n')
 	return err
+}
+
+// many has a hundred and fifty connections open at once, and then makes more than
+// there are local ports, one after the other.
+func many(target string) error {
+	for range 150 {
+		c, err := dial("tcp", target)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+	}
+	for range 1100 {
+		if err := line(target); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // echo sends a megabyte and wants it back, and then the end.
