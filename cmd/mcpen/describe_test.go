@@ -2,13 +2,16 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"mcpen/sandbox/guard"
+	"mcpen/sandbox/pack"
 )
 
 // orders are what a poisoned description says to the model.
@@ -121,4 +124,51 @@ func TestInspectOwnNames(t *testing.T) {
 		}
 	}
 	t.Error("another server's tool is not seen: the test proves nothing")
+}
+
+// A pipeline reads one document, in which advisories and descriptions are told
+// apart.
+func TestScanIsOneDocument(t *testing.T) {
+	l := locked{name: "a", file: filepath.Join(t.TempDir(), "a.lock")}
+	if err := os.WriteFile(l.file, []byte("lock = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	advisory := []pack.Finding{{ID: "GHSA-1", Summary: "bad", Ecosystem: "npm", Package: "a", Version: "1.0.0"}}
+	words := []descriptionFinding{{Server: "a", Kind: guard.KindTool, Name: "add", Finding: guard.FindEscape, Severity: "note", Words: "\x1b[2J", Path: "description", Why: "w"}}
+	write := func(format string) []byte {
+		docs := &documents{format: format}
+		if err := writeFindings(docs.add("advisories/a"), format, l, advisory); err != nil {
+			t.Fatal(err)
+		}
+		if err := docs.addDescriptions(described{server: "a", file: "a.toml"}, words); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := docs.write(&out); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	var array []map[string]any
+	if err := json.Unmarshal(write("json"), &array); err != nil || len(array) != 2 || array[0]["id"] != "GHSA-1" || array[1]["finding"] != "escape" {
+		t.Errorf("%v, %v", array, err)
+	}
+	var log struct {
+		Version string
+		Runs    []struct {
+			Details struct{ ID string } `json:"automationDetails"`
+			Results []struct{ RuleID string }
+		}
+	}
+	if err := json.Unmarshal(write("sarif"), &log); err != nil || len(log.Runs) != 2 {
+		t.Fatalf("%+v, %v", log, err)
+	}
+	for i, want := range [][2]string{{"advisories/a/", "GHSA-1"}, {"descriptions/a/", "description/escape"}} {
+		if r := log.Runs[i]; r.Details.ID != want[0] || len(r.Results) != 1 || r.Results[0].RuleID != want[1] {
+			t.Errorf("run %d: %+v, want %v", i, r, want)
+		}
+	}
+	if text := string(write("text")); !strings.Contains(text, "GHSA-1") || !strings.Contains(text, "note: a: tool add: escape") || strings.Contains(text, "\x1b") {
+		t.Errorf("%q", text)
+	}
 }

@@ -62,6 +62,7 @@ func (a *app) scanDescriptions(ctx context.Context, at place, names []string, le
 	}
 	for _, d := range all {
 		found := inspect(d, a.neighbours(at, d, all))
+		fmt.Fprintf(a.err, "mcpen: %s: %s looked through\n", d.server, count(len(d.definitions), "definition"))
 		for _, f := range found {
 			if f.counts(level) {
 				counted++
