@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"sync"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
@@ -10,13 +11,30 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// newGuard makes the guard of one run.
+// guardOf makes the guard of one run, meanwhile: the function that it returns
+// waits for it. A raw run has none.
+func guardOf(p plan.Plan, stdio Stdio) func() (*guard.Guard, error) {
+	if stdio.Raw {
+		return func() (*guard.Guard, error) { return nil, nil }
+	}
+	wait := sync.OnceValues(func() (*guard.Guard, error) { return newGuard(p, stdio) })
+	go wait()
+	return wait
+}
+
 func newGuard(p plan.Plan, stdio Stdio) (*guard.Guard, error) {
+	var pins guard.Pins
+	if stdio.Pins != nil {
+		var err error
+		if pins, err = stdio.Pins(); err != nil {
+			return nil, err
+		}
+	}
 	var secrets []plan.Opaque
 	for _, s := range p.Process.Secrets {
 		secrets = append(secrets, s.Value)
 	}
-	g, err := guard.New(guard.Config{Server: p.Name, Tools: p.Tools, Pins: stdio.Pins, More: stdio.Others, Secrets: secrets, Args: p.Log.Arguments})
+	g, err := guard.New(guard.Config{Server: p.Name, Tools: p.Tools, Pins: pins, More: stdio.Others, Secrets: secrets, Args: p.Log.Arguments})
 	if err != nil {
 		return nil, fmt.Errorf("cannot guard what the server says: %w", err)
 	}

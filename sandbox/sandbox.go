@@ -54,10 +54,11 @@ type Stdio struct {
 	// that are no MCP servers.
 	Raw bool
 
-	// Pins is what a person approved of what the server says, and Others tells
-	// what other servers define, once the first definition is looked at. The zero
-	// values approve of nothing and know nobody.
-	Pins   guard.Pins
+	// Pins tells what a person approved of what the server says; it is asked while
+	// the sandbox is built, and its error ends the server before it is sent
+	// anything. Others tells what other servers define, once the first definition
+	// is looked at. Where they are nil nothing is approved and nobody known.
+	Pins   func() (guard.Pins, error)
 	Others func() []guard.Other
 }
 
@@ -116,12 +117,7 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	}
 	b := &Box{plan: p, digest: p.Digest(), session: s, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{})}
 	b.sink = b.stamp(sink)
-	if !stdio.Raw {
-		if b.guard, err = newGuard(p, stdio); err != nil {
-			b.release()
-			return nil, err
-		}
-	}
+	guarded := guardOf(p, stdio)
 	if err := b.build(filter, stdio); err != nil {
 		b.release()
 		return nil, err
@@ -136,6 +132,9 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 		return nil, err
 	}
 	err = b.begun()
+	if err == nil {
+		b.guard, err = guarded()
+	}
 	if err == nil && !stdio.Raw {
 		err = b.carrier.converse(b)
 	}

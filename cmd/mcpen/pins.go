@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"golang.org/x/sys/unix"
@@ -152,16 +154,7 @@ func (a *app) others(at place, self string) []guard.Other {
 			if name == self {
 				continue
 			}
-			pins, err := pinFile{name, file}.read()
-			if err != nil {
-				continue // its own run says so
-			}
-			o := guard.Other{Server: name}
-			for _, d := range pins.Definitions {
-				if d.Kind == guard.KindTool && d.State != guard.Rejected {
-					o.Tools = append(o.Tools, d.Name)
-				}
-			}
+			o := guard.Other{Server: name, Tools: toolsOf(at, pinFile{name, file})}
 			if len(o.Tools) > 0 {
 				out = append(out, o)
 			}
@@ -199,4 +192,41 @@ func (p pinFile) forget() error {
 	}
 	l.Pins = ""
 	return writeLock(p.file, l)
+}
+
+// toolIndex is what toolsOf keeps of a pin file, as long as the file is the one
+// it was made of.
+type toolIndex struct {
+	Size  int64     `json:"size"`
+	Time  time.Time `json:"time"`
+	Tools []string  `json:"tools"`
+}
+
+// toolsOf lists the tools that a pin file knows, from an index where that is
+// fresh: reading every server's definitions at every start would take longer than
+// the start. A file that cannot be read knows none; its own run says so.
+func toolsOf(at place, p pinFile) []string {
+	st, err := os.Stat(p.file)
+	if err != nil {
+		return nil
+	}
+	file := filepath.Join(at.state, "tools", filepath.Base(p.file)+".json")
+	var index toolIndex
+	if data, err := os.ReadFile(file); err == nil && json.Unmarshal(data, &index) == nil && index.Size == st.Size() && index.Time.Equal(st.ModTime()) {
+		return index.Tools
+	}
+	pins, err := p.read()
+	if err != nil {
+		return nil
+	}
+	index = toolIndex{Size: st.Size(), Time: st.ModTime()}
+	for _, d := range pins.Definitions {
+		if d.Kind == guard.KindTool && d.State != guard.Rejected {
+			index.Tools = append(index.Tools, d.Name)
+		}
+	}
+	if data, err := json.Marshal(index); err == nil && at.state != "" && os.MkdirAll(filepath.Dir(file), 0o700) == nil {
+		_ = replaceFile(file, data) // it is read from the definitions again otherwise
+	}
+	return index.Tools
 }

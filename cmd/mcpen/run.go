@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/urfave/cli/v2"
@@ -59,10 +60,7 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 		return err
 	}
 	pins := pinsBeside(p.place, p.policy, isPackage)
-	before, err := pins.read()
-	if err != nil {
-		return err
-	}
+	before := sync.OnceValues(pins.read)
 	again, stop := listenForReviews()
 	defer stop()
 	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: a.in, Out: a.out, Err: a.err, Pins: before, Others: func() []guard.Other { return a.others(p.place, p.plan.Name) }}, log.write)
@@ -78,7 +76,8 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	go a.follow(ctx, pins, box, again)
 	exit, err := box.Wait()
 	if p.policy.Tools.Pins != policy.PinOff {
-		if err := pins.remember(before, box.Pins()); err != nil {
+		was, _ := before() // read without an error, or nothing had started
+		if err := pins.remember(was, box.Pins()); err != nil {
 			a.warn("what the server said is not kept: %v", err)
 		}
 	}

@@ -2,6 +2,8 @@ package host
 
 import (
 	"cmp"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -64,11 +66,17 @@ func shellShim(real string) string {
 
 // readHead is the beginning of a file, or "".
 func readHead(path string, n int) string {
-	b, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return ""
 	}
-	return string(b[:min(len(b), n)])
+	defer f.Close()
+	b := make([]byte, n)
+	got, err := io.ReadFull(f, b) // not all of it: node alone is 100 MB
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return ""
+	}
+	return string(b[:got])
 }
 
 func (f *finder) pyenvRoot() string {
