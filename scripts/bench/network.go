@@ -68,15 +68,17 @@ func network(bin string, rounds int) {
 	}
 	dir, err := networkFolder()
 	if err != nil {
+		os.RemoveAll(dir)
 		fail(err)
 	}
-	defer os.RemoveAll(dir)
 	cmd := exec.Command("/proc/self/exe", stageNetwork, bin, dir, strconv.Itoa(rounds))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	runtime.LockOSThread() // Pdeathsig is of the thread
 	defer runtime.UnlockOSThread()
-	if err := cmd.Run(); err != nil {
+	err = cmd.Run()
+	os.RemoveAll(dir)
+	if err != nil {
 		fail(fmt.Errorf("the network: %w", err))
 	}
 }
