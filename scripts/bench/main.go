@@ -23,6 +23,7 @@ func main() {
 	starts := flag.Int("starts", 60, "starts of each kind")
 	servers := flag.Int("servers", 15, "starts of a real server, of each kind")
 	pings := flag.Int("pings", 3000, "round trips, of each kind")
+	rounds := flag.Int("rounds", 5, "rounds of traffic, and starts of packages, of each kind; 0 leaves both out")
 	flag.Parse()
 	bin, err := filepath.Abs(*mcpen)
 	if err != nil {
@@ -37,6 +38,10 @@ func main() {
 	}
 	initialize(bin, everything, *servers)
 	ping(bin, everything, *pings)
+	if *rounds > 0 {
+		packages(bin, *rounds)
+		network(bin, *rounds)
+	}
 }
 
 func fail(err error) {
