@@ -35,12 +35,6 @@ func (d *digester) sum() digest {
 	return digest{d.a.Sum(nil), d.b.Sum(nil), d.c.Sum(nil), d.n}
 }
 
-// sri is the digest as npm writes it (W3C Subresource Integrity).
-func (d digest) sri() string { return "sha512-" + base64.StdEncoding.EncodeToString(d.sha512) }
-
-// hex256 is the digest as pip writes it.
-func (d digest) hex256() string { return "sha256:" + hex.EncodeToString(d.sha256) }
-
 // check compares with an SRI string or "sha256:hex". SHA-1 and MD5 are no
 // integrity and are refused, as is none at all.
 func (d digest) check(want string) error {
