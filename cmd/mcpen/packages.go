@@ -110,7 +110,7 @@ func (a *app) program(ctx context.Context, ch choice, at place, pol policy.Polic
 func (a *app) addCommand() *cli.Command {
 	return &cli.Command{
 		Name: "add", Usage: "lock a package, install it in a sandbox, and write a profile that allows it nothing", ArgsUsage: "PACKAGE",
-		Description: "PACKAGE is npm:NAME[@VERSION] or pypi:NAME[==VERSION]." + exitStatus,
+		Description: "PACKAGE is npm:NAME[@VERSION] or pypi:NAME[==VERSION], or a file: a server.json of the MCP\nregistry or the manifest.json of an MCPB bundle, whose arguments and variables become the\nparameters of the profile." + exitStatus,
 		Flags:       []cli.Flag{&cli.StringFlag{Name: "name", Usage: "the profile's `NAME` (default: the package's, without its scope)"}},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
@@ -126,14 +126,17 @@ func (a *app) add(ctx context.Context, text, name string) error {
 	if err != nil {
 		return err
 	}
-	ref, err := pack.ParseRef(text)
+	ref, draft, err := a.wanted(text)
 	if err != nil {
-		return &codeError{code: exitUsage, err: err, hint: "mcpen add npm:NAME"}
+		return err
 	}
 	if name == "" {
 		name = nameOf(ref)
 	}
 	profile := fmt.Appendf(nil, addedProfile, name, bare(ref))
+	if draft != nil {
+		profile = draftProfile(name, bare(ref), *draft)
+	}
 	if _, err := policy.Parse("(profile)", profile, nil); err != nil || filepath.Base(name) != name {
 		return usage("--name server", "%q cannot be a profile's name", name)
 	}
@@ -171,7 +174,7 @@ func (a *app) add(ctx context.Context, text, name string) error {
 		if err := replaceFile(file, profile); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.out, "wrote %s, which allows it nothing yet: mcpen explain %s\n", file, name)
+		fmt.Fprintf(a.out, "wrote %s, which gives it no file and no host yet: mcpen explain %s\n", file, name)
 	}
 	return nil
 }

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/pack"
+)
+
+// wanted is the package that "add" is asked for: a reference, or what a file
+// describes.
+func (a *app) wanted(text string) (pack.Ref, *pack.Draft, error) {
+	if !strings.HasSuffix(text, ".json") {
+		ref, err := pack.ParseRef(text)
+		if err != nil {
+			return ref, nil, &codeError{code: exitUsage, err: err, hint: "mcpen add npm:NAME"}
+		}
+		return ref, nil, nil
+	}
+	data, err := os.ReadFile(text)
+	if err != nil {
+		return pack.Ref{}, nil, &codeError{code: exitUsage, err: fmt.Errorf("cannot read the description of a server: %w", err)}
+	}
+	d, err := pack.ReadDraft(data)
+	if err != nil {
+		return pack.Ref{}, nil, &codeError{code: exitUsage, err: fmt.Errorf("%s: %w", text, err)}
+	}
+	for _, n := range d.Notes {
+		fmt.Fprintf(a.out, "note: %s\n", audit.Visible(n))
+	}
+	if d.Ref.Name == "" {
+		return d.Ref, nil, usage("mcpen run -- COMMAND", "%s names no registry package: unpack the bundle and name its command", text)
+	}
+	return d.Ref, &d, nil
+}
+
+// draftProfile is the profile that a description is the beginning of. It has no
+// file and no host: neither format says what a server needs of those.
+func draftProfile(name, ref string, d pack.Draft) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "version = 1\nname = %s\n", quoted(name))
+	if d.Description != "" {
+		fmt.Fprintf(&b, "description = %s\n", quoted(d.Description))
+	}
+	for _, p := range d.Params {
+		kind := p.Type
+		if kind == "path" {
+			kind = "directory"
+		}
+		fmt.Fprintf(&b, "\n[params.%s]\ntype = %s\n", p.Name, quoted(kind))
+		if p.Description != "" {
+			fmt.Fprintf(&b, "description = %s\n", quoted(p.Description))
+		}
+		if p.Default != "" && kind != "secret" {
+			fmt.Fprintf(&b, "default = %s\n", quoted(p.Default))
+		}
+	}
+	args := make([]string, len(d.Args))
+	for i, arg := range d.Args {
+		args[i] = quoted(arg)
+	}
+	fmt.Fprintf(&b, "\n[server]\npackage = %s\nargs = [%s]\n", quoted(ref), strings.Join(args, ", "))
+	for _, secret := range []bool{false, true} {
+		table := map[bool]string{false: "env.set", true: "env.secret"}[secret]
+		for _, e := range d.Env {
+			if e.Secret == secret {
+				if table != "" {
+					fmt.Fprintf(&b, "\n[%s]\n", table)
+					table = ""
+				}
+				fmt.Fprintf(&b, "%s = %s\n", e.Name, quoted(e.Value))
+			}
+		}
+	}
+	return []byte(b.String())
+}
+
+// quoted is a TOML string. What cannot be seen was written by a stranger, and is
+// made visible.
+func quoted(s string) string { return strconv.Quote(audit.Visible(s)) }
