@@ -199,7 +199,7 @@ func (a *app) baseline(ch choice, at place) (*policy.Profile, error) {
 	if err != nil {
 		return nil, &codeError{code: exitRefused, err: fmt.Errorf("cannot read the baseline: %w", err)}
 	}
-	return policy.Parse(file, data, a.loader(at))
+	return policy.ParseBaseline(file, data, a.loader(at))
 }
 
 // loader finds profiles: by path, or by name in the user's own, the machine's
