@@ -224,12 +224,18 @@ func (b *Box) build(filter *filter, stdio Stdio) error {
 		return &Lack{Step: "make the server's stdio", Err: err}
 	}
 	defer b.carrier.closeInside()
+	// Before anything runs, so that nothing runs that nobody can list.
+	if err := b.session.record(b.plan, b.digest, nil); err != nil {
+		return &Lack{Step: "prepare a run", Err: err}
+	}
 	cgroup, err := b.onThread(launch, boot, inside, filter.inside)
 	if err != nil {
 		return err
 	}
-	if err := b.session.record(b.plan, b.digest, cgroup); err != nil {
-		return &Lack{Step: "prepare a run", Err: err}
+	if len(cgroup) > 0 {
+		if err := b.session.record(b.plan, b.digest, cgroup); err != nil {
+			return &Lack{Step: "prepare a run", Err: err}
+		}
 	}
 	return nil
 }
