@@ -106,6 +106,9 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if p.Version != plan.Version {
 		return nil, fmt.Errorf("internal error: plan version %d, want %d", p.Version, plan.Version)
 	}
+	if err := bounded(p); err != nil {
+		return nil, err
+	}
 	filter, err := compile(p.Seccomp)
 	if err != nil {
 		return nil, err
@@ -147,6 +150,20 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	shrink := time.AfterFunc(child.ShrinkAfter, child.Shrink)
 	go func() { <-b.done; shrink.Stop() }()
 	return b, nil
+}
+
+// bounded refuses a plan that is no boundary, however it came about: the zero
+// plan holds nothing, and without namespaces the two other layers are all there
+// is, and the filter's refusal of IPv4 and IPv6 sockets the only rule on the
+// network.
+func bounded(p plan.Plan) error {
+	if p.Holds(policy.LayerNamespaces) {
+		return nil
+	}
+	if p.Holds(policy.LayerLandlock) && p.Holds(policy.LayerSeccomp) && p.Seccomp.On && p.Seccomp.NoInet {
+		return nil
+	}
+	return &Lack{Step: "build a boundary", Err: errors.New("without namespaces both Landlock and seccomp are needed, and no network")}
 }
 
 // arch is the architecture of the filter: the one this binary is built for.

@@ -334,3 +334,23 @@ func TestUnprivileged(t *testing.T) {
 		t.Logf("as user %d:\n%s", uid, out)
 	}
 }
+
+// A caller that forgot the layers must not get an unconfined program.
+func TestStartRefusesAPlanThatIsNoBoundary(t *testing.T) {
+	for name, p := range map[string]plan.Plan{
+		"zero":                {},
+		"nothing but version": {Version: plan.Version},
+		"Landlock alone":      {Version: plan.Version, Layers: []policy.Layer{policy.LayerLandlock}},
+		"open network": {Version: plan.Version, Layers: []policy.Layer{policy.LayerLandlock, policy.LayerSeccomp},
+			Seccomp: plan.Seccomp{On: true}},
+	} {
+		p.Runtime = t.TempDir()
+		p.Scratch = t.TempDir()
+		p.Process = plan.Process{Path: "/bin/true", Args: []string{"true"}, Dir: "/"}
+		box, err := sandbox.Start(t.Context(), p, sandbox.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Raw: true}, nil)
+		if err == nil {
+			box.Wait()
+			t.Errorf("%s: it started", name)
+		}
+	}
+}
