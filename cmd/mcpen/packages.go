@@ -357,7 +357,9 @@ func (a *app) update(ctx context.Context, in *pack.Installer, at place, l locked
 	}
 	defer tree.Close()
 	fresh.Pins, fresh.Bin = l.lock.Pins, l.lock.Bin
-	fmt.Fprint(a.out, audit.Visible(pack.DiffLocks(l.lock, fresh).String()), "\n")
+	for line := range strings.Lines(pack.DiffLocks(l.lock, fresh).String()) {
+		fmt.Fprintln(a.out, audit.Visible(strings.TrimSuffix(line, "\n")))
+	}
 	if !yes {
 		if !a.terminal(a.in) {
 			return usage("mcpen update --yes "+l.name, "nothing was changed: there is nobody to ask")
