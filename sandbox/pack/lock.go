@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"mcpen/sandbox/lockfile"
 )
 
 // LockVersion is the version of the lock file's form.
@@ -90,16 +92,10 @@ func (d Dependency) PackageName() string {
 	return d.Path
 }
 
-// pinsHeader is the line with which the guard's part begins.
-var pinsHeader = pattern(`(?m)^[ \t]*\[\[?[ \t]*pins[ \t]*[.\]]`)
-
 // ParseLock reads a lock file. A key that is not known, or a part of the package
 // behind the guard's, is an error.
 func ParseLock(data []byte) (Lock, error) {
-	head, pins := data, ""
-	if at := pinsHeader().FindIndex(data); at != nil {
-		head, pins = data[:at[0]], string(data[at[0]:])
-	}
+	head, pins := lockfile.Split(data)
 	var l Lock
 	meta, err := toml.Decode(string(head), &l)
 	if err != nil {
@@ -109,7 +105,7 @@ func ParseLock(data []byte) (Lock, error) {
 		return Lock{}, fmt.Errorf("cannot read lock: unknown key %q", extra[0])
 	}
 	var rest map[string]any
-	if _, err := toml.Decode(pins, &rest); err != nil {
+	if _, err := toml.Decode(string(pins), &rest); err != nil {
 		return Lock{}, fmt.Errorf("cannot read the pins of the lock: %w", err)
 	}
 	for key := range rest {
@@ -117,7 +113,7 @@ func ParseLock(data []byte) (Lock, error) {
 			return Lock{}, fmt.Errorf("cannot read lock: [%s] stands behind [pins], which comes last", key)
 		}
 	}
-	l.Pins = pins
+	l.Pins = string(pins)
 	return l, l.check()
 }
 
@@ -225,8 +221,5 @@ func (l Lock) Encode() ([]byte, error) {
 	if err := enc.Encode(l); err != nil {
 		return nil, fmt.Errorf("cannot write lock: %w", err)
 	}
-	if l.Pins != "" {
-		b.WriteString("\n" + l.Pins)
-	}
-	return b.Bytes(), nil
+	return lockfile.Join(b.Bytes(), []byte(l.Pins)), nil
 }

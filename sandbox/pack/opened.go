@@ -27,6 +27,10 @@ type Tree struct {
 // Close ends the use.
 func (t *Tree) Close() error { return t.lock.Close() }
 
+// File is the open file that is the use: a process that inherits it goes on with
+// it when this one ends.
+func (t *Tree) File() *os.File { return t.lock }
+
 // Size is the number of entries and bytes, without what is derived.
 func (t *Tree) Size() (files int, bytes int64, err error) {
 	m, err := readManifest(t.text)
