@@ -82,7 +82,7 @@ func TestOneLayerAlone(t *testing.T) {
 		err = child.Restrict(p.Landlock)
 	case policy.LayerSeccomp:
 		var f seccomp.Filter
-		if f, err = seccomp.Compile(p.Seccomp, runtime.GOARCH); err == nil {
+		if f, err = seccomp.For(p.Seccomp, runtime.GOARCH); err == nil {
 			err = seccomp.Load(f)
 		}
 	default:

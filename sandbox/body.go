@@ -21,8 +21,8 @@ type body interface {
 	destroy() error // gives back what the kernel keeps of it
 }
 
-// launch starts the first process with the files that it reads: the boot, its
-// end of the control socket, the filter. It returns the cgroups that a killed
+// launch starts the first process with the files that it reads: the boot and its
+// end of the control socket. It returns the cgroups that a killed
 // launcher leaves behind.
 type launch func(files []*os.File) (cgroups []string, err error)
 

@@ -68,6 +68,9 @@ type Exit struct {
 	Signal syscall.Signal // 0: it exited by itself
 }
 
+// Filters says what compiled the system call filters that this package carries.
+func Filters() string { return seccomp.MadeBy() }
+
 // Box is one running sandbox. Its methods may be called from any goroutine.
 type Box struct {
 	plan    plan.Plan
@@ -109,11 +112,6 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err := bounded(p); err != nil {
 		return nil, err
 	}
-	filter, err := compile(p.Seccomp)
-	if err != nil {
-		return nil, err
-	}
-	defer filter.inside.Close()
 	s, err := newSession(p.Runtime)
 	if err != nil {
 		return nil, &Lack{Step: "prepare a run", Err: err}
@@ -121,7 +119,7 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	b := &Box{plan: p, digest: p.Digest(), session: s, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{})}
 	b.sink = b.stamp(sink)
 	guarded := guardOf(p, stdio)
-	if err := b.build(filter, stdio); err != nil {
+	if err := b.build(stdio); err != nil {
 		b.release()
 		return nil, err
 	}
@@ -129,9 +127,6 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err := <-b.started; err != nil {
 		b.kill()
 		<-b.done
-		if <-filter.done; filter.err != nil {
-			return nil, filter.err
-		}
 		return nil, err
 	}
 	err = b.begun()
@@ -166,55 +161,8 @@ func bounded(p plan.Plan) error {
 	return &Lack{Step: "build a boundary", Err: errors.New("without namespaces both Landlock and seccomp are needed, and no network")}
 }
 
-// arch is the architecture of the filter: the one this binary is built for.
-const arch = runtime.GOARCH
-
-// filter is the system call filter on its way into the sandbox: it is compiled
-// while the sandbox is built, and read by the exec stage as the last thing it
-// does. A filter that cannot be compiled is an empty one there, which stops it.
-type filter struct {
-	inside *os.File // to hand to pid 1
-	done   chan struct{}
-	err    error // behind done
-}
-
-// compile starts to compile the filter.
-func compile(s plan.Seccomp) (*filter, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, &Lack{Step: "prepare the system call filter", Err: err}
-	}
-	f := &filter{inside: r, done: make(chan struct{})}
-	go func() {
-		defer close(f.done)
-		defer w.Close()
-		if s.On {
-			f.err = feed(w, s)
-		}
-	}()
-	return f, nil
-}
-
-// feed compiles the filter and writes it. A sandbox that failed before it read
-// the filter is no error of the filter's.
-func feed(w *os.File, s plan.Seccomp) error {
-	f, err := seccomp.Compile(s, arch)
-	if err != nil {
-		return err
-	}
-	data, err := f.MarshalBinary()
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(data)
-	if errors.Is(err, syscall.EPIPE) {
-		return nil
-	}
-	return err
-}
-
 // build makes everything that stands before the server runs.
-func (b *Box) build(filter *filter, stdio Stdio) error {
+func (b *Box) build(stdio Stdio) error {
 	if err := b.guardFolders(); err != nil {
 		return err
 	}
@@ -245,7 +193,7 @@ func (b *Box) build(filter *filter, stdio Stdio) error {
 	if err := b.session.record(b.plan, b.digest, nil); err != nil {
 		return &Lack{Step: "prepare a run", Err: err}
 	}
-	cgroup, err := b.onThread(launch, boot, inside, filter.inside)
+	cgroup, err := b.onThread(launch, boot, inside)
 	if err != nil {
 		return err
 	}

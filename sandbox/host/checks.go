@@ -278,7 +278,7 @@ func runtimeCheck(f Facts) Check {
 		return c
 	}
 	c.State, c.Detail = Limited, f.Around.Runtime
-	c.Consequence = "a directory of this user's own in the temporary directory is used, and no systemd scope"
+	c.Consequence = "a directory of this user's own in TMPDIR, /dev/shm or /tmp is used, and no systemd scope"
 	if f.Around.Container == "" && f.Host.UID != 0 {
 		c.Fix = []string{`sudo loginctl enable-linger "$(id -un)"`, `export XDG_RUNTIME_DIR="/run/user/$(id -u)"`}
 	}

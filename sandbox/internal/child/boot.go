@@ -1,15 +1,20 @@
 // Package child is what runs inside the sandbox before the server does: pid 1
-// of the sandbox and the stage that turns into the server. Both are this very
-// binary, executed again, and both are told what to do by one Boot over one
-// descriptor.
+// of the sandbox and the stage that turns into the server. pid 1 is this very
+// binary, executed again, and is told what to do by one Boot over one descriptor.
 //
 //	launcher ──libcontainer──► pid 1 ──new user namespace──► exec stage ──execve──► server
-//	    ▲                        │                                │
+//	    ▲                        │ execve                         │
+//	    │                      keeper                             │
 //	    └──── control socket ────┴────────────────────────────────┘
 //
-// pid 1 sets up what needs the sandbox's own namespaces, drops everything,
-// reaps, and dies with the launcher. The exec stage takes the user's own id
-// back, puts Landlock and seccomp on its one thread and becomes the server.
+// pid 1 sets up what needs the sandbox's own namespaces, lays the exec stage out
+// and forks it, drops everything, and turns into the keeper, which reaps and dies
+// with the launcher. The exec stage has the user's own id again, puts Landlock and
+// seccomp on its one thread and becomes the server.
+//
+// What runs between fork and execve, and the keeper, are C (exec.c, keeper.c):
+// the first because nothing else may run there, the second because it is there
+// for as long as the server is.
 package child
 
 import (
@@ -19,18 +24,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mcpen/sandbox/internal/seccomp"
 	"mcpen/sandbox/plan"
 )
 
-// The descriptors that both stages start with.
+// The descriptors that pid 1 starts with.
 const (
-	bootFD   = 3
-	ctlFD    = 4
-	filterFD = 5 // a pipe: the compiled filter, and its end
+	bootFD = 3
+	ctlFD  = 4
 )
 
-// Boot is all that the stages inside are told. It is the plan, what must not be
+// Boot is all that pid 1 is told. It is the plan, what must not be
 // in a plan, and what only the launcher can know.
 type Boot struct {
 	Plan    plan.Plan         `json:"plan"`
@@ -70,9 +73,8 @@ func (b Boot) Pack() (*os.File, error) {
 	return f, nil
 }
 
-// unpack reads the boot from the inherited descriptor, which stays open: the
-// next stage reads it too. No os.File is made of it, whose finalizer would close
-// it under that stage.
+// unpack reads the boot from the inherited descriptor, of which another owns
+// the os.File.
 func unpack() (Boot, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(bootFD, &st); err != nil {
@@ -98,32 +100,3 @@ func unpack() (Boot, error) {
 	}
 	return b, nil
 }
-
-// readFilter waits for the filter, which the launcher compiles meanwhile.
-func readFilter() (seccomp.Filter, error) {
-	var f seccomp.Filter
-	var data []byte
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := unix.Read(filterFD, buf)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return f, os.NewSyscallError("read", err)
-		}
-		if n == 0 {
-			break
-		}
-		if data = append(data, buf[:n]...); len(data) > maxFilter {
-			return f, fmt.Errorf("internal error: a filter of more than %d bytes", maxFilter)
-		}
-	}
-	if err := f.UnmarshalBinary(data); err != nil {
-		return f, fmt.Errorf("cannot decode the filter of %d bytes: %w", len(data), err)
-	}
-	return f, nil
-}
-
-// maxFilter is more than the kernel takes: 4096 instructions of eight bytes.
-const maxFilter = 64 << 10

@@ -22,8 +22,8 @@ type Kind string
 
 // The messages. From pid 1 come, in this order: Listeners, then from the
 // exec stage Notify (where the plan asks for it), then from pid 1 Started or
-// Failed, then Exited. To pid 1 goes Signal. The end of the socket tells either
-// side that the other is gone.
+// Failed, then Exited. To pid 1 goes Signal, which is one byte: who reads it is
+// C (keeper.c). The end of the socket tells either side that the other is gone.
 const (
 	Listeners Kind = "listeners" // descriptors: see egress.Listen
 	Notify    Kind = "notify"    // one descriptor: the seccomp listener
@@ -47,6 +47,21 @@ type Message struct {
 	Files []*os.File `json:"-"` // the receiver closes them
 }
 
+func (m Message) encode() ([]byte, error) {
+	if m.Kind == Signal {
+		return []byte{byte(m.Signal)}, nil
+	}
+	return json.Marshal(m)
+}
+
+func decode(data []byte) (Message, error) {
+	if len(data) == 1 {
+		return Message{Kind: Signal, Signal: int(data[0])}, nil
+	}
+	var m Message
+	return m, json.Unmarshal(data, &m)
+}
+
 // maxMessage bounds a message; none comes near it.
 const maxMessage = 64 << 10
 
@@ -65,7 +80,7 @@ func NewControl() (*Control, *os.File, error) {
 
 // Send sends one message with its Files, which stay open.
 func (c *Control) Send(m Message) error {
-	data, err := json.Marshal(m)
+	data, err := m.encode()
 	if err != nil {
 		return fmt.Errorf("internal error: cannot encode a message: %w", err)
 	}
@@ -116,8 +131,8 @@ func (c *Control) Receive() (Message, error) {
 		closeAll(files)
 		return Message{}, errors.New("internal error: a message was cut")
 	}
-	var m Message
-	if err := json.Unmarshal(buf[:n], &m); err != nil {
+	m, err := decode(buf[:n])
+	if err != nil {
 		closeAll(files)
 		return Message{}, fmt.Errorf("internal error: cannot decode a message: %w", err)
 	}

@@ -14,12 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The names under which the stages are executed. They are not names that a
-// person would type.
-const (
-	Pid1Name = "mcpen-pid1"
-	execName = "mcpen-exec"
-)
+// Pid1Name is what pid 1 is executed as. It is not a name that a person would
+// type.
+const Pid1Name = "mcpen-pid1"
+
+// PR_SET_PDEATHSIG and what becomes of the process's children at its execve go
+// by the thread: a stage does all its work on the process's first one.
+func init() {
+	if len(os.Args) == 2 && os.Args[1] == Pid1Name {
+		runtime.LockOSThread()
+	}
+}
 
 // Hook runs a stage and does not return, if this process is one; otherwise it
 // returns at once. It has to be the first thing that main does.
@@ -28,21 +33,9 @@ func Hook() {
 		runtime.LockOSThread()
 		libcontainer.Init() // does not return
 	}
-	if len(os.Args) != 2 {
-		return
-	}
-	switch os.Args[1] {
-	case Pid1Name, execName:
+	if len(os.Args) == 2 && os.Args[1] == Pid1Name {
 		debug.SetGCPercent(-1) // nothing here lives long enough, until Shrink
-	}
-	switch os.Args[1] {
-	case Pid1Name:
-		// PR_SET_PDEATHSIG, Landlock and seccomp are of the thread.
-		runtime.LockOSThread()
 		os.Exit(pid1())
-	case execName:
-		runtime.LockOSThread()
-		os.Exit(execute())
 	}
 }
 

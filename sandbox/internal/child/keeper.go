@@ -11,11 +11,8 @@ import (
 
 // adopt makes this process the one to which the server's orphans come, where
 // there is no pid namespace whose pid 1 it would be.
-func adopt() (*syscall.SysProcAttr, error) {
-	if err := prctl(unix.PR_SET_CHILD_SUBREAPER, 1); err != nil {
-		return nil, step("keep the server's processes together", err)
-	}
-	return &syscall.SysProcAttr{}, nil
+func adopt() error {
+	return step("keep the server's processes together", prctl(unix.PR_SET_CHILD_SUBREAPER, 1))
 }
 
 // endAll kills every descendant. The children of one that is killed come to this

@@ -2,13 +2,11 @@ package child
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -26,19 +24,20 @@ func pid1() int {
 	// One os.File for each inherited descriptor, alive to the end: a second one
 	// would close the descriptor when it is collected.
 	boot, control := os.NewFile(bootFD, "boot"), os.NewFile(ctlFD, "control")
-	filter := os.NewFile(filterFD, "filter")
-	defer runtime.KeepAlive(filter)
 	defer runtime.KeepAlive(boot)
 	defer runtime.KeepAlive(control)
 	ctl := &Control{control}
-	pid, err := begin(ctl, boot, filter)
+	pid, err := begin(ctl, boot)
 	if err != nil {
 		ctl.Send(failure(err)) // if the launcher is gone, so are we
 		return 1
 	}
+	ctl.Send(Message{Kind: Started, PID: pid})
+	if os.Getpid() == 1 {
+		keep(pid) // does not return, but with an error that changes nothing
+	}
 	s := &server{pid: pid}
 	go s.obey(ctl)
-	ctl.Send(Message{Kind: Started, PID: pid})
 	time.AfterFunc(ShrinkAfter, Shrink)
 	status, err := s.reap()
 	if os.Getpid() != 1 {
@@ -56,9 +55,24 @@ func pid1() int {
 	return 0 // and the kernel ends every process that is left
 }
 
+// keeperName is what keeper.c knows itself by.
+const keeperName = "mcpen-keeper"
+
+// keep turns pid 1 into the keeper, which is this binary without the Go runtime.
+// What the launcher sends meanwhile waits in the socket.
+func keep(server int) {
+	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return
+	}
+	if _, err := unix.FcntlInt(ctlFD, unix.F_SETFD, 0); err != nil {
+		return
+	}
+	_ = syscall.Exec("/proc/self/exe", []string{keeperName, strconv.Itoa(server)}, nil)
+}
+
 // begin does all that needs pid 1's namespaces and capabilities, starts the
 // exec stage, and drops everything.
-func begin(ctl *Control, bootFile, filter *os.File) (pid int, err error) {
+func begin(ctl *Control, bootFile *os.File) (pid int, err error) {
 	// libcontainer's own death signal does not reach this process: it is set on
 	// an earlier stage and cleared by fork. The end of the control socket covers
 	// a launcher that died before this line, and alone has the keeper of a server
@@ -77,47 +91,45 @@ func begin(ctl *Control, bootFile, filter *os.File) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	var user *syscall.SysProcAttr
-	if boot.Plan.Holds(policy.LayerNamespaces) {
-		user, err = furnish(ctl, boot)
+	contained := boot.Plan.Holds(policy.LayerNamespaces)
+	if contained {
+		err = furnish(ctl, boot)
 	} else {
-		user, err = adopt()
+		err = adopt()
 	}
 	if err != nil {
 		return 0, err
 	}
-	pid, report, err := spawn(user, bootFile, ctl.f, filter)
+	s, err := prepare(boot, ctl)
 	if err != nil {
 		return 0, err
 	}
-	if err := drop(bootFile, filter); err != nil {
+	if err := s.start(); err != nil {
+		return 0, err
+	}
+	if contained {
+		if err := s.mapIDs(boot.Plan.Process.UID, boot.Plan.Process.GID); err != nil {
+			return 0, err
+		}
+	}
+	if err := s.proceed(); err != nil {
+		return 0, err
+	}
+	if err := drop(s.ruleset, bootFile); err != nil {
 		return 0, step("drop what pid 1 no longer needs", err)
 	}
-	return pid, awaitExec(report)
+	return s.pid, s.await()
 }
 
-// furnish does what needs the sandbox's own namespaces, and says how the exec
-// stage is started: in a user namespace that maps the user's own id back. The
-// map needs CAP_SETFCAP, since it maps id 0 of this namespace (Linux 5.12,
-// user_namespaces(7)).
-func furnish(ctl *Control, boot Boot) (*syscall.SysProcAttr, error) {
+// furnish does what needs the sandbox's own namespaces.
+func furnish(ctl *Control, boot Boot) error {
 	if err := verify(boot.Pins); err != nil {
-		return nil, err
+		return err
 	}
 	if err := late(boot.Plan.Root); err != nil {
-		return nil, err
+		return err
 	}
-	if err := listen(ctl, boot.Plan.Network); err != nil {
-		return nil, err
-	}
-	p := boot.Plan.Process
-	return &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: p.UID, HostID: 0, Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: p.GID, HostID: 0, Size: 1}},
-		// The exec stage empties the bounding set, which takes SETPCAP.
-		AmbientCaps: []uintptr{unix.CAP_SETPCAP},
-	}, nil
+	return listen(ctl, boot.Plan.Network)
 }
 
 // verify checks that each mount is of the inode that was planned.
@@ -178,34 +190,11 @@ func listen(ctl *Control, n plan.Network) error {
 	return nil
 }
 
-// spawn starts the exec stage, and returns its number and the pipe on which it
-// reports.
-func spawn(attr *syscall.SysProcAttr, files ...*os.File) (pid int, report *os.File, err error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return 0, nil, step("start the exec stage", err)
-	}
-	defer w.Close()
-	cmd := exec.Command("/proc/self/exe", execName)
-	cmd.Args[0] = "mcpen"
-	cmd.Env = []string{"GOMAXPROCS=1"} // fewer threads to reach; the server gets its own environment
-	cmd.Dir = "/"
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.ExtraFiles = append(files, w)
-	attr.Pdeathsig, attr.Setsid = syscall.SIGKILL, true
-	cmd.SysProcAttr = attr
-	if err := cmd.Start(); err != nil {
-		r.Close()
-		return 0, nil, step("start the exec stage", err)
-	}
-	return cmd.Process.Pid, r, nil
-}
-
 // drop gives up what pid 1 had: its capabilities, the boot with the secrets and
 // the server's own stdio, whose ends would never be seen otherwise.
-func drop(boot, filter *os.File) error {
+func drop(ruleset int, boot *os.File) error {
 	// On all threads: the runtime has others by now. The bounding set may stay:
-	// this process never executes anything again, and no_new_privs is set.
+	// behind no_new_privs, which is set, no execve gives back what was dropped.
 	if err := dropAll(); err != nil {
 		return err
 	}
@@ -219,39 +208,10 @@ func drop(boot, filter *os.File) error {
 			return os.NewSyscallError("dup3", err)
 		}
 	}
-	return errors.Join(boot.Close(), filter.Close())
-}
-
-// awaitExec waits until the exec stage became the server: then its end of the
-// pipe is closed by the kernel with nothing written.
-func awaitExec(report *os.File) error {
-	defer report.Close()
-	data, err := io.ReadAll(io.LimitReader(report, maxMessage))
-	if err != nil {
-		return step("hear of the exec stage", err)
+	if ruleset >= 0 {
+		unix.Close(ruleset)
 	}
-	if len(data) == 0 {
-		return nil
-	}
-	var m Message
-	if err := json.Unmarshal(data, &m); err != nil {
-		return step("hear of the exec stage", err)
-	}
-	return &stepError{m.Step, reported{m.Error, syscall.Errno(m.Errno)}}
-}
-
-// reported is an error that another stage told of.
-type reported struct {
-	text  string
-	errno syscall.Errno
-}
-
-func (r reported) Error() string { return r.text }
-func (r reported) Unwrap() error {
-	if r.errno == 0 {
-		return nil
-	}
-	return r.errno
+	return boot.Close()
 }
 
 // server is the process that pid 1 is there for. No signal is sent once it was

@@ -22,61 +22,92 @@ const (
 	device = landlock.AccessFSSet(ll.AccessFSReadFile | ll.AccessFSWriteFile | ll.AccessFSIoctlDev)
 )
 
-// restrict puts the ruleset on. The ABI is asserted: a kernel that cannot
-// handle what was planned is an error, never less protection.
-func restrict(l plan.Landlock) error {
-	cfg, err := config(l)
+// ruleset makes the ruleset and returns its descriptor, for a thread to put on.
+// The ABI is asserted: a kernel that cannot handle what was planned is an error,
+// never less protection.
+func ruleset(l plan.Landlock) (fd int, err error) {
+	attr, err := handled(l)
 	if err != nil {
-		return err
+		return -1, err
 	}
-	var rules []landlock.Rule
-	for _, r := range l.Paths {
-		rights, err := accessRights(r)
-		if err != nil {
-			return err
-		}
-		rules = append(rules, landlock.PathAccess(rights&cfg.HandledAccessFS, r.Path))
+	if have, err := ll.LandlockGetABIVersion(); err != nil || have < l.ABI {
+		return -1, fmt.Errorf("the plan is for Landlock ABI %d, and this kernel has %d", l.ABI, max(have, 0))
 	}
-	for _, s := range l.Connect {
-		for port := int(s.First); port <= int(s.Last); port++ {
-			rules = append(rules, landlock.ConnectTCP(uint16(port)))
-		}
+	fd, err = ll.LandlockCreateRuleset(&attr, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("landlock_create_ruleset", err)
 	}
-	return cfg.Restrict(rules...)
+	if err := addRules(fd, l, attr.HandledAccessFS); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
-// config is what is handled at an ABI. Binding TCP ports is not: the network
-// namespace has nothing that a listener could be reached from, and a server
-// that listens for nobody still has to start.
-func config(l plan.Landlock) (landlock.Config, error) {
+// handled is what a ruleset of the plan's ABI decides about. Binding TCP ports is
+// not among it: the network namespace has nothing that a listener could be
+// reached from, and a server that listens for nobody still has to start.
+func handled(l plan.Landlock) (ll.RulesetAttr, error) {
 	full := map[int]landlock.Config{1: landlock.V1, 2: landlock.V2, 3: landlock.V3, 4: landlock.V4, 5: landlock.V5, 6: landlock.V6}
 	v, ok := full[l.ABI]
 	if !ok {
-		return landlock.Config{}, fmt.Errorf("internal error: no Landlock ABI %d", l.ABI)
+		return ll.RulesetAttr{}, fmt.Errorf("internal error: no Landlock ABI %d", l.ABI)
 	}
-	args := []any{v.HandledAccessFS}
+	attr := ll.RulesetAttr{HandledAccessFS: uint64(v.HandledAccessFS)}
 	if l.ABI >= 4 {
-		args = append(args, landlock.AccessNetSet(ll.AccessNetConnectTCP))
+		attr.HandledAccessNet = ll.AccessNetConnectTCP
 	}
 	if l.Scoped {
-		args = append(args, v.Scoped)
+		attr.Scoped = uint64(v.Scoped)
 	}
-	cfg, err := landlock.NewConfig(args...)
-	if err != nil {
-		return landlock.Config{}, fmt.Errorf("internal error: %w", err)
-	}
-	return *cfg, nil
+	return attr, nil
 }
 
-// accessRights are the rights of one rule; whether the path is a directory is
-// asked of the new root, in which nothing moves yet.
-func accessRights(r plan.Rule) (landlock.AccessFSSet, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(r.Path, &st); err != nil {
-		return 0, &os.PathError{Op: "stat", Path: r.Path, Err: err}
+// addRules opens every path of the plan, through the symlinks that the root
+// has, and asks the kernel for its rights.
+func addRules(fd int, l plan.Landlock, handled uint64) error {
+	for _, r := range l.Paths {
+		if err := addPath(fd, r, handled); err != nil {
+			return err
+		}
 	}
-	dir := st.Mode&unix.S_IFMT == unix.S_IFDIR
-	switch r.Access {
+	for _, s := range l.Connect {
+		for port := int(s.First); port <= int(s.Last); port++ {
+			attr := ll.NetPortAttr{AllowedAccess: ll.AccessNetConnectTCP, Port: uint64(port)}
+			if err := ll.LandlockAddNetPortRule(fd, &attr, 0); err != nil {
+				return fmt.Errorf("port %d: %w", port, os.NewSyscallError("landlock_add_rule", err))
+			}
+		}
+	}
+	return nil
+}
+
+// addPath adds one rule. Whether the path is a directory is asked of what was
+// opened.
+func addPath(fd int, r plan.Rule, handled uint64) error {
+	at, err := unix.Open(r.Path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: r.Path, Err: err}
+	}
+	defer unix.Close(at)
+	var st unix.Stat_t
+	if err := unix.Fstat(at, &st); err != nil {
+		return &os.PathError{Op: "fstat", Path: r.Path, Err: err}
+	}
+	rights, err := accessRights(r.Access, st.Mode&unix.S_IFMT == unix.S_IFDIR)
+	if err != nil {
+		return err
+	}
+	attr := ll.PathBeneathAttr{AllowedAccess: uint64(rights) & handled, ParentFd: at}
+	if err := ll.LandlockAddPathBeneathRule(fd, &attr, 0); err != nil {
+		return &os.PathError{Op: "landlock_add_rule", Path: r.Path, Err: err}
+	}
+	return nil
+}
+
+// accessRights are the rights of one rule on a file or a directory.
+func accessRights(access plan.Access, dir bool) (landlock.AccessFSSet, error) {
+	switch access {
 	case plan.AccessRead:
 		if dir {
 			return readDir, nil
@@ -94,5 +125,5 @@ func accessRights(r plan.Rule) (landlock.AccessFSSet, error) {
 	case plan.AccessSelf:
 		return ll.AccessFSReadDir, nil
 	}
-	return 0, fmt.Errorf("internal error: no access %q", r.Access)
+	return 0, fmt.Errorf("internal error: no access %q", access)
 }

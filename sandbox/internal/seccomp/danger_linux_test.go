@@ -80,7 +80,7 @@ var attacks = []struct {
 func TestAttacksAreRefusedOnBothArchitectures(t *testing.T) {
 	for index, a := range arches {
 		for _, p := range options() {
-			f, err := Compile(p, a.name)
+			f, err := For(p, a.name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +118,7 @@ func TestAttacksAreRefusedOnBothArchitectures(t *testing.T) {
 // Every family the kernel may learn is refused, not only those of today.
 func TestSocketsAreOnlyThoseOfTheProfile(t *testing.T) {
 	for index, a := range arches {
-		f, err := Compile(options()[0], a.name)
+		f, err := For(options()[0], a.name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,11 +3,11 @@ package seccomp
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"slices"
 )
 
-// Filter is a compiled filter. The zero Filter cannot be loaded. It travels from
-// the launcher to the child as bytes.
+// Filter is a compiled filter. The zero Filter cannot be loaded.
 type Filter struct {
 	arch    string
 	listens bool
@@ -22,6 +22,18 @@ func (f Filter) Listens() bool { return f.listens }
 
 // Len is the number of instructions.
 func (f Filter) Len() int { return len(f.prog) / size }
+
+// Program is the filter as an array of struct sock_filter, for a process of this
+// architecture to load.
+func (f Filter) Program() ([]byte, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	if f.arch != runtime.GOARCH {
+		return nil, fmt.Errorf("internal error: a seccomp filter for %s on %s", f.arch, runtime.GOARCH)
+	}
+	return f.prog, nil
+}
 
 // maxLen is the kernel's BPF_MAXINSNS.
 const maxLen = 4096
@@ -41,6 +53,9 @@ func (f Filter) check() error {
 // magic starts the bytes; its last byte is the version of the form.
 const magic = "mcpenbpf\x01"
 
+// headLen is what stands before the instructions.
+const headLen = len(magic) + 4
+
 // MarshalBinary encodes the filter: the magic, whether it listens, the index of
 // its architecture, the count and the instructions.
 func (f Filter) MarshalBinary() ([]byte, error) {
@@ -48,7 +63,7 @@ func (f Filter) MarshalBinary() ([]byte, error) {
 		return nil, err
 	}
 	index, _ := indexOf(f.arch)
-	b := make([]byte, 0, len(magic)+4+len(f.prog))
+	b := make([]byte, 0, headLen+len(f.prog))
 	b = append(b, magic...)
 	if f.listens {
 		b = append(b, 1)
@@ -62,16 +77,15 @@ func (f Filter) MarshalBinary() ([]byte, error) {
 
 // UnmarshalBinary decodes what MarshalBinary made, and nothing else.
 func (f *Filter) UnmarshalBinary(b []byte) error {
-	const head = len(magic) + 4
-	if len(b) < head || string(b[:len(magic)]) != magic {
+	if len(b) < headLen || string(b[:len(magic)]) != magic {
 		return fmt.Errorf("internal error: not a seccomp filter")
 	}
 	listens, index := b[len(magic)], int(b[len(magic)+1])
 	count := int(binary.LittleEndian.Uint16(b[len(magic)+2:]))
-	if listens > 1 || index >= len(arches) || len(b) != head+size*count {
+	if listens > 1 || index >= len(arches) || len(b) != headLen+size*count {
 		return fmt.Errorf("internal error: a damaged seccomp filter")
 	}
-	got := Filter{arch: arches[index].name, listens: listens == 1, prog: slices.Clone(b[head:])}
+	got := Filter{arch: arches[index].name, listens: listens == 1, prog: slices.Clone(b[headLen:])}
 	if err := got.check(); err != nil {
 		return err
 	}

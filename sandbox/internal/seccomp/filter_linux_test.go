@@ -10,7 +10,7 @@ import (
 func TestFilterArrivesAsItWasCompiled(t *testing.T) {
 	for _, a := range arches {
 		for _, p := range options() {
-			f, err := Compile(p, a.name)
+			f, err := For(p, a.name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -31,7 +31,7 @@ func TestFilterArrivesAsItWasCompiled(t *testing.T) {
 
 // A child that got half a filter must not run with it.
 func TestDamagedFilterIsRefused(t *testing.T) {
-	f, err := Compile(plan.Seccomp{On: true}, "amd64")
+	f, err := For(plan.Seccomp{On: true}, "amd64")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,20 +59,20 @@ func TestDamagedFilterIsRefused(t *testing.T) {
 	}
 }
 
-func TestCompileRefusesWhatItCannotHold(t *testing.T) {
-	if _, err := Compile(plan.Seccomp{}, "amd64"); err == nil {
-		t.Error("a filter was made of a plan without one")
+func TestForRefusesWhatItDoesNotHave(t *testing.T) {
+	if _, err := For(plan.Seccomp{}, "amd64"); err == nil {
+		t.Error("a filter was found for a plan without one")
 	}
 	for _, arch := range []string{"", "386", "riscv64"} {
-		if _, err := Compile(plan.Seccomp{On: true}, arch); err == nil {
-			t.Errorf("a filter was made for %q", arch)
+		if _, err := For(plan.Seccomp{On: true}, arch); err == nil {
+			t.Errorf("a filter was found for %q", arch)
 		}
 	}
 }
 
-func BenchmarkCompile(b *testing.B) {
+func BenchmarkFor(b *testing.B) {
 	for b.Loop() {
-		if _, err := Compile(plan.Seccomp{On: true, Notify: true}, "amd64"); err != nil {
+		if _, err := For(plan.Seccomp{On: true, Notify: true}, "amd64"); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -147,7 +147,7 @@ func enter(filter []byte) error {
 
 func marshal(t testing.TB, p plan.Seccomp) []byte {
 	t.Helper()
-	f, err := Compile(p, runtime.GOARCH)
+	f, err := For(p, runtime.GOARCH)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +342,7 @@ func TestKernelKillsForeignABI(t *testing.T) {
 }
 
 func TestKernelFilterIsNotLoadedWithoutWhatItNeeds(t *testing.T) {
-	f, err := Compile(plan.Seccomp{On: true, Notify: true}, runtime.GOARCH)
+	f, err := For(plan.Seccomp{On: true, Notify: true}, runtime.GOARCH)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,14 +356,14 @@ func TestKernelFilterIsNotLoadedWithoutWhatItNeeds(t *testing.T) {
 		t.Error("the zero filter was loaded")
 	}
 	other := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
-	f, err = Compile(plan.Seccomp{On: true}, other)
+	f, err = For(plan.Seccomp{On: true}, other)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := Load(f); err == nil {
 		t.Error("another architecture's filter was loaded")
 	}
-	f, err = Compile(plan.Seccomp{On: true}, runtime.GOARCH)
+	f, err = For(plan.Seccomp{On: true}, runtime.GOARCH)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,7 +375,7 @@ func TestKernelFilterIsNotLoadedWithoutWhatItNeeds(t *testing.T) {
 // BenchmarkLoad loads the filter in a thread of its own each time: only there
 // and only once does it cost what a start pays.
 func BenchmarkLoad(b *testing.B) {
-	f, err := Compile(plan.Seccomp{On: true}, runtime.GOARCH)
+	f, err := For(plan.Seccomp{On: true}, runtime.GOARCH)
 	if err != nil {
 		b.Fatal(err)
 	}

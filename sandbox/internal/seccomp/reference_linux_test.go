@@ -116,7 +116,7 @@ func eachFilter(t *testing.T, test func(t *testing.T, p plan.Seccomp, index int,
 		for _, p := range options() {
 			t.Run(fmt.Sprintf("%s notify=%t opens=%t noinet=%t noipc=%t", a.name, p.Notify, p.Opens, p.NoInet, p.NoIPC), func(t *testing.T) {
 				t.Parallel()
-				f, err := Compile(p, a.name)
+				f, err := For(p, a.name)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -9,11 +9,6 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Compile always fails: libseccomp is Linux's.
-func Compile(plan.Seccomp, string) (Filter, error) {
-	return Filter{}, fmt.Errorf("seccomp needs Linux")
-}
-
 // Load always fails: the filter is Linux's.
 func Load(Filter) error { return fmt.Errorf("seccomp needs Linux") }
 

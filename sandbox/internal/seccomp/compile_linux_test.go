@@ -13,14 +13,14 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Compile has libseccomp build the filter that the plan asks for on the
+// compile has libseccomp build the filter that the plan asks for on the
 // architecture ("amd64" or "arm64", as in GOARCH). A plan whose seccomp layer is
 // off is an error: there is nothing to load.
 //
 // libseccomp takes numbers that it has no name for on the machine's own
 // architecture only. Built for the other one, calls younger than the library
 // are refused as if they were not in the table.
-func Compile(p plan.Seccomp, arch string) (Filter, error) {
+func compile(p plan.Seccomp, arch string) (Filter, error) {
 	if !p.On {
 		return Filter{}, fmt.Errorf("internal error: a filter for a plan whose seccomp layer is off")
 	}

@@ -1,0 +1,188 @@
+/*
+ * The exec stage: the process that becomes the server. It is forked from pid 1
+ * and runs only what signal-safety(7) allows in the child of a process with
+ * threads: system calls, on memory that was laid out before. Executing this
+ * binary once more, to do the same in Go, took a third of the start.
+ *
+ * The order is the only one that holds: what needs rights first, then Landlock,
+ * then the system call filter, then execve. There is one thread, so Landlock and
+ * seccomp, which are of a thread, hold for all there is.
+ */
+#define _GNU_SOURCE
+#include "exec.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_landlock_restrict_self
+#define SYS_landlock_restrict_self 446
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+/* The kernel's own, which glibc hides two signals of. */
+#define SIGNALS 64
+static const unsigned long all_signals = ~0UL, no_signals = 0;
+
+static long mask_signals(const unsigned long *set, unsigned long *old)
+{
+	return syscall(SYS_rt_sigprocmask, SIG_SETMASK, set, old, sizeof *set);
+}
+
+/* Whoever executes gets the handlers' defaults anyway; until then a handler of
+ * the Go runtime's must not run here. */
+static void default_signals(void)
+{
+	unsigned long action[4] = {0};
+
+	for (int sig = 1; sig <= SIGNALS; sig++)
+		syscall(SYS_rt_sigaction, sig, action, NULL, sizeof no_signals);
+	mask_signals(&no_signals, NULL);
+}
+
+static void fail(const struct mcpen_exec *x, int step, int which)
+{
+	struct mcpen_failure f = {step, errno, which};
+
+	if (write(x->report, &f, sizeof f) < 0)
+		_exit(2); /* pid 1 is gone, or will see that nothing was executed */
+	_exit(1);
+}
+
+/* Empties every set, the bounding set first: a root user's execve would
+ * otherwise fill the permitted set from it. Without a user namespace of its own
+ * an ordinary user has no capability, may not empty the bounding set either, and
+ * cannot gain from it behind no_new_privs. */
+static void drop_capabilities(const struct mcpen_exec *x)
+{
+	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct none[2];
+
+	for (int c = 0; c < 64; c++) {
+		if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) == 0)
+			continue;
+		if (errno == EINVAL && c > 0)
+			break; /* past the last capability of this kernel */
+		if (errno == EPERM && !x->user && getuid() != 0)
+			break;
+		fail(x, MCPEN_BOUNDING, 0);
+	}
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
+		fail(x, MCPEN_AMBIENT, 0);
+	memset(none, 0, sizeof none);
+	if (syscall(SYS_capset, &head, none))
+		fail(x, MCPEN_CAPSET, 0);
+}
+
+static void send_listener(const struct mcpen_exec *x, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} c;
+	struct iovec data = {(void *)x->notify, x->notify_len};
+	struct msghdr m = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c.room};
+
+	memset(&c, 0, sizeof c);
+	c.head.cmsg_level = SOL_SOCKET;
+	c.head.cmsg_type = SCM_RIGHTS;
+	c.head.cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(&c.head), &fd, sizeof fd);
+	while (sendmsg(x->control, &m, MSG_NOSIGNAL) < 0)
+		if (errno != EINTR)
+			fail(x, MCPEN_LISTENER, 0);
+}
+
+static void load_filter(const struct mcpen_exec *x)
+{
+	unsigned long flags = 0;
+	long fd;
+
+	/* Without the second flag a signal to the waiting process takes a call back
+	 * that was already seen, again and again (Linux 5.19). */
+	if (x->listen)
+		flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &x->filter);
+	if (fd < 0 && errno == EINVAL && x->listen)
+		fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &x->filter);
+	if (fd < 0)
+		fail(x, MCPEN_SECCOMP, 0);
+	if (x->listen)
+		send_listener(x, fd);
+}
+
+static void become(const struct mcpen_exec *x, pid_t parent)
+{
+	char byte;
+	ssize_t n;
+
+	default_signals();
+	setsid();
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+		fail(x, MCPEN_DEATH_SIGNAL, 0);
+	if (getppid() != parent)
+		_exit(2); /* it died before it could be told of */
+	do
+		n = read(x->go, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		_exit(2); /* pid 1 failed, and says why itself */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		fail(x, MCPEN_NO_NEW_PRIVS, 0);
+	drop_capabilities(x);
+	for (int i = 0; i < x->nlimits; i++) {
+		struct rlimit l = {x->limits[i].value, x->limits[i].value};
+		if (setrlimit(x->limits[i].resource, &l))
+			fail(x, MCPEN_LIMITS, i);
+	}
+	umask(x->mask);
+	if (chdir(x->dir))
+		fail(x, MCPEN_DIRECTORY, 0);
+	if (access(x->path, X_OK))
+		fail(x, MCPEN_ACCESS, 0);
+	if (x->ruleset >= 0 && syscall(SYS_landlock_restrict_self, x->ruleset, 0))
+		fail(x, MCPEN_LANDLOCK, 0);
+	/* No descriptor but stdin, stdout and stderr survives execve. The ones that
+	 * are still needed close there by themselves. */
+	if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC))
+		fail(x, MCPEN_CLOSE, 0);
+	if (x->filter.len > 0)
+		load_filter(x);
+	execve(x->path, x->argv, x->envv);
+	fail(x, MCPEN_EXECVE, 0);
+}
+
+pid_t mcpen_spawn(const struct mcpen_exec *x)
+{
+	unsigned long flags = SIGCHLD, old;
+	pid_t parent = getpid();
+	long pid;
+	int error;
+
+	if (x->user)
+		flags |= CLONE_NEWUSER;
+	mask_signals(&all_signals, &old);
+	pid = syscall(SYS_clone, flags, 0, 0, 0, 0);
+	if (pid == 0)
+		become(x, parent);
+	error = errno;
+	mask_signals(&old, NULL);
+	return pid < 0 ? -error : pid;
+}

@@ -1,0 +1,88 @@
+/*
+ * pid 1 of the sandbox, once the server runs: it reaps, forwards signals, ends
+ * with the launcher, and tells how the server ended. pid 1 executes this binary
+ * once more for it, and this constructor takes over before the Go runtime starts:
+ * of what a Go process holds for the sake of waiting, megabytes in every sandbox,
+ * nothing is left.
+ *
+ * It is called as "mcpen-keeper PID", with the control socket as descriptor 4
+ * (boot.go), no other but /dev/null, and without any capability.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CONTROL 4
+
+static void woken(int sig)
+{
+	(void)sig; /* ppoll returns, that is all */
+}
+
+/* Tells how the server ended, and ends: the kernel ends everything that is left
+ * in the namespace. */
+static void told(int status)
+{
+	char text[80];
+	int n, code = 0, sig = 0;
+
+	if (WIFSIGNALED(status))
+		sig = WTERMSIG(status);
+	else
+		code = WEXITSTATUS(status);
+	n = snprintf(text, sizeof text, "{\"kind\":\"exited\",\"code\":%d,\"signal\":%d}", code, sig);
+	while (send(CONTROL, text, n, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+	_exit(0);
+}
+
+static void keep(pid_t server)
+{
+	struct pollfd control = {.fd = CONTROL, .events = POLLIN};
+	sigset_t none;
+	unsigned char sig;
+	ssize_t n;
+	pid_t pid;
+	int status;
+
+	sigemptyset(&none);
+	for (;;) {
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+			if (pid == server)
+				told(status);
+		if (ppoll(&control, 1, NULL, &none) <= 0)
+			continue; /* a child ended */
+		n = recv(CONTROL, &sig, 1, MSG_DONTWAIT);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n != 1)
+			_exit(1); /* the launcher is gone */
+		kill(server, sig); /* it was not reaped: the number is its own */
+	}
+}
+
+__attribute__((constructor)) static void keeper(int argc, char **argv)
+{
+	struct sigaction wake = {.sa_handler = woken};
+	sigset_t child;
+
+	if (argc != 2 || strcmp(argv[0], "mcpen-keeper") != 0)
+		return;
+	/* Nothing in here may be read by the server. It is in another user
+	 * namespace, too, from which nobody may look into this one. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_NAME, "mcpen-keeper", 0, 0, 0);
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &child, NULL);
+	sigaction(SIGCHLD, &wake, NULL);
+	keep(atoi(argv[1]));
+}

@@ -1,0 +1,88 @@
+package seccomp
+
+import (
+	_ "embed" // the filters
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"mcpen/sandbox/plan"
+)
+
+//go:generate go test -run TestFiltersAreLibseccomps -update
+
+// The filters are compiled by libseccomp when the table changes, not when a
+// server starts: what is loaded is to the byte what the tests have proved, and
+// not what another version of the library, on the user's machine, makes of the
+// same rules (GHSA-4q85-33p6-j5g6). There is one for each of the plan's choices,
+// in the order of optionOf, each as MarshalBinary encodes it.
+var (
+	//go:embed filters/amd64.bpf
+	amd64Filters string
+	//go:embed filters/arm64.bpf
+	arm64Filters string
+	//go:embed filters/made-by
+	madeBy string
+)
+
+// MadeBy says what compiled the filters.
+func MadeBy() string { return strings.TrimSpace(madeBy) }
+
+// optionOf is the place of the plan's filter among those of its architecture.
+func optionOf(p plan.Seccomp) int {
+	n := 0
+	for i, on := range []bool{p.Notify, p.Opens, p.NoInet, p.NoIPC} {
+		if on {
+			n |= 1 << i
+		}
+	}
+	return n
+}
+
+// For is the filter that the plan asks for on the architecture ("amd64" or
+// "arm64", as in GOARCH). A plan whose seccomp layer is off is an error: there is
+// nothing to load.
+//
+// libseccomp takes numbers that it has no name for on the machine's own
+// architecture only: in the filter of the one that the filters were not compiled
+// on, calls younger than the library are refused as if they were not in the table.
+func For(p plan.Seccomp, arch string) (Filter, error) {
+	if !p.On {
+		return Filter{}, fmt.Errorf("internal error: a filter for a plan whose seccomp layer is off")
+	}
+	rest, ok := map[string]string{"amd64": amd64Filters, "arm64": arm64Filters}[arch]
+	if !ok {
+		return Filter{}, fmt.Errorf("no system call table for architecture %q", arch)
+	}
+	for range optionOf(p) {
+		n, err := encodedLen(rest)
+		if err != nil {
+			return Filter{}, err
+		}
+		rest = rest[n:]
+	}
+	n, err := encodedLen(rest)
+	if err != nil {
+		return Filter{}, err
+	}
+	var f Filter
+	if err := f.UnmarshalBinary([]byte(rest[:n])); err != nil {
+		return Filter{}, err
+	}
+	if f.arch != arch || f.listens != (p.Notify || p.Opens) {
+		return Filter{}, fmt.Errorf("internal error: the seccomp filter is another plan's")
+	}
+	return f, nil
+}
+
+// encodedLen is the length of the first of several encoded filters.
+func encodedLen(b string) (int, error) {
+	if len(b) < headLen {
+		return 0, fmt.Errorf("internal error: no seccomp filter")
+	}
+	n := headLen + size*int(binary.LittleEndian.Uint16([]byte(b[headLen-2:headLen])))
+	if n > len(b) {
+		return 0, fmt.Errorf("internal error: a damaged seccomp filter")
+	}
+	return n, nil
+}
