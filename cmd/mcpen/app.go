@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
@@ -21,13 +22,14 @@ import (
 type app struct {
 	in, out, err *os.File
 	env          []string
+	args         []string // of the process
 }
 
-// Exit codes. A server's own code passes through.
+// The exit codes, as they are called here.
 const (
-	exitUsage   = 2   // wrong usage, or a mistake in a profile
-	exitRefused = 3   // refused by policy
-	exitSandbox = 125 // the sandbox could not be built
+	exitUsage   = launch.ExitUsage
+	exitRefused = launch.ExitRefused
+	exitSandbox = launch.ExitSandbox
 )
 
 const exitStatus = `
@@ -69,11 +71,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	err := a.cli(args).RunContext(ctx, args)
 	var end ended
 	if errors.As(err, &end) {
-		if end.exit.Signal != 0 {
-			dieBy(end.exit.Signal) // returns where the signal cannot end us
-			return 128 + int(end.exit.Signal)
-		}
-		return end.exit.Code
+		return launch.End(end.exit)
 	}
 	if err == nil {
 		return 0
@@ -173,16 +171,10 @@ func (a *app) cli(args []string) *cli.App {
 
 // report prints an error with its hint and returns its exit code.
 func (a *app) report(err error) int {
-	say := func(kind, text string) {
-		for _, line := range strings.Split(text, "\n") {
-			fmt.Fprintf(a.err, "mcpen: %s: %s\n", kind, line)
-		}
-	}
+	say := func(kind, text string) { launch.Say(a.err, kind, text) }
 	var mistakes policy.Mistakes
 	var problems plan.Problems
 	var notFound *host.FindError
-	var lack *sandbox.Lack
-	var notExec *sandbox.NotExecutable
 	var coded *codeError
 	switch {
 	case errors.As(err, &mistakes):
@@ -213,13 +205,6 @@ func (a *app) report(err error) int {
 			say("hint", notFound.Hint)
 		}
 		return int(notFound.Kind)
-	case errors.As(err, &notExec):
-		say("error", notExec.Error())
-		return int(host.NotExecutable)
-	case errors.As(err, &lack):
-		say("error", lack.Error())
-		say("hint", "mcpen doctor")
-		return exitSandbox
 	case errors.As(err, &coded):
 		say("error", coded.Error())
 		if coded.hint != "" {
@@ -227,8 +212,7 @@ func (a *app) report(err error) int {
 		}
 		return coded.code
 	}
-	say("error", err.Error())
-	return 1
+	return launch.Report(a.err, err)
 }
 
 // warn tells a person something that is no error.

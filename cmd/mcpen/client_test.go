@@ -72,11 +72,11 @@ func named(ts *testscript.TestScript, name string) *client {
 	return c
 }
 
-// launch starts a server as a client does, and returns when it answered
+// startClient starts a server as a client does, and returns when it answered
 // initialize. Its stderr goes to the file NAME.stderr.
 //
 //	launch NAME mcpen run …
-func launch(ts *testscript.TestScript, neg bool, args []string) {
+func startClient(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || args[1] != "mcpen" {
 		ts.Fatalf("usage: launch NAME mcpen ARGS…")
 	}
@@ -138,6 +138,18 @@ func call(ts *testscript.TestScript, neg bool, args []string) {
 //	signal NAME SIGTERM
 func signalClient(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(named(ts, args[0]).cmd.Process.Signal(unix.SignalNum(args[1])))
+}
+
+// is wants the process that the client started to execute a file of this name
+// by now.
+//
+//	is NAME /memfd:mcpen
+func is(ts *testscript.TestScript, neg bool, args []string) {
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", named(ts, args[0]).cmd.Process.Pid))
+	ts.Check(err)
+	if (strings.TrimSuffix(exe, " (deleted)") == args[1]) == neg {
+		ts.Fatalf("it executes %s", exe)
+	}
 }
 
 // hangup closes the client's end of stdin.

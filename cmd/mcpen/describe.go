@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
@@ -141,12 +142,12 @@ func (a *app) converse(ctx context.Context, p prepared, e era) ([]definition, er
 		defer w.Close()
 		ends[i] = [2]*os.File{r, w}
 	}
-	log, err := a.openLog(p)
+	log, err := launch.OpenJournal(p.plan, logDir(p.place), a.err)
 	if err != nil {
 		return nil, err
 	}
-	defer log.close()
-	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1]}, log.write)
+	defer log.Close()
+	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1]}, log.Write)
 	if err != nil {
 		return nil, err
 	}

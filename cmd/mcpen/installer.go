@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/term"
 
+	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
@@ -212,16 +213,16 @@ func (a *app) job(ctx context.Context, at place, job pack.Job) error {
 		p.plan.Process.Env = append(p.plan.Process.Env, plan.Env{Name: name, Value: value})
 	}
 	p.place = at
-	log, err := a.openLog(p)
+	log, err := launch.OpenJournal(p.plan, logDir(p.place), a.err)
 	if err != nil {
 		return err
 	}
-	defer log.close()
+	defer log.Close()
 	return a.runRaw(ctx, p.plan, job.Stdout, job.Stderr, log)
 }
 
 // runRaw runs a program that is no server and waits for it and its output.
-func (a *app) runRaw(ctx context.Context, p plan.Plan, stdout, stderr io.Writer, log *journal) error {
+func (a *app) runRaw(ctx context.Context, p plan.Plan, stdout, stderr io.Writer, log *launch.Journal) error {
 	in, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
@@ -249,7 +250,7 @@ func (a *app) runRaw(ctx context.Context, p plan.Plan, stdout, stderr io.Writer,
 		copies.Wait()
 		return err
 	}
-	box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: in, Out: out, Err: errs, Raw: true}, log.write)
+	box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: in, Out: out, Err: errs, Raw: true}, log.Write)
 	var exit sandbox.Exit
 	if err == nil {
 		exit, err = box.Wait()
@@ -479,7 +480,7 @@ func writeLock(file string, l pack.Lock) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("cannot write the lock: %w", err)
 	}
-	return replaceFile(file, data)
+	return launch.ReplaceFile(file, data)
 }
 
 // createLock writes a lock file that must not be there yet, in one step. The

@@ -7,8 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"syscall"
 
+	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox"
 	"mcpen/sandbox/host"
 )
@@ -21,9 +21,8 @@ func main() {
 	// costs more than it frees. A server that runs has the usual setting again.
 	debug.SetGCPercent(400)
 
-	// A client asks a server to end by any of these. The relay ends it in order.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	a := app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ()}
+	ctx, stop := signal.NotifyContext(context.Background(), launch.EndsServer...)
+	a := app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ(), args: os.Args}
 	code := a.run(ctx, os.Args)
 	stop()
 	os.Exit(code)

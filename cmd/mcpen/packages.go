@@ -15,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
@@ -171,7 +172,7 @@ func (a *app) add(ctx context.Context, text, name string) error {
 	}
 	fmt.Fprintf(a.out, "locked %s %s: %d packages, %s, in %s\n", lock.Package, lock.Version, len(lock.Dependencies), plan.FormatSize(lock.Bytes), lockFile)
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		if err := replaceFile(file, profile); err != nil {
+		if err := launch.ReplaceFile(file, profile); err != nil {
 			return err
 		}
 		fmt.Fprintf(a.out, "wrote %s, which gives it no file and no host yet: mcpen explain %s\n", file, name)

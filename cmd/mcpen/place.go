@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // place says where things are for this user.
@@ -36,15 +38,26 @@ func (a *app) place() (place, error) {
 	}
 	p.config = dir("XDG_CONFIG_HOME", ".config")
 	p.state = dir("XDG_STATE_HOME", ".local/state")
-	switch {
-	case usable(p.bus):
+	if usable(p.bus) {
 		p.runtime = filepath.Join(p.bus, "mcpen")
-	default:
-		// No session manager made one (cron, su, a container): one of our own,
-		// whose owner and mode are checked before it is used.
-		p.runtime = filepath.Join(os.TempDir(), fmt.Sprintf("mcpen-%d", os.Getuid()))
+	} else {
+		p.runtime = filepath.Join(a.temporary(), fmt.Sprintf("mcpen-%d", os.Getuid()))
 	}
 	return p, nil
+}
+
+// temporary is where a runtime directory of our own lies that no session manager
+// made (cron, su, a container); its owner and mode are checked before it is used.
+// A root is built there at every start, which takes ten times as long on a disk.
+func (a *app) temporary() string {
+	const memory = "/dev/shm"
+	if dir := absolute(a.getenv("TMPDIR")); dir != "" {
+		return dir
+	}
+	if usable(memory) {
+		return memory
+	}
+	return os.TempDir()
 }
 
 // usable reports whether XDG_RUNTIME_DIR is there: su and sudo leave a stale
@@ -54,7 +67,7 @@ func usable(dir string) bool {
 		return false
 	}
 	st, err := os.Stat(dir)
-	return err == nil && st.IsDir() && access(dir)
+	return err == nil && st.IsDir() && unix.Access(dir, unix.W_OK|unix.X_OK) == nil
 }
 
 func absolute(p string) string {
@@ -64,5 +77,10 @@ func absolute(p string) string {
 	return filepath.Clean(p)
 }
 
-// logDir is where the logs are.
-func logDir(p place) string { return filepath.Join(p.state, "log") }
+// logDir is where the logs are, or "" where there is no place for them.
+func logDir(p place) string {
+	if p.state == "" {
+		return ""
+	}
+	return filepath.Join(p.state, "log")
+}

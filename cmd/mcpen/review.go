@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
@@ -42,14 +43,14 @@ func (a *app) reviewCommand() *cli.Command {
 			for _, f := range files {
 				err := error(nil)
 				if c.Bool("forget") {
-					err = f.forget()
+					err = f.Forget()
 				} else {
 					err = r.review(at, f)
 				}
 				if err != nil {
 					return err
 				}
-				a.tellRunning(at, f.name)
+				a.tellRunning(at, f.Name)
 			}
 			return nil
 		},
@@ -57,19 +58,19 @@ func (a *app) reviewCommand() *cli.Command {
 }
 
 // pinFiles are the files of the servers that were named, or all.
-func (a *app) pinFiles(at place, names []string) ([]pinFile, error) {
-	var out []pinFile
+func (a *app) pinFiles(at place, names []string) ([]launch.PinFile, error) {
+	var out []launch.PinFile
 	for _, pattern := range []string{"*.lock", "*.pins"} {
 		files, _ := filepath.Glob(filepath.Join(at.config, "profiles", pattern)) // the pattern is good
 		for _, file := range files {
 			name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 			if len(names) == 0 || slices.Contains(names, name) {
-				out = append(out, pinFile{name, file})
+				out = append(out, launch.PinFile{Name: name, File: file})
 			}
 		}
 	}
 	for _, n := range names {
-		if !slices.ContainsFunc(out, func(p pinFile) bool { return p.name == n }) {
+		if !slices.ContainsFunc(out, func(p launch.PinFile) bool { return p.Name == n }) {
 			return nil, usage("mcpen run "+n, "nothing is known of %q: it never ran", n)
 		}
 	}
@@ -96,20 +97,20 @@ const (
 )
 
 // review goes through what waits in one file.
-func (r *reviewer) review(at place, f pinFile) error {
-	pins, err := f.read()
+func (r *reviewer) review(at place, f launch.PinFile) error {
+	pins, err := f.Read()
 	if err != nil {
 		return err
 	}
 	waiting := pins.Waiting()
 	if len(waiting) == 0 {
-		fmt.Fprintf(r.app.out, "%s: nothing waits\n", f.name)
+		fmt.Fprintf(r.app.out, "%s: nothing waits\n", f.Name)
 		return nil
 	}
-	others := r.app.others(at, f.name)
+	others := launch.Others(at.config, at.state, f.Name)
 	decided := map[string]verdict{}
 	for _, c := range waiting {
-		r.show(f.name, c, others)
+		r.show(f.Name, c, others)
 		if v := r.decide(c.New.Name); v != wait {
 			decided[string(c.New.Kind)+"\x00"+c.New.Name+"\x00"+c.New.SHA256] = v
 		}
@@ -117,7 +118,7 @@ func (r *reviewer) review(at place, f pinFile) error {
 	if len(decided) == 0 {
 		return nil
 	}
-	return f.change(func(p guard.Pins) guard.Pins {
+	return f.Change(func(p guard.Pins) guard.Pins {
 		for _, c := range waiting {
 			switch decided[string(c.New.Kind)+"\x00"+c.New.Name+"\x00"+c.New.SHA256] {
 			case approve:
@@ -199,7 +200,7 @@ func (a *app) tellRunning(at place, name string) {
 	}
 	for _, r := range records {
 		if r.Server == name {
-			if err := syscall.Kill(r.PID, reviewed); err != nil {
+			if err := syscall.Kill(r.PID, launch.Reviewed); err != nil {
 				a.warn("cannot tell process %d: %v", r.PID, err)
 			}
 		}

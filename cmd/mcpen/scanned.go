@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
 )
@@ -132,7 +133,7 @@ func (a *app) neighbours(at place, self described, all []described) []guard.Othe
 			out = append(out, guard.Other{Server: d.server, Tools: names})
 		}
 	}
-	for _, o := range a.others(at, self.server) {
+	for _, o := range launch.Others(at.config, at.state, self.server) {
 		if !slices.ContainsFunc(out, func(have guard.Other) bool { return have.Server == o.Server }) {
 			out = append(out, o)
 		}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"mcpen/cmd/mcpen/embedded"
 )
 
 // TestScripts plays what people type, as root and as an ordinary user. What
@@ -80,7 +82,12 @@ func asUser(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(binary, self, 0o755); err != nil {
+	// A child that another test forks meanwhile would hold the file open for
+	// writing, and nobody could execute it (ETXTBSY).
+	syscall.ForkLock.RLock()
+	err = os.WriteFile(binary, self, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	// The checkout may be where only root can read.
@@ -148,6 +155,8 @@ func condition(name string) (bool, error) {
 		return os.Geteuid() == 0, nil
 	case "user":
 		return os.Geteuid() != 0, nil
+	case "launcher":
+		return embedded.Launcher != "", nil
 	}
 	return false, errors.New("no such condition")
 }
@@ -157,11 +166,12 @@ var words = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"status": status,
 	"pure":   pure,
 	"json":   parses,
-	"launch": launch,
+	"launch": startClient,
 	"call":   call,
 	"signal": signalClient,
 	"hangup": hangup,
 	"ends":   ends,
+	"is":     is,
 	"mode":   mode,
 }
 

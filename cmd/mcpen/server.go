@@ -93,6 +93,14 @@ func (p *prepared) close() {
 	}
 }
 
+// files are what keeps the package tree in use.
+func (p *prepared) files() []*os.File {
+	if p.tree == nil {
+		return nil
+	}
+	return []*os.File{p.tree.File()}
+}
+
 // prepare walks the pipeline up to the plan. It changes nothing but the server's
 // own state directory, which it makes, and, for a package that was never locked,
 // the store and the lock. The caller closes what it returns.

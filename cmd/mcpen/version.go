@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"mcpen/sandbox"
 )
 
 // release is set by the linker (see Makefile).
@@ -28,9 +30,9 @@ func version() string {
 	}
 	for _, d := range info.Deps {
 		switch d.Path {
-		case "github.com/opencontainers/runc", "github.com/landlock-lsm/go-landlock", "github.com/seccomp/libseccomp-golang":
+		case "github.com/opencontainers/runc", "github.com/landlock-lsm/go-landlock":
 			v += fmt.Sprintf("\n  %s %s", d.Path, d.Version)
 		}
 	}
-	return v
+	return v + "\n  filters by " + sandbox.Filters()
 }

@@ -1,4 +1,4 @@
-package main
+package launch
 
 import (
 	"syscall"
@@ -24,6 +24,3 @@ func dieBy(sig syscall.Signal) {
 	// Another thread may be the one that takes it.
 	time.Sleep(time.Second)
 }
-
-// access reports whether a directory can be written to.
-func access(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }

@@ -1,0 +1,73 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/plan"
+)
+
+// Journal is the log of one run, and what to do when it cannot be written.
+type Journal struct {
+	log  *audit.Log // nil: it could not be opened, and the profile goes on without
+	stop bool
+	tell io.Writer
+	told atomic.Bool
+	err  atomic.Pointer[error]
+}
+
+// OpenJournal opens the log of a plan's server below dir; "" is no directory.
+// By profile a log that cannot be had stops the start, or is said to tell and
+// done without.
+func OpenJournal(p plan.Plan, dir string, tell io.Writer) (*Journal, error) {
+	j := &Journal{stop: p.Log.Stop, tell: tell}
+	err := errors.New("no HOME and no XDG_STATE_HOME")
+	if dir != "" {
+		j.log, err = audit.Open(dir, audit.Options{Server: p.Name, Args: p.Log.Arguments})
+	}
+	if err == nil {
+		return j, nil
+	}
+	if j.stop {
+		return nil, &Error{Code: ExitSandbox, Err: fmt.Errorf("cannot open the log, and the profile wants one: %w", err), Hint: "[log]\non-error = \"continue\""}
+	}
+	warn(tell, "no log of this run: %v", err)
+	return j, nil
+}
+
+// Write is the sink of the run.
+func (j *Journal) Write(e audit.Event) error {
+	if j.log == nil {
+		return nil
+	}
+	err := j.log.Write(e)
+	if err == nil {
+		return nil
+	}
+	j.err.CompareAndSwap(nil, &err)
+	if !j.told.Swap(true) {
+		warn(j.tell, "cannot write the log: %v", err)
+	}
+	if j.stop {
+		return err
+	}
+	return nil
+}
+
+// Failed is the first error of writing, where the profile says that it counts.
+func (j *Journal) Failed() error {
+	if err := j.err.Load(); err != nil && j.stop {
+		return &Error{Code: ExitSandbox, Err: fmt.Errorf("cannot write the log: %w", *err)}
+	}
+	return nil
+}
+
+// Close closes the log.
+func (j *Journal) Close() {
+	if j.log != nil {
+		j.log.Close()
+	}
+}

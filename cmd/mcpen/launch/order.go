@@ -1,0 +1,112 @@
+// Package launch is a run from the plan on: the sandbox, its log, and the pins
+// of what the server says. "mcpen run" ends in it.
+//
+// It is also all that the launcher is, a program of its own that mcpen carries
+// and turns into once the plan stands: half as large, without what resolves
+// packages and profiles, and with a heap that nothing has grown yet. Every
+// server has a launcher beside it for as long as it lives, and the stages inside
+// the sandbox are copies of it. Where mcpen carries none, or the machine executes
+// no memory files, mcpen does the same work itself.
+package launch
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// Order is all that a run is told.
+type Order struct {
+	Version int       `json:"version"` // plan.Version: both are of one build
+	Plan    plan.Plan `json:"plan"`
+	// Secrets are the values that the plan only names, by variable.
+	Secrets map[string]string `json:"secrets,omitempty"`
+
+	Quiet  bool    `json:"quiet,omitempty"`  // no line on stderr at the start
+	Logs   string  `json:"logs,omitempty"`   // the directory of the logs; "": there is none
+	Pins   PinFile `json:"pins"`             // what was approved of what this server says
+	Keep   bool    `json:"keep,omitempty"`   // what is seen for the first time is kept there
+	Config string  `json:"config,omitempty"` // where the user's other servers have their pins
+	State  string  `json:"state,omitempty"`  // where the index of those is kept
+}
+
+// NewOrder is an order for a plan whose secrets were fetched.
+func NewOrder(p plan.Plan) Order {
+	o := Order{Version: plan.Version, Plan: p, Secrets: map[string]string{}}
+	for _, s := range p.Process.Secrets {
+		o.Secrets[s.Name] = string(s.Value)
+	}
+	return o
+}
+
+// pack puts the order into a sealed memory file: no other process can change it
+// on its way.
+func (o Order) pack() (*os.File, error) {
+	data, err := json.Marshal(o)
+	if err != nil {
+		return nil, fmt.Errorf("internal error: cannot encode the order: %w", err)
+	}
+	return sealed("mcpen-order", unix.MFD_ALLOW_SEALING|unix.MFD_CLOEXEC, data)
+}
+
+// unpack reads an order from a descriptor, and closes it.
+func unpack(fd int) (Order, error) {
+	f := os.NewFile(uintptr(fd), "order")
+	if f == nil {
+		return Order{}, fmt.Errorf("internal error: no descriptor %d", fd)
+	}
+	defer f.Close()
+	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
+	if err != nil || seals&allSeals != allSeals {
+		return Order{}, errors.New("internal error: the order is no sealed memory file")
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return Order{}, fmt.Errorf("cannot read the order: %w", err)
+	}
+	data := make([]byte, st.Size())
+	if _, err := f.ReadAt(data, 0); err != nil && len(data) > 0 {
+		return Order{}, fmt.Errorf("cannot read the order: %w", err)
+	}
+	var o Order
+	if err := json.Unmarshal(data, &o); err != nil {
+		return Order{}, fmt.Errorf("internal error: cannot decode the order: %w", err)
+	}
+	if o.Version != plan.Version {
+		return Order{}, fmt.Errorf("internal error: order version %d, want %d", o.Version, plan.Version)
+	}
+	for i := range o.Plan.Process.Secrets {
+		s := &o.Plan.Process.Secrets[i]
+		v, ok := o.Secrets[s.Name]
+		if !ok {
+			return Order{}, fmt.Errorf("internal error: the secret %q was not fetched", s.Name)
+		}
+		s.Value = plan.Opaque(v)
+	}
+	return o, nil
+}
+
+const allSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+
+// sealed is a memory file that nobody can change any more.
+func sealed(name string, flags int, data []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, flags)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, allSeals); err != nil {
+		f.Close()
+		return nil, os.NewSyscallError("fcntl(F_ADD_SEALS)", err)
+	}
+	return f, nil
+}

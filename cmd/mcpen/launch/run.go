@@ -1,0 +1,135 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox"
+	"mcpen/sandbox/guard"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// Stdio is the client's side of a run.
+type Stdio struct{ In, Out, Err *os.File }
+
+// EndsServer are the signals by which a client asks a server to end. The relay
+// ends it in order.
+var EndsServer = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+
+// Main is the launcher: it does what it was ordered to and returns the exit
+// code.
+func Main(env []string, stdio Stdio) int {
+	// A start allocates some megabytes and keeps few: collecting them meanwhile
+	// costs more than it frees. A server that runs has the usual setting again.
+	debug.SetGCPercent(400)
+	// A program that is executed by a descriptor is called by its number.
+	_ = os.WriteFile("/proc/self/comm", []byte("mcpen"), 0)
+	// What mcpen left open for this process is for no other.
+	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return Report(stdio.Err, fmt.Errorf("cannot close inherited descriptors: %w", os.NewSyscallError("close_range", err)))
+	}
+	o, err := received(env)
+	if err != nil {
+		return Report(stdio.Err, err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), EndsServer...)
+	exit, err := o.Run(ctx, stdio)
+	stop()
+	if err != nil {
+		return Report(stdio.Err, err)
+	}
+	return End(exit)
+}
+
+// Run starts the server, carries its messages until it ends, and keeps what it
+// said. An error is never the server's own end.
+func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
+	log, err := OpenJournal(o.Plan, o.Logs, stdio.Err)
+	if err != nil {
+		return sandbox.Exit{}, err
+	}
+	defer log.Close()
+	before := sync.OnceValues(o.Pins.Read)
+	again, stop := listenForReviews()
+	defer stop()
+	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err,
+		Pins: before, Others: func() []guard.Other { return Others(o.Config, o.State, o.Plan.Name) }}, log.Write)
+	if failed := log.Failed(); err != nil && failed != nil {
+		return sandbox.Exit{}, failed
+	}
+	if err != nil {
+		return sandbox.Exit{}, err
+	}
+	if !o.Quiet {
+		fmt.Fprintln(stdio.Err, "mcpen: "+StartLine(o.Plan))
+	}
+	go follow(ctx, stdio, o.Pins, box, again)
+	exit, err := box.Wait()
+	if o.Keep {
+		was, _ := before() // read without an error, or nothing had started
+		if err := o.Pins.remember(was, box.Pins()); err != nil {
+			warn(stdio.Err, "what the server said is not kept: %v", err)
+		}
+	}
+	if failed := log.Failed(); failed != nil {
+		return sandbox.Exit{}, failed
+	}
+	if err != nil {
+		return sandbox.Exit{}, &Error{Code: ExitSandbox, Err: err}
+	}
+	return exit, nil
+}
+
+// StartLine says what holds, and by name what does not.
+func StartLine(p plan.Plan) string {
+	layers := make([]string, len(p.Layers))
+	for i, l := range p.Layers {
+		layers[i] = string(l)
+		if l == policy.LayerLandlock {
+			layers[i] = fmt.Sprintf("landlock (ABI %d)", p.Landlock.ABI)
+		}
+	}
+	line := p.Name + ": held by " + strings.Join(layers, ", ")
+	for _, g := range p.Gaps {
+		line += fmt.Sprintf("; not held: %s (%s)", g.Want, g.Why)
+	}
+	return line
+}
+
+// follow gives the running server's guard the pins anew whenever a review says
+// so, until ctx is done.
+func follow(ctx context.Context, stdio Stdio, p PinFile, box *sandbox.Box, again <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-box.Done():
+			return
+		case <-again:
+			pins, err := p.Read()
+			if err == nil {
+				err = box.Reload(pins)
+			}
+			if err != nil {
+				warn(stdio.Err, "cannot take over the review: %v", err)
+			}
+		}
+	}
+}
+
+// listenForReviews is called before anybody can know of this run: the signal
+// would end it otherwise.
+func listenForReviews() (again <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, Reviewed)
+	return c, func() { signal.Stop(c) }
+}
