@@ -258,7 +258,7 @@ func (b *Box) listen() {
 			reported = true
 			b.started <- nil
 		case child.Failed:
-			startErr = failed(m, b.plan.Process.Path)
+			startErr = failed(m.Explain(b.plan), b.plan.Process.Path)
 		case child.Exited:
 			told = true
 			b.exit = Exit{Code: m.Code, Signal: syscall.Signal(m.Signal)}

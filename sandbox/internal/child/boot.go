@@ -33,6 +33,10 @@ const (
 	ctlFD  = 4
 )
 
+// reportFD is what the keeper has in the place of the boot: what the exec stage
+// says.
+const reportFD = bootFD
+
 // Boot is all that pid 1 is told. It is the plan, what must not be
 // in a plan, and what only the launcher can know.
 type Boot struct {

@@ -42,6 +42,7 @@ type Message struct {
 	Errno  int             `json:"errno,omitempty"`
 	Code   int             `json:"code,omitempty"`
 	Signal int             `json:"signal,omitempty"`
+	Stage  []int           `json:"stage,omitempty"` // of the keeper's Failed: see Explain
 	Data   json.RawMessage `json:"data,omitempty"`
 
 	Files []*os.File `json:"-"` // the receiver closes them

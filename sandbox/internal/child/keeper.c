@@ -1,12 +1,13 @@
 /*
- * pid 1 of the sandbox, once the server runs: it reaps, forwards signals, ends
- * with the launcher, and tells how the server ended. pid 1 executes this binary
- * once more for it, and this constructor takes over before the Go runtime starts:
- * of what a Go process holds for the sake of waiting, megabytes in every sandbox,
- * nothing is left.
+ * pid 1 of the sandbox, once the exec stage was forked: it tells whether that
+ * became the server, reaps, forwards signals, ends with the launcher, and tells
+ * how the server ended. pid 1 executes this binary once more for it, and this
+ * constructor takes over before the Go runtime starts: of what a Go process holds
+ * for the sake of waiting, megabytes in every sandbox, nothing is left.
  *
- * It is called as "mcpen-keeper PID", with the control socket as descriptor 4
- * (boot.go), no other but /dev/null, and without any capability.
+ * It is called as "mcpen-keeper PID", with what the exec stage reports as
+ * descriptor 3, the control socket as descriptor 4 (boot.go), no other but
+ * /dev/null, and without any capability.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,6 +21,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "exec.h"
+
+#define REPORT 3
 #define CONTROL 4
 
 static void woken(int sig)
@@ -27,20 +31,44 @@ static void woken(int sig)
 	(void)sig; /* ppoll returns, that is all */
 }
 
+static char text[128];
+
+static void tell(int n)
+{
+	while (send(CONTROL, text, n, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
+/* Waits until the exec stage became the server, which closes its end of the pipe
+ * with nothing written, or until it says why not. */
+static void started(pid_t server)
+{
+	struct mcpen_failure f;
+	ssize_t n;
+
+	do
+		n = read(REPORT, &f, sizeof f); /* one write, smaller than a pipe's atomic size */
+	while (n < 0 && errno == EINTR);
+	if (n == 0) {
+		tell(snprintf(text, sizeof text, "{\"kind\":\"started\",\"pid\":%d}", server));
+		return;
+	}
+	if (n == sizeof f)
+		tell(snprintf(text, sizeof text, "{\"kind\":\"failed\",\"stage\":[%d,%d,%d]}", f.step, f.error, f.which));
+	_exit(1); /* and the launcher says that it ended, where nothing else was told */
+}
+
 /* Tells how the server ended, and ends: the kernel ends everything that is left
  * in the namespace. */
-static void told(int status)
+static void ended(int status)
 {
-	char text[80];
-	int n, code = 0, sig = 0;
+	int code = 0, sig = 0;
 
 	if (WIFSIGNALED(status))
 		sig = WTERMSIG(status);
 	else
 		code = WEXITSTATUS(status);
-	n = snprintf(text, sizeof text, "{\"kind\":\"exited\",\"code\":%d,\"signal\":%d}", code, sig);
-	while (send(CONTROL, text, n, MSG_NOSIGNAL) < 0 && errno == EINTR)
-		;
+	tell(snprintf(text, sizeof text, "{\"kind\":\"exited\",\"code\":%d,\"signal\":%d}", code, sig));
 	_exit(0);
 }
 
@@ -53,11 +81,13 @@ static void keep(pid_t server)
 	pid_t pid;
 	int status;
 
+	started(server);
+	close(REPORT);
 	sigemptyset(&none);
 	for (;;) {
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 			if (pid == server)
-				told(status);
+				ended(status);
 		if (ppoll(&control, 1, NULL, &none) <= 0)
 			continue; /* a child ended */
 		n = recv(CONTROL, &sig, 1, MSG_DONTWAIT);

@@ -2,6 +2,7 @@ package child
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,8 +19,9 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// pid1 is the sandbox's init. It returns the exit status of the process, which
-// nobody reads: what happened is told over the control socket.
+// pid1 is the sandbox's init, or the keeper of a server without namespaces. It
+// returns the exit status of the process, which nobody reads: what happened is
+// told over the control socket.
 func pid1() int {
 	// One os.File for each inherited descriptor, alive to the end: a second one
 	// would close the descriptor when it is collected.
@@ -27,22 +29,22 @@ func pid1() int {
 	defer runtime.KeepAlive(boot)
 	defer runtime.KeepAlive(control)
 	ctl := &Control{control}
-	pid, err := begin(ctl, boot)
+	stage, err := begin(ctl)
+	if err == nil && os.Getpid() == 1 {
+		err = stage.keep() // does not return otherwise
+	} else if err == nil {
+		err = errors.Join(drop(stage.ruleset, boot), stage.await())
+	}
 	if err != nil {
 		ctl.Send(failure(err)) // if the launcher is gone, so are we
 		return 1
 	}
-	ctl.Send(Message{Kind: Started, PID: pid})
-	if os.Getpid() == 1 {
-		keep(pid) // does not return, but with an error that changes nothing
-	}
-	s := &server{pid: pid}
+	ctl.Send(Message{Kind: Started, PID: stage.pid})
+	s := &server{pid: stage.pid}
 	go s.obey(ctl)
 	time.AfterFunc(ShrinkAfter, Shrink)
 	status, err := s.reap()
-	if os.Getpid() != 1 {
-		endAll() // no kernel does it for us
-	}
+	endAll() // no kernel does it for us
 	if err != nil {
 		ctl.Send(failure(err))
 		return 1
@@ -52,44 +54,61 @@ func pid1() int {
 		m.Code, m.Signal = 0, int(status.Signal())
 	}
 	ctl.Send(m)
-	return 0 // and the kernel ends every process that is left
+	return 0
 }
 
 // keeperName is what keeper.c knows itself by.
 const keeperName = "mcpen-keeper"
 
-// keep turns pid 1 into the keeper, which is this binary without the Go runtime.
-// What the launcher sends meanwhile waits in the socket.
-func keep(server int) {
-	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return
+// keep turns pid 1 into the keeper, which is this binary without the Go runtime,
+// and hears itself what becomes of the exec stage. What the launcher sends
+// meanwhile waits in the socket. Nothing that this process had is left: its
+// threads and memory, with the secrets, end with the execve, its capabilities and
+// descriptors before it.
+func (s *stage) keep() error {
+	const what = "keep the server"
+	if err := unix.Dup3(int(s.report.Fd()), reportFD, 0); err != nil {
+		return step(what, os.NewSyscallError("dup3", err))
+	}
+	if err := silence(); err != nil {
+		return step(what, err)
+	}
+	if err := unix.CloseRange(ctlFD+1, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return step(what, os.NewSyscallError("close_range", err))
 	}
 	if _, err := unix.FcntlInt(ctlFD, unix.F_SETFD, 0); err != nil {
-		return
+		return step(what, os.NewSyscallError("fcntl(F_SETFD)", err))
 	}
-	_ = syscall.Exec("/proc/self/exe", []string{keeperName, strconv.Itoa(server)}, nil)
+	// Of this thread, the only one that is left. The bounding set may stay: behind
+	// no_new_privs, which is set, no execve gives back what was dropped.
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	if err := unix.Capset(&hdr, &none[0]); err != nil {
+		return step(what, os.NewSyscallError("capset", err))
+	}
+	return step(what, syscall.Exec("/proc/self/exe", []string{keeperName, strconv.Itoa(s.pid)}, nil))
 }
 
-// begin does all that needs pid 1's namespaces and capabilities, starts the
-// exec stage, and drops everything.
-func begin(ctl *Control, bootFile *os.File) (pid int, err error) {
+// begin does all that needs pid 1's namespaces and capabilities, and starts the
+// exec stage.
+func begin(ctl *Control) (*stage, error) {
 	// libcontainer's own death signal does not reach this process: it is set on
 	// an earlier stage and cleared by fork. The end of the control socket covers
 	// a launcher that died before this line, and alone has the keeper of a server
 	// without namespaces end the server's processes before it ends itself.
 	if os.Getpid() == 1 {
 		if err := prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)); err != nil {
-			return 0, step("die with the launcher", err)
+			return nil, step("die with the launcher", err)
 		}
 	}
 	// Nothing in here may be read by the server: not its memory, not its
 	// descriptors, not its environment.
 	if err := prctl(unix.PR_SET_DUMPABLE, 0); err != nil {
-		return 0, step("hide pid 1", err)
+		return nil, step("hide pid 1", err)
 	}
 	boot, err := unpack()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	contained := boot.Plan.Holds(policy.LayerNamespaces)
 	if contained {
@@ -98,27 +117,24 @@ func begin(ctl *Control, bootFile *os.File) (pid int, err error) {
 		err = adopt()
 	}
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	s, err := prepare(boot, ctl)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if err := s.start(); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if contained {
 		if err := s.mapIDs(boot.Plan.Process.UID, boot.Plan.Process.GID); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	if err := s.proceed(); err != nil {
-		return 0, err
+		return nil, err
 	}
-	if err := drop(s.ruleset, bootFile); err != nil {
-		return 0, step("drop what pid 1 no longer needs", err)
-	}
-	return s.pid, s.await()
+	return s, nil
 }
 
 // furnish does what needs the sandbox's own namespaces.
@@ -190,14 +206,26 @@ func listen(ctl *Control, n plan.Network) error {
 	return nil
 }
 
-// drop gives up what pid 1 had: its capabilities, the boot with the secrets and
-// the server's own stdio, whose ends would never be seen otherwise.
+// drop gives up what the keeper of a server without namespaces had: any
+// capabilities, on all threads, the boot with the secrets, and the server's own
+// stdio.
 func drop(ruleset int, boot *os.File) error {
-	// On all threads: the runtime has others by now. The bounding set may stay:
-	// behind no_new_privs, which is set, no execve gives back what was dropped.
+	const what = "drop what the keeper no longer needs"
 	if err := dropAll(); err != nil {
-		return err
+		return step(what, err)
 	}
+	if err := silence(); err != nil {
+		return step(what, err)
+	}
+	if ruleset >= 0 {
+		unix.Close(ruleset)
+	}
+	return step(what, boot.Close())
+}
+
+// silence puts /dev/null in the place of the server's stdio, whose ends would
+// never be seen otherwise.
+func silence() error {
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -208,13 +236,10 @@ func drop(ruleset int, boot *os.File) error {
 			return os.NewSyscallError("dup3", err)
 		}
 	}
-	if ruleset >= 0 {
-		unix.Close(ruleset)
-	}
-	return boot.Close()
+	return nil
 }
 
-// server is the process that pid 1 is there for. No signal is sent once it was
+// server is the process that a keeper without namespaces is there for. No signal is sent once it was
 // reaped, when its number may be somebody else's.
 type server struct {
 	pid int
@@ -223,14 +248,12 @@ type server struct {
 	reaped bool
 }
 
-// obey forwards signals until the launcher is gone, and then ends the sandbox.
+// obey forwards signals until the launcher is gone, and then ends the server.
 func (s *server) obey(ctl *Control) {
 	for {
 		m, err := ctl.Receive()
 		if err != nil {
-			if os.Getpid() != 1 {
-				endAll()
-			}
+			endAll()
 			unix.Exit(1) // now: under the race detector os.Exit lingers
 		}
 		if m.Kind == Signal {

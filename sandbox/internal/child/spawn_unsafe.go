@@ -184,6 +184,20 @@ func (s *stage) failed(number int, errno syscall.Errno, which int) error {
 	return step("hear of the exec stage", fmt.Errorf("internal error: no step %d", number))
 }
 
+// Explain says in words what a failure that the keeper told of is, as the exec
+// stage of the plan would have.
+func (m Message) Explain(p plan.Plan) Message {
+	if len(m.Stage) != 3 {
+		return m
+	}
+	all, err := limits(p)
+	if err != nil {
+		return failure(step("set limits", err))
+	}
+	s := stage{dir: p.Process.Dir, path: p.Process.Path, limits: all}
+	return failure(s.failed(m.Stage[0], syscall.Errno(m.Stage[1]), m.Stage[2]))
+}
+
 // memory is of C's, where Go moves and scans nothing. What was laid down there
 // may be secret: it is wiped before it is given back.
 type memory struct {

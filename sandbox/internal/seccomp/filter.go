@@ -17,7 +17,7 @@ type Filter struct {
 // size is the length of struct sock_filter.
 const size = 8
 
-// Listens reports whether the filter needs a listener, and so LoadListener.
+// Listens reports whether the filter needs a listener.
 func (f Filter) Listens() bool { return f.listens }
 
 // Len is the number of instructions.

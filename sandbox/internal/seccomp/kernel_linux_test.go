@@ -135,7 +135,7 @@ func enter(filter []byte) error {
 	if !f.Listens() {
 		return Load(f)
 	}
-	fd, err := LoadListener(f)
+	fd, err := loadListener(f)
 	if err != nil {
 		return err
 	}
@@ -349,7 +349,7 @@ func TestKernelFilterIsNotLoadedWithoutWhatItNeeds(t *testing.T) {
 	if err := Load(f); err == nil {
 		t.Error("a filter that listens was loaded without a listener")
 	}
-	if _, err := LoadListener(Filter{}); err == nil {
+	if _, err := loadListener(Filter{}); err == nil {
 		t.Error("the zero filter was loaded")
 	}
 	if err := Load(Filter{}); err == nil {

@@ -13,8 +13,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Serve answers the notifications of a filter that was loaded with
-// LoadListener(Compile(p, …)) until nobody is left who could send one, and then
+// Serve answers the notifications that come to the listener of the plan's filter
+// until nobody is left who could send one, and then
 // returns nil; or until the context ends, and then returns its cause. It does
 // not close fd. Calls that nobody answers any more, because Serve returned and
 // fd was closed, fail with ENOSYS: never with success.

@@ -12,9 +12,6 @@ import (
 // Load always fails: the filter is Linux's.
 func Load(Filter) error { return fmt.Errorf("seccomp needs Linux") }
 
-// LoadListener always fails: the filter is Linux's.
-func LoadListener(Filter) (int, error) { return -1, fmt.Errorf("seccomp needs Linux") }
-
 // Serve always fails: the filter is Linux's.
 func Serve(context.Context, int, plan.Seccomp, func(string) bool, func(Call)) error {
 	return fmt.Errorf("seccomp needs Linux")
