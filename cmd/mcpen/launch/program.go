@@ -51,15 +51,14 @@ func executable(binary string) (*os.File, error) {
 // and stdio as they are. The files stay open in it until it ends. It returns only
 // with an error, and then nothing has changed.
 func (p *Program) Become(o Order, args, env []string, files ...*os.File) error {
-	<-p.done
-	if p.err != nil {
-		return p.err
-	}
 	order, err := o.pack()
 	if err != nil {
 		return err
 	}
 	defer order.Close()
+	if <-p.done; p.err != nil {
+		return p.err
+	}
 	for _, f := range append(files, order) {
 		// Nothing else executes a program meanwhile that these could leak into.
 		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
