@@ -41,6 +41,7 @@ func (b *Box) recorded(e audit.Event) error {
 	if err != nil {
 		b.kill()
 	}
+	b.inform(e)
 	return err
 }
 

@@ -105,10 +105,21 @@ func (f *flight) is(id []byte, method string) bool {
 }
 
 func (f *flight) newest() *audit.Request {
+	last, others := f.last()
+	if last == nil {
+		return nil
+	}
+	a := last.audit()
+	a.Others = others
+	return a
+}
+
+// last is the newest request, or nil, and how many others there are. The request
+// is only to be read.
+func (f *flight) last() (last *request, others int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var last *request
-	others := -1
+	others = -1
 	for _, r := range f.byID {
 		if r.method == methodListen {
 			continue // open for as long as the client is, and nobody's work
@@ -117,12 +128,7 @@ func (f *flight) newest() *audit.Request {
 			last = r
 		}
 	}
-	if last == nil {
-		return nil
-	}
-	a := last.audit()
-	a.Others = others
-	return a
+	return last, others
 }
 
 // listens are the subscriptions that are open, oldest first.

@@ -70,6 +70,7 @@ type Guard struct {
 	legacy   bool   // initialize was answered
 	logging  bool   // the server declared that it logs
 	level    string // the client's minimum level, "" for none
+	messages int    // sent to the client's log by Message
 }
 
 type nameKey struct {

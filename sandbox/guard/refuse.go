@@ -70,6 +70,27 @@ func message(text string) []byte {
 	return append(b, `}}`...)
 }
 
+// maxMessages bounds what a client is sent by Message in one run.
+const maxMessages = 64
+
+// Message is a message for the client's log about something that happened while
+// it waits for the answer to its newest request. It is nil where the client takes
+// no messages, or was sent the same one before, or too many. Models may read the
+// text: it says what was refused, and not how to lift that.
+func (g *Guard) Message(text string) []byte {
+	r, _ := g.flight.last()
+	if r == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.messages >= maxMessages || !g.wantsMessages(r) || !g.once("message", text) {
+		return nil
+	}
+	g.messages++
+	return message(text)
+}
+
 // wantsMessages reports whether the client takes log messages of the level
 // warning: a modern one that asks for them with this request, a legacy one whose
 // server declared them.

@@ -31,7 +31,7 @@ var update = flag.Bool("update", false, "write what the guard does into testdata
 //	talk      what was said, and below each line, indented, what became of it
 //
 // A line of the talk is "client JSON", "server JSON", "approve KIND NAME",
-// "reject KIND NAME", "pass DURATION" or a comment. What becomes of it is
+// "reject KIND NAME", "message TEXT", "pass DURATION" or a comment. What becomes of it is
 // "forward =" for the line as it is, "forward JSON" for another one, "reply",
 // "client", "event" and "tell". With nothing below, nothing happened.
 func TestTalk(t *testing.T) {
@@ -174,6 +174,10 @@ func (c *conversation) run(t *testing.T, talk string) string {
 		case "approve", "reject":
 			kind, name, _ := strings.Cut(rest, " ")
 			c.review(t, word, guard.Kind(kind), name)
+		case "message":
+			if line := c.guard.Message(rest); line != nil {
+				fmt.Fprintf(&c.out, "  client %s\n", line)
+			}
 		case "pass":
 			d, err := time.ParseDuration(rest)
 			if err != nil {

@@ -65,6 +65,18 @@ func (o *outlet) slip(lines ...[]byte) {
 	}
 }
 
+// offer queues a line without its end, and leaves it out where it would have to
+// wait.
+func (o *outlet) offer(line []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil || len(o.queue) > 0 && len(o.queue)+len(line) > queueMax {
+		return
+	}
+	o.queue = append(append(o.queue, line...), '\n')
+	o.change.Broadcast()
+}
+
 // serve writes the queue whenever no forwarded line takes it along.
 func (o *outlet) serve() {
 	defer close(o.done)

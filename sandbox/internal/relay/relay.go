@@ -190,6 +190,10 @@ func (r *Relay) InFlight() *audit.Request { return r.flight.newest() }
 // too much is queued and does nothing once the client is gone.
 func (r *Relay) Tell(lines ...[]byte) { r.toClient.slip(lines...) }
 
+// Offer sends a line of mcpen's own to the client, between others, where it need
+// not wait for that; else the line is left out.
+func (r *Relay) Offer(line []byte) { r.toClient.offer(line) }
+
 // Say shows one line to the person, on the launcher's stderr and in order with
 // what the server writes there. It never waits: when stderr is not read, lines
 // beyond the queue are counted and the count is shown later. It is not recorded.
