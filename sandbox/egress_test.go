@@ -266,7 +266,29 @@ func TestEgress(t *testing.T) {
 		}
 		onlyAllowedLeft(t, n)
 		everyDecisionIsRecorded(t, r.events.all())
+		toldOfPorts(t, pl, r.events.all(), map[string]string{
+			"allowed.test:7778": `network.allow = ["allowed.test:7778"]`,
+			"203.0.113.99:7778": `network.allow = ["203.0.113.99:7778"]`,
+			"localhost:5556":    `network.allow = ["localhost:5556"]`,
+		})
 	})
+}
+
+// toldOfPorts fails the test for connections to ports that no rule names of which
+// nobody is told: the kernel refuses them, and the egress never hears of them.
+func toldOfPorts(t *testing.T, p plan.Plan, events []audit.Event, hints map[string]string) {
+	t.Helper()
+	if !p.Seccomp.Notify {
+		t.Logf("this kernel gives no notification: nobody is told of ports that no rule names")
+		return
+	}
+	for subject, hint := range hints {
+		if !slices.ContainsFunc(events, func(e audit.Event) bool {
+			return e.Kind == audit.KindConnect && e.Verdict == audit.Refused && e.Subject == subject && e.Hint == hint && e.Errno != "" && e.PID != 0
+		}) {
+			t.Errorf("nobody was told of %s with %s", subject, hint)
+		}
+	}
 }
 
 // onlyAllowedLeft fails the test for whatever left the machine beside what the
@@ -376,6 +398,15 @@ func TestEgressNothingAllowed(t *testing.T) {
 		}
 		if left := n.sniff.seen(t); left != nil {
 			t.Errorf("%q left", left)
+		}
+		toldOfPorts(t, pl, r.events.all(), map[string]string{
+			"203.0.113.99:22":     `network.allow = ["203.0.113.99:22"]`,
+			"[2001:db8:1::99]:22": `network.allow = ["[2001:db8:1::99]:22"]`,
+			"169.254.169.254:22":  `network.allow = ["169.254.169.254:22"]`,
+			"10.0.0.5:22":         `network.allow = ["10.0.0.5:22"]`,
+		})
+		if slices.ContainsFunc(r.events.all(), func(e audit.Event) bool { return e.Subject == "203.0.113.99:443" }) {
+			t.Error("a UDP socket, which programs connect to learn their own address, was taken for a connection")
 		}
 		if !slices.ContainsFunc(r.events.all(), func(e audit.Event) bool {
 			return e.Kind == audit.KindName && e.Verdict == audit.Refused && e.Subject == "other.test" && e.Hint == `network.allow = ["other.test:443"]`

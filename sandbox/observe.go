@@ -15,7 +15,11 @@ import (
 // that is told here.
 func (b *Box) observe(listener *os.File) {
 	defer listener.Close()
-	err := seccomp.Serve(context.Background(), int(listener.Fd()), b.plan.Seccomp, exists, func(c seccomp.Call) {
+	err := seccomp.Serve(context.Background(), int(listener.Fd()), b.plan.Seccomp, seccomp.Judge{Path: exists, Addr: b.barred}, func(c seccomp.Call) {
+		if c.Addr.IsValid() {
+			b.dialled(c)
+			return
+		}
 		e := audit.Event{Kind: audit.KindSyscall, Verdict: audit.Refused, Subject: c.Name, Errno: unix.ErrnoName(c.Errno),
 			PID: c.PID, Program: c.Program, Request: b.carrier.inFlight()}
 		if c.Path != "" {

@@ -2,6 +2,7 @@ package egress
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 
@@ -19,6 +20,10 @@ type refusal struct {
 	why     string
 	hint    string
 	quiet   bool // recorded, but nobody is told
+
+	errno   string // where the kernel refused, and to whom
+	pid     int
+	program string
 }
 
 // refuse records a refusal and tells of it. That a refusal cannot be recorded
@@ -26,7 +31,7 @@ type refusal struct {
 func (e *Egress) refuse(r refusal) {
 	err := e.ledger.note(audit.Event{
 		Kind: r.kind, Verdict: audit.Refused, Subject: r.subject, Detail: r.why, Rule: r.rule, Hint: r.hint,
-		Address: r.address, Request: e.cfg.InFlight(),
+		Address: r.address, Errno: r.errno, PID: r.pid, Program: r.program, Request: e.cfg.InFlight(),
 	})
 	if err != nil {
 		e.cfg.Tell(fmt.Sprintf("cannot record that %s was refused: %v", r.subject, err))
@@ -39,6 +44,22 @@ func (e *Egress) refuse(r refusal) {
 		line += "; to allow it: " + r.hint
 	}
 	e.ledger.say(r.about, line)
+}
+
+// Barred tells of a connection to a port that no rule names: the kernel refused
+// it with the errno, and it never came here. It may be called at any time.
+func (e *Egress) Barred(to netip.AddrPort, errno string, pid int, program string) {
+	host := to.Addr().String()
+	switch names := e.names.table.names(to.Addr(), e.cfg.Now()); {
+	case to.Addr().IsLoopback():
+		host = "localhost"
+	case len(names) > 0:
+		host = names[0]
+	}
+	hint := ruleLine(host, to.Port())
+	e.refuse(refusal{kind: audit.KindConnect, subject: net.JoinHostPort(host, strconv.Itoa(int(to.Port()))), about: host,
+		address: to.Addr().String(), why: fmt.Sprintf("no rule names port %d", to.Port()), hint: hint,
+		errno: errno, pid: pid, program: program})
 }
 
 // failedName records that an allowed name could not be looked up.

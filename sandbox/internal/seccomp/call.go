@@ -1,14 +1,26 @@
 package seccomp
 
-import "syscall"
+import (
+	"net/netip"
+	"syscall"
+)
 
-// Call is one call that was refused, or an open that fails for want of a rule.
+// Judge knows what lies outside, for the calls that go to the kernel and fail
+// there for want of a rule. A nil function knows of nothing.
+type Judge struct {
+	Path func(path string) bool                // is there something that the server does not see?
+	Addr func(to netip.AddrPort) syscall.Errno // what a TCP connection will fail with, or 0
+}
+
+// Call is one call that was refused, or one that fails for want of a rule: an
+// open, or a connection.
 type Call struct {
 	PID     int    // of the process, as this process sees it; 0: it was gone before anything was known
 	Program string // its name as it set it, printable
 	Name    string // of the call; "system call 999" where it has none
 	Args    [6]uint64
-	Errno   syscall.Errno // what the program got; of an open, what it is about to get
-	Path    string        // of an open: absolute, inside; lexically resolved
-	More    int           // calls of this name since the last report that were not reported
+	Errno   syscall.Errno  // what the program got; of an open, what it is about to get
+	Path    string         // of an open: absolute, inside; lexically resolved
+	Addr    netip.AddrPort // of a TCP connection: where it was to lead
+	More    int            // calls of this name since the last report that were not reported
 }

@@ -23,13 +23,14 @@ import (
 // Opens go on as if nobody had looked: what is read of them can change under
 // the reader's eyes, so that they are observed here and decided by mounts and
 // Landlock. An open is reported when it is about to fail because its path is
-// absent inside and present outside, as outside says (nil: never), or because
-// the file or its mount refuses the access.
+// absent inside and present outside, as the judge says, or because the file or its
+// mount refuses the access. Connections go on in the same way, and are reported
+// when the judge says that they are about to fail.
 //
 // report runs on Serve's goroutine, after the answer; it must not block for long.
 // Reports are limited for each name, answers never: after the first calls of a
 // name some are only counted, in the next report's More.
-func Serve(ctx context.Context, fd int, p plan.Seccomp, outside func(path string) bool, report func(Call)) error {
+func Serve(ctx context.Context, fd int, p plan.Seccomp, judge Judge, report func(Call)) error {
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return os.NewSyscallError("eventfd2", err)
@@ -46,7 +47,7 @@ func Serve(ctx context.Context, fd int, p plan.Seccomp, outside func(path string
 		}
 	}()
 	syncWakeUp(fd)
-	l := listener{fd: fd, plan: p, outside: outside, limit: newLimiter(report)}
+	l := listener{fd: fd, plan: p, judge: judge, limit: newLimiter(report)}
 	defer l.limit.flush()
 	for {
 		more, err := wait(fd, stop)
@@ -86,10 +87,10 @@ func wait(fd, stop int) (bool, error) {
 
 // listener answers one notification at a time.
 type listener struct {
-	fd      int
-	plan    plan.Seccomp
-	outside func(string) bool
-	limit   *limiter
+	fd    int
+	plan  plan.Seccomp
+	judge Judge
+	limit *limiter
 }
 
 func (l *listener) next() error {
@@ -107,7 +108,11 @@ func (l *listener) next() error {
 	told := true
 	switch then.kind {
 	case observed:
-		call.Path, call.Errno = look(n, name, l.outside)
+		call.Path, call.Errno = look(n, name, l.judge.Path)
+		told = call.Errno != 0
+		answer.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+	case dialled:
+		call.Addr, call.Errno = dialling(n, l.judge.Addr)
 		told = call.Errno != 0
 		answer.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 	case refused:
@@ -121,7 +126,7 @@ func (l *listener) next() error {
 		call.PID, call.Program = whois(int(n.tid))
 		if !valid(l.fd, n.id) { // the id may be another's by now, and so what was read
 			call.PID, call.Program, call.Path = 0, "", ""
-			told = then.kind != observed
+			told = then.kind == refused
 		}
 	}
 	if err := respond(l.fd, answer); err != nil && err != unix.ENOENT && err != unix.EINPROGRESS {
@@ -142,7 +147,7 @@ func (l *listener) verdict(n notification) (then action, name, quota string) {
 		return absent, fmt.Sprintf("system call %d", n.nr), ""
 	}
 	then = r.decide(l.plan, n.args)
-	if then.kind == observed && !l.plan.Opens {
+	if then.kind == observed && !l.plan.Opens || then.kind == dialled && !l.plan.Notify {
 		then = allow
 	}
 	return then, r.name, r.name

@@ -67,7 +67,7 @@ func TestKernelListenerSeesNamesAndGivesTheSameErrnos(t *testing.T) {
 
 	cmd, listener := listen(t, p, job{Calls: refusals})
 	var calls []Call
-	err := Serve(context.Background(), int(listener.Fd()), p, nil, func(c Call) { calls = append(calls, c) })
+	err := Serve(context.Background(), int(listener.Fd()), p, Judge{}, func(c Call) { calls = append(calls, c) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestKernelListenerLimitsReportsAndNotAnswers(t *testing.T) {
 	calls := slices.Repeat([]probe{{Name: "unshare", Nr: unix.SYS_UNSHARE}}, times)
 	cmd, listener := listen(t, p, job{Calls: calls})
 	reports, counted := 0, 0
-	if err := Serve(context.Background(), int(listener.Fd()), p, nil, func(c Call) { reports++; counted += 1 + c.More }); err != nil {
+	if err := Serve(context.Background(), int(listener.Fd()), p, Judge{}, func(c Call) { reports++; counted += 1 + c.More }); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
@@ -146,7 +146,7 @@ func TestKernelListenerTellsOpensThatFailForWantOfARule(t *testing.T) {
 	script := `cd "$1"; cat there; cat secret; cat "$1/elsewhere"; : < /dev/null; : < /dev/stdin; echo x > new; cat locked; exit 0`
 	cmd, listener := listen(t, p, job{Exec: []string{"bash", "-c", script, "bash", dir}})
 	var refused []string
-	if err := Serve(context.Background(), int(listener.Fd()), p, outside, func(c Call) {
+	if err := Serve(context.Background(), int(listener.Fd()), p, Judge{Path: outside}, func(c Call) {
 		refused = append(refused, c.Path+" "+c.Errno.Error())
 		if c.Name != "openat" && c.Name != "open" || c.PID == 0 {
 			t.Errorf("reported %+v", c)
@@ -186,7 +186,7 @@ func TestKernelListenerSeesThroughNamespaces(t *testing.T) {
 	p := plan.Seccomp{On: true, Opens: true}
 	cmd, listener := listen(t, p, job{Hide: dir, Exec: []string{"bash", "-c", script, "bash", dir}})
 	var told []string
-	if err := Serve(context.Background(), int(listener.Fd()), p, outside, func(c Call) {
+	if err := Serve(context.Background(), int(listener.Fd()), p, Judge{Path: outside}, func(c Call) {
 		told = append(told, strings.TrimPrefix(c.Path, dir)+": "+c.Errno.Error())
 		if !slices.Contains([]string{"bash", "cat"}, c.Program) || c.PID == 0 {
 			t.Errorf("reported %+v", c)
@@ -222,7 +222,7 @@ func TestKernelListenerOutlivesDyingCallersAndEndsWithThem(t *testing.T) {
 	p := plan.Seccomp{On: true, Notify: true, Opens: true}
 	script := `for i in $(seq 40); do ( while :; do : < /dev/null; done ) & kill -9 $!; wait $!; done 2>/dev/null; exit 7`
 	cmd, listener := listen(t, p, job{Exec: []string{"bash", "-c", script}})
-	if err := Serve(context.Background(), int(listener.Fd()), p, nil, func(Call) {}); err != nil {
+	if err := Serve(context.Background(), int(listener.Fd()), p, Judge{}, func(Call) {}); err != nil {
 		t.Fatal(err)
 	}
 	var exit *exec.ExitError
@@ -237,7 +237,7 @@ func TestKernelListenerEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	over := errors.New("over")
 	cancel(over)
-	if err := Serve(ctx, int(listener.Fd()), p, nil, func(Call) {}); err != over {
+	if err := Serve(ctx, int(listener.Fd()), p, Judge{}, func(Call) {}); err != over {
 		t.Errorf("ended in %v", err)
 	}
 	cmd.Process.Kill()

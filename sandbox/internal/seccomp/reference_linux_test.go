@@ -89,6 +89,12 @@ func outcome(p plan.Seccomp, a action) uint32 {
 	if a.kind == allowed {
 		return 0x7fff0000
 	}
+	if a.kind == dialled {
+		if p.Notify {
+			return 0x7fc00000
+		}
+		return 0x7fff0000
+	}
 	if a.kind == observed {
 		if p.Opens {
 			return 0x7fc00000

@@ -26,6 +26,7 @@ const (
 	refused  kind = iota // fails with the action's errno
 	allowed              // goes to the kernel
 	observed             // goes to the kernel; under plan.Seccomp.Opens the launcher is told first
+	dialled              // goes to the kernel; under plan.Seccomp.Notify the launcher is told first
 )
 
 // action is the outcome of a row or rule.
@@ -40,6 +41,7 @@ type action struct {
 var (
 	allow  = action{kind: allowed}
 	open   = action{kind: observed}
+	dial   = action{kind: dialled}
 	deny   = fail(eperm)  // dangerous: say so
 	absent = fail(enosys) // as on a kernel without it
 	probed = hush(enosys) // as absent, and everybody tries
@@ -95,9 +97,9 @@ const (
 // ret is the filter's return value for an action.
 func (a action) ret(p plan.Seccomp) uint32 {
 	switch {
-	case a.kind == allowed, a.kind == observed && !p.Opens:
+	case a.kind == allowed, a.kind == observed && !p.Opens, a.kind == dialled && !p.Notify:
 		return retAllow
-	case a.kind == observed, p.Notify && !a.quiet:
+	case a.kind == observed, a.kind == dialled, p.Notify && !a.quiet:
 		return retNotify
 	}
 	return retErrno | uint32(a.errno)

@@ -82,7 +82,7 @@ func worksWatched(t *testing.T, run []string) {
 		return err == nil
 	}
 	var told []string
-	err = Serve(context.Background(), int(listener.Fd()), p, outside, func(c Call) {
+	err = Serve(context.Background(), int(listener.Fd()), p, Judge{Path: outside}, func(c Call) {
 		what := strings.TrimSpace(c.Name+" "+c.Path) + ": " + c.Errno.Error()
 		if !slices.Contains(told, what) {
 			told = append(told, what)

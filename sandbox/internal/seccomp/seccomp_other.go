@@ -13,6 +13,6 @@ import (
 func Load(Filter) error { return fmt.Errorf("seccomp needs Linux") }
 
 // Serve always fails: the filter is Linux's.
-func Serve(context.Context, int, plan.Seccomp, func(string) bool, func(Call)) error {
+func Serve(context.Context, int, plan.Seccomp, Judge, func(Call)) error {
 	return fmt.Errorf("seccomp needs Linux")
 }

@@ -294,7 +294,7 @@ var table = sync.OnceValue(func() []row {
 		// Sockets and messages.
 		{name: "socket", then: absent, why: "Unix, TCP, UDP, and the list of interfaces", rules: sockets()},
 		{name: "socketpair", then: absent, why: "Unix only", rules: socketPairs()},
-		{name: "connect", then: allow, why: "sockets; the network namespace decides where to"},
+		{name: "connect", then: dial, why: "sockets; the network namespace decides where to"},
 		{name: "bind", then: allow, why: "sockets"},
 		{name: "listen", then: allow, why: "sockets"},
 		{name: "accept", then: allow, why: "sockets"},

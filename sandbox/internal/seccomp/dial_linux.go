@@ -1,0 +1,83 @@
+package seccomp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// dialling finds out whether a connect is of TCP and about to fail, and to where.
+// All that it reads belongs to the process that asks, so that it answers a log
+// and nothing else. A socket that may not be looked at is taken for another kind:
+// programs connect UDP sockets only to learn which address they would send from.
+func dialling(n notification, judge func(netip.AddrPort) syscall.Errno) (netip.AddrPort, syscall.Errno) {
+	if judge == nil {
+		return netip.AddrPort{}, 0
+	}
+	to, ok := readAddr(int(n.tid), n.args[1], n.args[2])
+	if !ok {
+		return netip.AddrPort{}, 0
+	}
+	errno := judge(to)
+	if errno == 0 || !streams(int(n.tid), int(int32(n.args[0]))) {
+		return netip.AddrPort{}, 0
+	}
+	return to, errno
+}
+
+// readAddr reads a struct sockaddr of IPv4 or IPv6 from a process's memory.
+func readAddr(pid int, at, size uint64) (netip.AddrPort, bool) {
+	buf := make([]byte, min(size, unix.SizeofSockaddrInet6))
+	if len(buf) < unix.SizeofSockaddrInet4 || readMemory(pid, at, buf) != nil {
+		return netip.AddrPort{}, false
+	}
+	port := binary.BigEndian.Uint16(buf[2:])
+	var addr netip.Addr
+	switch family := binary.NativeEndian.Uint16(buf); {
+	case family == unix.AF_INET:
+		addr = netip.AddrFrom4([4]byte(buf[4:8]))
+	case family == unix.AF_INET6 && len(buf) >= 24:
+		addr = netip.AddrFrom16([16]byte(buf[8:24])).Unmap()
+	default:
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(addr, port), port != 0
+}
+
+// streams reports whether a process's descriptor is a socket that connects.
+func streams(tid, fd int) bool {
+	pid, _ := whois(tid)
+	if pid == 0 || fd < 0 {
+		return false
+	}
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(process)
+	socket, err := unix.PidfdGetfd(process, fd, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(socket)
+	kind, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_TYPE)
+	return err == nil && kind == unix.SOCK_STREAM
+}
+
+// readMemory fills buf from a process's memory.
+func readMemory(pid int, at uint64, buf []byte) error {
+	local := []unix.Iovec{{Base: &buf[0]}}
+	local[0].SetLen(len(buf))
+	n, err := unix.ProcessVMReadv(pid, local, []unix.RemoteIovec{{Base: uintptr(at), Len: len(buf)}}, 0)
+	if err != nil {
+		return os.NewSyscallError("process_vm_readv", err)
+	}
+	if n < len(buf) {
+		return fmt.Errorf("%d bytes of %d", n, len(buf))
+	}
+	return nil
+}
