@@ -58,14 +58,15 @@ func init() {
 	os.Exit(0)
 }
 
-// network measures throughput, connections and round trips out of a sandbox
-// beside the same over bare loopback and through slirp4netns and pasta, and what
-// a rule for the network adds to the start.
+// network measures throughput, connections, round trips and a download out of a
+// sandbox beside the same over bare loopback and through peers, and what a rule
+// for the network adds to the start.
 func network(bin string, rounds int) {
 	if os.Getuid() != 0 {
 		fmt.Println("network: only root can make the network for it, not measured")
 		return
 	}
+	install(srtPackage, "srt") // there is no registry inside
 	dir, err := networkFolder()
 	if err != nil {
 		os.RemoveAll(dir)
@@ -111,6 +112,7 @@ func networkFolder() (string, error) {
 		os.WriteFile(filepath.Join(dir, "client"), self, 0o755),
 		os.WriteFile(filepath.Join(dir, "none.toml"), []byte(head), 0o644),
 		os.WriteFile(filepath.Join(dir, "start.toml"), []byte(head+network), 0o644),
+		os.WriteFile(filepath.Join(dir, "web.toml"), []byte(head+fmt.Sprintf("[network]\nallow = [%q]\n", webPeer)), 0o644),
 		os.WriteFile(filepath.Join(dir, "client.toml"), []byte(head+fmt.Sprintf("[filesystem]\nwrite = [%q]\n", results)+network), 0o644),
 	)
 }
@@ -127,6 +129,9 @@ func inside(bin, dir string, rounds int) error {
 	defer l.Close()
 	go serve(l)
 	startWith(bin, dir, rounds)
+	if err := downloads(bin, dir, rounds); err != nil {
+		return fmt.Errorf("the download: %w", err)
+	}
 	runs := ways(bin, dir)
 	took := make([][]sample, len(runs))
 	for range rounds {
