@@ -193,12 +193,14 @@ func initialize(bin, server string, n int) {
 	report("initialize", kinds, 1)
 }
 
-// ping measures round trips through both at once, in turns, and the memory of
-// the launcher and pid 1 afterwards.
+// ping measures round trips through all of them at once, in turns, and the
+// memory of the launcher and pid 1 afterwards. The floor is what a hop each way
+// costs on this machine whoever makes it: two programs that only copy.
 func ping(bin, server string, n int) {
 	kinds := []*kind{
 		{name: "bare", argv: []string{server}},
 		{name: "mcpen", argv: []string{bin, "run", "--quiet", "--", server}},
+		{name: "floor", argv: []string{"/bin/sh", "-c", `cat | "$0" | cat`, server}},
 	}
 	var talks []*conversation
 	for _, k := range kinds {
@@ -217,7 +219,9 @@ func ping(bin, server string, n int) {
 		}
 	}
 	report("ping", kinds, 1)
-	fmt.Printf("%-24s %-6s %10v more than bare, at p50\n", "ping", "mcpen", (kinds[1].median() - kinds[0].median()).Round(100*time.Nanosecond))
+	for _, k := range kinds[1:] {
+		fmt.Printf("%-24s %-6s %10v more than bare, at p50\n", "ping", k.name, (k.median() - kinds[0].median()).Round(100*time.Nanosecond))
+	}
 	memory(talks[1].cmd.Process.Pid)
 	for _, c := range talks {
 		c.end()
