@@ -11,8 +11,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stranger starts the process outside.
+// beyond is a number that no process inside a sandbox gets to: it counts from 1
+// there.
+const beyond = 4096
+
+// stranger starts the process outside. Its number must not be that of a process
+// inside, too, which an attack by number would hit instead: where the machine has
+// just begun to count anew, some numbers are used up first.
 func (s *Stage) stranger() error {
+	for {
+		p, err := os.StartProcess("/bin/true", []string{"true"}, &os.ProcAttr{})
+		if err != nil {
+			return err
+		}
+		if _, err := p.Wait(); err != nil {
+			return err
+		}
+		if p.Pid >= beyond {
+			break
+		}
+	}
 	cmd := exec.Command(s.Program, "wait")
 	cmd.Env = []string{Canary + "=stranger"}
 	stdin, err := cmd.StdinPipe()
