@@ -16,8 +16,8 @@ func (c *compiler) protect(r policy.Path) {
 	if !f.Exists || !f.Dir {
 		return
 	}
-	if own := (policy.Input{State: c.real(c.host.State)}).ServerState(c.pol.Name); own != "" && under(f.Real, own) {
-		return // the server's own state: nothing outside runs from it
+	if c.own(f.Real) {
+		return
 	}
 	if f.Err != "" {
 		c.problem(Problem{At: at(r.At), Text: fmt.Sprintf("cannot protect what lies in %q: %s", r.Path, f.Err),

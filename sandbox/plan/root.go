@@ -100,6 +100,10 @@ func (c *compiler) bind(from origin, r policy.Path, writable bool, why string) {
 	if c.refuseDenied(from, r, f) {
 		return
 	}
+	has := !writable && (c.systemic(f.Real) || c.writes(f.Real))
+	if !has && c.planted(r, f) {
+		return
+	}
 	for _, l := range f.Links {
 		if !c.systemic(l.Path) {
 			c.add(from, Mount{Kind: MountSymlink, Target: l.Path, Source: l.Text, Why: why, At: where})

@@ -1,0 +1,39 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"mcpen/sandbox/policy"
+)
+
+// planted reports whether a path leads through a symlink that the server could
+// have made while it ran before: the next run would give it whatever it chose.
+func (c *compiler) planted(r policy.Path, f PathFact) bool {
+	for _, l := range f.Links {
+		if c.writes(l.Path) && !c.held(l.Path) {
+			c.problem(Problem{At: at(r.At), Text: fmt.Sprintf("cannot give %q: it leads to %q by the symlink %q, which the server could make", r.Path, f.Real, l.Path),
+				Hint: fmt.Sprintf("name %q itself, if that is what was meant", f.Real)})
+			return true
+		}
+	}
+	return false
+}
+
+// held reports whether a path in a writable folder lies in a protected place:
+// that is read-only, or, as a symlink, taken away when the server exchanges it.
+func (c *compiler) held(p string) bool {
+	return slices.ContainsFunc(c.pol.Filesystem.Write, func(w policy.Path) bool {
+		f := c.host.Paths[w.Path]
+		return f.Exists && f.Dir && !c.own(f.Real) && slices.ContainsFunc(c.places(w, f), func(held place) bool {
+			return under(p, held.path) && !c.unprotected(held.path)
+		})
+	})
+}
+
+// own reports whether a path lies in the server's own state, of which nothing is
+// protected: nothing outside runs from it.
+func (c *compiler) own(p string) bool {
+	own := policy.Input{State: c.real(c.host.State)}.ServerState(c.pol.Name)
+	return own != "" && under(p, own)
+}
