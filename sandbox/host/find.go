@@ -96,6 +96,9 @@ type finder struct {
 	prog plan.Program
 	bins []string // directories that come first in PATH inside
 	node string   // the node that volta pins for a package's command
+
+	led        []string // the symlinks and scripts that led to where the search is now
+	lastScript string   // the last one that was turned into its interpreter
 }
 
 // errElsewhere says that a shim hands on to whatever comes later in PATH.

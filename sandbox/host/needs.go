@@ -60,7 +60,16 @@ func (f *finder) need(path, why string, args ...any) {
 	if f.visible(path) || f.tooWide(path) {
 		return
 	}
-	f.prog.Needs = append(f.prog.Needs, plan.Need{Path: path, Why: fmt.Sprintf(why, args...)})
+	f.prog.Needs = append(f.prog.Needs, plan.Need{Path: path, Why: fmt.Sprintf(why, args...), Led: slices.Clone(f.led)})
+}
+
+// follow remembers the symlinks by which a path leads on.
+func (f *finder) follow(path string) {
+	if _, links, err := resolve(path); err == nil {
+		for _, l := range links {
+			f.led = append(f.led, l.Path)
+		}
+	}
 }
 
 // layouts are the directories of one version as managers lay them out: "*" is
@@ -166,6 +175,9 @@ func (f *finder) grantRoot(root, why string) error {
 	if f.visible(root) {
 		return nil
 	}
+	led := f.led
+	f.led = nil // a runtime is as good as another
+	defer func() { f.led = led }()
 	f.need(root, "%s", why)
 	base, ok, err := venvHome(root)
 	if err != nil || !ok {

@@ -57,6 +57,10 @@ func (f *finder) operand(path string, args []string) ([]string, error) {
 	if err != nil || !exists(chain[len(chain)-1]) {
 		return args, nil
 	}
+	f.follow(file)
+	if f.lastScript != "" && args[at] != f.lastScript { // its first line names another
+		f.led = append(f.led, f.lastScript)
+	}
 	real := chain[len(chain)-1]
 	args = slices.Clone(args)
 	if info := Look(real); info.Dir {

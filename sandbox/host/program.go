@@ -28,6 +28,7 @@ func (f *finder) program(path, typed string, rest []string, hops int) ([]string,
 	if err != nil {
 		return nil, f.fail(NotFound, "", "%v", err)
 	}
+	f.follow(path)
 	real := chain[len(chain)-1]
 	if real != path {
 		f.via("%s → %s", path, real)
@@ -67,6 +68,10 @@ func (f *finder) interpret(script string, bang []string, rest []string, hops int
 	if err != nil {
 		return nil, err
 	}
+	if strings.Contains(interp, "/") {
+		f.led = append(f.led, script)
+	}
+	f.lastScript = script
 	f.via("%s is run by %s", script, path)
 	rest = slices.Concat(opts, []string{script}, rest)
 	return f.program(path, interp, rest, hops+1)

@@ -207,7 +207,7 @@ func richPolicy(t *testing.T) policy.Policy {
 }
 
 func richProgram() Program {
-	return Program{Path: "/opt/node/bin/node", Args: []string{"node", "server.js"}, Needs: []Need{{Path: "/opt/node", Why: "node"}},
+	return Program{Path: "/opt/node/bin/node", Args: []string{"node", "server.js"}, Needs: []Need{{Path: "/opt/node", Why: "node", Led: []string{"/home/ada/src/app/.git"}}},
 		Env: []Env{{Name: "NODE_PATH", Value: "/opt", At: "x"}}, Via: []string{"nvm"}, Tree: "ab"}
 }
 

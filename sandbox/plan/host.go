@@ -101,4 +101,8 @@ type Program struct {
 type Need struct {
 	Path string `json:"path"`
 	Why  string `json:"why"`
+	// Led are the symlinks and the scripts that chose the path. Who may write one
+	// of them chooses what is granted. The runtimes of version managers, which hold
+	// nothing of the user's, have none.
+	Led []string `json:"led,omitempty"`
 }

@@ -20,6 +20,35 @@ func (c *compiler) planted(r policy.Path, f PathFact) bool {
 	return false
 }
 
+// misled reports whether the server could have chosen, while it ran before, what
+// its program needs: a script names its interpreter, a symlink another project.
+func (c *compiler) misled(n Need) bool {
+	f := c.host.Paths[n.Path]
+	if !f.Exists || c.has(f.Real) || c.given(f.Real) {
+		return false
+	}
+	for _, led := range n.Led {
+		if c.writes(led) && !c.held(led) {
+			c.problem(Problem{Text: fmt.Sprintf("cannot run %q: it needs %q because of %q, which the server could have written", c.prog.Path, f.Real, led),
+				Hint: fmt.Sprintf("[filesystem]\nread = [%q]   # if the server may have it", f.Real)})
+			return true
+		}
+	}
+	return false
+}
+
+// has reports whether the server can read a path in any case: it is the
+// system's, or the server may write it.
+func (c *compiler) has(real string) bool { return c.systemic(real) || c.writes(real) }
+
+// given reports whether the server has a path by what nobody could choose for
+// it: the profile, or a runtime.
+func (c *compiler) given(real string) bool {
+	over := func(p string) bool { f := c.host.Paths[p]; return f.Exists && f.Real != "" && under(real, f.Real) }
+	return slices.ContainsFunc(c.pol.Filesystem.Read, func(r policy.Path) bool { return over(r.Path) }) ||
+		slices.ContainsFunc(c.prog.Needs, func(n Need) bool { return len(n.Led) == 0 && over(n.Path) })
+}
+
 // held reports whether a path in a writable folder lies in a protected place:
 // that is read-only, or, as a symlink, taken away when the server exchanges it.
 func (c *compiler) held(p string) bool {

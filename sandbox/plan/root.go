@@ -44,7 +44,9 @@ func (c *compiler) root() {
 	}
 	c.system()
 	for _, n := range c.prog.Needs {
-		c.bind(fromNeed, policy.Path{Path: n.Path}, false, n.Why)
+		if !c.misled(n) {
+			c.bind(fromNeed, policy.Path{Path: n.Path}, false, n.Why)
+		}
 	}
 	for _, r := range c.pol.Filesystem.Read {
 		c.bind(fromProfile, r, false, "declared")
@@ -100,8 +102,7 @@ func (c *compiler) bind(from origin, r policy.Path, writable bool, why string) {
 	if c.refuseDenied(from, r, f) {
 		return
 	}
-	has := !writable && (c.systemic(f.Real) || c.writes(f.Real))
-	if !has && c.planted(r, f) {
+	if from == fromProfile && (writable || !c.has(f.Real)) && c.planted(r, f) {
 		return
 	}
 	for _, l := range f.Links {

@@ -1,0 +1,55 @@
+package host
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What chose the way to a program is told, so that a server cannot have its next
+// run read another project by changing its own script or exchanging a symlink.
+func TestFindTellsWhatLedToANeed(t *testing.T) {
+	tr := newTree(t)
+	tr.exe("/usr/bin/node")
+	tr.exe("~/.nvm/versions/node/v20.1.0/bin/node")
+	tr.file("~/other/package.json", "{}")
+	tr.script("~/other/lib/i.js", "#!/usr/bin/env node\n")
+	tr.exe("~/other/interp")
+	tr.file("~/work/package.json", "{}")
+	tr.script("~/work/plain.js", "#!/usr/bin/env node\n")
+	tr.link("~/work/link.js", "../other/lib/i.js")
+	tr.link("~/work/way", "../other/lib")
+	tr.script("~/work/bang", "#!ROOT/home/u/other/interp\n")
+	tr.script("~/work/operand", "#!/usr/bin/env -S node --require=ROOT/home/u/work/evil.js ROOT/home/u/other/lib/i.js\n")
+	tr.script("~/work/runtime", "#!ROOT/home/u/.nvm/versions/node/v20.1.0/bin/node\n")
+	for _, c := range []struct{ command, need, led string }{
+		{"./plain.js", "~/work", ""},
+		{"node ./plain.js", "~/work", ""},
+		{"./link.js", "~/other", "~/work/link.js"},
+		{"node ./link.js", "~/other", "~/work/link.js"},
+		{"./way/i.js", "~/other", "~/work/way"},
+		{"node way/i.js", "~/other", "~/work/way"},
+		{"./bang", "~/other/interp", "~/work/bang"},
+		{"./operand", "~/other", "~/work/operand"},
+		{"./runtime", "~/.nvm/versions/node/v20.1.0", ""},
+	} {
+		prog, err := Find(strings.Fields(c.command), tr.env)
+		if err != nil {
+			t.Errorf("%s: %v", c.command, err)
+			continue
+		}
+		found := false
+		for _, n := range prog.Needs {
+			if n.Path != tr.at(c.need) {
+				continue
+			}
+			found = true
+			if c.led == "" && len(n.Led) > 0 || c.led != "" && !slices.Contains(n.Led, tr.at(c.led)) {
+				t.Errorf("%s: %s was chosen by %q, want %q", c.command, n.Path, n.Led, c.led)
+			}
+		}
+		if !found {
+			t.Errorf("%s: needs %v, and not %s", c.command, prog.Needs, c.need)
+		}
+	}
+}
