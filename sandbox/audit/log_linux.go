@@ -76,7 +76,7 @@ func Open(dir string, o Options) (*Log, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	if l.file, err = l.open(); err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, errors.Join(fmt.Errorf("cannot open the log in %q: %w", dir, err), l.Close())
 	}
 	return l, nil
 }
@@ -117,7 +117,7 @@ func FileName(server string) string {
 func (l *Log) open() (int, error) {
 	fd, err := unix.Openat(l.dir, l.name, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return -1, &fs.PathError{Op: "open", Path: l.name, Err: err}
+		return -1, fmt.Errorf("cannot log to %q: %w", l.name, err)
 	}
 	var st unix.Stat_t
 	err = unix.Fstat(fd, &st)

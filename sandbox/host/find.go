@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -51,7 +52,20 @@ type FindError struct {
 }
 
 // Error is one line without the hint.
-func (e *FindError) Error() string { return fmt.Sprintf("cannot find %q: %s", e.Name, e.Why) }
+func (e *FindError) Error() string {
+	verb := "find"
+	if e.Kind == NotExecutable {
+		verb = "execute"
+	}
+	why := e.Why
+	name := strconv.Quote(e.Name)
+	if rest, same := strings.CutPrefix(why, name+": "); same {
+		why = rest
+	} else if rest, same := strings.CutPrefix(why, name+" "); same {
+		why = "it " + rest
+	}
+	return fmt.Sprintf("cannot %s %s: %s", verb, name, why)
+}
 
 // Find follows a command to what is executed and lists what that needs to be
 // able to run. It runs nothing: shims of version managers are resolved by
@@ -222,6 +236,9 @@ func executable(path string) (Kind, string) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
+		if text, err := os.Readlink(path); err == nil {
+			return NotFound, fmt.Sprintf("%q is a symlink to %q, which does not exist", path, text)
+		}
 		return NotFound, fmt.Sprintf("%q does not exist", path)
 	case err != nil:
 		return NotExecutable, fmt.Sprintf("%q: %v", path, errors.Unwrap(err))

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strconv"
@@ -201,9 +202,22 @@ func (r *resolver) unknownParams(params []Param) {
 	slices.Sort(given)
 	for _, name := range given {
 		if !declared[name] {
-			r.add(Pos{}, "--set "+printable(name), r.guess(name, r.names), "the profile has no such parameter")
+			r.add(Pos{}, "--set "+printable(name), cmp.Or(r.guess(name, r.names), listed(params)), "the profile has no such parameter")
 		}
 	}
+}
+
+// listed says which parameters a profile has.
+func listed(params []Param) string {
+	var names []string
+	for _, p := range params {
+		names = append(names, p.Name)
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	return "it has " + strings.Join(names, ", ")
 }
 
 func (r *resolver) argument(p Param) argument {

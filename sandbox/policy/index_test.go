@@ -101,7 +101,7 @@ func TestMistakesPointAtWhatIsWrong(t *testing.T) {
 		"version = 1\n[limits]\n\"open-files\" = 'x'":                     `base.toml:3:16: limits.open-files: "x" is not a number from 16 to 1048576, or "unlimited"`,
 		"version = 1\nnetwork.allow = [{ host = 'a.example:443', x = 1}]": `base.toml:2:44: network.allow[0].x: unknown key`,
 		"version = 1\nserver = 3":                                         `base.toml:2:10: server: 3 is not a table`,
-		"version = 1\nversion = 1\n":                                      `base.toml:2:1: Key 'version' has already been defined.`,
+		"version = 1\nversion = 1\n":                                      `base.toml:2:1: the key 'version' is there twice`,
 		"version = 1\n\"\\u001b[31m\" = 1":                                `base.toml:2:1: "\x1b[31m": unknown key`,
 		"version = 1\n[filesystem]\nread = [\"/a\\u0000b\"]":              `base.toml:3:9: filesystem.read[0]: has a NUL in it`,
 		"version = 1\n[filesystem]\nread = [\"/a\\nb\"]":                  `base.toml:3:9: filesystem.read[0]: "/a\nb" has a control character in it`,

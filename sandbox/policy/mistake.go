@@ -147,6 +147,10 @@ func nearest(s string, candidates []string) string {
 	return best
 }
 
+// DidYouMean is the hint for a word that is none of the candidates, or "" where
+// none is near.
+func DidYouMean(s string, candidates []string) string { return didYouMean(s, candidates) }
+
 // didYouMean is the hint for a misspelt word, or "".
 func didYouMean(s string, candidates []string) string {
 	if c := nearest(s, candidates); c != "" {

@@ -225,5 +225,8 @@ func syntax(err error) (text string, offset int) {
 		return "this is not TOML (is the value in quotes?)", pe.Position.Start
 	}
 	text, _, _ = strings.Cut(pe.Message, "\n")
+	if key, again := strings.CutSuffix(text, " has already been defined."); again {
+		text = strings.Replace(key, "Key '", "the key '", 1) + " is there twice"
+	}
 	return text, pe.Position.Start
 }
