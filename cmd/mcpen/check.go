@@ -4,13 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"mcpen/sandbox/policy"
 )
 
 // runCheck reads each profile, with what it extends, and writes every mistake to
 // out: one on a line with its place, and below it a hint where there is one.
-// What depends on parameters that only a run has is not checked.
+// What depends on parameters that only a run has is not checked. A file that is
+// called baseline.toml is read as a baseline.
 //
 // The error says how many mistakes there were, after all of them were written;
 // it is also an error where a profile cannot be read, or none was named.
@@ -49,7 +51,11 @@ func checkFile(path string, load policy.Loader, readFile func(string) ([]byte, e
 	if err != nil {
 		return policy.Mistakes{{Pos: policy.Pos{File: path}, Text: "cannot read it: " + err.Error()}}
 	}
-	_, err = policy.Parse(path, data, load)
+	parse := policy.Parse
+	if filepath.Base(path) == filepath.Base(baselineFile) {
+		parse = policy.ParseBaseline
+	}
+	_, err = parse(path, data, load)
 	var found policy.Mistakes
 	if err != nil && !errors.As(err, &found) {
 		found = policy.Mistakes{{Pos: policy.Pos{File: path}, Text: err.Error()}}

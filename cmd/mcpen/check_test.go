@@ -49,6 +49,19 @@ missing.toml: cannot read it: file does not exist
 	}
 }
 
+// A baseline bounds what no profile is given; an administrator who checks it must
+// not be told to narrow it.
+func TestCheckReadsABaselineAsOne(t *testing.T) {
+	read := func(string) ([]byte, error) { return []byte("version = 1\n[filesystem]\nread = [\"/\"]\n"), nil }
+	var out strings.Builder
+	if err := runCheck([]string{"/etc/mcpen/baseline.toml"}, nil, read, &out); err != nil {
+		t.Errorf("a baseline: %v\n%s", err, out.String())
+	}
+	if err := runCheck([]string{"/etc/mcpen/profiles/other.toml"}, nil, read, &out); err == nil {
+		t.Error("a profile that gives away the whole machine is a good one")
+	}
+}
+
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left") }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -30,7 +30,7 @@ func (a *app) profileCommand() *cli.Command {
 				}
 				_, data, err := a.loader(at)(c.Args().First(), "")
 				if err != nil {
-					return usage("mcpen profile list", "cannot read the profile %q: %v", c.Args().First(), err)
+					return noProfile(at, c.Args().First(), err)
 				}
 				_, err = a.out.Write(data)
 				return err
@@ -47,23 +47,8 @@ func (a *app) listProfiles() error {
 		return err
 	}
 	load := a.loader(at)
-	names := map[string]bool{}
-	for _, n := range profiles.Names() {
-		names[n] = true
-	}
-	for _, dir := range []string{at.config, "/etc/mcpen"} {
-		files, _ := filepath.Glob(filepath.Join(dir, "profiles", "*.toml")) // the pattern is good
-		for _, f := range files {
-			names[strings.TrimSuffix(filepath.Base(f), ".toml")] = true
-		}
-	}
-	sorted := make([]string, 0, len(names))
-	for n := range names {
-		sorted = append(sorted, n)
-	}
-	sort.Strings(sorted)
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	for _, n := range sorted {
+	for _, n := range profileNames(at) {
 		file, data, err := load(n, "")
 		if err != nil {
 			return fmt.Errorf("cannot read the profile %q: %w", n, err)
@@ -75,6 +60,28 @@ func (a *app) listProfiles() error {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", n, file, what)
 	}
 	return w.Flush()
+}
+
+// profileNames are the names that loader knows, sorted.
+func profileNames(at place) []string {
+	names := profiles.Names()
+	for _, dir := range []string{at.config, "/etc/mcpen"} {
+		files, _ := filepath.Glob(filepath.Join(dir, "profiles", "*.toml")) // the pattern is good
+		for _, f := range files {
+			names = append(names, strings.TrimSuffix(filepath.Base(f), ".toml"))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// noProfile is the error of a profile that cannot be read.
+func noProfile(at place, name string, err error) error {
+	hint := policy.DidYouMean(name, profileNames(at))
+	if hint == "" {
+		hint = "mcpen profile list"
+	}
+	return usage(hint, "cannot read the profile %q: %v", name, err)
 }
 
 func (a *app) checkCommand() *cli.Command {
@@ -91,6 +98,9 @@ func (a *app) checkCommand() *cli.Command {
 			paths := c.Args().Slice()
 			if len(paths) == 0 {
 				paths, _ = filepath.Glob(filepath.Join(at.config, "profiles", "*.toml")) // the pattern is good
+				if len(paths) == 0 {
+					return usage("mcpen check profile.toml", "no profile to check: there is none in %q", filepath.Join(at.config, "profiles"))
+				}
 			}
 			if err := runCheck(paths, a.loader(at), os.ReadFile, a.out); err != nil {
 				return &codeError{code: exitUsage, err: err}
