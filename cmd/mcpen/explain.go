@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -25,25 +26,39 @@ func (a *app) explainCommand(words []string) *cli.Command {
 			if err != nil {
 				return err
 			}
+			ch.look = true
 			p, err := a.prepare(c.Context, ch)
 			if err != nil {
 				return err
 			}
 			defer p.close()
+			ref, _, isPackage, err := packaged(ch, p.policy)
+			if err != nil {
+				return err
+			}
+			absent := ""
+			if isPackage && p.tree == nil {
+				absent = ref.String()
+			}
+			if absent != "" && c.Bool("json") {
+				return &codeError{code: int(host.NotFound), err: fmt.Errorf("cannot print the plan of %q: it is not installed yet, and its files are part of the plan", absent),
+					hint: "its first run installs and locks it; without --json: what is known before"}
+			}
 			if c.Bool("json") {
 				enc := json.NewEncoder(a.out)
 				enc.SetIndent("", "  ")
 				enc.SetEscapeHTML(false)
 				return enc.Encode(p.plan)
 			}
-			return explain(a.out, p.plan, p.program, p.policy.Description)
+			return explain(a.out, p.plan, p.program, p.policy.Description, absent)
 		},
 	}
 }
 
 // explain writes a plan in words, for whoever reviews it. Nothing in it is
 // taken on trust: control characters in what a profile says are made visible.
-func explain(out io.Writer, p plan.Plan, prog plan.Program, description string) error {
+// absent is a package that is not installed, whose files the plan lacks.
+func explain(out io.Writer, p plan.Plan, prog plan.Program, description, absent string) error {
 	var b strings.Builder
 	w := writer{&b}
 	w.line("%s", p.Name)
@@ -57,7 +72,7 @@ func explain(out io.Writer, p plan.Plan, prog plan.Program, description string) 
 		}
 		w.line("  %s %s (sha256 %.12s)", word, s.File, s.SHA256)
 	}
-	w.program(p, prog)
+	w.program(p, prog, absent)
 	w.files(p)
 	w.network(p)
 	w.environment(p)
@@ -65,7 +80,11 @@ func explain(out io.Writer, p plan.Plan, prog plan.Program, description string) 
 	w.limits(p)
 	w.layers(p)
 	w.line("")
-	w.line("plan %s", p.Digest())
+	if absent == "" {
+		w.line("plan %s", p.Digest())
+	} else {
+		w.line("no plan yet: %s is not installed", absent)
+	}
 	_, err := io.WriteString(out, b.String())
 	return err
 }
@@ -82,8 +101,11 @@ func (w writer) line(format string, args ...any) {
 	fmt.Fprintf(w.b, format+"\n", args...)
 }
 
-func (w writer) program(p plan.Plan, prog plan.Program) {
+func (w writer) program(p plan.Plan, prog plan.Program, absent string) {
 	w.title("Program")
+	if absent != "" {
+		w.line("  package   %s, not installed: the first run resolves, installs and locks it, and gives it its own files read only", absent)
+	}
 	w.line("  runs      %s", strings.Join(audit.RedactArgs(p.Process.Args), " "))
 	if p.Process.Path != p.Process.Args[0] {
 		w.line("  file      %s", p.Process.Path)

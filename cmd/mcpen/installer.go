@@ -298,6 +298,11 @@ func (a *app) ensure(ctx context.Context, at place, ref pack.Ref, lockFile strin
 	if err != nil {
 		return plan.Program{}, nil, err
 	}
+	return a.enter(at, ref, lock, tree, args)
+}
+
+// enter gives the program of a tree, which it closes where there is none.
+func (a *app) enter(at place, ref pack.Ref, lock pack.Lock, tree *pack.Tree, args []string) (plan.Program, *pack.Tree, error) {
 	if ref.Bin != "" {
 		lock.Bin = ref.Bin // another program of the same package
 	}
@@ -307,6 +312,43 @@ func (a *app) ensure(ctx context.Context, at place, ref pack.Ref, lockFile strin
 		return prog, nil, damaged(err)
 	}
 	return prog, tree, nil
+}
+
+// installed gives the program of a package that is locked and in the store, and
+// changes nothing. For any other it gives the runtime that would run it, without
+// a tree.
+func (a *app) installed(ctx context.Context, at place, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *pack.Tree, error) {
+	tree, lock, err := a.inStore(ctx, at, ref, lockFile, rules)
+	if err == nil {
+		return a.enter(at, ref, lock, tree, args)
+	}
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, pack.ErrAbsent) {
+		return plan.Program{}, nil, damaged(err)
+	}
+	runtime := "node"
+	if ref.Ecosystem == pack.PyPI {
+		runtime = "python3"
+	}
+	prog, err := host.Find([]string{runtime}, a.findEnv(at))
+	prog.Args = append(append(prog.Args, ref.String()), args...)
+	return prog, nil, err
+}
+
+// inStore opens the tree of a lock where both are there.
+func (a *app) inStore(ctx context.Context, at place, ref pack.Ref, lockFile string, rules policy.Install) (*pack.Tree, pack.Lock, error) {
+	lock, err := readLock(lockFile)
+	if err != nil {
+		return nil, lock, err
+	}
+	if err := sameRef(lock, ref, lockFile); err != nil {
+		return nil, lock, err
+	}
+	in, err := a.installer(ctx, at, ref.Ecosystem, rules)
+	if err != nil {
+		return nil, lock, err
+	}
+	tree, err := in.Open(lock)
+	return tree, lock, err
 }
 
 // openLocked gives the tree of a lock: from the store, where nothing is asked, or
@@ -346,6 +388,7 @@ func (a *app) lockNow(ctx context.Context, in *pack.Installer, at place, ref pac
 	if err := a.connect(ctx, in, at, ref.Ecosystem); err != nil {
 		return none, nil, err
 	}
+	fmt.Fprintf(a.err, "mcpen: installing %s, which is not locked yet\n", ref)
 	rel, err := in.Resolve(ctx, ref)
 	if err != nil {
 		return none, nil, err
@@ -397,6 +440,12 @@ func packageError(ctx context.Context, err error) error {
 		return &codeError{code: exitRefused, err: err, hint: hint}
 	case errors.As(err, &refusal):
 		return &codeError{code: exitRefused, err: err}
+	}
+	for _, lack := range []error{syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT, syscall.ENOTDIR} {
+		if errors.Is(err, lack) {
+			return &codeError{code: exitSandbox, err: fmt.Errorf("cannot keep packages: %w", err),
+				hint: "packages are kept below XDG_STATE_HOME, else ~/.local/state, and locks below XDG_CONFIG_HOME, else ~/.config: both must be writable"}
+		}
 	}
 	return &codeError{code: int(host.NotFound), err: err}
 }

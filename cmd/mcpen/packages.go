@@ -57,7 +57,7 @@ func packaged(ch choice, pol policy.Policy) (ref pack.Ref, args []string, ok boo
 	if isRef(ch.profile) {
 		ref, err = pack.ParseRef(ch.profile)
 		if err != nil {
-			err = &codeError{code: exitUsage, err: err, hint: "mcpen run npm:NAME"}
+			err = &codeError{code: exitUsage, err: err, hint: "npm:NAME, npm:NAME@VERSION, pypi:NAME or pypi:NAME==VERSION"}
 		}
 		return ref, ch.args, true, err
 	}
@@ -97,7 +97,11 @@ func (a *app) program(ctx context.Context, ch choice, at place, pol policy.Polic
 			file = pol.Sources[0].File
 		}
 		lockFile := lockBeside(at, file, pol.Name)
-		prog, tree, err := a.ensure(ctx, at, ref, lockFile, pol.Install, args)
+		get := a.ensure
+		if ch.look {
+			get = a.installed
+		}
+		prog, tree, err := get(ctx, at, ref, lockFile, pol.Install, args)
 		return prog, tree, packageError(ctx, err)
 	}
 	argv, err := argv(ch, pol)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -268,6 +269,31 @@ func (w *world) noToken(t *testing.T) {
 			t.Error(err, files)
 		}
 	}
+}
+
+// Who only looks at what a server would be given has not installed it, and no
+// registry knows that they looked.
+func TestExplainInstallsNothing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.server("tiny", "1.0.0", longAgo(), nil, nil)
+		w.want(t, "0", "npm:tiny, not installed", "explain", "npm:tiny")
+		w.want(t, "127", "it is not installed yet", "explain", "--json", "npm:tiny")
+		for _, dir := range []string{stateDir + "/store", configDir} {
+			if _, err := os.Lstat(filepath.Join(w.home, dir)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("after looking there is %s: %v", dir, err)
+			}
+		}
+		if asked := w.reg.Asks(); asked != 0 {
+			t.Errorf("the registry was asked %d times", asked)
+		}
+		c, _ := w.run(t, "npm:tiny")
+		leave(t, c)
+		w.want(t, "0", "package npm:tiny 1.0.0", "explain", "npm:tiny")
+		w.want(t, "0", `"version": 1`, "explain", "--json", "npm:tiny")
+		w.want(t, "0", "", "gc", "--all")
+		w.want(t, "0", "npm:tiny, not installed", "explain", "npm:tiny")
+		w.holds(t, 0)
+	})
 }
 
 // A person cleans up while a client's server runs: it goes on, and the tree goes

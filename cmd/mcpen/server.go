@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -40,6 +41,7 @@ type choice struct {
 	workspace string
 	baseline  string
 	without   []string
+	look      bool // only look: nothing is installed, locked or made
 }
 
 // choose reads the command line. The words are those of the whole process: cli
@@ -103,7 +105,8 @@ func (p *prepared) files() []*os.File {
 
 // prepare walks the pipeline up to the plan. It changes nothing but the server's
 // own state directory, which it makes, and, for a package that was never locked,
-// the store and the lock. The caller closes what it returns.
+// the store and the lock; and nothing at all where the choice is only to look.
+// The caller closes what it returns.
 func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	defer func() {
 		if err != nil {
@@ -119,11 +122,17 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	if p.program, p.tree, err = a.program(ctx, ch, p.place, p.policy); err != nil {
 		return p, err
 	}
-	if err := makeState(p.policy, p.place); err != nil {
-		return p, err
+	own := ownState(p.policy, p.place)
+	if own != "" && !ch.look {
+		if err := os.MkdirAll(own, 0o700); err != nil {
+			return p, fmt.Errorf("cannot make the server's state directory: %w", err)
+		}
 	}
 	if p.host, err = host.Probe(ctx, a.ask(p)); err != nil {
 		return p, err
+	}
+	if own != "" && ch.look {
+		assumeDir(p.host.Paths, own)
 	}
 	p.plan, err = plan.Compile(p.policy, p.program, p.host)
 	return p, err
@@ -136,7 +145,10 @@ func (a *app) policy(ch choice, at place) (policy.Policy, error) {
 	if err != nil {
 		return pol, err
 	}
-	if ch.unwritten() && baseline == nil && len(ch.params) == 0 {
+	if info, err := os.Stat(ch.workspace); ch.workspace != "" && (err != nil || !info.IsDir()) {
+		return pol, usage("--workspace DIR", "cannot use the workspace %q: it is no directory", ch.workspace)
+	}
+	if ch.unwritten() && baseline == nil && len(ch.params) == 0 && ch.workspace == "" {
 		pol = policy.Closed(serverName(ch))
 	} else {
 		profile, err := a.profile(ch, at)
@@ -190,7 +202,7 @@ func (a *app) profile(ch choice, at place) (*policy.Profile, error) {
 	}
 	file, data, err := load(ch.profile, "")
 	if err != nil {
-		return nil, usage("mcpen profile list", "cannot read the profile %q: %v", ch.profile, err)
+		return nil, noProfile(at, ch.profile, err)
 	}
 	return policy.Parse(file, data, load)
 }
@@ -306,7 +318,15 @@ func serverName(ch choice) string {
 
 // find finds a program of this machine.
 func (a *app) find(argv []string, at place) (plan.Program, error) {
-	return host.Find(argv, a.findEnv(at))
+	prog, err := host.Find(argv, a.findEnv(at))
+	var absent *host.FindError
+	if errors.As(err, &absent) && absent.Kind == host.NotFound && absent.Hint == "" && !strings.Contains(argv[0], "/") {
+		absent.Hint = "install it, or name its file: mcpen run -- /path/to/" + argv[0]
+		if slices.Contains(profileNames(at), argv[0]) {
+			absent.Hint = "mcpen run " + argv[0]
+		}
+	}
+	return prog, err
 }
 
 func (a *app) findEnv(at place) host.FindEnv {
@@ -336,21 +356,28 @@ func (a *app) ask(p prepared) host.Ask {
 	return ask
 }
 
-// makeState makes the server's own directory where the profile speaks of it, so
-// that the first run finds it. Nothing on the way to it may be a symlink that an
-// earlier run could have planted: a server can write below its own directory
-// only.
-func makeState(pol policy.Policy, at place) error {
+// ownState is the server's own directory where the profile lets it write there,
+// else "". It is made so that the first run finds it. Nothing on the way to it can
+// be a symlink that an earlier run planted: a server writes below it only.
+func ownState(pol policy.Policy, at place) string {
 	own := policy.Input{State: at.state}.ServerState(pol.Name)
-	if own == "" {
-		return nil
-	}
 	for _, w := range pol.Filesystem.Write {
-		if w.Path == own {
-			if err := os.MkdirAll(own, 0o700); err != nil {
-				return fmt.Errorf("cannot make the server's state directory: %w", err)
-			}
+		if own != "" && w.Path == own {
+			return own
 		}
 	}
-	return nil
+	return ""
+}
+
+// assumeDir makes the facts those of a machine on which a directory is there.
+func assumeDir(facts map[string]plan.PathFact, dir string) {
+	if f := facts[dir]; f.Exists || f.Err != "" {
+		return
+	}
+	for above := filepath.Dir(dir); ; above = filepath.Dir(above) {
+		if f := host.Look(above); f.Exists || above == "/" {
+			facts[dir] = plan.PathFact{Exists: true, Dir: true, Real: filepath.Join(f.Real, dir[len(above):]), Links: f.Links}
+			return
+		}
+	}
 }
