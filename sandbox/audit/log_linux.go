@@ -30,6 +30,10 @@ type Options struct {
 	Keep    int   // rotated files that are kept; 0 is DefaultKeep
 	Args    bool  // arguments of calls are written as they are; otherwise they are left out
 	Now     func() time.Time
+
+	// Secrets are values that are left out wherever they appear: a server that
+	// prints its token must not have it kept in a file.
+	Secrets []string
 }
 
 // Log appends events to one file a server below a directory, SERVER.jsonl, and
@@ -41,6 +45,7 @@ type Options struct {
 type Log struct {
 	options Options
 	name    string
+	secrets *strings.Replacer // nil: there are none
 
 	mu   sync.Mutex
 	dir  int // descriptors
@@ -71,7 +76,7 @@ func Open(dir string, o Options) (*Log, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}
 	}
-	l := &Log{options: o, name: FileName(o.Server), dir: fd, file: -1}
+	l := &Log{options: o, name: FileName(o.Server), secrets: leaveOut(o.Secrets), dir: fd, file: -1}
 	if err := private(fd, dir); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -143,7 +148,7 @@ func (l *Log) open() (int, error) {
 func (l *Log) Sink() Sink { return l.Write }
 
 // Write records one event: it sets Time, Server, Session and Plan where they
-// are not set, leaves out arguments unless they are wanted, and appends it. An
+// are not set, leaves out secrets, and arguments unless they are wanted, and appends it. An
 // error means that the event is not in the log, or only a part of its line.
 func (l *Log) Write(e Event) error {
 	if e.Time.IsZero() {
@@ -157,7 +162,7 @@ func (l *Log) Write(e Event) error {
 		req.Args = nil
 		e.Request = &req
 	}
-	line, err := Encode(e)
+	line, err := Encode(withoutSecrets(e, l.secrets))
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,11 @@
 package audit
 
 import (
+	"cmp"
+	"encoding/json"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -48,4 +51,62 @@ func redactURL(s string) string {
 		u.User = url.User(Redacted)
 	}
 	return u.String()
+}
+
+// minSecret is the shortest line of a secret that is looked for: a shorter one
+// is in every other word.
+const minSecret = 4
+
+// leaveOut replaces values, each line of them alone and as JSON writes it, or is
+// nil where there are none.
+func leaveOut(values []string) *strings.Replacer {
+	var words []string
+	for _, v := range values {
+		for line := range strings.Lines(v) {
+			line = strings.TrimRight(line, "\r\n")
+			if len(line) < minSecret {
+				continue
+			}
+			words = append(words, line)
+			if quoted, err := json.Marshal(line); err == nil {
+				words = append(words, string(quoted[1:len(quoted)-1]))
+			}
+		}
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	// Of two that begin alike the longer one is left out.
+	slices.SortFunc(words, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	var pairs []string
+	for _, w := range words {
+		pairs = append(pairs, w, Redacted)
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// withoutSecrets is an event without what r replaces. The names of the server and
+// of its program are the profile's.
+func withoutSecrets(e Event, r *strings.Replacer) Event {
+	if r == nil {
+		return e
+	}
+	e.Subject, e.Detail, e.Hint, e.Address = r.Replace(e.Subject), r.Replace(e.Detail), r.Replace(e.Hint), r.Replace(e.Address)
+	if e.Request != nil {
+		req := *e.Request
+		req.Method, req.Name = r.Replace(req.Method), r.Replace(req.Name)
+		req.ID, req.Args = replaceJSON(req.ID, r), replaceJSON(req.Args, r)
+		e.Request = &req
+	}
+	return e
+}
+
+// replaceJSON replaces in a value, or the whole of it where what is left would
+// be none.
+func replaceJSON(raw json.RawMessage, r *strings.Replacer) json.RawMessage {
+	out := json.RawMessage(r.Replace(string(raw)))
+	if len(raw) > 0 && !json.Valid(out) {
+		return json.RawMessage(`"` + Redacted + `"`)
+	}
+	return out
 }

@@ -1,7 +1,11 @@
 package audit
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -20,5 +24,38 @@ func TestRedactArgsLeavesSecretsOut(t *testing.T) {
 		if got := RedactArgs(row.in); !slices.Equal(got, row.want) {
 			t.Errorf("RedactArgs(%q) = %q, want %q", row.in, got, row.want)
 		}
+	}
+}
+
+// A server that prints its own token, puts it into a host's name or gets it as an
+// argument must not have it kept in a file that outlives the token's owner's care.
+func TestLogLeavesSecretsOut(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	l, err := Open(dir, Options{Server: "s", Args: true, Secrets: []string{"hunter2hunter2", "a\"b\\c<d", "-----BEGIN\nMIIEow\n-----END\n", "1234567", "abc"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, e := range []Event{
+		{Kind: KindStderr, Subject: "TOKEN=hunter2hunter2 abc"},
+		{Kind: KindStderr, Subject: "MIIEow", Detail: "-----BEGIN"},
+		{Kind: KindName, Subject: "hunter2hunter2.evil.example", Hint: `network.allow = ["hunter2hunter2.evil.example:443"]`},
+		{Kind: KindTool, Subject: "t", Request: &Request{ID: json.RawMessage(`1234567`), Name: "hunter2hunter2", Args: json.RawMessage(`{"a":"hunter2hunter2","b":"a\"b\\c\u003cd","n":1234567}`)}},
+	} {
+		if err := l.Write(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "s.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"hunter2", "MIIEow", "BEGIN", "1234567", `b\\c`} {
+		if strings.Contains(string(data), secret) {
+			t.Errorf("%s is in the log:\n%s", secret, data)
+		}
+	}
+	if !strings.Contains(string(data), `"TOKEN=[redacted] abc"`) || strings.Count(string(data), "\n") != 4 {
+		t.Errorf("more is left out than the secret:\n%s", data)
 	}
 }

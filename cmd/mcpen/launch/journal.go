@@ -26,7 +26,11 @@ func OpenJournal(p plan.Plan, dir string, tell io.Writer) (*Journal, error) {
 	j := &Journal{stop: p.Log.Stop, tell: tell}
 	err := errors.New("no HOME and no XDG_STATE_HOME")
 	if dir != "" {
-		j.log, err = audit.Open(dir, audit.Options{Server: p.Name, Args: p.Log.Arguments})
+		o := audit.Options{Server: p.Name, Args: p.Log.Arguments}
+		for _, s := range p.Process.Secrets {
+			o.Secrets = append(o.Secrets, string(s.Value))
+		}
+		j.log, err = audit.Open(dir, o)
 	}
 	if err == nil {
 		return j, nil
