@@ -9,7 +9,6 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/plan"
@@ -44,7 +43,7 @@ func Listen(n plan.Network) ([]Handle, error) { return listen(n, listenBehind) }
 
 // apart opens the listeners in a namespace of their own, or fails with
 // errNoWire.
-type apart func(rt *netlink.Handle, ports []uint16, v6 bool) ([]Handle, error)
+type apart func(rt *rtnetlink, ports []uint16, v6 bool) ([]Handle, error)
 
 func listen(n plan.Network, behind apart) (_ []Handle, err error) {
 	var hs []Handle
@@ -53,12 +52,12 @@ func listen(n plan.Network, behind apart) (_ []Handle, err error) {
 			closeHandles(hs)
 		}
 	}()
-	rt, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	rt, err := openRTNetlink()
 	if err != nil {
-		return nil, fmt.Errorf("cannot ask the kernel about the network: %v", err)
+		return nil, err
 	}
-	defer rt.Close()
-	if err := loopbackUp(rt); err != nil {
+	defer rt.close()
+	if err := rt.do(up(loopback, 0)); err != nil {
 		return nil, err
 	}
 	if len(n.Hosts) > 0 {
@@ -95,13 +94,13 @@ func listen(n plan.Network, behind apart) (_ []Handle, err error) {
 }
 
 // listenOut opens the sockets that every foreign address ends at.
-func listenOut(rt *netlink.Handle, ports []uint16, behind apart) ([]Handle, error) {
+func listenOut(rt *rtnetlink, ports []uint16, behind apart) ([]Handle, error) {
 	v6 := hasIPv6()
 	hs, err := behind(rt, ports, v6)
 	if !errors.Is(err, errNoWire) {
 		return hs, err
 	}
-	if err := claimAll(rt, v6, true); err != nil {
+	if err := rt.do(claimAll(v6, true)...); err != nil {
 		return nil, err
 	}
 	return listenAll(ports, v6, true)

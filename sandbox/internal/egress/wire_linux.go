@@ -24,22 +24,29 @@ var (
 	near6 = netip.MustParseAddr("2001:db8::1")
 	// The far end's, from which ICMPv6 errors come. IPv4's come from the address
 	// that was meant.
-	far6 = netip.MustParseAddr("2001:db8::2")
-	// wireMAC is of both ends: on a device without ARP the kernel writes its
-	// own address as the receiver's, and the other end takes it for its own.
+	far6    = netip.MustParseAddr("2001:db8::2")
 	wireMAC = net.HardwareAddr{0x02, 0, 0, 0, 0, 0x01}
 )
 
-const (
-	nearName = "eth0"
-	farName  = "mcpen"
-	wireMTU  = 65535
+const wireMTU = 65535
+
+// loopback is the index of the loopback in every namespace.
+const loopback = 1
+
+// The ends of the wire: the server's and the listeners'. Both numbers are of
+// choice; those from 2 on may be taken by what the kernel puts into every
+// namespace (tunl0, sit0 and their kin). The pair is born without ARP, so that
+// neither end waits for a neighbour. One end cannot be born up: there is no
+// other yet.
+var (
+	nearEnd = end{name: "eth0", index: 1000, flags: unix.IFF_NOARP}
+	farEnd  = end{name: "mcpen", index: 1001, flags: unix.IFF_NOARP | unix.IFF_UP}
 )
 
 // listenBehind opens the listeners in a network namespace of their own and
 // leads the calling thread's default routes there. The namespace lives as long
 // as a socket in it.
-func listenBehind(rt *netlink.Handle, ports []uint16, v6 bool) ([]Handle, error) {
+func listenBehind(near *rtnetlink, ports []uint16, v6 bool) ([]Handle, error) {
 	here, err := currentNamespace()
 	if err != nil {
 		return nil, err
@@ -49,79 +56,108 @@ func listenBehind(rt *netlink.Handle, ports []uint16, v6 bool) ([]Handle, error)
 		hs  []Handle
 		err error
 	}
-	far, near := make(chan result), make(chan error, 1)
+	var far *rtnetlink
+	tied, opened := make(chan error, 1), make(chan result, 1)
 	go func() {
 		// Never unlocked: the runtime ends the thread with the goroutine, and
 		// nothing else ever runs in the other namespace.
 		runtime.LockOSThread()
-		hs, err := farEnd(here, ports, v6)
-		far <- result{hs, err}
-		if err == nil && <-near == nil {
-			far <- result{err: settle(farName, nil)}
+		var err error
+		far, err = tie(here, v6)
+		if tied <- err; err != nil {
+			return
 		}
+		liftErrorLimit()
+		hs, err := listenAll(ports, v6, false)
+		opened <- result{hs, err}
 	}()
-	r := <-far
-	if r.err != nil {
-		return nil, r.err
+	if err := <-tied; err != nil {
+		return nil, err
 	}
-	err = nearEnd(rt, v6)
-	near <- err
+	defer far.close()
+	err = lead(near, v6)
 	if err == nil {
-		err = settle(nearName, nearAddrs(v6))
-		if last := <-far; err == nil {
-			err = last.err
-		}
+		err = settle(near, nearEnd)
 	}
-	if err != nil {
+	if err == nil {
+		err = settle(far, farEnd)
+	}
+	r := <-opened
+	if err = errors.Join(err, r.err); err != nil {
 		closeHandles(r.hs)
 		return nil, err
 	}
 	return r.hs, nil
 }
 
+// tie makes a namespace for the calling thread, claims every address in it and
+// ties it to the namespace near.
+func tie(near int, v6 bool) (*rtnetlink, error) {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return nil, fmt.Errorf("%w: unshare: %v", errNoWire, err)
+	}
+	rt, err := openRTNetlink()
+	if err != nil {
+		return nil, err
+	}
+	orders := []order{pair(farEnd, nearEnd, near, wireMAC, wireMTU), up(loopback, 0)}
+	orders = append(orders, claimAll(v6, false)...)
+	if v6 {
+		orders = append(orders, give(farEnd.index, far6))
+	}
+	for _, a := range nearAddrs(v6) { // more exact than "every address is mine"
+		r := route{to: single(a), index: farEnd.index, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_UNICAST, scope: unix.RT_SCOPE_LINK}
+		if a.Is6() {
+			r.from = far6
+		}
+		orders = append(orders, r.order())
+	}
+	if err = rt.do(orders...); err == nil {
+		return rt, nil
+	}
+	rt.close()
+	var refused *errOrder
+	if errors.As(err, &refused) && refused.index == 0 {
+		return nil, fmt.Errorf("%w: %v", errNoWire, err)
+	}
+	return nil, err
+}
+
+// lead gives the server's namespace its addresses and default routes.
+func lead(rt *rtnetlink, v6 bool) error {
+	orders := []order{up(nearEnd.index, 0)}
+	for _, a := range nearAddrs(v6) {
+		orders = append(orders, give(nearEnd.index, a))
+		r := route{to: all(a), index: nearEnd.index, table: unix.RT_TABLE_MAIN, kind: unix.RTN_UNICAST, scope: unix.RT_SCOPE_LINK, from: a}
+		if a.Is6() {
+			r.scope = unix.RT_SCOPE_UNIVERSE
+			// The kernel makes this one too, but on a thread of its own, when it
+			// comes to it, and until then drops what comes to the address.
+			own := route{to: single(a), index: nearEnd.index, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL, scope: unix.RT_SCOPE_HOST}
+			orders = append(orders, own.order())
+		}
+		orders = append(orders, r.order())
+	}
+	return rt.do(orders...)
+}
+
 // settleTime bounds the wait for a device; it takes less than a millisecond.
 const settleTime = 5 * time.Second
 
-// settle waits until the device carries packets and the addresses take them.
-// Making them is not enough: the kernel connects the queue, and the route to an
-// IPv6 address, a moment later on threads of its own, and until then drops
-// what comes, which would cost the first connection a second.
-func settle(name string, addrs []netip.Addr) error {
-	rt, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return fmt.Errorf("cannot ask the kernel about the network: %v", err)
-	}
-	defer rt.Close()
-	for end := time.Now().Add(settleTime); ; time.Sleep(100 * time.Microsecond) {
-		why, err := unsettled(rt, name, addrs)
-		if err != nil {
-			return fmt.Errorf("cannot tell whether the device %q is ready: %v", name, err)
-		}
-		if why == "" {
-			return nil
+// settle waits until the device carries packets. To bring both ends up is not
+// enough: the kernel connects the queue of one of them a moment later on a
+// thread of its own, unless it is asked how the device is (Linux 6.8), and until
+// then drops what is sent, which would cost the first connection a second.
+func settle(rt *rtnetlink, e end) error {
+	for end := time.Now().Add(settleTime); ; time.Sleep(50 * time.Microsecond) {
+		var is netlink.LinkOperState
+		if err := rt.do(state(e.index, &is)); err != nil || is == netlink.OperUp {
+			return err
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("the device %q is not ready: %s", name, why)
+			return fmt.Errorf("the device %q is not ready: it is %s", e.name, is)
 		}
 	}
-}
-
-// unsettled says what is missing.
-func unsettled(rt *netlink.Handle, name string, addrs []netip.Addr) (string, error) {
-	link, err := rt.LinkByName(name)
-	if err != nil {
-		return "", err
-	}
-	if s := link.Attrs().OperState; s != netlink.OperUp {
-		return fmt.Sprintf("it is %s", s), nil
-	}
-	for _, a := range addrs {
-		routes, err := rt.RouteGet(a.AsSlice())
-		if err != nil || len(routes) == 0 || routes[0].Type != unix.RTN_LOCAL {
-			return fmt.Sprintf("%s is not its own yet", a), nil
-		}
-	}
-	return "", nil
 }
 
 // currentNamespace returns a descriptor of the thread's network namespace. It
@@ -137,72 +173,6 @@ func currentNamespace() (int, error) {
 		return -1, os.NewSyscallError("ioctl(SIOCGSKNS)", err)
 	}
 	return fd, nil
-}
-
-// farEnd makes a namespace for the calling thread, claims every address in it,
-// ties it to the namespace near and opens the listeners.
-func farEnd(near int, ports []uint16, v6 bool) ([]Handle, error) {
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return nil, fmt.Errorf("%w: unshare: %v", errNoWire, err)
-	}
-	liftErrorLimit()
-	rt, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, fmt.Errorf("cannot ask the kernel about the network: %v", err)
-	}
-	defer rt.Close()
-	if err := loopbackUp(rt); err != nil {
-		return nil, err
-	}
-	if err := rt.LinkAdd(&netlink.Veth{
-		LinkAttrs: netlink.LinkAttrs{Name: farName, HardwareAddr: wireMAC, MTU: wireMTU, TxQLen: -1},
-		PeerName:  nearName, PeerHardwareAddr: wireMAC, PeerNamespace: netlink.NsFd(near),
-	}); err != nil {
-		return nil, fmt.Errorf("%w: make a veth pair: %v", errNoWire, err)
-	}
-	link, err := raise(rt, farName)
-	if err != nil {
-		return nil, err
-	}
-	if err := claimAll(rt, v6, false); err != nil {
-		return nil, err
-	}
-	if v6 {
-		if err := addAddr(rt, link, far6); err != nil {
-			return nil, err
-		}
-	}
-	for _, a := range nearAddrs(v6) { // more exact than "every address is mine"
-		r := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: single(a), Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_LINK}
-		if a.Is6() {
-			r.Src = far6.AsSlice()
-		}
-		if err := rt.RouteAdd(r); err != nil {
-			return nil, fmt.Errorf("cannot route answers to %s: %v", a, err)
-		}
-	}
-	return listenAll(ports, v6, false)
-}
-
-// nearEnd gives the server's namespace its addresses and default routes.
-func nearEnd(rt *netlink.Handle, v6 bool) error {
-	link, err := raise(rt, nearName)
-	if err != nil {
-		return err
-	}
-	for _, a := range nearAddrs(v6) {
-		if err := addAddr(rt, link, a); err != nil {
-			return err
-		}
-		r := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: all(a), Src: a.AsSlice(), Scope: netlink.SCOPE_LINK}
-		if a.Is6() {
-			r.Scope = netlink.SCOPE_UNIVERSE
-		}
-		if err := rt.RouteAdd(r); err != nil {
-			return fmt.Errorf("cannot make the default route of %s: %v", a, err)
-		}
-	}
-	return nil
 }
 
 // errorLimits are the settings that say which ICMP messages are sent but once a
@@ -243,69 +213,18 @@ func writeLimits() error {
 	return nil
 }
 
-// claimAll makes every address local to the namespace of rt. With an address
-// of its own, connections come from that one, and not from the address that
-// they go to.
-func claimAll(rt *netlink.Handle, v6, own bool) error {
-	lo, err := rt.LinkByName("lo")
-	if err != nil {
-		return fmt.Errorf("cannot find the loopback: %v", err)
-	}
+// claimAll makes every address local to a namespace. With addresses of its own,
+// connections come from those, and not from the address that they go to.
+func claimAll(v6, own bool) (orders []order) {
 	for _, a := range nearAddrs(v6) {
-		r := claim(lo, a)
+		r := route{to: all(a), index: loopback, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL, scope: unix.RT_SCOPE_HOST}
 		if own {
-			if err := addAddr(rt, lo, a); err != nil {
-				return err
-			}
-			r.Src = a.AsSlice()
+			orders = append(orders, give(loopback, a))
+			r.from = a
 		}
-		if err := rt.RouteAdd(r); err != nil {
-			return fmt.Errorf("cannot make every address local: %v", err)
-		}
+		orders = append(orders, r.order())
 	}
-	return nil
-}
-
-// claim is the route that makes every address of a's family local.
-func claim(lo netlink.Link, a netip.Addr) *netlink.Route {
-	return &netlink.Route{LinkIndex: lo.Attrs().Index, Dst: all(a), Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}
-}
-
-func loopbackUp(rt *netlink.Handle) error {
-	lo, err := rt.LinkByName("lo")
-	if err == nil {
-		err = rt.LinkSetUp(lo)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot bring the loopback up: %v", err)
-	}
-	return nil
-}
-
-// raise brings a device up and takes neighbour discovery away from it.
-func raise(rt *netlink.Handle, name string) (netlink.Link, error) {
-	link, err := rt.LinkByName(name)
-	if err == nil {
-		err = rt.LinkSetUp(link)
-	}
-	if err == nil {
-		err = rt.LinkSetARPOff(link)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot bring the device %q up: %v", name, err)
-	}
-	return link, nil
-}
-
-func addAddr(rt *netlink.Handle, link netlink.Link, a netip.Addr) error {
-	addr := &netlink.Addr{IPNet: single(a)}
-	if a.Is6() {
-		addr.Flags = unix.IFA_F_NODAD
-	}
-	if err := rt.AddrAdd(link, addr); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("cannot give %q the address %s: %v", link.Attrs().Name, a, err)
-	}
-	return nil
+	return orders
 }
 
 // nearAddrs are the server's addresses, one of each family there is.
@@ -314,16 +233,6 @@ func nearAddrs(v6 bool) []netip.Addr {
 		return []netip.Addr{near4, near6}
 	}
 	return []netip.Addr{near4}
-}
-
-// single is the network of one address.
-func single(a netip.Addr) *net.IPNet {
-	return &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())}
-}
-
-// all is the network of every address of a's family.
-func all(a netip.Addr) *net.IPNet {
-	return &net.IPNet{IP: make(net.IP, a.BitLen()/8), Mask: net.CIDRMask(0, a.BitLen())}
 }
 
 // hasIPv6 reports whether this namespace speaks IPv6: the kernel may lack it

@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 
@@ -95,17 +94,13 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	w := newSandbox(t)
-	rt, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	rt, err := openRTNetlink()
 	must(t, err)
-	defer rt.Close()
-	must(t, loopbackUp(rt))
-	lo, err := rt.LinkByName("lo")
-	must(t, err)
+	defer rt.close()
+	must(t, rt.do(up(loopback, 0)))
 	// Peers "somewhere": addresses that are no interface's.
 	for _, n := range []string{"203.0.113.0/24", "198.51.100.0/24", "10.9.0.0/16", "2001:db8:1::/48"} {
-		_, dst, err := net.ParseCIDR(n)
-		must(t, err)
-		must(t, rt.RouteAdd(&netlink.Route{LinkIndex: lo.Attrs().Index, Dst: dst, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}))
+		must(t, rt.do(route{to: netip.MustParsePrefix(n), index: loopback, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL, scope: unix.RT_SCOPE_HOST}.order()))
 	}
 	return w
 }
@@ -268,7 +263,7 @@ func (w *world) serveBehind(cfg Config, behind apart) *Egress {
 }
 
 // noWire is a machine without veth.
-func noWire(*netlink.Handle, []uint16, bool) ([]Handle, error) { return nil, errNoWire }
+func noWire(*rtnetlink, []uint16, bool) ([]Handle, error) { return nil, errNoWire }
 
 // patience is for what fails by never happening.
 const patience = 3 * time.Second

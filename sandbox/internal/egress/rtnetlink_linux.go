@@ -1,0 +1,236 @@
+package egress
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// rtnetlink is a socket to the kernel's devices, addresses and routes, in the
+// network namespace in which it was opened, whoever uses it.
+type rtnetlink struct{ fd int }
+
+func openRTNetlink() (*rtnetlink, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask the kernel about the network: %v", os.NewSyscallError("socket", err))
+	}
+	return &rtnetlink{fd}, nil
+}
+
+func (rt *rtnetlink) close() { unix.Close(rt.fd) }
+
+// order is one thing that the kernel is to do. Its text completes "cannot …".
+type order struct {
+	text   string
+	req    *nl.NetlinkRequest
+	answer func([]byte) error // what came back, for a question; nil: none is expected
+}
+
+// errOrder is the first order of several that the kernel refused.
+type errOrder struct {
+	index int
+	text  string
+	err   error
+}
+
+func (e *errOrder) Error() string { return "cannot " + e.text + ": " + e.err.Error() }
+func (e *errOrder) Unwrap() error { return e.err }
+
+// do has the kernel carry out the orders, one after the other, and reports the
+// first that it refused; it has tried the later ones all the same. All of them
+// go in one message, which takes a start a third of the time that one for each
+// takes.
+func (rt *rtnetlink) do(orders ...order) error {
+	var out []byte
+	waiting := map[uint32]int{} // sequence numbers, and whose they are
+	for i, o := range orders {
+		o.req.Flags |= unix.NLM_F_ACK
+		waiting[o.req.Seq] = i
+		out = append(out, o.req.Serialize()...)
+		for len(out)%unix.NLMSG_ALIGNTO != 0 {
+			out = append(out, 0)
+		}
+	}
+	if err := unix.Sendto(rt.fd, out, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return fmt.Errorf("cannot ask the kernel about the network: %v", os.NewSyscallError("sendto", err))
+	}
+	var first *errOrder
+	buf := make([]byte, 64<<10)
+	for len(waiting) > 0 {
+		// The kernel has answered before sendto returns, or never will.
+		n, from, err := unix.Recvfrom(rt.fd, buf, unix.MSG_DONTWAIT)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("cannot hear the kernel's answer about the network: %v", os.NewSyscallError("recvfrom", err))
+		}
+		if sa, ok := from.(*unix.SockaddrNetlink); !ok || sa.Pid != 0 {
+			continue // not the kernel
+		}
+		msgs, err := syscall.ParseNetlinkMessage(buf[:n])
+		if err != nil {
+			return fmt.Errorf("cannot read the kernel's answer about the network: %v", err)
+		}
+		for _, m := range msgs {
+			i, ok := waiting[m.Header.Seq]
+			if !ok {
+				continue
+			}
+			var refused error
+			if m.Header.Type == unix.NLMSG_ERROR {
+				delete(waiting, m.Header.Seq)
+				refused = errnoIn(m.Data)
+			} else if orders[i].answer != nil {
+				refused = orders[i].answer(m.Data)
+			}
+			if refused != nil && (first == nil || i < first.index) {
+				first = &errOrder{i, orders[i].text, refused}
+			}
+		}
+	}
+	if first != nil {
+		return first
+	}
+	return nil
+}
+
+// errnoIn is what struct nlmsgerr says; 0 is an acknowledgement.
+func errnoIn(data []byte) error {
+	if len(data) < 4 {
+		return errors.New("a short answer")
+	}
+	if e := int32(nl.NativeEndian().Uint32(data)); e != 0 {
+		return syscall.Errno(-e)
+	}
+	return nil
+}
+
+// What follows makes orders.
+
+const create = unix.NLM_F_CREATE | unix.NLM_F_EXCL
+
+// up brings the device up. The flags say what else holds of it.
+func up(index int, flags uint32) order {
+	req := nl.NewNetlinkRequest(unix.RTM_SETLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(index)
+	msg.Flags, msg.Change = unix.IFF_UP|flags, unix.IFF_UP|flags
+	req.AddData(msg)
+	return order{text: fmt.Sprintf("bring the device %d up", index), req: req}
+}
+
+// end is one end of a wire.
+type end struct {
+	name  string
+	index int
+	flags uint32
+}
+
+// pair makes a wire from here to the namespace there (veth(4)). Both ends have
+// the same hardware address: on a device without ARP the kernel writes its own
+// address as the receiver's, and the other end takes it for its own.
+func pair(here, there end, namespace int, mac net.HardwareAddr, mtu uint32) order {
+	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, create)
+	describe := func(e end, msg *nl.IfInfomsg, add func(int, []byte)) {
+		msg.Index, msg.Flags, msg.Change = int32(e.index), e.flags, e.flags
+		add(unix.IFLA_IFNAME, nl.ZeroTerminated(e.name))
+		add(unix.IFLA_ADDRESS, mac)
+		add(unix.IFLA_MTU, nl.Uint32Attr(mtu))
+		// A queue for each processor would be a few files of sysfs for each.
+		add(unix.IFLA_NUM_TX_QUEUES, nl.Uint32Attr(1))
+		add(unix.IFLA_NUM_RX_QUEUES, nl.Uint32Attr(1))
+	}
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	req.AddData(msg)
+	describe(here, msg, func(t int, b []byte) { req.AddData(nl.NewRtAttr(t, b)) })
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
+	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
+	describe(there, nl.NewIfInfomsgChild(peer, unix.AF_UNSPEC), func(t int, b []byte) { peer.AddRtAttr(t, b) })
+	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(namespace)))
+	req.AddData(info)
+	return order{text: "make a veth pair", req: req}
+}
+
+// give gives the device an address. There is nobody who could have the same.
+func give(index int, a netip.Addr) order {
+	req := nl.NewNetlinkRequest(unix.RTM_NEWADDR, create)
+	msg := nl.NewIfAddrmsg(familyOf(a))
+	msg.Index, msg.Prefixlen = uint32(index), uint8(a.BitLen())
+	if a.Is6() {
+		msg.Flags = unix.IFA_F_NODAD
+	}
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(unix.IFA_LOCAL, a.AsSlice()))
+	if a.Is4() {
+		req.AddData(nl.NewRtAttr(unix.IFA_ADDRESS, a.AsSlice()))
+	}
+	return order{text: fmt.Sprintf("give the device %d the address %s", index, a), req: req}
+}
+
+// route is one entry of a table of routes.
+type route struct {
+	to    netip.Prefix
+	index int
+	table uint8 // unix.RT_TABLE_*
+	kind  uint8 // unix.RTN_*
+	scope uint8
+	from  netip.Addr // the sender's address; the zero one is the kernel's choice
+}
+
+func (r route) order() order {
+	req := nl.NewNetlinkRequest(unix.RTM_NEWROUTE, create)
+	msg := nl.NewRtMsg()
+	msg.Family, msg.Dst_len = uint8(familyOf(r.to.Addr())), uint8(r.to.Bits())
+	msg.Table, msg.Type, msg.Scope = r.table, r.kind, r.scope
+	req.AddData(msg)
+	if r.to.Bits() > 0 {
+		req.AddData(nl.NewRtAttr(unix.RTA_DST, r.to.Addr().AsSlice()))
+	}
+	if r.from.IsValid() {
+		req.AddData(nl.NewRtAttr(unix.RTA_PREFSRC, r.from.AsSlice()))
+	}
+	req.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(r.index))))
+	return order{text: fmt.Sprintf("route %s to the device %d", r.to, r.index), req: req}
+}
+
+// state asks how the device is.
+func state(index int, is *netlink.LinkOperState) order {
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(index)
+	req.AddData(msg)
+	return order{text: fmt.Sprintf("tell whether the device %d is ready", index), req: req, answer: func(b []byte) error {
+		link, err := netlink.LinkDeserialize(nil, b)
+		if err == nil {
+			*is = link.Attrs().OperState
+		}
+		return err
+	}}
+}
+
+func familyOf(a netip.Addr) int {
+	if a.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// single is the network of one address, and all that of every address of its
+// family.
+func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+func all(a netip.Addr) netip.Prefix {
+	if a.Is4() {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+}
