@@ -82,7 +82,7 @@ func (c *compiler) socket(s policy.Socket) {
 				return
 			}
 		}
-		if why, bad := HostSocket(p); bad && s.Override == "" {
+		if why, bad := policy.HostSocket(p); bad && s.Override == "" {
 			c.problem(Problem{At: at(s.At), Text: fmt.Sprintf("cannot give the socket %q: %s", p, why),
 				Hint: fmt.Sprintf("connect = [{ path = %q, override = %q }]", s.Path, policy.Override)})
 			return

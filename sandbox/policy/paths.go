@@ -134,8 +134,8 @@ func (r *resolver) refuse(p string, write bool) error {
 			return faultf("", "cannot %s %s: sockets of the session, which a read-only mount does not stop; see [sockets]", verb, quote(p))
 		}
 	}
-	if what := hostSocket(p); what != "" && (path.Ext(p) == ".sock" || within(p, "/run") || within(p, "/var/run") || within(p, "/tmp")) {
-		return faultf("", "cannot %s %s: it is %s; see [sockets]", verb, quote(p), what)
+	if why, isHost := HostSocket(p); isHost && (path.Ext(p) == ".sock" || within(p, "/run") || within(p, "/var/run") || within(p, "/tmp")) {
+		return faultf("", "cannot %s %s: %s; see [sockets]", verb, quote(p), why)
 	}
 	if home := r.in.Home; path.IsAbs(home) && within(path.Clean(home), p) {
 		return faultf("", "cannot %s %s: a whole home directory, with its keys and start files", verb, quote(p))

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
 
@@ -35,7 +34,7 @@ func newSocket(path string, rules []policy.Socket) (socket, error) {
 			s.real = filepath.Join(dir, filepath.Base(path)) // it may come later
 		}
 		for _, p := range []string{s.path, s.real} {
-			if why, isHost := plan.HostSocket(p); isHost && r.Override == "" {
+			if why, isHost := policy.HostSocket(p); isHost && r.Override == "" {
 				return socket{}, fmt.Errorf("cannot give the socket %q: %s", p, why)
 			}
 		}

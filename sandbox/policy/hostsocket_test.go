@@ -1,4 +1,4 @@
-package plan
+package policy
 
 import "testing"
 
@@ -23,6 +23,7 @@ func TestHostSocketKnowsTheHost(t *testing.T) {
 		"/run/user/1000/vscode-git-0123.sock", "/run/user/1000/vscode-1a2b-1.9-main.sock", "/tmp/vscode-remote-containers-ipc-0.sock",
 		"/run/user/1000/nvim.42.0", "/run/user/1000/emacs/server", "/tmp/tmux-1000/default", "/run/screen/S-u/1.pts",
 		"/run/user/1000/zellij/0.40/s", "/run/WSL/8_interop", "/mnt/wslg/runtime-dir/wayland-0", "/run/tailscale/tailscaled.sock",
+		"/tmp/ssh-abc/other", "/srv/agent.sock", "/opt/crio.sock", "/srv/libvirt-sock-ro",
 		"/run/user/1000/../1000/bus", "/run//docker.sock", "/tmp/./.X11-unix/X1",
 	} {
 		if why, isHost := HostSocket(p); !isHost || why == "" {

@@ -1,4 +1,4 @@
-package plan
+package policy
 
 import (
 	"path"
@@ -88,9 +88,11 @@ var hostSockets = []hostSocket{
 	{has: "/.orbstack/", base: "*.sock", why: whyContainers}, // OrbStack
 	{has: "/lxd/", base: "unix.socket*", why: whyContainers},
 	{has: "/incus/", base: "unix.socket*", why: whyContainers},
+	{base: "crio.sock", why: whyContainers},
 	{base: "snapd*.socket", why: "it installs and configures snaps"},
 	{has: "/kubelet/", base: "*.sock", why: whyContainers},
 	{has: "/libvirt/", why: whyVM},
+	{base: "libvirt*-sock*", why: whyVM},
 	{base: "qemu-*.sock", why: whyVM},
 	{base: "firecracker*.sock*", why: whyVM},
 
@@ -123,8 +125,9 @@ var hostSockets = []hostSocket{
 	{base: "S.uiserver", why: whyAgent},
 	{has: "/gnupg/", base: "S.*", why: whyAgent},
 	{has: "/.gnupg/", why: whyAgent},
-	{has: "/ssh-", base: "agent.*", why: whyAgent}, // OpenSSH: /tmp/ssh-XXXXXXXXXX/agent.PID
-	{has: "/.ssh/", why: whyAgent},                 // OpenSSH 10.1: ~/.ssh/agent/s.…; also ControlPath sockets
+	{base: "agent.*", why: whyAgent}, // OpenSSH: /tmp/ssh-XXXXXXXXXX/agent.PID
+	{under: "/tmp", has: "/ssh-", why: whyAgent},
+	{has: "/.ssh/", why: whyAgent}, // OpenSSH 10.1: ~/.ssh/agent/s.…; also ControlPath sockets
 	{base: "ssh-agent*", why: whyAgent},
 	{base: "ssh_auth_sock*", why: whyAgent},
 	{has: "/openssh_agent", why: whyAgent},
