@@ -17,15 +17,16 @@ type folded struct {
 
 func fold(text string) folded {
 	var n folded
+	if from, to := spacedRun(text); to > from {
+		n.spaced = text[from:to]
+		// Once: what still stands apart then, by two spaces, stays so.
+		n.text, _ = foldRunes(closeUp(text))
+		return n
+	}
 	if ascii(text) {
 		n.text, n.plain = foldASCII(text), true
 	} else {
 		n.text, n.at = foldRunes(text)
-	}
-	if from, to := spacedRun(text); to > from {
-		n.spaced = text[from:to]
-		closed := fold(closeUp(text))
-		n.text, n.at, n.plain = closed.text, nil, false
 	}
 	return n
 }

@@ -164,7 +164,7 @@ func TestScanShadows(t *testing.T) {
 func TestScanIsBounded(t *testing.T) {
 	for _, text := range []string{
 		strings.Repeat("ignore ", 100_000), strings.Repeat("before using a_b, ", 20_000), strings.Repeat("<!--", 100_000),
-		strings.Repeat("a ", 200_000), strings.Repeat("\u200b", 100_000), strings.Repeat("send to ~/.ssh ", 50_000),
+		strings.Repeat("a ", 200_000), strings.Repeat("a  ", 200_000), "a  b  c  d  e  f", strings.Repeat("\u200b", 100_000), strings.Repeat("send to ~/.ssh ", 50_000),
 	} {
 		if n := len(guard.ScanText(text)); n > 32 {
 			t.Errorf("%d findings", n)
