@@ -4,4 +4,4 @@ set -eu
 cd "$(dirname "$0")/.."
 go run ./scripts/bench "$@"
 echo
-go test -tags urfave_cli_no_docs,runc_nocriu -run '^$' -bench 'Throughput|Ping|View|Compile|Load' -benchtime 1s ./sandbox/internal/egress ./sandbox/internal/relay ./sandbox/internal/rpc ./sandbox/internal/seccomp ./sandbox/guard 2>/dev/null | grep -E '^(Benchmark|pkg)' || true
+go test -tags urfave_cli_no_docs,runc_nocriu -run '^$' -bench 'Throughput|Ping|View|Compile|Load|List' -benchtime 1s ./sandbox/internal/egress ./sandbox/internal/relay ./sandbox/internal/rpc ./sandbox/internal/seccomp ./sandbox/guard 2>/dev/null | grep -E '^(Benchmark|pkg)' || true

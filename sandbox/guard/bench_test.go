@@ -1,9 +1,16 @@
 package guard_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/internal/rpc"
@@ -25,7 +32,7 @@ func BenchmarkPing(b *testing.B) {
 		}
 	})
 	b.Run("guard", func(b *testing.B) {
-		g := benchGuard(b, policy.PinWarn)
+		g := benchGuard(b, policy.PinWarn, guard.Pins{})
 		b.ReportAllocs()
 		for b.Loop() {
 			if g.Client(ask).Forward == nil || g.Server(answer).Forward == nil {
@@ -35,50 +42,86 @@ func BenchmarkPing(b *testing.B) {
 	})
 }
 
-// BenchmarkList is a list of tools of about 1 MB: read alone, through the guard
-// again and again, and for the first time.
+// BenchmarkList is a list of tools of about 1 MB: made up, and as a server gave
+// it where one was recorded beside the repository. What it costs is told beside
+// what reading it costs, measured in turns: view is the relay's own reading,
+// decode is what any client does next, encoding/json's reading of the same line.
+//
+//	first     nobody saw it before: every definition is hashed and scanned
+//	approved  the first one of a run in which all of it was approved
+//	again     the same answer once more
 func BenchmarkList(b *testing.B) {
-	ask := []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
-	answer := bigList(1 << 20)
-	b.Run("read", func(b *testing.B) {
-		b.SetBytes(int64(len(answer)))
-		for b.Loop() {
-			if _, err := rpc.View(answer); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("guard", func(b *testing.B) {
-		g := benchGuard(b, policy.PinEnforce)
-		g.Client(ask)
-		g.Server(answer)
-		if _, err := g.Reload(g.Pins().ApproveAll()); err != nil {
-			b.Fatal(err)
-		}
-		g.Client(ask)
-		g.Server(answer)
-		b.SetBytes(int64(len(answer)))
-		for b.Loop() {
-			g.Client(ask)
-			if v := g.Server(answer); &v.Forward[0] != &answer[0] {
-				b.Fatal("a list that was approved is changed")
-			}
-		}
-	})
-	for _, mode := range []policy.PinMode{policy.PinEnforce, policy.PinWarn, policy.PinOff} {
-		b.Run("first/"+string(mode), func(b *testing.B) {
+	for name, answer := range bigLists(b) {
+		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(answer)))
+			ask := []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+			through := func(g *guard.Guard) {
+				if g.Client(ask).Forward == nil || g.Server(answer).Forward == nil {
+					b.Fatal("refused")
+				}
+			}
+			g := benchGuard(b, policy.PinEnforce, guard.Pins{})
+			through(g)
+			approved := g.Pins().ApproveAll()
+			again := benchGuard(b, policy.PinEnforce, approved)
+			through(again)
+			took := map[string][]time.Duration{}
+			lap := func(what string, f func()) {
+				runtime.GC() // what others left behind is theirs
+				at := time.Now()
+				f()
+				took[what] = append(took[what], time.Since(at))
+			}
 			for b.Loop() {
-				g := benchGuard(b, mode)
-				g.Client(ask)
-				g.Server(answer)
+				lap("view", func() { _, _ = rpc.View(answer) })
+				lap("decode", func() {
+					var v any
+					_ = json.Unmarshal(answer, &v)
+				})
+				for _, what := range []string{"first", "approved"} {
+					pins := map[string]guard.Pins{"approved": approved}[what]
+					g := benchGuard(b, policy.PinEnforce, pins)
+					lap(what, func() { through(g) })
+				}
+				lap("again", func() { through(again) })
+			}
+			median := func(what string) float64 {
+				slices.Sort(took[what])
+				return float64(took[what][len(took[what])/2])
+			}
+			for _, what := range []string{"view", "decode", "first", "approved", "again"} {
+				b.ReportMetric(median(what)/1e6, what+"-ms")
+			}
+			for _, what := range []string{"first", "approved", "again"} {
+				b.ReportMetric((median(what)-median("view")+median("decode"))/median("decode"), what+"-x-decode")
 			}
 		})
 	}
 }
 
-func benchGuard(b *testing.B, mode policy.PinMode) *guard.Guard {
-	g, err := guard.New(setup{Pins: mode, Findings: policy.FindingWarn, Secrets: []string{"hunter2-hunter2"}}.config(guard.Pins{}))
+// bigLists are answers to tools/list of about 1 MB.
+func bigLists(b *testing.B) map[string][]byte {
+	lists := map[string][]byte{"made": bigList(1 << 20)}
+	text, err := os.ReadFile(filepath.Join(corpora, "recorded", "ms365.json"))
+	if err != nil {
+		return lists
+	}
+	var line bytes.Buffer
+	line.WriteString(`{"jsonrpc":"2.0","id":1,"result":{"tools":`)
+	if err := json.Compact(&line, text); err != nil {
+		b.Fatal(err)
+	}
+	line.WriteString(`}}`)
+	lists["recorded"] = line.Bytes()
+	return lists
+}
+
+// corpora is beside the repository, never in it.
+const corpora = "../../../shared/corpora"
+
+func benchGuard(b *testing.B, mode policy.PinMode, pins guard.Pins) *guard.Guard {
+	b.Helper()
+	g, err := guard.New(setup{Pins: mode, Findings: policy.FindingWarn, Secrets: []string{"hunter2-hunter2"}}.config(pins))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -93,7 +136,7 @@ func bigList(n int) []byte {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"name":"list-folder-%d","description":"Retrieve a collection of the items in a folder, and send the first page to the caller.\n\nSupports paging with \"top\" and \"skip\"; always see the notes on throttling before calling this.","inputSchema":{"type":"object","properties":{"folderId":{"type":"string","description":"Path parameter: folder id"},"top":{"type":"number","description":"Show only the first n items","minimum":0},"filter":{"type":"array","items":{"type":"string"}},"fetchAllPages":{"type":"boolean","description":"Fetch all pages automatically"}},"required":["folderId"],"additionalProperties":false,"$schema":"http://json-schema.org/draft-07/schema#"},"annotations":{"title":"list-folder-%d","readOnlyHint":true,"destructiveHint":false,"openWorldHint":true},"execution":{"taskSupport":"forbidden"}}`, i, i)
+		fmt.Fprintf(&b, `{"name":"list-folder-%d","description":"Retrieve collection %d of the items in a folder, and send the first page to the caller.\n\nSupports paging with \"top\" and \"skip\"; always see the notes on throttling before calling this.","inputSchema":{"type":"object","properties":{"folderId":{"type":"string","description":"Path parameter: folder id %d"},"top":{"type":"number","description":"Show only the first n items","minimum":0},"filter":{"type":"array","items":{"type":"string"}},"fetchAllPages":{"type":"boolean","description":"Fetch all pages automatically"}},"required":["folderId"],"additionalProperties":false,"$schema":"http://json-schema.org/draft-07/schema#"},"annotations":{"title":"list-folder-%d","readOnlyHint":true,"destructiveHint":false,"openWorldHint":true},"execution":{"taskSupport":"forbidden"}}`, i, i, i, i)
 	}
 	b.WriteString(`]},"jsonrpc":"2.0","id":1}`)
 	return []byte(b.String())

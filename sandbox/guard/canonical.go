@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"sync"
 	"unicode/utf16"
 
 	"github.com/gowebpki/jcs"
@@ -17,13 +18,24 @@ import (
 // where the library makes a tree: the first list of a server is the longest
 // thing that its client waits for.
 func canonical(raw []byte) ([]byte, error) {
-	c := canon{raw: raw, out: make([]byte, 0, len(raw))}
+	c := canons.Get().(*canon)
+	*c = canon{raw: raw, out: make([]byte, 0, len(raw)), members: c.members[:0], scratch: c.scratch[:0]}
 	c.value()
 	if c.space(); c.at != len(raw) && c.err == nil {
 		c.err = errors.New("it is more than one value")
 	}
-	return c.out, c.err
+	out, err := c.out, c.err
+	if c.raw, c.out = nil, nil; cap(c.scratch) <= maxScratch && cap(c.members) <= maxScratch/64 {
+		clear(c.members[:cap(c.members)]) // they hold on to the text
+		canons.Put(c)
+	}
+	return out, err
 }
+
+var canons = sync.Pool{New: func() any { return new(canon) }}
+
+// maxScratch is the most that is kept for the next one.
+const maxScratch = 256 << 10
 
 // checked is canonical for a text that View may not accept and that may have
 // line breaks in it.

@@ -132,8 +132,8 @@ var (
 	remoteImg  = re(`!\[[^\]]*\]\(https?://[^)]*(\{|\$|=\s*<|\?[a-z]+=\)?)`)
 )
 
-func markup(text string, add func(Finding)) {
-	if strings.Contains(text, "<!--") {
+func (s *scanner) markup(text string, add func(Finding)) {
+	if strings.Contains(text, "<!--") && s.left.spend(2*len(text)) {
 		for _, m := range comment.get().FindAllStringSubmatch(text, 8) {
 			switch {
 			case harmless.get().MatchString(m[1]):
@@ -151,6 +151,9 @@ func markup(text string, add func(Finding)) {
 	for _, c := range markups {
 		if !containsAny(text, c.in) || lower != "" && (c.lower != nil && !containsAny(lower, c.lower) || c.opens != nil && !opens(lower, c.opens)) {
 			continue
+		}
+		if !s.left.spend(len(text)) {
+			return
 		}
 		if w := c.re.get().FindString(text); w != "" {
 			add(Finding{Kind: FindMarkup, Severity: Hold, Words: w, Why: c.why})

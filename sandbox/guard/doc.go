@@ -4,7 +4,7 @@
 // rather than for its user.
 //
 // A Guard is a state machine that is driven by lines. It does no input or
-// output, starts no goroutine and decides about every line by what it has seen:
+// output, starts no goroutine that outlives a call, and decides about every line by what it has seen:
 // Client for a line from the client, Server for one from the server. Lines pass
 // byte for byte, with these exceptions: a list from which the policy hides
 // something, or whose freshness must not be trusted while something waits for

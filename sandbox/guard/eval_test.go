@@ -14,9 +14,6 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// corpora is beside the repository, never in it.
-const corpora = "../../../shared/corpora"
-
 // TestEval measures findings on descriptions and tools of others, and prints
 // what it measured. It fails where the goals are missed.
 func TestEval(t *testing.T) {

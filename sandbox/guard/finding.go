@@ -1,9 +1,6 @@
 package guard
 
 import (
-	"bytes"
-	"fmt"
-	"strings"
 	"unicode/utf8"
 
 	"mcpen/sandbox/internal/rpc"
@@ -77,8 +74,7 @@ func ScanAmong(kind Kind, definition []byte, siblings [][]byte, others ...Other)
 
 // ScanText looks at one text, such as the description of a tool.
 func ScanText(text string, others ...Other) []Finding {
-	s := newScanner(others)
-	return s.text(nil, "text", text)
+	return newScanner(others).alone("text", text)
 }
 
 func worst(findings []Finding) Severity {
@@ -104,29 +100,8 @@ type scanner struct {
 	excepted bool // a rule was silent for such a name
 
 	steps []step // to the value being scanned
-}
-
-// step is a key of an object, or an index where there is none.
-type step struct {
-	key   []byte
-	index int
-}
-
-// path is where the value being scanned stands.
-func (s *scanner) path() string {
-	var b strings.Builder
-	for _, step := range s.steps {
-		switch {
-		case step.key == nil:
-			fmt.Fprintf(&b, "[%d]", step.index)
-		case b.Len() > 0:
-			b.WriteByte('.')
-			fallthrough
-		default:
-			b.Write(step.key)
-		}
-	}
-	return b.String()
+	left  effort // for the definition
+	spent int64  // on the last definition
 }
 
 // Bounds of clean.
@@ -154,20 +129,38 @@ func (s *scanner) knows(name string) {
 	}
 }
 
+// fork is a scanner that knows the same and may be used at the same time.
+func (s *scanner) fork() *scanner {
+	f := *s
+	f.clean = map[string]bool{}
+	return &f
+}
+
 // definition scans one definition.
 func (s *scanner) definition(kind Kind, raw []byte) []Finding {
 	if kind == KindInstructions {
 		text, _ := rpc.Text(raw)
-		return s.text(nil, "instructions", text)
+		return s.alone("instructions", text)
 	}
 	scan := *s
-	scan.raw, scan.local, scan.steps = raw, nil, nil
+	scan.raw, scan.local, scan.steps, scan.left = raw, nil, nil, allow(len(raw))
 	var found []Finding
 	if kind == KindTool && len(s.others) > 0 {
 		name, _ := rpc.Text(rpc.Get(raw, "name"))
 		found = s.shadows(found, name)
 	}
-	return scan.value(found, raw)
+	before := scan.left
+	found = scan.value(found, raw)
+	s.spent = int64(before - max(scan.left, 0))
+	return scan.left.told(found)
+}
+
+// alone scans a text that is all of a definition.
+func (s *scanner) alone(path, text string) []Finding {
+	scan := *s
+	scan.left = allow(len(text))
+	found := scan.text(nil, path, text)
+	return scan.left.told(found)
 }
 
 // speaksOf are the names of the definition's own that it may speak of.
@@ -206,40 +199,6 @@ func names(into map[string]bool, schema []byte, depth int) {
 	}
 }
 
-// value scans every string below a value, keys included.
-func (s *scanner) value(found []Finding, raw []byte) []Finding {
-	const deep = 130
-	if len(s.steps) > deep || len(found) >= maxFindings {
-		return found
-	}
-	switch {
-	case rpc.IsString(raw):
-		if s.clean[string(raw[1:len(raw)-1])] && bytes.IndexByte(raw, '\\') < 0 {
-			return found
-		}
-		text, _ := rpc.Text(raw)
-		return s.text(found, "", text)
-	case rpc.IsObject(raw):
-		for k, v := range rpc.Members(raw) {
-			s.steps = append(s.steps, step{key: k})
-			if !plainKey(k) {
-				found = s.text(found, " (key)", string(k))
-			}
-			found = s.value(found, v)
-			s.steps = s.steps[:len(s.steps)-1]
-		}
-	case rpc.IsArray(raw):
-		i := 0
-		for v := range rpc.Elements(raw) {
-			s.steps = append(s.steps, step{index: i})
-			found = s.value(found, v)
-			s.steps = s.steps[:len(s.steps)-1]
-			i++
-		}
-	}
-	return found
-}
-
 // plainKey reports whether a key is an ordinary identifier, which says nothing.
 func plainKey(key []byte) bool {
 	if len(key) > 64 {
@@ -255,7 +214,11 @@ func plainKey(key []byte) bool {
 
 // text scans one text, which stands at path behind what the steps say.
 func (s *scanner) text(found []Finding, path, text string) []Finding {
-	if len(text) < 4 || len(found) >= maxFindings || s.clean[text] {
+	if len(text) < 4 || s.clean[text] {
+		return found
+	}
+	if len(found) >= maxFindings || !s.left.spend(len(text)) {
+		s.left.stop()
 		return found
 	}
 	s.excepted = false
@@ -268,9 +231,11 @@ func (s *scanner) text(found []Finding, path, text string) []Finding {
 				return // one of a kind at a place says it
 			}
 		}
-		if len(found) < maxFindings {
-			found = append(found, f)
+		if len(found) >= maxFindings {
+			s.left.stop()
+			return
 		}
+		found = append(found, f)
 	}
 	if !ascii(text) {
 		characters(text, add)
@@ -281,12 +246,13 @@ func (s *scanner) text(found []Finding, path, text string) []Finding {
 	if n.spaced != "" {
 		add(Finding{Kind: FindEvasion, Severity: Hold, Words: n.spaced, Why: "letters are spaced apart"})
 	}
-	markup(text, add)
+	s.markup(text, add)
 	encoded(text, add)
-	marked(n, text, add)
-	s.phrases(n, text, add)
+	l := look{scanner: s, folded: n, original: text}
+	l.marked(add)
+	l.phrases(add)
 	s.mentions(text, add)
-	if !some && !s.excepted && len(text) <= maxCleanText && len(s.clean) < maxClean {
+	if !some && !s.excepted && s.left >= 0 && len(text) <= maxCleanText && len(s.clean) < maxClean {
 		s.clean[text] = true
 	}
 	return found

@@ -93,7 +93,7 @@ func foldRunes(text string) (string, []int32) {
 }
 
 // words are the words of the original behind a match in the folded text.
-func (n folded) words(original string, from, to int) string {
+func (n *folded) words(original string, from, to int) string {
 	if n.plain && from < to {
 		_, n.at = foldRunes(original)
 	}

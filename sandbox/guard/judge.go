@@ -73,56 +73,76 @@ func (g *Guard) waits(e *entry) bool {
 	return e.refusal == nil && e.broken == "" && !e.twice && e.standing != rejected && g.hides(e) != ""
 }
 
-// judge makes an entry of one definition of a list. Its name is "" where it has
-// none.
-func (g *Guard) judge(kind Kind, raw []byte) (name string, e *entry) {
-	e = &entry{}
-	if !rpc.IsObject(raw) {
-		e.broken = "it is not an object"
-		return "", e
-	}
-	known := []string{nameKeys[kind], "name", "title", "description", "inputSchema", "outputSchema", "annotations", "_meta", "arguments", "icons"}
-	values := make([][]byte, len(known))
-	if err := rpc.Fields(raw, known, values); err != nil {
-		e.broken = err.Error()
-		return "", e
-	}
-	name, _ = rpc.Text(values[0])
-	if name == "" {
-		e.broken = errName.Error()
-		return "", e
-	}
-	f, section := g.filterOf(kind)
-	if ref, hidden := filtered(f, section, name); hidden {
-		e.refusal = &ref
-		return name, e
-	}
-	g.define(kind, name, raw, e)
-	if kind == KindTool && g.cfg.Tools.Validate {
-		g.schemas[name] = newTested(bytes.Clone(schemaOf(raw)))
-	}
-	return name, e
+// judged is what is made of one definition, before anything is kept of it.
+type judged struct {
+	name   string // "" where it has none
+	entry  *entry
+	form   []byte  // canonical, where nobody approved it
+	tested *tested // its schema, where calls are validated
 }
 
+// judge looks at one definition of a list. Like all that it calls it changes
+// nothing of g, so that the definitions of a page can be judged at once.
+func (g *Guard) judge(kind Kind, raw []byte, findings func(raw []byte) []Finding) judged {
+	j := judged{entry: &entry{}}
+	if !rpc.IsObject(raw) {
+		j.entry.broken = "it is not an object"
+		return j
+	}
+	var values [len(definitionKeys) + 1][]byte
+	if err := rpc.Fields(raw, append([]string{nameKeys[kind]}, definitionKeys[:]...), values[:]); err != nil {
+		j.entry.broken = err.Error()
+		return j
+	}
+	if j.name, _ = rpc.Text(values[0]); j.name == "" {
+		j.entry.broken = errName.Error()
+		return j
+	}
+	f, section := g.filterOf(kind)
+	if ref, hidden := filtered(f, section, j.name); hidden {
+		j.entry.refusal = &ref
+		return j
+	}
+	j.define(g, kind, raw, findings)
+	if kind == KindTool && g.cfg.Tools.Validate {
+		j.tested = newTested(bytes.Clone(schemaOf(raw)))
+	}
+	return j
+}
+
+// definitionKeys are members of definitions that clients read: a look-alike of
+// one of them is refused.
+var definitionKeys = [...]string{"name", "title", "description", "inputSchema", "outputSchema", "annotations", "_meta", "arguments", "icons"}
+
 // define fills in the hash, the standing and the findings of a definition.
-func (g *Guard) define(kind Kind, name string, raw []byte, e *entry) {
+func (j *judged) define(g *Guard, kind Kind, raw []byte, findings func(raw []byte) []Finding) {
 	if g.cfg.Tools.Pins == policy.PinOff && g.cfg.Tools.Findings != policy.FindingHold {
 		sum := sha256.Sum256(raw)
-		e.hash = string(sum[:])
+		j.entry.hash = string(sum[:])
 	} else {
 		_, form, err := define(kind, raw)
 		if err != nil {
-			e.broken = err.Error()
+			j.entry.broken = err.Error()
 			return
 		}
-		e.hash = hash(form)
-		g.stand(e, kind, name)
-		if !e.approved {
-			g.remember(nameKey{kind, name}, sighting{e.hash, form})
+		j.entry.hash = hash(form)
+		g.stand(j.entry, kind, j.name)
+		if !j.entry.approved {
+			j.form = form
 		}
 	}
-	if !e.approved {
-		e.findings = g.scan().definition(kind, raw)
+	if !j.entry.approved {
+		j.entry.findings = findings(raw)
+	}
+}
+
+// keep keeps what Pins and the calls to come need of a definition.
+func (g *Guard) keep(kind Kind, j judged) {
+	if j.form != nil {
+		g.remember(nameKey{kind, j.name}, sighting{j.entry.hash, j.form})
+	}
+	if j.tested != nil {
+		g.schemas[j.name] = j.tested
 	}
 }
 

@@ -122,20 +122,18 @@ func (g *Guard) read(kind Kind, result []byte) (*page, error) {
 		return nil, fmt.Errorf("its %s are not an array", itemKeys[kind])
 	}
 	p.array = edit{at: rpc.Offset(result, f[0]), n: len(f[0])}
-	if kind == KindTool {
-		for raw := range rpc.Elements(f[0]) {
-			name, _ := rpc.Text(rpc.Get(raw, "name"))
-			g.scan().knows(name)
-		}
-	}
+	var all [][]byte
 	for raw := range rpc.Elements(f[0]) {
-		if len(p.names) >= maxNames {
+		if len(all) >= maxNames {
 			return nil, fmt.Errorf("it has more than %d entries", maxNames)
 		}
-		name, e := g.judge(kind, raw)
-		p.names = append(p.names, name)
-		p.entries = append(p.entries, e)
+		all = append(all, raw)
 		p.raw = append(p.raw, edit{at: rpc.Offset(result, raw), n: len(raw)})
+	}
+	for _, j := range g.judgeAll(kind, all) {
+		p.names = append(p.names, j.name)
+		p.entries = append(p.entries, j.entry)
+		g.keep(kind, j)
 	}
 	return p, nil
 }

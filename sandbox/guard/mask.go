@@ -73,8 +73,9 @@ func (m *masker) line(line, keep []byte) []byte {
 		return nil
 	}
 	escaped := m.odd && bytes.IndexByte(line, '\\') >= 0 || bytes.Contains(line, []byte(`\u`))
-	if !escaped && !m.in(line) {
+	plain := m.in(line)
+	if !escaped && !plain {
 		return nil
 	}
-	return rewrite(line, keep, func(_ bool, text string) (string, bool) { return m.replace(text) })
+	return rewrite(line, keep, !plain, func(_ bool, text string) (string, bool) { return m.replace(text) })
 }

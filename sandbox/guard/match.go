@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"iter"
 	"strings"
 	"sync"
 )
@@ -16,15 +17,27 @@ var triggers = sync.OnceValue(func() map[string][]int {
 	return t
 })
 
+// look is one text that the rules are tried on.
+type look struct {
+	*scanner
+	folded
+	original string
+	known    []known // patterns that somebody asked about
+}
+
 // marked tries the rules that are known by a part of a word.
-func marked(n folded, original string, add func(Finding)) {
+func (l *look) marked(add func(Finding)) {
+	text := l.folded.text
 	for _, m := range marks {
-		if !containsAny(n.text, m.parts) || m.re.parts != nil && !containsAny(n.text, m.re.parts) {
+		if !containsAny(text, m.parts) || m.re.parts != nil && !containsAny(text, m.re.parts) {
 			continue
 		}
-		for _, at := range m.re.get().FindAllStringIndex(n.text[:min(len(n.text), maxMarked)], 16) {
-			if beside(m.and, n.text, at[0], at[1]) {
-				add(Finding{Kind: m.kind, Severity: m.severity, Words: n.words(original, at[0], at[1]), Why: m.why})
+		if !l.left.spend(len(text)) {
+			return
+		}
+		for _, at := range m.re.get().FindAllStringIndex(text, 16) {
+			if l.beside(m.and, at[0], at[1]) {
+				add(Finding{Kind: m.kind, Severity: m.severity, Words: l.folded.words(l.original, at[0], at[1]), Why: m.why})
 				break
 			}
 		}
@@ -32,45 +45,104 @@ func marked(n folded, original string, add func(Finding)) {
 }
 
 // phrases tries the rules on a text, word by word.
-func (s *scanner) phrases(n folded, original string, add func(Finding)) {
-	done := make([]bool, len(phrases)) // found, or cannot be
+func (l *look) phrases(add func(Finding)) {
+	const possible, done = 1, 2 // done: found, or cannot be
+	state := make([]byte, len(phrases))
 	rules := triggers()
-	tries := 0
-	for i := 0; i < len(n.text); {
-		end := i
-		for end < len(n.text) && (n.text[end] >= 'a' && n.text[end] <= 'z' || n.text[end] == '\'' && end > i) {
-			end++
-		}
-		if end == i {
-			i++
-			continue
-		}
-		if i == 0 || !wordByte(n.text[i-1]) {
-			for _, rule := range rules[strings.TrimRight(n.text[i:end], "'")] {
-				if done[rule] {
-					continue
-				}
-				if tries++; tries > maxTries {
-					add(Finding{Kind: FindEvasion, Severity: Hold, Words: n.words(original, 0, min(len(n.text), 80)), Why: "too many words of orders to look at all of them"})
-					return
-				}
-				p := &phrases[rule]
-				if p.need != nil && !containsAny(n.text, p.need) {
-					done[rule] = true
-					continue
-				}
-				if to := s.match(p, n.text, i); to > i {
-					done[rule] = true
-					add(Finding{Kind: p.kind, Severity: p.severity, Words: n.words(original, i, to), Why: p.why})
+	for i, word := range beginnings(l.folded.text) {
+		for _, rule := range rules[word] {
+			p := &phrases[rule]
+			if state[rule] == 0 {
+				state[rule] = possible
+				if !l.possible(p) {
+					state[rule] = done
 				}
 			}
+			if state[rule] == done {
+				continue
+			}
+			if to := l.match(p, i); to > i {
+				state[rule] = done
+				add(Finding{Kind: p.kind, Severity: p.severity, Words: l.folded.words(l.original, i, to), Why: p.why})
+			}
+			if l.left < 0 {
+				return
+			}
 		}
-		i = end
 	}
 }
 
-// maxMarked bounds the text in which marks are looked for.
-const maxMarked = 256 << 10
+// beginnings yields the words of a folded text, where they begin.
+func beginnings(text string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		for i := 0; i < len(text); {
+			end := i
+			for end < len(text) && (text[end] >= 'a' && text[end] <= 'z' || text[end] == '\'' && end > i) {
+				end++
+			}
+			if end == i {
+				i++
+				continue
+			}
+			if (i == 0 || !wordByte(text[i-1])) && !yield(i, strings.TrimRight(text[i:end], "'")) {
+				return
+			}
+			i = end
+		}
+	}
+}
+
+// possible reports whether the text has everything that a phrase needs.
+func (l *look) possible(p *phrase) bool {
+	if p.need != nil && !containsAny(l.folded.text, p.need) {
+		return false
+	}
+	for _, re := range p.and {
+		if !l.somewhere(re) {
+			return false
+		}
+	}
+	return true
+}
+
+// somewhere reports whether a pattern matches in the text at all.
+func (l *look) somewhere(re *pattern) bool {
+	for _, k := range l.known {
+		if k.re == re {
+			return k.has
+		}
+	}
+	has := (re.parts == nil || containsAny(l.folded.text, re.parts)) && l.finds(re)
+	l.known = append(l.known, known{re, has})
+	return has
+}
+
+// known is what is known of a pattern in a text.
+type known struct {
+	re  *pattern
+	has bool
+}
+
+// finds tries a pattern on the text, where its first words are known at those
+// alone. A text that was not looked through may have it.
+func (l *look) finds(re *pattern) bool {
+	text := l.folded.text
+	if re.first == nil || strings.Contains(text, re.odd) {
+		return !l.left.spend(len(text)) || re.get().MatchString(text)
+	}
+	const wide = 160
+	from, first := re.begins()
+	for i, word := range beginnings(text) {
+		word, _, _ = strings.Cut(word, "'")
+		if !first[word] {
+			continue
+		}
+		if !l.left.spend(wide/2) || from.MatchString(text[i:min(len(text), i+wide)]) {
+			return true
+		}
+	}
+	return false
+}
 
 func wordByte(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z'
@@ -86,12 +158,16 @@ func containsAny(text string, parts []string) bool {
 }
 
 // match is the end of a phrase that begins at i, or -1.
-func (s *scanner) match(p *phrase, text string, i int) int {
-	m := p.re.get().FindStringSubmatchIndex(text[i:min(len(text), i+reach)])
+func (l *look) match(p *phrase, i int) int {
+	part := l.folded.text[i:min(len(l.folded.text), i+reach)]
+	if !l.left.spend(len(part)) {
+		return -1
+	}
+	m := p.re.get().FindStringSubmatchIndex(part)
 	if m == nil {
 		return -1
 	}
-	if p.tool && len(m) > 2 && m[2] >= 0 && s.ours(text[i+m[2]:i+m[3]]) || !beside(p.and, text, i, i+m[1]) {
+	if p.tool && len(m) > 2 && m[2] >= 0 && l.ours(part[m[2]:m[3]]) || !l.beside(p.and, i, i+m[1]) {
 		return -1
 	}
 	return i + m[1]
@@ -104,16 +180,16 @@ func (s *scanner) ours(name string) bool {
 	return ours
 }
 
-// beside reports whether all patterns match near a part of a text.
-func beside(patterns []*pattern, text string, from, to int) bool {
-	text = text[max(0, from-nearby):min(len(text), to+nearby)]
+// beside reports whether all patterns match near a part of the text.
+func (l *look) beside(patterns []*pattern, from, to int) bool {
+	part := l.folded.text[max(0, from-nearby):min(len(l.folded.text), to+nearby)]
 	for _, re := range patterns {
-		if re.parts != nil && !containsAny(text, re.parts) {
+		if re.parts != nil && !containsAny(part, re.parts) {
 			return false
 		}
 	}
 	for _, re := range patterns {
-		if !re.get().MatchString(text) {
+		if !l.left.spend(len(part)) || !re.get().MatchString(part) {
 			return false
 		}
 	}

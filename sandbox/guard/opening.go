@@ -51,7 +51,9 @@ func (g *Guard) opening(v *Verdict, r *request, kind Kind, raw []byte) (why stri
 	case kind == KindIdentity && !rpc.IsObject(raw):
 		e.broken = "it is not an object"
 	default:
-		g.define(kind, "", raw, e)
+		j := judged{entry: e}
+		j.define(g, kind, raw, func(raw []byte) []Finding { return g.scan().definition(kind, raw) })
+		g.keep(kind, j)
 	}
 	g.list(kind).entries[""] = e
 	p := &page{names: []string{""}, entries: []*entry{e}}

@@ -47,6 +47,12 @@ func TestPartsAreInEveryMatch(t *testing.T) {
 	for _, p := range []*pattern{awayPattern, credentialPattern, pathsPattern} {
 		gates = append(gates, gate{p, func(text string) bool { return containsAny(text, p.parts) }})
 	}
+	for _, p := range []*pattern{awayPattern, talkPattern, credentialPattern} {
+		gates = append(gates, gate{p, func(text string) bool {
+			l := look{scanner: &scanner{left: allow(len(text))}, folded: fold(text)}
+			return l.finds(p)
+		}})
+	}
 	for _, m := range marks {
 		gates = append(gates, gate{m.re, func(text string) bool { return containsAny(text, m.parts) }})
 	}
@@ -64,7 +70,7 @@ func TestPartsAreInEveryMatch(t *testing.T) {
 		}
 		tree = tree.Simplify()
 		matched := 0
-		for range 3000 {
+		for range 9000 {
 			var b strings.Builder
 			write(&b, tree, random)
 			match := g.re.get().FindString(b.String())

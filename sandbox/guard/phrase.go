@@ -2,6 +2,7 @@ package guard
 
 import (
 	"regexp"
+	"strings"
 	"sync"
 )
 
@@ -24,11 +25,10 @@ type phrase struct {
 	tool bool
 }
 
-// Bounds, in bytes of folded text and in tries for one text.
+// Bounds, in bytes of folded text.
 const (
-	reach    = 480  // that one phrase may take
-	nearby   = 200  // between the parts of one: about two sentences
-	maxTries = 8192 // a text with more words of the rules says so
+	reach  = 480 // that one phrase may take
+	nearby = 200 // between the parts of one: about two sentences
 )
 
 // Parts of patterns. w stands for a few words between two others.
@@ -41,7 +41,7 @@ const (
 	guards     = `(?:restrictions?|safety|security|validations?|authentication|authorization|safeguards?|guardrails?|protections?|permissions?|checks?|verifications?|confirmations?|approvals?|filters?|polic(?:y|ies)|sandbox(?:ing)?|rules?|guidelines?)`
 	commands   = `(?:instructions?|rules?|guidelines?|prompts?|directions|directives?|policy|policies|restrictions?|safeguards?|constraints?|safety checks?|security checks?|commands|orders|training|programming)`
 	credential = `(?:api[ _-]?keys?|secrets?|credentials?|passwords?|passphrases?|private keys?|ssh keys?|access keys?|(?:access|auth|bearer|session|oauth|api|refresh) tokens?|session cookies|environment variables?|env vars?|[a-z0-9]+_(?:api_)?(?:key|token|secret)\b|seed phrases?|wallets?|credit cards?)`
-	talk       = `(?:conversations?|chats?|chat logs?|message history|message contents?|messages|user (?:messages|data|inputs?|prompts?|queries|activity)|(?:complete|full|entire|all)(?: \S+)? (?:context|contents?|prompts?|history|messages?|body)|location history|browsing history|personal (?:data|information|details)|account numbers?|names|email body|ai responses?|keystrokes|clipboard(?: contents?)?|screenshots?|search (?:terms|queries)|usage (?:patterns|data|habits)|user behaviou?r|contact lists?|address books?|device (?:information|identifiers?|ids?)|biometric\S*|medical (?:data|records)|financial (?:data|records|information)|payment (?:data|details|information)|(?:gps|precise|user'?s?) locations?|file contents|source code|what the (?:user|customer) (?:asked|said|typed))`
+	talk       = `(?:conversations?|chats?|chat logs?|message history|message contents?|messages|user (?:messages|data|inputs?|prompts?|queries|activity)|(?:complete|full|entire|all)(?: \S+)? (?:context|contents?|prompts?|history|messages?|body)|location history|browsing history|personal (?:data|information|details)|account numbers?|names|email body|ai responses?|keystrokes|clipboard(?: contents?)?|screenshots?|search (?:terms|queries)|usage (?:patterns|data|habits)|user behaviou?r|contact lists?|address books?|device (?:information|identifiers?|ids?)|biometrics?|medical (?:data|records)|financial (?:data|records|information)|payment (?:data|details|information)|(?:gps|precise|user'?s?) locations?|file contents|source code|what the (?:user|customer) (?:asked|said|typed))`
 	paths      = `(?:~/\.(?:ssh|aws|gnupg|kube|docker|netrc|npmrc|pypirc|pgpass|config/gcloud|azure|bash_history|zsh_history|mozilla)|\.ssh/|\bid_(?:rsa|dsa|ecdsa|ed25519)\b|\.aws/credentials|/etc/(?:passwd|shadow|sudoers)|\.git-credentials|/proc/(?:self|[0-9*]+)/environ|wallet\.dat|(?:claude_desktop_config|/mcp|\.mcp|mcp_config)\.json|/\.kube/config|\*\.(?:pem|key|env|p12|pfx|keystore)\b|\blogin keychain\b|\bcookies\.sqlite\b)[\w./*-]*`
 	leaving    = `(?:sends?|sent|sending|uploads?|uploaded|uploading|forwards?|forwarded|forwarding|transmits?|transmitted|posts?|posted|cop(?:y|ies|ied)|shares?|shared|sharing|syncs?|synced|syncing|synchronized|exports?|exported|exfiltrates?|reports?|reported|delivers?|delivered|mirrors?|mirrored|relays?|relayed|backs? up|stored|stores?|cached?|logs?|logged|logging|attach(?:es|ed)?|pass(?:es|ed)?|include[sd]?|embed(?:s|ded)?|append(?:s|ed)?|bcc|added to)`
 	away       = `(?:(?:to|with|on|in|via|by|through|for) ` + w3 + `(?:external|remote|third[- ]part(?:y|ies)|3rd part(?:y|ies)|attackers?\b|partners?\b|marketing|analytics|telemetry|research team|(?:backup|logging|collection|monitoring|tracking) (?:service|server|endpoint|site)|cloud|outside|(?:our|my|their) (?:\S+ )?(?:servers?|team|endpoint|systems?|database|service))|\b(?:to|into|at|from) ` + w3 + `(?:https?|wss?)://|\b[\w.+-]+@[\w-]+\.[\w.-]+|\bremotely\b|\bfor (?:\S+ ){0,2}?(?:analytics|model training|training purposes|advertising|marketing|profiling|monetization|surveillance)\b)`
@@ -55,13 +55,30 @@ const (
 type pattern struct {
 	text  string
 	parts []string // one of which is in every match; nil: not known
+	first []string // words, one of which begins every match in a text without odd; nil: not known
+	odd   string
 	once  sync.Once
 	re    *regexp.Regexp
+	front sync.Once
+	from  *regexp.Regexp
+	words map[string]bool
 }
 
 func (p *pattern) get() *regexp.Regexp {
 	p.once.Do(func() { p.re = regexp.MustCompile(p.text) })
 	return p.re
+}
+
+// begins is the pattern anchored, and its first words.
+func (p *pattern) begins() (*regexp.Regexp, map[string]bool) {
+	p.front.Do(func() {
+		p.from = regexp.MustCompile(`^(?:` + p.text + `)`)
+		p.words = map[string]bool{}
+		for _, w := range p.first {
+			p.words[w] = true
+		}
+	})
+	return p.from, p.words
 }
 
 // at is a pattern that begins where it is tried.
@@ -75,10 +92,15 @@ func has(patterns ...*pattern) []*pattern { return patterns }
 var (
 	awayPattern = &pattern{text: away, parts: []string{"external", "remote", "third", "3rd", "attacker", "partner", "marketing", "analytics", "telemetry",
 		"team", "service", "server", "endpoint", " site", "cloud", "outside", "system", "database", "://", "@",
-		"training", "advertising", "profiling", "monetization", "surveillance"}}
-	credentialPattern = &pattern{text: `\b` + credential, parts: credentialParts}
-	talkPattern       = re(`\b` + talk)
-	pathsPattern      = &pattern{text: paths, parts: []string{"~/.ssh", "~/.aws", "~/.gnupg", "~/.kube", "~/.docker", "~/.netrc", "~/.npmrc", "~/.pypirc", "~/.pgpass",
+		"training", "advertising", "profiling", "monetization", "surveillance"},
+		first: strings.Fields("to with on in via by through for into at from remotely"), odd: "@"}
+	credentialPattern = &pattern{text: `\b` + credential, parts: credentialParts, odd: "_",
+		first: strings.Fields("api apikey apikeys secret secrets credential credentials password passwords passphrase passphrases private ssh access auth bearer session " +
+			"oauth refresh environment env seed wallet wallets credit")}
+	talkPattern = &pattern{text: `\b` + talk, first: strings.Fields("conversation conversations chat chats message messages user users complete full entire all " +
+		"location browsing personal account names email ai keystrokes clipboard screenshot screenshots search usage contact address device biometric biometrics " +
+		"medical financial payment gps precise file source what"), odd: "@"}
+	pathsPattern = &pattern{text: paths, parts: []string{"~/.ssh", "~/.aws", "~/.gnupg", "~/.kube", "~/.docker", "~/.netrc", "~/.npmrc", "~/.pypirc", "~/.pgpass",
 		"~/.config/gcloud", "~/.azure", "~/.bash_history", "~/.zsh_history", "~/.mozilla", ".ssh/", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519",
 		".aws/credentials", "/etc/passwd", "/etc/shadow", "/etc/sudoers", ".git-credentials", "/environ", "wallet.dat",
 		"claude_desktop_config.json", "/mcp.json", ".mcp.json", "mcp_config.json", "/.kube/config",

@@ -139,7 +139,7 @@ func (g *Guard) result(line []byte, m rpc.Message, r *request) Verdict {
 	if !g.hidden || !textMethods[r.method] {
 		return v
 	}
-	changed := rewrite(line, m.ID, func(key bool, text string) (string, bool) {
+	changed := rewrite(line, m.ID, false, func(key bool, text string) (string, bool) {
 		if key {
 			return text, false
 		}

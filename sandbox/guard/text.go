@@ -15,10 +15,10 @@ func sortEdits(edits []edit) {
 }
 
 // rewrite calls f with the text of every string of a line that View accepted,
-// and whether it is a key, and puts in what f returns where it says so. What is
-// in keep, a part of the line, stays as it is. It returns nil where nothing was
-// changed.
-func rewrite(line, keep []byte, f func(key bool, text string) (string, bool)) []byte {
+// and whether it is a key, and puts in what f returns where it says so. Where
+// escaped is set it does so for strings with escapes alone. What is in keep, a
+// part of the line, stays as it is. It returns nil where nothing was changed.
+func rewrite(line, keep []byte, escaped bool, f func(key bool, text string) (string, bool)) []byte {
 	var out []byte
 	done := 0
 	kept := -1
@@ -32,23 +32,19 @@ func rewrite(line, keep []byte, f func(key bool, text string) (string, bool)) []
 		if line[i] != '"' {
 			continue
 		}
-		end := i + 1
-		for end < len(line) && line[end] != '"' {
-			if line[end] == '\\' {
-				end++
-			}
-			end++
+		end := rpc.StringEnd(line, i)
+		raw := line[i:end]
+		if escaped && bytes.IndexByte(raw, '\\') < 0 {
+			i = end - 1
+			continue
 		}
-		if end >= len(line) {
-			break
-		}
-		text, _ := rpc.Text(line[i : end+1])
-		after := bytes.TrimLeft(line[end+1:min(len(line), end+64)], " \t\r\n")
+		text, _ := rpc.Text(raw)
+		after := bytes.TrimLeft(line[end:min(len(line), end+64)], " \t\r\n")
 		if changed, ok := f(len(after) > 0 && after[0] == ':', text); ok {
 			out = rpc.AppendString(append(out, line[done:i]...), changed)
-			done = end + 1
+			done = end
 		}
-		i = end
+		i = end - 1
 	}
 	if done == 0 {
 		return nil

@@ -199,6 +199,9 @@ func skip(raw []byte, i int) int {
 	return i
 }
 
+// StringEnd is the offset behind the string whose quote is at i.
+func StringEnd(raw []byte, i int) int { return skipString(raw, i) }
+
 // skipString is the offset behind the string whose quote is at i.
 func skipString(raw []byte, i int) int {
 	n := bytes.IndexByte(raw[i+1:], '"')

@@ -1,0 +1,43 @@
+package guard
+
+// effort is what may still be spent on looking through a definition, in bytes
+// that a rule is tried on. Whoever chooses the text chooses how often the rules
+// begin to match, so the work is bounded and not only the text. Below zero it is
+// used up.
+type effort int
+
+// Bounds of what is spent. A thousand real tools take half of it at the most, the
+// longest real list a tenth.
+const (
+	leastEffort = 64 << 10 // on a definition
+	perByte     = 48
+	mostEffort  = 8 << 20
+	pageEffort  = 64 << 20 // on a page of a list
+)
+
+// allow is what may be spent on n bytes.
+func allow(n int) effort {
+	return effort(min(leastEffort+perByte*n, mostEffort))
+}
+
+// spend takes n bytes and reports whether there were so many.
+func (e *effort) spend(n int) bool {
+	if *e >= 0 {
+		*e -= effort(n)
+	}
+	return *e >= 0
+}
+
+// stop gives up the rest.
+func (e *effort) stop() { *e = -1 }
+
+// told adds what was not looked through: a text that hides behind others is one
+// to read, and never one without findings.
+func (e effort) told(found []Finding) []Finding {
+	if e >= 0 {
+		return found
+	}
+	return append(found, tooMuch)
+}
+
+var tooMuch = Finding{Kind: FindEvasion, Severity: Hold, Words: "…", Path: "definition", Why: "there is too much to look through all of it"}
