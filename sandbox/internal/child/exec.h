@@ -7,8 +7,7 @@
 
 /* The steps of the exec stage, in their order. */
 enum mcpen_step {
-	MCPEN_MAPS = 1,
-	MCPEN_DEATH_SIGNAL,
+	MCPEN_DEATH_SIGNAL = 1,
 	MCPEN_NO_NEW_PRIVS,
 	MCPEN_BOUNDING,
 	MCPEN_AMBIENT,
