@@ -24,10 +24,14 @@ func serverFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "profile", Usage: "a profile's `NAME` or path, for the command behind --"},
 		&cli.StringFlag{Name: "workspace", Usage: "the `DIR` that ${workspace} stands for (default: where mcpen was started)"},
-		&cli.StringSliceFlag{Name: "set", Usage: "a parameter of the profile, as `name=value`; may be repeated"},
+		setFlag(),
 		&cli.StringFlag{Name: "baseline", Usage: "a profile `FILE` that no other may go beyond (default: " + baselineFile + " where it exists)"},
 		&cli.StringSliceFlag{Name: "without", Usage: "do without a `LAYER` (namespaces, landlock, seccomp): said at the start and in the log"},
 	}
+}
+
+func setFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "set", Usage: "a parameter of the profile, as `name=value`; may be repeated"}
 }
 
 const baselineFile = "/etc/mcpen/baseline.toml"
@@ -67,15 +71,22 @@ func choose(c *cli.Context, words []string) (choice, error) {
 			return ch, usage(fmt.Sprintf("mcpen %s %s -- %s", c.Command.Name, rest[0], strings.Join(ch.args, " ")), "a server's arguments stand behind --, and %q does not", ch.args[0])
 		}
 	}
-	ch.params = map[string][]string{}
-	for _, s := range c.StringSlice("set") {
+	var err error
+	ch.params, err = parameters(c.StringSlice("set"))
+	return ch, err
+}
+
+// parameters reads what --set gave.
+func parameters(words []string) (map[string][]string, error) {
+	params := map[string][]string{}
+	for _, s := range words {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok || name == "" {
-			return ch, usage("--set name=value", "cannot set %q: it is not name=value", s)
+			return nil, usage("--set name=value", "cannot set %q: it is not name=value", s)
 		}
-		ch.params[name] = append(ch.params[name], value)
+		params[name] = append(params[name], value)
 	}
-	return ch, nil
+	return params, nil
 }
 
 // prepared is everything that a run starts from.
@@ -134,8 +145,10 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	if own != "" && ch.look {
 		assumeDir(p.host.Paths, own)
 	}
-	p.plan, err = plan.Compile(p.policy, p.program, p.host)
-	return p, err
+	if p.plan, err = plan.Compile(p.policy, p.program, p.host); err != nil {
+		return p, err
+	}
+	return p, p.profileApart()
 }
 
 // policy loads and resolves the profile, or takes the closed default.

@@ -16,7 +16,7 @@ var Protected = []string{
 	".devcontainer", ".exrc", ".idea", ".nvimrc", ".vim", ".vimrc", ".vscode", ".zed",
 	// Orders and configuration of coding agents; some name servers that are started.
 	".aider.conf.yml", ".claude", ".claude.json", ".clinerules", ".codex", ".continue", ".cursor",
-	".cursorrules", ".gemini", ".kiro", ".mcp.json", ".roo", ".windsurf", ".windsurfrules",
+	".cursorrules", ".gemini", ".kiro", ".mcp.json", ".mcpen", ".roo", ".windsurf", ".windsurfrules",
 	"AGENTS.md", "CLAUDE.local.md", "CLAUDE.md", "GEMINI.md",
 	// Run on entering the folder.
 	".direnv", ".envrc", ".mise.toml", ".tool-versions", "mise.toml",

@@ -10,7 +10,7 @@ import (
 // that the person's own tools run.
 func TestProtectedHoldsWhatTheDesignNames(t *testing.T) {
 	for _, want := range []string{
-		".git", ".vscode", ".idea", ".cursor", ".claude", ".codex", ".gemini", ".husky", ".mcp.json", ".envrc",
+		".git", ".vscode", ".idea", ".cursor", ".claude", ".codex", ".gemini", ".husky", ".mcp.json", ".mcpen", ".envrc",
 		".bashrc", ".profile", ".zshrc", "node_modules/.bin", ".venv",
 	} {
 		if !slices.Contains(Protected, want) {
