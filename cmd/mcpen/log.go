@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/policy"
 )
 
 // logOptions are what the log command was told.
@@ -50,6 +52,9 @@ func runLog(ctx context.Context, o logOptions, out io.Writer) error {
 		return fmt.Errorf("cannot read the log: %w", err)
 	}
 	defer r.Close()
+	if err := o.unknown(); err != nil {
+		return err
+	}
 	show := func(e audit.Event) error { return o.show(out, e) }
 	if o.Follow {
 		err = r.Follow(ctx, o.Tick, show)
@@ -63,6 +68,28 @@ func runLog(ctx context.Context, o logOptions, out io.Writer) error {
 		return noteError(fmt.Sprintf("%d lines of the log in %q are no events and were left out", r.Foreign, o.Dir))
 	}
 	return nil
+}
+
+// unknown is an error where a server was named of which there is no log, and
+// nobody waits for one.
+func (o logOptions) unknown() error {
+	if o.Server == "" || o.Follow {
+		return nil
+	}
+	own := audit.FileName(o.Server) // and with ".1" where it was rotated
+	files, err := os.ReadDir(o.Dir)
+	if err != nil {
+		return fmt.Errorf("cannot read the log: %w", err)
+	}
+	var names []string
+	for _, f := range files {
+		if strings.HasPrefix(f.Name(), own) {
+			return nil
+		}
+		name, _, _ := strings.Cut(f.Name(), ".jsonl")
+		names = append(names, name)
+	}
+	return &codeError{code: 1, err: fmt.Errorf("nothing was recorded of %q", o.Server), hint: policy.DidYouMean(o.Server, names)}
 }
 
 // noteError is something that a person should know of a command that did what

@@ -29,6 +29,7 @@ func (a *app) scanCommand() *cli.Command {
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "text, json or sarif"},
 			&cli.StringFlag{Name: "level", Value: "low", Usage: "the `LEVEL` from which findings count: " + strings.Join(levels, ", ") + ", malicious"},
 			&cli.BoolFlag{Name: "descriptions", Usage: "start the servers, and look through what they say to models"},
+			setFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			at, err := a.place()
@@ -51,11 +52,18 @@ func (a *app) scan(c *cli.Context, at place, level string) error {
 	if !slices.Contains([]string{"text", "json", "sarif"}, docs.format) {
 		return usage("--format json", "%q is no format", docs.format)
 	}
+	params, err := parameters(c.StringSlice("set"))
+	if err != nil {
+		return err
+	}
+	if len(params) > 0 && (c.NArg() != 1 || !c.Bool("descriptions")) {
+		return usage("mcpen scan --descriptions --set name=value NAME", "--set is for one server that is started")
+	}
 	counted, failed := 0, 0
-	err := a.scanPackages(c, at, level, docs, &counted)
+	err = a.scanPackages(c, at, level, docs, &counted)
 	if err == nil && c.Bool("descriptions") {
 		var held int
-		held, failed, err = a.scanDescriptions(c.Context, at, c.Args().Slice(), level, docs)
+		held, failed, err = a.scanDescriptions(c.Context, at, c.Args().Slice(), params, level, docs)
 		counted += held
 	}
 	if err != nil {

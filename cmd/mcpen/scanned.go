@@ -38,7 +38,7 @@ func (f descriptionFinding) counts(level string) bool {
 // scanDescriptions starts servers, one after the other, and writes what is found
 // in what they say. One that cannot be asked is told of, and the others are asked
 // all the same. Without names it is those that have a lock.
-func (a *app) scanDescriptions(ctx context.Context, at place, names []string, level string, docs *documents) (counted, failed int, err error) {
+func (a *app) scanDescriptions(ctx context.Context, at place, names []string, params map[string][]string, level string, docs *documents) (counted, failed int, err error) {
 	if err := closeOnExec(); err != nil {
 		return 0, 0, err
 	}
@@ -50,7 +50,7 @@ func (a *app) scanDescriptions(ctx context.Context, at place, names []string, le
 	}
 	var all []described
 	for _, name := range names {
-		d, err := a.interviewNamed(ctx, at, name)
+		d, err := a.interviewNamed(ctx, at, name, params)
 		if ctx.Err() != nil {
 			return 0, 0, ctx.Err()
 		}
@@ -78,7 +78,7 @@ func (a *app) scanDescriptions(ctx context.Context, at place, names []string, le
 
 // interviewNamed asks a server by its name: a profile's, or that of a lock that
 // has no profile beside it.
-func (a *app) interviewNamed(ctx context.Context, at place, name string) (described, error) {
+func (a *app) interviewNamed(ctx context.Context, at place, name string, params map[string][]string) (described, error) {
 	lock := lockNamed(at, name)
 	profile := name
 	if strings.HasSuffix(name, ".lock") {
@@ -86,12 +86,12 @@ func (a *app) interviewNamed(ctx context.Context, at place, name string) (descri
 	}
 	l, err := readLock(lock)
 	if err != nil {
-		return a.interview(ctx, choice{profile: profile}, "")
+		return a.interview(ctx, choice{profile: profile, params: params}, "")
 	}
 	if _, _, absent := a.loader(at)(profile, ""); absent != nil {
 		profile = l.Package
 	}
-	return a.interview(ctx, choice{profile: profile}, lock)
+	return a.interview(ctx, choice{profile: profile, params: params}, lock)
 }
 
 // lockNamed is the lock of a server that is named to scan.
