@@ -105,6 +105,7 @@ func (g *Guard) clientRequest(line []byte, m rpc.Message) Verdict {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.modern = g.modern || r.modern
+	r.informs = g.wantsMessages(r)
 	v := g.decide(r, m, &p)
 	if v.Reply != nil {
 		for _, u := range r.rules {

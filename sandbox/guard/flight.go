@@ -14,15 +14,16 @@ const maxFlight = 4096
 
 // request is one request that waits for its answer.
 type request struct {
-	id     []byte
-	method string
-	name   string // of the tool or prompt; the URI of a resource
-	args   []byte // where events carry them
-	cursor string // of a list
-	modern bool
-	level  string   // from which on a modern client wants to be sent messages; "" for none
-	listen listen   // of subscriptions/listen
-	rules  []*usage // whose concurrency it counts in
+	id      []byte
+	method  string
+	name    string // of the tool or prompt; the URI of a resource
+	args    []byte // where events carry them
+	cursor  string // of a list
+	modern  bool
+	level   string   // from which on a modern client wants to be sent messages; "" for none
+	informs bool     // the client takes messages about it
+	listen  listen   // of subscriptions/listen
+	rules   []*usage // whose concurrency it counts in
 
 	seq uint64
 }

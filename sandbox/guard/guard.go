@@ -36,7 +36,7 @@ type Other struct {
 type Verdict struct {
 	Forward  []byte        // the line for the other side; the line itself where nothing is changed
 	Reply    []byte        // a line to the sender
-	ToClient [][]byte      // further lines to the client
+	ToClient [][]byte      // further lines to the client, before Reply
 	Events   []audit.Event // Kind, Verdict, Subject, Detail, Rule, Hint and Request are filled in
 	Tell     []string      // sentences for the person at the terminal, safe to print
 

@@ -40,7 +40,7 @@ func (g *Guard) refuse(r *request, d denial) Verdict {
 	} else {
 		v.Reply = rpc.ErrorReply(r.id, rpc.CodeInvalidParams, answer)
 	}
-	if g.wantsMessages(r) {
+	if r.informs {
 		v.ToClient = append(v.ToClient, message("mcpen refused "+r.method+": "+sentence))
 	}
 	told := "refused " + r.method + ": " + sentence

@@ -117,7 +117,10 @@ func (g *Guard) refuseAnswer(m rpc.Message, r *request, why string) Verdict {
 	v := Verdict{Events: []audit.Event{refusedLine("the server", why)}}
 	if r != nil {
 		v.Events[0].Request = r.audit()
-		v.ToClient = [][]byte{rpc.ErrorReply(r.id, rpc.CodeInternal, "mcpen: "+why)}
+		if r.informs {
+			v.ToClient = append(v.ToClient, message("mcpen: "+why))
+		}
+		v.ToClient = append(v.ToClient, rpc.ErrorReply(r.id, rpc.CodeInternal, "mcpen: "+why))
 	} else if m.Kind == rpc.Request {
 		v.Reply = rpc.ErrorReply(m.ID, rpc.CodeInternal, why)
 	}

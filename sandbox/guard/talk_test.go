@@ -217,11 +217,11 @@ func (c *conversation) say(t *testing.T, who string, line []byte) {
 			}
 		}
 	}
-	if v.Reply != nil {
-		fmt.Fprintf(&c.out, "  reply %s\n", v.Reply)
-	}
 	for _, l := range v.ToClient {
 		fmt.Fprintf(&c.out, "  client %s\n", l)
+	}
+	if v.Reply != nil {
+		fmt.Fprintf(&c.out, "  reply %s\n", v.Reply)
 	}
 	for _, e := range v.Events {
 		c.out.WriteString("  event " + describe(e) + "\n")

@@ -66,7 +66,7 @@ type Verdict struct {
 	Forward []byte
 
 	Reply    []byte        // a line to the sender, without its end; nil for none
-	ToClient [][]byte      // lines to the client, behind Forward and Reply
+	ToClient [][]byte      // lines to the client, behind Forward and before Reply
 	Events   []audit.Event // recorded as they are, before anything is written
 }
 

@@ -322,8 +322,8 @@ func TestInspectDecides(t *testing.T) {
 
 	// The client's request: replied to, or refused with the zero verdict.
 	g.send(g.clientIn, rule(`{"jsonrpc":"2.0","id":1,"method":"replied"}`, Verdict{Reply: []byte(`{"reply":1}`), ToClient: [][]byte{[]byte(`{"more":1}`)}}))
+	g.want(g.clientOut, `{"more":1}`+"\n") // what is said about a request comes before its answer
 	g.want(g.clientOut, `{"reply":1}`+"\n")
-	g.want(g.clientOut, `{"more":1}`+"\n")
 	g.send(g.clientIn, rule(`{"jsonrpc":"2.0","id":2,"method":"zero"}`, Verdict{}))
 	g.want(g.clientOut, `{"jsonrpc":"2.0","id":2,"error":{"code":-32600,"message":"refused by the sandbox"}}`+"\n")
 	// The server's answer: rewritten, with the end that it came with; refused; replaced.

@@ -76,14 +76,14 @@ func (r *Relay) follow(from Side, f frame, m rpc.Message, v Verdict) {
 			r.fail(from, m, "cannot be reached any more")
 		}
 	}
-	if v.Reply != nil {
-		r.outlet(from).slip(v.Reply)
-	}
 	for _, line := range v.ToClient {
 		if m, err := rpc.View(line); err == nil && answers(m) {
 			r.flight.done(m.ID)
 		}
 		r.toClient.slip(line)
+	}
+	if v.Reply != nil { // last: what is said about a request comes before its answer
+		r.outlet(from).slip(v.Reply)
 	}
 	if v.Forward == nil && !(m.Kind == rpc.Request && v.Reply != nil) {
 		r.answer(from, m, rpc.CodeInvalidRequest, "refused by the sandbox")
