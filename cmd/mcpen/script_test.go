@@ -120,6 +120,20 @@ func asUser(t *testing.T, dir string) {
 
 // settle gives a script a home and a runtime directory of its own, and nothing
 // else of the environment of whoever runs the tests.
+// held is a server that ends with 7 where it is held in full as far as a shell can
+// tell, and with the number of what is missing where it is not. A secret lies where
+// it was started, and outside the same words end with 1.
+const held = `test ! -e secret || exit 1
+grep -q "^NoNewPrivs:.1" /proc/self/status || exit 2
+grep -q "^CapEff:.0000000000000000" /proc/self/status || exit 3
+grep -q "^CapBnd:.0000000000000000" /proc/self/status || exit 4
+grep -q "^Seccomp:.2" /proc/self/status || exit 5
+test "$(ls /proc | grep -c "^[0-9]")" -lt 8 || exit 6
+test "$(ls / | tr "\n" " ")" != "" || exit 8
+unshare -U true 2>/dev/null && exit 9
+test ! -e /sys || exit 10
+exit 7`
+
 func settle(env *testscript.Env) error {
 	home, run := filepath.Join(env.WorkDir, "home"), filepath.Join(env.WorkDir, "run")
 	for _, dir := range []string{home, run} {
@@ -140,6 +154,7 @@ func settle(env *testscript.Env) error {
 	env.Setenv("HOME", home)
 	env.Setenv("XDG_RUNTIME_DIR", run)
 	env.Setenv("UID", strconv.Itoa(os.Geteuid()))
+	env.Setenv("HELD", held)
 	env.Values[clients{}] = map[string]*client{}
 	env.Defer(func() {
 		for _, c := range env.Values[clients{}].(map[string]*client) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -165,12 +166,20 @@ func managerAnswers(socket string) error {
 	return nil
 }
 
-// hierarchies says which controllers root can use in cgroup v1.
+// hierarchies says which controllers root can use in cgroup v1. libcontainer puts
+// a container into every hierarchy that there is, so one that cannot be written to
+// rules all of them out: root of somebody's user namespace is not root there.
 func hierarchies(v1 map[string]group, uid int) (plan.Cgroup, string) {
 	var have []string
-	for _, c := range controllers {
-		g, ok := v1[c]
-		if ok && g.dir != "" && unix.Faccessat(unix.AT_FDCWD, g.dir, unix.W_OK, unix.AT_EACCESS) == nil {
+	for _, c := range slices.Sorted(maps.Keys(v1)) {
+		g := v1[c]
+		if g.dir == "" || strings.HasPrefix(c, "name=") {
+			continue
+		}
+		if err := unix.Faccessat(unix.AT_FDCWD, g.dir, unix.W_OK, unix.AT_EACCESS); err != nil && uid == 0 {
+			return plan.Cgroup{}, fmt.Sprintf("cgroup v1 is not writable: %s: %s", c, name(err))
+		}
+		if slices.Contains(controllers, c) {
 			have = append(have, c)
 		}
 	}

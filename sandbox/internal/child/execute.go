@@ -2,6 +2,7 @@ package child
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"sort"
 
@@ -22,7 +23,10 @@ func prepare(boot Boot, ctl *Control) (*stage, error) {
 	s := &stage{user: p.Holds(policy.LayerNamespaces), umask: p.Process.Umask, dir: p.Process.Dir, path: p.Process.Path,
 		ruleset: -1, control: ctl.f}
 	var err error
-	if s.limits, err = limits(p); err != nil {
+	if s.limits, err = limits(p); err == nil {
+		err = within(s.limits)
+	}
+	if err != nil {
 		return nil, step("set limits", err)
 	}
 	if s.argv, s.envv, err = vectors(boot); err != nil {
@@ -86,4 +90,17 @@ func limits(p plan.Plan) ([]limit, error) {
 		out = append(out, set)
 	}
 	return out, nil
+}
+
+// within lowers limits to those that this process has: nobody inside may raise
+// one, and who started mcpen under a lower one meant it.
+func within(all []limit) error {
+	for i := range all {
+		var have unix.Rlimit
+		if err := unix.Getrlimit(all[i].resource, &have); err != nil {
+			return fmt.Errorf("%s: %w", all[i].name, os.NewSyscallError("getrlimit", err))
+		}
+		all[i].value = min(all[i].value, have.Max)
+	}
+	return nil
 }

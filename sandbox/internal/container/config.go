@@ -51,7 +51,7 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 		Rootfs:          rootfs,
 		Readonlyfs:      true,
 		RootlessEUID:    p.Process.UID != 0,
-		RootlessCgroups: p.Process.UID != 0 || group.Resources.Memory == 0 && group.Resources.PidsLimit == nil && group.Resources.CpuQuota == 0,
+		RootlessCgroups: p.Process.UID != 0 || unlimited(group.Resources),
 		NoNewPrivileges: true,
 		RootPropagation: unix.MS_PRIVATE | unix.MS_REC,
 		Hostname:        plan.Hostname,
@@ -182,6 +182,9 @@ func cgroup(p plan.Plan, id string) (*cgroups.Cgroup, error) {
 			return nil, fmt.Errorf("internal error: no cgroup holds %s", l.Name)
 		}
 	}
+	// Without a limit to hold nobody asks for a group: root of somebody's user
+	// namespace cannot make one.
+	g.Rootless = g.Rootless || unlimited(g.Resources)
 	if p.CgroupParent != "" {
 		g.Name, g.Path = "", filepath.Join(p.CgroupParent, "mcpen-"+id)
 	}
@@ -189,4 +192,8 @@ func cgroup(p plan.Plan, id string) (*cgroups.Cgroup, error) {
 		g.ScopePrefix, g.Parent = "mcpen", ""
 	}
 	return g, nil
+}
+
+func unlimited(r *cgroups.Resources) bool {
+	return r.Memory == 0 && r.PidsLimit == nil && r.CpuQuota == 0
 }
