@@ -114,11 +114,9 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 	}
 	e.names = newResolver(e)
 	e.ctx, e.cancel = context.WithCancel(ctx)
-	for _, h := range handles {
-		if err := e.start(h); err != nil {
-			e.Close()
-			return nil, err
-		}
+	if err := e.serve(handles); err != nil {
+		e.Close()
+		return nil, err
 	}
 	if err := e.noteShared(handles); err != nil {
 		e.Close()
@@ -126,6 +124,23 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 	}
 	e.goes(e.tend)
 	return e, nil
+}
+
+// Add has e serve more sockets of the same sandbox, which has more of them than
+// one message carries. It takes the handles' files as Serve does, and must have
+// returned before Close is called.
+func (e *Egress) Add(handles []Handle) error {
+	defer closeHandles(handles)
+	return e.serve(handles)
+}
+
+func (e *Egress) serve(handles []Handle) error {
+	for _, h := range handles {
+		if err := e.start(h); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (cfg Config) withDefaults() Config {

@@ -3,6 +3,7 @@ package egress
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"syscall"
@@ -272,4 +273,63 @@ func TestNothingAllowedNothingIsThere(t *testing.T) {
 			t.Errorf("%v, want ECONNREFUSED", err)
 		}
 	})
+}
+
+// The sockets of a profile with many ports come in several messages. A listener
+// of the second must know the names that the resolver of the first answered, or
+// every connection to its ports would be refused.
+func TestListenersOfSeveralMessagesShareNames(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		const addr = "203.0.113.5:8080"
+		w.name("api.example.com", "203.0.113.5")
+		w.peer(addr, echo)
+		n := network(t, "api.example.com:8080")
+		var hs []Handle
+		var err error
+		w.inside(func() { hs, err = Listen(n) })
+		must(t, err)
+		last := len(hs) - 1
+		if hs[last].Port != 8080 {
+			t.Fatalf("the last handle is of port %d", hs[last].Port)
+		}
+		e, err := Serve(t.Context(), hs[:last], w.config(n))
+		must(t, err)
+		defer e.Close()
+		must(t, e.Add(hs[last:]))
+		w.resolve("api.example.com", dnsmessage.TypeA)
+		c, err := w.dial(addr)
+		must(t, err)
+		if got, err := talk(c, "x"); got != "x" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+	})
+}
+
+// A connection that the kernel refused is told of with what would allow it, in
+// the words of the profile: the name, where one led to the address.
+func TestBarredPortsAreTold(t *testing.T) {
+	w := newQuietWorld(t)
+	w.name("api.example.com", "203.0.113.5")
+	e, err := Serve(t.Context(), nil, w.config(network(t, "api.example.com:443")))
+	must(t, err)
+	defer e.Close()
+	e.names.table.learn(answer{name: "api.example.com", addrs: []netip.Addr{netip.MustParseAddr("203.0.113.5")}}, w.clock())
+	for _, row := range []struct{ to, subject, hint string }{
+		{"203.0.113.5:22", "api.example.com:22", `network.allow = ["api.example.com:22"]`},
+		{"203.0.113.6:22", "203.0.113.6:22", `network.allow = ["203.0.113.6:22"]`},
+		{"127.0.0.1:5432", "localhost:5432", `network.allow = ["localhost:5432"]`},
+		{"[::1]:5432", "localhost:5432", `network.allow = ["localhost:5432"]`},
+		{"169.254.169.254:22", "169.254.169.254:22", ""},
+	} {
+		w.pass(2 * window)
+		before := len(w.told)
+		e.Barred(netip.MustParseAddrPort(row.to), "EACCES", 7, "node")
+		ev := w.events[len(w.events)-1]
+		if ev.Verdict != audit.Refused || ev.Subject != row.subject || ev.Hint != row.hint || ev.Address != row.to || ev.Errno != "EACCES" || ev.PID != 7 || ev.Program != "node" {
+			t.Errorf("%s: recorded %+v", row.to, ev)
+		}
+		if len(w.told) != before+1 {
+			t.Errorf("%s: told %d lines", row.to, len(w.told)-before)
+		}
+	}
 }

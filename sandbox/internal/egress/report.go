@@ -2,7 +2,6 @@ package egress
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"strconv"
 
@@ -49,17 +48,14 @@ func (e *Egress) refuse(r refusal) {
 // Barred tells of a connection to a port that no rule names: the kernel refused
 // it with the errno, and it never came here. It may be called at any time.
 func (e *Egress) Barred(to netip.AddrPort, errno string, pid int, program string) {
-	host := to.Addr().String()
-	switch names := e.names.table.names(to.Addr(), e.cfg.Now()); {
-	case to.Addr().IsLoopback():
-		host = "localhost"
-	case len(names) > 0:
-		host = names[0]
+	r := unknown(to, e.names.table.names(to.Addr(), e.cfg.Now()))
+	if to.Addr().IsLoopback() {
+		r.subject, r.about = subject("localhost", to.Port()), "localhost"
+		r.why = fmt.Sprintf("no rule names port %d, neither of the host's loopback nor (network.listen) of the server's own", to.Port())
+		r.hint = ruleLine("localhost", to.Port())
 	}
-	hint := ruleLine(host, to.Port())
-	e.refuse(refusal{kind: audit.KindConnect, subject: net.JoinHostPort(host, strconv.Itoa(int(to.Port()))), about: host,
-		address: to.Addr().String(), why: fmt.Sprintf("no rule names port %d", to.Port()), hint: hint,
-		errno: errno, pid: pid, program: program})
+	r.errno, r.pid, r.program = errno, pid, program
+	e.refuse(*r)
 }
 
 // failedName records that an allowed name could not be looked up.

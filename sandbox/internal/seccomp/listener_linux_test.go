@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -166,6 +167,55 @@ func TestKernelListenerTellsOpensThatFailForWantOfARule(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, "new")); err != nil || string(got) != "x\n" {
 		t.Errorf("an open that was observed did not go on: %q, %v", got, err)
+	}
+}
+
+// A connect is refused by Landlock, which tells nobody. Only what it is about is
+// told: not other ports, not datagrams, not sockets of files.
+func TestKernelListenerTellsConnectsToPortsWithoutARule(t *testing.T) {
+	script := `
+import socket
+def attempt(family, kind, to):
+    try:
+        socket.socket(family, kind).connect(to)
+    except OSError:
+        pass
+attempt(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 1))
+attempt(socket.AF_INET6, socket.SOCK_STREAM, ("::1", 1))
+attempt(socket.AF_INET6, socket.SOCK_STREAM, ("::ffff:127.0.0.1", 1))
+attempt(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 2))
+attempt(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 1))
+attempt(socket.AF_UNIX, socket.SOCK_STREAM, "/nonexistent")
+print("ok")
+`
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("python3 is not here")
+	}
+	p := plan.Seccomp{On: true, Notify: true}
+	cmd, listener := listen(t, p, job{Exec: []string{"python3", "-c", script}})
+	var told []string
+	judge := Judge{Addr: func(to netip.AddrPort) syscall.Errno {
+		if to.Port() == 1 {
+			return syscall.EACCES
+		}
+		return 0
+	}}
+	if err := Serve(context.Background(), int(listener.Fd()), p, judge, func(c Call) {
+		if c.PID == 0 || c.Program != "python3" || c.Errno != syscall.EACCES {
+			t.Errorf("reported %+v", c)
+		}
+		told = append(told, c.Addr.String())
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if out := cmd.Stdout.(*strings.Builder).String(); out != "ok\n" {
+		t.Errorf("the program said %q", out)
+	}
+	if want := []string{"127.0.0.1:1", "[::1]:1", "127.0.0.1:1"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }
 
