@@ -206,7 +206,7 @@ func startWith(bin, dir string, rounds int) {
 		{name: "none", argv: []string{bin, "run", "--quiet", "--profile", filepath.Join(dir, "none.toml"), "--", "/bin/true"}},
 		{name: "network", argv: []string{bin, "run", "--quiet", "--profile", filepath.Join(dir, "start.toml"), "--", "/bin/true"}},
 	}
-	for i := range 8*rounds + 2 {
+	for i := range 12*rounds + 2 {
 		for _, k := range kinds {
 			began := time.Now()
 			if out, err := exec.Command(k.argv[0], k.argv[1:]...).CombinedOutput(); err != nil {
@@ -218,6 +218,7 @@ func startWith(bin, dir string, rounds int) {
 		}
 	}
 	report("start, network rules", kinds, 1)
+	fmt.Printf("%-24s %-6s %10v more than without\n", "start, network rules", "network", (kinds[1].median() - kinds[0].median()).Round(10*time.Microsecond))
 }
 
 // way is one way for the client to reach the peer.
