@@ -53,11 +53,16 @@ func TestRuntimesWorkUnderTheFilter(t *testing.T) {
 					t.Fatalf("cannot build: %v\n%s", err, text)
 				}
 			}
-			works(t, "without the filter", exec.Command(run[0], run[1:]...))
-			works(t, "under the filter", command(t, job{Filter: marshal(t, plan.Seccomp{On: true}), Exec: run}))
-			worksWatched(t, run)
+			underTheFilter(t, run)
 		})
 	}
+}
+
+func underTheFilter(t *testing.T, run []string) {
+	t.Helper()
+	works(t, "without the filter", exec.Command(run[0], run[1:]...))
+	works(t, "under the filter", command(t, job{Filter: marshal(t, plan.Seccomp{On: true}), Exec: run}))
+	worksWatched(t, run)
 }
 
 func works(t *testing.T, how string, cmd *exec.Cmd) {
