@@ -133,6 +133,38 @@ func call(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprint(ts.Stdout(), text)
 }
 
+// askClient sends a request, such as that for a page of a list, and prints the
+// answer.
+//
+//	ask NAME METHOD [CURSOR]
+func askClient(ts *testscript.TestScript, neg bool, args []string) {
+	params := map[string]string{}
+	if len(args) > 2 {
+		params["cursor"] = args[2]
+	}
+	text, err := named(ts, args[0]).ask(args[1], params)
+	ts.Check(err)
+	fmt.Fprint(ts.Stdout(), text)
+}
+
+// hear waits for a notification.
+//
+//	hear NAME METHOD
+func hear(ts *testscript.TestScript, neg bool, args []string) {
+	c := named(ts, args[0])
+	for {
+		text, err := c.lines.ReadString('\n')
+		ts.Check(err)
+		var m struct {
+			Method string `json:"method"`
+		}
+		ts.Check(json.Unmarshal([]byte(text), &m))
+		if m.Method == args[1] {
+			return
+		}
+	}
+}
+
 // signalClient sends a signal to mcpen.
 //
 //	signal NAME SIGTERM

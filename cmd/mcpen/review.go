@@ -157,10 +157,13 @@ func (r *reviewer) decide(name string) verdict {
 func (r *reviewer) show(server string, c guard.Change, others []guard.Other) {
 	out := r.app.out
 	what := strings.TrimSpace(string(c.New.Kind) + " " + audit.Visible(c.New.Name))
-	if c.Old.SHA256 == "" {
+	switch {
+	case c.Old.SHA256 == "":
 		fmt.Fprintf(out, "\n%s: new %s\n", server, what)
 		indent(out, c.New.Lines())
-	} else {
+	case c.Renamed:
+		fmt.Fprintf(out, "\n%s: %s was approved as %s and is the same but for its name\n", server, what, audit.Visible(c.Old.Name))
+	default:
 		fmt.Fprintf(out, "\n%s: %s changed since it was approved\n", server, what)
 		var b strings.Builder
 		for _, e := range guard.Diff(c.Old.Lines(), c.New.Lines()) {

@@ -183,6 +183,8 @@ var words = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"json":   parses,
 	"launch": startClient,
 	"call":   call,
+	"ask":    askClient,
+	"hear":   hear,
 	"signal": signalClient,
 	"hangup": hangup,
 	"ends":   ends,

@@ -61,6 +61,7 @@ type Guard struct {
 	approved map[nameKey]string // hash
 	refused  map[nameKey]bool   // some definition of this name was rejected
 	pinned   map[nameKey]bool   // some definition of this name is in the pins
+	turned   map[nameKey]bool   // the server was seen to define it in a way that nobody approved
 	pins     Pins
 	lists    map[Kind]*list
 	seen     map[nameKey]sighting
@@ -144,10 +145,12 @@ func (g *Guard) setPins(p Pins) error {
 	g.approved = map[nameKey]string{}
 	g.refused = map[nameKey]bool{}
 	g.pinned = make(map[nameKey]bool, len(p.Definitions))
+	g.turned = map[nameKey]bool{}
 	for _, d := range p.Definitions {
 		n := nameKey{d.Kind, d.Name}
 		g.decided[pinKey{n, d.SHA256}] = d.State
 		g.pinned[n] = true
+		g.turned[n] = g.turned[n] || d.State != Approved
 		switch d.State {
 		case Approved:
 			g.approved[n] = d.SHA256

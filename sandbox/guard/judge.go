@@ -179,8 +179,10 @@ func (g *Guard) usable(kind Kind, name string) (why string, held bool) {
 		return "was refused when it was reviewed", false
 	case kind == KindResource, !strict:
 		return "", false // a result may name a resource that no list does
+	case g.approved[nameKey{kind, name}] != "" && !g.turned[nameKey{kind, name}]:
+		return "", false // the client may remember the list
 	case g.approved[nameKey{kind, name}] != "":
-		return "", false
+		return "was not listed yet", false // as which of its definitions?
 	case !g.known(kind, name):
 		return "was not listed yet", false // and a review would show nothing
 	case g.cfg.Tools.Pins == policy.PinEnforce:

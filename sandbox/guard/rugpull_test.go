@@ -99,6 +99,27 @@ func TestRugPullPerConnection(t *testing.T) {
 	second.callable("a", false)
 }
 
+// A server that turned on its user before, and what became of that is known or
+// not: its tool is called when it has been listed as what was approved.
+func TestRugPullRemembered(t *testing.T) {
+	for _, decided := range []string{"seen", "rejected"} {
+		pins := guard.Pins{}.Approve(defineOne(t, guard.KindTool, `{"name":"a"}`)).See(defineOne(t, guard.KindTool, `{"name":"a","title":"x"}`))
+		if decided == "rejected" {
+			pins = pins.Reject(defineOne(t, guard.KindTool, `{"name":"a","title":"x"}`))
+		}
+		g, err := guard.New(setup{Pins: policy.PinEnforce}.config(pins))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &pull{T: t, guard: g, id: 100}
+		s.callable("a", false)
+		s.list(`{"name":"a","title":"x"}`)
+		s.callable("a", false)
+		s.shows(s.list(`{"name":"a"}`), "a")
+		s.callable("a", true)
+	}
+}
+
 // Prompts, resources, templates and instructions are pinned like tools.
 func TestRugPullOfEverythingElse(t *testing.T) {
 	s := newPull(t, `prompt {"name":"p"}
