@@ -12,7 +12,7 @@ CARRIED := cmd/mcpen/embedded/mcpen-launcher
 # Packages whose goroutines meet: tested with the race detector too.
 RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/pack/...
 
-.PHONY: help build demo test integration lint fuzz bench soak conformance eval install setup launcher clean
+.PHONY: help build demo test integration lint fuzz bench tables soak conformance eval install setup launcher clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ fuzz: setup ## each fuzz target for FUZZTIME (default 30s)
 
 bench: build ## start, ping and memory beside the peers that are installed, as ratios
 	@scripts/bench.sh
+
+tables: build ## run the bench and the suites, and write their figures into README and SECURITY
+	$(GO) run ./scripts/tables
 
 soak: build ## ten minutes of mixed traffic
 	$(TEST) -tags $(TAGS),soak -timeout 30m -run Soak -v ./...
