@@ -129,6 +129,7 @@ var (
 	bracketTag = re(`\[/?(?:[A-Z]+[ _-])?(?:(?:PRIORITY|SYSTEM|ADMIN|SECURITY|HIDDEN|SECRET|ROOT|URGENT|MANDATORY|DEVELOPER)[ _-](?:INSTRUCTIONS?|OVERRIDE|BYPASS|DIRECTIVE|PROMPT|MESSAGE|MODE|COMMAND|NOTE|NOTICE)|SYSTEM|OVERRIDE|JAILBREAK|BYPASS|INSTRUCTIONS?)\]`)
 	shout      = re(`(?:^|[^A-Za-z])(?:(?:SYSTEM|ADMIN|DEVELOPER|ROOT|SECURITY|PRIORITY|HIDDEN|OPERATOR)[ _-](?:OVERRIDE|DIRECTIVE|INSTRUCTIONS?|PROMPT|MESSAGE|COMMAND|BYPASS)|SYSTEM ?(?:\([^)]{0,60}\))?:|ASSISTANT ?:)`)
 	styledAway = re(`(?i)style\s*=\s*["'][^"']*(display\s*:\s*none|font-size\s*:\s*0|visibility\s*:\s*hidden|opacity\s*:\s*0|color\s*:\s*(white|#fff))`)
+	hiddenTag  = re(`(?i)<[a-z]+(?:\s[^<>]{0,80})?\shidden(?:\s[^<>]{0,80})?/?>|<[a-z]+\s[^<>]{0,80}aria-hidden`)
 	remoteImg  = re(`!\[[^\]]*\]\(https?://[^)]*(\{|\$|=\s*<|\?[a-z]+=\)?)`)
 )
 
@@ -194,6 +195,7 @@ var markups = []struct {
 	{[]string{"INSTRUCTION", "OVERRIDE]", "BYPASS]", "DIRECTIVE]", "PROMPT]", "MESSAGE]", "MODE]", "COMMAND]", "NOTE]", "NOTICE]", "SYSTEM]", "JAILBREAK]"}, nil, nil, bracketTag, "a tag that sets words apart as orders to the model"},
 	{[]string{"SYSTEM", "ADMIN", "DEVELOPER", "ROOT", "SECURITY", "PRIORITY", "HIDDEN", "OPERATOR", "ASSISTANT"}, nil, nil, shout, "words that pretend to come from the system"},
 	{[]string{"="}, []string{"style"}, nil, styledAway, "text that is styled not to be seen"},
+	{[]string{"<"}, []string{"hidden"}, nil, hiddenTag, "text that is marked not to be shown"},
 	{[]string{"!["}, nil, nil, remoteImg, "an image whose address carries data away"},
 }
 

@@ -167,6 +167,9 @@ func (l *look) match(p *phrase, i int) int {
 	if m == nil {
 		return -1
 	}
+	if p.not != nil && p.not.get().MatchString(part[:m[1]]) {
+		return -1
+	}
 	if p.tool && len(m) > 2 && m[2] >= 0 && l.ours(part[m[2]:m[3]]) || !l.beside(p.and, i, i+m[1]) {
 		return -1
 	}

@@ -14,6 +14,9 @@ func TestEveryPatternCompiles(t *testing.T) {
 	all := []*pattern{comment, orders, harmless, hexRun, orderTag, chatToken, bracketTag, shout, styledAway, remoteImg}
 	for _, p := range phrases {
 		all = append(append(all, p.re), p.and...)
+		if p.not != nil {
+			all = append(all, p.not)
+		}
 		if !strings.HasPrefix(p.re.text, "^") {
 			t.Errorf("%s: is not anchored", p.re.text)
 		}

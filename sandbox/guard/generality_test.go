@@ -1,0 +1,51 @@
+package guard_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"mcpen/sandbox/guard"
+)
+
+// What attackers say, in sentences that no rule was made of one by one, and what
+// honest servers say about the same things. A rule that fits one sentence of a
+// corpus shows here: the next attacker uses other words.
+func TestScanGeneralises(t *testing.T) {
+	poison, found := lines(t, "testdata/poison.txt"), 0
+	for _, text := range poison {
+		if held(guard.ScanText(text)) {
+			found++
+		} else {
+			t.Logf("not found: %s", text)
+		}
+	}
+	if part := 100 * found / len(poison); part < 85 {
+		t.Errorf("%d %% of %d are found, want 85", part, len(poison))
+	}
+	for _, text := range lines(t, "testdata/honest.txt") {
+		for _, f := range guard.ScanText(text) {
+			if f.Severity == guard.Hold {
+				t.Errorf("%q is held: %s %q (%s)", text, f.Kind, f.Words, f.Why)
+			}
+		}
+	}
+}
+
+func lines(t *testing.T, file string) []string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
+}
+
+func held(found []guard.Finding) bool {
+	for _, f := range found {
+		if f.Severity == guard.Hold {
+			return true
+		}
+	}
+	return false
+}
