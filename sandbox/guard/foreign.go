@@ -11,8 +11,8 @@ var (
 	foreignOrderParts = []string{"ignor", "olvid", "oubli", "verg", "esque", "dimentica", "desconsidere", "忽略", "无视", "無視", "忘れ", "무시", "잊", foldedText("абудь"), foldedText("игнорируй")}
 
 	foreignSecrecy = re(`\bno (?:se )?(?:l[eo] )?(?:digas?|mencione?s?|informes?|reveles?) (?:\S+ ){0,4}?(?:usuario|nadie)` +
-		`|\bne (?:l[ea] |lui )?(?:dis|dites|mentionnez?|révèlez?|signalez?|prévenez?|parlez?) (?:\S+ ){0,6}?(?:\S*utilisateur|à personne)` +
-		`|\b(?:sag|verrat|erwähn|teil|bericht)\S* (?:\S+ ){0,3}?(?:be|an)?(?:nutzer|wender)\S* (?:\S+ ){0,3}?nichts?\b|\bnichts? (?:\S+ ){0,4}?(?:dem|den|der) (?:be)?nutzer` +
+		`|\bn'(?:informe[zr]?|avertis\S*|alerte[zr]?|en parle[zr]?) (?:\S+ ){0,4}?(?:\S*utilisateur|personne)|\bne (?:l[ea] |lui )?(?:dis|dites|mentionnez?|révèlez?|signalez?|prévenez?|parlez?) (?:\S+ ){0,6}?(?:\S*utilisateur|à personne)` +
+		`|\b(?:sag|verrat|erwähn|teil|bericht)\S* (?:\S+ ){0,3}?(?:be|an)?(?:nutzer|wender)\S* (?:\S+ ){0,3}?nichts?\b|\bnichts? (?:\S+ ){0,4}?(?:dem|den|der) (?:be|an)?(?:nutzer|wender)` +
 		`|\bnão (?:o |lhe )?(?:conte|diga|mencione|informe|revele) (?:\S+ ){0,4}?(?:usuário|utilizador|ninguém)` +
 		`|\bnon (?:dirlo|dire|dica|rivel\S+|menzion\S+|inform\S+) (?:\S+ ){0,4}?(?:\S*utente|nessuno)` +
 		`|(?:不要|别|切勿|勿)(?:告诉|告知|通知|提及|让).{0,18}(?:用户|使用者|任何人)|(?:ユーザ|利用者).{0,36}(?:知らせ|伝え|教え|言わ|話さ)ない|사용자.{0,36}(?:말하지|알리지|언급하지)` +
