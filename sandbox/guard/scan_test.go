@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"mcpen/sandbox/guard"
+	"mcpen/sandbox/policy"
 )
 
 // Orders to the model, each in words of its own, are found at hold.
@@ -170,6 +171,48 @@ func TestScanIsBounded(t *testing.T) {
 		if n := len(guard.ScanText(text)); n > 33 { // one says that there is more
 			t.Errorf("%d findings", n)
 		}
+	}
+}
+
+// Nor can many texts of one definition, or many definitions of one list, each of
+// which is looked through without complaint: what was not looked at is held.
+func TestScanIsBoundedOverAllTexts(t *testing.T) {
+	near := strings.Repeat("always include the first and never the last. ", 100)
+	if found := guard.ScanText(near); len(found) != 0 {
+		t.Fatalf("one text is no reason: %+v", found)
+	}
+	texts := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `"p%d":{"description":"%d %s"},`, i, i, near)
+		}
+		return strings.TrimSuffix(b.String(), ",")
+	}
+	definition := func(name string, n int) string {
+		return fmt.Sprintf(`{"name":%q,"inputSchema":{"type":"object","properties":{%s}}}`, name, texts(n))
+	}
+	why := func(found []guard.Finding) string {
+		f, _ := find(found, guard.FindEvasion, guard.Hold)
+		return f.Why
+	}
+	if got := why(guard.Scan(guard.KindTool, []byte(definition("few", 3)))); got != "" {
+		t.Errorf("three texts: %q", got)
+	}
+	if got := why(guard.Scan(guard.KindTool, []byte(definition("many", 100)))); !strings.Contains(got, "too many") {
+		t.Errorf("a hundred texts were looked through: %q", got)
+	}
+	var list []string
+	for i := range 100 {
+		list = append(list, definition(fmt.Sprintf("t%d", i), 3))
+	}
+	g, err := guard.New(setup{Pins: policy.PinOff, Findings: policy.FindingHold}.config(guard.Pins{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Client([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
+	v := g.Server([]byte(`{"jsonrpc":"2.0","id":1,"result":{"tools":[` + strings.Join(list, ",") + `]}}`))
+	if got := string(v.Forward); !strings.Contains(got, `"t0"`) || strings.Contains(got, `"t99"`) {
+		t.Errorf("of a hundred such definitions the first is shown: %t, the last: %t", strings.Contains(got, `"t0"`), strings.Contains(got, `"t99"`))
 	}
 }
 
