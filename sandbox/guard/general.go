@@ -1,5 +1,7 @@
 package guard
 
+import "strings"
+
 // What rules about single things to say share.
 const (
 	parameter = `\b(?:parameters?|arguments?|fields?|property|properties|headers?)\b`
@@ -14,7 +16,8 @@ const (
 
 var (
 	parameterPattern = &pattern{text: parameter, parts: []string{"parameter", "argument", "field", "propert", "header"}}
-	toldPattern      = re(told)
+	toldPattern      = &pattern{text: `\b(?:` + told + `)`, odd: "@", first: strings.Fields("whole entire full complete everything whatever what all dialogue conversation chat discussion " +
+		"summary transcript copy text content contents your system name names list description descriptions tool tools last previous recent latest")}
 )
 
 // general are rules that stand for what is wanted rather than for how it was

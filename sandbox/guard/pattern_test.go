@@ -50,7 +50,7 @@ func TestPartsAreInEveryMatch(t *testing.T) {
 	for _, p := range []*pattern{awayPattern, credentialPattern, pathsPattern} {
 		gates = append(gates, gate{p, func(text string) bool { return containsAny(text, p.parts) }})
 	}
-	for _, p := range []*pattern{awayPattern, talkPattern, credentialPattern} {
+	for _, p := range []*pattern{awayPattern, talkPattern, credentialPattern, toldPattern} {
 		gates = append(gates, gate{p, func(text string) bool {
 			l := look{scanner: &scanner{left: allow(len(text))}, folded: fold(text)}
 			return l.finds(p)
