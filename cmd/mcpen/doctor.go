@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
@@ -30,7 +32,7 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 		return err
 	}
 	if facts.Depths, err = host.Deep(ctx); err != nil {
-		return fmt.Errorf("cannot try this machine: %w", err)
+		return untried(err)
 	}
 	facts.Depths.Into(&facts.Host)
 	if opts.Recipe != nil {
@@ -55,6 +57,16 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// untried is the error of a machine on which nothing could be tried. Where that
+// is for want of descriptors, run stops too.
+func untried(err error) error {
+	err = fmt.Errorf("cannot try this machine: %w", err)
+	if errors.Is(err, syscall.EMFILE) {
+		return &codeError{code: exitSandbox, err: err, hint: "ulimit -n 1024"}
+	}
+	return err
 }
 
 // writeChecks writes one line a check, and below it what that means and what to

@@ -206,6 +206,10 @@ func memfdCheck(f Facts) Check {
 		c.Detail = "a copy of mcpen that nobody can change was executed"
 	case Missing:
 		c.Consequence = "mcpen cannot start itself from a sealed copy, which keeps a server from changing it"
+		if f.Tried && f.Recipe == nil { // libcontainer has other copies that nobody can change
+			c.State = Limited
+			c.Consequence = "mcpen is copied by another way, in which a server cannot change it either"
+		}
 		if n := f.Around.MemfdNoexec; n != "" && n != "0" {
 			c.Detail += "; vm.memfd_noexec is " + n
 			c.Fix = sysctlFix("vm.memfd_noexec", "1")

@@ -96,7 +96,7 @@ func TestChecksNameTheCauseAndTheFix(t *testing.T) {
 		{"WSL2's listener", func(f *Facts) { f.Around.WSL = true; breakAt(f, stepListener, unix.EBUSY) }, "notify", Limited, false, "EBUSY", "optional"},
 		{"no local routes", func(f *Facts) { breakAt(f, stepRoutes, unix.EOPNOTSUPP) }, "routes", Missing, false, "EOPNOTSUPP", "routing"},
 		{"no IPv6", func(f *Facts) { breakAt(f, stepRoutes6, unix.EAFNOSUPPORT) }, "routes", Limited, false, "IPv4 only", ""},
-		{"no memfd", func(f *Facts) { f.Around.MemfdNoexec = "2"; breakAt(f, stepMemfd, unix.EACCES) }, "memfd", Missing, false, "memfd_noexec is 2", "vm.memfd_noexec = 1"},
+		{"no memfd", func(f *Facts) { f.Around.MemfdNoexec = "2"; breakAt(f, stepMemfd, unix.EACCES) }, "memfd", Limited, false, "memfd_noexec is 2", "vm.memfd_noexec = 1"},
 		{"no control group", func(f *Facts) { f.Host.Cgroup = plan.Cgroup{Why: "nothing is delegated"} }, "cgroup", Limited, false, "nothing is delegated", "delegate.conf"},
 		{"no cpu controller", func(f *Facts) { f.Host.Cgroup.Controllers = []string{"memory", "pids"} }, "cgroup", Limited, false, "memory, pids", "Delegate=cpu"},
 		{"WSL2 without systemd", func(f *Facts) { f.Around.WSL, f.Host.Cgroup = true, plan.Cgroup{Why: "none"} }, "cgroup", Limited, false, "none", "systemd=true"},
