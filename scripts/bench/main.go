@@ -24,6 +24,7 @@ func main() {
 	servers := flag.Int("servers", 15, "starts of a real server, of each kind")
 	pings := flag.Int("pings", 3000, "round trips, of each kind")
 	rounds := flag.Int("rounds", 5, "rounds of traffic, and starts of packages, of each kind; 0 leaves both out")
+	atOnce := flag.Int("at-once", 100, "servers of a tiny program at once, after a tenth and half of them; 0 leaves it out")
 	flag.Parse()
 	bin, err := filepath.Abs(*mcpen)
 	if err != nil {
@@ -31,6 +32,9 @@ func main() {
 	}
 	fmt.Printf("%s, %d processors, kernel %s\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), kernel())
 	start(bin, *starts)
+	if *atOnce > 0 {
+		many(bin, max(1, *atOnce/10), max(1, *atOnce/2), *atOnce)
+	}
 	everything := install("@modelcontextprotocol/server-everything", "mcp-server-everything")
 	if everything == "" {
 		fmt.Println("initialize, ping, memory: npm is not here, not measured")
