@@ -96,5 +96,38 @@ func (c *compiler) masks() {
 		return false
 	})
 	slices.SortStableFunc(out, inOrder)
+	for _, m := range out {
+		c.pin(m)
+	}
 	c.plan.Root = append(c.plan.Root, out...)
+}
+
+// pin keeps the folders above what is denied from being renamed: the next run
+// would look for it by the name that it had. A folder that is a mount of its own
+// cannot be renamed or removed (EBUSY, rename(2)).
+func (c *compiler) pin(denied Mount) {
+	for dir := path.Dir(denied.Target); dir != "/"; dir = path.Dir(dir) {
+		ground, ok := c.ground(dir)
+		if !ok || !ground.Writable {
+			continue
+		}
+		c.plan.Root = append(c.plan.Root, Mount{Kind: MountBind, Source: path.Join(ground.Source, dir[len(ground.Target):]), Target: dir,
+			Writable: true, Exec: ground.Exec, Dir: true, Why: "what is denied lies in it", At: denied.At})
+		slices.SortStableFunc(c.plan.Root, inOrder)
+	}
+}
+
+// ground is the bind mount in which a path lies that is no mount itself.
+func (c *compiler) ground(p string) (Mount, bool) {
+	var ground Mount
+	found := false
+	for _, m := range c.plan.Root {
+		if m.Target == p {
+			return Mount{}, false
+		}
+		if m.Kind == MountBind && m.Dir && under(p, m.Target) && (!found || len(m.Target) > len(ground.Target)) {
+			ground, found = m, true
+		}
+	}
+	return ground, found
 }
