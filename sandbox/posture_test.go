@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"mcpen/sandbox"
+	"mcpen/sandbox/internal/probe"
 	"mcpen/sandbox/internal/probe/stage"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -79,7 +81,13 @@ func collect(t *testing.T, s *stage.Stage, p plan.Plan) Posture {
 	}
 	defer client.Close()
 	defer in.Close()
-	box, err := sandbox.Start(context.Background(), p, sandbox.Stdio{In: in, Out: os.Stdout, Err: os.Stderr, Raw: true}, nil)
+	said, stderr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer said.Close()
+	defer stderr.Close()
+	box, err := sandbox.Start(context.Background(), p, sandbox.Stdio{In: in, Out: os.Stdout, Err: stderr, Raw: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +97,9 @@ func collect(t *testing.T, s *stage.Stage, p plan.Plan) Posture {
 			t.Error(err)
 		}
 	}()
+	if line, err := bufio.NewReader(said).ReadString('\n'); line != probe.Waits+"\n" {
+		t.Fatalf("the program said %q: %v", line, err)
+	}
 	pids := slices.DeleteFunc(processesOf(t, s.Program), func(pid int) bool { return pid == s.World.Stranger })
 	if len(pids) != 1 {
 		t.Fatalf("processes of the server: %v, want one", pids)

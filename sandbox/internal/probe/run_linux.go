@@ -19,6 +19,10 @@ import (
 // refused with ETIMEDOUT. It only bounds probes that hang.
 const deadline = 20 * time.Second
 
+// Waits is what the program says on stderr once it waits: before, the Go runtime
+// still looks at the machine.
+const Waits = "hostile: waits"
+
 // The verbs of the program. All but run and wait are for calling itself, where a
 // part of a probe has to be another process.
 const (
@@ -67,6 +71,7 @@ func Main(args []string, stdin io.Reader, stderr io.Writer) int {
 	case verbWho:
 		return unix.Geteuid() & 0xff
 	case verbWait:
+		fmt.Fprintln(stderr, Waits)
 		_, err = io.Copy(io.Discard, stdin)
 	case verbCwd:
 		buf := make([]byte, unix.PathMax)
