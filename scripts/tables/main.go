@@ -110,16 +110,33 @@ func held(text string) (string, error) {
 	return out.String(), nil
 }
 
+// timed is the end of a script's heading: how long what stands below it took.
+var timed = regexp.MustCompile(` \(\d+\.\d+s\)$`)
+
 // restricted lists the machines of the script that puts restrictions around mcpen.
+// A heading of the script may have several lines, of which the last is timed; what
+// doctor tells to paste may look like one and is not. The twin is no machine, and
+// the weaker tier is not held in full.
 func restricted(text string) string {
 	var out strings.Builder
 	out.WriteString("On each of these a server was held in full or not started, and `mcpen doctor` said the same:\n\n")
 	seen := map[string]bool{}
+	var heading []string
 	for line := range strings.Lines(text) {
-		name, ok := strings.CutPrefix(strings.TrimSpace(line), "# ")
-		if i := strings.LastIndex(name, " ("); ok && i > 0 && !seen[name[:i]] && !strings.HasPrefix(name, "The twin") {
-			seen[name[:i]] = true
-			out.WriteString("- " + name[:i] + "\n")
+		part, ok := strings.CutPrefix(strings.TrimSpace(line), "# ")
+		if !ok {
+			heading = nil
+			continue
+		}
+		heading = append(heading, part)
+		if !timed.MatchString(part) {
+			continue
+		}
+		name := timed.ReplaceAllString(strings.Join(heading, " "), "")
+		heading = nil
+		if !strings.Contains(name, "The twin") && !strings.HasPrefix(name, "The weaker tier") && !seen[name] {
+			seen[name] = true
+			out.WriteString("- " + name + "\n")
 		}
 	}
 	return out.String()
