@@ -76,10 +76,14 @@ static void drop_capabilities(const struct mcpen_exec *x)
 	struct __user_cap_data_struct none[2];
 
 	for (int c = 0; c < 64; c++) {
+		int has = prctl(PR_CAPBSET_READ, c, 0, 0, 0);
+
+		if (has < 0)
+			break; /* past the last capability of this kernel */
+		if (has == 0)
+			continue; /* root in a container may not drop, and has nothing to */
 		if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) == 0)
 			continue;
-		if (errno == EINVAL && c > 0)
-			break; /* past the last capability of this kernel */
 		if (errno == EPERM && !x->user && getuid() != 0)
 			break;
 		fail(x, MCPEN_BOUNDING, 0);
