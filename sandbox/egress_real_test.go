@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +57,58 @@ func TestRealPackageManagerReachesItsRegistry(t *testing.T) {
 	}) {
 		t.Errorf("nobody was told that the registry was refused: %+v", r.events.all())
 	}
+}
+
+// undiciPackage is the folder in which npm installed undici.
+const undiciPackage = "MCPEN_EGRESS_UNDICI"
+
+// undiciReached is as reached, for the HTTP client that most packages bring along.
+const undiciReached = `
+node     undici    http://allowed.test/        OK
+node     undici    https://allowed.test/       OK
+node     undici    https://other.test/         ENOTFOUND
+node     undici    http://203.0.113.99/        ECONNRESET|UND_ERR_SOCKET
+node     undici    http://169.254.169.254/     ECONNRESET|UND_ERR_SOCKET
+`
+
+// A package that brings its own HTTP client needs no setting either.
+func TestRealUndici(t *testing.T) {
+	if os.Getenv(egressStage) == "" {
+		registry := registryOf(t)
+		dir := t.TempDir()
+		for at := dir; at != os.TempDir(); at = filepath.Dir(at) { // the user of the test is another
+			if err := os.Chmod(at, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if out, err := exec.Command("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir, "--registry", registry.String(), "undici@7").CombinedOutput(); err != nil {
+			t.Fatalf("cannot install undici: %v\n%s", err, out)
+		}
+		t.Setenv(undiciPackage, filepath.Join(dir, "node_modules"))
+	}
+	inOwnNetwork(t, func(t *testing.T, n *ownNetwork) {
+		n.install()
+		if err := os.CopyFS(filepath.Join(n.pen.project, "node_modules"), os.DirFS(os.Getenv(undiciPackage))); err != nil {
+			t.Fatal(err)
+		}
+		rows := attempts(t, undiciReached)
+		text := scriptOf(rows)
+		outside := outcomes(outsideOf(t, n.pen.project, n.env(), text))
+		n.asked.forget()
+		n.pen.start(n.pen.plan(n.profile(), text)).wait()
+		inside := outcomes(n.pen.gone())
+		for _, row := range rows {
+			if got := outside[row.String()]; got != row.outside {
+				t.Errorf("%s proves nothing: outside it is told %q", row, got)
+			}
+			if got := inside[row.String()]; !slices.Contains(strings.Split(row.inside, "|"), got) {
+				t.Errorf("%s: told %q, want %s", row, got, row.inside)
+			}
+		}
+		if asked := n.asked.all(); slices.Contains(asked, "other.test") {
+			t.Errorf("a name server was asked for %q", asked)
+		}
+	})
 }
 
 // registryOf is the registry of the user's configuration.

@@ -60,6 +60,8 @@ python3  ssl       allowed.test:443            OK
 python3  asyncio   git.test:22                 OK
 curl     get       http://allowed.test/        OK
 curl     get       https://allowed.test/       OK
+c        connect   git.test:22                 OK
+c        connect   six.test:22                 OK
 
 # A name that nobody allowed does not exist.
 go       http      https://other.test/         NXDOMAIN
@@ -69,6 +71,7 @@ node     get       http://other.test/          ENOTFOUND
 python3  urllib    https://other.test/         EAI_NONAME
 python3  asyncio   other.test:22               EAI_NONAME
 curl     get       https://other.test/         exit6
+c        connect   other.test:22               EAI_NONAME
 
 # Nor does one that is allowed and leads inward, but for its other address.
 go       http      http://inward.test/         NXDOMAIN
@@ -79,6 +82,8 @@ go       http      http://twoface.test/        OK
 # An allowed name on another port.
 go       tcp       allowed.test:22             ECONNRESET
 go       tcp       allowed.test:7778           UNNAMED
+c        connect   allowed.test:22             ECONNRESET
+c        connect   allowed.test:7778           UNNAMED
 
 # Addresses that no name led to.
 go       connect   203.0.113.99:22             ECONNRESET
@@ -92,6 +97,8 @@ python3  asyncio   203.0.113.99:22             ECONNRESET
 curl     get       http://203.0.113.99/        exit7|exit56
 curl     get       https://203.0.113.99/       exit7|exit35   exit60
 curl     get       http://[2001:db8:1::99]/    exit7|exit56
+c        connect   203.0.113.99:22             ECONNRESET
+c        connect   [2001:db8:1::99]:22         ECONNRESET
 
 # Metadata and private networks.
 go       http      http://169.254.169.254/     ECONNRESET|EPIPE
@@ -104,6 +111,8 @@ go       connect   [fc00::5]:22                ECONNRESET
 node     fetch     http://169.254.169.254/     ECONNRESET
 python3  urllib    http://169.254.169.254/     ECONNRESET
 curl     get       http://169.254.169.254/     exit7|exit56
+c        connect   169.254.169.254:22          ECONNRESET
+c        connect   10.0.0.5:22                 ECONNRESET
 
 # What is no TCP, and TCP by other doors.
 go       udp       203.0.113.10:443            ECONNREFUSED
@@ -156,12 +165,13 @@ var commands = map[string]string{
 	"node":    "node net.mjs",
 	"python3": "/usr/bin/python3 net.py",
 	"curl":    ". ./net.sh",
+	"c":       "./net",
 }
 
 // scriptOf is the shell script that makes the attempts.
 func scriptOf(rows []attempt) string {
 	var s strings.Builder
-	for _, program := range []string{"go", "node", "python3", "curl"} {
+	for _, program := range []string{"go", "node", "python3", "curl", "c"} {
 		var args []string
 		for _, r := range rows {
 			if r.program == program {
@@ -207,7 +217,7 @@ func present(t *testing.T, rows []attempt) []attempt {
 	t.Helper()
 	missing := map[string]bool{}
 	for program := range commands {
-		if program == "go" {
+		if program == "go" || program == "c" {
 			continue
 		}
 		if _, err := os.Stat("/usr/bin/" + program); err != nil {
@@ -367,6 +377,8 @@ go       connect   [2001:db8:1::99]:22         UNNAMED
 node     net       169.254.169.254:22          UNNAMED
 python3  asyncio   10.0.0.5:22                 UNNAMED
 curl     get       http://203.0.113.99/        exit7
+c        connect   other.test:22               EAI_NONAME
+c        connect   203.0.113.99:22             UNNAMED
 go       udp       203.0.113.99:443            ENETUNREACH
 go       self      127.0.0.1:0                 OK
 `
@@ -497,13 +509,10 @@ func (n *ownNetwork) socket(name string) string {
 
 // install puts the programs where they can be started.
 func (n *ownNetwork) install() {
-	for from, to := range map[string]string{
-		filepath.Join(os.Getenv(egressFiles), "probe"): "probe", filepath.Join(os.Getenv(egressFiles), "net.mjs"): "net.mjs",
-		filepath.Join(os.Getenv(egressFiles), "net.py"): "net.py", filepath.Join(os.Getenv(egressFiles), "net.sh"): "net.sh",
-	} {
-		data, err := os.ReadFile(from)
+	for _, name := range []string{"probe", "net", "net.mjs", "net.py", "net.sh"} {
+		data, err := os.ReadFile(filepath.Join(os.Getenv(egressFiles), name))
 		if err == nil {
-			err = os.WriteFile(filepath.Join(n.pen.project, to), data, 0o755)
+			err = os.WriteFile(filepath.Join(n.pen.project, name), data, 0o755)
 		}
 		if err != nil {
 			n.t.Fatal(err)

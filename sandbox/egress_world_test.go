@@ -88,6 +88,9 @@ func egressPrograms(t *testing.T) string {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build the probe: %v\n%s", err, out)
 	}
+	if out, err := exec.Command("cc", "-O1", "-Wall", "-Werror", "-o", filepath.Join(dir, "net"), "testdata/egress/net.c").CombinedOutput(); err != nil {
+		t.Fatalf("cannot build the C program: %v\n%s", err, out)
+	}
 	self, err := os.ReadFile("/proc/self/exe")
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "test"), self, 0o755)

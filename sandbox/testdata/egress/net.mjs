@@ -12,6 +12,12 @@ const ops = {
     const r = await fetch(target);
     if ((await r.text()) !== "peer\n") throw { code: "OTHER" };
   },
+  // The package, which node's fetch has a copy of; only where it was installed.
+  undici: async (target) => {
+    const { request } = await import("undici");
+    const r = await request(target);
+    if ((await r.body.text()) !== "peer\n") throw { code: "OTHER" };
+  },
   get: (target) => new Promise((yes, no) => {
     (target.startsWith("https:") ? https : http).get(target, { agent: false }, (r) => r.resume().on("end", yes).on("error", no)).on("error", no);
   }),
