@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -11,14 +9,13 @@ import (
 	"mcpen/profiles"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
-	"mcpen/sandbox/policy"
 )
 
 // profileApart refuses a profile that the server could rewrite: its next run
 // would be given what it wrote. The lock and the pins are beside the profile.
 func (p *prepared) profileApart() error {
 	for _, s := range p.policy.Sources {
-		if ships(s) {
+		if ships(s.File) {
 			continue
 		}
 		file := s.File
@@ -40,11 +37,24 @@ func (p *prepared) profileApart() error {
 	return nil
 }
 
-// ships reports whether a source is one of the profiles that mcpen carries.
-func ships(s policy.Source) bool {
-	data, ok := profiles.Read(strings.TrimSuffix(filepath.Base(s.File), ".toml"))
-	sum := sha256.Sum256(data)
-	return ok && s.SHA256 == hex.EncodeToString(sum[:])
+// shippedFile is what a profile that mcpen carries is called in messages.
+func shippedFile(name string) string { return "profiles/" + name + ".toml" }
+
+// ships reports whether a file's name is that of a profile that mcpen carries. No
+// file of this machine is called so (fileName): one with the same text may change.
+func ships(file string) bool {
+	name := strings.TrimSuffix(filepath.Base(file), ".toml")
+	_, ok := profiles.Read(name)
+	return ok && file == shippedFile(name)
+}
+
+// fileName is the path of a file of this machine, unlike that of any profile that
+// mcpen carries.
+func fileName(path string) string {
+	if ships(path) {
+		return "./" + path
+	}
+	return path
 }
 
 // writable is the folder by which the server may write a path, or "".

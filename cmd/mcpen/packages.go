@@ -29,7 +29,7 @@ const machineProfiles = "/etc/mcpen/profiles"
 // that ships with mcpen, was never written, or is the machine's and has no lock
 // there, among the user's own.
 func lockBeside(at place, profileFile, name string) string {
-	if profileFile != "" && filepath.Ext(profileFile) == ".toml" && !strings.HasPrefix(profileFile, "profiles/") {
+	if profileFile != "" && filepath.Ext(profileFile) == ".toml" && !ships(profileFile) {
 		if _, err := os.Stat(profileFile); err == nil {
 			beside := strings.TrimSuffix(profileFile, ".toml") + ".lock"
 			if _, err := os.Stat(beside); err == nil || filepath.Dir(profileFile) != machineProfiles {

@@ -225,6 +225,7 @@ func (a *app) baseline(ch choice, at place) (*policy.Profile, error) {
 	if file == "" {
 		file = baselineFile
 	}
+	file = fileName(file)
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) && ch.baseline == "" {
 		return nil, nil
@@ -244,6 +245,7 @@ func (a *app) loader(at place) policy.Loader {
 			if !filepath.IsAbs(ref) && from != "" {
 				ref = filepath.Join(filepath.Dir(from), ref)
 			}
+			ref = fileName(ref)
 			data, err := os.ReadFile(ref)
 			return ref, data, err
 		}
@@ -258,7 +260,7 @@ func (a *app) loader(at place) policy.Loader {
 			}
 		}
 		if data, ok := profiles.Read(ref); ok {
-			return "profiles/" + ref + ".toml", data, nil
+			return shippedFile(ref), data, nil
 		}
 		return "", nil, fmt.Errorf("there is no profile of that name")
 	}
