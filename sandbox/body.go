@@ -59,6 +59,9 @@ func (b *Box) contained() (launch, []child.Pin, error) {
 		}}
 		b.body = cage
 		if err := c.Run(cage.process); err != nil {
+			if _, none := cage.process.Pid(); none != nil {
+				b.body = nil // libcontainer cannot be asked about a process that never was
+			}
 			return nil, &Lack{Step: "build the sandbox", Err: err}
 		}
 		return cage.cgroups(), nil

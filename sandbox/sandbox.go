@@ -31,6 +31,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
+	"mcpen/sandbox/host"
 	"mcpen/sandbox/internal/child"
 	"mcpen/sandbox/internal/egress"
 	"mcpen/sandbox/internal/quarantine"
@@ -111,6 +112,9 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	}
 	if err := bounded(p); err != nil {
 		return nil, err
+	}
+	if err := host.Descriptors(); err != nil {
+		return nil, &Lack{Step: "start", Err: err}
 	}
 	s, err := newSession(p.Runtime)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 )
@@ -26,6 +27,9 @@ type doctorOptions struct {
 // runDoctor says what this machine can enforce and what to do about what it
 // cannot. Its error, where "run" would refuse to start, ends in exit code 125.
 func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
+	if err := host.Descriptors(); err != nil {
+		return untried(err) // run says the same, and every check below would say something else
+	}
 	facts := host.Facts{Around: opts.Ask.Survey(), Binary: opts.Binary}
 	var err error
 	if facts.Host, err = host.Probe(ctx, opts.Ask); err != nil {
@@ -39,6 +43,9 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 		facts.Tried, facts.Recipe = true, opts.Recipe(ctx)
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if errors.Is(facts.Recipe, syscall.EMFILE) {
+			return untried(facts.Recipe)
 		}
 	}
 	checks := host.Checks(facts)
@@ -64,7 +71,7 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 func untried(err error) error {
 	err = fmt.Errorf("cannot try this machine: %w", err)
 	if errors.Is(err, syscall.EMFILE) {
-		return &codeError{code: exitSandbox, err: err, hint: "ulimit -n 1024"}
+		return &codeError{code: exitSandbox, err: err, hint: launch.MoreFiles}
 	}
 	return err
 }

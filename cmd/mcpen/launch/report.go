@@ -18,6 +18,9 @@ const (
 	ExitNotExecutable = 126 // the program cannot be executed
 )
 
+// MoreFiles is the hint where this process may open too few files.
+const MoreFiles = "ulimit -n 1024"
+
 // Error is an error with an exit code and, where there is one, something to
 // paste.
 type Error struct {
@@ -54,6 +57,9 @@ func Report(w io.Writer, err error) int {
 		err, code = notExec, ExitNotExecutable
 	case errors.As(err, &lack):
 		err, code, hint = lack, ExitSandbox, "mcpen doctor"
+		if errors.Is(lack, syscall.EMFILE) {
+			hint = MoreFiles
+		}
 	case errors.As(err, &coded):
 		err, code, hint = coded, coded.Code, coded.Hint
 	}

@@ -182,3 +182,13 @@ func (s *Stage) posix() error {
 	s.closes = append(s.closes, func() error { return os.Remove(path) })
 	return nil
 }
+
+// keyring makes the user's own keyring, as a login does: without one nobody's
+// keys could be seen. The kernel keeps it.
+func (s *Stage) keyring() error {
+	const user = -4 // KEY_SPEC_USER_KEYRING, keyctl(2)
+	if _, err := unix.KeyctlGetKeyringID(user, true); err != nil {
+		return os.NewSyscallError("keyctl", err)
+	}
+	return nil
+}

@@ -104,7 +104,7 @@ func New(dir string) (*Stage, error) {
 	if !exists(s.World.Python) {
 		s.World.Python = ""
 	}
-	for _, step := range []func() error{s.Reset, s.stranger, s.listeners, s.sysv, s.posix} {
+	for _, step := range []func() error{s.Reset, s.stranger, s.listeners, s.sysv, s.posix, s.keyring} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
