@@ -38,7 +38,6 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("cannot close inherited descriptors: %w", os.NewSyscallError("close_range", err))
 	}
-	launcher := launch.Prepare(embedded.Launcher)
 	p, err := a.prepare(ctx, ch)
 	if err != nil {
 		return err
@@ -57,7 +56,10 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	if a.owns() {
 		// It comes back where this mcpen or this machine has no launcher to turn
 		// into. This process then does the same.
-		_ = launcher.Become(o, a.args, a.env, p.files()...)
+		if image, err := embedded.Launcher(); err == nil {
+			_ = launch.Become(image, o, a.args, a.env, p.files()...)
+			image.Close()
+		}
 	}
 	exit, err := o.Run(ctx, launch.Stdio{In: a.in, Out: a.out, Err: a.err})
 	if err != nil {

@@ -171,7 +171,7 @@ func condition(name string) (bool, error) {
 	case "user":
 		return os.Geteuid() != 0, nil
 	case "launcher":
-		return embedded.Launcher != "", nil
+		return embedded.Carried, nil
 	}
 	return false, errors.New("no such condition")
 }

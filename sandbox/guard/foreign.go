@@ -3,23 +3,32 @@ package guard
 // The same two orders in the languages that are written most. Patterns are of
 // folded text, in which letters of other scripts that look like Latin ones are
 // Latin: foldRunes makes them.
-var (
-	foreignOrder = re(`\b(?:ignora|ignore[zn]|ignorar|ignoriere?n?|ignoriert|ignore) (?:todas? |toutes? |alle |tutte |todos? )?(?:las |les |le |os |as |die |der |l')?(?:\S+ )?(?:instruccion\S*|instructions? pr\S+|istruzion\S*|instru\S+es (?:anterior|prec)\S*|(?:vorherigen |bisherigen )?anweisungen)` +
+
+func foreignOrder() *pattern {
+	return re(`\b(?:ignora|ignore[zn]|ignorar|ignoriere?n?|ignoriert|ignore) (?:todas? |toutes? |alle |tutte |todos? )?(?:las |les |le |os |as |die |der |l')?(?:\S+ )?(?:instruccion\S*|instructions? pr\S+|istruzion\S*|instru\S+es (?:anterior|prec)\S*|(?:vorherigen |bisherigen )?anweisungen)` +
 		`|\b(?:olvid[ae]\S*|oublie[zr]?|vergiss|vergesst|esque[cç]a|dimentica\S*|desconsidere) (?:\S+ ){0,4}?(?:instruc\S+|consignes?|instructions|anweisungen|vorgaben|instru[cç]\S+|istruzion\S+|directives?|reglas|règles|regeln|regras|regole)` +
 		`|忽略.{0,24}(?:指令|指示|规则|提示)|无视.{0,24}(?:指令|指示|规则|提示)|無視.{0,24}(?:指示|規則)|(?:以前|前|上記)の.{0,12}(?:指示|命令).{0,12}(?:無視|忘れ)|(?:지시|명령|규칙|지침).{0,24}(?:무시|잊)` +
 		foldedText("|(?:игнорируй|проигнорируй|забудь|3абудь)\\S* (?:\\S+ ){0,4}?(?:инструкци|указани|правил)"))
-	foreignOrderParts = []string{"ignor", "olvid", "oubli", "verg", "esque", "dimentica", "desconsidere", "忽略", "无视", "無視", "忘れ", "무시", "잊", foldedText("абудь"), foldedText("игнорируй")}
+}
 
-	foreignSecrecy = re(`\bno (?:se )?(?:l[eo] )?(?:digas?|mencione?s?|informes?|reveles?) (?:\S+ ){0,4}?(?:usuario|nadie)` +
+func foreignOrderParts() []string {
+	return []string{"ignor", "olvid", "oubli", "verg", "esque", "dimentica", "desconsidere", "忽略", "无视", "無視", "忘れ", "무시", "잊", foldedText("абудь"), foldedText("игнорируй")}
+}
+
+func foreignSecrecy() *pattern {
+	return re(`\bno (?:se )?(?:l[eo] )?(?:digas?|mencione?s?|informes?|reveles?) (?:\S+ ){0,4}?(?:usuario|nadie)` +
 		`|\bn'(?:informe[zr]?|avertis\S*|alerte[zr]?|en parle[zr]?) (?:\S+ ){0,4}?(?:\S*utilisateur|personne)|\bne (?:l[ea] |lui )?(?:dis|dites|mentionnez?|révèlez?|signalez?|prévenez?|parlez?) (?:\S+ ){0,6}?(?:\S*utilisateur|à personne)` +
 		`|\b(?:sag|verrat|erwähn|teil|bericht)\S* (?:\S+ ){0,3}?(?:be|an)?(?:nutzer|wender)\S* (?:\S+ ){0,3}?nichts?\b|\bnichts? (?:\S+ ){0,4}?(?:dem|den|der) (?:be|an)?(?:nutzer|wender)` +
 		`|\bnão (?:o |lhe )?(?:conte|diga|mencione|informe|revele) (?:\S+ ){0,4}?(?:usuário|utilizador|ninguém)` +
 		`|\bnon (?:dirlo|dire|dica|rivel\S+|menzion\S+|inform\S+) (?:\S+ ){0,4}?(?:\S*utente|nessuno)` +
 		`|(?:不要|别|切勿|勿)(?:告诉|告知|通知|提及|让).{0,18}(?:用户|使用者|任何人)|(?:ユーザ|利用者).{0,36}(?:知らせ|伝え|教え|言わ|話さ)ない|사용자.{0,36}(?:말하지|알리지|언급하지)` +
 		foldedText("|(?:не|he) (?:говори|сообщай|упоминай|рассказывай)\\S* (?:\\S+ ){0,3}?(?:пользовател|никому)"))
-	foreignUsers = []string{"usuario", "nadie", "utilisateur", "personne", "nutzer", "wender", "usuário", "utilizador", "ninguém", "utente", "nessuno",
+}
+
+func foreignUsers() []string {
+	return []string{"usuario", "nadie", "utilisateur", "personne", "nutzer", "wender", "usuário", "utilizador", "ninguém", "utente", "nessuno",
 		"用户", "使用者", "任何人", "ユーザ", "利用者", "사용자", foldedText("пользовател"), foldedText("никому")}
-)
+}
 
 // foldedText is a pattern as it is met in folded text. It is for letters alone:
 // what is an operator is ASCII, and stays.

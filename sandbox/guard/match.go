@@ -9,8 +9,8 @@ import (
 // triggers maps a word to the phrases that can begin with it.
 var triggers = sync.OnceValue(func() map[string][]int {
 	t := map[string][]int{}
-	for i, p := range phrases {
-		for _, word := range strings.Fields(p.first) {
+	for i, p := range phrases() {
+		for word := range strings.FieldsSeq(p.first) {
 			t[word] = append(t[word], i)
 		}
 	}
@@ -28,7 +28,7 @@ type look struct {
 // marked tries the rules that are known by a part of a word.
 func (l *look) marked(add func(Finding)) {
 	text := l.folded.text
-	for _, m := range marks {
+	for _, m := range marks() {
 		if !containsAny(text, m.parts) || m.re.parts != nil && !containsAny(text, m.re.parts) {
 			continue
 		}
@@ -47,11 +47,11 @@ func (l *look) marked(add func(Finding)) {
 // phrases tries the rules on a text, word by word.
 func (l *look) phrases(add func(Finding)) {
 	const possible, done = 1, 2 // done: found, or cannot be
-	state := make([]byte, len(phrases))
-	rules := triggers()
+	all, rules := phrases(), triggers()
+	state := make([]byte, len(all))
 	for i, word := range beginnings(l.folded.text) {
 		for _, rule := range rules[word] {
-			p := &phrases[rule]
+			p := &all[rule]
 			if state[rule] == 0 {
 				state[rule] = possible
 				if !l.possible(p) {
@@ -127,7 +127,7 @@ type known struct {
 // alone. A text that was not looked through may have it.
 func (l *look) finds(re *pattern) bool {
 	text := l.folded.text
-	if re.first == nil || strings.Contains(text, re.odd) {
+	if re.first == "" || strings.Contains(text, re.odd) {
 		return !l.left.spend(len(text)) || re.get().MatchString(text)
 	}
 	const wide = 160

@@ -12,20 +12,20 @@ import (
 // process there if it could not be.
 func TestEveryPatternCompiles(t *testing.T) {
 	all := []*pattern{comment, orders, harmless, hexRun, orderTag, chatToken, bracketTag, shout, styledAway, remoteImg}
-	for _, p := range phrases {
+	for _, p := range phrases() {
 		all = append(append(all, p.re), p.and...)
 		if p.not != nil {
 			all = append(all, p.not)
 		}
-		if !strings.HasPrefix(p.re.text, "^") {
+		if !p.re.start {
 			t.Errorf("%s: is not anchored", p.re.text)
 		}
 	}
-	for _, m := range marks {
+	for _, m := range marks() {
 		all = append(append(all, m.re), m.and...)
 	}
 	for _, p := range all {
-		if _, err := regexp.Compile(p.text); err != nil {
+		if _, err := regexp.Compile(p.whole()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -56,7 +56,7 @@ func TestPartsAreInEveryMatch(t *testing.T) {
 			return l.finds(p)
 		}})
 	}
-	for _, m := range marks {
+	for _, m := range marks() {
 		gates = append(gates, gate{m.re, func(text string) bool { return containsAny(text, m.parts) }})
 	}
 	for _, m := range markups {

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/Masterminds/semver/v3"
 )
 
 // maxPackument bounds a packument: the largest in the public registry are some
@@ -132,16 +130,12 @@ func resolveNPM(p packument, r Registry, ref Ref, minAge time.Duration, now time
 func npmCandidates(p packument) []candidate {
 	var all []candidate
 	for s := range p.Versions {
-		v, err := semver.StrictNewVersion(s)
-		if err != nil || !exactSemver(s) {
+		v, ok := npmVersionOf(s)
+		if !ok || !exactSemver(s) {
 			continue
 		}
-		all = append(all, candidate{version: s, published: npmTime(p, s), pre: v.Prerelease() != "",
-			gone: bytes.Contains(p.Versions[s], []byte(`"deprecated"`)),
-			newer: func(than string) bool {
-				o, err := semver.StrictNewVersion(than)
-				return err == nil && v.GreaterThan(o)
-			}})
+		all = append(all, candidate{version: s, published: npmTime(p, s), pre: v.IsPrerelease(),
+			gone: bytes.Contains(p.Versions[s], []byte(`"deprecated"`)), newer: newerThan(v, npmVersionOf)})
 	}
 	slices.SortFunc(all, func(a, b candidate) int { return strings.Compare(a.version, b.version) })
 	return all

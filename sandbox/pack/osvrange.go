@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/Masterminds/semver/v3"
-	pep440 "github.com/aquasecurity/go-pep440-version"
+	"deps.dev/util/semver"
 )
 
 // osvStep is one event of a range.
@@ -40,21 +39,15 @@ type versionCompare func(a, b string) (int, error)
 
 // versionOrder is the order of versions in an ecosystem: semver or PEP 440.
 func versionOrder(e Ecosystem) versionCompare {
+	system, how := semver.NPM, "semver"
 	if e == PyPI {
-		return func(a, b string) (int, error) {
-			x, err1 := pep440.Parse(a)
-			y, err2 := pep440.Parse(b)
-			if err1 != nil || err2 != nil {
-				return 0, fmt.Errorf("%q or %q is no version (PEP 440)", a, b)
-			}
-			return x.Compare(y), nil
-		}
+		system, how = semver.PyPI, "PEP 440"
 	}
 	return func(a, b string) (int, error) {
-		x, err1 := semver.NewVersion(a)
-		y, err2 := semver.NewVersion(b)
+		x, err1 := system.Parse(a)
+		y, err2 := system.Parse(b)
 		if err1 != nil || err2 != nil {
-			return 0, fmt.Errorf("%q or %q is no version (semver)", a, b)
+			return 0, fmt.Errorf("%q or %q is no version (%s)", a, b, how)
 		}
 		return x.Compare(y), nil
 	}

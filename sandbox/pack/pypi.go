@@ -14,8 +14,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	pep440 "github.com/aquasecurity/go-pep440-version"
 )
 
 // simpleJSON is the media type of the JSON form of the simple API (PEP 691).
@@ -95,7 +93,7 @@ func parseWheel(file string) (wheel, bool) {
 	if !pyName().MatchString(part[0]) || len(part) == 6 && (part[2] == "" || part[2][0] < '0' || part[2][0] > '9') {
 		return wheel{}, false
 	}
-	if _, err := pep440.Parse(part[1]); err != nil {
+	if _, ok := pypiVersionOf(part[1]); !ok {
 		return wheel{}, false
 	}
 	return wheel{normalizePyPI(part[0]), part[1], strings.Join(part[len(part)-3:], "-")}, true
@@ -106,9 +104,9 @@ func (w wheel) anywhere() bool { return strings.HasSuffix(w.tags, "-none-any") }
 
 // sameVersion compares as PEP 440 does: 1.0 is 1.0.0.
 func sameVersion(a, b string) bool {
-	x, err1 := pep440.Parse(a)
-	y, err2 := pep440.Parse(b)
-	return err1 == nil && err2 == nil && x.Equal(y)
+	x, ok1 := pypiVersionOf(a)
+	y, ok2 := pypiVersionOf(b)
+	return ok1 && ok2 && x.Compare(y) == 0
 }
 
 // ResolvePyPI chooses a version of a PyPI package among those that have a
@@ -188,14 +186,11 @@ func pypiCandidates(p project, name string) ([]candidate, map[string]indexFile) 
 	}
 	var all []candidate
 	for s, t := range dates {
-		v, err := pep440.Parse(s)
-		if err != nil {
+		v, ok := pypiVersionOf(s)
+		if !ok {
 			continue
 		}
-		all = append(all, candidate{version: s, published: t, pre: v.IsPreRelease(), gone: gone[s], newer: func(than string) bool {
-			o, err := pep440.Parse(than)
-			return err == nil && v.GreaterThan(o)
-		}})
+		all = append(all, candidate{version: s, published: t, pre: pypiPreview(v), gone: gone[s], newer: newerThan(v, pypiVersionOf)})
 	}
 	slices.SortFunc(all, func(a, b candidate) int { return strings.Compare(a.version, b.version) })
 	return all, first

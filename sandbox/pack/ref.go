@@ -6,8 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/Masterminds/semver/v3"
-	pep440 "github.com/aquasecurity/go-pep440-version"
+	"deps.dev/util/semver"
 )
 
 // Ecosystem names the rules by which a package is named, versioned and
@@ -99,13 +98,13 @@ var (
 // exactSemver is true for one version in npm's spelling. Build metadata is left
 // out: registries drop it, so it could name two things.
 func exactSemver(s string) bool {
-	v, err := semver.StrictNewVersion(s)
-	return err == nil && v.Metadata() == ""
+	v, ok := npmVersionOf(s)
+	return ok && !v.IsBuild()
 }
 
 // isRange is true for what npm would read as a range, not as a tag: "x", "v1".
 func isRange(s string) bool {
-	_, err := semver.NewConstraint(s)
+	_, err := semver.NPM.ParseConstraint(s)
 	return err == nil
 }
 
@@ -190,6 +189,6 @@ func exactPEP440(s string) bool {
 	if s == "" || len(s) > 64 || strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyz.!-_ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 		return false
 	}
-	_, err := pep440.Parse(s)
-	return err == nil
+	_, ok := pypiVersionOf(s)
+	return ok
 }

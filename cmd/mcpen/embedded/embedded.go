@@ -3,10 +3,34 @@
 // Package embedded carries the launcher's binary.
 package embedded
 
-import _ "embed" // the binary
+// #include "image.h"
+import "C"
 
-// Launcher is the binary of cmd/mcpen-launcher, of the same build. "make build"
-// puts it here.
+import (
+	_ "embed" // the binary
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// The binary of cmd/mcpen-launcher, of the same build, which "make build" puts
+// here. It is image.c that has it in the end; this tells the go command that it
+// is a part of the package.
 //
 //go:embed mcpen-launcher
-var Launcher string
+var _ string
+
+// Carried reports whether this build carries a launcher.
+const Carried = true
+
+// Launcher returns the launcher's binary in a sealed memory file, which is what
+// libcontainer starts a sandbox from without copying it (CVE-2019-5736). For
+// "mcpen run" it was begun before main. The caller closes the file. It may not be
+// called from two goroutines at a time.
+func Launcher() (*os.File, error) {
+	fd := C.mcpen_image()
+	if fd < 0 {
+		return nil, fmt.Errorf("cannot write the launcher down: %w", syscall.Errno(-fd))
+	}
+	return os.NewFile(uintptr(fd), "mcpen"), nil
+}

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +28,7 @@ type Order struct {
 	// Secrets are the values that the plan only names, by variable.
 	Secrets map[string]string `json:"secrets,omitempty"`
 
+	Procs  int     `json:"procs"`            // how many processors a running server's launcher may use
 	Quiet  bool    `json:"quiet,omitempty"`  // no line on stderr at the start
 	Logs   string  `json:"logs,omitempty"`   // the directory of the logs; "": there is none
 	Pins   PinFile `json:"pins"`             // what was approved of what this server says
@@ -37,7 +39,7 @@ type Order struct {
 
 // NewOrder is an order for a plan whose secrets were fetched.
 func NewOrder(p plan.Plan) Order {
-	o := Order{Version: plan.Version, Plan: p, Secrets: map[string]string{}}
+	o := Order{Version: plan.Version, Plan: p, Secrets: map[string]string{}, Procs: runtime.GOMAXPROCS(0)}
 	for _, s := range p.Process.Secrets {
 		o.Secrets[s.Name] = string(s.Value)
 	}
@@ -51,7 +53,7 @@ func (o Order) pack() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("internal error: cannot encode the order: %w", err)
 	}
-	return sealed("mcpen-order", unix.MFD_ALLOW_SEALING|unix.MFD_CLOEXEC, data)
+	return sealed("mcpen-order", data)
 }
 
 // unpack reads an order from a descriptor, and closes it.
@@ -94,8 +96,8 @@ func unpack(fd int) (Order, error) {
 const allSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 
 // sealed is a memory file that nobody can change any more.
-func sealed(name string, flags int, data []byte) (*os.File, error) {
-	fd, err := unix.MemfdCreate(name, flags)
+func sealed(name string, data []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_ALLOW_SEALING|unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("memfd_create", err)
 	}

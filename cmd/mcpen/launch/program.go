@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,51 +15,18 @@ import (
 // orderVariable tells the launcher the descriptor of its order.
 const orderVariable = "MCPEN_ORDER"
 
-// ErrNone says that there is no launcher to turn into.
-var ErrNone = errors.New("this mcpen carries no launcher")
+// procsVariable tells Go programs how many processors to use.
+const procsVariable = "GOMAXPROCS"
 
-// Program is the launcher on its way into a sealed memory file, which is what
-// libcontainer starts a sandbox from without copying it (CVE-2019-5736).
-type Program struct {
-	done chan struct{}
-	file *os.File
-	err  error // behind done
-}
-
-// Prepare starts to write the launcher's binary down. The empty binary is none.
-func Prepare(binary string) *Program {
-	p := &Program{done: make(chan struct{})}
-	go func() {
-		defer close(p.done)
-		p.file, p.err = executable(binary)
-	}()
-	return p
-}
-
-func executable(binary string) (*os.File, error) {
-	if binary == "" {
-		return nil, ErrNone
-	}
-	const flags = unix.MFD_ALLOW_SEALING | unix.MFD_CLOEXEC
-	f, err := sealed("mcpen", flags|unix.MFD_EXEC, bytesOf(binary))
-	if errors.Is(err, unix.EINVAL) { // Linux before 6.3: all memory files are executable
-		f, err = sealed("mcpen", flags, bytesOf(binary))
-	}
-	return f, err
-}
-
-// Become turns this process into the launcher, with its arguments, environment
-// and stdio as they are. The files stay open in it until it ends. It returns only
-// with an error, and then nothing has changed.
-func (p *Program) Become(o Order, args, env []string, files ...*os.File) error {
+// Become turns this process into the launcher whose binary the image is, with its
+// arguments, environment and stdio as they are. The files stay open in it until it
+// ends. It returns only with an error, and then nothing has changed.
+func Become(image *os.File, o Order, args, env []string, files ...*os.File) error {
 	order, err := o.pack()
 	if err != nil {
 		return err
 	}
 	defer order.Close()
-	if <-p.done; p.err != nil {
-		return p.err
-	}
 	for _, f := range append(files, order) {
 		// Nothing else executes a program meanwhile that these could leak into.
 		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
@@ -66,9 +34,11 @@ func (p *Program) Become(o Order, args, env []string, files ...*os.File) error {
 		}
 		defer unix.FcntlInt(f.Fd(), unix.F_SETFD, unix.FD_CLOEXEC)
 	}
-	env = append(withoutOrder(env), orderVariable+"="+strconv.Itoa(int(order.Fd())))
-	err = syscall.Exec("/proc/self/fd/"+strconv.Itoa(int(p.file.Fd())), args, env)
-	return &os.PathError{Op: "execve", Path: p.file.Name(), Err: err}
+	// The stages of a start wait for one another: with more than one processor
+	// each of them would only start threads that look for work.
+	env = append(without(env, orderVariable, procsVariable), orderVariable+"="+strconv.Itoa(int(order.Fd())), procsVariable+"=1")
+	err = syscall.Exec("/proc/self/fd/"+strconv.Itoa(int(image.Fd())), args, env)
+	return &os.PathError{Op: "execve", Path: image.Name(), Err: err}
 }
 
 // received is the order of a launcher, found by its environment.
@@ -85,12 +55,9 @@ func received(env []string) (Order, error) {
 	return Order{}, errors.New("internal error: the launcher was started without an order; it is a part of mcpen, which starts it")
 }
 
-func withoutOrder(env []string) []string {
-	var out []string
-	for _, kv := range env {
-		if !strings.HasPrefix(kv, orderVariable+"=") {
-			out = append(out, kv)
-		}
-	}
-	return out
+func without(env []string, names ...string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.Contains(names, name)
+	})
 }

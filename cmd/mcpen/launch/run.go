@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -69,6 +70,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	if err != nil {
 		return sandbox.Exit{}, err
 	}
+	runtime.GOMAXPROCS(o.Procs)
 	if !o.Quiet {
 		fmt.Fprintln(stdio.Err, "mcpen: "+StartLine(o.Plan))
 	}

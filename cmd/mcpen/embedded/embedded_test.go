@@ -1,0 +1,39 @@
+//go:build mcpen_launcher
+
+package embedded
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What runs is the launcher of this very build, and a server that gets at it
+// cannot change it.
+func TestLauncherIsTheOneThatWasBuiltAndSealed(t *testing.T) {
+	want, err := os.ReadFile("mcpen-launcher")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := Launcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, err := io.ReadAll(io.NewSectionReader(f, 0, int64(len(want))+1))
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes are carried, not the %d beside: %v", len(got), len(want), err)
+	}
+	if _, err := f.WriteAt([]byte("x"), 0); err == nil {
+		t.Error("it can be written to")
+	}
+	if err := f.Truncate(0); err == nil {
+		t.Error("it can be cut")
+	}
+	if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("other programs inherit it: %#x, %v", flags, err)
+	}
+}

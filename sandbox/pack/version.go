@@ -1,0 +1,43 @@
+package pack
+
+import (
+	"strings"
+
+	"deps.dev/util/semver"
+)
+
+// npmVersionOf reads one version in npm's own spelling, all three numbers and no
+// "v".
+func npmVersionOf(s string) (*semver.Version, bool) {
+	v, err := semver.NPM.Parse(s)
+	if err != nil || v.IsWildcard() || v.Canon(true) != s {
+		return nil, false
+	}
+	// A number does not begin with a zero (semver.org, 9); the library lets it.
+	for part := range strings.SplitSeq(strings.TrimPrefix(v.Prerelease(), "-"), ".") {
+		if len(part) > 1 && part[0] == '0' && strings.Trim(part, "0123456789") == "" {
+			return nil, false
+		}
+	}
+	return v, true
+}
+
+// pypiVersionOf reads one version in any of the spellings of PEP 440.
+func pypiVersionOf(s string) (*semver.Version, bool) {
+	v, err := semver.PyPI.Parse(s)
+	return v, err == nil && !v.IsWildcard()
+}
+
+// pypiPreview is true for what PEP 440 calls a pre-release: development releases
+// are among them.
+func pypiPreview(v *semver.Version) bool {
+	return v.IsPrerelease() || strings.Contains(v.Canon(false), ".dev")
+}
+
+// newerThan is v > s, where s is read as v was.
+func newerThan(v *semver.Version, read func(string) (*semver.Version, bool)) func(s string) bool {
+	return func(s string) bool {
+		o, ok := read(s)
+		return ok && v.Compare(o) > 0
+	}
+}
