@@ -2,13 +2,6 @@ module mcpen
 
 go 1.26.0
 
-// How many processors a container around it may use is not asked: the answer is
-// in its mounts and control groups, which every stage of a start would read.
-godebug (
-	containermaxprocs=0
-	updatemaxprocs=0
-)
-
 require (
 	deps.dev/util/semver v0.0.0-20260727054525-2946ae4a6141
 	github.com/BurntSushi/toml v1.6.0
