@@ -22,6 +22,7 @@ type carrier struct {
 	inside [3]*os.File                 // the server's ends
 	server [3]*os.File                 // ours: its stdin, stdout, stderr
 	relay  atomic.Pointer[relay.Relay] // set once the server runs
+	behind *behind                     // set with it
 	done   chan struct{}
 	err    error
 }
@@ -73,6 +74,7 @@ func (c *carrier) run(ctx context.Context, b *Box) {
 // lines runs the relay.
 func (c *carrier) lines(ctx context.Context, b *Box) error {
 	out, err := c.relay.Load().Run(ctx)
+	c.behind.close()
 	for _, e := range b.guard.LeftOut() {
 		b.record(e)
 	}
@@ -96,6 +98,7 @@ func (c *carrier) converse(b *Box) error {
 	if err != nil {
 		return err
 	}
+	rest := newBehind()
 	ladder := relay.DefaultLadder
 	ladder.Grace = time.Duration(b.plan.Relay.Grace) * time.Millisecond
 	r, err := relay.New(relay.Config{
@@ -104,14 +107,17 @@ func (c *carrier) converse(b *Box) error {
 		Process: relay.Process{Signal: b.Signal, Done: b.done, Status: b.status},
 		Inspect: b.inspect,
 		Dropped: b.guard.Dropped,
+		Rest:    rest.close,
 		Sink:    b.sink,
 		MaxLine: b.plan.Relay.MaxLine,
 		Ladder:  ladder,
 		Args:    b.plan.Log.Arguments,
 	})
 	if err != nil {
+		rest.close()
 		return err
 	}
+	c.behind = rest
 	c.relay.Store(r)
 	return nil
 }

@@ -49,8 +49,9 @@ func (b *Box) inspect(from relay.Side, line []byte, m rpc.Message) relay.Verdict
 	} else {
 		v = b.guard.ServerMessage(line, m)
 	}
-	for _, t := range v.Tell {
-		b.say(b.plan.Name + ": " + t)
+	b.tellAll(v.Tell)
+	if v.Later != nil {
+		b.later(v.Later)
 	}
 	return relay.Verdict{Forward: v.Forward, Reply: v.Reply, ToClient: v.ToClient, Events: v.Events}
 }
@@ -84,6 +85,13 @@ func (b *Box) tell(e audit.Event) {
 	b.say(b.plan.Name + ": refused: " + audit.Visible(e.Subject) + ": " + audit.Visible(e.Detail))
 	if e.Hint != "" {
 		b.say("hint: " + audit.Visible(e.Hint))
+	}
+}
+
+// tellAll says sentences of the guard's to the person at the terminal.
+func (b *Box) tellAll(sentences []string) {
+	for _, t := range sentences {
+		b.say(b.plan.Name + ": " + t)
 	}
 }
 

@@ -1,40 +1,36 @@
 package guard
 
 import (
+	"maps"
 	"runtime"
 	"sync"
 	"sync/atomic"
 
 	"mcpen/sandbox/internal/rpc"
+	"mcpen/sandbox/policy"
 )
 
 // atOnce is how many bytes of definitions are worth another goroutine.
 const atOnce = 32 << 10
 
 // judgeAll judges the definitions of a page, on as many processors as there are:
-// the first list is what a client waits for longest.
+// the first list is what a client waits for longest. Where findings hold nothing
+// back they are left to later.
 func (g *Guard) judgeAll(kind Kind, all [][]byte) []judged {
 	out := make([]judged, len(all))
 	size := 0
 	for _, raw := range all {
 		size += len(raw)
 	}
-	// What was approved needs no scanner, and so not what other servers define.
-	scanner := sync.OnceValue(func() *scanner {
-		s := g.scan()
-		if kind == KindTool {
-			for _, raw := range all {
-				name, _ := rpc.Text(rpc.Get(raw, "name"))
-				s.knows(name)
-			}
-		}
-		return s
-	})
-	var next, spent atomic.Int64
+	scan := g.scanPage(kind, all)
+	var next atomic.Int64
 	work := func() {
-		fork := sync.OnceValue(func() *scannerFork { return &scannerFork{scanner().fork(), &spent} })
+		var findings func(raw []byte) []Finding
+		if g.cfg.Tools.Findings == policy.FindingHold {
+			findings = scan.reader()
+		}
 		for i := next.Add(1) - 1; i < int64(len(all)); i = next.Add(1) - 1 {
-			out[i] = g.judge(kind, all[i], func(raw []byte) []Finding { return fork().definition(kind, raw) })
+			out[i] = g.judge(kind, all[i], findings)
 		}
 	}
 	var workers sync.WaitGroup
@@ -46,18 +42,85 @@ func (g *Guard) judgeAll(kind Kind, all [][]byte) []judged {
 	return out
 }
 
-// scannerFork is the scanner of one goroutine, which stops when all of them
-// together have spent what may be spent on a page.
-type scannerFork struct {
-	*scanner
-	spent *atomic.Int64
+// later looks for findings in the definitions of a page that nobody approved. It
+// is nil where there are none.
+func (g *Guard) later(r *request, kind Kind, p *page, result []byte) func() Verdict {
+	if g.cfg.Tools.Findings == policy.FindingHold {
+		return nil // judgeAll did
+	}
+	type unread struct {
+		name, hash string
+		raw        []byte
+	}
+	var todo []unread
+	var all [][]byte
+	for i, e := range p.entries {
+		raw := result[p.raw[i].at : p.raw[i].at+p.raw[i].n]
+		all = append(all, raw)
+		if !e.approved && e.broken == "" && e.refusal == nil {
+			todo = append(todo, unread{p.names[i], e.hash, raw})
+		}
+	}
+	if len(todo) == 0 {
+		return nil
+	}
+	scan := g.scanPage(kind, all)
+	return func() Verdict {
+		findings := scan.reader()
+		found := make([][]Finding, len(todo))
+		for i, d := range todo {
+			found[i] = findings(d.raw)
+		}
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		var v Verdict
+		for i, d := range todo {
+			if len(found[i]) > 0 && g.once("finding", string(kind), d.name, d.hash) {
+				g.findingEvents(&v, r, kind, d.name, found[i])
+			}
+		}
+		return g.bounded(v, false)
+	}
 }
 
-func (f *scannerFork) definition(kind Kind, raw []byte) []Finding {
-	if f.spent.Load() > pageEffort {
-		return []Finding{tooMuch}
+// pageScan looks for findings in the definitions of one page, which may speak of
+// one another.
+type pageScan struct {
+	kind    Kind
+	scanner func() *scanner
+	spent   atomic.Int64 // by all readers together
+}
+
+// scanPage makes no scanner yet: what was approved needs none, and so not what
+// other servers define. It is called under mu.
+func (g *Guard) scanPage(kind Kind, all [][]byte) *pageScan {
+	if kind == KindTool {
+		own := maps.Clone(g.own) // somebody may still be reading that one
+		for _, raw := range all {
+			if name, ok := rpc.Text(rpc.Get(raw, "name")); ok && len(own) < maxNames {
+				own[name] = true
+			}
+		}
+		g.own = own
 	}
-	found := f.scanner.definition(kind, raw)
-	f.spent.Add(f.scanner.spent)
-	return found
+	own := g.own
+	return &pageScan{kind: kind, scanner: sync.OnceValue(func() *scanner {
+		s := g.scan().fork()
+		s.own = own
+		return s
+	})}
+}
+
+// reader is for one goroutine. It stops when what may be spent on a page is.
+func (p *pageScan) reader() func(raw []byte) []Finding {
+	fork := sync.OnceValue(func() *scanner { return p.scanner().fork() })
+	return func(raw []byte) []Finding {
+		if p.spent.Load() > pageEffort {
+			return []Finding{tooMuch}
+		}
+		s := fork()
+		found := s.definition(p.kind, raw)
+		p.spent.Add(s.spent)
+		return found
+	}
 }

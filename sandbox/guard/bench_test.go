@@ -47,7 +47,8 @@ func BenchmarkPing(b *testing.B) {
 // what reading it costs, measured in turns: view is the relay's own reading,
 // decode is what any client does next, encoding/json's reading of the same line.
 //
-//	first     nobody saw it before: every definition is hashed and scanned
+//	first     nobody saw it before: every definition is hashed and kept
+//	findings  what is found in them, behind the answer
 //	approved  the first one of a run in which all of it was approved
 //	again     the same answer once more
 func BenchmarkList(b *testing.B) {
@@ -55,10 +56,13 @@ func BenchmarkList(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(answer)))
 			ask := []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
-			through := func(g *guard.Guard) {
-				if g.Client(ask).Forward == nil || g.Server(answer).Forward == nil {
+			through := func(g *guard.Guard) guard.Verdict {
+				g.Client(ask)
+				v := g.Server(answer)
+				if v.Forward == nil {
 					b.Fatal("refused")
 				}
+				return v
 			}
 			g := benchGuard(b, policy.PinEnforce, guard.Pins{})
 			through(g)
@@ -81,7 +85,11 @@ func BenchmarkList(b *testing.B) {
 				for _, what := range []string{"first", "approved"} {
 					pins := map[string]guard.Pins{"approved": approved}[what]
 					g := benchGuard(b, policy.PinEnforce, pins)
-					lap(what, func() { through(g) })
+					var v guard.Verdict
+					lap(what, func() { v = through(g) })
+					if v.Later != nil {
+						lap("findings", func() { v.Later() })
+					}
 				}
 				lap("again", func() { through(again) })
 			}
@@ -89,7 +97,7 @@ func BenchmarkList(b *testing.B) {
 				slices.Sort(took[what])
 				return float64(took[what][len(took[what])/2])
 			}
-			for _, what := range []string{"view", "decode", "first", "approved", "again"} {
+			for _, what := range []string{"view", "decode", "first", "findings", "approved", "again"} {
 				b.ReportMetric(median(what)/1e6, what+"-ms")
 			}
 			for _, what := range []string{"first", "approved", "again"} {

@@ -101,11 +101,16 @@ func (c *canon) value() {
 		c.text()
 	default:
 		from := c.at
-		for c.at < len(c.raw) && bytes.IndexByte([]byte(" \t\r\n,]}"), c.raw[c.at]) < 0 {
+		for c.at < len(c.raw) && !endsScalar(c.raw[c.at]) {
 			c.at++
 		}
 		c.scalar(c.raw[from:c.at])
 	}
+}
+
+// endsScalar reports whether a byte stands behind a number or a literal.
+func endsScalar(b byte) bool {
+	return b == ',' || b == '}' || b == ']' || b == ' ' || b == '\t' || b == '\r' || b == '\n'
 }
 
 func (c *canon) array() {
@@ -133,7 +138,7 @@ func (c *canon) object() {
 			c.out = append(c.out, ',')
 			c.space()
 		}
-		m := member{from: len(c.out), key: c.text()}
+		m := member{from: len(c.out), key: says(c.text())}
 		if n := len(c.members); n > first && compareKeys(c.members[n-1].key, m.key) > 0 {
 			sorted = false
 		}
@@ -159,24 +164,13 @@ func (c *canon) object() {
 	c.out = append(c.out, '}')
 }
 
-// text writes a string and returns what it says.
+// text writes a string and returns it as it stood there.
 func (c *canon) text() []byte {
-	from := c.at
-	n := max(0, bytes.IndexByte(c.raw[from+1:], '"'))
-	escaped := bytes.IndexByte(c.raw[from+1:from+1+n], '\\') >= 0
-	if escaped { // the quote may be, too; one look at each byte, however many are
-		for n = 0; from+1+n < len(c.raw) && c.raw[from+1+n] != '"'; n++ {
-			if c.raw[from+1+n] == '\\' {
-				n++
-			}
-		}
-	}
-	c.at = from + n + 2
-	c.at = min(c.at, len(c.raw))
-	raw := c.raw[from:c.at]
-	if !escaped {
+	raw, own := quoted(c.raw[c.at:])
+	c.at += len(raw)
+	if own {
 		c.out = append(c.out, raw...)
-		return raw[min(1, len(raw)):max(1, len(raw)-1)]
+		return raw
 	}
 	text, _ := rpc.Text(raw)
 	c.out = append(c.out, '"')
@@ -184,6 +178,46 @@ func (c *canon) text() []byte {
 		c.out = appendEscaped(c.out, text[i])
 	}
 	c.out = append(c.out, '"')
+	return raw
+}
+
+// quoted is the string that b begins with. own is true where each of its escapes
+// is the one that RFC 8785 would have chosen, so that it is its own canonical form.
+func quoted(b []byte) (raw []byte, own bool) {
+	own = true
+	quote := 0 // the next one; each byte is looked at once, however many escapes there are
+	for at := 1; at < len(b); {
+		if quote < at {
+			n := bytes.IndexByte(b[at:], '"')
+			if n < 0 {
+				break
+			}
+			quote = at + n
+		}
+		escape := bytes.IndexByte(b[at:quote], '\\')
+		if escape < 0 {
+			return b[:quote+1], own
+		}
+		at += escape
+		for at+1 < len(b) && b[at] == '\\' { // a run of them, such as that of a path
+			own = own && shortEscape[b[at+1]]
+			at += 2
+		}
+	}
+	return b, own
+}
+
+// shortEscape are the letters of the escapes that RFC 8785 writes. Control
+// characters without one of these are written by their number, which is left to
+// appendEscaped.
+var shortEscape = [256]bool{'"': true, '\\': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true}
+
+// says is what a string that text returned says.
+func says(raw []byte) []byte {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw[min(1, len(raw)):max(1, len(raw)-1)]
+	}
+	text, _ := rpc.Text(raw)
 	return []byte(text)
 }
 

@@ -40,6 +40,11 @@ type Verdict struct {
 	Events   []audit.Event // Kind, Verdict, Subject, Detail, Rule, Hint and Request are filled in
 	Tell     []string      // sentences for the person at the terminal, safe to print
 
+	// Later is the rest of it, where there is one: Events and Tell that change
+	// nothing about what passes, and take long to find. It is called once, by any
+	// goroutine.
+	Later func() Verdict
+
 	asked []audit.Event // what the server asks for, until bounded
 }
 
@@ -65,6 +70,7 @@ type Guard struct {
 	pins     Pins
 	lists    map[Kind]*list
 	seen     map[nameKey]sighting
+	own      map[string]bool    // the server's tools by name, as far as it listed them; replaced, never written to
 	schemas  map[string]*tested // of tools, by name, where calls are validated
 	told     map[string]bool
 	modern   bool   // the client speaks the era without initialize
@@ -120,6 +126,7 @@ func New(cfg Config) (*Guard, error) {
 		}),
 		lists:   map[Kind]*list{},
 		seen:    map[nameKey]sighting{},
+		own:     map[string]bool{},
 		schemas: map[string]*tested{},
 		told:    map[string]bool{},
 	}

@@ -114,7 +114,8 @@ func (g *Guard) judge(kind Kind, raw []byte, findings func(raw []byte) []Finding
 // one of them is refused.
 var definitionKeys = [...]string{"name", "title", "description", "inputSchema", "outputSchema", "annotations", "_meta", "arguments", "icons"}
 
-// define fills in the hash, the standing and the findings of a definition.
+// define fills in the hash, the standing and, where somebody looks for them, the
+// findings of a definition.
 func (j *judged) define(g *Guard, kind Kind, raw []byte, findings func(raw []byte) []Finding) {
 	if g.cfg.Tools.Pins == policy.PinOff && g.cfg.Tools.Findings != policy.FindingHold {
 		sum := sha256.Sum256(raw)
@@ -131,7 +132,7 @@ func (j *judged) define(g *Guard, kind Kind, raw []byte, findings func(raw []byt
 			j.form = form
 		}
 	}
-	if !j.entry.approved {
+	if !j.entry.approved && findings != nil {
 		j.entry.findings = findings(raw)
 	}
 }

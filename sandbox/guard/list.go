@@ -88,10 +88,14 @@ func (g *Guard) listed(v *Verdict, r *request, kind Kind, result []byte) ([]edit
 	if fresh || len(l.twice) > 0 {
 		g.edit(l, p, result)
 		g.report(v, r, kind, l, p)
+		kept := bytes.Clone(result)
+		if fresh {
+			v.Later = g.later(r, kind, p, kept)
+		}
 		if len(l.twice) > 0 {
 			clear(l.pages)
 		} else if len(result) <= maxKept && (len(l.pages) < maxPages || l.pages[r.cursor] != nil) {
-			p.result = bytes.Clone(result)
+			p.result = kept
 			l.pages[r.cursor] = p
 		}
 	}

@@ -52,7 +52,7 @@ func (g *Guard) opening(v *Verdict, r *request, kind Kind, raw []byte) (why stri
 		e.broken = "it is not an object"
 	default:
 		j := judged{entry: e}
-		j.define(g, kind, raw, func(raw []byte) []Finding { return g.scan().definition(kind, raw) })
+		j.define(g, kind, raw, g.scanPage(kind, nil).reader())
 		g.keep(kind, j)
 	}
 	g.list(kind).entries[""] = e

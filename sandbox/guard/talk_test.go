@@ -223,11 +223,23 @@ func (c *conversation) say(t *testing.T, who string, line []byte) {
 	if v.Reply != nil {
 		fmt.Fprintf(&c.out, "  reply %s\n", v.Reply)
 	}
+	c.tell("", v)
+	if v.Later == nil {
+		return
+	}
+	later := v.Later()
+	if later.Forward != nil || later.Reply != nil || later.ToClient != nil || later.Later != nil {
+		t.Errorf("what comes later is more than told: %+v", later)
+	}
+	c.tell("later ", later)
+}
+
+func (c *conversation) tell(when string, v guard.Verdict) {
 	for _, e := range v.Events {
-		c.out.WriteString("  event " + describe(e) + "\n")
+		c.out.WriteString("  " + when + "event " + describe(e) + "\n")
 	}
 	for _, s := range v.Tell {
-		c.out.WriteString("  tell " + s + "\n")
+		c.out.WriteString("  " + when + "tell " + s + "\n")
 	}
 }
 

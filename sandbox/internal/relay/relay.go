@@ -102,6 +102,7 @@ type Config struct {
 	Process Process
 	Inspect Inspect    // nil: every unambiguous line passes
 	Dropped Dropped    // nil: nobody keeps count
+	Rest    func()     // waits for what is still to be said once Inspect was asked about everything; nil: nothing is
 	Sink    audit.Sink // gets Kind, Verdict, Subject, Detail and Request; the rest is the caller's
 	MaxLine int64      // bytes of a line without its 0x0A; 0 is DefaultMaxLine
 	Ladder  Ladder     // the zero Ladder does not wait before SIGKILL
@@ -217,6 +218,9 @@ func (r *Relay) Run(ctx context.Context) (Outcome, error) {
 	limit := newDeadline(ctx, drainTime, rushTime)
 	limit.wait(r.serverDone)
 	limit.wait(chatDone)
+	if r.Rest != nil {
+		limit.until(r.Rest)
+	}
 	limit.until(func() { r.answerAll(); r.toClient.empty() })
 	r.chat.end()
 	wait(r.chat.done, limit.over, shownTime)

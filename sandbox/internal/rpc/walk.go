@@ -171,25 +171,24 @@ func blank(raw []byte, i int) int {
 func skip(raw []byte, i int) int {
 	depth := 0
 	for i < len(raw) {
-		switch raw[i] {
-		case '"':
+		switch classes[raw[i]] {
+		case quote:
 			i = skipString(raw, i)
-		case '{', '[':
+		case opens:
 			depth++
 			i++
 			continue
-		case '}', ']':
+		case closes:
 			depth--
 			i++
-		case ' ', '\t', '\r', '\n', ',', ':':
+		case between:
 			if depth <= 0 {
 				return i
 			}
 			i++
 			continue
 		default:
-			for i < len(raw) && bytes.IndexByte([]byte(" \t\r\n,:]}"), raw[i]) < 0 {
-				i++
+			for i++; i < len(raw) && (classes[raw[i]] == scalar || classes[raw[i]] == opens || classes[raw[i]] == quote); i++ {
 			}
 		}
 		if depth <= 0 {
@@ -198,6 +197,19 @@ func skip(raw []byte, i int) int {
 	}
 	return i
 }
+
+// What a byte outside of strings is to skip. The zero value is a part of a number
+// or a literal.
+const (
+	scalar byte = iota
+	quote
+	opens
+	closes
+	between
+)
+
+var classes = [256]byte{'"': quote, '{': opens, '[': opens, '}': closes, ']': closes,
+	' ': between, '\t': between, '\r': between, '\n': between, ',': between, ':': between}
 
 // StringEnd is the offset behind the string whose quote is at i.
 func StringEnd(raw []byte, i int) int { return skipString(raw, i) }
