@@ -3,6 +3,7 @@ package guard
 import (
 	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -22,11 +23,18 @@ func (g *Guard) judgeAll(kind Kind, all [][]byte) []judged {
 	for _, raw := range all {
 		size += len(raw)
 	}
-	scan := g.scanPage(kind, all)
+	var scan *pageScan
+	if g.cfg.Tools.Findings == policy.FindingHold {
+		names := make([]string, len(all))
+		for i, raw := range all {
+			names[i], _ = rpc.Text(rpc.Get(raw, "name"))
+		}
+		scan = g.scanPage(kind, names)
+	}
 	var next atomic.Int64
 	work := func() {
 		var findings func(raw []byte) []Finding
-		if g.cfg.Tools.Findings == policy.FindingHold {
+		if scan != nil {
 			findings = scan.reader()
 		}
 		for i := next.Add(1) - 1; i < int64(len(all)); i = next.Add(1) - 1 {
@@ -53,18 +61,18 @@ func (g *Guard) later(r *request, kind Kind, p *page, result []byte) func() Verd
 		raw        []byte
 	}
 	var todo []unread
-	var all [][]byte
 	for i, e := range p.entries {
-		raw := result[p.raw[i].at : p.raw[i].at+p.raw[i].n]
-		all = append(all, raw)
 		if !e.approved && e.broken == "" && e.refusal == nil {
-			todo = append(todo, unread{p.names[i], e.hash, raw})
+			if todo == nil {
+				todo = make([]unread, 0, len(p.entries)-i)
+			}
+			todo = append(todo, unread{p.names[i], e.hash, result[p.raw[i].at : p.raw[i].at+p.raw[i].n]})
 		}
 	}
-	if len(todo) == 0 {
+	scan := g.scanPage(kind, p.names)
+	if todo == nil {
 		return nil
 	}
-	scan := g.scanPage(kind, all)
 	return func() Verdict {
 		findings := scan.reader()
 		found := make([][]Finding, len(todo))
@@ -91,13 +99,15 @@ type pageScan struct {
 	spent   atomic.Int64 // by all readers together
 }
 
-// scanPage makes no scanner yet: what was approved needs none, and so not what
-// other servers define. It is called under mu.
-func (g *Guard) scanPage(kind Kind, all [][]byte) *pageScan {
-	if kind == KindTool {
-		own := maps.Clone(g.own) // somebody may still be reading that one
-		for _, raw := range all {
-			if name, ok := rpc.Text(rpc.Get(raw, "name")); ok && len(own) < maxNames {
+// scanPage is for a page with definitions of these names, the server's own. It
+// makes no scanner yet: what was approved needs none, and so not what other servers
+// define. It is called under mu.
+func (g *Guard) scanPage(kind Kind, names []string) *pageScan {
+	if kind == KindTool && slices.ContainsFunc(names, func(name string) bool { return !g.own[name] }) {
+		own := make(map[string]bool, len(g.own)+len(names)) // somebody may still be reading the old one
+		maps.Copy(own, g.own)
+		for _, name := range names {
+			if len(own) < maxNames {
 				own[name] = true
 			}
 		}

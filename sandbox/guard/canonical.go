@@ -17,15 +17,19 @@ import (
 // accepted, which is why hardly anything is checked here. It reads and writes once,
 // where the library makes a tree: the first list of a server is the longest
 // thing that its client waits for.
-func canonical(raw []byte) ([]byte, error) {
+func canonical(raw []byte) ([]byte, error) { return canonicalOf(raw, nil) }
+
+// canonicalOf calls each, if there is one, with the members of the object that raw
+// is, as they stand there. Its error is the text's.
+func canonicalOf(raw []byte, each func(key, value []byte) error) ([]byte, error) {
 	c := canons.Get().(*canon)
-	*c = canon{raw: raw, out: make([]byte, 0, len(raw)), members: c.members[:0], scratch: c.scratch[:0]}
+	*c = canon{raw: raw, each: each, out: make([]byte, 0, len(raw)), members: c.members[:0], scratch: c.scratch[:0]}
 	c.value()
 	if c.space(); c.at != len(raw) && c.err == nil {
 		c.err = errors.New("it is more than one value")
 	}
 	out, err := c.out, c.err
-	if c.raw, c.out = nil, nil; cap(c.scratch) <= maxScratch && cap(c.members) <= maxScratch/64 {
+	if c.raw, c.out, c.each = nil, nil, nil; cap(c.scratch) <= maxScratch && cap(c.members) <= maxScratch/64 {
 		clear(c.members[:cap(c.members)]) // they hold on to the text
 		canons.Put(c)
 	}
@@ -62,6 +66,7 @@ type canon struct {
 	out     []byte
 	members []member // of all objects that are open
 	scratch []byte
+	each    func(key, value []byte) error // for the outermost object; nil within others
 	err     error
 }
 
@@ -131,6 +136,8 @@ func (c *canon) array() {
 func (c *canon) object() {
 	c.at++
 	c.out = append(c.out, '{')
+	each := c.each
+	c.each = nil
 	first, sorted, start := len(c.members), true, len(c.out)
 	for c.at < len(c.raw) && !c.is('}') {
 		if len(c.members) > first {
@@ -146,8 +153,13 @@ func (c *canon) object() {
 		this := len(c.members) - 1
 		c.is(':')
 		c.out = append(c.out, ':')
+		c.space()
+		from := c.at
 		c.value()
 		c.members[this].to = len(c.out)
+		if each != nil && c.err == nil {
+			c.err = each(m.key, c.raw[from:c.at])
+		}
 	}
 	if !sorted {
 		c.scratch = append(c.scratch[:0], c.out[start:]...)

@@ -75,6 +75,8 @@ func Define(kind Kind, raw []byte) (Definition, error) {
 	return definition(kind, name, hash(form), form), nil
 }
 
+const noForm = "cannot bring it into the canonical form"
+
 // define finds the name and the canonical form of a part of a line that View
 // accepted.
 func define(kind Kind, raw []byte) (name string, form []byte, err error) {
@@ -85,7 +87,7 @@ func define(kind Kind, raw []byte) (name string, form []byte, err error) {
 	}
 	form, err = canonical(raw)
 	if err != nil {
-		return name, nil, fmt.Errorf("cannot bring it into the canonical form: %v", err)
+		return name, nil, fmt.Errorf("%s: %w", noForm, err)
 	}
 	return name, form, nil
 }

@@ -3,6 +3,8 @@ package guard
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
+	"fmt"
 
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/policy"
@@ -90,8 +92,9 @@ func (g *Guard) judge(kind Kind, raw []byte, findings func(raw []byte) []Finding
 		return j
 	}
 	var values [len(definitionKeys) + 1][]byte
-	if err := rpc.Fields(raw, append([]string{nameKeys[kind]}, definitionKeys[:]...), values[:]); err != nil {
-		j.entry.broken = err.Error()
+	form, err := g.formOf(raw, append([]string{nameKeys[kind]}, definitionKeys[:]...), values[:])
+	if refusal := (*rpc.Refusal)(nil); errors.As(err, &refusal) {
+		j.entry.broken = err.Error() // and whose name would be whose
 		return j
 	}
 	if j.name, _ = rpc.Text(values[0]); j.name == "" {
@@ -103,7 +106,11 @@ func (g *Guard) judge(kind Kind, raw []byte, findings func(raw []byte) []Finding
 		j.entry.refusal = &ref
 		return j
 	}
-	j.define(g, kind, raw, findings)
+	if err != nil {
+		j.entry.broken = err.Error()
+		return j
+	}
+	j.define(g, kind, raw, form, findings)
 	if kind == KindTool && g.cfg.Tools.Validate {
 		j.tested = newTested(bytes.Clone(schemaOf(raw)))
 	}
@@ -114,18 +121,27 @@ func (g *Guard) judge(kind Kind, raw []byte, findings func(raw []byte) []Finding
 // one of them is refused.
 var definitionKeys = [...]string{"name", "title", "description", "inputSchema", "outputSchema", "annotations", "_meta", "arguments", "icons"}
 
-// define fills in the hash, the standing and, where somebody looks for them, the
-// findings of a definition.
-func (j *judged) define(g *Guard, kind Kind, raw []byte, findings func(raw []byte) []Finding) {
+// formOf is the canonical form of a definition, nil where nobody will ask for it,
+// and finds the values of its known members on the way. An error says why it is no
+// definition; then values may hold some of them or none.
+func (g *Guard) formOf(raw []byte, known []string, values [][]byte) ([]byte, error) {
 	if g.cfg.Tools.Pins == policy.PinOff && g.cfg.Tools.Findings != policy.FindingHold {
+		return nil, rpc.Fields(raw, known, values)
+	}
+	form, err := canonicalOf(raw, func(key, value []byte) error { return rpc.Field(raw, key, value, known, values) })
+	if refusal := (*rpc.Refusal)(nil); err != nil && !errors.As(err, &refusal) {
+		err = fmt.Errorf("%s: %w", noForm, err)
+	}
+	return form, err
+}
+
+// define fills in the hash, the standing and, where somebody looks for them, the
+// findings of a definition. The form is that of formOf.
+func (j *judged) define(g *Guard, kind Kind, raw, form []byte, findings func(raw []byte) []Finding) {
+	if form == nil {
 		sum := sha256.Sum256(raw)
 		j.entry.hash = string(sum[:])
 	} else {
-		_, form, err := define(kind, raw)
-		if err != nil {
-			j.entry.broken = err.Error()
-			return
-		}
 		j.entry.hash = hash(form)
 		g.stand(j.entry, kind, j.name)
 		if !j.entry.approved {

@@ -114,7 +114,7 @@ func (g *Guard) bounded(v Verdict, fromClient bool) Verdict {
 		return v
 	}
 	now := g.cfg.Now()
-	var out []audit.Event
+	out := make([]audit.Event, 0, len(v.Events)+len(v.asked))
 	for _, e := range v.Events {
 		out = g.limit.pass(out, now, laneOf(fromClient, e), e)
 	}

@@ -80,6 +80,9 @@ func (g *Guard) listed(v *Verdict, r *request, kind Kind, result []byte) ([]edit
 	if err != nil {
 		return nil, err
 	}
+	if len(l.entries) == 0 {
+		l.entries = make(map[string]*entry, len(p.names))
+	}
 	for i, name := range p.names {
 		if name != "" {
 			l.entries[name] = p.entries[i]
@@ -109,32 +112,37 @@ func (g *Guard) listed(v *Verdict, r *request, kind Kind, result []byte) ([]edit
 // read takes a page apart and judges each definition.
 func (g *Guard) read(kind Kind, result []byte) (*page, error) {
 	var f [3][]byte
-	if err := rpc.Fields(result, []string{itemKeys[kind], "nextCursor", "ttlMs"}, f[:]); err != nil {
+	all, err := rpc.FieldsOf(result, []string{"nextCursor", "ttlMs", itemKeys[kind]}, f[:])
+	if err != nil {
 		return nil, err
 	}
+	next, ttl, items := f[0], f[1], f[2]
 	p := &page{}
-	if p.next, p.more = rpc.Text(f[1]); f[1] != nil && !p.more && string(f[1]) != "null" {
+	if p.next, p.more = rpc.Text(next); next != nil && !p.more && string(next) != "null" {
 		return nil, errors.New("its nextCursor is not a string")
 	}
-	if f[2] != nil {
-		p.ttl = edit{at: rpc.Offset(result, f[2]), n: len(f[2]), text: []byte("0")}
+	if ttl != nil {
+		p.ttl = edit{at: rpc.Offset(result, ttl), n: len(ttl), text: []byte("0")}
 	}
-	if f[0] == nil {
+	if items == nil {
 		return p, nil
 	}
-	if !rpc.IsArray(f[0]) {
+	if all == nil {
 		return nil, fmt.Errorf("its %s are not an array", itemKeys[kind])
 	}
-	p.array = edit{at: rpc.Offset(result, f[0]), n: len(f[0])}
-	var all [][]byte
-	for raw := range rpc.Elements(f[0]) {
-		if len(all) >= maxNames {
-			return nil, fmt.Errorf("it has more than %d entries", maxNames)
-		}
-		all = append(all, raw)
-		p.raw = append(p.raw, edit{at: rpc.Offset(result, raw), n: len(raw)})
+	if len(all) > maxNames {
+		return nil, fmt.Errorf("it has more than %d entries", maxNames)
 	}
+	p.array = edit{at: rpc.Offset(result, items), n: len(items)}
+	p.raw = make([]edit, len(all))
+	for i, raw := range all {
+		p.raw[i] = edit{at: rpc.Offset(result, raw), n: len(raw)}
+	}
+	p.names, p.entries = make([]string, 0, len(all)), make([]*entry, 0, len(all))
 	for _, j := range g.judgeAll(kind, all) {
+		if j.form != nil && len(g.seen) == 0 {
+			g.seen = make(map[nameKey]sighting, len(all))
+		}
 		p.names = append(p.names, j.name)
 		p.entries = append(p.entries, j.entry)
 		g.keep(kind, j)
@@ -147,7 +155,7 @@ func (g *Guard) read(kind Kind, result []byte) (*page, error) {
 func (l *list) follow(cursor string, p *page) (*chain, error) {
 	c := l.chains[cursor]
 	if c == nil || cursor == "" {
-		c = &chain{hashes: map[string]string{}, twice: map[string]bool{}}
+		c = &chain{hashes: make(map[string]string, len(p.names)), twice: map[string]bool{}}
 	}
 	delete(l.chains, cursor)
 	if p.more {
@@ -206,7 +214,11 @@ func apply(line, part []byte, edits []edit) []byte {
 		return line
 	}
 	from := rpc.Offset(line, part)
-	out := make([]byte, 0, len(line)+64)
+	size := len(line)
+	for _, e := range edits {
+		size += len(e.text) - e.n
+	}
+	out := make([]byte, 0, size)
 	done := 0
 	for _, e := range edits {
 		out = append(out, line[done:from+e.at]...)

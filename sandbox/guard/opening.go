@@ -51,8 +51,13 @@ func (g *Guard) opening(v *Verdict, r *request, kind Kind, raw []byte) (why stri
 	case kind == KindIdentity && !rpc.IsObject(raw):
 		e.broken = "it is not an object"
 	default:
+		form, err := g.formOf(raw, nil, nil)
+		if err != nil {
+			e.broken = err.Error()
+			break
+		}
 		j := judged{entry: e}
-		j.define(g, kind, raw, g.scanPage(kind, nil).reader())
+		j.define(g, kind, raw, form, g.scanPage(kind, nil).reader())
 		g.keep(kind, j)
 	}
 	g.list(kind).entries[""] = e

@@ -13,6 +13,12 @@ import (
 // once for each sort of reason to the person.
 func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 	reasons := map[string][]string{}
+	if len(p.edits) > 0 {
+		v.Events = slices.Grow(v.Events, len(p.entries))
+		if len(g.told) == 0 {
+			g.told = make(map[string]bool, len(p.entries))
+		}
+	}
 	for i, e := range p.entries {
 		name := p.names[i]
 		if len(e.findings) > 0 && g.once("finding", string(kind), name, e.hash) {
@@ -25,7 +31,7 @@ func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 		event.Request = r.audit()
 		v.Events = append(v.Events, event)
 		if news != "" && g.once(news, name, e.hash) {
-			reasons[news] = append(reasons[news], quote(name))
+			reasons[news] = append(reasons[news], name)
 		}
 	}
 	for _, sentence := range sortedKeys(reasons) {
@@ -38,7 +44,11 @@ func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 		if len(names) > most {
 			names, more = names[:most], fmt.Sprintf(" and %d more", len(names)-most)
 		}
-		v.Tell = append(v.Tell, fmt.Sprintf("%s %s: %s%s", kind, sentence, strings.Join(names, ", "), more))
+		quoted := make([]string, len(names))
+		for i, name := range names {
+			quoted[i] = quote(name)
+		}
+		v.Tell = append(v.Tell, fmt.Sprintf("%s %s: %s%s", kind, sentence, strings.Join(quoted, ", "), more))
 	}
 }
 

@@ -17,10 +17,7 @@ func Members(object []byte) iter.Seq2[[]byte, []byte] {
 		i := opening(object, '{')
 		for i > 0 && i < len(object) && object[i] == '"' {
 			end := skip(object, i)
-			key := object[i+1 : max(i+1, end-1)]
-			if bytes.IndexByte(key, '\\') >= 0 {
-				key = appendText(nil, key)
-			}
+			key := unescaped(object[i+1 : max(i+1, end-1)])
 			i = blank(object, end)
 			if i >= len(object) || object[i] != ':' {
 				return
@@ -33,6 +30,14 @@ func Members(object []byte) iter.Seq2[[]byte, []byte] {
 			i = next(object, end)
 		}
 	}
+}
+
+// unescaped is what a key says.
+func unescaped(key []byte) []byte {
+	if bytes.IndexByte(key, '\\') >= 0 {
+		return appendText(nil, key)
+	}
+	return key
 }
 
 // Elements yields the raw values of an array, in order. For anything else it
@@ -67,15 +72,70 @@ func Get(object []byte, key string) []byte {
 func Fields(object []byte, known []string, values [][]byte) error {
 	clear(values)
 	for k, v := range Members(object) {
-		if bytes.IndexByte(k, 0) >= 0 {
-			return &Refusal{NULKey, Offset(object, v)}
+		if err := Field(object, k, v, known, values); err != nil {
+			return err
 		}
-		for i, name := range known {
-			if string(k) == name {
-				values[i] = v
-			} else if LooksLike(k, name) {
-				return &Refusal{LookAlikeKey, Offset(object, v)}
-			}
+	}
+	return nil
+}
+
+// FieldsOf is Fields for an object with a long list in it, the last of the known
+// members, whose elements it collects on the way. They are nil where that is no
+// array.
+func FieldsOf(object []byte, known []string, values [][]byte) (elements [][]byte, err error) {
+	clear(values)
+	list := known[len(known)-1]
+	i := opening(object, '{')
+	for i > 0 && i < len(object) && object[i] == '"' {
+		end := skip(object, i)
+		key := unescaped(object[i+1 : max(i+1, end-1)])
+		i = blank(object, end)
+		if i >= len(object) || object[i] != ':' {
+			break
+		}
+		i = blank(object, i+1)
+		if string(key) == list && i < len(object) && object[i] == '[' {
+			elements, end = elementsAt(object, i)
+		} else {
+			end = skip(object, i)
+		}
+		if end <= i {
+			break
+		}
+		if err := Field(object, key, object[i:end], known, values); err != nil {
+			return nil, err
+		}
+		i = next(object, end)
+	}
+	return elements, nil
+}
+
+// elementsAt are the elements of the array at i, and the offset behind it.
+func elementsAt(raw []byte, i int) (elements [][]byte, end int) {
+	elements = [][]byte{}
+	for i = blank(raw, i+1); i < len(raw) && raw[i] != ']'; {
+		end := skip(raw, i)
+		if end <= i {
+			return elements, len(raw)
+		}
+		elements = append(elements, raw[i:end])
+		if i = blank(raw, end); i < len(raw) && raw[i] == ',' {
+			i = blank(raw, i+1)
+		}
+	}
+	return elements, min(i+1, len(raw))
+}
+
+// Field is Fields for one member, for who walks an object himself.
+func Field(object, key, value []byte, known []string, values [][]byte) error {
+	if bytes.IndexByte(key, 0) >= 0 {
+		return &Refusal{NULKey, Offset(object, value)}
+	}
+	for i, name := range known {
+		if string(key) == name {
+			values[i] = value
+		} else if LooksLike(key, name) {
+			return &Refusal{LookAlikeKey, Offset(object, value)}
 		}
 	}
 	return nil

@@ -1,0 +1,52 @@
+package rpc
+
+import (
+	"slices"
+	"testing"
+)
+
+// What FieldsOf finds is what Fields and Elements do.
+func TestFieldsOfIsFieldsAndElements(t *testing.T) {
+	for _, object := range []string{
+		`{}`, `{"list":[]}`, `{"list":[1]}`, `{"a":1,"list":[{"x":[1,2]},"]", [] ,null],"b":"]"}`, ` { "list" : [ 1 , "a,b" ] , "a" : [3] } `,
+		`{"list":{"a":[1]},"a":2}`, `{"list":"[1,2]"}`, `{"a":[1,2,3]}`, `{"l\u0069st":[1,2],"a":4}`, `[1,2]`, `"list"`, `{"LIST":[1]}`, `{"list":[1],"A":2}`,
+	} {
+		if _, err := View([]byte(`{"jsonrpc":"2.0","id":1,"result":` + object + `}`)); err != nil {
+			t.Fatalf("%s: %v", object, err)
+		}
+		known := []string{"a", "list"}
+		var want, got [2][]byte
+		werr := Fields([]byte(object), known, want[:])
+		elements, err := FieldsOf([]byte(object), known, got[:])
+		if (err == nil) != (werr == nil) || err != nil && err.Error() != werr.Error() {
+			t.Errorf("%s: %v, want %v", object, err, werr)
+		}
+		if err != nil {
+			continue
+		}
+		for i := range known {
+			if string(want[i]) != string(got[i]) {
+				t.Errorf("%s: %s is %q, want %q", object, known[i], got[i], want[i])
+			}
+		}
+		var all []string
+		for raw := range Elements(want[1]) {
+			all = append(all, string(raw))
+		}
+		var collected []string
+		for _, raw := range elements {
+			collected = append(collected, string(raw))
+		}
+		if !slices.Equal(all, collected) || (elements != nil) != IsArray(want[1]) && len(want[1]) > 1 {
+			t.Errorf("%s: elements %q, want %q", object, collected, all)
+		}
+	}
+}
+
+// Other text is nobody's business, but ends nothing.
+func TestFieldsOfTextThatIsNone(t *testing.T) {
+	for _, text := range []string{``, `{`, `{"list"`, `{"list":`, `{"list":[`, `{"list":[1,2`, `{"list":[,]}`, `{"list":[1 2]}`, `{"list":[}`, `{"list":["`, `{"list":[\`} {
+		var values [1][]byte
+		_, _ = FieldsOf([]byte(text), []string{"list"}, values[:])
+	}
+}
