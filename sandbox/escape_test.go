@@ -172,11 +172,7 @@ func attackWith(t *testing.T, s *stage.Stage, ids []string, told func(args ...st
 // outside its folders, hooks.
 func leftovers(t *testing.T, s *stage.Stage, set setting) {
 	t.Helper()
-	for _, pid := range processesOf(t, s.Program) {
-		if pid != s.World.Stranger {
-			t.Errorf("with %s: process %d outlived the sandbox", set.name, pid)
-		}
-	}
+	outlived(t, s, set.name)
 	for _, pattern := range []string{
 		filepath.Join(s.World.Outside, "planted*"), filepath.Join(s.World.Docs, "planted"),
 		filepath.Join(s.World.Docs, "renamed-in"), filepath.Join(filepath.Dir(s.Program), "planted"),
@@ -188,6 +184,16 @@ func leftovers(t *testing.T, s *stage.Stage, set setting) {
 		}
 		if found != nil {
 			t.Errorf("with %s: planted: %q", set.name, found)
+		}
+	}
+}
+
+// outlived fails the test for processes that are left of a sandbox.
+func outlived(t *testing.T, s *stage.Stage, setting string) {
+	t.Helper()
+	for _, pid := range processesOf(t, s.Program) {
+		if pid != s.World.Stranger {
+			t.Errorf("with %s: process %d outlived the sandbox", setting, pid)
 		}
 	}
 }
@@ -273,6 +279,12 @@ tmp-files = %d
 // planOf walks the pipeline from a profile to a plan, on this machine.
 func planOf(t *testing.T, s *stage.Stage, profile string, argv []string) plan.Plan {
 	t.Helper()
+	return planOn(t, s, profile, argv, func(*plan.Host) {})
+}
+
+// planOn is planOf where the probe found another machine than this one.
+func planOn(t *testing.T, s *stage.Stage, profile string, argv []string, other func(*plan.Host)) plan.Plan {
+	t.Helper()
 	state := filepath.Dir(s.World.State)
 	parsed, err := policy.Parse("hostile.toml", []byte(profile), nil)
 	if err != nil {
@@ -295,6 +307,7 @@ func planOf(t *testing.T, s *stage.Stage, profile string, argv []string) plan.Pl
 	if err != nil {
 		t.Fatal(err)
 	}
+	other(&h)
 	p, err := plan.Compile(pol, prog, h)
 	if err != nil {
 		t.Fatal(err)

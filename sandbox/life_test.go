@@ -169,6 +169,21 @@ func TestLifeStubbornServer(t *testing.T) {
 	})
 }
 
+// Before Landlock's ABI 6 a server may send signals to pid 1, which is of the same
+// user. The kernel drops those that would end or stop a namespace's init, and pid 1
+// minds none of the others: it still tells how the server ended.
+func TestLifePid1OutlivesEverySignal(t *testing.T) {
+	p := held(t)
+	pl := p.plan("", `for s in $(seq 64); do kill -$s 1 || exit 1; done; sleep 0.1; test -d /proc/1 || exit 2; exit 42`)
+	pl.Landlock.ABI, pl.Landlock.Scoped = 5, false
+	r := p.start(pl)
+	if exit := r.wait(); exit != (sandbox.Exit{Code: 42}) {
+		t.Errorf("it ended with %+v", exit)
+	}
+	p.gone()
+	p.empty()
+}
+
 // A server that goes when it is asked to is not killed.
 func TestLifePoliteServer(t *testing.T) {
 	tiers(t, func(t *testing.T, p *pen) {

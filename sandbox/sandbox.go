@@ -161,7 +161,7 @@ func bounded(p plan.Plan) error {
 	if p.Holds(policy.LayerNamespaces) {
 		return nil
 	}
-	if p.Holds(policy.LayerLandlock) && p.Holds(policy.LayerSeccomp) && p.Seccomp.On && p.Seccomp.NoInet {
+	if p.Holds(policy.LayerLandlock) && p.Holds(policy.LayerSeccomp) && p.Seccomp.On && p.Seccomp.Alone {
 		return nil
 	}
 	return &Lack{Step: "build a boundary", Err: errors.New("without namespaces both Landlock and seccomp are needed, and no network")}

@@ -149,8 +149,7 @@ func (c *compiler) seccomp() {
 		On:     true,
 		Notify: c.host.Notify.Is == Yes,
 		Opens:  c.pol.Log.Files && c.host.Notify.Is == Yes,
-		NoInet: !c.plan.Holds(policy.LayerNamespaces),
-		NoIPC:  !c.plan.Holds(policy.LayerNamespaces),
+		Alone:  !c.plan.Holds(policy.LayerNamespaces),
 	}
 	if !c.plan.Seccomp.Notify {
 		c.note(policy.LayerSeccomp, "refused system calls in the log", "refused, but not logged", c.host.Notify.Why)

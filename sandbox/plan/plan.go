@@ -214,11 +214,10 @@ type Seccomp struct {
 	// Opens reports every open to the launcher, which logs those that fail for
 	// want of a rule.
 	Opens bool `json:"opens,omitempty"`
-	// NoInet refuses IPv4 and IPv6 sockets: the weaker tier's only network rule.
-	NoInet bool `json:"no_inet,omitempty"`
-	// NoIPC refuses System V IPC and POSIX message queues, which without an ipc
-	// namespace reach other processes of the user.
-	NoIPC bool `json:"no_ipc,omitempty"`
+	// Alone is for a server without namespaces, in the weaker tier. It refuses what
+	// they would keep from the outside: all sockets, System V IPC and POSIX message
+	// queues, and other processes' limits and scheduling.
+	Alone bool `json:"alone,omitempty"`
 }
 
 // Network is what the egress serves. With every list empty nothing is

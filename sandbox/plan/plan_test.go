@@ -21,7 +21,7 @@ import (
 func TestWiderSeesEveryGain(t *testing.T) {
 	rich := func(t *testing.T) Plan {
 		p := rich(t)
-		p.Seccomp.NoInet, p.Seccomp.NoIPC = true, true // as without namespaces
+		p.Seccomp.Alone = true // as without namespaces
 		return p
 	}
 	base := rich(t)
@@ -52,8 +52,7 @@ func TestWiderSeesEveryGain(t *testing.T) {
 		"a higher limit":          func(p *Plan) { p.Limits[0].Value++ },
 		"a limit less":            func(p *Plan) { p.Limits = p.Limits[1:] },
 		"no filter":               func(p *Plan) { p.Seccomp.On = false },
-		"IPv4 sockets":            func(p *Plan) { p.Seccomp.NoInet = false },
-		"other processes' IPC":    func(p *Plan) { p.Seccomp.NoIPC = false },
+		"sockets, others' IPC":    func(p *Plan) { p.Seccomp.Alone = false },
 		"a layer less":            func(p *Plan) { p.Layers = p.Layers[1:] },
 		"a place not watched":     func(p *Plan) { p.Watch[0].Except = append(p.Watch[0].Except, ".envrc") },
 	} {

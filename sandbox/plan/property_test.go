@@ -242,7 +242,7 @@ func TestNarrowingFindsPlantedBugs(t *testing.T) {
 		},
 		"without a variable other processes' IPC is open": func(pol policy.Policy, prog Program, h Host) (Plan, error) {
 			p, err := Compile(pol, prog, h)
-			p.Seccomp.NoIPC = p.Seccomp.NoIPC && len(pol.Env.Pass) > 0
+			p.Seccomp.Alone = p.Seccomp.Alone && len(pol.Env.Pass) > 0
 			return p, err
 		},
 		"a rule for the home holds for what lies in it": func(pol policy.Policy, prog Program, h Host) (Plan, error) {

@@ -95,7 +95,7 @@ func lists(a, b Plan, say func(string, ...any)) {
 			say("limit %s: %d became %d", l.Name, l.Value, now.Value)
 		}
 	}
-	if !b.Seccomp.On && a.Seccomp.On || a.Seccomp.NoInet && !b.Seccomp.NoInet || a.Seccomp.NoIPC && !b.Seccomp.NoIPC {
+	if !b.Seccomp.On && a.Seccomp.On || a.Seccomp.Alone && !b.Seccomp.Alone {
 		say("seccomp holds less")
 	}
 	for _, l := range a.Layers {

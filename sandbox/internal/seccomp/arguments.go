@@ -63,7 +63,7 @@ func fastopen(flags int) rule { return when(fail(eopnotsupp), bits(flags, msgFas
 // there fails as on a kernel without it, from which programs fall back.
 func sockets() []rule {
 	return []rule{
-		{when: []check{is(0, afInet, afInet6)}, then: fail(eafnosupport), noInet: true},
+		{then: fail(eafnosupport), alone: true}, // those of the host's network, of its users' agents and of its container engine
 		when(fail(eafnosupport), maskedNot(0, 0x3f, afUnix, afInet, afInet6, afNetlink)),
 		when(allow, is(0, afUnix), masked(1, sockType, sockStream, sockDgram, sockSeqpacket)),
 		when(allow, is(0, afInet, afInet6), masked(1, sockType, sockStream), is(2, protoDefault, protoTCP)),
@@ -134,7 +134,27 @@ func ioctls() []rule {
 
 // shared refuses what reaches other processes of the user where no ipc namespace
 // is in between.
-func shared() []rule { return []rule{{then: absent, noIPC: true}} }
+func shared() []rule { return []rule{{then: absent, alone: true}} }
+
+// own refuses to change other processes than the caller's where no pid namespace
+// hides them: a limit on CPU time ends a process like a signal. A process may name
+// itself by 0 only, as its number cannot be told from another's here; with another
+// one the call is as absent.
+func own(pid int) []rule {
+	return []rule{
+		{when: []check{is(pid, 0)}, then: allow, alone: true},
+		{then: absent, alone: true},
+	}
+}
+
+// ownOf is own for calls whose first argument says whether the second one names a
+// process, a group or a user. The processes of a user are never the caller's alone.
+func ownOf(process, group uint32) []rule {
+	return []rule{
+		{when: []check{is(0, process, group), is(1, 0)}, then: allow, alone: true},
+		{then: absent, alone: true},
+	}
+}
 
 // prctls are the rules of prctl(option, …).
 func prctls() []rule {

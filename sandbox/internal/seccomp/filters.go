@@ -31,7 +31,7 @@ func MadeBy() string { return strings.TrimSpace(madeBy) }
 // optionOf is the place of the plan's filter among those of its architecture.
 func optionOf(p plan.Seccomp) int {
 	n := 0
-	for i, on := range []bool{p.Notify, p.Opens, p.NoInet, p.NoIPC} {
+	for i, on := range []bool{p.Notify, p.Opens, p.Alone} {
 		if on {
 			n |= 1 << i
 		}

@@ -13,10 +13,9 @@ type row struct {
 
 // rule decides on a call by its arguments.
 type rule struct {
-	when   []check
-	then   action
-	noInet bool // part of the filter only under plan.Seccomp.NoInet
-	noIPC  bool // part of the filter only under plan.Seccomp.NoIPC
+	when  []check
+	then  action
+	alone bool // part of the filter only under plan.Seccomp.Alone
 }
 
 // kind is what happens to a call. The zero kind refuses.
@@ -107,5 +106,5 @@ func (a action) ret(p plan.Seccomp) uint32 {
 
 // in reports whether the rule is part of the plan's filter.
 func (r rule) in(p plan.Seccomp) bool {
-	return (!r.noInet || p.NoInet) && (!r.noIPC || p.NoIPC)
+	return !r.alone || p.Alone
 }

@@ -1,0 +1,53 @@
+package sandbox_test
+
+import (
+	"fmt"
+	"testing"
+
+	"mcpen/sandbox/internal/probe"
+	"mcpen/sandbox/plan"
+)
+
+// Kernels of the last years have an older Landlock. What it does not know, the
+// other layers hold: the whole table, on each of them. The kernel here is told to
+// handle no more than the older one could; a plan says how much.
+func TestEscapeWithAnOlderLandlock(t *testing.T) {
+	s := everybody(t)
+	table := probe.Table()
+	older := []int{1, 2, 3, 4, 5}
+	if testing.Short() {
+		older = older[:1]
+	}
+	for _, abi := range older {
+		set := setting{name: fmt.Sprintf("Landlock ABI %d", abi)}
+		results := map[string]probe.Result{}
+		for len(results) < len(table) {
+			var rest []string
+			for _, p := range table[len(results):] {
+				rest = append(rest, p.ID)
+			}
+			got := attackWith(t, s, rest, func(args ...string) plan.Plan {
+				p := planOn(t, s, hostileProfile(s), append([]string{s.Program}, args...), func(h *plan.Host) { h.Landlock, h.Errata = abi, 0 })
+				if p.Landlock.ABI != abi || p.Landlock.Scoped {
+					t.Fatalf("the plan is for ABI %d, scoped %t", p.Landlock.ABI, p.Landlock.Scoped)
+				}
+				return p
+			})
+			if len(got) == 0 {
+				t.Fatalf("with %s: %s ended the sandbox", set.name, rest[0])
+			}
+			for id, r := range got {
+				results[id] = r
+			}
+			leftovers(t, s, set)
+		}
+		for _, p := range table {
+			if p.ID == "kill-pid1" || p.ID == "pidfd-kill-pid1" {
+				continue // what reaches pid 1 is TestLifePid1OutlivesEverySignal's
+			}
+			if r := results[p.ID]; r.OK && p.ID != daemonID {
+				t.Errorf("with %s: %s: a way out: %s (%s)\n\tlost: %s", set.name, p.ID, p.How, r.Detail, p.Loss)
+			}
+		}
+	}
+}
