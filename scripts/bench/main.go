@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -31,7 +32,10 @@ func main() {
 		fail(err)
 	}
 	fmt.Printf("%s, %d processors, kernel %s\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), kernel())
-	start(bin, *starts)
+	start("start of /bin/true", bin, *starts, nil)
+	if os.Geteuid() == 0 {
+		startAsUser(bin, *starts)
+	}
 	if *atOnce > 0 {
 		many(bin, max(1, *atOnce/10), max(1, *atOnce/2), *atOnce)
 	}
@@ -70,8 +74,35 @@ func (k *kind) median() time.Duration {
 	return s[len(s)/2]
 }
 
-// start measures a program that does nothing, from fork to its end.
-func start(bin string, n int) {
+// startAsUser is start for somebody without privileges, who has no control group
+// of his own, and no peer has one either.
+func startAsUser(bin string, n int) {
+	const uid = 20007 // whoever that is
+	dir, err := os.MkdirTemp("", "mcpen-bench-")
+	if err != nil {
+		fail(err)
+	}
+	defer os.RemoveAll(dir)
+	data, err := os.ReadFile(bin)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "mcpen"), data, 0o755)
+	}
+	if err == nil {
+		err = os.Chown(dir, uid, uid)
+	}
+	if err != nil {
+		fail(err)
+	}
+	start("start, as a user", filepath.Join(dir, "mcpen"), n, func(cmd *exec.Cmd) {
+		cmd.Dir = dir
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	})
+}
+
+// start measures a program that does nothing, from fork to its end. as changes how
+// each is started; nil changes nothing.
+func start(what, bin string, n int, as func(*exec.Cmd)) {
 	kinds := []*kind{
 		{name: "bare", argv: []string{"/bin/true"}},
 		{name: "mcpen", argv: []string{bin, "run", "--quiet", "--", "/bin/true"}},
@@ -82,8 +113,12 @@ func start(bin string, n int) {
 	}
 	for i := range n + 3 {
 		for _, k := range kinds {
+			cmd := exec.Command(k.argv[0], k.argv[1:]...)
+			if as != nil {
+				as(cmd)
+			}
 			began := time.Now()
-			if out, err := exec.Command(k.argv[0], k.argv[1:]...).CombinedOutput(); err != nil {
+			if out, err := cmd.CombinedOutput(); err != nil {
 				fail(fmt.Errorf("%v: %w: %s", k.argv, err, out))
 			}
 			if i >= 3 { // the first ones fill caches
@@ -91,7 +126,7 @@ func start(bin string, n int) {
 			}
 		}
 	}
-	report("start of /bin/true", kinds, 1)
+	report(what, kinds, 1)
 }
 
 // report prints medians and their ratios to the kind with the index.
