@@ -138,7 +138,7 @@ func (w writer) files(p plan.Plan) {
 		switch {
 		case m.Kind == plan.MountMask:
 			show("hidden", m)
-		case m.Kind == plan.MountBind && strings.HasPrefix(m.Why, "protected"):
+		case m.Kind == plan.MountBind && m.Protected:
 			show("read only", m)
 		case m.At == "":
 			continue
@@ -161,7 +161,7 @@ func (w writer) files(p plan.Plan) {
 		switch {
 		case m.Kind == plan.MountTmpfs && m.Writable:
 			w.line("  private   %s, at most %s in %d files, gone at the end", m.Target, plan.FormatSize(m.Bytes), m.Inodes)
-		case m.Kind == plan.MountBind && m.At == "" && !strings.HasPrefix(m.Why, "protected") && !systemic(m.Target):
+		case m.Kind == plan.MountBind && m.At == "" && !m.Protected && !systemic(m.Target):
 			w.line("  runtime   %s (%s)", m.Target, m.Why)
 		}
 	}

@@ -63,7 +63,7 @@ func (p *prepared) writable(path string) string {
 		return dir != "" && (path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/"))
 	}
 	held := func(m plan.Mount) bool {
-		return m.Kind == plan.MountBind && !m.Writable && strings.HasPrefix(m.Why, "protected") && over(m.Target)
+		return m.Kind == plan.MountBind && !m.Writable && m.Protected && over(m.Target)
 	}
 	if path == "" || slices.ContainsFunc(p.plan.Root, held) {
 		return ""

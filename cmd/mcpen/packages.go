@@ -174,7 +174,7 @@ func (a *app) add(ctx context.Context, text, name string) error {
 	if err := createLock(lockFile, lock); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "locked %s %s: %d packages, %s, in %s\n", lock.Package, lock.Version, len(lock.Dependencies), plan.FormatSize(lock.Bytes), lockFile)
+	fmt.Fprintf(a.out, "locked %s %s: %d packages, %s, in %s\n", lock.Package, lock.Version, len(lock.Dependencies), about(lock.Bytes), lockFile)
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		if err := launch.ReplaceFile(file, profile); err != nil {
 			return err
@@ -503,4 +503,17 @@ func (a *app) removeAdded(l locked) error {
 	}
 	fmt.Fprintln(a.out, "removed", file)
 	return nil
+}
+
+// about is a size for a person, who does not want to know it to the byte.
+func about(n int64) string {
+	for _, u := range []struct {
+		size int64
+		name string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if n >= u.size {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(u.size), u.name)
+		}
+	}
+	return count(int(n), "byte")
 }

@@ -114,6 +114,9 @@ func landlockCheck(f Facts) Check {
 		return c
 	}
 	c.Detail = fmt.Sprintf("ABI %d", abi)
+	if abi > plan.LandlockFull {
+		c.Detail += fmt.Sprintf(", of which ABI %d is used", plan.LandlockFull)
+	}
 	var without []string
 	for _, right := range []struct {
 		abi  int

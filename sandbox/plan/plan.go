@@ -157,8 +157,11 @@ type Mount struct {
 	Bytes    int64     `json:"bytes,omitempty"`
 	Inodes   int64     `json:"inodes,omitempty"`
 	Content  string    `json:"content,omitempty"`
-	Why      string    `json:"why"`          // for a person: "runtime of node", "declared"
-	At       string    `json:"at,omitempty"` // file:line:col of the rule
+	// Protected is set for what stays read-only in a writable folder because code
+	// outside trusts it.
+	Protected bool   `json:"protected,omitempty"`
+	Why       string `json:"why"`          // for a person: "runtime of node", "declared"
+	At        string `json:"at,omitempty"` // file:line:col of the rule
 }
 
 // Watch is a writable folder of the user's in which places that code outside

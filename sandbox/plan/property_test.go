@@ -224,7 +224,7 @@ func TestNarrowingFindsPlantedBugs(t *testing.T) {
 		"without unprotect nothing is protected": func(pol policy.Policy, prog Program, h Host) (Plan, error) {
 			p, err := Compile(pol, prog, h)
 			if len(pol.Filesystem.Unprotect) == 0 && len(pol.Filesystem.Write) == 1 {
-				p.Root = slices.DeleteFunc(p.Root, func(m Mount) bool { return strings.HasPrefix(m.Why, "protected") })
+				p.Root = slices.DeleteFunc(p.Root, func(m Mount) bool { return m.Protected })
 			}
 			return p, err
 		},

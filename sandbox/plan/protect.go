@@ -93,7 +93,7 @@ func seconds(base string) []string {
 // by the watch.
 func (c *compiler) hold(r policy.Path, held place) {
 	p, f := held.path, held.fact
-	m := Mount{Kind: MountBind, Source: p, Target: p, Dir: f.Dir, Exec: true, Why: "protected: code outside trusts it", At: at(r.At)}
+	m := Mount{Kind: MountBind, Source: p, Target: p, Dir: f.Dir, Exec: true, Protected: true, Why: "protected: code outside trusts it", At: at(r.At)}
 	switch {
 	case f.Real == "" && len(f.Links) > 0:
 		last := f.Links[len(f.Links)-1]
