@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/relay"
 )
@@ -86,11 +88,11 @@ func (c *carrier) lines(ctx context.Context, b *Box) error {
 
 // converse makes the relay. The carrier must be run then.
 func (c *carrier) converse(b *Box) error {
-	in, err := relay.Borrow(int(c.client.In.Fd()))
+	in, err := end(c.client.In, unix.O_RDONLY)
 	if err != nil {
 		return err
 	}
-	out, err := relay.Borrow(int(c.client.Out.Fd()))
+	out, err := end(c.client.Out, unix.O_WRONLY)
 	if err != nil {
 		return err
 	}
@@ -120,6 +122,15 @@ func (c *carrier) converse(b *Box) error {
 	c.behind = rest
 	c.relay.Store(r)
 	return nil
+}
+
+// end is a client's end of a stream for the relay, which leaves the client's own
+// descriptor and its flags alone.
+func end(f *os.File, how int) (io.ReadWriteCloser, error) {
+	if again, err := relay.Reopen(int(f.Fd()), how); err == nil {
+		return again, nil
+	}
+	return relay.Borrow(int(f.Fd()))
 }
 
 // inFlight is the request that is being answered, where there is a relay.

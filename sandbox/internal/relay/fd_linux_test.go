@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -226,4 +227,95 @@ func TestFDOfTerminal(t *testing.T) {
 		}
 		shown += string(buf[:n])
 	}
+}
+
+// A client's pipe is opened anew: its own flags stay as they are, for whoever
+// shares it, and both ends are told of the other's end as ever.
+func TestReopenLeavesTheClientsPipeAlone(t *testing.T) {
+	r, w := rawPipe(t)
+	out, err := Reopen(w, unix.O_WRONLY)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := Reopen(r, unix.O_RDONLY)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range []int{r, w} {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK != 0 {
+			t.Errorf("the client's end has the flags %#x, %v", flags, err)
+		}
+	}
+	const long = 1 << 20 // more than fits: each side has to wait for the other
+	go func() {
+		if _, err := out.Write(make([]byte, long)); err != nil {
+			t.Error(err)
+		}
+		out.Close()
+		unix.Close(w)
+	}()
+	if n, err := io.Copy(io.Discard, in); n != long || err != nil {
+		t.Errorf("%d bytes came, %v", n, err)
+	}
+}
+
+func TestReopenedPipeWithoutReaders(t *testing.T) {
+	r, w := rawPipe(t)
+	out, err := Reopen(w, unix.O_WRONLY)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	unix.Close(r)
+	if _, err := out.Write([]byte("x")); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("a write that nobody reads: %v", err)
+	}
+	unix.Close(w)
+}
+
+// Whoever closes it while somebody waits is not left waiting.
+func TestReopenedPipeIsClosed(t *testing.T) {
+	r, w := rawPipe(t)
+	defer unix.Close(w)
+	defer unix.Close(r)
+	in, err := Reopen(r, unix.O_RDONLY)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { _, err := in.Read(make([]byte, 1)); done <- err }()
+	time.Sleep(10 * time.Millisecond)
+	in.Close()
+	if err := <-done; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the read ended with %v", err)
+	}
+}
+
+func TestReopenIsForPipes(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	file, err := os.CreateTemp(t.TempDir(), "file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for what, fd := range map[string]int{"a socket": pair[0], "a file": int(file.Fd()), "nothing": 1 << 20} {
+		if f, err := Reopen(fd, unix.O_RDONLY); err == nil {
+			f.Close()
+			t.Errorf("%s was opened anew", what)
+		}
+	}
+}
+
+func rawPipe(t *testing.T) (r, w int) {
+	t.Helper()
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	return p[0], p[1]
 }
