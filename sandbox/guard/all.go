@@ -51,8 +51,8 @@ func (g *Guard) judgeAll(kind Kind, all [][]byte) []judged {
 }
 
 // later looks for findings in the definitions of a page that nobody approved. It
-// is nil where there are none.
-func (g *Guard) later(r *request, kind Kind, p *page, result []byte) func() Verdict {
+// is nil where there are none. kept is the answer, for as long as it is wanted.
+func (g *Guard) later(r *request, kind Kind, p *page, kept func() []byte) func() Verdict {
 	if g.cfg.Tools.Findings == policy.FindingHold {
 		return nil // judgeAll did
 	}
@@ -66,7 +66,7 @@ func (g *Guard) later(r *request, kind Kind, p *page, result []byte) func() Verd
 			if todo == nil {
 				todo = make([]unread, 0, len(p.entries)-i)
 			}
-			todo = append(todo, unread{p.names[i], e.hash, result[p.raw[i].at : p.raw[i].at+p.raw[i].n]})
+			todo = append(todo, unread{p.names[i], e.hash, kept()[p.raw[i].at : p.raw[i].at+p.raw[i].n]})
 		}
 	}
 	scan := g.scanPage(kind, p.names)

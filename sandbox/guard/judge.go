@@ -121,18 +121,28 @@ func (g *Guard) judge(kind Kind, raw []byte, findings func(raw []byte) []Finding
 // one of them is refused.
 var definitionKeys = [...]string{"name", "title", "description", "inputSchema", "outputSchema", "annotations", "_meta", "arguments", "icons"}
 
+// compares reports whether anybody asks if a definition is the one that was
+// approved.
+func (g *Guard) compares() bool {
+	return g.cfg.Tools.Pins != policy.PinOff || g.cfg.Tools.Findings == policy.FindingHold
+}
+
 // formOf is the canonical form of a definition, nil where nobody will ask for it,
-// and finds the values of its known members on the way. An error says why it is no
-// definition; then values may hold some of them or none.
+// and finds the values of its known members on the way, if there are any. An error
+// that is a refusal of the view's says why it is no definition; with another one,
+// of the form alone, the values are all there.
 func (g *Guard) formOf(raw []byte, known []string, values [][]byte) ([]byte, error) {
-	if g.cfg.Tools.Pins == policy.PinOff && g.cfg.Tools.Findings != policy.FindingHold {
+	if !g.compares() {
 		return nil, rpc.Fields(raw, known, values)
 	}
 	form, err := canonicalOf(raw, func(key, value []byte) error { return rpc.Field(raw, key, value, known, values) })
-	if refusal := (*rpc.Refusal)(nil); err != nil && !errors.As(err, &refusal) {
-		err = fmt.Errorf("%s: %w", noForm, err)
+	if refusal := (*rpc.Refusal)(nil); err == nil || errors.As(err, &refusal) {
+		return form, err
 	}
-	return form, err
+	if refused := rpc.Fields(raw, known, values); refused != nil {
+		return nil, refused
+	}
+	return nil, fmt.Errorf("%s: %w", noForm, err)
 }
 
 // define fills in the hash, the standing and, where somebody looks for them, the

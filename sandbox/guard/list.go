@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 
 	"mcpen/sandbox/internal/rpc"
 )
@@ -91,14 +92,14 @@ func (g *Guard) listed(v *Verdict, r *request, kind Kind, result []byte) ([]edit
 	if fresh || len(l.twice) > 0 {
 		g.edit(l, p, result)
 		g.report(v, r, kind, l, p)
-		kept := bytes.Clone(result)
+		kept := sync.OnceValue(func() []byte { return bytes.Clone(result) })
 		if fresh {
 			v.Later = g.later(r, kind, p, kept)
 		}
 		if len(l.twice) > 0 {
 			clear(l.pages)
 		} else if len(result) <= maxKept && (len(l.pages) < maxPages || l.pages[r.cursor] != nil) {
-			p.result = kept
+			p.result = kept()
 			l.pages[r.cursor] = p
 		}
 	}
@@ -112,7 +113,7 @@ func (g *Guard) listed(v *Verdict, r *request, kind Kind, result []byte) ([]edit
 // read takes a page apart and judges each definition.
 func (g *Guard) read(kind Kind, result []byte) (*page, error) {
 	var f [3][]byte
-	all, err := rpc.FieldsOf(result, []string{"nextCursor", "ttlMs", itemKeys[kind]}, f[:])
+	all, err := rpc.FieldsOf(result, []string{"nextCursor", "ttlMs", itemKeys[kind]}, f[:], maxNames)
 	if err != nil {
 		return nil, err
 	}

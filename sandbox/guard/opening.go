@@ -51,10 +51,13 @@ func (g *Guard) opening(v *Verdict, r *request, kind Kind, raw []byte) (why stri
 	case kind == KindIdentity && !rpc.IsObject(raw):
 		e.broken = "it is not an object"
 	default:
-		form, err := g.formOf(raw, nil, nil)
-		if err != nil {
-			e.broken = err.Error()
-			break
+		var form []byte
+		if g.compares() {
+			var err error
+			if _, form, err = define(kind, raw); err != nil {
+				e.broken = err.Error()
+				break
+			}
 		}
 		j := judged{entry: e}
 		j.define(g, kind, raw, form, g.scanPage(kind, nil).reader())

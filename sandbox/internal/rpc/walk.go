@@ -80,9 +80,9 @@ func Fields(object []byte, known []string, values [][]byte) error {
 }
 
 // FieldsOf is Fields for an object with a long list in it, the last of the known
-// members, whose elements it collects on the way. They are nil where that is no
-// array.
-func FieldsOf(object []byte, known []string, values [][]byte) (elements [][]byte, err error) {
+// members, whose elements it collects on the way: no more than one beyond most, as
+// a line has room for millions. They are nil where that is no array.
+func FieldsOf(object []byte, known []string, values [][]byte, most int) (elements [][]byte, err error) {
 	clear(values)
 	list := known[len(known)-1]
 	i := opening(object, '{')
@@ -95,7 +95,7 @@ func FieldsOf(object []byte, known []string, values [][]byte) (elements [][]byte
 		}
 		i = blank(object, i+1)
 		if string(key) == list && i < len(object) && object[i] == '[' {
-			elements, end = elementsAt(object, i)
+			elements, end = elementsAt(object, i, most)
 		} else {
 			end = skip(object, i)
 		}
@@ -110,15 +110,18 @@ func FieldsOf(object []byte, known []string, values [][]byte) (elements [][]byte
 	return elements, nil
 }
 
-// elementsAt are the elements of the array at i, and the offset behind it.
-func elementsAt(raw []byte, i int) (elements [][]byte, end int) {
+// elementsAt are the elements of the array at i, up to one beyond most, and the
+// offset behind it.
+func elementsAt(raw []byte, i, most int) (elements [][]byte, end int) {
 	elements = [][]byte{}
 	for i = blank(raw, i+1); i < len(raw) && raw[i] != ']'; {
 		end := skip(raw, i)
 		if end <= i {
 			return elements, len(raw)
 		}
-		elements = append(elements, raw[i:end])
+		if len(elements) <= most {
+			elements = append(elements, raw[i:end])
+		}
 		if i = blank(raw, end); i < len(raw) && raw[i] == ',' {
 			i = blank(raw, i+1)
 		}

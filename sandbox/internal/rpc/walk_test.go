@@ -17,7 +17,7 @@ func TestFieldsOfIsFieldsAndElements(t *testing.T) {
 		known := []string{"a", "list"}
 		var want, got [2][]byte
 		werr := Fields([]byte(object), known, want[:])
-		elements, err := FieldsOf([]byte(object), known, got[:])
+		elements, err := FieldsOf([]byte(object), known, got[:], 100)
 		if (err == nil) != (werr == nil) || err != nil && err.Error() != werr.Error() {
 			t.Errorf("%s: %v, want %v", object, err, werr)
 		}
@@ -47,6 +47,15 @@ func TestFieldsOfIsFieldsAndElements(t *testing.T) {
 func TestFieldsOfTextThatIsNone(t *testing.T) {
 	for _, text := range []string{``, `{`, `{"list"`, `{"list":`, `{"list":[`, `{"list":[1,2`, `{"list":[,]}`, `{"list":[1 2]}`, `{"list":[}`, `{"list":["`, `{"list":[\`} {
 		var values [1][]byte
-		_, _ = FieldsOf([]byte(text), []string{"list"}, values[:])
+		_, _ = FieldsOf([]byte(text), []string{"list"}, values[:], 100)
+	}
+}
+
+// A list of millions of nothings is not kept to be refused.
+func TestFieldsOfKeepsNoMoreThanItIsTold(t *testing.T) {
+	var values [2][]byte
+	elements, err := FieldsOf([]byte(`{"list":[1,2,3,4,5],"a":7}`), []string{"a", "list"}, values[:], 2)
+	if err != nil || len(elements) != 3 || string(values[0]) != "7" || string(values[1]) != "[1,2,3,4,5]" {
+		t.Errorf("%d elements, %q, %v", len(elements), values, err)
 	}
 }
