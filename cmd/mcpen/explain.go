@@ -124,7 +124,8 @@ func (w writer) title(s string) { fmt.Fprintf(w.b, "\n%s\n", s) }
 func (w writer) files(p plan.Plan) {
 	w.title("Files")
 	if !p.Holds(policy.LayerNamespaces) {
-		w.line("  without namespaces other paths are visible by name, and cannot be opened")
+		w.line("  without namespaces other paths are visible by name, and cannot be opened;")
+		w.line("  the modes of those that may be read can be changed")
 	}
 	declared := 0
 	show := func(word string, m plan.Mount) {
@@ -191,6 +192,9 @@ func (w writer) network(p plan.Plan) {
 	w.title("Network")
 	if len(p.Network.Hosts) == 0 && len(p.Network.Sockets) == 0 {
 		w.line("  none: no host, no address, no name is reachable")
+		if p.Seccomp.Alone {
+			w.line("  without namespaces there is no socket either, not even for programs inside")
+		}
 		return
 	}
 	for _, h := range p.Network.Hosts {
