@@ -37,3 +37,26 @@ func TestLauncherIsTheOneThatWasBuiltAndSealed(t *testing.T) {
 		t.Errorf("other programs inherit it: %#x, %v", flags, err)
 	}
 }
+
+// A client may have closed stdin. What the runtime or mcpen writes there would be
+// written into the launcher otherwise.
+func TestLauncherIsNoStandardStream(t *testing.T) {
+	stdin, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(0)
+	f, err := Launcher()
+	_, open := unix.FcntlInt(0, unix.F_GETFD, 0)
+	if again := unix.Dup3(stdin, 0, 0); again != nil {
+		t.Fatal(again)
+	}
+	unix.Close(stdin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Fd() < 3 || open == nil {
+		t.Errorf("it is descriptor %d, and descriptor 0 is open: %t", f.Fd(), open == nil)
+	}
+}

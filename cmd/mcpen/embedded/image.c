@@ -33,18 +33,35 @@ __asm__(".pushsection .rodata\n"
 	".popsection\n");
 extern const char mcpen_launcher[], mcpen_launcher_end[];
 
-/* A memory file with the binary in it that nobody can change, or -errno. */
-static int sealed(void)
+/* An empty memory file, or -errno. Its descriptor is none of the first three: where
+ * a client closed one of those, the Go runtime has yet to put /dev/null there. */
+static int created(void)
 {
 	const int flags = MFD_ALLOW_SEALING | MFD_CLOEXEC;
-	const char *from = mcpen_launcher;
-	int error, fd;
+	int error, fd, low;
 
 	fd = memfd_create("mcpen", flags | MFD_EXEC);
 	if (fd < 0 && errno == EINVAL) /* Linux before 6.3: all memory files are executable */
 		fd = memfd_create("mcpen", flags);
 	if (fd < 0)
 		return -errno;
+	if (fd > 2)
+		return fd;
+	low = fd;
+	fd = fcntl(low, F_DUPFD_CLOEXEC, 3);
+	error = errno;
+	close(low);
+	return fd < 0 ? -error : fd;
+}
+
+/* The file with the binary in it that nobody can change, or -errno. */
+static int filled(int fd)
+{
+	const char *from = mcpen_launcher;
+	int error;
+
+	if (fd < 0)
+		return fd;
 	while (from < mcpen_launcher_end) {
 		ssize_t n = write(fd, from, mcpen_launcher_end - from);
 
@@ -64,10 +81,10 @@ fail:
 static pthread_t thread;
 static int begun, made;
 
-static void *make(void *unused)
+static void *fill(void *unused)
 {
 	(void)unused;
-	made = sealed();
+	made = filled(made);
 	return NULL;
 }
 
@@ -77,17 +94,20 @@ __attribute__((constructor)) static void begin(int argc, char **argv)
 
 	if (argc < 2 || strcmp(argv[1], "run") != 0)
 		return;
+	made = created();
 	/* No signal is for this thread: Go's handlers know nothing of it. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	begun = pthread_create(&thread, NULL, make, NULL) == 0;
+	begun = pthread_create(&thread, NULL, fill, NULL) == 0;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!begun && made >= 0)
+		close(made);
 }
 
 int mcpen_image(void)
 {
 	if (!begun)
-		return sealed();
+		return filled(created());
 	begun = 0;
 	pthread_join(thread, NULL);
 	return made;
