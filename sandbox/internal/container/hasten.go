@@ -4,7 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/cgroups"
 
@@ -23,8 +25,16 @@ func Hasten(p plan.Plan) {
 		return
 	}
 	go func() {
-		if dir, err := group(); err == nil {
-			_ = os.WriteFile(filepath.Join(dir, cgroups.CgroupProcesses), []byte(strconv.Itoa(os.Getpid())), 0)
+		dir, err := group()
+		if err != nil {
+			return
+		}
+		// Where a namespace and a mount are not of one mind the path may be another
+		// group's, and this process is not to leave its own.
+		file, own := filepath.Join(dir, cgroups.CgroupProcesses), strconv.Itoa(os.Getpid())
+		members, err := os.ReadFile(file)
+		if err == nil && slices.Contains(strings.Fields(string(members)), own) {
+			_ = os.WriteFile(file, []byte(own), 0)
 		}
 	}()
 	runtime.Gosched() // to it: with one processor it would wait for this goroutine's first pause
