@@ -27,8 +27,9 @@ type Ladder struct {
 
 // DefaultLadder is what the usual clients grant, or less where they grant less:
 // Claude Code kills half a second after its first signal, so that everything
-// must be gone 400 ms behind it.
-var DefaultLadder = Ladder{Grace: 2 * time.Second, Term: 2 * time.Second, Rush: 250 * time.Millisecond, Last: 2 * time.Second}
+// must be gone 400 ms behind it. SIGKILL takes a few milliseconds, and seconds on a
+// machine that has no processor to spare; giving up sooner helps nobody.
+var DefaultLadder = Ladder{Grace: 2 * time.Second, Term: 2 * time.Second, Rush: 250 * time.Millisecond, Last: 10 * time.Second}
 
 // Step is how far the ladder was climbed. The zero Step is the ground: the
 // server ended by itself.
