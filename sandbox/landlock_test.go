@@ -18,7 +18,11 @@ func TestEscapeWithAnOlderLandlock(t *testing.T) {
 	if testing.Short() {
 		older = older[:1]
 	}
+	have := hostilePlan(t, s).Landlock.ABI
 	for _, abi := range older {
+		if abi >= have {
+			break // this is the older kernel
+		}
 		set := setting{name: fmt.Sprintf("Landlock ABI %d", abi)}
 		results := map[string]probe.Result{}
 		for len(results) < len(table) {
