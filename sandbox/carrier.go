@@ -76,7 +76,7 @@ func (c *carrier) run(ctx context.Context, b *Box) {
 // lines runs the relay.
 func (c *carrier) lines(ctx context.Context, b *Box) error {
 	out, err := c.relay.Load().Run(ctx)
-	c.behind.close()
+	b.unread()
 	for _, e := range b.guard.LeftOut() {
 		b.record(e)
 	}

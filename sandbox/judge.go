@@ -51,7 +51,7 @@ func (b *Box) inspect(from relay.Side, line []byte, m rpc.Message) relay.Verdict
 	}
 	b.tellAll(v.Tell)
 	if v.Later != nil {
-		b.later(v.Later)
+		b.later(line, v.Later)
 	}
 	return relay.Verdict{Forward: v.Forward, Reply: v.Reply, ToClient: v.ToClient, Events: v.Events}
 }

@@ -14,8 +14,8 @@ import (
 type standing byte
 
 const (
-	fine     standing = iota // approved, or nobody asks
-	isNew                    // no definition of this name was approved
+	isNew    standing = iota // no definition of this name was approved
+	fine                     // approved, or nobody asks
 	changed                  // another definition of this name was approved
 	rejected                 // a person said no
 )
@@ -148,9 +148,9 @@ func (g *Guard) formOf(raw []byte, known []string, values [][]byte) ([]byte, err
 // define fills in the hash, the standing and, where somebody looks for them, the
 // findings of a definition. The form is that of formOf.
 func (j *judged) define(g *Guard, kind Kind, raw, form []byte, findings func(raw []byte) []Finding) {
-	if form == nil {
+	if !g.compares() {
 		sum := sha256.Sum256(raw)
-		j.entry.hash = string(sum[:])
+		j.entry.hash, j.entry.standing = string(sum[:]), fine
 	} else {
 		j.entry.hash = hash(form)
 		g.stand(j.entry, kind, j.name)

@@ -131,7 +131,7 @@ func npmCandidates(p packument) []candidate {
 	var all []candidate
 	for s := range p.Versions {
 		v, ok := npmVersionOf(s)
-		if !ok || !exactSemver(s) {
+		if !ok || v.IsBuild() { // see exactSemver
 			continue
 		}
 		all = append(all, candidate{version: s, published: npmTime(p, s), pre: v.IsPrerelease(),

@@ -44,9 +44,9 @@ func versionOrder(e Ecosystem) versionCompare {
 		system, how = semver.PyPI, "PEP 440"
 	}
 	return func(a, b string) (int, error) {
-		x, err1 := system.Parse(a)
-		y, err2 := system.Parse(b)
-		if err1 != nil || err2 != nil {
+		x, ok1 := versionOf(system, a)
+		y, ok2 := versionOf(system, b)
+		if !ok1 || !ok2 {
 			return 0, fmt.Errorf("%q or %q is no version (%s)", a, b, how)
 		}
 		return x.Compare(y), nil

@@ -9,8 +9,8 @@ import (
 // npmVersionOf reads one version in npm's own spelling, all three numbers and no
 // "v".
 func npmVersionOf(s string) (*semver.Version, bool) {
-	v, err := semver.NPM.Parse(s)
-	if err != nil || v.IsWildcard() || v.Canon(true) != s {
+	v, ok := versionOf(semver.NPM, s)
+	if !ok || v.Canon(true) != s {
 		return nil, false
 	}
 	// A number does not begin with a zero (semver.org, 9); the library lets it.
@@ -23,8 +23,11 @@ func npmVersionOf(s string) (*semver.Version, bool) {
 }
 
 // pypiVersionOf reads one version in any of the spellings of PEP 440.
-func pypiVersionOf(s string) (*semver.Version, bool) {
-	v, err := semver.PyPI.Parse(s)
+func pypiVersionOf(s string) (*semver.Version, bool) { return versionOf(semver.PyPI, s) }
+
+// versionOf reads one version in any spelling that the system's own tools take.
+func versionOf(system semver.System, s string) (*semver.Version, bool) {
+	v, err := system.Parse(s)
 	return v, err == nil && !v.IsWildcard()
 }
 

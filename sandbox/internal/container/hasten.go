@@ -25,19 +25,21 @@ func Hasten(p plan.Plan) {
 		return
 	}
 	go func() {
-		dir, err := group()
-		if err != nil {
-			return
-		}
-		// Where a namespace and a mount are not of one mind the path may be another
-		// group's, and this process is not to leave its own.
-		file, own := filepath.Join(dir, cgroups.CgroupProcesses), strconv.Itoa(os.Getpid())
-		members, err := os.ReadFile(file)
-		if err == nil && slices.Contains(strings.Fields(string(members)), own) {
-			_ = os.WriteFile(file, []byte(own), 0)
+		if dir, err := group(); err == nil {
+			rejoin(filepath.Join(dir, cgroups.CgroupProcesses), strconv.Itoa(os.Getpid()))
 		}
 	}()
 	runtime.Gosched() // to it: with one processor it would wait for this goroutine's first pause
+}
+
+// rejoin moves the process to the group of the file, if it is in it. Where a
+// namespace and a mount are not of one mind the path may be another group's, and
+// this process is not to leave its own.
+func rejoin(file, process string) {
+	members, err := os.ReadFile(file)
+	if err == nil && slices.Contains(strings.Fields(string(members)), process) {
+		_ = os.WriteFile(file, []byte(process), 0)
+	}
 }
 
 // groupOf is how to find this process's own group in the hierarchy that holds

@@ -13,31 +13,31 @@ import (
 // object, in order. For anything else it yields nothing. A key without escapes
 // is a slice of the object.
 func Members(object []byte) iter.Seq2[[]byte, []byte] {
+	return members(object, func(_ []byte, at int) int { return skip(object, at) })
+}
+
+// members asks for the end of each value, by its key and where it begins.
+func members(object []byte, endOf func(key []byte, at int) int) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		i := opening(object, '{')
 		for i > 0 && i < len(object) && object[i] == '"' {
 			end := skip(object, i)
-			key := unescaped(object[i+1 : max(i+1, end-1)])
+			key := object[i+1 : max(i+1, end-1)]
+			if bytes.IndexByte(key, '\\') >= 0 {
+				key = appendText(nil, key)
+			}
 			i = blank(object, end)
 			if i >= len(object) || object[i] != ':' {
 				return
 			}
 			i = blank(object, i+1)
-			end = skip(object, i)
+			end = endOf(key, i)
 			if end <= i || !yield(key, object[i:end]) {
 				return
 			}
 			i = next(object, end)
 		}
 	}
-}
-
-// unescaped is what a key says.
-func unescaped(key []byte) []byte {
-	if bytes.IndexByte(key, '\\') >= 0 {
-		return appendText(nil, key)
-	}
-	return key
 }
 
 // Elements yields the raw values of an array, in order. For anything else it
@@ -85,27 +85,16 @@ func Fields(object []byte, known []string, values [][]byte) error {
 func FieldsOf(object []byte, known []string, values [][]byte, most int) (elements [][]byte, err error) {
 	clear(values)
 	list := known[len(known)-1]
-	i := opening(object, '{')
-	for i > 0 && i < len(object) && object[i] == '"' {
-		end := skip(object, i)
-		key := unescaped(object[i+1 : max(i+1, end-1)])
-		i = blank(object, end)
-		if i >= len(object) || object[i] != ':' {
-			break
+	for k, v := range members(object, func(key []byte, at int) (end int) {
+		if string(key) == list && at < len(object) && object[at] == '[' {
+			elements, end = elementsAt(object, at, most)
+			return end
 		}
-		i = blank(object, i+1)
-		if string(key) == list && i < len(object) && object[i] == '[' {
-			elements, end = elementsAt(object, i, most)
-		} else {
-			end = skip(object, i)
-		}
-		if end <= i {
-			break
-		}
-		if err := Field(object, key, object[i:end], known, values); err != nil {
+		return skip(object, at)
+	}) {
+		if err := Field(object, k, v, known, values); err != nil {
 			return nil, err
 		}
-		i = next(object, end)
 	}
 	return elements, nil
 }
