@@ -11,21 +11,37 @@ import (
 // written as \x1b, \u202e or \U000e0041, and bytes that are not UTF-8 as \xff.
 // A tab stays. The result is for people; it cannot be turned back.
 func Visible(text string) string {
+	if plain(text) == len(text) {
+		return text
+	}
 	return string(AppendVisible(nil, text))
+}
+
+// plain is how many bytes of text can be shown as they are, up to the first that
+// has to be looked at.
+func plain(text string) int {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' && c != '\t' || c >= 0x7f {
+			return i
+		}
+	}
+	return len(text)
 }
 
 // AppendVisible appends to dst what Visible returns.
 func AppendVisible(dst []byte, text string) []byte {
 	for i := 0; i < len(text); {
-		r, n := rune(text[i]), 1
-		if r >= utf8.RuneSelf {
-			r, n = utf8.DecodeRuneInString(text[i:])
+		if n := plain(text[i:]); n > 0 {
+			dst = append(dst, text[i:i+n]...)
+			i += n
+			continue
 		}
+		r, n := utf8.DecodeRuneInString(text[i:])
 		switch {
-		case r == utf8.RuneError && n == 1, r < ' ' && r != '\t', r == 0x7f:
+		case r == utf8.RuneError && n == 1, r < utf8.RuneSelf: // plain looked at the others
 			dst = append(dst, '\\', 'x')
 			dst = appendHex(dst, uint32(text[i]), 2)
-		case r < utf8.RuneSelf || shown(r):
+		case shown(r):
 			dst = append(dst, text[i:i+n]...)
 		case r < 0x10000:
 			dst = append(dst, '\\', 'u')

@@ -18,7 +18,7 @@ const atOnce = 32 << 10
 // the first list is what a client waits for longest. Where findings hold nothing
 // back they are left to later.
 func (g *Guard) judgeAll(kind Kind, all [][]byte) []judged {
-	out := make([]judged, len(all))
+	out, entries := make([]judged, len(all)), make([]entry, len(all))
 	size := 0
 	for _, raw := range all {
 		size += len(raw)
@@ -37,8 +37,10 @@ func (g *Guard) judgeAll(kind Kind, all [][]byte) []judged {
 		if scan != nil {
 			findings = scan.reader()
 		}
+		judge := g.newJudge(kind, findings)
+		defer judge.release()
 		for i := next.Add(1) - 1; i < int64(len(all)); i = next.Add(1) - 1 {
-			out[i] = g.judge(kind, all[i], findings)
+			out[i] = judge.definition(all[i], &entries[i])
 		}
 	}
 	var workers sync.WaitGroup

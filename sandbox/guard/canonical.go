@@ -2,11 +2,12 @@ package guard
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
-	"unicode/utf16"
 
 	"github.com/gowebpki/jcs"
 
@@ -17,26 +18,66 @@ import (
 // accepted, which is why hardly anything is checked here. It reads and writes once,
 // where the library makes a tree: the first list of a server is the longest
 // thing that its client waits for.
-func canonical(raw []byte) ([]byte, error) { return canonicalOf(raw, nil) }
+func canonical(raw []byte) ([]byte, error) {
+	c := newCanon()
+	defer c.release()
+	form, err := c.form(raw, nil, nil)
+	return bytes.Clone(form), err
+}
 
-// canonicalOf calls each, if there is one, with the members of the object that raw
-// is, as they stand there. Its error is the text's.
-func canonicalOf(raw []byte, each func(key, value []byte) error) ([]byte, error) {
-	c := canons.Get().(*canon)
-	*c = canon{raw: raw, each: each, out: make([]byte, 0, len(raw)), members: c.members[:0], scratch: c.scratch[:0]}
-	c.value()
-	if c.space(); c.at != len(raw) && c.err == nil {
-		c.err = errors.New("it is more than one value")
-	}
-	out, err := c.out, c.err
-	if c.raw, c.out, c.each = nil, nil, nil; cap(c.scratch) <= maxScratch && cap(c.members) <= maxScratch/64 {
-		clear(c.members[:cap(c.members)]) // they hold on to the text
-		canons.Put(c)
-	}
-	return out, err
+// canon makes canonical forms, one after the other, in memory that is used again.
+type canon struct {
+	raw     []byte
+	at      int
+	out     []byte
+	members []member // of all objects that are open
+	keys    []byte   // those of members that were written with escapes
+	scratch []byte
+	err     error
+}
+
+// member is one that was written.
+type member struct {
+	start     uint64 // of its key, as startOf has it
+	key, size int    // where its key stands without its quotes
+	from, to  int    // in out
+	escaped   bool   // the key is in keys, else in raw
 }
 
 var canons = sync.Pool{New: func() any { return new(canon) }}
+
+func newCanon() *canon { return canons.Get().(*canon) }
+
+// release gives the memory back: the last form with it.
+func (c *canon) release() {
+	if c.raw = nil; cap(c.out) <= maxScratch && cap(c.scratch) <= maxScratch && cap(c.members) <= maxScratch/64 {
+		canons.Put(c)
+	}
+}
+
+// form is canonical, until the next one. Where there are known members of an object
+// it finds their values on the way, as rpc.Fields does; the error is that one's, or
+// else the form's, and then the values are all there.
+func (c *canon) form(raw []byte, known []string, values [][]byte) ([]byte, error) {
+	*c = canon{raw: raw, out: c.out[:0], members: c.members[:0], keys: c.keys[:0], scratch: c.scratch[:0]}
+	var refused error
+	var each func(key, value []byte)
+	if known != nil {
+		each = func(key, value []byte) {
+			if refused == nil {
+				refused = rpc.Field(raw, key, value, known, values)
+			}
+		}
+	}
+	c.value(each)
+	if c.space(); c.at != len(raw) && c.err == nil {
+		c.err = errors.New("it is more than one value")
+	}
+	if refused != nil {
+		return nil, refused
+	}
+	return c.out, c.err
+}
 
 // maxScratch is the most that is kept for the next one.
 const maxScratch = 256 << 10
@@ -60,22 +101,6 @@ func checked(text []byte) ([]byte, error) {
 // resultLine is what makes a line of a value, with a brace behind it.
 const resultLine = `{"jsonrpc":"2.0","id":0,"result":`
 
-type canon struct {
-	raw     []byte
-	at      int
-	out     []byte
-	members []member // of all objects that are open
-	scratch []byte
-	each    func(key, value []byte) error // for the outermost object; nil within others
-	err     error
-}
-
-// member is one that was written.
-type member struct {
-	key      []byte // escapes undone
-	from, to int    // in out
-}
-
 func (c *canon) space() {
 	for c.at < len(c.raw) && c.raw[c.at] <= ' ' {
 		c.at++
@@ -92,14 +117,16 @@ func (c *canon) is(b byte) bool {
 	return false
 }
 
-func (c *canon) value() {
+// value writes a value. each is called with the members of an object, as they
+// stand in raw, but not with those of objects within it.
+func (c *canon) value(each func(key, value []byte)) {
 	c.space()
 	if c.at >= len(c.raw) {
 		return
 	}
 	switch c.raw[c.at] {
 	case '{':
-		c.object()
+		c.object(each)
 	case '[':
 		c.array()
 	case '"':
@@ -126,44 +153,39 @@ func (c *canon) array() {
 			c.is(',')
 			c.out = append(c.out, ',')
 		}
-		c.value()
+		c.value(nil)
 	}
 	c.out = append(c.out, ']')
 }
 
 // object writes the members in the order in which they come and puts them in
 // the right one afterwards.
-func (c *canon) object() {
+func (c *canon) object(each func(key, value []byte)) {
 	c.at++
 	c.out = append(c.out, '{')
-	each := c.each
-	c.each = nil
-	first, sorted, start := len(c.members), true, len(c.out)
+	first, keys, sorted, start := len(c.members), len(c.keys), true, len(c.out)
 	for c.at < len(c.raw) && !c.is('}') {
 		if len(c.members) > first {
 			c.is(',')
 			c.out = append(c.out, ',')
 			c.space()
 		}
-		m := member{from: len(c.out), key: says(c.text())}
-		if n := len(c.members); n > first && compareKeys(c.members[n-1].key, m.key) > 0 {
-			sorted = false
-		}
-		c.members = append(c.members, m)
-		this := len(c.members) - 1
+		this := len(c.members)
+		c.members = append(c.members, c.key())
 		c.is(':')
 		c.out = append(c.out, ':')
 		c.space()
 		from := c.at
-		c.value()
+		c.value(nil)
 		c.members[this].to = len(c.out)
-		if each != nil && c.err == nil {
-			c.err = each(m.key, c.raw[from:c.at])
+		sorted = sorted && (this == first || c.compare(c.members[this-1], c.members[this]) <= 0)
+		if each != nil {
+			each(c.says(c.members[this]), c.raw[from:c.at])
 		}
 	}
 	if !sorted {
 		c.scratch = append(c.scratch[:0], c.out[start:]...)
-		slices.SortFunc(c.members[first:], func(a, b member) int { return compareKeys(a.key, b.key) })
+		slices.SortFunc(c.members[first:], c.compare)
 		c.out = c.out[:start]
 		for _, m := range c.members[first:] {
 			if len(c.out) > start {
@@ -172,17 +194,45 @@ func (c *canon) object() {
 			c.out = append(c.out, c.scratch[m.from-start:m.to-start]...)
 		}
 	}
-	c.members = c.members[:first]
+	c.members, c.keys = c.members[:first], c.keys[:keys]
 	c.out = append(c.out, '}')
 }
 
-// text writes a string and returns it as it stood there.
-func (c *canon) text() []byte {
-	raw, own := quoted(c.raw[c.at:])
-	c.at += len(raw)
-	if own {
+// key writes the key of a member that begins with it.
+func (c *canon) key() member {
+	m := member{from: len(c.out)}
+	switch raw, plain := c.text(); {
+	case !plain:
+		text, _ := rpc.Text(raw)
+		m.escaped, m.key, m.size = true, len(c.keys), len(text)
+		c.keys = append(c.keys, text...)
+	case len(raw) > 1:
+		m.key, m.size = c.at-len(raw)+1, len(raw)-2
+	}
+	m.start = startOf(c.from(m)[m.key:], m.size)
+	return m
+}
+
+// says is the key of a member.
+func (c *canon) says(m member) []byte { return c.from(m)[m.key : m.key+m.size] }
+
+// from is what the key of a member stands in.
+func (c *canon) from(m member) []byte {
+	if m.escaped {
+		return c.keys
+	}
+	return c.raw
+}
+
+// text writes a string and returns it as it stood there, and whether it is free of
+// escapes.
+func (c *canon) text() (raw []byte, plain bool) {
+	end, plain := rpc.String(c.raw, c.at)
+	raw = c.raw[c.at:end]
+	c.at = end
+	if plain || shortlyEscaped(raw) {
 		c.out = append(c.out, raw...)
-		return raw
+		return raw, plain
 	}
 	text, _ := rpc.Text(raw)
 	c.out = append(c.out, '"')
@@ -190,48 +240,26 @@ func (c *canon) text() []byte {
 		c.out = appendEscaped(c.out, text[i])
 	}
 	c.out = append(c.out, '"')
-	return raw
+	return raw, plain
 }
 
-// quoted is the string that b begins with. own is true where each of its escapes
-// is the one that RFC 8785 would have chosen, so that it is its own canonical form.
-func quoted(b []byte) (raw []byte, own bool) {
-	own = true
-	quote := 0 // the next one; each byte is looked at once, however many escapes there are
-	for at := 1; at < len(b); {
-		if quote < at {
-			n := bytes.IndexByte(b[at:], '"')
-			if n < 0 {
-				break
-			}
-			quote = at + n
+// shortlyEscaped reports whether each escape of a string is the one that RFC 8785
+// would have chosen, so that it is its own canonical form. Control characters
+// without one of these are written by their number, which is left to appendEscaped.
+func shortlyEscaped(raw []byte) bool {
+	for {
+		i := bytes.IndexByte(raw, '\\')
+		if i < 0 || i+1 >= len(raw) {
+			return true
 		}
-		escape := bytes.IndexByte(b[at:quote], '\\')
-		if escape < 0 {
-			return b[:quote+1], own
+		if !shortEscape[raw[i+1]] {
+			return false
 		}
-		at += escape
-		for at+1 < len(b) && b[at] == '\\' { // a run of them, such as that of a path
-			own = own && shortEscape[b[at+1]]
-			at += 2
-		}
+		raw = raw[i+2:]
 	}
-	return b, own
 }
 
-// shortEscape are the letters of the escapes that RFC 8785 writes. Control
-// characters without one of these are written by their number, which is left to
-// appendEscaped.
 var shortEscape = [256]bool{'"': true, '\\': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true}
-
-// says is what a string that text returned says.
-func says(raw []byte) []byte {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return raw[min(1, len(raw)):max(1, len(raw)-1)]
-	}
-	text, _ := rpc.Text(raw)
-	return []byte(text)
-}
 
 func appendEscaped(dst []byte, b byte) []byte {
 	const hexDigits = "0123456789abcdef"
@@ -262,12 +290,52 @@ func (c *canon) scalar(raw []byte) {
 	c.out = append(c.out, number...)
 }
 
-// compareKeys compares by UTF-16 code units, as RFC 8785 demands. The order of
-// bytes is the same but for characters from U+E000 on.
-func compareKeys(a, b []byte) int {
-	high := func(c byte) bool { return c >= 0xee }
-	if slices.ContainsFunc(a, high) && slices.ContainsFunc(b, high) {
-		return slices.Compare(utf16.Encode([]rune(string(a))), utf16.Encode([]rune(string(b))))
+// compare orders members by their keys. Most differ at the start.
+func (c *canon) compare(a, b member) int {
+	if a.start != b.start {
+		return cmp.Compare(a.start, b.start)
 	}
-	return bytes.Compare(a, b)
+	return compareKeys(c.says(a), c.says(b))
+}
+
+// startOf is a number for the first eight bytes of a key that is the first size
+// bytes of text: of two keys with different ones, the one with the lower number
+// comes first.
+func startOf(text []byte, size int) (n uint64) {
+	if len(text) >= 8 {
+		const ascii = 0x8080808080808080
+		n = binary.BigEndian.Uint64(text) &^ (^uint64(0) >> (8 * min(size, 8)))
+		if n&ascii == 0 {
+			return n
+		}
+	}
+	n = 0
+	for i, b := range text[:min(size, 8)] {
+		n |= uint64(rank(b)) << (56 - 8*i)
+	}
+	return n
+}
+
+// compareKeys compares by UTF-16 code units, as RFC 8785 demands.
+func compareKeys(a, b []byte) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return cmp.Compare(rank(a[i]), rank(b[i]))
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// rank is where a byte of UTF-8 stands in the order of UTF-16. That is the order of
+// bytes but for this: what is a pair of surrogates there, and begins with 0xf0 or
+// more here, comes before U+E000 to U+FFFF, which begin with 0xee or 0xef.
+func rank(b byte) byte {
+	switch {
+	case b >= 0xf0:
+		return b - 2
+	case b >= 0xee:
+		return b + 16
+	}
+	return b
 }

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/gowebpki/jcs"
@@ -14,7 +15,9 @@ import (
 func FuzzCanonical(f *testing.F) {
 	for _, s := range []string{`{}`, `[]`, `[[],{}]`, `""`, `{"b":1,"a":{"d":[1,2,{"z":0,"y":null}],"c":"x"}}`, ` { "b" : [ 1 , 2 ] , "a" : true } `,
 		`{"\ud83d\ude00":1,"\uffee":2,"é":3,"a":4,"\u0061b":5}`, `["\u0001\b\f\n\r\t\"\\\/\u007f\u2028","é\"","\\"]`,
-		`[0,-0,1.0,1e3,1E-7,123456789012345,1234567890123456,-5,-0.0,0.1,1e21,true,false,null]`, `"a\\"`, `-0`, `7`} {
+		`[0,-0,1.0,1e3,1E-7,123456789012345,1234567890123456,-5,-0.0,0.1,1e21,true,false,null]`, `"a\\"`, `-0`, `7`,
+		`{"longerthaneight":1,"longerthan":2,"longerthan\u0041":3,"longerthan\ud83d\ude00":4,"longerthan\uffee":5,"\u0000":6,"":7}`,
+		`{"name":"a","n\u0061me2":{"name":"b"},"Description":1}`, `{"x":1,"nAme":1,"y":[1e3]}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -25,6 +28,17 @@ func FuzzCanonical(f *testing.F) {
 		got, err2 := canonical(raw)
 		if (err1 == nil) != (err2 == nil) || err1 == nil && !bytes.Equal(got, want) {
 			t.Fatalf("%q:\n%q, %v, want\n%q, %v", raw, got, err2, want, err1)
+		}
+		c, known := newCanon(), []string{"name", "description"}
+		defer c.release()
+		found, wanted := make([][]byte, len(known)), make([][]byte, len(known))
+		form, err := c.form(raw, known, found)
+		if refused := rpc.Fields(raw, known, wanted); refused != nil {
+			if err == nil || err.Error() != refused.Error() {
+				t.Fatalf("%q: %v, want %v", raw, err, refused)
+			}
+		} else if err == nil && !bytes.Equal(form, want) || !slices.EqualFunc(found, wanted, bytes.Equal) {
+			t.Fatalf("%q:\n%q with %q, want %q", raw, form, found, wanted)
 		}
 		again, err := checked(got)
 		if err2 == nil && (err != nil || !bytes.Equal(again, got)) {

@@ -119,7 +119,9 @@ func definition(kind Kind, name, hash string, form []byte) Definition {
 
 func hash(b []byte) string {
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	var text [2 * sha256.Size]byte
+	hex.Encode(text[:], sum[:])
+	return string(text[:])
 }
 
 // without is an object without one of its members.

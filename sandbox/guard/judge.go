@@ -83,38 +83,71 @@ type judged struct {
 	tested *tested // its schema, where calls are validated
 }
 
-// judge looks at one definition of a list. Like all that it calls it changes
-// nothing of g, so that the definitions of a page can be judged at once.
-func (g *Guard) judge(kind Kind, raw []byte, findings func(raw []byte) []Finding) judged {
-	j := judged{entry: &entry{}}
+// judge looks at definitions of one kind, one after another. It changes nothing of
+// the guard's, so that several judges can look at the definitions of a page at once.
+type judge struct {
+	g        *Guard
+	kind     Kind
+	known    []string // members that clients read, the name first
+	values   [][]byte // of known, in the definition that is looked at
+	canon    *canon
+	findings func(raw []byte) []Finding // nil where nobody looks for them now
+}
+
+// newJudge returns a judge, to be released.
+func (g *Guard) newJudge(kind Kind, findings func(raw []byte) []Finding) *judge {
+	known := append([]string{nameKeys[kind]}, definitionKeys[:]...)
+	return &judge{g: g, kind: kind, known: known, values: make([][]byte, len(known)), canon: newCanon(), findings: findings}
+}
+
+func (u *judge) release() { u.canon.release() }
+
+// definition judges one. What is made of it stands in e, which is empty before.
+func (u *judge) definition(raw []byte, e *entry) judged {
+	j := judged{entry: e}
 	if !rpc.IsObject(raw) {
-		j.entry.broken = "it is not an object"
+		e.broken = "it is not an object"
 		return j
 	}
-	var values [len(definitionKeys) + 1][]byte
-	form, err := g.formOf(raw, append([]string{nameKeys[kind]}, definitionKeys[:]...), values[:])
+	form, err := u.form(raw)
 	if refusal := (*rpc.Refusal)(nil); errors.As(err, &refusal) {
-		j.entry.broken = err.Error() // and whose name would be whose
+		e.broken = err.Error() // and whose name would be whose
 		return j
 	}
-	if j.name, _ = rpc.Text(values[0]); j.name == "" {
-		j.entry.broken = errName.Error()
+	if j.name, _ = rpc.Text(u.values[0]); j.name == "" {
+		e.broken = errName.Error()
 		return j
 	}
-	f, section := g.filterOf(kind)
+	f, section := u.g.filterOf(u.kind)
 	if ref, hidden := filtered(f, section, j.name); hidden {
-		j.entry.refusal = &ref
+		e.refusal = &ref
 		return j
 	}
 	if err != nil {
-		j.entry.broken = err.Error()
+		e.broken = err.Error()
 		return j
 	}
-	j.define(g, kind, raw, form, findings)
-	if kind == KindTool && g.cfg.Tools.Validate {
+	j.define(u.g, u.kind, raw, form, u.findings)
+	if u.kind == KindTool && u.g.cfg.Tools.Validate {
 		j.tested = newTested(bytes.Clone(schemaOf(raw)))
 	}
 	return j
+}
+
+// form is the canonical form of a definition, nil where nobody will ask for it and
+// gone with the next one, and finds the values of its known members. An error that
+// is a refusal of the view's says why it is no definition; with another one, of the
+// form alone, the values are all there.
+func (u *judge) form(raw []byte) ([]byte, error) {
+	if !u.g.compares() {
+		return nil, rpc.Fields(raw, u.known, u.values)
+	}
+	clear(u.values)
+	form, err := u.canon.form(raw, u.known, u.values)
+	if refusal := (*rpc.Refusal)(nil); err == nil || errors.As(err, &refusal) {
+		return form, err
+	}
+	return nil, fmt.Errorf("%s: %w", noForm, err)
 }
 
 // definitionKeys are members of definitions that clients read: a look-alike of
@@ -127,26 +160,8 @@ func (g *Guard) compares() bool {
 	return g.cfg.Tools.Pins != policy.PinOff || g.cfg.Tools.Findings == policy.FindingHold
 }
 
-// formOf is the canonical form of a definition, nil where nobody will ask for it,
-// and finds the values of its known members on the way, if there are any. An error
-// that is a refusal of the view's says why it is no definition; with another one,
-// of the form alone, the values are all there.
-func (g *Guard) formOf(raw []byte, known []string, values [][]byte) ([]byte, error) {
-	if !g.compares() {
-		return nil, rpc.Fields(raw, known, values)
-	}
-	form, err := canonicalOf(raw, func(key, value []byte) error { return rpc.Field(raw, key, value, known, values) })
-	if refusal := (*rpc.Refusal)(nil); err == nil || errors.As(err, &refusal) {
-		return form, err
-	}
-	if refused := rpc.Fields(raw, known, values); refused != nil {
-		return nil, refused
-	}
-	return nil, fmt.Errorf("%s: %w", noForm, err)
-}
-
 // define fills in the hash, the standing and, where somebody looks for them, the
-// findings of a definition. The form is that of formOf.
+// findings of a definition, whose form it copies where it keeps it.
 func (j *judged) define(g *Guard, kind Kind, raw, form []byte, findings func(raw []byte) []Finding) {
 	if !g.compares() {
 		sum := sha256.Sum256(raw)
@@ -155,7 +170,7 @@ func (j *judged) define(g *Guard, kind Kind, raw, form []byte, findings func(raw
 		j.entry.hash = hash(form)
 		g.stand(j.entry, kind, j.name)
 		if !j.entry.approved {
-			j.form = form
+			j.form = bytes.Clone(form)
 		}
 	}
 	if !j.entry.approved && findings != nil {

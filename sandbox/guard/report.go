@@ -13,6 +13,7 @@ import (
 // once for each sort of reason to the person.
 func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 	reasons := map[string][]string{}
+	during := r.audit()
 	if len(p.edits) > 0 {
 		v.Events = slices.Grow(v.Events, len(p.entries))
 		if len(g.told) == 0 {
@@ -28,7 +29,7 @@ func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 		if !ok {
 			continue
 		}
-		event.Request = r.audit()
+		event.Request = during
 		v.Events = append(v.Events, event)
 		if news != "" && g.once(news, name, e.hash) {
 			reasons[news] = append(reasons[news], name)

@@ -32,7 +32,7 @@ func rewrite(line, keep []byte, escaped bool, f func(key bool, text string) (str
 		if line[i] != '"' {
 			continue
 		}
-		end := rpc.StringEnd(line, i)
+		end, _ := rpc.String(line, i)
 		raw := line[i:end]
 		if escaped && bytes.IndexByte(raw, '\\') < 0 {
 			i = end - 1

@@ -51,7 +51,7 @@ func (s *scanner) value(found []Finding, raw []byte) []Finding {
 				top.index++
 			}
 		case '"':
-			end := rpc.StringEnd(raw, i)
+			end, _ := rpc.String(raw, i)
 			if text := raw[i:end]; key {
 				found = s.key(found, text)
 			} else {

@@ -2,7 +2,9 @@ package rpc
 
 import (
 	"bytes"
+	"encoding/binary"
 	"iter"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -68,7 +70,8 @@ func Get(object []byte, key string) []byte {
 // Fields finds the raw values of the known keys of an object and refuses an
 // object with a key that some readers take for a known one. A value stays nil
 // where its key is absent; an object that is none has no keys. len(values) is
-// len(known). The error is a *Refusal with an offset into the object.
+// len(known), and no known key looks like another. The error is a *Refusal with an
+// offset into the object.
 func Fields(object []byte, known []string, values [][]byte) error {
 	clear(values)
 	for k, v := range Members(object) {
@@ -126,7 +129,11 @@ func Field(object, key, value []byte, known []string, values [][]byte) error {
 	for i, name := range known {
 		if string(key) == name {
 			values[i] = value
-		} else if LooksLike(key, name) {
+			return nil
+		}
+	}
+	for _, name := range known {
+		if LooksLike(key, name) {
 			return &Refusal{LookAlikeKey, Offset(object, value)}
 		}
 	}
@@ -225,7 +232,7 @@ func skip(raw []byte, i int) int {
 	for i < len(raw) {
 		switch classes[raw[i]] {
 		case quote:
-			i = skipString(raw, i)
+			i, _ = String(raw, i)
 		case opens:
 			depth++
 			i++
@@ -263,25 +270,35 @@ const (
 var classes = [256]byte{'"': quote, '{': opens, '[': opens, '}': closes, ']': closes,
 	' ': between, '\t': between, '\r': between, '\n': between, ',': between, ':': between}
 
-// StringEnd is the offset behind the string whose quote is at i.
-func StringEnd(raw []byte, i int) int { return skipString(raw, i) }
-
-// skipString is the offset behind the string whose quote is at i.
-func skipString(raw []byte, i int) int {
-	n := bytes.IndexByte(raw[i+1:], '"')
-	if n < 0 {
-		return len(raw)
-	}
-	if end := i + 1 + n; raw[end-1] != '\\' {
-		return end + 1
-	}
-	for i++; i < len(raw); i++ {
+// String reads the string whose quote is at i: end is the offset behind it, and
+// plain is whether it is free of escapes. It looks at each byte once.
+func String(raw []byte, i int) (end int, plain bool) {
+	plain = true
+	for i++; i < len(raw); {
+		if i+8 <= len(raw) {
+			m := quoteOrSlash(binary.LittleEndian.Uint64(raw[i:]))
+			if m == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(m) / 8
+		}
 		switch raw[i] {
-		case '\\':
-			i++
 		case '"':
-			return i + 1
+			return i + 1, plain
+		case '\\':
+			plain = false
+			i += 2
+		default:
+			i++
 		}
 	}
-	return len(raw)
+	return len(raw), plain
+}
+
+// quoteOrSlash is special for a quote and a backslash alone.
+func quoteOrSlash(w uint64) uint64 {
+	const lo, hi = 0x0101010101010101, 0x8080808080808080
+	quote, slash := w^(lo*'"'), w^(lo*'\\')
+	return ((quote-lo)&^quote | (slash-lo)&^slash) & hi
 }
