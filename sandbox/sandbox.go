@@ -33,7 +33,6 @@ import (
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/internal/child"
-	"mcpen/sandbox/internal/container"
 	"mcpen/sandbox/internal/egress"
 	"mcpen/sandbox/internal/quarantine"
 	"mcpen/sandbox/internal/seccomp"
@@ -117,7 +116,6 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err := host.Descriptors(); err != nil {
 		return nil, &Lack{Step: "start", Err: err}
 	}
-	container.Hasten(p)
 	s, err := newSession(p.Runtime)
 	if err != nil {
 		return nil, &Lack{Step: "prepare a run", Err: err}

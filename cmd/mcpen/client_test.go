@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -181,6 +182,31 @@ func is(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if (strings.TrimSuffix(exe, " (deleted)") == args[1]) == neg {
 		ts.Fatalf("it executes %s", exe)
+	}
+}
+
+// reaped wants every child of the process that the client started to run: one that
+// ended and was not waited for is shown to the user for as long as the server is.
+//
+//	reaped NAME
+func reaped(ts *testscript.TestScript, neg bool, args []string) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", named(ts, args[0]).cmd.Process.Pid))
+	ts.Check(err)
+	children, ended := 0, 0
+	for _, file := range files {
+		list, err := os.ReadFile(file)
+		ts.Check(err)
+		for _, pid := range strings.Fields(string(list)) {
+			stat, err := os.ReadFile("/proc/" + pid + "/stat")
+			ts.Check(err)
+			children++
+			if state := strings.TrimSpace(string(stat[bytes.LastIndexByte(stat, ')')+1:])); state[0] == 'Z' {
+				ended++
+			}
+		}
+	}
+	if children == 0 || (ended == 0) == neg {
+		ts.Fatalf("%d of %d children were not waited for", ended, children)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 
+	_ "mcpen/cmd/mcpen/ahead" // begins before main does
 	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox"
 	"mcpen/sandbox/host"

@@ -189,6 +189,7 @@ var words = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"hangup": hangup,
 	"ends":   ends,
 	"is":     is,
+	"reaped": reaped,
 	"mode":   mode,
 }
 

@@ -64,6 +64,8 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	defer stop()
 	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err,
 		Pins: before, Others: func() []guard.Other { return Others(o.Config, o.State, o.Plan.Name) }}, log.Write)
+	// What package ahead started is over; no other child ends without a signal.
+	_, _ = unix.Wait4(-1, nil, unix.WNOHANG|unix.WCLONE, nil)
 	if failed := log.Failed(); err != nil && failed != nil {
 		return sandbox.Exit{}, failed
 	}

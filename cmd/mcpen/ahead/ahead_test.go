@@ -1,0 +1,52 @@
+package ahead
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// A path that is another group's would take mcpen out of its own, and out of its
+// limits.
+func TestRejoinWritesToItsOwnGroupAlone(t *testing.T) {
+	const (
+		both    = "3:cpu:/other\n2:memory:/a/b\n1:name=systemd:/c\n0::/d\n"
+		unified = "0::/d\n"
+		strange = "2:memory\nmemory:/a/b\n\n:::\n1:hugetlb:/d\n"
+	)
+	for _, c := range []struct {
+		cgroups, file, before, after string
+	}{
+		{both, "memory/a/b", "12\n7\n", "7"},
+		{both, "memory/a/b", "12\n", "12\n"},
+		{both, "memory/a/b", "77\n", "77\n"},
+		{both, "memory/a/b", "7", "7"},
+		{both, "memory/a/b", "", ""},
+		{both, "d", "7\n", "7\n"},
+		{unified, "d", "12\n7\n13\n", "7"},
+		{unified, "memory/d", "7\n", "7\n"},
+		{strange, "d", "7\n", "7\n"},
+		{"", "", "7\n", "7\n"},
+	} {
+		dir := t.TempDir()
+		cgroups, file := filepath.Join(dir, "cgroup"), filepath.Join(dir, "fs", c.file, "cgroup.procs")
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range map[string]string{cgroups: c.cgroups, file: c.before} {
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rejoin(cgroups, filepath.Join(dir, "fs"), 7)
+		got, err := os.ReadFile(file)
+		if want := c.after; err != nil || len(got) < len(want) || string(got[:len(want)]) != want {
+			t.Errorf("%q: %q with %q became %q, want it to begin with %q (%v)", c.cgroups, c.file, c.before, got, want, err)
+		}
+		rejoin(cgroups, filepath.Join(dir, "none"), 7)
+		if _, err := os.Stat(filepath.Join(dir, "none")); err == nil {
+			t.Error("a file was made")
+		}
+	}
+	rejoin(filepath.Join(t.TempDir(), "none"), t.TempDir(), 7)
+}
