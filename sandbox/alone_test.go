@@ -112,7 +112,7 @@ func TestLandlockHoldsReadOnlyFolders(t *testing.T) {
 				}
 				return p
 			}
-			r, ok := attackWith(t, s, []string{id}, p)[id]
+			r, ok := attackIn(t, s, within(s), []string{id}, p)[id]
 			switch {
 			case !ok:
 				t.Errorf("with %s: %s has no result", set.name, id)

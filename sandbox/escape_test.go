@@ -75,7 +75,7 @@ func TestEscape(t *testing.T) {
 		if set.alone() {
 			inside[set.name] = attackAlone(t, s, set, table)
 		} else {
-			inside[set.name] = attack(t, s, set, table)
+			inside[set.name] = attack(t, s, set.name, table, func(args ...string) plan.Plan { return drop(hostilePlan(t, s, args...), set.on) })
 		}
 	}
 	show(t, settings, table, outside, inside)
@@ -122,19 +122,15 @@ const daemonID = "daemon"
 // attack runs every probe inside and looks at what is left afterwards. A probe
 // that took the sandbox with it has the result "gone"; those after it run in a
 // new one.
-func attack(t *testing.T, s *stage.Stage, set setting, table []probe.Probe) map[string]probe.Result {
+func attack(t *testing.T, s *stage.Stage, setting string, table []probe.Probe, told func(args ...string) plan.Plan) map[string]probe.Result {
 	t.Helper()
 	results := map[string]probe.Result{}
 	for start := 0; start < len(table); start = len(results) {
-		var ids []string
-		for _, p := range table[start:] {
-			ids = append(ids, p.ID)
-		}
-		got := attackWith(t, s, ids, func(args ...string) plan.Plan { return drop(hostilePlan(t, s, args...), set.on) })
+		got := attackIn(t, s, within(s), ids(table[start:]), told)
 		for id, r := range got {
 			results[id] = r
 		}
-		leftovers(t, s, set)
+		leftovers(t, s, setting)
 		if missing := start + len(got); missing < len(table) {
 			id := table[missing].ID
 			results[id] = probe.Result{ID: id, OK: true, Detail: "the sandbox is gone"}
@@ -143,9 +139,16 @@ func attack(t *testing.T, s *stage.Stage, set setting, table []probe.Probe) map[
 	return results
 }
 
-// attackWith runs probes inside, in one sandbox of the plan that is made for the
-// arguments of the hostile program.
-func attackWith(t *testing.T, s *stage.Stage, ids []string, told func(args ...string) plan.Plan) map[string]probe.Result {
+// within is the stage's world as it is seen from a sandbox with namespaces.
+func within(s *stage.Stage) probe.World {
+	world := s.World
+	world.Inside, world.Pid, world.Tmp = true, 1, "/tmp"
+	return world
+}
+
+// attackIn runs probes in one sandbox: in the world as it is seen from there, under
+// the plan that is made for the arguments of the hostile program.
+func attackIn(t *testing.T, s *stage.Stage, world probe.World, ids []string, told func(args ...string) plan.Plan) map[string]probe.Result {
 	t.Helper()
 	if err := s.Reset(); err != nil {
 		t.Fatal(err)
@@ -154,8 +157,6 @@ func attackWith(t *testing.T, s *stage.Stage, ids []string, told func(args ...st
 	if err != nil {
 		t.Fatal(err)
 	}
-	world := s.World
-	world.Inside, world.Pid, world.Tmp = true, 1, "/tmp"
 	text, err := json.Marshal(world)
 	if err != nil {
 		t.Fatal(err)
@@ -170,9 +171,9 @@ func attackWith(t *testing.T, s *stage.Stage, ids []string, told func(args ...st
 
 // leftovers fails the test for what a sandbox must not leave: processes, files
 // outside its folders, hooks.
-func leftovers(t *testing.T, s *stage.Stage, set setting) {
+func leftovers(t *testing.T, s *stage.Stage, setting string) {
 	t.Helper()
-	outlived(t, s, set.name)
+	outlived(t, s, setting)
 	for _, pattern := range []string{
 		filepath.Join(s.World.Outside, "planted*"), filepath.Join(s.World.Docs, "planted"),
 		filepath.Join(s.World.Docs, "renamed-in"), filepath.Join(filepath.Dir(s.Program), "planted"),
@@ -183,7 +184,7 @@ func leftovers(t *testing.T, s *stage.Stage, set setting) {
 			t.Fatal(err)
 		}
 		if found != nil {
-			t.Errorf("with %s: planted: %q", set.name, found)
+			t.Errorf("with %s: planted: %q", setting, found)
 		}
 	}
 }

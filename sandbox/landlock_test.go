@@ -23,34 +23,20 @@ func TestEscapeWithAnOlderLandlock(t *testing.T) {
 		if abi >= have {
 			break // this is the older kernel
 		}
-		set := setting{name: fmt.Sprintf("Landlock ABI %d", abi)}
-		results := map[string]probe.Result{}
-		for len(results) < len(table) {
-			var rest []string
-			for _, p := range table[len(results):] {
-				rest = append(rest, p.ID)
+		setting := fmt.Sprintf("Landlock ABI %d", abi)
+		results := attack(t, s, setting, table, func(args ...string) plan.Plan {
+			p := planOn(t, s, hostileProfile(s), append([]string{s.Program}, args...), func(h *plan.Host) { h.Landlock, h.Errata = abi, 0 })
+			if p.Landlock.ABI != abi || p.Landlock.Scoped {
+				t.Fatalf("the plan is for ABI %d, scoped %t", p.Landlock.ABI, p.Landlock.Scoped)
 			}
-			got := attackWith(t, s, rest, func(args ...string) plan.Plan {
-				p := planOn(t, s, hostileProfile(s), append([]string{s.Program}, args...), func(h *plan.Host) { h.Landlock, h.Errata = abi, 0 })
-				if p.Landlock.ABI != abi || p.Landlock.Scoped {
-					t.Fatalf("the plan is for ABI %d, scoped %t", p.Landlock.ABI, p.Landlock.Scoped)
-				}
-				return p
-			})
-			if len(got) == 0 {
-				t.Fatalf("with %s: %s ended the sandbox", set.name, rest[0])
-			}
-			for id, r := range got {
-				results[id] = r
-			}
-			leftovers(t, s, set)
-		}
+			return p
+		})
 		for _, p := range table {
 			if p.ID == "kill-pid1" || p.ID == "pidfd-kill-pid1" {
 				continue // what reaches pid 1 is TestLifePid1OutlivesEverySignal's
 			}
 			if r := results[p.ID]; r.OK && p.ID != daemonID {
-				t.Errorf("with %s: %s: a way out: %s (%s)\n\tlost: %s", set.name, p.ID, p.How, r.Detail, p.Loss)
+				t.Errorf("with %s: %s: a way out: %s (%s)\n\tlost: %s", setting, p.ID, p.How, r.Detail, p.Loss)
 			}
 		}
 	}

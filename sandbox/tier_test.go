@@ -1,8 +1,6 @@
 package sandbox_test
 
 import (
-	"encoding/json"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -55,13 +53,6 @@ func TestEscapeFromTheWeakerTier(t *testing.T) {
 // attackTier runs every probe in a sandbox of the weaker tier.
 func attackTier(t *testing.T, s *stage.Stage, table []probe.Probe) map[string]probe.Result {
 	t.Helper()
-	if err := s.Reset(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := s.Output(filepath.Join(s.World.Project, "results.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := tierPlan(t, s)
 	world := s.World
 	world.Inside, world.Pid = true, s.World.Stranger
@@ -70,16 +61,10 @@ func attackTier(t *testing.T, s *stage.Stage, table []probe.Probe) map[string]pr
 			world.Tmp = r.Path
 		}
 	}
-	text, err := json.Marshal(world)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.Process.Args = append([]string{s.Program, "run", string(text), out}, ids(table)...)
-	runBox(t, s, p)
-	results, err := stage.Read(out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	results := attackIn(t, s, world, ids(table), func(args ...string) plan.Plan {
+		p.Process.Args = append([]string{s.Program}, args...)
+		return p
+	})
 	outlived(t, s, "the weaker tier")
 	return results
 }
