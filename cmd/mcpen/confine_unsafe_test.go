@@ -13,22 +13,25 @@ import (
 )
 
 // refusals are what a machine may lack, as a filter around mcpen says it: the
-// system call, a check of its second argument where it has one, and the errno.
+// system call, a flag in one of its arguments where that matters, and the errno.
 var refusals = map[string]struct {
 	call  uint32
+	arg   uint32
 	flag  uint32
 	errno syscall.Errno
 }{
 	// WSL 2 has a listener of its own around everything.
-	"notify": {unix.SYS_SECCOMP, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, unix.EBUSY},
+	"notify": {unix.SYS_SECCOMP, 1, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, unix.EBUSY},
 	// A kernel built without Landlock, and one that was started without it.
-	"landlock":        {unix.SYS_LANDLOCK_CREATE_RULESET, 0, unix.ENOSYS},
-	"landlock-at-all": {unix.SYS_LANDLOCK_CREATE_RULESET, 0, unix.EOPNOTSUPP},
+	"landlock":        {unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.ENOSYS},
+	"landlock-at-all": {unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.EOPNOTSUPP},
 	// Containers whose filter is older than the calls.
-	"mount-attributes": {unix.SYS_MOUNT_SETATTR, 0, unix.ENOSYS},
-	"mounts":           {unix.SYS_MOUNT, 0, unix.EPERM},
-	"pidfds":           {unix.SYS_PIDFD_OPEN, 0, unix.ENOSYS},
-	"memory-files":     {unix.SYS_MEMFD_CREATE, 0, unix.ENOSYS},
+	"mount-attributes": {unix.SYS_MOUNT_SETATTR, 0, 0, unix.ENOSYS},
+	"mounts":           {unix.SYS_MOUNT, 0, 0, unix.EPERM},
+	"pidfds":           {unix.SYS_PIDFD_OPEN, 0, 0, unix.ENOSYS},
+	"memory-files":     {unix.SYS_MEMFD_CREATE, 0, 0, unix.ENOSYS},
+	// A limit of processes that is reached.
+	"processes": {unix.SYS_CLONE, 0, unix.CLONE_VFORK, unix.EAGAIN},
 }
 
 // confine runs a command on a machine that lacks something: confine WHAT COMMAND…
@@ -41,7 +44,7 @@ func confine(args []string) int {
 	path, err := exec.LookPath(args[1])
 	if err == nil {
 		runtime.LockOSThread()
-		err = refuse(r.call, r.flag, r.errno)
+		err = refuse(r.call, r.arg, r.flag, r.errno)
 	}
 	if err == nil {
 		err = syscall.Exec(path, args[1:], os.Environ())
@@ -50,12 +53,13 @@ func confine(args []string) int {
 	return 1
 }
 
-// refuse puts a filter on the calling thread that refuses one call.
-func refuse(call, flag uint32, errno syscall.Errno) error {
+// refuse puts a filter on the calling thread that refuses one call, with the flag in
+// one of its arguments where there is one.
+func refuse(call, arg, flag uint32, errno syscall.Errno) error {
 	prog := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 0, Size: 4}, // the number
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: call, SkipTrue: 3},
-		bpf.LoadAbsolute{Off: 24, Size: 4}, // the second argument
+		bpf.LoadAbsolute{Off: 16 + 8*arg, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: flag, SkipFalse: 1},
 		bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(errno)},
 		bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW},

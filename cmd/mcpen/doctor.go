@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"syscall"
 
 	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
@@ -44,7 +42,7 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if errors.Is(facts.Recipe, syscall.EMFILE) {
+		if launch.Limited(facts.Recipe) != "" {
 			return untried(facts.Recipe)
 		}
 	}
@@ -67,11 +65,11 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 }
 
 // untried is the error of a machine on which nothing could be tried. Where that
-// is for want of descriptors, run stops too.
+// is for a limit on the user's processes, run stops too.
 func untried(err error) error {
 	err = fmt.Errorf("cannot try this machine: %w", err)
-	if errors.Is(err, syscall.EMFILE) {
-		return &codeError{code: exitSandbox, err: err, hint: launch.MoreFiles}
+	if hint := launch.Limited(err); hint != "" {
+		return &codeError{code: exitSandbox, err: err, hint: hint}
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"syscall"
 
@@ -18,8 +19,18 @@ const (
 	ExitNotExecutable = 126 // the program cannot be executed
 )
 
-// MoreFiles is the hint where this process may open too few files.
-const MoreFiles = "ulimit -n 1024"
+// Limited is the hint for an error that a limit on the user's processes caused, and
+// not what the machine can do; "" for any other.
+func Limited(err error) string {
+	var start *os.PathError
+	switch {
+	case errors.Is(err, syscall.EMFILE):
+		return "ulimit -n 1024"
+	case errors.As(err, &start) && start.Op == "fork/exec" && start.Err == syscall.EAGAIN: // clone(2)
+		return `ulimit -u "$(ulimit -H -u)"`
+	}
+	return ""
+}
 
 // Error is an error with an exit code and, where there is one, something to
 // paste.
@@ -57,8 +68,8 @@ func Report(w io.Writer, err error) int {
 		err, code = notExec, ExitNotExecutable
 	case errors.As(err, &lack):
 		err, code, hint = lack, ExitSandbox, "mcpen doctor"
-		if errors.Is(lack, syscall.EMFILE) {
-			hint = MoreFiles
+		if limited := Limited(lack); limited != "" {
+			hint = limited
 		}
 	case errors.As(err, &coded):
 		err, code, hint = coded, coded.Code, coded.Hint
