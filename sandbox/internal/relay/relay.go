@@ -4,9 +4,11 @@
 // What it holds every line to, with or without rules of a caller's own:
 //
 //   - Lines end at 0x0A and nowhere else; a \r before it goes along untouched.
-//     Blank lines pass. What stands behind the last 0x0A when a side ends is a
-//     line, too: it is looked at like any other and passed on without an end, as
-//     it came. Should a line of mcpen's own follow, that begins on a new line.
+//     What stands behind the last 0x0A when a side ends is a line, too: it is
+//     looked at like any other and passed on without an end, as it came. Should a
+//     line of mcpen's own follow, that begins on a new line.
+//   - Blank lines of the client pass. Those of the server, which are no messages
+//     and no text, end here.
 //   - A line that two JSON readers could understand differently, a batch, and a
 //     line over the limit are not passed on.
 //   - Text on the server's stdout that is no message is shown and recorded, never

@@ -30,7 +30,10 @@ func (r *Relay) carry(from Side, l *lines) {
 		case f.long != nil:
 			r.tooLong(from, f.long)
 		case blank(f.line):
-			r.pass(from, f.raw)
+			// Clients make an error of a server's that somebody gets to see.
+			if from == Client {
+				r.pass(from, f.raw)
+			}
 		default:
 			r.line(from, f)
 		}
