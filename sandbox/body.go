@@ -40,7 +40,10 @@ func (b *Box) contained() (launch, []child.Pin, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := libcontainer.Create(filepath.Join(b.session.dir, "state"), "mcpen-"+b.session.id, cfg)
+	if b.groups, err = container.NewGroups(b.plan, b.session.id); err != nil {
+		return nil, nil, &Lack{Step: "find the sandbox's control groups", Err: err}
+	}
+	c, err := container.Create(filepath.Join(b.session.dir, "state"), "mcpen-"+b.session.id, cfg, b.groups)
 	if err != nil {
 		return nil, nil, &Lack{Step: "create the sandbox", Err: err}
 	}
@@ -57,11 +60,21 @@ func (b *Box) contained() (launch, []child.Pin, error) {
 			Stderr:     b.carrier.inside[2],
 			ExtraFiles: files,
 		}}
-		b.body = cage
-		if err := c.Run(cage.process); err != nil {
-			if _, none := cage.process.Pid(); none != nil {
-				b.body = nil // libcontainer cannot be asked about a process that never was
-			}
+		err := b.groups.Make()
+		if err == nil {
+			err = b.groups.Within(func() error { return c.Start(cage.process) })
+		}
+		pid, none := cage.process.Pid()
+		if none == nil { // else libcontainer cannot be asked about a process that never was
+			b.body = cage
+		}
+		if err == nil {
+			err = b.groups.Hold(pid)
+		}
+		if err == nil {
+			err = c.Exec() // it waited until now
+		}
+		if err != nil {
 			return nil, &Lack{Step: "build the sandbox", Err: err}
 		}
 		return cage.cgroups(), nil

@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -135,6 +137,90 @@ func TestLifeKilledLauncher(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The same at every moment of a start: what is half built goes, too, and nothing of
+// it is left to the next one but what that takes away.
+func TestLifeKilledStart(t *testing.T) {
+	tiers(t, func(t *testing.T, p *pen) {
+		file := filepath.Join(p.home, "plan.json")
+		data, err := json.Marshal(p.plan("", "exit"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		launch := func() *exec.Cmd {
+			cmd := exec.Command("/proc/self/exe")
+			cmd.Env = []string{launcherPlan + "=" + file}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			return cmd
+		}
+		began := time.Now()
+		launch().Wait()
+		whole := time.Since(began)
+		before := initial(t)
+		ids := map[string]bool{}
+		const moments = 60
+		for i := range moments {
+			cmd := launch()
+			time.Sleep(whole * time.Duration(i) / moments)
+			cmd.Process.Kill()
+			cmd.Wait()
+			dirs, err := os.ReadDir(p.runtime)
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+			for _, d := range dirs {
+				ids[d.Name()] = true
+			}
+		}
+		for try := 0; ; try++ {
+			left := slices.DeleteFunc(initial(t), func(pid int) bool { return slices.Contains(before, pid) })
+			if len(left) == 0 {
+				break
+			}
+			if try == 200 {
+				t.Errorf("stages of killed starts are left: %v", left)
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		for range 2 { // a group may be busy for a moment
+			r := (&pen{t: t, layers: p.layers, project: t.TempDir(), runtime: p.runtime, home: p.home}).next()
+			r.in.Close()
+			r.wait()
+		}
+		p.empty()
+		filepath.WalkDir("/sys/fs/cgroup", func(path string, d os.DirEntry, err error) error {
+			if err == nil && d.IsDir() && ids[d.Name()] {
+				t.Errorf("left: %s", path)
+			}
+			return nil
+		})
+	})
+}
+
+// initial are the processes that build a sandbox, or keep one.
+func initial(t *testing.T) []int {
+	t.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, dir := range dirs {
+		comm, _ := os.ReadFile(filepath.Join(dir, "comm"))
+		args, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if strings.HasPrefix(string(comm), "runc:[") || strings.HasPrefix(string(comm), "mcpen-") || strings.Contains(string(args), "mcpen-pid1") {
+			pid, _ := strconv.Atoi(filepath.Base(dir))
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // next starts a server that waits for the end of its input, where nothing has to

@@ -33,6 +33,7 @@ import (
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/internal/child"
+	"mcpen/sandbox/internal/container"
 	"mcpen/sandbox/internal/egress"
 	"mcpen/sandbox/internal/quarantine"
 	"mcpen/sandbox/internal/seccomp"
@@ -80,6 +81,7 @@ type Box struct {
 	sink    audit.Sink
 	stderr  *os.File
 
+	groups  *container.Groups // nil: no group of version 1 holds a limit
 	body    body
 	control *child.Control
 	// talking is held while something is sent to pid 1, and to end that for good:
@@ -194,7 +196,7 @@ func (b *Box) build(stdio Stdio) error {
 	}
 	defer b.carrier.closeInside()
 	// Before anything runs, so that nothing runs that nobody can list.
-	if err := b.session.record(b.plan, b.digest, nil); err != nil {
+	if err := b.session.record(b.plan, b.digest, b.groups.Paths()); err != nil {
 		return &Lack{Step: "prepare a run", Err: err}
 	}
 	cgroup, err := b.onThread(launch, boot, inside)
@@ -294,6 +296,9 @@ func (b *Box) release() {
 			if err := b.body.destroy(); err != nil && b.err == nil {
 				b.err = fmt.Errorf("cannot take the sandbox down: %w", err)
 			}
+		}
+		if err := b.groups.Remove(); err != nil && b.err == nil {
+			b.err = fmt.Errorf("cannot take the sandbox's control groups away: %w", err)
 		}
 		if b.control != nil {
 			b.talking.Lock()

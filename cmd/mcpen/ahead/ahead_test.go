@@ -10,23 +10,23 @@ import (
 // limits.
 func TestRejoinWritesToItsOwnGroupAlone(t *testing.T) {
 	const (
-		both    = "3:cpu:/other\n2:memory:/a/b\n1:name=systemd:/c\n0::/d\n"
-		unified = "0::/d\n"
-		strange = "2:memory\nmemory:/a/b\n\n:::\n1:hugetlb:/d\n"
+		unified = "0::/a/b\n"
+		both    = "3:cpu:/other\n2:memory:/a/b\n1:name=systemd:/c\n0::/a/b\n"
+		strange = "0:\n:0::/a/b\n\n:::\n1:hugetlb:/a/b\n00::/a/b\n"
 	)
 	for _, c := range []struct {
 		cgroups, file, before, after string
 	}{
-		{both, "memory/a/b", "12\n7\n", "7"},
-		{both, "memory/a/b", "12\n", "12\n"},
-		{both, "memory/a/b", "77\n", "77\n"},
-		{both, "memory/a/b", "7", "7"},
-		{both, "memory/a/b", "", ""},
-		{both, "d", "7\n", "7\n"},
-		{unified, "d", "12\n7\n13\n", "7"},
-		{unified, "memory/d", "7\n", "7\n"},
-		{strange, "d", "7\n", "7\n"},
-		{"", "", "7\n", "7\n"},
+		{unified, "a/b", "12\n7\n13\n", "7"},
+		{unified, "a/b", "12\n", "12\n"},
+		{unified, "a/b", "77\n", "77\n"},
+		{unified, "a/b", "7", "7"},
+		{unified, "a/b", "", ""},
+		{unified, "a", "12\n7\n", "12\n7\n"},
+		{both, "a/b", "12\n7\n", "12\n7\n"}, // the limits are in the other one
+		{both, "memory/a/b", "12\n7\n", "12\n7\n"},
+		{strange, "a/b", "12\n7\n", "12\n7\n"},
+		{"", "", "12\n7\n", "12\n7\n"},
 	} {
 		dir := t.TempDir()
 		cgroups, file := filepath.Join(dir, "cgroup"), filepath.Join(dir, "fs", c.file, "cgroup.procs")

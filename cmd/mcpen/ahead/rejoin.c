@@ -27,28 +27,21 @@ static int head(const char *name, char *text, size_t size)
 	return 0;
 }
 
-/* The path of a process's group in the hierarchy that holds limits, of text in the
- * form of /proc/self/cgroup (cgroups(7)), which it changes: in v1 that of the memory
- * controller, with its directory below root, else that of v2. NULL: there is none. */
-static const char *group(char *text, const char **hierarchy)
+/* The path of a process's group, of text in the form of /proc/self/cgroup
+ * (cgroups(7)), which it changes, or NULL where limits are version 1's. */
+static const char *group(char *text)
 {
 	const char *unified = NULL;
 	char *line, *rest;
 
 	for (line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
-		char *controllers = strchr(line, ':'), *path;
+		const char *controllers = strchr(line, ':');
 
-		if (controllers == NULL || (path = strchr(++controllers, ':')) == NULL)
-			continue;
-		*path++ = 0;
-		if (strcmp(controllers, "memory") == 0) {
-			*hierarchy = "/memory";
-			return path;
-		}
-		if (*controllers == 0)
-			unified = path;
+		if (controllers != NULL && strncmp(controllers, ":memory:", 8) == 0)
+			return NULL;
+		if (strncmp(line, "0::", 3) == 0)
+			unified = line + 3;
 	}
-	*hierarchy = "";
 	return unified;
 }
 
@@ -75,12 +68,12 @@ static int listed(const char *name, unsigned int number)
 void mcpen_rejoin(const char *cgroups, const char *root, int pid)
 {
 	char text[8192], name[PATH_MAX], number[16];
-	const char *hierarchy, *path;
+	const char *path;
 	int fd, n;
 
-	if (head(cgroups, text, sizeof text) < 0 || (path = group(text, &hierarchy)) == NULL)
+	if (head(cgroups, text, sizeof text) < 0 || (path = group(text)) == NULL)
 		return;
-	n = snprintf(name, sizeof name, "%s%s%s/cgroup.procs", root, hierarchy, path);
+	n = snprintf(name, sizeof name, "%s%s/cgroup.procs", root, path);
 	/* Where a namespace and a mount are not of one mind the path may be another
 	 * group's, and nobody is to leave his own. */
 	if (n >= (int)sizeof name || !listed(name, pid) || (fd = open(name, O_WRONLY | O_CLOEXEC)) < 0)

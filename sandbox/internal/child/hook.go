@@ -31,6 +31,12 @@ func init() {
 func Hook() {
 	if len(os.Args) == 2 && os.Args[1] == "init" && os.Getenv("_LIBCONTAINER_INITPIPE") != "" {
 		runtime.LockOSThread()
+		// libcontainer's own is cleared when its first stage forks the next one, and
+		// what waits here to be told to go on would wait for ever for a launcher that
+		// was killed. It restores this one where it changes credentials.
+		if prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)) != nil {
+			os.Exit(1) // and the launcher hears that it is gone
+		}
 		libcontainer.Init() // does not return
 	}
 	if len(os.Args) == 2 && os.Args[1] == Pid1Name {

@@ -1,5 +1,5 @@
-// Package container turns a plan into a libcontainer configuration and the
-// skeleton of directories on which its mounts are made.
+// Package container turns a plan into a libcontainer configuration, the skeleton of
+// directories on which its mounts are made, and the control groups of its limits.
 package container
 
 import (
@@ -9,8 +9,6 @@ import (
 	"strconv"
 
 	"github.com/opencontainers/cgroups"
-	// Without this the device rules that root's cgroup needs are refused.
-	_ "github.com/opencontainers/cgroups/devices"
 	devices "github.com/opencontainers/cgroups/devices/config"
 	"github.com/opencontainers/runc/libcontainer/configs"
 	"golang.org/x/sys/unix"
@@ -36,6 +34,9 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 	group, err := cgroup(p, id)
 	if err != nil {
 		return nil, err
+	}
+	if inGroups(p) {
+		group = &cgroups.Cgroup{Name: id, Rootless: true, Resources: &cgroups.Resources{}} // none
 	}
 	masked, readonly := plan.ProcMasked, plan.ProcReadonly
 	if p.Process.UID == 0 {

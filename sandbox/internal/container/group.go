@@ -1,0 +1,142 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/cgroups"
+	// Without this the device rules are refused.
+	_ "github.com/opencontainers/cgroups/devices"
+	"github.com/opencontainers/cgroups/fs"
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// Groups are the control groups of version 1 that hold a sandbox's limits, one in
+// each hierarchy that has one of them. libcontainer makes ten, and moves the first
+// process into each by its number, of which the first is the one that waits for a
+// grace period of RCU, 5 to 20 ms. A thread that moves itself does not wait
+// (cgroup_procs_write_start in kernel/cgroup/cgroup.c), and what it forks is where
+// it is. Nil Groups are none, and start everything where it would be without them.
+type Groups struct {
+	limits *cgroups.Cgroup
+	paths  map[string]string // by controller
+	own    map[string]string // those of this process
+}
+
+// NewGroups says which groups a plan's limits are in, and makes none. It is nil where
+// no group of version 1 holds one.
+func NewGroups(p plan.Plan, id string) (*Groups, error) {
+	if !inGroups(p) {
+		return nil, nil
+	}
+	limits, err := cgroup(p, id)
+	if err != nil {
+		return nil, err
+	}
+	g := &Groups{limits: limits, paths: map[string]string{}, own: map[string]string{}}
+	for _, controller := range []string{"memory", "pids", "cpu", "devices"} {
+		own, err := cgroups.GetOwnCgroupPath(controller)
+		if err != nil {
+			return nil, fmt.Errorf("cannot find the control group of this process: %w", err)
+		}
+		g.own[controller], g.paths[controller] = own, filepath.Join(own, id)
+	}
+	return g, nil
+}
+
+// Make makes the groups with their limits, for nobody yet. They are to be removed,
+// whatever comes of it.
+func (g *Groups) Make() error {
+	if g == nil {
+		return nil
+	}
+	m, err := fs.NewManager(g.limits, g.paths)
+	if err != nil {
+		return err
+	}
+	const nobody = -1 // makes the directories
+	if err := m.Apply(nobody); err != nil {
+		return err
+	}
+	return m.Set(g.limits.Resources)
+}
+
+// inGroups reports whether groups of version 1 hold limits of a plan.
+func inGroups(p plan.Plan) bool {
+	return slices.ContainsFunc(p.Limits, func(l plan.Limit) bool { return l.How == plan.HowCgroup1 })
+}
+
+// Paths are the groups' directories.
+func (g *Groups) Paths() []string {
+	if g == nil {
+		return nil
+	}
+	var paths []string
+	for _, path := range g.paths {
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+// Within calls start with the calling thread in the groups, which is to be locked to
+// its goroutine, and moves it back to where it was.
+func (g *Groups) Within(start func() error) error {
+	if g == nil {
+		return start()
+	}
+	err := move(g.paths)
+	if err == nil {
+		err = start()
+	}
+	return errors.Join(err, move(g.own))
+}
+
+// move moves the calling thread.
+func move(groups map[string]string) error {
+	for _, dir := range groups {
+		file := filepath.Join(dir, "tasks")
+		fd, err := unix.Open(file, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return &os.PathError{Op: "open", Path: file, Err: err}
+		}
+		_, err = unix.Write(fd, []byte{'0'})
+		unix.Close(fd)
+		if err != nil {
+			return &os.PathError{Op: "write", Path: file, Err: err}
+		}
+	}
+	return nil
+}
+
+// Hold is an error where a process, which must not have ended, is not in one of the
+// groups.
+func (g *Groups) Hold(pid int) error {
+	if g == nil {
+		return nil
+	}
+	are, err := cgroups.ParseCgroupFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	if err != nil {
+		return fmt.Errorf("cannot look up the control groups of a process: %w", err)
+	}
+	for controller, path := range g.paths {
+		if !strings.HasSuffix(are[controller], "/"+filepath.Base(path)) {
+			return fmt.Errorf("process %d is in %q, and its limits are in %q", pid, are[controller], path)
+		}
+	}
+	return nil
+}
+
+// Remove takes the groups away, which is an error as long as somebody is in one.
+func (g *Groups) Remove() error {
+	if g == nil {
+		return nil
+	}
+	return cgroups.RemovePaths(g.paths)
+}
