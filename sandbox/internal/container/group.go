@@ -19,8 +19,8 @@ import (
 )
 
 // Groups are the control groups of version 1 that hold a sandbox's limits, one in
-// each hierarchy that has one of them. libcontainer makes ten, and moves the first
-// process into each by its number, of which the first is the one that waits for a
+// each hierarchy that has one of them, and one for devices. libcontainer makes ten,
+// and moves the first process into each by its number; the first move waits for a
 // grace period of RCU, 5 to 20 ms. A thread that moves itself does not wait
 // (cgroup_procs_write_start in kernel/cgroup/cgroup.c), and what it forks is where
 // it is. Nil Groups are none, and start everything where it would be without them.
@@ -41,7 +41,13 @@ func NewGroups(p plan.Plan, id string) (*Groups, error) {
 		return nil, err
 	}
 	g := &Groups{limits: limits, paths: map[string]string{}, own: map[string]string{}}
-	for _, controller := range []string{"memory", "pids", "cpu", "devices"} {
+	in := []string{"devices"}
+	for _, l := range p.Limits {
+		if l.How == plan.HowCgroup1 {
+			in = append(in, controllers[l.Name])
+		}
+	}
+	for _, controller := range in {
 		own, err := cgroups.GetOwnCgroupPath(controller)
 		if err != nil {
 			return nil, fmt.Errorf("cannot find the control group of this process: %w", err)
@@ -67,6 +73,9 @@ func (g *Groups) Make() error {
 	}
 	return m.Set(g.limits.Resources)
 }
+
+// controllers are those that hold limits.
+var controllers = map[plan.LimitName]string{plan.LimitMemory: "memory", plan.LimitProcesses: "pids", plan.LimitCPU: "cpu"}
 
 // inGroups reports whether groups of version 1 hold limits of a plan.
 func inGroups(p plan.Plan) bool {
