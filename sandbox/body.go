@@ -22,7 +22,7 @@ type body interface {
 }
 
 // launch starts the first process with the files that it reads: the boot and its
-// end of the control socket. It returns the cgroups that a killed
+// end of the control socket. It returns the cgroups, known only now, that a killed
 // launcher leaves behind.
 type launch func(files []*os.File) (cgroups []string, err error)
 
@@ -76,6 +76,9 @@ func (b *Box) contained() (launch, []child.Pin, error) {
 		}
 		if err != nil {
 			return nil, &Lack{Step: "build the sandbox", Err: err}
+		}
+		if b.groups != nil {
+			return nil, nil // they are written down already
 		}
 		return cage.cgroups(), nil
 	}, pins, nil
