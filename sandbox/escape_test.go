@@ -202,13 +202,21 @@ func outlived(t *testing.T, s *stage.Stage, setting string) {
 // processesOf lists the processes that execute a program.
 func processesOf(t *testing.T, program string) []int {
 	t.Helper()
+	return processes(t, func(_, args string) bool { return strings.HasPrefix(args, program+"\x00") })
+}
+
+// processes lists those with such a name and such arguments, each ended by a NUL.
+func processes(t *testing.T, such func(name, args string) bool) []int {
+	t.Helper()
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var pids []int
 	for _, dir := range dirs {
-		if b, err := os.ReadFile(filepath.Join(dir, "cmdline")); err == nil && strings.HasPrefix(string(b), program+"\x00") {
+		name, err1 := os.ReadFile(filepath.Join(dir, "comm"))
+		args, err2 := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if err1 == nil && err2 == nil && such(string(name), string(args)) {
 			var pid int
 			fmt.Sscan(filepath.Base(dir), &pid)
 			pids = append(pids, pid)

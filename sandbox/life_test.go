@@ -207,20 +207,9 @@ func TestLifeKilledStart(t *testing.T) {
 // initial are the processes that build a sandbox, or keep one.
 func initial(t *testing.T) []int {
 	t.Helper()
-	dirs, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var pids []int
-	for _, dir := range dirs {
-		comm, _ := os.ReadFile(filepath.Join(dir, "comm"))
-		args, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if strings.HasPrefix(string(comm), "runc:[") || strings.HasPrefix(string(comm), "mcpen-") || strings.Contains(string(args), "mcpen-pid1") {
-			pid, _ := strconv.Atoi(filepath.Base(dir))
-			pids = append(pids, pid)
-		}
-	}
-	return pids
+	return processes(t, func(name, args string) bool {
+		return strings.HasPrefix(name, "runc:[") || strings.HasPrefix(name, "mcpen-") || strings.Contains(args, "mcpen-pid1")
+	})
 }
 
 // next starts a server that waits for the end of its input, where nothing has to

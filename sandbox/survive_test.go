@@ -82,6 +82,9 @@ func TestNothingOutlivesAKilledLauncher(t *testing.T) {
 			t.Errorf("a process of the server outlives its launcher (%v)", err)
 		}
 	}
+	// What the kernel leaves, the next start takes away.
+	p.Process.Args = []string{"sh", "-c", ":"}
+	runBox(t, s, p)
 }
 
 // TestLauncher is no test of its own: it is the launcher that another one kills.

@@ -11,7 +11,7 @@ import (
 func TestRejoinWritesToItsOwnGroupAlone(t *testing.T) {
 	const (
 		unified = "0::/a/b\n"
-		both    = "3:cpu:/other\n2:memory:/a/b\n1:name=systemd:/c\n0::/a/b\n"
+		old     = "3:cpu:/a/b\n2:memory:/a/b\n1:name=systemd:/a/b\n"
 		strange = "0:\n:0::/a/b\n\n:::\n1:hugetlb:/a/b\n00::/a/b\n"
 	)
 	for _, c := range []struct {
@@ -23,8 +23,8 @@ func TestRejoinWritesToItsOwnGroupAlone(t *testing.T) {
 		{unified, "a/b", "7", "7"},
 		{unified, "a/b", "", ""},
 		{unified, "a", "12\n7\n", "12\n7\n"},
-		{both, "a/b", "12\n7\n", "12\n7\n"}, // the limits are in the other one
-		{both, "memory/a/b", "12\n7\n", "12\n7\n"},
+		{old, "a/b", "12\n7\n", "12\n7\n"},
+		{old, "memory/a/b", "12\n7\n", "12\n7\n"},
 		{strange, "a/b", "12\n7\n", "12\n7\n"},
 		{"", "", "12\n7\n", "12\n7\n"},
 	} {

@@ -27,22 +27,16 @@ static int head(const char *name, char *text, size_t size)
 	return 0;
 }
 
-/* The path of a process's group, of text in the form of /proc/self/cgroup
- * (cgroups(7)), which it changes, or NULL where limits are version 1's. */
+/* The path of a process's group of version 2, of text in the form of
+ * /proc/self/cgroup (cgroups(7)), which it changes. NULL: it has none. */
 static const char *group(char *text)
 {
-	const char *unified = NULL;
 	char *line, *rest;
 
-	for (line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
-		const char *controllers = strchr(line, ':');
-
-		if (controllers != NULL && strncmp(controllers, ":memory:", 8) == 0)
-			return NULL;
+	for (line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
 		if (strncmp(line, "0::", 3) == 0)
-			unified = line + 3;
-	}
-	return unified;
+			return line + 3;
+	return NULL;
 }
 
 /* Whether a file with a number in each line has this one. */
@@ -86,6 +80,9 @@ void mcpen_rejoin(const char *cgroups, const char *root, int pid)
 __attribute__((constructor)) static void begin(int argc, char **argv)
 {
 	if (argc < 2 || strcmp(argv[1], "run") != 0)
+		return;
+	/* Beside a version 1 nobody is moved in this one. */
+	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) != 0)
 		return;
 	/* A process, for an execve would wait for a thread that waits in the kernel;
 	 * and one without a signal for its parent, who knows nothing of it. */
