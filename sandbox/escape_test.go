@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,9 +47,10 @@ func (s setting) alone() bool { return s.on&probe.Namespaces == 0 }
 const base = probe.Namespaces | probe.Limits
 
 var settings = []setting{
-	{"all", base | probe.Landlock | probe.Seccomp},
+	{"all", base | probe.Landlock | probe.Seccomp | probe.Mediation},
+	{"no mediation", base | probe.Landlock | probe.Seccomp},
 	{"no seccomp", base | probe.Landlock},
-	{"no landlock", base | probe.Seccomp},
+	{"no landlock", base | probe.Seccomp | probe.Mediation},
 	{"neither", base},
 	{"seccomp alone", probe.Seccomp},
 	{"landlock alone", probe.Landlock},
@@ -240,6 +242,9 @@ func endDaemon(t *testing.T, outside map[string]probe.Result) {
 // drop takes layers out of a plan.
 func drop(p plan.Plan, on probe.Layers) plan.Plan {
 	keep := map[policy.Layer]bool{policy.LayerNamespaces: true, policy.LayerLimits: true}
+	if keep[policy.LayerMediation] = on&probe.Mediation != 0; !keep[policy.LayerMediation] {
+		unmediated(&p)
+	}
 	if keep[policy.LayerSeccomp] = on&probe.Seccomp != 0; !keep[policy.LayerSeccomp] {
 		p.Seccomp = plan.Seccomp{}
 	}
@@ -254,6 +259,17 @@ func drop(p plan.Plan, on probe.Layers) plan.Plan {
 	}
 	p.Layers = layers
 	return p
+}
+
+// unmediated takes the mediator out of a plan: the server writes to its folders
+// itself then.
+func unmediated(p *plan.Plan) {
+	for i, r := range p.Landlock.Paths {
+		if slices.Contains(p.Writes.Folders, r.Path) {
+			p.Landlock.Paths[i].Access = plan.AccessWrite
+		}
+	}
+	p.Seccomp.Mediate, p.Writes = false, plan.Writes{}
 }
 
 // hostilePlan is the plan of the hostile program.

@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/netip"
-	"slices"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -14,8 +11,6 @@ import (
 	"mcpen/sandbox/internal/child"
 	"mcpen/sandbox/internal/egress"
 	"mcpen/sandbox/internal/seccomp"
-	"mcpen/sandbox/plan"
-	"mcpen/sandbox/policy"
 )
 
 // serve starts the egress on the sockets that pid 1 made.
@@ -48,23 +43,6 @@ func (b *Box) serve(m child.Message) error {
 	}
 	b.egress = append(b.egress, e)
 	return nil
-}
-
-// barred is what a TCP connection from inside fails with before the egress hears
-// of it, or 0. Landlock refuses every port that no rule names, wherever it leads;
-// where it knows no ports, nothing waits there.
-func (b *Box) barred(to netip.AddrPort) syscall.Errno {
-	switch {
-	case slices.ContainsFunc(b.plan.Landlock.Connect, func(s plan.Span) bool { return s.First <= to.Port() && to.Port() <= s.Last }):
-		return 0
-	case b.plan.Holds(policy.LayerLandlock) && b.plan.Landlock.ABI >= 4:
-		return syscall.EACCES
-	case to.Addr().IsLoopback():
-		return 0 // where the server itself may wait
-	case len(b.plan.Network.Hosts) > 0:
-		return syscall.ECONNREFUSED
-	}
-	return syscall.ENETUNREACH
 }
 
 // dialled tells of a connection that failed so.

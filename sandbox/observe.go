@@ -2,11 +2,17 @@ package sandbox
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/child"
 	"mcpen/sandbox/internal/seccomp"
 )
 
@@ -15,23 +21,72 @@ import (
 // that is told here.
 func (b *Box) observe(listener *os.File) {
 	defer listener.Close()
-	err := seccomp.Serve(context.Background(), int(listener.Fd()), b.plan.Seccomp, seccomp.Judge{Path: exists, Addr: b.barred}, func(c seccomp.Call) {
-		if c.Addr.IsValid() {
-			b.dialled(c)
-			return
-		}
-		e := audit.Event{Kind: audit.KindSyscall, Verdict: audit.Refused, Subject: c.Name, Errno: unix.ErrnoName(c.Errno),
-			PID: c.PID, Program: c.Program, Request: b.carrier.inFlight()}
-		if c.Path != "" {
-			e.Kind, e.Subject = audit.KindFile, c.Path
-			e.Detail = "the profile declares no path that holds it"
-			e.Hint = "[filesystem] read = [\"" + c.Path + "\"]"
-		}
-		b.record(e)
-	})
+	err := seccomp.Serve(context.Background(), int(listener.Fd()), b.plan.Seccomp, seccomp.Judge{Path: exists, Addr: seccomp.Barred(b.plan)}, b.saw)
 	if err != nil {
 		b.record(audit.Event{Kind: audit.KindLog, Verdict: audit.Observed, Subject: "refused system calls are not logged any more", Detail: err.Error()})
 	}
+}
+
+// mediated takes what the mediator tells of a call. It cannot know what lies
+// outside, and tells of every open that fails for want of a file.
+func (b *Box) mediated(m child.Message) {
+	var c seccomp.Call
+	if err := json.Unmarshal(m.Data, &c); err != nil {
+		b.record(audit.Event{Kind: audit.KindLog, Verdict: audit.Observed, Subject: "a refused call is not logged", Detail: err.Error()})
+		return
+	}
+	if c.Path != "" && c.Place == "" && !c.Socket && c.Errno == unix.ENOENT && !exists(c.Path) && !exists(filepath.Dir(c.Path)) {
+		return
+	}
+	b.saw(c)
+}
+
+// saw records one call that was refused, or that fails for want of a rule.
+func (b *Box) saw(c seccomp.Call) {
+	if c.Addr.IsValid() {
+		b.dialled(c)
+		return
+	}
+	e := audit.Event{Kind: audit.KindSyscall, Verdict: audit.Refused, Subject: c.Name, Errno: unix.ErrnoName(c.Errno),
+		PID: c.PID, Program: c.Program, Request: b.carrier.inFlight()}
+	switch {
+	case c.Socket:
+		e.Kind, e.Subject = audit.KindConnect, c.Path
+		e.Detail = "the profile names no such socket"
+		e.Hint = "[sockets] connect = [" + tomlString(c.Path) + "]"
+	case c.Place != "":
+		e.Kind, e.Subject = audit.KindFile, c.Path
+		e.Detail = c.Why + ", and stays as it is"
+		e.Hint = "[filesystem] unprotect = [" + tomlString(c.Place) + "]"
+	case c.Path != "":
+		e.Kind, e.Subject = audit.KindFile, c.Path
+		e.Detail = "the profile declares no path that holds it"
+		e.Hint = "[filesystem] read = [" + tomlString(c.Path) + "]"
+	}
+	b.record(e)
+	if c.Place != "" || c.Socket {
+		b.tell(e)
+	}
+}
+
+// tomlString is a string as a profile spells it (TOML, Basic Strings). A name that
+// a server chose cannot end the string, or the line.
+func tomlString(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range strings.ToValidUTF8(s, "\ufffd") {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case !unicode.IsPrint(r):
+			fmt.Fprintf(&b, "\\U%08x", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
 }
 
 // record gives an event to the sink. A sink that fails and may stop the run has

@@ -35,7 +35,6 @@ import (
 	"mcpen/sandbox/internal/child"
 	"mcpen/sandbox/internal/container"
 	"mcpen/sandbox/internal/egress"
-	"mcpen/sandbox/internal/quarantine"
 	"mcpen/sandbox/internal/seccomp"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -89,7 +88,6 @@ type Box struct {
 	talking sync.RWMutex
 	silent  bool
 	carrier *carrier
-	watch   *quarantine.Watch
 	guard   *guard.Guard // nil: raw
 	egress  []*egress.Egress
 
@@ -169,9 +167,6 @@ func bounded(p plan.Plan) error {
 
 // build makes everything that stands before the server runs.
 func (b *Box) build(stdio Stdio) error {
-	if err := b.guardFolders(); err != nil {
-		return err
-	}
 	launch, pins := b.bare, []child.Pin(nil)
 	if b.plan.Holds(policy.LayerNamespaces) {
 		var err error
@@ -255,6 +250,8 @@ func (b *Box) listen() {
 		switch m.Kind {
 		case child.Notify:
 			listeners.Go(func() { b.observe(m.Files[0]) })
+		case child.Seen:
+			b.mediated(m)
 		case child.Listeners:
 			if err := b.serve(m); err != nil {
 				startErr = err
@@ -277,9 +274,6 @@ func (b *Box) listen() {
 		b.err = fmt.Errorf("cannot wait for the sandbox: %w", err)
 	}
 	listeners.Wait()
-	if err := b.watch.Close(); err != nil && b.err == nil {
-		b.err = fmt.Errorf("cannot end the watch over writable folders: %w", err)
-	}
 	b.closeEgress()
 	b.release()
 	if !reported {

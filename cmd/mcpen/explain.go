@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -155,9 +156,7 @@ func (w writer) files(p plan.Plan) {
 	if declared == 0 {
 		w.line("  no file of yours")
 	}
-	for _, watch := range p.Watch {
-		w.line("  watched   %s for new %s", watch.Dir, strings.Join(watch.Names, ", "))
-	}
+	w.mediated(p)
 	for _, m := range p.Root {
 		switch {
 		case m.Kind == plan.MountTmpfs && m.Writable:
@@ -168,6 +167,25 @@ func (w writer) files(p plan.Plan) {
 	}
 	w.line("  system    /usr and what belongs to it, read only; an /etc made by mcpen; %d device nodes", devices(p))
 	w.line("  nothing else is there")
+}
+
+// mediated says what stays as it is in the writable folders, and how.
+func (w writer) mediated(p plan.Plan) {
+	if !p.Seccomp.Mediate {
+		return
+	}
+	for _, dir := range p.Writes.Folders {
+		w.line("  keeps     %s/**/{%s}", dir, strings.Join(slices.Concat(plan.Protected, p.Writes.Names), ","))
+	}
+	if len(p.Writes.Folders) > 0 {
+		w.line("            and what they lead to, whatever the case of the name; changes are made by mcpen, for the server")
+	}
+	for _, e := range p.Writes.Except {
+		if !slices.Contains(p.Writes.Folders, e) {
+			w.line("  but for   %s", e)
+		}
+	}
+	w.line("  sockets   no unix socket in these folders can be connected to, but those that [sockets] names")
 }
 
 func systemic(p string) bool {
@@ -296,6 +314,7 @@ func (w writer) layers(p plan.Plan) {
 			policy.LayerNamespaces: "user, mount, pid, net, ipc, uts and cgroup namespaces; a root of its own",
 			policy.LayerLandlock:   fmt.Sprintf("ABI %d on files, %s", p.Landlock.ABI, landlockNet(p.Landlock)),
 			policy.LayerSeccomp:    "system calls from a table, all others fail; one ABI",
+			policy.LayerMediation:  "changes in your folders are made for the server, its sockets connected for it",
 		}[l]
 		w.line("  %-10s %s", string(l), what)
 	}

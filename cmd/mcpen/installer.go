@@ -203,7 +203,7 @@ func (a *app) job(ctx context.Context, at place, job pack.Job) error {
 	if p.host, err = host.Probe(ctx, a.ask(p)); err != nil {
 		return err
 	}
-	p.host.Umask = 0o022
+	p.host.Umask, p.host.Staging = 0o022, job.Dir
 	if p.plan, err = plan.Compile(p.policy, p.program, p.host); err != nil {
 		return err
 	}

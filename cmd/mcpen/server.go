@@ -272,7 +272,7 @@ func doWithout(pol policy.Policy, without []string) (policy.Policy, error) {
 	for _, w := range without {
 		l := policy.Layer(w)
 		switch l {
-		case policy.LayerNamespaces, policy.LayerLandlock, policy.LayerSeccomp:
+		case policy.LayerNamespaces, policy.LayerLandlock, policy.LayerSeccomp, policy.LayerMediation:
 		default:
 			return pol, usage("--without namespaces", "cannot do without %q: it is no layer", w)
 		}

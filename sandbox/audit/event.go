@@ -27,7 +27,7 @@ const (
 	KindExit    Kind = "exit"    // Code or Signal, Duration
 	KindGap     Kind = "gap"     // a layer that is not there and was named optional
 	KindSyscall Kind = "syscall" // Subject: the call's name; Errno
-	KindFile    Kind = "file"    // Subject: the path; Errno
+	KindFile    Kind = "file"    // an open, or a change of a protected place. Subject: the path; Errno
 	KindName    Kind = "name"    // a DNS question; Subject: the name
 	KindConnect Kind = "connect" // Subject: name or address and port
 	KindLine    Kind = "line"    // a line on the wire; Subject: what was wrong
@@ -35,7 +35,6 @@ const (
 	KindStderr  Kind = "stderr"  // what the server wrote to stderr
 	KindTool    Kind = "tool"    // a call, a listing, a definition; Subject: the tool
 	KindFinding Kind = "finding" // words in a definition or result
-	KindPlanted Kind = "planted" // a protected place that appeared in a writable folder
 	KindLimit   Kind = "limit"   // a limit was hit
 	KindPackage Kind = "package" // resolve, install, verify
 	KindLog     Kind = "log"     // trouble of the log itself

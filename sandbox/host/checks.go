@@ -46,7 +46,7 @@ type Facts struct {
 // is pure.
 func Checks(f Facts) []Check {
 	checks := []Check{
-		whole(f), namespaceCheck(f), landlockCheck(f), seccompCheck(f), notifyCheck(f), routesCheck(f),
+		whole(f), namespaceCheck(f), landlockCheck(f), seccompCheck(f), notifyCheck(f), mediationCheck(f), routesCheck(f),
 		memfdCheck(f), cgroupCheck(f), kernelCheck(f), runtimeCheck(f), around(f), lsmCheck(f), yamaCheck(f),
 	}
 	return slices.DeleteFunc(checks, func(c Check) bool { return c.ID == "" })
@@ -181,6 +181,22 @@ func notifyCheck(f Facts) Check {
 		if f.Around.WSL {
 			c.Fix = []string{"# WSL's own init holds the listener; it is optional, nothing needs to be done"}
 		}
+	}
+	return c
+}
+
+func mediationCheck(f Facts) Check {
+	c := Check{ID: "mediation", Name: "mediated writes", State: fromFact(f.Host.Mediation.Is), Detail: f.Host.Mediation.Why}
+	if c.State == OK {
+		c.Detail = "changes in writable folders are made for the server, protected places at any depth stay as they are"
+	}
+	if c.State != Missing {
+		return c
+	}
+	c.State = Limited
+	c.Consequence = "a profile with a writable folder starts only with --without mediation: deeper protected places are not held then"
+	if strings.Contains(c.Detail, "ptrace_scope") {
+		c.Fix = []string{"# until the next boot nobody can lower it; then: kernel.yama.ptrace_scope = 2 in /etc/sysctl.d"}
 	}
 	return c
 }

@@ -49,7 +49,7 @@ func TestChecksOfAGoodMachine(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if len(checks) != 13 {
+	if len(checks) != 14 {
 		t.Errorf("%d checks", len(checks))
 	}
 }

@@ -132,6 +132,7 @@ func (d Depths) Routes() plan.Fact { return d.fact(routeSteps...) }
 func (d Depths) Into(h *plan.Host) {
 	h.Namespaces, h.Routes = d.Namespaces(), d.Routes()
 	h.Memfd, h.Notify = d.fact(stepMemfd), d.fact(stepListener)
+	h.Mediation = mediation(h.Notify)
 	if f := d.fact(stepFilter); f.Is != plan.Unknown && h.Seccomp.Is != plan.No {
 		h.Seccomp = f
 	}

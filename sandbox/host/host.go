@@ -88,6 +88,7 @@ func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 	h.Landlock, h.Errata = landlock()
 	h.Seccomp = seccomp()
 	h.Notify = notify(ask)
+	h.Mediation = mediation(h.Notify)
 	h.Routes = plan.Fact{Why: "not tried"}
 	h.Memfd = memfd()
 	h.Cgroup = cgroup(ask, h.UID)
@@ -103,7 +104,7 @@ func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 			fact = Look(p.Path)
 		}
 		if p.Writable && fact.Exists && fact.Dir && fact.Below == nil && fact.Err == "" {
-			fact.Below, fact.Err = below(ctx, fact.Real)
+			fact.Below, fact.Err = below(fact.Real)
 			for _, b := range fact.Below {
 				p := filepath.Join(fact.Real, b)
 				if old, have := h.Paths[p]; !have || old.Below == nil {

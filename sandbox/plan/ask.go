@@ -48,8 +48,8 @@ func Asks(pol policy.Policy, prog Program, home string, own ...string) []Ask {
 	}
 	for _, r := range pol.Filesystem.Write {
 		asks = append(asks, Ask{Path: r.Path, Writable: true})
-		for _, second := range seconds("") {
-			ask(path.Join(r.Path, second))
+		for _, tail := range tails("") {
+			ask(path.Join(r.Path, tail))
 		}
 	}
 	for _, r := range pol.Filesystem.Deny {

@@ -60,6 +60,7 @@ func Compile(pol policy.Policy, prog Program, h Host) (Plan, error) {
 	c.root()
 	c.process()
 	c.network()
+	c.mediate()
 	c.landlock()
 	c.seccomp()
 	c.limits()
@@ -146,10 +147,11 @@ func (c *compiler) seccomp() {
 		return
 	}
 	c.plan.Seccomp = Seccomp{
-		On:     true,
-		Notify: c.host.Notify.Is == Yes,
-		Opens:  c.pol.Log.Files && c.host.Notify.Is == Yes,
-		Alone:  !c.plan.Holds(policy.LayerNamespaces),
+		On:      true,
+		Notify:  c.host.Notify.Is == Yes,
+		Opens:   c.pol.Log.Files && c.host.Notify.Is == Yes,
+		Alone:   !c.plan.Holds(policy.LayerNamespaces),
+		Mediate: c.plan.Holds(policy.LayerMediation),
 	}
 	if !c.plan.Seccomp.Notify {
 		c.note(policy.LayerSeccomp, "refused system calls in the log", "refused, but not logged", c.host.Notify.Why)

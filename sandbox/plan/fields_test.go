@@ -22,6 +22,7 @@ var notForCompile = map[string]string{
 	"Policy.Filesystem.Unprotect.At":       "in a problem: unprotected in vain",
 	"Policy.Filesystem.Unprotect.Optional": "what is not there need not be unprotected",
 	"Policy.Filesystem.Deny.Optional":      "what is not there need not be hidden",
+	"Policy.Filesystem.Protect.At":         "in a problem of the profile",
 
 	"Host.Kernel": "for a person: nothing follows from a version",
 	"Host.Arch":   "the filter is compiled for the binary's own",
@@ -157,6 +158,7 @@ func bases(t *testing.T) []story {
 	t.Helper()
 	able := story{richPolicy(t), richProgram(), richHost(t)}
 	poor := story{richPolicy(t), richProgram(), richHost(t)}
+	poor.host.Mediation = Fact{No, "why"}
 	poor.host.Notify, poor.host.Seccomp, poor.host.Namespaces = Fact{No, "why"}, Fact{No, "why"}, Fact{No, "why"}
 	poor.host.Landlock, poor.host.Cgroup = 0, Cgroup{Why: "why"}
 	mute := story{richPolicy(t), richProgram(), richHost(t)}
@@ -170,14 +172,20 @@ func bases(t *testing.T) []story {
 	nameless.policy.Server.Dir = ""
 	own := story{richPolicy(t), richProgram(), richHost(t)}
 	own.policy.Filesystem.Read = append(slices.Clone(own.policy.Filesystem.Read), policy.Path{Path: "/etc/xdg/mcpenx"}, policy.Path{Path: "/run/mx/a"})
-	own.host.Config, own.host.Runtime = "/etc/xdg/mcpen", "/run/m"
+	own.host.Config, own.host.Runtime, own.host.State = "/etc/xdg/mcpen", "/run/m", "/srv/stat"
+	own.policy.Filesystem.Read = append(own.policy.Filesystem.Read, policy.Path{Path: "/srv/statx"})
+	own.host.Paths["/srv/statx"] = PathFact{Exists: true, Dir: true, Real: "/srv/statx"}
+	deaf := story{richPolicy(t), richProgram(), richHost(t)}
+	deaf.host.Mediation = Fact{No, "why"}
 	own.policy.Filesystem.Read = append(own.policy.Filesystem.Read, policy.Path{Path: "/home/adax"})
 	for _, p := range []string{"/etc/xdg/mcpenx", "/run/mx/a", "/home/adax"} {
 		own.host.Paths[p] = PathFact{Exists: true, Dir: true, Real: p}
 	}
+	install := story{richPolicy(t), richProgram(), richHost(t)}
+	install.host.Staging = "/home/ada/src/app"
 	docker := story{richPolicy(t), richProgram(), richHost(t)}
 	docker.policy.Sockets = []policy.Socket{{Path: "/run/docker.sock"}}
-	return []story{able, poor, mute, absent, nameless, own, docker}
+	return []story{able, poor, mute, absent, nameless, own, deaf, install, docker}
 }
 
 // richPolicy has something in every field.
@@ -190,7 +198,7 @@ func richPolicy(t *testing.T) policy.Policy {
 	pol.Sources = []policy.Source{{File: "p.toml", SHA256: "00"}}
 	pol.Server = policy.Server{Command: []string{"node"}, Package: "npm:x", Args: []string{"a"}, Dir: "/home/ada/src/app", At: at}
 	pol.Filesystem = policy.Filesystem{Read: path("/home/ada/docs"), Write: path("/home/ada/src/app"), Deny: path("/home/ada/docs/hidden"),
-		Unprotect: path("/home/ada/src/app/.vscode")}
+		Unprotect: path("/home/ada/src/app/.vscode"), Protect: []policy.Name{{Name: "deploy.sh", At: at}}}
 	pol.Network = policy.Network{Allow: []policy.Host{{Kind: policy.HostName, Name: "a.example", First: 443, Last: 443, TLS: true, At: at}},
 		Listen: []policy.Port{{Port: 9000, At: at}}}
 	pol.Sockets = []policy.Socket{{Path: "/srv/run/db.sock", Override: "", At: at}}

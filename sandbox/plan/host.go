@@ -31,6 +31,8 @@ type Host struct {
 	Runtime string `json:"runtime,omitempty"` // where a run keeps what it needs while it runs
 	State   string `json:"state,omitempty"`   // mcpen's own state directory; never visible inside
 	Config  string `json:"config,omitempty"`
+	// Staging is a folder of mcpen's own that the program fills, in an install.
+	Staging string `json:"staging,omitempty"`
 	Cwd     string `json:"cwd,omitempty"`  // where mcpen was started
 	Zone    string `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
 
@@ -38,9 +40,10 @@ type Host struct {
 	Landlock   int  `json:"landlock"`   // ABI; 0: none
 	Errata     int  `json:"errata,omitempty"`
 	Seccomp    Fact `json:"seccomp"`
-	Notify     Fact `json:"notify"` // user notification, which only observes
-	Routes     Fact `json:"routes"` // local default routes inside a network namespace
-	Memfd      Fact `json:"memfd"`  // executing a sealed memfd
+	Notify     Fact `json:"notify"`    // user notification
+	Mediation  Fact `json:"mediation"` // user notification that hands over descriptors, and memory that may be read
+	Routes     Fact `json:"routes"`    // local default routes inside a network namespace
+	Memfd      Fact `json:"memfd"`     // executing a sealed memfd
 
 	Cgroup Cgroup `json:"cgroup"`
 
@@ -68,9 +71,9 @@ type PathFact struct {
 	Links  []Link `json:"links,omitempty"`
 	Socket bool   `json:"socket,omitempty"`
 	Err    string `json:"err,omitempty"` // why it could not be looked at
-	// Below lists protected places that exist below a writable folder, relative
-	// to it and sorted; filled in only for folders asked as writable. Each of
-	// them has a fact of its own, by its full path.
+	// Below lists the protected places that exist directly in a writable folder, or
+	// by a name of several elements, relative to it and sorted; filled in only for
+	// folders asked as writable. Each of them has a fact of its own, by its full path.
 	Below []string `json:"below,omitempty"`
 }
 

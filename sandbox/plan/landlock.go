@@ -23,7 +23,7 @@ func (c *compiler) landlock() {
 		l.Paths = append(l.Paths, Rule{Path: "/", Access: AccessSelf})
 	}
 	for _, m := range c.plan.Root {
-		if a := access(m); a != "" {
+		if a := c.access(m); a != "" {
 			l.Paths = append(l.Paths, Rule{Path: m.Target, Access: a})
 		}
 	}
@@ -59,7 +59,7 @@ func (c *compiler) widened() {
 			continue // what lies in a writable folder is for the mounts to hold anywhere
 		}
 		why := fmt.Sprintf("it lies in %s, where the server may write, and rules of Landlock add up", privates[in])
-		if m.Writable {
+		if m.Writable && !c.mediated(m) {
 			c.note(policy.LayerLandlock, fmt.Sprintf("%q without new sockets and fifos", m.Target), "they can be made", why)
 		} else {
 			c.note(policy.LayerLandlock, fmt.Sprintf("%q read-only by Landlock", m.Target), "by the mounts only", why)
@@ -94,11 +94,18 @@ func (c *compiler) landlockNotes(abi int) {
 	}
 }
 
+// mediated reports whether a mount is a folder in which the mediator makes the
+// changes: for the server itself it is read-only.
+func (c *compiler) mediated(m Mount) bool {
+	return c.plan.Holds(policy.LayerMediation) &&
+		slices.ContainsFunc(c.plan.Writes.Folders, func(dir string) bool { return under(m.Target, dir) })
+}
+
 // access is what Landlock grants on a mount.
-func access(m Mount) Access {
+func (c *compiler) access(m Mount) Access {
 	switch m.Kind {
 	case MountBind:
-		if m.Writable {
+		if m.Writable && !c.mediated(m) {
 			return AccessWrite
 		}
 		return AccessRead

@@ -32,16 +32,15 @@ type Plan struct {
 
 	Process Process `json:"process"`
 	Root    []Mount `json:"root"` // in the order in which they are made
-	Watch   []Watch `json:"watch,omitempty"`
-	// Quarantine is where what the watch finds is moved to.
-	Quarantine string   `json:"quarantine,omitempty"`
-	Landlock   Landlock `json:"landlock"`
-	Seccomp    Seccomp  `json:"seccomp"`
-	Network    Network  `json:"network"`
-	Limits     []Limit  `json:"limits"`
-	Tools      Tools    `json:"tools"`
-	Relay      Relay    `json:"relay"`
-	Log        Log      `json:"log"`
+	// Writes is what the mediator is told, where there is one (Seccomp.Mediate).
+	Writes   Writes   `json:"writes,omitzero"`
+	Landlock Landlock `json:"landlock"`
+	Seccomp  Seccomp  `json:"seccomp"`
+	Network  Network  `json:"network"`
+	Limits   []Limit  `json:"limits"`
+	Tools    Tools    `json:"tools"`
+	Relay    Relay    `json:"relay"`
+	Log      Log      `json:"log"`
 
 	Layers []policy.Layer `json:"layers"` // the layers that are enforced
 	// Runtime is the directory of the launcher's own in which a run keeps what
@@ -164,16 +163,6 @@ type Mount struct {
 	At        string `json:"at,omitempty"` // file:line:col of the rule
 }
 
-// Watch is a writable folder of the user's in which places that code outside
-// trusts must not appear while the server runs.
-type Watch struct {
-	Dir   string   `json:"dir"`
-	Names []string `json:"names"` // protected names, "node_modules/.bin" included; "/x" is x in the folder itself
-	// Except are the places, relative to the folder, that the profile makes
-	// writable on purpose.
-	Except []string `json:"except,omitempty"`
-}
-
 // Landlock is the ruleset of the second layer on files, and of TCP, abstract
 // sockets and signals as far as the ABI holds them.
 type Landlock struct {
@@ -221,7 +210,14 @@ type Seccomp struct {
 	// they would keep from the outside: all sockets, System V IPC and POSIX message
 	// queues, and other processes' limits and scheduling.
 	Alone bool `json:"alone,omitempty"`
+	// Mediate hands calls that change files by path, and every connect, to the
+	// mediator, which makes them for the server (see Writes). Datagram sockets of
+	// the unix family are refused with it.
+	Mediate bool `json:"mediate,omitempty"`
 }
+
+// Listens reports whether the filter has a listener.
+func (s Seccomp) Listens() bool { return s.Notify || s.Opens || s.Mediate }
 
 // Network is what the egress serves. With every list empty nothing is
 // reachable but the sandbox's own loopback.

@@ -54,15 +54,16 @@ func (c *compiler) given(real string) bool {
 func (c *compiler) held(p string) bool {
 	return slices.ContainsFunc(c.pol.Filesystem.Write, func(w policy.Path) bool {
 		f := c.host.Paths[w.Path]
-		return f.Exists && f.Dir && !c.own(f.Real) && slices.ContainsFunc(c.places(w, f), func(held place) bool {
+		return f.Exists && f.Dir && !c.own(f) && slices.ContainsFunc(c.places(w, f), func(held place) bool {
 			return under(p, held.path) && !c.unprotected(held.path)
 		})
 	})
 }
 
-// own reports whether a path lies in the server's own state, of which nothing is
-// protected: nothing outside runs from it.
-func (c *compiler) own(p string) bool {
+// own reports whether a folder is the server's own, in its state or as the place
+// that an install fills: nothing
+// in it is protected, since nothing outside runs from it.
+func (c *compiler) own(f PathFact) bool {
 	own := policy.Input{State: c.real(c.host.State)}.ServerState(c.pol.Name)
-	return own != "" && under(p, own)
+	return own != "" && under(f.Real, own) || c.host.Staging != "" && under(f.Real, c.real(c.host.Staging))
 }

@@ -148,7 +148,7 @@ var narrowings = []narrowing{
 // declared: nobody looks for links in folders that are not.
 func (tr tree) leadsOut(w policy.Path) bool {
 	real := tr.look(w.Path).Real
-	places := append(tr.below(real), seconds(path.Base(real))...)
+	places := append(tr.below(real), tails(path.Base(real))...)
 	return slices.ContainsFunc(places, func(b string) bool { return tr[path.Join(real, b)].kind == "link" })
 }
 
@@ -331,7 +331,7 @@ func sound(tr tree, pol policy.Policy, p Plan) (found string) {
 // mounts can, and where the plan says so.
 func twice(p Plan, fail func(string, ...any)) {
 	for _, m := range p.Root {
-		if m.Kind != MountBind || rank(granted(p.Landlock, m.Target)) <= rank(access(m)) {
+		if m.Kind != MountBind || rank(granted(p.Landlock, m.Target)) <= rank((&compiler{plan: p}).access(m)) {
 			continue
 		}
 		have := granted(p.Landlock, m.Target)
@@ -375,15 +375,21 @@ func denied(pol policy.Policy, tr tree, p Plan, fail func(string, ...any)) {
 			fail("%q is writable, and nobody said so", at)
 		case !lies(g.source, reads) && !lies(g.source, writes):
 			fail("%q is visible, and nobody said so", at)
-		case g.write && tr[at].kind != "link" && guardedPlace(at, writes, trusted):
+		case g.write && tr[at].kind != "link" && !kept(p, at) && guardedPlace(p, at, writes, trusted):
 			fail("%q is protected and writable", at)
 		}
 	}
 }
 
-// guardedPlace reports whether a path is, or lies in, a protected place within
-// the first three levels of a writable folder, which no rule names.
-func guardedPlace(at string, writes, trusted []string) bool {
+// kept reports whether the mediator refuses to change a path.
+func kept(p Plan, at string) bool {
+	s, _ := NewJudge(p.Writes).At(at, Known{})
+	return p.Seccomp.Mediate && s != Changing && s != Free
+}
+
+// guardedPlace reports whether a path is, or lies in, a protected place of a
+// writable folder, which no rule names; without a mediator, one directly in it.
+func guardedPlace(plan Plan, at string, writes, trusted []string) bool {
 	if slices.ContainsFunc(append(trusted, writes...), func(p string) bool { return under(at, p) && strings.Contains(p, "/.") }) {
 		return false
 	}
@@ -392,7 +398,7 @@ func guardedPlace(at string, writes, trusted []string) bool {
 			continue
 		}
 		for p := at; p != w; p = path.Dir(p) {
-			if isProtected(p) && strings.Count(p[len(w):], "/") <= 3 && !slices.Contains(trusted, p) {
+			if isProtected(p) && (plan.Seccomp.Mediate || slices.Contains(Protected, p[len(w)+1:])) && !slices.Contains(trusted, p) {
 				return true
 			}
 		}

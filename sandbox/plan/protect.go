@@ -9,14 +9,12 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// protect makes the places in a writable folder that code outside trusts
-// read-only, and has the others watched for.
+// protect makes the protected places that lie in the writable folder itself
+// read-only by mounts. Deeper ones, and those that are made later, are held by the
+// mediator, which also holds these once more.
 func (c *compiler) protect(r policy.Path) {
 	f := c.host.Paths[r.Path]
-	if !f.Exists || !f.Dir {
-		return
-	}
-	if c.own(f.Real) {
+	if !f.Exists || !f.Dir || c.own(f) {
 		return
 	}
 	if f.Err != "" {
@@ -29,26 +27,98 @@ func (c *compiler) protect(r policy.Path) {
 			c.hold(r, p)
 		}
 	}
-	w := Watch{Dir: f.Real}
-	for _, name := range Protected {
-		w.Names = append(w.Names, name)
-		// "bin" in a folder ".local" is ".local/bin".
-		if first, second, ok := strings.Cut(name, "/"); ok && path.Base(f.Real) == first {
-			w.Names = append(w.Names, "/"+second)
+}
+
+// mediate lists what the mediator is told, where there is a folder of the user's
+// that the server may write to, or one in which it could find a socket.
+func (c *compiler) mediate() {
+	w := Writes{}
+	for _, r := range c.pol.Filesystem.Write {
+		if f := c.host.Paths[r.Path]; f.Exists && f.Dir && !c.own(f) {
+			w.Folders = append(w.Folders, f.Real)
 		}
 	}
-	for _, p := range c.trusted() {
-		if under(p, f.Real) && p != f.Real && (isProtected(p) || path.Dir(p) == f.Real) {
-			w.Except = append(w.Except, p[len(f.Real)+1:])
+	if len(w.Folders) == 0 && !c.searchable() {
+		return
+	}
+	if why := c.unmediated(); why != "" {
+		c.unheld(w, why)
+		return
+	}
+	c.plan.Layers = append(c.plan.Layers, policy.LayerMediation)
+	within := func(p string) bool {
+		return slices.ContainsFunc(w.Folders, func(dir string) bool { return under(p, dir) })
+	}
+	for _, m := range c.plan.Root {
+		switch {
+		case m.Kind == MountTmpfs && slices.Contains(privates, m.Target), m.Kind == MountDir && m.Writable, m.Kind == MountDevice,
+			m.Kind == MountBind && m.Writable && !within(m.Target):
+			w.Free = append(w.Free, m.Target)
+		}
+		if m.Kind == MountTmpfs && m.Writable {
+			w.Sockets = append(w.Sockets, m.Target)
 		}
 	}
-	slices.Sort(w.Except)
-	w.Except = slices.Compact(w.Except)
-	c.plan.Watch = append(c.plan.Watch, w)
-	c.plan.Quarantine = path.Join(c.host.State, "quarantine")
-	if c.host.State == "" {
-		c.plan.Quarantine = path.Join(c.host.Runtime, "quarantine")
+	if len(w.Folders) > 0 {
+		w.Except, w.Names, w.Home = c.exceptions(), c.protectedNames(), c.host.Home
 	}
+	slices.Sort(w.Folders)
+	w.Folders = slices.Compact(w.Folders)
+	c.plan.Writes = w
+}
+
+// searchable reports whether a directory of the user's is shown in which a socket
+// could be found.
+func (c *compiler) searchable() bool {
+	dir := func(p string) bool {
+		f := c.host.Paths[p]
+		return f.Exists && f.Dir && !c.systemic(f.Real)
+	}
+	return slices.ContainsFunc(c.pol.Filesystem.Read, func(r policy.Path) bool { return dir(r.Path) }) ||
+		slices.ContainsFunc(c.prog.Needs, func(n Need) bool { return len(n.Led) > 0 && dir(n.Path) })
+}
+
+// unmediated says why there is no mediator, or nothing.
+func (c *compiler) unmediated() string {
+	switch {
+	case !c.requires(policy.LayerMediation):
+		return "the profile or the command line does without"
+	case !c.plan.Holds(policy.LayerNamespaces):
+		return "there are no namespaces, in which the mediator would be"
+	case !c.plan.Holds(policy.LayerSeccomp):
+		return "there is no system call filter, which would ask the mediator"
+	case c.host.Mediation.Is == No:
+		return c.host.Mediation.Why
+	}
+	return ""
+}
+
+// unheld says what nothing holds without a mediator. With a writable folder that
+// is an error, unless the profile or the command line names the layer.
+func (c *compiler) unheld(w Writes, why string) {
+	if len(w.Folders) == 0 {
+		c.note(policy.LayerMediation, "only the sockets that the profile names", "every unix socket in a declared folder can be connected to", why)
+		return
+	}
+	c.gap(policy.LayerMediation, "protected places in writable folders, at any depth",
+		"only those that are there at the start, in the folder itself; others can be made and changed, and unix sockets connected to", why)
+}
+
+// exceptions are the places that the profile makes writable on purpose, without
+// the symlinks on the way to them.
+func (c *compiler) exceptions() []string {
+	out := c.trusted()
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// protectedNames are the names that the profile and the baseline add to mcpen's.
+func (c *compiler) protectedNames() []string {
+	var names []string
+	for _, p := range c.pol.Filesystem.Protect {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 // place is one protected place, its folder's symlinks resolved, and what it is.
@@ -57,17 +127,17 @@ type place struct {
 	fact PathFact
 }
 
-// places lists the protected places that exist in a writable folder. A name of
-// two parts also stands for its second where the folder is the first.
+// places lists the protected places that exist in a writable folder itself. A name
+// of several elements also stands for its rest where the folder is the first.
 func (c *compiler) places(r policy.Path, f PathFact) []place {
 	var out []place
 	for _, b := range f.Below {
 		p := path.Join(f.Real, b)
 		out = append(out, place{p, c.host.Paths[p]})
 	}
-	for _, second := range seconds(path.Base(f.Real)) {
-		p := path.Join(f.Real, second)
-		fact := c.host.Paths[path.Join(r.Path, second)]
+	for _, tail := range tails(path.Base(f.Real)) {
+		p := path.Join(f.Real, tail)
+		fact := c.host.Paths[path.Join(r.Path, tail)]
 		link := slices.ContainsFunc(fact.Links, func(l Link) bool { return l.Path == p })
 		if fact.Exists || link {
 			out = append(out, place{p, fact})
@@ -76,13 +146,13 @@ func (c *compiler) places(r policy.Path, f PathFact) []place {
 	return out
 }
 
-// seconds lists what is protected directly in a folder of that name by a name of
-// two parts, or, for the empty name, by any.
-func seconds(base string) []string {
+// tails lists what is protected directly in a folder of that name because its
+// name is the first of a protected one of several, or, for the empty name, by any.
+func tails(base string) []string {
 	var out []string
 	for _, name := range Protected {
-		if first, second, ok := strings.Cut(name, "/"); ok && (base == "" || base == first) {
-			out = append(out, second)
+		if first, rest, ok := strings.Cut(name, "/"); ok && (base == "" || base == first) && !strings.Contains(rest, "*") {
+			out = append(out, rest)
 		}
 	}
 	return out
@@ -101,7 +171,7 @@ func (c *compiler) hold(r policy.Path, held place) {
 		if !path.IsAbs(to) {
 			to = path.Join(path.Dir(last.Path), to)
 		}
-		if c.writes(path.Clean(to)) {
+		if c.writes(path.Clean(to)) && c.unmediated() != "" {
 			c.problem(Problem{At: at(r.At), Text: fmt.Sprintf("cannot protect %q: it is a symlink to %q, which the server could make", p, to),
 				Hint: fmt.Sprintf("remove the symlink, or\n[filesystem]\nunprotect = [%q]", p)})
 		}
@@ -141,6 +211,13 @@ func (c *compiler) trusted() []string {
 // realPlace is a place with the symlinks on the way to it resolved, but not
 // itself: what is protected is the name.
 func (c *compiler) realPlace(p string) string {
+	before, rest := p, ""
+	for strings.Contains(before, "*") {
+		before, rest = path.Dir(before), path.Join(path.Base(before), rest)
+	}
+	if rest != "" {
+		return path.Join(c.real(before), rest)
+	}
 	return path.Join(c.real(path.Dir(p)), path.Base(p))
 }
 
@@ -150,16 +227,40 @@ func (c *compiler) unprotected(p string) bool { return slices.Contains(c.trusted
 // expects it to be writable.
 func (c *compiler) unprotects() {
 	for _, u := range c.pol.Filesystem.Unprotect {
-		if isProtected(c.realPlace(u.Path)) {
+		p := c.realPlace(u.Path)
+		outer := c.protectedIn(path.Dir(p))
+		if outer == "" {
 			continue
 		}
-		c.problem(Problem{At: at(u.At), Text: fmt.Sprintf("cannot unprotect %q: it is no protected place by itself", u.Path),
+		c.problem(Problem{At: at(u.At), Text: fmt.Sprintf("cannot unprotect %q: it lies in %q, which is protected", u.Path, outer),
 			Hint: fmt.Sprintf("name the protected place, or what in it is to be written:\nwrite = [%q]", u.Path)})
 	}
 }
 
-// isProtected reports whether the last part of a path, or its last two, are a
-// protected name.
+// protectedIn is the outermost protected place that a path of a writable folder
+// is or lies in, or "".
+func (c *compiler) protectedIn(p string) string {
+	j := NewJudge(Writes{Folders: c.writable(), Names: c.protectedNames(), Except: c.trusted()})
+	if s, held := j.At(p, Known{}); s == Kept {
+		return held.Place
+	}
+	return ""
+}
+
+// writable lists the folders of the user's that may be written to.
+func (c *compiler) writable() []string {
+	var out []string
+	for _, w := range c.pol.Filesystem.Write {
+		if f := c.host.Paths[w.Path]; f.Exists && f.Dir {
+			out = append(out, f.Real)
+		}
+	}
+	return out
+}
+
+// isProtected reports whether the last elements of a path are a protected name.
 func isProtected(p string) bool {
-	return slices.ContainsFunc(Protected, func(name string) bool { return strings.HasSuffix(p, "/"+name) })
+	j := NewJudge(Writes{Folders: []string{"/"}})
+	s, held := j.At(p, Known{})
+	return s == Kept && held.Place == p
 }

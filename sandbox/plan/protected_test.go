@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -11,13 +12,13 @@ import (
 func TestProtectedHoldsWhatTheDesignNames(t *testing.T) {
 	for _, want := range []string{
 		".git", ".vscode", ".idea", ".cursor", ".claude", ".codex", ".gemini", ".husky", ".mcp.json", ".mcpen", ".envrc",
-		".bashrc", ".profile", ".zshrc", "node_modules/.bin", ".venv",
+		".bashrc", ".profile", ".zshrc", "node_modules", ".venv", "venv", "lefthook.yml", ".devcontainer.json", ".Rprofile", ".yarn/releases", ".github/copilot-instructions.md",
 	} {
 		if !slices.Contains(Protected, want) {
 			t.Errorf("%q is not protected", want)
 		}
 	}
-	for _, never := range []string{"src", "Makefile", "package.json", "node_modules", ".config", ".local"} {
+	for _, never := range []string{"src", "Makefile", "package.json", ".github", ".config", ".local"} {
 		if slices.Contains(Protected, never) {
 			t.Errorf("%q is protected; a server with write access works there", never)
 		}
@@ -31,8 +32,8 @@ func TestProtectedIsPlain(t *testing.T) {
 			t.Errorf("%q is there twice", name)
 		}
 		seen[name] = true
-		if strings.HasPrefix(name, "/") || strings.Count(name, "/") > 1 || strings.Contains(name, "*") {
-			t.Errorf("%q is not a base name or two", name)
+		if strings.HasPrefix(name, "/") || strings.Count(name, "/") > 2 || strings.Trim(name, "*./") == "" || path.Clean(name) != name {
+			t.Errorf("%q is not a base name or a few", name)
 		}
 	}
 }

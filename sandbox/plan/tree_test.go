@@ -87,17 +87,15 @@ func (tr tree) look(p string) PathFact {
 	return f
 }
 
-// below is what host.Below finds.
+// below is what host finds directly in a folder.
 func (tr tree) below(dir string) []string {
 	var out []string
 	for p := range tr {
 		rel, ok := strings.CutPrefix(p, dir+"/")
-		if !ok || strings.Count(rel, "/") > 2 || !isProtected(p) && !isProtected("/"+rel) {
+		if !ok || !slices.Contains(Protected, rel) {
 			continue
 		}
-		if isProtected("/"+rel) && !isProtected(path.Dir("/"+rel)) {
-			out = append(out, rel)
-		}
+		out = append(out, rel)
 	}
 	slices.Sort(out)
 	return out

@@ -49,7 +49,7 @@ func lists(a, b Plan, say func(string, ...any)) {
 			}
 		}
 	}
-	var hosts, sockets, env, globs, watched [2][]string
+	var hosts, sockets, env, globs, kept, names [2][]string
 	for i, p := range []Plan{a, b} {
 		for _, h := range p.Network.Hosts {
 			hosts[i] = append(hosts[i], fmt.Sprint(h.Kind, h.Name, h.First, h.Last, h.TLS, h.Private))
@@ -66,17 +66,22 @@ func lists(a, b Plan, say func(string, ...any)) {
 		for _, g := range p.Tools.Deny {
 			globs[1-i] = append(globs[1-i], g.Pattern) // fewer denials are wider
 		}
-		for _, w := range p.Watch {
-			for _, e := range w.Except {
-				watched[i] = append(watched[i], path.Join(w.Dir, e))
-			}
+		kept[i] = append(slices.Concat(p.Writes.Except, p.Writes.Folders), p.Writes.Sockets...)
+		for _, f := range p.Writes.Free {
+			kept[i] = append(kept[i], "free "+f)
+		}
+		for _, n := range p.Writes.Names {
+			names[1-i] = append(names[1-i], n) // fewer names are wider
 		}
 	}
 	more("host", hosts[0], hosts[1])
 	more("socket", sockets[0], sockets[1])
 	more("variable", env[0], env[1])
 	more("tool no longer denied", globs[0], globs[1])
-	more("no longer watched", watched[0], watched[1])
+	if a.Seccomp.Mediate && len(b.Writes.Folders) > 0 {
+		more("no longer kept", kept[0], kept[1])
+		more("name no longer kept", names[0], names[1])
+	}
 	if len(a.Tools.Allow) > 0 {
 		var was, is []string
 		for _, g := range a.Tools.Allow {
@@ -95,11 +100,11 @@ func lists(a, b Plan, say func(string, ...any)) {
 			say("limit %s: %d became %d", l.Name, l.Value, now.Value)
 		}
 	}
-	if !b.Seccomp.On && a.Seccomp.On || a.Seccomp.Alone && !b.Seccomp.Alone {
+	if !b.Seccomp.On && a.Seccomp.On || a.Seccomp.Alone && !b.Seccomp.Alone || a.Seccomp.Mediate && !b.Seccomp.Mediate && len(b.Writes.Folders) > 0 {
 		say("seccomp holds less")
 	}
 	for _, l := range a.Layers {
-		if !b.Holds(l) {
+		if !b.Holds(l) && !(l == "mediation" && len(b.Writes.Folders) == 0) {
 			say("the layer %s is gone", l)
 		}
 	}

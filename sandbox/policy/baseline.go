@@ -36,6 +36,7 @@ func (r *resolver) narrow(p *Profile, out *Policy, baseline *Profile) {
 	r.narrowEnv(out, bounds, bb)
 	out.Filesystem.Deny = addPaths(out.Filesystem.Deny, bounds.Filesystem.Deny)
 	out.Filesystem.Unprotect = without(r, out.Filesystem.Unprotect, bounds.Filesystem.Unprotect, bb.unprotect.set)
+	out.Filesystem.Protect = append(out.Filesystem.Protect, bounds.Filesystem.Protect...)
 	r.narrowFilter("tools", &out.Tools.Filter, bounds.Tools.Filter)
 	r.narrowFilter("prompts", &out.Prompts, bounds.Prompts)
 	r.narrowFilter("resources", &out.Resources, bounds.Resources)

@@ -33,7 +33,7 @@ const Override = "yes, this is the host"
 // DefaultLayers are the layers without which nothing starts, unless a profile
 // says otherwise.
 func DefaultLayers() []Layer {
-	return []Layer{LayerNamespaces, LayerLandlock, LayerSeccomp}
+	return []Layer{LayerNamespaces, LayerLandlock, LayerSeccomp, LayerMediation}
 }
 
 // Closed is the policy of a server that nobody wrote a profile for: no network,

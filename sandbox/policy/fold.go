@@ -10,6 +10,7 @@ func (b *body) fold(c body) {
 	b.write.extend(c.write)
 	b.deny.extend(c.deny)
 	b.unprotect.extend(c.unprotect)
+	b.protect.extend(c.protect)
 	b.allow.extend(c.allow)
 	b.listen.extend(c.listen)
 	b.connect.extend(c.connect)

@@ -25,7 +25,7 @@
 //	[params.NAME]                      type = string|secret|directory|file|port|choice
 //	                                   many, default, description, pattern, choices
 //	[server]                           command = [...] or package = "npm:NAME"|"pypi:NAME", args, dir
-//	[filesystem]                       read, write, deny, unprotect
+//	[filesystem]                       read, write, deny, unprotect, protect
 //	[network]                          allow = ["name:443", "*.name:443", "10.0.0.0/8:5432", "localhost:5432",
 //	                                            { host = "name:8443", tls = true, private = true }]
 //	                                   listen = [9000]
@@ -41,7 +41,7 @@
 //	[wire]                             max-line, grace
 //	[log]                              arguments, files, on-error = stop|continue
 //	[install]                          scripts, min-age
-//	[require]                          layers = namespaces|landlock|seccomp|limits
+//	[require]                          layers = namespaces|landlock|seccomp|mediation|limits
 package policy
 
 import (
@@ -116,6 +116,13 @@ type Path struct {
 	At       Pos    `json:"at"`
 }
 
+// Name is a name that is protected below every writable folder: a base name, or a
+// few joined by slashes. "*" stands for any run of characters in one of them.
+type Name struct {
+	Name string `json:"name"`
+	At   Pos    `json:"at"`
+}
+
 // Filesystem lists what the server may see. Deny wins over Read and Write
 // whatever the order, and denies everything below it.
 type Filesystem struct {
@@ -124,7 +131,10 @@ type Filesystem struct {
 	Deny  []Path `json:"deny,omitempty"`
 	// Unprotect names protected places (".git", ".vscode", …) below a writable
 	// folder that the profile makes writable on purpose.
+	// In it "*" stands for any run of characters of one element, "**" for any elements.
 	Unprotect []Path `json:"unprotect,omitempty"`
+	// Protect adds to the names that are protected.
+	Protect []Name `json:"protect,omitempty"`
 }
 
 // Network lists what the server may connect to, and nothing else is reachable.
@@ -310,10 +320,13 @@ const (
 	LayerLandlock   Layer = "landlock"
 	LayerSeccomp    Layer = "seccomp"
 	LayerLimits     Layer = "limits"
+	// LayerMediation makes the changes in the user's folders for the server, which
+	// sees them read-only, and connects its unix sockets.
+	LayerMediation Layer = "mediation"
 )
 
 // Require lists the layers without which nothing starts. The default is
-// namespaces, landlock and seccomp.
+// namespaces, landlock, seccomp and mediation.
 type Require struct {
 	Layers []Layer `json:"layers"`
 	At     Pos     `json:"at"`

@@ -240,7 +240,7 @@ func TestClosedIsWhatAnEmptyProfileMeans(t *testing.T) {
 	if len(c.Filesystem.Read)+len(c.Filesystem.Write)+len(c.Network.Allow)+len(c.Sockets)+len(c.Env.Pass) != 0 {
 		t.Errorf("the closed policy allows something: %+v", c)
 	}
-	if !slices.Equal(c.Require.Layers, []Layer{LayerNamespaces, LayerLandlock, LayerSeccomp}) {
+	if !slices.Equal(c.Require.Layers, []Layer{LayerNamespaces, LayerLandlock, LayerSeccomp, LayerMediation}) {
 		t.Errorf("the closed policy starts without %v", c.Require.Layers)
 	}
 }

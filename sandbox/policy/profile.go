@@ -25,7 +25,7 @@ type body struct {
 	args    list[word]
 	dir     opt[string]
 
-	read, write, deny, unprotect list[word]
+	read, write, deny, unprotect, protect list[word]
 
 	allow   list[hostRule]
 	listen  list[opt[uint16]]
@@ -129,6 +129,7 @@ func readFilesystem(b *body, t *table) {
 	b.write = words(t, "write", asString)
 	b.deny = words(t, "deny", asString)
 	b.unprotect = words(t, "unprotect", asString)
+	b.protect = words(t, "protect", asString)
 	t.done()
 }
 
@@ -296,7 +297,7 @@ func readRest(b *body, t *table) {
 	require := t.table("require")
 	seen := make(map[Layer]bool)
 	b.layers = each(require, "layers", func(v value) (opt[Layer], bool) {
-		l, err := oneOf(LayerNamespaces, LayerLandlock, LayerSeccomp, LayerLimits)(v.v)
+		l, err := oneOf(LayerNamespaces, LayerLandlock, LayerSeccomp, LayerMediation, LayerLimits)(v.v)
 		if err == nil && seen[l] {
 			err = faultf("", "%s is there twice", quote(string(l)))
 		}

@@ -153,6 +153,7 @@ func (r *resolver) filesystem(b body) Filesystem {
 		Write:     r.paths(b.write, mayWrite),
 		Deny:      r.paths(b.deny, anything),
 		Unprotect: r.paths(b.unprotect, anything),
+		Protect:   r.protected(b.protect),
 	}
 	for _, rules := range []struct {
 		key   string
@@ -172,6 +173,22 @@ func (r *resolver) filesystem(b body) Filesystem {
 		}
 	}
 	return f
+}
+
+// protected are names that a profile adds to the protected ones.
+func (r *resolver) protected(list list[word]) []Name {
+	var out []Name
+	for _, w := range list.items {
+		switch {
+		case w.text == "" || strings.HasPrefix(w.text, "/") || path.Clean(w.text) != w.text || w.text == "." || strings.HasPrefix(w.text, ".."):
+			r.add(w.at, w.key, `protect = ["deploy.sh", ".config/tool"]`, "%s is not a name, or a few joined by slashes", quote(w.text))
+		case strings.Trim(w.text, "*/") == "":
+			r.add(w.at, w.key, "", "%s would protect everything: leave the folder out of write instead", quote(w.text))
+		default:
+			out = append(out, Name{Name: w.text, At: w.at})
+		}
+	}
+	return out
 }
 
 // pathSet finds the rule over a path in as many steps as the path has elements.

@@ -55,8 +55,11 @@ type Pin struct {
 }
 
 // Pack puts the boot into a sealed memory file. The caller closes it.
-func (b Boot) Pack() (*os.File, error) {
-	data, err := json.Marshal(b)
+func (b Boot) Pack() (*os.File, error) { return pack(b) }
+
+// pack puts a value into a sealed memory file, as JSON.
+func pack(v any) (*os.File, error) {
+	data, err := json.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("internal error: cannot encode the boot: %w", err)
 	}
@@ -80,27 +83,35 @@ func (b Boot) Pack() (*os.File, error) {
 // unpack reads the boot from the inherited descriptor, of which another owns
 // the os.File.
 func unpack() (Boot, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(bootFD, &st); err != nil {
-		return Boot{}, os.NewSyscallError("fstat", err)
-	}
-	data := make([]byte, st.Size)
-	for n := 0; n < len(data); {
-		m, err := unix.Pread(bootFD, data[n:], int64(n))
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || m == 0 {
-			return Boot{}, fmt.Errorf("cannot read the boot: %w", os.NewSyscallError("pread", err))
-		}
-		n += m
-	}
 	var b Boot
-	if err := json.Unmarshal(data, &b); err != nil {
-		return Boot{}, fmt.Errorf("internal error: cannot decode the boot: %w", err)
+	if err := read(bootFD, &b); err != nil {
+		return Boot{}, err
 	}
 	if b.Plan.Version != plan.Version {
 		return Boot{}, fmt.Errorf("internal error: plan version %d, want %d", b.Plan.Version, plan.Version)
 	}
 	return b, nil
+}
+
+// read decodes what pack put into a memory file.
+func read(fd int, v any) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	data := make([]byte, st.Size)
+	for n := 0; n < len(data); {
+		m, err := unix.Pread(fd, data[n:], int64(n))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || m == 0 {
+			return fmt.Errorf("cannot read the boot: %w", os.NewSyscallError("pread", err))
+		}
+		n += m
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("internal error: cannot decode the boot: %w", err)
+	}
+	return nil
 }

@@ -12,6 +12,7 @@
 #include "exec.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -29,6 +30,12 @@
 #endif
 #ifndef SYS_close_range
 #define SYS_close_range 436
+#endif
+#ifndef SYS_mount_setattr
+#define SYS_mount_setattr 442
+#endif
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
 #endif
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
@@ -95,6 +102,20 @@ static void drop_capabilities(const struct mcpen_exec *x)
 		fail(x, MCPEN_CAPSET, 0);
 }
 
+/* Makes the user's folders read-only in the stage's own mounts. pid 1, which is
+ * the mediator, keeps them writable in its own. The attribute is the only one that
+ * a less privileged namespace may set without asking (mount_namespaces(7)). */
+static void close_folders(const struct mcpen_exec *x)
+{
+	struct {
+		unsigned long long set, clear, propagation, userns;
+	} readonly = {.set = 1}; /* MOUNT_ATTR_RDONLY */
+
+	for (int i = 0; i < x->nreadonly; i++)
+		if (syscall(SYS_mount_setattr, AT_FDCWD, x->readonly[i], AT_RECURSIVE | AT_SYMLINK_NOFOLLOW, &readonly, sizeof readonly))
+			fail(x, MCPEN_READONLY, i);
+}
+
 static void send_listener(const struct mcpen_exec *x, int fd)
 {
 	union {
@@ -148,14 +169,10 @@ static void become(const struct mcpen_exec *x, pid_t parent)
 	while (n < 0 && errno == EINTR);
 	if (n != 1)
 		_exit(2); /* pid 1 failed, and says why itself */
+	close_folders(x);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		fail(x, MCPEN_NO_NEW_PRIVS, 0);
 	drop_capabilities(x);
-	for (int i = 0; i < x->nlimits; i++) {
-		struct rlimit l = {x->limits[i].value, x->limits[i].value};
-		if (setrlimit(x->limits[i].resource, &l))
-			fail(x, MCPEN_LIMITS, i);
-	}
 	umask(x->mask);
 	if (chdir(x->dir))
 		fail(x, MCPEN_DIRECTORY, 0);
@@ -169,6 +186,14 @@ static void become(const struct mcpen_exec *x, pid_t parent)
 		fail(x, MCPEN_CLOSE, 0);
 	if (x->filter.len > 0)
 		load_filter(x);
+	/* Last, since the listener is sent under the launcher's own limit of open
+	 * files: it bounds what all of the user's processes have in flight, and
+	 * another server may have much (unix(7), ETOOMANYREFS). */
+	for (int i = 0; i < x->nlimits; i++) {
+		struct rlimit l = {x->limits[i].value, x->limits[i].value};
+		if (setrlimit(x->limits[i].resource, &l))
+			fail(x, MCPEN_LIMITS, i);
+	}
 	execve(x->path, x->argv, x->envv);
 	fail(x, MCPEN_EXECVE, 0);
 }
@@ -182,6 +207,8 @@ pid_t mcpen_spawn(const struct mcpen_exec *x)
 
 	if (x->user)
 		flags |= CLONE_NEWUSER;
+	if (x->nreadonly > 0)
+		flags |= CLONE_NEWNS;
 	mask_signals(&all_signals, &old);
 	pid = syscall(SYS_clone, flags, 0, 0, 0, 0);
 	if (pid == 0)

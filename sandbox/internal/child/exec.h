@@ -8,6 +8,7 @@
 /* The steps of the exec stage, in their order. */
 enum mcpen_step {
 	MCPEN_DEATH_SIGNAL = 1,
+	MCPEN_READONLY,
 	MCPEN_NO_NEW_PRIVS,
 	MCPEN_BOUNDING,
 	MCPEN_AMBIENT,
@@ -40,13 +41,15 @@ struct mcpen_exec {
 	char **argv, **envv;
 	struct mcpen_limit *limits;
 	int nlimits;
+	const char **readonly;    /* the user's folders, read-only for the server in mounts of its own */
+	int nreadonly;
 	struct sock_fprog filter; /* len 0: none */
 	const char *notify;       /* the message that the listener goes with */
 	size_t notify_len;
 };
 
 struct mcpen_failure {
-	int step, error, which; /* which: of the limits */
+	int step, error, which; /* which: of the limits, or of the folders */
 };
 
 /* Starts the stage and returns its number, or -errno. */

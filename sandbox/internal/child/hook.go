@@ -39,6 +39,9 @@ func Hook() {
 		}
 		libcontainer.Init() // does not return
 	}
+	if len(os.Args) == 2 && os.Args[0] == mediatorName {
+		os.Exit(mediate(os.Args[1]))
+	}
 	if len(os.Args) == 2 && os.Args[1] == Pid1Name {
 		debug.SetGCPercent(-1) // nothing here lives long enough, until Shrink
 		os.Exit(pid1())

@@ -60,8 +60,9 @@ func pid1() int {
 // keeperName is what keeper.c knows itself by.
 const keeperName = "mcpen-keeper"
 
-// keep turns pid 1 into the keeper, which is this binary without the Go runtime,
-// and hears itself what becomes of the exec stage. What the launcher sends
+// keep turns pid 1 into the keeper, which is this binary without the Go runtime, or
+// into the mediator, which keeps the server as well, and hears itself what becomes
+// of the exec stage. What the launcher sends
 // meanwhile waits in the socket. Nothing that this process had is left: its
 // threads and memory, with the secrets, end with the execve, its capabilities and
 // descriptors before it.
@@ -73,7 +74,14 @@ func (s *stage) keep() error {
 	if err := silence(); err != nil {
 		return step(what, err)
 	}
-	if err := unix.CloseRange(ctlFD+1, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+	name, last := keeperName, ctlFD
+	if s.handoff != nil {
+		name, last = mediatorName, toldFD
+		if err := s.inherit(); err != nil {
+			return step(what, err)
+		}
+	}
+	if err := unix.CloseRange(uint(last)+1, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return step(what, os.NewSyscallError("close_range", err))
 	}
 	if _, err := unix.FcntlInt(ctlFD, unix.F_SETFD, 0); err != nil {
@@ -86,7 +94,7 @@ func (s *stage) keep() error {
 	if err := unix.Capset(&hdr, &none[0]); err != nil {
 		return step(what, os.NewSyscallError("capset", err))
 	}
-	return step(what, syscall.Exec("/proc/self/exe", []string{keeperName, strconv.Itoa(s.pid)}, nil))
+	return step(what, syscall.Exec("/proc/self/exe", []string{name, strconv.Itoa(s.pid)}, nil))
 }
 
 // begin does all that needs pid 1's namespaces and capabilities, and starts the
@@ -253,7 +261,9 @@ func (s *server) obey(ctl *Control) {
 	for {
 		m, err := ctl.Receive()
 		if err != nil {
-			endAll()
+			if os.Getpid() != 1 { // else the kernel does it
+				endAll()
+			}
 			unix.Exit(1) // now: under the race detector os.Exit lingers
 		}
 		if m.Kind == Signal {

@@ -40,6 +40,10 @@ type stage struct {
 	filter  *seccomp.Filter // nil: none
 	control *os.File        // where the filter's listener goes
 
+	readonly []string  // the user's folders, which the mediator writes to for the server
+	mediates plan.Plan // what the mediator is told; the zero plan: there is none
+	handoff  *os.File  // where the mediator gets the listener
+
 	pid    int
 	goOn   *os.File // write end: the stage waits for a byte
 	report *os.File // read end: why it failed
@@ -102,6 +106,9 @@ func (s *stage) lay(m *memory, goR, repW *os.File) (*C.struct_mcpen_exec, error)
 			laid[i] = C.struct_mcpen_limit{resource: C.int(l.resource), value: C.ulonglong(l.value)}
 		}
 	}
+	if len(s.readonly) > 0 {
+		x.readonly, x.nreadonly = m.list(s.readonly), C.int(len(s.readonly))
+	}
 	if s.filter == nil {
 		return x, nil
 	}
@@ -152,6 +159,12 @@ func (s *stage) failed(number int, errno syscall.Errno, which int) error {
 	switch number {
 	case C.MCPEN_DEATH_SIGNAL:
 		return call("die with pid 1", "prctl")
+	case C.MCPEN_READONLY:
+		folder := ""
+		if which < len(s.readonly) {
+			folder = s.readonly[which]
+		}
+		return at("make a folder read-only for the server", "mount_setattr", folder)
 	case C.MCPEN_NO_NEW_PRIVS:
 		return call("set no_new_privs", "prctl")
 	case C.MCPEN_BOUNDING:
@@ -194,7 +207,7 @@ func (m Message) Explain(p plan.Plan) Message {
 	if err != nil {
 		return failure(step("set limits", err))
 	}
-	s := stage{dir: p.Process.Dir, path: p.Process.Path, limits: all}
+	s := stage{dir: p.Process.Dir, path: p.Process.Path, limits: all, readonly: p.Writes.Folders}
 	return failure(s.failed(m.Stage[0], syscall.Errno(m.Stage[1]), m.Stage[2]))
 }
 

@@ -88,7 +88,7 @@ func TestStageSaysWhatFailed(t *testing.T) {
 		})
 	}
 	// The keeper, which is C, tells numbers, and the launcher says the same words.
-	for number, want := range map[int]string{7: "enter the working directory", 13: executeStep} {
+	for number, want := range map[int]string{8: "enter the working directory", 14: executeStep} {
 		if m := (Message{Kind: Failed, Stage: []int{number, int(unix.ENOENT), 0}}).Explain(p); m.Step != want || m.Errno != int(unix.ENOENT) {
 			t.Errorf("step %d is %q, errno %d", number, m.Step, m.Errno)
 		}

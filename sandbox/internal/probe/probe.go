@@ -60,12 +60,13 @@ const (
 	Landlock
 	Seccomp
 	Limits
+	Mediation // changes in the user's folders made for the server; it needs Seccomp
 )
 
 // String names the layers, joined by "+".
 func (l Layers) String() string {
 	var names []string
-	for i, name := range []string{"namespaces", "landlock", "seccomp", "limits"} {
+	for i, name := range []string{"namespaces", "landlock", "seccomp", "limits", "mediation"} {
 		if l&(1<<i) != 0 {
 			names = append(names, name)
 		}

@@ -26,13 +26,14 @@ const Waits = "hostile: waits"
 // The verbs of the program. All but run and wait are for calling itself, where a
 // part of a probe has to be another process.
 const (
-	verbRun    = "run"    // WORLD OUT ID…: every probe, each in a process of its own
-	verbOne    = "one"    // WORLD OUT ID: one probe here
-	verbRead   = "read"   // PATH: exit 0 when the file can be read, 100+errno else
-	verbWho    = "who"    // exit with the effective user id's low byte
-	verbWait   = "wait"   // read stdin to its end
-	verbCwd    = "cwd"    // print what getcwd(2) says
-	verbProc   = "proc"   // ARGV…: mount a /proc of this pid namespace and execute ARGV
+	verbRun    = "run"  // WORLD OUT ID…: every probe, each in a process of its own
+	verbOne    = "one"  // WORLD OUT ID: one probe here
+	verbRead   = "read" // PATH: exit 0 when the file can be read, 100+errno else
+	verbWho    = "who"  // exit with the effective user id's low byte
+	verbWait   = "wait" // read stdin to its end
+	verbCwd    = "cwd"  // print what getcwd(2) says
+	verbProc   = "proc" // ARGV…: mount a /proc of this pid namespace and execute ARGV
+	verbMutate = "mutate"
 	verbDaemon = "daemon" // start verbLinger, give descriptor 3 its pid, and end
 	verbLinger = "linger" // never end
 	verbOrphan = "orphan" // start a process that ends at once, print its pid and leave it
@@ -83,6 +84,8 @@ func Main(args []string, stdin io.Reader, stderr io.Writer) int {
 		if err = unix.Mount("proc", "/proc", "proc", 0, ""); err == nil {
 			err = unix.Exec(rest[0], rest, os.Environ())
 		}
+	case verbMutate:
+		err = mutate(rest)
 	case verbDaemon:
 		err = startLinger()
 	case verbLinger:

@@ -6,7 +6,7 @@ import "slices"
 // end the sandbox come last.
 func Table() []Probe {
 	return slices.Concat(
-		files(), protected(), devices(),
+		files(), protected(), planted(), devices(),
 		processes(), procfs(),
 		namespaces(), mounts(), handles(),
 		kernel(), arch(), prctls(), credentials(),

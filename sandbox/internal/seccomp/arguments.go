@@ -32,9 +32,12 @@ const (
 	protoMPTCP   = 262
 	netlinkRoute = 0
 	msgFastopen  = 0x20000000
-	openCreate   = 0x40 | 0x400000 // O_CREAT | __O_TMPFILE: the calls that take a mode
-	setID        = 0o6000          // S_ISUID | S_ISGID
-	typeMask     = 0o170000        // S_IFMT
+	openCreate   = 0x40 | 0x400000             // O_CREAT | __O_TMPFILE: the calls that take a mode
+	openWrite    = 3 | 0x40 | 0x200 | 0x400000 // O_ACCMODE | O_CREAT | O_TRUNC | __O_TMPFILE: the flags of an open that may change something
+	openPath     = 0x200000                    // O_PATH: no file is opened, and the flags above do not count
+	accessWrite  = 2                           // W_OK
+	setID        = 0o6000                      // S_ISUID | S_ISGID
+	typeMask     = 0o170000                    // S_IFMT
 	typeRegular  = 0o100000
 	typeFIFO     = 0o010000
 	typeSocket   = 0o140000
@@ -51,6 +54,26 @@ func setIDOnCreate(flags, mode int) rule {
 	return when(deny, bits(flags, openCreate), bits(mode, setID))
 }
 
+// writesIf hands the call to the mediator where one of the bits is set in the
+// argument. Reads stay the kernel's: a loader that is given a descriptor of
+// somebody else's making for a library fails.
+func writesIf(arg int, mask uint32) rule {
+	return rule{when: []check{bits(arg, mask)}, then: write, mediated: true}
+}
+
+// opens are the rules of an open whose flags and mode are these arguments.
+func opens(flags, mode int) []rule {
+	return []rule{
+		setIDOnCreate(flags, mode),
+		{when: []check{bits(flags, openPath)}, then: open, mediated: true},
+		writesIf(flags, openWrite),
+	}
+}
+
+// unnamed takes a call away under mediation: its path is behind a pointer to
+// memory that the mediator would have to read twice.
+func unnamed() []rule { return []rule{{then: absent, mediated: true}} }
+
 // noDevice refuses to make any node but a regular file, a FIFO or a socket.
 func noDevice(arg int) rule {
 	return when(deny, maskedNot(arg, typeMask, 0, typeRegular, typeFIFO, typeSocket))
@@ -65,6 +88,7 @@ func sockets() []rule {
 	return []rule{
 		{then: fail(eafnosupport), alone: true}, // those of the host's network, of its users' agents and of its container engine
 		when(fail(eafnosupport), maskedNot(0, 0x3f, afUnix, afInet, afInet6, afNetlink)),
+		noDatagram(),
 		when(allow, is(0, afUnix), masked(1, sockType, sockStream, sockDgram, sockSeqpacket)),
 		when(allow, is(0, afInet, afInet6), masked(1, sockType, sockStream), is(2, protoDefault, protoTCP)),
 		when(allow, is(0, afInet, afInet6), masked(1, sockType, sockDgram), is(2, protoDefault, protoUDP)),
@@ -74,8 +98,17 @@ func sockets() []rule {
 	}
 }
 
+// noDatagram refuses datagram sockets of the unix family under mediation, those
+// of pairs too: each datagram can name the socket that it goes to, in memory that
+// no filter reads (unix(7), sendmsg(2)). Logs and notifications of services are
+// sent so; streams and SOCK_SEQPACKET connect first.
+func noDatagram() rule {
+	return rule{when: []check{is(0, afUnix), masked(1, sockType, sockDgram)}, then: fail(esocktnosupport), mediated: true}
+}
+
 func socketPairs() []rule {
 	return []rule{
+		noDatagram(),
 		when(allow, is(0, afUnix), masked(1, sockType, sockStream, sockDgram, sockSeqpacket)),
 	}
 }
@@ -128,7 +161,9 @@ func ioctls() []rule {
 		types(0x5400),                         // terminals; FIONREAD, FIONBIO, FIOCLEX
 		types(0x5800, 0x6600, 0x7600),         // attributes, extents and versions of files
 		types(0x8900),                         // sockets and interfaces
-		types(0x9400),                         // FICLONE, FIDEDUPERANGE: copies
+		// FICLONE, FICLONERANGE, FIDEDUPERANGE: copies. The rest of the type is btrfs's own: until
+		// Linux 6.7 SNAP_CREATE copied a whole subvolume from any file of the caller's in it.
+		when(allow, is(1, 0x40049409, 0x4020940d, 0xc0189436)),
 	}
 }
 

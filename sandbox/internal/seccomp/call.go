@@ -20,7 +20,10 @@ type Call struct {
 	Name    string // of the call; "system call 999" where it has none
 	Args    [6]uint64
 	Errno   syscall.Errno  // what the program got; of an open, what it is about to get
-	Path    string         // of an open: absolute, inside; lexically resolved
+	Path    string         // of an open or a change: absolute, inside; of a change without symlinks
+	Place   string         // of a change: the protected place that it was refused for
+	Why     string         // of a change: why the place is one
+	Socket  bool           // of a connect: Path is a unix socket that no rule names
 	Addr    netip.AddrPort // of a TCP connection: where it was to lead
 	More    int            // calls of this name since the last report that were not reported
 }

@@ -42,7 +42,7 @@ func compile(p plan.Seccomp, arch string) (Filter, error) {
 	if err != nil {
 		return Filter{}, fmt.Errorf("cannot export the seccomp filter: %v", err)
 	}
-	f := Filter{arch: arch, listens: p.Notify || p.Opens, prog: prog}
+	f := Filter{arch: arch, listens: p.Listens(), prog: prog}
 	return f, f.check()
 }
 

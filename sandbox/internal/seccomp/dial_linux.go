@@ -5,10 +5,32 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
 )
+
+// Barred is what a TCP connection from inside fails with before the egress hears
+// of it, or 0. Landlock refuses every port that no rule names, wherever it leads;
+// where it knows no ports, nothing waits there.
+func Barred(p plan.Plan) func(to netip.AddrPort) syscall.Errno {
+	return func(to netip.AddrPort) syscall.Errno {
+		switch {
+		case slices.ContainsFunc(p.Landlock.Connect, func(s plan.Span) bool { return s.First <= to.Port() && to.Port() <= s.Last }):
+			return 0
+		case p.Landlock.ABI >= 4: // 0: the layer is off
+			return syscall.EACCES
+		case to.Addr().IsLoopback():
+			return 0 // where the server itself may wait
+		case len(p.Network.Hosts) > 0:
+			return syscall.ECONNREFUSED
+		}
+		return syscall.ENETUNREACH
+	}
+}
 
 // dialling finds out whether a connect is of TCP and about to fail, and to where.
 // All that it reads belongs to the process that asks, so that it answers a log

@@ -31,7 +31,7 @@ func MadeBy() string { return strings.TrimSpace(madeBy) }
 // optionOf is the place of the plan's filter among those of its architecture.
 func optionOf(p plan.Seccomp) int {
 	n := 0
-	for i, on := range []bool{p.Notify, p.Opens, p.Alone} {
+	for i, on := range []bool{p.Notify, p.Opens, p.Alone, p.Mediate} {
 		if on {
 			n |= 1 << i
 		}
@@ -69,7 +69,7 @@ func For(p plan.Seccomp, arch string) (Filter, error) {
 	if err := f.UnmarshalBinary([]byte(rest[:n])); err != nil {
 		return Filter{}, err
 	}
-	if f.arch != arch || f.listens != (p.Notify || p.Opens) {
+	if f.arch != arch || f.listens != p.Listens() {
 		return Filter{}, fmt.Errorf("internal error: the seccomp filter is another plan's")
 	}
 	return f, nil

@@ -3,6 +3,7 @@ package seccomp
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"golang.org/x/time/rate"
 )
@@ -13,9 +14,11 @@ const (
 	reportRate  = 1
 )
 
-// limiter passes on some calls of each name and counts the others.
+// limiter passes on some calls of each name and counts the others. It may be used
+// from any goroutine; report is called from one at a time.
 type limiter struct {
 	report func(Call)
+	mu     sync.Mutex
 	names  map[string]*quota // bounded by the names there are
 }
 
@@ -30,6 +33,8 @@ func newLimiter(report func(Call)) *limiter {
 }
 
 func (l *limiter) add(name string, c Call) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	q := l.names[name]
 	if q == nil {
 		q = &quota{rate: rate.NewLimiter(reportRate, reportBurst)}
@@ -46,6 +51,8 @@ func (l *limiter) add(name string, c Call) {
 
 // flush reports the newest of each name's calls that were only counted.
 func (l *limiter) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(l.names)) {
 		if q := l.names[name]; q.held > 0 {
 			c := q.last

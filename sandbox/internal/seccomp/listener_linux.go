@@ -60,7 +60,14 @@ func Serve(ctx context.Context, fd int, p plan.Seccomp, judge Judge, report func
 		if !more {
 			return nil
 		}
-		if err := l.next(); err != nil {
+		n, then, err := l.next()
+		if err != nil {
+			return err
+		}
+		if n.id == 0 {
+			continue
+		}
+		if err := l.answer(n, then); err != nil {
 			return err
 		}
 	}
@@ -93,22 +100,28 @@ type listener struct {
 	limit *limiter
 }
 
-func (l *listener) next() error {
+// next takes one notification. It returns the zero one where the call is gone:
+// its thread died, or a signal took it back.
+func (l *listener) next() (notification, decision, error) {
 	n, err := receive(l.fd)
 	switch err {
 	case nil:
-	case unix.EINTR, unix.ENOENT: // ENOENT: it died, or a signal took the call back
-		return nil
-	default:
-		return os.NewSyscallError("ioctl SECCOMP_IOCTL_NOTIF_RECV", err)
+		return n, l.verdict(n), nil
+	case unix.EINTR, unix.ENOENT:
+		return notification{}, decision{}, nil
 	}
-	then, name, quota := l.verdict(n)
-	call := Call{Name: name, Args: n.args}
+	return n, decision{}, os.NewSyscallError("ioctl SECCOMP_IOCTL_NOTIF_RECV", err)
+}
+
+// answer answers a call that is refused, or that goes to the kernel and was only
+// looked at.
+func (l *listener) answer(n notification, then decision) error {
+	call := Call{Name: then.name, Args: n.args}
 	answer := response{id: n.id}
 	told := true
 	switch then.kind {
 	case observed:
-		call.Path, call.Errno = look(n, name, l.judge.Path)
+		call.Path, call.Errno = look(n, then.name, l.judge.Path)
 		told = call.Errno != 0
 		answer.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 	case dialled:
@@ -133,24 +146,30 @@ func (l *listener) next() error {
 		return os.NewSyscallError("ioctl SECCOMP_IOCTL_NOTIF_SEND", err)
 	}
 	if told {
-		l.limit.add(quota, call)
+		l.limit.add(then.quota, call)
 	}
 	return nil
 }
 
-// verdict is what the plan says of the call, its name, and the quota it is
-// reported under: numbers without a name share one, so that nobody fills memory
-// by making them up.
-func (l *listener) verdict(n notification) (then action, name, quota string) {
+// decision is what the plan says of one call.
+type decision struct {
+	action
+	name string // of the call
+	// quota is what the call is reported under. Numbers without a name share one,
+	// so that nobody fills memory by making them up.
+	quota string
+}
+
+func (l *listener) verdict(n notification) decision {
 	r, ok := native()[n.nr]
 	if !ok {
-		return absent, fmt.Sprintf("system call %d", n.nr), ""
+		return decision{absent, fmt.Sprintf("system call %d", n.nr), ""}
 	}
-	then = r.decide(l.plan, n.args)
-	if then.kind == observed && !l.plan.Opens || then.kind == dialled && !l.plan.Notify {
+	then := r.decide(l.plan, n.args)
+	if then.ret(l.plan) == retAllow {
 		then = allow
 	}
-	return then, r.name, r.name
+	return decision{then, r.name, r.name}
 }
 
 // native is the table by the numbers of this machine.

@@ -311,11 +311,11 @@ func TestNamesCannotBeMadeUp(t *testing.T) {
 	l := listener{plan: plan.Seccomp{On: true, Notify: true}}
 	index, _ := indexOf(runtime.GOARCH)
 	nr, _ := number("socket", index)
-	if _, name, quota := l.verdict(notification{nr: int32(nr)}); name != "socket" || quota != "socket" {
-		t.Errorf("socket is %q under %q", name, quota)
+	if then := l.verdict(notification{nr: int32(nr)}); then.name != "socket" || then.quota != "socket" {
+		t.Errorf("socket is %q under %q", then.name, then.quota)
 	}
 	for _, nr := range []int32{-1, 100000, 100001} {
-		if then, _, quota := l.verdict(notification{nr: nr}); quota != "" || then != absent {
+		if then := l.verdict(notification{nr: nr}); then.quota != "" || then.action != absent {
 			t.Errorf("unknown number %d takes a quota of its own, and with it memory, or gets %+v", nr, then)
 		}
 	}

@@ -2,6 +2,7 @@ package seccomp
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// errEndless says that a path is longer than PATH_MAX.
+var errEndless = errors.New("a path without an end")
 
 // readString reads a path from a process's memory, page by page up to PATH_MAX.
 func readString(pid int, at uint64) (string, error) {
@@ -33,7 +37,7 @@ func readString(pid int, at uint64) (string, error) {
 		path = append(path, buf...)
 		at += uint64(n)
 	}
-	return "", fmt.Errorf("a path without an end")
+	return "", errEndless
 }
 
 // absolute resolves a path against the descriptor or the working directory.

@@ -30,7 +30,7 @@ func expect(p plan.Seccomp, index int, d data) uint32 {
 			break // libseccomp can say it on the machine's own architecture only
 		}
 		for _, rule := range r.rules {
-			if rule.alone && !p.Alone {
+			if rule.alone && !p.Alone || rule.mediated && !p.Mediate {
 				continue
 			}
 			all := true
@@ -89,8 +89,14 @@ func outcome(p plan.Seccomp, a action) uint32 {
 	if a.kind == allowed {
 		return 0x7fff0000
 	}
+	if a.kind == written {
+		if p.Mediate {
+			return 0x7fc00000
+		}
+		return 0x7fff0000
+	}
 	if a.kind == dialled {
-		if p.Notify {
+		if p.Notify || p.Mediate {
 			return 0x7fc00000
 		}
 		return 0x7fff0000
@@ -110,8 +116,8 @@ func outcome(p plan.Seccomp, a action) uint32 {
 // options are all plans whose layer is on.
 func options() []plan.Seccomp {
 	var all []plan.Seccomp
-	for i := range 8 {
-		all = append(all, plan.Seccomp{On: true, Notify: i&1 != 0, Opens: i&2 != 0, Alone: i&4 != 0})
+	for i := range 16 {
+		all = append(all, plan.Seccomp{On: true, Notify: i&1 != 0, Opens: i&2 != 0, Alone: i&4 != 0, Mediate: i&8 != 0})
 	}
 	return all
 }
@@ -120,7 +126,7 @@ func options() []plan.Seccomp {
 func eachFilter(t *testing.T, test func(t *testing.T, p plan.Seccomp, index int, m machine)) {
 	for index, a := range arches {
 		for _, p := range options() {
-			t.Run(fmt.Sprintf("%s notify=%t opens=%t alone=%t", a.name, p.Notify, p.Opens, p.Alone), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s notify=%t opens=%t alone=%t mediate=%t", a.name, p.Notify, p.Opens, p.Alone, p.Mediate), func(t *testing.T) {
 				t.Parallel()
 				f, err := For(p, a.name)
 				if err != nil {
@@ -156,7 +162,7 @@ func answer(p plan.Seccomp, index int, d data) (uint32, bool) {
 	if arches[index].name != runtime.GOARCH || expect(p, index, d)&0x80000000 != 0 {
 		return 0, false
 	}
-	then, _, _ := (&listener{plan: p}).verdict(notification{nr: int32(d.nr), args: d.args})
+	then := (&listener{plan: p}).verdict(notification{nr: int32(d.nr), args: d.args})
 	return then.ret(p), true
 }
 

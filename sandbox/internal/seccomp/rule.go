@@ -16,6 +16,8 @@ type rule struct {
 	when  []check
 	then  action
 	alone bool // part of the filter only under plan.Seccomp.Alone
+	// mediated rules are part of the filter only under plan.Seccomp.Mediate.
+	mediated bool
 }
 
 // kind is what happens to a call. The zero kind refuses.
@@ -26,6 +28,7 @@ const (
 	allowed              // goes to the kernel
 	observed             // goes to the kernel; under plan.Seccomp.Opens the launcher is told first
 	dialled              // goes to the kernel; under plan.Seccomp.Notify the launcher is told first
+	written              // goes to the kernel; under plan.Seccomp.Mediate the mediator makes the call instead
 )
 
 // action is the outcome of a row or rule.
@@ -41,6 +44,7 @@ var (
 	allow  = action{kind: allowed}
 	open   = action{kind: observed}
 	dial   = action{kind: dialled}
+	write  = action{kind: written}
 	deny   = fail(eperm)  // dangerous: say so
 	absent = fail(enosys) // as on a kernel without it
 	probed = hush(enosys) // as absent, and everybody tries
@@ -96,9 +100,10 @@ const (
 // ret is the filter's return value for an action.
 func (a action) ret(p plan.Seccomp) uint32 {
 	switch {
-	case a.kind == allowed, a.kind == observed && !p.Opens, a.kind == dialled && !p.Notify:
+	case a.kind == allowed, a.kind == observed && !p.Opens, a.kind == written && !p.Mediate,
+		a.kind == dialled && !p.Notify && !p.Mediate:
 		return retAllow
-	case a.kind == observed, a.kind == dialled, p.Notify && !a.quiet:
+	case a.kind == observed, a.kind == dialled, a.kind == written, p.Notify && !a.quiet:
 		return retNotify
 	}
 	return retErrno | uint32(a.errno)
@@ -106,5 +111,5 @@ func (a action) ret(p plan.Seccomp) uint32 {
 
 // in reports whether the rule is part of the plan's filter.
 func (r rule) in(p plan.Seccomp) bool {
-	return !r.alone || p.Alone
+	return (!r.alone || p.Alone) && (!r.mediated || p.Mediate)
 }

@@ -34,6 +34,7 @@ const (
 	enosys          = 38
 	enoprotoopt     = 92
 	eprotonosupport = 93
+	esocktnosupport = 94
 	eopnotsupp      = 95
 	eafnosupport    = 97
 )

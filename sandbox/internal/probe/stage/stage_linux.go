@@ -5,6 +5,8 @@ package stage
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +39,9 @@ type Stage struct {
 
 	dir    string
 	closes []func() error
-	watch  *exec.Cmd
+	// inFolders listen in declared folders, until the next Reset.
+	inFolders []io.Closer
+	watch     *exec.Cmd
 }
 
 // Build compiles the hostile program into dir/bin, for New to find, and gives
@@ -115,6 +119,10 @@ func New(dir string) (*Stage, error) {
 // Close ends and removes what is not below the stage's folder.
 func (s *Stage) Close() error {
 	var errs []error
+	for _, c := range s.inFolders {
+		errs = append(errs, c.Close())
+	}
+	s.inFolders = nil
 	for i := len(s.closes) - 1; i >= 0; i-- {
 		errs = append(errs, s.closes[i]())
 	}
@@ -136,7 +144,9 @@ func (s *Stage) Reset() error {
 	for _, dir := range []string{
 		w.Outside, w.Docs, w.Tmp, filepath.Dir(w.Secret), filepath.Dir(w.State), filepath.Dir(w.Socket),
 		filepath.Join(w.Project, ".git", "hooks"), filepath.Join(w.Project, ".vscode"),
-		filepath.Join(w.Project, "sub", ".git", "hooks"),
+		filepath.Join(w.Project, "sub", ".git", "hooks"), filepath.Join(w.Project, "d1/d2/d3/.git"), filepath.Join(w.Project, ".githooks"),
+		filepath.Join(w.Project, "shared"), filepath.Join(w.Project, ".claude"), filepath.Join(w.Project, "team"), filepath.Join(w.Project, "bare/objects"),
+		filepath.Join(w.Project, "bare/refs"), filepath.Join(w.Project, "pyenv/lib"),
 	} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
@@ -146,21 +156,60 @@ func (s *Stage) Reset() error {
 		return err
 	}
 	for path, text := range map[string]string{
-		w.Secret:                                       "-----BEGIN OPENSSH PRIVATE KEY-----\n",
-		w.State:                                        "{}\n",
-		filepath.Join(w.Outside, "kept"):               "kept\n",
-		filepath.Join(w.Docs, "page"):                  "a page\n",
-		filepath.Join(w.Docs, "page-to-remove"):        "a page\n",
-		filepath.Join(w.Docs, "page-to-move"):          "a page\n",
-		filepath.Join(w.Project, ".git", "config"):     "[core]\n",
-		filepath.Join(w.Project, ".vscode/tasks.json"): "{}\n",
-		filepath.Join(w.Project, "sub/.git/config"):    "[core]\n",
+		w.Secret:                                         "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+		w.State:                                          "{}\n",
+		filepath.Join(w.Outside, "kept"):                 "kept\n",
+		filepath.Join(w.Docs, "page"):                    "a page\n",
+		filepath.Join(w.Docs, "page-to-remove"):          "a page\n",
+		filepath.Join(w.Docs, "page-to-move"):            "a page\n",
+		filepath.Join(w.Project, ".git", "config"):       "[core]\n\thooksPath = .githooks\n",
+		filepath.Join(w.Project, "d1/d2/d3/.git/config"): "[core]\n",
+		filepath.Join(w.Project, ".githooks/pre-commit"): "#!/bin/sh\n",
+		filepath.Join(w.Project, "shared/settings"):      "{}\n",
+		filepath.Join(w.Project, "bare/HEAD"):            "ref: refs/heads/main\n",
+		filepath.Join(w.Project, "bare/config"):          "[core]\n",
+		filepath.Join(w.Project, "pyenv/pyvenv.cfg"):     "home = /usr/bin\n",
+		filepath.Join(w.Project, ".vscode/tasks.json"):   "{}\n",
+		filepath.Join(w.Project, "sub/.git/config"):      "[core]\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return err
 		}
 	}
-	return os.Symlink("../.ssh/id_rsa", filepath.Join(w.Docs, "to-key"))
+	for path, text := range map[string]string{
+		filepath.Join(w.Docs, "to-key"):                   "../.ssh/id_rsa",
+		filepath.Join(w.Project, ".vscode/settings.json"): "../shared/settings",
+		filepath.Join(w.Project, ".claude/hook"):          "../team/post-merge",
+	} {
+		if err := os.Symlink(text, path); err != nil {
+			return err
+		}
+	}
+	if err := os.Link(filepath.Join(w.Project, "d1/d2/d3/.git/config"), filepath.Join(w.Project, "other-name")); err != nil {
+		return err
+	}
+	return s.daemons()
+}
+
+// daemons listens, until the next Reset, on unix sockets in declared folders.
+func (s *Stage) daemons() error {
+	for _, c := range s.inFolders {
+		c.Close()
+	}
+	s.inFolders = nil
+	for _, path := range []string{filepath.Join(s.World.Docs, "daemon.sock"), filepath.Join(s.World.Project, "daemon.sock")} {
+		l, err := net.Listen("unix", path)
+		if err != nil {
+			return err
+		}
+		s.inFolders = append(s.inFolders, l)
+	}
+	l, err := net.ListenPacket("unixgram", filepath.Join(s.World.Docs, "log.sock"))
+	if err != nil {
+		return err
+	}
+	s.inFolders = append(s.inFolders, l)
+	return nil
 }
 
 // removeTree removes a folder of the stage's.

@@ -1,0 +1,173 @@
+package child
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/writes"
+	"mcpen/sandbox/plan"
+)
+
+// The mediator is pid 1 of a sandbox whose plan mediates writes: the keeper, in Go,
+// and what makes changes for the server (package writes). It is executed anew, as
+// the keeper is, so that nothing of what the stage before it knew is left.
+const mediatorName = "mcpen-mediator"
+
+// What the mediator is given beside what the keeper is.
+const (
+	handoffFD = ctlFD + 1 // a socket, from which the filter's listener comes
+	toldFD    = handoffFD + 1
+)
+
+// handoff is a socket on which the exec stage gives its listener to this process.
+func handoff() (here, there *os.File, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	return os.NewFile(uintptr(pair[0]), "handoff"), os.NewFile(uintptr(pair[1]), "handoff"), nil
+}
+
+// inherit puts in place what the mediator is given.
+func (s *stage) inherit() error {
+	told, err := pack(s.mediates)
+	if err != nil {
+		return err
+	}
+	// Out of the way of the places that they go to first.
+	var high [2]int
+	for i, f := range []*os.File{s.handoff, told} {
+		if high[i], err = unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 64); err != nil {
+			return os.NewSyscallError("fcntl(F_DUPFD_CLOEXEC)", err)
+		}
+	}
+	for i, fd := range []int{handoffFD, toldFD} {
+		if err := unix.Dup3(high[i], fd, 0); err != nil {
+			return os.NewSyscallError("dup3", err)
+		}
+	}
+	return nil
+}
+
+// mediate is the whole of the mediator. It returns the exit status of the process,
+// which nobody reads.
+func mediate(pid string) int {
+	ctl := &Control{os.NewFile(ctlFD, "control")}
+	err := begun(pid, ctl)
+	if err != nil {
+		ctl.Send(failure(err)) // if the launcher is gone, so are we
+	}
+	return 1
+}
+
+// begun tells whether the exec stage became the server, makes its calls and tells
+// how it ended. It does not return then.
+func begun(number string, ctl *Control) error {
+	// Nothing in here may be read by the server, and nothing inside ends it by a
+	// signal: those that Go has a handler for would otherwise reach pid 1
+	// (pid_namespaces(7)).
+	if err := prctl(unix.PR_SET_DUMPABLE, 0); err != nil {
+		return step("hide the mediator", err)
+	}
+	signal.Notify(make(chan os.Signal, 1))
+	// It holds little, and its threads mostly wait in the kernel.
+	runtime.GOMAXPROCS(2)
+	debug.SetGCPercent(25)
+	pid, err := strconv.Atoi(number)
+	if err != nil {
+		return step("mediate", fmt.Errorf("internal error: %w", err))
+	}
+	var p plan.Plan
+	if err := read(toldFD, &p); err != nil {
+		return step("mediate", err)
+	}
+	unix.Close(toldFD)
+	s := &server{pid: pid}
+	exit := make(chan Message, 1)
+	go func() { exit <- s.end() }()
+	media := make(chan *writes.Mediator, 1)
+	go func() { media <- listening(p, ctl) }()
+	if failed := stageFailed(); failed != nil {
+		ctl.Send(*failed)
+		unix.Exit(1)
+	}
+	ctl.Send(Message{Kind: Started, PID: pid})
+	go s.obey(ctl)
+	time.AfterFunc(ShrinkAfter, Shrink)
+	told := <-exit
+	select {
+	case m := <-media:
+		m.Flush()
+	default: // it never made a call
+	}
+	ctl.Send(told)
+	unix.Exit(0) // and the kernel ends what is left inside
+	return nil
+}
+
+// end waits for the server, and says how it ended.
+func (s *server) end() Message {
+	status, err := s.reap()
+	if err != nil {
+		return failure(err)
+	}
+	if status.Signaled() {
+		return Message{Kind: Exited, Signal: int(status.Signal())}
+	}
+	return Message{Kind: Exited, Code: status.ExitStatus()}
+}
+
+// stageFailed waits until the exec stage became the server, which closes its end
+// of the pipe with nothing written, or until it says why not.
+func stageFailed() *Message {
+	report := os.NewFile(reportFD, "report")
+	defer report.Close()
+	var f [12]byte // struct mcpen_failure
+	n, err := io.ReadFull(report, f[:])
+	if n == 0 && err == io.EOF {
+		return nil
+	}
+	number := func(i int) int { return int(int32(binary.NativeEndian.Uint32(f[4*i:]))) }
+	return &Message{Kind: Failed, Stage: []int{number(0), number(1), number(2)}}
+}
+
+// listening takes the listener from the exec stage and serves it. Without a
+// mediator the calls that wait for it fail: nobody holds the listener then.
+func listening(p plan.Plan, ctl *Control) *writes.Mediator {
+	from := &Control{os.NewFile(handoffFD, "handoff")}
+	m, err := from.Receive()
+	from.Close()
+	if err != nil || len(m.Files) != 1 {
+		return nil // the exec stage failed, and says why
+	}
+	listener := m.Files[0]
+	tell := func(c seccomp.Call) {
+		data, err := json.Marshal(c)
+		if err == nil {
+			_ = ctl.Send(Message{Kind: Seen, Data: data})
+		}
+	}
+	media, err := writes.New(p, int(listener.Fd()), tell)
+	if err != nil {
+		ctl.Send(failure(step("mediate", err)))
+		unix.Exit(1)
+	}
+	go func() {
+		err := media.Run()
+		runtime.KeepAlive(listener)
+		ctl.Send(failure(step("mediate", err)))
+		unix.Exit(1)
+	}()
+	return media
+}

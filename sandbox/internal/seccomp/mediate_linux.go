@@ -1,0 +1,154 @@
+package seccomp
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// Listener is the listener of a filter whose plan mediates writes. Next may be
+// called from several goroutines at once; each Request belongs to one.
+type Listener struct {
+	l listener
+}
+
+// NewListener takes over the answers of the listener fd, which stays the caller's
+// to close. report is called from one goroutine at a time, and its calls are
+// limited in rate for each name, as those of [Serve].
+func NewListener(fd int, p plan.Seccomp, judge Judge, report func(Call)) *Listener {
+	syncWakeUp(fd)
+	return &Listener{listener{fd: fd, plan: p, judge: judge, limit: newLimiter(report)}}
+}
+
+// Next waits for a call that is to be made for the server. Calls that are only
+// refused or observed it answers itself on the way.
+func (l *Listener) Next() (*Request, error) {
+	for {
+		n, then, err := l.l.next()
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case n.id == 0:
+		case then.kind == written, then.kind == dialled:
+			return &Request{TID: int(n.tid), Name: then.name, Args: n.args, id: n.id, of: &l.l}, nil
+		default:
+			if err := l.l.answer(n, then); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// Flush reports the calls that were only counted so far.
+func (l *Listener) Flush() { l.l.limit.flush() }
+
+// Request is one call that a thread of the server waits for. It is answered once,
+// by Return, Fail, Hand or Continue. All that was read for it from memory and from
+// /proc is the thread's only if Waits still says so afterwards.
+type Request struct {
+	TID  int
+	Name string
+	Args [6]uint64
+
+	id uint64
+	of *listener
+}
+
+// Waits reports whether the thread still waits for the answer.
+func (r *Request) Waits() bool { return valid(r.of.fd, r.id) }
+
+// Return answers the call with a value.
+func (r *Request) Return(value int64) error { return r.send(response{id: r.id, val: value}) }
+
+// Fail answers the call with an errno.
+func (r *Request) Fail(errno syscall.Errno) error {
+	return r.send(response{id: r.id, errno: -int32(errno)})
+}
+
+// Continue lets the kernel make the call. It decides nothing: the caller may have
+// changed what its arguments point to (seccomp_unotify(2)).
+func (r *Request) Continue() error {
+	return r.send(response{id: r.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE})
+}
+
+// errGone says that the thread does not wait any more.
+var errGone = errors.New("nobody waits for the answer any more")
+
+// Gone reports whether an answer failed because nobody waited for it.
+func Gone(err error) bool { return errors.Is(err, errGone) }
+
+func (r *Request) send(a response) error { return answered(respond(r.of.fd, a)) }
+
+func answered(err error) error {
+	switch err {
+	case nil:
+		return nil
+	case unix.ENOENT, unix.EINPROGRESS:
+		return errGone
+	}
+	return os.NewSyscallError("ioctl SECCOMP_IOCTL_NOTIF_SEND", err)
+}
+
+// Hand answers the call with a copy of the descriptor. The thread's own limit of
+// descriptors holds: the call then fails with EMFILE.
+func (r *Request) Hand(file int, cloexec bool) error {
+	flags := uint32(0)
+	if cloexec {
+		flags = unix.O_CLOEXEC
+	}
+	err := hand(r.of.fd, r.id, file, flags)
+	if err == unix.EINVAL {
+		var n int
+		if n, err = handFirst(r.of.fd, r.id, file, flags); err == nil {
+			return r.Return(int64(n))
+		}
+	}
+	if errno, ok := err.(syscall.Errno); ok && errno != unix.ENOENT && errno != unix.EINPROGRESS {
+		return r.Fail(errno)
+	}
+	return answered(err)
+}
+
+// Path is the string that an argument points to, copied once. The error is the
+// errno that the call has to fail with.
+func (r *Request) Path(arg int) (string, syscall.Errno) {
+	path, err := readString(r.TID, r.Args[arg])
+	switch {
+	case errors.Is(err, errEndless):
+		return "", unix.ENAMETOOLONG
+	case err != nil:
+		return "", unix.EFAULT
+	}
+	return path, 0
+}
+
+// Bytes fills buf from the memory that an argument points to.
+func (r *Request) Bytes(arg int, buf []byte) syscall.Errno {
+	if len(buf) == 0 {
+		return 0
+	}
+	if readMemory(r.TID, r.Args[arg], buf) != nil {
+		return unix.EFAULT
+	}
+	return 0
+}
+
+// Process is the process of the thread, and its name as it set it. It is 0 where
+// the thread is gone.
+func (r *Request) Process() (pid int, program string) { return whois(r.TID) }
+
+// Report tells of the call as of one that was refused with the errno.
+func (r *Request) Report(c Call) {
+	c.Name, c.Args = r.Name, r.Args
+	c.PID, c.Program = r.Process()
+	quota := r.Name
+	if c.Path != "" {
+		quota = "write"
+	}
+	r.of.limit.add(quota, c)
+}

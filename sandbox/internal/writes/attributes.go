@@ -1,0 +1,300 @@
+package writes
+
+import (
+	"encoding/binary"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// altering is the way of all calls that change what a path leads to: look, decide,
+// change. do gets the object's descriptor of O_PATH.
+func (c *call) altering(dir, pathArg int, follow bool, do func(fd int) error) outcome {
+	p, errno := c.path(pathArg)
+	if errno != 0 {
+		return outcome{errno: errno}
+	}
+	c.m.tree.RLock()
+	defer c.m.tree.RUnlock()
+	var fd int
+	var real string
+	var err error
+	if n, ok := c.descriptorNamed(p); ok && follow {
+		fd, real, err = c.descriptor(n)
+	} else {
+		fd, real, err = c.object(dir, p, follow)
+	}
+	return c.alter(fd, real, err, do)
+}
+
+// alteringOpen is altering for what a descriptor of the thread's leads to.
+func (c *call) alteringOpen(fdArg int, do func(fd int) error) outcome {
+	c.m.tree.RLock()
+	defer c.m.tree.RUnlock()
+	fd, real, err := c.descriptor(c.arg(fdArg))
+	return c.alter(fd, real, err, do)
+}
+
+func (c *call) alter(fd int, real string, err error, do func(fd int) error) outcome {
+	if err != nil {
+		return elsewhere(err)
+	}
+	if !c.changing(real, always) {
+		return native
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return failed(err)
+	}
+	if c.aliased(&st, real) {
+		return native
+	}
+	return failed(do(fd))
+}
+
+// truncate makes truncate(2), whose length is a whole register.
+func truncate(c *call) outcome {
+	return c.altering(unix.AT_FDCWD, 0, true, func(fd int) error { return unix.Truncate(fdPath(fd), int64(c.r.Args[1])) })
+}
+
+// chmod makes chmod and fchmodat; flagsArg is -1 where there are none.
+func chmod(dirArg, pathArg, modeArg, flagsArg int) func(*call) outcome {
+	return func(c *call) outcome {
+		mode := uint32(c.r.Args[modeArg])
+		if flagsArg >= 0 && c.arg(flagsArg) != 0 {
+			return c.chmodLink(dirArg, pathArg, mode, c.arg(flagsArg))
+		}
+		return c.altering(c.dir(dirArg), pathArg, true, func(fd int) error { return unix.Chmod(fdPath(fd), mode) })
+	}
+}
+
+// chmodLink makes fchmodat2 with flags: of a symlink, which has no mode to change,
+// or of a descriptor.
+func (c *call) chmodLink(dirArg, pathArg int, mode uint32, flags int) outcome {
+	if flags != unix.AT_SYMLINK_NOFOLLOW {
+		return native
+	}
+	return c.altering(c.dir(dirArg), pathArg, false, func(fd int) error {
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return err
+		}
+		if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+			return unix.EOPNOTSUPP
+		}
+		return unix.Chmod(fdPath(fd), mode)
+	})
+}
+
+func fchmod(c *call) outcome {
+	return c.alteringOpen(0, func(fd int) error { return unix.Chmod(fdPath(fd), uint32(c.r.Args[1])) })
+}
+
+// chown makes the calls that change owners; flagsArg is -1 where follow says it
+// all.
+func chown(dirArg, pathArg, ownerArg, flagsArg int, follow bool) func(*call) outcome {
+	return func(c *call) outcome {
+		follow := follow
+		if flagsArg >= 0 {
+			switch c.arg(flagsArg) {
+			case 0:
+			case unix.AT_SYMLINK_NOFOLLOW:
+				follow = false
+			case unix.AT_EMPTY_PATH, unix.AT_EMPTY_PATH | unix.AT_SYMLINK_NOFOLLOW:
+				return c.alteringEmpty(dirArg, pathArg, follow, c.chownTo(ownerArg))
+			default:
+				return native
+			}
+		}
+		return c.altering(c.dir(dirArg), pathArg, follow, c.chownTo(ownerArg))
+	}
+}
+
+func (c *call) chownTo(ownerArg int) func(fd int) error {
+	return func(fd int) error {
+		return unix.Fchownat(fd, "", c.arg(ownerArg), c.arg(ownerArg+1), unix.AT_EMPTY_PATH)
+	}
+}
+
+// alteringEmpty is altering for calls that name a descriptor by an empty path
+// (AT_EMPTY_PATH).
+func (c *call) alteringEmpty(dirArg, pathArg int, follow bool, do func(fd int) error) outcome {
+	p, errno := c.path(pathArg)
+	switch {
+	case errno != 0:
+		return outcome{errno: errno}
+	case p != "":
+		return c.altering(c.dir(dirArg), pathArg, follow, do)
+	case c.dir(dirArg) == unix.AT_FDCWD:
+		return native
+	}
+	return c.alteringOpen(dirArg, do)
+}
+
+func fchown(c *call) outcome { return c.alteringOpen(0, c.chownTo(1)) }
+
+// utimensat makes utimensat(2): of a path, or of the descriptor where there is
+// none.
+func utimensat(c *call) outcome {
+	times, errno := c.timespecs(2)
+	if errno != 0 {
+		return outcome{errno: errno}
+	}
+	set := func(fd int) error { return setTimes(fd, times) }
+	flags := c.arg(3)
+	if c.r.Args[1] == 0 {
+		if c.arg(0) == unix.AT_FDCWD {
+			return native // EFAULT
+		}
+		return c.alteringOpen(0, set)
+	}
+	switch flags {
+	case 0, unix.AT_SYMLINK_NOFOLLOW:
+		return c.altering(c.arg(0), 1, flags == 0, set)
+	case unix.AT_EMPTY_PATH, unix.AT_EMPTY_PATH | unix.AT_SYMLINK_NOFOLLOW:
+		return c.alteringEmpty(0, 1, flags&unix.AT_SYMLINK_NOFOLLOW == 0, set)
+	}
+	return native
+}
+
+// timespecs copies two struct timespec; nil stands for now.
+func (c *call) timespecs(arg int) (*[2]unix.Timespec, syscall.Errno) {
+	if c.r.Args[arg] == 0 {
+		return nil, 0
+	}
+	var buf [32]byte
+	if errno := c.r.Bytes(arg, buf[:]); errno != 0 {
+		return nil, errno
+	}
+	word := func(i int) int64 { return int64(binary.NativeEndian.Uint64(buf[8*i:])) }
+	return &[2]unix.Timespec{{Sec: word(0), Nsec: word(1)}, {Sec: word(2), Nsec: word(3)}}, 0
+}
+
+// utimes makes the older calls, whose times are struct timeval (scale 1000) or
+// whole seconds (scale 0).
+func utimes(dirArg, pathArg, timesArg int, scale int64) func(*call) outcome {
+	return func(c *call) outcome {
+		if dirArg >= 0 && c.r.Args[pathArg] == 0 {
+			return native // futimesat of a descriptor: nobody calls it so
+		}
+		times, errno := c.oldTimes(timesArg, scale)
+		if errno != 0 {
+			return outcome{errno: errno}
+		}
+		return c.altering(c.dir(dirArg), pathArg, true, func(fd int) error { return setTimes(fd, times) })
+	}
+}
+
+func (c *call) oldTimes(arg int, scale int64) (*[2]unix.Timespec, syscall.Errno) {
+	if c.r.Args[arg] == 0 {
+		return nil, 0
+	}
+	if scale == 0 {
+		var buf [16]byte
+		if errno := c.r.Bytes(arg, buf[:]); errno != 0 {
+			return nil, errno
+		}
+		word := func(i int) int64 { return int64(binary.NativeEndian.Uint64(buf[8*i:])) }
+		return &[2]unix.Timespec{{Sec: word(0)}, {Sec: word(1)}}, 0
+	}
+	times, errno := c.timespecs(arg)
+	if errno != 0 {
+		return nil, errno
+	}
+	for i := range times {
+		if times[i].Nsec < 0 || times[i].Nsec >= 1_000_000 {
+			return nil, unix.EINVAL
+		}
+		times[i].Nsec *= scale
+	}
+	return times, 0
+}
+
+// setxattr makes setxattr and lsetxattr.
+func setxattr(follow bool) func(*call) outcome {
+	return func(c *call) outcome {
+		x, errno := c.attribute()
+		if errno != 0 {
+			return outcome{errno: errno}
+		}
+		return c.altering(unix.AT_FDCWD, 0, follow, x.set)
+	}
+}
+
+func fsetxattr(c *call) outcome {
+	x, errno := c.attribute()
+	if errno != 0 {
+		return outcome{errno: errno}
+	}
+	return c.alteringOpen(0, x.set)
+}
+
+// attribute is an extended attribute on its way: setxattr(path, name, value, size,
+// flags).
+type attribute struct {
+	name  string
+	value []byte
+	flags int
+}
+
+func (c *call) attribute() (attribute, syscall.Errno) {
+	name, errno := c.path(1)
+	switch {
+	case errno == unix.ENAMETOOLONG, errno == 0 && (name == "" || len(name) > unix.NAME_MAX):
+		return attribute{}, unix.ERANGE
+	case errno != 0:
+		return attribute{}, errno
+	case c.r.Args[3] > 64<<10: // XATTR_SIZE_MAX
+		return attribute{}, unix.E2BIG
+	}
+	x := attribute{name: name, value: make([]byte, c.r.Args[3]), flags: c.arg(4)}
+	return x, c.r.Bytes(2, x.value)
+}
+
+func (x attribute) set(fd int) error { return unix.Setxattr(fdPath(fd), x.name, x.value, x.flags) }
+
+func removexattr(follow bool) func(*call) outcome {
+	return func(c *call) outcome {
+		name, errno := c.path(1)
+		if errno != 0 {
+			return outcome{errno: errno}
+		}
+		return c.altering(unix.AT_FDCWD, 0, follow, func(fd int) error { return unix.Removexattr(fdPath(fd), name) })
+	}
+}
+
+func fremovexattr(c *call) outcome {
+	name, errno := c.path(1)
+	if errno != 0 {
+		return outcome{errno: errno}
+	}
+	return c.alteringOpen(0, func(fd int) error { return unix.Removexattr(fdPath(fd), name) })
+}
+
+// access answers whether a path may be written to: the server's own mount would
+// always say no.
+func access(dirArg, pathArg, modeArg, flagsArg int) func(*call) outcome {
+	return func(c *call) outcome {
+		flags := 0
+		if flagsArg >= 0 {
+			flags = c.arg(flagsArg)
+		}
+		if flags&^(unix.AT_EACCESS|unix.AT_SYMLINK_NOFOLLOW) != 0 {
+			return native
+		}
+		p, errno := c.path(pathArg)
+		if errno != 0 {
+			return outcome{errno: errno}
+		}
+		c.m.tree.RLock()
+		defer c.m.tree.RUnlock()
+		fd, real, err := c.object(c.dir(dirArg), p, flags&unix.AT_SYMLINK_NOFOLLOW == 0)
+		if err != nil {
+			return elsewhere(err)
+		}
+		if !c.changing(real, never) {
+			return native
+		}
+		return failed(unix.Faccessat(fd, "", uint32(c.r.Args[modeArg]), unix.AT_EMPTY_PATH|flags&unix.AT_EACCESS))
+	}
+}

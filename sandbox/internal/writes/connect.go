@@ -1,0 +1,134 @@
+package writes
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/seccomp"
+)
+
+// maxAddr is the size of struct sockaddr_storage, the most that connect(2) takes.
+const maxAddr = 128
+
+// connect connects a socket of the thread's for it. Nothing of it goes back to the
+// kernel: between a look at an address, or at a descriptor, and the kernel's own
+// reading either may be another.
+func connect(c *call) outcome {
+	size := c.arg(2)
+	if size < 0 || size > maxAddr {
+		return outcome{errno: unix.EINVAL}
+	}
+	addr := make([]byte, size)
+	if errno := c.r.Bytes(1, addr); errno != 0 {
+		return outcome{errno: errno}
+	}
+	socket, err := c.socket(c.arg(0))
+	if err != nil {
+		return failed(err)
+	}
+	if len(addr) < 2 {
+		return failed(connectTo(socket, addr))
+	}
+	switch binary.NativeEndian.Uint16(addr) {
+	case unix.AF_UNIX:
+		return c.connectUnix(socket, addr)
+	case unix.AF_INET, unix.AF_INET6:
+		return c.connectInternet(socket, addr)
+	}
+	return failed(connectTo(socket, addr))
+}
+
+// socket is a copy of a descriptor of the thread's.
+func (c *call) socket(n int) (int, error) {
+	pid, _ := c.r.Process()
+	if pid == 0 {
+		return -1, unix.ESRCH
+	}
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(process)
+	fd, err := unix.PidfdGetfd(process, n, 0)
+	if err != nil {
+		return -1, err // EBADF
+	}
+	return c.keep(fd), nil
+}
+
+// connectUnix connects to a unix socket that lies in a private file system, or has
+// an abstract name, which the network namespace holds (unix(7)).
+func (c *call) connectUnix(socket int, addr []byte) outcome {
+	if len(addr) == 2 || addr[2] == 0 {
+		return c.connectNow(socket, addr)
+	}
+	name := addr[2:]
+	if i := bytes.IndexByte(name, 0); i >= 0 {
+		name = name[:i]
+	}
+	fd, real, err := c.object(unix.AT_FDCWD, string(name), true)
+	if err == errElsewhere {
+		c.r.Report(seccomp.Call{Path: string(name), Place: string(name), Why: "a socket by a way through /proc", Errno: unix.EACCES})
+		return outcome{errno: unix.EACCES}
+	}
+	if err != nil {
+		return failed(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return failed(err)
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFSOCK && !c.m.sockets[uint64(st.Dev)] {
+		c.r.Report(seccomp.Call{Path: real, Socket: true, Errno: unix.EACCES})
+		return outcome{errno: unix.EACCES}
+	}
+	var to [2 + 108]byte
+	binary.NativeEndian.PutUint16(to[:], unix.AF_UNIX)
+	n := copy(to[2:], fdPath(fd))
+	return c.connectNow(socket, to[:2+n+1])
+}
+
+// connectInternet connects to an address. Where it leads is decided by the
+// network namespace; Landlock's rule on ports, which the mediator is not under, is
+// applied here.
+func (c *call) connectInternet(socket int, addr []byte) outcome {
+	to := addrPort(addr)
+	kind, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil || kind != unix.SOCK_STREAM || !to.IsValid() {
+		return c.connectNow(socket, addr)
+	}
+	if errno := c.m.barred(to); errno != 0 {
+		c.r.Report(seccomp.Call{Addr: to, Errno: errno})
+		return outcome{errno: errno}
+	}
+	return c.connectNow(socket, addr)
+}
+
+// connectNow connects, and leaves its worker where that may take time.
+func (c *call) connectNow(socket int, addr []byte) outcome {
+	flags, err := unix.FcntlInt(uintptr(socket), unix.F_GETFL, 0)
+	if err != nil {
+		return failed(err)
+	}
+	if flags&unix.O_NONBLOCK != 0 {
+		return failed(connectTo(socket, addr))
+	}
+	return c.wait(func() outcome { return failed(connectTo(socket, addr)) })
+}
+
+// addrPort is the address of a struct sockaddr_in or sockaddr_in6 with a port.
+func addrPort(addr []byte) netip.AddrPort {
+	var ip netip.Addr
+	switch family := binary.NativeEndian.Uint16(addr); {
+	case family == unix.AF_INET && len(addr) >= unix.SizeofSockaddrInet4:
+		ip = netip.AddrFrom4([4]byte(addr[4:8]))
+	case family == unix.AF_INET6 && len(addr) >= 24:
+		ip = netip.AddrFrom16([16]byte(addr[8:24])).Unmap()
+	default:
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ip, binary.BigEndian.Uint16(addr[2:]))
+}

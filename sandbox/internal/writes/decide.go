@@ -1,0 +1,110 @@
+package writes
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/plan"
+)
+
+// at is the standing of a real path. Only a path in a folder of the user's waits
+// for the scan.
+func (m *Mediator) at(p string) (plan.Standing, plan.Held) {
+	if m.judge.Folder(p) == "" {
+		return m.judge.At(p, plan.Known{})
+	}
+	return m.judge.At(p, m.known())
+}
+
+// changing reports whether the mediator is to make a change at a path. Where it is
+// not, the kernel makes the call, which a read-only mount refuses; a refusal of a
+// protected place is told of.
+func (c *call) changing(p string, would func() bool) bool {
+	standing, held := c.m.at(p)
+	if standing == plan.Kept && would() {
+		c.refused(p, held)
+	}
+	return standing == plan.Changing
+}
+
+// refused tells of a change that a protected place is kept from.
+func (c *call) refused(p string, held plan.Held) {
+	c.r.Report(seccomp.Call{Path: p, Place: held.Place, Why: held.Why, Errno: unix.EROFS})
+}
+
+// elsewhere is the outcome of a look that found no place to change: the kernel
+// makes the call where the path is none of the mediator's, and else its errno is
+// that of the look.
+func elsewhere(err error) outcome {
+	if errors.Is(err, errElsewhere) {
+		return native
+	}
+	return outcome{errno: errnoOf(err)}
+}
+
+// there reports whether an entry exists.
+func there(e entry) func() bool {
+	return func() bool {
+		if e.base == "" {
+			return true
+		}
+		var st unix.Stat_t
+		return unix.Fstatat(e.dir, e.base, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+	}
+}
+
+// absent reports whether an entry does not exist.
+func absent(e entry) func() bool { return func() bool { return !there(e)() } }
+
+func always() bool { return true }
+
+func never() bool { return false }
+
+// has looks for names in a directory.
+func has(dir int) func(string) bool {
+	return func(name string) bool {
+		var st unix.Stat_t
+		return unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+	}
+}
+
+// completes reports whether a new entry would make its directory a repository
+// that git acts on, and tells of it.
+func (c *call) completes(e entry) bool {
+	if !plan.CompletesRepository(e.base, has(e.dir)) {
+		return false
+	}
+	c.refused(e.path(), plan.Held{Place: e.in, Why: "git would take the folder for a repository, and run what its configuration names"})
+	return true
+}
+
+// leads reports whether a symlink at an entry would lead a protected name, or a
+// place that is kept, elsewhere, and tells of it.
+func (c *call) leads(e entry) bool {
+	held, holds := c.m.judge.Holds(e.path(), c.m.known())
+	if !holds && !c.m.judge.Leads(e.path()) {
+		return false
+	}
+	if !holds {
+		held = plan.Held{Place: e.path(), Why: "a protected place is below it"}
+	}
+	c.refused(e.path(), held)
+	return true
+}
+
+// aliased reports whether a file is a protected one by another name, and tells of
+// it.
+func (c *call) aliased(st *unix.Stat_t, p string) bool {
+	if st.Nlink < 2 || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return false
+	}
+	a := c.m.aliases()
+	place, ok := a.inodes[inode{uint64(st.Dev), st.Ino}]
+	if !ok && !a.cut {
+		return false
+	}
+	c.refused(p, plan.Held{Place: p, Why: "protected: it is " + place + " by another name"})
+	return true
+}

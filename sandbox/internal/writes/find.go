@@ -1,0 +1,266 @@
+package writes
+
+import (
+	"errors"
+	"path"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxLinks is how many symlinks one path may lead through (path_resolution(7)).
+const maxLinks = 40
+
+// entry is a name in a directory, as the mediator sees it: what a path leads to
+// without its last element, and that element.
+type entry struct {
+	dir  int    // O_PATH, in the mediator's own mounts
+	in   string // the directory's real path
+	base string // "" where the path names the directory itself: ".", ".." or "/"
+	// slash is set where the path ends in a slash: the kernel then follows a
+	// symlink, and demands a directory.
+	slash bool
+}
+
+// path is the entry's real path.
+func (e entry) path() string {
+	if e.base == "" {
+		return e.in
+	}
+	return path.Join(e.in, e.base)
+}
+
+// errElsewhere says that a path leads through a magic link of /proc, or to
+// something that is in no writable folder. The kernel deals with it.
+var errElsewhere = errors.New("elsewhere")
+
+// start is where a path is looked up from: "" for an absolute one, and otherwise
+// the real path of the thread's working directory or of its descriptor. There is
+// no thread without one: threads may share it (CLONE_FS), but not change it while
+// one of them waits here without having been able to before.
+func (c *call) start(dirfd int, p string) (string, error) {
+	if strings.HasPrefix(p, "/") {
+		return "", nil
+	}
+	link := "/proc/" + strconv.Itoa(c.r.TID) + "/cwd"
+	if dirfd != unix.AT_FDCWD {
+		if dirfd < 0 {
+			return "", unix.EBADF
+		}
+		link = "/proc/" + strconv.Itoa(c.r.TID) + "/fd/" + strconv.Itoa(dirfd)
+	}
+	at, err := readlink(unix.AT_FDCWD, link)
+	switch {
+	case err == unix.ENOENT && dirfd != unix.AT_FDCWD:
+		return "", unix.EBADF
+	case err != nil:
+		return "", err
+	case !strings.HasPrefix(at, "/"), strings.HasSuffix(at, " (deleted)"):
+		return "", errElsewhere // the kernel knows the right errno, and a folder that is gone takes nothing up
+	}
+	return at, nil
+}
+
+// find looks up all but the last element of a path.
+func (c *call) find(dirfd int, p string) (entry, error) {
+	if p == "" {
+		return entry{}, errElsewhere // ENOENT, or AT_EMPTY_PATH
+	}
+	from, err := c.start(dirfd, p)
+	if err != nil {
+		return entry{}, err
+	}
+	return c.findFrom(from, p)
+}
+
+func (c *call) findFrom(from, p string) (entry, error) {
+	e := entry{}
+	rest := strings.TrimRight(p, "/")
+	e.slash = rest != p && rest != ""
+	dir := rest
+	if i := strings.LastIndexByte(rest, '/'); i >= 0 {
+		dir, e.base = rest[:i+1], rest[i+1:]
+	} else if rest != "" {
+		dir, e.base = "", rest
+	}
+	if rest == "" {
+		dir = "/"
+	}
+	if e.base == "." || e.base == ".." {
+		dir, e.base, e.slash = rest, "", false
+	}
+	if from != "" {
+		dir = from + "/" + dir
+	}
+	var err error
+	e.dir, e.in, err = c.directory(dir)
+	return e, err
+}
+
+// directory opens a directory by an absolute path and tells its real one.
+func (c *call) directory(p string) (fd int, real string, err error) {
+	if len(p) >= unix.PathMax {
+		return c.longDirectory(p)
+	}
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	fd, err = openat2(unix.AT_FDCWD, p, &how)
+	if err == nil {
+		c.keep(fd)
+		real = path.Clean(p) // no symlink led elsewhere
+	} else if err == unix.ELOOP {
+		how.Resolve = unix.RESOLVE_NO_MAGICLINKS
+		fd, err = openat2(unix.AT_FDCWD, p, &how)
+		if err == unix.ELOOP {
+			return -1, "", errElsewhere // a magic link, or a loop
+		}
+		if err == nil {
+			c.keep(fd)
+			real, err = realPath(fd)
+		}
+	}
+	if err != nil {
+		return -1, "", err
+	}
+	if real == "/proc" || strings.HasPrefix(real, "/proc/") {
+		return -1, "", errElsewhere // where "self" is somebody else to the mediator
+	}
+	return fd, real, nil
+}
+
+// longDirectory opens a directory whose path no system call takes at once.
+func (c *call) longDirectory(p string) (int, string, error) {
+	fd, err := openat2(unix.AT_FDCWD, "/", &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC})
+	if err != nil {
+		return -1, "", err
+	}
+	c.keep(fd)
+	for rest := strings.TrimLeft(p, "/"); rest != ""; {
+		part := rest
+		if len(part) > unix.PathMax-1 {
+			i := strings.LastIndexByte(part[:unix.PathMax-1], '/')
+			if i < 0 {
+				return -1, "", unix.ENAMETOOLONG
+			}
+			part = part[:i]
+		}
+		rest = strings.TrimLeft(rest[len(part):], "/")
+		how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
+		if fd, err = openat2(fd, part, &how); err != nil {
+			return -1, "", err
+		}
+		c.keep(fd)
+	}
+	real, err := realPath(fd)
+	return fd, real, err
+}
+
+// object opens, by O_PATH, what a path leads to, and tells its real path.
+func (c *call) object(dirfd int, p string, follow bool) (fd int, real string, err error) {
+	e, err := c.find(dirfd, p)
+	if err != nil {
+		return -1, "", err
+	}
+	if e.base == "" {
+		return e.dir, e.in, nil
+	}
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
+	name := e.base
+	if e.slash {
+		name += "/"
+	}
+	if !follow && !e.slash {
+		how.Flags |= unix.O_NOFOLLOW
+	}
+	fd, err = openat2(e.dir, name, &how)
+	if err == unix.ELOOP {
+		return -1, "", errElsewhere
+	}
+	if err != nil {
+		return -1, "", err
+	}
+	c.keep(fd)
+	if real, err = realPath(fd); err != nil {
+		return -1, "", err
+	}
+	if strings.HasPrefix(real, "/proc/") {
+		return -1, "", errElsewhere
+	}
+	return fd, real, nil
+}
+
+// descriptor opens, by O_PATH and in the mediator's own mounts, the file that a
+// descriptor of the thread's leads to.
+func (c *call) descriptor(fd int) (int, string, error) {
+	link := "/proc/" + strconv.Itoa(c.r.TID) + "/fd/" + strconv.Itoa(fd)
+	real, err := readlink(unix.AT_FDCWD, link)
+	if err != nil || !strings.HasPrefix(real, "/") || len(real) >= unix.PathMax {
+		return -1, "", errElsewhere
+	}
+	own, err := openat2(unix.AT_FDCWD, real, &unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	if err != nil {
+		return -1, "", errElsewhere // it is gone, or has another name by now
+	}
+	c.keep(own)
+	var a, b unix.Stat_t
+	if unix.Stat(link, &a) != nil || unix.Fstat(own, &b) != nil || a.Dev != b.Dev || a.Ino != b.Ino {
+		return -1, "", errElsewhere
+	}
+	return own, real, nil
+}
+
+// openat2 is repeated where a rename raced (EAGAIN, openat2(2)).
+func openat2(dir int, p string, how *unix.OpenHow) (fd int, err error) {
+	for range 16 {
+		fd, err = unix.Openat2(dir, p, how)
+		if err != unix.EINTR && err != unix.EAGAIN {
+			break
+		}
+	}
+	return fd, err
+}
+
+// realPath is where a descriptor of the mediator's is. What was removed is
+// nowhere.
+func realPath(fd int) (string, error) {
+	p, err := readlink(unix.AT_FDCWD, fdPath(fd))
+	switch {
+	case err != nil:
+		return "", err
+	case !strings.HasPrefix(p, "/"):
+		return "", errElsewhere
+	case strings.HasSuffix(p, " (deleted)"):
+		return "", unix.ENOENT
+	}
+	return p, nil
+}
+
+// fdPath is a path to what a descriptor leads to, for calls that take no
+// descriptor of O_PATH.
+func fdPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
+func readlink(dir int, p string) (string, error) {
+	for size := 256; ; size *= 4 {
+		buf := make([]byte, size)
+		n, err := unix.Readlinkat(dir, p, buf)
+		if err != nil {
+			return "", err
+		}
+		if n < len(buf) {
+			return string(buf[:n]), nil
+		}
+		if size > unix.PathMax {
+			return "", unix.ENAMETOOLONG
+		}
+	}
+}
+
+// errnoOf is an error of a system call.
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return unix.EIO
+}

@@ -1,0 +1,333 @@
+package writes
+
+import (
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// making is the way of all calls that make a name: look, decide, make. node says
+// what is made, for a symlink is more than what it is.
+func (c *call) making(dir int, pathArg int, symlink bool, do func(e entry) error) outcome {
+	p, errno := c.path(pathArg)
+	if errno != 0 {
+		return outcome{errno: errno}
+	}
+	c.m.tree.RLock()
+	defer c.m.tree.RUnlock()
+	e, err := c.find(dir, p)
+	if err != nil {
+		return elsewhere(err)
+	}
+	if e.base == "" || !c.changing(e.path(), absent(e)) {
+		return native
+	}
+	if absent(e)() && (c.completes(e) || symlink && c.leads(e)) {
+		return native
+	}
+	return failed(do(e))
+}
+
+func mkdir(dirArg, pathArg, modeArg int) func(*call) outcome {
+	return func(c *call) outcome {
+		return c.making(c.dir(dirArg), pathArg, false, func(e entry) error {
+			return c.masked(func() error { return unix.Mkdirat(e.dir, e.base, uint32(c.r.Args[modeArg])) })
+		})
+	}
+}
+
+// mknod makes regular files and FIFOs; the filter refuses devices. Sockets are
+// made in the private file systems only, as everywhere in mcpen.
+func mknod(dirArg, pathArg, modeArg int) func(*call) outcome {
+	return func(c *call) outcome {
+		mode := uint32(c.r.Args[modeArg])
+		if kind := mode & unix.S_IFMT; kind != 0 && kind != unix.S_IFREG && kind != unix.S_IFIFO {
+			return native
+		}
+		return c.making(c.dir(dirArg), pathArg, false, func(e entry) error {
+			if e.slash {
+				return slashed(e)
+			}
+			return c.masked(func() error { return unix.Mknodat(e.dir, e.base, mode, 0) })
+		})
+	}
+}
+
+// slashed is why nothing but a directory is made by a path that ends in a slash.
+func slashed(e entry) error {
+	if there(e)() {
+		return unix.EEXIST
+	}
+	return unix.ENOENT
+}
+
+func symlink(textArg, dirArg, pathArg int) func(*call) outcome {
+	return func(c *call) outcome {
+		text, errno := c.path(textArg)
+		if errno != 0 {
+			return outcome{errno: errno}
+		}
+		if text == "" {
+			return native // ENOENT, whatever the path
+		}
+		return c.making(c.dir(dirArg), pathArg, true, func(e entry) error {
+			if e.slash {
+				return slashed(e)
+			}
+			return unix.Symlinkat(text, e.dir, e.base)
+		})
+	}
+}
+
+// dir is an argument that is a directory's descriptor; -1 stands for calls that
+// have none.
+func (c *call) dir(arg int) int {
+	if arg < 0 {
+		return unix.AT_FDCWD
+	}
+	return c.arg(arg)
+}
+
+// unlink makes unlink and rmdir.
+func unlink(dirArg, pathArg int, flags func(*call) int) func(*call) outcome {
+	return func(c *call) outcome {
+		p, errno := c.path(pathArg)
+		if errno != 0 {
+			return outcome{errno: errno}
+		}
+		how := flags(c)
+		if how&unix.AT_REMOVEDIR != 0 {
+			c.m.tree.Lock()
+			defer c.m.tree.Unlock()
+		} else {
+			c.m.tree.RLock()
+			defer c.m.tree.RUnlock()
+		}
+		e, err := c.find(c.dir(dirArg), p)
+		if err != nil {
+			return elsewhere(err)
+		}
+		if e.base == "" || !c.changing(e.path(), there(e)) || c.m.judge.Folder(e.in) == "" {
+			return native
+		}
+		if held, ok := c.m.judge.Holds(e.path(), c.m.known()); ok {
+			if there(e)() {
+				c.refused(e.path(), held)
+			}
+			return native
+		}
+		name := e.base
+		if e.slash && how&unix.AT_REMOVEDIR == 0 {
+			name += "/" // ENOTDIR, or EISDIR; a symlink is not followed (path_resolution(7))
+		}
+		return failed(unix.Unlinkat(e.dir, name, how))
+	}
+}
+
+func link(oldDirArg, oldArg, newDirArg, newArg, flagsArg int) func(*call) outcome {
+	return func(c *call) outcome {
+		old, errno := c.path(oldArg)
+		if errno != 0 {
+			return outcome{errno: errno}
+		}
+		flags := 0
+		if flagsArg >= 0 {
+			flags = c.arg(flagsArg)
+		}
+		p, errno := c.path(newArg)
+		if errno != 0 {
+			return outcome{errno: errno}
+		}
+		if flags&^(unix.AT_SYMLINK_FOLLOW|unix.AT_EMPTY_PATH) != 0 {
+			return native // EINVAL
+		}
+		c.m.tree.RLock()
+		defer c.m.tree.RUnlock()
+		from, real, err := c.linked(c.dir(oldDirArg), old, flags)
+		if err != nil {
+			return elsewhere(err)
+		}
+		e, err := c.find(c.dir(newDirArg), p)
+		if err != nil {
+			return elsewhere(err)
+		}
+		if e.base == "" || e.slash || !c.changing(e.path(), absent(e)) {
+			return native
+		}
+		return c.linkTo(from, real, e)
+	}
+}
+
+// linkTo gives a file another name. real is "" where it has none yet.
+func (c *call) linkTo(from, real string, e entry) outcome {
+	if real != "" && !c.changing(real, always) {
+		return native
+	}
+	if absent(e)() && (c.completes(e) || c.leads(e)) {
+		return native
+	}
+	return failed(unix.Linkat(unix.AT_FDCWD, from, e.dir, e.base, unix.AT_SYMLINK_FOLLOW))
+}
+
+// linked is a path to the file that gets another name, and its real path: "" for
+// one that has no name yet (O_TMPFILE, open(2)).
+func (c *call) linked(dir int, old string, flags int) (from, real string, err error) {
+	if n, ok := c.descriptorNamed(old); ok && flags&unix.AT_SYMLINK_FOLLOW != 0 {
+		fd, real, err := c.descriptor(n)
+		if err == nil {
+			return fdPath(fd), real, nil
+		}
+		return c.nameless(n)
+	}
+	if flags&^unix.AT_SYMLINK_FOLLOW != 0 {
+		return "", "", errElsewhere
+	}
+	fd, real, err := c.object(dir, old, flags&unix.AT_SYMLINK_FOLLOW != 0)
+	return fdPath(fd), real, err
+}
+
+// nameless is a file without a name that the mediator opened for the thread.
+func (c *call) nameless(n int) (from, real string, err error) {
+	fd, err := unix.Open(procFD(c.r.TID, n), unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", "", errElsewhere
+	}
+	c.keep(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Nlink != 0 || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return "", "", errElsewhere
+	}
+	return fdPath(fd), "", nil
+}
+
+func rename(oldDirArg, oldArg, newDirArg, newArg, flagsArg int) func(*call) outcome {
+	return func(c *call) outcome {
+		old, errno := c.path(oldArg)
+		if errno != 0 {
+			return outcome{errno: errno}
+		}
+		p, errno := c.path(newArg)
+		if errno != 0 {
+			return outcome{errno: errno}
+		}
+		flags := uint(0)
+		if flagsArg >= 0 {
+			flags = uint(uint32(c.r.Args[flagsArg]))
+		}
+		const known = unix.RENAME_NOREPLACE | unix.RENAME_EXCHANGE
+		if flags&^known != 0 || flags == known {
+			return native // EINVAL, or EPERM for whiteouts
+		}
+		dirs := false
+		for {
+			out, again := c.renamePaths(c.dir(oldDirArg), old, c.dir(newDirArg), p, flags, dirs)
+			if !again {
+				return out
+			}
+			dirs = true
+		}
+	}
+}
+
+// renamePaths looks both paths up under the lock that the rename needs, and makes
+// it. It asks for another try, under the other lock, where a directory changes its
+// place.
+func (c *call) renamePaths(oldDir int, old string, newDir int, p string, flags uint, dirs bool) (out outcome, again bool) {
+	if dirs {
+		c.m.tree.Lock()
+		defer c.m.tree.Unlock()
+	} else {
+		c.m.tree.RLock()
+		defer c.m.tree.RUnlock()
+	}
+	a, err := c.find(oldDir, old)
+	if err != nil {
+		return elsewhere(err), false
+	}
+	b, err := c.find(newDir, p)
+	if err != nil {
+		return elsewhere(err), false
+	}
+	if !dirs && (a.isDir() || flags&unix.RENAME_EXCHANGE != 0 && b.isDir()) {
+		return outcome{}, true
+	}
+	return c.renameTo(a, b, flags), false
+}
+
+// isDir reports whether an entry is a directory.
+func (e entry) isDir() bool {
+	var st unix.Stat_t
+	return e.base != "" && unix.Fstatat(e.dir, e.base, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+}
+
+// renameTo renames an entry where nothing protected is moved, made or lost by it.
+func (c *call) renameTo(a, b entry, flags uint) outcome {
+	exists := there(a)
+	if a.base == "" || b.base == "" || c.m.judge.Folder(a.in) == "" || c.m.judge.Folder(b.in) == "" {
+		return native
+	}
+	if !c.changing(a.path(), exists) || !c.changing(b.path(), exists) {
+		return native
+	}
+	if exists() {
+		if flags&unix.RENAME_EXCHANGE != 0 && !c.movable(b, a) || !c.movable(a, b) {
+			return native
+		}
+	}
+	from, to := a.base, b.base
+	if a.slash {
+		from += "/"
+	}
+	if b.slash {
+		to += "/"
+	}
+	return failed(unix.Renameat2(a.dir, from, b.dir, to, flags))
+}
+
+// movable reports whether an entry may take the place of another.
+func (c *call) movable(a, b entry) bool {
+	known := c.m.known()
+	for _, e := range []entry{a, b} {
+		if held, ok := c.m.judge.Holds(e.path(), known); ok {
+			c.refused(e.path(), held)
+			return false
+		}
+	}
+	var st unix.Stat_t
+	if unix.Fstatat(a.dir, a.base, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return true // the kernel says so
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFLNK:
+		if c.leads(b) {
+			return false
+		}
+	case unix.S_IFDIR:
+		if held, ok := c.carries(a, b); ok {
+			c.refused(a.path(), held)
+			return false
+		}
+	}
+	return !absent(b)() || !c.completes(b)
+}
+
+// carries finds a protected place in a directory that is to get another name: as
+// it is, or by the name that it would get.
+func (c *call) carries(a, b entry) (plan.Held, bool) {
+	known := c.m.known()
+	w := walk{each: func(rel string, dir int, _ uint8) (bool, plan.Held, bool) {
+		for _, in := range []string{a.path(), b.path()} {
+			p := in + "/" + rel
+			if s, held := c.m.judge.At(p, known); s == plan.Kept {
+				return false, held, true
+			}
+		}
+		return true, plan.Held{}, false
+	}, dir: func(rel string, dir int) (plan.Held, bool) {
+		if plan.IsRepository(has(dir)) {
+			return plan.Held{Place: a.path() + "/" + rel, Why: "git takes the folder for a repository"}, true
+		}
+		return plan.Held{}, false
+	}}
+	return w.run(a.dir, a.base)
+}

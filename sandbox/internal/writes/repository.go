@@ -1,0 +1,149 @@
+package writes
+
+import (
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// maxGitFile bounds a configuration of git's that is read.
+const maxGitFile = 1 << 20
+
+// maxIncludes is how deep configurations include each other (git's own bound).
+const maxIncludes = 10
+
+// repository looks into a git directory for what git is led to by it: programs and
+// more configuration. tree is its working tree.
+func (s *scan) repository(dir, tree string) {
+	if s.seen[dir] {
+		return
+	}
+	s.seen[dir] = true
+	for _, name := range list(dir) {
+		p := dir + "/" + name
+		switch kind := kindAt(p); {
+		case kind == unix.DT_LNK:
+			s.follow(p, dir, p)
+		case name == "hooks" || name == "info":
+			s.links(p)
+		case name == "modules" || name == "worktrees":
+			s.nested(p, tree)
+		}
+	}
+	s.gitConfig(dir+"/config", tree, 0)
+	s.gitConfig(dir+"/config.worktree", tree, 0)
+	if common, err := readSmall(dir + "/commondir"); err == nil {
+		s.gitDirectory(strings.TrimSpace(common), dir, tree)
+	}
+}
+
+// nested looks into the git directories of submodules and worktrees.
+func (s *scan) nested(dir, tree string) {
+	for _, name := range list(dir) {
+		p := dir + "/" + name
+		if kindAt(p) != unix.DT_DIR {
+			continue
+		}
+		in := list(p)
+		has := func(want string) bool {
+			for _, n := range in {
+				if n == want {
+					return true
+				}
+			}
+			return false
+		}
+		if has("HEAD") {
+			s.repository(p, tree)
+		} else {
+			s.nested(p, tree) // a submodule's name may have slashes
+		}
+	}
+}
+
+// gitFile looks at a .git that is a file, as worktrees and submodules have one.
+func (s *scan) gitFile(p string) {
+	text, err := readSmall(p)
+	if dir, ok := strings.CutPrefix(strings.TrimSpace(text), "gitdir:"); err == nil && ok {
+		s.gitDirectory(strings.TrimSpace(dir), path.Dir(p), path.Dir(p))
+	}
+}
+
+// gitDirectory holds a git directory that another one, or a file, names.
+func (s *scan) gitDirectory(dir, from, tree string) {
+	if !path.IsAbs(dir) {
+		dir = path.Join(from, dir)
+	}
+	real, _ := resolve(dir)
+	s.lead(dir, from, from+" names it as its repository", false)
+	s.repository(real, tree)
+}
+
+// gitConfig holds what a configuration of git's names.
+func (s *scan) gitConfig(file, tree string, depth int) {
+	text, err := readSmall(file)
+	if err != nil || depth > maxIncludes {
+		return
+	}
+	home := s.judge.Home()
+	for _, set := range parseGitConfig(text) {
+		how, values := set.leads()
+		why := set.key + " in " + file + " names it"
+		for _, v := range values {
+			switch how {
+			case namesConfig:
+				if p := fromHome(v, home, path.Dir(file)); p != "" {
+					s.lead(p, file, why, true)
+					s.gitConfig(p, tree, depth+1)
+				}
+			case namesPath:
+				if p := fromHome(v, home, tree); p != "" {
+					s.lead(p, file, why, true)
+				}
+			case namesCommand:
+				if p := fromHome(v, home, tree); p != "" && kindAt(p) != unix.DT_UNKNOWN {
+					s.lead(p, file, why, false)
+				}
+			}
+		}
+	}
+}
+
+// list is the names in a directory; one that cannot be read has none.
+func list(dir string) []string {
+	var names []string
+	w := walk{lax: true, each: func(rel string, _ int, _ uint8) (bool, plan.Held, bool) {
+		names = append(names, rel)
+		return false, plan.Held{}, false
+	}}
+	at, err := unix.Open(path.Dir(dir), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(at)
+	w.run(at, path.Base(dir))
+	return names
+}
+
+func kindAt(p string) uint8 { return kindOf(unix.AT_FDCWD, p) }
+
+// readSmall reads a regular file of at most maxGitFile bytes.
+func readSmall(p string) (string, error) {
+	fd, err := unix.Open(p, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	f := os.NewFile(uintptr(fd), p)
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() {
+		return "", unix.EINVAL
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxGitFile))
+	return string(data), err
+}

@@ -1,0 +1,216 @@
+package writes
+
+import (
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// scan looks, once and while the server starts, for what the names alone do not
+// tell: where links in protected places lead, what git's configuration names,
+// repositories without a protected name, environments of python's.
+type scan struct {
+	judge   *plan.Judge
+	folders []string
+	done    chan struct{}
+	found   findings
+
+	held map[string]plan.Held // by the path
+	seen map[string]bool      // what was looked into
+	dirs []string             // directories that a protected place leads to, to look into
+}
+
+// findings is the result of a scan.
+type findings struct {
+	known     plan.Known
+	protected []string // every protected place that exists
+}
+
+func newScan(j *plan.Judge, folders []string) *scan {
+	return &scan{judge: j, folders: folders, done: make(chan struct{}), held: map[string]plan.Held{}, seen: map[string]bool{}}
+}
+
+// result waits for the scan.
+func (s *scan) result() findings {
+	<-s.done
+	return s.found
+}
+
+func (s *scan) run() {
+	defer close(s.done)
+	for _, dir := range s.folders {
+		s.folder(dir)
+	}
+	for len(s.dirs) > 0 {
+		dir := s.dirs[len(s.dirs)-1]
+		s.dirs = s.dirs[:len(s.dirs)-1]
+		s.links(dir)
+	}
+	held := make([]plan.Held, 0, len(s.held))
+	for _, h := range s.held {
+		held = append(held, h)
+	}
+	s.found.known = plan.NewKnown(held)
+}
+
+// folder looks through one writable folder.
+func (s *scan) folder(root string) {
+	at, err := unix.Open(path.Dir(root), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return // it is not there any more, and so is nothing in it
+	}
+	defer unix.Close(at)
+	w := walk{lax: true}
+	w.dir = func(rel string, dir int) (plan.Held, bool) {
+		s.special(path.Join(root, rel), has(dir))
+		return plan.Held{}, false
+	}
+	w.each = func(rel string, dir int, kind uint8) (bool, plan.Held, bool) {
+		p := root + "/" + rel
+		if _, known := s.held[path.Dir(p)]; known {
+			return false, plan.Held{}, false // of a repository or an environment: all of it is held
+		}
+		if s.judge.Might(path.Base(rel)) {
+			if standing, _ := s.judge.At(p, plan.Known{}); standing != plan.Changing {
+				s.place(p, kind)
+				return false, plan.Held{}, false
+			}
+		}
+		return true, plan.Held{}, false
+	}
+	w.run(at, path.Base(root))
+}
+
+// special holds a directory that is a repository, or an environment of python's,
+// by what is in it.
+func (s *scan) special(dir string, has func(string) bool) {
+	switch {
+	case plan.IsRepository(has):
+		s.hold(dir, "git takes the folder for a repository")
+		s.repository(dir, dir)
+		s.found.protected = append(s.found.protected, dir)
+	case has("pyvenv.cfg"):
+		s.hold(dir, "an environment of python's: what is in it runs with its python (pyvenv.cfg)")
+		s.found.protected = append(s.found.protected, dir)
+	}
+}
+
+// place looks into one protected place for where it leads.
+func (s *scan) place(p string, kind uint8) {
+	s.found.protected = append(s.found.protected, p)
+	switch base := strings.ToLower(path.Base(p)); {
+	case kind == unix.DT_LNK:
+		s.follow(p, p, p)
+	case base == ".git" && kind == unix.DT_REG:
+		s.gitFile(p)
+	case base == ".git":
+		s.repository(p, path.Dir(p))
+	case base == "node_modules", base == "site-packages", base == "dist-packages":
+		// Their links lead to packages of the project, which are sources like others.
+	case kind == unix.DT_DIR:
+		s.links(p)
+	case strings.HasPrefix(base, ".gitconfig"):
+		s.gitConfig(p, path.Dir(p), 0)
+	}
+}
+
+// links follows every symlink in a directory.
+func (s *scan) links(dir string) {
+	if s.seen[dir] {
+		return
+	}
+	s.seen[dir] = true
+	at, err := unix.Open(path.Dir(dir), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(at)
+	w := walk{lax: true, each: func(rel string, _ int, kind uint8) (bool, plan.Held, bool) {
+		if kind == unix.DT_LNK {
+			s.follow(dir+"/"+rel, dir, dir)
+		}
+		return path.Base(rel) != "node_modules", plan.Held{}, false
+	}}
+	w.run(at, path.Base(dir))
+}
+
+// follow holds what a symlink leads to, and every link on the way. What contains
+// the place itself is not held: the folder would be read-only as a whole.
+func (s *scan) follow(p, place, because string) {
+	text, err := readlink(unix.AT_FDCWD, p)
+	if err != nil {
+		return
+	}
+	if !path.IsAbs(text) {
+		text = path.Join(path.Dir(p), "/") + "/" + text
+	}
+	s.lead(text, place, because+" leads to it", false)
+}
+
+// lead holds the real place of a path, whether it exists or not, and each symlink
+// on the way that lies in a folder of the user's. above says that it is held even
+// where it contains the place that leads to it.
+func (s *scan) lead(p, place, why string, above bool) {
+	real, links := resolve(p)
+	for _, l := range links {
+		s.hold(l, why)
+	}
+	if !above && (real == place || strings.HasPrefix(place, real+"/")) {
+		return
+	}
+	if s.hold(real, why) {
+		s.found.protected = append(s.found.protected, real)
+		s.dirs = append(s.dirs, real)
+	}
+}
+
+// maxHeld bounds the memory for places.
+const maxHeld = 1 << 18
+
+// hold holds a place that lies in a folder of the user's, and is not protected by
+// its name. It reports whether it does so for the first time.
+func (s *scan) hold(p, why string) bool {
+	standing, _ := s.judge.At(p, plan.Known{})
+	if _, again := s.held[p]; again || standing != plan.Changing || s.judge.Excepted(p) {
+		return false
+	}
+	if len(s.held) >= maxHeld {
+		// More than any tree of a person's has. The folder is held instead.
+		p = s.judge.Folder(p)
+	}
+	s.held[p] = plan.Held{Place: p, Why: "protected: " + why}
+	return true
+}
+
+// resolve follows the symlinks of an absolute path as far as it exists, and tells
+// which they were.
+func resolve(p string) (real string, links []string) {
+	real = "/"
+	rest := strings.Split(p, "/")
+	for steps := 0; len(rest) > 0; steps++ {
+		part := rest[0]
+		rest = rest[1:]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			real = path.Dir(real)
+			continue
+		}
+		next := path.Join(real, part)
+		text, err := readlink(unix.AT_FDCWD, next)
+		if err != nil || len(links) >= maxLinks {
+			real = next // no link, or nothing at all
+			continue
+		}
+		links = append(links, next)
+		if path.IsAbs(text) {
+			real = "/"
+		}
+		rest = append(strings.Split(text, "/"), rest...)
+	}
+	return real, links
+}

@@ -1,0 +1,116 @@
+package writes
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
+)
+
+// walk goes through a directory and all below it, following no symlink.
+type walk struct {
+	// each is called for every entry, with its path below the start, the open
+	// directory it is in and its type (DT_*), and says whether to go into it.
+	each func(rel string, dir int, kind uint8) (into bool, held plan.Held, found bool)
+	// dir is called for every directory, the first one included, before its entries.
+	dir func(rel string, dir int) (held plan.Held, found bool)
+	// open goes past directories that may not be listed. Otherwise one is a finding.
+	lax bool
+}
+
+// run walks below an entry of a directory until something is found.
+func (w walk) run(at int, base string) (plan.Held, bool) {
+	return w.into(at, base, "", make([]byte, 32<<10))
+}
+
+func (w walk) into(at int, base, rel string, buf []byte) (plan.Held, bool) {
+	fd, err := unix.Openat(at, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		gone := err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP
+		return plan.Held{Place: rel, Why: "it cannot be looked through: " + err.Error()}, !gone && !w.lax
+	}
+	defer unix.Close(fd)
+	if w.dir != nil {
+		if held, found := w.dir(rel, fd); found {
+			return held, true
+		}
+	}
+	var deeper []string
+	for {
+		n, err := unix.Getdents(fd, buf)
+		if err != nil || n == 0 {
+			break // a directory that was removed meanwhile has no entries
+		}
+		for _, e := range entries(buf[:n]) {
+			name := join(rel, e.name)
+			kind := e.kind
+			if kind == unix.DT_UNKNOWN {
+				kind = kindOf(fd, e.name)
+			}
+			into, held, found := w.each(name, fd, kind)
+			if found {
+				return held, true
+			}
+			if into && kind == unix.DT_DIR {
+				deeper = append(deeper, e.name)
+			}
+		}
+	}
+	for _, name := range deeper {
+		if held, found := w.into(fd, name, join(rel, name), buf); found {
+			return held, true
+		}
+	}
+	return plan.Held{}, false
+}
+
+func join(dir, base string) string {
+	if dir == "" {
+		return base
+	}
+	return dir + "/" + base
+}
+
+// kindOf is the type of an entry, for file systems that do not tell it.
+func kindOf(dir int, base string) uint8 {
+	var st unix.Stat_t
+	if unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return unix.DT_UNKNOWN
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		return unix.DT_DIR
+	case unix.S_IFLNK:
+		return unix.DT_LNK
+	}
+	return unix.DT_REG
+}
+
+// dirent is one struct linux_dirent64 (getdents(2)).
+type dirent struct {
+	name string
+	kind uint8
+}
+
+// entries decodes what getdents64 wrote, without "." and "..".
+func entries(buf []byte) []dirent {
+	const head = 19 // d_ino, d_off, d_reclen, d_type
+	var out []dirent
+	for len(buf) > head {
+		size := int(binary.NativeEndian.Uint16(buf[16:]))
+		if size <= head || size > len(buf) {
+			break
+		}
+		name := buf[head:size]
+		if i := bytes.IndexByte(name, 0); i >= 0 {
+			name = name[:i]
+		}
+		if s := string(name); s != "." && s != ".." {
+			out = append(out, dirent{s, buf[18]})
+		}
+		buf = buf[size:]
+	}
+	return out
+}

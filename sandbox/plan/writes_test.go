@@ -1,0 +1,113 @@
+package plan
+
+import (
+	"slices"
+	"testing"
+)
+
+// A name that is not found protected is one by which a server runs code outside.
+func TestJudgeKeepsProtectedPlaces(t *testing.T) {
+	j := NewJudge(Writes{
+		Folders: []string{"/ws", "/home/ada/.config", "/ws/.vscode"},
+		Free:    []string{"/tmp", "/ws/build", "/dev/null"},
+		Names:   []string{"deploy.sh", "ops/*.sh"},
+		Except:  []string{"/ws", "/ws/.idea", "/ws/**/node_modules", "/ws/one/*/.git", "/ws/.vscode"},
+	})
+	known := NewKnown([]Held{{"/ws/team", "git"}, {"/ws/a/b/hooks", "git"}, {"/ws/Lib.git", "a repository"}})
+	for p, want := range map[string]Standing{
+		"/ws/main.go": Changing, "/ws": Changing, "/ws/.gitignore": Changing, "/ws/.github/workflows/ci.yml": Changing,
+		"/ws/package.json": Changing, "/ws/Makefile": Changing, "/ws/config/fish/x": Changing, "/ws/x.git": Changing, "/ws/gitx": Changing,
+		"/ws/.git": Kept, "/ws/.git/config": Kept, "/ws/a/b/c/d/e/.git/hooks/x": Kept, "/ws/.GIT/config": Kept, "/ws/.Git": Kept,
+		"/ws/.g\u200cit/config": Kept, "/ws/.git /config": Kept, "/ws/.git./x": Kept, "/ws/git~1/config": Kept, "/ws/.git::$INDEX_ALLOCATION/x": Kept,
+		"/ws/.v\u017fcode/x": Kept, "/ws/sub/.envrc": Kept, "/ws/CLAUDE.md": Kept, "/ws/claude.md": Kept, "/ws/AGENTS.override.md": Kept,
+		"/ws/x/.config/fish/config.fish": Kept, "/ws/x/.config/other": Changing, "/ws/.local/share/systemd/user/x.service": Kept,
+		"/ws/.github/copilot-instructions.md": Kept, "/ws/proj.code-workspace": Kept, "/ws/mise.local.toml": Kept, "/ws/miserable.toml": Changing,
+		"/ws/deploy.sh": Kept, "/ws/a/ops/x.sh": Kept, "/ws/a/ops/x.txt": Changing, "/ws/x.sh": Changing,
+		// made writable on purpose, with all that is below
+		"/ws/.idea/workspace.xml": Changing, "/ws/.idea/sub/.git/config": Changing, "/ws/a/node_modules/x/.npmrc": Changing, "/ws/node_modules": Changing,
+		"/ws/one/two/.git/config": Changing, "/ws/one/two/three/.git": Kept, "/ws/.git/node_modules": Kept,
+		// a folder of its own in a protected place
+		"/ws/.vscode/tasks.json": Changing, "/ws/.vscode/.envrc": Kept,
+		// the rest of a name whose beginning is the folder
+		"/home/ada/.config/fish/x": Kept, "/home/ada/.config/fish": Kept, "/home/ada/.config/app": Changing,
+		// found at the start
+		"/ws/team": Kept, "/ws/team/pre-commit": Kept, "/ws/a/b/hooks/x": Kept, "/ws/a/b/hook": Changing, "/ws/a/b": Changing, "/ws/lib.GIT/config": Kept,
+		// the server's own, and nobody's
+		"/tmp/.git": Free, "/ws/build/.git/config": Free, "/dev/null": Free, "/": Elsewhere, "/etc/passwd": Elsewhere, "/wsx/.git": Elsewhere, "/dev/null2": Elsewhere,
+	} {
+		if got, held := j.At(p, known); got != want || (got == Kept) != (held.Place != "") {
+			t.Errorf("%q: %v (%+v), want %v", p, got, held, want)
+		}
+	}
+}
+
+func TestJudgeNamesThePlace(t *testing.T) {
+	j := NewJudge(Writes{Folders: []string{"/ws"}})
+	for p, want := range map[string]string{
+		"/ws/a/.git/hooks/x": "/ws/a/.git", "/ws/.config/fish/a": "/ws/.config/fish", "/ws/node_modules/a/.git/x": "/ws/node_modules",
+	} {
+		if _, held := j.At(p, Known{}); held.Place != want {
+			t.Errorf("%q: %q, want %q", p, held.Place, want)
+		}
+	}
+}
+
+// The zero value denies.
+func TestJudgeOfNothing(t *testing.T) {
+	for _, p := range []string{"/", "/tmp/x", "/home/ada/x"} {
+		if got, _ := NewJudge(Writes{}).At(p, Known{}); got != Elsewhere {
+			t.Errorf("%q: %v", p, got)
+		}
+	}
+}
+
+// A link, or a folder that is renamed, at the beginning of a protected name or
+// above a known place would lead it elsewhere.
+func TestJudgeKnowsWhatIsAbove(t *testing.T) {
+	j := NewJudge(Writes{Folders: []string{"/ws"}, Except: []string{"/ws/open/hooks"}})
+	known := NewKnown([]Held{{"/ws/a/team", "git"}, {"/ws/open/hooks", "git"}})
+	for p, want := range map[string]bool{"/ws/.config": true, "/ws/x/.LOCAL": true, "/ws/.local/share": true, "/ws/.github": true, "/ws/config": false, "/ws/share": false} {
+		if got := j.Leads(p); got != want {
+			t.Errorf("leads %q: %v", p, got)
+		}
+	}
+	for p, want := range map[string]bool{"/ws/a": true, "/ws/a/team": true, "/ws/A": true, "/ws/a/tea": false, "/ws/a/team/x": false, "/ws": true, "/ws/open": false} {
+		if _, got := j.Holds(p, known); got != want {
+			t.Errorf("holds %q: %v", p, got)
+		}
+	}
+}
+
+func TestRepositoryIsKnownByWhatIsInIt(t *testing.T) {
+	for _, c := range []struct {
+		base string
+		in   []string
+		want bool
+	}{
+		{"HEAD", []string{"objects", "refs"}, true}, {"HEAD", []string{"objects"}, false}, {"HEAD", []string{"commondir"}, true}, {"head", []string{"objects", "refs"}, true},
+		{"objects", []string{"HEAD", "refs"}, true}, {"refs", []string{"HEAD", "objects"}, true}, {"refs", []string{"HEAD"}, false},
+		{"commondir", []string{"HEAD"}, true}, {"commondir", nil, false}, {"config", []string{"HEAD", "objects", "refs"}, false},
+	} {
+		has := func(name string) bool { return slices.Contains(c.in, name) }
+		if got := CompletesRepository(c.base, has); got != c.want {
+			t.Errorf("%s in %q: %v", c.base, c.in, got)
+		}
+		if c.want != (c.base != "config" && IsRepository(func(n string) bool { return has(n) || foldElement(n) == foldElement(c.base) })) {
+			t.Errorf("%s in %q: the two do not agree", c.base, c.in)
+		}
+	}
+}
+
+// What the program of a name reads is not the same on each file system: a fold
+// that did not end, or lost a name, would protect nothing.
+func FuzzFold(f *testing.F) {
+	for _, s := range []string{"", ".git", ".GIT", "a/b/.Git", "git~1", ". . .", "\u212a", "a:b", "\xff\xfe/x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		once := fold(s)
+		if fold(once) != once {
+			t.Errorf("%q folds to %q and that to %q", s, once, fold(once))
+		}
+	})
+}
