@@ -89,8 +89,8 @@ func (k Known) below(p string) (Held, bool) {
 // from several goroutines.
 type Judge struct {
 	w     Writes
-	names map[string][]name // by the folded last element; patterns are under ""
-	first map[string]bool   // folded elements that a protected name of several begins with
+	names map[string][]name   // by the folded last element; patterns are under ""
+	first map[string][]string // folded elements that a protected name of several begins with, and the rests
 }
 
 // name is one protected name, its elements folded.
@@ -101,7 +101,7 @@ type name struct {
 
 // NewJudge prepares the decisions.
 func NewJudge(w Writes) *Judge {
-	j := &Judge{w: w, names: map[string][]name{}, first: map[string]bool{}}
+	j := &Judge{w: w, names: map[string][]name{}, first: map[string][]string{}}
 	for _, text := range slices.Concat(Protected, w.Names) {
 		n := name{text: text, parts: strings.Split(fold(text), "/")}
 		key := n.parts[len(n.parts)-1]
@@ -110,7 +110,8 @@ func NewJudge(w Writes) *Judge {
 		}
 		j.names[key] = append(j.names[key], n)
 		for i := 1; i < len(n.parts); i++ {
-			j.first[strings.Join(n.parts[:i], "/")] = true
+			first := strings.Join(n.parts[:i], "/")
+			j.first[first] = append(j.first[first], strings.Join(n.parts[i:], "/"))
 		}
 	}
 	return j
@@ -177,14 +178,17 @@ func (j *Judge) Holds(dir string, k Known) (Held, bool) {
 
 // Leads reports whether a protected name begins with the last elements of a path,
 // as .config/fish begins with .config: a symlink there would lead it elsewhere.
-func (j *Judge) Leads(p string) bool {
+func (j *Judge) Leads(p string) bool { return len(j.Rests(p)) > 0 }
+
+// Rests are what follows the last elements of a path in protected names, folded:
+// "fish" and others for .config. They may hold patterns.
+func (j *Judge) Rests(p string) []string {
 	parts := strings.Split(fold(p), "/")
+	var out []string
 	for i := len(parts) - 1; i > 0; i-- {
-		if j.first[strings.Join(parts[i:], "/")] {
-			return true
-		}
+		out = append(out, j.first[strings.Join(parts[i:], "/")]...)
 	}
-	return false
+	return out
 }
 
 // Home is the user's home outside.

@@ -79,9 +79,22 @@ func (s *scan) folder(root string) {
 				return false, plan.Held{}, false
 			}
 		}
+		if kind == unix.DT_LNK {
+			s.beginning(p)
+		}
 		return true, plan.Held{}, false
 	}
 	w.run(at, path.Base(root))
+}
+
+// beginning looks at a symlink where a protected name of several elements begins:
+// .config, behind which .config/fish is found elsewhere.
+func (s *scan) beginning(p string) {
+	for _, rest := range s.judge.Rests(p) {
+		if !strings.Contains(rest, "*") {
+			s.lead(p+"/"+rest, p, p+" leads to it", false)
+		}
+	}
 }
 
 // special holds a directory that is a repository, or an environment of python's,

@@ -1,0 +1,130 @@
+package writes
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"mcpen/sandbox/plan"
+)
+
+// world makes files, folders (with a slash) and links ("name -> text") in a folder
+// without symlinks on the way.
+func world(t *testing.T, entries ...string) string {
+	t.Helper()
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		name, text, link := strings.Cut(e, " -> ")
+		name, content, _ := strings.Cut(name, ": ")
+		p := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case link:
+			err = os.Symlink(strings.ReplaceAll(text, "ROOT", root), p)
+		case strings.HasSuffix(name, "/"):
+			err = os.MkdirAll(p, 0o755)
+		default:
+			err = os.WriteFile(p, []byte(strings.ReplaceAll(content, "|", "\n")), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func scanned(w plan.Writes) (*plan.Judge, findings) {
+	j := plan.NewJudge(w)
+	s := newScan(j, w.Folders)
+	s.run()
+	return j, s.result()
+}
+
+// What a protected place leads to runs as the place itself would: hooks that are
+// a link, settings that lie elsewhere, what git's configuration names.
+func TestScanFindsWhereProtectedPlacesLead(t *testing.T) {
+	root := world(t,
+		"ws/.git/config: [core]|hooksPath = .githooks|fsmonitor = sh tools/watch.sh|[include]|path = ../git.cfg|[user]|name = src",
+		"ws/git.cfg: [diff \"x\"]|textconv = tools/conv", "ws/tools/watch.sh", "ws/tools/conv", "ws/tools/other", "ws/src/main.c", "ws/.githooks/pre-commit",
+		"ws/.git/hooks -> ../team", "ws/team/pre-commit -> ../scripts/real.sh", "ws/scripts/real.sh", "ws/scripts/more.sh",
+		"ws/.claude/skills -> ../.ai/skills", "ws/.ai/skills/x.md", "ws/.ai/notes.md",
+		"ws/.vscode/launch.json -> ../../absent/launch.json", "ws/.idea/x -> ../by/way/x", "ws/by -> real", "ws/real/way/x",
+		"ws/a/b/c/d/.git: gitdir: ../../../../trees/d", "ws/trees/d/HEAD", "ws/trees/d/commondir: ../main", "ws/trees/main/config: [core]|hooksPath = /ROOTLESS",
+		"ws/deep/er/.git/config: [core]|hooksPath = hooks", "ws/deep/er/hooks/",
+		"ws/bare/HEAD", "ws/bare/objects/", "ws/bare/refs/", "ws/bare/config", "ws/py/pyvenv.cfg", "ws/py/bin/python",
+		"ws/node_modules/mine -> ../packages/mine", "ws/packages/mine/index.js", "ws/.zed/up -> ../..",
+		"ws/.git/modules/sub/HEAD", "ws/.git/modules/sub/config: [core]|hooksPath = sub-hooks|worktree = ../../../sub", "ws/sub-hooks/",
+		"ws/.config -> conf", "ws/conf/fish/config.fish", "ws/conf/other",
+	)
+	ws := filepath.Join(root, "ws")
+	j, found := scanned(plan.Writes{Folders: []string{ws}})
+	for _, kept := range []string{
+		".githooks/pre-commit", "tools/watch.sh", "git.cfg", "tools/conv", "team", "team/new", "scripts/real.sh", ".ai/skills/x.md", "by", "real/way/x",
+		"trees/d/HEAD", "trees/main/config", "deep/er/hooks/x", "bare/config", "bare/hooks/x", "py/lib/x.pth", "sub-hooks/x", "conf/fish/config.fish", ".config",
+	} {
+		if s, _ := j.At(filepath.Join(ws, kept), found.known); s != plan.Kept {
+			t.Errorf("%s may be changed", kept)
+		}
+	}
+	for _, free := range []string{"src/main.c", "tools/other", "scripts/more.sh", ".ai/notes.md", "packages/mine/index.js", "main.go", "conf/other", "real/other", "trees", "deep/er/x"} {
+		if s, held := j.At(filepath.Join(ws, free), found.known); s != plan.Changing {
+			t.Errorf("%s may not be changed: %+v", free, held)
+		}
+	}
+	for _, above := range []string{"tools", "scripts", ".ai", "real", "real/way", "trees", "deep/er"} {
+		if _, ok := j.Holds(filepath.Join(ws, above), found.known); !ok {
+			t.Errorf("%s may be renamed", above)
+		}
+	}
+}
+
+// What the profile makes writable leads nowhere that is held.
+func TestScanLeavesOutWhatIsUnprotected(t *testing.T) {
+	root := world(t, "ws/.git/config: [core]|hooksPath = .githooks", "ws/.githooks/x", "ws/sub/.git/config: [core]|hooksPath = hooks", "ws/sub/hooks/x")
+	ws := filepath.Join(root, "ws")
+	j, found := scanned(plan.Writes{Folders: []string{ws}, Except: []string{ws, ws + "/.git", ws + "/sub/hooks"}})
+	for _, free := range []string{".git/config", ".githooks/x", "sub/hooks/x"} {
+		if s, held := j.At(filepath.Join(ws, free), found.known); s != plan.Changing {
+			t.Errorf("%s: %+v", free, held)
+		}
+	}
+	if s, _ := j.At(filepath.Join(ws, "sub/.git/config"), found.known); s != plan.Kept {
+		t.Error("sub/.git is not protected any more")
+	}
+}
+
+// Loops, and links to the whole folder, end the scan like others.
+func TestScanEnds(t *testing.T) {
+	root := world(t, "ws/.git/hooks/a -> b", "ws/.git/hooks/b -> a", "ws/.vscode/self -> .", "ws/.vscode/root -> /", "ws/.git/config: [include]|path = config",
+		"ws/.claude/loop -> ../.claude", "ws/x/.git: gitdir: .git", "ws/y/.git -> .git")
+	ws := filepath.Join(root, "ws")
+	j, found := scanned(plan.Writes{Folders: []string{ws}})
+	if s, held := j.At(filepath.Join(ws, "main.go"), found.known); s != plan.Changing {
+		t.Errorf("the folder is held as a whole: %+v", held)
+	}
+}
+
+func TestAliasesAreFound(t *testing.T) {
+	root := world(t, "ws/.git/config: x", "ws/other: x", "ws/.envrc: y", "ws/plain: z")
+	for from, to := range map[string]string{"ws/.git/config": "ws/alias", "ws/.envrc": "ws/alias2", "ws/plain": "ws/alias3"} {
+		if err := os.Link(filepath.Join(root, from), filepath.Join(root, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, found := scanned(plan.Writes{Folders: []string{filepath.Join(root, "ws")}})
+	var got []string
+	for _, p := range findAliases(found.protected).inodes {
+		got = append(got, strings.TrimPrefix(p, root+"/ws/"))
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, []string{".envrc", ".git/config"}) {
+		t.Errorf("%q", got)
+	}
+}
