@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -274,6 +275,9 @@ func (w writer) tools(p plan.Plan) {
 		w.line("  checks    the arguments of calls against the server's own schema")
 	}
 	w.line("  lines     at most %s", plan.FormatSize(p.Relay.MaxLine))
+	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+	w.line("  end       the client's end closes: answers may take %v, then %v after the last line SIGTERM; a signal: SIGTERM, %v later SIGKILL",
+		ms(p.Relay.Finish), ms(p.Relay.Grace), ms(p.Relay.Rush))
 }
 
 func (w writer) limits(p plan.Plan) {

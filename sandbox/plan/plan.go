@@ -275,8 +275,10 @@ type Tools struct {
 
 // Relay is what the relay is told.
 type Relay struct {
-	MaxLine int64 `json:"max_line"` // bytes
-	Grace   int64 `json:"grace_ms"` // milliseconds between the end of stdin and SIGTERM
+	MaxLine int64 `json:"max_line"`  // bytes
+	Finish  int64 `json:"finish_ms"` // milliseconds that answers, and the client's reading of them, may take once one side ended
+	Grace   int64 `json:"grace_ms"`  // milliseconds between the end of stdin, or the last line behind it, and SIGTERM
+	Rush    int64 `json:"rush_ms"`   // milliseconds between SIGTERM and SIGKILL, where a signal ends the run
 }
 
 // Log is what the log is told.

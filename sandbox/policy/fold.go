@@ -77,6 +77,7 @@ func (b *body) foldValues(c body) {
 	b.tmp.over(c.tmp)
 	b.tmpFiles.over(c.tmpFiles)
 	b.maxLine.over(c.maxLine)
+	b.finish.over(c.finish)
 	b.grace.over(c.grace)
 	b.arguments.over(c.arguments)
 	b.files.over(c.files)

@@ -38,7 +38,7 @@
 //	[prompts] [resources]              allow, deny
 //	[limits]                           memory, processes, open-files, file-size, cpu, cpu-time, tmp, tmp-files;
 //	                                   each may be "unlimited"
-//	[wire]                             max-line, grace
+//	[wire]                             max-line, finish, grace
 //	[log]                              arguments, files, on-error = stop|continue
 //	[install]                          scripts, min-age
 //	[require]                          layers = namespaces|landlock|seccomp|limits
@@ -285,7 +285,9 @@ type Size int64
 // Wire bounds and names what the relay does with odd lines.
 type Wire struct {
 	MaxLine Size          `json:"max_line"` // longest line in either direction
-	Grace   time.Duration `json:"grace"`    // what the server gets after its stdin closed, before SIGTERM
+	Finish  time.Duration `json:"finish"`   // what answers, and the client's reading of them, may take once one side ended
+	Grace   time.Duration `json:"grace"`    // what the server gets after its stdin closed, before SIGTERM; anew with each line
+	Rush    time.Duration `json:"rush"`     // what it gets after SIGTERM, where a signal ends the run: Grace, where a profile says it
 }
 
 // Log says what goes to the audit log.

@@ -45,8 +45,8 @@ type body struct {
 	cpu                            opt[float64]
 	cpuTime                        opt[time.Duration]
 
-	maxLine opt[Size]
-	grace   opt[time.Duration]
+	maxLine       opt[Size]
+	finish, grace opt[time.Duration]
 
 	arguments, files opt[bool]
 	onError          opt[string]
@@ -279,6 +279,7 @@ func readLimits(b *body, t *table) {
 func readRest(b *body, t *table) {
 	wire := t.table("wire")
 	b.maxLine = read(wire, "max-line", sizeFrom(64<<10, 1<<30, false))
+	b.finish = read(wire, "finish", durationFrom(0, 24*time.Hour, false))
 	b.grace = read(wire, "grace", durationFrom(0, 10*time.Minute, false))
 	wire.done()
 

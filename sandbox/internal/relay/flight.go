@@ -102,6 +102,19 @@ func (f *flight) newest() *audit.Request {
 	return &req
 }
 
+// asked reports whether the client waits for an answer. A subscription has none
+// until it ends.
+func (f *flight) asked() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for e := f.order.Front(); e != nil; e = e.Next() {
+		if e.Value.(*pending).req.Method != "subscriptions/listen" {
+			return true
+		}
+	}
+	return false
+}
+
 // only is the id of the single request in flight, or nil.
 func (f *flight) only() []byte {
 	f.mu.Lock()

@@ -24,19 +24,31 @@ func (r *Relay) fromServer() {
 func (r *Relay) carry(from Side, l *lines) {
 	for {
 		f, err := l.next()
-		switch {
-		case err != nil:
+		if err != nil {
 			return
-		case f.long != nil:
-			r.tooLong(from, f.long)
-		case blank(f.line):
-			// Clients make an error of a server's that somebody gets to see.
-			if from == Client {
-				r.pass(from, f.raw)
-			}
-		default:
-			r.line(from, f)
 		}
+		if from == Server {
+			r.motion.begin(l.n - l.at)
+		}
+		r.frame(from, f)
+		if from == Server {
+			r.motion.end()
+		}
+	}
+}
+
+// frame decides about what lines cut out.
+func (r *Relay) frame(from Side, f frame) {
+	switch {
+	case f.long != nil:
+		r.tooLong(from, f.long)
+	case blank(f.line):
+		// Clients make an error of a server's that somebody gets to see.
+		if from == Client {
+			r.pass(from, f.raw)
+		}
+	default:
+		r.line(from, f)
 	}
 }
 
@@ -105,7 +117,7 @@ func (r *Relay) forward(from Side, f frame, line []byte) error {
 func (r *Relay) pass(from Side, parts ...[]byte) error {
 	err := r.outlet(other(from)).forward(parts...)
 	if err != nil && from == Server {
-		r.goneOnce.Do(func() { close(r.clientGone) })
+		r.lostClient()
 	}
 	return err
 }
