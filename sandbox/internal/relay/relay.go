@@ -7,6 +7,8 @@
 //     What stands behind the last 0x0A when a side ends is a line, too: it is
 //     looked at like any other and passed on without an end, as it came. Should a
 //     line of mcpen's own follow, that begins on a new line.
+//   - A byte order mark before the first line of a side is taken off: no reader of
+//     JSON need know it (RFC 8259, 8.1).
 //   - Blank lines of the client pass. Those of the server, which are no messages
 //     and no text, end here.
 //   - A line that two JSON readers could understand differently, a batch, and a
@@ -138,6 +140,7 @@ type Relay struct {
 	serverDone chan struct{} // the server's stdout ended and was passed on
 	clientGone chan struct{} // the client does not read any more
 	goneOnce   sync.Once
+	otherID    sync.Once
 }
 
 // Outcome is how a conversation went.
