@@ -223,6 +223,9 @@ func TestStalledClientAndChattyServer(t *testing.T) {
 	for i := range n { // far more than every buffer on the way
 		fmt.Fprintf(g.serverErr, "line %d of a chatty server \x1b[31m\n", i)
 	}
+	for waiting(g.relay.Ends.ServerErr) > 0 { // a hurried end would not
+		time.Sleep(time.Millisecond)
+	}
 	g.serverErr.Close()
 	g.cancel()
 	g.exit()
