@@ -109,8 +109,10 @@ func (c *cage) cgroups() []string {
 		return nil
 	}
 	var out []string
-	for _, p := range st.CgroupPaths {
-		out = append(out, p)
+	for name, p := range st.CgroupPaths {
+		if name != container.NoGroup {
+			out = append(out, p)
+		}
 	}
 	return out
 }
