@@ -72,6 +72,9 @@ func (b *Box) contained() (launch, []child.Pin, error) {
 			err = b.groups.Hold(pid)
 		}
 		if err == nil {
+			err = container.Unlink(rootfs, b.plan)
+		}
+		if err == nil {
 			err = c.Exec() // it waited until now
 		}
 		if err != nil {

@@ -13,7 +13,6 @@ package plan
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -60,7 +59,7 @@ type Plan struct {
 // Digest is the SHA-256 of the plan's JSON, in hex: two runs with the same
 // digest were told the same. Secret values are not part of it.
 func (p Plan) Digest() string {
-	b, err := json.Marshal(p)
+	b, err := Encode(p)
 	if err != nil {
 		panic("internal error: a plan that is not JSON: " + err.Error())
 	}

@@ -18,7 +18,6 @@
 package child
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 
@@ -56,7 +55,7 @@ type Pin struct {
 
 // Pack puts the boot into a sealed memory file. The caller closes it.
 func (b Boot) Pack() (*os.File, error) {
-	data, err := json.Marshal(b)
+	data, err := plan.Encode(b)
 	if err != nil {
 		return nil, fmt.Errorf("internal error: cannot encode the boot: %w", err)
 	}
@@ -96,7 +95,7 @@ func unpack() (Boot, error) {
 		n += m
 	}
 	var b Boot
-	if err := json.Unmarshal(data, &b); err != nil {
+	if err := plan.Decode(data, &b); err != nil {
 		return Boot{}, fmt.Errorf("internal error: cannot decode the boot: %w", err)
 	}
 	if b.Plan.Version != plan.Version {

@@ -84,7 +84,8 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 // the skeleton or by pid 1.
 func mounts(root []plan.Mount, rootfs string) ([]*configs.Mount, error) {
 	var out []*configs.Mount
-	for _, m := range root {
+	for i, m := range root {
+		m.Source, m.Target = alias(rootfs, i, m)
 		var c *configs.Mount
 		switch m.Kind {
 		case plan.MountBind:

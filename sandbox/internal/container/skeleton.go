@@ -26,7 +26,10 @@ func Skeleton(rootfs string, p plan.Plan) error {
 		return fmt.Errorf("cannot make the sandbox's root: %w", err)
 	}
 	var covered []string // file systems of others: nothing is made in them
-	for _, m := range p.Root {
+	for i, m := range p.Root {
+		if err := linkAlias(rootfs, i, m); err != nil {
+			return err
+		}
 		if within(m.Target, covered) {
 			continue
 		}
