@@ -96,6 +96,7 @@ type prepared struct {
 	program plan.Program
 	host    plan.Host
 	plan    plan.Plan
+	start   string     // where the server starts if its profile declares that: --workspace, or where mcpen was started
 	tree    *pack.Tree // of a package: GC leaves it alone until close
 }
 
@@ -129,6 +130,12 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	}
 	if p.policy, err = a.policy(ch, p.place); err != nil {
 		return p, err
+	}
+	p.start = p.place.cwd
+	if ch.workspace != "" {
+		if p.start, err = filepath.Abs(ch.workspace); err != nil {
+			return p, fmt.Errorf("cannot tell where --workspace %q is: %w", ch.workspace, err)
+		}
 	}
 	if p.program, p.tree, err = a.program(ctx, ch, p.place, p.policy); err != nil {
 		return p, err
@@ -361,7 +368,7 @@ func (a *app) findEnv(at place) host.FindEnv {
 
 // ask is what the host is asked for this policy and program.
 func (a *app) ask(p prepared) host.Ask {
-	ask := host.Ask{Home: p.place.home, Runtime: p.place.runtime, State: p.place.state, Config: p.place.config, Cwd: p.place.cwd, Bus: p.place.bus,
+	ask := host.Ask{Home: p.place.home, Runtime: p.place.runtime, State: p.place.state, Config: p.place.config, Cwd: p.start, Bus: p.place.bus,
 		Env: map[string]string{}, Paths: plan.Asks(p.policy, p.program, p.place.home, p.place.state, p.place.config, p.place.runtime)}
 	for _, name := range plan.EnvNames(p.policy) {
 		if v, ok := a.lookup(name); ok {

@@ -31,7 +31,7 @@ type Host struct {
 	Runtime string `json:"runtime,omitempty"` // where a run keeps what it needs while it runs
 	State   string `json:"state,omitempty"`   // mcpen's own state directory; never visible inside
 	Config  string `json:"config,omitempty"`
-	Cwd     string `json:"cwd,omitempty"`  // where mcpen was started
+	Cwd     string `json:"cwd,omitempty"`  // the workspace that was named, else where mcpen was started
 	Zone    string `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
 
 	Namespaces Fact `json:"namespaces"` // the whole recipe's namespaces, mount of proc included

@@ -49,9 +49,9 @@ func (c *compiler) private() (home, tmp string) {
 	return Home, "/tmp"
 }
 
-// dir is the working directory: what the profile says, else the place where
-// mcpen was started if a folder was declared that holds it, else the private
-// home.
+// dir is the working directory: what the profile says, else the workspace that was
+// named, or the place where mcpen was started, if a folder was declared that holds
+// it, else the private home.
 func (c *compiler) dir() string {
 	d, h := c.pol.Server.Dir, c.host
 	home, tmp := c.private()
