@@ -163,6 +163,8 @@ func (w writer) files(p plan.Plan) {
 		switch {
 		case m.Kind == plan.MountTmpfs && m.Writable:
 			w.line("  private   %s, at most %s in %d files, gone at the end", m.Target, plan.FormatSize(m.Bytes), m.Inodes)
+		case m.Kind == plan.MountPTY:
+			w.line("  private   %s, %s  (%s)", m.Target, m.Why, m.At)
 		case m.Kind == plan.MountBind && m.At == "" && !m.Protected && !systemic(m.Target):
 			w.line("  runtime   %s (%s)", m.Target, m.Why)
 		}

@@ -196,6 +196,7 @@ func richPolicy(t *testing.T) policy.Policy {
 	pol.Sockets = []policy.Socket{{Path: "/srv/run/db.sock", Override: "", At: at}}
 	pol.Env = policy.Env{Pass: []policy.EnvName{{Name: "LANG", At: at}}, Set: []policy.EnvValue{{Name: "A", Value: "1", At: at}},
 		Secret: []policy.SecretFrom{{Name: "TOKEN", From: "env:TOKEN", At: at}}}
+	pol.Process = policy.Process{PTY: true, At: at}
 	globs := policy.Filter{Allow: []policy.Glob{{Pattern: "get_*", At: at}}, Deny: []policy.Glob{{Pattern: "x", At: at}}}
 	pol.Tools.Filter, pol.Prompts, pol.Resources = globs, globs, globs
 	pol.Tools.Allow = slices.Clone(globs.Allow)

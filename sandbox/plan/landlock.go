@@ -114,7 +114,7 @@ func access(m Mount) Access {
 		return AccessRead
 	case MountProc, MountFile, MountCopy:
 		return AccessRead
-	case MountDevice:
+	case MountDevice, MountPTY:
 		return AccessDev
 	}
 	return "" // a symlink or a mask grants nothing

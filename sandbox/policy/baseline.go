@@ -305,6 +305,9 @@ func (r *resolver) narrowRest(p *Profile, out *Policy, bounds Policy, b body) {
 		out.Wire.Grace = min(out.Wire.Grace, b.grace.v)
 		out.Wire.Rush = min(out.Wire.Rush, b.grace.v)
 	}
+	if b.pty.set && !b.pty.v && out.Process.PTY {
+		r.add(p.body.pty.at, p.body.pty.key, "", beyond, "terminals")
+	}
 	if b.arguments.set && !b.arguments.v && out.Log.Arguments {
 		r.add(p.body.arguments.at, p.body.arguments.key, "", beyond, "tool arguments in the log")
 	}

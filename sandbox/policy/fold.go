@@ -76,6 +76,7 @@ func (b *body) foldValues(c body) {
 	b.cpuTime.over(c.cpuTime)
 	b.tmp.over(c.tmp)
 	b.tmpFiles.over(c.tmpFiles)
+	b.pty.over(c.pty)
 	b.maxLine.over(c.maxLine)
 	b.finish.over(c.finish)
 	b.grace.over(c.grace)

@@ -38,6 +38,7 @@
 //	[prompts] [resources]              allow, deny
 //	[limits]                           memory, processes, open-files, file-size, cpu, cpu-time, tmp, tmp-files;
 //	                                   each may be "unlimited"
+//	[process]                          pty
 //	[wire]                             max-line, finish, grace
 //	[log]                              arguments, files, on-error = stop|continue
 //	[install]                          scripts, min-age
@@ -86,6 +87,7 @@ type Policy struct {
 	Prompts    Filter     `json:"prompts"`
 	Resources  Filter     `json:"resources"`
 	Limits     Limits     `json:"limits"`
+	Process    Process    `json:"process,omitzero"`
 	Wire       Wire       `json:"wire"`
 	Log        Log        `json:"log"`
 	Install    Install    `json:"install"`
@@ -281,6 +283,12 @@ type Limits struct {
 
 // Size is a number of bytes.
 type Size int64
+
+// Process is what a server is given beside files.
+type Process struct {
+	PTY bool `json:"pty,omitempty"` // it may open terminals of its own
+	At  Pos  `json:"at,omitzero"`
+}
 
 // Wire bounds and names what the relay does with odd lines.
 type Wire struct {

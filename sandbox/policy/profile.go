@@ -45,6 +45,7 @@ type body struct {
 	cpu                            opt[float64]
 	cpuTime                        opt[time.Duration]
 
+	pty           opt[bool]
 	maxLine       opt[Size]
 	finish, grace opt[time.Duration]
 
@@ -275,8 +276,12 @@ func readLimits(b *body, t *table) {
 	t.done()
 }
 
-// readRest reads [wire], [log], [install] and [require].
+// readRest reads [process], [wire], [log], [install] and [require].
 func readRest(b *body, t *table) {
+	process := t.table("process")
+	b.pty = read(process, "pty", asBool)
+	process.done()
+
 	wire := t.table("wire")
 	b.maxLine = read(wire, "max-line", sizeFrom(64<<10, 1<<30, false))
 	b.finish = read(wire, "finish", durationFrom(0, 24*time.Hour, false))

@@ -92,6 +92,9 @@ func (r *resolver) resolve(p *Profile) Policy {
 	out.Env = r.env(b.env)
 	resolveTools(&out, b)
 	resolveLimits(&out.Limits, b)
+	if b.pty.v {
+		out.Process = Process{PTY: true, At: b.pty.at}
+	}
 	b.maxLine.to(&out.Wire.MaxLine)
 	b.finish.to(&out.Wire.Finish)
 	b.grace.to(&out.Wire.Grace)

@@ -98,6 +98,9 @@ func mounts(root []plan.Mount, rootfs string) ([]*configs.Mount, error) {
 		case plan.MountProc:
 			c = &configs.Mount{Source: "proc", Destination: m.Target, Device: "proc",
 				Flags: unix.MS_NOEXEC | unix.MS_NOSUID | unix.MS_NODEV}
+		case plan.MountPTY:
+			c = &configs.Mount{Source: "devpts", Destination: m.Target, Device: "devpts",
+				Flags: unix.MS_NOEXEC | unix.MS_NOSUID, Data: "newinstance,ptmxmode=0666,mode=0620,max=" + strconv.Itoa(maxPTY)}
 		case plan.MountMask:
 			if m.Dir {
 				c = tmpfs(plan.Mount{Target: m.Target, Bytes: 4096, Inodes: 2, Mode: 0o555})
@@ -113,6 +116,10 @@ func mounts(root []plan.Mount, rootfs string) ([]*configs.Mount, error) {
 	}
 	return out, nil
 }
+
+// maxPTY bounds the terminals of one server: the kernel's own bound is for all of
+// the machine (kernel.pty.max).
+const maxPTY = 64
 
 // bind is recursive in its flags too: a read-only remount leaves what is
 // mounted below writable, the attributes of mount_setattr(2) do not.

@@ -37,7 +37,7 @@ func Skeleton(rootfs string, p plan.Plan) error {
 			return fmt.Errorf("cannot make %q in the sandbox's root: %w", m.Target, err)
 		}
 		switch m.Kind {
-		case plan.MountBind, plan.MountTmpfs, plan.MountProc:
+		case plan.MountBind, plan.MountTmpfs, plan.MountProc, plan.MountPTY:
 			covered = append(covered, m.Target)
 		}
 	}
