@@ -97,6 +97,10 @@ type Program struct {
 	Tree string `json:"tree,omitempty"`
 }
 
+// Beside is how the reason of a need begins that is a folder for the sake of one
+// script in it.
+const Beside = "what lies beside "
+
 // Need is one path that a program needs and why.
 type Need struct {
 	Path string `json:"path"`

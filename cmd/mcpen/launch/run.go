@@ -108,6 +108,11 @@ func StartLine(p plan.Plan) string {
 		}
 	}
 	line := p.Name + ": held by " + strings.Join(layers, ", ")
+	for _, m := range p.Root {
+		if strings.HasPrefix(m.Why, plan.Beside) {
+			line += fmt.Sprintf("; %s may be read (%s)", m.Target, m.Why)
+		}
+	}
 	for _, g := range p.Gaps {
 		line += fmt.Sprintf("; not held: %s (%s)", g.Want, g.Why)
 	}

@@ -170,6 +170,11 @@ func cgroup(p plan.Plan, id string) (*cgroups.Cgroup, error) {
 			},
 		},
 	}
+	if slices.ContainsFunc(p.Root, func(m plan.Mount) bool { return m.Kind == plan.MountPTY }) {
+		g.Resources.Devices = append(g.Resources.Devices,
+			&devices.Rule{Type: devices.CharDevice, Major: 5, Minor: 2, Permissions: "rw", Allow: true},
+			&devices.Rule{Type: devices.CharDevice, Major: 136, Minor: devices.Wildcard, Permissions: "rw", Allow: true})
+	}
 	for _, l := range p.Limits {
 		switch l.How {
 		case plan.HowCgroup1, plan.HowCgroup2, plan.HowSystemd:
