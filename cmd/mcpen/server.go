@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -148,6 +149,9 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	}
 	if p.host, err = host.Probe(ctx, a.ask(p)); err != nil {
 		return p, err
+	}
+	if plan.SaysGit(p.policy, p.program) {
+		p.host.Git = a.git(ctx, p.place)
 	}
 	if own != "" && ch.look {
 		assumeDir(p.host.Paths, own)
@@ -376,6 +380,19 @@ func (a *app) ask(p prepared) host.Ask {
 		}
 	}
 	return ask
+}
+
+// git is what the user's own git is told that one inside needs to know.
+func (a *app) git(ctx context.Context, at place) []plan.Env {
+	program, err := exec.LookPath("git")
+	if err != nil || at.home == "" {
+		return nil
+	}
+	vars := []string{"HOME=" + at.home, "PATH=" + a.getenv("PATH")}
+	if config := absolute(a.getenv("XDG_CONFIG_HOME")); config != "" {
+		vars = append(vars, "XDG_CONFIG_HOME="+config)
+	}
+	return host.Git(ctx, program, vars)
 }
 
 // ownState is the server's own directory where the profile lets it write there,

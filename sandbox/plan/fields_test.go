@@ -189,7 +189,7 @@ func richPolicy(t *testing.T) policy.Policy {
 	pol.Description = "a demo"
 	pol.Sources = []policy.Source{{File: "p.toml", SHA256: "00"}}
 	pol.Server = policy.Server{Command: []string{"node"}, Package: "npm:x", Args: []string{"a"}, Dir: "/home/ada/src/app", At: at}
-	pol.Filesystem = policy.Filesystem{Read: path("/home/ada/docs"), Write: path("/home/ada/src/app"), Deny: path("/home/ada/docs/hidden"),
+	pol.Filesystem = policy.Filesystem{Read: append(path("/home/ada/docs"), policy.Path{Path: "/usr/bin/git", Optional: true, At: at}), Write: path("/home/ada/src/app"), Deny: path("/home/ada/docs/hidden"),
 		Unprotect: path("/home/ada/src/app/.vscode")}
 	pol.Network = policy.Network{Allow: []policy.Host{{Kind: policy.HostName, Name: "a.example", First: 443, Last: 443, TLS: true, At: at}},
 		Listen: []policy.Port{{Port: 9000, At: at}}}
@@ -215,6 +215,7 @@ func richProgram() Program {
 func richHost(t *testing.T) Host {
 	t.Helper()
 	h := laptopHost()
+	h.Git = []Env{{Name: "safe.directory", Value: "/srv/a", At: "git config"}}
 	h.Errata, h.Env = 1, map[string]string{"LANG": "C"}
 	h.Cgroup = Cgroup{How: HowCgroup2, Path: "/user.slice", Controllers: []string{"memory", "pids", "cpu"}, Why: ""}
 	parseTree(t, laptop, `

@@ -44,6 +44,9 @@ type Host struct {
 
 	Cgroup Cgroup `json:"cgroup"`
 
+	// Git are the user's settings of git that a server for git is given: names and
+	// values, in order.
+	Git []Env `json:"git,omitempty"`
 	// Env holds the variables that the policy passes and that are set.
 	Env map[string]string `json:"env,omitempty"`
 	// Paths holds a fact for every path that was asked, by the path as asked.
