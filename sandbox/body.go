@@ -72,6 +72,9 @@ func (b *Box) contained() (launch, []child.Pin, error) {
 			err = b.groups.Hold(pid)
 		}
 		if err == nil {
+			err = container.Unlink(rootfs, b.plan)
+		}
+		if err == nil {
 			err = c.Exec() // it waited until now
 		}
 		if err != nil {
@@ -109,8 +112,10 @@ func (c *cage) cgroups() []string {
 		return nil
 	}
 	var out []string
-	for _, p := range st.CgroupPaths {
-		out = append(out, p)
+	for name, p := range st.CgroupPaths {
+		if name != container.NoGroup {
+			out = append(out, p)
+		}
 	}
 	return out
 }

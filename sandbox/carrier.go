@@ -14,6 +14,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/relay"
+	"mcpen/sandbox/plan"
 )
 
 // carrier carries the stdio of one server: fresh pipes lead into the sandbox,
@@ -101,8 +102,6 @@ func (c *carrier) converse(b *Box) error {
 		return err
 	}
 	rest := newBehind()
-	ladder := relay.DefaultLadder
-	ladder.Grace = time.Duration(b.plan.Relay.Grace) * time.Millisecond
 	r, err := relay.New(relay.Config{
 		Ends: relay.Ends{ClientIn: in, ClientOut: out, Stderr: stderr,
 			ServerIn: c.server[0], ServerOut: c.server[1], ServerErr: c.server[2]},
@@ -112,7 +111,7 @@ func (c *carrier) converse(b *Box) error {
 		Rest:    rest.close,
 		Sink:    b.sink,
 		MaxLine: b.plan.Relay.MaxLine,
-		Ladder:  ladder,
+		Ladder:  ladder(b.plan.Relay),
 		Args:    b.plan.Log.Arguments,
 	})
 	if err != nil {
@@ -122,6 +121,17 @@ func (c *carrier) converse(b *Box) error {
 	c.behind = rest
 	c.relay.Store(r)
 	return nil
+}
+
+// ladder is how the server is ended. A server that a profile gives more time than
+// usual has it behind SIGTERM, too.
+func ladder(p plan.Relay) relay.Ladder {
+	l := relay.DefaultLadder
+	l.Finish = time.Duration(p.Finish) * time.Millisecond
+	l.Grace = time.Duration(p.Grace) * time.Millisecond
+	l.Rush = time.Duration(p.Rush) * time.Millisecond
+	l.Term = max(l.Term, l.Rush)
+	return l
 }
 
 // end is a client's end of a stream for the relay, which leaves the client's own

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -161,6 +162,8 @@ func (w writer) files(p plan.Plan) {
 		switch {
 		case m.Kind == plan.MountTmpfs && m.Writable:
 			w.line("  private   %s, at most %s in %d files, gone at the end", m.Target, plan.FormatSize(m.Bytes), m.Inodes)
+		case m.Kind == plan.MountPTY:
+			w.line("  private   %s, %s  (%s)", m.Target, m.Why, m.At)
 		case m.Kind == plan.MountBind && m.At == "" && !m.Protected && !systemic(m.Target):
 			w.line("  runtime   %s (%s)", m.Target, m.Why)
 		}
@@ -292,6 +295,9 @@ func (w writer) tools(p plan.Plan) {
 		w.line("  checks    the arguments of calls against the server's own schema")
 	}
 	w.line("  lines     at most %s", plan.FormatSize(p.Relay.MaxLine))
+	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+	w.line("  end       the client's end closes: answers may take %v, then %v after the last line SIGTERM; a signal: SIGTERM, %v later SIGKILL",
+		ms(p.Relay.Finish), ms(p.Relay.Grace), ms(p.Relay.Rush))
 }
 
 func (w writer) limits(p plan.Plan) {

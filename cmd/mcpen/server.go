@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -96,6 +97,7 @@ type prepared struct {
 	program plan.Program
 	host    plan.Host
 	plan    plan.Plan
+	start   string     // where the server starts if its profile declares that: --workspace, or where mcpen was started
 	tree    *pack.Tree // of a package: GC leaves it alone until close
 }
 
@@ -130,6 +132,12 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	if p.policy, err = a.policy(ch, p.place); err != nil {
 		return p, err
 	}
+	p.start = p.place.cwd
+	if ch.workspace != "" {
+		if p.start, err = filepath.Abs(ch.workspace); err != nil {
+			return p, fmt.Errorf("cannot tell where --workspace %q is: %w", ch.workspace, err)
+		}
+	}
 	if p.program, p.tree, err = a.program(ctx, ch, p.place, p.policy); err != nil {
 		return p, err
 	}
@@ -141,6 +149,9 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	}
 	if p.host, err = host.Probe(ctx, a.ask(p)); err != nil {
 		return p, err
+	}
+	if plan.SaysGit(p.policy, p.program) {
+		p.host.Git = a.git(ctx, p.place)
 	}
 	if own != "" && ch.look {
 		assumeDir(p.host.Paths, own)
@@ -361,7 +372,7 @@ func (a *app) findEnv(at place) host.FindEnv {
 
 // ask is what the host is asked for this policy and program.
 func (a *app) ask(p prepared) host.Ask {
-	ask := host.Ask{Home: p.place.home, Runtime: p.place.runtime, State: p.place.state, Config: p.place.config, Cwd: p.place.cwd, Bus: p.place.bus,
+	ask := host.Ask{Home: p.place.home, Runtime: p.place.runtime, State: p.place.state, Config: p.place.config, Cwd: p.start, Bus: p.place.bus,
 		Env: map[string]string{}, Paths: plan.Asks(p.policy, p.program, p.place.home, p.place.state, p.place.config, p.place.runtime)}
 	for _, name := range plan.EnvNames(p.policy) {
 		if v, ok := a.lookup(name); ok {
@@ -369,6 +380,19 @@ func (a *app) ask(p prepared) host.Ask {
 		}
 	}
 	return ask
+}
+
+// git is what the user's own git is told that one inside needs to know.
+func (a *app) git(ctx context.Context, at place) []plan.Env {
+	program, err := exec.LookPath("git")
+	if err != nil || at.home == "" {
+		return nil
+	}
+	vars := []string{"HOME=" + at.home, "PATH=" + a.getenv("PATH")}
+	if config := absolute(a.getenv("XDG_CONFIG_HOME")); config != "" {
+		vars = append(vars, "XDG_CONFIG_HOME="+config)
+	}
+	return host.Git(ctx, program, vars)
 }
 
 // ownState is the server's own directory where the profile lets it write there,

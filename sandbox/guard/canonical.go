@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -236,7 +237,13 @@ func (c *canon) text() (raw []byte, plain bool) {
 	}
 	text, _ := rpc.Text(raw)
 	c.out = append(c.out, '"')
-	for i := range len(text) {
+	for i := 0; i < len(text); i++ {
+		// Half of a surrogate pair has no canonical form: it stays as it was escaped.
+		if i+2 < len(text) && text[i] == 0xed && text[i+1] >= 0xa0 {
+			c.out = fmt.Appendf(c.out, "\\u%04x", 0xd000|rune(text[i+1]&0x3f)<<6|rune(text[i+2]&0x3f))
+			i += 2
+			continue
+		}
 		c.out = appendEscaped(c.out, text[i])
 	}
 	c.out = append(c.out, '"')

@@ -17,7 +17,7 @@ func FuzzCanonical(f *testing.F) {
 		`{"\ud83d\ude00":1,"\uffee":2,"é":3,"a":4,"\u0061b":5}`, `["\u0001\b\f\n\r\t\"\\\/\u007f\u2028","é\"","\\"]`,
 		`[0,-0,1.0,1e3,1E-7,123456789012345,1234567890123456,-5,-0.0,0.1,1e21,true,false,null]`, `"a\\"`, `-0`, `7`,
 		`{"longerthaneight":1,"longerthan":2,"longerthan\u0041":3,"longerthan\ud83d\ude00":4,"longerthan\uffee":5,"\u0000":6,"":7}`,
-		`{"name":"a","n\u0061me2":{"name":"b"},"Description":1}`, `{"x":1,"nAme":1,"y":[1e3]}`} {
+		`{"name":"a","n\u0061me2":{"name":"b"},"Description":1}`, `{"x":1,"nAme":1,"y":[1e3]}`, `["\ud83d","\u0061\udC00\ud83d"]`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -26,6 +26,12 @@ func FuzzCanonical(f *testing.F) {
 		}
 		want, err1 := jcs.Transform(raw)
 		got, err2 := canonical(raw)
+		if err1 != nil && bytes.Contains(got, []byte(`\ud`)) { // half of a surrogate pair, for which RFC 8785 has no form
+			if again, err := checked(got); err2 != nil || err != nil || !bytes.Equal(again, got) {
+				t.Fatalf("%q becomes %q (%v) the second time", got, again, err)
+			}
+			return
+		}
 		if (err1 == nil) != (err2 == nil) || err1 == nil && !bytes.Equal(got, want) {
 			t.Fatalf("%q:\n%q, %v, want\n%q, %v", raw, got, err2, want, err1)
 		}

@@ -81,8 +81,8 @@ func (f *flight) take(id []byte) *request {
 	if id == nil {
 		return nil
 	}
-	key := rpc.IDKey(id)
 	f.mu.Lock()
+	key := f.key(id)
 	r := f.byID[key]
 	delete(f.byID, key)
 	f.mu.Unlock()
@@ -94,6 +94,19 @@ func (f *flight) take(id []byte) *request {
 	return r
 }
 
+// key is that of the request with an id, or else with the same id as the other
+// type; f.mu is held.
+func (f *flight) key(id []byte) string {
+	key := rpc.IDKey(id)
+	if f.byID[key] != nil {
+		return key
+	}
+	if other := rpc.OtherID(id); other != nil && f.byID[string(other)] != nil {
+		return string(other)
+	}
+	return key
+}
+
 // is reports whether a request with an id and a method waits.
 func (f *flight) is(id []byte, method string) bool {
 	if id == nil {
@@ -101,7 +114,7 @@ func (f *flight) is(id []byte, method string) bool {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := f.byID[rpc.IDKey(id)]
+	r := f.byID[f.key(id)]
 	return r != nil && r.method == method
 }
 

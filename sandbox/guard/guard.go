@@ -231,8 +231,8 @@ func (g *Guard) Server(line []byte) Verdict {
 	case m.Kind == rpc.Request:
 		v.Reply = rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, why)
 	case m.ID != nil:
-		if g.flight.take(m.ID) != nil { // somebody waits for this answer
-			v.ToClient = [][]byte{rpc.ErrorReply(m.ID, rpc.CodeInternal, "the server's answer was refused: "+why)}
+		if r := g.flight.take(m.ID); r != nil { // somebody waits for this answer
+			v.ToClient = [][]byte{rpc.ErrorReply(r.id, rpc.CodeInternal, "the server's answer was refused: "+why)}
 		}
 	}
 	return g.bounded(v, false)

@@ -21,9 +21,14 @@ import (
 // controllers are the ones that hold a limit of a profile.
 var controllers = []string{"memory", "pids", "cpu"}
 
-// busWait bounds how long a user manager's bus may take to answer. A bus that is
-// there answers within a millisecond.
-const busWait = 250 * time.Millisecond
+// What a login may take, which must not decide whether limits hold. A bus that runs
+// answers within a millisecond. The first connection behind a login starts it, which
+// takes seconds on a busy machine, and the manager connects to it then.
+var (
+	busWait     = 10 * time.Second      // for the bus
+	managerWait = 3 * time.Second       // for the manager on a bus that answers
+	managerTick = 20 * time.Millisecond // between two questions
+)
 
 // group is where this process is in one hierarchy, from /proc/thread-self/cgroup and
 // /proc/thread-self/mountinfo.
@@ -155,15 +160,18 @@ func managerAnswers(socket string) error {
 		return err
 	}
 	defer conn.Close()
-	var has bool
-	err = conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, "org.freedesktop.systemd1").Store(&has)
-	if err != nil {
-		return err
+	for until := time.Now().Add(managerWait); ; time.Sleep(managerTick) {
+		var has bool
+		err = conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, "org.freedesktop.systemd1").Store(&has)
+		switch {
+		case err != nil:
+			return err
+		case has:
+			return nil
+		case time.Now().After(until):
+			return errors.New("nobody on the bus has the name org.freedesktop.systemd1")
+		}
 	}
-	if !has {
-		return errors.New("nobody on the bus has the name org.freedesktop.systemd1")
-	}
-	return nil
 }
 
 // hierarchies says which controllers root can use in cgroup v1. libcontainer puts

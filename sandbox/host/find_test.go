@@ -242,7 +242,7 @@ var findCases = []struct {
 		tr.file("~/.pyenv/version", "3.12.1\n")
 		tr.script("~/work/srv", "#!ROOT/home/u/.pyenv/shims/python3 -u\n")
 	}, []string{"./srv"}, found{args: []string{"~/.pyenv/versions/3.12.1/bin/python3", "-u", "~/work/srv"},
-		needs: []string{"~/work/srv", "~/.pyenv/versions/3.12.1"}}},
+		needs: []string{"~/work", "~/.pyenv/versions/3.12.1"}}},
 
 	{"uv python and its tool", func(tr *tree) {
 		tr.exe("~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin/python3.12")
@@ -297,7 +297,25 @@ var findCases = []struct {
 	{"bun is one file", func(tr *tree) { tr.exe("~/.bun/bin/bun"); tr.link("~/.bun/bin/bunx", "bun") }, []string{"bun", "run", "x.ts"},
 		found{args: []string{"~/.bun/bin/bun", "run", "x.ts"}, needs: []string{"~/.bun/bin/bun"}}},
 	{"deno is one file", func(tr *tree) { tr.exe("~/.deno/bin/deno"); tr.file("~/work/main.ts", "") }, []string{"deno", "run", "--allow-net", "main.ts"},
-		found{args: []string{"~/.deno/bin/deno", "run", "--allow-net", "~/work/main.ts"}, needs: []string{"~/.deno/bin/deno", "~/work/main.ts"}}},
+		found{args: []string{"~/.deno/bin/deno", "run", "--allow-net", "~/work/main.ts"}, needs: []string{"~/.deno/bin/deno", "~/work"}}},
+
+	// What lies beside a script is a part of it; what lies beside it where people keep
+	// everything is not.
+	{"a script and its neighbours", func(tr *tree) { tr.exe("/usr/bin/python3"); tr.file("~/work/app/server.py", "") }, []string{"python3", "app/server.py"},
+		found{args: []string{"/usr/bin/python3", "~/work/app/server.py"}, needs: []string{"~/work/app"}}},
+	{"a script below its project", func(tr *tree) {
+		tr.exe("/usr/bin/node")
+		tr.file("~/work/packages/x/package.json", "{}")
+		tr.file("~/work/packages/x/dist/index.js", "")
+		tr.file("~/work/packages/y/index.js", "")
+	}, []string{"node", "packages/x/dist/index.js"},
+		found{args: []string{"/usr/bin/node", "~/work/packages/x/dist/index.js"}, needs: []string{"~/work/packages/x"}}},
+	{"a script among downloads", func(tr *tree) { tr.exe("/usr/bin/python3"); tr.file("~/Downloads/server.py", "") }, []string{"python3", "ROOT/home/u/Downloads/server.py"},
+		found{args: []string{"/usr/bin/python3", "~/Downloads/server.py"}, needs: []string{"~/Downloads/server.py"}}},
+	{"a script among keys", func(tr *tree) { tr.exe("/usr/bin/python3"); tr.file("~/.aws/server.py", "") }, []string{"python3", "ROOT/home/u/.aws/server.py"},
+		found{args: []string{"/usr/bin/python3", "~/.aws/server.py"}, needs: []string{"~/.aws/server.py"}}},
+	{"a script in the home", func(tr *tree) { tr.exe("/usr/bin/python3"); tr.file("~/server.py", "") }, []string{"python3", "ROOT/home/u/server.py"},
+		found{args: []string{"/usr/bin/python3", "~/server.py"}, needs: []string{"~/server.py"}}},
 	{"a binary in a shared directory is one file", func(tr *tree) { tr.exe("~/.local/bin/srv"); tr.exe("~/.local/bin/other") }, []string{"srv"},
 		found{args: []string{"~/.local/bin/srv"}, needs: []string{"~/.local/bin/srv"}}},
 
@@ -333,7 +351,7 @@ var findCases = []struct {
 		tr.exe("/usr/bin/dash")
 		tr.link("/usr/bin/sh", "dash")
 		tr.script("~/work/run", "#! ROOT/usr/bin/sh -e -x\n")
-	}, []string{"./run", "a"}, found{args: []string{"/usr/bin/sh", "-e -x", "~/work/run", "a"}, needs: []string{"~/work/run"}}},
+	}, []string{"./run", "a"}, found{args: []string{"/usr/bin/sh", "-e -x", "~/work/run", "a"}, needs: []string{"~/work"}}},
 }
 
 func TestFindFollowsToWhatIsExecuted(t *testing.T) {

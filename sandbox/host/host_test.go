@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 	"github.com/google/go-cmp/cmp"
@@ -209,16 +210,27 @@ func TestSystemdManagerHasToAnswer(t *testing.T) {
 	if got := cgroup(ask, 1000); got.How != "" || !strings.Contains(got.Why, "does not answer") {
 		t.Errorf("without a socket: %+v", got)
 	}
+	no, yes := func() bool { return false }, func() bool { return true }
+	asked := 0
+	third := func() bool { asked++; return asked > 2 }
 	for _, c := range []struct {
 		name   string
 		serve  func(net.Conn)
 		answer bool
 	}{
 		{"nobody speaks", func(c net.Conn) { io.Copy(io.Discard, c) }, false},
-		{"a bus without the manager", func(c net.Conn) { fakeBus(c, false) }, false},
-		{"the manager", func(c net.Conn) { fakeBus(c, true) }, true},
+		{"a bus without the manager", func(c net.Conn) { fakeBus(c, no) }, false},
+		{"the manager", func(c net.Conn) { fakeBus(c, yes) }, true},
+		// As behind a login. Of two starts one would be without limits.
+		{"the manager on a bus that is slow", func(c net.Conn) { time.Sleep(400 * time.Millisecond); fakeBus(c, yes) }, true},
+		{"a manager that comes later than its bus", func(c net.Conn) { fakeBus(c, third) }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if !c.answer {
+				was, were := busWait, managerWait
+				busWait, managerWait = 200*time.Millisecond, 10*time.Millisecond
+				defer func() { busWait, managerWait = was, were }()
+			}
 			bus := t.TempDir()
 			l, err := net.Listen("unix", bus+"/bus")
 			if err != nil {
@@ -245,7 +257,7 @@ func TestSystemdManagerHasToAnswer(t *testing.T) {
 }
 
 // fakeBus speaks as much of a message bus as one question takes.
-func fakeBus(c net.Conn, has bool) {
+func fakeBus(c net.Conn, has func() bool) {
 	defer c.Close()
 	r := bufio.NewReader(c)
 	for {
@@ -267,7 +279,7 @@ func fakeBus(c net.Conn, has bool) {
 	}
 }
 
-func answer(c net.Conn, r io.Reader, has bool) {
+func answer(c net.Conn, r io.Reader, has func() bool) {
 	for serial := uint32(1); ; serial++ {
 		call, err := dbus.DecodeMessage(r)
 		if err != nil {
@@ -275,7 +287,7 @@ func answer(c net.Conn, r io.Reader, has bool) {
 		}
 		var value any = ":1.7"
 		if call.Headers[dbus.FieldMember].Value() == "NameHasOwner" {
-			value = has
+			value = has()
 		}
 		reply := &dbus.Message{Type: dbus.TypeMethodReply, Body: []any{value}, Headers: map[dbus.HeaderField]dbus.Variant{
 			dbus.FieldReplySerial: dbus.MakeVariant(call.Serial()),

@@ -36,7 +36,7 @@ func (f *finder) visible(path string) bool {
 // its own directories, the home or anything that holds it, and the directories
 // that every program of a user shares.
 func (f *finder) tooWide(dir string) bool {
-	if dir == "/" || filepath.Dir(dir) == "/" || dir == f.at("/opt") || dir == f.at("/home") {
+	if dir == "/" || filepath.Dir(dir) == "/" || filepath.Dir(dir) == f.at("/") || dir == f.at("/opt") || dir == f.at("/home") {
 		return true
 	}
 	for _, home := range []string{f.home, f.env.Home} {
@@ -252,7 +252,9 @@ var packageStore = regexp.MustCompile(`/(node_modules|\.pnpm)/`)
 // grantPackage grants the package that a script belongs to: the outermost
 // node_modules around it, or pnpm's store of links, whose packages name each
 // other; or the nearest directory with a package's description,
-// with the node_modules above it to which a workspace hoists; or the file alone.
+// with the node_modules above it to which a workspace hoists; or the directory that
+// it lies in, from which it may load what lies beside it; or, where that holds more
+// than a program, the file alone.
 func (f *finder) grantPackage(real string) {
 	if at := packageStore.FindStringIndex(real); at != nil {
 		f.need(real[:at[1]-1], "packages of %s", filepath.Base(real))
@@ -272,7 +274,28 @@ func (f *finder) grantPackage(real string) {
 			return
 		}
 	}
+	if dir := filepath.Dir(real); !f.tooWide(dir) && !f.mixed(dir) {
+		f.need(dir, plan.Beside+"%s", filepath.Base(real))
+		return
+	}
 	f.need(real, "the program")
+}
+
+// mixed reports whether a directory is one in which people keep things of every
+// kind, or one that programs keep their secrets in: those right below a home that
+// are hidden, and those of xdg-user-dirs. Temporary files of everybody are, too.
+func (f *finder) mixed(dir string) bool {
+	if dir == f.at("/var/tmp") || dir == f.at("/dev/shm") || dir == f.at("/usr/local/bin") {
+		return true
+	}
+	for _, home := range []string{f.home, f.env.Home} {
+		if home == "" || filepath.Dir(dir) != home {
+			continue
+		}
+		base := filepath.Base(dir)
+		return base[0] == '.' || slices.Contains([]string{"Desktop", "Documents", "Downloads", "Music", "Pictures", "Public", "Templates", "Videos"}, base)
+	}
+	return false
 }
 
 func exists(path string) bool {

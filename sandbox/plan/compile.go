@@ -53,7 +53,7 @@ func Compile(pol policy.Policy, prog Program, h Host) (Plan, error) {
 		Sources: pol.Sources,
 		Runtime: h.Runtime,
 		Tools:   Tools{Tools: pol.Tools, Prompts: pol.Prompts, Resources: pol.Resources},
-		Relay:   Relay{MaxLine: int64(pol.Wire.MaxLine), Grace: pol.Wire.Grace.Milliseconds()},
+		Relay:   relay(pol.Wire),
 		Log:     Log{Arguments: pol.Log.Arguments, Stop: pol.Log.OnError == "stop"},
 	}
 	c.layers()
@@ -172,4 +172,13 @@ func at(p policy.Pos) string {
 // under reports whether p is dir or lies below it.
 func under(p, dir string) bool {
 	return p == dir || dir == "/" || strings.HasPrefix(p, dir+"/")
+}
+
+func relay(w policy.Wire) Relay {
+	return Relay{
+		MaxLine: int64(w.MaxLine),
+		Finish:  w.Finish.Milliseconds(),
+		Grace:   w.Grace.Milliseconds(),
+		Rush:    w.Rush.Milliseconds(),
+	}
 }

@@ -197,13 +197,14 @@ func richPolicy(t *testing.T) policy.Policy {
 	pol.Description = "a demo"
 	pol.Sources = []policy.Source{{File: "p.toml", SHA256: "00"}}
 	pol.Server = policy.Server{Command: []string{"node"}, Package: "npm:x", Args: []string{"a"}, Dir: "/home/ada/src/app", At: at}
-	pol.Filesystem = policy.Filesystem{Read: path("/home/ada/docs"), Write: path("/home/ada/src/app"), Deny: path("/home/ada/docs/hidden"),
+	pol.Filesystem = policy.Filesystem{Read: append(path("/home/ada/docs"), policy.Path{Path: "/usr/bin/git", Optional: true, At: at}), Write: path("/home/ada/src/app"), Deny: path("/home/ada/docs/hidden"),
 		Unprotect: path("/home/ada/src/app/.vscode"), Protect: []policy.Name{{Name: "deploy.sh", At: at}}}
 	pol.Network = policy.Network{Allow: []policy.Host{{Kind: policy.HostName, Name: "a.example", First: 443, Last: 443, TLS: true, At: at}},
 		Listen: []policy.Port{{Port: 9000, At: at}}}
 	pol.Sockets = []policy.Socket{{Path: "/srv/run/db.sock", Override: "", At: at}}
 	pol.Env = policy.Env{Pass: []policy.EnvName{{Name: "LANG", At: at}}, Set: []policy.EnvValue{{Name: "A", Value: "1", At: at}},
 		Secret: []policy.SecretFrom{{Name: "TOKEN", From: "env:TOKEN", At: at}}}
+	pol.Process = policy.Process{PTY: true, At: at}
 	globs := policy.Filter{Allow: []policy.Glob{{Pattern: "get_*", At: at}}, Deny: []policy.Glob{{Pattern: "x", At: at}}}
 	pol.Tools.Filter, pol.Prompts, pol.Resources = globs, globs, globs
 	pol.Tools.Allow = slices.Clone(globs.Allow)
@@ -222,6 +223,7 @@ func richProgram() Program {
 func richHost(t *testing.T) Host {
 	t.Helper()
 	h := laptopHost()
+	h.Git = []Env{{Name: "safe.directory", Value: "/srv/a", At: "git config"}}
 	h.Errata, h.Env = 1, map[string]string{"LANG": "C"}
 	h.Cgroup = Cgroup{How: HowCgroup2, Path: "/user.slice", Controllers: []string{"memory", "pids", "cpu"}, Why: ""}
 	parseTree(t, laptop, `

@@ -33,7 +33,7 @@ type Host struct {
 	Config  string `json:"config,omitempty"`
 	// Staging is a folder of mcpen's own that the program fills, in an install.
 	Staging string `json:"staging,omitempty"`
-	Cwd     string `json:"cwd,omitempty"`  // where mcpen was started
+	Cwd     string `json:"cwd,omitempty"`  // the workspace that was named, else where mcpen was started
 	Zone    string `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
 
 	Namespaces Fact `json:"namespaces"` // the whole recipe's namespaces, mount of proc included
@@ -47,6 +47,9 @@ type Host struct {
 
 	Cgroup Cgroup `json:"cgroup"`
 
+	// Git are the user's settings of git that a server for git is given: names and
+	// values, in order.
+	Git []Env `json:"git,omitempty"`
 	// Env holds the variables that the policy passes and that are set.
 	Env map[string]string `json:"env,omitempty"`
 	// Paths holds a fact for every path that was asked, by the path as asked.
@@ -99,6 +102,10 @@ type Program struct {
 	// Tree is the hash of the locked package tree, where it is one.
 	Tree string `json:"tree,omitempty"`
 }
+
+// Beside is how the reason of a need begins that is a folder for the sake of one
+// script in it.
+const Beside = "what lies beside "
 
 // Need is one path that a program needs and why.
 type Need struct {

@@ -121,7 +121,7 @@ func (c *compiler) access(m Mount) Access {
 		return AccessRead
 	case MountProc, MountFile, MountCopy:
 		return AccessRead
-	case MountDevice:
+	case MountDevice, MountPTY:
 		return AccessDev
 	}
 	return "" // a symlink or a mask grants nothing

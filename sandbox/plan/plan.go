@@ -13,7 +13,6 @@ package plan
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -59,7 +58,7 @@ type Plan struct {
 // Digest is the SHA-256 of the plan's JSON, in hex: two runs with the same
 // digest were told the same. Secret values are not part of it.
 func (p Plan) Digest() string {
-	b, err := json.Marshal(p)
+	b, err := Encode(p)
 	if err != nil {
 		panic("internal error: a plan that is not JSON: " + err.Error())
 	}
@@ -135,6 +134,7 @@ const (
 	MountBind    MountKind = "bind"    // Source at Target, recursively
 	MountTmpfs   MountKind = "tmpfs"   // a private file system of Bytes and Inodes
 	MountProc    MountKind = "proc"    // /proc of the sandbox's own processes
+	MountPTY     MountKind = "pty"     // terminals of the sandbox's own (devpts)
 	MountFile    MountKind = "file"    // a file with Content, made by mcpen
 	MountCopy    MountKind = "copy"    // a copy of the host's small file Source, made at the start
 	MountSymlink MountKind = "symlink" // Target points to Source
@@ -271,8 +271,10 @@ type Tools struct {
 
 // Relay is what the relay is told.
 type Relay struct {
-	MaxLine int64 `json:"max_line"` // bytes
-	Grace   int64 `json:"grace_ms"` // milliseconds between the end of stdin and SIGTERM
+	MaxLine int64 `json:"max_line"`  // bytes
+	Finish  int64 `json:"finish_ms"` // milliseconds that answers, and the client's reading of them, may take once one side ended
+	Grace   int64 `json:"grace_ms"`  // milliseconds between the end of stdin, or the last line behind it, and SIGTERM
+	Rush    int64 `json:"rush_ms"`   // milliseconds between SIGTERM and SIGKILL, where a signal ends the run
 }
 
 // Log is what the log is told.

@@ -22,6 +22,9 @@ func (c *compiler) process() {
 	for _, e := range c.prog.Env {
 		set(e)
 	}
+	for _, e := range c.git() {
+		set(e)
+	}
 	for _, e := range c.pol.Env.Pass {
 		if v, ok := h.Env[e.Name]; ok {
 			set(Env{Name: e.Name, Value: v, At: at(e.At)})
@@ -49,9 +52,9 @@ func (c *compiler) private() (home, tmp string) {
 	return Home, "/tmp"
 }
 
-// dir is the working directory: what the profile says, else the place where
-// mcpen was started if a folder was declared that holds it, else the private
-// home.
+// dir is the working directory: what the profile says, else the workspace that was
+// named, or the place where mcpen was started, if a folder was declared that holds
+// it, else the private home.
 func (c *compiler) dir() string {
 	d, h := c.pol.Server.Dir, c.host
 	home, tmp := c.private()

@@ -14,6 +14,10 @@ func (c *compiler) scratch() {
 	for _, p := range bareProc {
 		c.add(fromUs, Mount{Kind: MountProc, Target: p, Why: "what runtimes ask of the machine"})
 	}
+	if c.pol.Process.PTY {
+		c.problem(Problem{At: at(c.pol.Process.At), Lack: layerNamespaces, Text: "cannot give a terminal without namespaces: it would be one of the user's",
+			Hint: "take [process] pty out of the profile"})
+	}
 	c.plan.Scratch = path.Join(c.host.Runtime, "scratch", c.pol.Name)
 	c.add(fromUs, Mount{Kind: MountDir, Target: c.plan.Scratch, Writable: true, Why: "home and temporary files of this server"})
 }

@@ -93,6 +93,7 @@ func (c *compiler) customary() {
 	c.add(fromUs, Mount{Kind: MountProc, Target: "/proc", Why: "the server's own processes"})
 	c.add(fromUs, Mount{Kind: MountDir, Target: "/dev", Why: "device nodes"})
 	c.devices()
+	c.terminals()
 	private("/dev/shm", 0o1777, false, "private shared memory")
 	link("/dev/fd", "/proc/self/fd", "customary name")
 	link("/dev/stdin", "/proc/self/fd/0", "customary name")
@@ -107,6 +108,14 @@ func (c *compiler) customary() {
 func (c *compiler) devices() {
 	for _, d := range devices {
 		c.add(fromUs, Mount{Kind: MountDevice, Source: "/dev/" + d, Target: "/dev/" + d, Why: "device node"})
+	}
+}
+
+// terminals gives terminals of the sandbox's own, where the profile asks for them:
+// outside they would be the user's. /dev/ptmx leads to what makes them.
+func (c *compiler) terminals() {
+	if c.pol.Process.PTY {
+		c.add(fromUs, Mount{Kind: MountPTY, Target: "/dev/pts", Writable: true, Why: "terminals of the server's own", At: at(c.pol.Process.At)})
 	}
 }
 

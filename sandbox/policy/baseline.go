@@ -299,8 +299,15 @@ func bounded[T cmp.Ordered](have T, bound opt[T]) T {
 func (r *resolver) narrowRest(p *Profile, out *Policy, bounds Policy, b body) {
 	out.Wire.MaxLine = bounded(out.Wire.MaxLine, b.maxLine)
 	out.Log.Files = out.Log.Files || bounds.Log.Files
+	if b.finish.set {
+		out.Wire.Finish = min(out.Wire.Finish, b.finish.v)
+	}
 	if b.grace.set {
 		out.Wire.Grace = min(out.Wire.Grace, b.grace.v)
+		out.Wire.Rush = min(out.Wire.Rush, b.grace.v)
+	}
+	if b.pty.set && !b.pty.v && out.Process.PTY {
+		r.add(p.body.pty.at, p.body.pty.key, "", beyond, "terminals")
 	}
 	if b.arguments.set && !b.arguments.v && out.Log.Arguments {
 		r.add(p.body.arguments.at, p.body.arguments.key, "", beyond, "tool arguments in the log")

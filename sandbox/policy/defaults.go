@@ -12,8 +12,10 @@ const (
 	DefaultTmpFiles       = 16384     // a tmpfs without a bound on inodes fills kernel memory
 	DefaultMaxLine   Size = 64 << 20  // tools/list of real servers reaches 1 MB, a page as base64 more
 
-	DefaultGrace  = 2 * time.Second    // most servers exit at once when their stdin closes
-	DefaultMinAge = 3 * 24 * time.Hour // most packages that turn out malicious are taken down sooner
+	DefaultGrace  = 2 * time.Second        // most servers exit at once when their stdin closes
+	DefaultFinish = 5 * time.Minute        // longer than clients wait for an answer
+	DefaultRush   = 250 * time.Millisecond // Claude Code kills half a second after its first signal
+	DefaultMinAge = 3 * 24 * time.Hour     // most packages that turn out malicious are taken down sooner
 
 	DefaultPins     = PinWarn
 	DefaultFindings = FindingWarn
@@ -51,7 +53,7 @@ func Closed(name string) Policy {
 			Tmp:       DefaultTmp,
 			TmpFiles:  DefaultTmpFiles,
 		},
-		Wire:    Wire{MaxLine: DefaultMaxLine, Grace: DefaultGrace},
+		Wire:    Wire{MaxLine: DefaultMaxLine, Finish: DefaultFinish, Grace: DefaultGrace, Rush: DefaultRush},
 		Log:     Log{OnError: OnErrorContinue},
 		Install: Install{MinAge: DefaultMinAge},
 		Require: Require{Layers: DefaultLayers()},

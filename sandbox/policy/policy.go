@@ -38,7 +38,8 @@
 //	[prompts] [resources]              allow, deny
 //	[limits]                           memory, processes, open-files, file-size, cpu, cpu-time, tmp, tmp-files;
 //	                                   each may be "unlimited"
-//	[wire]                             max-line, grace
+//	[process]                          pty
+//	[wire]                             max-line, finish, grace
 //	[log]                              arguments, files, on-error = stop|continue
 //	[install]                          scripts, min-age
 //	[require]                          layers = namespaces|landlock|seccomp|mediation|limits
@@ -86,6 +87,7 @@ type Policy struct {
 	Prompts    Filter     `json:"prompts"`
 	Resources  Filter     `json:"resources"`
 	Limits     Limits     `json:"limits"`
+	Process    Process    `json:"process,omitzero"`
 	Wire       Wire       `json:"wire"`
 	Log        Log        `json:"log"`
 	Install    Install    `json:"install"`
@@ -292,10 +294,18 @@ type Limits struct {
 // Size is a number of bytes.
 type Size int64
 
+// Process is what a server is given beside files.
+type Process struct {
+	PTY bool `json:"pty,omitempty"` // it may open terminals of its own
+	At  Pos  `json:"at,omitzero"`
+}
+
 // Wire bounds and names what the relay does with odd lines.
 type Wire struct {
 	MaxLine Size          `json:"max_line"` // longest line in either direction
-	Grace   time.Duration `json:"grace"`    // what the server gets after its stdin closed, before SIGTERM
+	Finish  time.Duration `json:"finish"`   // what answers, and the client's reading of them, may take once one side ended
+	Grace   time.Duration `json:"grace"`    // what the server gets after its stdin closed, before SIGTERM; anew with each line
+	Rush    time.Duration `json:"rush"`     // what it gets after SIGTERM, where a signal ends the run: Grace, where a profile says it
 }
 
 // Log says what goes to the audit log.

@@ -45,8 +45,9 @@ type body struct {
 	cpu                            opt[float64]
 	cpuTime                        opt[time.Duration]
 
-	maxLine opt[Size]
-	grace   opt[time.Duration]
+	pty           opt[bool]
+	maxLine       opt[Size]
+	finish, grace opt[time.Duration]
 
 	arguments, files opt[bool]
 	onError          opt[string]
@@ -276,10 +277,15 @@ func readLimits(b *body, t *table) {
 	t.done()
 }
 
-// readRest reads [wire], [log], [install] and [require].
+// readRest reads [process], [wire], [log], [install] and [require].
 func readRest(b *body, t *table) {
+	process := t.table("process")
+	b.pty = read(process, "pty", asBool)
+	process.done()
+
 	wire := t.table("wire")
 	b.maxLine = read(wire, "max-line", sizeFrom(64<<10, 1<<30, false))
+	b.finish = read(wire, "finish", durationFrom(0, 24*time.Hour, false))
 	b.grace = read(wire, "grace", durationFrom(0, 10*time.Minute, false))
 	wire.done()
 

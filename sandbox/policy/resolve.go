@@ -92,8 +92,13 @@ func (r *resolver) resolve(p *Profile) Policy {
 	out.Env = r.env(b.env)
 	resolveTools(&out, b)
 	resolveLimits(&out.Limits, b)
+	if b.pty.v {
+		out.Process = Process{PTY: true, At: b.pty.at}
+	}
 	b.maxLine.to(&out.Wire.MaxLine)
+	b.finish.to(&out.Wire.Finish)
 	b.grace.to(&out.Wire.Grace)
+	b.grace.to(&out.Wire.Rush)
 	b.arguments.to(&out.Log.Arguments)
 	b.files.to(&out.Log.Files)
 	b.onError.to(&out.Log.OnError)

@@ -10,7 +10,6 @@
 package launch
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -49,7 +48,7 @@ func NewOrder(p plan.Plan) Order {
 // pack puts the order into a sealed memory file: no other process can change it
 // on its way.
 func (o Order) pack() (*os.File, error) {
-	data, err := json.Marshal(o)
+	data, err := plan.Encode(o)
 	if err != nil {
 		return nil, fmt.Errorf("internal error: cannot encode the order: %w", err)
 	}
@@ -76,7 +75,7 @@ func unpack(fd int) (Order, error) {
 		return Order{}, fmt.Errorf("cannot read the order: %w", err)
 	}
 	var o Order
-	if err := json.Unmarshal(data, &o); err != nil {
+	if err := plan.Decode(data, &o); err != nil {
 		return Order{}, fmt.Errorf("internal error: cannot decode the order: %w", err)
 	}
 	if o.Version != plan.Version {

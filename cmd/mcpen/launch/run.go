@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox"
@@ -25,6 +27,9 @@ type Stdio struct{ In, Out, Err *os.File }
 // EndsServer are the signals by which a client asks a server to end. The relay
 // ends it in order.
 var EndsServer = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+
+// Libraries return what they have to say, too, and stderr is mcpen's.
+func init() { logrus.SetOutput(io.Discard) }
 
 // Main is the launcher: it does what it was ordered to and returns the exit
 // code.
@@ -103,6 +108,11 @@ func StartLine(p plan.Plan) string {
 		}
 	}
 	line := p.Name + ": held by " + strings.Join(layers, ", ")
+	for _, m := range p.Root {
+		if strings.HasPrefix(m.Why, plan.Beside) {
+			line += fmt.Sprintf("; %s may be read (%s)", m.Target, m.Why)
+		}
+	}
 	for _, g := range p.Gaps {
 		line += fmt.Sprintf("; not held: %s (%s)", g.Want, g.Why)
 	}

@@ -18,7 +18,6 @@
 package child
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 
@@ -59,7 +58,7 @@ func (b Boot) Pack() (*os.File, error) { return pack(b) }
 
 // pack puts a value into a sealed memory file, as JSON.
 func pack(v any) (*os.File, error) {
-	data, err := json.Marshal(v)
+	data, err := plan.Encode(v)
 	if err != nil {
 		return nil, fmt.Errorf("internal error: cannot encode the boot: %w", err)
 	}
@@ -110,7 +109,7 @@ func read(fd int, v any) error {
 		}
 		n += m
 	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := plan.Decode(data, v); err != nil {
 		return fmt.Errorf("internal error: cannot decode the boot: %w", err)
 	}
 	return nil

@@ -84,7 +84,8 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 // the skeleton or by pid 1.
 func mounts(root []plan.Mount, rootfs string) ([]*configs.Mount, error) {
 	var out []*configs.Mount
-	for _, m := range root {
+	for i, m := range root {
+		m.Source, m.Target = alias(rootfs, i, m)
 		var c *configs.Mount
 		switch m.Kind {
 		case plan.MountBind:
@@ -97,6 +98,9 @@ func mounts(root []plan.Mount, rootfs string) ([]*configs.Mount, error) {
 		case plan.MountProc:
 			c = &configs.Mount{Source: "proc", Destination: m.Target, Device: "proc",
 				Flags: unix.MS_NOEXEC | unix.MS_NOSUID | unix.MS_NODEV}
+		case plan.MountPTY:
+			c = &configs.Mount{Source: "devpts", Destination: m.Target, Device: "devpts",
+				Flags: unix.MS_NOEXEC | unix.MS_NOSUID, Data: "newinstance,ptmxmode=0666,mode=0620,max=" + strconv.Itoa(maxPTY)}
 		case plan.MountMask:
 			if m.Dir {
 				c = tmpfs(plan.Mount{Target: m.Target, Bytes: 4096, Inodes: 2, Mode: 0o555})
@@ -112,6 +116,10 @@ func mounts(root []plan.Mount, rootfs string) ([]*configs.Mount, error) {
 	}
 	return out, nil
 }
+
+// maxPTY bounds the terminals of one server: the kernel's own bound is for all of
+// the machine (kernel.pty.max).
+const maxPTY = 64
 
 // bind is recursive in its flags too: a read-only remount leaves what is
 // mounted below writable, the attributes of mount_setattr(2) do not.
@@ -161,6 +169,11 @@ func cgroup(p plan.Plan, id string) (*cgroups.Cgroup, error) {
 				{Type: devices.CharDevice, Major: 5, Minor: 0, Permissions: "rw", Allow: true},
 			},
 		},
+	}
+	if slices.ContainsFunc(p.Root, func(m plan.Mount) bool { return m.Kind == plan.MountPTY }) {
+		g.Resources.Devices = append(g.Resources.Devices,
+			&devices.Rule{Type: devices.CharDevice, Major: 5, Minor: 2, Permissions: "rw", Allow: true},
+			&devices.Rule{Type: devices.CharDevice, Major: 136, Minor: devices.Wildcard, Permissions: "rw", Allow: true})
 	}
 	for _, l := range p.Limits {
 		switch l.How {

@@ -26,7 +26,10 @@ func Skeleton(rootfs string, p plan.Plan) error {
 		return fmt.Errorf("cannot make the sandbox's root: %w", err)
 	}
 	var covered []string // file systems of others: nothing is made in them
-	for _, m := range p.Root {
+	for i, m := range p.Root {
+		if err := linkAlias(rootfs, i, m); err != nil {
+			return err
+		}
 		if within(m.Target, covered) {
 			continue
 		}
@@ -34,7 +37,7 @@ func Skeleton(rootfs string, p plan.Plan) error {
 			return fmt.Errorf("cannot make %q in the sandbox's root: %w", m.Target, err)
 		}
 		switch m.Kind {
-		case plan.MountBind, plan.MountTmpfs, plan.MountProc:
+		case plan.MountBind, plan.MountTmpfs, plan.MountProc, plan.MountPTY:
 			covered = append(covered, m.Target)
 		}
 	}

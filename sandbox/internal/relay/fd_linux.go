@@ -214,6 +214,14 @@ func (f *FD) wait(events int16) error {
 	}
 }
 
+func (f *FD) hungUp() bool {
+	if !f.enter() {
+		return false
+	}
+	defer f.leave()
+	return pollGone(f.fd)
+}
+
 // Close ends calls that wait and makes later ones fail with os.ErrClosed. It
 // does not wait for them; the last one closes what is to be closed.
 func (f *FD) Close() error {

@@ -69,14 +69,26 @@ func subject(m rpc.Message, args bool) (name string, arguments []byte) {
 }
 
 // done forgets a request and reports whether it was in flight.
-func (f *flight) done(id []byte) bool {
+func (f *flight) done(id []byte) bool { return f.take(id) != nil }
+
+// take forgets the request with an id, or else with the same id as the other type,
+// and returns the id that the client gave it; nil where there is none.
+func (f *flight) take(id []byte) (own []byte) {
 	if len(id) == 0 {
-		return false
+		return nil
 	}
 	key := rpc.IDKey(id)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.remove(key)
+	e, ok := f.byID[key]
+	if !ok {
+		if e, ok = f.byID[string(rpc.OtherID(id))]; !ok {
+			return nil
+		}
+	}
+	own = e.Value.(*pending).req.ID
+	f.remove(e.Value.(*pending).key)
+	return own
 }
 
 func (f *flight) remove(key string) bool {
@@ -100,6 +112,19 @@ func (f *flight) newest() *audit.Request {
 	req := e.Value.(*pending).req
 	req.Others = f.order.Len() - 1
 	return &req
+}
+
+// asked reports whether the client waits for an answer. A subscription has none
+// until it ends.
+func (f *flight) asked() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for e := f.order.Front(); e != nil; e = e.Next() {
+		if e.Value.(*pending).req.Method != "subscriptions/listen" {
+			return true
+		}
+	}
+	return false
 }
 
 // only is the id of the single request in flight, or nil.

@@ -17,19 +17,22 @@ type Process struct {
 // Ladder is how a server is ended, each step harder than the one before: close
 // its stdin, wait Grace, SIGTERM, wait Term, SIGKILL, wait Last. It is the order
 // that MCP's stdio transport asks of clients. In a hurry the first two steps
-// come at once and SIGKILL follows after Rush.
+// come at once and SIGKILL follows after Rush. Where the client closed its end
+// the server first has the time to answer, see settle, and Grace begins anew with
+// each of its lines.
 type Ladder struct {
-	Grace time.Duration // between the end of stdin and SIGTERM
-	Term  time.Duration // between SIGTERM and SIGKILL
-	Rush  time.Duration // the same, in a hurry
-	Last  time.Duration // what SIGKILL may take
+	Finish time.Duration // what answers, and the client's reading of them, may take once one side ended
+	Grace  time.Duration // between the end of stdin and SIGTERM
+	Term   time.Duration // between SIGTERM and SIGKILL
+	Rush   time.Duration // the same, in a hurry
+	Last   time.Duration // what SIGKILL may take
 }
 
 // DefaultLadder is what the usual clients grant, or less where they grant less:
 // Claude Code kills half a second after its first signal, so that everything
 // must be gone 400 ms behind it. SIGKILL takes a few milliseconds, and seconds on a
 // machine that has no processor to spare; giving up sooner helps nobody.
-var DefaultLadder = Ladder{Grace: 2 * time.Second, Term: 2 * time.Second, Rush: 250 * time.Millisecond, Last: 10 * time.Second}
+var DefaultLadder = Ladder{Finish: 5 * time.Minute, Grace: 2 * time.Second, Term: 2 * time.Second, Rush: 250 * time.Millisecond, Last: 10 * time.Second}
 
 // Step is how far the ladder was climbed. The zero Step is the ground: the
 // server ended by itself.
@@ -49,16 +52,17 @@ func (s Step) String() string {
 }
 
 // Climb ends the server and returns the step that did it. hurry, once it is
-// closed, compresses what is left of the way. A server that is there after the
-// last step is an error; a signal that cannot be sent is not, for Done decides.
-func (l Ladder) Climb(p Process, closeStdin func() error, hurry <-chan struct{}) (Step, error) {
+// closed, compresses what is left of the way. grace waits for Grace. A server that
+// is there after the last step is an error; a signal that cannot be sent is not,
+// for Done decides.
+func (l Ladder) Climb(p Process, closeStdin func() error, hurry <-chan struct{}, grace waiter) (Step, error) {
 	select {
 	case <-p.Done:
 		return Ground, nil
 	default:
 	}
 	_ = closeStdin() // it may be closed already, and the next step does not depend on it
-	if over, _ := wait(p.Done, hurry, l.Grace); over {
+	if over, _ := grace(p.Done, hurry, l.Grace); over {
 		return StdinEnded, nil
 	}
 	_ = p.Signal(syscall.SIGTERM)
@@ -79,7 +83,19 @@ func (l Ladder) Climb(p Process, closeStdin func() error, hurry <-chan struct{})
 	return Killed, nil
 }
 
-// wait waits for done, at most d, and not when there is hurry.
+// lastLines is what a client may take to read the last lines, in a hurry: as long
+// as the server had, where that is more than usual.
+func (l Ladder) lastLines() time.Duration {
+	if l.Rush > DefaultLadder.Rush {
+		return l.Rush
+	}
+	return rushTime
+}
+
+// waiter waits for done, at most d, and not when there is hurry.
+type waiter func(done, hurry <-chan struct{}, d time.Duration) (over, hurried bool)
+
+// wait is the plain waiter.
 func wait(done, hurry <-chan struct{}, d time.Duration) (over, hurried bool) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -25,6 +25,14 @@ type frame struct {
 	long *long  // set instead of raw and line when the line was longer than the limit
 }
 
+// unmark takes off the byte order mark that some runtimes write first.
+func (f *frame) unmark() {
+	mark := []byte("\ufeff")
+	if bytes.HasPrefix(f.line, mark) {
+		f.raw, f.line = f.raw[len(mark):], f.line[len(mark):]
+	}
+}
+
 // long is what is left of a line that was thrown away while it streamed by.
 type long struct {
 	head, tail []byte // its first and last bytes, at most sampleSize each; they may overlap

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 )
 
 // queueMax bounds, in bytes, the lines that wait to be slipped in between
@@ -22,6 +23,8 @@ type outlet struct {
 
 	write   sync.Mutex // held while something is written
 	midline bool       // what was written last did not end a line
+
+	going atomic.Int64 // bytes that are being written
 
 	mu     sync.Mutex // guards the rest, and is never held while writing
 	change sync.Cond
@@ -122,10 +125,12 @@ func (o *outlet) put(parts ...[]byte) error {
 		if len(p) == 0 {
 			continue
 		}
+		o.going.Store(int64(len(p)))
 		if _, err := o.w.Write(p); err != nil {
 			o.fail(err)
 			return err
 		}
+		o.going.Store(0)
 		o.midline = p[len(p)-1] != '\n'
 	}
 	return nil
@@ -149,6 +154,23 @@ func (o *outlet) empty() {
 	for (len(o.queue) > 0 || o.busy) && o.err == nil {
 		o.change.Wait()
 	}
+}
+
+// open reports whether what was written last, if nothing is being written, did not
+// end a line.
+func (o *outlet) open() bool {
+	if !o.write.TryLock() {
+		return false
+	}
+	defer o.write.Unlock()
+	return o.midline
+}
+
+// unwritten is how many bytes are queued or, some of them, not written yet.
+func (o *outlet) unwritten() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return int64(len(o.queue)) + o.going.Load()
 }
 
 // close ends the side at once: what is queued is lost, pending writes return.

@@ -7,6 +7,8 @@
 //     What stands behind the last 0x0A when a side ends is a line, too: it is
 //     looked at like any other and passed on without an end, as it came. Should a
 //     line of mcpen's own follow, that begins on a new line.
+//   - A byte order mark before the first line of a side is taken off: no reader of
+//     JSON need know it (RFC 8259, 8.1).
 //   - Blank lines of the client pass. Those of the server, which are no messages
 //     and no text, end here.
 //   - A line that two JSON readers could understand differently, a batch, and a
@@ -116,10 +118,10 @@ const DefaultMaxLine = 64 << 20
 
 // What may pass between the server's end and the relay's.
 const (
-	drainTime = 2 * time.Second        // for output that the server left behind
 	shownTime = 200 * time.Millisecond // for a stderr that may have no reader
 	rushTime  = 50 * time.Millisecond  // for all of it, in a hurry
-	leaveTime = 50 * time.Millisecond  // for goroutines that have nothing left to do, in a hurry
+	lastTime  = 2 * time.Second        // for goroutines that have nothing left to do
+	leaveTime = 50 * time.Millisecond  // the same, in a hurry
 )
 
 // Relay is one conversation. Its methods may be called from any goroutine.
@@ -129,6 +131,7 @@ type Relay struct {
 	toServer *outlet
 	chat     *chatter
 	flight   flight
+	motion   *motion
 
 	mu      sync.Mutex
 	sinkErr error
@@ -137,6 +140,7 @@ type Relay struct {
 	serverDone chan struct{} // the server's stdout ended and was passed on
 	clientGone chan struct{} // the client does not read any more
 	goneOnce   sync.Once
+	otherID    sync.Once
 }
 
 // Outcome is how a conversation went.
@@ -177,6 +181,7 @@ func New(c Config) (*Relay, error) {
 		Config:     c,
 		toClient:   newOutlet(e.ClientOut),
 		toServer:   newOutlet(e.ServerIn),
+		motion:     newMotion(),
 		clientDone: make(chan struct{}),
 		serverDone: make(chan struct{}),
 		clientGone: make(chan struct{}),
@@ -203,8 +208,10 @@ func (r *Relay) Offer(line []byte) { r.toClient.offer(line) }
 func (r *Relay) Say(text string) { r.chat.show(audit.Visible(text)) }
 
 // Run carries lines until one side ends and the server is gone, closes all ends
-// and returns. When ctx is done everything is over within Ladder.Rush and about
-// a tenth of a second. An error means that the server could not be ended or
+// and returns. A client that closed its end gets the answers to what it had asked,
+// and one that is busy when the server ends gets its last lines, as far as
+// Ladder.Finish lets them; what it does not get is said and recorded. When ctx is
+// done everything is over within Ladder.Rush and about a tenth of a second. An error means that the server could not be ended or
 // that an event was not recorded; the lines were carried all the same.
 func (r *Relay) Run(ctx context.Context) (Outcome, error) {
 	var all sync.WaitGroup
@@ -215,15 +222,16 @@ func (r *Relay) Run(ctx context.Context) (Outcome, error) {
 
 	out := Outcome{Cause: r.wait(ctx)}
 	var err error
-	out.Step, err = r.Ladder.Climb(r.Process, r.endInput, ctx.Done())
+	out.Step, err = r.end(ctx, out.Cause)
 
-	limit := newDeadline(ctx, drainTime, rushTime)
+	limit := newDeadline(ctx, r.Ladder.Finish, r.Ladder.lastLines())
 	limit.wait(r.serverDone)
 	limit.wait(chatDone)
 	if r.Rest != nil {
 		limit.until(r.Rest)
 	}
 	limit.until(func() { r.answerAll(); r.toClient.empty() })
+	r.tellUnread()
 	r.chat.end()
 	wait(r.chat.done, limit.over, shownTime)
 	limit.stop()
@@ -235,11 +243,23 @@ func (r *Relay) Run(ctx context.Context) (Outcome, error) {
 	return out, errors.Join(err, r.sinkErr)
 }
 
+// end ends the server for a cause.
+func (r *Relay) end(ctx context.Context, cause Cause) (Step, error) {
+	if cause != ClientEnded {
+		return r.Ladder.Climb(r.Process, r.endInput, ctx.Done(), wait)
+	}
+	defer r.watchClient(ctx)()
+	limit := newDeadline(ctx, r.Ladder.Finish, 0)
+	defer limit.stop()
+	r.settle(ctx.Done(), limit.over)
+	return r.Ladder.Climb(r.Process, r.endInput, ctx.Done(), r.calm(limit.over))
+}
+
 // leave waits for every goroutine. All of them can end now, but for one: a
 // write to a pipe that another process filled up between our poll(2) and our
 // write(2), and then does not empty. That one ends with the process.
 func (r *Relay) leave(ctx context.Context, all *sync.WaitGroup) error {
-	limit := newDeadline(ctx, drainTime, leaveTime)
+	limit := newDeadline(ctx, lastTime, leaveTime)
 	defer limit.stop()
 	gone := make(chan struct{})
 	go func() {

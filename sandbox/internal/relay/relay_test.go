@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/rpc"
@@ -222,14 +223,21 @@ func TestStalledClientAndChattyServer(t *testing.T) {
 	for i := range n { // far more than every buffer on the way
 		fmt.Fprintf(g.serverErr, "line %d of a chatty server \x1b[31m\n", i)
 	}
+	for waiting(g.relay.Ends.ServerErr) > 0 { // a hurried end would not
+		time.Sleep(time.Millisecond)
+	}
 	g.serverErr.Close()
 	g.cancel()
 	g.exit()
 	<-stalled
 	<-g.result
-	told, suppressed := 0, 0
+	told, suppressed, unread := 0, 0, 0
 	for _, e := range g.seen() {
 		var lost int
+		if e.Kind == audit.KindLine && e.Subject == "not read" {
+			unread++
+			continue
+		}
 		if e.Kind != audit.KindStderr {
 			t.Fatalf("%+v", e)
 		}
@@ -241,8 +249,8 @@ func TestStalledClientAndChattyServer(t *testing.T) {
 			t.Fatalf("an escape sequence: %q", e.Subject)
 		}
 	}
-	if told+suppressed != n || told < chatBurst || suppressed == 0 {
-		t.Errorf("%d told and %d suppressed of %d", told, suppressed, n)
+	if told+suppressed != n || told < chatBurst || suppressed == 0 || unread != 1 {
+		t.Errorf("%d told and %d suppressed of %d; %d times said that the client did not read", told, suppressed, n, unread)
 	}
 }
 
@@ -367,15 +375,15 @@ func TestEnds(t *testing.T) {
 			g.exit()
 		}, Outcome{ClientEnded, StdinEnded}, nil},
 		"the client closes its end, the server does not care": {
-			Ladder{Last: patient.Last}, func(g *rig) { g.clientIn.Close() },
+			Ladder{Finish: patient.Finish, Last: patient.Last}, func(g *rig) { g.clientIn.Close() },
 			Outcome{ClientEnded, Terminated}, []os.Signal{syscall.SIGTERM},
 		},
-		"the client does not read any more": {Ladder{Last: patient.Last}, func(g *rig) {
+		"the client does not read any more": {Ladder{Finish: patient.Finish, Last: patient.Last}, func(g *rig) {
 			g.readers[0].Close()
 			g.send(g.serverOut, "{\"jsonrpc\":\"2.0\",\"method\":\"n\"}\n")
 		}, Outcome{ClientGone, Terminated}, []os.Signal{syscall.SIGTERM}},
 		"the server closes its output": {
-			Ladder{Last: patient.Last}, func(g *rig) { g.serverOut.Close() },
+			Ladder{Finish: patient.Finish, Last: patient.Last}, func(g *rig) { g.serverOut.Close() },
 			Outcome{ServerClosed, Terminated}, []os.Signal{syscall.SIGTERM},
 		},
 		"interrupted, with both sides stuck": {patient, func(g *rig) {
@@ -529,7 +537,7 @@ func converse(t *testing.T, pair func(*testing.T) (int, int)) {
 		Ends:    Ends{ClientIn: mine[0], ClientOut: mine[1], Stderr: mine[2], ServerIn: mine[3], ServerOut: mine[4], ServerErr: mine[5]},
 		Process: Process{Done: done, Signal: func(os.Signal) error { return nil }},
 		Sink:    func(audit.Event) error { return nil },
-		Ladder:  patient,
+		Ladder:  Ladder{Finish: patient.Finish, Grace: time.Millisecond, Term: patient.Term, Last: patient.Last},
 	})
 	if err != nil {
 		t.Fatal(err)

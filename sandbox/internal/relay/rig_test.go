@@ -35,7 +35,7 @@ type rig struct {
 }
 
 // patient is a ladder on which a test that forgets something hangs rather than passes.
-var patient = Ladder{Grace: time.Hour, Term: time.Hour, Rush: time.Hour, Last: time.Hour}
+var patient = Ladder{Finish: time.Hour, Grace: time.Hour, Term: time.Hour, Rush: DefaultLadder.Rush, Last: time.Hour}
 
 func pipe(t *testing.T) (*os.File, *os.File) {
 	t.Helper()

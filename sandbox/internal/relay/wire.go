@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -22,21 +23,36 @@ func (r *Relay) fromServer() {
 // reads on when nobody takes the lines any more: the client must not block on a
 // server that is being ended, nor the server on a client that is gone.
 func (r *Relay) carry(from Side, l *lines) {
-	for {
+	for first := true; ; first = false {
 		f, err := l.next()
-		switch {
-		case err != nil:
+		if err != nil {
 			return
-		case f.long != nil:
-			r.tooLong(from, f.long)
-		case blank(f.line):
-			// Clients make an error of a server's that somebody gets to see.
-			if from == Client {
-				r.pass(from, f.raw)
-			}
-		default:
-			r.line(from, f)
 		}
+		if first {
+			f.unmark()
+		}
+		if from == Server {
+			r.motion.begin(l.n - l.at)
+		}
+		r.frame(from, f)
+		if from == Server {
+			r.motion.end()
+		}
+	}
+}
+
+// frame decides about what lines cut out.
+func (r *Relay) frame(from Side, f frame) {
+	switch {
+	case f.long != nil:
+		r.tooLong(from, f.long)
+	case blank(f.line):
+		// Clients make an error of a server's that somebody gets to see.
+		if from == Client {
+			r.pass(from, f.raw)
+		}
+	default:
+		r.line(from, f)
 	}
 }
 
@@ -105,7 +121,7 @@ func (r *Relay) forward(from Side, f frame, line []byte) error {
 func (r *Relay) pass(from Side, parts ...[]byte) error {
 	err := r.outlet(other(from)).forward(parts...)
 	if err != nil && from == Server {
-		r.goneOnce.Do(func() { close(r.clientGone) })
+		r.lostClient()
 	}
 	return err
 }
@@ -120,8 +136,17 @@ func (r *Relay) note(from Side, m rpc.Message) {
 		// The server should not answer what was cancelled, and may.
 		r.flight.done(rpc.Get(m.Params, "requestId"))
 	case from == Server && answers(m):
-		r.flight.done(m.ID)
+		if own := r.flight.take(m.ID); own != nil && rpc.IDKey(own) != rpc.IDKey(m.ID) {
+			r.otherID.Do(func() { r.tellOtherID(own, m.ID) })
+		}
 	}
+}
+
+// tellOtherID says once that a server answers with ids of another type: a client
+// that takes them for others waits in vain.
+func (r *Relay) tellOtherID(asked, answered []byte) {
+	detail := fmt.Sprintf("the server answers the request %s as %s, which some clients do not take for the same", asked, answered)
+	r.chat.tell(audit.Event{Kind: audit.KindLine, Verdict: audit.Observed, Subject: "an id of another type", Detail: detail}, "mcpen: "+audit.Visible(detail), r.emit)
 }
 
 // fail answers a request that could not be written to the other side.
@@ -143,8 +168,8 @@ func (r *Relay) answer(from Side, m rpc.Message, code int, message string) {
 	case !answers(m) || m.ID == nil || m.ID[0] == 'n':
 	case from == Server:
 		r.dropped(true, m.ID)
-		if r.flight.done(m.ID) {
-			r.toClient.slip(rpc.ErrorReply(m.ID, rpc.CodeInternal, "the server's answer was not passed on: "+message))
+		if own := r.flight.take(m.ID); own != nil {
+			r.toClient.slip(rpc.ErrorReply(own, rpc.CodeInternal, "the server's answer was not passed on: "+message))
 		}
 	default:
 		r.dropped(false, m.ID)
@@ -165,6 +190,9 @@ func (r *Relay) ambiguous(from Side, f frame, m rpc.Message, err error) {
 	if noJSON {
 		code = rpc.CodeParse
 	}
+	if from == Server && reason(err) == rpc.Syntax {
+		m = r.broken(f.line, m)
+	}
 	if from == Server && noJSON && m.ID == nil {
 		r.chat.say(audit.KindStdout, f)
 		return
@@ -175,6 +203,47 @@ func (r *Relay) ambiguous(from Side, f frame, m rpc.Message, err error) {
 		m.Kind = rpc.Request // an id of null says that nobody knows which
 	}
 	r.answer(from, m, code, err.Error())
+	if reason(err) == rpc.Trailing {
+		for _, m := range glued(f.line, err) {
+			r.answer(from, m, code, err.Error())
+		}
+	}
+}
+
+// broken finds out whose answer a line is that is no JSON: NaN, a control
+// character, an end that is missing. m is what was seen of it before it broke. Text
+// that a server writes is nobody's.
+func (r *Relay) broken(line []byte, m rpc.Message) rpc.Message {
+	if m.Kind != rpc.Invalid {
+		return m
+	}
+	l := long{head: sample(line, false), tail: sample(line, true)}
+	seen := l.peek()
+	switch {
+	case seen.Kind != rpc.Invalid:
+		return seen
+	case !bytes.Contains(l.head, []byte(`"jsonrpc"`)):
+	case bytes.Contains(l.head, []byte(`"result"`)) || bytes.Contains(l.head, []byte(`"error"`)):
+		// One request in flight and no id to be seen: it can only be that one.
+		return rpc.Message{Kind: rpc.Response, ID: r.flight.only()}
+	}
+	return m
+}
+
+// glued are the messages that stand on a line behind the first one, without a line
+// end between them, up to one that is none.
+func glued(line []byte, err error) (all []rpc.Message) {
+	for len(all) < maxBatch {
+		var refusal *rpc.Refusal
+		if !errors.As(err, &refusal) || refusal.Reason != rpc.Trailing {
+			return all
+		}
+		line = line[refusal.Offset:]
+		var m rpc.Message
+		m, err = rpc.View(line)
+		all = append(all, m)
+	}
+	return all
 }
 
 // refused records and shows that a line was not passed on: with the request that

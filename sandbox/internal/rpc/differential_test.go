@@ -155,7 +155,7 @@ func same(t *testing.T, raw []byte) {
 		if err := json.Unmarshal(v, &want); err != nil {
 			t.Fatalf("encoding/json: %v", err)
 		}
-		if got, ok := rpc.Text(v); !ok || got != want {
+		if got, ok := rpc.Text(v); !ok || replaced(got) != want {
 			t.Fatalf("text: %q, encoding/json %q", got, want)
 		}
 	default:
@@ -179,4 +179,18 @@ func walk(raw []byte, depth int) {
 		walk(v, depth+1)
 	}
 	rpc.Text(raw)
+}
+
+// replaced is a text with what encoding/json makes of half a surrogate pair.
+func replaced(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if text[i] == 0xed && i+2 < len(text) && text[i+1] >= 0xa0 {
+			b.WriteRune(utf8.RuneError)
+			i += 2
+			continue
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String()
 }

@@ -59,7 +59,7 @@ const (
 	LookAlikeKey    Reason = "a key that some readers take for another" // encoding/json folds case, ſ and K (U+212A) included
 	NULKey          Reason = "a key with a NUL"                         // C strings end there (GO-2026-4770)
 	InvalidUTF8     Reason = "not UTF-8"                                // replaced, kept or refused
-	LoneSurrogate   Reason = "half of a surrogate pair"                 // replaced, kept or refused
+	LoneSurrogate   Reason = "half of a surrogate pair"                 // in a key, an id or a method: replaced, kept or refused
 	NumberRange     Reason = "a number beyond the range of float64"     // infinity, an error, or exact
 	LineBreak       Reason = "a line break inside the line"             // Python's text mode ends a line at CR
 	TooDeep         Reason = "nested deeper than 128"                   // stack, or a reader's own limit

@@ -52,8 +52,9 @@ type scanner struct {
 	reason Reason
 	offset int
 
-	member  int // which member of the message is being read
-	start   int // where its value began
+	inKey   bool // a key is being read
+	member  int  // which member of the message is being read
+	start   int  // where its value began
 	members [topCount][]byte
 	twice   [topCount]bool
 }
@@ -172,7 +173,9 @@ func (s *scanner) key(i int) int {
 	if i >= len(s.line) || s.line[i] != '"' {
 		return s.hard(Syntax, i)
 	}
+	s.inKey = true
 	end, plain := s.text(i)
+	s.inKey = false
 	if end < 0 {
 		return -1
 	}

@@ -98,8 +98,24 @@ func (s *scanner) escape(i int) int {
 	if low, ok := hex4(s.line[i+6:]); ok && utf16.DecodeRune(r, low) != utf8.RuneError {
 		return i + 12
 	}
-	s.soft(LoneSurrogate, i)
+	if s.naming() {
+		s.soft(LoneSurrogate, i)
+	}
 	return i + 6
+}
+
+// naming reports whether the string that is being read is a key, an id or a
+// method. Readers differ in what they make of half a surrogate pair, so that a
+// name with one is not the same for all of them. In any other string it is text
+// that somebody cut, which JSON.stringify writes so.
+func (s *scanner) naming() bool {
+	switch len(s.opened) {
+	case 0:
+		return true
+	case 1:
+		return s.inKey || s.member == topID || s.member == topMethod
+	}
+	return s.inKey
 }
 
 // hex4 reads \uXXXX at the start of b.
@@ -180,7 +196,8 @@ func (s *scanner) literal(i int) int {
 }
 
 // appendText appends the text of a string, given without its quotes, with
-// escapes undone. What View refuses in strings becomes U+FFFD here.
+// escapes undone. Half of a surrogate pair becomes three bytes that are not UTF-8,
+// so that two texts are the same only where they are (WTF-8).
 func appendText(dst, raw []byte) []byte {
 	for len(raw) > 0 {
 		i := bytes.IndexByte(raw, '\\')
@@ -210,7 +227,11 @@ func appendText(dst, raw []byte) []byte {
 					r, raw = pair, raw[6:]
 				}
 			}
-			dst = utf8.AppendRune(dst, r)
+			if utf16.IsSurrogate(r) {
+				dst = append(dst, 0xe0|byte(r>>12), 0x80|byte(r>>6&0x3f), 0x80|byte(r&0x3f))
+			} else {
+				dst = utf8.AppendRune(dst, r)
+			}
 			raw = raw[4:]
 		default: // the quote, the backslash, the slash
 			dst = append(dst, c)

@@ -202,6 +202,36 @@ func IDKey(id []byte) string {
 	return string(id)
 }
 
+// OtherID is the same id as the other type, "2" for 2 and 2 for "2", or nil where
+// there is none. Servers answer with it, and the TypeScript and the Python SDK take
+// it for what it stands for.
+func OtherID(id []byte) []byte {
+	if IsString(id) {
+		if id = id[1 : len(id)-1]; whole(id) {
+			return id
+		}
+		return nil
+	}
+	if !whole(id) {
+		return nil
+	}
+	return append(append([]byte{'"'}, id...), '"')
+}
+
+// whole reports whether a text is a whole number as it is usually written.
+func whole(text []byte) bool {
+	digits := bytes.TrimPrefix(text, []byte("-"))
+	if len(digits) == 0 || digits[0] == '0' && len(text) > 1 {
+		return false
+	}
+	for _, d := range digits {
+		if d < '0' || d > '9' {
+			return false
+		}
+	}
+	return true
+}
+
 // opening is the offset of what follows the opening bracket, or -1.
 func opening(raw []byte, bracket byte) int {
 	i := blank(raw, 0)

@@ -59,3 +59,27 @@ func TestFieldsOfKeepsNoMoreThanItIsTold(t *testing.T) {
 		t.Errorf("%d elements, %q, %v", len(elements), values, err)
 	}
 }
+
+// Names that differ in half of a surrogate pair are two: taken for one, what was
+// allowed for the first would be for the second.
+func TestCutPairsDiffer(t *testing.T) {
+	texts := map[string]bool{}
+	for _, raw := range []string{`"a\ud83d"`, `"a\ud83e"`, `"a\udc00"`, `"a\ufffd"`, `"a"`, `"a\ude00\ud83d"`, `"a\ud83d\ude00"`} {
+		text, ok := Text([]byte(raw))
+		if !ok || texts[text] {
+			t.Errorf("%s is %q, %v", raw, text, ok)
+		}
+		texts[text] = true
+	}
+}
+
+// Two SDKs take "2" for 2. What they do not read as the same number is no other.
+func TestOtherID(t *testing.T) {
+	for id, want := range map[string]string{
+		`2`: `"2"`, `"2"`: `2`, `0`: `"0"`, `"-7"`: `-7`, `"02"`: ``, `"-"`: ``, `"-0"`: ``, `" 2"`: ``, `"2.0"`: ``, `"1e3"`: ``, `""`: ``, `"a"`: ``, `null`: ``,
+	} {
+		if got := string(OtherID([]byte(id))); got != want {
+			t.Errorf("%s: %s, want %s", id, got, want)
+		}
+	}
+}

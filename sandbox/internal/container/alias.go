@@ -1,0 +1,61 @@
+package container
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"unicode/utf8"
+
+	"mcpen/sandbox/plan"
+)
+
+// A path of the host's may be any bytes. libcontainer hands its mounts to itself in
+// JSON, which has text alone, and follows links in what it mounts and where: a path
+// that is no text goes by a link to it.
+
+// alias is how libcontainer is told the source and the target of the mount i of a
+// root.
+func alias(rootfs string, i int, m plan.Mount) (source, target string) {
+	source, target = m.Source, m.Target
+	if !utf8.ValidString(source) {
+		source = sourceLink(rootfs, i)
+	}
+	if !utf8.ValidString(target) {
+		target = "/" + targetLink(i)
+	}
+	return source, target
+}
+
+func sourceLink(rootfs string, i int) string {
+	return filepath.Join(filepath.Dir(rootfs), "source-"+strconv.Itoa(i))
+}
+
+func targetLink(i int) string { return ".mcpen-" + strconv.Itoa(i) }
+
+// linkAlias makes the links of the mount i.
+func linkAlias(rootfs string, i int, m plan.Mount) error {
+	source, target := alias(rootfs, i, m)
+	for _, l := range []struct{ at, was, to string }{{source, m.Source, m.Source}, {filepath.Join(rootfs, target), filepath.Join(rootfs, m.Target), m.Target}} {
+		if l.at == l.was {
+			continue
+		}
+		if err := os.Symlink(l.to, l.at); err != nil {
+			return fmt.Errorf("cannot make a link to %q: %w", l.to, err)
+		}
+	}
+	return nil
+}
+
+// Unlink takes away the links of a root, once everything is mounted.
+func Unlink(rootfs string, p plan.Plan) error {
+	for i, m := range p.Root {
+		if utf8.ValidString(m.Target) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(rootfs, targetLink(i))); err != nil {
+			return fmt.Errorf("cannot take a link out of the sandbox's root: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/audit"
+)
+
+// motion is what the server's lines do.
+type motion struct {
+	busy   atomic.Bool   // a line of the server's was read and is not dealt with yet
+	behind atomic.Int64  // bytes that were read together with it
+	moved  chan struct{} // holds one when a line was dealt with since it was last looked at
+}
+
+func newMotion() *motion { return &motion{moved: make(chan struct{}, 1)} }
+
+func (m *motion) begin(behind int) {
+	m.behind.Store(int64(behind))
+	m.busy.Store(true)
+}
+
+func (m *motion) end() {
+	m.busy.Store(false)
+	select {
+	case m.moved <- struct{}{}:
+	default:
+	}
+}
+
+// settle gives a server the time to answer what a client asked that closed its
+// end behind the last request. It returns when nothing is left to be answered, or
+// nobody is left who answers or listens. The server sees the end of its input
+// once it wrote nothing for Grace: some end at once when they see it and answer
+// nothing more, and some answer only then. It sees it at once where the last line
+// has no other end.
+func (r *Relay) settle(hurry, limit <-chan struct{}) {
+	if r.toServer.open() {
+		_ = r.endInput() // as in Climb
+	}
+	t := time.NewTimer(r.Ladder.Grace)
+	defer t.Stop()
+	for r.flight.asked() {
+		select {
+		case <-r.Process.Done:
+			return
+		case <-r.serverDone:
+			return
+		case <-r.clientGone:
+			return
+		case <-hurry:
+			return
+		case <-limit:
+			return
+		case <-r.motion.moved:
+			t.Reset(r.Ladder.Grace)
+		case <-t.C:
+			if r.motion.busy.Load() { // a line waits for the client
+				t.Reset(r.Ladder.Grace)
+				break
+			}
+			_ = r.endInput()
+		}
+	}
+}
+
+// calm is wait with a d that begins anew with each line of the server's, while
+// there is a client that may take it. A line that the client has not taken yet
+// is one that the server is still writing.
+func (r *Relay) calm(limit <-chan struct{}) waiter {
+	return func(done, hurry <-chan struct{}, d time.Duration) (over, hurried bool) {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		for {
+			select {
+			case <-done:
+				return true, false
+			case <-hurry:
+				return isClosed(done), true
+			case <-r.clientGone:
+				return wait(done, hurry, d)
+			case <-limit:
+				return isClosed(done), false
+			case <-r.motion.moved:
+				t.Reset(d)
+			case <-t.C:
+				if !r.motion.busy.Load() {
+					return isClosed(done), false
+				}
+				t.Reset(d)
+			}
+		}
+	}
+}
+
+// goneTick is how often a client that closed its end is looked at. A write tells
+// the same at once.
+const goneTick = 250 * time.Millisecond
+
+// watchClient sees, until stop is called, that nobody reads the client's end any
+// more: without it, a server would be given time to answer a client that died.
+func (r *Relay) watchClient(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		t := time.NewTicker(goneTick)
+		defer t.Stop()
+		for !hungUp(r.Ends.ClientOut) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-r.clientGone:
+				return
+			case <-t.C:
+			}
+		}
+		r.lostClient()
+	}()
+	return func() { cancel(); <-done }
+}
+
+func (r *Relay) lostClient() { r.goneOnce.Do(func() { close(r.clientGone) }) }
+
+// hungUp reports whether nobody reads any more what is written to w, as far as
+// poll(2) can tell: POLLERR for a pipe, POLLHUP for a socket and a terminal.
+func hungUp(w io.Writer) bool {
+	if f, ok := w.(*FD); ok {
+		return f.hungUp()
+	}
+	conn, ok := w.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	gone := false
+	err = raw.Control(func(fd uintptr) {
+		gone = pollGone(int(fd))
+	})
+	return err == nil && gone
+}
+
+func pollGone(fd int) bool {
+	fds := [...]unix.PollFd{{Fd: int32(fd)}}
+	n, err := unix.Poll(fds[:], 0)
+	return err == nil && n == 1 && fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
+}
+
+// tellUnread says and records how much of what the server wrote last the client
+// did not take. One that is gone wants none of it.
+func (r *Relay) tellUnread() {
+	if isClosed(r.clientGone) {
+		return
+	}
+	n := r.toClient.unwritten()
+	if !isClosed(r.serverDone) {
+		n += r.motion.behind.Load() + waiting(r.Ends.ServerOut)
+	}
+	if n == 0 {
+		return
+	}
+	detail := fmt.Sprintf("%d bytes of what the server wrote last were not passed on whole: the client did not read them", n)
+	r.chat.tell(audit.Event{Kind: audit.KindLine, Verdict: audit.Refused, Subject: "not read", Detail: detail}, "mcpen: "+detail, r.emit)
+}
+
+// waiting is how many bytes a pipe or a socket holds, where that can be had.
+func waiting(from io.Reader) int64 {
+	conn, ok := from.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	n := 0
+	err = raw.Control(func(fd uintptr) {
+		if have, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ); err == nil {
+			n = have
+		}
+	})
+	if err != nil {
+		return 0
+	}
+	return int64(n)
+}

@@ -1,0 +1,53 @@
+package plan
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"unicode/utf8"
+)
+
+// A server that is given another argument or another folder than outside does
+// something else there, or fails for no reason that anybody sees.
+func TestBytesSurvive(t *testing.T) {
+	type order struct {
+		Plan    Plan
+		Secrets map[string]string
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	text := func() string {
+		b := make([]byte, rng.IntN(12))
+		for i := range b {
+			b[i] = "a\xff\xe9\x80\xc3\xa9\xf4\x8f\xbf\xbc\xbd/\xef\\u"[rng.IntN(15)]
+		}
+		return string(b) + []string{"", "\ufffd", `\ufffd`, "\U0010ff00", "\U0010ffff", "é", "\U0010feff"}[rng.IntN(7)]
+	}
+	raw := 0
+	for range 5000 {
+		in := order{Plan{Version: Version, Name: text(), Process: Process{Path: text(), Args: []string{text(), text()}, Env: []Env{{Name: text(), Value: text()}}},
+			Root: []Mount{{Kind: MountBind, Target: text(), Source: text(), Content: text()}}, Limits: []Limit{}}, map[string]string{text(): text()}}
+		data, err := Encode(in)
+		if err != nil || !utf8.Valid(data) {
+			t.Fatalf("%q: %v", data, err)
+		}
+		var out order
+		if err := Decode(data, &out); err != nil {
+			t.Fatal(err)
+		}
+		in.Plan.Root[0].Kind = out.Plan.Root[0].Kind
+		if !reflect.DeepEqual(in, out) {
+			t.Fatalf("%+v\nbecomes\n%+v", in, out)
+		}
+		if !utf8.ValidString(in.Plan.Process.Path) {
+			raw++
+		}
+	}
+	if raw < 1000 {
+		t.Errorf("only %d paths were not UTF-8", raw)
+	}
+	// What is told apart has digests that are.
+	a, b := Plan{Process: Process{Args: []string{"a\xe9"}}}, Plan{Process: Process{Args: []string{"a\xe8"}}}
+	if a.Digest() == b.Digest() {
+		t.Error("two plans with one digest")
+	}
+}
