@@ -132,6 +132,7 @@ func reach(p Plan, at string) grant {
 			g = grant{}
 		}
 	}
+	g.write = g.write && !kept(p, at) // nor does the mediator
 	return g
 }
 
