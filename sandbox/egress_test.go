@@ -307,7 +307,7 @@ func onlyAllowedLeft(t *testing.T, n *ownNetwork) {
 	t.Helper()
 	allowed := []string{
 		"tcp 203.0.113.10:443", "tcp 203.0.113.10:80", "tcp 203.0.113.77:7777", "tcp 203.0.113.54:5432", "tcp 203.0.113.22:22", "tcp [2001:db8:1::10]:22", "tcp 203.0.113.20:80",
-		"tcp 127.0.0.1:5555",
+		"tcp 127.0.0.1:5555", "tcp [::1]:5555", // the family that was meant is tried first
 		"udp 203.0.113.53:53",
 	}
 	left := n.sniff.seen(t)
@@ -334,7 +334,7 @@ func everyDecisionIsRecorded(t *testing.T, events []audit.Event) {
 	const megabyte = 1 << 20
 	for _, want := range []audit.Event{
 		{Kind: audit.KindName, Verdict: audit.Allowed, Subject: "allowed.test", Rule: "life.toml:10:3", Detail: "203.0.113.10"},
-		{Kind: audit.KindName, Verdict: audit.Refused, Subject: "other.test", Hint: `network.allow = ["other.test:443"]`},
+		{Kind: audit.KindName, Verdict: audit.Refused, Subject: "other.test", Hint: `network.allow = ["other.test:PORT"]`},
 		{Kind: audit.KindName, Verdict: audit.Refused, Subject: "inward.test", Rule: "life.toml:12:3", Address: "10.0.0.5"},
 		{Kind: audit.KindName, Verdict: audit.Refused, Subject: "inward.test", Rule: "life.toml:12:3", Address: "169.254.169.254"},
 		{Kind: audit.KindConnect, Verdict: audit.Allowed, Subject: "allowed.test:443", Rule: "life.toml:10:3", Address: "203.0.113.10:443"},
@@ -421,7 +421,7 @@ func TestEgressNothingAllowed(t *testing.T) {
 			t.Error("a UDP socket, which programs connect to learn their own address, was taken for a connection")
 		}
 		if !slices.ContainsFunc(r.events.all(), func(e audit.Event) bool {
-			return e.Kind == audit.KindName && e.Verdict == audit.Refused && e.Subject == "other.test" && e.Hint == `network.allow = ["other.test:443"]`
+			return e.Kind == audit.KindName && e.Verdict == audit.Refused && e.Subject == "other.test" && e.Hint == `network.allow = ["other.test:PORT"]`
 		}) {
 			t.Errorf("nobody was told what the server asked for: %+v", r.events.all())
 		}

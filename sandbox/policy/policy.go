@@ -160,9 +160,43 @@ type Host struct {
 	Name    string   `json:"name"`
 	First   uint16   `json:"first"`             // first port
 	Last    uint16   `json:"last"`              // last port, at least First
-	TLS     bool     `json:"tls"`               // a TLS client hello with a matching server name is demanded
+	TLS     TLS      `json:"tls,omitempty"`     // of names alone
 	Private bool     `json:"private,omitempty"` // the name may lead to a private address
 	At      Pos      `json:"at"`
+}
+
+// TLS says where a rule for a name looks for the name in a TLS ClientHello. What
+// is none of the words, the empty one included, is TLSAlways.
+type TLS string
+
+// The words.
+const (
+	// TLSAlways lets nothing but TLS with the name pass, on every port of the rule.
+	TLSAlways TLS = "always"
+	// TLSUsual does so on port 443. On any other port a client may speak what it
+	// likes; where it speaks TLS, it must name the name.
+	TLSUsual TLS = "usual"
+	// TLSNever looks at nothing: for a client that sends no name, or another.
+	TLSNever TLS = "never"
+)
+
+// Demanded reports whether on the port nothing but TLS with the rule's name
+// passes.
+func (h Host) Demanded(port uint16) bool { return h.strictness(port) == 2 }
+
+// Checked reports whether on the port a client that speaks TLS must name the
+// rule's name.
+func (h Host) Checked(port uint16) bool { return h.strictness(port) >= 1 }
+
+// strictness compares rules for names: the higher, the less passes on the port.
+func (h Host) strictness(port uint16) int {
+	switch {
+	case h.Kind != HostName && h.Kind != HostWildcard, h.TLS == TLSNever:
+		return 0
+	case h.TLS == TLSUsual && port != 443:
+		return 1
+	}
+	return 2
 }
 
 // Socket is one unix socket of the host that the server may connect to.

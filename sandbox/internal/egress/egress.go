@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/time/rate"
 
 	"mcpen/sandbox/audit"
@@ -22,16 +23,17 @@ import (
 type Config struct {
 	Network plan.Network
 
-	// Lookup asks for the addresses of a name, of both families. The default is
-	// the host's own resolver, with what nsswitch.conf and /etc/hosts say.
-	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
+	// Lookup asks for the records of a name of one type: A, AAAA, SRV or TXT. The
+	// default asks /etc/hosts, and then the name servers of /etc/resolv.conf.
+	Lookup func(ctx context.Context, name string, kind dnsmessage.Type) (Records, error)
 	// Dial connects to an address that was checked, and check must have its say
 	// about the address that the socket is really connected to. The default is
 	// a net.Dialer.
 	Dial func(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) error) (net.Conn, error)
-	// Own lists the addresses of this machine's interfaces, at each connection,
-	// since they come and go. The default asks the kernel.
-	Own func() ([]netip.Addr, error)
+	// Own lists the addresses of this machine's interfaces, each with its network,
+	// at each connection, since they come and go. The default asks the kernel
+	// once and watches.
+	Own func() ([]netip.Prefix, error)
 	Now func() time.Time // time.Now
 
 	// Sink records decisions. A connection whose decision cannot be recorded is
@@ -79,10 +81,12 @@ func (l Limits) withDefaults() Limits {
 
 // Egress serves the sockets of one sandbox.
 type Egress struct {
-	cfg    Config
-	rules  rules
-	names  *resolver
-	ledger *ledger
+	cfg     Config
+	rules   rules
+	names   *resolver
+	ledger  *ledger
+	machine *interfaces // nil where the config has its own
+	past    *experience
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -110,7 +114,13 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 		cfg: cfg, rules: newRules(cfg.Network.Hosts), ledger: newLedger(cfg.Sink, cfg.Tell, cfg.Now),
 		conns: make(chan struct{}, cfg.Limits.Connections), dials: make(chan struct{}, cfg.Limits.Dials),
 		rate: rate.NewLimiter(rate.Limit(cfg.Limits.PerSecond), 2*cfg.Limits.PerSecond),
-		open: map[io.Closer]struct{}{},
+		open: map[io.Closer]struct{}{}, past: newExperience(),
+	}
+	if cfg.Own == nil {
+		var err error
+		if e.machine, err = watchInterfaces(); err != nil {
+			return nil, err
+		}
 	}
 	e.names = newResolver(e)
 	e.ctx, e.cancel = context.WithCancel(ctx)
@@ -145,13 +155,10 @@ func (e *Egress) serve(handles []Handle) error {
 
 func (cfg Config) withDefaults() Config {
 	if cfg.Lookup == nil {
-		cfg.Lookup = lookup
+		cfg.Lookup = newStub().lookup
 	}
 	if cfg.Dial == nil {
 		cfg.Dial = dial
-	}
-	if cfg.Own == nil {
-		cfg.Own = ownAddresses
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -169,7 +176,19 @@ func (cfg Config) withDefaults() Config {
 func (e *Egress) Close() error {
 	e.stop()
 	e.wg.Wait()
+	if e.machine != nil {
+		e.machine.close()
+	}
 	return e.ledger.sweep(true)
+}
+
+// around is what surrounds this machine now.
+func (e *Egress) around() (surroundings, error) {
+	if e.machine != nil {
+		return e.machine.around()
+	}
+	list, err := e.cfg.Own()
+	return newSurroundings(list), err
 }
 
 func (e *Egress) stop() {

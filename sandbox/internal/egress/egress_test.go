@@ -87,7 +87,7 @@ func TestOthersAreRefused(t *testing.T) {
 		if ev := w.await(is(audit.KindConnect, audit.Refused, "db.example.com:80")); ev.Hint != `network.allow = ["db.example.com:80"]` {
 			t.Errorf("hint %q", ev.Hint)
 		}
-		if ev := w.await(is(audit.KindName, audit.Refused, "evil.example")); ev.Hint != `network.allow = ["evil.example:443"]` {
+		if ev := w.await(is(audit.KindName, audit.Refused, "evil.example")); ev.Hint != `network.allow = ["evil.example:PORT"]` {
 			t.Errorf("hint %q", ev.Hint)
 		}
 	})
@@ -313,7 +313,7 @@ func TestBarredPortsAreTold(t *testing.T) {
 	e, err := Serve(t.Context(), nil, w.config(network(t, "api.example.com:443")))
 	must(t, err)
 	defer e.Close()
-	e.names.table.learn(answer{name: "api.example.com", addrs: []netip.Addr{netip.MustParseAddr("203.0.113.5")}}, w.clock())
+	e.names.table.learn(answer{asked: asked{name: "api.example.com"}, addrs: []netip.Addr{netip.MustParseAddr("203.0.113.5")}}, w.clock())
 	for _, row := range []struct{ to, subject, hint string }{
 		{"203.0.113.5:22", "api.example.com:22", `network.allow = ["api.example.com:22"]`},
 		{"203.0.113.6:22", "203.0.113.6:22", `network.allow = ["203.0.113.6:22"]`},
