@@ -94,9 +94,9 @@ node     fetch     http://203.0.113.99/        ECONNRESET
 node     net       203.0.113.99:22             ECONNRESET
 python3  urllib    http://203.0.113.99/        ECONNRESET
 python3  asyncio   203.0.113.99:22             ECONNRESET
-curl     get       http://203.0.113.99/        exit7|exit56
+curl     get       http://203.0.113.99/        exit7|exit55|exit56
 curl     get       https://203.0.113.99/       exit7|exit35   exit60
-curl     get       http://[2001:db8:1::99]/    exit7|exit56
+curl     get       http://[2001:db8:1::99]/    exit7|exit55|exit56
 c        connect   203.0.113.99:22             ECONNRESET
 c        connect   [2001:db8:1::99]:22         ECONNRESET
 
@@ -110,7 +110,7 @@ go       connect   100.64.0.1:22               ECONNRESET
 go       connect   [fc00::5]:22                ECONNRESET
 node     fetch     http://169.254.169.254/     ECONNRESET
 python3  urllib    http://169.254.169.254/     ECONNRESET
-curl     get       http://169.254.169.254/     exit7|exit56
+curl     get       http://169.254.169.254/     exit7|exit55|exit56
 c        connect   169.254.169.254:22          ECONNRESET
 c        connect   10.0.0.5:22                 ECONNRESET
 
@@ -266,7 +266,7 @@ func TestEgress(t *testing.T) {
 		}
 		inside := outcomes(p.gone())
 		for _, row := range rows {
-			want := strings.Split(row.inside, "|") // a reset may come before connect(2) returns, and to whoever reads first
+			want := strings.Split(row.inside, "|") // a reset may come before connect(2) returns, and to whoever reads or writes first
 			if row.inside == "UNNAMED" {
 				want = []string{unnamed(pl, "ECONNREFUSED")}
 			}

@@ -22,8 +22,14 @@ func (e *Egress) out(in stream) {
 		abort(in)
 		return
 	}
-	gs, around, bad := e.granted(dst)
-	if bad != nil {
+	h := e.held.take(flowOf(in))
+	defer h.close(e)
+	var gs []grant
+	var around surroundings
+	var bad *refusal
+	if h != nil {
+		gs, around = h.gs, h.around
+	} else if gs, around, bad = e.granted(dst); bad != nil {
 		e.refuse(*bad)
 		abort(in)
 		return
@@ -41,6 +47,7 @@ func (e *Egress) out(in stream) {
 		}
 	}
 	c := e.call(o.grant, dst, around)
+	c.conn = h.use(o.grant, dst)
 	c.first = func() ([]byte, error) { return o.first, nil }
 	if how == checked {
 		c.first = func() ([]byte, error) {
@@ -163,6 +170,7 @@ func subject(name string, port uint16) string { return net.JoinHostPort(name, st
 
 // call is one connection to be made: where to, and how it is spoken of.
 type call struct {
+	grant   grant
 	subject string
 	about   string
 	meant   string // the address that the program meant
@@ -170,6 +178,7 @@ type call struct {
 	to      []netip.AddrPort
 	more    func() []netip.AddrPort // what to try when nobody answered there; nil: nothing
 	check   func(netip.AddrPort) error
+	conn    stream // that is made already, or nil
 	// first returns what goes out before anything else, or why nothing does. It
 	// runs when the connection is made, so that a server that speaks first is
 	// heard.
@@ -177,7 +186,7 @@ type call struct {
 }
 
 func (e *Egress) wanted(g grant, dst netip.AddrPort) call {
-	c := call{subject: dst.String(), about: dst.Addr().String(), meant: dst.String(), rule: g.rule}
+	c := call{grant: g, subject: dst.String(), about: dst.Addr().String(), meant: dst.String(), rule: g.rule}
 	if g.name != "" {
 		c.subject, c.about = subject(g.name, dst.Port()), g.name
 	}
@@ -191,22 +200,31 @@ func (c call) refused(why string) refusal {
 // local handles a connection to a port of the loopback that a rule leads to the
 // host's.
 func (e *Egress) local(in stream, port uint16) {
+	h := e.held.take(flowOf(in))
+	defer h.close(e)
 	rule, ok := e.rules.local[port]
-	c := call{subject: subject("localhost", port), about: subject("localhost", port), meant: destination(in).String(), rule: rule}
+	c := e.localCall(netip.AddrPortFrom(destination(in).Addr(), port), rule)
 	if !ok {
 		e.refuse(c.refused("no rule names this port"))
 		abort(in)
 		return
 	}
-	c.to = loopbacks(destination(in))
-	c.first = nothing
-	c.check = func(a netip.AddrPort) error {
-		if !a.Addr().IsLoopback() || a.Port() != port {
-			return fmt.Errorf("refused: %s is not what the rule names", a)
-		}
-		return nil
-	}
+	c.conn = h.use(c.grant, netip.AddrPort{})
 	e.carry(in, c)
+}
+
+// localCall is a connection to a port of the host's loopback.
+func (e *Egress) localCall(to netip.AddrPort, rule policy.Host) call {
+	name := subject("localhost", to.Port())
+	return call{
+		subject: name, about: name, meant: to.String(), rule: rule, to: loopbacks(to), first: nothing,
+		check: func(a netip.AddrPort) error {
+			if !a.Addr().IsLoopback() || a.Port() != to.Port() {
+				return fmt.Errorf("refused: %s is not what the rule names", a)
+			}
+			return nil
+		},
+	}
 }
 
 // loopbacks are the addresses of the host's loopback to try: the one that was
@@ -222,26 +240,21 @@ func loopbacks(meant netip.AddrPort) []netip.AddrPort {
 
 func nothing() ([]byte, error) { return nil, nil }
 
-// carry makes the connection that was decided on and joins it with in.
+// carry makes the connection that was decided on, if it is not there yet, and joins
+// it with in.
 func (e *Egress) carry(in stream, c call) {
-	select {
-	case e.dials <- struct{}{}:
-	case <-e.ctx.Done():
-		abort(in)
-		return
-	}
-	conn, err := e.reach(c)
-	<-e.dials
-	if err != nil {
-		e.failed(c, err)
-		abort(in)
-		return
-	}
-	out, ok := conn.(stream)
-	if !ok || !e.keep(out) {
-		conn.Close()
-		abort(in)
-		return
+	out := c.conn
+	if out == nil {
+		var err error
+		if out, err = e.connect(c); err != nil {
+			e.failed(c, err)
+			abort(in)
+			return
+		}
+		if !e.keep(out) {
+			abort(in)
+			return
+		}
 	}
 	defer e.forget(out)
 	defer out.Close()
@@ -251,6 +264,26 @@ func (e *Egress) carry(in stream, c call) {
 		return
 	}
 	e.join(in, out, c)
+}
+
+// connect makes a connection, when it is its turn.
+func (e *Egress) connect(c call) (stream, error) {
+	select {
+	case e.dials <- struct{}{}:
+	case <-e.ctx.Done():
+		return nil, context.Canceled
+	}
+	conn, err := e.reach(c)
+	<-e.dials
+	if err != nil {
+		return nil, err
+	}
+	out, ok := conn.(stream)
+	if !ok {
+		conn.Close()
+		return nil, fmt.Errorf("internal error: connected by a %T", conn)
+	}
+	return out, nil
 }
 
 // allowed records that the connection was made.

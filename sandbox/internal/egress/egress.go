@@ -87,6 +87,8 @@ type Egress struct {
 	ledger  *ledger
 	machine *interfaces // nil where the config has its own
 	past    *experience
+	held    waiting
+	ready   []*gate // to be served
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -114,7 +116,7 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 		cfg: cfg, rules: newRules(cfg.Network.Hosts), ledger: newLedger(cfg.Sink, cfg.Tell, cfg.Now),
 		conns: make(chan struct{}, cfg.Limits.Connections), dials: make(chan struct{}, cfg.Limits.Dials),
 		rate: rate.NewLimiter(rate.Limit(cfg.Limits.PerSecond), 2*cfg.Limits.PerSecond),
-		open: map[io.Closer]struct{}{}, past: newExperience(),
+		open: map[io.Closer]struct{}{}, past: newExperience(), held: waiting{of: map[flow]*hold{}},
 	}
 	if cfg.Own == nil {
 		var err error
@@ -150,6 +152,10 @@ func (e *Egress) serve(handles []Handle) error {
 			return err
 		}
 	}
+	for _, g := range e.ready {
+		e.goes(g.serve)
+	}
+	e.ready = nil
 	return nil
 }
 
@@ -236,6 +242,12 @@ func (e *Egress) start(h Handle) error {
 	if h.File == nil {
 		return fail(errors.New("no file came with it"))
 	}
+	if h.Kind == KindGate || h.Kind == KindBack {
+		if err := e.readyGate(h); err != nil {
+			return fail(err)
+		}
+		return nil
+	}
 	if h.Kind == KindResolver {
 		c, err := net.FilePacketConn(h.File)
 		if err != nil {
@@ -263,7 +275,28 @@ func (e *Egress) start(h Handle) error {
 	if !e.keep(l) {
 		return fail(net.ErrClosed)
 	}
-	e.goes(func() { e.accept(l, handle) })
+	e.goes(func() { e.accept(l, handle, h.Gated) })
+	return nil
+}
+
+// readyGate makes a gate ready to be served. One without a socket to send by sends
+// by its own.
+func (e *Egress) readyGate(h Handle) error {
+	p, err := newPackets(h)
+	if err != nil {
+		return err
+	}
+	if !e.keep(p) {
+		return net.ErrClosed
+	}
+	switch {
+	case h.Kind == KindGate:
+		e.ready = append(e.ready, &gate{e: e, tap: p, back: p})
+	case len(e.ready) == 0:
+		return errors.New("there is no gate for it")
+	default:
+		e.ready[len(e.ready)-1].back = p
+	}
 	return nil
 }
 
@@ -293,8 +326,9 @@ type stream interface {
 }
 
 // accept hands connections to handle, as many at once as the limits say. Those
-// above the limits wait: first one here, then in the kernel's queue.
-func (e *Egress) accept(l net.Listener, handle func(stream)) {
+// above the limits wait: first one here, then in the kernel's queue. Those of a
+// gate were counted there.
+func (e *Egress) accept(l net.Listener, handle func(stream), gated bool) {
 	defer e.forget(l)
 	defer l.Close()
 	for {
@@ -310,7 +344,7 @@ func (e *Egress) accept(l net.Listener, handle func(stream)) {
 			continue
 		}
 		in, ok := c.(stream)
-		if !ok || e.rate.Wait(e.ctx) != nil || !e.admit() {
+		if !ok || !gated && e.admitted() != nil || !e.admit() {
 			c.Close()
 			continue
 		}
@@ -325,6 +359,9 @@ func (e *Egress) accept(l net.Listener, handle func(stream)) {
 		})
 	}
 }
+
+// admitted waits until one more connection may be made.
+func (e *Egress) admitted() error { return e.rate.Wait(e.ctx) }
 
 // admit waits for a slot of a connection.
 func (e *Egress) admit() bool {

@@ -25,8 +25,10 @@
 // keys the sandbox cannot get from DNS but may have been born with) is out of
 // sight. A rule without TLS trusts the name and the port alone.
 //
-// A connect(2) inside succeeds before the decision, because the kernel
-// completes the handshake. What is refused is reset.
+// A connect(2) inside ends as the one outside does: the opening packet is held at a
+// gate until the connection outside is made, and refused if it cannot be. What the
+// rules refuse is accepted and reset, and so is everything where a gate cannot be
+// had (CAP_NET_RAW).
 package egress
 
 import "os"
@@ -41,6 +43,8 @@ const (
 	KindQueries  Kind = "queries"  // the listener on port 53, for answers that are too long for a datagram
 	KindLocal    Kind = "local"    // a listener on Port of the sandbox's loopback, which leads to the host's
 	KindUnix     Kind = "unix"     // a listener at Path inside, which leads to the host's socket at Path
+	KindGate     Kind = "gate"     // a packet socket that sees openings, and by which they are refused
+	KindBack     Kind = "back"     // the one by which the openings that the gate before it saw are sent again
 )
 
 // Handle is one socket that Listen opened. Its JSON carries all but the file,
@@ -54,6 +58,9 @@ type Handle struct {
 	// server cannot listen on the ports of the plan, and a connection to one of
 	// them on its loopback is reset instead of refused.
 	Shared bool `json:"shared,omitempty"`
+
+	// Gated says that connections come here when a gate lets them.
+	Gated bool `json:"gated,omitempty"`
 
 	File *os.File `json:"-"` // whoever holds the handle closes it
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -52,6 +53,7 @@ func listenBehind(near *rtnetlink, ports []uint16, v6 bool) ([]Handle, error) {
 		return nil, err
 	}
 	defer unix.Close(here)
+	back, gated := packetSocket()
 	type result struct {
 		hs  []Handle
 		err error
@@ -68,10 +70,12 @@ func listenBehind(near *rtnetlink, ports []uint16, v6 bool) ([]Handle, error) {
 			return
 		}
 		liftErrorLimit()
-		hs, err := listenAll(ports, v6, false)
+		hs, err := listenGated(ports, v6, gated)
 		opened <- result{hs, err}
 	}()
+	sends := Handle{Kind: KindBack, File: fileOf(back, gated)}
 	if err := <-tied; err != nil {
+		closeHandles([]Handle{sends})
 		return nil, err
 	}
 	defer far.close()
@@ -83,11 +87,50 @@ func listenBehind(near *rtnetlink, ports []uint16, v6 bool) ([]Handle, error) {
 		err = settle(far, farEnd)
 	}
 	r := <-opened
+	if err == nil && gated {
+		err = bindPackets(back, nearEnd.index, false)
+	}
+	if len(r.hs) > 0 && r.hs[0].Kind == KindGate {
+		r.hs = slices.Insert(r.hs, 1, sends)
+	} else {
+		closeHandles([]Handle{sends})
+	}
 	if err = errors.Join(err, r.err); err != nil {
 		closeHandles(r.hs)
 		return nil, err
 	}
 	return r.hs, nil
+}
+
+// listenGated opens the listeners on the far side, behind a gate if there can be
+// one.
+func listenGated(ports []uint16, v6, gated bool) ([]Handle, error) {
+	tap := -1
+	if gated {
+		tap, gated = packetSocket()
+	}
+	if !gated {
+		return listenAll(ports, v6, false, false)
+	}
+	hs := []Handle{{Kind: KindGate, File: fileOf(tap, true)}}
+	err := bindPackets(tap, farEnd.index, true)
+	if err == nil {
+		var rest []Handle
+		rest, err = listenAll(ports, v6, false, true)
+		hs = append(hs, rest...)
+	}
+	if err != nil {
+		closeHandles(hs)
+		return nil, err
+	}
+	return hs, nil
+}
+
+func fileOf(fd int, ok bool) *os.File {
+	if !ok {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), "packets")
 }
 
 // tie makes a namespace for the calling thread, claims every address in it and

@@ -293,6 +293,21 @@ func (w *world) dial(addr string) (c *net.TCPConn, err error) {
 	return c, err
 }
 
+// begin begins to connect from inside and returns the socket.
+func (w *world) begin(addr string) (fd int) {
+	w.t.Helper()
+	to := netip.MustParseAddrPort(addr)
+	w.inside(func() {
+		var err error
+		fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		must(w.t, err)
+		if err = unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != unix.EINPROGRESS {
+			w.t.Errorf("%s: %v, want EINPROGRESS", addr, err)
+		}
+	})
+	return fd
+}
+
 // resolve asks from inside and returns the addresses.
 func (w *world) resolve(name string, kind dnsmessage.Type) ([]string, rcode) {
 	w.t.Helper()
