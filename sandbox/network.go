@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
-	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +42,7 @@ func (b *Box) serve(m child.Message) error {
 		Sink:     func(e audit.Event) error { return b.recorded(e) },
 		Tell:     func(line string) { b.say(b.plan.Name + ": " + line) },
 		InFlight: b.carrier.inFlight,
+		Limits:   egressLimits(b.plan.Limits),
 	})
 	if err != nil {
 		return &Lack{Step: "serve the server's connections", Err: err}
@@ -50,12 +51,27 @@ func (b *Box) serve(m child.Message) error {
 	return nil
 }
 
+// egressLimits are the plan's limits that the egress holds.
+// One that is not there was switched off in words; what the machine gives holds.
+func egressLimits(all []plan.Limit) egress.Limits {
+	l := egress.Limits{Connections: math.MaxInt32, PerSecond: math.MaxInt32}
+	for _, one := range all {
+		switch one.Name {
+		case plan.LimitConnections:
+			l.Connections = int(one.Value)
+		case plan.LimitPerSecond:
+			l.PerSecond = int(one.Value)
+		}
+	}
+	return l
+}
+
 // barred is what a TCP connection from inside fails with before the egress hears
 // of it, or 0. Landlock refuses every port that no rule names, wherever it leads;
 // where it knows no ports, nothing waits there.
 func (b *Box) barred(to netip.AddrPort) syscall.Errno {
 	switch {
-	case slices.ContainsFunc(b.plan.Landlock.Connect, func(s plan.Span) bool { return s.First <= to.Port() && to.Port() <= s.Last }):
+	case b.plan.Landlock.Connects(to.Port()):
 		return 0
 	case b.plan.Holds(policy.LayerLandlock) && b.plan.Landlock.ABI >= 4:
 		return syscall.EACCES

@@ -290,6 +290,8 @@ func narrowLimits(l *Limits, b body) {
 	l.CPUTime = bounded(l.CPUTime, b.cpuTime)
 	l.Tmp = bounded(l.Tmp, b.tmp)
 	l.TmpFiles = bounded(l.TmpFiles, b.tmpFiles)
+	l.Connections = bounded(l.Connections, b.connections)
+	l.PerSecond = bounded(l.PerSecond, b.perSecond)
 }
 
 func bounded[T cmp.Ordered](have T, bound opt[T]) T {

@@ -76,6 +76,8 @@ func (b *body) foldValues(c body) {
 	b.cpuTime.over(c.cpuTime)
 	b.tmp.over(c.tmp)
 	b.tmpFiles.over(c.tmpFiles)
+	b.connections.over(c.connections)
+	b.perSecond.over(c.perSecond)
 	b.maxLine.over(c.maxLine)
 	b.grace.over(c.grace)
 	b.arguments.over(c.arguments)

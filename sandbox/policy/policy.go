@@ -36,8 +36,8 @@
 //	                                   results = pass|show|strip, validate
 //	[tools.rule.NAME]                  per-minute, concurrent, and words of JSON Schema for the arguments
 //	[prompts] [resources]              allow, deny
-//	[limits]                           memory, processes, open-files, file-size, cpu, cpu-time, tmp, tmp-files;
-//	                                   each may be "unlimited"
+//	[limits]                           memory, processes, open-files, file-size, cpu, cpu-time, tmp, tmp-files,
+//	                                   connections, connection-rate; each may be "unlimited"
 //	[wire]                             max-line, grace
 //	[log]                              arguments, files, on-error = stop|continue
 //	[install]                          scripts, min-age
@@ -311,6 +311,10 @@ type Limits struct {
 	CPUTime   time.Duration `json:"cpu_time"`   // processor time of one process
 	Tmp       Size          `json:"tmp"`        // bytes of each private tmpfs
 	TmpFiles  int           `json:"tmp_files"`  // inodes of each private tmpfs
+
+	// Of the network; beyond them connections wait.
+	Connections int `json:"connections"`     // open at once
+	PerSecond   int `json:"connection_rate"` // new ones a second, after a burst of twice as many
 }
 
 // Size is a number of bytes.

@@ -351,6 +351,8 @@ func resolveLimits(l *Limits, b body) {
 	b.cpuTime.to(&l.CPUTime)
 	b.tmp.to(&l.Tmp)
 	b.tmpFiles.to(&l.TmpFiles)
+	b.connections.to(&l.Connections)
+	b.perSecond.to(&l.PerSecond)
 }
 
 func texts(words []word) []string {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 
 	"mcpen/sandbox/audit"
@@ -50,20 +52,22 @@ type Config struct {
 
 // Limits bounds what the server can make the launcher do.
 type Limits struct {
-	Connections int           // open at once; more wait in the kernel's queue (512)
-	Dials       int           // connections being made at once (64)
-	PerSecond   int           // new connections a second, after a burst of twice as many (500)
+	Connections int           // open at once; more wait in the kernel's queue (2048, or what RLIMIT_NOFILE has room for)
+	Dials       int           // connections being made at once (256)
+	PerSecond   int           // new connections a second, after a burst of twice as many (5000)
 	Lookups     int           // questions to the host's resolver at once (32)
 	Connect     time.Duration // for making a connection, all its addresses together (15 s)
 	Hello       time.Duration // for the first bytes where a server name is demanded (15 s)
 	Idle        time.Duration // without a byte in either direction (4 h)
+
+	narrow bool // Connections is what the machine has room for
 }
 
 func (l Limits) withDefaults() Limits {
 	for _, f := range []struct {
 		is *int
 		or int
-	}{{&l.Connections, 512}, {&l.Dials, 64}, {&l.PerSecond, 500}, {&l.Lookups, 32}} {
+	}{{&l.Connections, 2048}, {&l.Dials, 256}, {&l.PerSecond, 5000}, {&l.Lookups, 32}} {
 		if *f.is <= 0 {
 			*f.is = f.or
 		}
@@ -76,7 +80,30 @@ func (l Limits) withDefaults() Limits {
 			*f.is = f.or
 		}
 	}
+	if room := descriptorsFor(l.Connections); room < l.Connections {
+		l.Connections, l.narrow = room, true
+	}
 	return l
+}
+
+// What a connection takes of the launcher's descriptors: its two ends and, while
+// bytes wait, a pipe for each direction. Some are for everything else.
+const (
+	eachOpen  = 6
+	otherwise = 256
+)
+
+// descriptorsFor is how many connections, at most so many, there are descriptors
+// for.
+func descriptorsFor(most int) int {
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
+		return most
+	}
+	if n := (l.Cur - min(l.Cur/2, otherwise)) / eachOpen; n < uint64(most) {
+		return max(int(n), 1)
+	}
+	return most
 }
 
 // Egress serves the sockets of one sandbox.
@@ -115,7 +142,7 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 	e := &Egress{
 		cfg: cfg, rules: newRules(cfg.Network.Hosts), ledger: newLedger(cfg.Sink, cfg.Tell, cfg.Now),
 		conns: make(chan struct{}, cfg.Limits.Connections), dials: make(chan struct{}, cfg.Limits.Dials),
-		rate: rate.NewLimiter(rate.Limit(cfg.Limits.PerSecond), 2*cfg.Limits.PerSecond),
+		rate: rate.NewLimiter(rate.Limit(cfg.Limits.PerSecond), min(2*cfg.Limits.PerSecond, math.MaxInt32)),
 		open: map[io.Closer]struct{}{}, past: newExperience(), held: waiting{of: map[flow]*hold{}},
 	}
 	if cfg.Own == nil {
@@ -361,7 +388,13 @@ func (e *Egress) accept(l net.Listener, handle func(stream), gated bool) {
 }
 
 // admitted waits until one more connection may be made.
-func (e *Egress) admitted() error { return e.rate.Wait(e.ctx) }
+func (e *Egress) admitted() error {
+	if e.rate.Allow() {
+		return nil
+	}
+	e.limited("connection-rate", fmt.Sprintf("%d connections a second were made; the next wait (limits.connection-rate)", e.cfg.Limits.PerSecond))
+	return e.rate.Wait(e.ctx)
+}
 
 // admit waits for a slot of a connection.
 func (e *Egress) admit() bool {
@@ -370,7 +403,11 @@ func (e *Egress) admit() bool {
 		return true
 	default:
 	}
-	e.limited("connections", fmt.Sprintf("%d connections are open; the next wait", cap(e.conns)))
+	why := "limits.connections"
+	if e.cfg.Limits.narrow {
+		why = "this machine gives mcpen no more open files: ulimit -n"
+	}
+	e.limited("connections", fmt.Sprintf("%d connections are open; the next wait (%s)", cap(e.conns), why))
 	select {
 	case e.conns <- struct{}{}:
 		return true
