@@ -29,6 +29,26 @@
 // gate until the connection outside is made, and refused if it cannot be. What the
 // rules refuse is accepted and reset, and so is everything where a gate cannot be
 // had (CAP_NET_RAW).
+//
+// # What Serve needs of the system
+//
+// While it serves, a process that is not allowed more can do it with:
+//
+//   - Files: those of Files are read (openat, fstat, stat), and nothing is
+//     written. For a rule of the profile's sockets the host's socket is opened
+//     (openat2 with O_PATH, and connect by way of /proc/self/fd).
+//   - Sockets of its own: AF_INET and AF_INET6, SOCK_STREAM to the ports of the
+//     rules and to 53, SOCK_DGRAM to 53; AF_NETLINK with NETLINK_ROUTE, bound to
+//     the groups of addresses, opened anew for each question; AF_UNIX for a rule
+//     of the profile's sockets. Landlock's TCP ports can be held to that list.
+//     Listeners, the resolver's socket and packet sockets come as descriptors.
+//   - System calls on these: accept4, bind (netlink), close, connect, epoll_ctl,
+//     epoll_pwait, fcntl, getpeername, getsockname, getsockopt (SO_ERROR,
+//     TCP_INFO), pipe2, read, recvfrom, recvmsg, sendmsg, sendto, setsockopt
+//     (SO_LINGER, SO_KEEPALIVE, SO_BROADCAST, TCP_KEEPIDLE, TCP_KEEPINTVL,
+//     TCP_KEEPCNT, TCP_NODELAY, IPV6_V6ONLY), shutdown, socket, splice, write,
+//     writev; prlimit64 once, in Serve.
+//   - No capability, no process, no signal.
 package egress
 
 import "os"

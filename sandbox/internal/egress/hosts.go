@@ -2,8 +2,10 @@ package egress
 
 import (
 	"bufio"
+	"errors"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -97,21 +99,40 @@ type cached[T any] struct {
 	is    T
 }
 
-// get returns what the file says; a file that is not there says nothing.
+// get returns what the file says. One that is not there says nothing; one that
+// cannot be read says what it said before.
 func (c *cached[T]) get() T {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	st, err := os.Stat(c.path)
-	if err != nil || st.Size() > maxHostsFile {
+	if errors.Is(err, os.ErrNotExist) {
 		return c.parse("")
 	}
-	if c.known && st.Size() == c.size && st.ModTime().Equal(c.time) {
+	if err == nil && c.known && st.Size() == c.size && st.ModTime().Equal(c.time) {
 		return c.is
 	}
-	b, err := os.ReadFile(c.path)
-	if err != nil {
+	var b []byte
+	if err == nil && st.Size() <= maxHostsFile {
+		b, err = os.ReadFile(c.path)
+	}
+	if err == nil {
+		c.known, c.size, c.time, c.is = true, st.Size(), st.ModTime(), c.parse(string(b))
+	} else if !c.known {
 		return c.parse("")
 	}
-	c.known, c.size, c.time, c.is = true, st.Size(), st.ModTime(), c.parse(string(b))
 	return c.is
+}
+
+// Files are what an Egress reads while it runs: files of the host, and those that
+// they are links to. Programs that keep them replace them by a rename, so whoever
+// lets them be read by what is there now should let the folders be read.
+func Files() []string {
+	var out []string
+	for _, path := range []string{hostsFile, resolvFile} {
+		out = append(out, path)
+		if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
+			out = append(out, real)
+		}
+	}
+	return out
 }

@@ -309,3 +309,23 @@ func TestResolvConf(t *testing.T) {
 		t.Errorf("without a file: %+v", c)
 	}
 }
+
+// A launcher that may not read what a file was replaced by goes on with what it
+// knows: the machine itself is no name server.
+func TestUnreadableFilesAreRemembered(t *testing.T) {
+	dir := t.TempDir()
+	c := &cached[resolvConf]{path: filepath.Join(dir, "resolv.conf"), parse: parseResolvConf}
+	must(t, os.WriteFile(c.path, []byte("nameserver 10.0.0.1\n"), 0o644))
+	if got := listed(c.get().servers); got != "10.0.0.1" {
+		t.Fatal(got)
+	}
+	must(t, os.Remove(c.path))
+	must(t, os.Mkdir(c.path, 0o755)) // to be there and not to be read, for root too
+	if got := listed(c.get().servers); got != "10.0.0.1" {
+		t.Errorf("not readable: %s", got)
+	}
+	must(t, os.Remove(c.path))
+	if got := listed(c.get().servers); got != "127.0.0.1, ::1" {
+		t.Errorf("gone: %s", got)
+	}
+}
