@@ -41,10 +41,10 @@
 //     rules and to 53, SOCK_DGRAM to 53; AF_NETLINK with NETLINK_ROUTE, bound to
 //     the groups of addresses, opened anew for each question; AF_UNIX for a rule
 //     of the profile's sockets. Landlock's TCP ports can be held to that list.
-//     Listeners, the resolver's socket and packet sockets come as descriptors.
+//     Listeners, the resolver's socket and raw sockets come as descriptors.
 //   - System calls on these: accept4, bind (netlink), close, connect, epoll_ctl,
-//     epoll_pwait, fcntl, getpeername, getsockname, getsockopt (SO_ERROR,
-//     TCP_INFO), pipe2, read, recvfrom, recvmsg, sendmsg, sendto, setsockopt
+//     epoll_pwait, fcntl (F_DUPFD_CLOEXEC), getpeername, getsockname, getsockopt (SO_DOMAIN,
+//     SO_ERROR, SO_TYPE, TCP_INFO), pipe2, read, recvfrom, recvmsg, sendmsg, sendto, setsockopt
 //     (SO_LINGER, SO_KEEPALIVE, SO_BROADCAST, TCP_KEEPIDLE, TCP_KEEPINTVL,
 //     TCP_KEEPCNT, TCP_NODELAY, IPV6_V6ONLY), shutdown, socket, splice, write,
 //     writev; prlimit64 once, in Serve.
@@ -63,7 +63,7 @@ const (
 	KindQueries  Kind = "queries"  // the listener on port 53, for answers that are too long for a datagram
 	KindLocal    Kind = "local"    // a listener on Port of the sandbox's loopback, which leads to the host's
 	KindUnix     Kind = "unix"     // a listener at Path inside, which leads to the host's socket at Path
-	KindGate     Kind = "gate"     // a packet socket that sees openings, and by which they are refused
+	KindGate     Kind = "gate"     // a raw socket that sees openings, and by which they are refused
 	KindBack     Kind = "back"     // the one by which the openings that the gate before it saw are sent again
 )
 

@@ -27,72 +27,108 @@ type gate struct {
 	tap, back *packets
 }
 
-// packets is a packet socket, and the device that it is tied to.
+// packets is a raw socket.
 type packets struct {
 	*os.File
 	raw syscall.RawConn
-	at  unix.SockaddrLinklayer
+	six bool
 }
 
-// newPackets takes over the handle's file.
-func newPackets(h Handle) (*packets, error) {
-	fd, err := unix.FcntlInt(h.File.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+// newPackets takes the handle's socket over by another descriptor.
+func newPackets(h Handle) (p *packets, err error) {
+	var fd, family int
+	err = onFile(h.File, func(have int) error {
+		if family, err = unix.GetsockoptInt(have, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil {
+			return os.NewSyscallError("getsockopt", err)
+		}
+		fd, err = unix.FcntlInt(uintptr(have), unix.F_DUPFD_CLOEXEC, 3)
+		return os.NewSyscallError("fcntl", err)
+	})
 	if err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
+		return nil, err
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // Fd made it block
-		unix.Close(fd)
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	p := &packets{File: os.NewFile(uintptr(fd), "packets")}
-	sa, err := unix.Getsockname(fd)
-	at, ok := sa.(*unix.SockaddrLinklayer)
-	if err == nil && !ok {
-		err = errors.New("it is no packet socket")
-	}
-	if err == nil {
-		p.raw, err = p.SyscallConn()
-	}
-	if err != nil {
+	p = &packets{File: os.NewFile(uintptr(fd), string(h.Kind)), six: family == unix.AF_INET6}
+	if p.raw, err = p.SyscallConn(); err != nil {
 		p.Close()
 		return nil, err
 	}
-	p.at = unix.SockaddrLinklayer{Ifindex: at.Ifindex, Halen: at.Halen, Addr: at.Addr}
 	return p, nil
 }
 
 // send sends a packet, from the header of IP on. One that is lost is sent for
 // again.
 func (p *packets) send(b []byte) {
-	to := p.at
-	to.Protocol = bigEndian(unix.ETH_P_IP)
-	if b[0]>>4 == 6 {
-		to.Protocol = bigEndian(unix.ETH_P_IPV6)
+	var to unix.Sockaddr = &unix.SockaddrInet6{}
+	if p.six {
+		to.(*unix.SockaddrInet6).Addr = [16]byte(b[24:])
+	} else {
+		to = &unix.SockaddrInet4{Addr: [4]byte(b[16:])}
 	}
-	_ = p.raw.Control(func(fd uintptr) { _ = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, &to) })
+	_ = p.raw.Control(func(fd uintptr) { _ = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, to) })
+}
+
+// receive waits for an opening and returns it from the header of IP on. In IPv6
+// that is made up of what the kernel says, since it gives none.
+func (p *packets) receive(b, oob []byte) (packet []byte, err error) {
+	const head = 40
+	at := b
+	if p.six {
+		at = b[head:]
+	}
+	var n, on int
+	var from unix.Sockaddr
+	if e := p.raw.Read(func(fd uintptr) bool {
+		n, on, _, from, err = unix.Recvmsg(int(fd), at, oob, unix.MSG_DONTWAIT)
+		return err != unix.EAGAIN
+	}); e != nil {
+		return nil, net.ErrClosed
+	}
+	if err != nil || !p.six {
+		return at[:max(n, 0)], err
+	}
+	src, ok := from.(*unix.SockaddrInet6)
+	dst := pktinfo6(oob[:on])
+	if !ok || !dst.IsValid() {
+		return nil, nil
+	}
+	clear(b[:head])
+	b[0], b[5], b[6], b[7] = 6<<4, byte(n), unix.IPPROTO_TCP, 64
+	copy(b[8:], src.Addr[:])
+	copy(b[24:], dst.AsSlice())
+	return b[:head+n], nil
+}
+
+// pktinfo6 is the address that a packet was sent to (ipv6(7), IPV6_PKTINFO).
+func pktinfo6(oob []byte) netip.Addr {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return netip.Addr{}
+	}
+	for _, m := range msgs {
+		if m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= 16 {
+			return netip.AddrFrom16([16]byte(m.Data))
+		}
+	}
+	return netip.Addr{}
 }
 
 // serve sees to openings until the socket is closed.
 func (g *gate) serve() {
 	defer g.e.forget(g.tap)
 	defer g.tap.Close()
-	b := make([]byte, maxOpening)
+	b, oob := make([]byte, 40+maxOpening), make([]byte, 64)
 	for {
-		var n int
-		var err error
-		if e := g.tap.raw.Read(func(fd uintptr) bool {
-			n, _, err = unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT)
-			return err != unix.EAGAIN
-		}); e != nil {
-			return // closed
-		}
-		if err != nil {
-			if g.e.ctx.Err() != nil || !g.e.pause(10*time.Millisecond) { // ENETDOWN, for one
+		packet, err := g.tap.receive(b, oob)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			if g.e.ctx.Err() != nil || !g.e.pause(10*time.Millisecond) {
 				return
 			}
 			continue
 		}
-		if s, ok := parseSYN(b[:n]); ok {
+		if s, ok := parseSYN(packet); ok {
 			s.raw = append([]byte(nil), s.raw...)
 			g.opening(s)
 		}

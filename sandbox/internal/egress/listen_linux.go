@@ -79,7 +79,7 @@ func listen(n plan.Network, behind apart) (_ []Handle, err error) {
 		}
 		hs = append(hs, h)
 	}
-	local, err := listenLocal(rt, n.Hosts)
+	local, err := listenLocal(n.Hosts)
 	hs = append(hs, local...)
 	if err != nil {
 		return hs, err
@@ -170,16 +170,15 @@ func everywhere(v6 bool, port uint16) netip.AddrPort {
 
 // listenLocal opens listeners on the sandbox's loopback for the ports of the
 // host's loopback that the rules grant.
-func listenLocal(rt *rtnetlink, hosts []policy.Host) (hs []Handle, err error) {
+func listenLocal(hosts []policy.Host) (hs []Handle, err error) {
 	v6 := hasIPv6()
 	done := map[uint16]bool{}
-	gated := false
 	if slices.ContainsFunc(hosts, func(h policy.Host) bool { return h.Kind == policy.HostLocal && h.First != 0 }) {
-		if hs, err = gateLocal(rt); err != nil {
+		if hs, err = openLocalGates(v6); err != nil {
 			return nil, err
 		}
-		gated = len(hs) > 0
 	}
+	gated := len(hs) > 0
 	for _, h := range hosts {
 		if h.Kind != policy.HostLocal || h.First == 0 {
 			continue
@@ -204,24 +203,6 @@ func listenLocal(rt *rtnetlink, hosts []policy.Host) (hs []Handle, err error) {
 		}
 	}
 	return hs, nil
-}
-
-// gateLocal opens the gate of the loopback, if there can be one.
-func gateLocal(rt *rtnetlink) ([]Handle, error) {
-	fd, ok := packetSocket()
-	if !ok {
-		return nil, nil
-	}
-	h := Handle{Kind: KindGate, File: fileOf(fd, true)}
-	err := rt.do(believe(loopback))
-	if err == nil {
-		err = bindPackets(fd, loopback, true)
-	}
-	if err != nil {
-		closeHandles([]Handle{h})
-		return nil, err
-	}
-	return []Handle{h}, nil
 }
 
 // listenTCP opens one listener. Sharing lets a listener on one address and one

@@ -128,28 +128,6 @@ func up(index int, flags uint32) order {
 	return order{text: fmt.Sprintf("bring the device %d up", index), req: req}
 }
 
-// Settings of a device in IPv4, by their numbers in linux/ip.h.
-const (
-	acceptLocal   = 23 // IPV4_DEVCONF_ACCEPT_LOCAL
-	routeLocalnet = 26 // IPV4_DEVCONF_ROUTE_LOCALNET
-)
-
-// believe has a device take packets from and to the namespace's own addresses that
-// come in by it, which is what those look like that are sent once more: they have
-// no route with them. Of the loopback everything comes from there.
-func believe(index int) order {
-	req := nl.NewNetlinkRequest(unix.RTM_SETLINK, 0)
-	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index = int32(index)
-	req.AddData(msg)
-	conf := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
-	inet := conf.AddRtAttr(unix.AF_INET, nil).AddRtAttr(unix.IFLA_INET_CONF, nil)
-	inet.AddRtAttr(acceptLocal, nl.Uint32Attr(1))
-	inet.AddRtAttr(routeLocalnet, nl.Uint32Attr(1))
-	req.AddData(conf)
-	return order{text: fmt.Sprintf("have the device %d believe its own addresses", index), req: req}
-}
-
 // end is one end of a wire.
 type end struct {
 	name  string

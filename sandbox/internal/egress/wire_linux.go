@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -53,7 +52,10 @@ func listenBehind(near *rtnetlink, ports []uint16, v6 bool) ([]Handle, error) {
 		return nil, err
 	}
 	defer unix.Close(here)
-	back, gated := packetSocket()
+	backs, err := openBacks(v6)
+	if err != nil {
+		return nil, err
+	}
 	type result struct {
 		hs  []Handle
 		err error
@@ -70,12 +72,11 @@ func listenBehind(near *rtnetlink, ports []uint16, v6 bool) ([]Handle, error) {
 			return
 		}
 		liftErrorLimit()
-		hs, err := listenGated(ports, v6, gated)
+		hs, err := listenGated(ports, v6, len(backs) > 0)
 		opened <- result{hs, err}
 	}()
-	sends := Handle{Kind: KindBack, File: fileOf(back, gated)}
 	if err := <-tied; err != nil {
-		closeHandles([]Handle{sends})
+		closeHandles(backs)
 		return nil, err
 	}
 	defer far.close()
@@ -87,50 +88,42 @@ func listenBehind(near *rtnetlink, ports []uint16, v6 bool) ([]Handle, error) {
 		err = settle(far, farEnd)
 	}
 	r := <-opened
-	if err == nil && gated {
-		err = bindPackets(back, nearEnd.index, false)
-	}
-	if len(r.hs) > 0 && r.hs[0].Kind == KindGate {
-		r.hs = slices.Insert(r.hs, 1, sends)
-	} else {
-		closeHandles([]Handle{sends})
-	}
+	hs := beside(r.hs, backs)
 	if err = errors.Join(err, r.err); err != nil {
-		closeHandles(r.hs)
-		return nil, err
-	}
-	return r.hs, nil
-}
-
-// listenGated opens the listeners on the far side, behind a gate if there can be
-// one.
-func listenGated(ports []uint16, v6, gated bool) ([]Handle, error) {
-	tap := -1
-	if gated {
-		tap, gated = packetSocket()
-	}
-	if !gated {
-		return listenAll(ports, v6, false, false)
-	}
-	hs := []Handle{{Kind: KindGate, File: fileOf(tap, true)}}
-	err := bindPackets(tap, farEnd.index, true)
-	if err == nil {
-		var rest []Handle
-		rest, err = listenAll(ports, v6, false, true)
-		hs = append(hs, rest...)
-	}
-	if err != nil {
 		closeHandles(hs)
 		return nil, err
 	}
 	return hs, nil
 }
 
-func fileOf(fd int, ok bool) *os.File {
-	if !ok {
-		return nil
+// beside puts each gate at the front of hs before the socket by which it sends
+// again; without gates, none of those are of use.
+func beside(hs, backs []Handle) (out []Handle) {
+	for _, b := range backs {
+		if len(hs) == 0 || hs[0].Kind != KindGate {
+			closeHandles([]Handle{b})
+			continue
+		}
+		out = append(out, hs[0], b)
+		hs = hs[1:]
 	}
-	return os.NewFile(uintptr(fd), "packets")
+	return append(out, hs...)
+}
+
+// listenGated opens the listeners on the far side, behind gates if there can be
+// some.
+func listenGated(ports []uint16, v6, gated bool) (hs []Handle, err error) {
+	if gated {
+		if hs, err = openGates(v6); err != nil {
+			return nil, err
+		}
+	}
+	rest, err := listenAll(ports, v6, false, len(hs) > 0)
+	if err != nil {
+		closeHandles(hs)
+		return nil, err
+	}
+	return append(hs, rest...), nil
 }
 
 // tie makes a namespace for the calling thread, claims every address in it and
