@@ -23,9 +23,9 @@ const egressProfile = `
 [network]
 allow = [
   "allowed.test:443", "allowed.test:80",
-  "echo.test:7777", "db.test:5432", "git.test:22", "six.test:22",
+  "echo.test:7777", "db.test:5432", "git.test:22", "six.test:22", "git.test:2323", "six.test:2323",
   "inward.test:80", "twoface.test:80",
-  "localhost:5555",
+  "localhost:5555", "localhost:5557",
 ]
 listen = [9000, 7777]
 [sockets]
@@ -62,6 +62,17 @@ curl     get       http://allowed.test/        OK
 curl     get       https://allowed.test/       OK
 c        connect   git.test:22                 OK
 c        connect   six.test:22                 OK
+
+# Where nobody listens, it is told as outside, so that whoever waits for a
+# service or has a list of hosts goes on.
+go       tcp       git.test:2323               ECONNREFUSED   ECONNREFUSED
+go       connect   203.0.113.22:2323           ECONNREFUSED   ECONNREFUSED
+go       tcp       six.test:2323               ECONNREFUSED   ECONNREFUSED
+go       tcp       localhost:5557              ECONNREFUSED   ECONNREFUSED
+node     net       git.test:2323               ECONNREFUSED   ECONNREFUSED
+python3  asyncio   git.test:2323               ECONNREFUSED   ECONNREFUSED
+c        connect   git.test:2323               ECONNREFUSED   ECONNREFUSED
+c        connect   six.test:2323               ECONNREFUSED   ECONNREFUSED
 
 # A name that nobody allowed does not exist.
 go       http      https://other.test/         NXDOMAIN
@@ -307,6 +318,7 @@ func onlyAllowedLeft(t *testing.T, n *ownNetwork) {
 	t.Helper()
 	allowed := []string{
 		"tcp 203.0.113.10:443", "tcp 203.0.113.10:80", "tcp 203.0.113.77:7777", "tcp 203.0.113.54:5432", "tcp 203.0.113.22:22", "tcp [2001:db8:1::10]:22", "tcp 203.0.113.20:80",
+		"tcp 203.0.113.22:2323", "tcp [2001:db8:1::10]:2323", "tcp 127.0.0.1:5557", "tcp [::1]:5557",
 		"tcp 127.0.0.1:5555", "tcp [::1]:5555", // the family that was meant is tried first
 		"udp 203.0.113.53:53",
 	}

@@ -179,7 +179,10 @@ func (e *Egress) serve(handles []Handle) error {
 			return err
 		}
 	}
-	for _, g := range e.ready {
+	for i, g := range e.ready {
+		if i == 0 {
+			e.goes(e.tendHeld)
+		}
 		e.goes(g.serve)
 	}
 	e.ready = nil

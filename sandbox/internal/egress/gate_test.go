@@ -145,21 +145,20 @@ func TestHeldConnectionsEnd(t *testing.T) {
 	if is, full := hs.again(f); is != outside || full {
 		t.Errorf("%v, %v", is, full)
 	}
-	ended := make(chan bool, 1)
-	hs.made(f, pipe{a}, func() { ended <- true })
+	began := time.Now()
+	hs.made(f, pipe{a}, began)
 	if is, _ := hs.again(f); is != inside {
 		t.Errorf("%v", is)
 	}
-	hs.of[f].end.Reset(0)
-	<-ended
-	if hs.take(f) != nil || len(hs.of) > 0 {
-		t.Error("it is still held")
+	if late := hs.late(began.Add(heldLife - 1)); len(late) > 0 {
+		t.Errorf("too soon: %+v", late)
+	}
+	if late := hs.late(began.Add(heldLife)); len(late) != 1 || late[0].conn == nil || hs.take(f) != nil || len(hs.of) > 0 {
+		t.Errorf("it is still held: %+v", late)
 	}
 	hs.add(f, &hold{})
-	hs.made(f, pipe{a}, func() { t.Error("what was taken ended") })
-	h := hs.take(f)
-	if h == nil || h.end.Stop() {
-		t.Errorf("%+v", h)
+	if late := hs.late(began.Add(heldLife)); len(late) > 0 || hs.take(f) == nil {
+		t.Error("what is being made is ended")
 	}
 	for i := range maxHeld {
 		hs.add(flow{netip.AddrPortFrom(f.from.Addr(), uint16(i+10)), f.to}, &hold{})
@@ -182,7 +181,7 @@ func TestHeldConnectionsEnd(t *testing.T) {
 	}
 }
 
-// Whatever comes in by the packet socket is read, and what is sent has the sums
+// Whatever comes in by the gate is read, and what is sent has the sums
 // that a receiver wants.
 func FuzzSegments(f *testing.F) {
 	four, six := synOf("192.0.2.1:40000", "203.0.113.5:443"), synOf("[2001:db8::1]:40000", "[2001:db8:1::5]:443")

@@ -20,6 +20,15 @@ const (
 	heldLife = 10 * time.Second
 )
 
+// tendHeld ends the connections that no program takes up.
+func (e *Egress) tendHeld() {
+	for e.pause(heldLife / 2) {
+		for _, h := range e.held.late(time.Now()) {
+			h.close(e)
+		}
+	}
+}
+
 // gate is the launcher's end of a gate. Its methods may be called from any
 // goroutine.
 type gate struct {
@@ -179,10 +188,7 @@ func (g *gate) connect(s segment, h *hold) {
 	if !g.e.keep(conn) {
 		return
 	}
-	g.e.held.made(s.flow, conn, func() {
-		g.e.forget(conn)
-		abort(conn)
-	})
+	g.e.held.made(s.flow, conn, time.Now())
 	g.back.send(s.again())
 }
 
@@ -206,7 +212,7 @@ type hold struct {
 	gs     []grant
 	around surroundings
 	conn   stream // the one outside, when it is made
-	end    *time.Timer
+	at     time.Time
 }
 
 // use hands over the connection outside, if it is one that g allows.
@@ -266,24 +272,25 @@ func (hs *waiting) add(f flow, h *hold) {
 	hs.of[f] = h
 }
 
-// made notes that the connection outside is there. Unless it is taken in time, it
-// ends.
-func (hs *waiting) made(f flow, conn stream, end func()) {
+// made notes that the connection outside is there.
+func (hs *waiting) made(f flow, conn stream, now time.Time) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	h := hs.of[f]
-	h.conn = conn
-	h.end = time.AfterFunc(heldLife, func() {
-		hs.mu.Lock()
-		mine := hs.of[f] == h
-		if mine {
+	hs.of[f].conn, hs.of[f].at = conn, now
+}
+
+// late takes out those that were not taken in time. One look at all of them now
+// and then costs less than a timer for each.
+func (hs *waiting) late(now time.Time) (out []*hold) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	for f, h := range hs.of {
+		if h.conn != nil && now.Sub(h.at) >= heldLife {
 			delete(hs.of, f)
+			out = append(out, h)
 		}
-		hs.mu.Unlock()
-		if mine {
-			end()
-		}
-	})
+	}
+	return out
 }
 
 // take takes a connection out, or returns nil for one that never waited.
@@ -295,9 +302,6 @@ func (hs *waiting) take(f flow) *hold {
 		return nil
 	}
 	delete(hs.of, f)
-	if h.end != nil {
-		h.end.Stop()
-	}
 	return h
 }
 

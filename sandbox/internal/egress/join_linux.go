@@ -78,12 +78,73 @@ func push(dst stream, b []byte) (int64, error) {
 
 // pour copies until src ends and passes the end on.
 func pour(dst, src stream) (int64, error) {
-	n, err := io.Copy(dst, src)
+	n, err := sip(dst, src)
+	if err == nil {
+		var more int64
+		more, err = io.Copy(dst, src)
+		n += more
+	}
+	if err == io.EOF {
+		err = nil
+	}
 	if err != nil {
 		return n, err
 	}
 	if err := dst.CloseWrite(); err != nil && !errors.Is(err, syscall.ENOTCONN) && !isClosed(err) {
 		return n, err
+	}
+	return n, nil
+}
+
+// sipped is how much goes by way of this process before the pipes of splice(2) are
+// made: most connections carry less, and a pipe costs more than a copy.
+const sipped = 64 << 10
+
+var sips = sync.Pool{New: func() any { return new([16 << 10]byte) }}
+
+// sip copies the first bytes of src, and returns io.EOF if there are no more. No
+// buffer waits with it for bytes that do not come.
+func sip(dst, src stream) (n int64, err error) {
+	conn, ok := src.(syscall.Conn)
+	if !ok {
+		return 0, nil
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	for n < sipped {
+		var b *[16 << 10]byte
+		var k int
+		e := raw.Read(func(fd uintptr) bool {
+			b = sips.Get().(*[16 << 10]byte)
+			for {
+				if k, err = unix.Read(int(fd), b[:]); err != unix.EINTR {
+					break
+				}
+			}
+			if err == unix.EAGAIN {
+				sips.Put(b)
+				return false
+			}
+			return true
+		})
+		if e != nil {
+			return n, e
+		}
+		switch {
+		case err != nil:
+			err = os.NewSyscallError("read", err)
+		case k == 0:
+			err = io.EOF
+		default:
+			k, err = dst.Write(b[:k])
+			n += int64(k)
+		}
+		sips.Put(b)
+		if err != nil {
+			return n, err
+		}
 	}
 	return n, nil
 }
