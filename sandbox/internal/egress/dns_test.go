@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -202,6 +203,32 @@ func TestFailingIPv6IsNoFailure(t *testing.T) {
 	}
 	if m := reply(t, r, question(t, "n.example", dnsmessage.TypeAAAA), false); m.RCode != 0 || len(m.Answers) > 0 {
 		t.Errorf("with an IPv4 address: %v", m.RCode)
+	}
+}
+
+// A name that is there and has no address is not one that is not there; and each is
+// said once, as what it is.
+func TestNoAddressIsNotNoName(t *testing.T) {
+	r, w := newTestResolver(t, "empty.example:443", "inward.example:443", "gone.example:443")
+	w.name("empty.example")
+	w.name("inward.example", "10.0.0.5")
+	for name, want := range map[string]rcode{"empty.example": 0, "inward.example": 0, "gone.example": dnsmessage.RCodeNameError} {
+		for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
+			if m := reply(t, r, question(t, name, kind), false); m.RCode != want || len(m.Answers) > 0 {
+				t.Errorf("%s %v: %v, %v", name, kind, m.RCode, m.Answers)
+			}
+		}
+	}
+	for _, want := range []string{
+		"cannot look up empty.example, which p.toml:1:1 allows: it has no address",
+		"cannot look up gone.example, which p.toml:3:1 allows: there is no such name",
+	} {
+		if !slices.Contains(w.told, want) {
+			t.Errorf("not told %q: %q", want, w.told)
+		}
+	}
+	if len(w.told) != 3 { // and why the third is led nowhere
+		t.Errorf("told %q", w.told)
 	}
 }
 

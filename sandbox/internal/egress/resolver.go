@@ -218,7 +218,9 @@ func (r *resolver) ask(q asked, found []policy.Host) answer {
 	now := r.e.cfg.Now()
 	switch {
 	case (err != nil || said.Missing) && q.kind == dnsmessage.TypeAAAA && r.has(asked{q.name, dnsmessage.TypeA}):
-		return answer{asked: q} // some libraries take a failure here for one of the name
+		a := answer{asked: q, until: now.Add(keepFound)} // some libraries take a failure here for one of the name
+		r.table.learn(a, now)
+		return a
 	case err != nil:
 		r.e.failedName(q.name, found[0], err.Error())
 		return failed
@@ -237,7 +239,7 @@ func (r *resolver) ask(q asked, found []policy.Host) answer {
 		r.e.refuse(refusal{kind: audit.KindName, subject: q.name, about: q.name, rule: found[0].At.String(),
 			why: fmt.Sprintf("%d records of the answer are of other names than it leads to", said.Strays)})
 	}
-	a := answer{asked: q, addrs: r.filter(q.name, said.Addrs, found, around), rest: fitting(said.Rest), until: now.Add(keepFound)}
+	a := answer{asked: q, addrs: r.filter(q.name, said.Addrs, found, around), said: len(said.Addrs), rest: fitting(said.Rest), until: now.Add(keepFound)}
 	if len(a.addrs) > 0 || len(a.rest) > 0 {
 		if err := r.allowName(a, found[0]); err != nil {
 			return failed
@@ -247,7 +249,7 @@ func (r *resolver) ask(q asked, found []policy.Host) answer {
 		return a // asked for seldom, and long
 	}
 	r.table.learn(a, now)
-	r.sayNowhere(q.name, found[0], len(said.Addrs))
+	r.sayNowhere(q.name, found[0])
 	return a
 }
 
@@ -288,11 +290,11 @@ func (r *resolver) has(q asked) bool {
 
 // sayNowhere says that a name which is there has no address of either family. What
 // filter took away it has said itself.
-func (r *resolver) sayNowhere(name string, rule policy.Host, said int) {
+func (r *resolver) sayNowhere(name string, rule policy.Host) {
 	now := r.e.cfg.Now()
 	for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
 		a, fresh := r.table.last(asked{name, kind}, now)
-		if said > 0 || !fresh && (kind == dnsmessage.TypeA || r.hasV6()) || len(a.addrs) > 0 {
+		if a.said > 0 || !fresh && (kind == dnsmessage.TypeA || r.hasV6()) {
 			return
 		}
 	}

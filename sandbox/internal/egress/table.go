@@ -43,6 +43,7 @@ type answer struct {
 	asked
 	addrs []netip.Addr
 	rest  []dnsmessage.ResourceBody // what is no address
+	said  int                       // addresses before the checks
 	rcode rcode
 	until time.Time // the answer is given again until then
 }
