@@ -217,7 +217,7 @@ func (r *resolver) ask(q asked, found []policy.Host) answer {
 	said, err := r.lookUp(q)
 	now := r.e.cfg.Now()
 	switch {
-	case (err != nil || said.Missing) && q.kind == dnsmessage.TypeAAAA && r.has(asked{q.name, dnsmessage.TypeA}):
+	case (err != nil || said.Missing) && q.kind == dnsmessage.TypeAAAA && len(r.resolve(asked{q.name, dnsmessage.TypeA}, found).addrs) > 0:
 		a := answer{asked: q, until: now.Add(keepFound)} // some libraries take a failure here for one of the name
 		r.table.learn(a, now)
 		return a
@@ -280,12 +280,6 @@ func (r *resolver) lookUp(q asked) (Records, error) {
 		return Records{}, errors.New("too many questions wait for the host's name servers")
 	}
 	return r.e.cfg.Lookup(ctx, q.name, q.kind)
-}
-
-// has reports whether an answer with addresses is known.
-func (r *resolver) has(q asked) bool {
-	a, _ := r.table.last(q, r.e.cfg.Now())
-	return len(a.addrs) > 0
 }
 
 // sayNowhere says that a name which is there has no address of either family. What
