@@ -23,9 +23,9 @@ const egressProfile = `
 [network]
 allow = [
   "allowed.test:443", "allowed.test:80",
-  "echo.test:7777", "db.test:5432", "git.test:22", "six.test:22",
+  "echo.test:7777", "db.test:5432", "git.test:22", "six.test:22", "git.test:2323", "six.test:2323",
   "inward.test:80", "twoface.test:80",
-  "localhost:5555",
+  "localhost:5555", "localhost:5557",
 ]
 listen = [9000, 7777]
 [sockets]
@@ -63,6 +63,17 @@ curl     get       https://allowed.test/       OK
 c        connect   git.test:22                 OK
 c        connect   six.test:22                 OK
 
+# Where nobody listens, it is told as outside, so that whoever waits for a
+# service or has a list of hosts goes on.
+go       tcp       git.test:2323               ECONNREFUSED   ECONNREFUSED
+go       connect   203.0.113.22:2323           ECONNREFUSED   ECONNREFUSED
+go       tcp       six.test:2323               ECONNREFUSED   ECONNREFUSED
+go       tcp       localhost:5557              ECONNREFUSED   ECONNREFUSED
+node     net       git.test:2323               ECONNREFUSED   ECONNREFUSED
+python3  asyncio   git.test:2323               ECONNREFUSED   ECONNREFUSED
+c        connect   git.test:2323               ECONNREFUSED   ECONNREFUSED
+c        connect   six.test:2323               ECONNREFUSED   ECONNREFUSED
+
 # A name that nobody allowed does not exist.
 go       http      https://other.test/         NXDOMAIN
 go       dns       other.test@9.9.9.9:53       NXDOMAIN
@@ -94,9 +105,9 @@ node     fetch     http://203.0.113.99/        ECONNRESET
 node     net       203.0.113.99:22             ECONNRESET
 python3  urllib    http://203.0.113.99/        ECONNRESET
 python3  asyncio   203.0.113.99:22             ECONNRESET
-curl     get       http://203.0.113.99/        exit7|exit56
+curl     get       http://203.0.113.99/        exit7|exit55|exit56
 curl     get       https://203.0.113.99/       exit7|exit35   exit60
-curl     get       http://[2001:db8:1::99]/    exit7|exit56
+curl     get       http://[2001:db8:1::99]/    exit7|exit55|exit56
 c        connect   203.0.113.99:22             ECONNRESET
 c        connect   [2001:db8:1::99]:22         ECONNRESET
 
@@ -110,7 +121,7 @@ go       connect   100.64.0.1:22               ECONNRESET
 go       connect   [fc00::5]:22                ECONNRESET
 node     fetch     http://169.254.169.254/     ECONNRESET
 python3  urllib    http://169.254.169.254/     ECONNRESET
-curl     get       http://169.254.169.254/     exit7|exit56
+curl     get       http://169.254.169.254/     exit7|exit55|exit56
 c        connect   169.254.169.254:22          ECONNRESET
 c        connect   10.0.0.5:22                 ECONNRESET
 
@@ -266,7 +277,7 @@ func TestEgress(t *testing.T) {
 		}
 		inside := outcomes(p.gone())
 		for _, row := range rows {
-			want := strings.Split(row.inside, "|") // a reset may come before connect(2) returns, and to whoever reads first
+			want := strings.Split(row.inside, "|") // a reset may come before connect(2) returns, and to whoever reads or writes first
 			if row.inside == "UNNAMED" {
 				want = []string{unnamed(pl, "ECONNREFUSED")}
 			}
@@ -307,7 +318,8 @@ func onlyAllowedLeft(t *testing.T, n *ownNetwork) {
 	t.Helper()
 	allowed := []string{
 		"tcp 203.0.113.10:443", "tcp 203.0.113.10:80", "tcp 203.0.113.77:7777", "tcp 203.0.113.54:5432", "tcp 203.0.113.22:22", "tcp [2001:db8:1::10]:22", "tcp 203.0.113.20:80",
-		"tcp 127.0.0.1:5555",
+		"tcp 203.0.113.22:2323", "tcp [2001:db8:1::10]:2323", "tcp 127.0.0.1:5557", "tcp [::1]:5557",
+		"tcp 127.0.0.1:5555", "tcp [::1]:5555", // the family that was meant is tried first
 		"udp 203.0.113.53:53",
 	}
 	left := n.sniff.seen(t)
@@ -334,7 +346,7 @@ func everyDecisionIsRecorded(t *testing.T, events []audit.Event) {
 	const megabyte = 1 << 20
 	for _, want := range []audit.Event{
 		{Kind: audit.KindName, Verdict: audit.Allowed, Subject: "allowed.test", Rule: "life.toml:10:3", Detail: "203.0.113.10"},
-		{Kind: audit.KindName, Verdict: audit.Refused, Subject: "other.test", Hint: `network.allow = ["other.test:443"]`},
+		{Kind: audit.KindName, Verdict: audit.Refused, Subject: "other.test", Hint: `network.allow = ["other.test:PORT"]`},
 		{Kind: audit.KindName, Verdict: audit.Refused, Subject: "inward.test", Rule: "life.toml:12:3", Address: "10.0.0.5"},
 		{Kind: audit.KindName, Verdict: audit.Refused, Subject: "inward.test", Rule: "life.toml:12:3", Address: "169.254.169.254"},
 		{Kind: audit.KindConnect, Verdict: audit.Allowed, Subject: "allowed.test:443", Rule: "life.toml:10:3", Address: "203.0.113.10:443"},
@@ -421,7 +433,7 @@ func TestEgressNothingAllowed(t *testing.T) {
 			t.Error("a UDP socket, which programs connect to learn their own address, was taken for a connection")
 		}
 		if !slices.ContainsFunc(r.events.all(), func(e audit.Event) bool {
-			return e.Kind == audit.KindName && e.Verdict == audit.Refused && e.Subject == "other.test" && e.Hint == `network.allow = ["other.test:443"]`
+			return e.Kind == audit.KindName && e.Verdict == audit.Refused && e.Subject == "other.test" && e.Hint == `network.allow = ["other.test:PORT"]`
 		}) {
 			t.Errorf("nobody was told what the server asked for: %+v", r.events.all())
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"golang.org/x/sys/unix"
 
@@ -11,6 +12,7 @@ import (
 	"mcpen/sandbox/internal/child"
 	"mcpen/sandbox/internal/egress"
 	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/plan"
 )
 
 // serve starts the egress on the sockets that pid 1 made.
@@ -37,12 +39,28 @@ func (b *Box) serve(m child.Message) error {
 		Sink:     func(e audit.Event) error { return b.recorded(e) },
 		Tell:     func(line string) { b.say(b.plan.Name + ": " + line) },
 		InFlight: b.carrier.inFlight,
+		Limits:   egressLimits(b.plan.Limits),
 	})
 	if err != nil {
 		return &Lack{Step: "serve the server's connections", Err: err}
 	}
 	b.egress = append(b.egress, e)
 	return nil
+}
+
+// egressLimits are the plan's limits that the egress holds.
+// One that is not there was switched off in words; what the machine gives holds.
+func egressLimits(all []plan.Limit) egress.Limits {
+	l := egress.Limits{Connections: math.MaxInt32, PerSecond: math.MaxInt32}
+	for _, one := range all {
+		switch one.Name {
+		case plan.LimitConnections:
+			l.Connections = int(one.Value)
+		case plan.LimitPerSecond:
+			l.PerSecond = int(one.Value)
+		}
+	}
+	return l
 }
 
 // dialled tells of a connection that failed so.

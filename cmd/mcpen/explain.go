@@ -244,8 +244,8 @@ func hostText(h policy.Host) string {
 		name = "this machine's own loopback"
 	}
 	var notes []string
-	if h.TLS {
-		notes = append(notes, "TLS with that name only")
+	if note := tlsText(h); note != "" {
+		notes = append(notes, note)
 	}
 	if h.Private {
 		notes = append(notes, "may lead to a private address")
@@ -254,6 +254,19 @@ func hostText(h policy.Host) string {
 		ports += ", " + strings.Join(notes, ", ")
 	}
 	return name + " " + ports
+}
+
+// tlsText is what must be TLS with the rule's name.
+func tlsText(h policy.Host) string {
+	switch {
+	case !h.Checked(h.First):
+		return ""
+	case h.Demanded(h.First) && h.Demanded(h.Last):
+		return "TLS with that name only"
+	case h.First <= 443 && 443 <= h.Last:
+		return "TLS with that name only on 443, and TLS with no other name elsewhere"
+	}
+	return "TLS with no other name"
 }
 
 func (w writer) environment(p plan.Plan) {

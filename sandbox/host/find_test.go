@@ -294,6 +294,35 @@ var findCases = []struct {
 	}, []string{"node"}, found{args: []string{"/nix/store/def-profile/bin/node"}, needs: []string{"/nix/store"}}},
 	{"opt", func(tr *tree) { tr.exe("/opt/thing/bin/thing") }, []string{"thing"},
 		found{args: []string{"/opt/thing/bin/thing"}, needs: []string{"/opt/thing"}}},
+	{"a JVM with its settings in /etc", func(tr *tree) {
+		tr.exe("/usr/lib/jvm/java-17/bin/java")
+		tr.link("/usr/bin/java", "ROOT/etc/alternatives/java")
+		tr.link("/etc/alternatives/java", "ROOT/usr/lib/jvm/java-17/bin/java")
+		tr.file("/usr/lib/jvm/java-17/lib/jvm.cfg", "")
+		tr.file("/etc/java-17/security/java.security", "")
+		tr.file("/etc/java-21/security/java.security", "")
+		tr.file("/etc/shadow", "")
+		tr.file("/etc/ssl/certs/java/cacerts", "")
+		tr.link("/usr/lib/jvm/java-17/conf/security/java.security", "ROOT/etc/java-17/security/java.security")
+		tr.link("/usr/lib/jvm/java-17/lib/security/cacerts", "ROOT/etc/ssl/certs/java/cacerts")
+		tr.link("/usr/lib/jvm/java-17/lib/security/shadow", "ROOT/etc/shadow")
+	}, []string{"java", "-jar", "x.jar"}, found{path: "/usr/lib/jvm/java-17/bin/java", args: []string{"/usr/lib/jvm/java-17/bin/java", "-jar", "x.jar"}, needs: []string{"/etc/java-17"}}},
+	{"settings of the system's runtimes", func(tr *tree) {
+		tr.exe("/usr/bin/php8.2")
+		tr.link("/usr/bin/php", "php8.2")
+		tr.file("/etc/php/8.2/php.ini", "")
+		tr.file("/etc/perl/x", "")
+	}, []string{"php", "-r", "1"}, found{path: "/usr/bin/php", args: []string{"/usr/bin/php", "-r", "1"}, needs: []string{"/etc/php"}}},
+	{"settings of a script by its name", func(tr *tree) {
+		tr.exe("/usr/bin/sh")
+		tr.script("/usr/bin/chromium", "#!ROOT/usr/bin/sh\n")
+		tr.file("/etc/chromium.d/default-flags", "")
+		tr.link("/etc/chromium", "ROOT/home/u")
+	}, []string{"chromium"}, found{args: []string{"/usr/bin/sh", "/usr/bin/chromium"}, needs: []string{"/etc/chromium.d"}}},
+	{"none of a program of the user's", func(tr *tree) {
+		tr.exe("~/.local/bin/php")
+		tr.file("/etc/php/8.2/php.ini", "")
+	}, []string{"ROOT/home/u/.local/bin/php"}, found{args: []string{"~/.local/bin/php"}, needs: []string{"~/.local/bin/php"}}},
 	{"bun is one file", func(tr *tree) { tr.exe("~/.bun/bin/bun"); tr.link("~/.bun/bin/bunx", "bun") }, []string{"bun", "run", "x.ts"},
 		found{args: []string{"~/.bun/bin/bun", "run", "x.ts"}, needs: []string{"~/.bun/bin/bun"}}},
 	{"deno is one file", func(tr *tree) { tr.exe("~/.deno/bin/deno"); tr.file("~/work/main.ts", "") }, []string{"deno", "run", "--allow-net", "main.ts"},

@@ -33,6 +33,7 @@ func (f *finder) program(path, typed string, rest []string, hops int) ([]string,
 	if real != path {
 		f.via("%s → %s", path, real)
 	}
+	f.grantSettings(real)
 	bang, err := shebang(real)
 	if err != nil {
 		return nil, f.fail(NotExecutable, "", "%v", err)

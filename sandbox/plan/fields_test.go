@@ -199,7 +199,7 @@ func richPolicy(t *testing.T) policy.Policy {
 	pol.Server = policy.Server{Command: []string{"node"}, Package: "npm:x", Args: []string{"a"}, Dir: "/home/ada/src/app", At: at}
 	pol.Filesystem = policy.Filesystem{Read: append(path("/home/ada/docs"), policy.Path{Path: "/usr/bin/git", Optional: true, At: at}), Write: path("/home/ada/src/app"), Deny: path("/home/ada/docs/hidden"),
 		Unprotect: path("/home/ada/src/app/.vscode"), Protect: []policy.Name{{Name: "deploy.sh", At: at}}}
-	pol.Network = policy.Network{Allow: []policy.Host{{Kind: policy.HostName, Name: "a.example", First: 443, Last: 443, TLS: true, At: at}},
+	pol.Network = policy.Network{Allow: []policy.Host{{Kind: policy.HostName, Name: "a.example", First: 443, Last: 443, TLS: policy.TLSAlways, At: at}},
 		Listen: []policy.Port{{Port: 9000, At: at}}}
 	pol.Sockets = []policy.Socket{{Path: "/srv/run/db.sock", Override: "", At: at}}
 	pol.Env = policy.Env{Pass: []policy.EnvName{{Name: "LANG", At: at}}, Set: []policy.EnvValue{{Name: "A", Value: "1", At: at}},

@@ -29,7 +29,7 @@ func (c *compiler) landlock() {
 	}
 	// Without namespaces the filter allows no socket that could connect.
 	if l.ABI >= 4 && c.plan.Holds(policy.LayerNamespaces) {
-		l.Connect = append(l.Connect, c.plan.Network.Ephemeral)
+		l.Own = c.plan.Network.Ephemeral
 		for _, p := range c.pol.Network.Listen {
 			l.Connect = append(l.Connect, Span{p.Port, p.Port})
 		}

@@ -30,6 +30,8 @@ func (c *compiler) limits() {
 	}
 	c.limit(LimitTmp, int64(l.Tmp), tmpfs, "without namespaces there is no private /tmp")
 	c.limit(LimitTmpFiles, int64(l.TmpFiles), tmpfs, "without namespaces there is no private /tmp")
+	c.limit(LimitConnections, int64(l.Connections), HowEgress, "")
+	c.limit(LimitPerSecond, int64(l.PerSecond), HowEgress, "")
 }
 
 func (c *compiler) limit(name LimitName, value int64, how LimitHow, why string) {

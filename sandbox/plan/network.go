@@ -8,15 +8,14 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// ephemeral is the span of local ports. Each of them is a rule of Landlock, for a
-// server that listens on whichever it gets and talks to itself; and each is also
-// one connection that can be open to a host and port outside, of which the egress
-// carries some hundreds.
+// ephemeral is the span of local ports. Each of them is one connection that can be
+// open to a host and port outside, and every second one a rule of Landlock, for a
+// server that listens on whichever it gets and talks to itself (see Landlock.Own).
 func ephemeral(hosts int) Span {
 	if hosts == 0 {
 		return Span{First: 60000, Last: 60063}
 	}
-	return Span{First: 60000, Last: 61023}
+	return Span{First: 56928, Last: 61023}
 }
 
 // network says what the egress serves.

@@ -15,6 +15,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 
 	"mcpen/sandbox/policy"
 )
@@ -169,7 +170,17 @@ type Landlock struct {
 	ABI     int    `json:"abi"` // the ABI whose rights are handled; 0: the layer is off
 	Paths   []Rule `json:"paths"`
 	Connect []Span `json:"connect"` // TCP ports that may be connected to (ABI 4)
-	Scoped  bool   `json:"scoped"`  // abstract sockets and signals stay inside (ABI 6)
+	// Own are the local ports, of which every second one, the odd ones, may be
+	// connected to: those the kernel gives to listeners that want any port, while
+	// connections get the even ones (inet_csk_find_open_port, Linux 4.2).
+	Own    Span `json:"own"`
+	Scoped bool `json:"scoped"` // abstract sockets and signals stay inside (ABI 6)
+}
+
+// Connects reports whether Landlock lets connections to the port through.
+func (l Landlock) Connects(port uint16) bool {
+	in := func(s Span) bool { return s.First <= port && port <= s.Last }
+	return slices.ContainsFunc(l.Connect, in) || l.Own.First != 0 && in(l.Own) && port%2 == 1
 }
 
 // Access is what a Landlock rule grants below its path.
@@ -248,6 +259,9 @@ const (
 	LimitCPUTime   LimitName = "cpu-time"
 	LimitTmp       LimitName = "tmp"
 	LimitTmpFiles  LimitName = "tmp-files"
+
+	LimitConnections LimitName = "connections"
+	LimitPerSecond   LimitName = "connection-rate"
 )
 
 // LimitHow names the mechanism that holds a limit.
@@ -260,6 +274,7 @@ const (
 	HowCgroup1 LimitHow = "cgroup1" // as root
 	HowRlimit  LimitHow = "rlimit"
 	HowTmpfs   LimitHow = "tmpfs" // options of the mount
+	HowEgress  LimitHow = "egress"
 )
 
 // Tools is what the guard is told.

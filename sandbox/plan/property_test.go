@@ -62,7 +62,7 @@ func randomPolicy(r *rand.Rand, paths []string) policy.Policy {
 		}
 	}
 	hosts := []policy.Host{
-		{Kind: policy.HostName, Name: "a.example", First: 443, Last: 443, TLS: true}, {Kind: policy.HostWildcard, Name: "b.example", First: 8000, Last: 8015},
+		{Kind: policy.HostName, Name: "a.example", First: 443, Last: 443, TLS: policy.TLSUsual}, {Kind: policy.HostWildcard, Name: "b.example", First: 8000, Last: 8015, TLS: policy.TLSUsual},
 		{Kind: policy.HostCIDR, Name: "10.0.0.0/8", First: 81, Last: 81}, {Kind: policy.HostLocal, Name: "localhost", First: 5432, Last: 5432},
 	}
 	for _, h := range hosts {
@@ -225,6 +225,7 @@ func TestNarrowingFindsPlantedBugs(t *testing.T) {
 			p, err := Compile(pol, prog, h)
 			if len(pol.Filesystem.Unprotect) == 0 && len(pol.Filesystem.Write) == 1 {
 				p.Root = slices.DeleteFunc(p.Root, func(m Mount) bool { return m.Protected })
+				p.Seccomp.Mediate = false
 			}
 			return p, err
 		},

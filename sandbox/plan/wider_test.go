@@ -25,8 +25,8 @@ func wider(a, b Plan) []string {
 			say("Landlock grants %s on %q", r.Access, r.Path)
 		}
 	}
-	for _, port := range boundaries(a.Landlock.Connect, b.Landlock.Connect, a.Network.Ports, b.Network.Ports) {
-		if holdsPort(b.Landlock.Connect, port) && !holdsPort(a.Landlock.Connect, port) {
+	for _, port := range boundaries(a.Landlock.Connect, b.Landlock.Connect, []Span{a.Landlock.Own, b.Landlock.Own}, a.Network.Ports, b.Network.Ports) {
+		if b.Landlock.Connects(uint16(port)) && !a.Landlock.Connects(uint16(port)) {
 			say("Landlock lets port %d through", port)
 		}
 		if holdsPort(b.Network.Ports, port) && !holdsPort(a.Network.Ports, port) {

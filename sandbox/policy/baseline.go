@@ -136,8 +136,13 @@ func (r *resolver) narrowNetwork(out *Policy, bounds Policy, b body) {
 
 // covers reports whether everything that o allows, h allows as well.
 func (h Host) covers(o Host) bool {
-	if o.First < h.First || o.Last > h.Last || h.TLS && !o.TLS || o.Private && !h.Private {
+	if o.First < h.First || o.Last > h.Last || o.Private && !h.Private {
 		return false
+	}
+	for p := int(o.First); p <= int(o.Last); p++ {
+		if o.strictness(uint16(p)) < h.strictness(uint16(p)) {
+			return false
+		}
 	}
 	named := o.Kind == HostName || o.Kind == HostWildcard
 	switch h.Kind {
@@ -286,6 +291,8 @@ func narrowLimits(l *Limits, b body) {
 	l.CPUTime = bounded(l.CPUTime, b.cpuTime)
 	l.Tmp = bounded(l.Tmp, b.tmp)
 	l.TmpFiles = bounded(l.TmpFiles, b.tmpFiles)
+	l.Connections = bounded(l.Connections, b.connections)
+	l.PerSecond = bounded(l.PerSecond, b.perSecond)
 }
 
 func bounded[T cmp.Ordered](have T, bound opt[T]) T {

@@ -18,6 +18,9 @@ func TestTheTighterLimitHolds(t *testing.T) {
 		"cpu-time":   {`"10s"`, `"9h"`},
 		"tmp":        {`"1MiB"`, `"9GiB"`},
 		"tmp-files":  {"16", "90000"},
+
+		"connections":     {"8", "9000"},
+		"connection-rate": {"8", "90000"},
 	} {
 		want := limits(t, key, values.tight, "")
 		for _, c := range [][2]string{
@@ -33,8 +36,8 @@ func TestTheTighterLimitHolds(t *testing.T) {
 			t.Errorf("%s = %s within unlimited: %+v", key, values.loose, got)
 		}
 	}
-	if n := reflect.TypeFor[Limits]().NumField(); n != 8 {
-		t.Errorf("%d limits, and this test knows 8", n)
+	if n := reflect.TypeFor[Limits]().NumField(); n != 10 {
+		t.Errorf("%d limits, and this test knows 10", n)
 	}
 }
 

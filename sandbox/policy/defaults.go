@@ -10,7 +10,10 @@ const (
 	DefaultFileSize  Size = 1 << 30   // a runaway log ends before the disk does
 	DefaultTmp       Size = 128 << 20 // it counts against memory
 	DefaultTmpFiles       = 16384     // a tmpfs without a bound on inodes fills kernel memory
-	DefaultMaxLine   Size = 64 << 20  // tools/list of real servers reaches 1 MB, a page as base64 more
+
+	DefaultConnections      = 2048     // each costs the launcher some 15 KB
+	DefaultPerSecond        = 5000     // more than one processor makes
+	DefaultMaxLine     Size = 64 << 20 // tools/list of real servers reaches 1 MB, a page as base64 more
 
 	DefaultGrace  = 2 * time.Second        // most servers exit at once when their stdin closes
 	DefaultFinish = 5 * time.Minute        // longer than clients wait for an answer
@@ -52,6 +55,9 @@ func Closed(name string) Policy {
 			FileSize:  DefaultFileSize,
 			Tmp:       DefaultTmp,
 			TmpFiles:  DefaultTmpFiles,
+
+			Connections: DefaultConnections,
+			PerSecond:   DefaultPerSecond,
 		},
 		Wire:    Wire{MaxLine: DefaultMaxLine, Finish: DefaultFinish, Grace: DefaultGrace, Rush: DefaultRush},
 		Log:     Log{OnError: OnErrorContinue},

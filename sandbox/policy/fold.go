@@ -78,6 +78,8 @@ func (b *body) foldValues(c body) {
 	b.tmp.over(c.tmp)
 	b.tmpFiles.over(c.tmpFiles)
 	b.pty.over(c.pty)
+	b.connections.over(c.connections)
+	b.perSecond.over(c.perSecond)
 	b.maxLine.over(c.maxLine)
 	b.finish.over(c.finish)
 	b.grace.over(c.grace)

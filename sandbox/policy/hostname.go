@@ -16,7 +16,7 @@ const maxPortRange = 16
 
 // ParseHost parses one rule of network.allow, such as "api.github.com:443",
 // "*.example.com:8000-8003", "10.0.0.0/8:5432", "[fd00::1]:53" or
-// "localhost:5432". TLS is demanded of names on port 443 and of nothing else.
+// "localhost:5432". For names TLS is TLSUsual.
 //
 // Names become lower-case ASCII as a browser would make them (UTS 46, the Lookup
 // profile). What a resolver or a libc could take for an address, "127.1" or
@@ -43,8 +43,9 @@ func ParseHost(s string) (Host, error) {
 	if h.Kind, h.Name, err = parseHostName(name); err != nil {
 		return Host{}, err
 	}
-	named := h.Kind == HostName || h.Kind == HostWildcard
-	h.TLS = named && h.First == 443 && h.Last == 443
+	if h.Kind == HostName || h.Kind == HostWildcard {
+		h.TLS = TLSUsual
+	}
 	if h.Kind == HostLocal && h.First != h.Last {
 		return Host{}, faultf("", "%s grants a range of this machine's own ports (want one: localhost:PORT)", quote(s))
 	}

@@ -3,14 +3,14 @@ package policy
 import "testing"
 
 var hosts = map[string]Host{
-	"api.github.com:443":         {Kind: HostName, Name: "api.github.com", First: 443, Last: 443, TLS: true},
-	"API.GitHub.com.:443":        {Kind: HostName, Name: "api.github.com", First: 443, Last: 443, TLS: true},
-	"x:80":                       {Kind: HostName, Name: "x", First: 80, Last: 80},
-	"x:443-444":                  {Kind: HostName, Name: "x", First: 443, Last: 444},
-	"*.example.com:443":          {Kind: HostWildcard, Name: "example.com", First: 443, Last: 443, TLS: true},
-	"*.BÜCHER.example:1-16":      {Kind: HostWildcard, Name: "xn--bcher-kva.example", First: 1, Last: 16},
-	"bücher。example:443":         {Kind: HostName, Name: "xn--bcher-kva.example", First: 443, Last: 443, TLS: true},
-	"xn--bcher-kva.example:443":  {Kind: HostName, Name: "xn--bcher-kva.example", First: 443, Last: 443, TLS: true},
+	"api.github.com:443":         {Kind: HostName, Name: "api.github.com", First: 443, Last: 443, TLS: TLSUsual},
+	"API.GitHub.com.:443":        {Kind: HostName, Name: "api.github.com", First: 443, Last: 443, TLS: TLSUsual},
+	"x:80":                       {Kind: HostName, Name: "x", First: 80, Last: 80, TLS: TLSUsual},
+	"x:443-444":                  {Kind: HostName, Name: "x", First: 443, Last: 444, TLS: TLSUsual},
+	"*.example.com:443":          {Kind: HostWildcard, Name: "example.com", First: 443, Last: 443, TLS: TLSUsual},
+	"*.BÜCHER.example:1-16":      {Kind: HostWildcard, Name: "xn--bcher-kva.example", First: 1, Last: 16, TLS: TLSUsual},
+	"bücher。example:443":         {Kind: HostName, Name: "xn--bcher-kva.example", First: 443, Last: 443, TLS: TLSUsual},
+	"xn--bcher-kva.example:443":  {Kind: HostName, Name: "xn--bcher-kva.example", First: 443, Last: 443, TLS: TLSUsual},
 	"192.168.1.1:443":            {Kind: HostCIDR, Name: "192.168.1.1/32", First: 443, Last: 443},
 	"10.0.0.0/8:5432":            {Kind: HostCIDR, Name: "10.0.0.0/8", First: 5432, Last: 5432},
 	"[2001:DB8::1]:65535":        {Kind: HostCIDR, Name: "2001:db8::1/128", First: 65535, Last: 65535},
@@ -18,7 +18,7 @@ var hosts = map[string]Host{
 	"localhost:5432":             {Kind: HostLocal, Name: "localhost", First: 5432, Last: 5432},
 	"LOCALHOST.:5432":            {Kind: HostLocal, Name: "localhost", First: 5432, Last: 5432},
 	"ｌｏｃａｌｈｏｓｔ:1":                {Kind: HostLocal, Name: "localhost", First: 1, Last: 1},
-	"metadata.google.internal:1": {Kind: HostName, Name: "metadata.google.internal", First: 1, Last: 1},
+	"metadata.google.internal:1": {Kind: HostName, Name: "metadata.google.internal", First: 1, Last: 1, TLS: TLSUsual},
 }
 
 var badHosts = []string{
@@ -99,7 +99,61 @@ func TestBaselineCoversHosts(t *testing.T) {
 			t.Errorf("%s covers %s: %v", c.outer, c.inner, got)
 		}
 	}
-	if (Host{}).covers(Host{Kind: HostName, Name: "a.example", First: 0, Last: 0}) {
+	// A baseline that demands TLS on a port is not gone under by a range around it,
+	// nor by a rule that says that TLS is not looked at.
+	for _, c := range []struct {
+		outer, inner string
+		tls          [2]TLS
+		want         bool
+	}{
+		{"a.example:440-455", "a.example:443", [2]TLS{TLSUsual, TLSUsual}, true},
+		{"a.example:440-450", "a.example:443-444", [2]TLS{TLSUsual, TLSUsual}, true},
+		{"a.example:443", "a.example:443", [2]TLS{TLSUsual, TLSNever}, false},
+		{"a.example:444", "a.example:444", [2]TLS{TLSUsual, TLSNever}, false},
+		{"a.example:443", "a.example:443", [2]TLS{TLSAlways, TLSUsual}, true},
+		{"a.example:443-444", "a.example:443-444", [2]TLS{TLSAlways, TLSUsual}, false},
+		{"a.example:443-444", "a.example:443", [2]TLS{TLSAlways, TLSUsual}, true},
+		{"a.example:444", "a.example:444", [2]TLS{TLSUsual, TLSAlways}, true},
+		{"a.example:443", "a.example:443", [2]TLS{TLSNever, TLSUsual}, true},
+		{"a.example:443", "a.example:443", [2]TLS{"", TLSNever}, false},
+	} {
+		outer, inner := hostOf(t, c.outer), hostOf(t, c.inner)
+		outer.TLS, inner.TLS = c.tls[0], c.tls[1]
+		if got := outer.covers(inner); got != c.want {
+			t.Errorf("%s (%s) covers %s (%s): %v", c.outer, outer.TLS, c.inner, inner.TLS, got)
+		}
+	}
+	if (Host{}).covers(Host{Kind: HostName, Name: "a.example", First: 0, Last: 0, TLS: TLSUsual}) {
 		t.Error("the zero rule covers something")
+	}
+}
+
+func hostOf(t *testing.T, s string) Host {
+	t.Helper()
+	h, err := ParseHost(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// Whether TLS is demanded goes by the port, not by how the rule is written.
+func TestTLSGoesByThePort(t *testing.T) {
+	for _, c := range []struct {
+		rule              string
+		tls               TLS
+		port              uint16
+		demanded, checked bool
+	}{
+		{"a.example:443", TLSUsual, 443, true, true}, {"a.example:443-444", TLSUsual, 443, true, true}, {"*.a.example:440-450", TLSUsual, 443, true, true},
+		{"a.example:443-444", TLSUsual, 444, false, true}, {"a.example:80", TLSUsual, 80, false, true},
+		{"a.example:80", TLSAlways, 80, true, true}, {"a.example:80", "", 80, true, true}, {"a.example:443", TLSNever, 443, false, false},
+		{"10.0.0.0/8:443", "", 443, false, false}, {"localhost:443", "", 443, false, false},
+	} {
+		h := hostOf(t, c.rule)
+		h.TLS = c.tls
+		if h.Demanded(c.port) != c.demanded || h.Checked(c.port) != c.checked {
+			t.Errorf("%s, %q, port %d: demanded %v, checked %v", c.rule, c.tls, c.port, h.Demanded(c.port), h.Checked(c.port))
+		}
 	}
 }

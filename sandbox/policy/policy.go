@@ -36,8 +36,8 @@
 //	                                   results = pass|show|strip, validate
 //	[tools.rule.NAME]                  per-minute, concurrent, and words of JSON Schema for the arguments
 //	[prompts] [resources]              allow, deny
-//	[limits]                           memory, processes, open-files, file-size, cpu, cpu-time, tmp, tmp-files;
-//	                                   each may be "unlimited"
+//	[limits]                           memory, processes, open-files, file-size, cpu, cpu-time, tmp, tmp-files,
+//	                                   connections, connection-rate; each may be "unlimited"
 //	[process]                          pty
 //	[wire]                             max-line, finish, grace
 //	[log]                              arguments, files, on-error = stop|continue
@@ -172,9 +172,43 @@ type Host struct {
 	Name    string   `json:"name"`
 	First   uint16   `json:"first"`             // first port
 	Last    uint16   `json:"last"`              // last port, at least First
-	TLS     bool     `json:"tls"`               // a TLS client hello with a matching server name is demanded
+	TLS     TLS      `json:"tls,omitempty"`     // of names alone
 	Private bool     `json:"private,omitempty"` // the name may lead to a private address
 	At      Pos      `json:"at"`
+}
+
+// TLS says where a rule for a name looks for the name in a TLS ClientHello. What
+// is none of the words, the empty one included, is TLSAlways.
+type TLS string
+
+// The words.
+const (
+	// TLSAlways lets nothing but TLS with the name pass, on every port of the rule.
+	TLSAlways TLS = "always"
+	// TLSUsual does so on port 443. On any other port a client may speak what it
+	// likes; where it speaks TLS, it must name the name.
+	TLSUsual TLS = "usual"
+	// TLSNever looks at nothing: for a client that sends no name, or another.
+	TLSNever TLS = "never"
+)
+
+// Demanded reports whether on the port nothing but TLS with the rule's name
+// passes.
+func (h Host) Demanded(port uint16) bool { return h.strictness(port) == 2 }
+
+// Checked reports whether on the port a client that speaks TLS must name the
+// rule's name.
+func (h Host) Checked(port uint16) bool { return h.strictness(port) >= 1 }
+
+// strictness compares rules for names: the higher, the less passes on the port.
+func (h Host) strictness(port uint16) int {
+	switch {
+	case h.Kind != HostName && h.Kind != HostWildcard, h.TLS == TLSNever:
+		return 0
+	case h.TLS == TLSUsual && port != 443:
+		return 1
+	}
+	return 2
 }
 
 // Socket is one unix socket of the host that the server may connect to.
@@ -289,6 +323,10 @@ type Limits struct {
 	CPUTime   time.Duration `json:"cpu_time"`   // processor time of one process
 	Tmp       Size          `json:"tmp"`        // bytes of each private tmpfs
 	TmpFiles  int           `json:"tmp_files"`  // inodes of each private tmpfs
+
+	// Of the network; beyond them connections wait.
+	Connections int `json:"connections"`     // open at once
+	PerSecond   int `json:"connection_rate"` // new ones a second, after a burst of twice as many
 }
 
 // Size is a number of bytes.

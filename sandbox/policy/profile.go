@@ -42,6 +42,7 @@ type body struct {
 
 	memory, fileSize, tmp          opt[Size]
 	processes, openFiles, tmpFiles opt[int]
+	connections, perSecond         opt[int]
 	cpu                            opt[float64]
 	cpuTime                        opt[time.Duration]
 
@@ -274,6 +275,8 @@ func readLimits(b *body, t *table) {
 	b.cpuTime = read(t, "cpu-time", durationFrom(time.Second, math.MaxInt64, true))
 	b.tmp = read(t, "tmp", size)
 	b.tmpFiles = read(t, "tmp-files", countFrom(16, math.MaxInt32, true))
+	b.connections = read(t, "connections", countFrom(1, 1<<16, true))
+	b.perSecond = read(t, "connection-rate", countFrom(1, 1e6, true))
 	t.done()
 }
 

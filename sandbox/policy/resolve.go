@@ -264,7 +264,13 @@ func (rule hostRule) apply(h *Host) error {
 	if !named && rule.private.v {
 		return faultf("", "private on %s, which is an address and so means itself already", quote(rule.text))
 	}
-	rule.tls.to(&h.TLS)
+	switch {
+	case !rule.tls.set:
+	case rule.tls.v:
+		h.TLS = TLSAlways
+	case named:
+		h.TLS = TLSNever
+	}
 	rule.private.to(&h.Private)
 	return nil
 }
@@ -367,6 +373,8 @@ func resolveLimits(l *Limits, b body) {
 	b.cpuTime.to(&l.CPUTime)
 	b.tmp.to(&l.Tmp)
 	b.tmpFiles.to(&l.TmpFiles)
+	b.connections.to(&l.Connections)
+	b.perSecond.to(&l.PerSecond)
 }
 
 func texts(words []word) []string {

@@ -73,11 +73,23 @@ func addRules(fd int, l plan.Landlock, handled uint64) error {
 	}
 	for _, s := range l.Connect {
 		for port := int(s.First); port <= int(s.Last); port++ {
-			attr := ll.NetPortAttr{AllowedAccess: ll.AccessNetConnectTCP, Port: uint64(port)}
-			if err := ll.LandlockAddNetPortRule(fd, &attr, 0); err != nil {
-				return fmt.Errorf("port %d: %w", port, os.NewSyscallError("landlock_add_rule", err))
+			if err := addPort(fd, port); err != nil {
+				return err
 			}
 		}
+	}
+	for port := int(l.Own.First) | 1; port <= int(l.Own.Last); port += 2 {
+		if err := addPort(fd, port); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func addPort(fd, port int) error {
+	attr := ll.NetPortAttr{AllowedAccess: ll.AccessNetConnectTCP, Port: uint64(port)}
+	if err := ll.LandlockAddNetPortRule(fd, &attr, 0); err != nil {
+		return fmt.Errorf("port %d: %w", port, os.NewSyscallError("landlock_add_rule", err))
 	}
 	return nil
 }

@@ -45,8 +45,8 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 	caps := setup
 	if len(p.Network.Hosts) > 0 {
 		// The listeners wait in a network namespace of their own, which pid 1
-		// makes before it drops everything.
-		caps = append(slices.Clone(setup), "CAP_SYS_ADMIN")
+		// makes before it drops everything, behind a gate of raw sockets.
+		caps = append(slices.Clone(setup), "CAP_SYS_ADMIN", "CAP_NET_RAW")
 	}
 	return &configs.Config{
 		Rootfs:          rootfs,

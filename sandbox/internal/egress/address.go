@@ -15,6 +15,8 @@ type class string
 const (
 	public class = "public"
 	near   class = "a private address"
+	// neighbour is a public address in a network of the host's own.
+	neighbour class = "an address of a network that this machine is in"
 )
 
 // barred is a range that no name may lead to.
@@ -102,10 +104,50 @@ func classify(a netip.Addr) class {
 	return public
 }
 
-// opens reports whether the rule reaches private addresses: because it says
-// so, or because it names a network that is private as a whole. A network that
-// is merely wide enough to hold some does not.
-func opens(rule policy.Host) bool {
+// surroundings are the addresses of the host's interfaces, and the networks that
+// they are in. The zero value is a host that has none.
+type surroundings struct {
+	own  map[netip.Addr]bool
+	nets []netip.Prefix
+}
+
+// newSurroundings takes the interfaces' addresses, each with its network. A
+// network that is the whole internet says nothing about neighbours.
+func newSurroundings(list []netip.Prefix) surroundings {
+	s := surroundings{own: make(map[netip.Addr]bool, len(list))}
+	for _, p := range list {
+		a, bits := p.Addr().WithZone(""), p.Bits()
+		if a.Is4In6() {
+			a, bits = a.Unmap(), bits-96
+		}
+		s.own[a] = true
+		if bits > 0 && bits < a.BitLen() {
+			s.nets = append(s.nets, netip.PrefixFrom(a, bits).Masked())
+		}
+	}
+	return s
+}
+
+// classify is classify for this host: whoever shares a network with it, of
+// whatever range, is as near as a private address. What listens there often
+// trusts its neighbours.
+func (s surroundings) classify(a netip.Addr) class {
+	is := classify(a)
+	if is != public {
+		return is
+	}
+	for _, n := range s.nets {
+		if n.Contains(a) {
+			return neighbour
+		}
+	}
+	return public
+}
+
+// opens reports whether the rule reaches private addresses and neighbours:
+// because it says so, or because it names a network that is such as a whole. A
+// network that is merely wide enough to hold some does not.
+func (s surroundings) opens(rule policy.Host) bool {
 	if rule.Private {
 		return true
 	}
@@ -117,24 +159,40 @@ func opens(rule policy.Host) bool {
 		return false
 	}
 	for _, r := range ranges {
-		if r.is == near && r.net.Bits() <= p.Bits() && r.net.Contains(p.Addr()) {
+		if r.is == near && holds(r.net, p) {
+			return true
+		}
+	}
+	for _, n := range s.nets {
+		if holds(n, p) {
 			return true
 		}
 	}
 	return false
 }
 
-// refuses says why a must not be dialled for rule, or "" where it may. own are
-// the addresses of the host's own interfaces: what listens there trusts the
-// machine, whatever range they are of.
-func refuses(a netip.Addr, rule policy.Host, own map[netip.Addr]bool) string {
-	switch is := classify(a); {
-	case is == near && !opens(rule):
-		return fmt.Sprintf("%s is %s", a, near)
-	case is != near && is != public:
-		return fmt.Sprintf("%s is %s", a, is)
-	case own[a]:
+func holds(outer, inner netip.Prefix) bool {
+	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
+}
+
+// refuses says why a must not be dialled for rule, or "" where it may. What
+// listens on the host's own addresses trusts the machine, whatever range they
+// are of.
+func (s surroundings) refuses(a netip.Addr, rule policy.Host) string {
+	switch is := s.classify(a); {
+	case s.own[a]:
 		return fmt.Sprintf("%s is this machine's own address", a)
+	case (is == near || is == neighbour) && s.opens(rule), is == public:
+		return ""
+	default:
+		return fmt.Sprintf("%s is %s", a, is)
 	}
-	return ""
+}
+
+// opened reports whether the rule would let a be dialled if it said that it may
+// lead to private addresses.
+func (s surroundings) opened(a netip.Addr, rule policy.Host) bool {
+	named := rule.Kind == policy.HostName || rule.Kind == policy.HostWildcard
+	rule.Private = true
+	return named && s.refuses(a, rule) == ""
 }

@@ -4,6 +4,10 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/vishvananda/netlink"
+	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
+
 	"mcpen/sandbox/policy"
 )
 
@@ -88,25 +92,25 @@ func TestAddressClasses(t *testing.T) {
 			rule policy.Host
 			want string
 		}{{name, c.plain}, {private, c.private}} {
-			if got := refuses(a, r.rule, nil); (got == "") != (r.want == "") {
+			if got := (surroundings{}).refuses(a, r.rule); (got == "") != (r.want == "") {
 				t.Errorf("%s, private %v: %q, want %q", c.addr, r.rule.Private, got, r.want)
 			}
 		}
 	}
-	if refuses(netip.Addr{}, private, nil) == "" {
+	if (surroundings{}).refuses(netip.Addr{}, private) == "" {
 		t.Error("no address at all would be dialled")
 	}
 }
 
 // The host's own addresses are refused in whatever range they lie.
 func TestOwnAddressesAreRefused(t *testing.T) {
-	own := map[netip.Addr]bool{netip.MustParseAddr("203.0.113.9"): true, netip.MustParseAddr("192.168.1.7"): true}
+	around := newSurroundings([]netip.Prefix{netip.MustParsePrefix("203.0.113.9/32"), netip.MustParsePrefix("192.168.1.7/24")})
 	private := policy.Host{Kind: policy.HostName, Private: true}
-	for a := range own {
-		if refuses(a, private, own) == "" {
+	for a := range around.own {
+		if around.refuses(a, private) == "" {
 			t.Errorf("%s would be dialled", a)
 		}
-		if why := refuses(a.Next(), private, own); why != "" {
+		if why := around.refuses(a.Next(), private); why != "" {
 			t.Errorf("%s: %s", a.Next(), why)
 		}
 	}
@@ -131,8 +135,81 @@ func TestNetworksOpenThemselves(t *testing.T) {
 		{"203.0.113.0/24", "203.0.113.5", true},
 	} {
 		rule := policy.Host{Kind: policy.HostCIDR, Name: c.cidr}
-		if why := refuses(netip.MustParseAddr(c.addr), rule, nil); (why == "") != c.want {
+		if why := (surroundings{}).refuses(netip.MustParseAddr(c.addr), rule); (why == "") != c.want {
 			t.Errorf("%s by %s: %q, want allowed %v", c.addr, c.cidr, why, c.want)
 		}
 	}
+}
+
+// What shares a network with the host is a neighbour, whatever its address: a
+// machine in a data centre has many, and they trust each other.
+func TestNeighboursArePrivate(t *testing.T) {
+	around := newSurroundings([]netip.Prefix{
+		netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("203.0.113.9/24"), netip.MustParsePrefix("2001:db8:1::9/64"),
+		netip.MustParsePrefix("198.51.100.7/32"), netip.MustParsePrefix("192.0.2.1/0"),
+	})
+	for _, c := range []struct {
+		rule policy.Host
+		addr string
+		want bool
+	}{
+		{policy.Host{Kind: policy.HostName}, "203.0.113.5", false},
+		{policy.Host{Kind: policy.HostName}, "203.0.112.5", true},
+		{policy.Host{Kind: policy.HostName}, "2001:db8:1::5", false},
+		{policy.Host{Kind: policy.HostName}, "2001:db8:2::5", true},
+		{policy.Host{Kind: policy.HostName}, "198.51.100.8", true},
+		{policy.Host{Kind: policy.HostName}, "8.8.8.8", true}, // the /0 says nothing
+		{policy.Host{Kind: policy.HostName, Private: true}, "203.0.113.5", true},
+		{policy.Host{Kind: policy.HostName, Private: true}, "203.0.113.9", false},
+		{policy.Host{Kind: policy.HostName, Private: true}, "169.254.169.254", false},
+		{policy.Host{Kind: policy.HostCIDR, Name: "203.0.113.5/32"}, "203.0.113.5", true},
+		{policy.Host{Kind: policy.HostCIDR, Name: "203.0.113.0/25"}, "203.0.113.5", true},
+		{policy.Host{Kind: policy.HostCIDR, Name: "203.0.0.0/16"}, "203.0.113.5", false},
+		{policy.Host{Kind: policy.HostCIDR, Name: "203.0.0.0/16"}, "203.0.112.5", true},
+	} {
+		a := netip.MustParseAddr(c.addr)
+		if why := around.refuses(a, c.rule); (why == "") != c.want {
+			t.Errorf("%s by %+v: %q, want allowed %v", a, c.rule, why, c.want)
+		}
+	}
+}
+
+// The addresses of the machine are known as they are at each connection, also
+// those that came after the start.
+func TestInterfacesAreWatched(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		w.peer("203.0.113.5:8080", echo)
+		w.name("n.example", "203.0.113.5")
+		w.serve(w.config(network(t, "n.example:8080")))
+		w.resolve("n.example", dnsmessage.TypeA)
+		reached := func() bool {
+			c, err := w.dial("203.0.113.5:8080")
+			if err != nil {
+				return false
+			}
+			got, _ := talk(c, "x")
+			return got == "x"
+		}
+		if !reached() {
+			t.Fatal("a host somewhere is not reached")
+		}
+		lo, err := netlink.LinkByIndex(loopback)
+		must(t, err)
+		for _, s := range []string{"203.0.113.5/32", "203.0.113.9/24"} {
+			a, err := netlink.ParseAddr(s)
+			must(t, err)
+			must(t, netlink.AddrAdd(lo, a))
+			if reached() {
+				t.Errorf("reached with %s on an interface", s)
+			}
+			must(t, netlink.AddrDel(lo, a))
+			rt, err := openRTNetlink()
+			must(t, err)
+			_ = rt.do(route{to: netip.MustParsePrefix("203.0.113.0/24"), index: loopback, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL, scope: unix.RT_SCOPE_HOST}.order()) // where it went with the address
+			rt.close()
+			if !reached() {
+				t.Errorf("not reached after %s was taken away", s)
+			}
+		}
+	})
 }

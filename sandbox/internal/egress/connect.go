@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
-	"time"
+	"syscall"
+
+	"golang.org/x/net/dns/dnsmessage"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/policy"
@@ -21,34 +22,86 @@ func (e *Egress) out(in stream) {
 		abort(in)
 		return
 	}
-	g, first, bad := e.decide(in, dst)
-	if bad != nil {
+	h := e.held.take(flowOf(in))
+	defer h.close(e)
+	var gs []grant
+	var around surroundings
+	var bad *refusal
+	if h != nil {
+		gs, around = h.gs, h.around
+	} else if gs, around, bad = e.granted(dst); bad != nil {
 		e.refuse(*bad)
 		abort(in)
 		return
 	}
-	if g == (grant{}) { // closed again before there was anything to decide
-		return
+	how := looks(gs, dst.Port())
+	o := opening{grant: gs[0]}
+	if how == demanded {
+		if o, bad = e.demand(in, gs, dst); bad != nil {
+			e.refuse(*bad)
+			abort(in)
+			return
+		}
+		if o.grant == (grant{}) { // closed again before there was anything to decide
+			return
+		}
 	}
-	c := e.wanted(g, dst)
-	own, err := e.own()
+	c := e.call(o.grant, dst, around)
+	c.conn = h.use(o.grant, dst)
+	c.first = func() ([]byte, error) { return o.first, nil }
+	if how == checked {
+		c.first = func() ([]byte, error) {
+			o, bad, err := e.peek(in, gs, dst)
+			if bad != nil {
+				e.refuse(*bad)
+				err = errors.New(bad.why)
+			}
+			return o.first, err
+		}
+	}
+	e.carry(in, c)
+}
+
+// granted returns the reasons to let a connection to dst out, best first, or why
+// there are none.
+func (e *Egress) granted(dst netip.AddrPort) ([]grant, surroundings, *refusal) {
+	names := e.names.table.names(dst.Addr(), e.cfg.Now())
+	all := e.rules.grants(dst, names)
+	if len(all) == 0 {
+		return nil, surroundings{}, e.unknown(dst, names)
+	}
+	r := e.wanted(all[0], dst).refused("")
+	around, err := e.around()
 	if err != nil {
 		e.trouble("tell which addresses are this machine's own", err)
-		abort(in)
-		return
+		r.why = "nobody can tell whether it is this machine's own address"
+		return nil, around, &r
 	}
-	if why := refuses(dst.Addr(), g.rule, own); why != "" {
-		r := c.refused(why)
-		if classify(dst.Addr()) == near && !own[dst.Addr()] {
-			r.hint = privateLine(g.rule)
+	var gs []grant
+	for _, g := range all {
+		why := around.refuses(dst.Addr(), g.rule)
+		if why == "" {
+			gs = append(gs, g)
+		} else if r.why == "" {
+			r.why = why
+			if around.opened(dst.Addr(), g.rule) {
+				r.hint = privateLine(g.rule)
+			}
 		}
-		e.refuse(r)
-		abort(in)
-		return
 	}
-	c.to = e.addresses(g, dst, own)
+	if len(gs) == 0 {
+		return nil, around, &r
+	}
+	return gs, around, nil
+}
+
+// call is the connection that a grant lets out.
+func (e *Egress) call(g grant, dst netip.AddrPort, around surroundings) call {
+	c := e.wanted(g, dst)
+	c.to = e.addresses(g, dst, around)
+	c.more = func() []netip.AddrPort { return e.unasked(g, dst, around) }
 	c.check = func(a netip.AddrPort) error {
-		if why := refuses(a.Addr(), g.rule, own); why != "" || a.Port() != dst.Port() {
+		if why := around.refuses(a.Addr(), g.rule); why != "" || a.Port() != dst.Port() {
 			return fmt.Errorf("refused: %s", why)
 		}
 		return nil
@@ -56,106 +109,58 @@ func (e *Egress) out(in stream) {
 	if g.name != "" {
 		e.names.table.use(dst.Addr(), g.name, e.cfg.Now())
 	}
-	e.carry(in, c, first)
-}
-
-// decide finds the rule that lets a connection to dst out. It returns what it
-// read from in to know, which is to be passed on.
-func (e *Egress) decide(in stream, dst netip.AddrPort) (g grant, first []byte, bad *refusal) {
-	names := e.names.table.names(dst.Addr(), e.cfg.Now())
-	gs := e.rules.grants(dst, names)
-	if len(gs) == 0 {
-		return grant{}, nil, unknown(dst, names)
-	}
-	if !demandsTLS(gs) {
-		for _, g = range gs {
-			if g.name == "" || !g.rule.TLS {
-				break
-			}
-		}
-		return g, nil, nil
-	}
-	sni, first, err := e.hello(in)
-	if errors.Is(err, errSilentClose) {
-		return grant{}, nil, nil
-	}
-	r := &refusal{
-		kind: audit.KindConnect, subject: subject(gs[0].name, dst.Port()), about: gs[0].name,
-		address: dst.String(), rule: gs[0].rule.At.String(),
-	}
-	if err != nil {
-		r.why = fmt.Sprintf("the rule demands TLS, and %v", err)
-		r.hint = fmt.Sprintf("network.allow = [{ host = %q, tls = false }]", gs[0].rule.String())
-		return grant{}, nil, r
-	}
-	name := canonical(sni)
-	for _, g := range gs {
-		if g.name == name {
-			return g, first, nil
-		}
-	}
-	r.subject, r.about = subject(shown(sni), dst.Port()), shown(sni)
-	r.why = fmt.Sprintf("the program connected to an address of %s and asks for the TLS server name %s there", gs[0].name, shown(sni))
-	if name != "" {
-		r.hint = ruleLine(name, dst.Port())
-	}
-	return grant{}, nil, r
+	return c
 }
 
 // unknown is the refusal of an address for which there is no grant.
-func unknown(dst netip.AddrPort, names []string) *refusal {
+func (e *Egress) unknown(dst netip.AddrPort, names []string) *refusal {
 	r := &refusal{kind: audit.KindConnect, subject: dst.String(), about: dst.Addr().String(), address: dst.String()}
 	if len(names) > 0 {
 		r.subject, r.about = subject(names[0], dst.Port()), names[0]
 		r.why = fmt.Sprintf("%s is allowed, but not on port %d", names[0], dst.Port())
-		r.hint = ruleLine(names[0], dst.Port())
+		r.hint = e.ruleLine(names[0], dst.Port())
 		return r
 	}
 	r.why = "no allowed name led to this address, and no rule names it"
 	if is := classify(dst.Addr()); is == public || is == near {
-		r.hint = ruleLine(dst.Addr().String(), dst.Port())
+		r.hint = e.ruleLine(dst.Addr().String(), dst.Port())
 	} else {
 		r.why = fmt.Sprintf("%s is %s", dst.Addr(), is)
 	}
 	return r
 }
 
-// hello reads the ClientHello.
-func (e *Egress) hello(in stream) (name string, first []byte, err error) {
-	if err := in.SetReadDeadline(time.Now().Add(e.cfg.Limits.Hello)); err != nil {
-		return "", nil, err
-	}
-	name, first, err = readHello(in)
-	switch {
-	case err == nil:
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "", nil, fmt.Errorf("no whole ClientHello came within %s", e.cfg.Limits.Hello)
-	case len(first) == 0 && !isHelloError(err):
-		return "", nil, errSilentClose
-	case !isHelloError(err):
-		return "", nil, fmt.Errorf("the connection ended within the ClientHello (%v)", err)
-	default:
-		return "", nil, err
-	}
-	return name, first, in.SetReadDeadline(time.Time{})
-}
-
-// errSilentClose says that the program closed the connection before it said
-// anything. Programs that try several addresses at once do that to all but the
-// first that answers.
-var errSilentClose = errors.New("closed before anything was said")
-
 // addresses are those to try for dst: itself, then the others that the name
-// leads to, checked as the rule wants it.
-func (e *Egress) addresses(g grant, dst netip.AddrPort, own map[netip.Addr]bool) []netip.AddrPort {
+// leads to, checked as the rule wants it. One that let a connection wait comes
+// last for a while.
+func (e *Egress) addresses(g grant, dst netip.AddrPort, around surroundings) []netip.AddrPort {
 	out := []netip.AddrPort{dst}
 	if g.name == "" {
 		return out
 	}
-	last, _ := e.names.table.last(g.name, e.cfg.Now())
-	for _, a := range last.addrs {
-		if a != dst.Addr() && len(out) < maxTries && refuses(a, g.rule, own) == "" {
+	for _, a := range e.names.table.addresses(g.name) {
+		if a != dst.Addr() && around.refuses(a, g.rule) == "" {
 			out = append(out, netip.AddrPortFrom(a, dst.Port()))
+		}
+	}
+	return e.past.best(out, e.cfg.Now())
+}
+
+// unasked are addresses of a family that the program never asked for.
+func (e *Egress) unasked(g grant, dst netip.AddrPort, around surroundings) (out []netip.AddrPort) {
+	found, _ := e.rules.naming(g.name)
+	if len(found) == 0 {
+		return nil
+	}
+	for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
+		q := asked{g.name, kind}
+		if last, _ := e.names.table.last(q, e.cfg.Now()); last.asked == q {
+			continue
+		}
+		for _, a := range e.names.resolve(q, found).addrs {
+			if around.refuses(a, g.rule) == "" {
+				out = append(out, netip.AddrPortFrom(a, dst.Port()))
+			}
 		}
 	}
 	return out
@@ -165,16 +170,23 @@ func subject(name string, port uint16) string { return net.JoinHostPort(name, st
 
 // call is one connection to be made: where to, and how it is spoken of.
 type call struct {
+	grant   grant
 	subject string
 	about   string
 	meant   string // the address that the program meant
 	rule    policy.Host
 	to      []netip.AddrPort
+	more    func() []netip.AddrPort // what to try when nobody answered there; nil: nothing
 	check   func(netip.AddrPort) error
+	conn    stream // that is made already, or nil
+	// first returns what goes out before anything else, or why nothing does. It
+	// runs when the connection is made, so that a server that speaks first is
+	// heard.
+	first func() ([]byte, error)
 }
 
 func (e *Egress) wanted(g grant, dst netip.AddrPort) call {
-	c := call{subject: dst.String(), about: dst.Addr().String(), meant: dst.String(), rule: g.rule}
+	c := call{grant: g, subject: dst.String(), about: dst.Addr().String(), meant: dst.String(), rule: g.rule}
 	if g.name != "" {
 		c.subject, c.about = subject(g.name, dst.Port()), g.name
 	}
@@ -188,45 +200,61 @@ func (c call) refused(why string) refusal {
 // local handles a connection to a port of the loopback that a rule leads to the
 // host's.
 func (e *Egress) local(in stream, port uint16) {
+	h := e.held.take(flowOf(in))
+	defer h.close(e)
 	rule, ok := e.rules.local[port]
-	c := call{subject: subject("localhost", port), about: subject("localhost", port), meant: destination(in).String(), rule: rule}
+	c := e.localCall(netip.AddrPortFrom(destination(in).Addr(), port), rule)
 	if !ok {
 		e.refuse(c.refused("no rule names this port"))
 		abort(in)
 		return
 	}
-	c.to = []netip.AddrPort{
-		netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), netip.AddrPortFrom(netip.IPv6Loopback(), port),
-	}
-	c.check = func(a netip.AddrPort) error {
-		if !a.Addr().IsLoopback() || a.Port() != port {
-			return fmt.Errorf("refused: %s is not what the rule names", a)
-		}
-		return nil
-	}
-	e.carry(in, c, nil)
+	c.conn = h.use(c.grant, netip.AddrPort{})
+	e.carry(in, c)
 }
 
-// carry makes the connection that was decided on and joins it with in.
-func (e *Egress) carry(in stream, c call, first []byte) {
-	select {
-	case e.dials <- struct{}{}:
-	case <-e.ctx.Done():
-		abort(in)
-		return
+// localCall is a connection to a port of the host's loopback.
+func (e *Egress) localCall(to netip.AddrPort, rule policy.Host) call {
+	name := subject("localhost", to.Port())
+	return call{
+		subject: name, about: name, meant: to.String(), rule: rule, to: loopbacks(to), first: nothing,
+		check: func(a netip.AddrPort) error {
+			if !a.Addr().IsLoopback() || a.Port() != to.Port() {
+				return fmt.Errorf("refused: %s is not what the rule names", a)
+			}
+			return nil
+		},
 	}
-	conn, err := e.reach(c.to, c.check)
-	<-e.dials
-	if err != nil {
-		e.failed(c, err)
-		abort(in)
-		return
+}
+
+// loopbacks are the addresses of the host's loopback to try: the one that was
+// meant, since two services may share a port, and then the other, since a program
+// that says localhost takes either.
+func loopbacks(meant netip.AddrPort) []netip.AddrPort {
+	four, six := netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()
+	if meant.Addr().Is6() {
+		four, six = six, four
 	}
-	out, ok := conn.(stream)
-	if !ok || !e.keep(out) {
-		conn.Close()
-		abort(in)
-		return
+	return []netip.AddrPort{netip.AddrPortFrom(four, meant.Port()), netip.AddrPortFrom(six, meant.Port())}
+}
+
+func nothing() ([]byte, error) { return nil, nil }
+
+// carry makes the connection that was decided on, if it is not there yet, and joins
+// it with in.
+func (e *Egress) carry(in stream, c call) {
+	out := c.conn
+	if out == nil {
+		var err error
+		if out, err = e.connect(c); err != nil {
+			e.failed(c, err)
+			abort(in)
+			return
+		}
+		if !e.keep(out) {
+			abort(in)
+			return
+		}
 	}
 	defer e.forget(out)
 	defer out.Close()
@@ -235,7 +263,27 @@ func (e *Egress) carry(in stream, c call, first []byte) {
 		abort(in)
 		return
 	}
-	e.join(in, out, c, first)
+	e.join(in, out, c)
+}
+
+// connect makes a connection, when it is its turn.
+func (e *Egress) connect(c call) (stream, error) {
+	select {
+	case e.dials <- struct{}{}:
+	case <-e.ctx.Done():
+		return nil, context.Canceled
+	}
+	conn, err := e.reach(c)
+	<-e.dials
+	if err != nil {
+		return nil, err
+	}
+	out, ok := conn.(stream)
+	if !ok {
+		conn.Close()
+		return nil, fmt.Errorf("internal error: connected by a %T", conn)
+	}
+	return out, nil
 }
 
 // allowed records that the connection was made.
@@ -262,4 +310,21 @@ func (e *Egress) failed(c call, err error) {
 	if err := e.ledger.note(ev); err != nil {
 		e.cfg.Tell(fmt.Sprintf("cannot record that %s cannot be reached: %v", c.subject, err))
 	}
+	e.ledger.say("unreachable "+c.subject, fmt.Sprintf("cannot reach %s, which %v allows: %s", c.subject, c.rule.At, e.plainly(c, err)))
+}
+
+// plainly says how a connection failed, and how many addresses that took.
+func (e *Egress) plainly(c call, err error) string {
+	why := err.Error()
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &errno):
+		why = errno.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		why = fmt.Sprintf("nobody answered within %s", e.cfg.Limits.Connect)
+	}
+	if len(c.to) > 1 && !c.to[0].Addr().IsLoopback() {
+		why += fmt.Sprintf(" (all of its %d addresses were tried)", len(c.to))
+	}
+	return why
 }

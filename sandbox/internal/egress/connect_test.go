@@ -17,12 +17,15 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/policy"
@@ -179,7 +182,9 @@ func TestPeersOfEverySort(t *testing.T) {
 		_, err = c.Write([]byte("x"))
 		must(t, err)
 		wantReset(t, c)
-		refused(t, w, "203.0.113.5:1") // nobody listens
+		if c, err = w.dial("203.0.113.5:1"); !errors.Is(err, syscall.ECONNREFUSED) { // nobody listens
+			t.Errorf("%v, %v; want ECONNREFUSED", c, err)
+		}
 		ev := w.await(is(audit.KindConnect, audit.Observed, "h.example:1"))
 		if ev.Errno != "ECONNREFUSED" {
 			t.Errorf("%+v", ev)
@@ -199,7 +204,7 @@ func TestDialledAddressesAreChecked(t *testing.T) {
 		cfg := w.config(network(t, "n.example:8080", "p.example:8080 private", "10.9.0.1:9090", "203.0.113.0/24:8080"))
 		e := w.serve(cfg)
 		// As if the table had been led astray.
-		e.names.table.learn(answer{name: "n.example", addrs: []netip.Addr{netip.MustParseAddr("10.9.0.1")}, until: w.now.Add(time.Hour)}, w.now)
+		e.names.table.learn(answer{asked: asked{name: "n.example"}, addrs: []netip.Addr{netip.MustParseAddr("10.9.0.1")}, until: w.now.Add(time.Hour)}, w.now)
 		refused(t, w, "10.9.0.1:8080")
 		ev := w.await(is(audit.KindConnect, audit.Refused, "n.example:8080"))
 		if ev.Hint != `network.allow = [{ host = "n.example:8080", private = true }]` {
@@ -246,14 +251,83 @@ func TestOtherAddressesAreTried(t *testing.T) {
 	})
 }
 
+// The seventh address, or the hundredth, is as good as the first. What leads into a
+// hole costs its time once, and not at each connection.
+func TestHolesAreTriedOnce(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		var addrs []string
+		for i := range 19 {
+			addrs = append(addrs, fmt.Sprintf("203.0.113.%d", 101+i))
+		}
+		w.name("n.example", append(addrs, "203.0.113.6")...)
+		w.peer("203.0.113.6:8080", says("six"))
+		cfg := w.config(network(t, "n.example:8080"))
+		var mu sync.Mutex
+		var tried []string
+		cfg.Dial = func(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) error) (net.Conn, error) {
+			mu.Lock()
+			tried = append(tried, to.Addr().String())
+			mu.Unlock()
+			if to.Addr() == netip.MustParseAddr("203.0.113.6") {
+				return dial(ctx, to, check)
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		cfg.Limits.Connect = patience
+		w.serve(cfg)
+		w.resolve("n.example", dnsmessage.TypeA)
+		for i, most := range []int{len(addrs) + 1, 1} {
+			c, err := w.dial("203.0.113.101:8080")
+			must(t, err)
+			if got, err := talk(c, ""); got != "six" || err != nil {
+				t.Errorf("connection %d: %q, %v", i, got, err)
+			}
+			mu.Lock()
+			if len(tried) > most {
+				t.Errorf("connection %d: %q were tried", i, tried)
+			}
+			tried = nil
+			mu.Unlock()
+		}
+	})
+}
+
+// Whoever finds nobody learns it from mcpen, not from a reset alone.
+func TestUnreachableIsTold(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		w.name("n.example", "203.0.113.5", "203.0.113.6")
+		w.serve(w.config(network(t, "n.example:8080", "gone.example:8080")))
+		w.resolve("n.example", dnsmessage.TypeA)
+		w.resolve("gone.example", dnsmessage.TypeA)
+		if c, err := w.dial("203.0.113.5:8080"); err == nil {
+			wantReset(t, c)
+		}
+		for _, want := range []string{
+			"cannot reach n.example:8080, which p.toml:1:1 allows: connection refused (all of its 2 addresses were tried)",
+			"cannot look up gone.example, which p.toml:2:1 allows: there is no such name",
+		} {
+			w.mu.Lock()
+			for !slices.Contains(w.told, want) {
+				w.grew.Wait()
+			}
+			w.mu.Unlock()
+		}
+	})
+}
+
 // One port of the host's loopback, and no other.
 func TestLocalPorts(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.peer("127.0.0.1:5432", says("four"))
 		w.peer("[::1]:5433", says("six"))
 		w.peer("127.0.0.1:5434", says("other"))
-		w.serve(w.config(network(t, "localhost:5432", "localhost:5433", "localhost:5435")))
-		for addr, want := range map[string]string{"127.0.0.1:5432": "four", "[::1]:5432": "four", "127.0.0.1:5433": "six"} {
+		w.peer("127.0.0.1:5436", says("four of two")) // two services share a port
+		w.peer("[::1]:5436", says("six of two"))
+		w.serve(w.config(network(t, "localhost:5432", "localhost:5433", "localhost:5435", "localhost:5436")))
+		for addr, want := range map[string]string{
+			"127.0.0.1:5432": "four", "[::1]:5432": "four", "127.0.0.1:5433": "six", "127.0.0.1:5436": "four of two", "[::1]:5436": "six of two",
+		} {
 			c, err := w.dial(addr)
 			must(t, err)
 			if got, err := talk(c, ""); got != want || err != nil {
@@ -263,7 +337,9 @@ func TestLocalPorts(t *testing.T) {
 		if _, err := w.dial("127.0.0.1:5434"); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("a port of no rule: %v", err)
 		}
-		refused(t, w, "127.0.0.1:5435") // of a rule, and nobody is there
+		if _, err := w.dial("127.0.0.1:5435"); !errors.Is(err, syscall.ECONNREFUSED) { // of a rule, and nobody is there
+			t.Errorf("a port where nobody is: %v", err)
+		}
 		w.await(is(audit.KindConnect, audit.Allowed, "localhost:5432"))
 	})
 }
@@ -423,19 +499,17 @@ func TestCloseEndsEverything(t *testing.T) {
 			return nil, ctx.Err()
 		}
 		e := w.serve(cfg)
-		var conns []*net.TCPConn
+		var begun []int
 		for range 5 {
-			c, err := w.dial("203.0.113.5:8080")
-			must(t, err)
-			conns = append(conns, c)
+			begun = append(begun, w.begin("203.0.113.5:8080"))
 			<-dialling
 		}
 		must(t, e.Close())
-		for _, c := range conns {
-			if b, err := io.ReadAll(c); len(b) > 0 || err == nil {
-				t.Errorf("%q, %v; want an error", b, err)
+		for _, fd := range begun {
+			if _, err := unix.Getpeername(fd); err == nil {
+				t.Error("what was not decided is connected")
 			}
-			c.Close()
+			unix.Close(fd)
 		}
 		if _, err := w.dial("203.0.113.5:8080"); err == nil {
 			t.Error("the way out is still open")

@@ -96,17 +96,17 @@ func (q *query) options(p *dnsmessage.Parser) bool {
 }
 
 // reply makes the answer to q, not longer than limit. What does not fit is left
-// out and the answer marked, so that the asker comes back over TCP. Addresses
-// of the wrong family for the question are left out.
-func (q query) reply(code rcode, addrs []netip.Addr, limit int) ([]byte, error) {
-	b, err := q.build(code, addrs, false)
+// out and the answer marked, so that the asker comes back over TCP. Records of
+// another type than the question's are left out.
+func (q query) reply(code rcode, records []dnsmessage.ResourceBody, limit int) ([]byte, error) {
+	b, err := q.build(code, records, false)
 	if err == nil && len(b) > limit {
 		b, err = q.build(code, nil, true)
 	}
 	return b, err
 }
 
-func (q query) build(code rcode, addrs []netip.Addr, truncated bool) ([]byte, error) {
+func (q query) build(code rcode, records []dnsmessage.ResourceBody, truncated bool) ([]byte, error) {
 	b := dnsmessage.NewBuilder(make([]byte, 0, minUDP), dnsmessage.Header{
 		ID: q.id, Response: true, OpCode: q.opcode, RecursionDesired: q.recursion, RecursionAvailable: true,
 		Truncated: truncated, RCode: code & 15,
@@ -124,15 +124,8 @@ func (q query) build(code rcode, addrs []netip.Addr, truncated bool) ([]byte, er
 		return nil, err
 	}
 	h := dnsmessage.ResourceHeader{Name: q.question.Name, Class: dnsmessage.ClassINET, TTL: ttl}
-	for _, a := range addrs {
-		var err error
-		switch {
-		case q.question.Type == dnsmessage.TypeA && a.Is4():
-			err = b.AResource(h, dnsmessage.AResource{A: a.As4()})
-		case q.question.Type == dnsmessage.TypeAAAA && a.Is6() && !a.Is4In6():
-			err = b.AAAAResource(h, dnsmessage.AAAAResource{AAAA: a.As16()})
-		}
-		if err != nil {
+	for _, r := range records {
+		if err := q.add(&b, h, r); err != nil {
 			return nil, err
 		}
 	}
@@ -149,4 +142,36 @@ func (q query) build(code rcode, addrs []netip.Addr, truncated bool) ([]byte, er
 		}
 	}
 	return b.Finish()
+}
+
+// add appends a record, if it is one of those that were asked for.
+func (q query) add(b *dnsmessage.Builder, h dnsmessage.ResourceHeader, record dnsmessage.ResourceBody) error {
+	kind := q.question.Type
+	switch r := record.(type) {
+	case *dnsmessage.AResource:
+		if kind == dnsmessage.TypeA {
+			return b.AResource(h, *r)
+		}
+	case *dnsmessage.AAAAResource:
+		if kind == dnsmessage.TypeAAAA {
+			return b.AAAAResource(h, *r)
+		}
+	case *dnsmessage.SRVResource:
+		if kind == dnsmessage.TypeSRV {
+			return b.SRVResource(h, *r)
+		}
+	case *dnsmessage.TXTResource:
+		if kind == dnsmessage.TypeTXT {
+			return b.TXTResource(h, *r)
+		}
+	}
+	return nil
+}
+
+// recordOf is the record of an address.
+func recordOf(a netip.Addr) dnsmessage.ResourceBody {
+	if a.Is4() {
+		return &dnsmessage.AResource{A: a.As4()}
+	}
+	return &dnsmessage.AAAAResource{AAAA: a.As16()}
 }

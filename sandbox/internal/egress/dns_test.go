@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ func newTestResolver(t testing.TB, hosts ...string) (*resolver, *world) {
 	t.Helper()
 	w := newQuietWorld(t)
 	cfg := w.config(network(t, hosts...))
-	cfg.Own = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("203.0.113.200")}, nil }
+	cfg.Own = func() ([]netip.Prefix, error) { return []netip.Prefix{netip.MustParsePrefix("203.0.113.200/32")}, nil }
 	e, err := Serve(context.Background(), nil, cfg)
 	must(t, err)
 	t.Cleanup(func() { must(t, e.Close()) })
@@ -111,11 +112,11 @@ func TestWildcardNamesAreRationed(t *testing.T) {
 	}
 }
 
-// Allowed names have addresses, and nothing else.
+// Allowed names have addresses, and nothing else but texts and services.
 func TestOnlyAddressesAreAnswered(t *testing.T) {
 	r, w := newTestResolver(t, "api.example.com:443")
 	w.name("api.example.com", "203.0.113.5", "2001:db8:1::5")
-	for _, k := range []dnsmessage.Type{dnsmessage.TypeTXT, dnsmessage.TypeALL, dnsmessage.TypeMX, dnsmessage.TypeCNAME, 64, 65} {
+	for _, k := range []dnsmessage.Type{dnsmessage.TypeALL, dnsmessage.TypeMX, dnsmessage.TypeCNAME, 64, 65} {
 		if m := reply(t, r, question(t, "api.example.com", k), false); m.RCode != 0 || len(m.Answers) > 0 {
 			t.Errorf("%v: %v, %v", k, m.RCode, m.Answers)
 		}
@@ -132,6 +133,107 @@ func TestOnlyAddressesAreAnswered(t *testing.T) {
 	}
 	if m := reply(t, r, question(t, "gone.example", dnsmessage.TypeA), false); m.RCode != dnsmessage.RCodeNameError {
 		t.Errorf("%v", m.RCode)
+	}
+}
+
+// mongodb+srv and its like ask for services of an allowed name, and for its text.
+// Nothing else is asked for beside it.
+func TestServicesAndTexts(t *testing.T) {
+	r, w := newTestResolver(t, "cl.example.com:27017", "*.wild.example:27017")
+	r.e.cfg.Lookup = func(_ context.Context, name string, kind dnsmessage.Type) (Records, error) {
+		w.mu.Lock()
+		w.asked[name]++
+		w.mu.Unlock()
+		switch kind {
+		case dnsmessage.TypeSRV:
+			return Records{Rest: []dnsmessage.ResourceBody{&dnsmessage.SRVResource{Port: 27017, Target: dnsmessage.MustNewName("n1.cl.example.com.")}}}, nil
+		case dnsmessage.TypeTXT:
+			return Records{Rest: []dnsmessage.ResourceBody{&dnsmessage.TXTResource{TXT: []string{"replicaSet=x", "y"}}}}, nil
+		}
+		return Records{}, nil
+	}
+	for _, name := range []string{"_mongodb._tcp.cl.example.com", "_mongodb._tcp.a.wild.example"} {
+		m := reply(t, r, question(t, name, dnsmessage.TypeSRV), false)
+		if len(m.Answers) != 1 || m.Answers[0].Body.(*dnsmessage.SRVResource).Target.String() != "n1.cl.example.com." || m.Answers[0].Body.(*dnsmessage.SRVResource).Port != 27017 {
+			t.Errorf("%s: %v, %v", name, m.RCode, m.Answers)
+		}
+	}
+	for _, name := range []string{"cl.example.com", "a.wild.example"} {
+		m := reply(t, r, question(t, name, dnsmessage.TypeTXT), false)
+		if len(m.Answers) != 1 || strings.Join(m.Answers[0].Body.(*dnsmessage.TXTResource).TXT, "|") != "replicaSet=x|y" {
+			t.Errorf("%s: %v, %v", name, m.RCode, m.Answers)
+		}
+	}
+	before := w.lookups()
+	for _, c := range []struct {
+		name string
+		kind dnsmessage.Type
+	}{
+		{"_mongodb._tcp.evil.example", dnsmessage.TypeSRV}, {"_mongodb._tcp.cl.example.com", dnsmessage.TypeA}, {"_mongodb._tcp.cl.example.com", dnsmessage.TypeTXT},
+		{"_mongodb._sctp.cl.example.com", dnsmessage.TypeSRV}, {"mongodb._tcp.cl.example.com", dnsmessage.TypeSRV}, {"_tcp.cl.example.com", dnsmessage.TypeSRV},
+		{"_" + strings.Repeat("x", maxService) + "._tcp.cl.example.com", dnsmessage.TypeSRV}, {"_a._b._tcp.cl.example.com", dnsmessage.TypeSRV},
+		{"evil.example", dnsmessage.TypeTXT}, {"x.cl.example.com", dnsmessage.TypeTXT},
+	} {
+		if m := reply(t, r, question(t, c.name, c.kind), false); m.RCode != dnsmessage.RCodeNameError || len(m.Answers) > 0 {
+			t.Errorf("%s %v: %v, %v", c.name, c.kind, m.RCode, m.Answers)
+		}
+	}
+	if w.lookups() != before {
+		t.Errorf("refused questions were asked: %v", w.asked)
+	}
+}
+
+// A name server that knows nothing of IPv6 must not keep a name from being found:
+// some C libraries take a failure of either question for one of both.
+func TestFailingIPv6IsNoFailure(t *testing.T) {
+	r, w := newTestResolver(t, "n.example:443")
+	var four Records
+	r.e.cfg.Lookup = func(_ context.Context, _ string, kind dnsmessage.Type) (Records, error) {
+		if kind == dnsmessage.TypeAAAA {
+			return Records{}, errors.New("silence")
+		}
+		return four, nil
+	}
+	if m := reply(t, r, question(t, "n.example", dnsmessage.TypeAAAA), false); m.RCode != dnsmessage.RCodeServerFailure {
+		t.Errorf("with nothing known: %v", m.RCode)
+	}
+	four.Addrs = []netip.Addr{netip.MustParseAddr("203.0.113.5")}
+	w.pass(keepFound)
+	before := len(w.told)
+	if m := reply(t, r, question(t, "n.example", dnsmessage.TypeAAAA), false); m.RCode != 0 || len(m.Answers) > 0 {
+		t.Errorf("with an IPv4 address that nobody asked for yet: %v", m.RCode)
+	}
+	if m := reply(t, r, question(t, "n.example", dnsmessage.TypeA), false); len(m.Answers) != 1 {
+		t.Errorf("%v", m.RCode)
+	}
+	if len(w.told) != before {
+		t.Errorf("told %q", w.told[before:])
+	}
+}
+
+// A name that is there and has no address is not one that is not there; and each is
+// said once, as what it is.
+func TestNoAddressIsNotNoName(t *testing.T) {
+	r, w := newTestResolver(t, "empty.example:443", "inward.example:443", "gone.example:443")
+	w.name("empty.example")
+	w.name("inward.example", "10.0.0.5")
+	for name, want := range map[string]rcode{"empty.example": 0, "inward.example": 0, "gone.example": dnsmessage.RCodeNameError} {
+		for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
+			if m := reply(t, r, question(t, name, kind), false); m.RCode != want || len(m.Answers) > 0 {
+				t.Errorf("%s %v: %v, %v", name, kind, m.RCode, m.Answers)
+			}
+		}
+	}
+	for _, want := range []string{
+		"cannot look up empty.example, which p.toml:1:1 allows: it has no address",
+		"cannot look up gone.example, which p.toml:3:1 allows: there is no such name",
+	} {
+		if !slices.Contains(w.told, want) {
+			t.Errorf("not told %q: %q", want, w.told)
+		}
+	}
+	if len(w.told) != 3 { // and why the third is led nowhere
+		t.Errorf("told %q", w.told)
 	}
 }
 
@@ -228,10 +330,10 @@ func TestMessageSizes(t *testing.T) {
 	if m := reply(t, r, q, false); !m.Truncated || len(m.Answers) > 0 || len(m.Additionals) > 0 {
 		t.Errorf("without EDNS: truncated %v, %d answers", m.Truncated, len(m.Answers))
 	}
-	if m := reply(t, r, q, true); m.Truncated || len(m.Answers) != maxAddrs {
+	if m := reply(t, r, q, true); m.Truncated || len(m.Answers) != 60 {
 		t.Errorf("over TCP: truncated %v, %d answers", m.Truncated, len(m.Answers))
 	}
-	if m := reply(t, r, withOPT(q, 4096, 0), false); m.Truncated || len(m.Answers) != maxAddrs || len(m.Additionals) != 1 {
+	if m := reply(t, r, withOPT(q, 4096, 0), false); m.Truncated || len(m.Answers) != 60 || len(m.Additionals) != 1 {
 		t.Errorf("with EDNS: truncated %v, %d answers, %d additionals", m.Truncated, len(m.Answers), len(m.Additionals))
 	}
 	if b := r.answer(withOPT(q, 4096, 0), false); len(b) > maxUDP {
@@ -239,6 +341,14 @@ func TestMessageSizes(t *testing.T) {
 	}
 	if m := reply(t, r, withOPT(q, 100, 0), false); !m.Truncated {
 		t.Error("a size below 512 counts as 512")
+	}
+	for i := range 200 {
+		addrs = append(addrs, fmt.Sprintf("198.51.100.%d", i+1))
+	}
+	w.name("many.example", addrs...)
+	w.pass(keepFound)
+	if m := reply(t, r, q, true); m.Truncated || len(m.Answers) != maxAddrs {
+		t.Errorf("260 addresses over TCP: truncated %v, %d answers", m.Truncated, len(m.Answers))
 	}
 	m := reply(t, r, withOPT(q, 4096, 1), false)
 	if len(m.Additionals) != 1 || m.Additionals[0].Header.ExtendedRCode(m.RCode) != badVersion {
@@ -332,11 +442,11 @@ func FuzzQuestions(f *testing.F) {
 	w := newQuietWorld(f)
 	cfg := w.config(plan.Network{Hosts: network(f, "n.example:443", "*.b.example:443").Hosts})
 	cfg.Sink, cfg.Tell = func(audit.Event) error { return nil }, func(string) {}
-	cfg.Lookup = func(_ context.Context, name string) ([]netip.Addr, error) {
+	cfg.Lookup = func(_ context.Context, name string, _ dnsmessage.Type) (Records, error) {
 		if name != "n.example" && !strings.HasSuffix(name, ".b.example") {
 			f.Errorf("%q was looked up", name)
 		}
-		return []netip.Addr{netip.MustParseAddr("203.0.113.5")}, nil
+		return Records{Addrs: []netip.Addr{netip.MustParseAddr("203.0.113.5")}}, nil
 	}
 	e, err := Serve(context.Background(), nil, cfg)
 	must(f, err)

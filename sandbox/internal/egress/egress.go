@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
 
+	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 
 	"mcpen/sandbox/audit"
@@ -22,16 +25,17 @@ import (
 type Config struct {
 	Network plan.Network
 
-	// Lookup asks for the addresses of a name, of both families. The default is
-	// the host's own resolver, with what nsswitch.conf and /etc/hosts say.
-	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
+	// Lookup asks for the records of a name of one type: A, AAAA, SRV or TXT. The
+	// default asks /etc/hosts, and then the name servers of /etc/resolv.conf.
+	Lookup func(ctx context.Context, name string, kind dnsmessage.Type) (Records, error)
 	// Dial connects to an address that was checked, and check must have its say
 	// about the address that the socket is really connected to. The default is
 	// a net.Dialer.
 	Dial func(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) error) (net.Conn, error)
-	// Own lists the addresses of this machine's interfaces, at each connection,
-	// since they come and go. The default asks the kernel.
-	Own func() ([]netip.Addr, error)
+	// Own lists the addresses of this machine's interfaces, each with its network,
+	// at each connection, since they come and go. The default asks the kernel
+	// once and watches.
+	Own func() ([]netip.Prefix, error)
 	Now func() time.Time // time.Now
 
 	// Sink records decisions. A connection whose decision cannot be recorded is
@@ -48,20 +52,22 @@ type Config struct {
 
 // Limits bounds what the server can make the launcher do.
 type Limits struct {
-	Connections int           // open at once; more wait in the kernel's queue (512)
-	Dials       int           // connections being made at once (64)
-	PerSecond   int           // new connections a second, after a burst of twice as many (500)
+	Connections int           // open at once; more wait in the kernel's queue (2048, or what RLIMIT_NOFILE has room for)
+	Dials       int           // connections being made at once (256)
+	PerSecond   int           // new connections a second, after a burst of twice as many (5000)
 	Lookups     int           // questions to the host's resolver at once (32)
 	Connect     time.Duration // for making a connection, all its addresses together (15 s)
 	Hello       time.Duration // for the first bytes where a server name is demanded (15 s)
 	Idle        time.Duration // without a byte in either direction (4 h)
+
+	narrow bool // Connections is what the machine has room for
 }
 
 func (l Limits) withDefaults() Limits {
 	for _, f := range []struct {
 		is *int
 		or int
-	}{{&l.Connections, 512}, {&l.Dials, 64}, {&l.PerSecond, 500}, {&l.Lookups, 32}} {
+	}{{&l.Connections, 2048}, {&l.Dials, 256}, {&l.PerSecond, 5000}, {&l.Lookups, 32}} {
 		if *f.is <= 0 {
 			*f.is = f.or
 		}
@@ -74,15 +80,42 @@ func (l Limits) withDefaults() Limits {
 			*f.is = f.or
 		}
 	}
+	if room := descriptorsFor(l.Connections); room < l.Connections {
+		l.Connections, l.narrow = room, true
+	}
 	return l
+}
+
+// What a connection takes of the launcher's descriptors: its two ends and, while
+// bytes wait, a pipe for each direction. Some are for everything else.
+const (
+	eachOpen  = 6
+	otherwise = 256
+)
+
+// descriptorsFor is how many connections, at most so many, there are descriptors
+// for.
+func descriptorsFor(most int) int {
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
+		return most
+	}
+	if n := (l.Cur - min(l.Cur/2, otherwise)) / eachOpen; n < uint64(most) {
+		return max(int(n), 1)
+	}
+	return most
 }
 
 // Egress serves the sockets of one sandbox.
 type Egress struct {
-	cfg    Config
-	rules  rules
-	names  *resolver
-	ledger *ledger
+	cfg     Config
+	rules   rules
+	names   *resolver
+	ledger  *ledger
+	machine *interfaces // nil where the config has its own
+	past    *experience
+	held    waiting
+	ready   []*gate // to be served
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -109,8 +142,14 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 	e := &Egress{
 		cfg: cfg, rules: newRules(cfg.Network.Hosts), ledger: newLedger(cfg.Sink, cfg.Tell, cfg.Now),
 		conns: make(chan struct{}, cfg.Limits.Connections), dials: make(chan struct{}, cfg.Limits.Dials),
-		rate: rate.NewLimiter(rate.Limit(cfg.Limits.PerSecond), 2*cfg.Limits.PerSecond),
-		open: map[io.Closer]struct{}{},
+		rate: rate.NewLimiter(rate.Limit(cfg.Limits.PerSecond), min(2*cfg.Limits.PerSecond, math.MaxInt32)),
+		open: map[io.Closer]struct{}{}, past: newExperience(), held: waiting{of: map[flow]*hold{}},
+	}
+	if cfg.Own == nil {
+		var err error
+		if e.machine, err = watchInterfaces(); err != nil {
+			return nil, err
+		}
 	}
 	e.names = newResolver(e)
 	e.ctx, e.cancel = context.WithCancel(ctx)
@@ -140,18 +179,22 @@ func (e *Egress) serve(handles []Handle) error {
 			return err
 		}
 	}
+	for i, g := range e.ready {
+		if i == 0 {
+			e.goes(e.tendHeld)
+		}
+		e.goes(g.serve)
+	}
+	e.ready = nil
 	return nil
 }
 
 func (cfg Config) withDefaults() Config {
 	if cfg.Lookup == nil {
-		cfg.Lookup = lookup
+		cfg.Lookup = newStub().lookup
 	}
 	if cfg.Dial == nil {
 		cfg.Dial = dial
-	}
-	if cfg.Own == nil {
-		cfg.Own = ownAddresses
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -169,7 +212,19 @@ func (cfg Config) withDefaults() Config {
 func (e *Egress) Close() error {
 	e.stop()
 	e.wg.Wait()
+	if e.machine != nil {
+		e.machine.close()
+	}
 	return e.ledger.sweep(true)
+}
+
+// around is what surrounds this machine now.
+func (e *Egress) around() (surroundings, error) {
+	if e.machine != nil {
+		return e.machine.around()
+	}
+	list, err := e.cfg.Own()
+	return newSurroundings(list), err
 }
 
 func (e *Egress) stop() {
@@ -217,6 +272,12 @@ func (e *Egress) start(h Handle) error {
 	if h.File == nil {
 		return fail(errors.New("no file came with it"))
 	}
+	if h.Kind == KindGate || h.Kind == KindBack {
+		if err := e.readyGate(h); err != nil {
+			return fail(err)
+		}
+		return nil
+	}
 	if h.Kind == KindResolver {
 		c, err := net.FilePacketConn(h.File)
 		if err != nil {
@@ -244,7 +305,28 @@ func (e *Egress) start(h Handle) error {
 	if !e.keep(l) {
 		return fail(net.ErrClosed)
 	}
-	e.goes(func() { e.accept(l, handle) })
+	e.goes(func() { e.accept(l, handle, h.Gated) })
+	return nil
+}
+
+// readyGate makes a gate ready to be served. One without a socket to send by sends
+// by its own.
+func (e *Egress) readyGate(h Handle) error {
+	p, err := newPackets(h)
+	if err != nil {
+		return err
+	}
+	if !e.keep(p) {
+		return net.ErrClosed
+	}
+	switch {
+	case h.Kind == KindGate:
+		e.ready = append(e.ready, &gate{e: e, tap: p, back: p})
+	case len(e.ready) == 0:
+		return errors.New("there is no gate for it")
+	default:
+		e.ready[len(e.ready)-1].back = p
+	}
 	return nil
 }
 
@@ -274,8 +356,9 @@ type stream interface {
 }
 
 // accept hands connections to handle, as many at once as the limits say. Those
-// above the limits wait: first one here, then in the kernel's queue.
-func (e *Egress) accept(l net.Listener, handle func(stream)) {
+// above the limits wait: first one here, then in the kernel's queue. Those of a
+// gate were counted there.
+func (e *Egress) accept(l net.Listener, handle func(stream), gated bool) {
 	defer e.forget(l)
 	defer l.Close()
 	for {
@@ -291,7 +374,7 @@ func (e *Egress) accept(l net.Listener, handle func(stream)) {
 			continue
 		}
 		in, ok := c.(stream)
-		if !ok || e.rate.Wait(e.ctx) != nil || !e.admit() {
+		if !ok || !gated && e.admitted() != nil || !e.admit() {
 			c.Close()
 			continue
 		}
@@ -307,6 +390,15 @@ func (e *Egress) accept(l net.Listener, handle func(stream)) {
 	}
 }
 
+// admitted waits until one more connection may be made.
+func (e *Egress) admitted() error {
+	if e.rate.Allow() {
+		return nil
+	}
+	e.limited("connection-rate", fmt.Sprintf("%d connections a second were made; the next wait (limits.connection-rate)", e.cfg.Limits.PerSecond))
+	return e.rate.Wait(e.ctx)
+}
+
 // admit waits for a slot of a connection.
 func (e *Egress) admit() bool {
 	select {
@@ -314,7 +406,11 @@ func (e *Egress) admit() bool {
 		return true
 	default:
 	}
-	e.limited("connections", fmt.Sprintf("%d connections are open; the next wait", cap(e.conns)))
+	why := "limits.connections"
+	if e.cfg.Limits.narrow {
+		why = "this machine gives mcpen no more open files: ulimit -n"
+	}
+	e.limited("connections", fmt.Sprintf("%d connections are open; the next wait (%s)", cap(e.conns), why))
 	select {
 	case e.conns <- struct{}{}:
 		return true

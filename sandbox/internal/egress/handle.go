@@ -25,8 +25,30 @@
 // keys the sandbox cannot get from DNS but may have been born with) is out of
 // sight. A rule without TLS trusts the name and the port alone.
 //
-// A connect(2) inside succeeds before the decision, because the kernel
-// completes the handshake. What is refused is reset.
+// A connect(2) inside ends as the one outside does: the opening packet is held at a
+// gate until the connection outside is made, and refused if it cannot be. What the
+// rules refuse is accepted and reset, and so is everything where a gate cannot be
+// had (CAP_NET_RAW).
+//
+// # What Serve needs of the system
+//
+// While it serves, a process that is not allowed more can do it with:
+//
+//   - Files: those of Files are read (openat, fstat, stat), and nothing is
+//     written. For a rule of the profile's sockets the host's socket is opened
+//     (openat2 with O_PATH, and connect by way of /proc/self/fd).
+//   - Sockets of its own: AF_INET and AF_INET6, SOCK_STREAM to the ports of the
+//     rules and to 53, SOCK_DGRAM to 53; AF_NETLINK with NETLINK_ROUTE, bound to
+//     the groups of addresses, opened anew for each question; AF_UNIX for a rule
+//     of the profile's sockets. Landlock's TCP ports can be held to that list.
+//     Listeners, the resolver's socket and raw sockets come as descriptors.
+//   - System calls on these: accept4, bind (netlink), close, connect, epoll_ctl,
+//     epoll_pwait, fcntl (F_DUPFD_CLOEXEC), getpeername, getsockname, getsockopt (SO_DOMAIN,
+//     SO_ERROR, SO_TYPE, TCP_INFO), pipe2, read, recvfrom, recvmsg, sendmsg, sendto, setsockopt
+//     (SO_LINGER, SO_KEEPALIVE, SO_BROADCAST, TCP_KEEPIDLE, TCP_KEEPINTVL,
+//     TCP_KEEPCNT, TCP_NODELAY, IPV6_V6ONLY), shutdown, socket, splice, write,
+//     writev; prlimit64 once, in Serve.
+//   - No capability, no process, no signal.
 package egress
 
 import "os"
@@ -41,6 +63,8 @@ const (
 	KindQueries  Kind = "queries"  // the listener on port 53, for answers that are too long for a datagram
 	KindLocal    Kind = "local"    // a listener on Port of the sandbox's loopback, which leads to the host's
 	KindUnix     Kind = "unix"     // a listener at Path inside, which leads to the host's socket at Path
+	KindGate     Kind = "gate"     // a raw socket that sees openings, and by which they are refused
+	KindBack     Kind = "back"     // the one by which the openings that the gate before it saw are sent again
 )
 
 // Handle is one socket that Listen opened. Its JSON carries all but the file,
@@ -54,6 +78,9 @@ type Handle struct {
 	// server cannot listen on the ports of the plan, and a connection to one of
 	// them on its loopback is reset instead of refused.
 	Shared bool `json:"shared,omitempty"`
+
+	// Gated says that connections come here when a gate lets them.
+	Gated bool `json:"gated,omitempty"`
 
 	File *os.File `json:"-"` // whoever holds the handle closes it
 }

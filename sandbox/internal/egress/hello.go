@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -21,16 +22,78 @@ var (
 	errLongHello = errors.New("the TLS ClientHello is longer than 64 KiB")
 	errNoName    = errors.New("the TLS ClientHello has no server name")
 	errManyNames = errors.New("the TLS ClientHello has more than one server name")
+	errOldHello  = errors.New("the TLS ClientHello is in the form of SSL 2, which has no server name")
 )
 
 // isHelloError reports whether err says what is wrong with the bytes, and not
 // with the connection.
 func isHelloError(err error) bool {
 	switch err {
-	case errNotTLS, errBadHello, errLongHello, errNoName, errManyNames:
+	case errNotTLS, errBadHello, errLongHello, errNoName, errManyNames, errOldHello:
 		return true
 	}
 	return false
+}
+
+// speaks says what the first bytes of a stream are.
+type speaks int
+
+const (
+	unclear speaks = iota // more are needed
+	plain                 // no server takes them for TLS
+	modern                // some server could take them for a ClientHello of TLS
+	ssl2                  // the same in the form of SSL 2 (RFC 5246, appendix E.2), which some servers still take
+)
+
+// speaking tells TLS from anything else by the first bytes. It is as lenient as
+// the most lenient server: readHello is strict with what it lets through as TLS.
+func speaking(raw []byte) speaks {
+	if len(raw) == 0 {
+		return unclear
+	}
+	at := func(i int, want byte) bool { return len(raw) <= i || raw[i] == want }
+	switch {
+	case raw[0] == 22 && at(1, 3): // handshake, of whatever version of TLS
+		if len(raw) < 5 {
+			return unclear
+		}
+		if raw[3] == 0 && raw[4] == 0 { // an empty record, which OpenSSL passes over
+			return modern
+		}
+		if len(raw) < 6 {
+			return unclear
+		}
+		if raw[5] == 1 { // client_hello
+			return modern
+		}
+	case raw[0]&0x80 != 0 && at(2, 1) && at(3, 3):
+		if len(raw) < 4 {
+			return unclear
+		}
+		return ssl2
+	}
+	return plain
+}
+
+// peekHello is readHello for a client that may speak something else: then tls is
+// false and there is no error.
+func peekHello(r io.Reader) (name string, raw []byte, isTLS bool, err error) {
+	raw = make([]byte, 0, 2048)
+	for speaking(raw) == unclear {
+		n, err := r.Read(raw[len(raw):cap(raw)])
+		raw = raw[:len(raw)+n]
+		if n == 0 && err != nil {
+			return "", raw, false, err
+		}
+	}
+	switch speaking(raw) {
+	case plain:
+		return "", raw, false, nil
+	case ssl2:
+		return "", raw, true, errOldHello
+	}
+	name, raw, err = readHello(io.MultiReader(bytes.NewReader(raw), r))
+	return name, raw, true, err
 }
 
 // readHello reads from r until the ClientHello is complete and returns its

@@ -16,10 +16,9 @@ import (
 
 // join passes bytes between the two connections until both directions have
 // ended, and records how much it was. The end of one direction is passed on
-// alone (half-close); trouble in one ends both, with a reset. first goes out
-// before anything else. Between two TCP connections the bytes stay in the
+// alone (half-close); trouble in one ends both, with a reset. Between two TCP connections the bytes stay in the
 // kernel (splice(2), by way of io.Copy).
-func (e *Egress) join(in, out stream, c call, first []byte) {
+func (e *Egress) join(in, out stream, c call) {
 	start := e.cfg.Now()
 	idle := e.watch(in, out)
 	type end struct {
@@ -35,7 +34,11 @@ func (e *Egress) join(in, out stream, c call, first []byte) {
 		}
 		back <- end{n, err}
 	})
-	sent, err := push(out, first)
+	first, err := c.first()
+	var sent int64
+	if err == nil {
+		sent, err = push(out, first)
+	}
 	if err == nil {
 		var n int64
 		n, err = pour(out, in)
@@ -75,7 +78,15 @@ func push(dst stream, b []byte) (int64, error) {
 
 // pour copies until src ends and passes the end on.
 func pour(dst, src stream) (int64, error) {
-	n, err := io.Copy(dst, src)
+	n, err := sip(dst, src)
+	if err == nil {
+		var more int64
+		more, err = io.Copy(dst, src)
+		n += more
+	}
+	if err == io.EOF {
+		err = nil
+	}
 	if err != nil {
 		return n, err
 	}
@@ -85,19 +96,77 @@ func pour(dst, src stream) (int64, error) {
 	return n, nil
 }
 
+// sipped is how much goes by way of this process before the pipes of splice(2) are
+// made: most connections carry less, and a pipe costs more than a copy.
+const sipped = 64 << 10
+
+var sips = sync.Pool{New: func() any { return new([16 << 10]byte) }}
+
+// sip copies the first bytes of src, and returns io.EOF if there are no more. No
+// buffer waits with it for bytes that do not come.
+func sip(dst, src stream) (n int64, err error) {
+	conn, ok := src.(syscall.Conn)
+	if !ok {
+		return 0, nil
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	for n < sipped {
+		var b *[16 << 10]byte
+		var k int
+		e := raw.Read(func(fd uintptr) bool {
+			b = sips.Get().(*[16 << 10]byte)
+			for {
+				if k, err = unix.Read(int(fd), b[:]); err != unix.EINTR {
+					break
+				}
+			}
+			if err == unix.EAGAIN {
+				sips.Put(b)
+				return false
+			}
+			return true
+		})
+		if e != nil {
+			return n, e
+		}
+		switch {
+		case err != nil:
+			err = os.NewSyscallError("read", err)
+		case k == 0:
+			err = io.EOF
+		default:
+			k, err = dst.Write(b[:k])
+			n += int64(k)
+		}
+		sips.Put(b)
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
 // watch aborts both connections when nothing has come from either for the idle
-// time. The kernel keeps the time (TCP_INFO), so that a byte costs nothing;
-// between two unix sockets nobody does, and they may be idle forever. The
-// function that it returns ends the watch and reports whether the watch ended
-// the connection.
+// time, and asks a peer that has been quiet for a while whether it is still there
+// (tcp(7), SO_KEEPALIVE). The kernel keeps the time (TCP_INFO), so that a byte
+// costs nothing; between two unix sockets nobody does, and they may be idle
+// forever. The function that it returns ends the watch and reports whether the
+// watch ended the connection.
 func (e *Egress) watch(in, out stream) (ended func() bool) {
 	limit := e.cfg.Limits.Idle
 	var mu sync.Mutex
-	var done, fired bool
+	var done, fired, asks bool
 	var t *time.Timer
 	check := func() {
 		mu.Lock()
 		defer mu.Unlock()
+		if !asks && !done {
+			asks = true
+			keepAlive(out)
+		}
 		quiet, ok := quietFor(in, out)
 		switch {
 		case done || !ok:
@@ -110,7 +179,7 @@ func (e *Egress) watch(in, out stream) (ended func() bool) {
 		}
 	}
 	mu.Lock()
-	t = time.AfterFunc(limit, check)
+	t = time.AfterFunc(min(limit, aliveAfter), check)
 	mu.Unlock()
 	return func() bool {
 		mu.Lock()
@@ -118,6 +187,16 @@ func (e *Egress) watch(in, out stream) (ended func() bool) {
 		done = true
 		t.Stop()
 		return fired
+	}
+}
+
+// aliveAfter is how old a connection becomes before its peer is asked: most end
+// sooner, and each option is a call.
+const aliveAfter = 15 * time.Second
+
+func keepAlive(c stream) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true}) // without it a peer that is gone is waited for until the idle time
 	}
 }
 

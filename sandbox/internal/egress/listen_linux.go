@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -103,7 +104,7 @@ func listenOut(rt *rtnetlink, ports []uint16, behind apart) ([]Handle, error) {
 	if err := rt.do(claimAll(v6, true)...); err != nil {
 		return nil, err
 	}
-	return listenAll(ports, v6, true)
+	return listenAll(ports, v6, true, false)
 }
 
 // listenAsked opens a resolver for a server that may reach nothing. Every name
@@ -138,23 +139,23 @@ func expand(spans []plan.Span) ([]uint16, error) {
 
 // listenAll opens the resolver's sockets and a listener on each port, all on
 // every address of both families.
-func listenAll(ports []uint16, v6, shared bool) (hs []Handle, err error) {
+func listenAll(ports []uint16, v6, shared, gated bool) (hs []Handle, err error) {
 	udp, err := listenUDP(everywhere(v6, 53))
 	if err != nil {
 		return nil, err
 	}
 	hs = append(hs, Handle{Kind: KindResolver, Port: 53, Shared: shared, File: udp})
 	for _, p := range append([]uint16{53}, ports...) {
-		f, err := listenTCP(everywhere(v6, p), shared)
-		if err != nil {
-			closeHandles(hs)
-			return nil, err
-		}
 		kind := KindTCP
 		if p == 53 {
 			kind = KindQueries
 		}
-		hs = append(hs, Handle{Kind: kind, Port: p, Shared: shared, File: f})
+		h := Handle{Kind: kind, Port: p, Shared: shared, Gated: gated && kind == KindTCP}
+		if h.File, err = listenTCP(everywhere(v6, p), shared, h.Gated); err != nil {
+			closeHandles(hs)
+			return nil, err
+		}
+		hs = append(hs, h)
 	}
 	return hs, nil
 }
@@ -172,6 +173,12 @@ func everywhere(v6 bool, port uint16) netip.AddrPort {
 func listenLocal(hosts []policy.Host) (hs []Handle, err error) {
 	v6 := hasIPv6()
 	done := map[uint16]bool{}
+	if slices.ContainsFunc(hosts, func(h policy.Host) bool { return h.Kind == policy.HostLocal && h.First != 0 }) {
+		if hs, err = openLocalGates(v6); err != nil {
+			return nil, err
+		}
+	}
+	gated := len(hs) > 0
 	for _, h := range hosts {
 		if h.Kind != policy.HostLocal || h.First == 0 {
 			continue
@@ -186,12 +193,12 @@ func listenLocal(hosts []policy.Host) (hs []Handle, err error) {
 				if a.Is6() && !v6 {
 					continue
 				}
-				f, err := listenTCP(netip.AddrPortFrom(a, port), true)
+				f, err := listenTCP(netip.AddrPortFrom(a, port), true, gated)
 				if err != nil {
 					closeHandles(hs)
 					return nil, err
 				}
-				hs = append(hs, Handle{Kind: KindLocal, Port: port, File: f})
+				hs = append(hs, Handle{Kind: KindLocal, Port: port, Gated: gated, File: f})
 			}
 		}
 	}
@@ -200,12 +207,17 @@ func listenLocal(hosts []policy.Host) (hs []Handle, err error) {
 
 // listenTCP opens one listener. Sharing lets a listener on one address and one
 // on all addresses have the same port; the kernel prefers the exact one.
-func listenTCP(at netip.AddrPort, share bool) (*os.File, error) {
+func listenTCP(at netip.AddrPort, share, gated bool) (*os.File, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		if !share {
-			return nil
-		}
 		return control(c, func(fd int) error {
+			if gated {
+				if err := attach(fd, closed); err != nil {
+					return err
+				}
+			}
+			if !share {
+				return nil
+			}
 			return os.NewSyscallError("setsockopt(SO_REUSEPORT)", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
 		})
 	}}

@@ -82,7 +82,7 @@ func TestTableIsBounded(t *testing.T) {
 	tab := newTable()
 	addr := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{203, byte(i >> 16), byte(i >> 8), byte(i)}) }
 	learn := func(i int, name string) {
-		tab.learn(answer{name: name, addrs: []netip.Addr{addr(i)}, until: now.Add(time.Second)}, now)
+		tab.learn(answer{asked: asked{name: name}, addrs: []netip.Addr{addr(i)}, until: now.Add(time.Second)}, now)
 	}
 	learn(0, "first")
 	if got := tab.names(addr(0), now); len(got) != 1 || got[0] != "first" {
@@ -113,7 +113,7 @@ func TestTableIsBounded(t *testing.T) {
 		t.Errorf("a link in use was forgotten: %v", got)
 	}
 	for i := range 2 * maxAnswers {
-		tab.learn(answer{name: addr(i).String()}, now)
+		tab.learn(answer{asked: asked{name: addr(i).String()}}, now)
 	}
 	if len(tab.answers) != maxAnswers || tab.order.Len() != maxAnswers {
 		t.Errorf("%d answers", len(tab.answers))

@@ -3,7 +3,6 @@ package egress
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/policy"
@@ -48,23 +47,24 @@ func (e *Egress) refuse(r refusal) {
 // Barred tells of a connection to a port that no rule names: the kernel refused
 // it with the errno, and it never came here. It may be called at any time.
 func (e *Egress) Barred(to netip.AddrPort, errno string, pid int, program string) {
-	r := unknown(to, e.names.table.names(to.Addr(), e.cfg.Now()))
+	r := e.unknown(to, e.names.table.names(to.Addr(), e.cfg.Now()))
 	if to.Addr().IsLoopback() {
 		r.subject, r.about = subject("localhost", to.Port()), "localhost"
 		r.why = fmt.Sprintf("no rule names port %d, neither of the host's loopback nor (network.listen) of the server's own", to.Port())
-		r.hint = ruleLine("localhost", to.Port())
+		r.hint = e.ruleLine("localhost", to.Port())
 	}
 	r.errno, r.pid, r.program = errno, pid, program
 	e.refuse(*r)
 }
 
-// failedName records that an allowed name could not be looked up.
-func (e *Egress) failedName(name string, rule policy.Host, cause error) {
+// failedName records and says that an allowed name could not be looked up.
+func (e *Egress) failedName(name string, rule policy.Host, why string) {
 	err := e.ledger.note(audit.Event{Kind: audit.KindName, Verdict: audit.Observed, Subject: name, Rule: rule.At.String(),
-		Detail: "allowed, but it cannot be looked up: " + cause.Error(), Request: e.cfg.InFlight()})
+		Detail: "allowed, but it cannot be looked up: " + why, Request: e.cfg.InFlight()})
 	if err != nil {
 		e.cfg.Tell(fmt.Sprintf("cannot record that %s cannot be looked up: %v", name, err))
 	}
+	e.ledger.say("name "+name, fmt.Sprintf("cannot look up %s, which %v allows: %s", name, rule.At, why))
 }
 
 // trouble records something that went wrong on this side.
@@ -96,11 +96,25 @@ func (e *Egress) noteShared(handles []Handle) error {
 	return nil
 }
 
-// ruleLine is the line of a profile that allows name (or an address) on port.
-func ruleLine(name string, port uint16) string {
-	host := name + ":" + strconv.Itoa(int(port))
+// ruleLine is the line of a profile that allows name (or an address) on port, or
+// "" where one is there already, or none would do.
+func (e *Egress) ruleLine(name string, port uint16) string {
+	host := subject(name, port)
+	h, err := policy.ParseHost(host)
+	if err != nil {
+		return ""
+	}
+	found, _ := e.rules.naming(name)
 	if a, err := netip.ParseAddr(name); err == nil {
-		host = netip.AddrPortFrom(a, port).String()
+		found = e.rules.holding(a)
+	}
+	if _, local := e.rules.local[port]; h.Kind == policy.HostLocal && local {
+		return ""
+	}
+	for _, r := range found {
+		if hasPort(r, port) {
+			return ""
+		}
 	}
 	return fmt.Sprintf("network.allow = [%q]", host)
 }

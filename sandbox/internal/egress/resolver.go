@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -21,8 +21,17 @@ import (
 const (
 	keepFound   = 20 * time.Second
 	keepMissing = 5 * time.Second
-	lookupTime  = 10 * time.Second
-	maxAddrs    = 32
+	maxAddrs    = 128
+	maxRest     = 8 << 10 // bytes of what is no address
+)
+
+// What a lookup may take: less than the ten seconds for which most programs ask,
+// again and again (resolv.conf(5)), so that they hear how it ended. Some name
+// servers never answer for IPv6, so that is not waited for as long: by then every
+// server of the host was asked.
+const (
+	lookupTime  = 9 * time.Second
+	lookupTime6 = 3 * time.Second
 )
 
 // New names below wildcards: after a burst, one in two seconds. Each carries up
@@ -45,7 +54,7 @@ type resolver struct {
 	asked chan struct{} // questions
 
 	mu      sync.Mutex
-	pending map[string]*pending
+	pending map[asked]*pending
 	v6      bool // AAAA has a point
 }
 
@@ -59,21 +68,16 @@ func newResolver(e *Egress) *resolver {
 	return &resolver{
 		e: e, table: newTable(), wild: rate.NewLimiter(rate.Every(wildEvery), wildBurst),
 		slots: make(chan struct{}, e.cfg.Limits.Lookups), asked: make(chan struct{}, maxQuestions),
-		pending: map[string]*pending{}, v6: true,
+		pending: map[asked]*pending{}, v6: true,
 	}
-}
-
-// lookup asks the host's own resolver, the way any program on the host does.
-func lookup(ctx context.Context, name string) ([]netip.Addr, error) {
-	return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 }
 
 // verdict is what becomes of a question before anybody is asked.
 type verdict struct {
-	code  rcode
-	addrs []netip.Addr
-	ask   string        // the name to resolve, if it may be
-	rules []policy.Host // that name it
+	code    rcode
+	records []dnsmessage.ResourceBody
+	ask     asked         // what to look up; the zero value is nothing
+	rules   []policy.Host // that name it
 }
 
 // judge decides on a question and records what it refuses.
@@ -84,18 +88,22 @@ func (r *resolver) judge(q query) verdict {
 	if q.question.Class != dnsmessage.ClassINET {
 		return verdict{code: dnsmessage.RCodeRefused} // version.bind and the like
 	}
-	asked := q.question.Name.String()
-	name := canonical(asked)
+	text := q.question.Name.String()
+	name := canonical(text)
 	if isLocalhost(name) {
-		return verdict{addrs: []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}}
+		return verdict{records: []dnsmessage.ResourceBody{recordOf(netip.AddrFrom4([4]byte{127, 0, 0, 1})), recordOf(netip.IPv6Loopback())}}
 	}
+	kind := q.question.Type
 	found, long := r.e.rules.naming(name)
+	if len(found) == 0 && kind == dnsmessage.TypeSRV {
+		found, _ = r.e.rules.naming(ofService(name))
+	}
 	if len(found) == 0 {
-		r.refuseName(asked, name, long)
+		r.refuseName(text, name, long)
 		return verdict{code: dnsmessage.RCodeNameError}
 	}
-	switch q.question.Type {
-	case dnsmessage.TypeA:
+	switch kind {
+	case dnsmessage.TypeA, dnsmessage.TypeSRV, dnsmessage.TypeTXT:
 	case dnsmessage.TypeAAAA:
 		if !r.hasV6() {
 			return verdict{}
@@ -103,7 +111,22 @@ func (r *resolver) judge(q query) verdict {
 	default:
 		return verdict{} // the name is there, records of this type are not
 	}
-	return verdict{ask: name, rules: found}
+	return verdict{ask: asked{name, kind}, rules: found}
+}
+
+// maxService is the longest name of a service, with its underscore (RFC 6335,
+// section 5.1).
+const maxService = 16
+
+// ofService is the name whose service is asked for in _service._protocol.name
+// (RFC 2782), or "".
+func ofService(name string) string {
+	service, rest, _ := strings.Cut(name, ".")
+	protocol, rest, _ := strings.Cut(rest, ".")
+	if len(service) > maxService || !strings.HasPrefix(service, "_") || protocol != "_tcp" && protocol != "_udp" && protocol != "_tls" {
+		return ""
+	}
+	return rest
 }
 
 func (r *resolver) hasV6() bool {
@@ -113,7 +136,10 @@ func (r *resolver) hasV6() bool {
 }
 
 func (r *resolver) refuseName(asked, name string, long bool) {
-	f := refusal{kind: audit.KindName, subject: name, about: name, why: "no rule names it", hint: ruleLine(name, 443)}
+	f := refusal{kind: audit.KindName, subject: name, about: name, why: "no rule names it"}
+	if _, err := policy.ParseHost(subject(name, 443)); err == nil {
+		f.hint = fmt.Sprintf("network.allow = [%q]", name+":PORT") // a question says nothing of it
+	}
 	switch {
 	case name == "":
 		f.subject, f.about = shown(asked), "no host name"
@@ -136,92 +162,141 @@ func (r *resolver) answer(b []byte, tcp bool) []byte {
 }
 
 func (r *resolver) reply(q query, v verdict, tcp bool) []byte {
-	if v.ask != "" {
+	if v.ask.name != "" {
 		a := r.resolve(v.ask, v.rules)
-		v.code, v.addrs = a.rcode, a.addrs
+		v.code, v.records = a.rcode, a.rest
+		for _, addr := range a.addrs {
+			v.records = append(v.records, recordOf(addr))
+		}
 	}
 	limit := q.size
 	if tcp {
 		limit = maxTCP
 	}
-	out, err := q.reply(v.code, v.addrs, limit)
+	out, err := q.reply(v.code, v.records, limit)
 	if err != nil {
 		return nil // a question that cannot be repeated
 	}
 	return out
 }
 
-// resolve returns the answer for an allowed name, at most one lookup at a time
+// resolve returns the answer to an allowed question, at most one lookup at a time
 // for each.
-func (r *resolver) resolve(name string, found []policy.Host) answer {
-	if a, fresh := r.table.last(name, r.e.cfg.Now()); fresh {
+func (r *resolver) resolve(q asked, found []policy.Host) answer {
+	if a, fresh := r.table.last(q, r.e.cfg.Now()); fresh {
 		return a
 	}
 	r.mu.Lock()
-	p, waiting := r.pending[name]
+	p, waiting := r.pending[q]
 	if !waiting {
 		p = &pending{done: make(chan struct{})}
-		r.pending[name] = p
+		r.pending[q] = p
 	}
 	r.mu.Unlock()
 	if waiting {
 		<-p.done // the lookup has a deadline
 		return p.ans
 	}
-	p.ans = r.ask(name, found)
+	p.ans = r.ask(q, found)
 	r.mu.Lock()
-	delete(r.pending, name)
+	delete(r.pending, q)
 	r.mu.Unlock()
 	close(p.done)
 	return p.ans
 }
 
-// ask asks the host's resolver for one name and checks what it says.
-func (r *resolver) ask(name string, found []policy.Host) answer {
-	failed := answer{name: name, rcode: dnsmessage.RCodeServerFailure}
-	if found[0].Kind == policy.HostWildcard && !r.wild.AllowN(r.e.cfg.Now(), 1) {
-		r.e.refuse(refusal{kind: audit.KindName, subject: name, about: "*." + found[0].Name, rule: found[0].At.String(),
+// ask asks the host's name servers and checks what they say.
+func (r *resolver) ask(q asked, found []policy.Host) answer {
+	failed := answer{asked: q, rcode: dnsmessage.RCodeServerFailure}
+	if found[0].Kind == policy.HostWildcard && !r.ration(q) {
+		r.e.refuse(refusal{kind: audit.KindName, subject: q.name, about: "*." + found[0].Name, rule: found[0].At.String(),
 			why: fmt.Sprintf("too many new names below *.%s: one in %s", found[0].Name, wildEvery)})
 		failed.rcode = dnsmessage.RCodeRefused
 		return failed
 	}
-	ctx, cancel := context.WithTimeout(r.e.ctx, lookupTime)
+	said, err := r.lookUp(q)
+	now := r.e.cfg.Now()
+	switch {
+	case (err != nil || said.Missing) && q.kind == dnsmessage.TypeAAAA && len(r.resolve(asked{q.name, dnsmessage.TypeA}, found).addrs) > 0:
+		a := answer{asked: q, until: now.Add(keepFound)} // some libraries take a failure here for one of the name
+		r.table.learn(a, now)
+		return a
+	case err != nil:
+		r.e.failedName(q.name, found[0], err.Error())
+		return failed
+	case said.Missing:
+		r.e.failedName(q.name, found[0], "there is no such name")
+		a := answer{asked: q, rcode: dnsmessage.RCodeNameError, until: now.Add(keepMissing)}
+		r.table.learn(a, now)
+		return a
+	}
+	around, err := r.e.around()
+	if err != nil {
+		r.e.trouble("tell which addresses are this machine's own", err)
+		return failed
+	}
+	if said.Strays > 0 {
+		r.e.refuse(refusal{kind: audit.KindName, subject: q.name, about: q.name, rule: found[0].At.String(),
+			why: fmt.Sprintf("%d records of the answer are of other names than it leads to", said.Strays)})
+	}
+	a := answer{asked: q, addrs: r.filter(q.name, said.Addrs, found, around), said: len(said.Addrs), rest: fitting(said.Rest), until: now.Add(keepFound)}
+	if len(a.addrs) > 0 || len(a.rest) > 0 {
+		if err := r.allowName(a, found[0]); err != nil {
+			return failed
+		}
+	}
+	if q.kind == dnsmessage.TypeSRV || q.kind == dnsmessage.TypeTXT {
+		return a // asked for seldom, and long
+	}
+	r.table.learn(a, now)
+	r.sayNowhere(q.name, found[0])
+	return a
+}
+
+// ration charges for a name below a wildcard. The second question for the same
+// name tells its owner nothing new.
+func (r *resolver) ration(q asked) bool {
+	now := r.e.cfg.Now()
+	for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
+		if _, fresh := r.table.last(asked{q.name, kind}, now); fresh {
+			return true
+		}
+	}
+	return r.wild.AllowN(now, 1)
+}
+
+// lookUp asks, when there is a slot for it.
+func (r *resolver) lookUp(q asked) (Records, error) {
+	limit := lookupTime
+	if q.kind == dnsmessage.TypeAAAA {
+		limit = lookupTime6
+	}
+	ctx, cancel := context.WithTimeout(r.e.ctx, limit)
 	defer cancel()
 	select {
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
 	case <-ctx.Done():
-		return failed
+		return Records{}, errors.New("too many questions wait for the host's name servers")
 	}
-	addrs, err := r.e.cfg.Lookup(ctx, name)
+	return r.e.cfg.Lookup(ctx, q.name, q.kind)
+}
+
+// sayNowhere says that a name which is there has no address of either family. What
+// filter took away it has said itself.
+func (r *resolver) sayNowhere(name string, rule policy.Host) {
 	now := r.e.cfg.Now()
-	if err != nil {
-		var de *net.DNSError
-		if !errors.As(err, &de) || !de.IsNotFound {
-			r.e.failedName(name, found[0], err)
-			return failed
-		}
-		a := answer{name: name, rcode: dnsmessage.RCodeNameError, until: now.Add(keepMissing)}
-		r.table.learn(a, now)
-		return a
-	}
-	own, err := r.e.own()
-	if err != nil {
-		r.e.trouble("tell which addresses are this machine's own", err)
-		return failed
-	}
-	a := answer{name: name, addrs: r.filter(name, addrs, found, own), until: now.Add(keepFound)}
-	if len(a.addrs) > 0 {
-		if err := r.allowName(a, found[0]); err != nil {
-			return failed
+	for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
+		a, fresh := r.table.last(asked{name, kind}, now)
+		if a.said > 0 || !fresh && (kind == dnsmessage.TypeA || r.hasV6()) {
+			return
 		}
 	}
-	r.table.learn(a, now)
-	return a
+	r.e.failedName(name, rule, "it has no address")
 }
 
 // filter keeps the addresses that at least one of the rules may lead to.
-func (r *resolver) filter(name string, addrs []netip.Addr, found []policy.Host, own map[netip.Addr]bool) []netip.Addr {
+func (r *resolver) filter(name string, addrs []netip.Addr, found []policy.Host, around surroundings) []netip.Addr {
 	var out []netip.Addr
 	seen := map[netip.Addr]bool{}
 	for _, addr := range addrs {
@@ -231,7 +306,7 @@ func (r *resolver) filter(name string, addrs []netip.Addr, found []policy.Host, 
 		seen[addr] = true
 		why := ""
 		for _, rule := range found {
-			if why = refuses(addr, rule, own); why == "" {
+			if why = around.refuses(addr, rule); why == "" {
 				break
 			}
 		}
@@ -240,7 +315,7 @@ func (r *resolver) filter(name string, addrs []netip.Addr, found []policy.Host, 
 			continue
 		}
 		f := refusal{kind: audit.KindName, subject: name, about: name, address: addr.String(), rule: found[0].At.String(), why: "it leads elsewhere: " + why}
-		if classify(addr) == near && !own[addr] {
+		if around.opened(addr, found[0]) {
 			f.hint = privateLine(found[0])
 		}
 		r.e.refuse(f)
@@ -255,10 +330,41 @@ func (r *resolver) allowName(a answer, rule policy.Host) error {
 	for _, addr := range a.addrs {
 		list = append(list, addr.String())
 	}
+	for _, record := range a.rest {
+		list = append(list, told(record))
+	}
 	err := r.e.ledger.note(audit.Event{Kind: audit.KindName, Verdict: audit.Allowed, Subject: a.name,
 		Detail: strings.Join(list, ", "), Rule: rule.At.String(), Request: r.e.cfg.InFlight()})
 	if err != nil {
 		r.e.cfg.Tell(fmt.Sprintf("refused %s: cannot record it: %v", a.name, err))
 	}
 	return err
+}
+
+// told is a record for the log.
+func told(record dnsmessage.ResourceBody) string {
+	switch r := record.(type) {
+	case *dnsmessage.SRVResource:
+		return "SRV " + shown(strings.TrimSuffix(r.Target.String(), ".")) + ":" + strconv.Itoa(int(r.Port))
+	case *dnsmessage.TXTResource:
+		return "TXT " + shown(strings.Join(r.TXT, ""))
+	}
+	return ""
+}
+
+// fitting is as many of the records as fit.
+func fitting(records []dnsmessage.ResourceBody) []dnsmessage.ResourceBody {
+	size := 0
+	for i, record := range records {
+		switch r := record.(type) {
+		case *dnsmessage.SRVResource:
+			size += len(r.Target.String())
+		case *dnsmessage.TXTResource:
+			size += len(strings.Join(r.TXT, "")) + len(r.TXT)
+		}
+		if size > maxRest {
+			return records[:i]
+		}
+	}
+	return records
 }

@@ -107,13 +107,51 @@ func (r rules) grants(dst netip.AddrPort, names []string) []grant {
 	return out
 }
 
-// demandsTLS reports whether every grant wants to see a server name. A rule
-// for an address has no name to compare, so it never does.
-func demandsTLS(gs []grant) bool {
+// look is how closely the first bytes of a connection are looked at.
+type look int
+
+// From the zero value on, less and less passes.
+const (
+	unseen   look = iota // whatever they are, they pass
+	checked              // where they are TLS, they must carry an allowed name
+	demanded             // they must be TLS with an allowed name
+)
+
+// looks says how closely the grants want the first bytes looked at on the port.
+// Rules for the same name add up, as all of a profile do: the most lenient one
+// holds. But no name's rule loosens what another name's demands, though both led
+// to the same address. A rule for an address has no name to compare; where a name
+// led to its address too, the name's rule holds.
+func looks(gs []grant, port uint16) look {
+	of := map[string]look{}
 	for _, g := range gs {
-		if g.name == "" || !g.rule.TLS {
-			return false
+		l := unseen
+		switch {
+		case g.name == "":
+			continue
+		case g.rule.Demanded(port):
+			l = demanded
+		case g.rule.Checked(port):
+			l = checked
+		}
+		if have, known := of[g.name]; !known || l < have {
+			of[g.name] = l
 		}
 	}
-	return len(gs) > 0
+	most := unseen
+	for _, l := range of {
+		most = max(most, l)
+	}
+	return most
+}
+
+// nameless returns the grant for a TLS client that names nobody: a rule for the
+// address itself, for which a client has no name to send.
+func nameless(gs []grant) (grant, bool) {
+	for _, g := range gs {
+		if g.name == "" {
+			return g, true
+		}
+	}
+	return grant{}, false
 }

@@ -43,7 +43,7 @@ func (r *resolver) serveUDP(c *net.UDPConn) {
 			}
 		}
 		v := r.judge(q)
-		if v.ask == "" {
+		if v.ask.name == "" {
 			send(v)
 			continue
 		}

@@ -75,7 +75,7 @@ func (s socket) connect(ctx context.Context) (stream, error) {
 // socket handles a connection to a unix socket inside. Bytes pass; descriptors
 // and credentials do not.
 func (e *Egress) socket(in stream, to socket) {
-	c := call{subject: to.path, about: to.path, meant: to.real, rule: policy.Host{At: to.rule.At}}
+	c := call{subject: to.path, about: to.path, meant: to.real, rule: policy.Host{At: to.rule.At}, first: nothing}
 	ctx, cancel := context.WithTimeout(e.ctx, e.cfg.Limits.Connect)
 	defer cancel()
 	out, err := to.connect(ctx)
@@ -89,6 +89,6 @@ func (e *Egress) socket(in stream, to socket) {
 	defer e.forget(out)
 	defer out.Close()
 	if e.allowed(c, out) == nil {
-		e.join(in, out, c, nil)
+		e.join(in, out, c)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 // Bounds of a table.
@@ -20,7 +22,7 @@ type table struct {
 	mu      sync.Mutex
 	byAddr  map[netip.Addr][]*list.Element // of *link
 	links   *list.List                     // most recently made or used first
-	answers map[string]*list.Element       // of *answer
+	answers map[asked]*list.Element        // of *answer
 	order   *list.List                     // most recently made first
 }
 
@@ -30,29 +32,37 @@ type link struct {
 	seen time.Time
 }
 
-// answer is what the host's resolver said of a name, after the checks.
+// asked is what is asked for: a name, and the type of its records.
+type asked struct {
+	name string
+	kind dnsmessage.Type
+}
+
+// answer is what the host's name servers said, after the checks.
 type answer struct {
-	name  string
+	asked
 	addrs []netip.Addr
+	rest  []dnsmessage.ResourceBody // what is no address
+	said  int                       // addresses before the checks
 	rcode rcode
 	until time.Time // the answer is given again until then
 }
 
 func newTable() *table {
-	return &table{byAddr: map[netip.Addr][]*list.Element{}, links: list.New(), answers: map[string]*list.Element{}, order: list.New()}
+	return &table{byAddr: map[netip.Addr][]*list.Element{}, links: list.New(), answers: map[asked]*list.Element{}, order: list.New()}
 }
 
 // learn records an answer and links its addresses to the name.
 func (t *table) learn(a answer, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.answers[a.name]; e != nil {
+	if e := t.answers[a.asked]; e != nil {
 		t.order.Remove(e)
 	}
-	t.answers[a.name] = t.order.PushFront(&a)
+	t.answers[a.asked] = t.order.PushFront(&a)
 	for t.order.Len() > maxAnswers {
 		old := t.order.Remove(t.order.Back()).(*answer)
-		delete(t.answers, old.name)
+		delete(t.answers, old.asked)
 	}
 	for _, addr := range a.addrs {
 		t.link(addr, a.name, now)
@@ -113,14 +123,35 @@ func (t *table) use(addr netip.Addr, name string, now time.Time) {
 	t.link(addr, name, now)
 }
 
-// last returns the last answer for name, and whether it is still good to give.
-func (t *table) last(name string, now time.Time) (a answer, fresh bool) {
+// last returns the last answer to a question, and whether it is still good to give.
+func (t *table) last(q asked, now time.Time) (a answer, fresh bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.answers[name]
+	e := t.answers[q]
 	if e == nil {
 		return answer{}, false
 	}
 	a = *e.Value.(*answer)
 	return a, now.Before(a.until)
+}
+
+// addresses are those of the last answers for name, the families in turn: where
+// one of them leads nowhere, the other is tried next (RFC 8305, section 4).
+func (t *table) addresses(name string) (out []netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var of [2][]netip.Addr
+	for i, kind := range []dnsmessage.Type{dnsmessage.TypeAAAA, dnsmessage.TypeA} {
+		if e := t.answers[asked{name, kind}]; e != nil {
+			of[i] = e.Value.(*answer).addrs
+		}
+	}
+	for i := range max(len(of[0]), len(of[1])) {
+		for _, list := range of {
+			if i < len(list) {
+				out = append(out, list[i])
+			}
+		}
+	}
+	return out
 }

@@ -52,6 +52,10 @@ func listenBehind(near *rtnetlink, ports []uint16, v6 bool) ([]Handle, error) {
 		return nil, err
 	}
 	defer unix.Close(here)
+	backs, err := openBacks(v6)
+	if err != nil {
+		return nil, err
+	}
 	type result struct {
 		hs  []Handle
 		err error
@@ -68,10 +72,11 @@ func listenBehind(near *rtnetlink, ports []uint16, v6 bool) ([]Handle, error) {
 			return
 		}
 		liftErrorLimit()
-		hs, err := listenAll(ports, v6, false)
+		hs, err := listenGated(ports, v6, len(backs) > 0)
 		opened <- result{hs, err}
 	}()
 	if err := <-tied; err != nil {
+		closeHandles(backs)
 		return nil, err
 	}
 	defer far.close()
@@ -83,11 +88,42 @@ func listenBehind(near *rtnetlink, ports []uint16, v6 bool) ([]Handle, error) {
 		err = settle(far, farEnd)
 	}
 	r := <-opened
+	hs := beside(r.hs, backs)
 	if err = errors.Join(err, r.err); err != nil {
-		closeHandles(r.hs)
+		closeHandles(hs)
 		return nil, err
 	}
-	return r.hs, nil
+	return hs, nil
+}
+
+// beside puts each gate at the front of hs before the socket by which it sends
+// again; without gates, none of those are of use.
+func beside(hs, backs []Handle) (out []Handle) {
+	for _, b := range backs {
+		if len(hs) == 0 || hs[0].Kind != KindGate {
+			closeHandles([]Handle{b})
+			continue
+		}
+		out = append(out, hs[0], b)
+		hs = hs[1:]
+	}
+	return append(out, hs...)
+}
+
+// listenGated opens the listeners on the far side, behind gates if there can be
+// some.
+func listenGated(ports []uint16, v6, gated bool) (hs []Handle, err error) {
+	if gated {
+		if hs, err = openGates(v6); err != nil {
+			return nil, err
+		}
+	}
+	rest, err := listenAll(ports, v6, false, len(hs) > 0)
+	if err != nil {
+		closeHandles(hs)
+		return nil, err
+	}
+	return append(hs, rest...), nil
 }
 
 // tie makes a namespace for the calling thread, claims every address in it and

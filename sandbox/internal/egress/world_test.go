@@ -145,17 +145,19 @@ func (w *world) inside(f func()) {
 }
 
 // lookup is the host's resolver.
-func (w *world) lookup(_ context.Context, name string) ([]netip.Addr, error) {
+func (w *world) lookup(_ context.Context, name string, kind dnsmessage.Type) (Records, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked[name]++
 	list, ok := w.names[name]
 	if !ok {
-		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+		return Records{Missing: true}, nil
 	}
-	var out []netip.Addr
+	var out Records
 	for _, a := range list {
-		out = append(out, netip.MustParseAddr(a))
+		if addr := netip.MustParseAddr(a); addr.Is4() == (kind == dnsmessage.TypeA) {
+			out.Addrs = append(out.Addrs, addr)
+		}
 	}
 	return out, nil
 }
@@ -226,13 +228,23 @@ func network(t testing.TB, hosts ...string) plan.Network {
 	n := plan.Network{Ports: []plan.Span{{First: 80, Last: 80}, {First: 443, Last: 443}}}
 	for i, s := range hosts {
 		s, private := strings.CutSuffix(s, " private")
+		s, never := strings.CutSuffix(s, " tls=false")
+		s, always := strings.CutSuffix(s, " tls=true")
 		h, err := policy.ParseHost(s)
 		must(t, err)
 		h.Private = private
+		switch {
+		case never:
+			h.TLS = policy.TLSNever
+		case always:
+			h.TLS = policy.TLSAlways
+		}
 		h.At = policy.Pos{File: "p.toml", Line: i + 1, Col: 1}
 		n.Hosts = append(n.Hosts, h)
-		if h.Kind != policy.HostLocal && h.First != 80 && h.First != 443 {
-			n.Ports = append(n.Ports, plan.Span{First: h.First, Last: h.Last})
+		for p := h.First; h.Kind != policy.HostLocal && p <= h.Last; p++ {
+			if p != 80 && p != 443 {
+				n.Ports = append(n.Ports, plan.Span{First: p, Last: p})
+			}
 		}
 	}
 	return n
@@ -279,6 +291,21 @@ func (w *world) dial(addr string) (c *net.TCPConn, err error) {
 		}
 	})
 	return c, err
+}
+
+// begin begins to connect from inside and returns the socket.
+func (w *world) begin(addr string) (fd int) {
+	w.t.Helper()
+	to := netip.MustParseAddrPort(addr)
+	w.inside(func() {
+		var err error
+		fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		must(w.t, err)
+		if err = unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != unix.EINPROGRESS {
+			w.t.Errorf("%s: %v, want EINPROGRESS", addr, err)
+		}
+	})
+	return fd
 }
 
 // resolve asks from inside and returns the addresses.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +18,7 @@ import (
 func Barred(p plan.Plan) func(to netip.AddrPort) syscall.Errno {
 	return func(to netip.AddrPort) syscall.Errno {
 		switch {
-		case slices.ContainsFunc(p.Landlock.Connect, func(s plan.Span) bool { return s.First <= to.Port() && to.Port() <= s.Last }):
+		case p.Landlock.Connects(to.Port()):
 			return 0
 		case p.Landlock.ABI >= 4: // 0: the layer is off
 			return syscall.EACCES

@@ -106,7 +106,7 @@ func (s *Stage) listeners() error {
 func listenLow() (net.Listener, error) {
 	for {
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil || l.Addr().(*net.TCPAddr).Port < 60000 {
+		if err != nil || l.Addr().(*net.TCPAddr).Port < 50000 {
 			return l, err
 		}
 		defer l.Close()

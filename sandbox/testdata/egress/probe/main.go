@@ -93,17 +93,17 @@ func line(target string) error {
 	return err
 }
 
-// many has a hundred and fifty connections open at once, and then makes more than
-// there are local ports, one after the other.
+// many has more connections to one address open at once than a thousand, and then
+// makes more than there are local ports, one after the other.
 func many(target string) error {
-	for range 150 {
+	for range 1300 {
 		c, err := dial("tcp", target)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
 	}
-	for range 1100 {
+	for range 4200 {
 		if err := line(target); err != nil {
 			return err
 		}

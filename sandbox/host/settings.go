@@ -1,0 +1,86 @@
+package host
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// settings are the folders of /etc from which runtimes of the system read how
+// they are set up, by the name of the program. They are as public as the runtime.
+var settings = []struct{ program, folder string }{
+	{"php*", "php*"},
+	{"perl*", "perl"},
+	{"chromium*", "chromium"}, {"chromium*", "chromium.d"}, {"chromium*", "chromium-browser"},
+	{"google-chrome*", "opt/chrome"},
+	{"firefox*", "firefox"},
+	{"R", "R"}, {"Rscript", "R"},
+	{"dotnet", "dotnet"},
+	{"mono*", "mono"},
+	{"convert*", "ImageMagick-*"}, {"magick*", "ImageMagick-*"},
+	{"gs", "ghostscript"},
+}
+
+// jvmFolders are where the files of a Java runtime lie, below its root, that
+// distributions keep in /etc.
+var jvmFolders = []string{"", "conf", "conf/management", "conf/security", "lib", "lib/management", "lib/security"}
+
+// grantSettings grants the folders of /etc that the program at real reads.
+func (f *finder) grantSettings(real string) {
+	led := f.led
+	f.led = nil // a runtime is as good as another
+	defer func() { f.led = led }()
+	name := filepath.Base(real)
+	for _, s := range settings {
+		if ok, _ := filepath.Match(s.program, name); !ok || !f.system(real) {
+			continue
+		}
+		found, err := filepath.Glob(f.at(filepath.Join("/etc", s.folder)))
+		if err != nil {
+			continue // the pattern is a constant
+		}
+		for _, path := range found {
+			f.needFolder(path, name)
+		}
+	}
+	for _, path := range f.jvmSettings(real) {
+		f.needFolder(path, name)
+	}
+}
+
+// jvmSettings are the folders of /etc that the links of a Java runtime lead to:
+// without its java.security there is no TLS.
+func (f *finder) jvmSettings(real string) (out []string) {
+	root := filepath.Dir(filepath.Dir(real))
+	if filepath.Base(filepath.Dir(real)) != "bin" || !exists(filepath.Join(root, "lib/jvm.cfg")) && !exists(filepath.Join(root, "lib/security")) {
+		return nil
+	}
+	etc := f.at("/etc") + "/"
+	for _, folder := range jvmFolders {
+		dir := filepath.Join(root, folder)
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if e.Type()&os.ModeSymlink == 0 {
+				continue
+			}
+			text, err := os.Readlink(filepath.Join(dir, e.Name()))
+			rest, ok := strings.CutPrefix(text, etc)
+			top, _, deeper := strings.Cut(rest, "/")
+			if path := etc + top; err == nil && ok && deeper && top != "ssl" && !slices.Contains(out, path) {
+				out = append(out, path)
+			}
+		}
+	}
+	return out
+}
+
+// needFolder grants a folder that is one, and no link to elsewhere.
+func (f *finder) needFolder(path, name string) {
+	if info, err := os.Lstat(path); err == nil && info.IsDir() {
+		f.need(path, "settings of %s", name)
+	}
+}

@@ -1,0 +1,153 @@
+package egress
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// A gate holds connections back until the launcher has made theirs outside. The
+// listeners behind it drop the packets that open connections, as if they were
+// lost, and the gate's raw socket sees them (raw(7)). The launcher, which has it,
+// connects outside, and then either sends the packet once more, with the mark that
+// the listeners let pass, or answers in the host's place that nobody is there. So
+// connect(2) inside ends as it would outside.
+//
+// A gate is of one family. Raw sockets take CAP_NET_RAW to open. A machine that
+// gives none has no gate: there connect(2) succeeds before anything is decided.
+// (Packet sockets see the same, but the end of each waits for all processors.)
+
+// openGates opens the sockets that see the openings which come to this namespace.
+// Without the right to, there are none.
+func openGates(v6 bool) ([]Handle, error) {
+	return openRaw(KindGate, unix.IPPROTO_TCP, v6, func(fd int, six bool) error {
+		if !six {
+			return attach(fd, openings)
+		}
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1); err != nil {
+			return os.NewSyscallError("setsockopt(IPV6_RECVPKTINFO)", err)
+		}
+		return attach(fd, openings6)
+	})
+}
+
+// openLocalGates is openGates for the loopback's own addresses.
+func openLocalGates(v6 bool) ([]Handle, error) {
+	hs, err := openGates(v6)
+	for i, at := range []unix.Sockaddr{&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}, &unix.SockaddrInet6{Addr: netip.IPv6Loopback().As16()}}[:len(hs)] {
+		if err == nil {
+			err = onFile(hs[i].File, func(fd int) error { return os.NewSyscallError("bind", unix.Bind(fd, at)) })
+		}
+	}
+	if err != nil {
+		closeHandles(hs)
+		return nil, fmt.Errorf("cannot watch the loopback: %v", err)
+	}
+	return hs, nil
+}
+
+// openBacks opens the sockets by which openings are sent once more from this
+// namespace.
+func openBacks(v6 bool) ([]Handle, error) {
+	return openRaw(KindBack, unix.IPPROTO_RAW, v6, func(int, bool) error { return nil })
+}
+
+// openRaw opens a raw socket of each family, which takes packets as they are.
+func openRaw(kind Kind, protocol int, v6 bool, ready func(fd int, six bool) error) (hs []Handle, err error) {
+	for _, six := range []bool{false, true}[:1+b2int(v6)] {
+		family, level, included := unix.AF_INET, unix.IPPROTO_IP, unix.IP_HDRINCL
+		if six {
+			family, level, included = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_HDRINCL
+		}
+		fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
+		if err != nil {
+			closeHandles(hs)
+			return nil, nil
+		}
+		hs = append(hs, Handle{Kind: kind, File: os.NewFile(uintptr(fd), string(kind))})
+		if err := unix.SetsockoptInt(fd, level, included, 1); err != nil {
+			closeHandles(hs)
+			return nil, os.NewSyscallError("setsockopt(HDRINCL)", err)
+		}
+		if err := ready(fd, six); err != nil {
+			closeHandles(hs)
+			return nil, err
+		}
+	}
+	return hs, nil
+}
+
+// onFile runs f on a file's descriptor and leaves it as it is.
+func onFile(file *os.File, f func(fd int) error) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return control(raw, f)
+}
+
+// attach gives a socket a filter of the old kind (bpf(4), SO_ATTACH_FILTER).
+func attach(fd int, program []bpf.Instruction) error {
+	raw, err := bpf.Assemble(program)
+	if err != nil {
+		return fmt.Errorf("internal error: cannot assemble a filter: %v", err)
+	}
+	filter := make([]unix.SockFilter, len(raw))
+	for i, r := range raw {
+		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
+	}
+	prog := &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	return os.NewSyscallError("setsockopt(SO_ATTACH_FILTER)", unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, prog))
+}
+
+// maxOpening is the longest packet that opens a connection, in bytes: both headers
+// at their longest.
+const maxOpening = 120
+
+// networkOffset is where a filter finds the header of IP, wherever the socket's
+// data begin (SKF_NET_OFF).
+const networkOffset = 0xfff00000
+
+// openings are the packets that a gate sees: those that open connections, without
+// the mark. In IPv4 a raw socket gets the header of IP, in IPv6 that of TCP.
+var (
+	openings = []bpf.Instruction{
+		bpf.LoadAbsolute{Off: 8, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: mark, SkipTrue: 5},
+		bpf.LoadMemShift{Off: 0},
+		bpf.LoadIndirect{Off: 13, Size: 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: flagSYN | flagACK},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: flagSYN, SkipTrue: 1},
+		bpf.RetConstant{Val: maxOpening},
+		bpf.RetConstant{Val: 0},
+	}
+	openings6 = []bpf.Instruction{
+		bpf.LoadAbsolute{Off: networkOffset + 7, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: mark, SkipTrue: 4},
+		bpf.LoadAbsolute{Off: 13, Size: 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: flagSYN | flagACK},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: flagSYN, SkipTrue: 1},
+		bpf.RetConstant{Val: maxOpening},
+		bpf.RetConstant{Val: 0},
+	}
+)
+
+// closed is what a listener behind a gate lets pass, from the header of TCP on:
+// everything but openings without the mark. What it accepts has the same filter.
+var closed = []bpf.Instruction{
+	bpf.LoadAbsolute{Off: 13, Size: 1},
+	bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: flagSYN | flagACK},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: flagSYN, SkipTrue: 7},
+	bpf.LoadAbsolute{Off: networkOffset, Size: 1},
+	bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4},
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: 4, SkipTrue: 2},
+	bpf.LoadAbsolute{Off: networkOffset + 7, Size: 1},
+	bpf.Jump{Skip: 1},
+	bpf.LoadAbsolute{Off: networkOffset + 8, Size: 1},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: mark, SkipTrue: 1},
+	bpf.RetConstant{Val: 0xffffffff},
+	bpf.RetConstant{Val: 0},
+}

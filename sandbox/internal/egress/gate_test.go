@@ -1,0 +1,231 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/audit"
+)
+
+// What waits for a service, tries a list of hosts, or looks whether a port is open
+// goes by how connect(2) ends: it must end inside as it does outside.
+func TestConnectEndsAsOutside(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		w.name("n.example", "203.0.113.5", "2001:db8:1::5")
+		w.peer("203.0.113.5:8080", says("four"))
+		w.peer("[2001:db8:1::5]:8080", says("six"))
+		w.peer("127.0.0.1:5432", says("local"))
+		errnos := map[string]syscall.Errno{"203.0.113.11:1": unix.EHOSTUNREACH, "203.0.113.12:1": unix.ENETUNREACH, "203.0.113.13:1": unix.ECONNREFUSED,
+			"203.0.113.14:1": unix.EPERM, "[2001:db8:1::11]:1": unix.EHOSTUNREACH, "[2001:db8:1::12]:1": unix.ENETUNREACH, "[2001:db8:1::13]:1": unix.ECONNREFUSED}
+		cfg := w.config(network(t, "n.example:8080-8081", "localhost:5432", "localhost:5433", "203.0.113.0/28:1", "[2001:db8:1::/120]:1"))
+		cfg.Dial = func(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) error) (net.Conn, error) {
+			if errno, ok := errnos[to.String()]; ok {
+				return nil, os.NewSyscallError("connect", errno)
+			}
+			return dial(ctx, to, check)
+		}
+		w.serve(cfg)
+		w.resolve("n.example", dnsmessage.TypeA)
+		w.resolve("n.example", dnsmessage.TypeAAAA)
+		told := maps.Clone(errnos)
+		told["203.0.113.14:1"] = unix.ECONNREFUSED // the host's firewall has no word for it
+		for addr, want := range map[string]syscall.Errno{"203.0.113.5:8081": unix.ECONNREFUSED, "[2001:db8:1::5]:8081": unix.ECONNREFUSED,
+			"127.0.0.1:5433": unix.ECONNREFUSED, "[::1]:5433": unix.ECONNREFUSED} {
+			told[addr] = want
+		}
+		for addr, want := range told {
+			began := time.Now()
+			c, err := w.dial(addr)
+			if !errors.Is(err, want) {
+				t.Errorf("%s: %v, %v; want %v", addr, c, err, want)
+			}
+			if time.Since(began) > patience/2 {
+				t.Errorf("%s: told after %v", addr, time.Since(began))
+			}
+		}
+		// The twin: where somebody is, one gets there.
+		for addr, want := range map[string]string{"203.0.113.5:8080": "four", "[2001:db8:1::5]:8080": "six", "127.0.0.1:5432": "local"} {
+			c, err := w.dial(addr)
+			must(t, err)
+			if got, err := talk(c, ""); got != want || err != nil {
+				t.Errorf("%s: %q, %v", addr, got, err)
+			}
+		}
+	})
+}
+
+// Nobody answers: the program waits, as it would outside, and asks again; and a
+// person is told.
+func TestNobodyAnswers(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		cfg := w.config(network(t, "203.0.113.5:8080"))
+		var mu sync.Mutex
+		dials := 0
+		cfg.Dial = func(ctx context.Context, _ netip.AddrPort, _ func(netip.AddrPort) error) (net.Conn, error) {
+			mu.Lock()
+			dials++
+			mu.Unlock()
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		cfg.Limits.Connect = patience / 2
+		w.serve(cfg)
+		fd := w.begin("203.0.113.5:8080")
+		defer unix.Close(fd)
+		w.await(func(ev audit.Event) bool { return ev.Errno == "ETIMEDOUT" && ev.Subject == "203.0.113.5:8080" })
+		if errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); errno != 0 || err != nil {
+			t.Errorf("the program was told %v, %v", syscall.Errno(errno), err)
+		}
+		w.mu.Lock()
+		want := "cannot reach 203.0.113.5:8080, which p.toml:1:1 allows: nobody answered within 1.5s"
+		for !slices.Contains(w.told, want) {
+			w.grew.Wait()
+		}
+		w.mu.Unlock()
+		mu.Lock()
+		defer mu.Unlock()
+		if dials != 1 { // the kernel asked again after a second
+			t.Errorf("dialled %d times", dials)
+		}
+	})
+}
+
+// A server that knows the gate's mark and sets it goes past the gate, and not past
+// the rules.
+func TestTheMarkLiftsNothing(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		w.peer("203.0.113.5:8080", echo)
+		w.peer("203.0.113.6:8080", echo)
+		w.serve(w.config(network(t, "203.0.113.5:8080")))
+		marked := func(addr string) (c *net.TCPConn, err error) {
+			w.inside(func() {
+				d := net.Dialer{Timeout: patience, Control: func(_, _ string, c syscall.RawConn) error {
+					return control(c, func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TTL, mark) })
+				}}
+				var conn net.Conn
+				if conn, err = d.Dial("tcp", addr); err == nil {
+					c = conn.(*net.TCPConn)
+					err = c.SetDeadline(time.Now().Add(patience))
+				}
+			})
+			return c, err
+		}
+		c, err := marked("203.0.113.5:8080")
+		must(t, err)
+		if got, err := talk(c, "x"); got != "x" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		if c, err := marked("203.0.113.6:8080"); err == nil {
+			wantReset(t, c)
+		}
+		w.await(is(audit.KindConnect, audit.Refused, "203.0.113.6:8080"))
+	})
+}
+
+// A connection that nobody takes up ends, and one is made for each that is.
+func TestHeldConnectionsEnd(t *testing.T) {
+	hs := waiting{of: map[flow]*hold{}}
+	f := flow{netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("203.0.113.5:2")}
+	a, b := net.Pipe()
+	defer b.Close()
+	hs.add(f, &hold{})
+	if is, full := hs.again(f); is != outside || full {
+		t.Errorf("%v, %v", is, full)
+	}
+	began := time.Now()
+	hs.made(f, pipe{a}, began)
+	if is, _ := hs.again(f); is != inside {
+		t.Errorf("%v", is)
+	}
+	if late := hs.late(began.Add(heldLife - 1)); len(late) > 0 {
+		t.Errorf("too soon: %+v", late)
+	}
+	if late := hs.late(began.Add(heldLife)); len(late) != 1 || late[0].conn == nil || hs.take(f) != nil || len(hs.of) > 0 {
+		t.Errorf("it is still held: %+v", late)
+	}
+	hs.add(f, &hold{})
+	if late := hs.late(began.Add(heldLife)); len(late) > 0 || hs.take(f) == nil {
+		t.Error("what is being made is ended")
+	}
+	for i := range maxHeld {
+		hs.add(flow{netip.AddrPortFrom(f.from.Addr(), uint16(i+10)), f.to}, &hold{})
+	}
+	if is, full := hs.again(f); is != nowhere || !full {
+		t.Errorf("of %d: %v, %v", maxHeld, is, full)
+	}
+	// Of another address of another name, what was made is of no use.
+	w := newQuietWorld(t)
+	e, err := Serve(t.Context(), nil, w.config(network(t, "a.n.example:80", "b.n.example:80")))
+	must(t, err)
+	defer e.Close()
+	first, second := grant{e.cfg.Network.Hosts[0], "a.n.example"}, grant{e.cfg.Network.Hosts[1], "b.n.example"}
+	held := &hold{call: call{grant: first}, conn: pipe{a}}
+	if held.use(second, f.to) != nil {
+		t.Error("b is led to where a leads")
+	}
+	if held.use(first, f.to) == nil || held.use(first, f.to) != nil {
+		t.Error("it is used once, by its own grant")
+	}
+}
+
+// Whatever comes in by the gate is read, and what is sent has the sums
+// that a receiver wants.
+func FuzzSegments(f *testing.F) {
+	four, six := synOf("192.0.2.1:40000", "203.0.113.5:443"), synOf("[2001:db8::1]:40000", "[2001:db8:1::5]:443")
+	f.Add(four)
+	f.Add(six)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, ok := parseSYN(b)
+		if !ok {
+			return
+		}
+		for _, out := range [][]byte{s.again(), s.reset(), s.unreachable(1)} {
+			if out[0]>>4 == 4 && fold(sum(0, out[:int(out[0]&15)*4])) != 0xffff {
+				t.Errorf("the header of %x has a wrong sum", out)
+			}
+		}
+		if again, ok := parseSYN(s.again()); !ok || again.flow != s.flow {
+			t.Errorf("%x sent again is %+v", b, again.flow)
+		}
+		out := s.reset()
+		if fold(sum(pseudo(s.to.Addr(), s.from.Addr(), unix.IPPROTO_TCP, 20), out[len(out)-20:])) != 0xffff {
+			t.Errorf("%x has a wrong sum", out)
+		}
+	})
+}
+
+func synOf(from, to string) []byte {
+	s := segment{flow: flow{netip.MustParseAddrPort(from), netip.MustParseAddrPort(to)}}
+	s.flow = flow{s.to, s.from} // header turns it
+	b := s.header(unix.IPPROTO_TCP, 20)
+	tcp := b[len(b)-20:]
+	tcp[0], tcp[1], tcp[2], tcp[3], tcp[12], tcp[13] = byte(s.to.Port()>>8), byte(s.to.Port()), byte(s.from.Port()>>8), byte(s.from.Port()), 5<<4, flagSYN
+	return b
+}
+
+func TestSegmentsAreRead(t *testing.T) {
+	for _, ends := range [][2]string{{"192.0.2.1:40000", "203.0.113.5:443"}, {"[2001:db8::1]:40000", "[2001:db8:1::5]:443"}} {
+		b := synOf(ends[0], ends[1])
+		s, ok := parseSYN(b)
+		if !ok || fmt.Sprint(s.from, s.to) != ends[0]+" "+ends[1] {
+			t.Errorf("%v: %+v, %v", ends, s.flow, ok)
+		}
+		b[len(b)-7] |= flagACK
+		if _, ok := parseSYN(b); ok {
+			t.Errorf("%v: an answer is taken for an opening", ends)
+		}
+	}
+}

@@ -1,0 +1,316 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How many connections are held at a gate at once, and how long one that was made
+// outside waits for the program to take it up.
+const (
+	maxHeld  = 1024
+	heldLife = 10 * time.Second
+)
+
+// tendHeld ends the connections that no program takes up.
+func (e *Egress) tendHeld() {
+	for e.pause(heldLife / 2) {
+		for _, h := range e.held.late(time.Now()) {
+			h.close(e)
+		}
+	}
+}
+
+// gate is the launcher's end of a gate. Its methods may be called from any
+// goroutine.
+type gate struct {
+	e         *Egress
+	tap, back *packets
+}
+
+// packets is a raw socket.
+type packets struct {
+	*os.File
+	raw syscall.RawConn
+	six bool
+}
+
+// newPackets takes the handle's socket over by another descriptor.
+func newPackets(h Handle) (p *packets, err error) {
+	var fd, family int
+	err = onFile(h.File, func(have int) error {
+		if family, err = unix.GetsockoptInt(have, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil {
+			return os.NewSyscallError("getsockopt", err)
+		}
+		fd, err = unix.FcntlInt(uintptr(have), unix.F_DUPFD_CLOEXEC, 3)
+		return os.NewSyscallError("fcntl", err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	p = &packets{File: os.NewFile(uintptr(fd), string(h.Kind)), six: family == unix.AF_INET6}
+	if p.raw, err = p.SyscallConn(); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// send sends a packet, from the header of IP on. One that is lost is sent for
+// again.
+func (p *packets) send(b []byte) {
+	var to unix.Sockaddr = &unix.SockaddrInet6{}
+	if p.six {
+		to.(*unix.SockaddrInet6).Addr = [16]byte(b[24:])
+	} else {
+		to = &unix.SockaddrInet4{Addr: [4]byte(b[16:])}
+	}
+	_ = p.raw.Control(func(fd uintptr) { _ = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, to) })
+}
+
+// receive waits for an opening and returns it from the header of IP on. In IPv6
+// that is made up of what the kernel says, since it gives none.
+func (p *packets) receive(b, oob []byte) (packet []byte, err error) {
+	const head = 40
+	at := b
+	if p.six {
+		at = b[head:]
+	}
+	var n, on int
+	var from unix.Sockaddr
+	if e := p.raw.Read(func(fd uintptr) bool {
+		n, on, _, from, err = unix.Recvmsg(int(fd), at, oob, unix.MSG_DONTWAIT)
+		return err != unix.EAGAIN
+	}); e != nil {
+		return nil, net.ErrClosed
+	}
+	if err != nil || !p.six {
+		return at[:max(n, 0)], err
+	}
+	src, ok := from.(*unix.SockaddrInet6)
+	dst := pktinfo6(oob[:on])
+	if !ok || !dst.IsValid() {
+		return nil, nil
+	}
+	clear(b[:head])
+	b[0], b[5], b[6], b[7] = 6<<4, byte(n), unix.IPPROTO_TCP, 64
+	copy(b[8:], src.Addr[:])
+	copy(b[24:], dst.AsSlice())
+	return b[:head+n], nil
+}
+
+// pktinfo6 is the address that a packet was sent to (ipv6(7), IPV6_PKTINFO).
+func pktinfo6(oob []byte) netip.Addr {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return netip.Addr{}
+	}
+	for _, m := range msgs {
+		if m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= 16 {
+			return netip.AddrFrom16([16]byte(m.Data))
+		}
+	}
+	return netip.Addr{}
+}
+
+// serve sees to openings until the socket is closed.
+func (g *gate) serve() {
+	defer g.e.forget(g.tap)
+	defer g.tap.Close()
+	b, oob := make([]byte, 40+maxOpening), make([]byte, 64)
+	for {
+		packet, err := g.tap.receive(b, oob)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			if g.e.ctx.Err() != nil || !g.e.pause(10*time.Millisecond) {
+				return
+			}
+			continue
+		}
+		if s, ok := parseSYN(packet); ok {
+			s.raw = append([]byte(nil), s.raw...)
+			g.opening(s)
+		}
+	}
+}
+
+// opening decides on one packet. What would be refused goes on to the listener,
+// where it is refused and told of.
+func (g *gate) opening(s segment) {
+	again, full := g.e.held.again(s.flow)
+	switch {
+	case again == inside:
+		g.back.send(s.again())
+		return
+	case again == outside || full: // it will be answered, or asks once more
+		return
+	}
+	if g.e.admitted() != nil {
+		return
+	}
+	h := &hold{}
+	var ok bool
+	if h.call, h.gs, h.around, ok = g.e.foreseen(s.to); !ok {
+		g.back.send(s.again())
+		return
+	}
+	g.e.held.add(s.flow, h)
+	g.e.goes(func() { g.connect(s, h) })
+}
+
+// connect makes the connection outside, and lets the program know how that ended.
+func (g *gate) connect(s segment, h *hold) {
+	conn, err := g.e.connect(h.call)
+	if err != nil {
+		g.e.held.take(s.flow)
+		g.e.failed(h.call, err)
+		var errno syscall.Errno
+		if errors.Is(err, context.DeadlineExceeded) {
+			errno = unix.ETIMEDOUT
+		} else {
+			errors.As(err, &errno)
+		}
+		if b := s.refusal(errno); b != nil {
+			g.tap.send(b)
+		}
+		return
+	}
+	if !g.e.keep(conn) {
+		return
+	}
+	g.e.held.made(s.flow, conn, time.Now())
+	g.back.send(s.again())
+}
+
+// foreseen is the connection that a program would get at an address, judged by
+// the address alone.
+func (e *Egress) foreseen(to netip.AddrPort) (call, []grant, surroundings, bool) {
+	if to.Addr().IsLoopback() {
+		rule, ok := e.rules.local[to.Port()]
+		return e.localCall(to, rule), nil, surroundings{}, ok
+	}
+	gs, around, bad := e.granted(to)
+	if bad != nil {
+		return call{}, nil, surroundings{}, false
+	}
+	return e.call(gs[0], to, around), gs, around, true
+}
+
+// hold is a connection that waits at a gate.
+type hold struct {
+	call   call
+	gs     []grant
+	around surroundings
+	conn   stream // the one outside, when it is made
+	at     time.Time
+}
+
+// use hands over the connection outside, if it is one that g allows.
+func (h *hold) use(g grant, dst netip.AddrPort) stream {
+	if h == nil || h.conn == nil {
+		return nil
+	}
+	if g != h.call.grant && g.name != h.call.grant.name && remote(h.conn, "") != dst.String() {
+		return nil // to another address of another name
+	}
+	conn := h.conn
+	h.conn = nil
+	return conn
+}
+
+// close closes what nobody used.
+func (h *hold) close(e *Egress) {
+	if h != nil && h.conn != nil {
+		e.forget(h.conn)
+		abort(h.conn)
+	}
+}
+
+// waiting are the connections that wait. Its methods may be called from any goroutine.
+type waiting struct {
+	mu sync.Mutex
+	of map[flow]*hold
+}
+
+// waits says where a connection waits.
+type waits int
+
+const (
+	nowhere waits = iota
+	outside       // for the host
+	inside        // for the program to take it up
+)
+
+// again says where a connection waits whose opening came, and whether there is
+// room for one more.
+func (hs *waiting) again(f flow) (is waits, full bool) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	h := hs.of[f]
+	switch {
+	case h == nil:
+		return nowhere, len(hs.of) >= maxHeld
+	case h.conn == nil:
+		return outside, false
+	}
+	return inside, false
+}
+
+func (hs *waiting) add(f flow, h *hold) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	hs.of[f] = h
+}
+
+// made notes that the connection outside is there.
+func (hs *waiting) made(f flow, conn stream, now time.Time) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	hs.of[f].conn, hs.of[f].at = conn, now
+}
+
+// late takes out those that were not taken in time. One look at all of them now
+// and then costs less than a timer for each.
+func (hs *waiting) late(now time.Time) (out []*hold) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	for f, h := range hs.of {
+		if h.conn != nil && now.Sub(h.at) >= heldLife {
+			delete(hs.of, f)
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// take takes a connection out, or returns nil for one that never waited.
+func (hs *waiting) take(f flow) *hold {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	h := hs.of[f]
+	if h == nil {
+		return nil
+	}
+	delete(hs.of, f)
+	return h
+}
+
+// flowOf is the connection as the gate saw it.
+func flowOf(in stream) flow {
+	a, ok := in.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return flow{}
+	}
+	from := a.AddrPort()
+	return flow{netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), destination(in)}
+}

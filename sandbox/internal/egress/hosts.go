@@ -1,0 +1,138 @@
+package egress
+
+import (
+	"bufio"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The host's own files (hosts(5), resolv.conf(5)).
+const (
+	hostsFile  = "/etc/hosts"
+	resolvFile = "/etc/resolv.conf"
+)
+
+// Bounds of what is read of them.
+const (
+	maxServers   = 3 // as in the C library
+	maxSearch    = 6
+	maxHostsFile = 4 << 20
+)
+
+// resolvConf is what resolv.conf says, as far as it matters here.
+type resolvConf struct {
+	servers []netip.AddrPort
+	search  []string
+	tcp     bool // options use-vc
+}
+
+// parseResolvConf reads resolv.conf. Without a server it is the machine itself.
+func parseResolvConf(text string) resolvConf {
+	var c resolvConf
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[0][0] == '#' || f[0][0] == ';' {
+			continue
+		}
+		switch f[0] {
+		case "nameserver":
+			if a, err := netip.ParseAddr(f[1]); err == nil && len(c.servers) < maxServers {
+				c.servers = append(c.servers, netip.AddrPortFrom(a.Unmap(), 53))
+			}
+		case "domain", "search": // the last one holds
+			c.search = nil
+			for _, d := range f[1:] {
+				if d = canonical(d); d != "" && len(c.search) < maxSearch {
+					c.search = append(c.search, d)
+				}
+			}
+		case "options":
+			for _, o := range f[1:] {
+				c.tcp = c.tcp || o == "use-vc"
+			}
+		}
+	}
+	if len(c.servers) == 0 {
+		c.servers = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 53), netip.AddrPortFrom(netip.IPv6Loopback(), 53)}
+	}
+	return c
+}
+
+// parseHosts reads a hosts file: which addresses a name has, both families.
+func parseHosts(text string) map[string][]netip.Addr {
+	hosts := map[string][]netip.Addr{}
+	s := bufio.NewScanner(strings.NewReader(text))
+	for s.Scan() {
+		line, _, _ := strings.Cut(s.Text(), "#")
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		a, err := netip.ParseAddr(f[0])
+		if err != nil {
+			continue
+		}
+		for _, name := range f[1:] {
+			if name = canonical(name); name != "" {
+				hosts[name] = append(hosts[name], a.Unmap()) // the file's own way to say IPv4
+			}
+		}
+	}
+	return hosts
+}
+
+// cached is a file of the host, read again when it changed. Its method may be
+// called from any goroutine.
+type cached[T any] struct {
+	path  string
+	parse func(string) T
+
+	mu    sync.Mutex
+	known bool
+	size  int64
+	time  time.Time
+	is    T
+}
+
+// get returns what the file says. One that is not there says nothing; one that
+// cannot be read says what it said before.
+func (c *cached[T]) get() T {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st, err := os.Stat(c.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return c.parse("")
+	}
+	if err == nil && c.known && st.Size() == c.size && st.ModTime().Equal(c.time) {
+		return c.is
+	}
+	var b []byte
+	if err == nil && st.Size() <= maxHostsFile {
+		b, err = os.ReadFile(c.path)
+	}
+	if err == nil {
+		c.known, c.size, c.time, c.is = true, st.Size(), st.ModTime(), c.parse(string(b))
+	} else if !c.known {
+		return c.parse("")
+	}
+	return c.is
+}
+
+// Files are what an Egress reads while it runs: files of the host, and those that
+// they are links to. Programs that keep them replace them by a rename, so whoever
+// lets them be read by what is there now should let the folders be read.
+func Files() []string {
+	var out []string
+	for _, path := range []string{hostsFile, resolvFile} {
+		out = append(out, path)
+		if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
+			out = append(out, real)
+		}
+	}
+	return out
+}

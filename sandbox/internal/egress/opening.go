@@ -1,0 +1,123 @@
+package egress
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"time"
+
+	"mcpen/sandbox/audit"
+)
+
+// opening is what a program says first on a connection, and what follows from it.
+type opening struct {
+	grant grant  // by which it goes on; the zero grant where there is nothing to decide any more
+	first []byte // what was read, to be passed on
+}
+
+// demand reads a ClientHello and finds the grant that it names. It is for a
+// connection on which nothing else may pass.
+func (e *Egress) demand(in stream, gs []grant, dst netip.AddrPort) (opening, *refusal) {
+	if err := in.SetReadDeadline(time.Now().Add(e.cfg.Limits.Hello)); err != nil {
+		return opening{}, nil
+	}
+	name, first, err := readHello(in)
+	if err != nil && len(first) == 0 && !isHelloError(err) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		// The program closed the connection before it said anything. Programs
+		// that try several addresses at once do that to all but the first that
+		// answers.
+		return opening{}, nil
+	}
+	return e.named(in, gs, dst, "the rule demands TLS, and ", name, first, err)
+}
+
+// peek reads until it is clear whether the program speaks TLS, and if it does,
+// finds the grant that it names. A program may wait for the other side's first
+// word as long as it likes, but not in the midst of its own.
+func (e *Egress) peek(in stream, gs []grant, dst netip.AddrPort) (opening, *refusal, error) {
+	name, first, isTLS, err := peekHello(&impatient{in, e.cfg.Limits.Hello})
+	switch {
+	case isTLS || errors.Is(err, os.ErrDeadlineExceeded):
+		o, bad := e.named(in, gs, dst, "the program speaks TLS, and ", name, first, err)
+		return o, bad, nil
+	case errors.Is(err, io.EOF): // whatever it is, it is whole
+		err = nil
+	}
+	if err == nil {
+		err = in.SetReadDeadline(time.Time{})
+	}
+	return opening{gs[0], first}, nil, err
+}
+
+// named finds the grant for what a ClientHello said.
+func (e *Egress) named(in stream, gs []grant, dst netip.AddrPort, says, name string, first []byte, err error) (opening, *refusal) {
+	g, ok := nameless(gs)
+	if err == nil || ok && errors.Is(err, errNoName) {
+		if name != "" {
+			g, ok = naming(gs, canonical(name))
+		}
+		if ok {
+			_ = in.SetReadDeadline(time.Time{}) // if the connection is gone, the next read says so
+			return opening{g, first}, nil
+		}
+	}
+	g = firstNamed(gs)
+	r := &refusal{
+		kind: audit.KindConnect, subject: subject(g.name, dst.Port()), about: g.name,
+		address: dst.String(), rule: g.rule.At.String(),
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fmt.Errorf("no whole ClientHello came within %s", e.cfg.Limits.Hello)
+	case err != nil && !isHelloError(err):
+		err = fmt.Errorf("the connection ended within the ClientHello (%v)", err)
+	case err == nil:
+		r.subject, r.about = subject(shown(name), dst.Port()), shown(name)
+		r.why = fmt.Sprintf("the program connected to an address of %s and asks for the TLS server name %s there", g.name, shown(name))
+		if r.hint = e.ruleLine(canonical(name), dst.Port()); r.hint == "" {
+			r.why += ", which did not lead to it"
+		}
+		return opening{}, r
+	}
+	r.why = says + err.Error()
+	r.hint = fmt.Sprintf("network.allow = [{ host = %q, tls = false }]", g.rule.String())
+	return opening{}, r
+}
+
+// naming returns the grant for a name.
+func naming(gs []grant, name string) (grant, bool) {
+	for _, g := range gs {
+		if name != "" && g.name == name {
+			return g, true
+		}
+	}
+	return grant{}, false
+}
+
+// firstNamed is the grant to speak of where several hold.
+func firstNamed(gs []grant) grant {
+	for _, g := range gs {
+		if g.name != "" {
+			return g
+		}
+	}
+	return gs[0]
+}
+
+// impatient waits for the first byte as long as it takes, and for what belongs
+// to it the limit.
+type impatient struct {
+	stream
+	limit time.Duration
+}
+
+func (i *impatient) Read(b []byte) (int, error) {
+	n, err := i.stream.Read(b)
+	if err == nil && i.limit > 0 {
+		err = i.stream.SetReadDeadline(time.Now().Add(i.limit))
+		i.limit = 0
+	}
+	return n, err
+}
