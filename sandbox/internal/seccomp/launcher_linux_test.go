@@ -1,0 +1,328 @@
+package seccomp
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"mcpen/sandbox/plan"
+)
+
+// tables are those of the launcher, in the order of the filters.
+func tables() [][]row {
+	var all [][]row
+	for i := range launchers {
+		all = append(all, launcherAt(i).rows())
+	}
+	return append(all, eyeRows())
+}
+
+func launcherAt(i int) Launcher { return Launcher{Dials: i&1 != 0, Unix: i&2 != 0, Loads: i&4 != 0} }
+
+// compileRows has libseccomp build a filter of rows.
+func compileRows(rows []row, arch string) (Filter, error) {
+	index, ok := indexOf(arch)
+	if !ok {
+		return Filter{}, fmt.Errorf("no architecture %q", arch)
+	}
+	b, err := newBuilder(plan.Seccomp{On: true}, index)
+	if err != nil {
+		return Filter{}, err
+	}
+	defer b.filter.Release()
+	for _, r := range rows {
+		if err := b.row(r); err != nil {
+			return Filter{}, fmt.Errorf("the rules of %s: %v", r.name, err)
+		}
+	}
+	prog, err := b.export()
+	if err != nil {
+		return Filter{}, err
+	}
+	f := Filter{arch: arch, prog: prog}
+	return f, f.check()
+}
+
+// A change of the table that the filters do not follow would protect nobody.
+func TestLauncherFiltersAreLibseccomps(t *testing.T) {
+	if !*update {
+		if here := compiler(t); here != MadeBy() {
+			t.Skipf("the filters were made by %s, here is %s; what they decide is proved all the same", MadeBy(), here)
+		}
+	}
+	for _, a := range arches {
+		var all []byte
+		for i, rows := range tables() {
+			want, err := compileRows(rows, a.name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := want.MarshalBinary()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, b...)
+			if *update {
+				continue
+			}
+			got, err := launcherFilter(i, a.name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got.prog, want.prog) {
+				t.Errorf("%s %d: the filter is not what libseccomp makes of the table: go generate ./sandbox/internal/seccomp", a.name, i)
+			}
+		}
+		if *update {
+			if err := os.WriteFile("filters/launcher-"+a.name+".bpf", all, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// eachLauncher runs the test for every filter of a launcher and for the eye's, with
+// the rows by their number.
+func eachLauncher(t *testing.T, test func(t *testing.T, rows map[uint32]row, index int, m machine)) {
+	for index, a := range arches {
+		for i, rows := range tables() {
+			t.Run(fmt.Sprintf("%s %d", a.name, i), func(t *testing.T) {
+				t.Parallel()
+				f, err := launcherFilter(i, a.name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				m, err := newMachine(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				byNumber := map[uint32]row{}
+				for _, r := range rows {
+					for _, p := range numbers {
+						if p.name == r.name && p.numbers[index] >= 0 {
+							byNumber[uint32(p.numbers[index])] = r
+						}
+					}
+				}
+				test(t, byNumber, index, m)
+			})
+		}
+	}
+}
+
+// wanted reads a launcher's table as a person would; see expect.
+func wanted(rows map[uint32]row, index int, d data) uint32 {
+	if d.arch != arches[index].audit || arches[index].name == "amd64" && d.nr >= 0x40000000 && d.nr != 0xffffffff {
+		return 0x80000000
+	}
+	r, ok := rows[d.nr]
+	if !ok || arches[index].name != runtime.GOARCH && !named(r.name) {
+		return 0x00050000 + 38
+	}
+	then := r.then
+	for _, rule := range r.rules {
+		all := true
+		for _, c := range rule.when {
+			all = all && holds(c, d)
+		}
+		if all {
+			then = rule.then
+			break
+		}
+	}
+	if then.kind == allowed {
+		return 0x7fff0000
+	}
+	return 0x00050000 + uint32(then.errno)
+}
+
+// The proof of a launcher's filters, as that of a server's: every number there is
+// and could be, and every argument that a rule asks about with all its neighbours.
+func TestLauncherFiltersSayWhatTheTablesSay(t *testing.T) {
+	eachLauncher(t, func(t *testing.T, rows map[uint32]row, index int, m machine) {
+		check := func(d data) {
+			got, err := m.run(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := wanted(rows, index, d); got != want {
+				t.Fatalf("%s %d %#x: the filter says %#x, the table %#x", rows[d.nr].name, d.nr, d.args, got, want)
+			}
+		}
+		for _, arch := range []uint32{arches[0].audit, arches[1].audit, 0x40000003, 0} {
+			for nr := range uint32(1024) {
+				check(data{nr: nr, arch: arch})
+				check(data{nr: nr | 0x40000000, arch: arch})
+			}
+			check(data{nr: 0xffffffff, arch: arch})
+		}
+		for nr, r := range rows {
+			var values [6][]uint64
+			for i := range values {
+				values[i] = []uint64{0}
+			}
+			for _, rule := range r.rules {
+				for _, c := range rule.when {
+					values[c.arg] = append(values[c.arg], neighbours(c)...)
+				}
+			}
+			var args [6]uint64
+			var each func(i int)
+			each = func(i int) {
+				if i == len(args) {
+					check(data{nr: nr, arch: arches[index].audit, args: args})
+					return
+				}
+				slices.Sort(values[i])
+				for _, v := range slices.Compact(values[i]) {
+					args[i] = v
+					each(i + 1)
+				}
+			}
+			each(0)
+		}
+	})
+}
+
+// neighbours are the values that a check tells apart, those beside them, and all
+// of them with rubbish in the high half.
+func neighbours(c check) []uint64 {
+	var out []uint64
+	for _, v := range append(slices.Clone(c.values), c.mask) {
+		out = append(out, uint64(v), uint64(v^1), uint64(v|^c.mask), uint64(v)|1<<32)
+		for bit := uint32(1); bit != 0 && len(c.values) < 4; bit <<= 1 {
+			out = append(out, uint64(v^bit))
+		}
+	}
+	return out
+}
+
+// A launcher has no call that its server may not make: what is dangerous there is
+// as dangerous here.
+func TestLauncherMayNotMoreThanItsServer(t *testing.T) {
+	// openat2 is kept from a server for its set-ID bits; the eye looks where no
+	// server may.
+	except := map[string]bool{"openat2": true, "process_vm_readv": true, "ioctl": true}
+	server := map[string]row{}
+	for _, r := range table() {
+		server[r.name] = r
+	}
+	for i, rows := range tables() {
+		seen := map[string]bool{}
+		for _, r := range rows {
+			if seen[r.name] {
+				t.Errorf("%d: %s has two rows", i, r.name)
+			}
+			seen[r.name] = true
+			if strings.TrimSpace(r.why) == "" {
+				t.Errorf("%d: %s has no reason", i, r.name)
+			}
+			if _, ok := server[r.name]; !ok {
+				t.Errorf("%d: %s is no system call", i, r.name)
+			}
+			s := server[r.name]
+			if r.then == allow && s.then.kind == refused && len(s.rules) == 0 && !except[r.name] {
+				t.Errorf("%d: %s is the launcher's and not the server's", i, r.name)
+			}
+		}
+	}
+}
+
+// What an attacker in the launcher would do next fails, whatever the launcher was
+// given, on both architectures and with rubbish in the high halves.
+func TestAttacksOfALauncherAreRefused(t *testing.T) {
+	attacks := []struct {
+		name string
+		args [6]uint64
+		eye  bool // the eye may
+	}{
+		{name: "execve"}, {name: "execveat"}, {name: "fork"}, {name: "vfork"}, {name: "ptrace"}, {name: "clone3"},
+		{name: "clone", args: [6]uint64{0x11}},                                                    // SIGCHLD: a process
+		{name: "clone", args: [6]uint64{0x4111}},                                                  // as vfork
+		{name: "clone", args: [6]uint64{0x10000 | 0x10000000}},                                    // a thread in a user namespace
+		{name: "process_vm_writev"}, {name: "process_vm_readv", eye: true}, {name: "pidfd_getfd"}, // other processes
+		{name: "mount"}, {name: "umount2"}, {name: "pivot_root"}, {name: "chroot"}, {name: "open_tree"}, {name: "move_mount"},
+		{name: "fsopen"}, {name: "fsmount"}, {name: "fsconfig"}, {name: "mount_setattr"}, {name: "setns"}, {name: "unshare"},
+		{name: "bpf"}, {name: "perf_event_open"}, {name: "userfaultfd"}, {name: "add_key"}, {name: "request_key"}, {name: "keyctl"},
+		{name: "io_uring_setup"}, {name: "open_by_handle_at"}, {name: "init_module"}, {name: "kexec_load"}, {name: "memfd_create"},
+		{name: "listen"}, {name: "socketpair"}, {name: "setuid"}, {name: "capset"}, {name: "personality"},
+		{name: "mmap", args: [6]uint64{0, 4096, 7}},     // memory to write code into
+		{name: "mprotect", args: [6]uint64{0, 4096, 5}}, // code of what was written
+		{name: "prctl", args: [6]uint64{4, 1}},          // PR_SET_DUMPABLE
+		{name: "prctl", args: [6]uint64{0x59616d61}},    // PR_SET_PTRACER
+		{name: "ioctl", args: [6]uint64{0, 0x5412}},     // TIOCSTI
+		{name: "socket", args: [6]uint64{17, 3}},        // AF_PACKET
+		{name: "socket", args: [6]uint64{40, 1}},        // AF_VSOCK
+		{name: "socket", args: [6]uint64{16, 3, 9}},     // NETLINK_AUDIT
+		{name: "socket", args: [6]uint64{1, 2}},         // datagrams of unix: the journal, syslog
+		{name: "socket", args: [6]uint64{2, 3}},         // SOCK_RAW
+		{name: "openat", args: [6]uint64{0, 0, 0x41, 0o4755}},
+	}
+	eachLauncher(t, func(t *testing.T, rows map[uint32]row, index int, m machine) {
+		_, eye := rows[uint32(numberOf(t, "process_vm_readv", index))]
+		eye = eye && rows[uint32(numberOf(t, "process_vm_readv", index))].then == allow
+		for _, a := range attacks {
+			nr, ok := number(a.name, index)
+			if !ok {
+				continue
+			}
+			for _, high := range []uint64{0, 1 << 32, 0xffffffff << 32} {
+				d := data{nr: uint32(nr), arch: arches[index].audit, args: a.args}
+				for i := range d.args {
+					d.args[i] |= high
+				}
+				got, err := m.run(d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got == retAllow != (a.eye && eye) {
+					t.Errorf("%s %#x: %#x", a.name, d.args, got)
+				}
+			}
+		}
+	})
+}
+
+func numberOf(t *testing.T, name string, index int) int {
+	t.Helper()
+	n, ok := number(name, index)
+	if !ok {
+		t.Fatalf("no %s", name)
+	}
+	return n
+}
+
+// Without a network there is no new socket of any family, and without unix sockets
+// none of that one.
+func TestLauncherHasTheSocketsOfItsPlan(t *testing.T) {
+	for i := range launchers {
+		l := launcherAt(i)
+		f, err := ForLauncher(l, runtime.GOARCH)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := newMachine(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		index, _ := indexOf(runtime.GOARCH)
+		for family := range uint64(64) {
+			for kind := range uint64(16) {
+				got, err := m.run(data{nr: uint32(numberOf(t, "socket", index)), arch: arches[index].audit, args: [6]uint64{family, kind}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := l.Unix && family == afUnix && kind == sockStream ||
+					l.Dials && (family == afInet || family == afInet6) && (kind == sockStream || kind == sockDgram) ||
+					l.Dials && family == afNetlink && (kind == sockRaw || kind == sockDgram)
+				if (got == retAllow) != want {
+					t.Errorf("%+v: socket(%d, %d): %#x", l, family, kind, got)
+				}
+			}
+		}
+	}
+}
