@@ -7,7 +7,6 @@ import (
 
 	"mcpen/sandbox/internal/child"
 	"mcpen/sandbox/internal/confine"
-	"mcpen/sandbox/internal/seccomp"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -33,11 +32,6 @@ func (b *Box) confine() error {
 		return nil
 	}
 	_ = time.Local.String() // read from a file when it is first asked for
-	if b.plan.Holds(policy.LayerLandlock) && b.plan.Seccomp.On && b.plan.Holds(policy.LayerSeccomp) {
-		if err := seccomp.OpenEye(); err != nil {
-			return &Lack{Step: "confine the launcher", Err: err}
-		}
-	}
 	if err := confine.Process(b.needs()); err != nil {
 		return &Lack{Step: "confine the launcher", Err: err}
 	}
@@ -46,7 +40,7 @@ func (b *Box) confine() error {
 
 // needs is what this process keeps.
 func (b *Box) needs() confine.Needs {
-	n := confine.Needs{Filter: b.plan.Holds(policy.LayerSeccomp)}
+	n := confine.Needs{Filter: b.plan.Holds(policy.LayerSeccomp), Looks: b.plan.Seccomp.Notify || b.plan.Seccomp.Opens}
 	if b.plan.Holds(policy.LayerLandlock) {
 		n.ABI = b.plan.Landlock.ABI
 	}
@@ -55,11 +49,10 @@ func (b *Box) needs() confine.Needs {
 	n.Rules = b.own()
 	for _, h := range b.plan.Network.Hosts {
 		n.Connect = append(n.Connect, plan.Span{First: h.First, Last: h.Last})
-		if h.Kind == policy.HostName || h.Kind == policy.HostWildcard {
-			n.Connect = append(n.Connect, plan.Span{First: 53, Last: 53}) // long answers of DNS
-		}
+		n.Calls.Asks = n.Calls.Asks || h.Kind == policy.HostName || h.Kind == policy.HostWildcard
 	}
-	if n.Calls.Dials {
+	if n.Calls.Asks {
+		n.Connect = append(n.Connect, plan.Span{First: 53, Last: 53}) // long answers of DNS
 		rules, modules := confine.Resolver()
 		n.Rules = append(n.Rules, rules...)
 		n.Calls.Loads = modules

@@ -2,9 +2,10 @@
 // not need once its server runs: the launcher reads the JSON, the DNS and the TLS of
 // a stranger, and what such bytes could make of it has the launcher's rights.
 //
-// No new privileges, Landlock, a system call filter, no core and no debugger:
+// No new privileges, no capabilities, Landlock, a system call filter, no core and no debugger:
 //
 //	no_new_privs  every thread
+//	capabilities  every thread: none but root's CAP_DAC_OVERRIDE
 //	Landlock      every thread but the eye (seccomp.Eye), which opens no file
 //	seccomp       every thread; the eye has a filter of its own
 //	undumpable    the process
@@ -28,6 +29,8 @@ type Needs struct {
 	ABI     int         // of Landlock, of which every right is decided about; 0: without that layer
 	Rules   []Rule      // what Landlock leaves of files
 	Connect []plan.Span // ports of TCP that may be connected to (ABI 4)
+
+	Looks bool // into the server's processes, which is the eye's work then
 
 	Filter bool // the filter is put on
 	Calls  seccomp.Launcher

@@ -15,27 +15,24 @@ import (
 
 // Process confines this process to its needs.
 func Process(n Needs) error {
-	if n.ABI == 0 && !n.Filter {
-		return undumpable()
+	if err := dropCapabilities(); err != nil {
+		return err
+	}
+	if err := noNewPrivs(); err != nil {
+		return err
+	}
+	if n.Looks && (n.ABI > 0 || n.Filter) {
+		if err := seccomp.OpenEye(); err != nil {
+			return err
+		}
 	}
 	if n.ABI > 0 {
-		fd, err := ruleset(n)
-		if err != nil {
+		if err := restrict(n); err != nil {
 			return err
 		}
-		err = restrict(fd)
-		unix.Close(fd)
-		if err != nil {
-			return err
-		}
-	} else if err := noNewPrivs(); err != nil {
-		return err
 	}
-	if err := undumpable(); err != nil {
+	if err := undumpable(); err != nil || !n.Filter {
 		return err
-	}
-	if !n.Filter {
-		return nil
 	}
 	f, err := seccomp.ForLauncher(n.Calls, runtime.GOARCH)
 	if err != nil {
@@ -56,10 +53,12 @@ func noNewPrivs() error {
 
 // restrict puts a ruleset on every thread. The kernel would do it at once from ABI 8
 // on (LANDLOCK_RESTRICT_SELF_TSYNC), and to the eye as well.
-func restrict(fd int) error {
-	if err := noNewPrivs(); err != nil {
+func restrict(n Needs) error {
+	fd, err := ruleset(n)
+	if err != nil {
 		return err
 	}
+	defer unix.Close(fd)
 	return os.NewSyscallError("landlock_restrict_self", ll.AllThreadsLandlockRestrictSelf(fd, 0))
 }
 
