@@ -203,11 +203,15 @@ var launcherCode = sync.OnceValues(func() (uint64, error) {
 	if !embedded.Carried {
 		return 0, nil
 	}
-	file, err := elf.Open("embedded/mcpen-launcher")
+	image, err := embedded.Launcher()
 	if err != nil {
 		return 0, err
 	}
-	defer file.Close()
+	defer image.Close()
+	file, err := elf.NewFile(image)
+	if err != nil {
+		return 0, err
+	}
 	for _, p := range file.Progs {
 		if page := uint64(os.Getpagesize()); p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 {
 			return ((p.Vaddr+p.Filesz+page-1)/page - p.Vaddr/page) * page >> 10, nil
