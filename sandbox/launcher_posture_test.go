@@ -281,9 +281,9 @@ func TestExploitedLauncher(t *testing.T) {
 				}
 			}
 			for id, thread := range got.Threads {
-				want := "1 2 1 0000000000000000 0000000000000000"
+				want := "1 2 2 0000000000000000 0000000000000000"
 				if os.Geteuid() == 0 {
-					want = "1 2 1 0000000000000002 0000000000000000" // CAP_DAC_OVERRIDE
+					want = "1 2 2 0000000000000002 0000000000000000" // CAP_DAC_OVERRIDE
 				}
 				if thread != want {
 					t.Errorf("thread %s has no_new_privs, seccomp mode and filters, capabilities %s, want %s", id, thread, want)

@@ -15,11 +15,28 @@ import (
 
 // Process confines this process to its needs.
 func Process(n Needs) error {
+	rules := -1
+	if n.ABI > 0 {
+		var err error
+		if rules, err = ruleset(n); err != nil {
+			return err
+		}
+		defer unix.Close(rules)
+	}
 	if err := dropCapabilities(); err != nil {
 		return err
 	}
 	if err := noNewPrivs(); err != nil {
 		return err
+	}
+	if n.Filter {
+		f, err := seccomp.ForLauncher(n.Calls, runtime.GOARCH)
+		if err != nil {
+			return err
+		}
+		if err := seccomp.LoadAll(f); err != nil {
+			return err
+		}
 	}
 	if n.Looks && (n.ABI > 0 || n.Filter) {
 		if err := seccomp.OpenEye(); err != nil {
@@ -27,18 +44,16 @@ func Process(n Needs) error {
 		}
 	}
 	if n.ABI > 0 {
-		if err := restrict(n); err != nil {
-			return err
+		// On every thread. The kernel would do it at once from ABI 8 on
+		// (LANDLOCK_RESTRICT_SELF_TSYNC), and to the eye as well.
+		if err := ll.AllThreadsLandlockRestrictSelf(rules, 0); err != nil {
+			return os.NewSyscallError("landlock_restrict_self", err)
 		}
 	}
 	if err := undumpable(); err != nil || !n.Filter {
 		return err
 	}
-	f, err := seccomp.ForLauncher(n.Calls, runtime.GOARCH)
-	if err != nil {
-		return err
-	}
-	return seccomp.LoadAll(f)
+	return seccomp.Seal()
 }
 
 // undumpable keeps a debugger of the user's, and a core, from what the launcher
@@ -47,19 +62,13 @@ func undumpable() error {
 	return os.NewSyscallError("prctl(PR_SET_DUMPABLE)", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
 }
 
+// noNewPrivs sets it on every thread. Where this one has it, it was there before the
+// others; one that lacked it could not be put under a filter, which ends the process.
 func noNewPrivs() error {
-	return os.NewSyscallError("prctl(PR_SET_NO_NEW_PRIVS)", ll.AllThreadsPrctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-}
-
-// restrict puts a ruleset on every thread. The kernel would do it at once from ABI 8
-// on (LANDLOCK_RESTRICT_SELF_TSYNC), and to the eye as well.
-func restrict(n Needs) error {
-	fd, err := ruleset(n)
-	if err != nil {
-		return err
+	if set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err == nil && set == 1 {
+		return nil
 	}
-	defer unix.Close(fd)
-	return os.NewSyscallError("landlock_restrict_self", ll.AllThreadsLandlockRestrictSelf(fd, 0))
+	return os.NewSyscallError("prctl(PR_SET_NO_NEW_PRIVS)", ll.AllThreadsPrctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 }
 
 // configs are the rights that the ABIs have.

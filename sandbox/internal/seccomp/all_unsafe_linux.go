@@ -10,10 +10,24 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
-// LoadAll puts every thread of this process under the filter, for good, and so
-// every thread that there will be. All of them must have no_new_privs. A thread
-// for which it fails when it succeeded on another ends the process (libpsx).
+// LoadAll puts every thread of this process under the filter, for good, and so every
+// thread that there will be. No thread has a filter that this one has not, and this
+// one has no_new_privs.
 func LoadAll(f Filter) error {
+	if err := f.loadable(); err != nil {
+		return err
+	}
+	_, err := install(f, unix.SECCOMP_FILTER_FLAG_TSYNC|unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
+	return err
+}
+
+// Seal takes from every thread but the eye what only the eye needs, and from all of
+// them what confines them further. It is the last step, behind LoadAll.
+func Seal() error {
+	f, err := forRest(runtime.GOARCH)
+	if err != nil {
+		return err
+	}
 	if err := f.loadable(); err != nil {
 		return err
 	}
@@ -23,6 +37,7 @@ func LoadAll(f Filter) error {
 	pin.Pin(prog)
 	pin.Pin(&insns[0])
 	defer pin.Unpin()
+	// Where it fails on a thread when it succeeded on another the process is killed.
 	if _, _, errno := psx.Syscall3(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(prog))); errno != 0 {
 		return os.NewSyscallError("seccomp", errno)
 	}

@@ -34,9 +34,8 @@ type glance struct {
 var eye atomic.Pointer[Eye]
 
 // OpenEye starts the thread, which there is one of in a process, and puts its filter
-// on it. It has to be called before the other threads are confined and may be called
-// again. The calling thread has no_new_privs set, and every thread that comes from
-// it.
+// on it. It has to be called behind LoadAll, before Landlock and Seal, and may be
+// called again.
 func OpenEye() error {
 	if eye.Load() != nil {
 		return nil

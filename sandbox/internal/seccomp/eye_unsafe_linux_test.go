@@ -96,21 +96,24 @@ func confineForTest() error {
 	if err := ll.AllThreadsPrctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	if err := OpenEye(); err != nil {
-		return err
-	}
 	fd, err := ll.LandlockCreateRuleset(&ll.RulesetAttr{HandledAccessFS: ll.AccessFSExecute | ll.AccessFSWriteFile}, 0)
 	if err != nil {
 		return err
 	}
-	if err := ll.AllThreadsLandlockRestrictSelf(fd, 0); err != nil {
-		return err
-	}
 	f, err := ForLauncher(Launcher{}, runtime.GOARCH)
-	if err != nil {
-		return err
+	if err == nil {
+		err = LoadAll(f)
 	}
-	return LoadAll(f)
+	if err == nil {
+		err = OpenEye()
+	}
+	if err == nil {
+		err = ll.AllThreadsLandlockRestrictSelf(fd, 0)
+	}
+	if err == nil {
+		err = Seal()
+	}
+	return err
 }
 
 func errnoOf(err error) string {

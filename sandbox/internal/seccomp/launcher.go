@@ -8,7 +8,7 @@ import (
 //go:generate go test -run TestLauncherFiltersAreLibseccomps -update
 
 // The filters of the launcher itself, compiled as those of servers are and in the
-// order of Launcher.place, that of the eye behind them.
+// order of Launcher.place, those of the eye and of the rest behind them.
 var (
 	//go:embed filters/launcher-amd64.bpf
 	amd64Launchers string
@@ -43,8 +43,10 @@ func (l Launcher) place() int {
 // as in GOARCH). For does the same for a server.
 func ForLauncher(l Launcher, arch string) (Filter, error) { return launcherFilter(l.place(), arch) }
 
-// forEye is the filter of the thread that looks into other processes (Eye).
-func forEye(arch string) (Filter, error) { return launcherFilter(launchers, arch) }
+// forEye is the filter, on top of the launcher's, of the thread that looks into other
+// processes (Eye), and forRest that of all other threads.
+func forEye(arch string) (Filter, error)  { return launcherFilter(launchers, arch) }
+func forRest(arch string) (Filter, error) { return launcherFilter(launchers+1, arch) }
 
 func launcherFilter(place int, arch string) (Filter, error) {
 	rest, ok := map[string]string{"amd64": amd64Launchers, "arm64": arm64Launchers}[arch]
@@ -145,7 +147,7 @@ func (l Launcher) rows() []row {
 		{name: "eventfd2", then: allow, why: "Go's poller, the relay"},
 
 		// Threads of its own, and the end of its server.
-		{name: "clone", then: deny, why: "threads, and no process", rules: []rule{when(allow, masked(0, cloneThread|cloneNew, cloneThread))}},
+		{name: "clone", then: absent, why: "threads, and no process", rules: []rule{when(allow, masked(0, cloneThread|cloneNew, cloneThread))}},
 		{name: "clone3", then: probed, why: "its flags are behind a pointer; every C library falls back to clone"},
 		{name: "set_robust_list", then: allow, why: "threads"},
 		{name: "set_tid_address", then: allow, why: "threads"},
@@ -169,20 +171,26 @@ func (l Launcher) rows() []row {
 		{name: "sysinfo", then: allow, why: "C library"},
 		{name: "getcwd", then: allow, why: "relative names in errors"},
 
-		// Sockets that are there.
+		// Sockets that are there, of which the egress has some whatever it allows.
 		{name: "accept", then: allow, why: "the egress"},
 		{name: "accept4", then: allow, why: "the egress"},
-		{name: "shutdown", then: allow, why: "the egress"},
 		{name: "getsockname", then: allow, why: "where a connection was to lead"},
 		{name: "getpeername", then: allow, why: "the egress"},
-		{name: "getsockopt", then: allow, why: "the egress"},
-		{name: "setsockopt", then: absent, why: "the egress", rules: socketOptions()},
+		{name: "setsockopt", then: absent, why: "the egress", rules: egressOptions()},
 		{name: "sendto", then: allow, why: "answers of DNS", rules: []rule{fastopen(3)}},
-		{name: "sendmsg", then: allow, why: "the control socket", rules: []rule{fastopen(2)}},
 		{name: "sendmmsg", then: allow, why: "the C library's resolver", rules: []rule{fastopen(3)}},
 		{name: "recvfrom", then: allow, why: "questions of DNS"},
-		{name: "recvmsg", then: allow, why: "the control socket"},
 		{name: "recvmmsg", then: allow, why: "the C library's resolver"},
+		{name: "shutdown", then: allow, why: "the egress"},
+		{name: "getsockopt", then: allow, why: "the egress, and whether a client's descriptor is a socket"},
+		{name: "sendmsg", then: allow, why: "the control socket", rules: []rule{fastopen(2)}},
+		{name: "recvmsg", then: allow, why: "the control socket"},
+
+		// Until the process is confined, and then the eye's: see restRows.
+		{name: "process_vm_readv", then: allow, why: "a path or an address that a server's call names"},
+		{name: "getxattr", then: allow, why: "of which protocol a server's socket is"},
+		{name: "landlock_restrict_self", then: allow, why: "the next step"},
+		{name: "seccomp", then: absent, why: "the last step", rules: []rule{when(allow, is(0, filterMode), is(1, 0))}},
 
 		// What an attacker would try first.
 		{name: "execve", then: deny, why: "programs"},
@@ -190,7 +198,6 @@ func (l Launcher) rows() []row {
 		{name: "fork", then: deny, why: "processes"},
 		{name: "vfork", then: deny, why: "processes"},
 		{name: "ptrace", then: deny, why: "code in other processes"},
-		{name: "process_vm_readv", then: deny, why: "memory of other processes: the eye's alone"},
 		{name: "process_vm_writev", then: deny, why: "memory of other processes"},
 		{name: "pidfd_getfd", then: deny, why: "descriptors of other processes"},
 		{name: "mount", then: deny, why: "mounts"},
@@ -226,7 +233,9 @@ func (l Launcher) sockets() []row {
 			{name: "bind", then: deny, why: "the server has no network"},
 		}
 	}
-	rules := []rule{when(fail(eafnosupport), maskedNot(0, 0x3f, afUnix, afInet, afInet6, afNetlink))}
+	// The split of a rule leaves out what fails as everything else does: with
+	// another errno a filter is three times as long, and every thread loads it.
+	var rules []rule
 	bind := row{name: "bind", then: deny, why: "no address of its own"}
 	if l.Unix {
 		rules = append(rules, when(allow, is(0, afUnix), masked(1, sockType, sockStream)))
@@ -235,16 +244,27 @@ func (l Launcher) sockets() []row {
 		bind = row{name: "bind", then: allow, why: "netlink, and Go's question what this machine's sockets can do; nothing listens"}
 		rules = append(rules,
 			when(allow, is(0, afInet, afInet6), masked(1, sockType, sockStream), is(2, protoDefault, protoTCP)),
-			when(allow, is(0, afNetlink), masked(1, sockType, sockRaw, sockDgram), is(2, netlinkRoute)),
-			when(fail(eprotonosupport), is(0, afInet, afInet6), masked(1, sockType, sockStream), is(2, protoMPTCP)))
+			when(allow, is(0, afNetlink), masked(1, sockType, sockRaw, sockDgram), is(2, netlinkRoute)))
 	}
 	if l.Asks {
 		rules = append(rules, when(allow, is(0, afInet, afInet6), masked(1, sockType, sockDgram), is(2, protoDefault, protoUDP)))
 	}
 	return []row{
-		{name: "socket", then: fail(eafnosupport), why: "what the egress dials", rules: rules},
+		{name: "socket", then: absent, why: "what the egress dials", rules: rules},
 		{name: "connect", then: allow, why: "the egress; Landlock knows the ports of TCP"},
 		bind,
+	}
+}
+
+// egressOptions are the options that package net, the C library's resolver and the
+// egress set.
+func egressOptions() []rule {
+	return []rule{
+		when(allow, is(1, 1), is(2, 2, 6, 9, 13)),       // SO_REUSEADDR, _BROADCAST, _KEEPALIVE, _LINGER
+		when(allow, is(1, protoTCP), is(2, 1, 4, 5, 6)), // TCP_NODELAY, _KEEPIDLE, _KEEPINTVL, _KEEPCNT
+		when(allow, is(1, 0), is(2, 10, 11)),            // IP_MTU_DISCOVER, IP_RECVERR
+		when(allow, is(1, 41), is(2, 23, 25, 26)),       // IPV6_MTU_DISCOVER, IPV6_RECVERR, IPV6_V6ONLY
+		when(allow, is(1, 270)),                         // SOL_NETLINK
 	}
 }
 
@@ -312,7 +332,7 @@ func launcherIoctls() []rule {
 
 // eyeRows are the calls of the thread that looks into other processes. It opens
 // nothing but places, so that there is nothing that it could read from a file.
-// What puts the other threads under Landlock and under their filter is done on
+// What puts the other threads under Landlock and under their last filter is done on
 // every thread, or the process is killed; here it does nothing and succeeds.
 func eyeRows() []row {
 	return append(runtimeRows(false), []row{
@@ -323,4 +343,17 @@ func eyeRows() []row {
 		{name: "landlock_restrict_self", then: fail(0), why: "a restricted thread looks into no process outside"},
 		{name: "seccomp", then: fail(0), why: "this thread has its filter"},
 	}...)
+}
+
+// restRows are what is taken from all threads but the eye in the end. All other calls
+// are the launcher's own filter's to decide: that one is loaded once for all threads,
+// which it could not be if one of them had another one, and a filter of its length
+// for each of them would take as long as everything else.
+func restRows() []row {
+	return []row{
+		{name: "process_vm_readv", then: deny, why: "memory of other processes"},
+		{name: "getxattr", then: deny, why: "no attribute is asked for"},
+		{name: "landlock_restrict_self", then: deny, why: "it is done"},
+		{name: "seccomp", then: deny, why: "it is done"},
+	}
 }
