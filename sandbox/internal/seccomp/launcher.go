@@ -131,7 +131,6 @@ func (l Launcher) rows() []row {
 		{name: "unlinkat", then: allow, why: "the run's directory, control groups"},
 		{name: "rmdir", then: allow, why: "control groups"},
 		{name: "fchmod", then: allow, why: "log and pins", rules: []rule{setIDIn(1)}},
-		{name: "inotify_init1", then: allow, why: "folders that are watched"},
 		{name: "inotify_add_watch", then: allow, why: "folders that are watched"},
 		{name: "inotify_rm_watch", then: allow, why: "folders that are watched"},
 
