@@ -324,8 +324,24 @@ func TestConfinedLauncherTellsWhatWasRefused(t *testing.T) {
 	}
 }
 
-// start runs the launcher to its end.
-func (x exploited) start(t *testing.T) found {
+// A launcher that cannot be confined runs no server, and says why.
+func TestLauncherThatIsNotConfinedStopsTheStart(t *testing.T) {
+	s := everybody(t)
+	profile := fmt.Sprintf("version = 1\nname = \"hostile\"\n[filesystem]\nread = [%q]\n", filepath.Dir(s.Program))
+	x := exploited{Plan: planOf(t, s, profile, []string{s.Program, "wait"}), World: s.World, Kept: filepath.Join(s.World.Home, "none")}
+	out, err := x.command(t).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "cannot confine the launcher: open "+x.Kept+": no such file") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if left, err := os.ReadDir(x.Plan.Runtime); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if pids := slices.DeleteFunc(processesOf(t, s.Program), func(pid int) bool { return pid == s.World.Stranger }); len(pids) > 0 {
+		t.Errorf("the server runs: %v", pids)
+	}
+}
+
+func (x exploited) command(t *testing.T) *exec.Cmd {
 	t.Helper()
 	text, err := json.Marshal(x)
 	if err != nil {
@@ -333,6 +349,13 @@ func (x exploited) start(t *testing.T) found {
 	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), exploit+"="+string(text), stage.Canary+"=launcher", scope.Variable+"=1")
+	return cmd
+}
+
+// start runs the launcher to its end.
+func (x exploited) start(t *testing.T) found {
+	t.Helper()
+	cmd := x.command(t)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	var f found
