@@ -212,7 +212,7 @@ func neighbours(c check) []uint64 {
 	var out []uint64
 	for _, v := range append(slices.Clone(c.values), c.mask) {
 		out = append(out, uint64(v), uint64(v^1), uint64(v|^c.mask), uint64(v)|1<<32)
-		for bit := uint32(1); bit != 0 && len(c.values) < 3; bit <<= 1 {
+		for _, bit := range []uint32{2, 1 << 8, 1 << 11, 1 << 19, 1 << 31} {
 			out = append(out, uint64(v^bit))
 		}
 	}
