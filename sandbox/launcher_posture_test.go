@@ -185,7 +185,8 @@ func (x exploited) connect() error {
 // beyond are the probes that are no attack by a launcher, or none that can be tried
 // in a process that goes on, with why.
 var beyond = map[string]string{
-	"x32": "ends the process", "i386": "ends the process", "i386-socketcall": "ends the process",
+	"daemon": "starts a process, and is judged by what becomes of that",
+	"x32":    "ends the process", "i386": "ends the process", "i386-socketcall": "ends the process",
 	"capabilities": "asked of each thread; no_new_privs makes the bounding set void",
 	"groups":       "the user's own",
 	"no-new-privs": "asked of each thread", "seccomp-mode": "asked of each thread", "leaked-fds": "they are the launcher's own",
