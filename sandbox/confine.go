@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -32,6 +33,11 @@ func (b *Box) confine() error {
 		return nil
 	}
 	_ = time.Local.String() // read from a file when it is first asked for
+	if len(b.plan.Watch) > 0 {
+		if err := os.MkdirAll(b.plan.Quarantine, 0o700); err != nil {
+			return &Lack{Step: "guard the writable folders", Err: err}
+		}
+	}
 	if err := confine.Process(b.needs()); err != nil {
 		return &Lack{Step: "confine the launcher", Err: err}
 	}
@@ -78,7 +84,7 @@ func (b *Box) own() []confine.Rule {
 		rules = append(rules, confine.Rule{Path: filepath.Dir(dir), Access: confine.Empty})
 	}
 	for _, w := range b.plan.Watch {
-		rules = append(rules, confine.Rule{Path: w.Dir, Access: confine.Edit}, confine.Rule{Path: b.plan.Quarantine, Access: confine.Edit})
+		rules = append(rules, confine.Rule{Path: w.Dir, Access: confine.Edit}, confine.Rule{Path: b.plan.Quarantine, Access: confine.Edit, Needed: true})
 	}
 	return rules
 }
