@@ -3,12 +3,16 @@ package sandbox_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox"
 	"mcpen/sandbox/internal/probe/stage"
@@ -81,6 +85,65 @@ func TestDescriptorsUnderWayStopNoOtherServer(t *testing.T) {
 	}
 	if exit, err := second.Wait(); err != nil || exit.Code != 0 {
 		t.Errorf("the next server: %+v, %v", exit, err)
+	}
+}
+
+// watch asks for a watch on each of a hundred folders and says how many it got.
+const watch = `
+import ctypes, os
+c = ctypes.CDLL(None)
+fd, got = c.inotify_init1(0), 0
+for i in range(100):
+    os.mkdir("/tmp/%d" % i)
+    got += c.inotify_add_watch(fd, b"/tmp/%d" % i, 2) >= 0
+print(got, flush=True)
+`
+
+// A user has so many watches. In a user namespace that has a hundred of them all told,
+// a program outside gets all, and a server half.
+func TestServerGetsAPartOfTheWatches(t *testing.T) {
+	s := everybody(t)
+	if s.World.Python == "" {
+		t.Skip("no /usr/bin/python3")
+	}
+	p := planOf(t, s, "version = 1\nname = \"hostile\"\n", []string{s.World.Python, "-c", watch})
+	data, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(s.World.Home, "plan.json")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	script := strings.ReplaceAll(watch, "/tmp/", t.TempDir()+"/")
+	for _, c := range []struct {
+		want string
+		run  []string
+	}{
+		{"100", []string{s.World.Python, "-c", script}},
+		{"50", []string{"/proc/self/exe"}},
+	} {
+		cmd := exec.Command("/bin/sh", append([]string{"-c", `echo 100 > /proc/sys/user/max_inotify_watches && exec "$0" "$@"`}, c.run...)...)
+		if c.run[0] == "/proc/self/exe" {
+			self, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd.Args[3] = self
+		}
+		cmd.Env = []string{launcherPlan + "=" + file}
+		ids := []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: ids, GidMappings: ids,
+			AmbientCaps: []uintptr{unix.CAP_SYS_RESOURCE}}
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		out, err := cmd.CombinedOutput() // what is no message of the protocol goes to stderr
+		if err != nil || strings.TrimSpace(string(out)) != c.want {
+			t.Errorf("%s got %q watches, want %s: %v", c.run[0], out, c.want, err)
+		}
 	}
 }
 
