@@ -220,6 +220,37 @@ var launcherCode = sync.OnceValues(func() (uint64, error) {
 	return 0, errors.New("the launcher has no code")
 })
 
+// confined wants the process that the client started, which serves it by now, to have
+// given up what it does not need: every thread is under filters, and nobody but root
+// may look into it.
+//
+//	confined NAME
+func confined(ts *testscript.TestScript, neg bool, args []string) {
+	proc := fmt.Sprintf("/proc/%d/", named(ts, args[0]).cmd.Process.Pid)
+	threads, err := filepath.Glob(proc + "task/*/status")
+	ts.Check(err)
+	if len(threads) == 0 {
+		ts.Fatalf("it is gone")
+	}
+	for _, t := range threads {
+		status, err := os.ReadFile(t)
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+			continue // it is over
+		}
+		ts.Check(err)
+		for _, want := range []string{"\nNoNewPrivs:\t1\n", "\nSeccomp:\t2\n", "\nCapAmb:\t0000000000000000\n"} {
+			if !strings.Contains(string(status), want) {
+				ts.Fatalf("%s has no %q:\n%s", t, want, status)
+			}
+		}
+	}
+	var st unix.Stat_t
+	ts.Check(unix.Stat(proc+"fd", &st))
+	if st.Uid != 0 {
+		ts.Fatalf("user %d may look into it", st.Uid)
+	}
+}
+
 // reaped wants every child of the process that the client started to run: one that
 // ended and was not waited for is shown to the user for as long as the server is.
 //
