@@ -47,6 +47,8 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/internal/child", "sandbox/policy", "the names of the layers"},
 	{"sandbox/internal/child", "sandbox/internal/seccomp", "the last stage loads the filter"},
 	{"sandbox/internal/child", "sandbox/internal/egress", "pid 1 opens the listeners, in the sandbox's namespace"},
+	{"sandbox/internal/confine", "sandbox/plan", "the ports in plan.Network"},
+	{"sandbox/internal/confine", "sandbox/internal/seccomp", "the launcher's filter is loaded last"},
 	{"sandbox/internal/container", "sandbox/plan", "a plan becomes a configuration"},
 	{"sandbox/internal/container", "sandbox/internal/child", "the inodes that pid 1 checks"},
 
@@ -56,6 +58,7 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox", "sandbox/plan", "it joins the mechanisms"},
 	{"sandbox", "sandbox/policy", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/child", "it joins the mechanisms"},
+	{"sandbox", "sandbox/internal/confine", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/container", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/egress", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/relay", "it joins the mechanisms"},

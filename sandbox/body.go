@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +41,7 @@ func (b *Box) contained() (launch, []child.Pin, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	maps.Copy(cfg.Sysctl, container.Counters())
 	if b.groups, err = container.NewGroups(b.plan, b.session.id); err != nil {
 		return nil, nil, &Lack{Step: "find the sandbox's control groups", Err: err}
 	}

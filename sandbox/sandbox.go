@@ -61,6 +61,9 @@ type Stdio struct {
 	// is looked at. Where they are nil nothing is approved and nobody known.
 	Pins   func() (guard.Pins, error)
 	Others func() []guard.Other
+
+	// Confine, where it is not nil, has Start confine this process: see Confinement.
+	Confine *Confinement
 }
 
 // Exit is how the server ended: a code, or a signal.
@@ -77,10 +80,12 @@ type Box struct {
 	plan    plan.Plan
 	digest  string
 	session *session
+	keeps   *Confinement // nil: this process is not confined
 	sink    audit.Sink
 	stderr  *os.File
 
 	groups  *container.Groups // nil: no group of version 1 holds a limit
+	cgroups []string          // directories of all that there are
 	body    body
 	control *child.Control
 	// talking is held while something is sent to pid 1, and to end that for good:
@@ -92,6 +97,8 @@ type Box struct {
 	egress  []*egress.Egress
 
 	started chan error    // one value: nil, or why it did not start
+	attend  chan bool     // one value: whether what the server says is to be heard
+	heard   chan error    // one value: nil, or why it cannot be
 	since   time.Time     // when the server started
 	done    chan struct{} // closed when the server and everything of it is gone
 	// released is closed when the first process was waited for, and its thread may go.
@@ -120,7 +127,8 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err != nil {
 		return nil, &Lack{Step: "prepare a run", Err: err}
 	}
-	b := &Box{plan: p, digest: p.Digest(), session: s, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{})}
+	b := &Box{plan: p, digest: p.Digest(), session: s, keeps: stdio.Confine, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{}),
+		attend: make(chan bool, 1), heard: make(chan error, 1)}
 	b.sink = b.stamp(sink)
 	guarded := guardOf(p, stdio)
 	if err := b.build(stdio); err != nil {
@@ -139,6 +147,13 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	}
 	if err == nil && !stdio.Raw {
 		err = b.carrier.converse(b)
+	}
+	if err == nil {
+		err = b.confine()
+	}
+	b.attend <- err == nil
+	if err == nil {
+		err = <-b.heard
 	}
 	if err != nil {
 		b.kill()
@@ -194,11 +209,13 @@ func (b *Box) build(stdio Stdio) error {
 	if err := b.session.record(b.plan, b.digest, b.groups.Paths()); err != nil {
 		return &Lack{Step: "prepare a run", Err: err}
 	}
+	b.cgroups = b.groups.Paths()
 	cgroup, err := b.onThread(launch, boot, inside)
 	if err != nil {
 		return err
 	}
 	if len(cgroup) > 0 {
+		b.cgroups = cgroup
 		if err := b.session.record(b.plan, b.digest, cgroup); err != nil {
 			return &Lack{Step: "prepare a run", Err: err}
 		}
@@ -236,6 +253,7 @@ func (b *Box) listen() {
 	var listeners sync.WaitGroup
 	startErr := error(&Lack{Step: "build the sandbox", Err: errors.New("it ended before the server was started")})
 	reported, told, over := false, false, false
+	var held []child.Message // until this process is confined
 	for {
 		m, err := b.control.Receive()
 		if err != nil && over {
@@ -248,18 +266,18 @@ func (b *Box) listen() {
 			continue
 		}
 		switch m.Kind {
-		case child.Notify:
-			listeners.Go(func() { b.observe(m.Files[0]) })
-		case child.Seen:
-			b.mediated(m)
-		case child.Listeners:
-			if err := b.serve(m); err != nil {
+		case child.Notify, child.Listeners, child.Seen:
+			if b.keeps != nil && !reported {
+				held = append(held, m)
+			} else if err := b.hear(m, &listeners); err != nil {
 				startErr = err
 				b.kill()
 			}
 		case child.Started:
 			reported = true
 			b.started <- nil
+			b.heard <- b.hearAll(held, &listeners)
+			held = nil
 		case child.Failed:
 			startErr = failed(m.Explain(b.plan), b.plan.Process.Path)
 		case child.Exited:
@@ -273,6 +291,7 @@ func (b *Box) listen() {
 	if err := b.body.wait(); err != nil {
 		b.err = fmt.Errorf("cannot wait for the sandbox: %w", err)
 	}
+	closeHeld(held)
 	listeners.Wait()
 	b.closeEgress()
 	b.release()

@@ -19,6 +19,8 @@ var tierOpen = []string{
 	"write-git-hook", "write-git-config", "write-vscode-task", "write-nested-git", "rename-git", "remove-git", "hardlink-git",
 	// There is no tmpfs and no cgroup to count what all processes of a server hold.
 	"tmp-bytes", "tmp-inodes", "fork-bomb",
+	// Nor is there a user namespace to count in what it takes of the user's own counters.
+	"inotify-instances",
 }
 
 // The weaker tier as it is started, by name: what one of its two layers holds by

@@ -3,17 +3,23 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"debug/elf"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"mcpen/cmd/mcpen/embedded"
 )
 
 // clients is the key of the clients that a script started.
@@ -173,15 +179,75 @@ func signalClient(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(named(ts, args[0]).cmd.Process.Signal(unix.SignalNum(args[1])))
 }
 
-// is wants the process that the client started to execute a file of this name
-// by now.
+// is wants the process that the client started to be the launcher by now. Nobody but
+// root may ask what file it executes, since no debugger of the user's may look into
+// it; how much code that file has is no secret.
 //
-//	is NAME /memfd:mcpen
+//	is NAME launcher
 func is(ts *testscript.TestScript, neg bool, args []string) {
-	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", named(ts, args[0]).cmd.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", named(ts, args[0]).cmd.Process.Pid))
 	ts.Check(err)
-	if (strings.TrimSuffix(exe, " (deleted)") == args[1]) == neg {
-		ts.Fatalf("it executes %s", exe)
+	_, rest, _ := strings.Cut(string(status), "\nVmExe:")
+	has, err := strconv.ParseUint(strings.Fields(rest)[0], 10, 64)
+	ts.Check(err)
+	want, err := launcherCode()
+	ts.Check(err)
+	if (has == want) == neg {
+		ts.Fatalf("it executes a file of %d KiB of code, and the launcher has %d", has, want)
+	}
+}
+
+// launcherCode is what the kernel counts as the launcher's code, in KiB; 0 where this
+// mcpen carries none.
+var launcherCode = sync.OnceValues(func() (uint64, error) {
+	if !embedded.Carried {
+		return 0, nil
+	}
+	image, err := embedded.Launcher()
+	if err != nil {
+		return 0, err
+	}
+	defer image.Close()
+	file, err := elf.NewFile(image)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range file.Progs {
+		if page := uint64(os.Getpagesize()); p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 {
+			return ((p.Vaddr+p.Filesz+page-1)/page - p.Vaddr/page) * page >> 10, nil
+		}
+	}
+	return 0, errors.New("the launcher has no code")
+})
+
+// confined wants the process that the client started, which serves it by now, to have
+// given up what it does not need: every thread is under filters, and nobody but root
+// may look into it.
+//
+//	confined NAME
+func confined(ts *testscript.TestScript, neg bool, args []string) {
+	proc := fmt.Sprintf("/proc/%d/", named(ts, args[0]).cmd.Process.Pid)
+	threads, err := filepath.Glob(proc + "task/*/status")
+	ts.Check(err)
+	if len(threads) == 0 {
+		ts.Fatalf("it is gone")
+	}
+	for _, t := range threads {
+		status, err := os.ReadFile(t)
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+			continue // it is over
+		}
+		ts.Check(err)
+		for _, want := range []string{"\nNoNewPrivs:\t1\n", "\nSeccomp:\t2\n", "\nCapAmb:\t0000000000000000\n"} {
+			if !strings.Contains(string(status), want) {
+				ts.Fatalf("%s has no %q:\n%s", t, want, status)
+			}
+		}
+	}
+	var st unix.Stat_t
+	ts.Check(unix.Stat(proc+"fd", &st))
+	if st.Uid != 0 {
+		ts.Fatalf("user %d may look into it", st.Uid)
 	}
 }
 

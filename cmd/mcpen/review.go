@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -60,13 +59,9 @@ func (a *app) reviewCommand() *cli.Command {
 // pinFiles are the files of the servers that were named, or all.
 func (a *app) pinFiles(at place, names []string) ([]launch.PinFile, error) {
 	var out []launch.PinFile
-	for _, pattern := range []string{"*.lock", "*.pins"} {
-		files, _ := filepath.Glob(filepath.Join(at.config, "profiles", pattern)) // the pattern is good
-		for _, file := range files {
-			name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-			if len(names) == 0 || slices.Contains(names, name) {
-				out = append(out, launch.PinFile{Name: name, File: file})
-			}
+	for _, p := range launch.PinFiles(at.config, at.state) {
+		if len(names) == 0 || slices.Contains(names, p.Name) {
+			out = append(out, p)
 		}
 	}
 	for _, n := range names {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -82,5 +83,8 @@ func pinsBeside(at place, pol policy.Policy, isPackage bool) launch.PinFile {
 	if !isPackage {
 		lock = strings.TrimSuffix(lock, ".lock") + ".pins"
 	}
-	return launch.PinFile{Name: pol.Name, File: lock}
+	if whole, err := filepath.Abs(lock); err == nil { // else the working directory is gone
+		lock = whole
+	}
+	return launch.PinFile{Name: pol.Name, File: lock, State: at.state}
 }

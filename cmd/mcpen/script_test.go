@@ -178,19 +178,20 @@ func condition(name string) (bool, error) {
 
 // words are the commands of the scripts besides testscript's own.
 var words = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"status": status,
-	"pure":   pure,
-	"json":   parses,
-	"launch": startClient,
-	"call":   call,
-	"ask":    askClient,
-	"hear":   hear,
-	"signal": signalClient,
-	"hangup": hangup,
-	"ends":   ends,
-	"is":     is,
-	"reaped": reaped,
-	"mode":   mode,
+	"status":   status,
+	"pure":     pure,
+	"json":     parses,
+	"launch":   startClient,
+	"call":     call,
+	"ask":      askClient,
+	"hear":     hear,
+	"signal":   signalClient,
+	"hangup":   hangup,
+	"ends":     ends,
+	"is":       is,
+	"confined": confined,
+	"reaped":   reaped,
+	"mode":     mode,
 }
 
 // status runs a command and wants it to end so: with a code, or by a signal.

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -19,10 +18,13 @@ import (
 )
 
 // PinFile keeps what a person approved of one server: in the lock of a package,
-// or, for a server that is no package, in a file of its own beside it.
+// or, for a server that is no package, in a file of its own beside it. What was only
+// seen is no decision of anybody's: it is kept below the state directory, on the
+// server's shelf, which is all of it that a running launcher can write to.
 type PinFile struct {
-	Name string `json:"name"`
-	File string `json:"file"`
+	Name  string `json:"name"`
+	File  string `json:"file"`
+	State string `json:"state,omitempty"` // of mcpen; "": what was seen is kept in File, too
 }
 
 // pinned is the part of a file that holds pins.
@@ -30,10 +32,31 @@ type pinned struct {
 	Pins guard.Pins `toml:"pins"`
 }
 
-// Read returns the pins; a file that does not exist holds none. Pins that were
-// tampered with are an error: a hash that does not fit is approval of nothing.
+// Read returns the pins, with what was seen since they were written; a file that
+// does not exist holds none. Pins that were tampered with are an error: a hash that
+// does not fit is approval of nothing.
 func (p PinFile) Read() (guard.Pins, error) {
-	data, err := os.ReadFile(p.File)
+	pins, err := p.decode(p.File)
+	if err != nil || p.State == "" {
+		return pins, err
+	}
+	seen, err := p.decode(p.seen())
+	if err != nil {
+		return guard.Pins{}, err
+	}
+	return see(pins, seen), nil
+}
+
+// Reviewed returns the pins as a review left them, for a running launcher.
+func (p PinFile) Reviewed() (guard.Pins, error) {
+	if p.State == "" {
+		return p.Read()
+	}
+	return p.decode(p.reviewed())
+}
+
+func (p PinFile) decode(file string) (guard.Pins, error) {
+	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return guard.Pins{}, nil
 	}
@@ -42,47 +65,78 @@ func (p PinFile) Read() (guard.Pins, error) {
 	}
 	var all pinned
 	if _, err := toml.Decode(string(data), &all); err != nil {
-		return guard.Pins{}, &Error{Code: ExitUsage, Err: fmt.Errorf("%s: cannot read the pins: %w", p.File, err)}
+		return guard.Pins{}, &Error{Code: ExitUsage, Err: fmt.Errorf("%s: cannot read the pins: %w", file, err)}
 	}
 	if err := all.Pins.Check(); err != nil {
-		return guard.Pins{}, &Error{Code: ExitRefused, Err: fmt.Errorf("%s: %w", p.File, err), Hint: "mcpen review --forget " + p.Name}
+		return guard.Pins{}, &Error{Code: ExitRefused, Err: fmt.Errorf("%s: %w", file, err), Hint: "mcpen review --forget " + p.Name}
 	}
 	return all.Pins, nil
 }
 
+// see adds what was seen, whatever state the other pins give it: nothing is approved
+// by it.
+func see(to, seen guard.Pins) guard.Pins {
+	for _, d := range seen.Definitions {
+		to = to.See(d)
+	}
+	return to
+}
+
 // Change reads, changes and writes the pins, one process at a time. What else
-// stands in the file stays as it is.
+// stands in the file stays as it is. All of them are decided about then, or wait in
+// the file.
 func (p PinFile) Change(f func(guard.Pins) guard.Pins) error {
 	return p.locked(func() error {
 		old, err := p.Read()
 		if err != nil {
 			return err
 		}
-		var text bytes.Buffer
-		if err := toml.NewEncoder(&text).Encode(pinned{f(old)}); err != nil {
-			return fmt.Errorf("internal error: cannot encode pins: %w", err)
+		text, err := encoded(f(old))
+		if err != nil {
+			return err
 		}
-		return p.write(text.Bytes())
+		if err := p.write(text); err != nil {
+			return err
+		}
+		return p.clear(text)
 	})
 }
 
 // Forget drops all pins, also those that cannot be read.
 func (p PinFile) Forget() error {
-	if p.alone() {
-		return os.Remove(p.File)
-	}
-	return p.locked(func() error { return p.write(nil) })
+	return p.locked(func() error {
+		var err error
+		if p.alone() {
+			if err = os.Remove(p.File); errors.Is(err, fs.ErrNotExist) {
+				err = nil
+			}
+		} else {
+			err = p.write(nil)
+		}
+		return errors.Join(err, p.clear(nil))
+	})
 }
 
 // alone reports whether the file holds nothing but pins.
 func (p PinFile) alone() bool { return filepath.Ext(p.File) == ".pins" }
 
-// locked keeps other processes from changing the file meanwhile.
+// locked keeps other processes from changing the file and the shelf meanwhile.
 func (p PinFile) locked(f func() error) error {
 	if err := os.MkdirAll(filepath.Dir(p.File), 0o700); err != nil {
 		return fmt.Errorf("cannot write the pins: %w", err)
 	}
-	dir, err := os.Open(filepath.Dir(p.File))
+	if p.State == "" {
+		return lockedIn(filepath.Dir(p.File), f)
+	}
+	if err := p.Prepare(); err != nil {
+		return err
+	}
+	return lockedIn(filepath.Dir(p.File), func() error { return lockedIn(p.shelf(), f) })
+}
+
+// lockedIn keeps other processes that ask for the same folder waiting meanwhile.
+func lockedIn(folder string, f func() error) error {
+	dir, err := os.Open(folder)
 	if err != nil {
 		return fmt.Errorf("cannot write the pins: %w", err)
 	}
@@ -106,34 +160,25 @@ func (p PinFile) write(text []byte) error {
 	return ReplaceFile(p.File, lockfile.Join(head, text))
 }
 
-// remember keeps what a run saw for the first time.
-func (p PinFile) remember(before, after guard.Pins) error {
-	if len(after.Definitions) == len(before.Definitions) {
-		return nil
+func encoded(p guard.Pins) ([]byte, error) {
+	var text bytes.Buffer
+	if err := toml.NewEncoder(&text).Encode(pinned{p}); err != nil {
+		return nil, fmt.Errorf("internal error: cannot encode pins: %w", err)
 	}
-	return p.Change(func(now guard.Pins) guard.Pins {
-		for _, d := range after.Definitions {
-			now = now.See(d)
-		}
-		return now
-	})
+	return text.Bytes(), nil
 }
 
 // Others are the tools that the user's other servers define, for shadowing: those
 // with pins below config, by an index that is kept below state.
 func Others(config, state, self string) []guard.Other {
 	var out []guard.Other
-	for _, pattern := range []string{"*.lock", "*.pins"} {
-		files, _ := filepath.Glob(filepath.Join(config, "profiles", pattern)) // the pattern is good
-		for _, file := range files {
-			name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-			if name == self {
-				continue
-			}
-			o := guard.Other{Server: name, Tools: toolsOf(state, PinFile{name, file})}
-			if len(o.Tools) > 0 {
-				out = append(out, o)
-			}
+	for _, p := range PinFiles(config, state) {
+		if p.Name == self || filepath.Dir(p.File) != filepath.Join(config, "profiles") {
+			continue
+		}
+		o := guard.Other{Server: p.Name, Tools: toolsOf(p)}
+		if len(o.Tools) > 0 {
+			out = append(out, o)
 		}
 	}
 	return out
@@ -157,39 +202,55 @@ func ReplaceFile(file string, data []byte) error {
 	return nil
 }
 
-// toolIndex is what toolsOf keeps of a pin file, as long as the file is the one
-// it was made of.
+// toolIndex is what toolsOf keeps of a server's pins, as long as their files are
+// those that it was made of.
 type toolIndex struct {
-	Size  int64     `json:"size"`
-	Time  time.Time `json:"time"`
-	Tools []string  `json:"tools"`
+	Of    [2]fileState `json:"of"` // what was decided about, what was seen
+	Tools []string     `json:"tools"`
 }
 
-// toolsOf lists the tools that a pin file knows, from an index where that is
-// fresh: reading every server's definitions at every start would take longer than
-// the start. A file that cannot be read knows none; its own run says so.
-func toolsOf(state string, p PinFile) []string {
-	st, err := os.Stat(p.File)
+// fileState tells one writing of a file from the next. The zero one is no file.
+type fileState struct {
+	Size int64     `json:"size"`
+	Time time.Time `json:"time"`
+}
+
+func stateOf(file string) fileState {
+	st, err := os.Stat(file)
 	if err != nil {
-		return nil
+		return fileState{}
 	}
-	file := filepath.Join(state, "tools", filepath.Base(p.File)+".json")
+	return fileState{st.Size(), st.ModTime().UTC()}
+}
+
+// toolsOf lists the tools that a server's pins know, from an index where that is
+// fresh: reading every server's definitions at every start would take longer than
+// the start. Pins that cannot be read know none; its own run says so.
+func toolsOf(p PinFile) []string {
+	of := [2]fileState{stateOf(p.File)}
+	if p.State != "" {
+		of[1] = stateOf(p.seen())
+	}
+	file := filepath.Join(p.State, toolsFolder, filepath.Base(p.File)+".json")
 	var index toolIndex
-	if data, err := os.ReadFile(file); err == nil && json.Unmarshal(data, &index) == nil && index.Size == st.Size() && index.Time.Equal(st.ModTime()) {
+	if data, err := os.ReadFile(file); err == nil && json.Unmarshal(data, &index) == nil && index.Of == of {
 		return index.Tools
 	}
 	pins, err := p.Read()
 	if err != nil {
 		return nil
 	}
-	index = toolIndex{Size: st.Size(), Time: st.ModTime()}
+	index = toolIndex{Of: of}
 	for _, d := range pins.Definitions {
 		if d.Kind == guard.KindTool && d.State != guard.Rejected {
 			index.Tools = append(index.Tools, d.Name)
 		}
 	}
-	if data, err := json.Marshal(index); err == nil && state != "" && os.MkdirAll(filepath.Dir(file), 0o700) == nil {
+	if data, err := json.Marshal(index); err == nil && p.State != "" && os.MkdirAll(filepath.Dir(file), 0o700) == nil {
 		_ = ReplaceFile(file, data) // it is read from the definitions again otherwise
 	}
 	return index.Tools
 }
+
+// toolsFolder is where those indexes are, below the state directory.
+const toolsFolder = "tools"

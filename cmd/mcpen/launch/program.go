@@ -10,6 +10,9 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"mcpen/cmd/mcpen/scope"
+	"mcpen/sandbox/policy"
 )
 
 // orderVariable tells the launcher the descriptor of its order.
@@ -36,7 +39,11 @@ func Become(image *os.File, o Order, args, env []string, files ...*os.File) erro
 	}
 	// The stages of a start wait for one another: with more than one processor
 	// each of them would only start threads that look for work.
-	env = append(without(env, orderVariable, procsVariable), orderVariable+"="+strconv.Itoa(int(order.Fd())), procsVariable+"=1")
+	env = without(env, orderVariable, procsVariable, scope.Variable)
+	if o.Plan.Holds(policy.LayerLandlock) && o.Plan.Landlock.ABI >= scope.ABI {
+		env = append(env, scope.Variable+"=1")
+	}
+	env = append(env, orderVariable+"="+strconv.Itoa(int(order.Fd())), procsVariable+"=1")
 	err = syscall.Exec("/proc/self/fd/"+strconv.Itoa(int(image.Fd())), args, env)
 	return &os.PathError{Op: "execve", Path: image.Name(), Err: err}
 }

@@ -23,7 +23,10 @@ const (
 // not what the machine can do; "" for any other.
 func Limited(err error) string {
 	var start *os.PathError
+	var call *os.SyscallError
 	switch {
+	case errors.As(err, &call) && call.Syscall == "inotify_init1" && call.Err == syscall.EMFILE:
+		return "sudo sysctl fs.inotify.max_user_instances=1024"
 	case errors.Is(err, syscall.EMFILE):
 		return "ulimit -n 1024"
 	case errors.As(err, &start) && start.Op == "fork/exec" && start.Err == syscall.EAGAIN: // clone(2)

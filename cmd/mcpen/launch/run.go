@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -68,7 +69,8 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	again, stop := listenForReviews()
 	defer stop()
 	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err,
-		Pins: before, Others: func() []guard.Other { return Others(o.Config, o.State, o.Plan.Name) }}, log.Write)
+		Pins: before, Others: func() []guard.Other { return Others(o.Config, o.State, o.Plan.Name) },
+		Confine: o.confinement(stdio.Err)}, log.Write)
 	// What package ahead started is over; no other child ends without a signal.
 	_, _ = unix.Wait4(-1, nil, unix.WNOHANG|unix.WCLONE, nil)
 	if failed := log.Failed(); err != nil && failed != nil {
@@ -96,6 +98,33 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 		return sandbox.Exit{}, &Error{Code: ExitSandbox, Err: err}
 	}
 	return exit, nil
+}
+
+// confinement is what this process keeps beside what the sandbox takes: the log, the
+// server's shelf, and what is known of the user's other servers. Folders that cannot
+// be made are not kept: whoever needs them says so.
+func (o Order) confinement(tell io.Writer) *sandbox.Confinement {
+	c := &sandbox.Confinement{}
+	if o.Config != "" {
+		c.Read = append(c.Read, filepath.Join(o.Config, "profiles"))
+	}
+	folders := []string{o.Logs}
+	if o.State != "" {
+		c.Read = append(c.Read, filepath.Join(o.State, seenFolder))
+		folders = append(folders, filepath.Join(o.State, toolsFolder))
+	}
+	if o.Keep && o.Pins.State != "" {
+		if err := o.Pins.Prepare(); err != nil {
+			warn(tell, "%v", err)
+		}
+		folders = append(folders, o.Pins.shelf())
+	}
+	for _, dir := range folders {
+		if dir != "" && os.MkdirAll(dir, 0o700) == nil {
+			c.Write = append(c.Write, dir)
+		}
+	}
+	return c
 }
 
 // StartLine says what holds, and by name what does not.
@@ -129,7 +158,7 @@ func follow(ctx context.Context, stdio Stdio, p PinFile, box *sandbox.Box, again
 		case <-box.Done():
 			return
 		case <-again:
-			pins, err := p.Read()
+			pins, err := p.Reviewed()
 			if err == nil {
 				err = box.Reload(pins)
 			}

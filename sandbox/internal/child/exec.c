@@ -135,6 +135,20 @@ static void send_listener(const struct mcpen_exec *x, int fd)
 			fail(x, MCPEN_LISTENER, 0);
 }
 
+/* Sets the limit on open files, or all the others. What is under way to other
+ * processes is counted for the user as a whole, and compared with this limit of
+ * whoever sends a descriptor (too_many_unix_fds in net/unix): another server that
+ * has as much under way as it may would keep this one from sending its listener. */
+static void set_limits(const struct mcpen_exec *x, int files)
+{
+	for (int i = 0; i < x->nlimits; i++) {
+		struct rlimit l = {x->limits[i].value, x->limits[i].value};
+
+		if ((x->limits[i].resource == RLIMIT_NOFILE) == files && setrlimit(x->limits[i].resource, &l))
+			fail(x, MCPEN_LIMITS, i);
+	}
+}
+
 static void load_filter(const struct mcpen_exec *x)
 {
 	unsigned long flags = 0;
@@ -173,6 +187,7 @@ static void become(const struct mcpen_exec *x, pid_t parent)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		fail(x, MCPEN_NO_NEW_PRIVS, 0);
 	drop_capabilities(x);
+	set_limits(x, 0);
 	umask(x->mask);
 	if (chdir(x->dir))
 		fail(x, MCPEN_DIRECTORY, 0);
@@ -186,14 +201,7 @@ static void become(const struct mcpen_exec *x, pid_t parent)
 		fail(x, MCPEN_CLOSE, 0);
 	if (x->filter.len > 0)
 		load_filter(x);
-	/* Last, since the listener is sent under the launcher's own limit of open
-	 * files: it bounds what all of the user's processes have in flight, and
-	 * another server may have much (unix(7), ETOOMANYREFS). */
-	for (int i = 0; i < x->nlimits; i++) {
-		struct rlimit l = {x->limits[i].value, x->limits[i].value};
-		if (setrlimit(x->limits[i].resource, &l))
-			fail(x, MCPEN_LIMITS, i);
-	}
+	set_limits(x, 1);
 	execve(x->path, x->argv, x->envv);
 	fail(x, MCPEN_EXECVE, 0);
 }

@@ -110,6 +110,20 @@ func within(all []limit) error {
 			return fmt.Errorf("%s: %w", all[i].name, os.NewSyscallError("getrlimit", err))
 		}
 		all[i].value = min(all[i].value, have.Max)
+		if all[i].resource == unix.RLIMIT_NOFILE {
+			all[i].value = min(all[i].value, leaving(have.Max))
+		}
 	}
 	return nil
+}
+
+// leaving is how many open files a server may have at most where the user may have so
+// many: as many as it may open it may have under way to other processes, and what the
+// next start sends has to find room beside them (SCM_MAX_FD and what comes above it).
+func leaving(most uint64) uint64 {
+	const room = 512
+	if most > 2*room {
+		return most - room
+	}
+	return most
 }

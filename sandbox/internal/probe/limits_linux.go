@@ -40,6 +40,18 @@ func limits() []Probe {
 				}
 				return worked("")
 			}},
+		{ID: "inotify-instances", Loss: "the next server, and the editor: nobody of the user's watches files any more", How: "inotify_init1(2) as often as half of what the user has",
+			Want: "EMFILE", By: Namespaces,
+			Run: func(w World) Result {
+				for range w.Instances / 2 {
+					fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+					if err != nil {
+						return refused(err)
+					}
+					defer unix.Close(fd)
+				}
+				return worked("")
+			}},
 		{ID: "raise-nofile", Loss: "the limits", How: "setrlimit(2) back to a hard limit that was given up",
 			Want: "EPERM", By: Limits, Twin: TwinRoot, Absent: "EPERM", // root without CAP_SYS_RESOURCE
 			Run: func(World) Result {

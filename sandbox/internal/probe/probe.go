@@ -138,6 +138,8 @@ type World struct {
 	TmpFiles  int64 `json:"tmp_files"`
 	FileSize  int64 `json:"file_size"`
 	OpenFiles int   `json:"open_files"`
+
+	Instances int `json:"instances"` // inotify(7) instances that the machine gives each user
 }
 
 // Result is what became of one probe. OK means that the attack worked.

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -75,27 +74,14 @@ func streams(tid, fd int) bool {
 	if pid == 0 || fd < 0 {
 		return false
 	}
-	process, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(process)
-	socket, err := unix.PidfdGetfd(process, fd, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(socket)
-	kind, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_TYPE)
-	return err == nil && kind == unix.SOCK_STREAM
+	return protocol(fmt.Sprintf("/proc/%d/fd/%d", pid, fd)) == "TCP"
 }
 
 // readMemory fills buf from a process's memory.
 func readMemory(pid int, at uint64, buf []byte) error {
-	local := []unix.Iovec{{Base: &buf[0]}}
-	local[0].SetLen(len(buf))
-	n, err := unix.ProcessVMReadv(pid, local, []unix.RemoteIovec{{Base: uintptr(at), Len: len(buf)}}, 0)
+	n, err := peek(pid, at, buf)
 	if err != nil {
-		return os.NewSyscallError("process_vm_readv", err)
+		return err
 	}
 	if n < len(buf) {
 		return fmt.Errorf("%d bytes of %d", n, len(buf))

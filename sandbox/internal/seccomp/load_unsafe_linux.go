@@ -38,6 +38,18 @@ func install(f Filter, flags uintptr) (int, error) {
 	if set != 1 { // with CAP_SYS_ADMIN the kernel would not ask
 		return -1, fmt.Errorf("internal error: a seccomp filter without no-new-privileges")
 	}
+	insns := f.insns()
+	prog := unix.SockFprog{Len: uint16(len(insns)), Filter: &insns[0]}
+	fd, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&prog)))
+	runtime.KeepAlive(insns)
+	if errno != 0 {
+		return -1, os.NewSyscallError("seccomp", errno)
+	}
+	return int(fd), nil
+}
+
+// insns is the filter as the kernel's structs.
+func (f Filter) insns() []unix.SockFilter {
 	insns := make([]unix.SockFilter, f.Len())
 	for i := range insns {
 		b := f.prog[i*size:]
@@ -46,11 +58,5 @@ func install(f Filter, flags uintptr) (int, error) {
 			K: binary.LittleEndian.Uint32(b[4:]),
 		}
 	}
-	prog := unix.SockFprog{Len: uint16(len(insns)), Filter: &insns[0]}
-	fd, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&prog)))
-	runtime.KeepAlive(insns)
-	if errno != 0 {
-		return -1, os.NewSyscallError("seccomp", errno)
-	}
-	return int(fd), nil
+	return insns
 }

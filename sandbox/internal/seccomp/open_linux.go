@@ -28,7 +28,7 @@ func look(n notification, name string, outside func(string) bool) (string, sysca
 	if err != nil {
 		return "", 0
 	}
-	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", n.tid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	root, err := place(fmt.Sprintf("/proc/%d/root", n.tid))
 	if err != nil {
 		return "", 0
 	}

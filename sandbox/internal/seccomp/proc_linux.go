@@ -22,11 +22,9 @@ func readString(pid int, at uint64) (string, error) {
 	var path []byte
 	for len(path) < unix.PathMax {
 		buf := make([]byte, min(page-at%page, uint64(unix.PathMax-len(path))))
-		local := []unix.Iovec{{Base: &buf[0]}}
-		local[0].SetLen(len(buf))
-		n, err := unix.ProcessVMReadv(pid, local, []unix.RemoteIovec{{Base: uintptr(at), Len: len(buf)}}, 0)
+		n, err := peek(pid, at, buf)
 		if err != nil {
-			return "", os.NewSyscallError("process_vm_readv", err)
+			return "", err
 		}
 		if end := bytes.IndexByte(buf[:n], 0); end >= 0 {
 			return string(append(path, buf[:end]...)), nil
@@ -49,7 +47,7 @@ func absolute(pid, dir int, path string) (string, error) {
 	if dir != unix.AT_FDCWD {
 		link = fmt.Sprintf("/proc/%d/fd/%d", pid, dir)
 	}
-	base, err := os.Readlink(link)
+	base, err := follow(link)
 	if err != nil {
 		return "", err
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -102,6 +104,13 @@ func New(dir string) (*Stage, error) {
 	}
 	if suid := filepath.Join(dir, "bin", "suid"); exists(suid) {
 		s.World.Suid = suid
+	}
+	text, err := os.ReadFile("/proc/sys/user/max_inotify_instances")
+	if err == nil {
+		s.World.Instances, err = strconv.Atoi(strings.TrimSpace(string(text)))
+	}
+	if err != nil {
+		return nil, err
 	}
 	s.World.Node, _ = exec.LookPath("node")
 	s.World.Python = "/usr/bin/python3"
