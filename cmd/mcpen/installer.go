@@ -69,18 +69,28 @@ func (a *app) connect(ctx context.Context, in *pack.Installer, at place, e pack.
 	}
 	switch e {
 	case pack.NPM:
-		r, err = pack.ReadNPMRC(a.npmrc(at, in.Tools), a.getenv)
+		places := pack.NPMPlaces{Home: at.home, Node: in.Tools.Node, Env: a.env}
+		for _, arg := range in.Tools.NPM {
+			if strings.HasSuffix(arg, "/bin/npm-cli.js") {
+				places.CLI = arg
+			}
+		}
+		r, err = pack.ReadNPM(places)
 	case pack.PyPI:
-		r, err = pack.ReadPipConfig(
-			[]string{filepath.Join(at.home, ".config/uv/uv.toml"), "/etc/uv/uv.toml"},
-			[]string{a.getenv("PIP_CONFIG_FILE"), filepath.Join(at.home, ".config/pip/pip.conf"), filepath.Join(at.home, ".pip/pip.conf"), "/etc/pip.conf"}, a.getenv)
+		r, err = pack.ReadPip(pack.PipPlaces{Home: at.home, Python: in.Tools.Python, Env: a.env})
 	default:
 		return fmt.Errorf("internal error: no registry for %q", e)
+	}
+	var twice *pack.IndexError
+	if errors.As(err, &twice) {
+		return &codeError{code: exitUsage, err: err, hint: "PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 PIP_INDEX_URL=URL mcpen …   # the URL of the one index to ask"}
 	}
 	if err != nil {
 		return &codeError{code: exitUsage, err: err}
 	}
-	r.Proxy = http.ProxyFromEnvironment
+	if r.Proxy == nil {
+		r.Proxy = http.ProxyFromEnvironment
+	}
 	if r.URL == "" {
 		if r.URL, err = in.DefaultRegistry(ctx, e); err != nil {
 			return err
@@ -92,35 +102,6 @@ func (a *app) connect(ctx context.Context, in *pack.Installer, at place, e pack.
 		in.PyPI = r
 	}
 	return nil
-}
-
-// npmrc are npm's configuration files, the weightiest first. A project's own is
-// not among them: the folder that mcpen is started in has no say in where
-// packages come from.
-func (a *app) npmrc(at place, t pack.Tools) []string {
-	var files []string
-	for _, name := range []string{"npm_config_userconfig", "NPM_CONFIG_USERCONFIG"} {
-		if f := absolute(a.getenv(name)); f != "" {
-			files = append(files, f)
-		}
-	}
-	if at.home != "" && len(files) == 0 {
-		files = append(files, filepath.Join(at.home, ".npmrc"))
-	}
-	for _, name := range []string{"npm_config_globalconfig", "NPM_CONFIG_GLOBALCONFIG"} {
-		if f := absolute(a.getenv(name)); f != "" {
-			files = append(files, f)
-		}
-	}
-	if t.Node != "" {
-		files = append(files, filepath.Join(filepath.Dir(filepath.Dir(t.Node)), "etc", "npmrc"))
-	}
-	for _, arg := range t.NPM { // npm's own, beside its code
-		if strings.HasSuffix(arg, "/bin/npm-cli.js") {
-			files = append(files, filepath.Join(filepath.Dir(filepath.Dir(arg)), "npmrc"))
-		}
-	}
-	return files
 }
 
 var pythonName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^python(3)\.([0-9]+)$`) })

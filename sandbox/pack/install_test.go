@@ -358,8 +358,7 @@ func TestInstallKeepsTokenFromJobs(t *testing.T) {
 	host := strings.TrimPrefix(f.URL, "https:")
 	npmrc := filepath.Join(dir, ".npmrc")
 	os.WriteFile(npmrc, []byte("registry="+f.URL+"/npm/\ncafile="+ca+"\n"+host+"/npm/:_authToken=${TOKEN}\n"), 0o600)
-	env := func(name string) string { return map[string]string{"TOKEN": f.Token}[name] }
-	reg, err := ReadNPMRC([]string{npmrc}, env)
+	reg, err := ReadNPM(NPMPlaces{Env: []string{"TOKEN=" + f.Token, "npm_config_userconfig=" + npmrc}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ import (
 
 // Registry says where the packages of one ecosystem come from and with which
 // credentials. It is what the user's own configuration of npm, pip or uv says
-// (see ReadNPMRC and ReadPipConfig); nothing is assumed where that says nothing.
+// (see ReadNPM and ReadPip); nothing is assumed where that says nothing.
 //
 // The zero Registry reaches nothing.
 type Registry struct {
