@@ -371,8 +371,8 @@ func TestEntryChoice(t *testing.T) {
 			t.Errorf("the choices are not named: %v", err)
 		}
 	}
-	p := packageJSON{Name: "@a/b", Bin: map[string]any{"../../x": "../../../etc/passwd", "ok": "./bin/ok.js", "n": 1}}
-	if got := p.bins(); len(got) != 2 || got["x"] != "etc/passwd" || got["ok"] != "bin/ok.js" {
+	p := packageJSON{Name: "@a/b", Bin: json.RawMessage(`{"../../x": "../../../etc/passwd", "ok": "./bin/ok.js", "n": 1, "a/run": "first.js", "b/run": "last.js"}`)}
+	if got := p.bins(); len(got) != 3 || got["x"] != "etc/passwd" || got["ok"] != "bin/ok.js" || got["run"] != "last.js" {
 		t.Errorf("bins %v", got)
 	}
 }

@@ -70,7 +70,7 @@ func (in *Installer) Resolve(ctx context.Context, ref Ref) (Release, error) {
 // holds what was installed. The tree is open: the caller closes it once the lock
 // is written. On an error nothing is left in the store.
 func (in *Installer) Install(ctx context.Context, rel Release) (Lock, *Tree, error) {
-	l := Lock{Form: LockVersion, Version: rel.Ref.Version, Bin: rel.Ref.Bin, Registry: rel.Registry, License: rel.License,
+	l := Lock{Form: LockVersion, Version: rel.Ref.Version, Bin: rel.Ref.Bin, Registry: rel.Registry, License: rel.License, Publisher: rel.Publisher,
 		Published: rel.Published, Locked: in.Now(), Trees: map[string]string{}}
 	bare := rel.Ref
 	bare.Version, bare.Tag = "", ""
@@ -131,7 +131,7 @@ func (in *Installer) Repair(ctx context.Context, l Lock) (Lock, *Tree, error) {
 	}
 	given := l
 	given.Trees = map[string]string{platform: l.Trees[platform]}
-	tree, err := in.inStage(ctx, &given, time.Time{}, func(w *work) error { return nil })
+	tree, err := in.inStage(ctx, &given, time.Time{}, nil)
 	if err != nil {
 		return Lock{}, nil, err
 	}

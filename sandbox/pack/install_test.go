@@ -499,7 +499,7 @@ func TestLockKeepsPinsAndRefusesTampering(t *testing.T) {
 		"own integrity": func(s string) string {
 			return strings.Replace(s, l.Integrity, "sha512-"+strings.Repeat("A", 86)+"==", 1)
 		},
-		"form": func(s string) string { return strings.Replace(s, "lock = 1", "lock = 2", 1) },
+		"form": func(s string) string { return strings.Replace(s, "lock = 2", "lock = 3", 1) },
 		"torn": func(s string) string { return s[:len(s)/2] },
 	} {
 		changed := change(string(text))

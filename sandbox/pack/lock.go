@@ -13,8 +13,10 @@ import (
 	"mcpen/sandbox/lockfile"
 )
 
-// LockVersion is the version of the lock file's form.
-const LockVersion = 1
+// LockVersion is the version of the lock file's form. The first form, which does
+// not have entry points, publishers and what is bundled, is read and kept as it
+// is until a package is locked anew.
+const LockVersion = 2
 
 // Lock is what was chosen for one package, to be kept beside the profile and
 // reviewed. Everything that a later install needs is in it, so that a run with a
@@ -27,6 +29,7 @@ type Lock struct {
 	Registry  string    `toml:"registry"`      // where it came from; says nothing about where to fetch it again
 	Integrity string    `toml:"integrity"`     // of the package's own archive
 	License   string    `toml:"license,omitempty"`
+	Publisher string    `toml:"publisher,omitempty"` // who uploaded it, as the registry says
 	Published time.Time `toml:"published,omitempty"`
 	Locked    time.Time `toml:"locked"`
 	With      string    `toml:"with,omitempty"` // the tool that installed it
@@ -38,7 +41,10 @@ type Lock struct {
 
 	// Trees are the hashes of the installed tree by platform. A platform that is
 	// not there yet is added when the lock is first used on it.
-	Trees        map[string]string `toml:"tree"`
+	Trees map[string]string `toml:"tree"`
+	// Entry are the package's programs by name: the file within the package, and
+	// for PyPI the function.
+	Entry        map[string]string `toml:"entry,omitempty"`
 	Dependencies []Dependency      `toml:"dependency"` // by path; the package itself is one
 
 	// Pins is the part of the file that belongs to the guard: its text, kept as
@@ -53,7 +59,11 @@ type Dependency struct {
 	Path      string `toml:"path"`
 	Name      string `toml:"name,omitempty"` // where it is not the end of Path
 	Version   string `toml:"version"`
-	Integrity string `toml:"integrity"`
+	Integrity string `toml:"integrity,omitempty"`
+	Publisher string `toml:"publisher,omitempty"`
+	// Bundled: it comes inside the archive of the package around it, and has no
+	// archive of its own.
+	Bundled bool `toml:"bundled,omitempty"`
 	// From is the archive's address relative to the registry; npm, where it is
 	// not the usual one.
 	From     string   `toml:"from,omitempty"`
@@ -119,8 +129,8 @@ func ParseLock(data []byte) (Lock, error) {
 
 // check refuses what no install of mcpen writes: a lock comes from other people.
 func (l Lock) check() error {
-	if l.Form != LockVersion {
-		return fmt.Errorf("cannot read lock: its form is %d, and this mcpen reads %d", l.Form, LockVersion)
+	if l.Form < 1 || l.Form > LockVersion {
+		return fmt.Errorf("cannot read lock: its form is %d, and this mcpen reads 1 to %d", l.Form, LockVersion)
 	}
 	ref, err := l.Ref()
 	if err != nil {
@@ -162,6 +172,8 @@ func (d Dependency) check(e Ecosystem) error {
 	if e == PyPI {
 		w, ok := parseWheel(d.File)
 		switch {
+		case d.Bundled || d.From != "":
+			return fmt.Errorf("a wheel bundles nothing, and has the index's address")
 		case normalizePyPI(d.Path) != d.Path || !pyName().MatchString(d.Path) || d.Name != "":
 			return fmt.Errorf("not a normalized name")
 		case !exactPEP440(d.Version):
@@ -179,11 +191,40 @@ func (d Dependency) check(e Ecosystem) error {
 	if err := checkNPMDependency(d.PackageName()); err != nil {
 		return err
 	}
+	if err := checkFrom(d.From, d.PackageName(), d.Version); err != nil {
+		return err
+	}
 	if !exactSemver(d.Version) && !exactSemver(strings.SplitN(d.Version, "+", 2)[0]) {
 		return fmt.Errorf("%q is not one exact version", d.Version)
 	}
+	switch {
+	case d.Bundled && (d.Integrity != "" || d.From != "" || d.Optional):
+		return fmt.Errorf("it is bundled and has an archive of its own")
+	case d.Bundled:
+		return nil
+	}
 	if !sriPattern().MatchString(d.Integrity) {
 		return fmt.Errorf("%q is no SHA-2 integrity", d.Integrity)
+	}
+	return nil
+}
+
+// checkFrom holds an address within the registry to what an archive of that
+// package can have: a lock from a repository must not choose what is asked for.
+func checkFrom(from, name, version string) error {
+	if from == "" {
+		return nil
+	}
+	_, base := splitScope(name)
+	steps := strings.Split(strings.TrimPrefix(from, "/"), "/")
+	last := steps[len(steps)-1]
+	switch {
+	case strings.ContainsAny(from, "?#%\\:") || strings.HasPrefix(from, "//") || checkPath(from, 1024) != nil || path.Clean(from) != from || slices.Contains(steps, ".."):
+		return fmt.Errorf("from: %q is no plain address within the registry", from)
+	case !slices.Contains(steps, base) && !strings.HasPrefix(last, base):
+		return fmt.Errorf("from: %q is not an archive of %s", from, name)
+	case !strings.HasSuffix(last, ".tgz") && !strings.HasSuffix(last, ".tar.gz") && !slices.Contains(steps, version):
+		return fmt.Errorf("from: %q is no archive", from)
 	}
 	return nil
 }

@@ -1,15 +1,12 @@
 package pack
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
@@ -222,9 +219,7 @@ func describePyPI(ctx context.Context, r Registry, client *http.Client, page *ur
 	if err != nil {
 		return Release{}, err
 	}
-	// The description may follow the headers, and is no MIME body.
-	head, _, _ := bytes.Cut(body, []byte("\n\n"))
-	fields, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(append(head, "\n\n"...)))).ReadMIMEHeader()
+	fields, err := metadataFields(body)
 	if err != nil {
 		return rel, nil
 	}

@@ -157,16 +157,13 @@ func (w *work) installPyPI(ctx context.Context) error {
 	if err := w.run(ctx, name, argv, w.pipEnv(), true); err != nil {
 		return err
 	}
-	had := map[string]bool{}
-	for _, f := range w.proxy.served() {
-		had[f.integrity] = true
-	}
-	for _, d := range w.lock.Dependencies {
-		if !had[d.Integrity] {
-			return fmt.Errorf("cannot install %q: the wheel %q was not taken from the index", d.Path, d.File)
-		}
+	if err := w.checkOverlaps(); err != nil {
+		return err
 	}
 	if err := w.tidyPython(); err != nil {
+		return err
+	}
+	if err := w.adopt(); err != nil {
 		return err
 	}
 	return w.compile(ctx)

@@ -71,6 +71,16 @@ func (p *proxy) served() []*proxied {
 	return out
 }
 
+// servedAs is the archive of that integrity that a job fetched; nil for none.
+func (p *proxy) servedAs(integrity string) *proxied {
+	for _, f := range p.served() {
+		if f.integrity == integrity {
+			return f
+		}
+	}
+	return nil
+}
+
 func (p *proxy) serveFile(w http.ResponseWriter, req *http.Request, rest string) {
 	local := p.base() + "file/" + rest
 	f, err := p.lookup(local)

@@ -20,9 +20,12 @@ type work struct {
 	proxy *proxy
 	lock  *Lock
 	ref   Ref
+	// choosing: the lock is being made, and not followed.
+	choosing bool
 }
 
-// inStage installs what the lock lists, once choose has filled that in.
+// inStage installs what the lock lists, once choose has filled that in; with no
+// choose the lock is whole.
 func (in *Installer) inStage(ctx context.Context, l *Lock, before time.Time, choose func(*work) error) (*Tree, error) {
 	ref, err := l.Ref()
 	if err != nil {
@@ -47,14 +50,16 @@ func (in *Installer) inStage(ctx context.Context, l *Lock, before time.Time, cho
 		return nil, err
 	}
 	defer proxy.close()
-	w := &work{in: in, stage: stage, root: root, proxy: proxy, lock: l, ref: ref}
+	w := &work{in: in, stage: stage, root: root, proxy: proxy, lock: l, ref: ref, choosing: choose != nil}
 	for _, dir := range []string{"home", "cache", "tmp", "tree"} {
 		if err := root.Mkdir(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("cannot stage: %w", err)
 		}
 	}
-	if err := choose(w); err != nil {
-		return nil, err
+	if choose != nil {
+		if err := choose(w); err != nil {
+			return nil, err
+		}
 	}
 	if in.Vet != nil {
 		if err := in.Vet(*l); err != nil {
