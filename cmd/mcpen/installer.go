@@ -303,7 +303,7 @@ func (a *app) installed(ctx context.Context, at place, ref pack.Ref, lockFile st
 	if err == nil {
 		return a.enter(at, ref, lock, tree, args)
 	}
-	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, pack.ErrAbsent) {
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, pack.ErrAbsent) && !errors.Is(err, pack.ErrUnconfirmed) {
 		return plan.Program{}, nil, damaged(err)
 	}
 	runtime := "node"
@@ -342,7 +342,7 @@ func (a *app) openLocked(ctx context.Context, in *pack.Installer, at place, ref 
 		return lock, nil, err
 	}
 	tree, err := in.Open(lock)
-	if err == nil || !errors.Is(err, pack.ErrAbsent) {
+	if err == nil || !errors.Is(err, pack.ErrAbsent) && !errors.Is(err, pack.ErrUnconfirmed) {
 		return lock, tree, damaged(err)
 	}
 	if err := a.connect(ctx, in, at, ref.Ecosystem); err != nil {
@@ -496,7 +496,11 @@ func readLock(file string) (pack.Lock, error) {
 	}
 	l, err := pack.ParseLock(data)
 	if err != nil {
-		return l, &codeError{code: exitUsage, err: fmt.Errorf("%s: %w", file, err)}
+		code := exitUsage
+		if refusal := (*pack.Refusal)(nil); errors.As(err, &refusal) {
+			code = exitRefused
+		}
+		return l, &codeError{code: code, err: fmt.Errorf("%s: %w", file, err)}
 	}
 	return l, nil
 }

@@ -102,7 +102,12 @@ func (in *Installer) Restore(ctx context.Context, l Lock) (Lock, *Tree, error) {
 		return Lock{}, nil, err
 	}
 	if want := l.Trees[in.platform(l)]; want != "" {
-		tree, err := in.Store.Open(want)
+		tree, err := in.Open(l)
+		if errors.Is(err, ErrUnconfirmed) {
+			if err = in.Confirm(ctx, l); err == nil {
+				tree, err = in.Open(l)
+			}
+		}
 		if err == nil {
 			return l, tree, nil
 		}

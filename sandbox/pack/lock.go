@@ -220,11 +220,11 @@ func checkFrom(from, name, version string) error {
 	last := steps[len(steps)-1]
 	switch {
 	case strings.ContainsAny(from, "?#%\\:") || strings.HasPrefix(from, "//") || checkPath(from, 1024) != nil || path.Clean(from) != from || slices.Contains(steps, ".."):
-		return fmt.Errorf("from: %q is no plain address within the registry", from)
+		return refuse("from: %q is no plain address within the registry", from)
 	case !slices.Contains(steps, base) && !strings.HasPrefix(last, base):
-		return fmt.Errorf("from: %q is not an archive of %s", from, name)
+		return refuse("from: %q is not an archive of %s", from, name)
 	case !strings.HasSuffix(last, ".tgz") && !strings.HasSuffix(last, ".tar.gz") && !slices.Contains(steps, version):
-		return fmt.Errorf("from: %q is no archive", from)
+		return refuse("from: %q is no archive", from)
 	}
 	return nil
 }

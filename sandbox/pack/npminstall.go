@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"path"
 	"path/filepath"
 	"slices"
@@ -132,12 +131,18 @@ func (w *work) takeOver(place string, n npmNode) (Dependency, error) {
 	if err != nil {
 		return d, err
 	}
+	if known, ok := w.proxy.known(d); ok {
+		d.Publisher = known.publisher
+	}
 	if usual := tarballPath(d.PackageName(), d.Version); f.url.String() != base.JoinPath(usual).String() {
 		rel, ok := strings.CutPrefix(f.url.String(), base.String())
 		if !ok {
 			rel = f.url.Path
 		}
-		d.From = rel
+		// Another address is found again by the package's name.
+		if checkFrom(rel, d.PackageName(), d.Version) == nil {
+			d.From = rel
+		}
 	}
 	return d, d.check(NPM)
 }
@@ -207,22 +212,23 @@ func (w *work) installNPM(ctx context.Context) error {
 	return w.finishNPM(ctx)
 }
 
-// local makes a locked package's archive available to npm.
+// local makes a locked package's archive available to npm: at its usual address,
+// or the one that the lock gives where that is an archive below the registry's, or
+// wherever the registry itself says that it is.
 func (w *work) local(d Dependency) (string, error) {
-	name := d.PackageName()
-	base, err := w.proxy.reg.base(name)
+	base, err := w.proxy.reg.base(d.PackageName())
 	if err != nil {
 		return "", err
 	}
-	at := base.JoinPath(tarballPath(name, d.Version))
+	usual := tarballPath(d.PackageName(), d.Version)
+	at := base.JoinPath(usual)
 	if d.From != "" {
-		ref, err := url.Parse(d.From)
-		if err != nil || ref.Scheme != "" || ref.Host != "" {
-			return "", fmt.Errorf("%q is no address within the registry", d.From)
+		at = nil
+		if strings.HasSuffix(d.From, ".tgz") && !strings.HasPrefix(d.From, "/") {
+			at = base.JoinPath(d.From)
 		}
-		at = base.ResolveReference(ref)
 	}
-	return w.proxy.add(at, at.Path, d.Integrity)
+	return w.proxy.addLocked(at, path.Base(usual), d)
 }
 
 // finishNPM runs the scripts that the caller names and removes what npm wrote

@@ -38,6 +38,19 @@ type indexFile struct {
 	CoreMetadata   any               `json:"core-metadata,omitempty"`
 }
 
+// yanked is the reason for a yank; "" where there was none.
+func (f indexFile) yanked() string {
+	switch y := f.Yanked.(type) {
+	case string:
+		return strings.TrimSuffix("yanked: "+y, ": ")
+	case bool:
+		if y {
+			return "yanked"
+		}
+	}
+	return ""
+}
+
 var sha256Hex = pattern(`^[0-9a-f]{64}$`)
 
 // projectURL is the page of a project; the trailing slash is part of it.
@@ -150,14 +163,7 @@ func resolvePyPI(p project, ref Ref, minAge time.Duration, now time.Time) (Relea
 	chosen.Version = c.version
 	rel := Release{Ref: chosen, Published: uploaded(file), Size: file.Size,
 		archive: archive{url: file.URL, integrity: "sha256:" + file.Hashes["sha256"], file: file.Filename}}
-	switch y := file.Yanked.(type) {
-	case string:
-		rel.Deprecated = "yanked: " + y
-	case bool:
-		if y {
-			rel.Deprecated = "yanked"
-		}
-	}
+	rel.Deprecated = file.yanked()
 	rel.explain(c, all, minAge)
 	return rel, file, nil
 }
@@ -178,8 +184,7 @@ func pypiCandidates(p project, name string) ([]candidate, map[string]indexFile) 
 		if _, seen := first[w.version]; !seen || w.anywhere() {
 			first[w.version] = f
 		}
-		y, isBool := f.Yanked.(bool)
-		gone[w.version] = f.Yanked != nil && (!isBool || y)
+		gone[w.version] = f.yanked() != ""
 	}
 	var all []candidate
 	for s, t := range dates {

@@ -36,8 +36,11 @@ type Registry struct {
 	// for, it looks up itself: the rule about private addresses is then its own.
 	Proxy func(*http.Request) (*url.URL, error)
 	// Timeout bounds the wait for the head of an answer and every wait for more
-	// of its body. 0 is 60 s.
+	// of its body, and is the time over which its pace is measured. 0 is 60 s.
 	Timeout time.Duration
+	// Whole bounds the whole of a fetch. 0 is five minutes for a page and thirty
+	// for an archive.
+	Whole time.Duration
 }
 
 // Credential is one Authorization header and the part of the network it is for.

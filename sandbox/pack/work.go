@@ -24,35 +24,48 @@ type work struct {
 	choosing bool
 }
 
-// inStage installs what the lock lists, once choose has filled that in; with no
-// choose the lock is whole.
-func (in *Installer) inStage(ctx context.Context, l *Lock, before time.Time, choose func(*work) error) (*Tree, error) {
+// begin prepares an install of what a lock lists, in a stage. The caller calls end.
+func (in *Installer) begin(stage *Stage, l *Lock, before time.Time) (w *work, end func(), err error) {
 	ref, err := l.Ref()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	reg := in.NPM
 	if ref.Ecosystem == PyPI {
 		reg = in.PyPI
 	}
+	root, err := os.OpenRoot(stage.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	proxy, err := startProxy(ref.Ecosystem, reg, in.Limits, before, filepath.Join(stage.base, "fetched"))
+	if err != nil {
+		root.Close()
+		return nil, nil, err
+	}
+	end = func() {
+		proxy.close()
+		root.Close()
+	}
+	return &work{in: in, stage: stage, root: root, proxy: proxy, lock: l, ref: ref}, end, nil
+}
+
+// inStage installs what the lock lists, once choose has filled that in; with no
+// choose the lock is whole.
+func (in *Installer) inStage(ctx context.Context, l *Lock, before time.Time, choose func(*work) error) (*Tree, error) {
 	stage, err := in.Store.Stage()
 	if err != nil {
 		return nil, err
 	}
 	defer stage.Close()
-	root, err := os.OpenRoot(stage.Dir)
+	w, end, err := in.begin(stage, l, before)
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
-	proxy, err := startProxy(ref.Ecosystem, reg, in.Limits, before, filepath.Join(stage.base, "fetched"))
-	if err != nil {
-		return nil, err
-	}
-	defer proxy.close()
-	w := &work{in: in, stage: stage, root: root, proxy: proxy, lock: l, ref: ref, choosing: choose != nil}
+	defer end()
+	w.choosing = choose != nil
 	for _, dir := range []string{"home", "cache", "tmp", "tree"} {
-		if err := root.Mkdir(dir, 0o700); err != nil {
+		if err := w.root.Mkdir(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("cannot stage: %w", err)
 		}
 	}
@@ -66,8 +79,12 @@ func (in *Installer) inStage(ctx context.Context, l *Lock, before time.Time, cho
 			return nil, err
 		}
 	}
+	youngest, err := w.confirmed(ctx)
+	if err != nil {
+		return nil, w.proxy.verdict(err)
+	}
 	fetch := w.installNPM
-	if ref.Ecosystem == PyPI {
+	if w.ref.Ecosystem == PyPI {
 		fetch = w.installPyPI
 	}
 	if err := fetch(ctx); err != nil {
@@ -77,7 +94,7 @@ func (in *Installer) inStage(ctx context.Context, l *Lock, before time.Time, cho
 		return nil, err
 	}
 	in.say("store", "%s", l.Package)
-	return in.Store.Add(stage, "tree", l.Trees[in.platform(*l)])
+	return in.Store.add(stage, "tree", l.Trees[in.platform(*l)], youngest)
 }
 
 // choose has a tool work out all that a release needs.
