@@ -59,13 +59,39 @@ func (a *app) installer(ctx context.Context, at place, e pack.Ecosystem, rules p
 	return in, nil
 }
 
+// connection is what installing from a registry needs.
+type connection struct {
+	tools    pack.Tools
+	registry pack.Registry
+}
+
 // connect fills in the tools of this machine and the registry of the user's own
-// configuration, which only resolving and fetching need.
+// configuration, which only resolving and fetching need. They are looked up once.
 func (a *app) connect(ctx context.Context, in *pack.Installer, at place, e pack.Ecosystem) error {
+	have, ok := a.registries[e]
+	if !ok {
+		var err error
+		if have, err = a.lookUp(ctx, in, at, e); err != nil {
+			return err
+		}
+		if a.registries == nil {
+			a.registries = map[pack.Ecosystem]connection{}
+		}
+		a.registries[e] = have
+	}
+	in.Tools = have.tools
+	if e == pack.NPM {
+		in.NPM = have.registry
+	} else {
+		in.PyPI = have.registry
+	}
+	return nil
+}
+
+func (a *app) lookUp(ctx context.Context, in *pack.Installer, at place, e pack.Ecosystem) (none connection, err error) {
 	var r pack.Registry
-	var err error
 	if in.Tools, err = a.tools(at, e); err != nil {
-		return err
+		return none, err
 	}
 	switch e {
 	case pack.NPM:
@@ -79,29 +105,27 @@ func (a *app) connect(ctx context.Context, in *pack.Installer, at place, e pack.
 	case pack.PyPI:
 		r, err = pack.ReadPip(pack.PipPlaces{Home: at.home, Python: in.Tools.Python, Env: a.env})
 	default:
-		return fmt.Errorf("internal error: no registry for %q", e)
+		return none, fmt.Errorf("internal error: no registry for %q", e)
 	}
 	var twice *pack.IndexError
 	if errors.As(err, &twice) {
-		return &codeError{code: exitUsage, err: err, hint: "PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 PIP_INDEX_URL=URL mcpen …   # the URL of the one index to ask"}
+		return none, &codeError{code: exitUsage, err: err, hint: "PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 PIP_INDEX_URL=URL mcpen …   # the URL of the one index to ask"}
 	}
 	if err != nil {
-		return &codeError{code: exitUsage, err: err}
+		return none, &codeError{code: exitUsage, err: err}
 	}
 	if r.Proxy == nil {
 		r.Proxy = http.ProxyFromEnvironment
 	}
 	if r.URL == "" {
 		if r.URL, err = in.DefaultRegistry(ctx, e); err != nil {
-			return err
+			return none, err
 		}
 	}
-	if e == pack.NPM {
-		in.NPM = r
-	} else {
-		in.PyPI = r
+	if err := in.AskInterpreter(ctx, e); err != nil {
+		return none, err
 	}
-	return nil
+	return connection{in.Tools, r}, nil
 }
 
 var pythonName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^python(3)\.([0-9]+)$`) })
@@ -279,18 +303,18 @@ func (a *app) ensure(ctx context.Context, at place, ref pack.Ref, lockFile strin
 	if err != nil {
 		return plan.Program{}, nil, err
 	}
-	return a.enter(at, ref, lock, tree, args)
+	return a.enter(at, ref, lock, lockFile, tree, args)
 }
 
 // enter gives the program of a tree, which it closes where there is none.
-func (a *app) enter(at place, ref pack.Ref, lock pack.Lock, tree *pack.Tree, args []string) (plan.Program, *pack.Tree, error) {
+func (a *app) enter(at place, ref pack.Ref, lock pack.Lock, lockFile string, tree *pack.Tree, args []string) (plan.Program, *pack.Tree, error) {
 	if ref.Bin != "" {
 		lock.Bin = ref.Bin // another program of the same package
 	}
 	prog, err := a.entry(at, lock, tree, args)
 	if err != nil {
 		tree.Close()
-		return prog, nil, damaged(err)
+		return prog, nil, damaged(err, lockName(lockFile))
 	}
 	return prog, tree, nil
 }
@@ -301,10 +325,10 @@ func (a *app) enter(at place, ref pack.Ref, lock pack.Lock, tree *pack.Tree, arg
 func (a *app) installed(ctx context.Context, at place, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *pack.Tree, error) {
 	tree, lock, err := a.inStore(ctx, at, ref, lockFile, rules)
 	if err == nil {
-		return a.enter(at, ref, lock, tree, args)
+		return a.enter(at, ref, lock, lockFile, tree, args)
 	}
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, pack.ErrAbsent) && !errors.Is(err, pack.ErrUnconfirmed) {
-		return plan.Program{}, nil, damaged(err)
+		return plan.Program{}, nil, damaged(err, lockName(lockFile))
 	}
 	runtime := "node"
 	if ref.Ecosystem == pack.PyPI {
@@ -338,12 +362,16 @@ func (a *app) openLocked(ctx context.Context, in *pack.Installer, at place, ref 
 	if err := sameRef(lock, ref, lockFile); err != nil {
 		return lock, nil, err
 	}
-	if err := a.refuseMalicious(at, lock); err != nil {
-		return lock, nil, err
-	}
 	tree, err := in.Open(lock)
-	if err == nil || !errors.Is(err, pack.ErrAbsent) && !errors.Is(err, pack.ErrUnconfirmed) {
-		return lock, tree, damaged(err)
+	if err == nil {
+		if err = a.judge(at, lockFile, lock, tree); err != nil {
+			tree.Close()
+			return lock, nil, err
+		}
+		return lock, tree, nil
+	}
+	if !errors.Is(err, pack.ErrAbsent) && !errors.Is(err, pack.ErrUnconfirmed) {
+		return lock, tree, damaged(err, lockName(lockFile))
 	}
 	if err := a.connect(ctx, in, at, ref.Ecosystem); err != nil {
 		return lock, nil, err
@@ -376,6 +404,10 @@ func (a *app) lockNow(ctx context.Context, in *pack.Installer, at place, ref pac
 	}
 	lock, tree, err := in.Install(ctx, rel)
 	if err != nil {
+		return none, nil, err
+	}
+	if _, err := pack.EntryOf(tree, lock); err != nil {
+		tree.Close()
 		return none, nil, err
 	}
 	err = createLock(lockFile, lock)
@@ -421,6 +453,8 @@ func packageError(ctx context.Context, err error) error {
 		return &codeError{code: exitRefused, err: err, hint: hint}
 	case errors.As(err, &refusal):
 		return &codeError{code: exitRefused, err: err}
+	case errors.Is(err, pack.ErrLibrary):
+		return &codeError{code: exitUsage, err: err, hint: "mcpen add npm:NAME   # of the server, which may be another package of the same project"}
 	}
 	for _, lack := range []error{syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT, syscall.ENOTDIR} {
 		if errors.Is(err, lack) {
@@ -432,12 +466,12 @@ func packageError(ctx context.Context, err error) error {
 }
 
 // damaged gives the refusal of a tree in the store a way out.
-func damaged(err error) error {
+func damaged(err error, name string) error {
 	var refusal *pack.Refusal
 	if !errors.As(err, &refusal) {
 		return err
 	}
-	return &codeError{code: exitRefused, err: err, hint: "mcpen gc --all   # and run again: it is fetched as the lock says"}
+	return &codeError{code: exitRefused, err: err, hint: "mcpen verify --repair " + name}
 }
 
 // signalOf is the signal that ended a context of signal.NotifyContext, which
@@ -467,20 +501,15 @@ func (a *app) entry(at place, l pack.Lock, t *pack.Tree, args []string) (plan.Pr
 	return e.Program(t, l, via, args)
 }
 
-// refuseMalicious holds a lock against the advisories that are kept here.
+// refuseMalicious holds what is about to be installed against the advisories that
+// are kept here.
 func (a *app) refuseMalicious(at place, l pack.Lock) error {
-	db := advisories(at)
-	if _, err := os.Stat(db); errors.Is(err, fs.ErrNotExist) {
-		return nil // none are kept
+	malicious, unread := a.held(at, l)
+	if unread != "" {
+		a.warn("%s", unread)
 	}
-	found, err := pack.FindAdvisories(db, l)
-	if err != nil {
-		return &codeError{code: exitRefused, err: fmt.Errorf("cannot read the advisories in %q: %w", db, err)}
-	}
-	for _, f := range found {
-		if f.Malicious {
-			return &codeError{code: exitRefused, err: fmt.Errorf("%s is malicious: %s: %s", f.Package, audit.Visible(f.ID), audit.Visible(f.Summary)), hint: "mcpen scan"}
-		}
+	if malicious != "" {
+		return &codeError{code: exitRefused, err: errors.New(malicious), hint: "mcpen scan"}
 	}
 	return nil
 }
@@ -548,6 +577,11 @@ func sameRef(l pack.Lock, ref pack.Ref, file string) error {
 	locked, err := l.Ref()
 	if err != nil {
 		return err
+	}
+	for _, extra := range ref.Extras {
+		if locked.Name == ref.Name && !slices.Contains(locked.Extras, extra) {
+			return usage("mcpen add --name NAME "+ref.String()+"   # and mcpen run NAME", "%s locks %s without the extra %q", file, l.Package, extra)
+		}
 	}
 	if locked.Ecosystem != ref.Ecosystem || locked.Name != ref.Name {
 		return usage("mcpen add --name NAME "+ref.String()+"   # and mcpen run NAME", "%s locks %s, and %s was asked for", file, l.Package, ref)

@@ -43,8 +43,7 @@ func (p *proxy) known(d Dependency) (fact, bool) {
 	return f, ok
 }
 
-// fact asks the registry about an archive, once for all of a package's. The error
-// wraps errNotFound where the registry does not have it.
+// fact asks the registry about an archive, once for all of a package's.
 func (p *proxy) fact(ctx context.Context, d Dependency) (fact, error) {
 	if f, ok := p.known(d); ok {
 		return f, nil
@@ -60,7 +59,7 @@ func (p *proxy) fact(ctx context.Context, d Dependency) (fact, error) {
 	}
 	f, ok := p.known(d)
 	if !ok {
-		return fact{}, fmt.Errorf("cannot find %s %s at the registry any more: %w", d.PackageName(), d.Version, errNotFound)
+		return fact{}, refuse("cannot tell the age of %s %s: the registry does not list it; set install.min-age to 0 to do without", d.PackageName(), d.Version)
 	}
 	return f, nil
 }
@@ -71,7 +70,7 @@ func (p *proxy) fact(ctx context.Context, d Dependency) (fact, error) {
 func (p *proxy) elsewhere(ctx context.Context, d Dependency) (*url.URL, error) {
 	f, err := p.fact(ctx, d)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot install %s %s: its archive is not where it was: %w", d.PackageName(), d.Version, err)
 	}
 	if f.at == nil || f.integrity != d.Integrity {
 		return nil, refuse("cannot install %q: the registry has %s %s with another integrity", d.Path, d.PackageName(), d.Version)

@@ -88,6 +88,16 @@ func (r Registry) open(ctx context.Context, client *http.Client, u *url.URL, acc
 	}
 }
 
+// pause waits a moment.
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(patience / 5):
+		return nil
+	}
+}
+
 func (r Registry) openOnce(ctx context.Context, client *http.Client, u *url.URL, accept string) (res *http.Response, stop context.CancelFunc, again bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)

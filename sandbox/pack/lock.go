@@ -22,14 +22,18 @@ const LockVersion = 2
 // reviewed. Everything that a later install needs is in it, so that a run with a
 // lock asks no registry which version to take.
 type Lock struct {
-	Form      int       `toml:"lock"`    // LockVersion
-	Package   string    `toml:"package"` // "npm:NAME" or "pypi:NAME[EXTRAS]"
-	Version   string    `toml:"version"`
-	Bin       string    `toml:"bin,omitempty"` // the entry point, where it is not the package's own choice
-	Registry  string    `toml:"registry"`      // where it came from; says nothing about where to fetch it again
-	Integrity string    `toml:"integrity"`     // of the package's own archive
-	License   string    `toml:"license,omitempty"`
-	Publisher string    `toml:"publisher,omitempty"` // who uploaded it, as the registry says
+	Form      int    `toml:"lock"`    // LockVersion
+	Package   string `toml:"package"` // "npm:NAME" or "pypi:NAME[EXTRAS]"
+	Version   string `toml:"version"`
+	Bin       string `toml:"bin,omitempty"` // the entry point, where it is not the package's own choice
+	Registry  string `toml:"registry"`      // where it came from; says nothing about where to fetch it again
+	Integrity string `toml:"integrity"`     // of the package's own archive
+	License   string `toml:"license,omitempty"`
+	Publisher string `toml:"publisher,omitempty"` // who uploaded it, as the registry says
+	// Deprecated is what the registry said against the version when it was locked.
+	Deprecated string `toml:"deprecated,omitempty"`
+	// Tag is the npm dist-tag that was asked for, where it is not "latest".
+	Tag       string    `toml:"tag,omitempty"`
 	Published time.Time `toml:"published,omitempty"`
 	Locked    time.Time `toml:"locked"`
 	With      string    `toml:"with,omitempty"` // the tool that installed it
@@ -47,6 +51,9 @@ type Lock struct {
 	Entry        map[string]string `toml:"entry,omitempty"`
 	Dependencies []Dependency      `toml:"dependency"` // by path; the package itself is one
 
+	// Digest is the hash of the text that the lock was read from, without the pins;
+	// "" for one that was not read.
+	Digest string `toml:"-"`
 	// Pins is the part of the file that belongs to the guard: its text, kept as
 	// it is, from the line with the first [pins…] header to the end.
 	Pins string `toml:"-"`
@@ -124,6 +131,7 @@ func ParseLock(data []byte) (Lock, error) {
 		}
 	}
 	l.Pins = string(pins)
+	l.Digest = textHash(bytes.TrimRight(head, "\n"))
 	return l, l.check()
 }
 

@@ -1,39 +1,30 @@
 package pack
 
 import (
-	"context"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 )
 
-// ResolveNPM chooses a version of an npm package. A version that was named and
-// is younger than minAge is a *TooYoungError; with no version the newest that
-// is old enough is chosen, and Release.Notes says so.
-func ResolveNPM(ctx context.Context, r Registry, ref Ref, minAge time.Duration, now time.Time) (Release, error) {
-	client, err := r.client()
-	if err != nil {
-		return Release{}, err
-	}
-	defer client.CloseIdleConnections()
-	p, err := fetchPackument(ctx, r, client, ref.Name)
-	if err != nil {
-		return Release{}, err
-	}
-	return resolveNPM(p, r, ref, minAge, now)
-}
-
-func resolveNPM(p packument, r Registry, ref Ref, minAge time.Duration, now time.Time) (Release, error) {
+// resolveNPM chooses a version of an npm package. A version that was named and is
+// younger than the minimum age is a *TooYoungError; with no version the registry's
+// own choice is taken, or else the newest, as npm does, that is old enough, and
+// Release.Notes says so.
+func resolveNPM(p packument, r Registry, ref Ref, i Interpreter, minAge time.Duration, now time.Time) (Release, error) {
 	want := ref.Version
 	if ref.Tag != "" {
 		if want = p.Tags[ref.Tag]; want == "" {
 			return Release{}, fmt.Errorf("cannot resolve %s: the package has no tag %q", ref, ref.Tag)
 		}
 	}
-	all := npmCandidates(p)
+	all := npmCandidates(p, i)
 	c, err := choose(all, ref, want, p.Tags["latest"], minAge, now)
 	if err != nil {
+		if bad := p.Bad[want]; bad != nil {
+			err = fmt.Errorf("cannot use version %s of %s: %w", want, ref, bad)
+		}
 		return Release{}, err
 	}
 	v := p.Versions[c.version]
@@ -47,18 +38,38 @@ func resolveNPM(p packument, r Registry, ref Ref, minAge time.Duration, now time
 		License: npmLicense(v.License), Scripts: npmScripts(v), Dependencies: len(v.Dependencies), Size: v.Dist.Size,
 		archive: archive{url: v.Dist.Tarball, integrity: v.Dist.integrity()}}
 	rel.Deprecated = string(v.Deprecated)
+	rel.Tag = ref.Tag
+	rel.Preferred = c.version == p.Tags[cmp.Or(ref.Tag, "latest")]
 	rel.explain(c, all, minAge)
+	if needs := v.node(); !i.fitsNode(needs) {
+		rel.Notes = append(rel.Notes, fmt.Sprintf("%s says that it needs node %s, and this is %s", c.version, needs, i.Version))
+	}
 	return rel, nil
 }
 
-func npmCandidates(p packument) []candidate {
+// npmWithdrawn is what a registry says against a locked version; "" for nothing
+// that it did not say when it was locked.
+func npmWithdrawn(p packument, l Lock) string {
+	v, there := p.Versions[l.Version]
+	switch {
+	case !there:
+		return "withdrawn: the registry does not list it any more"
+	case v.Dist.integrity() != "" && v.Dist.integrity() != l.Integrity:
+		return "replaced: the registry has another archive under this version"
+	case v.Deprecated != "" && string(v.Deprecated) != l.Deprecated:
+		return "deprecated: " + string(v.Deprecated)
+	}
+	return ""
+}
+
+func npmCandidates(p packument, i Interpreter) []candidate {
 	var all []candidate
 	for s := range p.Versions {
 		v, ok := npmVersionOf(s)
 		if !ok || v.IsBuild() { // see exactSemver
 			continue
 		}
-		all = append(all, candidate{version: s, published: p.Time[s], pre: v.IsPrerelease(), gone: p.Versions[s].Deprecated != "", newer: newerThan(v, npmVersionOf)})
+		all = append(all, candidate{version: s, published: p.Time[s], pre: v.IsPrerelease(), gone: p.Versions[s].Deprecated != "", needs: needsOf("node", p.Versions[s].node(), i.fitsNode), newer: newerThan(v, npmVersionOf)})
 	}
 	slices.SortFunc(all, func(a, b candidate) int { return strings.Compare(a.version, b.version) })
 	return all

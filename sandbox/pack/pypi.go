@@ -119,28 +119,10 @@ func sameVersion(a, b string) bool {
 	return ok1 && ok2 && x.Compare(y) == 0
 }
 
-// ResolvePyPI chooses a version of a PyPI package among those that have a
-// wheel; see ResolveNPM for how the age counts.
-func ResolvePyPI(ctx context.Context, r Registry, ref Ref, minAge time.Duration, now time.Time) (Release, error) {
-	client, err := r.client()
-	if err != nil {
-		return Release{}, err
-	}
-	defer client.CloseIdleConnections()
-	p, at, err := fetchProject(ctx, r, client, ref.Name)
-	if err != nil {
-		return Release{}, err
-	}
-	rel, file, err := resolvePyPI(p, ref, minAge, now)
-	if err != nil {
-		return Release{}, err
-	}
-	rel.Registry = r.Origin()
-	return describePyPI(ctx, r, client, at, file, rel)
-}
-
-func resolvePyPI(p project, ref Ref, minAge time.Duration, now time.Time) (Release, indexFile, error) {
-	all, first := pypiCandidates(p, ref.Name)
+// resolvePyPI chooses a version of a PyPI package among those that have a wheel
+// for this interpreter; see resolveNPM for how the age counts.
+func resolvePyPI(p project, ref Ref, i Interpreter, minAge time.Duration, now time.Time) (Release, indexFile, error) {
+	all, first := pypiCandidates(p, ref.Name, i)
 	if len(all) == 0 && len(p.Files) > 0 {
 		return Release{}, indexFile{}, fmt.Errorf("cannot install %s: the index has no wheel of it, and building from source would run its code", ref)
 	}
@@ -153,7 +135,12 @@ func resolvePyPI(p project, ref Ref, minAge time.Duration, now time.Time) (Relea
 	if want == "" {
 		want = ref.Version
 	}
-	c, err := choose(all, ref, want, "", minAge, now)
+	c, err := choose(slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return c.needs != "" }), ref, want, "", minAge, now)
+	for _, x := range all {
+		if err != nil && x.needs != "" && (x.version == want || want == "" && x.version == newestOf(all, func(candidate) bool { return true })) {
+			err = fmt.Errorf("cannot install %s: %s needs %s, and this is Python %s", ref, x.version, x.needs, i.Version)
+		}
+	}
 	if err != nil {
 		return Release{}, indexFile{}, err
 	}
@@ -161,17 +148,41 @@ func resolvePyPI(p project, ref Ref, minAge time.Duration, now time.Time) (Relea
 	file := first[c.version]
 	chosen := ref
 	chosen.Version = c.version
-	rel := Release{Ref: chosen, Published: uploaded(file), Size: file.Size,
+	rel := Release{Ref: chosen, Published: uploaded(file), Size: file.Size, Deprecated: file.yanked(),
 		archive: archive{url: file.URL, integrity: "sha256:" + file.Hashes["sha256"], file: file.Filename}}
-	rel.Deprecated = file.yanked()
 	rel.explain(c, all, minAge)
 	return rel, file, nil
 }
 
+// pypiWithdrawn is npmWithdrawn for an index.
+func pypiWithdrawn(p project, l Lock) string {
+	ref, err := l.Ref()
+	if err != nil {
+		return ""
+	}
+	wheels := map[string]bool{}
+	for _, d := range l.Dependencies {
+		if d.Path == ref.Name {
+			wheels[d.File+" "+d.Integrity] = true
+		}
+	}
+	for _, f := range p.Files {
+		if !wheels[f.Filename+" sha256:"+f.Hashes["sha256"]] {
+			continue
+		}
+		if y := f.yanked(); y != l.Deprecated {
+			return y
+		}
+		return ""
+	}
+	return "withdrawn: the index does not list its wheel any more"
+}
+
 // pypiCandidates groups wheels by version. A version is as old as its youngest
 // wheel: files can be added to a version at any time.
-func pypiCandidates(p project, name string) ([]candidate, map[string]indexFile) {
+func pypiCandidates(p project, name string, i Interpreter) ([]candidate, map[string]indexFile) {
 	dates, first, gone := map[string]time.Time{}, map[string]indexFile{}, map[string]bool{}
+	needs := map[string]string{} // of the versions of which no wheel fits
 	for _, f := range p.Files {
 		w, ok := parseWheel(f.Filename)
 		if !ok || w.name != name || !sha256Hex().MatchString(f.Hashes["sha256"]) || !exactPEP440(w.version) {
@@ -181,8 +192,16 @@ func pypiCandidates(p project, name string) ([]candidate, map[string]indexFile) 
 		if old, seen := dates[w.version]; !seen || !old.IsZero() && (t.IsZero() || t.After(old)) {
 			dates[w.version] = t
 		}
-		if _, seen := first[w.version]; !seen || w.anywhere() {
-			first[w.version] = f
+		lack := needsOf("Python", f.RequiresPython, i.fitsPython)
+		if lack == "" && !i.loads(w) {
+			lack = "a wheel for this machine (it has " + w.tags + ")"
+		}
+		_, seen := first[w.version]
+		switch {
+		case !seen:
+			first[w.version], needs[w.version] = f, lack
+		case lack == "" && (needs[w.version] != "" || w.anywhere()):
+			first[w.version], needs[w.version] = f, ""
 		}
 		gone[w.version] = f.yanked() != ""
 	}
@@ -192,7 +211,7 @@ func pypiCandidates(p project, name string) ([]candidate, map[string]indexFile) 
 		if !ok {
 			continue
 		}
-		all = append(all, candidate{version: s, published: t, pre: pypiPreview(v), gone: gone[s], newer: newerThan(v, pypiVersionOf)})
+		all = append(all, candidate{version: s, published: t, pre: pypiPreview(v), gone: gone[s], needs: needs[s], newer: newerThan(v, pypiVersionOf)})
 	}
 	slices.SortFunc(all, func(a, b candidate) int { return strings.Compare(a.version, b.version) })
 	return all, first

@@ -166,5 +166,10 @@ func (w *work) installPyPI(ctx context.Context) error {
 	if err := w.adopt(); err != nil {
 		return err
 	}
+	if !w.choosing && w.lock.Trees[w.in.platform(*w.lock)] == "" {
+		if err := w.checkRequires(ctx); err != nil {
+			return err
+		}
+	}
 	return w.compile(ctx)
 }

@@ -83,6 +83,29 @@ func (in *Installer) inStage(ctx context.Context, l *Lock, before time.Time, cho
 	if err != nil {
 		return nil, w.proxy.verdict(err)
 	}
+	if !w.choosing {
+		return w.fetch(ctx, stage, youngest)
+	}
+	tree, release, err := w.made(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if tree != nil {
+		release("")
+		return tree, nil
+	}
+	if tree, err = w.fetch(ctx, stage, youngest); err != nil {
+		release("")
+		return nil, err
+	}
+	release(tree.Hash)
+	return tree, nil
+}
+
+// fetch has the package manager install what the lock lists, and puts it into the
+// store.
+func (w *work) fetch(ctx context.Context, stage *Stage, youngest time.Time) (*Tree, error) {
+	in, l := w.in, w.lock
 	fetch := w.installNPM
 	if w.ref.Ecosystem == PyPI {
 		fetch = w.installPyPI
@@ -127,11 +150,16 @@ func printable(s string) string {
 
 // run runs one tool with the network of the proxy, or with none.
 func (w *work) run(ctx context.Context, name string, argv, env []string, network bool) error {
+	return w.runTo(ctx, io.Discard, name, argv, env, network)
+}
+
+// runTo is run for a tool whose output is wanted.
+func (w *work) runTo(ctx context.Context, out io.Writer, name string, argv, env []string, network bool) error {
 	if len(argv) == 0 || !filepath.IsAbs(argv[0]) {
 		return fmt.Errorf("cannot install: no program is known for %s", name)
 	}
 	dir := w.stage.Dir
-	job := Job{Name: name, Argv: argv, Dir: dir, Reads: slices.Clone(w.in.Tools.Reads), Stdout: io.Discard}
+	job := Job{Name: name, Argv: argv, Dir: dir, Reads: slices.Clone(w.in.Tools.Reads), Stdout: out}
 	job.Env = append([]string{"PATH=" + w.in.Tools.Path, "HOME=" + filepath.Join(dir, "home"), "TMPDIR=" + filepath.Join(dir, "tmp"),
 		"LANG=C.UTF-8", "NO_COLOR=1", "CI=1"}, env...)
 	if network {
