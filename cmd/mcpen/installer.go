@@ -114,6 +114,9 @@ func (a *app) lookUp(ctx context.Context, in *pack.Installer, at place, e pack.E
 	if err != nil {
 		return none, &codeError{code: exitUsage, err: err}
 	}
+	for _, words := range r.Unused {
+		a.warn("%s", audit.Visible(words))
+	}
 	if r.Proxy == nil {
 		r.Proxy = http.ProxyFromEnvironment
 	}

@@ -169,7 +169,6 @@ func TestSecondIndexIsRefused(t *testing.T) {
 	for name, env := range map[string][]string{
 		"pip.conf":           {"PIP_CONFIG_FILE=" + writeConf(t, "[global]\nindex-url = https://a.invalid/\nextra-index-url =\n  https://u:pw@b.invalid/simple\n  https://c.invalid\n")},
 		"its install part":   {"PIP_CONFIG_FILE=" + writeConf(t, "[install]\nextra_index_url: https://b.invalid/simple\n")},
-		"find-links":         {"PIP_CONFIG_FILE=" + writeConf(t, "[global]\nfind-links = /srv/wheels\n")},
 		"no-index":           {"PIP_NO_INDEX=1"},
 		"a variable of pip":  {"PIP_EXTRA_INDEX_URL=https://b.invalid/simple"},
 		"in mixed case":      {"PIP_Extra_Index_Url=https://b.invalid/simple"},
@@ -183,6 +182,10 @@ func TestSecondIndexIsRefused(t *testing.T) {
 		if _, err := ReadPip(PipPlaces{Env: env}); !errors.As(err, &twice) || strings.Contains(err.Error(), "pw") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	r, err := ReadPip(PipPlaces{Env: []string{"PIP_CONFIG_FILE=" + writeConf(t, "[global]\nfind-links = /srv/wheels\n"), "UV_FIND_LINKS=/x"}})
+	if err != nil || len(r.Unused) != 2 || !strings.Contains(r.Unused[0]+r.Unused[1], "find-links") {
+		t.Errorf("a folder of wheels is not named: %q, %v", r.Unused, err)
 	}
 	for name, env := range map[string][]string{
 		"an empty one":       {"PIP_EXTRA_INDEX_URL="},

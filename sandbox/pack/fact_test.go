@@ -2,6 +2,7 @@ package pack
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -232,6 +233,77 @@ func TestPackumentReads(t *testing.T) {
 	for _, torn := range []string{``, `[]`, `{"versions":{"1.0.0":{}`, `{"name":"a"`, `{"name":7}`} {
 		if _, err := readPackument(strings.NewReader(torn), "a"); err == nil {
 			t.Errorf("%q: read", torn)
+		}
+	}
+}
+
+// An index that has only HTML lacks nothing but dates: without an age it serves,
+// and with one the reason is said.
+func TestHTMLIndex(t *testing.T) {
+	f := packtest.New(t, false)
+	pypiWorld(f)
+	f.Answer = func(w http.ResponseWriter, r *http.Request) bool {
+		name, ok := strings.CutPrefix(r.URL.Path, "/simple/")
+		files := f.PyPI[strings.Trim(name, "/")]
+		if !ok || files == nil {
+			return false
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		for _, file := range files {
+			fmt.Fprintf(w, "<a href=\"../../files/%s/%s#sha256=%x\" data-requires-python=\"&gt;=3.6\">%s</a><br>\n", name, file.Name, sha256.Sum256(file.Data), file.Name)
+		}
+		return true
+	}
+	in, _ := newInstaller(t, f)
+	if _, _, err := add(in, mustRef(t, "pypi:demo-server")); err == nil || !strings.Contains(err.Error(), "gives no dates; set install.min-age to 0") {
+		t.Errorf("with an age: %v", err)
+	}
+	in.MinAge = 0
+	_, tree, err := add(in, mustRef(t, "pypi:demo-server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree.Close()
+	p, err := readProjectHTML(strings.NewReader(`<!DOCTYPE html><A HREF="/a-1.0-py3-none-any.whl#sha256=00" data-yanked>x</A><a>no</a><a href="b-1.0.tar.gz" data-yanked="bad">y</a>`), "a")
+	if err != nil || len(p.Files) != 2 || p.Files[0].yanked() != "yanked" || p.Files[1].yanked() != "yanked: bad" || p.Files[0].Hashes["sha256"] != "00" {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// The version is the one that runs here: what a package says of its interpreter
+// counts, and so do the tags of wheels.
+func TestVersionFitsTheInterpreter(t *testing.T) {
+	f := packtest.New(t, false)
+	old := now.Add(-30 * day)
+	engine := func(node string) map[string]any { return map[string]any{"engines": map[string]string{"node": node}} }
+	f.Publish("a", "1.0.0", old, engine(">=18"), nil)
+	f.Publish("a", "2.0.0", old.Add(time.Hour), engine(">=99"), nil)
+	f.Publish("odd", "1.0.0", old, map[string]any{"engines": []string{"node >= 0.8"}}, nil)
+	f.Upload("b", "1.0", old, nil, nil)
+	f.Upload("b", "2.0", old, nil, nil).Extra = map[string]any{"requires-python": ">=3.99"}
+	f.Upload("b", "3.0", old, nil, nil).Name = "b-3.0-cp311-cp311-win_amd64.whl"
+	f.Upload("c", "1.0", old, nil, nil).Name = "c-1.0-cp311-cp311-win_amd64.whl"
+	f.Upload("d", "1.0", old, nil, nil).Name = "d-1.0-py2.py3-none-any.whl"
+	in, _ := newInstaller(t, f)
+	for _, e := range []Ecosystem{NPM, PyPI} {
+		if err := in.AskInterpreter(context.Background(), e); err != nil {
+			t.Fatal(err)
+		}
+		i := in.Tools.Interpreter
+		if i.Version == "" || e == PyPI && len(i.Tags) == 0 {
+			t.Fatalf("%s: %+v", e, i)
+		}
+		for ref, want := range map[string]string{"npm:a": "1.0.0", "npm:a@2.0.0": "2.0.0", "npm:odd": "1.0.0", "pypi:b": "1.0", "pypi:d": "1.0", "pypi:c": "a wheel for this machine", "pypi:b==2.0": "needs Python >=3.99"} {
+			if !strings.HasPrefix(ref, string(e)) {
+				continue
+			}
+			rel, err := in.Resolve(context.Background(), mustRef(t, ref))
+			if got := rel.Ref.Version; got != want && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s: %q, %v; want %q", ref, got, err, want)
+			}
+			if notes := strings.Join(rel.Notes, ""); ref == "npm:a" && !strings.Contains(notes, "2.0.0, which needs node >=99") || ref == "npm:a@2.0.0" && !strings.Contains(notes, "needs node >=99") {
+				t.Errorf("%s: the reason is not said: %q", ref, rel.Notes)
+			}
 		}
 	}
 }

@@ -164,6 +164,16 @@ type paceReader struct {
 	n      int64
 }
 
+// slowError ends a transfer that is not tried again.
+type slowError struct {
+	bytes  int64
+	passed time.Duration
+}
+
+func (e *slowError) Error() string {
+	return fmt.Sprintf("only %d bytes came in %s", e.bytes, e.passed.Round(time.Second))
+}
+
 func (p *paceReader) Read(b []byte) (int, error) {
 	fired := make(chan struct{})
 	timer := time.AfterFunc(p.wait, func() { close(fired); p.cancel() })
@@ -178,9 +188,9 @@ func (p *paceReader) Read(b []byte) (int, error) {
 		p.since = time.Now()
 	}
 	p.n += int64(n)
-	if passed := time.Since(p.since); err == nil && passed > p.wait {
+	if passed := time.Since(p.since); err == nil && passed > p.wait/2 {
 		if p.n < int64(passed.Seconds()*slowest) {
-			return n, fmt.Errorf("only %d bytes came in %s", p.n, passed.Round(time.Second))
+			return n, &slowError{p.n, passed}
 		}
 		p.since, p.n = time.Now(), 0
 	}

@@ -134,6 +134,14 @@ func uvFiles(home string, env map[string]string) []string {
 // pipConf is what was found so far; the first that says something counts.
 type pipConf struct {
 	index, cert, proxy string
+	unused             []string
+}
+
+// leftOut names a place beside the index of which mcpen takes nothing.
+func (c *pipConf) leftOut(from, spelt, value string) {
+	if value != "" {
+		c.unused = append(c.unused, fmt.Sprintf("%s of %s is not used: packages come from the index alone", spelt, from))
+	}
 }
 
 func take(to *string, value string) {
@@ -146,7 +154,8 @@ func (c *pipConf) variables(env map[string]string) error {
 	for _, name := range []string{"UV_DEFAULT_INDEX", "UV_INDEX_URL"} {
 		take(&c.index, env[name])
 	}
-	for _, name := range []string{"UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS", "UV_NO_INDEX"} {
+	c.leftOut("the environment", "UV_FIND_LINKS", env["UV_FIND_LINKS"])
+	for _, name := range []string{"UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_NO_INDEX"} {
 		if err := second("the environment", name, env[name]); err != nil {
 			return err
 		}
@@ -176,8 +185,10 @@ func (c *pipConf) set(from, spelt, key, value string) error {
 		take(&c.cert, value)
 	case "proxy":
 		take(&c.proxy, value)
-	case "extra-index-url", "find-links", "no-index":
+	case "extra-index-url", "no-index":
 		return second(from, spelt, value)
+	case "find-links":
+		c.leftOut(from, spelt, value)
 	}
 	return nil
 }
@@ -248,8 +259,8 @@ func (c *pipConf) uv(file string) error {
 		if s.NoIndex {
 			return second(from, "no-index", "true")
 		}
-		err := errors.Join(second(from, "extra-index-url", strings.Join(s.Extra, " ")), second(from, "find-links", strings.Join(s.FindLinks, " ")))
-		if err != nil {
+		c.leftOut(from, "find-links", strings.Join(s.FindLinks, " "))
+		if err := second(from, "extra-index-url", strings.Join(s.Extra, " ")); err != nil {
 			return err
 		}
 		for _, i := range s.Index {
@@ -264,7 +275,7 @@ func (c *pipConf) uv(file string) error {
 }
 
 func (c *pipConf) registry() (Registry, error) {
-	r := Registry{URL: c.index}
+	r := Registry{URL: c.index, Unused: c.unused}
 	if u, err := url.Parse(c.index); err == nil && u.User != nil {
 		password, _ := u.User.Password()
 		r.Credentials = []Credential{{nerf("//" + u.Host + "/"), basic(u.User.Username(), password)}}

@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/html"
 )
 
 // simpleJSON is the media type of the JSON form of the simple API (PEP 691).
@@ -21,9 +25,8 @@ const maxIndex = 64 << 20
 
 // project is a project page of the simple API.
 type project struct {
-	Meta  json.RawMessage `json:"meta"`
-	Name  string          `json:"name"`
-	Files []indexFile     `json:"files"`
+	Name  string
+	Files []indexFile
 }
 
 // indexFile is one file of a project page.
@@ -58,30 +61,127 @@ func projectURL(base *url.URL, name string) *url.URL {
 	return base.JoinPath(name + "/")
 }
 
-// fetchProject asks for a project's page. Only the JSON form will do: the HTML
-// form has no dates.
+// fetchProject asks for a project's page: in its JSON form, or where an index does
+// not have that as HTML (PEP 503), which has no dates.
 func fetchProject(ctx context.Context, r Registry, client *http.Client, name string) (project, *url.URL, error) {
 	base, err := r.base(name)
 	if err != nil {
 		return project{}, nil, err
 	}
 	u := projectURL(base, name)
-	body, head, err := r.get(ctx, client, u, simpleJSON, maxIndex)
+	var p project
+	err = r.stream(ctx, client, u, simpleJSON+", "+simpleHTML+";q=0.2, text/html;q=0.1", maxIndex, func(body io.Reader, head http.Header) error {
+		kind, _, _ := mime.ParseMediaType(head.Get("Content-Type"))
+		var err error
+		switch kind {
+		case simpleJSON, "application/json":
+			p, err = readProject(body)
+		case simpleHTML, "text/html":
+			p, err = readProjectHTML(body, name)
+		default:
+			err = fmt.Errorf("the answer is %q", kind)
+		}
+		if err != nil {
+			return fmt.Errorf("the answer (%s) is not a project page: %w", kind, err)
+		}
+		return nil
+	})
 	if err != nil {
 		return project{}, nil, err
-	}
-	kind, _, _ := mime.ParseMediaType(head.Get("Content-Type"))
-	if kind != simpleJSON && kind != "application/json" {
-		return project{}, nil, fmt.Errorf("cannot read %s: the answer is %q, and only the JSON form of the simple API (PEP 691) will do", shown(u), kind)
-	}
-	var p project
-	if err := json.Unmarshal(body, &p); err != nil {
-		return project{}, nil, fmt.Errorf("cannot read %s: the answer is not a project page: %w", shown(u), err)
 	}
 	if normalizePyPI(p.Name) != name {
 		return project{}, nil, fmt.Errorf("cannot use %s: the index answers for %q", shown(u), p.Name)
 	}
 	return p, u, nil
+}
+
+// readProject reads one file after the other.
+func readProject(body io.Reader) (project, error) {
+	part := &partReader{r: body}
+	dec := json.NewDecoder(part)
+	var p project
+	err := eachMember(dec, part, func(key string) error {
+		switch key {
+		case "name":
+			return dec.Decode(&p.Name)
+		case "files":
+			p.Files = nil
+			start, err := dec.Token()
+			if err != nil || start != json.Delim('[') {
+				return errors.Join(err, errors.New("its files are no list"))
+			}
+			for dec.More() {
+				part.n = 0
+				var f indexFile
+				if err := dec.Decode(&f); err != nil {
+					return err
+				}
+				p.Files = append(p.Files, f)
+			}
+			_, err = dec.Token()
+			return err
+		}
+		var skipped json.RawMessage
+		return dec.Decode(&skipped)
+	})
+	return p, err
+}
+
+// simpleHTML is the media type of the older form (PEP 691).
+const simpleHTML = "application/vnd.pypi.simple.v1+html"
+
+// readProjectHTML reads the links of a page (PEP 503).
+func readProjectHTML(body io.Reader, name string) (project, error) {
+	p := project{Name: name}
+	z := html.NewTokenizer(body)
+	z.SetMaxBuf(maxVersion)
+	for {
+		switch z.Next() {
+		case html.ErrorToken:
+			if err := z.Err(); err != io.EOF {
+				return project{}, err
+			}
+			if len(p.Files) == 0 {
+				return project{}, errors.New("it lists no file")
+			}
+			return p, nil
+		case html.StartTagToken:
+			if t := z.Token(); t.Data == "a" {
+				if f, ok := linkedFile(t); ok {
+					p.Files = append(p.Files, f)
+				}
+			}
+		}
+	}
+}
+
+// linkedFile is a file of an HTML page; its hash is behind the address.
+func linkedFile(t html.Token) (indexFile, bool) {
+	var f indexFile
+	for _, a := range t.Attr {
+		switch a.Key {
+		case "href":
+			u, err := url.Parse(a.Val)
+			if err != nil {
+				return f, false
+			}
+			if sum, ok := strings.CutPrefix(u.Fragment, "sha256="); ok {
+				f.Hashes = map[string]string{"sha256": sum}
+			}
+			u.Fragment = ""
+			f.URL, f.Filename = u.String(), path.Base(u.Path)
+		case "data-requires-python":
+			f.RequiresPython = a.Val
+		case "data-yanked":
+			f.Yanked = a.Val
+			if a.Val == "" {
+				f.Yanked = true
+			}
+		case "data-core-metadata":
+			f.CoreMetadata = a.Val
+		}
+	}
+	return f, f.URL != ""
 }
 
 // wheel is the name of a wheel taken apart (PEP 427).

@@ -32,11 +32,13 @@ type Registry struct {
 	// their address is private. Public hosts that an index page names need no
 	// entry: what they serve is held to its hash.
 	Files []string
+	// Unused names the settings that were found and do not count, for a person.
+	Unused []string
 	// Proxy is as in http.Transport; nil connects directly. What a proxy is asked
 	// for, it looks up itself: the rule about private addresses is then its own.
 	Proxy func(*http.Request) (*url.URL, error)
 	// Timeout bounds the wait for the head of an answer and every wait for more
-	// of its body, and is the time over which its pace is measured. 0 is 60 s.
+	// of its body; its pace is measured over half of that. 0 is 60 s.
 	Timeout time.Duration
 	// Whole bounds the whole of a fetch. 0 is five minutes for a page and thirty
 	// for an archive.

@@ -208,6 +208,9 @@ func (p *proxy) download(f *proxied, to *os.File) (digest, error) {
 	d := newDigester()
 	body := io.LimitReader(&paceReader{r: res.Body, wait: p.reg.timeout(), cancel: cancel}, p.lim.Archive+1)
 	n, err := io.Copy(io.MultiWriter(to, d), body)
+	if slow := (*slowError)(nil); errors.As(err, &slow) {
+		return digest{}, fmt.Errorf("cannot fetch %s: %w", shown(f.url), slow)
+	}
 	if err != nil {
 		return digest{}, p.reg.late(ctx, fmt.Errorf("cannot fetch %s: %w: %w", shown(f.url), errTorn, cause(err)))
 	}
