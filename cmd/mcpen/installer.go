@@ -355,6 +355,7 @@ func (a *app) inStore(ctx context.Context, at place, ref pack.Ref, lockFile stri
 	if err != nil {
 		return nil, lock, err
 	}
+	lock = readStanding(at, lockFile).trees(lock)
 	tree, err := in.Open(lock)
 	return tree, lock, err
 }
@@ -365,6 +366,8 @@ func (a *app) openLocked(ctx context.Context, in *pack.Installer, at place, ref 
 	if err := sameRef(lock, ref, lockFile); err != nil {
 		return lock, nil, err
 	}
+	reviewed := lock
+	lock = readStanding(at, lockFile).trees(lock)
 	tree, err := in.Open(lock)
 	if err == nil {
 		if err = a.judge(at, lockFile, lock, tree); err != nil {
@@ -383,12 +386,10 @@ func (a *app) openLocked(ctx context.Context, in *pack.Installer, at place, ref 
 	if err != nil {
 		return lock, nil, err
 	}
-	if !maps.Equal(fresh.Trees, lock.Trees) {
-		err = writeLock(lockFile, fresh)
-	}
-	if err != nil {
-		tree.Close()
-		return lock, nil, err
+	if !maps.Equal(fresh.Trees, reviewed.Trees) {
+		s := readStanding(at, lockFile)
+		s.For, s.Trees = reviewed.Digest, fresh.Trees
+		s.keep(at, lockFile)
 	}
 	return fresh, tree, nil
 }

@@ -88,7 +88,7 @@ func (a *app) locks(at place, names []string, bad *undone) ([]locked, error) {
 			bad.note(a, lockName(file), err)
 			continue
 		}
-		out = append(out, locked{lockName(file), file, l})
+		out = append(out, locked{lockName(file), file, readStanding(at, file).trees(l)})
 	}
 	return out, nil
 }
@@ -369,13 +369,12 @@ func (a *app) repair(ctx context.Context, at place, l locked, damage error) erro
 	}
 	defer tree.Close()
 	fmt.Fprintf(a.out, "%s: fetched again (%s)\n", l.name, audit.Visible(damage.Error()))
-	if maps.Equal(fresh.Trees, l.lock.Trees) {
-		return a.verifyLock(at, l)
+	if !maps.Equal(fresh.Trees, l.lock.Trees) {
+		s := readStanding(at, l.file)
+		s.For, s.Trees = l.lock.Digest, fresh.Trees
+		s.keep(at, l.file)
+		l.lock = fresh
 	}
-	if err := writeLock(l.file, fresh); err != nil {
-		return err
-	}
-	l.lock = fresh
 	return a.verifyLock(at, l)
 }
 
@@ -414,7 +413,7 @@ func (a *app) namedTrees(at place) ([]string, error) {
 		if err != nil {
 			return nil, &codeError{code: exitUsage, err: fmt.Errorf("nothing was removed: which packages it names is not known: %w", err), hint: "mcpen remove " + lockName(file)}
 		}
-		keep = slices.AppendSeq(keep, maps.Values(l.Trees))
+		keep = slices.AppendSeq(keep, maps.Values(readStanding(at, file).trees(l).Trees))
 	}
 	return keep, nil
 }

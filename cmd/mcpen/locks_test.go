@@ -294,3 +294,29 @@ func TestEightAddsAtOnce(t *testing.T) {
 		w.holds(t, 1)
 	})
 }
+
+// A run does not change the lock that somebody reviewed: the tree of a platform that
+// it does not name is kept elsewhere, and found again.
+func TestRunLeavesTheLockAlone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.publish("tiny", "1.0.0", longAgo(), nil)
+		w.want(t, "0", "", "add", "npm:tiny")
+		var other strings.Builder
+		for line := range strings.Lines(w.read(t, configDir+"/tiny.lock")) {
+			other.WriteString(strings.Replace(line, "linux-", "plan9-", 1))
+		}
+		w.write(t, configDir+"/tiny.lock", other.String())
+		w.write(t, configDir+"/tiny.toml", "version = 1\nname = \"tiny\"\n[server]\npackage = \"npm:tiny\"\n[tools]\npins = \"off\"\n")
+		c, _ := w.run(t, "tiny")
+		leave(t, c)
+		w.reg.Close()
+		c, _ = w.run(t, "tiny")
+		leave(t, c)
+		w.want(t, "0", "", "gc")
+		w.holds(t, 1)
+		w.want(t, "0", "tiny: ok", "verify")
+		if w.read(t, configDir+"/tiny.lock") != other.String() {
+			t.Error("a run changed the lock")
+		}
+	})
+}

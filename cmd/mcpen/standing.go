@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,6 +31,22 @@ type standing struct {
 	// last asked, and Version which that is.
 	Withdrawn string `json:"withdrawn,omitempty"`
 	Version   string `json:"version,omitempty"`
+	// Trees are the hashes of trees that the lock does not name, by platform, as
+	// they came out here: a run does not change a lock that somebody reviewed. They
+	// are those of the lock of the digest For.
+	Trees map[string]string `json:"trees,omitempty"`
+	For   string            `json:"for,omitempty"`
+}
+
+// trees adds to a lock what came out on platforms that it does not name.
+func (s standing) trees(l pack.Lock) pack.Lock {
+	if s.For != l.Digest || l.Digest == "" || len(s.Trees) == 0 {
+		return l
+	}
+	all := maps.Clone(s.Trees)
+	maps.Copy(all, l.Trees)
+	l.Trees = all
+	return l
 }
 
 func standingFile(at place, lockFile string) string {

@@ -129,13 +129,41 @@ func (w *work) choose(ctx context.Context, rel Release) error {
 	return w.chooseNPM(ctx)
 }
 
-// errTool is the error of a tool, with its last words.
+// errTool is the error of a tool, with what it says is missing, in one line.
 func errTool(name string, err error, words []byte) error {
-	text := strings.TrimSpace(string(words))
+	text := gist(printable(string(words)))
 	if text == "" {
 		return fmt.Errorf("cannot install: %s failed: %w", name, err)
 	}
-	return fmt.Errorf("cannot install: %s failed: %w: %s", name, err, printable(text))
+	return fmt.Errorf("cannot install: %s failed: %w: %s", name, err, text)
+}
+
+// gist is what matters of a package manager's last words: the lines that are
+// marked as errors, or else the last one.
+func gist(words string) string {
+	var marked, plain []string
+	for line := range strings.Lines(words) {
+		line = strings.Join(strings.Fields(line), " ")
+		text := line
+		for _, mark := range []string{"npm error ", "npm ERR! ", "ERROR: ", "error: ", "× "} {
+			text = strings.TrimPrefix(text, mark)
+		}
+		switch {
+		case text == "" || strings.HasPrefix(text, "A complete log") || strings.HasPrefix(text, "code ") || strings.Contains(text, "in lines "):
+		case text != line:
+			marked = append(marked, text)
+		default:
+			plain = append(plain, text)
+		}
+	}
+	if len(marked) == 0 && len(plain) > 0 {
+		marked = plain[len(plain)-1:]
+	}
+	text := strings.Join(marked[:min(len(marked), 3)], "; ")
+	if r := []rune(text); len(r) > 500 {
+		text = string(r[:500]) + "…"
+	}
+	return text
 }
 
 // printable keeps what a tool says in lines of a terminal.
