@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -64,6 +66,26 @@ func (p *proxy) fact(ctx context.Context, d Dependency) (fact, error) {
 	return f, nil
 }
 
+// wheelsOf lists the other wheels of a version that the index has and that are old
+// enough, as a lock writes them.
+func (p *proxy) wheelsOf(d Dependency) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []string
+	for key, f := range p.facts {
+		file, _, _ := strings.Cut(key, " ")
+		w, ok := parseWheel(file)
+		if !ok || file == d.File || w.name != d.Path || !sameVersion(w.version, d.Version) || f.at == nil {
+			continue
+		}
+		if p.before.IsZero() || !f.published.IsZero() && !f.published.After(p.before) {
+			out = append(out, key)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // elsewhere is where the registry itself says that an archive is, if it is the one
 // that the lock means: a mirror may keep it at another address than the registry
 // that it mirrors.
@@ -84,15 +106,22 @@ func (p *proxy) elsewhere(ctx context.Context, d Dependency) (*url.URL, error) {
 func (w *work) age(ctx context.Context) (youngest time.Time, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	queue := make(chan Dependency)
+	type asked struct {
+		Dependency
+		other bool // one that the index may not have any more, and then does not give out
+	}
+	queue := make(chan asked)
 	var mu sync.Mutex
 	var workers sync.WaitGroup
 	for range 8 {
 		workers.Go(func() {
 			for d := range queue {
-				f, failed := w.proxy.fact(ctx, d)
+				f, failed := w.proxy.fact(ctx, d.Dependency)
+				if refusal := (*Refusal)(nil); d.other && errors.As(failed, &refusal) {
+					continue
+				}
 				if failed == nil {
-					failed = w.in.oldEnough(d, f.published)
+					failed = w.in.oldEnough(d.Dependency, f.published)
 				}
 				mu.Lock()
 				if failed != nil && err == nil {
@@ -108,7 +137,10 @@ func (w *work) age(ctx context.Context) (youngest time.Time, err error) {
 	}
 	for _, d := range w.lock.Dependencies {
 		if !d.Bundled {
-			queue <- d
+			queue <- asked{d, false}
+		}
+		for _, o := range d.others() {
+			queue <- asked{o, true}
 		}
 	}
 	close(queue)

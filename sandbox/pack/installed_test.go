@@ -271,3 +271,64 @@ func FuzzZipLayout(f *testing.F) {
 		checkZipLayout(bytes.NewReader(data), int64(len(data)))
 	})
 }
+
+// One lock serves a team's Pythons: it has the hashes of all wheels that were old
+// enough, and each installs its own.
+func TestLockOfAnotherPython(t *testing.T) {
+	f := packtest.New(t, false)
+	pypiWorld(f)
+	in, _ := newInstaller(t, f)
+	own, other := "demo_dep-1.0-"+in.Tools.PythonTag+"-none-any.whl", "demo_dep-1.0-cp27-none-any.whl"
+	f.PyPI["demo-dep"][0].Name = own
+	f.Upload("demo-dep", "1.0", now.Add(-30*day), nil, map[string]string{"demo_dep.py": "word = 'of another python'\n"}).Name = other
+	f.Upload("demo-dep", "1.0", now.Add(-day), nil, map[string]string{"demo_dep.py": "word = 'young'\n"}).Name = "demo_dep-1.0-cp26-none-any.whl"
+	l, tree, err := add(in, mustRef(t, "pypi:demo-server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	at := -1
+	for i, d := range l.Dependencies {
+		if d.Path == "demo-dep" {
+			at = i
+		}
+	}
+	d := l.Dependencies[at]
+	if d.File != own || len(d.Wheels) != 1 || !strings.HasPrefix(d.Wheels[0], other+" sha256:") {
+		t.Fatalf("%+v", d)
+	}
+	// The lock of somebody with the other Python, from whom nothing of this one is known.
+	theirs := d.others()[0]
+	theirs.Wheels = []string{d.File + " " + d.Integrity}
+	l.Dependencies = append([]Dependency{}, l.Dependencies...)
+	l.Dependencies[at] = theirs
+	l.Trees = map[string]string{"linux-test-cp27": "sha256:" + strings.Repeat("a", 64)}
+	if _, err := l.Encode(); err != nil {
+		t.Fatal(err)
+	}
+	mate, _ := newInstaller(t, f)
+	fresh, same, err := mate.Restore(context.Background(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer same.Close()
+	if same.Hash != tree.Hash || len(fresh.Trees) != 2 {
+		t.Errorf("restored %s, want %s; trees %v", same.Hash, tree.Hash, fresh.Trees)
+	}
+	// What is needed by this Python alone is not in their lock.
+	g := packtest.New(t, false)
+	g.Upload("mk", "1.0", now.Add(-30*day), []string{`need-it; python_version != "2.7"`}, map[string]string{"mk.py": "def main(): pass\n", "DIST-INFO/entry_points.txt": "[console_scripts]\nmk = mk:main\n"})
+	g.Upload("need-it", "1.0", now.Add(-30*day), nil, nil)
+	mate, _ = newInstaller(t, g)
+	l, whole, err := add(mate, mustRef(t, "pypi:mk"))
+	if err != nil || len(l.Dependencies) != 2 {
+		t.Fatal(err, l.Dependencies)
+	}
+	whole.Close()
+	l.Dependencies = l.Dependencies[:1]
+	l.Trees = nil
+	mate, _ = newInstaller(t, g)
+	if _, _, err := mate.Restore(context.Background(), l); err == nil || !strings.Contains(err.Error(), "need-it (for mk); lock it again") {
+		t.Errorf("a lock without what this Python needs: %v", err)
+	}
+}

@@ -73,8 +73,11 @@ type Dependency struct {
 	Bundled bool `toml:"bundled,omitempty"`
 	// From is the archive's address relative to the registry; npm, where it is
 	// not the usual one.
-	From     string   `toml:"from,omitempty"`
-	File     string   `toml:"file,omitempty"`     // PyPI: the wheel
+	From string `toml:"from,omitempty"`
+	File string `toml:"file,omitempty"` // PyPI: the wheel
+	// Wheels are the other wheels of the version, as "FILE sha256:HEX": with another
+	// Python or on another machine one of them is installed.
+	Wheels   []string `toml:"wheels,omitempty"`
 	Optional bool     `toml:"optional,omitempty"` // npm: left out where it does not fit
 	OS       []string `toml:"os,omitempty"`
 	CPU      []string `toml:"cpu,omitempty"`
@@ -96,6 +99,18 @@ func (l Lock) Ref() (Ref, error) {
 		return Ref{}, fmt.Errorf("cannot read lock: %q is not one exact version", l.Version)
 	}
 	return full, nil
+}
+
+// others are the dependency with each of its other wheels.
+func (d Dependency) others() []Dependency {
+	var out []Dependency
+	for _, s := range d.Wheels {
+		o := d
+		o.Wheels = nil
+		o.File, o.Integrity, _ = strings.Cut(s, " ")
+		out = append(out, o)
+	}
+	return out
 }
 
 // PackageName is the name of a dependency in its registry.
@@ -191,7 +206,16 @@ func (d Dependency) check(e Ecosystem) error {
 		case !ok || w.name != d.Path || !sameVersion(w.version, d.Version):
 			return fmt.Errorf("%q is not a wheel of it", d.File)
 		}
+		for _, o := range d.others() {
+			w, ok := parseWheel(o.File)
+			if !ok || w.name != d.Path || !sameVersion(w.version, d.Version) || !strings.HasPrefix(o.Integrity, "sha256:") || !sha256Hex().MatchString(o.Integrity[7:]) {
+				return fmt.Errorf("%q is not another wheel of it with its SHA-256", o.File+" "+o.Integrity)
+			}
+		}
 		return nil
+	}
+	if len(d.Wheels) > 0 {
+		return fmt.Errorf("an npm package has no wheels")
 	}
 	if err := checkNodePath(d.Path); err != nil {
 		return err

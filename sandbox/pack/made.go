@@ -26,7 +26,7 @@ func (w *work) recipe() string {
 	}
 	deps := slices.Clone(w.lock.Dependencies)
 	for i := range deps {
-		deps[i].Publisher, deps[i].From = "", ""
+		deps[i].Publisher, deps[i].From, deps[i].Wheels = "", "", nil
 	}
 	slices.SortFunc(deps, func(a, b Dependency) int { return strings.Compare(a.Path, b.Path) })
 	text, err := json.Marshal([]any{"1", w.ref.String(), w.in.platform(*w.lock), scripts, w.lock.With, deps})

@@ -72,6 +72,11 @@ func (w *work) checkOverlaps() error {
 	owners := map[string]owner{}
 	for _, d := range w.lock.Dependencies {
 		f := w.proxy.servedAs(d.Integrity)
+		for _, o := range d.others() {
+			if f == nil {
+				f = w.proxy.servedAs(o.Integrity)
+			}
+		}
 		if f == nil {
 			return fmt.Errorf("cannot install %q: the wheel %q was not taken from the index", d.Path, d.File)
 		}
