@@ -13,7 +13,6 @@ import (
 	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox"
 	"mcpen/sandbox/host"
-	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -23,8 +22,8 @@ import (
 type app struct {
 	in, out, err *os.File
 	env          []string
-	registries   map[pack.Ecosystem]connection // that were looked up already
-	args         []string                      // of the process
+	registries   map[string]connection // that were looked up already
+	args         []string              // of the process
 }
 
 // The exit codes, as they are called here.

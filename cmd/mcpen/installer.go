@@ -52,7 +52,7 @@ func (a *app) installer(ctx context.Context, at place, e pack.Ecosystem, rules p
 	}
 	if e == pack.PyPI { // its trees differ between Pythons
 		var err error
-		if in.Tools.Python, in.Tools.PythonTag, _, err = a.python(at); err != nil {
+		if in.Tools.Python, in.Tools.PythonTag, _, err = a.python(at, rules.Python); err != nil {
 			return nil, err
 		}
 	}
@@ -68,16 +68,17 @@ type connection struct {
 // connect fills in the tools of this machine and the registry of the user's own
 // configuration, which only resolving and fetching need. They are looked up once.
 func (a *app) connect(ctx context.Context, in *pack.Installer, at place, e pack.Ecosystem) error {
-	have, ok := a.registries[e]
+	key := string(e) + in.Tools.Python // of each Python
+	have, ok := a.registries[key]
 	if !ok {
 		var err error
 		if have, err = a.lookUp(ctx, in, at, e); err != nil {
 			return err
 		}
 		if a.registries == nil {
-			a.registries = map[pack.Ecosystem]connection{}
+			a.registries = map[string]connection{}
 		}
-		a.registries[e] = have
+		a.registries[key] = have
 	}
 	in.Tools = have.tools
 	if e == pack.NPM {
@@ -90,7 +91,7 @@ func (a *app) connect(ctx context.Context, in *pack.Installer, at place, e pack.
 
 func (a *app) lookUp(ctx context.Context, in *pack.Installer, at place, e pack.Ecosystem) (none connection, err error) {
 	var r pack.Registry
-	if in.Tools, err = a.tools(at, e); err != nil {
+	if in.Tools, err = a.tools(at, e, in.Tools); err != nil {
 		return none, err
 	}
 	switch e {
@@ -133,9 +134,8 @@ func (a *app) lookUp(ctx context.Context, in *pack.Installer, at place, e pack.E
 
 var pythonName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^python(3)\.([0-9]+)$`) })
 
-// tools finds what installs packages of an ecosystem.
-func (a *app) tools(at place, e pack.Ecosystem) (pack.Tools, error) {
-	var t pack.Tools
+// tools finds what installs packages of an ecosystem, with the Python that t has.
+func (a *app) tools(at place, e pack.Ecosystem, t pack.Tools) (pack.Tools, error) {
 	env := a.findEnv(at)
 	find := func(name string) (plan.Program, error) {
 		p, err := host.Find([]string{name}, env)
@@ -161,8 +161,7 @@ func (a *app) tools(at place, e pack.Ecosystem) (pack.Tools, error) {
 		t.NPM = append([]string{npm.Path}, npm.Args[1:]...)
 		path = append([]string{filepath.Dir(node.Path)}, path...)
 	case pack.PyPI:
-		var err error
-		if t.Python, t.PythonTag, t.Reads, err = a.python(at); err != nil {
+		if _, err := find(t.Python); err != nil {
 			return t, err
 		}
 		if uv, err := find("uv"); err == nil {
@@ -174,24 +173,52 @@ func (a *app) tools(at place, e pack.Ecosystem) (pack.Tools, error) {
 	return t, nil
 }
 
-// python finds the interpreter, its tag, such as "cp311", and what it needs.
-func (a *app) python(at place) (path, tag string, reads []string, err error) {
-	p, err := host.Find([]string{"python3"}, a.findEnv(at))
+// python finds an interpreter, its tag, such as "cp311", and what it needs: the
+// machine's python3, or one of the version that a profile names, beside it.
+func (a *app) python(at place, version string) (path, tag string, found plan.Program, err error) {
+	p, err := a.findPython(at, version)
 	if err != nil {
-		return "", "", nil, err
+		return "", "", p, err
 	}
 	real, err := filepath.EvalSymlinks(p.Path)
 	if err != nil {
-		return "", "", nil, fmt.Errorf("cannot tell the version of %q: %w", p.Path, err)
+		return "", "", p, fmt.Errorf("cannot tell the version of %q: %w", p.Path, err)
 	}
 	m := pythonName().FindStringSubmatch(filepath.Base(real))
 	if m == nil {
-		return "", "", nil, fmt.Errorf("cannot tell the version of %q: its name %q does not have it", p.Path, filepath.Base(real))
+		return "", "", p, fmt.Errorf("cannot tell the version of %q: its name %q does not have it", p.Path, filepath.Base(real))
 	}
-	for _, n := range p.Needs {
-		reads = append(reads, n.Path)
+	if version != "" && version != m[1]+"."+m[2] {
+		return "", "", p, fmt.Errorf("cannot use %q as Python %s: it is %s.%s", p.Path, version, m[1], m[2])
 	}
-	return p.Path, "cp" + m[1] + m[2], reads, nil
+	return p.Path, "cp" + m[1] + m[2], p, nil
+}
+
+// findPython looks for a version on PATH, beside the machine's python3, and where
+// uv and pyenv keep theirs.
+func (a *app) findPython(at place, version string) (plan.Program, error) {
+	env := a.findEnv(at)
+	p, err := host.Find([]string{"python3"}, env)
+	if version == "" {
+		return p, err
+	}
+	name := "python" + version
+	names := []string{name}
+	if err == nil {
+		names = append(names, filepath.Join(filepath.Dir(p.Path), name))
+	}
+	if at.home != "" {
+		for _, pattern := range []string{".local/share/uv/python/cpython-" + version + ".*/bin/" + name, ".pyenv/versions/" + version + ".*/bin/" + name} {
+			files, _ := filepath.Glob(filepath.Join(at.home, pattern)) // the pattern is good
+			names = append(names, files...)
+		}
+	}
+	for _, n := range names {
+		if p, err := host.Find([]string{n}, env); err == nil {
+			return p, nil
+		}
+	}
+	return plan.Program{}, &host.FindError{Name: name, Kind: host.NotFound, Why: "the profile asks for Python " + version + ", and neither PATH nor uv nor pyenv has it", Hint: "uv python install " + version}
 }
 
 // job runs a tool in a sandbox of its own: its folder, its runtime, one port of
@@ -306,15 +333,15 @@ func (a *app) ensure(ctx context.Context, at place, ref pack.Ref, lockFile strin
 	if err != nil {
 		return plan.Program{}, nil, err
 	}
-	return a.enter(at, ref, lock, lockFile, tree, args)
+	return a.enter(at, ref, lock, lockFile, rules, tree, args)
 }
 
 // enter gives the program of a tree, which it closes where there is none.
-func (a *app) enter(at place, ref pack.Ref, lock pack.Lock, lockFile string, tree *pack.Tree, args []string) (plan.Program, *pack.Tree, error) {
+func (a *app) enter(at place, ref pack.Ref, lock pack.Lock, lockFile string, rules policy.Install, tree *pack.Tree, args []string) (plan.Program, *pack.Tree, error) {
 	if ref.Bin != "" {
 		lock.Bin = ref.Bin // another program of the same package
 	}
-	prog, err := a.entry(at, lock, tree, args)
+	prog, err := a.entry(at, lock, rules, tree, args)
 	if err != nil {
 		tree.Close()
 		return prog, nil, damaged(err, lockName(lockFile))
@@ -328,7 +355,7 @@ func (a *app) enter(at place, ref pack.Ref, lock pack.Lock, lockFile string, tre
 func (a *app) installed(ctx context.Context, at place, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *pack.Tree, error) {
 	tree, lock, err := a.inStore(ctx, at, ref, lockFile, rules)
 	if err == nil {
-		return a.enter(at, ref, lock, lockFile, tree, args)
+		return a.enter(at, ref, lock, lockFile, rules, tree, args)
 	}
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, pack.ErrAbsent) && !errors.Is(err, pack.ErrUnconfirmed) {
 		return plan.Program{}, nil, damaged(err, lockName(lockFile))
@@ -491,16 +518,20 @@ func signalOf(ctx context.Context) syscall.Signal {
 }
 
 // entry is the program of a tree, with the interpreter of this machine.
-func (a *app) entry(at place, l pack.Lock, t *pack.Tree, args []string) (plan.Program, error) {
+func (a *app) entry(at place, l pack.Lock, rules policy.Install, t *pack.Tree, args []string) (plan.Program, error) {
 	e, err := pack.EntryOf(t, l)
 	if err != nil {
 		return plan.Program{}, err
 	}
 	var via plan.Program
-	if name := map[pack.Runtime]string{pack.RuntimeNode: "node", pack.RuntimePython: "python3"}[e.Runtime]; name != "" {
-		if via, err = host.Find([]string{name}, a.findEnv(at)); err != nil {
-			return plan.Program{}, err
-		}
+	switch e.Runtime {
+	case pack.RuntimeNode:
+		via, err = host.Find([]string{"node"}, a.findEnv(at))
+	case pack.RuntimePython:
+		via, err = a.findPython(at, rules.Python)
+	}
+	if err != nil {
+		return plan.Program{}, err
 	}
 	return e.Program(t, l, via, args)
 }

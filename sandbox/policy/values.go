@@ -205,6 +205,8 @@ var (
 	pypiVersion = pattern(`^([A-Za-z0-9._-]+)\s*(?:==|[<>~!@\[;])`)
 )
 
+var pythonVersion = pattern(`^3\.[0-9]{1,2}$`)
+
 // pypiExtras is a name with the extras behind it (PEP 508).
 var pypiExtras = pattern(`^([A-Za-z0-9._-]+)\[[A-Za-z0-9._-]+(?:, ?[A-Za-z0-9._-]+)*\]$`)
 
