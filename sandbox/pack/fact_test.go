@@ -307,3 +307,37 @@ func TestVersionFitsTheInterpreter(t *testing.T) {
 		}
 	}
 }
+
+// A document without end is given up after a bounded time and in bounded memory.
+func BenchmarkEndlessPackument(b *testing.B) {
+	one := `"1.0.%d": {"name": "a", "version": "1.0.%d", "dist": {"tarball": "x"}, "readme": "` + strings.Repeat("x", 1<<16) + `"},`
+	var most uint64
+	for b.Loop() {
+		endless := &repeated{head: `{"name": "a", "versions": {`, text: func(i int) string { return fmt.Sprintf(one, i, i) }}
+		if _, err := readPackument(io.LimitReader(endless, maxPackument), "a"); err == nil {
+			b.Fatal("it was read")
+		}
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		most = max(most, m.HeapAlloc)
+	}
+	b.ReportMetric(float64(most)/(1<<20), "MiB-heap")
+	b.ReportMetric(float64(maxPackument)/(1<<20), "MiB-read")
+}
+
+// repeated is a text that goes on as long as somebody reads.
+type repeated struct {
+	head string
+	text func(i int) string
+	n    int
+}
+
+func (r *repeated) Read(p []byte) (int, error) {
+	if r.head == "" {
+		r.head = r.text(r.n)
+		r.n++
+	}
+	n := copy(p, r.head)
+	r.head = r.head[n:]
+	return n, nil
+}
