@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -629,4 +630,31 @@ func sameRef(l pack.Lock, ref pack.Ref, file string) error {
 
 func (a *app) terminal(f *os.File) bool {
 	return a.getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+}
+
+// skippedScripts is a hint for a server that ends with an error: which packages of
+// its lock have install scripts that did not run. Some do not work without.
+func (a *app) skippedScripts(at place, pol policy.Policy, isPackage bool) string {
+	if !isPackage {
+		return ""
+	}
+	data, err := os.ReadFile(pinsBeside(at, pol, true).File)
+	if err != nil || !bytes.Contains(data, []byte("\ninstall-scripts = true\n")) {
+		return ""
+	}
+	l, err := pack.ParseLock(data)
+	if err != nil {
+		return ""
+	}
+	var names, quotes []string
+	for _, d := range l.Dependencies {
+		if n := d.PackageName(); d.Scripts && !slices.Contains(l.Scripts, n) && !slices.Contains(names, n) {
+			names, quotes = append(names, n), append(quotes, fmt.Sprintf("%q", n))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the install scripts of %s were not run; if the server needs them: [install] scripts = [%s], then mcpen remove %s and run again",
+		audit.Visible(strings.Join(names, ", ")), audit.Visible(strings.Join(quotes, ", ")), pol.Name)
 }

@@ -320,3 +320,19 @@ func TestRunLeavesTheLockAlone(t *testing.T) {
 		}
 	})
 }
+
+// A server that cannot do without an install script says why it ends, and the way
+// out that is offered works.
+func TestServerThatNeedsItsInstallScript(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		needs := "#!/usr/bin/env node\nif (!require('fs').existsSync(__dirname + '/built')) process.exit(7)\n"
+		w.reg.Publish("native", "1.0.0", longAgo(), map[string]any{"bin": "cli.js", "scripts": map[string]string{"install": "touch built"}, "hasInstallScript": true},
+			map[string]string{"cli.js": needs})
+		const hint = "hint: the install scripts of native were not run; if the server needs them: [install] scripts = [\"native\"], then mcpen remove native"
+		w.want(t, "7", hint, "run", "npm:native")
+		w.want(t, "7", hint, "run", "npm:native")
+		w.write(t, configDir+"/native.toml", "version = 1\nname = \"native\"\n[server]\npackage = \"npm:native\"\n[install]\nscripts = [\"native\"]\n")
+		w.want(t, "0", "removed", "remove", "native")
+		w.want(t, "0", "", "run", "native")
+	})
+}
