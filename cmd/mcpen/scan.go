@@ -104,7 +104,7 @@ func (a *app) scanPackages(c *cli.Context, at place, level string, docs *documen
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	a.toldWithdrawn(c.Context, at, all)
+	a.toldWithdrawn(c.Context, at, all, docs.format == "text")
 	found, err := a.findings(c, at, all, bad)
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func (a *app) scanPackages(c *cli.Context, at place, level string, docs *documen
 
 // toldWithdrawn says first which locked versions the registry withdrew. Where it
 // cannot be asked, what it said last counts: a scan works without a network.
-func (a *app) toldWithdrawn(ctx context.Context, at place, all []locked) {
+func (a *app) toldWithdrawn(ctx context.Context, at place, all []locked, text bool) {
 	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
 	defer stop()
 	for _, l := range all {
@@ -136,7 +136,11 @@ func (a *app) toldWithdrawn(ctx context.Context, at place, all []locked) {
 		if s := readStanding(at, l.file); err != nil && words == "" && s.Version == l.lock.Version {
 			words = s.Withdrawn
 		}
-		if words != "" {
+		switch {
+		case words == "":
+		case text:
+			a.alarm("%s: %s %s was %s", l.name, l.lock.Package, l.lock.Version, words)
+		default: // a document is nothing but that
 			a.warn("%s: %s %s was %s", l.name, l.lock.Package, l.lock.Version, audit.Visible(words))
 		}
 	}
