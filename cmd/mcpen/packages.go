@@ -191,22 +191,9 @@ func (a *app) add(ctx context.Context, text, name string) error {
 	if err != nil {
 		return err
 	}
-	ref, draft, err := a.wanted(text)
+	ref, name, profile, err := a.toAdd(at, text, name)
 	if err != nil {
 		return err
-	}
-	if name == "" {
-		name = a.name(at, ref)
-	}
-	if a.taken(at, name, ref) {
-		return usage("mcpen add --name OTHER "+text, "%q is the name of a profile of another server (mcpen profile show %s)", name, name)
-	}
-	profile := fmt.Appendf(nil, addedProfile, name, bare(ref))
-	if draft != nil {
-		profile = draftProfile(name, bare(ref), *draft)
-	}
-	if _, err := policy.Parse("(profile)", profile, nil); err != nil || filepath.Base(name) != name {
-		return usage("--name server", "%q cannot be a profile's name", name)
 	}
 	file := filepath.Join(at.config, "profiles", name+".toml")
 	lockFile := filepath.Join(at.config, "profiles", name+".lock")
@@ -252,6 +239,28 @@ func (a *app) add(ctx context.Context, text, name string) error {
 		fmt.Fprintf(a.out, "wrote %s, which gives it no file and no host yet: mcpen explain %s\n", file, name)
 	}
 	return nil
+}
+
+// toAdd is the package that was asked for, the name that it gets, and its profile.
+func (a *app) toAdd(at place, text, name string) (ref pack.Ref, called string, profile []byte, err error) {
+	ref, draft, err := a.wanted(text)
+	if err != nil {
+		return ref, "", nil, err
+	}
+	if name == "" {
+		name = a.name(at, ref)
+	}
+	if a.taken(at, name, ref) {
+		return ref, "", nil, usage("mcpen add --name OTHER "+text, "%q is the name of a profile of another server", name)
+	}
+	profile = fmt.Appendf(nil, addedProfile, name, bare(ref))
+	if draft != nil {
+		profile = draftProfile(name, bare(ref), *draft)
+	}
+	if _, err := policy.Parse("(profile)", profile, nil); err != nil || filepath.Base(name) != name {
+		return ref, "", nil, usage("--name server", "%q cannot be a profile's name", name)
+	}
+	return ref, name, profile, nil
 }
 
 // addedMeanwhile is the end of an add that another one overtook: it is done where

@@ -171,6 +171,28 @@ func TestEndlessRegistry(t *testing.T) {
 			_, err := fmt.Fprintf(w, version, i, i)
 			return err
 		}, "larger than"},
+		"dates without end": {func(w io.Writer, i int) error {
+			if i == 0 {
+				io.WriteString(w, `{"name": "a", "time": {`)
+			}
+			var b strings.Builder
+			for j := range 1000 {
+				fmt.Fprintf(&b, `"%d.%d":"2024-01-01T00:00:00Z",`, i, j)
+			}
+			_, err := io.WriteString(w, b.String())
+			return err
+		}, "of memory"},
+		"bad versions without end": {func(w io.Writer, i int) error {
+			if i == 0 {
+				io.WriteString(w, `{"name": "a", "versions": {`)
+			}
+			var b strings.Builder
+			for j := range 1000 {
+				fmt.Fprintf(&b, `"%d.%d":0,`, i, j)
+			}
+			_, err := io.WriteString(w, b.String())
+			return err
+		}, "of memory"},
 		"one endless text": {func(w io.Writer, i int) error {
 			if i == 0 {
 				io.WriteString(w, `{"name": "a", "readme": "`)

@@ -18,7 +18,7 @@ import (
 const (
 	maxPackument = 256 << 20 // as it comes
 	maxVersion   = 8 << 20   // one version, or any other part
-	maxKept      = 64 << 20  // of all versions together
+	maxKept      = 64 << 20  // of everything that is kept, about
 )
 
 // packument is a package's document in an npm registry, as far as it matters.
@@ -157,62 +157,83 @@ func fetchPackument(ctx context.Context, r Registry, client *http.Client, name s
 // readPackument reads one value after the other and keeps what it needs of each.
 func readPackument(body io.Reader, name string) (packument, error) {
 	part := &partReader{r: body}
-	dec := json.NewDecoder(part)
-	p := packument{Tags: map[string]string{}}
-	kept := 0
-	err := eachMember(dec, part, func(key string) error {
+	r := packumentReader{dec: json.NewDecoder(part), part: part, name: name}
+	r.p.Tags = map[string]string{}
+	err := eachMember(r.dec, part, func(key string) error {
 		switch key {
 		case "name":
-			return dec.Decode(&p.Name)
+			return r.dec.Decode(&r.p.Name)
 		case "dist-tags":
-			p.Tags = map[string]string{}
-			return eachMember(dec, part, func(tag string) error {
-				var v any
-				err := dec.Decode(&v)
-				if s, ok := v.(string); ok {
-					p.Tags[tag] = s
-				}
-				return err
-			})
+			r.p.Tags = map[string]string{}
+			return r.texts(func(tag, version string) { r.p.Tags[tag] = version })
 		case "time":
-			p.Time = map[string]time.Time{}
-			return eachMember(dec, part, func(version string) error {
-				var v any
-				err := dec.Decode(&v)
-				if s, ok := v.(string); ok {
-					if t, bad := time.Parse(time.RFC3339, s); bad == nil {
-						p.Time[version] = t.UTC()
-					}
+			r.p.Time = map[string]time.Time{}
+			return r.texts(func(version, at string) {
+				if t, err := time.Parse(time.RFC3339, at); err == nil {
+					r.p.Time[version] = t.UTC()
 				}
-				return err
 			})
 		case "versions":
-			p.Versions, p.Bad, kept = map[string]npmVersion{}, map[string]error{}, 0
-			return eachMember(dec, part, func(version string) error {
-				var raw json.RawMessage
-				if err := dec.Decode(&raw); err != nil {
-					return err
-				}
-				var v npmVersion
-				err := json.Unmarshal(raw, &v)
-				if err == nil && (v.Version != version || v.Name != name) {
-					err = fmt.Errorf("the registry describes it as %q %q", v.Name, v.Version)
-				}
-				if err != nil {
-					p.Bad[version] = err
-					return nil
-				}
-				if kept += v.size(); kept > maxKept {
-					return fmt.Errorf("its versions need more than %d bytes", maxKept)
-				}
-				p.Versions[version] = v
-				return nil
-			})
+			r.p.Versions, r.p.Bad = map[string]npmVersion{}, map[string]error{}
+			return eachMember(r.dec, part, r.version)
 		}
 		var skipped json.RawMessage
-		return dec.Decode(&skipped)
+		return r.dec.Decode(&skipped)
 	})
-	return p, err
+	return r.p, err
+}
+
+// packumentReader is a document that is being read.
+type packumentReader struct {
+	dec  *json.Decoder
+	part *partReader
+	name string
+	p    packument
+	kept kept
+}
+
+// kept counts what a document costs in memory, about: of an endless one that is
+// made of small parts, too, no more than maxKept is held.
+type kept int
+
+func (k *kept) add(bytes int) error {
+	if *k += kept(bytes + 256); *k > maxKept {
+		return fmt.Errorf("it needs more than %d bytes of memory", maxKept)
+	}
+	return nil
+}
+
+// texts calls f for the members of an object that are texts.
+func (r *packumentReader) texts(f func(key, value string)) error {
+	return eachMember(r.dec, r.part, func(key string) error {
+		var v any
+		err := r.dec.Decode(&v)
+		if s, ok := v.(string); ok {
+			f(key, s)
+			err = errors.Join(err, r.kept.add(len(key)+len(s)))
+		}
+		return err
+	})
+}
+
+// version reads one version. One that does not read, or names something else, is
+// no version of the package.
+func (r *packumentReader) version(version string) error {
+	var raw json.RawMessage
+	if err := r.dec.Decode(&raw); err != nil {
+		return err
+	}
+	var v npmVersion
+	err := json.Unmarshal(raw, &v)
+	if err == nil && (v.Version != version || v.Name != r.name) {
+		err = fmt.Errorf("the registry describes it as %q %q", v.Name, v.Version)
+	}
+	if err != nil {
+		r.p.Bad[version] = err
+		return r.kept.add(len(version) + len(err.Error()))
+	}
+	r.p.Versions[version] = v
+	return r.kept.add(v.size())
 }
 
 // size is about what a version takes in memory.

@@ -41,6 +41,15 @@ type indexFile struct {
 	CoreMetadata   any               `json:"core-metadata,omitempty"`
 }
 
+// size is about what a file takes in memory.
+func (f indexFile) size() int {
+	n := len(f.Filename) + len(f.URL) + len(f.RequiresPython)
+	for k, v := range f.Hashes {
+		n += 128 + len(k) + len(v)
+	}
+	return n
+}
+
 // yanked is the reason for a yank; "" where there was none.
 func (f indexFile) yanked() string {
 	switch y := f.Yanked.(type) {
@@ -100,6 +109,7 @@ func readProject(body io.Reader) (project, error) {
 	part := &partReader{r: body}
 	dec := json.NewDecoder(part)
 	var p project
+	var held kept
 	err := eachMember(dec, part, func(key string) error {
 		switch key {
 		case "name":
@@ -114,6 +124,9 @@ func readProject(body io.Reader) (project, error) {
 				part.n = 0
 				var f indexFile
 				if err := dec.Decode(&f); err != nil {
+					return err
+				}
+				if err := held.add(f.size()); err != nil {
 					return err
 				}
 				p.Files = append(p.Files, f)
@@ -133,6 +146,7 @@ const simpleHTML = "application/vnd.pypi.simple.v1+html"
 // readProjectHTML reads the links of a page (PEP 503).
 func readProjectHTML(body io.Reader, name string) (project, error) {
 	p := project{Name: name}
+	var held kept
 	z := html.NewTokenizer(body)
 	z.SetMaxBuf(maxVersion)
 	for {
@@ -147,9 +161,14 @@ func readProjectHTML(body io.Reader, name string) (project, error) {
 			return p, nil
 		case html.StartTagToken:
 			if t := z.Token(); t.Data == "a" {
-				if f, ok := linkedFile(t); ok {
-					p.Files = append(p.Files, f)
+				f, ok := linkedFile(t)
+				if !ok {
+					continue
 				}
+				if err := held.add(f.size()); err != nil {
+					return project{}, err
+				}
+				p.Files = append(p.Files, f)
 			}
 		}
 	}
