@@ -25,6 +25,7 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/plan", "sandbox/policy", "the waist: policies become plans"},
 
 	{"sandbox/host", "sandbox/plan", "answers as the facts that Compile asks for"},
+	{"sandbox/pack", "sandbox/audit", "strangers' words are made visible before they stand in lines"},
 	{"sandbox/pack", "sandbox/lockfile", "a lock file has two owners; where they meet is a leaf"},
 	{"sandbox/pack", "sandbox/plan", "a package becomes a Program"},
 	{"sandbox/pack", "sandbox/policy", "what a profile says of an install"},

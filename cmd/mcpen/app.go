@@ -22,7 +22,8 @@ import (
 type app struct {
 	in, out, err *os.File
 	env          []string
-	args         []string // of the process
+	registries   map[string]connection // that were looked up already
+	args         []string              // of the process
 }
 
 // The exit codes, as they are called here.

@@ -137,7 +137,7 @@ func TestScanIsOneDocument(t *testing.T) {
 	words := []descriptionFinding{{Server: "a", Kind: guard.KindTool, Name: "add", Finding: guard.FindEscape, Severity: "note", Words: "\x1b[2J", Path: "description", Why: "w"}}
 	write := func(format string) []byte {
 		docs := &documents{format: format}
-		if err := writeFindings(docs.add("advisories/a"), format, l, advisory); err != nil {
+		if err := writeFindings(docs.add("advisories/a"), format, place{}, l, advisory); err != nil {
 			t.Fatal(err)
 		}
 		if err := docs.addDescriptions(described{server: "a", file: "a.toml"}, words); err != nil {

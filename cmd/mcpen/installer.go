@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -52,82 +53,90 @@ func (a *app) installer(ctx context.Context, at place, e pack.Ecosystem, rules p
 	}
 	if e == pack.PyPI { // its trees differ between Pythons
 		var err error
-		if in.Tools.Python, in.Tools.PythonTag, _, err = a.python(at); err != nil {
+		if in.Tools.Python, in.Tools.PythonTag, _, err = a.python(at, rules.Python); err != nil {
 			return nil, err
 		}
 	}
 	return in, nil
 }
 
+// connection is what installing from a registry needs.
+type connection struct {
+	tools    pack.Tools
+	registry pack.Registry
+}
+
 // connect fills in the tools of this machine and the registry of the user's own
-// configuration, which only resolving and fetching need.
+// configuration, which only resolving and fetching need. They are looked up once.
 func (a *app) connect(ctx context.Context, in *pack.Installer, at place, e pack.Ecosystem) error {
-	var r pack.Registry
-	var err error
-	if in.Tools, err = a.tools(at, e); err != nil {
-		return err
-	}
-	switch e {
-	case pack.NPM:
-		r, err = pack.ReadNPMRC(a.npmrc(at, in.Tools), a.getenv)
-	case pack.PyPI:
-		r, err = pack.ReadPipConfig(
-			[]string{filepath.Join(at.home, ".config/uv/uv.toml"), "/etc/uv/uv.toml"},
-			[]string{a.getenv("PIP_CONFIG_FILE"), filepath.Join(at.home, ".config/pip/pip.conf"), filepath.Join(at.home, ".pip/pip.conf"), "/etc/pip.conf"}, a.getenv)
-	default:
-		return fmt.Errorf("internal error: no registry for %q", e)
-	}
-	if err != nil {
-		return &codeError{code: exitUsage, err: err}
-	}
-	r.Proxy = http.ProxyFromEnvironment
-	if r.URL == "" {
-		if r.URL, err = in.DefaultRegistry(ctx, e); err != nil {
+	key := string(e) + in.Tools.Python // of each Python
+	have, ok := a.registries[key]
+	if !ok {
+		var err error
+		if have, err = a.lookUp(ctx, in, at, e); err != nil {
 			return err
 		}
+		if a.registries == nil {
+			a.registries = map[string]connection{}
+		}
+		a.registries[key] = have
 	}
+	in.Tools = have.tools
 	if e == pack.NPM {
-		in.NPM = r
+		in.NPM = have.registry
 	} else {
-		in.PyPI = r
+		in.PyPI = have.registry
 	}
 	return nil
 }
 
-// npmrc are npm's configuration files, the weightiest first. A project's own is
-// not among them: the folder that mcpen is started in has no say in where
-// packages come from.
-func (a *app) npmrc(at place, t pack.Tools) []string {
-	var files []string
-	for _, name := range []string{"npm_config_userconfig", "NPM_CONFIG_USERCONFIG"} {
-		if f := absolute(a.getenv(name)); f != "" {
-			files = append(files, f)
+func (a *app) lookUp(ctx context.Context, in *pack.Installer, at place, e pack.Ecosystem) (none connection, err error) {
+	var r pack.Registry
+	if in.Tools, err = a.tools(at, e, in.Tools); err != nil {
+		return none, err
+	}
+	switch e {
+	case pack.NPM:
+		places := pack.NPMPlaces{Home: at.home, Node: in.Tools.Node, Env: a.env}
+		for _, arg := range in.Tools.NPM {
+			if strings.HasSuffix(arg, "/bin/npm-cli.js") {
+				places.CLI = arg
+			}
+		}
+		r, err = pack.ReadNPM(places)
+	case pack.PyPI:
+		r, err = pack.ReadPip(pack.PipPlaces{Home: at.home, Python: in.Tools.Python, Env: a.env})
+	default:
+		return none, fmt.Errorf("internal error: no registry for %q", e)
+	}
+	var twice *pack.IndexError
+	if errors.As(err, &twice) {
+		return none, &codeError{code: exitUsage, err: err, hint: "PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 PIP_INDEX_URL=URL mcpen …   # the URL of the one index to ask"}
+	}
+	if err != nil {
+		return none, &codeError{code: exitUsage, err: err}
+	}
+	for _, words := range r.Unused {
+		a.warn("%s", audit.Visible(words))
+	}
+	if r.Proxy == nil {
+		r.Proxy = http.ProxyFromEnvironment
+	}
+	if r.URL == "" {
+		if r.URL, err = in.DefaultRegistry(ctx, e); err != nil {
+			return none, err
 		}
 	}
-	if at.home != "" && len(files) == 0 {
-		files = append(files, filepath.Join(at.home, ".npmrc"))
+	if err := in.AskInterpreter(ctx, e); err != nil {
+		return none, err
 	}
-	for _, name := range []string{"npm_config_globalconfig", "NPM_CONFIG_GLOBALCONFIG"} {
-		if f := absolute(a.getenv(name)); f != "" {
-			files = append(files, f)
-		}
-	}
-	if t.Node != "" {
-		files = append(files, filepath.Join(filepath.Dir(filepath.Dir(t.Node)), "etc", "npmrc"))
-	}
-	for _, arg := range t.NPM { // npm's own, beside its code
-		if strings.HasSuffix(arg, "/bin/npm-cli.js") {
-			files = append(files, filepath.Join(filepath.Dir(filepath.Dir(arg)), "npmrc"))
-		}
-	}
-	return files
+	return connection{in.Tools, r}, nil
 }
 
 var pythonName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^python(3)\.([0-9]+)$`) })
 
-// tools finds what installs packages of an ecosystem.
-func (a *app) tools(at place, e pack.Ecosystem) (pack.Tools, error) {
-	var t pack.Tools
+// tools finds what installs packages of an ecosystem, with the Python that t has.
+func (a *app) tools(at place, e pack.Ecosystem, t pack.Tools) (pack.Tools, error) {
 	env := a.findEnv(at)
 	find := func(name string) (plan.Program, error) {
 		p, err := host.Find([]string{name}, env)
@@ -153,8 +162,7 @@ func (a *app) tools(at place, e pack.Ecosystem) (pack.Tools, error) {
 		t.NPM = append([]string{npm.Path}, npm.Args[1:]...)
 		path = append([]string{filepath.Dir(node.Path)}, path...)
 	case pack.PyPI:
-		var err error
-		if t.Python, t.PythonTag, t.Reads, err = a.python(at); err != nil {
+		if _, err := find(t.Python); err != nil {
 			return t, err
 		}
 		if uv, err := find("uv"); err == nil {
@@ -166,24 +174,52 @@ func (a *app) tools(at place, e pack.Ecosystem) (pack.Tools, error) {
 	return t, nil
 }
 
-// python finds the interpreter, its tag, such as "cp311", and what it needs.
-func (a *app) python(at place) (path, tag string, reads []string, err error) {
-	p, err := host.Find([]string{"python3"}, a.findEnv(at))
+// python finds an interpreter, its tag, such as "cp311", and what it needs: the
+// machine's python3, or one of the version that a profile names, beside it.
+func (a *app) python(at place, version string) (path, tag string, found plan.Program, err error) {
+	p, err := a.findPython(at, version)
 	if err != nil {
-		return "", "", nil, err
+		return "", "", p, err
 	}
 	real, err := filepath.EvalSymlinks(p.Path)
 	if err != nil {
-		return "", "", nil, fmt.Errorf("cannot tell the version of %q: %w", p.Path, err)
+		return "", "", p, fmt.Errorf("cannot tell the version of %q: %w", p.Path, err)
 	}
 	m := pythonName().FindStringSubmatch(filepath.Base(real))
 	if m == nil {
-		return "", "", nil, fmt.Errorf("cannot tell the version of %q: its name %q does not have it", p.Path, filepath.Base(real))
+		return "", "", p, fmt.Errorf("cannot tell the version of %q: its name %q does not have it", p.Path, filepath.Base(real))
 	}
-	for _, n := range p.Needs {
-		reads = append(reads, n.Path)
+	if version != "" && version != m[1]+"."+m[2] {
+		return "", "", p, fmt.Errorf("cannot use %q as Python %s: it is %s.%s", p.Path, version, m[1], m[2])
 	}
-	return p.Path, "cp" + m[1] + m[2], reads, nil
+	return p.Path, "cp" + m[1] + m[2], p, nil
+}
+
+// findPython looks for a version on PATH, beside the machine's python3, and where
+// uv and pyenv keep theirs.
+func (a *app) findPython(at place, version string) (plan.Program, error) {
+	env := a.findEnv(at)
+	p, err := host.Find([]string{"python3"}, env)
+	if version == "" {
+		return p, err
+	}
+	name := "python" + version
+	names := []string{name}
+	if err == nil {
+		names = append(names, filepath.Join(filepath.Dir(p.Path), name))
+	}
+	if at.home != "" {
+		for _, pattern := range []string{".local/share/uv/python/cpython-" + version + ".*/bin/" + name, ".pyenv/versions/" + version + ".*/bin/" + name} {
+			files, _ := filepath.Glob(filepath.Join(at.home, pattern)) // the pattern is good
+			names = append(names, files...)
+		}
+	}
+	for _, n := range names {
+		if p, err := host.Find([]string{n}, env); err == nil {
+			return p, nil
+		}
+	}
+	return plan.Program{}, &host.FindError{Name: name, Kind: host.NotFound, Why: "the profile asks for Python " + version + ", and neither PATH nor uv nor pyenv has it", Hint: "uv python install " + version}
 }
 
 // job runs a tool in a sandbox of its own: its folder, its runtime, one port of
@@ -298,18 +334,18 @@ func (a *app) ensure(ctx context.Context, at place, ref pack.Ref, lockFile strin
 	if err != nil {
 		return plan.Program{}, nil, err
 	}
-	return a.enter(at, ref, lock, tree, args)
+	return a.enter(at, ref, lock, lockFile, rules, tree, args)
 }
 
 // enter gives the program of a tree, which it closes where there is none.
-func (a *app) enter(at place, ref pack.Ref, lock pack.Lock, tree *pack.Tree, args []string) (plan.Program, *pack.Tree, error) {
+func (a *app) enter(at place, ref pack.Ref, lock pack.Lock, lockFile string, rules policy.Install, tree *pack.Tree, args []string) (plan.Program, *pack.Tree, error) {
 	if ref.Bin != "" {
 		lock.Bin = ref.Bin // another program of the same package
 	}
-	prog, err := a.entry(at, lock, tree, args)
+	prog, err := a.entry(at, lock, rules, tree, args)
 	if err != nil {
 		tree.Close()
-		return prog, nil, damaged(err)
+		return prog, nil, damaged(err, lockName(lockFile))
 	}
 	return prog, tree, nil
 }
@@ -320,10 +356,10 @@ func (a *app) enter(at place, ref pack.Ref, lock pack.Lock, tree *pack.Tree, arg
 func (a *app) installed(ctx context.Context, at place, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *pack.Tree, error) {
 	tree, lock, err := a.inStore(ctx, at, ref, lockFile, rules)
 	if err == nil {
-		return a.enter(at, ref, lock, tree, args)
+		return a.enter(at, ref, lock, lockFile, rules, tree, args)
 	}
-	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, pack.ErrAbsent) {
-		return plan.Program{}, nil, damaged(err)
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, pack.ErrAbsent) && !errors.Is(err, pack.ErrUnconfirmed) {
+		return plan.Program{}, nil, damaged(err, lockName(lockFile))
 	}
 	runtime := "node"
 	if ref.Ecosystem == pack.PyPI {
@@ -347,6 +383,7 @@ func (a *app) inStore(ctx context.Context, at place, ref pack.Ref, lockFile stri
 	if err != nil {
 		return nil, lock, err
 	}
+	lock = readStanding(at, lockFile).trees(lock)
 	tree, err := in.Open(lock)
 	return tree, lock, err
 }
@@ -357,12 +394,18 @@ func (a *app) openLocked(ctx context.Context, in *pack.Installer, at place, ref 
 	if err := sameRef(lock, ref, lockFile); err != nil {
 		return lock, nil, err
 	}
-	if err := a.refuseMalicious(at, lock); err != nil {
-		return lock, nil, err
-	}
+	reviewed := lock
+	lock = readStanding(at, lockFile).trees(lock)
 	tree, err := in.Open(lock)
-	if err == nil || !errors.Is(err, pack.ErrAbsent) {
-		return lock, tree, damaged(err)
+	if err == nil {
+		if err = a.judge(at, lockFile, lock, tree); err != nil {
+			tree.Close()
+			return lock, nil, err
+		}
+		return lock, tree, nil
+	}
+	if !errors.Is(err, pack.ErrAbsent) && !errors.Is(err, pack.ErrUnconfirmed) {
+		return lock, tree, damaged(err, lockName(lockFile))
 	}
 	if err := a.connect(ctx, in, at, ref.Ecosystem); err != nil {
 		return lock, nil, err
@@ -371,12 +414,10 @@ func (a *app) openLocked(ctx context.Context, in *pack.Installer, at place, ref 
 	if err != nil {
 		return lock, nil, err
 	}
-	if !maps.Equal(fresh.Trees, lock.Trees) {
-		err = writeLock(lockFile, fresh)
-	}
-	if err != nil {
-		tree.Close()
-		return lock, nil, err
+	if !maps.Equal(fresh.Trees, reviewed.Trees) {
+		s := readStanding(at, lockFile)
+		s.For, s.Trees = reviewed.Digest, fresh.Trees
+		s.keep(at, lockFile)
 	}
 	return fresh, tree, nil
 }
@@ -395,6 +436,10 @@ func (a *app) lockNow(ctx context.Context, in *pack.Installer, at place, ref pac
 	}
 	lock, tree, err := in.Install(ctx, rel)
 	if err != nil {
+		return none, nil, err
+	}
+	if _, err := pack.EntryOf(tree, lock); err != nil {
+		tree.Close()
 		return none, nil, err
 	}
 	err = createLock(lockFile, lock)
@@ -440,6 +485,8 @@ func packageError(ctx context.Context, err error) error {
 		return &codeError{code: exitRefused, err: err, hint: hint}
 	case errors.As(err, &refusal):
 		return &codeError{code: exitRefused, err: err}
+	case errors.Is(err, pack.ErrLibrary):
+		return &codeError{code: exitUsage, err: err, hint: "mcpen add npm:NAME   # of the server, which may be another package of the same project"}
 	}
 	for _, lack := range []error{syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT, syscall.ENOTDIR} {
 		if errors.Is(err, lack) {
@@ -451,12 +498,12 @@ func packageError(ctx context.Context, err error) error {
 }
 
 // damaged gives the refusal of a tree in the store a way out.
-func damaged(err error) error {
+func damaged(err error, name string) error {
 	var refusal *pack.Refusal
 	if !errors.As(err, &refusal) {
 		return err
 	}
-	return &codeError{code: exitRefused, err: err, hint: "mcpen gc --all   # and run again: it is fetched as the lock says"}
+	return &codeError{code: exitRefused, err: err, hint: "mcpen verify --repair " + name}
 }
 
 // signalOf is the signal that ended a context of signal.NotifyContext, which
@@ -472,34 +519,33 @@ func signalOf(ctx context.Context) syscall.Signal {
 }
 
 // entry is the program of a tree, with the interpreter of this machine.
-func (a *app) entry(at place, l pack.Lock, t *pack.Tree, args []string) (plan.Program, error) {
+func (a *app) entry(at place, l pack.Lock, rules policy.Install, t *pack.Tree, args []string) (plan.Program, error) {
 	e, err := pack.EntryOf(t, l)
 	if err != nil {
 		return plan.Program{}, err
 	}
 	var via plan.Program
-	if name := map[pack.Runtime]string{pack.RuntimeNode: "node", pack.RuntimePython: "python3"}[e.Runtime]; name != "" {
-		if via, err = host.Find([]string{name}, a.findEnv(at)); err != nil {
-			return plan.Program{}, err
-		}
+	switch e.Runtime {
+	case pack.RuntimeNode:
+		via, err = host.Find([]string{"node"}, a.findEnv(at))
+	case pack.RuntimePython:
+		via, err = a.findPython(at, rules.Python)
+	}
+	if err != nil {
+		return plan.Program{}, err
 	}
 	return e.Program(t, l, via, args)
 }
 
-// refuseMalicious holds a lock against the advisories that are kept here.
+// refuseMalicious holds what is about to be installed against the advisories that
+// are kept here.
 func (a *app) refuseMalicious(at place, l pack.Lock) error {
-	db := advisories(at)
-	if _, err := os.Stat(db); errors.Is(err, fs.ErrNotExist) {
-		return nil // none are kept
+	malicious, unread := a.held(at, l)
+	if unread != "" {
+		a.warn("%s", unread)
 	}
-	found, err := pack.FindAdvisories(db, l)
-	if err != nil {
-		return &codeError{code: exitRefused, err: fmt.Errorf("cannot read the advisories in %q: %w", db, err)}
-	}
-	for _, f := range found {
-		if f.Malicious {
-			return &codeError{code: exitRefused, err: fmt.Errorf("%s is malicious: %s: %s", f.Package, audit.Visible(f.ID), audit.Visible(f.Summary)), hint: "mcpen scan"}
-		}
+	if malicious != "" {
+		return &codeError{code: exitRefused, err: errors.New(malicious), hint: "mcpen scan"}
 	}
 	return nil
 }
@@ -515,7 +561,11 @@ func readLock(file string) (pack.Lock, error) {
 	}
 	l, err := pack.ParseLock(data)
 	if err != nil {
-		return l, &codeError{code: exitUsage, err: fmt.Errorf("%s: %w", file, err)}
+		code := exitUsage
+		if refusal := (*pack.Refusal)(nil); errors.As(err, &refusal) {
+			code = exitRefused
+		}
+		return l, &codeError{code: code, err: fmt.Errorf("%s: %w", file, err)}
 	}
 	return l, nil
 }
@@ -564,6 +614,11 @@ func sameRef(l pack.Lock, ref pack.Ref, file string) error {
 	if err != nil {
 		return err
 	}
+	for _, extra := range ref.Extras {
+		if locked.Name == ref.Name && !slices.Contains(locked.Extras, extra) {
+			return usage("mcpen add --name NAME "+ref.String()+"   # and mcpen run NAME", "%s locks %s without the extra %q", file, l.Package, extra)
+		}
+	}
 	if locked.Ecosystem != ref.Ecosystem || locked.Name != ref.Name {
 		return usage("mcpen add --name NAME "+ref.String()+"   # and mcpen run NAME", "%s locks %s, and %s was asked for", file, l.Package, ref)
 	}
@@ -575,4 +630,31 @@ func sameRef(l pack.Lock, ref pack.Ref, file string) error {
 
 func (a *app) terminal(f *os.File) bool {
 	return a.getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+}
+
+// skippedScripts is a hint for a server that ends with an error: which packages of
+// its lock have install scripts that did not run. Some do not work without.
+func (a *app) skippedScripts(at place, pol policy.Policy, isPackage bool) string {
+	if !isPackage {
+		return ""
+	}
+	data, err := os.ReadFile(pinsBeside(at, pol, true).File)
+	if err != nil || !bytes.Contains(data, []byte("\ninstall-scripts = true\n")) {
+		return ""
+	}
+	l, err := pack.ParseLock(data)
+	if err != nil {
+		return ""
+	}
+	var names, quotes []string
+	for _, d := range l.Dependencies {
+		if n := d.PackageName(); d.Scripts && !slices.Contains(l.Scripts, n) && !slices.Contains(names, n) {
+			names, quotes = append(names, n), append(quotes, fmt.Sprintf("%q", n))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the install scripts of %s were not run; if the server needs them: [install] scripts = [%s], then mcpen remove %s and run again",
+		audit.Visible(strings.Join(names, ", ")), audit.Visible(strings.Join(quotes, ", ")), pol.Name)
 }

@@ -1,18 +1,19 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"strings"
+	"sync"
 	"text/tabwriter"
 
+	"github.com/BurntSushi/toml"
 	"github.com/urfave/cli/v2"
 
 	"mcpen/cmd/mcpen/launch"
@@ -49,6 +50,65 @@ func nameOf(ref pack.Ref) string {
 		}
 		return '-'
 	}, name))
+}
+
+// name is what a package is called that has no profile: nameOf, or with its scope
+// in front where that names another package already. Two of eleven called "mcp"
+// live side by side.
+func (a *app) name(at place, ref pack.Ref) string {
+	name := nameOf(ref)
+	if !a.taken(at, name, ref) {
+		return name
+	}
+	scope, _, scoped := strings.Cut(ref.Name, "/")
+	full := string(ref.Ecosystem) + "-" + name
+	if scoped {
+		full = nameOf(pack.Ref{Name: strings.TrimPrefix(scope, "@")}) + "-" + name
+	}
+	return full
+}
+
+// taken reports whether a name is that of another package's lock or of a profile
+// that is not this package's.
+func (a *app) taken(at place, name string, ref pack.Ref) bool {
+	if p, ok := packageIn(filepath.Join(at.config, "profiles", name+".lock")); ok && !samePackage(p, ref) {
+		return true
+	}
+	_, data, err := a.loader(at)(name, "")
+	if err != nil {
+		return false
+	}
+	var p struct {
+		Server struct {
+			Package string `toml:"package"`
+		} `toml:"server"`
+	}
+	_, err = toml.Decode(string(data), &p)
+	return err != nil || !samePackage(p.Server.Package, ref)
+}
+
+var lockedPackage = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^package = "([^"\n]*)"$`) })
+
+// packageIn is the package of a lock file, without reading the rest of it.
+func packageIn(file string) (string, bool) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", false
+	}
+	defer f.Close()
+	head := make([]byte, 4<<10)
+	n, _ := io.ReadFull(f, head) // less is what there is
+	m := lockedPackage().FindSubmatch(head[:n])
+	if m == nil {
+		return "", false
+	}
+	return string(m[1]), true
+}
+
+// samePackage compares without version and extras.
+func samePackage(text string, ref pack.Ref) bool {
+	r, err := pack.ParseRef(text)
+	return err == nil && r.Ecosystem == ref.Ecosystem && r.Name == ref.Name
 }
 
 // packaged is the package that a choice or a profile names, if it is one: by
@@ -131,19 +191,9 @@ func (a *app) add(ctx context.Context, text, name string) error {
 	if err != nil {
 		return err
 	}
-	ref, draft, err := a.wanted(text)
+	ref, name, profile, err := a.toAdd(at, text, name)
 	if err != nil {
 		return err
-	}
-	if name == "" {
-		name = nameOf(ref)
-	}
-	profile := fmt.Appendf(nil, addedProfile, name, bare(ref))
-	if draft != nil {
-		profile = draftProfile(name, bare(ref), *draft)
-	}
-	if _, err := policy.Parse("(profile)", profile, nil); err != nil || filepath.Base(name) != name {
-		return usage("--name server", "%q cannot be a profile's name", name)
 	}
 	file := filepath.Join(at.config, "profiles", name+".toml")
 	lockFile := filepath.Join(at.config, "profiles", name+".lock")
@@ -171,7 +221,14 @@ func (a *app) add(ctx context.Context, text, name string) error {
 		return err
 	}
 	defer tree.Close()
-	if err := createLock(lockFile, lock); err != nil {
+	if _, err := pack.EntryOf(tree, lock); err != nil {
+		return err
+	}
+	err = createLock(lockFile, lock)
+	if errors.Is(err, fs.ErrExist) {
+		return a.addedMeanwhile(lockFile, lock)
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(a.out, "locked %s %s: %d packages, %s, in %s\n", lock.Package, lock.Version, len(lock.Dependencies), about(lock.Bytes), lockFile)
@@ -181,6 +238,42 @@ func (a *app) add(ctx context.Context, text, name string) error {
 		}
 		fmt.Fprintf(a.out, "wrote %s, which gives it no file and no host yet: mcpen explain %s\n", file, name)
 	}
+	return nil
+}
+
+// toAdd is the package that was asked for, the name that it gets, and its profile.
+func (a *app) toAdd(at place, text, name string) (ref pack.Ref, called string, profile []byte, err error) {
+	ref, draft, err := a.wanted(text)
+	if err != nil {
+		return ref, "", nil, err
+	}
+	if name == "" {
+		name = a.name(at, ref)
+	}
+	if a.taken(at, name, ref) {
+		return ref, "", nil, usage("mcpen add --name OTHER "+text, "%q is the name of a profile of another server", name)
+	}
+	profile = fmt.Appendf(nil, addedProfile, name, bare(ref))
+	if draft != nil {
+		profile = draftProfile(name, bare(ref), *draft)
+	}
+	if _, err := policy.Parse("(profile)", profile, nil); err != nil || filepath.Base(name) != name {
+		return ref, "", nil, usage("--name server", "%q cannot be a profile's name", name)
+	}
+	return ref, name, profile, nil
+}
+
+// addedMeanwhile is the end of an add that another one overtook: it is done where
+// both locked the same.
+func (a *app) addedMeanwhile(lockFile string, lock pack.Lock) error {
+	have, err := readLock(lockFile)
+	if err != nil {
+		return err
+	}
+	if have.Package != lock.Package || have.Version != lock.Version || have.Integrity != lock.Integrity {
+		return usage("mcpen update "+strings.TrimSuffix(filepath.Base(lockFile), ".lock"), "%s was written meanwhile, and locks %s %s", lockFile, have.Package, have.Version)
+	}
+	fmt.Fprintf(a.out, "locked %s %s: another add was there first, with the same\n", have.Package, have.Version)
 	return nil
 }
 
@@ -233,258 +326,6 @@ func (a *app) describe(r pack.Release) {
 	w.Flush()
 	for _, n := range r.Notes {
 		fmt.Fprintf(a.out, "note: %s\n", audit.Visible(n))
-	}
-}
-
-// locked is one lock file of the user's.
-type locked struct {
-	name, file string
-	lock       pack.Lock
-}
-
-// locks reads the locks that were named, or all.
-func (a *app) locks(at place, names []string) ([]locked, error) {
-	dir := filepath.Join(at.config, "profiles")
-	if len(names) == 0 {
-		files, _ := filepath.Glob(filepath.Join(dir, "*.lock")) // the pattern is good
-		for _, f := range files {
-			names = append(names, strings.TrimSuffix(filepath.Base(f), ".lock"))
-		}
-	}
-	var out []locked
-	for _, n := range names {
-		file := n
-		if !strings.Contains(n, "/") {
-			file = filepath.Join(dir, n+".lock")
-		}
-		l, err := readLock(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, usage("mcpen outdated", "there is no lock %s", file)
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, locked{strings.TrimSuffix(filepath.Base(file), ".lock"), file, l})
-	}
-	return out, nil
-}
-
-func (a *app) outdatedCommand() *cli.Command {
-	return &cli.Command{
-		Name: "outdated", Usage: "list locked packages of which there is a newer version that is old enough", ArgsUsage: "[NAME…]",
-		Action: func(c *cli.Context) error {
-			return a.eachLock(c.Context, c.Args().Slice(), func(in *pack.Installer, at place, l locked) error {
-				rel, err := a.latest(c.Context, in, l.lock)
-				if err != nil {
-					return err
-				}
-				if newer(rel, l.lock) {
-					fmt.Fprintf(a.out, "%s\t%s\t%s → %s\n", l.name, l.lock.Package, l.lock.Version, rel.Ref.Version)
-				}
-				return nil
-			})
-		},
-	}
-}
-
-// newer reports whether a release takes a lock's place. One that was locked with
-// a lower minimum age may be newer than all that are old enough now.
-func newer(rel pack.Release, l pack.Lock) bool {
-	return rel.Ref.Version != l.Version && !rel.Published.Before(l.Published)
-}
-
-// latest resolves the newest version that is old enough.
-func (a *app) latest(ctx context.Context, in *pack.Installer, l pack.Lock) (pack.Release, error) {
-	ref, err := pack.ParseRef(l.Package)
-	if err != nil {
-		return pack.Release{}, err
-	}
-	return in.Resolve(ctx, ref)
-}
-
-// eachLock calls f for every lock that was named, with an installer for it.
-func (a *app) eachLock(ctx context.Context, names []string, f func(*pack.Installer, place, locked) error) error {
-	at, err := a.place()
-	if err != nil {
-		return err
-	}
-	all, err := a.locks(at, names)
-	if err != nil {
-		return err
-	}
-	for _, l := range all {
-		ref, err := l.lock.Ref()
-		if err != nil {
-			return err
-		}
-		rules, err := a.installRules(at, l.name)
-		if err != nil {
-			return err
-		}
-		in, err := a.installer(ctx, at, ref.Ecosystem, rules)
-		if err != nil {
-			return err
-		}
-		if err := a.connect(ctx, in, at, ref.Ecosystem); err != nil {
-			return packageError(ctx, err)
-		}
-		if err := f(in, at, l); err != nil {
-			return packageError(ctx, err)
-		}
-	}
-	return nil
-}
-
-func (a *app) updateCommand() *cli.Command {
-	return &cli.Command{
-		Name: "update", Usage: "show what a newer version changes, and lock it", ArgsUsage: "[NAME…]",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "do not ask"}},
-		Action: func(c *cli.Context) error {
-			return a.eachLock(c.Context, c.Args().Slice(), func(in *pack.Installer, at place, l locked) error {
-				return a.update(c.Context, in, at, l, c.Bool("yes"))
-			})
-		},
-	}
-}
-
-func (a *app) update(ctx context.Context, in *pack.Installer, at place, l locked, yes bool) error {
-	rel, err := a.latest(ctx, in, l.lock)
-	if err != nil {
-		return err
-	}
-	if !newer(rel, l.lock) {
-		fmt.Fprintf(a.out, "%s: %s %s is the newest that is old enough\n", l.name, l.lock.Package, l.lock.Version)
-		return nil
-	}
-	fresh, tree, err := in.Install(ctx, rel)
-	if err != nil {
-		return err
-	}
-	defer tree.Close()
-	fresh.Pins, fresh.Bin = l.lock.Pins, l.lock.Bin
-	for line := range strings.Lines(pack.DiffLocks(l.lock, fresh).String()) {
-		fmt.Fprintln(a.out, audit.Visible(strings.TrimSuffix(line, "\n")))
-	}
-	if !yes {
-		if !a.terminal(a.in) {
-			return usage("mcpen update --yes "+l.name, "nothing was changed: there is nobody to ask")
-		}
-		fmt.Fprintf(a.err, "lock %s %s? [y/N] ", fresh.Package, fresh.Version)
-		answer, _ := bufio.NewReader(a.in).ReadString('\n') // no answer is no
-		if s := strings.ToLower(strings.TrimSpace(answer)); s != "y" && s != "yes" {
-			fmt.Fprintln(a.out, "nothing was changed")
-			return nil
-		}
-	}
-	// A server that ran meanwhile may have been pinned, and another update done.
-	now, err := readLock(l.file)
-	if err != nil {
-		return err
-	}
-	if now.Version != l.lock.Version {
-		return usage("mcpen update "+l.name, "nothing was changed: %s was locked anew meanwhile", l.file)
-	}
-	fresh.Pins = now.Pins
-	return writeLock(l.file, fresh)
-}
-
-func (a *app) verifyCommand() *cli.Command {
-	return &cli.Command{
-		Name: "verify", Usage: "hold every file of locked packages against their locks", ArgsUsage: "[NAME…]",
-		Action: func(c *cli.Context) error {
-			at, err := a.place()
-			if err != nil {
-				return err
-			}
-			all, err := a.locks(at, c.Args().Slice())
-			if err != nil {
-				return err
-			}
-			bad := 0
-			for _, l := range all {
-				for _, hash := range l.lock.Trees {
-					err := a.store(at).Verify(hash)
-					switch {
-					case errors.Is(err, pack.ErrAbsent):
-						fmt.Fprintf(a.out, "%s: not installed\n", l.name)
-					case err != nil:
-						bad++
-						fmt.Fprintf(a.out, "%s: %s\n", l.name, audit.Visible(err.Error()))
-					default:
-						fmt.Fprintf(a.out, "%s: ok\n", l.name)
-					}
-				}
-			}
-			if bad > 0 {
-				return &codeError{code: exitRefused, err: fmt.Errorf("%s differ from their locks", count(bad, "package")), hint: "mcpen gc --all   # and run again: they are fetched as the locks say"}
-			}
-			return nil
-		},
-	}
-}
-
-func (a *app) gcCommand() *cli.Command {
-	return &cli.Command{
-		Name: "gc", Usage: "remove packages that no lock among your profiles names and no server uses",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "those too that a lock names; they are fetched again when they are run"}},
-		Action: func(c *cli.Context) error {
-			at, err := a.place()
-			if err != nil {
-				return err
-			}
-			var keep []string
-			if !c.Bool("all") {
-				all, err := a.locks(at, nil)
-				if err != nil {
-					return err
-				}
-				machine, _ := filepath.Glob(machineProfiles + "/*.lock") // the pattern is good
-				if len(machine) > 0 {
-					more, err := a.locks(at, machine)
-					if err != nil {
-						return err
-					}
-					all = append(all, more...)
-				}
-				for _, l := range all {
-					keep = slices.AppendSeq(keep, maps.Values(l.lock.Trees))
-				}
-			}
-			removed, err := a.store(at).GC(keep)
-			for _, r := range removed {
-				fmt.Fprintln(a.out, "removed", r)
-			}
-			return err
-		},
-	}
-}
-
-func (a *app) removeCommand() *cli.Command {
-	return &cli.Command{
-		Name: "remove", Usage: "remove the lock of a package; a profile that you changed stays", ArgsUsage: "NAME…",
-		Action: func(c *cli.Context) error {
-			at, err := a.place()
-			if err != nil {
-				return err
-			}
-			if c.NArg() == 0 {
-				return usage("mcpen profile list", "no package named")
-			}
-			all, err := a.locks(at, c.Args().Slice())
-			if err != nil {
-				return err
-			}
-			for _, l := range all {
-				if err := os.Remove(l.file); err != nil {
-					return fmt.Errorf("cannot remove the lock: %w", err)
-				}
-				fmt.Fprintln(a.out, "removed", l.file)
-				if err := a.removeAdded(l); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
 	}
 }
 

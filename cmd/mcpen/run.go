@@ -53,6 +53,7 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	}
 	o := launch.NewOrder(p.plan)
 	o.Quiet, o.Logs, o.Config, o.State = quiet, logDir(p.place), p.place.config, p.place.state
+	o.Death = a.skippedScripts(p.place, p.policy, isPackage)
 	o.Pins, o.Keep = pinsBeside(p.place, p.policy, isPackage), p.policy.Tools.Pins != policy.PinOff
 	if a.owns() {
 		// It comes back where this mcpen or this machine has no launcher to turn

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
 )
 
@@ -60,7 +63,8 @@ func (a *app) scan(c *cli.Context, at place, level string) error {
 		return usage("mcpen scan --descriptions --set name=value NAME", "--set is for one server that is started")
 	}
 	counted, failed := 0, 0
-	err = a.scanPackages(c, at, level, docs, &counted)
+	var bad undone
+	err = a.scanPackages(c, at, level, docs, &counted, &bad)
 	if err == nil && c.Bool("descriptions") {
 		var held int
 		held, failed, err = a.scanDescriptions(c.Context, at, c.Args().Slice(), params, level, docs)
@@ -77,13 +81,15 @@ func (a *app) scan(c *cli.Context, at place, level string) error {
 		return &codeError{code: exitRefused, err: fmt.Errorf("%s at or above %s", count(counted, "finding"), level)}
 	case failed > 0:
 		return fmt.Errorf("%s could not be asked", count(failed, "server"))
+	case bad.count > 0:
+		return fmt.Errorf("the scan is not whole: %s could not be read", count(bad.count, "lock or record"))
 	}
 	return nil
 }
 
 // scanPackages looks locked packages up. Without a database and with other work
 // to do it says that it did not.
-func (a *app) scanPackages(c *cli.Context, at place, level string, docs *documents, counted *int) error {
+func (a *app) scanPackages(c *cli.Context, at place, level string, docs *documents, counted *int, bad *undone) error {
 	names := c.Args().Slice()
 	if c.Bool("descriptions") {
 		if names = withLock(at, names); len(names) == 0 && c.NArg() > 0 {
@@ -94,30 +100,64 @@ func (a *app) scanPackages(c *cli.Context, at place, level string, docs *documen
 			return nil
 		}
 	}
-	all, err := a.locks(at, names)
+	all, err := a.locks(at, names, bad)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	a.toldWithdrawn(c.Context, at, all, docs.format == "text")
+	found, err := a.findings(c, at, all, bad)
 	if err != nil {
 		return err
 	}
-	for _, l := range all {
-		found, err := a.findings(c, at, l.lock)
-		if err != nil {
-			return err
-		}
-		for _, f := range found {
+	for i, l := range all {
+		for _, f := range found[i] {
 			if counts(f, level) {
 				*counted++
 			}
 		}
-		if err := writeFindings(docs.add("advisories/"+l.name), docs.format, l, found); err != nil {
+		if err := writeFindings(docs.add("advisories/"+l.name), docs.format, at, l, found[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *app) findings(c *cli.Context, at place, l pack.Lock) ([]pack.Finding, error) {
+// toldWithdrawn says first which locked versions the registry withdrew. Where it
+// cannot be asked, what it said last counts: a scan works without a network.
+func (a *app) toldWithdrawn(ctx context.Context, at place, all []locked, text bool) {
+	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
+	defer stop()
+	for _, l := range all {
+		words := ""
+		in, err := a.installerFor(ctx, at, l)
+		if err == nil {
+			_, words, err = a.latest(ctx, in, at, l)
+		}
+		if s := readStanding(at, l.file); err != nil && words == "" && s.Version == l.lock.Version {
+			words = s.Withdrawn
+		}
+		switch {
+		case words == "":
+		case text:
+			a.alarm("%s: %s %s was %s", l.name, l.lock.Package, l.lock.Version, words)
+		default: // a document is nothing but that
+			a.warn("%s: %s %s was %s", l.name, l.lock.Package, l.lock.Version, audit.Visible(words))
+		}
+	}
+}
+
+// findings holds locks against a database, which is read once, or asks a service.
+func (a *app) findings(c *cli.Context, at place, all []locked, bad *undone) ([][]pack.Finding, error) {
 	if api := c.String("api"); api != "" {
-		return pack.OSV{URL: api, Client: http.DefaultClient}.Find(c.Context, l)
+		var out [][]pack.Finding
+		for _, l := range all {
+			found, err := pack.OSV{URL: api, Client: &http.Client{Timeout: 2 * time.Minute}}.Find(c.Context, l.lock)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, found)
+		}
+		return out, nil
 	}
 	db := c.String("db")
 	if db == "" {
@@ -126,10 +166,21 @@ func (a *app) findings(c *cli.Context, at place, l pack.Lock) ([]pack.Finding, e
 	if _, err := os.Stat(db); err != nil {
 		return nil, usage("mcpen scan --db PATH", "cannot read the advisories: %v", err)
 	}
-	return pack.FindAdvisories(db, l)
+	var locks []pack.Lock
+	for _, l := range all {
+		locks = append(locks, l.lock)
+	}
+	found, unread, err := pack.FindAdvisories(db, locks)
+	for _, record := range unread.First {
+		bad.note(a, "advisories", record)
+	}
+	if more := unread.Count - len(unread.First); more > 0 {
+		bad.note(a, "advisories", fmt.Errorf("%s more could not be used", count(more, "record")))
+	}
+	return found, err
 }
 
-func writeFindings(w io.Writer, format string, l locked, found []pack.Finding) error {
+func writeFindings(w io.Writer, format string, at place, l locked, found []pack.Finding) error {
 	switch format {
 	case "json":
 		return pack.WriteJSON(w, found)
@@ -138,7 +189,7 @@ func writeFindings(w io.Writer, format string, l locked, found []pack.Finding) e
 		if err != nil {
 			return err
 		}
-		return pack.WriteSARIF(w, found, l.file, text, release)
+		return pack.WriteSARIF(w, found, pack.FileURI(l.file, at.cwd), text, release)
 	}
 	return pack.WriteText(w, found)
 }

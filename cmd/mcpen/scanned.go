@@ -14,6 +14,7 @@ import (
 	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
+	"mcpen/sandbox/pack"
 )
 
 // descriptionFinding is words in what a server says that a person should read.
@@ -224,6 +225,8 @@ type sarifLog struct {
 // sarifRun is what was found in what one server says. Its place is the file that
 // names the server.
 func sarifRun(about described, found []descriptionFinding) map[string]any {
+	dir, _ := os.Getwd() // where it is gone, addresses are absolute
+	uri := pack.FileURI(about.file, dir)
 	rules, results := []any{}, []any{}
 	index := map[guard.FindingKind]int{}
 	message := func(text string) map[string]string { return map[string]string{"text": text} }
@@ -240,7 +243,7 @@ func sarifRun(about described, found []descriptionFinding) map[string]any {
 		}
 		results = append(results, map[string]any{"ruleId": id, "ruleIndex": index[f.Finding], "level": level, "message": message(strings.TrimSpace(f.text())),
 			"locations": []any{map[string]any{"physicalLocation": map[string]any{
-				"artifactLocation": map[string]string{"uri": about.file}, "region": map[string]int{"startLine": 1}}}},
+				"artifactLocation": map[string]string{"uri": uri}, "region": map[string]int{"startLine": 1}}}},
 			"partialFingerprints": map[string]string{"description/v1": strings.Join([]string{f.Server, string(f.Kind), f.Name, string(f.Finding), f.Path}, "|")}})
 	}
 	return map[string]any{"tool": map[string]any{"driver": map[string]any{"name": "mcpen", "version": release, "rules": rules}}, "results": results}

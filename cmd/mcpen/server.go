@@ -173,7 +173,7 @@ func (a *app) policy(ch choice, at place) (policy.Policy, error) {
 		return pol, usage("--workspace DIR", "cannot use the workspace %q: it is no directory", ch.workspace)
 	}
 	if ch.unwritten() && baseline == nil && len(ch.params) == 0 && ch.workspace == "" {
-		pol = policy.Closed(serverName(ch))
+		pol = policy.Closed(a.serverName(ch, at))
 	} else {
 		profile, err := a.profile(ch, at)
 		if err != nil {
@@ -221,7 +221,7 @@ func refused(err error, profile *policy.Profile, in policy.Input) error {
 func (a *app) profile(ch choice, at place) (*policy.Profile, error) {
 	load := a.loader(at)
 	if ch.unwritten() {
-		name := serverName(ch)
+		name := a.serverName(ch, at)
 		return policy.Parse("(no profile)", fmt.Appendf(nil, "version = 1\nname = %q\n", name), load)
 	}
 	file, data, err := load(ch.profile, "")
@@ -314,15 +314,15 @@ func argv(ch choice, pol policy.Policy) ([]string, error) {
 func (ch choice) unwritten() bool { return ch.profile == "" || isRef(ch.profile) }
 
 // serverName is the name of a server that has no profile.
-func serverName(ch choice) string {
+func (a *app) serverName(ch choice, at place) string {
 	if isRef(ch.profile) {
 		if ref, err := pack.ParseRef(ch.profile); err == nil {
-			return nameOf(ref)
+			return a.name(at, ref)
 		}
 		return "package" // the reference is refused in a moment
 	}
 	if c, err := pack.FromCommand(ch.command); err == nil && c.Kind == pack.CommandPackage {
-		return nameOf(c.Ref)
+		return a.name(at, c.Ref)
 	}
 	name := filepath.Base(ch.command[0])
 	for _, arg := range ch.command[1:] {

@@ -23,7 +23,7 @@ func checkArchive(file *os.File, name string, lim Limits) error {
 		return err
 	}
 	if strings.HasSuffix(name, ".whl") {
-		err = checkWheel(file, info.Size(), lim)
+		err = checkWheel(file, info.Size(), name, lim)
 	} else {
 		_, err = file.Seek(0, io.SeekStart)
 		if err == nil {
@@ -129,7 +129,10 @@ func checkTarEntry(h *tar.Header, lim Limits) error {
 	return nil
 }
 
-func checkWheel(r io.ReaderAt, size int64, lim Limits) error {
+func checkWheel(r io.ReaderAt, size int64, name string, lim Limits) error {
+	if err := checkZipLayout(r, size); err != nil {
+		return err
+	}
 	z, err := zip.NewReader(r, size)
 	if err != nil {
 		return fmt.Errorf("not a zip file: %w", err)
@@ -158,5 +161,5 @@ func checkWheel(r io.ReaderAt, size int64, lim Limits) error {
 	if count.files == 0 {
 		return errors.New("it is empty")
 	}
-	return nil
+	return checkDistInfo(z.File, name)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"mcpen/sandbox/audit"
 )
 
 // Diff is what an update changes, for a person to judge.
@@ -18,7 +20,14 @@ type Diff struct {
 	// registry allows that.
 	Swapped []string `json:"swapped,omitempty"`
 	// Scripts are packages that have lifecycle scripts now and had none before.
-	Scripts  []string `json:"scripts,omitempty"`
+	Scripts []string `json:"scripts,omitempty"`
+	// Publishers are packages that somebody else uploads now, with both names. What
+	// an old lock does not know is no change.
+	Publishers []Changed `json:"publishers,omitempty"`
+	// Entry are programs of the package that start something else now.
+	Entry []Changed `json:"entry,omitempty"`
+	// Bundled are packages that come inside another now, with version.
+	Bundled  []string `json:"bundled,omitempty"`
 	OldBytes int64    `json:"old_bytes"`
 	NewBytes int64    `json:"new_bytes"`
 	Registry string   `json:"registry,omitempty"` // the new one, where it is another
@@ -43,6 +52,13 @@ func DiffLocks(old, new Lock) Diff {
 	}
 	before, after := byName(old), byName(new)
 	self, _ := new.Ref()
+	if old.Form >= 2 {
+		d.Entry = changedPairs(old.Entry, new.Entry)
+		was := before[self.Name]
+		if now := after[self.Name]; was.publisher == "" && now.publisher == "" && old.Publisher != new.Publisher && old.Publisher != "" {
+			d.Publishers = append(d.Publishers, Changed{self.Name, old.Publisher, new.Publisher})
+		}
+	}
 	for _, name := range sortedKeys(after) {
 		was, now := before[name], after[name]
 		if name != self.Name {
@@ -61,6 +77,14 @@ func DiffLocks(old, new Lock) Diff {
 		if now.scripts && !was.scripts {
 			d.Scripts = append(d.Scripts, name)
 		}
+		if was.publisher != "" && now.publisher != was.publisher {
+			d.Publishers = append(d.Publishers, Changed{name, was.publisher, now.publisher})
+		}
+		for _, b := range now.bundled {
+			if !slices.Contains(was.bundled, b) {
+				d.Bundled = append(d.Bundled, name+" "+b)
+			}
+		}
 	}
 	for _, name := range sortedKeys(before) {
 		if len(after[name].versions) == 0 {
@@ -76,6 +100,24 @@ type installed struct {
 	versions  []string
 	integrity map[string]string // by version and, for PyPI, file
 	scripts   bool
+	publisher string
+	bundled   []string // "1.0.0 in OTHER"
+}
+
+// changedPairs are the keys whose value is another, on either side.
+func changedPairs(old, new map[string]string) []Changed {
+	var out []Changed
+	for _, k := range sortedKeys(old) {
+		if new[k] != old[k] {
+			out = append(out, Changed{k, old[k], new[k]})
+		}
+	}
+	for _, k := range sortedKeys(new) {
+		if _, was := old[k]; !was {
+			out = append(out, Changed{k, "", new[k]})
+		}
+	}
+	return out
 }
 
 func byName(l Lock) map[string]installed {
@@ -89,11 +131,27 @@ func byName(l Lock) map[string]installed {
 			i.versions = append(i.versions, d.Version)
 		}
 		slices.Sort(i.versions)
-		i.integrity[strings.TrimSpace(d.Version+" "+d.File)] = d.Integrity
+		if !d.Bundled {
+			i.integrity[strings.TrimSpace(d.Version+" "+d.File)] = d.Integrity
+		}
 		i.scripts = i.scripts || d.Scripts
+		if i.publisher == "" {
+			i.publisher = d.Publisher
+		}
+		if d.Bundled {
+			around, _, _ := cutLast(d.Path, "/node_modules/")
+			i.bundled = append(i.bundled, d.Version+" in "+strings.TrimPrefix(around, "node_modules/"))
+		}
 		out[d.PackageName()] = i
 	}
 	return out
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 func sortedKeys[V any](m map[string]V) []string {
@@ -107,35 +165,63 @@ func sortedKeys[V any](m map[string]V) []string {
 
 // Empty is true when nothing that matters changed.
 func (d Diff) Empty() bool {
-	return d.Old == d.New && len(d.Added)+len(d.Removed)+len(d.Changed)+len(d.Swapped)+len(d.Scripts) == 0 && d.Registry == "" && d.License == ""
+	return d.Old == d.New && len(d.Added)+len(d.Removed)+len(d.Changed)+len(d.Swapped)+len(d.Scripts)+len(d.Publishers)+len(d.Entry)+len(d.Bundled) == 0 &&
+		d.Registry == "" && d.License == ""
 }
 
-// String is the difference in lines, the alarming ones first.
+// String is the difference in lines, the alarming ones first and with a mark.
+// What strangers wrote is made visible, so that none of it begins a line.
 func (d Diff) String() string {
 	var b strings.Builder
+	line := func(format string, words ...string) {
+		shown := make([]any, len(words))
+		for i, w := range words {
+			shown[i] = audit.Visible(w)
+			if w == "" {
+				shown[i] = "nobody knows"
+			}
+		}
+		fmt.Fprintf(&b, format+"\n", shown...)
+	}
 	for _, s := range d.Swapped {
-		fmt.Fprintf(&b, "! %s: another archive under the same version\n", s)
+		line("! %s: another archive under the same version", s)
 	}
 	if d.Registry != "" {
-		fmt.Fprintf(&b, "! comes from %s now\n", d.Registry)
+		line("! comes from %s now", d.Registry)
+	}
+	for _, c := range d.Publishers {
+		line("! %s is published by another: %s -> %s", c.Name, c.Old, c.New)
+	}
+	for _, c := range d.Entry {
+		switch {
+		case c.Old == "":
+			line("! it brings the program %s now: %s", c.Name, c.New)
+		case c.New == "":
+			line("! its program %s is gone (it was %s)", c.Name, c.Old)
+		default:
+			line("! its program %s starts something else: %s -> %s", c.Name, c.Old, c.New)
+		}
+	}
+	for _, s := range d.Bundled {
+		line("! bundles %s now", s)
 	}
 	for _, s := range d.Scripts {
-		fmt.Fprintf(&b, "! %s has install scripts now\n", s)
+		line("! %s has install scripts now", s)
 	}
 	if d.Old != d.New {
-		fmt.Fprintf(&b, "  %s %s -> %s\n", d.Package, d.Old, d.New)
+		line("  %s %s -> %s", d.Package, d.Old, d.New)
 	}
 	if d.License != "" {
-		fmt.Fprintf(&b, "  licence: %s\n", d.License)
+		line("  licence: %s", d.License)
 	}
 	for _, s := range d.Added {
-		fmt.Fprintf(&b, "+ %s\n", s)
+		line("+ %s", s)
 	}
 	for _, s := range d.Removed {
-		fmt.Fprintf(&b, "- %s\n", s)
+		line("- %s", s)
 	}
 	for _, c := range d.Changed {
-		fmt.Fprintf(&b, "  %s %s -> %s\n", c.Name, c.Old, c.New)
+		line("  %s %s -> %s", c.Name, c.Old, c.New)
 	}
 	if d.OldBytes != d.NewBytes {
 		fmt.Fprintf(&b, "  %+d bytes\n", d.NewBytes-d.OldBytes)

@@ -10,6 +10,10 @@
 // user's credentials, pins the registry, and looks at every archive before it
 // lets the tool have it. The job sees no token and none of the user's files.
 //
+// A lock comes from other people, so what it says counts only where something else
+// says it, too: names and versions are those of the archives, ages are those of
+// the registry, addresses are the registry's own, and archives are their hashes.
+//
 // What it does not do: it does not judge what a package's code will do when it
 // runs, it checks no signatures or provenance statements, and it builds nothing
 // from source: PyPI packages without a wheel are refused, and npm lifecycle

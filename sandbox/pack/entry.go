@@ -34,6 +34,9 @@ type Entry struct {
 	File    string   // relative to the tree
 }
 
+// ErrLibrary is what EntryOf wraps for a package without a program.
+var ErrLibrary = errors.New("it brings no program; it is a library")
+
 // EntryOf finds the entry point of a locked package in its tree: the one that
 // the lock names; or else the only one; or else the one that has the package's
 // unscoped name. Anything else is an error that lists the choices.
@@ -120,7 +123,7 @@ func pypiBins(t *Tree) (map[string]string, error) {
 func chooseBin(bins map[string]string, ref Ref) (string, error) {
 	names := sortedKeys(bins)
 	if len(names) == 0 {
-		return "", errors.New("it brings no program; it is a library")
+		return "", ErrLibrary
 	}
 	choices := "it brings " + strings.Join(names, ", ")
 	if ref.Bin != "" {

@@ -16,21 +16,56 @@ var errNotFound = errors.New("not found")
 
 // get asks for one address and gives back a body of at most limit bytes. The
 // errors name the address without its user and query.
-func (r Registry) get(ctx context.Context, client *http.Client, u *url.URL, accept string, limit int64) ([]byte, http.Header, error) {
+func (r Registry) get(ctx context.Context, client *http.Client, u *url.URL, accept string, limit int64) (body []byte, head http.Header, err error) {
+	err = r.stream(ctx, client, u, accept, limit, func(from io.Reader, h http.Header) error {
+		head = h
+		body, err = io.ReadAll(from)
+		return err
+	})
+	return body, head, err
+}
+
+// stream asks for one address and has read read the body as it comes, at most
+// limit bytes of it and for at most the time that a page has.
+func (r Registry) stream(ctx context.Context, client *http.Client, u *url.URL, accept string, limit int64, read func(io.Reader, http.Header) error) error {
+	ctx, end := context.WithTimeout(ctx, r.whole(wholePage))
+	defer end()
 	res, cancel, err := r.open(ctx, client, u, accept)
 	if err != nil {
-		return nil, nil, err
+		return r.late(ctx, err)
 	}
 	defer cancel()
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(&stallReader{res.Body, r.timeout(), cancel}, limit+1))
+	left := &io.LimitedReader{R: &paceReader{r: res.Body, wait: r.timeout(), cancel: cancel}, N: limit + 1}
+	err = read(left, res.Header)
+	if left.N <= 0 {
+		return fmt.Errorf("cannot read %s: the answer is larger than %d bytes", shown(u), limit)
+	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot read %s: %w", shown(u), cause(err))
+		return r.late(ctx, fmt.Errorf("cannot read %s: %w", shown(u), cause(err)))
 	}
-	if int64(len(body)) > limit {
-		return nil, nil, fmt.Errorf("cannot read %s: the answer is larger than %d bytes", shown(u), limit)
+	return nil
+}
+
+// The time that a page or an archive has to come, however it comes.
+const (
+	wholePage    = 5 * time.Minute
+	wholeArchive = 30 * time.Minute
+)
+
+func (r Registry) whole(limit time.Duration) time.Duration {
+	if r.Whole > 0 {
+		return r.Whole
 	}
-	return body, res.Header, nil
+	return limit
+}
+
+// late says that it was the time that ended a transfer.
+func (r Registry) late(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w: it takes too long", err)
+	}
+	return err
 }
 
 // patience is the wait before an answer of "not now" is asked again, and then
@@ -50,6 +85,16 @@ func (r Registry) open(ctx context.Context, client *http.Client, u *url.URL, acc
 			return nil, nil, err
 		case <-time.After(patience << try):
 		}
+	}
+}
+
+// pause waits a moment.
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(patience / 5):
+		return nil
 	}
 }
 
@@ -106,22 +151,48 @@ func shown(u *url.URL) string {
 	return c.String()
 }
 
-// stallReader ends a request whose body stops coming.
-type stallReader struct {
+// slowest is the pace below which a transfer is ended: a registry that sends a
+// byte a second holds an install for ever.
+const slowest = 1 << 10 // bytes a second
+
+// paceReader ends a request whose body stops coming, or comes too slowly.
+type paceReader struct {
 	r      io.Reader
 	wait   time.Duration
 	cancel context.CancelFunc
+	since  time.Time // of the bytes that are counted
+	n      int64
 }
 
-func (s *stallReader) Read(p []byte) (int, error) {
+// slowError ends a transfer that is not tried again.
+type slowError struct {
+	bytes  int64
+	passed time.Duration
+}
+
+func (e *slowError) Error() string {
+	return fmt.Sprintf("only %d bytes came in %s", e.bytes, e.passed.Round(time.Second))
+}
+
+func (p *paceReader) Read(b []byte) (int, error) {
 	fired := make(chan struct{})
-	timer := time.AfterFunc(s.wait, func() { close(fired); s.cancel() })
-	n, err := s.r.Read(p)
+	timer := time.AfterFunc(p.wait, func() { close(fired); p.cancel() })
+	n, err := p.r.Read(b)
 	if !timer.Stop() {
 		<-fired
 		if err != nil && err != io.EOF {
-			return n, fmt.Errorf("nothing came for %s", s.wait)
+			return n, fmt.Errorf("nothing came for %s", p.wait)
 		}
+	}
+	if p.since.IsZero() {
+		p.since = time.Now()
+	}
+	p.n += int64(n)
+	if passed := time.Since(p.since); err == nil && passed > p.wait/2 {
+		if p.n < int64(passed.Seconds()*slowest) {
+			return n, &slowError{p.n, passed}
+		}
+		p.since, p.n = time.Now(), 0
 	}
 	return n, err
 }

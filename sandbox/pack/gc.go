@@ -53,6 +53,7 @@ func (s *Store) GC(keep []string) (removed []string, err error) {
 			removed = append(removed, tree)
 		}
 	}
+	s.forget()
 	return removed, nil
 }
 

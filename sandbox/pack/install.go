@@ -43,34 +43,92 @@ func (in *Installer) say(step, format string, args ...any) {
 
 // Resolve asks the registry for the version to install.
 func (in *Installer) Resolve(ctx context.Context, ref Ref) (Release, error) {
+	rel, _, err := in.look(ctx, ref, nil)
+	return rel, err
+}
+
+// Check asks the registry for the version that would be installed in a lock's
+// place, and what it says against the locked one; "" for nothing. That is given
+// with an error, too, where the registry was reached.
+func (in *Installer) Check(ctx context.Context, l Lock) (rel Release, withdrawn string, err error) {
+	ref, err := l.Ref()
+	if err != nil {
+		return Release{}, "", err
+	}
+	ref.Version, ref.Tag = "", l.Tag
+	return in.look(ctx, ref, &l)
+}
+
+// look reads a package's page, once.
+func (in *Installer) look(ctx context.Context, ref Ref, l *Lock) (rel Release, withdrawn string, err error) {
 	in.say("resolve", "%s", ref)
-	var rel Release
-	var err error
 	switch ref.Ecosystem {
 	case NPM:
-		rel, err = ResolveNPM(ctx, in.NPM, ref, in.MinAge, in.Now())
+		rel, withdrawn, err = in.lookNPM(ctx, ref, l)
 	case PyPI:
-		rel, err = ResolvePyPI(ctx, in.PyPI, ref, in.MinAge, in.Now())
+		rel, withdrawn, err = in.lookPyPI(ctx, ref, l)
 	default:
-		return Release{}, fmt.Errorf("cannot resolve %q: no registry is known for it", ref)
+		return Release{}, "", fmt.Errorf("cannot resolve %q: no registry is known for it", ref)
 	}
 	if errors.Is(err, errNotFound) {
-		return Release{}, fmt.Errorf("cannot find the package %q: %w", ref.String(), err)
+		if l != nil {
+			withdrawn = "withdrawn: the registry does not have the package any more"
+		}
+		return Release{}, withdrawn, fmt.Errorf("cannot find the package %q: %w", ref.String(), err)
 	}
 	if err != nil {
-		return Release{}, err
+		return Release{}, withdrawn, err
 	}
 	if hint := Lookalike(ref); hint != "" {
 		rel.Notes = append(rel.Notes, hint)
 	}
-	return rel, nil
+	return rel, withdrawn, nil
+}
+
+func (in *Installer) lookNPM(ctx context.Context, ref Ref, l *Lock) (rel Release, withdrawn string, err error) {
+	client, err := in.NPM.client()
+	if err != nil {
+		return rel, "", err
+	}
+	defer client.CloseIdleConnections()
+	p, err := fetchPackument(ctx, in.NPM, client, ref.Name)
+	if err != nil {
+		return rel, "", err
+	}
+	if l != nil {
+		withdrawn = npmWithdrawn(p, *l)
+	}
+	rel, err = resolveNPM(p, in.NPM, ref, in.Tools.Interpreter, in.MinAge, in.Now())
+	return rel, withdrawn, err
+}
+
+func (in *Installer) lookPyPI(ctx context.Context, ref Ref, l *Lock) (rel Release, withdrawn string, err error) {
+	client, err := in.PyPI.client()
+	if err != nil {
+		return rel, "", err
+	}
+	defer client.CloseIdleConnections()
+	p, at, err := fetchProject(ctx, in.PyPI, client, ref.Name)
+	if err != nil {
+		return rel, "", err
+	}
+	if l != nil {
+		withdrawn = pypiWithdrawn(p, *l)
+	}
+	rel, file, err := resolvePyPI(p, ref, in.Tools.Interpreter, in.MinAge, in.Now())
+	if err != nil {
+		return rel, withdrawn, err
+	}
+	rel.Registry = in.PyPI.Origin()
+	rel, err = describePyPI(ctx, in.PyPI, client, at, file, rel)
+	return rel, withdrawn, err
 }
 
 // Install installs a release with everything it needs and gives the lock that
 // holds what was installed. The tree is open: the caller closes it once the lock
 // is written. On an error nothing is left in the store.
 func (in *Installer) Install(ctx context.Context, rel Release) (Lock, *Tree, error) {
-	l := Lock{Form: LockVersion, Version: rel.Ref.Version, Bin: rel.Ref.Bin, Registry: rel.Registry, License: rel.License,
+	l := Lock{Form: LockVersion, Version: rel.Ref.Version, Bin: rel.Ref.Bin, Registry: rel.Registry, License: rel.License, Publisher: rel.Publisher, Deprecated: rel.Deprecated, Tag: rel.Tag,
 		Published: rel.Published, Locked: in.Now(), Trees: map[string]string{}}
 	bare := rel.Ref
 	bare.Version, bare.Tag = "", ""
@@ -102,7 +160,12 @@ func (in *Installer) Restore(ctx context.Context, l Lock) (Lock, *Tree, error) {
 		return Lock{}, nil, err
 	}
 	if want := l.Trees[in.platform(l)]; want != "" {
-		tree, err := in.Store.Open(want)
+		tree, err := in.Open(l)
+		if errors.Is(err, ErrUnconfirmed) {
+			if err = in.Confirm(ctx, l); err == nil {
+				tree, err = in.Open(l)
+			}
+		}
 		if err == nil {
 			return l, tree, nil
 		}
@@ -131,7 +194,7 @@ func (in *Installer) Repair(ctx context.Context, l Lock) (Lock, *Tree, error) {
 	}
 	given := l
 	given.Trees = map[string]string{platform: l.Trees[platform]}
-	tree, err := in.inStage(ctx, &given, time.Time{}, func(w *work) error { return nil })
+	tree, err := in.inStage(ctx, &given, time.Time{}, nil)
 	if err != nil {
 		return Lock{}, nil, err
 	}

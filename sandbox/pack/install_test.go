@@ -358,8 +358,7 @@ func TestInstallKeepsTokenFromJobs(t *testing.T) {
 	host := strings.TrimPrefix(f.URL, "https:")
 	npmrc := filepath.Join(dir, ".npmrc")
 	os.WriteFile(npmrc, []byte("registry="+f.URL+"/npm/\ncafile="+ca+"\n"+host+"/npm/:_authToken=${TOKEN}\n"), 0o600)
-	env := func(name string) string { return map[string]string{"TOKEN": f.Token}[name] }
-	reg, err := ReadNPMRC([]string{npmrc}, env)
+	reg, err := ReadNPM(NPMPlaces{Env: []string{"TOKEN=" + f.Token, "npm_config_userconfig=" + npmrc}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -500,7 +499,7 @@ func TestLockKeepsPinsAndRefusesTampering(t *testing.T) {
 		"own integrity": func(s string) string {
 			return strings.Replace(s, l.Integrity, "sha512-"+strings.Repeat("A", 86)+"==", 1)
 		},
-		"form": func(s string) string { return strings.Replace(s, "lock = 1", "lock = 2", 1) },
+		"form": func(s string) string { return strings.Replace(s, "lock = 2", "lock = 3", 1) },
 		"torn": func(s string) string { return s[:len(s)/2] },
 	} {
 		changed := change(string(text))
@@ -528,6 +527,28 @@ func TestDiffLocks(t *testing.T) {
 	}
 	if got.Empty() || !DiffLocks(old, old).Empty() || !strings.HasPrefix(got.String(), "! b 1.0.0") {
 		t.Errorf("text:\n%s", got)
+	}
+}
+
+// What a takeover of a package looks like stands first in an update, and nothing
+// that a stranger wrote begins a line of it.
+func TestDiffShowsATakeover(t *testing.T) {
+	const forged = "MIT\n  nothing else changed\n! registry verified by mcpen"
+	old := Lock{Form: 2, Package: "npm:a", Version: "1.0.0", Registry: "r", Entry: map[string]string{"a": "index.js", "gone": "x.js"}, Dependencies: []Dependency{
+		{Path: "node_modules/a", Version: "1.0.0", Integrity: "i1", Publisher: "alice"}, {Path: "node_modules/b", Version: "1.0.0", Integrity: "i2", Publisher: "bob"}}}
+	new := Lock{Form: 2, Package: "npm:a", Version: "1.0.1", Registry: "r", License: forged, Entry: map[string]string{"a": "other.js", "more": "m.js"}, Dependencies: []Dependency{
+		{Path: "node_modules/a", Version: "1.0.1", Integrity: "i3", Publisher: "mallory\n+ b"}, {Path: "node_modules/b", Version: "1.0.0", Integrity: "i2"},
+		{Path: "node_modules/a/node_modules/ff", Version: "6.6.6", Bundled: true}}}
+	lines := strings.Split(strings.TrimSuffix(DiffLocks(old, new).String(), "\n"), "\n")
+	want := []string{`! a is published by another: alice -> mallory\x0a+ b`, "! b is published by another: bob -> nobody knows",
+		"! its program a starts something else: index.js -> other.js", "! its program gone is gone (it was x.js)", "! it brings the program more now: m.js", "! bundles ff 6.6.6 in a now",
+		"  npm:a 1.0.0 -> 1.0.1", `  licence: MIT\x0a  nothing else changed\x0a! registry verified by mcpen`, "+ ff 6.6.6"}
+	if d := cmp.Diff(want, lines); d != "" {
+		t.Error(d)
+	}
+	old.Form, old.Entry, old.Dependencies[0].Publisher, old.Dependencies[1].Publisher = 1, nil, "", ""
+	if d := DiffLocks(old, new); len(d.Publishers)+len(d.Entry) > 0 {
+		t.Errorf("what an old lock does not know is no change: %+v", d)
 	}
 }
 

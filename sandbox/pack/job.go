@@ -36,6 +36,8 @@ type Tools struct {
 	// PythonTag is the interpreter's, such as "cp311".
 	PythonTag string
 	UV        string
+	// Interpreter is what node or Python says of itself; see AskInterpreter.
+	Interpreter Interpreter
 	// Path is the PATH of jobs: directories in which npm finds node and sh.
 	Path  string
 	Reads []string // runtimes that the tools need, for Job.Reads
@@ -46,14 +48,19 @@ type Progress func(step, detail string)
 
 // tail keeps the last bytes that a tool wrote, for the error message.
 type tail struct {
-	buf []byte
+	buf   []byte
+	limit int // 0 is tailSize
 }
 
 const tailSize = 4 << 10
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.buf = append(t.buf, p...)
-	if over := len(t.buf) - tailSize; over > 0 {
+	limit := tailSize
+	if t.limit > 0 {
+		limit = t.limit
+	}
+	if over := len(t.buf) - limit; over > 0 {
 		t.buf = t.buf[over:]
 	}
 	return len(p), nil

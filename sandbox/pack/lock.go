@@ -13,20 +13,27 @@ import (
 	"mcpen/sandbox/lockfile"
 )
 
-// LockVersion is the version of the lock file's form.
-const LockVersion = 1
+// LockVersion is the version of the lock file's form. The first form, which does
+// not have entry points, publishers and what is bundled, is read and kept as it
+// is until a package is locked anew.
+const LockVersion = 2
 
 // Lock is what was chosen for one package, to be kept beside the profile and
 // reviewed. Everything that a later install needs is in it, so that a run with a
 // lock asks no registry which version to take.
 type Lock struct {
-	Form      int       `toml:"lock"`    // LockVersion
-	Package   string    `toml:"package"` // "npm:NAME" or "pypi:NAME[EXTRAS]"
-	Version   string    `toml:"version"`
-	Bin       string    `toml:"bin,omitempty"` // the entry point, where it is not the package's own choice
-	Registry  string    `toml:"registry"`      // where it came from; says nothing about where to fetch it again
-	Integrity string    `toml:"integrity"`     // of the package's own archive
-	License   string    `toml:"license,omitempty"`
+	Form      int    `toml:"lock"`    // LockVersion
+	Package   string `toml:"package"` // "npm:NAME" or "pypi:NAME[EXTRAS]"
+	Version   string `toml:"version"`
+	Bin       string `toml:"bin,omitempty"` // the entry point, where it is not the package's own choice
+	Registry  string `toml:"registry"`      // where it came from; says nothing about where to fetch it again
+	Integrity string `toml:"integrity"`     // of the package's own archive
+	License   string `toml:"license,omitempty"`
+	Publisher string `toml:"publisher,omitempty"` // who uploaded it, as the registry says
+	// Deprecated is what the registry said against the version when it was locked.
+	Deprecated string `toml:"deprecated,omitempty"`
+	// Tag is the npm dist-tag that was asked for, where it is not "latest".
+	Tag       string    `toml:"tag,omitempty"`
 	Published time.Time `toml:"published,omitempty"`
 	Locked    time.Time `toml:"locked"`
 	With      string    `toml:"with,omitempty"` // the tool that installed it
@@ -38,9 +45,15 @@ type Lock struct {
 
 	// Trees are the hashes of the installed tree by platform. A platform that is
 	// not there yet is added when the lock is first used on it.
-	Trees        map[string]string `toml:"tree"`
+	Trees map[string]string `toml:"tree"`
+	// Entry are the package's programs by name: the file within the package, and
+	// for PyPI the function.
+	Entry        map[string]string `toml:"entry,omitempty"`
 	Dependencies []Dependency      `toml:"dependency"` // by path; the package itself is one
 
+	// Digest is the hash of the text that the lock was read from, without the pins;
+	// "" for one that was not read.
+	Digest string `toml:"-"`
 	// Pins is the part of the file that belongs to the guard: its text, kept as
 	// it is, from the line with the first [pins…] header to the end.
 	Pins string `toml:"-"`
@@ -53,11 +66,18 @@ type Dependency struct {
 	Path      string `toml:"path"`
 	Name      string `toml:"name,omitempty"` // where it is not the end of Path
 	Version   string `toml:"version"`
-	Integrity string `toml:"integrity"`
+	Integrity string `toml:"integrity,omitempty"`
+	Publisher string `toml:"publisher,omitempty"`
+	// Bundled: it comes inside the archive of the package around it, and has no
+	// archive of its own.
+	Bundled bool `toml:"bundled,omitempty"`
 	// From is the archive's address relative to the registry; npm, where it is
 	// not the usual one.
-	From     string   `toml:"from,omitempty"`
-	File     string   `toml:"file,omitempty"`     // PyPI: the wheel
+	From string `toml:"from,omitempty"`
+	File string `toml:"file,omitempty"` // PyPI: the wheel
+	// Wheels are the other wheels of the version, as "FILE sha256:HEX": with another
+	// Python or on another machine one of them is installed.
+	Wheels   []string `toml:"wheels,omitempty"`
 	Optional bool     `toml:"optional,omitempty"` // npm: left out where it does not fit
 	OS       []string `toml:"os,omitempty"`
 	CPU      []string `toml:"cpu,omitempty"`
@@ -79,6 +99,18 @@ func (l Lock) Ref() (Ref, error) {
 		return Ref{}, fmt.Errorf("cannot read lock: %q is not one exact version", l.Version)
 	}
 	return full, nil
+}
+
+// others are the dependency with each of its other wheels.
+func (d Dependency) others() []Dependency {
+	var out []Dependency
+	for _, s := range d.Wheels {
+		o := d
+		o.Wheels = nil
+		o.File, o.Integrity, _ = strings.Cut(s, " ")
+		out = append(out, o)
+	}
+	return out
 }
 
 // PackageName is the name of a dependency in its registry.
@@ -114,13 +146,14 @@ func ParseLock(data []byte) (Lock, error) {
 		}
 	}
 	l.Pins = string(pins)
+	l.Digest = textHash(bytes.TrimRight(head, "\n"))
 	return l, l.check()
 }
 
 // check refuses what no install of mcpen writes: a lock comes from other people.
 func (l Lock) check() error {
-	if l.Form != LockVersion {
-		return fmt.Errorf("cannot read lock: its form is %d, and this mcpen reads %d", l.Form, LockVersion)
+	if l.Form < 1 || l.Form > LockVersion {
+		return fmt.Errorf("cannot read lock: its form is %d, and this mcpen reads 1 to %d", l.Form, LockVersion)
 	}
 	ref, err := l.Ref()
 	if err != nil {
@@ -162,6 +195,8 @@ func (d Dependency) check(e Ecosystem) error {
 	if e == PyPI {
 		w, ok := parseWheel(d.File)
 		switch {
+		case d.Bundled || d.From != "":
+			return fmt.Errorf("a wheel bundles nothing, and has the index's address")
 		case normalizePyPI(d.Path) != d.Path || !pyName().MatchString(d.Path) || d.Name != "":
 			return fmt.Errorf("not a normalized name")
 		case !exactPEP440(d.Version):
@@ -171,7 +206,16 @@ func (d Dependency) check(e Ecosystem) error {
 		case !ok || w.name != d.Path || !sameVersion(w.version, d.Version):
 			return fmt.Errorf("%q is not a wheel of it", d.File)
 		}
+		for _, o := range d.others() {
+			w, ok := parseWheel(o.File)
+			if !ok || w.name != d.Path || !sameVersion(w.version, d.Version) || !strings.HasPrefix(o.Integrity, "sha256:") || !sha256Hex().MatchString(o.Integrity[7:]) {
+				return fmt.Errorf("%q is not another wheel of it with its SHA-256", o.File+" "+o.Integrity)
+			}
+		}
 		return nil
+	}
+	if len(d.Wheels) > 0 {
+		return fmt.Errorf("an npm package has no wheels")
 	}
 	if err := checkNodePath(d.Path); err != nil {
 		return err
@@ -179,11 +223,40 @@ func (d Dependency) check(e Ecosystem) error {
 	if err := checkNPMDependency(d.PackageName()); err != nil {
 		return err
 	}
+	if err := checkFrom(d.From, d.PackageName(), d.Version); err != nil {
+		return err
+	}
 	if !exactSemver(d.Version) && !exactSemver(strings.SplitN(d.Version, "+", 2)[0]) {
 		return fmt.Errorf("%q is not one exact version", d.Version)
 	}
+	switch {
+	case d.Bundled && (d.Integrity != "" || d.From != "" || d.Optional):
+		return fmt.Errorf("it is bundled and has an archive of its own")
+	case d.Bundled:
+		return nil
+	}
 	if !sriPattern().MatchString(d.Integrity) {
 		return fmt.Errorf("%q is no SHA-2 integrity", d.Integrity)
+	}
+	return nil
+}
+
+// checkFrom holds an address within the registry to what an archive of that
+// package can have: a lock from a repository must not choose what is asked for.
+func checkFrom(from, name, version string) error {
+	if from == "" {
+		return nil
+	}
+	_, base := splitScope(name)
+	steps := strings.Split(strings.TrimPrefix(from, "/"), "/")
+	last := steps[len(steps)-1]
+	switch {
+	case strings.ContainsAny(from, "?#%\\:") || strings.HasPrefix(from, "//") || checkPath(from, 1024) != nil || path.Clean(from) != from || slices.Contains(steps, ".."):
+		return refuse("from: %q is no plain address within the registry", from)
+	case !slices.Contains(steps, base) && !strings.HasPrefix(last, base):
+		return refuse("from: %q is not an archive of %s", from, name)
+	case !strings.HasSuffix(last, ".tgz") && !strings.HasSuffix(last, ".tar.gz") && !slices.Contains(steps, version):
+		return refuse("from: %q is no archive", from)
 	}
 	return nil
 }

@@ -1,12 +1,12 @@
 package pack
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"path"
 	"path/filepath"
 	"slices"
@@ -95,7 +95,7 @@ func (w *work) chooseNPM(ctx context.Context) error {
 	for _, place := range sortedKeys(l.Packages) {
 		node := l.Packages[place]
 		if place == "" || node.Dev || node.InBundle {
-			continue // what is bundled comes inside its parent's archive and under its hash
+			continue // what is bundled comes inside its parent's archive: see adopt
 		}
 		d, err := w.takeOver(place, node)
 		if err != nil {
@@ -131,12 +131,18 @@ func (w *work) takeOver(place string, n npmNode) (Dependency, error) {
 	if err != nil {
 		return d, err
 	}
+	if known, ok := w.proxy.known(d); ok {
+		d.Publisher = known.publisher
+	}
 	if usual := tarballPath(d.PackageName(), d.Version); f.url.String() != base.JoinPath(usual).String() {
 		rel, ok := strings.CutPrefix(f.url.String(), base.String())
 		if !ok {
 			rel = f.url.Path
 		}
-		d.From = rel
+		// Another address is found again by the package's name.
+		if checkFrom(rel, d.PackageName(), d.Version) == nil {
+			d.From = rel
+		}
 	}
 	return d, d.check(NPM)
 }
@@ -152,7 +158,8 @@ func tarballPath(name, version string) string {
 // those below it and on nothing else, so that npm has nothing to choose.
 func (w *work) installNPM(ctx context.Context) error {
 	l := npmLock{Name: "staged", Version: "0.0.0", Form: 3, Requires: true, Packages: map[string]npmNode{}}
-	for _, d := range w.lock.Dependencies {
+	own := slices.DeleteFunc(slices.Clone(w.lock.Dependencies), func(d Dependency) bool { return d.Bundled })
+	for _, d := range own {
 		local, err := w.local(d)
 		if err != nil {
 			return fmt.Errorf("cannot install %q: %w", d.Path, err)
@@ -161,7 +168,7 @@ func (w *work) installNPM(ctx context.Context) error {
 			OS: d.OS, CPU: d.CPU, Libc: d.Libc, Scripts: d.Scripts}
 	}
 	l.Packages[""] = npmNode{Name: l.Name, Version: l.Version}
-	for _, d := range w.lock.Dependencies {
+	for _, d := range own {
 		parent, name := "", strings.TrimPrefix(d.Path, "node_modules/")
 		if i := strings.LastIndex(d.Path, "/node_modules/"); i >= 0 {
 			parent, name = d.Path[:i], d.Path[i+len("/node_modules/"):]
@@ -189,11 +196,14 @@ func (w *work) installNPM(ctx context.Context) error {
 	if err := errors.Join(w.writeJSON("package.json", top), w.writeJSON("package-lock.json", l)); err != nil {
 		return err
 	}
-	w.in.say("install", "%d packages", len(w.lock.Dependencies))
+	w.in.say("install", "%d packages", len(own))
 	if err := w.npm(ctx, true, false, "ci", "--omit=dev"); err != nil {
 		return err
 	}
 	if err := w.checkServed(); err != nil {
+		return err
+	}
+	if err := w.adopt(); err != nil {
 		return err
 	}
 	if err := linkBins(w.root, "tree/node_modules", w.ref.Name); err != nil {
@@ -202,22 +212,23 @@ func (w *work) installNPM(ctx context.Context) error {
 	return w.finishNPM(ctx)
 }
 
-// local makes a locked package's archive available to npm.
+// local makes a locked package's archive available to npm: at its usual address,
+// or the one that the lock gives where that is an archive below the registry's, or
+// wherever the registry itself says that it is.
 func (w *work) local(d Dependency) (string, error) {
-	name := d.PackageName()
-	base, err := w.proxy.reg.base(name)
+	base, err := w.proxy.reg.base(d.PackageName())
 	if err != nil {
 		return "", err
 	}
-	at := base.JoinPath(tarballPath(name, d.Version))
+	usual := tarballPath(d.PackageName(), d.Version)
+	at := base.JoinPath(usual)
 	if d.From != "" {
-		ref, err := url.Parse(d.From)
-		if err != nil || ref.Scheme != "" || ref.Host != "" {
-			return "", fmt.Errorf("%q is no address within the registry", d.From)
+		at = nil
+		if strings.HasSuffix(d.From, ".tgz") && !strings.HasPrefix(d.From, "/") {
+			at = base.JoinPath(d.From)
 		}
-		at = base.ResolveReference(ref)
 	}
-	return w.proxy.add(at, at.Path, d.Integrity)
+	return w.proxy.addLocked(at, path.Base(usual), d)
 }
 
 // finishNPM runs the scripts that the caller names and removes what npm wrote
@@ -252,6 +263,9 @@ func (w *work) checkServed() error {
 		had[f.integrity] = true
 	}
 	for _, d := range w.lock.Dependencies {
+		if d.Bundled {
+			continue
+		}
 		if _, err := w.root.Lstat("tree/" + d.Path + "/package.json"); err != nil {
 			if d.Optional && errors.Is(err, fs.ErrNotExist) {
 				continue
@@ -267,31 +281,58 @@ func (w *work) checkServed() error {
 
 // packageJSON is what an installed package says of itself.
 type packageJSON struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	Bin     any    `json:"bin"`
+	Name    string
+	Version string
+	Bin     json.RawMessage
+}
+
+// UnmarshalJSON reads the keys as node does: by their exact letters.
+func (p *packageJSON) UnmarshalJSON(data []byte) error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		return err
+	}
+	*p = packageJSON{Bin: all["bin"]}
+	for key, to := range map[string]*string{"name": &p.Name, "version": &p.Version} {
+		if all[key] != nil && json.Unmarshal(all[key], to) != nil {
+			return fmt.Errorf("its %s is no text", key)
+		}
+	}
+	return nil
 }
 
 // bins gives the programs of a package by name, each a clean path below it. A
-// single string stands for the package's unscoped name.
+// single string stands for the package's unscoped name. Of two with the same last
+// part the one that stands last counts, as for npm.
 func (p packageJSON) bins() map[string]string {
 	out := map[string]string{}
 	take := func(name string, v any) {
 		target, ok := v.(string)
-		name = path.Base(name)
+		name = path.Base(strings.NewReplacer(`\`, "/", ":", "/").Replace(name))
 		target = path.Clean("/" + target)[1:]
 		if ok && target != "" && npmOld().MatchString(name) && checkPath(target, 1024) == nil {
 			out[name] = target
 		}
 	}
-	switch bin := p.Bin.(type) {
-	case string:
+	dec := json.NewDecoder(bytes.NewReader(p.Bin))
+	start, err := dec.Token()
+	if err != nil {
+		return out
+	}
+	if file, ok := start.(string); ok {
 		_, base := splitScope(p.Name)
-		take(base, bin)
-	case map[string]any:
-		for name, target := range bin {
-			take(name, target)
+		take(base, file)
+	}
+	if start != json.Delim('{') {
+		return out
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		var target any
+		if err != nil || dec.Decode(&target) != nil {
+			return map[string]string{} // it was read before, so it is well formed
 		}
+		take(name.(string), target)
 	}
 	return out
 }

@@ -47,7 +47,8 @@ func (s *Store) Open(tree string) (*Tree, error) {
 		return nil, err
 	}
 	for {
-		lock, err := os.OpenFile(filepath.Join(place, "lock"), os.O_RDWR, 0)
+		// Nothing is written: a store may be baked into an image.
+		lock, err := os.Open(filepath.Join(place, "lock"))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("cannot open package tree %s: %w", tree, ErrAbsent)
 		}

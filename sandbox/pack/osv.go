@@ -13,6 +13,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	gocvss20 "github.com/pandatix/go-cvss/20"
+	gocvss30 "github.com/pandatix/go-cvss/30"
+	gocvss31 "github.com/pandatix/go-cvss/31"
+	gocvss40 "github.com/pandatix/go-cvss/40"
+	"golang.org/x/sys/unix"
 )
 
 // Advisory is one record in the OSV format (https://ossf.github.io/osv-schema/),
@@ -59,7 +65,8 @@ type Finding struct {
 	ID        string   `json:"id"`
 	Aliases   []string `json:"aliases,omitempty"`
 	Summary   string   `json:"summary"`
-	Severity  string   `json:"severity,omitempty"` // the database's own word, else the CVSS vector
+	Severity  string   `json:"severity,omitempty"` // low, moderate, high or critical: the database's own word, else that of the score
+	Score     float64  `json:"score,omitempty"`    // CVSS, where there is a vector
 	Malicious bool     `json:"malicious,omitempty"`
 	Ecosystem string   `json:"ecosystem"`
 	Package   string   `json:"package"`
@@ -82,42 +89,86 @@ func (e Ecosystem) osvName() string {
 // maxAdvisory bounds one record.
 const maxAdvisory = 16 << 20
 
-// FindAdvisories reads an OSV export, which is a directory or a zip file of JSON
-// records, and gives what holds for the packages of a lock, sorted, malicious
-// packages first. A record that does not read is an error: a database that is
-// half read says that all is well.
-func FindAdvisories(db string, l Lock) ([]Finding, error) {
-	ref, err := l.Ref()
-	if err != nil {
-		return nil, err
+// Unread are records of an advisory database that could not be used: they say
+// nothing about any package, and a scan that met one says nothing either.
+type Unread struct {
+	Count int
+	First []error // a few of them
+}
+
+func (u *Unread) add(err error) {
+	if u.Count++; len(u.First) < 10 {
+		u.First = append(u.First, err)
 	}
-	byName := map[string][]Dependency{}
-	for _, d := range l.Dependencies {
-		byName[osvKey(ref.Ecosystem, d.PackageName())] = append(byName[osvKey(ref.Ecosystem, d.PackageName())], d)
+}
+
+// FindAdvisories reads an OSV export once, which is a directory or a zip file of
+// JSON records, and gives what holds for the packages of each lock, sorted,
+// malicious packages first. A record that cannot be used is counted and named. It
+// is an error when there is no record, or the export cannot be opened.
+func FindAdvisories(db string, locks []Lock) ([][]Finding, Unread, error) {
+	wanted := make([]lockNames, len(locks))
+	names := map[string]bool{}
+	for i, l := range locks {
+		var err error
+		if wanted[i], err = namesOf(l); err != nil {
+			return nil, Unread{}, err
+		}
+		for name := range wanted[i].byName {
+			names[string(wanted[i].ecosystem)+":"+name] = true
+		}
 	}
-	var found []Finding
+	found := make([][]Finding, len(locks))
+	var unread Unread
 	read := 0
-	err = eachAdvisory(db, func(name string, data []byte) error {
-		read++
-		if !mentions(data, ref.Ecosystem, byName) {
-			return nil
-		}
+	err := eachAdvisory(db, func(name string, data []byte, err error) {
 		var a Advisory
-		if err := json.Unmarshal(data, &a); err != nil {
-			return fmt.Errorf("cannot read advisory %q: %w", name, err)
+		if read++; err == nil && !mentions(data, names) {
+			if !json.Valid(data) {
+				err = errors.New("no JSON")
+			}
+		} else if err == nil {
+			if err = json.Unmarshal(data, &a); err == nil {
+				for i, w := range wanted {
+					hits, bad := a.match(w.ecosystem, w.byName)
+					found[i] = append(found[i], hits...)
+					err = errors.Join(err, bad)
+				}
+			}
 		}
-		hits, err := a.match(ref.Ecosystem, byName)
-		found = append(found, hits...)
-		return err
+		if err != nil {
+			unread.add(fmt.Errorf("cannot use advisory %q: %w", name, err))
+		}
 	})
 	if err != nil {
-		return nil, err
+		return nil, Unread{}, err
 	}
 	if read == 0 {
-		return nil, fmt.Errorf("cannot use %q: there is no advisory in it", db)
+		return nil, Unread{}, fmt.Errorf("cannot use %q: there is no advisory in it", db)
 	}
-	sortFindings(found)
-	return found, nil
+	for _, f := range found {
+		sortFindings(f)
+	}
+	return found, unread, nil
+}
+
+// lockNames are the packages of a lock as advisories name them.
+type lockNames struct {
+	ecosystem Ecosystem
+	byName    map[string][]Dependency
+}
+
+func namesOf(l Lock) (lockNames, error) {
+	ref, err := l.Ref()
+	if err != nil {
+		return lockNames{}, err
+	}
+	n := lockNames{ref.Ecosystem, map[string][]Dependency{}}
+	for _, d := range l.Dependencies {
+		k := osvKey(ref.Ecosystem, d.PackageName())
+		n.byName[k] = append(n.byName[k], d)
+	}
+	return n, nil
 }
 
 func sortFindings(found []Finding) {
@@ -136,7 +187,9 @@ func osvKey(e Ecosystem, name string) string {
 	return name
 }
 
-func eachAdvisory(db string, do func(name string, data []byte) error) error {
+// eachAdvisory calls do for every record of an export, with its text or with what
+// keeps it from being read.
+func eachAdvisory(db string, do func(name string, data []byte, err error)) error {
 	info, err := os.Stat(db)
 	if err != nil {
 		return fmt.Errorf("cannot open the advisory database: %w", err)
@@ -146,13 +199,13 @@ func eachAdvisory(db string, do func(name string, data []byte) error) error {
 			if err != nil || d.IsDir() || filepath.Ext(p) != ".json" {
 				return err
 			}
-			f, err := os.Open(p)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			return oneAdvisory(p, f, do)
+			data, err := readAdvisory(p)
+			do(p, data, err)
+			return nil
 		})
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("cannot open the advisory database %q: it is neither a directory nor a file", db)
 	}
 	z, err := zip.OpenReader(db)
 	if err != nil {
@@ -165,18 +218,30 @@ func eachAdvisory(db string, do func(name string, data []byte) error) error {
 		}
 		f, err := file.Open()
 		if err != nil {
-			return fmt.Errorf("cannot read advisory %q: %w", file.Name, err)
+			do(file.Name, nil, err)
+			continue
 		}
-		err = oneAdvisory(file.Name, f, do)
+		data, err := oneAdvisory(f)
 		f.Close()
-		if err != nil {
-			return err
-		}
+		do(file.Name, data, err)
 	}
 	return nil
 }
 
-func oneAdvisory(name string, r io.Reader, do func(string, []byte) error) error {
+// readAdvisory reads a record that is a file, and waits for nobody.
+func readAdvisory(p string) ([]byte, error) {
+	f, err := os.OpenFile(p, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, errors.New("it is no file"))
+	}
+	return oneAdvisory(f)
+}
+
+func oneAdvisory(r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxAdvisory+1))
 	if err == nil && len(data) > maxAdvisory {
 		err = fmt.Errorf("larger than %d bytes", maxAdvisory)
@@ -184,16 +249,13 @@ func oneAdvisory(name string, r io.Reader, do func(string, []byte) error) error 
 	if err == nil && !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
 		err = errors.New("no JSON object")
 	}
-	if err != nil {
-		return fmt.Errorf("cannot read advisory %q: %w", name, err)
-	}
-	return do(name, data)
+	return data, err
 }
 
 // mentions looks for one of the names without decoding the record: an export has
 // some hundred thousand, and almost none is about one of ours. It may say yes
 // wrongly, never no: a name that is spelled with an escape counts as a yes.
-func mentions(data []byte, e Ecosystem, names map[string][]Dependency) bool {
+func mentions(data []byte, names map[string]bool) bool {
 	for {
 		i := bytes.Index(data, []byte(`"name"`))
 		if i < 0 {
@@ -208,7 +270,7 @@ func mentions(data []byte, e Ecosystem, names map[string][]Dependency) bool {
 			return true
 		}
 		name := string(data[1 : 1+end])
-		if strings.Contains(name, `\`) || names[osvKey(e, name)] != nil {
+		if strings.Contains(name, `\`) || names["npm:"+name] || names["pypi:"+osvKey(PyPI, name)] {
 			return true
 		}
 	}
@@ -228,13 +290,14 @@ func (a Advisory) match(e Ecosystem, names map[string][]Dependency) ([]Finding, 
 		for _, d := range names[osvKey(e, af.Package.Name)] {
 			hit, err := af.holds(e, d.Version)
 			if err != nil {
-				return nil, fmt.Errorf("cannot use advisory %q: %w", a.ID, err)
+				return found, fmt.Errorf("%q: %w", a.ID, err)
 			}
 			if !hit || seen[d.Path] {
 				continue
 			}
 			seen[d.Path] = true
-			found = append(found, Finding{ID: a.ID, Aliases: a.Aliases, Summary: a.title(), Severity: a.severity(), Malicious: a.malicious(),
+			severity, score := a.severity()
+			found = append(found, Finding{ID: a.ID, Aliases: a.Aliases, Summary: a.title(), Severity: severity, Score: score, Malicious: a.malicious(),
 				Ecosystem: string(e), Package: d.PackageName(), Version: d.Version, Path: d.Path, Fixed: af.fixed()})
 		}
 	}
@@ -258,17 +321,56 @@ func (a Advisory) title() string {
 	return s
 }
 
-func (a Advisory) severity() string {
+// severity is the database's own word, or else that of the highest score, and the
+// score.
+func (a Advisory) severity() (word string, score float64) {
+	for _, s := range a.Severity {
+		score = max(score, cvssScore(s.Score))
+	}
 	var db struct {
 		Severity string `json:"severity"`
 	}
-	if json.Unmarshal(a.Database, &db) == nil && db.Severity != "" {
-		return strings.ToLower(printable(db.Severity))
+	_ = json.Unmarshal(a.Database, &db) // a word that does not read is none
+	switch word = strings.ToLower(db.Severity); word {
+	case "medium":
+		return "moderate", score
+	case "low", "moderate", "high", "critical":
+		return word, score
 	}
-	if len(a.Severity) > 0 {
-		return printable(a.Severity[0].Score)
+	switch {
+	case score >= 9:
+		return "critical", score
+	case score >= 7:
+		return "high", score
+	case score >= 4:
+		return "moderate", score
+	case score > 0:
+		return "low", score
 	}
-	return ""
+	return "", 0
+}
+
+// cvssScore is the base score of a vector; 0 for one that does not read.
+func cvssScore(vector string) float64 {
+	switch {
+	case strings.HasPrefix(vector, "CVSS:4.0/"):
+		if v, err := gocvss40.ParseVector(vector); err == nil {
+			return v.Score()
+		}
+	case strings.HasPrefix(vector, "CVSS:3.1/"):
+		if v, err := gocvss31.ParseVector(vector); err == nil {
+			return v.BaseScore()
+		}
+	case strings.HasPrefix(vector, "CVSS:3.0/"):
+		if v, err := gocvss30.ParseVector(vector); err == nil {
+			return v.BaseScore()
+		}
+	default:
+		if v, err := gocvss20.ParseVector(vector); err == nil {
+			return v.BaseScore()
+		}
+	}
+	return 0
 }
 
 // fixed lists the versions in which a fix came.

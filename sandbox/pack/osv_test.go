@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func osvLock(e Ecosystem, deps ...Dependency) Lock {
@@ -96,10 +99,11 @@ func TestFindAdvisories(t *testing.T) {
 	dir, file := writeDB(t)
 	l := demoLock()
 	for _, db := range []string{dir, file} {
-		found, err := FindAdvisories(db, l)
-		if err != nil || len(found) != 2 {
-			t.Fatalf("%s: %+v, %v", db, found, err)
+		all, unread, err := FindAdvisories(db, []Lock{l, osvLock(PyPI, Dependency{Path: "left", Version: "1.0.0"})})
+		if err != nil || unread.Count != 0 || len(all) != 2 || len(all[0]) != 2 || len(all[1]) != 1 || all[1][0].ID != "GHSA-4" {
+			t.Fatalf("%s: %+v, %v, %v", db, all, unread, err)
 		}
+		found := all[0]
 		if f := found[0]; f.ID != "MAL-2" || !f.Malicious || f.Package != "@demo/right" {
 			t.Errorf("first: %+v", f)
 		}
@@ -107,26 +111,77 @@ func TestFindAdvisories(t *testing.T) {
 			t.Errorf("second: %+v", f)
 		}
 	}
-	// A database that cannot be read as a whole must not look like good news.
-	os.WriteFile(filepath.Join(dir, "npm", "torn.json"), []byte(`{"id":"GHSA-9","affected":[{"package":{"name":"left"`), 0o600)
-	if _, err := FindAdvisories(dir, l); err == nil || !strings.Contains(err.Error(), "torn.json") {
-		t.Errorf("a torn record: %v", err)
+	// A database that cannot be read as a whole must not look like good news, and
+	// what can be read of it counts.
+	bad := map[string]string{"torn.json": `{"id":"GHSA-9","affected":[{"package":{"name":"left"`, "about-nobody.json": `{"id":`,
+		"odd.json": `{"id":"GHSA-8","affected":[{"package":{"ecosystem":"npm","name":"left"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"soon"}]}]}]}`}
+	for name, text := range bad {
+		os.WriteFile(filepath.Join(dir, "npm", name), []byte(text), 0o600)
 	}
-	if _, err := FindAdvisories(t.TempDir(), l); err == nil {
+	if err := unix.Mkfifo(filepath.Join(dir, "npm", "fifo.json"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/zero", filepath.Join(dir, "npm", "zero.json")); err != nil {
+		t.Fatal(err)
+	}
+	all, unread, err := FindAdvisories(dir, []Lock{l})
+	if err != nil || unread.Count != 5 || len(all[0]) != 2 {
+		t.Errorf("%+v, %v, %v", all, unread, err)
+	}
+	said := fmt.Sprint(unread.First)
+	for _, name := range []string{"torn.json", "about-nobody.json", "odd.json", "fifo.json", "zero.json"} {
+		if !strings.Contains(said, name) {
+			t.Errorf("%s is not named: %s", name, said)
+		}
+	}
+	if _, _, err := FindAdvisories(t.TempDir(), []Lock{l}); err == nil {
 		t.Error("an empty database says that all is well")
 	}
-	if _, err := FindAdvisories(filepath.Join(dir, "none"), l); err == nil {
+	if _, _, err := FindAdvisories(filepath.Join(dir, "none"), []Lock{l}); err == nil {
 		t.Error("a missing database says that all is well")
+	}
+}
+
+// What an advisory's author wrote cannot write lines of its own, nor move the
+// cursor; how bad it is stands in a vector where there is no word.
+func TestFindingsAreShownAsTheyAre(t *testing.T) {
+	const bad = "\x1b]0;owned\x07\x1b[2K\r\nmcpen: left: ok\u202e"
+	found := []Finding{{ID: "GHSA-1" + bad, Aliases: []string{"CVE-1" + bad}, Summary: "s" + bad, Ecosystem: "npm", Package: "left" + bad, Version: "1.0.0" + bad, Fixed: []string{"2" + bad}}}
+	var text, log bytes.Buffer
+	if err := errors.Join(WriteText(&text, found), WriteSARIF(&log, found, "x.lock", nil, "1")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []string{"\x1b", "\x07", "\r", "\u202e", "\nmcpen:"} {
+		if strings.Contains(text.String(), c) {
+			t.Errorf("the text has %q: %q", c, text.String())
+		}
+	}
+	if s := log.String(); strings.Contains(s, `\u001b`) || strings.Contains(s, `\r`) || strings.Contains(s, "\u202e") {
+		t.Errorf("the log has it: %s", s)
+	}
+	for vector, want := range map[string]string{"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H": "critical", "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N": "low",
+		"CVSS:3.0/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H": "high", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N": "critical",
+		"AV:N/AC:M/Au:N/C:P/I:N/A:N": "moderate", "CVSS:3.1/nonsense": "", "": ""} {
+		a := Advisory{Severity: []osvSeverity{{Score: vector}}}
+		if word, _ := a.severity(); word != want {
+			t.Errorf("%s is %q, want %q", vector, word, want)
+		}
+	}
+	for file, want := range map[string]string{"/r/a b/x.lock": "a%20b/x.lock", "x.lock": "x.lock", "/other/#x.lock": "file:///other/%23x.lock", "../x.lock": "file:///x.lock"} {
+		if got := FileURI(file, "/r"); got != want {
+			t.Errorf("%s is %q, want %q", file, got, want)
+		}
 	}
 }
 
 func TestFindingsAsTextJSONAndSARIF(t *testing.T) {
 	_, file := writeDB(t)
 	l := demoLock()
-	found, err := FindAdvisories(file, l)
+	all, _, err := FindAdvisories(file, []Lock{l})
 	if err != nil {
 		t.Fatal(err)
 	}
+	found := all[0]
 	var text, list, sarif bytes.Buffer
 	if err := WriteText(&text, found); err != nil || !strings.Contains(text.String(), "MALICIOUS: npm:@demo/right 2.0.0: MAL-2") {
 		t.Errorf("text %q, %v", text.String(), err)
@@ -239,7 +294,7 @@ func BenchmarkFindAdvisories(b *testing.B) {
 	os.WriteFile(file, buf.Bytes(), 0o600)
 	start := time.Now()
 	for b.Loop() {
-		if _, err := FindAdvisories(file, demoLock()); err != nil {
+		if _, _, err := FindAdvisories(file, []Lock{demoLock()}); err != nil {
 			b.Fatal(err)
 		}
 	}

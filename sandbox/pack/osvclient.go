@@ -34,10 +34,9 @@ func (o OSV) Find(ctx context.Context, l Lock) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	byName := map[string][]Dependency{}
-	for _, d := range l.Dependencies {
-		k := osvKey(ref.Ecosystem, d.PackageName())
-		byName[k] = append(byName[k], d)
+	names, err := namesOf(l)
+	if err != nil {
+		return nil, err
 	}
 	var found []Finding
 	for _, id := range ids {
@@ -48,7 +47,7 @@ func (o OSV) Find(ctx context.Context, l Lock) ([]Finding, error) {
 		if err := o.ask(ctx, http.MethodGet, base.JoinPath("v1", "vulns", id), nil, &a); err != nil {
 			return nil, err
 		}
-		hits, err := a.match(ref.Ecosystem, byName)
+		hits, err := a.match(names.ecosystem, names.byName)
 		if err != nil {
 			return nil, err
 		}

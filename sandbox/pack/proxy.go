@@ -41,9 +41,10 @@ type proxy struct {
 	files    []*proxied
 	byURL    map[string]int
 	withheld map[string][]string // by package
-	refused  error               // the first archive or page that was refused
-	failed   error               // the first thing that could not be had
-	missing  error               // the first name that the registry does not know; it may be optional
+	facts    map[string]fact
+	refused  error // the first archive or page that was refused
+	failed   error // the first thing that could not be had
+	missing  error // the first name that the registry does not know; it may be optional
 	fetched  int64
 	count    int
 }
@@ -66,7 +67,7 @@ func startProxy(kind Ecosystem, reg Registry, lim Limits, before time.Time, dir 
 		return nil, fmt.Errorf("cannot listen for the install job: %w", err)
 	}
 	p := &proxy{reg: reg, kind: kind, lim: lim.filled(), before: before, dir: dir, client: client, listen: listen,
-		secret: hex.EncodeToString(random), byURL: map[string]int{}, withheld: map[string][]string{}}
+		secret: hex.EncodeToString(random), byURL: map[string]int{}, withheld: map[string][]string{}, facts: map[string]fact{}}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.server = &http.Server{ReadHeaderTimeout: 30 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		p.busy.Add(1)

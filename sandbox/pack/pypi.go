@@ -1,19 +1,20 @@
 package pack
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
-	"net/textproto"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/html"
 )
 
 // simpleJSON is the media type of the JSON form of the simple API (PEP 691).
@@ -24,9 +25,8 @@ const maxIndex = 64 << 20
 
 // project is a project page of the simple API.
 type project struct {
-	Meta  json.RawMessage `json:"meta"`
-	Name  string          `json:"name"`
-	Files []indexFile     `json:"files"`
+	Name  string
+	Files []indexFile
 }
 
 // indexFile is one file of a project page.
@@ -41,6 +41,28 @@ type indexFile struct {
 	CoreMetadata   any               `json:"core-metadata,omitempty"`
 }
 
+// size is about what a file takes in memory.
+func (f indexFile) size() int {
+	n := len(f.Filename) + len(f.URL) + len(f.RequiresPython)
+	for k, v := range f.Hashes {
+		n += 128 + len(k) + len(v)
+	}
+	return n
+}
+
+// yanked is the reason for a yank; "" where there was none.
+func (f indexFile) yanked() string {
+	switch y := f.Yanked.(type) {
+	case string:
+		return strings.TrimSuffix("yanked: "+y, ": ")
+	case bool:
+		if y {
+			return "yanked"
+		}
+	}
+	return ""
+}
+
 var sha256Hex = pattern(`^[0-9a-f]{64}$`)
 
 // projectURL is the page of a project; the trailing slash is part of it.
@@ -48,30 +70,137 @@ func projectURL(base *url.URL, name string) *url.URL {
 	return base.JoinPath(name + "/")
 }
 
-// fetchProject asks for a project's page. Only the JSON form will do: the HTML
-// form has no dates.
+// fetchProject asks for a project's page: in its JSON form, or where an index does
+// not have that as HTML (PEP 503), which has no dates.
 func fetchProject(ctx context.Context, r Registry, client *http.Client, name string) (project, *url.URL, error) {
 	base, err := r.base(name)
 	if err != nil {
 		return project{}, nil, err
 	}
 	u := projectURL(base, name)
-	body, head, err := r.get(ctx, client, u, simpleJSON, maxIndex)
+	var p project
+	err = r.stream(ctx, client, u, simpleJSON+", "+simpleHTML+";q=0.2, text/html;q=0.1", maxIndex, func(body io.Reader, head http.Header) error {
+		kind, _, _ := mime.ParseMediaType(head.Get("Content-Type"))
+		var err error
+		switch kind {
+		case simpleJSON, "application/json":
+			p, err = readProject(body)
+		case simpleHTML, "text/html":
+			p, err = readProjectHTML(body, name)
+		default:
+			err = fmt.Errorf("the answer is %q", kind)
+		}
+		if err != nil {
+			return fmt.Errorf("the answer (%s) is not a project page: %w", kind, err)
+		}
+		return nil
+	})
 	if err != nil {
 		return project{}, nil, err
-	}
-	kind, _, _ := mime.ParseMediaType(head.Get("Content-Type"))
-	if kind != simpleJSON && kind != "application/json" {
-		return project{}, nil, fmt.Errorf("cannot read %s: the answer is %q, and only the JSON form of the simple API (PEP 691) will do", shown(u), kind)
-	}
-	var p project
-	if err := json.Unmarshal(body, &p); err != nil {
-		return project{}, nil, fmt.Errorf("cannot read %s: the answer is not a project page: %w", shown(u), err)
 	}
 	if normalizePyPI(p.Name) != name {
 		return project{}, nil, fmt.Errorf("cannot use %s: the index answers for %q", shown(u), p.Name)
 	}
 	return p, u, nil
+}
+
+// readProject reads one file after the other.
+func readProject(body io.Reader) (project, error) {
+	part := &partReader{r: body}
+	dec := json.NewDecoder(part)
+	var p project
+	var held kept
+	err := eachMember(dec, part, func(key string) error {
+		switch key {
+		case "name":
+			return dec.Decode(&p.Name)
+		case "files":
+			p.Files = nil
+			start, err := dec.Token()
+			if err != nil || start != json.Delim('[') {
+				return errors.Join(err, errors.New("its files are no list"))
+			}
+			for dec.More() {
+				part.n = 0
+				var f indexFile
+				if err := dec.Decode(&f); err != nil {
+					return err
+				}
+				if err := held.add(f.size()); err != nil {
+					return err
+				}
+				p.Files = append(p.Files, f)
+			}
+			_, err = dec.Token()
+			return err
+		}
+		var skipped json.RawMessage
+		return dec.Decode(&skipped)
+	})
+	return p, err
+}
+
+// simpleHTML is the media type of the older form (PEP 691).
+const simpleHTML = "application/vnd.pypi.simple.v1+html"
+
+// readProjectHTML reads the links of a page (PEP 503).
+func readProjectHTML(body io.Reader, name string) (project, error) {
+	p := project{Name: name}
+	var held kept
+	z := html.NewTokenizer(body)
+	z.SetMaxBuf(maxVersion)
+	for {
+		switch z.Next() {
+		case html.ErrorToken:
+			if err := z.Err(); err != io.EOF {
+				return project{}, err
+			}
+			if len(p.Files) == 0 {
+				return project{}, errors.New("it lists no file")
+			}
+			return p, nil
+		case html.StartTagToken:
+			if t := z.Token(); t.Data == "a" {
+				f, ok := linkedFile(t)
+				if !ok {
+					continue
+				}
+				if err := held.add(f.size()); err != nil {
+					return project{}, err
+				}
+				p.Files = append(p.Files, f)
+			}
+		}
+	}
+}
+
+// linkedFile is a file of an HTML page; its hash is behind the address.
+func linkedFile(t html.Token) (indexFile, bool) {
+	var f indexFile
+	for _, a := range t.Attr {
+		switch a.Key {
+		case "href":
+			u, err := url.Parse(a.Val)
+			if err != nil {
+				return f, false
+			}
+			if sum, ok := strings.CutPrefix(u.Fragment, "sha256="); ok {
+				f.Hashes = map[string]string{"sha256": sum}
+			}
+			u.Fragment = ""
+			f.URL, f.Filename = u.String(), path.Base(u.Path)
+		case "data-requires-python":
+			f.RequiresPython = a.Val
+		case "data-yanked":
+			f.Yanked = a.Val
+			if a.Val == "" {
+				f.Yanked = true
+			}
+		case "data-core-metadata":
+			f.CoreMetadata = a.Val
+		}
+	}
+	return f, f.URL != ""
 }
 
 // wheel is the name of a wheel taken apart (PEP 427).
@@ -109,28 +238,10 @@ func sameVersion(a, b string) bool {
 	return ok1 && ok2 && x.Compare(y) == 0
 }
 
-// ResolvePyPI chooses a version of a PyPI package among those that have a
-// wheel; see ResolveNPM for how the age counts.
-func ResolvePyPI(ctx context.Context, r Registry, ref Ref, minAge time.Duration, now time.Time) (Release, error) {
-	client, err := r.client()
-	if err != nil {
-		return Release{}, err
-	}
-	defer client.CloseIdleConnections()
-	p, at, err := fetchProject(ctx, r, client, ref.Name)
-	if err != nil {
-		return Release{}, err
-	}
-	rel, file, err := resolvePyPI(p, ref, minAge, now)
-	if err != nil {
-		return Release{}, err
-	}
-	rel.Registry = r.Origin()
-	return describePyPI(ctx, r, client, at, file, rel)
-}
-
-func resolvePyPI(p project, ref Ref, minAge time.Duration, now time.Time) (Release, indexFile, error) {
-	all, first := pypiCandidates(p, ref.Name)
+// resolvePyPI chooses a version of a PyPI package among those that have a wheel
+// for this interpreter; see resolveNPM for how the age counts.
+func resolvePyPI(p project, ref Ref, i Interpreter, minAge time.Duration, now time.Time) (Release, indexFile, error) {
+	all, first := pypiCandidates(p, ref.Name, i)
 	if len(all) == 0 && len(p.Files) > 0 {
 		return Release{}, indexFile{}, fmt.Errorf("cannot install %s: the index has no wheel of it, and building from source would run its code", ref)
 	}
@@ -143,7 +254,12 @@ func resolvePyPI(p project, ref Ref, minAge time.Duration, now time.Time) (Relea
 	if want == "" {
 		want = ref.Version
 	}
-	c, err := choose(all, ref, want, "", minAge, now)
+	c, err := choose(slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return c.needs != "" }), ref, want, "", minAge, now)
+	for _, x := range all {
+		if err != nil && x.needs != "" && (x.version == want || want == "" && x.version == newestOf(all, func(candidate) bool { return true })) {
+			err = fmt.Errorf("cannot install %s: %s needs %s, and this is Python %s", ref, x.version, x.needs, i.Version)
+		}
+	}
 	if err != nil {
 		return Release{}, indexFile{}, err
 	}
@@ -151,24 +267,41 @@ func resolvePyPI(p project, ref Ref, minAge time.Duration, now time.Time) (Relea
 	file := first[c.version]
 	chosen := ref
 	chosen.Version = c.version
-	rel := Release{Ref: chosen, Published: uploaded(file), Size: file.Size,
+	rel := Release{Ref: chosen, Published: uploaded(file), Size: file.Size, Deprecated: file.yanked(),
 		archive: archive{url: file.URL, integrity: "sha256:" + file.Hashes["sha256"], file: file.Filename}}
-	switch y := file.Yanked.(type) {
-	case string:
-		rel.Deprecated = "yanked: " + y
-	case bool:
-		if y {
-			rel.Deprecated = "yanked"
-		}
-	}
 	rel.explain(c, all, minAge)
 	return rel, file, nil
 }
 
+// pypiWithdrawn is npmWithdrawn for an index.
+func pypiWithdrawn(p project, l Lock) string {
+	ref, err := l.Ref()
+	if err != nil {
+		return ""
+	}
+	wheels := map[string]bool{}
+	for _, d := range l.Dependencies {
+		if d.Path == ref.Name {
+			wheels[d.File+" "+d.Integrity] = true
+		}
+	}
+	for _, f := range p.Files {
+		if !wheels[f.Filename+" sha256:"+f.Hashes["sha256"]] {
+			continue
+		}
+		if y := f.yanked(); y != l.Deprecated {
+			return y
+		}
+		return ""
+	}
+	return "withdrawn: the index does not list its wheel any more"
+}
+
 // pypiCandidates groups wheels by version. A version is as old as its youngest
 // wheel: files can be added to a version at any time.
-func pypiCandidates(p project, name string) ([]candidate, map[string]indexFile) {
+func pypiCandidates(p project, name string, i Interpreter) ([]candidate, map[string]indexFile) {
 	dates, first, gone := map[string]time.Time{}, map[string]indexFile{}, map[string]bool{}
+	needs := map[string]string{} // of the versions of which no wheel fits
 	for _, f := range p.Files {
 		w, ok := parseWheel(f.Filename)
 		if !ok || w.name != name || !sha256Hex().MatchString(f.Hashes["sha256"]) || !exactPEP440(w.version) {
@@ -178,11 +311,18 @@ func pypiCandidates(p project, name string) ([]candidate, map[string]indexFile) 
 		if old, seen := dates[w.version]; !seen || !old.IsZero() && (t.IsZero() || t.After(old)) {
 			dates[w.version] = t
 		}
-		if _, seen := first[w.version]; !seen || w.anywhere() {
-			first[w.version] = f
+		lack := needsOf("Python", f.RequiresPython, i.fitsPython)
+		if lack == "" && !i.loads(w) {
+			lack = "a wheel for this machine (it has " + w.tags + ")"
 		}
-		y, isBool := f.Yanked.(bool)
-		gone[w.version] = f.Yanked != nil && (!isBool || y)
+		_, seen := first[w.version]
+		switch {
+		case !seen:
+			first[w.version], needs[w.version] = f, lack
+		case lack == "" && (needs[w.version] != "" || w.anywhere()):
+			first[w.version], needs[w.version] = f, ""
+		}
+		gone[w.version] = f.yanked() != ""
 	}
 	var all []candidate
 	for s, t := range dates {
@@ -190,7 +330,7 @@ func pypiCandidates(p project, name string) ([]candidate, map[string]indexFile) 
 		if !ok {
 			continue
 		}
-		all = append(all, candidate{version: s, published: t, pre: pypiPreview(v), gone: gone[s], newer: newerThan(v, pypiVersionOf)})
+		all = append(all, candidate{version: s, published: t, pre: pypiPreview(v), gone: gone[s], needs: needs[s], newer: newerThan(v, pypiVersionOf)})
 	}
 	slices.SortFunc(all, func(a, b candidate) int { return strings.Compare(a.version, b.version) })
 	return all, first
@@ -222,9 +362,7 @@ func describePyPI(ctx context.Context, r Registry, client *http.Client, page *ur
 	if err != nil {
 		return Release{}, err
 	}
-	// The description may follow the headers, and is no MIME body.
-	head, _, _ := bytes.Cut(body, []byte("\n\n"))
-	fields, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(append(head, "\n\n"...)))).ReadMIMEHeader()
+	fields, err := metadataFields(body)
 	if err != nil {
 		return rel, nil
 	}

@@ -124,23 +124,43 @@ func (w *work) lockWheels() error {
 			w.lock.Integrity = d.Integrity
 			w.lock.Version = d.Version
 		}
-		if wh, ok := parseWheel(d.File); ok && !wh.anywhere() {
+	}
+	w.addWheels()
+	slices.SortFunc(w.lock.Dependencies, func(a, b Dependency) int { return strings.Compare(a.Path, b.Path) })
+	return w.lock.check()
+}
+
+// addWheels lists the other wheels of every locked version that are old enough, so
+// that one lock serves a team's other Pythons and machines. A version of which
+// there is but one wheel, made for this machine, limits the lock to it.
+func (w *work) addWheels() {
+	for i := range w.lock.Dependencies {
+		d := &w.lock.Dependencies[i]
+		d.Wheels = w.proxy.wheelsOf(*d)
+		if wh, ok := parseWheel(d.File); ok && !wh.anywhere() && len(d.Wheels) == 0 {
 			w.lock.Platform = w.in.platform(*w.lock)
 		}
 	}
-	slices.SortFunc(w.lock.Dependencies, func(a, b Dependency) int { return strings.Compare(a.Path, b.Path) })
-	return w.lock.check()
 }
 
 // installPyPI unpacks exactly the locked wheels into tree/lib and writes a start
 // script for each entry point into tree/bin.
 func (w *work) installPyPI(ctx context.Context) error {
+	// Where the tree is known it is made of the very same wheels.
+	others := Dependency.others
+	if w.choosing || w.lock.Trees[w.in.platform(*w.lock)] != "" {
+		others = func(Dependency) []Dependency { return nil }
+	}
 	var list strings.Builder
 	if w.in.Tools.UV == "" {
 		list.WriteString(w.indexLine())
 	}
 	for _, d := range w.lock.Dependencies {
-		fmt.Fprintf(&list, "%s==%s --hash=%s\n", d.Path, d.Version, d.Integrity)
+		fmt.Fprintf(&list, "%s==%s --hash=%s", d.Path, d.Version, d.Integrity)
+		for _, o := range others(d) {
+			fmt.Fprintf(&list, " --hash=%s", o.Integrity)
+		}
+		list.WriteByte('\n')
 	}
 	if err := w.root.WriteFile("locked.txt", []byte(list.String()), 0o600); err != nil {
 		return err
@@ -157,17 +177,19 @@ func (w *work) installPyPI(ctx context.Context) error {
 	if err := w.run(ctx, name, argv, w.pipEnv(), true); err != nil {
 		return err
 	}
-	had := map[string]bool{}
-	for _, f := range w.proxy.served() {
-		had[f.integrity] = true
-	}
-	for _, d := range w.lock.Dependencies {
-		if !had[d.Integrity] {
-			return fmt.Errorf("cannot install %q: the wheel %q was not taken from the index", d.Path, d.File)
-		}
+	if err := w.checkOverlaps(); err != nil {
+		return err
 	}
 	if err := w.tidyPython(); err != nil {
 		return err
+	}
+	if err := w.adopt(); err != nil {
+		return err
+	}
+	if !w.choosing && w.lock.Trees[w.in.platform(*w.lock)] == "" {
+		if err := w.checkRequires(ctx); err != nil {
+			return err
+		}
 	}
 	return w.compile(ctx)
 }

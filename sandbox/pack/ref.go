@@ -182,11 +182,11 @@ func parsePyPI(s string) (Ref, error) {
 	return r, nil
 }
 
-// exactPEP440 is true for one public version. A local version ("+cu12") never
-// comes from a public index, and a space or quote has no business on a command
-// line, so the characters are held to those of public versions.
+// exactPEP440 is true for one version, with a local part ("2.1.0+cpu") or without.
+// A space or quote has no business in a requirement, so the characters are held to
+// those of versions.
 func exactPEP440(s string) bool {
-	if s == "" || len(s) > 64 || strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyz.!-_ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+	if s == "" || len(s) > 64 || strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyz.!+-_ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 		return false
 	}
 	_, ok := pypiVersionOf(s)

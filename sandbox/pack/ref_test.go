@@ -36,7 +36,7 @@ func TestParseRefRefuses(t *testing.T) {
 	for _, in := range []string{"", "thing", "npm:", "npm:@", "npm:@a", "npm:@a/", "npm:../x", "npm:a/b", "npm:@a/../b", "npm:.x", "npm:_x", "npm:X",
 		"npm:a@", "npm:a@^1.0.0", "npm:a@1", "npm:a@1.x", "npm:a@*", "npm:a@>=1", "npm:a@1.2.3+build", "npm:a@x", "npm:a b", "npm:a\x00", "npm:node_modules",
 		"npm:a@file:../x", "npm:a@git+ssh://h/x", "npm:" + strings.Repeat("a", 215), "npm:a%2fb", "cargo:x",
-		"pypi:", "pypi:-x", "pypi:x-", "pypi:x==", "pypi:x==1.*", "pypi:x>=1", "pypi:x==1; y", "pypi:x==1+local", "pypi:x[", "pypi:x[a", "pypi:x[-]",
+		"pypi:", "pypi:-x", "pypi:x-", "pypi:x==", "pypi:x==1.*", "pypi:x>=1", "pypi:x==1; y", "pypi:x==1+local space", "pypi:x==1+/etc", "pypi:x[", "pypi:x[a", "pypi:x[-]",
 		"pypi:x==1==2", "pypi:x @ y", "pypi:x==1 --index"} {
 		if got, err := ParseRef(in); err == nil {
 			t.Errorf("%q was read as %+v", in, got)

@@ -19,7 +19,7 @@ import (
 
 // Registry says where the packages of one ecosystem come from and with which
 // credentials. It is what the user's own configuration of npm, pip or uv says
-// (see ReadNPMRC and ReadPipConfig); nothing is assumed where that says nothing.
+// (see ReadNPM and ReadPip); nothing is assumed where that says nothing.
 //
 // The zero Registry reaches nothing.
 type Registry struct {
@@ -32,12 +32,17 @@ type Registry struct {
 	// their address is private. Public hosts that an index page names need no
 	// entry: what they serve is held to its hash.
 	Files []string
+	// Unused names the settings that were found and do not count, for a person.
+	Unused []string
 	// Proxy is as in http.Transport; nil connects directly. What a proxy is asked
 	// for, it looks up itself: the rule about private addresses is then its own.
 	Proxy func(*http.Request) (*url.URL, error)
 	// Timeout bounds the wait for the head of an answer and every wait for more
-	// of its body. 0 is 60 s.
+	// of its body; its pace is measured over half of that. 0 is 60 s.
 	Timeout time.Duration
+	// Whole bounds the whole of a fetch. 0 is five minutes for a page and thirty
+	// for an archive.
+	Whole time.Duration
 }
 
 // Credential is one Authorization header and the part of the network it is for.

@@ -2,6 +2,7 @@ package pack
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 )
@@ -13,11 +14,14 @@ const DefaultMinAge = 3 * 24 * time.Hour
 // Release is one version of a package as its registry describes it. Everything
 // in it is what the registry says, not what was checked.
 type Release struct {
-	Ref       Ref // with an exact Version
+	Ref       Ref    // with an exact Version
+	Tag       string // npm: the dist-tag that was asked for, other than latest
 	Registry  string
 	Published time.Time // zero where the registry gives no date
 	Publisher string    // npm: who uploaded this version; PyPI: the author field
 	License   string
+	// Preferred: the registry's own choice, by its tag.
+	Preferred bool
 	// Deprecated is npm's deprecation notice or PyPI's reason for a yank; "" for
 	// neither.
 	Deprecated string
@@ -36,6 +40,19 @@ type Release struct {
 	archive archive
 }
 
+// Compare is positive where the release is above a lock's version, by the order of
+// versions: dates are those of a mirror's copying, too.
+func (r Release) Compare(l Lock) int {
+	if r.Ref.Version == l.Version {
+		return 0
+	}
+	c, err := versionOrder(r.Ref.Ecosystem)(r.Ref.Version, l.Version)
+	if err != nil {
+		return 0
+	}
+	return c
+}
+
 // archive is one file of a registry.
 type archive struct {
 	url       string
@@ -50,6 +67,16 @@ type candidate struct {
 	newer     func(than string) bool
 	pre       bool
 	gone      bool // yanked or deprecated
+	// needs is what it wants of this machine that is not here; "" where it fits.
+	needs string
+}
+
+// needsOf says that an interpreter does not fit.
+func needsOf(what, wanted string, fits func(string) bool) string {
+	if fits(wanted) {
+		return ""
+	}
+	return what + " " + wanted
 }
 
 // TooYoungError says that a version that was asked for by number is younger
@@ -81,7 +108,7 @@ func days(d time.Duration) string {
 type choice struct {
 	version  string
 	newest   string // the newest of all
-	fallback bool   // version is not what was preferred, because of its age
+	fallback bool   // version is not what was preferred
 }
 
 // choose picks a version. want is a version that was asked for by number or by
@@ -96,18 +123,22 @@ func choose(all []candidate, ref Ref, want, prefer string, minAge time.Duration,
 		return minAge <= 0 || !c.published.IsZero() && now.Sub(c.published) >= minAge
 	}
 	got := choice{newest: newestOf(all, func(candidate) bool { return true })}
+	if !slices.ContainsFunc(all, func(c candidate) bool { return c.version == prefer }) {
+		prefer = ""
+	}
 	enough := newestOf(all, old)
 	if want == "" && prefer != "" {
 		// What the registry prefers wins over what is newer, as long as it is old
 		// enough: a maintainer who moved a tag back did so for a reason.
 		for _, c := range all {
-			if c.version == prefer && old(c) {
+			if c.version == prefer && old(c) && c.needs == "" && !c.gone {
 				got.version = prefer
 				return got, nil
 			}
 		}
+		// Where its age is the reason, what is above it is a maintainer's next one.
 		below := newestOf(all, func(c candidate) bool { return old(c) && !c.newer(prefer) })
-		if below != "" {
+		if young := slices.ContainsFunc(all, func(c candidate) bool { return c.version == prefer && !old(c) }); young && below != "" {
 			enough = below
 		}
 	}
@@ -143,8 +174,11 @@ func choose(all []candidate, ref Ref, want, prefer string, minAge time.Duration,
 // not withdrawn, or else a withdrawn one, or else a pre-release.
 func newestOf(all []candidate, fits func(candidate) bool) string {
 	for _, pass := range []func(candidate) bool{
+		func(c candidate) bool { return !c.pre && !c.gone && c.needs == "" },
+		func(c candidate) bool { return !c.pre && c.needs == "" },
 		func(c candidate) bool { return !c.pre && !c.gone },
 		func(c candidate) bool { return !c.pre },
+		func(c candidate) bool { return c.needs == "" },
 		func(candidate) bool { return true },
 	} {
 		for _, c := range all {
@@ -171,11 +205,19 @@ func (r *Release) explain(c choice, all []candidate, minAge time.Duration) {
 		return
 	}
 	for _, x := range all {
-		if x.version == c.newest {
-			r.Newest, r.NewestAt = x.version, x.published
+		if x.version != c.newest {
+			continue
 		}
-	}
-	if c.fallback {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s is chosen, not %s, which is younger than %s", c.version, c.newest, days(minAge)))
+		r.Newest, r.NewestAt = x.version, x.published
+		why := "is younger than " + days(minAge)
+		switch {
+		case !c.fallback:
+			continue
+		case x.needs != "":
+			why = "needs " + x.needs
+		case x.gone:
+			why = "was withdrawn or deprecated"
+		}
+		r.Notes = append(r.Notes, fmt.Sprintf("%s is chosen, not %s, which %s", c.version, c.newest, why))
 	}
 }

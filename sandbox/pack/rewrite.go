@@ -11,7 +11,7 @@ import (
 // packument fetches a package's document, withholds what is too young and
 // points the rest at this proxy.
 func (p *proxy) packument(ctx context.Context, name string) ([]byte, error) {
-	doc, body, err := fetchPackument(ctx, p.reg, p.client, name)
+	doc, err := fetchPackument(ctx, p.reg, p.client, name)
 	if err != nil {
 		return nil, err
 	}
@@ -19,69 +19,38 @@ func (p *proxy) packument(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var whole map[string]json.RawMessage
-	if err := json.Unmarshal(body, &whole); err != nil {
-		return nil, err
+	for v, err := range doc.Bad {
+		p.withhold(name, v)
+		p.note(fmt.Errorf("cannot use version %q of npm:%s: %w", v, name, err), false)
 	}
-	versions := map[string]json.RawMessage{}
-	for v, raw := range doc.Versions {
-		if t := npmTime(doc, v); !p.before.IsZero() && (t.IsZero() || t.After(p.before)) {
+	versions, facts := map[string]npmVersion{}, map[string]fact{}
+	for v, known := range doc.Versions {
+		at, err := tarballURL(p.reg, base, name, known.Dist.Tarball)
+		facts[name+" "+v] = fact{published: doc.Time[v], publisher: known.Publisher.Name, deprecated: string(known.Deprecated), at: at, integrity: known.Dist.integrity()}
+		if t := doc.Time[v]; !p.before.IsZero() && (t.IsZero() || t.After(p.before)) {
 			p.withhold(name, v)
 			continue
 		}
 		// A version that cannot be fetched from this registry does not exist here;
 		// others of the package may well be usable.
-		local, err := p.localVersion(base, name, raw)
+		if err == nil {
+			known.Dist.Tarball, err = p.add(at, at.Path, known.Dist.integrity())
+		}
 		if err != nil {
 			p.withhold(name, v)
 			p.note(fmt.Errorf("cannot use version %q of npm:%s: %w", v, name, err), false)
 			continue
 		}
-		versions[v] = local
+		versions[v] = known
 	}
+	p.learn(facts)
 	tags := map[string]string{}
 	for tag, v := range doc.Tags {
-		if versions[v] != nil {
+		if _, there := versions[v]; there {
 			tags[tag] = v
 		}
 	}
-	for key, value := range map[string]any{"versions": versions, "dist-tags": tags} {
-		if whole[key], err = json.Marshal(value); err != nil {
-			return nil, err
-		}
-	}
-	return json.Marshal(whole)
-}
-
-// localVersion rewrites dist.tarball of one version.
-func (p *proxy) localVersion(base *url.URL, name string, raw json.RawMessage) (json.RawMessage, error) {
-	var v map[string]json.RawMessage
-	var dist map[string]json.RawMessage
-	var d npmDist
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(v["dist"], &dist); err != nil {
-		return nil, fmt.Errorf("no dist: %w", err)
-	}
-	if err := json.Unmarshal(v["dist"], &d); err != nil {
-		return nil, err
-	}
-	at, err := tarballURL(p.reg, base, name, d.Tarball)
-	if err != nil {
-		return nil, err
-	}
-	local, err := p.add(at, at.Path, d.integrity())
-	if err != nil {
-		return nil, err
-	}
-	if dist["tarball"], err = json.Marshal(local); err != nil {
-		return nil, err
-	}
-	if v["dist"], err = json.Marshal(dist); err != nil {
-		return nil, err
-	}
-	return json.Marshal(v)
+	return json.Marshal(map[string]any{"name": name, "dist-tags": tags, "versions": versions, "time": doc.Time})
 }
 
 // tarballURL is where a tarball is fetched from: the registry itself. Mirrors
@@ -123,16 +92,19 @@ func (p *proxy) project(ctx context.Context, name string) ([]byte, error) {
 		Name  string            `json:"name"`
 		Files []indexFile       `json:"files"`
 	}{map[string]string{"api-version": "1.0"}, doc.Name, []indexFile{}}
+	facts := map[string]fact{}
+	defer func() { p.learn(facts) }()
 	for _, f := range doc.Files {
 		w, ok := parseWheel(f.Filename)
 		if !ok || w.name != name || !sha256Hex().MatchString(f.Hashes["sha256"]) {
 			continue
 		}
+		u, err := p.reg.file(page, f.URL)
+		facts[f.Filename+" sha256:"+f.Hashes["sha256"]] = fact{published: uploaded(f), deprecated: f.yanked(), at: u, integrity: "sha256:" + f.Hashes["sha256"]}
 		if t := uploaded(f); !p.before.IsZero() && (t.IsZero() || t.After(p.before)) {
 			p.withhold(name, w.version)
 			continue
 		}
-		u, err := p.reg.file(page, f.URL)
 		if err != nil {
 			return nil, fmt.Errorf("cannot use %q of pypi:%s: %w", f.Filename, name, err)
 		}

@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
+	"path/filepath"
 	"strings"
+
+	"mcpen/sandbox/audit"
 )
 
 // WriteText writes findings for people, one paragraph each.
@@ -16,16 +20,16 @@ func WriteText(w io.Writer, found []Finding) error {
 		if f.Malicious {
 			mark = "MALICIOUS"
 		}
-		fmt.Fprintf(&b, "%s: %s:%s %s: %s", mark, f.Ecosystem, f.Package, f.Version, f.ID)
+		fmt.Fprintf(&b, "%s: %s:%s %s: %s", mark, f.Ecosystem, audit.Visible(f.Package), audit.Visible(f.Version), audit.Visible(f.ID))
 		if len(f.Aliases) > 0 {
-			fmt.Fprintf(&b, " (%s)", strings.Join(f.Aliases, ", "))
+			fmt.Fprintf(&b, " (%s)", audit.Visible(strings.Join(f.Aliases, ", ")))
 		}
 		if f.Severity != "" {
 			fmt.Fprintf(&b, ", %s", f.Severity)
 		}
-		fmt.Fprintf(&b, "\n  %s\n", f.Summary)
+		fmt.Fprintf(&b, "\n  %s\n", audit.Visible(f.Summary))
 		if len(f.Fixed) > 0 {
-			fmt.Fprintf(&b, "  fixed in %s\n", strings.Join(f.Fixed, ", "))
+			fmt.Fprintf(&b, "  fixed in %s\n", audit.Visible(strings.Join(f.Fixed, ", ")))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -74,28 +78,29 @@ type sarifResult struct {
 }
 
 // WriteSARIF writes findings as a SARIF 2.1.0 log whose places are lines of the
-// lock. lockURI is how the log names the lock file, relative to the repository;
-// text is its content and version that of mcpen.
+// lock. lockURI is the lock's address (FileURI); text is its content
+// and version that of mcpen. What strangers wrote is made visible.
 func WriteSARIF(w io.Writer, found []Finding, lockURI string, text []byte, version string) error {
 	rules, results := []sarifRule{}, []sarifResult{}
 	index := map[string]int{}
 	for _, f := range found {
 		if _, ok := index[f.ID]; !ok {
 			index[f.ID] = len(rules)
-			rule := sarifRule{ID: f.ID, Short: sarifText{f.Summary}, Properties: map[string]any{"tags": []string{"security"}}}
+			rule := sarifRule{ID: audit.Visible(f.ID), Short: sarifText{audit.Visible(f.Summary)}, Properties: map[string]any{"tags": []string{"security"}}}
 			if f.Summary == "" {
-				rule.Short.Text = f.ID
+				rule.Short.Text = rule.ID
+			}
+			if f.Score > 0 {
+				rule.Properties["security-severity"] = fmt.Sprintf("%.1f", f.Score)
 			}
 			rules = append(rules, rule)
 		}
-		r := sarifResult{RuleID: f.ID, RuleIndex: index[f.ID], Level: "warning", Prints: map[string]string{"advisory/v1": f.ID + "|" + f.Path + "|" + f.Version}}
-		if f.Malicious || f.Severity == "critical" || f.Severity == "high" {
-			r.Level = "error"
-		}
+		r := sarifResult{RuleID: rules[index[f.ID]].ID, RuleIndex: index[f.ID], Level: f.level(), Prints: map[string]string{"advisory/v1": audit.Visible(f.ID + "|" + f.Path + "|" + f.Version)}}
 		r.Message.Text = fmt.Sprintf("%s:%s %s: %s", f.Ecosystem, f.Package, f.Version, f.Summary)
 		if len(f.Fixed) > 0 {
 			r.Message.Text += "; fixed in " + strings.Join(f.Fixed, ", ")
 		}
+		r.Message.Text = audit.Visible(r.Message.Text)
 		var at sarifLocation
 		at.Physical.Artifact.URI = lockURI
 		at.Physical.Region.Line = lineOf(text, f.Path)
@@ -108,6 +113,29 @@ func WriteSARIF(w io.Writer, found []Finding, lockURI string, text []byte, versi
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(log)
+}
+
+// level is SARIF's word for a severity. One that nobody rated is a warning.
+func (f Finding) level() string {
+	switch {
+	case f.Malicious || f.Severity == "critical" || f.Severity == "high":
+		return "error"
+	case f.Severity == "low":
+		return "note"
+	}
+	return "warning"
+}
+
+// FileURI is the address of a file in a SARIF log: relative to a directory that it
+// is in, which for a reader is the repository's root, and else absolute.
+func FileURI(file, dir string) string {
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(dir, file)
+	}
+	if rel, err := filepath.Rel(dir, file); dir != "" && err == nil && filepath.IsLocal(rel) {
+		return (&url.URL{Path: filepath.ToSlash(rel)}).String()
+	}
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(file)}).String()
 }
 
 // lineOf is the line of a lock in which a dependency's path stands; 1 if none.

@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +18,9 @@ import (
 // proxied is an archive that a job may fetch.
 type proxied struct {
 	url       *url.URL
-	name      string // file name
-	integrity string // what it must hash to; "" is refused when it is fetched
+	name      string     // file name
+	integrity string     // what it must hash to; "" is refused when it is fetched
+	locked    Dependency // where a lock names it: the registry is asked where it is if it is not at url, or that is nil
 
 	once   sync.Once
 	err    error
@@ -42,6 +44,19 @@ func (p *proxy) add(address *url.URL, name, integrity string) (string, error) {
 		p.files = append(p.files, &proxied{url: address, name: name, integrity: integrity})
 		p.byURL[key] = n
 	}
+	return p.base() + "file/" + strconv.Itoa(n) + "/" + url.PathEscape(name), nil
+}
+
+// addLocked is add for an archive of a lock. Where its address is not known or
+// does not hold, the registry is asked.
+func (p *proxy) addLocked(address *url.URL, name string, d Dependency) (string, error) {
+	if address != nil && checkPath(path.Base(address.Path), 255) != nil {
+		return "", fmt.Errorf("cannot use the archive %s: it has no file name", shown(address))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.files)
+	p.files = append(p.files, &proxied{url: address, name: name, integrity: d.Integrity, locked: d})
 	return p.base() + "file/" + strconv.Itoa(n) + "/" + url.PathEscape(name), nil
 }
 
@@ -69,6 +84,16 @@ func (p *proxy) served() []*proxied {
 		}
 	}
 	return out
+}
+
+// servedAs is the archive of that integrity that a job fetched; nil for none.
+func (p *proxy) servedAs(integrity string) *proxied {
+	for _, f := range p.served() {
+		if f.integrity == integrity {
+			return f
+		}
+	}
+	return nil
 }
 
 func (p *proxy) serveFile(w http.ResponseWriter, req *http.Request, rest string) {
@@ -129,7 +154,18 @@ func (p *proxy) fetch(f *proxied) error {
 		return err
 	}
 	defer file.Close()
-	f.digest, err = p.download(f, file)
+	if f.url != nil {
+		f.digest, err = p.download(f, file)
+	}
+	if f.locked.Path != "" && (f.url == nil || errors.Is(err, errNotFound)) {
+		at, lost := p.elsewhere(p.ctx, f.locked)
+		if lost != nil {
+			err = lost
+		} else if f.url == nil || at.String() != f.url.String() {
+			f.url = at
+			f.digest, err = p.download(f, file)
+		}
+	}
 	if errors.Is(err, errTorn) && p.ctx.Err() == nil {
 		f.digest, err = p.download(f, file) // once more: a long way has many places to break
 	}
@@ -161,17 +197,22 @@ func (p *proxy) download(f *proxied, to *os.File) (digest, error) {
 	if _, err := to.Seek(0, io.SeekStart); err != nil {
 		return digest{}, err
 	}
-	res, cancel, err := p.reg.open(p.ctx, p.client, f.url, "")
+	ctx, end := context.WithTimeout(p.ctx, p.reg.whole(wholeArchive))
+	defer end()
+	res, cancel, err := p.reg.open(ctx, p.client, f.url, "")
 	if err != nil {
-		return digest{}, err
+		return digest{}, p.reg.late(ctx, err)
 	}
 	defer cancel()
 	defer res.Body.Close()
 	d := newDigester()
-	body := io.LimitReader(&stallReader{res.Body, p.reg.timeout(), cancel}, p.lim.Archive+1)
+	body := io.LimitReader(&paceReader{r: res.Body, wait: p.reg.timeout(), cancel: cancel}, p.lim.Archive+1)
 	n, err := io.Copy(io.MultiWriter(to, d), body)
+	if slow := (*slowError)(nil); errors.As(err, &slow) {
+		return digest{}, fmt.Errorf("cannot fetch %s: %w", shown(f.url), slow)
+	}
 	if err != nil {
-		return digest{}, fmt.Errorf("cannot fetch %s: %w: %w", shown(f.url), errTorn, cause(err))
+		return digest{}, p.reg.late(ctx, fmt.Errorf("cannot fetch %s: %w: %w", shown(f.url), errTorn, cause(err)))
 	}
 	p.mu.Lock()
 	p.fetched += n

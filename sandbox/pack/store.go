@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,7 @@ import (
 //	trees/HEX/tree         the package tree
 //	trees/HEX/manifest     every path in it with its hash; hashes to HEX
 //	trees/HEX/derived      the same for Python's compiled files
+//	trees/HEX/published    when the youngest package of it was published, if a registry said so
 //	trees/HEX/lock         held, shared, by whoever uses the tree
 //
 // A tree appears by one rename and is never changed. What a killed process left
@@ -78,6 +80,12 @@ func flock(name string, how int) (*os.File, error) {
 // want, a tree that hashes to anything else is refused. The result is held open:
 // the caller closes it once a lock that names it is written.
 func (s *Store) Add(st *Stage, sub, want string) (*Tree, error) {
+	return s.add(st, sub, want, time.Time{})
+}
+
+// add is Add with the date of the youngest package in the tree, as the registry
+// confirmed it; zero where it was not asked.
+func (s *Store) add(st *Stage, sub, want string, youngest time.Time) (*Tree, error) {
 	src := filepath.Join(st.Dir, sub)
 	// A job that put a symlink here would have freeze change what it points to.
 	if info, err := os.Lstat(src); err != nil || !info.IsDir() || filepath.Base(sub) != sub {
@@ -99,7 +107,17 @@ func (s *Store) Add(st *Stage, sub, want string) (*Tree, error) {
 	if err := freeze(ready, src, m); err != nil {
 		return nil, err
 	}
-	return s.move(ready, place, sum)
+	if err := writePublished(filepath.Join(ready, "published"), youngest); err != nil {
+		return nil, err
+	}
+	t, err := s.move(ready, place, sum)
+	if err == nil && !youngest.IsZero() {
+		// A tree that was there already may not have known. It can be read-only.
+		if _, confirmed, err := t.published(); err == nil && !confirmed {
+			_ = s.setPublished(sum, youngest)
+		}
+	}
+	return t, err
 }
 
 // move renames a frozen tree into its place and opens it before anybody can

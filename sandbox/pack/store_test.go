@@ -2,6 +2,7 @@ package pack
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -449,5 +450,42 @@ func BenchmarkOpen(b *testing.B) {
 			b.Fatal(err)
 		}
 		again.Close()
+	}
+}
+
+// What "mcpen verify" reads for twenty packages.
+func BenchmarkVerifyTwentyTrees(b *testing.B) {
+	s := &Store{Dir: filepath.Join(b.TempDir(), "store")}
+	b.Cleanup(func() { removeAll(s.Dir) })
+	var trees []string
+	for i := range 20 {
+		st, err := s.Stage()
+		if err != nil {
+			b.Fatal(err)
+		}
+		for j := range 300 {
+			dir := filepath.Join(st.Dir, "tree", fmt.Sprint("d", j%20))
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				b.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(j, ".js")), bytes.Repeat([]byte{byte(i)}, 16<<10), 0o644); err != nil {
+				b.Fatal(err)
+			}
+		}
+		t, err := s.Add(st, "tree", "")
+		if err != nil {
+			b.Fatal(err)
+		}
+		trees = append(trees, t.Hash)
+		t.Close()
+		st.Close()
+	}
+	b.SetBytes(20 * 300 * 16 << 10)
+	for b.Loop() {
+		for _, t := range trees {
+			if err := s.Verify(t); err != nil {
+				b.Fatal(err)
+			}
+		}
 	}
 }

@@ -87,6 +87,7 @@ func (b *body) foldValues(c body) {
 	b.files.over(c.files)
 	b.onError.over(c.onError)
 	b.minAge.over(c.minAge)
+	b.python.over(c.python)
 }
 
 func foldParams(inherited, own []Param) []Param {

@@ -41,7 +41,7 @@
 //	[process]                          pty
 //	[wire]                             max-line, finish, grace
 //	[log]                              arguments, files, on-error = stop|continue
-//	[install]                          scripts, min-age
+//	[install]                          scripts, min-age, python
 //	[require]                          layers = namespaces|landlock|seccomp|mediation|limits
 package policy
 
@@ -357,6 +357,7 @@ type Log struct {
 type Install struct {
 	Scripts []string      `json:"scripts,omitempty"` // packages whose lifecycle scripts run, in the install sandbox
 	MinAge  time.Duration `json:"min_age"`           // younger versions are refused
+	Python  string        `json:"python,omitempty"`  // such as "3.13"; "" for the machine's python3
 }
 
 // Layer is one mechanism that holds the boundary.

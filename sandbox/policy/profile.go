@@ -55,6 +55,7 @@ type body struct {
 
 	scripts list[word]
 	minAge  opt[time.Duration]
+	python  opt[string]
 
 	layers list[opt[Layer]]
 
@@ -301,6 +302,7 @@ func readRest(b *body, t *table) {
 	install := t.table("install")
 	b.scripts = words(install, "scripts", asScript)
 	b.minAge = read(install, "min-age", durationFrom(0, math.MaxInt64, false))
+	b.python = read(install, "python", asPython)
 	install.done()
 
 	require := t.table("require")
@@ -317,6 +319,15 @@ func readRest(b *body, t *table) {
 		return opt[Layer]{l, v.key, v.at(), true}, err == nil
 	})
 	require.done()
+}
+
+// asPython reads the minor version of a Python, such as "3.13".
+func asPython(v any) (string, error) {
+	s, err := asString(v)
+	if err == nil && !pythonVersion().MatchString(s) {
+		return "", faultf("", "%s is no minor version of Python (want \"3.13\" or the like)", quote(s))
+	}
+	return s, err
 }
 
 // asScript reads the name of a package whose lifecycle scripts may run.

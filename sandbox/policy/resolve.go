@@ -103,6 +103,7 @@ func (r *resolver) resolve(p *Profile) Policy {
 	b.files.to(&out.Log.Files)
 	b.onError.to(&out.Log.OnError)
 	b.minAge.to(&out.Install.MinAge)
+	b.python.to(&out.Install.Python)
 	out.Install.Scripts = unique(b.scripts.items)
 	if b.layers.set {
 		out.Require = Require{Layers: []Layer{}, At: b.layers.at}

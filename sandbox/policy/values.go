@@ -205,6 +205,11 @@ var (
 	pypiVersion = pattern(`^([A-Za-z0-9._-]+)\s*(?:==|[<>~!@\[;])`)
 )
 
+var pythonVersion = pattern(`^3\.[0-9]{1,2}$`)
+
+// pypiExtras is a name with the extras behind it (PEP 508).
+var pypiExtras = pattern(`^([A-Za-z0-9._-]+)\[[A-Za-z0-9._-]+(?:, ?[A-Za-z0-9._-]+)*\]$`)
+
 func asEnvName(v any) (string, error) {
 	s, err := asString(v)
 	if err == nil && !envName().MatchString(s) {
@@ -221,8 +226,8 @@ func asProfileName(v any) (string, error) {
 	return s, err
 }
 
-// asPackage reads "npm:NAME" or "pypi:NAME". Versions live in the lock, so that
-// one place says which one runs.
+// asPackage reads "npm:NAME" or "pypi:NAME[EXTRAS]". Versions live in the lock, so
+// that one place says which one runs.
 func asPackage(v any) (string, error) {
 	s, err := asString(v)
 	if err != nil {
@@ -234,6 +239,9 @@ func asPackage(v any) (string, error) {
 	case "npm":
 	case "pypi":
 		names, versions = pypiName, pypiVersion
+		if m := pypiExtras().FindStringSubmatch(name); m != nil {
+			name = m[1]
+		}
 	default:
 		return "", faultf("", "%s is not a package (want npm:NAME or pypi:NAME)", quote(s))
 	}

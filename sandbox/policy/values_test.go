@@ -47,7 +47,7 @@ func TestPackages(t *testing.T) {
 	}
 	for _, s := range []string{
 		"left-pad", "npm:", "npm:a@1", "npm:@s/a@latest", "npm:../x", "npm:a/b", "npm:.a", "npm:a b", "npm:a\n", "npm:@/a", "npm:@s/", "npm:@s/../x",
-		"pypi:a==1", "pypi:a[b]", "pypi:-a", "pypi:a/b", "pypi:a>=1", "docker:x", "npm:" + strings.Repeat("a", 300), "",
+		"pypi:a==1", "pypi:a[b", "pypi:a[]", "npm:a[b]", "pypi:a[b]==1", "pypi:-a", "pypi:a/b", "pypi:a>=1", "docker:x", "npm:" + strings.Repeat("a", 300), "",
 	} {
 		if _, err := asPackage(s); err == nil {
 			t.Errorf("%q is taken for a package", s)

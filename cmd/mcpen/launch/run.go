@@ -97,6 +97,9 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	if err != nil {
 		return sandbox.Exit{}, &Error{Code: ExitSandbox, Err: err}
 	}
+	if o.Death != "" && exit.Code != 0 && exit.Signal == 0 && ctx.Err() == nil {
+		fmt.Fprintln(stdio.Err, "mcpen: hint: "+o.Death)
+	}
 	return exit, nil
 }
 

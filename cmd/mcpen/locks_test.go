@@ -1,0 +1,338 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mcpen/sandbox/pack/packtest"
+)
+
+// publish is a server without dependencies.
+func (w *world) publish(name, version string, published time.Time, manifest map[string]any) *packtest.Release {
+	m := map[string]any{"bin": "cli.js"}
+	for k, v := range manifest {
+		m[k] = v
+	}
+	script := strings.Replace(serverScript, "require('words')", "'words of a dependency'", 1)
+	return w.reg.Publish(name, version, published, m, map[string]string{"cli.js": script})
+}
+
+func (w *world) read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.home, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// A stranger's package does not get the name of a server that is there already,
+// and both can be had.
+func TestPackagesOfOneNameLiveSideBySide(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for _, name := range []string{"@drawio/mcp", "@eslint/mcp", "@stranger/filesystem", "mcp"} {
+			w.publish(name, "1.0.0", longAgo(), nil)
+		}
+		w.want(t, "0", "mcp.toml", "add", "npm:@drawio/mcp")
+		w.want(t, "0", "eslint-mcp.toml", "add", "npm:@eslint/mcp")
+		w.want(t, "0", "npm-mcp.toml", "add", "npm:mcp")
+		for lock, name := range map[string]string{"mcp": "npm:@drawio/mcp", "eslint-mcp": "npm:@eslint/mcp", "npm-mcp": "npm:mcp"} {
+			if !strings.Contains(w.read(t, configDir+"/"+lock+".lock"), fmt.Sprintf("package = %q", name)) {
+				t.Errorf("%s.lock does not lock %s", lock, name)
+			}
+			c, _ := w.run(t, name)
+			leave(t, c)
+		}
+		w.holds(t, 3)
+		// The name of a profile that ships is not to be had, by whatever way.
+		w.want(t, "2", "a profile of another server", "add", "--name", "filesystem", "npm:@stranger/filesystem")
+		w.want(t, "0", "stranger-filesystem.toml", "add", "npm:@stranger/filesystem")
+		c, _ := w.run(t, "npm:@stranger/filesystem")
+		leave(t, c)
+		w.write(t, "docs/a", "")
+		w.want(t, "0", "@modelcontextprotocol/server-filesystem", "explain", "--set", "dirs="+w.home+"/docs", "filesystem")
+		for _, name := range []string{"filesystem.toml", "filesystem.lock"} {
+			if _, err := os.Lstat(filepath.Join(w.home, configDir, name)); err == nil {
+				t.Errorf("a stranger's package wrote %s", name)
+			}
+		}
+	})
+}
+
+// A version that the registry withdraws is told of wherever its user looks, and
+// when it starts; one that was locked as deprecated is no news.
+func TestWithdrawnVersionIsTold(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.publish("wd", "1.9.0", longAgo(), nil)
+		rel := w.publish("wd", "2.0.0", longAgo().Add(time.Hour), nil)
+		w.want(t, "0", "locked npm:wd 2.0.0", "add", "npm:wd")
+		for name, do := range map[string]func(){
+			"deprecated: SECURITY\\x1b": func() { rel.Manifest["deprecated"] = "SECURITY\x1b" },
+			"withdrawn":                 func() { delete(w.reg.NPM["wd"], "2.0.0") },
+		} {
+			w.want(t, "0", "is the newest", "update", "wd")
+			if _, said := w.ends(t, "outdated"); said != "" {
+				t.Errorf("before: %q", said)
+			}
+			do()
+			_, said := w.ends(t, "outdated")
+			if !strings.HasPrefix(said, "! wd\tnpm:wd 2.0.0 was "+name) || !strings.Contains(said, "1.9.0 (lower)") {
+				t.Errorf("outdated says %q", said)
+			}
+			if _, said := w.ends(t, "update", "wd"); !strings.HasPrefix(said, "! wd: npm:wd 2.0.0 was "+name) || strings.Contains(said, "is the newest") {
+				t.Errorf("update says %q", said)
+			}
+			w.write(t, "osv/a.json", "{}")
+			w.want(t, "0", "was "+name, "scan", "--db", filepath.Join(w.home, "osv"))
+			c, out := w.run(t, "wd")
+			leave(t, c)
+			if strings.Count(out.String(), name) != 1 {
+				t.Errorf("at the start: %q", out)
+			}
+			w.reg.NPM["wd"]["2.0.0"] = rel
+			delete(rel.Manifest, "deprecated")
+			w.want(t, "0", "", "outdated")
+			c, out = w.run(t, "wd")
+			leave(t, c)
+			if strings.Contains(out.String(), "wd 2.0.0: ") {
+				t.Errorf("it is told of after it was taken back: %q", out)
+			}
+		}
+		rel.Manifest["deprecated"] = "known"
+		w.want(t, "0", "deprecated    known", "add", "--name", "known", "npm:wd@2.0.0")
+		if _, said := w.ends(t, "outdated", "known"); said != "" {
+			t.Errorf("what was known when it was locked is told again: %q", said)
+		}
+	})
+}
+
+// Versions are offered by their order: a mirror dates them by when it copied them,
+// and a tag that was asked for stays the one that is followed.
+func TestUpdateGoesByVersion(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.publish("bp", "2.0.0", longAgo(), nil)
+		w.want(t, "0", "", "add", "npm:bp")
+		w.publish("bp", "1.9.9", longAgo().Add(time.Hour), nil) // the registry's own choice, and later
+		w.want(t, "0", "(lower: the registry prefers it now)", "outdated", "bp")
+		w.want(t, "0", "stays", "update", "--yes", "bp")
+		w.publish("bp", "2.0.1", longAgo().Add(-time.Hour), nil)
+		w.reg.Tags["bp"] = map[string]string{"latest": "2.0.1", "next": "3.0.0-rc.1"}
+		w.want(t, "0", "2.0.0 → 2.0.1", "outdated", "bp")
+		w.want(t, "0", "2.0.1", "update", "bp", "--yes")
+		w.publish("bp", "3.0.0-rc.1", longAgo(), nil)
+		w.want(t, "0", "locked npm:bp 3.0.0-rc.1", "add", "--name", "rc", "npm:bp@next")
+		if _, said := w.ends(t, "outdated", "rc"); said != "" {
+			t.Errorf("a tag is updated downwards: %q", said)
+		}
+		w.publish("bp", "3.0.0-rc.2", longAgo().Add(-time.Hour), nil)
+		w.reg.Tags["bp"]["next"] = "3.0.0-rc.2"
+		w.want(t, "0", "3.0.0-rc.1 → 3.0.0-rc.2", "outdated", "rc")
+	})
+}
+
+// What is wrong with one lock, package or tree is that one's: the others are
+// looked at, run and repaired.
+func TestOneFaultStopsNoOther(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for _, name := range []string{"aa", "bb", "cc"} {
+			w.publish(name, "1.0.0", longAgo(), nil)
+			w.want(t, "0", "", "add", "npm:"+name)
+		}
+		w.publish("cc", "1.1.0", longAgo().Add(time.Hour), nil)
+		whole := w.read(t, configDir+"/aa.lock")
+		w.write(t, configDir+"/aa.lock", "<<<<<<< HEAD\n"+whole)
+		w.want(t, "2", "cc: ok", "verify")
+		w.want(t, "2", "1.0.0 → 1.1.0", "outdated")
+		w.want(t, "2", "nothing was removed", "gc")
+		w.holds(t, 3)
+		w.write(t, configDir+"/aa.lock", whole)
+		gone := w.reg.NPM["aa"]
+		delete(w.reg.NPM, "aa")
+		w.want(t, "127", "1.0.0 → 1.1.0", "outdated")
+		// One tree is damaged, and what the registry does not have any more is whole.
+		trees, _ := filepath.Glob(filepath.Join(w.home, stateDir, "store/trees/*/tree/node_modules/bb/cli.js"))
+		if len(trees) != 1 {
+			t.Fatal(trees)
+		}
+		if err := os.Chmod(trees[0], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		w.want(t, "3", "mcpen verify --repair bb", "run", "bb")
+		w.want(t, "0", "bb: fetched again", "verify", "--repair", "bb")
+		for _, name := range []string{"aa", "bb"} {
+			c, _ := w.run(t, name)
+			leave(t, c)
+		}
+		w.reg.NPM["aa"] = gone
+
+		// Nothing was verified is not verified.
+		w.want(t, "0", "", "gc", "--all")
+		w.want(t, "1", "nothing to verify", "verify", "aa")
+		w.want(t, "0", "aa: ok", "verify", "--repair", "aa")
+		var kept []string
+		for line := range strings.Lines(whole) {
+			if !strings.HasPrefix(line, "linux-") {
+				kept = append(kept, line)
+			}
+		}
+		w.write(t, configDir+"/aa.lock", strings.Join(kept, ""))
+		w.want(t, "1", "nothing to verify", "verify", "aa")
+	})
+}
+
+// A lock that lies about what it installs is refused where its tree is here
+// already, too; and a start reads the advisories once.
+func TestLockIsJudgedOnce(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.server("tiny", "1.0.0", longAgo(), nil, nil)
+		w.want(t, "0", "", "add", "npm:tiny")
+		lock := w.read(t, configDir+"/tiny.lock")
+		w.write(t, configDir+"/tiny.lock", strings.Replace(lock, "path = \"node_modules/words\"\n", "path = \"node_modules/words\"\nname = \"harmless\"\n", 1))
+		w.want(t, "3", "is locked as harmless", "run", "tiny")
+		w.want(t, "3", "is locked as harmless", "verify")
+		w.write(t, configDir+"/tiny.lock", lock)
+
+		const record = `{"id":"MAL-2026-1","summary":"steals","affected":[{"package":{"ecosystem":"npm","name":"nobody"},"versions":["1.0.0"]}]}`
+		db := filepath.Join(w.home, stateDir, "osv", "a.json")
+		w.write(t, stateDir+"/osv/a.json", record)
+		c, said := w.run(t, "tiny")
+		leave(t, c)
+		if strings.Contains(said.String(), "advisories") {
+			t.Errorf("it said %q", said)
+		}
+		info, err := os.Stat(db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The same file to whoever does not read it.
+		if err := os.WriteFile(db, []byte("{"+record[1:len(record)-1]+" "), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(db, info.ModTime(), info.ModTime()); err != nil {
+			t.Fatal(err)
+		}
+		c, said = w.run(t, "tiny")
+		leave(t, c)
+		if strings.Contains(said.String(), "advisories") {
+			t.Errorf("a start read the advisories again: %q", said)
+		}
+		// A record that does not read is told of, and stops no start; the scan fails.
+		if err := os.Chtimes(db, time.Now(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		c, said = w.run(t, "tiny")
+		leave(t, c)
+		if !strings.Contains(said.String(), "1 record of the advisories could not be used") {
+			t.Errorf("it said %q", said)
+		}
+		w.want(t, "1", "a.json", "scan")
+		w.write(t, stateDir+"/osv/b.json", strings.Replace(record, "nobody", "words", 1))
+		w.want(t, "3", "words is malicious: MAL-2026-1: steals", "run", "tiny")
+		w.want(t, "3", "words is malicious: MAL-2026-1: steals", "run", "tiny") // kept
+		w.want(t, "3", "MALICIOUS", "scan")
+	})
+}
+
+// A store that cannot be written, as one in an image, serves what is in it.
+func TestReadOnlyStoreRuns(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		if os.Geteuid() == 0 {
+			t.Log("root writes everywhere: tried as the user")
+			return
+		}
+		w.publish("tiny", "1.0.0", longAgo(), nil)
+		w.want(t, "0", "", "add", "npm:tiny")
+		store := filepath.Join(w.home, stateDir, "store")
+		list, _ := filepath.Glob(store + "/trees/*/*")
+		list = append(list, store+"/lock", store+"/stage", store+"/made", store+"/trees", store)
+		more, _ := filepath.Glob(store + "/trees/*")
+		for _, p := range append(more, list...) {
+			info, err := os.Stat(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(p, info.Mode().Perm()&^0o222); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(store+"/x", nil, 0o600); err == nil {
+			t.Fatal("the store can be written")
+		}
+		c, _ := w.run(t, "tiny")
+		leave(t, c)
+		w.want(t, "0", "tiny: ok", "verify")
+	})
+}
+
+// A library is told apart before it is locked.
+func TestLibraryIsNotAdded(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.reg.Publish("onlylib", "1.0.0", longAgo(), nil, nil)
+		w.want(t, "2", "it is a library", "add", "npm:onlylib")
+		w.want(t, "2", "it is a library", "run", "npm:onlylib")
+		if left, _ := os.ReadDir(filepath.Join(w.home, configDir)); len(left) != 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
+
+// A client configuration that starts eight servers of one new package at once gets
+// all of them, and the archive comes once.
+func TestEightAddsAtOnce(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.publish("tiny", "1.0.0", longAgo(), nil)
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() { w.want(t, "0", "locked npm:tiny 1.0.0", "add", "npm:tiny") })
+		}
+		all.Wait()
+		w.holds(t, 1)
+	})
+}
+
+// A run does not change the lock that somebody reviewed: the tree of a platform that
+// it does not name is kept elsewhere, and found again.
+func TestRunLeavesTheLockAlone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.publish("tiny", "1.0.0", longAgo(), nil)
+		w.want(t, "0", "", "add", "npm:tiny")
+		var other strings.Builder
+		for line := range strings.Lines(w.read(t, configDir+"/tiny.lock")) {
+			other.WriteString(strings.Replace(line, "linux-", "plan9-", 1))
+		}
+		w.write(t, configDir+"/tiny.lock", other.String())
+		w.write(t, configDir+"/tiny.toml", "version = 1\nname = \"tiny\"\n[server]\npackage = \"npm:tiny\"\n[tools]\npins = \"off\"\n")
+		c, _ := w.run(t, "tiny")
+		leave(t, c)
+		w.reg.Close()
+		c, _ = w.run(t, "tiny")
+		leave(t, c)
+		w.want(t, "0", "", "gc")
+		w.holds(t, 1)
+		w.want(t, "0", "tiny: ok", "verify")
+		if w.read(t, configDir+"/tiny.lock") != other.String() {
+			t.Error("a run changed the lock")
+		}
+	})
+}
+
+// A server that cannot do without an install script says why it ends, and the way
+// out that is offered works.
+func TestServerThatNeedsItsInstallScript(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		needs := "#!/usr/bin/env node\nif (!require('fs').existsSync(__dirname + '/built')) process.exit(7)\n"
+		w.reg.Publish("native", "1.0.0", longAgo(), map[string]any{"bin": "cli.js", "scripts": map[string]string{"install": "touch built"}, "hasInstallScript": true},
+			map[string]string{"cli.js": needs})
+		const hint = "hint: the install scripts of native were not run; if the server needs them: [install] scripts = [\"native\"], then mcpen remove native"
+		w.want(t, "7", hint, "run", "npm:native")
+		w.want(t, "7", hint, "run", "npm:native")
+		w.write(t, configDir+"/native.toml", "version = 1\nname = \"native\"\n[server]\npackage = \"npm:native\"\n[install]\nscripts = [\"native\"]\n")
+		w.want(t, "0", "removed", "remove", "native")
+		w.want(t, "0", "", "run", "native")
+	})
+}

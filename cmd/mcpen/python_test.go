@@ -1,0 +1,44 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A server that wants another Python than the machine's gets it from where uv and
+// pyenv keep theirs, and never a wrong one.
+func TestPythonOfAProfile(t *testing.T) {
+	out, err := exec.Command("python3", "-c", "import os, sys; print(os.path.realpath(sys.executable), '%d.%d' % sys.version_info[:2])").Output()
+	if err != nil {
+		t.Skip("no python3 on this machine")
+	}
+	real, version, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
+	home := t.TempDir()
+	a := &app{env: []string{"HOME=" + home, "PATH=" + t.TempDir()}}
+	at := place{home: home}
+	link := func(version string) {
+		file := filepath.Join(home, ".pyenv/versions", version+".1", "bin", "python"+version)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(real, file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, _, err := a.python(at, "3.98"); err == nil || !strings.Contains(err.Error(), "asks for Python 3.98") {
+		t.Errorf("one that is not there: %v", err)
+	}
+	for _, v := range []string{"", version} {
+		path, tag, _, err := a.python(at, v)
+		if err != nil || path == "" || tag != "cp"+strings.ReplaceAll(version, ".", "") {
+			t.Errorf("%q: %q %q, %v", v, path, tag, err)
+		}
+	}
+	link("3.99")
+	if _, _, _, err := a.python(at, "3.99"); err == nil || !strings.Contains(err.Error(), "it is "+version) {
+		t.Errorf("another under its name: %v", err)
+	}
+}

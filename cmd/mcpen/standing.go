@@ -1,0 +1,175 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"mcpen/cmd/mcpen/launch"
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/pack"
+)
+
+// standing is what was found out about a lock, so that a start does not have to
+// find it out again: it lies in mcpen's state directory, one file a lock.
+type standing struct {
+	Lock     string `json:"lock"`               // what was judged: digest of the lock and hash of the tree
+	Database string `json:"database,omitempty"` // the advisories that it was held against, as stamp tells them
+	// Malicious says which package of it is; Unread, what of the advisories could
+	// not be used.
+	Malicious string `json:"malicious,omitempty"`
+	Unread    string `json:"unread,omitempty"`
+	// Withdrawn is what the registry said against the locked version when it was
+	// last asked, and Version which that is.
+	Withdrawn string `json:"withdrawn,omitempty"`
+	Version   string `json:"version,omitempty"`
+	// Trees are the hashes of trees that the lock does not name, by platform, as
+	// they came out here: a run does not change a lock that somebody reviewed. They
+	// are those of the lock of the digest For.
+	Trees map[string]string `json:"trees,omitempty"`
+	For   string            `json:"for,omitempty"`
+}
+
+// trees adds to a lock what came out on platforms that it does not name.
+func (s standing) trees(l pack.Lock) pack.Lock {
+	if s.For != l.Digest || l.Digest == "" || len(s.Trees) == 0 {
+		return l
+	}
+	all := maps.Clone(s.Trees)
+	maps.Copy(all, l.Trees)
+	l.Trees = all
+	return l
+}
+
+func standingFile(at place, lockFile string) string {
+	sum := sha256.Sum256([]byte(lockFile))
+	return filepath.Join(at.state, "standing", hex.EncodeToString(sum[:16])+".json")
+}
+
+// readStanding gives what is known, which is nothing where the file does not read.
+func readStanding(at place, lockFile string) standing {
+	var s standing
+	if data, err := os.ReadFile(standingFile(at, lockFile)); err != nil || json.Unmarshal(data, &s) != nil {
+		return standing{}
+	}
+	return s
+}
+
+// keep writes a standing. Where that cannot be, the next start judges again.
+func (s standing) keep(at place, lockFile string) {
+	file := standingFile(at, lockFile)
+	data, err := json.Marshal(s)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(file), 0o700)
+	}
+	if err == nil {
+		_ = launch.ReplaceFile(file, append(data, '\n'))
+	}
+}
+
+// judge holds an opened lock against its tree and the advisories that are kept
+// here, once for each lock and database, and says what the registry has against
+// it. What is malicious, or not what the lock calls it, is refused.
+func (a *app) judge(at place, lockFile string, lock pack.Lock, tree *pack.Tree) error {
+	s := readStanding(at, lockFile)
+	key, db := lock.Digest+" "+tree.Hash, stamp(advisories(at), time.Now())
+	if lock.Digest == "" || s.Lock != key || s.Database != db {
+		bundled, err := pack.CheckTree(tree, lock)
+		if err != nil {
+			return err
+		}
+		if lock.Form < 2 {
+			lock.Dependencies = append(lock.Dependencies[:len(lock.Dependencies):len(lock.Dependencies)], bundled...)
+		}
+		s.Lock, s.Database = key, db
+		s.Malicious, s.Unread = a.held(at, lock)
+		s.keep(at, lockFile)
+	}
+	if s.Unread != "" {
+		a.warn("%s", s.Unread)
+	}
+	if s.Malicious != "" {
+		return &codeError{code: exitRefused, err: errors.New(s.Malicious), hint: "mcpen scan"}
+	}
+	if s.Withdrawn != "" && s.Version == lock.Version {
+		a.warn("%s %s: %s", lock.Package, lock.Version, audit.Visible(s.Withdrawn))
+	}
+	return nil
+}
+
+// held says which package of a lock is malicious, "" for none, and what of the
+// advisories could not be used.
+func (a *app) held(at place, l pack.Lock) (malicious, unread string) {
+	db := advisories(at)
+	if _, err := os.Stat(db); errors.Is(err, fs.ErrNotExist) {
+		return "", "" // none are kept
+	}
+	found, bad, err := pack.FindAdvisories(db, []pack.Lock{l})
+	if err != nil {
+		return "", "the advisories were not looked at: " + audit.Visible(err.Error())
+	}
+	if bad.Count > 0 {
+		unread = fmt.Sprintf("%s of the advisories could not be used: %s", count(bad.Count, "record"), audit.Visible(bad.First[0].Error()))
+	}
+	for _, f := range found[0] {
+		if f.Malicious {
+			return fmt.Sprintf("%s is malicious: %s: %s", audit.Visible(f.Package), audit.Visible(f.ID), audit.Visible(f.Summary)), unread
+		}
+	}
+	return "", unread
+}
+
+// stampEntries is how many files of a database that is a directory are looked at
+// one by one. Of a larger one an edit in place is noticed on the next day.
+const stampEntries = 2000
+
+// stamp tells one state of an advisory database from another without reading it;
+// "" where there is none.
+func stamp(db string, now time.Time) string {
+	info, err := os.Stat(db)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.New()
+	tell := func(name string, info fs.FileInfo) {
+		fmt.Fprintf(sum, "%q %d %d %s\n", name, info.Size(), info.ModTime().UnixNano(), info.Mode())
+	}
+	tell("", info)
+	seen := 0
+	var walk func(dir string)
+	walk = func(dir string) {
+		f, err := os.Open(dir)
+		if err != nil {
+			return
+		}
+		defer f.Close()
+		list, _ := f.Readdirnames(stampEntries + 1 - seen) // what does not read is no part of the state
+		seen += len(list)
+		if seen > stampEntries {
+			return
+		}
+		for _, name := range slices.Sorted(slices.Values(list)) {
+			if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				tell(filepath.Join(dir, name), info)
+				if info.IsDir() {
+					walk(filepath.Join(dir, name))
+				}
+			}
+		}
+	}
+	if info.IsDir() {
+		walk(db)
+	}
+	if seen > stampEntries {
+		fmt.Fprintf(sum, "day %d", now.Unix()/86400)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"archive/zip"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// writeAdvisories writes an export with so many records, about nobody.
+func writeAdvisories(t testing.TB, file string, records int) {
+	t.Helper()
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := zip.NewWriter(f)
+	for i := range records {
+		w, err := z.Create(fmt.Sprintf("MAL-2026-%d.json", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(w, `{"id":"MAL-2026-%d","details":%q,"affected":[{"package":{"ecosystem":"npm","name":"pkg-%d"},"versions":["1.0.0"]}]}`, i, strings.Repeat("x", 600), i)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A database that changed without its stamp changing would keep a malicious package
+// running.
+func TestStampTellsDatabasesApart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "osv")
+	if got := stamp(dir, time.Now()); got != "" {
+		t.Errorf("none is %q", got)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "npm"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	tell := func(what string, at time.Time) {
+		t.Helper()
+		s := stamp(dir, at)
+		if was, ok := seen[s]; ok {
+			t.Errorf("%s looks as %s did", what, was)
+		}
+		seen[s] = what
+	}
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noon := time.Unix(1_700_000_000, 0)
+	tell("an empty one", noon)
+	write("npm/a.json", "{}")
+	tell("a record", noon)
+	write("npm/a.json", "{ }")
+	tell("a longer one", noon)
+	if err := os.Chtimes(filepath.Join(dir, "npm/a.json"), noon, noon); err != nil {
+		t.Fatal(err)
+	}
+	tell("one written at another time", noon)
+	if a, b := stamp(dir, noon), stamp(dir, noon.Add(90*24*time.Hour)); a != b {
+		t.Error("a small one has to be judged every day")
+	}
+	for i := range stampEntries {
+		write(fmt.Sprintf("npm/%d.json", i), "{}")
+	}
+	tell("a large one", noon)
+	tell("the same on the next day", noon.Add(24*time.Hour))
+}
+
+// What a start pays for as many advisories as OSV has of npm.
+func BenchmarkStandingWithAdvisories(b *testing.B) {
+	at := place{state: b.TempDir()}
+	writeAdvisories(b, advisories(at), 200_000)
+	standing{Lock: "l t", Database: stamp(advisories(at), time.Now())}.keep(at, "x.lock")
+	for b.Loop() {
+		if s := readStanding(at, "x.lock"); s.Database != stamp(advisories(at), time.Now()) {
+			b.Fatal("it would be judged again")
+		}
+	}
+}
