@@ -195,6 +195,9 @@ func (a *app) report(err error) int {
 				say("hint", p.Hint)
 			}
 		}
+		if problems.Refused() {
+			return exitRefused
+		}
 		if problems.Lack() {
 			return exitSandbox
 		}

@@ -52,7 +52,7 @@ func checkFile(path string, load policy.Loader, readFile func(string) ([]byte, e
 		return policy.Mistakes{{Pos: policy.Pos{File: path}, Text: "cannot read it: " + err.Error()}}
 	}
 	parse := policy.Parse
-	if filepath.Base(path) == filepath.Base(baselineFile) {
+	if filepath.Base(path) == filepath.Base(baselineFile()) {
 		parse = policy.ParseBaseline
 	}
 	_, err = parse(path, data, load)

@@ -425,8 +425,9 @@ func packageError(ctx context.Context, err error) error {
 	var coded *codeError
 	var found *host.FindError
 	var lack *sandbox.Lack
+	var mistakes policy.Mistakes
 	switch {
-	case err == nil || errors.As(err, &coded) || errors.As(err, &found) || errors.As(err, &lack):
+	case err == nil || errors.As(err, &coded) || errors.As(err, &mistakes) || errors.As(err, &found) || errors.As(err, &lack):
 		return err
 	case ctx.Err() != nil:
 		return &codeError{code: 128 + int(signalOf(ctx)), err: errors.New("interrupted: nothing was installed")}
@@ -507,9 +508,13 @@ func (a *app) refuseMalicious(at place, l pack.Lock) error {
 // advisories is where a copy of an OSV database is looked for.
 func advisories(at place) string { return filepath.Join(at.state, "osv") }
 
+// maxLock bounds a lock file: the largest of real servers, pins included, has some
+// megabytes.
+const maxLock = 64 << 20
+
 // readLock reads a lock file.
 func readLock(file string) (pack.Lock, error) {
-	data, err := os.ReadFile(file)
+	data, err := readRegular(file, maxLock)
 	if err != nil {
 		return pack.Lock{}, err
 	}

@@ -23,7 +23,7 @@ import (
 )
 
 // machineProfiles are the profiles of this machine's administrator.
-const machineProfiles = "/etc/mcpen/profiles"
+func machineProfiles() string { return filepath.Join(machine, "profiles") }
 
 // lockBeside is where the lock of a profile is: beside the file, or, for one
 // that ships with mcpen, was never written, or is the machine's and has no lock
@@ -32,7 +32,7 @@ func lockBeside(at place, profileFile, name string) string {
 	if profileFile != "" && filepath.Ext(profileFile) == ".toml" && !ships(profileFile) {
 		if _, err := os.Stat(profileFile); err == nil {
 			beside := strings.TrimSuffix(profileFile, ".toml") + ".lock"
-			if _, err := os.Stat(beside); err == nil || filepath.Dir(profileFile) != machineProfiles {
+			if _, err := os.Stat(beside); err == nil || filepath.Dir(profileFile) != machineProfiles() {
 				return beside
 			}
 		}
@@ -194,10 +194,18 @@ func bare(ref pack.Ref) string {
 }
 
 // installRules are those of the profile that a lock belongs to, or the default
-// ones where there is no profile.
+// ones where there is no profile, within the machine's baseline.
 func (a *app) installRules(at place, name string) (policy.Install, error) {
+	baselines, err := a.baselines(choice{}, at)
+	if err != nil {
+		return policy.Install{}, err
+	}
+	closed := func() (policy.Install, error) {
+		pol, err := policy.Resolve(&policy.Profile{Name: name}, policy.Input{Baselines: baselines})
+		return pol.Install, err
+	}
 	if _, _, err := a.loader(at)(name, ""); err != nil {
-		return policy.Closed(name).Install, nil
+		return closed()
 	}
 	pol, err := a.policy(choice{profile: name}, at)
 	if err == nil {
@@ -207,7 +215,7 @@ func (a *app) installRules(at place, name string) (policy.Install, error) {
 		return policy.Install{}, err
 	}
 	a.warn("the default install rules hold: the profile %q has parameters that are not set", name)
-	return policy.Closed(name).Install, nil
+	return closed()
 }
 
 // describe says what a registry says of a release.
@@ -438,7 +446,7 @@ func (a *app) gcCommand() *cli.Command {
 				if err != nil {
 					return err
 				}
-				machine, _ := filepath.Glob(machineProfiles + "/*.lock") // the pattern is good
+				machine, _ := filepath.Glob(machineProfiles() + "/*.lock") // the pattern is good
 				if len(machine) > 0 {
 					more, err := a.locks(at, machine)
 					if err != nil {

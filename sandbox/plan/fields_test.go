@@ -21,7 +21,16 @@ var notForCompile = map[string]string{
 
 	"Policy.Filesystem.Unprotect.At":       "in a problem: unprotected in vain",
 	"Policy.Filesystem.Unprotect.Optional": "what is not there need not be unprotected",
-	"Policy.Filesystem.Deny.Optional":      "what is not there need not be hidden",
+	"Policy.Filesystem.Deny.Optional":      "what is there is hidden all the same",
+
+	"Policy.Bounds.Read.At":            "a profile's own rule is the one that goes beyond",
+	"Policy.Bounds.Write.At":           "a profile's own rule is the one that goes beyond",
+	"Policy.Bounds.Unprotect.At":       "a profile's own rule is the one that goes beyond",
+	"Policy.Bounds.Connect.At":         "a profile's own rule is the one that goes beyond",
+	"Policy.Bounds.Read.Optional":      "a bound need not be there",
+	"Policy.Bounds.Write.Optional":     "a bound need not be there",
+	"Policy.Bounds.Unprotect.Optional": "a bound need not be there",
+	"Policy.Bounds.Connect.Override":   "a profile insists for itself",
 
 	"Host.Kernel": "for a person: nothing follows from a version",
 	"Host.Arch":   "the filter is compiled for the binary's own",
@@ -177,7 +186,17 @@ func bases(t *testing.T) []story {
 	}
 	docker := story{richPolicy(t), richProgram(), richHost(t)}
 	docker.policy.Sockets = []policy.Socket{{Path: "/run/docker.sock"}}
-	return []story{able, poor, mute, absent, nameless, own, docker}
+	login := story{richPolicy(t), richProgram(), richHost(t)}
+	login.host.Login = policy.Dirs{Home: "/home/bob", State: "/home/bob/st", Config: "/home/bob/co"}
+	login.policy.Bounds = nil
+	for _, p := range []string{"/home/bobx", "/home/bob/stx", "/home/bob/cox"} {
+		login.policy.Filesystem.Read = append(slices.Clone(login.policy.Filesystem.Read), policy.Path{Path: p})
+		login.host.Paths[p] = PathFact{Exists: true, Dir: true, Real: p}
+	}
+	led := story{richPolicy(t), richProgram(), richHost(t)}
+	led.host.Grounds = []Ground{{"/home/ada/src", "the repository"}}
+	led.host.Paths["/home/ada/docs"] = PathFact{Exists: true, Dir: true, Real: "/home/ada/docs", Links: []Link{{"/home/ada/src/docs", "../docs"}}}
+	return []story{able, poor, mute, absent, nameless, own, docker, login, led}
 }
 
 // richPolicy has something in every field.
@@ -203,6 +222,8 @@ func richPolicy(t *testing.T) policy.Policy {
 	pol.Limits.CPU, pol.Limits.CPUTime = 2, 90e9
 	pol.Install.Scripts = []string{"esbuild"}
 	pol.Require.At = at
+	pol.Require.Without = []policy.Without{{Layer: policy.LayerLimits, At: at}}
+	pol.Bounds = []policy.Bounds{{Read: path("/home/ada"), Write: path("/home/ada/src"), Unprotect: path("/home/ada/src/app/.vscode"), Connect: []policy.Socket{{Path: "/srv/run/db.sock", At: at}}}}
 	return pol
 }
 

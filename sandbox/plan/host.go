@@ -1,5 +1,7 @@
 package plan
 
+import "mcpen/sandbox/policy"
+
 // Tri is the answer of a probe. The zero value is "cannot tell", which no part
 // of mcpen takes for yes.
 type Tri string
@@ -31,8 +33,10 @@ type Host struct {
 	Runtime string `json:"runtime,omitempty"` // where a run keeps what it needs while it runs
 	State   string `json:"state,omitempty"`   // mcpen's own state directory; never visible inside
 	Config  string `json:"config,omitempty"`
-	Cwd     string `json:"cwd,omitempty"`  // where mcpen was started
-	Zone    string `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
+	// Login is where Home, State and Config are by the password database.
+	Login policy.Dirs `json:"login,omitzero"`
+	Cwd   string      `json:"cwd,omitempty"`  // where mcpen was started
+	Zone  string      `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
 
 	Namespaces Fact `json:"namespaces"` // the whole recipe's namespaces, mount of proc included
 	Landlock   int  `json:"landlock"`   // ABI; 0: none
@@ -43,6 +47,10 @@ type Host struct {
 	Memfd      Fact `json:"memfd"`  // executing a sealed memfd
 
 	Cgroup Cgroup `json:"cgroup"`
+
+	// Grounds are the folders in which somebody that nobody vouches for could have
+	// made a symlink, without symlinks themselves.
+	Grounds []Ground `json:"grounds,omitempty"`
 
 	// Env holds the variables that the policy passes and that are set.
 	Env map[string]string `json:"env,omitempty"`
@@ -72,6 +80,12 @@ type PathFact struct {
 	// to it and sorted; filled in only for folders asked as writable. Each of
 	// them has a fact of its own, by its full path.
 	Below []string `json:"below,omitempty"`
+}
+
+// Ground is a folder with content that a server or a repository could have made.
+type Ground struct {
+	Dir string `json:"dir"`
+	Who string `json:"who"` // who could have: completes "which … could have made"
 }
 
 // Link is a symlink and its text.

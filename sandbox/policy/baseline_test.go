@@ -55,7 +55,7 @@ func limits(t *testing.T, key, profile, baseline string) Limits {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Resolve(p, Input{Baseline: b})
+	got, err := Resolve(p, Input{Baselines: []*Profile{b}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,9 +70,11 @@ func TestAnEmptyBaselineBoundsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if in.Baseline, err = ParseBaseline("b.toml", []byte("version = 1\n"), nil); err != nil {
+	base, err := ParseBaseline("b.toml", []byte("version = 1\n"), nil)
+	if err != nil {
 		t.Fatal(err)
 	}
+	in.Baselines = []*Profile{base}
 	got, err := Resolve(p, in)
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +112,7 @@ func TestEmptyListsOfABaselineAllowNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Resolve(p, Input{Baseline: b}); (err == nil) != allowed {
+			if _, err := Resolve(p, Input{Baselines: []*Profile{b}}); (err == nil) != allowed {
 				t.Errorf("%s within %q: %v", rule, text, err)
 			}
 		}
@@ -123,7 +125,7 @@ func TestABaselineBoundsTheClosedPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Resolve(&Profile{Name: "pkg"}, Input{Baseline: b})
+	got, err := Resolve(&Profile{Name: "pkg"}, Input{Baselines: []*Profile{b}})
 	if err != nil || got.Limits.Processes != 9 || got.Tools.Pins != PinEnforce {
 		t.Errorf("%+v, %v", got, err)
 	}

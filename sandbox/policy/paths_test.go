@@ -168,7 +168,7 @@ func TestResolveLeavesTheProfileAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	narrow := in
-	narrow.Baseline = base
+	narrow.Baselines = []*Profile{base}
 	done := make(chan error)
 	for range 4 {
 		go func() {

@@ -41,7 +41,7 @@
 //	[wire]                             max-line, grace
 //	[log]                              arguments, files, on-error = stop|continue
 //	[install]                          scripts, min-age
-//	[require]                          layers = namespaces|landlock|seccomp|limits
+//	[require]                          layers = limits (more than the default), without = namespaces|landlock|seccomp
 package policy
 
 import (
@@ -90,6 +90,19 @@ type Policy struct {
 	Log        Log        `json:"log"`
 	Install    Install    `json:"install"`
 	Require    Require    `json:"require"`
+
+	// Bounds are what each baseline says of paths and sockets. The names are within
+	// them; what the names lead to is for whoever follows symlinks to compare.
+	Bounds []Bounds `json:"bounds,omitempty"`
+}
+
+// Bounds is what a baseline says of paths and sockets. A nil list bounds nothing,
+// one that is empty allows nothing.
+type Bounds struct {
+	Read      []Path   `json:"read"` // what it lists to be written included
+	Write     []Path   `json:"write"`
+	Unprotect []Path   `json:"unprotect"`
+	Connect   []Socket `json:"connect"`
 }
 
 // Source is one profile file that had a say.
@@ -243,11 +256,14 @@ type Tools struct {
 	Rules    []ToolRule  `json:"rules,omitempty"`
 }
 
-// Filter is a pair of glob lists over names. An empty Allow allows every name
-// that Deny does not match; Deny wins.
+// Filter is a pair of glob lists over names. Without an Allow list every name is
+// allowed that Deny does not match, unless Nothing is set; Deny wins.
 type Filter struct {
 	Allow []Glob `json:"allow,omitempty"`
 	Deny  []Glob `json:"deny,omitempty"`
+	// Nothing is where an empty list of what is allowed was written: no name is
+	// allowed. The zero Pos: no such list was written.
+	Nothing Pos `json:"nothing,omitzero"`
 }
 
 // Glob is a pattern over names: "*" matches any run of characters, "?" one, and
@@ -312,9 +328,18 @@ const (
 	LayerLimits     Layer = "limits"
 )
 
-// Require lists the layers without which nothing starts. The default is
-// namespaces, landlock and seccomp.
+// Require lists the layers without which nothing starts: namespaces, landlock and
+// seccomp, and what a profile adds to them.
 type Require struct {
 	Layers []Layer `json:"layers"`
 	At     Pos     `json:"at"`
+	// Without lists the layers that the profile or the command line goes without in
+	// words. None of them is in Layers.
+	Without []Without `json:"without,omitempty"`
+}
+
+// Without is a layer that is not enforced because somebody said so.
+type Without struct {
+	Layer Layer `json:"layer"`
+	At    Pos   `json:"at"` // zero: the command line
 }

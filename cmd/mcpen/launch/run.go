@@ -74,7 +74,11 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	}
 	runtime.GOMAXPROCS(o.Procs)
 	if !o.Quiet {
-		fmt.Fprintln(stdio.Err, "mcpen: "+StartLine(o.Plan))
+		line := "mcpen: " + StartLine(o.Plan)
+		if len(o.Plan.Without) > 0 {
+			line = Red(stdio.Err, line)
+		}
+		fmt.Fprintln(stdio.Err, line)
 	}
 	go follow(ctx, stdio, o.Pins, box, again)
 	exit, err := box.Wait()
@@ -102,11 +106,24 @@ func StartLine(p plan.Plan) string {
 			layers[i] = fmt.Sprintf("landlock (ABI %d)", p.Landlock.ABI)
 		}
 	}
-	line := p.Name + ": held by " + strings.Join(layers, ", ")
+	line := p.Name + ": "
+	for _, w := range p.Without {
+		line += Without(w) + "; "
+	}
+	line += "held by " + strings.Join(layers, ", ")
 	for _, g := range p.Gaps {
 		line += fmt.Sprintf("; not held: %s (%s)", g.Want, g.Why)
 	}
 	return line
+}
+
+// Without says which layer somebody goes without, and who.
+func Without(w policy.Without) string {
+	who := "--without"
+	if w.At != (policy.Pos{}) {
+		who = w.At.String()
+	}
+	return fmt.Sprintf("WITHOUT %s (%s)", w.Layer, who)
 }
 
 // follow gives the running server's guard the pins anew whenever a review says
