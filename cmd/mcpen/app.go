@@ -139,6 +139,7 @@ func (a *app) cli(args []string) *cli.App {
 		a.gcCommand(),
 		a.removeCommand(),
 		a.reviewCommand(),
+		a.trustCommand(),
 	}
 	for _, c := range commands {
 		c.OnUsageError = wrong

@@ -33,6 +33,9 @@ func (a *app) explainCommand(words []string) *cli.Command {
 				return err
 			}
 			defer p.close()
+			if p.untrusted != nil {
+				a.warn("nothing starts from it yet: %v", p.untrusted)
+			}
 			ref, _, isPackage, err := packaged(ch, p.policy)
 			if err != nil {
 				return err

@@ -29,7 +29,7 @@ func machineProfiles() string { return filepath.Join(machine, "profiles") }
 // that ships with mcpen, was never written, or is the machine's and has no lock
 // there, among the user's own.
 func lockBeside(at place, profileFile, name string) string {
-	if profileFile != "" && filepath.Ext(profileFile) == ".toml" && !ships(profileFile) {
+	if profileFile != "" && profileFile != noProfileFile && !ships(profileFile) {
 		if _, err := os.Stat(profileFile); err == nil {
 			beside := strings.TrimSuffix(profileFile, ".toml") + ".lock"
 			if _, err := os.Stat(beside); err == nil || filepath.Dir(profileFile) != machineProfiles() {
@@ -207,9 +207,9 @@ func (a *app) installRules(at place, name string) (policy.Install, error) {
 	if _, _, err := a.loader(at)(name, ""); err != nil {
 		return closed()
 	}
-	pol, err := a.policy(choice{profile: name}, at)
+	r, err := a.resolve(choice{profile: name, look: true}, at)
 	if err == nil {
-		return pol.Install, nil
+		return r.policy.Install, nil
 	}
 	if p, parse := a.profile(choice{profile: name}, at); parse != nil || len(p.Params) == 0 {
 		return policy.Install{}, err
@@ -349,7 +349,7 @@ func (a *app) updateCommand() *cli.Command {
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "do not ask"}},
 		Action: func(c *cli.Context) error {
 			return a.eachLock(c.Context, c.Args().Slice(), func(in *pack.Installer, at place, l locked) error {
-				return a.update(c.Context, in, at, l, c.Bool("yes"))
+				return a.keepTrustBeside(at, l.file, func() error { return a.update(c.Context, in, at, l, c.Bool("yes")) })
 			})
 		},
 	}

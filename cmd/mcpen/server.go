@@ -106,6 +106,7 @@ type prepared struct {
 	plan    plan.Plan
 	tree    *pack.Tree // of a package: GC leaves it alone until close
 
+	untrusted error  // why nothing starts from the profile; nil where something does, or it was not only to be looked at
 	workspace string // as the command line or the folder of the start has it; "" where there is none
 }
 
@@ -137,11 +138,28 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	if p.place, err = a.place(); err != nil {
 		return p, err
 	}
-	if p.policy, err = a.policy(ch, p.place); err != nil {
+	if why := foreign(p.place, p.place.state); p.place.state != "" && why != "" && !ch.look {
+		return p, &codeError{code: exitRefused, err: fmt.Errorf("cannot keep state in %q: %s", p.place.state, why), hint: "unset XDG_STATE_HOME"}
+	}
+	r, err := a.resolve(ch, p.place)
+	if err != nil {
 		return p, err
 	}
+	p.policy = r.policy
+	if p.untrusted = a.gate(p.place, !ch.look, append(r.baselines, r.profile)...); p.untrusted != nil && !ch.look {
+		return p, p.untrusted
+	}
 	p.workspace = a.input(ch, p.place, nil).Workspace
-	if p.program, p.tree, err = a.program(ctx, ch, p.place, p.policy); err != nil {
+	install := func() (err error) {
+		p.program, p.tree, err = a.program(ctx, ch, p.place, p.policy)
+		return err
+	}
+	if ch.look {
+		err = install()
+	} else {
+		err = a.keepTrust(p.place, r.profile, install)
+	}
+	if err != nil {
 		return p, err
 	}
 	own := ownState(p.policy, p.place)
@@ -168,9 +186,16 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	return p, recordWritten(p.place, p.plan)
 }
 
-// policy loads and resolves the profile, or takes the closed default.
-func (a *app) policy(ch choice, at place) (policy.Policy, error) {
-	var none policy.Policy
+// resolved is a policy and what it was made of.
+type resolved struct {
+	policy    policy.Policy
+	profile   *policy.Profile   // without sources where there is no file
+	baselines []*policy.Profile // that the command line names
+}
+
+// resolve loads and resolves the profile, or takes the closed default.
+func (a *app) resolve(ch choice, at place) (resolved, error) {
+	var none resolved
 	baselines, err := a.baselines(ch, at)
 	if err != nil {
 		return none, err
@@ -180,17 +205,24 @@ func (a *app) policy(ch choice, at place) (policy.Policy, error) {
 	}
 	in := a.input(ch, at, baselines)
 	if ch.unwritten() && len(baselines) == 0 && len(ch.params) == 0 && ch.workspace == "" && len(ch.without) == 0 {
-		return policy.Closed(serverName(ch)), nil
+		name := serverName(ch)
+		return resolved{policy: policy.Closed(name), profile: &policy.Profile{Name: name}}, nil
 	}
 	profile, err := a.profile(ch, at)
 	if err != nil {
+		return none, err
+	}
+	if in.Server, err = server(at, profile, ch.look); err != nil {
 		return none, err
 	}
 	pol, err := policy.Resolve(profile, in)
 	if err != nil {
 		return none, refused(err, profile, in)
 	}
-	return pol, nil
+	if ch.unwritten() {
+		profile = &policy.Profile{Name: pol.Name}
+	}
+	return resolved{pol, profile, baselines}, nil
 }
 
 // input is what a profile is resolved with.
@@ -238,7 +270,7 @@ func (a *app) profile(ch choice, at place) (*policy.Profile, error) {
 	load := a.loader(at)
 	if ch.unwritten() {
 		name := serverName(ch)
-		return policy.Parse("(no profile)", fmt.Appendf(nil, "version = 1\nname = %q\n", name), load)
+		return policy.Parse(noProfileFile, fmt.Appendf(nil, "version = 1\nname = %q\n", name), load)
 	}
 	file, data, err := load(ch.profile, "")
 	if err != nil {

@@ -35,16 +35,6 @@ func Repository(path string, homes ...string) string {
 	return ""
 }
 
-// Foreign reports whether somebody else than this user and root could have made what
-// lies in a folder.
-func Foreign(dir string) bool {
-	var st unix.Stat_t
-	if unix.Stat(dir, &st) != nil {
-		return true
-	}
-	return st.Uid != 0 && int(st.Uid) != os.Geteuid() || st.Mode&0o002 != 0
-}
-
 // grounds adds to the folders of the ask the repositories in which the symlinks of
 // the facts lie. What only root could have made is none.
 func grounds(ask Ask, facts map[string]plan.PathFact) []plan.Ground {

@@ -20,6 +20,10 @@ type Input struct {
 	Without   []Layer             // --without
 	Baselines []*Profile          // what the profile cannot go beyond; each of them holds
 
+	// Server is who the server is; "" for the profile's own name. ${state} and whatever
+	// is kept of a server go by it.
+	Server string
+
 	// Login is where things are by the password database: what the environment says
 	// of Home, State and Config moves no protection of these.
 	Login Dirs
@@ -54,7 +58,7 @@ func (in Input) ServerState(name string) string {
 // Paths are judged by name. Where a symlink leads is checked by who follows it.
 func Resolve(p *Profile, in Input) (Policy, error) {
 	var l ledger
-	r := &resolver{ledger: &l, in: in, name: p.Name}
+	r := &resolver{ledger: &l, in: in, name: cmp.Or(in.Server, p.Name)}
 	out := r.resolve(p)
 	for _, b := range in.Baselines {
 		r.narrow(p, &out, b)
@@ -98,7 +102,7 @@ type resolver struct {
 func (r *resolver) resolve(p *Profile) Policy {
 	r.bind(p.Params)
 	b := p.body
-	out := Closed(p.Name)
+	out := Closed(r.name)
 	out.Description = p.Description
 	out.Sources = slices.Clone(p.Sources)
 	out.Server = r.server(b)
