@@ -43,7 +43,7 @@ func randomAttempt(t *testing.T, seed uint64) (attempt, bool) {
 	named = append(named, "?${workspace}", "?${workspace}/a", "?${workspace}/.git", "?~/w/a")
 	layers := []string{"namespaces", "landlock", "seccomp"}
 	tools := []string{"get_*", "get_a", "*", "put_?", "x"}
-	body := func(more ...string) string {
+	body := func(keep int, more ...string) string {
 		lines := []string{
 			"[filesystem]", "read = [" + some(append(named, more...)) + "]", "write = [" + some(append(named, more...)) + "]",
 			"deny = [" + some(named) + "]", "[require]", "without = [" + some(layers) + "]", "[sockets]", "connect = [" + some([]string{"/srv/sock/x.sock", "/srv/l.sock"}) + "]",
@@ -51,16 +51,18 @@ func randomAttempt(t *testing.T, seed uint64) (attempt, bool) {
 			"allow = [" + some([]string{"a.example:443", "*.example:443", "a.example:80", "10.0.0.0/8:81"}) + "]", "[limits]", fmt.Sprintf("processes = %d", 1+r.IntN(9)),
 		}
 		for i := len(lines) - 1; i > 0; i-- { // some keys are not written
-			if strings.Contains(lines[i], " = ") && r.IntN(3) == 0 {
+			if strings.Contains(lines[i], " = ") && r.IntN(3) >= keep {
 				lines = slices.Delete(lines, i, i+1)
 			}
 		}
 		return strings.Join(lines, "\n") + "\n"
 	}
+	// What a person would bound by, so that something is allowed at all.
+	wide := append(slices.Repeat([]string{"?${workspace}"}, 6), "?/home/ada/w", "?/srv", "?/tmp/w")
 	files := map[string]string{
-		"p.toml": "version = 1\nname = \"demo\"\nextends = [\"q.toml\"]\n[params.dir]\ntype = \"directory\"\ndefault = \"/srv\"\n" + body("?${dir}", "?${dir}/a"),
-		"q.toml": "version = 1\n" + body(),
-		"b.toml": "version = 1\n" + strings.ReplaceAll(body(), "?", ""),
+		"p.toml": "version = 1\nname = \"demo\"\nextends = [\"q.toml\"]\n[params.dir]\ntype = \"directory\"\ndefault = \"/srv\"\n" + body(2, "?${dir}", "?${dir}/a"),
+		"q.toml": "version = 1\n" + body(1),
+		"b.toml": "version = 1\n" + strings.ReplaceAll(body(1, wide...), "?", ""),
 	}
 	a := attempt{tree: tr, text: text + "\n" + files["p.toml"] + "\n--\n" + files["q.toml"] + "\n--\n" + files["b.toml"]}
 	a.bounds = files["b.toml"]
@@ -80,7 +82,7 @@ func randomAttempt(t *testing.T, seed uint64) (attempt, bool) {
 	if r.IntN(4) == 0 {
 		a.in.Without = []policy.Layer{policy.Layer(layers[r.IntN(3)])}
 	}
-	if r.IntN(3) == 0 {
+	if r.IntN(2) == 0 {
 		a.in.Workspace = a.in.Start
 	}
 	return a, true
