@@ -121,7 +121,11 @@ func require(layers []policy.Layer) string {
 			more = append(more, fmt.Sprintf("%q", l))
 		}
 	}
-	return fmt.Sprintf("[require]\nlayers = [%s]\nwithout = [%s]\n", strings.Join(more, ", "), strings.Join(without, ", "))
+	text := fmt.Sprintf("[require]\nwithout = [%s]\n", strings.Join(without, ", "))
+	if len(more) > 0 {
+		text += fmt.Sprintf("layers = [%s]\n", strings.Join(more, ", "))
+	}
+	return text
 }
 
 // plan is the plan of a shell script, with more of a profile where it is given.

@@ -198,7 +198,7 @@ func (a *app) job(ctx context.Context, at place, job pack.Job) error {
 	pol.Server.Dir = job.Dir
 	p := prepared{place: at, policy: pol, program: plan.Program{Path: job.Argv[0], Args: job.Argv}}
 	// The staging folder lies in mcpen's own state, of which nothing else is given.
-	p.place.state = ""
+	p.place.state, p.place.login.State = "", ""
 	var err error
 	if p.host, err = host.Probe(ctx, a.ask(p)); err != nil {
 		return err

@@ -32,7 +32,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/plan"
-	"mcpen/sandbox/policy"
 )
 
 // Ask says what Probe is asked beyond the kernel. The strings are copied to the
@@ -46,7 +45,7 @@ type Ask struct {
 	State   string
 	Config  string
 	Cwd     string
-	Login   policy.Dirs // by the password database
+	Login   plan.Dirs // by the password database
 
 	// Grounds are folders, without symlinks, whose content a server or a repository
 	// could have made. Probe adds the repositories of what it looks at.

@@ -34,9 +34,9 @@ type Host struct {
 	State   string `json:"state,omitempty"`   // mcpen's own state directory; never visible inside
 	Config  string `json:"config,omitempty"`
 	// Login is where Home, State and Config are by the password database.
-	Login policy.Dirs `json:"login,omitzero"`
-	Cwd   string      `json:"cwd,omitempty"`  // where mcpen was started
-	Zone  string      `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
+	Login Dirs   `json:"login,omitzero"`
+	Cwd   string `json:"cwd,omitempty"`  // where mcpen was started
+	Zone  string `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
 
 	Namespaces Fact `json:"namespaces"` // the whole recipe's namespaces, mount of proc included
 	Landlock   int  `json:"landlock"`   // ABI; 0: none
@@ -81,6 +81,9 @@ type PathFact struct {
 	// them has a fact of its own, by its full path.
 	Below []string `json:"below,omitempty"`
 }
+
+// Dirs are the directories of one user.
+type Dirs = policy.Dirs
 
 // Ground is a folder with content that a server or a repository could have made.
 type Ground struct {
