@@ -36,16 +36,12 @@ func foreign(at place, file string) string {
 
 // foreignAt is foreign for a path without symlinks on the way to its last element.
 func foreignAt(at place, file string) string {
-	var homes []string
-	for _, dir := range []string{at.home, at.login.Home} {
-		homes = append(homes, host.Look(dir).Real)
-	}
 	for _, own := range []string{at.login.Config, machine} {
 		if real := host.Look(own).Real; real != "" && strings.HasPrefix(file, real+"/") && !mutable(file) {
 			return ""
 		}
 	}
-	if top := host.Repository(file, homes...); top != "" {
+	if top := host.Repository(file, at.login.Home, at.home); top != "" {
 		return "it is in the repository " + top
 	}
 	for _, dir := range written(at) {

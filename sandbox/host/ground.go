@@ -17,10 +17,23 @@ import (
 var repositoryMarks = []string{".git", ".hg", ".jj", ".svn", ".bzr", "_darcs", ".pijul", ".fslckout", ".mcp.json", ".mcpen"}
 
 // Repository is the top folder of the innermost project in which a path lies, or "".
-// The path has no symlinks and need not exist. The homes are no projects, even where
-// their start files are kept in version control, and nothing above one counts; nor
-// does what somebody put into a folder that all may write to.
-func Repository(path string, homes ...string) string {
+// The path has no symlinks and need not exist. Homes are no projects, even where their
+// start files are kept in version control, and nothing above one counts; nor does what
+// somebody put into a folder that all may write to. A home that only the environment
+// names, and that is or lies in a project, is none.
+func Repository(path, login, env string) string {
+	var homes []string
+	if f := Look(login); f.Exists {
+		homes = append(homes, f.Real)
+	}
+	if f := Look(env); f.Exists && project(filepath.Join(f.Real, "x"), homes) == "" {
+		homes = append(homes, f.Real)
+	}
+	return project(path, homes)
+}
+
+// project is Repository with the homes as they are.
+func project(path string, homes []string) string {
 	for dir := filepath.Dir(path); dir != "/" && dir != "."; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
 		if slices.Contains(homes, dir) || err == nil && info.Mode()&os.ModeSticky != 0 && info.Mode().Perm()&0o002 != 0 {
@@ -39,7 +52,6 @@ func Repository(path string, homes ...string) string {
 // the facts lie. What only root could have made is none.
 func grounds(ask Ask, facts map[string]plan.PathFact) []plan.Ground {
 	out := slices.Clone(ask.Grounds)
-	homes := realHomes(ask)
 	seen := map[string]bool{}
 	for _, p := range slices.Sorted(maps.Keys(facts)) {
 		for _, l := range facts[p].Links {
@@ -48,23 +60,13 @@ func grounds(ask Ask, facts map[string]plan.PathFact) []plan.Ground {
 				continue
 			}
 			seen[dir] = true
-			if top := Repository(l.Path, homes...); top != "" && !rootOnly(top) {
+			if top := Repository(l.Path, ask.Login.Home, ask.Home); top != "" && !rootOnly(top) {
 				out = append(out, plan.Ground{Dir: top, Who: "the repository in " + top})
 			}
 		}
 	}
 	slices.SortStableFunc(out, func(a, b plan.Ground) int { return cmp.Compare(a.Dir, b.Dir) })
 	return slices.CompactFunc(out, func(a, b plan.Ground) bool { return a.Dir == b.Dir })
-}
-
-func realHomes(ask Ask) []string {
-	var out []string
-	for _, home := range []string{ask.Home, ask.Login.Home} {
-		if f := Look(home); f.Exists {
-			out = append(out, f.Real)
-		}
-	}
-	return out
 }
 
 // rootOnly reports whether a folder is root's, and this user is not root.
