@@ -126,3 +126,20 @@ func gathered(t *testing.T, a *app, at place, file string) evidence {
 	}
 	return e
 }
+
+// A machine's minimum age holds for a package that nobody wrote a profile for.
+func TestBaselineHoldsWhereThereIsNoProfile(t *testing.T) {
+	a, at, _ := repository(t)
+	was := machine
+	t.Cleanup(func() { machine = was })
+	for text, want := range map[string]time.Duration{"": policy.DefaultMinAge, "[install]\nmin-age = \"14d\"\n": 14 * 24 * time.Hour} {
+		machine = t.TempDir()
+		if err := os.WriteFile(baselineFile(), []byte("version = 1\n"+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		rules, err := a.installRules(at, "demo")
+		if err != nil || rules.MinAge != want {
+			t.Errorf("with %q: %v, %v", text, rules.MinAge, err)
+		}
+	}
+}
