@@ -138,28 +138,13 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	if p.place, err = a.place(); err != nil {
 		return p, err
 	}
-	if why := foreign(p.place, p.place.state); p.place.state != "" && why != "" && !ch.look {
-		return p, &codeError{code: exitRefused, err: fmt.Errorf("cannot keep state in %q: %s", p.place.state, why), hint: "unset XDG_STATE_HOME"}
-	}
 	r, err := a.resolve(ch, p.place)
 	if err != nil {
 		return p, err
 	}
 	p.policy = r.policy
-	if p.untrusted = a.gate(p.place, !ch.look, append(r.baselines, r.profile)...); p.untrusted != nil && !ch.look {
-		return p, p.untrusted
-	}
 	p.workspace = a.input(ch, p.place, nil).Workspace
-	install := func() (err error) {
-		p.program, p.tree, err = a.program(ctx, ch, p.place, p.policy)
-		return err
-	}
-	if ch.look {
-		err = install()
-	} else {
-		err = a.keepTrust(p.place, r.profile, install)
-	}
-	if err != nil {
+	if err = a.install(ctx, ch, r, &p); err != nil {
 		return p, err
 	}
 	own := ownState(p.policy, p.place)
@@ -184,6 +169,26 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 		return p, err
 	}
 	return p, recordWritten(p.place, p.plan)
+}
+
+// install finds or installs the program, once everything that names it is trusted.
+// Where it is only looked for, what is not trusted is remembered.
+func (a *app) install(ctx context.Context, ch choice, r resolved, p *prepared) error {
+	if why := foreign(p.place, p.place.state); p.place.state != "" && why != "" && !ch.look {
+		return &codeError{code: exitRefused, err: fmt.Errorf("cannot keep state in %q: %s", p.place.state, why), hint: "unset XDG_STATE_HOME"}
+	}
+	asked, err := a.gate(p.place, !ch.look, append(r.baselines, r.profile)...)
+	if p.untrusted = err; err != nil && !ch.look {
+		return err
+	}
+	program := func() (err error) {
+		p.program, p.tree, err = a.program(ctx, ch, p.place, p.policy)
+		return err
+	}
+	if ch.look || !asked {
+		return program()
+	}
+	return a.keepTrust(p.place, r.profile, program)
 }
 
 // resolved is a policy and what it was made of.

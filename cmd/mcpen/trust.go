@@ -209,40 +209,39 @@ func trust(at place, e evidence) error {
 
 // gate lets nothing start from a profile, a lock or a baseline that is not the
 // person's own until they have trusted it as it is. At a terminal they may be asked; elsewhere
-// it is refused.
-func (a *app) gate(at place, ask bool, profiles ...*policy.Profile) error {
+// it is refused. It reports whether anything had to be trusted.
+func (a *app) gate(at place, ask bool, profiles ...*policy.Profile) (asked bool, err error) {
 	for _, p := range profiles {
 		e, err := a.gather(at, p)
+		if err == nil && e.why != "" {
+			asked, err = true, a.gateOne(at, ask, e)
+		}
 		if err != nil {
-			return err
-		}
-		if e.why == "" {
-			continue
-		}
-		was, err := known(at, e.file)
-		if err != nil {
-			return err
-		}
-		if was.Digest == e.digest {
-			continue
-		}
-		why := e.why
-		if was.Digest != "" {
-			why = "it, its lock, or what it names changed since it was trusted; " + why
-		}
-		no := &codeError{code: exitRefused, err: fmt.Errorf("%q is not trusted: %s", e.file, why), hint: "mcpen trust " + e.file}
-		if !ask || !a.terminal(a.in) || !a.terminal(a.err) {
-			return no
-		}
-		a.showEvidence(a.err, at, e)
-		if !a.yes("trust it as it is, and start it?") {
-			return no
-		}
-		if err := trust(at, e); err != nil {
-			return err
+			return asked, err
 		}
 	}
-	return nil
+	return asked, nil
+}
+
+// gateOne is gate for one profile that is not the person's own.
+func (a *app) gateOne(at place, ask bool, e evidence) error {
+	was, err := known(at, e.file)
+	if err != nil || was.Digest == e.digest {
+		return err
+	}
+	why := e.why
+	if was.Digest != "" {
+		why = "it, its lock, or what it names changed since it was trusted; " + why
+	}
+	no := &codeError{code: exitRefused, err: fmt.Errorf("%q is not trusted: %s", e.file, why), hint: "mcpen trust " + e.file}
+	if !ask || !a.terminal(a.in) || !a.terminal(a.err) {
+		return no
+	}
+	a.showEvidence(a.err, at, e)
+	if !a.yes("trust it as it is, and start it?") {
+		return no
+	}
+	return trust(at, e)
 }
 
 // keepTrust runs what changes the lock or the pins of a profile at the person's word,
