@@ -10,6 +10,7 @@ import (
 
 	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/host"
 	"mcpen/sandbox/policy"
 )
 
@@ -29,20 +30,26 @@ func (a *app) showEvidence(out io.Writer, at place, e evidence) {
 		red("CALLS ITSELF %q, as a server of yours is called: it has a state, a log and pins of its own", e.profile.Name)
 	}
 	said := e.profile.Said()
-	for _, s := range said {
-		if text := alarming(s); text != "" {
-			red("%s  (%s)", text, s.At)
+	for rank := range alarms {
+		var texts []string
+		for _, s := range said {
+			if r, text := alarming(s); text != "" && r == rank {
+				texts = append(texts, fmt.Sprintf("%s  (%s)", text, s.At))
+			}
 		}
+		few(texts, red)
 	}
-	for _, l := range e.links {
-		red("LEADS by the symlink %s", l)
-	}
+	few(prefixed("COMES WITH a client's configuration: ", clientWords(host.Repository(e.file, at.login.Home, at.home))), red)
+	few(prefixed("LEADS by the symlink ", e.links), red)
 	a.showLock(at, e, red, plain)
 	if command := joined(said, "server.command", "server.package", "server.args"); command != "" {
 		plain("%-10s %s", "starts", command)
 	}
 	for _, s := range said {
-		if word := calm(s.Key); word != "" && alarming(s) == "" {
+		if _, text := alarming(s); text != "" {
+			continue
+		}
+		if word := calm(s.Key); word != "" {
 			plain("%-10s %s%s  (%s)", word, variable(s.Key), s.Text, s.At)
 		}
 	}
@@ -53,27 +60,53 @@ func (a *app) showEvidence(out io.Writer, at place, e evidence) {
 	}
 }
 
-// alarming is what a word means that gives more than a sandbox takes, or "".
-func alarming(s policy.Said) string {
-	switch {
-	case strings.HasPrefix(s.Key, "env.secret.") && strings.HasPrefix(s.Text, "command:"):
-		return "RUNS ON THIS MACHINE, with all of your rights: " + strings.TrimPrefix(s.Text, "command:")
-	case strings.HasPrefix(s.Key, "env.secret."):
-		return "GETS A SECRET: " + variable(s.Key) + s.Text
-	case s.Key == "require.without":
-		return "GOES WITHOUT " + s.Text
-	case s.Insists:
-		return "CONNECTS TO THE HOST ITSELF: " + s.Text
-	case s.Key == "filesystem.unprotect":
-		return "CHANGES WHAT CODE OUTSIDE TRUSTS: " + s.Text
-	case s.Key == "install.scripts":
-		return "RUNS INSTALL SCRIPTS of " + s.Text
-	case s.Key == "filesystem.write" && outside(s.Text):
-		return "CHANGES FILES OUTSIDE THE WORKSPACE: " + s.Text
-	case s.Key == "filesystem.read" && outside(s.Text):
-		return "READS FILES OUTSIDE THE WORKSPACE: " + s.Text
+// few writes some of the lines of one kind: what somebody writes many of must not move
+// another kind out of sight.
+func few(lines []string, write func(string, ...any)) {
+	const most = 6
+	for i, l := range lines {
+		if i == most && len(lines) > most+1 {
+			write("… and %d more of these", len(lines)-most)
+			return
+		}
+		write("%s", l)
 	}
-	return ""
+}
+
+func prefixed(prefix string, words []string) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = prefix + w
+	}
+	return out
+}
+
+// alarms is how many ranks of alarming words there are.
+const alarms = 8
+
+// alarming is what a word means that gives more than a sandbox takes, and its rank, the
+// worst first; "" for any other.
+func alarming(s policy.Said) (rank int, text string) {
+	secret := strings.HasPrefix(s.Key, "env.secret.")
+	switch {
+	case secret && strings.HasPrefix(s.Text, "command:"):
+		return 0, "RUNS ON THIS MACHINE, with all of your rights: " + strings.TrimPrefix(s.Text, "command:")
+	case s.Key == "require.without":
+		return 1, "GOES WITHOUT " + s.Text
+	case s.Insists:
+		return 2, "CONNECTS TO THE HOST ITSELF: " + s.Text
+	case secret:
+		return 3, "GETS A SECRET: " + variable(s.Key) + s.Text
+	case s.Key == "filesystem.unprotect":
+		return 4, "CHANGES WHAT CODE OUTSIDE TRUSTS: " + s.Text
+	case s.Key == "install.scripts":
+		return 5, "RUNS INSTALL SCRIPTS of " + s.Text
+	case s.Key == "filesystem.write" && outside(s.Text):
+		return 6, "CHANGES FILES OUTSIDE THE WORKSPACE: " + s.Text
+	case s.Key == "filesystem.read" && outside(s.Text):
+		return 7, "READS FILES OUTSIDE THE WORKSPACE: " + s.Text
+	}
+	return 0, ""
 }
 
 // outside reports whether a path is neither in the workspace nor in the server's own

@@ -233,7 +233,7 @@ func (a *app) gateOne(at place, ask bool, e evidence) error {
 	if was.Digest != "" {
 		why = "it, its lock, or what it names changed since it was trusted; " + why
 	}
-	no := &codeError{code: exitRefused, err: fmt.Errorf("%q is not trusted: %s", e.file, why), hint: "mcpen trust " + e.file}
+	no := &codeError{code: exitRefused, err: fmt.Errorf("%q is not trusted: %s", e.file, why), hint: "mcpen trust " + pasted(e.file)}
 	if !ask || !a.terminal(a.in) || !a.terminal(a.err) {
 		return no
 	}
@@ -277,6 +277,17 @@ func (a *app) keepTrustBeside(at place, file string, change func() error) error 
 		return change()
 	}
 	return a.keepTrust(at, p, change)
+}
+
+// pasted is a path as a shell reads it back.
+func pasted(path string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+@:,", r)
+	}
+	if !strings.ContainsFunc(path, func(r rune) bool { return !plain(r) }) && !strings.HasPrefix(path, "-") {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 // yes asks a person at a terminal.
@@ -374,7 +385,7 @@ func (a *app) trustOne(at place, file string, yes bool) error {
 	a.showEvidence(a.out, at, e)
 	if !yes {
 		if !a.terminal(a.in) {
-			return usage("mcpen trust --yes "+file, "nothing was trusted: there is nobody to ask")
+			return usage("mcpen trust --yes "+pasted(file), "nothing was trusted: there is nobody to ask")
 		}
 		if !a.yes("trust it as it is?") {
 			fmt.Fprintln(a.out, "nothing was trusted")

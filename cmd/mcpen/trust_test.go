@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -141,5 +142,31 @@ func TestBaselineHoldsWhereThereIsNoProfile(t *testing.T) {
 		if err != nil || rules.MinAge != want {
 			t.Errorf("with %q: %v, %v", text, rules.MinAge, err)
 		}
+	}
+}
+
+// Whoever writes a thousand harmless things must not move the one that counts out of
+// sight.
+func TestTrustShowsTheWorstAmongMany(t *testing.T) {
+	a, at, file := repository(t)
+	var reads []string
+	for i := range 1000 {
+		reads = append(reads, fmt.Sprintf("%q", fmt.Sprintf("/srv/%d", i)))
+	}
+	text := "version = 1\n[filesystem]\nread = [" + strings.Join(reads, ", ") + "]\n[env]\nsecret = { X = \"command:steal\\u001b[2J\" }\n[require]\nwithout = [\"seccomp\"]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	a.showEvidence(&out, at, gathered(t, a, at, file))
+	lines := strings.Split(out.String(), "\n")
+	screen := strings.Join(lines[:min(len(lines), 24)], "\n")
+	for _, want := range []string{"RUNS ON THIS MACHINE, with all of your rights: steal\\x1b[2J", "GOES WITHOUT seccomp", "READS FILES OUTSIDE", "and 994 more of these"} {
+		if !strings.Contains(screen, want) {
+			t.Errorf("not on the first screen: %q\n%s", want, screen)
+		}
+	}
+	if strings.Contains(out.String(), "\x1b") {
+		t.Error("what a profile says reaches the terminal as it is")
 	}
 }

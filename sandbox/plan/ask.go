@@ -70,17 +70,21 @@ func Asks(pol policy.Policy, prog Program, home string, own ...string) []Ask {
 		}
 	}
 	for _, b := range pol.Bounds {
-		for _, r := range slices.Concat(b.Read, b.Write) {
-			ask(upwards(r.Path)...)
-		}
-		for _, u := range b.Unprotect {
-			ask(upwards(path.Dir(u.Path))...)
-		}
-		for _, s := range b.Connect {
-			ask(upwards(s.Path)...)
-		}
+		ask(boundPaths(b)...)
 	}
 	return asks
+}
+
+// boundPaths are the paths of a baseline, and what they lie in.
+func boundPaths(b policy.Bounds) []string {
+	var out []string
+	for _, r := range slices.Concat(b.Read, b.Write, socketPaths(b.Connect)) {
+		out = append(out, upwards(r.Path)...)
+	}
+	for _, u := range b.Unprotect {
+		out = append(out, upwards(path.Dir(u.Path))...)
+	}
+	return out
 }
 
 // upwards lists a path and what it lies in: the deepest that exists tells what
