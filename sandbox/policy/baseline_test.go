@@ -97,6 +97,10 @@ func TestEmptyListsOfABaselineAllowNothing(t *testing.T) {
 		"sockets":    `connect = ["/srv/s.sock"]`,
 		"env":        `pass = ["LANG"]`,
 		"install":    `scripts = ["esbuild"]`,
+		"tools":      `allow = ["a"]`,
+		"prompts":    `allow = ["a"]`,
+		"resources":  `allow = ["a"]`,
+		"require":    `without = ["seccomp"]`,
 	} {
 		p, err := Parse("p.toml", fmt.Appendf(nil, "version = 1\n[%s]\n%s\n", table, rule), nil)
 		if err != nil {
@@ -128,5 +132,75 @@ func TestABaselineBoundsTheClosedPolicy(t *testing.T) {
 	got, err := Resolve(&Profile{Name: "pkg"}, Input{Baselines: []*Profile{b}})
 	if err != nil || got.Limits.Processes != 9 || got.Tools.Pins != PinEnforce {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// Where there are two baselines, nobody gets what only one of them allows.
+func TestEveryBaselineHolds(t *testing.T) {
+	base := func(text string) *Profile {
+		b, err := ParseBaseline("b.toml", []byte("version = 1\n"+text), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	const get, some, none = "[tools]\nallow = [\"get_*\"]\n", "[tools]\nallow = [\"get_a\", \"put_a\"]\n", "[tools]\nallow = []\n"
+	for _, c := range []struct{ first, second, want string }{
+		{get, some, "get_a"}, {some, get, "get_a"}, {get, "", "get_*"}, {"", some, "get_a put_a"},
+		{get, none, "nothing"}, {none, get, "nothing"}, {some, "[tools]\nallow = [\"x\"]\n", "nothing"}, {"", "", ""},
+	} {
+		pol, err := Resolve(&Profile{Name: "pkg"}, Input{Baselines: []*Profile{base(c.first), base(c.second)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, g := range pol.Tools.Allow {
+			got = append(got, g.Pattern)
+		}
+		if pol.Tools.Nothing != (Pos{}) {
+			got = append(got, "nothing")
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%q and %q allow %q, want %q", c.first, c.second, got, c.want)
+		}
+	}
+	p, err := Parse("p.toml", []byte("version = 1\n[filesystem]\nread = [\"/srv/a\"]\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, other := base("[filesystem]\nread = [\"/srv\"]\n"), base("[filesystem]\nread = [\"/opt\"]\n")
+	for _, c := range []struct {
+		baselines []*Profile
+		good      bool
+	}{{[]*Profile{srv}, true}, {[]*Profile{srv, srv}, true}, {[]*Profile{srv, other}, false}, {[]*Profile{other, srv}, false}} {
+		if _, err := Resolve(p, Input{Baselines: c.baselines}); (err == nil) != c.good {
+			t.Errorf("%d baselines: %v", len(c.baselines), err)
+		}
+	}
+}
+
+// A layer that a baseline requires is not given up, whoever says so.
+func TestABaselineKeepsItsLayers(t *testing.T) {
+	p, err := Parse("p.toml", []byte("version = 1\n[require]\nwithout = [\"seccomp\"]\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, good := range map[string]bool{"": true, "[require]\nlayers = [\"seccomp\"]\n": false, "[require]\nlayers = [\"limits\"]\n": true,
+		"[require]\nwithout = [\"landlock\"]\n": false, "[require]\nwithout = [\"seccomp\"]\n": true} {
+		b, err := ParseBaseline("b.toml", []byte("version = 1\n"+text), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for who, try := range map[string]func() error{
+			"the profile": func() error { _, err := Resolve(p, Input{Baselines: []*Profile{b}}); return err },
+			"the command line": func() error {
+				_, err := Resolve(&Profile{Name: "x"}, Input{Baselines: []*Profile{b}, Without: []Layer{LayerSeccomp}})
+				return err
+			},
+		} {
+			if err := try(); (err == nil) != good {
+				t.Errorf("%s within %q: %v", who, text, err)
+			}
+		}
 	}
 }
