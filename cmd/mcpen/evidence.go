@@ -10,7 +10,6 @@ import (
 
 	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/host"
 	"mcpen/sandbox/policy"
 )
 
@@ -39,7 +38,7 @@ func (a *app) showEvidence(out io.Writer, at place, e evidence) {
 		}
 		few(texts, red)
 	}
-	few(prefixed("COMES WITH a client's configuration: ", clientWords(host.Repository(e.file, at.login.Home, at.home))), red)
+	few(prefixed("COMES WITH a client's configuration: ", clientWords(repositoryOf(at, e.file))), red)
 	few(prefixed("LEADS by the symlink ", e.links), red)
 	a.showLock(at, e, red, plain)
 	if command := joined(said, "server.command", "server.package", "server.args"); command != "" {

@@ -55,6 +55,14 @@ func foreignAt(at place, file string) string {
 	return ""
 }
 
+// repositoryOf is the top of the project that a path lies in, or "".
+func repositoryOf(at place, path string) string {
+	if path == "" {
+		return ""
+	}
+	return host.Repository(realFile(at, path), at.login.Home, at.home)
+}
+
 // mutable reports whether another user than this one and root could have written a
 // file, or put it in its folder.
 func mutable(file string) bool {

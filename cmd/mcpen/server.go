@@ -174,8 +174,8 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 // install finds or installs the program, once everything that names it is trusted.
 // Where it is only looked for, what is not trusted is remembered.
 func (a *app) install(ctx context.Context, ch choice, r resolved, p *prepared) error {
-	if why := foreign(p.place, p.place.state); p.place.state != "" && why != "" && !ch.look {
-		return &codeError{code: exitRefused, err: fmt.Errorf("cannot keep state in %q: %s", p.place.state, why), hint: "unset XDG_STATE_HOME"}
+	if top := repositoryOf(p.place, p.place.state); top != "" && !ch.look {
+		return &codeError{code: exitRefused, err: fmt.Errorf("cannot keep state in %q: it is in the repository %s", p.place.state, top), hint: "unset XDG_STATE_HOME"}
 	}
 	asked, err := a.gate(p.place, !ch.look, append(r.baselines, r.profile)...)
 	if p.untrusted = err; err != nil && !ch.look {

@@ -128,7 +128,7 @@ func runsHere(at place, s policy.Said) bool {
 // workspace is the project that it lies in. Paths with other parameters are not
 // known yet, and are looked at when it runs.
 func (a *app) namedLinks(at place, e evidence) []string {
-	top := host.Repository(e.file, at.login.Home, at.home)
+	top := repositoryOf(at, e.file)
 	if top == "" {
 		top = filepath.Dir(e.file)
 	}

@@ -110,14 +110,18 @@ func (r *resolver) narrowPaths(out *Policy, bounds Policy, b body) {
 	check("filesystem.write", out.Filesystem.Write, b.write.set, writable)
 }
 
+// addPaths adds what a baseline denies. What it does not let be absent is not absent by
+// the profile's word.
 func addPaths(paths, more []Path) []Path {
-	have := ancestors(paths)
+	out := slices.Clone(paths)
 	for _, p := range more {
-		if _, ok := have[p.Path]; !ok {
-			paths = append(paths, p)
+		if i := slices.IndexFunc(out, func(have Path) bool { return have.Path == p.Path }); i >= 0 {
+			out[i].Optional = out[i].Optional && p.Optional
+		} else {
+			out = append(out, p)
 		}
 	}
-	return paths
+	return out
 }
 
 // without reports what is unprotected beyond the baseline's own list.

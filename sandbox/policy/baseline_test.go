@@ -204,3 +204,22 @@ func TestABaselineKeepsItsLayers(t *testing.T) {
 		}
 	}
 }
+
+// A profile cannot say of what the baseline hides that it may be absent, which would
+// let it be seen once it is there.
+func TestABaselineHidesWithoutExceptions(t *testing.T) {
+	for profile, baseline := range map[string]string{`"?/srv/a"`: `"/srv/a"`, `"/srv/a"`: `"?/srv/a"`, ``: `"/srv/a"`} {
+		p, err := Parse("p.toml", []byte("version = 1\n[filesystem]\ndeny = ["+profile+"]\n"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := ParseBaseline("b.toml", []byte("version = 1\n[filesystem]\ndeny = ["+baseline+"]\n"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pol, err := Resolve(p, Input{Baselines: []*Profile{b}})
+		if err != nil || len(pol.Filesystem.Deny) != 1 || pol.Filesystem.Deny[0].Optional {
+			t.Errorf("%s within %s: %+v, %v", profile, baseline, pol.Filesystem.Deny, err)
+		}
+	}
+}
