@@ -127,7 +127,7 @@ func (a *app) addCommand() *cli.Command {
 }
 
 func (a *app) add(ctx context.Context, text, name string) error {
-	at, err := a.place()
+	at, err := a.placeToRun()
 	if err != nil {
 		return err
 	}
@@ -312,7 +312,7 @@ func (a *app) latest(ctx context.Context, in *pack.Installer, l pack.Lock) (pack
 
 // eachLock calls f for every lock that was named, with an installer for it.
 func (a *app) eachLock(ctx context.Context, names []string, f func(*pack.Installer, place, locked) error) error {
-	at, err := a.place()
+	at, err := a.placeToRun()
 	if err != nil {
 		return err
 	}

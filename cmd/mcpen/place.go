@@ -63,15 +63,25 @@ func (a *app) place() (place, error) {
 		p.runtime = filepath.Join(p.bus, "mcpen")
 		return p, nil
 	}
-	p.runtime, err = runtimeIn(a.temporary(), p.state)
+	p.runtime, err = runtimeIn(a.temporary(), p.state, false)
+	return p, err
+}
+
+// placeToRun is place for what starts a sandbox: the name of the runtime directory is
+// chosen where there is none yet.
+func (a *app) placeToRun() (place, error) {
+	p, err := a.place()
+	if err == nil && !usable(p.bus) {
+		p.runtime, err = runtimeIn(a.temporary(), p.state, true)
+	}
 	return p, err
 }
 
 // runtimeIn is the runtime directory in a folder that others may write to. Its name
 // cannot be guessed, so that nobody takes it first: it is kept below state. A name
-// that somebody has taken all the same is given up for another. Without a state
-// directory the name is that of the user.
-func runtimeIn(shared, state string) (string, error) {
+// that somebody has taken all the same is given up for another, where one may be
+// chosen. Without a state directory, or before, the name is that of the user.
+func runtimeIn(shared, state string, choose bool) (string, error) {
 	plain := filepath.Join(shared, fmt.Sprintf("mcpen-%d", os.Getuid()))
 	if state == "" {
 		return plain, nil
@@ -79,6 +89,9 @@ func runtimeIn(shared, state string) (string, error) {
 	kept := filepath.Join(state, "runtime", url.PathEscape(shared))
 	if dir, err := os.Readlink(kept); err == nil && strings.HasPrefix(dir, plain+"-") && filepath.Dir(dir) == shared && !taken(dir) {
 		return dir, nil
+	}
+	if !choose {
+		return plain, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
 		return plain, nil // a home that cannot be written to: whoever starts something checks whose the directory is

@@ -135,7 +135,11 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 			p.close()
 		}
 	}()
-	if p.place, err = a.place(); err != nil {
+	find := a.placeToRun
+	if ch.look {
+		find = a.place
+	}
+	if p.place, err = find(); err != nil {
 		return p, err
 	}
 	r, err := a.resolve(ch, p.place)

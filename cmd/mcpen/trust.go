@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -50,13 +49,16 @@ func (a *app) gather(at place, p *policy.Profile) (evidence, error) {
 		lock = lockBeside(at, p.Sources[0].File, name)
 		e.file = realFile(at, p.Sources[0].File)
 	}
+	files := []string{lock, strings.TrimSuffix(lock, ".lock") + ".pins"}
+	if e.why = whyTrust(at, p, files); e.why == "" {
+		return e, nil
+	}
 	h := sha256.New()
 	line := func(words ...string) { fmt.Fprintf(h, "%q\n", words) }
 	for _, s := range p.Sources {
-		e.why = cmp.Or(e.why, foreign(at, s.File))
 		line("source", realFile(at, s.File), s.SHA256)
 	}
-	for _, file := range []string{lock, strings.TrimSuffix(lock, ".lock") + ".pins"} {
+	for _, file := range files {
 		data, err := readRegular(file, maxLock)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -64,7 +66,6 @@ func (a *app) gather(at place, p *policy.Profile) (evidence, error) {
 		if err != nil {
 			return e, fmt.Errorf("cannot read what is to be trusted: %w", err)
 		}
-		e.why = cmp.Or(e.why, foreign(at, file))
 		head, _ := lockfile.Split(data)
 		if file == lock {
 			e.lock = lock
@@ -78,13 +79,31 @@ func (a *app) gather(at place, p *policy.Profile) (evidence, error) {
 			line("decided", d)
 		}
 	}
-	if e.why == "" && slices.ContainsFunc(p.Said(), func(s policy.Said) bool { return runsHere(at, s) }) {
-		e.why = "it runs a command with all of your rights"
-	}
 	e.links = a.namedLinks(at, e)
 	line(append([]string{"links"}, e.links...)...)
 	e.digest = hex.EncodeToString(h.Sum(nil))
 	return e, nil
+}
+
+// whyTrust says why a profile, or what lies beside it, has to be trusted; "" where all
+// of it is the person's own.
+func whyTrust(at place, p *policy.Profile, beside []string) string {
+	for _, s := range p.Sources {
+		if why := foreign(at, s.File); why != "" {
+			return why
+		}
+	}
+	for _, file := range beside {
+		if exists(file) {
+			if why := foreign(at, file); why != "" {
+				return why
+			}
+		}
+	}
+	if slices.ContainsFunc(p.Said(), func(s policy.Said) bool { return runsHere(at, s) }) {
+		return "it runs a command with all of your rights"
+	}
+	return ""
 }
 
 func sum(data []byte) []byte {
