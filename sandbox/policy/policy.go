@@ -17,7 +17,8 @@
 // runs) and ${home}. A parameter with many values is a whole element of a list
 // and becomes that many elements. A secret is a whole value of env.secret.
 // "~/" in front of a path is the home directory, "?" in front of a path rule
-// means that the path may be absent.
+// means that the path may be absent. A path is no pattern, and an empty list of
+// what is allowed allows nothing.
 //
 // # Keys
 //
