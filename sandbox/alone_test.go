@@ -129,7 +129,7 @@ func TestLandlockHoldsReadOnlyFolders(t *testing.T) {
 // Its profile adds what a sandbox has anyway: a /tmp of its own.
 func tierPlan(t *testing.T, s *stage.Stage) plan.Plan {
 	t.Helper()
-	profile := hostileProfile(s, s.World.Tmp) + "[require]\nlayers = [\"landlock\", \"seccomp\"]\n"
+	profile := hostileProfile(s, s.World.Tmp) + "[require]\nwithout = [\"namespaces\"]\n"
 	// Landlock has no exception below a writable folder.
 	project := s.World.Project
 	profile = strings.Replace(profile, "[limits]", fmt.Sprintf("unprotect = [%q, %q, %q]\n[limits]",

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -215,16 +214,8 @@ func initial(t *testing.T) []int {
 // next starts a server that waits for the end of its input, where nothing has to
 // be heard of it.
 func (p *pen) next() *run {
-	profile := fmt.Sprintf("version = 1\nname = \"next\"\n[require]\nlayers = [%s]\n", quote(p.layers))
+	profile := "version = 1\nname = \"next\"\n" + require(p.layers)
 	return p.start(p.planOf(profile, "cat"))
-}
-
-func quote(layers []policy.Layer) string {
-	var b strings.Builder
-	for _, l := range layers {
-		fmt.Fprintf(&b, "%q, ", l)
-	}
-	return b.String()
 }
 
 // A server that will not go is made to.

@@ -323,11 +323,7 @@ func soakProgram(t *testing.T) string {
 
 // soakPlanOf is the plan of a server that is allowed nothing.
 func soakPlanOf(p *pen) plan.Plan {
-	var quoted []string
-	for _, l := range p.layers {
-		quoted = append(quoted, fmt.Sprintf("%q", l))
-	}
-	return p.planOf(fmt.Sprintf("version = 1\nname = \"soak\"\n[require]\nlayers = [%s]\n", strings.Join(quoted, ", ")), soakProgram(p.t), soakServerArg)
+	return p.planOf("version = 1\nname = \"soak\"\n"+require(p.layers), soakProgram(p.t), soakServerArg)
 }
 
 // launcher is a launcher as clients start it, and its ear.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -107,14 +108,30 @@ func newPen(t *testing.T, layers ...policy.Layer) *pen {
 // every process that it starts holds it.
 const script = "exec 9>alive\n"
 
+// require is the table of a profile by which these layers hold and no other.
+func require(layers []policy.Layer) string {
+	var without, more []string
+	for _, l := range policy.DefaultLayers() {
+		if !slices.Contains(layers, l) {
+			without = append(without, fmt.Sprintf("%q", l))
+		}
+	}
+	for _, l := range layers {
+		if !slices.Contains(policy.DefaultLayers(), l) {
+			more = append(more, fmt.Sprintf("%q", l))
+		}
+	}
+	text := fmt.Sprintf("[require]\nwithout = [%s]\n", strings.Join(without, ", "))
+	if len(more) > 0 {
+		text += fmt.Sprintf("layers = [%s]\n", strings.Join(more, ", "))
+	}
+	return text
+}
+
 // plan is the plan of a shell script, with more of a profile where it is given.
 func (p *pen) plan(profile string, text string, args ...string) plan.Plan {
 	p.t.Helper()
-	var quoted []string
-	for _, l := range p.layers {
-		quoted = append(quoted, fmt.Sprintf("%q", l))
-	}
-	profile = fmt.Sprintf("version = 1\nname = \"life\"\n[filesystem]\nwrite = [%q]\n[require]\nlayers = [%s]\n%s", p.project, strings.Join(quoted, ", "), profile)
+	profile = fmt.Sprintf("version = 1\nname = \"life\"\n[filesystem]\nwrite = [%q]\n%s%s", p.project, require(p.layers), profile)
 	return p.planOf(profile, append([]string{"sh", "-c", script + text, "server"}, args...)...)
 }
 

@@ -140,6 +140,7 @@ func (a *app) cli(args []string) *cli.App {
 		a.gcCommand(),
 		a.removeCommand(),
 		a.reviewCommand(),
+		a.trustCommand(),
 	}
 	for _, c := range commands {
 		c.OnUsageError = wrong
@@ -195,6 +196,9 @@ func (a *app) report(err error) int {
 			if p.Hint != "" {
 				say("hint", p.Hint)
 			}
+		}
+		if problems.Refused() {
+			return exitRefused
 		}
 		if problems.Lack() {
 			return exitSandbox

@@ -6,6 +6,7 @@ import (
 	"io"
 	"path/filepath"
 
+	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/policy"
 )
 
@@ -22,7 +23,10 @@ func runCheck(paths []string, load policy.Loader, readFile func(string) ([]byte,
 	}
 	wrong, bad := 0, 0
 	for _, path := range paths {
-		found := checkFile(path, load, readFile)
+		profile, found := checkFile(path, load, readFile)
+		if err := tellWithout(out, profile); err != nil {
+			return err
+		}
 		for _, m := range found {
 			if _, err := fmt.Fprintln(out, m.Error()); err != nil {
 				return err
@@ -46,21 +50,42 @@ func runCheck(paths []string, load policy.Loader, readFile func(string) ([]byte,
 	return nil
 }
 
-func checkFile(path string, load policy.Loader, readFile func(string) ([]byte, error)) policy.Mistakes {
+// tellWithout says which layers a profile goes without, before all else of it.
+func tellWithout(out io.Writer, p *policy.Profile) error {
+	if p == nil {
+		return nil
+	}
+	for _, s := range p.Said() {
+		if s.Key != "require.without" {
+			continue
+		}
+		line := launch.Red(out, fmt.Sprintf("%s: WITHOUT %s: the server runs without this layer", s.At, s.Text))
+		if _, err := fmt.Fprintln(out, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkFile(path string, load policy.Loader, readFile func(string) ([]byte, error)) (*policy.Profile, policy.Mistakes) {
 	data, err := readFile(path)
 	if err != nil {
-		return policy.Mistakes{{Pos: policy.Pos{File: path}, Text: "cannot read it: " + err.Error()}}
+		return nil, policy.Mistakes{{Pos: policy.Pos{File: path}, Text: "cannot read it: " + err.Error()}}
 	}
 	parse := policy.Parse
-	if filepath.Base(path) == filepath.Base(baselineFile) {
+	baseline := filepath.Base(path) == filepath.Base(baselineFile())
+	if baseline {
 		parse = policy.ParseBaseline
 	}
-	_, err = parse(path, data, load)
+	profile, err := parse(path, data, load)
 	var found policy.Mistakes
 	if err != nil && !errors.As(err, &found) {
 		found = policy.Mistakes{{Pos: policy.Pos{File: path}, Text: err.Error()}}
 	}
-	return found
+	if baseline {
+		return nil, found // it lists what others may go without
+	}
+	return profile, found
 }
 
 func count(n int, what string) string {

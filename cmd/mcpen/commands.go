@@ -47,7 +47,7 @@ func (a *app) doctorCommand() *cli.Command {
 		Description: "Tries every step of the sandbox and ends by running a tiny program in it." + exitStatus,
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the checks as JSON"}},
 		Action: func(c *cli.Context) error {
-			at, err := a.place()
+			at, err := a.placeToRun()
 			if err != nil {
 				return err
 			}

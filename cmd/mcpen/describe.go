@@ -72,13 +72,13 @@ func (a *app) interview(ctx context.Context, ch choice, file string) (described,
 		return described{}, fmt.Errorf("cannot make an empty workspace: %w", err)
 	}
 	defer os.RemoveAll(workspace)
-	ch.workspace = workspace
+	ch.workspace, ch.empty = workspace, true
 	p, err := a.prepare(ctx, ch)
 	if err != nil {
 		return described{}, err
 	}
 	defer p.close()
-	if err := a.fetchSecrets(ctx, &p.plan); err != nil {
+	if err := a.fetchSecrets(ctx, &p); err != nil {
 		return described{}, err
 	}
 	p.plan.Tools = plan.Tools{Tools: policy.Tools{Pins: policy.PinOff, Findings: policy.FindingWarn, Results: policy.TextPass}}

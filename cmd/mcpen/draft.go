@@ -2,12 +2,12 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/policy"
 )
 
 // wanted is the package that "add" is asked for: a reference, or what a file
@@ -20,7 +20,7 @@ func (a *app) wanted(text string) (pack.Ref, *pack.Draft, error) {
 		}
 		return ref, nil, nil
 	}
-	data, err := os.ReadFile(text)
+	data, err := readRegular(text, policy.MaxFile)
 	if err != nil {
 		return pack.Ref{}, nil, &codeError{code: exitUsage, err: fmt.Errorf("cannot read the description of a server: %w", err)}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
@@ -34,6 +35,9 @@ func (a *app) explainCommand(words []string) *cli.Command {
 				return err
 			}
 			defer p.close()
+			if p.untrusted != nil {
+				a.warn("nothing starts from it yet: %v", p.untrusted)
+			}
 			ref, _, isPackage, err := packaged(ch, p.policy)
 			if err != nil {
 				return err
@@ -64,6 +68,9 @@ func explain(out io.Writer, p plan.Plan, prog plan.Program, description, absent 
 	var b strings.Builder
 	w := writer{&b}
 	w.line("%s", p.Name)
+	for _, layer := range p.Without {
+		b.WriteString(launch.Red(out, "  "+audit.Visible(launch.Without(layer))+": the server runs without this layer") + "\n")
+	}
 	if description != "" {
 		w.line("  %s", description)
 	}
@@ -287,7 +294,9 @@ func (w writer) environment(p plan.Plan) {
 func (w writer) tools(p plan.Plan) {
 	w.title("Tools")
 	list := func(kind string, f policy.Filter) {
-		if len(f.Allow) == 0 {
+		if f.Nothing != (policy.Pos{}) {
+			w.line("  %-9s no %s  (%s)", "allows", kind, f.Nothing.String())
+		} else if len(f.Allow) == 0 {
 			w.line("  %-9s every %s that is not refused", "allows", kind)
 		}
 		for _, g := range f.Allow {

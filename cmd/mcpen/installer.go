@@ -234,7 +234,7 @@ func (a *app) job(ctx context.Context, at place, job pack.Job) error {
 	pol.Server.Dir = job.Dir
 	p := prepared{place: at, policy: pol, program: plan.Program{Path: job.Argv[0], Args: job.Argv}}
 	// The staging folder lies in mcpen's own state, of which nothing else is given.
-	p.place.state = ""
+	p.place.state, p.place.login.State = "", ""
 	var err error
 	if p.host, err = host.Probe(ctx, a.ask(p)); err != nil {
 		return err
@@ -470,8 +470,9 @@ func packageError(ctx context.Context, err error) error {
 	var coded *codeError
 	var found *host.FindError
 	var lack *sandbox.Lack
+	var mistakes policy.Mistakes
 	switch {
-	case err == nil || errors.As(err, &coded) || errors.As(err, &found) || errors.As(err, &lack):
+	case err == nil || errors.As(err, &coded) || errors.As(err, &mistakes) || errors.As(err, &found) || errors.As(err, &lack):
 		return err
 	case ctx.Err() != nil:
 		return &codeError{code: 128 + int(signalOf(ctx)), err: errors.New("interrupted: nothing was installed")}
@@ -553,9 +554,13 @@ func (a *app) refuseMalicious(at place, l pack.Lock) error {
 // advisories is where a copy of an OSV database is looked for.
 func advisories(at place) string { return filepath.Join(at.state, "osv") }
 
+// maxLock bounds a lock file: the largest of real servers, pins included, has some
+// megabytes.
+const maxLock = 64 << 20
+
 // readLock reads a lock file.
 func readLock(file string) (pack.Lock, error) {
-	data, err := os.ReadFile(file)
+	data, err := readRegular(file, maxLock)
 	if err != nil {
 		return pack.Lock{}, err
 	}

@@ -96,7 +96,7 @@ func (a *app) locks(at place, names []string, bad *undone) ([]locked, error) {
 // eachLock calls f for every lock that was named, with an installer for it, and
 // goes on with the next where one fails.
 func (a *app) eachLock(ctx context.Context, names []string, f func(*pack.Installer, place, locked) error) error {
-	at, err := a.place()
+	at, err := a.placeToRun()
 	if err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func (a *app) updateCommand() *cli.Command {
 				return err
 			}
 			return a.eachLock(c.Context, names, func(in *pack.Installer, at place, l locked) error {
-				return a.update(c.Context, in, at, l, yes)
+				return a.keepTrustBeside(at, l.file, func() error { return a.update(c.Context, in, at, l, yes) })
 			})
 		},
 	}
@@ -406,7 +406,7 @@ func (a *app) gcCommand() *cli.Command {
 // lock that does not read nobody knows which it names, so that is an error.
 func (a *app) namedTrees(at place) ([]string, error) {
 	files := lockFiles(at, nil)
-	machine, _ := filepath.Glob(machineProfiles + "/*.lock") // the pattern is good
+	machine, _ := filepath.Glob(machineProfiles() + "/*.lock") // the pattern is good
 	var keep []string
 	for _, file := range append(files, machine...) {
 		l, err := readLock(file)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,12 @@ var netKinds = []audit.Kind{audit.KindName, audit.KindConnect}
 // with Follow goes on until ctx is done. Lines of a log that are no events are
 // counted in the error, which is a noteError then: everything else was printed.
 func runLog(ctx context.Context, o logOptions, out io.Writer) error {
+	if o.Server != "" {
+		var err error
+		if o.Server, err = meant(logged(o.Dir), o.Server); err != nil {
+			return err
+		}
+	}
 	filter := audit.Filter{Server: o.Server}
 	if o.Net {
 		filter.Kinds = netKinds
@@ -76,20 +83,23 @@ func (o logOptions) unknown() error {
 	if o.Server == "" || o.Follow {
 		return nil
 	}
-	own := audit.FileName(o.Server) // and with ".1" where it was rotated
-	files, err := os.ReadDir(o.Dir)
-	if err != nil {
-		return fmt.Errorf("cannot read the log: %w", err)
+	servers := logged(o.Dir)
+	if slices.Contains(servers, strings.TrimSuffix(audit.FileName(o.Server), ".jsonl")) {
+		return nil
 	}
-	var names []string
+	return &codeError{code: 1, err: fmt.Errorf("nothing was recorded of %q", o.Server), hint: policy.DidYouMean(o.Server, servers)}
+}
+
+// logged are the servers of which there is a log, rotated or not.
+func logged(dir string) []string {
+	var out []string
+	files, _ := os.ReadDir(dir) // whoever reads the log says what is wrong
 	for _, f := range files {
-		if strings.HasPrefix(f.Name(), own) {
-			return nil
+		if name, _, ok := strings.Cut(f.Name(), ".jsonl"); ok {
+			out = append(out, name)
 		}
-		name, _, _ := strings.Cut(f.Name(), ".jsonl")
-		names = append(names, name)
 	}
-	return &codeError{code: 1, err: fmt.Errorf("nothing was recorded of %q", o.Server), hint: policy.DidYouMean(o.Server, names)}
+	return out
 }
 
 // noteError is something that a person should know of a command that did what

@@ -15,6 +15,12 @@ import (
 func TestMain(m *testing.M) {
 	sandbox.Hook()
 	host.Hook()
+	// Homes are where HOME says, and there is no administrator, unless a test says
+	// otherwise: what is trusted, or given to servers, is not this user's.
+	passwd, machine = os.Getenv("MCPEN_TEST_PASSWD"), "/nonexistent"
+	if dir := os.Getenv("MCPEN_TEST_MACHINE"); dir != "" {
+		machine = dir
+	}
 	testscript.Main(m, map[string]func(){
 		"mcpen":   main,
 		"poison":  func() { os.Exit(poisonServer(os.Args[1], os.Stdin, os.Stdout)) },

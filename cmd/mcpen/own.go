@@ -11,8 +11,9 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// profileApart refuses a profile that the server could rewrite: its next run
-// would be given what it wrote. The lock and the pins are beside the profile.
+// profileApart refuses a profile that the server could rewrite, or that a symlink leads
+// to which a server or whoever filled the workspace could have made: its next run
+// would be given what they wrote, or chose. The lock and the pins are beside the profile.
 func (p *prepared) profileApart() error {
 	for _, s := range p.policy.Sources {
 		if ships(s.File) {
@@ -26,6 +27,14 @@ func (p *prepared) profileApart() error {
 		ways := []string{f.Real}
 		for _, l := range f.Links {
 			ways = append(ways, l.Path)
+		}
+		for _, g := range grounds(p.place, p.workspace) {
+			for _, l := range f.Links {
+				if strings.HasPrefix(l.Path, g.Dir+"/") && !strings.HasPrefix(f.Real, g.Dir+"/") {
+					return &codeError{code: exitRefused, err: fmt.Errorf("cannot use the profile %q: it leads to %q by the symlink %q, which %s could have made", s.File, f.Real, l.Path, g.Who),
+						hint: fmt.Sprintf("name %q itself, if that is what was meant", f.Real)}
+				}
+			}
 		}
 		for _, way := range ways {
 			if dir := p.writable(way); dir != "" {

@@ -24,16 +24,16 @@ import (
 )
 
 // machineProfiles are the profiles of this machine's administrator.
-const machineProfiles = "/etc/mcpen/profiles"
+func machineProfiles() string { return filepath.Join(machine, "profiles") }
 
 // lockBeside is where the lock of a profile is: beside the file, or, for one
 // that ships with mcpen, was never written, or is the machine's and has no lock
 // there, among the user's own.
 func lockBeside(at place, profileFile, name string) string {
-	if profileFile != "" && filepath.Ext(profileFile) == ".toml" && !ships(profileFile) {
+	if profileFile != "" && profileFile != noProfileFile && !ships(profileFile) {
 		if _, err := os.Stat(profileFile); err == nil {
 			beside := strings.TrimSuffix(profileFile, ".toml") + ".lock"
-			if _, err := os.Stat(beside); err == nil || filepath.Dir(profileFile) != machineProfiles {
+			if _, err := os.Stat(beside); err == nil || filepath.Dir(profileFile) != machineProfiles() {
 				return beside
 			}
 		}
@@ -187,7 +187,7 @@ func (a *app) addCommand() *cli.Command {
 }
 
 func (a *app) add(ctx context.Context, text, name string) error {
-	at, err := a.place()
+	at, err := a.placeToRun()
 	if err != nil {
 		return err
 	}
@@ -287,20 +287,28 @@ func bare(ref pack.Ref) string {
 }
 
 // installRules are those of the profile that a lock belongs to, or the default
-// ones where there is no profile.
+// ones where there is no profile, within the machine's baseline.
 func (a *app) installRules(at place, name string) (policy.Install, error) {
-	if _, _, err := a.loader(at)(name, ""); err != nil {
-		return policy.Closed(name).Install, nil
+	baselines, err := a.baselines(choice{}, at)
+	if err != nil {
+		return policy.Install{}, err
 	}
-	pol, err := a.policy(choice{profile: name}, at)
+	closed := func() (policy.Install, error) {
+		pol, err := policy.Resolve(&policy.Profile{Name: name}, policy.Input{Baselines: baselines})
+		return pol.Install, err
+	}
+	if _, _, err := a.loader(at)(name, ""); err != nil {
+		return closed()
+	}
+	r, err := a.resolve(choice{profile: name, look: true}, at)
 	if err == nil {
-		return pol.Install, nil
+		return r.policy.Install, nil
 	}
 	if p, parse := a.profile(choice{profile: name}, at); parse != nil || len(p.Params) == 0 {
 		return policy.Install{}, err
 	}
 	a.warn("the default install rules hold: the profile %q has parameters that are not set", name)
-	return policy.Closed(name).Install, nil
+	return closed()
 }
 
 // describe says what a registry says of a release.

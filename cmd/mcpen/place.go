@@ -1,11 +1,17 @@
 package main
 
 import (
+	"crypto/rand"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/policy"
 )
 
 // place says where things are for this user.
@@ -16,7 +22,18 @@ type place struct {
 	runtime string // what a run keeps while it runs
 	bus     string // XDG_RUNTIME_DIR
 	cwd     string
+	// login is where things are by the password database. What a client's
+	// configuration, which may be a repository's, says of HOME and XDG moves no
+	// protection of these, and nothing that decides what is trusted.
+	login policy.Dirs
 }
+
+// passwd is where users have their homes, and machine the administrator's own
+// configuration. Tests have others.
+var (
+	passwd  = "/etc/passwd"
+	machine = "/etc/mcpen"
+)
 
 // place reads the environment. A home that is not set or not absolute is none,
 // and what would lie in it is then in the runtime directory's place.
@@ -38,12 +55,68 @@ func (a *app) place() (place, error) {
 	}
 	p.config = dir("XDG_CONFIG_HOME", ".config")
 	p.state = dir("XDG_STATE_HOME", ".local/state")
+	p.login = policy.Dirs{Home: p.home, State: p.state, Config: p.config}
+	if home := host.PasswdHome(passwd, os.Getuid()); home != "" {
+		p.login = policy.Dirs{Home: home, State: filepath.Join(home, ".local/state/mcpen"), Config: filepath.Join(home, ".config/mcpen")}
+	}
 	if usable(p.bus) {
 		p.runtime = filepath.Join(p.bus, "mcpen")
-	} else {
-		p.runtime = filepath.Join(a.temporary(), fmt.Sprintf("mcpen-%d", os.Getuid()))
+		return p, nil
 	}
-	return p, nil
+	p.runtime, err = runtimeIn(a.temporary(), p.state, false)
+	return p, err
+}
+
+// placeToRun is place for what starts a sandbox: the name of the runtime directory is
+// chosen where there is none yet.
+func (a *app) placeToRun() (place, error) {
+	p, err := a.place()
+	if err == nil && !usable(p.bus) {
+		p.runtime, err = runtimeIn(a.temporary(), p.state, true)
+	}
+	return p, err
+}
+
+// runtimeIn is the runtime directory in a folder that others may write to. Its name
+// cannot be guessed, so that nobody takes it first: it is kept below state. A name
+// that somebody has taken all the same is given up for another, where one may be
+// chosen. Without a state directory, or before, the name is that of the user.
+func runtimeIn(shared, state string, choose bool) (string, error) {
+	plain := filepath.Join(shared, fmt.Sprintf("mcpen-%d", os.Getuid()))
+	if state == "" {
+		return plain, nil
+	}
+	kept := filepath.Join(state, "runtime", url.PathEscape(shared))
+	if dir, err := os.Readlink(kept); err == nil && strings.HasPrefix(dir, plain+"-") && filepath.Dir(dir) == shared && !taken(dir) {
+		return dir, nil
+	}
+	if !choose {
+		return plain, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
+		return plain, nil // a home that cannot be written to: whoever starts something checks whose the directory is
+	}
+	dir := plain + "-" + rand.Text()
+	link := kept + "." + rand.Text()
+	if err := os.Symlink(dir, link); err != nil {
+		return plain, nil
+	}
+	if err := os.Rename(link, kept); err != nil {
+		os.Remove(link)
+		return "", fmt.Errorf("cannot keep the name of the runtime directory: %w", err)
+	}
+	// Of two that do so at once the last one's name holds.
+	if now, err := os.Readlink(kept); err == nil {
+		dir = now
+	}
+	return dir, nil
+}
+
+// taken reports whether a name is somebody else's.
+func taken(dir string) bool {
+	var st unix.Stat_t
+	err := unix.Lstat(dir, &st)
+	return err == nil && (int(st.Uid) != os.Geteuid() || st.Mode&unix.S_IFMT != unix.S_IFDIR)
 }
 
 // temporary is where a runtime directory of our own lies that no session manager

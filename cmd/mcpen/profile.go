@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -65,7 +64,7 @@ func (a *app) listProfiles() error {
 // profileNames are the names that loader knows, sorted.
 func profileNames(at place) []string {
 	names := profiles.Names()
-	for _, dir := range []string{at.config, "/etc/mcpen"} {
+	for _, dir := range []string{at.config, machine} {
 		files, _ := filepath.Glob(filepath.Join(dir, "profiles", "*.toml")) // the pattern is good
 		for _, f := range files {
 			names = append(names, strings.TrimSuffix(filepath.Base(f), ".toml"))
@@ -102,7 +101,7 @@ func (a *app) checkCommand() *cli.Command {
 					return usage("mcpen check profile.toml", "no profile to check: there is none in %q", filepath.Join(at.config, "profiles"))
 				}
 			}
-			if err := runCheck(paths, a.loader(at), os.ReadFile, a.out); err != nil {
+			if err := runCheck(paths, a.loader(at), readProfile, a.out); err != nil {
 				return &codeError{code: exitUsage, err: err}
 			}
 			return nil

@@ -54,8 +54,15 @@ func (a *app) stopCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			var servers []string
+			for _, r := range records {
+				servers = append(servers, r.Server)
+			}
 			for _, name := range c.Args().Slice() {
 				n := 0
+				if name, err = meant(servers, name); err != nil {
+					return err
+				}
 				for _, r := range records {
 					if r.Server != name && r.Session != name {
 						continue

@@ -40,12 +40,12 @@ func (a *app) reviewCommand() *cli.Command {
 			}
 			r := reviewer{app: a, in: bufio.NewReader(a.in), approve: c.StringSlice("approve"), reject: c.StringSlice("reject"), all: c.Bool("approve-all")}
 			for _, f := range files {
-				err := error(nil)
-				if c.Bool("forget") {
-					err = f.Forget()
-				} else {
-					err = r.review(at, f)
-				}
+				err := a.keepTrustBeside(at, f.File, func() error {
+					if c.Bool("forget") {
+						return f.Forget()
+					}
+					return r.review(at, f)
+				})
 				if err != nil {
 					return err
 				}

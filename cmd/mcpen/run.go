@@ -44,7 +44,7 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 		return err
 	}
 	defer p.close()
-	if err := a.fetchSecrets(ctx, &p.plan); err != nil {
+	if err := a.fetchSecrets(ctx, &p); err != nil {
 		return err
 	}
 	_, _, isPackage, err := packaged(ch, p.policy)

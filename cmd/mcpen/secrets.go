@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/zalando/go-keyring"
+	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 )
 
@@ -22,10 +25,10 @@ const (
 
 // fetchSecrets fills in the values of the plan's secrets. No error says what a
 // secret is.
-func (a *app) fetchSecrets(ctx context.Context, p *plan.Plan) error {
-	for i := range p.Process.Secrets {
-		s := &p.Process.Secrets[i]
-		value, err := a.secret(ctx, s.From)
+func (a *app) fetchSecrets(ctx context.Context, p *prepared) error {
+	for i := range p.plan.Process.Secrets {
+		s := &p.plan.Process.Secrets[i]
+		value, err := a.secret(ctx, s.From, p)
 		if err != nil {
 			return &codeError{code: exitUsage, err: fmt.Errorf("%s: cannot fetch the secret for %s from %q: %w", s.At, s.Name, s.From, err)}
 		}
@@ -38,7 +41,7 @@ func (a *app) fetchSecrets(ctx context.Context, p *plan.Plan) error {
 }
 
 // secret fetches one reference. One line end behind the value is not part of it.
-func (a *app) secret(ctx context.Context, from string) (string, error) {
+func (a *app) secret(ctx context.Context, from string, p *prepared) (string, error) {
 	kind, what, _ := strings.Cut(from, ":")
 	switch kind {
 	case "env":
@@ -48,9 +51,12 @@ func (a *app) secret(ctx context.Context, from string) (string, error) {
 		}
 		return v, nil
 	case "file":
+		if real := p.host.Paths[what].Real; real != "" {
+			what = real
+		}
 		return readSecret(what)
 	case "command":
-		return a.commandSecret(ctx, what)
+		return a.commandSecret(ctx, what, p.place)
 	case "keyring":
 		service, name, ok := strings.Cut(what, "/")
 		if !ok {
@@ -61,40 +67,114 @@ func (a *app) secret(ctx context.Context, from string) (string, error) {
 	return "", fmt.Errorf("internal error: no kind of secret %q", kind)
 }
 
+// readSecret reads a file by its real path. A symlink that somebody put there since
+// is not followed.
 func readSecret(name string) (string, error) {
-	f, err := os.Open(name)
+	fd, err := unix.Openat2(unix.AT_FDCWD, name, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	if err != nil {
+		return "", &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return "", &os.PathError{Op: "stat", Path: name, Err: err}
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFREG && st.Mode&0o077 != 0 {
+		return "", fmt.Errorf("others can read it (mode %04o): chmod 600 %s", st.Mode&0o777, name)
+	}
+	data, err := readPlain(fd, name, maxSecret)
 	if err != nil {
 		return "", err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	if st.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("others can read it (mode %04o): chmod 600 %s", st.Mode().Perm(), name)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil {
-		return "", err
-	}
-	if len(data) > maxSecret {
-		return "", fmt.Errorf("it is longer than %d bytes", maxSecret)
 	}
 	return trimLine(string(data)), nil
 }
 
+// vetCommands refuses a command for a secret that runs, or is given, what a server or
+// whoever filled the workspace could have written: it has all of the user's rights.
+func (a *app) vetCommands(p prepared) error {
+	for _, s := range p.policy.Env.Secret {
+		line, ok := strings.CutPrefix(s.From, "command:")
+		if !ok {
+			continue
+		}
+		for i, word := range strings.Fields(line) {
+			file := a.wordFile(p.place, word, i == 0)
+			if g, ok := p.ground(host.Look(file)); ok {
+				return &codeError{code: exitRefused, err: fmt.Errorf("%v: cannot fetch the secret for %s: its command names %q, which %s could have written", s.At, s.Name, file, g.Who),
+					hint: "keep it where no server writes, such as ~/.local/bin"}
+			}
+		}
+	}
+	return nil
+}
+
+// wordFile is the file that a word of a command may name.
+func (a *app) wordFile(at place, word string, program bool) string {
+	if program && !strings.Contains(word, "/") {
+		for _, dir := range filepath.SplitList(a.getenv("PATH")) {
+			if file := filepath.Join(dir, word); filepath.IsAbs(dir) && unix.Access(file, unix.X_OK) == nil {
+				return file
+			}
+		}
+		return ""
+	}
+	if _, value, ok := strings.Cut(word, "="); ok && strings.HasPrefix(word, "-") {
+		word = value
+	}
+	if filepath.IsAbs(word) {
+		return filepath.Clean(word)
+	}
+	return filepath.Join(commandDir(at), word)
+}
+
+// ground is the folder of a server's or the workspace's in which a path lies, or a
+// symlink on the way to it.
+func (p prepared) ground(f plan.PathFact) (plan.Ground, bool) {
+	if !f.Exists {
+		return plan.Ground{}, false
+	}
+	ways := []string{f.Real}
+	for _, l := range f.Links {
+		ways = append(ways, l.Path)
+	}
+	for _, way := range ways {
+		for _, g := range grounds(p.place, p.workspace) {
+			if way == g.Dir || strings.HasPrefix(way, g.Dir+"/") {
+				return g, true
+			}
+		}
+		if dir := p.writable(way); dir != "" {
+			return plan.Ground{Dir: dir, Who: "the server"}, true
+		}
+	}
+	return plan.Ground{}, false
+}
+
+// commandDir is where a secret's command runs: in no project, whose files programs
+// read without being asked.
+func commandDir(at place) string {
+	if at.login.Home != "" {
+		return at.login.Home
+	}
+	return "/"
+}
+
 // commandSecret runs a command with the user's rights, without a shell, and
 // takes what it prints.
-func (a *app) commandSecret(ctx context.Context, line string) (string, error) {
+func (a *app) commandSecret(ctx context.Context, line string, at place) (string, error) {
 	argv := strings.Fields(line)
 	if len(argv) == 0 {
 		return "", errors.New("the command is empty")
 	}
 	ctx, cancel := context.WithTimeout(ctx, secretDelay)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env, cmd.Stderr = a.env, a.err
+	program := a.wordFile(at, argv[0], true)
+	if program == "" {
+		return "", fmt.Errorf("there is no program %q", argv[0])
+	}
+	cmd := exec.CommandContext(ctx, program, argv[1:]...)
+	cmd.Args[0], cmd.Dir, cmd.Stderr = argv[0], commandDir(at), a.err
+	cmd.Env = append(slices.Clone(a.env), "PWD="+cmd.Dir)
 	out, err := cmd.Output()
 	if ctx.Err() != nil {
 		return "", fmt.Errorf("it did not answer within %v", secretDelay)

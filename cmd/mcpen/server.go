@@ -26,7 +26,7 @@ func serverFlags() []cli.Flag {
 		&cli.StringFlag{Name: "profile", Usage: "a profile's `NAME` or path, for the command behind --"},
 		&cli.StringFlag{Name: "workspace", Usage: "the `DIR` that ${workspace} stands for (default: where mcpen was started)"},
 		setFlag(),
-		&cli.StringFlag{Name: "baseline", Usage: "a profile `FILE` that no other may go beyond (default: " + baselineFile + " where it exists)"},
+		&cli.StringFlag{Name: "baseline", Usage: "a profile `FILE` that no other may go beyond, besides " + baselineFile() + " where that exists"},
 		&cli.StringSliceFlag{Name: "without", Usage: "do without a `LAYER` (namespaces, landlock, seccomp): said at the start and in the log"},
 	}
 }
@@ -35,7 +35,8 @@ func setFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "set", Usage: "a parameter of the profile, as `name=value`; may be repeated"}
 }
 
-const baselineFile = "/etc/mcpen/baseline.toml"
+// baselineFile is the machine's baseline.
+func baselineFile() string { return filepath.Join(machine, "baseline.toml") }
 
 // choice is what the command line says about a server.
 type choice struct {
@@ -45,15 +46,22 @@ type choice struct {
 	params    map[string][]string
 	workspace string
 	baseline  string
-	without   []string
+	without   []policy.Layer
 	look      bool // only look: nothing is installed, locked or made
+	empty     bool // the workspace is an empty folder of mcpen's own
 }
 
 // choose reads the command line. The words are those of the whole process: cli
 // takes a leading "--" away, and with it what tells "run node" from
 // "run -- node".
 func choose(c *cli.Context, words []string) (choice, error) {
-	ch := choice{profile: c.String("profile"), workspace: c.String("workspace"), baseline: c.String("baseline"), without: c.StringSlice("without")}
+	ch := choice{profile: c.String("profile"), workspace: c.String("workspace"), baseline: c.String("baseline")}
+	for _, w := range c.StringSlice("without") {
+		if !slices.Contains(policy.DefaultLayers(), policy.Layer(w)) {
+			return ch, usage("--without namespaces", "cannot do without %q: it is no layer", w)
+		}
+		ch.without = append(ch.without, policy.Layer(w))
+	}
 	rest := c.Args().Slice()
 	behind := len(words) - len(rest) - 1
 	switch {
@@ -99,6 +107,9 @@ type prepared struct {
 	plan    plan.Plan
 	start   string     // where the server starts if its profile declares that: --workspace, or where mcpen was started
 	tree    *pack.Tree // of a package: GC leaves it alone until close
+
+	untrusted error  // why nothing starts from the profile; nil where something does, or it was not only to be looked at
+	workspace string // as the command line or the folder of the start has it; "" where there is none
 }
 
 // close ends the use of the package tree.
@@ -126,10 +137,15 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 			p.close()
 		}
 	}()
-	if p.place, err = a.place(); err != nil {
+	find := a.placeToRun
+	if ch.look {
+		find = a.place
+	}
+	if p.place, err = find(); err != nil {
 		return p, err
 	}
-	if p.policy, err = a.policy(ch, p.place); err != nil {
+	r, err := a.resolve(ch, p.place)
+	if err != nil {
 		return p, err
 	}
 	p.start = p.place.cwd
@@ -138,7 +154,9 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 			return p, fmt.Errorf("cannot tell where --workspace %q is: %w", ch.workspace, err)
 		}
 	}
-	if p.program, p.tree, err = a.program(ctx, ch, p.place, p.policy); err != nil {
+	p.policy = r.policy
+	p.workspace = a.input(ch, p.place, nil).Workspace
+	if err = a.install(ctx, ch, r, &p); err != nil {
 		return p, err
 	}
 	own := ownState(p.policy, p.place)
@@ -159,43 +177,93 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	if p.plan, err = plan.Compile(p.policy, p.program, p.host); err != nil {
 		return p, err
 	}
-	return p, p.profileApart()
+	if err := p.profileApart(); err != nil {
+		return p, err
+	}
+	if err := a.vetCommands(p); err != nil || ch.look {
+		return p, err
+	}
+	return p, recordWritten(p.place, p.plan)
 }
 
-// policy loads and resolves the profile, or takes the closed default.
-func (a *app) policy(ch choice, at place) (policy.Policy, error) {
-	var pol policy.Policy
-	baseline, err := a.baseline(ch, at)
+// install finds or installs the program, once everything that names it is trusted.
+// Where it is only looked for, what is not trusted is remembered.
+func (a *app) install(ctx context.Context, ch choice, r resolved, p *prepared) error {
+	if top := repositoryOf(p.place, p.place.state); top != "" && !ch.look {
+		return &codeError{code: exitRefused, err: fmt.Errorf("cannot keep state in %q: it is in the repository %s", p.place.state, top), hint: "unset XDG_STATE_HOME"}
+	}
+	asked, err := a.gate(p.place, !ch.look, append(r.baselines, r.profile)...)
+	if p.untrusted = err; err != nil && !ch.look {
+		return err
+	}
+	program := func() (err error) {
+		p.program, p.tree, err = a.program(ctx, ch, p.place, p.policy)
+		return err
+	}
+	if ch.look || !asked {
+		return program()
+	}
+	return a.keepTrust(p.place, r.profile, program)
+}
+
+// resolved is a policy and what it was made of.
+type resolved struct {
+	policy    policy.Policy
+	profile   *policy.Profile   // without sources where there is no file
+	baselines []*policy.Profile // that the command line names
+}
+
+// resolve loads and resolves the profile, or takes the closed default.
+func (a *app) resolve(ch choice, at place) (resolved, error) {
+	var none resolved
+	baselines, err := a.baselines(ch, at)
 	if err != nil {
-		return pol, err
+		return none, err
 	}
 	if info, err := os.Stat(ch.workspace); ch.workspace != "" && (err != nil || !info.IsDir()) {
-		return pol, usage("--workspace DIR", "cannot use the workspace %q: it is no directory", ch.workspace)
+		return none, usage("--workspace DIR", "cannot use the workspace %q: it is no directory", ch.workspace)
 	}
-	if ch.unwritten() && baseline == nil && len(ch.params) == 0 && ch.workspace == "" {
-		pol = policy.Closed(a.serverName(ch, at))
-	} else {
-		profile, err := a.profile(ch, at)
-		if err != nil {
-			return pol, err
-		}
-		in := policy.Input{Params: ch.params, Home: at.home, State: at.state, Config: at.config,
-			Workspace: ch.workspace, Cwd: at.cwd, Baseline: baseline}
-		if in.Workspace == "" {
-			in.Workspace = workspace(in)
-		}
-		if pol, err = policy.Resolve(profile, in); err != nil {
-			return pol, refused(err, profile, in)
-		}
+	in := a.input(ch, at, baselines)
+	if ch.unwritten() && len(baselines) == 0 && len(ch.params) == 0 && ch.workspace == "" && len(ch.without) == 0 {
+		name := a.serverName(ch, at)
+		return resolved{policy: policy.Closed(name), profile: &policy.Profile{Name: name}}, nil
 	}
-	return doWithout(pol, ch.without)
+	profile, err := a.profile(ch, at)
+	if err != nil {
+		return none, err
+	}
+	if in.Server, err = server(at, profile, ch.look); err != nil {
+		return none, err
+	}
+	pol, err := policy.Resolve(profile, in)
+	if err != nil {
+		return none, refused(err, profile, in)
+	}
+	if ch.unwritten() {
+		profile = &policy.Profile{Name: pol.Name}
+	}
+	return resolved{pol, profile, baselines}, nil
+}
+
+// input is what a profile is resolved with.
+func (a *app) input(ch choice, at place, baselines []*policy.Profile) policy.Input {
+	in := policy.Input{Params: ch.params, Home: at.home, State: at.state, Config: at.config,
+		Login: at.login, Workspace: ch.workspace, Cwd: at.cwd, Without: ch.without, Baselines: baselines}
+	in.Start = workspace(in)
+	switch {
+	case ch.empty:
+		in.Start = ch.workspace
+	case in.Workspace == "":
+		in.Workspace = in.Start
+	}
+	return in
 }
 
 // workspace is where mcpen was started, or "" where that may be no workspace, as
 // the home directory may not: a client that starts everything there has to say
 // which folder it means.
 func workspace(in policy.Input) string {
-	_, err := policy.Resolve(&policy.Profile{Name: "workspace"}, policy.Input{Home: in.Home, State: in.State, Config: in.Config,
+	_, err := policy.Resolve(&policy.Profile{Name: "workspace"}, policy.Input{Home: in.Home, State: in.State, Config: in.Config, Login: in.Login,
 		Workspace: in.Cwd, Cwd: in.Cwd})
 	if err != nil {
 		return ""
@@ -206,10 +274,10 @@ func workspace(in policy.Input) string {
 // refused tells a mistake in a profile from a good one that the baseline does not
 // allow.
 func refused(err error, profile *policy.Profile, in policy.Input) error {
-	if in.Baseline == nil {
+	if len(in.Baselines) == 0 {
 		return err
 	}
-	in.Baseline = nil
+	in.Baselines = nil
 	if _, alone := policy.Resolve(profile, in); alone != nil {
 		return err
 	}
@@ -222,7 +290,7 @@ func (a *app) profile(ch choice, at place) (*policy.Profile, error) {
 	load := a.loader(at)
 	if ch.unwritten() {
 		name := a.serverName(ch, at)
-		return policy.Parse("(no profile)", fmt.Appendf(nil, "version = 1\nname = %q\n", name), load)
+		return policy.Parse(noProfileFile, fmt.Appendf(nil, "version = 1\nname = %q\n", name), load)
 	}
 	file, data, err := load(ch.profile, "")
 	if err != nil {
@@ -231,20 +299,29 @@ func (a *app) profile(ch choice, at place) (*policy.Profile, error) {
 	return policy.Parse(file, data, load)
 }
 
-func (a *app) baseline(ch choice, at place) (*policy.Profile, error) {
-	file := ch.baseline
-	if file == "" {
-		file = baselineFile
+// baselines are the machine's, where there is one, and the one that the command
+// line names. Both hold: a command line, which may be a repository's, only narrows.
+func (a *app) baselines(ch choice, at place) ([]*policy.Profile, error) {
+	var out []*policy.Profile
+	for _, file := range []string{baselineFile(), ch.baseline} {
+		if file == "" || file == baselineFile() && len(out) > 0 {
+			continue
+		}
+		file = fileName(file)
+		data, err := readRegular(file, policy.MaxFile)
+		if errors.Is(err, fs.ErrNotExist) && file != ch.baseline {
+			continue
+		}
+		if err != nil {
+			return nil, &codeError{code: exitRefused, err: fmt.Errorf("cannot read the baseline: %w", err)}
+		}
+		p, err := policy.ParseBaseline(file, data, a.loader(at))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
 	}
-	file = fileName(file)
-	data, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) && ch.baseline == "" {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, &codeError{code: exitRefused, err: fmt.Errorf("cannot read the baseline: %w", err)}
-	}
-	return policy.ParseBaseline(file, data, a.loader(at))
+	return out, nil
 }
 
 // loader finds profiles: by path, or by name in the user's own, the machine's
@@ -257,15 +334,15 @@ func (a *app) loader(at place) policy.Loader {
 				ref = filepath.Join(filepath.Dir(from), ref)
 			}
 			ref = fileName(ref)
-			data, err := os.ReadFile(ref)
+			data, err := readRegular(ref, policy.MaxFile)
 			return ref, data, err
 		}
-		for _, dir := range []string{at.config, "/etc/mcpen"} {
+		for _, dir := range []string{at.config, machine} {
 			file := filepath.Join(dir, "profiles", ref+".toml")
 			if dir == "" || file == from {
 				continue
 			}
-			data, err := os.ReadFile(file)
+			data, err := readRegular(file, policy.MaxFile)
 			if !errors.Is(err, fs.ErrNotExist) {
 				return file, data, err
 			}
@@ -275,27 +352,6 @@ func (a *app) loader(at place) policy.Loader {
 		}
 		return "", nil, fmt.Errorf("there is no profile of that name")
 	}
-}
-
-// doWithout takes layers out of what is required. The words are checked here:
-// a layer that is misspelt must not be one that is there after all.
-func doWithout(pol policy.Policy, without []string) (policy.Policy, error) {
-	for _, w := range without {
-		l := policy.Layer(w)
-		switch l {
-		case policy.LayerNamespaces, policy.LayerLandlock, policy.LayerSeccomp, policy.LayerMediation:
-		default:
-			return pol, usage("--without namespaces", "cannot do without %q: it is no layer", w)
-		}
-		var keep []policy.Layer
-		for _, have := range pol.Require.Layers {
-			if have != l {
-				keep = append(keep, have)
-			}
-		}
-		pol.Require.Layers = keep
-	}
-	return pol, nil
 }
 
 // argv is the command that the command line or the profile names.
@@ -372,8 +428,10 @@ func (a *app) findEnv(at place) host.FindEnv {
 
 // ask is what the host is asked for this policy and program.
 func (a *app) ask(p prepared) host.Ask {
-	ask := host.Ask{Home: p.place.home, Runtime: p.place.runtime, State: p.place.state, Config: p.place.config, Cwd: p.start, Bus: p.place.bus,
-		Env: map[string]string{}, Paths: plan.Asks(p.policy, p.program, p.place.home, p.place.state, p.place.config, p.place.runtime)}
+	at := p.place
+	ask := host.Ask{Home: at.home, Runtime: at.runtime, State: at.state, Config: at.config, Cwd: p.start, Bus: at.bus, Login: at.login,
+		Env: map[string]string{}, Paths: plan.Asks(p.policy, p.program, at.home, at.state, at.config, at.runtime, at.login.Home, at.login.State, at.login.Config)}
+	ask.Grounds = grounds(at, p.workspace)
 	for _, name := range plan.EnvNames(p.policy) {
 		if v, ok := a.lookup(name); ok {
 			ask.Env[name] = v

@@ -43,6 +43,9 @@ func filtered(f policy.Filter, section, name string) (refusal, bool) {
 			return refusal{g.At.String(), "[" + section + "] without " + quote(g.Pattern) + " in deny"}, true
 		}
 	}
+	if f.Nothing != (policy.Pos{}) {
+		return refusal{f.Nothing.String(), "[" + section + "] with " + quote(name) + " in allow"}, true
+	}
 	if len(f.Allow) == 0 {
 		return refusal{}, false
 	}

@@ -301,3 +301,25 @@ func TestDropped(t *testing.T) {
 		t.Error("the answer to a request that was given up passes")
 	}
 }
+
+// An empty list of what is allowed allows nothing: no tool is listed, and none is called.
+func TestNothingAllowed(t *testing.T) {
+	for _, nothing := range []policy.Pos{{}, {File: "p.toml", Line: 4, Col: 9}} {
+		cfg := setup{Pins: policy.PinOff}.config(guard.Pins{})
+		cfg.Tools.Nothing = nothing
+		g, err := guard.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := nothing == (policy.Pos{})
+		g.Client([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
+		v := g.Server([]byte(`{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","x":"here"}]}}`))
+		if got := strings.Contains(string(v.Forward), "here"); got != want {
+			t.Errorf("listed: %v, want %v", got, want)
+		}
+		v = g.Client([]byte(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"a"}}`))
+		if got := v.Forward != nil; got != want {
+			t.Errorf("called: %v, want %v", got, want)
+		}
+	}
+}

@@ -93,7 +93,7 @@ func namespaceCheck(f Facts) Check {
 		c.Detail = "user, mount, pid, net, ipc, uts and cgroup, with /proc and a root of its own"
 	case Missing:
 		c.Blocks = true
-		c.Consequence = `nothing starts; require.layers = ["landlock", "seccomp"] does without, and then no server has a network`
+		c.Consequence = `nothing starts; require.without = ["namespaces"] does without, and then no server has a network`
 		cause := causeOf(f)
 		c.Detail += ": " + cause.why
 		c.Fix = cause.fix(f)

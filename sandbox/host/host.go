@@ -45,6 +45,11 @@ type Ask struct {
 	State   string
 	Config  string
 	Cwd     string
+	Login   plan.Dirs // by the password database
+
+	// Grounds are folders, without symlinks, whose content a server or a repository
+	// could have made. Probe adds the repositories of what it looks at.
+	Grounds []plan.Ground
 
 	// Bus is the directory that holds the user manager's bus (XDG_RUNTIME_DIR);
 	// "" means that there is no such manager.
@@ -73,6 +78,7 @@ func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 		State:   ask.State,
 		Config:  ask.Config,
 		Cwd:     ask.Cwd,
+		Login:   ask.Login,
 		Env:     maps.Clone(ask.Env),
 	}
 	if h.User == "" {
@@ -114,6 +120,7 @@ func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 		}
 		h.Paths[p.Path] = fact
 	}
+	h.Grounds = grounds(ask, h.Paths)
 	return h, ctx.Err()
 }
 
@@ -147,6 +154,16 @@ func umask(ask Ask) int {
 		return 0o077
 	}
 	return int(mask)
+}
+
+// PasswdHome is the home directory of a user id in a passwd file, or "" where it has
+// none that is absolute. As in userName, no name service is asked.
+func PasswdHome(passwd string, uid int) string {
+	users, err := user.ParsePasswdFileFilter(passwd, func(u user.User) bool { return u.Uid == uid })
+	if err != nil || len(users) == 0 || !filepath.IsAbs(users[0].Home) {
+		return ""
+	}
+	return filepath.Clean(users[0].Home)
 }
 
 // userName is the name of a user id in passwd, or "". Only the file is read:

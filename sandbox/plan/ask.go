@@ -2,6 +2,7 @@ package plan
 
 import (
 	"path"
+	"slices"
 
 	"mcpen/sandbox/policy"
 )
@@ -14,7 +15,7 @@ type Ask struct {
 
 // Asks lists the paths of which Compile(pol, prog, h) will read h.Paths. own are
 // the directories that mcpen keeps its own files in: h.State, h.Config and
-// h.Runtime. Where one of them is reached through a symlink and is left out
+// h.Runtime, and those of h.Login. Where one of them is reached through a symlink and is left out
 // here, it is refused by its name only.
 //
 // Whoever answers adds a fact for every place that is in the Below of another,
@@ -39,6 +40,7 @@ func Asks(pol policy.Policy, prog Program, home string, own ...string) []Ask {
 	}
 	for _, n := range prog.Needs {
 		ask(n.Path)
+		ask(n.Led...)
 	}
 	if pol.Server.Dir != "" {
 		ask(pol.Server.Dir)
@@ -62,7 +64,27 @@ func Asks(pol policy.Policy, prog Program, home string, own ...string) []Ask {
 		ask(s.Path)
 		ask(upwards(path.Dir(s.Path))...)
 	}
+	for _, s := range pol.Env.Secret {
+		if file, ok := SecretFile(s.From); ok {
+			ask(file)
+		}
+	}
+	for _, b := range pol.Bounds {
+		ask(boundPaths(b)...)
+	}
 	return asks
+}
+
+// boundPaths are the paths of a baseline, and what they lie in.
+func boundPaths(b policy.Bounds) []string {
+	var out []string
+	for _, r := range slices.Concat(b.Read, b.Write, socketPaths(b.Connect)) {
+		out = append(out, upwards(r.Path)...)
+	}
+	for _, u := range b.Unprotect {
+		out = append(out, upwards(path.Dir(u.Path))...)
+	}
+	return out
 }
 
 // upwards lists a path and what it lies in: the deepest that exists tells what

@@ -12,6 +12,8 @@ type Problem struct {
 	At   string `json:"at,omitempty"` // file:line:col
 	Text string `json:"text"`
 	Hint string `json:"hint,omitempty"` // something to paste
+	// Refused is set where policy forbids what the profile asks for.
+	Refused bool `json:"refused,omitempty"`
 	// Lack is set where the machine lacks a layer, rather than the profile
 	// asking for something that is not there.
 	Lack policy.Layer `json:"lack,omitempty"`
@@ -42,6 +44,16 @@ func (ps Problems) Lack() bool {
 	return false
 }
 
+// Refused reports whether policy forbids something of what was asked.
+func (ps Problems) Refused() bool {
+	for _, p := range ps {
+		if p.Refused {
+			return true
+		}
+	}
+	return false
+}
+
 // Compile says what is enforced when the program runs under the policy on the
 // host. It returns Problems when something the policy requires cannot be had;
 // what is merely missing is in the plan's Gaps.
@@ -54,9 +66,12 @@ func Compile(pol policy.Policy, prog Program, h Host) (Plan, error) {
 		Runtime: h.Runtime,
 		Tools:   Tools{Tools: pol.Tools, Prompts: pol.Prompts, Resources: pol.Resources},
 		Relay:   relay(pol.Wire),
+		Without: pol.Require.Without,
 		Log:     Log{Arguments: pol.Log.Arguments, Stop: pol.Log.OnError == "stop"},
 	}
 	c.layers()
+	c.bounds()
+	c.secrets()
 	c.root()
 	c.process()
 	c.network()

@@ -64,6 +64,14 @@ func (c *compiler) undeny() {
 	})
 }
 
+// refuseLedDenials refuses what is denied where somebody else could choose what
+// that is.
+func (c *compiler) refuseLedDenials() {
+	for _, r := range c.pol.Filesystem.Deny {
+		c.refuseLed(r.Path, "hide", at(r.At))
+	}
+}
+
 // masks hides what is denied below each folder that shows it. What lies in a
 // mask needs no other.
 func (c *compiler) masks() {
@@ -78,6 +86,9 @@ func (c *compiler) masks() {
 			switch {
 			case !d.fact.Exists && d.fact.Err != "":
 				c.problem(Problem{At: at(d.At), Text: fmt.Sprintf("cannot hide %q: %s", d.Path.Path, d.fact.Err)})
+			case !d.fact.Exists && !d.Optional:
+				c.problem(Problem{At: at(d.At), Text: fmt.Sprintf("cannot hide %q: it does not exist, and would be visible once it does", d.Path.Path),
+					Hint: fmt.Sprintf("make it, or\ndeny = [\"?%s\"]   # with a question mark it may be absent, and is visible if it appears while the server runs", d.Path.Path)})
 			case !d.fact.Exists:
 				c.note(policy.LayerNamespaces, fmt.Sprintf("%q hidden", d.Path.Path), "visible if it appears while the server runs",
 					"it does not exist, and nothing is left in its place")

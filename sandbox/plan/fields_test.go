@@ -17,12 +17,22 @@ var notForCompile = map[string]string{
 	"Policy.Server.Args":       "part of the Program's arguments",
 	"Policy.Install.Scripts":   "for the install sandbox",
 	"Policy.Install.MinAge":    "for the resolver of packages",
+	"Policy.Install.Python":    "for the resolver of packages",
 	"Policy.Network.Listen.At": "in a problem: a port that is wanted twice",
 
 	"Policy.Filesystem.Unprotect.At":       "in a problem: unprotected in vain",
 	"Policy.Filesystem.Unprotect.Optional": "what is not there need not be unprotected",
-	"Policy.Filesystem.Deny.Optional":      "what is not there need not be hidden",
+	"Policy.Filesystem.Deny.Optional":      "what is there is hidden all the same",
 	"Policy.Filesystem.Protect.At":         "in a problem of the profile",
+
+	"Policy.Bounds.Read.At":            "a profile's own rule is the one that goes beyond",
+	"Policy.Bounds.Write.At":           "a profile's own rule is the one that goes beyond",
+	"Policy.Bounds.Unprotect.At":       "a profile's own rule is the one that goes beyond",
+	"Policy.Bounds.Connect.At":         "a profile's own rule is the one that goes beyond",
+	"Policy.Bounds.Read.Optional":      "a bound need not be there",
+	"Policy.Bounds.Write.Optional":     "a bound need not be there",
+	"Policy.Bounds.Unprotect.Optional": "a bound need not be there",
+	"Policy.Bounds.Connect.Override":   "a profile insists for itself",
 
 	"Host.Kernel": "for a person: nothing follows from a version",
 	"Host.Arch":   "the filter is compiled for the binary's own",
@@ -185,7 +195,17 @@ func bases(t *testing.T) []story {
 	install.host.Staging = "/home/ada/src/app"
 	docker := story{richPolicy(t), richProgram(), richHost(t)}
 	docker.policy.Sockets = []policy.Socket{{Path: "/run/docker.sock"}}
-	return []story{able, poor, mute, absent, nameless, own, deaf, install, docker}
+	login := story{richPolicy(t), richProgram(), richHost(t)}
+	login.host.Login = policy.Dirs{Home: "/home/bob", State: "/home/bob/st", Config: "/home/bob/co"}
+	login.policy.Bounds = nil
+	for _, p := range []string{"/home/bobx", "/home/bob/stx", "/home/bob/cox"} {
+		login.policy.Filesystem.Read = append(slices.Clone(login.policy.Filesystem.Read), policy.Path{Path: p})
+		login.host.Paths[p] = PathFact{Exists: true, Dir: true, Real: p}
+	}
+	led := story{richPolicy(t), richProgram(), richHost(t)}
+	led.host.Grounds = []Ground{{"/home/ada/src", "the repository"}}
+	led.host.Paths["/home/ada/docs"] = PathFact{Exists: true, Dir: true, Real: "/home/ada/docs", Links: []Link{{"/home/ada/src/docs", "../docs"}}}
+	return []story{able, poor, mute, absent, nameless, own, deaf, install, docker, login, led}
 }
 
 // richPolicy has something in every field.
@@ -212,6 +232,8 @@ func richPolicy(t *testing.T) policy.Policy {
 	pol.Limits.CPU, pol.Limits.CPUTime = 2, 90e9
 	pol.Install.Scripts = []string{"esbuild"}
 	pol.Require.At = at
+	pol.Require.Without = []policy.Without{{Layer: policy.LayerLimits, At: at}}
+	pol.Bounds = []policy.Bounds{{Read: append(path("/home/ada"), policy.Path{Path: "/usr/bin", At: at}), Write: path("/home/ada/src"), Unprotect: path("/home/ada/src/app/.vscode"), Connect: []policy.Socket{{Path: "/srv/run/db.sock", At: at}}}}
 	return pol
 }
 

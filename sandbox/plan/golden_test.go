@@ -95,7 +95,10 @@ func readStory(t *testing.T, ar *txtar.Archive) story {
 			strictly(t, data, v)
 		}
 	}
-	in := policy.Input{Home: s.host.Home, State: s.host.State, Config: s.host.Config, Cwd: s.host.Cwd, Workspace: "/home/ada/src/app"}
+	in := policy.Input{Start: "/home/ada/src/app", Home: s.host.Home, State: s.host.State, Config: s.host.Config, Cwd: s.host.Cwd, Workspace: "/home/ada/src/app"}
+	for _, l := range strings.Fields(string(files["without"])) {
+		in.Without = append(in.Without, policy.Layer(l))
+	}
 	profile, err := policy.Parse("profile.toml", files["profile.toml"], nil)
 	if err != nil {
 		t.Fatal(err)
@@ -104,9 +107,6 @@ func readStory(t *testing.T, ar *txtar.Archive) story {
 		t.Fatal(err)
 	}
 	s.policy.Sources = nil // hashes say nothing to a reader
-	s.policy.Require.Layers = slices.DeleteFunc(s.policy.Require.Layers, func(l policy.Layer) bool {
-		return slices.Contains(strings.Fields(string(files["without"])), string(l))
-	})
 	text := laptop
 	if own, only := strings.CutPrefix(string(files["tree"]), "only\n"); only {
 		text = own

@@ -1,5 +1,7 @@
 package plan
 
+import "mcpen/sandbox/policy"
+
 // Tri is the answer of a probe. The zero value is "cannot tell", which no part
 // of mcpen takes for yes.
 type Tri string
@@ -33,8 +35,10 @@ type Host struct {
 	Config  string `json:"config,omitempty"`
 	// Staging is a folder of mcpen's own that the program fills, in an install.
 	Staging string `json:"staging,omitempty"`
-	Cwd     string `json:"cwd,omitempty"`  // the workspace that was named, else where mcpen was started
-	Zone    string `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
+	// Login is where Home, State and Config are by the password database.
+	Login Dirs   `json:"login,omitzero"`
+	Cwd   string `json:"cwd,omitempty"`  // the workspace that was named, else where mcpen was started
+	Zone  string `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
 
 	Namespaces Fact `json:"namespaces"` // the whole recipe's namespaces, mount of proc included
 	Landlock   int  `json:"landlock"`   // ABI; 0: none
@@ -50,6 +54,10 @@ type Host struct {
 	// Git are the user's settings of git that a server for git is given: names and
 	// values, in order.
 	Git []Env `json:"git,omitempty"`
+	// Grounds are the folders in which somebody that nobody vouches for could have
+	// made a symlink, without symlinks themselves.
+	Grounds []Ground `json:"grounds,omitempty"`
+
 	// Env holds the variables that the policy passes and that are set.
 	Env map[string]string `json:"env,omitempty"`
 	// Paths holds a fact for every path that was asked, by the path as asked.
@@ -78,6 +86,15 @@ type PathFact struct {
 	// by a name of several elements, relative to it and sorted; filled in only for
 	// folders asked as writable. Each of them has a fact of its own, by its full path.
 	Below []string `json:"below,omitempty"`
+}
+
+// Dirs are the directories of one user.
+type Dirs = policy.Dirs
+
+// Ground is a folder with content that a server or a repository could have made.
+type Ground struct {
+	Dir string `json:"dir"`
+	Who string `json:"who"` // who could have: completes "which … could have made"
 }
 
 // Link is a symlink and its text.

@@ -70,6 +70,9 @@ func (c *compiler) socket(s policy.Socket) {
 	if f.Exists && !f.Socket {
 		c.problem(Problem{At: at(s.At), Text: fmt.Sprintf("cannot connect to %q: it is no socket", s.Path)})
 	}
+	if c.refuseLed(s.Path, "give the socket", at(s.At)) || c.refuseLed(path.Dir(s.Path), "give the socket in", at(s.At)) {
+		return
+	}
 	real := f.Real
 	if !f.Exists {
 		real = path.Join(c.real(path.Dir(s.Path)), path.Base(s.Path))

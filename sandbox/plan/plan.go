@@ -43,6 +43,9 @@ type Plan struct {
 	Log      Log      `json:"log"`
 
 	Layers []policy.Layer `json:"layers"` // the layers that are enforced
+	// Without are the layers that somebody goes without in words: said first
+	// wherever a person sees what holds.
+	Without []policy.Without `json:"without,omitempty"`
 	// Runtime is the directory of the launcher's own in which a run keeps what
 	// it needs while it runs (the skeleton of the root, its record). It is never
 	// visible inside.

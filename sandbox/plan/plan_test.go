@@ -29,16 +29,19 @@ func TestWiderSeesEveryGain(t *testing.T) {
 		t.Fatalf("a plan is wider than itself: %q", found)
 	}
 	for name, widen := range map[string]func(*Plan){
-		"a folder to read":     func(p *Plan) { p.Root = append(p.Root, Mount{Kind: MountBind, Source: "/srv", Target: "/srv"}) },
-		"a right to write":     func(p *Plan) { find(p, "/home/ada/docs").Writable = true },
-		"a mask is gone":       func(p *Plan) { remove(p, "/home/ada/docs/hidden") },
-		"a protection is gone": func(p *Plan) { remove(p, "/home/ada/src/app/.git") },
-		"another source":       func(p *Plan) { find(p, "/usr").Source = "/" },
-		"a rule of Landlock":   func(p *Plan) { p.Landlock.Paths = append(p.Landlock.Paths, Rule{"/usr", AccessWrite}) },
-		"a port of Landlock":   func(p *Plan) { p.Landlock.Connect = append(p.Landlock.Connect, Span{22, 22}) },
-		"the scope":            func(p *Plan) { p.Landlock.Scoped = false },
-		"an older ABI":         func(p *Plan) { p.Landlock.ABI = 1 },
-		"a listener":           func(p *Plan) { p.Network.Ports = append(p.Network.Ports, Span{22, 22}) },
+		"a folder to read": func(p *Plan) { p.Root = append(p.Root, Mount{Kind: MountBind, Source: "/srv", Target: "/srv"}) },
+		"a right to write": func(p *Plan) { find(p, "/home/ada/docs").Writable = true },
+		"a mask is gone":   func(p *Plan) { remove(p, "/home/ada/docs/hidden") },
+		"a protection is gone": func(p *Plan) {
+			remove(p, "/home/ada/src/app/.git") // the mediator keeps it once more
+			p.Writes.Except = append(p.Writes.Except, "/home/ada/src/app/.git")
+		},
+		"another source":     func(p *Plan) { find(p, "/usr").Source = "/" },
+		"a rule of Landlock": func(p *Plan) { p.Landlock.Paths = append(p.Landlock.Paths, Rule{"/usr", AccessWrite}) },
+		"a port of Landlock": func(p *Plan) { p.Landlock.Connect = append(p.Landlock.Connect, Span{22, 22}) },
+		"the scope":          func(p *Plan) { p.Landlock.Scoped = false },
+		"an older ABI":       func(p *Plan) { p.Landlock.ABI = 1 },
+		"a listener":         func(p *Plan) { p.Network.Ports = append(p.Network.Ports, Span{22, 22}) },
 		"a host": func(p *Plan) {
 			p.Network.Hosts = append(p.Network.Hosts, policy.Host{Kind: policy.HostName, Name: "evil.example", First: 443, Last: 443})
 		},

@@ -28,6 +28,12 @@ func (c *compiler) misled(n Need) bool {
 		return false
 	}
 	for _, led := range n.Led {
+		l := c.host.Paths[led].Links
+		if i := slices.IndexFunc(l, func(l Link) bool { return l.Path == led }); i >= 0 && c.leaves(l[i:i+1], n, f) {
+			return true
+		}
+	}
+	for _, led := range n.Led {
 		if c.writes(led) && !c.held(led) {
 			c.problem(Problem{Text: fmt.Sprintf("cannot run %q: it needs %q because of %q, which the server could have written", c.prog.Path, f.Real, led),
 				Hint: fmt.Sprintf("[filesystem]\nread = [%q]   # if the server may have it", f.Real)})

@@ -385,7 +385,7 @@ func denied(pol policy.Policy, tr tree, p Plan, fail func(string, ...any)) {
 // kept reports whether the mediator refuses to change a path.
 func kept(p Plan, at string) bool {
 	s, _ := NewJudge(p.Writes).At(at, Known{})
-	return p.Seccomp.Mediate && s != Changing && s != Free
+	return p.Seccomp.Mediate && s == Kept
 }
 
 // guardedPlace reports whether a path is, or lies in, a protected place of a

@@ -102,7 +102,7 @@ func (c *compiler) bind(from origin, r policy.Path, writable bool, why string) {
 	if c.refuseDenied(from, r, f) {
 		return
 	}
-	if from == fromProfile && (writable || !c.has(f.Real)) && c.planted(r, f) {
+	if from == fromProfile && (writable || !c.has(f.Real)) && c.planted(r, f) || c.led(from, r, f, writable) {
 		return
 	}
 	for _, l := range f.Links {
@@ -137,8 +137,9 @@ func absent(p, where string, writable, asked bool, f PathFact) Problem {
 // its own symlinks.
 func (c *compiler) refuse(from origin, p string, writable bool) error {
 	h := c.host
-	names := policy.Input{Home: h.Home, State: h.State, Config: h.Config}
-	reals := policy.Input{Home: c.real(h.Home), State: c.real(h.State), Config: c.real(h.Config)}
+	login := policy.Dirs{Home: c.real(h.Login.Home), State: c.real(h.Login.State), Config: c.real(h.Login.Config)}
+	names := policy.Input{Home: h.Home, State: h.State, Config: h.Config, Login: h.Login}
+	reals := policy.Input{Home: c.real(h.Home), State: c.real(h.State), Config: c.real(h.Config), Login: login}
 	if from == fromNeed && !writable && h.State != "" && under(p, path.Join(reals.State, "store")) && p != path.Join(reals.State, "store") {
 		return nil // a package tree, locked by its hash
 	}

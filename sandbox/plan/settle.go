@@ -13,6 +13,7 @@ import (
 // mount point where it can, which is in a private file system or the skeleton,
 // never in a folder of the host.
 func (c *compiler) settle() {
+	c.refuseLedDenials()
 	c.undeny()
 	c.varTmp()
 	slices.SortStableFunc(c.steps, func(a, b step) int { return inOrder(a.Mount, b.Mount) })

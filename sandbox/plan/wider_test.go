@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"mcpen/sandbox/policy"
 )
 
 // wider says in which way plan b lets a server do more than plan a does, one
@@ -82,7 +84,10 @@ func lists(a, b Plan, say func(string, ...any)) {
 		more("no longer kept", kept[0], kept[1])
 		more("name no longer kept", names[0], names[1])
 	}
-	if len(a.Tools.Allow) > 0 {
+	if a.Tools.Nothing != (policy.Pos{}) && b.Tools.Nothing == (policy.Pos{}) {
+		say("some tool is allowed")
+	}
+	if len(a.Tools.Allow) > 0 && b.Tools.Nothing == (policy.Pos{}) {
 		var was, is []string
 		for _, g := range a.Tools.Allow {
 			was = append(was, g.Pattern)

@@ -11,25 +11,32 @@ import (
 // nothing of stays as it is; of what it does say,
 //
 //   - a list that allows (paths, hosts, sockets, variables, install.scripts,
-//     and tools, prompts, resources) is a bound: going beyond is a mistake;
-//     an empty list allows nothing, but an empty list of tools all of them;
+//     layers to go without, and tools, prompts, resources) is a bound: going
+//     beyond is a mistake, and an empty list allows nothing;
 //   - a list that denies is added;
 //   - the tighter limit, the stricter mode, the longer min-age holds;
-//   - required layers are added.
+//   - required layers are added, and going without one of them is a mistake.
 //
 // Ports of the sandbox's own loopback (network.listen) reach nothing and are not
 // bounded.
 //
 // A baseline has no server and no parameters, and sets no variable. What it says
-// of "${workspace}" or "${state}" holds for those of the profile at hand, and
-// allows nothing where there is none.
+// of "${state}" holds for the server at hand, and of "${workspace}" for the folder
+// in which mcpen was started, which no option moves. Either allows nothing where
+// there is none.
+//
+// Paths are compared by name here, and by what they lead to by whoever follows
+// symlinks, who finds the bounds in the policy.
 func (r *resolver) narrow(p *Profile, out *Policy, baseline *Profile) {
 	base := &resolver{ledger: r.ledger, in: r.in, name: r.name, bounds: true}
-	base.in.Params, base.in.Baseline = nil, nil
+	base.in.Params, base.in.Baselines, base.in.Without, base.in.Workspace = nil, nil, nil, r.in.Start
 	bb := baseline.body
 	r.refuseInBaseline(baseline)
 	bounds := base.resolve(baseline)
 	out.Sources = append(out.Sources, bounds.Sources...)
+	if bb.read.set || bb.write.set || bb.unprotect.set || bb.connect.set {
+		out.Bounds = append(out.Bounds, boundsOf(bounds, bb))
+	}
 
 	r.narrowPaths(out, bounds, bb)
 	r.narrowNetwork(out, bounds, bb)
@@ -37,12 +44,31 @@ func (r *resolver) narrow(p *Profile, out *Policy, baseline *Profile) {
 	out.Filesystem.Deny = addPaths(out.Filesystem.Deny, bounds.Filesystem.Deny)
 	out.Filesystem.Unprotect = without(r, out.Filesystem.Unprotect, bounds.Filesystem.Unprotect, bb.unprotect.set)
 	out.Filesystem.Protect = append(out.Filesystem.Protect, bounds.Filesystem.Protect...)
-	r.narrowFilter("tools", &out.Tools.Filter, bounds.Tools.Filter)
-	r.narrowFilter("prompts", &out.Prompts, bounds.Prompts)
-	r.narrowFilter("resources", &out.Resources, bounds.Resources)
+	r.narrowFilter("tools", &out.Tools.Filter, bounds.Tools.Filter, p.body.tools.allow.set)
+	r.narrowFilter("prompts", &out.Prompts, bounds.Prompts, p.body.prompts.allow.set)
+	r.narrowFilter("resources", &out.Resources, bounds.Resources, p.body.resources.allow.set)
 	narrowTools(&out.Tools, bounds.Tools, bb)
 	narrowLimits(&out.Limits, bb)
 	r.narrowRest(p, out, bounds, bb)
+}
+
+// boundsOf is what a baseline says of paths and sockets.
+func boundsOf(bounds Policy, b body) Bounds {
+	var out Bounds
+	f := bounds.Filesystem
+	if b.read.set {
+		out.Read = slices.Concat([]Path{}, f.Read, f.Write)
+	}
+	if b.write.set {
+		out.Write = slices.Concat([]Path{}, f.Write)
+	}
+	if b.unprotect.set {
+		out.Unprotect = slices.Concat([]Path{}, f.Unprotect)
+	}
+	if b.connect.set {
+		out.Connect = slices.Concat([]Socket{}, bounds.Sockets)
+	}
+	return out
 }
 
 const beyond = "the baseline does not allow %s"
@@ -85,14 +111,18 @@ func (r *resolver) narrowPaths(out *Policy, bounds Policy, b body) {
 	check("filesystem.write", out.Filesystem.Write, b.write.set, writable)
 }
 
+// addPaths adds what a baseline denies. What it does not let be absent is not absent by
+// the profile's word.
 func addPaths(paths, more []Path) []Path {
-	have := ancestors(paths)
+	out := slices.Clone(paths)
 	for _, p := range more {
-		if _, ok := have[p.Path]; !ok {
-			paths = append(paths, p)
+		if i := slices.IndexFunc(out, func(have Path) bool { return have.Path == p.Path }); i >= 0 {
+			out[i].Optional = out[i].Optional && p.Optional
+		} else {
+			out = append(out, p)
 		}
 	}
-	return paths
+	return out
 }
 
 // without reports what is unprotected beyond the baseline's own list.
@@ -182,20 +212,28 @@ func (r *resolver) narrowEnv(out *Policy, bounds Policy, b body) {
 	}
 }
 
-// narrowFilter takes over the baseline's allow list where the policy has none.
-// Where it has one, each pattern must be one that the baseline's cover.
-func (r *resolver) narrowFilter(key string, f *Filter, bound Filter) {
+// narrowFilter takes over the baseline's allow list where the profile has none of
+// its own. Where it has one, each pattern must be one that the baseline's cover. Of
+// a list that another baseline gave, what both allow is left.
+func (r *resolver) narrowFilter(key string, f *Filter, bound Filter, own bool) {
 	for _, d := range bound.Deny {
 		if !slices.ContainsFunc(f.Deny, func(g Glob) bool { return g.Pattern == d.Pattern }) {
 			f.Deny = append(f.Deny, d)
 		}
 	}
 	switch {
-	case len(bound.Allow) == 0:
+	case f.Nothing != (Pos{}) || len(bound.Allow) == 0 && bound.Nothing == (Pos{}):
+	case bound.Nothing != (Pos{}) && !own:
+		f.Allow, f.Nothing = nil, bound.Nothing
 	case len(f.Allow) == 0:
-		f.Allow = bound.Allow
+		f.Allow, f.Nothing = bound.Allow, bound.Nothing
 	case len(f.Allow)*len(bound.Allow) > maxPairs:
 		r.add(f.Allow[0].At, key+".allow", "", "is too long to compare")
+	case !own:
+		first := f.Allow[0]
+		if f.Allow = covered(f.Allow, bound.Allow); len(f.Allow) == 0 {
+			f.Nothing = first.At
+		}
 	default:
 		for _, g := range f.Allow {
 			if !slices.ContainsFunc(bound.Allow, func(b Glob) bool { return b.covers(g) }) {
@@ -203,6 +241,20 @@ func (r *resolver) narrowFilter(key string, f *Filter, bound Filter) {
 			}
 		}
 	}
+}
+
+// covered lists the patterns of each list that one of the other covers, each once.
+func covered(a, b []Glob) []Glob {
+	var out []Glob
+	for _, pair := range [][2][]Glob{{a, b}, {b, a}} {
+		for _, g := range pair[0] {
+			same := func(o Glob) bool { return o.Pattern == g.Pattern }
+			if slices.ContainsFunc(pair[1], func(o Glob) bool { return o.covers(g) }) && !slices.ContainsFunc(out, same) {
+				out = append(out, g)
+			}
+		}
+	}
+	return out
 }
 
 // covers reports whether every name that o matches, g matches as well. It may
@@ -332,11 +384,25 @@ func (r *resolver) narrowRest(p *Profile, out *Policy, bounds Policy, b body) {
 			}
 		}
 	}
-	if b.layers.set {
-		for _, l := range bounds.Require.Layers {
-			if !slices.Contains(out.Require.Layers, l) {
-				out.Require.Layers = append(out.Require.Layers, l)
+	r.narrowRequire(&out.Require, b)
+}
+
+// narrowRequire refuses to go without what the baseline requires, or beyond the
+// layers that it lists as those to go without.
+func (r *resolver) narrowRequire(req *Require, b body) {
+	for _, w := range req.Without {
+		is := func(o opt[Layer]) bool { return o.v == w.Layer }
+		if slices.ContainsFunc(b.layers.items, is) || b.without.set && !slices.ContainsFunc(b.without.items, is) {
+			key := "require.without"
+			if w.At == (Pos{}) {
+				key = "--without"
 			}
+			r.add(w.At, key, "", beyond, "going without "+quote(string(w.Layer)))
+		}
+	}
+	for _, l := range b.layers.items {
+		if !slices.ContainsFunc(req.Without, func(w Without) bool { return w.Layer == l.v }) {
+			req.need(l.v)
 		}
 	}
 }

@@ -20,10 +20,17 @@ func (b *body) fold(c body) {
 	b.resources.extend(c.resources)
 	b.foldRules(c.rules)
 	b.scripts.extend(c.scripts)
-	if c.layers.set {
-		b.layers = c.layers
-	}
+	b.foldRequire(c)
 	b.foldValues(c)
+}
+
+// foldRequire has the child's word hold where it goes without a layer that a
+// parent requires, or requires one that a parent goes without.
+func (b *body) foldRequire(c body) {
+	except(&b.layers, c.without)
+	except(&b.without, c.layers)
+	b.layers.extend(c.layers)
+	b.without.extend(c.without)
 }
 
 func (b *body) foldServer(c body) {
@@ -97,4 +104,11 @@ func foldParams(inherited, own []Param) []Param {
 	}
 	out := slices.DeleteFunc(slices.Clone(inherited), func(p Param) bool { return again[p.Name] })
 	return append(out, own...)
+}
+
+// except takes the layers of another list out of this one.
+func except(l *list[opt[Layer]], other list[opt[Layer]]) {
+	l.items = slices.DeleteFunc(slices.Clone(l.items), func(o opt[Layer]) bool {
+		return slices.ContainsFunc(other.items, func(c opt[Layer]) bool { return c.v == o.v })
+	})
 }

@@ -58,7 +58,7 @@ func story(t *testing.T, ar *txtar.Archive) (name, content string) {
 	}
 	in := Input{
 		Home: "/home/ada", State: "/home/ada/.local/state/mcpen", Config: "/home/ada/.config/mcpen",
-		Workspace: "/home/ada/src/app", Cwd: "/home/ada/src",
+		Workspace: "/home/ada/src/app", Cwd: "/home/ada/src", Start: "/home/ada/src/app",
 	}
 	if data, ok := files["input.json"]; ok {
 		dec := json.NewDecoder(bytes.NewReader(data))
@@ -72,7 +72,7 @@ func story(t *testing.T, ar *txtar.Archive) (name, content string) {
 		if err != nil {
 			return "mistakes", mistakes(err)
 		}
-		in.Baseline = base
+		in.Baselines = []*Profile{base}
 	}
 	p, err := Parse("profile.toml", files["profile.toml"], loadFrom(files))
 	if err != nil {

@@ -39,7 +39,8 @@ type Loader func(ref, from string) (file string, data []byte, err error)
 //   - a parameter, a tool's rule, and an environment variable override by name;
 //   - server.command and server.package override each other, and server.args
 //     start afresh with them: a parent's arguments belong to the parent's program;
-//   - require.layers override as a whole;
+//   - require.layers and require.without append, and a layer that the child has in
+//     one of them is no longer in the other;
 //   - name and description are not inherited.
 func Parse(file string, data []byte, load Loader) (*Profile, error) {
 	return parse(file, data, load, false)

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -84,7 +85,7 @@ func (r *resolver) path(w word) (Path, bool) {
 func (r *resolver) paths(l list[word], check func(string) error) []Path {
 	var out []Path
 	seen := make(map[string]int)
-	for _, w := range r.list(l.items, inPath) {
+	for _, w := range r.list(r.noPatterns(l.items), inPath) {
 		p, ok := r.path(w)
 		if !ok {
 			continue
@@ -99,6 +100,22 @@ func (r *resolver) paths(l list[word], check func(string) error) []Path {
 		}
 		seen[p.Path] = len(out)
 		out = append(out, p)
+	}
+	return out
+}
+
+// noPatterns refuses words that look like patterns, which no rule for paths is: a
+// folder is given, or hidden, with all that is in it. What a parameter holds is a
+// name, whatever its characters.
+func (r *resolver) noPatterns(words []word) []word {
+	var out []word
+	for _, w := range words {
+		segs, err := segments(strings.TrimPrefix(w.text, "?"))
+		if err == nil && slices.ContainsFunc(segs, func(s segment) bool { return strings.ContainsAny(s.text, "*?[") }) {
+			r.add(w.at, w.key, "name the folder, or the file, itself", "%s has a \"*\", \"?\" or \"[\" in it, and a path is no pattern", quote(w.text))
+			continue
+		}
+		out = append(out, w)
 	}
 	return out
 }
@@ -137,8 +154,10 @@ func (r *resolver) refuse(p string, write bool) error {
 	if why, isHost := HostSocket(p); isHost && (path.Ext(p) == ".sock" || within(p, "/run") || within(p, "/var/run") || within(p, "/tmp")) {
 		return faultf("", "cannot %s %s: %s; see [sockets]", verb, quote(p), why)
 	}
-	if home := r.in.Home; path.IsAbs(home) && within(path.Clean(home), p) {
-		return faultf("", "cannot %s %s: a whole home directory, with its keys and start files", verb, quote(p))
+	for _, home := range []string{r.in.Home, r.in.Login.Home} {
+		if path.IsAbs(home) && within(path.Clean(home), p) {
+			return faultf("", "cannot %s %s: a whole home directory, with its keys and start files", verb, quote(p))
+		}
 	}
 	return r.refuseOwn(p, verb)
 }
@@ -149,7 +168,7 @@ func (r *resolver) refuseOwn(p, verb string) error {
 	if state := r.in.ServerState(r.name); state != "" && within(p, state) {
 		return nil
 	}
-	for _, own := range []string{r.in.State, r.in.Config} {
+	for _, own := range []string{r.in.State, r.in.Config, r.in.Login.State, r.in.Login.Config} {
 		if !path.IsAbs(own) {
 			continue
 		}

@@ -168,7 +168,7 @@ func TestResolveLeavesTheProfileAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	narrow := in
-	narrow.Baseline = base
+	narrow.Baselines = []*Profile{base}
 	done := make(chan error)
 	for range 4 {
 		go func() {
@@ -187,5 +187,30 @@ func TestResolveLeavesTheProfileAlone(t *testing.T) {
 	again, err := Resolve(p, in)
 	if err != nil || fmt.Sprintf("%+v", again) != fmt.Sprintf("%+v", want) {
 		t.Errorf("resolving changed the profile: %v", err)
+	}
+}
+
+// A pattern in a path rule would mean nothing, and whoever wrote it would take what it
+// names for hidden. What a parameter holds is a name.
+func TestAPathIsNoPattern(t *testing.T) {
+	for rule, good := range map[string]bool{
+		`deny = ["${workspace}/*.key"]`:           false,
+		`deny = ["${workspace}/**/.env"]`:         false,
+		`read = ["/srv/data-[ab]"]`:               false,
+		`read = ["?/srv/a?"]`:                     false,
+		`write = ["/srv/*"]`:                      false,
+		`unprotect = ["${workspace}/.vscod?"]`:    false,
+		`deny = ["${workspace}/key"]`:             true,
+		`read = ["?/srv/a"]`:                      true,
+		`read = ["${dir}", "${dir}/x"]`:           true,
+		`read = ["/srv/a b/{c}", "/srv/ü+(x)!#"]`: true,
+	} {
+		p, err := Parse("p.toml", []byte("version = 1\n[params.dir]\ntype = \"directory\"\ndefault = \"/srv/[id]*?\"\n[filesystem]\n"+rule+"\n"), nil)
+		if err == nil {
+			_, err = Resolve(p, Input{Workspace: "/home/ada/src", Home: "/home/ada"})
+		}
+		if (err == nil) != good {
+			t.Errorf("%s: %v", rule, err)
+		}
 	}
 }

@@ -17,7 +17,8 @@
 // runs) and ${home}. A parameter with many values is a whole element of a list
 // and becomes that many elements. A secret is a whole value of env.secret.
 // "~/" in front of a path is the home directory, "?" in front of a path rule
-// means that the path may be absent.
+// means that the path may be absent. A path is no pattern, and an empty list of
+// what is allowed allows nothing.
 //
 // # Keys
 //
@@ -42,7 +43,7 @@
 //	[wire]                             max-line, finish, grace
 //	[log]                              arguments, files, on-error = stop|continue
 //	[install]                          scripts, min-age, python
-//	[require]                          layers = namespaces|landlock|seccomp|mediation|limits
+//	[require]                          layers = limits (more than the default), without = namespaces|landlock|seccomp|mediation
 package policy
 
 import (
@@ -92,6 +93,19 @@ type Policy struct {
 	Log        Log        `json:"log"`
 	Install    Install    `json:"install"`
 	Require    Require    `json:"require"`
+
+	// Bounds are what each baseline says of paths and sockets. The names are within
+	// them; what the names lead to is for whoever follows symlinks to compare.
+	Bounds []Bounds `json:"bounds,omitempty"`
+}
+
+// Bounds is what a baseline says of paths and sockets. A nil list bounds nothing,
+// one that is empty allows nothing.
+type Bounds struct {
+	Read      []Path   `json:"read"` // what it lists to be written included
+	Write     []Path   `json:"write"`
+	Unprotect []Path   `json:"unprotect"`
+	Connect   []Socket `json:"connect"`
 }
 
 // Source is one profile file that had a say.
@@ -289,11 +303,14 @@ type Tools struct {
 	Rules    []ToolRule  `json:"rules,omitempty"`
 }
 
-// Filter is a pair of glob lists over names. An empty Allow allows every name
-// that Deny does not match; Deny wins.
+// Filter is a pair of glob lists over names. Without an Allow list every name is
+// allowed that Deny does not match, unless Nothing is set; Deny wins.
 type Filter struct {
 	Allow []Glob `json:"allow,omitempty"`
 	Deny  []Glob `json:"deny,omitempty"`
+	// Nothing is where an empty list of what is allowed was written: no name is
+	// allowed. The zero Pos: no such list was written.
+	Nothing Pos `json:"nothing,omitzero"`
 }
 
 // Glob is a pattern over names: "*" matches any run of characters, "?" one, and
@@ -374,9 +391,18 @@ const (
 	LayerMediation Layer = "mediation"
 )
 
-// Require lists the layers without which nothing starts. The default is
-// namespaces, landlock, seccomp and mediation.
+// Require lists the layers without which nothing starts: namespaces, landlock,
+// seccomp and mediation, and what a profile adds to them.
 type Require struct {
 	Layers []Layer `json:"layers"`
 	At     Pos     `json:"at"`
+	// Without lists the layers that the profile or the command line goes without in
+	// words. None of them is in Layers.
+	Without []Without `json:"without,omitempty"`
+}
+
+// Without is a layer that is not enforced because somebody said so.
+type Without struct {
+	Layer Layer `json:"layer"`
+	At    Pos   `json:"at"` // zero: the command line
 }

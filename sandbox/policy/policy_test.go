@@ -56,6 +56,20 @@ func TestEveryFieldOfPolicyHasAKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	got.Server.Package = pkg.Server.Package // the one key that excludes another
+	none, err := Parse("none.toml", []byte("version = 1\n[tools]\nallow = []\n[prompts]\nallow = []\n[resources]\nallow = []\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounds, err := ParseBaseline("b.toml", []byte("version = 1\n[filesystem]\nread = [\"?/\"]\nwrite = [\"?/srv\"]\nunprotect = [\"?/srv/.git\"]\n[sockets]\nconnect = [{ path = \"/srv/x.sock\", override = \"yes, this is the host\" }]\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty, err := Resolve(none, Input{Baselines: []*Profile{bounds}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Tools.Nothing, got.Prompts.Nothing, got.Resources.Nothing = empty.Tools.Nothing, empty.Prompts.Nothing, empty.Resources.Nothing
+	got.Bounds = empty.Bounds
 	same(t, "Policy", reflect.ValueOf(got), reflect.ValueOf(Closed("closed")))
 }
 

@@ -57,7 +57,7 @@ type body struct {
 	minAge  opt[time.Duration]
 	python  opt[string]
 
-	layers list[opt[Layer]]
+	layers, without list[opt[Layer]]
 
 	envTables map[envKind]Pos // which of env's keys were written, for a baseline
 }
@@ -305,20 +305,32 @@ func readRest(b *body, t *table) {
 	b.python = read(install, "python", asPython)
 	install.done()
 
-	require := t.table("require")
-	seen := make(map[Layer]bool)
-	b.layers = each(require, "layers", func(v value) (opt[Layer], bool) {
-		l, err := oneOf(LayerNamespaces, LayerLandlock, LayerSeccomp, LayerMediation, LayerLimits)(v.v)
-		if err == nil && seen[l] {
-			err = faultf("", "%s is there twice", quote(string(l)))
-		}
-		if err != nil {
-			v.bad(err)
-		}
-		seen[l] = true
-		return opt[Layer]{l, v.key, v.at(), true}, err == nil
-	})
-	require.done()
+	readRequire(b, t.table("require"))
+}
+
+// readRequire reads [require]. A layer is in one of its two lists, and once.
+func readRequire(b *body, t *table) {
+	seen := make(map[Layer]string)
+	layers := func(key string, known ...Layer) list[opt[Layer]] {
+		return each(t, key, func(v value) (opt[Layer], bool) {
+			l, err := oneOf(known...)(v.v)
+			switch was, again := seen[l]; {
+			case err != nil:
+			case again && was == key:
+				err = faultf("", "%s is there twice", quote(string(l)))
+			case again:
+				err = faultf("", "%s is in require.%s too", quote(string(l)), was)
+			}
+			if err != nil {
+				v.bad(err)
+			}
+			seen[l] = key
+			return opt[Layer]{l, v.key, v.at(), true}, err == nil
+		})
+	}
+	b.layers = layers("layers", append(DefaultLayers(), LayerLimits)...)
+	b.without = layers("without", DefaultLayers()...)
+	t.done()
 }
 
 // asPython reads the minor version of a Python, such as "3.13".

@@ -17,7 +17,27 @@ type Input struct {
 	Config    string              // mcpen's own configuration
 	Workspace string              // --workspace; may be relative to Cwd
 	Cwd       string              // where mcpen was started
-	Baseline  *Profile            // what the profile cannot go beyond; nil: no bounds
+	Without   []Layer             // --without
+	Baselines []*Profile          // what the profile cannot go beyond; each of them holds
+
+	// Server is who the server is; "" for the profile's own name. ${state} and whatever
+	// is kept of a server go by it.
+	Server string
+
+	// Login is where things are by the password database: what the environment says
+	// of Home, State and Config moves no protection of these.
+	Login Dirs
+
+	// Start is the folder that ${workspace} stands for in a baseline, whatever the
+	// command line says: where mcpen was started. Empty: a bound in it allows nothing.
+	Start string
+}
+
+// Dirs are the directories of one user, absolute or empty.
+type Dirs struct {
+	Home   string `json:"home,omitempty"`
+	State  string `json:"state,omitempty"`  // mcpen's own
+	Config string `json:"config,omitempty"` // mcpen's own
 }
 
 // ServerState is the directory that "${state}" stands for in the profile of that
@@ -38,10 +58,10 @@ func (in Input) ServerState(name string) string {
 // Paths are judged by name. Where a symlink leads is checked by who follows it.
 func Resolve(p *Profile, in Input) (Policy, error) {
 	var l ledger
-	r := &resolver{ledger: &l, in: in, name: p.Name}
+	r := &resolver{ledger: &l, in: in, name: cmp.Or(in.Server, p.Name)}
 	out := r.resolve(p)
-	if in.Baseline != nil {
-		r.narrow(p, &out, in.Baseline)
+	for _, b := range in.Baselines {
+		r.narrow(p, &out, b)
 	}
 	if err := l.err(); err != nil {
 		return Policy{}, err
@@ -82,7 +102,7 @@ type resolver struct {
 func (r *resolver) resolve(p *Profile) Policy {
 	r.bind(p.Params)
 	b := p.body
-	out := Closed(p.Name)
+	out := Closed(r.name)
 	out.Description = p.Description
 	out.Sources = slices.Clone(p.Sources)
 	out.Server = r.server(b)
@@ -105,13 +125,42 @@ func (r *resolver) resolve(p *Profile) Policy {
 	b.minAge.to(&out.Install.MinAge)
 	b.python.to(&out.Install.Python)
 	out.Install.Scripts = unique(b.scripts.items)
-	if b.layers.set {
-		out.Require = Require{Layers: []Layer{}, At: b.layers.at}
-		for _, l := range b.layers.items {
-			out.Require.Layers = append(out.Require.Layers, l.v)
-		}
-	}
+	out.Require = r.require(b)
 	return out
+}
+
+// require adds to the default what the profile requires, and takes away what it or
+// the command line goes without.
+func (r *resolver) require(b body) Require {
+	req := Require{Layers: DefaultLayers(), At: b.layers.at}
+	if b.without.set {
+		req.At = b.without.at
+	}
+	for _, l := range b.layers.items {
+		req.need(l.v)
+	}
+	for _, l := range b.without.items {
+		req.goWithout(l.v, l.at)
+	}
+	for _, l := range r.in.Without {
+		req.goWithout(l, Pos{})
+	}
+	return req
+}
+
+// need adds a layer.
+func (req *Require) need(l Layer) {
+	if !slices.Contains(req.Layers, l) {
+		req.Layers = append(req.Layers, l)
+	}
+}
+
+// goWithout takes a layer away, in words.
+func (req *Require) goWithout(l Layer, at Pos) {
+	req.Layers = slices.DeleteFunc(req.Layers, func(have Layer) bool { return have == l })
+	if !slices.ContainsFunc(req.Without, func(w Without) bool { return w.Layer == l }) {
+		req.Without = append(req.Without, Without{l, at})
+	}
 }
 
 // to puts the setting where the default is, if the profile wrote one.
@@ -350,7 +399,11 @@ func resolveTools(out *Policy, b body) {
 }
 
 func (f filter) resolve() Filter {
-	return Filter{Allow: globs(f.allow.items), Deny: globs(f.deny.items)}
+	out := Filter{Allow: globs(f.allow.items), Deny: globs(f.deny.items)}
+	if f.allow.set && len(out.Allow) == 0 {
+		out.Nothing = f.allow.at
+	}
+	return out
 }
 
 func globs(words []word) []Glob {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"mcpen/sandbox"
 )
 
@@ -54,6 +56,18 @@ func Say(w io.Writer, kind, text string) {
 	for _, line := range strings.Split(text, "\n") {
 		fmt.Fprintf(w, "mcpen: %s: %s\n", kind, line)
 	}
+}
+
+// Red is a line in red where the writer is a terminal, else the line as it is.
+func Red(w io.Writer, line string) string {
+	f, ok := w.(*os.File)
+	if !ok {
+		return line
+	}
+	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+		return line
+	}
+	return "\x1b[1;31m" + line + "\x1b[0m"
 }
 
 func warn(w io.Writer, format string, args ...any) {

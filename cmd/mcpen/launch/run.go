@@ -81,7 +81,11 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	}
 	runtime.GOMAXPROCS(o.Procs)
 	if !o.Quiet {
-		fmt.Fprintln(stdio.Err, "mcpen: "+StartLine(o.Plan))
+		line := "mcpen: " + StartLine(o.Plan)
+		if len(o.Plan.Without) > 0 {
+			line = Red(stdio.Err, line)
+		}
+		fmt.Fprintln(stdio.Err, line)
 	}
 	go follow(ctx, stdio, o.Pins, box, again)
 	exit, err := box.Wait()
@@ -139,7 +143,11 @@ func StartLine(p plan.Plan) string {
 			layers[i] = fmt.Sprintf("landlock (ABI %d)", p.Landlock.ABI)
 		}
 	}
-	line := p.Name + ": held by " + strings.Join(layers, ", ")
+	line := p.Name + ": "
+	for _, w := range p.Without {
+		line += Without(w) + "; "
+	}
+	line += "held by " + strings.Join(layers, ", ")
 	for _, m := range p.Root {
 		if strings.HasPrefix(m.Why, plan.Beside) {
 			line += fmt.Sprintf("; %s may be read (%s)", m.Target, m.Why)
@@ -149,6 +157,15 @@ func StartLine(p plan.Plan) string {
 		line += fmt.Sprintf("; not held: %s (%s)", g.Want, g.Why)
 	}
 	return line
+}
+
+// Without says which layer somebody goes without, and who.
+func Without(w policy.Without) string {
+	who := "--without"
+	if w.At != (policy.Pos{}) {
+		who = w.At.String()
+	}
+	return fmt.Sprintf("WITHOUT %s (%s)", w.Layer, who)
 }
 
 // follow gives the running server's guard the pins anew whenever a review says

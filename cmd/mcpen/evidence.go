@@ -1,0 +1,194 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"mcpen/cmd/mcpen/launch"
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/policy"
+)
+
+// showEvidence writes what a person has to know before they trust a profile, the most
+// dangerous first. Nothing in it is taken on trust: what does not print is made
+// visible.
+func (a *app) showEvidence(out io.Writer, at place, e evidence) {
+	red := func(format string, args ...any) {
+		fmt.Fprintln(out, launch.Red(out, "  "+audit.Visible(fmt.Sprintf(format, args...))))
+	}
+	plain := func(format string, args ...any) {
+		fmt.Fprintln(out, "  "+audit.Visible(fmt.Sprintf(format, args...)))
+	}
+	fmt.Fprintf(out, "%s\n", audit.Visible(e.file))
+	plain("%s", e.why)
+	if slices.Contains(ownNames(at), e.profile.Name) {
+		red("CALLS ITSELF %q, as a server of yours is called: it has a state, a log and pins of its own", e.profile.Name)
+	}
+	said := e.profile.Said()
+	for rank := range alarms {
+		var texts []string
+		for _, s := range said {
+			if r, text := alarming(s); text != "" && r == rank {
+				texts = append(texts, fmt.Sprintf("%s  (%s)", text, s.At))
+			}
+		}
+		few(texts, red)
+	}
+	few(prefixed("COMES WITH a client's configuration: ", clientWords(repositoryOf(at, e.file))), red)
+	few(prefixed("LEADS by the symlink ", e.links), red)
+	a.showLock(at, e, red, plain)
+	if command := joined(said, "server.command", "server.package", "server.args"); command != "" {
+		plain("%-10s %s", "starts", command)
+	}
+	for _, s := range said {
+		if _, text := alarming(s); text != "" {
+			continue
+		}
+		if word := calm(s.Key); word != "" {
+			plain("%-10s %s%s  (%s)", word, variable(s.Key), s.Text, s.At)
+		}
+	}
+	for i, s := range e.profile.Sources {
+		if i > 0 {
+			plain("%-10s %s", "extends", s.File)
+		}
+	}
+}
+
+// few writes some of the lines of one kind: what somebody writes many of must not move
+// another kind out of sight.
+func few(lines []string, write func(string, ...any)) {
+	const most = 6
+	for i, l := range lines {
+		if i == most && len(lines) > most+1 {
+			write("… and %d more of these", len(lines)-most)
+			return
+		}
+		write("%s", l)
+	}
+}
+
+func prefixed(prefix string, words []string) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = prefix + w
+	}
+	return out
+}
+
+// alarms is how many ranks of alarming words there are.
+const alarms = 8
+
+// alarming is what a word means that gives more than a sandbox takes, and its rank, the
+// worst first; "" for any other.
+func alarming(s policy.Said) (rank int, text string) {
+	secret := strings.HasPrefix(s.Key, "env.secret.")
+	switch {
+	case secret && strings.HasPrefix(s.Text, "command:"):
+		return 0, "RUNS ON THIS MACHINE, with all of your rights: " + strings.TrimPrefix(s.Text, "command:")
+	case s.Key == "require.without":
+		return 1, "GOES WITHOUT " + s.Text
+	case s.Insists:
+		return 2, "CONNECTS TO THE HOST ITSELF: " + s.Text
+	case secret:
+		return 3, "GETS A SECRET: " + variable(s.Key) + s.Text
+	case s.Key == "filesystem.unprotect":
+		return 4, "CHANGES WHAT CODE OUTSIDE TRUSTS: " + s.Text
+	case s.Key == "install.scripts":
+		return 5, "RUNS INSTALL SCRIPTS of " + s.Text
+	case s.Key == "filesystem.write" && outside(s.Text):
+		return 6, "CHANGES FILES OUTSIDE THE WORKSPACE: " + s.Text
+	case s.Key == "filesystem.read" && outside(s.Text):
+		return 7, "READS FILES OUTSIDE THE WORKSPACE: " + s.Text
+	}
+	return 0, ""
+}
+
+// outside reports whether a path is neither in the workspace nor in the server's own
+// state.
+func outside(text string) bool {
+	text = strings.TrimPrefix(text, "?")
+	for _, own := range []string{"${workspace}", "${state}"} {
+		if rest, ok := strings.CutPrefix(text, own); ok && (rest == "" || rest[0] == '/') && filepath.IsLocal("."+rest) {
+			return false
+		}
+	}
+	return true
+}
+
+// calm is how what a word of a profile does is called.
+func calm(key string) string {
+	kind, _, _ := strings.Cut(strings.TrimPrefix(key, "env."), ".")
+	switch key {
+	case "filesystem.write":
+		return "changes"
+	case "filesystem.read":
+		return "reads"
+	case "filesystem.deny":
+		return "hides"
+	case "network.allow":
+		return "reaches"
+	case "sockets.connect":
+		return "connects"
+	case "server.dir":
+		return "in"
+	}
+	if strings.HasPrefix(key, "env.") {
+		return map[string]string{"pass": "is passed", "set": "sets"}[kind]
+	}
+	return ""
+}
+
+// variable is the name of the variable that a key is of, and what stands before its
+// value.
+func variable(key string) string {
+	name, ok := strings.CutPrefix(key, "env.")
+	if !ok {
+		return ""
+	}
+	kind, name, _ := strings.Cut(name, ".")
+	if kind == "pass" {
+		return ""
+	}
+	return name + "="
+}
+
+func joined(said []policy.Said, keys ...string) string {
+	var words []string
+	for _, s := range said {
+		if slices.Contains(keys, s.Key) {
+			words = append(words, s.Text)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// showLock says what a lock installs, and how old that is.
+func (a *app) showLock(at place, e evidence, red, plain func(string, ...any)) {
+	if e.lock == "" {
+		return
+	}
+	l, err := readLock(e.lock)
+	if err != nil {
+		red("HAS A LOCK that cannot be read: %v", err)
+		return
+	}
+	say := plain
+	age := "of unknown age"
+	if !l.Published.IsZero() {
+		old := time.Since(l.Published)
+		if age = "published " + since(old) + " ago"; old < policy.DefaultMinAge {
+			say = red
+		}
+	} else {
+		say = red
+	}
+	say("%-10s %s %s, %s, with %s  (%s)", "locks", l.Package, l.Version, age, count(len(l.Dependencies), "package"), e.lock)
+	if decided, err := decisions(launch.PinFile{Name: e.profile.Name, File: e.lock}); err == nil && len(decided) > 0 {
+		plain("%-10s %s of what the server says", "decides", count(len(decided), "definition"))
+	}
+}

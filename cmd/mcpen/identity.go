@@ -1,0 +1,107 @@
+package main
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/policy"
+)
+
+// noProfileFile is what an empty profile is called that nobody wrote.
+const noProfileFile = "(no profile)"
+
+// server is who a profile is: its state, its log, its place in ps, its pins and what
+// is trusted of it go by that, and not by the name that it gives itself. A profile of
+// the person's own configuration is its name. Another one is, too, where it was the
+// first to have that name and is no repository's, and keeps it; any other is its name
+// and what tells its file from others: "notes@1f8e2a07". With look, nothing is kept.
+func server(at place, p *policy.Profile, look bool) (string, error) {
+	if len(p.Sources) == 0 || p.Sources[0].File == noProfileFile || ships(p.Sources[0].File) {
+		return p.Name, nil
+	}
+	file := realFile(at, p.Sources[0].File)
+	apart := p.Name + "@" + hex.EncodeToString(sum([]byte(file)))[:8]
+	why := foreign(at, p.Sources[0].File)
+	switch {
+	case configured(at, file) && why == "":
+		if strings.TrimSuffix(filepath.Base(file), ".toml") != p.Name && slices.Contains(ownNames(at), p.Name) {
+			return apart, nil
+		}
+		return p.Name, nil
+	case why != "" || at.state == "" || slices.Contains(ownNames(at), p.Name):
+		return apart, nil
+	}
+	first, err := claim(at, p.Name, file, look)
+	if err != nil || !first {
+		return apart, err
+	}
+	return p.Name, nil
+}
+
+// configured reports whether a file is in the configuration of the user or of the
+// machine.
+func configured(at place, file string) bool {
+	return slices.ContainsFunc([]string{at.config, at.login.Config, machine}, func(dir string) bool {
+		real := host.Look(dir).Real
+		return real != "" && strings.HasPrefix(file, real+"/")
+	})
+}
+
+// claim reports whether a profile is the one that has a name, which the first to come
+// keeps for as long as it is there.
+func claim(at place, name, file string, look bool) (bool, error) {
+	kept := filepath.Join(at.state, "origins", name)
+	for range 3 {
+		owner, err := os.Readlink(kept)
+		switch {
+		case err == nil && owner == file:
+			return true, nil
+		case err == nil && host.Look(owner).Exists:
+			return false, nil
+		case look:
+			return true, nil
+		case err == nil:
+			err = os.Remove(kept) // the profile that had it is gone
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, fmt.Errorf("cannot tell whose the name %q is: %w", name, err)
+		}
+		if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
+			return false, nil // nothing can be kept here
+		}
+		// A symlink is made in one step, and only where nothing is.
+		if err := os.Symlink(file, kept); err != nil && !errors.Is(err, fs.ErrExist) {
+			return false, nil
+		}
+	}
+	return false, nil
+}
+
+// meant is the one server of several that a person means: by who it is, or by its
+// name alone where only one has it.
+func meant(servers []string, name string) (string, error) {
+	if slices.Contains(servers, name) {
+		return name, nil
+	}
+	var found []string
+	for _, s := range servers {
+		if base, _, ok := strings.Cut(s, "@"); ok && base == name && !slices.Contains(found, s) {
+			found = append(found, s)
+		}
+	}
+	slices.Sort(found)
+	switch len(found) {
+	case 0:
+		return name, nil
+	case 1:
+		return found[0], nil
+	}
+	return "", usage(found[0], "%q is the name of %d servers: %s", name, len(found), strings.Join(found, ", "))
+}

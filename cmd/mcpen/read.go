@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/policy"
+)
+
+// readRegular reads a regular file of at most so many bytes. Anything else is not
+// opened: a device may act on being opened, and a pipe waits for a writer.
+func readRegular(name string, most int64) ([]byte, error) {
+	fd, err := unix.Open(name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer unix.Close(fd)
+	return readPlain(fd, name, most)
+}
+
+// readPlain reads what an O_PATH descriptor stands for, which is called name.
+func readPlain(fd int, name string, most int64) ([]byte, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: name, Err: err}
+	}
+	if kind := kindOf(st.Mode); kind != "" {
+		return nil, fmt.Errorf("%s is %s, not a file", name, kind)
+	}
+	f, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err.(*os.PathError).Err}
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	switch {
+	case err != nil:
+		return nil, &os.PathError{Op: "read", Path: name, Err: err}
+	case int64(len(data)) > most:
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, most)
+	}
+	return data, nil
+}
+
+// kindOf says what is no regular file, or "".
+func kindOf(mode uint32) string {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return ""
+	case unix.S_IFDIR:
+		return "a folder"
+	case unix.S_IFCHR, unix.S_IFBLK:
+		return "a device"
+	case unix.S_IFIFO:
+		return "a pipe"
+	case unix.S_IFSOCK:
+		return "a socket"
+	}
+	return "something else"
+}
+
+// readProfile reads a file that is to be a profile.
+func readProfile(name string) ([]byte, error) { return readRegular(name, policy.MaxFile) }

@@ -1,0 +1,56 @@
+package policy
+
+import "slices"
+
+// Said is one word of a profile as it was written, before anything is substituted.
+type Said struct {
+	Key  string // "filesystem.read", "env.secret.TOKEN"
+	Text string
+	At   Pos
+	// Insists is set for a socket that is the host itself, and that the profile wants
+	// all the same.
+	Insists bool
+}
+
+// Said lists what the profile, with what it extends folded in, asks for: what is
+// started, files, hosts, sockets, variables and layers to go without. It is for
+// whoever decides about a profile before anything of it is resolved.
+func (p *Profile) Said() []Said {
+	b := p.body
+	var out []Said
+	add := func(key string, words ...word) {
+		for _, w := range words {
+			out = append(out, Said{Key: key, Text: w.text, At: w.at})
+		}
+	}
+	add("server.command", b.command.items...)
+	add("server.package", b.pkg.word()...)
+	add("server.args", b.args.items...)
+	add("server.dir", b.dir.word()...)
+	for _, v := range b.env {
+		add("env."+string(v.kind)+"."+v.name, v.value)
+	}
+	add("filesystem.write", b.write.items...)
+	add("filesystem.unprotect", b.unprotect.items...)
+	add("filesystem.read", b.read.items...)
+	add("filesystem.deny", b.deny.items...)
+	for _, h := range b.allow.items {
+		add("network.allow", h.word)
+	}
+	for _, s := range b.connect.items {
+		out = append(out, Said{Key: "sockets.connect", Text: s.text, At: s.at, Insists: s.override.v != ""})
+	}
+	add("install.scripts", b.scripts.items...)
+	for _, l := range b.without.items {
+		out = append(out, Said{Key: "require.without", Text: string(l.v), At: l.at})
+	}
+	return slices.Clip(out)
+}
+
+// word is a setting that holds text, as a list of none or one.
+func (o opt[T]) word() []word {
+	if text, ok := any(o.v).(string); ok && o.set {
+		return []word{{text, o.key, o.at}}
+	}
+	return nil
+}
