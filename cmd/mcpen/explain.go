@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -42,7 +41,7 @@ func (a *app) explainCommand(words []string) *cli.Command {
 				absent = ref.String()
 			}
 			if absent != "" && c.Bool("json") {
-				return &codeError{code: int(host.NotFound), err: fmt.Errorf("cannot print the plan of %q: it is not installed yet, and its files are part of the plan", absent),
+				return &codeError{code: exitSandbox, err: fmt.Errorf("cannot print the plan of %q: it is not installed yet, and its files are part of the plan", absent),
 					hint: "its first run installs and locks it; without --json: what is known before"}
 			}
 			if c.Bool("json") {

@@ -55,7 +55,7 @@ func (in *Installer) Resolve(ctx context.Context, ref Ref) (Release, error) {
 		return Release{}, fmt.Errorf("cannot resolve %q: no registry is known for it", ref)
 	}
 	if errors.Is(err, errNotFound) {
-		return Release{}, fmt.Errorf("cannot find the package %q: %w", ref.String(), err)
+		return Release{}, missing("cannot find the package %q: %w", ref.String(), err)
 	}
 	if err != nil {
 		return Release{}, err
