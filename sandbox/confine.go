@@ -75,7 +75,7 @@ func (b *Box) own() []confine.Rule {
 		{Path: filepath.Dir(b.session.dir), Access: confine.Empty, Needed: true},
 	}
 	for _, dir := range b.cgroups {
-		rules = append(rules, confine.Rule{Path: filepath.Dir(dir), Access: confine.Empty})
+		rules = append(rules, confine.Rule{Path: filepath.Dir(dir), Access: confine.Empty}, confine.Rule{Path: dir, Access: confine.List})
 	}
 	return rules
 }

@@ -302,10 +302,12 @@ done
 // A server that eats memory loses its own life, and nobody else's.
 func TestLifeMemoryBomb(t *testing.T) {
 	const limits = "[limits]\nmemory = \"64MiB\"\n"
+	var how plan.LimitHow
 	run := func(t *testing.T, text string) (*pen, *run) {
 		p := held(t)
 		pl := p.plan(limits, text)
-		if _, ok := pl.Limit(plan.LimitMemory); !ok {
+		limit, ok := pl.Limit(plan.LimitMemory)
+		if how = limit.How; !ok {
 			if os.Geteuid() == 0 {
 				t.Error("root has no memory controller here")
 			}
@@ -318,12 +320,26 @@ func TestLifeMemoryBomb(t *testing.T) {
 		if exit := r.wait(); exit != (sandbox.Exit{}) {
 			t.Errorf("twenty megabytes are too many: %+v", exit)
 		}
+		if e := r.last(audit.KindExit); strings.Contains(e.Detail, "memory") {
+			t.Errorf("it met no limit, and the log says %q", e.Detail)
+		}
 		p.gone()
 	})
 	t.Run("beyond it", func(t *testing.T) {
 		p, r := run(t, "exec tail -n 1 /dev/zero >/dev/null")
 		if exit := r.wait(); exit != (sandbox.Exit{Signal: syscall.SIGKILL}) {
 			t.Errorf("it ended with %+v, want SIGKILL", exit)
+		}
+		// The kernel says nothing to anybody, and a person sees a server that is gone.
+		if how != plan.HowSystemd { // whose group goes with its last process
+			if e := r.last(audit.KindExit); !strings.HasSuffix(e.Detail, "memory over 64MiB") {
+				t.Errorf("the log says %q", e.Detail)
+			}
+			said := make([]byte, 4096)
+			n, err := r.stderr.Read(said)
+			if err != nil || !strings.Contains(string(said[:n]), "killed: memory over 64MiB\n") {
+				t.Errorf("stderr says %q, %v", said[:n], err)
+			}
 		}
 		p.gone()
 		p.empty()

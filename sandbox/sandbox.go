@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -85,7 +86,8 @@ type Box struct {
 	stderr  *os.File
 
 	groups  *container.Groups // nil: no group of version 1 holds a limit
-	cgroups []string          // directories of all that there are
+	cgroups []string          // the directories of all groups that hold one
+	over    []string          // the limits that the server met, once it is gone
 	body    body
 	control *child.Control
 	// talking is held while something is sent to pid 1, and to end that for good:
@@ -209,13 +211,12 @@ func (b *Box) build(stdio Stdio) error {
 	if err := b.session.record(b.plan, b.digest, b.groups.Paths()); err != nil {
 		return &Lack{Step: "prepare a run", Err: err}
 	}
-	b.cgroups = b.groups.Paths()
 	cgroup, err := b.onThread(launch, boot, inside)
 	if err != nil {
 		return err
 	}
+	b.cgroups = append(b.groups.Paths(), cgroup...)
 	if len(cgroup) > 0 {
-		b.cgroups = cgroup
 		if err := b.session.record(b.plan, b.digest, cgroup); err != nil {
 			return &Lack{Step: "prepare a run", Err: err}
 		}
@@ -293,6 +294,9 @@ func (b *Box) listen() {
 	}
 	closeHeld(held)
 	listeners.Wait()
+	if reported {
+		b.weigh()
+	}
 	b.closeEgress()
 	b.release()
 	if !reported {
@@ -357,10 +361,14 @@ func (b *Box) Signal(sig os.Signal) error {
 
 // status says how the server ended, for a sentence.
 func (b *Box) status() string {
-	if b.exit.Signal != 0 {
-		return "was killed by " + unix.SignalName(b.exit.Signal)
+	met := ""
+	if len(b.over) > 0 {
+		met = " (" + strings.Join(b.over, ", ") + ")"
 	}
-	return fmt.Sprintf("exited with code %d", b.exit.Code)
+	if b.exit.Signal != 0 {
+		return "was killed by " + unix.SignalName(b.exit.Signal) + met
+	}
+	return fmt.Sprintf("exited with code %d", b.exit.Code) + met
 }
 
 // Done is closed when the server and everything it started is gone.

@@ -40,6 +40,9 @@ func (b *Box) ended(step relay.Step) error {
 	if step != relay.Ground {
 		e.Detail = step.String()
 	}
+	for _, over := range b.over {
+		e.Detail = strings.TrimPrefix(e.Detail+", "+over, ", ")
+	}
 	if b.exit.Signal != 0 {
 		e.Signal = unix.SignalName(b.exit.Signal)
 	} else {

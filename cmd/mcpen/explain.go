@@ -12,7 +12,6 @@ import (
 
 	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -47,7 +46,7 @@ func (a *app) explainCommand(words []string) *cli.Command {
 				absent = ref.String()
 			}
 			if absent != "" && c.Bool("json") {
-				return &codeError{code: int(host.NotFound), err: fmt.Errorf("cannot print the plan of %q: it is not installed yet, and its files are part of the plan", absent),
+				return &codeError{code: exitSandbox, err: fmt.Errorf("cannot print the plan of %q: it is not installed yet, and its files are part of the plan", absent),
 					hint: "its first run installs and locks it; without --json: what is known before"}
 			}
 			if c.Bool("json") {

@@ -463,7 +463,8 @@ func (a *app) lockNow(ctx context.Context, in *pack.Installer, at place, ref pac
 
 // packageError gives an error of a package its exit code and a hint, unless it
 // has them: a refusal is one of policy, an interrupt ends mcpen as the signal
-// would, and else the package cannot be had, as a program that was not found.
+// would, a package that its registry does not have is a program that was not found,
+// and for anything else what the sandbox is built of could not be had.
 func packageError(ctx context.Context, err error) error {
 	var young *pack.TooYoungError
 	var refusal *pack.Refusal
@@ -495,7 +496,10 @@ func packageError(ctx context.Context, err error) error {
 				hint: "packages are kept below XDG_STATE_HOME, else ~/.local/state, and locks below XDG_CONFIG_HOME, else ~/.config: both must be writable"}
 		}
 	}
-	return &codeError{code: int(host.NotFound), err: err}
+	if absent := (*pack.Missing)(nil); errors.As(err, &absent) {
+		return &codeError{code: int(host.NotFound), err: err}
+	}
+	return &codeError{code: exitSandbox, err: err}
 }
 
 // damaged gives the refusal of a tree in the store a way out.

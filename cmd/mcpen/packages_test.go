@@ -277,7 +277,7 @@ func TestExplainInstallsNothing(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.server("tiny", "1.0.0", longAgo(), nil, nil)
 		w.want(t, "0", "npm:tiny, not installed", "explain", "npm:tiny")
-		w.want(t, "127", "it is not installed yet", "explain", "--json", "npm:tiny")
+		w.want(t, "125", "it is not installed yet", "explain", "--json", "npm:tiny")
 		for _, dir := range []string{stateDir + "/store", configDir} {
 			if _, err := os.Lstat(filepath.Join(w.home, dir)); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("after looking there is %s: %v", dir, err)
@@ -435,6 +435,16 @@ func TestPackageRefused(t *testing.T) {
 		}
 
 		w.want(t, "127", "nowhere", "run", "npm:nowhere")
+		w.want(t, "127", "no such version", "run", "npm:tiny@9.9.9")
+		w.want(t, "127", "no tag", "run", "npm:tiny@tomorrow")
+		// A registry that does not answer says nothing of what there is.
+		was, err := os.ReadFile(filepath.Join(w.home, ".npmrc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write(t, ".npmrc", "registry=http://127.0.0.1:1/npm/\n")
+		w.want(t, "125", "connection refused", "run", "npm:tiny")
+		w.write(t, ".npmrc", string(was))
 		c, _ := w.run(t, "npm:tiny")
 		leave(t, c)
 		w.holds(t, 1)

@@ -74,7 +74,7 @@ func (in *Installer) look(ctx context.Context, ref Ref, l *Lock) (rel Release, w
 		if l != nil {
 			withdrawn = "withdrawn: the registry does not have the package any more"
 		}
-		return Release{}, withdrawn, fmt.Errorf("cannot find the package %q: %w", ref.String(), err)
+		return Release{}, withdrawn, missing("cannot find the package %q: %w", ref.String(), err)
 	}
 	if err != nil {
 		return Release{}, withdrawn, err

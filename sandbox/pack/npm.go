@@ -16,7 +16,7 @@ func resolveNPM(p packument, r Registry, ref Ref, i Interpreter, minAge time.Dur
 	want := ref.Version
 	if ref.Tag != "" {
 		if want = p.Tags[ref.Tag]; want == "" {
-			return Release{}, fmt.Errorf("cannot resolve %s: the package has no tag %q", ref, ref.Tag)
+			return Release{}, missing("cannot resolve %s: the package has no tag %q", ref, ref.Tag)
 		}
 	}
 	all := npmCandidates(p, i)

@@ -116,7 +116,7 @@ type choice struct {
 // version whose date is unknown counts as too young: the age cannot be held.
 func choose(all []candidate, ref Ref, want, prefer string, minAge time.Duration, now time.Time) (choice, error) {
 	if len(all) == 0 {
-		return choice{}, fmt.Errorf("cannot resolve %s: the registry lists no version that can be installed", ref)
+		return choice{}, missing("cannot resolve %s: the registry lists no version that can be installed", ref)
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].newer(all[j].version) })
 	old := func(c candidate) bool {
@@ -167,7 +167,7 @@ func choose(all []candidate, ref Ref, want, prefer string, minAge time.Duration,
 		got.version = want
 		return got, nil
 	}
-	return choice{}, fmt.Errorf("cannot resolve %s: the registry has no such version; the newest is %s", ref, got.newest)
+	return choice{}, missing("cannot resolve %s: the registry has no such version; the newest is %s", ref, got.newest)
 }
 
 // newestOf is the first of the sorted candidates that fits: a release that was

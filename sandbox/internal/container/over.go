@@ -1,0 +1,51 @@
+package container
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"mcpen/sandbox/plan"
+)
+
+// events are where the kernel counts what a limit has cost: processes killed for
+// want of memory, and forks that were refused (Documentation/admin-guide/cgroup-v2.rst,
+// cgroup-v1/memory.rst, cgroup-v1/pids.rst).
+var events = []struct {
+	limit     plan.LimitName
+	file, key string
+}{
+	{plan.LimitMemory, "memory.events", "oom_kill"},
+	{plan.LimitMemory, "memory.oom_control", "oom_kill"},
+	{plan.LimitProcesses, "pids.events", "max"},
+}
+
+// Over says which limits were met in control groups that are still there. A group of
+// the user manager's is gone with its last process.
+func Over(groups []string) map[plan.LimitName]bool {
+	over := map[plan.LimitName]bool{}
+	for _, dir := range groups {
+		for _, c := range events {
+			if count(filepath.Join(dir, c.file), c.key) > 0 {
+				over[c.limit] = true
+			}
+		}
+	}
+	return over
+}
+
+// count is the number behind a word at the beginning of a line, or 0.
+func count(file, key string) int {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == key {
+			n, _ := strconv.Atoi(f[1])
+			return n
+		}
+	}
+	return 0
+}
