@@ -103,7 +103,7 @@ func TestRugPullPerConnection(t *testing.T) {
 // not: its tool is called when it has been listed as what was approved.
 func TestRugPullRemembered(t *testing.T) {
 	for _, decided := range []string{"seen", "rejected"} {
-		pins := guard.Pins{}.Approve(defineOne(t, guard.KindTool, `{"name":"a"}`)).See(defineOne(t, guard.KindTool, `{"name":"a","title":"x"}`))
+		pins := guard.Pins{}.Approve(defineOne(t, guard.KindTool, `{"name":"a"}`)).Wait(defineOne(t, guard.KindTool, `{"name":"a","title":"x"}`))
 		if decided == "rejected" {
 			pins = pins.Reject(defineOne(t, guard.KindTool, `{"name":"a","title":"x"}`))
 		}
@@ -199,6 +199,12 @@ func newPull(t *testing.T, approved string, mode policy.PinMode) *pull {
 		t.Fatal(err)
 	}
 	return &pull{T: t, guard: g, id: 100}
+}
+
+// offering begins the conversation of a client with capabilities.
+func (s *pull) offering(capabilities string) {
+	s.Helper()
+	s.ask(`"method":"initialize","params":{"capabilities":{`+capabilities+`}}`, `{"capabilities":{}}`)
 }
 
 // send sends a request whose members beside the id are given.

@@ -52,7 +52,7 @@ func Compile(pol policy.Policy, prog Program, h Host) (Plan, error) {
 		Name:    pol.Name,
 		Sources: pol.Sources,
 		Runtime: h.Runtime,
-		Tools:   Tools{Tools: pol.Tools, Prompts: pol.Prompts, Resources: pol.Resources},
+		Tools:   Tools{Tools: pol.Tools, Prompts: pol.Prompts, Resources: pol.Resources, Client: pol.Client, Given: pol.Given},
 		Relay:   Relay{MaxLine: int64(pol.Wire.MaxLine), Grace: pol.Wire.Grace.Milliseconds()},
 		Log:     Log{Arguments: pol.Log.Arguments, Stop: pol.Log.OnError == "stop"},
 	}

@@ -15,7 +15,7 @@ const (
 	DefaultGrace  = 2 * time.Second    // most servers exit at once when their stdin closes
 	DefaultMinAge = 3 * 24 * time.Hour // most packages that turn out malicious are taken down sooner
 
-	DefaultPins     = PinWarn
+	DefaultPins     = PinFirstUse
 	DefaultFindings = FindingWarn
 	DefaultResults  = TextPass
 )
@@ -41,8 +41,9 @@ func DefaultLayers() []Layer {
 // required.
 func Closed(name string) Policy {
 	return Policy{
-		Name:  name,
-		Tools: Tools{Pins: DefaultPins, Findings: DefaultFindings, Results: DefaultResults},
+		Name:   name,
+		Tools:  Tools{Pins: DefaultPins, Findings: DefaultFindings, Results: DefaultResults},
+		Client: everyRequest(),
 		Limits: Limits{
 			Memory:    DefaultMemory,
 			Processes: DefaultProcesses,

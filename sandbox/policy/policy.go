@@ -32,10 +32,11 @@
 //	[sockets]                          connect = ["/path", { path = "/run/docker.sock", override = "yes, this is the host" }]
 //	[env]                              pass = ["LANG"], set = { NAME = "text" }
 //	                                   secret = { NAME = "env:NAME"|"file:/path"|"command:PROGRAM ARGUMENTS"|"keyring:service/name" }
-//	[tools]                            allow, deny, pins = enforce|warn|off, findings = warn|hold,
-//	                                   results = pass|show|strip, validate
+//	[tools]                            allow, deny, pins = first-use|enforce|warn|off, pins-except,
+//	                                   findings = warn|hold, results = pass|show|strip, validate
 //	[tools.rule.NAME]                  per-minute, concurrent, and words of JSON Schema for the arguments
 //	[prompts] [resources]              allow, deny
+//	[client]                           sampling, elicitation, roots, logging: what of the client's the server may use
 //	[limits]                           memory, processes, open-files, file-size, cpu, cpu-time, tmp, tmp-files;
 //	                                   each may be "unlimited"
 //	[wire]                             max-line, grace
@@ -85,11 +86,14 @@ type Policy struct {
 	Tools      Tools      `json:"tools"`
 	Prompts    Filter     `json:"prompts"`
 	Resources  Filter     `json:"resources"`
+	Client     Client     `json:"client"`
 	Limits     Limits     `json:"limits"`
 	Wire       Wire       `json:"wire"`
 	Log        Log        `json:"log"`
 	Install    Install    `json:"install"`
 	Require    Require    `json:"require"`
+
+	Given []Given `json:"given,omitempty"` // what was filled in, for who asks if a definition depends on it
 }
 
 // Source is one profile file that had a say.
@@ -208,9 +212,10 @@ type PinMode string
 
 // The pin modes; "" is never in a resolved Policy.
 const (
-	PinEnforce PinMode = "enforce" // new and changed definitions wait for review
-	PinWarn    PinMode = "warn"    // they pass and are reported; the default
-	PinOff     PinMode = "off"
+	PinFirstUse PinMode = "first-use" // what is seen first passes, what changes or appears later waits for review; the default
+	PinEnforce  PinMode = "enforce"   // new and changed definitions wait for review
+	PinWarn     PinMode = "warn"      // they pass and are reported
+	PinOff      PinMode = "off"
 )
 
 // FindingMode says what happens to a text with findings.
@@ -237,6 +242,7 @@ const (
 type Tools struct {
 	Filter
 	Pins     PinMode     `json:"pins"`
+	Except   []Glob      `json:"pins_except,omitempty"` // names whose definitions may change without a review
 	Findings FindingMode `json:"findings"`
 	Results  TextMode    `json:"results"`
 	Validate bool        `json:"validate,omitempty"` // calls are checked against the server's own inputSchema

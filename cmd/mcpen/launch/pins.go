@@ -2,14 +2,13 @@ package launch
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
+	"slices"
 
 	"github.com/BurntSushi/toml"
 	"golang.org/x/sys/unix"
@@ -18,11 +17,13 @@ import (
 	"mcpen/sandbox/lockfile"
 )
 
-// PinFile keeps what a person approved of one server: in the lock of a package,
-// or, for a server that is no package, in a file of its own beside it.
+// PinFile says where it is kept what a person decided about what one server says,
+// and what was seen of it.
 type PinFile struct {
 	Name string `json:"name"`
-	File string `json:"file"`
+	File string `json:"file"`           // what was approved and rejected, which a review alone writes
+	Lock string `json:"lock,omitempty"` // of a package: where that was kept before; it counts until there is a File
+	Seen string `json:"seen,omitempty"` // what was seen, in the state directory; "": it is not kept
 }
 
 // pinned is the part of a file that holds pins.
@@ -30,10 +31,33 @@ type pinned struct {
 	Pins guard.Pins `toml:"pins"`
 }
 
-// Read returns the pins; a file that does not exist holds none. Pins that were
+// maxPins bounds the files that are read, in bytes.
+const maxPins = 32 << 20
+
+// Read returns the pins; files that do not exist hold none. Pins that were
 // tampered with are an error: a hash that does not fit is approval of nothing.
 func (p PinFile) Read() (guard.Pins, error) {
-	data, err := os.ReadFile(p.File)
+	decided, err := p.decided()
+	if err != nil {
+		return guard.Pins{}, err
+	}
+	seen, err := p.seen()
+	if err != nil {
+		return guard.Pins{}, err
+	}
+	return decided.With(seen), nil
+}
+
+// decided reads what people decided. An older mcpen kept what it had seen there as
+// well.
+func (p PinFile) decided() (guard.Pins, error) {
+	file := p.File
+	data, err := readFile(file, maxPins)
+	if errors.Is(err, fs.ErrNotExist) && p.Lock != "" {
+		file = p.Lock
+		data, err = readFile(file, maxPins)
+		_, data = lockfile.Split(data)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return guard.Pins{}, nil
 	}
@@ -42,101 +66,96 @@ func (p PinFile) Read() (guard.Pins, error) {
 	}
 	var all pinned
 	if _, err := toml.Decode(string(data), &all); err != nil {
-		return guard.Pins{}, &Error{Code: ExitUsage, Err: fmt.Errorf("%s: cannot read the pins: %w", p.File, err)}
+		return guard.Pins{}, &Error{Code: ExitUsage, Err: fmt.Errorf("%s: cannot read the pins: %w", file, err)}
 	}
 	if err := all.Pins.Check(); err != nil {
-		return guard.Pins{}, &Error{Code: ExitRefused, Err: fmt.Errorf("%s: %w", p.File, err), Hint: "mcpen review --forget " + p.Name}
+		return guard.Pins{}, &Error{Code: ExitRefused, Err: fmt.Errorf("%s: %w", file, err), Hint: "mcpen review --forget " + p.Name}
 	}
 	return all.Pins, nil
 }
 
-// Change reads, changes and writes the pins, one process at a time. What else
-// stands in the file stays as it is.
+// readFile reads a file that is not longer than so many bytes.
+func readFile(file string, most int64) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("%s is longer than %d bytes", file, most)
+	}
+	return data, err
+}
+
+// Change reads, changes and writes the pins, one process at a time.
 func (p PinFile) Change(f func(guard.Pins) guard.Pins) error {
-	return p.locked(func() error {
+	return locked(filepath.Dir(p.File), func() error {
 		old, err := p.Read()
 		if err != nil {
 			return err
 		}
-		var text bytes.Buffer
-		if err := toml.NewEncoder(&text).Encode(pinned{f(old)}); err != nil {
-			return fmt.Errorf("internal error: cannot encode pins: %w", err)
+		now := f(old)
+		if err := p.writeSeen(now.Undecided()); err != nil {
+			return err
 		}
-		return p.write(text.Bytes())
+		if now := now.Decided(); !slices.Equal(now.Definitions, old.Decided().Definitions) {
+			return p.write(now)
+		}
+		return nil
 	})
 }
 
-// Forget drops all pins, also those that cannot be read.
-func (p PinFile) Forget() error {
-	if p.alone() {
-		return os.Remove(p.File)
+// write writes what people decided.
+func (p PinFile) write(decided guard.Pins) error {
+	var text bytes.Buffer
+	text.WriteString("# What a person decided about what " + p.Name + " says: mcpen review " + p.Name + "\n\n")
+	if err := toml.NewEncoder(&text).Encode(pinned{decided}); err != nil {
+		return fmt.Errorf("internal error: cannot encode pins: %w", err)
 	}
-	return p.locked(func() error { return p.write(nil) })
+	if text.Len() > maxPins {
+		return fmt.Errorf("cannot write the pins: they would have more than %d bytes", maxPins)
+	}
+	return ReplaceFile(p.File, text.Bytes())
 }
 
-// alone reports whether the file holds nothing but pins.
-func (p PinFile) alone() bool { return filepath.Ext(p.File) == ".pins" }
+// Forget drops everything that was seen and decided, also what cannot be read. Of
+// a package whose lock holds older pins, an empty file takes their place.
+func (p PinFile) Forget() error {
+	return locked(filepath.Dir(p.File), func() error {
+		var err error
+		if p.Seen != "" {
+			err = os.Remove(p.Seen)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot forget what was seen: %w", err)
+		}
+		if data, err := os.ReadFile(p.Lock); err == nil {
+			if _, pins := lockfile.Split(data); len(pins) > 0 {
+				return p.write(guard.Pins{})
+			}
+		}
+		if err := os.Remove(p.File); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot forget the pins: %w", err)
+		}
+		return nil
+	})
+}
 
-// locked keeps other processes from changing the file meanwhile.
-func (p PinFile) locked(f func() error) error {
-	if err := os.MkdirAll(filepath.Dir(p.File), 0o700); err != nil {
+// locked keeps other processes from changing the files of a directory meanwhile.
+func locked(dir string, f func() error) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot write the pins: %w", err)
 	}
-	dir, err := os.Open(filepath.Dir(p.File))
+	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("cannot write the pins: %w", err)
 	}
-	defer dir.Close()
-	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+	defer d.Close()
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
 		return fmt.Errorf("cannot write the pins: %w", os.NewSyscallError("flock", err))
 	}
 	return f()
-}
-
-// write puts the text of pins into the file.
-func (p PinFile) write(text []byte) error {
-	if p.alone() {
-		return ReplaceFile(p.File, append([]byte("# What "+p.Name+" says, and what a person approved of it: mcpen review "+p.Name+"\n\n"), text...))
-	}
-	data, err := os.ReadFile(p.File)
-	if err != nil {
-		return fmt.Errorf("cannot write the pins: %w", err)
-	}
-	head, _ := lockfile.Split(data)
-	return ReplaceFile(p.File, lockfile.Join(head, text))
-}
-
-// remember keeps what a run saw for the first time.
-func (p PinFile) remember(before, after guard.Pins) error {
-	if len(after.Definitions) == len(before.Definitions) {
-		return nil
-	}
-	return p.Change(func(now guard.Pins) guard.Pins {
-		for _, d := range after.Definitions {
-			now = now.See(d)
-		}
-		return now
-	})
-}
-
-// Others are the tools that the user's other servers define, for shadowing: those
-// with pins below config, by an index that is kept below state.
-func Others(config, state, self string) []guard.Other {
-	var out []guard.Other
-	for _, pattern := range []string{"*.lock", "*.pins"} {
-		files, _ := filepath.Glob(filepath.Join(config, "profiles", pattern)) // the pattern is good
-		for _, file := range files {
-			name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-			if name == self {
-				continue
-			}
-			o := guard.Other{Server: name, Tools: toolsOf(state, PinFile{name, file})}
-			if len(o.Tools) > 0 {
-				out = append(out, o)
-			}
-		}
-	}
-	return out
 }
 
 // ReplaceFile writes a file in one step.
@@ -155,41 +174,4 @@ func ReplaceFile(file string, data []byte) error {
 		return fmt.Errorf("cannot write %q: %w", file, err)
 	}
 	return nil
-}
-
-// toolIndex is what toolsOf keeps of a pin file, as long as the file is the one
-// it was made of.
-type toolIndex struct {
-	Size  int64     `json:"size"`
-	Time  time.Time `json:"time"`
-	Tools []string  `json:"tools"`
-}
-
-// toolsOf lists the tools that a pin file knows, from an index where that is
-// fresh: reading every server's definitions at every start would take longer than
-// the start. A file that cannot be read knows none; its own run says so.
-func toolsOf(state string, p PinFile) []string {
-	st, err := os.Stat(p.File)
-	if err != nil {
-		return nil
-	}
-	file := filepath.Join(state, "tools", filepath.Base(p.File)+".json")
-	var index toolIndex
-	if data, err := os.ReadFile(file); err == nil && json.Unmarshal(data, &index) == nil && index.Size == st.Size() && index.Time.Equal(st.ModTime()) {
-		return index.Tools
-	}
-	pins, err := p.Read()
-	if err != nil {
-		return nil
-	}
-	index = toolIndex{Size: st.Size(), Time: st.ModTime()}
-	for _, d := range pins.Definitions {
-		if d.Kind == guard.KindTool && d.State != guard.Rejected {
-			index.Tools = append(index.Tools, d.Name)
-		}
-	}
-	if data, err := json.Marshal(index); err == nil && state != "" && os.MkdirAll(filepath.Dir(file), 0o700) == nil {
-		_ = ReplaceFile(file, data) // it is read from the definitions again otherwise
-	}
-	return index.Tools
 }

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -59,11 +58,11 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 		return sandbox.Exit{}, err
 	}
 	defer log.Close()
-	before := sync.OnceValues(o.Pins.Read)
 	again, stop := listenForReviews()
 	defer stop()
+	keep := &keeper{pins: o.Pins, tell: stdio.Err, saw: make(chan struct{}, 1), again: again}
 	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err,
-		Pins: before, Others: func() []guard.Other { return Others(o.Config, o.State, o.Plan.Name) }}, log.Write)
+		Pins: o.Pins.Read, Saw: keep.notice, Others: func() []guard.Other { return Others(o.Config, o.State, o.Plan.Name) }}, log.Write)
 	// What package ahead started is over; no other child ends without a signal.
 	_, _ = unix.Wait4(-1, nil, unix.WNOHANG|unix.WCLONE, nil)
 	if failed := log.Failed(); err != nil && failed != nil {
@@ -76,13 +75,12 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	if !o.Quiet {
 		fmt.Fprintln(stdio.Err, "mcpen: "+StartLine(o.Plan))
 	}
-	go follow(ctx, stdio, o.Pins, box, again)
+	followed := make(chan struct{})
+	go func() { defer close(followed); keep.run(ctx, box) }()
 	exit, err := box.Wait()
+	<-followed
 	if o.Keep {
-		was, _ := before() // read without an error, or nothing had started
-		if err := o.Pins.remember(was, box.Pins()); err != nil {
-			warn(stdio.Err, "what the server said is not kept: %v", err)
-		}
+		keep.keep(box)
 	}
 	if failed := log.Failed(); failed != nil {
 		return sandbox.Exit{}, failed
@@ -107,27 +105,6 @@ func StartLine(p plan.Plan) string {
 		line += fmt.Sprintf("; not held: %s (%s)", g.Want, g.Why)
 	}
 	return line
-}
-
-// follow gives the running server's guard the pins anew whenever a review says
-// so, until ctx is done.
-func follow(ctx context.Context, stdio Stdio, p PinFile, box *sandbox.Box, again <-chan os.Signal) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-box.Done():
-			return
-		case <-again:
-			pins, err := p.Read()
-			if err == nil {
-				err = box.Reload(pins)
-			}
-			if err != nil {
-				warn(stdio.Err, "cannot take over the review: %v", err)
-			}
-		}
-	}
 }
 
 // listenForReviews is called before anybody can know of this run: the signal
