@@ -51,7 +51,7 @@ func given(p plan.Plan) []policy.Given {
 		out = append(out, policy.Given{Name: "$@", Values: args[1:]})
 	}
 	for _, e := range p.Process.Env {
-		if e.Value != "" {
+		if e.At != "" && e.Value != "" { // the profile's
 			out = append(out, policy.Given{Name: "$" + e.Name, Values: []string{e.Value}})
 		}
 	}

@@ -343,7 +343,7 @@ func (r *reviewer) show(server string, c guard.Change, siblings [][]byte, others
 	was := map[guard.State]string{guard.Approved: "approved", guard.Seen: "first seen"}[c.Old.State]
 	switch {
 	case c.New.State == guard.Seen && c.Old.SHA256 == "":
-		fmt.Fprintf(out, "\n%s: %s, in use since it was first seen%s\n", server, what, seenAt(c.New))
+		fmt.Fprintf(out, "\n%s: %s, in use since it was first seen%s\n", server, what, seenOn(c.New))
 		indent(out, c.New.Lines())
 	case c.Old.SHA256 == "":
 		fmt.Fprintf(out, "\n%s: new %s\n", server, what)
@@ -351,7 +351,10 @@ func (r *reviewer) show(server string, c guard.Change, siblings [][]byte, others
 	case c.Renamed:
 		fmt.Fprintf(out, "\n%s: %s was %s as %s and is the same but for its name\n", server, what, was, audit.Visible(c.Old.Name))
 	default:
-		fmt.Fprintf(out, "\n%s: %s changed since it was %s%s\n", server, what, was, seenAt(c.Old))
+		fmt.Fprintf(out, "\n%s: %s changed since it was %s\n", server, what, was)
+		if c.Old.At != "" {
+			fmt.Fprintf(out, "  seen on %s, the new one on %s\n", audit.Visible(c.Old.At), audit.Visible(c.New.At))
+		}
 		var b strings.Builder
 		for _, e := range guard.Diff(c.Old.Lines(), c.New.Lines()) {
 			switch e.Op {
@@ -370,8 +373,10 @@ func (r *reviewer) show(server string, c guard.Change, siblings [][]byte, others
 		fmt.Fprintf(out, "  finding: it cannot be read: %v\n", err)
 		return
 	}
-	if c.New.Given != "" {
-		fmt.Fprintf(out, "  it holds %s\n", audit.Visible(strings.ReplaceAll(string(c.New.Given), "\n", ", ")))
+	for line := range strings.Lines(string(c.New.Given)) {
+		if !strings.HasPrefix(line, "$") { // a word of the command line may stand there by chance
+			fmt.Fprintf(out, "  it holds %s\n", audit.Visible(strings.TrimSpace(line)))
+		}
 	}
 	for _, f := range found(c.New.Kind, raw, siblings, others) {
 		fmt.Fprintf(out, "  finding (%s): %s: %s: %q\n", f.Severity, f.Kind, f.Why, audit.Visible(f.Words))
@@ -386,12 +391,12 @@ func found(kind guard.Kind, raw []byte, siblings [][]byte, others []guard.Other)
 	return guard.Scan(kind, raw, others...)
 }
 
-// seenAt says when a definition was seen, where that is known.
-func seenAt(d guard.Definition) string {
+// seenOn says when a definition was seen, where that is known.
+func seenOn(d guard.Definition) string {
 	if d.At == "" {
 		return ""
 	}
-	return " (" + audit.Visible(d.At) + ")"
+	return " on " + audit.Visible(d.At)
 }
 
 func indent(out interface{ WriteString(string) (int, error) }, text string) {

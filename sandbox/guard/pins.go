@@ -58,7 +58,7 @@ func (p Pins) Wait(d Definition) Pins {
 func (p Pins) Approve(d Definition) Pins {
 	d = d.readable()
 	d.State = Approved
-	return p.replace(d, func(o Definition) bool { return o.State != Rejected || o.SHA256 == d.SHA256 })
+	return p.replace(d, func(o Definition) bool { return o.State == Approved || o.State == Seen || o.SHA256 == d.SHA256 })
 }
 
 // Reject rejects a definition. One that was approved or seen before under the same
@@ -72,7 +72,7 @@ func (p Pins) Reject(d Definition) Pins {
 // ApproveAll approves everything that nobody decided about: where one definition
 // of a name was seen first and another waits, the latter.
 func (p Pins) ApproveAll() Pins {
-	for _, state := range []State{Seen, Waiting} {
+	for _, state := range []State{Waiting, Seen} {
 		for _, d := range p.Definitions {
 			if d.State == state {
 				p = p.Approve(d)
