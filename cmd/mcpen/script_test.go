@@ -191,6 +191,7 @@ var words = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"is":     is,
 	"reaped": reaped,
 	"mode":   mode,
+	"glut":   glut,
 }
 
 // status runs a command and wants it to end so: with a code, or by a signal.

@@ -124,7 +124,10 @@ func (g *Guard) scanPage(kind Kind, names []string) *pageScan {
 		own := make(map[string]bool, len(g.own)+len(names)) // somebody may still be reading the old one
 		maps.Copy(own, g.own)
 		for _, name := range names {
-			if len(own) < maxNames {
+			if len(own) < maxNames && (own[name] || g.ownBytes+len(name) <= maxOwn) {
+				if !own[name] {
+					g.ownBytes += len(name)
+				}
 				own[name] = true
 			}
 		}

@@ -13,12 +13,13 @@ const (
 	maxCursor     = 2 << 10   // for the next page of a list
 	maxDefinition = 512 << 10 // of one that nobody decided about
 	maxForms      = 4 << 20   // of all of those together
-	maxListed     = 12 << 20  // of what is known of everything that is listed
+	maxListed     = 8 << 20   // of what is known of everything that is listed
 	maxChained    = 4 << 20   // of lists that are being read page by page
 	maxSchemas    = 2 << 20   // of schemas of tools, where calls are validated
+	maxOwn        = 1 << 20   // of the names of a server's tools, of which its texts may speak
 	maxWords      = 300       // of a finding's words
 
-	perEntry = 512 // what a listed definition takes beside its name
+	perEntry = 320 // what a listed definition takes beside its name
 	perHash  = 160 // the same in a list that is being read
 )
 

@@ -90,7 +90,7 @@ type Guard struct {
 	level    string // the client's minimum level, "" for none
 	messages int    // sent to the client's log by Message
 
-	listedBytes, schemaBytes int
+	listedBytes, schemaBytes, ownBytes int
 }
 
 type nameKey struct {

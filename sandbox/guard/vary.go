@@ -28,7 +28,7 @@ type varying struct {
 
 // Bounds of what is compared on a page, and of the ways to line two texts up.
 const (
-	maxCompared = 8 << 20
+	maxCompared = 4 << 20
 	maxWays     = 4096
 )
 
@@ -58,10 +58,11 @@ func (v *varying) same(old Definition, form []byte) bool {
 	}
 	a, b := spans{}, spans{}
 	then, _ := time.Parse(time.RFC3339, old.At)
-	a.moments(before, then)
-	b.moments(form, v.now)
-	a.counts(old.Kind, before)
-	b.counts(old.Kind, form)
+	x, y := differing(before, form)
+	a.moments(before, x, then)
+	b.moments(form, y, v.now)
+	a.counts(old.Kind, before, x)
+	b.counts(old.Kind, form, y)
 	was := map[string][]string{}
 	for line := range strings.Lines(string(old.Given)) {
 		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
@@ -74,6 +75,23 @@ func (v *varying) same(old Definition, form []byte) bool {
 		}
 	}
 	return a.alike(before, b, form)
+}
+
+// part is a part of a text, from one byte to another.
+type part struct{ from, to int }
+
+// differing is where two texts differ, with some words around it.
+func differing(a, b []byte) (x, y part) {
+	const around = 256
+	head, tail := 0, 0
+	for most := min(len(a), len(b)); head < most && a[head] == b[head]; {
+		head++
+	}
+	for most := min(len(a), len(b)) - head; tail < most && a[len(a)-1-tail] == b[len(b)-1-tail]; {
+		tail++
+	}
+	head, tail = max(0, head-around), max(0, tail-around)
+	return part{head, len(a) - tail}, part{head, len(b) - tail}
 }
 
 // spans are the places of a text, by where they begin.
@@ -177,14 +195,15 @@ type momentForm struct {
 
 // moments adds the places at which a text says what day it is, or was a day ago or
 // will be: clocks stand in many zones.
-func (s spans) moments(text []byte, now time.Time) {
+func (s spans) moments(form []byte, in part, now time.Time) {
 	if now.IsZero() {
 		return
 	}
+	text := form[in.from:in.to]
 	for i, f := range momentForms() {
 		for _, at := range f.re.FindAllSubmatchIndex(text, maxWays) {
 			if f.today(string(text[at[2]:at[3]]), now) {
-				s.add(at[0], at[1], "moment "+string(rune('a'+i)))
+				s.add(in.from+at[0], in.from+at[1], "moment "+string(rune('a'+i)))
 			}
 		}
 	}
@@ -218,7 +237,7 @@ var notCounted = sync.OnceValues(func() (before, what *regexp.Regexp) {
 })
 
 // counts adds the places at which a description counts things.
-func (s spans) counts(kind Kind, form []byte) {
+func (s spans) counts(kind Kind, form []byte, in part) {
 	text := form
 	if kind != KindInstructions {
 		if text = rpc.Get(form, "description"); !rpc.IsString(text) {
@@ -226,6 +245,10 @@ func (s spans) counts(kind Kind, form []byte) {
 		}
 	}
 	from := rpc.Offset(form, text)
+	if in = (part{max(in.from, from), min(in.to, from+len(text))}); in.from >= in.to {
+		return
+	}
+	text, from = form[in.from:in.to], in.from
 	before, what := notCounted()
 	for _, at := range countPattern().FindAllSubmatchIndex(text, maxWays) {
 		if !before.Match(text[max(0, at[2]-40):at[2]]) && !what.Match(text[at[4]:at[5]]) {
