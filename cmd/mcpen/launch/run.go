@@ -25,12 +25,19 @@ type Stdio struct{ In, Out, Err *os.File }
 // ends it in order.
 var EndsServer = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 
+// enough is the memory that a launcher is content with, in bytes: an ordinary one
+// has a third of it.
+const enough = 32 << 20
+
 // Main is the launcher: it does what it was ordered to and returns the exit
 // code.
 func Main(env []string, stdio Stdio) int {
 	// A start allocates some megabytes and keeps few: collecting them meanwhile
 	// costs more than it frees. A server that runs has the usual setting again.
 	debug.SetGCPercent(400)
+	// What long lines leave behind is collected before it is this much, whatever the
+	// percentage. It is no limit: a line may be longer.
+	debug.SetMemoryLimit(enough)
 	// A program that is executed by a descriptor is called by its number.
 	_ = os.WriteFile("/proc/self/comm", []byte("mcpen"), 0)
 	// What mcpen left open for this process is for no other.
