@@ -385,7 +385,10 @@ func (a *app) update(ctx context.Context, in *pack.Installer, at place, l locked
 		return usage("mcpen update "+l.name, "nothing was changed: %s was locked anew meanwhile", l.file)
 	}
 	fresh.Pins = now.Pins
-	return writeLock(l.file, fresh)
+	if err := writeLock(l.file, fresh); err != nil {
+		return err
+	}
+	return a.renew(ctx, at, l)
 }
 
 func (a *app) verifyCommand() *cli.Command {
@@ -480,6 +483,9 @@ func (a *app) removeCommand() *cli.Command {
 				}
 				fmt.Fprintln(a.out, "removed", l.file)
 				if err := a.removeAdded(l); err != nil {
+					return err
+				}
+				if err := pinsOf(at, strings.TrimSuffix(l.file, ".lock")).Forget(); err != nil {
 					return err
 				}
 			}

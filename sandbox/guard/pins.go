@@ -54,6 +54,19 @@ func (p Pins) Wait(d Definition) Pins {
 	return p.seen([]Definition{d})
 }
 
+// Renew puts a definition in the place of what was seen first under its name, as
+// after an update that showed the change. Where somebody decided about that name, it
+// waits.
+func (p Pins) Renew(d Definition) Pins {
+	for _, o := range p.Definitions {
+		if o.Kind == d.Kind && o.Name == d.Name && (o.State == Approved || o.State == Rejected) {
+			return p.Wait(d)
+		}
+	}
+	d.State = Seen
+	return p.replace(d, func(o Definition) bool { return o.State == Seen || o.State == Waiting })
+}
+
 // Approve approves a definition, in place of the one approved or seen before.
 func (p Pins) Approve(d Definition) Pins {
 	d = d.readable()

@@ -37,6 +37,24 @@ func (g *Guard) varying() *varying {
 	return &varying{given: g.cfg.Given, now: g.cfg.Now(), left: maxCompared}
 }
 
+// Like reports whether a definition, which a server gives that was given something
+// now, is the same as an old one but for what may vary.
+func (d Definition) Like(old Definition, given []policy.Given, now time.Time) bool {
+	form, err := d.Canonical()
+	v := &varying{given: given, now: now, left: maxCompared}
+	return err == nil && (d.SHA256 == old.SHA256 || v.same(old, form))
+}
+
+// Seen is the definition with when it was seen, and what it holds of what the
+// server was given.
+func (d Definition) Seen(given []policy.Given, now time.Time) Definition {
+	form, err := d.Canonical()
+	if err != nil {
+		return d
+	}
+	return sighting{hash: d.SHA256, form: form, at: now}.definition(seenKey{nameKey{d.Kind, d.Name}, Seen}, given)
+}
+
 // span is a place in a text that may hold something else another time.
 type span struct {
 	to   int
