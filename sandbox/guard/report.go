@@ -42,6 +42,9 @@ func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 			v.ToClient = append(v.ToClient, message("mcpen: "+sentence))
 		}
 	}
+	if len(reasons) > 0 && slices.ContainsFunc(p.entries, g.waits) && g.once("how to review") {
+		v.Tell = append(v.Tell, "mcpen review "+g.cfg.Server+" shows what waits")
+	}
 }
 
 // hiddenSuffix ends what is said of a definition that the client does not see.

@@ -32,7 +32,7 @@ type pinned struct {
 }
 
 // maxPins bounds the files that are read, in bytes.
-const maxPins = 32 << 20
+const maxPins = 8 << 20
 
 // Read returns the pins; files that do not exist hold none. Pins that were
 // tampered with are an error: a hash that does not fit is approval of nothing.
