@@ -69,7 +69,9 @@ type Guard struct {
 
 	forms atomic.Int64 // bytes of definitions that nobody decided about
 
-	mu       sync.Mutex // guards what follows
+	mu sync.Mutex // guards what follows
+
+	// Of the pins; what was seen in this run since is in seen.
 	decided  map[pinKey]State
 	trusted  map[nameKey][]Definition // that others of the name are held against
 	approved map[nameKey]bool
@@ -77,6 +79,7 @@ type Guard struct {
 	pinned   map[nameKey]bool // some definition of this name is in the pins
 	turned   map[nameKey]bool // the server was seen to define it in a way that may not be used
 	pins     Pins
+
 	sights   map[Kind]*sight
 	lists    map[Kind]*list
 	seen     map[seenKey]sighting
@@ -180,26 +183,18 @@ func (g *Guard) setPins(p Pins) error {
 	for k, s := range g.seen {
 		if g.decided[pinKey{k.nameKey, s.hash}] != "" {
 			delete(g.seen, k)
+			continue
 		}
-	}
-	for _, state := range []State{Seen, Waiting} {
-		for k, s := range g.seen {
-			if k.state != state {
-				continue
-			}
-			if state == Seen && len(g.trusted[k.nameKey]) > 0 { // another run was first
-				delete(g.seen, k)
-				k.state = Waiting
-				g.seen[k] = s
-			}
-			g.forms.Add(int64(len(s.form)))
-			g.learn(s.definition(k, g.cfg.Given))
+		if k.state == Seen && len(g.trusted[k.nameKey]) > 0 { // another run was first
+			delete(g.seen, k)
+			g.seen[seenKey{k.nameKey, Waiting}] = s
 		}
+		g.forms.Add(int64(len(s.form)))
 	}
 	return nil
 }
 
-// learn takes one definition into what is known.
+// learn takes one definition of the pins into what is known.
 func (g *Guard) learn(d Definition) {
 	n := nameKey{d.Kind, d.Name}
 	g.decided[pinKey{n, d.SHA256}] = d.State

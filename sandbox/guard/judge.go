@@ -41,8 +41,7 @@ type entry struct {
 // same as another one but for what varies; without, what was found before counts.
 func (g *Guard) stand(e *entry, kind Kind, name string, form []byte, v *varying) {
 	n := nameKey{kind, name}
-	decided := g.decided[pinKey{n, e.hash}]
-	known := g.trusted[n]
+	decided := g.state(n, e.hash)
 	e.approved = decided == Approved
 	switch {
 	case e.approved, g.cfg.Tools.Pins == policy.PinOff:
@@ -51,9 +50,12 @@ func (g *Guard) stand(e *entry, kind Kind, name string, form []byte, v *varying)
 		e.standing = rejected
 	case decided == Seen && g.cfg.Tools.Pins != policy.PinEnforce:
 		e.standing = fine
-	case len(known) > 0:
-		e.standing, e.was = changed, known[0].State
-		for _, d := range known {
+	case g.knows(n):
+		e.standing, e.was = changed, Seen
+		if g.approved[n] {
+			e.was = Approved
+		}
+		for _, d := range g.against(n) {
 			if e.like == d.SHA256 || g.excepted(kind, name) || form != nil && v.same(d, form) {
 				e.standing, e.like = varied, d.SHA256
 				break
@@ -237,7 +239,7 @@ func (j *judged) define(u *judge, raw, form []byte) {
 
 // unknown reports whether Pins does not have a definition yet that it should have.
 func (g *Guard) unknown(e *entry, n nameKey) bool {
-	state := g.decided[pinKey{n, e.hash}]
+	state := g.state(n, e.hash)
 	if g.alarming(e) {
 		return state == "" || state == Seen
 	}
@@ -277,7 +279,7 @@ func (g *Guard) keep(kind Kind, j judged) {
 // forgotten.
 func (g *Guard) remember(n nameKey, j judged) {
 	e := j.entry
-	if e.standing == first && len(g.trusted[n]) > 0 && g.decided[pinKey{n, e.hash}] != Seen {
+	if e.standing == first && g.knows(n) && g.state(n, e.hash) != Seen {
 		e.standing, e.was = changed, Seen // the same page has another one
 	}
 	key := seenKey{n, Waiting}
@@ -286,11 +288,8 @@ func (g *Guard) remember(n nameKey, j judged) {
 	}
 	if old, ok := g.seen[key]; ok {
 		g.forms.Add(-int64(len(old.form)))
-		delete(g.decided, pinKey{n, old.hash})
 	}
-	s := sighting{hash: e.hash, form: j.form, at: g.cfg.Now()}
-	g.seen[key] = s
-	g.learn(s.definition(key, g.cfg.Given))
+	g.seen[key] = sighting{hash: e.hash, form: j.form, at: g.cfg.Now()}
 	g.saw()
 }
 
@@ -306,20 +305,20 @@ func (g *Guard) usable(kind Kind, name string) (why string, held bool) {
 		}
 	}
 	n := nameKey{kind, name}
-	known := g.trusted[n]
+	knows := g.knows(n)
 	hold := g.cfg.Tools.Findings == policy.FindingHold
 	switch {
-	case g.refused[n] && g.cfg.Tools.Pins != policy.PinOff && len(known) == 0:
+	case g.refused[n] && g.cfg.Tools.Pins != policy.PinOff && !knows:
 		return "was refused when it was reviewed", false
 	case kind == KindResource:
 		return g.matched(name) // a result may name a resource that no list does
 	case !g.holds() && !hold:
 		return "", false
-	case len(known) > 0 && !g.turned[n] && (g.approved[n] || !hold):
+	case knows && !g.hasTurned(n) && (g.approved[n] || !hold):
 		return "", false // the client may remember the list
-	case len(known) > 0:
+	case knows:
 		return "was not listed yet", false // as which of its definitions?
-	case !hold && g.cfg.Tools.Pins == policy.PinFirstUse && !g.pinned[n] && g.sight(kind).open:
+	case !hold && g.cfg.Tools.Pins == policy.PinFirstUse && !g.known(kind, name) && g.sight(kind).open:
 		return "", false // nothing was listed so far
 	case !g.known(kind, name):
 		return "was not listed yet", false // and a review would show nothing
@@ -387,5 +386,6 @@ func (g *Guard) known(kind Kind, name string) bool {
 	if l := g.lists[kind]; l != nil && (l.twice[name] || l.entries[name] != nil) {
 		return true
 	}
-	return g.pinned[nameKey{kind, name}]
+	n := nameKey{kind, name}
+	return g.pinned[n] || g.sighted(n, Seen) || g.sighted(n, Waiting)
 }

@@ -79,7 +79,7 @@ func (g *Guard) opening(v *Verdict, r *request, kind Kind, raw []byte) (why stri
 // identity is what stands in for a name that may not be used: the one that may, or
 // else the profile's own.
 func (g *Guard) identity() []byte {
-	if known := g.trusted[nameKey{KindIdentity, ""}]; len(known) > 0 {
+	if known := g.against(nameKey{KindIdentity, ""}); len(known) > 0 {
 		if canonical, err := known[0].Canonical(); err == nil {
 			return canonical
 		}

@@ -127,9 +127,17 @@ func (g *Guard) gone(v *Verdict, r *request, kind Kind, c *chain) {
 		return
 	}
 	var names []string
-	for n := range g.trusted {
+	missing := func(n nameKey) {
 		if _, ok := c.hashes[n.name]; !ok && n.kind == kind && g.once("gone", string(kind), n.name) {
 			names = append(names, n.name)
+		}
+	}
+	for n := range g.trusted {
+		missing(n)
+	}
+	for k := range g.seen {
+		if k.state == Seen && g.knows(k.nameKey) {
+			missing(k.nameKey)
 		}
 	}
 	slices.Sort(names)

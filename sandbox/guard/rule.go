@@ -136,7 +136,7 @@ func (g *Guard) inputSchema(tool string) *tested {
 	if s := g.schemas[tool]; s != nil {
 		return s
 	}
-	known := g.trusted[nameKey{KindTool, tool}]
+	known := g.against(nameKey{KindTool, tool})
 	if len(known) == 0 {
 		return nil
 	}

@@ -84,3 +84,44 @@ func (s sighting) definition(k seenKey, given []policy.Given) Definition {
 	d.State, d.At, d.Given = k.state, s.at.UTC().Format(time.RFC3339), held(s.form, given)
 	return d
 }
+
+// sighted reports whether a definition of a name was seen in this run, first or
+// later.
+func (g *Guard) sighted(n nameKey, state State) bool {
+	_, ok := g.seen[seenKey{n, state}]
+	return ok
+}
+
+// state is what is known of a definition: of the pins, or else of this run.
+func (g *Guard) state(n nameKey, hash string) State {
+	if s := g.decided[pinKey{n, hash}]; s != "" {
+		return s
+	}
+	for _, s := range []State{Seen, Waiting} {
+		if g.seen[seenKey{n, s}].hash == hash {
+			return s
+		}
+	}
+	return ""
+}
+
+// knows reports whether there is a definition of a name that others are held
+// against: one that was approved, or seen first.
+func (g *Guard) knows(n nameKey) bool {
+	return len(g.trusted[n]) > 0 || g.cfg.Tools.Pins != policy.PinEnforce && g.sighted(n, Seen)
+}
+
+// against are the definitions of a name that others are held against, an approved
+// one first.
+func (g *Guard) against(n nameKey) []Definition {
+	all := g.trusted[n]
+	k := seenKey{n, Seen}
+	if s, ok := g.seen[k]; ok && g.cfg.Tools.Pins != policy.PinEnforce {
+		all = append(slices.Clip(all), s.definition(k, g.cfg.Given))
+	}
+	return all
+}
+
+// hasTurned reports whether the server was seen to define a name in a way that may
+// not be used.
+func (g *Guard) hasTurned(n nameKey) bool { return g.turned[n] || g.sighted(n, Waiting) }
