@@ -45,15 +45,17 @@ func gluttonServer(in io.Reader, out io.Writer) int {
 	return 0
 }
 
-// gluttonItems are twelve long definitions, a hundred less long ones, or thousands
-// with long names.
+// gluttonItems are twelve long definitions, a hundred less long ones, or many with
+// long names.
 func gluttonItems(n int, items string) string {
-	count, name, text := 12, 10, 1000<<10
-	switch n % 3 {
+	count, name, text := 200, 1000, 0
+	switch n % 8 {
 	case 1:
-		count, text = 100, 80<<10
-	case 2:
-		count, name, text = 4000, 1000, 0
+		count, name, text = 12, 10, 1000<<10
+	case 3:
+		count, name, text = 100, 10, 80<<10
+	case 5:
+		count = 4000
 	}
 	var all []string
 	for i := range count {
@@ -81,7 +83,7 @@ func glut(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	c := named(ts, args[0])
 	for i := range lists {
-		method := []string{"tools/list", "prompts/list", "resources/list", "resources/templates/list"}[i%4]
+		method := []string{"tools/list", "prompts/list", "resources/list", "resources/templates/list"}[(i+i/8)%4]
 		if _, err := c.ask(method, map[string]any{"cursor": fmt.Sprint(i / 7)}); err != nil {
 			ts.Fatalf("list %d: %v", i, err)
 		}

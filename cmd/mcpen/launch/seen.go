@@ -112,7 +112,7 @@ func bounded(seen guard.Pins) guard.Pins {
 // knows.
 func (p PinFile) remember(run guard.Pins) (all guard.Pins, differs bool, err error) {
 	if p.Seen == "" {
-		return run, false, nil
+		return run, false, errors.New("no HOME and no XDG_STATE_HOME")
 	}
 	err = locked(filepath.Dir(p.Seen), func() error {
 		now, err := p.Read()
