@@ -54,8 +54,8 @@ func offersOf(capabilities []byte, c policy.Client) offers {
 	return o
 }
 
-// refused is the member of a client's capabilities that the profile refuses, by
-// name.
+// refusedCapability reports whether the profile refuses a member of a client's
+// capabilities.
 func refusedCapability(c policy.Client, name string) bool {
 	return name == "sampling" && !c.Sampling || name == "elicitation" && !c.Elicitation || name == "roots" && !c.Roots
 }
