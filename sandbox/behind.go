@@ -14,25 +14,35 @@ type behind struct {
 	closed bool       // nothing more is taken
 	left   bool       // nothing more is told
 	untold int        // pieces that were taken
-	work   chan piece
+	size   int        // bytes of the lines that those in work belong to
+	work   chan job
 	done   chan struct{} // closed when all that was taken is told
 }
 
 // piece finds something out, and returns how that is told.
 type piece func() (tell func())
 
+// job is a piece that waits, with the bytes of its line.
+type job struct {
+	piece
+	size int
+}
+
 // Bounds of what waits. A server that makes more waits itself.
 const (
 	waiting     = 4
-	waitingSize = 4 << 20 // bytes of the line that each belongs to
+	waitingSize = 4 << 20 // bytes of the lines that all together belong to
 )
 
 func newBehind() *behind {
-	b := &behind{work: make(chan piece, waiting), done: make(chan struct{})}
+	b := &behind{work: make(chan job, waiting), done: make(chan struct{})}
 	go func() {
 		defer close(b.done)
-		for p := range b.work {
-			b.finish(p)
+		for j := range b.work {
+			b.finish(j.piece)
+			b.mu.Lock()
+			b.size -= j.size
+			b.mu.Unlock()
 		}
 	}()
 	return b
@@ -48,10 +58,11 @@ func (b *behind) do(size int, p piece) {
 	}
 	b.untold++
 	taken := false
-	if size <= waitingSize {
+	if b.size+size <= waitingSize {
 		select {
-		case b.work <- p:
+		case b.work <- job{p, size}:
 			taken = true
+			b.size += size
 		default:
 		}
 	}

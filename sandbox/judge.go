@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"mcpen/sandbox/audit"
@@ -9,6 +10,7 @@ import (
 	"mcpen/sandbox/internal/relay"
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
 )
 
 // guardOf makes the guard of one run, meanwhile: the function that it returns
@@ -34,11 +36,26 @@ func newGuard(p plan.Plan, stdio Stdio) (*guard.Guard, error) {
 	for _, s := range p.Process.Secrets {
 		secrets = append(secrets, s.Value)
 	}
-	g, err := guard.New(guard.Config{Server: p.Name, Tools: p.Tools, Pins: pins, More: stdio.Others, Secrets: secrets, Args: p.Log.Arguments})
+	g, err := guard.New(guard.Config{Server: p.Name, Tools: p.Tools, Pins: pins, More: stdio.Others, Given: given(p), Saw: stdio.Saw, Secrets: secrets, Args: p.Log.Arguments})
 	if err != nil {
 		return nil, fmt.Errorf("cannot guard what the server says: %w", err)
 	}
 	return g, nil
+}
+
+// given is what the server is given, by name: parameters, and what is none, with a
+// dollar sign. Secrets are not part of it.
+func given(p plan.Plan) []policy.Given {
+	out := slices.Clone(p.Tools.Given)
+	if args := p.Process.Args; len(args) > 1 {
+		out = append(out, policy.Given{Name: "$@", Values: args[1:]})
+	}
+	for _, e := range p.Process.Env {
+		if e.At != "" && e.Value != "" { // the profile's
+			out = append(out, policy.Given{Name: "$" + e.Name, Values: []string{e.Value}})
+		}
+	}
+	return out
 }
 
 // inspect asks the guard about one line.

@@ -60,7 +60,10 @@ type Stdio struct {
 	// the sandbox is built, and its error ends the server before it is sent
 	// anything. Others tells what other servers define, once the first definition
 	// is looked at. Where they are nil nothing is approved and nobody known.
+	// Saw is called when Box.Pins has something new, and returns at once; nil: nobody
+	// asks.
 	Pins   func() (guard.Pins, error)
+	Saw    func()
 	Others func() []guard.Other
 
 	// Confine, where it is not nil, has Start confine this process: see Confinement.

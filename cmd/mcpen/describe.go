@@ -50,6 +50,7 @@ type described struct {
 	server      string
 	file        string // of the profile, or of the lock where there is none
 	definitions []definition
+	given       []policy.Given // to the server that said it
 }
 
 // tools are the definitions of tools, and their names.
@@ -81,8 +82,9 @@ func (a *app) interview(ctx context.Context, ch choice, file string) (described,
 	if err := a.fetchSecrets(ctx, &p); err != nil {
 		return described{}, err
 	}
+	given := p.plan.Tools.Given
 	p.plan.Tools = plan.Tools{Tools: policy.Tools{Pins: policy.PinOff, Findings: policy.FindingWarn, Results: policy.TextPass}}
-	d := described{server: p.policy.Name, file: file}
+	d := described{server: p.policy.Name, file: file, given: given}
 	if len(p.policy.Sources) > 0 && file == "" {
 		d.file = p.policy.Sources[0].File
 	}

@@ -312,6 +312,10 @@ func (w writer) tools(p plan.Plan) {
 		w.line("  %-9s calls of %s  (%s)", "restricts", r.Tool, r.At.String())
 	}
 	w.line("  pins      %s; findings: %s; results: %s", string(p.Tools.Pins), string(p.Tools.Findings), string(p.Tools.Results))
+	for _, g := range p.Tools.Except {
+		w.line("  %-9s definitions of %s without a review  (%s)", "changes", g.Pattern, g.At.String())
+	}
+	w.client(p.Tools.Client)
 	if p.Tools.Validate {
 		w.line("  checks    the arguments of calls against the server's own schema")
 	}
@@ -319,6 +323,27 @@ func (w writer) tools(p plan.Plan) {
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 	w.line("  end       the client's end closes: answers may take %v, then %v after the last line SIGTERM; a signal: SIGTERM, %v later SIGKILL",
 		ms(p.Relay.Finish), ms(p.Relay.Grace), ms(p.Relay.Rush))
+}
+
+// client says what the server may ask the client for.
+func (w writer) client(c policy.Client) {
+	var may, not []string
+	for _, f := range []struct {
+		name string
+		on   bool
+	}{{"sampling", c.Sampling}, {"elicitation", c.Elicitation}, {"roots", c.Roots}, {"its log", c.Logging}} {
+		if f.on {
+			may = append(may, f.name)
+		} else {
+			not = append(not, f.name)
+		}
+	}
+	if len(may) > 0 {
+		w.line("  client    may be asked for %s, where it offers that", strings.Join(may, ", "))
+	}
+	if len(not) > 0 {
+		w.line("  client    is not asked for %s", strings.Join(not, ", "))
+	}
 }
 
 func (w writer) limits(p plan.Plan) {

@@ -266,7 +266,10 @@ func (a *app) update(ctx context.Context, in *pack.Installer, at place, l locked
 		return usage("mcpen update "+l.name, "nothing was changed: %s was locked anew meanwhile", l.file)
 	}
 	fresh.Pins = now.Pins
-	return writeLock(l.file, fresh)
+	if err := writeLock(l.file, fresh); err != nil {
+		return err
+	}
+	return a.renew(ctx, at, l)
 }
 
 // agreed asks whether to lock what was shown.
@@ -446,6 +449,9 @@ func (a *app) removeCommand() *cli.Command {
 					if err := a.removeAdded(locked{lockName(file), file, l}); err != nil {
 						return err
 					}
+				}
+				if err := pinsOf(at, strings.TrimSuffix(file, ".lock")).Forget(); err != nil {
+					return err
 				}
 			}
 			return nil

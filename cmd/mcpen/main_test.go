@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"mcpen":   main,
 		"poison":  func() { os.Exit(poisonServer(os.Args[1], os.Stdin, os.Stdout)) },
+		"glutton": func() { os.Exit(gluttonServer(os.Stdin, os.Stdout)) },
 		"confine": func() { os.Exit(confine(os.Args[1:])) },
 		"fakemcp": func() { os.Exit(fakeServer(os.Args[1:], os.Stdin, os.Stdout)) },
 	})

@@ -613,6 +613,46 @@ func TestPackageFromAddToRemove(t *testing.T) {
 	})
 }
 
+// What an update changes of what a server says is read there, and not held at the
+// next start; what comes without an update is.
+func TestUpdateShowsWhatTheServerSays(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		says := func(version, tools string) {
+			script := strings.Replace(serverScript, "inputSchema: {type: 'object'}}", "inputSchema: {type: 'object'}}, "+tools, 1)
+			w.server("tiny", version, longAgo().Add(time.Duration(len(tools))*time.Minute), nil, map[string]string{"cli.js": script})
+		}
+		tools := func() string {
+			c, _ := w.run(t, "tiny")
+			defer leave(t, c)
+			line, err := c.ask("tools/list", map[string]any{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return line
+		}
+		says("1.0.0", "{name: 'a', description: 'one'}, {name: 'b'}")
+		w.want(t, "0", "locked npm:tiny 1.0.0", "add", "npm:tiny")
+		if line := tools(); !strings.Contains(line, "one") {
+			t.Fatalf("at first: %s", line)
+		}
+		w.want(t, "0", "approved tool b", "review", "--approve", "b", "tiny")
+		says("1.1.0", "{name: 'a', description: 'two, of the update'}, {name: 'b', title: 'B'}, {name: 'c', title: 'C'}")
+		_, said := w.ends(t, "update", "--yes", "tiny")
+		for _, want := range []string{"tiny: tool a changed since it was first seen", "{+two, of the update+}", "tiny: new tool c", "tiny: tool b changed since it was approved", "3 definitions in use from now on"} {
+			if !strings.Contains(said, want) {
+				t.Errorf("the update does not say %q:\n%s", want, said)
+			}
+		}
+		line := tools()
+		if !strings.Contains(line, "of the update") || !strings.Contains(line, `"c"`) {
+			t.Errorf("what the update showed is held: %s", line)
+		}
+		if strings.Contains(line, `"B"`) {
+			t.Errorf("what a person had approved changed without them: %s", line)
+		}
+	})
+}
+
 func TestAboutIsForAPerson(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 bytes", 1: "1 byte", 1023: "1023 bytes", 1536: "1.5 KiB", 17426401: "16.6 MiB", 3 << 30: "3.0 GiB"} {
 		if got := about(n); got != want {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,12 +18,16 @@ import (
 
 func (a *app) reviewCommand() *cli.Command {
 	return &cli.Command{
-		Name: "review", Usage: "show what servers say that nobody approved, and approve or reject it", ArgsUsage: "[NAME…]",
-		Description: "Changes are shown word by word, with what was found in them. At a terminal each\none is asked about; a running server is told at once." + exitStatus,
+		Name: "review", Usage: "show what servers say that waits for a person, and approve or reject it", ArgsUsage: "[SERVER…]",
+		Description: "SERVER is a name, or the path of a profile. Changes are shown word by word, with what\n" +
+			"was found in them. At a terminal each one is asked about; a running server is told\n" +
+			"at once. What was seen first is in use without a review, and shown with --all." + exitStatus,
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "approve", Usage: "approve the definition of this `NAME` without asking; may be repeated"},
 			&cli.StringSliceFlag{Name: "reject", Usage: "reject the definition of this `NAME` without asking; may be repeated"},
-			&cli.BoolFlag{Name: "approve-all", Usage: "approve everything that waits"},
+			&cli.StringSliceFlag{Name: "revoke", Usage: "take back what was decided about this `NAME`: it waits again; may be repeated"},
+			&cli.BoolFlag{Name: "all", Usage: "what was seen first as well"},
+			&cli.BoolFlag{Name: "approve-all", Usage: "approve everything that nobody decided about"},
 			&cli.BoolFlag{Name: "forget", Usage: "forget everything that was seen and decided"},
 		},
 		Action: func(c *cli.Context) error {
@@ -30,55 +35,146 @@ func (a *app) reviewCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			r := reviewer{app: a, in: bufio.NewReader(a.in), approve: c.StringSlice("approve"), reject: c.StringSlice("reject"), revoke: c.StringSlice("revoke"),
+				all: c.Bool("all"), approveAll: c.Bool("approve-all"), forget: c.Bool("forget"), named: map[string]bool{}}
 			names := c.Args().Slice()
-			if len(names) == 0 && (c.Bool("forget") || c.Bool("approve-all")) {
+			if len(names) == 0 && r.decides() {
 				return usage("mcpen review --approve-all NAME", "name the server")
 			}
 			files, err := a.pinFiles(at, names)
 			if err != nil {
 				return err
 			}
-			r := reviewer{app: a, in: bufio.NewReader(a.in), approve: c.StringSlice("approve"), reject: c.StringSlice("reject"), all: c.Bool("approve-all")}
-			for _, f := range files {
-				err := a.keepTrustBeside(at, f.File, func() error {
-					if c.Bool("forget") {
-						return f.Forget()
-					}
-					return r.review(at, f)
-				})
-				if err != nil {
-					return err
-				}
-				a.tellRunning(at, f.Name)
-			}
-			return nil
+			return r.each(at, files)
 		},
 	}
 }
 
 // pinFiles are the files of the servers that were named, or all.
-func (a *app) pinFiles(at place, names []string) ([]launch.PinFile, error) {
-	var out []launch.PinFile
-	for _, p := range launch.PinFiles(at.config, at.state) {
-		if len(names) == 0 || slices.Contains(names, p.Name) {
-			out = append(out, p)
-		}
+func (a *app) pinFiles(at place, servers []string) ([]launch.PinFile, error) {
+	known := knownPins(at)
+	if len(servers) == 0 {
+		return known, nil
 	}
-	for _, n := range names {
-		if !slices.ContainsFunc(out, func(p launch.PinFile) bool { return p.Name == n }) {
-			return nil, usage("mcpen run "+n, "nothing is known of %q: it never ran", n)
+	var out []launch.PinFile
+	for _, s := range servers {
+		p, err := a.pinFile(at, known, s)
+		if err != nil {
+			return nil, err
 		}
+		out = append(out, p)
 	}
 	return out, nil
 }
 
+// knownPins are the pin files of this user's servers: those beside profiles, and
+// those that a file of sightings names.
+func knownPins(at place) []launch.PinFile {
+	var out []launch.PinFile
+	add := func(p launch.PinFile) {
+		if !slices.ContainsFunc(out, func(have launch.PinFile) bool { return have.File == p.File }) {
+			out = append(out, p)
+		}
+	}
+	for _, pattern := range []string{"*.lock", "*.pins"} {
+		files, _ := filepath.Glob(filepath.Join(at.config, "profiles", pattern)) // the pattern is good
+		for _, file := range files {
+			add(pinsOf(at, strings.TrimSuffix(file, filepath.Ext(file))))
+		}
+	}
+	files, _ := filepath.Glob(filepath.Join(at.state, "seen", "*", "seen.json")) // the pattern is good
+	for _, file := range files {
+		if s, err := launch.ReadSightings(file); err == nil && launch.SeenFile(at.state, s.PinFile) == file {
+			s.PinFile.Seen = file
+			add(s.PinFile)
+		}
+	}
+	return out
+}
+
+// pinsOf are the pins of a profile, given its file without the ending.
+func pinsOf(at place, beside string) launch.PinFile {
+	p := launch.PinFile{Name: filepath.Base(beside), File: beside + ".pins"}
+	if exists(beside + ".lock") {
+		p.Lock = beside + ".lock"
+	}
+	p.Seen = launch.SeenFile(at.state, p)
+	return p
+}
+
+// pinFile is that of one server, which is named or whose profile is.
+func (a *app) pinFile(at place, known []launch.PinFile, server string) (launch.PinFile, error) {
+	named := func(p launch.PinFile) bool { return p.Name == server }
+	if strings.Contains(server, "/") || strings.HasSuffix(server, ".toml") {
+		beside := strings.TrimSuffix(absolutePath(at, server), ".toml")
+		named = func(p launch.PinFile) bool { return p.File == beside+".pins" }
+	}
+	var found []launch.PinFile
+	for _, p := range known {
+		if named(p) {
+			found = append(found, p)
+		}
+	}
+	own := filepath.Join(at.config, "profiles", server+".pins")
+	if i := slices.IndexFunc(found, func(p launch.PinFile) bool { return p.File == own }); i >= 0 {
+		return found[i], nil
+	}
+	switch len(found) {
+	case 0:
+		return launch.PinFile{}, usage("mcpen run "+server, "nothing is known of %q: it never ran", server)
+	case 1:
+		return found[0], nil
+	}
+	var paths []string
+	for _, p := range found {
+		paths = append(paths, strings.TrimSuffix(p.File, ".pins")+".toml")
+	}
+	return launch.PinFile{}, usage("mcpen review "+paths[0], "%q is the name of several: %s", server, strings.Join(paths, ", "))
+}
+
 // reviewer decides about definitions, by flags or by asking.
 type reviewer struct {
-	app     *app
-	in      *bufio.Reader
-	approve []string
-	reject  []string
-	all     bool
+	app                     *app
+	in                      *bufio.Reader
+	approve, reject, revoke []string
+	all                     bool
+	approveAll              bool
+	forget                  bool
+	named                   map[string]bool // names of flags that something was found for
+}
+
+// decides reports whether flags decide something.
+func (r *reviewer) decides() bool {
+	return r.approveAll || r.forget || len(r.approve)+len(r.reject)+len(r.revoke) > 0
+}
+
+// each goes through files, and tells the servers that run.
+func (r *reviewer) each(at place, files []launch.PinFile) error {
+	if len(files) == 0 {
+		fmt.Fprintln(r.app.out, "nothing waits: no server ran yet")
+	}
+	for _, f := range files {
+		err := r.app.keepTrustBeside(at, f.File, func() error {
+			if !r.forget {
+				return r.review(at, f)
+			}
+			if err := f.Forget(); err != nil {
+				return err
+			}
+			fmt.Fprintf(r.app.out, "%s: forgot everything that was seen and decided\n", f.Name)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		r.app.tellRunning(at, f.Name)
+	}
+	for _, name := range slices.Concat(r.approve, r.reject, r.revoke) {
+		if !r.named[name] {
+			return usage("mcpen review --all "+files[0].Name, "nothing called %q is there to decide about", name)
+		}
+	}
+	return nil
 }
 
 // verdict is what a person says of a definition. The zero verdict leaves it
@@ -97,25 +193,31 @@ func (r *reviewer) review(at place, f launch.PinFile) error {
 	if err != nil {
 		return err
 	}
-	waiting := pins.Waiting()
-	if len(waiting) == 0 {
-		fmt.Fprintf(r.app.out, "%s: nothing waits\n", f.Name)
+	if err := r.takeBack(f, pins); err != nil {
+		return err
+	}
+	shown := r.candidates(pins)
+	if len(shown) == 0 && len(r.revoke) == 0 {
+		fmt.Fprintf(r.app.out, "%s: nothing waits%s\n", f.Name, unreviewed(pins))
 		return nil
 	}
 	others := launch.Others(at.config, at.state, f.Name)
-	decided := map[string]verdict{}
-	for _, c := range waiting {
-		r.show(f.Name, c, others)
+	siblings := toolsOf(pins)
+	decided := map[guard.Definition]verdict{}
+	for _, c := range shown {
+		if c.New.State == guard.Waiting || r.all {
+			r.show(f.Name, c, siblings, others)
+		}
 		if v := r.decide(c.New.Name); v != wait {
-			decided[string(c.New.Kind)+"\x00"+c.New.Name+"\x00"+c.New.SHA256] = v
+			decided[c.New] = v
 		}
 	}
 	if len(decided) == 0 {
 		return nil
 	}
-	return f.Change(func(p guard.Pins) guard.Pins {
-		for _, c := range waiting {
-			switch decided[string(c.New.Kind)+"\x00"+c.New.Name+"\x00"+c.New.SHA256] {
+	err = f.Change(func(p guard.Pins) guard.Pins {
+		for _, c := range shown {
+			switch decided[c.New] {
 			case approve:
 				p = p.Approve(c.New)
 			case reject:
@@ -124,6 +226,94 @@ func (r *reviewer) review(at place, f launch.PinFile) error {
 		}
 		return p
 	})
+	if err != nil {
+		return err
+	}
+	for _, c := range shown {
+		if v := decided[c.New]; v != wait {
+			r.did(f, map[verdict]string{approve: "approved", reject: "rejected"}[v], c.New)
+		}
+	}
+	return nil
+}
+
+// did says what was decided.
+func (r *reviewer) did(f launch.PinFile, what string, d guard.Definition) {
+	fmt.Fprintf(r.app.out, "%s: %s %s (%s)\n", f.Name, what, title(d), f.File)
+}
+
+// title is what a definition is called in a sentence.
+func title(d guard.Definition) string {
+	return strings.TrimSpace(string(d.Kind) + " " + audit.Visible(d.Name))
+}
+
+// unreviewed says how much is in use that nobody looked at.
+func unreviewed(pins guard.Pins) string {
+	n := len(pins.Waiting(true)) - len(pins.Waiting(false))
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s in use as first seen, without a review", count(n, "definition"))
+}
+
+// candidates are the definitions to decide about: what waits, and what was seen
+// first where it is asked for or named.
+func (r *reviewer) candidates(pins guard.Pins) []guard.Change {
+	var out []guard.Change
+	for _, c := range pins.Waiting(true) {
+		named := slices.Contains(r.approve, c.New.Name) || slices.Contains(r.reject, c.New.Name)
+		if named {
+			r.named[c.New.Name] = true
+		}
+		if c.New.State == guard.Waiting || r.all || r.approveAll || named {
+			out = append(out, c)
+		}
+	}
+	// Of one that was seen first and one that waits under the same name, a name on
+	// the command line means the latter.
+	return slices.DeleteFunc(out, func(c guard.Change) bool {
+		return !r.all && c.New.State == guard.Seen && slices.ContainsFunc(out, func(o guard.Change) bool {
+			return o.New.State == guard.Waiting && o.New.Kind == c.New.Kind && o.New.Name == c.New.Name
+		})
+	})
+}
+
+// takeBack revokes decisions: what was approved or rejected waits again.
+func (r *reviewer) takeBack(f launch.PinFile, pins guard.Pins) error {
+	var back []guard.Definition
+	for _, d := range pins.Decided().Definitions {
+		if slices.Contains(r.revoke, d.Name) {
+			back = append(back, d)
+			r.named[d.Name] = true
+		}
+	}
+	if len(back) == 0 {
+		return nil
+	}
+	err := f.Change(func(p guard.Pins) guard.Pins {
+		for _, d := range back {
+			p = p.Forget(d).Wait(d)
+		}
+		return p
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range back {
+		r.did(f, "revoked what was "+string(d.State)+" of", d)
+	}
+	return nil
+}
+
+// toolsOf are the tools that a server is known to define.
+func toolsOf(pins guard.Pins) [][]byte {
+	var out [][]byte
+	for _, d := range pins.Definitions {
+		if raw, err := d.Canonical(); d.Kind == guard.KindTool && d.State != guard.Rejected && err == nil {
+			out = append(out, raw)
+		}
+	}
+	return out
 }
 
 // decide asks where no flag answers and somebody is there.
@@ -131,9 +321,9 @@ func (r *reviewer) decide(name string) verdict {
 	switch {
 	case slices.Contains(r.reject, name):
 		return reject
-	case r.all || slices.Contains(r.approve, name):
+	case r.approveAll || slices.Contains(r.approve, name):
 		return approve
-	case !r.app.terminal(r.app.in):
+	case r.decides() || !r.app.terminal(r.app.in):
 		return wait
 	}
 	fmt.Fprint(r.app.err, "approve? [y]es, [n]o, [l]ater: ")
@@ -149,17 +339,24 @@ func (r *reviewer) decide(name string) verdict {
 
 // show prints one definition: all of it when it is new, the words that changed
 // otherwise.
-func (r *reviewer) show(server string, c guard.Change, others []guard.Other) {
+func (r *reviewer) show(server string, c guard.Change, siblings [][]byte, others []guard.Other) {
 	out := r.app.out
-	what := strings.TrimSpace(string(c.New.Kind) + " " + audit.Visible(c.New.Name))
+	what := title(c.New)
+	was := map[guard.State]string{guard.Approved: "approved", guard.Seen: "first seen"}[c.Old.State]
 	switch {
+	case c.New.State == guard.Seen && c.Old.SHA256 == "":
+		fmt.Fprintf(out, "\n%s: %s, in use since it was first seen%s\n", server, what, seenOn(c.New))
+		indent(out, c.New.Lines())
 	case c.Old.SHA256 == "":
 		fmt.Fprintf(out, "\n%s: new %s\n", server, what)
 		indent(out, c.New.Lines())
 	case c.Renamed:
-		fmt.Fprintf(out, "\n%s: %s was approved as %s and is the same but for its name\n", server, what, audit.Visible(c.Old.Name))
+		fmt.Fprintf(out, "\n%s: %s was %s as %s and is the same but for its name\n", server, what, was, audit.Visible(c.Old.Name))
 	default:
-		fmt.Fprintf(out, "\n%s: %s changed since it was approved\n", server, what)
+		fmt.Fprintf(out, "\n%s: %s changed since it was %s\n", server, what, was)
+		if c.Old.At != "" {
+			fmt.Fprintf(out, "  seen on %s, the new one on %s\n", audit.Visible(c.Old.At), audit.Visible(c.New.At))
+		}
 		var b strings.Builder
 		for _, e := range guard.Diff(c.Old.Lines(), c.New.Lines()) {
 			switch e.Op {
@@ -178,9 +375,30 @@ func (r *reviewer) show(server string, c guard.Change, others []guard.Other) {
 		fmt.Fprintf(out, "  finding: it cannot be read: %v\n", err)
 		return
 	}
-	for _, f := range guard.Scan(c.New.Kind, raw, others...) {
+	for line := range strings.Lines(string(c.New.Given)) {
+		if !strings.HasPrefix(line, "$") { // a word of the command line may stand there by chance
+			fmt.Fprintf(out, "  it holds %s\n", audit.Visible(strings.TrimSpace(line)))
+		}
+	}
+	for _, f := range found(c.New.Kind, raw, siblings, others) {
 		fmt.Fprintf(out, "  finding (%s): %s: %s: %q\n", f.Severity, f.Kind, f.Why, audit.Visible(f.Words))
 	}
+}
+
+// found is what is found in a definition among others of its server.
+func found(kind guard.Kind, raw []byte, siblings [][]byte, others []guard.Other) []guard.Finding {
+	if kind == guard.KindTool {
+		return guard.ScanAmong(kind, raw, siblings, others...)
+	}
+	return guard.Scan(kind, raw, others...)
+}
+
+// seenOn says when a definition was seen, where that is known.
+func seenOn(d guard.Definition) string {
+	if d.At == "" {
+		return ""
+	}
+	return " on " + audit.Visible(d.At)
 }
 
 func indent(out interface{ WriteString(string) (int, error) }, text string) {

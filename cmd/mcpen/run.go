@@ -54,7 +54,8 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	o := launch.NewOrder(p.plan)
 	o.Quiet, o.Logs, o.Config, o.State = quiet, logDir(p.place), p.place.config, p.place.state
 	o.Death = a.skippedScripts(p.place, p.policy, isPackage)
-	o.Pins, o.Keep = pinsBeside(p.place, p.policy, isPackage), p.policy.Tools.Pins != policy.PinOff
+	o.Pins = pinsBeside(p.place, p.policy, isPackage)
+	o.Keep = p.policy.Tools.Pins != policy.PinOff || p.policy.Tools.Findings == policy.FindingHold
 	if a.owns() {
 		// It comes back where this mcpen or this machine has no launcher to turn
 		// into. This process then does the same.
@@ -74,18 +75,26 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 // process's own.
 func (a *app) owns() bool { return a.in == os.Stdin && a.out == os.Stdout && a.err == os.Stderr }
 
-// pinsBeside is the pin file of a server.
+// pinsBeside is where the pins of a server are: beside its profile, and what was
+// seen of it in the state directory.
 func pinsBeside(at place, pol policy.Policy, isPackage bool) launch.PinFile {
 	file := ""
 	if len(pol.Sources) > 0 {
 		file = pol.Sources[0].File
 	}
 	lock := lockBeside(at, file, pol.Name)
-	if !isPackage {
-		lock = strings.TrimSuffix(lock, ".lock") + ".pins"
+	p := launch.PinFile{Name: pol.Name, File: absolutePath(at, strings.TrimSuffix(lock, ".lock")+".pins")}
+	if isPackage {
+		p.Lock = absolutePath(at, lock)
 	}
-	if whole, err := filepath.Abs(lock); err == nil { // else the working directory is gone
-		lock = whole
+	p.Seen = launch.SeenFile(at.state, p)
+	return p
+}
+
+// absolutePath is a path from where mcpen was started.
+func absolutePath(at place, file string) string {
+	if filepath.IsAbs(file) || at.cwd == "" {
+		return file
 	}
-	return launch.PinFile{Name: pol.Name, File: lock, State: at.state}
+	return filepath.Join(at.cwd, file)
 }

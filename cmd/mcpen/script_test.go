@@ -192,6 +192,7 @@ var words = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"confined": confined,
 	"reaped":   reaped,
 	"mode":     mode,
+	"glut":     glut,
 }
 
 // status runs a command and wants it to end so: with a code, or by a signal.

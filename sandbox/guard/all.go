@@ -52,16 +52,50 @@ func (g *Guard) judgeAll(kind Kind, all [][]byte) []judged {
 	return out
 }
 
-// later looks for findings in the definitions of a page that nobody approved. It
-// is nil where there are none. kept is the answer, for as long as it is wanted.
-func (g *Guard) later(r *request, kind Kind, p *page, kept func() []byte) func() Verdict {
+// look looks for findings in the definitions of a page that nobody approved: later,
+// or at once where the page is too long to be kept until then. kept is the answer,
+// for as long as it is wanted.
+func (g *Guard) look(v *Verdict, r *request, kind Kind, p *page, result []byte, kept func() []byte) {
 	if g.cfg.Tools.Findings == policy.FindingHold {
-		return nil // judgeAll did
+		return // judgeAll did
 	}
-	type unread struct {
-		name, hash string
-		raw        []byte
+	if len(result) > maxKept {
+		kept = func() []byte { return result }
 	}
+	todo := p.unread(kept)
+	scan := g.scanPage(kind, p.names)
+	if todo == nil {
+		return
+	}
+	tell := func(v *Verdict, found [][]Finding) {
+		for i, d := range todo {
+			if len(found[i]) > 0 && g.once("finding", string(kind), d.name, d.hash) {
+				g.findingEvents(v, r, kind, d.name, found[i])
+			}
+		}
+	}
+	if len(result) > maxKept {
+		tell(v, scan.all(todo))
+		return
+	}
+	v.Later = func() Verdict {
+		found := scan.all(todo)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		var later Verdict
+		tell(&later, found)
+		return g.bounded(later, false)
+	}
+}
+
+// unread is a definition in which nobody looked for findings.
+type unread struct {
+	name, hash string
+	raw        []byte
+}
+
+// unread are those of a page that nobody approved.
+func (p *page) unread(kept func() []byte) []unread {
 	var todo []unread
 	for i, e := range p.entries {
 		if !e.approved && e.broken == "" && e.refusal == nil {
@@ -71,26 +105,7 @@ func (g *Guard) later(r *request, kind Kind, p *page, kept func() []byte) func()
 			todo = append(todo, unread{p.names[i], e.hash, kept()[p.raw[i].at : p.raw[i].at+p.raw[i].n]})
 		}
 	}
-	scan := g.scanPage(kind, p.names)
-	if todo == nil {
-		return nil
-	}
-	return func() Verdict {
-		findings := scan.reader()
-		found := make([][]Finding, len(todo))
-		for i, d := range todo {
-			found[i] = findings(d.raw)
-		}
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		var v Verdict
-		for i, d := range todo {
-			if len(found[i]) > 0 && g.once("finding", string(kind), d.name, d.hash) {
-				g.findingEvents(&v, r, kind, d.name, found[i])
-			}
-		}
-		return g.bounded(v, false)
-	}
+	return todo
 }
 
 // pageScan looks for findings in the definitions of one page, which may speak of
@@ -109,7 +124,10 @@ func (g *Guard) scanPage(kind Kind, names []string) *pageScan {
 		own := make(map[string]bool, len(g.own)+len(names)) // somebody may still be reading the old one
 		maps.Copy(own, g.own)
 		for _, name := range names {
-			if len(own) < maxNames {
+			if len(own) < maxNames && (own[name] || g.ownBytes+len(name) <= maxOwn) {
+				if !own[name] {
+					g.ownBytes += len(name)
+				}
 				own[name] = true
 			}
 		}
@@ -135,4 +153,14 @@ func (p *pageScan) reader() func(raw []byte) []Finding {
 		p.spent.Add(s.spent)
 		return found
 	}
+}
+
+// all reads definitions one after another.
+func (p *pageScan) all(todo []unread) [][]Finding {
+	findings := p.reader()
+	found := make([][]Finding, len(todo))
+	for i, d := range todo {
+		found[i] = findings(d.raw)
+	}
+	return found
 }

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bytes"
+	"fmt"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/rpc"
@@ -20,6 +21,7 @@ const (
 	methodLevel      = "logging/setLevel"
 	methodCancelled  = "notifications/cancelled"
 	methodMessage    = "notifications/message"
+	methodProgress   = "notifications/progress"
 
 	metaPrefix = "io.modelcontextprotocol/"
 )
@@ -63,7 +65,7 @@ func (g *Guard) clientMessage(line []byte, m rpc.Message) Verdict {
 
 // paramKeys are the members of params on which decisions rest. A look-alike of
 // one of them is refused, at whatever method.
-var paramKeys = []string{"name", "arguments", "uri", "cursor", "ref", "_meta", "notifications", "level", "requestId"}
+var paramKeys = []string{"name", "arguments", "uri", "cursor", "ref", "_meta", "notifications", "level", "requestId", "capabilities"}
 
 const (
 	paramName = iota
@@ -75,6 +77,7 @@ const (
 	paramNotifications
 	paramLevel
 	paramRequestID
+	paramCapabilities
 	paramCount
 )
 
@@ -91,20 +94,35 @@ func (g *Guard) clientRequest(line []byte, m rpc.Message) Verdict {
 	if err := rpc.Fields(m.Params, paramKeys, p[:]); err != nil {
 		return refuseRequest(m, rpc.CodeInvalidParams, err.Error())
 	}
-	r := &request{id: m.ID, method: m.Method, name: p.text(paramName), cursor: p.text(paramCursor)}
+	r := &request{id: m.ID, method: cut(m.Method, maxMethod), name: p.text(paramName), cursor: p.text(paramCursor)}
 	if r.name == "" {
 		r.name = p.text(paramURI)
+	}
+	if len(r.name) > maxParam || len(r.cursor) > maxParam {
+		return refuseRequest(m, rpc.CodeInvalidParams, fmt.Sprintf("a name or cursor has more than %d bytes", maxParam))
 	}
 	if g.cfg.Args && m.Method == methodCall {
 		r.args = p[paramArguments]
 	}
 	version := rpc.Get(p[paramMeta], metaPrefix+"protocolVersion")
 	r.modern = version != nil
-	r.level, _ = rpc.Text(rpc.Get(p[paramMeta], metaPrefix+"logLevel"))
+	level, _ := rpc.Text(rpc.Get(p[paramMeta], metaPrefix+"logLevel"))
+	r.level = cut(level, maxLevel)
+	capabilities := p[paramCapabilities]
+	if r.modern {
+		capabilities = rpc.Get(p[paramMeta], metaPrefix+"clientCapabilities")
+	}
+	r.offers = offersOf(capabilities, g.cfg.Tools.Client)
+	if m.Method == methodInitialize || r.modern {
+		line = g.narrowed(line, m.Params, capabilities)
+	}
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.modern = g.modern || r.modern
+	if m.Method == methodInitialize {
+		g.offers = r.offers
+	}
 	r.informs = g.wantsMessages(r)
 	v := g.decide(r, m, &p)
 	if v.Reply != nil {
@@ -114,13 +132,15 @@ func (g *Guard) clientRequest(line []byte, m rpc.Message) Verdict {
 		return v
 	}
 	ok, why := g.flight.add(r)
-	if why == tooMany {
+	for why == tooMany {
 		// The one that was asked first is given up, and its answer not waited for.
-		if old := g.flight.oldest(); old != nil {
-			g.flight.take(old)
-			v.ToClient = append(v.ToClient, rpc.ErrorReply(old, rpc.CodeInternal, "mcpen: given up: "+tooMany))
-			ok, why = g.flight.add(r)
+		old := g.flight.oldest()
+		if old == nil {
+			break
 		}
+		g.flight.take(old)
+		v.ToClient = append(v.ToClient, rpc.ErrorReply(old, rpc.CodeInternal, "mcpen: given up: "+tooMany))
+		ok, why = g.flight.add(r)
 	}
 	if !ok {
 		for _, u := range r.rules {
@@ -159,7 +179,7 @@ func (g *Guard) decide(r *request, m rpc.Message, p *params) Verdict {
 	case methodListen:
 		return g.listen(r, m, p)
 	case methodLevel:
-		g.level = p.text(paramLevel)
+		g.level = cut(p.text(paramLevel), maxLevel)
 	}
 	return Verdict{}
 }

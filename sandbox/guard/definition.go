@@ -30,7 +30,8 @@ type State string
 
 // The states. The zero State approves nothing.
 const (
-	Seen     State = "seen" // nothing yet
+	Seen     State = "seen"    // nothing yet: it was there when its kind was first listed
+	Waiting  State = "waiting" // nothing yet: it changed, or came later
 	Approved State = "approved"
 	Rejected State = "rejected"
 )
@@ -47,8 +48,14 @@ type Definition struct {
 	SHA256 string `toml:"sha256" json:"sha256"`
 	// Description is the definition's description; of instructions, all of them.
 	Description Text `toml:"description,omitempty" json:"description,omitempty"`
-	// Rest is everything else, as indented JSON with sorted keys.
+	// Rest is everything else, as JSON with sorted keys, indented once somebody
+	// decided about it.
 	Rest Text `toml:"rest,omitempty" json:"rest,omitempty"`
+	// At is when the server gave it first, in RFC 3339; "" where nobody knows.
+	At string `toml:"seen-at,omitempty" json:"seen_at,omitempty"`
+	// Given has what the server was given then and the text holds, such as the
+	// workspace: NAME=VALUE, a line each.
+	Given Text `toml:"given,omitempty" json:"given,omitempty"`
 }
 
 // Text is a text that TOML carries over several lines, with every character
@@ -57,6 +64,9 @@ type Text string
 
 // errName is what a definition without a usable name is.
 var errName = errors.New("it has no name")
+
+// errLongName is what one is whose name is kept nowhere.
+var errLongName = errors.New("its name is too long")
 
 // nameKeys are the members by which definitions are told apart.
 var nameKeys = map[Kind]string{KindTool: "name", KindPrompt: "name", KindResource: "uri", KindTemplate: "uriTemplate"}
@@ -108,13 +118,44 @@ func definition(kind Kind, name, hash string, form []byte) Definition {
 			rest = without(form, "description")
 		}
 	}
-	var b bytes.Buffer
-	if err := json.Indent(&b, rest, "", "  "); err != nil {
-		b.Reset()
-		b.Write(rest) // says the same, in one line
-	}
-	d.Rest = Text(b.String())
+	d.Rest = Text(rest)
 	return d
+}
+
+// readable is the definition with its JSON over several lines. What would grow out
+// of proportion, as deep nesting does, stays in one.
+func (d Definition) readable() Definition {
+	if indented(string(d.Rest)) > 4*len(d.Rest)+256 {
+		return d
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, []byte(d.Rest), "", "  "); err == nil && d.Kind != KindInstructions {
+		d.Rest = Text(b.String())
+	}
+	return d
+}
+
+// indented is about how long a text of JSON is over several lines.
+func indented(text string) int {
+	size, depth, quoted := len(text), 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+			size += 2*depth + 1
+		case c == '}' || c == ']':
+			depth--
+			size += 2*depth + 1
+		case c == ',':
+			size += 2*depth + 1
+		}
+	}
+	return size
 }
 
 func hash(b []byte) string {
@@ -169,9 +210,9 @@ func (d Definition) Check() error {
 		return fmt.Errorf("%q is not a kind of definition", d.Kind)
 	}
 	switch d.State {
-	case Seen, Approved, Rejected:
+	case Seen, Waiting, Approved, Rejected:
 	default:
-		return fmt.Errorf("the state of %s is %q; want seen, approved or rejected", what, d.State)
+		return fmt.Errorf("the state of %s is %q; want seen, waiting, approved or rejected", what, d.State)
 	}
 	canonical, err := d.Canonical()
 	if err != nil {

@@ -123,6 +123,7 @@ func words(text string) []string {
 // Lines is what a person compares of a definition: the description, then the
 // rest.
 func (d Definition) Lines() string {
+	d = d.readable()
 	if d.Rest == "" {
 		return string(d.Description)
 	}

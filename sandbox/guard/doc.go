@@ -8,8 +8,15 @@
 // Client for a line from the client, Server for one from the server. Lines pass
 // byte for byte, with these exceptions: a list from which the policy hides
 // something, or whose freshness must not be trusted while something waits for
-// review; the instructions and the name of a server that nobody approved; and
-// results, where text mode or the secrets of this run demand it.
+// review; the instructions and the name of a server that may not be used; the
+// client's capabilities, of which a profile takes some away; and results, where text
+// mode or the secrets of this run demand it.
+//
+// What is seen first of a kind of definitions is trusted (policy.PinFirstUse), or
+// what a person approved is (policy.PinEnforce). Another definition of a name, and a
+// name that comes later, are held until a person reviewed them. Everything that is
+// kept of what a server says is bounded in bytes (bound.go): what goes beyond is
+// refused or held, never in use without being known.
 //
 // Events are bounded: of each sort so many are told within a minute, and the
 // others counted, so that a server cannot push older ones out of the log.
@@ -20,7 +27,9 @@
 // do something else tomorrow. What the sandbox grants decides what it can reach
 // then. Findings are a signal to a person, not a filter to rely on: words can
 // always be put in another way. A resource that no list names can be read where
-// the filter allows its URI, as tools hand out such links in their results. A
+// the filter allows its URI and no held template matches it, as tools hand out such
+// links in their results. A definition may hold another value of what the server was
+// given, another day, or another count of things, without being another one. A
 // secret is masked in the form in which it was injected, not when the server
 // encodes it.
 package guard

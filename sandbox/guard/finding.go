@@ -92,6 +92,7 @@ type scanner struct {
 	local  map[string]bool   // names that it may speak of, once somebody asked
 	others map[string]string // tools of other servers, by name: the server
 	shapes map[string]string // the shape of their names: the name
+	sorted []string          // of shapes
 
 	// clean holds texts without findings: schemas say the same thing in many
 	// places. What was clean only because it speaks of the definition's own names
@@ -118,6 +119,7 @@ func newScanner(others []Other) *scanner {
 			s.shapes[shape(name)] = name
 		}
 	}
+	s.sorted = sortedKeys(s.shapes)
 	return s
 }
 
@@ -144,12 +146,12 @@ func (s *scanner) definition(kind Kind, raw []byte) []Finding {
 	}
 	scan := *s
 	scan.raw, scan.local, scan.steps, scan.left = raw, nil, nil, allow(len(raw))
+	before := scan.left
 	var found []Finding
 	if kind == KindTool && len(s.others) > 0 {
 		name, _ := rpc.Text(rpc.Get(raw, "name"))
-		found = s.shadows(found, name)
+		found = scan.shadows(found, name)
 	}
-	before := scan.left
 	found = scan.value(found, raw)
 	s.spent = int64(before - max(scan.left, 0))
 	return scan.left.told(found)

@@ -3,14 +3,23 @@ package guard
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"sync"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/rpc"
 )
 
-// maxFlight bounds the requests of one direction that wait for an answer.
-const maxFlight = 4096
+// Bounds of what is kept of the requests of one direction that wait for an answer.
+// Ids are bounded by package rpc.
+const (
+	maxFlight    = 4096
+	maxMethod    = 128      // bytes of a method
+	maxLevel     = 32       // of a log level
+	maxParam     = 64 << 10 // of the name, the URI or the cursor of a request
+	maxArgs      = 64 << 10 // of a call's arguments, where events carry them
+	maxFlightAll = 6 << 20  // of all together, ids apart
+)
 
 // request is one request that waits for its answer.
 type request struct {
@@ -20,6 +29,7 @@ type request struct {
 	args    []byte // where events carry them
 	cursor  string // of a list
 	modern  bool
+	offers  offers   // of a modern client
 	level   string   // from which on a modern client wants to be sent messages; "" for none
 	informs bool     // the client takes messages about it
 	listen  listen   // of subscriptions/listen
@@ -30,25 +40,30 @@ type request struct {
 
 // flight holds requests by id. It has a lock of its own, held for moments only.
 type flight struct {
-	mu   sync.Mutex
-	byID map[string]*request
-	seq  uint64
+	mu    sync.Mutex
+	byID  map[string]*request
+	seq   uint64
+	bytes int
 }
 
 // add notes a request, whose slices it copies. It reports false where the id is
 // in use or too many wait.
 func (f *flight) add(r *request) (ok bool, why string) {
 	r.id = bytes.Clone(r.id)
-	r.args = bytes.Clone(r.args)
 	key := rpc.IDKey(r.id)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.byID[key] != nil {
 		return false, "a request with this id is being answered"
 	}
-	if len(f.byID) >= maxFlight {
+	if len(r.args) > maxArgs || f.bytes+r.size() > maxFlightAll {
+		r.args = fmt.Appendf(nil, `"%d bytes, not kept"`, len(r.args))
+	}
+	if len(f.byID) >= maxFlight || f.bytes+r.size() > maxFlightAll {
 		return false, tooMany
 	}
+	r.args = bytes.Clone(r.args)
+	f.bytes += r.size()
 	if f.byID == nil {
 		f.byID = map[string]*request{}
 	}
@@ -56,6 +71,11 @@ func (f *flight) add(r *request) (ok bool, why string) {
 	r.seq = f.seq
 	f.byID[key] = r
 	return true, ""
+}
+
+// size is what a request takes that its sender chooses.
+func (r *request) size() int {
+	return len(r.method) + len(r.name) + len(r.args) + len(r.cursor) + len(r.level)
 }
 
 const tooMany = "too many requests are being answered"
@@ -84,6 +104,9 @@ func (f *flight) take(id []byte) *request {
 	f.mu.Lock()
 	key := f.key(id)
 	r := f.byID[key]
+	if r != nil {
+		f.bytes -= r.size()
+	}
 	delete(f.byID, key)
 	f.mu.Unlock()
 	if r != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mcpen/sandbox/audit"
@@ -20,7 +21,12 @@ type Config struct {
 	Pins    Pins
 	Others  []Other        // what the other locked servers define
 	More    func() []Other // further ones, asked for when the first definition is looked at; may be nil
+	Given   []policy.Given // what the server was given, by name: a definition may hold it
 	Secrets []plan.Opaque  // values of this run; those shorter than six bytes are not looked for
+
+	// Saw is called when there is something new in Pins. It returns at once and calls
+	// nothing of the Guard's; nil: nobody asks.
+	Saw func()
 
 	Args bool             // events carry the arguments of calls
 	Now  func() time.Time // for rate limits; may be called at any time; nil: time.Now
@@ -61,23 +67,33 @@ type Guard struct {
 	flight flight // requests of the client that the server has not answered
 	asked  flight // requests of the server that the client has not answered
 
-	mu       sync.Mutex // guards what follows
+	forms atomic.Int64 // bytes of definitions that nobody decided about
+
+	mu sync.Mutex // guards what follows
+
+	// Of the pins; what was seen in this run since is in seen.
 	decided  map[pinKey]State
-	approved map[nameKey]string // hash
-	refused  map[nameKey]bool   // some definition of this name was rejected
-	pinned   map[nameKey]bool   // some definition of this name is in the pins
-	turned   map[nameKey]bool   // the server was seen to define it in a way that nobody approved
+	trusted  map[nameKey][]Definition // that others of the name are held against
+	approved map[nameKey]bool
+	refused  map[nameKey]bool // some definition of this name was rejected
+	pinned   map[nameKey]bool // some definition of this name is in the pins
+	turned   map[nameKey]bool // the server was seen to define it in a way that may not be used
 	pins     Pins
+
+	sights   map[Kind]*sight
 	lists    map[Kind]*list
-	seen     map[nameKey]sighting
+	seen     map[seenKey]sighting
 	own      map[string]bool    // the server's tools by name, as far as it listed them; replaced, never written to
 	schemas  map[string]*tested // of tools, by name, where calls are validated
-	told     map[string]bool
+	told     map[saying]bool
+	offers   offers // what the client lets the server ask for
 	modern   bool   // the client speaks the era without initialize
 	legacy   bool   // initialize was answered
 	logging  bool   // the server declared that it logs
 	level    string // the client's minimum level, "" for none
 	messages int    // sent to the client's log by Message
+
+	listedBytes, schemaBytes, ownBytes int
 }
 
 type nameKey struct {
@@ -97,7 +113,7 @@ func New(cfg Config) (*Guard, error) {
 		cfg.Now = time.Now
 	}
 	switch cfg.Tools.Pins {
-	case policy.PinEnforce, policy.PinWarn, policy.PinOff:
+	case policy.PinFirstUse, policy.PinEnforce, policy.PinWarn, policy.PinOff:
 	case "":
 		cfg.Tools.Pins = policy.PinEnforce
 	default:
@@ -125,10 +141,11 @@ func New(cfg Config) (*Guard, error) {
 			return newScanner(others)
 		}),
 		lists:   map[Kind]*list{},
-		seen:    map[nameKey]sighting{},
+		seen:    map[seenKey]sighting{},
 		own:     map[string]bool{},
 		schemas: map[string]*tested{},
-		told:    map[string]bool{},
+		told:    map[saying]bool{},
+		sights:  map[Kind]*sight{},
 	}
 	for _, r := range cfg.Tools.Rules {
 		compiled, err := newRule(r)
@@ -143,29 +160,57 @@ func New(cfg Config) (*Guard, error) {
 	return g, nil
 }
 
+// setPins takes pins, with what was seen in this run beside them.
 func (g *Guard) setPins(p Pins) error {
 	if err := p.Check(); err != nil {
 		return fmt.Errorf("cannot use the lock: %v", err)
 	}
 	g.pins = p
 	g.decided = make(map[pinKey]State, len(p.Definitions))
-	g.approved = map[nameKey]string{}
+	g.trusted = make(map[nameKey][]Definition, len(p.Definitions))
+	g.approved = map[nameKey]bool{}
 	g.refused = map[nameKey]bool{}
 	g.pinned = make(map[nameKey]bool, len(p.Definitions))
 	g.turned = map[nameKey]bool{}
+	bytes := 0
 	for _, d := range p.Definitions {
-		n := nameKey{d.Kind, d.Name}
-		g.decided[pinKey{n, d.SHA256}] = d.State
-		g.pinned[n] = true
-		g.turned[n] = g.turned[n] || d.State != Approved
-		switch d.State {
-		case Approved:
-			g.approved[n] = d.SHA256
-		case Rejected:
-			g.refused[n] = true
+		if d.State == Seen || d.State == Waiting {
+			bytes += len(d.Description) + len(d.Rest)
 		}
+		g.learn(d)
+	}
+	g.forms.Store(int64(bytes))
+	for k, s := range g.seen {
+		if g.decided[pinKey{k.nameKey, s.hash}] != "" {
+			delete(g.seen, k)
+			continue
+		}
+		if k.state == Seen && len(g.trusted[k.nameKey]) > 0 { // another run was first
+			delete(g.seen, k)
+			g.seen[seenKey{k.nameKey, Waiting}] = s
+		}
+		g.forms.Add(int64(len(s.form)))
 	}
 	return nil
+}
+
+// learn takes one definition of the pins into what is known.
+func (g *Guard) learn(d Definition) {
+	n := nameKey{d.Kind, d.Name}
+	g.decided[pinKey{n, d.SHA256}] = d.State
+	g.pinned[n] = true
+	switch {
+	case d.State == Approved:
+		g.approved[n] = true
+		g.trusted[n] = append([]Definition{d}, g.trusted[n]...)
+	case d.State == Seen && g.cfg.Tools.Pins != policy.PinEnforce:
+		g.trusted[n] = append(g.trusted[n], d)
+	case d.State == Rejected:
+		g.refused[n] = true
+		g.turned[n] = true
+	default:
+		g.turned[n] = true
+	}
 }
 
 // InFlight is the client's newest request that was not answered, with the
@@ -189,15 +234,22 @@ func (g *Guard) Dropped(toServer bool, id []byte) {
 func (g *Guard) MaskText(text []byte) []byte { return g.mask.text(text) }
 
 // Pins is what was given to New or Reload together with what the server has
-// defined since, as seen.
+// defined since, as seen or as what waits.
 func (g *Guard) Pins() Pins {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	seen := make(map[nameKey]Definition, len(g.seen))
-	for n, s := range g.seen {
-		seen[n] = definition(n.kind, n.name, s.hash, s.form)
+	seen := make([]Definition, 0, len(g.seen))
+	for k, s := range g.seen {
+		seen = append(seen, s.definition(k, g.cfg.Given))
 	}
-	return g.pins.seen(seen)
+	p := g.pins.seen(seen)
+	for kind, s := range g.sights {
+		if s.begun && !slices.Contains(p.Over, g.sightOf(kind)) {
+			p.Over = append(slices.Clone(p.Over), g.sightOf(kind))
+		}
+	}
+	slices.Sort(p.Over)
+	return p
 }
 
 // Client decides about a line from the client. It need not be a message.

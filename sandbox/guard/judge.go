@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/policy"
@@ -14,43 +15,74 @@ import (
 type standing byte
 
 const (
-	isNew    standing = iota // no definition of this name was approved
-	fine                     // approved, or nobody asks
-	changed                  // another definition of this name was approved
+	isNew    standing = iota // no definition of this name is trusted
+	first                    // the same, and this is the first sight of its kind
+	fine                     // approved or seen first, or nobody asks
+	varied                   // the same as one of those, but for what may vary
+	changed                  // another definition of this name is trusted
 	rejected                 // a person said no
 )
 
 // entry is what the guard knows of one definition that the server listed.
 type entry struct {
 	hash     string
+	like     string // the hash of the definition that it stands for, where it is varied
+	was      State  // of the definition that it is held against: Approved, Seen, or ""
 	standing standing
 	approved bool // a person approved this very definition
+	unkept   bool // nothing of it can be kept, so nobody could approve it
 	findings []Finding
 	refusal  *refusal // of the filter
 	broken   string   // why it is no definition at all
 	twice    bool     // another definition of this name is in the same list
 }
 
-// stand looks a definition up in the pins.
-func (g *Guard) stand(e *entry, kind Kind, name string) {
+// stand looks a definition up in the pins. With its form it may be found to be the
+// same as another one but for what varies; without, what was found before counts.
+func (g *Guard) stand(e *entry, kind Kind, name string, form []byte, v *varying) {
 	n := nameKey{kind, name}
-	decided := g.decided[pinKey{n, e.hash}]
+	decided := g.state(n, e.hash)
 	e.approved = decided == Approved
 	switch {
 	case e.approved, g.cfg.Tools.Pins == policy.PinOff:
 		e.standing = fine
 	case decided == Rejected:
 		e.standing = rejected
-	case g.approved[n] != "":
-		e.standing = changed
+	case decided == Seen && g.cfg.Tools.Pins != policy.PinEnforce:
+		e.standing = fine
+	case g.knows(n):
+		e.standing, e.was = changed, Seen
+		if g.approved[n] {
+			e.was = Approved
+		}
+		for _, d := range g.against(n) {
+			if e.like == d.SHA256 || g.excepted(kind, name) || form != nil && v.same(d, form) {
+				e.standing, e.like = varied, d.SHA256
+				break
+			}
+		}
+	case g.cfg.Tools.Pins != policy.PinEnforce && decided == "" && g.sight(kind).open:
+		e.standing = first
 	default:
 		e.standing = isNew
 	}
 }
 
+// excepted reports whether the profile lets a definition vary.
+func (g *Guard) excepted(kind Kind, name string) bool {
+	if nameKeys[kind] == "" {
+		name = string(kind)
+	}
+	return slices.ContainsFunc(g.cfg.Tools.Except, func(p policy.Glob) bool { return match(p.Pattern, name) })
+}
+
+// holds reports whether what nobody approved or saw first is kept from the client.
+func (g *Guard) holds() bool {
+	return g.cfg.Tools.Pins == policy.PinEnforce || g.cfg.Tools.Pins == policy.PinFirstUse
+}
+
 // hides says why a definition is kept from the client, or "".
 func (g *Guard) hides(e *entry) string {
-	waits := e.standing == isNew || e.standing == changed
 	switch {
 	case e.refusal != nil:
 		return "is not available here"
@@ -60,26 +92,39 @@ func (g *Guard) hides(e *entry) string {
 		return "is defined twice"
 	case e.standing == rejected:
 		return "was refused when it was reviewed"
-	case waits && g.cfg.Tools.Pins == policy.PinEnforce && e.standing == changed:
-		return "has changed since it was approved"
-	case waits && g.cfg.Tools.Pins == policy.PinEnforce:
-		return "was not approved yet"
-	case g.cfg.Tools.Findings == policy.FindingHold && !e.approved && worst(e.findings) == Hold:
+	case g.holds() && e.unkept:
+		return "is too long, or one of too many, to be kept for a review"
+	case g.holds() && (e.standing == changed || e.standing == isNew):
+		return g.news(e)
+	case g.alarming(e):
 		return "has a definition that waits for review"
 	}
 	return ""
 }
 
+// news says what is new about a definition that changed or is new.
+func (g *Guard) news(e *entry) string {
+	switch {
+	case e.standing == changed && e.was == Seen:
+		return "has changed since it was first seen"
+	case e.standing == changed:
+		return "has changed since it was approved"
+	case g.cfg.Tools.Pins == policy.PinEnforce || e.standing == first:
+		return "was not approved yet"
+	}
+	return "came after the server was first seen"
+}
+
 // waits reports whether a review could bring a hidden definition back.
 func (g *Guard) waits(e *entry) bool {
-	return e.refusal == nil && e.broken == "" && !e.twice && e.standing != rejected && g.hides(e) != ""
+	return e.refusal == nil && e.broken == "" && !e.twice && e.standing != rejected && !(g.holds() && e.unkept) && g.hides(e) != ""
 }
 
 // judged is what is made of one definition, before anything is kept of it.
 type judged struct {
 	name   string // "" where it has none
 	entry  *entry
-	form   []byte  // canonical, where nobody approved it
+	form   []byte  // canonical, where nobody knows it yet
 	tested *tested // its schema, where calls are validated
 }
 
@@ -92,12 +137,13 @@ type judge struct {
 	values   [][]byte // of known, in the definition that is looked at
 	canon    *canon
 	findings func(raw []byte) []Finding // nil where nobody looks for them now
+	varying  *varying
 }
 
 // newJudge returns a judge, to be released.
 func (g *Guard) newJudge(kind Kind, findings func(raw []byte) []Finding) *judge {
 	known := append([]string{nameKeys[kind]}, definitionKeys[:]...)
-	return &judge{g: g, kind: kind, known: known, values: make([][]byte, len(known)), canon: newCanon(), findings: findings}
+	return &judge{g: g, kind: kind, known: known, values: make([][]byte, len(known)), canon: newCanon(), findings: findings, varying: g.varying()}
 }
 
 func (u *judge) release() { u.canon.release() }
@@ -114,8 +160,16 @@ func (u *judge) definition(raw []byte, e *entry) judged {
 		e.broken = err.Error() // and whose name would be whose
 		return j
 	}
+	if len(u.values[0]) > 6*longest(u.kind) {
+		e.broken = errLongName.Error()
+		return j
+	}
 	if j.name, _ = rpc.Text(u.values[0]); j.name == "" {
 		e.broken = errName.Error()
+		return j
+	}
+	if len(j.name) > longest(u.kind) {
+		j.name, e.broken = "", errLongName.Error()
 		return j
 	}
 	f, section := u.g.filterOf(u.kind)
@@ -127,9 +181,10 @@ func (u *judge) definition(raw []byte, e *entry) judged {
 		e.broken = err.Error()
 		return j
 	}
-	j.define(u.g, u.kind, raw, form, u.findings)
-	if u.kind == KindTool && u.g.cfg.Tools.Validate {
-		j.tested = newTested(bytes.Clone(schemaOf(raw)))
+	j.define(u, raw, form)
+	if schema := schemaOf(raw); u.kind == KindTool && u.g.cfg.Tools.Validate && len(schema) <= maxDefinition {
+		j.tested = newTested(bytes.Clone(schema))
+		j.tested.size = len(schema)
 	}
 	return j
 }
@@ -162,46 +217,80 @@ func (g *Guard) compares() bool {
 
 // define fills in the hash, the standing and, where somebody looks for them, the
 // findings of a definition, whose form it copies where it keeps it.
-func (j *judged) define(g *Guard, kind Kind, raw, form []byte, findings func(raw []byte) []Finding) {
+func (j *judged) define(u *judge, raw, form []byte) {
+	g, e := u.g, j.entry
 	if !g.compares() {
 		sum := sha256.Sum256(raw)
-		j.entry.hash, j.entry.standing = string(sum[:]), fine
+		e.hash, e.standing = string(sum[:]), fine
 	} else {
-		j.entry.hash = hash(form)
-		g.stand(j.entry, kind, j.name)
-		if !j.entry.approved {
-			j.form = bytes.Clone(form)
-		}
+		e.hash = hash(form)
+		g.stand(e, u.kind, j.name, form, u.varying)
 	}
-	if !j.entry.approved && findings != nil {
-		j.entry.findings = findings(raw)
+	if !e.approved && u.findings != nil {
+		e.findings = kept(u.findings(raw))
 	}
+	if !g.compares() || !g.unknown(e, nameKey{u.kind, j.name}) {
+		return
+	}
+	if e.unkept = len(form) > maxDefinition || g.forms.Add(int64(len(form))) > maxForms; !e.unkept {
+		j.form = bytes.Clone(form)
+	}
+}
+
+// unknown reports whether Pins does not have a definition yet that it should have.
+func (g *Guard) unknown(e *entry, n nameKey) bool {
+	state := g.state(n, e.hash)
+	if g.alarming(e) {
+		return state == "" || state == Seen
+	}
+	news := e.standing == first || e.standing == isNew || e.standing == changed
+	return news && g.cfg.Tools.Pins != policy.PinOff && (state == "" || state == Seen)
+}
+
+// alarming reports whether findings keep a definition from the client until
+// somebody approves it.
+func (g *Guard) alarming(e *entry) bool {
+	return g.cfg.Tools.Findings == policy.FindingHold && !e.approved && worst(e.findings) == Hold
+}
+
+// kept are findings that keep no definition alive.
+func kept(findings []Finding) []Finding {
+	for i, f := range findings {
+		findings[i].Words, findings[i].Path = cut(f.Words, maxWords), cut(f.Path, maxWords)
+	}
+	return findings
 }
 
 // keep keeps what Pins and the calls to come need of a definition.
 func (g *Guard) keep(kind Kind, j judged) {
 	if j.form != nil {
-		g.remember(nameKey{kind, j.name}, sighting{j.entry.hash, j.form})
+		g.remember(nameKey{kind, j.name}, j)
 	}
-	if j.tested != nil {
-		g.schemas[j.name] = j.tested
+	if kind == KindTool && j.name != "" && g.cfg.Tools.Validate {
+		size := 0
+		if j.tested != nil {
+			size = j.tested.size
+		}
+		g.schema(j.name, j.tested, size)
 	}
 }
 
-// maxSeen bounds the definitions that wait and are kept.
-const maxSeen = 20_000
-
-// sighting is a definition that the server gave and nobody approved.
-type sighting struct {
-	hash string
-	form []byte // canonical
-}
-
-// remember keeps a definition for Pins.
-func (g *Guard) remember(n nameKey, s sighting) {
-	if _, known := g.seen[n]; known || len(g.seen) < maxSeen {
-		g.seen[n] = s
+// remember keeps a definition for Pins. What waited before under its name is
+// forgotten.
+func (g *Guard) remember(n nameKey, j judged) {
+	e := j.entry
+	if e.standing == first && g.knows(n) && g.state(n, e.hash) != Seen {
+		e.standing, e.was = changed, Seen // the same page has another one
 	}
+	key := seenKey{n, Waiting}
+	if e.standing == first && !g.alarming(e) {
+		key.state = Seen
+	}
+	if old, ok := g.seen[key]; ok {
+		g.forms.Add(-int64(len(old.form)))
+	}
+	g.seen[key] = sighting{hash: e.hash, form: j.form, at: g.cfg.Now()}
+	g.saw()
 }
 
 // usable says why a tool, prompt or resource may not be used, or "", and whether
@@ -215,22 +304,80 @@ func (g *Guard) usable(kind Kind, name string) (why string, held bool) {
 			return g.hides(e), g.waits(e)
 		}
 	}
-	strict := g.cfg.Tools.Pins == policy.PinEnforce || g.cfg.Tools.Findings == policy.FindingHold
+	n := nameKey{kind, name}
+	knows := g.knows(n)
+	hold := g.cfg.Tools.Findings == policy.FindingHold
 	switch {
-	case g.refused[nameKey{kind, name}] && g.cfg.Tools.Pins != policy.PinOff && g.approved[nameKey{kind, name}] == "":
+	case g.refused[n] && g.cfg.Tools.Pins != policy.PinOff && !knows:
 		return "was refused when it was reviewed", false
-	case kind == KindResource, !strict:
-		return "", false // a result may name a resource that no list does
-	case g.approved[nameKey{kind, name}] != "" && !g.turned[nameKey{kind, name}]:
+	case kind == KindResource:
+		return g.matched(name) // a result may name a resource that no list does
+	case !g.holds() && !hold:
+		return "", false
+	case knows && !g.hasTurned(n) && (g.approved[n] || !hold):
 		return "", false // the client may remember the list
-	case g.approved[nameKey{kind, name}] != "":
+	case knows:
 		return "was not listed yet", false // as which of its definitions?
+	case !hold && g.cfg.Tools.Pins == policy.PinFirstUse && !g.known(kind, name) && g.sight(kind).open:
+		return "", false // nothing was listed so far
 	case !g.known(kind, name):
 		return "was not listed yet", false // and a review would show nothing
 	case g.cfg.Tools.Pins == policy.PinEnforce:
 		return "was not approved yet", true
+	case g.holds():
+		return "came after the server was first seen", true
 	}
 	return "was not listed yet", false
+}
+
+// matched says why a resource that no list has may not be read: a template that is
+// held matches it, and no other does.
+func (g *Guard) matched(uri string) (why string, held bool) {
+	l := g.lists[KindTemplate]
+	if l == nil {
+		return "", false
+	}
+	work := 0
+	for name, e := range l.entries {
+		hidden := g.hides(e)
+		if e.refusal != nil {
+			continue
+		}
+		if work += len(name) * len(uri); work > maxMatching {
+			return "cannot be told from what a template matches", false
+		}
+		switch matches := templateMatches(name, uri); {
+		case matches && hidden == "":
+			return "", false
+		case matches:
+			why, held = "is matched by a template that "+hidden, held || g.waits(e)
+		}
+	}
+	return why, held
+}
+
+// maxMatching bounds the comparisons of a URI with templates, in bytes by bytes.
+const maxMatching = 64 << 20
+
+// templateMatches reports whether a URI may come of a template: an expression, of
+// RFC 6570, stands for anything.
+func templateMatches(template, uri string) bool {
+	var pattern []byte
+	depth := 0
+	for _, c := range []byte(template) {
+		switch {
+		case c == '{':
+			depth++
+			pattern = append(pattern, '*')
+		case c == '}' && depth > 0:
+			depth--
+		case depth == 0 && c != '*' && c != '?':
+			pattern = append(pattern, c)
+		case depth == 0:
+			pattern = append(pattern, '?')
+		}
+	}
+	return match(string(pattern), uri)
 }
 
 // known reports whether the server ever listed something of that name, in this
@@ -240,6 +387,5 @@ func (g *Guard) known(kind Kind, name string) bool {
 		return true
 	}
 	n := nameKey{kind, name}
-	_, seen := g.seen[n]
-	return seen || g.pinned[n]
+	return g.pinned[n] || g.sighted(n, Seen) || g.sighted(n, Waiting)
 }

@@ -46,6 +46,7 @@ func TestEventsAreBounded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			(&pull{T: t, guard: g}).offering(`"roots":{}`)
 			told, limits := 0, 0
 			for i := range rounds {
 				for _, e := range flood(g, i).Events {

@@ -14,7 +14,7 @@ const (
 	maxNames  = 20_000  // definitions of one kind
 	maxChains = 16      // lists that are being read page by page
 	maxPages  = 64      // answers that are kept to be recognised
-	maxKept   = 4 << 20 // bytes of one that is kept
+	maxKept   = 2 << 20 // bytes of all that are kept of one kind
 )
 
 // list is what the guard knows of one kind of definitions.
@@ -23,12 +23,14 @@ type list struct {
 	twice   map[string]bool   // names with two definitions in the last whole list or the one being read
 	chains  map[string]*chain // by the cursor of the page to come
 	pages   map[string]*page  // the last answer, by the cursor that asked for it
+	kept    int               // bytes of pages
 }
 
 // chain is what was read of one list so far, page by page.
 type chain struct {
 	hashes map[string]string
 	twice  map[string]bool
+	bytes  int // of what is kept of it
 }
 
 // page is one answer and what was made of it.
@@ -42,6 +44,7 @@ type page struct {
 	ttl     edit
 	next    string
 	more    bool
+	size    int // that it counts for while it is kept
 }
 
 // edit replaces n bytes at at by text.
@@ -66,6 +69,9 @@ func (g *Guard) list(kind Kind) *list {
 // be changed in it. A page that the server sends again costs a comparison.
 func (g *Guard) listed(v *Verdict, r *request, kind Kind, result []byte) ([]edit, error) {
 	l := g.list(kind)
+	if s := g.sight(kind); r.cursor == "" && s.begun {
+		s.open = false
+	}
 	p := l.pages[r.cursor]
 	fresh := p == nil || !bytes.Equal(p.result, result)
 	if fresh {
@@ -85,29 +91,61 @@ func (g *Guard) listed(v *Verdict, r *request, kind Kind, result []byte) ([]edit
 		l.entries = make(map[string]*entry, len(p.names))
 	}
 	for i, name := range p.names {
-		if name != "" {
-			l.entries[name] = p.entries[i]
+		if name != "" && !g.put(l, name, p.entries[i]) {
+			return nil, errTooMuch
 		}
+	}
+	if len(p.names) > 0 {
+		g.begin(kind)
 	}
 	if fresh || len(l.twice) > 0 {
 		g.edit(l, p, result)
 		g.report(v, r, kind, l, p)
 		kept := sync.OnceValue(func() []byte { return bytes.Clone(result) })
 		if fresh {
-			v.Later = g.later(r, kind, p, kept)
+			g.look(v, r, kind, p, result, kept)
 		}
 		if len(l.twice) > 0 {
-			clear(l.pages)
-		} else if len(result) <= maxKept && (len(l.pages) < maxPages || l.pages[r.cursor] != nil) {
-			p.result = kept()
-			l.pages[r.cursor] = p
+			l.forget()
+		} else {
+			l.keep(r.cursor, p, len(result), kept)
 		}
 	}
 	if !p.more {
 		l.twice = c.twice
 		g.gone(v, r, kind, c)
+		if s := g.sight(kind); s.begun {
+			s.open = false
+		}
 	}
 	return p.edits, nil
+}
+
+// errTooMuch is why a list is refused.
+var errTooMuch = errors.New("it has more, or longer names, than mcpen keeps")
+
+// forget drops the answers that are kept.
+func (l *list) forget() { l.pages, l.kept = map[string]*page{}, 0 }
+
+// keep keeps an answer to be recognised, where there is room.
+func (l *list) keep(cursor string, p *page, size int, result func() []byte) {
+	size += len(cursor) + perEntry*len(p.entries)
+	for _, e := range p.edits {
+		size += len(e.text)
+	}
+	if old := l.pages[cursor]; old != nil {
+		l.kept -= old.size
+		delete(l.pages, cursor)
+	}
+	if size > maxKept || len(cursor) > maxCursor {
+		return
+	}
+	if l.kept+size > maxKept || len(l.pages) >= maxPages {
+		l.forget()
+	}
+	p.result, p.size = result(), size
+	l.pages[cursor] = p
+	l.kept += size
 }
 
 // read takes a page apart and judges each definition.
@@ -121,6 +159,9 @@ func (g *Guard) read(kind Kind, result []byte) (*page, error) {
 	p := &page{}
 	if p.next, p.more = rpc.Text(next); next != nil && !p.more && string(next) != "null" {
 		return nil, errors.New("its nextCursor is not a string")
+	}
+	if len(p.next) > maxCursor {
+		return nil, fmt.Errorf("its nextCursor has more than %d bytes", maxCursor)
 	}
 	if ttl != nil {
 		p.ttl = edit{at: rpc.Offset(result, ttl), n: len(ttl), text: []byte("0")}
@@ -142,7 +183,7 @@ func (g *Guard) read(kind Kind, result []byte) (*page, error) {
 	p.names, p.entries = make([]string, 0, len(all)), make([]*entry, 0, len(all))
 	for _, j := range g.judgeAll(kind, all) {
 		if j.form != nil && len(g.seen) == 0 {
-			g.seen = make(map[nameKey]sighting, len(all))
+			g.seen = make(map[seenKey]sighting, len(all))
 		}
 		p.names = append(p.names, j.name)
 		p.entries = append(p.entries, j.entry)
@@ -159,25 +200,39 @@ func (l *list) follow(cursor string, p *page) (*chain, error) {
 		c = &chain{hashes: make(map[string]string, len(p.names)), twice: map[string]bool{}}
 	}
 	delete(l.chains, cursor)
-	if p.more {
-		if len(l.chains) >= maxChains {
-			clear(l.chains)
-		}
-		l.chains[p.next] = c
-	}
 	for i, name := range p.names {
 		if name == "" {
 			continue
 		}
-		if h, ok := c.hashes[name]; ok && h != p.entries[i].hash {
+		h, ok := c.hashes[name]
+		if ok && h != p.entries[i].hash {
 			c.twice[name], l.twice[name] = true, true
+		}
+		if !ok {
+			c.bytes += len(name) + perHash
 		}
 		c.hashes[name] = p.entries[i].hash
 	}
-	if len(c.hashes) > maxNames || len(l.entries) > 2*maxNames {
-		return nil, fmt.Errorf("it has more than %d entries", maxNames)
+	if len(c.hashes) > maxNames || len(l.entries) > 2*maxNames || c.bytes > maxChained {
+		return nil, errTooMuch
+	}
+	if p.more {
+		l.begin(p.next, c)
 	}
 	return c, nil
+}
+
+// begin waits for the next page of a list. Others that wait are forgotten where
+// there is no room for all.
+func (l *list) begin(next string, c *chain) {
+	all := c.bytes
+	for _, o := range l.chains {
+		all += o.bytes
+	}
+	if len(l.chains) >= maxChains || all > maxChained {
+		clear(l.chains)
+	}
+	l.chains[next] = c
 }
 
 // edit works out what must be changed in a page.

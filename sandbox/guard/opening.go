@@ -38,6 +38,10 @@ func (g *Guard) opened(v *Verdict, r *request, result []byte) ([]edit, error) {
 		edits = append(edits, edit{rpc.Offset(result, f[4]), len(f[4]), []byte("0")})
 	}
 	sortEdits(edits)
+	for _, kind := range []Kind{KindInstructions, KindIdentity} { // what there was not is new later
+		g.begin(kind)
+		g.sight(kind).open = false
+	}
 	return edits, nil
 }
 
@@ -59,21 +63,24 @@ func (g *Guard) opening(v *Verdict, r *request, kind Kind, raw []byte) (why stri
 				break
 			}
 		}
+		g.sight(kind)
 		j := judged{entry: e}
-		j.define(g, kind, raw, form, g.scanPage(kind, nil).reader())
+		j.define(&judge{g: g, kind: kind, findings: g.scanPage(kind, nil).reader(), varying: g.varying()}, raw, form)
 		g.keep(kind, j)
 	}
-	g.list(kind).entries[""] = e
+	if !g.put(g.list(kind), "", e) {
+		e.broken = errTooMuch.Error()
+	}
 	p := &page{names: []string{""}, entries: []*entry{e}}
 	g.report(v, r, kind, g.list(kind), p)
 	return g.hides(e), g.waits(e)
 }
 
-// identity is what stands in for a name that nobody approved: the one that was,
-// or else the profile's own.
+// identity is what stands in for a name that may not be used: the one that may, or
+// else the profile's own.
 func (g *Guard) identity() []byte {
-	if d, ok := g.pins.approved(KindIdentity, ""); ok {
-		if canonical, err := d.Canonical(); err == nil {
+	if known := g.against(nameKey{KindIdentity, ""}); len(known) > 0 {
+		if canonical, err := known[0].Canonical(); err == nil {
 			return canonical
 		}
 	}

@@ -96,11 +96,11 @@ func TestPinsWaiting(t *testing.T) {
 	var p guard.Pins
 	p = p.Approve(defineOne(t, guard.KindTool, `{"name":"a","description":"Adds","inputSchema":{"type":"object"}}`))
 	p = p.Approve(defineOne(t, guard.KindTool, `{"name":"b","description":"Reads"}`))
-	p = p.See(defineOne(t, guard.KindTool, `{"name":"add","description":"Adds","inputSchema":{"type":"object"}}`))
-	p = p.See(defineOne(t, guard.KindTool, `{"name":"b","description":"Reads all"}`))
-	p = p.See(defineOne(t, guard.KindTool, `{"name":"c"}`))
+	p = p.Wait(defineOne(t, guard.KindTool, `{"name":"add","description":"Adds","inputSchema":{"type":"object"}}`))
+	p = p.Wait(defineOne(t, guard.KindTool, `{"name":"b","description":"Reads all"}`))
+	p = p.Wait(defineOne(t, guard.KindTool, `{"name":"c"}`))
 	var got []string
-	for _, c := range p.Waiting() {
+	for _, c := range p.Waiting(false) {
 		s := c.New.Name + " was " + c.Old.Name
 		if c.Renamed {
 			s += " renamed"
@@ -111,7 +111,7 @@ func TestPinsWaiting(t *testing.T) {
 		t.Error(diff)
 	}
 	all := p.ApproveAll()
-	if w := all.Waiting(); len(w) != 0 {
+	if w := all.Waiting(false); len(w) != 0 {
 		t.Errorf("still waiting: %v", w)
 	}
 	if n := len(all.Definitions); n != 4 {
@@ -122,7 +122,7 @@ func TestPinsWaiting(t *testing.T) {
 	}
 	// A rejection keeps the definition that was approved, and survives seeing it again.
 	b := defineOne(t, guard.KindTool, `{"name":"b","description":"Reads all"}`)
-	p = p.Reject(b).See(b)
+	p = p.Reject(b).Wait(b)
 	var states []guard.State
 	for _, d := range p.Definitions {
 		if d.Name == "b" {
@@ -145,7 +145,7 @@ func TestGuardPins(t *testing.T) {
 	for _, d := range s.guard.Pins().Definitions {
 		got = append(got, d.Name+" "+string(d.State)+" "+string(d.Description))
 	}
-	if diff := cmp.Diff([]string{"a approved ", "a seen newer", "b seen "}, got); diff != "" {
+	if diff := cmp.Diff([]string{"a approved ", "a waiting newer", "b seen "}, got); diff != "" {
 		t.Error(diff)
 	}
 }

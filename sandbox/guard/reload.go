@@ -14,22 +14,21 @@ func (g *Guard) Reload(p Pins) ([][]byte, error) {
 	defer g.mu.Unlock()
 	before := g.visible()
 	old := g.pins
+	if len(p.Definitions)+len(p.Over) == 0 { // everything was forgotten
+		clear(g.seen)
+		clear(g.sights)
+	}
 	if err := g.setPins(p); err != nil {
 		if again := g.setPins(old); again != nil {
 			return nil, again
 		}
 		return nil, err
 	}
-	for n, s := range g.seen {
-		if g.decided[pinKey{n, s.hash}] != "" {
-			delete(g.seen, n)
-		}
-	}
 	for kind, l := range g.lists {
-		clear(l.pages)
+		l.forget()
 		for name, e := range l.entries {
 			if e.hash != "" && e.broken == "" {
-				g.stand(e, kind, name)
+				g.stand(e, kind, name, nil, nil)
 			}
 		}
 	}

@@ -17,7 +17,7 @@ func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 	if len(p.edits) > 0 {
 		v.Events = slices.Grow(v.Events, len(p.entries))
 		if len(g.told) == 0 {
-			g.told = make(map[string]bool, len(p.entries))
+			g.told = make(map[saying]bool, len(p.entries))
 		}
 	}
 	for i, e := range p.entries {
@@ -35,22 +35,36 @@ func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 			reasons[news] = append(reasons[news], name)
 		}
 	}
-	for _, sentence := range sortedKeys(reasons) {
-		if nameKeys[kind] == "" {
-			v.Tell = append(v.Tell, subject(kind, "")+" "+sentence)
-			continue
+	for _, reason := range sortedKeys(reasons) {
+		sentence := sentence(kind, reason, reasons[reason])
+		v.Tell = append(v.Tell, sentence)
+		if strings.HasSuffix(reason, hiddenSuffix) && g.wantsMessages(r) {
+			v.ToClient = append(v.ToClient, message("mcpen: "+sentence))
 		}
-		names, more := reasons[sentence], ""
-		const most = 12
-		if len(names) > most {
-			names, more = names[:most], fmt.Sprintf(" and %d more", len(names)-most)
-		}
-		quoted := make([]string, len(names))
-		for i, name := range names {
-			quoted[i] = quote(name)
-		}
-		v.Tell = append(v.Tell, fmt.Sprintf("%s %s: %s%s", kind, sentence, strings.Join(quoted, ", "), more))
 	}
+	if len(reasons) > 0 && slices.ContainsFunc(p.entries, g.waits) && g.once("how to review") {
+		v.Tell = append(v.Tell, "mcpen review "+g.cfg.Server+" shows what waits")
+	}
+}
+
+// hiddenSuffix ends what is said of a definition that the client does not see.
+const hiddenSuffix = " and is hidden"
+
+// sentence says the same of some definitions of a kind.
+func sentence(kind Kind, reason string, names []string) string {
+	if nameKeys[kind] == "" {
+		return subject(kind, "") + " " + reason
+	}
+	more := ""
+	const most = 12
+	if len(names) > most {
+		names, more = names[:most], fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = quote(name)
+	}
+	return fmt.Sprintf("%s %s: %s%s", kind, reason, strings.Join(quoted, ", "), more)
 }
 
 // listing is the event of one listed definition, and what is news for a person
@@ -74,13 +88,17 @@ func (g *Guard) listing(kind Kind, name string, e *entry, twice bool) (event aud
 		if g.waits(e) && !twice {
 			event.Verdict, event.Hint = audit.Held, "mcpen review "+g.cfg.Server
 		}
-		return event, why + " and is hidden", true
-	case e.standing == changed:
-		event.Detail = "the definition has changed since it was approved"
-		return event, "has changed since it was approved", true
-	case e.standing == isNew && len(g.approved) > 0:
-		event.Detail = "the definition was not approved yet"
-		return event, "was not approved yet", true
+		return event, why + hiddenSuffix, true
+	case e.standing == changed, e.standing == isNew, e.standing == first && len(g.approved) > 0:
+		event.Detail = "the definition " + g.news(e)
+		return event, g.news(e), true
+	case e.standing == varied && !g.once("varied", string(kind), name):
+	case e.standing == varied && kind == KindIdentity:
+		event.Detail = "the server's version is another one"
+		return event, "", true
+	case e.standing == varied:
+		event.Detail = "the definition is the one that is known but for what may vary"
+		return event, "", true
 	}
 	return audit.Event{}, "", false
 }
@@ -88,7 +106,7 @@ func (g *Guard) listing(kind Kind, name string, e *entry, twice bool) (event aud
 // once reports whether something is said for the first time, as far as that is
 // remembered.
 func (g *Guard) once(what ...string) bool {
-	key := strings.Join(what, "\x00")
+	key := sayingOf(what...)
 	if g.told[key] || len(g.told) >= maxNames {
 		return false
 	}
@@ -102,23 +120,37 @@ func (g *Guard) gone(v *Verdict, r *request, kind Kind, c *chain) {
 	l := g.list(kind)
 	for name, e := range l.entries {
 		if _, ok := c.hashes[name]; !ok && e.standing != changed && e.standing != rejected && e.broken == "" {
-			delete(l.entries, name)
-			if kind == KindTool {
-				delete(g.schemas, name)
-			}
+			g.drop(kind, l, name)
 		}
 	}
 	if g.cfg.Tools.Pins == policy.PinOff {
 		return
 	}
-	for _, d := range g.pins.Definitions {
-		if _, ok := c.hashes[d.Name]; ok || d.Kind != kind || d.State != Approved {
-			continue
+	var names []string
+	missing := func(n nameKey) {
+		if _, ok := c.hashes[n.name]; !ok && n.kind == kind && g.once("gone", string(kind), n.name) {
+			names = append(names, n.name)
 		}
-		if g.once("gone", string(kind), d.Name) {
-			v.Events = append(v.Events, audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: d.Name,
-				Detail: "the " + string(kind) + " was approved and is not listed any more", Request: r.audit()})
+	}
+	for n := range g.trusted {
+		missing(n)
+	}
+	for k := range g.seen {
+		if k.state == Seen && g.knows(k.nameKey) {
+			missing(k.nameKey)
 		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		was := "seen before"
+		if g.approved[nameKey{kind, name}] {
+			was = "approved"
+		}
+		v.Events = append(v.Events, audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: name,
+			Detail: "the " + string(kind) + " was " + was + " and is not listed any more", Request: r.audit()})
+	}
+	if len(names) > 0 {
+		v.Tell = append(v.Tell, sentence(kind, "is not listed any more", names))
 	}
 }
 

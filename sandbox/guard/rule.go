@@ -56,7 +56,7 @@ func (r *rule) of(tool string) *usage {
 	if u := r.usages[tool]; u != nil {
 		return u
 	}
-	if len(r.usages) >= maxUsages {
+	if len(r.usages) >= maxUsages || len(tool) > maxURI {
 		tool = ""
 		if u := r.usages[tool]; u != nil {
 			return u
@@ -136,16 +136,17 @@ func (g *Guard) inputSchema(tool string) *tested {
 	if s := g.schemas[tool]; s != nil {
 		return s
 	}
-	d, ok := g.pins.approved(KindTool, tool)
-	if !ok {
+	known := g.against(nameKey{KindTool, tool})
+	if len(known) == 0 {
 		return nil
 	}
-	canonical, err := d.Canonical()
+	canonical, err := known[0].Canonical()
 	if err != nil {
 		return nil
 	}
-	s := newTested(schemaOf(canonical))
-	g.schemas[tool] = s
+	raw := schemaOf(canonical)
+	s := newTested(raw)
+	g.schema(tool, s, len(raw))
 	return s
 }
 

@@ -14,11 +14,12 @@ import (
 // that a server sent is compiled when it is needed.
 type tested struct {
 	compile func() (*schema.Schema, error)
+	size    int // of what it is made of, where that counts
 }
 
 // newTested keeps raw, and compiles it at the first use.
 func newTested(raw []byte) *tested {
-	return &tested{sync.OnceValues(func() (*schema.Schema, error) { return schema.Compile(raw) })}
+	return &tested{compile: sync.OnceValues(func() (*schema.Schema, error) { return schema.Compile(raw) })}
 }
 
 // err is why the schema cannot be used.

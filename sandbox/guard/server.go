@@ -41,10 +41,9 @@ func (g *Guard) maskedMessage(line []byte, m rpc.Message) Verdict {
 func (g *Guard) serverMessage(line []byte, m rpc.Message) Verdict {
 	switch m.Kind {
 	case rpc.Request:
-		return g.serverRequest(line, m)
+		return g.asks(line, m)
 	case rpc.Notification:
-		g.cancelled(m)
-		return Verdict{Forward: line}
+		return g.notifies(line, m)
 	}
 	if m.Kind == rpc.Error && (m.ID == nil || m.ID[0] == 'n') {
 		return Verdict{Forward: line}
@@ -54,22 +53,6 @@ func (g *Guard) serverMessage(line []byte, m rpc.Message) Verdict {
 		return Verdict{Events: []audit.Event{refusedLine("the server", "an answer to a request that nobody waits for")}}
 	}
 	return g.answer(line, m, r)
-}
-
-func (g *Guard) serverRequest(line []byte, m rpc.Message) Verdict {
-	ok, why := g.asked.add(&request{id: m.ID, method: m.Method})
-	if !ok {
-		return Verdict{
-			Reply:  rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, why),
-			Events: []audit.Event{refusedLine("the server", m.Method+": "+why)},
-		}
-	}
-	v := Verdict{Forward: line}
-	if m.Method != "ping" {
-		v.asked = []audit.Event{{Kind: audit.KindTool, Verdict: audit.Observed, Subject: m.Method,
-			Detail: "the server asks the client for " + oneLine(m.Method), Request: g.flight.newest()}}
-	}
-	return v
 }
 
 // cancelled forgets a request that the server takes back: its own, or the
@@ -136,6 +119,9 @@ var textMethods = map[string]bool{
 func (g *Guard) result(line []byte, m rpc.Message, r *request) Verdict {
 	v := Verdict{Forward: line}
 	if wants := rpc.Get(m.Result, "inputRequests"); wants != nil {
+		if why := g.questions(wants, r); why != "" {
+			return g.refuseAnswer(m, r, "the answer to "+r.method+" was refused: "+why)
+		}
 		v.asked = append(v.asked, audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: r.name,
 			Detail: "the server asks the client for " + inputs(wants), Request: r.audit()})
 	}

@@ -46,7 +46,10 @@ func (s *scanner) shadows(found []Finding, name string) []Finding {
 		add(severity, other, "a name that looks like")
 		return found
 	}
-	for _, shaped := range sortedKeys(s.shapes) {
+	for _, shaped := range s.sorted {
+		if !s.left.spend(len(shaped)) {
+			return found
+		}
 		if len(mine) >= 8 && len(shaped) >= 8 && near(mine, shaped) {
 			add(Note, s.shapes[shaped], "a name one letter from")
 			return found

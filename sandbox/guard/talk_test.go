@@ -77,6 +77,9 @@ type setup struct {
 	Rules     []policy.ToolRule
 	Secrets   []string
 	Others    []guard.Other
+	Except    []string
+	Given     map[string][]string
+	Client    *policy.Client // nil: everything
 }
 
 func globs(patterns []string) []policy.Glob {
@@ -93,10 +96,17 @@ func (s setup) config(pins guard.Pins) guard.Config {
 		Tools: plan.Tools{
 			Tools: policy.Tools{
 				Filter: policy.Filter{Allow: globs(s.Allow), Deny: globs(s.Deny)},
-				Pins:   s.Pins, Findings: s.Findings, Results: s.Results, Validate: s.Validate, Rules: s.Rules,
+				Pins:   s.Pins, Except: globs(s.Except), Findings: s.Findings, Results: s.Results, Validate: s.Validate, Rules: s.Rules,
 			},
 			Prompts: policy.Filter{Deny: globs(s.Prompts)}, Resources: policy.Filter{Deny: globs(s.Resources)},
 		},
+	}
+	cfg.Tools.Client = policy.Client{Sampling: true, Elicitation: true, Roots: true, Logging: true}
+	if s.Client != nil {
+		cfg.Tools.Client = *s.Client
+	}
+	for name, values := range s.Given {
+		cfg.Given = append(cfg.Given, policy.Given{Name: name, Values: values})
 	}
 	for _, secret := range s.Secrets {
 		cfg.Secrets = append(cfg.Secrets, plan.Opaque(secret))

@@ -64,7 +64,7 @@ func Compile(pol policy.Policy, prog Program, h Host) (Plan, error) {
 		Name:    pol.Name,
 		Sources: pol.Sources,
 		Runtime: h.Runtime,
-		Tools:   Tools{Tools: pol.Tools, Prompts: pol.Prompts, Resources: pol.Resources},
+		Tools:   Tools{Tools: pol.Tools, Prompts: pol.Prompts, Resources: pol.Resources, Client: pol.Client, Given: pol.Given},
 		Relay:   relay(pol.Wire),
 		Without: pol.Require.Without,
 		Log:     Log{Arguments: pol.Log.Arguments, Stop: pol.Log.OnError == "stop"},

@@ -229,6 +229,8 @@ func richPolicy(t *testing.T) policy.Policy {
 	pol.Tools.Filter, pol.Prompts, pol.Resources = globs, globs, globs
 	pol.Tools.Allow = slices.Clone(globs.Allow)
 	pol.Tools.Rules = []policy.ToolRule{{Tool: "get_a", Schema: map[string]any{"maxProperties": 1.0}, PerMinute: 3, Concurrent: 2, At: at}}
+	pol.Tools.Except = []policy.Glob{{Pattern: "get_now", At: at}}
+	pol.Given = []policy.Given{{Name: "workspace", Values: []string{"/home/ada/src/app"}}}
 	pol.Limits.CPU, pol.Limits.CPUTime = 2, 90e9
 	pol.Install.Scripts = []string{"esbuild"}
 	pol.Require.At = at

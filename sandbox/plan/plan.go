@@ -283,8 +283,10 @@ const (
 // Tools is what the guard is told.
 type Tools struct {
 	policy.Tools
-	Prompts   policy.Filter `json:"prompts"`
-	Resources policy.Filter `json:"resources"`
+	Prompts   policy.Filter  `json:"prompts"`
+	Resources policy.Filter  `json:"resources"`
+	Client    policy.Client  `json:"client"`
+	Given     []policy.Given `json:"given,omitempty"`
 }
 
 // Relay is what the relay is told.

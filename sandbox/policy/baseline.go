@@ -48,6 +48,8 @@ func (r *resolver) narrow(p *Profile, out *Policy, baseline *Profile) {
 	r.narrowFilter("prompts", &out.Prompts, bounds.Prompts, p.body.prompts.allow.set)
 	r.narrowFilter("resources", &out.Resources, bounds.Resources, p.body.resources.allow.set)
 	narrowTools(&out.Tools, bounds.Tools, bb)
+	r.narrowExcept(&out.Tools, bounds.Tools, bb)
+	out.Client.narrow(bounds.Client)
 	narrowLimits(&out.Limits, bb)
 	r.narrowRest(p, out, bounds, bb)
 }
@@ -283,7 +285,7 @@ func (g Glob) covers(o Glob) bool {
 
 // The modes from lax to strict.
 var (
-	pinOrder     = []PinMode{PinOff, PinWarn, PinEnforce}
+	pinOrder     = []PinMode{PinOff, PinWarn, PinFirstUse, PinEnforce}
 	findingOrder = []FindingMode{FindingWarn, FindingHold}
 	textOrder    = []TextMode{TextPass, TextShow, TextStrip}
 )

@@ -20,7 +20,7 @@ const (
 	DefaultRush   = 250 * time.Millisecond // Claude Code kills half a second after its first signal
 	DefaultMinAge = 3 * 24 * time.Hour     // most packages that turn out malicious are taken down sooner
 
-	DefaultPins     = PinWarn
+	DefaultPins     = PinFirstUse
 	DefaultFindings = FindingWarn
 	DefaultResults  = TextPass
 )
@@ -46,8 +46,9 @@ func DefaultLayers() []Layer {
 // required.
 func Closed(name string) Policy {
 	return Policy{
-		Name:  name,
-		Tools: Tools{Pins: DefaultPins, Findings: DefaultFindings, Results: DefaultResults},
+		Name:   name,
+		Tools:  Tools{Pins: DefaultPins, Findings: DefaultFindings, Results: DefaultResults},
+		Client: everyRequest(),
 		Limits: Limits{
 			Memory:    DefaultMemory,
 			Processes: DefaultProcesses,

@@ -73,6 +73,8 @@ func (b *body) foldRules(rules []ToolRule) {
 
 func (b *body) foldValues(c body) {
 	b.pins.over(c.pins)
+	b.except.extend(c.except)
+	b.client.fold(c.client)
 	b.findings.over(c.findings)
 	b.results.over(c.results)
 	b.validate.over(c.validate)

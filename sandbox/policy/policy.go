@@ -33,10 +33,11 @@
 //	[sockets]                          connect = ["/path", { path = "/run/docker.sock", override = "yes, this is the host" }]
 //	[env]                              pass = ["LANG"], set = { NAME = "text" }
 //	                                   secret = { NAME = "env:NAME"|"file:/path"|"command:PROGRAM ARGUMENTS"|"keyring:service/name" }
-//	[tools]                            allow, deny, pins = enforce|warn|off, findings = warn|hold,
-//	                                   results = pass|show|strip, validate
+//	[tools]                            allow, deny, pins = first-use|enforce|warn|off, pins-except,
+//	                                   findings = warn|hold, results = pass|show|strip, validate
 //	[tools.rule.NAME]                  per-minute, concurrent, and words of JSON Schema for the arguments
 //	[prompts] [resources]              allow, deny
+//	[client]                           sampling, elicitation, roots, logging: what of the client's the server may use
 //	[limits]                           memory, processes, open-files, file-size, cpu, cpu-time, tmp, tmp-files,
 //	                                   connections, connection-rate; each may be "unlimited"
 //	[process]                          pty
@@ -87,6 +88,7 @@ type Policy struct {
 	Tools      Tools      `json:"tools"`
 	Prompts    Filter     `json:"prompts"`
 	Resources  Filter     `json:"resources"`
+	Client     Client     `json:"client"`
 	Limits     Limits     `json:"limits"`
 	Process    Process    `json:"process,omitzero"`
 	Wire       Wire       `json:"wire"`
@@ -97,6 +99,7 @@ type Policy struct {
 	// Bounds are what each baseline says of paths and sockets. The names are within
 	// them; what the names lead to is for whoever follows symlinks to compare.
 	Bounds []Bounds `json:"bounds,omitempty"`
+	Given  []Given  `json:"given,omitempty"` // what was filled in, for who asks if a definition depends on it
 }
 
 // Bounds is what a baseline says of paths and sockets. A nil list bounds nothing,
@@ -268,9 +271,10 @@ type PinMode string
 
 // The pin modes; "" is never in a resolved Policy.
 const (
-	PinEnforce PinMode = "enforce" // new and changed definitions wait for review
-	PinWarn    PinMode = "warn"    // they pass and are reported; the default
-	PinOff     PinMode = "off"
+	PinFirstUse PinMode = "first-use" // what is seen first passes, what changes or appears later waits for review; the default
+	PinEnforce  PinMode = "enforce"   // new and changed definitions wait for review
+	PinWarn     PinMode = "warn"      // they pass and are reported
+	PinOff      PinMode = "off"
 )
 
 // FindingMode says what happens to a text with findings.
@@ -297,6 +301,7 @@ const (
 type Tools struct {
 	Filter
 	Pins     PinMode     `json:"pins"`
+	Except   []Glob      `json:"pins_except,omitempty"` // names whose definitions may change without a review
 	Findings FindingMode `json:"findings"`
 	Results  TextMode    `json:"results"`
 	Validate bool        `json:"validate,omitempty"` // calls are checked against the server's own inputSchema

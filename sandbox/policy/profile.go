@@ -35,6 +35,8 @@ type body struct {
 
 	tools, prompts, resources filter
 	pins                      opt[PinMode]
+	except                    list[word]
+	client                    client
 	findings                  opt[FindingMode]
 	results                   opt[TextMode]
 	validate                  opt[bool]
@@ -103,6 +105,7 @@ func readBody(t *table) body {
 	readTools(&b, t.table("tools"))
 	b.prompts = readFilter(t.table("prompts"))
 	b.resources = readFilter(t.table("resources"))
+	b.client = readClient(t.table("client"))
 	readLimits(&b, t.table("limits"))
 	readRest(&b, t)
 	return b
@@ -246,7 +249,8 @@ func readFilter(t *table) filter {
 }
 
 func readTools(b *body, t *table) {
-	b.pins = read(t, "pins", oneOf(PinEnforce, PinWarn, PinOff))
+	b.pins = read(t, "pins", oneOf(PinFirstUse, PinEnforce, PinWarn, PinOff))
+	b.except = words(t, "pins-except", asGlob)
 	b.findings = read(t, "findings", oneOf(FindingWarn, FindingHold))
 	b.results = read(t, "results", oneOf(TextPass, TextShow, TextStrip))
 	b.validate = read(t, "validate", asBool)

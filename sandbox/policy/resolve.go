@@ -111,6 +111,7 @@ func (r *resolver) resolve(p *Profile) Policy {
 	out.Sockets = r.sockets(b.connect)
 	out.Env = r.env(b.env)
 	resolveTools(&out, b)
+	out.Given = r.given()
 	resolveLimits(&out.Limits, b)
 	if b.pty.v {
 		out.Process = Process{PTY: true, At: b.pty.at}
@@ -392,6 +393,8 @@ func resolveTools(out *Policy, b body) {
 	out.Prompts = b.prompts.resolve()
 	out.Resources = b.resources.resolve()
 	b.pins.to(&out.Tools.Pins)
+	out.Tools.Except = globs(b.except.items)
+	b.client.resolve(&out.Client)
 	b.findings.to(&out.Tools.Findings)
 	b.results.to(&out.Tools.Results)
 	b.validate.to(&out.Tools.Validate)

@@ -2,13 +2,13 @@ package launch
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
+	"slices"
 
 	"github.com/BurntSushi/toml"
 	"golang.org/x/sys/unix"
@@ -17,14 +17,16 @@ import (
 	"mcpen/sandbox/lockfile"
 )
 
-// PinFile keeps what a person approved of one server: in the lock of a package,
-// or, for a server that is no package, in a file of its own beside it. What was only
-// seen is no decision of anybody's: it is kept below the state directory, on the
-// server's shelf, which is all of it that a running launcher can write to.
+// PinFile says where it is kept what a person decided about what one server says,
+// and what was seen of it.
 type PinFile struct {
-	Name  string `json:"name"`
-	File  string `json:"file"`
-	State string `json:"state,omitempty"` // of mcpen; "": what was seen is kept in File, too
+	Name string `json:"name"`
+	File string `json:"file"`           // what was approved and rejected, which a review alone writes
+	Lock string `json:"lock,omitempty"` // of a package: where that was kept before; it counts until there is a File
+	Seen string `json:"seen,omitempty"` // what was seen, in the state directory; "": it is not kept
+
+	// copied is where a running launcher reads what a person decided; see Shelve.
+	copied string
 }
 
 // pinned is the part of a file that holds pins.
@@ -32,31 +34,36 @@ type pinned struct {
 	Pins guard.Pins `toml:"pins"`
 }
 
-// Read returns the pins, with what was seen since they were written; a file that
-// does not exist holds none. Pins that were tampered with are an error: a hash that
-// does not fit is approval of nothing.
+// maxPins bounds the files that are read, in bytes.
+const maxPins = 8 << 20
+
+// Read returns the pins; files that do not exist hold none. Pins that were
+// tampered with are an error: a hash that does not fit is approval of nothing.
 func (p PinFile) Read() (guard.Pins, error) {
-	pins, err := p.decode(p.File)
-	if err != nil || p.State == "" {
-		return pins, err
-	}
-	seen, err := p.decode(p.seen())
+	decided, err := p.decided()
 	if err != nil {
 		return guard.Pins{}, err
 	}
-	return see(pins, seen), nil
-}
-
-// Reviewed returns the pins as a review left them, for a running launcher.
-func (p PinFile) Reviewed() (guard.Pins, error) {
-	if p.State == "" {
-		return p.Read()
+	seen, err := p.seen()
+	if err != nil {
+		return guard.Pins{}, err
 	}
-	return p.decode(p.reviewed())
+	return decided.With(seen), nil
 }
 
-func (p PinFile) decode(file string) (guard.Pins, error) {
-	data, err := os.ReadFile(file)
+// decided reads what people decided. An older mcpen kept what it had seen there as
+// well.
+func (p PinFile) decided() (guard.Pins, error) {
+	file := p.File
+	if p.copied != "" {
+		file = p.copied
+	}
+	data, err := readFile(file, maxPins)
+	if errors.Is(err, fs.ErrNotExist) && p.Lock != "" && p.copied == "" {
+		file = p.Lock
+		data, err = readFile(file, maxPins)
+		_, data = lockfile.Split(data)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return guard.Pins{}, nil
 	}
@@ -73,115 +80,93 @@ func (p PinFile) decode(file string) (guard.Pins, error) {
 	return all.Pins, nil
 }
 
-// see adds what was seen, whatever state the other pins give it: nothing is approved
-// by it.
-func see(to, seen guard.Pins) guard.Pins {
-	for _, d := range seen.Definitions {
-		to = to.See(d)
+// readFile reads a file that is not longer than so many bytes.
+func readFile(file string, most int64) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
 	}
-	return to
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("%s is longer than %d bytes", file, most)
+	}
+	return data, err
 }
 
-// Change reads, changes and writes the pins, one process at a time. What else
-// stands in the file stays as it is. All of them are decided about then, or wait in
-// the file.
+// Change reads, changes and writes the pins, one process at a time.
 func (p PinFile) Change(f func(guard.Pins) guard.Pins) error {
-	return p.locked(func() error {
+	return locked(filepath.Dir(p.File), func() error {
 		old, err := p.Read()
 		if err != nil {
 			return err
 		}
-		text, err := encoded(f(old))
-		if err != nil {
+		now := f(old)
+		if err := p.writeSeen(now.Undecided()); err != nil {
 			return err
 		}
-		if err := p.write(text); err != nil {
-			return err
+		if now := now.Decided(); !slices.Equal(now.Definitions, old.Decided().Definitions) {
+			return errors.Join(p.write(now), p.copyDecided(now))
 		}
-		return p.clear(text)
+		return nil
 	})
 }
 
-// Forget drops all pins, also those that cannot be read.
+// write writes what people decided.
+func (p PinFile) write(decided guard.Pins) error { return p.writeTo(p.File, decided) }
+
+func (p PinFile) writeTo(file string, decided guard.Pins) error {
+	var text bytes.Buffer
+	text.WriteString("# What a person decided about what " + p.Name + " says: mcpen review " + p.Name + "\n\n")
+	if err := toml.NewEncoder(&text).Encode(pinned{decided}); err != nil {
+		return fmt.Errorf("internal error: cannot encode pins: %w", err)
+	}
+	if text.Len() > maxPins {
+		return fmt.Errorf("cannot write the pins: they would have more than %d bytes", maxPins)
+	}
+	return ReplaceFile(file, text.Bytes())
+}
+
+// Forget drops everything that was seen and decided, also what cannot be read. Of
+// a package whose lock holds older pins, an empty file takes their place.
 func (p PinFile) Forget() error {
-	return p.locked(func() error {
+	return locked(filepath.Dir(p.File), func() error {
 		var err error
-		if p.alone() {
-			if err = os.Remove(p.File); errors.Is(err, fs.ErrNotExist) {
-				err = nil
-			}
-		} else {
-			err = p.write(nil)
+		if p.Seen != "" {
+			err = os.Remove(p.Seen)
 		}
-		return errors.Join(err, p.clear(nil))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot forget what was seen: %w", err)
+		}
+		if err := p.copyDecided(guard.Pins{}); err != nil {
+			return err
+		}
+		if data, err := os.ReadFile(p.Lock); err == nil {
+			if _, pins := lockfile.Split(data); len(pins) > 0 {
+				return p.write(guard.Pins{})
+			}
+		}
+		if err := os.Remove(p.File); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot forget the pins: %w", err)
+		}
+		return nil
 	})
 }
 
-// alone reports whether the file holds nothing but pins.
-func (p PinFile) alone() bool { return filepath.Ext(p.File) == ".pins" }
-
-// locked keeps other processes from changing the file and the shelf meanwhile.
-func (p PinFile) locked(f func() error) error {
-	if err := os.MkdirAll(filepath.Dir(p.File), 0o700); err != nil {
+// locked keeps other processes from changing the files of a directory meanwhile.
+func locked(dir string, f func() error) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot write the pins: %w", err)
 	}
-	if p.State == "" {
-		return lockedIn(filepath.Dir(p.File), f)
-	}
-	if err := p.Prepare(); err != nil {
-		return err
-	}
-	return lockedIn(filepath.Dir(p.File), func() error { return lockedIn(p.shelf(), f) })
-}
-
-// lockedIn keeps other processes that ask for the same folder waiting meanwhile.
-func lockedIn(folder string, f func() error) error {
-	dir, err := os.Open(folder)
+	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("cannot write the pins: %w", err)
 	}
-	defer dir.Close()
-	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+	defer d.Close()
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
 		return fmt.Errorf("cannot write the pins: %w", os.NewSyscallError("flock", err))
 	}
 	return f()
-}
-
-// write puts the text of pins into the file.
-func (p PinFile) write(text []byte) error {
-	if p.alone() {
-		return ReplaceFile(p.File, append([]byte("# What "+p.Name+" says, and what a person approved of it: mcpen review "+p.Name+"\n\n"), text...))
-	}
-	data, err := os.ReadFile(p.File)
-	if err != nil {
-		return fmt.Errorf("cannot write the pins: %w", err)
-	}
-	head, _ := lockfile.Split(data)
-	return ReplaceFile(p.File, lockfile.Join(head, text))
-}
-
-func encoded(p guard.Pins) ([]byte, error) {
-	var text bytes.Buffer
-	if err := toml.NewEncoder(&text).Encode(pinned{p}); err != nil {
-		return nil, fmt.Errorf("internal error: cannot encode pins: %w", err)
-	}
-	return text.Bytes(), nil
-}
-
-// Others are the tools that the user's other servers define, for shadowing: those
-// with pins below config, by an index that is kept below state.
-func Others(config, state, self string) []guard.Other {
-	var out []guard.Other
-	for _, p := range PinFiles(config, state) {
-		if p.Name == self || filepath.Dir(p.File) != filepath.Join(config, "profiles") {
-			continue
-		}
-		o := guard.Other{Server: p.Name, Tools: toolsOf(p)}
-		if len(o.Tools) > 0 {
-			out = append(out, o)
-		}
-	}
-	return out
 }
 
 // ReplaceFile writes a file in one step.
@@ -201,56 +186,3 @@ func ReplaceFile(file string, data []byte) error {
 	}
 	return nil
 }
-
-// toolIndex is what toolsOf keeps of a server's pins, as long as their files are
-// those that it was made of.
-type toolIndex struct {
-	Of    [2]fileState `json:"of"` // what was decided about, what was seen
-	Tools []string     `json:"tools"`
-}
-
-// fileState tells one writing of a file from the next. The zero one is no file.
-type fileState struct {
-	Size int64     `json:"size"`
-	Time time.Time `json:"time"`
-}
-
-func stateOf(file string) fileState {
-	st, err := os.Stat(file)
-	if err != nil {
-		return fileState{}
-	}
-	return fileState{st.Size(), st.ModTime().UTC()}
-}
-
-// toolsOf lists the tools that a server's pins know, from an index where that is
-// fresh: reading every server's definitions at every start would take longer than
-// the start. Pins that cannot be read know none; its own run says so.
-func toolsOf(p PinFile) []string {
-	of := [2]fileState{stateOf(p.File)}
-	if p.State != "" {
-		of[1] = stateOf(p.seen())
-	}
-	file := filepath.Join(p.State, toolsFolder, filepath.Base(p.File)+".json")
-	var index toolIndex
-	if data, err := os.ReadFile(file); err == nil && json.Unmarshal(data, &index) == nil && index.Of == of {
-		return index.Tools
-	}
-	pins, err := p.Read()
-	if err != nil {
-		return nil
-	}
-	index = toolIndex{Of: of}
-	for _, d := range pins.Definitions {
-		if d.Kind == guard.KindTool && d.State != guard.Rejected {
-			index.Tools = append(index.Tools, d.Name)
-		}
-	}
-	if data, err := json.Marshal(index); err == nil && p.State != "" && os.MkdirAll(filepath.Dir(file), 0o700) == nil {
-		_ = ReplaceFile(file, data) // it is read from the definitions again otherwise
-	}
-	return index.Tools
-}
-
-// toolsFolder is where those indexes are, below the state directory.
-const toolsFolder = "tools"

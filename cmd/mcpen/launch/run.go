@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/sirupsen/logrus"
@@ -32,12 +31,19 @@ var EndsServer = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 // Libraries return what they have to say, too, and stderr is mcpen's.
 func init() { logrus.SetOutput(io.Discard) }
 
+// enough is the memory that a launcher is content with, in bytes: an ordinary one
+// has a third of it.
+const enough = 32 << 20
+
 // Main is the launcher: it does what it was ordered to and returns the exit
 // code.
 func Main(env []string, stdio Stdio) int {
 	// A start allocates some megabytes and keeps few: collecting them meanwhile
 	// costs more than it frees. A server that runs has the usual setting again.
 	debug.SetGCPercent(400)
+	// What long lines leave behind is collected before it is this much, whatever the
+	// percentage. It is no limit: a line may be longer.
+	debug.SetMemoryLimit(enough)
 	// A program that is executed by a descriptor is called by its number.
 	_ = os.WriteFile("/proc/self/comm", []byte("mcpen"), 0)
 	// What mcpen left open for this process is for no other.
@@ -65,12 +71,16 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 		return sandbox.Exit{}, err
 	}
 	defer log.Close()
-	before := sync.OnceValues(o.Pins.Read)
 	again, stop := listenForReviews()
 	defer stop()
+	shelved, err := o.Pins.Shelve()
+	if err != nil {
+		warn(stdio.Err, "%v", err)
+	}
+	keep := &keeper{pins: shelved, tell: stdio.Err, saw: make(chan struct{}, 1), again: again}
 	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err,
-		Pins: before, Others: func() []guard.Other { return Others(o.Config, o.State, o.Plan.Name) },
-		Confine: o.confinement(stdio.Err)}, log.Write)
+		Pins: o.Pins.Read, Saw: keep.notice, Others: func() []guard.Other { return Others(o.Config, o.State, o.Plan.Name) },
+		Confine: o.confinement()}, log.Write)
 	// What package ahead started is over; no other child ends without a signal.
 	_, _ = unix.Wait4(-1, nil, unix.WNOHANG|unix.WCLONE, nil)
 	if failed := log.Failed(); err != nil && failed != nil {
@@ -87,13 +97,12 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 		}
 		fmt.Fprintln(stdio.Err, line)
 	}
-	go follow(ctx, stdio, o.Pins, box, again)
+	followed := make(chan struct{})
+	go func() { defer close(followed); keep.run(ctx, box) }()
 	exit, err := box.Wait()
+	<-followed
 	if o.Keep {
-		was, _ := before() // read without an error, or nothing had started
-		if err := o.Pins.remember(was, box.Pins()); err != nil {
-			warn(stdio.Err, "what the server said is not kept: %v", err)
-		}
+		keep.keep(box)
 	}
 	if failed := log.Failed(); failed != nil {
 		return sandbox.Exit{}, failed
@@ -110,21 +119,17 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 // confinement is what this process keeps beside what the sandbox takes: the log, the
 // server's shelf, and what is known of the user's other servers. Folders that cannot
 // be made are not kept: whoever needs them says so.
-func (o Order) confinement(tell io.Writer) *sandbox.Confinement {
+func (o Order) confinement() *sandbox.Confinement {
 	c := &sandbox.Confinement{}
 	if o.Config != "" {
 		c.Read = append(c.Read, filepath.Join(o.Config, "profiles"))
 	}
 	folders := []string{o.Logs}
 	if o.State != "" {
-		c.Read = append(c.Read, filepath.Join(o.State, seenFolder))
 		folders = append(folders, filepath.Join(o.State, toolsFolder))
 	}
-	if o.Keep && o.Pins.State != "" {
-		if err := o.Pins.Prepare(); err != nil {
-			warn(tell, "%v", err)
-		}
-		folders = append(folders, o.Pins.shelf())
+	if o.Keep && o.Pins.Seen != "" {
+		folders = append(folders, filepath.Dir(o.Pins.Seen))
 	}
 	for _, dir := range folders {
 		if dir != "" && os.MkdirAll(dir, 0o700) == nil {
@@ -166,27 +171,6 @@ func Without(w policy.Without) string {
 		who = w.At.String()
 	}
 	return fmt.Sprintf("WITHOUT %s (%s)", w.Layer, who)
-}
-
-// follow gives the running server's guard the pins anew whenever a review says
-// so, until ctx is done.
-func follow(ctx context.Context, stdio Stdio, p PinFile, box *sandbox.Box, again <-chan os.Signal) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-box.Done():
-			return
-		case <-again:
-			pins, err := p.Reviewed()
-			if err == nil {
-				err = box.Reload(pins)
-			}
-			if err != nil {
-				warn(stdio.Err, "cannot take over the review: %v", err)
-			}
-		}
-	}
 }
 
 // listenForReviews is called before anybody can know of this run: the signal

@@ -3,16 +3,22 @@ package relay
 import (
 	"bytes"
 	"container/list"
+	"fmt"
+	"strings"
 	"sync"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/rpc"
 )
 
-// Bounds of what is remembered of requests in flight.
+// Bounds of what is remembered of requests in flight, in requests and in bytes.
+// Ids are bounded by package rpc.
 const (
-	maxFlight = 4096
-	maxName   = 256
+	maxFlight  = 4096
+	maxName    = 256
+	maxMethod  = 128
+	maxArgs    = 64 << 10 // of one request
+	maxAllArgs = 4 << 20  // of all together
 )
 
 // flight holds the client's requests that were not answered yet, oldest first.
@@ -22,6 +28,7 @@ type flight struct {
 	mu    sync.Mutex
 	byID  map[string]*list.Element
 	order list.List
+	args  int // bytes of all arguments
 }
 
 type pending struct {
@@ -32,8 +39,9 @@ type pending struct {
 // add notes a request that goes to the server. Arguments are kept when args is
 // true. The same id again replaces the first.
 func (f *flight) add(m rpc.Message, args bool) {
-	req := audit.Request{ID: bytes.Clone(m.ID), Method: m.Method}
-	req.Name, req.Args = subject(m, args)
+	req := audit.Request{ID: bytes.Clone(m.ID), Method: cut(m.Method, maxMethod)}
+	var arguments []byte
+	req.Name, arguments = subject(m, args)
 	key := rpc.IDKey(m.ID)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -44,10 +52,24 @@ func (f *flight) add(m rpc.Message, args bool) {
 	if f.order.Len() >= maxFlight {
 		f.remove(f.order.Front().Value.(*pending).key)
 	}
+	if len(arguments) > maxArgs || f.args+len(arguments) > maxAllArgs {
+		arguments = fmt.Appendf(nil, `"%d bytes, not kept"`, len(arguments))
+	}
+	req.Args = bytes.Clone(arguments)
+	f.args += len(arguments)
 	f.byID[key] = f.order.PushBack(&pending{key, req})
 }
 
-// subject is the name of what a request is about, and its arguments.
+// cut is the beginning of a text, in its own memory where the text is longer.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.Clone(text[:most])
+}
+
+// subject is the name of what a request is about, and its arguments, which are a
+// part of the line.
 func subject(m rpc.Message, args bool) (name string, arguments []byte) {
 	var key string
 	switch m.Method {
@@ -59,13 +81,10 @@ func subject(m rpc.Message, args bool) (name string, arguments []byte) {
 		return "", nil
 	}
 	name, _ = rpc.Text(rpc.Get(m.Params, key))
-	if len(name) > maxName {
-		name = name[:maxName]
-	}
 	if args && key == "name" {
-		arguments = bytes.Clone(rpc.Get(m.Params, "arguments"))
+		arguments = rpc.Get(m.Params, "arguments")
 	}
-	return name, arguments
+	return cut(name, maxName), arguments
 }
 
 // done forgets a request and reports whether it was in flight.
@@ -94,6 +113,7 @@ func (f *flight) take(id []byte) (own []byte) {
 func (f *flight) remove(key string) bool {
 	e, ok := f.byID[key]
 	if ok {
+		f.args -= len(e.Value.(*pending).req.Args)
 		f.order.Remove(e)
 		delete(f.byID, key)
 	}
@@ -146,6 +166,7 @@ func (f *flight) takeAll() [][]byte {
 		ids = append(ids, e.Value.(*pending).req.ID)
 	}
 	f.order.Init()
+	f.args = 0
 	clear(f.byID)
 	return ids
 }

@@ -88,6 +88,31 @@ func TestFlightIsBounded(t *testing.T) {
 	}
 }
 
+// What is remembered of requests is bounded in bytes as well, whatever a client
+// sends with them.
+func TestFlightIsBoundedInBytes(t *testing.T) {
+	var f flight
+	args := fmt.Appendf(nil, `{"name":%q,"arguments":{"a":%q}}`, strings.Repeat("n", 4<<10), strings.Repeat("x", 60<<10))
+	method := strings.Repeat("m", 1<<20)
+	for i := range maxFlight {
+		f.add(rpc.Message{Kind: rpc.Request, ID: fmt.Append(nil, i), Method: "tools/call", Params: args}, true)
+		f.add(rpc.Message{Kind: rpc.Request, ID: fmt.Append(nil, i, "m"), Method: method}, true)
+	}
+	kept := 0
+	for e := f.order.Front(); e != nil; e = e.Next() {
+		r := e.Value.(*pending).req
+		kept += len(r.ID) + len(r.Method) + len(r.Name) + len(r.Args)
+	}
+	if most := maxFlight * (maxName + maxMethod + 64); kept > most+maxAllArgs {
+		t.Errorf("%d bytes are kept of %d requests", kept, f.order.Len())
+	}
+	f.takeAll()
+	f.add(rpc.Message{Kind: rpc.Request, ID: []byte("1"), Method: "tools/call", Params: []byte(`{"name":"t","arguments":{"a":1}}`)}, true)
+	if r := f.newest(); string(r.Args) != `{"a":1}` {
+		t.Errorf("the arguments of an ordinary call are %s", r.Args)
+	}
+}
+
 // fill is a line of n bytes with a string of the needed length at the %s.
 func fill(n int, format string) string {
 	return fmt.Sprintf(format, strings.Repeat("x", n-len(format)+len("%s")))

@@ -52,7 +52,7 @@ type Message struct {
 // Reason says why a line was refused.
 type Reason string
 
-// The reasons. Each but the last six names a way in which readers in use
+// The reasons. Each but LongID and the last six names a way in which readers in use
 // differ, or one in which a reader can be exhausted.
 const (
 	DuplicateKey    Reason = "the same key twice in one object"         // first wins, last wins, or an error
@@ -68,6 +68,7 @@ const (
 	ResultAndError  Reason = "both result and error"                    // whichever a reader asks for first
 	MethodAndAnswer Reason = "both a method and a result or an error"   // a request or an answer
 	BadID           Reason = "an id that is neither a string nor a whole number"
+	LongID          Reason = "an id of more than 1 KiB" // both sides keep ids until an answer comes
 	BadMethod       Reason = "a method that is not a string"
 	BadParams       Reason = "params that are neither an object nor an array"
 	BadError        Reason = "an error that is not an object"

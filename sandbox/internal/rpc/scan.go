@@ -13,6 +13,7 @@ const (
 	maxLine    = 1 << 30
 	fewKeys    = 8       // up to here keys are compared pair by pair
 	keepKeys   = 1 << 14 // scratch larger than this is not kept
+	maxID      = 1 << 10 // bytes of an id as it is written; those in use have 36 at most
 )
 
 // The members of a message.

@@ -93,6 +93,10 @@ func (s *scanner) id() []byte {
 	if id == nil || s.twice[topID] {
 		return nil
 	}
+	if len(id) > maxID {
+		s.soft(LongID, s.at(id))
+		return nil
+	}
 	switch c := id[0]; {
 	case c == 'n', c == '"' && s.reason == "":
 		return id

@@ -95,6 +95,8 @@ func TestViewRefusesWhatReadersReadDifferently(t *testing.T) {
 		{rpc.BadID, `{"jsonrpc":"2.0","id":null,"method":"x"}`, `{"jsonrpc":"2.0","id":"null","method":"x"}`},
 		{rpc.BadID, `{"jsonrpc":"2.0","id":{},"method":"x"}`, `{"jsonrpc":"2.0","id":"{}","method":"x"}`},
 		{rpc.BadID, `{"jsonrpc":"2.0","id":true,"result":1}`, `{"jsonrpc":"2.0","id":"true","result":1}`},
+		{rpc.LongID, `{"jsonrpc":"2.0","id":"` + strings.Repeat("a", 1023) + `","method":"x"}`, `{"jsonrpc":"2.0","id":"` + strings.Repeat("a", 1022) + `","method":"x"}`},
+		{rpc.LongID, `{"jsonrpc":"2.0","result":1,"id":"` + strings.Repeat("\\n", 512) + `"}`, `{"jsonrpc":"2.0","result":1,"id":"` + strings.Repeat("\\n", 511) + `"}`},
 		{rpc.BadMethod, `{"jsonrpc":"2.0","id":1,"method":5}`, `{"jsonrpc":"2.0","id":1,"method":"5"}`},
 		{rpc.BadParams, in(`"x"`), in(`["x"]`)},
 		{rpc.BadError, `{"jsonrpc":"2.0","id":1,"error":"x"}`, `{"jsonrpc":"2.0","id":1,"error":{"x":1}}`},

@@ -1,0 +1,237 @@
+package launch
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"mcpen/sandbox"
+	"mcpen/sandbox/guard"
+)
+
+// Sightings is the file with what was seen of one server and nobody decided about.
+// mcpen writes it by itself: nothing in it is a person's word.
+type Sightings struct {
+	PinFile            // whose they are
+	Pins    guard.Pins `json:"pins"`
+}
+
+// Bounds of what is kept of one server.
+const (
+	maxSeenText = 6 << 20  // bytes of the texts: more than the guard of one run keeps
+	maxSeenFile = 32 << 20 // of the file
+)
+
+// SeenFile is where it is kept, below the state directory, what was seen of a
+// server; "" where there is no such directory.
+func SeenFile(state string, p PinFile) string {
+	if state == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(p.File))
+	return filepath.Join(state, "seen", p.Name+"-"+hex.EncodeToString(sum[:6]), "seen.json")
+}
+
+// Shelve makes the folder in which a running launcher keeps what it sees, which is
+// all that it may write to then, and copies to it what a person decided. It returns
+// the pins as the launcher reads them from there on.
+func (p PinFile) Shelve() (PinFile, error) {
+	if p.Seen == "" {
+		return p, nil
+	}
+	decided, err := p.decided()
+	if err != nil {
+		return p, nil // the start says so
+	}
+	if err := os.MkdirAll(filepath.Dir(p.Seen), 0o700); err != nil {
+		return p, fmt.Errorf("cannot keep what is seen: %w", err)
+	}
+	if err := p.copyDecided(decided); err != nil {
+		return p, err
+	}
+	p.copied = p.copy()
+	return p, nil
+}
+
+// copy is where that copy is.
+func (p PinFile) copy() string { return filepath.Join(filepath.Dir(p.Seen), "decided.pins") }
+
+// copyDecided refreshes the copy, where there is a folder for it.
+func (p PinFile) copyDecided(decided guard.Pins) error {
+	if p.Seen == "" {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Dir(p.Seen)); err != nil {
+		return nil // it never ran
+	}
+	if len(decided.Definitions) == 0 {
+		if err := os.Remove(p.copy()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot forget the pins: %w", err)
+		}
+		return nil
+	}
+	return p.writeTo(p.copy(), decided)
+}
+
+// ReadSightings reads such a file.
+func ReadSightings(file string) (Sightings, error) {
+	var s Sightings
+	data, err := readFile(file, maxSeenFile)
+	if err == nil {
+		err = json.Unmarshal(data, &s)
+	}
+	return s, err
+}
+
+// seen reads what was seen.
+func (p PinFile) seen() (guard.Pins, error) {
+	if p.Seen == "" {
+		return guard.Pins{}, nil
+	}
+	s, err := ReadSightings(p.Seen)
+	if errors.Is(err, fs.ErrNotExist) {
+		return guard.Pins{}, nil
+	}
+	if err == nil {
+		err = s.Pins.Check()
+	}
+	if err != nil {
+		return guard.Pins{}, &Error{Code: ExitRefused, Err: fmt.Errorf("cannot read what was seen of %s: %s: %w", p.Name, p.Seen, err), Hint: "mcpen review --forget " + p.Name}
+	}
+	return s.Pins.Undecided(), nil
+}
+
+// writeSeen writes what was seen.
+func (p PinFile) writeSeen(seen guard.Pins) error {
+	if p.Seen == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(Sightings{PinFile: p, Pins: bounded(seen)}); err != nil {
+		return fmt.Errorf("internal error: cannot encode what was seen: %w", err)
+	}
+	if old, err := readFile(p.Seen, maxSeenFile); err == nil && bytes.Equal(old, b.Bytes()) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(p.Seen), 0o700); err != nil {
+		return fmt.Errorf("cannot keep what was seen: %w", err)
+	}
+	return ReplaceFile(p.Seen, b.Bytes())
+}
+
+// bounded is as much of what was seen as is kept: what is in use first. What is
+// left out counts as new the next time.
+func bounded(seen guard.Pins) guard.Pins {
+	room := maxSeenText
+	kept := guard.Pins{Over: seen.Over}
+	for _, state := range []guard.State{guard.Seen, guard.Waiting} {
+		for _, d := range seen.Definitions {
+			if d.State != state {
+				continue
+			}
+			if size := len(d.Name) + len(d.Description) + len(d.Rest) + len(d.Given); size <= room {
+				room -= size
+				kept.Definitions = append(kept.Definitions, d)
+			}
+		}
+	}
+	return kept
+}
+
+// remember keeps what a run saw, with what others saw and a person decided
+// meanwhile. It returns all of that, and whether it differs from what the run
+// knows.
+func (p PinFile) remember(run guard.Pins) (all guard.Pins, differs bool, err error) {
+	if p.Seen == "" {
+		return run, false, errors.New("no HOME and no XDG_STATE_HOME")
+	}
+	err = locked(filepath.Dir(p.Seen), func() error {
+		now, err := p.Read()
+		if err != nil {
+			return err
+		}
+		all = now.With(run.Undecided())
+		return p.writeSeen(all.Undecided())
+	})
+	known := map[string]guard.State{}
+	for _, d := range all.Definitions {
+		known[string(d.Kind)+"\x00"+d.Name+"\x00"+d.SHA256] = d.State
+	}
+	for _, d := range run.Definitions {
+		differs = differs || known[string(d.Kind)+"\x00"+d.Name+"\x00"+d.SHA256] != d.State
+	}
+	return all, differs, err
+}
+
+// keeper keeps what a run sees when it is seen, and gives its guard the pins anew
+// after a review.
+type keeper struct {
+	pins  PinFile
+	tell  *os.File
+	saw   chan struct{} // something is new
+	again <-chan os.Signal
+	told  bool
+}
+
+// notice is called where something is new; it never waits.
+func (k *keeper) notice() {
+	select {
+	case k.saw <- struct{}{}:
+	default:
+	}
+}
+
+// pause is the time between two writings: a server could have the disk written to
+// all the time otherwise.
+const pause = 200 * time.Millisecond
+
+// run follows a box until it is done.
+func (k *keeper) run(ctx context.Context, box *sandbox.Box) {
+	for {
+		select {
+		case <-box.Done():
+			return
+		case <-k.saw:
+			k.keep(box)
+			select {
+			case <-box.Done():
+				return
+			case <-time.After(pause):
+			}
+		case <-k.again:
+			pins, err := k.pins.Read()
+			if err == nil {
+				err = box.Reload(pins)
+			}
+			if err != nil {
+				warn(k.tell, "cannot take over the review: %v", err)
+			}
+		case <-ctx.Done():
+			<-box.Done()
+			return
+		}
+	}
+}
+
+// keep writes what was seen so far. What cannot be kept is said once: it is seen
+// for the first time again at the next start.
+func (k *keeper) keep(box *sandbox.Box) {
+	all, differs, err := k.pins.remember(box.Pins())
+	if err == nil && differs {
+		err = box.Reload(all)
+	}
+	if err != nil && !k.told {
+		k.told = true
+		warn(k.tell, "what the server said is not kept: %v", err)
+	}
+}

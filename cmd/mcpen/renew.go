@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"mcpen/cmd/mcpen/launch"
+	"mcpen/sandbox/guard"
+)
+
+// renew shows what the version of a package that was just locked says otherwise
+// than what is known of it, and has that take the place of what was seen first: an
+// update is where it is reviewed. Of what a person approved or rejected, the change
+// waits for mcpen review. What cannot be asked is held when it is met.
+func (a *app) renew(ctx context.Context, at place, l locked) error {
+	f := pinsOf(at, strings.TrimSuffix(l.file, ".lock"))
+	pins, err := f.Read()
+	if err != nil || len(pins.Definitions) == 0 {
+		return err // it never ran
+	}
+	name := l.name
+	if strings.Contains(l.file, "/") {
+		name = l.file
+	}
+	d, err := a.interviewNamed(ctx, at, name, nil)
+	if err != nil {
+		a.warn("%s cannot be asked what it says now (%v): what it says otherwise than before waits for mcpen review %s", l.name, err, l.name)
+		return nil
+	}
+	changes, gone, err := d.differs(pins, time.Now())
+	if err != nil {
+		return err
+	}
+	r := reviewer{app: a}
+	others := launch.Others(at.config, at.state, f.Name)
+	siblings, _ := d.tools()
+	for _, c := range changes {
+		r.show(f.Name, c, siblings, others)
+	}
+	for _, old := range gone {
+		fmt.Fprintf(a.out, "\n%s: %s is gone\n", f.Name, title(old))
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	err = f.Change(func(p guard.Pins) guard.Pins {
+		for _, c := range changes {
+			p = p.Renew(c.New)
+		}
+		return p
+	})
+	if err == nil {
+		fmt.Fprintf(a.out, "%s: %s in use from now on, but for what changes a decision of yours: mcpen review %s\n", f.Name, count(len(changes), "definition"), f.Name)
+	}
+	a.tellRunning(at, f.Name)
+	return err
+}
+
+// differs is what a server says otherwise than what is known of it, and what it
+// does not say any more.
+func (d described) differs(pins guard.Pins, now time.Time) (changes []guard.Change, gone []guard.Definition, err error) {
+	known := map[string][]guard.Definition{}
+	key := func(d guard.Definition) string { return string(d.Kind) + "\x00" + d.Name }
+	for _, p := range pins.Definitions {
+		if p.State == guard.Approved || p.State == guard.Seen {
+			known[key(p)] = append(known[key(p)], p)
+		}
+	}
+	said := map[string]bool{}
+	for _, def := range d.definitions {
+		n, err := guard.Define(def.kind, def.raw)
+		if err != nil {
+			return nil, nil, err
+		}
+		n = n.Seen(d.given, now)
+		said[key(n)] = true
+		n.State = guard.Waiting // until the update is over
+		c := guard.Change{New: n}
+		same := false
+		for _, old := range known[key(n)] {
+			same = same || n.Like(old, d.given, now)
+			c.Old = old
+		}
+		if !same {
+			changes = append(changes, c)
+		}
+	}
+	for _, p := range pins.Definitions {
+		if (p.State == guard.Approved || p.State == guard.Seen) && !said[key(p)] {
+			gone = append(gone, p)
+		}
+	}
+	return changes, gone, nil
+}

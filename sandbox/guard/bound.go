@@ -1,0 +1,86 @@
+package guard
+
+import (
+	"crypto/sha256"
+	"strings"
+)
+
+// Bounds, in bytes, of what is kept of what a server says. The longest lists of
+// servers in use have a megabyte, their names a hundred bytes, their cursors fifty.
+const (
+	maxName       = 1 << 10   // of a tool or prompt
+	maxURI        = 4 << 10   // of a resource or template
+	maxCursor     = 2 << 10   // for the next page of a list
+	maxDefinition = 512 << 10 // of one that nobody decided about
+	maxForms      = 4 << 20   // of all of those together
+	maxListed     = 8 << 20   // of what is known of everything that is listed
+	maxChained    = 4 << 20   // of lists that are being read page by page
+	maxSchemas    = 2 << 20   // of schemas of tools, where calls are validated
+	maxOwn        = 1 << 20   // of the names of a server's tools, of which its texts may speak
+	maxWords      = 300       // of a finding's words
+
+	perEntry = 320 // what a listed definition takes beside its name
+	perHash  = 160 // the same in a list that is being read
+)
+
+// longest is the longest name of a kind.
+func longest(kind Kind) int {
+	if kind == KindResource || kind == KindTemplate {
+		return maxURI
+	}
+	return maxName
+}
+
+// saying is what stands for a sentence, or for several words, that were said.
+type saying [sha256.Size]byte
+
+func sayingOf(what ...string) saying {
+	h := sha256.New()
+	for _, w := range what {
+		h.Write([]byte(w))
+		h.Write([]byte{0})
+	}
+	return saying(h.Sum(nil))
+}
+
+// cut is the beginning of a text in its own memory, so that a short part keeps no
+// long line alive.
+func cut(text string, most int) string { return strings.Clone(text[:min(len(text), most)]) }
+
+// put keeps what is known of a definition, where there is room.
+func (g *Guard) put(l *list, name string, e *entry) bool {
+	if _, ok := l.entries[name]; !ok {
+		if g.listedBytes+len(name)+perEntry > maxListed {
+			return false
+		}
+		g.listedBytes += len(name) + perEntry
+	}
+	l.entries[name] = e
+	return true
+}
+
+// drop forgets a definition.
+func (g *Guard) drop(kind Kind, l *list, name string) {
+	if _, ok := l.entries[name]; !ok {
+		return
+	}
+	g.listedBytes -= len(name) + perEntry
+	delete(l.entries, name)
+	if kind == KindTool {
+		g.schema(name, nil, 0)
+	}
+}
+
+// schema keeps the schema of a tool, of so many bytes, where there is room; nil
+// forgets it.
+func (g *Guard) schema(name string, s *tested, size int) {
+	if old, ok := g.schemas[name]; ok {
+		g.schemaBytes -= old.size
+		delete(g.schemas, name)
+	}
+	if s != nil && g.schemaBytes+size <= maxSchemas {
+		s.size = size
+		g.schemas[name] = s
+		g.schemaBytes += size
+	}
+}

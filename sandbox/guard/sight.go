@@ -1,0 +1,127 @@
+package guard
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"time"
+
+	"mcpen/sandbox/policy"
+)
+
+// sight is the first sight of a kind of definitions, for what the server is given
+// in this run: what is listed then is in use without a review, what changes or
+// comes later is not. It ends with the first whole list, or when a second list
+// begins; where this run ends before, a later one does not go on with it.
+type sight struct {
+	open  bool
+	begun bool // something was seen in it
+}
+
+// maxSights bounds the first sights of one server: one for each of what it is
+// given.
+const maxSights = 256
+
+// sight is that of a kind.
+func (g *Guard) sight(kind Kind) *sight {
+	s := g.sights[kind]
+	if s == nil {
+		s = &sight{open: len(g.pins.Over) < maxSights && !slices.Contains(g.pins.Over, g.sightOf(kind))}
+		g.sights[kind] = s
+	}
+	return s
+}
+
+// sightOf names the first sight of a kind: another value of a parameter may bring
+// other tools, and another workspace other resources.
+func (g *Guard) sightOf(kind Kind) string {
+	h := sha256.New()
+	for _, v := range g.cfg.Given {
+		if v.Declared() || kind == KindResource && v.Name == "workspace" {
+			h.Write([]byte(v.Name))
+			for _, text := range v.Values {
+				h.Write([]byte("\x00" + text))
+			}
+			h.Write([]byte("\n"))
+		}
+	}
+	return string(kind) + " " + hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// begin notes that something of a kind was seen.
+func (g *Guard) begin(kind Kind) {
+	if s := g.sight(kind); s.open && !s.begun {
+		s.begun = true
+		g.saw()
+	}
+}
+
+// saw tells that there is something new in Pins.
+func (g *Guard) saw() {
+	if g.cfg.Saw != nil && g.compares() {
+		g.cfg.Saw()
+	}
+}
+
+// sighting is a definition that the server gave in this run and nobody decided
+// about.
+type sighting struct {
+	hash string
+	form []byte // canonical
+	at   time.Time
+}
+
+// seenKey is what a sighting is kept by: of one name there may be one that was seen
+// first and one that waits.
+type seenKey struct {
+	nameKey
+	state State
+}
+
+// definition is the sighting for a reader.
+func (s sighting) definition(k seenKey, given []policy.Given) Definition {
+	d := definition(k.kind, k.name, s.hash, s.form)
+	d.State, d.At, d.Given = k.state, s.at.UTC().Format(time.RFC3339), held(s.form, given)
+	return d
+}
+
+// sighted reports whether a definition of a name was seen in this run, first or
+// later.
+func (g *Guard) sighted(n nameKey, state State) bool {
+	_, ok := g.seen[seenKey{n, state}]
+	return ok
+}
+
+// state is what is known of a definition: of the pins, or else of this run.
+func (g *Guard) state(n nameKey, hash string) State {
+	if s := g.decided[pinKey{n, hash}]; s != "" {
+		return s
+	}
+	for _, s := range []State{Seen, Waiting} {
+		if g.seen[seenKey{n, s}].hash == hash {
+			return s
+		}
+	}
+	return ""
+}
+
+// knows reports whether there is a definition of a name that others are held
+// against: one that was approved, or seen first.
+func (g *Guard) knows(n nameKey) bool {
+	return len(g.trusted[n]) > 0 || g.cfg.Tools.Pins != policy.PinEnforce && g.sighted(n, Seen)
+}
+
+// against are the definitions of a name that others are held against, an approved
+// one first.
+func (g *Guard) against(n nameKey) []Definition {
+	all := g.trusted[n]
+	k := seenKey{n, Seen}
+	if s, ok := g.seen[k]; ok && g.cfg.Tools.Pins != policy.PinEnforce {
+		all = append(slices.Clip(all), s.definition(k, g.cfg.Given))
+	}
+	return all
+}
+
+// hasTurned reports whether the server was seen to define a name in a way that may
+// not be used.
+func (g *Guard) hasTurned(n nameKey) bool { return g.turned[n] || g.sighted(n, Waiting) }
