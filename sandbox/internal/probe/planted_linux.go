@@ -138,7 +138,7 @@ func planted() []Probe {
 		}),
 		row("alias", "code execution at the next git command", "open(2) of another name of .git/config", changed("other-name")),
 		row("bare", "code execution at the next git command", "open(2) of the configuration of a bare repository", changed("bare/config")),
-		row("environment", "code execution with the next python", "creating a *.pth in an environment of any name", func(w World) Result {
+		row("plant-pth", "code execution with the next python", "creating a *.pth in an environment of any name", func(w World) Result {
 			return createdAndGone(in("pyenv/lib/x.pth")(w))
 		}),
 		socketRow("socket-docs", func(w World) string { return filepath.Join(w.Docs, "daemon.sock") }),
