@@ -34,6 +34,7 @@ func attackAlone(t *testing.T, s *stage.Stage, set setting, table []probe.Probe)
 		layer, p = policy.LayerLandlock, tierPlan(t, s)
 	}
 	p.Seccomp.Notify = false // nobody listens
+	unmediated(&p)
 	file := filepath.Join(filepath.Dir(s.Program), "plan.json")
 	data, err := json.Marshal(p)
 	if err != nil {
@@ -129,11 +130,11 @@ func TestLandlockHoldsReadOnlyFolders(t *testing.T) {
 // Its profile adds what a sandbox has anyway: a /tmp of its own.
 func tierPlan(t *testing.T, s *stage.Stage) plan.Plan {
 	t.Helper()
-	profile := hostileProfile(s, s.World.Tmp) + "[require]\nwithout = [\"namespaces\"]\n"
+	profile := hostileProfile(s, s.World.Tmp) + "[require]\nwithout = [\"namespaces\", \"mediation\"]\n"
 	// Landlock has no exception below a writable folder.
 	project := s.World.Project
-	profile = strings.Replace(profile, "[limits]", fmt.Sprintf("unprotect = [%q, %q, %q]\n[limits]",
-		project+"/.git", project+"/.vscode", project+"/sub/.git"), 1)
+	profile = strings.Replace(profile, "[limits]", fmt.Sprintf("unprotect = [%q, %q, %q, %q]\n[limits]",
+		project+"/.git", project+"/.vscode", project+"/.claude", project+"/sub/.git"), 1)
 	p := planOf(t, s, profile, []string{s.Program})
 	for _, r := range p.Landlock.Paths {
 		if r.Access == plan.AccessTmp { // the launcher makes what stands for /tmp

@@ -17,6 +17,11 @@ var tierOpen = []string{
 	// The stage's profile gives these protected places up: Landlock has no exception
 	// below a folder that may be written to, and a plan that needs one is refused.
 	"write-git-hook", "write-git-config", "write-vscode-task", "write-nested-git", "rename-git", "remove-git", "hardlink-git",
+	// Nobody makes the server's changes for it, and so what is not there yet, or lies
+	// deeper, is not held.
+	"plant-config", "plant-deep", "plant-case", "plant-renamed", "plant-exchanged", "plant-second", "plant-symlink", "plant-hardlink",
+	"plant-repository", "plant-worktree", "plant-pth", "deep-config", "deep-truncate", "deep-chmod", "deep-fchmod", "deep-again", "deep-swap",
+	"led-hooks", "led-renamed", "led-link", "led-absent", "led-above", "alias", "bare",
 	// There is no tmpfs and no cgroup to count what all processes of a server hold.
 	"tmp-bytes", "tmp-inodes", "fork-bomb",
 	// Nor is there a user namespace to count in what it takes of the user's own counters.

@@ -194,6 +194,18 @@ func (j *Judge) Rests(p string) []string {
 // Home is the user's home outside.
 func (j *Judge) Home() string { return j.w.Home }
 
+// Freed reports whether a path is, or lies in, a place that the profile makes
+// writable on purpose: nothing in it is protected.
+func (j *Judge) Freed(p string) bool {
+	root, _ := j.root(p)
+	for ; p != root && p != "/" && p != "."; p = path.Dir(p) {
+		if j.excepted(p) {
+			return true
+		}
+	}
+	return false
+}
+
 // Excepted reports whether the profile makes a place writable on purpose.
 func (j *Judge) Excepted(p string) bool { return j.excepted(p) }
 

@@ -83,9 +83,20 @@ func (r *resolver) path(w word) (Path, bool) {
 
 // paths makes the rules of one list, each path once.
 func (r *resolver) paths(l list[word], check func(string) error) []Path {
+	return r.literal(r.noPatterns(l.items, "*?["), check)
+}
+
+// places are rules for paths in which "*" stands for any run of characters of an
+// element, and "**" for any elements.
+func (r *resolver) places(l list[word]) []Path {
+	return r.literal(r.noPatterns(l.items, "?["), func(string) error { return nil })
+}
+
+// literal makes path rules out of words, each path once.
+func (r *resolver) literal(words []word, check func(string) error) []Path {
 	var out []Path
 	seen := make(map[string]int)
-	for _, w := range r.list(r.noPatterns(l.items), inPath) {
+	for _, w := range r.list(words, inPath) {
 		p, ok := r.path(w)
 		if !ok {
 			continue
@@ -104,14 +115,14 @@ func (r *resolver) paths(l list[word], check func(string) error) []Path {
 	return out
 }
 
-// noPatterns refuses words that look like patterns, which no rule for paths is: a
+// noPatterns refuses words with one of the characters, which look like patterns: a
 // folder is given, or hidden, with all that is in it. What a parameter holds is a
 // name, whatever its characters.
-func (r *resolver) noPatterns(words []word) []word {
+func (r *resolver) noPatterns(words []word, wild string) []word {
 	var out []word
 	for _, w := range words {
 		segs, err := segments(strings.TrimPrefix(w.text, "?"))
-		if err == nil && slices.ContainsFunc(segs, func(s segment) bool { return strings.ContainsAny(s.text, "*?[") }) {
+		if err == nil && slices.ContainsFunc(segs, func(s segment) bool { return strings.ContainsAny(s.text, wild) }) {
 			r.add(w.at, w.key, "name the folder, or the file, itself", "%s has a \"*\", \"?\" or \"[\" in it, and a path is no pattern", quote(w.text))
 			continue
 		}

@@ -208,7 +208,7 @@ func (r *resolver) filesystem(b body) Filesystem {
 		Read:      r.paths(b.read, readable),
 		Write:     r.paths(b.write, mayWrite),
 		Deny:      r.paths(b.deny, anything),
-		Unprotect: r.paths(b.unprotect, anything),
+		Unprotect: r.places(b.unprotect),
 		Protect:   r.protected(b.protect),
 	}
 	for _, rules := range []struct {

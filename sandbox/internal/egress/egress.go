@@ -145,7 +145,7 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 		rate: rate.NewLimiter(rate.Limit(cfg.Limits.PerSecond), min(2*cfg.Limits.PerSecond, math.MaxInt32)),
 		open: map[io.Closer]struct{}{}, past: newExperience(), held: waiting{of: map[flow]*hold{}},
 	}
-	if cfg.Own == nil {
+	if cfg.Own == nil && len(cfg.Network.Hosts) > 0 {
 		var err error
 		if e.machine, err = watchInterfaces(); err != nil {
 			return nil, err
@@ -222,6 +222,9 @@ func (e *Egress) Close() error {
 func (e *Egress) around() (surroundings, error) {
 	if e.machine != nil {
 		return e.machine.around()
+	}
+	if e.cfg.Own == nil {
+		return surroundings{}, errors.New("internal error: no host is allowed, and yet one is dialled")
 	}
 	list, err := e.cfg.Own()
 	return newSurroundings(list), err

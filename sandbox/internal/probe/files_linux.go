@@ -88,7 +88,7 @@ func files() []Probe {
 			Want: "ENOENT", By: Namespaces | Landlock,
 			Run: func(w World) Result { return linked(w, w.Secret) }},
 		{ID: "hardlink-docs", Loss: "files that were lent for reading", How: "link(2) into the project, to write there",
-			Want: "EXDEV", By: Namespaces | Landlock,
+			Want: "EXDEV|EROFS", By: Namespaces | Landlock,
 			Run: func(w World) Result { return linked(w, filepath.Join(w.Docs, "page")) }},
 		{ID: "rename-out", Loss: "a folder that was lent for reading", How: "rename(2) out of the project",
 			Want: "EXDEV", By: Namespaces | Landlock,
@@ -144,10 +144,10 @@ func files() []Probe {
 				return ended(exec.Command(f.Name(), verbRead, w.Secret).Run())
 			}},
 		{ID: "bind-project", Loss: "what a program outside sends to a socket that it takes for its own", How: "bind(2) of a unix socket in the writable project",
-			Want: "EACCES", By: Landlock, // a mount has no option against sockets
+			Want: "EACCES|EROFS", By: Landlock | Mediation, // a mount has no option against sockets
 			Run: func(w World) Result { return bound(filepath.Join(w.Project, "bound.sock")) }},
-		{ID: "find-sockets", Loss: "whatever answers there: an agent, a bus, a container engine", How: "looking for unix sockets below the home, /run and /tmp",
-			Want: Held, By: Namespaces, // Landlock hides no names
+		{ID: "find-sockets", Loss: "whatever answers there: an agent, a bus, a container engine", How: "connecting to the unix sockets that are found below the home, /run and /tmp",
+			Want: Held, By: Mediation, // those in declared folders; there are no others
 			Run: func(w World) Result {
 				for _, dir := range []string{filepath.Dir(w.Socket), w.Home, "/run", "/var/run", "/tmp"} {
 					if s := findSocket(dir); s != "" {
@@ -237,14 +237,14 @@ func copySelf(f *os.File) error {
 	return err
 }
 
-// findSocket looks for a unix socket not far below dir.
+// findSocket looks for a unix socket not far below dir on which somebody listens.
 func findSocket(dir string) string {
 	found := ""
 	filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return nil
-		case d.Type() == os.ModeSocket:
+		case d.Type() == os.ModeSocket && answers(path):
 			found = path
 			return filepath.SkipAll
 		case d.IsDir() && strings.Count(strings.TrimPrefix(path, dir), "/") > 2:
@@ -253,4 +253,14 @@ func findSocket(dir string) string {
 		return nil
 	})
 	return found
+}
+
+// answers connects to a unix socket.
+func answers(path string) bool {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return unix.Connect(fd, &unix.SockaddrUnix{Name: path}) == nil
 }

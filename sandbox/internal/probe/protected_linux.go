@@ -35,7 +35,7 @@ func protected() []Probe {
 			Want: "EBUSY|EROFS", By: Namespaces | Landlock,
 			Run: func(w World) Result { return movedAndBack(w.Project) }},
 		{ID: "hardlink-git", Loss: "code execution at the next git command", How: "link(2) of .git/config to a place that can be written",
-			Want: "EXDEV", By: Namespaces,
+			Want: "EXDEV|EROFS", By: Namespaces | Mediation,
 			Run: func(w World) Result { return linked(w, filepath.Join(w.Project, ".git/config")) }},
 		{ID: "umount-git", Loss: "the protection of .git", How: "umount2(2) of what protects it",
 			Want: "EPERM", By: Namespaces | Seccomp, Twin: TwinUserns,

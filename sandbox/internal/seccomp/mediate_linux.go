@@ -94,19 +94,20 @@ func answered(err error) error {
 	return os.NewSyscallError("ioctl SECCOMP_IOCTL_NOTIF_SEND", err)
 }
 
-// Hand answers the call with a copy of the descriptor. The thread's own limit of
-// descriptors holds: the call then fails with EMFILE.
+// Hand answers the call with a copy of the descriptor, which it closes before the
+// thread goes on: a second open descriptor here would keep the file busy (execve(2),
+// ETXTBSY), locked (flock(2)) or a FIFO open for moments longer than the thread
+// knows of. The thread's own limit of descriptors holds: the call then fails with
+// EMFILE.
 func (r *Request) Hand(file int, cloexec bool) error {
 	flags := uint32(0)
 	if cloexec {
 		flags = unix.O_CLOEXEC
 	}
-	err := hand(r.of.fd, r.id, file, flags)
-	if err == unix.EINVAL {
-		var n int
-		if n, err = handFirst(r.of.fd, r.id, file, flags); err == nil {
-			return r.Return(int64(n))
-		}
+	n, err := hand(r.of.fd, r.id, file, flags)
+	unix.Close(file)
+	if err == nil {
+		return r.Return(int64(n))
 	}
 	if errno, ok := err.(syscall.Errno); ok && errno != unix.ENOENT && errno != unix.EINPROGRESS {
 		return r.Fail(errno)

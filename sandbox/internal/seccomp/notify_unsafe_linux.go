@@ -45,16 +45,8 @@ type addfd struct {
 	newfdFlags uint32
 }
 
-// hand gives the waiting thread a copy of a descriptor, and answers its call with
-// the copy's number in the same step.
-func hand(fd int, id uint64, file int, flags uint32) error {
-	a := addfd{id: id, flags: unix.SECCOMP_ADDFD_FLAG_SEND, srcfd: uint32(file), newfdFlags: flags}
-	return notifyIoctl(fd, unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&a))
-}
-
-// handFirst gives the copy alone and returns its number, for a kernel that cannot
-// answer in the same step (before Linux 5.14).
-func handFirst(fd int, id uint64, file int, flags uint32) (int, error) {
+// hand gives the waiting thread a copy of a descriptor and returns its number there.
+func hand(fd int, id uint64, file int, flags uint32) (int, error) {
 	a := addfd{id: id, srcfd: uint32(file), newfdFlags: flags}
 	n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_ADDFD, uintptr(unsafe.Pointer(&a)))
 	if errno != 0 {

@@ -73,7 +73,7 @@ func has(dir int) func(string) bool {
 // completes reports whether a new entry would make its directory a repository
 // that git acts on, and tells of it.
 func (c *call) completes(e entry) bool {
-	if !plan.CompletesRepository(e.base, has(e.dir)) {
+	if !plan.CompletesRepository(e.base, has(e.dir)) || c.m.judge.Freed(e.path()) {
 		return false
 	}
 	c.refused(e.path(), plan.Held{Place: e.in, Why: "git would take the folder for a repository, and run what its configuration names"})
@@ -84,6 +84,9 @@ func (c *call) completes(e entry) bool {
 // place that is kept, elsewhere, and tells of it.
 func (c *call) leads(e entry) bool {
 	held, holds := c.m.judge.Holds(e.path(), c.m.known())
+	if c.m.judge.Freed(e.path()) {
+		return false
+	}
 	if !holds && !c.m.judge.Leads(e.path()) {
 		return false
 	}

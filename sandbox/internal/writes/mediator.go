@@ -135,7 +135,6 @@ func answer(r *seccomp.Request, o outcome) {
 		_ = r.Continue()
 	case o.hands:
 		_ = r.Hand(o.file, o.flags&unix.O_CLOEXEC != 0)
-		unix.Close(o.file)
 	case o.errno != 0:
 		_ = r.Fail(o.errno)
 	default:

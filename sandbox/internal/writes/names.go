@@ -324,7 +324,7 @@ func (c *call) carries(a, b entry) (plan.Held, bool) {
 		}
 		return true, plan.Held{}, false
 	}, dir: func(rel string, dir int) (plan.Held, bool) {
-		if plan.IsRepository(has(dir)) {
+		if plan.IsRepository(has(dir)) && !c.m.judge.Freed(a.path()+"/"+rel) {
 			return plan.Held{Place: a.path() + "/" + rel, Why: "git takes the folder for a repository"}, true
 		}
 		return plan.Held{}, false

@@ -101,6 +101,7 @@ func (s *scan) beginning(p string) {
 // by what is in it.
 func (s *scan) special(dir string, has func(string) bool) {
 	switch {
+	case s.judge.Freed(dir):
 	case plan.IsRepository(has):
 		s.hold(dir, "git takes the folder for a repository")
 		s.repository(dir, dir)
