@@ -647,7 +647,7 @@ func (a *app) skippedScripts(at place, pol policy.Policy, isPackage bool) string
 	if !isPackage {
 		return ""
 	}
-	data, err := os.ReadFile(pinsBeside(at, pol, true).File)
+	data, err := os.ReadFile(pinsBeside(at, pol, true).Lock)
 	if err != nil || !bytes.Contains(data, []byte("\ninstall-scripts = true\n")) {
 		return ""
 	}

@@ -2,12 +2,14 @@ package egress
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
 
@@ -96,10 +98,18 @@ func opens(t *testing.T, e *Egress, gs []grant, dst netip.AddrPort, first []byte
 	return true
 }
 
-// pipe is a net.Pipe that cannot close one direction.
+// pipe is a net.Pipe that cannot close one direction. Its deadlines are those of a
+// TCP connection: they can be set after the other end has closed.
 type pipe struct{ net.Conn }
 
 func (pipe) CloseWrite() error { return nil }
+
+func (p pipe) SetReadDeadline(t time.Time) error {
+	if err := p.Conn.SetReadDeadline(t); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		return err
+	}
+	return nil
+}
 
 // On the wire: what two rules for one address allow together is the stricter of
 // both, and a server that speaks first is heard before the client says a word.
