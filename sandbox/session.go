@@ -137,9 +137,14 @@ func (s *session) record(p plan.Plan, digest string, cgroup []string) error {
 	return os.Rename(tmp, filepath.Join(s.dir, recordName))
 }
 
-// close takes the directory away.
+// close takes the directory away. A start that comes by when the lock is gone and
+// the directory is not takes it for one that was left behind, and makes the lock
+// anew to take it away (collect): then both do, again.
 func (s *session) close() error {
 	err := os.RemoveAll(s.dir)
+	for try := 0; try < 100 && (errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST)); try++ {
+		err = os.RemoveAll(s.dir)
+	}
 	return errors.Join(err, s.lock.Close())
 }
 

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -60,11 +61,20 @@ func symbol(err error) string {
 	return fmt.Sprintf("%q", err)
 }
 
+// get asks for a page. The kernel tells of a reset once, and net/http writes and
+// reads at once: the one that asks second is told of an end. What counts is what
+// the connection was told first.
 func get(target string) error {
-	c := http.Client{Timeout: patience}
+	var told first
+	c := http.Client{Timeout: patience, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return told.of(c), err
+		},
+	}}
 	r, err := c.Get(target)
 	if err != nil {
-		return err
+		return errors.Join(told.errno(), err)
 	}
 	defer r.Body.Close()
 	body, err := io.ReadAll(r.Body)
@@ -72,6 +82,54 @@ func get(target string) error {
 		err = errors.New("another answer")
 	}
 	return err
+}
+
+// first is the first error number of some connections.
+type first struct {
+	mu    sync.Mutex
+	found syscall.Errno
+}
+
+func (f *first) of(c net.Conn) net.Conn {
+	if c == nil {
+		return nil
+	}
+	return &listened{c, f}
+}
+
+func (f *first) note(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.found == 0 {
+		errors.As(err, &f.found)
+	}
+}
+
+func (f *first) errno() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.found == 0 {
+		return nil
+	}
+	return f.found
+}
+
+// listened is a connection whose errors first keeps.
+type listened struct {
+	net.Conn
+	first *first
+}
+
+func (l *listened) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	l.first.note(err)
+	return n, err
+}
+
+func (l *listened) Write(b []byte) (int, error) {
+	n, err := l.Conn.Write(b)
+	l.first.note(err)
+	return n, err
 }
 
 func dial(network, target string) (net.Conn, error) {
