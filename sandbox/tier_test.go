@@ -20,7 +20,7 @@ var tierOpen = []string{
 	// Nobody makes the server's changes for it, and so what is not there yet, or lies
 	// deeper, is not held.
 	"plant-config", "plant-deep", "plant-case", "plant-renamed", "plant-exchanged", "plant-second", "plant-symlink", "plant-hardlink",
-	"plant-repository", "plant-worktree", "plant-pth", "deep-config", "deep-truncate", "deep-chmod", "deep-fchmod", "deep-again", "deep-swap",
+	"plant-repository", "plant-raced", "plant-worktree", "plant-pth", "deep-config", "deep-truncate", "deep-chmod", "deep-fchmod", "deep-again", "deep-swap",
 	"led-hooks", "led-renamed", "led-link", "led-absent", "led-above", "alias", "bare",
 	// There is no tmpfs and no cgroup to count what all processes of a server hold.
 	"tmp-bytes", "tmp-inodes", "fork-bomb",

@@ -365,6 +365,11 @@ func CompletesRepository(base string, has func(name string) bool) bool {
 	return false
 }
 
+// InRepository reports whether [CompletesRepository] may say so of a name.
+func InRepository(base string) bool {
+	return slices.Contains([]string{"head", "objects", "refs", "commondir"}, fold(base))
+}
+
 // IsRepository reports whether git takes a directory for a repository by what is
 // in it.
 func IsRepository(has func(name string) bool) bool {

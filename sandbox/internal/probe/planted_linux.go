@@ -1,9 +1,12 @@
 package probe
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,6 +66,9 @@ func planted() []Probe {
 			}
 			defer os.RemoveAll(in("conf")(w))
 			return movedTo(in("conf")(w), in(".config")(w))
+		}),
+		row("plant-raced", "code execution at the next git command", "open(2) of HEAD and mkdir(2) of refs beside objects, at once", func(w World) Result {
+			return raced(in("raced")(w))
 		}),
 		row("plant-symlink", "code execution in the next shell", "symlink(2) of .config to a folder of the server's", func(w World) Result {
 			return symlinked("conf", in(".config")(w))
@@ -202,4 +208,39 @@ func symlinked(text, path string) Result {
 		return refused(err)
 	}
 	return outcome(os.Remove(path), path)
+}
+
+// raced makes what is left of a repository in two threads at once, until both are
+// there or many tries were in vain.
+func raced(dir string) Result {
+	defer os.RemoveAll(dir)
+	told := Result{}
+	for range 500 {
+		if err := os.MkdirAll(filepath.Join(dir, "objects"), 0o755); err != nil {
+			return refused(err)
+		}
+		var ready, done sync.WaitGroup
+		var errs [2]error
+		ready.Add(2)
+		for i, make := range []func() error{
+			func() error { return os.WriteFile(filepath.Join(dir, "HEAD"), nil, 0o644) },
+			func() error { return os.Mkdir(filepath.Join(dir, "refs"), 0o755) },
+		} {
+			done.Go(func() {
+				runtime.LockOSThread()
+				ready.Done()
+				ready.Wait()
+				errs[i] = make()
+			})
+		}
+		done.Wait()
+		if errs[0] == nil && errs[1] == nil {
+			return outcome(nil, dir)
+		}
+		told = refused(cmp.Or(errs[0], errs[1]))
+		if err := os.RemoveAll(dir); err != nil {
+			return refused(err)
+		}
+	}
+	return told
 }

@@ -80,6 +80,17 @@ func (c *call) completes(e entry) bool {
 	return true
 }
 
+// alone keeps the other workers from making a name that completes a repository
+// while this one makes such a name: two that look at once would each miss what the
+// other is about to make. What it returns ends that.
+func (c *call) alone(e entry) (end func()) {
+	if !plan.InRepository(e.base) {
+		return func() {}
+	}
+	c.m.repository.Lock()
+	return c.m.repository.Unlock
+}
+
 // leads reports whether a symlink at an entry would lead a protected name, or a
 // place that is kept, elsewhere, and tells of it.
 func (c *call) leads(e entry) bool {

@@ -25,9 +25,10 @@ type Mediator struct {
 	listener *seccomp.Listener
 
 	// tree is held for reading while a call is decided and made, and for writing
-	// while a directory changes its place: what a path means to the plan stays so
-	// in between.
+	// while a name is moved: what a path means to the plan stays so in between.
 	tree sync.RWMutex
+	// repository is held while a name is made that completes a repository.
+	repository sync.Mutex
 	// known is what the scan found; it waits for it.
 	known func() plan.Known
 	// aliases are the inodes of protected files that have other names, too.

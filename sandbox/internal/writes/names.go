@@ -22,6 +22,7 @@ func (c *call) making(dir int, pathArg int, symlink bool, do func(e entry) error
 	if e.base == "" || !c.changing(e.path(), absent(e)) {
 		return native
 	}
+	defer c.alone(e)()
 	if absent(e)() && (c.completes(e) || symlink && c.leads(e)) {
 		return native
 	}
@@ -163,6 +164,7 @@ func (c *call) linkTo(from, real string, e entry) outcome {
 	if real != "" && !c.changing(real, always) {
 		return native
 	}
+	defer c.alone(e)()
 	if absent(e)() && (c.completes(e) || c.leads(e)) {
 		return native
 	}
@@ -218,46 +220,24 @@ func rename(oldDirArg, oldArg, newDirArg, newArg, flagsArg int) func(*call) outc
 		if flags&^known != 0 || flags == known {
 			return native // EINVAL, or EPERM for whiteouts
 		}
-		dirs := false
-		for {
-			out, again := c.renamePaths(c.dir(oldDirArg), old, c.dir(newDirArg), p, flags, dirs)
-			if !again {
-				return out
-			}
-			dirs = true
-		}
+		return c.renamePaths(c.dir(oldDirArg), old, c.dir(newDirArg), p, flags)
 	}
 }
 
-// renamePaths looks both paths up under the lock that the rename needs, and makes
-// it. It asks for another try, under the other lock, where a directory changes its
-// place.
-func (c *call) renamePaths(oldDir int, old string, newDir int, p string, flags uint, dirs bool) (out outcome, again bool) {
-	if dirs {
-		c.m.tree.Lock()
-		defer c.m.tree.Unlock()
-	} else {
-		c.m.tree.RLock()
-		defer c.m.tree.RUnlock()
-	}
+// renamePaths looks both paths up and renames. Nothing else is made meanwhile: what
+// was looked at as a file could be a directory or a symlink by then.
+func (c *call) renamePaths(oldDir int, old string, newDir int, p string, flags uint) outcome {
+	c.m.tree.Lock()
+	defer c.m.tree.Unlock()
 	a, err := c.find(oldDir, old)
 	if err != nil {
-		return elsewhere(err), false
+		return elsewhere(err)
 	}
 	b, err := c.find(newDir, p)
 	if err != nil {
-		return elsewhere(err), false
+		return elsewhere(err)
 	}
-	if !dirs && (a.isDir() || flags&unix.RENAME_EXCHANGE != 0 && b.isDir()) {
-		return outcome{}, true
-	}
-	return c.renameTo(a, b, flags), false
-}
-
-// isDir reports whether an entry is a directory.
-func (e entry) isDir() bool {
-	var st unix.Stat_t
-	return e.base != "" && unix.Fstatat(e.dir, e.base, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+	return c.renameTo(a, b, flags)
 }
 
 // renameTo renames an entry where nothing protected is moved, made or lost by it.
