@@ -53,6 +53,14 @@ const (
 type Known struct {
 	places map[string]Held // by the folded path
 	sorted []string
+	lost   string // why not everything was found
+}
+
+// Lost is what is known where not everything could be looked through: all that the
+// profile does not make writable on purpose is kept.
+func (k Known) Lost(why string) Known {
+	k.lost = why
+	return k
 }
 
 // NewKnown makes one of what was found, by absolute paths without symlinks.
@@ -126,6 +134,8 @@ func (j *Judge) At(p string, k Known) (Standing, Held) {
 		return Elsewhere, Held{}
 	case free:
 		return Free, Held{}
+	case k.lost != "" && !j.Freed(p):
+		return Kept, Held{Place: root, Why: k.lost}
 	}
 	parts := strings.Split(strings.TrimPrefix(p, "/"), "/")
 	depth := strings.Count(root, "/")

@@ -61,6 +61,17 @@ func TestJudgeOfNothing(t *testing.T) {
 	}
 }
 
+// Where something could not be looked through, nothing is changed that the profile
+// does not name.
+func TestJudgeOfWhatWasLost(t *testing.T) {
+	j := NewJudge(Writes{Folders: []string{"/ws"}, Free: []string{"/ws/build"}, Except: []string{"/ws", "/ws/.idea"}})
+	for p, want := range map[string]Standing{"/ws": Kept, "/ws/main.go": Kept, "/ws/a/b": Kept, "/ws/.idea/x": Changing, "/ws/build/x": Free, "/x": Elsewhere} {
+		if got, held := j.At(p, Known{}.Lost("too many")); got != want || got == Kept && held != (Held{"/ws", "too many"}) {
+			t.Errorf("%q: %v, %+v; want %v", p, got, held, want)
+		}
+	}
+}
+
 // A link, or a folder that is renamed, at the beginning of a protected name or
 // above a known place would lead it elsewhere.
 func TestJudgeKnowsWhatIsAbove(t *testing.T) {

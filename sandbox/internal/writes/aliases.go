@@ -15,7 +15,7 @@ type inode struct{ dev, ino uint64 }
 // one protected name each.
 type aliases struct {
 	inodes map[inode]string
-	cut    bool // there are more than are remembered
+	cut    bool // there may be more
 }
 
 // maxAliases bounds the memory for them.
@@ -28,10 +28,11 @@ func findAliases(places []string) aliases {
 	for _, place := range places {
 		dir, err := unix.Open(path.Dir(place), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
+			a.cut = a.cut || lacking(err)
 			continue
 		}
 		a.add(dir, path.Base(place), place)
-		w := walk{lax: true, each: func(rel string, at int, kind uint8) (bool, plan.Held, bool) {
+		w := walk{lax: true, lost: func(error) { a.cut = true }, each: func(rel string, at int, kind uint8) (bool, plan.Held, bool) {
 			if kind == unix.DT_REG {
 				a.add(at, path.Base(rel), place+"/"+rel)
 			}

@@ -24,7 +24,7 @@ func (s *scan) repository(dir, tree string) {
 		return
 	}
 	s.seen[dir] = true
-	for _, name := range list(dir) {
+	for _, name := range s.list(dir) {
 		p := dir + "/" + name
 		switch kind := kindAt(p); {
 		case kind == unix.DT_LNK:
@@ -37,19 +37,19 @@ func (s *scan) repository(dir, tree string) {
 	}
 	s.gitConfig(dir+"/config", tree, 0)
 	s.gitConfig(dir+"/config.worktree", tree, 0)
-	if common, err := readSmall(dir + "/commondir"); err == nil {
+	if common, err := s.read(dir + "/commondir"); err == nil {
 		s.gitDirectory(strings.TrimSpace(common), dir, tree)
 	}
 }
 
 // nested looks into the git directories of submodules and worktrees.
 func (s *scan) nested(dir, tree string) {
-	for _, name := range list(dir) {
+	for _, name := range s.list(dir) {
 		p := dir + "/" + name
 		if kindAt(p) != unix.DT_DIR {
 			continue
 		}
-		in := list(p)
+		in := s.list(p)
 		has := func(want string) bool {
 			for _, n := range in {
 				if n == want {
@@ -68,7 +68,7 @@ func (s *scan) nested(dir, tree string) {
 
 // gitFile looks at a .git that is a file, as worktrees and submodules have one.
 func (s *scan) gitFile(p string) {
-	text, err := readSmall(p)
+	text, err := s.read(p)
 	if dir, ok := strings.CutPrefix(strings.TrimSpace(text), "gitdir:"); err == nil && ok {
 		s.gitDirectory(strings.TrimSpace(dir), path.Dir(p), path.Dir(p))
 	}
@@ -86,7 +86,7 @@ func (s *scan) gitDirectory(dir, from, tree string) {
 
 // gitConfig holds what a configuration of git's names.
 func (s *scan) gitConfig(file, tree string, depth int) {
-	text, err := readSmall(file)
+	text, err := s.read(file)
 	if err != nil || depth > maxIncludes {
 		return
 	}
@@ -114,15 +114,16 @@ func (s *scan) gitConfig(file, tree string, depth int) {
 	}
 }
 
-// list is the names in a directory; one that cannot be read has none.
-func list(dir string) []string {
+// list is the names in a directory; one that may not be read has none.
+func (s *scan) list(dir string) []string {
 	var names []string
-	w := walk{lax: true, each: func(rel string, _ int, _ uint8) (bool, plan.Held, bool) {
+	w := walk{lax: true, lost: s.missed, each: func(rel string, _ int, _ uint8) (bool, plan.Held, bool) {
 		names = append(names, rel)
 		return false, plan.Held{}, false
 	}}
 	at, err := unix.Open(path.Dir(dir), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
+		s.missed(err)
 		return nil
 	}
 	defer unix.Close(at)
@@ -132,7 +133,17 @@ func list(dir string) []string {
 
 func kindAt(p string) uint8 { return kindOf(unix.AT_FDCWD, p) }
 
-// readSmall reads a regular file of at most maxGitFile bytes.
+// read reads a file of git's. One that is longer than is read may name anything.
+func (s *scan) read(p string) (string, error) {
+	text, err := readSmall(p)
+	s.missed(err)
+	if len(text) > maxGitFile {
+		s.lost = p + " is too long to be looked through"
+	}
+	return text, err
+}
+
+// readSmall reads a regular file, one byte more than maxGitFile at most.
 func readSmall(p string) (string, error) {
 	fd, err := unix.Open(p, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -144,6 +155,6 @@ func readSmall(p string) (string, error) {
 	if err != nil || !st.Mode().IsRegular() {
 		return "", unix.EINVAL
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxGitFile))
+	data, err := io.ReadAll(io.LimitReader(f, maxGitFile+1))
 	return string(data), err
 }

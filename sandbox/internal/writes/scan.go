@@ -21,6 +21,7 @@ type scan struct {
 	held map[string]plan.Held // by the path
 	seen map[string]bool      // what was looked into
 	dirs []string             // directories that a protected place leads to, to look into
+	lost string               // why something was missed
 }
 
 // findings is the result of a scan.
@@ -54,16 +55,28 @@ func (s *scan) run() {
 		held = append(held, h)
 	}
 	s.found.known = plan.NewKnown(held)
+	if s.lost != "" {
+		s.found.known = s.found.known.Lost(s.lost)
+	}
+}
+
+// missed notes what could not be looked through for want of something. What is
+// gone, or may not be read, leads nowhere that is known.
+func (s *scan) missed(err error) {
+	if lacking(err) {
+		s.lost = "not everything in the writable folders could be looked through: " + err.Error()
+	}
 }
 
 // folder looks through one writable folder.
 func (s *scan) folder(root string) {
 	at, err := unix.Open(path.Dir(root), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
+		s.missed(err)
 		return // it is not there any more, and so is nothing in it
 	}
 	defer unix.Close(at)
-	w := walk{lax: true}
+	w := walk{lax: true, lost: s.missed}
 	w.dir = func(rel string, dir int) (plan.Held, bool) {
 		s.special(path.Join(root, rel), has(dir))
 		return plan.Held{}, false
@@ -139,10 +152,11 @@ func (s *scan) links(dir string) {
 	s.seen[dir] = true
 	at, err := unix.Open(path.Dir(dir), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
+		s.missed(err)
 		return
 	}
 	defer unix.Close(at)
-	w := walk{lax: true, each: func(rel string, _ int, kind uint8) (bool, plan.Held, bool) {
+	w := walk{lax: true, lost: s.missed, each: func(rel string, _ int, kind uint8) (bool, plan.Held, bool) {
 		if kind == unix.DT_LNK {
 			s.follow(dir+"/"+rel, dir, dir)
 		}
@@ -191,9 +205,9 @@ func (s *scan) hold(p, why string) bool {
 	if _, again := s.held[p]; again || standing != plan.Changing || s.judge.Excepted(p) {
 		return false
 	}
-	if len(s.held) >= maxHeld {
-		// More than any tree of a person's has. The folder is held instead.
-		p = s.judge.Folder(p)
+	if len(s.held) >= maxHeld { // more than any tree of a person's has
+		s.lost = "the writable folders have more protected places than are remembered"
+		return false
 	}
 	s.held[p] = plan.Held{Place: p, Why: "protected: " + why}
 	return true

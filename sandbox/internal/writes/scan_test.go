@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"mcpen/sandbox/plan"
 )
 
@@ -126,5 +128,43 @@ func TestAliasesAreFound(t *testing.T) {
 	slices.Sort(got)
 	if !slices.Equal(got, []string{".envrc", ".git/config"}) {
 		t.Errorf("%q", got)
+	}
+}
+
+// Where there are no descriptors left to look through the folders, nothing in them
+// is changed: what a protected place leads to is not known.
+func TestScanThatMissesSomethingHoldsAll(t *testing.T) {
+	root := world(t, "ws/a/b/c/.git/hooks -> ../../x", "ws/a/b/x/pre-commit", "ws/main.go")
+	ws := filepath.Join(root, "ws")
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	for spare, want := range map[int]plan.Standing{2: plan.Kept, 64: plan.Changing} {
+		fd, err := unix.Dup(0) // the lowest that is free
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(fd)
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(fd + spare), Max: old.Max}); err != nil {
+			t.Fatal(err)
+		}
+		j, found := scanned(plan.Writes{Folders: []string{ws}})
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+			t.Fatal(err)
+		}
+		if s, held := j.At(filepath.Join(ws, "main.go"), found.known); s != want {
+			t.Errorf("with %d descriptors: %v, %+v; want %v", spare, s, held, want)
+		}
+	}
+}
+
+// A configuration that is too long to be read may name anything.
+func TestScanOfAnEndlessConfigurationHoldsAll(t *testing.T) {
+	root := world(t, "ws/.git/config: "+strings.Repeat("#|", maxGitFile/2+1)+"[core]|hooksPath = hooks", "ws/main.go")
+	ws := filepath.Join(root, "ws")
+	j, found := scanned(plan.Writes{Folders: []string{ws}})
+	if s, _ := j.At(filepath.Join(ws, "main.go"), found.known); s != plan.Kept {
+		t.Errorf("main.go: %v", s)
 	}
 }

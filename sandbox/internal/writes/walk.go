@@ -3,6 +3,7 @@ package writes
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 
 	"golang.org/x/sys/unix"
 
@@ -16,8 +17,11 @@ type walk struct {
 	each func(rel string, dir int, kind uint8) (into bool, held plan.Held, found bool)
 	// dir is called for every directory, the first one included, before its entries.
 	dir func(rel string, dir int) (held plan.Held, found bool)
-	// open goes past directories that may not be listed. Otherwise one is a finding.
+	// lax goes past directories that may not be listed. Otherwise one is a finding.
 	lax bool
+	// lost is called, where it is set, for what is missed for want of descriptors or
+	// memory.
+	lost func(error)
 }
 
 // run walks below an entry of a directory until something is found.
@@ -28,6 +32,7 @@ func (w walk) run(at int, base string) (plan.Held, bool) {
 func (w walk) into(at int, base, rel string, buf []byte) (plan.Held, bool) {
 	fd, err := unix.Openat(at, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
+		w.miss(err)
 		gone := err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP
 		return plan.Held{Place: rel, Why: "it cannot be looked through: " + err.Error()}, !gone && !w.lax
 	}
@@ -40,6 +45,7 @@ func (w walk) into(at int, base, rel string, buf []byte) (plan.Held, bool) {
 	var deeper []string
 	for {
 		n, err := unix.Getdents(fd, buf)
+		w.miss(err)
 		if err != nil || n == 0 {
 			break // a directory that was removed meanwhile has no entries
 		}
@@ -64,6 +70,19 @@ func (w walk) into(at int, base, rel string, buf []byte) (plan.Held, bool) {
 		}
 	}
 	return plan.Held{}, false
+}
+
+// miss tells of what is missed.
+func (w walk) miss(err error) {
+	if w.lost != nil && lacking(err) {
+		w.lost(err)
+	}
+}
+
+// lacking reports whether an error says that this process lacks something, and
+// nothing about the file.
+func lacking(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }
 
 func join(dir, base string) string {
