@@ -72,9 +72,7 @@ func lists(a, b Plan, say func(string, ...any)) {
 		for _, f := range p.Writes.Free {
 			kept[i] = append(kept[i], "free "+f)
 		}
-		for _, n := range p.Writes.Names {
-			names[1-i] = append(names[1-i], n) // fewer names are wider
-		}
+		names[1-i] = append(names[1-i], p.Writes.Names...) // fewer names are wider
 	}
 	more("host", hosts[0], hosts[1])
 	more("socket", sockets[0], sockets[1])

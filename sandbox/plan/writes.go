@@ -77,9 +77,6 @@ func NewKnown(found []Held) Known {
 	return k
 }
 
-// Len is the number of places.
-func (k Known) Len() int { return len(k.places) }
-
 // below is a place at or below a path.
 func (k Known) below(p string) (Held, bool) {
 	f := fold(p)

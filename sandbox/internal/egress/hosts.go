@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -121,18 +120,4 @@ func (c *cached[T]) get() T {
 		return c.parse("")
 	}
 	return c.is
-}
-
-// Files are what an Egress reads while it runs: files of the host, and those that
-// they are links to. Programs that keep them replace them by a rename, so whoever
-// lets them be read by what is there now should let the folders be read.
-func Files() []string {
-	var out []string
-	for _, path := range []string{hostsFile, resolvFile} {
-		out = append(out, path)
-		if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
-			out = append(out, real)
-		}
-	}
-	return out
 }

@@ -79,9 +79,6 @@ func (r *Request) Continue() error {
 // errGone says that the thread does not wait any more.
 var errGone = errors.New("nobody waits for the answer any more")
 
-// Gone reports whether an answer failed because nobody waited for it.
-func Gone(err error) bool { return errors.Is(err, errGone) }
-
 func (r *Request) send(a response) error { return answered(respond(r.of.fd, a)) }
 
 func answered(err error) error {
