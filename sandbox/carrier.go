@@ -108,7 +108,7 @@ func (c *carrier) converse(b *Box) error {
 		Process: relay.Process{Signal: b.Signal, Done: b.done, Status: b.status},
 		Inspect: b.inspect,
 		Dropped: b.guard.Dropped,
-		Rest:    rest.close,
+		Rest:    func() { b.changed.finish(); rest.close() },
 		Sink:    b.sink,
 		MaxLine: b.plan.Relay.MaxLine,
 		Ladder:  ladder(b.plan.Relay),
@@ -167,5 +167,6 @@ func (c *carrier) raw(ctx context.Context, b *Box) error {
 	defer stop()
 	<-b.done
 	out.Wait()
+	b.changed.finish()
 	return errors.Join(errs[0], errs[1], b.ended(relay.Ground))
 }

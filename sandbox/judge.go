@@ -62,6 +62,7 @@ func given(p plan.Plan) []policy.Given {
 func (b *Box) inspect(from relay.Side, line []byte, m rpc.Message) relay.Verdict {
 	var v guard.Verdict
 	if from == relay.Client {
+		b.changed.ask()
 		v = b.guard.ClientMessage(line, m)
 	} else {
 		v = b.guard.ServerMessage(line, m)

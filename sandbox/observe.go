@@ -35,7 +35,7 @@ func (b *Box) mediated(m child.Message) {
 		b.record(audit.Event{Kind: audit.KindLog, Verdict: audit.Observed, Subject: "a refused call is not logged", Detail: err.Error()})
 		return
 	}
-	if c.Path != "" && c.Place == "" && !c.Socket && c.Errno == unix.ENOENT && !exists(c.Path) && !exists(filepath.Dir(c.Path)) {
+	if c.Path != "" && c.Place == "" && c.Single == "" && !c.Socket && c.Errno == unix.ENOENT && !exists(c.Path) && !exists(filepath.Dir(c.Path)) {
 		return
 	}
 	b.saw(c)
@@ -54,6 +54,9 @@ func (b *Box) saw(c seccomp.Call) {
 		e.Kind, e.Subject = audit.KindConnect, c.Path
 		e.Detail = "the profile names no such socket"
 		e.Hint = "[sockets] connect = [" + tomlString(c.Path) + "]"
+	case c.Single != "":
+		e.Kind, e.Subject = audit.KindFile, c.Path
+		e.Detail, e.Hint = single(c)
 	case c.Place != "":
 		e.Kind, e.Subject = audit.KindFile, c.Path
 		e.Detail = c.Why + ", and stays as it is"
@@ -64,9 +67,22 @@ func (b *Box) saw(c seccomp.Call) {
 		e.Hint = "[filesystem] read = [" + tomlString(c.Path) + "]"
 	}
 	b.record(e)
-	if c.Place != "" || c.Socket {
+	if c.Place != "" || c.Single != "" || c.Socket {
 		b.tell(e)
 	}
+}
+
+// single says why a change beside a declared file, or in its place, fails, and what
+// helps.
+func single(c seccomp.Call) (detail, hint string) {
+	detail = fmt.Sprintf("a rule names the one file %q, beside which nothing is made and which no rename replaces", c.Single)
+	if c.Path == c.Single {
+		detail = "a rule names this one file, which no rename replaces or takes away"
+	}
+	if c.Folder == "" {
+		return detail + "; in a folder of its own, which a rule names, it could be", ""
+	}
+	return detail, "[filesystem] write = [" + tomlString(c.Folder) + "]"
 }
 
 // tomlString is a string as a profile spells it (TOML, Basic Strings). A name that

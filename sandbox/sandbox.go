@@ -98,6 +98,7 @@ type Box struct {
 	talking sync.RWMutex
 	silent  bool
 	carrier *carrier
+	changed *replaced
 	guard   *guard.Guard // nil: raw
 	egress  []*egress.Egress
 
@@ -165,6 +166,7 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 		<-b.done
 		return nil, err
 	}
+	go b.changed.run()
 	go b.carrier.run(ctx, b)
 	shrink := time.AfterFunc(child.ShrinkAfter, child.Shrink)
 	go func() { <-b.done; shrink.Stop() }()
@@ -194,6 +196,7 @@ func (b *Box) build(stdio Stdio) error {
 			return err
 		}
 	}
+	b.changed = newReplaced(b, pins)
 	boot, err := child.Boot{Plan: b.plan, Secrets: secrets(b.plan), Pins: pins}.Pack()
 	if err != nil {
 		return err

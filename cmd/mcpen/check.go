@@ -4,20 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path"
 	"path/filepath"
+	"strings"
 
 	"mcpen/cmd/mcpen/launch"
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/policy"
 )
 
 // runCheck reads each profile, with what it extends, and writes every mistake to
 // out: one on a line with its place, and below it a hint where there is one.
 // What depends on parameters that only a run has is not checked. A file that is
-// called baseline.toml is read as a baseline.
+// called baseline.toml is read as a baseline. single reports whether a path of a rule
+// is one file here, of which a rule holds less than a person may think: that is said.
 //
 // The error says how many mistakes there were, after all of them were written;
 // it is also an error where a profile cannot be read, or none was named.
-func runCheck(paths []string, load policy.Loader, readFile func(string) ([]byte, error), out io.Writer) error {
+func runCheck(paths []string, load policy.Loader, readFile func(string) ([]byte, error), single func(string) bool, out io.Writer) error {
 	if len(paths) == 0 {
 		return errors.New("no profile to check")
 	}
@@ -25,6 +30,9 @@ func runCheck(paths []string, load policy.Loader, readFile func(string) ([]byte,
 	for _, path := range paths {
 		profile, found := checkFile(path, load, readFile)
 		if err := tellWithout(out, profile); err != nil {
+			return err
+		}
+		if err := tellSingles(out, profile, single); err != nil {
 			return err
 		}
 		for _, m := range found {
@@ -65,6 +73,39 @@ func tellWithout(out io.Writer, p *policy.Profile) error {
 		}
 	}
 	return nil
+}
+
+// tellSingles names the rules that make one file writable.
+func tellSingles(out io.Writer, p *policy.Profile, single func(string) bool) error {
+	if p == nil {
+		return nil
+	}
+	for _, s := range p.Said() {
+		if s.Key != "filesystem.write" || !single(s.Text) {
+			continue
+		}
+		line := fmt.Sprintf("%s: %s is one file: nothing is made beside it or renamed over it, as an atomic save and a database's journal do\n", s.At, audit.Visible(s.Text))
+		if dir := path.Dir(s.Text); dir != "~" { // which no rule may name
+			line += fmt.Sprintf("\thint: write = [%q]\n", dir)
+		}
+		_, err := io.WriteString(out, line)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isSingle reports whether a path as a profile spells it is one file, for a workspace
+// and a home. Other parameters are known to a run alone.
+func isSingle(workspace, home string) func(string) bool {
+	return func(text string) bool {
+		if rest, ok := strings.CutPrefix(text, "~/"); ok {
+			text = filepath.Join(home, rest)
+		}
+		st, err := os.Stat(strings.ReplaceAll(text, "${workspace}", workspace))
+		return err == nil && st.Mode().IsRegular()
+	}
 }
 
 func checkFile(path string, load policy.Loader, readFile func(string) ([]byte, error)) (*policy.Profile, policy.Mistakes) {

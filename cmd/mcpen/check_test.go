@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -24,7 +26,7 @@ func TestCheckWritesEveryMistakeOfEveryProfile(t *testing.T) {
 		return ref + ".toml", data, err
 	}
 	var out strings.Builder
-	err := runCheck([]string{"good.toml", "bad.toml", "missing.toml"}, load, read, &out)
+	err := runCheck([]string{"good.toml", "bad.toml", "missing.toml"}, load, read, noSingle, &out)
 	want := `good.toml: ok
 bad.toml:3:1: network.alow: unknown key
 	hint: did you mean "allow"?
@@ -41,10 +43,10 @@ missing.toml: cannot read it: file does not exist
 	}
 
 	out.Reset()
-	if err := runCheck([]string{"good.toml"}, load, read, &out); err != nil || out.String() != "good.toml: ok\n" {
+	if err := runCheck([]string{"good.toml"}, load, read, noSingle, &out); err != nil || out.String() != "good.toml: ok\n" {
 		t.Errorf("a good profile: %v, %q", err, out.String())
 	}
-	if err := runCheck(nil, load, read, &out); err == nil {
+	if err := runCheck(nil, load, read, noSingle, &out); err == nil {
 		t.Error("checking nothing is no error")
 	}
 }
@@ -54,11 +56,36 @@ missing.toml: cannot read it: file does not exist
 func TestCheckReadsABaselineAsOne(t *testing.T) {
 	read := func(string) ([]byte, error) { return []byte("version = 1\n[filesystem]\nread = [\"/\"]\n"), nil }
 	var out strings.Builder
-	if err := runCheck([]string{"/etc/mcpen/baseline.toml"}, nil, read, &out); err != nil {
+	if err := runCheck([]string{"/etc/mcpen/baseline.toml"}, nil, read, noSingle, &out); err != nil {
 		t.Errorf("a baseline: %v\n%s", err, out.String())
 	}
-	if err := runCheck([]string{"/etc/mcpen/profiles/other.toml"}, nil, read, &out); err == nil {
+	if err := runCheck([]string{"/etc/mcpen/profiles/other.toml"}, nil, read, noSingle, &out); err == nil {
 		t.Error("a profile that gives away the whole machine is a good one")
+	}
+}
+
+func noSingle(string) bool { return false }
+
+// Who declares one file learns of what programs do beside it before one fails.
+func TestCheckSaysWhatARuleForOneFileHolds(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"notes.json", "home.db"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(string) ([]byte, error) {
+		return []byte("version = 1\n[filesystem]\nwrite = [\"${workspace}/notes.json\", \"${workspace}\", \"~/home.db\", \"~/none\", \"${state}/x\"]\n"), nil
+	}
+	var out strings.Builder
+	if err := runCheck([]string{"p.toml"}, nil, read, isSingle(dir, dir), &out); err != nil {
+		t.Fatal(err)
+	}
+	const says = " is one file: nothing is made beside it or renamed over it, as an atomic save and a database's journal do\n"
+	want := "p.toml:3:10: ${workspace}/notes.json" + says + "\thint: write = [\"${workspace}\"]\n" +
+		"p.toml:3:53: ~/home.db" + says + "p.toml: ok\n"
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 }
 
@@ -68,7 +95,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left
 
 func TestCheckDoesNotPassWhatItCouldNotSay(t *testing.T) {
 	read := func(string) ([]byte, error) { return []byte("version = 1\n"), nil }
-	if err := runCheck([]string{"x.toml"}, nil, read, fullDisk{}); err == nil {
+	if err := runCheck([]string{"x.toml"}, nil, read, noSingle, fullDisk{}); err == nil {
 		t.Error("a full disk looks like a good profile")
 	}
 }

@@ -153,6 +153,7 @@ func (w writer) files(p plan.Plan) {
 			continue
 		case m.Kind == plan.MountBind && m.Writable:
 			show("changes", m)
+			w.single(p, m)
 		case m.Kind == plan.MountBind:
 			show("reads", m)
 		default:
@@ -176,6 +177,20 @@ func (w writer) files(p plan.Plan) {
 	}
 	w.line("  system    /usr and what belongs to it, read only; an /etc made by mcpen; %d device nodes", devices(p))
 	w.line("  nothing else is there")
+}
+
+// single says what a rule that names one file does not give.
+func (w writer) single(p plan.Plan, m plan.Mount) {
+	i := slices.IndexFunc(p.Writes.Singles, func(s plan.Single) bool { return s.File == m.Target })
+	if i < 0 {
+		return
+	}
+	w.line("            this one file: nothing is made beside it or renamed over it, and what takes its name outside is not seen;")
+	if folder := p.Writes.Singles[i].Folder; folder != "" {
+		w.line("            programs that save so, or keep a journal, need the folder: write = [%q]", folder)
+	} else {
+		w.line("            programs that save so, or keep a journal, need it in a folder of its own, and that declared")
+	}
 }
 
 // mediated says what stays as it is in the writable folders, and how.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -101,7 +102,8 @@ func (a *app) checkCommand() *cli.Command {
 					return usage("mcpen check profile.toml", "no profile to check: there is none in %q", filepath.Join(at.config, "profiles"))
 				}
 			}
-			if err := runCheck(paths, a.loader(at), readProfile, a.out); err != nil {
+			here, _ := os.Getwd() // without one no path is in it
+			if err := runCheck(paths, a.loader(at), readProfile, isSingle(here, at.home), a.out); err != nil {
 				return &codeError{code: exitUsage, err: err}
 			}
 			return nil

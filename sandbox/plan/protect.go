@@ -30,7 +30,8 @@ func (c *compiler) protect(r policy.Path) {
 }
 
 // mediate lists what the mediator is told, where there is a folder of the user's
-// that the server may write to, or one in which it could find a socket.
+// that the server may write to, or one in which it could find a socket, or a single
+// file, beside which nothing can be made: the mediator says so.
 func (c *compiler) mediate() {
 	w := Writes{}
 	for _, r := range c.pol.Filesystem.Write {
@@ -38,7 +39,8 @@ func (c *compiler) mediate() {
 			w.Folders = append(w.Folders, f.Real)
 		}
 	}
-	if len(w.Folders) == 0 && !c.searchable() {
+	w.Singles = c.singles(w.Folders)
+	if len(w.Folders) == 0 && len(w.Singles) == 0 && !c.searchable() {
 		return
 	}
 	if why := c.unmediated(); why != "" {
@@ -96,6 +98,9 @@ func (c *compiler) unmediated() string {
 // unheld says what nothing holds without a mediator. With a writable folder that
 // is an error, unless the profile or the command line names the layer.
 func (c *compiler) unheld(w Writes, why string) {
+	if len(w.Folders) == 0 && !c.searchable() {
+		return // nothing but a word about single files
+	}
 	if len(w.Folders) == 0 {
 		c.note(policy.LayerMediation, "only the sockets that the profile names", "every unix socket in a declared folder can be connected to", why)
 		return

@@ -27,6 +27,9 @@ type Writes struct {
 	Home string `json:"home,omitempty"`
 	// Sockets are the private file systems whose unix sockets may be connected to.
 	Sockets []string `json:"sockets,omitempty"`
+	// Singles are the single files of the user's that may be changed, but not
+	// replaced.
+	Singles []Single `json:"singles,omitempty"`
 }
 
 // Held is a place that may not be changed: what makes it one, and why. The zero

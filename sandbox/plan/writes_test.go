@@ -122,3 +122,17 @@ func FuzzFold(f *testing.F) {
 		}
 	})
 }
+
+// A person who declared one file has to learn why a program that saves beside it
+// fails, and of no other name.
+func TestJudgeKnowsWhatLiesBesideASingleFile(t *testing.T) {
+	j := NewJudge(Writes{Singles: []Single{{File: "/a/db"}, {File: "/a/other"}, {File: "/b/c/notes.json", Folder: "/b/c"}}})
+	for p, want := range map[string]string{
+		"/a/db": "/a/db", "/a/other": "/a/other", "/a/db-journal": "/a/db", "/b/c/.notes.json.swp": "/b/c/notes.json",
+		"/a": "", "/a/sub/db": "", "/b/notes.json": "", "/c": "",
+	} {
+		if s, ok := j.Single(p); s.File != want || ok != (want != "") {
+			t.Errorf("%q: %+v, want %q", p, s, want)
+		}
+	}
+}

@@ -23,6 +23,8 @@ type Call struct {
 	Path    string         // of an open or a change: absolute, inside; of a change without symlinks
 	Place   string         // of a change: the protected place that it was refused for
 	Why     string         // of a change: why the place is one
+	Single  string         // of a change: the single file that a rule names, beside or in place of which it would make something
+	Folder  string         // of a change beside a single file: what a rule may name instead, or ""
 	Socket  bool           // of a connect: Path is a unix socket that no rule names
 	Addr    netip.AddrPort // of a TCP connection: where it was to lead
 	More    int            // calls of this name since the last report that were not reported

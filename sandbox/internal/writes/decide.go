@@ -29,6 +29,24 @@ func (c *call) changing(p string, would func() bool) bool {
 	return standing == plan.Changing
 }
 
+// replacing tells of a name that the kernel is about to refuse because a rule names
+// one file, which nothing takes the place of and beside which nothing is made.
+func (c *call) replacing(e entry, would func() bool) {
+	s, ok := c.m.judge.Single(e.path())
+	if !ok || e.base == "" {
+		return
+	}
+	errno := unix.EROFS
+	if e.path() == s.File {
+		errno = unix.EBUSY
+	} else if standing, _ := c.m.at(e.path()); standing != plan.Elsewhere {
+		return // made in a private folder
+	}
+	if would() {
+		c.r.Report(seccomp.Call{Path: e.path(), Single: s.File, Folder: s.Folder, Errno: errno})
+	}
+}
+
 // refused tells of a change that a protected place is kept from.
 func (c *call) refused(p string, held plan.Held) {
 	c.r.Report(seccomp.Call{Path: p, Place: held.Place, Why: held.Why, Errno: unix.EROFS})

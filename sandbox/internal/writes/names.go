@@ -20,6 +20,7 @@ func (c *call) making(dir int, pathArg int, symlink bool, do func(e entry) error
 		return elsewhere(err)
 	}
 	if e.base == "" || !c.changing(e.path(), absent(e)) {
+		c.replacing(e, absent(e))
 		return native
 	}
 	defer c.alone(e)()
@@ -109,6 +110,7 @@ func unlink(dirArg, pathArg int, flags func(*call) int) func(*call) outcome {
 			return elsewhere(err)
 		}
 		if e.base == "" || !c.changing(e.path(), there(e)) || c.m.judge.Folder(e.in) == "" {
+			c.replacing(e, there(e))
 			return native
 		}
 		if held, ok := c.m.judge.Holds(e.path(), c.m.known()); ok {
@@ -153,6 +155,7 @@ func link(oldDirArg, oldArg, newDirArg, newArg, flagsArg int) func(*call) outcom
 			return elsewhere(err)
 		}
 		if e.base == "" || e.slash || !c.changing(e.path(), absent(e)) {
+			c.replacing(e, absent(e))
 			return native
 		}
 		return c.linkTo(from, real, e)
@@ -244,6 +247,8 @@ func (c *call) renamePaths(oldDir int, old string, newDir int, p string, flags u
 func (c *call) renameTo(a, b entry, flags uint) outcome {
 	exists := there(a)
 	if a.base == "" || b.base == "" || c.m.judge.Folder(a.in) == "" || c.m.judge.Folder(b.in) == "" {
+		c.replacing(a, exists)
+		c.replacing(b, exists)
 		return native
 	}
 	if !c.changing(a.path(), exists) || !c.changing(b.path(), exists) {

@@ -75,6 +75,9 @@ func (c *call) openEntry(e entry, flags uint64, mode uint32) (out outcome, link 
 		}
 	} else {
 		out = native
+		if flags&unix.O_CREAT != 0 {
+			c.replacing(e, absent(e))
+		}
 	}
 	if (follows(flags) || e.slash) && e.base != "" {
 		if text, err := readlink(e.dir, e.base); err == nil {
