@@ -88,6 +88,8 @@ func (b *Box) hear(m child.Message, listeners *sync.WaitGroup) error {
 		listeners.Go(func() { b.observe(m.Files[0]) })
 	case child.Seen:
 		b.mediated(m)
+	case child.Laid:
+		b.laid(m)
 	default:
 		return b.serve(m)
 	}

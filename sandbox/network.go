@@ -34,7 +34,12 @@ func (b *Box) serve(m child.Message) error {
 		}
 		return nil
 	}
+	var world egress.World
+	if b.trial != nil && b.plan.Network.Every {
+		world = b.trial.World
+	}
 	e, err := egress.Serve(context.Background(), handles, egress.Config{
+		World:    world,
 		Network:  b.plan.Network,
 		Sink:     func(e audit.Event) error { return b.recorded(e) },
 		Tell:     func(line string) { b.say(b.plan.Name + ": " + line) },

@@ -21,7 +21,7 @@ import (
 // that is told here.
 func (b *Box) observe(listener *os.File) {
 	defer listener.Close()
-	err := seccomp.Serve(context.Background(), int(listener.Fd()), b.plan.Seccomp, seccomp.Judge{Path: exists, Addr: seccomp.Barred(b.plan)}, b.saw)
+	err := seccomp.Serve(context.Background(), int(listener.Fd()), b.plan.Seccomp, b.judge(), b.saw)
 	if err != nil {
 		b.record(audit.Event{Kind: audit.KindLog, Verdict: audit.Observed, Subject: "refused system calls are not logged any more", Detail: err.Error()})
 	}

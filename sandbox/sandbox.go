@@ -66,6 +66,9 @@ type Stdio struct {
 	Saw    func()
 	Others func() []guard.Other
 
+	// Trial is what a plan with a desk needs, and is nil for any other.
+	Trial *Trial
+
 	// Confine, where it is not nil, has Start confine this process: see Confinement.
 	Confine *Confinement
 }
@@ -85,6 +88,7 @@ type Box struct {
 	digest  string
 	session *session
 	keeps   *Confinement // nil: this process is not confined
+	trial   *Trial       // nil: it is no trial
 	sink    audit.Sink
 	stderr  *os.File
 
@@ -126,6 +130,9 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err := bounded(p); err != nil {
 		return nil, err
 	}
+	if (p.Network.Every || p.Desk != nil) && (stdio.Trial == nil || stdio.Trial.World == nil) {
+		return nil, errors.New("internal error: a trial without a world")
+	}
 	if err := host.Descriptors(); err != nil {
 		return nil, &Lack{Step: "start", Err: err}
 	}
@@ -133,7 +140,7 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err != nil {
 		return nil, &Lack{Step: "prepare a run", Err: err}
 	}
-	b := &Box{plan: p, digest: p.Digest(), session: s, keeps: stdio.Confine, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{}),
+	b := &Box{plan: p, digest: p.Digest(), session: s, keeps: stdio.Confine, trial: stdio.Trial, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{}),
 		attend: make(chan bool, 1), heard: make(chan error, 1)}
 	b.sink = b.stamp(sink)
 	guarded := guardOf(p, stdio)
@@ -273,7 +280,7 @@ func (b *Box) listen() {
 			continue
 		}
 		switch m.Kind {
-		case child.Notify, child.Listeners, child.Seen:
+		case child.Notify, child.Listeners, child.Seen, child.Laid:
 			if b.keeps != nil && !reported {
 				held = append(held, m)
 			} else if err := b.hear(m, &listeners); err != nil {

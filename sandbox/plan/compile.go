@@ -168,6 +168,9 @@ func (c *compiler) seccomp() {
 		Alone:   !c.plan.Holds(policy.LayerNamespaces),
 		Mediate: c.plan.Holds(policy.LayerMediation),
 	}
+	if s := &c.plan.Seccomp; c.host.Desk != nil && s.Notify && !s.Alone && !s.Mediate {
+		s.Opens, s.Trace = true, true
+	}
 	if !c.plan.Seccomp.Notify {
 		c.note(policy.LayerSeccomp, "refused system calls in the log", "refused, but not logged", c.host.Notify.Why)
 	}

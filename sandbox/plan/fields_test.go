@@ -105,6 +105,10 @@ func touch(v reflect.Value, name string, changed func(string)) {
 			}
 			touch(v.Field(i), n, changed)
 		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			touch(v.Elem(), name, changed)
+		}
 	case reflect.Slice:
 		for i := range v.Len() {
 			touch(v.Index(i), name, changed)
@@ -132,7 +136,7 @@ func touch(v reflect.Value, name string, changed func(string)) {
 			v.SetBool(!v.Bool())
 		case reflect.Int, reflect.Int64:
 			v.SetInt(v.Int()/2 + 1_000_000)
-		case reflect.Uint16:
+		case reflect.Uint16, reflect.Uint32:
 			v.SetUint(v.Uint() + 1)
 		case reflect.Float64:
 			v.SetFloat(v.Float() + 1)
@@ -155,7 +159,7 @@ func fields(typ reflect.Type, name string, each func(string)) {
 			}
 			fields(f.Type, n, each)
 		}
-	case reflect.Slice, reflect.Map:
+	case reflect.Slice, reflect.Map, reflect.Pointer:
 		fields(typ.Elem(), name, each)
 	default:
 		each(name)
@@ -205,7 +209,14 @@ func bases(t *testing.T) []story {
 	led := story{richPolicy(t), richProgram(), richHost(t)}
 	led.host.Grounds = []Ground{{"/home/ada/src", "the repository"}}
 	led.host.Paths["/home/ada/docs"] = PathFact{Exists: true, Dir: true, Real: "/home/ada/docs", Links: []Link{{"/home/ada/src/docs", "../docs"}}}
-	return []story{able, poor, mute, absent, nameless, own, deaf, install, docker, login, led}
+	trial := story{richPolicy(t), richProgram(), richHost(t)}
+	trial.policy.Filesystem, trial.policy.Sockets, trial.policy.Process.PTY, trial.policy.Bounds = policy.Filesystem{}, nil, false, nil
+	trial.program.Needs[0].Led = nil
+	trial.program.Needs = append(trial.program.Needs, Need{Path: "/home/ada/docs", Why: "package"})
+	trial.host.Desk = &Desk{User: "alex", Hostname: "desk", Home: "/home/alex", Dir: "/home/alex/src", Init: "init", Env: []Env{{Name: "SHELL", Value: "/bin/bash", At: "x"}},
+		Files: []DeskFile{{Path: "/home/alex/.netrc", Content: "x", Mode: 0o600, Time: 1}}, Over: []Over{{Target: "/etc/ssl/certs/all.pem", Source: "/run/m/all.pem"}},
+		Moved: []Moved{{Source: "/home/ada/docs", Target: "/home/alex/.npm/node"}}}
+	return []story{able, poor, mute, absent, nameless, own, deaf, install, docker, login, led, trial}
 }
 
 // richPolicy has something in every field.

@@ -36,9 +36,12 @@ type Host struct {
 	// Staging is a folder of mcpen's own that the program fills, in an install.
 	Staging string `json:"staging,omitempty"`
 	// Login is where Home, State and Config are by the password database.
-	Login Dirs   `json:"login,omitzero"`
-	Cwd   string `json:"cwd,omitempty"`  // the workspace that was named, else where mcpen was started
-	Zone  string `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
+	Login Dirs `json:"login,omitzero"`
+	// Desk is what the program is shown in the user's place, in a trial.
+	Desk *Desk `json:"desk,omitempty"`
+
+	Cwd  string `json:"cwd,omitempty"`  // the workspace that was named, else where mcpen was started
+	Zone string `json:"zone,omitempty"` // target of /etc/localtime, "" where there is none
 
 	Namespaces Fact `json:"namespaces"` // the whole recipe's namespaces, mount of proc included
 	Landlock   int  `json:"landlock"`   // ABI; 0: none

@@ -28,7 +28,8 @@ func (c *compiler) landlock() {
 		}
 	}
 	// Without namespaces the filter allows no socket that could connect.
-	if l.ABI >= 4 && c.plan.Holds(policy.LayerNamespaces) {
+	l.Anywhere = c.plan.Network.Every
+	if l.ABI >= 4 && !l.Anywhere && c.plan.Holds(policy.LayerNamespaces) {
 		l.Own = c.plan.Network.Ephemeral
 		for _, p := range c.pol.Network.Listen {
 			l.Connect = append(l.Connect, Span{p.Port, p.Port})
@@ -54,11 +55,11 @@ func (c *compiler) landlock() {
 // nowhere else.
 func (c *compiler) widened() {
 	for _, m := range c.plan.Root {
-		in := slices.IndexFunc(privates, func(p string) bool { return m.Target != p && under(m.Target, p) })
+		in := slices.IndexFunc(c.privates(), func(p string) bool { return m.Target != p && under(m.Target, p) })
 		if m.Kind != MountBind || in < 0 || !m.Writable && c.writes(m.Target) {
 			continue // what lies in a writable folder is for the mounts to hold anywhere
 		}
-		why := fmt.Sprintf("it lies in %s, where the server may write, and rules of Landlock add up", privates[in])
+		why := fmt.Sprintf("it lies in %s, where the server may write, and rules of Landlock add up", c.privates()[in])
 		if m.Writable && !c.mediated(m) {
 			c.note(policy.LayerLandlock, fmt.Sprintf("%q without new sockets and fifos", m.Target), "they can be made", why)
 		} else {
@@ -110,7 +111,7 @@ func (c *compiler) access(m Mount) Access {
 		}
 		return AccessRead
 	case MountTmpfs:
-		if slices.Contains(privates, m.Target) {
+		if slices.Contains(c.privates(), m.Target) {
 			return AccessTmp
 		}
 		return AccessRead // where a socket is, which pid 1 made before

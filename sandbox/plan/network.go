@@ -24,7 +24,9 @@ func (c *compiler) network() {
 	for _, s := range c.pol.Sockets {
 		c.socket(s)
 	}
-	if len(n.Hosts) > 0 {
+	if c.host.Desk != nil {
+		n.Every, n.Ports, n.Ephemeral = true, usualPorts(), ephemeral(1)
+	} else if len(n.Hosts) > 0 {
 		n.Ports = spans(n.Hosts)
 	}
 	if count := ports(n.Ports); count > MaxPorts {
@@ -37,6 +39,16 @@ func (c *compiler) network() {
 			Hint: "mcpen doctor"})
 	}
 	c.plan.Network = n
+}
+
+// usualPorts are those on which a trial's internet answers from the start. Others
+// are opened when a program is about to connect to them, where that can be seen.
+func usualPorts() []Span {
+	var out []Span
+	for _, p := range []uint16{21, 22, 25, 80, 443, 465, 587, 993, 1433, 3000, 3306, 4443, 5000, 5432, 5672, 6379, 8000, 8080, 8443, 8888, 9000, 9092, 9200, 11434, 27017} {
+		out = append(out, Span{p, p})
+	}
+	return out
 }
 
 // MaxPorts is how many ports the rules of one profile can name together: the

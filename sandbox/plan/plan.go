@@ -56,7 +56,9 @@ type Plan struct {
 	// CgroupParent is the delegated cgroup below which the server's is made;
 	// empty where no cgroup v2 was delegated.
 	CgroupParent string `json:"cgroup_parent,omitempty"`
-	Gaps         []Gap  `json:"gaps,omitempty"`
+	// Desk is what stands in for the user's home and machine in a trial.
+	Desk *Desk `json:"desk,omitempty"`
+	Gaps []Gap `json:"gaps,omitempty"`
 }
 
 // Digest is the SHA-256 of the plan's JSON, in hex: two runs with the same
@@ -178,10 +180,16 @@ type Landlock struct {
 	// connections get the even ones (inet_csk_find_open_port, Linux 4.2).
 	Own    Span `json:"own"`
 	Scoped bool `json:"scoped"` // abstract sockets and signals stay inside (ABI 6)
+	// Anywhere leaves TCP alone: in a trial the network namespace leads nowhere but
+	// to the launcher.
+	Anywhere bool `json:"anywhere,omitempty"`
 }
 
 // Connects reports whether Landlock lets connections to the port through.
 func (l Landlock) Connects(port uint16) bool {
+	if l.Anywhere {
+		return true
+	}
 	in := func(s Span) bool { return s.First <= port && port <= s.Last }
 	return slices.ContainsFunc(l.Connect, in) || l.Own.First != 0 && in(l.Own) && port%2 == 1
 }
@@ -220,6 +228,9 @@ type Seccomp struct {
 	// Opens reports every open to the launcher, which logs those that fail for
 	// want of a rule.
 	Opens bool `json:"opens,omitempty"`
+	// Trace reports each program that is executed, each bind and each signal, too,
+	// and each open that succeeds: for a trial.
+	Trace bool `json:"trace,omitempty"`
 	// Alone is for a server without namespaces, in the weaker tier. It refuses what
 	// they would keep from the outside: all sockets, System V IPC and POSIX message
 	// queues, and other processes' limits and scheduling.
@@ -240,6 +251,9 @@ type Network struct {
 	Sockets   []policy.Socket `json:"sockets,omitempty"`
 	Ports     []Span          `json:"ports,omitempty"` // on which listeners wait inside; 80 and 443 are always among them when Hosts is not empty
 	Ephemeral Span            `json:"ephemeral"`       // local ports the kernel hands out inside
+	// Every is set in a trial: each name has an address, each port answers, and all
+	// of it ends in the launcher, which stands in for the internet.
+	Every bool `json:"every,omitempty"`
 }
 
 // Limit is one limit and how it is held.

@@ -22,6 +22,11 @@ func (c *compiler) process() {
 	for _, e := range c.prog.Env {
 		set(e)
 	}
+	if h.Desk != nil {
+		for _, e := range h.Desk.Env {
+			set(e)
+		}
+	}
 	for _, e := range c.git() {
 		set(e)
 	}
@@ -49,7 +54,7 @@ func (c *compiler) private() (home, tmp string) {
 	if c.plan.Scratch != "" {
 		return c.plan.Scratch, c.plan.Scratch
 	}
-	return Home, "/tmp"
+	return c.home(), "/tmp"
 }
 
 // dir is the working directory: what the profile says, else the workspace that was
@@ -58,6 +63,9 @@ func (c *compiler) private() (home, tmp string) {
 func (c *compiler) dir() string {
 	d, h := c.pol.Server.Dir, c.host
 	home, tmp := c.private()
+	if h.Desk != nil {
+		return h.Desk.Dir
+	}
 	if d == "" {
 		if h.Cwd != "" && c.declared(h.Cwd) {
 			return h.Cwd

@@ -21,6 +21,7 @@ const (
 	fromNeed                    // what the program cannot run without
 	fromProfile                 // declared
 	fromProtected               // held read-only in a writable folder
+	fromDesk                    // what a trial shows in the place of the host's
 	fromSocket                  // a folder for sockets that the egress serves
 )
 
@@ -44,7 +45,7 @@ func (c *compiler) root() {
 	}
 	c.system()
 	for _, n := range c.prog.Needs {
-		if !c.misled(n) {
+		if !c.moved(n.Path) && !c.misled(n) {
 			c.bind(fromNeed, policy.Path{Path: n.Path}, false, n.Why)
 		}
 	}
@@ -56,6 +57,7 @@ func (c *compiler) root() {
 		c.protect(r)
 	}
 	c.unprotects()
+	c.desk()
 	if held {
 		c.sockets()
 		c.settle()
@@ -83,8 +85,8 @@ func (c *compiler) bind(from origin, r policy.Path, writable bool, why string) {
 			Hint: fmt.Sprintf("[sockets]\nconnect = [%q]", p)})
 		return
 	}
-	if c.plan.Holds(layerNamespaces) && (under(p, Home) || under(f.Real, Home)) {
-		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot give %q: the server's private home is at %q", p, Home)})
+	if c.plan.Holds(layerNamespaces) && (under(p, c.home()) || under(f.Real, c.home())) {
+		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot give %q: the server's private home is at %q", p, c.home())})
 		return
 	}
 	if err := c.refuse(from, f.Real, writable); err != nil {
@@ -157,8 +159,8 @@ func (c *compiler) refuse(from origin, p string, writable bool) error {
 		if p == "/dev/shm" {
 			return fmt.Errorf("cannot give %q: the server has one of its own", p)
 		}
-		if under(Home, p) {
-			return fmt.Errorf("cannot give %q: the server's private home is at %q", p, Home)
+		if under(c.home(), p) {
+			return fmt.Errorf("cannot give %q: the server's private home is at %q", p, c.home())
 		}
 	}
 	return nil
@@ -184,7 +186,7 @@ func (c *compiler) sockets() {
 	for _, s := range c.pol.Sockets {
 		where := at(s.At)
 		dir := c.real(path.Dir(s.Path))
-		if dir == "/" || dir == "/dev" || dir == "/etc" || under(dir, "/proc") || under(dir, Home) {
+		if dir == "/" || dir == "/dev" || dir == "/etc" || under(dir, "/proc") || under(dir, c.home()) {
 			c.problem(Problem{At: where, Text: fmt.Sprintf("cannot join the socket %q: the server has a %s of its own", s.Path, dir)})
 			continue
 		}

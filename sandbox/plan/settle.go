@@ -83,7 +83,7 @@ func nearest(grounds map[string]step, p string) (step, bool) {
 // it lies in.
 func (c *compiler) stands(s, ground step) bool {
 	switch {
-	case ground.Kind == MountTmpfs:
+	case ground.Kind == MountTmpfs, s.from == fromDesk:
 		return true
 	case ground.Kind == MountBind && s.Kind == MountBind && s.Source == path.Join(ground.Source, s.Target[len(ground.Target):]):
 		return s.Writable != ground.Writable // the host has the mount point; the same again shows nothing new

@@ -100,7 +100,7 @@ func (c *compiler) customary() {
 	link("/dev/stdout", "/proc/self/fd/1", "customary name")
 	link("/dev/stderr", "/proc/self/fd/2", "customary name")
 	private("/tmp", 0o1777, true, "private /tmp")
-	private(Home, 0o700, true, "private home")
+	private(c.home(), 0o700, true, "private home")
 	link("/var/tmp", "/tmp", "customary name")
 	c.add(fromUs, Mount{Kind: MountDir, Target: "/run", Why: "empty"})
 }
@@ -127,7 +127,7 @@ func (c *compiler) etc() {
 	file := func(name, content string) {
 		c.add(fromUs, Mount{Kind: MountFile, Target: "/etc/" + name, Content: content, Mode: 0o644, Why: "made by mcpen"})
 	}
-	passwd := fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", user, h.UID, h.GID, Home)
+	passwd := fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", user, h.UID, h.GID, c.home())
 	group := fmt.Sprintf("%s:x:%d:\n", user, h.GID)
 	if h.UID != 0 {
 		passwd = "root:x:0:0::/nonexistent:/usr/sbin/nologin\n" + passwd
@@ -137,13 +137,13 @@ func (c *compiler) etc() {
 	}
 	file("passwd", passwd+"nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n")
 	file("group", group+"nogroup:x:65534:\n")
-	file("hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 "+Hostname+"\n")
-	file("hostname", Hostname+"\n")
+	file("hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 "+c.hostname()+"\n")
+	file("hostname", c.hostname()+"\n")
 	file("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")
 	file("host.conf", "multi on\n")
 	file("machine-id", strings.Repeat("0", 31)+"1\n")
 	resolv := "# no network: the profile allows none\n"
-	if len(c.pol.Network.Allow) > 0 {
+	if len(c.pol.Network.Allow) > 0 || h.Desk != nil {
 		resolv = "nameserver " + Resolver + "\noptions timeout:5 attempts:1\n"
 	}
 	file("resolv.conf", resolv)
@@ -165,11 +165,10 @@ const Resolver = "192.0.2.53"
 // was declared or is needed.
 const Home = "/run/home"
 
-// privates are the file systems of the server's own in which it may also make
-// sockets and fifos.
-var privates = []string{"/dev/shm", "/tmp", "/var/tmp", Home}
-
 func (c *compiler) user() string {
+	if c.host.Desk != nil {
+		return c.host.Desk.User
+	}
 	if c.host.User == "" {
 		return "user"
 	}

@@ -26,6 +26,7 @@ type Kind string
 // C (keeper.c). The end of the socket tells either side that the other is gone.
 const (
 	Listeners Kind = "listeners" // descriptors: see egress.Listen
+	Laid      Kind = "laid"      // two descriptors: the desk's home, and its place for temporary files
 	Notify    Kind = "notify"    // one descriptor: the seccomp listener, where there is no mediator
 	Seen      Kind = "seen"      // the mediator refused a call, or saw one fail: Data is a seccomp.Call
 	Started   Kind = "started"   // the server runs; PID is its number inside

@@ -22,6 +22,9 @@ func prepare(boot Boot, ctl *Control) (*stage, error) {
 	p := boot.Plan
 	s := &stage{user: p.Holds(policy.LayerNamespaces), umask: p.Process.Umask, dir: p.Process.Dir, path: p.Process.Path,
 		ruleset: -1, control: ctl.f}
+	if p.Desk != nil {
+		s.init = p.Desk.Init
+	}
 	var err error
 	if s.limits, err = limits(p); err == nil {
 		err = within(s.limits)

@@ -94,7 +94,11 @@ func (s *stage) keep() error {
 	if err := unix.Capset(&hdr, &none[0]); err != nil {
 		return step(what, os.NewSyscallError("capset", err))
 	}
-	return step(what, syscall.Exec("/proc/self/exe", []string{name, strconv.Itoa(s.pid)}, nil))
+	argv := []string{name, strconv.Itoa(s.pid)}
+	if s.init != "" && s.handoff == nil {
+		argv = append(argv, s.init)
+	}
+	return step(what, syscall.Exec("/proc/self/exe", argv, nil))
 }
 
 // begin does all that needs pid 1's namespaces and capabilities, and starts the
@@ -151,6 +155,9 @@ func furnish(ctl *Control, boot Boot) error {
 		return err
 	}
 	if err := late(boot.Plan.Root); err != nil {
+		return err
+	}
+	if err := arrange(ctl, boot.Plan.Desk); err != nil {
 		return err
 	}
 	return listen(ctl, boot.Plan.Network)

@@ -54,7 +54,7 @@ func handled(l plan.Landlock) (ll.RulesetAttr, error) {
 		return ll.RulesetAttr{}, fmt.Errorf("internal error: no Landlock ABI %d", l.ABI)
 	}
 	attr := ll.RulesetAttr{HandledAccessFS: uint64(v.HandledAccessFS)}
-	if l.ABI >= 4 {
+	if l.ABI >= 4 && !l.Anywhere {
 		attr.HandledAccessNet = ll.AccessNetConnectTCP
 	}
 	if l.Scoped {

@@ -44,6 +44,7 @@ type stage struct {
 	mediates plan.Plan // what the mediator is told; the zero plan: there is none
 	handoff  *os.File  // where the mediator gets the listener
 
+	init   string // what pid 1 calls itself in a trial; "": its own name
 	pid    int
 	goOn   *os.File // write end: the stage waits for a byte
 	report *os.File // read end: why it failed

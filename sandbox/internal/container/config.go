@@ -43,7 +43,7 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 		masked, readonly = slices.Concat(masked, plan.ProcMaskedRoot), slices.Concat(readonly, plan.ProcReadonlyRoot)
 	}
 	caps := setup
-	if len(p.Network.Hosts) > 0 {
+	if len(p.Network.Hosts) > 0 || p.Network.Every {
 		// The listeners wait in a network namespace of their own, which pid 1
 		// makes before it drops everything, behind a gate of raw sockets.
 		caps = append(slices.Clone(setup), "CAP_SYS_ADMIN", "CAP_NET_RAW")
@@ -55,7 +55,7 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 		RootlessCgroups: p.Process.UID != 0 || unlimited(group.Resources),
 		NoNewPrivileges: true,
 		RootPropagation: unix.MS_PRIVATE | unix.MS_REC,
-		Hostname:        plan.Hostname,
+		Hostname:        hostname(p),
 		Mounts:          mounts,
 		Capabilities:    &configs.Capabilities{Bounding: append([]string{"CAP_SETPCAP"}, caps...), Permitted: caps, Effective: caps},
 		Namespaces: configs.Namespaces{
@@ -78,6 +78,14 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 		MaskPaths:     masked,
 		ReadonlyPaths: readonly,
 	}, nil
+}
+
+// hostname is what the sandbox's machine is called.
+func hostname(p plan.Plan) string {
+	if p.Desk != nil {
+		return p.Desk.Hostname
+	}
+	return plan.Hostname
 }
 
 // mounts are those steps of the root that are mounts; the others are made in

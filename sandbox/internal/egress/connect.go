@@ -29,7 +29,10 @@ func (e *Egress) out(in stream) {
 	var bad *refusal
 	if h != nil {
 		gs, around = h.gs, h.around
-	} else if gs, around, bad = e.granted(dst); bad != nil {
+	} else if gs, around, bad = e.granted(dst); bad != nil && e.cfg.World != nil {
+		e.cfg.World.Serve(e.ctx, in, dst)
+		return
+	} else if bad != nil {
 		e.refuse(*bad)
 		abort(in)
 		return

@@ -38,6 +38,9 @@ type Config struct {
 	Own func() ([]netip.Prefix, error)
 	Now func() time.Time // time.Now
 
+	// World stands in for everything that no rule names; nil: that is refused.
+	World World
+
 	// Sink records decisions. A connection whose decision cannot be recorded is
 	// not made.
 	Sink audit.Sink
@@ -116,6 +119,7 @@ type Egress struct {
 	past    *experience
 	held    waiting
 	ready   []*gate // to be served
+	ports   *ports
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -143,7 +147,7 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 		cfg: cfg, rules: newRules(cfg.Network.Hosts), ledger: newLedger(cfg.Sink, cfg.Tell, cfg.Now),
 		conns: make(chan struct{}, cfg.Limits.Connections), dials: make(chan struct{}, cfg.Limits.Dials),
 		rate: rate.NewLimiter(rate.Limit(cfg.Limits.PerSecond), min(2*cfg.Limits.PerSecond, math.MaxInt32)),
-		open: map[io.Closer]struct{}{}, past: newExperience(), held: waiting{of: map[flow]*hold{}},
+		open: map[io.Closer]struct{}{}, past: newExperience(), held: waiting{of: map[flow]*hold{}}, ports: newPorts(),
 	}
 	if cfg.Own == nil && len(cfg.Network.Hosts) > 0 {
 		var err error
@@ -211,6 +215,7 @@ func (cfg Config) withDefaults() Config {
 // it could not be. It may be called more than once, and from any goroutine.
 func (e *Egress) Close() error {
 	e.stop()
+	e.ports.close()
 	e.wg.Wait()
 	if e.machine != nil {
 		e.machine.close()
@@ -281,6 +286,9 @@ func (e *Egress) start(h Handle) error {
 		}
 		return nil
 	}
+	if h.Kind == KindSpare {
+		return e.ports.spare(h)
+	}
 	if h.Kind == KindResolver {
 		c, err := net.FilePacketConn(h.File)
 		if err != nil {
@@ -304,6 +312,9 @@ func (e *Egress) start(h Handle) error {
 	}
 	if ul, ok := l.(*net.UnixListener); ok {
 		ul.SetUnlinkOnClose(false) // its path is the sandbox's, not ours
+	}
+	if h.Kind == KindTCP {
+		e.ports.opened(h.Port)
 	}
 	if !e.keep(l) {
 		return fail(net.ErrClosed)

@@ -64,6 +64,7 @@ const (
 	KindLocal    Kind = "local"    // a listener on Port of the sandbox's loopback, which leads to the host's
 	KindUnix     Kind = "unix"     // a listener at Path inside, which leads to the host's socket at Path
 	KindGate     Kind = "gate"     // a raw socket that sees openings, and by which they are refused
+	KindSpare    Kind = "spare"    // a socket that the launcher has listen where a trial's program is about to connect
 	KindBack     Kind = "back"     // the one by which the openings that the gate before it saw are sent again
 )
 

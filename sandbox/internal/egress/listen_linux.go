@@ -44,7 +44,14 @@ func Listen(n plan.Network) ([]Handle, error) { return listen(n, listenBehind) }
 
 // apart opens the listeners in a namespace of their own, or fails with
 // errNoWire.
-type apart func(rt *rtnetlink, ports []uint16, v6 bool) ([]Handle, error)
+type apart func(rt *rtnetlink, want sockets, v6 bool) ([]Handle, error)
+
+// sockets are what is opened for foreign addresses: listeners on the ports, and
+// spares that listen nowhere yet.
+type sockets struct {
+	ports  []uint16
+	spares int
+}
 
 func listen(n plan.Network, behind apart) (_ []Handle, err error) {
 	var hs []Handle
@@ -61,18 +68,22 @@ func listen(n plan.Network, behind apart) (_ []Handle, err error) {
 	if err := rt.do(up(loopback, 0)); err != nil {
 		return nil, err
 	}
-	if len(n.Hosts) > 0 {
+	if len(n.Hosts) > 0 || n.Every {
 		ports, err := expand(n.Ports)
 		if err != nil {
 			return nil, err
 		}
-		out, err := listenOut(rt, ports, behind)
+		spares := 0
+		if n.Every {
+			spares = maxSpares
+		}
+		out, err := listenOut(rt, sockets{ports, spares}, behind)
 		hs = append(hs, out...)
 		if err != nil {
 			return hs, err
 		}
 	}
-	if len(n.Hosts) == 0 {
+	if len(n.Hosts) == 0 && !n.Every {
 		h, err := listenAsked()
 		if err != nil {
 			return hs, err
@@ -95,16 +106,16 @@ func listen(n plan.Network, behind apart) (_ []Handle, err error) {
 }
 
 // listenOut opens the sockets that every foreign address ends at.
-func listenOut(rt *rtnetlink, ports []uint16, behind apart) ([]Handle, error) {
+func listenOut(rt *rtnetlink, want sockets, behind apart) ([]Handle, error) {
 	v6 := hasIPv6()
-	hs, err := behind(rt, ports, v6)
+	hs, err := behind(rt, want, v6)
 	if !errors.Is(err, errNoWire) {
 		return hs, err
 	}
 	if err := rt.do(claimAll(v6, true)...); err != nil {
 		return nil, err
 	}
-	return listenAll(ports, v6, true, false)
+	return listenAll(want, v6, true, false)
 }
 
 // listenAsked opens a resolver for a server that may reach nothing. Every name
@@ -139,13 +150,13 @@ func expand(spans []plan.Span) ([]uint16, error) {
 
 // listenAll opens the resolver's sockets and a listener on each port, all on
 // every address of both families.
-func listenAll(ports []uint16, v6, shared, gated bool) (hs []Handle, err error) {
+func listenAll(want sockets, v6, shared, gated bool) (hs []Handle, err error) {
 	udp, err := listenUDP(everywhere(v6, 53))
 	if err != nil {
 		return nil, err
 	}
 	hs = append(hs, Handle{Kind: KindResolver, Port: 53, Shared: shared, File: udp})
-	for _, p := range append([]uint16{53}, ports...) {
+	for _, p := range append([]uint16{53}, want.ports...) {
 		kind := KindTCP
 		if p == 53 {
 			kind = KindQueries
@@ -156,6 +167,14 @@ func listenAll(ports []uint16, v6, shared, gated bool) (hs []Handle, err error) 
 			return nil, err
 		}
 		hs = append(hs, h)
+	}
+	for range want.spares {
+		f, err := openSpare(v6, gated)
+		if err != nil {
+			closeHandles(hs)
+			return nil, err
+		}
+		hs = append(hs, Handle{Kind: KindSpare, Shared: shared, Gated: gated, File: f})
 	}
 	return hs, nil
 }

@@ -98,6 +98,9 @@ func (r *resolver) judge(q query) verdict {
 	if len(found) == 0 && kind == dnsmessage.TypeSRV {
 		found, _ = r.e.rules.naming(ofService(name))
 	}
+	if len(found) == 0 && r.e.cfg.World != nil {
+		return r.imagined(text, name, kind)
+	}
 	if len(found) == 0 {
 		r.refuseName(text, name, long)
 		return verdict{code: dnsmessage.RCodeNameError}

@@ -46,7 +46,7 @@ var (
 // listenBehind opens the listeners in a network namespace of their own and
 // leads the calling thread's default routes there. The namespace lives as long
 // as a socket in it.
-func listenBehind(near *rtnetlink, ports []uint16, v6 bool) ([]Handle, error) {
+func listenBehind(near *rtnetlink, want sockets, v6 bool) ([]Handle, error) {
 	here, err := currentNamespace()
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func listenBehind(near *rtnetlink, ports []uint16, v6 bool) ([]Handle, error) {
 			return
 		}
 		liftErrorLimit()
-		hs, err := listenGated(ports, v6, len(backs) > 0)
+		hs, err := listenGated(want, v6, len(backs) > 0)
 		opened <- result{hs, err}
 	}()
 	if err := <-tied; err != nil {
@@ -112,13 +112,13 @@ func beside(hs, backs []Handle) (out []Handle) {
 
 // listenGated opens the listeners on the far side, behind gates if there can be
 // some.
-func listenGated(ports []uint16, v6, gated bool) (hs []Handle, err error) {
+func listenGated(want sockets, v6, gated bool) (hs []Handle, err error) {
 	if gated {
 		if hs, err = openGates(v6); err != nil {
 			return nil, err
 		}
 	}
-	rest, err := listenAll(ports, v6, false, len(hs) > 0)
+	rest, err := listenAll(want, v6, false, len(hs) > 0)
 	if err != nil {
 		closeHandles(hs)
 		return nil, err

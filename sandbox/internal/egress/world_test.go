@@ -275,7 +275,7 @@ func (w *world) serveBehind(cfg Config, behind apart) *Egress {
 }
 
 // noWire is a machine without veth.
-func noWire(*rtnetlink, []uint16, bool) ([]Handle, error) { return nil, errNoWire }
+func noWire(*rtnetlink, sockets, bool) ([]Handle, error) { return nil, errNoWire }
 
 // patience is for what fails by never happening.
 const patience = 3 * time.Second

@@ -10,6 +10,9 @@ import (
 type Judge struct {
 	Path func(path string) bool                // is there something that the server does not see?
 	Addr func(to netip.AddrPort) syscall.Errno // what a TCP connection will fail with, or 0
+	// Each is told of each open, program, bind, signal and connection before the
+	// kernel gets it, and then Path and Addr are not asked.
+	Each func(Sight)
 }
 
 // Call is one call that was refused, or one that fails for want of a rule: an

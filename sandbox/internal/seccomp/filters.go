@@ -30,6 +30,9 @@ func MadeBy() string { return strings.TrimSpace(madeBy) }
 
 // optionOf is the place of the plan's filter among those of its architecture.
 func optionOf(p plan.Seccomp) int {
+	if p.Trace {
+		return 16 // with Notify and Opens, and nothing else
+	}
 	n := 0
 	for i, on := range []bool{p.Notify, p.Opens, p.Alone, p.Mediate} {
 		if on {
@@ -49,6 +52,9 @@ func optionOf(p plan.Seccomp) int {
 func For(p plan.Seccomp, arch string) (Filter, error) {
 	if !p.On {
 		return Filter{}, fmt.Errorf("internal error: a filter for a plan whose seccomp layer is off")
+	}
+	if p.Trace && (!p.Notify || !p.Opens || p.Alone || p.Mediate) {
+		return Filter{}, fmt.Errorf("internal error: no filter traces with %+v", p)
 	}
 	rest, ok := map[string]string{"amd64": amd64Filters, "arm64": arm64Filters}[arch]
 	if !ok {

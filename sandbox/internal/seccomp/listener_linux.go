@@ -120,13 +120,14 @@ func (l *listener) answer(n notification, then decision) error {
 	answer := response{id: n.id}
 	told := true
 	switch then.kind {
-	case observed:
-		call.Path, call.Errno = look(n, then.name, l.judge.Path)
-		told = call.Errno != 0
-		answer.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
-	case dialled:
-		call.Addr, call.Errno = dialling(n, l.judge.Addr)
-		told = call.Errno != 0
+	case traced, observed, dialled:
+		if l.judge.Each != nil || then.kind == traced {
+			l.see(n, then)
+			told = false
+			answer.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+			break
+		}
+		told = l.watch(n, then, &call)
 		answer.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 	case refused:
 		call.Errno = syscall.Errno(then.errno)
@@ -149,6 +150,16 @@ func (l *listener) answer(n notification, then decision) error {
 		l.limit.add(then.quota, call)
 	}
 	return nil
+}
+
+// watch looks whether an open or a connection is about to fail for want of a rule.
+func (l *listener) watch(n notification, then decision, call *Call) (told bool) {
+	if then.kind == observed {
+		call.Path, call.Errno = look(n, then.name, l.judge.Path)
+	} else {
+		call.Addr, call.Errno = dialling(n, l.judge.Addr)
+	}
+	return call.Errno != 0
 }
 
 // decision is what the plan says of one call.

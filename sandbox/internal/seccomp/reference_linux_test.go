@@ -95,6 +95,12 @@ func outcome(p plan.Seccomp, a action) uint32 {
 		}
 		return 0x7fff0000
 	}
+	if a.kind == traced {
+		if p.Trace {
+			return 0x7fc00000
+		}
+		return 0x7fff0000
+	}
 	if a.kind == dialled {
 		if p.Notify || p.Mediate {
 			return 0x7fc00000
@@ -119,14 +125,14 @@ func options() []plan.Seccomp {
 	for i := range 16 {
 		all = append(all, plan.Seccomp{On: true, Notify: i&1 != 0, Opens: i&2 != 0, Alone: i&4 != 0, Mediate: i&8 != 0})
 	}
-	return all
+	return append(all, plan.Seccomp{On: true, Notify: true, Opens: true, Trace: true})
 }
 
 // eachFilter runs the test for both architectures and every option.
 func eachFilter(t *testing.T, test func(t *testing.T, p plan.Seccomp, index int, m machine)) {
 	for index, a := range arches {
 		for _, p := range options() {
-			t.Run(fmt.Sprintf("%s notify=%t opens=%t alone=%t mediate=%t", a.name, p.Notify, p.Opens, p.Alone, p.Mediate), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s notify=%t opens=%t alone=%t mediate=%t trace=%t", a.name, p.Notify, p.Opens, p.Alone, p.Mediate, p.Trace), func(t *testing.T) {
 				t.Parallel()
 				f, err := For(p, a.name)
 				if err != nil {

@@ -28,6 +28,7 @@ const (
 	allowed              // goes to the kernel
 	observed             // goes to the kernel; under plan.Seccomp.Opens the launcher is told first
 	dialled              // goes to the kernel; under plan.Seccomp.Notify the launcher is told first
+	traced               // goes to the kernel; under plan.Seccomp.Trace the launcher is told first
 	written              // goes to the kernel; under plan.Seccomp.Mediate the mediator makes the call instead
 )
 
@@ -44,6 +45,7 @@ var (
 	allow  = action{kind: allowed}
 	open   = action{kind: observed}
 	dial   = action{kind: dialled}
+	trace  = action{kind: traced}
 	write  = action{kind: written}
 	deny   = fail(eperm)  // dangerous: say so
 	absent = fail(enosys) // as on a kernel without it
@@ -101,9 +103,10 @@ const (
 func (a action) ret(p plan.Seccomp) uint32 {
 	switch {
 	case a.kind == allowed, a.kind == observed && !p.Opens, a.kind == written && !p.Mediate,
+		a.kind == traced && !p.Trace,
 		a.kind == dialled && !p.Notify && !p.Mediate:
 		return retAllow
-	case a.kind == observed, a.kind == dialled, a.kind == written, p.Notify && !a.quiet:
+	case a.kind == observed, a.kind == dialled, a.kind == traced, a.kind == written, p.Notify && !a.quiet:
 		return retNotify
 	}
 	return retErrno | uint32(a.errno)

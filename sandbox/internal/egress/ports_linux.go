@@ -1,0 +1,143 @@
+package egress
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxSpares is how many ports a trial's program can connect to beside the usual
+// ones. A scan of more finds the rest closed.
+const maxSpares = 150
+
+// ports are those on which connections to foreign addresses are taken, and the
+// sockets that can be had listen on more. A socket stays in the network namespace
+// that it was made in, so that the launcher, which is not there, can choose its
+// port when it knows which one is wanted. Its methods may be called from any
+// goroutine.
+type ports struct {
+	mu     sync.Mutex
+	spares []Handle
+	open   map[uint16]bool
+	closed bool
+}
+
+func newPorts() *ports { return &ports{open: map[uint16]bool{}} }
+
+// spare keeps a socket for later. It takes the handle's file over by another
+// descriptor.
+func (p *ports) spare(h Handle) error {
+	var fd int
+	err := onFile(h.File, func(have int) (err error) {
+		fd, err = unix.FcntlInt(uintptr(have), unix.F_DUPFD_CLOEXEC, 3)
+		return os.NewSyscallError("fcntl", err)
+	})
+	if err != nil {
+		return err
+	}
+	h.File = os.NewFile(uintptr(fd), string(KindSpare))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spares = append(p.spares, h)
+	return nil
+}
+
+func (p *ports) opened(port uint16) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open[port] = true
+}
+
+func (p *ports) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	closeHandles(p.spares)
+	p.spares = nil
+}
+
+// take gives a spare for a port, or none where it is open, or no spare is left.
+func (p *ports) take(port uint16) (Handle, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.open[port] || port == 0 || len(p.spares) == 0 {
+		return Handle{}, false
+	}
+	h := p.spares[0]
+	p.spares = p.spares[1:]
+	p.open[port] = true
+	return h, true
+}
+
+// Open has connections to a port taken from now on, where a spare socket is left.
+// It returns when they are. It is for a world's egress; any other has no spares.
+func (e *Egress) Open(port uint16) error {
+	h, ok := e.ports.take(port)
+	if !ok {
+		return nil
+	}
+	defer h.File.Close()
+	err := onFile(h.File, func(fd int) error {
+		six, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+		if err != nil {
+			return os.NewSyscallError("getsockopt", err)
+		}
+		var at unix.Sockaddr = &unix.SockaddrInet4{Port: int(port)}
+		if six == unix.AF_INET6 {
+			at = &unix.SockaddrInet6{Port: int(port)}
+		}
+		if err := unix.Bind(fd, at); err != nil {
+			return os.NewSyscallError("bind", err)
+		}
+		return os.NewSyscallError("listen", unix.Listen(fd, unix.SOMAXCONN))
+	})
+	if err != nil {
+		return fmt.Errorf("cannot take connections to port %d: %w", port, err)
+	}
+	l, err := net.FileListener(h.File)
+	if err != nil {
+		return fmt.Errorf("cannot take connections to port %d: %w", port, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		l.Close()
+		return errors.New("the sandbox is gone")
+	}
+	e.open[l] = struct{}{}
+	e.goes(func() { e.accept(l, e.out, h.Gated) })
+	return nil
+}
+
+// openSpare opens a socket that listens nowhere yet.
+func openSpare(v6, gated bool) (*os.File, error) {
+	family := unix.AF_INET
+	if v6 {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_TCP)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	f := os.NewFile(uintptr(fd), string(KindSpare))
+	err = onFile(f, func(fd int) error {
+		if v6 { // for both families
+			if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0); err != nil {
+				return os.NewSyscallError("setsockopt(IPV6_V6ONLY)", err)
+			}
+		}
+		if !gated {
+			return nil
+		}
+		return attach(fd, closed)
+	})
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("cannot prepare a listener: %w", err)
+	}
+	return f, nil
+}

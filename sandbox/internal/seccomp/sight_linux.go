@@ -1,0 +1,133 @@
+package seccomp
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Sight is one call of a program on trial, as it was before the kernel got it. All
+// of it was read from the program's own memory, which it can change meanwhile: it
+// is for a report, and nothing is allowed by it.
+type Sight struct {
+	Name    string // of the call
+	PID     int    // of the process, as this process sees it; 0: it was gone already
+	Parent  int    // of a program that is executed
+	Program string // its name as it set it, printable
+
+	Path  string         // of an open or a program: as the kernel finds it, without symlinks, as far as it exists
+	Write bool           // of an open: it may change the file
+	Dir   bool           // of an open: it is a directory
+	Errno syscall.Errno  // why the path is not found, or 0
+	Args  []string       // of a program: the first of them
+	Addr  netip.AddrPort // of a connection or a bind
+	TCP   bool           // of a connection: it is one of TCP
+	Other int            // of a signal: the process it is sent to, as the program names it
+}
+
+// see tells of one call.
+func (l *listener) see(n notification, then decision) {
+	s := Sight{Name: then.name}
+	switch then.name {
+	case "open", "openat", "creat":
+		l.seeOpen(n, &s)
+	case "execve":
+		s.Path, s.Errno, _ = resolved(n, unix.AT_FDCWD, n.args[0])
+		s.Args = arguments(int(n.tid), n.args[1])
+	case "execveat":
+		s.Path, s.Errno, _ = resolved(n, int(int32(n.args[0])), n.args[1])
+		s.Args = arguments(int(n.tid), n.args[2])
+	case "connect":
+		s.Addr, _ = readAddr(int(n.tid), n.args[1], n.args[2])
+		s.TCP = s.Addr.IsValid() && streams(int(n.tid), int(int32(n.args[0])))
+	case "bind":
+		s.Addr, _ = readAddr(int(n.tid), n.args[1], n.args[2])
+	case "kill":
+		s.Other = int(int32(n.args[0]))
+	}
+	s.PID, s.Program = whois(int(n.tid))
+	if s.Args != nil {
+		s.Parent, _ = strconv.Atoi(statusField(int(n.tid), "PPid:", 0))
+	}
+	if l.judge.Each != nil && valid(l.fd, n.id) { // else the id may be another's by now
+		l.judge.Each(s)
+	}
+}
+
+func (l *listener) seeOpen(n notification, s *Sight) {
+	dir, at, flags := unix.AT_FDCWD, n.args[0], uint64(unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC)
+	switch s.Name {
+	case "open":
+		flags = n.args[1]
+	case "openat":
+		dir, at, flags = int(int32(n.args[0])), n.args[1], n.args[2]
+	}
+	s.Write = flags&unix.O_ACCMODE != unix.O_RDONLY || flags&(unix.O_CREAT|unix.O_TRUNC) != 0
+	s.Path, s.Errno, s.Dir = resolved(n, dir, at)
+}
+
+// resolved is a path of a process's as the kernel finds it: symlinks followed,
+// where it exists; else absolute, with the reason.
+func resolved(n notification, dir int, at uint64) (path string, errno syscall.Errno, isDir bool) {
+	path, err := readString(int(n.tid), at)
+	if err != nil || path == "" {
+		return "", unix.ENOENT, false
+	}
+	if path, err = absolute(int(n.tid), dir, path); err != nil {
+		return "", unix.ENOENT, false
+	}
+	root, err := place(fmt.Sprintf("/proc/%d/root", n.tid))
+	if err != nil {
+		return printable(path), 0, false
+	}
+	defer unix.Close(root)
+	v := view{root: root, tid: int(n.tid)}
+	fd, err := v.find(v.own(path), 0)
+	if err != nil {
+		errno, _ = err.(syscall.Errno)
+		return printable(path), errno, false
+	}
+	defer unix.Close(fd)
+	if real, err := follow("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && real != "" && real[0] == '/' {
+		path = real
+	}
+	var st unix.Stat_t
+	isDir = unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+	return printable(path), 0, isDir
+}
+
+// How much of a program's arguments is kept.
+const (
+	maxArguments = 12
+	maxArgument  = 256 // bytes
+)
+
+// arguments reads the beginning of an argument vector.
+func arguments(pid int, at uint64) []string {
+	out := []string{}
+	for i := range uint64(maxArguments) {
+		var word [8]byte
+		if readMemory(pid, at+8*i, word[:]) != nil {
+			break
+		}
+		var p uint64
+		for j, b := range word { // both architectures are little-endian
+			p |= uint64(b) << (8 * j)
+		}
+		if p == 0 {
+			break
+		}
+		s, err := readString(pid, p)
+		if err != nil && s == "" {
+			break
+		}
+		if len(s) > maxArgument {
+			s = s[:maxArgument] + "…"
+		}
+		out = append(out, printable(s))
+	}
+	return out
+}
