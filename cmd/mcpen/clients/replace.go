@@ -1,0 +1,413 @@
+package clients
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxFile is the most that is read of a file, in bytes.
+const MaxFile = 32 << 20
+
+// errChanged is the error of a file that somebody else wrote to meanwhile.
+var errChanged = errors.New("it was changed meanwhile")
+
+// heldError is the error of a file that somebody has open for writing.
+type heldError struct{ by []Process }
+
+func (e *heldError) Error() string {
+	if len(e.by) == 0 {
+		return "a program has it open for writing"
+	}
+	return fmt.Sprintf("%s has it open for writing", list(e.by))
+}
+
+// settleTime is how long an opener may take from a name to its file: what opens the old
+// file for writing until then is seen.
+const settleTime = 2 * time.Millisecond
+
+// stage is where a test looks in, or ends the process.
+var stage = func(string) {}
+
+// replace puts new bytes in the place of a file that still has the old ones, in one
+// step and on the disk. Mode, owner, extended attributes and symlinks stay.
+//
+// Nothing that somebody else writes meanwhile is lost. A read lease (fcntl(2)) tells
+// of everybody who has the old file open for writing or wants to. The two files are
+// exchanged (renameat2(2)), so that what was replaced can be looked at: if it is not the
+// file that was read, to the byte, it goes back, and errChanged is the result. Where a
+// file system has neither, the bytes are compared just before a rename.
+func replace(path string, was, now []byte) error {
+	s, err := openSwap(path, was)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	stage("opened")
+	if err := s.write(now); err != nil {
+		return err
+	}
+	stage("written")
+	if err := s.old.guard(); err != nil {
+		return err
+	}
+	stage("leased")
+	return s.exchange()
+}
+
+// swap is a file that is being replaced.
+type swap struct {
+	path string   // without symlinks
+	dir  *os.File // that it is in
+	base string
+	temp string // the name of what takes its place; "" where there is none
+	old  held
+	new  held
+	more []*os.File // that came out meanwhile
+}
+
+// held is one of the files that change places.
+type held struct {
+	file  *os.File
+	data  []byte // that it is to hold; nil: not known
+	lease bool
+}
+
+func openSwap(path string, was []byte) (*swap, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &swap{path: real, base: filepath.Base(real)}
+	if s.dir, err = os.Open(filepath.Dir(real)); err != nil {
+		return nil, err
+	}
+	if s.old.file, err = s.open(s.base); err == nil {
+		s.old.data = was
+		err = s.lookOld()
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *swap) open(name string) (*os.File, error) {
+	fd, err := unix.Openat(int(s.dir.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: filepath.Join(filepath.Dir(s.path), name), Err: err}
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// lookOld makes sure that the file can be replaced.
+func (s *swap) lookOld() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(s.old.file.Fd()), &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return errors.New("it is no regular file")
+	}
+	if st.Nlink > 1 {
+		return fmt.Errorf("it has %d names, and would be replaced under one of them: a hard link", st.Nlink)
+	}
+	return unix.Flock(int(s.old.file.Fd()), unix.LOCK_SH) // once it is out, nobody takes it for what was left
+}
+
+// guard takes a lease on a file, where that can be had. Who has it open for writing is
+// given half a second.
+func (h *held) guard() error {
+	for range 50 {
+		_, err := unix.FcntlInt(h.file.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+		if err == nil {
+			h.lease = true
+			return nil
+		}
+		if !errors.Is(err, unix.EAGAIN) {
+			return nil // somebody else's file, or a file system without leases
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return &heldError{}
+}
+
+// release lets those go on who wait for the file.
+func (h *held) release() {
+	if h.lease {
+		_, _ = unix.FcntlInt(h.file.Fd(), unix.F_SETLEASE, unix.F_UNLCK) // closing it does the same
+		h.lease = false
+	}
+}
+
+// untouched reports whether nobody writes to a file, wants to or did, as far as it is
+// known what was in it.
+func (h *held) untouched() bool {
+	if h.data == nil {
+		return true
+	}
+	if h.lease {
+		if kind, err := unix.FcntlInt(h.file.Fd(), unix.F_GETLEASE, 0); err == nil && kind != unix.F_RDLCK {
+			return false
+		}
+	}
+	data, err := io.ReadAll(io.NewSectionReader(h.file, 0, MaxFile+1))
+	return err == nil && bytes.Equal(data, h.data)
+}
+
+// unchanged reports whether the name has the file and the bytes that were read.
+func (s *swap) unchanged() bool { return s.named(s.base, s.old) && s.old.untouched() }
+
+// named reports whether a name leads to a file.
+func (s *swap) named(name string, h held) bool {
+	var a, b unix.Stat_t
+	return h.file != nil && unix.Fstatat(int(s.dir.Fd()), name, &a, unix.AT_SYMLINK_NOFOLLOW) == nil &&
+		unix.Fstat(int(h.file.Fd()), &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
+}
+
+// tempPrefix begins the names of what takes the place of a file.
+func tempPrefix(base string) string { return "." + base + ".mcpen-" }
+
+// write makes the file that takes the place of the old one, like it in all but bytes.
+func (s *swap) write(now []byte) error {
+	name := tempPrefix(s.base) + rand.Text()[:12]
+	fd, err := unix.Openat(int(s.dir.Fd()), name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return &os.PathError{Op: "create", Path: filepath.Join(filepath.Dir(s.path), name), Err: err}
+	}
+	f := os.NewFile(uintptr(fd), name)
+	s.temp = name
+	defer f.Close()
+	// Whoever finds one of these whose lock is free knows that its mcpen is gone.
+	if err := unix.Flock(fd, unix.LOCK_SH); err != nil {
+		return fmt.Errorf("cannot lock %s: %w", name, err)
+	}
+	if _, err := f.Write(now); err != nil {
+		return err
+	}
+	if err := likeness(s.old.file, f); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	// What is open for writing has no lease: it is opened again.
+	if s.new.file, err = s.open(name); err != nil {
+		return err
+	}
+	s.new.data = now
+	return unix.Flock(int(s.new.file.Fd()), unix.LOCK_SH)
+}
+
+// likeness gives a file the owner, the mode and the attributes of another.
+func likeness(from, to *os.File) error {
+	var a, b unix.Stat_t
+	if err := errors.Join(unix.Fstat(int(from.Fd()), &a), unix.Fstat(int(to.Fd()), &b)); err != nil {
+		return err
+	}
+	if a.Uid != b.Uid || a.Gid != b.Gid {
+		if err := to.Chown(int(a.Uid), int(a.Gid)); err != nil {
+			return fmt.Errorf("it belongs to user %d and group %d, which a new file cannot be given: %w", a.Uid, a.Gid, errors.Unwrap(err))
+		}
+	}
+	if err := unix.Fchmod(int(to.Fd()), a.Mode&0o7777); err != nil {
+		return err
+	}
+	names := make([]byte, 64<<10)
+	n, err := unix.Flistxattr(int(from.Fd()), names)
+	if err != nil {
+		return nil // a file system without attributes
+	}
+	for name := range strings.SplitSeq(strings.TrimRight(string(names[:n]), "\x00"), "\x00") {
+		if name != "system.posix_acl_access" && !strings.HasPrefix(name, "user.") {
+			continue // the system gives these by itself
+		}
+		value := make([]byte, 64<<10)
+		n, err := unix.Fgetxattr(int(from.Fd()), name, value)
+		if err == nil {
+			err = unix.Fsetxattr(int(to.Fd()), name, value[:n], 0)
+		}
+		if err != nil {
+			return fmt.Errorf("its attribute %s cannot be kept: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// exchange puts the new file in, and takes it out again where what it replaced is not
+// what was read. Who renames a file over ours in between sees ours for as long as that
+// takes: two calls, in a slice of time that has just begun.
+func (s *swap) exchange() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // it does not fail
+	if !s.unchanged() {
+		return errChanged
+	}
+	in, out := s.new, s.old
+	for round := range 100 {
+		if done, err := s.turn(round); done || err != nil {
+			return err
+		}
+		if s.named(s.temp, out) && s.settled(out) {
+			if round > 0 {
+				return errChanged
+			}
+			stage("settled")
+			return s.dir.Sync()
+		}
+		got, err := s.took()
+		if err != nil {
+			return err
+		}
+		in, out = got, in
+	}
+	return s.leave(errChanged)
+}
+
+// settled reports whether nobody writes to what came out.
+func (s *swap) settled(out held) bool {
+	stage("turned")
+	if !out.untouched() {
+		return false
+	}
+	time.Sleep(settleTime)
+	return out.untouched()
+}
+
+// turn exchanges the two names. A file system that cannot do so renames instead, which
+// is then done.
+func (s *swap) turn(round int) (done bool, err error) {
+	dir := int(s.dir.Fd())
+	err = unix.Renameat2(dir, s.temp, dir, s.base, unix.RENAME_EXCHANGE)
+	switch {
+	case err == nil:
+		return false, nil
+	case round > 0:
+		return false, s.leave(err)
+	case !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS):
+		return false, err
+	case !s.unchanged():
+		return false, errChanged
+	}
+	if err := unix.Renameat(dir, s.temp, dir, s.base); err != nil {
+		return false, err
+	}
+	s.temp = ""
+	return true, s.dir.Sync()
+}
+
+// took is the file that came out, whatever is in it. Who waits to write to it goes on once
+// it is back.
+func (s *swap) took() (held, error) {
+	f, err := s.open(s.temp)
+	if err != nil {
+		return held{}, s.leave(err)
+	}
+	s.more = append(s.more, f)
+	return held{file: f}, nil
+}
+
+// leave says that a file was left which may be somebody else's.
+func (s *swap) leave(err error) error {
+	name := filepath.Join(filepath.Dir(s.path), s.temp)
+	s.temp = ""
+	return fmt.Errorf("what stood there meanwhile is in %s: %w", name, err)
+}
+
+// close takes away what is not wanted: the new file, or the old one once it was replaced.
+func (s *swap) close() {
+	if s.temp != "" {
+		_ = unix.Unlinkat(int(s.dir.Fd()), s.temp, 0) // the next one looks for what is left
+	}
+	s.old.release()
+	for _, f := range append(s.more, s.old.file, s.new.file, s.dir) {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// create makes a file that is not there yet, in one step and on the disk.
+func create(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	f, err := os.CreateTemp(dir.Name(), tempPrefix(filepath.Base(path)))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	defer os.Remove(f.Name()) // it was renamed, or is not wanted
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := unix.Renameat2(unix.AT_FDCWD, f.Name(), unix.AT_FDCWD, path, unix.RENAME_NOREPLACE); err != nil {
+		return &os.PathError{Op: "create", Path: path, Err: err}
+	}
+	return dir.Sync()
+}
+
+// sweep looks for what an mcpen that was killed left beside a file. What has nothing
+// that the file has not, up to wraps, is taken away. Anything else may be what somebody
+// wrote at that moment: its name is returned, and it stays.
+func (p Place) sweep(real string) (kept []string) {
+	dir := filepath.Dir(real)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		if !strings.HasPrefix(e.Name(), tempPrefix(filepath.Base(real))) || e.Type()&fs.ModeType != 0 {
+			continue
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil && !p.redundant(f, real) {
+			kept = append(kept, name)
+		}
+		f.Close()
+	}
+	return kept
+}
+
+// redundant takes a file away that says what another one says, whatever is wrapped in
+// either, and reports whether it did.
+func (p Place) redundant(left *os.File, real string) bool {
+	data, err := io.ReadAll(io.LimitReader(left, MaxFile+1))
+	if err != nil {
+		return false
+	}
+	now, err := os.ReadFile(real)
+	if err != nil {
+		return false
+	}
+	a, errA := p.plain(data)
+	b, errB := p.plain(now)
+	if len(data) > 0 && !bytes.HasPrefix(now, data) && (errA != nil || errB != nil || !bytes.Equal(a, b)) {
+		return false
+	}
+	return os.Remove(left.Name()) == nil
+}
