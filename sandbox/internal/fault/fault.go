@@ -1,0 +1,123 @@
+// Package fault makes system calls fail, for tests: what a program does when the
+// kernel says no is seen by having it say no, call by call, with no seam in the
+// program. It works by seccomp_unotify(2): the calls wait, and are answered with an
+// error or let through.
+package fault
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Call is one system call that was seen.
+type Call struct {
+	Number uintptr
+	Args   [6]uint64
+	Stage  string // the name of the thread that made it, as /proc/PID/comm has it
+	Own    bool   // by the thread that f runs on, not by what it started
+}
+
+// String names the call for a message.
+func (c Call) String() string {
+	where := ""
+	if !c.Own {
+		where = " of " + c.Stage
+	}
+	return fmt.Sprintf("system call %d(%#x, %#x, %#x, %#x, %#x)%s", c.Number, c.Args[0], c.Args[1], c.Args[2], c.Args[3], c.Args[4], where)
+}
+
+// Watch runs f on a thread of its own, which ends with f, and asks decide for every
+// call with one of these numbers that the thread makes, or that what it started
+// makes: 0 lets it through, anything else is what the call fails with. f must not be
+// the one that makes another seccomp listener. Nothing of the calling goroutine's
+// is changed, and calls of f's other goroutines are not seen.
+func Watch(numbers []uintptr, decide func(Call) unix.Errno, f func()) error {
+	// A thread that waits here in a call that Go believes to be short would keep a
+	// collection, and that the goroutine that answers, waiting for ever.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	started := make(chan watched)
+	ended := make(chan struct{})
+	go onThread(numbers, started, ended, f)
+	w := <-started
+	if w.err != nil {
+		return w.err
+	}
+	defer unix.Close(w.listener)
+	return w.answer(ended, decide)
+}
+
+// watched is a thread under the filter.
+type watched struct {
+	listener, thread int
+	err              error
+}
+
+// answer answers calls until f has ended.
+func (w watched) answer(ended <-chan struct{}, decide func(Call) unix.Errno) error {
+	for {
+		select {
+		case <-ended:
+			return nil
+		default:
+		}
+		fds := []unix.PollFd{{Fd: int32(w.listener), Events: unix.POLLIN}}
+		if n, err := unix.Poll(fds, 5); n == 0 || err == unix.EINTR {
+			continue
+		} else if err != nil {
+			return os.NewSyscallError("poll", err)
+		}
+		if fds[0].Revents&unix.POLLIN == 0 { // nobody is under the filter any more
+			<-ended
+			return nil
+		}
+		if err := w.one(decide); err != nil && err != unix.ENOENT && err != unix.EINTR {
+			return os.NewSyscallError("ioctl", err)
+		}
+	}
+}
+
+// comm is the name of a thread, or nothing.
+func comm(thread int) string {
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", thread))
+	return strings.TrimSpace(string(name))
+}
+
+// Each runs f again and again; in each run another of the calls that chosen picks
+// fails with errno. It returns the calls of which f did not tell an error. f makes
+// what it needs itself and leaves nothing behind.
+func Each(numbers []uintptr, errno unix.Errno, chosen func(Call) bool, f func() error) (unheard []Call, err error) {
+	for n := 0; ; n++ {
+		seen, failed := 0, []Call(nil)
+		var told error
+		err := Watch(numbers, func(c Call) unix.Errno {
+			if chosen != nil && !chosen(c) {
+				return 0
+			}
+			if seen++; seen == n+1 {
+				failed = append(failed, c)
+				return errno
+			}
+			return 0
+		}, func() { told = f() })
+		if err != nil {
+			return nil, err
+		}
+		if len(failed) == 0 {
+			if told != nil {
+				return nil, fmt.Errorf("it fails by itself: %w", told)
+			}
+			if n == 0 {
+				return nil, fmt.Errorf("none of these calls was made")
+			}
+			return unheard, nil
+		}
+		if told == nil {
+			unheard = slices.Concat(unheard, failed)
+		}
+	}
+}

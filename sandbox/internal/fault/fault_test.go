@@ -1,0 +1,60 @@
+package fault
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A test that stands on calls that were never made to fail would prove nothing.
+func TestEachFindsWhatIsSwallowed(t *testing.T) {
+	dir := t.TempDir()
+	careful := func() error {
+		return errors.Join(unix.Mkdirat(unix.AT_FDCWD, filepath.Join(dir, "a"), 0o700), unix.Rmdir(filepath.Join(dir, "a")))
+	}
+	careless := func() error {
+		_ = unix.Mkdirat(unix.AT_FDCWD, filepath.Join(dir, "b"), 0o700)
+		return careful()
+	}
+	calls := []uintptr{unix.SYS_MKDIRAT}
+	if unheard, err := Each(calls, unix.EIO, nil, careful); err != nil || len(unheard) != 0 {
+		t.Errorf("%v, %v", unheard, err)
+	}
+	os.Remove(filepath.Join(dir, "b"))
+	once := func() error { defer os.Remove(filepath.Join(dir, "b")); return careless() }
+	if unheard, err := Each(calls, unix.EIO, nil, once); err != nil || len(unheard) != 1 || unheard[0].Number != unix.SYS_MKDIRAT || !unheard[0].Own {
+		t.Errorf("%v, %v", unheard, err)
+	}
+	if _, err := Each([]uintptr{unix.SYS_MKNODAT}, unix.EIO, nil, careful); err == nil {
+		t.Error("no call was made, and nothing is said of it")
+	}
+	if _, err := Each(calls, unix.EIO, nil, func() error { return errors.Join(careful(), errors.New("always")) }); err == nil {
+		t.Error("it fails by itself, and nothing is said of it")
+	}
+}
+
+// Calls of what was started are seen, and nothing of the test's own stays changed.
+func TestWatchSeesWhatIsStarted(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "made")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var seen []Call
+	var told error
+	err := Watch([]uintptr{unix.SYS_FCHMODAT, unix.SYS_FCHMODAT2}, func(c Call) unix.Errno { seen = append(seen, c); return unix.EACCES },
+		func() { told = exec.Command("chmod", "0644", file).Run() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told == nil || !slices.ContainsFunc(seen, func(c Call) bool { return c.Stage == "chmod" && !c.Own }) {
+		t.Errorf("chmod: %v, seen %v", told, seen)
+	}
+	if err := os.Chmod(file, 0o640); err != nil {
+		t.Errorf("the test itself is still under the filter: %v", err)
+	}
+}
