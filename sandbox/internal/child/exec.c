@@ -85,8 +85,10 @@ static void drop_capabilities(const struct mcpen_exec *x)
 	for (int c = 0; c < 64; c++) {
 		int has = prctl(PR_CAPBSET_READ, c, 0, 0, 0);
 
-		if (has < 0)
+		if (has < 0 && errno == EINVAL)
 			break; /* past the last capability of this kernel */
+		if (has < 0)
+			fail(x, MCPEN_BOUNDING, 0);
 		if (has == 0)
 			continue; /* root in a container may not drop, and has nothing to */
 		if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) == 0)

@@ -7,6 +7,7 @@ package fault
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ type Call struct {
 	Number uintptr
 	Args   [6]uint64
 	Stage  string // the name of the thread that made it, as /proc/PID/comm has it
+	Thread int    // its number
 	Own    bool   // by the thread that f runs on, not by what it started
 }
 
@@ -31,15 +33,35 @@ func (c Call) String() string {
 	return fmt.Sprintf("system call %d(%#x, %#x, %#x, %#x, %#x)%s", c.Number, c.Args[0], c.Args[1], c.Args[2], c.Args[3], c.Args[4], where)
 }
 
+// Answer is what becomes of a call. The zero Answer lets it through.
+type Answer struct {
+	instead bool
+	value   int64
+	errno   unix.Errno
+}
+
+// Pass lets a call through.
+var Pass Answer
+
+// Fail has a call fail, and do nothing.
+func Fail(errno unix.Errno) Answer { return Answer{instead: true, errno: errno} }
+
+// Return has a call return a value, and do nothing.
+func Return(value int64) Answer { return Answer{instead: true, value: value} }
+
 // Watch runs f on a thread of its own, which ends with f, and asks decide for every
 // call with one of these numbers that the thread makes, or that what it started
-// makes: 0 lets it through, anything else is what the call fails with. f must not be
-// the one that makes another seccomp listener. Nothing of the calling goroutine's
+// makes. A call waits for as long as decide does. Another listener cannot be made
+// below this one (seccomp(2), EBUSY). Nothing of the calling goroutine's
 // is changed, and calls of f's other goroutines are not seen.
-func Watch(numbers []uintptr, decide func(Call) unix.Errno, f func()) error {
+func Watch(numbers []uintptr, decide func(Call) Answer, f func()) error {
 	// A thread that waits here in a call that Go believes to be short would keep a
 	// collection, and that the goroutine that answers, waiting for ever.
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	was := debug.SetGCPercent(-1)
+	defer debug.SetGCPercent(was)
+	if was >= 0 {
+		runtime.GC() // to its end: one may have begun
+	}
 	started := make(chan watched)
 	ended := make(chan struct{})
 	go onThread(numbers, started, ended, f)
@@ -58,7 +80,7 @@ type watched struct {
 }
 
 // answer answers calls until f has ended.
-func (w watched) answer(ended <-chan struct{}, decide func(Call) unix.Errno) error {
+func (w watched) answer(ended <-chan struct{}, decide func(Call) Answer) error {
 	for {
 		select {
 		case <-ended:
@@ -91,18 +113,20 @@ func comm(thread int) string {
 // fails with errno. It returns the calls of which f did not tell an error. f makes
 // what it needs itself and leaves nothing behind.
 func Each(numbers []uintptr, errno unix.Errno, chosen func(Call) bool, f func() error) (unheard []Call, err error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	runtime.GC()
 	for n := 0; ; n++ {
 		seen, failed := 0, []Call(nil)
 		var told error
-		err := Watch(numbers, func(c Call) unix.Errno {
+		err := Watch(numbers, func(c Call) Answer {
 			if chosen != nil && !chosen(c) {
-				return 0
+				return Pass
 			}
 			if seen++; seen == n+1 {
 				failed = append(failed, c)
-				return errno
+				return Fail(errno)
 			}
-			return 0
+			return Pass
 		}, func() { told = f() })
 		if err != nil {
 			return nil, err

@@ -46,7 +46,7 @@ func TestWatchSeesWhatIsStarted(t *testing.T) {
 	}
 	var seen []Call
 	var told error
-	err := Watch([]uintptr{unix.SYS_FCHMODAT, unix.SYS_FCHMODAT2}, func(c Call) unix.Errno { seen = append(seen, c); return unix.EACCES },
+	err := Watch([]uintptr{unix.SYS_FCHMODAT, unix.SYS_FCHMODAT2}, func(c Call) Answer { seen = append(seen, c); return Fail(unix.EACCES) },
 		func() { told = exec.Command("chmod", "0644", file).Run() })
 	if err != nil {
 		t.Fatal(err)
@@ -56,5 +56,14 @@ func TestWatchSeesWhatIsStarted(t *testing.T) {
 	}
 	if err := os.Chmod(file, 0o640); err != nil {
 		t.Errorf("the test itself is still under the filter: %v", err)
+	}
+}
+
+// A call may be said to have done what it has not, as on another kernel.
+func TestReturnIsWhatTheCallReturns(t *testing.T) {
+	var got int
+	err := Watch([]uintptr{unix.SYS_GETPPID}, func(c Call) Answer { return Return(4711) }, func() { got = unix.Getppid() })
+	if err != nil || got != 4711 {
+		t.Errorf("%d, %v", got, err)
 	}
 }

@@ -29,13 +29,12 @@ func onThread(numbers []uintptr, started chan<- watched, ended chan<- struct{}, 
 		started <- watched{err: os.NewSyscallError("seccomp", errno)}
 		return
 	}
-	unix.CloseOnExec(int(fd))
 	started <- watched{listener: int(fd), thread: unix.Gettid()}
 	f()
 }
 
 // one answers one call.
-func (w watched) one(decide func(Call) unix.Errno) error {
+func (w watched) one(decide func(Call) Answer) error {
 	var n struct { // struct seccomp_notif
 		id    uint64
 		pid   uint32
@@ -54,8 +53,9 @@ func (w watched) one(decide func(Call) unix.Errno) error {
 		errno int32
 		flags uint32
 	}{id: n.id}
-	if errno := decide(Call{Number: uintptr(n.nr), Args: n.args, Stage: comm(int(n.pid)), Own: int(n.pid) == w.thread}); errno != 0 {
-		r.errno = -int32(errno)
+	a := decide(Call{Number: uintptr(n.nr), Args: n.args, Stage: comm(int(n.pid)), Thread: int(n.pid), Own: int(n.pid) == w.thread})
+	if a.instead {
+		r.val, r.errno = a.value, -int32(a.errno)
 	} else {
 		r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 	}
