@@ -83,7 +83,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 // serverLast moves a server's name behind the flags that follow it: people write
 // "run SERVER --set name=value" as well. What stands behind "--" stays there.
 func serverLast(args []string) []string {
-	if len(args) < 2 || args[1] != "run" && args[1] != "explain" {
+	if len(args) < 2 || !slices.Contains([]string{"run", "explain", "trust"}, args[1]) {
 		return args
 	}
 	end := slices.Index(args, "--")
@@ -140,7 +140,7 @@ func (a *app) cli(args []string) *cli.App {
 		a.gcCommand(),
 		a.removeCommand(),
 		a.reviewCommand(),
-		a.trustCommand(),
+		a.trustCommand(args),
 	}
 	for _, c := range commands {
 		c.OnUsageError = wrong

@@ -17,17 +17,17 @@ import (
 // dangerous first. Nothing in it is taken on trust: what does not print is made
 // visible.
 func (a *app) showEvidence(out io.Writer, at place, e evidence) {
-	red := func(format string, args ...any) {
-		fmt.Fprintln(out, launch.Red(out, "  "+audit.Visible(fmt.Sprintf(format, args...))))
+	line := func(format string, args ...any) string {
+		return "  " + short(audit.Visible(fmt.Sprintf(format, args...)), 400)
 	}
-	plain := func(format string, args ...any) {
-		fmt.Fprintln(out, "  "+audit.Visible(fmt.Sprintf(format, args...)))
-	}
+	red := func(format string, args ...any) { fmt.Fprintln(out, launch.Red(out, line(format, args...))) }
+	plain := func(format string, args ...any) { fmt.Fprintln(out, line(format, args...)) }
 	fmt.Fprintf(out, "%s\n", audit.Visible(e.file))
 	plain("%s", e.why)
 	if slices.Contains(ownNames(at), e.profile.Name) {
 		red("CALLS ITSELF %q, as a server of yours is called: it has a state, a log and pins of its own", e.profile.Name)
 	}
+	few(e.use.says(e.starts()), red)
 	said := e.profile.Said()
 	for rank := range alarms {
 		var texts []string
@@ -38,11 +38,13 @@ func (a *app) showEvidence(out io.Writer, at place, e evidence) {
 		}
 		few(texts, red)
 	}
-	few(prefixed("COMES WITH a client's configuration: ", clientWords(repositoryOf(at, e.file))), red)
+	few(prefixed("COMES WITH a client's configuration: ", clientWords(projectOf(at, e.file))), red)
 	few(prefixed("LEADS by the symlink ", e.links), red)
 	a.showLock(at, e, red, plain)
-	if command := joined(said, "server.command", "server.package", "server.args"); command != "" {
+	if command := strings.Join(saidWords(e.profile, "server.command", "server.package", "server.args"), " "); command != "" {
 		plain("%-10s %s", "starts", command)
+	} else if len(e.use.command) == 0 {
+		plain("%-10s nothing by itself: each command that it is used for is trusted with it", "starts")
 	}
 	for _, s := range said {
 		if _, text := alarming(s); text != "" {
@@ -157,14 +159,24 @@ func variable(key string) string {
 	return name + "="
 }
 
-func joined(said []policy.Said, keys ...string) string {
+// saidWords are what a profile says under some keys.
+func saidWords(p *policy.Profile, keys ...string) []string {
 	var words []string
-	for _, s := range said {
+	for _, s := range p.Said() {
 		if slices.Contains(keys, s.Key) {
 			words = append(words, s.Text)
 		}
 	}
-	return strings.Join(words, " ")
+	return words
+}
+
+// short is a text of most bytes at most. That there is more is said first: an end that
+// is not shown must not look like one.
+func short(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return fmt.Sprintf("(the first %d of %d bytes) %s…", most, len(text), strings.ToValidUTF8(text[:most], ""))
 }
 
 // showLock says what a lock installs, and how old that is.

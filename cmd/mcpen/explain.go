@@ -35,7 +35,7 @@ func (a *app) explainCommand(words []string) *cli.Command {
 			}
 			defer p.close()
 			if p.untrusted != nil {
-				a.warn("nothing starts from it yet: %v", p.untrusted)
+				a.notYet(p.untrusted)
 			}
 			ref, _, isPackage, err := packaged(ch, p.policy)
 			if err != nil {

@@ -9,15 +9,24 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/policy"
 )
 
 // foreign says why a file is not the person's own configuration but may be what
 // somebody else wrote: "it is in the repository /x". It is "" for a profile that mcpen
 // carries, for the configuration of the user and of the machine, and for a file of
-// the user's that lies in no project and that no server was given to write.
+// the user's that lies in no project, was not unpacked with one, and that no server
+// was given to write.
 func foreign(at place, file string) string {
+	_, why := foreignWay(at, file)
+	return why
+}
+
+// foreignWay is foreign, and the path that it is about: of the file itself or of a
+// symlink that leads to it.
+func foreignWay(at place, file string) (way, why string) {
 	if ships(file) {
-		return ""
+		return "", ""
 	}
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(at.cwd, file)
@@ -28,10 +37,10 @@ func foreign(at place, file string) string {
 	}
 	for _, way := range ways {
 		if why := foreignAt(at, way); why != "" {
-			return why
+			return way, why
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // foreignAt is foreign for a path without symlinks on the way to its last element.
@@ -44,13 +53,68 @@ func foreignAt(at place, file string) string {
 	if top := host.Repository(file, at.login.Home, at.home); top != "" {
 		return "it is in the repository " + top
 	}
-	for _, dir := range written(at) {
-		if strings.HasPrefix(file, dir+"/") {
-			return "it is in " + dir + ", which a server was given to write"
+	if top := handedOut(file, at.login.Home, at.home); top != "" {
+		return "it is in a project that may be somebody else's, " + top
+	}
+	if dir := downloads(at); dir != "" && strings.HasPrefix(file, dir+"/") {
+		return "it was downloaded to " + dir
+	}
+	for _, g := range grounds(at, "") {
+		if strings.HasPrefix(file, g.Dir+"/") {
+			return "it is in " + g.Dir + ", which a server was given to write"
 		}
 	}
 	if mutable(file) {
 		return "another user could have written it"
+	}
+	return ""
+}
+
+// handedOut is the innermost folder around a file that holds what projects hold when
+// they are handed out: an archive that was unpacked has no mark of version control.
+// Homes are none, and neither is what lies above one, or above a folder of everybody's.
+func handedOut(file string, homes ...string) string {
+	for dir := filepath.Dir(file); dir != "/" && dir != "."; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		everybodys := err == nil && info.Mode()&os.ModeSticky != 0 && info.Mode().Perm()&0o002 != 0
+		if everybodys || slices.ContainsFunc(homes, func(h string) bool { return h != "" && host.Look(h).Real == dir }) {
+			return ""
+		}
+		if slices.ContainsFunc(handedOutMarks, func(mark string) bool { return exists(filepath.Join(dir, mark)) }) {
+			return dir
+		}
+	}
+	return ""
+}
+
+// handedOutMarks are what the top folder of a project holds that was made to be given
+// away: its licence and first words, what hosts of repositories read, and what package
+// managers and clients do.
+var handedOutMarks = []string{
+	"LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "COPYING", "README", "README.md", "README.rst", "README.txt",
+	".gitignore", ".gitattributes", ".gitmodules", ".github", ".gitlab-ci.yml",
+	"package.json", "pyproject.toml", "setup.py", "setup.cfg", "PKG-INFO", "go.mod", "Cargo.toml", "pom.xml", "build.gradle",
+	"build.gradle.kts", "Gemfile", "composer.json", "mix.exs", "deno.json", "server.json", "manifest.json", "Dockerfile", "Makefile",
+	".vscode", ".cursor", ".claude", ".devcontainer", "CLAUDE.md", "AGENTS.md",
+}
+
+// downloads is the folder into which this user's programs download, without symlinks.
+func downloads(at place) string {
+	name := filepath.Join(at.login.Home, "Downloads")
+	text, _ := readRegular(filepath.Join(at.login.Home, ".config/user-dirs.dirs"), policy.MaxFile) // none: the default
+	for line := range strings.Lines(string(text)) {
+		value, ok := strings.CutPrefix(strings.TrimSpace(line), "XDG_DOWNLOAD_DIR=")
+		if !ok {
+			continue
+		}
+		value = strings.Trim(value, `"`)
+		if rest, ok := strings.CutPrefix(value, "$HOME"); ok {
+			value = at.login.Home + rest
+		}
+		name = value
+	}
+	if f := host.Look(name); f.Exists && f.Real != host.Look(at.login.Home).Real {
+		return f.Real
 	}
 	return ""
 }

@@ -121,7 +121,7 @@ func (a *app) pinFile(at place, known []launch.PinFile, server string) (launch.P
 	}
 	switch len(found) {
 	case 0:
-		return launch.PinFile{}, usage("mcpen run "+server, "nothing is known of %q: it never ran", server)
+		return a.neverRan(at, server)
 	case 1:
 		return found[0], nil
 	}
@@ -130,6 +130,21 @@ func (a *app) pinFile(at place, known []launch.PinFile, server string) (launch.P
 		paths = append(paths, strings.TrimSuffix(p.File, ".pins")+".toml")
 	}
 	return launch.PinFile{}, usage("mcpen review "+paths[0], "%q is the name of several: %s", server, strings.Join(paths, ", "))
+}
+
+// neverRan are the pins of a profile of which nothing was seen yet. What is missing
+// before anything can be is said.
+func (a *app) neverRan(at place, server string) (launch.PinFile, error) {
+	p, err := a.toTrust(at, server)
+	if err != nil {
+		return launch.PinFile{}, usage("mcpen run "+server, "nothing is known of %q: it never ran", server)
+	}
+	if err := a.gateOf(at, p); err != nil {
+		a.notYet(err)
+	}
+	pins := pinsOf(at, strings.TrimSuffix(lockBeside(at, p.Sources[0].File, p.Name), ".lock"))
+	pins.Name = p.Name
+	return pins, nil
 }
 
 // reviewer decides about definitions, by flags or by asking.
@@ -250,6 +265,9 @@ func title(d guard.Definition) string {
 // unreviewed says how much is in use that nobody looked at.
 func unreviewed(pins guard.Pins) string {
 	n := len(pins.Waiting(true)) - len(pins.Waiting(false))
+	if len(pins.Definitions) == 0 {
+		return ": nothing of it was seen yet"
+	}
 	if n == 0 {
 		return ""
 	}

@@ -190,9 +190,13 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 // Where it is only looked for, what is not trusted is remembered.
 func (a *app) install(ctx context.Context, ch choice, r resolved, p *prepared) error {
 	if top := repositoryOf(p.place, p.place.state); top != "" && !ch.look {
-		return &codeError{code: exitRefused, err: fmt.Errorf("cannot keep state in %q: it is in the repository %s", p.place.state, top), hint: "unset XDG_STATE_HOME"}
+		hint := "export HOME=" + pasted(p.place.login.Home)
+		if absolute(a.getenv("XDG_STATE_HOME")) != "" {
+			hint = "unset XDG_STATE_HOME"
+		}
+		return &codeError{code: exitRefused, err: fmt.Errorf("cannot keep state in %q: it is in the repository %s", p.place.state, top), hint: hint}
 	}
-	asked, err := a.gate(p.place, !ch.look, append(r.baselines, r.profile)...)
+	asked, err := a.gate(p.place, !ch.look, ch, r)
 	if p.untrusted = err; err != nil && !ch.look {
 		return err
 	}

@@ -33,6 +33,7 @@ type evidence struct {
 	lock    string   // its file; "" where there is none
 	links   []string // "path -> where it leads", sorted
 	digest  string
+	use     use // what it is started with beyond what it says; of a profile that is not the person's own
 }
 
 // gather reads what a profile is to be trusted by. The profile is not read again: what
@@ -147,10 +148,7 @@ func runsHere(at place, s policy.Said) bool {
 // workspace is the project that it lies in. Paths with other parameters are not
 // known yet, and are looked at when it runs.
 func (a *app) namedLinks(at place, e evidence) []string {
-	top := repositoryOf(at, e.file)
-	if top == "" {
-		top = filepath.Dir(e.file)
-	}
+	top := projectOf(at, e.file)
 	var out []string
 	for _, s := range e.profile.Said() {
 		text := strings.TrimPrefix(strings.TrimPrefix(s.Text, "?"), "file:")
@@ -176,6 +174,25 @@ type trusted struct {
 	Path   string    `json:"path"`
 	Digest string    `json:"digest"`
 	At     time.Time `json:"at"`
+	Uses   []string  `json:"uses,omitempty"` // digests of what it may be started with beyond what it says
+}
+
+// maxUses bounds the uses of one profile. The oldest is forgotten.
+const maxUses = 256
+
+// holds reports whether a decision is about what was gathered, and about its use.
+func (t trusted) holds(e evidence) (content, use bool) {
+	content = t.Digest == e.digest
+	return content, content && (e.use.digest() == "" || slices.Contains(t.Uses, e.use.digest()))
+}
+
+// digest tells one use of a profile from another; it is "" for the one that adds
+// nothing.
+func (u use) digest() string {
+	if !u.adds() {
+		return ""
+	}
+	return hex.EncodeToString(sum(fmt.Appendf(nil, "%q", append([]string{u.dir}, u.words()...))))
 }
 
 // trustFile is where it is kept: in the home of the password database, which no
@@ -210,13 +227,30 @@ func known(at place, file string) (trusted, error) {
 	return t, nil
 }
 
-// trust keeps the decision for what was gathered.
+// trust keeps the decision for what was gathered and its use. Uses that were trusted
+// with the same content before stay.
 func trust(at place, e evidence) error {
+	t, err := known(at, e.file)
+	if err != nil {
+		return err
+	}
+	if t.Digest != e.digest {
+		t.Uses = nil
+	}
+	return keepTrusted(at, e, t.Uses)
+}
+
+// keepTrusted writes a decision, with the uses that hold besides that of the evidence.
+func keepTrusted(at place, e evidence, uses []string) error {
 	name, err := trustFile(at, e.file)
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(trusted{Path: e.file, Digest: e.digest, At: time.Now().UTC()})
+	if u := e.use.digest(); u != "" && !slices.Contains(uses, u) {
+		uses = append(uses, u)
+	}
+	uses = uses[max(0, len(uses)-maxUses):]
+	data, err := json.Marshal(trusted{Path: e.file, Digest: e.digest, At: time.Now().UTC(), Uses: uses})
 	if err != nil {
 		return fmt.Errorf("internal error: cannot encode a decision: %w", err)
 	}
@@ -227,12 +261,16 @@ func trust(at place, e evidence) error {
 }
 
 // gate lets nothing start from a profile, a lock or a baseline that is not the
-// person's own until they have trusted it as it is. At a terminal they may be asked; elsewhere
-// it is refused. It reports whether anything had to be trusted.
-func (a *app) gate(at place, ask bool, profiles ...*policy.Profile) (asked bool, err error) {
-	for _, p := range profiles {
+// person's own until they have trusted it as it is, and what it is started with. At a
+// terminal they may be asked; elsewhere it is refused. It reports whether anything had
+// to be trusted.
+func (a *app) gate(at place, ask bool, ch choice, r resolved) (asked bool, err error) {
+	for _, p := range append(slices.Clone(r.baselines), r.profile) {
 		e, err := a.gather(at, p)
 		if err == nil && e.why != "" {
+			if p == r.profile {
+				e.use = useOf(at, ch, p)
+			}
 			asked, err = true, a.gateOne(at, ask, e)
 		}
 		if err != nil {
@@ -242,17 +280,51 @@ func (a *app) gate(at place, ask bool, profiles ...*policy.Profile) (asked bool,
 	return asked, nil
 }
 
+// notYet says why nothing starts, to somebody who only looks.
+func (a *app) notYet(why error) {
+	a.warn("nothing starts from it yet: %v", why)
+	var coded *codeError
+	if errors.As(why, &coded) && coded.hint != "" {
+		launch.Say(a.err, "hint", coded.hint)
+	}
+}
+
+// gateOf is gate for a look at one profile.
+func (a *app) gateOf(at place, p *policy.Profile) error {
+	_, err := a.gate(at, false, choice{}, resolved{profile: p})
+	return err
+}
+
+// hint is the command that has a person trust a profile and its use.
+func (e evidence) hint() string {
+	if e.use.adds() {
+		return e.use.hint()
+	}
+	return "mcpen trust " + pasted(e.file)
+}
+
+// starts reports whether the profile says itself what it starts.
+func (e evidence) starts() bool {
+	return len(saidWords(e.profile, "server.command", "server.package")) > 0
+}
+
 // gateOne is gate for one profile that is not the person's own.
 func (a *app) gateOne(at place, ask bool, e evidence) error {
 	was, err := known(at, e.file)
-	if err != nil || was.Digest == e.digest {
+	if err != nil {
 		return err
 	}
-	why := e.why
-	if was.Digest != "" {
-		why = "it, its lock, or what it names changed since it was trusted; " + why
+	content, used := was.holds(e)
+	if content && used {
+		return nil
 	}
-	no := &codeError{code: exitRefused, err: fmt.Errorf("%q is not trusted: %s", e.file, why), hint: "mcpen trust " + pasted(e.file)}
+	no := &codeError{code: exitRefused, err: fmt.Errorf("%q is not trusted: %s", e.file, e.why), hint: e.hint()}
+	switch {
+	case content:
+		no.err = fmt.Errorf("%q is trusted, but not with what it is started with here: %s; %s", e.file, audit.Visible(short(strings.Join(e.use.says(e.starts()), ", "), 300)), e.why)
+	case was.Digest != "":
+		no.err = fmt.Errorf("%q is not trusted: it, its lock, or what it names changed since it was trusted; %s", e.file, e.why)
+	}
 	if !ask || !a.terminal(a.in) || !a.terminal(a.err) {
 		return no
 	}
@@ -281,7 +353,7 @@ func (a *app) keepTrust(at place, p *policy.Profile, change func() error) error 
 	if err != nil || was.Digest != before.digest || after.digest == before.digest {
 		return err
 	}
-	return trust(at, after)
+	return keepTrusted(at, after, was.Uses)
 }
 
 // keepTrustBeside is keepTrust for the profile that a lock or pins lie beside.
@@ -298,15 +370,32 @@ func (a *app) keepTrustBeside(at place, file string, change func() error) error 
 	return a.keepTrust(at, p, change)
 }
 
-// pasted is a path as a shell reads it back.
-func pasted(path string) string {
+// pasted is a word as a shell reads it back. Of what does not print, nothing reaches the
+// terminal.
+func pasted(word string) string {
 	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+@:,", r)
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+@:,=", r)
 	}
-	if !strings.ContainsFunc(path, func(r rune) bool { return !plain(r) }) && !strings.HasPrefix(path, "-") {
-		return path
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return word
 	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	if audit.Visible(word) == word && !strings.Contains(word, "\t") {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	var b strings.Builder
+	b.WriteString("$'")
+	for _, c := range []byte(word) {
+		switch {
+		case c == '\'' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c >= 0x7f:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String() + "'"
 }
 
 // yes asks a person at a terminal.
@@ -317,35 +406,50 @@ func (a *app) yes(question string) bool {
 	return s == "y" || s == "yes"
 }
 
-func (a *app) trustCommand() *cli.Command {
+func (a *app) trustCommand(words []string) *cli.Command {
 	return &cli.Command{
-		Name: "trust", Usage: "show what profiles of a repository ask for, and trust them as they are", ArgsUsage: "[PATH…]",
-		Description: "PATH is a profile, or a folder with profiles or with a .mcpen of them (default:\nthe folder where mcpen was started). What is trusted is the content: of the\nprofile, of all that it extends, of its lock and of what was approved; any change\nasks again. Profiles of your own configuration need no trust." + exitStatus,
-		Flags: []cli.Flag{
+		Name: "trust", Usage: "show what profiles of a repository ask for, and trust them as they are", ArgsUsage: "[PATH…] | SERVER -- ARGS… | --profile P -- COMMAND…",
+		Description: "PATH is a profile, or a folder with profiles or with a .mcpen of them (default:\nthe folder where mcpen was started). What is trusted is the content: of the\nprofile, of all that it extends, of its lock and of what was approved; any change\nasks again. What a command line adds to it (a command, arguments, --set, --without,\na workspace outside of the project) is trusted with the same words as in run.\nProfiles of your own configuration need no trust." + exitStatus,
+		Flags: append(serverFlags(),
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
-			&cli.BoolFlag{Name: "revoke", Usage: "trust it no longer"},
-		},
+			&cli.BoolFlag{Name: "revoke", Usage: "trust it no longer, however it is used"},
+		),
 		Action: func(c *cli.Context) error {
 			at, err := a.place()
 			if err != nil {
 				return err
+			}
+			do := func(file string, ch choice) error { return a.trustOne(at, file, ch, c.Bool("yes")) }
+			if c.Bool("revoke") {
+				do = func(file string, _ choice) error { return a.revoke(at, file) }
+			}
+			if used(c, words) {
+				ch, err := choose(c, words)
+				if err != nil {
+					return err
+				}
+				if ch.unwritten() {
+					return usage("mcpen trust --profile PATH -- COMMAND", "no profile named: what has none needs no trust")
+				}
+				return do(ch.profile, ch)
 			}
 			files, err := profilesAt(at, c.Args().Slice())
 			if err != nil {
 				return err
 			}
 			for _, f := range files {
-				do := a.trustOne
-				if c.Bool("revoke") {
-					do = a.revoke
-				}
-				if err := do(at, f, c.Bool("yes")); err != nil {
+				if err := do(f, choice{profile: f}); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 	}
+}
+
+// used reports whether a command line says how a profile is used.
+func used(c *cli.Context, words []string) bool {
+	return slices.Contains(words, "--") || slices.ContainsFunc(serverFlags(), func(f cli.Flag) bool { return c.IsSet(f.Names()[0]) })
 }
 
 // profilesAt are the profiles that paths name.
@@ -374,16 +478,9 @@ func profilesAt(at place, paths []string) ([]string, error) {
 	return out, nil
 }
 
-// trustOne shows one profile and asks.
-func (a *app) trustOne(at place, file string, yes bool) error {
-	data, err := readProfile(file)
-	if err != nil {
-		return usage("mcpen trust PATH", "cannot read the profile: %v", err)
-	}
-	p, err := policy.Parse(fileName(file), data, a.loader(at))
-	if filepath.Base(file) == filepath.Base(baselineFile()) {
-		p, err = policy.ParseBaseline(fileName(file), data, a.loader(at))
-	}
+// trustOne shows one profile and how it is used, and asks.
+func (a *app) trustOne(at place, file string, ch choice, yes bool) error {
+	p, err := a.toTrust(at, file)
 	if err != nil {
 		return err
 	}
@@ -391,20 +488,23 @@ func (a *app) trustOne(at place, file string, yes bool) error {
 	if err != nil {
 		return err
 	}
+	e.use = useOf(at, ch, p)
 	if e.why == "" {
 		fmt.Fprintf(a.out, "%s needs no trust: it is yours\n", audit.Visible(file))
 		return nil
 	}
-	if was, err := known(at, e.file); err != nil || was.Digest == e.digest {
-		if err == nil {
-			fmt.Fprintf(a.out, "%s is trusted as it is\n", audit.Visible(file))
-		}
+	was, err := known(at, e.file)
+	if err != nil {
 		return err
+	}
+	if _, held := was.holds(e); held {
+		fmt.Fprintf(a.out, "%s is trusted as it is\n", audit.Visible(file))
+		return nil
 	}
 	a.showEvidence(a.out, at, e)
 	if !yes {
 		if !a.terminal(a.in) {
-			return usage("mcpen trust --yes "+pasted(file), "nothing was trusted: there is nobody to ask")
+			return usage(strings.Replace(e.hint(), "mcpen trust ", "mcpen trust --yes ", 1), "nothing was trusted: there is nobody to ask")
 		}
 		if !a.yes("trust it as it is?") {
 			fmt.Fprintln(a.out, "nothing was trusted")
@@ -418,8 +518,24 @@ func (a *app) trustOne(at place, file string, yes bool) error {
 	return nil
 }
 
+// toTrust reads a profile, or a baseline, of a path or a name.
+func (a *app) toTrust(at place, file string) (*policy.Profile, error) {
+	load := a.loader(at)
+	if !strings.Contains(file, "/") && exists(file) {
+		file = "./" + file
+	}
+	name, data, err := load(file, "")
+	if err != nil {
+		return nil, usage("mcpen trust PATH", "cannot read the profile: %v", err)
+	}
+	if filepath.Base(file) == filepath.Base(baselineFile()) {
+		return policy.ParseBaseline(name, data, load)
+	}
+	return policy.Parse(name, data, load)
+}
+
 // revoke forgets what was decided of a profile.
-func (a *app) revoke(at place, file string, _ bool) error {
+func (a *app) revoke(at place, file string) error {
 	name, err := trustFile(at, realFile(at, file))
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -20,7 +21,8 @@ var repositoryMarks = []string{".git", ".hg", ".jj", ".svn", ".bzr", "_darcs", "
 // The path has no symlinks and need not exist. Homes are no projects, even where their
 // start files are kept in version control, and nothing above one counts; nor does what
 // somebody put into a folder that all may write to. A home that only the environment
-// names, and that is or lies in a project, is none.
+// names, and that is or lies in a project, is none. A folder called .mcpen is a project
+// of its own where nothing around it is one: what lies in it was made to be shared.
 func Repository(path, login, env string) string {
 	var homes []string
 	if f := Look(login); f.Exists {
@@ -37,13 +39,22 @@ func project(path string, homes []string) string {
 	for dir := filepath.Dir(path); dir != "/" && dir != "."; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
 		if slices.Contains(homes, dir) || err == nil && info.Mode()&os.ModeSticky != 0 && info.Mode().Perm()&0o002 != 0 {
-			return ""
+			return shared(path)
 		}
 		for _, mark := range repositoryMarks {
 			if _, err := os.Lstat(filepath.Join(dir, mark)); err == nil {
 				return dir
 			}
 		}
+	}
+	return shared(path)
+}
+
+// shared is the outermost folder called .mcpen in which a path lies, or "".
+func shared(path string) string {
+	const name = "/.mcpen/"
+	if i := strings.Index(path, name); i >= 0 {
+		return path[:i+len(name)-1]
 	}
 	return ""
 }

@@ -54,3 +54,12 @@ func (o opt[T]) word() []word {
 	}
 	return nil
 }
+
+// Asks reports whether a parameter, or a builtin such as "workspace", stands in
+// anything that the profile says.
+func (p *Profile) Asks(name string) bool {
+	return slices.ContainsFunc(p.Said(), func(s Said) bool {
+		segs, err := segments(s.Text)
+		return err != nil || slices.ContainsFunc(segs, func(seg segment) bool { return seg.name == name })
+	})
+}

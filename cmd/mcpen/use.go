@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/policy"
+)
+
+// use is what a profile is started with beyond what it says itself: words that a
+// client's configuration, which may be a repository's, says as well. What a person
+// trusted of a profile says nothing of them, so that each use that adds a word is
+// trusted on its own. A baseline is none of them: it only narrows. The zero use adds
+// nothing.
+type use struct {
+	profile   string              // its path
+	dir       string              // where it is started, if that is outside of the project that the profile is from, and matters
+	command   []string            // a command that the profile is used for
+	args      []string            // arguments behind the profile's own
+	params    map[string][]string // parameters
+	workspace string              // what was named as that, where it is outside of the project and the profile asks for it
+	without   []policy.Layer      // layers to go without
+}
+
+// useOf is the use that a choice makes of a profile. One that is the person's own may
+// be used as it pleases them.
+func useOf(at place, ch choice, p *policy.Profile) use {
+	top := origin(at, p)
+	if top == "" {
+		return use{}
+	}
+	u := use{profile: realFile(at, p.Sources[0].File), command: ch.command, args: ch.args, params: map[string][]string{}, without: ch.without}
+	outside := func(dir string) string {
+		if real := realFile(at, dir); dir != "" && real != top && !strings.HasPrefix(real, top+"/") {
+			return real
+		}
+		return ""
+	}
+	asks := p.Asks("workspace")
+	if asks {
+		u.workspace = outside(ch.workspace)
+	}
+	if asks && ch.workspace == "" || fromHere(at, append(saidWords(p, "server.command", "server.args"), append(ch.command, ch.args...)...)) {
+		u.dir = outside(at.cwd)
+	}
+	for name, values := range ch.params {
+		for _, v := range values {
+			u.params[name] = append(u.params[name], absoluteValue(at, p, name, v))
+		}
+	}
+	return u
+}
+
+// origin is the project that a profile is from: that of the first of its files that is
+// not the person's own; "" where all are.
+func origin(at place, p *policy.Profile) string {
+	for _, s := range p.Sources {
+		if way, why := foreignWay(at, s.File); why != "" {
+			return projectOf(at, way)
+		}
+	}
+	return ""
+}
+
+// projectOf is the project that a file belongs to, which is its folder where it is in
+// none.
+func projectOf(at place, file string) string {
+	if top := repositoryOf(at, file); top != "" {
+		return top
+	}
+	if top := handedOut(file, at.login.Home, at.home); top != "" {
+		return top
+	}
+	return filepath.Dir(file)
+}
+
+// fromHere reports whether a word of a command is a file by where it is started.
+func fromHere(at place, words []string) bool {
+	return slices.ContainsFunc(words, func(w string) bool {
+		return !filepath.IsAbs(w) && (strings.Contains(w, "/") || host.Look(filepath.Join(at.cwd, w)).Exists)
+	})
+}
+
+// absoluteValue is a value of a parameter that means the same wherever it is said.
+func absoluteValue(at place, p *policy.Profile, name, value string) string {
+	path := slices.ContainsFunc(p.Params, func(q policy.Param) bool {
+		return q.Name == name && (q.Type == policy.ParamDirectory || q.Type == policy.ParamFile)
+	})
+	if !path || filepath.IsAbs(value) || strings.HasPrefix(value, "~") {
+		return value
+	}
+	return filepath.Join(at.cwd, value)
+}
+
+// adds reports whether there is anything in a use that the profile does not say.
+func (u use) adds() bool { return u.dir != "" || len(u.words()) > 1 }
+
+// words are the words of a command line that make this use, in one order however they
+// were given.
+func (u use) words() []string {
+	var out []string
+	if u.workspace != "" {
+		out = append(out, "--workspace", u.workspace)
+	}
+	for _, name := range slices.Sorted(maps.Keys(u.params)) {
+		for _, v := range u.params[name] {
+			out = append(out, "--set", name+"="+v)
+		}
+	}
+	without := slices.Clone(u.without)
+	slices.Sort(without)
+	for _, l := range slices.Compact(without) {
+		out = append(out, "--without", string(l))
+	}
+	switch {
+	case len(u.command) > 0:
+		return slices.Concat(out, []string{"--profile", u.profile, "--"}, u.command)
+	case len(u.args) > 0:
+		return slices.Concat(out, []string{u.profile, "--"}, u.args)
+	}
+	return append(out, u.profile)
+}
+
+// hint is the command line that has a person trust this use.
+func (u use) hint() string {
+	line := "mcpen trust " + strings.Join(pastedAll(u.words()), " ")
+	if u.dir != "" {
+		line = "cd " + pasted(u.dir) + " && " + line
+	}
+	return line
+}
+
+// says is what a use adds, the worst first. With own, the profile says itself what it
+// starts.
+func (u use) says(own bool) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(u.params)) {
+		for _, v := range u.params[name] {
+			if line, runs := strings.CutPrefix(v, "command:"); runs {
+				out = append(out, "RUNS ON THIS MACHINE, with all of your rights: "+line)
+			}
+		}
+	}
+	for _, l := range u.without {
+		out = append(out, "GOES WITHOUT "+string(l))
+	}
+	if command := strings.Join(pastedAll(u.command), " "); command != "" && own {
+		out = append(out, "STARTS SOMETHING ELSE than the profile says: "+command)
+	} else if command != "" {
+		out = append(out, "STARTS "+command)
+	}
+	if u.workspace != "" {
+		out = append(out, "WORKS IN ANOTHER PROJECT: "+u.workspace)
+	}
+	if u.dir != "" {
+		out = append(out, "IS STARTED IN ANOTHER PROJECT: "+u.dir)
+	}
+	for _, name := range slices.Sorted(maps.Keys(u.params)) {
+		out = append(out, fmt.Sprintf("IS GIVEN the parameter %s = %s", name, strings.Join(pastedAll(u.params[name]), ", ")))
+	}
+	if len(u.args) > 0 {
+		out = append(out, "IS GIVEN the arguments "+strings.Join(pastedAll(u.args), " "))
+	}
+	return out
+}
+
+func pastedAll(words []string) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = pasted(w)
+	}
+	return out
+}
