@@ -118,7 +118,7 @@ func Pins(p plan.Plan) ([]child.Pin, error) {
 		if m.Kind != plan.MountBind {
 			continue
 		}
-		how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | unix.O_NOFOLLOW, Resolve: unix.RESOLVE_NO_SYMLINKS}
+		how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
 		fd, err := unix.Openat2(unix.AT_FDCWD, m.Source, &how)
 		if err != nil {
 			return nil, &os.PathError{Op: "open", Path: m.Source, Err: err}
