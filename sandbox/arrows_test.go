@@ -23,6 +23,7 @@ import (
 var arrows = []struct{ from, to, why string }{
 	{"sandbox/policy", "sandbox/internal/schema", "a profile's words of JSON Schema are checked where they stand; it is a leaf and pure"},
 	{"sandbox/plan", "sandbox/policy", "the waist: policies become plans"},
+	{"sandbox/plan", "sandbox/audit", "what would mend a problem is a grant, as in an event; it is a leaf"},
 
 	{"sandbox/host", "sandbox/plan", "answers as the facts that Compile asks for"},
 	{"sandbox/pack", "sandbox/audit", "strangers' words are made visible before they stand in lines"},

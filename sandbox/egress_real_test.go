@@ -53,7 +53,7 @@ func TestRealPackageManagerReachesItsRegistry(t *testing.T) {
 		t.Errorf("with nothing allowed it said %q, want an error that has a name", said)
 	}
 	if !slices.ContainsFunc(r.events.all(), func(e audit.Event) bool {
-		return e.Verdict == audit.Refused && (e.Kind == audit.KindName && e.Subject == host && e.Hint != "" || e.Kind == audit.KindConnect)
+		return e.Verdict == audit.Refused && (e.Kind == audit.KindName && e.Subject == host && e.Advice() != "" || e.Kind == audit.KindConnect)
 	}) {
 		t.Errorf("nobody was told that the registry was refused: %+v", r.events.all())
 	}

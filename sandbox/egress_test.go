@@ -305,7 +305,7 @@ func toldOfPorts(t *testing.T, p plan.Plan, events []audit.Event, hints map[stri
 	}
 	for subject, hint := range hints {
 		if !slices.ContainsFunc(events, func(e audit.Event) bool {
-			return e.Kind == audit.KindConnect && e.Verdict == audit.Refused && e.Subject == subject && e.Hint == hint && e.Errno != "" && e.PID != 0
+			return e.Kind == audit.KindConnect && e.Verdict == audit.Refused && e.Subject == subject && e.Advice() == hint && e.Errno != "" && e.PID != 0
 		}) {
 			t.Errorf("nobody was told of %s with %s", subject, hint)
 		}
@@ -372,7 +372,7 @@ func everyDecisionIsRecorded(t *testing.T, events []audit.Event) {
 func tells(e, want audit.Event) bool {
 	return e.Kind == want.Kind && e.Verdict == want.Verdict && e.Subject == want.Subject && e.Address == want.Address &&
 		e.Sent == want.Sent && e.Received == want.Received &&
-		(want.Rule == "" || strings.HasSuffix(e.Rule, want.Rule)) && (want.Hint == "" || e.Hint == want.Hint) &&
+		(want.Rule == "" || strings.HasSuffix(e.Rule, want.Rule)) && (want.Advice() == "" || e.Advice() == want.Advice()) &&
 		(want.Detail == "" || e.Detail == want.Detail) &&
 		(e.Verdict == audit.Observed || e.Request != nil && bytes.Equal(e.Request.ID, json.RawMessage("7")) && e.Request.Method == "ping")
 }
@@ -433,7 +433,7 @@ func TestEgressNothingAllowed(t *testing.T) {
 			t.Error("a UDP socket, which programs connect to learn their own address, was taken for a connection")
 		}
 		if !slices.ContainsFunc(r.events.all(), func(e audit.Event) bool {
-			return e.Kind == audit.KindName && e.Verdict == audit.Refused && e.Subject == "other.test" && e.Hint == `network.allow = ["other.test:PORT"]`
+			return e.Kind == audit.KindName && e.Verdict == audit.Refused && e.Subject == "other.test" && e.Advice() == `network.allow = ["other.test:PORT"]`
 		}) {
 			t.Errorf("nobody was told what the server asked for: %+v", r.events.all())
 		}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
-	"unicode"
 
 	"golang.org/x/sys/unix"
 
@@ -53,18 +51,18 @@ func (b *Box) saw(c seccomp.Call) {
 	case c.Socket:
 		e.Kind, e.Subject = audit.KindConnect, c.Path
 		e.Detail = "the profile names no such socket"
-		e.Hint = "[sockets] connect = [" + tomlString(c.Path) + "]"
+		e.Grant = b.plan.Roots().AllowSocket(c.Path)
 	case c.Single != "":
 		e.Kind, e.Subject = audit.KindFile, c.Path
-		e.Detail, e.Hint = single(c)
+		e.Detail, e.Grant = b.single(c)
 	case c.Place != "":
 		e.Kind, e.Subject = audit.KindFile, c.Path
 		e.Detail = c.Why + ", and stays as it is"
-		e.Hint = "[filesystem] unprotect = [" + tomlString(c.Place) + "]"
+		e.Grant = b.plan.Roots().AllowPath("unprotect", c.Place)
 	case c.Path != "":
 		e.Kind, e.Subject = audit.KindFile, c.Path
 		e.Detail = "the profile declares no path that holds it"
-		e.Hint = "[filesystem] read = [" + tomlString(c.Path) + "]"
+		e.Grant = b.plan.Roots().AllowPath("read", c.Path)
 	}
 	b.record(e)
 	if c.Place != "" || c.Single != "" || c.Socket {
@@ -73,36 +71,16 @@ func (b *Box) saw(c seccomp.Call) {
 }
 
 // single says why a change beside a declared file, or in its place, fails, and what
-// helps.
-func single(c seccomp.Call) (detail, hint string) {
+// would allow it.
+func (b *Box) single(c seccomp.Call) (detail string, grant *audit.Grant) {
 	detail = fmt.Sprintf("a rule names the one file %q, beside which nothing is made and which no rename replaces", c.Single)
 	if c.Path == c.Single {
 		detail = "a rule names this one file, which no rename replaces or takes away"
 	}
 	if c.Folder == "" {
-		return detail + "; in a folder of its own, which a rule names, it could be", ""
+		return detail + "; in a folder of its own, which a rule names, it could be", nil
 	}
-	return detail, "[filesystem] write = [" + tomlString(c.Folder) + "]"
-}
-
-// tomlString is a string as a profile spells it (TOML, Basic Strings). A name that
-// a server chose cannot end the string, or the line.
-func tomlString(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range strings.ToValidUTF8(s, "\ufffd") {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case !unicode.IsPrint(r):
-			fmt.Fprintf(&b, "\\U%08x", r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
+	return detail, b.plan.Roots().AllowPath("write", c.Folder)
 }
 
 // record gives an event to the sink. A sink that fails and may stop the run has

@@ -133,7 +133,7 @@ func (r *replaced) event(m plan.Mount) audit.Event {
 		e.Detail = "is a new file outside by now; the server still sees the old one: a rule that names one file is about this file, one that names its folder follows the name"
 	}
 	if i >= 0 && singles[i].Folder != "" {
-		e.Hint = "[filesystem] write = [" + tomlString(singles[i].Folder) + "]"
+		e.Grant = r.box.plan.Roots().AllowPath("write", singles[i].Folder)
 	}
 	return e
 }

@@ -193,8 +193,8 @@ func (a *app) report(err error) int {
 	case errors.As(err, &problems):
 		for _, p := range problems {
 			say("error", plan.Problems{p}.Error())
-			if p.Hint != "" {
-				say("hint", p.Hint)
+			if advice := p.Advice(); advice != "" {
+				say("hint", advice)
 			}
 		}
 		if problems.Refused() {

@@ -19,7 +19,7 @@ const (
 // that Visible would not show are escaped, so that the file can be looked at
 // with any tool. Texts longer than 4 KiB are cut and say so.
 func Encode(e Event) ([]byte, error) {
-	e.Subject, e.Detail, e.Hint = cut(e.Subject), cut(e.Detail), cut(e.Hint)
+	e.Subject, e.Detail, e.Hint = cut(e.Subject), cut(e.Detail), cut(e.Advice())
 	e.Rule, e.Address, e.Program = cut(e.Rule), cut(e.Address), cut(e.Program)
 	if e.Request != nil {
 		req := *e.Request

@@ -52,7 +52,8 @@ type Event struct {
 	Subject string  `json:"subject,omitempty"`
 	Detail  string  `json:"detail,omitempty"` // one sentence for a person
 	Rule    string  `json:"rule,omitempty"`   // file:line:col of the rule that decided
-	Hint    string  `json:"hint,omitempty"`   // the profile line that would allow it
+	Hint    string  `json:"hint,omitempty"`   // what a person can do; in the log, the grant's line too
+	Grant   *Grant  `json:"grant,omitempty"`  // the right that would allow it
 	Errno   string  `json:"errno,omitempty"`  // "EACCES"
 
 	Request *Request `json:"request,omitempty"` // what was in flight
@@ -70,6 +71,14 @@ type Event struct {
 	// Process inside that did it.
 	PID     int    `json:"pid,omitempty"`
 	Program string `json:"program,omitempty"`
+}
+
+// Advice is the hint, or else the grant as a line of a profile, or "".
+func (e Event) Advice() string {
+	if e.Hint == "" && e.Grant != nil {
+		return e.Grant.Line()
+	}
+	return e.Hint
 }
 
 // Request is a JSON-RPC request that was being answered when something

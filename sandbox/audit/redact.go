@@ -92,6 +92,7 @@ func withoutSecrets(e Event, r *strings.Replacer) Event {
 		return e
 	}
 	e.Subject, e.Detail, e.Hint, e.Address = r.Replace(e.Subject), r.Replace(e.Detail), r.Replace(e.Hint), r.Replace(e.Address)
+	e.Grant = e.Grant.replace(r)
 	if e.Request != nil {
 		req := *e.Request
 		req.Method, req.Name = r.Replace(req.Method), r.Replace(req.Name)

@@ -30,7 +30,7 @@ func FormatText(e Event) string {
 	}
 	b.WriteString(during(e.Request))
 	part("; rule ", e.Rule, "")
-	part("; to allow it: ", e.Hint, "")
+	part("; to allow it: ", e.Advice(), "")
 	return b.String()
 }
 

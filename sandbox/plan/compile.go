@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/policy"
 )
 
@@ -11,12 +12,25 @@ import (
 type Problem struct {
 	At   string `json:"at,omitempty"` // file:line:col
 	Text string `json:"text"`
-	Hint string `json:"hint,omitempty"` // something to paste
+	Hint string `json:"hint,omitempty"` // something to do, or a command to paste
+	// Grant is the right that would mend it. With a hint it is the other way.
+	Grant *audit.Grant `json:"grant,omitempty"`
 	// Refused is set where policy forbids what the profile asks for.
 	Refused bool `json:"refused,omitempty"`
 	// Lack is set where the machine lacks a layer, rather than the profile
 	// asking for something that is not there.
 	Lack policy.Layer `json:"lack,omitempty"`
+}
+
+// Advice is what a person can do, with lines to paste, or "".
+func (p Problem) Advice() string {
+	switch {
+	case p.Grant == nil:
+		return p.Hint
+	case p.Hint == "":
+		return p.Grant.TOML()
+	}
+	return p.Hint + ", or\n" + p.Grant.TOML()
 }
 
 // Problems is everything that stands between a policy and its plan.
@@ -100,6 +114,24 @@ type compiler struct {
 	steps    []step // of the root, until settle puts them into the plan
 	plan     Plan
 	problems Problems
+}
+
+// roots are the folders that the profile has words for.
+func (c *compiler) roots() audit.Roots { return roots(c.pol.Given) }
+
+// Roots are the folders that the profile has words for.
+func (p Plan) Roots() audit.Roots { return roots(p.Tools.Given) }
+
+func roots(given []policy.Given) audit.Roots {
+	value := func(name string) string {
+		for _, g := range given {
+			if g.Name == name && len(g.Values) == 1 {
+				return g.Values[0]
+			}
+		}
+		return ""
+	}
+	return audit.Roots{Workspace: value("workspace"), State: value("state"), Home: value("home")}
 }
 
 func (c *compiler) problem(p Problem) { c.problems = append(c.problems, p) }

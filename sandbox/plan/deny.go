@@ -88,7 +88,7 @@ func (c *compiler) masks() {
 				c.problem(Problem{At: at(d.At), Text: fmt.Sprintf("cannot hide %q: %s", d.Path.Path, d.fact.Err)})
 			case !d.fact.Exists && !d.Optional:
 				c.problem(Problem{At: at(d.At), Text: fmt.Sprintf("cannot hide %q: it does not exist, and would be visible once it does", d.Path.Path),
-					Hint: fmt.Sprintf("make it, or\ndeny = [\"?%s\"]   # with a question mark it may be absent, and is visible if it appears while the server runs", d.Path.Path)})
+					Hint: "make it", Grant: c.roots().AllowOptionalPath("deny", d.Path.Path).Noted("with a question mark it may be absent, and is visible if it appears while the server runs")})
 			case !d.fact.Exists:
 				c.note(policy.LayerNamespaces, fmt.Sprintf("%q hidden", d.Path.Path), "visible if it appears while the server runs",
 					"it does not exist, and nothing is left in its place")

@@ -141,8 +141,8 @@ func tell(t *testing.T, s story, whole bool) (name, content string) {
 			if x.Lack != "" {
 				fmt.Fprintf(&b, "    lacks: %s\n", x.Lack)
 			}
-			if x.Hint != "" {
-				fmt.Fprintf(&b, "    hint: %s\n", strings.ReplaceAll(x.Hint, "\n", "\n          "))
+			if advice := x.Advice(); advice != "" {
+				fmt.Fprintf(&b, "    hint: %s\n", strings.ReplaceAll(advice, "\n", "\n          "))
 			}
 		}
 		return "error", b.String()

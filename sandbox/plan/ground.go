@@ -49,7 +49,7 @@ func (c *compiler) leaves(links []Link, n Need, f PathFact) bool {
 		return false
 	}
 	c.problem(Problem{Refused: true, Text: fmt.Sprintf("cannot run %q: it needs %q because of the symlink %q, which %s could have made", c.prog.Path, f.Real, l.Path, g.Who),
-		Hint: fmt.Sprintf("[filesystem]\nread = [%q]   # if the server may have it", f.Real)})
+		Grant: c.roots().AllowPath("read", f.Real).Noted("if the server may have it")})
 	return true
 }
 

@@ -98,7 +98,7 @@ func (c *compiler) socket(s policy.Socket) {
 		}
 		if why, bad := policy.HostSocket(p); bad && s.Override == "" {
 			c.problem(Problem{At: at(s.At), Text: fmt.Sprintf("cannot give the socket %q: %s", p, why),
-				Hint: fmt.Sprintf("connect = [{ path = %q, override = %q }]", s.Path, policy.Override)})
+				Grant: c.roots().AllowSocket(s.Path).With("path", "override", policy.Override)})
 			return
 		}
 	}

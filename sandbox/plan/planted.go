@@ -36,7 +36,7 @@ func (c *compiler) misled(n Need) bool {
 	for _, led := range n.Led {
 		if c.writes(led) && !c.held(led) {
 			c.problem(Problem{Text: fmt.Sprintf("cannot run %q: it needs %q because of %q, which the server could have written", c.prog.Path, f.Real, led),
-				Hint: fmt.Sprintf("[filesystem]\nread = [%q]   # if the server may have it", f.Real)})
+				Grant: c.roots().AllowPath("read", f.Real).Noted("if the server may have it")})
 			return true
 		}
 	}

@@ -83,7 +83,7 @@ func (c *compiler) dir() string {
 	switch {
 	case d == home || d == tmp:
 	case !f.Exists:
-		c.problem(absent(d, where, true, asked, f))
+		c.problem(absent(c.roots(), d, where, true, asked, f))
 	case !f.Dir:
 		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot start in %q: it is no directory", d)})
 	case d == h.Home || f.Real == c.real(h.Home):
@@ -91,7 +91,7 @@ func (c *compiler) dir() string {
 			Hint: "name a declared folder, or leave dir out: the server then starts in such a folder or in its private home"})
 	case !c.visible(f.Real):
 		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot start in %q: the profile declares no path that holds it", d),
-			Hint: fmt.Sprintf("[filesystem]\nread = [%q]", d)})
+			Grant: c.roots().AllowPath("read", d)})
 	}
 	return d
 }

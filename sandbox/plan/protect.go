@@ -178,7 +178,7 @@ func (c *compiler) hold(r policy.Path, held place) {
 		}
 		if c.writes(path.Clean(to)) && c.unmediated() != "" {
 			c.problem(Problem{At: at(r.At), Text: fmt.Sprintf("cannot protect %q: it is a symlink to %q, which the server could make", p, to),
-				Hint: fmt.Sprintf("remove the symlink, or\n[filesystem]\nunprotect = [%q]", p)})
+				Hint: "remove the symlink", Grant: c.roots().AllowPath("unprotect", p)})
 		}
 		return
 	case f.Real != "" && f.Real != p:
@@ -238,7 +238,7 @@ func (c *compiler) unprotects() {
 			continue
 		}
 		c.problem(Problem{At: at(u.At), Text: fmt.Sprintf("cannot unprotect %q: it lies in %q, which is protected", u.Path, outer),
-			Hint: fmt.Sprintf("name the protected place, or what in it is to be written:\nwrite = [%q]", u.Path)})
+			Hint: "name the protected place", Grant: c.roots().AllowPath("write", u.Path).Noted("what in it is to be written")})
 	}
 }
 

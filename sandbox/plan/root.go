@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/policy"
 )
 
@@ -77,12 +78,12 @@ func (c *compiler) bind(from origin, r policy.Path, writable bool, why string) {
 		return
 	}
 	if !f.Exists {
-		c.problem(absent(p, where, writable, ok, f))
+		c.problem(absent(c.roots(), p, where, writable, ok, f))
 		return
 	}
 	if f.Socket {
 		c.problem(Problem{At: where, Text: fmt.Sprintf("cannot give the socket %q as a file: a read-only mount does not stop a connection", p),
-			Hint: fmt.Sprintf("[sockets]\nconnect = [%q]", p)})
+			Grant: c.roots().AllowSocket(p)})
 		return
 	}
 	if c.plan.Holds(layerNamespaces) && (under(p, c.home()) || under(f.Real, c.home())) {
@@ -119,7 +120,7 @@ func (c *compiler) bind(from origin, r policy.Path, writable bool, why string) {
 }
 
 // absent is the problem of a path that is not there, or cannot be looked at.
-func absent(p, where string, writable, asked bool, f PathFact) Problem {
+func absent(r audit.Roots, p, where string, writable, asked bool, f PathFact) Problem {
 	switch {
 	case !asked:
 		return Problem{At: where, Text: fmt.Sprintf("internal error: nobody looked at %q", p)}
@@ -128,10 +129,10 @@ func absent(p, where string, writable, asked bool, f PathFact) Problem {
 	case where == "": // a need
 		return Problem{Text: fmt.Sprintf("cannot use %q: it does not exist", p), Hint: "install the program anew"}
 	case writable:
-		return Problem{At: where, Text: fmt.Sprintf("cannot use %q: it does not exist", p), Hint: fmt.Sprintf("mkdir -p %q", p)}
+		return Problem{At: where, Text: fmt.Sprintf("cannot use %q: it does not exist", p), Hint: audit.Command("mkdir", "-p", p)}
 	}
 	return Problem{At: where, Text: fmt.Sprintf("cannot use %q: it does not exist", p),
-		Hint: fmt.Sprintf("read = [\"?%s\"]   # with a question mark it may be absent", p)}
+		Grant: r.AllowOptionalPath("read", p).Noted("with a question mark it may be absent")}
 }
 
 // refuse says why a path, every symlink resolved, is not given away. The policy
@@ -207,7 +208,7 @@ func (c *compiler) runnable() {
 	}
 	if !c.visible(f.Real) {
 		c.problem(Problem{Text: fmt.Sprintf("cannot run %q: nothing that the server can see holds it", c.prog.Path),
-			Hint: fmt.Sprintf("[filesystem]\nread = [%q]", path.Dir(f.Real))})
+			Grant: c.roots().AllowPath("read", path.Dir(f.Real))})
 	}
 }
 

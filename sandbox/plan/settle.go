@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path"
 	"slices"
+
+	"mcpen/sandbox/audit"
 )
 
 // settle turns the steps into mounts in an order in which each one's parent is
@@ -152,10 +154,10 @@ func (c *compiler) readonlyInOpen(s step) {
 			return // both were asked for
 		}
 	}
-	hint := ""
+	var grant *audit.Grant
 	if s.from == fromProtected {
-		hint = fmt.Sprintf("[filesystem]\nunprotect = [%q]", s.Target)
+		grant = c.roots().AllowPath("unprotect", s.Target)
 	}
-	c.problem(Problem{At: s.At, Lack: layerNamespaces, Hint: hint,
+	c.problem(Problem{At: s.At, Lack: layerNamespaces, Grant: grant,
 		Text: fmt.Sprintf("cannot keep %q read-only without namespaces: Landlock has no exception below a writable folder", s.Target)})
 }

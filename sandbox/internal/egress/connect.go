@@ -88,7 +88,7 @@ func (e *Egress) granted(dst netip.AddrPort) ([]grant, surroundings, *refusal) {
 		} else if r.why == "" {
 			r.why = why
 			if around.opened(dst.Addr(), g.rule) {
-				r.hint = privateLine(g.rule)
+				r.grant = privateRule(g.rule)
 			}
 		}
 	}
@@ -121,12 +121,12 @@ func (e *Egress) unknown(dst netip.AddrPort, names []string) *refusal {
 	if len(names) > 0 {
 		r.subject, r.about = subject(names[0], dst.Port()), names[0]
 		r.why = fmt.Sprintf("%s is allowed, but not on port %d", names[0], dst.Port())
-		r.hint = e.ruleLine(names[0], dst.Port())
+		r.grant = e.ruleFor(names[0], dst.Port())
 		return r
 	}
 	r.why = "no allowed name led to this address, and no rule names it"
 	if is := classify(dst.Addr()); is == public || is == near {
-		r.hint = e.ruleLine(dst.Addr().String(), dst.Port())
+		r.grant = e.ruleFor(dst.Addr().String(), dst.Port())
 	} else {
 		r.why = fmt.Sprintf("%s is %s", dst.Addr(), is)
 	}

@@ -128,7 +128,7 @@ func TestServerNames(t *testing.T) {
 			}
 		}
 		ev := w.await(is(audit.KindConnect, audit.Refused, "evil.example:443"))
-		if ev.Hint != `network.allow = ["evil.example:443"]` || ev.Address != "203.0.113.5:443" || ev.Rule == "" {
+		if ev.Advice() != `network.allow = ["evil.example:443"]` || ev.Address != "203.0.113.5:443" || ev.Rule == "" {
 			t.Errorf("%+v", ev)
 		}
 		w.await(is(audit.KindConnect, audit.Refused, `a.example\x00.evil.example:443`))
@@ -207,7 +207,7 @@ func TestDialledAddressesAreChecked(t *testing.T) {
 		e.names.table.learn(answer{asked: asked{name: "n.example"}, addrs: []netip.Addr{netip.MustParseAddr("10.9.0.1")}, until: w.now.Add(time.Hour)}, w.now)
 		refused(t, w, "10.9.0.1:8080")
 		ev := w.await(is(audit.KindConnect, audit.Refused, "n.example:8080"))
-		if ev.Hint != `network.allow = [{ host = "n.example:8080", private = true }]` {
+		if ev.Advice() != `network.allow = [{ host = "n.example:8080", private = true }]` {
 			t.Errorf("%+v", ev)
 		}
 		w.name("p.example", "10.9.0.1")

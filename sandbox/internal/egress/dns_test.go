@@ -291,8 +291,8 @@ func TestRebinding(t *testing.T) {
 		t.Errorf("rebound to %v", m.Answers)
 	}
 	ev := w.await(func(ev audit.Event) bool { return ev.Verdict == audit.Refused && ev.Address == "10.0.0.1" })
-	if ev.Hint != `network.allow = [{ host = "n.example:443", private = true }]` {
-		t.Errorf("hint %q", ev.Hint)
+	if ev.Advice() != `network.allow = [{ host = "n.example:443", private = true }]` {
+		t.Errorf("hint %q", ev.Advice())
 	}
 }
 

@@ -81,14 +81,14 @@ func TestOthersAreRefused(t *testing.T) {
 		if _, err := w.dial("203.0.113.66:9999"); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("a port of no rule: %v, want ECONNREFUSED", err)
 		}
-		if ev := w.await(is(audit.KindConnect, audit.Refused, "203.0.113.66:443")); ev.Hint != `network.allow = ["203.0.113.66:443"]` {
-			t.Errorf("hint %q", ev.Hint)
+		if ev := w.await(is(audit.KindConnect, audit.Refused, "203.0.113.66:443")); ev.Advice() != `network.allow = ["203.0.113.66:443"]` {
+			t.Errorf("hint %q", ev.Advice())
 		}
-		if ev := w.await(is(audit.KindConnect, audit.Refused, "db.example.com:80")); ev.Hint != `network.allow = ["db.example.com:80"]` {
-			t.Errorf("hint %q", ev.Hint)
+		if ev := w.await(is(audit.KindConnect, audit.Refused, "db.example.com:80")); ev.Advice() != `network.allow = ["db.example.com:80"]` {
+			t.Errorf("hint %q", ev.Advice())
 		}
-		if ev := w.await(is(audit.KindName, audit.Refused, "evil.example")); ev.Hint != `network.allow = ["evil.example:PORT"]` {
-			t.Errorf("hint %q", ev.Hint)
+		if ev := w.await(is(audit.KindName, audit.Refused, "evil.example")); ev.Advice() != `network.allow = ["evil.example:PORT"]` {
+			t.Errorf("hint %q", ev.Advice())
 		}
 	})
 }
@@ -262,7 +262,7 @@ func TestNothingAllowedNothingIsThere(t *testing.T) {
 		if m.RCode != dnsmessage.RCodeNameError || len(m.Answers) != 0 {
 			t.Errorf("%v with %d answers, want NXDOMAIN", m.RCode, len(m.Answers))
 		}
-		if ev := w.await(is(audit.KindName, audit.Refused, "api.test")); ev.Hint == "" {
+		if ev := w.await(is(audit.KindName, audit.Refused, "api.test")); ev.Advice() == "" {
 			t.Errorf("nobody learns how to allow it: %+v", ev)
 		}
 		if w.lookups() != 0 {
@@ -327,7 +327,7 @@ func TestBarredPortsAreTold(t *testing.T) {
 		before := len(w.told)
 		e.Barred(netip.MustParseAddrPort(row.to), "EACCES", 7, "node")
 		ev := w.events[len(w.events)-1]
-		if ev.Verdict != audit.Refused || ev.Subject != row.subject || ev.Hint != row.hint || ev.Address != row.to || ev.Errno != "EACCES" || ev.PID != 7 || ev.Program != "node" {
+		if ev.Verdict != audit.Refused || ev.Subject != row.subject || ev.Advice() != row.hint || ev.Address != row.to || ev.Errno != "EACCES" || ev.PID != 7 || ev.Program != "node" {
 			t.Errorf("%s: recorded %+v", row.to, ev)
 		}
 		if len(w.told) != before+1 {

@@ -76,13 +76,13 @@ func (e *Egress) named(in stream, gs []grant, dst netip.AddrPort, says, name str
 	case err == nil:
 		r.subject, r.about = subject(shown(name), dst.Port()), shown(name)
 		r.why = fmt.Sprintf("the program connected to an address of %s and asks for the TLS server name %s there", g.name, shown(name))
-		if r.hint = e.ruleLine(canonical(name), dst.Port()); r.hint == "" {
+		if r.grant = e.ruleFor(canonical(name), dst.Port()); r.grant == nil {
 			r.why += ", which did not lead to it"
 		}
 		return opening{}, r
 	}
 	r.why = says + err.Error()
-	r.hint = fmt.Sprintf("network.allow = [{ host = %q, tls = false }]", g.rule.String())
+	r.grant = audit.AllowRule(g.rule.String()).With("host", "tls", false)
 	return opening{}, r
 }
 

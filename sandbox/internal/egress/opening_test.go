@@ -149,7 +149,7 @@ func TestTLSOnOtherPorts(t *testing.T) {
 			}
 		}
 		ev := w.await(is(audit.KindConnect, audit.Refused, "evil.example:2222"))
-		if ev.Hint != `network.allow = ["evil.example:2222"]` {
+		if ev.Advice() != `network.allow = ["evil.example:2222"]` {
 			t.Errorf("%+v", ev)
 		}
 		// The server's word comes while the client says nothing.
@@ -178,9 +178,9 @@ func TestHintsAreNotThereYet(t *testing.T) {
 		{"x.wild.example", 81, ""}, {"x.wild.example", 443, `network.allow = ["x.wild.example:443"]`},
 		{"10.1.2.3", 5432, ""}, {"10.1.2.3", 22, `network.allow = ["10.1.2.3:22"]`},
 		{"localhost", 5432, ""}, {"localhost", 22, `network.allow = ["localhost:22"]`},
-		{"2001:db8::1", 22, `network.allow = ["[2001:db8::1]:22"]`}, {"169.254.169.254", 80, ""}, {"not a name", 80, ""},
+		{"2001:db8::1", 22, `network.allow = ["[2001:db8::1]:22"]`}, {"169.254.169.254", 80, ""}, {"not a name", 80, ""}, {"*.example.com", 443, ""},
 	} {
-		got := e.ruleLine(c.name, c.port)
+		got := audit.Event{Grant: e.ruleFor(c.name, c.port)}.Advice()
 		if got != c.want {
 			t.Errorf("%s %d: %q, want %q", c.name, c.port, got, c.want)
 		}

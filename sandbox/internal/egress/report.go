@@ -16,8 +16,8 @@ type refusal struct {
 	address string
 	rule    string // that stood against it, where one did
 	why     string
-	hint    string
-	quiet   bool // recorded, but nobody is told
+	grant   *audit.Grant // the rule that would allow it, or nil
+	quiet   bool         // recorded, but nobody is told
 
 	errno   string // where the kernel refused, and to whom
 	pid     int
@@ -28,7 +28,7 @@ type refusal struct {
 // changes nothing about it.
 func (e *Egress) refuse(r refusal) {
 	err := e.ledger.note(audit.Event{
-		Kind: r.kind, Verdict: audit.Refused, Subject: r.subject, Detail: r.why, Rule: r.rule, Hint: r.hint,
+		Kind: r.kind, Verdict: audit.Refused, Subject: r.subject, Detail: r.why, Rule: r.rule, Grant: r.grant,
 		Address: r.address, Errno: r.errno, PID: r.pid, Program: r.program, Request: e.cfg.InFlight(),
 	})
 	if err != nil {
@@ -38,8 +38,8 @@ func (e *Egress) refuse(r refusal) {
 		return
 	}
 	line := fmt.Sprintf("refused %s: %s", r.subject, r.why)
-	if r.hint != "" {
-		line += "; to allow it: " + r.hint
+	if r.grant != nil {
+		line += "; to allow it: " + r.grant.Line()
 	}
 	e.ledger.say(r.about, line)
 }
@@ -51,7 +51,7 @@ func (e *Egress) Barred(to netip.AddrPort, errno string, pid int, program string
 	if to.Addr().IsLoopback() {
 		r.subject, r.about = subject("localhost", to.Port()), "localhost"
 		r.why = fmt.Sprintf("no rule names port %d, neither of the host's loopback nor (network.listen) of the server's own", to.Port())
-		r.hint = e.ruleLine("localhost", to.Port())
+		r.grant = e.ruleFor("localhost", to.Port())
 	}
 	r.errno, r.pid, r.program = errno, pid, program
 	e.refuse(*r)
@@ -96,30 +96,30 @@ func (e *Egress) noteShared(handles []Handle) error {
 	return nil
 }
 
-// ruleLine is the line of a profile that allows name (or an address) on port, or
-// "" where one is there already, or none would do.
-func (e *Egress) ruleLine(name string, port uint16) string {
+// ruleFor is the rule that would allow name (or an address) on port, or nil where
+// one is there already, or none would do.
+func (e *Egress) ruleFor(name string, port uint16) *audit.Grant {
 	host := subject(name, port)
 	h, err := policy.ParseHost(host)
 	if err != nil {
-		return ""
+		return nil
 	}
 	found, _ := e.rules.naming(name)
 	if a, err := netip.ParseAddr(name); err == nil {
 		found = e.rules.holding(a)
 	}
 	if _, local := e.rules.local[port]; h.Kind == policy.HostLocal && local {
-		return ""
+		return nil
 	}
 	for _, r := range found {
 		if hasPort(r, port) {
-			return ""
+			return nil
 		}
 	}
-	return fmt.Sprintf("network.allow = [%q]", host)
+	return audit.AllowHost(host)
 }
 
-// privateLine is the line that lets the rule reach private addresses.
-func privateLine(rule policy.Host) string {
-	return fmt.Sprintf("network.allow = [{ host = %q, private = true }]", rule.String())
+// privateRule is the rule that reaches private addresses too.
+func privateRule(rule policy.Host) *audit.Grant {
+	return audit.AllowRule(rule.String()).With("host", "private", true)
 }

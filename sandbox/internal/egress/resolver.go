@@ -141,16 +141,16 @@ func (r *resolver) hasV6() bool {
 func (r *resolver) refuseName(asked, name string, long bool) {
 	f := refusal{kind: audit.KindName, subject: name, about: name, why: "no rule names it"}
 	if _, err := policy.ParseHost(subject(name, 443)); err == nil {
-		f.hint = fmt.Sprintf("network.allow = [%q]", name+":PORT") // a question says nothing of it
+		f.grant = audit.AllowHost(name + ":PORT") // a question says nothing of it
 	}
 	switch {
 	case name == "":
 		f.subject, f.about = shown(asked), "no host name"
-		f.why, f.hint = "it is not a host name", ""
+		f.why, f.grant = "it is not a host name", nil
 	case long:
 		f.why = fmt.Sprintf("more than %d labels or %d characters stand before the suffix of a wildcard", maxExtraLabels, maxExtra)
 	case strings.HasSuffix(name, ".arpa"):
-		f.why, f.hint, f.quiet = "names of addresses are not looked up", "", true // programs do it for their logs
+		f.why, f.grant, f.quiet = "names of addresses are not looked up", nil, true // programs do it for their logs
 	}
 	r.e.refuse(f)
 }
@@ -319,7 +319,7 @@ func (r *resolver) filter(name string, addrs []netip.Addr, found []policy.Host, 
 		}
 		f := refusal{kind: audit.KindName, subject: name, about: name, address: addr.String(), rule: found[0].At.String(), why: "it leads elsewhere: " + why}
 		if around.opened(addr, found[0]) {
-			f.hint = privateLine(found[0])
+			f.grant = privateRule(found[0])
 		}
 		r.e.refuse(f)
 	}
