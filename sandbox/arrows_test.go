@@ -21,6 +21,7 @@ import (
 // What is not here is not allowed: the waist is plan, inputs and mechanisms
 // depend on its types and never on each other, and only sandbox joins them.
 var arrows = []struct{ from, to, why string }{
+	{"sandbox/policy", "sandbox/audit", "a grant is written into the text of a profile; it is a leaf"},
 	{"sandbox/policy", "sandbox/internal/schema", "a profile's words of JSON Schema are checked where they stand; it is a leaf and pure"},
 	{"sandbox/plan", "sandbox/policy", "the waist: policies become plans"},
 	{"sandbox/plan", "sandbox/audit", "what would mend a problem is a grant, as in an event; it is a leaf"},

@@ -101,7 +101,7 @@ func (b *Box) Reload(p guard.Pins) error {
 // tell says one event to the person at the terminal.
 func (b *Box) tell(e audit.Event) {
 	b.say(b.plan.Name + ": refused: " + audit.Visible(e.Subject) + ": " + audit.Visible(e.Detail))
-	if advice := e.Advice(); advice != "" {
+	if advice := b.advised(e).Advice(); advice != "" {
 		b.say("hint: " + audit.Visible(advice))
 	}
 }

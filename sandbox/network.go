@@ -44,6 +44,7 @@ func (b *Box) serve(m child.Message) error {
 		Sink:     func(e audit.Event) error { return b.recorded(e) },
 		Tell:     func(line string) { b.say(b.plan.Name + ": " + line) },
 		InFlight: b.carrier.inFlight,
+		Allow:    b.allow,
 		Limits:   egressLimits(b.plan.Limits),
 	})
 	if err != nil {

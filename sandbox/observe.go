@@ -90,12 +90,22 @@ func (b *Box) record(e audit.Event) { _ = b.recorded(e) }
 
 // recorded is record for whoever wants the error too.
 func (b *Box) recorded(e audit.Event) error {
+	e = b.advised(e)
 	err := b.sink(e)
 	if err != nil {
 		b.kill()
 	}
 	b.inform(e)
 	return err
+}
+
+// advised is an event whose hint is the command that would allow it, where there
+// is one.
+func (b *Box) advised(e audit.Event) audit.Event {
+	if e.Hint == "" {
+		e.Hint = e.Grant.Command(b.allow)
+	}
+	return e
 }
 
 // exists reports whether a path is there outside: only what is there was kept

@@ -68,6 +68,9 @@ type Stdio struct {
 
 	// Trial is what a plan with a desk needs, and is nil for any other.
 	Trial *Trial
+	// Allow is the word by which "mcpen allow" knows the server; "": no profile
+	// of it can be written, and hints are lines of one.
+	Allow string
 
 	// Confine, where it is not nil, has Start confine this process: see Confinement.
 	Confine *Confinement
@@ -90,6 +93,7 @@ type Box struct {
 	keeps   *Confinement // nil: this process is not confined
 	trial   *Trial       // nil: it is no trial
 	sink    audit.Sink
+	allow   string // see Stdio.Allow
 	stderr  *os.File
 
 	groups  *container.Groups // nil: no group of version 1 holds a limit
@@ -140,7 +144,7 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err != nil {
 		return nil, &Lack{Step: "prepare a run", Err: err}
 	}
-	b := &Box{plan: p, digest: p.Digest(), session: s, keeps: stdio.Confine, trial: stdio.Trial, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{}),
+	b := &Box{plan: p, digest: p.Digest(), session: s, keeps: stdio.Confine, trial: stdio.Trial, allow: stdio.Allow, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{}),
 		attend: make(chan bool, 1), heard: make(chan error, 1)}
 	b.sink = b.stamp(sink)
 	guarded := guardOf(p, stdio)

@@ -141,6 +141,7 @@ func (a *app) cli(args []string) *cli.App {
 		a.removeCommand(),
 		a.reviewCommand(),
 		a.trustCommand(args),
+		a.allowCommand(),
 	}
 	for _, c := range commands {
 		c.OnUsageError = wrong

@@ -14,9 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
+	"mcpen/sandbox/wholefile"
 )
 
 // grounds are the folders whose content a server or a repository could have made:
@@ -93,7 +93,7 @@ func recordWritten(at place, p plan.Plan) error {
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
 		return fmt.Errorf("cannot keep what is given to servers: %w", os.NewSyscallError("flock", err))
 	}
-	err = launch.ReplaceFile(file, listed(append(written(at), more...)))
+	err = wholefile.Replace(file, listed(append(written(at), more...)), 0o644)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
 		return nil
 	}

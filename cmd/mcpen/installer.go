@@ -28,6 +28,7 @@ import (
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/wholefile"
 )
 
 // store is where package trees are.
@@ -588,7 +589,7 @@ func writeLock(file string, l pack.Lock) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("cannot write the lock: %w", err)
 	}
-	return launch.ReplaceFile(file, data)
+	return wholefile.Replace(file, data, 0o644)
 }
 
 // createLock writes a lock file that must not be there yet, in one step. The
@@ -601,20 +602,7 @@ func createLock(file string, l pack.Lock) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("cannot write the lock: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), ".mcpen-*")
-	if err != nil {
-		return fmt.Errorf("cannot write the lock: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	// The name must not be there after a loss of power without what it names.
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
-		err = os.Link(f.Name(), file)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot write the lock: %w", err)
-	}
-	return nil
+	return wholefile.Create(file, data, 0o644)
 }
 
 // sameRef refuses to run something else than what was locked.

@@ -16,11 +16,11 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/urfave/cli/v2"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/wholefile"
 )
 
 // machineProfiles are the profiles of this machine's administrator.
@@ -233,7 +233,7 @@ func (a *app) add(ctx context.Context, text, name string) error {
 	}
 	fmt.Fprintf(a.out, "locked %s %s: %d packages, %s, in %s\n", lock.Package, lock.Version, len(lock.Dependencies), about(lock.Bytes), lockFile)
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		if err := launch.ReplaceFile(file, profile); err != nil {
+		if err := wholefile.Replace(file, profile, 0o644); err != nil {
 			return err
 		}
 		fmt.Fprintf(a.out, "wrote %s, which gives it no file and no host yet: mcpen explain %s\n", file, name)

@@ -53,6 +53,9 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	}
 	o := launch.NewOrder(p.plan)
 	o.Quiet, o.Logs, o.Config, o.State = quiet, logDir(p.place), p.place.config, p.place.state
+	if !ch.unwritten() {
+		o.Allow = ch.profile
+	}
 	o.Death = a.skippedScripts(p.place, p.policy, isPackage)
 	o.Pins = pinsBeside(p.place, p.policy, isPackage)
 	o.Keep = p.policy.Tools.Pins != policy.PinOff || p.policy.Tools.Findings == policy.FindingHold

@@ -13,9 +13,9 @@ import (
 	"slices"
 	"time"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/wholefile"
 )
 
 // standing is what was found out about a lock, so that a start does not have to
@@ -71,7 +71,7 @@ func (s standing) keep(at place, lockFile string) {
 		err = os.MkdirAll(filepath.Dir(file), 0o700)
 	}
 	if err == nil {
-		_ = launch.ReplaceFile(file, append(data, '\n'))
+		_ = wholefile.Replace(file, append(data, '\n'), 0o644)
 	}
 }
 

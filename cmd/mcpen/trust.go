@@ -22,6 +22,7 @@ import (
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/lockfile"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/wholefile"
 )
 
 // evidence is what a person trusts: a profile, everything that it extends, its lock,
@@ -257,7 +258,7 @@ func keepTrusted(at place, e evidence, uses []string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return fmt.Errorf("cannot keep what is trusted: %w", err)
 	}
-	return launch.ReplaceFile(name, append(data, '\n'))
+	return wholefile.Replace(name, append(data, '\n'), 0o644)
 }
 
 // gate lets nothing start from a profile, a lock or a baseline that is not the

@@ -75,8 +75,8 @@ type Event struct {
 
 // Advice is the hint, or else the grant as a line of a profile, or "".
 func (e Event) Advice() string {
-	if e.Hint == "" && e.Grant != nil {
-		return e.Grant.Line()
+	if e.Hint == "" {
+		return e.Grant.Advice("")
 	}
 	return e.Hint
 }

@@ -136,10 +136,56 @@ func (r Roots) spell(path string) (string, bool) {
 // dollars writes "${" so that it starts no parameter's name.
 func dollars(s string) string { return strings.ReplaceAll(s, "${", "$${") }
 
+// Command is the command that writes the grant into the profile of a server, by
+// a word that names the server on a command line, or "" where there is none.
+func (g *Grant) Command(server string) string {
+	if g == nil || server == "" || len(g.Values) != 1 {
+		return ""
+	}
+	v := g.Values[0]
+	flag, ok := map[string]string{
+		"network.allow":              "",
+		"network.allow private true": "--private",
+		"network.allow tls false":    "--no-tls",
+		"filesystem.read":            "",
+		"filesystem.write":           "--write",
+		"filesystem.unprotect":       "--unprotect",
+		"sockets.connect":            "--socket",
+		"env.pass":                   "",
+	}[strings.TrimSuffix(fmt.Sprintf("%s.%s %s %v", g.Table, g.Key, v.Setting, v.Value), "  <nil>")]
+	if !ok || strings.HasPrefix(v.Text, "?") || strings.HasSuffix(v.Text, ":PORT") {
+		return ""
+	}
+	words := []string{"mcpen", "allow"}
+	if flag != "" {
+		words = append(words, flag)
+	}
+	text := v.Text
+	switch {
+	case g.Table == "env":
+		text = "env:" + text
+	case strings.HasPrefix(text, "/"): // a path of a command line is a path, whatever is in it
+		text = strings.ReplaceAll(text, "$${", "${")
+	}
+	return Command(append(words, server, text)...)
+}
+
+// Advice is the command for the server's profile, or else the line. It is "" for
+// no grant.
+func (g *Grant) Advice(server string) string {
+	if g == nil {
+		return ""
+	}
+	if c := g.Command(server); c != "" {
+		return c
+	}
+	return g.Line()
+}
+
 // TOML is the grant as two lines of a profile: the table and the key. A profile
 // that has the table already takes the second alone.
 func (g *Grant) TOML() string {
-	text := fmt.Sprintf("[%s]\n%s = %s", g.Table, g.Key, g.list())
+	text := fmt.Sprintf("[%s]\n%s = %s", g.Table, g.Key, g.List())
 	if g.Note != "" {
 		text += "   # " + g.Note
 	}
@@ -147,9 +193,10 @@ func (g *Grant) TOML() string {
 }
 
 // Line is the grant as one line, with a dotted key.
-func (g *Grant) Line() string { return g.Table + "." + g.Key + " = " + g.list() }
+func (g *Grant) Line() string { return g.Table + "." + g.Key + " = " + g.List() }
 
-func (g *Grant) list() string {
+// List is the values as a list of TOML.
+func (g *Grant) List() string {
 	elements := make([]string, len(g.Values))
 	for i, v := range g.Values {
 		elements[i] = v.toml()

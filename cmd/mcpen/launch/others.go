@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mcpen/sandbox/guard"
+	"mcpen/sandbox/wholefile"
 )
 
 // Bounds of what one server is told of others.
@@ -87,7 +88,7 @@ func toolsOf(state string, p PinFile) []string {
 		}
 	}
 	if data, err := json.Marshal(index); err == nil && state != "" && os.MkdirAll(filepath.Dir(file), 0o700) == nil {
-		_ = ReplaceFile(file, data) // it is read from the definitions again otherwise
+		_ = wholefile.Replace(file, data, 0o644) // it is read from the definitions again otherwise
 	}
 	return index.Tools
 }

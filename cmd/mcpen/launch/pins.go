@@ -15,6 +15,7 @@ import (
 
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/lockfile"
+	"mcpen/sandbox/wholefile"
 )
 
 // PinFile says where it is kept what a person decided about what one server says,
@@ -124,7 +125,7 @@ func (p PinFile) writeTo(file string, decided guard.Pins) error {
 	if text.Len() > maxPins {
 		return fmt.Errorf("cannot write the pins: they would have more than %d bytes", maxPins)
 	}
-	return ReplaceFile(file, text.Bytes())
+	return wholefile.Replace(file, text.Bytes(), 0o644)
 }
 
 // Forget drops everything that was seen and decided, also what cannot be read. Of
@@ -167,22 +168,4 @@ func locked(dir string, f func() error) error {
 		return fmt.Errorf("cannot write the pins: %w", os.NewSyscallError("flock", err))
 	}
 	return f()
-}
-
-// ReplaceFile writes a file in one step.
-func ReplaceFile(file string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(file), ".mcpen-*")
-	if err != nil {
-		return fmt.Errorf("cannot write %q: %w", file, err)
-	}
-	defer os.Remove(f.Name()) // it was renamed, or is not wanted
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot write %q: %w", file, err)
-	}
-	return nil
 }

@@ -80,7 +80,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	keep := &keeper{pins: shelved, tell: stdio.Err, saw: make(chan struct{}, 1), again: again}
 	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err,
 		Pins: o.Pins.Read, Saw: keep.notice, Others: func() []guard.Other { return Others(o.Config, o.State, o.Plan.Name) },
-		Confine: o.confinement()}, log.Write)
+		Allow: o.Allow, Confine: o.confinement()}, log.Write)
 	// What package ahead started is over; no other child ends without a signal.
 	_, _ = unix.Wait4(-1, nil, unix.WNOHANG|unix.WCLONE, nil)
 	if failed := log.Failed(); err != nil && failed != nil {

@@ -15,6 +15,7 @@ import (
 
 	"mcpen/sandbox"
 	"mcpen/sandbox/guard"
+	"mcpen/sandbox/wholefile"
 )
 
 // Sightings is the file with what was seen of one server and nobody decided about.
@@ -126,7 +127,7 @@ func (p PinFile) writeSeen(seen guard.Pins) error {
 	if err := os.MkdirAll(filepath.Dir(p.Seen), 0o700); err != nil {
 		return fmt.Errorf("cannot keep what was seen: %w", err)
 	}
-	return ReplaceFile(p.Seen, b.Bytes())
+	return wholefile.Replace(p.Seen, b.Bytes(), 0o644)
 }
 
 // bounded is as much of what was seen as is kept: what is in use first. What is

@@ -47,6 +47,9 @@ type Config struct {
 	// Tell takes a line for a person about something refused, without a
 	// newline. Nothing is told twice within a minute.
 	Tell func(line string)
+	// Allow is the word by which "mcpen allow" knows the server; "": hints are
+	// lines of a profile.
+	Allow string
 	// InFlight names the request that the server is answering, if any.
 	InFlight func() *audit.Request // none
 

@@ -39,7 +39,7 @@ func (e *Egress) refuse(r refusal) {
 	}
 	line := fmt.Sprintf("refused %s: %s", r.subject, r.why)
 	if r.grant != nil {
-		line += "; to allow it: " + r.grant.Line()
+		line += "; to allow it: " + r.grant.Advice(e.cfg.Allow)
 	}
 	e.ledger.say(r.about, line)
 }

@@ -1,0 +1,181 @@
+package policy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"mcpen/sandbox/audit"
+)
+
+// ErrGranted says that a profile has the grant already.
+var ErrGranted = errors.New("the profile says so already")
+
+// Insert writes a grant into the text of a profile, and leaves every other byte
+// as it is: comments, order, line ends. The list gets the values as its first
+// elements, a table without the key gets a line, and a profile without the table
+// gets both at its end.
+//
+// What it returns was parsed again and says just what was said before and the
+// grant. Where no such text is found, as in a file with inline tables, the error
+// says so, and the person has to write the line. The error is ErrGranted where
+// the values are there already.
+func Insert(src []byte, g audit.Grant) ([]byte, error) {
+	want, err := granted(src, g)
+	if err != nil {
+		return nil, err
+	}
+	for _, edit := range []func(string, audit.Grant) (string, bool){intoList, intoTable, atEnd} {
+		text, ok := edit(string(src), g)
+		if !ok {
+			continue
+		}
+		if got, err := decoded([]byte(text)); err == nil && reflect.DeepEqual(got, want) {
+			return []byte(text), nil
+		}
+	}
+	return nil, fmt.Errorf("cannot write %s into this profile", g.Line())
+}
+
+// decoded is what a text says as TOML.
+func decoded(src []byte) (map[string]any, error) {
+	out := map[string]any{}
+	_, err := toml.Decode(string(src), &out)
+	return out, err
+}
+
+// granted is what a profile says once it has the grant.
+func granted(src []byte, g audit.Grant) (map[string]any, error) {
+	all, err := decoded(src)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the profile: %w", err)
+	}
+	alone, err := decoded([]byte(g.TOML()))
+	if err != nil {
+		return nil, fmt.Errorf("internal error: a grant that is no TOML: %w", err)
+	}
+	values, _ := alone[g.Table].(map[string]any)[g.Key].([]any)
+	table, ok := all[g.Table].(map[string]any)
+	if !ok {
+		if all[g.Table] != nil {
+			return nil, fmt.Errorf("cannot write into %q: it is no table", g.Table)
+		}
+		table = map[string]any{}
+		all[g.Table] = table
+	}
+	list, ok := table[g.Key].([]any)
+	if !ok && table[g.Key] != nil {
+		return nil, fmt.Errorf("cannot write into \"%s.%s\": it is no list", g.Table, g.Key)
+	}
+	there := func(v any) bool {
+		return slices.ContainsFunc(list, func(have any) bool { return reflect.DeepEqual(have, v) })
+	}
+	if len(values) > 0 && !slices.ContainsFunc(values, func(v any) bool { return !there(v) }) {
+		return nil, ErrGranted
+	}
+	table[g.Key] = append(slices.Clone(values), list...)
+	return all, nil
+}
+
+// intoList puts the values before the first element of a list that is there.
+func intoList(src string, g audit.Grant) (string, bool) {
+	root, stopped, _ := index(src)
+	if stopped >= 0 || root.keys[g.Table] == nil || root.keys[g.Table].keys[g.Key] == nil {
+		return "", false
+	}
+	list := root.keys[g.Table].keys[g.Key]
+	if list.val >= len(src) || src[list.val] != '[' {
+		return "", false
+	}
+	behind := list.val + 1
+	values := strings.TrimSuffix(strings.TrimPrefix(g.List(), "["), "]")
+	if len(list.items) == 0 {
+		return src[:behind] + values + src[behind:], true
+	}
+	first := list.items[0].key
+	if line := strings.LastIndexByte(src[:first], '\n') + 1; line > behind {
+		// One element a line: the new one gets its own, indented like the first.
+		return src[:line] + indent(src[line:]) + values + "," + ending(src) + src[line:], true
+	}
+	return src[:behind] + values + ", " + strings.TrimLeft(src[behind:], " \t"), true
+}
+
+// intoTable puts a line behind the last pair of a table that has a header, or
+// behind the header of one that is empty.
+func intoTable(src string, g audit.Grant) (string, bool) {
+	root, stopped, _ := index(src)
+	table := root.keys[g.Table]
+	if stopped >= 0 || table == nil {
+		return "", false
+	}
+	header := lineAt(src, table.val)
+	if !strings.HasPrefix(strings.TrimLeft(header, " \t"), "[") {
+		return "", false
+	}
+	end := strings.LastIndexByte(src[:table.val], '\n') + 1 + len(header)
+	before := src[:end]
+	if !strings.HasSuffix(before, "\n") {
+		before += ending(src)
+	}
+	return before + indent(src[end:]) + g.Key + " = " + g.List() + ending(src) + src[end:], true
+}
+
+// atEnd puts the table behind everything.
+func atEnd(src string, g audit.Grant) (string, bool) {
+	if src != "" && !strings.HasSuffix(src, "\n") {
+		src += ending(src)
+	}
+	return src + ending(src) + strings.ReplaceAll(g.TOML(), "\n", ending(src)) + ending(src), true
+}
+
+// lineAt is the line that holds an offset, with its end.
+func lineAt(src string, offset int) string {
+	start := strings.LastIndexByte(src[:offset], '\n') + 1
+	if n := strings.IndexByte(src[start:], '\n'); n >= 0 {
+		return src[start : start+n+1]
+	}
+	return src[start:]
+}
+
+// indent is the blanks that a text begins with, where something follows them.
+func indent(text string) string {
+	rest := strings.TrimLeft(text, " \t")
+	if rest == "" || rest[0] == '\n' || rest[0] == '\r' {
+		return ""
+	}
+	return text[:len(text)-len(rest)]
+}
+
+// ending is how the lines of a text end.
+func ending(src string) string {
+	if n := strings.IndexByte(src, '\n'); n > 0 && src[n-1] == '\r' {
+		return "\r\n"
+	}
+	return "\n"
+}
+
+// Changed lists the lines that differ between two texts of a profile, as "-" and
+// "+" lines. One of them was made from the other by Insert: everything before and
+// behind the change is the same.
+func Changed(old, new []byte) []string {
+	a, b := bytes.SplitAfter(old, []byte("\n")), bytes.SplitAfter(new, []byte("\n"))
+	for len(a) > 0 && len(b) > 0 && bytes.Equal(a[0], b[0]) {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && bytes.Equal(a[len(a)-1], b[len(b)-1]) {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	var out []string
+	for _, l := range a {
+		out = append(out, "-"+strings.TrimRight(string(l), "\r\n"))
+	}
+	for _, l := range b {
+		out = append(out, "+"+strings.TrimRight(string(l), "\r\n"))
+	}
+	return out
+}
