@@ -20,9 +20,11 @@ func ephemeral(hosts int) Span {
 
 // network says what the egress serves.
 func (c *compiler) network() {
-	n := Network{Hosts: c.pol.Network.Allow, Sockets: c.pol.Sockets, Ephemeral: ephemeral(len(c.pol.Network.Allow))}
+	n := Network{Hosts: c.pol.Network.Allow, Ephemeral: ephemeral(len(c.pol.Network.Allow))}
 	for _, s := range c.pol.Sockets {
-		c.socket(s)
+		if real, ok := c.socket(s); ok {
+			n.Sockets = append(n.Sockets, Socket{Socket: s, Real: real})
+		}
 	}
 	if c.host.Desk != nil {
 		n.Every, n.Ports, n.Ephemeral = true, usualPorts(), ephemeral(1)
@@ -75,17 +77,18 @@ func (c *compiler) local() {
 	}
 }
 
-// socket refuses a socket that is the host itself, by its name or by where the
-// name leads.
-func (c *compiler) socket(s policy.Socket) {
+// socket is where a socket is: what its name leads to, or would where it is not there
+// yet. One that is the host itself, by its name or by where the name leads, is refused.
+func (c *compiler) socket(s policy.Socket) (real string, ok bool) {
 	f := c.host.Paths[s.Path]
 	if f.Exists && !f.Socket {
 		c.problem(Problem{At: at(s.At), Text: fmt.Sprintf("cannot connect to %q: it is no socket", s.Path)})
+		return "", false
 	}
 	if c.refuseLed(s.Path, "give the socket", at(s.At)) || c.refuseLed(path.Dir(s.Path), "give the socket in", at(s.At)) {
-		return
+		return "", false
 	}
-	real := f.Real
+	real = f.Real
 	if !f.Exists {
 		real = path.Join(c.real(path.Dir(s.Path)), path.Base(s.Path))
 	}
@@ -93,15 +96,16 @@ func (c *compiler) socket(s policy.Socket) {
 		for _, dir := range []string{c.host.State, c.host.Config, c.host.Runtime} {
 			if dir != "" && (under(p, dir) || under(p, c.real(dir))) {
 				c.problem(Problem{At: at(s.At), Text: fmt.Sprintf("cannot give the socket %q: mcpen keeps its own files in %q", s.Path, dir)})
-				return
+				return "", false
 			}
 		}
 		if why, bad := policy.HostSocket(p); bad && s.Override == "" {
 			c.problem(Problem{At: at(s.At), Text: fmt.Sprintf("cannot give the socket %q: %s", p, why),
 				Grant: c.roots().AllowSocket(s.Path).With("path", "override", policy.Override)})
-			return
+			return "", false
 		}
 	}
+	return real, true
 }
 
 // spans merges the ports of the rules and adds 80 and 443, so that attempts on

@@ -247,13 +247,22 @@ func (s Seccomp) Listens() bool { return s.Notify || s.Opens || s.Mediate }
 // Network is what the egress serves. With every list empty nothing is
 // reachable but the sandbox's own loopback.
 type Network struct {
-	Hosts     []policy.Host   `json:"hosts,omitempty"`
-	Sockets   []policy.Socket `json:"sockets,omitempty"`
-	Ports     []Span          `json:"ports,omitempty"` // on which listeners wait inside; 80 and 443 are always among them when Hosts is not empty
-	Ephemeral Span            `json:"ephemeral"`       // local ports the kernel hands out inside
+	Hosts     []policy.Host `json:"hosts,omitempty"`
+	Sockets   []Socket      `json:"sockets,omitempty"`
+	Ports     []Span        `json:"ports,omitempty"` // on which listeners wait inside; 80 and 443 are always among them when Hosts is not empty
+	Ephemeral Span          `json:"ephemeral"`       // local ports the kernel hands out inside
 	// Every is set in a trial: each name has an address, each port answers, and all
 	// of it ends in the launcher, which stands in for the internet.
 	Every bool `json:"every,omitempty"`
+}
+
+// Socket is a unix socket of the host to which the egress joins one inside.
+type Socket struct {
+	policy.Socket
+	// Real is where Path led when the plan was made. What is connected to later lies
+	// there by a path without symlinks, so that none that somebody puts there meanwhile
+	// decides anything. Empty joins nothing.
+	Real string `json:"real"`
 }
 
 // Limit is one limit and how it is held.

@@ -45,8 +45,10 @@ func TestWiderSeesEveryGain(t *testing.T) {
 		"a host": func(p *Plan) {
 			p.Network.Hosts = append(p.Network.Hosts, policy.Host{Kind: policy.HostName, Name: "evil.example", First: 443, Last: 443})
 		},
-		"a host without TLS":        func(p *Plan) { p.Network.Hosts[0].TLS = policy.TLSNever },
-		"a socket":                  func(p *Plan) { p.Network.Sockets = append(p.Network.Sockets, policy.Socket{Path: "/run/docker.sock"}) },
+		"a host without TLS": func(p *Plan) { p.Network.Hosts[0].TLS = policy.TLSNever },
+		"a socket": func(p *Plan) {
+			p.Network.Sockets = append(p.Network.Sockets, Socket{Socket: policy.Socket{Path: "/run/docker.sock"}})
+		},
 		"a variable":                func(p *Plan) { p.Process.Env = append(p.Process.Env, Env{Name: "AWS_TOKEN"}) },
 		"a secret":                  func(p *Plan) { p.Process.Secrets = append(p.Process.Secrets, Secret{Name: "X", From: "env:X"}) },
 		"a tool":                    func(p *Plan) { p.Tools.Allow = append(p.Tools.Allow, policy.Glob{Pattern: "*"}) },

@@ -28,6 +28,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
 
@@ -373,7 +374,7 @@ func TestUnixSockets(t *testing.T) {
 	}
 	h.Path = outside // the same path on both sides, were there two file systems
 	cfg := w.config(network(t))
-	cfg.Network.Sockets = []policy.Socket{{Path: outside, At: policy.Pos{File: "p.toml", Line: 1, Col: 1}}}
+	cfg.Network.Sockets = []plan.Socket{{Socket: policy.Socket{Path: outside, At: policy.Pos{File: "p.toml", Line: 1, Col: 1}}, Real: outside}}
 	e, err := Serve(context.Background(), []Handle{h}, cfg)
 	must(t, err)
 	defer e.Close()
@@ -410,14 +411,80 @@ func TestUnixSockets(t *testing.T) {
 	w.await(func(ev audit.Event) bool { return ev.Subject == outside && ev.Errno == "ELOOP" })
 }
 
+// Where a socket lies was decided with the plan. A symlink that takes the place of a
+// folder on the way before the egress begins, or after, leads to no other socket.
+func TestSwappedFolderOfASocket(t *testing.T) {
+	for _, when := range []string{"never", "before", "after"} {
+		t.Run(when, func(t *testing.T) {
+			dir := realTempDir(t)
+			inside, outside := filepath.Join(dir, "in", "app.sock"), filepath.Join(dir, "out", "app.sock")
+			for _, d := range []string{"in", "out", "other"} {
+				must(t, os.Mkdir(filepath.Join(dir, d), 0o700))
+			}
+			for name, says := range map[string]string{outside: "the socket", filepath.Join(dir, "other", "app.sock"): "another"} {
+				l, err := net.Listen("unix", name)
+				must(t, err)
+				t.Cleanup(func() { l.Close() })
+				go func() {
+					for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+						io.WriteString(c, says)
+						c.Close()
+					}
+				}()
+			}
+			swap := func() {
+				must(t, os.Rename(filepath.Join(dir, "out"), filepath.Join(dir, "away")))
+				must(t, os.Symlink("other", filepath.Join(dir, "out")))
+			}
+			w := newQuietWorld(t)
+			h, err := ListenUnix(inside)
+			must(t, err)
+			h.Path = outside
+			cfg := w.config(network(t))
+			cfg.Network.Sockets = []plan.Socket{{Socket: policy.Socket{Path: outside}, Real: outside}}
+			if when == "before" {
+				swap()
+			}
+			e, err := Serve(context.Background(), []Handle{h}, cfg)
+			must(t, err)
+			defer e.Close()
+			if when == "after" {
+				swap()
+			}
+			c, err := net.Dial("unix", inside)
+			must(t, err)
+			defer c.Close()
+			got, _ := io.ReadAll(c) // a refusal is a reset
+			if want := map[string]string{"never": "the socket"}[when]; string(got) != want {
+				t.Errorf("read %q, want %q", got, want)
+			}
+			if when != "never" {
+				w.await(func(ev audit.Event) bool { return ev.Subject == outside && ev.Errno == "ELOOP" })
+			}
+		})
+	}
+}
+
+// realTempDir is a folder of the test's by a path without symlinks, and a short one:
+// sun_path holds 107 bytes.
+func realTempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "s")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir, err = filepath.EvalSymlinks(dir)
+	must(t, err)
+	return dir
+}
+
 func TestSocketRules(t *testing.T) {
-	dir := t.TempDir()
-	link := filepath.Join(dir, "link.sock")
-	must(t, os.Mkdir(filepath.Join(dir, ".docker"), 0o755))
-	must(t, os.WriteFile(filepath.Join(dir, ".docker", "d.sock"), nil, 0o600))
-	must(t, os.Symlink(filepath.Join(dir, ".docker", "d.sock"), link))
-	rules := []policy.Socket{{Path: link}, {Path: "/run/docker.sock"}, {Path: "/run/user/1/bus", Override: "yes"}, {Path: "/run/pg.sock"}}
-	for path, ok := range map[string]bool{link: false, "/run/docker.sock": false, "/run/user/1/bus": true, "/run/pg.sock": true, "/run/none.sock": false} {
+	rule := func(path, real, override string) plan.Socket {
+		return plan.Socket{Socket: policy.Socket{Path: path, Override: override}, Real: real}
+	}
+	rules := []plan.Socket{rule("/srv/link.sock", "/home/u/.docker/d.sock", ""), rule("/run/docker.sock", "/run/docker.sock", ""),
+		rule("/run/user/1/bus", "/run/user/1/bus", "yes"), rule("/run/pg.sock", "/run/pg.sock", ""), rule("/run/unknown.sock", "", "")}
+	for path, ok := range map[string]bool{"/srv/link.sock": false, "/run/docker.sock": false, "/run/user/1/bus": true, "/run/pg.sock": true,
+		"/run/none.sock": false, "/run/unknown.sock": false} {
 		if _, err := newSocket(path, rules); (err == nil) != ok {
 			t.Errorf("%s: %v", path, err)
 		}

@@ -139,7 +139,7 @@ type Egress struct {
 
 // Serve starts to serve the sockets that Listen opened, until ctx ends or Close
 // is called. It takes the handles' files and closes them, also when it fails.
-// Call it before the server starts: paths of unix sockets are resolved now.
+// Call it before the server starts.
 func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 	defer closeHandles(handles)
 	if cfg.Sink == nil || cfg.Tell == nil {

@@ -6,59 +6,46 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
 
-// socket is one unix socket of the host that a rule names.
-type socket struct {
-	path string // as the rule has it
-	real string // without symlinks
-	rule policy.Socket
-}
-
-// newSocket finds the rule for path and follows symlinks once, before the
-// server runs: what the server may write later cannot lead elsewhere.
-func newSocket(path string, rules []policy.Socket) (socket, error) {
+// newSocket finds the rule for path. Where it leads was decided when the plan was made:
+// a symlink that somebody put there since leads nowhere.
+func newSocket(path string, rules []plan.Socket) (plan.Socket, error) {
 	for _, r := range rules {
-		if r.Path != path {
+		if r.Path != path || r.Real == "" {
 			continue
 		}
-		s := socket{path: path, real: path, rule: r}
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			s.real = real
-		} else if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-			s.real = filepath.Join(dir, filepath.Base(path)) // it may come later
-		}
-		for _, p := range []string{s.path, s.real} {
+		for _, p := range []string{r.Path, r.Real} {
 			if why, isHost := policy.HostSocket(p); isHost && r.Override == "" {
-				return socket{}, fmt.Errorf("cannot give the socket %q: %s", p, why)
+				return plan.Socket{}, fmt.Errorf("cannot give the socket %q: %s", p, why)
 			}
 		}
-		return s, nil
+		return r, nil
 	}
-	return socket{}, fmt.Errorf("no rule names %q", path)
+	return plan.Socket{}, fmt.Errorf("no rule names %q", path)
 }
 
-// connect opens the host's socket. No symlink is followed any more, and what is
-// connected to is what was looked at.
-func (s socket) connect(ctx context.Context) (stream, error) {
-	fd, err := unix.Openat2(unix.AT_FDCWD, s.real, &unix.OpenHow{
+// connectSocket opens the host's socket. No symlink is followed, and what is connected
+// to is what was looked at.
+func connectSocket(ctx context.Context, s plan.Socket) (stream, error) {
+	fd, err := unix.Openat2(unix.AT_FDCWD, s.Real, &unix.OpenHow{
 		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	})
 	if err != nil {
-		return nil, &os.PathError{Op: "openat2", Path: s.real, Err: err}
+		return nil, &os.PathError{Op: "openat2", Path: s.Real, Err: err}
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, &os.PathError{Op: "fstat", Path: s.real, Err: err}
+		return nil, &os.PathError{Op: "fstat", Path: s.Real, Err: err}
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return nil, fmt.Errorf("%q is not a socket", s.real)
+		return nil, fmt.Errorf("%q is not a socket", s.Real)
 	}
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d", fd))
@@ -74,11 +61,11 @@ func (s socket) connect(ctx context.Context) (stream, error) {
 
 // socket handles a connection to a unix socket inside. Bytes pass; descriptors
 // and credentials do not.
-func (e *Egress) socket(in stream, to socket) {
-	c := call{subject: to.path, about: to.path, meant: to.real, rule: policy.Host{At: to.rule.At}, first: nothing}
+func (e *Egress) socket(in stream, to plan.Socket) {
+	c := call{subject: to.Path, about: to.Path, meant: to.Real, rule: policy.Host{At: to.At}, first: nothing}
 	ctx, cancel := context.WithTimeout(e.ctx, e.cfg.Limits.Connect)
 	defer cancel()
-	out, err := to.connect(ctx)
+	out, err := connectSocket(ctx, to)
 	if err != nil {
 		e.failed(c, err)
 		return
