@@ -26,12 +26,21 @@ func main() {
 	pings := flag.Int("pings", 3000, "round trips, of each kind")
 	rounds := flag.Int("rounds", 5, "rounds of traffic, and starts of packages, of each kind; 0 leaves both out")
 	atOnce := flag.Int("at-once", 100, "servers of a tiny program at once, after a tenth and half of them; 0 leaves it out")
+	only := flag.String("only", "", "measure one thing: changes, trees")
 	flag.Parse()
 	bin, err := filepath.Abs(*mcpen)
 	if err != nil {
 		fail(err)
 	}
 	fmt.Printf("%s, %d processors, kernel %s\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), kernel())
+	switch *only {
+	case "changes":
+		changes(bin, *rounds)
+		return
+	case "trees":
+		trees(bin, *rounds)
+		return
+	}
 	start("start of /bin/true", bin, *starts, nil)
 	if os.Geteuid() == 0 {
 		startAsUser(bin, *starts)
@@ -49,6 +58,8 @@ func main() {
 	if *rounds > 0 {
 		packages(bin, *rounds)
 		network(bin, *rounds)
+		changes(bin, *rounds)
+		trees(bin, *rounds)
 	}
 }
 

@@ -166,6 +166,9 @@ func listening(p plan.Plan, ctl *Control) *writes.Mediator {
 	go func() {
 		err := media.Run()
 		runtime.KeepAlive(listener)
+		if err == nil {
+			return // the server is gone, and its end is told
+		}
 		ctl.Send(failure(step("mediate", err)))
 		unix.Exit(1)
 	}()

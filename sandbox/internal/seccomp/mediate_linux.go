@@ -24,24 +24,41 @@ func NewListener(fd int, p plan.Seccomp, judge Judge, report func(Call)) *Listen
 	return &Listener{listener{fd: fd, plan: p, judge: judge, limit: newLimiter(report)}}
 }
 
-// Next waits for a call that is to be made for the server. Calls that are only
-// refused or observed it answers itself on the way.
-func (l *Listener) Next() (*Request, error) {
+// ErrOver says that nobody is left who could ask.
+var ErrOver = errors.New("nobody is left under the filter")
+
+// Next waits for a call that is to be made for the server, and puts it into r. Calls
+// that are only refused or observed it answers itself on the way. It returns ErrOver
+// when the last thread under the filter is gone.
+//
+// Where several goroutines wait, a call wakes them all since Linux 6.6, and one gets
+// it: who cares for speed has one of them wait.
+func (l *Listener) Next(r *Request) error {
 	for {
 		n, then, err := l.l.next()
-		if err != nil {
-			return nil, err
-		}
 		switch {
+		case err != nil:
+			return err
 		case n.id == 0:
+			if over(l.l.fd) {
+				return ErrOver
+			}
 		case then.kind == written, then.kind == dialled:
-			return &Request{TID: int(n.tid), Name: then.name, Args: n.args, id: n.id, of: &l.l}, nil
+			r.TID, r.Name, r.Args, r.id, r.of = int(n.tid), then.name, n.args, n.id, &l.l
+			return nil
 		default:
 			if err := l.l.answer(n, then); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
+}
+
+// over reports whether the last thread under a listener's filter is gone.
+func over(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd)}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&unix.POLLHUP != 0
 }
 
 // Flush reports the calls that were only counted so far.
@@ -49,14 +66,21 @@ func (l *Listener) Flush() { l.l.limit.flush() }
 
 // Request is one call that a thread of the server waits for. It is answered once,
 // by Return, Fail, Hand or Continue. All that was read for it from memory and from
-// /proc is the thread's only if Waits still says so afterwards.
+// /proc is the thread's only if Waits still says so afterwards. The zero Request is
+// none, and may be given to Next again and again.
 type Request struct {
 	TID  int
 	Name string
 	Args [6]uint64
 
-	id uint64
-	of *listener
+	id   uint64
+	of   *listener
+	text []byte // for Path
+}
+
+// Keep is a copy of the request, which outlives the next one.
+func (r *Request) Keep() *Request {
+	return &Request{TID: r.TID, Name: r.Name, Args: r.Args, id: r.id, of: r.of}
 }
 
 // Waits reports whether the thread still waits for the answer.
@@ -115,7 +139,10 @@ func (r *Request) Hand(file int, cloexec bool) error {
 // Path is the string that an argument points to, copied once. The error is the
 // errno that the call has to fail with.
 func (r *Request) Path(arg int) (string, syscall.Errno) {
-	path, err := readString(r.TID, r.Args[arg])
+	if r.text == nil {
+		r.text = make([]byte, unix.PathMax)
+	}
+	path, err := readText(r.TID, r.Args[arg], r.text)
 	switch {
 	case errors.Is(err, errEndless):
 		return "", unix.ENAMETOOLONG

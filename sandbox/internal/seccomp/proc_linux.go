@@ -16,23 +16,28 @@ import (
 // errEndless says that a path is longer than PATH_MAX.
 var errEndless = errors.New("a path without an end")
 
-// readString reads a path from a process's memory, page by page up to PATH_MAX.
+// readString reads a path from a process's memory.
 func readString(pid int, at uint64) (string, error) {
+	return readText(pid, at, make([]byte, unix.PathMax))
+}
+
+// readText reads a string from a process's memory, page by page, by means of buf, in
+// which it ends.
+func readText(pid int, at uint64, buf []byte) (string, error) {
 	page := uint64(os.Getpagesize())
-	var path []byte
-	for len(path) < unix.PathMax {
-		buf := make([]byte, min(page-at%page, uint64(unix.PathMax-len(path))))
-		n, err := peek(pid, at, buf)
+	for from := 0; from < len(buf); {
+		part := buf[from:min(from+int(page-at%page), len(buf))]
+		n, err := peek(pid, at, part)
 		if err != nil {
 			return "", err
 		}
-		if end := bytes.IndexByte(buf[:n], 0); end >= 0 {
-			return string(append(path, buf[:end]...)), nil
+		if end := bytes.IndexByte(part[:n], 0); end >= 0 {
+			return string(buf[:from+end]), nil
 		}
-		if n < len(buf) {
+		if n < len(part) {
 			break
 		}
-		path = append(path, buf...)
+		from += n
 		at += uint64(n)
 	}
 	return "", errEndless

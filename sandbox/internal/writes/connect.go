@@ -116,7 +116,7 @@ func (c *call) connectNow(socket int, addr []byte) outcome {
 	if flags&unix.O_NONBLOCK != 0 {
 		return failed(connectTo(socket, addr))
 	}
-	return c.wait(func() outcome { return failed(connectTo(socket, addr)) })
+	return c.wait(func(*call) outcome { return failed(connectTo(socket, addr)) })
 }
 
 // addrPort is the address of a struct sockaddr_in or sockaddr_in6 with a port.

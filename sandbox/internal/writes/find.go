@@ -241,7 +241,11 @@ func realPath(fd int) (string, error) {
 func fdPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 func readlink(dir int, p string) (string, error) {
-	for size := 256; ; size *= 4 {
+	var short [256]byte
+	if n, err := unix.Readlinkat(dir, p, short[:]); err != nil || n < len(short) {
+		return string(short[:max(n, 0)]), err
+	}
+	for size := 1024; ; size *= 4 {
 		buf := make([]byte, size)
 		n, err := unix.Readlinkat(dir, p, buf)
 		if err != nil {

@@ -1,10 +1,8 @@
 package writes
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
 	"sync"
 	"syscall"
 
@@ -13,10 +11,6 @@ import (
 	"mcpen/sandbox/internal/seccomp"
 	"mcpen/sandbox/plan"
 )
-
-// workers is how many calls are made at once. A call that may block, such as the
-// opening of a FIFO, leaves its worker to the others.
-const workers = 4
 
 // Mediator makes calls for the threads of one server.
 type Mediator struct {
@@ -63,46 +57,24 @@ func New(p plan.Plan, fd int, report func(seccomp.Call)) (*Mediator, error) {
 	return m, nil
 }
 
-// Run makes calls until the listener fails, which it does when nobody is left to
-// ask it.
-func (m *Mediator) Run() error {
-	errs := make(chan error, workers)
-	for range workers {
-		go func() { errs <- m.work() }()
-	}
-	return <-errs
-}
+// Run makes calls until the listener fails, or nobody is left to ask it, and then
+// returns nil. It is called once.
+func (m *Mediator) Run() error { return newCrew(m.listener.Next, m.serve).run() }
 
 // Flush reports the calls that were only counted so far.
 func (m *Mediator) Flush() { m.listener.Flush() }
 
-// work is one worker. It has a thread of its own with an umask of its own
-// (CLONE_FS, unshare(2)).
-func (m *Mediator) work() error {
-	runtime.LockOSThread() // for good: the thread is not like the others any more
-	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return fmt.Errorf("cannot have an umask of its own: %w", os.NewSyscallError("unshare", err))
-	}
-	for {
-		r, err := m.listener.Next()
-		if err != nil {
-			return err
-		}
-		m.serve(r)
-	}
-}
-
-// serve answers one call.
-func (m *Mediator) serve(r *seccomp.Request) {
-	h, ok := handlers[r.Name]
+// serve answers one call. What it took is given back.
+func (m *Mediator) serve(c *call) {
+	c.m = m
+	h, ok := handlers[c.r.Name]
 	if !ok {
-		answer(r, outcome{errno: unix.ENOSYS})
+		answer(c.r, outcome{errno: unix.ENOSYS})
 		return
 	}
-	c := &call{m: m, r: r}
 	out := h(c)
 	c.close()
-	answer(r, out)
+	answer(c.r, out)
 }
 
 // outcome is what becomes of a call. The zero outcome succeeds with 0.
@@ -160,6 +132,7 @@ func (c *call) close() {
 	for _, fd := range c.open {
 		unix.Close(fd)
 	}
+	c.open = c.open[:0]
 }
 
 // arg is an argument that the kernel reads as an int.
@@ -168,19 +141,20 @@ func (c *call) arg(i int) int { return int(int32(c.r.Args[i])) }
 // path is a path that an argument points to.
 func (c *call) path(i int) (string, syscall.Errno) { return c.r.Path(i) }
 
-// wait makes a call that may wait for somebody on a goroutine of its own.
-func (c *call) wait(f func() outcome) outcome {
+// wait makes a call that may wait for somebody on a goroutine of its own, and as a
+// call of its own: this one's worker goes on with the next.
+func (c *call) wait(f func(c *call) outcome) outcome {
 	select {
 	case c.m.waiting <- struct{}{}:
 	default:
 		return outcome{errno: unix.EAGAIN}
 	}
-	open := c.open
+	left := &call{m: c.m, r: c.r.Keep(), open: c.open}
 	c.open = nil
 	go func() {
-		out := f()
-		(&call{open: open}).close()
-		answer(c.r, out)
+		out := f(left)
+		left.close()
+		answer(left.r, out)
 		<-c.m.waiting
 	}()
 	return outcome{later: true}

@@ -259,7 +259,7 @@ func (c *call) openFIFO(e entry, flags uint64) outcome {
 	if st.Mode&unix.S_IFMT != unix.S_IFIFO || flags&unix.O_NONBLOCK != 0 {
 		return outcome{errno: unix.ENXIO}
 	}
-	return c.wait(func() outcome {
+	return c.wait(func(c *call) outcome {
 		done := make(chan struct{})
 		defer close(done)
 		go c.giveUp(fd, done)
