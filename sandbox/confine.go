@@ -51,6 +51,11 @@ func (b *Box) needs() confine.Needs {
 		n.Connect = append(n.Connect, plan.Span{First: h.First, Last: h.Last})
 		n.Calls.Asks = n.Calls.Asks || h.Kind == policy.HostName || h.Kind == policy.HostWildcard
 	}
+	for _, p := range b.plan.Network.Proxies.Both() {
+		port, named := p.Port(), p.Named()
+		n.Connect = append(n.Connect, plan.Span{First: port, Last: port})
+		n.Calls.Asks = n.Calls.Asks || named
+	}
 	if n.Calls.Asks {
 		n.Connect = append(n.Connect, plan.Span{First: 53, Last: 53}) // long answers of DNS
 		rules, modules := confine.Resolver()

@@ -46,6 +46,7 @@ func (b *Box) serve(m child.Message) error {
 		InFlight: b.carrier.inFlight,
 		Allow:    b.allow,
 		Limits:   egressLimits(b.plan.Limits),
+		Secure:   b.secure,
 	})
 	if err != nil {
 		return &Lack{Step: "serve the server's connections", Err: err}

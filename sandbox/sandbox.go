@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -72,6 +73,10 @@ type Stdio struct {
 	// of it can be written, and hints are lines of one.
 	Allow string
 
+	// Secure makes TLS of a connection to a proxy of that name. Nil: a plan with such a
+	// proxy does not start.
+	Secure func(ctx context.Context, c net.Conn, name string) (net.Conn, error)
+
 	// Confine, where it is not nil, has Start confine this process: see Confinement.
 	Confine *Confinement
 }
@@ -92,6 +97,7 @@ type Box struct {
 	session *session
 	keeps   *Confinement // nil: this process is not confined
 	trial   *Trial       // nil: it is no trial
+	secure  func(ctx context.Context, c net.Conn, name string) (net.Conn, error)
 	sink    audit.Sink
 	allow   string // see Stdio.Allow
 	stderr  *os.File
@@ -144,7 +150,7 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err != nil {
 		return nil, &Lack{Step: "prepare a run", Err: err}
 	}
-	b := &Box{plan: p, digest: p.Digest(), session: s, keeps: stdio.Confine, trial: stdio.Trial, allow: stdio.Allow, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{}),
+	b := &Box{plan: p, digest: p.Digest(), session: s, keeps: stdio.Confine, secure: stdio.Secure, trial: stdio.Trial, allow: stdio.Allow, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{}),
 		attend: make(chan bool, 1), heard: make(chan error, 1)}
 	b.sink = b.stamp(sink)
 	guarded := guardOf(p, stdio)

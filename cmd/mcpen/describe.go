@@ -149,7 +149,7 @@ func (a *app) converse(ctx context.Context, p prepared, e era) ([]definition, er
 		return nil, err
 	}
 	defer log.Close()
-	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1]}, log.Write)
+	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1], Secure: secure(p.plan)}, log.Write)
 	if err != nil {
 		return nil, err
 	}

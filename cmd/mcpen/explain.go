@@ -242,6 +242,7 @@ func (w writer) network(p plan.Plan) {
 	for _, h := range p.Network.Hosts {
 		w.line("  %-9s %s  (%s)", "reaches", hostText(h), h.At.String())
 	}
+	w.proxies(p.Network.Proxies)
 	for _, s := range p.Network.Sockets {
 		w.line("  %-9s %s  (%s)", "socket", s.Path, s.At.String())
 		if s.Override != "" {
@@ -249,6 +250,31 @@ func (w writer) network(p plan.Plan) {
 		}
 	}
 	w.line("  nothing else, by any protocol; other names are not looked up")
+}
+
+// proxies says which proxy leads to the hosts.
+func (w writer) proxies(all plan.Proxies) {
+	but := ""
+	if all.Except != "" {
+		but = ", but for NO_PROXY: " + all.Except
+	}
+	for _, p := range all.Both() {
+		what := "port 80 of them"
+		switch {
+		case all.HTTP.Via == all.HTTPS.Via:
+			what = "them"
+		case p.Via == all.HTTPS.Via:
+			what = "every port but 80 of them"
+		}
+		login := ""
+		if p.Login != "" {
+			login = ", with credentials that the server does not see"
+		}
+		w.line("  %-9s %s by the proxy %s%s%s  (%s)", "reaches", what, p.Via, login, but, p.At)
+	}
+	if len(all.Both()) > 0 {
+		w.line("            the proxy looks their names up, and decides which addresses they mean")
+	}
 }
 
 // hostText is a rule in words.

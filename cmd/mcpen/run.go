@@ -59,15 +59,17 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	o.Death = a.skippedScripts(p.place, p.policy, isPackage)
 	o.Pins = pinsBeside(p.place, p.policy, isPackage)
 	o.Keep = p.policy.Tools.Pins != policy.PinOff || p.policy.Tools.Findings == policy.FindingHold
-	if a.owns() {
-		// It comes back where this mcpen or this machine has no launcher to turn
+	tls := secure(p.plan)
+	if a.owns() && tls == nil {
+		// The launcher has no TLS, which would make each of them a fifth larger. It comes
+		// back where this mcpen or this machine has no launcher to turn
 		// into. This process then does the same.
 		if image, err := embedded.Launcher(); err == nil {
 			_ = launch.Become(image, o, a.args, a.env, p.files()...)
 			image.Close()
 		}
 	}
-	exit, err := o.Run(ctx, launch.Stdio{In: a.in, Out: a.out, Err: a.err})
+	exit, err := o.Run(ctx, launch.Stdio{In: a.in, Out: a.out, Err: a.err, Secure: tls})
 	if err != nil {
 		return err
 	}

@@ -193,6 +193,7 @@ var words = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"reaped":   reaped,
 	"mode":     mode,
 	"glut":     glut,
+	"upstream": upstream,
 }
 
 // status runs a command and wants it to end so: with a code, or by a signal.

@@ -216,7 +216,9 @@ func bases(t *testing.T) []story {
 	trial.host.Desk = &Desk{User: "alex", Hostname: "desk", Home: "/home/alex", Dir: "/home/alex/src", Init: "init", Env: []Env{{Name: "SHELL", Value: "/bin/bash", At: "x"}},
 		Files: []DeskFile{{Path: "/home/alex/.netrc", Content: "x", Mode: 0o600, Time: 1}}, Over: []Over{{Target: "/etc/ssl/certs/all.pem", Source: "/run/m/all.pem"}},
 		Moved: []Moved{{Source: "/home/ada/docs", Target: "/home/alex/.npm/node"}}}
-	return []story{able, poor, mute, absent, nameless, own, deaf, install, docker, login, led, trial}
+	via := story{richPolicy(t), richProgram(), richHost(t)}
+	via.policy.Network.Proxy = policy.Proxy{Via: "http://proxy.example.com:3128", At: policy.Pos{File: "p.toml", Line: 3, Col: 4}}
+	return []story{via, able, poor, mute, absent, nameless, own, deaf, install, docker, login, led, trial}
 }
 
 // richPolicy has something in every field.

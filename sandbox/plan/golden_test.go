@@ -113,7 +113,11 @@ func readStory(t *testing.T, ar *txtar.Archive) story {
 	} else {
 		text += own
 	}
-	parseTree(t, text).answer(&s.host, Asks(s.policy, s.program, s.host.Home, s.host.State, s.host.Config, s.host.Runtime))
+	asks := Asks(s.policy, s.program, s.host.Home, s.host.State, s.host.Config, s.host.Runtime)
+	for _, p := range BundlePaths(s.policy, s.host.Env) {
+		asks = append(asks, Ask{Path: p})
+	}
+	parseTree(t, text).answer(&s.host, asks)
 	return s
 }
 

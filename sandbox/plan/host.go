@@ -57,11 +57,13 @@ type Host struct {
 	// Git are the user's settings of git that a server for git is given: names and
 	// values, in order.
 	Git []Env `json:"git,omitempty"`
+	// Proxies are what mcpen's environment names.
+	Proxies Proxies `json:"proxies,omitzero"`
 	// Grounds are the folders in which somebody that nobody vouches for could have
 	// made a symlink, without symlinks themselves.
 	Grounds []Ground `json:"grounds,omitempty"`
 
-	// Env holds the variables that the policy passes and that are set.
+	// Env holds the variables of EnvNames that are set.
 	Env map[string]string `json:"env,omitempty"`
 	// Paths holds a fact for every path that was asked, by the path as asked.
 	Paths map[string]PathFact `json:"paths,omitempty"`

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"path"
+	"slices"
 	"sort"
 
 	"mcpen/sandbox/policy"
@@ -31,6 +32,9 @@ func (c *compiler) network() {
 	} else if len(n.Hosts) > 0 {
 		n.Ports = spans(n.Hosts)
 	}
+	if outward(n.Hosts) && c.host.Desk == nil {
+		n.Proxies = c.proxies()
+	}
 	if count := ports(n.Ports); count > MaxPorts {
 		c.problem(Problem{At: at(n.Hosts[0].At), Text: fmt.Sprintf("cannot listen for connections to %d ports (want %d at most)", count, MaxPorts),
 			Hint: "name the ports that the server needs"})
@@ -51,6 +55,14 @@ func usualPorts() []Span {
 		out = append(out, Span{p, p})
 	}
 	return out
+}
+
+// Dials reports whether the policy reaches another machine.
+func Dials(pol policy.Policy) bool { return outward(pol.Network.Allow) }
+
+// outward reports whether a rule reaches another machine.
+func outward(hosts []policy.Host) bool {
+	return slices.ContainsFunc(hosts, func(h policy.Host) bool { return h.Kind != policy.HostLocal })
 }
 
 // MaxPorts is how many ports the rules of one profile can name together: the

@@ -249,8 +249,9 @@ func (s Seccomp) Listens() bool { return s.Notify || s.Opens || s.Mediate }
 type Network struct {
 	Hosts     []policy.Host `json:"hosts,omitempty"`
 	Sockets   []Socket      `json:"sockets,omitempty"`
-	Ports     []Span        `json:"ports,omitempty"` // on which listeners wait inside; 80 and 443 are always among them when Hosts is not empty
-	Ephemeral Span          `json:"ephemeral"`       // local ports the kernel hands out inside
+	Ports     []Span        `json:"ports,omitempty"`  // on which listeners wait inside; 80 and 443 are always among them when Hosts is not empty
+	Ephemeral Span          `json:"ephemeral"`        // local ports the kernel hands out inside
+	Proxies   Proxies       `json:"proxies,omitzero"` // the way out to Hosts
 	// Every is set in a trial: each name has an address, each port answers, and all
 	// of it ends in the launcher, which stands in for the internet.
 	Every bool `json:"every,omitempty"`

@@ -30,6 +30,9 @@ func (c *compiler) process() {
 	for _, e := range c.git() {
 		set(e)
 	}
+	for _, e := range c.trusts {
+		set(e)
+	}
 	for _, e := range c.pol.Env.Pass {
 		if v, ok := h.Env[e.Name]; ok {
 			set(Env{Name: e.Name, Value: v, At: at(e.At)})

@@ -14,6 +14,7 @@ import (
 //     layers to go without, and tools, prompts, resources) is a bound: going
 //     beyond is a mistake, and an empty list allows nothing;
 //   - a list that denies is added;
+//   - network.proxy is the way out, and another one is a mistake;
 //   - the tighter limit, the stricter mode, the longer min-age holds;
 //   - required layers are added, and going without one of them is a mistake.
 //
@@ -40,6 +41,7 @@ func (r *resolver) narrow(p *Profile, out *Policy, baseline *Profile) {
 
 	r.narrowPaths(out, bounds, bb)
 	r.narrowNetwork(out, bounds, bb)
+	r.narrowProxy(p, out, bounds, bb)
 	r.narrowEnv(out, bounds, bb)
 	out.Filesystem.Deny = addPaths(out.Filesystem.Deny, bounds.Filesystem.Deny)
 	out.Filesystem.Unprotect = without(r, out.Filesystem.Unprotect, bounds.Filesystem.Unprotect, bb.unprotect.set)

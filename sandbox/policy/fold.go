@@ -13,6 +13,7 @@ func (b *body) fold(c body) {
 	b.protect.extend(c.protect)
 	b.allow.extend(c.allow)
 	b.listen.extend(c.listen)
+	b.proxy.over(c.proxy)
 	b.connect.extend(c.connect)
 	b.foldEnv(c)
 	b.tools.extend(c.tools)

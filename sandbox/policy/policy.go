@@ -29,7 +29,7 @@
 //	[filesystem]                       read, write, deny, unprotect, protect
 //	[network]                          allow = ["name:443", "*.name:443", "10.0.0.0/8:5432", "localhost:5432",
 //	                                            { host = "name:8443", tls = true, private = true }]
-//	                                   listen = [9000]
+//	                                   listen = [9000], proxy = "environment"|"none"|"http://proxy:3128"
 //	[sockets]                          connect = ["/path", { path = "/run/docker.sock", override = "yes, this is the host" }]
 //	[env]                              pass = ["LANG"], set = { NAME = "text" }
 //	                                   secret = { NAME = "env:NAME"|"file:/path"|"command:PROGRAM ARGUMENTS"|"keyring:service/name" }
@@ -163,6 +163,8 @@ type Network struct {
 	// server talks to itself. Ports that the kernel picks need no rule. Nothing
 	// outside the sandbox can reach either.
 	Listen []Port `json:"listen,omitempty"`
+	// Proxy is the way out to what Allow names.
+	Proxy Proxy `json:"proxy,omitzero"`
 }
 
 // Port is a TCP port with its position.

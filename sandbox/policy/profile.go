@@ -29,6 +29,7 @@ type body struct {
 
 	allow   list[hostRule]
 	listen  list[opt[uint16]]
+	proxy   opt[string]
 	connect list[socketRule]
 
 	env []variable
@@ -174,6 +175,7 @@ func readNetwork(b *body, t *table) {
 		}
 		return opt[uint16]{n, v.key, v.at(), true}, err == nil
 	})
+	b.proxy = read(t, "proxy", asProxy)
 	t.done()
 }
 

@@ -296,6 +296,7 @@ func (r *resolver) network(b body) Network {
 			break
 		}
 	}
+	n.Proxy = r.proxy(b.proxy)
 	ports := make(map[uint16]bool)
 	for _, p := range b.listen.items {
 		if !ports[p.v] {

@@ -26,6 +26,8 @@ type Order struct {
 	Plan    plan.Plan `json:"plan"`
 	// Secrets are the values that the plan only names, by variable.
 	Secrets map[string]string `json:"secrets,omitempty"`
+	// Logins are the credentials of the plan's proxies, by their address.
+	Logins map[string]string `json:"logins,omitempty"`
 
 	Procs  int     `json:"procs"`            // how many processors a running server's launcher may use
 	Quiet  bool    `json:"quiet,omitempty"`  // no line on stderr at the start
@@ -40,7 +42,10 @@ type Order struct {
 
 // NewOrder is an order for a plan whose secrets were fetched.
 func NewOrder(p plan.Plan) Order {
-	o := Order{Version: plan.Version, Plan: p, Secrets: map[string]string{}, Procs: runtime.GOMAXPROCS(0)}
+	o := Order{Version: plan.Version, Plan: p, Secrets: map[string]string{}, Logins: map[string]string{}, Procs: runtime.GOMAXPROCS(0)}
+	for _, one := range p.Network.Proxies.Both() {
+		o.Logins[one.Via] = string(one.Login)
+	}
 	for _, s := range p.Process.Secrets {
 		o.Secrets[s.Name] = string(s.Value)
 	}
@@ -91,6 +96,8 @@ func unpack(fd int) (Order, error) {
 		}
 		s.Value = plan.Opaque(v)
 	}
+	via := &o.Plan.Network.Proxies
+	via.HTTPS.Login, via.HTTP.Login = plan.Opaque(o.Logins[via.HTTPS.Via]), plan.Opaque(o.Logins[via.HTTP.Via])
 	return o, nil
 }
 

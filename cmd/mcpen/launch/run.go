@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -22,7 +23,11 @@ import (
 )
 
 // Stdio is the client's side of a run.
-type Stdio struct{ In, Out, Err *os.File }
+type Stdio struct {
+	In, Out, Err *os.File
+	// Secure makes TLS with a proxy: see sandbox.Stdio. The launcher has none.
+	Secure func(ctx context.Context, c net.Conn, name string) (net.Conn, error)
+}
 
 // EndsServer are the signals by which a client asks a server to end. The relay
 // ends it in order.
@@ -80,7 +85,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	keep := &keeper{pins: shelved, tell: stdio.Err, saw: make(chan struct{}, 1), again: again}
 	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err,
 		Pins: o.Pins.Read, Saw: keep.notice, Others: func() []guard.Other { return Others(o.Config, o.State, o.Plan.Name) },
-		Allow: o.Allow, Confine: o.confinement()}, log.Write)
+		Allow: o.Allow, Secure: stdio.Secure, Confine: o.confinement()}, log.Write)
 	// What package ahead started is over; no other child ends without a signal.
 	_, _ = unix.Wait4(-1, nil, unix.WNOHANG|unix.WCLONE, nil)
 	if failed := log.Failed(); err != nil && failed != nil {

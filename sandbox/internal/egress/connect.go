@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
 
@@ -68,7 +69,7 @@ func (e *Egress) out(in stream) {
 // granted returns the reasons to let a connection to dst out, best first, or why
 // there are none.
 func (e *Egress) granted(dst netip.AddrPort) ([]grant, surroundings, *refusal) {
-	names := e.names.table.names(dst.Addr(), e.cfg.Now())
+	names := e.names.of(dst.Addr())
 	all := e.rules.grants(dst, names)
 	if len(all) == 0 {
 		return nil, surroundings{}, e.unknown(dst, names)
@@ -83,7 +84,7 @@ func (e *Egress) granted(dst netip.AddrPort) ([]grant, surroundings, *refusal) {
 	var gs []grant
 	for _, g := range all {
 		why := around.refuses(dst.Addr(), g.rule)
-		if why == "" {
+		if why == "" || e.standsFor(dst, g) {
 			gs = append(gs, g)
 		} else if r.why == "" {
 			r.why = why
@@ -101,18 +102,30 @@ func (e *Egress) granted(dst netip.AddrPort) ([]grant, surroundings, *refusal) {
 // call is the connection that a grant lets out.
 func (e *Egress) call(g grant, dst netip.AddrPort, around surroundings) call {
 	c := e.wanted(g, dst)
-	c.to = e.addresses(g, dst, around)
-	c.more = func() []netip.AddrPort { return e.unasked(g, dst, around) }
+	c.via = e.ways.by(g, dst)
+	switch {
+	case c.via.Via != "":
+	case e.standsFor(dst, g): // on a port that goes by no proxy
+		c.more = func() []netip.AddrPort { return e.unasked(g, dst, around) }
+	default:
+		c.to = e.addresses(g, dst, around)
+		c.more = func() []netip.AddrPort { return e.unasked(g, dst, around) }
+	}
 	c.check = func(a netip.AddrPort) error {
 		if why := around.refuses(a.Addr(), g.rule); why != "" || a.Port() != dst.Port() {
 			return fmt.Errorf("refused: %s", why)
 		}
 		return nil
 	}
-	if g.name != "" {
+	if g.name != "" && !e.standsFor(dst, g) {
 		e.names.table.use(dst.Addr(), g.name, e.cfg.Now())
 	}
 	return c
+}
+
+// standsFor reports whether the address is none, but stands for the grant's name.
+func (e *Egress) standsFor(dst netip.AddrPort, g grant) bool {
+	return g.name != "" && e.names.standIns.name(dst.Addr()) == g.name
 }
 
 // unknown is the refusal of an address for which there is no grant.
@@ -149,15 +162,16 @@ func (e *Egress) addresses(g grant, dst netip.AddrPort, around surroundings) []n
 	return e.past.best(out, e.cfg.Now())
 }
 
-// unasked are addresses of a family that the program never asked for.
+// unasked are addresses of the families that the program never asked for, or of
+// both where it only has one that stands for the name.
 func (e *Egress) unasked(g grant, dst netip.AddrPort, around surroundings) (out []netip.AddrPort) {
 	found, _ := e.rules.naming(g.name)
 	if len(found) == 0 {
 		return nil
 	}
 	for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
-		q := asked{g.name, kind}
-		if last, _ := e.names.table.last(q, e.cfg.Now()); last.asked == q {
+		q := asked{name: g.name, kind: kind, direct: e.standsFor(dst, g)}
+		if last, _ := e.names.table.last(q, e.cfg.Now()); last.asked == q && !q.direct {
 			continue
 		}
 		for _, a := range e.names.resolve(q, found).addrs {
@@ -178,6 +192,7 @@ type call struct {
 	about   string
 	meant   string // the address that the program meant
 	rule    policy.Host
+	via     plan.Proxy // by which the host is reached; where it is none:
 	to      []netip.AddrPort
 	more    func() []netip.AddrPort // what to try when nobody answered there; nil: nothing
 	check   func(netip.AddrPort) error
@@ -293,7 +308,10 @@ func (e *Egress) connect(c call) (stream, error) {
 func (e *Egress) allowed(c call, out stream) error {
 	ev := audit.Event{Kind: audit.KindConnect, Verdict: audit.Allowed, Subject: c.subject, Rule: c.rule.At.String(),
 		Address: remote(out, c.meant), Request: e.cfg.InFlight()}
-	if ev.Address != c.meant {
+	switch {
+	case c.via.Via != "":
+		ev.Detail = fmt.Sprintf("by the proxy %s (%s)", c.via.Via, c.via.At)
+	case ev.Address != c.meant:
 		ev.Detail = fmt.Sprintf("the program meant %s", c.meant)
 	}
 	err := e.ledger.note(ev)
@@ -321,6 +339,7 @@ func (e *Egress) plainly(c call, err error) string {
 	why := err.Error()
 	var errno syscall.Errno
 	switch {
+	case c.via.Via != "" && !errors.Is(err, context.DeadlineExceeded): // the proxy's words
 	case errors.As(err, &errno):
 		why = errno.Error()
 	case errors.Is(err, context.DeadlineExceeded):

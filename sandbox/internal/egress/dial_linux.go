@@ -45,6 +45,9 @@ func dial(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) err
 func (e *Egress) reach(c call) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(e.ctx, e.cfg.Limits.Connect)
 	defer cancel()
+	if c.via.Via != "" {
+		return e.tunnel(ctx, c)
+	}
 	conn, err := e.first(ctx, c.to, c.check)
 	if err != nil && c.more != nil && ctx.Err() == nil {
 		if more := c.more(); len(more) > 0 {
@@ -55,7 +58,10 @@ func (e *Egress) reach(c call) (net.Conn, error) {
 }
 
 func (e *Egress) first(ctx context.Context, to []netip.AddrPort, check func(netip.AddrPort) error) (net.Conn, error) {
-	if len(to) == 1 {
+	switch len(to) {
+	case 0:
+		return nil, errors.New("it has no address")
+	case 1:
 		return e.attempt(ctx, to[0], check)
 	}
 	r := race{e: e, ctx: ctx, to: to, check: check, results: make(chan result, len(to))}

@@ -32,6 +32,9 @@ type Config struct {
 	// about the address that the socket is really connected to. The default is
 	// a net.Dialer.
 	Dial func(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) error) (net.Conn, error)
+	// Secure makes TLS of a connection to a proxy of that name (https://…). Nil is for
+	// a program without it, which serves no such proxy.
+	Secure func(ctx context.Context, c net.Conn, name string) (net.Conn, error)
 	// Own lists the addresses of this machine's interfaces, each with its network,
 	// at each connection, since they come and go. The default asks the kernel
 	// once and watches.
@@ -120,6 +123,7 @@ type Egress struct {
 	ledger  *ledger
 	machine *interfaces // nil where the config has its own
 	past    *experience
+	ways    *ways
 	held    waiting
 	ready   []*gate // to be served
 	ports   *ports
@@ -146,14 +150,17 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 		return nil, errors.New("internal error: the egress has nobody to report to")
 	}
 	cfg = cfg.withDefaults()
+	ways, err := newWays(cfg)
+	if err != nil {
+		return nil, err
+	}
 	e := &Egress{
-		cfg: cfg, rules: newRules(cfg.Network.Hosts), ledger: newLedger(cfg.Sink, cfg.Tell, cfg.Now),
+		cfg: cfg, ways: ways, rules: newRules(cfg.Network.Hosts), ledger: newLedger(cfg.Sink, cfg.Tell, cfg.Now),
 		conns: make(chan struct{}, cfg.Limits.Connections), dials: make(chan struct{}, cfg.Limits.Dials),
 		rate: rate.NewLimiter(rate.Limit(cfg.Limits.PerSecond), min(2*cfg.Limits.PerSecond, math.MaxInt32)),
 		open: map[io.Closer]struct{}{}, past: newExperience(), held: waiting{of: map[flow]*hold{}}, ports: newPorts(),
 	}
 	if cfg.Own == nil && len(cfg.Network.Hosts) > 0 {
-		var err error
 		if e.machine, err = watchInterfaces(); err != nil {
 			return nil, err
 		}

@@ -19,6 +19,9 @@
 //   - Where a rule demands TLS, the first bytes must be a ClientHello with one
 //     of the names that led to the address.
 //   - UDP but for DNS fails at once.
+//   - Where the plan has a proxy, an allowed name is looked up by that, and stands
+//     for itself inside by an address of no network. The check of names is the
+//     same, the check of the addresses they lead to is the proxy's.
 //
 // What does not: TLS is not opened, so an allowed server that relays to others
 // (domain fronting by the HTTP Host field or by Encrypted Client Hello, whose
@@ -38,7 +41,7 @@
 //     written. For a rule of the profile's sockets the host's socket is opened
 //     (openat2 with O_PATH, and connect by way of /proc/self/fd).
 //   - Sockets of its own: AF_INET and AF_INET6, SOCK_STREAM to the ports of the
-//     rules and to 53, SOCK_DGRAM to 53; AF_NETLINK with NETLINK_ROUTE, bound to
+//     rules, of the proxies and to 53, SOCK_DGRAM to 53; AF_NETLINK with NETLINK_ROUTE, bound to
 //     the groups of addresses, opened anew for each question; AF_UNIX for a rule
 //     of the profile's sockets. Landlock's TCP ports can be held to that list.
 //     Listeners, the resolver's socket and raw sockets come as descriptors.

@@ -195,7 +195,7 @@ func (e *Egress) watch(in, out stream) (ended func() bool) {
 const aliveAfter = 15 * time.Second
 
 func keepAlive(c stream) {
-	if t, ok := c.(*net.TCPConn); ok {
+	if t := tcpOf(c); t != nil {
 		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true}) // without it a peer that is gone is waited for until the idle time
 	}
 }
@@ -227,8 +227,8 @@ func isReset(c stream) bool {
 
 // tcpInfo is what the kernel says of c, or nil.
 func tcpInfo(c stream) (info *unix.TCPInfo) {
-	t, ok := c.(*net.TCPConn)
-	if !ok {
+	t := tcpOf(c)
+	if t == nil {
 		return nil
 	}
 	raw, err := t.SyscallConn()
@@ -247,10 +247,19 @@ func tcpInfo(c stream) (info *unix.TCPInfo) {
 // abort closes c; a TCP connection with a reset, so that the other side does not
 // take the end for an orderly one.
 func abort(c io.Closer) {
-	if t, ok := c.(*net.TCPConn); ok {
+	if t := tcpOf(c); t != nil {
 		_ = t.SetLinger(0) // on a closed connection there is nothing left to do
 	}
 	_ = c.Close()
+}
+
+// tcpOf is the connection of TCP that carries c, TLS with a proxy taken off, or nil.
+func tcpOf(c any) *net.TCPConn {
+	if over, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = over.NetConn()
+	}
+	t, _ := c.(*net.TCPConn)
+	return t
 }
 
 // remote is the address of c's other end, or def where it has none.

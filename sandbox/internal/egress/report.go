@@ -47,7 +47,7 @@ func (e *Egress) refuse(r refusal) {
 // Barred tells of a connection to a port that no rule names: the kernel refused
 // it with the errno, and it never came here. It may be called at any time.
 func (e *Egress) Barred(to netip.AddrPort, errno string, pid int, program string) {
-	r := e.unknown(to, e.names.table.names(to.Addr(), e.cfg.Now()))
+	r := e.unknown(to, e.names.of(to.Addr()))
 	if to.Addr().IsLoopback() {
 		r.subject, r.about = subject("localhost", to.Port()), "localhost"
 		r.why = fmt.Sprintf("no rule names port %d, neither of the host's loopback nor (network.listen) of the server's own", to.Port())

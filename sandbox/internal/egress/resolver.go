@@ -47,11 +47,12 @@ const maxQuestions = 1024
 
 // resolver answers the sandbox's questions.
 type resolver struct {
-	e     *Egress
-	table *table
-	wild  *rate.Limiter
-	slots chan struct{} // lookups
-	asked chan struct{} // questions
+	e        *Egress
+	table    *table
+	standIns *standIns
+	wild     *rate.Limiter
+	slots    chan struct{} // lookups
+	asked    chan struct{} // questions
 
 	mu      sync.Mutex
 	pending map[asked]*pending
@@ -66,7 +67,7 @@ type pending struct {
 
 func newResolver(e *Egress) *resolver {
 	return &resolver{
-		e: e, table: newTable(), wild: rate.NewLimiter(rate.Every(wildEvery), wildBurst),
+		e: e, table: newTable(), standIns: newStandIns(), wild: rate.NewLimiter(rate.Every(wildEvery), wildBurst),
 		slots: make(chan struct{}, e.cfg.Limits.Lookups), asked: make(chan struct{}, maxQuestions),
 		pending: map[asked]*pending{}, v6: true,
 	}
@@ -114,7 +115,7 @@ func (r *resolver) judge(q query) verdict {
 	default:
 		return verdict{} // the name is there, records of this type are not
 	}
-	return verdict{ask: asked{name, kind}, rules: found}
+	return verdict{ask: asked{name: name, kind: kind}, rules: found}
 }
 
 // maxService is the longest name of a service, with its underscore (RFC 6335,
@@ -217,10 +218,13 @@ func (r *resolver) ask(q asked, found []policy.Host) answer {
 		failed.rcode = dnsmessage.RCodeRefused
 		return failed
 	}
+	if (q.kind == dnsmessage.TypeA || q.kind == dnsmessage.TypeAAAA) && !q.direct && r.e.ways.any(q.name, found) {
+		return r.standIn(q, found[0])
+	}
 	said, err := r.lookUp(q)
 	now := r.e.cfg.Now()
 	switch {
-	case (err != nil || said.Missing) && q.kind == dnsmessage.TypeAAAA && len(r.resolve(asked{q.name, dnsmessage.TypeA}, found).addrs) > 0:
+	case (err != nil || said.Missing) && q.kind == dnsmessage.TypeAAAA && len(r.resolve(asked{q.name, dnsmessage.TypeA, q.direct}, found).addrs) > 0:
 		a := answer{asked: q, until: now.Add(keepFound)} // some libraries take a failure here for one of the name
 		r.table.learn(a, now)
 		return a
@@ -252,8 +256,34 @@ func (r *resolver) ask(q asked, found []policy.Host) answer {
 		return a // asked for seldom, and long
 	}
 	r.table.learn(a, now)
-	r.sayNowhere(q.name, found[0])
+	r.sayNowhere(q, found[0])
 	return a
+}
+
+// standIn answers for a name that a proxy looks up, with an address that stands for
+// it. It has one of IPv4 alone: any program takes that.
+func (r *resolver) standIn(q asked, rule policy.Host) answer {
+	now := r.e.cfg.Now()
+	a := answer{asked: q, until: now.Add(keepFound)}
+	if q.kind == dnsmessage.TypeA {
+		a.addrs, a.said = []netip.Addr{r.standIns.of(q.name)}, 1
+		err := r.e.ledger.note(audit.Event{Kind: audit.KindName, Verdict: audit.Allowed, Subject: q.name,
+			Detail: a.addrs[0].String() + ", which stands for it: the proxy looks it up", Rule: rule.At.String(), Request: r.e.cfg.InFlight()})
+		if err != nil {
+			r.e.cfg.Tell(fmt.Sprintf("refused %s: cannot record it: %v", q.name, err))
+			return answer{asked: q, rcode: dnsmessage.RCodeServerFailure}
+		}
+	}
+	r.table.learn(answer{asked: q, said: a.said, until: a.until, addrs: a.addrs}, now)
+	return a
+}
+
+// of are the names that led to an address, or that it stands for, the best first.
+func (r *resolver) of(a netip.Addr) []string {
+	if name := r.standIns.name(a); name != "" {
+		return []string{name}
+	}
+	return r.table.names(a, r.e.cfg.Now())
 }
 
 // ration charges for a name below a wildcard. The second question for the same
@@ -261,7 +291,7 @@ func (r *resolver) ask(q asked, found []policy.Host) answer {
 func (r *resolver) ration(q asked) bool {
 	now := r.e.cfg.Now()
 	for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
-		if _, fresh := r.table.last(asked{q.name, kind}, now); fresh {
+		if _, fresh := r.table.last(asked{q.name, kind, q.direct}, now); fresh {
 			return true
 		}
 	}
@@ -287,15 +317,15 @@ func (r *resolver) lookUp(q asked) (Records, error) {
 
 // sayNowhere says that a name which is there has no address of either family. What
 // filter took away it has said itself.
-func (r *resolver) sayNowhere(name string, rule policy.Host) {
+func (r *resolver) sayNowhere(q asked, rule policy.Host) {
 	now := r.e.cfg.Now()
 	for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
-		a, fresh := r.table.last(asked{name, kind}, now)
+		a, fresh := r.table.last(asked{q.name, kind, q.direct}, now)
 		if a.said > 0 || !fresh && (kind == dnsmessage.TypeA || r.hasV6()) {
 			return
 		}
 	}
-	r.e.failedName(name, rule, "it has no address")
+	r.e.failedName(q.name, rule, "it has no address")
 }
 
 // filter keeps the addresses that at least one of the rules may lead to.

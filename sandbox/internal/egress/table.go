@@ -34,8 +34,9 @@ type link struct {
 
 // asked is what is asked for: a name, and the type of its records.
 type asked struct {
-	name string
-	kind dnsmessage.Type
+	name   string
+	kind   dnsmessage.Type
+	direct bool // though on another port a proxy looks the name up
 }
 
 // answer is what the host's name servers said, after the checks.
@@ -142,7 +143,7 @@ func (t *table) addresses(name string) (out []netip.Addr) {
 	defer t.mu.Unlock()
 	var of [2][]netip.Addr
 	for i, kind := range []dnsmessage.Type{dnsmessage.TypeAAAA, dnsmessage.TypeA} {
-		if e := t.answers[asked{name, kind}]; e != nil {
+		if e := t.answers[asked{name: name, kind: kind}]; e != nil {
 			of[i] = e.Value.(*answer).addrs
 		}
 	}

@@ -1,0 +1,102 @@
+package plan
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpproxy"
+
+	"mcpen/sandbox/policy"
+)
+
+// Proxies are the ways out that mcpen's own environment names.
+type Proxies struct {
+	HTTPS  Proxy  `json:"https,omitzero"`   // HTTPS_PROXY, or else ALL_PROXY: for every port but 80
+	HTTP   Proxy  `json:"http,omitzero"`    // HTTP_PROXY, or else ALL_PROXY: for port 80
+	Except string `json:"except,omitempty"` // NO_PROXY: what is dialled directly
+}
+
+// Proxy is one proxy, or none where Via is empty.
+type Proxy struct {
+	Via string `json:"via,omitempty"` // scheme://host:port
+	At  string `json:"at,omitempty"`  // who says so: file:line:col, or the variable
+
+	Login Opaque `json:"-"` // user:password, where it wants that
+}
+
+// proxies chooses the way out. A profile that names a proxy gives it no credentials:
+// it gets those that the environment has for the same address.
+func (c *compiler) proxies() Proxies {
+	said, env := c.pol.Network.Proxy, c.host.Proxies
+	switch said.Via {
+	case policy.ProxyNone:
+		return Proxies{}
+	case "":
+		return env
+	}
+	p := Proxy{Via: said.Via, At: at(said.At)}
+	for _, have := range []Proxy{env.HTTPS, env.HTTP} {
+		if have.Via == p.Via {
+			p.Login = have.Login
+		}
+	}
+	return Proxies{HTTPS: p, HTTP: p, Except: env.Except}
+}
+
+// For is the proxy by which a host, a name or an address, is reached on the port;
+// the zero Proxy: by none. Localhost never is.
+func (p Proxies) For(host string, port uint16) Proxy {
+	one := p.HTTPS
+	if port == 80 {
+		one = p.HTTP
+	}
+	if one.Via == "" {
+		return Proxy{}
+	}
+	const any = "http://proxy.invalid"
+	via, err := (&httpproxy.Config{HTTPSProxy: any, NoProxy: p.Except}).ProxyFunc()(&url.URL{Scheme: "https", Host: net.JoinHostPort(host, strconv.Itoa(int(port)))})
+	if err != nil || via == nil {
+		return Proxy{}
+	}
+	return one
+}
+
+// Port is where the proxy listens; 0 where there is none.
+func (p Proxy) Port() uint16 {
+	u, err := url.Parse(p.Via)
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil {
+		return 0
+	}
+	return uint16(n)
+}
+
+// Named reports whether the proxy's host is a name, which has to be looked up.
+func (p Proxy) Named() bool {
+	u, err := url.Parse(p.Via)
+	if err != nil {
+		return false
+	}
+	_, err = netip.ParseAddr(u.Hostname())
+	return err != nil
+}
+
+// Secure reports whether one speaks TLS with the proxy.
+func (p Proxy) Secure() bool { return strings.HasPrefix(p.Via, "https://") }
+
+// Both are the proxies, each once.
+func (p Proxies) Both() []Proxy {
+	var out []Proxy
+	for _, one := range []Proxy{p.HTTPS, p.HTTP} {
+		if one.Via != "" && (len(out) == 0 || out[0].Via != one.Via) {
+			out = append(out, one)
+		}
+	}
+	return out
+}

@@ -1,0 +1,64 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"mcpen/sandbox/policy"
+)
+
+// What goes by which proxy, as programs outside decide it.
+func TestProxyFor(t *testing.T) {
+	const http, https = "http://a.example:3128", "http://b.example:3128"
+	both := Proxies{HTTP: Proxy{Via: http}, HTTPS: Proxy{Via: https}, Except: "intern.example.com, .sub.example.com, 10.0.0.0/8, port.example.com:8443, 192.0.2.7"}
+	for _, tt := range []struct {
+		host string
+		port uint16
+		want string
+	}{
+		{"api.github.com", 443, https}, {"api.github.com", 5432, https}, {"api.github.com", 80, http},
+		{"intern.example.com", 443, ""}, {"db.intern.example.com", 5432, ""}, {"xintern.example.com", 443, https},
+		{"sub.example.com", 443, https}, {"a.sub.example.com", 443, ""},
+		{"port.example.com", 8443, ""}, {"port.example.com", 443, https},
+		{"10.1.2.3", 443, ""}, {"192.0.2.7", 443, ""}, {"192.0.2.8", 443, https}, {"2001:db8::1", 443, https},
+		{"localhost", 443, ""}, {"127.0.0.1", 443, ""},
+	} {
+		if got := both.For(tt.host, tt.port).Via; got != tt.want {
+			t.Errorf("%s:%d goes by %q, want %q", tt.host, tt.port, got, tt.want)
+		}
+	}
+	if all := (Proxies{HTTPS: Proxy{Via: https}, Except: "*"}); all.For("api.github.com", 443).Via != "" {
+		t.Error("NO_PROXY=* is not kept")
+	}
+	if one := (Proxies{HTTPS: Proxy{Via: https}}); one.For("api.github.com", 80).Via != "" {
+		t.Error("HTTPS_PROXY is used for port 80")
+	}
+}
+
+// A profile names a proxy without credentials, and they come from the environment,
+// for this proxy and for no other. No form of a plan shows them.
+func TestProxyLogins(t *testing.T) {
+	const corp = "http://proxy.example.com:3128"
+	for via, want := range map[string]Opaque{corp: "ada:hidden", "http://other.example.com:3128": ""} {
+		pol, h := richPolicy(t), richHost(t)
+		pol.Network.Proxy = policy.Proxy{Via: via, At: policy.Pos{File: "p.toml", Line: 3, Col: 4}}
+		h.Proxies = Proxies{HTTPS: Proxy{Via: corp, At: "HTTPS_PROXY", Login: "ada:hidden"}}
+		p, err := Compile(pol, richProgram(), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := p.Network.Proxies.HTTPS
+		if got.Via != via || got.Login != want || p.Network.Proxies.HTTP != got || got.At != "p.toml:3:4" {
+			t.Errorf("%s: %+v with the login %q", via, p.Network.Proxies, string(got.Login))
+		}
+		text, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := string(text) + fmt.Sprintf("%v %+v %#v", p, p, p); strings.Contains(all, "hidden") {
+			t.Error("the credentials are shown")
+		}
+	}
+}
