@@ -41,10 +41,10 @@ func TestProxyFor(t *testing.T) {
 // for this proxy and for no other. No form of a plan shows them.
 func TestProxyLogins(t *testing.T) {
 	const corp = "http://proxy.example.com:3128"
-	for via, want := range map[string]Opaque{corp: "ada:hidden", "http://other.example.com:3128": ""} {
+	for via, want := range map[string]Opaque{corp: "ada:unseen", "http://other.example.com:3128": ""} {
 		pol, h := richPolicy(t), richHost(t)
 		pol.Network.Proxy = policy.Proxy{Via: via, At: policy.Pos{File: "p.toml", Line: 3, Col: 4}}
-		h.Proxies = Proxies{HTTPS: Proxy{Via: corp, At: "HTTPS_PROXY", Login: "ada:hidden"}}
+		h.Proxies = Proxies{HTTPS: Proxy{Via: corp, At: "HTTPS_PROXY", Login: "ada:unseen"}}
 		p, err := Compile(pol, richProgram(), h)
 		if err != nil {
 			t.Fatal(err)
@@ -57,7 +57,7 @@ func TestProxyLogins(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if all := string(text) + fmt.Sprintf("%v %+v %#v", p, p, p); strings.Contains(all, "hidden") {
+		if all := string(text) + fmt.Sprintf("%v %+v %#v", p, p, p); strings.Contains(all, "unseen") {
 			t.Error("the credentials are shown")
 		}
 	}
