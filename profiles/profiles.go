@@ -4,6 +4,7 @@ package profiles
 import (
 	"embed"
 	"strings"
+	"sync"
 )
 
 //go:embed *.toml
@@ -30,3 +31,26 @@ func Names() []string {
 	}
 	return names
 }
+
+// For returns the name of the profile for a package: "npm:NAME" or "pypi:NAME" as
+// its registry has it, without version and extras. No other package has this profile,
+// whatever it is called. Of profiles that start the same package it is the one that
+// the others extend.
+func For(pkg string) (name string, ok bool) {
+	name, ok = byPackage()[pkg]
+	return name, ok
+}
+
+var byPackage = sync.OnceValue(func() map[string]string {
+	found := make(map[string]string)
+	for _, name := range Names() {
+		data, _ := Read(name) // it has been listed
+		for line := range strings.Lines(string(data)) {
+			// What extends another profile for the package does not write it again.
+			if pkg, ok := strings.CutPrefix(line, `package = "`); ok {
+				found[strings.TrimRight(pkg, "\"\n")] = name
+			}
+		}
+	}
+	return found
+})

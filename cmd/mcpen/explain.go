@@ -30,6 +30,9 @@ func (a *app) explainCommand(words []string) *cli.Command {
 			}
 			ch.look = true
 			p, err := a.prepare(c.Context, ch)
+			if p.found != "" {
+				fmt.Fprintf(a.err, "mcpen: %s\n", p.found)
+			}
 			if err != nil {
 				return err
 			}
@@ -326,7 +329,11 @@ func (w writer) environment(p plan.Plan) {
 		w.line("  %-9s %s=%s  (%s)", "sets", e.Name, e.Value, from)
 	}
 	for _, s := range p.Process.Secrets {
-		w.line("  %-9s %s, from %s  (%s)", "secret", s.Name, s.From, s.At)
+		from, mayLack := strings.CutPrefix(s.From, "?")
+		if mayLack {
+			from += ", where it is set"
+		}
+		w.line("  %-9s %s, from %s  (%s)", "secret", s.Name, from, s.At)
 	}
 	w.line("  nothing else")
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -16,6 +17,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/urfave/cli/v2"
 
+	"mcpen/profiles"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
@@ -52,10 +54,13 @@ func nameOf(ref pack.Ref) string {
 	}, name))
 }
 
-// name is what a package is called that has no profile: nameOf, or with its scope
-// in front where that names another package already. Two of eleven called "mcp"
-// live side by side.
+// name is what a package is called: as the profile that ships for it, or else nameOf,
+// or that with its scope in front where it names another package already. Two of
+// eleven called "mcp" live side by side.
 func (a *app) name(at place, ref pack.Ref) string {
+	if name, ok := profiles.For(bare(ref)); ok && !a.taken(at, name, ref) {
+		return name
+	}
 	name := nameOf(ref)
 	if !a.taken(at, name, ref) {
 		return name
@@ -78,13 +83,19 @@ func (a *app) taken(at place, name string, ref pack.Ref) bool {
 	if err != nil {
 		return false
 	}
+	return !isFor(data, ref)
+}
+
+// isFor reports whether the text of a profile starts a package itself. What it extends
+// does not count: that is another profile's.
+func isFor(data []byte, ref pack.Ref) bool {
 	var p struct {
 		Server struct {
 			Package string `toml:"package"`
 		} `toml:"server"`
 	}
-	_, err = toml.Decode(string(data), &p)
-	return err != nil || !samePackage(p.Server.Package, ref)
+	_, err := toml.Decode(string(data), &p)
+	return err == nil && samePackage(p.Server.Package, ref)
 }
 
 var lockedPackage = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^package = "([^"\n]*)"$`) })
@@ -114,6 +125,12 @@ func samePackage(text string, ref pack.Ref) bool {
 // packaged is the package that a choice or a profile names, if it is one: by
 // reference, by profile, or by the command line of npx, uvx and the like.
 func packaged(ch choice, pol policy.Policy) (ref pack.Ref, args []string, ok bool, err error) {
+	switch {
+	case ch.ref.Name != "" && ch.whole:
+		return ch.ref, ch.args, true, nil
+	case ch.ref.Name != "":
+		return ch.ref, slices.Concat(pol.Server.Args, ch.args), true, nil
+	}
 	if isRef(ch.profile) {
 		ref, err = pack.ParseRef(ch.profile)
 		if err != nil {
@@ -293,22 +310,17 @@ func (a *app) installRules(at place, name string) (policy.Install, error) {
 	if err != nil {
 		return policy.Install{}, err
 	}
-	closed := func() (policy.Install, error) {
+	file, data, err := a.loader(at)(name, "")
+	if err != nil { // a package that has no profile
 		pol, err := policy.Resolve(&policy.Profile{Name: name}, policy.Input{Baselines: baselines})
 		return pol.Install, err
 	}
-	if _, _, err := a.loader(at)(name, ""); err != nil {
-		return closed()
-	}
-	r, err := a.resolve(choice{profile: name, look: true}, at)
-	if err == nil {
-		return r.policy.Install, nil
-	}
-	if p, parse := a.profile(choice{profile: name}, at); parse != nil || len(p.Params) == 0 {
+	p, err := policy.Parse(file, data, a.loader(at))
+	if err != nil {
 		return policy.Install{}, err
 	}
-	a.warn("the default install rules hold: the profile %q has parameters that are not set", name)
-	return closed()
+	pol, err := policy.Resolve(p.InstallOnly(), policy.Input{Baselines: baselines})
+	return pol.Install, err
 }
 
 // describe says what a registry says of a release.

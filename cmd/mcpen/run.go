@@ -40,6 +40,9 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 		return fmt.Errorf("cannot close inherited descriptors: %w", os.NewSyscallError("close_range", err))
 	}
 	p, err := a.prepare(ctx, ch)
+	if p.found != "" && (!quiet || err != nil) {
+		fmt.Fprintf(a.err, "mcpen: %s\n", p.found)
+	}
 	if err != nil {
 		return err
 	}

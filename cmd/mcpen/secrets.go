@@ -23,12 +23,16 @@ const (
 	secretDelay = 30 * time.Second // a password manager may ask the person
 )
 
-// fetchSecrets fills in the values of the plan's secrets. No error says what a
-// secret is.
+// fetchSecrets fills in the values of the plan's secrets, and leaves out those that may
+// be unset and are. No error says what a secret is.
 func (a *app) fetchSecrets(ctx context.Context, p *prepared) error {
-	for i := range p.plan.Process.Secrets {
-		s := &p.plan.Process.Secrets[i]
-		value, err := a.secret(ctx, s.From, p)
+	have := p.plan.Process.Secrets[:0:0]
+	for _, s := range p.plan.Process.Secrets {
+		from, mayLack := strings.CutPrefix(s.From, "?")
+		if _, set := a.lookup(strings.TrimPrefix(from, "env:")); mayLack && !set {
+			continue // policy has a "?" in front of variables alone
+		}
+		value, err := a.secret(ctx, from, p)
 		if err != nil {
 			return &codeError{code: exitUsage, err: fmt.Errorf("%s: cannot fetch the secret for %s from %q: %w", s.At, s.Name, s.From, err)}
 		}
@@ -36,7 +40,9 @@ func (a *app) fetchSecrets(ctx context.Context, p *prepared) error {
 			return &codeError{code: exitUsage, err: fmt.Errorf("%s: the secret for %s holds a NUL, which no variable can", s.At, s.Name)}
 		}
 		s.Value = plan.Opaque(value)
+		have = append(have, s)
 	}
+	p.plan.Process.Secrets = have
 	return nil
 }
 

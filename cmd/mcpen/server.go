@@ -47,8 +47,10 @@ type choice struct {
 	workspace string
 	baseline  string
 	without   []policy.Layer
-	look      bool // only look: nothing is installed, locked or made
-	empty     bool // the workspace is an empty folder of mcpen's own
+	ref       pack.Ref // the package that was asked for, where its profile was found by it
+	whole     bool     // args are all of the server's, and not behind those of its profile
+	look      bool     // only look: nothing is installed, locked or made
+	empty     bool     // the workspace is an empty folder of mcpen's own
 }
 
 // choose reads the command line. The words are those of the whole process: cli
@@ -106,6 +108,7 @@ type prepared struct {
 	host    plan.Host
 	plan    plan.Plan
 	start   string     // where the server starts if its profile declares that: --workspace, or where mcpen was started
+	found   string     // what says that the package's own profile is used, or ""
 	tree    *pack.Tree // of a package: GC leaves it alone until close
 
 	untrusted error  // why nothing starts from the profile; nil where something does, or it was not only to be looked at
@@ -144,6 +147,10 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	if p.place, err = find(); err != nil {
 		return p, err
 	}
+	if ch, err = a.forPackage(ch, p.place); err != nil {
+		return p, err
+	}
+	p.found = foundText(ch)
 	r, err := a.resolve(ch, p.place)
 	if err != nil {
 		return p, err
@@ -239,6 +246,7 @@ func (a *app) resolve(ch choice, at place) (resolved, error) {
 	if err != nil {
 		return none, err
 	}
+	in.Env = a.variables(profile.EnvOf())
 	if in.Server, err = server(at, profile, ch.look); err != nil {
 		return none, err
 	}

@@ -198,7 +198,7 @@ func (r *resolver) narrowEnv(out *Policy, bounds Policy, b body) {
 		pass[v.Name] = true
 	}
 	for _, v := range bounds.Env.Secret {
-		secret[v.Name] = v.From
+		secret[v.Name] = strings.TrimPrefix(v.From, "?")
 	}
 	if _, bound := b.envTables[envPass]; bound {
 		for _, v := range out.Env.Pass {
@@ -209,7 +209,7 @@ func (r *resolver) narrowEnv(out *Policy, bounds Policy, b body) {
 	}
 	if _, bound := b.envTables[envSecret]; bound {
 		for _, v := range out.Env.Secret {
-			if secret[v.Name] != v.From {
+			if secret[v.Name] != strings.TrimPrefix(v.From, "?") {
 				r.add(v.At, "env.secret."+v.Name, "", "the baseline does not allow this variable from this secret")
 			}
 		}

@@ -225,6 +225,9 @@ func (r *resolver) argument(p Param) argument {
 	raw := r.in.Params[p.Name]
 	given := len(raw) > 0
 	at, key := Pos{}, "--set "+p.Name
+	if v := r.in.Env[p.Env]; !given && v != "" {
+		given, raw, key = true, []string{v}, "params."+p.Name+".env: "+p.Env
+	}
 	switch {
 	case given:
 	case p.Optional:

@@ -28,6 +28,7 @@ type Param struct {
 	Optional    bool     // a default was written, even if an empty list
 	Pattern     string   // of ParamString: a regular expression for the whole value
 	Choices     []string // of ParamChoice
+	Env         string   // the variable of mcpen's own environment that gives the value where the command line does not
 	At          Pos
 
 	pattern *regexp.Regexp
@@ -85,6 +86,14 @@ func readParam(t *table, name string, at Pos) Param {
 		t.doc.add(at, t.key, `choices = ["a", "b"]`, "is a choice without choices")
 	case kind.set && kind.v != ParamChoice && choices.set:
 		t.doc.add(choices.at, t.key+".choices", "", "only a choice has choices")
+	}
+	env := read(t, "env", asEnvName)
+	p.Env = env.v
+	switch {
+	case env.set && p.Many:
+		t.doc.add(env.at, env.key, "", "a variable holds one value, and this parameter many")
+	case env.set && kind.v == ParamSecret:
+		t.doc.add(env.at, env.key, "default = \"env:"+p.Env+"\"", "a secret is named by a reference")
 	}
 	p.readDefault(t)
 	t.done()

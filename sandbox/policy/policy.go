@@ -17,14 +17,16 @@
 // runs) and ${home}. A parameter with many values is a whole element of a list
 // and becomes that many elements. A secret is a whole value of env.secret.
 // "~/" in front of a path is the home directory, "?" in front of a path rule
-// means that the path may be absent. A path is no pattern, and an empty list of
-// what is allowed allows nothing.
+// means that the path may be absent, and in front of "env:NAME" that the variable
+// may be unset: the server then starts without it. A path is no pattern, and an
+// empty list of what is allowed allows nothing.
 //
 // # Keys
 //
 //	version = 1                        name, description, extends = ["node", "./base.toml"]
 //	[params.NAME]                      type = string|secret|directory|file|port|choice
-//	                                   many, default, description, pattern, choices
+//	                                   many, default, description, pattern, choices,
+//	                                   env = "NAME": the variable that gives it where --set does not
 //	[server]                           command = [...] or package = "npm:NAME"|"pypi:NAME", args, dir
 //	[filesystem]                       read, write, deny, unprotect, protect
 //	[network]                          allow = ["name:443", "*.name:443", "10.0.0.0/8:5432", "localhost:5432",
@@ -32,7 +34,7 @@
 //	                                   listen = [9000], proxy = "environment"|"none"|"http://proxy:3128"
 //	[sockets]                          connect = ["/path", { path = "/run/docker.sock", override = "yes, this is the host" }]
 //	[env]                              pass = ["LANG"], set = { NAME = "text" }
-//	                                   secret = { NAME = "env:NAME"|"file:/path"|"command:PROGRAM ARGUMENTS"|"keyring:service/name" }
+//	                                   secret = { NAME = "env:NAME"|"?env:NAME"|"file:/path"|"command:PROGRAM ARGUMENTS"|"keyring:service/name" }
 //	[tools]                            allow, deny, pins = first-use|enforce|warn|off, pins-except,
 //	                                   findings = warn|hold, results = pass|show|strip, validate
 //	[tools.rule.NAME]                  per-minute, concurrent, and words of JSON Schema for the arguments
@@ -260,7 +262,7 @@ type EnvValue struct {
 }
 
 // SecretFrom is a variable whose value is fetched when the server starts and
-// never shown. From is a reference ("env:NAME", "file:/path", "command:ARGV…",
+// never shown. From is a reference ("env:NAME", "?env:NAME", "file:/path", "command:ARGV…",
 // "keyring:SERVICE/NAME"), never the value.
 type SecretFrom struct {
 	Name string `json:"name"`

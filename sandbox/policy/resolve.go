@@ -12,6 +12,7 @@ import (
 // not known, and a profile that needs it does not resolve.
 type Input struct {
 	Params    map[string][]string // --set name=value, in order
+	Env       map[string]string   // of mcpen's own environment: what EnvOf names, where it is set
 	Home      string              // the user's home directory
 	State     string              // mcpen's own state; each server's is below it
 	Config    string              // mcpen's own configuration
@@ -363,11 +364,11 @@ func (r *resolver) secret(s string) (string, error) {
 	kind, rest, _ := strings.Cut(s, ":")
 	bad := strings.ContainsAny(rest, "\x00\r\n")
 	switch kind {
-	case "env":
+	case "env", "?env":
 		if envName().MatchString(rest) {
 			return s, nil
 		}
-		return "", faultf("", "is not a reference to a variable (want env:NAME)")
+		return "", faultf("", "is not a reference to a variable (want env:NAME, or ?env:NAME where it may be unset)")
 	case "file":
 		p, err := r.home(rest)
 		if err == nil && path.IsAbs(p) && !bad {

@@ -30,6 +30,11 @@ func (p *Profile) Said() []Said {
 	for _, v := range b.env {
 		add("env."+string(v.kind)+"."+v.name, v.value)
 	}
+	for _, q := range p.Params {
+		if q.Env != "" {
+			add("params."+q.Name+".env", word{q.Env, "", q.At})
+		}
+	}
 	add("filesystem.write", b.write.items...)
 	add("filesystem.unprotect", b.unprotect.items...)
 	add("filesystem.read", b.read.items...)
