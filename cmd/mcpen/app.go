@@ -142,6 +142,9 @@ func (a *app) cli(args []string) *cli.App {
 		a.reviewCommand(),
 		a.trustCommand(args),
 		a.allowCommand(),
+		a.wrapCommand(),
+		a.unwrapCommand(),
+		a.clientsCommand(),
 	}
 	for _, c := range commands {
 		c.OnUsageError = wrong

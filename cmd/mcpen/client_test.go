@@ -22,8 +22,8 @@ import (
 	"mcpen/cmd/mcpen/embedded"
 )
 
-// clients is the key of the clients that a script started.
-type clients struct{}
+// clientsKey is the key of the clients that a script started.
+type clientsKey struct{}
 
 // client is a running mcpen and what an MCP client holds of it.
 type client struct {
@@ -72,7 +72,7 @@ func (c *client) end() {
 
 // named returns a running client of a script.
 func named(ts *testscript.TestScript, name string) *client {
-	c := ts.Value(clients{}).(map[string]*client)[name]
+	c := ts.Value(clientsKey{}).(map[string]*client)[name]
 	if c == nil {
 		ts.Fatalf("no client %q", name)
 	}
@@ -106,7 +106,7 @@ func startClient(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	c.lines = bufio.NewReader(out)
 	ts.Check(c.cmd.Start())
-	ts.Value(clients{}).(map[string]*client)[args[0]] = c
+	ts.Value(clientsKey{}).(map[string]*client)[args[0]] = c
 	_, err = c.ask("initialize", map[string]any{"protocolVersion": "2025-06-18", "capabilities": map[string]any{},
 		"clientInfo": map[string]string{"name": "script", "version": "1"}})
 	if err != nil {

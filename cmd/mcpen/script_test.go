@@ -155,9 +155,9 @@ func settle(env *testscript.Env) error {
 	env.Setenv("XDG_RUNTIME_DIR", run)
 	env.Setenv("UID", strconv.Itoa(os.Geteuid()))
 	env.Setenv("HELD", held)
-	env.Values[clients{}] = map[string]*client{}
+	env.Values[clientsKey{}] = map[string]*client{}
 	env.Defer(func() {
-		for _, c := range env.Values[clients{}].(map[string]*client) {
+		for _, c := range env.Values[clientsKey{}].(map[string]*client) {
 			c.end()
 		}
 	})

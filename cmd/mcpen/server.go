@@ -26,6 +26,8 @@ func serverFlags() []cli.Flag {
 		&cli.StringFlag{Name: "profile", Usage: "a profile's `NAME` or path, for the command behind --"},
 		&cli.StringFlag{Name: "workspace", Usage: "the `DIR` that ${workspace} stands for (default: where mcpen was started)"},
 		setFlag(),
+		&cli.StringSliceFlag{Name: "pass", Usage: "a variable that the server gets, by `NAME`, where its profile says nothing of it"},
+		&cli.StringSliceFlag{Name: "secret", Usage: "the same for one that nobody is shown: `NAME`, or NAME=keyring:SERVICE/NAME"},
 		&cli.StringFlag{Name: "baseline", Usage: "a profile `FILE` that no other may go beyond, besides " + baselineFile() + " where that exists"},
 		&cli.StringSliceFlag{Name: "without", Usage: "do without a `LAYER` (namespaces, landlock, seccomp): said at the start and in the log"},
 	}
@@ -44,6 +46,8 @@ type choice struct {
 	command   []string // what stands behind "--" without a server before it
 	args      []string // what stands behind "SERVER --"
 	params    map[string][]string
+	pass      []string          // variables to pass on
+	secrets   map[string]string // variables and where they are fetched from
 	workspace string
 	baseline  string
 	without   []policy.Layer
@@ -64,6 +68,11 @@ func choose(c *cli.Context, words []string) (choice, error) {
 		}
 		ch.without = append(ch.without, policy.Layer(w))
 	}
+	var err error
+	ch.pass = c.StringSlice("pass")
+	if ch.secrets, err = secretRefs(c.StringSlice("secret")); err != nil {
+		return ch, err
+	}
 	rest := c.Args().Slice()
 	behind := len(words) - len(rest) - 1
 	switch {
@@ -82,9 +91,25 @@ func choose(c *cli.Context, words []string) (choice, error) {
 			return ch, usage(fmt.Sprintf("mcpen %s %s -- %s", c.Command.Name, rest[0], strings.Join(ch.args, " ")), "a server's arguments stand behind --, and %q does not", ch.args[0])
 		}
 	}
-	var err error
 	ch.params, err = parameters(c.StringSlice("set"))
 	return ch, err
+}
+
+// secretRefs reads what --secret gave. Only what runs nothing may be named: a command
+// line may be a repository's.
+func secretRefs(words []string) (map[string]string, error) {
+	refs := map[string]string{}
+	for _, s := range words {
+		name, ref, ok := strings.Cut(s, "=")
+		if !ok {
+			ref = "?env:" + name
+		}
+		if kind, _, _ := strings.Cut(ref, ":"); name == "" || kind != "env" && kind != "?env" && kind != "keyring" {
+			return nil, usage("--secret NAME=keyring:mcpen/NAME", "cannot take the secret of %q from there: it is neither NAME, NAME=env:NAME nor NAME=keyring:SERVICE/NAME", name)
+		}
+		refs[name] = ref
+	}
+	return refs, nil
 }
 
 // parameters reads what --set gave.
@@ -238,7 +263,7 @@ func (a *app) resolve(ch choice, at place) (resolved, error) {
 		return none, usage("--workspace DIR", "cannot use the workspace %q: it is no directory", ch.workspace)
 	}
 	in := a.input(ch, at, baselines)
-	if ch.unwritten() && len(baselines) == 0 && len(ch.params) == 0 && ch.workspace == "" && len(ch.without) == 0 {
+	if ch.unwritten() && len(baselines) == 0 && len(ch.params) == 0 && ch.workspace == "" && len(ch.without) == 0 && len(ch.pass) == 0 && len(ch.secrets) == 0 {
 		name := a.serverName(ch, at)
 		return resolved{policy: policy.Closed(name), profile: &policy.Profile{Name: name}}, nil
 	}
@@ -263,7 +288,7 @@ func (a *app) resolve(ch choice, at place) (resolved, error) {
 // input is what a profile is resolved with.
 func (a *app) input(ch choice, at place, baselines []*policy.Profile) policy.Input {
 	in := policy.Input{Params: ch.params, Home: at.home, State: at.state, Config: at.config,
-		Login: at.login, Workspace: ch.workspace, Cwd: at.cwd, Without: ch.without, Baselines: baselines}
+		Login: at.login, Workspace: ch.workspace, Cwd: at.cwd, Without: ch.without, Pass: ch.pass, Secrets: ch.secrets, Baselines: baselines}
 	in.Start = workspace(in)
 	switch {
 	case ch.empty:

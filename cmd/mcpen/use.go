@@ -24,6 +24,8 @@ type use struct {
 	params    map[string][]string // parameters
 	workspace string              // what was named as that, where it is outside of the project and the profile asks for it
 	without   []policy.Layer      // layers to go without
+	pass      []string            // variables that it gets
+	secrets   map[string]string   // the same, and where they are fetched from
 }
 
 // useOf is the use that a choice makes of a profile. One that is the person's own may
@@ -33,7 +35,7 @@ func useOf(at place, ch choice, p *policy.Profile) use {
 	if top == "" {
 		return use{}
 	}
-	u := use{profile: realFile(at, p.Sources[0].File), command: ch.command, args: ch.args, params: map[string][]string{}, without: ch.without}
+	u := use{profile: realFile(at, p.Sources[0].File), command: ch.command, args: ch.args, params: map[string][]string{}, without: ch.without, pass: ch.pass, secrets: ch.secrets}
 	outside := func(dir string) string {
 		if real := realFile(at, dir); dir != "" && real != top && !strings.HasPrefix(real, top+"/") {
 			return real
@@ -116,6 +118,12 @@ func (u use) words() []string {
 	for _, l := range slices.Compact(without) {
 		out = append(out, "--without", string(l))
 	}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(u.pass))) {
+		out = append(out, "--pass", name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(u.secrets)) {
+		out = append(out, "--secret", name+"="+u.secrets[name])
+	}
 	switch {
 	case len(u.command) > 0:
 		return slices.Concat(out, []string{"--profile", u.profile, "--"}, u.command)
@@ -161,6 +169,12 @@ func (u use) says(own bool) []string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(u.params)) {
 		out = append(out, fmt.Sprintf("IS GIVEN the parameter %s = %s", name, strings.Join(pastedAll(u.params[name]), ", ")))
+	}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(u.pass))) {
+		out = append(out, "IS GIVEN the variable "+name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(u.secrets)) {
+		out = append(out, fmt.Sprintf("IS GIVEN the secret %s, from %s", name, u.secrets[name]))
 	}
 	if len(u.args) > 0 {
 		out = append(out, "IS GIVEN the arguments "+strings.Join(pastedAll(u.args), " "))

@@ -18,6 +18,10 @@ var secretName = sync.OnceValue(func() *regexp.Regexp {
 // Redacted stands where something was left out.
 const Redacted = "[redacted]"
 
+// SecretName reports whether the name of an option or a variable says that it holds a
+// secret.
+func SecretName(name string) bool { return secretName().MatchString(name) }
+
 // RedactArgs returns a command's arguments with what looks like a secret left
 // out: the value of an option whose name says so, and the password of a URL. It
 // errs on the side of leaving out.

@@ -30,6 +30,7 @@ import (
 // symlinks, who finds the bounds in the policy.
 func (r *resolver) narrow(p *Profile, out *Policy, baseline *Profile) {
 	base := &resolver{ledger: r.ledger, in: r.in, name: r.name, bounds: true}
+	base.in.Pass, base.in.Secrets = nil, nil
 	base.in.Params, base.in.Baselines, base.in.Without, base.in.Workspace = nil, nil, nil, r.in.Start
 	bb := baseline.body
 	r.refuseInBaseline(baseline)

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -19,6 +20,8 @@ type Input struct {
 	Workspace string              // --workspace; may be relative to Cwd
 	Cwd       string              // where mcpen was started
 	Without   []Layer             // --without
+	Pass      []string            // --pass: variables to pass on
+	Secrets   map[string]string   // --secret: variables, and the references that they are fetched from
 	Baselines []*Profile          // what the profile cannot go beyond; each of them holds
 
 	// Server is who the server is; "" for the profile's own name. ${state} and whatever
@@ -111,6 +114,7 @@ func (r *resolver) resolve(p *Profile) Policy {
 	out.Network = r.network(b)
 	out.Sockets = r.sockets(b.connect)
 	out.Env = r.env(b.env)
+	r.named(&out.Env, b.env)
 	resolveTools(&out, b)
 	out.Given = r.given()
 	resolveLimits(&out.Limits, b)
@@ -355,6 +359,36 @@ func (r *resolver) env(vars []variable) Env {
 	slices.SortFunc(e.Set, func(a, b EnvValue) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(e.Secret, func(a, b SecretFrom) int { return cmp.Compare(a.Name, b.Name) })
 	return e
+}
+
+// named adds the variables that the command line names. What the profile says of one
+// of the same name holds.
+func (r *resolver) named(e *Env, vars []variable) {
+	said := func(name, flag string) (Pos, bool) {
+		at := Pos{File: flag}
+		if !envName().MatchString(name) {
+			r.add(at, "", "", "%s is no name of a variable", quote(name))
+			return at, true
+		}
+		return at, slices.ContainsFunc(vars, func(v variable) bool { return v.name == name })
+	}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(r.in.Pass))) {
+		if at, skip := said(name, "--pass"); !skip {
+			e.Pass = append(e.Pass, EnvName{name, at})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.in.Secrets)) {
+		at, skip := said(name, "--secret")
+		if skip {
+			continue
+		}
+		from, err := r.secret(r.in.Secrets[name])
+		if err != nil {
+			r.add(at, name, "", "%v", err)
+			continue
+		}
+		e.Secret = append(e.Secret, SecretFrom{name, from, at})
+	}
 }
 
 // secret checks a reference to a secret. Its mistakes never quote what was

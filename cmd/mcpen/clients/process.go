@@ -18,8 +18,8 @@ type Process struct {
 
 func (p Process) String() string { return fmt.Sprintf("%s (process %d)", p.Name, p.PID) }
 
-// list is what processes are called in a sentence.
-func list(all []Process) string {
+// List is what processes are called in a sentence.
+func List(all []Process) string {
 	words := make([]string, 0, 3)
 	for i, p := range all {
 		if i == 2 && len(all) > 3 {

@@ -29,7 +29,7 @@ func (e *heldError) Error() string {
 	if len(e.by) == 0 {
 		return "a program has it open for writing"
 	}
-	return fmt.Sprintf("%s has it open for writing", list(e.by))
+	return fmt.Sprintf("%s has it open for writing", List(e.by))
 }
 
 // settleTime is how long an opener may take from a name to its file: what opens the old

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+	"golang.org/x/text/width"
+)
+
+// grid is a table for a person, as wide as a terminal at most.
+type grid struct {
+	rows [][]string // the first one is the head; all have as many cells
+	give []int      // the columns that give way where there is too little room, the first one first
+}
+
+// columns is how wide a file's terminal is; 0 where it is none.
+func columns(f *os.File) int {
+	w, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return w
+}
+
+const (
+	gridGap   = 2
+	gridLeast = 8 // a column does not get narrower
+)
+
+// write writes the table into so many columns; 0 is as many as it needs.
+func (g grid) write(out io.Writer, room int) {
+	widths := make([]int, len(g.rows[0]))
+	total := gridGap * (len(widths) - 1)
+	for _, row := range g.rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], wide(cell))
+		}
+	}
+	for _, w := range widths {
+		total += w
+	}
+	for _, i := range g.give {
+		if room == 0 || total <= room {
+			break
+		}
+		less := min(total-room, max(widths[i]-gridLeast, 0))
+		widths[i], total = widths[i]-less, total-less
+	}
+	for _, row := range g.rows {
+		var b strings.Builder
+		for i, cell := range row {
+			cell = cutTo(cell, widths[i])
+			b.WriteString(cell)
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", widths[i]-wide(cell)+gridGap))
+			}
+		}
+		fmt.Fprintln(out, strings.TrimRight(b.String(), " "))
+	}
+}
+
+// wide is how many columns a text takes.
+func wide(s string) int {
+	n := 0
+	for _, r := range s {
+		n += runeWide(r)
+	}
+	return n
+}
+
+func runeWide(r rune) int {
+	if k := width.LookupRune(r).Kind(); k == width.EastAsianWide || k == width.EastAsianFullwidth {
+		return 2
+	}
+	return 1
+}
+
+// cutTo is a text of so many columns at most. What was cut is marked.
+func cutTo(s string, most int) string {
+	if wide(s) <= most {
+		return s
+	}
+	var b strings.Builder
+	n := 1 // the mark
+	for _, r := range s {
+		if n += runeWide(r); n > most {
+			break
+		}
+		b.WriteRune(r)
+	}
+	return b.String() + "…"
+}

@@ -1,0 +1,312 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mcpen/cmd/mcpen/clients"
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/pack"
+	"mcpen/sandbox/policy"
+)
+
+// What wrap proposes for a server.
+const (
+	byLibrary = "library" // there is a profile for it
+	byLock    = "lock"    // a package that is given nothing, and does not look as if it needed anything
+	byTrial   = "try"     // nobody knows what it needs: it is looked at first
+)
+
+// proposal is what wrap would do with one server of a client.
+type proposal struct {
+	place   clients.Place
+	entry   clients.Entry
+	kind    string // byLibrary, byLock, byTrial; "" where the entry stays as it is
+	profile string // the profile's name, with byLibrary
+	can     string // what the server will be able to do, in about six words
+	words   []string
+	notes   []string
+	needs   string // why it would not start as it is; "" where it would
+	hint    string
+	choice  choice // what is installed ahead
+	policy  policy.Policy
+}
+
+// wrapped reports whether wrap does it without having been told by name.
+func (p proposal) wrapped(all bool) bool {
+	return p.needs == "" && (p.kind == byLibrary || p.kind == byLock || p.kind == byTrial && all)
+}
+
+// label is the proposal in a table.
+func (p proposal) label() string {
+	switch {
+	case p.kind == byLibrary:
+		return p.kind + ": " + p.profile
+	case p.kind == "":
+		return "-"
+	}
+	return p.kind
+}
+
+// propose says what wrap would do with an entry. Named is set where the person named
+// the server: then one that its client does not start is wrapped, too.
+func (a *app) propose(at place, p clients.Place, e clients.Entry, params map[string][]string, named bool) proposal {
+	out := proposal{place: p, entry: e, can: e.Why}
+	// One that asks is only started by its client, which fills in what was asked.
+	if e.State != clients.Open && !(named && (e.State == clients.Disabled || e.State == clients.Asks)) {
+		if e.State == clients.Wrapped {
+			out.can = "it is in a pen already"
+		}
+		return out
+	}
+	b := *a
+	b.env = slices.Clone(a.env)
+	for _, v := range e.Env {
+		b.env = append(b.env, v.Name+"="+v.Value)
+	}
+	out.choice = choice{command: e.Command, params: params, look: true}
+	b.decide(at, &out)
+	if e.EnvFile != "" {
+		out.notes = append(out.notes, fmt.Sprintf("the variables of %s do not reach it: name them with --pass or --secret", e.EnvFile))
+	}
+	return out
+}
+
+// decide finds the profile of a command, and what comes of it.
+func (a *app) decide(at place, p *proposal) {
+	command, err := pack.FromCommand(p.entry.Command)
+	if err != nil {
+		p.kind, p.needs, p.can = byTrial, err.Error(), "cannot be locked"
+		return
+	}
+	ch, err := a.forPackage(p.choice, at)
+	if err != nil {
+		p.kind, p.needs, p.can = byLibrary, err.Error(), "its profile has mistakes"
+		return
+	}
+	switch own := a.serverName(p.choice, at); {
+	case ch.ref.Name != "":
+		p.kind, p.profile = byLibrary, ch.profile
+	case command.Kind == pack.CommandProgram && exists(filepath.Join(at.config, "profiles", own+".toml")):
+		p.kind, p.profile, ch.profile = byLibrary, own, own
+		p.words = append(p.words, "--profile", own)
+	case command.Kind == pack.CommandPackage && len(p.entry.Env)+len(p.entry.Names)+len(command.Args) == 0:
+		p.kind = byLock
+	default:
+		p.kind = byTrial
+		p.hint = tryHint(at, own, p.entry.Command, command)
+	}
+	for _, name := range p.sets() {
+		for _, value := range p.choice.params[name] {
+			p.words = append(p.words, "--set", name+"="+value)
+		}
+	}
+	a.settleChoice(at, p, ch)
+}
+
+// sets are the names of the parameters that --set gave, sorted.
+func (p *proposal) sets() []string {
+	var names []string
+	for name := range p.choice.params {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// settleChoice gives the profile the entry's variables, and says what it then means.
+func (a *app) settleChoice(at place, p *proposal, ch choice) {
+	if p.kind == byLibrary {
+		a.bindSecrets(at, p, &ch)
+	}
+	r, err := a.resolveAnywhere(ch, at)
+	if err != nil {
+		p.fail(err)
+		p.choice = ch
+		return
+	}
+	a.variablesOf(p, r.policy, &ch)
+	p.policy, p.choice = r.policy, ch
+	switch p.kind {
+	case byLibrary:
+		p.can = abilities(at, r.policy)
+	case byLock:
+		p.can = "nothing: no file, no host"
+	case byTrial:
+		p.can = "nothing, until it was looked at"
+	}
+}
+
+// fail notes why a server would not start.
+func (p *proposal) fail(err error) {
+	p.needs = strings.ReplaceAll(err.Error(), "\n", "; ")
+	var mistakes policy.Mistakes
+	if errors.As(err, &mistakes) && mistakes[0].Hint != "" {
+		p.hint = fmt.Sprintf("mcpen wrap --server %s %s", pasted(p.entry.Server), mistakes[0].Hint)
+	}
+	p.can = "needs to be told more"
+}
+
+// resolveAnywhere is resolve where the server's client may start it in another folder
+// than this one.
+func (a *app) resolveAnywhere(ch choice, at place) (resolved, error) {
+	r, err := a.resolve(ch, at)
+	if err == nil || ch.workspace != "" || workspace(a.input(ch, at, nil)) != "" {
+		return r, err
+	}
+	dir, errDir := os.MkdirTemp("", "mcpen-workspace-")
+	if errDir != nil {
+		return r, err
+	}
+	defer os.RemoveAll(dir)
+	ch.workspace, ch.empty = dir, true
+	if there, errThere := a.resolve(ch, at); errThere == nil {
+		return there, nil
+	}
+	return r, err
+}
+
+// bindSecrets gives a profile's secret the variable of the entry that it is for, where
+// the profile does not look there by itself.
+func (a *app) bindSecrets(at place, p *proposal, ch *choice) {
+	profile, err := a.profile(*ch, at)
+	if err != nil {
+		return // resolve says it
+	}
+	for _, s := range profile.Said() {
+		name, isSecret := strings.CutPrefix(s.Key, "env.secret.")
+		param, isParam := strings.CutPrefix(strings.TrimSuffix(s.Text, "}"), "${")
+		set := slices.ContainsFunc(p.entry.Env, func(v clients.Var) bool { return v.Name == name }) || slices.Contains(p.entry.Names, name)
+		i := slices.IndexFunc(profile.Params, func(q policy.Param) bool { return q.Name == param })
+		if !isSecret || !isParam || !set || i < 0 || profile.Params[i].Default != nil || ch.params[param] != nil {
+			continue
+		}
+		value := "env:" + name
+		ch.bind(map[string][]string{param: {value}})
+		p.words = append(p.words, "--set", param+"="+value)
+	}
+}
+
+// variablesOf passes the entry's variables on by name, but those that the profile has
+// already, and says so.
+func (a *app) variablesOf(p *proposal, pol policy.Policy, ch *choice) {
+	names := slices.Clone(p.entry.Names)
+	for _, v := range p.entry.Env {
+		i := slices.IndexFunc(pol.Env.Set, func(s policy.EnvValue) bool { return s.Name == v.Name })
+		if i >= 0 && pol.Env.Set[i].Value != v.Value {
+			p.needs = fmt.Sprintf("the profile sets %s to %q, and the entry to something else", v.Name, pol.Env.Set[i].Value)
+		}
+		if i < 0 {
+			names = append(names, v.Name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		has := slices.ContainsFunc(pol.Env.Pass, func(e policy.EnvName) bool { return e.Name == name }) ||
+			slices.ContainsFunc(pol.Env.Secret, func(e policy.SecretFrom) bool { return e.Name == name }) ||
+			slices.ContainsFunc(pol.Env.Set, func(e policy.EnvValue) bool { return e.Name == name })
+		switch {
+		case has:
+		case audit.SecretName(name):
+			p.words = append(p.words, "--secret", name)
+			p.notes = append(p.notes, "passes "+name+" on, as a secret")
+		default:
+			p.words = append(p.words, "--pass", name)
+			p.notes = append(p.notes, "passes "+name+" on")
+		}
+	}
+	for _, s := range pol.Env.Secret {
+		name, fromEnv := strings.CutPrefix(s.From, "env:")
+		if _, set := a.lookup(name); fromEnv && !set && p.needs == "" {
+			p.needs = fmt.Sprintf("%s is set neither in the entry nor here", name)
+			p.hint = fmt.Sprintf("set %s in the entry, or: mcpen wrap --server %s", name, pasted(p.entry.Server))
+		}
+	}
+}
+
+// abilities is what a server can do with a policy, in about six words.
+func abilities(at place, p policy.Policy) string {
+	words := []string{files(at, p), hosts(p)}
+	if n := len(p.Sockets); n > 0 {
+		words = append(words, count(n, "socket"))
+	}
+	return strings.Join(words, ", ")
+}
+
+// files is what a policy lets a server do to the user's files.
+func files(at place, p policy.Policy) string {
+	own := policy.Input{State: at.state}.ServerState(p.Name)
+	mine := func(all []policy.Path) (out []string) {
+		for _, f := range all {
+			if f.Path != own && !f.Optional && !strings.HasPrefix(f.Path, "/usr/") && !strings.HasPrefix(f.Path, "/etc/") {
+				out = append(out, tilde(at, f.Path))
+			}
+		}
+		return out
+	}
+	for _, list := range []struct {
+		verb  string
+		paths []string
+	}{{"writes ", mine(p.Filesystem.Write)}, {"reads ", mine(p.Filesystem.Read)}} {
+		switch len(list.paths) {
+		case 0:
+		case 1:
+			return list.verb + list.paths[0]
+		default:
+			return list.verb + count(len(list.paths), "folder")
+		}
+	}
+	if slices.ContainsFunc(p.Filesystem.Write, func(f policy.Path) bool { return f.Path == own }) {
+		return "only files of its own"
+	}
+	return "no file"
+}
+
+// hosts is where a policy lets a server connect to.
+func hosts(p policy.Policy) string {
+	var names []string
+	for _, h := range p.Network.Allow {
+		name := h.Name
+		switch {
+		case h.Kind == policy.HostWildcard:
+			name = "*." + name
+		case h.Kind == policy.HostLocal:
+			name = h.String()
+		case h.Kind == policy.HostCIDR && strings.HasSuffix(name, "/0"):
+			return "any host"
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	switch len(names) {
+	case 0:
+		return "no host"
+	case 1, 2:
+		return strings.Join(names, " and ")
+	}
+	return count(len(names), "host")
+}
+
+// tilde is a path as a person writes it.
+func tilde(at place, path string) string {
+	if rest, ok := strings.CutPrefix(path, at.home+"/"); ok && at.home != "" {
+		return "~/" + rest
+	}
+	return path
+}
+
+// tryHint is how a server is looked at. What looks like a secret is not put on a screen:
+// a package is then tried without its arguments.
+func tryHint(at place, name string, argv []string, command pack.Command) string {
+	hint := "mcpen try --write " + pasted(filepath.Join(at.config, "profiles", name+".toml")) + " "
+	shown := audit.RedactArgs(argv)
+	if !slices.Equal(shown, argv) && command.Kind == pack.CommandPackage {
+		return hint + bare(command.Ref)
+	}
+	return hint + "-- " + strings.Join(pastedAll(shown), " ")
+}
