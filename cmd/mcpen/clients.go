@@ -14,6 +14,7 @@ import (
 	"mcpen/cmd/mcpen/clients"
 	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/wholefile"
 )
 
 func (a *app) clientsCommand() *cli.Command {
@@ -214,5 +215,5 @@ func remember(at place, places []clients.Place) error {
 	if err := os.MkdirAll(at.state, 0o700); err != nil {
 		return err
 	}
-	return launch.ReplaceFile(rememberedFile(at), append(data, '\n'))
+	return wholefile.Replace(rememberedFile(at), append(data, '\n'), 0o600)
 }

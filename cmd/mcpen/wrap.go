@@ -381,6 +381,9 @@ func (w *wrapping) nothing() error {
 		fmt.Fprintln(w.app.out, "no servers were found: no client that mcpen knows has any")
 	default:
 		fmt.Fprintln(w.app.out, "nothing was changed: there is nothing to wrap")
+		if slices.ContainsFunc(w.all, func(p proposal) bool { return p.kind == byTrial && p.wrapped(true) }) {
+			launch.Say(w.app.err, "hint", "mcpen wrap --all   # closes in those as well of which nobody knows what they need: no file, no host")
+		}
 	}
 	return w.target.err()
 }
@@ -536,6 +539,7 @@ type wrapJSON struct {
 	State   string   `json:"state"`
 	Why     string   `json:"why,omitempty"`
 	Command []string `json:"command,omitempty"`
+	Options []string `json:"options,omitempty"` // of a wrapped server
 	Propose string   `json:"propose,omitempty"`
 	Profile string   `json:"profile,omitempty"`
 	Can     string   `json:"can,omitempty"`
@@ -553,7 +557,7 @@ func (w *wrapping) json() error {
 	for _, p := range w.all {
 		e := p.entry
 		j := wrapJSON{Client: p.place.Client.Name, File: p.place.Path, Scope: string(p.place.Scope), Project: e.Scope, Server: e.Server,
-			State: string(e.State), Why: e.Why, Command: audit.RedactArgs(e.Command), Propose: p.kind, Profile: p.profile, Words: p.words, Needs: p.needs, Notes: p.notes}
+			State: string(e.State), Why: e.Why, Command: audit.RedactArgs(e.Inner()), Options: e.Options(), Propose: p.kind, Profile: p.profile, Words: p.words, Needs: p.needs, Notes: p.notes}
 		if p.kind != "" {
 			j.Can = p.can
 		}

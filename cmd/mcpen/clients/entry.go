@@ -181,23 +181,23 @@ func (e *Entry) names(n *node) {
 	}
 }
 
-var remoteKeys = []string{"url", "httpUrl", "serverUrl", "uri"}
+var (
+	remoteKeys  = []string{"url", "httpUrl", "serverUrl", "uri"}
+	remoteKinds = []string{"http", "sse", "streamable-http", "streamable_http", "streamableHttp", "remote", "ws"}
+)
 
 // state reads the command and says what the entry is.
 func (e *Entry) state(n *node) (State, string) {
-	if e.at.command == nil {
-		for _, key := range remoteKeys {
-			if u := n.get(key); u != nil {
-				return Remote, "over HTTP"
-			}
-		}
+	kind := n.get("type")
+	switch {
+	case kind != nil && slices.Contains(remoteKinds, kind.text):
+		return Remote, "over HTTP"
+	case e.at.command == nil && slices.ContainsFunc(remoteKeys, func(key string) bool { return n.get(key) != nil }):
+		return Remote, "over HTTP"
+	case kind != nil && kind.kind == kindText && !slices.Contains([]string{"stdio", "local", ""}, kind.text):
+		return Odd, "its client starts it by itself: " + kind.text
+	case e.at.command == nil:
 		return Odd, "it names no command"
-	}
-	if t := n.get("type"); t != nil && t.kind == kindText && !slices.Contains([]string{"stdio", "local", ""}, t.text) {
-		if slices.Contains([]string{"http", "sse", "streamable-http", "streamable_http", "streamableHttp", "remote", "ws"}, t.text) {
-			return Remote, "over HTTP"
-		}
-		return Odd, "the client itself is what starts: " + t.text
 	}
 	if why := e.read(); why != "" {
 		return Odd, why

@@ -339,34 +339,6 @@ func (s *swap) close() {
 	}
 }
 
-// create makes a file that is not there yet, in one step and on the disk.
-func create(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	f, err := os.CreateTemp(dir.Name(), tempPrefix(filepath.Base(path)))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	defer os.Remove(f.Name()) // it was renamed, or is not wanted
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := unix.Renameat2(unix.AT_FDCWD, f.Name(), unix.AT_FDCWD, path, unix.RENAME_NOREPLACE); err != nil {
-		return &os.PathError{Op: "create", Path: path, Err: err}
-	}
-	return dir.Sync()
-}
-
 // sweep looks for what an mcpen that was killed left beside a file. What has nothing
 // that the file has not, up to wraps, is taken away. Anything else may be what somebody
 // wrote at that moment: its name is returned, and it stays.

@@ -294,14 +294,3 @@ func TestSweepKeepsWhatItDoesNotKnow(t *testing.T) {
 		t.Errorf("%v, %q", err, c.Kept)
 	}
 }
-
-func TestCreateKeepsWhatIsThere(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a/b/mcp.json")
-	if err := create(path, []byte("{}")); err != nil {
-		t.Fatal(err)
-	}
-	if err := create(path, []byte("[]")); !errors.Is(err, os.ErrExist) {
-		t.Errorf("%v", err)
-	}
-	only(t, filepath.Dir(path), "mcp.json")
-}
