@@ -99,8 +99,8 @@ allow = ["${host}:5432"]
 	}
 	for text, what := range map[string]string{
 		"type = \"string\"\nmany = true\nenv = \"A\"": "holds one value",
-		"type = \"secret\"\nenv = \"A\"":               "reference",
-		"type = \"string\"\nenv = \"a b\"":             "not the name of a variable",
+		"type = \"secret\"\nenv = \"A\"":              "reference",
+		"type = \"string\"\nenv = \"a b\"":            "not the name of a variable",
 	} {
 		if _, err := Parse("p.toml", []byte("version = 1\nname = \"p\"\n[params.x]\n"+text+"\n"), nil); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%q: %v", text, err)
