@@ -26,7 +26,7 @@ func main() {
 	pings := flag.Int("pings", 3000, "round trips, of each kind")
 	rounds := flag.Int("rounds", 5, "rounds of traffic, and starts of packages, of each kind; 0 leaves both out")
 	atOnce := flag.Int("at-once", 100, "servers of a tiny program at once, after a tenth and half of them; 0 leaves it out")
-	only := flag.String("only", "", "measure one thing: changes, trees")
+	only := flag.String("only", "", "measure one thing: changes, network, trees")
 	flag.Parse()
 	bin, err := filepath.Abs(*mcpen)
 	if err != nil {
@@ -36,6 +36,9 @@ func main() {
 	switch *only {
 	case "changes":
 		changes(bin, *rounds)
+		return
+	case "network":
+		network(bin, *rounds)
 		return
 	case "trees":
 		trees(bin, *rounds)

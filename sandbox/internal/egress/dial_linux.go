@@ -21,22 +21,104 @@ const stagger = 300 * time.Millisecond
 // connection. The one that was tried longest makes room.
 const maxAtOnce = 16
 
-// dial connects to one address. The check is made by the hook that runs between
-// socket(2) and connect(2), on the address that connect(2) is given.
+// dial connects to one address. The check is made on the very address that
+// connect(2) is given.
 func dial(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) error) (net.Conn, error) {
-	d := net.Dialer{
-		FallbackDelay: -1,
-		KeepAlive:     -1, // see watch
-		Control: func(network, address string, _ syscall.RawConn) error {
-			ap, err := netip.ParseAddrPort(address)
-			if err != nil || (network != "tcp4" && network != "tcp6") {
-				return errors.New("internal error: not an address of TCP")
-			}
-			return check(ap)
-		},
+	d, err := begin(to, check)
+	if err != nil {
+		return nil, err
 	}
-	d.SetMultipathTCP(false) // splice(2) wants plain TCP
-	return d.DialContext(ctx, "tcp", to.String())
+	return d.wait(ctx)
+}
+
+// dialled is a connection on its way. It ends by wait, which is called once.
+type dialled struct {
+	fd   int
+	to   unix.Sockaddr
+	made bool
+}
+
+// begin begins to connect, and waits for nobody. A host that is near has answered
+// before it returns: made says so. Then no goroutine is needed that waits for it.
+func begin(to netip.AddrPort, check func(netip.AddrPort) error) (dialled, error) {
+	if err := check(to); err != nil {
+		return dialled{}, err
+	}
+	family, at := unix.AF_INET, unix.Sockaddr(nil)
+	if to.Addr().Is4() {
+		at = &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+	} else {
+		family, at = unix.AF_INET6, &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}
+	}
+	// Plain TCP, which is what splice(2) wants.
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return dialled{}, os.NewSyscallError("socket", err)
+	}
+	d := dialled{fd: fd, to: at}
+	if err := d.connect(); err == unix.EINPROGRESS {
+		err = d.connect() // the answer may have come meanwhile
+		if err == unix.EALREADY {
+			return d, nil
+		}
+		if err != nil {
+			unix.Close(fd)
+			return dialled{}, os.NewSyscallError("connect", err)
+		}
+	} else if err != nil {
+		unix.Close(fd)
+		return dialled{}, os.NewSyscallError("connect", err)
+	}
+	d.made = true
+	return d, nil
+}
+
+// connect calls connect(2). A second call on the same socket says how the first one
+// ended.
+func (d dialled) connect() error {
+	for {
+		err := unix.Connect(d.fd, d.to)
+		switch err {
+		case unix.EINTR:
+		case unix.EISCONN:
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+// wait waits until the connection is made.
+func (d dialled) wait(ctx context.Context) (net.Conn, error) {
+	f := os.NewFile(uintptr(d.fd), "connection")
+	defer f.Close() // FileConn has a descriptor of its own
+	if !d.made {
+		if err := d.answered(ctx, f); err != nil {
+			return nil, err
+		}
+	}
+	return net.FileConn(f)
+}
+
+// answered waits for the host's answer.
+func (d dialled) answered(ctx context.Context, f *os.File) (err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = f.SetWriteDeadline(time.Unix(1, 0)) })
+	defer stop()
+	waited := raw.Write(func(uintptr) bool {
+		err = d.connect()
+		return err != unix.EALREADY
+	})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case waited != nil:
+		return waited
+	}
+	return os.NewSyscallError("connect", err)
 }
 
 // reach connects to the first of the call's addresses that answers. The program
@@ -48,13 +130,20 @@ func (e *Egress) reach(c call) (net.Conn, error) {
 	if c.via.Via != "" {
 		return e.tunnel(ctx, c)
 	}
-	conn, err := e.first(ctx, c.to, c.check)
-	if err != nil && c.more != nil && ctx.Err() == nil {
-		if more := c.more(); len(more) > 0 {
-			return e.first(ctx, more, c.check)
+	return e.orElsewhere(ctx, c)(e.first(ctx, c.to, c.check))
+}
+
+// orElsewhere takes how an attempt ended, and tries the call's other addresses where
+// nobody answered.
+func (e *Egress) orElsewhere(ctx context.Context, c call) func(net.Conn, error) (net.Conn, error) {
+	return func(conn net.Conn, err error) (net.Conn, error) {
+		if err != nil && c.more != nil && ctx.Err() == nil {
+			if more := c.more(); len(more) > 0 {
+				return e.first(ctx, more, c.check)
+			}
 		}
+		return conn, err
 	}
-	return conn, err
 }
 
 func (e *Egress) first(ctx context.Context, to []netip.AddrPort, check func(netip.AddrPort) error) (net.Conn, error) {

@@ -124,6 +124,7 @@ type Egress struct {
 	machine *interfaces // nil where the config has its own
 	past    *experience
 	ways    *ways
+	plain   bool // connections are made by this package itself
 	held    waiting
 	ready   []*gate // to be served
 	ports   *ports
@@ -149,13 +150,14 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 	if cfg.Sink == nil || cfg.Tell == nil {
 		return nil, errors.New("internal error: the egress has nobody to report to")
 	}
+	plain := cfg.Dial == nil
 	cfg = cfg.withDefaults()
 	ways, err := newWays(cfg)
 	if err != nil {
 		return nil, err
 	}
 	e := &Egress{
-		cfg: cfg, ways: ways, rules: newRules(cfg.Network.Hosts), ledger: newLedger(cfg.Sink, cfg.Tell, cfg.Now),
+		cfg: cfg, ways: ways, plain: plain, rules: newRules(cfg.Network.Hosts), ledger: newLedger(cfg.Sink, cfg.Tell, cfg.Now),
 		conns: make(chan struct{}, cfg.Limits.Connections), dials: make(chan struct{}, cfg.Limits.Dials),
 		rate: rate.NewLimiter(rate.Limit(cfg.Limits.PerSecond), min(2*cfg.Limits.PerSecond, math.MaxInt32)),
 		open: map[io.Closer]struct{}{}, past: newExperience(), held: waiting{of: map[flow]*hold{}}, ports: newPorts(),

@@ -165,12 +165,49 @@ func (g *gate) opening(s segment) {
 		return
 	}
 	g.e.held.add(s.flow, h)
-	g.e.goes(func() { g.connect(s, h) })
+	if !g.atOnce(s, h) {
+		g.e.goes(func() {
+			conn, err := g.e.connect(h.call)
+			g.ended(s, h, conn, err)
+		})
+	}
 }
 
-// connect makes the connection outside, and lets the program know how that ended.
-func (g *gate) connect(s segment, h *hold) {
-	conn, err := g.e.connect(h.call)
+// atOnce makes a connection to a host that has one address and answers at once, and
+// reports whether it did: each goroutine that waits costs more than the connection.
+func (g *gate) atOnce(s segment, h *hold) bool {
+	c := h.call
+	if !g.e.plain || len(c.to) != 1 || c.via.Via != "" {
+		return false
+	}
+	select {
+	case g.e.dials <- struct{}{}:
+	default:
+		return false
+	}
+	d, err := begin(c.to[0], c.check)
+	if err != nil {
+		<-g.e.dials
+		return false // tried again, and told of, by who has the time
+	}
+	wait := func() {
+		ctx, cancel := context.WithTimeout(g.e.ctx, g.e.cfg.Limits.Connect)
+		defer cancel()
+		conn, err := g.e.orElsewhere(ctx, c)(d.wait(ctx))
+		<-g.e.dials
+		out, _ := conn.(stream)
+		g.ended(s, h, out, err)
+	}
+	if d.made {
+		wait()
+	} else {
+		g.e.goes(wait)
+	}
+	return true
+}
+
+// ended lets the program know how the connection outside ended.
+func (g *gate) ended(s segment, h *hold, conn stream, err error) {
 	if err != nil {
 		g.e.held.take(s.flow)
 		g.e.failed(h.call, err)
