@@ -44,6 +44,8 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/internal/egress", "sandbox/policy", "the rules in plan.Network are the policy's"},
 	{"sandbox/internal/seccomp", "sandbox/plan", "is told by plan.Seccomp"},
 	{"sandbox/internal/writes", "sandbox/plan", "is told by plan.Writes, which also decides"},
+	{"sandbox/internal/writes", "sandbox/internal/gitconfig", "what a repository's configuration names; it is a leaf and pure"},
+	{"sandbox/host", "sandbox/internal/gitconfig", "what the user's configuration names; it is a leaf and pure"},
 	{"sandbox/internal/writes", "sandbox/internal/seccomp", "the filter asks it for calls, and takes its answers"},
 	{"sandbox/internal/child", "sandbox/internal/writes", "pid 1 is the mediator"},
 	{"sandbox/internal/child", "sandbox/plan", "the stages inside read the plan"},

@@ -207,6 +207,9 @@ func (w writer) mediated(p plan.Plan) {
 	if len(p.Writes.Folders) > 0 {
 		w.line("            and what they lead to, whatever the case of the name; changes are made by mcpen, for the server")
 	}
+	for _, h := range p.Writes.Led {
+		w.line("  keeps     %s  (%s)", h.Place, h.Why)
+	}
 	for _, e := range p.Writes.Except {
 		if !slices.Contains(p.Writes.Folders, e) {
 			w.line("  but for   %s", e)

@@ -26,6 +26,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 
 	"github.com/moby/sys/user"
@@ -119,6 +120,9 @@ func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 			}
 		}
 		h.Paths[p.Path] = fact
+	}
+	if slices.ContainsFunc(ask.Paths, func(p plan.Ask) bool { return p.Writable && h.Paths[p.Path].Dir }) {
+		h.Leads, h.Named = leads(ask)
 	}
 	h.Grounds = grounds(ask, h.Paths)
 	return h, ctx.Err()

@@ -171,6 +171,7 @@ func fields(typ reflect.Type, name string, each func(string)) {
 func bases(t *testing.T) []story {
 	t.Helper()
 	able := story{richPolicy(t), richProgram(), richHost(t)}
+	able.host.Leads, able.host.Named = []Held{{"/home/ada/src/app/rc", "why"}}, []string{".hooks"}
 	poor := story{richPolicy(t), richProgram(), richHost(t)}
 	poor.host.Mediation = Fact{No, "why"}
 	poor.host.Notify, poor.host.Seccomp, poor.host.Namespaces = Fact{No, "why"}, Fact{No, "why"}, Fact{No, "why"}
@@ -207,6 +208,7 @@ func bases(t *testing.T) []story {
 		login.host.Paths[p] = PathFact{Exists: true, Dir: true, Real: p}
 	}
 	led := story{richPolicy(t), richProgram(), richHost(t)}
+
 	led.host.Grounds = []Ground{{"/home/ada/src", "the repository"}}
 	led.host.Paths["/home/ada/docs"] = PathFact{Exists: true, Dir: true, Real: "/home/ada/docs", Links: []Link{{"/home/ada/src/docs", "../docs"}}}
 	trial := story{richPolicy(t), richProgram(), richHost(t)}

@@ -59,6 +59,11 @@ type Host struct {
 	Git []Env `json:"git,omitempty"`
 	// Proxies are what mcpen's environment names.
 	Proxies Proxies `json:"proxies,omitzero"`
+	// Leads are the places, anywhere, that protected places of the user's home and the
+	// user's git lead to; Named are paths that this git runs in every repository,
+	// relative to it. Both are filled in where a folder is asked as writable.
+	Leads []Held   `json:"leads,omitempty"`
+	Named []string `json:"named,omitempty"`
 	// Grounds are the folders in which somebody that nobody vouches for could have
 	// made a symlink, without symlinks themselves.
 	Grounds []Ground `json:"grounds,omitempty"`

@@ -63,6 +63,11 @@ func (c *compiler) mediate() {
 	}
 	if len(w.Folders) > 0 {
 		w.Except, w.Names, w.Home = c.exceptions(), c.protectedNames(), c.host.Home
+		for _, h := range c.host.Leads {
+			if within(h.Place) && !slices.Contains(w.Except, h.Place) {
+				w.Led = append(w.Led, h)
+			}
+		}
 	}
 	slices.Sort(w.Folders)
 	w.Folders = slices.Compact(w.Folders)
@@ -117,11 +122,17 @@ func (c *compiler) exceptions() []string {
 	return slices.Compact(out)
 }
 
-// protectedNames are the names that the profile and the baseline add to mcpen's.
+// protectedNames are the names that the profile, the baseline and the user's git add
+// to mcpen's.
 func (c *compiler) protectedNames() []string {
 	var names []string
 	for _, p := range c.pol.Filesystem.Protect {
 		names = append(names, p.Name)
+	}
+	for _, n := range c.host.Named {
+		if !slices.Contains(names, n) {
+			names = append(names, n)
+		}
 	}
 	return names
 }

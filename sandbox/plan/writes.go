@@ -20,6 +20,9 @@ type Writes struct {
 	Free []string `json:"free,omitempty"`
 	// Names are protected beside those of [Protected], in the same form.
 	Names []string `json:"names,omitempty"`
+	// Led are the places in the folders that something outside leads to: a protected
+	// place of the user's home, or the user's configuration of git.
+	Led []Held `json:"led,omitempty"`
 	// Except are the places that the profile makes writable on purpose. "*" in an
 	// element stands for any run of characters, "**" for any run of elements.
 	Except []string `json:"except,omitempty"`

@@ -48,7 +48,7 @@ func New(p plan.Plan, fd int, report func(seccomp.Call)) (*Mediator, error) {
 		}
 		m.sockets[uint64(st.Dev)] = true
 	}
-	s := newScan(m.judge, p.Writes.Folders)
+	s := newScan(m.judge, p.Writes)
 	go s.run()
 	m.known = func() plan.Known { return s.result().known }
 	m.aliases = sync.OnceValue(func() aliases { return findAliases(s.result().protected) })

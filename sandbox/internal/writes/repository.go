@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/internal/gitconfig"
 	"mcpen/sandbox/plan"
 )
 
@@ -91,22 +92,22 @@ func (s *scan) gitConfig(file, tree string, depth int) {
 		return
 	}
 	home := s.judge.Home()
-	for _, set := range parseGitConfig(text) {
-		how, values := set.leads()
-		why := set.key + " in " + file + " names it"
+	for _, set := range gitconfig.Parse(text) {
+		how, values := set.Leads()
+		why := set.Key + " in " + file + " names it"
 		for _, v := range values {
 			switch how {
-			case namesConfig:
-				if p := fromHome(v, home, path.Dir(file)); p != "" {
+			case gitconfig.Config:
+				if p := gitconfig.FromHome(v, home, path.Dir(file)); p != "" {
 					s.lead(p, file, why, true)
 					s.gitConfig(p, tree, depth+1)
 				}
-			case namesPath:
-				if p := fromHome(v, home, tree); p != "" {
+			case gitconfig.Path:
+				if p := gitconfig.FromHome(v, home, tree); p != "" {
 					s.lead(p, file, why, true)
 				}
-			case namesCommand:
-				if p := fromHome(v, home, tree); p != "" && kindAt(p) != unix.DT_UNKNOWN {
+			case gitconfig.Command:
+				if p := gitconfig.FromHome(v, home, tree); p != "" && kindAt(p) != unix.DT_UNKNOWN {
 					s.lead(p, file, why, false)
 				}
 			}

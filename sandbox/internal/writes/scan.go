@@ -15,6 +15,7 @@ import (
 type scan struct {
 	judge   *plan.Judge
 	folders []string
+	led     []plan.Held
 	done    chan struct{}
 	found   findings
 
@@ -30,8 +31,8 @@ type findings struct {
 	protected []string // every protected place that exists
 }
 
-func newScan(j *plan.Judge, folders []string) *scan {
-	return &scan{judge: j, folders: folders, done: make(chan struct{}), held: map[string]plan.Held{}, seen: map[string]bool{}}
+func newScan(j *plan.Judge, w plan.Writes) *scan {
+	return &scan{judge: j, folders: w.Folders, led: w.Led, done: make(chan struct{}), held: map[string]plan.Held{}, seen: map[string]bool{}}
 }
 
 // result waits for the scan.
@@ -42,6 +43,9 @@ func (s *scan) result() findings {
 
 func (s *scan) run() {
 	defer close(s.done)
+	for _, h := range s.led {
+		s.lead(h.Place, "", strings.TrimPrefix(h.Why, "protected: "), true)
+	}
 	for _, dir := range s.folders {
 		s.folder(dir)
 	}

@@ -44,7 +44,7 @@ func world(t *testing.T, entries ...string) string {
 
 func scanned(w plan.Writes) (*plan.Judge, findings) {
 	j := plan.NewJudge(w)
-	s := newScan(j, w.Folders)
+	s := newScan(j, w)
 	s.run()
 	return j, s.result()
 }

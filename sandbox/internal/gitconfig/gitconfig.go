@@ -1,18 +1,20 @@
-package writes
+// Package gitconfig reads git's configuration as far as it leads git to files that it
+// runs or that configure it. It is pure: it opens nothing, and a text is all it knows.
+package gitconfig
 
 import (
 	"path"
 	"strings"
 )
 
-// setting is one line of a git configuration: "section.name" or
+// Setting is one line of a git configuration: "section.name" or
 // "section.subsection.name", section and name in lower case.
-type setting struct{ key, value string }
+type Setting struct{ Key, Value string }
 
-// parseGitConfig reads a git configuration as far as it can be read (git-config(1),
+// Parse reads a git configuration as far as it can be read (git-config(1),
 // Syntax). A line that git would refuse is left out; git reads nothing then.
-func parseGitConfig(text string) []setting {
-	var out []setting
+func Parse(text string) []Setting {
+	var out []Setting
 	section := ""
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	for len(text) > 0 {
@@ -24,9 +26,9 @@ func parseGitConfig(text string) []setting {
 		case text[0] == '[':
 			section, text = gitSection(text)
 		default:
-			var s setting
+			var s Setting
 			s, text = gitSetting(section, text)
-			if s.key != "" {
+			if s.Key != "" {
 				out = append(out, s)
 			}
 		}
@@ -65,7 +67,7 @@ func gitSection(text string) (section, rest string) {
 }
 
 // gitSetting reads "name = value" with its continuations, quotes and comments.
-func gitSetting(section, text string) (setting, string) {
+func gitSetting(section, text string) (Setting, string) {
 	end := strings.IndexAny(text, "=\n#;")
 	if end < 0 {
 		end = len(text)
@@ -73,10 +75,10 @@ func gitSetting(section, text string) (setting, string) {
 	name := strings.ToLower(strings.TrimSpace(text[:end]))
 	if end == len(text) || text[end] != '=' {
 		_, rest, _ := strings.Cut(text[end:], "\n")
-		return setting{section + "." + name, "true"}, rest
+		return Setting{section + "." + name, "true"}, rest
 	}
 	value, rest := gitValue(text[end+1:])
-	return setting{section + "." + name, value}, rest
+	return Setting{section + "." + name, value}, rest
 }
 
 func gitValue(text string) (value, rest string) {
@@ -109,53 +111,54 @@ func gitValue(text string) (value, rest string) {
 	return strings.TrimSpace(b.String()), ""
 }
 
-// names says how a setting names files.
-type names int
+// Names says how a setting names files.
+type Names int
 
+// How a setting names files.
 const (
-	namesNothing names = iota
-	namesPath          // a file or folder, from the working tree
-	namesConfig        // more configuration, from the file itself
-	namesCommand       // a command, run in the working tree
+	Nothing Names = iota
+	Path          // a file or folder, from the working tree
+	Config        // more configuration, from the file itself
+	Command       // a command, run in the working tree
 )
 
 // gitKeys are the settings by which git is led to files that it runs or that
 // configure it (git-config(1), gitattributes(5)). "*" stands for a subsection.
 var gitKeys = []struct {
 	key   string
-	names names
+	names Names
 }{
-	{"core.hookspath", namesPath}, {"core.worktree", namesPath}, {"core.attributesfile", namesPath},
-	{"include.path", namesConfig}, {"includeif.*.path", namesConfig},
-	{"core.fsmonitor", namesCommand}, {"core.sshcommand", namesCommand}, {"core.askpass", namesCommand}, {"core.editor", namesCommand},
-	{"core.pager", namesCommand}, {"core.gitproxy", namesCommand}, {"core.alternaterefscommand", namesCommand}, {"sequence.editor", namesCommand},
-	{"pager.*", namesCommand}, {"alias.*", namesCommand}, {"interactive.difffilter", namesCommand},
-	{"filter.*.clean", namesCommand}, {"filter.*.smudge", namesCommand}, {"filter.*.process", namesCommand},
-	{"diff.external", namesCommand}, {"diff.*.command", namesCommand}, {"diff.*.textconv", namesCommand}, {"merge.*.driver", namesCommand},
-	{"difftool.*.cmd", namesCommand}, {"difftool.*.path", namesCommand}, {"mergetool.*.cmd", namesCommand}, {"mergetool.*.path", namesCommand},
-	{"credential.helper", namesCommand}, {"credential.*.helper", namesCommand}, {"gpg.program", namesCommand}, {"gpg.*.program", namesCommand},
-	{"remote.*.uploadpack", namesCommand}, {"remote.*.receivepack", namesCommand}, {"remote.*.url", namesCommand},
-	{"submodule.*.update", namesCommand}, {"trailer.*.command", namesCommand}, {"trailer.*.cmd", namesCommand}, {"tar.*.command", namesCommand},
-	{"uploadpack.packobjectshook", namesCommand}, {"browser.*.cmd", namesCommand}, {"man.*.cmd", namesCommand}, {"sendemail.*", namesCommand},
-	{"hook.*.command", namesCommand}, {"init.templatedir", namesPath}, {"gc.recentobjectshook", namesCommand},
+	{"core.hookspath", Path}, {"core.worktree", Path}, {"core.attributesfile", Path},
+	{"include.path", Config}, {"includeif.*.path", Config},
+	{"core.fsmonitor", Command}, {"core.sshcommand", Command}, {"core.askpass", Command}, {"core.editor", Command},
+	{"core.pager", Command}, {"core.gitproxy", Command}, {"core.alternaterefscommand", Command}, {"sequence.editor", Command},
+	{"pager.*", Command}, {"alias.*", Command}, {"interactive.difffilter", Command},
+	{"filter.*.clean", Command}, {"filter.*.smudge", Command}, {"filter.*.process", Command},
+	{"diff.external", Command}, {"diff.*.command", Command}, {"diff.*.textconv", Command}, {"merge.*.driver", Command},
+	{"difftool.*.cmd", Command}, {"difftool.*.path", Command}, {"mergetool.*.cmd", Command}, {"mergetool.*.path", Command},
+	{"credential.helper", Command}, {"credential.*.helper", Command}, {"gpg.program", Command}, {"gpg.*.program", Command},
+	{"remote.*.uploadpack", Command}, {"remote.*.receivepack", Command}, {"remote.*.url", Command},
+	{"submodule.*.update", Command}, {"trailer.*.command", Command}, {"trailer.*.cmd", Command}, {"tar.*.command", Command},
+	{"uploadpack.packobjectshook", Command}, {"browser.*.cmd", Command}, {"man.*.cmd", Command}, {"sendemail.*", Command},
+	{"hook.*.command", Command}, {"init.templatedir", Path}, {"gc.recentobjectshook", Command},
 }
 
-// leads is how a setting names files, and which: relative paths as they are.
-func (s setting) leads() (names, []string) {
+// Leads is how a setting names files, and which: relative paths as they are.
+func (s Setting) Leads() (Names, []string) {
 	for _, k := range gitKeys {
-		if !sameKey(k.key, s.key) {
+		if !sameKey(k.key, s.Key) {
 			continue
 		}
-		if k.names != namesCommand {
-			return k.names, []string{s.value}
+		if k.names != Command {
+			return k.names, []string{s.Value}
 		}
-		if strings.HasPrefix(s.key, "remote.") && strings.HasSuffix(s.key, ".url") && !strings.HasPrefix(s.value, "ext::") {
-			return namesNothing, nil
+		if strings.HasPrefix(s.Key, "remote.") && strings.HasSuffix(s.Key, ".url") && !strings.HasPrefix(s.Value, "ext::") {
+			return Nothing, nil
 		}
-		words := strings.FieldsFunc(s.value, func(r rune) bool { return strings.ContainsRune(" \t\n;&|()<>$`'\"=!", r) })
-		return namesCommand, words
+		words := strings.FieldsFunc(s.Value, func(r rune) bool { return strings.ContainsRune(" \t\n;&|()<>$`'\"=!", r) })
+		return Command, words
 	}
-	return namesNothing, nil
+	return Nothing, nil
 }
 
 // sameKey compares a key with a pattern, in which "*" stands for a subsection or
@@ -168,9 +171,9 @@ func sameKey(pattern, key string) bool {
 	return len(key) > len(before)+len(after) && strings.HasPrefix(key, before) && strings.HasSuffix(key, after)
 }
 
-// fromHome is a path of a setting, absolute: "~/" is the home, "%(prefix)/" is
+// FromHome is a path of a setting, absolute: "~/" is the home, "%(prefix)/" is
 // nothing of the user's, and all else is relative to a folder.
-func fromHome(p, home, dir string) string {
+func FromHome(p, home, dir string) string {
 	p = strings.TrimPrefix(p, ":(optional)")
 	switch {
 	case p == "", strings.HasPrefix(p, "%(prefix)/"):
