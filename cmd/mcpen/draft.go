@@ -14,7 +14,7 @@ import (
 // describes.
 func (a *app) wanted(text string) (pack.Ref, *pack.Draft, error) {
 	if !strings.HasSuffix(text, ".json") {
-		ref, err := pack.ParseRef(text)
+		ref, err := pack.ParseWanted(text)
 		if err != nil {
 			return ref, nil, &codeError{code: exitUsage, err: err, hint: "mcpen add npm:NAME"}
 		}

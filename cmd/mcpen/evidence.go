@@ -102,6 +102,8 @@ func alarming(s policy.Said) (rank int, text string) {
 		return 4, "CHANGES WHAT CODE OUTSIDE TRUSTS: " + s.Text
 	case s.Key == "install.scripts":
 		return 5, "RUNS INSTALL SCRIPTS of " + s.Text
+	case s.Key == "install.build":
+		return 5, "RUNS THE BUILD OF " + s.Text
 	case s.Key == "filesystem.write" && outside(s.Text):
 		return 6, "CHANGES FILES OUTSIDE THE WORKSPACE: " + s.Text
 	case s.Key == "filesystem.read" && outside(s.Text):

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,9 +49,10 @@ func (a *app) installer(ctx context.Context, at place, e pack.Ecosystem, rules p
 		Platform: runtime.GOOS + "-" + runtime.GOARCH,
 		MinAge:   rules.MinAge,
 		Scripts:  rules.Scripts,
+		Build:    rules.Build,
 		Now:      time.Now,
 		Vet:      func(l pack.Lock) error { return a.refuseMalicious(at, l) },
-		Progress: a.progress(),
+		Progress: a.progress(time.Now),
 	}
 	if e == pack.PyPI { // its trees differ between Pythons
 		var err error
@@ -123,13 +125,16 @@ func (a *app) lookUp(ctx context.Context, in *pack.Installer, at place, e pack.E
 	if r.Proxy == nil {
 		r.Proxy = http.ProxyFromEnvironment
 	}
+	if err := in.AskInterpreter(ctx, e); err != nil {
+		return none, err
+	}
+	if r.URL == "" {
+		r.URL = in.Tools.Interpreter.Registry
+	}
 	if r.URL == "" {
 		if r.URL, err = in.DefaultRegistry(ctx, e); err != nil {
 			return none, err
 		}
-	}
-	if err := in.AskInterpreter(ctx, e); err != nil {
-		return none, err
 	}
 	return connection{in.Tools, r}, nil
 }
@@ -308,12 +313,32 @@ func (a *app) runRaw(ctx context.Context, p plan.Plan, stdout, stderr io.Writer,
 	return nil
 }
 
-// progress tells a person at a terminal what an install does, and nobody else.
-func (a *app) progress() pack.Progress {
-	if !a.terminal(a.err) {
-		return nil
+// silence is how long an install says nothing where nobody looks on: a log gets a
+// line now and then, and one that is over soon gets none.
+const silence = 5 * time.Second
+
+// progress tells what an install does: at a terminal on one line, which is taken
+// away in the end, and else with a line every few seconds.
+func (a *app) progress(now func() time.Time) pack.Progress {
+	var mu sync.Mutex
+	last, shown := now(), false
+	terminal := a.terminal(a.err)
+	return func(step, detail string) {
+		mu.Lock()
+		defer mu.Unlock()
+		text := audit.Visible("mcpen: " + step + ": " + detail)
+		switch {
+		case terminal && step != "":
+			shown = true
+			fmt.Fprintf(a.err, "\r\x1b[K%.78s", text)
+		case terminal && shown:
+			shown = false
+			fmt.Fprint(a.err, "\r\x1b[K")
+		case !terminal && step != "" && now().Sub(last) >= silence:
+			last = now()
+			fmt.Fprintln(a.err, text)
+		}
 	}
-	return func(step, detail string) { fmt.Fprintf(a.err, "mcpen: %s: %s\n", step, detail) }
 }
 
 // ensure gives the program of a locked package: from the store where it is
@@ -469,6 +494,7 @@ func (a *app) lockNow(ctx context.Context, in *pack.Installer, at place, ref pac
 func packageError(ctx context.Context, err error) error {
 	var young *pack.TooYoungError
 	var refusal *pack.Refusal
+	var source *pack.SourceError
 	var coded *codeError
 	var found *host.FindError
 	var lack *sandbox.Lack
@@ -486,6 +512,8 @@ func packageError(ctx context.Context, err error) error {
 			hint = ref.String()
 		}
 		return &codeError{code: exitRefused, err: err, hint: hint}
+	case errors.As(err, &source):
+		return &codeError{code: exitRefused, err: err, hint: fmt.Sprintf("[install]\nbuild = [%q]", source.Name)}
 	case errors.As(err, &refusal):
 		return &codeError{code: exitRefused, err: err}
 	case errors.Is(err, pack.ErrLibrary):
@@ -619,8 +647,9 @@ func sameRef(l pack.Lock, ref pack.Ref, file string) error {
 	if locked.Ecosystem != ref.Ecosystem || locked.Name != ref.Name {
 		return usage("mcpen add --name NAME "+ref.String()+"   # and mcpen run NAME", "%s locks %s, and %s was asked for", file, l.Package, ref)
 	}
-	if ref.Version != "" && ref.Version != l.Version {
-		return usage("mcpen remove "+strings.TrimSuffix(filepath.Base(file), ".lock")+"   # and run again", "%s locks version %s, and %s was asked for", file, l.Version, ref.Version)
+	if !ref.Allows(l.Version) {
+		name := lockName(file)
+		return usage("mcpen update "+name+"   # where its profile asks for that, else: mcpen remove "+name, "%s locks version %s, and %s was asked for", file, l.Version, cmp.Or(ref.Version, ref.Range))
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/policy"
 )
 
 // locked is one lock file of the user's.
@@ -120,13 +121,31 @@ func (a *app) eachLock(ctx context.Context, names []string, f func(*pack.Install
 	return bad.err("could not be looked at")
 }
 
+// rules are those of the profile that a lock belongs to, and what that asks for:
+// the profile beside it, or of its name.
+func (a *app) rules(at place, l locked) (policy.Install, pack.Ref, error) {
+	profile := l.name
+	if beside := strings.TrimSuffix(l.file, ".lock") + ".toml"; filepath.Dir(l.file) != filepath.Join(at.config, "profiles") && exists(beside) {
+		profile = beside
+	}
+	rules, text, err := a.packageRules(at, profile)
+	if err != nil || text == "" {
+		return rules, pack.Ref{}, err
+	}
+	wanted, err := pack.ParseWanted(text)
+	if own, bad := l.lock.Ref(); err != nil || bad != nil || own.Ecosystem != wanted.Ecosystem || own.Name != wanted.Name {
+		wanted = pack.Ref{} // the lock is of another package
+	}
+	return rules, wanted, err
+}
+
 // installerFor is an installer for a lock, connected to its registry.
 func (a *app) installerFor(ctx context.Context, at place, l locked) (*pack.Installer, error) {
 	ref, err := l.lock.Ref()
 	if err != nil {
 		return nil, err
 	}
-	rules, err := a.installRules(at, l.name)
+	rules, _, err := a.rules(at, l)
 	if err != nil {
 		return nil, err
 	}
@@ -137,10 +156,20 @@ func (a *app) installerFor(ctx context.Context, at place, l locked) (*pack.Insta
 	return in, a.connect(ctx, in, at, ref.Ecosystem)
 }
 
+// outside is true for a lock whose version its profile does not ask for any more.
+func (a *app) outside(at place, l locked) bool {
+	_, wanted, err := a.rules(at, l)
+	return err == nil && !wanted.Allows(l.lock.Version)
+}
+
 // latest asks the registry for the version in a lock's place, and keeps what it
 // says against the locked one, for the next start.
 func (a *app) latest(ctx context.Context, in *pack.Installer, at place, l locked) (rel pack.Release, withdrawn string, err error) {
-	rel, withdrawn, err = in.Check(ctx, l.lock)
+	_, wanted, err := a.rules(at, l)
+	if err != nil {
+		return rel, "", err
+	}
+	rel, withdrawn, err = in.Check(ctx, l.lock, wanted)
 	if err == nil || withdrawn != "" {
 		s := readStanding(at, l.file)
 		if s.Withdrawn != withdrawn || s.Version != l.lock.Version {
@@ -178,6 +207,8 @@ func (a *app) outdatedCommand() *cli.Command {
 					return err
 				}
 				switch order := rel.Compare(l.lock); {
+				case order != 0 && a.outside(at, l):
+					fmt.Fprintf(a.out, "%s\t%s\t%s → %s (the profile asks for another version)\n", l.name, l.lock.Package, l.lock.Version, rel.Ref.Version)
 				case order > 0:
 					fmt.Fprintf(a.out, "%s\t%s\t%s → %s\n", l.name, l.lock.Package, l.lock.Version, rel.Ref.Version)
 				case order < 0 && withdrawn == "" && rel.Preferred:
@@ -233,6 +264,8 @@ func (a *app) update(ctx context.Context, in *pack.Installer, at place, l locked
 	}
 	order := rel.Compare(l.lock)
 	switch {
+	case order != 0 && a.outside(at, l):
+		// Whatever the registry has, the locked one does not run.
 	case order < 0 && withdrawn == "":
 		fmt.Fprintf(a.out, "%s: %s %s stays: the registry's %s is lower\n", l.name, l.lock.Package, l.lock.Version, rel.Ref.Version)
 		return nil

@@ -336,3 +336,57 @@ func TestServerThatNeedsItsInstallScript(t *testing.T) {
 		w.want(t, "0", "", "run", "native")
 	})
 }
+
+// A profile that bounds the version of its package is held to wherever a version
+// is chosen, and a lock that is outside of it does not run.
+func TestProfileBoundsTheVersion(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for _, v := range []string{"1.0.0", "1.2.0", "2.0.0"} {
+			w.publish("bounded", v, longAgo(), nil)
+		}
+		w.reg.Tags["bounded"] = map[string]string{"latest": "2.0.0"}
+		w.want(t, "0", "locked npm:bounded 1.2.0", "add", "npm:bounded@^1")
+		if text := w.read(t, configDir+"/bounded.toml"); !strings.Contains(text, `package = "npm:bounded@^1"`) {
+			t.Errorf("the profile does not say what was asked for:\n%s", text)
+		}
+		if said := w.read(t, configDir+"/bounded.lock"); !strings.Contains(said, "package = \"npm:bounded\"\nversion = \"1.2.0\"") {
+			t.Errorf("lock:\n%s", said)
+		}
+		w.want(t, "0", "is the newest", "update", "bounded")
+		if _, said := w.ends(t, "outdated"); said != "" {
+			t.Errorf("outdated offers what the profile does not ask for: %q", said)
+		}
+		c, _ := w.run(t, "bounded")
+		leave(t, c)
+		w.publish("bounded", "1.3.0", longAgo(), nil)
+		w.want(t, "0", "1.2.0 → 1.3.0", "outdated")
+		w.want(t, "0", "1.2.0 -> 1.3.0", "update", "--yes", "bounded")
+
+		// The profile is changed: what it does not ask for does not run.
+		w.write(t, configDir+"/bounded.toml", "version = 1\nname = \"bounded\"\n[server]\npackage = \"npm:bounded@1.0.x\"\n")
+		w.want(t, "2", "locks version 1.3.0, and 1.0.x was asked for", "run", "bounded")
+		w.want(t, "0", "1.3.0 → 1.0.0 (the profile asks for another version)", "outdated")
+		w.want(t, "0", "1.3.0 -> 1.0.0", "update", "--yes", "bounded")
+		c, _ = w.run(t, "bounded")
+		leave(t, c)
+		w.write(t, configDir+"/bounded.toml", "version = 1\nname = \"bounded\"\n[server]\npackage = \"npm:bounded@^7\"\n")
+		w.want(t, "127", "no version in that range", "update", "--yes", "bounded")
+
+		// Without a lock the first run chooses within it, and what add wrote goes with the lock.
+		w.want(t, "0", "locked npm:bounded 2.0.0", "add", "--name", "two", "npm:bounded@>=2")
+		w.want(t, "0", "two.toml", "remove", "two")
+		w.want(t, "2", "names no range of versions", "check", writeProfile(t, w, "bad", "npm:bounded@latest"))
+		c, said := w.run(t, writeProfile(t, w, "first", "npm:bounded@1.2"))
+		leave(t, c)
+		if !strings.Contains(said.String(), "locked npm:bounded 1.2.0") {
+			t.Errorf("the first run said %q", said)
+		}
+	})
+}
+
+// writeProfile writes a profile of a package, and gives its path.
+func writeProfile(t *testing.T, w *world, name, pkg string) string {
+	t.Helper()
+	w.write(t, configDir+"/"+name+".toml", fmt.Sprintf("version = 1\nname = %q\n[server]\npackage = %q\n", name, pkg))
+	return filepath.Join(w.home, configDir, name+".toml")
+}

@@ -89,13 +89,8 @@ func (a *app) taken(at place, name string, ref pack.Ref) bool {
 // isFor reports whether the text of a profile starts a package itself. What it extends
 // does not count: that is another profile's.
 func isFor(data []byte, ref pack.Ref) bool {
-	var p struct {
-		Server struct {
-			Package string `toml:"package"`
-		} `toml:"server"`
-	}
-	_, err := toml.Decode(string(data), &p)
-	return err == nil && samePackage(p.Server.Package, ref)
+	has, err := profilePackage(data)
+	return err == nil && samePackage(has, ref)
 }
 
 var lockedPackage = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^package = "([^"\n]*)"$`) })
@@ -118,7 +113,7 @@ func packageIn(file string) (string, bool) {
 
 // samePackage compares without version and extras.
 func samePackage(text string, ref pack.Ref) bool {
-	r, err := pack.ParseRef(text)
+	r, err := pack.ParseWanted(text)
 	return err == nil && r.Ecosystem == ref.Ecosystem && r.Name == ref.Name
 }
 
@@ -132,9 +127,9 @@ func packaged(ch choice, pol policy.Policy) (ref pack.Ref, args []string, ok boo
 		return ch.ref, slices.Concat(pol.Server.Args, ch.args), true, nil
 	}
 	if isRef(ch.profile) {
-		ref, err = pack.ParseRef(ch.profile)
+		ref, err = pack.ParseWanted(ch.profile)
 		if err != nil {
-			err = &codeError{code: exitUsage, err: err, hint: "npm:NAME, npm:NAME@VERSION, pypi:NAME or pypi:NAME==VERSION"}
+			err = &codeError{code: exitUsage, err: err, hint: "npm:NAME, npm:NAME@VERSION, npm:NAME@RANGE, pypi:NAME, pypi:NAME==VERSION or pypi:NAME>=VERSION"}
 		}
 		return ref, ch.args, true, err
 	}
@@ -154,7 +149,7 @@ func packaged(ch choice, pol policy.Policy) (ref pack.Ref, args []string, ok boo
 	if pol.Server.Package == "" {
 		return ref, nil, false, nil
 	}
-	ref, err = pack.ParseRef(pol.Server.Package)
+	ref, err = pack.ParseWanted(pol.Server.Package)
 	return ref, append(append([]string{}, pol.Server.Args...), ch.args...), true, err
 }
 
@@ -192,7 +187,7 @@ func (a *app) program(ctx context.Context, ch choice, at place, pol policy.Polic
 func (a *app) addCommand() *cli.Command {
 	return &cli.Command{
 		Name: "add", Usage: "lock a package, install it in a sandbox, and write a profile that allows it nothing", ArgsUsage: "PACKAGE",
-		Description: "PACKAGE is npm:NAME[@VERSION] or pypi:NAME[==VERSION], or a file: a server.json of the MCP\nregistry or the manifest.json of an MCPB bundle, whose arguments and variables become the\nparameters of the profile." + exitStatus,
+		Description: "PACKAGE is npm:NAME[@VERSION] or pypi:NAME[==VERSION], either with a\nrange in the version's place, such as npm:NAME@^1.2, or a file: a server.json of the MCP\nregistry or the manifest.json of an MCPB bundle, whose arguments and variables become the\nparameters of the profile." + exitStatus,
 		Flags:       []cli.Flag{&cli.StringFlag{Name: "name", Usage: "the profile's `NAME` (default: the package's, without its scope)"}},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
@@ -270,9 +265,9 @@ func (a *app) toAdd(at place, text, name string) (ref pack.Ref, called string, p
 	if a.taken(at, name, ref) {
 		return ref, "", nil, usage("mcpen add --name OTHER "+text, "%q is the name of a profile of another server", name)
 	}
-	profile = fmt.Appendf(nil, addedProfile, name, bare(ref))
+	profile = fmt.Appendf(nil, addedProfile, name, bounded(ref))
 	if draft != nil {
-		profile = draftProfile(name, bare(ref), *draft)
+		profile = draftProfile(name, bounded(ref), *draft)
 	}
 	if _, err := policy.Parse("(profile)", profile, nil); err != nil || filepath.Base(name) != name {
 		return ref, "", nil, usage("--name server", "%q cannot be a profile's name", name)
@@ -299,28 +294,52 @@ const addedProfile = "version = 1\nname = %q\n\n[server]\npackage = %q\n"
 
 // bare is a reference without a version: that is the lock's to say.
 func bare(ref pack.Ref) string {
+	ref.Range = ""
+	return bounded(ref)
+}
+
+// bounded is bare with the range that was asked for, which is the profile's.
+func bounded(ref pack.Ref) string {
 	ref.Version, ref.Tag = "", ""
 	return ref.String()
 }
 
-// installRules are those of the profile that a lock belongs to, or the default
-// ones where there is no profile, within the machine's baseline.
-func (a *app) installRules(at place, name string) (policy.Install, error) {
+// installRules are those of a profile, by name or path, or the default ones where
+// there is none, within the machine's baseline.
+func (a *app) installRules(at place, profile string) (policy.Install, error) {
+	rules, _, err := a.packageRules(at, profile)
+	return rules, err
+}
+
+// packageRules are the rules of a profile for installs and the package that it asks
+// for, "" where there is none.
+func (a *app) packageRules(at place, profile string) (rules policy.Install, wanted string, err error) {
 	baselines, err := a.baselines(choice{}, at)
 	if err != nil {
-		return policy.Install{}, err
+		return policy.Install{}, "", err
 	}
-	file, data, err := a.loader(at)(name, "")
+	file, data, err := a.loader(at)(profile, "")
 	if err != nil { // a package that has no profile
-		pol, err := policy.Resolve(&policy.Profile{Name: name}, policy.Input{Baselines: baselines})
-		return pol.Install, err
+		pol, err := policy.Resolve(&policy.Profile{Name: strings.TrimSuffix(filepath.Base(profile), ".toml")}, policy.Input{Baselines: baselines})
+		return pol.Install, "", err
 	}
 	p, err := policy.Parse(file, data, a.loader(at))
 	if err != nil {
-		return policy.Install{}, err
+		return policy.Install{}, "", err
 	}
 	pol, err := policy.Resolve(p.InstallOnly(), policy.Input{Baselines: baselines})
-	return pol.Install, err
+	return pol.Install, pol.Server.Package, err
+}
+
+// profilePackage is the package that a profile's own text names.
+func profilePackage(text []byte) (string, error) {
+	var p struct {
+		Server struct {
+			Package string `toml:"package"`
+		} `toml:"server"`
+	}
+	_, err := toml.Decode(string(text), &p)
+	return p.Server.Package, err
 }
 
 // describe says what a registry says of a release.
@@ -356,8 +375,12 @@ func (a *app) removeAdded(l locked) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil || string(text) != fmt.Sprintf(addedProfile, l.name, l.lock.Package) {
+	if err != nil {
 		return err
+	}
+	has, err := profilePackage(text)
+	if ref, bad := pack.ParseRef(l.lock.Package); err != nil || bad != nil || !samePackage(has, ref) || string(text) != fmt.Sprintf(addedProfile, l.name, has) {
+		return nil
 	}
 	if err := os.Remove(file); err != nil {
 		return fmt.Errorf("cannot remove the profile: %w", err)

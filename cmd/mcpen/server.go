@@ -412,7 +412,7 @@ func (ch choice) unwritten() bool { return ch.profile == "" || isRef(ch.profile)
 // serverName is the name of a server that has no profile.
 func (a *app) serverName(ch choice, at place) string {
 	if isRef(ch.profile) {
-		if ref, err := pack.ParseRef(ch.profile); err == nil {
+		if ref, err := pack.ParseWanted(ch.profile); err == nil {
 			return a.name(at, ref)
 		}
 		return "package" // the reference is refused in a moment

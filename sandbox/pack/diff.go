@@ -21,6 +21,8 @@ type Diff struct {
 	Swapped []string `json:"swapped,omitempty"`
 	// Scripts are packages that have lifecycle scripts now and had none before.
 	Scripts []string `json:"scripts,omitempty"`
+	// Built are packages that are built from source now and were not before.
+	Built []string `json:"built,omitempty"`
 	// Publishers are packages that somebody else uploads now, with both names. What
 	// an old lock does not know is no change.
 	Publishers []Changed `json:"publishers,omitempty"`
@@ -77,6 +79,9 @@ func DiffLocks(old, new Lock) Diff {
 		if now.scripts && !was.scripts {
 			d.Scripts = append(d.Scripts, name)
 		}
+		if now.built && !was.built {
+			d.Built = append(d.Built, name)
+		}
 		if was.publisher != "" && now.publisher != was.publisher {
 			d.Publishers = append(d.Publishers, Changed{name, was.publisher, now.publisher})
 		}
@@ -100,6 +105,7 @@ type installed struct {
 	versions  []string
 	integrity map[string]string // by version and, for PyPI, file
 	scripts   bool
+	built     bool
 	publisher string
 	bundled   []string // "1.0.0 in OTHER"
 }
@@ -135,6 +141,7 @@ func byName(l Lock) map[string]installed {
 			i.integrity[strings.TrimSpace(d.Version+" "+d.File)] = d.Integrity
 		}
 		i.scripts = i.scripts || d.Scripts
+		i.built = i.built || d.Built
 		if i.publisher == "" {
 			i.publisher = d.Publisher
 		}
@@ -165,7 +172,7 @@ func sortedKeys[V any](m map[string]V) []string {
 
 // Empty is true when nothing that matters changed.
 func (d Diff) Empty() bool {
-	return d.Old == d.New && len(d.Added)+len(d.Removed)+len(d.Changed)+len(d.Swapped)+len(d.Scripts)+len(d.Publishers)+len(d.Entry)+len(d.Bundled) == 0 &&
+	return d.Old == d.New && len(d.Added)+len(d.Removed)+len(d.Changed)+len(d.Swapped)+len(d.Scripts)+len(d.Built)+len(d.Publishers)+len(d.Entry)+len(d.Bundled) == 0 &&
 		d.Registry == "" && d.License == ""
 }
 
@@ -207,6 +214,9 @@ func (d Diff) String() string {
 	}
 	for _, s := range d.Scripts {
 		line("! %s has install scripts now", s)
+	}
+	for _, s := range d.Built {
+		line("! %s is built from source now: its code runs when it is installed", s)
 	}
 	if d.Old != d.New {
 		line("  %s %s -> %s", d.Package, d.Old, d.New)

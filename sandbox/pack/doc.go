@@ -15,7 +15,7 @@
 // the registry, addresses are the registry's own, and archives are their hashes.
 //
 // What it does not do: it does not judge what a package's code will do when it
-// runs, it checks no signatures or provenance statements, and it builds nothing
-// from source: PyPI packages without a wheel are refused, and npm lifecycle
-// scripts run only for packages that the caller names.
+// runs, and it checks no signatures or provenance statements. PyPI packages are built
+// from source, and npm lifecycle scripts run, only for packages that the caller names,
+// without network.
 package pack

@@ -52,7 +52,7 @@ func (p *proxy) fact(ctx context.Context, d Dependency) (fact, error) {
 	}
 	var err error
 	if p.kind == PyPI {
-		_, err = p.project(ctx, d.Path)
+		_, _, err = p.project(ctx, d.Path)
 	} else {
 		_, err = p.packument(ctx, d.PackageName())
 	}
@@ -163,23 +163,20 @@ func (in *Installer) oldEnough(d Dependency, published time.Time) error {
 }
 
 // confirmed is the date of the youngest package of an install, as the registry
-// gave it; zero where it was not asked.
-func (w *work) confirmed(ctx context.Context) (time.Time, error) {
-	if w.in.MinAge > 0 && !w.choosing {
-		return w.age(ctx)
-	}
+// gave it on the way; zero where it was not asked for one.
+func (w *work) confirmed() time.Time {
 	var youngest time.Time
 	for _, d := range w.lock.Dependencies {
 		f, ok := w.proxy.known(d)
 		switch {
 		case d.Bundled:
 		case !ok || f.published.IsZero():
-			return time.Time{}, nil
+			return time.Time{}
 		case f.published.After(youngest):
 			youngest = f.published
 		}
 	}
-	return youngest, nil
+	return youngest
 }
 
 // ErrUnconfirmed is what Open wraps for a tree of which no registry was asked how

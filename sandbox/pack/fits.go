@@ -16,22 +16,35 @@ import (
 type Interpreter struct {
 	Version string   `json:"version"` // such as 20.11.1
 	Tags    []string `json:"tags"`    // Python: the wheels that it takes, as python-abi-platform
+	// Registry is the one that its package manager asks where nothing is configured;
+	// "" where that is to be had from the package manager alone.
+	Registry string `json:"registry"`
 }
 
-// pythonFacts asks a Python about itself. Pip knows its tags.
+// pythonFacts asks a Python about itself. Pip knows its tags and its index.
 const pythonFacts = `import json, sys
-tags = []
+tags, registry = [], ""
 try:
     from pip._vendor.packaging.tags import sys_tags
     tags = [str(t) for t in sys_tags()]
+    from pip._internal.models.index import PyPI
+    registry = PyPI.simple_url
 except ImportError:
     pass
-print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "tags": tags}))`
+print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "tags": tags, "registry": registry}))`
+
+// nodeFacts asks a node about itself. Npm's own definitions, whose place follows,
+// know its registry, without the half second in which npm starts.
+const nodeFacts = `const facts = {version: process.versions.node}
+try {
+  facts.registry = require(process.argv[1]).defaults.registry
+} catch {}
+console.log(JSON.stringify(facts))`
 
 // AskInterpreter has the interpreter of an ecosystem say its version and what it
 // can load, in a job without network.
 func (in *Installer) AskInterpreter(ctx context.Context, e Ecosystem) error {
-	argv := []string{in.Tools.Node, "-p", `JSON.stringify({version: process.versions.node})`}
+	argv := []string{in.Tools.Node, "-e", nodeFacts, npmDefinitions(in.Tools.NPM)}
 	if e == PyPI {
 		argv = []string{in.Tools.Python, "-I", "-c", pythonFacts}
 	}
@@ -52,6 +65,20 @@ func (in *Installer) AskInterpreter(ctx context.Context, e Ecosystem) error {
 		return fmt.Errorf("cannot tell the version of %q: %w", argv[0], err)
 	}
 	return nil
+}
+
+// npmDefinitions is the module in which npm's defaults stand; "" where npm's program
+// is not where npm has it.
+func npmDefinitions(npm []string) string {
+	for _, arg := range npm {
+		if real, err := filepath.EvalSymlinks(arg); err == nil {
+			arg = real
+		}
+		if root, ok := strings.CutSuffix(arg, "/bin/npm-cli.js"); ok {
+			return root + "/node_modules/@npmcli/config/lib/definitions"
+		}
+	}
+	return ""
 }
 
 // node is what a package says of the node that it needs, as engines.node; "" where

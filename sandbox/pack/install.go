@@ -27,6 +27,9 @@ type Installer struct {
 	// Scripts names the npm packages whose lifecycle scripts run, in the same kind
 	// of job as everything else.
 	Scripts []string
+	// Build names the PyPI packages, normalized, that may be built from source where
+	// they have no wheel, in a job without network.
+	Build []string
 	// Vet, where there is one, is shown what is about to be installed, before any
 	// script runs and anything is put into the store. Its error is the install's.
 	Vet      func(Lock) error
@@ -41,6 +44,13 @@ func (in *Installer) say(step, format string, args ...any) {
 	}
 }
 
+// done says that there is no step under way.
+func (in *Installer) done() {
+	if in.Progress != nil {
+		in.Progress("", "")
+	}
+}
+
 // Resolve asks the registry for the version to install.
 func (in *Installer) Resolve(ctx context.Context, ref Ref) (Release, error) {
 	rel, _, err := in.look(ctx, ref, nil)
@@ -48,20 +58,25 @@ func (in *Installer) Resolve(ctx context.Context, ref Ref) (Release, error) {
 }
 
 // Check asks the registry for the version that would be installed in a lock's
-// place, and what it says against the locked one; "" for nothing. That is given
-// with an error, too, where the registry was reached.
-func (in *Installer) Check(ctx context.Context, l Lock) (rel Release, withdrawn string, err error) {
+// place, where wanted is what its profile says of versions, and what it says against
+// the locked one; "" for nothing. That is given with an error, too, where the
+// registry was reached.
+func (in *Installer) Check(ctx context.Context, l Lock, wanted Ref) (rel Release, withdrawn string, err error) {
 	ref, err := l.Ref()
 	if err != nil {
 		return Release{}, "", err
 	}
 	ref.Version, ref.Tag = "", l.Tag
+	if wanted.Version != "" || wanted.Range != "" {
+		ref.Version, ref.Range, ref.Tag = wanted.Version, wanted.Range, ""
+	}
 	return in.look(ctx, ref, &l)
 }
 
 // look reads a package's page, once.
 func (in *Installer) look(ctx context.Context, ref Ref, l *Lock) (rel Release, withdrawn string, err error) {
 	in.say("resolve", "%s", ref)
+	defer in.done()
 	switch ref.Ecosystem {
 	case NPM:
 		rel, withdrawn, err = in.lookNPM(ctx, ref, l)
@@ -99,6 +114,7 @@ func (in *Installer) lookNPM(ctx context.Context, ref Ref, l *Lock) (rel Release
 		withdrawn = npmWithdrawn(p, *l)
 	}
 	rel, err = resolveNPM(p, in.NPM, ref, in.Tools.Interpreter, in.MinAge, in.Now())
+	rel.page = page{name: ref.Name, npm: p}
 	return rel, withdrawn, err
 }
 
@@ -115,11 +131,11 @@ func (in *Installer) lookPyPI(ctx context.Context, ref Ref, l *Lock) (rel Releas
 	if l != nil {
 		withdrawn = pypiWithdrawn(p, *l)
 	}
-	rel, file, err := resolvePyPI(p, ref, in.Tools.Interpreter, in.MinAge, in.Now())
+	rel, file, err := resolvePyPI(p, ref, in.Tools.Interpreter, slices.Contains(in.Build, ref.Name), in.MinAge, in.Now())
 	if err != nil {
 		return rel, withdrawn, err
 	}
-	rel.Registry = in.PyPI.Origin()
+	rel.Registry, rel.page = in.PyPI.Origin(), page{name: ref.Name, project: p, at: at}
 	rel, err = describePyPI(ctx, in.PyPI, client, at, file, rel)
 	return rel, withdrawn, err
 }
@@ -131,13 +147,14 @@ func (in *Installer) Install(ctx context.Context, rel Release) (Lock, *Tree, err
 	l := Lock{Form: LockVersion, Version: rel.Ref.Version, Bin: rel.Ref.Bin, Registry: rel.Registry, License: rel.License, Publisher: rel.Publisher, Deprecated: rel.Deprecated, Tag: rel.Tag,
 		Published: rel.Published, Locked: in.Now(), Trees: map[string]string{}}
 	bare := rel.Ref
-	bare.Version, bare.Tag = "", ""
+	bare.Version, bare.Tag, bare.Range = "", "", ""
 	l.Package = bare.String()
 	before := time.Time{}
 	if in.MinAge > 0 {
 		before = in.Now().Add(-in.MinAge)
 	}
-	tree, err := in.inStage(ctx, &l, before, func(w *work) error { return w.choose(ctx, rel) })
+	defer in.done()
+	tree, err := in.inStage(ctx, &l, before, &rel)
 	if err != nil {
 		return Lock{}, nil, err
 	}
@@ -192,6 +209,12 @@ func (in *Installer) Repair(ctx context.Context, l Lock) (Lock, *Tree, error) {
 			return Lock{}, nil, refuse("cannot install %s %s: its lock was made with the install scripts of %q, which install.scripts does not name", l.Package, l.Version, name)
 		}
 	}
+	for _, d := range l.Dependencies {
+		if d.Built && !slices.Contains(in.Build, d.Path) {
+			return Lock{}, nil, refuse("cannot install %s %s: its lock builds %q from source, which install.build does not name", l.Package, l.Version, d.Path)
+		}
+	}
+	defer in.done()
 	given := l
 	given.Trees = map[string]string{platform: l.Trees[platform]}
 	tree, err := in.inStage(ctx, &given, time.Time{}, nil)

@@ -559,6 +559,14 @@ func TestDefaultRegistry(t *testing.T) {
 		if err != nil || !strings.HasPrefix(got, "http") {
 			t.Errorf("%s: %q, %v", e, got, err)
 		}
+		// The sooner way gives the same, or none.
+		in.Tools.Interpreter = Interpreter{}
+		if err := in.AskInterpreter(context.Background(), e); err != nil {
+			t.Fatal(err)
+		}
+		if sooner := in.Tools.Interpreter.Registry; sooner != got {
+			t.Errorf("%s: the package manager itself says %q, its parts %q", e, got, sooner)
+		}
 	}
 	for _, job := range run.jobs {
 		if len(job.Network) > 0 {

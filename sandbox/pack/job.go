@@ -43,7 +43,8 @@ type Tools struct {
 	Reads []string // runtimes that the tools need, for Job.Reads
 }
 
-// Progress is told what an install does, in order, one call at a time.
+// Progress is told what an install does. Calls come in order from more than one
+// goroutine; one with an empty step says that other words follow.
 type Progress func(step, detail string)
 
 // tail keeps the last bytes that a tool wrote, for the error message.

@@ -77,7 +77,9 @@ type Dependency struct {
 	File string `toml:"file,omitempty"` // PyPI: the wheel
 	// Wheels are the other wheels of the version, as "FILE sha256:HEX": with another
 	// Python or on another machine one of them is installed.
-	Wheels   []string `toml:"wheels,omitempty"`
+	Wheels []string `toml:"wheels,omitempty"`
+	// Built: File is a source distribution, and what is installed was built from it.
+	Built    bool     `toml:"built,omitempty"`
 	Optional bool     `toml:"optional,omitempty"` // npm: left out where it does not fit
 	OS       []string `toml:"os,omitempty"`
 	CPU      []string `toml:"cpu,omitempty"`
@@ -194,6 +196,10 @@ var sriPattern = pattern(`^(sha512-[A-Za-z0-9+/]{86}==|sha384-[A-Za-z0-9+/]{64}|
 func (d Dependency) check(e Ecosystem) error {
 	if e == PyPI {
 		w, ok := parseWheel(d.File)
+		if d.Built {
+			w.version, ok = parseSdist(d.File, d.Path)
+			w.name = d.Path
+		}
 		switch {
 		case d.Bundled || d.From != "":
 			return fmt.Errorf("a wheel bundles nothing, and has the index's address")
@@ -204,7 +210,9 @@ func (d Dependency) check(e Ecosystem) error {
 		case !strings.HasPrefix(d.Integrity, "sha256:") || !sha256Hex().MatchString(d.Integrity[7:]):
 			return fmt.Errorf("%q is no SHA-256", d.Integrity)
 		case !ok || w.name != d.Path || !sameVersion(w.version, d.Version):
-			return fmt.Errorf("%q is not a wheel of it", d.File)
+			return fmt.Errorf("%q is not an archive of it", d.File)
+		case d.Built && len(d.Wheels) > 0:
+			return fmt.Errorf("it is built, and has wheels")
 		}
 		for _, o := range d.others() {
 			w, ok := parseWheel(o.File)
@@ -214,8 +222,8 @@ func (d Dependency) check(e Ecosystem) error {
 		}
 		return nil
 	}
-	if len(d.Wheels) > 0 {
-		return fmt.Errorf("an npm package has no wheels")
+	if len(d.Wheels) > 0 || d.Built {
+		return fmt.Errorf("an npm package has no wheels and is not built")
 	}
 	if err := checkNodePath(d.Path); err != nil {
 		return err

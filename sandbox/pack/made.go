@@ -11,9 +11,34 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// made is what the last install of a request made: of one version of a package, for
+// one platform, from one registry.
+type made struct {
+	Tree   string        `json:"tree"`
+	Recipe string        `json:"recipe"`
+	At     time.Time     `json:"at"`
+	MinAge time.Duration `json:"min_age"`
+	Lock   string        `json:"lock"` // as Encode writes it
+
+	file string
+	held *os.File
+}
+
+// fresh is how long what a registry said is not asked again: npm and pip keep the
+// pages of packages for as long, as the registries tell them.
+const fresh = 5 * time.Minute
+
+// request names the file of what w asks for.
+func (w *work) request() string {
+	text := strings.Join([]string{"2", w.ref.String(), w.in.platform(*w.lock), w.lock.Registry, w.in.Tools.UV}, "\n") + "\n" + strings.Join(append(slices.Clone(w.in.Scripts), w.in.Build...), "\n")
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
 
 // recipe is the hash of everything that decides what an install makes: what is
 // fetched, where it goes, whose scripts run, and with which interpreter.
@@ -24,9 +49,13 @@ func (w *work) recipe() string {
 			scripts = append(scripts, d.PackageName())
 		}
 	}
-	deps := slices.Clone(w.lock.Dependencies)
-	for i := range deps {
-		deps[i].Publisher, deps[i].From, deps[i].Wheels = "", "", nil
+	var deps []Dependency
+	for _, d := range w.lock.Dependencies {
+		if d.Bundled {
+			continue // it follows from the archive around it
+		}
+		d.Publisher, d.From, d.Wheels = "", "", nil
+		deps = append(deps, d)
 	}
 	slices.SortFunc(deps, func(a, b Dependency) int { return strings.Compare(a.Path, b.Path) })
 	text, err := json.Marshal([]any{"1", w.ref.String(), w.in.platform(*w.lock), scripts, w.lock.With, deps})
@@ -37,38 +66,67 @@ func (w *work) recipe() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// made gives the tree that an earlier install of the same recipe made, if the
-// store still has it; nil if not. Of several processes that ask for one recipe at
-// once, one is told that there is none, and the others wait for what it makes. The
-// caller calls release when its own is in the store.
-func (w *work) made(ctx context.Context) (tree *Tree, release func(string), err error) {
+// earlier gives what the last install of the same request made, which is nothing
+// where there was none. Of several processes with one request at once one goes on,
+// and the others wait for what it makes. The caller closes it.
+func (w *work) earlier(ctx context.Context) (*made, error) {
 	dir := filepath.Join(w.in.Store.Dir, "made")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("cannot make the package store: %w", err)
+		return nil, fmt.Errorf("cannot make the package store: %w", err)
 	}
-	file := filepath.Join(dir, w.recipe())
-	held, err := flockWait(ctx, file+".lock")
+	m := &made{file: filepath.Join(dir, w.request())}
+	var err error
+	if m.held, err = flockWait(ctx, m.file+".lock"); err != nil {
+		return nil, err
+	}
+	if data, err := os.ReadFile(m.file); err != nil || json.Unmarshal(data, m) != nil {
+		*m = made{file: m.file, held: m.held} // what does not read was never made
+	}
+	return m, nil
+}
+
+func (m *made) close() { m.held.Close() }
+
+// keep writes down what was made. Without it the next install fetches again.
+func (m *made) keep(w *work, tree string) {
+	text, err := w.lock.Encode()
 	if err != nil {
-		return nil, nil, err
+		return
 	}
-	release = func(hash string) {
-		if hash != "" {
-			_ = os.WriteFile(file, []byte(hash+"\n"), 0o600) // without it the next install fetches again
-		}
-		held.Close()
+	m.Tree, m.Recipe, m.At, m.MinAge, m.Lock = tree, w.recipe(), w.in.Now(), w.in.MinAge, string(text)
+	if data, err := json.Marshal(m); err == nil {
+		_ = os.WriteFile(m.file, data, 0o600)
 	}
-	text, err := os.ReadFile(file)
+}
+
+// open gives the tree that was made, if the store still has it whole; nil if not.
+func (m *made) open(w *work) *Tree {
+	if m.Tree == "" {
+		return nil
+	}
+	tree, err := w.in.Store.Open(m.Tree)
 	if err != nil {
-		return nil, release, nil
+		return nil
 	}
-	if tree, err = w.in.Store.Open(strings.TrimSpace(string(text))); err != nil {
-		return nil, release, nil
+	return tree
+}
+
+// lock is what was chosen; false where it does not read.
+func (m *made) lock() (Lock, bool) {
+	l, err := ParseLock([]byte(m.Lock))
+	return l, err == nil
+}
+
+// recent takes over what was chosen a moment ago by the same rules.
+func (m *made) recent(w *work) bool {
+	age := w.in.Now().Sub(m.At)
+	l, ok := m.lock()
+	if !ok || age < 0 || age > fresh || m.MinAge != w.in.MinAge || l.Package != w.lock.Package || l.Version != w.lock.Version {
+		return false
 	}
-	if err := w.complete(tree); err != nil {
-		tree.Close()
-		return nil, release, nil
-	}
-	return tree, release, nil
+	w.lock.Integrity, w.lock.With, w.lock.Platform, w.lock.Scripts = l.Integrity, l.With, l.Platform, l.Scripts
+	w.lock.Dependencies, w.lock.Entry = l.Dependencies, l.Entry
+	return true
 }
 
 // complete fills in what the lock of a made tree says of its contents.
@@ -83,10 +141,7 @@ func (w *work) complete(tree *Tree) error {
 			w.lock.Scripts = append(w.lock.Scripts, d.PackageName())
 		}
 	}
-	if w.in.Vet != nil && len(found.bundled) > 0 {
-		return w.in.Vet(*w.lock)
-	}
-	return nil
+	return w.vet()
 }
 
 // flockWait takes a lock that another process may hold for as long as an install.
@@ -102,7 +157,7 @@ func flockWait(ctx context.Context, file string) (*os.File, error) {
 	}
 }
 
-// forget removes the recipes whose tree is gone. The store's lock is held.
+// forget removes the records whose tree is gone. The store's lock is held.
 func (s *Store) forget() {
 	dir := filepath.Join(s.Dir, "made")
 	list, _ := os.ReadDir(dir) // where there is none, nothing was made
@@ -111,11 +166,13 @@ func (s *Store) forget() {
 		if isLock {
 			continue
 		}
+		var m made
 		text, err := os.ReadFile(filepath.Join(dir, name))
-		place, bad := s.place(strings.TrimSpace(string(text)))
-		if err == nil && bad == nil {
-			if _, err := os.Stat(place); err == nil {
-				continue
+		if err == nil && json.Unmarshal(text, &m) == nil {
+			if place, err := s.place(m.Tree); err == nil {
+				if _, err := os.Stat(place); err == nil {
+					continue
+				}
 			}
 		}
 		held, err := flock(filepath.Join(dir, name+".lock"), unix.LOCK_EX|unix.LOCK_NB)

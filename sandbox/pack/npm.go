@@ -19,7 +19,10 @@ func resolveNPM(p packument, r Registry, ref Ref, i Interpreter, minAge time.Dur
 			return Release{}, missing("cannot resolve %s: the package has no tag %q", ref, ref.Tag)
 		}
 	}
-	all := npmCandidates(p, i)
+	all, err := within(npmCandidates(p, i), ref)
+	if err != nil {
+		return Release{}, err
+	}
 	c, err := choose(all, ref, want, p.Tags["latest"], minAge, now)
 	if err != nil {
 		if bad := p.Bad[want]; bad != nil {
@@ -29,7 +32,7 @@ func resolveNPM(p packument, r Registry, ref Ref, i Interpreter, minAge time.Dur
 	}
 	v := p.Versions[c.version]
 	chosen := ref
-	chosen.Version, chosen.Tag = c.version, ""
+	chosen.Version, chosen.Tag, chosen.Range = c.version, "", ""
 	base, err := r.base(ref.Name)
 	if err != nil {
 		return Release{}, err

@@ -74,14 +74,19 @@ func (w *work) writeJSON(name string, v any) error {
 	return w.root.WriteFile("tree/"+name, append(data, '\n'), 0o600)
 }
 
-// chooseNPM has npm work out the tree and takes it over into the lock.
-func (w *work) chooseNPM(ctx context.Context) error {
+// chooseNPM has npm work out the tree and takes it over into the lock. Without an
+// earlier install npm also installs it, in the same go.
+func (w *work) chooseNPM(ctx context.Context, was *made) error {
 	w.lock.With = "npm"
 	top := map[string]any{"name": "staged", "version": "0.0.0", "private": true, "dependencies": map[string]string{w.ref.Name: w.ref.Version}}
 	if err := w.writeJSON("package.json", top); err != nil {
 		return err
 	}
-	if err := w.npm(ctx, true, false, "install", "--package-lock-only"); err != nil {
+	args := []string{"install"}
+	if was != nil {
+		args = append(args, "--package-lock-only")
+	}
+	if err := w.npm(ctx, true, false, args...); err != nil {
 		return err
 	}
 	data, err := w.read("tree/package-lock.json", 64<<20)
@@ -94,6 +99,7 @@ func (w *work) chooseNPM(ctx context.Context) error {
 	}
 	for _, place := range sortedKeys(l.Packages) {
 		node := l.Packages[place]
+		w.bundles = w.bundles || node.InBundle
 		if place == "" || node.Dev || node.InBundle {
 			continue // what is bundled comes inside its parent's archive: see adopt
 		}
@@ -200,6 +206,24 @@ func (w *work) installNPM(ctx context.Context) error {
 	if err := w.npm(ctx, true, false, "ci", "--omit=dev"); err != nil {
 		return err
 	}
+	return w.finishModules(ctx)
+}
+
+// settleNPM turns what npm chose and installed into what a lock of it installs.
+// What comes inside other archives npm sorts out by their descriptions, which a lock
+// does not have: then the lock is installed from the archives that are here.
+func (w *work) settleNPM(ctx context.Context) error {
+	if w.bundles {
+		if err := w.root.RemoveAll("tree/node_modules"); err != nil {
+			return err
+		}
+		return w.installNPM(ctx)
+	}
+	return w.finishModules(ctx)
+}
+
+// finishModules holds what npm installed against the lock and makes it the tree.
+func (w *work) finishModules(ctx context.Context) error {
 	if err := w.checkServed(); err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type proxy struct {
 	lim    Limits
 	before time.Time // versions published later are withheld; zero: none are
 	dir    string    // fetched archives; no job sees it
+	tell   func(pages, archives int, bytes int64)
 
 	client *http.Client
 	listen net.Listener
@@ -42,11 +43,20 @@ type proxy struct {
 	byURL    map[string]int
 	withheld map[string][]string // by package
 	facts    map[string]fact
-	refused  error // the first archive or page that was refused
-	failed   error // the first thing that could not be had
-	missing  error // the first name that the registry does not know; it may be optional
-	fetched  int64
-	count    int
+	// What is built from source, by the hash of its archive; see source.
+	sources     map[string]*source
+	building    map[string]bool // names
+	build       func(ctx context.Context, from *proxied, name string) (*proxied, error)
+	builds      []string          // names
+	versions    map[string]string // of packages of which one version is wanted
+	interpreter Interpreter
+	page        page  // of the package itself, if it was read a moment ago
+	refused     error // the first archive or page that was refused
+	failed      error // the first thing that could not be had
+	missing     error // the first name that the registry does not know; it may be optional
+	pages       int
+	fetched     int64
+	count       int
 }
 
 // startProxy listens on a free port of the loopback. The caller closes it.
@@ -67,7 +77,7 @@ func startProxy(kind Ecosystem, reg Registry, lim Limits, before time.Time, dir 
 		return nil, fmt.Errorf("cannot listen for the install job: %w", err)
 	}
 	p := &proxy{reg: reg, kind: kind, lim: lim.filled(), before: before, dir: dir, client: client, listen: listen,
-		secret: hex.EncodeToString(random), byURL: map[string]int{}, withheld: map[string][]string{}, facts: map[string]fact{}}
+		secret: hex.EncodeToString(random), byURL: map[string]int{}, withheld: map[string][]string{}, facts: map[string]fact{}, sources: map[string]*source{}, building: map[string]bool{}, versions: map[string]string{}}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.server = &http.Server{ReadHeaderTimeout: 30 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		p.busy.Add(1)
@@ -76,6 +86,25 @@ func startProxy(kind Ecosystem, reg Registry, lim Limits, before time.Time, dir 
 	})}
 	p.busy.Go(func() { p.server.Serve(listen) })
 	return p, nil
+}
+
+// expect keeps the page that a release was resolved with, for the first question.
+func (p *proxy) expect(rel Release) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.page = rel.page
+}
+
+// expected gives that page once, where it is the package's.
+func (p *proxy) expected(name string) (page, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	got := p.page
+	if got.name != name || name == "" {
+		return page{}, false
+	}
+	p.page = page{}
+	return got, true
 }
 
 // close ends all requests and waits for their end.
@@ -149,7 +178,7 @@ func (p *proxy) serve(w http.ResponseWriter, req *http.Request) {
 	case p.kind == NPM && checkNPMDependency(name) == nil:
 		body, err = p.packument(req.Context(), name)
 	case p.kind == PyPI && pyName().MatchString(name):
-		body, err = p.project(req.Context(), normalizePyPI(name))
+		body, err = p.servedProject(req.Context(), normalizePyPI(name))
 		kind = simpleJSON
 	default:
 		http.NotFound(w, req)
@@ -165,6 +194,20 @@ func (p *proxy) serve(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "the registry could not be used", http.StatusBadGateway)
 		return
 	}
+	p.mu.Lock()
+	p.pages++
+	p.mu.Unlock()
+	p.told()
 	w.Header().Set("Content-Type", kind)
 	w.Write(body)
+}
+
+// told says how far the fetching is.
+func (p *proxy) told() {
+	p.mu.Lock()
+	pages, archives, bytes := p.pages, p.count, p.fetched
+	p.mu.Unlock()
+	if p.tell != nil {
+		p.tell(pages, archives, bytes)
+	}
 }

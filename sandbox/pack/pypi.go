@@ -239,11 +239,15 @@ func sameVersion(a, b string) bool {
 }
 
 // resolvePyPI chooses a version of a PyPI package among those that have a wheel
-// for this interpreter; see resolveNPM for how the age counts.
-func resolvePyPI(p project, ref Ref, i Interpreter, minAge time.Duration, now time.Time) (Release, indexFile, error) {
-	all, first := pypiCandidates(p, ref.Name, i)
+// for this interpreter or may be built; see resolveNPM for how the age counts.
+func resolvePyPI(p project, ref Ref, i Interpreter, build bool, minAge time.Duration, now time.Time) (Release, indexFile, error) {
+	all, first := pypiCandidates(p, ref.Name, i, build)
 	if len(all) == 0 && len(p.Files) > 0 {
-		return Release{}, indexFile{}, fmt.Errorf("cannot install %s: the index has no wheel of it, and building from source would run its code", ref)
+		return Release{}, indexFile{}, &SourceError{ref.Name}
+	}
+	all, err := within(all, ref)
+	if err != nil {
+		return Release{}, indexFile{}, err
 	}
 	want := ""
 	for _, c := range all {
@@ -266,7 +270,7 @@ func resolvePyPI(p project, ref Ref, i Interpreter, minAge time.Duration, now ti
 	c.fallback = c.fallback && c.version != c.newest
 	file := first[c.version]
 	chosen := ref
-	chosen.Version = c.version
+	chosen.Version, chosen.Range = c.version, ""
 	rel := Release{Ref: chosen, Published: uploaded(file), Size: file.Size, Deprecated: file.yanked(),
 		archive: archive{url: file.URL, integrity: "sha256:" + file.Hashes["sha256"], file: file.Filename}}
 	rel.explain(c, all, minAge)
@@ -299,11 +303,15 @@ func pypiWithdrawn(p project, l Lock) string {
 
 // pypiCandidates groups wheels by version. A version is as old as its youngest
 // wheel: files can be added to a version at any time.
-func pypiCandidates(p project, name string, i Interpreter) ([]candidate, map[string]indexFile) {
+func pypiCandidates(p project, name string, i Interpreter, build bool) ([]candidate, map[string]indexFile) {
 	dates, first, gone := map[string]time.Time{}, map[string]indexFile{}, map[string]bool{}
 	needs := map[string]string{} // of the versions of which no wheel fits
 	for _, f := range p.Files {
 		w, ok := parseWheel(f.Filename)
+		source := false
+		if v, is := parseSdist(f.Filename, name); build && is {
+			w, ok, source = wheel{name: name, version: v}, true, true
+		}
 		if !ok || w.name != name || !sha256Hex().MatchString(f.Hashes["sha256"]) || !exactPEP440(w.version) {
 			continue
 		}
@@ -312,14 +320,14 @@ func pypiCandidates(p project, name string, i Interpreter) ([]candidate, map[str
 			dates[w.version] = t
 		}
 		lack := needsOf("Python", f.RequiresPython, i.fitsPython)
-		if lack == "" && !i.loads(w) {
+		if lack == "" && !source && !i.loads(w) {
 			lack = "a wheel for this machine (it has " + w.tags + ")"
 		}
 		_, seen := first[w.version]
 		switch {
 		case !seen:
 			first[w.version], needs[w.version] = f, lack
-		case lack == "" && (needs[w.version] != "" || w.anywhere()):
+		case lack == "" && (needs[w.version] != "" || w.anywhere() || sourceFile(first[w.version])):
 			first[w.version], needs[w.version] = f, ""
 		}
 		gone[w.version] = f.yanked() != ""
@@ -335,6 +343,8 @@ func pypiCandidates(p project, name string, i Interpreter) ([]candidate, map[str
 	slices.SortFunc(all, func(a, b candidate) int { return strings.Compare(a.version, b.version) })
 	return all, first
 }
+
+func sourceFile(f indexFile) bool { return strings.HasSuffix(f.Filename, ".tar.gz") }
 
 func uploaded(f indexFile) time.Time {
 	t, err := time.Parse(time.RFC3339, f.Uploaded)

@@ -3,8 +3,8 @@ package pack
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,14 +19,14 @@ func (w *work) indexLine() string { return "--index-url " + w.proxy.base() + "\n
 func (w *work) pipEnv() []string {
 	dir := w.stage.Dir
 	return []string{"PIP_CONFIG_FILE=/dev/null", "PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1", "UV_NO_CONFIG=1", "UV_CACHE_DIR=" + filepath.Join(dir, "cache"),
-		"UV_PYTHON_DOWNLOADS=never", "UV_LINK_MODE=copy", "UV_NO_PROGRESS=1", "UV_HTTP_RETRIES=0", "UV_DEFAULT_INDEX=" + w.proxy.base(), "XDG_CONFIG_HOME=" + filepath.Join(dir, "home")}
+		"UV_PYTHON_DOWNLOADS=never", "UV_LINK_MODE=copy", "UV_NO_PROGRESS=1", "UV_HTTP_RETRIES=0", "UV_HTTP_TIMEOUT=600", "UV_DEFAULT_INDEX=" + w.proxy.base(), "XDG_CONFIG_HOME=" + filepath.Join(dir, "home")}
 }
 
 // pip is the beginning of a command line of pip, which belongs to the Python
 // that will run the package. -I keeps PYTHON* and the working directory out,
 // --isolated the configuration files and PIP_* variables.
 func (w *work) pip() []string {
-	return []string{w.in.Tools.Python, "-I", "-m", "pip", "--isolated", "--no-input", "--no-cache-dir", "--disable-pip-version-check", "--retries", "0"}
+	return []string{w.in.Tools.Python, "-I", "-m", "pip", "--isolated", "--no-input", "--no-cache-dir", "--disable-pip-version-check", "--retries", "0", "--timeout", "600"}
 }
 
 // requirement is what the package manager is asked for.
@@ -34,19 +34,23 @@ func (w *work) requirement() string {
 	return strings.TrimPrefix(w.ref.String(), string(PyPI)+":")
 }
 
-// choosePyPI has uv or pip work out what is needed.
-func (w *work) choosePyPI(ctx context.Context) error {
+// choosePyPI has uv or pip work out what is needed. Without an earlier install it
+// also installs it, in the same go.
+func (w *work) choosePyPI(ctx context.Context, was *made) error {
 	if w.in.Tools.UV != "" {
 		w.lock.With = "uv"
-		return w.chooseUV(ctx)
+		return w.chooseUV(ctx, was)
 	}
 	w.lock.With = "pip"
 	if err := w.root.WriteFile("want.txt", []byte(w.indexLine()+w.requirement()+"\n"), 0o600); err != nil {
 		return err
 	}
-	argv := append(w.pip(), "install", "--quiet", "--dry-run", "--ignore-installed", "--only-binary", ":all:", "-r", filepath.Join(w.stage.Dir, "want.txt"),
+	argv := append(w.pip(), "install", "--quiet", "--ignore-installed", "--only-binary", ":all:", "-r", filepath.Join(w.stage.Dir, "want.txt"),
 		// With a target, pip does not mind an interpreter that is externally managed (PEP 668).
-		"--target", filepath.Join(w.stage.Dir, "trial"), "--report", filepath.Join(w.stage.Dir, "report.json"))
+		"--target", filepath.Join(w.stage.Dir, "tree/lib"), "--no-compile", "--report", filepath.Join(w.stage.Dir, "report.json"))
+	if was != nil {
+		argv = append(argv, "--dry-run")
+	}
 	if err := w.run(ctx, "pip install", argv, w.pipEnv(), true); err != nil {
 		return err
 	}
@@ -73,8 +77,7 @@ func (w *work) choosePyPI(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("cannot lock %q: %w", i.Metadata.Name, err)
 		}
-		w.lock.Dependencies = append(w.lock.Dependencies, Dependency{Path: normalizePyPI(i.Metadata.Name), Version: i.Metadata.Version,
-			Integrity: f.integrity, File: f.name})
+		w.lock.Dependencies = append(w.lock.Dependencies, f.locks(normalizePyPI(i.Metadata.Name), i.Metadata.Version))
 	}
 	return w.lockWheels()
 }
@@ -82,39 +85,87 @@ func (w *work) choosePyPI(ctx context.Context) error {
 // uvPin is a line of what "uv pip compile" writes.
 var uvPin = pattern(`^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^ ;\\\r\n]+)`)
 
-// chooseUV asks uv for the versions, and takes the wheels that it then installs.
-func (w *work) chooseUV(ctx context.Context) error {
+// chooseUV is choosePyPI with uv, which does not say which wheels it takes: they are
+// those that it fetched, or those of an earlier install.
+func (w *work) chooseUV(ctx context.Context, was *made) error {
 	if err := w.root.WriteFile("want.txt", []byte(w.requirement()+"\n"), 0o600); err != nil {
 		return err
 	}
 	file := func(name string) string { return filepath.Join(w.stage.Dir, name) }
 	common := []string{"--python", w.in.Tools.Python, "--only-binary", ":all:", "--quiet"}
+	if was == nil {
+		argv := slices.Concat([]string{w.in.Tools.UV, "pip", "install", "--target", file("tree/lib"), "-r", file("want.txt")}, common)
+		if err := w.run(ctx, "uv pip install", argv, w.pipEnv(), true); err != nil {
+			return err
+		}
+		return w.lockFetched()
+	}
 	argv := slices.Concat([]string{w.in.Tools.UV, "pip", "compile", file("want.txt"), "-o", file("all.txt"), "--no-header", "--no-annotate"}, common)
 	if err := w.run(ctx, "uv pip compile", argv, w.pipEnv(), true); err != nil {
-		return err
-	}
-	argv = slices.Concat([]string{w.in.Tools.UV, "pip", "install", "--no-deps", "--target", file("trial"), "-r", file("all.txt")}, common)
-	if err := w.run(ctx, "uv pip install", argv, w.pipEnv(), true); err != nil {
 		return err
 	}
 	data, err := w.read("all.txt", 16<<20)
 	if err != nil {
 		return err
 	}
+	before, _ := was.lock() // one that does not read has no wheels
 	for line := range strings.Lines(string(data)) {
 		m := uvPin().FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
 		d := Dependency{Path: normalizePyPI(m[1]), Version: m[2]}
+		for _, b := range before.Dependencies {
+			if _, listed := w.proxy.known(b); listed && b.Path == d.Path && sameVersion(b.Version, d.Version) {
+				d = b
+			}
+		}
+		if d.Integrity == "" { // it was not chosen before
+			w.lock.Dependencies = nil
+			return w.chooseUV(ctx, nil)
+		}
+		w.lock.Dependencies = append(w.lock.Dependencies, d)
+	}
+	return w.lockWheels()
+}
+
+// lockFetched makes the lock of the packages that uv installed: their wheels are
+// those that it fetched.
+func (w *work) lockFetched() error {
+	tree, err := fs.Sub(w.root.FS(), "tree")
+	if err != nil {
+		return err
+	}
+	list, err := fs.ReadDir(tree, "lib")
+	if err != nil {
+		return fmt.Errorf("cannot read what uv installed: %w", err)
+	}
+	for _, e := range list {
+		if !e.IsDir() || !strings.HasSuffix(e.Name(), ".dist-info") {
+			continue
+		}
+		name, version, err := wheelMetadata(tree, "lib/"+e.Name())
+		if err != nil {
+			return fmt.Errorf("%q: its METADATA does not read: %w", e.Name(), err)
+		}
+		d := Dependency{Path: name, Version: version}
 		for _, f := range w.proxy.served() {
-			if wh, ok := parseWheel(f.name); ok && wh.name == d.Path && sameVersion(wh.version, d.Version) {
-				d.Integrity, d.File = f.integrity, f.name
+			if wh, ok := parseWheel(f.name); ok && wh.name == name && sameVersion(wh.version, version) {
+				d = f.locks(name, version)
 			}
 		}
 		w.lock.Dependencies = append(w.lock.Dependencies, d)
 	}
-	return errors.Join(w.root.RemoveAll("trial"), w.lockWheels())
+	return w.lockWheels()
+}
+
+// locks is the lock's entry of a wheel, or of what it was built from.
+func (f *proxied) locks(name, version string) Dependency {
+	d := Dependency{Path: name, Version: version, Integrity: f.integrity, File: f.name}
+	if f.source != nil {
+		d.Integrity, d.File, d.Built = f.source.integrity, f.source.name, true
+	}
+	return d
 }
 
 // lockWheels fills in what follows from the list of wheels.
@@ -136,6 +187,9 @@ func (w *work) lockWheels() error {
 func (w *work) addWheels() {
 	for i := range w.lock.Dependencies {
 		d := &w.lock.Dependencies[i]
+		if d.Built {
+			continue
+		}
 		d.Wheels = w.proxy.wheelsOf(*d)
 		if wh, ok := parseWheel(d.File); ok && !wh.anywhere() && len(d.Wheels) == 0 {
 			w.lock.Platform = w.in.platform(*w.lock)
@@ -156,7 +210,15 @@ func (w *work) installPyPI(ctx context.Context) error {
 		list.WriteString(w.indexLine())
 	}
 	for _, d := range w.lock.Dependencies {
-		fmt.Fprintf(&list, "%s==%s --hash=%s", d.Path, d.Version, d.Integrity)
+		hash := d.Integrity
+		if d.Built {
+			w.proxy.versions[d.Path] = d.Version
+			var err error
+			if hash, err = w.builtAgain(ctx, d); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintf(&list, "%s==%s --hash=%s", d.Path, d.Version, hash)
 		for _, o := range others(d) {
 			fmt.Fprintf(&list, " --hash=%s", o.Integrity)
 		}
@@ -177,6 +239,11 @@ func (w *work) installPyPI(ctx context.Context) error {
 	if err := w.run(ctx, name, argv, w.pipEnv(), true); err != nil {
 		return err
 	}
+	return w.settlePyPI(ctx)
+}
+
+// settlePyPI holds what was installed against the lock and makes it the tree.
+func (w *work) settlePyPI(ctx context.Context) error {
 	if err := w.checkOverlaps(); err != nil {
 		return err
 	}

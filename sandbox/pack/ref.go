@@ -19,13 +19,15 @@ const (
 	PyPI Ecosystem = "pypi"
 )
 
-// Ref names a package of a registry and, at most, one exact version of it.
+// Ref names a package of a registry and, at most, one exact version of it or a
+// range of them.
 type Ref struct {
 	Ecosystem Ecosystem
 	Name      string   // npm: as published; PyPI: normalized (PEP 503)
 	Extras    []string // PyPI only, normalized, sorted
 	Version   string   // exact; "" leaves the choice to the registry
 	Tag       string   // npm dist-tag other than "latest"; never with Version
+	Range     string   // what bounds the choice, as npm or PEP 440 write it; never with Version or Tag
 	Bin       string   // the entry point that was asked for; "" for the package's own
 }
 
@@ -42,6 +44,10 @@ func (r Ref) String() string {
 		s += "@" + r.Version
 	case r.Tag != "":
 		s += "@" + r.Tag
+	case r.Range != "" && r.Ecosystem == NPM:
+		s += "@" + r.Range
+	case r.Range != "":
+		s += r.Range
 	}
 	return s
 }
@@ -61,6 +67,77 @@ func ParseRef(s string) (Ref, error) {
 		return parsePyPI(rest)
 	}
 	return Ref{}, fmt.Errorf("cannot read package reference %q: %q is no registry that is known here (want npm: or pypi:)", s, kind)
+}
+
+// ParseWanted is ParseRef for what a person asks for, which may be a range of
+// versions: "npm:NAME@^1.2", "pypi:NAME>=1.2,<2". The lock holds the one that is
+// chosen.
+func ParseWanted(s string) (Ref, error) {
+	if r, err := ParseRef(s); err == nil {
+		return r, nil
+	}
+	kind, rest, _ := strings.Cut(s, ":")
+	name, span := rest, ""
+	switch Ecosystem(kind) {
+	case NPM:
+		if i := strings.LastIndexByte(rest, '@'); i > 0 {
+			name, span = rest[:i], rest[i+1:]
+		}
+	case PyPI:
+		if i := strings.IndexAny(rest, "=<>~!"); i > 0 {
+			name, span = strings.TrimSpace(rest[:i]), rest[i:]
+		}
+	}
+	r, err := ParseRef(kind + ":" + name)
+	if err != nil || span == "" {
+		return ParseRef(s)
+	}
+	r.Range = strings.Join(strings.Fields(span), " ")
+	if strings.Trim(r.Range, rangeCharacters) != "" || len(r.Range) > 256 || !r.readsRange() {
+		return Ref{}, fmt.Errorf("cannot use %q as a version of %s:%s: want one exact version, or a range such as %s", span, kind, r.Name, r.likeRange())
+	}
+	return r, nil
+}
+
+// rangeCharacters are those of npm's ranges and of PEP 440's specifiers.
+const rangeCharacters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,!+-_*<>=~^| "
+
+func (r Ref) likeRange() string {
+	if r.Ecosystem == PyPI {
+		return `">=1.2,<2"`
+	}
+	return `"^1.2"`
+}
+
+func (r Ref) system() semver.System {
+	if r.Ecosystem == PyPI {
+		return semver.PyPI
+	}
+	return semver.NPM
+}
+
+func (r Ref) readsRange() bool {
+	_, err := r.system().ParseConstraint(r.Range)
+	return err == nil
+}
+
+// Allows is true for a version that the reference names or has in its range. One
+// that names no version allows all; a tag says nothing about a version.
+func (r Ref) Allows(version string) bool {
+	switch {
+	case r.Version != "" && r.Ecosystem == PyPI:
+		return sameVersion(r.Version, version)
+	case r.Version != "":
+		return r.Version == version
+	case r.Range == "":
+		return true
+	}
+	c, err := r.system().ParseConstraint(r.Range)
+	if err != nil {
+		return false
+	}
+	v, ok := versionOf(r.system(), version)
+	return ok && c.MatchVersion(v)
 }
 
 func parseNPM(s string) (Ref, error) {

@@ -44,6 +44,49 @@ func TestParseRefRefuses(t *testing.T) {
 	}
 }
 
+// What a profile or a command asks for may be a range, and nothing that is none:
+// the characters go into a requirements file.
+func TestParseWanted(t *testing.T) {
+	for _, tc := range []struct {
+		in       string
+		want     Ref
+		yes, not string
+	}{
+		{"npm:a@^1.2", Ref{Ecosystem: NPM, Name: "a", Range: "^1.2"}, "1.9.0", "2.0.0"},
+		{"npm:a@1.2", Ref{Ecosystem: NPM, Name: "a", Range: "1.2"}, "1.2.7", "1.3.0"},
+		{"npm:@s/a@>=1  <1.5 || 2.x", Ref{Ecosystem: NPM, Name: "@s/a", Range: ">=1 <1.5 || 2.x"}, "2.3.0", "1.5.0"},
+		{"npm:a@^1.2.0", Ref{Ecosystem: NPM, Name: "a", Range: "^1.2.0"}, "1.3.0", "1.3.0-rc.1"},
+		{"npm:a@1.2.3", Ref{Ecosystem: NPM, Name: "a", Version: "1.2.3"}, "1.2.3", "1.2.4"},
+		{"npm:a@next", Ref{Ecosystem: NPM, Name: "a", Tag: "next"}, "1.0.0", ""},
+		{"npm:a", Ref{Ecosystem: NPM, Name: "a"}, "1.0.0", ""},
+		{"pypi:A_b[x]>=1.2,<2", Ref{Ecosystem: PyPI, Name: "a-b", Extras: []string{"x"}, Range: ">=1.2,<2"}, "1.10", "2.0"},
+		{"pypi:a ~= 1.4.2", Ref{Ecosystem: PyPI, Name: "a", Range: "~= 1.4.2"}, "1.4.9", "1.5"},
+		{"pypi:a==1.*", Ref{Ecosystem: PyPI, Name: "a", Range: "==1.*"}, "1.7", "2.0"},
+		{"pypi:a==1.0", Ref{Ecosystem: PyPI, Name: "a", Version: "1.0"}, "1.0.0", "1.0.1"},
+	} {
+		got, err := ParseWanted(tc.in)
+		if err != nil {
+			t.Errorf("%s: %v", tc.in, err)
+			continue
+		}
+		if d := cmp.Diff(tc.want, got); d != "" {
+			t.Errorf("%s: %s", tc.in, d)
+		}
+		if again, err := ParseWanted(got.String()); err != nil || cmp.Diff(got, again) != "" {
+			t.Errorf("%s: its form %q reads as %+v, %v", tc.in, got, again, err)
+		}
+		if !got.Allows(tc.yes) || tc.not != "" && got.Allows(tc.not) {
+			t.Errorf("%s: allows %s: %t, %s: %t", tc.in, tc.yes, got.Allows(tc.yes), tc.not, got.Allows(tc.not))
+		}
+	}
+	for _, in := range []string{"npm:a@", "npm:a@file:../x", "npm:a@git+ssh://h/x", "npm:a@>=1; rm", "npm:a@^", "npm:../x@1", "npm:a@npm:b@1", "npm:@1", "cargo:a@1",
+		"pypi:a>=", "pypi:a==1; os_name=='x'", "pypi:a @ https://h/x", "pypi:a>=1 --index-url=x", "pypi:a>=1\n-e x", "pypi:-r>=1", "pypi:a[>=1", "npm:a@^1\x00"} {
+		if got, err := ParseWanted(in); err == nil {
+			t.Errorf("%q was read as %+v", in, got)
+		}
+	}
+}
+
 func FuzzParseRef(f *testing.F) {
 	for _, s := range []string{"npm:@a/b@1.2.3", "npm:a@next", "pypi:a[b]==1.0", "pypi:A__b", "npm:a@1.x"} {
 		f.Add(s)

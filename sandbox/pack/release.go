@@ -2,6 +2,7 @@ package pack
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"sort"
 	"time"
@@ -38,6 +39,16 @@ type Release struct {
 	Notes []string
 
 	archive archive
+	page    page // of which it was resolved
+}
+
+// page is what a registry says of a package: a packument, or a project and where it
+// was found.
+type page struct {
+	name    string
+	npm     packument
+	project project
+	at      *url.URL
 }
 
 // Compare is positive where the release is above a lock's version, by the order of
@@ -102,6 +113,19 @@ func days(d time.Duration) string {
 		return fmt.Sprintf("%d days", d/(24*time.Hour))
 	}
 	return d.String()
+}
+
+// within keeps the candidates that a reference has in its range.
+func within(all []candidate, ref Ref) ([]candidate, error) {
+	if ref.Range == "" || len(all) == 0 {
+		return all, nil
+	}
+	in := slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return !ref.Allows(c.version) })
+	if len(in) == 0 {
+		sort.SliceStable(all, func(i, j int) bool { return all[i].newer(all[j].version) })
+		return nil, missing("cannot resolve %s: the registry has no version in that range; the newest is %s", ref, newestOf(all, func(candidate) bool { return true }))
+	}
+	return in, nil
 }
 
 // choice is what choose found.

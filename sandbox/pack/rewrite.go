@@ -5,15 +5,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
 // packument fetches a package's document, withholds what is too young and
 // points the rest at this proxy.
 func (p *proxy) packument(ctx context.Context, name string) ([]byte, error) {
-	doc, err := fetchPackument(ctx, p.reg, p.client, name)
-	if err != nil {
-		return nil, err
+	had, ok := p.expected(name)
+	doc := had.npm
+	if !ok {
+		var err error
+		if doc, err = fetchPackument(ctx, p.reg, p.client, name); err != nil {
+			return nil, err
+		}
 	}
 	base, err := p.reg.base(name)
 	if err != nil {
@@ -81,41 +86,76 @@ func (p *proxy) withhold(name, version string) {
 	p.withheld[name] = append(p.withheld[name], version)
 }
 
-// project fetches a project's page and keeps the wheels that are old enough.
-func (p *proxy) project(ctx context.Context, name string) ([]byte, error) {
-	doc, page, err := fetchProject(ctx, p.reg, p.client, name)
+// servedProject is a project's page as a job gets it: the wheels that are old enough,
+// and where it may be built from source the one that comes of that.
+func (p *proxy) servedProject(ctx context.Context, name string) ([]byte, error) {
+	doc, files, err := p.project(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	out := struct {
+	wheel, err := p.builtFor(doc, name)
+	if err != nil {
+		return nil, err
+	}
+	if wheel != nil {
+		files = append(files, indexFile{Filename: wheel.name, URL: p.localOf(wheel), Hashes: map[string]string{"sha256": strings.TrimPrefix(wheel.integrity, "sha256:")}})
+	}
+	if len(files) == 0 && len(p.withheldOf(name)) == 0 && len(doc.Files) > 0 {
+		p.note(&SourceError{name}, false)
+	}
+	return json.Marshal(struct {
 		Meta  map[string]string `json:"meta"`
 		Name  string            `json:"name"`
 		Files []indexFile       `json:"files"`
-	}{map[string]string{"api-version": "1.0"}, doc.Name, []indexFile{}}
-	facts := map[string]fact{}
+	}{map[string]string{"api-version": "1.0"}, doc.Name, files})
+}
+
+func (p *proxy) withheldOf(name string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.withheld[name]
+}
+
+// project fetches a project's page, learns what it says, and gives it with the wheels
+// that are old enough. Every archive in either has a local address.
+func (p *proxy) project(ctx context.Context, name string) (project, []indexFile, error) {
+	had, ok := p.expected(name)
+	doc, page := had.project, had.at
+	if !ok {
+		var err error
+		if doc, page, err = fetchProject(ctx, p.reg, p.client, name); err != nil {
+			return project{}, nil, err
+		}
+	}
+	doc.Files = slices.Clone(doc.Files)
+	files, facts := []indexFile{}, map[string]fact{}
 	defer func() { p.learn(facts) }()
-	for _, f := range doc.Files {
-		w, ok := parseWheel(f.Filename)
-		if !ok || w.name != name || !sha256Hex().MatchString(f.Hashes["sha256"]) {
+	for i, f := range doc.Files {
+		w, isWheel := parseWheel(f.Filename)
+		_, isSource := parseSdist(f.Filename, name)
+		sum := f.Hashes["sha256"]
+		if !(isWheel && w.name == name) && !(isSource && slices.Contains(p.builds, name)) || !sha256Hex().MatchString(sum) {
 			continue
 		}
 		u, err := p.reg.file(page, f.URL)
-		facts[f.Filename+" sha256:"+f.Hashes["sha256"]] = fact{published: uploaded(f), deprecated: f.yanked(), at: u, integrity: "sha256:" + f.Hashes["sha256"]}
-		if t := uploaded(f); !p.before.IsZero() && (t.IsZero() || t.After(p.before)) {
-			p.withhold(name, w.version)
+		facts[f.Filename+" sha256:"+sum] = fact{published: uploaded(f), deprecated: f.yanked(), at: u, integrity: "sha256:" + sum}
+		if p.young(f) {
+			if isWheel {
+				p.withhold(name, w.version)
+			}
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot use %q of pypi:%s: %w", f.Filename, name, err)
+			return project{}, nil, fmt.Errorf("cannot use %q of pypi:%s: %w", f.Filename, name, err)
 		}
-		if f.URL, err = p.add(u, f.Filename, "sha256:"+f.Hashes["sha256"]); err != nil {
-			return nil, err
+		if f.URL, err = p.add(u, f.Filename, "sha256:"+sum); err != nil {
+			return project{}, nil, err
 		}
-		f.Hashes = map[string]string{"sha256": f.Hashes["sha256"]}
-		out.Files = append(out.Files, f)
+		doc.Files[i].URL = f.URL
+		f.Hashes = map[string]string{"sha256": sum}
+		if isWheel {
+			files = append(files, f)
+		}
 	}
-	if len(out.Files) == 0 && len(p.withheld[name]) == 0 && len(doc.Files) > 0 {
-		p.note(fmt.Errorf("cannot install pypi:%s: the index has no wheel of it, and building from source would run its code", name), false)
-	}
-	return json.Marshal(out)
+	return doc, files, nil
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ type proxied struct {
 	path   string
 	digest digest
 	served bool
+	source *proxied // what it was built from, here
 }
 
 // add makes an archive available and gives its local address.
@@ -44,20 +46,29 @@ func (p *proxy) add(address *url.URL, name, integrity string) (string, error) {
 		p.files = append(p.files, &proxied{url: address, name: name, integrity: integrity})
 		p.byURL[key] = n
 	}
-	return p.base() + "file/" + strconv.Itoa(n) + "/" + url.PathEscape(name), nil
+	return p.localAt(n), nil
 }
 
-// addLocked is add for an archive of a lock. Where its address is not known or
-// does not hold, the registry is asked.
+// localAt is the local address of an archive. p.mu is held.
+func (p *proxy) localAt(n int) string {
+	return p.base() + "file/" + strconv.Itoa(n) + "/" + url.PathEscape(p.files[n].name)
+}
+
+// addLocked is add for an archive of a lock. One that was fetched already is given
+// out again. Where its address is not known or does not hold, the registry is asked.
 func (p *proxy) addLocked(address *url.URL, name string, d Dependency) (string, error) {
 	if address != nil && checkPath(path.Base(address.Path), 255) != nil {
 		return "", fmt.Errorf("cannot use the archive %s: it has no file name", shown(address))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := len(p.files)
+	n := slices.IndexFunc(p.files, func(f *proxied) bool { return f.served && f.integrity == d.Integrity })
+	if n >= 0 {
+		return p.localAt(n), nil
+	}
+	n = len(p.files)
 	p.files = append(p.files, &proxied{url: address, name: name, integrity: d.Integrity, locked: d})
-	return p.base() + "file/" + strconv.Itoa(n) + "/" + url.PathEscape(name), nil
+	return p.localAt(n), nil
 }
 
 // lookup finds an archive by the local address that add gave.
@@ -86,10 +97,11 @@ func (p *proxy) served() []*proxied {
 	return out
 }
 
-// servedAs is the archive of that integrity that a job fetched; nil for none.
+// servedAs is the archive of that integrity, or what was built from it, that a job
+// fetched; nil for none.
 func (p *proxy) servedAs(integrity string) *proxied {
 	for _, f := range p.served() {
-		if f.integrity == integrity {
+		if f.integrity == integrity || f.source != nil && f.source.integrity == integrity {
 			return f
 		}
 	}
@@ -218,6 +230,7 @@ func (p *proxy) download(f *proxied, to *os.File) (digest, error) {
 	p.fetched += n
 	over := n > p.lim.Archive || p.fetched > p.lim.Fetched
 	p.mu.Unlock()
+	p.told()
 	if over {
 		return digest{}, fmt.Errorf("cannot fetch %s: more than the limit of %d bytes an archive, %d an install", shown(f.url), p.lim.Archive, p.lim.Fetched)
 	}

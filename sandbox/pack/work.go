@@ -22,6 +22,8 @@ type work struct {
 	ref   Ref
 	// choosing: the lock is being made, and not followed.
 	choosing bool
+	bundles  bool      // npm found packages that come inside the archives of others
+	youngest time.Time // of the packages, as the registry gave it
 }
 
 // begin prepares an install of what a lock lists, in a stage. The caller calls end.
@@ -43,16 +45,22 @@ func (in *Installer) begin(stage *Stage, l *Lock, before time.Time) (w *work, en
 		root.Close()
 		return nil, nil, err
 	}
+	proxy.tell = func(pages, archives int, bytes int64) {
+		in.say("fetch", "%d packages looked up, %d archives, %.1f MiB", pages, archives, float64(bytes)/(1<<20))
+	}
 	end = func() {
 		proxy.close()
 		root.Close()
 	}
-	return &work{in: in, stage: stage, root: root, proxy: proxy, lock: l, ref: ref}, end, nil
+	w = &work{in: in, stage: stage, root: root, proxy: proxy, lock: l, ref: ref}
+	proxy.build, proxy.builds, proxy.interpreter = w.buildWheel, in.Build, in.Tools.Interpreter
+	proxy.versions[ref.Name] = ref.Version
+	return w, end, nil
 }
 
-// inStage installs what the lock lists, once choose has filled that in; with no
-// choose the lock is whole.
-func (in *Installer) inStage(ctx context.Context, l *Lock, before time.Time, choose func(*work) error) (*Tree, error) {
+// inStage installs a release, whose choices it writes into the lock, or without one
+// exactly what the lock lists.
+func (in *Installer) inStage(ctx context.Context, l *Lock, before time.Time, rel *Release) (*Tree, error) {
 	stage, err := in.Store.Stage()
 	if err != nil {
 		return nil, err
@@ -63,70 +71,144 @@ func (in *Installer) inStage(ctx context.Context, l *Lock, before time.Time, cho
 		return nil, err
 	}
 	defer end()
-	w.choosing = choose != nil
 	for _, dir := range []string{"home", "cache", "tmp", "tree"} {
 		if err := w.root.Mkdir(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("cannot stage: %w", err)
 		}
 	}
-	if choose != nil {
-		if err := choose(w); err != nil {
-			return nil, err
-		}
+	if rel != nil {
+		return w.make(ctx, *rel)
 	}
-	if in.Vet != nil {
-		if err := in.Vet(*l); err != nil {
-			return nil, err
-		}
+	if err := w.vet(); err != nil {
+		return nil, err
 	}
-	youngest, err := w.confirmed(ctx)
-	if err != nil {
-		return nil, w.proxy.verdict(err)
+	return w.fetch(ctx)
+}
+
+// vet shows what is about to be installed to whoever wants to see it.
+func (w *work) vet() error {
+	if w.in.Vet == nil {
+		return nil
 	}
-	if !w.choosing {
-		return w.fetch(ctx, stage, youngest)
-	}
-	tree, release, err := w.made(ctx)
+	w.in.done()
+	return w.in.Vet(*w.lock)
+}
+
+// make installs a release and fills in the lock. What an earlier install made is
+// taken from the store: at once where it was chosen a moment ago, and else where the
+// registry leads to the same again.
+func (w *work) make(ctx context.Context, rel Release) (*Tree, error) {
+	w.choosing = true
+	w.proxy.expect(rel)
+	was, err := w.earlier(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if tree != nil {
-		release("")
+	defer was.close()
+	tree := was.open(w)
+	if tree == nil {
+		return w.makeAnew(ctx, rel, was)
+	}
+	if was.recent(w) {
+		w.in.say("store", "%s", w.lock.Package)
+		if err := w.vet(); err != nil {
+			tree.Close()
+			return nil, err
+		}
 		return tree, nil
 	}
-	if tree, err = w.fetch(ctx, stage, youngest); err != nil {
-		release("")
+	if same, err := w.makeAgain(ctx, rel, was, tree); same || err != nil {
+		if err != nil {
+			tree.Close()
+			return nil, err
+		}
+		return tree, nil
+	}
+	tree.Close()
+	tree, err = w.fetch(ctx)
+	if err == nil {
+		was.keep(w, tree.Hash)
+	}
+	return tree, err
+}
+
+// makeAnew has the package manager choose and install in one go.
+func (w *work) makeAnew(ctx context.Context, rel Release, was *made) (*Tree, error) {
+	w.in.say("install", "%s", rel.Ref)
+	choose, settle := w.chooseNPM, w.settleNPM
+	if w.ref.Ecosystem == PyPI {
+		choose, settle = w.choosePyPI, w.settlePyPI
+	}
+	if err := choose(ctx, nil); err != nil {
 		return nil, err
 	}
-	release(tree.Hash)
-	return tree, nil
+	if err := w.vet(); err != nil {
+		return nil, err
+	}
+	if err := settle(ctx); err != nil {
+		return nil, err
+	}
+	tree, err := w.add(ctx)
+	if err == nil {
+		was.keep(w, tree.Hash)
+	}
+	return tree, err
+}
+
+// makeAgain has the package manager choose, and says whether that leads to the tree
+// that was made before.
+func (w *work) makeAgain(ctx context.Context, rel Release, was *made, tree *Tree) (same bool, err error) {
+	w.in.say("dependencies", "%s", rel.Ref)
+	choose := w.chooseNPM
+	if w.ref.Ecosystem == PyPI {
+		choose = w.choosePyPI
+	}
+	if err := choose(ctx, was); err != nil {
+		return false, err
+	}
+	if err := w.vet(); err != nil {
+		return false, err
+	}
+	if w.recipe() != was.Recipe {
+		return false, nil
+	}
+	if err := w.complete(tree); err != nil {
+		return false, err
+	}
+	was.keep(w, tree.Hash)
+	return true, nil
 }
 
 // fetch has the package manager install what the lock lists, and puts it into the
 // store.
-func (w *work) fetch(ctx context.Context, stage *Stage, youngest time.Time) (*Tree, error) {
-	in, l := w.in, w.lock
-	fetch := w.installNPM
-	if w.ref.Ecosystem == PyPI {
-		fetch = w.installPyPI
+func (w *work) fetch(ctx context.Context) (*Tree, error) {
+	if !w.choosing && w.in.MinAge > 0 {
+		youngest, err := w.age(ctx)
+		if err != nil {
+			return nil, w.proxy.verdict(err)
+		}
+		w.youngest = youngest
 	}
-	if err := fetch(ctx); err != nil {
+	install := w.installNPM
+	if w.ref.Ecosystem == PyPI {
+		install = w.installPyPI
+	}
+	if err := install(ctx); err != nil {
 		return nil, err
 	}
+	return w.add(ctx)
+}
+
+// add puts what was installed into the store.
+func (w *work) add(ctx context.Context) (*Tree, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	in.say("store", "%s", l.Package)
-	return in.Store.add(stage, "tree", l.Trees[in.platform(*l)], youngest)
-}
-
-// choose has a tool work out all that a release needs.
-func (w *work) choose(ctx context.Context, rel Release) error {
-	w.in.say("dependencies", "%s", rel.Ref)
-	if w.ref.Ecosystem == PyPI {
-		return w.choosePyPI(ctx)
+	if w.youngest.IsZero() {
+		w.youngest = w.confirmed()
 	}
-	return w.chooseNPM(ctx)
+	w.in.say("store", "%s", w.lock.Package)
+	return w.in.Store.add(w.stage, "tree", w.lock.Trees[w.in.platform(*w.lock)], w.youngest)
 }
 
 // errTool is the error of a tool, with what it says is missing, in one line.

@@ -16,6 +16,7 @@ var notForCompile = map[string]string{
 	"Policy.Server.Package":    "Prepare makes the Program of it",
 	"Policy.Server.Args":       "part of the Program's arguments",
 	"Policy.Install.Scripts":   "for the install sandbox",
+	"Policy.Install.Build":     "for the install sandbox",
 	"Policy.Install.MinAge":    "for the resolver of packages",
 	"Policy.Install.Python":    "for the resolver of packages",
 	"Policy.Network.Listen.At": "in a problem: a port that is wanted twice",
@@ -248,6 +249,7 @@ func richPolicy(t *testing.T) policy.Policy {
 	pol.Given = []policy.Given{{Name: "workspace", Values: []string{"/home/ada/src/app"}}}
 	pol.Limits.CPU, pol.Limits.CPUTime = 2, 90e9
 	pol.Install.Scripts = []string{"esbuild"}
+	pol.Install.Build = []string{"proxy-tools"}
 	pol.Require.At = at
 	pol.Require.Without = []policy.Without{{Layer: policy.LayerLimits, At: at}}
 	pol.Bounds = []policy.Bounds{{Read: append(path("/home/ada"), policy.Path{Path: "/usr/bin", At: at}), Write: path("/home/ada/src"), Unprotect: path("/home/ada/src/app/.vscode"), Connect: []policy.Socket{{Path: "/srv/run/db.sock", At: at}}}}

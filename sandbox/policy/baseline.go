@@ -11,7 +11,7 @@ import (
 // nothing of stays as it is; of what it does say,
 //
 //   - a list that allows (paths, hosts, sockets, variables, install.scripts,
-//     layers to go without, and tools, prompts, resources) is a bound: going
+//     install.build, layers to go without, and tools, prompts, resources) is a bound: going
 //     beyond is a mistake, and an empty list allows nothing;
 //   - a list that denies is added;
 //   - network.proxy is the way out, and another one is a mistake;
@@ -386,6 +386,13 @@ func (r *resolver) narrowRest(p *Profile, out *Policy, bounds Policy, b body) {
 		for _, w := range p.body.scripts.items {
 			if !slices.Contains(bounds.Install.Scripts, w.text) {
 				r.add(w.at, w.key, "", beyond, "scripts of "+quote(w.text))
+			}
+		}
+	}
+	if b.build.set {
+		for _, w := range p.body.build.items {
+			if !slices.Contains(bounds.Install.Build, w.text) {
+				r.add(w.at, w.key, "", beyond, "a build of "+quote(w.text))
 			}
 		}
 	}

@@ -20,10 +20,10 @@ func (p *Profile) EnvOf() []string {
 	return names
 }
 
-// InstallOnly is the profile with nothing of it but [install], which needs no parameter
-// to be resolved.
+// InstallOnly is the profile with nothing of it but its package and [install], which
+// need no parameter to be resolved.
 func (p *Profile) InstallOnly() *Profile {
-	return &Profile{Name: p.Name, Sources: p.Sources, body: body{scripts: p.body.scripts, minAge: p.body.minAge, python: p.body.python}}
+	return &Profile{Name: p.Name, Sources: p.Sources, body: body{pkg: p.body.pkg, scripts: p.body.scripts, build: p.body.build, minAge: p.body.minAge, python: p.body.python}}
 }
 
 // ServerArgs are the arguments of the profile's server as they were written, with

@@ -21,6 +21,7 @@ func (b *body) fold(c body) {
 	b.resources.extend(c.resources)
 	b.foldRules(c.rules)
 	b.scripts.extend(c.scripts)
+	b.build.extend(c.build)
 	b.foldRequire(c)
 	b.foldValues(c)
 }

@@ -45,7 +45,7 @@
 //	[process]                          pty
 //	[wire]                             max-line, finish, grace
 //	[log]                              arguments, files, on-error = stop|continue
-//	[install]                          scripts, min-age, python
+//	[install]                          scripts, build, min-age, python
 //	[require]                          layers = limits (more than the default), without = namespaces|landlock|seccomp|mediation
 package policy
 
@@ -381,7 +381,8 @@ type Log struct {
 
 // Install says how a package may be installed.
 type Install struct {
-	Scripts []string      `json:"scripts,omitempty"` // packages whose lifecycle scripts run, in the install sandbox
+	Scripts []string      `json:"scripts,omitempty"` // npm packages whose lifecycle scripts run, in the install sandbox
+	Build   []string      `json:"build,omitempty"`   // PyPI packages that may be built from source, in the install sandbox; normalized (PEP 503)
 	MinAge  time.Duration `json:"min_age"`           // younger versions are refused
 	Python  string        `json:"python,omitempty"`  // such as "3.13"; "" for the machine's python3
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"math"
+	"strings"
 	"time"
 )
 
@@ -57,6 +58,7 @@ type body struct {
 	onError          opt[string]
 
 	scripts list[word]
+	build   list[word]
 	minAge  opt[time.Duration]
 	python  opt[string]
 
@@ -307,6 +309,7 @@ func readRest(b *body, t *table) {
 
 	install := t.table("install")
 	b.scripts = words(install, "scripts", asScript)
+	b.build = words(install, "build", asBuild)
 	b.minAge = read(install, "min-age", durationFrom(0, math.MaxInt64, false))
 	b.python = read(install, "python", asPython)
 	install.done()
@@ -355,4 +358,14 @@ func asScript(v any) (string, error) {
 		return "", faultf("", "%s is not the name of a package", quote(s))
 	}
 	return s, err
+}
+
+// asBuild reads the name of a PyPI package that may be built from source, as an
+// index knows it (PEP 503).
+func asBuild(v any) (string, error) {
+	s, err := asString(v)
+	if err == nil && (!pypiName().MatchString(s) || len(s) > 214) {
+		return "", faultf("", "%s is not the name of a PyPI package", quote(s))
+	}
+	return strings.ToLower(pypiSeparator().ReplaceAllString(s, "-")), err
 }

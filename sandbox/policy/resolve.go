@@ -131,6 +131,7 @@ func (r *resolver) resolve(p *Profile) Policy {
 	b.minAge.to(&out.Install.MinAge)
 	b.python.to(&out.Install.Python)
 	out.Install.Scripts = unique(b.scripts.items)
+	out.Install.Build = unique(b.build.items)
 	out.Require = r.require(b)
 	return out
 }

@@ -46,6 +46,7 @@ func (p *Profile) Said() []Said {
 		out = append(out, Said{Key: "sockets.connect", Text: s.text, At: s.at, Insists: s.override.v != ""})
 	}
 	add("install.scripts", b.scripts.items...)
+	add("install.build", b.build.items...)
 	for _, l := range b.without.items {
 		out = append(out, Said{Key: "require.without", Text: string(l.v), At: l.at})
 	}

@@ -201,9 +201,23 @@ var (
 	profileName = pattern(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 	npmName     = pattern(`^(@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
 	pypiName    = pattern(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	npmVersion  = pattern(`^(@?[^@]+)@`)
-	pypiVersion = pattern(`^([A-Za-z0-9._-]+)\s*(?:==|[<>~!@\[;])`)
 )
+
+// What may follow a package's name: a range of npm's (node-semver), or the version
+// specifiers of PEP 440.
+var (
+	npmSpec  = pattern(`^(@?[^@]+)@(.*)$`)
+	npmRange = pattern(`^` + npmComparator + `(?:(?: | - | ?\|\| ?)` + npmComparator + `)*$`)
+	pypiSpec = pattern(`^([A-Za-z0-9._-]+(?:\[[^\]]*\])?) ?([=<>~!@;].*)$`)
+	pypiSpan = pattern(`^` + pypiSpecifier + `(?:, ?` + pypiSpecifier + `)*$`)
+)
+
+const (
+	npmComparator = `(?:[<>]=?|[~^=])? ?(?:\*|[0-9]{1,9}(?:\.(?:[0-9]{1,9}|[xX*])){0,2}(?:-[0-9A-Za-z.-]{1,64})?)`
+	pypiSpecifier = `(?:(?:===?|!=) ?[0-9][0-9A-Za-z.!+]{0,63}(?:\.\*)?|(?:~=|[<>]=?) ?[0-9][0-9A-Za-z.!+]{0,63})`
+)
+
+var pypiSeparator = pattern(`[-_.]+`)
 
 var pythonVersion = pattern(`^3\.[0-9]{1,2}$`)
 
@@ -226,32 +240,38 @@ func asProfileName(v any) (string, error) {
 	return s, err
 }
 
-// asPackage reads "npm:NAME" or "pypi:NAME[EXTRAS]". Versions live in the lock, so
-// that one place says which one runs.
+// asPackage reads "npm:NAME[@RANGE]" or "pypi:NAME[EXTRAS][SPECIFIERS]". Which
+// version runs is the lock's to say, and a range bounds what may be locked.
 func asPackage(v any) (string, error) {
 	s, err := asString(v)
 	if err != nil {
 		return "", err
 	}
 	kind, name, _ := strings.Cut(s, ":")
-	names, versions := npmName, npmVersion
+	names, specs, spans, like := npmName, npmSpec, npmRange, "@^1.2"
 	switch kind {
 	case "npm":
 	case "pypi":
-		names, versions = pypiName, pypiVersion
-		if m := pypiExtras().FindStringSubmatch(name); m != nil {
-			name = m[1]
-		}
+		names, specs, spans, like = pypiName, pypiSpec, pypiSpan, ">=1.2,<2"
 	default:
 		return "", faultf("", "%s is not a package (want npm:NAME or pypi:NAME)", quote(s))
 	}
-	if names().MatchString(name) && len(name) <= 214 {
-		return s, nil
+	span := ""
+	m := specs().FindStringSubmatch(name)
+	if m != nil {
+		name, span = m[1], m[2]
 	}
-	if m := versions().FindStringSubmatch(name); m != nil && names().MatchString(m[1]) {
-		return "", faultf(kind+":"+m[1], "%s has a version in it: versions live in the lock", quote(s))
+	bare := name
+	if m := pypiExtras().FindStringSubmatch(name); m != nil && kind == "pypi" {
+		bare = m[1]
 	}
-	return "", faultf("", "%s is not a package (want npm:NAME or pypi:NAME)", quote(s))
+	switch {
+	case !names().MatchString(bare) || len(name) > 214 || len(span) > 256:
+		return "", faultf("", "%s is not a package (want npm:NAME or pypi:NAME)", quote(s))
+	case m != nil && !spans().MatchString(span):
+		return "", faultf(kind+":"+name, "%s names no range of versions (want %s:%s%s or the like; a tag is for mcpen add)", quote(s), kind, name, like)
+	}
+	return s, nil
 }
 
 // describe names a decoded value in a mistake.

@@ -40,14 +40,16 @@ func TestDurations(t *testing.T) {
 }
 
 func TestPackages(t *testing.T) {
-	for _, s := range []string{"npm:left-pad", "npm:@scope/name.js", "npm:JSONStream", "pypi:mcp-server-git", "pypi:a", "pypi:zope.interface"} {
+	for _, s := range []string{"npm:left-pad", "npm:@scope/name.js", "npm:JSONStream", "pypi:mcp-server-git", "pypi:a", "pypi:zope.interface",
+		"npm:a@1", "npm:a@1.2.3", "npm:@s/a@^1.2", "npm:a@>=1.2 <2", "npm:a@1.x || 2.0.0-rc.1", "npm:a@1.0.0 - 1.9.9", "npm:a@*",
+		"pypi:a==1", "pypi:a[b]==1.*", "pypi:a>=1.2,<2", "pypi:a ~= 1.4, != 1.4.3", "pypi:a==1.0+cpu"} {
 		if _, err := asPackage(s); err != nil {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
 	for _, s := range []string{
-		"left-pad", "npm:", "npm:a@1", "npm:@s/a@latest", "npm:../x", "npm:a/b", "npm:.a", "npm:a b", "npm:a\n", "npm:@/a", "npm:@s/", "npm:@s/../x",
-		"pypi:a==1", "pypi:a[b", "pypi:a[]", "npm:a[b]", "pypi:a[b]==1", "pypi:-a", "pypi:a/b", "pypi:a>=1", "docker:x", "npm:" + strings.Repeat("a", 300), "",
+		"left-pad", "npm:", "npm:@s/a@latest", "npm:a@", "npm:a@file:../x", "npm:a@^", "npm:a@1;2", "npm:a@1.2.3.4", "npm:a@npm:b@1", "npm:a@https://h/x.tgz", "npm:a@>=", "npm:a@1 2 |", "npm:a@1\n", "npm:../x", "npm:a/b", "npm:.a", "npm:a b", "npm:a\n", "npm:@/a", "npm:@s/", "npm:@s/../x",
+		"pypi:a==", "pypi:a@1", "pypi:a @ https://h/x", "pypi:a>=1;os_name=='x'", "pypi:a>=1 --index-url=x", "pypi:a>=1.*", "pypi:a==1\n", "pypi:a[b", "pypi:a[]", "npm:a[b]", "npm:a[b]@1", "pypi:-a", "pypi:a/b", "docker:x", "npm:" + strings.Repeat("a", 300), "",
 	} {
 		if _, err := asPackage(s); err == nil {
 			t.Errorf("%q is taken for a package", s)

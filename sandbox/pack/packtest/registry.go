@@ -257,6 +257,54 @@ func (f *Registry) Upload(name, version string, date time.Time, requires []strin
 	return w
 }
 
+// Source adds a source distribution that a backend of its own builds, which is in
+// the archive and needs nothing else, with one module.
+func (f *Registry) Source(name, version string, date time.Time, requires []string, files map[string]string) *Wheel {
+	dist := strings.ReplaceAll(name, "-", "_")
+	root := dist + "-" + version + "/"
+	quoted := []string{}
+	for _, r := range requires {
+		quoted = append(quoted, fmt.Sprintf("%q", r))
+	}
+	all := map[string]string{"pyproject.toml": fmt.Sprintf("[build-system]\nrequires = [%s]\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n", strings.Join(quoted, ", ")),
+		"backend.py": fmt.Sprintf(backend, name, dist, version), "PKG-INFO": "Metadata-Version: 2.1\nName: " + name + "\nVersion: " + version + "\n"}
+	maps.Copy(all, files)
+	var entries []tar.Header
+	var bodies []string
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		entries = append(entries, tar.Header{Name: root + k, Mode: 0o644, Size: int64(len(all[k])), Typeflag: tar.TypeReg})
+		bodies = append(bodies, all[k])
+	}
+	w := &Wheel{Name: dist + "-" + version + ".tar.gz", Date: date, Data: Tarball(entries, bodies)}
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	f.PyPI[name] = append(f.PyPI[name], w)
+	return w
+}
+
+const backend = `import base64, hashlib, os, zipfile
+name, dist, version = "%s", "%s", "%s"
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    if os.path.exists("hook.py"):
+        exec(open("hook.py").read())
+    file = dist + "-" + version + "-py3-none-any.whl"
+    info = dist + "-" + version + ".dist-info/"
+    files = {dist + ".py": open("module.py").read(),
+        info + "METADATA": "Metadata-Version: 2.1\nName: " + name + "\nVersion: " + version + "\n",
+        info + "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+    if os.path.exists("entry_points.txt"):
+        files[info + "entry_points.txt"] = open("entry_points.txt").read()
+    record = info + "RECORD,,\n"
+    for n, text in files.items():
+        sum = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+        record += n + ",sha256=" + sum + "," + str(len(text)) + "\n"
+    files[info + "RECORD"] = record
+    with zipfile.ZipFile(os.path.join(directory, file), "w") as z:
+        for n, text in files.items():
+            z.writestr(n, text)
+    return file
+`
+
 // Zip packs files by their names.
 func Zip(files map[string]string) []byte {
 	var b bytes.Buffer
