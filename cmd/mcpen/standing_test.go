@@ -2,12 +2,17 @@ package main
 
 import (
 	"archive/zip"
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"mcpen/sandbox/guard"
+	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/packtest"
 )
 
 // writeAdvisories writes an export with so many records, about nobody.
@@ -86,5 +91,36 @@ func BenchmarkStandingWithAdvisories(b *testing.B) {
 		if s := readStanding(at, "x.lock"); s.Database != stamp(advisories(at), time.Now()) {
 			b.Fatal("it would be judged again")
 		}
+	}
+}
+
+// A code host takes in the one log of a scan, of packages and of what servers say.
+func TestScanWritesSARIF(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a b.lock")
+	if err := os.WriteFile(file, []byte("lock = 2\n\npath = \"node_modules/left\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	docs := &documents{format: "sarif"}
+	found := []pack.Finding{{ID: "GHSA-1", Summary: "bad", Severity: "low", Score: 2, Ecosystem: "npm", Package: "left", Version: "1.0.0", Path: "node_modules/left"}}
+	for name, some := range map[string][]pack.Finding{"a": found, "b": nil} {
+		if err := writeFindings(docs.add("advisories/"+name), "sarif", place{cwd: dir}, locked{name: name, file: file}, some); err != nil {
+			t.Fatal(err)
+		}
+	}
+	about := described{server: "a", file: filepath.Join(dir, "ü #.toml")}
+	if err := docs.addDescriptions(about, []descriptionFinding{{Server: "a", Kind: guard.KindTool, Name: "t\x1b", Finding: "hidden", Severity: guard.Hold.String(), Words: "\u202e", Path: "/description", Why: "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := docs.addDescriptions(described{server: "b", file: about.file}, nil); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	if err := docs.write(&log); err != nil {
+		t.Fatal(err)
+	}
+	packtest.WantSARIF(t, "../../sandbox/pack/testdata/sarif/sarif-schema-2.1.0.json", log.Bytes())
+	if !strings.Contains(log.String(), `"uri": "a%20b.lock"`) {
+		t.Errorf("the lock's address is not one within the folder: %s", log.String())
 	}
 }

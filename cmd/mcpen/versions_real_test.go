@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // realPackage is a line of testdata/real/packages.txt.
@@ -78,7 +80,7 @@ func TestRealVersions(t *testing.T) {
 			verdict := bare.compare(penned)
 			fmt.Printf("| %s | %s | %s | %s | %s | %s | %.1f s | %.1f s |\n", p.ref, bare.version, penned.version, bare.count(), penned.count(), verdict, bare.took.Seconds(), penned.took.Seconds())
 			if verdict != "same" && verdict != "same; neither answers" {
-				t.Errorf("%s\n  bare: %s %v\n mcpen: %s %v", verdict, bare.version, bare.err, penned.version, penned.err)
+				t.Errorf("%s\n  bare: %s %v\n mcpen: %s %v\n%.2000s", verdict, bare.version, bare.err, penned.version, penned.err, cmp.Diff(bare.tools, penned.tools))
 			}
 		})
 	}

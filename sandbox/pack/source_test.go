@@ -114,7 +114,7 @@ func TestBuildIsHeldToItsPackage(t *testing.T) {
 	f.Source("only-source", "1.0", old, nil, points)
 	f.Source("wants-address", "1.0", old, []string{"x @ http://127.0.0.1/x.whl"}, points)
 	f.Source("wants-option", "1.0", old, []string{"--index-url=http://127.0.0.1/"}, points)
-	f.Source("another", "1.0", old, nil, map[string]string{"module.py": "", "hook.py": "global dist\ndist = 'requests'\n"})
+	f.Source("another", "1.0", old, nil, map[string]string{"module.py": "", "hook.py": "dist = 'requests'\n"})
 	f.Source("itself", "1.0", old, []string{"itself"}, points)
 	in, _ := newInstaller(t, f)
 	if _, _, err := add(in, mustRef(t, "pypi:only-source")); err == nil || !strings.Contains(err.Error(), "no wheel") {

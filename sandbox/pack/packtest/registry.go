@@ -286,7 +286,7 @@ const backend = `import base64, hashlib, os, zipfile
 name, dist, version = "%s", "%s", "%s"
 def build_wheel(directory, config_settings=None, metadata_directory=None):
     if os.path.exists("hook.py"):
-        exec(open("hook.py").read())
+        exec(open("hook.py").read(), globals())
     file = dist + "-" + version + "-py3-none-any.whl"
     info = dist + "-" + version + ".dist-info/"
     files = {dist + ".py": open("module.py").read(),
@@ -317,6 +317,13 @@ func Zip(files map[string]string) []byte {
 	}
 	z.Close()
 	return b.Bytes()
+}
+
+// Asked are the paths of all requests, in order.
+func (f *Registry) Asked() []string {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	return slices.Clone(f.asked)
 }
 
 // Asks is how many requests there were.
