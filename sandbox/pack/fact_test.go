@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -345,6 +346,37 @@ func BenchmarkEndlessPackument(b *testing.B) {
 	}
 	b.ReportMetric(float64(most)/(1<<20), "MiB-heap")
 	b.ReportMetric(float64(maxPackument)/(1<<20), "MiB-read")
+}
+
+// A registry that sends a byte a second is given up after a bounded time, by the
+// bounds that hold for everybody, and so is one that sends nothing.
+func BenchmarkDrippingRegistry(b *testing.B) {
+	for name, head := range map[string]string{"byte": " ", "nothing": ""} {
+		b.Run(name, func(b *testing.B) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				for r.Context().Err() == nil {
+					io.WriteString(w, head)
+					w.(http.Flusher).Flush()
+					time.Sleep(time.Second)
+				}
+			}))
+			defer server.Close()
+			defer server.CloseClientConnections()
+			reg := Registry{URL: server.URL + "/"}
+			client, err := reg.client()
+			if err != nil {
+				b.Fatal(err)
+			}
+			var m runtime.MemStats
+			for b.Loop() {
+				if _, err := fetchPackument(context.Background(), reg, client, "a"); err == nil {
+					b.Fatal("it was read")
+				}
+			}
+			runtime.ReadMemStats(&m)
+			b.ReportMetric(float64(m.HeapAlloc)/(1<<20), "MiB-heap")
+		})
+	}
 }
 
 // repeated is a text that goes on as long as somebody reads.

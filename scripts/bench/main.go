@@ -60,6 +60,7 @@ func main() {
 	ping(bin, everything, *pings)
 	if *rounds > 0 {
 		packages(bin, *rounds)
+		coldInstalls(bin, min(*rounds, 3))
 		network(bin, *rounds)
 		changes(bin, *rounds)
 		trees(bin, *rounds)

@@ -17,6 +17,47 @@ func packages(bin string, n int) {
 	fromRegistry(bin, "pypi:mcp-server-time", []string{"uvx", "mcp-server-time"}, n)
 }
 
+// coldInstalls measures mcpen add beside the host's own install of the same package,
+// both with nothing kept from before. What mcpen adds to it: a sandbox, a look at
+// every archive, and a copy that is frozen.
+func coldInstalls(bin string, n int) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		fail(err)
+	}
+	for _, p := range []struct{ ref, tool string }{{"npm:@modelcontextprotocol/server-everything", "npm"}, {"pypi:mcp-server-time", "pip"}} {
+		what := "cold install " + p.ref[:4]
+		if _, err := exec.LookPath(p.tool); err != nil {
+			fmt.Printf("%-24s %s is not here, not measured\n", what, p.tool)
+			continue
+		}
+		kinds := []*kind{{name: p.tool}, {name: "mcpen"}}
+		for range n {
+			for _, k := range kinds {
+				dir, err := os.MkdirTemp(cache, "mcpen-bench-cold-")
+				if err != nil {
+					fail(err)
+				}
+				name := p.ref[5:]
+				argv := []string{"env", "XDG_CONFIG_HOME=" + dir + "/config", "XDG_STATE_HOME=" + dir + "/state", bin, "add", p.ref}
+				switch k.name {
+				case "npm":
+					argv = []string{"npm", "install", "--prefix", dir, "--cache", dir + "/cache", "--ignore-scripts", "--no-audit", "--no-fund", p.ref[4:]}
+				case "pip":
+					argv = []string{"python3", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--target", dir + "/lib", name}
+				}
+				began := time.Now()
+				if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+					fail(fmt.Errorf("%v: %w: %s", argv, err, out))
+				}
+				k.took = append(k.took, time.Since(began))
+				removeReadOnly(dir)
+			}
+		}
+		report(what, kinds, 1)
+	}
+}
+
 // fromRegistry measures one package, in turns, with a home of mcpen's own. The
 // first start of each kind fills its cache and writes the lock.
 func fromRegistry(bin, ref string, peer []string, n int) {
