@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/pack/packtest"
 )
@@ -389,4 +392,60 @@ func writeProfile(t *testing.T, w *world, name, pkg string) string {
 	t.Helper()
 	w.write(t, configDir+"/"+name+".toml", fmt.Sprintf("version = 1\nname = %q\n[server]\npackage = %q\n", name, pkg))
 	return filepath.Join(w.home, configDir, name+".toml")
+}
+
+// What an update changes for the worse stands first and in red, whatever strangers
+// wrote into names and licences.
+func TestUpdateAlarmsInRed(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.publish("taken", "1.0.0", longAgo(), map[string]any{"_npmUser": map[string]string{"name": "alice"}})
+		w.want(t, "0", "", "add", "npm:taken")
+		w.publish("taken", "1.1.0", longAgo(), map[string]any{"_npmUser": map[string]string{"name": "mallory"}, "license": "MIT\n  nothing else changed",
+			"hasInstallScript": true, "scripts": map[string]string{"postinstall": "true"}, "bin": map[string]string{"taken": "cli.js", "more": "cli.js"}})
+		terminal, screen := pseudoTerminal(t)
+		cmd := w.mcpen(t, "update", "--yes", "taken")
+		cmd.Env = append(cmd.Env, "TERM=xterm")
+		cmd.Stdout = terminal
+		if err := cmd.Run(); err != nil {
+			t.Error(err)
+		}
+		terminal.Close()
+		said, _ := io.ReadAll(screen) // ends with EIO, as a terminal does
+		lines := strings.Split(strings.ReplaceAll(string(said), "\r\n", "\n"), "\n")
+		red := 0
+		for red < len(lines) && strings.HasPrefix(lines[red], "\x1b[1;31m! ") && strings.HasSuffix(lines[red], "\x1b[0m") {
+			red++
+		}
+		if red != 3 || !strings.Contains(lines[0], "alice -> mallory") || strings.Count(string(said), "\x1b[1;31m") != red {
+			t.Errorf("%d lines are red at the beginning of %q", red, said)
+		}
+		for _, line := range lines {
+			if strings.HasPrefix(line, "  nothing else changed") {
+				t.Error("a licence wrote a line")
+			}
+		}
+		w.want(t, "0", "is the newest", "update", "taken")
+	})
+}
+
+// pseudoTerminal is a terminal for a program, and what is written to it (pts(4)).
+func pseudoTerminal(t *testing.T) (terminal, screen *os.File) {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no pseudo terminals here: %v", err)
+	}
+	t.Cleanup(func() { screen.Close() })
+	if err := unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return terminal, screen
 }
