@@ -289,7 +289,13 @@ func realTools(argv, env []string, dir string) ([]any, error) {
 			io.WriteString(in, `{"jsonrpc":"2.0","method":"notifications/initialized"}`+"\n"+`{"jsonrpc":"2.0","id":"tools","method":"tools/list"}`+"\n")
 		}
 		if m.ID == "tools" && m.Result != nil {
-			return m.Result.Tools, nil
+			// Some name the folder that they run in.
+			text, err := json.Marshal(m.Result.Tools)
+			if err != nil {
+				return nil, err
+			}
+			text = []byte(strings.NewReplacer(dir, "DIR", "/run/home", "DIR").Replace(string(text)))
+			return m.Result.Tools, json.Unmarshal(text, &m.Result.Tools)
 		}
 	}
 }
