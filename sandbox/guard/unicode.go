@@ -50,7 +50,12 @@ func plainHidden(text string, at int, r rune) bool {
 	return false
 }
 
+// pictograph reports whether a character is a picture. Where there is none, at an end
+// of a text, it is U+FFFD, which Unicode counts among the symbols.
 func pictograph(r rune) bool {
+	if r == utf8.RuneError {
+		return false
+	}
 	return r >= 0x2190 && unicode.In(r, unicode.So, unicode.Sm, unicode.Sk, unicode.Variation_Selector) || r == 0xa9 || r == 0xae ||
 		r == 0x203c || r == 0x2049 || r >= 0x1f000 && r < 0x1fb00 || r == 0x3030 || r == 0x303d
 }

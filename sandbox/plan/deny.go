@@ -136,7 +136,7 @@ func (c *compiler) ground(p string) (Mount, bool) {
 		if m.Target == p {
 			return Mount{}, false
 		}
-		if m.Kind == MountBind && m.Dir && under(p, m.Target) && (!found || len(m.Target) > len(ground.Target)) {
+		if m.Kind == MountBind && under(p, m.Target) && (!found || len(m.Target) > len(ground.Target)) {
 			ground, found = m, true
 		}
 	}
