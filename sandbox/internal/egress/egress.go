@@ -177,7 +177,11 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 		e.Close()
 		return nil, err
 	}
-	e.goes(e.tend)
+	e.goes(func() {
+		t := time.NewTicker(window)
+		defer t.Stop()
+		e.tend(t.C)
+	})
 	return e, nil
 }
 
@@ -457,15 +461,13 @@ func (e *Egress) pause(d time.Duration) bool {
 }
 
 // tend does what is due from time to time.
-func (e *Egress) tend() {
-	t := time.NewTicker(window)
-	defer t.Stop()
+func (e *Egress) tend(due <-chan time.Time) {
 	for {
 		select {
 		case <-e.ctx.Done():
 			e.stop() // ctx may have ended without Close
 			return
-		case <-t.C:
+		case <-due:
 			if err := e.ledger.sweep(false); err != nil {
 				e.cfg.Tell("cannot record what the server did on the network: " + err.Error())
 			}

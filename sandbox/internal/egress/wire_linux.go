@@ -223,11 +223,12 @@ var errorLimits = []string{"/proc/sys/net/ipv4/icmp_ratemask", "/proc/sys/net/ip
 // /proc/sys is read-only to pid 1. The thread lives in a namespace of its own
 // anyway, so it gives itself another view of the mounts.
 func liftErrorLimit() {
+	const quiet = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC // may be locked (mount_namespaces(7))
 	if writeLimits() == nil || unix.Unshare(unix.CLONE_NEWNS) != nil {
 		return
 	}
 	if unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") == nil &&
-		unix.Mount("", "/proc/sys", "", unix.MS_BIND|unix.MS_REMOUNT, "") == nil {
+		unix.Mount("", "/proc/sys", "", unix.MS_BIND|unix.MS_REMOUNT|quiet, "") == nil {
 		_ = writeLimits()
 	}
 }

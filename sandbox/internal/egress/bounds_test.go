@@ -1,0 +1,342 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/fault"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// A hello with bytes behind its end is one that two readers read differently: one
+// name is checked, and another is spoken to.
+func TestHelloEndsWhereItSays(t *testing.T) {
+	good := buildHello(1<<14, sni("a.example"))[5+4:] // without the record's and the message's head
+	if name, err := serverName(good); err != nil || name != "a.example" {
+		t.Fatalf("%q, %v", name, err)
+	}
+	for name, body := range map[string][]byte{
+		"a byte behind the extensions":      append(append([]byte{}, good...), 0),
+		"a byte too few":                    good[:len(good)-1],
+		"a second list of extensions":       append(append([]byte{}, good...), good[len(good)-10:]...),
+		"a byte behind the list of names":   trailing(sni("a.example"), 0),
+		"a byte within the list of names":   trailing(sni("a.example"), 1),
+		"two names of one sort":             buildHello(1<<14, sni("a.example", "b.example"))[9:],
+		"two extensions with a name":        buildHello(1<<14, sni("a.example"), sni("b.example"))[9:],
+		"a name in a list with no length":   buildHello(1<<14, ext{0, nil})[9:],
+		"a list that is empty":              buildHello(1<<14, ext{0, []byte{0, 0}})[9:],
+		"a name of no length":               buildHello(1<<14, ext{0, []byte{0, 3, 0, 0, 0}})[9:],
+		"nothing":                           nil,
+		"a session that is longer than all": append(append([]byte{3, 3}, make([]byte, 32)...), 255),
+	} {
+		if got, err := serverName(body); err == nil {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	for n := range good {
+		if got, err := serverName(good[:n]); err == nil {
+			t.Errorf("the first %d of %d bytes name %q", n, len(good), got)
+		}
+	}
+}
+
+// trailing is a hello with a byte too much in its server_name extension: behind the
+// list, or counted in it.
+func trailing(x ext, counted byte) []byte {
+	body := append(append([]byte{}, x.body...), 0)
+	body[1] += counted
+	return buildHello(1<<14, ext{0, body})[9:]
+}
+
+// What was counted in a minute is written when it is over, while the server runs and
+// not only at its end; and a log that fails then is told of.
+func TestMinutesAreReportedWhileItRuns(t *testing.T) {
+	w := newQuietWorld(t)
+	cfg := w.config(plan.Network{})
+	fails := make(chan bool, 1)
+	fails <- false
+	cfg.Sink = func(ev audit.Event) error {
+		bad := <-fails
+		fails <- bad
+		if bad {
+			return errors.New("the disk is full")
+		}
+		return w.sink(ev)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	e := &Egress{cfg: cfg, ctx: ctx, cancel: cancel, ledger: newLedger(cfg.Sink, w.tell, w.clock)}
+	due, done := make(chan time.Time), make(chan struct{})
+	go func() { e.tend(due); close(done) }()
+	note := func() {
+		must(t, e.ledger.note(audit.Event{Kind: audit.KindConnect, Verdict: audit.Refused, Subject: "a:1"}))
+	}
+	note()
+	note()
+	w.pass(window)
+	due <- time.Time{}
+	w.await(func(ev audit.Event) bool { return ev.Detail == "1 more within a minute" })
+	note()
+	note()
+	w.pass(window)
+	<-fails
+	fails <- true
+	due <- time.Time{}
+	due <- time.Time{} // the one before is over
+	w.mu.Lock()
+	told := strings.Join(w.told, "\n")
+	w.mu.Unlock()
+	if !strings.Contains(told, "cannot record what the server did on the network: the disk is full") {
+		t.Errorf("told %q", told)
+	}
+	cancel() // without Close
+	<-done
+	if !e.closed {
+		t.Error("the context ended, and what was open stays open")
+	}
+}
+
+// Every order that the kernel refuses while a network is made is told of: a server
+// behind half a wire would reach nothing, or something else.
+func TestNoHalfMadeNetwork(t *testing.T) {
+	withWorld(t, func(t *testing.T, _ *world) {
+		n := network(t, "203.0.113.5:8080", "localhost:7000")
+		n.Sockets = []plan.Socket{{Socket: policy.Socket{Path: filepath.Join(t.TempDir(), "s.sock")}}}
+		calls := []uintptr{unix.SYS_SOCKET, unix.SYS_BIND, unix.SYS_LISTEN, unix.SYS_SENDTO, unix.SYS_RECVFROM, unix.SYS_SETSOCKOPT, unix.SYS_IOCTL, unix.SYS_FCHMODAT}
+		for name, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
+			unheard, err := fault.Each(calls, unix.EIO, func(c fault.Call) bool {
+				// Whether there is IPv6 is asked so, and without it is a network too.
+				return c.Number != unix.SYS_SOCKET && c.Number != unix.SYS_BIND || c.Args[0] != unix.AF_INET6
+			}, func() error {
+				if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+					return err
+				}
+				os.Remove(n.Sockets[0].Path)
+				hs, err := listen(n, behind)
+				closeHandles(hs)
+				return err
+			})
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			unheardOf(t, name, unheard)
+		}
+		// The far end, which has a thread of its own.
+		far := func() error {
+			here, err := currentNamespace()
+			if err != nil {
+				return err
+			}
+			defer unix.Close(here)
+			rt, err := tie(here, hasIPv6())
+			if err != nil {
+				return err
+			}
+			defer rt.close()
+			hs, err := listenGated(sockets{ports: []uint16{8080}}, hasIPv6(), true)
+			closeHandles(hs)
+			return err
+		}
+		unheard, err := fault.Each(append(calls, unix.SYS_UNSHARE), unix.EIO, func(c fault.Call) bool {
+			return c.Number != unix.SYS_SOCKET && c.Number != unix.SYS_BIND || c.Args[0] != unix.AF_INET6
+		}, func() error {
+			// In a network of its own each time, or the names would be taken.
+			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+				return err
+			}
+			return far()
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		unheardOf(t, "far", unheard)
+	})
+}
+
+// unheardOf fails the test for calls whose failure nobody heard of and that are not
+// made to find out what there is: IPv6, raw sockets to watch with, and what Go's
+// package net looks at and sets on its own.
+func unheardOf(t *testing.T, name string, calls []fault.Call) {
+	t.Helper()
+	probes := 0
+	for _, c := range calls {
+		switch {
+		case c.Number == unix.SYS_SETSOCKOPT && (c.Args[1] == unix.SOL_SOCKET && (c.Args[2] == unix.SO_BROADCAST || c.Args[2] == unix.SO_REUSEADDR) || c.Args[1] == unix.IPPROTO_IPV6 && c.Args[2] == unix.IPV6_V6ONLY):
+			continue
+		case c.Number == unix.SYS_SOCKET && (c.Args[1]&0xf == unix.SOCK_RAW || c.Args[2] == unix.IPPROTO_TCP):
+			continue
+		case c.Number == unix.SYS_BIND && c.Args[2] == unix.SizeofSockaddrInet6:
+			if probes++; probes <= 3 {
+				continue
+			}
+		}
+		t.Errorf("%s: nobody heard of the failure of %v", name, c)
+	}
+}
+
+// A connection that is ready when the sandbox is gone is closed: nobody would be
+// there to end it.
+func TestNoConnectionAfterClose(t *testing.T) {
+	w := newQuietWorld(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	cfg := w.config(plan.Network{})
+	e, err := Serve(context.Background(), nil, cfg)
+	must(t, err)
+	must(t, e.Close())
+	out, err := net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	there, err := l.Accept()
+	must(t, err)
+	defer there.Close()
+	if e.keep(out) {
+		t.Error("kept after Close")
+	}
+	must(t, there.SetReadDeadline(time.Now().Add(10*time.Second)))
+	if _, err := there.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection is still there: %v", err)
+	}
+	for range cap(e.dials) {
+		e.dials <- struct{}{} // it is nobody's turn
+	}
+	if _, err := e.connect(call{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("connects after Close: %v", err)
+	}
+}
+
+// The log says what the program meant where it got something else, and nothing
+// where it got what it meant.
+func TestLogSaysWhatWasMeant(t *testing.T) {
+	w := newQuietWorld(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	e, err := Serve(context.Background(), nil, w.config(plan.Network{}))
+	must(t, err)
+	defer e.Close()
+	out, err := net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	defer out.Close()
+	is := l.Addr().String()
+	must(t, e.allowed(call{subject: "a", meant: is}, out.(stream)))
+	must(t, e.allowed(call{subject: "b", meant: "203.0.113.9:443"}, out.(stream)))
+	e.failed(call{subject: "c", meant: "203.0.113.9:443"}, fmt.Errorf("dial: %w", unix.EHOSTUNREACH))
+	if len(w.events) != 3 {
+		t.Fatalf("%+v", w.events)
+	}
+	for i, want := range []audit.Event{{Address: is}, {Address: is, Detail: "the program meant 203.0.113.9:443"}, {Address: "203.0.113.9:443", Detail: "allowed, but it cannot be reached: dial: no route to host"}} {
+		if ev := w.events[i]; ev.Address != want.Address || ev.Detail != want.Detail {
+			t.Errorf("%+v, want %+v", ev, want)
+		}
+	}
+	if len(w.told) != 1 || !strings.Contains(w.told[0], "cannot reach c") || !strings.Contains(w.told[0], "no route to host") {
+		t.Errorf("told %q", w.told)
+	}
+}
+
+// An answer belongs to the question that was asked, also where there is none: it is
+// kept, and given to whoever asks next, by its name.
+func TestFailedAnswersKeepTheirNames(t *testing.T) {
+	w := newQuietWorld(t)
+	n := network(t, "a.example:443", "*.wild.example:443")
+	cfg := w.config(n)
+	cfg.Lookup = func(_ context.Context, name string, _ dnsmessage.Type) (Records, error) {
+		if name == "missing.wild.example" {
+			return Records{Missing: true}, nil
+		}
+		return Records{}, errors.New("no name server answers")
+	}
+	cfg.Own = func() ([]netip.Prefix, error) { return nil, errors.New("nobody knows") }
+	e, err := Serve(context.Background(), nil, cfg)
+	must(t, err)
+	defer e.Close()
+	for name, rcode := range map[string]dnsmessage.RCode{"a.example": dnsmessage.RCodeServerFailure, "missing.wild.example": dnsmessage.RCodeNameError} {
+		q := asked{name: name, kind: dnsmessage.TypeA}
+		rules, _ := e.rules.naming(name)
+		if a := e.names.ask(q, rules); a.asked != q || dnsmessage.RCode(a.rcode) != rcode {
+			t.Errorf("%s: %+v", name, a)
+		}
+		if a := e.names.resolve(q, rules); a.asked != q || dnsmessage.RCode(a.rcode) != rcode {
+			t.Errorf("%s, the second time: %+v", name, a)
+		}
+	}
+	// Below a wildcard the names run out, and what is then refused has its name too.
+	rules, _ := e.rules.naming("x.wild.example")
+	for i := range 500 {
+		q := asked{name: fmt.Sprintf("n%d.wild.example", i), kind: dnsmessage.TypeA}
+		a := e.names.ask(q, rules)
+		if a.asked != q {
+			t.Fatalf("%+v, asked for %+v", a, q)
+		}
+		if dnsmessage.RCode(a.rcode) == dnsmessage.RCodeRefused {
+			return
+		}
+	}
+	t.Error("500 new names below a wildcard, and none is refused")
+}
+
+// A link that is used stays, however many are made after it; one that is not goes.
+func TestUsedLinksStay(t *testing.T) {
+	tb := newTable()
+	now := time.Unix(1_700_000_000, 0)
+	at := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
+	learn := func(i int, name string) {
+		tb.learn(answer{asked: asked{name: name, kind: dnsmessage.TypeA}, addrs: []netip.Addr{at(i)}}, now)
+	}
+	learn(0, "kept.example")
+	learn(1, "lost.example")
+	for i := range maxLinks - 2 {
+		learn(2+i, "many.example")
+	}
+	for _, i := range []int{0, 1} {
+		if len(tb.names(at(i), now)) != 1 {
+			t.Fatalf("link %d is gone before the table is full", i)
+		}
+	}
+	tb.use(at(0), "kept.example", now)
+	learn(maxLinks, "many.example")
+	if got := tb.names(at(0), now); len(got) != 1 || got[0] != "kept.example" {
+		t.Errorf("a used link is %q", got)
+	}
+	if got := tb.names(at(1), now); len(got) != 0 {
+		t.Errorf("the oldest link is still %q", got)
+	}
+	if tb.links.Len() != maxLinks || len(tb.byAddr) != maxLinks {
+		t.Errorf("%d links of %d addresses", tb.links.Len(), len(tb.byAddr))
+	}
+	// With time: a link ends a day after it was last used, to the second.
+	now = now.Add(linkLife - time.Second)
+	tb.use(at(0), "kept.example", now)
+	now = now.Add(time.Second)
+	learn(2, "many.example")
+	if got := tb.names(at(0), now); len(got) != 1 {
+		t.Errorf("used a second ago, and gone: %q", got)
+	}
+	if got := tb.names(at(3), now); len(got) != 0 || tb.links.Len() != 2 {
+		t.Errorf("not used for a day, and still %q; %d links", got, tb.links.Len())
+	}
+	// Two names of one address: the newest first, and each goes alone.
+	learn(0, "second.example")
+	if got := tb.names(at(0), now); len(got) != 2 || got[0] != "second.example" {
+		t.Errorf("%q", got)
+	}
+	for i := range maxAnswers + 5 {
+		tb.learn(answer{asked: asked{name: fmt.Sprintf("n%d.example", i), kind: dnsmessage.TypeA}}, now)
+	}
+	if tb.order.Len() != maxAnswers || len(tb.answers) != maxAnswers {
+		t.Errorf("%d answers in order, %d by name", tb.order.Len(), len(tb.answers))
+	}
+}
