@@ -10,8 +10,7 @@ import (
 // gone, look-alikes as the letters they are taken for, one space between words.
 type folded struct {
 	text   string
-	at     []int32 // for each byte, where in the original it comes from; nil where plain or spaced
-	plain  bool    // the original is ASCII: at is made where it is asked for
+	at     []int32 // for each byte, where in the original it comes from; made where somebody asks
 	spaced string  // letters that were spaced apart, as they stand there
 }
 
@@ -20,27 +19,28 @@ func fold(text string) folded {
 	if from, to := spacedRun(text); to > from {
 		n.spaced = text[from:to]
 		// Once: what still stands apart then, by two spaces, stays so.
-		n.text, _ = foldRunes(closeUp(text))
+		n.text = foldRunes(closeUp(text), nil)
 		return n
 	}
 	if ascii(text) {
-		n.text, n.plain = foldASCII(text), true
+		n.text = foldASCII(text)
 	} else {
-		n.text, n.at = foldRunes(text)
+		n.text = foldRunes(text, nil)
 	}
 	return n
 }
 
 // foldASCII is what foldRunes makes of an ASCII text.
 func foldASCII(text string) string {
-	out := make([]byte, 0, len(text))
+	var out strings.Builder
+	out.Grow(len(text))
 	space := true
 	for i := range len(text) {
 		c := text[i]
 		switch {
 		case c == ' ' || c == '\n' || c == '\t' || c == '\r':
 			if !space {
-				out = append(out, ' ')
+				out.WriteByte(' ')
 			}
 			space = true
 			continue
@@ -50,14 +50,21 @@ func foldASCII(text string) string {
 			c |= 0x20
 		}
 		space = false
-		out = append(out, c)
+		out.WriteByte(c)
 	}
-	return string(out)
+	return out.String()
 }
 
-func foldRunes(text string) (string, []int32) {
-	at := make([]int32, 0, len(text))
-	out := make([]byte, 0, len(text))
+// foldRunes folds any text. from, where somebody asks, gets for each byte where in the
+// text it comes from.
+func foldRunes(text string, from *[]int32) string {
+	var out strings.Builder
+	out.Grow(len(text))
+	came := func(at, bytes int) {
+		for range bytes {
+			*from = append(*from, int32(at))
+		}
+	}
 	space := true
 	for i, r := range text {
 		if r >= utf8.RuneSelf || r < 0x20 {
@@ -77,28 +84,36 @@ func foldRunes(text string) (string, []int32) {
 		}
 		if unicode.IsSpace(r) {
 			if !space {
-				out, at = append(out, ' '), append(at, int32(i))
+				out.WriteByte(' ')
+				if from != nil {
+					came(i, 1)
+				}
 			}
 			space = true
 			continue
 		}
 		space = false
-		before := len(out)
-		out = utf8.AppendRune(out, unicode.ToLower(r))
-		for range len(out) - before {
-			at = append(at, int32(i))
+		size, _ := out.WriteRune(unicode.ToLower(r))
+		if from != nil {
+			came(i, size)
 		}
 	}
-	return string(out), at
+	return out.String()
 }
+
+// maxOriginal is the longest text, in bytes, of which the words of a finding are those
+// of the original, and not of the folded text: to know where they are takes four
+// times as much memory.
+const maxOriginal = 256 << 10
 
 // words are the words of the original behind a match in the folded text.
 func (n *folded) words(original string, from, to int) string {
-	if n.plain && from < to {
-		_, n.at = foldRunes(original)
-	}
-	if n.at == nil || from >= to {
+	if from >= to || n.spaced != "" || len(original) > maxOriginal {
 		return n.text[from:to]
+	}
+	if n.at == nil {
+		n.at = make([]int32, 0, len(original))
+		foldRunes(original, &n.at)
 	}
 	last := int(n.at[to-1])
 	_, size := utf8.DecodeRuneInString(original[last:])

@@ -88,11 +88,15 @@ func readFile(file string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(data)) > most {
+	var b bytes.Buffer
+	if info, err := f.Stat(); err == nil && info.Size() <= most {
+		b.Grow(int(info.Size()) + bytes.MinRead) // what grows leaves several times its size behind
+	}
+	_, err = b.ReadFrom(io.LimitReader(f, most+1))
+	if err == nil && int64(b.Len()) > most {
 		err = fmt.Errorf("%s is longer than %d bytes", file, most)
 	}
-	return data, err
+	return b.Bytes(), err
 }
 
 // Change reads, changes and writes the pins, one process at a time.

@@ -37,8 +37,8 @@ var EndsServer = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 func init() { logrus.SetOutput(io.Discard) }
 
 // enough is the memory that a launcher is content with, in bytes: an ordinary one
-// has a third of it.
-const enough = 32 << 20
+// has half of it.
+const enough = 24 << 20
 
 // Main is the launcher: it does what it was ordered to and returns the exit
 // code.

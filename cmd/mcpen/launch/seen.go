@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -8,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -115,19 +117,104 @@ func (p PinFile) writeSeen(seen guard.Pins) error {
 	if p.Seen == "" {
 		return nil
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(Sightings{PinFile: p, Pins: bounded(seen)}); err != nil {
-		return fmt.Errorf("internal error: cannot encode what was seen: %w", err)
+	s := Sightings{PinFile: p, Pins: bounded(seen)}
+	old := sameAs(p.Seen)
+	size, err := s.encode(old)
+	if same := old.close(); err != nil || same {
+		return err
 	}
-	if old, err := readFile(p.Seen, maxSeenFile); err == nil && bytes.Equal(old, b.Bytes()) {
-		return nil
+	var b bytes.Buffer
+	b.Grow(size)
+	if _, err := s.encode(&b); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(p.Seen), 0o700); err != nil {
 		return fmt.Errorf("cannot keep what was seen: %w", err)
 	}
 	return wholefile.Replace(p.Seen, b.Bytes(), 0o644)
+}
+
+// encode writes the file, one definition after another: all of it at once, in the
+// memory of a launcher, is many times what it holds. It returns the size.
+func (s Sightings) encode(w io.Writer) (size int, err error) {
+	head, err := json.Marshal(s.PinFile)
+	if err != nil {
+		return 0, fmt.Errorf("internal error: cannot encode what was seen: %w", err)
+	}
+	counted := &counter{w: w}
+	enc := json.NewEncoder(counted)
+	enc.SetEscapeHTML(false)
+	between := string(head[:len(head)-1]) + `,"pins":{"definitions":[` + "\n"
+	for _, d := range s.Pins.Definitions {
+		if _, err = io.WriteString(counted, between); err == nil {
+			err = enc.Encode(d)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("internal error: cannot encode what was seen: %w", err)
+		}
+		between = ","
+	}
+	if len(s.Pins.Definitions) > 0 {
+		between = ""
+	}
+	over, err := json.Marshal(s.Pins.Over)
+	if err == nil {
+		_, err = io.WriteString(counted, between+`],"over":`+string(over)+"}}\n")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("internal error: cannot encode what was seen: %w", err)
+	}
+	return counted.n, nil
+}
+
+// counter counts what is written.
+type counter struct {
+	w io.Writer
+	n int
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	c.n += len(b)
+	return c.w.Write(b)
+}
+
+// comparison holds what is written to it against a file.
+type comparison struct {
+	file   *os.File // nil: there is none that could be read
+	old    *bufio.Reader
+	differ bool
+	part   [4096]byte
+}
+
+// sameAs begins a comparison, to be closed.
+func sameAs(file string) *comparison {
+	f, err := os.Open(file)
+	if err != nil {
+		return &comparison{differ: true}
+	}
+	return &comparison{file: f, old: bufio.NewReader(f)}
+}
+
+func (c *comparison) Write(b []byte) (int, error) {
+	for rest := b; len(rest) > 0 && !c.differ; {
+		part := c.part[:min(len(rest), len(c.part))]
+		if _, err := io.ReadFull(c.old, part); err != nil || !bytes.Equal(part, rest[:len(part)]) {
+			c.differ = true
+		}
+		rest = rest[len(part):]
+	}
+	return len(b), nil
+}
+
+// close ends the comparison and reports whether the file holds what was written, and
+// nothing more.
+func (c *comparison) close() bool {
+	if c.file == nil {
+		return false
+	}
+	_, err := c.old.ReadByte()
+	c.file.Close()
+	return !c.differ && err == io.EOF
 }
 
 // bounded is as much of what was seen as is kept: what is in use first. What is

@@ -12,9 +12,10 @@ const (
 	idleBuffer = 12 << 10
 	sampleSize = 4 << 10
 
-	// A buffer beyond this is given back to the system at once, which takes a
-	// millisecond: without garbage to collect, the runtime would keep it for
-	// minutes, and there is a launcher for every server.
+	// A buffer beyond this is an expanse. What was made of the line is given back to
+	// the system with it, at once, which takes a millisecond: without garbage to
+	// collect, the runtime would keep it for minutes, and there is a launcher for
+	// every server.
 	largeBuffer = 1 << 20
 )
 
@@ -42,7 +43,8 @@ type long struct {
 // lines cuts what r gives into lines at 0x0A and at nothing else. Whatever
 // stands behind the last 0x0A is a line too, and its raw bytes say that it was
 // not ended. The buffer doubles for a long line, each byte is searched once,
-// and the buffer is given back once the line was taken.
+// and the buffer is given back once the line was taken. A very long line lies in
+// memory of its own, which need not be copied to grow. Whoever is done closes it.
 type lines struct {
 	r    io.Reader
 	max  int // longest line, its end not counted
@@ -51,6 +53,7 @@ type lines struct {
 	seen int // bytes behind at that hold no 0x0A
 	n    int // end of what was read
 	err  error
+	wide *expanse // what buf is of, where a line was very long; nil before there was one
 }
 
 func newLines(r io.Reader, max int) *lines {
@@ -127,8 +130,8 @@ func sample(b []byte, last bool) []byte {
 	return bytes.Clone(b[:n])
 }
 
-// room makes place behind n: by moving what is left to the front, or by
-// doubling up to one byte more than the longest line and its end.
+// room makes place behind n: by moving what is left to the front, or by doubling up
+// to one byte more than the longest line and its end.
 func (l *lines) room() {
 	if l.n < len(l.buf) {
 		return
@@ -138,26 +141,45 @@ func (l *lines) room() {
 		l.at = 0
 		return
 	}
-	grown := make([]byte, max(min(2*len(l.buf), l.max+1), len(l.buf)+1))
+	size := max(min(2*len(l.buf), l.max+1), len(l.buf)+1)
+	if size > largeBuffer && l.wide == nil {
+		l.wide = newExpanse(l.max + 1)
+	}
+	grown := l.wide.all()
+	if size <= largeBuffer || grown == nil {
+		grown = make([]byte, size)
+	}
 	l.n = copy(grown, l.buf[:l.n])
 	l.buf = grown
 }
 
-// shrink gives a large buffer back when what is left of it fits a small one.
+// shrink gives a large buffer back when what is left of it fits a small one, and that
+// of a very long line that was taken when more is left.
 func (l *lines) shrink() {
 	if l.at == l.n {
 		l.at, l.n = 0, 0
 	}
-	if len(l.buf) > idleBuffer && l.n-l.at < idleBuffer/2 {
-		large := len(l.buf) > largeBuffer
+	large := len(l.buf) > largeBuffer
+	switch {
+	case len(l.buf) > idleBuffer && l.n-l.at < idleBuffer/2:
 		small := make([]byte, idleBuffer)
 		l.n = copy(small, l.buf[l.at:l.n])
 		l.buf, l.at = small, 0
-		if large {
-			debug.FreeOSMemory()
-		}
+		l.wide.giveBack(0)
+	case l.at > largeBuffer:
+		l.n = copy(l.buf, l.buf[l.at:l.n])
+		l.at = 0
+		l.wide.giveBack(l.n)
+	default:
+		return
+	}
+	if large {
+		debug.FreeOSMemory()
 	}
 }
+
+// close gives everything back. Nothing of what next returned may be used any more.
+func (l *lines) close() { l.wide.close() }
 
 // fill reads once.
 func (l *lines) fill() {

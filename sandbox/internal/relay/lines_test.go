@@ -3,8 +3,11 @@ package relay
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -149,4 +152,89 @@ func TestLinesAtTheLimit(t *testing.T) {
 			t.Errorf("%d bytes over the limit: passed %v", over, passed)
 		}
 	}
+}
+
+// Very long lines come as they are, whatever stands behind them, and what they took
+// is given back: there is a launcher for every server.
+func TestVeryLongLines(t *testing.T) {
+	sizes := []int{10, 3 << 20, 5, 0, largeBuffer, largeBuffer - 1, largeBuffer + 1, 7 << 20, 100, 100, 100, 8<<20 + 1, 8 << 20, 3, 2 << 20, 2 << 20, 1}
+	var all bytes.Buffer
+	for i, n := range sizes {
+		all.Write(bytes.Repeat([]byte{byte('a' + i)}, n))
+		all.WriteByte('\n')
+	}
+	for name, r := range map[string]io.Reader{
+		"whole":  bytes.NewReader(all.Bytes()),
+		"pieces": &chunks{data: all.Bytes(), sizes: bytes.Repeat([]byte{255, 3, 200, 91}, 1<<10)},
+		"pipe":   iotest.OneByteReader(bytes.NewReader(all.Bytes()[:3<<20])),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLines(r, 8<<20)
+			defer l.close()
+			for i, n := range sizes {
+				f, err := l.next()
+				if name == "pipe" && i == 1 {
+					n = 3<<20 - 11 // it ends there
+				}
+				if err != nil {
+					t.Fatalf("line %d: %v", i, err)
+				}
+				if n > 8<<20 {
+					if f.long == nil || f.long.size != int64(n) {
+						t.Fatalf("line %d of %d bytes passed: %+v", i, n, f.long)
+					}
+					continue
+				}
+				if want := bytes.Repeat([]byte{byte('a' + i)}, n); !bytes.Equal(f.line, want) {
+					t.Fatalf("line %d has %d bytes, want %d, or others", i, len(f.line), n)
+				}
+				if name == "pipe" && i == 1 {
+					return
+				}
+			}
+			if _, err := l.next(); err != io.EOF {
+				t.Fatal(err)
+			}
+			if len(l.buf) > idleBuffer {
+				t.Errorf("a buffer of %d bytes is kept", len(l.buf))
+			}
+			if held := resident(t, l.wide); held > 0 {
+				t.Errorf("%d pages are kept", held)
+			}
+		})
+	}
+	l := newLines(bytes.NewReader(append(bytes.Repeat([]byte("x"), 4<<20), '\n')), 8<<20)
+	defer l.close()
+	if _, err := l.next(); err != nil {
+		t.Fatal(err)
+	}
+	if held := resident(t, l.wide); held < 4<<20/os.Getpagesize() {
+		t.Errorf("%d pages hold a line of four megabytes: the count is wrong", held)
+	}
+}
+
+// resident is how many pages of an expanse there is memory for. It is the mapping of
+// its size.
+func resident(t *testing.T, e *expanse) int {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for line := range strings.Lines(string(maps)) {
+		var from, to uint64
+		if n, _ := fmt.Sscanf(line, "%x-%x ", &from, &to); n == 2 {
+			found = to-from == uint64(len(e.mem))
+		}
+		if text, ok := strings.CutPrefix(line, "Rss:"); ok && found {
+			n, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "kB")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n << 10 / os.Getpagesize()
+		}
+	}
+	t.Fatal("the expanse is no mapping of its own")
+	return 0
 }

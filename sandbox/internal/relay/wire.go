@@ -23,6 +23,7 @@ func (r *Relay) fromServer() {
 // reads on when nobody takes the lines any more: the client must not block on a
 // server that is being ended, nor the server on a client that is gone.
 func (r *Relay) carry(from Side, l *lines) {
+	defer l.close()
 	for first := true; ; first = false {
 		f, err := l.next()
 		if err != nil {
