@@ -31,6 +31,8 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/pack", "sandbox/lockfile", "a lock file has two owners; where they meet is a leaf"},
 	{"sandbox/pack", "sandbox/plan", "a package becomes a Program"},
 	{"sandbox/pack", "sandbox/policy", "what a profile says of an install"},
+	{"sandbox/pack/advisory", "sandbox/audit", "strangers' words are made visible before they stand in lines"},
+	{"sandbox/pack/advisory", "sandbox/pack", "what is held against advisories is a lock"},
 
 	{"sandbox/guard", "sandbox/audit", "tells what it refused"},
 	{"sandbox/guard", "sandbox/internal/rpc", "reads lines"},

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"mcpen/sandbox/guard"
-	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/advisory"
 )
 
 // orders are what a poisoned description says to the model.
@@ -133,11 +133,11 @@ func TestScanIsOneDocument(t *testing.T) {
 	if err := os.WriteFile(l.file, []byte("lock = 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	advisory := []pack.Finding{{ID: "GHSA-1", Summary: "bad", Ecosystem: "npm", Package: "a", Version: "1.0.0"}}
+	found := []advisory.Finding{{ID: "GHSA-1", Summary: "bad", Ecosystem: "npm", Package: "a", Version: "1.0.0"}}
 	words := []descriptionFinding{{Server: "a", Kind: guard.KindTool, Name: "add", Finding: guard.FindEscape, Severity: "note", Words: "\x1b[2J", Path: "description", Why: "w"}}
 	write := func(format string) []byte {
 		docs := &documents{format: format}
-		if err := writeFindings(docs.add("advisories/a"), format, place{}, l, advisory); err != nil {
+		if err := writeFindings(docs.add("advisories/a"), format, place{}, l, found); err != nil {
 			t.Fatal(err)
 		}
 		if err := docs.addDescriptions(described{server: "a", file: "a.toml"}, words); err != nil {

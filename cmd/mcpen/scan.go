@@ -14,6 +14,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/advisory"
 )
 
 // levels are the severities of advisories, the mildest first. A malicious
@@ -147,11 +148,11 @@ func (a *app) toldWithdrawn(ctx context.Context, at place, all []locked, text bo
 }
 
 // findings holds locks against a database, which is read once, or asks a service.
-func (a *app) findings(c *cli.Context, at place, all []locked, bad *undone) ([][]pack.Finding, error) {
+func (a *app) findings(c *cli.Context, at place, all []locked, bad *undone) ([][]advisory.Finding, error) {
 	if api := c.String("api"); api != "" {
-		var out [][]pack.Finding
+		var out [][]advisory.Finding
 		for _, l := range all {
-			found, err := pack.OSV{URL: api, Client: &http.Client{Timeout: 2 * time.Minute}}.Find(c.Context, l.lock)
+			found, err := advisory.Service{URL: api, Client: &http.Client{Timeout: 2 * time.Minute}}.Find(c.Context, l.lock)
 			if err != nil {
 				return nil, err
 			}
@@ -170,7 +171,7 @@ func (a *app) findings(c *cli.Context, at place, all []locked, bad *undone) ([][
 	for _, l := range all {
 		locks = append(locks, l.lock)
 	}
-	found, unread, err := pack.FindAdvisories(db, locks)
+	found, unread, err := advisory.Find(db, locks)
 	for _, record := range unread.First {
 		bad.note(a, "advisories", record)
 	}
@@ -180,23 +181,23 @@ func (a *app) findings(c *cli.Context, at place, all []locked, bad *undone) ([][
 	return found, err
 }
 
-func writeFindings(w io.Writer, format string, at place, l locked, found []pack.Finding) error {
+func writeFindings(w io.Writer, format string, at place, l locked, found []advisory.Finding) error {
 	switch format {
 	case "json":
-		return pack.WriteJSON(w, found)
+		return advisory.WriteJSON(w, found)
 	case "sarif":
 		text, err := os.ReadFile(l.file)
 		if err != nil {
 			return err
 		}
-		return pack.WriteSARIF(w, found, pack.FileURI(l.file, at.cwd), text, release)
+		return advisory.WriteSARIF(w, found, advisory.FileURI(l.file, at.cwd), text, release)
 	}
-	return pack.WriteText(w, found)
+	return advisory.WriteText(w, found)
 }
 
 // counts reports whether a finding is at or above a level. One whose severity
 // nobody rated counts at every level but "malicious".
-func counts(f pack.Finding, level string) bool {
+func counts(f advisory.Finding, level string) bool {
 	if f.Malicious {
 		return true
 	}

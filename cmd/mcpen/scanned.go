@@ -14,7 +14,7 @@ import (
 	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
-	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/advisory"
 )
 
 // descriptionFinding is words in what a server says that a person should read.
@@ -226,7 +226,7 @@ type sarifLog struct {
 // names the server.
 func sarifRun(about described, found []descriptionFinding) map[string]any {
 	dir, _ := os.Getwd() // where it is gone, addresses are absolute
-	uri := pack.FileURI(about.file, dir)
+	uri := advisory.FileURI(about.file, dir)
 	rules, results := []any{}, []any{}
 	index := map[guard.FindingKind]int{}
 	message := func(text string) map[string]string { return map[string]string{"text": text} }

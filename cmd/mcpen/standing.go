@@ -15,6 +15,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -112,7 +113,7 @@ func (a *app) held(at place, l pack.Lock) (malicious, unread string) {
 	if _, err := os.Stat(db); errors.Is(err, fs.ErrNotExist) {
 		return "", "" // none are kept
 	}
-	found, bad, err := pack.FindAdvisories(db, []pack.Lock{l})
+	found, bad, err := advisory.Find(db, []pack.Lock{l})
 	if err != nil {
 		return "", "the advisories were not looked at: " + audit.Visible(err.Error())
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"mcpen/sandbox/guard"
-	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/pack/packtest"
 )
 
@@ -102,8 +102,8 @@ func TestScanWritesSARIF(t *testing.T) {
 		t.Fatal(err)
 	}
 	docs := &documents{format: "sarif"}
-	found := []pack.Finding{{ID: "GHSA-1", Summary: "bad", Severity: "low", Score: 2, Ecosystem: "npm", Package: "left", Version: "1.0.0", Path: "node_modules/left"}}
-	for name, some := range map[string][]pack.Finding{"a": found, "b": nil} {
+	found := []advisory.Finding{{ID: "GHSA-1", Summary: "bad", Severity: "low", Score: 2, Ecosystem: "npm", Package: "left", Version: "1.0.0", Path: "node_modules/left"}}
+	for name, some := range map[string][]advisory.Finding{"a": found, "b": nil} {
 		if err := writeFindings(docs.add("advisories/"+name), "sarif", place{cwd: dir}, locked{name: name, file: file}, some); err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func TestScanWritesSARIF(t *testing.T) {
 	if err := docs.write(&log); err != nil {
 		t.Fatal(err)
 	}
-	packtest.WantSARIF(t, "../../sandbox/pack/testdata/sarif/sarif-schema-2.1.0.json", log.Bytes())
+	packtest.WantSARIF(t, "../../sandbox/pack/advisory/testdata/sarif-schema-2.1.0.json", log.Bytes())
 	if !strings.Contains(log.String(), `"uri": "a%20b.lock"`) {
 		t.Errorf("the lock's address is not one within the folder: %s", log.String())
 	}

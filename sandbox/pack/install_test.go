@@ -574,7 +574,9 @@ func TestDefaultRegistry(t *testing.T) {
 }
 
 func FuzzParseLock(f *testing.F) {
-	l := osvLock(NPM, Dependency{Path: "node_modules/left", Version: "1.0.0"}, Dependency{Path: "node_modules/left/node_modules/x", Name: "@a/b", Version: "2.0.0"})
+	sri := "sha512-" + strings.Repeat("A", 86) + "=="
+	l := Lock{Form: LockVersion, Package: "npm:left", Version: "1.0.0", Integrity: sri, Locked: now, Dependencies: []Dependency{
+		{Path: "node_modules/left", Version: "1.0.0", Integrity: sri}, {Path: "node_modules/left/node_modules/x", Name: "@a/b", Version: "2.0.0", Integrity: sri}}}
 	l.Trees = map[string]string{"linux-amd64": "sha256:" + strings.Repeat("a", 64)}
 	l.Pins = "[pins]\na = 1\n"
 	text, err := l.Encode()

@@ -57,7 +57,7 @@ func (r Release) Compare(l Lock) int {
 	if r.Ref.Version == l.Version {
 		return 0
 	}
-	c, err := versionOrder(r.Ref.Ecosystem)(r.Ref.Version, l.Version)
+	c, err := r.Ref.Ecosystem.Compare(r.Ref.Version, l.Version)
 	if err != nil {
 		return 0
 	}

@@ -80,7 +80,7 @@ func (p *proxy) wantsSource(doc project, name string) *indexFile {
 	var best *indexFile
 	above := ""
 	newer := func(v, than string) bool {
-		c, err := versionOrder(PyPI)(v, than)
+		c, err := PyPI.Compare(v, than)
 		return than == "" || err == nil && c > 0
 	}
 	for _, f := range doc.Files {

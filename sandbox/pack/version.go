@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"fmt"
 	"strings"
 
 	"deps.dev/util/semver"
@@ -43,4 +44,27 @@ func newerThan(v *semver.Version, read func(string) (*semver.Version, bool)) fun
 		o, ok := read(s)
 		return ok && v.Compare(o) > 0
 	}
+}
+
+// Compare is negative where version a is older than b, by the order of the ecosystem:
+// semver or PEP 440. One that does not read is an error.
+func (e Ecosystem) Compare(a, b string) (int, error) {
+	system, how := semver.NPM, "semver"
+	if e == PyPI {
+		system, how = semver.PyPI, "PEP 440"
+	}
+	x, ok1 := versionOf(system, a)
+	y, ok2 := versionOf(system, b)
+	if !ok1 || !ok2 {
+		return 0, fmt.Errorf("%q or %q is no version (%s)", a, b, how)
+	}
+	return x.Compare(y), nil
+}
+
+// Normalize is the spelling under which a registry of the ecosystem knows a name.
+func (e Ecosystem) Normalize(name string) string {
+	if e == PyPI {
+		return normalizePyPI(name)
+	}
+	return name
 }

@@ -10,12 +10,12 @@ import (
 func TestVersionsAreInOrder(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		order versionCompare
+		order func(a, b string) (int, error)
 		in    []string
 	}{
-		{"pypi", versionOrder(PyPI), []string{"0.9", "1.0.dev456", "1.0a1", "1.0a2.dev456", "1.0a12.dev456", "1.0a12", "1.0b1.dev456", "1.0b2",
+		{"pypi", PyPI.Compare, []string{"0.9", "1.0.dev456", "1.0a1", "1.0a2.dev456", "1.0a12.dev456", "1.0a12", "1.0b1.dev456", "1.0b2",
 			"1.0b2.post345.dev456", "1.0b2.post345", "1.0rc1.dev456", "1.0rc1", "1.0", "1.0.post456.dev34", "1.0.post456", "1.0.15", "1.1.dev1", "1.10", "2024.1.1", "1!0.1"}},
-		{"npm", versionOrder(NPM), []string{"0.9.10", "1.0.0-0", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1",
+		{"npm", NPM.Compare, []string{"0.9.10", "1.0.0-0", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1",
 			"1.0.0", "1.0.1", "1.9.0", "1.10.0", "2025.11.25"}},
 	} {
 		for i, a := range c.in {

@@ -1,4 +1,4 @@
-package pack
+package advisory
 
 import (
 	"archive/zip"
@@ -16,10 +16,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/pack"
 )
 
-func osvLock(e Ecosystem, deps ...Dependency) Lock {
-	l := Lock{Form: LockVersion, Package: string(e) + ":" + deps[0].PackageName(), Version: deps[0].Version, Locked: now}
+func osvLock(e pack.Ecosystem, deps ...pack.Dependency) pack.Lock {
+	l := pack.Lock{Form: pack.LockVersion, Package: string(e) + ":" + deps[0].PackageName(), Version: deps[0].Version, Locked: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	for i := range deps {
 		if deps[i].Integrity == "" {
 			deps[i].Integrity = "sha512-" + strings.Repeat("A", 86) + "=="
@@ -31,36 +33,36 @@ func osvLock(e Ecosystem, deps ...Dependency) Lock {
 
 func TestOSVRanges(t *testing.T) {
 	for _, tc := range []struct {
-		e       Ecosystem
+		e       pack.Ecosystem
 		version string
 		affects string // the affected entry without its package
 		want    bool
 	}{
-		{NPM, "1.2.3", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2.4"}]}]`, true},
-		{NPM, "1.2.4", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2.4"}]}]`, false},
-		{NPM, "1.2.4-rc.1", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2.4"}]}]`, true},
-		{NPM, "1.10.0", `"ranges":[{"type":"SEMVER","events":[{"introduced":"1.9.0"},{"fixed":"1.11.0"}]}]`, true},
-		{NPM, "2.0.0", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"last_affected":"2.0.0"}]}]`, true},
-		{NPM, "2.0.1", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"last_affected":"2.0.0"}]}]`, false},
-		{NPM, "1.5.0", `"ranges":[{"type":"SEMVER","events":[{"fixed":"2.1.0"},{"introduced":"2.0.0"},{"fixed":"1.4.0"},{"introduced":"1.0.0"}]}]`, false},
-		{NPM, "2.0.5", `"ranges":[{"type":"SEMVER","events":[{"fixed":"2.1.0"},{"introduced":"2.0.0"},{"fixed":"1.4.0"},{"introduced":"1.0.0"}]}]`, true},
-		{NPM, "1.0.0", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.0.0"},{"introduced":"1.0.0"},{"fixed":"2.0.0"}]}]`, true},
-		{NPM, "1.0.0", `"ranges":[{"type":"SEMVER","events":[{"introduced":"1.0.0"},{"last_affected":"1.0.0"}]}]`, true},
-		{NPM, "1.0.0", `"versions":["1.0.0"]`, true},
-		{NPM, "1.0.1", `"versions":["1.0.0"]`, false},
-		{NPM, "1.0.1", `"ranges":[{"type":"GIT","events":[{"introduced":"0"}]}]`, false},
-		{NPM, "9.9.9", `"x":1`, true},
-		{PyPI, "1.0.post1", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1.0"}]}]`, false},
-		{PyPI, "1.0rc1", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1.0"}]}]`, true},
-		{PyPI, "1!0.5", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"2.0"}]}]`, false},
-		{PyPI, "1.0.0", `"versions":["1.0"]`, true},
+		{pack.NPM, "1.2.3", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2.4"}]}]`, true},
+		{pack.NPM, "1.2.4", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2.4"}]}]`, false},
+		{pack.NPM, "1.2.4-rc.1", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2.4"}]}]`, true},
+		{pack.NPM, "1.10.0", `"ranges":[{"type":"SEMVER","events":[{"introduced":"1.9.0"},{"fixed":"1.11.0"}]}]`, true},
+		{pack.NPM, "2.0.0", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"last_affected":"2.0.0"}]}]`, true},
+		{pack.NPM, "2.0.1", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"last_affected":"2.0.0"}]}]`, false},
+		{pack.NPM, "1.5.0", `"ranges":[{"type":"SEMVER","events":[{"fixed":"2.1.0"},{"introduced":"2.0.0"},{"fixed":"1.4.0"},{"introduced":"1.0.0"}]}]`, false},
+		{pack.NPM, "2.0.5", `"ranges":[{"type":"SEMVER","events":[{"fixed":"2.1.0"},{"introduced":"2.0.0"},{"fixed":"1.4.0"},{"introduced":"1.0.0"}]}]`, true},
+		{pack.NPM, "1.0.0", `"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.0.0"},{"introduced":"1.0.0"},{"fixed":"2.0.0"}]}]`, true},
+		{pack.NPM, "1.0.0", `"ranges":[{"type":"SEMVER","events":[{"introduced":"1.0.0"},{"last_affected":"1.0.0"}]}]`, true},
+		{pack.NPM, "1.0.0", `"versions":["1.0.0"]`, true},
+		{pack.NPM, "1.0.1", `"versions":["1.0.0"]`, false},
+		{pack.NPM, "1.0.1", `"ranges":[{"type":"GIT","events":[{"introduced":"0"}]}]`, false},
+		{pack.NPM, "9.9.9", `"x":1`, true},
+		{pack.PyPI, "1.0.post1", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1.0"}]}]`, false},
+		{pack.PyPI, "1.0rc1", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1.0"}]}]`, true},
+		{pack.PyPI, "1!0.5", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"2.0"}]}]`, false},
+		{pack.PyPI, "1.0.0", `"versions":["1.0"]`, true},
 	} {
-		text := fmt.Sprintf(`{"id":"X-1","affected":[{"package":{"ecosystem":%q,"name":"a"},%s}]}`, tc.e.osvName(), tc.affects)
-		var a Advisory
+		text := fmt.Sprintf(`{"id":"X-1","affected":[{"package":{"ecosystem":%q,"name":"a"},%s}]}`, ecosystemName(tc.e), tc.affects)
+		var a Record
 		if err := json.Unmarshal([]byte(text), &a); err != nil {
 			t.Fatal(err)
 		}
-		got, err := a.match(tc.e, map[string][]Dependency{"a": {{Path: "a", Version: tc.version}}})
+		got, err := a.match(tc.e, map[string][]pack.Dependency{"a": {{Path: "a", Version: tc.version}}})
 		if err != nil || (len(got) == 1) != tc.want {
 			t.Errorf("%s %s in %s: %v, %v", tc.e, tc.version, tc.affects, got, err)
 		}
@@ -90,16 +92,16 @@ func writeDB(t *testing.T) (dir, file string) {
 	return dir, file
 }
 
-func demoLock() Lock {
-	return osvLock(NPM, Dependency{Path: "node_modules/left", Version: "1.0.0"}, Dependency{Path: "node_modules/@demo/right", Version: "2.0.0"},
-		Dependency{Path: "node_modules/@demo/right/node_modules/left", Version: "1.5.0"})
+func demoLock() pack.Lock {
+	return osvLock(pack.NPM, pack.Dependency{Path: "node_modules/left", Version: "1.0.0"}, pack.Dependency{Path: "node_modules/@demo/right", Version: "2.0.0"},
+		pack.Dependency{Path: "node_modules/@demo/right/node_modules/left", Version: "1.5.0"})
 }
 
-func TestFindAdvisories(t *testing.T) {
+func TestFind(t *testing.T) {
 	dir, file := writeDB(t)
 	l := demoLock()
 	for _, db := range []string{dir, file} {
-		all, unread, err := FindAdvisories(db, []Lock{l, osvLock(PyPI, Dependency{Path: "left", Version: "1.0.0"})})
+		all, unread, err := Find(db, []pack.Lock{l, osvLock(pack.PyPI, pack.Dependency{Path: "left", Version: "1.0.0"})})
 		if err != nil || unread.Count != 0 || len(all) != 2 || len(all[0]) != 2 || len(all[1]) != 1 || all[1][0].ID != "GHSA-4" {
 			t.Fatalf("%s: %+v, %v, %v", db, all, unread, err)
 		}
@@ -124,7 +126,7 @@ func TestFindAdvisories(t *testing.T) {
 	if err := os.Symlink("/dev/zero", filepath.Join(dir, "npm", "zero.json")); err != nil {
 		t.Fatal(err)
 	}
-	all, unread, err := FindAdvisories(dir, []Lock{l})
+	all, unread, err := Find(dir, []pack.Lock{l})
 	if err != nil || unread.Count != 5 || len(all[0]) != 2 {
 		t.Errorf("%+v, %v, %v", all, unread, err)
 	}
@@ -134,10 +136,10 @@ func TestFindAdvisories(t *testing.T) {
 			t.Errorf("%s is not named: %s", name, said)
 		}
 	}
-	if _, _, err := FindAdvisories(t.TempDir(), []Lock{l}); err == nil {
+	if _, _, err := Find(t.TempDir(), []pack.Lock{l}); err == nil {
 		t.Error("an empty database says that all is well")
 	}
-	if _, _, err := FindAdvisories(filepath.Join(dir, "none"), []Lock{l}); err == nil {
+	if _, _, err := Find(filepath.Join(dir, "none"), []pack.Lock{l}); err == nil {
 		t.Error("a missing database says that all is well")
 	}
 }
@@ -162,7 +164,7 @@ func TestFindingsAreShownAsTheyAre(t *testing.T) {
 	for vector, want := range map[string]string{"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H": "critical", "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N": "low",
 		"CVSS:3.0/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H": "high", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N": "critical",
 		"AV:N/AC:M/Au:N/C:P/I:N/A:N": "moderate", "CVSS:3.1/nonsense": "", "": ""} {
-		a := Advisory{Severity: []osvSeverity{{Score: vector}}}
+		a := Record{Severity: []osvSeverity{{Score: vector}}}
 		if word, _ := a.severity(); word != want {
 			t.Errorf("%s is %q, want %q", vector, word, want)
 		}
@@ -177,7 +179,7 @@ func TestFindingsAreShownAsTheyAre(t *testing.T) {
 func TestFindingsAsTextJSONAndSARIF(t *testing.T) {
 	_, file := writeDB(t)
 	l := demoLock()
-	all, _, err := FindAdvisories(file, []Lock{l})
+	all, _, err := Find(file, []pack.Lock{l})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +239,7 @@ func TestFindingsAsTextJSONAndSARIF(t *testing.T) {
 func TestOSVService(t *testing.T) {
 	records := map[string]string{}
 	for _, line := range strings.Split(advisories, "\n") {
-		var a Advisory
+		var a Record
 		json.Unmarshal([]byte(line), &a)
 		records[a.ID] = line
 	}
@@ -266,23 +268,23 @@ func TestOSVService(t *testing.T) {
 		fmt.Fprintf(w, `{"results":[%s]}`, strings.Join(results, ","))
 	}))
 	defer srv.Close()
-	found, err := OSV{URL: srv.URL}.Find(context.Background(), demoLock())
+	found, err := Service{URL: srv.URL}.Find(context.Background(), demoLock())
 	if err != nil || len(found) != 2 || found[0].ID != "MAL-2" || found[1].ID != "GHSA-1" || pages != 1 {
 		t.Errorf("%+v, %v", found, err)
 	}
-	if _, err := (OSV{}).Find(context.Background(), demoLock()); err == nil {
+	if _, err := (Service{}).Find(context.Background(), demoLock()); err == nil {
 		t.Error("asked a service that nobody named")
 	}
 	for _, answer := range []string{"<html>", `{"results":[]}`, `{"results":[{"vulns":[{"id":"../x"}]},{},{}]}`} {
 		bad := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, answer) }))
-		if _, err := (OSV{URL: bad.URL}).Find(context.Background(), demoLock()); err == nil {
+		if _, err := (Service{URL: bad.URL}).Find(context.Background(), demoLock()); err == nil {
 			t.Errorf("%s passed for an answer", answer)
 		}
 		bad.Close()
 	}
 }
 
-func BenchmarkFindAdvisories(b *testing.B) {
+func BenchmarkFind(b *testing.B) {
 	var buf bytes.Buffer
 	z := zip.NewWriter(&buf)
 	for i := range 20_000 {
@@ -294,7 +296,7 @@ func BenchmarkFindAdvisories(b *testing.B) {
 	os.WriteFile(file, buf.Bytes(), 0o600)
 	start := time.Now()
 	for b.Loop() {
-		if _, _, err := FindAdvisories(file, []Lock{demoLock()}); err != nil {
+		if _, _, err := Find(file, []pack.Lock{demoLock()}); err != nil {
 			b.Fatal(err)
 		}
 	}

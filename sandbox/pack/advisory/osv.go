@@ -1,4 +1,7 @@
-package pack
+// Package advisory holds locks against advisories in the OSV format: an export that
+// lies here, or a service that is asked. It gives findings and writes them as text,
+// JSON and SARIF. What follows from a finding is its caller's to decide.
+package advisory
 
 import (
 	"archive/zip"
@@ -13,17 +16,20 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	gocvss20 "github.com/pandatix/go-cvss/20"
 	gocvss30 "github.com/pandatix/go-cvss/30"
 	gocvss31 "github.com/pandatix/go-cvss/31"
 	gocvss40 "github.com/pandatix/go-cvss/40"
 	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/pack"
 )
 
-// Advisory is one record in the OSV format (https://ossf.github.io/osv-schema/),
+// Record is one record in the OSV format (https://ossf.github.io/osv-schema/),
 // as far as it matters here.
-type Advisory struct {
+type Record struct {
 	ID        string          `json:"id"`
 	Aliases   []string        `json:"aliases"`
 	Summary   string          `json:"summary"`
@@ -75,12 +81,12 @@ type Finding struct {
 	Fixed     []string `json:"fixed,omitempty"` // versions with which a fix came
 }
 
-// osvName is the ecosystem's name in the OSV format.
-func (e Ecosystem) osvName() string {
+// ecosystemName is the ecosystem's name in the OSV format.
+func ecosystemName(e pack.Ecosystem) string {
 	switch e {
-	case NPM:
+	case pack.NPM:
 		return "npm"
-	case PyPI:
+	case pack.PyPI:
 		return "PyPI"
 	}
 	return ""
@@ -102,11 +108,11 @@ func (u *Unread) add(err error) {
 	}
 }
 
-// FindAdvisories reads an OSV export once, which is a directory or a zip file of
+// Find reads an OSV export once, which is a directory or a zip file of
 // JSON records, and gives what holds for the packages of each lock, sorted,
 // malicious packages first. A record that cannot be used is counted and named. It
 // is an error when there is no record, or the export cannot be opened.
-func FindAdvisories(db string, locks []Lock) ([][]Finding, Unread, error) {
+func Find(db string, locks []pack.Lock) ([][]Finding, Unread, error) {
 	wanted := make([]lockNames, len(locks))
 	names := map[string]bool{}
 	for i, l := range locks {
@@ -122,7 +128,7 @@ func FindAdvisories(db string, locks []Lock) ([][]Finding, Unread, error) {
 	var unread Unread
 	read := 0
 	err := eachAdvisory(db, func(name string, data []byte, err error) {
-		var a Advisory
+		var a Record
 		if read++; err == nil && !mentions(data, names) {
 			if !json.Valid(data) {
 				err = errors.New("no JSON")
@@ -154,18 +160,18 @@ func FindAdvisories(db string, locks []Lock) ([][]Finding, Unread, error) {
 
 // lockNames are the packages of a lock as advisories name them.
 type lockNames struct {
-	ecosystem Ecosystem
-	byName    map[string][]Dependency
+	ecosystem pack.Ecosystem
+	byName    map[string][]pack.Dependency
 }
 
-func namesOf(l Lock) (lockNames, error) {
+func namesOf(l pack.Lock) (lockNames, error) {
 	ref, err := l.Ref()
 	if err != nil {
 		return lockNames{}, err
 	}
-	n := lockNames{ref.Ecosystem, map[string][]Dependency{}}
+	n := lockNames{ref.Ecosystem, map[string][]pack.Dependency{}}
 	for _, d := range l.Dependencies {
-		k := osvKey(ref.Ecosystem, d.PackageName())
+		k := ref.Ecosystem.Normalize(d.PackageName())
 		n.byName[k] = append(n.byName[k], d)
 	}
 	return n, nil
@@ -178,13 +184,6 @@ func sortFindings(found []Finding) {
 		}
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.ID, b.ID))
 	})
-}
-
-func osvKey(e Ecosystem, name string) string {
-	if e == PyPI {
-		return normalizePyPI(name)
-	}
-	return name
 }
 
 // eachAdvisory calls do for every record of an export, with its text or with what
@@ -270,24 +269,24 @@ func mentions(data []byte, names map[string]bool) bool {
 			return true
 		}
 		name := string(data[1 : 1+end])
-		if strings.Contains(name, `\`) || names["npm:"+name] || names["pypi:"+osvKey(PyPI, name)] {
+		if strings.Contains(name, `\`) || names["npm:"+name] || names["pypi:"+pack.PyPI.Normalize(name)] {
 			return true
 		}
 	}
 }
 
 // match gives a finding for each package of the lock that the advisory is about.
-func (a Advisory) match(e Ecosystem, names map[string][]Dependency) ([]Finding, error) {
+func (a Record) match(e pack.Ecosystem, names map[string][]pack.Dependency) ([]Finding, error) {
 	if a.Withdrawn != "" {
 		return nil, nil
 	}
 	var found []Finding
 	seen := map[string]bool{}
 	for _, af := range a.Affected {
-		if af.Package.Ecosystem != e.osvName() {
+		if af.Package.Ecosystem != ecosystemName(e) {
 			continue
 		}
-		for _, d := range names[osvKey(e, af.Package.Name)] {
+		for _, d := range names[e.Normalize(af.Package.Name)] {
 			hit, err := af.holds(e, d.Version)
 			if err != nil {
 				return found, fmt.Errorf("%q: %w", a.ID, err)
@@ -305,16 +304,16 @@ func (a Advisory) match(e Ecosystem, names map[string][]Dependency) ([]Finding, 
 }
 
 // malicious is true for the records of ossf/malicious-packages.
-func (a Advisory) malicious() bool {
+func (a Record) malicious() bool {
 	return strings.HasPrefix(a.ID, "MAL-") || slices.ContainsFunc(a.Aliases, func(s string) bool { return strings.HasPrefix(s, "MAL-") })
 }
 
-func (a Advisory) title() string {
+func (a Record) title() string {
 	s := a.Summary
 	if s == "" {
 		s, _, _ = strings.Cut(strings.TrimSpace(a.Details), "\n")
 	}
-	s = strings.ReplaceAll(printable(s), "\n", " ")
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 	if r := []rune(s); len(r) > 200 {
 		s = string(r[:200]) + "…"
 	}
@@ -323,7 +322,7 @@ func (a Advisory) title() string {
 
 // severity is the database's own word, or else that of the highest score, and the
 // score.
-func (a Advisory) severity() (word string, score float64) {
+func (a Record) severity() (word string, score float64) {
 	for _, s := range a.Severity {
 		score = max(score, cvssScore(s.Score))
 	}
@@ -388,17 +387,16 @@ func (af osvAffected) fixed() []string {
 
 // holds evaluates the versions and ranges as the OSV schema describes. An entry
 // without either is about every version.
-func (af osvAffected) holds(e Ecosystem, version string) (bool, error) {
+func (af osvAffected) holds(e pack.Ecosystem, version string) (bool, error) {
 	if slices.Contains(af.Versions, version) {
 		return true, nil
 	}
-	compare := versionOrder(e)
-	if _, err := compare(version, version); err != nil {
+	if _, err := e.Compare(version, version); err != nil {
 		return false, err
 	}
-	if e == PyPI {
+	if e == pack.PyPI {
 		for _, v := range af.Versions {
-			if c, err := compare(version, v); err == nil && c == 0 {
+			if c, err := e.Compare(version, v); err == nil && c == 0 {
 				return true, nil
 			}
 		}
@@ -409,7 +407,7 @@ func (af osvAffected) holds(e Ecosystem, version string) (bool, error) {
 			continue // GIT ranges name commits
 		}
 		ranges++
-		hit, err := r.holds(version, compare)
+		hit, err := r.holds(version, e)
 		if hit || err != nil {
 			return hit, err
 		}

@@ -1,4 +1,4 @@
-package pack
+package advisory
 
 import (
 	"bytes"
@@ -11,17 +11,19 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"mcpen/sandbox/pack"
 )
 
-// OSV asks a service that speaks the OSV API. It learns the names and versions
+// Service asks a service that speaks the OSV API. It learns the names and versions
 // of the packages in a lock, so it is asked only when somebody says so.
-type OSV struct {
+type Service struct {
 	URL    string // base, such as "https://host"; nothing is assumed
 	Client *http.Client
 }
 
 // Find asks about every package of a lock.
-func (o OSV) Find(ctx context.Context, l Lock) ([]Finding, error) {
+func (o Service) Find(ctx context.Context, l pack.Lock) ([]Finding, error) {
 	ref, err := l.Ref()
 	if err != nil {
 		return nil, err
@@ -43,7 +45,7 @@ func (o OSV) Find(ctx context.Context, l Lock) ([]Finding, error) {
 		if strings.ContainsAny(id, "/?#%\\") || id == "" {
 			return nil, fmt.Errorf("cannot use advisory %q: not an identifier", id)
 		}
-		var a Advisory
+		var a Record
 		if err := o.ask(ctx, http.MethodGet, base.JoinPath("v1", "vulns", id), nil, &a); err != nil {
 			return nil, err
 		}
@@ -67,11 +69,11 @@ type osvQuery struct {
 }
 
 // ids asks with one batch, and once more for each answer that has more pages.
-func (o OSV) ids(ctx context.Context, base *url.URL, e Ecosystem, deps []Dependency) ([]string, error) {
+func (o Service) ids(ctx context.Context, base *url.URL, e pack.Ecosystem, deps []pack.Dependency) ([]string, error) {
 	var queries []osvQuery
 	for _, d := range deps {
 		q := osvQuery{Version: d.Version}
-		q.Package.Name, q.Package.Ecosystem = d.PackageName(), e.osvName()
+		q.Package.Name, q.Package.Ecosystem = d.PackageName(), ecosystemName(e)
 		queries = append(queries, q)
 	}
 	var ids []string
@@ -110,7 +112,7 @@ func (o OSV) ids(ctx context.Context, base *url.URL, e Ecosystem, deps []Depende
 	return slices.Compact(ids), nil
 }
 
-func (o OSV) ask(ctx context.Context, method string, u *url.URL, question, answer any) error {
+func (o Service) ask(ctx context.Context, method string, u *url.URL, question, answer any) error {
 	var body io.Reader
 	if question != nil {
 		data, err := json.Marshal(question)
@@ -130,18 +132,18 @@ func (o OSV) ask(ctx context.Context, method string, u *url.URL, question, answe
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("cannot ask %s: %w", shown(u), cause(err))
+		return fmt.Errorf("cannot ask the advisory service: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("cannot ask %s: it answers %s", shown(u), res.Status)
+		return fmt.Errorf("cannot ask %s: it answers %s", u.Redacted(), res.Status)
 	}
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxAdvisory+1))
 	if err != nil || len(data) > maxAdvisory {
-		return fmt.Errorf("cannot read %s: larger than %d bytes, or %v", shown(u), maxAdvisory, err)
+		return fmt.Errorf("cannot read %s: larger than %d bytes, or %v", u.Redacted(), maxAdvisory, err)
 	}
 	if err := json.Unmarshal(data, answer); err != nil {
-		return fmt.Errorf("cannot read %s: %w", shown(u), err)
+		return fmt.Errorf("cannot read %s: %w", u.Redacted(), err)
 	}
 	return nil
 }

@@ -1,11 +1,10 @@
-package pack
+package advisory
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
-	"deps.dev/util/semver"
+	"mcpen/sandbox/pack"
 )
 
 // osvStep is one event of a range.
@@ -34,28 +33,9 @@ func (r osvRange) steps() []osvStep {
 	return steps
 }
 
-// versionCompare is negative when a is older than b.
-type versionCompare func(a, b string) (int, error)
-
-// versionOrder is the order of versions in an ecosystem: semver or PEP 440.
-func versionOrder(e Ecosystem) versionCompare {
-	system, how := semver.NPM, "semver"
-	if e == PyPI {
-		system, how = semver.PyPI, "PEP 440"
-	}
-	return func(a, b string) (int, error) {
-		x, ok1 := versionOf(system, a)
-		y, ok2 := versionOf(system, b)
-		if !ok1 || !ok2 {
-			return 0, fmt.Errorf("%q or %q is no version (%s)", a, b, how)
-		}
-		return x.Compare(y), nil
-	}
-}
-
 // holds walks the events in the order of their versions, whatever their order
 // in the record: the last one at or below the version decides.
-func (r osvRange) holds(version string, compare versionCompare) (bool, error) {
+func (r osvRange) holds(version string, e pack.Ecosystem) (bool, error) {
 	steps := r.steps()
 	var failed error
 	order := func(a, b string) int {
@@ -67,7 +47,7 @@ func (r osvRange) holds(version string, compare versionCompare) (bool, error) {
 		case b == "0":
 			return 1
 		}
-		c, err := compare(a, b)
+		c, err := e.Compare(a, b)
 		failed = cmp.Or(failed, err)
 		return c
 	}

@@ -1,4 +1,4 @@
-package pack
+package advisory
 
 import (
 	"bytes"
@@ -8,7 +8,7 @@ import (
 	"mcpen/sandbox/pack/packtest"
 )
 
-const sarifSchema = "testdata/sarif/sarif-schema-2.1.0.json"
+const sarifSchema = "testdata/sarif-schema-2.1.0.json"
 
 // A code host takes in no log that its schema refuses, and shows no result whose
 // place is no file of the repository.
