@@ -6,10 +6,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/policy"
 )
@@ -20,7 +22,7 @@ type place struct {
 	config  string // ~/.config/mcpen: profiles and their locks
 	state   string // ~/.local/state/mcpen: logs, each server's own directory, the package store
 	runtime string // what a run keeps while it runs
-	bus     string // XDG_RUNTIME_DIR
+	bus     string // the folder of the session's sockets: XDG_RUNTIME_DIR, or logind's
 	cwd     string
 	// login is where things are by the password database. What a client's
 	// configuration, which may be a repository's, says of HOME and XDG moves no
@@ -33,7 +35,20 @@ type place struct {
 var (
 	passwd  = "/etc/passwd"
 	machine = "/etc/mcpen"
+	logind  = "/run/user"
 )
+
+// loginDir is the folder that logind made for the user's sessions, or "": su, cron
+// and some editors start programs without XDG_RUNTIME_DIR beside a manager that is
+// there all the same (pam_systemd(8), user@.service(5)).
+func loginDir(logind string, uid int) string {
+	dir := filepath.Join(logind, strconv.Itoa(uid))
+	var st unix.Stat_t
+	if unix.Lstat(dir, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != uid || st.Mode&0o077 != 0 {
+		return ""
+	}
+	return dir
+}
 
 // place reads the environment. A home that is not set or not absolute is none,
 // and what would lie in it is then in the runtime directory's place.
@@ -43,7 +58,9 @@ func (a *app) place() (place, error) {
 	if p.cwd, err = os.Getwd(); err != nil {
 		p.cwd = "" // it was removed: nothing needs it
 	}
-	p.bus = absolute(a.getenv("XDG_RUNTIME_DIR"))
+	if p.bus = absolute(a.getenv("XDG_RUNTIME_DIR")); p.bus == "" {
+		p.bus = loginDir(logind, os.Getuid())
+	}
 	dir := func(variable, inHome string) string {
 		if d := absolute(a.getenv(variable)); d != "" {
 			return filepath.Join(d, "mcpen")
@@ -71,9 +88,13 @@ func (a *app) place() (place, error) {
 // chosen where there is none yet.
 func (a *app) placeToRun() (place, error) {
 	p, err := a.place()
-	if err == nil && !usable(p.bus) {
+	if err != nil {
+		return p, err
+	}
+	if !usable(p.bus) {
 		p.runtime, err = runtimeIn(a.temporary(), p.state, true)
 	}
+	launch.UseBus(p.bus)
 	return p, err
 }
 

@@ -55,6 +55,7 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 		return err
 	}
 	o := launch.NewOrder(p.plan)
+	o.Bus = p.place.bus
 	o.Quiet, o.Logs, o.Config, o.State = quiet, logDir(p.place), p.place.config, p.place.state
 	if !ch.unwritten() {
 		o.Allow = ch.profile

@@ -32,6 +32,7 @@ type Order struct {
 	Procs  int     `json:"procs"`            // how many processors a running server's launcher may use
 	Quiet  bool    `json:"quiet,omitempty"`  // no line on stderr at the start
 	Death  string  `json:"death,omitempty"`  // a hint for when the server ends with an error
+	Bus    string  `json:"bus,omitempty"`    // the folder of the session's sockets: see UseBus
 	Allow  string  `json:"allow,omitempty"`  // the word by which "mcpen allow" knows the server; "": no profile of it can be written
 	Logs   string  `json:"logs,omitempty"`   // the directory of the logs; "": there is none
 	Pins   PinFile `json:"pins"`             // what was approved of what this server says

@@ -71,6 +71,7 @@ func Main(env []string, stdio Stdio) int {
 // Run starts the server, carries its messages until it ends, and keeps what it
 // said. An error is never the server's own end.
 func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
+	UseBus(o.Bus)
 	log, err := OpenJournal(o.Plan, o.Logs, stdio.Err)
 	if err != nil {
 		return sandbox.Exit{}, err
