@@ -238,23 +238,19 @@ func (a *app) job(ctx context.Context, at place, job pack.Job) error {
 		pol.Filesystem.Read = append(pol.Filesystem.Read, policy.Path{Path: r})
 	}
 	pol.Server.Dir = job.Dir
-	p := prepared{place: at, policy: pol, program: plan.Program{Path: job.Argv[0], Args: job.Argv}}
-	// The staging folder lies in mcpen's own state, of which nothing else is given.
-	p.place.state, p.place.login.State = "", ""
+	install := &plan.Install{Dir: job.Dir, Umask: 0o022}
+	for _, kv := range job.Env {
+		name, value, _ := strings.Cut(kv, "=")
+		install.Env = append(install.Env, plan.Env{Name: name, Value: value})
+	}
+	p := prepared{place: at, policy: pol, program: plan.Program{Path: job.Argv[0], Args: job.Argv, Install: install}}
 	var err error
 	if p.host, err = host.Probe(ctx, a.ask(p)); err != nil {
 		return err
 	}
-	p.host.Umask, p.host.Staging = 0o022, job.Dir
 	if p.plan, err = plan.Compile(p.policy, p.program, p.host); err != nil {
 		return err
 	}
-	p.plan.Process.Env = nil
-	for _, kv := range job.Env {
-		name, value, _ := strings.Cut(kv, "=")
-		p.plan.Process.Env = append(p.plan.Process.Env, plan.Env{Name: name, Value: value})
-	}
-	p.place = at
 	log, err := launch.OpenJournal(p.plan, logDir(p.place), a.err)
 	if err != nil {
 		return err

@@ -198,7 +198,8 @@ func bases(t *testing.T) []story {
 		own.host.Paths[p] = PathFact{Exists: true, Dir: true, Real: p}
 	}
 	install := story{richPolicy(t), richProgram(), richHost(t)}
-	install.host.Staging = "/home/ada/src/app"
+	install.program.Needs[0].Led = nil // nothing is protected in what an install fills
+	install.program.Install = &Install{Dir: "/home/ada/src/app", Env: []Env{{Name: "PATH", Value: "/usr/bin"}}, Umask: 0o22}
 	docker := story{richPolicy(t), richProgram(), richHost(t)}
 	docker.policy.Sockets = []policy.Socket{{Path: "/run/docker.sock"}}
 	login := story{richPolicy(t), richProgram(), richHost(t)}

@@ -33,8 +33,6 @@ type Host struct {
 	Runtime string `json:"runtime,omitempty"` // where a run keeps what it needs while it runs
 	State   string `json:"state,omitempty"`   // mcpen's own state directory; never visible inside
 	Config  string `json:"config,omitempty"`
-	// Staging is a folder of mcpen's own that the program fills, in an install.
-	Staging string `json:"staging,omitempty"`
 	// Login is where Home, State and Config are by the password database.
 	Login Dirs `json:"login,omitzero"`
 	// Desk is what the program is shown in the user's place, in a trial.
@@ -128,6 +126,20 @@ type Program struct {
 	Via []string `json:"via,omitempty"`
 	// Tree is the hash of the locked package tree, where it is one.
 	Tree string `json:"tree,omitempty"`
+	// Install is set for a tool that installs a package, and is no server.
+	Install *Install `json:"install,omitempty"`
+}
+
+// Install is what a tool that installs a package has and a server has not.
+type Install struct {
+	// Dir is the folder of mcpen's own that it fills: nothing in it is protected,
+	// and it may be given although it lies in mcpen's state.
+	Dir string `json:"dir"`
+	// Env is the whole environment: what a policy, a runtime or a desk would add
+	// is not.
+	Env []Env `json:"env"`
+	// Umask is the same for everybody, because it becomes part of a tree's hash.
+	Umask int `json:"umask"`
 }
 
 // Beside is how the reason of a need begins that is a folder for the sake of one

@@ -66,10 +66,16 @@ func (c *compiler) held(p string) bool {
 	})
 }
 
+// fills reports whether a path is, or lies in, the folder that an install fills.
+func (c *compiler) fills(real string) bool {
+	job := c.prog.Install
+	return job != nil && job.Dir != "" && under(real, c.real(job.Dir))
+}
+
 // own reports whether a folder is the server's own, in its state or as the place
 // that an install fills: nothing
 // in it is protected, since nothing outside runs from it.
 func (c *compiler) own(f PathFact) bool {
 	own := policy.Input{State: c.real(c.host.State)}.ServerState(c.pol.Name)
-	return own != "" && under(f.Real, own) || c.host.Staging != "" && under(f.Real, c.real(c.host.Staging))
+	return own != "" && under(f.Real, own) || c.fills(f.Real)
 }

@@ -144,6 +144,9 @@ func (c *compiler) refuse(from origin, p string, writable bool) error {
 	login := policy.Dirs{Home: c.real(h.Login.Home), State: c.real(h.Login.State), Config: c.real(h.Login.Config)}
 	names := policy.Input{Home: h.Home, State: h.State, Config: h.Config, Login: h.Login}
 	reals := policy.Input{Home: c.real(h.Home), State: c.real(h.State), Config: c.real(h.Config), Login: login}
+	if c.fills(p) {
+		names.State, names.Login.State, reals.State, reals.Login.State = "", "", "", ""
+	}
 	if from == fromNeed && !writable && h.State != "" && under(p, path.Join(reals.State, "store")) && p != path.Join(reals.State, "store") {
 		return nil // a package tree, locked by its hash
 	}
