@@ -253,7 +253,7 @@ func TestLifePid1OutlivesEverySignal(t *testing.T) {
 // A server that goes when it is asked to is not killed.
 func TestLifePoliteServer(t *testing.T) {
 	tiers(t, func(t *testing.T, p *pen) {
-		r := p.start(p.plan("", `trap 'echo bye >&9; exit 3' TERM; echo up >&9; while :; do sleep 1000 & wait; done`))
+		r := p.start(p.plan("[wire]\ngrace = \"20s\"\n", `trap 'echo bye >&9; exit 3' TERM; echo up >&9; while :; do sleep 1000 & wait; done`))
 		p.hear()
 		r.end()
 		if exit := r.wait(); exit != (sandbox.Exit{Code: 3}) {

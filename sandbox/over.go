@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"maps"
 
 	"golang.org/x/sys/unix"
 
@@ -13,6 +14,7 @@ import (
 // so: a server that the kernel killed says nothing itself.
 func (b *Box) weigh() {
 	over := container.Over(b.cgroups)
+	maps.Copy(over, b.met)
 	for _, l := range b.plan.Limits {
 		if !over[l.Name] {
 			continue

@@ -102,9 +102,10 @@ type Box struct {
 	allow   string // see Stdio.Allow
 	stderr  *os.File
 
-	groups  *container.Groups // nil: no group of version 1 holds a limit
-	cgroups []string          // the directories of all groups that hold one
-	over    []string          // the limits that the server met, once it is gone
+	groups  *container.Groups       // nil: no group of version 1 holds a limit
+	cgroups []string                // the directories of all groups that hold one
+	over    []string                // the limits that the server met, once it is gone
+	met     map[plan.LimitName]bool // the limits that the server had met when it ended
 	body    body
 	control *child.Control
 	// talking is held while something is sent to pid 1, and to end that for good:
@@ -307,6 +308,7 @@ func (b *Box) listen() {
 		case child.Exited:
 			told = true
 			b.exit = Exit{Code: m.Code, Signal: syscall.Signal(m.Signal)}
+			b.met = container.Over(b.cgroups) // now: the user manager takes an empty scope away
 		}
 	}
 	if !told {

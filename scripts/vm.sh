@@ -52,6 +52,7 @@ payload() {
 	rm -rf "$out" "$out.disk" && mkdir -p "$out/sandbox"
 	cp bin/mcpen scripts/vm/guest.sh "$out/"
 	go test -c -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/sandbox/sandbox.test" ./sandbox
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/hostile" ./sandbox/internal/probe/hostile
 	cp -r sandbox/testdata "$out/sandbox/"
 	mke2fs -q -t ext4 -m 0 -d "$out" "$out.disk" "$(($(du -sm "$out" | cut -f1) + 32))M"
 }
