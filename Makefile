@@ -12,7 +12,7 @@ CARRIED := cmd/mcpen/embedded/mcpen-launcher
 # Packages whose goroutines meet: tested with the race detector too.
 RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/pack/...
 
-.PHONY: help build demo test integration lint fuzz bench tables soak conformance eval install setup launcher clean
+.PHONY: help build demo test integration lint fuzz bench tables vm soak conformance eval install setup launcher clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ bench: build ## start, ping and memory beside the peers that are installed, as r
 
 tables: build ## run the bench and the suites, and write their figures into README and SECURITY
 	$(GO) run ./scripts/tables
+
+vm: build ## real Debian machines under qemu: MACHINES="debian13 …" (default: all)
+	@scripts/vm.sh $(MACHINES)
 
 soak: build ## ten minutes of mixed traffic
 	$(TEST) -tags $(TAGS),soak -timeout 30m -run Soak -v ./...
