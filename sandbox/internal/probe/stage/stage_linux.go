@@ -86,7 +86,7 @@ func Build(dir string, owner int) error {
 
 // build compiles the hostile program, or copies the one that is built already.
 func build(program string) error {
-	if made := os.Getenv(Made); made != "" {
+	if made, ok := os.LookupEnv(Made); ok {
 		data, err := os.ReadFile(made)
 		if err != nil {
 			return err
