@@ -30,6 +30,9 @@ func (a *app) logCommand() *cli.Command {
 			}
 			o := logOptions{Dir: logDir(at), Server: c.Args().First(), Since: c.String("since"), Net: c.Bool("net"), JSON: c.Bool("json"),
 				Follow: c.Bool("f"), Now: time.Now(), Zone: time.Local}
+			if _, _, err := a.loader(at)(o.Server, ""); err == nil && o.Server != "" {
+				o.Allow = o.Server
+			}
 			if o.Follow {
 				tick := time.NewTicker(250 * time.Millisecond)
 				defer tick.Stop()

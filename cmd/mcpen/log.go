@@ -20,6 +20,7 @@ import (
 type logOptions struct {
 	Dir    string // of the logs
 	Server string // empty: all
+	Allow  string // the profile in which a right is written; empty: there is none
 	Since  string // as parseSince reads it; empty: everything that is kept
 	Net    bool   // names and connections only
 	JSON   bool
@@ -62,7 +63,11 @@ func runLog(ctx context.Context, o logOptions, out io.Writer) error {
 	if err := o.unknown(); err != nil {
 		return err
 	}
-	show := func(e audit.Event) error { return o.show(out, e) }
+	var last lastRun
+	show := func(e audit.Event) error {
+		last.see(e)
+		return o.show(out, e)
+	}
 	if o.Follow {
 		err = r.Follow(ctx, o.Tick, show)
 	} else {
@@ -70,6 +75,9 @@ func runLog(ctx context.Context, o logOptions, out io.Writer) error {
 	}
 	if err != nil {
 		return fmt.Errorf("cannot show the log: %w", err)
+	}
+	if o.Server != "" && !o.JSON && !o.Net && !o.Follow {
+		last.tell(out, o.Allow)
 	}
 	if r.Foreign > 0 {
 		return noteError(fmt.Sprintf("%d lines of the log in %q are no events and were left out", r.Foreign, o.Dir))

@@ -43,11 +43,14 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 	if p.found != "" && (!quiet || err != nil) {
 		fmt.Fprintf(a.err, "mcpen: %s\n", p.found)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		defer p.close()
+		err = a.fetchSecrets(ctx, &p)
 	}
-	defer p.close()
-	if err := a.fetchSecrets(ctx, &p); err != nil {
+	if err != nil {
+		if ctx.Err() == nil {
+			a.notStarted(p, ch, err)
+		}
 		return err
 	}
 	_, _, isPackage, err := packaged(ch, p.policy)

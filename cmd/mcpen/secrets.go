@@ -34,7 +34,11 @@ func (a *app) fetchSecrets(ctx context.Context, p *prepared) error {
 		}
 		value, err := a.secret(ctx, from, p)
 		if err != nil {
-			return &codeError{code: exitUsage, err: fmt.Errorf("%s: cannot fetch the secret for %s from %q: %w", s.At, s.Name, s.From, err)}
+			hint := ""
+			if name, ok := strings.CutPrefix(from, "env:"); ok {
+				hint = fmt.Sprintf("set %s in the environment or in the entry of the client that starts it, or keep it elsewhere: keyring:mcpen/%s", name, name)
+			}
+			return &codeError{code: exitUsage, err: fmt.Errorf("%s: cannot fetch the secret for %s from %q: %w", s.At, s.Name, s.From, err), hint: hint}
 		}
 		if strings.ContainsRune(value, 0) {
 			return &codeError{code: exitUsage, err: fmt.Errorf("%s: the secret for %s holds a NUL, which no variable can", s.At, s.Name)}

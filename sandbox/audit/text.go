@@ -30,7 +30,11 @@ func FormatText(e Event) string {
 	}
 	b.WriteString(during(e.Request))
 	part("; rule ", e.Rule, "")
-	part("; to allow it: ", e.Advice(), "")
+	if e.Kind == KindStart || e.Kind == KindPackage {
+		part("; to mend it: ", e.Advice(), "") // nothing was refused to the server
+	} else {
+		part("; to allow it: ", e.Advice(), "")
+	}
 	return b.String()
 }
 

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox"
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -93,6 +94,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 		return sandbox.Exit{}, failed
 	}
 	if err != nil {
+		_ = log.Write(NotStarted(err, "")) // the error itself is told
 		return sandbox.Exit{}, err
 	}
 	runtime.GOMAXPROCS(o.Procs)
@@ -117,6 +119,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 		return sandbox.Exit{}, &Error{Code: ExitSandbox, Err: err}
 	}
 	if o.Death != "" && exit.Code != 0 && exit.Signal == 0 && ctx.Err() == nil {
+		_ = log.Write(audit.Event{Kind: audit.KindPackage, Verdict: audit.Observed, Detail: "some of its packages have install scripts that did not run", Hint: oneLine(o.Death)}) // it is told as well
 		fmt.Fprintln(stdio.Err, "mcpen: hint: "+o.Death)
 	}
 	return exit, nil

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mcpen/cmd/mcpen/launch"
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/policy"
+)
+
+// notStarted writes into a server's log why it did not start. What a client shows its
+// person is an exit code at most, and "mcpen log NAME" then has the cause. Where no
+// log can be kept, the error itself is all there is.
+func (a *app) notStarted(p prepared, ch choice, err error) {
+	if p.place.state == "" || repositoryOf(p.place, p.place.state) != "" {
+		return
+	}
+	name, what := p.policy.Name, ch.profile
+	if name == "" && (ch.unwritten() || ch.ref.Name != "") {
+		name = a.serverName(ch, p.place)
+	}
+	if name == "" {
+		name = strings.TrimSuffix(filepath.Base(ch.profile), ".toml")
+	}
+	if len(ch.command) > 0 {
+		what = strings.Join(audit.RedactArgs(ch.command), " ")
+	}
+	log, errLog := audit.Open(logDir(p.place), audit.Options{Server: name})
+	if errLog != nil {
+		return
+	}
+	defer log.Close()
+	e := launch.NotStarted(err, hintOf(err))
+	e.Subject = what
+	_ = log.Write(e) // the error itself is told
+}
+
+// hintOf is what an error says to paste, or "".
+func hintOf(err error) string {
+	var mistakes policy.Mistakes
+	var notFound *host.FindError
+	var coded *codeError
+	switch {
+	case errors.As(err, &mistakes):
+		return mistakes[0].Hint
+	case errors.As(err, &notFound):
+		return notFound.Hint
+	case errors.As(err, &coded):
+		return coded.hint
+	}
+	return ""
+}
+
+// lastRun is what the events of a server's last run say of its end.
+type lastRun struct {
+	start, end audit.Event
+	words      string // the last line that it wrote to stderr
+	refused    []audit.Event
+	scripts    string // a hint on packages whose install scripts did not run
+}
+
+// maxRefused is how many refusals are said again at the end.
+const maxRefused = 5
+
+func (l *lastRun) see(e audit.Event) {
+	switch {
+	case e.Kind == audit.KindStart:
+		*l = lastRun{start: e}
+	case e.Kind == audit.KindExit:
+		l.end = e
+	case e.Kind == audit.KindStderr && strings.TrimSpace(e.Subject+e.Detail) != "":
+		l.words = strings.TrimSpace(e.Subject + e.Detail)
+	case e.Kind == audit.KindPackage && e.Hint != "":
+		l.scripts = e.Hint
+	case e.Verdict == audit.Refused && len(l.refused) < maxRefused:
+		same := func(o audit.Event) bool { return o.Kind == e.Kind && o.Subject == e.Subject }
+		if !slices.ContainsFunc(l.refused, same) {
+			l.refused = append(l.refused, e)
+		}
+	}
+}
+
+// tell says, where the last run went wrong, what the cause is and what to do. A right
+// is written into the profile of the name allow, where there is one.
+func (l *lastRun) tell(out io.Writer, allow string) {
+	line := func(format string, args ...any) { fmt.Fprintln(out, audit.Visible(fmt.Sprintf(format, args...))) }
+	failed := l.end.Code != nil && *l.end.Code != 0 || l.end.Signal != "" && l.end.Signal != "SIGTERM"
+	switch {
+	case l.start.Verdict == audit.Refused:
+		line("")
+		line("did not start: %s", l.start.Detail)
+		if l.start.Hint != "" {
+			line("to mend it: %s", l.start.Hint)
+		}
+		return
+	case !failed:
+		return
+	}
+	line("")
+	how := l.end.Signal
+	if l.end.Code != nil {
+		how = fmt.Sprintf("exit code %d", *l.end.Code)
+	}
+	line("ended with %s", how)
+	if l.words != "" {
+		line("its last words: %s", l.words)
+	}
+	for _, e := range l.refused {
+		advice := e.Hint
+		if c := e.Grant.Advice(allow); c != "" {
+			advice = c
+		}
+		line("was refused %s %s", e.Kind, e.Subject)
+		if advice != "" {
+			line("to allow it: %s", advice)
+		}
+	}
+	if l.scripts != "" {
+		line("to mend it: %s", l.scripts)
+	}
+}
