@@ -119,7 +119,7 @@ var states = map[clients.State]string{
 }
 
 func (a *app) showClients(at place, all []standingJSON) {
-	g := grid{rows: [][]string{{"CLIENT", "SERVER", "STATE", "COMMAND", "FILE"}}, give: []int{3, 4, 1, 0}}
+	g := grid{rows: [][]string{{"CLIENT", "SERVER", "STATE", "COMMAND", "FILE"}}, give: []give{{3, 16}, {4, 16}, {1, 12}, {3, 8}}, middle: 3}
 	for _, s := range all {
 		for _, j := range s.Servers {
 			what := strings.Join(j.Command, " ")

@@ -90,7 +90,9 @@ func (l *lastRun) see(e audit.Event) {
 // is written into the profile of the name allow, where there is one.
 func (l *lastRun) tell(out io.Writer, allow string) {
 	line := func(format string, args ...any) { fmt.Fprintln(out, audit.Visible(fmt.Sprintf(format, args...))) }
-	failed := l.end.Code != nil && *l.end.Code != 0 || l.end.Signal != "" && l.end.Signal != "SIGTERM"
+	failed := l.end.Code != nil && *l.end.Code != 0 ||
+		// A client that ends a server does so with a signal, and mcpen then says after which.
+		l.end.Signal != "" && l.end.Signal != "SIGTERM" && !strings.HasPrefix(l.end.Detail, "ended after")
 	switch {
 	case l.start.Verdict == audit.Refused:
 		line("")

@@ -12,9 +12,13 @@ import (
 
 // grid is a table for a person, as wide as a terminal at most.
 type grid struct {
-	rows [][]string // the first one is the head; all have as many cells
-	give []int      // the columns that give way where there is too little room, the first one first
+	rows   [][]string // the first one is the head; all have as many cells
+	give   []give     // the columns that give way where there is too little room, the first one first
+	middle int        // the column that is cut in its middle; the first one never is
 }
+
+// give is a column that gives way, down to a width.
+type give struct{ column, least int }
 
 // columns is how wide a file's terminal is; 0 where it is none.
 func columns(f *os.File) int {
@@ -25,10 +29,7 @@ func columns(f *os.File) int {
 	return w
 }
 
-const (
-	gridGap   = 2
-	gridLeast = 8 // a column does not get narrower
-)
+const gridGap = 2
 
 // write writes the table into so many columns; 0 is as many as it needs.
 func (g grid) write(out io.Writer, room int) {
@@ -42,16 +43,19 @@ func (g grid) write(out io.Writer, room int) {
 	for _, w := range widths {
 		total += w
 	}
-	for _, i := range g.give {
+	for _, c := range g.give {
 		if room == 0 || total <= room {
 			break
 		}
-		less := min(total-room, max(widths[i]-gridLeast, 0))
-		widths[i], total = widths[i]-less, total-less
+		less := min(total-room, max(widths[c.column]-c.least, 0))
+		widths[c.column], total = widths[c.column]-less, total-less
 	}
 	for _, row := range g.rows {
 		var b strings.Builder
 		for i, cell := range row {
+			if i > 0 && i == g.middle {
+				cell = cutMiddle(cell, widths[i])
+			}
 			cell = cutTo(cell, widths[i])
 			b.WriteString(cell)
 			if i < len(row)-1 {
@@ -92,4 +96,23 @@ func cutTo(s string, most int) string {
 		b.WriteRune(r)
 	}
 	return b.String() + "…"
+}
+
+// cutMiddle is a text of so many columns at most, of which the end says more than the
+// middle.
+func cutMiddle(s string, most int) string {
+	if wide(s) <= most || most < 8 {
+		return s
+	}
+	front, back := most/4, most-most/4-1
+	runes := []rune(s)
+	a, n := 0, 0
+	for ; a < len(runes) && n+runeWide(runes[a]) <= front; a++ {
+		n += runeWide(runes[a])
+	}
+	b := len(runes)
+	for n = 0; b > a && n+runeWide(runes[b-1]) <= back; b-- {
+		n += runeWide(runes[b-1])
+	}
+	return string(runes[:a]) + "…" + string(runes[b:])
 }

@@ -188,10 +188,17 @@ func (a *app) addCommand() *cli.Command {
 	return &cli.Command{
 		Name: "add", Usage: "lock a package, install it in a sandbox, and write a profile that allows it nothing", ArgsUsage: "PACKAGE",
 		Description: "PACKAGE is npm:NAME[@VERSION] or pypi:NAME[==VERSION], either with a\nrange in the version's place, such as npm:NAME@^1.2, or a file: a server.json of the MCP\nregistry or the manifest.json of an MCPB bundle, whose arguments and variables become the\nparameters of the profile." + exitStatus,
-		Flags:       []cli.Flag{&cli.StringFlag{Name: "name", Usage: "the profile's `NAME` (default: the package's, without its scope)"}},
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "name", Usage: "the profile's `NAME` (default: the package's, without its scope)"},
+			&cli.StringSliceFlag{Name: "client", Usage: "write it into the file of the client `NAME`, too, in its pen; may be repeated"},
+			setFlag(),
+		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return usage("mcpen add npm:NAME", "one package, please")
+			}
+			if names := c.StringSlice("client"); len(names) > 0 || len(c.StringSlice("set")) > 0 {
+				return packageError(c.Context, a.addToClients(c.Context, c.Args().First(), c.String("name"), names, c.StringSlice("set")))
 			}
 			return packageError(c.Context, a.add(c.Context, c.Args().First(), c.String("name")))
 		},

@@ -41,10 +41,10 @@ func (p proposal) wrapped(all bool) bool {
 	return p.needs == "" && (p.kind == byLibrary || p.kind == byLock || p.kind == byTrial && all)
 }
 
-// label is the proposal in a table.
-func (p proposal) label() string {
+// label is the proposal in a table, where there is room with the profile's name.
+func (p proposal) label(room bool) string {
 	switch {
-	case p.kind == byLibrary:
+	case p.kind == byLibrary && room:
 		return p.kind + ": " + p.profile
 	case p.kind == "":
 		return "-"
@@ -137,7 +137,7 @@ func (a *app) settleChoice(at place, p *proposal, ch choice) {
 	case byLock:
 		p.can = "nothing: no file, no host"
 	case byTrial:
-		p.can = "nothing, until it was looked at"
+		p.can = "nothing until looked at"
 	}
 }
 

@@ -299,17 +299,18 @@ func (w *wrapping) count() (n int) {
 
 // table shows every server that was found.
 func (w *wrapping) table() {
-	g := grid{rows: [][]string{{"CLIENT", "SERVER", "COMMAND", "PROFILE", "CAN"}}, give: []int{2, 4, 1, 3, 0}}
+	room := columns(w.app.out)
+	g := grid{rows: [][]string{{"CLIENT", "SERVER", "COMMAND", "PROFILE", "CAN"}}, give: []give{{2, 20}, {4, 24}, {1, 12}, {3, 7}, {2, 8}, {4, 8}}, middle: 2}
 	for _, p := range w.all {
 		can := p.can
 		if p.needs != "" && p.kind == byLibrary {
 			can = "needs: " + p.needs
 		}
 		command := p.entry.Inner()
-		g.rows = append(g.rows, []string{clientTitle(p.place), audit.Visible(entryName(w.target.at, p.entry)), audit.Visible(strings.Join(audit.RedactArgs(command), " ")), p.label(), audit.Visible(can)})
+		g.rows = append(g.rows, []string{clientTitle(p.place), audit.Visible(entryName(w.target.at, p.entry)), audit.Visible(strings.Join(audit.RedactArgs(command), " ")), p.label(room == 0 || room >= 120), audit.Visible(can)})
 	}
 	if len(g.rows) > 1 {
-		g.write(w.app.out, columns(w.app.out))
+		g.write(w.app.out, room)
 	}
 	w.said()
 }

@@ -83,6 +83,8 @@ type shape struct {
 	env     string   // "env" where empty
 	whole   bool     // the command is a list with the arguments in it
 	nested  bool     // the command may be an object {path, args, env}
+
+	with [][2]string // what a new server needs beside its command: keys and JSON
 }
 
 func (s shape) keys() (command, args, env string) {

@@ -25,17 +25,17 @@ type spot struct {
 // The shapes of the clients.
 var (
 	plainShapes    = []shape{{at: []string{"mcpServers"}}}
-	claudeShapes   = []shape{{at: []string{"mcpServers"}}, {at: []string{"projects", "*", "mcpServers"}}}
-	codeShapes     = []shape{{at: []string{"servers"}}}
+	claudeShapes   = []shape{{at: []string{"mcpServers"}, with: [][2]string{{"type", `"stdio"`}}}, {at: []string{"projects", "*", "mcpServers"}}}
+	codeShapes     = []shape{{at: []string{"servers"}, with: [][2]string{{"type", `"stdio"`}}}}
 	settingsShapes = []shape{{at: []string{"mcp", "servers"}}}
-	opencodeShapes = []shape{{at: []string{"mcp"}, whole: true, env: "environment"}}
-	crushShapes    = []shape{{at: []string{"mcp"}}}
-	zedShapes      = []shape{{at: []string{"context_servers"}, nested: true}}
+	opencodeShapes = []shape{{at: []string{"mcp"}, whole: true, env: "environment", with: [][2]string{{"type", `"local"`}, {"enabled", "true"}}}}
+	crushShapes    = []shape{{at: []string{"mcp"}, with: [][2]string{{"type", `"stdio"`}}}}
+	zedShapes      = []shape{{at: []string{"context_servers"}, nested: true, with: [][2]string{{"source", `"custom"`}}}}
 	codexShapes    = []shape{{at: []string{"mcp_servers"}}}
-	gooseShapes    = []shape{{at: []string{"extensions"}, command: "cmd", env: "envs"}}
+	gooseShapes    = []shape{{at: []string{"extensions"}, command: "cmd", env: "envs", with: [][2]string{{"enabled", "true"}, {"type", `"stdio"`}, {"timeout", "300"}}}}
 	continueShapes = []shape{{at: []string{"mcpServers"}, list: true}}
 	ampShapes      = []shape{{at: []string{"amp.mcpServers"}}}
-	vibeShapes     = []shape{{at: []string{"mcp_servers"}, list: true}}
+	vibeShapes     = []shape{{at: []string{"mcp_servers"}, list: true, with: [][2]string{{"transport", `"stdio"`}}}}
 )
 
 func plain(path string) spot { return spot{path: path, format: formatJSON, shapes: plainShapes} }

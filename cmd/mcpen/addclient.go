@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"mcpen/cmd/mcpen/clients"
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/pack"
+)
+
+// addToClients adds a package, where that is not done yet, and writes it into clients'
+// files: in its pen, with the command behind "--" that would start it without, so that
+// unwrap takes it out of the pen as well.
+func (a *app) addToClients(ctx context.Context, text, name string, names, sets []string) error {
+	at, err := a.placeToRun()
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return usage("mcpen add --client NAME --set name=value "+text, "--set needs --client: it is written into a client's file")
+	}
+	var places []clients.Place
+	for _, n := range names {
+		p, err := clients.Home(a.roots(at), n)
+		if err != nil {
+			return usage("mcpen add --client "+nearest(n, clients.Names())+" "+text, "%v", err)
+		}
+		places = append(places, p)
+	}
+	mcpen, err := a.self()
+	if err != nil {
+		return err
+	}
+	params, err := parameters(sets)
+	if err != nil {
+		return err
+	}
+	ref, called, _, err := a.toAdd(at, text, name)
+	if err != nil {
+		return err
+	}
+	lock := filepath.Join(at.config, "profiles", called+".lock")
+	if !exists(lock) {
+		if err := a.add(ctx, text, name); err != nil {
+			return err
+		}
+	}
+	command, err := a.penned(at, ref, called, params, sets)
+	if err != nil {
+		return err
+	}
+	return a.writeServers(at, places, called, append([]string{mcpen}, command...))
+}
+
+// penned is what starts a package in its pen.
+func (a *app) penned(at place, ref pack.Ref, name string, params map[string][]string, sets []string) ([]string, error) {
+	bareRef := ref
+	bareRef.Version, bareRef.Tag, bareRef.Bin = "", "", ""
+	runner := []string{"npx", "-y", bareRef.Name}
+	if ref.Ecosystem == pack.PyPI {
+		runner = []string{"uvx", bareRef.Name}
+	}
+	ch := choice{command: runner, params: params, look: true}
+	words := []string{"run"}
+	if name != a.name(at, ref) {
+		ch.profile = name
+		words = append(words, "--profile", name)
+	}
+	for _, s := range sets {
+		words = append(words, "--set", s)
+	}
+	found, err := a.forPackage(ch, at)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.resolveAnywhere(found, at); err != nil {
+		return nil, err
+	}
+	return append(append(words, "--"), runner...), nil
+}
+
+// writeServers writes one server into files.
+func (a *app) writeServers(at place, places []clients.Place, name string, command []string) error {
+	t := &target{at: at, places: places}
+	for _, p := range places {
+		change, err := clients.Add(p, name, command)
+		if err != nil {
+			t.note(p, name, err)
+			continue
+		}
+		fmt.Fprintf(a.out, "added %s to %s\n", audit.Visible(name), audit.Visible(tilde(at, p.Path)))
+		if running := slices.Concat(change.Open, p.Client.Running()); len(running) > 0 {
+			a.warn("%s runs: it reads its file when it starts again: %s", p.Client.Title, audit.Visible(clients.List(running)))
+		}
+	}
+	if err := remember(at, places); err != nil {
+		a.warn("what is wrapped was not remembered: %v", err)
+	}
+	a.tellProblems(t)
+	return t.err()
+}
