@@ -218,13 +218,21 @@ func processes(t *testing.T, such func(name, args string) bool) []int {
 	for _, dir := range dirs {
 		name, err1 := os.ReadFile(filepath.Join(dir, "comm"))
 		args, err2 := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if err1 == nil && err2 == nil && such(string(name), string(args)) {
+		if err1 == nil && err2 == nil && !zombie(dir) && such(string(name), string(args)) {
 			var pid int
 			fmt.Sscan(filepath.Base(dir), &pid)
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// zombie reports whether a process has ended and waits to be reaped, which a pid 1
+// that is no init never does.
+func zombie(dir string) bool {
+	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+	// "pid (name) state …", where the name may hold anything (proc_pid_stat(5)).
+	return err == nil && strings.HasPrefix(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " Z")
 }
 
 // endDaemon ends what the daemon probe left outside, by the pid that it told.
