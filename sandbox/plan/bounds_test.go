@@ -268,3 +268,37 @@ func TestOneOfTwoAtOnePlace(t *testing.T) {
 		}
 	}
 }
+
+// What is said to be there inside is there: a program that nothing shows would fail
+// for no reason that anybody sees.
+func TestVisibleIsWhatIsMounted(t *testing.T) {
+	comp := &compiler{}
+	comp.plan.Root = []Mount{{Kind: MountBind, Target: "/usr"}, {Kind: MountTmpfs, Target: "/tmp"}, {Kind: MountDir, Target: "/etc"}, {Kind: MountFile, Target: "/etc/passwd"},
+		{Kind: MountCopy, Target: "/etc/copy"}, {Kind: MountDevice, Target: "/dev/null"}, {Kind: MountMask, Target: "/usr/secret"}, {Kind: MountSymlink, Target: "/bin"}, {Kind: MountProc, Target: "/proc"}}
+	for p, want := range map[string]bool{"/usr": true, "/usr/bin/x": true, "/usrx": false, "/tmp": true, "/tmp/x": false, "/etc": true, "/etc/passwd": true, "/etc/copy": true, "/etc/x": false,
+		"/dev/null": true, "/dev/nul": false, "/usr/secret": false, "/usr/secret/x": false, "/usr/secretx": true, "/bin": false, "/": false, "/srv": false} {
+		if got := comp.visible(p); got != want {
+			t.Errorf("%s is there: %v", p, got)
+		}
+	}
+}
+
+// A place that the profile frees is free with all below it, and nothing beside it.
+func TestFreedPlaces(t *testing.T) {
+	j := NewJudge(Writes{Folders: []string{"/ws"}, Free: []string{"/tmp"}, Except: []string{"/ws/.vscode"}, Names: []string{".vscode", ".git"}})
+	for p, want := range map[string]bool{"/ws/.vscode": true, "/ws/.vscode/a/b": true, "/ws/.vscodex": false, "/ws": false, "/ws/a": false, "/ws/.git": false, "/": false, "/other/.vscode": false} {
+		if got := j.Freed(p); got != want {
+			t.Errorf("%s is freed: %v", p, got)
+		}
+	}
+	for p, want := range map[string]bool{"/ws/.vscode": true, "/ws/.vscode/a": false, "/ws": false, "/ws/.git": false} {
+		if got := j.Excepted(p); got != want {
+			t.Errorf("%s is excepted: %v", p, got)
+		}
+	}
+	for p, want := range map[string]string{"/ws": "/ws", "/ws/a": "/ws", "/wsx": "", "/tmp/a": "", "/": ""} {
+		if got := j.Folder(p); got != want {
+			t.Errorf("%s lies in %q, want %q", p, got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package egress
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -338,5 +339,69 @@ func TestUsedLinksStay(t *testing.T) {
 	}
 	if tb.order.Len() != maxAnswers || len(tb.answers) != maxAnswers {
 		t.Errorf("%d answers in order, %d by name", tb.order.Len(), len(tb.answers))
+	}
+}
+
+// A packet's address is read of the one message that holds it.
+func TestPacketInfoIsItsOwnMessage(t *testing.T) {
+	addr := netip.MustParseAddr("2001:db8::7").As16()
+	message := func(level, kind int32, data []byte) []byte {
+		b := make([]byte, unix.CmsgSpace(len(data)))
+		binary.NativeEndian.PutUint64(b, uint64(unix.CmsgLen(len(data))))
+		binary.NativeEndian.PutUint32(b[8:], uint32(level))
+		binary.NativeEndian.PutUint32(b[12:], uint32(kind))
+		copy(b[unix.CmsgLen(0):], data)
+		return b
+	}
+	info := append(addr[:], 0, 0, 0, 1)
+	other := message(unix.IPPROTO_IPV6, unix.IPV6_HOPLIMIT, make([]byte, 20))
+	foreign := message(unix.SOL_SOCKET, unix.IPV6_PKTINFO, append(make([]byte, 15), 9, 0, 0, 0, 0))
+	right := message(unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, info)
+	for name, c := range map[string]struct {
+		oob  []byte
+		want bool
+	}{"alone": {right, true}, "behind another": {append(append([]byte{}, other...), right...), true}, "behind a foreign one": {append(append([]byte{}, foreign...), right...), true},
+		"another alone": {other, false}, "a foreign one alone": {foreign, false}, "too short": {message(unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, addr[:15]), false}, "nothing": {nil, false}, "no message": {[]byte{1, 2, 3}, false}} {
+		got := pktinfo6(c.oob)
+		if c.want && got != netip.AddrFrom16(addr) || !c.want && got.IsValid() {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// Who cannot be told which addresses are the machine's own must not dial: the next
+// address could be one of them.
+func TestAddressesThatCannotBeWatched(t *testing.T) {
+	unheard, err := fault.Each([]uintptr{unix.SYS_SOCKET, unix.SYS_BIND}, unix.EIO, nil, func() error {
+		i, err := watchInterfaces()
+		if err == nil {
+			i.close()
+		}
+		return err
+	})
+	if err != nil || len(unheard) > 0 {
+		t.Errorf("nobody heard of %v (%v)", unheard, err)
+	}
+	i, err := watchInterfaces()
+	must(t, err)
+	before, err := i.around()
+	must(t, err)
+	if len(before.own) == 0 && fmt.Sprint(before) == fmt.Sprint(surroundings{}) {
+		t.Error("this machine has no address")
+	}
+	i.close()
+	if _, err := i.around(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("asked behind close: %v", err)
+	}
+	i.close()
+}
+
+// A name too long for a socket is one below its directory, to the byte.
+func TestLongSocketNames(t *testing.T) {
+	for n, want := range map[int]bool{maxSunPath: false, maxSunPath + 1: true} {
+		path := "/" + strings.Repeat("a", n-3) + "/b"
+		if got := shorten(7, path); (got != path) != want || want && got != "/proc/self/fd/7/b" {
+			t.Errorf("%d bytes: %s", n, got)
+		}
 	}
 }

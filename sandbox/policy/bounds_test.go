@@ -1,0 +1,110 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// A name that no resolver takes must not be a rule that looks as if it allowed
+// something.
+func TestHostNamesAtTheirLongest(t *testing.T) {
+	label := strings.Repeat("a", 63)
+	most := label + "." + label + "." + label + "." + strings.Repeat("b", 61) // 253
+	parse := func(host string) error {
+		_, err := Parse("p.toml", fmt.Appendf(nil, "version = 1\nname = \"x\"\n[network]\nallow = [%q]\n", host+":443"), nil)
+		if err == nil {
+			p, _ := Parse("p.toml", fmt.Appendf(nil, "version = 1\nname = \"x\"\n[network]\nallow = [%q]\n", host+":443"), nil)
+			_, err = Resolve(p, Input{})
+		}
+		return err
+	}
+	for host, want := range map[string]string{
+		most: "", most + "b": "longer than 253", "a" + label + ".example": "63 characters", label + ".example": "", "a..example": "empty label", ".example": "", "a.*.example": `"*" elsewhere`, "*.a*.example": `"*" elsewhere`,
+		"*.com": "single label", "*.a.example": "", "a_b.example": "", "a.0x7f": "a way to write an address", "a.127": "a way to write an address", "a.0x": "a way to write an address", "a.0xg": "", "a.1a": "",
+	} {
+		err := parse(host)
+		if bad := want != "" || host == ".example" || host == "a_b.example"; (err != nil) != bad || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40s… (%d characters): %v, want %q", host, len(host), err, want)
+		}
+	}
+}
+
+// What is too much to be read is said, with its number: who mends the first two
+// hundred mistakes is to know of the others.
+func TestMistakesBeyondTheBoundAreCounted(t *testing.T) {
+	for _, n := range []int{maxMistakes - 1, maxMistakes, maxMistakes + 1, maxMistakes + 7} {
+		var b strings.Builder
+		b.WriteString("version = 1\nname = \"x\"\n")
+		for i := range n {
+			fmt.Fprintf(&b, "wrong%d = 1\n", i)
+		}
+		_, err := Parse("p.toml", []byte(b.String()), nil)
+		var m Mistakes
+		if !errors.As(err, &m) {
+			t.Fatal(err)
+		}
+		want := ""
+		if n > maxMistakes {
+			want = fmt.Sprintf("and %d more mistakes", n-maxMistakes)
+		}
+		last := m[len(m)-1].Text
+		if (want != "") != (last == want) || len(m) != min(n, maxMistakes+1) && n != maxMistakes {
+			t.Errorf("%d mistakes: %d are told, the last %q, want %q", n, len(m), last, want)
+		}
+	}
+}
+
+// What stands in for a value in a hint is one that the profile takes.
+func TestHintsAreValues(t *testing.T) {
+	for want, p := range map[string]Param{"env:A-B": {Type: ParamSecret, Name: "a-b"}, "/path": {Type: ParamDirectory}, "8080": {Type: ParamPort}, "low": {Type: ParamChoice, Choices: []string{"low", "high"}}, "VALUE": {Type: ParamString}} {
+		if got := p.example(); got != strings.ReplaceAll(want, "A-B", "A_B") {
+			t.Errorf("%s: %q, want %q", p.Type, got, want)
+		}
+	}
+	if got := (Param{Type: ParamFile}).example(); got != "/path" {
+		t.Errorf("file: %q", got)
+	}
+	if got := (Param{Type: ParamChoice}).example(); got != "VALUE" {
+		t.Errorf("no choices: %q", got)
+	}
+}
+
+// The name is the file's where the profile has none, or there is no profile.
+func TestNamesComeFromTheFile(t *testing.T) {
+	for file, want := range map[string]string{"/x/notes.toml": "notes", "notes": "notes", "/x/not a name.toml": "", ".toml": "", "/x/UPPER_ö.toml": ""} {
+		p, err := Parse(file, []byte("version = 1\n"), nil)
+		if want == "" {
+			if err == nil || !strings.Contains(err.Error(), "cannot stand for it") {
+				t.Errorf("%s: %v", file, err)
+			}
+			continue
+		}
+		if err != nil || p.Name != want {
+			t.Errorf("%s: %+v, %v", file, p, err)
+		}
+	}
+}
+
+// A relative path in a profile means another folder in each working directory: only
+// who types it on the command line knows which.
+func TestRelativePathsAreTheCommandLines(t *testing.T) {
+	p, err := Parse("p.toml", []byte("version = 1\nname = \"x\"\n[params.dir]\ntype = \"directory\"\ndefault = \"a/b\"\n[filesystem]\nread = [\"${dir}\"]\n"), nil)
+	if err == nil {
+		_, err = Resolve(p, Input{Home: "/home/ada", Cwd: "/srv"})
+	}
+	if err == nil || !strings.Contains(err.Error(), "is relative") {
+		t.Errorf("by default: %v", err)
+	}
+	p, err = Parse("p.toml", []byte("version = 1\nname = \"x\"\n[params.dir]\ntype = \"directory\"\n[filesystem]\nread = [\"${dir}\"]\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cwd, want := range map[string]string{"/srv": "/srv/b", "": "is relative", "rel": "is relative"} {
+		pol, err := Resolve(p, Input{Home: "/home/ada", Cwd: cwd, Params: map[string][]string{"dir": {"a/../b"}}})
+		if err == nil && (len(pol.Filesystem.Read) != 1 || pol.Filesystem.Read[0].Path != want) || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("given in %q: %+v, %v; want %s", cwd, pol.Filesystem.Read, err, want)
+		}
+	}
+}
