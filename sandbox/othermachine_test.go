@@ -18,6 +18,9 @@ import (
 // tests that run there.
 const otherMachine = "MCPEN_OTHER_MACHINE"
 
+// fewMoments has TestLifeKilledStart kill fewer starts: what differs here is not when.
+const fewMoments = "MCPEN_FEW_MOMENTS"
+
 // asPid1 is a pid 1 that reaps nothing but what it started itself, as the shell or
 // the service of a container often is, on a machine whose /proc is as systemd's
 // ProtectProc= and NoExecPaths= have it. It returns the exit status.
@@ -76,7 +79,7 @@ func TestLifeOnAnotherMachine(t *testing.T) {
 			defer runtime.UnlockOSThread()
 			cmd := exec.Command(binary)
 			cmd.Dir = dir
-			cmd.Env = append(os.Environ(), append(env, otherMachine+"="+tests)...)
+			cmd.Env = append(os.Environ(), append(env, otherMachine+"="+tests, fewMoments+"=1")...)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 			out, err := cmd.CombinedOutput()
 			if err != nil {
