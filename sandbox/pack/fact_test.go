@@ -306,6 +306,9 @@ func TestVersionFitsTheInterpreter(t *testing.T) {
 	f.Upload("b", "2.0", old, nil, nil).Extra = map[string]any{"requires-python": ">=3.99"}
 	f.Upload("b", "3.0", old, nil, nil).Name = "b-3.0-cp311-cp311-win_amd64.whl"
 	f.Upload("c", "1.0", old, nil, nil).Name = "c-1.0-cp311-cp311-win_amd64.whl"
+	for _, v := range []string{"0.1", "1.10", "1.9"} { // the newest is named, not the first
+		f.Upload("e", v, old, nil, nil).Extra = map[string]any{"requires-python": "==3.99.*"}
+	}
 	f.Upload("d", "1.0", old, nil, nil).Name = "d-1.0-py2.py3-none-any.whl"
 	in, _ := newInstaller(t, f)
 	for _, e := range []Ecosystem{NPM, PyPI} {
@@ -316,7 +319,7 @@ func TestVersionFitsTheInterpreter(t *testing.T) {
 		if i.Version == "" || e == PyPI && len(i.Tags) == 0 {
 			t.Fatalf("%s: %+v", e, i)
 		}
-		for ref, want := range map[string]string{"npm:a": "1.0.0", "npm:a@2.0.0": "2.0.0", "npm:odd": "1.0.0", "pypi:b": "1.0", "pypi:d": "1.0", "pypi:c": "a wheel for this machine", "pypi:b==2.0": "needs Python >=3.99"} {
+		for ref, want := range map[string]string{"npm:a": "1.0.0", "npm:a@2.0.0": "2.0.0", "npm:odd": "1.0.0", "pypi:b": "1.0", "pypi:d": "1.0", "pypi:c": "a wheel for this machine", "pypi:b==2.0": "needs Python >=3.99", "pypi:e": "1.10 needs Python ==3.99.*"} {
 			if !strings.HasPrefix(ref, string(e)) {
 				continue
 			}

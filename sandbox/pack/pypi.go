@@ -249,6 +249,7 @@ func resolvePyPI(p project, ref Ref, i Interpreter, build bool, minAge time.Dura
 	if err != nil {
 		return Release{}, indexFile{}, err
 	}
+	slices.SortStableFunc(all, newestFirst)
 	want := ""
 	for _, c := range all {
 		if ref.Version != "" && sameVersion(c.version, ref.Version) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"sort"
 	"time"
 )
 
@@ -82,6 +81,17 @@ type candidate struct {
 	needs string
 }
 
+// newestFirst orders candidates by their versions.
+func newestFirst(a, b candidate) int {
+	switch {
+	case a.newer(b.version):
+		return -1
+	case b.newer(a.version):
+		return 1
+	}
+	return 0
+}
+
 // needsOf says that an interpreter does not fit.
 func needsOf(what, wanted string, fits func(string) bool) string {
 	if fits(wanted) {
@@ -122,7 +132,7 @@ func within(all []candidate, ref Ref) ([]candidate, error) {
 	}
 	in := slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return !ref.Allows(c.version) })
 	if len(in) == 0 {
-		sort.SliceStable(all, func(i, j int) bool { return all[i].newer(all[j].version) })
+		slices.SortStableFunc(all, newestFirst)
 		return nil, missing("cannot resolve %s: the registry has no version in that range; the newest is %s", ref, newestOf(all, func(candidate) bool { return true }))
 	}
 	return in, nil
@@ -142,7 +152,7 @@ func choose(all []candidate, ref Ref, want, prefer string, minAge time.Duration,
 	if len(all) == 0 {
 		return choice{}, missing("cannot resolve %s: the registry lists no version that can be installed", ref)
 	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].newer(all[j].version) })
+	slices.SortStableFunc(all, newestFirst)
 	old := func(c candidate) bool {
 		return minAge <= 0 || !c.published.IsZero() && now.Sub(c.published) >= minAge
 	}
