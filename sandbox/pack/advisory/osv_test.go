@@ -97,7 +97,7 @@ func demoLock() pack.Lock {
 		pack.Dependency{Path: "node_modules/@demo/right/node_modules/left", Version: "1.5.0"})
 }
 
-func TestFind(t *testing.T) {
+func TestFindAdvisories(t *testing.T) {
 	dir, file := writeDB(t)
 	l := demoLock()
 	for _, db := range []string{dir, file} {
@@ -284,7 +284,7 @@ func TestOSVService(t *testing.T) {
 	}
 }
 
-func BenchmarkFind(b *testing.B) {
+func BenchmarkFindAdvisories(b *testing.B) {
 	var buf bytes.Buffer
 	z := zip.NewWriter(&buf)
 	for i := range 20_000 {
