@@ -108,3 +108,36 @@ func TestRelativePathsAreTheCommandLines(t *testing.T) {
 		}
 	}
 }
+
+// A home that nobody knows is no path, and another user's is none that a profile
+// names.
+func TestHomesThatNobodyKnows(t *testing.T) {
+	for _, c := range []struct{ home, path, want string }{{"/home/ada", "~/x", ""}, {"/home/ada", "~", ""}, {"", "~/x", "no home directory is known"}, {"home", "~/x", "no home directory is known"}, {"/home/ada", "~eve/x", "another user's home"}, {"", "/x", ""}} {
+		r := &resolver{in: Input{Home: c.home}}
+		got, err := r.home(c.path)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || err == nil && got != strings.Replace(c.path, "~", c.home, 1) {
+			t.Errorf("%s in the home %q is %q, %v", c.path, c.home, got, err)
+		}
+	}
+}
+
+// Whoever decides about a profile reads all that it asks for, each under its key.
+func TestEverythingSaidHasItsKey(t *testing.T) {
+	p, err := Parse("p.toml", []byte("version = 1\nname = \"x\"\n[server]\ncommand = [\"a\"]\nargs = [\"b\"]\ndir = \"/c\"\n[filesystem]\nread = [\"/d\"]\nwrite = [\"/e\"]\n"+
+		"[network]\nallow = [\"f.example:443\"]\n[env]\npass = [\"G\"]\n[require]\nwithout = [\"seccomp\"]\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, s := range p.Said() {
+		if s.At == (Pos{}) {
+			t.Errorf("%+v stands nowhere", s)
+		}
+		got[s.Key] = s.Text
+	}
+	for key, want := range map[string]string{"server.command": "a", "server.args": "b", "server.dir": "/c", "filesystem.read": "/d", "filesystem.write": "/e", "network.allow": "f.example:443", "require.without": "seccomp"} {
+		if got[key] != want {
+			t.Errorf("%s is %q, want %q; all: %v", key, got[key], want, got)
+		}
+	}
+}

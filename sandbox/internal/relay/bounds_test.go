@@ -182,3 +182,33 @@ func (p *pieces) Read(b []byte) (int, error) {
 }
 
 var errEnd = errors.New("the end")
+
+// Of the last lines of a server that dies the newest are kept, in number and in
+// bytes, and one that is too long alone is kept all the same.
+func TestHeldLinesAreBounded(t *testing.T) {
+	l := &lane{}
+	for i := range heldLines + 3 {
+		l.hold(words{text: string(rune('a' + i%26))})
+	}
+	if len(l.held) != heldLines || l.lost != 3 || l.size != heldLines || l.held[0].text != "d" {
+		t.Errorf("%d lines of %d bytes, %d lost, the first %q", len(l.held), l.size, l.lost, l.held[0].text)
+	}
+	l = &lane{}
+	half := strings.Repeat("x", heldSize/2)
+	l.hold(words{text: half})
+	l.hold(words{text: half})
+	if len(l.held) != 2 || l.lost != 0 {
+		t.Errorf("two halves: %d lines, %d lost", len(l.held), l.lost)
+	}
+	l.hold(words{text: "y"})
+	if len(l.held) != 2 || l.lost != 1 || l.size != heldSize/2+1 {
+		t.Errorf("a byte more: %d lines of %d bytes, %d lost", len(l.held), l.size, l.lost)
+	}
+	l.hold(words{text: strings.Repeat("z", 2*heldSize)})
+	if len(l.held) != 1 || l.lost != 3 || l.size != 2*heldSize {
+		t.Errorf("a long one: %d lines of %d bytes, %d lost", len(l.held), l.size, l.lost)
+	}
+	if !l.closed() || (&lane{}).closed() || !(&lane{lost: 1}).closed() || !(&lane{held: []words{{}}}).closed() {
+		t.Error("whether lines are held back")
+	}
+}
