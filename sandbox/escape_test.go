@@ -501,6 +501,11 @@ func again(t *testing.T, root string) {
 	cmd := exec.Command(test, "-test.run=^"+name+"$", "-test.v", fmt.Sprintf("-test.short=%v", testing.Short()))
 	cmd.Dir = dir
 	cmd.Env = []string{escapeDir + "=" + dir, "HOME=" + dir, "TMPDIR=" + dir, "PATH=/usr/local/bin:/usr/bin:/bin"}
+	for _, name := range []string{"MCPEN_SOAK_WRITES", "MCPEN_SOAK_SEED"} {
+		if v := os.Getenv(name); v != "" {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +27,7 @@ func Mutate(dir string, seed uint64, n int) ([]string, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	m := mutation{Rand: rand.New(rand.NewPCG(seed, 7)), dir: dir, at: fd}
+	m := mutation{Rand: rand.New(rand.NewPCG(seed, 7)), dir: dir, at: fd, names: ordinary}
 	unix.Umask(int(m.IntN(4)) * 0o11)
 	out := make([]string, n)
 	for i := range out {
@@ -43,17 +45,53 @@ func Mutate(dir string, seed uint64, n int) ([]string, error) {
 
 type mutation struct {
 	*rand.Rand
-	dir string
-	at  int // dir's descriptor
+	dir   string
+	at    int // dir's descriptor
+	names []string
+}
+
+// ordinary are names that nothing protects, some of them more likely.
+var ordinary = []string{"a", "b", "c", "d", "e", "f", "..", ".", "a", "b", "c"}
+
+// wanted are names of which many are protected, alone or together.
+var wanted = []string{"a", "b", "c", "d", "..", ".git", "hooks", "config", "HEAD", "objects", "refs", "commondir", ".GIT", ".vscode", "tasks.json", ".config", "fish",
+	"CLAUDE.md", ".envrc", "team", "pre-commit", "bare", "pyvenv.cfg", "alias", "node_modules"}
+
+// Storm changes files below a directory at random from two threads, protected ones
+// too, until the time is over. How the calls end does not matter. It makes the file
+// "started" first.
+func Storm(dir string, seed uint64, last time.Duration) error {
+	if err := unix.Chdir(dir); err != nil {
+		return err
+	}
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := os.WriteFile("started", nil, 0o600); err != nil {
+		return err
+	}
+	var both sync.WaitGroup
+	for thread := range uint64(2) {
+		both.Go(func() {
+			m := mutation{Rand: rand.New(rand.NewPCG(seed, thread)), dir: dir, at: fd, names: wanted}
+			for began := time.Now(); time.Since(began) < last; {
+				_, _ = m.step() // whatever it says
+			}
+		})
+	}
+	both.Wait()
+	return nil
 }
 
 func pick[T any](m mutation, all ...T) T { return all[m.IntN(len(all))] }
 
 // name is a path, mostly of what may be there.
 func (m mutation) name() string {
-	parts := make([]string, 1+m.IntN(3))
+	parts := make([]string, 1+m.IntN(3+len(m.names)/len(wanted)))
 	for i := range parts {
-		parts[i] = pick(m, "a", "b", "c", "d", "e", "f", "..", ".", "a", "b", "c")
+		parts[i] = pick(m, m.names...)
 	}
 	p := strings.Join(parts, "/")
 	depth := 0 // what lies above the directory is not the test's to change
@@ -142,6 +180,22 @@ func (m mutation) open(dir int, p string, mode uint32) (string, error) {
 	got, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	_, werr := unix.Write(fd, []byte("xyz"))
 	return fmt.Sprintf("%s: flags %#x, write %v, fchmod %v", what, got, werr, unix.Fchmod(fd, 0o740)), nil
+}
+
+// storm is the verb: DIR SEED MILLISECONDS.
+func storm(args []string) error {
+	if len(args) != 3 {
+		return errors.New("want DIR SEED MILLISECONDS")
+	}
+	seed, err := strconv.ParseUint(args[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	last, err := strconv.Atoi(args[2])
+	if err != nil {
+		return err
+	}
+	return Storm(args[0], seed, time.Duration(last)*time.Millisecond)
 }
 
 // mutate is the verb: DIR SEED N, and a file for what became of each call.

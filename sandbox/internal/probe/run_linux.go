@@ -34,6 +34,7 @@ const (
 	verbCwd    = "cwd"  // print what getcwd(2) says
 	verbProc   = "proc" // ARGV…: mount a /proc of this pid namespace and execute ARGV
 	verbMutate = "mutate"
+	verbStorm  = "storm"
 	verbDaemon = "daemon" // start verbLinger, give descriptor 3 its pid, and end
 	verbLinger = "linger" // never end
 	verbOrphan = "orphan" // start a process that ends at once, print its pid and leave it
@@ -86,6 +87,8 @@ func Main(args []string, stdin io.Reader, stderr io.Writer) int {
 		}
 	case verbMutate:
 		err = mutate(rest)
+	case verbStorm:
+		err = storm(rest)
 	case verbDaemon:
 		err = startLinger()
 	case verbLinger:

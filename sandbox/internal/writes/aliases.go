@@ -21,32 +21,66 @@ type aliases struct {
 // maxAliases bounds the memory for them.
 const maxAliases = 1 << 20
 
-// findAliases looks through the protected places. It is done when a file with
-// several names is first opened to be changed.
-func findAliases(places []string) aliases {
+// maxStarts is how many protected places are held open to be looked through later, at
+// most: a quarter of the descriptors that this process may have.
+const maxStarts = 256
+
+func starts() int {
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
+		return 0
+	}
+	return int(min(l.Cur/4, maxStarts))
+}
+
+// protectedPlace is one that exists, with a descriptor where there are not too many:
+// it stays the place when somebody outside moves what it is in.
+type protectedPlace struct {
+	path string
+	fd   int // O_PATH; -1: none
+}
+
+// startAt is a place, held open where it may be.
+func startAt(p string, open bool) protectedPlace {
+	at := protectedPlace{p, -1}
+	if open {
+		if fd, err := unix.Open(p, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err == nil {
+			at.fd = fd
+		}
+	}
+	return at
+}
+
+// findAliases looks through the protected places, and closes their descriptors. It is
+// done when a file with several names is first opened to be changed. Where a place is
+// not found any more, any such file may be one of it.
+func findAliases(places []protectedPlace) aliases {
 	a := aliases{inodes: map[inode]string{}}
 	for _, place := range places {
-		dir, err := unix.Open(path.Dir(place), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			a.cut = a.cut || lacking(err)
-			continue
+		fd := place.fd
+		if fd < 0 {
+			var err error
+			if fd, err = unix.Open(place.path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {
+				a.cut = a.cut || lacking(err) || err == unix.ENOENT || err == unix.ENOTDIR
+				continue
+			}
 		}
-		a.add(dir, path.Base(place), place)
+		a.add(fd, "", place.path)
 		w := walk{lax: true, lost: func(error) { a.cut = true }, each: func(rel string, at int, kind uint8) (bool, plan.Held, bool) {
 			if kind == unix.DT_REG {
-				a.add(at, path.Base(rel), place+"/"+rel)
+				a.add(at, path.Base(rel), place.path+"/"+rel)
 			}
 			return true, plan.Held{}, false
 		}}
-		w.run(dir, path.Base(place))
-		unix.Close(dir)
+		w.run(fd, ".") // ENOTDIR of a file
+		unix.Close(fd)
 	}
 	return a
 }
 
 func (a *aliases) add(dir int, base, p string) {
 	var st unix.Stat_t
-	if unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Nlink < 2 || st.Mode&unix.S_IFMT != unix.S_IFREG {
+	if unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH) != nil || st.Nlink < 2 || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return
 	}
 	if len(a.inodes) >= maxAliases {

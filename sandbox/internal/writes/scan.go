@@ -16,6 +16,7 @@ type scan struct {
 	judge   *plan.Judge
 	folders []string
 	led     []plan.Held
+	starts  int // places that may be held open
 	done    chan struct{}
 	found   findings
 
@@ -28,11 +29,11 @@ type scan struct {
 // findings is the result of a scan.
 type findings struct {
 	known     plan.Known
-	protected []string // every protected place that exists
+	protected []protectedPlace // every one that exists
 }
 
 func newScan(j *plan.Judge, w plan.Writes) *scan {
-	return &scan{judge: j, folders: w.Folders, led: w.Led, done: make(chan struct{}), held: map[string]plan.Held{}, seen: map[string]bool{}}
+	return &scan{judge: j, folders: w.Folders, led: w.Led, starts: starts(), done: make(chan struct{}), held: map[string]plan.Held{}, seen: map[string]bool{}}
 }
 
 // result waits for the scan.
@@ -62,6 +63,14 @@ func (s *scan) run() {
 	if s.lost != "" {
 		s.found.known = s.found.known.Lost(s.lost)
 	}
+}
+
+// protected notes a protected place, where it exists: no file has a name in another.
+func (s *scan) protected(p string) {
+	if kindAt(p) == unix.DT_UNKNOWN {
+		return
+	}
+	s.found.protected = append(s.found.protected, startAt(p, len(s.found.protected) < s.starts))
 }
 
 // missed notes what could not be looked through for want of something. What is
@@ -122,16 +131,16 @@ func (s *scan) special(dir string, has func(string) bool) {
 	case plan.IsRepository(has):
 		s.hold(dir, "git takes the folder for a repository")
 		s.repository(dir, dir)
-		s.found.protected = append(s.found.protected, dir)
+		s.protected(dir)
 	case has("pyvenv.cfg"):
 		s.hold(dir, "an environment of python's: what is in it runs with its python (pyvenv.cfg)")
-		s.found.protected = append(s.found.protected, dir)
+		s.protected(dir)
 	}
 }
 
 // place looks into one protected place for where it leads.
 func (s *scan) place(p string, kind uint8) {
-	s.found.protected = append(s.found.protected, p)
+	s.protected(p)
 	switch base := strings.ToLower(path.Base(p)); {
 	case kind == unix.DT_LNK:
 		s.follow(p, p, p)
@@ -194,7 +203,7 @@ func (s *scan) lead(p, place, why string, above bool) {
 		return
 	}
 	if s.hold(real, why) {
-		s.found.protected = append(s.found.protected, real)
+		s.protected(real)
 		s.dirs = append(s.dirs, real)
 	}
 }

@@ -131,6 +131,27 @@ func TestAliasesAreFound(t *testing.T) {
 	}
 }
 
+// Somebody who moves a project while a server runs must not make another name of its
+// configuration one that the server may write by.
+func TestAliasesOfPlacesThatMoved(t *testing.T) {
+	for _, open := range []int{1, 0} {
+		root := world(t, "ws/a/.git/config: x")
+		if err := os.Link(filepath.Join(root, "ws/a/.git/config"), filepath.Join(root, "ws/alias")); err != nil {
+			t.Fatal(err)
+		}
+		w := plan.Writes{Folders: []string{filepath.Join(root, "ws")}}
+		s := newScan(plan.NewJudge(w), w)
+		s.starts = open
+		s.run()
+		if err := os.Rename(filepath.Join(root, "ws/a"), filepath.Join(root, "ws/b")); err != nil {
+			t.Fatal(err)
+		}
+		if a := findAliases(s.result().protected); len(a.inodes) != open || a.cut != (open == 0) {
+			t.Errorf("with %d places held open: %+v", open, a)
+		}
+	}
+}
+
 // Where there are no descriptors left to look through the folders, nothing in them
 // is changed: what a protected place leads to is not known.
 func TestScanThatMissesSomethingHoldsAll(t *testing.T) {
