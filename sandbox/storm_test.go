@@ -180,8 +180,8 @@ func outside(dir string, seed uint64, stop chan struct{}) (done int) {
 		case 3:
 			err = unix.Mkdirat(from, p, 0o755)
 		case 4:
-			// Where the server made a FIFO, nobody waits for its reader.
-			fd, failed := unix.Openat(from, p, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o644)
+			// Only a new one: the server may rename the alias, which nobody outside may write to.
+			fd, failed := unix.Openat(from, p, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o644)
 			if err = failed; err == nil {
 				_, err = unix.Write(fd, []byte("outside"))
 				unix.Close(fd)

@@ -108,7 +108,11 @@ func (c *call) directory(p string) (fd int, real string, err error) {
 	fd, err = openat2(unix.AT_FDCWD, p, &how)
 	if err == nil {
 		c.keep(fd)
-		real = path.Clean(p) // no symlink led elsewhere
+		if strings.Contains(p, "/..") {
+			real, err = realPath(fd) // what ".." led to may have been moved on the way
+		} else {
+			real = path.Clean(p) // no symlink led elsewhere
+		}
 	} else if err == unix.ELOOP {
 		how.Resolve = unix.RESOLVE_NO_MAGICLINKS
 		fd, err = openat2(unix.AT_FDCWD, p, &how)
