@@ -36,3 +36,38 @@ func TestGitSettings(t *testing.T) {
 		}
 	}
 }
+
+// A commit is in the person's name, unless the repository says another: a file of the
+// system's is read before the repository's, and by programs that read no variables.
+func TestGitIdentityIsInAFile(t *testing.T) {
+	settings := []Env{{Name: "user.name", Value: `Ada "the\shepherd" # no comment`}, {Name: "user.email", Value: "ada@example.org"}, {Name: "safe.directory", Value: "/srv/a"}}
+	commits := policy.Filesystem{Read: []policy.Path{{Path: "/usr/bin/git"}}, Unprotect: []policy.Path{{Path: "/srv/a/.git"}}}
+	for _, c := range []struct {
+		name   string
+		fs     policy.Filesystem
+		set    string
+		layers []policy.Layer
+		file   string
+		env    []string
+	}{
+		{"commits", commits, "", []policy.Layer{policy.LayerNamespaces}, "[user]\n\tname = \"Ada \\\"the\\\\shepherd\\\" # no comment\"\n[user]\n\temail = \"ada@example.org\"\n",
+			[]string{"GIT_CONFIG_SYSTEM", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_0", "GIT_CONFIG_COUNT"}},
+		{"looks", policy.Filesystem{Read: commits.Read}, "", []policy.Layer{policy.LayerNamespaces}, "", []string{"GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_0", "GIT_CONFIG_COUNT"}},
+		{"has no /etc", commits, "", nil, "", []string{"GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_0", "GIT_CONFIG_KEY_1", "GIT_CONFIG_VALUE_1", "GIT_CONFIG_KEY_2", "GIT_CONFIG_VALUE_2", "GIT_CONFIG_COUNT"}},
+		{"reads no system's", commits, "GIT_CONFIG_NOSYSTEM", []policy.Layer{policy.LayerNamespaces}, "", []string{"GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_0", "GIT_CONFIG_KEY_1", "GIT_CONFIG_VALUE_1", "GIT_CONFIG_KEY_2", "GIT_CONFIG_VALUE_2", "GIT_CONFIG_COUNT"}},
+	} {
+		comp := &compiler{host: Host{Git: settings}}
+		comp.plan.Layers = c.layers
+		comp.pol.Filesystem = c.fs
+		if c.set != "" {
+			comp.pol.Env.Set = []policy.EnvValue{{Name: c.set, Value: "1"}}
+		}
+		var env []string
+		for _, e := range comp.git() {
+			env = append(env, e.Name)
+		}
+		if got := comp.gitFile(); got != c.file || !slices.Equal(env, c.env) {
+			t.Errorf("%s: %q, %q", c.name, got, env)
+		}
+	}
+}

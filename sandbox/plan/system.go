@@ -137,6 +137,9 @@ func (c *compiler) etc() {
 	}
 	file("passwd", passwd+"nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n")
 	file("group", group+"nogroup:x:65534:\n")
+	if text := c.gitFile(); text != "" {
+		file("gitconfig", text)
+	}
 	file("hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 "+c.hostname()+"\n")
 	file("hostname", c.hostname()+"\n")
 	file("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")
