@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -105,5 +106,24 @@ allow = ["${host}:5432"]
 		if _, err := Parse("p.toml", []byte("version = 1\nname = \"p\"\n[params.x]\n"+text+"\n"), nil); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+// The database of a parameter may be a name of the own network, this machine or an
+// address; only a name leads somewhere that has to be said.
+func TestPrivateIsForTheNamesThatAParameterGives(t *testing.T) {
+	const text = "version = 1\nname = \"p\"\n[params.host]\ntype = \"string\"\ndefault = \"localhost\"\n[network]\nallow = [{ host = \"%s:5432\", private = true }]\n"
+	p, err := Parse("p.toml", fmt.Appendf(nil, text, "${host}"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, private := range map[string]bool{"localhost": false, "10.0.0.7": false, "db.internal.example": true} {
+		got, err := Resolve(p, Input{Params: map[string][]string{"host": {host}}})
+		if err != nil || len(got.Network.Allow) != 1 || got.Network.Allow[0].Private != private {
+			t.Errorf("%s: %+v, %v", host, got.Network.Allow, err)
+		}
+	}
+	if _, err := Parse("p.toml", fmt.Appendf(nil, text, "localhost"), nil); err == nil {
+		t.Error("private on an address that is written out is no mistake")
 	}
 }

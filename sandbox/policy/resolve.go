@@ -77,17 +77,22 @@ func Resolve(p *Profile, in Input) (Policy, error) {
 // that it would have on any. What depends on a parameter without a default is
 // passed over.
 func sample(p *Profile, l *ledger, baseline bool) {
-	r := &resolver{ledger: l, name: p.Name, sample: true, bounds: baseline, in: Input{
+	r := &resolver{ledger: l, name: p.Name, sample: true, bounds: baseline, in: sampleInput()}
+	if baseline {
+		r.refuseInBaseline(p)
+	}
+	r.resolve(p)
+}
+
+// sampleInput is a machine that does not exist.
+func sampleInput() Input {
+	return Input{
 		Home:      "/home/you",
 		State:     "/home/you/.local/state/mcpen",
 		Config:    "/home/you/.config/mcpen",
 		Workspace: "/home/you/project",
 		Cwd:       "/home/you/project",
-	}}
-	if baseline {
-		r.refuseInBaseline(p)
 	}
-	r.resolve(p)
 }
 
 // resolver is the state of one Resolve.
@@ -319,7 +324,7 @@ func (rule hostRule) apply(h *Host) error {
 	if !named && rule.tls.v {
 		return faultf("", "tls on %s, which has no name that a certificate could be for", quote(rule.text))
 	}
-	if !named && rule.private.v {
+	if !named && rule.private.v && !strings.Contains(rule.text, "${") { // what a parameter gives may be either
 		return faultf("", "private on %s, which is an address and so means itself already", quote(rule.text))
 	}
 	switch {
@@ -329,7 +334,9 @@ func (rule hostRule) apply(h *Host) error {
 	case named:
 		h.TLS = TLSNever
 	}
-	rule.private.to(&h.Private)
+	if named {
+		rule.private.to(&h.Private)
+	}
 	return nil
 }
 

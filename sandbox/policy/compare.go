@@ -1,0 +1,200 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Change is one thing in which two profiles are not the same.
+type Change struct {
+	Key   string // "network.allow"
+	Text  string // as it was written
+	Added bool   // it is in the second profile alone; else in the first alone
+	Wider bool   // by it the server may do more
+	At    Pos    // where it is written; the zero Pos for a default
+}
+
+// Compare says what the second of two profiles has and the first has not, and the other
+// way round, with what they extend folded in, before parameters have values. A change
+// that is not wider is narrower, or says nothing of what the server may do: its
+// arguments, a variable that is set. Another program is wider.
+func Compare(a, b *Profile) []Change {
+	var out []Change
+	was, is := factsOf(a), factsOf(b)
+	for _, f := range was {
+		if !is.has(f) {
+			out = append(out, Change{Key: f.key, Text: f.text, At: f.at, Wider: f.kind == refusal || f.kind == only && !is.lists(f.key)})
+		}
+	}
+	for _, f := range is {
+		if !was.has(f) {
+			out = append(out, Change{Key: f.key, Text: f.text, Added: true, At: f.at, Wider: f.kind == grant || f.kind == only && was.lists(f.key)})
+		}
+	}
+	before, after := settingsOf(a), settingsOf(b)
+	for i, s := range before {
+		if t := after[i]; s.text != t.text {
+			out = append(out, Change{Key: s.key, Text: s.text}, Change{Key: t.key, Text: t.text, Added: true, Wider: t.rank > s.rank})
+		}
+	}
+	slices.SortStableFunc(out, func(x, y Change) int { return cmp.Compare(x.Key, y.Key) })
+	return out
+}
+
+// kind is what it means that a profile says something.
+type kind int
+
+const (
+	neutral kind = iota
+	grant        // the server may do more
+	refusal      // it may do less
+	only         // it may do this, and what is not in the list it may not
+)
+
+// fact is one thing that a profile says.
+type fact struct {
+	key, text string
+	kind      kind
+	at        Pos
+}
+
+type facts []fact
+
+func (l facts) has(f fact) bool {
+	return slices.ContainsFunc(l, func(g fact) bool { return g.key == f.key && g.text == f.text })
+}
+
+func (l facts) lists(key string) bool {
+	return slices.ContainsFunc(l, func(g fact) bool { return g.key == key })
+}
+
+func factsOf(p *Profile) facts {
+	b := p.body
+	var out facts
+	add := func(k kind, key, text string, at Pos) { out = append(out, fact{key, text, k, at}) }
+	for _, s := range p.Said() {
+		switch {
+		case s.Key == "network.allow": // with its words, below
+		case s.Key == "filesystem.deny":
+			add(refusal, s.Key, s.Text, s.At)
+		case s.Key == "server.args" || s.Key == "server.dir" || strings.HasPrefix(s.Key, "env.set."):
+			add(neutral, s.Key, s.Text, s.At)
+		default:
+			add(grant, s.Key, s.Text, s.At)
+		}
+	}
+	for _, w := range b.protect.items {
+		add(refusal, "filesystem.protect", w.text, w.at)
+	}
+	for _, h := range b.allow.items {
+		add(grant, "network.allow", h.said(), h.at)
+	}
+	for _, o := range b.listen.items {
+		add(grant, "network.listen", portText(o.v), o.at)
+	}
+	for _, q := range p.Params {
+		for _, v := range q.Default {
+			add(grant, "params."+q.Name+".default", v, q.At)
+		}
+		if q.Pattern != "" {
+			add(refusal, "params."+q.Name+".pattern", q.Pattern, q.At)
+		}
+	}
+	for _, f := range []struct {
+		key string
+		filter
+	}{{"tools", b.tools}, {"prompts", b.prompts}, {"resources", b.resources}} {
+		out = append(out, f.facts(f.key)...)
+	}
+	for _, w := range b.except.items {
+		add(grant, "tools.pins-except", w.text, w.at)
+	}
+	return append(out, ruleFacts(b.rules)...)
+}
+
+// said is a host rule with the words that stand beside it.
+func (h hostRule) said() string {
+	text := h.text
+	if h.private.v {
+		text += ", private"
+	}
+	if h.tls.set {
+		text += ", tls = " + strconv.FormatBool(h.tls.v)
+	}
+	return text
+}
+
+func (f filter) facts(key string) (out facts) {
+	for _, w := range f.allow.items {
+		out = append(out, fact{key + ".allow", w.text, only, w.at})
+	}
+	if f.allow.set && len(f.allow.items) == 0 {
+		out = append(out, fact{key + ".allow", "nothing", only, f.allow.at})
+	}
+	for _, w := range f.deny.items {
+		out = append(out, fact{key + ".deny", w.text, refusal, w.at})
+	}
+	return out
+}
+
+func ruleFacts(rules []ToolRule) (out facts) {
+	for _, r := range rules {
+		out = append(out, fact{"tools.rule." + r.Tool, fmt.Sprintf("%d a minute, %d at once, arguments %v", r.PerMinute, r.Concurrent, r.Schema), refusal, r.At})
+	}
+	return out
+}
+
+// setting is a value that every profile has, by default at least. Of two the one of the
+// higher rank lets the server do more.
+type setting struct {
+	key, text string
+	rank      float64
+}
+
+func settingsOf(p *Profile) []setting {
+	r := &resolver{ledger: &ledger{}, name: p.Name, sample: true, in: sampleInput()}
+	pol := r.resolve(p)
+	l := pol.Limits
+	out := []setting{
+		limit("limits.memory", int64(l.Memory)), limit("limits.processes", int64(l.Processes)), limit("limits.open-files", int64(l.OpenFiles)),
+		limit("limits.file-size", int64(l.FileSize)), limit("limits.cpu-time", int64(l.CPUTime)), limit("limits.tmp", int64(l.Tmp)),
+		limit("limits.tmp-files", int64(l.TmpFiles)), limit("limits.connections", int64(l.Connections)), limit("limits.connection-rate", int64(l.PerSecond)),
+		{"limits.cpu", fmt.Sprint(l.CPU), unbounded(l.CPU)},
+		ranked("tools.pins", pol.Tools.Pins, PinEnforce, PinFirstUse, PinWarn, PinOff),
+		ranked("tools.findings", pol.Tools.Findings, FindingHold, FindingWarn),
+		ranked("tools.results", pol.Tools.Results, TextStrip, TextShow, TextPass),
+		ranked("tools.validate", pol.Tools.Validate, true, false),
+		ranked("process.pty", pol.Process.PTY, false, true),
+		ranked("client.sampling", pol.Client.Sampling, false, true), ranked("client.elicitation", pol.Client.Elicitation, false, true),
+		ranked("client.roots", pol.Client.Roots, false, true), ranked("client.logging", pol.Client.Logging, false, true),
+		ranked("log.on-error", pol.Log.OnError, OnErrorStop, OnErrorContinue),
+		{"install.min-age", pol.Install.MinAge.String(), -float64(pol.Install.MinAge)},
+		{"install.python", pol.Install.Python, 0},
+		limit("wire.max-line", int64(pol.Wire.MaxLine)),
+	}
+	return append(out, ranked("require.limits", slices.Contains(pol.Require.Layers, LayerLimits), true, false))
+}
+
+// limit is a setting of [limits], where 0 is no limit at all.
+func limit(key string, n int64) setting {
+	text := strconv.FormatInt(n, 10)
+	if n == 0 {
+		text = Unlimited
+	}
+	return setting{key, text, unbounded(float64(n))}
+}
+
+func unbounded(n float64) float64 {
+	if n == 0 {
+		return 1e300
+	}
+	return n
+}
+
+// ranked is a setting that is one of some words, the narrowest first.
+func ranked[T comparable](key string, v T, narrow ...T) setting {
+	return setting{key, fmt.Sprint(v), float64(slices.Index(narrow, v))}
+}
