@@ -1,16 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
+	"mcpen/profiles"
 	"mcpen/sandbox/policy"
 )
 
 // forPackage makes a choice that names a package the choice of the profile which is
 // for this package and no other: the one that --profile names, one of the person's own
 // that is called as the package is, or the one that ships. It gives back the choice
-// where there is none.
+// where there is none, and where the profile is a repository's.
 //
 // What stands on the command line of the package gives the profile's parameters their
 // values, where it is written as the profile's own arguments are; what is left comes
@@ -24,13 +26,19 @@ func (a *app) forPackage(ch choice, at place) (choice, error) {
 	name := ch.profile
 	if ch.unwritten() {
 		name = a.name(at, ref)
+		if ships, ok := profiles.For(bare(ref)); ok && name != ships {
+			_, err = a.profile(choice{profile: ships}, at) // mistakes in one of the person's own, which is another package's otherwise
+			if mistakes := (policy.Mistakes)(nil); errors.As(err, &mistakes) {
+				return ch, err
+			}
+		}
 	}
-	_, data, err := a.loader(at)(name, "")
-	if err != nil || !isFor(data, ref) {
+	file, _, err := a.loader(at)(name, "")
+	if err != nil || foreign(at, file) != "" {
 		return ch, nil // a profile that was named and is not there is told by resolve
 	}
 	profile, err := a.profile(choice{profile: name}, at)
-	if err != nil {
+	if err != nil || !samePackage(profile.Package(), ref) {
 		return ch, err
 	}
 	ch.profile, ch.command, ch.args, ch.ref = name, nil, args, ref
@@ -70,6 +78,18 @@ func (ch *choice) bind(params map[string][]string) {
 		given[name] = slices.Clone(values)
 	}
 	ch.params = given
+}
+
+// withVariables is the choice with what the environment gives the profile's parameters:
+// it is part of what the profile is started with.
+func (a *app) withVariables(ch choice, p *policy.Profile) choice {
+	set := a.variables(p.EnvOf())
+	for _, q := range p.Params {
+		if v := set[q.Env]; v != "" && ch.params[q.Name] == nil {
+			ch.bind(map[string][]string{q.Name: {v}})
+		}
+	}
+	return ch
 }
 
 // variables are those of these names that are set.

@@ -79,18 +79,11 @@ func (a *app) taken(at place, name string, ref pack.Ref) bool {
 	if p, ok := packageIn(filepath.Join(at.config, "profiles", name+".lock")); ok && !samePackage(p, ref) {
 		return true
 	}
-	_, data, err := a.loader(at)(name, "")
-	if err != nil {
+	if _, _, err := a.loader(at)(name, ""); err != nil {
 		return false
 	}
-	return !isFor(data, ref)
-}
-
-// isFor reports whether the text of a profile starts a package itself. What it extends
-// does not count: that is another profile's.
-func isFor(data []byte, ref pack.Ref) bool {
-	has, err := profilePackage(data)
-	return err == nil && samePackage(has, ref)
+	p, err := a.profile(choice{profile: name}, at)
+	return err != nil || !samePackage(p.Package(), ref)
 }
 
 var lockedPackage = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^package = "([^"\n]*)"$`) })
@@ -251,12 +244,30 @@ func (a *app) add(ctx context.Context, text, name string) error {
 		return err
 	}
 	fmt.Fprintf(a.out, "locked %s %s: %d packages, %s, in %s\n", lock.Package, lock.Version, len(lock.Dependencies), about(lock.Bytes), lockFile)
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		if err := wholefile.Replace(file, profile, 0o644); err != nil {
-			return err
-		}
-		fmt.Fprintf(a.out, "wrote %s, which gives it no file and no host yet: mcpen explain %s\n", file, name)
+	return a.writeAdded(file, name, ref, profile)
+}
+
+// writeAdded writes the profile of an added package, where it has none: neither one of
+// the person's nor one that ships.
+func (a *app) writeAdded(file, name string, ref pack.Ref, profile []byte) error {
+	ships, shipped := profiles.For(bare(ref))
+	switch _, err := os.Stat(file); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	case shipped && ships == name:
+		fmt.Fprintf(a.out, "it runs by the profile %q: mcpen explain %s\n", name, name)
+		return nil
 	}
+	if err := wholefile.Replace(file, profile, 0o644); err != nil {
+		return err
+	}
+	if shipped {
+		fmt.Fprintf(a.out, "wrote %s, which extends the profile %q: mcpen explain %s\n", file, ships, name)
+		return nil
+	}
+	fmt.Fprintf(a.out, "wrote %s, which gives it no file and no host yet: mcpen explain %s\n", file, name)
 	return nil
 }
 
@@ -276,7 +287,10 @@ func (a *app) toAdd(at place, text, name string) (ref pack.Ref, called string, p
 	if draft != nil {
 		profile = draftProfile(name, bounded(ref), *draft)
 	}
-	if _, err := policy.Parse("(profile)", profile, nil); err != nil || filepath.Base(name) != name {
+	if ships, ok := profiles.For(bare(ref)); ok && ships != name {
+		profile = fmt.Appendf(nil, extendingProfile, name, ships)
+	}
+	if _, err := policy.Parse("(profile)", profile, a.loader(at)); err != nil || filepath.Base(name) != name {
 		return ref, "", nil, usage("--name server", "%q cannot be a profile's name", name)
 	}
 	return ref, name, profile, nil
@@ -298,6 +312,9 @@ func (a *app) addedMeanwhile(lockFile string, lock pack.Lock) error {
 
 // addedProfile is the profile that add writes for a name and a package.
 const addedProfile = "version = 1\nname = %q\n\n[server]\npackage = %q\n"
+
+// extendingProfile is the one for a name and the profile that ships for its package.
+const extendingProfile = "version = 1\nname = %q\nextends = [%q]\n"
 
 // bare is a reference without a version: that is the lock's to say.
 func bare(ref pack.Ref) string {
@@ -386,7 +403,12 @@ func (a *app) removeAdded(l locked) error {
 		return err
 	}
 	has, err := profilePackage(text)
-	if ref, bad := pack.ParseRef(l.lock.Package); err != nil || bad != nil || !samePackage(has, ref) || string(text) != fmt.Sprintf(addedProfile, l.name, has) {
+	ref, bad := pack.ParseRef(l.lock.Package)
+	if err != nil || bad != nil {
+		return nil
+	}
+	ships, _ := profiles.For(bare(ref))
+	if string(text) != fmt.Sprintf(extendingProfile, l.name, ships) && (!samePackage(has, ref) || string(text) != fmt.Sprintf(addedProfile, l.name, has)) {
 		return nil
 	}
 	if err := os.Remove(file); err != nil {

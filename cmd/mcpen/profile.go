@@ -1,12 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
@@ -17,9 +15,12 @@ import (
 func (a *app) profileCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "profile",
-		Usage: "list and show profiles",
+		Usage: "list, show, compare and write profiles",
 		Subcommands: []*cli.Command{
-			{Name: "list", Usage: "list the profiles that can be run by name", Action: func(c *cli.Context) error { return a.listProfiles() }},
+			a.profileListCommand(),
+			a.profileNewCommand(),
+			a.profileEditCommand(),
+			a.profileDiffCommand(),
 			{Name: "show", Usage: "print a profile as it was written", ArgsUsage: "NAME", Action: func(c *cli.Context) error {
 				if c.NArg() != 1 {
 					return usage("mcpen profile list", "one profile, please")
@@ -37,29 +38,6 @@ func (a *app) profileCommand() *cli.Command {
 			}},
 		},
 	}
-}
-
-// listProfiles prints each name with where it comes from; the first of two of
-// one name is the one that counts.
-func (a *app) listProfiles() error {
-	at, err := a.place()
-	if err != nil {
-		return err
-	}
-	load := a.loader(at)
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	for _, n := range profileNames(at) {
-		file, data, err := load(n, "")
-		if err != nil {
-			return fmt.Errorf("cannot read the profile %q: %w", n, err)
-		}
-		what := "(has mistakes: mcpen check " + file + ")"
-		if p, err := policy.Parse(file, data, load); err == nil {
-			what = p.Description
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", n, file, what)
-	}
-	return w.Flush()
 }
 
 // profileNames are the names that loader knows, sorted.

@@ -231,7 +231,7 @@ func (a *app) install(ctx context.Context, ch choice, r resolved, p *prepared) e
 		}
 		return &codeError{code: exitRefused, err: fmt.Errorf("cannot keep state in %q: it is in the repository %s", p.place.state, top), hint: hint}
 	}
-	asked, err := a.gate(p.place, !ch.look, ch, r)
+	asked, err := a.gate(p.place, !ch.look, a.withVariables(ch, r.profile), r)
 	if p.untrusted = err; err != nil && !ch.look {
 		return err
 	}
