@@ -12,7 +12,7 @@ CARRIED := cmd/mcpen/embedded/mcpen-launcher
 # Packages whose goroutines meet: tested with the race detector too.
 RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/pack/...
 
-.PHONY: help build demo test integration lint fuzz bench tables vm soak conformance eval install setup launcher clean
+.PHONY: help build demo test integration profiles lint fuzz bench tables vm soak conformance eval install setup launcher clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ test: setup launcher ## every test but the heavy ones below
 
 integration: build ## real servers from the registries
 	$(TEST) -tags $(TAGS),integration -timeout 30m -run Real ./...
+
+profiles: build ## the profiles that ship, each with its server from the registry, inside and outside
+	$(TEST) -tags $(TAGS),integration -timeout 120m -run '^TestLibrary' ./profiles
 
 lint: setup ## gofmt, vet, staticcheck, govulncheck
 	@scripts/lint.sh
