@@ -223,7 +223,7 @@ func withMaria(t *testing.T, s *session) {
 	dir := filepath.Join(folder(t), "data")
 	run(t, "/", "mariadb-install-db", "--no-defaults", "--datadir="+dir, "--auth-root-authentication-method=normal", "--skip-test-db")
 	script := filepath.Join(filepath.Dir(dir), "init.sql")
-	must(t, os.WriteFile(script, []byte("CREATE DATABASE test; CREATE USER ada@localhost IDENTIFIED BY 'not-a-secret-0123456789abcdef'; GRANT ALL ON test.* TO ada@localhost;\n"), 0o644))
+	must(t, os.WriteFile(script, []byte("CREATE DATABASE test;\nCREATE USER ada@localhost IDENTIFIED BY 'not-a-secret-0123456789abcdef';\nGRANT ALL ON test.* TO ada@localhost;\n"), 0o644))
 	port := freePort(t)
 	s.serve(t, port, "mariadbd", "--no-defaults", "--datadir="+dir, "--port="+port, "--bind-address=127.0.0.1", "--socket="+filepath.Join(dir, "s"), "--init-file="+script, "--pid-file="+filepath.Join(dir, "pid"))
 }

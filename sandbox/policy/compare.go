@@ -92,6 +92,9 @@ func factsOf(p *Profile) facts {
 	for _, h := range b.allow.items {
 		add(grant, "network.allow", h.said(), h.at)
 	}
+	if b.proxy.set { // who carries the connections sees them
+		add(grant, "network.proxy", b.proxy.v, b.proxy.at)
+	}
 	for _, o := range b.listen.items {
 		add(grant, "network.listen", portText(o.v), o.at)
 	}

@@ -18,6 +18,7 @@ func TestCompareTellsWhatIsWider(t *testing.T) {
 		{"", "[network]\nallow = [\"a.example:443\"]\n", `GIVES + network.allow a.example:443`},
 		{"[network]\nallow = [\"a.example:443\"]\n", "", `- network.allow a.example:443`},
 		{"[network]\nallow = [\"a.example:443\"]\n", "[network]\nallow = [{ host = \"a.example:443\", private = true }]\n", `- network.allow a.example:443; GIVES + network.allow a.example:443, private`},
+		{"", "[network]\nproxy = \"http://proxy.example:3128\"\n", `GIVES + network.proxy http://proxy.example:3128`},
 		{"", "[network]\nlisten = [9000]\n", `GIVES + network.listen 9000`},
 		{"", "[filesystem]\nread = [\"${workspace}\"]\nwrite = [\"${state}\"]\nunprotect = [\"${workspace}/.git\"]\n",
 			`GIVES + filesystem.read ${workspace}; GIVES + filesystem.unprotect ${workspace}/.git; GIVES + filesystem.write ${state}`},
@@ -73,7 +74,7 @@ func parse1(t *testing.T, text string) *Profile {
 func TestCompareKnowsEveryKey(t *testing.T) {
 	known := map[string]string{"command": "server", "pkg": "server", "args": "server", "dir": "server", "env": "env", "envTables": "of baselines",
 		"layers": "require", "without": "require", "tools": "", "prompts": "", "resources": ""}
-	covered := "read write deny unprotect protect allow listen connect pins except client findings results validate rules memory fileSize tmp processes openFiles tmpFiles " +
+	covered := "read write deny unprotect protect allow listen proxy connect pins except client findings results validate rules memory fileSize tmp processes openFiles tmpFiles " +
 		"connections perSecond cpu cpuTime pty maxLine onError scripts minAge python"
 	// They say how long an end may take, and what of the person's is in the log.
 	harmless := "finish grace arguments files"
