@@ -39,7 +39,7 @@ func TestCompareTellsWhatIsWider(t *testing.T) {
 		{"", "[limits]\ncpu = 2\n", `- limits.cpu 0; + limits.cpu 2`},
 		{"", "[client]\nsampling = false\n", `- client.sampling true; + client.sampling false`},
 		{"", "[process]\npty = true\n", `- process.pty false; GIVES + process.pty true`},
-		{"", "[install]\nmin-age = \"0s\"\nscripts = [\"x\"]\n", `- install.min-age 72h0m0s; GIVES + install.min-age 0s; GIVES + install.scripts x`},
+		{"", "[install]\nmin-age = \"0s\"\nscripts = [\"x\"]\nbuild = [\"y\"]\n", `GIVES + install.build y; - install.min-age 72h0m0s; GIVES + install.min-age 0s; GIVES + install.scripts x`},
 		{"", "[require]\nwithout = [\"landlock\"]\n", `GIVES + require.without landlock`},
 		{"[require]\nlayers = [\"limits\"]\n", "", `- require.limits true; GIVES + require.limits false`},
 	} {
@@ -75,7 +75,7 @@ func TestCompareKnowsEveryKey(t *testing.T) {
 	known := map[string]string{"command": "server", "pkg": "server", "args": "server", "dir": "server", "env": "env", "envTables": "of baselines",
 		"layers": "require", "without": "require", "tools": "", "prompts": "", "resources": ""}
 	covered := "read write deny unprotect protect allow listen proxy connect pins except client findings results validate rules memory fileSize tmp processes openFiles tmpFiles " +
-		"connections perSecond cpu cpuTime pty maxLine onError scripts minAge python"
+		"connections perSecond cpu cpuTime pty maxLine onError scripts build minAge python"
 	// They say how long an end may take, and what of the person's is in the log.
 	harmless := "finish grace arguments files"
 	b := reflect.TypeFor[body]()
