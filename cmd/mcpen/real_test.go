@@ -166,7 +166,7 @@ func answers(t *testing.T, argv []string, more ...string) map[string][]byte {
 		if err != nil {
 			t.Fatalf("%v: %v after %d of %d answers: %s", argv, err, len(got), want, cmd.Stderr)
 		}
-		for _, id := range []string{`0`, `"tools"`, `"read"`} {
+		for _, id := range []string{`0`, `"tools"`, `"read"`, `"prompts"`, `"resources"`, `"templates"`} {
 			if bytes.Contains(line, []byte(`"id":`+id)) && (bytes.Contains(line, []byte(`"result"`)) || bytes.Contains(line, []byte(`"error"`))) {
 				got[id] = line
 			}
