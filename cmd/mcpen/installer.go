@@ -317,7 +317,8 @@ const silence = 5 * time.Second
 // away in the end, and else with a line every few seconds.
 func (a *app) progress(now func() time.Time) pack.Progress {
 	var mu sync.Mutex
-	last, shown := now(), false
+	var last time.Time // of a line; the first step is said by none
+	shown := false
 	terminal := a.terminal(a.err)
 	return func(step, detail string) {
 		mu.Lock()
@@ -330,6 +331,8 @@ func (a *app) progress(now func() time.Time) pack.Progress {
 		case terminal && shown:
 			shown = false
 			fmt.Fprint(a.err, "\r\x1b[K")
+		case !terminal && step != "" && last.IsZero():
+			last = now()
 		case !terminal && step != "" && now().Sub(last) >= silence:
 			last = now()
 			fmt.Fprintln(a.err, text)
