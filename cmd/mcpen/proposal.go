@@ -66,9 +66,9 @@ func (a *app) propose(at place, p clients.Place, e clients.Entry, params map[str
 	b := *a
 	b.env = slices.Clone(a.env)
 	for _, v := range e.Env {
-		b.env = append(b.env, v.Name+"="+v.Value)
+		b.env = append(b.env, v.Name+"="+clients.Expand([]string{v.Value}, at.home, a.lookup)[0])
 	}
-	out.choice = choice{command: e.Command, params: params, look: true}
+	out.choice = choice{command: clients.Expand(e.Command, at.home, a.lookup), params: params, look: true}
 	b.decide(at, &out)
 	if e.EnvFile != "" {
 		out.notes = append(out.notes, fmt.Sprintf("the variables of %s do not reach it: name them with --pass or --secret", e.EnvFile))

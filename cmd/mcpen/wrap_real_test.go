@@ -26,8 +26,10 @@ var realClients = []struct {
 		add: []string{"mcp", "add", "-s", "user", "everything", "--", "npx", "-y", "@modelcontextprotocol/server-everything"}, list: []string{"mcp", "list"}, connected: `everything: .*Connected`},
 	{name: "gemini", pkg: "@google/gemini-cli", program: ".bin/gemini", file: ".gemini/settings.json",
 		add: []string{"mcp", "add", "-s", "user", "everything", "npx", "-y", "@modelcontextprotocol/server-everything"}, list: []string{"mcp", "list"}, connected: `everything: .*Connected`},
+	// Of what it adds itself it makes another version when it reads it.
 	{name: "qwen", pkg: "@qwen-code/qwen-code", program: ".bin/qwen", file: ".qwen/settings.json",
-		add: []string{"mcp", "add", "-s", "user", "everything", "npx", "-y", "@modelcontextprotocol/server-everything"}, list: []string{"mcp", "list"}, connected: `everything: .*Connected`},
+		text: "{\n  \"mcpServers\": {\n    \"everything\": {\n      \"command\": \"npx\",\n      \"args\": [\n        \"-y\",\n        \"@modelcontextprotocol/server-everything\"\n      ]\n    }\n  },\n  \"$version\": 4\n}",
+		list: []string{"mcp", "list"}, connected: `everything: .*Connected`},
 	{name: "codex", pkg: "@openai/codex", program: ".bin/codex", file: ".codex/config.toml", // it connects, and then has no login
 		add: []string{"mcp", "add", "everything", "--", "npx", "-y", "@modelcontextprotocol/server-everything"}, list: []string{"exec", "--skip-git-repo-check", "hello"}},
 	{name: "opencode", pkg: "opencode-ai", program: "opencode-linux-x64/bin/opencode", file: ".config/opencode/opencode.json",
