@@ -33,6 +33,10 @@ func (b *Box) contained() (launch, []child.Pin, error) {
 	if err := container.Skeleton(rootfs, b.plan); err != nil {
 		return nil, nil, &Lack{Step: "prepare the sandbox's root", Err: err}
 	}
+	var err error
+	if b.terminal, err = newTerminal(rootfs, b.plan); err != nil {
+		return nil, nil, &Lack{Step: "hear who asks for a terminal", Err: err}
+	}
 	pins, err := container.Pins(b.plan)
 	if err != nil {
 		return nil, nil, &Lack{Step: "open what the plan mounts", Err: err}

@@ -92,15 +92,16 @@ func Filters() string { return seccomp.MadeBy() }
 
 // Box is one running sandbox. Its methods may be called from any goroutine.
 type Box struct {
-	plan    plan.Plan
-	digest  string
-	session *session
-	keeps   *Confinement // nil: this process is not confined
-	trial   *Trial       // nil: it is no trial
-	secure  func(ctx context.Context, c net.Conn, name string) (net.Conn, error)
-	sink    audit.Sink
-	allow   string // see Stdio.Allow
-	stderr  *os.File
+	plan     plan.Plan
+	digest   string
+	session  *session
+	keeps    *Confinement // nil: this process is not confined
+	trial    *Trial       // nil: it is no trial
+	terminal *terminal    // nil: the server has terminals, or the machine's
+	secure   func(ctx context.Context, c net.Conn, name string) (net.Conn, error)
+	sink     audit.Sink
+	allow    string // see Stdio.Allow
+	stderr   *os.File
 
 	groups  *container.Groups       // nil: no group of version 1 holds a limit
 	cgroups []string                // the directories of all groups that hold one
@@ -172,6 +173,7 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err == nil && !stdio.Raw {
 		err = b.carrier.converse(b)
 	}
+	b.awaitTerminal()
 	if err == nil {
 		err = b.confine()
 	}
@@ -334,6 +336,7 @@ func (b *Box) listen() {
 func (b *Box) release() {
 	b.finish.Do(func() {
 		defer close(b.released)
+		b.endTerminal()
 		if b.body != nil {
 			if err := b.body.destroy(); err != nil && b.err == nil {
 				b.err = fmt.Errorf("cannot take the sandbox down: %w", err)

@@ -122,7 +122,7 @@ func (c *compiler) access(m Mount) Access {
 		return AccessRead
 	case MountProc, MountFile, MountCopy:
 		return AccessRead
-	case MountDevice, MountPTY:
+	case MountDevice, MountPTY, MountPipe:
 		return AccessDev
 	}
 	return "" // a symlink or a mask grants nothing

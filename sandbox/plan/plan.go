@@ -141,6 +141,7 @@ const (
 	MountTmpfs   MountKind = "tmpfs"   // a private file system of Bytes and Inodes
 	MountProc    MountKind = "proc"    // /proc of the sandbox's own processes
 	MountPTY     MountKind = "pty"     // terminals of the sandbox's own (devpts)
+	MountPipe    MountKind = "pipe"    // a pipe that leads nowhere; the launcher hears who opens it
 	MountFile    MountKind = "file"    // a file with Content, made by mcpen
 	MountCopy    MountKind = "copy"    // a copy of the host's small file Source, made at the start
 	MountSymlink MountKind = "symlink" // Target points to Source

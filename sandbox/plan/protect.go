@@ -53,7 +53,7 @@ func (c *compiler) mediate() {
 	}
 	for _, m := range c.plan.Root {
 		switch {
-		case m.Kind == MountTmpfs && slices.Contains(c.privates(), m.Target), m.Kind == MountDir && m.Writable, m.Kind == MountDevice,
+		case m.Kind == MountTmpfs && slices.Contains(c.privates(), m.Target), m.Kind == MountDir && m.Writable, m.Kind == MountDevice, m.Kind == MountPipe,
 			m.Kind == MountBind && m.Writable && !within(m.Target):
 			w.Free = append(w.Free, m.Target)
 		}

@@ -225,7 +225,7 @@ func (c *compiler) visible(p string) bool {
 			seen = seen || under(p, m.Target)
 		case MountTmpfs, MountDir:
 			seen = seen || p == m.Target
-		case MountFile, MountCopy, MountDevice:
+		case MountFile, MountCopy, MountDevice, MountPipe:
 			seen = seen || p == m.Target
 		case MountMask:
 			if under(p, m.Target) {

@@ -60,7 +60,7 @@ func (c *compiler) merge(a, b step) step {
 			return a
 		}
 		return b // both were asked for: the wider of two rights on one path
-	case a.Kind == MountDevice || a.Kind == MountProc || a.Kind == MountPTY || b.Kind == MountSymlink:
+	case a.Kind == MountDevice || a.Kind == MountPipe || a.Kind == MountProc || a.Kind == MountPTY || b.Kind == MountSymlink:
 		return a
 	case a.from == fromUs && a.Kind == MountTmpfs && b.Kind == MountTmpfs:
 		return a // the socket goes into the private file system

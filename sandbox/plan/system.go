@@ -112,12 +112,19 @@ func (c *compiler) devices() {
 }
 
 // terminals gives terminals of the sandbox's own, where the profile asks for them:
-// outside they would be the user's. /dev/ptmx leads to what makes them.
+// outside they would be the user's.
 func (c *compiler) terminals() {
-	if c.pol.Process.PTY {
+	switch {
+	case c.pol.Process.PTY:
 		c.add(fromUs, Mount{Kind: MountPTY, Target: "/dev/pts", Writable: true, Why: "terminals of the server's own", At: at(c.pol.Process.At)})
+	case c.host.Desk == nil:
+		c.add(fromUs, Mount{Kind: MountPipe, Target: Terminals, Mode: 0o666, Why: "who asks for a terminal is told that there are none"})
 	}
 }
+
+// Terminals is what makes terminals, and /dev/ptmx leads to it. Where a server gets
+// none, a pipe is there, of which programs say that it is no terminal.
+const Terminals = "/dev/pts/ptmx"
 
 // etc makes the files of a synthetic /etc: what programs read to learn who they
 // are, and nothing of the host's.

@@ -115,7 +115,7 @@ func mounts(root []plan.Mount, rootfs string) ([]*configs.Mount, error) {
 			} else {
 				c = bind(emptyFile(rootfs), m)
 			}
-		case plan.MountFile, plan.MountCopy, plan.MountSymlink, plan.MountDir:
+		case plan.MountFile, plan.MountCopy, plan.MountPipe, plan.MountSymlink, plan.MountDir:
 			continue
 		default:
 			return nil, fmt.Errorf("internal error: no mount of kind %q", m.Kind)

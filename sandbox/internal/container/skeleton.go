@@ -58,6 +58,8 @@ func place(rootfs string, m plan.Mount) error {
 		return os.Symlink(m.Source, target)
 	case plan.MountFile:
 		return create(target, m.Content, os.FileMode(m.Mode))
+	case plan.MountPipe:
+		return pipe(target, os.FileMode(m.Mode))
 	case plan.MountCopy:
 		return duplicate(m.Source, target, os.FileMode(m.Mode))
 	case plan.MountDevice:
@@ -78,6 +80,14 @@ func create(name, content string, mode os.FileMode) error {
 	}
 	_, err = f.WriteString(content)
 	return errors.Join(err, f.Close())
+}
+
+// pipe makes a FIFO that must not exist, whatever the umask.
+func pipe(name string, mode os.FileMode) error {
+	if err := unix.Mkfifo(name, uint32(mode)); err != nil {
+		return &os.PathError{Op: "mkfifo", Path: name, Err: err}
+	}
+	return os.Chmod(name, mode)
 }
 
 // maxCopy bounds a copied file; the system's own are far below.
