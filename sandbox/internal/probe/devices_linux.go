@@ -46,7 +46,6 @@ func devices() []Probe {
 		{"kmsg", "the kernel's log", TwinRoot},
 		{"kvm", "the hypervisor", TwinRoot},
 		{"fuse", "a file system of the attacker's", TwinPlain},
-		{"ptmx", "terminals", TwinPlain},
 		{"mem", "physical memory", TwinRoot},
 		{"loop-control", "block devices of the attacker's", TwinRoot},
 		{"net/tun", "a network interface", TwinPlain},
@@ -58,6 +57,9 @@ func devices() []Probe {
 			Want: "ENOENT", By: Namespaces | Landlock, Twin: d.twin, Absent: "ENOENT|ENXIO|ENODEV|EACCES|EBADFD",
 			Run: func(World) Result { return openDevice("/dev/" + d.name) }})
 	}
+	probes = append(probes, Probe{ID: "dev-ptmx", Loss: "terminals", How: "open(2) of /dev/ptmx, TIOCGPTN",
+		Want: "EINVAL", By: Namespaces | Landlock, Twin: TwinPlain, Absent: "ENOENT|EACCES", // EINVAL: what is there is a pipe
+		Run: func(World) Result { return openTerminal("/dev/ptmx") }})
 	return append(probes, modes()...)
 }
 
@@ -150,6 +152,20 @@ func openMode(a *arena, path string, flags, mode uintptr) error {
 func made(path string, mode uint32, dev uint64) Result {
 	defer os.Remove(path)
 	return outcome(unix.Mknod(path, mode, int(dev)), "")
+}
+
+// openTerminal makes a terminal. A device is one whatever it answers.
+func openTerminal(path string) Result {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return outcome(err, path)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFCHR {
+		_, err = unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	}
+	return outcome(err, path)
 }
 
 // openDevice opens a device for reading, and for writing where it allows no
