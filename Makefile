@@ -60,6 +60,12 @@ vm: build ## real Debian machines under qemu: MACHINES="debian13 …" (default: 
 soak: build ## ten minutes of mixed traffic, and ten each of changes in a writable folder as user and root (MCPEN_SOAK_WRITES=5m)
 	$(TEST) -tags $(TAGS),soak -timeout 60m -run Soak -v ./...
 
+picture: build ## the picture of a report in README
+	scripts/picture.sh
+
+soak: build ## ten minutes of mixed traffic
+	$(TEST) -tags $(TAGS),soak -timeout 30m -run Soak -v ./...
+
 conformance: build ## MCP's own suite, with and without mcpen between: the same, check by check
 	@scripts/conformance.sh
 

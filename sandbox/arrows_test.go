@@ -72,6 +72,12 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox", "sandbox/internal/rpc", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/seccomp", "it joins the mechanisms"},
 
+	{"sandbox/trial", "sandbox", "starts the program that is tried"},
+	{"sandbox/trial", "sandbox/audit", "strangers' words are made visible"},
+	{"sandbox/trial", "sandbox/guard", "finds words for the model in what the program says"},
+	{"sandbox/trial", "sandbox/internal/intercept", "the internet that is not real"},
+	{"sandbox/trial", "sandbox/plan", "the desk is part of a plan"},
+
 	{"sandbox/internal/probe/hostile", "sandbox/internal/probe", "the attacks as a program"},
 	{"sandbox/internal/probe/stage", "sandbox/internal/probe", "what the attacks are run in, for tests"},
 }

@@ -70,6 +70,9 @@ func (ended) Error() string { return "the server ended" }
 func (a *app) run(ctx context.Context, args []string) int {
 	args = serverLast(args)
 	err := a.cli(args).RunContext(ctx, args)
+	if errors.Is(err, condemned{}) {
+		return exitRefused
+	}
 	var end ended
 	if errors.As(err, &end) {
 		return launch.End(end.exit)
@@ -83,7 +86,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 // serverLast moves a server's name behind the flags that follow it: people write
 // "run SERVER --set name=value" as well. What stands behind "--" stays there.
 func serverLast(args []string) []string {
-	if len(args) < 2 || !slices.Contains([]string{"run", "explain", "trust"}, args[1]) {
+	if len(args) < 2 || !slices.Contains([]string{"run", "explain", "trust", "try"}, args[1]) {
 		return args
 	}
 	end := slices.Index(args, "--")
@@ -107,7 +110,7 @@ func serverLast(args []string) []string {
 
 // takesValue reports whether a flag of a server has its value in the next word.
 func takesValue(word string) bool {
-	for _, f := range serverFlags() {
+	for _, f := range append(serverFlags(), tryFlags()...) {
 		if _, alone := f.(*cli.BoolFlag); !alone && word == "--"+f.Names()[0] {
 			return true
 		}
@@ -125,6 +128,7 @@ func (a *app) cli(args []string) *cli.App {
 	wrong := func(_ *cli.Context, err error, _ bool) error { return usage("mcpen help", "%v", err) }
 	commands := []*cli.Command{
 		a.runCommand(args),
+		a.tryCommand(args),
 		a.explainCommand(args),
 		a.checkCommand(),
 		a.doctorCommand(),

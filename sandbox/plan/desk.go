@@ -22,9 +22,9 @@ type Desk struct {
 	// Over are files that are shown in the place of the host's, where those exist:
 	// certificates.
 	Over []Over `json:"over,omitempty"`
-	// Moved is a folder of the host's that the program needs and that is shown by
-	// another name, so that it does not tell who runs it. The program already names
-	// it so.
+	// Moved are folders of the host's that are shown by another name, so that they do
+	// not tell who runs the program. The program already names them so, and does not
+	// need them by their own.
 	Moved []Moved `json:"moved,omitempty"`
 }
 
@@ -90,17 +90,4 @@ func (c *compiler) desk() {
 		}
 	}
 	c.plan.Desk = d
-}
-
-// moved reports whether a folder is shown by another name.
-func (c *compiler) moved(p string) bool {
-	if c.host.Desk == nil {
-		return false
-	}
-	for _, m := range c.host.Desk.Moved {
-		if m.Source == p {
-			return true
-		}
-	}
-	return false
 }

@@ -216,7 +216,6 @@ func bases(t *testing.T) []story {
 	trial := story{richPolicy(t), richProgram(), richHost(t)}
 	trial.policy.Filesystem, trial.policy.Sockets, trial.policy.Process.PTY, trial.policy.Bounds = policy.Filesystem{}, nil, false, nil
 	trial.program.Needs[0].Led = nil
-	trial.program.Needs = append(trial.program.Needs, Need{Path: "/home/ada/docs", Why: "package"})
 	trial.host.Desk = &Desk{User: "alex", Hostname: "desk", Home: "/home/alex", Dir: "/home/alex/src", Init: "init", Env: []Env{{Name: "SHELL", Value: "/bin/bash", At: "x"}},
 		Files: []DeskFile{{Path: "/home/alex/.netrc", Content: "x", Mode: 0o600, Time: 1}}, Over: []Over{{Target: "/etc/ssl/certs/all.pem", Source: "/run/m/all.pem"}},
 		Moved: []Moved{{Source: "/home/ada/docs", Target: "/home/alex/.npm/node"}}}

@@ -46,7 +46,7 @@ func (c *compiler) root() {
 	}
 	c.system()
 	for _, n := range c.prog.Needs {
-		if !c.moved(n.Path) && !c.misled(n) {
+		if !c.misled(n) {
 			c.bind(fromNeed, policy.Path{Path: n.Path}, false, n.Why)
 		}
 	}

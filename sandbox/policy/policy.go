@@ -184,6 +184,8 @@ const (
 	HostWildcard HostKind = "wildcard" // "*." and a suffix: Name holds the suffix without "*."
 	HostCIDR     HostKind = "cidr"     // an address or network, only as itself: Name holds the canonical CIDR
 	HostLocal    HostKind = "local"    // one port of the host's own loopback
+	// HostAny is every public host. No profile can say it.
+	HostAny HostKind = "any"
 )
 
 // Host is one rule of network.allow. Names are lower case, in ASCII (punycode),

@@ -12,6 +12,7 @@ type rules struct {
 	exact map[string][]policy.Host
 	wild  []policy.Host
 	nets  []netRule
+	any   []policy.Host
 	local map[uint16]policy.Host
 }
 
@@ -35,6 +36,8 @@ func newRules(hosts []policy.Host) rules {
 			if canonical(h.Name) == h.Name {
 				r.wild = append(r.wild, h)
 			}
+		case policy.HostAny:
+			r.any = append(r.any, h)
 		case policy.HostCIDR:
 			if p, err := netip.ParsePrefix(h.Name); err == nil {
 				r.nets = append(r.nets, netRule{p, h})
@@ -62,6 +65,7 @@ func (r rules) naming(name string) (found []policy.Host, long bool) {
 			found = append(found, h)
 		}
 	}
+	found = append(found, r.any...)
 	return found, long && len(found) == 0
 }
 
@@ -73,7 +77,7 @@ func (r rules) holding(a netip.Addr) []policy.Host {
 			found = append(found, n.rule)
 		}
 	}
-	return found
+	return append(found, r.any...)
 }
 
 func hasPort(h policy.Host, port uint16) bool {

@@ -15,7 +15,7 @@ import (
 type Sight struct {
 	Name    string // of the call
 	PID     int    // of the process, as this process sees it; 0: it was gone already
-	Parent  int    // of a program that is executed
+	Parent  int    // the process that it is a child of now
 	Program string // its name as it set it, printable
 
 	Path  string         // of an open or a program: as the kernel finds it, without symlinks, as far as it exists
@@ -45,13 +45,12 @@ func (l *listener) see(n notification, then decision) {
 		s.TCP = s.Addr.IsValid() && streams(int(n.tid), int(int32(n.args[0])))
 	case "bind":
 		s.Addr, _ = readAddr(int(n.tid), n.args[1], n.args[2])
+		s.TCP = s.Addr.IsValid() && streams(int(n.tid), int(int32(n.args[0])))
 	case "kill":
 		s.Other = int(int32(n.args[0]))
 	}
 	s.PID, s.Program = whois(int(n.tid))
-	if s.Args != nil {
-		s.Parent, _ = strconv.Atoi(statusField(int(n.tid), "PPid:", 0))
-	}
+	s.Parent, _ = strconv.Atoi(statusField(int(n.tid), "PPid:", 0))
 	if l.judge.Each != nil && valid(l.fd, n.id) { // else the id may be another's by now
 		l.judge.Each(s)
 	}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"mcpen/sandbox/policy"
+	"mcpen/sandbox/trial"
+	"mcpen/sandbox/wholefile"
+)
+
+// replay writes the profile that a trial drafted, and holds another trial in which
+// nothing but what it grants is there.
+func (a *app) replay(ctx context.Context, at place, o tryOptions, s *subject, r *trial.Report, run *trial.Run) error {
+	ref := ""
+	if s.ref.Name != "" {
+		ref = bare(s.ref)
+	}
+	args := append([]string{}, o.args...)
+	for _, arg := range s.more {
+		args = append(args, strings.ReplaceAll(arg, "${desk}", "${workspace}"))
+	}
+	d := r.Draft(s.name, ref, args)
+	if _, err := policy.Parse(o.write, []byte(d.Text), a.loader(at)); err != nil {
+		return fmt.Errorf("internal error: the profile that was drafted is none: %w", err)
+	}
+	if _, err := os.Lstat(o.write); err == nil {
+		return usage("--write OTHER.toml", "cannot write the profile: %s is there already", o.write)
+	}
+	if err := wholefile.Replace(o.write, []byte(d.Text), 0o644); err != nil {
+		return &codeError{code: exitUsage, err: fmt.Errorf("cannot write the profile: %w", err)}
+	}
+	r.Profile = d.Text
+	st, p, err := a.staged(ctx, at, o, s, func(desk *trial.Desk) { desk.Narrow(d.Workspace) })
+	if err != nil {
+		return err
+	}
+	defer st.close()
+	only := append([]string{}, d.Hosts...)
+	again, err := trial.Hold(ctx, trial.Config{Plan: p.plan, Stage: st.Stage, Answer: o.answer, Call: trial.CallNone, Watch: time.Second, Limit: o.limit, Only: only})
+	if err != nil {
+		return err
+	}
+	r.Replay = replayed(run, again)
+	return nil
+}
+
+// replayed says how a server went on with the profile that was drafted.
+func replayed(first, again *trial.Run) string {
+	refused := again.Refusals()
+	text := fmt.Sprintf("%d refusals", len(refused))
+	if len(refused) > 0 {
+		text += ": " + strings.Join(refused[:min(3, len(refused))], "; ")
+	}
+	switch {
+	case !again.Opened && first.Opened:
+		return "it does not answer any more; " + text
+	case !again.Opened:
+		return "it answers neither with it nor without; " + text
+	case len(again.Tools) != len(first.Tools):
+		return fmt.Sprintf("it lists %d tools of %d; %s", len(again.Tools), len(first.Tools), text)
+	}
+	return fmt.Sprintf("it starts and lists the same %s; %s", count(len(again.Tools), "tool"), text)
+}

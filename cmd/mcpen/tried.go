@@ -1,0 +1,581 @@
+package main
+
+import (
+	"archive/zip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/pack"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+	"mcpen/sandbox/trial"
+)
+
+// subject is what is tried: a program that is there, and what is known of it.
+type subject struct {
+	name    string // as a profile would be called
+	about   trial.Subject
+	program plan.Program
+	tree    *pack.Tree // of a package
+	dir     string     // the folder that is moved to the desk: the tree, a bundle, a copy
+	temp    string     // a folder of this run's own, which close takes away
+	ref     pack.Ref
+	secrets []string          // variables that it reads and that hold secrets
+	words   map[string]string // variables that it was found to lack, with a value where one is known
+	more    []string          // arguments that it was found to lack
+}
+
+func (s *subject) close() {
+	if s.tree != nil {
+		s.tree.Close()
+	}
+	if s.temp != "" {
+		os.RemoveAll(s.temp)
+	}
+}
+
+// tried finds what is to be tried, and installs a package. The caller closes it.
+func (a *app) tried(ctx context.Context, at place, o tryOptions) (s *subject, err error) {
+	s = &subject{words: map[string]string{}}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	switch {
+	case strings.HasSuffix(o.server, ".mcpb"), strings.HasSuffix(o.server, ".dxt"):
+		return s, a.bundle(at, o, s)
+	case strings.HasSuffix(o.server, ".json"):
+		ref, draft, err := a.wanted(o.server)
+		if err != nil {
+			return s, err
+		}
+		s.about.Name = ref.String()
+		s.described(*draft)
+		return s, a.tryPackage(ctx, at, ref, slices.Concat(s.more, o.args), s)
+	case isRef(o.server):
+		ref, err := pack.ParseRef(o.server)
+		if err != nil {
+			return s, &codeError{code: exitUsage, err: err, hint: "mcpen try npm:NAME"}
+		}
+		return s, a.tryPackage(ctx, at, ref, o.args, s)
+	case o.server != "":
+		return s, a.tryProfile(ctx, at, o, s)
+	}
+	c, err := pack.FromCommand(o.command)
+	if err != nil {
+		return s, &codeError{code: exitUsage, err: err}
+	}
+	switch c.Kind {
+	case pack.CommandPackage:
+		return s, a.tryPackage(ctx, at, c.Ref, c.Args, s)
+	case pack.CommandContainer:
+		return s, usage("mcpen try npm:PACKAGE", "cannot try the image %q: mcpen runs packages and programs", c.Image)
+	}
+	return s, a.tryCommandLine(at, o.command, s)
+}
+
+// tryProfile tries the package or the command that a profile names.
+func (a *app) tryProfile(ctx context.Context, at place, o tryOptions, s *subject) error {
+	file, data, err := a.loader(at)(o.server, "")
+	if err != nil {
+		return noProfile(at, o.server, err)
+	}
+	var p struct {
+		Server struct {
+			Package string
+			Command []string
+			Args    []string
+		}
+	}
+	if _, err := toml.Decode(string(data), &p); err != nil {
+		return &codeError{code: exitUsage, err: fmt.Errorf("%s: %w", file, err)}
+	}
+	args := slices.DeleteFunc(slices.Concat(p.Server.Args, o.args), func(arg string) bool { return strings.Contains(arg, "${") })
+	if p.Server.Package != "" {
+		ref, err := pack.ParseRef(p.Server.Package)
+		if err != nil {
+			return &codeError{code: exitUsage, err: fmt.Errorf("%s: %w", file, err)}
+		}
+		return a.tryPackage(ctx, at, ref, args, s)
+	}
+	if len(p.Server.Command) == 0 {
+		return usage("mcpen try npm:NAME", "the profile %q names neither a command nor a package", o.server)
+	}
+	return a.tryCommandLine(at, slices.Concat(p.Server.Command, args), s)
+}
+
+// described takes over what a description says of variables and arguments.
+func (s *subject) described(d pack.Draft) {
+	for _, e := range d.Env {
+		if e.Secret {
+			s.secrets = append(s.secrets, e.Name)
+		} else if !strings.Contains(e.Value, "${") {
+			s.words[e.Name] = e.Value
+		}
+	}
+	for _, arg := range d.Args {
+		if !strings.Contains(arg, "${") {
+			s.more = append(s.more, arg)
+		}
+	}
+}
+
+// tryLockAge is how long a package that was tried is tried again as it was locked
+// then.
+const tryLockAge = 24 * time.Hour
+
+// tryPackage installs a package under a lock of the trials' own: nothing of it
+// enters the user's profiles.
+func (a *app) tryPackage(ctx context.Context, at place, ref pack.Ref, args []string, s *subject) error {
+	if at.state == "" {
+		return usage("export HOME=…", "cannot keep packages: there is no HOME and no XDG_STATE_HOME")
+	}
+	pol, err := a.installRules(at, "")
+	if err != nil {
+		return err
+	}
+	s.ref, s.name = ref, nameOf(ref)
+	lockFile := filepath.Join(at.state, "try", strings.ReplaceAll(strings.ReplaceAll(ref.String(), "/", "+"), ":", "-")+".lock")
+	if st, err := os.Stat(lockFile); err == nil && time.Since(st.ModTime()) > tryLockAge && ref.Version == "" {
+		os.Remove(lockFile)
+	}
+	in, err := a.installer(ctx, at, ref.Ecosystem, pol)
+	if err != nil {
+		return err
+	}
+	lock, err := readLock(lockFile)
+	if err == nil {
+		lock, s.tree, err = a.openLocked(ctx, in, at, ref, lock, lockFile)
+	}
+	if err != nil {
+		os.Remove(lockFile)
+		if lock, s.tree, err = a.lockForTrial(ctx, in, at, ref, lockFile, s); err != nil {
+			return err
+		}
+	}
+	if ref.Bin != "" {
+		lock.Bin = ref.Bin
+	}
+	if s.program, err = a.entry(at, lock, pol, s.tree, args); err != nil {
+		return err
+	}
+	s.dir = s.tree.Dir
+	s.tell(a, at, ref, lock)
+	s.secrets = append(s.secrets, variables(s.tree.Dir, ref, lock)...)
+	s.about.Declared = a.declaredHosts(at, ref)
+	return nil
+}
+
+// lockForTrial resolves and installs a package.
+func (a *app) lockForTrial(ctx context.Context, in *pack.Installer, at place, ref pack.Ref, lockFile string, s *subject) (pack.Lock, *pack.Tree, error) {
+	if err := a.connect(ctx, in, at, ref.Ecosystem); err != nil {
+		return pack.Lock{}, nil, err
+	}
+	fmt.Fprintf(a.err, "mcpen: installing %s without its scripts\n", ref)
+	rel, err := in.Resolve(ctx, ref)
+	if err != nil {
+		return pack.Lock{}, nil, err
+	}
+	lock, tree, err := in.Install(ctx, rel)
+	if err != nil {
+		return lock, nil, err
+	}
+	if err = createLock(lockFile, lock); errors.Is(err, fs.ErrExist) {
+		err = nil // another trial of the same
+	}
+	if err != nil {
+		tree.Close()
+		return lock, nil, err
+	}
+	s.about.Notes = rel.Notes
+	return lock, tree, nil
+}
+
+// tell fills in what is known of a package.
+func (s *subject) tell(a *app, at place, ref pack.Ref, l pack.Lock) {
+	s.about.Name, s.about.Version = bare(ref), l.Version
+	s.about.Publisher, s.about.License, s.about.Deprecated = bounded(l.Publisher), bounded(l.License), bounded(l.Deprecated)
+	s.about.Bytes = l.Bytes
+	if !l.Published.IsZero() {
+		s.about.Published = l.Published.UTC().Format("2006-01-02")
+		s.about.Young = time.Since(l.Published) < 14*24*time.Hour
+	}
+	for _, d := range l.Dependencies {
+		n := d.PackageName()
+		if n != ref.Name && !slices.Contains(s.about.Dependencies, n) {
+			s.about.Dependencies = append(s.about.Dependencies, bounded(n))
+		}
+		if d.Scripts {
+			s.about.Scripts = append(s.about.Scripts, bounded(n))
+		}
+	}
+	s.about.Malicious, _ = a.held(at, l)
+	s.about.Lookalike = pack.Lookalike(ref)
+	s.about.Command = s.program.Args
+}
+
+// bounded is a stranger's word for a report.
+func bounded(s string) string {
+	if len(s) > 300 {
+		s = s[:300] + "…"
+	}
+	return audit.Visible(s)
+}
+
+// declaredHosts are those that a profile for the package names.
+func (a *app) declaredHosts(at place, ref pack.Ref) []string {
+	_, data, err := a.loader(at)(nameOf(ref), "")
+	if err != nil {
+		return nil
+	}
+	var p struct {
+		Server  struct{ Package string }
+		Network struct{ Allow []any }
+	}
+	if _, err := toml.Decode(string(data), &p); err != nil || !samePackage(p.Server.Package, ref) {
+		return nil
+	}
+	var out []string
+	for _, h := range p.Network.Allow {
+		switch h := h.(type) {
+		case string:
+			out = append(out, h)
+		case map[string]any:
+			if name, ok := h["host"].(string); ok {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// tryCommandLine tries a program of this machine. A folder of the user's that it
+// needs is copied: what the program does to it, and what it finds in it, is then
+// this run's alone.
+func (a *app) tryCommandLine(at place, argv []string, s *subject) error {
+	var err error
+	if s.program, err = a.find(argv, at); err != nil {
+		return err
+	}
+	s.name = a.serverName(choice{command: argv}, at)
+	s.about.Name, s.about.Command = bounded(strings.Join(argv, " ")), s.program.Args
+	for _, n := range s.program.Needs {
+		if len(n.Led) == 0 {
+			continue
+		}
+		if s.dir != "" {
+			return usage("mcpen try npm:NAME", "cannot try %q: it needs two folders of yours, %q and %q", s.about.Name, s.dir, n.Path)
+		}
+		s.dir = n.Path
+	}
+	if s.dir == "" {
+		return nil
+	}
+	if s.temp, err = os.MkdirTemp(at.runtimeDir(), "try-"); err != nil {
+		return fmt.Errorf("cannot make a folder for a trial: %w", err)
+	}
+	copied := filepath.Join(s.temp, "program")
+	if err := copyFolder(s.dir, copied); err != nil {
+		return &codeError{code: exitUsage, err: fmt.Errorf("cannot copy %q for a trial: %w", s.dir, err), hint: "put the server into a folder of its own"}
+	}
+	s.rename(s.dir, copied)
+	s.secrets = append(s.secrets, variablesIn(copied)...)
+	return nil
+}
+
+// rename has the program mean another folder than the one that was found.
+func (s *subject) rename(from, to string) {
+	s.program = renamed(s.program, from, to)
+	s.dir = to
+}
+
+// renamed is a program that means another folder, and does not need the one that it
+// meant by its own name.
+func renamed(p plan.Program, from, to string) plan.Program {
+	p.Args, p.Env, p.Needs = slices.Clone(p.Args), slices.Clone(p.Env), slices.Clone(p.Needs)
+	if rest, ok := strings.CutPrefix(p.Path, from+"/"); ok {
+		p.Path = path.Join(to, rest)
+	}
+	for i := range p.Args {
+		p.Args[i] = strings.ReplaceAll(p.Args[i], from, to)
+	}
+	for i := range p.Env {
+		p.Env[i].Value = strings.ReplaceAll(p.Env[i].Value, from, to)
+	}
+	p.Needs = slices.DeleteFunc(p.Needs, func(n plan.Need) bool { return n.Path == from })
+	return p
+}
+
+// Bounds of a folder that is copied, or a bundle that is unpacked.
+const (
+	maxCopied      = 512 << 20 // bytes
+	maxCopiedFiles = 60_000
+)
+
+// copyFolder copies files, folders and symlinks, and nothing else.
+func copyFolder(from, to string) error {
+	total, files := int64(0), 0
+	return filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, p)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		if files++; files > maxCopiedFiles {
+			return fmt.Errorf("it has more than %d files", maxCopiedFiles)
+		}
+		switch {
+		case d.IsDir() && d.Name() == ".git" && p != from:
+			return fs.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(target, 0o755)
+		case d.Type()&fs.ModeSymlink != 0:
+			text, err := os.Readlink(p)
+			if err != nil {
+				return err
+			}
+			return os.Symlink(text, target)
+		case d.Type().IsRegular():
+			n, err := copyRegular(p, target, maxCopied-total)
+			total += n
+			return err
+		}
+		return nil
+	})
+}
+
+func copyRegular(from, to string, most int64) (int64, error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return 0, err
+	}
+	defer in.Close()
+	st, err := in.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return writeBounded(to, in, st.Mode().Perm(), most)
+}
+
+// writeBounded writes a file that must not be there yet.
+func writeBounded(to string, in io.Reader, mode fs.FileMode, most int64) (int64, error) {
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode|0o600)
+	if err != nil {
+		return 0, err
+	}
+	n, err := io.Copy(out, io.LimitReader(in, most+1))
+	if e := out.Close(); err == nil {
+		err = e
+	}
+	if err == nil && n > most {
+		err = fmt.Errorf("it is larger than %d MiB", maxCopied>>20)
+	}
+	return n, err
+}
+
+// bundle unpacks an MCPB bundle and finds what it starts.
+func (a *app) bundle(at place, o tryOptions, s *subject) error {
+	mistake := func(err error) error {
+		return &codeError{code: exitUsage, err: fmt.Errorf("cannot read the bundle %q: %w", o.server, err)}
+	}
+	z, err := zip.OpenReader(o.server)
+	if err != nil {
+		return mistake(err)
+	}
+	defer z.Close()
+	if s.temp, err = os.MkdirTemp(at.runtimeDir(), "try-"); err != nil {
+		return fmt.Errorf("cannot make a folder for a trial: %w", err)
+	}
+	s.dir = filepath.Join(s.temp, "program")
+	if err := unzip(&z.Reader, s.dir); err != nil {
+		return mistake(err)
+	}
+	data, err := readRegular(filepath.Join(s.dir, "manifest.json"), policy.MaxFile)
+	if err != nil {
+		return mistake(err)
+	}
+	d, err := pack.ReadDraft(data)
+	if err != nil {
+		return mistake(err)
+	}
+	if len(d.Command) == 0 {
+		return mistake(errors.New("its manifest names no command"))
+	}
+	s.described(d)
+	s.name, s.about.Name = nameOf(pack.Ref{Name: d.Name}), bounded(d.Name+" ("+filepath.Base(o.server)+")")
+	argv := slices.Clone(d.Command)
+	for i, w := range argv {
+		w = strings.ReplaceAll(w, "${__dirname}", s.dir)
+		if i == 0 && strings.Contains(w, "/") && !filepath.IsAbs(w) {
+			w = filepath.Join(s.dir, w)
+		}
+		argv[i] = w
+	}
+	argv = append(argv, s.more...)
+	s.more = nil
+	for i := range argv {
+		argv[i] = strings.ReplaceAll(argv[i], "${__dirname}", s.dir)
+	}
+	argv = append(argv, o.args...)
+	found, err := host.Find(argv, a.findEnv(at))
+	if err != nil {
+		return err
+	}
+	found.Needs = slices.DeleteFunc(found.Needs, func(n plan.Need) bool { return n.Path == s.dir || strings.HasPrefix(n.Path, s.dir+"/") })
+	s.program, s.about.Command = found, found.Args
+	s.secrets = append(s.secrets, variablesIn(s.dir)...)
+	return nil
+}
+
+// unzip unpacks files and folders below a folder, and nothing else.
+func unzip(z *zip.Reader, to string) error {
+	if len(z.File) > maxCopiedFiles {
+		return fmt.Errorf("it has more than %d files", maxCopiedFiles)
+	}
+	left := int64(maxCopied)
+	for _, f := range z.File {
+		if !filepath.IsLocal(f.Name) {
+			return fmt.Errorf("it holds the name %q", f.Name)
+		}
+		target := filepath.Join(to, f.Name)
+		if f.FileInfo().IsDir() {
+			if err := os.MkdirAll(target, 0o755); err != nil {
+				return err
+			}
+			continue
+		}
+		if !f.Mode().IsRegular() {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			return err
+		}
+		in, err := f.Open()
+		if err != nil {
+			return err
+		}
+		n, err := writeBounded(target, in, f.Mode().Perm()&0o755|0o444, left)
+		in.Close()
+		if left -= n; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var readsVariable = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?:process\.env\.|process\.env\[["']|os\.environ\.get\(\s*["']|os\.environ\[["']|os\.getenv\(\s*["']|getenv\(\s*["']|env\.)([A-Z][A-Z0-9_]{3,60})`)
+})
+
+var secretName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|_PAT)S?(_|$)`)
+})
+
+// variables are the names of secrets that a package's own code reads from its
+// environment.
+func variables(tree string, ref pack.Ref, l pack.Lock) []string {
+	if ref.Ecosystem == pack.NPM {
+		return variablesIn(filepath.Join(tree, "node_modules", ref.Name))
+	}
+	var out []string
+	for _, entry := range l.Entry {
+		module, _, _ := strings.Cut(entry, ":")
+		top, _, _ := strings.Cut(module, ".")
+		out = append(out, variablesIn(filepath.Join(tree, "lib", top))...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// variablesIn are those of the code in a folder, without what it depends on.
+func variablesIn(dir string) []string {
+	var out []string
+	left := int64(24 << 20)
+	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || left <= 0 || len(out) >= 64 {
+			return fs.SkipAll
+		}
+		if d.IsDir() && p != dir && (d.Name() == "node_modules" || d.Name() == "site-packages" || d.Name() == "lib" && filepath.Base(dir) != "lib" && strings.Contains(dir, "bundle")) {
+			return fs.SkipDir
+		}
+		if !d.Type().IsRegular() || !slices.Contains([]string{".js", ".mjs", ".cjs", ".ts", ".py"}, filepath.Ext(p)) {
+			return nil
+		}
+		f, err := os.Open(p)
+		if err != nil {
+			return nil
+		}
+		defer f.Close()
+		text, _ := io.ReadAll(io.LimitReader(f, 4<<20))
+		left -= int64(len(text))
+		for _, m := range readsVariable().FindAllSubmatch(text, 512) {
+			if name := string(m[1]); secretName().MatchString(name) && !slices.Contains(out, name) && len(out) < 64 {
+				out = append(out, name)
+			}
+		}
+		return nil
+	})
+	slices.Sort(out)
+	return out
+}
+
+var wordOfVariable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b[A-Z][A-Z0-9]*_[A-Z0-9_]{2,60}\b`) })
+
+// learn finds in a program's last words what it lacks: variables, or the folder
+// that it works in. It reports whether another try makes sense.
+func (s *subject) learn(words string, d *trial.Desk) bool {
+	learned := false
+	for _, name := range wordOfVariable().FindAllString(words, 32) {
+		_, known := s.words[name]
+		if known || slices.Contains(s.secrets, name) || len(s.words) >= 16 || strings.HasPrefix(name, "ERR_") {
+			continue
+		}
+		learned = true
+		if secretName().MatchString(name) {
+			s.secrets = append(s.secrets, name)
+			continue
+		}
+		s.words[name] = guess(name, d)
+	}
+	lower := strings.ToLower(words)
+	if !learned && len(s.more) == 0 && strings.Contains(lower, "director") && (strings.Contains(lower, "usage") || strings.Contains(lower, "argument")) {
+		s.more, learned = []string{"${desk}"}, true
+	}
+	return learned
+}
+
+// guess is a value for a variable by its name.
+func guess(name string, d *trial.Desk) string {
+	switch {
+	case strings.Contains(name, "URL"), strings.Contains(name, "URI"), strings.Contains(name, "ENDPOINT"):
+		return trial.Canned
+	case strings.Contains(name, "EMAIL"), strings.Contains(name, "USER"):
+		return d.User + "@example.com"
+	case strings.Contains(name, "HOST"), strings.Contains(name, "DOMAIN"):
+		return "www.example.com"
+	case strings.Contains(name, "PORT"):
+		return "443"
+	case strings.Contains(name, "DIR"), strings.Contains(name, "PATH"), strings.Contains(name, "ROOT"):
+		return "${desk}"
+	}
+	return "storefront"
+}

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"mcpen/cmd/mcpen/launch"
+	"mcpen/sandbox"
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+	"mcpen/sandbox/trial"
+	"mcpen/sandbox/wholefile"
+)
+
+// tryFlags are those of "try" alone.
+func tryFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "net", Usage: "let connections to `HOST:PORT` through to the real one, or \"all\"; may be repeated"},
+		&cli.StringFlag{Name: "call", Value: trial.CallReading, Usage: "which tools are called: `WHICH` is read-only, all or none"},
+		&cli.BoolFlag{Name: "each", Usage: "start the server anew for each tool that is called"},
+		&cli.DurationFlag{Name: "watch", Value: 5 * time.Second, Usage: "how long to watch it when nobody asks for anything"},
+		&cli.DurationFlag{Name: "limit", Value: 90 * time.Second, Usage: "how long the trial may take, beside the install"},
+		&cli.StringFlag{Name: "answer", Value: "json", Usage: "what the internet that is not real answers: `WHAT` is json, 404, 503 or a file"},
+		&cli.StringSliceFlag{Name: "env", Usage: "a variable for the server, as `NAME=VALUE`; may be repeated"},
+		&cli.StringFlag{Name: "fail-on", Value: "red", Usage: "the `LEVEL` from which the exit status is 3: red or amber"},
+		&cli.BoolFlag{Name: "json", Usage: "print the report as JSON"},
+		&cli.BoolFlag{Name: "sarif", Usage: "print the reasons as SARIF 2.1.0"},
+		&cli.StringFlag{Name: "html", Usage: "write the whole report to `FILE`, one page that needs nothing else"},
+		&cli.StringFlag{Name: "write", Usage: "write the smallest profile with which it would work to `FILE`, and try that"},
+	}
+}
+
+func (a *app) tryCommand(words []string) *cli.Command {
+	return &cli.Command{
+		Name:      "try",
+		Usage:     "say what a server does, on a desk and an internet that are not real",
+		ArgsUsage: "SERVER [-- ARGS…] | -- COMMAND [ARGS…]",
+		Description: "SERVER is npm:NAME[@VERSION], pypi:NAME[==VERSION], a server.json, an MCPB bundle or a profile.\n" +
+			"The server runs in the closed sandbox. Its home is that of somebody who does not exist, with\n" +
+			"keys and tokens made for this run, and nothing that it sends leaves this machine." + `
+
+EXIT STATUS:
+   0    nothing red
+   2    wrong usage
+   3    the verdict is red (or amber, with --fail-on amber)
+   125  the sandbox could not be built, or the package not be had`,
+		Flags: tryFlags(),
+		Action: func(c *cli.Context) error {
+			o, err := a.tryOptions(c, words)
+			if err != nil {
+				return err
+			}
+			return a.try(c.Context, o)
+		},
+	}
+}
+
+// tryOptions are what the command line of "try" says.
+type tryOptions struct {
+	server  string // "" with a command
+	command []string
+	args    []string
+	net     []policy.Host
+	all     bool // the real internet
+	env     []plan.Env
+	answer  trial.Answer
+	call    string
+	each    bool
+	watch   time.Duration
+	limit   time.Duration
+	failOn  trial.Level
+	json    bool
+	sarif   bool
+	html    string
+	write   string
+}
+
+func (a *app) tryOptions(c *cli.Context, words []string) (o tryOptions, err error) {
+	rest := c.Args().Slice()
+	behind := len(words) - len(rest) - 1
+	switch {
+	case len(rest) == 0:
+		return o, usage("mcpen try npm:NAME", "no server named")
+	case behind > 0 && words[behind] == "--":
+		o.command = rest
+	default:
+		o.server, o.args = rest[0], rest[1:]
+		if len(o.args) > 0 && o.args[0] == "--" {
+			o.args = o.args[1:]
+		} else if len(o.args) > 0 {
+			return o, usage("mcpen try "+rest[0]+" -- "+strings.Join(o.args, " "), "a server's arguments stand behind --, and %q does not", o.args[0])
+		}
+	}
+	o.call, o.each, o.watch, o.limit = c.String("call"), c.Bool("each"), c.Duration("watch"), c.Duration("limit")
+	o.json, o.sarif, o.html, o.write = c.Bool("json"), c.Bool("sarif"), c.String("html"), c.String("write")
+	o.failOn = trial.Level(c.String("fail-on"))
+	switch {
+	case !slices.Contains([]string{trial.CallReading, trial.CallAll, trial.CallNone}, o.call):
+		return o, usage("--call read-only, --call all or --call none", "cannot call %q", o.call)
+	case o.failOn != trial.Red && o.failOn != trial.Amber:
+		return o, usage("--fail-on amber", "%q is no level to fail on", o.failOn)
+	case o.watch < 0 || o.limit < time.Second || o.limit > time.Hour:
+		return o, usage("--limit 90s", "a trial takes a second at least and an hour at most")
+	case o.json && o.sarif:
+		return o, usage("--json or --sarif", "only one document can be printed")
+	}
+	if o.answer, err = answerOf(c.String("answer")); err != nil {
+		return o, err
+	}
+	for _, kv := range c.StringSlice("env") {
+		name, value, ok := strings.Cut(kv, "=")
+		if !ok || name == "" {
+			return o, usage("--env NAME=VALUE", "cannot set %q: it is not NAME=VALUE", kv)
+		}
+		o.env = append(o.env, plan.Env{Name: name, Value: value})
+	}
+	for _, n := range c.StringSlice("net") {
+		if n == "all" {
+			o.all = true
+			continue
+		}
+		h, err := policy.ParseHost(n)
+		if err != nil {
+			return o, usage("--net api.example.com:443", "cannot let %q through: %v", n, err)
+		}
+		h.TLS = policy.TLSUsual
+		o.net = append(o.net, h)
+	}
+	return o, nil
+}
+
+// answerOf is what every request is answered with.
+func answerOf(what string) (trial.Answer, error) {
+	switch what {
+	case "json":
+		return trial.Answer{Status: 200, Type: "application/json", Body: []byte("{}\n")}, nil
+	case "404":
+		return trial.Answer{Status: 404, Type: "application/json", Body: []byte(`{"error":"not found"}` + "\n")}, nil
+	case "503":
+		return trial.Answer{Status: 503, Type: "text/plain", Body: []byte("Service Unavailable\n")}, nil
+	}
+	data, err := readRegular(what, policy.MaxFile)
+	if err != nil {
+		return trial.Answer{}, usage("--answer json, 404, 503 or a file", "cannot answer with %q: %v", what, err)
+	}
+	kind := "text/plain; charset=utf-8"
+	switch {
+	case strings.HasSuffix(what, ".json"):
+		kind = "application/json"
+	case strings.HasSuffix(what, ".html"):
+		kind = "text/html; charset=utf-8"
+	}
+	return trial.Answer{Status: 200, Type: kind, Body: data}, nil
+}
+
+// try holds a trial and reports it.
+func (a *app) try(ctx context.Context, o tryOptions) error {
+	if err := closeOnExec(); err != nil {
+		return err
+	}
+	at, err := a.placeToRun()
+	if err != nil {
+		return err
+	}
+	s, err := a.tried(ctx, at, o)
+	if err != nil {
+		return packageError(ctx, err)
+	}
+	defer s.close()
+	if o.all || len(o.net) > 0 {
+		fmt.Fprintln(a.err, launch.Red(a.err, "mcpen: what it sends to "+realHosts(o)+" LEAVES this machine"))
+	}
+	report, run, err := a.hold(ctx, at, o, s)
+	if err != nil {
+		return err
+	}
+	if o.write != "" {
+		if err := a.replay(ctx, at, o, s, report, run); err != nil {
+			return err
+		}
+	}
+	return a.tell(o, report)
+}
+
+func realHosts(o tryOptions) string {
+	if o.all {
+		return "any public host"
+	}
+	var names []string
+	for _, h := range o.net {
+		names = append(names, h.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// hold holds the trial, and once more where the program said what it lacks.
+func (a *app) hold(ctx context.Context, at place, o tryOptions, s *subject) (*trial.Report, *trial.Run, error) {
+	for again := 0; ; again++ {
+		stage, p, err := a.staged(ctx, at, o, s, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		cfg := trial.Config{Plan: p.plan, Stage: stage.Stage, Answer: o.answer, Call: o.call, Each: o.each, Watch: o.watch, Limit: o.limit}
+		run, err := trial.Hold(ctx, cfg)
+		stage.close()
+		if err != nil {
+			return nil, nil, err
+		}
+		if ctx.Err() != nil {
+			return nil, nil, ended{sandbox.Exit{Signal: signalOf(ctx)}}
+		}
+		if again < 2 && !run.Opened && s.learn(run.Words, stage.Desk) {
+			continue
+		}
+		s.about.Root, s.about.Command = stage.root, p.plan.Process.Args
+		return trial.NewReport(release, s.about, run, cfg), run, nil
+	}
+}
+
+// tell prints the report, and gives the exit status.
+func (a *app) tell(o tryOptions, r *trial.Report) error {
+	var err error
+	if o.html != "" {
+		err = a.writeReport(o.html, r)
+	}
+	switch {
+	case err != nil:
+	case o.json:
+		err = r.WriteJSON(a.out)
+	case o.sarif:
+		err = r.WriteSARIF(a.out)
+	default:
+		more := "mcpen try --html FILE, --json; --write FILE for a profile"
+		if o.html != "" {
+			more = audit.Visible(o.html)
+		}
+		err = r.WriteText(a.out, a.paint(), more)
+	}
+	if err != nil {
+		return err
+	}
+	if r.Verdict.Level == trial.Red || r.Verdict.Level == trial.Amber && o.failOn == trial.Amber {
+		return condemned{}
+	}
+	return nil
+}
+
+// condemned is no mistake: the exit status of a trial that failed.
+type condemned struct{}
+
+func (condemned) Error() string { return "the verdict is not green" }
+
+func (a *app) writeReport(file string, r *trial.Report) error {
+	var b strings.Builder
+	if err := r.WriteHTML(&b); err != nil {
+		return err
+	}
+	if err := wholefile.Replace(file, []byte(b.String()), 0o644); err != nil {
+		return &codeError{code: exitUsage, err: fmt.Errorf("cannot write the report: %w", err)}
+	}
+	return nil
+}
+
+// paint colours words at a terminal.
+func (a *app) paint() func(trial.Level, string) string {
+	if !a.terminal(a.out) || a.getenv("NO_COLOR") != "" {
+		return nil
+	}
+	return func(l trial.Level, text string) string {
+		return map[trial.Level]string{trial.Red: "\x1b[1;31m", trial.Amber: "\x1b[33m", trial.Green: "\x1b[32m"}[l] + text + "\x1b[0m"
+	}
+}
+
+// staged makes a stage, whose desk is arranged where arrange is not nil, and the
+// plan of the program on it.
+func (a *app) staged(ctx context.Context, at place, o tryOptions, s *subject, arrange func(*trial.Desk)) (*stage, *prepared, error) {
+	st, err := newStage(at, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	if arrange != nil {
+		arrange(st.Desk)
+	}
+	p, err := a.planned(ctx, at, o, s, st)
+	if err != nil {
+		st.close()
+		return nil, nil, err
+	}
+	return st, p, nil
+}
+
+func (a *app) planned(ctx context.Context, at place, o tryOptions, s *subject, st *stage) (*prepared, error) {
+	pol := policy.Closed(s.name)
+	pol.Network.Allow = slices.Clone(o.net)
+	if o.all {
+		pol.Network.Allow = append(pol.Network.Allow, policy.AnyHost())
+	}
+	p := &prepared{place: at, policy: pol, program: st.program(s)}
+	var err error
+	if p.host, err = host.Probe(ctx, a.ask(*p)); err != nil {
+		return nil, err
+	}
+	p.host.Desk = st.desk(s, o.env)
+	p.plan, err = plan.Compile(p.policy, p.program, p.host)
+	return p, err
+}

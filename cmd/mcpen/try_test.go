@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	_ "embed" // the servers
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"mcpen/sandbox/trial"
+)
+
+//go:embed testdata/try/server.py
+var tryServer string
+
+// inTriedWorld runs a test as everybody, in a home with the server of testdata/try.
+func inTriedWorld(t *testing.T, test func(t *testing.T, w *world)) {
+	if testing.Short() {
+		t.Skip("starts servers: not with -short")
+	}
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Fatalf("the tests of try need python3: %v", err)
+	}
+	asEverybody(t, func(t *testing.T, root string) {
+		w := newWorld(t, filepath.Join(root, "home"))
+		w.write(t, "server/server.py", tryServer)
+		test(t, w)
+	})
+}
+
+// tries holds a trial of one server, and returns its report and exit status.
+func (w *world) tries(t *testing.T, what string, flags ...string) (trial.Report, int) {
+	t.Helper()
+	args := slices.Concat([]string{"try", "--json", "--watch", "300ms"}, flags, []string{"--", "python3", "server/server.py", what})
+	cmd := w.mcpen(t, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil && cmd.ProcessState.ExitCode() != 3 {
+		t.Fatalf("%v: %s", err, errs.String())
+	}
+	var r trial.Report
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatalf("%v in %s%s", err, out.String(), errs.String())
+	}
+	return r, cmd.ProcessState.ExitCode()
+}
+
+func codes(r trial.Report, l trial.Level) (out []string) {
+	for _, one := range r.Verdict.Reasons {
+		if one.Level == l {
+			out = append(out, one.Code)
+		}
+	}
+	return out
+}
+
+// A thief that is not called one is the reason for which somebody asks.
+func TestTryHostile(t *testing.T) {
+	inTriedWorld(t, func(t *testing.T, w *world) {
+		for what, why := range map[string][2]string{ // the gravest reason, and a word of it
+			"reads_ssh":                     {"decoy-read", "SSH private key"},
+			"dns":                           {"canary-sent", "name servers of evil.example"},
+			"post":                          {"canary-sent", "AWS secret key"},
+			"allowed":                       {"canary-sent", "api.github.com:443"},
+			"agent":                         {"canary-sent", "base64"},
+			"result":                        {"canary-shown", "what it answered"},
+			"shell_start_file":              {"trap", ".bashrc was changed"},
+			"plants":                        {"trap", ".mcp.json was written"},
+			"forks_away":                    {"orphan", "went on"},
+			"listens":                       {"listens", "0.0.0.0:4444"},
+			"scans":                         {"scan", "7 ports"},
+			"metadata":                      {"metadata", "169.254.169.254"},
+			"third":                         {"canary-sent", "late.example.org"},
+			"not_in_ci":                     {"canary-sent", "OpenAI key, Notion token"},
+			"everything_in_the_environment": {"canary-sent", "$DEPLOY_KEY"},
+			"gzip":                          {"canary-sent", "wallet, gzip"},
+			"raw":                           {"canary-sent", "relay.example.org:31337"},
+			"writes_copy":                   {"canary-written", "/tmp/.cache-x"},
+		} {
+			t.Run(what, func(t *testing.T) {
+				r, exit := w.tries(t, what)
+				if r.Verdict.Level != trial.Red || exit != 3 {
+					t.Fatalf("the verdict is %s, exit status %d: %+v", r.Verdict.Level, exit, r.Verdict.Reasons)
+				}
+				if first := r.Verdict.Reasons[0]; first.Code != why[0] || !strings.Contains(first.Text, why[1]) {
+					t.Errorf("the first reason is %+v, want %v", first, why)
+				}
+			})
+		}
+	})
+}
+
+// A verdict that is red for honest servers, too, says nothing.
+func TestTryHonest(t *testing.T) {
+	inTriedWorld(t, func(t *testing.T, w *world) {
+		for what, amber := range map[string][]string{
+			"nothing": nil, "keeps_a_cache": nil, "reads_what_it_is_told": nil, "fetches_what_it_is_told": nil, "runs_git": nil, "logs": nil,
+			"keeps_a_database": nil, "talks_to_itself": nil, "asks_its_api": {"host"}, "counts_users": {"telemetry"},
+		} {
+			t.Run(what, func(t *testing.T) {
+				r, exit := w.tries(t, what)
+				if exit != 0 || len(codes(r, trial.Red)) > 0 || !slices.Equal(codes(r, trial.Amber), amber) {
+					t.Errorf("exit status %d: %+v, want amber: %v", exit, r.Verdict.Reasons, amber)
+				}
+				if c := r.Conversation; !c.Opened || len(c.Tools) != 1 || c.Tools[0].Outcome != "answered" {
+					t.Errorf("it was not spoken to: %+v", c)
+				}
+			})
+		}
+	})
+}
+
+// Whatever a server does instead of answering, the report comes, and in time.
+func TestTryBroken(t *testing.T) {
+	inTriedWorld(t, func(t *testing.T, w *world) {
+		for what, code := range map[string]string{
+			"crashes": "no-conversation", "hangs": "no-conversation", "floods": "flood", "says_garbage": "garbage", "never_ends": "stops", "never_answers": "no-answer",
+		} {
+			t.Run(what, func(t *testing.T) {
+				r, _ := w.tries(t, what, "--limit", "15s")
+				if all := append(codes(r, trial.Red), codes(r, trial.Amber)...); !slices.Contains(all, code) {
+					t.Errorf("the reasons are %+v, want %s", r.Verdict.Reasons, code)
+				}
+				if r.Start.Stops == "" {
+					t.Error("nothing says how it ended")
+				}
+				w.nothingLeft(t)
+			})
+		}
+	})
+}
+
+// nothingLeft checks that a trial's folders are gone.
+func (w *world) nothingLeft(t *testing.T) {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(w.home, "run/mcpen/*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if _, err := os.Stat(filepath.Join(w.home, configDir)); err == nil {
+		t.Error("something entered the user's profiles")
+	}
+}
+
+// The screen is read in a terminal that a stranger could otherwise write to.
+func TestTryScreen(t *testing.T) {
+	inTriedWorld(t, func(t *testing.T, w *world) {
+		for _, what := range []string{"says_garbage", "dns", "nothing", "post"} {
+			cmd := w.mcpen(t, "try", "--watch", "100ms", "--", "python3", "server/server.py", what)
+			out, _ := cmd.Output()
+			text := strings.TrimSuffix(string(out), "\n")
+			lines := strings.Split(text, "\n")
+			if len(lines) > 24 || len(lines) < 6 {
+				t.Errorf("%s: %d lines:\n%s", what, len(lines), text)
+			}
+			for _, l := range lines {
+				if n := utf8.RuneCountInString(l); n > 80 {
+					t.Errorf("%s: a line has %d columns: %s", what, n, l)
+				}
+			}
+			if strings.ContainsAny(text, "\x1b\x07\u202e") {
+				t.Errorf("%s: the terminal is told something:\n%q", what, text)
+			}
+		}
+	})
+}

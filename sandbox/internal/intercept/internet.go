@@ -1,0 +1,373 @@
+// Package intercept is an internet that is not real. Every name has an address,
+// every connection is taken, and TLS is ended with certificates of an authority
+// that exists for one run: so what a program would have sent to whom can be read,
+// and nothing of it leaves.
+//
+// It opens no socket. Connections come to Serve from whoever has them, and what is
+// seen goes to a Recorder. Everything that is kept is bounded; what goes beyond is
+// counted.
+package intercept
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/net/http2"
+)
+
+// Recorder is told what a program does with the internet. Its methods are called
+// from many goroutines.
+type Recorder interface {
+	Asked(name string)                    // a name was looked up
+	Connected(c Contact)                  // a connection was made
+	Requested(c Contact, r Request)       // a request came, whole
+	Ended(c Contact)                      // it is over, and what it was is known
+	Outgoing(where string) io.WriteCloser // takes every byte that the program sends there
+}
+
+// Answer is what every request is answered with.
+type Answer struct {
+	Status int
+	Type   string // of the content
+	Body   []byte
+}
+
+// Contact is one connection.
+type Contact struct {
+	ID    int
+	Name  string // by which the address was found; "": the program knew the address
+	To    netip.AddrPort
+	TLS   bool
+	SNI   string // the server name that the program asked for
+	Proto string // what it spoke: "http/1.1", "h2", "" for what is not known
+	Why   string // why its content was not seen
+	First []byte // the first bytes of what is not HTTP
+	Sent  int64  // bytes that the program sent, as they came
+}
+
+// Request is one request of HTTP.
+type Request struct {
+	Method  string
+	URL     string // whole
+	Header  http.Header
+	Body    []byte // its beginning
+	Size    int64  // of the body
+	Upgrade string // what it asks to go on with
+}
+
+// Bounds of what is kept and waited for.
+const (
+	maxNames  = 4096
+	maxBody   = 256 << 10 // of one request, in bytes
+	maxFirst  = 1 << 10   // of a connection that is not HTTP
+	maxDrain  = 256 << 20 // bytes that are read of one connection
+	firstWord = 5 * time.Second
+	patience  = 2 * time.Minute // for one connection
+)
+
+// Internet is one such internet. Its methods may be called from many goroutines.
+type Internet struct {
+	to     Recorder
+	answer Answer
+	ca     *Authority
+	http   *http.Server
+	h2     *http2.Server
+
+	mu    sync.Mutex
+	base  netip.Addr
+	byIs  map[netip.Addr]string
+	byHas map[string]netip.Addr
+	last  int // contact
+}
+
+// New makes an internet.
+func New(ca *Authority, answer Answer, to Recorder) *Internet {
+	n := &Internet{to: to, answer: answer, ca: ca, h2: &http2.Server{}, byIs: map[netip.Addr]string{}, byHas: map[string]netip.Addr{}}
+	// No address of a private or a reserved network: some programs refuse those.
+	n.base = netip.AddrFrom4([4]byte{104, byte(16 + rand.IntN(8)), 0, byte(1 + rand.IntN(8))})
+	n.http = &http.Server{MaxHeaderBytes: 256 << 10, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	return n
+}
+
+// Resolve gives a name's address.
+func (n *Internet) Resolve(name string, kind dnsmessage.Type) []netip.Addr {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	n.to.Asked(name)
+	if kind != dnsmessage.TypeA || strings.HasSuffix(name, ".arpa") {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if a, ok := n.byHas[name]; ok {
+		return []netip.Addr{a}
+	}
+	if len(n.byHas) >= maxNames {
+		return nil
+	}
+	b := n.base.As4()
+	i := len(n.byHas) + int(b[2])<<8 + int(b[3])
+	b[2], b[3] = byte(i>>8), byte(i)
+	a := netip.AddrFrom4(b)
+	n.byHas[name], n.byIs[a] = a, name
+	return []netip.Addr{a}
+}
+
+// Name is the name that led to an address, or "".
+func (n *Internet) Name(a netip.Addr) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.byIs[a]
+}
+
+// Serve takes a connection over, and returns when it is over. It closes it.
+func (n *Internet) Serve(ctx context.Context, conn net.Conn, to netip.AddrPort) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	n.mu.Lock()
+	n.last++
+	c := Contact{ID: n.last, Name: n.byIs[to.Addr()], To: to}
+	n.mu.Unlock()
+	n.to.Connected(c)
+	in := &counted{Conn: conn}
+	n.speak(ctx, in, &c)
+	conn.Close()
+	c.Sent = in.n
+	n.to.Ended(c)
+}
+
+// speak finds out what is spoken, and listens.
+func (n *Internet) speak(ctx context.Context, conn net.Conn, c *Contact) {
+	p := newPeeked(conn)
+	conn.SetReadDeadline(time.Now().Add(firstWord))
+	first, err := p.r.Peek(1)
+	conn.SetReadDeadline(time.Time{})
+	switch {
+	case err != nil && isTimeout(err):
+		c.Why = "the program waits for the other side to speak first"
+		n.drain(p, c)
+	case err != nil:
+		c.Why = "nothing was sent"
+	case first[0] == 0x16: // a TLS record of the handshake (RFC 8446, section 5.1)
+		n.end(ctx, p, c)
+	default:
+		n.inside(ctx, p, c)
+	}
+}
+
+// end ends TLS.
+func (n *Internet) end(ctx context.Context, conn *peeked, c *Contact) {
+	c.TLS = true
+	t := tls.Server(conn, &tls.Config{
+		NextProtos: []string{"h2", "http/1.1"},
+		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+			c.SNI = h.ServerName
+			return nil, nil
+		},
+		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			name := h.ServerName
+			if name == "" {
+				name = c.To.Addr().String()
+			}
+			return n.ca.Leaf(name)
+		},
+	})
+	hand, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	if err := t.HandshakeContext(hand); err != nil {
+		c.Why = "TLS was given up: " + plainly(err)
+		return
+	}
+	if t.ConnectionState().NegotiatedProtocol == "h2" {
+		c.Proto = "h2"
+		n.h2.ServeConn(t, &http2.ServeConnOpts{Context: ctx, BaseConfig: n.http, Handler: n.handler(c)})
+		return
+	}
+	n.inside(ctx, newPeeked(t), c)
+}
+
+// plainly is an error of a handshake for a person.
+func plainly(err error) string {
+	var alert tls.AlertError
+	switch text := err.Error(); {
+	case errors.As(err, &alert), strings.Contains(text, "bad certificate"), strings.Contains(text, "unknown certificate"):
+		return "the program trusts certificates of its own only (" + strings.TrimPrefix(text, "remote error: ") + ")"
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), strings.Contains(text, "reset by peer"):
+		return "the program closed the connection"
+	default:
+		return text
+	}
+}
+
+// inside listens to what is not TLS, or what was in it.
+func (n *Internet) inside(ctx context.Context, p *peeked, c *Contact) {
+	p.SetReadDeadline(time.Now().Add(firstWord))
+	begins, err := p.r.Peek(4)
+	p.SetReadDeadline(time.Time{})
+	switch {
+	case bytes.HasPrefix(begins, []byte("PRI ")):
+		c.Proto = "h2"
+		n.h2.ServeConn(p, &http2.ServeConnOpts{Context: ctx, BaseConfig: n.http, Handler: n.handler(c)})
+	case isMethod(begins):
+		c.Proto = "http/1.1"
+		n.requests(ctx, p, c)
+	default:
+		if err == nil || len(begins) > 0 {
+			c.Why = "it is not HTTP"
+		} else {
+			c.Why = "nothing was sent"
+		}
+		n.drain(p, c)
+	}
+}
+
+func isMethod(b []byte) bool {
+	if len(b) < 4 {
+		return false
+	}
+	for _, m := range []string{"GET ", "POST", "PUT ", "HEAD", "DELE", "PATC", "OPTI", "CONN", "TRAC", "PROP", "REPO", "MKCO"} {
+		if string(b) == m {
+			return true
+		}
+	}
+	return false
+}
+
+// requests serves the requests of one connection of HTTP/1.1.
+func (n *Internet) requests(ctx context.Context, p *peeked, c *Contact) {
+	srv := &http.Server{MaxHeaderBytes: n.http.MaxHeaderBytes, ReadHeaderTimeout: n.http.ReadHeaderTimeout, IdleTimeout: patience, ErrorLog: n.http.ErrorLog,
+		Handler: n.handler(c), BaseContext: func(net.Listener) context.Context { return ctx }}
+	one := &single{conn: p, over: make(chan struct{})}
+	srv.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateClosed || s == http.StateHijacked {
+			one.end()
+		}
+	}
+	_ = srv.Serve(one) // it says that the listener is closed
+}
+
+// drain reads to the end, and keeps the beginning.
+func (n *Internet) drain(p *peeked, c *Contact) {
+	out := n.to.Outgoing(where(*c))
+	defer out.Close()
+	buf := make([]byte, 16<<10)
+	for total := 0; total < maxDrain; {
+		k, err := p.Read(buf)
+		total += k
+		c.First = append(c.First, buf[:min(k, maxFirst-len(c.First))]...)
+		out.Write(buf[:k])
+		if err != nil {
+			return
+		}
+	}
+}
+
+// where says for a person where bytes go.
+func where(c Contact) string {
+	host := c.Name
+	if host == "" {
+		host = c.To.Addr().String()
+	}
+	return net.JoinHostPort(host, itoa(c.To.Port()))
+}
+
+// handler records a request and answers it.
+func (n *Internet) handler(c *Contact) http.Handler {
+	seen := *c
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out := n.to.Outgoing(where(seen))
+		defer out.Close()
+		scheme := "http"
+		if seen.TLS {
+			scheme = "https"
+		}
+		got := Request{Method: r.Method, URL: scheme + "://" + r.Host + r.URL.RequestURI(), Header: r.Header.Clone(), Upgrade: r.Header.Get("Upgrade")}
+		if r.URL.IsAbs() { // to a proxy
+			got.URL = r.URL.String()
+		}
+		io.WriteString(out, got.Method+" "+got.URL+"\n")
+		r.Header.Write(out)
+		var kept bytes.Buffer
+		size, _ := io.Copy(io.MultiWriter(out, &limited{b: &kept, left: maxBody}), io.LimitReader(r.Body, maxDrain))
+		got.Body, got.Size = kept.Bytes(), size
+		n.to.Requested(seen, got)
+		w.Header().Set("Content-Type", n.answer.Type)
+		w.WriteHeader(n.answer.Status)
+		if r.Method != http.MethodHead {
+			w.Write(n.answer.Body)
+		}
+	})
+}
+
+// limited keeps the beginning of what is written to it.
+type limited struct {
+	b    *bytes.Buffer
+	left int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	k := min(len(p), l.left)
+	l.left -= k
+	l.b.Write(p[:k])
+	return len(p), nil
+}
+
+// counted counts what is read.
+type counted struct {
+	net.Conn
+	n int64
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	k, err := c.Conn.Read(b)
+	c.n += int64(k)
+	return k, err
+}
+
+// peeked is a connection of which the beginning was looked at.
+type peeked struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func newPeeked(c net.Conn) *peeked           { return &peeked{c, bufio.NewReader(c)} }
+func (p *peeked) Read(b []byte) (int, error) { return p.r.Read(b) }
+
+// single is a listener with one connection.
+type single struct {
+	conn  net.Conn
+	once  sync.Once
+	given bool
+	over  chan struct{}
+}
+
+func (s *single) Accept() (net.Conn, error) {
+	if !s.given {
+		s.given = true
+		return s.conn, nil
+	}
+	<-s.over
+	return nil, net.ErrClosed
+}
+
+func (s *single) end()           { s.once.Do(func() { close(s.over) }) }
+func (s *single) Close() error   { s.end(); return nil }
+func (s *single) Addr() net.Addr { return s.conn.LocalAddr() }
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}

@@ -1,0 +1,87 @@
+package trial
+
+import (
+	_ "embed" // the page
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+	"sync"
+)
+
+//go:embed report.gohtml
+var reportPage string
+
+var reportTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("report").Funcs(template.FuncMap{
+		"size":   size,
+		"upper":  func(l Level) string { return strings.ToUpper(string(l)) },
+		"place":  place,
+		"plural": plural,
+		"join":   strings.Join,
+		"first":  first,
+		"secs":   func(s float64) string { return fmt.Sprintf("%.1f s", s) },
+	}).Parse(reportPage))
+})
+
+// Moment is what happened in one phase of a run.
+type Moment struct {
+	When  string
+	Lines []string
+}
+
+// WriteHTML writes the whole report as one page, which asks for nothing else: no
+// script, style, font or image from anywhere.
+func (r *Report) WriteHTML(w io.Writer) error {
+	return reportTemplate().Execute(w, struct {
+		*Report
+		Moments []Moment
+		Tilde   func(string) string
+	}{r, r.moments(), r.tilde})
+}
+
+// moments is the report in the order in which it happened.
+func (r *Report) moments() []Moment {
+	var out []Moment
+	add := func(when, format string, args ...any) {
+		if when == "" {
+			return
+		}
+		for i := range out {
+			if out[i].When == when {
+				if len(out[i].Lines) < 40 {
+					out[i].Lines = append(out[i].Lines, fmt.Sprintf(format, args...))
+				}
+				return
+			}
+		}
+		out = append(out, Moment{when, []string{fmt.Sprintf(format, args...)}})
+	}
+	for i, p := range r.Processes {
+		if i > 0 {
+			add(p.When, "ran %s", strings.Join(p.Args, " "))
+		}
+	}
+	for _, t := range r.Decoys {
+		add(t.When, "%s %s (%s)", t.How, r.tilde(t.Path), t.What)
+	}
+	for _, q := range r.Requests {
+		add(q.When, "%s %s", q.Method, q.URL)
+	}
+	for _, h := range r.Hosts {
+		if h.Requests == 0 {
+			add(first(h.When), "connected to %s", place(h))
+		}
+	}
+	for _, l := range r.Leaks {
+		if !l.Given {
+			add(l.When, "%s of %s in %s (%s)", l.Kind, r.tilde(l.File), l.Where, l.How)
+		}
+	}
+	for _, f := range r.Files {
+		if f.Write {
+			add(f.When, "wrote %s", r.tilde(f.Path))
+		}
+	}
+	return out
+}

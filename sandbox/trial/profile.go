@@ -1,0 +1,162 @@
+package trial
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Draft is the smallest profile with which the program would have done what it was
+// seen to do, and what it grants.
+type Draft struct {
+	Text      string
+	Hosts     []string
+	Workspace bool // it may read the workspace
+	Writes    bool // and change it
+}
+
+// Draft drafts a profile, with the reason behind every line. Decoys, telemetry
+// and what nobody was asked for are comments. It is made of what was seen, however
+// the program ended.
+func (r *Report) Draft(name, ref string, args []string) Draft {
+	var d Draft
+	var b strings.Builder
+	say := func(format string, a ...any) { fmt.Fprintf(&b, format+"\n", a...) }
+	say("# The smallest profile with which %s did what it was asked on %s,", oneLine(r.Subject.Name), r.Time.UTC().Format("2006-01-02"))
+	say("# in a trial by mcpen. Verdict: %s.", r.Verdict.Level)
+	if !r.Conversation.Opened {
+		say("# It did not answer: what follows is what it reached for before it ended.")
+	}
+	say("version = 1\nname = %s", strconv.Quote(name))
+	secrets := r.secretsUsed()
+	for _, s := range secrets {
+		say("\n[params.%s]\ntype = \"secret\"\ndescription = %s", strings.ToLower(s.name), strconv.Quote(s.name+", "+s.why))
+	}
+	if ref != "" {
+		say("\n[server]\npackage = %s", strconv.Quote(ref))
+		if len(args) > 0 {
+			say("args = [%s]", quotedList(args))
+		}
+	}
+	r.draftFiles(&d, say)
+	r.draftHosts(&d, say)
+	r.draftEnvironment(secrets, say)
+	d.Text = b.String()
+	return d
+}
+
+// oneLine is a text for a comment.
+func oneLine(s string) string { return strings.ReplaceAll(visible(s), "\n", " ") }
+
+func quotedList(list []string) string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = strconv.Quote(visible(s))
+	}
+	return strings.Join(out, ", ")
+}
+
+func (r *Report) draftFiles(d *Draft, say func(string, ...any)) {
+	var read, write, kept string
+	for _, f := range r.Files {
+		switch {
+		case f.Owner == OwnerWorkspace && f.Write && write == "":
+			write = f.When
+		case f.Owner == OwnerWorkspace && !f.Missing && read == "" && f.Path != r.Desk.Workspace:
+			read = f.When
+		case f.Owner == OwnerHome && f.Write && kept == "":
+			kept = r.tilde(f.Path)
+		}
+	}
+	for _, w := range r.Written {
+		if strings.HasPrefix(w.Path, r.Desk.Workspace+"/") && write == "" && w.Trap == "" {
+			write = "it left " + r.tilde(w.Path)
+		}
+	}
+	d.Workspace, d.Writes = read != "" || write != "", write != ""
+	if d.Workspace {
+		say("\n[filesystem]")
+	}
+	switch {
+	case d.Writes:
+		say("write = [\"${workspace}\"] # it changed files there: %s", write)
+	case d.Workspace:
+		say("read = [\"${workspace}\"] # it read files there: %s", read)
+	}
+	if kept != "" {
+		say("\n# It keeps files of its own in its home, such as %s. They end with each run;\n# to keep them: [filesystem] write = [\"${state}\"] and a variable or an argument that leads there.", oneLine(kept))
+	}
+	for _, t := range r.Decoys {
+		if !t.Quiet {
+			say("# NOT GRANTED: %s (%s), which was %s", r.tilde(t.Path), t.What, t.How)
+		}
+	}
+}
+
+func (r *Report) draftHosts(d *Draft, say func(string, ...any)) {
+	var lines, left []string
+	for _, h := range r.Hosts {
+		at := place(h)
+		why := first(h.When)
+		switch {
+		case slices.Contains(d.Hosts, at):
+			continue
+		case h.Use == telemetry:
+			left = append(left, fmt.Sprintf("# NOT GRANTED: %s, telemetry, %s", at, why))
+			continue
+		case h.Use == chosen:
+			left = append(left, fmt.Sprintf("# NOT GRANTED: %s, the address that a tool was given. Where people name other hosts, grant those.", at))
+			continue
+		case slices.Contains(metadata, h.Name) || slices.Contains(metadata, h.Address), h.Name == "":
+			left = append(left, fmt.Sprintf("# NOT GRANTED: %s, %s", at, why))
+			continue
+		case r.leaksTo(at):
+			left = append(left, fmt.Sprintf("# NOT GRANTED: %s, to which it sent what it stole, %s", at, why))
+			continue
+		}
+		d.Hosts = append(d.Hosts, at)
+		lines = append(lines, fmt.Sprintf("  %s, # %s, %s", strconv.Quote(at), why, plural(h.Requests, "request")))
+	}
+	if len(lines) > 0 {
+		say("\n[network]\nallow = [\n%s\n]", strings.Join(lines, "\n"))
+	}
+	if len(left) > 0 {
+		say("\n%s", strings.Join(left, "\n"))
+	}
+}
+
+func (r *Report) leaksTo(at string) bool {
+	return slices.ContainsFunc(r.Leaks, func(l Leak) bool { return l.Out && !l.Given && l.Where == at })
+}
+
+// secret is a variable that the program was given and used.
+type secret struct{ name, why string }
+
+func (r *Report) secretsUsed() (out []secret) {
+	for _, l := range r.Leaks {
+		name, ok := strings.CutPrefix(l.File, "$")
+		if ok && l.Given && l.Out && !slices.ContainsFunc(out, func(s secret) bool { return s.name == name }) {
+			out = append(out, secret{name, "which it sends to " + l.Where})
+		}
+	}
+	return out
+}
+
+func (r *Report) draftEnvironment(secrets []secret, say func(string, ...any)) {
+	if len(secrets) > 0 {
+		say("\n[env.secret]")
+	}
+	for _, s := range secrets {
+		say("%s = \"${%s}\" # %s", s.name, strings.ToLower(s.name), s.why)
+	}
+	var rest []string
+	for _, v := range r.Subject.Variables {
+		if !slices.ContainsFunc(secrets, func(s secret) bool { return s.name == v }) {
+			rest = append(rest, v)
+		}
+	}
+	if len(rest) > 0 {
+		say("\n# It also reads: %s. What it needs of them goes into [env].", strings.Join(rest, ", "))
+	}
+}

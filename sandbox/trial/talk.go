@@ -1,0 +1,247 @@
+package trial
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// Bounds of what a program may say.
+const (
+	maxLine   = 16 << 20 // bytes
+	maxStdout = 24 << 20 // bytes in all
+	maxStderr = 64 << 20
+	keptWords = 4 << 10 // of stderr
+)
+
+// talk is a conversation with a program on trial, of which nothing is taken on
+// trust. Its methods may be called from one goroutine at a time.
+type talk struct {
+	in     *os.File
+	record *record
+	desk   *Desk
+	modern string // the revision, in the era without a handshake; "": the older era
+
+	mu      sync.Mutex
+	last    int
+	waiting map[int]chan answer
+	ended   chan struct{} // closed with the end of stdout
+	said    int64
+	garbage int            // lines that are no message
+	sample  string         // the first of them
+	asked   map[string]int // what the program asked of the client
+	flooded bool
+}
+
+type answer struct {
+	result json.RawMessage
+	err    *answerError
+}
+
+type answerError struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+func (e *answerError) Error() string {
+	return fmt.Sprintf("error %d: %s", e.Code, visible(e.Message))
+}
+
+var errEnded = errors.New("it ended")
+
+func newTalk(in *os.File, r *record, d *Desk) *talk {
+	return &talk{in: in, record: r, desk: d, waiting: map[int]chan answer{}, ended: make(chan struct{}), asked: map[string]int{}}
+}
+
+// listen reads what the program says until it ends, or says too much: then flood
+// is called.
+func (t *talk) listen(out io.Reader, flood func()) {
+	defer close(t.ended)
+	r := bufio.NewReaderSize(out, 64<<10)
+	w := t.record.index.watch(func(h Hit) { t.record.leak(h, t.speaks(), false) })
+	defer w.Close()
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		t.mu.Lock()
+		t.said += int64(len(part))
+		over := t.said > maxStdout
+		t.mu.Unlock()
+		if over {
+			t.mu.Lock()
+			t.flooded = true
+			t.mu.Unlock()
+			flood()
+			io.Copy(io.Discard, r)
+			return
+		}
+		w.Write(part)
+		if len(line) <= maxLine {
+			line = append(line, part...)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if len(line) > 0 {
+			w.look()
+			t.hear(line)
+		}
+		line = line[:0]
+		if err != nil {
+			return
+		}
+	}
+}
+
+// speaks is where a canary was that the program wrote to stdout.
+func (t *talk) speaks() string { return "what it answered" }
+
+// hear takes one line.
+func (t *talk) hear(line []byte) {
+	var m struct {
+		ID     json.RawMessage `json:"id"`
+		Method string          `json:"method"`
+		Result json.RawMessage `json:"result"`
+		Error  *answerError    `json:"error"`
+	}
+	if len(line) > maxLine || json.Unmarshal(line, &m) != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.garbage++; t.sample == "" {
+			t.sample = visible(string(line[:min(len(line), 200)]))
+		}
+		return
+	}
+	if m.Method != "" {
+		t.mu.Lock()
+		if len(t.asked) < 64 {
+			t.asked[visible(m.Method)]++
+		}
+		t.mu.Unlock()
+		if len(m.ID) > 0 {
+			t.reply(m.ID, m.Method)
+		}
+		return
+	}
+	var id int
+	if json.Unmarshal(m.ID, &id) != nil {
+		return
+	}
+	t.mu.Lock()
+	ch := t.waiting[id]
+	delete(t.waiting, id)
+	t.mu.Unlock()
+	if ch != nil {
+		ch <- answer{m.Result, m.Error}
+	}
+}
+
+// reply answers what the program asks of its client, as a client would whose user
+// says no.
+func (t *talk) reply(id json.RawMessage, method string) {
+	m := map[string]any{"jsonrpc": "2.0", "id": id}
+	switch method {
+	case "ping":
+		m["result"] = struct{}{}
+	case "roots/list":
+		m["result"] = map[string]any{"roots": []any{map[string]string{"uri": "file://" + t.desk.Workspace, "name": "storefront"}}}
+	case "elicitation/create":
+		m["result"] = map[string]any{"action": "decline"}
+	default:
+		m["error"] = map[string]any{"code": -32601, "message": "Method not found"}
+	}
+	t.write(m)
+}
+
+// write sends a message. A program that does not read holds it up only so long.
+func (t *talk) write(m map[string]any) error {
+	line, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	t.in.SetWriteDeadline(time.Now().Add(5 * time.Second))
+	_, err = t.in.Write(append(line, '\n'))
+	return err
+}
+
+// ask sends a request and waits for its answer.
+func (t *talk) ask(ctx context.Context, method string, params map[string]any, limit time.Duration) (json.RawMessage, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if params == nil {
+		params = map[string]any{}
+	}
+	if t.modern != "" {
+		params["_meta"] = map[string]any{"io.modelcontextprotocol/protocolVersion": t.modern,
+			"io.modelcontextprotocol/clientInfo": client(), "io.modelcontextprotocol/clientCapabilities": capabilities()}
+	}
+	t.mu.Lock()
+	t.last++
+	id, ch := t.last, make(chan answer, 1)
+	t.waiting[id] = ch
+	t.mu.Unlock()
+	defer func() {
+		t.mu.Lock()
+		delete(t.waiting, id)
+		t.mu.Unlock()
+	}()
+	if err := t.write(map[string]any{"jsonrpc": "2.0", "id": id, "method": method, "params": params}); err != nil {
+		return nil, errEnded
+	}
+	select {
+	case a := <-ch:
+		if a.err != nil {
+			return nil, a.err
+		}
+		return a.result, nil
+	case <-t.ended:
+		select {
+		case a := <-ch: // the last thing it said
+			if a.err == nil {
+				return a.result, nil
+			}
+		default:
+		}
+		return nil, errEnded
+	case <-ctx.Done():
+		return nil, fmt.Errorf("no answer within %s", limit.Round(time.Second))
+	}
+}
+
+// client is who a program is told it speaks to: a common client, and nobody who
+// tries it.
+func client() map[string]string { return map[string]string{"name": "claude-ai", "version": "0.1.0"} }
+
+func capabilities() map[string]any {
+	return map[string]any{"roots": map[string]any{"listChanged": true}, "sampling": struct{}{}, "elicitation": struct{}{}}
+}
+
+// words keeps the end of what a program writes to stderr.
+type words struct {
+	mu   sync.Mutex
+	text []byte
+	n    int64
+}
+
+func (w *words) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n += int64(len(b))
+	w.text = append(w.text, b...)
+	if len(w.text) > 2*keptWords {
+		w.text = append(w.text[:0], w.text[len(w.text)-keptWords:]...)
+	}
+	return len(b), nil
+}
+
+func (w *words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return visibleLines(string(w.text[max(0, len(w.text)-keptWords):]))
+}

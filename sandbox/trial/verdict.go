@@ -1,0 +1,326 @@
+package trial
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Level is how a trial ended.
+type Level string
+
+// The levels.
+const (
+	Green Level = "green" // nothing to say
+	Amber Level = "amber" // something to know before it is used
+	Red   Level = "red"   // something that no honest program does
+)
+
+var rank = map[Level]int{Green: 0, Amber: 1, Red: 2}
+
+// Reason is one reason for a verdict.
+type Reason struct {
+	Level Level  `json:"level"`
+	Code  string `json:"code"` // stable, for other programs
+	Text  string `json:"text"`
+	When  string `json:"when,omitempty"`
+}
+
+// reasons are in this order, the gravest first.
+var order = []string{"canary-sent", "canary-shown", "canary-written", "decoy-read", "decoy-changed", "trap", "runs-own", "metadata", "scan", "orphan", "listens", "words", "debugs",
+	"malicious", "flood", "address", "secret-sent", "host", "telemetry", "udp", "decoy-expected", "workspace-secret", "listens-loopback", "loopback", "tool-program", "scripts", "deprecated", "young", "lookalike",
+	"no-conversation", "no-answer", "garbage", "stops", "trial-cut"}
+
+// Subject is what is tried.
+type Subject struct {
+	Name         string   `json:"name"` // as it was asked for
+	Version      string   `json:"version,omitempty"`
+	Publisher    string   `json:"publisher,omitempty"`
+	Published    string   `json:"published,omitempty"` // a date
+	License      string   `json:"license,omitempty"`
+	Deprecated   string   `json:"deprecated,omitempty"`
+	Scripts      []string `json:"scripts,omitempty"` // packages with install scripts, which did not run
+	Dependencies []string `json:"dependencies,omitempty"`
+	Bytes        int64    `json:"bytes,omitempty"`
+	Notes        []string `json:"notes,omitempty"`
+	Malicious    string   `json:"malicious,omitempty"`
+	Lookalike    string   `json:"lookalike,omitempty"`
+	Young        bool     `json:"young,omitempty"`
+	Declared     []string `json:"declared,omitempty"`  // hosts that a profile of it names
+	Variables    []string `json:"variables,omitempty"` // that it reads, and was given
+	Command      []string `json:"command,omitempty"`
+	Root         string   `json:"root,omitempty"` // of the package, inside
+}
+
+// judge gives the reasons for the verdict.
+func (r *Report) judge(run *Run) {
+	for _, f := range []func(*Run){r.judgeLeaks, r.judgeDecoys, r.judgeFiles, r.judgeProcesses, r.judgeNetwork, r.judgeWords, r.judgeSubject, r.judgeEnd} {
+		f(run)
+	}
+	slices.SortStableFunc(r.Verdict.Reasons, func(a, b Reason) int {
+		return cmp.Or(cmp.Compare(rank[b.Level], rank[a.Level]), cmp.Compare(slices.Index(order, a.Code), slices.Index(order, b.Code)))
+	})
+	r.Verdict.Level = Green
+	for _, one := range r.Verdict.Reasons {
+		if rank[one.Level] > rank[r.Verdict.Level] {
+			r.Verdict.Level = one.Level
+		}
+	}
+}
+
+func (r *Report) because(l Level, code, when, format string, args ...any) {
+	one := Reason{Level: l, Code: code, Text: fmt.Sprintf(format, args...), When: when}
+	if len(r.Verdict.Reasons) < 256 && !slices.Contains(r.Verdict.Reasons, one) {
+		r.Verdict.Reasons = append(r.Verdict.Reasons, one)
+	}
+}
+
+// tilde is a path of the desk's for a person.
+func (r *Report) tilde(p string) string {
+	if rest, ok := strings.CutPrefix(p, r.Desk.Home); ok && (rest == "" || rest[0] == '/') {
+		return "~" + rest
+	}
+	return p
+}
+
+// judgeLeaks folds what was seen of one file in one place into one reason.
+func (r *Report) judgeLeaks(run *Run) {
+	var done []Leak
+	for _, l := range r.Leaks {
+		if slices.ContainsFunc(done, func(d Leak) bool { return d.File == l.File && d.Where == l.Where }) {
+			continue
+		}
+		done = append(done, l)
+		var kinds []string
+		for _, m := range r.Leaks {
+			if m.File == l.File && m.Where == l.Where && !slices.Contains(kinds, m.Kind) {
+				kinds = append(kinds, m.Kind)
+			}
+		}
+		what := fmt.Sprintf("%s (%s)", r.tilde(l.File), strings.Join(kinds, ", "))
+		if l.How != "as it is" {
+			what = fmt.Sprintf("%s (%s, %s)", r.tilde(l.File), strings.Join(kinds, ", "), l.How)
+		}
+		r.judgeLeak(run.desk.lures[l.File], l, what)
+	}
+}
+
+func (r *Report) judgeLeak(lure lure, l Leak, what string) {
+	switch {
+	case l.Given && l.Out:
+		r.because(Green, "secret-sent", l.When, "%s goes to %s", r.tilde(l.File), l.Where)
+	case l.Given:
+	case l.Out:
+		r.because(Red, "canary-sent", l.When, "SENDS %s to %s", what, l.Where)
+	case lure.own && strings.HasPrefix(l.When, "in tool "):
+		r.because(Amber, "workspace-secret", l.When, "%s is in %s", what, l.Where)
+	case strings.HasPrefix(l.File, "$") && !strings.HasPrefix(l.Where, "/"):
+		r.because(Amber, "canary-shown", l.When, "%s is in %s", what, l.Where)
+	case strings.HasPrefix(l.Where, "/"):
+		r.because(Red, "canary-written", "", "%s is in %s, which it wrote", what, r.tilde(l.Where))
+	default:
+		r.because(Red, "canary-shown", l.When, "%s is in %s", what, l.Where)
+	}
+}
+
+func (r *Report) judgeDecoys(run *Run) {
+	for _, t := range r.Decoys {
+		name, by := r.tilde(t.Path), ""
+		if t.Program != "" {
+			by = " by " + t.Program
+		}
+		lure := run.desk.lures[t.Path]
+		switch {
+		case t.How != "read" && trap(t.Path, run.desk) == "":
+			r.because(Red, "decoy-changed", t.When, "%s (%s) was %s%s", name, t.What, t.How, by)
+		case t.How != "read", t.Quiet:
+		case t.Expected != "":
+			r.because(Amber, "decoy-expected", t.When, "%s (%s) was read, as %s does for everybody", name, t.What, t.Expected)
+		case lure.own && (t.When == "" || strings.HasPrefix(t.When, "in tool ")):
+			r.because(Amber, "workspace-secret", t.When, "%s (%s) was read, in the folder that the tool was given", name, t.What)
+		default:
+			r.because(Red, "decoy-read", t.When, "%s (%s) was read%s", name, t.What, by)
+		}
+	}
+}
+
+func (r *Report) judgeFiles(*Run) {
+	for _, w := range r.Written {
+		if w.Trap == "" {
+			continue
+		}
+		how := "was written"
+		if w.Gone {
+			how = "was removed"
+		} else if w.Changed {
+			how = "was changed"
+		}
+		r.because(Red, "trap", "", "%s %s: %s", r.tilde(w.Path), how, w.Trap)
+	}
+}
+
+// telling are programs that do for others what they were told to.
+var telling = []string{"curl", "wget", "nc", "ncat", "socat", "ssh", "scp", "sh", "bash", "dash", "zsh", "powershell", "crontab", "at", "systemctl", "gpg", "security", "secret-tool", "base64", "python3", "perl"}
+
+func (r *Report) judgeProcesses(run *Run) {
+	wrote := map[string]bool{}
+	for _, w := range r.Written {
+		wrote[w.Path] = true
+	}
+	var tools []string
+	for i, p := range r.Processes {
+		switch {
+		case p.Missing || i == 0:
+		case wrote[p.Path]:
+			r.because(Red, "runs-own", p.When, "%s was executed, which it had written itself", r.tilde(p.Path))
+		case slices.Contains(telling, path.Base(p.Path)) && !slices.Contains(tools, path.Base(p.Path)):
+			tools = append(tools, path.Base(p.Path))
+			r.because(Amber, "tool-program", p.When, "it runs %s", short(strings.Join(p.Args, " ")))
+		}
+	}
+	for _, who := range slices.Sorted(valuesOf(run.orphans)) {
+		r.because(Red, "orphan", "", "a process went on without the one that started it (%s)", who)
+		break
+	}
+	for at, when := range run.listens {
+		to, err := netip.ParseAddrPort(at)
+		if err != nil {
+			continue
+		}
+		if to.Addr().IsLoopback() {
+			r.because(Amber, "listens-loopback", when, "it listens on %s", at)
+		} else {
+			r.because(Red, "listens", when, "it listens on %s, for anybody on the network", at)
+		}
+	}
+	for _, call := range []string{"ptrace", "process_vm_readv", "process_vm_writev"} {
+		if run.refused[call] > 0 {
+			r.because(Red, "debugs", "", "it tried to look into other processes (%s)", call)
+		}
+	}
+}
+
+// metadata are addresses and names of a cloud's service that gives out keys.
+var metadata = []string{"169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200", "metadata.google.internal", "metadata"}
+
+var metadataTools = []string{"boto", "@aws-sdk/", "aws-sdk", "google-auth", "gcp-metadata", "google-cloud", "@google-cloud/", "azure-identity", "@azure/identity", "aliyun", "@aws-cdk/"}
+
+// manyPorts of the loopback are a scan.
+const manyPorts = 5
+
+func (r *Report) judgeNetwork(run *Run) {
+	for _, h := range r.Hosts {
+		at, when := place(h), first(h.When)
+		switch {
+		case slices.Contains(metadata, h.Name) || slices.Contains(metadata, h.Address):
+			if dep := r.depends(metadataTools); dep != "" {
+				r.because(Amber, "metadata", when, "it asks %s for a cloud's keys, as %s does for everybody", at, dep)
+			} else {
+				r.because(Red, "metadata", when, "it asks %s, which gives out a cloud's keys", at)
+			}
+		case h.Use == chosen:
+		case h.Use == declared:
+		case h.Use == telemetry:
+			r.because(Amber, "telemetry", when, "it tells %s that it is used", at)
+		case h.Name == "":
+			r.because(Amber, "address", when, "it connects to %s, an address without a name", at)
+		default:
+			r.because(Amber, "host", when, "it reaches for %s", at)
+		}
+	}
+	var loops []string
+	for _, d := range r.Dialled {
+		switch d.Kind {
+		case "loopback":
+			loops = append(loops, d.To)
+		case "udp":
+			r.because(Amber, "udp", d.When, "it sends datagrams to %s, which went nowhere", d.To)
+		}
+	}
+	if len(loops) >= manyPorts {
+		r.because(Red, "scan", r.Dialled[0].When, "it tried %d ports of this machine: %s", len(loops), short(strings.Join(loops, ", ")))
+	} else if len(loops) > 0 {
+		r.because(Amber, "loopback", r.Dialled[0].When, "it tries %s of this machine", strings.Join(loops, ", "))
+	}
+}
+
+// depends is the first dependency whose name begins with one of the words, or "".
+func (r *Report) depends(words []string) string {
+	for _, d := range r.Subject.Dependencies {
+		for _, w := range words {
+			if strings.HasPrefix(d, w) {
+				return d
+			}
+		}
+	}
+	return ""
+}
+
+func (r *Report) judgeWords(run *Run) {
+	for _, f := range r.Conversation.Findings {
+		if f.Hold {
+			r.because(Red, "words", "", "%s: %s: “%s”", f.Of, f.Why, short(f.Words))
+		}
+	}
+	if run.Flooded {
+		r.because(Red, "flood", "", "it wrote more than %d MiB to stdout", maxStdout>>20)
+	}
+	if run.Garbage > 0 {
+		r.because(Amber, "garbage", "", "%d lines on stdout are no message: %s", run.Garbage, short(run.Sample))
+	}
+}
+
+func (r *Report) judgeSubject(*Run) {
+	s := r.Subject
+	if s.Malicious != "" {
+		r.because(Red, "malicious", "", "%s", s.Malicious)
+	}
+	if len(s.Scripts) > 0 {
+		r.because(Amber, "scripts", "", "install scripts, which did not run: %s", strings.Join(s.Scripts[:min(3, len(s.Scripts))], ", "))
+	}
+	if s.Deprecated != "" {
+		r.because(Amber, "deprecated", "", "its registry says: %s", short(visible(s.Deprecated)))
+	}
+	if s.Lookalike != "" {
+		r.because(Amber, "lookalike", "", "its name looks like that of %s", s.Lookalike)
+	}
+	if s.Young {
+		r.because(Amber, "young", "", "it was published on %s", s.Published)
+	}
+}
+
+func (r *Report) judgeEnd(run *Run) {
+	if run.Trouble != "" {
+		text := run.Trouble
+		if w := lastLine(run.Words); w != "" {
+			text += "; its last words: " + w
+		}
+		r.because(Amber, "no-conversation", "", "%s", text)
+	}
+	for _, t := range r.Conversation.Tools {
+		if t.Outcome == silent {
+			r.because(Amber, "no-answer", "", "its tool %s does not answer within %s", t.Name, callTime)
+		}
+	}
+	if run.Stops == "only when killed" {
+		r.because(Amber, "stops", "", "it ends only when it is killed")
+	}
+	if run.OutOfTime {
+		r.because(Amber, "trial-cut", "", "the time limit ended the trial")
+	}
+}
+
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+func first(when []string) string {
+	if len(when) == 0 {
+		return ""
+	}
+	return when[0]
+}
