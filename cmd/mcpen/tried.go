@@ -210,7 +210,7 @@ func (a *app) lockForTrial(ctx context.Context, in *pack.Installer, at place, re
 // tell fills in what is known of a package.
 func (s *subject) tell(a *app, at place, ref pack.Ref, l pack.Lock) {
 	s.about.Name, s.about.Version = bare(ref), l.Version
-	s.about.Publisher, s.about.License, s.about.Deprecated = bounded(l.Publisher), bounded(l.License), bounded(l.Deprecated)
+	s.about.Publisher, s.about.License, s.about.Deprecated = shortWord(l.Publisher), shortWord(l.License), shortWord(l.Deprecated)
 	s.about.Bytes = l.Bytes
 	if !l.Published.IsZero() {
 		s.about.Published = l.Published.UTC().Format("2006-01-02")
@@ -219,10 +219,10 @@ func (s *subject) tell(a *app, at place, ref pack.Ref, l pack.Lock) {
 	for _, d := range l.Dependencies {
 		n := d.PackageName()
 		if n != ref.Name && !slices.Contains(s.about.Dependencies, n) {
-			s.about.Dependencies = append(s.about.Dependencies, bounded(n))
+			s.about.Dependencies = append(s.about.Dependencies, shortWord(n))
 		}
 		if d.Scripts {
-			s.about.Scripts = append(s.about.Scripts, bounded(n))
+			s.about.Scripts = append(s.about.Scripts, shortWord(n))
 		}
 	}
 	s.about.Malicious, _ = a.held(at, l)
@@ -230,8 +230,8 @@ func (s *subject) tell(a *app, at place, ref pack.Ref, l pack.Lock) {
 	s.about.Command = s.program.Args
 }
 
-// bounded is a stranger's word for a report.
-func bounded(s string) string {
+// shortWord is a stranger's word for a report.
+func shortWord(s string) string {
 	if len(s) > 300 {
 		s = s[:300] + "…"
 	}
@@ -274,7 +274,7 @@ func (a *app) tryCommandLine(at place, argv []string, s *subject) error {
 		return err
 	}
 	s.name = a.serverName(choice{command: argv}, at)
-	s.about.Name, s.about.Command = bounded(strings.Join(argv, " ")), s.program.Args
+	s.about.Name, s.about.Command = shortWord(strings.Join(argv, " ")), s.program.Args
 	for _, n := range s.program.Needs {
 		if len(n.Led) == 0 {
 			continue
@@ -421,7 +421,7 @@ func (a *app) bundle(at place, o tryOptions, s *subject) error {
 		return mistake(errors.New("its manifest names no command"))
 	}
 	s.described(d)
-	s.name, s.about.Name = nameOf(pack.Ref{Name: d.Name}), bounded(d.Name+" ("+filepath.Base(o.server)+")")
+	s.name, s.about.Name = nameOf(pack.Ref{Name: d.Name}), shortWord(d.Name+" ("+filepath.Base(o.server)+")")
 	argv := slices.Clone(d.Command)
 	for i, w := range argv {
 		w = strings.ReplaceAll(w, "${__dirname}", s.dir)
