@@ -100,7 +100,7 @@ func TestTryHonest(t *testing.T) {
 	inTriedWorld(t, func(t *testing.T, w *world) {
 		for what, amber := range map[string][]string{
 			"nothing": nil, "keeps_a_cache": nil, "reads_what_it_is_told": nil, "fetches_what_it_is_told": nil, "runs_git": nil, "logs": nil,
-			"keeps_a_database": nil, "talks_to_itself": nil, "asks_its_api": {"host"}, "counts_users": {"telemetry"},
+			"keeps_a_database": nil, "talks_to_itself": nil, "asks_its_api": {"host"}, "reads_its_settings": {"workspace-secret"}, "counts_users": {"telemetry"},
 		} {
 			t.Run(what, func(t *testing.T) {
 				r, exit := w.tries(t, what)

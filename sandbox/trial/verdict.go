@@ -139,8 +139,8 @@ func (r *Report) judgeDecoys(run *Run) {
 		case t.How != "read", t.Quiet:
 		case t.Expected != "":
 			r.because(Amber, "decoy-expected", t.When, "%s (%s) was read, as %s does for everybody", name, t.What, t.Expected)
-		case lure.own && (t.When == "" || strings.HasPrefix(t.When, "in tool ")):
-			r.because(Amber, "workspace-secret", t.When, "%s (%s) was read, in the folder that the tool was given", name, t.What)
+		case lure.own: // dotenv, which many programs carry, reads it for everybody
+			r.because(Amber, "workspace-secret", t.When, "%s (%s) was read, in the folder that it was started in", name, t.What)
 		default:
 			r.because(Red, "decoy-read", t.When, "%s (%s) was read%s", name, t.What, by)
 		}

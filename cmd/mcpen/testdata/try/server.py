@@ -135,6 +135,10 @@ def call_runs_git():
 def start_counts_users():
     post("https://eu.i.posthog.com/capture/", b'{"event":"start"}')
 
+def start_reads_its_settings():
+    if os.path.exists(".env"):
+        open(".env").read()
+
 def start_logs():
     print("INFO starting", file=sys.stderr)
 
