@@ -102,10 +102,11 @@ type search struct {
 }
 
 func (s *search) hits() (out []Hit) {
-	for i, how := range s.found {
-		out = append(out, Hit{s.x.all[i], how})
+	for i, c := range s.x.all { // in the order in which they were made
+		if how, ok := s.found[i]; ok {
+			out = append(out, Hit{c, how})
+		}
 	}
-	slices.SortFunc(out, func(a, b Hit) int { return strings.Compare(a.Canary.File, b.Canary.File) })
 	return out
 }
 
