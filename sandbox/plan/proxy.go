@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -57,7 +56,7 @@ func (p Proxies) For(host string, port uint16) Proxy {
 		return Proxy{}
 	}
 	const any = "http://proxy.invalid"
-	via, err := (&httpproxy.Config{HTTPSProxy: any, NoProxy: p.Except}).ProxyFunc()(&url.URL{Scheme: "https", Host: net.JoinHostPort(host, strconv.Itoa(int(port)))})
+	via, err := (&httpproxy.Config{HTTPSProxy: any, NoProxy: p.Except}).ProxyFunc()(&url.URL{Scheme: "https", Host: authority(host, port)})
 	if err != nil || via == nil {
 		return Proxy{}
 	}
@@ -99,4 +98,12 @@ func (p Proxies) Both() []Proxy {
 		}
 	}
 	return out
+}
+
+// authority is a host and a port as a URL has them (RFC 3986, 3.2.2).
+func authority(host string, port uint16) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + strconv.Itoa(int(port))
 }
