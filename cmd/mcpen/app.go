@@ -149,6 +149,7 @@ func (a *app) cli(args []string) *cli.App {
 		a.wrapCommand(),
 		a.unwrapCommand(),
 		a.clientsCommand(),
+		a.completionCommand(),
 	}
 	for _, c := range commands {
 		c.OnUsageError = wrong

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// completionCases are lines with what TAB offers at their end, at least, and what it
+// does not.
+var completionCases = []struct{ line, want, not string }{
+	{"mcpen lo", "log", "run"},
+	{"mcpen ", "run", "words"},
+	{"mcpen run files", "filesystem", "git"},
+	{"mcpen run --set a=b files", "filesystem", "git"},
+	{"mcpen run filesystem ", "", "git"},
+	{"mcpen run --prof", "--profile", "--set"},
+	{"mcpen run filesystem --s", "--set", "--profile"},
+	{"mcpen run --profile mi", "mine", "git"},
+	{"mcpen log --", "--json", "--all"},
+	{"mcpen profile sh", "show", "list"},
+	{"mcpen profile show mi", "mine", "git"},
+	{"mcpen profile diff git mi", "mine", "git"},
+	{"mcpen wrap --client cur", "cursor", "zed"},
+	{"mcpen completion ", "fish", "words"},
+	{"mcpen run -- fi", "", "filesystem"},
+	{"mcpen run '$(touch ran)' fi", "", "filesystem"},
+}
+
+// completionWorld is a folder with a home that has a profile called mine, and with
+// the script for a shell.
+func completionWorld(t *testing.T, shell string) (dir, script string) {
+	t.Helper()
+	dir = t.TempDir()
+	mine := filepath.Join(dir, ".config", "mcpen", "profiles", "mine.toml")
+	if err := os.MkdirAll(filepath.Dir(mine), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(mine, []byte("version = 1\nname = \"mine\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, err := exec.Command("mcpen", "completion", shell).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script = filepath.Join(dir, "script")
+	if err := os.WriteFile(script, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir, script
+}
+
+// Each script is one that its shell reads, and TAB offers commands, flags and
+// profiles; what is typed is executed by no shell.
+func TestCompletion(t *testing.T) {
+	offers := map[string]string{
+		"bash": `source "$1"; line=$2; eval "COMP_WORDS=($3)"; COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _mcpen; printf '%s\n' "${COMPREPLY[@]}"`,
+		"zsh": `compdef() { :; }; _files() { :; }; _describe() { print -rl -- "${(@)found%%:*}"; }; source "$1"
+eval "words=($3)"; CURRENT=$#words; _mcpen`,
+		"fish": `source $argv[1]; complete -C $argv[2] | string replace -r '\t.*' ''; true`,
+	}
+	for shell, offer := range offers {
+		t.Run(shell, func(t *testing.T) {
+			if _, err := exec.LookPath(shell); err != nil {
+				if shell == "bash" {
+					t.Fatal(err)
+				}
+				t.Skipf("%s is not installed", shell)
+			}
+			dir, script := completionWorld(t, shell)
+			if out, err := exec.Command(shell, "-n", script).CombinedOutput(); err != nil {
+				t.Fatalf("it does not read the script: %v\n%s", err, out)
+			}
+			for _, c := range completionCases {
+				args := []string{"-c", offer, script, c.line}
+				if shell != "fish" {
+					words := c.line
+					if strings.HasSuffix(words, " ") {
+						words += "''"
+					}
+					args = []string{"-c", offer, shell, script, c.line, words}
+				}
+				cmd := exec.Command(shell, args...)
+				cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TERM=dumb"}
+				out, err := cmd.CombinedOutput()
+				if err != nil {
+					t.Fatalf("%q: %v\n%s", c.line, err, out)
+				}
+				offered := strings.Split(strings.TrimSpace(string(out)), "\n")
+				if c.want != "" && !slices.Contains(offered, c.want) || slices.Contains(offered, c.not) {
+					t.Errorf("%q offers %q, want %q and not %q", c.line, offered, c.want, c.not)
+				}
+			}
+			if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
+				t.Error("a word that was typed was executed")
+			}
+		})
+	}
+}
+
+// A flag's value is completed in one word with it, too; bash has "=" as a word of
+// its own.
+func TestCompletedValues(t *testing.T) {
+	grammar := (&app{out: os.Stdout, err: os.Stderr}).cli([]string{"mcpen", "completion"})
+	for line, want := range map[string]string{
+		"run --profile=no":    "--profile=notes",
+		"run --profile = no":  "notes",
+		"run --profile =":     "notes",
+		"run -profile no":     "notes",
+		"scan --format sa":    "sarif",
+		"try --fail-on a":     "amber",
+		"run --without land":  "landlock",
+		"run --workspace no":  "",
+		"run --set no":        "",
+		"nothing no":          "",
+		"run -- --profile no": "",
+		"ps no":               "",
+		"check no":            "",
+		"log no":              "notes",
+		"log notes no":        "",
+		"stop notes no":       "notes",
+	} {
+		var got []string
+		for _, w := range completed(grammar, []string{"notes"}, strings.Fields(line)) {
+			got = append(got, w.text)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q offers %q, want %q", line, got, want)
+		}
+	}
+}
