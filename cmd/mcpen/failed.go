@@ -26,7 +26,16 @@ func (a *app) notStarted(p prepared, ch choice, err error) {
 		name = a.serverName(ch, p.place)
 	}
 	if name == "" {
-		name = strings.TrimSuffix(filepath.Base(ch.profile), ".toml")
+		// A profile with mistakes is told apart by its file all the same: what a
+		// repository has does not get into the log of the person's server of that name.
+		unread := &policy.Profile{Name: strings.TrimSuffix(filepath.Base(ch.profile), ".toml")}
+		if strings.Contains(ch.profile, "/") || strings.HasSuffix(ch.profile, ".toml") {
+			unread.Sources = []policy.Source{{File: ch.profile}}
+		}
+		var errName error
+		if name, errName = server(p.place, unread, true); errName != nil {
+			return
+		}
 	}
 	if len(ch.command) > 0 {
 		what = strings.Join(audit.RedactArgs(ch.command), " ")

@@ -38,13 +38,13 @@ func (w *world) read(t *testing.T, name string) string {
 // and both can be had.
 func TestPackagesOfOneNameLiveSideBySide(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		for _, name := range []string{"@drawio/mcp", "@eslint/mcp", "@stranger/filesystem", "mcp"} {
+		for _, name := range []string{"@acme/mcp", "@zeta/mcp", "@stranger/filesystem", "mcp"} {
 			w.publish(name, "1.0.0", longAgo(), nil)
 		}
-		w.want(t, "0", "mcp.toml", "add", "npm:@drawio/mcp")
-		w.want(t, "0", "eslint-mcp.toml", "add", "npm:@eslint/mcp")
+		w.want(t, "0", "mcp.toml", "add", "npm:@acme/mcp")
+		w.want(t, "0", "zeta-mcp.toml", "add", "npm:@zeta/mcp")
 		w.want(t, "0", "npm-mcp.toml", "add", "npm:mcp")
-		for lock, name := range map[string]string{"mcp": "npm:@drawio/mcp", "eslint-mcp": "npm:@eslint/mcp", "npm-mcp": "npm:mcp"} {
+		for lock, name := range map[string]string{"mcp": "npm:@acme/mcp", "zeta-mcp": "npm:@zeta/mcp", "npm-mcp": "npm:mcp"} {
 			if !strings.Contains(w.read(t, configDir+"/"+lock+".lock"), fmt.Sprintf("package = %q", name)) {
 				t.Errorf("%s.lock does not lock %s", lock, name)
 			}

@@ -40,8 +40,7 @@ func (a *app) profileListCommand() *cli.Command {
 				}
 				return &codeError{code: 1, err: fmt.Errorf("no profile has %s", strings.Join(inQuotes, " and ")), hint: "mcpen profile list"}
 			}
-			a.listText(found, a.columns())
-			return nil
+			return a.listText(found, a.columns())
 		},
 	}
 }
@@ -121,7 +120,7 @@ func (a *app) listJSON(found []listedProfile) error {
 }
 
 // listText prints a line for each profile, of at most so many columns; 0 is no bound.
-func (a *app) listText(found []listedProfile, columns int) {
+func (a *app) listText(found []listedProfile, columns int) error {
 	rows := make([][2]string, len(found))
 	width := [2]int{}
 	for i, l := range found {
@@ -145,8 +144,11 @@ func (a *app) listText(found []listedProfile, columns int) {
 		if columns > 0 {
 			line = shorten(line, columns)
 		}
-		fmt.Fprintln(a.out, strings.TrimRight(line, " "))
+		if _, err := fmt.Fprintln(a.out, strings.TrimRight(line, " ")); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // starts says what a profile starts.

@@ -58,7 +58,7 @@ func devices() []Probe {
 			Run: func(World) Result { return openDevice("/dev/" + d.name) }})
 	}
 	probes = append(probes, Probe{ID: "dev-ptmx", Loss: "terminals", How: "open(2) of /dev/ptmx, TIOCGPTN",
-		Want: "EINVAL", By: Namespaces | Landlock, Twin: TwinPlain, Absent: "ENOENT|EACCES", // EINVAL: what is there is a pipe
+		Want: "ENOTTY", By: Namespaces | Landlock, Twin: TwinPlain, Absent: "ENOENT|EACCES", // ENOTTY: what is there is a pipe
 		Run: func(World) Result { return openTerminal("/dev/ptmx") }})
 	return append(probes, modes()...)
 }
