@@ -68,7 +68,7 @@ func (ended) Error() string { return "the server ended" }
 // run runs one command line and returns the exit code. It is the only place
 // that prints errors.
 func (a *app) run(ctx context.Context, args []string) int {
-	args = serverLast(args)
+	args = flagsFirst(a.cli(args).Commands, args)
 	err := a.cli(args).RunContext(ctx, args)
 	if errors.Is(err, condemned{}) {
 		return exitRefused
@@ -83,39 +83,22 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return a.report(err)
 }
 
-// serverLast moves a server's name behind the flags that follow it: people write
+// flagsFirst moves the flags of a command before its other words: people write
 // "run SERVER --set name=value" as well. What stands behind "--" stays there.
-func serverLast(args []string) []string {
-	if len(args) < 2 || !slices.Contains([]string{"run", "explain", "trust", "try"}, args[1]) {
+func flagsFirst(commands []*cli.Command, args []string) []string {
+	c, n := commandOf(commands, args[min(1, len(args)):])
+	if c == nil {
 		return args
 	}
 	end := slices.Index(args, "--")
 	if end < 0 {
 		end = len(args)
 	}
-	var flags, names []string
-	for i := 2; i < end; i++ {
-		switch word := args[i]; {
-		case !strings.HasPrefix(word, "-"):
-			names = append(names, word)
-		case takesValue(word) && i+1 < end:
-			flags = append(flags, word, args[i+1])
-			i++
-		default:
-			flags = append(flags, word)
-		}
+	flags, others, whole := sorted(c.Flags, args[1+n:end])
+	if !whole { // nothing else is to become the value
+		return slices.Concat(args[:1+n], flags)
 	}
-	return slices.Concat(args[:2], flags, names, args[end:])
-}
-
-// takesValue reports whether a flag of a server has its value in the next word.
-func takesValue(word string) bool {
-	for _, f := range append(serverFlags(), tryFlags()...) {
-		if _, alone := f.(*cli.BoolFlag); !alone && word == "--"+f.Names()[0] {
-			return true
-		}
-	}
-	return false
+	return slices.Concat(args[:1+n], flags, others, args[end:])
 }
 
 // cli is the command line's grammar. What a person asked for goes to stdout, but
@@ -125,7 +108,6 @@ func (a *app) cli(args []string) *cli.App {
 	if len(args) < 2 || args[1] == "run" {
 		out = a.err
 	}
-	wrong := func(_ *cli.Context, err error, _ bool) error { return usage("mcpen help", "%v", err) }
 	commands := []*cli.Command{
 		a.runCommand(args),
 		a.tryCommand(args),
@@ -150,12 +132,10 @@ func (a *app) cli(args []string) *cli.App {
 		a.unwrapCommand(),
 		a.clientsCommand(),
 		a.completionCommand(),
+		a.helpCommand(),
 	}
 	for _, c := range commands {
-		c.OnUsageError = wrong
-		for _, sub := range c.Subcommands {
-			sub.OnUsageError = wrong
-		}
+		strict(c, "mcpen")
 	}
 	return &cli.App{
 		Name:                      "mcpen",
@@ -166,10 +146,10 @@ func (a *app) cli(args []string) *cli.App {
 		ErrWriter:                 a.err,
 		ExitErrHandler:            func(*cli.Context, error) {},
 		DisableSliceFlagSeparator: true, // a path may hold a comma
-		OnUsageError:              wrong,
+		OnUsageError:              func(c *cli.Context, err error, _ bool) error { return noFlag(err, "mcpen", c.App.Flags) },
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 0 {
-				return usage("mcpen help", "no command %q", c.Args().First())
+				return noCommand("mcpen", c.Args().First(), c.App.Commands)
 			}
 			if err := cli.ShowAppHelp(c); err != nil {
 				return err
@@ -177,7 +157,92 @@ func (a *app) cli(args []string) *cli.App {
 			return usage("mcpen run -- COMMAND", "no command named")
 		},
 		Commands: commands,
+		Flags:    []cli.Flag{cli.HelpFlag}, // the library adds it with its own help command alone
 	}
+}
+
+// strict has a command, and those below it, refuse what they do not know. parent is
+// what stands before its name.
+func strict(c *cli.Command, parent string) {
+	path := parent + " " + c.Name
+	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return noFlag(err, path, c.Flags) }
+	if len(c.Subcommands) == 0 {
+		c.HideHelpCommand = true // "help" is a server's name there
+		c.CustomHelpTemplate = cli.CommandHelpTemplate
+		c.Before = func(ctx *cli.Context) error { return fewWords(path, c.ArgsUsage, ctx.Args().Slice()) }
+		return
+	}
+	for _, sub := range c.Subcommands {
+		strict(sub, path)
+	}
+	commands := c.Subcommands
+	c.Action = func(ctx *cli.Context) error {
+		if ctx.NArg() > 0 {
+			return noCommand(path, ctx.Args().First(), commands)
+		}
+		if err := cli.ShowSubcommandHelp(ctx); err != nil {
+			return err
+		}
+		return usage(path+" "+commands[0].Name, "no command named")
+	}
+}
+
+// fewWords is an error where a command was given more words than its help has. A
+// command whose help has "--" counts for itself.
+func fewWords(path, has string, words []string) error {
+	most := mostWords(has)
+	if strings.Contains(has, "-- ") || most < 0 || len(words) <= most {
+		return nil
+	}
+	want := strings.TrimSpace(path + " " + has)
+	return usage(path+" --help", "%q is a word too many: want %s", words[most], want)
+}
+
+// noCommand is the error of a word in the place of a command.
+func noCommand(parent, name string, commands []*cli.Command) error {
+	var names []string
+	for _, c := range commands {
+		if !c.Hidden {
+			names = append(names, c.Names()...)
+		}
+	}
+	hint := policy.DidYouMean(name, names)
+	if hint == "" {
+		hint = strings.Replace(parent, "mcpen", "mcpen help", 1)
+	}
+	return usage(hint, "no command %q", strings.TrimPrefix(parent+" "+name, "mcpen "))
+}
+
+// noFlag is the error of flags that cannot be read.
+func noFlag(err error, path string, flags []cli.Flag) error {
+	hint := ""
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+		var names []string
+		for _, w := range flagWords(flags) {
+			names = append(names, w.text)
+		}
+		hint = policy.DidYouMean("--"+strings.TrimPrefix(name, "-"), names)
+	}
+	if hint == "" {
+		hint = path + " --help"
+	}
+	return usage(hint, "%v", err)
+}
+
+// helpCommand is "mcpen help log" for "mcpen log --help".
+func (a *app) helpCommand() *cli.Command {
+	return &cli.Command{Name: "help", Aliases: []string{"h"}, Usage: "show the commands, or what one of them does", ArgsUsage: "[COMMAND…]", Action: func(c *cli.Context) error {
+		words := c.Args().Slice()
+		if parent, n := commandOf(c.App.Commands, words); n < len(words) {
+			commands := c.App.Commands
+			if parent != nil {
+				commands = parent.Subcommands
+			}
+			return noCommand(strings.Join(append([]string{"mcpen"}, words[:n]...), " "), words[n], commands)
+		}
+		args := slices.Concat([]string{"mcpen"}, words, []string{"--help"})
+		return a.cli([]string{"mcpen", "help"}).RunContext(c.Context, args)
+	}}
 }
 
 // report prints an error with its hint and returns its exit code.

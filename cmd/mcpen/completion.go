@@ -88,7 +88,7 @@ func completed(grammar *cli.App, names, line []string) []word {
 			found = append(found, word{sub.Name, sub.Usage})
 		}
 	}
-	_, given := sorted(flags, rest)
+	_, given, _ := sorted(flags, rest)
 	if c != nil && takesName(c.ArgsUsage, len(given)) {
 		for _, name := range names {
 			found = append(found, word{name, "profile"})
@@ -109,20 +109,23 @@ func commandOf(commands []*cli.Command, words []string) (c *cli.Command, n int) 
 	return c, n
 }
 
-// sorted tells flags, with their values, from the other words of a command line.
-func sorted(known []cli.Flag, words []string) (flags, others []string) {
+// sorted tells flags, with their values, from the other words of a command line. It is
+// not whole where the last flag lacks its value.
+func sorted(known []cli.Flag, words []string) (flags, others []string, whole bool) {
 	for i := 0; i < len(words); i++ {
 		switch w := words[i]; {
 		case !strings.HasPrefix(w, "-") || w == "-":
 			others = append(others, w)
-		case valued(known, w) != "" && i+1 < len(words):
+		case valued(known, w) != "" && i+1 == len(words):
+			return append(flags, w), others, false
+		case valued(known, w) != "":
 			flags = append(flags, w, words[i+1])
 			i++
 		default:
 			flags = append(flags, w)
 		}
 	}
-	return flags, others
+	return flags, others, true
 }
 
 // valued is the name of a flag that has its value in the next word, or "".

@@ -132,3 +132,33 @@ func TestCompletedValues(t *testing.T) {
 		}
 	}
 }
+
+// A flag is the same before and behind a command's words; behind "--" nothing is
+// mcpen's, and nothing moves.
+func TestFlagsFirst(t *testing.T) {
+	commands := (&app{out: os.Stdout, err: os.Stderr}).cli([]string{"mcpen", "help"}).Commands
+	for line, want := range map[string]string{
+		"mcpen":                           "mcpen",
+		"mcpen --version":                 "mcpen --version",
+		"mcpen nothing a --b":             "mcpen nothing a --b",
+		"mcpen log everything --json":     "mcpen log --json everything",
+		"mcpen log a --since 2h -f":       "mcpen log --since 2h -f a",
+		"mcpen review x --approve-all":    "mcpen review --approve-all x",
+		"mcpen review x --approve y":      "mcpen review --approve y x",
+		"mcpen allow n h:1 --yes":         "mcpen allow --yes n h:1",
+		"mcpen trust p --yes":             "mcpen trust --yes p",
+		"mcpen add npm:a --name b":        "mcpen add --name b npm:a",
+		"mcpen profile new n --package":   "mcpen profile new --package",
+		"mcpen profile new n --extends a": "mcpen profile new --extends a n",
+		"mcpen run s --set a=b -- --set":  "mcpen run --set a=b s -- --set",
+		"mcpen run s -- x --quiet":        "mcpen run s -- x --quiet",
+		"mcpen run -- x --quiet -- y":     "mcpen run -- x --quiet -- y",
+		"mcpen run s --set=a -set b=c":    "mcpen run --set=a -set b=c s",
+		"mcpen run s --set -- x":          "mcpen run --set",
+		"mcpen check - --json":            "mcpen check --json -",
+	} {
+		if got := strings.Join(flagsFirst(commands, strings.Fields(line)), " "); got != want {
+			t.Errorf("%q is read as %q, want %q", line, got, want)
+		}
+	}
+}

@@ -227,31 +227,11 @@ func (a *app) updateCommand() *cli.Command {
 		Name: "update", Usage: "show what a newer version changes, and lock it", ArgsUsage: "[NAME…]",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "do not ask"}},
 		Action: func(c *cli.Context) error {
-			names, yes, err := trailing(c, "yes")
-			if err != nil {
-				return err
-			}
-			return a.eachLock(c.Context, names, func(in *pack.Installer, at place, l locked) error {
-				return a.keepTrustBeside(at, l.file, func() error { return a.update(c.Context, in, at, l, yes) })
+			return a.eachLock(c.Context, c.Args().Slice(), func(in *pack.Installer, at place, l locked) error {
+				return a.keepTrustBeside(at, l.file, func() error { return a.update(c.Context, in, at, l, c.Bool("yes")) })
 			})
 		},
 	}
-}
-
-// trailing reads a switch that stands behind the names, where people put it.
-func trailing(c *cli.Context, flag string) (names []string, set bool, err error) {
-	set = c.Bool(flag)
-	for _, w := range c.Args().Slice() {
-		switch {
-		case w == "--"+flag:
-			set = true
-		case strings.HasPrefix(w, "-"):
-			return nil, false, usage("mcpen "+c.Command.Name+" --"+flag+" NAME", "unknown flag %q", w)
-		default:
-			names = append(names, w)
-		}
-	}
-	return names, set, nil
 }
 
 func (a *app) update(ctx context.Context, in *pack.Installer, at place, l locked, yes bool) error {
@@ -328,11 +308,7 @@ func (a *app) verifyCommand() *cli.Command {
 		Description: "A lock of which nothing is installed on this machine was not verified, and makes the\nexit code 1. With --repair, trees that are damaged or missing are fetched again, exactly\nas their locks say; what is whole is left alone." + exitStatus,
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "repair", Usage: "fetch again what is damaged or missing"}},
 		Action: func(c *cli.Context) error {
-			names, repair, err := trailing(c, "repair")
-			if err != nil {
-				return err
-			}
-			return a.verify(c.Context, names, repair)
+			return a.verify(c.Context, c.Args().Slice(), c.Bool("repair"))
 		},
 	}
 }

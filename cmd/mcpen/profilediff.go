@@ -18,16 +18,12 @@ func (a *app) profileDiffCommand() *cli.Command {
 			"The exit status is 1 where B gives more than A: a host, a path, a variable, a tool,\nmore of a limit.",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "one JSON object for each change"}},
 		Action: func(c *cli.Context) error {
-			names, json, err := trailing(c, "json")
-			if err != nil {
-				return err
-			}
-			was, is, err := a.compared(names)
+			was, is, err := a.compared(c.Args().Slice())
 			if err != nil {
 				return err
 			}
 			changes := policy.Compare(was, is)
-			if json {
+			if c.Bool("json") {
 				err = a.diffJSON(changes)
 			} else {
 				a.diffText(changes)

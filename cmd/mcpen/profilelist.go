@@ -22,15 +22,12 @@ func (a *app) profileListCommand() *cli.Command {
 		Description: "With words: those that have each of them in their name, package or description.\nThe first of two of one name is the one that counts: yours, the machine's, mcpen's." + exitStatus,
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print them as JSON, with their parameters"}},
 		Action: func(c *cli.Context) error {
-			words, json, err := trailing(c, "json")
-			if err != nil {
-				return err
-			}
+			words := c.Args().Slice()
 			found, err := a.listed(words)
 			if err != nil {
 				return err
 			}
-			if json {
+			if c.Bool("json") {
 				return a.listJSON(found)
 			}
 			if len(found) == 0 {
