@@ -20,8 +20,7 @@ func (a *app) allowCommand() *cli.Command {
 	return &cli.Command{
 		Name: "allow", Usage: "write a right into a server's profile", ArgsUsage: "SERVER HOST:PORT|PATH|env:VARIABLE…",
 		Description: "SERVER is a profile's name or path. Comments and order stay as they are; the lines\n" +
-			"that change are shown first. A profile that mcpen carries is extended by one of\nyour own. It holds from the server's next start on.\n\n" +
-			"EXAMPLES:\n   mcpen allow notes api.example.com:443\n   mcpen allow --write notes ~/Documents" + exitStatus,
+			"that change are shown first. A profile that mcpen carries is extended by one of\nyour own. It holds from the server's next start on.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "write", Usage: "the server may change the path, too"},
 			&cli.BoolFlag{Name: "unprotect", Usage: "the server may change a path that is protected although it lies in a folder it writes"},

@@ -33,17 +33,6 @@ const (
 	exitSandbox = launch.ExitSandbox
 )
 
-const exitStatus = `
-
-EXIT STATUS:
-   The server's own code passes through; a server that a signal ended ends mcpen
-   by the same signal. Otherwise:
-     2    wrong usage, or a mistake in a profile
-     3    refused by policy
-     125  the sandbox could not be built
-     126  the program cannot be executed
-     127  the program was not found`
-
 // codeError is an error with an exit code and, where there is one, something to
 // paste.
 type codeError struct {
@@ -156,8 +145,9 @@ func (a *app) cli(args []string) *cli.App {
 			}
 			return usage("mcpen run -- COMMAND", "no command named")
 		},
-		Commands: commands,
-		Flags:    []cli.Flag{cli.HelpFlag}, // the library adds it with its own help command alone
+		Description: withPage("", "mcpen"),
+		Commands:    commands,
+		Flags:       []cli.Flag{cli.HelpFlag}, // the library adds it with its own help command alone
 	}
 }
 
@@ -165,6 +155,7 @@ func (a *app) cli(args []string) *cli.App {
 // what stands before its name.
 func strict(c *cli.Command, parent string) {
 	path := parent + " " + c.Name
+	c.Description = withPage(c.Description, path)
 	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return noFlag(err, path, c.Flags) }
 	if len(c.Subcommands) == 0 {
 		c.HideHelpCommand = true // "help" is a server's name there

@@ -20,7 +20,7 @@ import (
 func (a *app) clientsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "clients", Usage: "list the servers of your clients, which are in a pen, and what changed since", ArgsUsage: "[PATH…]",
-		Description: "What changed is told since the last wrap, unwrap or clients --seen. With --check the exit\ncode is 1 where a server runs outside of a pen, where anything changed, and where a file\ncannot be read: for CI, with the PATH of a repository." + exitStatus,
+		Description: "What changed is told since the last wrap, unwrap or clients --seen. With --check the exit\ncode is 1 where a server runs outside of a pen, where anything changed, and where a file\ncannot be read: for CI, with the PATH of a repository.",
 		Flags: wrapFlags(
 			&cli.BoolFlag{Name: "check", Usage: "the exit code says whether all is well"},
 			&cli.BoolFlag{Name: "seen", Usage: "take everything as it is now: changes are told from here on"},

@@ -47,7 +47,7 @@ func (a *app) doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "doctor",
 		Usage:       "say what this machine can enforce, and what to do about what it cannot",
-		Description: "Tries every step of the sandbox and ends by running a tiny program in it." + exitStatus,
+		Description: "Tries every step of the sandbox and ends by running a tiny program in it.",
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the checks as JSON"}},
 		Action: func(c *cli.Context) error {
 			at, err := a.placeToRun()

@@ -21,7 +21,7 @@ func (a *app) explainCommand(words []string) *cli.Command {
 		Name:        "explain",
 		Usage:       "say what would be enforced, and start nothing",
 		ArgsUsage:   "SERVER [-- ARGS…] | -- COMMAND [ARGS…]",
-		Description: "In words, or with --json the plan itself: the very data that the stages inside\nthe sandbox are told." + exitStatus,
+		Description: "In words, or with --json the plan itself: the very data that the stages inside\nthe sandbox are told.",
 		Flags:       append(serverFlags(), &cli.BoolFlag{Name: "json", Usage: "print the plan"}),
 		Action: func(c *cli.Context) error {
 			ch, err := choose(c, words)

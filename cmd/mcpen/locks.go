@@ -305,7 +305,7 @@ func (a *app) agreed(l locked, fresh pack.Lock, yes bool) (bool, error) {
 func (a *app) verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "hold every file of locked packages against their locks", ArgsUsage: "[NAME…]",
-		Description: "A lock of which nothing is installed on this machine was not verified, and makes the\nexit code 1. With --repair, trees that are damaged or missing are fetched again, exactly\nas their locks say; what is whole is left alone." + exitStatus,
+		Description: "A lock of which nothing is installed on this machine was not verified, and makes the\nexit code 1. With --repair, trees that are damaged or missing are fetched again, exactly\nas their locks say; what is whole is left alone.",
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "repair", Usage: "fetch again what is damaged or missing"}},
 		Action: func(c *cli.Context) error {
 			return a.verify(c.Context, c.Args().Slice(), c.Bool("repair"))

@@ -67,7 +67,7 @@ func (a *app) checkCommand() *cli.Command {
 		Name:        "check",
 		Usage:       "list every mistake in profiles, with file, line and column",
 		ArgsUsage:   "[PATH…]",
-		Description: "Without a path: the profiles of your own." + exitStatus,
+		Description: "Without a path: the profiles of your own.",
 		Action: func(c *cli.Context) error {
 			at, err := a.place()
 			if err != nil {

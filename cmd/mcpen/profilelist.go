@@ -19,7 +19,7 @@ import (
 func (a *app) profileListCommand() *cli.Command {
 	return &cli.Command{
 		Name: "list", Usage: "list the profiles that can be run by name", ArgsUsage: "[WORD…]",
-		Description: "With words: those that have each of them in their name, package or description.\nThe first of two of one name is the one that counts: yours, the machine's, mcpen's." + exitStatus,
+		Description: "With words: those that have each of them in their name, package or description.\nThe first of two of one name is the one that counts: yours, the machine's, mcpen's.",
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print them as JSON, with their parameters"}},
 		Action: func(c *cli.Context) error {
 			words := c.Args().Slice()

@@ -22,7 +22,7 @@ import (
 func (a *app) profileNewCommand() *cli.Command {
 	return &cli.Command{
 		Name: "new", Usage: "write a profile of your own that allows nothing yet", ArgsUsage: "NAME [-- COMMAND…]",
-		Description: "Without a package and a command NAME is a profile that mcpen carries, and yours\nextends it." + exitStatus,
+		Description: "Without a package and a command NAME is a profile that mcpen carries, and yours\nextends it.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "package", Usage: "the `PACKAGE` that it starts: npm:NAME or pypi:NAME"},
 			&cli.StringSliceFlag{Name: "extends", Usage: "a `PROFILE` that it extends; may be repeated"},
@@ -171,7 +171,7 @@ func (n newProfile) text() []byte {
 func (a *app) profileEditCommand() *cli.Command {
 	return &cli.Command{
 		Name: "edit", Usage: "change a profile in your editor, and see what it gives then", ArgsUsage: "NAME",
-		Description: "Opens VISUAL or EDITOR with a copy. What has mistakes is not taken over, and not lost.\nFor a profile that mcpen carries a new one of yours extends it." + exitStatus,
+		Description: "Opens VISUAL or EDITOR with a copy. What has mistakes is not taken over, and not lost.\nFor a profile that mcpen carries a new one of yours extends it.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "repository", Usage: "change a profile that others share, too: everybody is asked to trust it again"},
 		},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"syscall"
@@ -17,6 +18,7 @@ func (a *app) psCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "ps",
 		Usage: "list the servers that run now",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print them as JSON"}},
 		Action: func(c *cli.Context) error {
 			at, err := a.place()
 			if err != nil {
@@ -25,6 +27,9 @@ func (a *app) psCommand() *cli.Command {
 			records, err := sandbox.Sessions(at.runtime)
 			if err != nil {
 				return err
+			}
+			if c.Bool("json") {
+				return a.psJSON(records)
 			}
 			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "SERVER\tSESSION\tPID\tSINCE\tPLAN\tCOMMAND")
@@ -35,6 +40,27 @@ func (a *app) psCommand() *cli.Command {
 			return w.Flush()
 		},
 	}
+}
+
+// running is a server in the list of those that run.
+type running struct {
+	Server  string    `json:"server"`
+	Session string    `json:"session"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	Plan    string    `json:"plan"`
+	Args    []string  `json:"args"` // without what looks like a secret
+}
+
+func (a *app) psJSON(records []sandbox.Record) error {
+	all := []running{}
+	for _, r := range records {
+		all = append(all, running{r.Server, r.Session, r.PID, r.Started, r.Plan, audit.RedactArgs(r.Args)})
+	}
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(all)
 }
 
 func (a *app) stopCommand() *cli.Command {

@@ -21,7 +21,7 @@ func (a *app) reviewCommand() *cli.Command {
 		Name: "review", Usage: "show what servers say that waits for a person, and approve or reject it", ArgsUsage: "[SERVER…]",
 		Description: "SERVER is a name, or the path of a profile. Changes are shown word by word, with what\n" +
 			"was found in them. At a terminal each one is asked about; a running server is told\n" +
-			"at once. What was seen first is in use without a review, and shown with --all." + exitStatus,
+			"at once. What was seen first is in use without a review, and shown with --all.",
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "approve", Usage: "approve the definition of this `NAME` without asking; may be repeated"},
 			&cli.StringSliceFlag{Name: "reject", Usage: "reject the definition of this `NAME` without asking; may be repeated"},

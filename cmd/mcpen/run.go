@@ -21,7 +21,7 @@ func (a *app) runCommand(words []string) *cli.Command {
 		Usage:     "start a server in its sandbox and carry its messages on stdin and stdout",
 		ArgsUsage: "SERVER [-- ARGS…] | -- COMMAND [ARGS…]",
 		Description: "SERVER is a profile's name or path. A command without a profile gets the closed\n" +
-			"default: no network, no file of yours, no environment." + exitStatus,
+			"default: no network, no file of yours, no environment.",
 		Flags: append(serverFlags(), &cli.BoolFlag{Name: "quiet", Usage: "no line on stderr at the start"}),
 		Action: func(c *cli.Context) error {
 			ch, err := choose(c, words)

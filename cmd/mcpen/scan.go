@@ -26,7 +26,7 @@ func (a *app) scanCommand() *cli.Command {
 		Name: "scan", Usage: "hold locked packages against an OSV database, and what servers say against the guard", ArgsUsage: "[NAME…]",
 		Description: "The database is a directory or zip in OSV's export format (--db), by default\nthe one kept in mcpen's state directory, or an OSV service (--api).\n\n" +
 			"With --descriptions each server is started in its own sandbox, in both eras of\nthe protocol, and what it says of itself, its tools, prompts and resources is\nlooked through. " +
-			"A finding of the severity \"hold\" counts as one of the level high.\nNAME may then be any profile. A server that cannot be asked makes the exit code 1\nwhere nothing else was found." + exitStatus,
+			"A finding of the severity \"hold\" counts as one of the level high.\nNAME may then be any profile. A server that cannot be asked makes the exit code 1\nwhere nothing else was found.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "db", Usage: "a `PATH` in OSV's export format"},
 			&cli.StringFlag{Name: "api", Usage: "the `URL` of an OSV service"},

@@ -410,7 +410,7 @@ func (a *app) yes(question string) bool {
 func (a *app) trustCommand(words []string) *cli.Command {
 	return &cli.Command{
 		Name: "trust", Usage: "show what profiles of a repository ask for, and trust them as they are", ArgsUsage: "[PATH…] | SERVER -- ARGS… | --profile P -- COMMAND…",
-		Description: "PATH is a profile, or a folder with profiles or with a .mcpen of them (default:\nthe folder where mcpen was started). What is trusted is the content: of the\nprofile, of all that it extends, of its lock and of what was approved; any change\nasks again. What a command line adds to it (a command, arguments, --set, --without,\na workspace outside of the project) is trusted with the same words as in run.\nProfiles of your own configuration need no trust." + exitStatus,
+		Description: "PATH is a profile, or a folder with profiles or with a .mcpen of them (default:\nthe folder where mcpen was started). What is trusted is the content: of the\nprofile, of all that it extends, of its lock and of what was approved; any change\nasks again. What a command line adds to it (a command, arguments, --set, --without,\na workspace outside of the project) is trusted with the same words as in run.\nProfiles of your own configuration need no trust.",
 		Flags: append(serverFlags(),
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
 			&cli.BoolFlag{Name: "revoke", Usage: "trust it no longer, however it is used"},

@@ -13,7 +13,7 @@ import (
 func (a *app) unwrapCommand() *cli.Command {
 	return &cli.Command{
 		Name: "unwrap", Usage: "give the servers of your clients the commands back that they had", ArgsUsage: "[PATH…]",
-		Description: "What stands behind -- becomes the command again, and the file has the bytes that it had\nbefore wrap. Locks and profiles stay." + exitStatus,
+		Description: "What stands behind -- becomes the command again, and the file has the bytes that it had\nbefore wrap. Locks and profiles stay.",
 		Flags:       changeFlags(),
 		Action:      func(c *cli.Context) error { return a.unwrap(c) },
 	}

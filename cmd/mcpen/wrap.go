@@ -49,7 +49,7 @@ func (a *app) wrapCommand() *cli.Command {
 			"  lock     the package is given nothing, and nothing says that it needs anything\n" +
 			"  try      nobody knows what it needs: mcpen try looks. --all wraps it all the same,\n" +
 			"           with no file and no host\n\n" +
-			"Clients: " + strings.Join(clients.Names(), ", ") + "." + exitStatus,
+			"Clients: " + strings.Join(clients.Names(), ", ") + ".",
 		Flags: changeFlags(
 			&cli.BoolFlag{Name: "all", Usage: "also the servers of which nobody knows what they need"},
 			&cli.BoolFlag{Name: "no-install", Usage: "install nothing: the first start of a package does"},
