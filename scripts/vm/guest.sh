@@ -71,11 +71,12 @@ weaker() {
 
 profile() { printf 'version = 1\nname = "%s"\n%s\n' "$1" "$2" >"$work/$1.toml"; }
 
+# A client whose end stays open: one that closes it ends the server.
 # limits that cannot be had are gaps and never a failed start; those that can be
 # had hold, and the person is told which one ended the server.
 limits() {
 	profile eater "$(printf '[server]\ncommand = ["/usr/bin/python3", "-c", "x = []\\nwhile True: x.append(bytearray(1 << 20))"]\n[limits]\nmemory = "64MiB"')"
-	timeout 120 "$mcpen" run "$work/eater.toml" </dev/null >/dev/null 2>"$work/err"
+	timeout 120 "$mcpen" run "$work/eater.toml" < <(exec sleep 130) >/dev/null 2>"$work/err"
 	r=$?
 	sed 's/^/memory| /' "$work/err" >&3
 	if grep -q 'memory over 64MiB' "$work/err"; then
@@ -86,7 +87,7 @@ limits() {
 		say "memory limit" "FAILED: exit $r, $(tail -1 "$work/err" | cut -c1-100)"
 	fi
 	profile forks "$(printf '[server]\ncommand = ["/bin/sh", "-c", "i=0; while [ $i -lt 60 ]; do sleep 5 & i=$((i+1)); done; wait"]\n[limits]\nprocesses = 16')"
-	timeout 120 "$mcpen" run "$work/forks.toml" </dev/null >/dev/null 2>"$work/err"
+	timeout 120 "$mcpen" run "$work/forks.toml" < <(exec sleep 130) >/dev/null 2>"$work/err"
 	sed 's/^/processes| /' "$work/err" | tail -3 >&3
 	if grep -qi 'fork\|processes' "$work/err"; then say "process limit" held; else say "process limit" "FAILED: 60 processes of 16"; fi
 }
@@ -126,7 +127,7 @@ egress() {
 	sleep 4
 	profile web "$(printf '[server]\ncommand = ["/usr/bin/python3", "-c", "import urllib.request, sys\\nfor p in (8123, 8124):\\n try: sys.stderr.write(str(p) + urllib.request.urlopen(%%chttp://localhost:%%cs/%%c %%%% p, timeout=20).read().decode())\\n except Exception as e: sys.stderr.write(str(p) + \\" no: \\" + str(e) + chr(10))"]\n[network]\nallow = ["localhost:8123"]')"
 	sed -i "s/%chttp/'http/; s/:%cs\\/%c %% p/:%s\\/' % p/; s/%%c/%/g" "$work/web.toml"
-	timeout 120 "$mcpen" run "$work/web.toml" </dev/null >/dev/null 2>"$work/err"
+	timeout 120 "$mcpen" run "$work/web.toml" < <(exec sleep 130) >/dev/null 2>"$work/err"
 	sed 's/^/egress| /' "$work/err" >&3
 	if grep -q '8123hello' "$work/err" && grep -q '8124 no' "$work/err"; then say egress held; else say egress "FAILED: $(tail -1 "$work/err" | cut -c1-150)"; fi
 	kill %1 %2 2>/dev/null
