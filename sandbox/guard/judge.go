@@ -73,7 +73,7 @@ func (g *Guard) excepted(kind Kind, name string) bool {
 	if nameKeys[kind] == "" {
 		name = string(kind)
 	}
-	return slices.ContainsFunc(g.cfg.Tools.Except, func(p policy.Glob) bool { return match(p.Pattern, name) })
+	return slices.ContainsFunc(g.cfg.Tools.Except, func(p policy.Glob) bool { return policy.Match(p.Pattern, name) })
 }
 
 // holds reports whether what nobody approved or saw first is kept from the client.
@@ -377,7 +377,7 @@ func templateMatches(template, uri string) bool {
 			pattern = append(pattern, '?')
 		}
 	}
-	return match(string(pattern), uri)
+	return policy.Match(string(pattern), uri)
 }
 
 // known reports whether the server ever listed something of that name, in this

@@ -109,7 +109,7 @@ func (g *Guard) checkCall(r *request, arguments []byte) *denial {
 		}
 	}
 	for _, rule := range g.rules {
-		if !match(rule.Tool, r.name) {
+		if !policy.Match(rule.Tool, r.name) {
 			continue
 		}
 		if rule.schema != nil {

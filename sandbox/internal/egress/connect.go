@@ -138,7 +138,7 @@ func (e *Egress) unknown(dst netip.AddrPort, names []string) *refusal {
 		return r
 	}
 	r.why = "no allowed name led to this address, and no rule names it"
-	if is := classify(dst.Addr()); is == public || is == near {
+	if is := policy.ClassifyAddress(dst.Addr()); is == public || is == near {
 		r.grant = e.ruleFor(dst.Addr().String(), dst.Port())
 	} else {
 		r.why = fmt.Sprintf("%s is %s", dst.Addr(), is)

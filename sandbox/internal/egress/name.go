@@ -1,10 +1,6 @@
 package egress
 
-import (
-	"strings"
-
-	"mcpen/sandbox/policy"
-)
+import "strings"
 
 // maxName is the longest name in characters, without the trailing dot (RFC
 // 1035, section 2.3.4).
@@ -42,33 +38,6 @@ func canonical(s string) string {
 		return ""
 	}
 	return strings.ToLower(s)
-}
-
-// What may stand before the suffix of a wildcard. Whatever stands there
-// reaches the owner of the suffix's name servers, so it is kept short.
-const (
-	maxExtraLabels = 4
-	maxExtra       = 100 // characters
-)
-
-// matches reports whether the rule names name, which is canonical. long says
-// that it would, were the name not too long for a wildcard.
-func matches(rule policy.Host, name string) (ok, long bool) {
-	switch rule.Kind {
-	case policy.HostName:
-		return name != "" && rule.Name == name, false
-	case policy.HostWildcard:
-		if rule.Name == "" {
-			return false, false
-		}
-		extra, found := strings.CutSuffix(name, "."+rule.Name)
-		if !found || extra == "" {
-			return false, false
-		}
-		fits := len(extra) <= maxExtra && strings.Count(extra, ".") < maxExtraLabels
-		return fits, !fits
-	}
-	return false, false
 }
 
 // isLocalhost reports whether name always means the loopback (RFC 6761,

@@ -33,7 +33,7 @@ func TestWildcards(t *testing.T) {
 		"example.com": "no", "badexample.com": "no", "example.com.evil.net": "no", "a.example.net": "no", ".example.com": "no", "": "no",
 		"a.b.c.d.e.example.com": "long", strings.Repeat("a", 63) + "." + strings.Repeat("b", 63) + ".example.com": "long",
 	} {
-		ok, long := matches(rule, name)
+		ok, long := rule.Names(name)
 		got := map[bool]string{true: "yes", false: "no"}[ok]
 		if long {
 			got = "long"
@@ -133,9 +133,9 @@ func FuzzNames(f *testing.F) {
 		if c != "" && strings.Trim(c, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
 			t.Errorf("%q becomes %q", s, c)
 		}
-		if ok, _ := matches(rule, c); ok {
+		if ok, _ := rule.Names(c); ok {
 			extra := strings.TrimSuffix(c, ".example.com")
-			if extra == c || extra == "" || len(extra) > maxExtra || strings.Count(extra, ".") >= maxExtraLabels {
+			if extra == c || extra == "" || len(extra) > policy.WildcardExtra || strings.Count(extra, ".") >= policy.WildcardLabels {
 				t.Errorf("%q matches", s)
 			}
 		}

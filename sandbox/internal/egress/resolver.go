@@ -35,7 +35,7 @@ const (
 )
 
 // New names below wildcards: after a burst, one in two seconds. Each carries up
-// to maxExtra characters to whoever owns the suffix.
+// to policy.WildcardExtra characters to whoever owns the suffix.
 const (
 	wildBurst = 64
 	wildEvery = 2 * time.Second
@@ -149,7 +149,7 @@ func (r *resolver) refuseName(asked, name string, long bool) {
 		f.subject, f.about = shown(asked), "no host name"
 		f.why, f.grant = "it is not a host name", nil
 	case long:
-		f.why = fmt.Sprintf("more than %d labels or %d characters stand before the suffix of a wildcard", maxExtraLabels, maxExtra)
+		f.why = fmt.Sprintf("more than %d labels or %d characters stand before the suffix of a wildcard", policy.WildcardLabels, policy.WildcardExtra)
 	case strings.HasSuffix(name, ".arpa"):
 		f.why, f.grant, f.quiet = "names of addresses are not looked up", nil, true // programs do it for their logs
 	}

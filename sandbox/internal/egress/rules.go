@@ -59,7 +59,7 @@ func (r rules) naming(name string) (found []policy.Host, long bool) {
 	}
 	found = append(found, r.exact[name]...)
 	for _, h := range r.wild {
-		ok, tooLong := matches(h, name)
+		ok, tooLong := h.Names(name)
 		long = long || tooLong
 		if ok {
 			found = append(found, h)
