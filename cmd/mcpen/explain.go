@@ -22,7 +22,8 @@ func (a *app) explainCommand(words []string) *cli.Command {
 		Usage:       "say what would be enforced, and start nothing",
 		ArgsUsage:   "SERVER [-- ARGS…] | -- COMMAND [ARGS…]",
 		Description: "In words, or with --json the plan itself: the very data that the stages inside\nthe sandbox are told.",
-		Flags:       append(serverFlags(), &cli.BoolFlag{Name: "json", Usage: "print the plan"}),
+		Flags: append(serverFlags(), &cli.BoolFlag{Name: "json", Usage: "print the plan, or the answer to --why"},
+			&cli.StringFlag{Name: "why", Usage: "say of one `PATH`, HOST:PORT or tool whether it is allowed, by which line, and what would change it"}),
 		Action: func(c *cli.Context) error {
 			ch, err := choose(c, words)
 			if err != nil {
@@ -47,6 +48,13 @@ func (a *app) explainCommand(words []string) *cli.Command {
 			absent := ""
 			if isPackage && p.tree == nil {
 				absent = ref.String()
+			}
+			if c.IsSet("why") {
+				server := ch.profile
+				if ch.unwritten() {
+					server = ""
+				}
+				return a.why(p, c.String("why"), server, absent, c.Bool("json"))
 			}
 			if absent != "" && c.Bool("json") {
 				return &codeError{code: exitSandbox, err: fmt.Errorf("cannot print the plan of %q: it is not installed yet, and its files are part of the plan", absent),

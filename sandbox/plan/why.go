@@ -1,0 +1,544 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/policy"
+)
+
+// Question is one thing that somebody wants to know of a server: a path, a host
+// or a tool.
+type Question struct {
+	Path string // absolute and clean
+	// Facts are what Path and each directory above it is, as host.Look finds it.
+	Facts map[string]PathFact
+	Host  string // a name in lower case without a trailing dot, or an address
+	Port  uint16 // of Host
+	Tool  string
+}
+
+// Answer is what the plan says to a Question.
+type Answer struct {
+	Kind     string    `json:"kind"`    // "path", "host" or "tool"
+	Subject  string    `json:"subject"` // what was asked
+	Verdicts []Verdict `json:"verdicts"`
+	// Unknown is what decides too, and is known only while the server runs.
+	Unknown []string `json:"unknown,omitempty"`
+}
+
+// Verdict is whether the server may do one thing. The zero value refuses.
+type Verdict struct {
+	Do      string `json:"do"` // "read", "write", "connect" or "call"
+	Allowed bool   `json:"allowed"`
+	Rule    string `json:"rule,omitempty"` // file:line:col of the line that decides, where one does
+	Why     string `json:"why"`
+	// Grant is what would allow it: with this right more, the plan does.
+	Grant *audit.Grant `json:"grant,omitempty"`
+	Never string       `json:"never,omitempty"` // why no grant does
+}
+
+// Case is what a plan is compiled of.
+type Case struct {
+	Policy  policy.Policy
+	Program Program
+	Host    Host
+}
+
+// Why answers a question about the plan of a case. It is pure, as Compile is; a
+// grant that it names was tried by compiling the case with it. The error is
+// Compile's.
+func Why(c Case, q Question) (Answer, error) {
+	c.Host.Paths = maps.Clone(c.Host.Paths)
+	if c.Host.Paths == nil {
+		c.Host.Paths = map[string]PathFact{}
+	}
+	for p, f := range q.Facts {
+		if _, known := c.Host.Paths[p]; !known {
+			c.Host.Paths[p] = f
+		}
+	}
+	p, err := Compile(c.Policy, c.Program, c.Host)
+	if err != nil {
+		return Answer{}, err
+	}
+	w := inquiry{Case: c, plan: p, q: q}
+	switch {
+	case q.Path != "":
+		return w.path(), nil
+	case q.Host != "":
+		return w.host(), nil
+	}
+	return w.tool(), nil
+}
+
+// inquiry is one question on its way to the answer.
+type inquiry struct {
+	Case
+	plan Plan
+	q    Question
+}
+
+// try is the verdict with the grant, if the plan with the right more allows it.
+func (w inquiry) try(v Verdict, g *audit.Grant, add func(*policy.Policy)) Verdict {
+	if g == nil {
+		v.Never = "no profile can spell it"
+		return v
+	}
+	wider := w
+	add(&wider.Policy)
+	var err error
+	if wider.plan, err = Compile(wider.Policy, wider.Program, wider.Host); err != nil {
+		v.Never, _, _ = strings.Cut(err.Error(), "\n")
+		v.Never = strings.TrimPrefix(v.Never, added.String()+": ")
+		return v
+	}
+	if got := wider.verdict(v.Do); !got.Allowed {
+		v.Never = got.Why
+		return v
+	}
+	v.Grant = g
+	return v
+}
+
+// added is where a right stands that is only tried.
+var added = policy.Pos{File: "the grant", Line: 1, Col: 1}
+
+// verdict judges what a verdict is about, without a grant.
+func (w inquiry) verdict(do string) Verdict {
+	switch {
+	case w.q.Host != "":
+		return w.connect()
+	case w.q.Path == "":
+		return w.call()
+	case do == "connect":
+		return w.join()
+	case do == "write":
+		return w.write()
+	}
+	return w.read()
+}
+
+// path answers about a path.
+func (w inquiry) path() Answer {
+	a := Answer{Kind: "path", Subject: w.q.Path}
+	spot := w.spot()
+	if spot.fact.Socket {
+		a.Verdicts = []Verdict{w.allowSocket(w.join())}
+		return a
+	}
+	a.Verdicts = []Verdict{w.allowPath(w.read()), w.allowPath(w.write())}
+	read, write := a.Verdicts[0].Allowed, a.Verdicts[1].Allowed
+	if spot.fact.Err != "" {
+		a.Unknown = append(a.Unknown, "what is there: "+spot.fact.Err)
+	}
+	if !spot.fact.Exists && spot.fact.Err == "" {
+		a.Unknown = append(a.Unknown, "what will be there: now nothing is, and a symlink that somebody makes on the way leads elsewhere")
+	}
+	if read {
+		a.Unknown = append(a.Unknown, "where symlinks lead when the server opens it; the place that they lead to decides, and so do the file's own permissions")
+	}
+	if write && w.plan.Seccomp.Mediate && w.ground(spot.real).At != "" {
+		a.Unknown = append(a.Unknown, "what the folder holds at the start: what a protected place leads to, a repository by another name and an environment are kept, too")
+	}
+	return a
+}
+
+// spot is where a path leads, by what is known of it.
+type spot struct {
+	real  string // without symlinks, as far as it exists
+	links []Link // on the way
+	fact  PathFact
+}
+
+func (w inquiry) spot() spot {
+	s := spot{real: w.q.Path, fact: w.Host.Paths[w.q.Path]}
+	for dir, rest := w.q.Path, ""; ; dir, rest = path.Dir(dir), path.Join(path.Base(dir), rest) {
+		if f := w.Host.Paths[dir]; f.Exists {
+			s.real, s.links = path.Join(f.Real, rest), f.Links
+			return s
+		}
+		if dir == "/" {
+			return s
+		}
+	}
+}
+
+// ground is the innermost mount that a path inside lies in, or the zero Mount.
+func (w inquiry) ground(p string) Mount {
+	var in Mount
+	for _, m := range w.plan.Root {
+		if m.Target == p || m.Kind != MountSymlink && under(p, m.Target) && m.Target != "/" {
+			if len(m.Target) >= len(in.Target) {
+				in = m
+			}
+		}
+	}
+	return in
+}
+
+// absentLink is a symlink on the way that is not there inside, or "".
+func (w inquiry) absentLink(links []Link) string {
+	for _, l := range links {
+		if m := w.ground(l.Path); m.Kind != MountSymlink && m.Kind != MountBind {
+			return l.Path
+		}
+	}
+	return ""
+}
+
+// read judges reading. Writing needs it.
+func (w inquiry) read() Verdict {
+	v, s := Verdict{Do: "read"}, w.spot()
+	if d, ok := w.denied(s.real); ok {
+		v.Rule, v.Why, v.Never = d, "denied, which wins over every rule", "take it out of filesystem.deny"
+		return v
+	}
+	if l := w.absentLink(s.links); l != "" {
+		v.Why = fmt.Sprintf("the way leads through the symlink %q, which no rule names", l)
+		return v
+	}
+	switch m := w.ground(s.real); m.Kind {
+	case MountBind, MountDevice, MountCopy:
+		v.Allowed, v.Rule, v.Why = true, m.At, m.Why
+	case MountMask:
+		v.Rule, v.Why, v.Never = m.At, m.Why, "take it out of filesystem.deny"
+	case "", MountSymlink:
+		v.Rule, v.Why = w.undeclared()
+	default:
+		v.Why = fmt.Sprintf("the server has its own %q (%s), and sees nothing of the host's there", m.Target, m.Why)
+	}
+	return v
+}
+
+// write judges changing.
+func (w inquiry) write() Verdict {
+	v, s := w.read(), w.spot()
+	v.Do = "write"
+	m := w.ground(s.real)
+	if !v.Allowed {
+		return v
+	}
+	v.Allowed, v.Rule = false, m.At
+	held := Held{Place: m.Target, Why: m.Why}
+	standing := Elsewhere
+	switch {
+	case m.Kind == MountDevice:
+		v.Allowed, v.Why = true, m.Why
+		return v
+	case m.Kind != MountBind:
+	case m.Protected:
+		standing = Kept
+	case w.plan.Seccomp.Mediate:
+		standing, held = NewJudge(w.plan.Writes).At(s.real, NewKnown(w.plan.Writes.Led))
+	case m.Writable:
+		standing = Changing
+	}
+	if !m.Writable && standing != Kept {
+		standing = Elsewhere // whatever the mediator lets pass, the mount does not
+	}
+	switch standing {
+	case Kept:
+		v.Why = fmt.Sprintf("%s, in %q, and stays as it is", held.Why, held.Place)
+	case Changing, Free:
+		v.Allowed, v.Why = true, "declared"
+		if _, single := NewJudge(w.plan.Writes).Single(s.real); single {
+			v.Why = "declared as one file: it is changed in place, and neither replaced nor removed"
+		}
+	default:
+		v.Why = "it is there to be read alone: " + m.Why
+	}
+	return v
+}
+
+// denied is the line that denies a path, by its name or by where it leads.
+func (w inquiry) denied(real string) (string, bool) {
+	for _, d := range w.Policy.Filesystem.Deny {
+		place := d.Path
+		if f := w.Host.Paths[d.Path]; f.Exists {
+			place = f.Real
+		}
+		for _, p := range []string{w.q.Path, real} {
+			if under(p, d.Path) || under(p, place) {
+				return at(d.At), true
+			}
+		}
+	}
+	return "", false
+}
+
+// undeclared says why no mount holds the path, and which rule would have.
+func (w inquiry) undeclared() (rule, why string) {
+	for _, r := range slices.Concat(w.Policy.Filesystem.Read, w.Policy.Filesystem.Write) {
+		if r.Optional && under(w.q.Path, r.Path) && !w.Host.Paths[r.Path].Exists {
+			return at(r.At), fmt.Sprintf("%q may be absent, and is: only what is there at the start is shown", r.Path)
+		}
+	}
+	if w.plan.Holds(policy.LayerNamespaces) {
+		return "", "no rule declares it: nothing of it is there inside"
+	}
+	return "", "no rule declares it: it cannot be opened"
+}
+
+// allowPath adds what would allow it.
+func (w inquiry) allowPath(v Verdict) Verdict {
+	s := w.spot()
+	switch {
+	case v.Allowed || v.Never != "":
+		return v
+	case !s.fact.Exists && w.ground(s.real).Kind != MountBind:
+		v.Never = "it does not exist, and a rule shows what is there at the start: make it, and ask again"
+		return v
+	}
+	key, p := v.Do, w.q.Path
+	if m := w.ground(s.real); v.Do == "write" && m.Kind == MountBind {
+		j := NewJudge(w.plan.Writes)
+		if st, held := j.At(s.real, NewKnown(w.plan.Writes.Led)); st == Kept {
+			key, p = "unprotect", held.Place
+		} else if m.Protected {
+			key, p = "unprotect", m.Target
+		}
+	}
+	if key == "write" && !s.fact.Exists {
+		v.Never = "it does not exist, and a rule shows what is there at the start: name the folder that it is to be in"
+		return v
+	}
+	return w.try(v, w.plan.Roots().AllowPath(key, p), func(pol *policy.Policy) {
+		lists := map[string]*[]policy.Path{"read": &pol.Filesystem.Read, "write": &pol.Filesystem.Write, "unprotect": &pol.Filesystem.Unprotect}
+		*lists[key] = slices.Concat(*lists[key], []policy.Path{{Path: p, At: added}})
+	})
+}
+
+// join judges the connection to a unix socket of the host's.
+func (w inquiry) join() Verdict {
+	v, s := Verdict{Do: "connect", Why: "no rule names this socket"}, w.spot()
+	for _, have := range w.plan.Network.Sockets {
+		if have.Path == w.q.Path || have.Real != "" && have.Real == s.real {
+			v.Allowed, v.Rule, v.Why = true, at(have.At), "declared"
+			if have.Override != "" {
+				v.Why = "declared, though whoever may talk to this socket is the host itself"
+			}
+		}
+	}
+	return v
+}
+
+func (w inquiry) allowSocket(v Verdict) Verdict {
+	if v.Allowed {
+		return v
+	}
+	g, insists := w.plan.Roots().AllowSocket(w.q.Path), ""
+	for _, p := range []string{w.q.Path, w.spot().real} {
+		if why, bad := policy.HostSocket(p); bad && insists == "" {
+			g, insists = g.With("path", "override", policy.Override), policy.Override
+			v.Why += ", and " + why
+		}
+	}
+	return w.try(v, g, func(pol *policy.Policy) {
+		pol.Sockets = slices.Concat(pol.Sockets, []policy.Socket{{Path: w.q.Path, Override: insists, At: added}})
+	})
+}
+
+// host answers about a host and a port.
+func (w inquiry) host() Answer {
+	subject := netHost(w.q.Host, w.q.Port)
+	a := Answer{Kind: "host", Subject: subject}
+	v := w.connect()
+	if !v.Allowed && v.Never == "" {
+		v = w.allowHost(v, subject)
+	}
+	a.Verdicts = []Verdict{v}
+	_, err := netip.ParseAddr(w.q.Host)
+	switch {
+	case loopback(w.q.Host):
+	case len(w.plan.Network.Proxies.Both()) > 0:
+		a.Unknown = append(a.Unknown, "which way the connection takes: where a proxy leads there, it looks names up and decides what they mean")
+	case err != nil && v.Allowed:
+		a.Unknown = append(a.Unknown, "which addresses the name has when the server asks: this machine's own and metadata services are refused whatever the rule, and so are private ones unless it says private = true")
+	case err == nil && v.Allowed:
+		a.Unknown = append(a.Unknown, "whether the address is this machine's own, or its network's, when the server asks: the first is refused whatever the rule")
+	case err == nil && v.Never == "":
+		a.Unknown = append(a.Unknown, "which names lead to the address: by one that a rule names it can be reached, if it is public")
+	}
+	return a
+}
+
+// allowHost adds the rule that would allow it.
+func (w inquiry) allowHost(v Verdict, subject string) Verdict {
+	if loopback(w.q.Host) {
+		subject = netHost("localhost", w.q.Port)
+	}
+	h, err := policy.ParseHost(subject)
+	if err != nil {
+		v.Never = err.Error()
+		return v
+	}
+	h.At = added
+	return w.try(v, audit.AllowHost(subject), func(pol *policy.Policy) {
+		pol.Network.Allow = slices.Concat(pol.Network.Allow, []policy.Host{h})
+	})
+}
+
+func netHost(host string, port uint16) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return fmt.Sprintf("%s:%d", host, port)
+}
+
+func loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// connect judges a connection.
+func (w inquiry) connect() Verdict {
+	v := Verdict{Do: "connect"}
+	addr, err := netip.ParseAddr(w.q.Host)
+	switch {
+	case !w.plan.Holds(policy.LayerNamespaces):
+		v.Why = "without namespaces a server has no network at all"
+		v.Never = v.Why
+		return v
+	case loopback(w.q.Host):
+		return w.local(v)
+	case err == nil:
+		return w.address(v, addr)
+	}
+	var other, long []policy.Host
+	for _, h := range w.plan.Network.Hosts {
+		named, tooLong := h.Names(w.q.Host)
+		switch {
+		case named && h.First <= w.q.Port && w.q.Port <= h.Last:
+			return allowedBy(v, h, w.q.Port)
+		case named:
+			other = append(other, h)
+		case tooLong:
+			long = append(long, h)
+		}
+	}
+	switch {
+	case len(other) > 0:
+		return otherPort(v, other[0])
+	case len(long) > 0:
+		v.Rule, v.Why = at(long[0].At), fmt.Sprintf("too long, or of too many labels, for the wildcard of %v", long[0])
+	default:
+		v.Why = "no rule names this host: its name is not looked up"
+	}
+	return v
+}
+
+// allowedBy is the verdict of a rule, and what it demands on the port.
+func allowedBy(v Verdict, h policy.Host, port uint16) Verdict {
+	v.Allowed, v.Rule, v.Why = true, at(h.At), h.String()
+	switch {
+	case h.Demanded(port):
+		v.Why += ", and nothing but TLS with this name"
+	case h.Checked(port):
+		v.Why += ", and TLS with no other name"
+	}
+	return v
+}
+
+func otherPort(v Verdict, h policy.Host) Verdict {
+	v.Rule, v.Why = at(h.At), fmt.Sprintf("the rule %v names another port", h)
+	return v
+}
+
+// local judges a connection to a loopback.
+func (w inquiry) local(v Verdict) Verdict {
+	usual := slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, w.q.Host)
+	for _, h := range w.plan.Network.Hosts {
+		if usual && h.Kind == policy.HostLocal && h.First <= w.q.Port && w.q.Port <= h.Last {
+			v.Allowed, v.Rule, v.Why = true, at(h.At), h.String()+", this machine's own loopback"
+			return v
+		}
+	}
+	v.Why = "the loopback inside is the server's own: nothing of this machine's listens there"
+	if !usual {
+		v.Never = "only localhost:PORT leads to this machine's loopback"
+	}
+	return v
+}
+
+// address judges a connection to an address that no name led to.
+func (w inquiry) address(v Verdict, a netip.Addr) Verdict {
+	is := policy.ClassifyAddress(a)
+	var other []policy.Host
+	for _, h := range w.plan.Network.Hosts {
+		p, err := netip.ParsePrefix(h.Name)
+		switch {
+		case h.Kind != policy.HostCIDR || err != nil || !p.Contains(a):
+		case h.First > w.q.Port || w.q.Port > h.Last:
+			other = append(other, h)
+		case is == policy.AddressPublic, is == policy.AddressPrivate && (h.Private || policy.PrivateNetwork(p)):
+			return allowedBy(v, h, w.q.Port)
+		default:
+			v.Rule = at(h.At) // it names the address, and does not reach it
+		}
+	}
+	switch {
+	case is != policy.AddressPublic && is != policy.AddressPrivate:
+		v.Why = fmt.Sprintf("it is %s, which no rule reaches", is)
+		v.Never = "no rule reaches it"
+	case v.Rule != "":
+		v.Why = fmt.Sprintf("it is %s, in a network that is not such as a whole", is)
+	case len(other) > 0:
+		return otherPort(v, other[0])
+	default:
+		v.Why = "no rule names this address"
+	}
+	return v
+}
+
+// tool answers about a tool.
+func (w inquiry) tool() Answer {
+	a := Answer{Kind: "tool", Subject: w.q.Tool, Unknown: []string{"whether the server has a tool of this name"}}
+	v := w.call()
+	if !v.Allowed && v.Never == "" {
+		g := &audit.Grant{Table: "tools", Key: "allow", Values: []audit.GrantValue{{Text: w.q.Tool}}}
+		if strings.ContainsAny(w.q.Tool, "*?") || audit.Visible(w.q.Tool) != w.q.Tool {
+			g = nil // as a pattern it would match other names
+		}
+		v = w.try(v, g, func(pol *policy.Policy) {
+			pol.Tools.Allow, pol.Tools.Nothing = slices.Concat(pol.Tools.Allow, []policy.Glob{{Pattern: w.q.Tool, At: added}}), policy.Pos{}
+		})
+	}
+	a.Verdicts = []Verdict{v}
+	if pins := w.plan.Tools.Pins; v.Allowed && pins != policy.PinOff && pins != policy.PinWarn {
+		a.Unknown = append(a.Unknown, fmt.Sprintf("whether its definition waits for a review (pins = %q)", pins))
+	}
+	return a
+}
+
+// call judges the call of a tool.
+func (w inquiry) call() Verdict {
+	v := Verdict{Do: "call"}
+	at, deny, hidden := w.plan.Tools.Hides(w.q.Tool)
+	switch {
+	case deny != "":
+		v.Rule, v.Why, v.Never = at.String(), fmt.Sprintf("tools.deny has %q, which wins", deny), fmt.Sprintf("take %q out of tools.deny", deny)
+		return v
+	case hidden:
+		v.Rule, v.Why = at.String(), "tools.allow has no pattern that matches it"
+		return v
+	}
+	v.Allowed, v.Why = true, "no list of tools says otherwise"
+	for _, g := range w.plan.Tools.Allow {
+		if policy.Match(g.Pattern, w.q.Tool) {
+			v.Rule, v.Why = g.At.String(), fmt.Sprintf("tools.allow has %q", g.Pattern)
+			break
+		}
+	}
+	for _, r := range w.plan.Tools.Rules {
+		if policy.Match(r.Tool, w.q.Tool) {
+			v.Why += fmt.Sprintf("; its calls are bounded at %v", r.At)
+		}
+	}
+	return v
+}

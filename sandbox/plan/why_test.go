@@ -1,0 +1,185 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"mcpen/sandbox/policy"
+)
+
+// whyCase is a server with a rule of each kind, one a line of its profile.
+func whyCase(t *testing.T) (Case, tree) {
+	t.Helper()
+	tr := parseTree(t, laptop, `
+file /home/ada/src/app/.git/config
+file /home/ada/src/app/sub/x
+dir /home/ada/src/app/secret
+file /home/ada/docs/a
+link /home/ada/docs/out -> /home/ada/other/x
+link /home/ada/l -> docs
+file /home/ada/other/x
+file /home/ada/one.db
+file /tmp/shown/a
+socket /srv/run/db.sock
+socket /run/docker.sock
+`)
+	pos := func(line int) policy.Pos { return policy.Pos{File: "p.toml", Line: line, Col: 1} }
+	host := func(line int, s string, private bool) policy.Host {
+		h, err := policy.ParseHost(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.At, h.Private = pos(line), private
+		return h
+	}
+	pol := policy.Closed("demo")
+	pol.Given = []policy.Given{{Name: "workspace", Values: []string{"/home/ada/src/app"}}, {Name: "home", Values: []string{"/home/ada"}}}
+	pol.Filesystem = policy.Filesystem{
+		Read:  []policy.Path{{Path: "/home/ada/docs", At: pos(1)}, {Path: "/tmp/shown", At: pos(7)}, {Path: "/home/ada/later", Optional: true, At: pos(2)}},
+		Write: []policy.Path{{Path: "/home/ada/src/app", At: pos(3)}, {Path: "/home/ada/one.db", At: pos(4)}},
+		Deny:  []policy.Path{{Path: "/home/ada/src/app/secret", At: pos(5)}, {Path: "/home/ada/.ssh", At: pos(6)}},
+	}
+	pol.Network.Allow = []policy.Host{host(10, "api.example.com:443", false), host(11, "*.example.org:8000-8002", false),
+		host(12, "10.0.0.0/8:5432", false), host(13, "100.64.0.0/10:80", false), host(14, "localhost:5000", false), host(15, "192.0.0.0/8:443", false)}
+	pol.Tools.Filter = policy.Filter{Allow: []policy.Glob{{Pattern: "get_*", At: pos(20)}}, Deny: []policy.Glob{{Pattern: "get_secret", At: pos(21)}}}
+	pol.Tools.Rules = []policy.ToolRule{{Tool: "get_a", PerMinute: 1, At: pos(22)}}
+	c := Case{Policy: pol, Program: laptopNode(), Host: laptopHost()}
+	c.Host.Mediation = Fact{Is: Yes}
+	tr.answer(&c.Host, Asks(pol, c.Program, c.Host.Home, c.Host.State, c.Host.Config, c.Host.Runtime))
+	return c, tr
+}
+
+// short is an answer in one line: what is done, + or -, the line, and what would
+// change it.
+func short(a Answer) string {
+	var out []string
+	for _, v := range a.Verdicts {
+		s := v.Do + map[bool]string{true: "+", false: "-"}[v.Allowed]
+		if v.Rule != "" {
+			s += strings.TrimSuffix(strings.TrimPrefix(v.Rule, "p.toml:"), ":1")
+		}
+		if v.Grant != nil {
+			s += " " + v.Grant.Line()
+		}
+		if v.Never != "" {
+			s += " never"
+		}
+		out = append(out, s)
+	}
+	return strings.Join(out, "; ")
+}
+
+// Who is told "allowed", or the wrong line, of a server changes the wrong thing.
+func TestWhy(t *testing.T) {
+	c, tr := whyCase(t)
+	for _, test := range []struct{ ask, want, why, unknown string }{
+		{"/home/ada/docs/a", `read+1; write-1 filesystem.write = ["~/docs/a"]`, "to be read alone", "symlinks lead"},
+		{"/home/ada/docs", `read+1; write-1 filesystem.write = ["~/docs"]`, "", "symlinks"},
+		{"/home/ada/docs/new", `read+1; write-1 never`, "", "now nothing is"},
+		{"/home/ada/docs/out", `read- filesystem.read = ["~/docs/out"]; write- filesystem.write = ["~/docs/out"]`, "nothing of it", ""},
+		{"/home/ada/l/a", `read- filesystem.read = ["~/l/a"]; write- filesystem.write = ["~/l/a"]`, `symlink "/home/ada/l"`, ""},
+		{"/home/ada/src/app/sub/x", "read+3; write+3", "declared", "at the start"},
+		{"/home/ada/src/app/sub/new", "read+3; write+3", "declared", "now nothing is"},
+		{"/home/ada/src/app/.git/config", `read+3; write-3 filesystem.unprotect = ["${workspace}/.git"]`, "stays as it is", ""},
+		{"/home/ada/src/app/sub/.git/hooks/x", `read+3; write-3 filesystem.unprotect = ["${workspace}/sub/.git"]`, "protected: .git", ""},
+		{"/home/ada/src/app/secret", "read-5 never; write-5 never", "denied", ""},
+		{"/home/ada/src/app/secret/new", "read-5 never; write-5 never", "denied", ""},
+		{"/home/ada/.ssh/id_ed25519", "read-6 never; write-6 never", "denied", ""},
+		{"/home/ada/one.db", "read+4; write+4", "neither replaced", ""},
+		{"/home/ada/one.db-wal", "read- never; write- never", "nothing of it", "now nothing is"},
+		{"/home/ada/later/x", "read-2 never; write-2 never", "may be absent", ""},
+		{"/home/ada/other/x", `read- filesystem.read = ["~/other/x"]; write- filesystem.write = ["~/other/x"]`, "no rule declares it", ""},
+		{"/home/ada", "read- never; write- never", "no rule declares it", ""},
+		{"/home/ada/.local/state/mcpen/store", "read- never; write- never", "", ""},
+		{"/usr/bin/node", "read+; write- never", "", ""},
+		{"/etc/passwd", `read- filesystem.read = ["/etc/passwd"]; write- never`, "its own", ""},
+		{"/tmp/shown/a", `read+7; write-7 filesystem.write = ["/tmp/shown/a"]`, "to be read alone", ""},
+		{"/tmp/x", "read- never; write- never", "its own", ""},
+		{"/srv/run/db.sock", `connect- sockets.connect = ["/srv/run/db.sock"]`, "no rule names", ""},
+		{"/run/docker.sock", `connect- sockets.connect = [{ path = "/run/docker.sock", override = "` + policy.Override + `" }]`, "", ""},
+
+		{"api.example.com:443", "connect+10", "TLS with this name", "which addresses the name has"},
+		{"api.example.com:80", `connect-10 network.allow = ["api.example.com:80"]`, "another port", ""},
+		{"a.example.org:8001", "connect+11", "TLS with no other name", "which addresses"},
+		{"example.org:8001", `connect- network.allow = ["example.org:8001"]`, "not looked up", ""},
+		{"a.b.c.d.e.example.org:8001", `connect-11 network.allow = ["a.b.c.d.e.example.org:8001"]`, "too long", ""},
+		{"evil.example:443", `connect- network.allow = ["evil.example:443"]`, "not looked up", ""},
+		{"10.1.2.3:5432", "connect+12", "10.0.0.0/8", "this machine's own"},
+		{"10.1.2.3:80", `connect-12 network.allow = ["10.1.2.3:80"]`, "another port", ""},
+		{"192.168.1.1:443", `connect-15 network.allow = ["192.168.1.1:443"]`, "not such as a whole", "which names lead"},
+		{"192.0.2.1:443", "connect+15", "", ""},
+		{"169.254.169.254:80", "connect- never", "metadata", ""},
+		{"100.100.100.200:80", "connect-13 never", "metadata", ""},
+		{"8.8.8.8:53", `connect- network.allow = ["8.8.8.8:53"]`, "", ""},
+		{"::ffff:10.1.2.3:5432", "connect- never", "IPv4 address in an IPv6 one", ""},
+		{"localhost:5000", "connect+14", "loopback", ""},
+		{"127.0.0.1:5000", "connect+14", "loopback", ""},
+		{"127.0.0.2:5000", "connect- never", "the server's own", ""},
+		{"localhost:22", `connect- network.allow = ["localhost:22"]`, "the server's own", ""},
+		{"127.0.0.1:22", `connect- network.allow = ["localhost:22"]`, "the server's own", ""},
+
+		{"get_a", "call+20", "bounded at p.toml:22:1", "pins"},
+		{"get_secret", "call-21 never", "which wins", "has a tool of this name"},
+		{"delete", `call-20 tools.allow = ["delete"]`, "no pattern", ""},
+		{"delete*", "call-20 never", "", ""},
+	} {
+		a, err := Why(c, askOf(test.ask, tr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := short(a); got != test.want {
+			t.Errorf("%s:\n got %s\nwant %s\n(%+v)", test.ask, got, test.want, a)
+		}
+		if text := fmt.Sprint(a.Verdicts); !strings.Contains(text, test.why) {
+			t.Errorf("%s: %q is not in %s", test.ask, test.why, text)
+		}
+		if text := strings.Join(a.Unknown, "; "); !strings.Contains(text, test.unknown) {
+			t.Errorf("%s: %q is not in %q", test.ask, test.unknown, text)
+		}
+	}
+}
+
+func askOf(s string, tr tree) Question {
+	if strings.HasPrefix(s, "/") {
+		q := Question{Path: s, Facts: map[string]PathFact{"/": tr.look("/")}}
+		for i, r := range s {
+			if r == '/' && i > 0 {
+				q.Facts[s[:i]] = tr.look(s[:i])
+			}
+		}
+		q.Facts[s] = tr.look(s)
+		return q
+	}
+	if i := strings.LastIndex(s, ":"); i > 0 {
+		q := Question{Host: s[:i]}
+		fmt.Sscan(s[i+1:], &q.Port)
+		return q
+	}
+	return Question{Tool: s}
+}
+
+// A server that nobody gave anything may do nothing, whatever is asked; and nothing
+// is allowed where no namespace holds the network.
+func TestWhyOfNothingRefuses(t *testing.T) {
+	full, tr := whyCase(t)
+	c := Case{Policy: policy.Closed("demo"), Program: full.Program, Host: laptopHost()}
+	tr.answer(&c.Host, Asks(c.Policy, c.Program, c.Host.Home, c.Host.State, c.Host.Config, c.Host.Runtime))
+	for _, ask := range []string{"/home/ada/docs/a", "/home/ada/src/app/sub/x", "/srv/run/db.sock", "api.example.com:443", "10.1.2.3:5432", "localhost:5000"} {
+		a, err := Why(c, askOf(ask, tr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(a.Verdicts, func(v Verdict) bool { return v.Allowed || v.Rule != "" }) || len(a.Verdicts) == 0 {
+			t.Errorf("%s: %+v", ask, a)
+		}
+	}
+	c.Policy.Require.Without = []policy.Without{{Layer: policy.LayerNamespaces}}
+	c.Policy.Require.Layers = slices.DeleteFunc(slices.Clone(c.Policy.Require.Layers), func(l policy.Layer) bool { return l == policy.LayerNamespaces })
+	a, err := Why(c, askOf("api.example.com:443", tr))
+	if err != nil || cmp.Or(a.Verdicts[0].Allowed, a.Verdicts[0].Grant != nil) || a.Verdicts[0].Never == "" {
+		t.Errorf("without namespaces: %+v, %v", a, err)
+	}
+}
