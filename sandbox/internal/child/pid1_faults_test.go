@@ -205,8 +205,8 @@ func TestNoServerWithoutAProtection(t *testing.T) {
 					if mustBeHeard(now) {
 						t.Errorf("%s failed, and nobody heard of it", now)
 					}
-				case got.said != "" && strings.Contains(got.said, "NoNewPrivs"):
-					t.Errorf("%s failed, and the server runs as\n%s\nand not as\n%s", now, got.said, want.said)
+				case got.said != "" && strings.Contains(got.said, "NoNewPrivs") && !cutShort(got, want):
+					t.Errorf("%s failed, and the server runs as\n%s\nand not as\n%s; told %+v", now, got.said, want.said, got.told)
 				default:
 					heard++
 					if m := got.last().Explain(boot.Plan); m.Kind != Failed || m.Step == "" {
@@ -220,6 +220,13 @@ func TestNoServerWithoutAProtection(t *testing.T) {
 			}
 		})
 	}
+}
+
+// cutShort reports whether a server was as fully held as otherwise for as long as it
+// ran, and then ended with a pid 1 that told of a failure: pid 1 becomes the keeper
+// while the server begins.
+func cutShort(got, want life) bool {
+	return got.last().Kind == Failed && strings.HasPrefix(want.said, got.said)
 }
 
 // mustBeHeard are the calls that hold the server without its seeing that they do.
