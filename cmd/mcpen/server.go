@@ -203,6 +203,7 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 	if p.host.Proxies, err = a.proxies(p.policy); err != nil {
 		return p, err
 	}
+	p.host.Certificates = a.certificates(p.place, p.policy)
 	if plan.SaysGit(p.policy, p.program) {
 		p.host.Git = a.git(ctx, p.place)
 	}
@@ -476,9 +477,6 @@ func (a *app) ask(p prepared) host.Ask {
 		if v, ok := a.lookup(name); ok {
 			ask.Env[name] = v
 		}
-	}
-	for _, path := range plan.BundlePaths(p.policy, ask.Env) {
-		ask.Paths = append(ask.Paths, plan.Ask{Path: path})
 	}
 	return ask
 }

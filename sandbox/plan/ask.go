@@ -98,15 +98,11 @@ func upwards(p string) []string {
 }
 
 // EnvNames lists the variables of mcpen's own environment that the policy
-// passes on, and those that name certificates: what h.Env should hold where they
-// are set.
+// passes on: what h.Env should hold where they are set.
 func EnvNames(pol policy.Policy) []string {
 	names := make([]string, len(pol.Env.Pass))
 	for i, e := range pol.Env.Pass {
 		names[i] = e.Name
-	}
-	if outward(pol.Network.Allow) {
-		names = append(names, Bundles...)
 	}
 	return names
 }

@@ -8,58 +8,46 @@ import (
 
 // Bundles are the variables of mcpen's environment by which programs are told
 // whose certificates to trust beside the system's: a company's, whose proxy opens
-// TLS. Where a server has a network and what one of them names is there, the server
-// is given both, unless the profile says otherwise of the variable or the path.
+// TLS. A server with a network is given the certificates, unless the profile says
+// otherwise of the variable.
+//
+// Whoever starts mcpen chooses the variables, which may be a client's file of a
+// repository. So a variable gives no path: what it names is read outside, and its
+// certificates alone are given, as a file of mcpen's own. A folder of certificates
+// (SSL_CERT_DIR) is given only as far as the system's are there.
 var Bundles = []string{
 	"AWS_CA_BUNDLE",       // botocore
 	"CURL_CA_BUNDLE",      // curl(1)
 	"GIT_SSL_CAINFO",      // git-config(1), http.sslCAInfo
 	"NODE_EXTRA_CA_CERTS", // node(1)
 	"REQUESTS_CA_BUNDLE",  // Python's requests
-	"SSL_CERT_DIR",        // SSL_CTX_set_default_verify_paths(3)
-	"SSL_CERT_FILE",
+	"SSL_CERT_FILE",       // SSL_CTX_set_default_verify_paths(3)
 }
 
-// BundlePaths are the paths that the variables name, for whoever looks at them.
-func BundlePaths(pol policy.Policy, env map[string]string) []string {
-	if !outward(pol.Network.Allow) {
-		return nil
-	}
-	var out []string
-	for _, name := range Bundles {
-		if p := env[name]; path.IsAbs(p) {
-			out = append(out, p)
-		}
-	}
-	return out
-}
+// WantsBundles reports whether the variables matter to a policy.
+func WantsBundles(pol policy.Policy) bool { return outward(pol.Network.Allow) }
 
-// bundles gives what the variables name. One that is denied, or that a baseline
-// does not let a profile read, is left out.
-func (c *compiler) bundles() {
-	if !outward(c.pol.Network.Allow) || c.host.Desk != nil {
-		return
+// bundleDir is where the certificates lie inside.
+const bundleDir = "/etc/mcpen-certificates"
+
+// bundles are the files of certificates that the server is given, and the variables
+// that name them; variables of the same certificates name one file, called after the
+// first. Without namespaces there is no /etc of mcpen's own to put them in.
+func (c *compiler) bundles() (files []Mount, names []Env) {
+	if !WantsBundles(c.pol) || c.host.Desk != nil || c.prog.Install != nil || !c.plan.Holds(policy.LayerNamespaces) {
+		return nil, nil
 	}
+	at := map[string]string{} // by content
 	for _, name := range Bundles {
-		p := c.host.Env[name]
-		f := c.host.Paths[p]
-		if !path.IsAbs(p) || !f.Exists || f.Dir != (name == "SSL_CERT_DIR") {
+		text := c.host.Certificates[name]
+		if text == "" {
 			continue
 		}
-		problems, steps := len(c.problems), len(c.steps)
-		r := []policy.Path{{Path: p}}
-		for _, b := range c.pol.Bounds {
-			if !c.systemic(f.Real) {
-				c.within(r, b.Read, c.real)
-			}
+		if at[text] == "" {
+			at[text] = path.Join(bundleDir, name+".pem")
+			files = append(files, Mount{Kind: MountFile, Target: at[text], Content: text, Mode: 0o644, Why: "certificates (" + name + ")"})
 		}
-		if !c.declared(p) {
-			c.bind(fromNeed, r[0], false, "certificates ("+name+")")
-		}
-		if len(c.problems) > problems {
-			c.problems, c.steps = c.problems[:problems], c.steps[:steps]
-			continue
-		}
-		c.trusts = append(c.trusts, Env{Name: name, Value: p, At: "mcpen's environment"})
+		names = append(names, Env{Name: name, Value: at[text], At: "mcpen's environment"})
 	}
+	return files, names
 }

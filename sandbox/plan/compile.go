@@ -112,7 +112,6 @@ type compiler struct {
 	prog     Program
 	host     Host
 	steps    []step // of the root, until settle puts them into the plan
-	trusts   []Env  // variables that name certificates
 	plan     Plan
 	problems Problems
 }

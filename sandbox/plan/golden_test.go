@@ -114,9 +114,6 @@ func readStory(t *testing.T, ar *txtar.Archive) story {
 		text += own
 	}
 	asks := Asks(s.policy, s.program, s.host.Home, s.host.State, s.host.Config, s.host.Runtime)
-	for _, p := range BundlePaths(s.policy, s.host.Env) {
-		asks = append(asks, Ask{Path: p})
-	}
 	parseTree(t, text).answer(&s.host, asks)
 	return s
 }

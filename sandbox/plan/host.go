@@ -57,6 +57,9 @@ type Host struct {
 	Git []Env `json:"git,omitempty"`
 	// Proxies are what mcpen's environment names.
 	Proxies Proxies `json:"proxies,omitzero"`
+	// Certificates are what the variables of Bundles name, in PEM, by variable:
+	// certificates and nothing else, whatever else is in the file.
+	Certificates map[string]string `json:"certificates,omitempty"`
 	// Leads are the places, anywhere, that protected places of the user's home and the
 	// user's git lead to; Named are paths that this git runs in every repository,
 	// relative to it. Both are filled in where a folder is asked as writable.

@@ -34,7 +34,8 @@ func (c *compiler) process() {
 	for _, e := range c.git() {
 		set(e)
 	}
-	for _, e := range c.trusts {
+	_, trusted := c.bundles()
+	for _, e := range trusted {
 		set(e)
 	}
 	for _, e := range c.pol.Env.Pass {

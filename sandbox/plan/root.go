@@ -50,7 +50,6 @@ func (c *compiler) root() {
 			c.bind(fromNeed, policy.Path{Path: n.Path}, false, n.Why)
 		}
 	}
-	c.bundles()
 	for _, r := range c.pol.Filesystem.Read {
 		c.bind(fromProfile, r, false, "declared")
 	}

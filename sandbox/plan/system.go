@@ -147,6 +147,10 @@ func (c *compiler) etc() {
 	if text := c.gitFile(); text != "" {
 		file("gitconfig", text)
 	}
+	certificates, _ := c.bundles()
+	for _, m := range certificates {
+		c.add(fromUs, m)
+	}
 	file("hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 "+c.hostname()+"\n")
 	file("hostname", c.hostname()+"\n")
 	file("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/pem"
+	"errors"
+	"strings"
+
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// maxBundle bounds a file of certificates. The system's own has a quarter of that.
+const maxBundle = 1 << 20
+
+// certificates are what plan.Bundles name in mcpen's environment. A file that
+// somebody else may have chosen is not used: with a proxy of theirs they would read
+// what the server says to its hosts.
+func (a *app) certificates(at place, pol policy.Policy) map[string]string {
+	if !plan.WantsBundles(pol) {
+		return nil
+	}
+	out, read := map[string]string{}, map[string]string{}
+	for _, name := range plan.Bundles {
+		file := absolute(a.getenv(name))
+		if file == "" || !exists(file) {
+			continue
+		}
+		text, again := read[file]
+		if !again {
+			var err error
+			if text, err = certificatesOf(at, file); err != nil {
+				a.warn("the server does not get the certificates of %s: %v", name, err)
+			}
+			read[file] = text
+		}
+		if text != "" {
+			out[name] = text
+		}
+	}
+	return out
+}
+
+// certificatesOf reads the certificates of a file, and nothing else that is in it: no
+// key, no text.
+func certificatesOf(at place, file string) (string, error) {
+	if why := foreign(at, file); why != "" {
+		return "", errors.New(why)
+	}
+	rest, err := readRegular(file, maxBundle)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		switch block.Type { // as PEM_read_bio_X509_AUX(3) has them
+		case "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE":
+			block.Headers = nil
+			if err := pem.Encode(&out, block); err != nil {
+				return "", err
+			}
+		}
+	}
+	if out.Len() == 0 {
+		return "", errors.New("it holds none")
+	}
+	return out.String(), nil
+}
