@@ -40,7 +40,7 @@ func (a *app) allowCommand() *cli.Command {
 	}
 }
 
-// allow writes what the words name into the profile of a server.
+// allow adds the rights that the words name to a server's profile.
 func (a *app) allow(server string, words []string, c *cli.Context) error {
 	at, err := a.place()
 	if err != nil {
@@ -75,8 +75,8 @@ func (a *app) allow(server string, words []string, c *cli.Context) error {
 	return a.writeProfile(file, old, text, c)
 }
 
-// writeProfile shows what changes, asks, and writes it. What somebody else wrote
-// meanwhile stays.
+// writeProfile shows the lines that change, asks the person, and writes the file. It
+// refuses where the file changed meanwhile.
 func (a *app) writeProfile(file string, old, text []byte, c *cli.Context) error {
 	fmt.Fprintln(a.out, file)
 	for _, line := range policy.Changed(old, text) {

@@ -151,8 +151,8 @@ func (a *app) cli(args []string) *cli.App {
 	}
 }
 
-// strict has a command, and those below it, refuse what they do not know. parent is
-// what stands before its name.
+// strict makes a command and its subcommands refuse unknown words and flags. parent
+// holds the words before the command's name.
 func strict(c *cli.Command, parent string) {
 	path := parent + " " + c.Name
 	c.Description = withPage(c.Description, path)

@@ -112,7 +112,7 @@ func standing1(t *target, known map[string]clients.Seen, p clients.Place) standi
 	return s
 }
 
-// states are what a person reads for a state.
+// states are the table's words for each state.
 var states = map[clients.State]string{
 	clients.Open: "no pen", clients.Wrapped: "in a pen", clients.Own: "in a pen", clients.Remote: "remote", clients.Disabled: "off",
 	clients.Asks: "asks", clients.Foreign: "elsewhere", clients.Odd: "odd",

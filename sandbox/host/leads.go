@@ -100,8 +100,11 @@ func (l *leading) place(p string, levels int) {
 
 // list lists a folder as far as there is time for it.
 func (l *leading) list(dir string) []fs.DirEntry {
+	if l.left <= 0 {
+		return nil
+	}
 	f, err := os.Open(dir)
-	if err != nil || l.left <= 0 {
+	if err != nil {
 		return nil
 	}
 	defer f.Close()

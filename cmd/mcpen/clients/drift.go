@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// Seen is what a file held when wrap or unwrap last had to do with it: a digest of each
-// server's command and of the names of its variables.
+// Seen records the servers of one file at the last wrap or unwrap, each with a digest
+// of its command and of its variables' names.
 type Seen map[string]Sight
 
 // Sight is one server as it was seen.

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// State says what an entry is, as far as a pen goes.
+// State says whether an entry can be wrapped, and if not, why.
 type State string
 
 // The states. Only Open entries are offered to be wrapped.
