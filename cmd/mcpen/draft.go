@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"mcpen/sandbox/audit"
@@ -80,4 +79,4 @@ func draftProfile(name, ref string, d pack.Draft) []byte {
 
 // quoted is a TOML string. What cannot be seen was written by a stranger, and is
 // made visible.
-func quoted(s string) string { return strconv.Quote(audit.Visible(s)) }
+func quoted(s string) string { return audit.TOMLString(audit.Visible(s)) }

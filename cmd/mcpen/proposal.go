@@ -146,7 +146,7 @@ func (p *proposal) fail(err error) {
 	p.needs = strings.ReplaceAll(err.Error(), "\n", "; ")
 	var mistakes policy.Mistakes
 	if errors.As(err, &mistakes) && mistakes[0].Hint != "" {
-		p.hint = fmt.Sprintf("mcpen wrap --server %s %s", pasted(p.entry.Server), mistakes[0].Hint)
+		p.hint = fmt.Sprintf("mcpen wrap --server %s %s", audit.Command(p.entry.Server), mistakes[0].Hint)
 	}
 	p.can = "needs to be told more"
 }
@@ -223,7 +223,7 @@ func (a *app) variablesOf(p *proposal, pol policy.Policy, ch *choice) {
 		name, fromEnv := strings.CutPrefix(s.From, "env:")
 		if _, set := a.lookup(name); fromEnv && !set && p.needs == "" {
 			p.needs = fmt.Sprintf("%s is set neither in the entry nor here", name)
-			p.hint = fmt.Sprintf("set %s in the entry, or: mcpen wrap --server %s", name, pasted(p.entry.Server))
+			p.hint = fmt.Sprintf("set %s in the entry, or: mcpen wrap --server %s", name, audit.Command(p.entry.Server))
 		}
 	}
 }
@@ -303,10 +303,10 @@ func tilde(at place, path string) string {
 // tryHint is how a server is looked at. What looks like a secret is not put on a screen:
 // a package is then tried without its arguments.
 func tryHint(at place, name string, argv []string, command pack.Command) string {
-	hint := "mcpen try --write " + pasted(filepath.Join(at.config, "profiles", name+".toml")) + " "
+	hint := "mcpen try --write " + audit.Command(filepath.Join(at.config, "profiles", name+".toml")) + " "
 	shown := audit.RedactArgs(argv)
 	if !slices.Equal(shown, argv) && command.Kind == pack.CommandPackage {
 		return hint + bare(command.Ref)
 	}
-	return hint + "-- " + strings.Join(pastedAll(shown), " ")
+	return hint + "-- " + audit.Command(shown...)
 }

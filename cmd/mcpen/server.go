@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/profiles"
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
@@ -226,7 +227,7 @@ func (a *app) prepare(ctx context.Context, ch choice) (p prepared, err error) {
 // Where it is only looked for, what is not trusted is remembered.
 func (a *app) install(ctx context.Context, ch choice, r resolved, p *prepared) error {
 	if top := repositoryOf(p.place, p.place.state); top != "" && !ch.look {
-		hint := "export HOME=" + pasted(p.place.login.Home)
+		hint := "export HOME=" + audit.Command(p.place.login.Home)
 		if absolute(a.getenv("XDG_STATE_HOME")) != "" {
 			hint = "unset XDG_STATE_HOME"
 		}

@@ -301,7 +301,7 @@ func (e evidence) hint() string {
 	if e.use.adds() {
 		return e.use.hint()
 	}
-	return "mcpen trust " + pasted(e.file)
+	return "mcpen trust " + audit.Command(e.file)
 }
 
 // starts reports whether the profile says itself what it starts.
@@ -369,34 +369,6 @@ func (a *app) keepTrustBeside(at place, file string, change func() error) error 
 		return change()
 	}
 	return a.keepTrust(at, p, change)
-}
-
-// pasted is a word as a shell reads it back. Of what does not print, nothing reaches the
-// terminal.
-func pasted(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+@:,=", r)
-	}
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
-		return word
-	}
-	if audit.Visible(word) == word && !strings.Contains(word, "\t") {
-		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-	}
-	var b strings.Builder
-	b.WriteString("$'")
-	for _, c := range []byte(word) {
-		switch {
-		case c == '\'' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case c < ' ' || c >= 0x7f:
-			fmt.Fprintf(&b, `\x%02x`, c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String() + "'"
 }
 
 // yes asks a person at a terminal.

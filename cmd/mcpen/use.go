@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/policy"
 )
@@ -135,9 +136,9 @@ func (u use) words() []string {
 
 // hint is the command line that has a person trust this use.
 func (u use) hint() string {
-	line := "mcpen trust " + strings.Join(pastedAll(u.words()), " ")
+	line := "mcpen trust " + audit.Command(u.words()...)
 	if u.dir != "" {
-		line = "cd " + pasted(u.dir) + " && " + line
+		line = "cd " + audit.Command(u.dir) + " && " + line
 	}
 	return line
 }
@@ -156,7 +157,7 @@ func (u use) says(own bool) []string {
 	for _, l := range u.without {
 		out = append(out, "GOES WITHOUT "+string(l))
 	}
-	if command := strings.Join(pastedAll(u.command), " "); command != "" && own {
+	if command := audit.Command(u.command...); command != "" && own {
 		out = append(out, "STARTS SOMETHING ELSE than the profile says: "+command)
 	} else if command != "" {
 		out = append(out, "STARTS "+command)
@@ -168,7 +169,7 @@ func (u use) says(own bool) []string {
 		out = append(out, "IS STARTED IN ANOTHER PROJECT: "+u.dir)
 	}
 	for _, name := range slices.Sorted(maps.Keys(u.params)) {
-		out = append(out, fmt.Sprintf("IS GIVEN the parameter %s = %s", name, strings.Join(pastedAll(u.params[name]), ", ")))
+		out = append(out, fmt.Sprintf("IS GIVEN the parameter %s = %s", name, audit.Command(u.params[name]...)))
 	}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(u.pass))) {
 		out = append(out, "IS GIVEN the variable "+name)
@@ -177,15 +178,7 @@ func (u use) says(own bool) []string {
 		out = append(out, fmt.Sprintf("IS GIVEN the secret %s, from %s", name, u.secrets[name]))
 	}
 	if len(u.args) > 0 {
-		out = append(out, "IS GIVEN the arguments "+strings.Join(pastedAll(u.args), " "))
-	}
-	return out
-}
-
-func pastedAll(words []string) []string {
-	out := make([]string, len(words))
-	for i, w := range words {
-		out[i] = pasted(w)
+		out = append(out, "IS GIVEN the arguments "+audit.Command(u.args...))
 	}
 	return out
 }

@@ -1,29 +1,46 @@
 package audit
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
-// Command is a command line that a POSIX shell reads as these words, each as it
-// is. Words may be a stranger's. It returns "" where one of them has a character
-// that cannot be seen, because nobody should paste that.
+// Command is a command line that a shell reads as these words, each as it is. Words
+// may be a stranger's: none of them is more than a word, and nothing that a terminal
+// would not show reaches it.
 func Command(words ...string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
-		if Visible(w) != w || strings.Contains(w, "\t") {
-			return ""
-		}
 		quoted[i] = shellWord(w)
 	}
 	return strings.Join(quoted, " ")
 }
 
-// shellWord quotes a word where it needs it (POSIX.1-2017, Shell Command
-// Language, 2.2.2: nothing is special between single quotes).
+// shellWord quotes a word where it needs it (POSIX.1-2017, Shell Command Language,
+// 2.2.2: nothing is special between single quotes; POSIX.1-2024, 2.2.4, and bash, zsh
+// and ksh before it: the escapes between dollar-single-quotes).
 func shellWord(w string) string {
 	plain := w != "" && !strings.ContainsFunc(w, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+=,", r))
 	})
-	if plain {
+	switch {
+	case plain:
 		return w
+	case Visible(w) == w && !strings.Contains(w, "\t"):
+		return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 	}
-	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+	var b strings.Builder
+	b.WriteString("$'")
+	for _, c := range []byte(w) {
+		switch {
+		case c == '\'' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c >= 0x7f:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String() + "'"
 }

@@ -18,9 +18,17 @@ func TestCommandIsWordsAlone(t *testing.T) {
 			t.Errorf("a shell takes %s as %q (%v), want %q", line, out, err, word+"|end|")
 		}
 	}
-	for _, word := range []string{"a\nb", "a\tb", "\x1b[1m", "\u202e", "\xff"} {
-		if line := audit.Command("echo", word); line != "" {
-			t.Errorf("%q is offered for pasting: %q", word, line)
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("no bash for words that cannot be seen")
+	}
+	for _, word := range []string{"a\nb", "a\tb", "\x1b[1m", "\u202e", "\xff", "'\n\\", "\x01f"} {
+		line := audit.Command("printf", "%s|", word, "end")
+		if audit.Visible(line) != line {
+			t.Errorf("%q shows what cannot be seen", line)
+		}
+		if out, err := exec.Command(bash, "-c", line).CombinedOutput(); err != nil || string(out) != word+"|end|" {
+			t.Errorf("bash takes %s as %q (%v), want %q", line, out, err, word+"|end|")
 		}
 	}
 }

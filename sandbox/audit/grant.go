@@ -206,21 +206,21 @@ func (g *Grant) List() string {
 
 func (v GrantValue) toml() string {
 	if v.Key == "" {
-		return tomlString(v.Text)
+		return TOMLString(v.Text)
 	}
-	return fmt.Sprintf("{ %s = %s, %s = %s }", v.Key, tomlString(v.Text), v.Setting, setting(v.Value))
+	return fmt.Sprintf("{ %s = %s, %s = %s }", v.Key, TOMLString(v.Text), v.Setting, setting(v.Value))
 }
 
 func setting(v any) string {
 	if text, ok := v.(string); ok {
-		return tomlString(text)
+		return TOMLString(text)
 	}
 	return fmt.Sprint(v == true)
 }
 
-// tomlString is a basic string of TOML 1.0: the quote and the backslash are
+// TOMLString is text as a basic string of TOML 1.0: the quote and the backslash are
 // escaped, and so is each character that Visible would not show.
-func tomlString(s string) string {
+func TOMLString(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for _, r := range s {

@@ -2,9 +2,12 @@ package trial
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+	"sync"
+
+	"mcpen/sandbox/audit"
 )
 
 // Draft is the smallest profile with which the program would have done what it was
@@ -22,19 +25,19 @@ type Draft struct {
 func (r *Report) Draft(name, ref string, args []string) Draft {
 	var d Draft
 	var b strings.Builder
-	say := func(format string, a ...any) { fmt.Fprintf(&b, format+"\n", a...) }
+	say := func(format string, a ...any) { fmt.Fprintf(&b, format+"\n", onOneLine(a)...) }
 	say("# The smallest profile with which %s did what it was asked on %s,", oneLine(r.Subject.Name), r.Time.UTC().Format("2006-01-02"))
 	say("# in a trial by mcpen. Verdict: %s.", r.Verdict.Level)
 	if !r.Conversation.Opened {
 		say("# It did not answer: what follows is what it reached for before it ended.")
 	}
-	say("version = 1\nname = %s", strconv.Quote(name))
+	say("version = 1\nname = %s", audit.TOMLString(name))
 	secrets := r.secretsUsed()
 	for _, s := range secrets {
-		say("\n[params.%s]\ntype = \"secret\"\ndescription = %s", strings.ToLower(s.name), strconv.Quote(s.name+", "+s.why))
+		say("\n[params.%s]\ntype = \"secret\"\ndescription = %s", strings.ToLower(s.name), audit.TOMLString(visible(s.name+", "+s.why)))
 	}
 	if ref != "" {
-		say("\n[server]\npackage = %s", strconv.Quote(ref))
+		say("\n[server]\npackage = %s", audit.TOMLString(ref))
 		if len(args) > 0 {
 			say("args = [%s]", quotedList(args))
 		}
@@ -46,13 +49,25 @@ func (r *Report) Draft(name, ref string, args []string) Draft {
 	return d
 }
 
+// onOneLine makes texts ones that cannot end a line: what a program chose (the name of
+// a tool, of a file, of a host) stays in its comment or its string.
+func onOneLine(all []any) []any {
+	out := slices.Clone(all)
+	for i, v := range out {
+		if text, ok := v.(string); ok {
+			out[i] = oneLine(text)
+		}
+	}
+	return out
+}
+
 // oneLine is a text for a comment.
 func oneLine(s string) string { return strings.ReplaceAll(visible(s), "\n", " ") }
 
 func quotedList(list []string) string {
 	out := make([]string, len(list))
 	for i, s := range list {
-		out[i] = strconv.Quote(visible(s))
+		out[i] = audit.TOMLString(visible(s))
 	}
 	return strings.Join(out, ", ")
 }
@@ -95,7 +110,9 @@ func (r *Report) draftFiles(d *Draft, say func(string, ...any)) {
 }
 
 func (r *Report) draftHosts(d *Draft, say func(string, ...any)) {
-	var lines, left []string
+	type granted struct{ host, why string }
+	var lines []granted
+	var left []string
 	for _, h := range r.Hosts {
 		at := place(h)
 		why := first(h.When)
@@ -114,15 +131,25 @@ func (r *Report) draftHosts(d *Draft, say func(string, ...any)) {
 		case r.leaksTo(at):
 			left = append(left, fmt.Sprintf("# NOT GRANTED: %s, to which it sent what it stole, %s", at, why))
 			continue
+		case audit.AllowHost(at) == nil:
+			left = append(left, fmt.Sprintf("# NOT GRANTED: %s, which a profile would take for something else, %s", at, why))
+			continue
 		}
 		d.Hosts = append(d.Hosts, at)
-		lines = append(lines, fmt.Sprintf("  %s, # %s, %s", strconv.Quote(at), why, plural(h.Requests, "request")))
+		lines = append(lines, granted{at, fmt.Sprintf("%s, %s", why, plural(h.Requests, "request"))})
 	}
 	if len(lines) > 0 {
-		say("\n[network]\nallow = [\n%s\n]", strings.Join(lines, "\n"))
+		say("\n[network]\nallow = [")
+		for _, l := range lines {
+			say("  %s, # %s", audit.TOMLString(l.host), l.why)
+		}
+		say("]")
 	}
 	if len(left) > 0 {
-		say("\n%s", strings.Join(left, "\n"))
+		say("")
+	}
+	for _, l := range left {
+		say("%s", l)
 	}
 }
 
@@ -130,13 +157,16 @@ func (r *Report) leaksTo(at string) bool {
 	return slices.ContainsFunc(r.Leaks, func(l Leak) bool { return l.Out && !l.Given && l.Where == at })
 }
 
+// variable is the name of a variable that is a key of TOML as well.
+var variable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`) })
+
 // secret is a variable that the program was given and used.
 type secret struct{ name, why string }
 
 func (r *Report) secretsUsed() (out []secret) {
 	for _, l := range r.Leaks {
 		name, ok := strings.CutPrefix(l.File, "$")
-		if ok && l.Given && l.Out && !slices.ContainsFunc(out, func(s secret) bool { return s.name == name }) {
+		if ok && variable().MatchString(name) && l.Given && l.Out && !slices.ContainsFunc(out, func(s secret) bool { return s.name == name }) {
 			out = append(out, secret{name, "which it sends to " + l.Where})
 		}
 	}
