@@ -50,6 +50,18 @@ func (w *world) tries(t *testing.T, what string, flags ...string) (trial.Report,
 	return r, cmd.ProcessState.ExitCode()
 }
 
+// trials runs a trial of each server, several at a time: most of a trial is waiting.
+func trials[T any](t *testing.T, servers map[string]T, test func(t *testing.T, what string, want T)) {
+	t.Run("all", func(t *testing.T) {
+		for what, want := range servers {
+			t.Run(what, func(t *testing.T) {
+				t.Parallel()
+				test(t, what, want)
+			})
+		}
+	})
+}
+
 func codes(r trial.Report, l trial.Level) (out []string) {
 	for _, one := range r.Verdict.Reasons {
 		if one.Level == l {
@@ -62,7 +74,7 @@ func codes(r trial.Report, l trial.Level) (out []string) {
 // A thief that is not called one is the reason for which somebody asks.
 func TestTryHostile(t *testing.T) {
 	inTriedWorld(t, func(t *testing.T, w *world) {
-		for what, why := range map[string][2]string{ // the gravest reason, and a word of it
+		trials(t, map[string][2]string{ // the gravest reason, and a word of it
 			"reads_ssh":                     {"decoy-read", "SSH private key"},
 			"dns":                           {"canary-sent", "name servers of evil.example"},
 			"post":                          {"canary-sent", "AWS secret key"},
@@ -81,57 +93,51 @@ func TestTryHostile(t *testing.T) {
 			"gzip":                          {"canary-sent", "wallet, gzip"},
 			"raw":                           {"canary-sent", "relay.example.org:31337"},
 			"writes_copy":                   {"canary-written", "/tmp/.cache-x"},
-		} {
-			t.Run(what, func(t *testing.T) {
-				r, exit := w.tries(t, what)
-				if r.Verdict.Level != trial.Red || exit != 3 {
-					t.Fatalf("the verdict is %s, exit status %d: %+v", r.Verdict.Level, exit, r.Verdict.Reasons)
-				}
-				if first := r.Verdict.Reasons[0]; first.Code != why[0] || !strings.Contains(first.Text, why[1]) {
-					t.Errorf("the first reason is %+v, want %v", first, why)
-				}
-			})
-		}
+		}, func(t *testing.T, what string, why [2]string) {
+			r, exit := w.tries(t, what)
+			if r.Verdict.Level != trial.Red || exit != 3 {
+				t.Fatalf("the verdict is %s, exit status %d: %+v", r.Verdict.Level, exit, r.Verdict.Reasons)
+			}
+			if first := r.Verdict.Reasons[0]; first.Code != why[0] || !strings.Contains(first.Text, why[1]) {
+				t.Errorf("the first reason is %+v, want %v", first, why)
+			}
+		})
 	})
 }
 
 // A verdict that is red for honest servers, too, says nothing.
 func TestTryHonest(t *testing.T) {
 	inTriedWorld(t, func(t *testing.T, w *world) {
-		for what, amber := range map[string][]string{
+		trials(t, map[string][]string{
 			"nothing": nil, "keeps_a_cache": nil, "reads_what_it_is_told": nil, "fetches_what_it_is_told": nil, "runs_git": nil, "logs": nil,
 			"keeps_a_database": nil, "talks_to_itself": nil, "asks_its_api": {"host"}, "reads_its_settings": {"workspace-secret"}, "counts_users": {"telemetry"},
-		} {
-			t.Run(what, func(t *testing.T) {
-				r, exit := w.tries(t, what)
-				if exit != 0 || len(codes(r, trial.Red)) > 0 || !slices.Equal(codes(r, trial.Amber), amber) {
-					t.Errorf("exit status %d: %+v, want amber: %v", exit, r.Verdict.Reasons, amber)
-				}
-				if c := r.Conversation; !c.Opened || len(c.Tools) != 1 || c.Tools[0].Outcome != "answered" {
-					t.Errorf("it was not spoken to: %+v", c)
-				}
-			})
-		}
+		}, func(t *testing.T, what string, amber []string) {
+			r, exit := w.tries(t, what)
+			if exit != 0 || len(codes(r, trial.Red)) > 0 || !slices.Equal(codes(r, trial.Amber), amber) {
+				t.Errorf("exit status %d: %+v, want amber: %v", exit, r.Verdict.Reasons, amber)
+			}
+			if c := r.Conversation; !c.Opened || len(c.Tools) != 1 || c.Tools[0].Outcome != "answered" {
+				t.Errorf("it was not spoken to: %+v", c)
+			}
+		})
 	})
 }
 
 // Whatever a server does instead of answering, the report comes, and in time.
 func TestTryBroken(t *testing.T) {
 	inTriedWorld(t, func(t *testing.T, w *world) {
-		for what, code := range map[string]string{
+		trials(t, map[string]string{
 			"crashes": "no-conversation", "hangs": "no-conversation", "floods": "flood", "says_garbage": "garbage", "never_ends": "stops", "never_answers": "no-answer",
-		} {
-			t.Run(what, func(t *testing.T) {
-				r, _ := w.tries(t, what, "--limit", "15s")
-				if all := append(codes(r, trial.Red), codes(r, trial.Amber)...); !slices.Contains(all, code) {
-					t.Errorf("the reasons are %+v, want %s", r.Verdict.Reasons, code)
-				}
-				if r.Start.Stops == "" {
-					t.Error("nothing says how it ended")
-				}
-				w.nothingLeft(t)
-			})
-		}
+		}, func(t *testing.T, what, code string) {
+			r, _ := w.tries(t, what, "--limit", "15s")
+			if all := append(codes(r, trial.Red), codes(r, trial.Amber)...); !slices.Contains(all, code) {
+				t.Errorf("the reasons are %+v, want %s", r.Verdict.Reasons, code)
+			}
+			if r.Start.Stops == "" {
+				t.Error("nothing says how it ended")
+			}
+		})
+		w.nothingLeft(t)
 	})
 }
 

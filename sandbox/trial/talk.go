@@ -2,6 +2,7 @@ package trial
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,7 +115,7 @@ func (t *talk) hear(line []byte) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if t.garbage++; t.sample == "" {
-			t.sample = visible(string(line[:min(len(line), 200)]))
+			t.sample = visible(string(bytes.TrimRight(line[:min(len(line), 200)], "\r\n")))
 		}
 		return
 	}

@@ -269,7 +269,7 @@ func (r *Report) judgeWords(run *Run) {
 		r.because(Red, "flood", "", "it wrote more than %d MiB to stdout", maxStdout>>20)
 	}
 	if run.Garbage > 0 {
-		r.because(Amber, "garbage", "", "%d lines on stdout are no message: %s", run.Garbage, short(run.Sample))
+		r.because(Amber, "garbage", "", "%s on stdout outside the protocol: %s", plural(run.Garbage, "line"), short(run.Sample))
 	}
 }
 
