@@ -7,7 +7,7 @@ TAGS    := urfave_cli_no_docs,runc_nocriu
 GO      := go
 BUILD   := $(GO) build -trimpath -ldflags "-s -w -X main.release=$(RELEASE)"
 TEST    := $(GO) test -tags $(TAGS)
-# What "mcpen run" turns into; mcpen carries it (see cmd/mcpen/launch).
+# What "mcpen run" turns into; mcpen carries it (see sandbox/launch).
 CARRIED := cmd/mcpen/embedded/mcpen-launcher
 # Packages whose goroutines meet: tested with the race detector too.
 RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/pack/...

@@ -78,6 +78,15 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/trial", "sandbox/internal/intercept", "the internet that is not real"},
 	{"sandbox/trial", "sandbox/plan", "the desk is part of a plan"},
 
+	{"sandbox/launch", "sandbox", "starts what it is ordered to"},
+	{"sandbox/launch", "sandbox/audit", "writes the log of a run"},
+	{"sandbox/launch", "sandbox/guard", "keeps what the guard saw and a person decided"},
+	{"sandbox/launch", "sandbox/internal/scope", "the launcher is scoped before its Go runtime begins"},
+	{"sandbox/launch", "sandbox/lockfile", "older pins are in the lock"},
+	{"sandbox/launch", "sandbox/plan", "an order holds a plan"},
+	{"sandbox/launch", "sandbox/policy", "the names of the layers"},
+	{"sandbox/launch", "sandbox/wholefile", "pins are written whole"},
+
 	{"sandbox/internal/probe/hostile", "sandbox/internal/probe", "the attacks as a program"},
 	{"sandbox/internal/probe/stage", "sandbox/internal/probe", "what the attacks are run in, for tests"},
 }
@@ -110,6 +119,7 @@ func TestArrows(t *testing.T) {
 var exceptions = []struct{ file, what, why string }{
 	{"sandbox/internal/child/hook.go", "os.Args os.Getenv os.Exit", "a stage of the sandbox is this binary, told apart by its arguments"},
 	{"sandbox/host/hook_linux.go", "os.Args", "a trial of the recipe is this binary, told apart by its arguments"},
+	{"sandbox/launch/bus.go", "os.Setenv", "libcontainer finds the bus in the environment alone"},
 	{"sandbox/internal/probe/", "os.Args os.Environ os.LookupEnv os.Exit", "the attacker, and the stage around it, for tests"},
 }
 

@@ -16,11 +16,11 @@ import (
 	"testing"
 	"time"
 
-	"mcpen/cmd/mcpen/scope"
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/probe"
 	"mcpen/sandbox/internal/probe/stage"
+	"mcpen/sandbox/internal/scope"
 	"mcpen/sandbox/plan"
 )
 

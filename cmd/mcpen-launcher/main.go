@@ -5,8 +5,8 @@ package main
 import (
 	"os"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox"
+	"mcpen/sandbox/launch"
 )
 
 func main() {

@@ -10,9 +10,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )

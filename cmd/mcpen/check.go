@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 )
 

@@ -12,8 +12,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/cmd/mcpen/clients"
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/wholefile"
 )
 

@@ -15,10 +15,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )

@@ -7,9 +7,9 @@ import (
 	"io"
 	"strings"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 )
 
 // doctorOptions are what "doctor" works with.

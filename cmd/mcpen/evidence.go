@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 )
 

@@ -10,8 +10,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )

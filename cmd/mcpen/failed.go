@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 )
 

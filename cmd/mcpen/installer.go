@@ -22,10 +22,10 @@ import (
 
 	"golang.org/x/term"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"

@@ -9,9 +9,9 @@ import (
 	"runtime/debug"
 
 	_ "mcpen/cmd/mcpen/ahead" // begins before main does
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 )
 
 func main() {

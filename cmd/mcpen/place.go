@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 )
 

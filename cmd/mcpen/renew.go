@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/guard"
+	"mcpen/sandbox/launch"
 )
 
 // renew shows what the version of a package that was just locked says otherwise

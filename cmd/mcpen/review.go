@@ -10,10 +10,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
+	"mcpen/sandbox/launch"
 )
 
 func (a *app) reviewCommand() *cli.Command {

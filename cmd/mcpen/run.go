@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/cmd/mcpen/embedded"
-	"mcpen/cmd/mcpen/launch"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 )
 

@@ -11,9 +11,9 @@ import (
 	"slices"
 	"strings"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack/advisory"
 )
 

@@ -16,10 +16,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/lockfile"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/wholefile"

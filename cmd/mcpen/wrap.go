@@ -14,9 +14,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/cmd/mcpen/clients"
-	"mcpen/cmd/mcpen/launch"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 )
 
 // wrapFlags are those of wrap, unwrap and clients.

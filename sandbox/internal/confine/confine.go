@@ -15,7 +15,7 @@
 //
 // What reaches other processes (signals, their memory through the eye) is not this
 // package's: a launcher has that taken from it before it has threads
-// (cmd/mcpen/scope).
+// (sandbox/internal/scope).
 package confine
 
 import (

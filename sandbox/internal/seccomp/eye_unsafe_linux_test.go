@@ -15,7 +15,7 @@ import (
 	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
 
-	"mcpen/cmd/mcpen/scope"
+	"mcpen/sandbox/internal/scope"
 )
 
 // eyeTest has the test's binary be another process: "waits", which says where in its

@@ -1,12 +1,14 @@
-// Package launch is a run from the plan on: the sandbox, its log, and the pins
-// of what the server says. "mcpen run" ends in it.
+// Package launch carries out one run: an Order holds the plan, the Journal is its
+// log, and a PinFile keeps what a person decided about the server's words. It also
+// reports how a run failed. It takes everything from the order, and reads neither
+// arguments nor profiles nor packages: sandbox/server prepares those.
 //
-// It is also all that the launcher is, a program of its own that mcpen carries
-// and turns into once the plan stands: half as large, without what resolves
-// packages and profiles, and with a heap that nothing has grown yet. Every
-// server has a launcher beside it for as long as it lives, and the stages inside
-// the sandbox are copies of it. Where mcpen carries none, or the machine executes
-// no memory files, mcpen does the same work itself.
+// "mcpen run" ends in it, and a program that starts servers of its own may do the
+// same with Order.Run. The launcher (cmd/mcpen-launcher) is nothing but this package:
+// mcpen carries that program and turns into it once the plan stands. It has half the
+// size and a fresh heap, stays beside the server for as long as that lives, and the
+// stages inside the sandbox are copies of it. mcpen does the same work itself where
+// it carries no launcher or the machine executes no memory files.
 package launch
 
 import (

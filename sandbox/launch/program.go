@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mcpen/cmd/mcpen/scope"
+	"mcpen/sandbox/internal/scope"
 	"mcpen/sandbox/policy"
 )
 
