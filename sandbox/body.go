@@ -47,11 +47,11 @@ func (b *Box) contained() (launch, []child.Pin, error) {
 	}
 	maps.Copy(cfg.Sysctl, container.Counters())
 	if b.groups, err = container.NewGroups(b.plan, b.session.id); err != nil {
-		return nil, nil, &Lack{Step: "find the sandbox's control groups", Err: err}
+		return nil, nil, &Lack{Step: "find the sandbox's control groups", Err: err, grouping: true}
 	}
 	c, err := container.Create(filepath.Join(b.session.dir, "state"), "mcpen-"+b.session.id, cfg, b.groups)
 	if err != nil {
-		return nil, nil, &Lack{Step: "create the sandbox", Err: err}
+		return nil, nil, &Lack{Step: "create the sandbox", Err: err, grouping: true}
 	}
 	return func(files []*os.File) ([]string, error) {
 		cage := &cage{container: c, process: &libcontainer.Process{
@@ -77,6 +77,7 @@ func (b *Box) contained() (launch, []child.Pin, error) {
 		if err == nil {
 			err = b.groups.Hold(pid)
 		}
+		grouping := err != nil
 		if err == nil {
 			err = container.Unlink(rootfs, b.plan)
 		}
@@ -84,7 +85,7 @@ func (b *Box) contained() (launch, []child.Pin, error) {
 			err = c.Exec() // it waited until now
 		}
 		if err != nil {
-			return nil, &Lack{Step: "build the sandbox", Err: err}
+			return nil, &Lack{Step: "build the sandbox", Err: err, grouping: grouping}
 		}
 		if b.groups != nil {
 			return nil, nil // they are written down already

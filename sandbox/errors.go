@@ -13,6 +13,8 @@ import (
 type Lack struct {
 	Step string // what could not be done
 	Err  error
+
+	grouping bool // it happened while control groups were made
 }
 
 // Error says what could not be done and why.

@@ -135,7 +135,26 @@ type Box struct {
 // server's program was executed, or with the reason why it was not: a *Lack, a
 // *NotExecutable, or an internal error. Ending ctx ends the server, by the same
 // steps as the end of the client's stdin.
+//
+// A limit that only a control group holds, and that turns out not to be had, is a gap
+// of Box.Plan, unless the plan says that it is required.
 func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box, error) {
+	b, err := start(ctx, p, stdio, sink)
+	lack, ok := err.(*Lack)
+	if !ok || !lack.grouping || ctx.Err() != nil {
+		return b, err
+	}
+	// Nothing of the server ran. Whether the groups were the cause is told by a start
+	// without them.
+	less, ok := p.Ungrouped("no control group was to be had at the start: " + lack.Err.Error())
+	if !ok {
+		return nil, err
+	}
+	return start(ctx, less, stdio, sink)
+}
+
+// start is Start with all that the plan holds, or nothing.
+func start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box, error) {
 	if p.Version != plan.Version {
 		return nil, fmt.Errorf("internal error: plan version %d, want %d", p.Version, plan.Version)
 	}
@@ -158,6 +177,9 @@ func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	guarded := guardOf(p, stdio)
 	if err := b.build(stdio); err != nil {
 		b.release()
+		if b.carrier != nil {
+			b.carrier.closeServer()
+		}
 		return nil, err
 	}
 	go b.listen()
@@ -401,6 +423,10 @@ func (b *Box) status() string {
 
 // Done is closed when the server and everything it started is gone.
 func (b *Box) Done() <-chan struct{} { return b.done }
+
+// Plan is what holds: the plan that Start was given, or that without the limits for
+// which no control group was to be had.
+func (b *Box) Plan() plan.Plan { return b.plan }
 
 // Session names this run in the log.
 func (b *Box) Session() string { return b.session.id }

@@ -69,24 +69,27 @@ func (a *app) doctorCommand() *cli.Command {
 }
 
 // recipe runs the smallest program in the whole sandbox, as run would.
-func (a *app) recipe(ctx context.Context) error {
+func (a *app) recipe(ctx context.Context) (ungrouped string, err error) {
 	p, err := a.prepare(ctx, choice{command: []string{"true"}})
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer p.close()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer null.Close()
 	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: null, Out: null, Err: null, Raw: true}, nil)
 	if err != nil {
-		return err
+		return "", err
+	}
+	if planned, gaps := len(p.plan.Gaps), box.Plan().Gaps; len(gaps) > planned {
+		ungrouped = gaps[planned].Why
 	}
 	exit, err := box.Wait()
 	if err == nil && (exit != sandbox.Exit{}) {
 		err = fmt.Errorf("the program that does nothing ended with %+v", exit)
 	}
-	return err
+	return ungrouped, err
 }

@@ -18,8 +18,9 @@ type doctorOptions struct {
 	Binary string   // absolute path of this binary, for an AppArmor profile
 	Ask    host.Ask // Bus is what counts
 	// Recipe starts a tiny program in the whole sandbox and waits for it. It is
-	// the judge: the other lines say what to do about it. nil leaves it out.
-	Recipe func(context.Context) error
+	// the judge: the other lines say what to do about it. Where it was started without
+	// the control group that was planned it says why. nil leaves it out.
+	Recipe func(context.Context) (ungrouped string, err error)
 }
 
 // runDoctor says what this machine can enforce and what to do about what it
@@ -38,7 +39,8 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 	}
 	facts.Depths.Into(&facts.Host)
 	if opts.Recipe != nil {
-		facts.Tried, facts.Recipe = true, opts.Recipe(ctx)
+		facts.Tried = true
+		facts.Ungrouped, facts.Recipe = opts.Recipe(ctx)
 		if err := ctx.Err(); err != nil {
 			return err
 		}

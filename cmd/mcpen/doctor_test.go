@@ -40,7 +40,7 @@ unknown  third
 func TestDoctorFailsWhereRunWouldRefuse(t *testing.T) {
 	ctx := context.Background()
 	var out bytes.Buffer
-	if err := runDoctor(ctx, doctorOptions{JSON: true, Recipe: func(context.Context) error { return nil }}, &out); err != nil {
+	if err := runDoctor(ctx, doctorOptions{JSON: true, Recipe: func(context.Context) (string, error) { return "", nil }}, &out); err != nil {
 		t.Fatalf("on a machine where it works: %v\n%s", err, out.String())
 	}
 	var checks []host.Check
@@ -48,7 +48,7 @@ func TestDoctorFailsWhereRunWouldRefuse(t *testing.T) {
 		t.Fatalf("%d checks, %v", len(checks), err)
 	}
 	out.Reset()
-	err := runDoctor(ctx, doctorOptions{Recipe: func(context.Context) error { return errors.New("cannot mount proc") }}, &out)
+	err := runDoctor(ctx, doctorOptions{Recipe: func(context.Context) (string, error) { return "", errors.New("cannot mount proc") }}, &out)
 	var coded *codeError
 	if !errors.As(err, &coded) || coded.code != exitSandbox || coded.hint == "" {
 		t.Errorf("%#v", err)

@@ -148,7 +148,8 @@ func systemd(ask Ask, v2 group, uid int) (plan.Cgroup, string) {
 	return plan.Cgroup{How: plan.HowSystemd, Controllers: have}, ""
 }
 
-// managerAnswers asks the bus on a socket whether the manager is there.
+// managerAnswers asks the manager on a bus whether it is there. The bus knows its name
+// as long as it is connected, whether it answers or not, so it is asked itself.
 func managerAnswers(socket string) error {
 	if _, err := os.Stat(socket); err != nil {
 		return err
@@ -160,19 +161,23 @@ func managerAnswers(socket string) error {
 		return err
 	}
 	defer conn.Close()
+	manager := conn.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
 	for until := time.Now().Add(managerWait); ; time.Sleep(managerTick) {
-		var has bool
-		err = conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, "org.freedesktop.systemd1").Store(&has)
+		err := manager.CallWithContext(ctx, "org.freedesktop.DBus.Peer.Ping", dbus.FlagNoAutoStart).Err
+		absent := dbus.Error{}
 		switch {
-		case err != nil:
-			return err
-		case has:
+		case err == nil:
 			return nil
+		case !errors.As(err, &absent) || !slices.Contains(nobody, absent.Name):
+			return err
 		case time.Now().After(until):
 			return errors.New("nobody on the bus has the name org.freedesktop.systemd1")
 		}
 	}
 }
+
+// nobody are a bus's answers where nobody has the name that is called.
+var nobody = []string{"org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"}
 
 // hierarchies says which controllers root can use in cgroup v1. libcontainer puts
 // a container into every hierarchy that there is, so one that cannot be written to

@@ -40,6 +40,9 @@ type Facts struct {
 
 	Tried  bool  // a tiny program was started in the whole sandbox
 	Recipe error // how that came out
+	// Ungrouped is why the program was started without the control group of Host, ""
+	// where it was in it.
+	Ungrouped string
 }
 
 // Checks turns facts into lines, the ones that everything depends on first. It
@@ -251,6 +254,11 @@ func cgroupCheck(f Facts) Check {
 		if !slices.Contains(have, want) {
 			lacks = append(lacks, want)
 		}
+	}
+	if f.Ungrouped != "" { // what was tried counts, not what was promised
+		c.State, c.Detail = Limited, f.Ungrouped
+		c.Consequence = "a start that finds no control group goes without its limits, or is refused where they are required"
+		return c
 	}
 	if len(lacks) == 0 {
 		return c

@@ -98,6 +98,7 @@ func TestChecksNameTheCauseAndTheFix(t *testing.T) {
 		{"no IPv6", func(f *Facts) { breakAt(f, stepRoutes6, unix.EAFNOSUPPORT) }, "routes", Limited, false, "IPv4 only", ""},
 		{"no memfd", func(f *Facts) { f.Around.MemfdNoexec = "2"; breakAt(f, stepMemfd, unix.EACCES) }, "memfd", Limited, false, "memfd_noexec is 2", "vm.memfd_noexec = 1"},
 		{"no control group", func(f *Facts) { f.Host.Cgroup = plan.Cgroup{Why: "nothing is delegated"} }, "cgroup", Limited, false, "nothing is delegated", "delegate.conf"},
+		{"a scope that could not be had", func(f *Facts) { f.Ungrouped = "no scope: timed out" }, "cgroup", Limited, false, "no scope: timed out", ""},
 		{"no cpu controller", func(f *Facts) { f.Host.Cgroup.Controllers = []string{"memory", "pids"} }, "cgroup", Limited, false, "memory, pids", "Delegate=cpu"},
 		{"WSL2 without systemd", func(f *Facts) { f.Around.WSL, f.Host.Cgroup = true, plan.Cgroup{Why: "none"} }, "cgroup", Limited, false, "none", "systemd=true"},
 		{"an old kernel", func(f *Facts) { f.Host.Kernel = "5.4.0-100-generic" }, "kernel", Limited, false, "5.4", ""},

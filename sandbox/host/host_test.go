@@ -224,6 +224,8 @@ func TestSystemdManagerHasToAnswer(t *testing.T) {
 		// As behind a login. Of two starts one would be without limits.
 		{"the manager on a bus that is slow", func(c net.Conn) { time.Sleep(400 * time.Millisecond); fakeBus(c, yes) }, true},
 		{"a manager that comes later than its bus", func(c net.Conn) { fakeBus(c, third) }, true},
+		// A start would wait for its scope for ever.
+		{"a manager that is stopped", func(c net.Conn) { fakeBus(c, func() bool { select {} }) }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if !c.answer {
@@ -256,7 +258,8 @@ func TestSystemdManagerHasToAnswer(t *testing.T) {
 	}
 }
 
-// fakeBus speaks as much of a message bus as one question takes.
+// fakeBus speaks as much of a message bus as one question takes, of a manager that is
+// there or not.
 func fakeBus(c net.Conn, has func() bool) {
 	defer c.Close()
 	r := bufio.NewReader(c)
@@ -285,15 +288,20 @@ func answer(c net.Conn, r io.Reader, has func() bool) {
 		if err != nil {
 			return
 		}
-		var value any = ":1.7"
-		if call.Headers[dbus.FieldMember].Value() == "NameHasOwner" {
-			value = has()
-		}
-		reply := &dbus.Message{Type: dbus.TypeMethodReply, Body: []any{value}, Headers: map[dbus.HeaderField]dbus.Variant{
+		reply := &dbus.Message{Type: dbus.TypeMethodReply, Headers: map[dbus.HeaderField]dbus.Variant{
 			dbus.FieldReplySerial: dbus.MakeVariant(call.Serial()),
-			dbus.FieldSignature:   dbus.MakeVariant(dbus.SignatureOf(value)),
 			dbus.FieldSender:      dbus.MakeVariant("org.freedesktop.DBus"),
 		}}
+		switch call.Headers[dbus.FieldMember].Value() {
+		case "Hello":
+			reply.Body = []any{":1.7"}
+			reply.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(":1.7"))
+		case "Ping":
+			if !has() {
+				reply.Type = dbus.TypeError
+				reply.Headers[dbus.FieldErrorName] = dbus.MakeVariant("org.freedesktop.DBus.Error.ServiceUnknown")
+			}
+		}
 		var b bytes.Buffer
 		if reply.EncodeTo(&b, binary.LittleEndian) != nil {
 			return

@@ -99,7 +99,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	}
 	runtime.GOMAXPROCS(o.Procs)
 	if !o.Quiet {
-		line := "mcpen: " + StartLine(o.Plan)
+		line := "mcpen: " + StartLine(box.Plan())
 		if len(o.Plan.Without) > 0 {
 			line = Red(stdio.Err, line)
 		}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"mcpen/sandbox/policy"
 )
@@ -15,9 +16,8 @@ func (c *compiler) limits() {
 	}
 	c.limit(LimitMemory, int64(l.Memory), c.cgroup("memory"), "RLIMIT_AS would stop V8 and the JVM from starting")
 	pids := c.cgroup("pids")
-	if pids == "" && c.plan.Holds(policy.LayerNamespaces) {
-		// Since Linux 5.14 RLIMIT_NPROC counts in the user namespace.
-		pids = HowRlimit
+	if pids == "" {
+		pids = c.plan.ungrouped(LimitProcesses)
 	}
 	c.limit(LimitProcesses, int64(l.Processes), pids, "RLIMIT_NPROC would count all of the user's processes")
 	c.limit(LimitOpenFiles, int64(l.OpenFiles), HowRlimit, "")
@@ -42,10 +42,56 @@ func (c *compiler) limit(name LimitName, value int64, how LimitHow, why string) 
 		if c.host.Cgroup.Why != "" && (name == LimitMemory || name == LimitProcesses || name == LimitCPU) {
 			why = c.host.Cgroup.Why
 		}
-		c.gap(policy.LayerLimits, fmt.Sprintf("%s at most %s", name, FormatLimit(name, value)), "no limit", why)
+		c.plan.Gaps = append(c.plan.Gaps, unlimited(name, value, why, c.requires(policy.LayerLimits)))
 		return
 	}
-	c.plan.Limits = append(c.plan.Limits, Limit{Name: name, Value: value, How: how})
+	c.plan.Limits = append(c.plan.Limits, Limit{Name: name, Value: value, How: how, Required: c.requires(policy.LayerLimits)})
+}
+
+// unlimited is the gap of a limit that nothing holds.
+func unlimited(name LimitName, value int64, why string, required bool) Gap {
+	return Gap{Layer: policy.LayerLimits, Want: fmt.Sprintf("%s at most %s", name, FormatLimit(name, value)), Have: "no limit", Why: why, Required: required}
+}
+
+// ungrouped is what holds a limit where no control group does, "" for nothing.
+func (p Plan) ungrouped(name LimitName) LimitHow {
+	if name == LimitProcesses && p.Holds(policy.LayerNamespaces) {
+		return HowRlimit // since Linux 5.14 RLIMIT_NPROC counts in the user namespace
+	}
+	return ""
+}
+
+// Grouped reports whether a control group holds the limit.
+func (l Limit) Grouped() bool {
+	return l.How == HowCgroup1 || l.How == HowCgroup2 || l.How == HowSystemd
+}
+
+// Ungrouped is the plan for a machine that turned out to give no control group, though
+// it was planned with one: a user manager can go away, or be too slow, between the
+// probe and the start. What only a group holds is a gap then, for the reason given. It
+// is false where the plan has no limit in a group, and where one of them is required.
+// The plan itself stays as it is.
+func (p Plan) Ungrouped(why string) (Plan, bool) {
+	some := false
+	limits := make([]Limit, 0, len(p.Limits))
+	gaps := slices.Clone(p.Gaps)
+	for _, l := range p.Limits {
+		if !l.Grouped() {
+			limits = append(limits, l)
+			continue
+		}
+		if l.Required {
+			return Plan{}, false
+		}
+		some = true
+		if l.How = p.ungrouped(l.Name); l.How != "" {
+			limits = append(limits, l)
+		} else {
+			gaps = append(gaps, unlimited(l.Name, l.Value, why, false))
+		}
+	}
+	p.Limits, p.Gaps, p.CgroupParent = limits, gaps, ""
+	return p, some
 }
 
 // atLeastOne keeps a limit that is smaller than its unit from becoming zero,

@@ -272,6 +272,8 @@ type Limit struct {
 	Name  LimitName `json:"name"`
 	Value int64     `json:"value"` // bytes, counts, thousandths of a core, milliseconds
 	How   LimitHow  `json:"how"`
+	// Required has nothing start where it turns out not to be had.
+	Required bool `json:"required,omitempty"`
 }
 
 // LimitName names a limit as the profile does.
