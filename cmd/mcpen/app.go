@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -31,6 +32,7 @@ const (
 	exitUsage   = launch.ExitUsage
 	exitRefused = launch.ExitRefused
 	exitSandbox = launch.ExitSandbox
+	exitPipe    = 128 + int(syscall.SIGPIPE) // nobody reads what mcpen prints
 )
 
 // codeError is an error with an exit code and, where there is one, something to
@@ -68,6 +70,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	}
 	if err == nil {
 		return 0
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return exitPipe
 	}
 	return a.report(err)
 }

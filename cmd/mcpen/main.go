@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"syscall"
 
 	_ "mcpen/cmd/mcpen/ahead" // begins before main does
 	"mcpen/sandbox"
@@ -21,6 +22,11 @@ func main() {
 	// A start allocates some megabytes and keeps few: collecting them meanwhile
 	// costs more than it frees. A server that runs has the usual setting again.
 	debug.SetGCPercent(400)
+
+	// A reader that goes early (mcpen review | head -1) must not end mcpen between
+	// what it said and what it does: a write fails then, and no signal comes. A
+	// program that mcpen starts has SIGPIPE's default again (signal(7)).
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	ctx, stop := signal.NotifyContext(context.Background(), launch.EndsServer...)
 	a := app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ(), args: os.Args}
