@@ -88,9 +88,12 @@ func has(dir int) func(string) bool {
 	}
 }
 
-// completes reports whether a new entry would make its directory a repository
-// that git acts on, and tells of it.
+// completes reports whether an entry that is not there yet would make its directory a
+// repository that git acts on, and tells of it.
 func (c *call) completes(e entry) bool {
+	if !plan.InRepository(e.base) || there(e)() { // few names ask the file system
+		return false
+	}
 	if !plan.CompletesRepository(e.base, has(e.dir)) || c.m.judge.Freed(e.path()) {
 		return false
 	}

@@ -24,7 +24,7 @@ func (c *call) making(dir int, pathArg int, symlink bool, do func(e entry) error
 		return native
 	}
 	defer c.alone(e)()
-	if absent(e)() && (c.completes(e) || symlink && c.leads(e)) {
+	if c.completes(e) || symlink && absent(e)() && c.leads(e) {
 		return native
 	}
 	return failed(do(e))
@@ -168,7 +168,7 @@ func (c *call) linkTo(from, real string, e entry) outcome {
 		return native
 	}
 	defer c.alone(e)()
-	if absent(e)() && (c.completes(e) || c.leads(e)) {
+	if c.completes(e) || absent(e)() && c.leads(e) {
 		return native
 	}
 	return failed(unix.Linkat(unix.AT_FDCWD, from, e.dir, e.base, unix.AT_SYMLINK_FOLLOW))
@@ -293,7 +293,7 @@ func (c *call) movable(a, b entry) bool {
 			return false
 		}
 	}
-	return !absent(b)() || !c.completes(b)
+	return !c.completes(b)
 }
 
 // carries finds a protected place in a directory that is to get another name: as

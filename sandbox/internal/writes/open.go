@@ -162,7 +162,7 @@ func (c *call) openBase(e entry, flags uint64, mode uint32) outcome {
 // create makes a file that is not there.
 func (c *call) create(e entry, flags uint64, mode uint32) outcome {
 	defer c.alone(e)()
-	if absent(e)() && c.completes(e) {
+	if c.completes(e) {
 		return native
 	}
 	fd := -1
