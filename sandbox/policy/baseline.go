@@ -57,21 +57,22 @@ func (r *resolver) narrow(p *Profile, out *Policy, baseline *Profile) {
 	r.narrowRest(p, out, bounds, bb)
 }
 
-// boundsOf is what a baseline says of paths and sockets.
+// boundsOf is what a baseline says of paths and sockets. A list that it has is not nil,
+// even if it is empty.
 func boundsOf(bounds Policy, b body) Bounds {
 	var out Bounds
 	f := bounds.Filesystem
 	if b.read.set {
-		out.Read = slices.Concat([]Path{}, f.Read, f.Write)
+		out.Read = append(append([]Path{}, f.Read...), f.Write...)
 	}
 	if b.write.set {
-		out.Write = slices.Concat([]Path{}, f.Write)
+		out.Write = append([]Path{}, f.Write...)
 	}
 	if b.unprotect.set {
-		out.Unprotect = slices.Concat([]Path{}, f.Unprotect)
+		out.Unprotect = append([]Path{}, f.Unprotect...)
 	}
 	if b.connect.set {
-		out.Connect = slices.Concat([]Socket{}, bounds.Sockets)
+		out.Connect = append([]Socket{}, bounds.Sockets...)
 	}
 	return out
 }

@@ -226,3 +226,177 @@ func TestABaselineHidesWithoutExceptions(t *testing.T) {
 		}
 	}
 }
+
+// Who follows symlinks asks the bounds of each baseline again. One that says nothing of
+// paths has none, and each list counts by itself: what may be written may be read.
+func TestABaselineLeavesItsBounds(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                "",
+		"[filesystem]\ndeny = [\"/x\"]\n": "",
+		"[filesystem]\nread = [\"/r\"]\n": "read [/r]",
+		"[filesystem]\nread = [\"/r\"]\nwrite = [\"/w\"]\n":                   "read [/r /w], write [/w]",
+		"[filesystem]\nwrite = [\"/w\"]\n":                                    "write [/w]",
+		"[filesystem]\nunprotect = [\"/u\"]\n":                                "unprotect [/u]",
+		"[sockets]\nconnect = [\"/s\"]\n":                                     "connect [/s]",
+		"[filesystem]\nread = []\n":                                           "read []",
+		"[filesystem]\nwrite = []\nunprotect = []\n[sockets]\nconnect = []\n": "write [], unprotect [], connect []",
+	} {
+		b, err := ParseBaseline("b.toml", []byte("version = 1\n"+text), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pol, err := Resolve(&Profile{Name: "x"}, Input{Baselines: []*Profile{b}})
+		if err != nil || len(pol.Bounds) > 1 || (len(pol.Bounds) == 0) != (want == "") {
+			t.Errorf("%q: %+v, %v", text, pol.Bounds, err)
+			continue
+		}
+		var got []string
+		for _, b := range pol.Bounds {
+			for _, l := range []struct {
+				name  string
+				paths []Path
+			}{{"read", b.Read}, {"write", b.Write}, {"unprotect", b.Unprotect}} {
+				if l.paths == nil {
+					continue
+				}
+				names := []string{}
+				for _, p := range l.paths {
+					names = append(names, p.Path)
+				}
+				got = append(got, fmt.Sprintf("%s %v", l.name, names))
+			}
+			if b.Connect != nil {
+				names := []string{}
+				for _, s := range b.Connect {
+					names = append(names, s.Path)
+				}
+				got = append(got, fmt.Sprintf("connect %v", names))
+			}
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%q: %s, want %s", text, strings.Join(got, ", "), want)
+		}
+	}
+}
+
+// A secret that a baseline names comes from where the baseline says, whether it may be
+// absent or not, and no other does.
+func TestABaselineBoundsSecrets(t *testing.T) {
+	for _, c := range []struct {
+		profile, baseline string
+		good              bool
+	}{
+		{"A = \"env:A\"", "A = \"env:A\"", true}, {"A = \"?env:A\"", "A = \"env:A\"", true}, {"A = \"env:A\"", "A = \"?env:A\"", true}, {"A = \"env:B\"", "A = \"env:A\"", false}, {"A = \"file:/a\"", "A = \"env:A\"", false},
+		{"B = \"env:A\"", "A = \"env:A\"", false}, {"A = \"env:A\"", "", false}, {"", "A = \"env:A\"", true}, {"A = \"env:A\"\nB = \"env:B\"", "A = \"env:A\"", false},
+	} {
+		p := parse1(t, "version = 1\n[env.secret]\n"+c.profile+"\n")
+		b, err := ParseBaseline("b.toml", []byte("version = 1\n[env.secret]\n"+c.baseline+"\n"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Resolve(p, Input{Baselines: []*Profile{b}})
+		if (err == nil) != c.good || err != nil && !strings.Contains(err.Error(), "from this secret") {
+			t.Errorf("%s within %s: %v", c.profile, c.baseline, err)
+		}
+	}
+	p := parse1(t, "version = 1\n[env.secret]\nA = \"env:A\"\n[env.set]\nC = \"1\"\n")
+	b, err := ParseBaseline("b.toml", []byte("version = 1\n[env]\npass = []\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Resolve(p, Input{Baselines: []*Profile{b}}); err != nil {
+		t.Errorf("a baseline that says nothing of secrets: %v", err)
+	}
+}
+
+// Lists that are too long to be compared pair by pair are not passed unlooked at.
+func TestTooLongToCompareIsRefused(t *testing.T) {
+	for _, kind := range []struct{ table, key, format, want string }{{"network", "allow", "\"h%d.a.example:443\",", "network.allow"}, {"tools", "allow", "\"t%d\",", "tools.allow"}} {
+		for n, good := range map[int]bool{1024: true, 1025: false} {
+			list := func(n int) string {
+				return fmt.Sprintf("version = 1\n[%s]\n%s = [", kind.table, kind.key) + numbered(kind.format, n) + "]\n"
+			}
+			p := parse1(t, list(n))
+			b, err := ParseBaseline("b.toml", []byte(list(1024)), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Resolve(p, Input{Baselines: []*Profile{b}})
+			if (err == nil) != good || err != nil && !strings.Contains(err.Error(), kind.want+": is too long to compare") {
+				t.Errorf("%s, %d: %v", kind.want, n, err)
+			}
+		}
+	}
+}
+
+// A rule of a baseline for a tool that has one as well holds beside it, and for one that
+// has none by itself.
+func TestRulesOfABaselineHoldToo(t *testing.T) {
+	schema := func(property string) map[string]any { return map[string]any{"required": []any{property}} }
+	for _, c := range []struct{ a, b, want ToolRule }{
+		{ToolRule{PerMinute: 3, Concurrent: 1}, ToolRule{PerMinute: 2, Concurrent: 4}, ToolRule{PerMinute: 2, Concurrent: 1}},
+		{ToolRule{}, ToolRule{PerMinute: 2, Concurrent: 4}, ToolRule{PerMinute: 2, Concurrent: 4}},
+		{ToolRule{PerMinute: 3, Concurrent: 1}, ToolRule{}, ToolRule{PerMinute: 3, Concurrent: 1}},
+		{ToolRule{Schema: schema("a")}, ToolRule{}, ToolRule{Schema: schema("a")}},
+		{ToolRule{}, ToolRule{Schema: schema("b")}, ToolRule{Schema: schema("b")}},
+		{ToolRule{Schema: schema("a")}, ToolRule{Schema: schema("b")}, ToolRule{Schema: map[string]any{"allOf": []any{schema("a"), schema("b")}}}},
+	} {
+		if got := both(c.a, c.b); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%+v and %+v: %+v", c.a, c.b, got)
+		}
+	}
+	tools := Tools{Rules: []ToolRule{{Tool: "x", PerMinute: 5}, {Tool: "y", PerMinute: 5}}}
+	narrowTools(&tools, Tools{Rules: []ToolRule{{Tool: "y", PerMinute: 2}, {Tool: "z", PerMinute: 9}}}, body{})
+	if want := []ToolRule{{Tool: "x", PerMinute: 5}, {Tool: "y", PerMinute: 2}, {Tool: "z", PerMinute: 9}}; !reflect.DeepEqual(tools.Rules, want) {
+		t.Errorf("%+v", tools.Rules)
+	}
+}
+
+// What two lists of patterns both allow is each pattern once that the other list covers.
+func TestWhatTwoListsAllow(t *testing.T) {
+	list := func(s string) (out []Glob) {
+		for _, p := range strings.Fields(s) {
+			out = append(out, Glob{Pattern: p})
+		}
+		return out
+	}
+	for _, c := range []struct{ a, b, want string }{{"a", "a", "a"}, {"a b", "b c", "b"}, {"get_*", "get_a put", "get_a"}, {"get_a put", "get_*", "get_a"}, {"*", "a b*", "a b*"}, {"a", "b", ""}, {"a", "", ""}, {"get_* x", "get_a* x y", "x get_a*"}} {
+		got := covered(list(c.a), list(c.b))
+		if len(got) != len(list(c.want)) || len(got) > 0 && !reflect.DeepEqual(got, list(c.want)) {
+			t.Errorf("%q and %q: %v, want %q", c.a, c.b, got, c.want)
+		}
+	}
+}
+
+// What a profile denies as well as its baseline is denied once, and prompts and resources
+// are bounded each by their own table.
+func TestFiltersOfABaselineAreAdded(t *testing.T) {
+	get := map[string]func(Policy) Filter{"tools": func(p Policy) Filter { return p.Tools.Filter }, "prompts": func(p Policy) Filter { return p.Prompts }, "resources": func(p Policy) Filter { return p.Resources }}
+	for table := range get {
+		p := parse1(t, "version = 1\n["+table+"]\nallow = [\"a\", \"b\"]\ndeny = [\"x\", \"y\"]\n")
+		b, err := ParseBaseline("b.toml", []byte("version = 1\n["+table+"]\nallow = [\"*\"]\ndeny = [\"y\", \"z\"]\n"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pol, err := Resolve(p, Input{Baselines: []*Profile{b}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for other, get := range get {
+			var got []string
+			for _, g := range get(pol).Deny {
+				got = append(got, g.Pattern)
+			}
+			if want := map[bool]string{true: "x y z"}[other == table]; strings.Join(got, " ") != want || (other == table) != (len(get(pol).Allow) == 2) {
+				t.Errorf("[%s] of a baseline: [%s] is %+v", table, other, get(pol))
+			}
+		}
+		wrong, err := ParseBaseline("b.toml", []byte("version = 1\n["+table+"]\nallow = [\"a\"]\n"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Resolve(p, Input{Baselines: []*Profile{wrong}}); err == nil || !strings.Contains(err.Error(), table+".allow: the baseline does not allow \"b\"") {
+			t.Errorf("[%s]: %v", table, err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A person who wrote "npx -y PACKAGE ~/docs" gets these folders, and no others, from
@@ -125,5 +126,53 @@ func TestPrivateIsForTheNamesThatAParameterGives(t *testing.T) {
 	}
 	if _, err := Parse("p.toml", fmt.Appendf(nil, text, "localhost"), nil); err == nil {
 		t.Error("private on an address that is written out is no mistake")
+	}
+}
+
+// Before anything of a profile is resolved it says which parameters it asks for, and
+// what its package needs without any.
+func TestAProfileSaysWhatItAsksFor(t *testing.T) {
+	const params = "[params.a]\ntype = \"string\"\ndefault = \"x\"\n[params.b]\ntype = \"secret\"\ndefault = \"env:B\"\n"
+	p := parse1(t, "version = 1\n"+params+"[server]\npackage = \"npm:p@1\"\nargs = [\"--x=${a}\", \"$${c}\"]\n[env.secret]\nB = \"${b}\"\n[filesystem]\nread = [\"${workspace}/x\"]\n[install]\nscripts = [\"s\"]\nbuild = []\nmin-age = \"5h\"\npython = \"3.12\"\n[network]\nallow = [\"a.example:443\"]\n")
+	for name, want := range map[string]bool{"a": true, "b": true, "c": false, "workspace": true, "home": false, "state": false} {
+		if p.Asks(name) != want {
+			t.Errorf("asks for %s: %v", name, !want)
+		}
+	}
+	if p.Package() != "npm:p@1" || parse1(t, "version = 1\n").Package() != "" {
+		t.Errorf("the package is %q", p.Package())
+	}
+	if got := p.ServerArgs(); !reflect.DeepEqual(got, []string{"--x=${a}", "$${c}"}) {
+		t.Errorf("arguments: %q", got)
+	}
+	only := p.InstallOnly()
+	pol, err := Resolve(only, Input{})
+	want := Closed("p")
+	want.Sources, want.Server = p.Sources, Server{Package: "npm:p@1", At: pol.Server.At}
+	want.Install.Scripts, want.Install.MinAge, want.Install.Python = []string{"s"}, 5*time.Hour, "3.12"
+	if err != nil || !reflect.DeepEqual(pol, want) {
+		t.Errorf("got  %+v\nwant %+v (%v)", pol, want, err)
+	}
+	build := parse1(t, "version = 1\n[server]\npackage = \"pypi:p\"\n[install]\nbuild = [\"S_d.x\"]\n").InstallOnly()
+	if pol, err := Resolve(build, Input{}); err != nil || !reflect.DeepEqual(pol.Install.Build, []string{"s-d-x"}) {
+		t.Errorf("builds: %q, %v", pol.Install.Build, err)
+	}
+}
+
+// A secret is never taken from a command line, which everybody on the machine reads.
+func TestBindTakesNoSecret(t *testing.T) {
+	p := parse1(t, "version = 1\n[params.key]\ntype = \"secret\"\ndefault = \"env:K\"\n[params.x]\ntype = \"string\"\n[env.secret]\nK = \"${key}\"\n[server]\npackage = \"npm:p\"\nargs = [\"${x}\"]\n")
+	if many, ok := p.given("key"); many || ok {
+		t.Error("a secret is given")
+	}
+	if _, ok := p.given("x"); !ok {
+		t.Error("the twin: another parameter is not given")
+	}
+	if _, ok := p.given("none"); ok {
+		t.Error("a parameter that is not there is given")
+	}
+	params, rest, ok := (&Profile{}).Bind([]string{"a", "b"})
+	if ok || params != nil || !reflect.DeepEqual(rest, []string{"a", "b"}) {
+		t.Errorf("without arguments: %v, %v, %v", params, rest, ok)
 	}
 }

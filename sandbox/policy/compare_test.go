@@ -9,7 +9,7 @@ import (
 
 // Whoever reviews a profile is told of everything that it gives and did not.
 func TestCompareTellsWhatIsWider(t *testing.T) {
-	const plain = "version = 1\nname = \"p\"\n[params.host]\ntype = \"string\"\ndefault = \"a.example\"\n[server]\ncommand = [\"p\"]\n"
+	const plain = "version = 1\nname = \"p\"\nserver.command = [\"p\"]\n[params.host]\ntype = \"string\"\ndefault = \"a.example\"\n"
 	for _, c := range []struct {
 		was, is string
 		want    string // GIVES of what is wider, "-" or "+", key, text
@@ -18,6 +18,17 @@ func TestCompareTellsWhatIsWider(t *testing.T) {
 		{"", "[network]\nallow = [\"a.example:443\"]\n", `GIVES + network.allow a.example:443`},
 		{"[network]\nallow = [\"a.example:443\"]\n", "", `- network.allow a.example:443`},
 		{"[network]\nallow = [\"a.example:443\"]\n", "[network]\nallow = [{ host = \"a.example:443\", private = true }]\n", `- network.allow a.example:443; GIVES + network.allow a.example:443, private`},
+		{"[network]\nallow = [{ host = \"a.example:443\", tls = false }]\n", "[network]\nallow = [{ host = \"a.example:443\", private = true, tls = true }]\n", `- network.allow a.example:443, tls = false; GIVES + network.allow a.example:443, private, tls = true`},
+
+		{"[params.x]\ntype = \"string\"\npattern = \"a\"\n", "[params.x]\ntype = \"string\"\n", `GIVES - params.x.pattern a`},
+		{"", "[params.x]\ntype = \"string\"\npattern = \"a\"\nenv = \"X\"\n", `GIVES + params.x.env X; + params.x.pattern a`},
+		{"", "[limits]\nfile-size = \"1MiB\"\ncpu-time = \"1s\"\ntmp = \"4GiB\"\ntmp-files = 16\nopen-files = 16\nconnections = 1\nconnection-rate = 1\n[wire]\nmax-line = \"1GiB\"\n",
+			`- limits.connection-rate 5000; + limits.connection-rate 1; - limits.connections 2048; + limits.connections 1; - limits.cpu-time unlimited; + limits.cpu-time 1000000000; - limits.file-size 1073741824; + limits.file-size 1048576; - limits.open-files 4096; + limits.open-files 16; - limits.tmp 134217728; GIVES + limits.tmp 4294967296; - limits.tmp-files 16384; + limits.tmp-files 16; - wire.max-line 67108864; GIVES + wire.max-line 1073741824`},
+		{"", "[client]\nelicitation = false\nroots = false\nlogging = false\n[log]\non-error = \"stop\"\n[install]\npython = \"3.9\"\n",
+			`- client.elicitation true; + client.elicitation false; - client.logging true; + client.logging false; - client.roots true; + client.roots false; - install.python ; + install.python 3.9; - log.on-error continue; + log.on-error stop`},
+		{"[install]\nmin-age = \"0s\"\n", "", `- install.min-age 0s; + install.min-age 72h0m0s`},
+		{"[log]\non-error = \"stop\"\n", "", `- log.on-error stop; GIVES + log.on-error continue`},
+		{"[limits]\nmemory = \"unlimited\"\n", "", `- limits.memory unlimited; + limits.memory 2147483648`},
 		{"", "[network]\nproxy = \"http://proxy.example:3128\"\n", `GIVES + network.proxy http://proxy.example:3128`},
 		{"", "[network]\nlisten = [9000]\n", `GIVES + network.listen 9000`},
 		{"", "[filesystem]\nread = [\"${workspace}\"]\nwrite = [\"${state}\"]\nunprotect = [\"${workspace}/.git\"]\n",
@@ -54,6 +65,9 @@ func TestCompareTellsWhatIsWider(t *testing.T) {
 		if text := strings.Join(got, "; "); text != c.want {
 			t.Errorf("%q to %q:\n got %s\nwant %s", c.was, c.is, text, c.want)
 		}
+	}
+	if got := Compare(parse1(t, "version = 1\n[server]\ncommand = [\"p\"]\nargs = [\"a\"]\ndir = \"/d\"\n"), parse1(t, "version = 1\n[server]\ncommand = [\"q\"]\n")); len(got) != 4 || got[0].Wider || got[0].Key != "server.args" || got[1].Wider || !got[2].Wider || got[3].Wider || got[3].Key != "server.dir" {
+		t.Errorf("another program: %+v", got)
 	}
 	other := strings.Replace(plain, "a.example", "b.example", 1)
 	if got := Compare(parse1(t, plain), parse1(t, other)); len(got) != 2 || !got[1].Wider || got[1].Key != "params.host.default" {

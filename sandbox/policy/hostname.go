@@ -181,7 +181,7 @@ func parseHostName(s string) (HostKind, string, error) {
 	switch {
 	case wild && !strings.Contains(name, "."):
 		return "", "", faultf("", "%s is a wildcard over a single label: too much of the internet", quote(s))
-	case local && (wild || name != "localhost"):
+	case local && name != "localhost":
 		return "", "", faultf("localhost:PORT", "%s is this machine itself", quote(s))
 	case local:
 		return HostLocal, name, nil

@@ -1,6 +1,9 @@
 package policy
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 var hosts = map[string]Host{
 	"api.github.com:443":         {Kind: HostName, Name: "api.github.com", First: 443, Last: 443, TLS: TLSUsual},
@@ -154,6 +157,61 @@ func TestTLSGoesByThePort(t *testing.T) {
 		h.TLS = c.tls
 		if h.Demanded(c.port) != c.demanded || h.Checked(c.port) != c.checked {
 			t.Errorf("%s, %q, port %d: demanded %v, checked %v", c.rule, c.tls, c.port, h.Demanded(c.port), h.Checked(c.port))
+		}
+	}
+}
+
+// Each network that no rule reaches, at its first and last address, as a part of itself
+// and of a network around it, with the way that there is instead.
+func TestNetworksThatNoRuleReaches(t *testing.T) {
+	for _, c := range []struct{ hint, why, nets string }{
+		{"localhost:PORT", "this machine itself", "127.0.0.0 127.255.255.255 127.0.0.0/8 127.64.0.0/10 [::1] 0.0.0.0 0.255.255.255 0.0.0.0/8 [::]"},
+		{"", "where clouds hand out", "169.254.0.0 169.254.255.255 169.254.0.0/16 169.254.0.0/15 169.0.0.0/8"},
+		{"", "depends on an interface", "[fe80::] [febf:ffff::1] [fe80::/10] [fe80::/64] [fe00::/8]"},
+		{"", "a cloud hands out credentials", "[fd00:ec2::254]"},
+		{"", "multicast", "224.0.0.0 239.255.255.255 224.0.0.0/8 239.0.0.0/8 [ff00::] [ffff::1] [ff00::/8]"},
+		{"", "broadcast", "255.255.255.255 255.255.255.0/24 255.0.0.0/8"},
+		{"", "write it as IPv4", "[::ffff:0.0.0.0] [::ffff:255.255.255.255] [::ffff:0:0/96] [64:ff9b::] [64:ff9b::255.255.255.255] [64:ff9b::/96] [64:ff9b::/32]"},
+	} {
+		for _, net := range strings.Fields(c.nets) {
+			h, err := ParseHost(net + ":80")
+			f, ok := err.(*fault)
+			if !ok || !strings.Contains(f.text, c.why) || f.hint != c.hint {
+				t.Errorf("%s: %+v, %+v", net, h, err)
+			}
+		}
+	}
+	for _, net := range strings.Fields("126.255.255.255 128.0.0.0 1.0.0.0 169.253.255.255 169.255.0.0 [fe7f::1] [fec0::1] [fd00:ec2::253] [fd00:ec2::255] 223.255.255.255 240.0.0.1 [feff::1] 255.255.255.254 [::fffe:0:0] [::1:0:0:1] [64:ff9a::1] [64:ff9b:0:1::] [fd00:ec2::/64] [fc00::/8]") {
+		if _, err := ParseHost(net + ":80"); err != nil {
+			t.Errorf("%s, which lies beside: %v", net, err)
+		}
+	}
+}
+
+// A mistake in a rule comes with the rule that was meant.
+func TestHintsOfHostRules(t *testing.T) {
+	for rule, hint := range map[string]string{
+		"https://a.example": "a.example:443", "WSS://a.example/x": "a.example:443", "http://a.example": "a.example:80", "ws://a.example/": "a.example:80", "ftp://a.example": "", "https://a.example:8443": "", "https://": "", "https:///x": "",
+		"a.example": "a.example:443", "[2001:db8::1]": "[2001:db8::1]:443", "a.localhost:80": "localhost:PORT", "*.localhost:80": "", "*.a.localhost:80": "localhost:PORT", "10.0.0.1/8:443": "10.0.0.0/8", strings.Repeat("a", 513): "", strings.Repeat("a", 512): strings.Repeat("a", 512) + ":443",
+	} {
+		_, err := ParseHost(rule)
+		if f, ok := err.(*fault); !ok || f.hint != hint {
+			t.Errorf("%.40s: %+v, want the hint %.40q", rule, err, hint)
+		}
+	}
+	if _, err := ParseHost(strings.Repeat("a", 513)); !strings.Contains(err.Error(), "too long for a host") {
+		t.Errorf("513 bytes: %v", err)
+	}
+}
+
+// What a rule is printed as, in hints and in the log, is the rule.
+func TestHostRulesPrintAsTheyAreRead(t *testing.T) {
+	for rule, want := range map[string]string{"A.example:443": "a.example:443", "*.a.example:1-16": "*.a.example:1-16", "localhost:80": "localhost:80", "10.0.0.0/8:80": "10.0.0.0/8:80", "10.0.0.1:80": "10.0.0.1:80",
+		"[2001:DB8::1]:80": "[2001:db8::1]:80", "[fd00::/8]:80-81": "[fd00::/8]:80-81"} {
+		if got := hostOf(t, rule).String(); got != want {
+			t.Errorf("%s prints as %s", rule, got)
+		} else if again := hostOf(t, got); again != hostOf(t, rule) {
+			t.Errorf("%s is read as %+v", got, again)
 		}
 	}
 }

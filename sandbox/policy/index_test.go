@@ -173,3 +173,75 @@ func growth() string {
 		"[params.m]\ntype = \"string\"\nmany = true\ndefault = [" + strings.Repeat("\"x\",", 4000) + "]\n" +
 		"[server]\nargs = [\"" + strings.Repeat("${a}", 10000) + "\"," + strings.Repeat("\"${m}\",", 4000) + "]\n"
 }
+
+// A key that is written with an escape is the key that the decoder reads: its mistakes
+// have a place.
+func TestEscapedKeysAreFound(t *testing.T) {
+	for text, want := range map[string]string{
+		`plain`: "plain", `a\bb`: "a\bb", `\t`: "\t", `\n`: "\n", `\f`: "\f", `\r`: "\r", `\e`: "\x1b", `\"`: `"`, `\\`: `\`, `\x41\x7a`: "Az", `\u0041b`: "Ab", `\u00fc`: "ü", `\U0001F600x`: "\U0001F600x", `x\u0041`: "xA",
+		`\`: `\`, `a\`: `a\`, `\u004`: "", `\x4`: "4",
+	} {
+		got := unescape(text)
+		if text == `\u004` {
+			want = "004"
+		}
+		if got != want {
+			t.Errorf("%s is %q, want %q", text, got, want)
+		}
+	}
+	for _, key := range []string{`"\b"`, `"\t"`, `"\n"`, `"\f"`, `"\r"`, `"a\"b"`, `"\\"`, `"\u0041"`, `"\U0001F600"`, `'a\b'`, `"a.b"`, `'"'`} {
+		src := "version = 1\n" + key + " = 1\n"
+		var vals map[string]any
+		if err := toml.Unmarshal([]byte(src), &vals); err != nil {
+			t.Fatal(err)
+		}
+		root, stopped, _ := index(src)
+		for k := range vals {
+			if n := root.keys[k]; stopped >= 0 || n == nil {
+				t.Errorf("%s is read as %q, and found nowhere", key, k)
+			} else if k != "version" && (n.key != 12 || src[n.val:] != "1\n") {
+				t.Errorf("%s is at %d, its value at %d", key, n.key, n.val)
+			}
+		}
+	}
+}
+
+// What is no TOML stops where it stops being so, and at its end.
+func TestTheIndexStopsWhereTOMLDoes(t *testing.T) {
+	for src, want := range map[string]int{
+		"": -1, "a = 1": -1, "a = 1 # b": -1, "a = 'x' 'y'": 8, "a = 'x'": -1, "a": 1, "a =": 3, "a = 'x": 6, "a = \"x\\": 7, "a = \"x\ny\"": 6, "a = '''x": 8, "a = '''x''": 10, "a = '''x'''": -1, "a = '''x'''''": -1, "a = '''x''''''": 13,
+		"a = \"\"\"x\\\"\"\"\"": -1, "a = \"\"\"x\\": 9, "a = [": 5, "a = [1": 6, "a = [1]": -1, "a = [1,,": 8, "a = {": 5, "a = {b": 6, "a = {b = 1": 10, "a = {b = 1}": -1, "[a": 2, "[a]": -1, "[[a]": 3, "[[a]]": -1, "[a] b": 4, "[]": 1, ".a = 1": 0, "a. = 1": 3, "\"a = 1": 6, "'a\n' = 1": 2,
+		"a = 1\r\nb = 2": -1, "# only": -1, "a = # nothing": 4,
+	} {
+		if _, got, deep := index(src); got != want || deep {
+			t.Errorf("%q stops at %d (%v), want %d", src, got, deep, want)
+		}
+	}
+	for n, want := range map[int]bool{maxDepth: false, maxDepth + 1: true} {
+		for what, src := range map[string]string{"brackets": "a = " + strings.Repeat("[", n-1) + "1" + strings.Repeat("]", n-1), "dots": strings.TrimSuffix(strings.Repeat("a.", n), ".") + " = 1", "a header": "[" + strings.TrimSuffix(strings.Repeat("a.", n), ".") + "]"} {
+			if _, _, deep := index(src); deep != want {
+				t.Errorf("%d %s are too deep: %v", n, what, deep)
+			}
+			if _, err := Parse("p.toml", []byte("version = 1\n"+src+"\n"), nil); strings.Contains(err.Error(), "nests deeper") != want {
+				t.Errorf("%d %s: %v", n, what, err)
+			}
+		}
+	}
+}
+
+// What an index cannot follow and a decoder would have to descend is refused before; a
+// small one gets the decoder's own words.
+func TestWhatStopsTheIndexIsNotDecoded(t *testing.T) {
+	for n, want := range map[int]string{1000: "expected", 1001: "this is not TOML"} {
+		_, err := Parse("p.toml", []byte("a = \"\n"+strings.Repeat("[", n)), nil)
+		if err == nil || (err.(Mistakes)[0].Text == "this is not TOML") != (want == "this is not TOML") {
+			t.Errorf("%d brackets: %v, want %s", n, err, want)
+		}
+	}
+	if _, err := Parse("p.toml", []byte(strings.Repeat("\n", MaxFile)), nil); err == nil || !strings.Contains(err.Error(), "version: is missing") {
+		t.Errorf("as large as may be: %v", err)
+	}
+	if _, err := Parse("p.toml", []byte(strings.Repeat("\n", MaxFile+1)), nil); err == nil || !strings.Contains(err.Error(), "is larger than 1048576 bytes") {
+		t.Errorf("larger: %v", err)
+	}
+}

@@ -30,11 +30,8 @@ func Insert(src []byte, g audit.Grant) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, edit := range []func(string, audit.Grant) (string, bool){intoList, intoTable, atEnd} {
-		text, ok := edit(string(src), g)
-		if !ok {
-			continue
-		}
+	for _, edit := range []func(string, audit.Grant) string{intoList, intoTable, atEnd} {
+		text := edit(string(src), g)
 		if got, err := decoded([]byte(text)); err == nil && reflect.DeepEqual(got, want) {
 			return []byte(text), nil
 		}
@@ -82,55 +79,56 @@ func granted(src []byte, g audit.Grant) (map[string]any, error) {
 	return all, nil
 }
 
-// intoList puts the values before the first element of a list that is there.
-func intoList(src string, g audit.Grant) (string, bool) {
+// intoList puts the values before the first element of a list that is there. Like the
+// other edits it returns "" where there is no such place.
+func intoList(src string, g audit.Grant) string {
 	root, stopped, _ := index(src)
 	if stopped >= 0 || root.keys[g.Table] == nil || root.keys[g.Table].keys[g.Key] == nil {
-		return "", false
+		return ""
 	}
 	list := root.keys[g.Table].keys[g.Key]
 	if list.val >= len(src) || src[list.val] != '[' {
-		return "", false
+		return ""
 	}
 	behind := list.val + 1
 	values := strings.TrimSuffix(strings.TrimPrefix(g.List(), "["), "]")
 	if len(list.items) == 0 {
-		return src[:behind] + values + src[behind:], true
+		return src[:behind] + values + src[behind:]
 	}
 	first := list.items[0].key
 	if line := strings.LastIndexByte(src[:first], '\n') + 1; line > behind {
 		// One element a line: the new one gets its own, indented like the first.
-		return src[:line] + indent(src[line:]) + values + "," + ending(src) + src[line:], true
+		return src[:line] + indent(src[line:]) + values + "," + ending(src) + src[line:]
 	}
-	return src[:behind] + values + ", " + strings.TrimLeft(src[behind:], " \t"), true
+	return src[:behind] + values + ", " + strings.TrimLeft(src[behind:], " \t")
 }
 
 // intoTable puts a line behind the last pair of a table that has a header, or
 // behind the header of one that is empty.
-func intoTable(src string, g audit.Grant) (string, bool) {
+func intoTable(src string, g audit.Grant) string {
 	root, stopped, _ := index(src)
 	table := root.keys[g.Table]
 	if stopped >= 0 || table == nil {
-		return "", false
+		return ""
 	}
 	header := lineAt(src, table.val)
 	if !strings.HasPrefix(strings.TrimLeft(header, " \t"), "[") {
-		return "", false
+		return ""
 	}
 	end := strings.LastIndexByte(src[:table.val], '\n') + 1 + len(header)
 	before := src[:end]
 	if !strings.HasSuffix(before, "\n") {
 		before += ending(src)
 	}
-	return before + indent(src[end:]) + g.Key + " = " + g.List() + ending(src) + src[end:], true
+	return before + indent(src[end:]) + g.Key + " = " + g.List() + ending(src) + src[end:]
 }
 
 // atEnd puts the table behind everything.
-func atEnd(src string, g audit.Grant) (string, bool) {
+func atEnd(src string, g audit.Grant) string {
 	if src != "" && !strings.HasSuffix(src, "\n") {
 		src += ending(src)
 	}
-	return src + ending(src) + strings.ReplaceAll(g.TOML(), "\n", ending(src)) + ending(src), true
+	return src + ending(src) + strings.ReplaceAll(g.TOML(), "\n", ending(src)) + ending(src)
 }
 
 // lineAt is the line that holds an offset, with its end.

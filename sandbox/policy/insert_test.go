@@ -100,3 +100,35 @@ func FuzzInsert(f *testing.F) {
 		}
 	})
 }
+
+// What cannot be written into says why: the person mends that place by hand.
+func TestInsertSaysWhyNot(t *testing.T) {
+	read := audit.Roots{}.AllowPath("read", "/new")
+	for src, want := range map[string]string{
+		"[filesystem\n": "cannot read the profile: ", "filesystem = 1\n": `cannot write into "filesystem": it is no table`, "[filesystem]\nread = 1\n": `cannot write into "filesystem.read": it is no list`,
+		"filesystem = { write = [] }\n": "cannot write read = [\"/new\"] into this profile", "[filesystem]\nread = [\"/new\"]\n": policy.ErrGranted.Error(),
+	} {
+		got, err := policy.Insert([]byte(src), *read)
+		if err == nil || got != nil || !strings.Contains(err.Error(), strings.TrimPrefix(want, "cannot write read = [\"/new\"] ")) {
+			t.Errorf("%q: %q, %v, want %s", src, got, err, want)
+		}
+	}
+	two := audit.Grant{Table: "filesystem", Key: "read", Values: []audit.GrantValue{{Text: "/a"}, {Text: "/b"}}}
+	for src, want := range map[string]string{"[filesystem]\nread = [\"/a\"]\n": "[filesystem]\nread = [\"/a\", \"/b\", \"/a\"]\n", "[filesystem]\n\twrite = []\n": "[filesystem]\n\tread = [\"/a\", \"/b\"]\n\twrite = []\n", "[filesystem]\n\n  [log]\n": "[filesystem]\nread = [\"/a\", \"/b\"]\n\n  [log]\n",
+		"[filesystem]\r\nread = [\r\n  \"/x\",\r\n]\r\n": "[filesystem]\r\nread = [\r\n  \"/a\", \"/b\",\r\n  \"/x\",\r\n]\r\n", "\nread = 1\n": "\nread = 1\n\n[filesystem]\nread = [\"/a\", \"/b\"]\n", "x = 1\r\n": "x = 1\r\n\r\n[filesystem]\r\nread = [\"/a\", \"/b\"]\r\n"} {
+		if got, err := policy.Insert([]byte(src), two); err != nil || string(got) != want {
+			t.Errorf("%q: %q, %v, want %q", src, got, err, want)
+		}
+	}
+}
+
+// A diff is the lines that are not the same, at the top, in the middle and at the end.
+func TestChangedAtBothEnds(t *testing.T) {
+	for _, c := range []struct{ old, new, want string }{
+		{"", "", ""}, {"a\n", "a\n", ""}, {"", "a\n", "+a"}, {"a\n", "", "-a"}, {"a\n", "b\n", "-a +b"}, {"a\nb\n", "x\na\nb\n", "+x"}, {"a\nb\n", "a\nb\nx\n", "+x"}, {"a\r\nb", "a\r\nc", "-b +c"}, {"a\na\n", "a\na\na\n", "+a"}, {"b\nc\n", "a\nd\nc\n", "-b +a +d"},
+	} {
+		if got := strings.Join(policy.Changed([]byte(c.old), []byte(c.new)), " "); strings.Join(strings.Fields(got), " ") != c.want && got != c.want {
+			t.Errorf("%q to %q: %q, want %q", c.old, c.new, got, c.want)
+		}
+	}
+}

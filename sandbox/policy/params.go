@@ -67,7 +67,7 @@ func readParams(t *table) []Param {
 func readParam(t *table, name string, at Pos) Param {
 	p := Param{Name: name, At: at}
 	kind := read(t, "type", oneOf(ParamString, ParamSecret, ParamDirectory, ParamFile, ParamPort, ParamChoice))
-	if _, wrote := t.vals["type"]; !wrote {
+	if _, wrote := t.vals["type"]; t.wrote && !wrote {
 		t.doc.add(at, t.key, `type = "string"`, "has no type")
 	}
 	p.Type = kind.v

@@ -33,6 +33,7 @@ var bans = []ban{
 	{"/var", false, false, "the machine's own state"},
 	{"/var/run", true, true, "sockets of the machine's services, which a read-only mount does not stop; see [sockets]"},
 	{"/run/user", true, true, "sockets of the session, which a read-only mount does not stop; see [sockets]"},
+	{"/var/run/user", true, true, "sockets of the session, which a read-only mount does not stop; see [sockets]"},
 	{"/tmp", true, false, "sockets and files of other programs; the server has a /tmp of its own"},
 	{"/var/tmp", true, false, "files of other programs; the server has a /tmp of its own"},
 }

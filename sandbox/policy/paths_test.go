@@ -214,3 +214,136 @@ func TestAPathIsNoPattern(t *testing.T) {
 		}
 	}
 }
+
+// Every row of the places that no profile gives away: the place itself, and what lies in
+// it, to read and to write. It is read, written, read below, written below.
+func TestEveryBanHolds(t *testing.T) {
+	rows := map[string]string{
+		"/": "--rw", "/etc": "r-r-", "/usr": "r-r-", "/bin": "r-r-", "/sbin": "r-r-", "/lib": "r-r-", "/lib64": "r-r-", "/boot": "r-r-", "/proc": "----", "/sys": "--r-", "/dev": "--r-",
+		"/run": "--r-", "/var": "r-rw", "/var/run": "--r-", "/run/user": "----", "/var/run/user": "----", "/tmp": "--rw", "/var/tmp": "--rw", "/srv": "rwrw", "/opt": "rwrw", "/media": "rwrw", "/libexec": "rwrw",
+	}
+	for _, b := range bans {
+		if _, ok := rows[b.path]; !ok {
+			t.Errorf("no row for %s", b.path)
+		}
+	}
+	r := &resolver{in: machine, name: "p"}
+	for path, want := range rows {
+		got := ""
+		for _, p := range []string{path, strings.TrimSuffix(path, "/") + "/zz"} {
+			for _, verb := range []string{"r", "w"} {
+				err := r.refuse(p, verb == "w")
+				if err != nil {
+					if !strings.Contains(err.Error(), map[string]string{"r": "cannot read ", "w": "cannot write "}[verb]+quote(p)) {
+						t.Errorf("%s: %v", p, err)
+					}
+					verb = "-"
+				}
+				got += verb
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
+// The login's own folders are as closed as those that the environment names: whoever
+// moves HOME gets nothing of the first home.
+func TestTheLoginsFoldersStayClosed(t *testing.T) {
+	in := Input{Home: "/moved", State: "/moved/state", Config: "/moved/config", Login: Dirs{Home: "/home/ada", State: "/var/lib/ada/state", Config: "/srv/ada/config"}}
+	for path, good := range map[string]bool{
+		"/moved": false, "/moved/src": true, "/moved/state": false, "/moved/state/x": false, "/moved/config/x": false, "/home/ada": false, "/home": false, "/home/ada/src": true, "/home/adam": true,
+		"/var/lib/ada/state": false, "/var/lib/ada/state/x": false, "/var/lib/ada": false, "/var/lib/ada/states": true, "/srv/ada/config": false, "/srv/ada/config/x": false, "/srv/ada": false, "/srv/ada/conf": true,
+		"/moved/state/servers/p": true, "/moved/state/servers/p/x": true, "/moved/state/servers/pq": false, "/moved/state/servers": false, "/var/lib/ada/state/servers/p": false,
+	} {
+		for _, write := range []bool{false, true} {
+			if err := in.Refuse("p", path, write); (err == nil) != good {
+				t.Errorf("%s, to write %v: %v", path, write, err)
+			}
+		}
+	}
+	for _, in := range []Input{{}, {Home: "rel", State: "rel", Config: "rel", Login: Dirs{Home: "rel", State: "rel", Config: "rel"}}} {
+		if err := in.Refuse("p", "/srv/x", true); err != nil {
+			t.Errorf("nothing is known of the machine: %v", err)
+		}
+	}
+}
+
+// A workspace that gives away more than a project is refused once, and by its option.
+func TestAWorkspaceIsAProject(t *testing.T) {
+	p, err := Parse("p.toml", []byte("version = 1\n[filesystem]\nread = [\"${workspace}\", \"${workspace}/x\"]\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for workspace, want := range map[string]string{
+		"": "${workspace} is not known here", "app": "/home/ada/src/app", "/srv/app/": "/srv/app", "~/app": "/home/ada/app", ".": "/home/ada/src", "..": "a whole home directory", "~": "a whole home directory", "/": "the whole machine", "/etc/x": "configuration", "~/.config/mcpen": "mcpen keeps",
+		"~eve/x": "another user's home", "/a\nb": "control character",
+	} {
+		in := machine
+		in.Workspace = workspace
+		pol, err := Resolve(p, in)
+		if strings.HasPrefix(want, "/") {
+			if err != nil || pol.Filesystem.Read[0].Path != want {
+				t.Errorf("%q: %+v, %v", workspace, pol.Filesystem.Read, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || workspace != "" && len(err.(Mistakes)) != 1 || workspace != "" && err.(Mistakes)[0].Key != "--workspace" {
+			t.Errorf("%q: %v, want %s", workspace, err, want)
+		}
+		if workspace == "" && err.(Mistakes)[0].Hint != "--workspace DIR" {
+			t.Errorf("no workspace: the hint is %q", err.(Mistakes)[0].Hint)
+		}
+	}
+}
+
+// The mistakes of [sockets] and protect have their words: a socket that may be absent, one
+// of mcpen's own, a name that protects everything.
+func TestMistakesOfSocketsAndNames(t *testing.T) {
+	for rule, want := range map[string]string{
+		"[sockets]\nconnect = [\"?/srv/a.sock\"]": "a socket cannot be optional", "[sockets]\nconnect = [\"~/.config/mcpen/x\"]": "cannot connect to", "[sockets]\nconnect = [\"~/.local/state/mcpen/x\"]": "cannot connect to", "[sockets]\nconnect = [\"rel\"]": "is relative",
+		"[sockets]\nconnect = [3]": "neither a path nor a table", "[sockets]\nconnect = [{}]": "has no path", "[sockets]\nconnect = [{ path = \"/run/docker.sock\", override = \"yes\" }]": "is none of",
+		"[filesystem]\nprotect = [\"\"]": "is not a name", "[filesystem]\nprotect = [\"/a\"]": "is not a name", "[filesystem]\nprotect = [\"a/\"]": "is not a name", "[filesystem]\nprotect = [\"a/../b\"]": "is not a name", "[filesystem]\nprotect = [\".\"]": "is not a name",
+		"[filesystem]\nprotect = [\"../a\"]": "is not a name", "[filesystem]\nprotect = [\"*\"]": "would protect everything", "[filesystem]\nprotect = [\"**/*\"]": "would protect everything", "[filesystem]\nprotect = [\"a/b\", \".x\", \"*.sh\"]": "",
+		"[server]\ndir = \"~eve/x\"": "another user's home", "[server]\ncommand = [\"~eve/x\"]": "another user's home", "[server]\ncommand = [\"\"]": "names no program", "[server]\ncommand = []": "names no program", "[server]\ncommand = [\"\", \"x\"]": "names no program",
+		"[server]\ncommand = [\"a\"]\npackage = \"npm:a\"": "is one or the other", "[server]\npackage = \"npm:a\"": "", "[server]\ncommand = [\"~/x\", \"\"]": "", "[server]\ncommand = [\"${e}\"]\n[params.e]\ntype = \"string\"\ndefault = \"\"": "names no program",
+		"[sockets]\nconnect = [\"/srv/a.sock\", \"/srv//a.sock\"]": "",
+	} {
+		p, err := Parse("p.toml", []byte("version = 1\n"+rule+"\n"), nil)
+		if err == nil {
+			var pol Policy
+			pol, err = Resolve(p, machine)
+			if err == nil && len(pol.Sockets) > 1 {
+				t.Errorf("%s: %+v", rule, pol.Sockets)
+			}
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", rule, err, want)
+		}
+		if m, ok := err.(Mistakes); ok && len(m) != 1 {
+			t.Errorf("%s: %d mistakes", rule, len(m))
+		}
+	}
+}
+
+// Landlock and mounts go by the exact path: a prefix of a name is no folder above it.
+func TestWithinGoesByElements(t *testing.T) {
+	for _, c := range []struct {
+		p, dir string
+		want   bool
+	}{{"/a", "/a", true}, {"/a/b", "/a", true}, {"/ab", "/a", false}, {"/a", "/a/b", false}, {"/a", "/", true}, {"/", "/", true}, {"/", "/a", false}} {
+		if got := within(c.p, c.dir); got != c.want {
+			t.Errorf("%s within %s: %v", c.p, c.dir, got)
+		}
+	}
+	set := ancestors([]Path{{Path: "/a/b"}, {Path: "/a"}, {Path: "rel"}})
+	for p, want := range map[string]string{"/a/b/c": "/a/b", "/a/b": "/a/b", "/a/c/d": "/a", "/ab": "", "/": "", "rel": "rel", "rel/x": "rel", ".": "", "x": ""} {
+		if got, ok := set.over(p); got.Path != want || ok != (want != "") {
+			t.Errorf("over %s is %q, %v", p, got.Path, ok)
+		}
+	}
+	if got, ok := ancestors([]Path{{Path: "/"}}).over("/x/y"); !ok || got.Path != "/" {
+		t.Errorf("over all is %q", got.Path)
+	}
+}

@@ -123,14 +123,14 @@ func readServer(b *body, t *table) {
 	switch {
 	case b.command.set && b.pkg.set:
 		t.doc.add(b.pkg.at, b.pkg.key, "", "server.command is there too: a server is one or the other")
-	case namesNothing(t.vals["command"]):
+	case isEmpty(t.vals["command"]):
 		t.doc.add(b.command.at, t.key+".command", "", "names no program")
 	}
 }
 
-func namesNothing(command any) bool {
-	list, ok := command.([]any)
-	return ok && (len(list) == 0 || list[0] == "")
+func isEmpty(v any) bool {
+	list, ok := v.([]any)
+	return ok && len(list) == 0
 }
 
 func readFilesystem(b *body, t *table) {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -146,5 +147,98 @@ func TestSecretsAreNeverQuoted(t *testing.T) {
 	}
 	if _, err := Parse("s.toml", []byte("version = 1\n[env]\nsecret = { T = \"env:X\" }\n"), nil); err != nil {
 		t.Errorf("a reference is refused: %v", err)
+	}
+}
+
+// What a secret may be fetched from, and what only looks so.
+func TestReferencesToSecrets(t *testing.T) {
+	r := &resolver{in: Input{Home: "/home/ada"}}
+	for s, want := range map[string]string{
+		"env:A": "env:A", "?env:A_1": "?env:A_1", "file:/a//b": "file:/a/b", "file:~/a": "file:/home/ada/a", "file:~": "file:/home/ada", "command:pass show x": "command:pass show x", "keyring:a/b": "keyring:a/b", "keyring:a/b/c": "keyring:a/b/c",
+	} {
+		if got, err := r.secret(s); got != want || err != nil {
+			t.Errorf("%q: %q, %v", s, got, err)
+		}
+	}
+	for what, refs := range map[string][]string{
+		"a variable":    {"env:", "env:1A", "env:A B", "?env:", "env:A\n"},
+		"a file":        {"file:", "file:a", "file:~eve/x", "file:/a\n", "file:/a\x00", "file:/a\r"},
+		"a command":     {"command:", "command:  ", "command:x\ny", "command:x\x00"},
+		"the keyring":   {"keyring:", "keyring:a", "keyring:a/", "keyring:/b", "keyring:a/b\n"},
+		"to a secret (": {"", "sk-1", "ENV:A", "?file:/a", "vault:x", ":"},
+	} {
+		for _, s := range refs {
+			got, err := r.secret(s)
+			if err == nil || !strings.Contains(err.Error(), what) || got != "" {
+				t.Errorf("%q: %q, %v, want that it is no reference to %s", s, got, err, what)
+			}
+		}
+	}
+}
+
+// The longest and the shortest of what a person writes in one piece, and what is not.
+func TestTextsEndWhereTheySay(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("x", n) }
+	for _, c := range []struct {
+		what      string
+		parse     func(any) (string, error)
+		good, bad []any
+	}{
+		{"a line", asLine, []any{"", long(1000), "ü"}, []any{long(1001), "a\nb", "\n", "b\x7f", int64(1)}},
+		{"a pattern", asGlob, []any{"a", long(512), "*"}, []any{"", long(513), "a\n", "\ta", true}},
+		{"a variable", asEnvName, []any{"A", "_", "a1_", long(255)}, []any{"", "1A", "A-B", "A=", long(256), "A\n", int64(1)}},
+		{"a name", asProfileName, []any{"a", "1", "a.b-c_d", long(64)}, []any{"", ".a", "-a", "A", "a..b", "a/b", long(65), "a\n", true}},
+		{"a Python", asPython, []any{"3.9", "3.13"}, []any{"3", "3.", "2.7", "3.123", "3.9.1", "x3.9", 3.13}},
+		{"a script", asScript, []any{"a", "@s/a", long(214)}, []any{"", "a@1", "a/b", long(215), int64(1)}},
+		{"a build", asBuild, []any{"a", "A.b", long(214)}, []any{"", "-a", "a[b]", long(215), int64(1)}},
+		{"a package", asPackage, []any{"npm:" + long(214), "pypi:" + long(214), "pypi:a[b, c]", "npm:a@" + strings.Repeat("1 ", 127) + "11"}, []any{"npm:" + long(215), "pypi:" + long(215), "npm", "gem:a", int64(1), "npm:a@" + strings.Repeat("1 ", 128) + "1"}},
+		{"a proxy", asProxy, []any{"environment", "none", "http://a:1"}, []any{"http://u@a:1", int64(1)}},
+	} {
+		for _, v := range c.good {
+			if _, err := c.parse(v); err != nil {
+				t.Errorf("%s: %.40v: %v", c.what, v, err)
+			}
+		}
+		for _, v := range c.bad {
+			if got, err := c.parse(v); err == nil {
+				t.Errorf("%.40v passes as %s: %.40q", v, c.what, got)
+			}
+		}
+	}
+}
+
+// Cores are counted from a hundredth on.
+func TestCores(t *testing.T) {
+	for _, c := range []struct {
+		v    any
+		want float64
+		good bool
+	}{{"unlimited", 0, true}, {0.01, 0.01, true}, {int64(1), 1, true}, {int64(4096), 4096, true}, {4096.0, 4096, true}, {1.5, 1.5, true},
+		{0.0099, 0, false}, {int64(0), 0, false}, {int64(-1), 0, false}, {4096.1, 0, false}, {int64(4097), 0, false}, {math.NaN(), 0, false}, {math.Inf(1), 0, false}, {"2", 0, false}, {"", 0, false}, {true, 0, false}, {nil, 0, false}} {
+		if got, err := asCores(c.v); got != c.want || (err == nil) != c.good {
+			t.Errorf("%v: %v, %v", c.v, got, err)
+		}
+	}
+}
+
+// A mistake names the value that is wrong as the profile has it.
+func TestValuesAreDescribed(t *testing.T) {
+	for _, c := range []struct {
+		v    any
+		want string
+	}{{"a\n", `"a\n"`}, {[]any{1}, "a list"}, {[]map[string]any{}, "a list"}, {map[string]any{}, "a table"}, {time.Time{}, "a date"}, {1.5, "1.5"}, {1e20, "1e+20"}, {int64(7), "7"}, {true, "true"}} {
+		if got := describe(c.v); got != c.want {
+			t.Errorf("%#v is %s, want %s", c.v, got, c.want)
+		}
+	}
+}
+
+// A key is written as TOML would write it, and cut where it is long.
+func TestKeysAreJoined(t *testing.T) {
+	long := strings.Repeat("k", 80)
+	for _, c := range []struct{ table, key, want string }{{"", "a", "a"}, {"a", "B-9_", "a.B-9_"}, {"a", "", `a.""`}, {"", "", `""`}, {"a", "b.c", `a."b.c"`}, {"a", "ü", `a."ü"`}, {"a", long, "a." + long}, {"a", long + "k", `a."` + long + `"…`}} {
+		if got := join(c.table, c.key); got != c.want {
+			t.Errorf("%q and %q: %s", c.table, c.key, got)
+		}
 	}
 }

@@ -131,15 +131,15 @@ func TestWrongTypesAreFoundAtEveryKey(t *testing.T) {
 		}
 		delete(wrong, map[bool]string{true: "dates", false: ""}[where == ""])
 		for what, x := range wrong {
-			func() {
-				defer func() { recover() }() // a table in a list of tables is a table
-				set(x)
-				_, err := Parse("p.toml", encode(t, doc), nil)
-				var m Mistakes
-				if !errors.As(err, &m) || len(m) == 0 {
-					t.Errorf("%s passes as %s: %v", what, where, err)
-				}
-			}()
+			if _, isTable := x.(map[string]any); strings.HasPrefix(where, ".tools.rule.") && strings.HasSuffix(where, "]") && strings.Contains(where, "Of[") && !isTable {
+				continue // a table in a list of tables is a table
+			}
+			set(x)
+			_, err := Parse("p.toml", encode(t, doc), nil)
+			var m Mistakes
+			if !errors.As(err, &m) || len(m) == 0 {
+				t.Errorf("%s passes as %s: %v", what, where, err)
+			}
 			set(v)
 		}
 	})
