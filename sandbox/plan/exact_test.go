@@ -51,3 +51,46 @@ func TestBytesSurvive(t *testing.T) {
 		t.Error("two plans with one digest")
 	}
 }
+
+// What is text stays the JSON that everybody knows; what is not goes through pointers,
+// maps, lists and what any holds, and a nil stays nil.
+func TestBytesSurviveInEveryShape(t *testing.T) {
+	type inner struct{ S string }
+	type shape struct {
+		P, Nil  *inner
+		L, None []string
+		M, No   map[string]string
+		A, Zero any
+		N       int
+		hidden  string
+	}
+	const raw = "a\xff"
+	in := shape{P: &inner{raw}, L: []string{raw, ""}, M: map[string]string{raw: raw}, A: map[string]any{"k": []any{raw, 1.5, nil}}, N: 7, hidden: raw}
+	data, err := Encode(in)
+	if err != nil || !utf8.Valid(data) {
+		t.Fatalf("%q, %v", data, err)
+	}
+	var out shape
+	if err := Decode(data, &out); err != nil {
+		t.Fatal(err)
+	}
+	in.hidden = ""
+	if !reflect.DeepEqual(in, out) {
+		t.Errorf("%+v becomes %+v", in, out)
+	}
+	for text, want := range map[string]string{"": `""`, "a": `"a"`, "\ufffd": `"` + "\ufffd" + `"`, raw: "\"a\U0010ffff\"", "\U0010ff41": "\"\U0010fff4\U0010ff8f\U0010ffbd\U0010ff81\""} {
+		if data, err := Encode(text); string(data) != want || err != nil {
+			t.Errorf("%q is %s, want %s (%v)", text, data, want, err)
+		}
+	}
+	if _, err := Encode(make(chan int)); err == nil {
+		t.Error("a channel is JSON")
+	}
+	var s string
+	if err := Decode([]byte("{"), &s); err == nil {
+		t.Error("half of an object is a text")
+	}
+	if err := Decode([]byte("7"), &s); err == nil {
+		t.Error("a number is a text")
+	}
+}

@@ -62,3 +62,48 @@ func TestProxyLogins(t *testing.T) {
 		}
 	}
 }
+
+// What is dialled on the way out is what stands in the proxy's address.
+func TestProxyAddresses(t *testing.T) {
+	for via, want := range map[string]struct {
+		port          uint16
+		named, secure bool
+	}{
+		"http://proxy.example:3128": {3128, true, false}, "https://10.0.0.1:443": {443, false, true}, "socks5://[2001:db8::1]:1080": {1080, false, false}, "http://localhost:65535": {65535, true, false},
+		"http://proxy.example": {0, true, false}, "http://proxy.example:65536": {0, true, false}, "http://a b:1": {0, false, false}, "": {0, true, false},
+	} {
+		p := Proxy{Via: via}
+		if p.Port() != want.port || p.Named() != want.named || p.Secure() != want.secure {
+			t.Errorf("%q: port %d, named %v, secure %v", via, p.Port(), p.Named(), p.Secure())
+		}
+	}
+	a, b := Proxy{Via: "http://a:1"}, Proxy{Via: "http://b:1"}
+	for _, c := range []struct {
+		p    Proxies
+		want string
+	}{{Proxies{}, "[]"}, {Proxies{HTTPS: a}, "[http://a:1]"}, {Proxies{HTTP: a}, "[http://a:1]"}, {Proxies{HTTPS: a, HTTP: a}, "[http://a:1]"}, {Proxies{HTTPS: a, HTTP: b}, "[http://a:1 http://b:1]"}} {
+		got := []string{}
+		for _, one := range c.p.Both() {
+			got = append(got, one.Via)
+		}
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%+v: %v, want %s", c.p, got, c.want)
+		}
+	}
+}
+
+// "none" in a profile means none, whatever the environment says, and an environment that
+// is not overruled holds, with what is excepted from it.
+func TestTheProfileChoosesTheWayOut(t *testing.T) {
+	env := Proxies{HTTPS: Proxy{Via: "http://a:1", Login: "l1"}, HTTP: Proxy{Via: "http://b:1", Login: "l2"}, Except: "x.example"}
+	for via, want := range map[string]Proxies{
+		"": env, policy.ProxyNone: {}, "http://b:1": {HTTPS: Proxy{Via: "http://b:1", Login: "l2"}, HTTP: Proxy{Via: "http://b:1", Login: "l2"}, Except: "x.example"},
+		"http://a:1": {HTTPS: Proxy{Via: "http://a:1", Login: "l1"}, HTTP: Proxy{Via: "http://a:1", Login: "l1"}, Except: "x.example"}, "http://c:1": {HTTPS: Proxy{Via: "http://c:1"}, HTTP: Proxy{Via: "http://c:1"}, Except: "x.example"},
+	} {
+		c := compiler{host: Host{Proxies: env}}
+		c.pol.Network.Proxy.Via = via
+		if got := c.proxies(); got != want {
+			t.Errorf("%q: %+v", via, got)
+		}
+	}
+}

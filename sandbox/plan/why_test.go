@@ -183,3 +183,75 @@ func TestWhyOfNothingRefuses(t *testing.T) {
 		t.Errorf("without namespaces: %+v, %v", a, err)
 	}
 }
+
+// Where a proxy is on the way, nobody here knows which address a name has; and what is
+// asked of a plan that does not compile is answered with what stands in its way.
+func TestWhyByAProxy(t *testing.T) {
+	c, tr := whyCase(t)
+	c.Host.Proxies = Proxies{HTTPS: Proxy{Via: "http://proxy.example:3128", At: "HTTPS_PROXY"}}
+	for ask, want := range map[string]string{"api.example.com:443": "which way the connection takes", "10.1.2.3:5432": "which way the connection takes", "evil.example:443": "which way the connection takes", "localhost:5000": "", "127.0.0.1:22": "", "a.localhost:1": ""} {
+		a, err := Why(c, askOf(ask, tr))
+		if got := strings.Join(a.Unknown, "; "); err != nil || (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, %v", ask, got, err)
+		}
+	}
+	bad := c
+	bad.Policy.Server.Dir = "/nowhere"
+	if a, err := Why(bad, askOf("/etc", tr)); err == nil || len(a.Verdicts) != 0 {
+		t.Errorf("a plan that does not compile: %+v, %v", a, err)
+	}
+}
+
+// What a grant would be, and the ways in which none can be.
+func TestWhyNever(t *testing.T) {
+	c, tr := whyCase(t)
+	for ask, want := range map[string]string{
+		"/home/ada/docs/new":       "name the folder that it is to be in",
+		"/home/ada/one.db-wal":     "make it, and ask again",
+		"/home/ada":                "a whole home directory",
+		"/usr/bin/node":            "the machine's own programs",
+		"/home/ada/src/app/secret": "take it out of filesystem.deny",
+		"a_b.example:443":          "is not a host name",
+		"a.localhost:80":           "only",
+		"127.0.0.2:5000":           "only",
+	} {
+		a, err := Why(c, askOf(ask, tr))
+		if err != nil || len(a.Verdicts) == 0 {
+			t.Fatal(err)
+		}
+		never := a.Verdicts[len(a.Verdicts)-1].Never
+		if (never == "") != (want == "") || !strings.Contains(never, want) {
+			t.Errorf("%s: %q, want %q (%+v)", ask, never, want, a)
+		}
+	}
+	tr.put("/home/ada/closed", entry{kind: "closed"})
+	a, err := Why(c, askOf("/home/ada/closed/x", tr))
+	if err != nil || !strings.Contains(strings.Join(a.Unknown, "; "), "what is there: ") || strings.Contains(strings.Join(a.Unknown, "; "), "what will be there") {
+		t.Errorf("what cannot be looked at: %+v, %v", a, err)
+	}
+	// A device is written to, whatever the mount says; a link to one leads there.
+	c.Policy.Filesystem.Write = append(slices.Clone(c.Policy.Filesystem.Write), policy.Path{Path: "/dev/shm/none", Optional: true})
+	if a, err := Why(c, askOf("/dev/null", tr)); err != nil || len(a.Verdicts) != 2 || !a.Verdicts[0].Allowed || !a.Verdicts[1].Allowed {
+		t.Errorf("/dev/null: %+v, %v", a, err)
+	}
+	// A socket that is declared is allowed, by its name and by where it leads.
+	tr.put("/srv/link.sock", entry{"link", "run/db.sock"})
+	c, _ = whyCase(t)
+	c.Policy.Sockets = []policy.Socket{{Path: "/srv/run/db.sock", At: policy.Pos{File: "p.toml", Line: 30, Col: 1}}, {Path: "/run/docker.sock", Override: policy.Override, At: policy.Pos{File: "p.toml", Line: 31, Col: 1}}}
+	tr.answer(&c.Host, Asks(c.Policy, c.Program, c.Host.Home, c.Host.State, c.Host.Config, c.Host.Runtime))
+	for ask, want := range map[string]string{"/srv/run/db.sock": "connect+30 declared", "/srv/link.sock": "connect+30 declared", "/run/docker.sock": "connect+31 declared, though whoever may talk to this socket is the host itself"} {
+		a, err := Why(c, askOf(ask, tr))
+		if err != nil || short(a)+" "+a.Verdicts[0].Why != want {
+			t.Errorf("%s: %s %s, want %s (%v)", ask, short(a), a.Verdicts[0].Why, want, err)
+		}
+	}
+	// Without a mediator a mount alone holds what is protected.
+	c, tr = whyCase(t)
+	c.Policy.Require.Layers = slices.DeleteFunc(slices.Clone(c.Policy.Require.Layers), func(l policy.Layer) bool { return l == policy.LayerMediation })
+	for ask, want := range map[string]string{"/home/ada/src/app/.git/config": `read+3; write-3 filesystem.unprotect = ["${workspace}/.git"]`, "/home/ada/src/app/sub/x": "read+3; write+3", "/home/ada/docs/a": `read+1; write-1 filesystem.write = ["~/docs/a"]`} {
+		a, err := Why(c, askOf(ask, tr))
+		if err != nil || short(a) != want || slices.ContainsFunc(a.Unknown, func(s string) bool { return strings.Contains(s, "at the start: what a protected") }) {
+			t.Errorf("without a mediator, %s: %s, want %s (%v)", ask, short(a), want, err)
+		}
+	}
+}

@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"path"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -133,6 +135,72 @@ func TestJudgeKnowsWhatLiesBesideASingleFile(t *testing.T) {
 	} {
 		if s, ok := j.Single(p); s.File != want || ok != (want != "") {
 			t.Errorf("%q: %+v, want %q", p, s, want)
+		}
+	}
+}
+
+// The cheap look at a base name never misses one that is protected.
+func TestMightIsAskedFirst(t *testing.T) {
+	j := NewJudge(Writes{Folders: []string{"/ws"}, Names: []string{"ops/*.sh", "deploy"}, Home: "/home/ada"})
+	for base, want := range map[string]bool{".git": true, ".GIT": true, "git~1": true, "fish": true, "FISH": true, "deploy": true, "x.sh": true, "x.code-workspace": true, ".sh": true, "main.go": false, "deployx": false, ".gitignore": false, "sh": false} {
+		if got := j.Might(base); got != want {
+			t.Errorf("%q might be protected: %v", base, got)
+		}
+	}
+	for _, name := range Protected {
+		if base := path.Base(name); !j.Might(strings.ReplaceAll(base, "*", "x")) {
+			t.Errorf("%q is protected, and its last element never looked at", name)
+		}
+	}
+	if j.Home() != "/home/ada" {
+		t.Errorf("the home is %q", j.Home())
+	}
+	for name, want := range map[string]bool{"HEAD": true, "objects": true, "Refs": true, "commondir": true, "config": false, "": false, "heads": false} {
+		if got := InRepository(name); got != want {
+			t.Errorf("%q is of a repository: %v", name, got)
+		}
+	}
+}
+
+// A pattern's star stands for a run of one element's characters, and two stars for
+// elements.
+func TestPlacesMatchPatterns(t *testing.T) {
+	for _, c := range []struct {
+		pattern, s string
+		want       bool
+	}{{"", "", true}, {"", "a", false}, {"a", "a", true}, {"a", "ab", false}, {"a", "", false}, {"*", "", true}, {"*", "ab", true}, {"a*", "a", true}, {"a*", "b", false}, {"*a", "ba", true}, {"*a", "ab", false}, {"a*c", "abc", true}, {"a*c", "ac", true}, {"a*c", "acb", false}, {"*a*", "bab", true}, {"*.sh", ".sh", true}, {"*ab*ab", "abab", true}, {"*ab*ab", "ab", false}} {
+		if got := wild(c.pattern, c.s); got != c.want {
+			t.Errorf("%q matches %q: %v", c.pattern, c.s, got)
+		}
+	}
+	for _, c := range []struct {
+		pattern, s string
+		want       bool
+	}{{"a/b", "a/b", true}, {"a/b", "a", false}, {"a", "a/b", false}, {"a/*", "a/b", true}, {"a/*", "a", false}, {"a/*", "a/b/c", false}, {"**", "a/b", true}, {"a/**", "a", true}, {"a/**/c", "a/c", true}, {"a/**/c", "a/b/b/c", true}, {"a/**/c", "a/b", false}, {"**/c", "c", true}, {"**/*.x/**", "a/b.x", true}} {
+		if got := among(strings.Split(c.pattern, "/"), strings.Split(c.s, "/")); got != c.want {
+			t.Errorf("%q matches %q: %v", c.pattern, c.s, got)
+		}
+	}
+}
+
+// The forms of a name that one file system or another takes for .git.
+func TestNamesAreFolded(t *testing.T) {
+	for s, want := range map[string]string{
+		"": "", "plain": "plain", ".git": ".git", ".GIT": ".git", "ABC": "abc", "Z": "z", "A": "a", "a.": "a", "a ": "a", "a. .": "a", ".": ".", "..": "..", " ": " ", "a:b": "a", ":": "", "git~1": ".git", "GIT~1": ".git", "git~1.": ".git", "git~2": "git~2",
+		"\u200b.git": ".git", ".g\ufe0fit": ".git", ".g\u0301it": ".g\u0301it", "\u212a": "k", "\u017f": "s", "É": "é", "a/B./c:d": "a/b/c", "x/GIT~1/y": "x/.git/y", "\u00adx": "x",
+	} {
+		if got := fold(s); got != want {
+			t.Errorf("%q folds to %q, want %q", s, got, want)
+		}
+	}
+}
+
+// What lies in the server's own folders is not the user's, and the innermost folder counts.
+func TestRootsAreTheInnermost(t *testing.T) {
+	j := NewJudge(Writes{Folders: []string{"/ws", "/ws/in", "/"}, Free: []string{"/ws/build", "/ws/in/free"}})
+	for p, want := range map[string]string{"/ws/a": "/ws", "/ws/in/a": "/ws/in", "/ws/in": "/ws/in", "/ws/inx": "/ws", "/ws/build": "", "/ws/build/x": "", "/ws/in/free/x": "", "/x": "/", "/wsx": "/"} {
+		if got := j.Folder(p); got != want {
+			t.Errorf("%s lies in %q, want %q", p, got, want)
 		}
 	}
 }

@@ -1,0 +1,149 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+
+	"mcpen/sandbox/policy"
+)
+
+// Where several say a variable, the nearest to the person's word holds: mcpen, the
+// runtime, the trial's desk, git, certificates, pass, set; and a secret is in no list.
+func TestTheLastWordOfAVariable(t *testing.T) {
+	pol, h, prog := richPolicy(t), richHost(t), richProgram()
+	sources := []struct {
+		name string
+		set  func(names ...string)
+	}{
+		{"program", func(names ...string) {
+			for _, n := range names {
+				prog.Env = append(prog.Env, Env{Name: n, Value: "program"})
+			}
+		}},
+		{"pass", func(names ...string) {
+			h.Env = map[string]string{}
+			for _, n := range names {
+				h.Env[n] = "pass"
+				pol.Env.Pass = append(pol.Env.Pass, policy.EnvName{Name: n})
+			}
+		}},
+		{"set", func(names ...string) {
+			for _, n := range names {
+				pol.Env.Set = append(pol.Env.Set, policy.EnvValue{Name: n, Value: "set"})
+			}
+		}},
+		{"secret", func(names ...string) {
+			for _, n := range names {
+				pol.Env.Secret = append(pol.Env.Secret, policy.SecretFrom{Name: n, From: "env:X"})
+			}
+		}},
+	}
+	prog.Env, pol.Env = nil, policy.Env{}
+	sources[0].set("HOME", "A", "B", "C", "D")
+	sources[1].set("B", "C", "D")
+	sources[2].set("C", "D", "USER")
+	sources[3].set("D")
+	pol.Env.Pass = append(pol.Env.Pass, policy.EnvName{Name: "UNSET"})
+	p, err := Compile(pol, prog, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	last := ""
+	for _, e := range p.Process.Env {
+		if e.Name <= last {
+			t.Errorf("%s stands behind %s", e.Name, last)
+		}
+		last = e.Name
+		got[e.Name] = e.Value
+	}
+	for name, want := range map[string]string{"HOME": "program", "A": "program", "B": "pass", "C": "set", "D": "", "USER": "set", "UNSET": "", "PATH": "/usr/local/bin:/usr/bin:/bin", "TMPDIR": "/tmp", "LOGNAME": "ada"} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
+	}
+	if len(p.Process.Secrets) != 1 || p.Process.Secrets[0].Name != "D" || p.Process.Secrets[0].From != "env:X" {
+		t.Errorf("secrets: %+v", p.Process.Secrets)
+	}
+	if names := strings.Join(EnvNames(pol), " "); names != "B C D UNSET" {
+		t.Errorf("asked for %s", names)
+	}
+	for user, want := range map[string]string{"ada": "ada", "": "user"} {
+		h.User = user
+		if got := (&compiler{host: h}).user(); got != want {
+			t.Errorf("%q is called %q", user, got)
+		}
+	}
+}
+
+// What a value of Opaque's kind prints as is never what it holds; what a plan digests is
+// what it says.
+func TestOpaqueHasWords(t *testing.T) {
+	if s := Opaque("x"); s.String() != "[secret]" || s.GoString() != "[secret]" {
+		t.Errorf("%s, %#v", s.String(), s.GoString())
+	}
+}
+
+// Where a profile leads a secret by a symlink that a repository or the server could have
+// made, the server would be given whatever that names.
+func TestSecretsAreWhereThePersonPutThem(t *testing.T) {
+	for _, c := range []struct {
+		name, file, tree string
+		grounds          []Ground
+		want             string
+	}{
+		{"a file", "/home/ada/key", "file /home/ada/key", nil, ""},
+		{"a link of the person's", "/home/ada/key", "link /home/ada/key -> docs/key\nfile /home/ada/docs/key", nil, ""},
+		{"a link of a repository's, out of it", "/home/ada/repo/key", "link /home/ada/repo/key -> ../.ssh/id_ed25519", []Ground{{"/home/ada/repo", "the repository"}}, "the repository could have made"},
+		{"a link of a repository's, within it", "/home/ada/repo/key", "link /home/ada/repo/key -> a/key\nfile /home/ada/repo/a/key", []Ground{{"/home/ada/repo", "the repository"}}, ""},
+		{"a link of the server's", "/home/ada/src/app/key", "link /home/ada/src/app/key -> /home/ada/.ssh/id_ed25519", nil, "the server could have made"},
+		{"a link of the server's, within its folder", "/home/ada/src/app/key", "link /home/ada/src/app/key -> README", nil, ""},
+		{"a file of the server's", "/home/ada/src/app/README", "", nil, ""},
+	} {
+		tr := parseTree(t, laptop, c.tree)
+		pol := policy.Closed("demo")
+		pol.Filesystem.Write = []policy.Path{{Path: "/home/ada/src/app"}}
+		pol.Env.Secret = []policy.SecretFrom{{Name: "A", From: "env:A"}, {Name: "K", From: "file:" + c.file, At: policy.Pos{File: "p.toml", Line: 5, Col: 1}}}
+		h := laptopHost()
+		h.Grounds = c.grounds
+		tr.answer(&h, Asks(pol, laptopNode(), h.Home, h.State, h.Config, h.Runtime))
+		_, err := Compile(pol, laptopNode(), h)
+		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "p.toml:5:1: cannot fetch the secret") || !err.(Problems)[0].Refused) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// A program that a repository's symlink leads to another project of the person's would
+// take that project along; what the profile gives on purpose it may.
+func TestProgramsStayWhereTheyAre(t *testing.T) {
+	tr := parseTree(t, laptop, "file /home/ada/repo/tool/main.js\nlink /home/ada/repo/bin -> ../other/bin\nfile /home/ada/other/bin/run\n")
+	for _, c := range []struct {
+		name    string
+		read    []policy.Path
+		write   []policy.Path
+		grounds []Ground
+		want    string
+	}{
+		{"nobody else's folder", nil, nil, nil, ""},
+		{"a repository", nil, nil, []Ground{{"/home/ada/repo", "the repository"}}, "which the repository could have made"},
+		{"a repository, and declared", []policy.Path{{Path: "/home/ada/other"}}, nil, []Ground{{"/home/ada/repo", "the repository"}}, ""},
+		{"a repository, and declared by the same link", []policy.Path{{Path: "/home/ada/repo/bin"}}, nil, []Ground{{"/home/ada/repo", "the repository"}}, "could have made"},
+		{"a larger ground", nil, nil, []Ground{{"/home/ada", "nobody"}}, ""},
+		{"the inner of two grounds", nil, nil, []Ground{{"/home/ada", "the outer"}, {"/home/ada/repo", "the inner"}}, "which the inner could have made"},
+		{"the server's own folder", nil, []policy.Path{{Path: "/home/ada/repo"}}, nil, "which the server could have written"},
+		{"the ground itself", nil, nil, []Ground{{"/home/ada/repo/bin", "the link"}}, ""},
+	} {
+		pol := policy.Closed("demo")
+		pol.Filesystem.Read, pol.Filesystem.Write = c.read, c.write
+		prog := laptopNode()
+		prog.Needs = append(prog.Needs, Need{Path: "/home/ada/other/bin", Why: "its folder", Led: []string{"/home/ada/repo/bin"}})
+		h := laptopHost()
+		h.Grounds = c.grounds
+		tr.answer(&h, Asks(pol, prog, h.Home, h.State, h.Config, h.Runtime))
+		_, err := Compile(pol, prog, h)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
