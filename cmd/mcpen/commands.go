@@ -48,8 +48,14 @@ func (a *app) doctorCommand() *cli.Command {
 		Name:        "doctor",
 		Usage:       "say what this machine can enforce, and what to do about what it cannot",
 		Description: "Tries every step of the sandbox and ends by running a tiny program in it.",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the checks as JSON"}},
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "print the checks as JSON"},
+			&cli.BoolFlag{Name: "fix", Usage: "write and load the AppArmor profile that is missing, with sudo, after asking"},
+		},
 		Action: func(c *cli.Context) error {
+			if c.Bool("json") && c.Bool("fix") {
+				return usage("mcpen doctor --fix", "--fix asks a person, and --json is for a program")
+			}
 			at, err := a.placeToRun()
 			if err != nil {
 				return err
@@ -58,12 +64,17 @@ func (a *app) doctorCommand() *cli.Command {
 			if err != nil {
 				return fmt.Errorf("cannot tell where this binary is: %w", err)
 			}
-			return runDoctor(c.Context, doctorOptions{
+			opts := doctorOptions{
 				JSON:   c.Bool("json"),
 				Binary: binary,
 				Ask:    host.Ask{Home: at.home, Runtime: at.runtime, State: at.state, Config: at.config, Bus: at.bus},
 				Recipe: a.recipe,
-			}, a.out)
+			}
+			if c.Bool("fix") {
+				opts.Fix = func(checks []host.Check) (bool, error) { return a.fix(c.Context, os.Geteuid(), checks) }
+				opts.Again = func() error { return a.again(c.Context, binary) }
+			}
+			return runDoctor(c.Context, opts, a.out)
 		},
 	}
 }

@@ -21,6 +21,10 @@ type doctorOptions struct {
 	// the judge: the other lines say what to do about it. Where it was started without
 	// the control group that was planned it says why. nil leaves it out.
 	Recipe func(context.Context) (ungrouped string, err error)
+	// Fix mends what it can of the checks and reports whether it did; Again is doctor
+	// then. nil: nothing is mended.
+	Fix   func([]host.Check) (bool, error)
+	Again func() error
 }
 
 // runDoctor says what this machine can enforce and what to do about what it
@@ -55,6 +59,15 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 	}
 	if err := write(out, checks); err != nil {
 		return err
+	}
+	if opts.Fix != nil {
+		mended, err := opts.Fix(checks)
+		if err != nil {
+			return err
+		}
+		if mended {
+			return opts.Again()
+		}
 	}
 	if blocking := host.Blocking(checks); len(blocking) > 0 {
 		return &codeError{

@@ -29,6 +29,8 @@ type Check struct {
 	Consequence string   `json:"consequence,omitempty"` // what it means for servers
 	Fix         []string `json:"fix,omitempty"`         // lines to paste, comments included
 	Blocks      bool     `json:"blocks,omitempty"`      // nothing starts with the default layers
+	// AppArmor is the profile that mends it in AppArmorFile, "" where it would not.
+	AppArmor string `json:"apparmor,omitempty"`
 }
 
 // Facts is all that Checks reads.
@@ -100,6 +102,9 @@ func namespaceCheck(f Facts) Check {
 		cause := causeOf(f)
 		c.Detail += ": " + cause.why
 		c.Fix = cause.fix(f)
+		if cause.appArmor {
+			c.AppArmor = AppArmorProfile(f.Binary)
+		}
 	default:
 		c.Consequence = "a start tries it and refuses where it fails"
 	}

@@ -70,6 +70,12 @@ func TestChecksNameTheCauseAndTheFix(t *testing.T) {
 			"namespaces", Missing, true, "AppArmor", `profile mcpen "/usr/local/bin/mcpen" flags=(unconfined) {` + "\n  userns,"},
 		{"AppArmor at the map", func(f *Facts) { f.Around.RestrictUser = "1"; breakAt(f, stepUIDs, unix.EPERM) },
 			"namespaces", Missing, true, "write uid_map", "apparmor_parser -r"},
+		{"AppArmor around the session", func(f *Facts) { f.Around.AppArmor = "session (enforce)"; breakAt(f, stepUser, unix.EACCES) },
+			"namespaces", Missing, true, "AppArmor's profile \"session (enforce)\"", "apparmor_parser -r"},
+		{"AppArmor of a container", func(f *Facts) {
+			f.Around.Container, f.Around.AppArmor = "docker", "docker-default (enforce)"
+			breakAt(f, stepUser, unix.EACCES)
+		}, "namespaces", Missing, true, "filter", "apparmor=unconfined"},
 		{"used up", func(f *Facts) { breakAt(f, stepUser, unix.ENOSPC) }, "namespaces", Missing, true, "no more", "user.max_user_namespaces = 15000"},
 		{"switched off", func(f *Facts) { f.Around.CloneUser = "0"; breakAt(f, stepUser, unix.EPERM) }, "namespaces", Missing, true, "unprivileged_userns_clone", "kernel.unprivileged_userns_clone = 1"},
 		{"Docker's filter", func(f *Facts) { f.Around.Container = "docker"; breakAt(f, stepUser, unix.EPERM) }, "namespaces", Missing, true, "filter", "seccomp=unconfined"},

@@ -10,8 +10,9 @@ import (
 
 // cause is why the namespaces cannot be had and what to do about it.
 type cause struct {
-	why string
-	fix func(Facts) []string
+	why      string
+	fix      func(Facts) []string
+	appArmor bool // fix is AppArmorProfile
 }
 
 // causeOf finds the cause of the first step that failed. What the kernel answers
@@ -27,28 +28,36 @@ func causeOf(f Facts) cause {
 	maps := []string{stepGroups, stepUIDs, stepGIDs, stepRoot}
 	switch {
 	case f.Around.CloneUser == "0" && f.Host.UID != 0:
-		return cause{"kernel.unprivileged_userns_clone is 0", func(Facts) []string { return sysctlFix("kernel.unprivileged_userns_clone", "1") }}
+		return cause{why: "kernel.unprivileged_userns_clone is 0", fix: func(Facts) []string { return sysctlFix("kernel.unprivileged_userns_clone", "1") }}
 	case step.Name == stepUser && step.Errno == unix.ENOSPC, f.Around.MaxUser == "0":
-		return cause{"no more user namespaces are allowed", func(Facts) []string { return sysctlFix("user.max_user_namespaces", "15000") }}
+		return cause{why: "no more user namespaces are allowed", fix: func(Facts) []string { return sysctlFix("user.max_user_namespaces", "15000") }}
 	case step.Errno == unix.EUSERS:
-		return cause{"user namespaces are nested too deeply", none}
+		return cause{why: "user namespaces are nested too deeply", fix: none}
 	case f.Around.Flatpak, f.Around.Snap:
-		return cause{"the client is itself confined", none}
+		return cause{why: "the client is itself confined", fix: none}
 	case step.Name == stepProc && eperm && f.Around.RestrictUser != "1":
-		return cause{"parts of /proc are masked here, and the kernel lets nobody uncover them with a new one", unmaskFix}
+		return cause{why: "parts of /proc are masked here, and the kernel lets nobody uncover them with a new one", fix: unmaskFix}
 	case eperm && f.Around.RestrictUser == "1" && f.Host.UID != 0:
-		return cause{"AppArmor keeps user namespaces of unconfined programs without rights", func(f Facts) []string { return appArmorFix(f.Binary) }}
+		return cause{why: "AppArmor keeps user namespaces of unconfined programs without rights", fix: func(f Facts) []string { return appArmorFix(f.Binary) }, appArmor: true}
+	case eperm && confining(f.Around) && f.Host.UID != 0:
+		return cause{why: fmt.Sprintf("AppArmor's profile %q lets no program of it have user namespaces", f.Around.AppArmor), fix: func(f Facts) []string { return appArmorFix(f.Binary) }, appArmor: true}
 	case step.Name == stepUser && (eperm || step.Errno == unix.ENOSYS):
-		return cause{"a system call filter or a chroot is in the way", func(f Facts) []string { return containerFix(f.Around.Container) }}
+		return cause{why: "a system call filter or a chroot is in the way", fix: func(f Facts) []string { return containerFix(f.Around.Container) }}
 	case step.Name == stepUser && step.Errno == unix.EINVAL:
-		return cause{"the kernel has no user namespaces", none}
+		return cause{why: "the kernel has no user namespaces", fix: none}
 	case slices.Contains(maps, step.Name) && eperm:
-		return cause{"a security module refuses the map", func(f Facts) []string { return containerFix(f.Around.Container) }}
+		return cause{why: "a security module refuses the map", fix: func(f Facts) []string { return containerFix(f.Around.Container) }}
 	case step.Name == stepPrivate && eperm:
-		return cause{"the process that started mcpen is in a Landlock domain or a security profile, where nobody may mount",
-			func(Facts) []string { return []string{"# start mcpen outside of that sandbox"} }}
+		return cause{why: "the process that started mcpen is in a Landlock domain or a security profile, where nobody may mount",
+			fix: func(Facts) []string { return []string{"# start mcpen outside of that sandbox"} }}
 	}
-	return cause{"refused here", func(f Facts) []string { return containerFix(f.Around.Container) }}
+	return cause{why: "refused here", fix: func(f Facts) []string { return containerFix(f.Around.Container) }}
+}
+
+// confining reports whether a profile of AppArmor's is around this process, as an
+// administrator puts one around sessions. That of a container is its runtime's.
+func confining(s Survey) bool {
+	return s.Container == "" && s.AppArmor != "" && s.AppArmor != "unconfined" && !strings.HasSuffix(s.AppArmor, "(unconfined)")
 }
 
 // sysctlFix sets a value now and for good.
@@ -123,15 +132,18 @@ profile mcpen "%s" flags=(unconfined) {
 `, quoted.String())
 }
 
+// AppArmorFile is where the profile belongs.
+const AppArmorFile = "/etc/apparmor.d/mcpen"
+
 // appArmorFix installs the profile.
 func appArmorFix(binary string) []string {
 	profile := AppArmorProfile(binary)
 	if profile == "" {
 		return []string{"# install mcpen at an absolute path without odd characters, and call this again"}
 	}
-	lines := []string{"sudo tee /etc/apparmor.d/mcpen >/dev/null <<'EOF'"}
+	lines := []string{"sudo tee " + AppArmorFile + " >/dev/null <<'EOF'"}
 	lines = append(lines, strings.Split(strings.TrimSuffix(profile, "\n"), "\n")...)
-	return append(lines, "EOF", "sudo apparmor_parser -r /etc/apparmor.d/mcpen")
+	return append(lines, "EOF", "sudo apparmor_parser -r "+AppArmorFile)
 }
 
 // landlockFix turns Landlock on. A kernel that answers EOPNOTSUPP has it and was

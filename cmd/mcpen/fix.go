@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/host"
+)
+
+// fix writes and loads the AppArmor profile that doctor's checks ask for, where a
+// person says yes to it. It reports whether it did. Whatever else they ask for is
+// pasted by hand: it changes more than what mcpen may do.
+func (a *app) fix(ctx context.Context, uid int, checks []host.Check) (bool, error) {
+	i := slices.IndexFunc(checks, func(c host.Check) bool { return c.AppArmor != "" })
+	if i < 0 {
+		fmt.Fprintln(a.err, "mcpen: nothing here is mended by an AppArmor profile, and --fix writes nothing else")
+		return false, nil
+	}
+	profile := checks[i].AppArmor
+	state := "new"
+	if old, err := os.ReadFile(host.AppArmorFile); err == nil {
+		state = "replaces another"
+		if string(old) == profile {
+			state = "is there already, and is loaded again"
+		}
+	}
+	fmt.Fprintf(a.err, "%s (%s):\n\n", host.AppArmorFile, state)
+	for line := range strings.Lines(profile) {
+		fmt.Fprintln(a.err, audit.Visible(strings.TrimSuffix(line, "\n")))
+	}
+	fmt.Fprintln(a.err)
+	if !a.yes("write it and load it, as root?") {
+		return false, nil
+	}
+	for _, step := range []struct{ argv, in string }{
+		{"tee " + host.AppArmorFile, profile},
+		{"apparmor_parser -r " + host.AppArmorFile, ""},
+	} {
+		if err := a.asRoot(ctx, uid, step.in, strings.Fields(step.argv)...); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// asRoot runs a command as root, with sudo where this is somebody else. sudo asks for
+// a password at the terminal by itself.
+func (a *app) asRoot(ctx context.Context, uid int, in string, argv ...string) error {
+	plain := strings.Join(argv, " ")
+	if uid != 0 {
+		argv = append([]string{"sudo", "--"}, argv...)
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(in), io.Discard, a.err
+	if err := cmd.Run(); err != nil {
+		err = fmt.Errorf("cannot run %q: %w", strings.Join(argv, " "), err)
+		if errors.Is(err, exec.ErrNotFound) {
+			return &codeError{code: exitSandbox, err: err, hint: "as root: " + plain}
+		}
+		return err
+	}
+	return nil
+}
+
+// again is doctor in a process of its own: a profile counts for programs that are
+// executed after it was loaded.
+func (a *app) again(ctx context.Context, binary string) error {
+	cmd := exec.CommandContext(ctx, binary, "doctor")
+	cmd.Stdout, cmd.Stderr = a.out, a.err
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return &codeError{code: exitSandbox, err: errors.New("the profile is loaded, and this machine still cannot hold a server"), hint: "mcpen doctor"}
+	}
+	return err
+}
