@@ -45,9 +45,12 @@ printf 'milk, bread, a new padlock\n' >"$project/notes/shopping.txt"
 export HOME="$home" XDG_STATE_HOME="$home/.local/state" XDG_CONFIG_HOME="$home/.config" XDG_RUNTIME_DIR="$tmp/run"
 export DEMO_TOKEN=do-not-tell
 
-note "building the example server and the example client"
-(cd "$repo" && HOME=$user_home go build -o "$tmp/bin/" ./examples/mischief ./examples/client)
-client=$tmp/bin/client
+bin=${MCPEN_DEMO_BIN:-$tmp/bin} # where they are built already
+if [ -z "${MCPEN_DEMO_BIN:-}" ]; then
+	note "building the example server and the example client"
+	(cd "$repo" && HOME=$user_home go build -o "$bin/" ./examples/mischief ./examples/client)
+fi
+client=$bin/client
 cd "$project"
 
 read_key='read_file={"path":"'$home'/.ssh/id_rsa"}'
@@ -59,7 +62,7 @@ say "1. On its own, the server can do all that you can"
 	-allowed "$read_notes" \
 	-allowed "$read_key" \
 	-allowed environment \
-	-- "$tmp/bin/mischief"
+	-- "$bin/mischief"
 
 say "2. The same server in its pen"
 profile=$tmp/mischief.toml # a copy: what the server says is kept beside its profile
@@ -92,7 +95,7 @@ fi
 	-refused 'connect={"host":"example.com","port":443}' \
 	-allowed environment \
 	-allowed processes \
-	-- "$mcpen" run --workspace "$project" --set "program=$tmp/bin/mischief" --set "port=$port" "$profile"
+	-- "$mcpen" run --workspace "$project" --set "program=$bin/mischief" --set "port=$port" "$profile"
 
 if [ "$(cat "$project/out/answer.txt")" != 42 ]; then
 	echo "demo: what the server wrote is not there" >&2

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Real machines in software: builds Debian images, boots each under qemu without
 # KVM, and runs mcpen in a login session of an ordinary user there. Prints one
-# line a check and, at the end, a table: machine, suite, result.
+# line a check and, at the end, a table: machine, suite, result. What doctor says is
+# compared with scripts/vm/doctor; MCPEN_VM_UPDATE=1 writes it there.
 #
 #	scripts/vm.sh [MACHINE…]     # default: every machine of scripts/vm/machines
 #
-# Images are cached in $MCPEN_VM (default: ~/.cache/mcpen-vm). The network is used
-# only to make an image, from the package mirror that this machine is set up with.
+# Images and results are kept in $MCPEN_VM (default: ~/.cache/mcpen-vm). The network is
+# used only to make an image, from the package mirror that this machine is set up with.
 # Needs root for mmdebstrap, or a machine that lets users have namespaces.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${MCPEN_VM:-${XDG_CACHE_HOME:-$HOME/.cache}/mcpen-vm}
-limit=${MCPEN_VM_SECONDS:-1800}
+limit=${MCPEN_VM_SECONDS:-5400}
 mkdir -p "$cache"
 
 need() {
@@ -27,17 +28,23 @@ mirror() {
 	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | sort -u | head -1
 }
 
-# image makes the disk, the kernel and the initramfs of a suite and architecture.
+# image makes the disk, the kernel and the initramfs of a suite and architecture, with
+# more packages and a root for containers where a setting has them.
 image() {
-	suite=$1 arch=$2 dir=$cache/$1-$2
-	stamp=$(cat scripts/vm/packages scripts/vm/customize.sh | sha256sum | cut -c1-16)
+	suite=$1 arch=$2 more=scripts/vm/packages.$3
+	[ -e "$more" ] && dir=$cache/$1-$2-$3 || { dir=$cache/$1-$2 more=; }
+	# shellcheck disable=SC2086 # $more may be none
+	stamp=$(cat scripts/vm/packages $more scripts/vm/customize.sh | sha256sum | cut -c1-16)
 	[ "$(cat "$dir/stamp" 2>/dev/null)" != "$stamp" ] || return 0
 	echo "vm: making an image of $suite $arch" >&2
 	rm -rf "$dir" && mkdir -p "$dir"
 	kernel=linux-image-$arch
-	mmdebstrap --quiet --variant=minbase --arch="$arch" --include="$kernel,$(paste -sd, scripts/vm/packages)" \
+	mmdebstrap --quiet --variant=minbase --arch="$arch" --include="$kernel,$(cat scripts/vm/packages $more | paste -sd,)" \
 		--customize-hook='scripts/vm/customize.sh "$1"' "$suite" "$dir/root" "$(mirror)" >"$dir/log" 2>&1 ||
 		{ tail -5 "$dir/log" >&2; echo "vm: cannot make an image of $suite $arch: see $dir/log" >&2; return 1; }
+	if [ -n "$more" ]; then
+		mmdebstrap --quiet --variant=minbase --arch="$arch" "$suite" "$dir/root/srv/rootfs" "$(mirror)" >>"$dir/log" 2>&1
+	fi
 	cp "$dir"/root/boot/vmlinuz-* "$dir/vmlinuz"
 	cp "$dir"/root/boot/initrd.img-* "$dir/initrd"
 	rm -rf "$dir"/root/boot/* "$dir"/root/var/cache/apt "$dir"/root/var/lib/apt/lists
@@ -46,20 +53,35 @@ image() {
 	echo "$stamp" >"$dir/stamp"
 }
 
-# payload is a disk with what is run inside.
+# payload is a disk with what is run inside. What it is built with for another
+# architecture is a cross compiler.
 payload() {
-	out=$cache/payload
-	rm -rf "$out" "$out.disk" && mkdir -p "$out/sandbox"
-	cp bin/mcpen scripts/vm/guest.sh "$out/"
-	go test -c -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/sandbox/sandbox.test" ./sandbox
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/hostile" ./sandbox/internal/probe/hostile
+	arch=$1 out=$cache/payload-$1
+	rm -rf "$out" "$out.disk" && mkdir -p "$out/sandbox" "$out/repo/scripts" "$out/repo/examples/mischief" "$out/repo/bin"
+	cp scripts/vm/guest.sh scripts/vm/wsl.sh scripts/vm/listener.py "$out/"
+	cp scripts/demo.sh "$out/repo/scripts/"
+	cp examples/mischief/mischief.toml "$out/repo/examples/mischief/"
+	export GOARCH=$arch CGO_ENABLED=1
+	[ "$arch" = "$(go env GOHOSTARCH)" ] || export CC=aarch64-linux-gnu-gcc
+	strip="-trimpath -ldflags=-s\ -w"
+	rm -rf "$cache/build" && mkdir -p "$cache/build" && git ls-files -z | xargs -0 cp --parents -t "$cache/build"
+	(
+		cd "$cache/build"
+		go build -trimpath -ldflags '-s -w' -tags "$TAGS" -o cmd/mcpen/embedded/mcpen-launcher ./cmd/mcpen-launcher
+		go build -trimpath -ldflags '-s -w' -tags "$TAGS,mcpen_launcher" -o "$out/mcpen" ./cmd/mcpen
+		go test -c -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/sandbox/sandbox.test" ./sandbox
+		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/hostile" ./sandbox/internal/probe/hostile
+		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$out/repo/bin/" ./examples/mischief ./examples/client
+	)
 	cp -r sandbox/testdata "$out/sandbox/"
+	unset GOARCH CGO_ENABLED CC
 	mke2fs -q -t ext4 -m 0 -d "$out" "$out.disk" "$(($(du -sm "$out" | cut -f1) + 32))M"
+	built=$arch
 }
 
 # boot runs one machine and leaves its results in a file.
 boot() {
-	name=$1 suite=$2 arch=$3 setting=$4 dir=$cache/$2-$3
+	name=$1 suite=$2 arch=$3 setting=$4
 	results=$cache/$name.results
 	: >"$results"
 	case $arch in
@@ -70,33 +92,49 @@ boot() {
 		-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
 		-append "root=/dev/vda rw console=$console quiet loglevel=3 systemd.show_status=0 mcpen.setting=$setting $5" \
 		-drive "file=$dir/disk,if=virtio,format=raw,snapshot=on" \
-		-drive "file=$cache/payload.disk,if=virtio,format=raw,readonly=on" \
+		-drive "file=$cache/payload-$arch.disk,if=virtio,format=raw,readonly=on" \
 		-device virtio-serial -chardev "file,id=results,path=$results" -device virtserialport,chardev=results,name=mcpen.results \
 		-serial "file:$cache/$name.console" </dev/null || true
 	grep -q '^end$' "$results" || echo "machine	did not come to its end: see $cache/$name.console" >>"$results"
 }
 
+# said compares what doctor said with what is written down, a setting at a time.
+said() {
+	sed -n 's/^doctor \([^|]*\)| .*/\1/p' "$results" | sort -u >"$cache/parts"
+	while read -r part; do
+		file=scripts/vm/doctor/$(echo "$name $part" | sed 's/ *$//; s/ /-/g').txt
+		sed -n "s/^doctor $part| //p" "$results" >"$cache/said"
+		[ -z "${MCPEN_VM_UPDATE:-}" ] || cp "$cache/said" "$file"
+		if diff -u "$file" "$cache/said" >"$cache/said.diff" 2>&1; then
+			printf '%sdoctor as written down\theld\n' "${part:+$part: }" >>"$results"
+		else
+			sed 's/^/doctor as written down| /' "$cache/said.diff" >>"$results"
+			printf '%sdoctor as written down\tFAILED: see %s\n' "${part:+$part: }" "$file" >>"$results"
+		fi
+	done <"$cache/parts"
+}
+
 TAGS=urfave_cli_no_docs,runc_nocriu
 need
-payload
+built=
 failed=0
 table=$(printf 'machine\tsuite\tresult')
 while read -r name suite arch setting kernel; do
 	case $name in '' | '#'*) continue ;; esac
 	[ $# = 0 ] || printf '%s\n' "$@" | grep -qxF "$name" || continue
-	image "$suite" "$arch" || { failed=1; continue; }
+	image "$suite" "$arch" "$setting" || { failed=1; continue; }
+	[ "$built" = "$arch" ] || payload "$arch"
 	started=$(date +%s)
 	boot "$name" "$suite" "$arch" "$setting" "$kernel"
-	sed "s/^/$name: /" "$cache/$name.results"
-	echo "$name: $(($(date +%s) - started)) s"
+	said
+	printf 'commit\tfacts: %s, %s, %d s\n' "$(git rev-parse --short HEAD)" "$(date -u +%F)" "$(($(date +%s) - started))" >>"$results"
+	sed "s/^/$name: /" "$results"
 	while IFS=$'\t' read -r what result; do
-		[ "$what" != end ] || continue
 		case $result in '') continue ;; esac
 		table+=$(printf '\n%s\t%s\t%s' "$name" "$what" "$result")
 		case $result in held* | weaker* | refused* | skipped* | facts*) ;; *) failed=1 ;; esac
-	done <"$cache/$name.results"
-	mkdir -p "$cache/doctor" && sed -n 's/^doctor| //p' "$cache/$name.results" >"$cache/doctor/$name.txt"
+	done < <(grep -v $'^[^\t]*| ' "$results")
 done <scripts/vm/machines
 echo
-echo "$table" | column -t -s "$(printf '\t')"
+echo "$table" | column -t -s "$(printf '\t')" -l 3
 exit $failed
