@@ -81,6 +81,7 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/launch", "sandbox", "starts what it is ordered to"},
 	{"sandbox/launch", "sandbox/audit", "writes the log of a run"},
 	{"sandbox/launch", "sandbox/guard", "keeps what the guard saw and a person decided"},
+	{"sandbox/launch", "sandbox/host", "reports why a program was not found"},
 	{"sandbox/launch", "sandbox/internal/scope", "the launcher is scoped before its Go runtime begins"},
 	{"sandbox/launch", "sandbox/lockfile", "older pins are in the lock"},
 	{"sandbox/launch", "sandbox/plan", "an order holds a plan"},

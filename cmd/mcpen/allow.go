@@ -12,6 +12,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/wholefile"
 )
@@ -93,7 +94,7 @@ func (a *app) writeProfile(file string, old, text []byte, c *cli.Context) error 
 			return usage(audit.Command(append(again, c.Args().Slice()...)...), "nothing was changed: there is nobody to ask")
 		}
 		if !a.yes("write it?") {
-			return &codeError{code: 1, err: errors.New("nothing was changed")}
+			return &launch.Error{Code: 1, Err: errors.New("nothing was changed")}
 		}
 	}
 	now, err := readRegular(file, policy.MaxFile)
@@ -128,8 +129,8 @@ func (a *app) writableProfile(at place, server string, shared bool) (string, []b
 		return own, fmt.Appendf(nil, "version = 1\nname = %q\nextends = [%q]\n", server, server), nil
 	}
 	if why := foreign(at, file); why != "" && !shared {
-		return "", nil, &codeError{code: exitRefused, err: fmt.Errorf("%q is not yours alone: %s", file, why),
-			hint: "add --repository, which asks everybody who has it to trust it again"}
+		return "", nil, &launch.Error{Code: exitRefused, Err: fmt.Errorf("%q is not yours alone: %s", file, why),
+			Hint: "add --repository, which asks everybody who has it to trust it again"}
 	}
 	return realFile(at, file), data, nil
 }

@@ -12,9 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/sandbox"
-	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
-	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
 
@@ -35,20 +33,9 @@ const (
 	exitPipe    = 128 + int(syscall.SIGPIPE) // nobody reads what mcpen prints
 )
 
-// codeError is an error with an exit code and, where there is one, something to
-// paste.
-type codeError struct {
-	code int
-	err  error
-	hint string
-}
-
-func (e *codeError) Error() string { return e.err.Error() }
-func (e *codeError) Unwrap() error { return e.err }
-
 // usage is a mistake on the command line.
 func usage(hint, format string, args ...any) error {
-	return &codeError{code: exitUsage, err: fmt.Errorf(format, args...), hint: hint}
+	return &launch.Error{Code: exitUsage, Err: fmt.Errorf(format, args...), Hint: hint}
 }
 
 // ended is no mistake: a server's end that passes through.
@@ -56,8 +43,7 @@ type ended struct{ exit sandbox.Exit }
 
 func (ended) Error() string { return "the server ended" }
 
-// run runs one command line and returns the exit code. It is the only place
-// that prints errors.
+// run runs one command line and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
 	args = flagsFirst(a.cli(args).Commands, args)
 	err := a.cli(args).RunContext(ctx, args)
@@ -74,7 +60,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	if errors.Is(err, syscall.EPIPE) {
 		return exitPipe
 	}
-	return a.report(err)
+	return launch.Report(a.err, err)
 }
 
 // flagsFirst moves the flags of a command before its other words: people write
@@ -239,55 +225,6 @@ func (a *app) helpCommand() *cli.Command {
 		args := slices.Concat([]string{"mcpen"}, words, []string{"--help"})
 		return a.cli([]string{"mcpen", "help"}).RunContext(c.Context, args)
 	}}
-}
-
-// report prints an error with its hint and returns its exit code.
-func (a *app) report(err error) int {
-	say := func(kind, text string) { launch.Say(a.err, kind, text) }
-	var mistakes policy.Mistakes
-	var problems plan.Problems
-	var notFound *host.FindError
-	var coded *codeError
-	switch {
-	case errors.As(err, &mistakes):
-		for _, m := range mistakes {
-			say("error", m.Error())
-			if m.Hint != "" {
-				say("hint", m.Hint)
-			}
-		}
-		if errors.As(err, &coded) {
-			return coded.code
-		}
-		return exitUsage
-	case errors.As(err, &problems):
-		for _, p := range problems {
-			say("error", plan.Problems{p}.Error())
-			if advice := p.Advice(); advice != "" {
-				say("hint", advice)
-			}
-		}
-		if problems.Refused() {
-			return exitRefused
-		}
-		if problems.Lack() {
-			return exitSandbox
-		}
-		return exitUsage
-	case errors.As(err, &notFound):
-		say("error", notFound.Error())
-		if notFound.Hint != "" {
-			say("hint", notFound.Hint)
-		}
-		return int(notFound.Kind)
-	case errors.As(err, &coded):
-		say("error", coded.Error())
-		if coded.hint != "" {
-			say("hint", coded.hint)
-		}
-		return coded.code
-	}
-	return launch.Report(a.err, err)
 }
 
 // warn tells a person something that is no error.

@@ -168,8 +168,8 @@ func checked(all []standingJSON) error {
 	if open+drift+broken == 0 {
 		return nil
 	}
-	return &codeError{code: 1, err: fmt.Errorf("%s outside of a pen, %s, %s unreadable", plural(open, "server is", "servers are"), plural(drift, "thing changed", "things changed"), plural(broken, "file is", "files are")),
-		hint: "mcpen wrap, or mcpen clients --seen once you have looked"}
+	return &launch.Error{Code: 1, Err: fmt.Errorf("%s outside of a pen, %s, %s unreadable", plural(open, "server is", "servers are"), plural(drift, "thing changed", "things changed"), plural(broken, "file is", "files are")),
+		Hint: "mcpen wrap, or mcpen clients --seen once you have looked"}
 }
 
 // rememberedFile is where it is kept what clients' files held.

@@ -70,10 +70,10 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 		}
 	}
 	if blocking := host.Blocking(checks); len(blocking) > 0 {
-		return &codeError{
-			code: exitSandbox,
-			err:  fmt.Errorf("this machine cannot hold a server: %s", strings.Join(blocking, ", ")),
-			hint: "each line above that says missing has its fix below it",
+		return &launch.Error{
+			Code: exitSandbox,
+			Err:  fmt.Errorf("this machine cannot hold a server: %s", strings.Join(blocking, ", ")),
+			Hint: "each line above that says missing has its fix below it",
 		}
 	}
 	return nil
@@ -84,7 +84,7 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 func untried(err error) error {
 	err = fmt.Errorf("cannot try this machine: %w", err)
 	if hint := launch.Limited(err); hint != "" {
-		return &codeError{code: exitSandbox, err: err, hint: hint}
+		return &launch.Error{Code: exitSandbox, Err: err, Hint: hint}
 	}
 	return err
 }

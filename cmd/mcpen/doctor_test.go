@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 )
 
 func TestDoctorLines(t *testing.T) {
@@ -49,8 +50,8 @@ func TestDoctorFailsWhereRunWouldRefuse(t *testing.T) {
 	}
 	out.Reset()
 	err := runDoctor(ctx, doctorOptions{Recipe: func(context.Context) (string, error) { return "", errors.New("cannot mount proc") }}, &out)
-	var coded *codeError
-	if !errors.As(err, &coded) || coded.code != exitSandbox || coded.hint == "" {
+	var coded *launch.Error
+	if !errors.As(err, &coded) || coded.Code != exitSandbox || coded.Hint == "" {
 		t.Errorf("%#v", err)
 	}
 	if !strings.Contains(out.String(), "cannot mount proc") {

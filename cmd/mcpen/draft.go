@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
 )
@@ -15,17 +16,17 @@ func (a *app) wanted(text string) (pack.Ref, *pack.Draft, error) {
 	if !strings.HasSuffix(text, ".json") {
 		ref, err := pack.ParseWanted(text)
 		if err != nil {
-			return ref, nil, &codeError{code: exitUsage, err: err, hint: "mcpen add npm:NAME"}
+			return ref, nil, &launch.Error{Code: exitUsage, Err: err, Hint: "mcpen add npm:NAME"}
 		}
 		return ref, nil, nil
 	}
 	data, err := readRegular(text, policy.MaxFile)
 	if err != nil {
-		return pack.Ref{}, nil, &codeError{code: exitUsage, err: fmt.Errorf("cannot read the description of a server: %w", err)}
+		return pack.Ref{}, nil, &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot read the description of a server: %w", err)}
 	}
 	d, err := pack.ReadDraft(data)
 	if err != nil {
-		return pack.Ref{}, nil, &codeError{code: exitUsage, err: fmt.Errorf("%s: %w", text, err)}
+		return pack.Ref{}, nil, &launch.Error{Code: exitUsage, Err: fmt.Errorf("%s: %w", text, err)}
 	}
 	for _, n := range d.Notes {
 		fmt.Fprintf(a.out, "note: %s\n", audit.Visible(n))

@@ -57,8 +57,8 @@ func (a *app) explainCommand(words []string) *cli.Command {
 				return a.why(p, c.String("why"), server, absent, c.Bool("json"))
 			}
 			if absent != "" && c.Bool("json") {
-				return &codeError{code: exitSandbox, err: fmt.Errorf("cannot print the plan of %q: it is not installed yet, and its files are part of the plan", absent),
-					hint: "its first run installs and locks it; without --json: what is known before"}
+				return &launch.Error{Code: exitSandbox, Err: fmt.Errorf("cannot print the plan of %q: it is not installed yet, and its files are part of the plan", absent),
+					Hint: "its first run installs and locks it; without --json: what is known before"}
 			}
 			if c.Bool("json") {
 				enc := json.NewEncoder(a.out)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -9,7 +8,6 @@ import (
 	"strings"
 
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 )
@@ -45,25 +43,9 @@ func (a *app) notStarted(p prepared, ch choice, err error) {
 		return
 	}
 	defer log.Close()
-	e := launch.NotStarted(err, hintOf(err))
+	e := launch.NotStarted(err)
 	e.Subject = what
 	_ = log.Write(e) // the error itself is told
-}
-
-// hintOf is what an error says to paste, or "".
-func hintOf(err error) string {
-	var mistakes policy.Mistakes
-	var notFound *host.FindError
-	var coded *codeError
-	switch {
-	case errors.As(err, &mistakes):
-		return mistakes[0].Hint
-	case errors.As(err, &notFound):
-		return notFound.Hint
-	case errors.As(err, &coded):
-		return coded.hint
-	}
-	return ""
 }
 
 // lastRun is what the events of a server's last run say of its end.

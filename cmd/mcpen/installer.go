@@ -114,10 +114,10 @@ func (a *app) lookUp(ctx context.Context, in *pack.Installer, at place, e pack.E
 	}
 	var twice *pack.IndexError
 	if errors.As(err, &twice) {
-		return none, &codeError{code: exitUsage, err: err, hint: "PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 PIP_INDEX_URL=URL mcpen …   # the URL of the one index to ask"}
+		return none, &launch.Error{Code: exitUsage, Err: err, Hint: "PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 PIP_INDEX_URL=URL mcpen …   # the URL of the one index to ask"}
 	}
 	if err != nil {
-		return none, &codeError{code: exitUsage, err: err}
+		return none, &launch.Error{Code: exitUsage, Err: err}
 	}
 	for _, words := range r.Unused {
 		a.warn("%s", audit.Visible(words))
@@ -494,7 +494,7 @@ func packageError(ctx context.Context, err error) error {
 	var young *pack.TooYoungError
 	var refusal *pack.Refusal
 	var source *pack.SourceError
-	var coded *codeError
+	var coded *launch.Error
 	var found *host.FindError
 	var lack *sandbox.Lack
 	var mistakes policy.Mistakes
@@ -502,7 +502,7 @@ func packageError(ctx context.Context, err error) error {
 	case err == nil || errors.As(err, &coded) || errors.As(err, &mistakes) || errors.As(err, &found) || errors.As(err, &lack):
 		return err
 	case ctx.Err() != nil:
-		return &codeError{code: 128 + int(signalOf(ctx)), err: errors.New("interrupted: nothing was installed")}
+		return &launch.Error{Code: 128 + int(signalOf(ctx)), Err: errors.New("interrupted: nothing was installed")}
 	case errors.As(err, &young):
 		hint := "[install]\nmin-age = \"0s\""
 		if young.OldEnough != "" {
@@ -510,24 +510,24 @@ func packageError(ctx context.Context, err error) error {
 			ref.Version, ref.Tag = young.OldEnough, ""
 			hint = ref.String()
 		}
-		return &codeError{code: exitRefused, err: err, hint: hint}
+		return &launch.Error{Code: exitRefused, Err: err, Hint: hint}
 	case errors.As(err, &source):
-		return &codeError{code: exitRefused, err: err, hint: fmt.Sprintf("[install]\nbuild = [%q]", source.Name)}
+		return &launch.Error{Code: exitRefused, Err: err, Hint: fmt.Sprintf("[install]\nbuild = [%q]", source.Name)}
 	case errors.As(err, &refusal):
-		return &codeError{code: exitRefused, err: err}
+		return &launch.Error{Code: exitRefused, Err: err}
 	case errors.Is(err, pack.ErrLibrary):
-		return &codeError{code: exitUsage, err: err, hint: "mcpen add npm:NAME   # of the server, which may be another package of the same project"}
+		return &launch.Error{Code: exitUsage, Err: err, Hint: "mcpen add npm:NAME   # of the server, which may be another package of the same project"}
 	}
 	for _, lack := range []error{syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT, syscall.ENOTDIR} {
 		if errors.Is(err, lack) {
-			return &codeError{code: exitSandbox, err: fmt.Errorf("cannot keep packages: %w", err),
-				hint: "packages are kept below XDG_STATE_HOME, else ~/.local/state, and locks below XDG_CONFIG_HOME, else ~/.config: both must be writable"}
+			return &launch.Error{Code: exitSandbox, Err: fmt.Errorf("cannot keep packages: %w", err),
+				Hint: "packages are kept below XDG_STATE_HOME, else ~/.local/state, and locks below XDG_CONFIG_HOME, else ~/.config: both must be writable"}
 		}
 	}
 	if absent := (*pack.Missing)(nil); errors.As(err, &absent) {
-		return &codeError{code: int(host.NotFound), err: err}
+		return &launch.Error{Code: int(host.NotFound), Err: err}
 	}
-	return &codeError{code: exitSandbox, err: err}
+	return &launch.Error{Code: exitSandbox, Err: err}
 }
 
 // damaged gives the refusal of a tree in the store a way out.
@@ -536,7 +536,7 @@ func damaged(err error, name string) error {
 	if !errors.As(err, &refusal) {
 		return err
 	}
-	return &codeError{code: exitRefused, err: err, hint: "mcpen verify --repair " + name}
+	return &launch.Error{Code: exitRefused, Err: err, Hint: "mcpen verify --repair " + name}
 }
 
 // signalOf is the signal that ended a context of signal.NotifyContext, which
@@ -578,7 +578,7 @@ func (a *app) refuseMalicious(at place, l pack.Lock) error {
 		a.warn("%s", unread)
 	}
 	if malicious != "" {
-		return &codeError{code: exitRefused, err: errors.New(malicious), hint: "mcpen scan"}
+		return &launch.Error{Code: exitRefused, Err: errors.New(malicious), Hint: "mcpen scan"}
 	}
 	return nil
 }
@@ -602,7 +602,7 @@ func readLock(file string) (pack.Lock, error) {
 		if refusal := (*pack.Refusal)(nil); errors.As(err, &refusal) {
 			code = exitRefused
 		}
-		return l, &codeError{code: code, err: fmt.Errorf("%s: %w", file, err)}
+		return l, &launch.Error{Code: code, Err: fmt.Errorf("%s: %w", file, err)}
 	}
 	return l, nil
 }

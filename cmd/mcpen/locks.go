@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
 )
@@ -34,9 +35,9 @@ type undone struct {
 // note tells of one of them.
 func (u *undone) note(a *app, name string, err error) {
 	a.warn("%s: %s", name, audit.Visible(err.Error()))
-	var coded *codeError
-	if errors.As(err, &coded) && coded.hint != "" {
-		fmt.Fprintf(a.err, "mcpen: hint: %s\n", coded.hint)
+	var coded *launch.Error
+	if errors.As(err, &coded) && coded.Hint != "" {
+		fmt.Fprintf(a.err, "mcpen: hint: %s\n", coded.Hint)
 	}
 	if u.count++; u.first == nil {
 		u.first = err
@@ -50,11 +51,11 @@ func (u *undone) err(what string) error {
 		return nil
 	}
 	code := 1
-	var coded *codeError
+	var coded *launch.Error
 	if errors.As(u.first, &coded) {
-		code = coded.code
+		code = coded.Code
 	}
-	return &codeError{code: code, err: fmt.Errorf("%s %s", count(u.count, "lock"), what)}
+	return &launch.Error{Code: code, Err: fmt.Errorf("%s %s", count(u.count, "lock"), what)}
 }
 
 // lockFiles are the files of the locks that were named, or all of the user's.
@@ -359,12 +360,12 @@ func (a *app) verifyLock(at place, l locked) error {
 		_, err = pack.CheckTree(tree, l.lock)
 		tree.Close()
 		if err != nil {
-			return &codeError{code: exitRefused, err: err}
+			return &launch.Error{Code: exitRefused, Err: err}
 		}
 		verified++
 	}
 	if verified == 0 {
-		return &codeError{code: 1, err: errors.New("not installed: there was nothing to verify"), hint: "mcpen verify --repair " + l.name}
+		return &launch.Error{Code: 1, Err: errors.New("not installed: there was nothing to verify"), Hint: "mcpen verify --repair " + l.name}
 	}
 	return nil
 }
@@ -423,7 +424,7 @@ func (a *app) namedTrees(at place) ([]string, error) {
 	for _, file := range append(files, machine...) {
 		l, err := readLock(file)
 		if err != nil {
-			return nil, &codeError{code: exitUsage, err: fmt.Errorf("nothing was removed: which packages it names is not known: %w", err), hint: "mcpen remove " + lockName(file)}
+			return nil, &launch.Error{Code: exitUsage, Err: fmt.Errorf("nothing was removed: which packages it names is not known: %w", err), Hint: "mcpen remove " + lockName(file)}
 		}
 		keep = slices.AppendSeq(keep, maps.Values(readStanding(at, file).trees(l).Trees))
 	}

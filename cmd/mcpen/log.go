@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 )
 
@@ -50,7 +51,7 @@ func runLog(ctx context.Context, o logOptions, out io.Writer) error {
 	}
 	var err error
 	if filter.Since, err = parseSince(o.Since, o.Now, o.zone()); err != nil {
-		return &codeError{code: exitUsage, err: err, hint: "mcpen log --since 2h"}
+		return &launch.Error{Code: exitUsage, Err: err, Hint: "mcpen log --since 2h"}
 	}
 	r, err := audit.OpenReader(o.Dir, filter)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,7 +96,7 @@ func (o logOptions) unknown() error {
 	if slices.Contains(servers, strings.TrimSuffix(audit.FileName(o.Server), ".jsonl")) {
 		return nil
 	}
-	return &codeError{code: 1, err: fmt.Errorf("nothing was recorded of %q", o.Server), hint: policy.DidYouMean(o.Server, servers)}
+	return &launch.Error{Code: 1, Err: fmt.Errorf("nothing was recorded of %q", o.Server), Hint: policy.DidYouMean(o.Server, servers)}
 }
 
 // logged are the servers of which there is a log, rotated or not.

@@ -8,6 +8,7 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
 )
 
@@ -31,15 +32,15 @@ func (p *prepared) profileApart() error {
 		for _, g := range grounds(p.place, p.workspace) {
 			for _, l := range f.Links {
 				if strings.HasPrefix(l.Path, g.Dir+"/") && !strings.HasPrefix(f.Real, g.Dir+"/") {
-					return &codeError{code: exitRefused, err: fmt.Errorf("cannot use the profile %q: it leads to %q by the symlink %q, which %s could have made", s.File, f.Real, l.Path, g.Who),
-						hint: fmt.Sprintf("name %q itself, if that is what was meant", f.Real)}
+					return &launch.Error{Code: exitRefused, Err: fmt.Errorf("cannot use the profile %q: it leads to %q by the symlink %q, which %s could have made", s.File, f.Real, l.Path, g.Who),
+						Hint: fmt.Sprintf("name %q itself, if that is what was meant", f.Real)}
 				}
 			}
 		}
 		for _, way := range ways {
 			if dir := p.writable(way); dir != "" {
-				return &codeError{code: exitUsage, err: fmt.Errorf("cannot use the profile %q: the server may write %q, and so its own profile", s.File, dir),
-					hint: fmt.Sprintf("keep it in %s, which no server writes, or in %s", filepath.Join(dir, ".mcpen"), filepath.Join(p.place.config, "profiles"))}
+				return &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot use the profile %q: the server may write %q, and so its own profile", s.File, dir),
+					Hint: fmt.Sprintf("keep it in %s, which no server writes, or in %s", filepath.Join(dir, ".mcpen"), filepath.Join(p.place.config, "profiles"))}
 			}
 		}
 	}

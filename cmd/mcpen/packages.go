@@ -19,6 +19,7 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -122,14 +123,14 @@ func packaged(ch choice, pol policy.Policy) (ref pack.Ref, args []string, ok boo
 	if isRef(ch.profile) {
 		ref, err = pack.ParseWanted(ch.profile)
 		if err != nil {
-			err = &codeError{code: exitUsage, err: err, hint: "npm:NAME, npm:NAME@VERSION, npm:NAME@RANGE, pypi:NAME, pypi:NAME==VERSION or pypi:NAME>=VERSION"}
+			err = &launch.Error{Code: exitUsage, Err: err, Hint: "npm:NAME, npm:NAME@VERSION, npm:NAME@RANGE, pypi:NAME, pypi:NAME==VERSION or pypi:NAME>=VERSION"}
 		}
 		return ref, ch.args, true, err
 	}
 	if len(ch.command) > 0 {
 		c, err := pack.FromCommand(ch.command)
 		if err != nil {
-			return ref, nil, false, &codeError{code: exitUsage, err: err}
+			return ref, nil, false, &launch.Error{Code: exitUsage, Err: err}
 		}
 		switch c.Kind {
 		case pack.CommandPackage:

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/profiles"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 )
 
@@ -82,7 +83,7 @@ func (a *app) checkCommand() *cli.Command {
 			}
 			here, _ := os.Getwd() // without one no path is in it
 			if err := runCheck(paths, a.loader(at), readProfile, isSingle(here, at.home), a.out); err != nil {
-				return &codeError{code: exitUsage, err: err}
+				return &launch.Error{Code: exitUsage, Err: err}
 			}
 			return nil
 		},

@@ -8,6 +8,7 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 )
 
@@ -110,5 +111,5 @@ func widened(changes []policy.Change) error {
 	if n == 0 {
 		return nil
 	}
-	return &codeError{code: 1, err: fmt.Errorf("the second profile gives more: %s", count(n, "change"))}
+	return &launch.Error{Code: 1, Err: fmt.Errorf("the second profile gives more: %s", count(n, "change"))}
 }

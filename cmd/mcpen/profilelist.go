@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 )
 
@@ -35,7 +36,7 @@ func (a *app) profileListCommand() *cli.Command {
 				for _, w := range words {
 					inQuotes = append(inQuotes, quoted(w))
 				}
-				return &codeError{code: 1, err: fmt.Errorf("no profile has %s", strings.Join(inQuotes, " and ")), hint: "mcpen profile list"}
+				return &launch.Error{Code: 1, Err: fmt.Errorf("no profile has %s", strings.Join(inQuotes, " and ")), Hint: "mcpen profile list"}
 			}
 			return a.listText(found, a.columns())
 		},

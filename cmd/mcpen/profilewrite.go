@@ -14,6 +14,7 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/wholefile"
@@ -122,7 +123,7 @@ func (n *newProfile) complete() error {
 	}
 	ref, err := pack.ParseRef(n.pkg)
 	if err != nil {
-		return &codeError{code: exitUsage, err: err, hint: "npm:NAME or pypi:NAME"}
+		return &launch.Error{Code: exitUsage, Err: err, Hint: "npm:NAME or pypi:NAME"}
 	}
 	n.pkg = bare(ref)
 	n.extends = []string{map[pack.Ecosystem]string{pack.NPM: "node", pack.PyPI: "python"}[ref.Ecosystem]}
@@ -231,9 +232,9 @@ func (a *app) edited(ctx context.Context, at place, file, copied string) ([]byte
 		if err == nil || !a.terminal(a.in) {
 			return text, err
 		}
-		a.report(err)
+		launch.Report(a.err, err)
 		if !a.yes("edit it again?") {
-			return nil, &codeError{code: exitUsage, err: errors.New("nothing was changed: the profile has mistakes")}
+			return nil, &launch.Error{Code: exitUsage, Err: errors.New("nothing was changed: the profile has mistakes")}
 		}
 	}
 }
@@ -269,7 +270,7 @@ func (a *app) takeOver(at place, file string, old, text []byte) error {
 		return err
 	}
 	if err == nil && string(now) != string(old) {
-		return &codeError{code: 1, err: fmt.Errorf("nothing was changed: %s was written meanwhile", file)}
+		return &launch.Error{Code: 1, Err: fmt.Errorf("nothing was changed: %s was written meanwhile", file)}
 	}
 	is, err := policy.Parse(file, text, a.loader(at))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/trial"
 	"mcpen/sandbox/wholefile"
@@ -31,7 +32,7 @@ func (a *app) replay(ctx context.Context, at place, o tryOptions, s *subject, r 
 		return usage("--write OTHER.toml", "cannot write the profile: %s is there already", o.write)
 	}
 	if err := wholefile.Replace(o.write, []byte(d.Text), 0o644); err != nil {
-		return &codeError{code: exitUsage, err: fmt.Errorf("cannot write the profile: %w", err)}
+		return &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot write the profile: %w", err)}
 	}
 	r.Profile = d.Text
 	st, p, err := a.staged(ctx, at, o, s, func(desk *trial.Desk) { desk.Narrow(d.Workspace) })

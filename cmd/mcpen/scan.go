@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/advisory"
 )
@@ -79,7 +80,7 @@ func (a *app) scan(c *cli.Context, at place, level string) error {
 	}
 	switch {
 	case counted > 0:
-		return &codeError{code: exitRefused, err: fmt.Errorf("%s at or above %s", count(counted, "finding"), level)}
+		return &launch.Error{Code: exitRefused, Err: fmt.Errorf("%s at or above %s", count(counted, "finding"), level)}
 	case failed > 0:
 		return fmt.Errorf("%s could not be asked", count(failed, "server"))
 	case bad.count > 0:

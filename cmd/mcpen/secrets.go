@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
 )
 
@@ -38,10 +39,10 @@ func (a *app) fetchSecrets(ctx context.Context, p *prepared) error {
 			if name, ok := strings.CutPrefix(from, "env:"); ok {
 				hint = fmt.Sprintf("set %s in the environment or in the entry of the client that starts it, or keep it elsewhere: keyring:mcpen/%s", name, name)
 			}
-			return &codeError{code: exitUsage, err: fmt.Errorf("%s: cannot fetch the secret for %s from %q: %w", s.At, s.Name, s.From, err), hint: hint}
+			return &launch.Error{Code: exitUsage, Err: fmt.Errorf("%s: cannot fetch the secret for %s from %q: %w", s.At, s.Name, s.From, err), Hint: hint}
 		}
 		if strings.ContainsRune(value, 0) {
-			return &codeError{code: exitUsage, err: fmt.Errorf("%s: the secret for %s holds a NUL, which no variable can", s.At, s.Name)}
+			return &launch.Error{Code: exitUsage, Err: fmt.Errorf("%s: the secret for %s holds a NUL, which no variable can", s.At, s.Name)}
 		}
 		s.Value = plan.Opaque(value)
 		have = append(have, s)
@@ -110,8 +111,8 @@ func (a *app) vetCommands(p prepared) error {
 		for i, word := range strings.Fields(line) {
 			file := a.wordFile(p.place, word, i == 0)
 			if g, ok := p.ground(host.Look(file)); ok {
-				return &codeError{code: exitRefused, err: fmt.Errorf("%v: cannot fetch the secret for %s: its command names %q, which %s could have written", s.At, s.Name, file, g.Who),
-					hint: "keep it where no server writes, such as ~/.local/bin"}
+				return &launch.Error{Code: exitRefused, Err: fmt.Errorf("%v: cannot fetch the secret for %s: its command names %q, which %s could have written", s.At, s.Name, file, g.Who),
+					Hint: "keep it where no server writes, such as ~/.local/bin"}
 			}
 		}
 	}

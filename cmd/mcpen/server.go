@@ -16,6 +16,7 @@ import (
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -231,7 +232,7 @@ func (a *app) install(ctx context.Context, ch choice, r resolved, p *prepared) e
 		if absolute(a.getenv("XDG_STATE_HOME")) != "" {
 			hint = "unset XDG_STATE_HOME"
 		}
-		return &codeError{code: exitRefused, err: fmt.Errorf("cannot keep state in %q: it is in the repository %s", p.place.state, top), hint: hint}
+		return &launch.Error{Code: exitRefused, Err: fmt.Errorf("cannot keep state in %q: it is in the repository %s", p.place.state, top), Hint: hint}
 	}
 	asked, err := a.gate(p.place, !ch.look, a.withVariables(ch, r.profile), r)
 	if p.untrusted = err; err != nil && !ch.look {
@@ -323,7 +324,7 @@ func refused(err error, profile *policy.Profile, in policy.Input) error {
 	if _, alone := policy.Resolve(profile, in); alone != nil {
 		return err
 	}
-	return &codeError{code: exitRefused, err: err}
+	return &launch.Error{Code: exitRefused, Err: err}
 }
 
 // profile reads and parses the profile that was chosen; without one, an empty
@@ -355,7 +356,7 @@ func (a *app) baselines(ch choice, at place) ([]*policy.Profile, error) {
 			continue
 		}
 		if err != nil {
-			return nil, &codeError{code: exitRefused, err: fmt.Errorf("cannot read the baseline: %w", err)}
+			return nil, &launch.Error{Code: exitRefused, Err: fmt.Errorf("cannot read the baseline: %w", err)}
 		}
 		p, err := policy.ParseBaseline(file, data, a.loader(at))
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/wholefile"
@@ -98,7 +99,7 @@ func (a *app) judge(at place, lockFile string, lock pack.Lock, tree *pack.Tree) 
 		a.warn("%s", s.Unread)
 	}
 	if s.Malicious != "" {
-		return &codeError{code: exitRefused, err: errors.New(s.Malicious), hint: "mcpen scan"}
+		return &launch.Error{Code: exitRefused, Err: errors.New(s.Malicious), Hint: "mcpen scan"}
 	}
 	if s.Withdrawn != "" && s.Version == lock.Version {
 		a.warn("%s %s: %s", lock.Package, lock.Version, audit.Visible(s.Withdrawn))

@@ -20,6 +20,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -71,7 +72,7 @@ func (a *app) tried(ctx context.Context, at place, o tryOptions) (s *subject, er
 	case isRef(o.server):
 		ref, err := pack.ParseRef(o.server)
 		if err != nil {
-			return s, &codeError{code: exitUsage, err: err, hint: "mcpen try npm:NAME"}
+			return s, &launch.Error{Code: exitUsage, Err: err, Hint: "mcpen try npm:NAME"}
 		}
 		return s, a.tryPackage(ctx, at, ref, o.args, s)
 	case o.server != "":
@@ -79,7 +80,7 @@ func (a *app) tried(ctx context.Context, at place, o tryOptions) (s *subject, er
 	}
 	c, err := pack.FromCommand(o.command)
 	if err != nil {
-		return s, &codeError{code: exitUsage, err: err}
+		return s, &launch.Error{Code: exitUsage, Err: err}
 	}
 	switch c.Kind {
 	case pack.CommandPackage:
@@ -104,13 +105,13 @@ func (a *app) tryProfile(ctx context.Context, at place, o tryOptions, s *subject
 		}
 	}
 	if _, err := toml.Decode(string(data), &p); err != nil {
-		return &codeError{code: exitUsage, err: fmt.Errorf("%s: %w", file, err)}
+		return &launch.Error{Code: exitUsage, Err: fmt.Errorf("%s: %w", file, err)}
 	}
 	args := slices.DeleteFunc(slices.Concat(p.Server.Args, o.args), func(arg string) bool { return strings.Contains(arg, "${") })
 	if p.Server.Package != "" {
 		ref, err := pack.ParseRef(p.Server.Package)
 		if err != nil {
-			return &codeError{code: exitUsage, err: fmt.Errorf("%s: %w", file, err)}
+			return &launch.Error{Code: exitUsage, Err: fmt.Errorf("%s: %w", file, err)}
 		}
 		return a.tryPackage(ctx, at, ref, args, s)
 	}
@@ -292,7 +293,7 @@ func (a *app) tryCommandLine(at place, argv []string, s *subject) error {
 	}
 	copied := filepath.Join(s.temp, "program")
 	if err := copyFolder(s.dir, copied); err != nil {
-		return &codeError{code: exitUsage, err: fmt.Errorf("cannot copy %q for a trial: %w", s.dir, err), hint: "put the server into a folder of its own"}
+		return &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot copy %q for a trial: %w", s.dir, err), Hint: "put the server into a folder of its own"}
 	}
 	s.rename(s.dir, copied)
 	s.secrets = append(s.secrets, variablesIn(copied)...)
@@ -395,7 +396,7 @@ func writeBounded(to string, in io.Reader, mode fs.FileMode, most int64) (int64,
 // bundle unpacks an MCPB bundle and finds what it starts.
 func (a *app) bundle(at place, o tryOptions, s *subject) error {
 	mistake := func(err error) error {
-		return &codeError{code: exitUsage, err: fmt.Errorf("cannot read the bundle %q: %w", o.server, err)}
+		return &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot read the bundle %q: %w", o.server, err)}
 	}
 	z, err := zip.OpenReader(o.server)
 	if err != nil {

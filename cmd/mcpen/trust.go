@@ -200,7 +200,7 @@ func (u use) digest() string {
 // environment moves.
 func trustFile(at place, file string) (string, error) {
 	if at.login.State == "" {
-		return "", &codeError{code: exitRefused, err: errors.New("cannot keep what is trusted: this user has no home")}
+		return "", &launch.Error{Code: exitRefused, Err: errors.New("cannot keep what is trusted: this user has no home")}
 	}
 	return filepath.Join(at.login.State, "trust", hex.EncodeToString(sum([]byte(file)))+".json"), nil
 }
@@ -284,9 +284,9 @@ func (a *app) gate(at place, ask bool, ch choice, r resolved) (asked bool, err e
 // notYet says why nothing starts, to somebody who only looks.
 func (a *app) notYet(why error) {
 	a.warn("nothing starts from it yet: %v", why)
-	var coded *codeError
-	if errors.As(why, &coded) && coded.hint != "" {
-		launch.Say(a.err, "hint", coded.hint)
+	var coded *launch.Error
+	if errors.As(why, &coded) && coded.Hint != "" {
+		launch.Say(a.err, "hint", coded.Hint)
 	}
 }
 
@@ -319,12 +319,12 @@ func (a *app) gateOne(at place, ask bool, e evidence) error {
 	if content && used {
 		return nil
 	}
-	no := &codeError{code: exitRefused, err: fmt.Errorf("%q is not trusted: %s", e.file, e.why), hint: e.hint()}
+	no := &launch.Error{Code: exitRefused, Err: fmt.Errorf("%q is not trusted: %s", e.file, e.why), Hint: e.hint()}
 	switch {
 	case content:
-		no.err = fmt.Errorf("%q is trusted, but not with what it is started with here: %s; %s", e.file, audit.Visible(short(strings.Join(e.use.says(e.starts()), ", "), 300)), e.why)
+		no.Err = fmt.Errorf("%q is trusted, but not with what it is started with here: %s; %s", e.file, audit.Visible(short(strings.Join(e.use.says(e.starts()), ", "), 300)), e.why)
 	case was.Digest != "":
-		no.err = fmt.Errorf("%q is not trusted: it, its lock, or what it names changed since it was trusted; %s", e.file, e.why)
+		no.Err = fmt.Errorf("%q is not trusted: it, its lock, or what it names changed since it was trusted; %s", e.file, e.why)
 	}
 	if !ask || !a.terminal(a.in) || !a.terminal(a.err) {
 		return no

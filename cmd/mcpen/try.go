@@ -263,7 +263,7 @@ func (a *app) writeReport(file string, r *trial.Report) error {
 		return err
 	}
 	if err := wholefile.Replace(file, []byte(b.String()), 0o644); err != nil {
-		return &codeError{code: exitUsage, err: fmt.Errorf("cannot write the report: %w", err)}
+		return &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot write the report: %w", err)}
 	}
 	return nil
 }

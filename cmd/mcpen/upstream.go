@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -30,7 +31,7 @@ func (a *app) proxies(pol policy.Policy) (plan.Proxies, error) {
 			}
 			via, login, err := policy.ParseProxy(said.value)
 			if err != nil && plan.Dials(pol) && pol.Network.Proxy.Via == "" {
-				return out, &codeError{code: exitUsage, err: fmt.Errorf("cannot use %s: it %w", said.name, err), hint: `[network] proxy = "none"   # dials directly`}
+				return out, &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot use %s: it %w", said.name, err), Hint: `[network] proxy = "none"   # dials directly`}
 			}
 			if err == nil {
 				*way.to = plan.Proxy{Via: via, At: said.name, Login: plan.Opaque(login)}

@@ -86,7 +86,7 @@ func (t *target) err() error {
 	if len(t.problems) == 0 {
 		return nil
 	}
-	return &codeError{code: 1, err: fmt.Errorf("%s left as it is", plural(len(t.problems), "file or server was", "files or servers were"))}
+	return &launch.Error{Code: 1, Err: fmt.Errorf("%s left as it is", plural(len(t.problems), "file or server was", "files or servers were"))}
 }
 
 func plural(n int, one, many string) string {

@@ -5,16 +5,31 @@ import (
 	"strings"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/policy"
 )
 
-// NotStarted is what the log says of a server that did not start: a client shows its
-// person an exit code at most.
-func NotStarted(err error, hint string) audit.Event {
-	var own *Error
-	if errors.As(err, &own) && hint == "" {
-		hint = own.Hint
+// NotStarted is the event of a server that did not start, with what mends it: a client
+// shows its person an exit code at most.
+func NotStarted(err error) audit.Event {
+	return audit.Event{Kind: audit.KindStart, Verdict: audit.Refused, Detail: oneLine(err.Error()), Hint: oneLine(mends(err))}
+}
+
+// mends is what the log gives a person to paste, or "". What the machine lacks and what
+// the plan refuses is said with the whole error, at the next start by hand.
+func mends(err error) string {
+	var mistakes policy.Mistakes
+	var notFound *host.FindError
+	var coded *Error
+	switch {
+	case errors.As(err, &mistakes):
+		return mistakes[0].Hint
+	case errors.As(err, &notFound):
+		return notFound.Hint
+	case errors.As(err, &coded):
+		return coded.Hint
 	}
-	return audit.Event{Kind: audit.KindStart, Verdict: audit.Refused, Detail: oneLine(err.Error()), Hint: oneLine(hint)}
+	return ""
 }
 
 func oneLine(s string) string { return strings.ReplaceAll(s, "\n", "; ") }

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox"
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
 )
 
 // The exit codes of mcpen itself. A server's own code passes through.
@@ -74,28 +78,66 @@ func warn(w io.Writer, format string, args ...any) {
 	fmt.Fprintf(w, "mcpen: warning: "+format+"\n", args...)
 }
 
-// Report writes an error with its hint and returns its exit code.
+// Report writes an error for a person, each part of it with its hint, and returns its
+// exit code. It is the one place that knows how the errors of all packages are told.
 func Report(w io.Writer, err error) int {
-	code, hint := 1, ""
-	var lack *sandbox.Lack
-	var notExec *sandbox.NotExecutable
-	var coded *Error
-	switch {
-	case errors.As(err, &notExec):
-		err, code = notExec, ExitNotExecutable
-	case errors.As(err, &lack):
-		err, code, hint = lack, ExitSandbox, "mcpen doctor"
-		if limited := Limited(lack); limited != "" {
-			hint = limited
+	code, parts := told(err)
+	for _, p := range parts {
+		Say(w, "error", p.text)
+		if p.hint != "" {
+			Say(w, "hint", p.hint)
 		}
-	case errors.As(err, &coded):
-		err, code, hint = coded, coded.Code, coded.Hint
-	}
-	Say(w, "error", err.Error())
-	if hint != "" {
-		Say(w, "hint", hint)
 	}
 	return code
+}
+
+// part is one mistake of an error that may hold several.
+type part struct{ text, hint string }
+
+// told takes an error apart. What the code of an Error says holds for the mistakes in
+// it, too.
+func told(err error) (code int, parts []part) {
+	var mistakes policy.Mistakes
+	var problems plan.Problems
+	var notFound *host.FindError
+	var notExec *sandbox.NotExecutable
+	var lack *sandbox.Lack
+	var coded *Error
+	switch {
+	case errors.As(err, &mistakes):
+		code = ExitUsage
+		if errors.As(err, &coded) {
+			code = coded.Code
+		}
+		for _, m := range mistakes {
+			parts = append(parts, part{m.Error(), m.Hint})
+		}
+		return code, parts
+	case errors.As(err, &problems):
+		for _, p := range problems {
+			parts = append(parts, part{plan.Problems{p}.Error(), p.Advice()})
+		}
+		return problemsCode(problems), parts
+	case errors.As(err, &notFound):
+		return int(notFound.Kind), []part{{notFound.Error(), notFound.Hint}}
+	case errors.As(err, &notExec):
+		return ExitNotExecutable, []part{{text: notExec.Error()}}
+	case errors.As(err, &lack):
+		return ExitSandbox, []part{{lack.Error(), cmp.Or(Limited(lack), "mcpen doctor")}}
+	case errors.As(err, &coded):
+		return coded.Code, []part{{coded.Error(), coded.Hint}}
+	}
+	return 1, []part{{text: err.Error()}}
+}
+
+func problemsCode(p plan.Problems) int {
+	switch {
+	case p.Refused():
+		return ExitRefused
+	case p.Lack():
+		return ExitSandbox
+	}
+	return ExitUsage
 }
 
 // End is the exit code that a server's end passes on. A server that a signal

@@ -94,7 +94,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 		return sandbox.Exit{}, failed
 	}
 	if err != nil {
-		_ = log.Write(NotStarted(err, "")) // the error itself is told
+		_ = log.Write(NotStarted(err)) // the error itself is told
 		return sandbox.Exit{}, err
 	}
 	runtime.GOMAXPROCS(o.Procs)
