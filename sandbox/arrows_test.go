@@ -88,6 +88,19 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/launch", "sandbox/policy", "the names of the layers"},
 	{"sandbox/launch", "sandbox/wholefile", "pins are written whole"},
 
+	{"sandbox/server", "profiles", "the profiles that ship"},
+	{"sandbox/server", "sandbox", "an install runs in a sandbox"},
+	{"sandbox/server", "sandbox/audit", "strangers' words are made visible"},
+	{"sandbox/server", "sandbox/guard", "what a person decided is part of what they trust"},
+	{"sandbox/server", "sandbox/host", "asks this machine what Compile asks for"},
+	{"sandbox/server", "sandbox/launch", "fills in orders, and knows where pins are"},
+	{"sandbox/server", "sandbox/lockfile", "a lock without its pins is part of what a person trusts"},
+	{"sandbox/server", "sandbox/pack", "installs packages"},
+	{"sandbox/server", "sandbox/pack/advisory", "refuses packages that are known to be malicious"},
+	{"sandbox/server", "sandbox/plan", "compiles"},
+	{"sandbox/server", "sandbox/policy", "parses and resolves profiles"},
+	{"sandbox/server", "sandbox/wholefile", "files are written whole"},
+
 	{"sandbox/internal/probe/hostile", "sandbox/internal/probe", "the attacks as a program"},
 	{"sandbox/internal/probe/stage", "sandbox/internal/probe", "what the attacks are run in, for tests"},
 }

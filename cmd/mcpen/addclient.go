@@ -9,13 +9,14 @@ import (
 	"mcpen/cmd/mcpen/clients"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/server"
 )
 
 // addToClients adds a package, where that is not done yet, and writes it into clients'
 // files: in its pen, with the command behind "--" that would start it without, so that
 // unwrap takes it out of the pen as well.
 func (a *app) addToClients(ctx context.Context, text, name string, names, sets []string) error {
-	at, err := a.placeToRun()
+	at, err := a.DirsToRun()
 	if err != nil {
 		return err
 	}
@@ -42,8 +43,8 @@ func (a *app) addToClients(ctx context.Context, text, name string, names, sets [
 	if err != nil {
 		return err
 	}
-	lock := filepath.Join(at.config, "profiles", called+".lock")
-	if !exists(lock) {
+	lock := filepath.Join(at.Config, "profiles", called+".lock")
+	if !server.Exists(lock) {
 		if err := a.add(ctx, text, name); err != nil {
 			return err
 		}
@@ -56,23 +57,23 @@ func (a *app) addToClients(ctx context.Context, text, name string, names, sets [
 }
 
 // penned is what starts a package in its pen.
-func (a *app) penned(at place, ref pack.Ref, name string, params map[string][]string, sets []string) ([]string, error) {
+func (a *app) penned(at server.Dirs, ref pack.Ref, name string, params map[string][]string, sets []string) ([]string, error) {
 	bareRef := ref
 	bareRef.Version, bareRef.Tag, bareRef.Bin = "", "", ""
 	runner := []string{"npx", "-y", bareRef.Name}
 	if ref.Ecosystem == pack.PyPI {
 		runner = []string{"uvx", bareRef.Name}
 	}
-	ch := choice{command: runner, params: params, look: true}
+	ch := server.Choice{Command: runner, Params: params, Look: true}
 	words := []string{"run"}
-	if name != a.name(at, ref) {
-		ch.profile = name
+	if name != a.Name(at, ref) {
+		ch.Profile = name
 		words = append(words, "--profile", name)
 	}
 	for _, s := range sets {
 		words = append(words, "--set", s)
 	}
-	found, err := a.forPackage(ch, at)
+	found, err := a.ForPackage(ch, at)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func (a *app) penned(at place, ref pack.Ref, name string, params map[string][]st
 }
 
 // writeServers writes one server into files.
-func (a *app) writeServers(at place, places []clients.Place, name string, command []string) error {
+func (a *app) writeServers(at server.Dirs, places []clients.Place, name string, command []string) error {
 	t := &target{at: at, places: places}
 	for _, p := range places {
 		change, err := clients.Add(p, name, command)
@@ -93,11 +94,11 @@ func (a *app) writeServers(at place, places []clients.Place, name string, comman
 		}
 		fmt.Fprintf(a.out, "added %s to %s\n", audit.Visible(name), audit.Visible(tilde(at, p.Path)))
 		if running := slices.Concat(change.Open, p.Client.Running()); len(running) > 0 {
-			a.warn("%s runs: it reads its file when it starts again: %s", p.Client.Title, audit.Visible(clients.List(running)))
+			a.Warn("%s runs: it reads its file when it starts again: %s", p.Client.Title, audit.Visible(clients.List(running)))
 		}
 	}
 	if err := remember(at, places); err != nil {
-		a.warn("what is wrapped was not remembered: %v", err)
+		a.Warn("what is wrapped was not remembered: %v", err)
 	}
 	a.tellProblems(t)
 	return t.err()

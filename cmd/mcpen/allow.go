@@ -14,6 +14,7 @@ import (
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -43,7 +44,7 @@ func (a *app) allowCommand() *cli.Command {
 
 // allow adds the rights that the words name to a server's profile.
 func (a *app) allow(server string, words []string, c *cli.Context) error {
-	at, err := a.place()
+	at, err := a.Dirs()
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (a *app) allow(server string, words []string, c *cli.Context) error {
 	if string(text) == string(old) {
 		return nil
 	}
-	if _, err := policy.Parse(file, text, a.loader(at)); err != nil {
+	if _, err := policy.Parse(file, text, a.Loader(at)); err != nil {
 		return err
 	}
 	return a.writeProfile(file, old, text, c)
@@ -84,7 +85,7 @@ func (a *app) writeProfile(file string, old, text []byte, c *cli.Context) error 
 		fmt.Fprintln(a.out, audit.Visible(line))
 	}
 	if !c.Bool("yes") {
-		if !a.terminal(a.in) {
+		if !a.Terminal(a.in) {
 			again := []string{"mcpen", "allow", "--yes"}
 			for _, f := range c.Command.Flags {
 				if name := f.Names()[0]; name != "yes" && c.Bool(name) {
@@ -97,11 +98,11 @@ func (a *app) writeProfile(file string, old, text []byte, c *cli.Context) error 
 			return &launch.Error{Code: 1, Err: errors.New("nothing was changed")}
 		}
 	}
-	now, err := readRegular(file, policy.MaxFile)
+	now, err := server.ReadRegular(file, policy.MaxFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err == nil && string(now) != string(old) || err != nil && len(old) > 0 && exists(file) {
+	if err == nil && string(now) != string(old) || err != nil && len(old) > 0 && server.Exists(file) {
 		return usage(audit.Command(append([]string{"mcpen", "allow"}, c.Args().Slice()...)...), "nothing was changed: %s was written meanwhile", file)
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
@@ -116,27 +117,27 @@ func (a *app) writeProfile(file string, old, text []byte, c *cli.Context) error 
 
 // writableProfile is the file of a server's profile and its text. For a profile
 // that mcpen carries it is a new one that extends it.
-func (a *app) writableProfile(at place, server string, shared bool) (string, []byte, error) {
-	if isRef(server) {
-		return "", nil, usage("mcpen add "+server, "%s has no profile yet", server)
+func (a *app) writableProfile(at server.Dirs, name string, shared bool) (string, []byte, error) {
+	if server.IsRef(name) {
+		return "", nil, usage("mcpen add "+name, "%s has no profile yet", name)
 	}
-	file, data, err := a.loader(at)(server, "")
+	file, data, err := a.Loader(at)(name, "")
 	if err != nil {
-		return "", nil, noProfile(at, server, err)
+		return "", nil, server.NoProfile(at, name, err)
 	}
-	if ships(file) {
-		own := filepath.Join(at.config, "profiles", server+".toml")
-		return own, fmt.Appendf(nil, "version = 1\nname = %q\nextends = [%q]\n", server, server), nil
+	if server.Ships(file) {
+		own := filepath.Join(at.Config, "profiles", name+".toml")
+		return own, fmt.Appendf(nil, "version = 1\nname = %q\nextends = [%q]\n", name, name), nil
 	}
-	if why := foreign(at, file); why != "" && !shared {
+	if why := server.Foreign(at, file); why != "" && !shared {
 		return "", nil, &launch.Error{Code: exitRefused, Err: fmt.Errorf("%q is not yours alone: %s", file, why),
 			Hint: "add --repository, which asks everybody who has it to trust it again"}
 	}
-	return realFile(at, file), data, nil
+	return server.RealFile(at, file), data, nil
 }
 
 // granted reads one word of the command line.
-func (a *app) granted(at place, word string, c *cli.Context) (*audit.Grant, error) {
+func (a *app) granted(at server.Dirs, word string, c *cli.Context) (*audit.Grant, error) {
 	bad := func(format string, args ...any) (*audit.Grant, error) {
 		return nil, usage("mcpen allow NAME api.example.com:443, or a path, or env:VARIABLE", format, args...)
 	}
@@ -151,7 +152,7 @@ func (a *app) granted(at place, word string, c *cli.Context) (*audit.Grant, erro
 	}
 	h, err := policy.ParseHost(word)
 	if err != nil {
-		if !strings.Contains(word, ":") && exists(filepath.Join(at.cwd, word)) {
+		if !strings.Contains(word, ":") && server.Exists(filepath.Join(at.Cwd, word)) {
 			return bad("cannot allow %q: a path is absolute, or begins with ./ or ~/", word)
 		}
 		return bad("cannot allow %q: %v", word, err)
@@ -169,7 +170,7 @@ func (a *app) granted(at place, word string, c *cli.Context) (*audit.Grant, erro
 }
 
 // grantedPath is the grant of a path: as a profile spells it, or as it is.
-func (a *app) grantedPath(at place, word string, c *cli.Context) (*audit.Grant, error) {
+func (a *app) grantedPath(at server.Dirs, word string, c *cli.Context) (*audit.Grant, error) {
 	key := "read"
 	switch {
 	case c.Bool("unprotect"):
@@ -182,10 +183,10 @@ func (a *app) grantedPath(at place, word string, c *cli.Context) (*audit.Grant, 
 	if !strings.HasPrefix(word, "$") && !strings.HasPrefix(word, "~") {
 		path := word
 		if !filepath.IsAbs(path) {
-			path = filepath.Join(at.cwd, path)
+			path = filepath.Join(at.Cwd, path)
 		}
 		path = filepath.Clean(path)
-		roots := audit.Roots{Home: at.home} // the workspace is where the server starts, not where a person types
+		roots := audit.Roots{Home: at.Home} // the workspace is where the server starts, not where a person types
 		if g = roots.AllowPath(key, path); g == nil {
 			return nil, usage("rename it", "cannot allow %q: no profile can spell this name", path)
 		}

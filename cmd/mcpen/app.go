@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -14,15 +13,15 @@ import (
 	"mcpen/sandbox"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 // app is one execution of the command: everything that it may touch of the
 // process.
 type app struct {
-	in, out, err *os.File
-	env          []string
-	registries   map[string]connection // that were looked up already
-	args         []string              // of the process
+	server.Caller
+	in, out *os.File
+	args    []string // of the process
 }
 
 // The exit codes, as they are called here.
@@ -34,9 +33,7 @@ const (
 )
 
 // usage is a mistake on the command line.
-func usage(hint, format string, args ...any) error {
-	return &launch.Error{Code: exitUsage, Err: fmt.Errorf(format, args...), Hint: hint}
-}
+func usage(hint, format string, args ...any) error { return launch.Usage(hint, format, args...) }
 
 // ended is no mistake: a server's end that passes through.
 type ended struct{ exit sandbox.Exit }
@@ -60,7 +57,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	if errors.Is(err, syscall.EPIPE) {
 		return exitPipe
 	}
-	return launch.Report(a.err, err)
+	return launch.Report(a.Err, err)
 }
 
 // flagsFirst moves the flags of a command before its other words: people write
@@ -86,7 +83,7 @@ func flagsFirst(commands []*cli.Command, args []string) []string {
 func (a *app) cli(args []string) *cli.App {
 	out := a.out
 	if len(args) < 2 || args[1] == "run" {
-		out = a.err
+		out = a.Err
 	}
 	commands := []*cli.Command{
 		a.runCommand(args),
@@ -123,7 +120,7 @@ func (a *app) cli(args []string) *cli.App {
 		Version:                   version(),
 		Reader:                    a.in,
 		Writer:                    out,
-		ErrWriter:                 a.err,
+		ErrWriter:                 a.Err,
 		ExitErrHandler:            func(*cli.Context, error) {},
 		DisableSliceFlagSeparator: true, // a path may hold a comma
 		OnUsageError:              func(c *cli.Context, err error, _ bool) error { return noFlag(err, "mcpen", c.App.Flags) },
@@ -225,25 +222,4 @@ func (a *app) helpCommand() *cli.Command {
 		args := slices.Concat([]string{"mcpen"}, words, []string{"--help"})
 		return a.cli([]string{"mcpen", "help"}).RunContext(c.Context, args)
 	}}
-}
-
-// warn tells a person something that is no error.
-func (a *app) warn(format string, args ...any) {
-	fmt.Fprintf(a.err, "mcpen: warning: "+format+"\n", args...)
-}
-
-func (a *app) getenv(name string) string {
-	v, _ := a.lookup(name)
-	return v
-}
-
-// lookup returns the last value of a variable, as getenv(3) implementations do
-// not agree on the first.
-func (a *app) lookup(name string) (string, bool) {
-	for i := len(a.env) - 1; i >= 0; i-- {
-		if k, v, ok := strings.Cut(a.env[i], "="); ok && k == name {
-			return v, true
-		}
-	}
-	return "", false
 }

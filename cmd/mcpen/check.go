@@ -12,6 +12,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 // runCheck reads each profile, with what it extends, and writes every mistake to
@@ -53,7 +54,7 @@ func runCheck(paths []string, load policy.Loader, readFile func(string) ([]byte,
 		}
 	}
 	if wrong > 0 {
-		return fmt.Errorf("%s in %s", count(wrong, "mistake"), count(bad, "profile"))
+		return fmt.Errorf("%s in %s", server.Count(wrong, "mistake"), server.Count(bad, "profile"))
 	}
 	return nil
 }
@@ -114,7 +115,7 @@ func checkFile(path string, load policy.Loader, readFile func(string) ([]byte, e
 		return nil, policy.Mistakes{{Pos: policy.Pos{File: path}, Text: "cannot read it: " + err.Error()}}
 	}
 	parse := policy.Parse
-	baseline := filepath.Base(path) == filepath.Base(baselineFile())
+	baseline := filepath.Base(path) == server.BaselineName
 	if baseline {
 		parse = policy.ParseBaseline
 	}
@@ -127,11 +128,4 @@ func checkFile(path string, load policy.Loader, readFile func(string) ([]byte, e
 		return nil, found // it lists what others may go without
 	}
 	return profile, found
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

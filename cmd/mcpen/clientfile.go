@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 // clientFiles are the configurations of clients that a repository may bring.
@@ -24,7 +25,7 @@ func clientWords(top string) []string {
 	}
 	var out []string
 	for _, name := range clientFiles {
-		data, err := readRegular(filepath.Join(top, name), policy.MaxFile)
+		data, err := server.ReadRegular(filepath.Join(top, name), policy.MaxFile)
 		if err != nil {
 			continue // it has none
 		}

@@ -14,6 +14,7 @@ import (
 	"mcpen/cmd/mcpen/clients"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/server"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -50,7 +51,7 @@ type serverJSON struct {
 }
 
 func (a *app) listClients(c *cli.Context) error {
-	at, err := a.place()
+	at, err := a.Dirs()
 	if err != nil {
 		return err
 	}
@@ -100,7 +101,7 @@ func standing1(t *target, known map[string]clients.Seen, p clients.Place) standi
 			continue
 		}
 		j := serverJSON{Server: e.Server, Project: e.Scope, State: string(e.State), Why: e.Why, Command: audit.RedactArgs(e.Inner()), Options: e.Options()}
-		if start := e.Starter(); filepath.IsAbs(start) && !exists(start) {
+		if start := e.Starter(); filepath.IsAbs(start) && !server.Exists(start) {
 			j.Why = start + " is not there: the server does not start"
 			s.Drift = append(s.Drift, e.Key()+": "+j.Why)
 		}
@@ -118,7 +119,7 @@ var states = map[clients.State]string{
 	clients.Asks: "asks", clients.Foreign: "elsewhere", clients.Odd: "odd",
 }
 
-func (a *app) showClients(at place, all []standingJSON) {
+func (a *app) showClients(at server.Dirs, all []standingJSON) {
 	g := grid{rows: [][]string{{"CLIENT", "SERVER", "STATE", "COMMAND", "FILE"}}, give: []give{{3, 16}, {4, 16}, {1, 12}, {3, 8}}, middle: 3}
 	for _, s := range all {
 		for _, j := range s.Servers {
@@ -140,10 +141,10 @@ func (a *app) showClients(at place, all []standingJSON) {
 	}
 	for _, s := range all {
 		if s.Error != "" {
-			launch.Say(a.err, "error", audit.Visible(fmt.Sprintf("cannot read the servers of %s: %s: %s", s.Client, s.File, s.Error)))
+			launch.Say(a.Err, "error", audit.Visible(fmt.Sprintf("cannot read the servers of %s: %s: %s", s.Client, s.File, s.Error)))
 		}
 		if s.Note != "" && len(s.Servers) > 0 {
-			fmt.Fprintf(a.err, "mcpen: note: %s: %s\n", audit.Visible(s.File), audit.Visible(s.Note))
+			fmt.Fprintf(a.Err, "mcpen: note: %s: %s\n", audit.Visible(s.File), audit.Visible(s.Note))
 		}
 		for _, d := range s.Drift {
 			fmt.Fprintf(a.out, "changed: %s: %s\n", audit.Visible(tilde(at, s.File)), audit.Visible(d))
@@ -173,15 +174,15 @@ func checked(all []standingJSON) error {
 }
 
 // rememberedFile is where it is kept what clients' files held.
-func rememberedFile(at place) string { return filepath.Join(at.state, "clients.json") }
+func rememberedFile(at server.Dirs) string { return filepath.Join(at.State, "clients.json") }
 
 // remembered is what each file held when wrap or unwrap last had to do with it.
-func remembered(at place) (map[string]clients.Seen, error) {
+func remembered(at server.Dirs) (map[string]clients.Seen, error) {
 	known := map[string]clients.Seen{}
-	if at.state == "" {
+	if at.State == "" {
 		return known, nil
 	}
-	data, err := readRegular(rememberedFile(at), clients.MaxFile)
+	data, err := server.ReadRegular(rememberedFile(at), clients.MaxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return known, nil
 	}
@@ -195,8 +196,8 @@ func remembered(at place) (map[string]clients.Seen, error) {
 }
 
 // remember keeps what these files hold now.
-func remember(at place, places []clients.Place) error {
-	if at.state == "" {
+func remember(at server.Dirs, places []clients.Place) error {
+	if at.State == "" {
 		return errors.New("there is no HOME and no XDG_STATE_HOME")
 	}
 	known, err := remembered(at)
@@ -212,7 +213,7 @@ func remember(at place, places []clients.Place) error {
 	if err != nil {
 		return fmt.Errorf("internal error: cannot encode what clients' files hold: %w", err)
 	}
-	if err := os.MkdirAll(at.state, 0o700); err != nil {
+	if err := os.MkdirAll(at.State, 0o700); err != nil {
 		return err
 	}
 	return wholefile.Replace(rememberedFile(at), append(data, '\n'), 0o600)

@@ -10,6 +10,7 @@ import (
 
 	"mcpen/sandbox"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/server"
 )
 
 func (a *app) logCommand() *cli.Command {
@@ -24,13 +25,13 @@ func (a *app) logCommand() *cli.Command {
 			&cli.StringFlag{Name: "since", Usage: "a `TIME` or how long ago: 2026-01-31, 15m, 2h, 3d"},
 		},
 		Action: func(c *cli.Context) error {
-			at, err := a.place()
+			at, err := a.Dirs()
 			if err != nil {
 				return err
 			}
-			o := logOptions{Dir: logDir(at), Server: c.Args().First(), Since: c.String("since"), Net: c.Bool("net"), JSON: c.Bool("json"),
+			o := logOptions{Dir: server.LogDir(at), Server: c.Args().First(), Since: c.String("since"), Net: c.Bool("net"), JSON: c.Bool("json"),
 				Follow: c.Bool("f"), Now: time.Now(), Zone: time.Local}
-			if _, _, err := a.loader(at)(o.Server, ""); err == nil && o.Server != "" {
+			if _, _, err := a.Loader(at)(o.Server, ""); err == nil && o.Server != "" {
 				o.Allow = o.Server
 			}
 			if o.Follow {
@@ -56,7 +57,7 @@ func (a *app) doctorCommand() *cli.Command {
 			if c.Bool("json") && c.Bool("fix") {
 				return usage("mcpen doctor --fix", "--fix asks a person, and --json is for a program")
 			}
-			at, err := a.placeToRun()
+			at, err := a.DirsToRun()
 			if err != nil {
 				return err
 			}
@@ -67,7 +68,7 @@ func (a *app) doctorCommand() *cli.Command {
 			opts := doctorOptions{
 				JSON:   c.Bool("json"),
 				Binary: binary,
-				Ask:    host.Ask{Home: at.home, Runtime: at.runtime, State: at.state, Config: at.config, Bus: at.bus},
+				Ask:    host.Ask{Home: at.Home, Runtime: at.Runtime, State: at.State, Config: at.Config, Bus: at.Bus},
 				Recipe: a.recipe,
 			}
 			if c.Bool("fix") {
@@ -81,21 +82,21 @@ func (a *app) doctorCommand() *cli.Command {
 
 // recipe runs the smallest program in the whole sandbox, as run would.
 func (a *app) recipe(ctx context.Context) (ungrouped string, err error) {
-	p, err := a.prepare(ctx, choice{command: []string{"true"}})
+	p, err := a.Prepare(ctx, server.Choice{Command: []string{"true"}})
 	if err != nil {
 		return "", err
 	}
-	defer p.close()
+	defer p.Close()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return "", err
 	}
 	defer null.Close()
-	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: null, Out: null, Err: null, Raw: true}, nil)
+	box, err := sandbox.Start(ctx, p.Plan, sandbox.Stdio{In: null, Out: null, Err: null, Raw: true}, nil)
 	if err != nil {
 		return "", err
 	}
-	if planned, gaps := len(p.plan.Gaps), box.Plan().Gaps; len(gaps) > planned {
+	if planned, gaps := len(p.Plan.Gaps), box.Plan().Gaps; len(gaps) > planned {
 		ungrouped = gaps[planned].Why
 	}
 	exit, err := box.Wait()

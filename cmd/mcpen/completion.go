@@ -11,6 +11,7 @@ import (
 
 	"mcpen/cmd/mcpen/clients"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 // The scripts ask "mcpen completion words" at each TAB. The library's own way is
@@ -48,11 +49,11 @@ func (a *app) completionCommand() *cli.Command {
 
 // names are the profiles that can be named, or none where nobody can tell.
 func (a *app) names() []string {
-	at, err := a.place()
+	at, err := a.Dirs()
 	if err != nil {
 		return nil
 	}
-	return profileNames(at)
+	return server.ProfileNames(at)
 }
 
 // word is one that may stand somewhere, and what it does.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"mcpen/sandbox/server"
 )
 
 // completionCases are lines with what TAB offers at their end, at least, and what it
@@ -104,7 +106,7 @@ eval "words=($3)"; CURRENT=$#words; _mcpen`,
 // A flag's value is completed in one word with it, too; bash has "=" as a word of
 // its own.
 func TestCompletedValues(t *testing.T) {
-	grammar := (&app{out: os.Stdout, err: os.Stderr}).cli([]string{"mcpen", "completion"})
+	grammar := (&app{Caller: server.Caller{Err: os.Stderr}, out: os.Stdout}).cli([]string{"mcpen", "completion"})
 	for line, want := range map[string]string{
 		"run --profile=no":    "--profile=notes",
 		"run --profile = no":  "notes",
@@ -136,7 +138,7 @@ func TestCompletedValues(t *testing.T) {
 // A flag is the same before and behind a command's words; behind "--" nothing is
 // mcpen's, and nothing moves.
 func TestFlagsFirst(t *testing.T) {
-	commands := (&app{out: os.Stdout, err: os.Stderr}).cli([]string{"mcpen", "help"}).Commands
+	commands := (&app{Caller: server.Caller{Err: os.Stderr}, out: os.Stdout}).cli([]string{"mcpen", "help"}).Commands
 	for line, want := range map[string]string{
 		"mcpen":                           "mcpen",
 		"mcpen --version":                 "mcpen --version",

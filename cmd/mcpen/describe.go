@@ -21,6 +21,7 @@ import (
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 // era is one way to begin a conversation: the two know different methods, and a
@@ -67,26 +68,26 @@ func (d described) tools() (raw [][]byte, names []string) {
 // describes, and asks it for everything that a model would be told. What the
 // profile hides from clients is asked for, too: it may be allowed tomorrow. The
 // workspace is an empty folder, and not the user's.
-func (a *app) interview(ctx context.Context, ch choice, file string) (described, error) {
+func (a *app) interview(ctx context.Context, ch server.Choice, file string) (described, error) {
 	workspace, err := os.MkdirTemp("", "mcpen-scan-")
 	if err != nil {
 		return described{}, fmt.Errorf("cannot make an empty workspace: %w", err)
 	}
 	defer os.RemoveAll(workspace)
-	ch.workspace, ch.empty = workspace, true
-	p, err := a.prepare(ctx, ch)
+	ch.Workspace, ch.Empty = workspace, true
+	p, err := a.Prepare(ctx, ch)
 	if err != nil {
 		return described{}, err
 	}
-	defer p.close()
-	if err := a.fetchSecrets(ctx, &p); err != nil {
+	defer p.Close()
+	if err := a.FetchSecrets(ctx, &p); err != nil {
 		return described{}, err
 	}
-	given := p.plan.Tools.Given
-	p.plan.Tools = plan.Tools{Tools: policy.Tools{Pins: policy.PinOff, Findings: policy.FindingWarn, Results: policy.TextPass}}
-	d := described{server: p.policy.Name, file: file, given: given}
-	if len(p.policy.Sources) > 0 && file == "" {
-		d.file = p.policy.Sources[0].File
+	given := p.Plan.Tools.Given
+	p.Plan.Tools = plan.Tools{Tools: policy.Tools{Pins: policy.PinOff, Findings: policy.FindingWarn, Results: policy.TextPass}}
+	d := described{server: p.Policy.Name, file: file, given: given}
+	if len(p.Policy.Sources) > 0 && file == "" {
+		d.file = p.Policy.Sources[0].File
 	}
 	seen := map[string]bool{}
 	var shut error // why no conversation began
@@ -131,7 +132,7 @@ func (e *noConversation) Unwrap() error { return e.err }
 // converse starts a server, lets it describe itself in one era and ends it. The
 // relay is between, so that nothing comes here that two readers could take for
 // different things.
-func (a *app) converse(ctx context.Context, p prepared, e era) ([]definition, error) {
+func (a *app) converse(ctx context.Context, p server.Prepared, e era) ([]definition, error) {
 	ctx, cancel := context.WithTimeout(ctx, describingTime)
 	defer cancel()
 	var ends [3][2]*os.File
@@ -144,12 +145,12 @@ func (a *app) converse(ctx context.Context, p prepared, e era) ([]definition, er
 		defer w.Close()
 		ends[i] = [2]*os.File{r, w}
 	}
-	log, err := launch.OpenJournal(p.plan, logDir(p.place), a.err)
+	log, err := launch.OpenJournal(p.Plan, server.LogDir(p.Dirs), a.Err)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	box, err := sandbox.Start(ctx, p.plan, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1], Secure: secure(p.plan)}, log.Write)
+	box, err := sandbox.Start(ctx, p.Plan, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1], Secure: server.Secure(p.Plan)}, log.Write)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/pack/advisory"
+	"mcpen/sandbox/server"
 )
 
 // orders are what a poisoned description says to the model.
@@ -129,15 +130,15 @@ func TestInspectOwnNames(t *testing.T) {
 // A pipeline reads one document, in which advisories and descriptions are told
 // apart.
 func TestScanIsOneDocument(t *testing.T) {
-	l := locked{name: "a", file: filepath.Join(t.TempDir(), "a.lock")}
-	if err := os.WriteFile(l.file, []byte("lock = 1\n"), 0o600); err != nil {
+	l := server.Locked{Name: "a", File: filepath.Join(t.TempDir(), "a.lock")}
+	if err := os.WriteFile(l.File, []byte("lock = 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	found := []advisory.Finding{{ID: "GHSA-1", Summary: "bad", Ecosystem: "npm", Package: "a", Version: "1.0.0"}}
 	words := []descriptionFinding{{Server: "a", Kind: guard.KindTool, Name: "add", Finding: guard.FindEscape, Severity: "note", Words: "\x1b[2J", Path: "description", Why: "w"}}
 	write := func(format string) []byte {
 		docs := &documents{format: format}
-		if err := writeFindings(docs.add("advisories/a"), format, place{}, l, found); err != nil {
+		if err := writeFindings(docs.add("advisories/a"), format, server.Dirs{}, l, found); err != nil {
 			t.Fatal(err)
 		}
 		if err := docs.addDescriptions(described{server: "a", file: "a.toml"}, words); err != nil {

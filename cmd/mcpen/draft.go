@@ -8,6 +8,7 @@ import (
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 // wanted is the package that "add" is asked for: a reference, or what a file
@@ -20,7 +21,7 @@ func (a *app) wanted(text string) (pack.Ref, *pack.Draft, error) {
 		}
 		return ref, nil, nil
 	}
-	data, err := readRegular(text, policy.MaxFile)
+	data, err := server.ReadRegular(text, policy.MaxFile)
 	if err != nil {
 		return pack.Ref{}, nil, &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot read the description of a server: %w", err)}
 	}

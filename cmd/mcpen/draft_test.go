@@ -5,6 +5,7 @@ import (
 
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 // A description that becomes a profile with mistakes, or one that gives
@@ -23,7 +24,7 @@ func TestDraftBecomesAClosedProfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := draftProfile("notes", bare(d.Ref), d)
+	text := draftProfile("notes", server.Bare(d.Ref), d)
 	p, err := policy.Parse("notes.toml", text, nil)
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)

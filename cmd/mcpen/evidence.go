@@ -11,24 +11,25 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 // showEvidence writes what a person has to know before they trust a profile, the most
 // dangerous first. Nothing in it is taken on trust: what does not print is made
 // visible.
-func (a *app) showEvidence(out io.Writer, at place, e evidence) {
+func (a *app) showEvidence(out io.Writer, at server.Dirs, e server.Evidence) {
 	line := func(format string, args ...any) string {
-		return "  " + short(audit.Visible(fmt.Sprintf(format, args...)), 400)
+		return "  " + server.Short(audit.Visible(fmt.Sprintf(format, args...)), 400)
 	}
 	red := func(format string, args ...any) { fmt.Fprintln(out, launch.Red(out, line(format, args...))) }
 	plain := func(format string, args ...any) { fmt.Fprintln(out, line(format, args...)) }
-	fmt.Fprintf(out, "%s\n", audit.Visible(e.file))
-	plain("%s", e.why)
-	if slices.Contains(ownNames(at), e.profile.Name) {
-		red("CALLS ITSELF %q, as a server of yours is called: it has a state, a log and pins of its own", e.profile.Name)
+	fmt.Fprintf(out, "%s\n", audit.Visible(e.File))
+	plain("%s", e.Why)
+	if slices.Contains(server.OwnNames(at), e.Profile.Name) {
+		red("CALLS ITSELF %q, as a server of yours is called: it has a state, a log and pins of its own", e.Profile.Name)
 	}
-	few(e.use.says(e.starts()), red)
-	said := e.profile.Said()
+	few(e.Use.Says(e.Starts()), red)
+	said := e.Profile.Said()
 	for rank := range alarms {
 		var texts []string
 		for _, s := range said {
@@ -38,12 +39,12 @@ func (a *app) showEvidence(out io.Writer, at place, e evidence) {
 		}
 		few(texts, red)
 	}
-	few(prefixed("COMES WITH a client's configuration: ", clientWords(projectOf(at, e.file))), red)
-	few(prefixed("LEADS by the symlink ", e.links), red)
+	few(prefixed("COMES WITH a client's configuration: ", clientWords(server.ProjectOf(at, e.File))), red)
+	few(prefixed("LEADS by the symlink ", e.Links), red)
 	a.showLock(at, e, red, plain)
-	if command := strings.Join(saidWords(e.profile, "server.command", "server.package", "server.args"), " "); command != "" {
+	if command := strings.Join(server.SaidWords(e.Profile, "server.command", "server.package", "server.args"), " "); command != "" {
 		plain("%-10s %s", "starts", command)
-	} else if len(e.use.command) == 0 {
+	} else if len(e.Use.Command) == 0 {
 		plain("%-10s nothing by itself: each command that it is used for is trusted with it", "starts")
 	}
 	for _, s := range said {
@@ -54,7 +55,7 @@ func (a *app) showEvidence(out io.Writer, at place, e evidence) {
 			plain("%-10s %s%s  (%s)", word, variable(s.Key), s.Text, s.At)
 		}
 	}
-	for i, s := range e.profile.Sources {
+	for i, s := range e.Profile.Sources {
 		if i > 0 {
 			plain("%-10s %s", "extends", s.File)
 		}
@@ -161,32 +162,12 @@ func variable(key string) string {
 	return name + "="
 }
 
-// saidWords are what a profile says under some keys.
-func saidWords(p *policy.Profile, keys ...string) []string {
-	var words []string
-	for _, s := range p.Said() {
-		if slices.Contains(keys, s.Key) {
-			words = append(words, s.Text)
-		}
-	}
-	return words
-}
-
-// short is a text of most bytes at most. That there is more is said first: an end that
-// is not shown must not look like one.
-func short(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	return fmt.Sprintf("(the first %d of %d bytes) %s…", most, len(text), strings.ToValidUTF8(text[:most], ""))
-}
-
 // showLock says what a lock installs, and how old that is.
-func (a *app) showLock(at place, e evidence, red, plain func(string, ...any)) {
-	if e.lock == "" {
+func (a *app) showLock(at server.Dirs, e server.Evidence, red, plain func(string, ...any)) {
+	if e.Lock == "" {
 		return
 	}
-	l, err := readLock(e.lock)
+	l, err := server.ReadLock(e.Lock)
 	if err != nil {
 		red("HAS A LOCK that cannot be read: %v", err)
 		return
@@ -201,8 +182,8 @@ func (a *app) showLock(at place, e evidence, red, plain func(string, ...any)) {
 	} else {
 		say = red
 	}
-	say("%-10s %s %s, %s, with %s  (%s)", "locks", l.Package, l.Version, age, count(len(l.Dependencies), "package"), e.lock)
-	if decided, err := decisions(launch.PinFile{Name: e.profile.Name, File: e.lock}); err == nil && len(decided) > 0 {
-		plain("%-10s %s of what the server says", "decides", count(len(decided), "definition"))
+	say("%-10s %s %s, %s, with %s  (%s)", "locks", l.Package, l.Version, age, server.Count(len(l.Dependencies), "package"), e.Lock)
+	if decided, err := server.Decisions(launch.PinFile{Name: e.Profile.Name, File: e.Lock}); err == nil && len(decided) > 0 {
+		plain("%-10s %s of what the server says", "decides", server.Count(len(decided), "definition"))
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 func (a *app) explainCommand(words []string) *cli.Command {
@@ -29,29 +30,29 @@ func (a *app) explainCommand(words []string) *cli.Command {
 			if err != nil {
 				return err
 			}
-			ch.look = true
-			p, err := a.prepare(c.Context, ch)
-			if p.found != "" {
-				fmt.Fprintf(a.err, "mcpen: %s\n", p.found)
+			ch.Look = true
+			p, err := a.Prepare(c.Context, ch)
+			if p.Found != "" {
+				fmt.Fprintf(a.Err, "mcpen: %s\n", p.Found)
 			}
 			if err != nil {
 				return err
 			}
-			defer p.close()
-			if p.untrusted != nil {
-				a.notYet(p.untrusted)
+			defer p.Close()
+			if p.Untrusted != nil {
+				a.notYet(p.Untrusted)
 			}
-			ref, _, isPackage, err := packaged(ch, p.policy)
+			ref, _, isPackage, err := server.Packaged(ch, p.Policy)
 			if err != nil {
 				return err
 			}
 			absent := ""
-			if isPackage && p.tree == nil {
+			if isPackage && p.Tree == nil {
 				absent = ref.String()
 			}
 			if c.IsSet("why") {
-				server := ch.profile
-				if ch.unwritten() {
+				server := ch.Profile
+				if ch.Unwritten() {
 					server = ""
 				}
 				return a.why(p, c.String("why"), server, absent, c.Bool("json"))
@@ -64,9 +65,9 @@ func (a *app) explainCommand(words []string) *cli.Command {
 				enc := json.NewEncoder(a.out)
 				enc.SetIndent("", "  ")
 				enc.SetEscapeHTML(false)
-				return enc.Encode(p.plan)
+				return enc.Encode(p.Plan)
 			}
-			return explain(a.out, p.plan, p.program, p.policy.Description, absent)
+			return explain(a.out, p.Plan, p.Program, p.Policy.Description, absent)
 		},
 	}
 }

@@ -3,50 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/launch"
-	"mcpen/sandbox/policy"
 )
-
-// notStarted writes into a server's log why it did not start. What a client shows its
-// person is an exit code at most, and "mcpen log NAME" then has the cause. Where no
-// log can be kept, the error itself is all there is.
-func (a *app) notStarted(p prepared, ch choice, err error) {
-	if p.place.state == "" || repositoryOf(p.place, p.place.state) != "" {
-		return
-	}
-	name, what := p.policy.Name, ch.profile
-	if name == "" && (ch.unwritten() || ch.ref.Name != "") {
-		name = a.serverName(ch, p.place)
-	}
-	if name == "" {
-		// A profile with mistakes is told apart by its file all the same: what a
-		// repository has does not get into the log of the person's server of that name.
-		unread := &policy.Profile{Name: strings.TrimSuffix(filepath.Base(ch.profile), ".toml")}
-		if strings.Contains(ch.profile, "/") || strings.HasSuffix(ch.profile, ".toml") {
-			unread.Sources = []policy.Source{{File: ch.profile}}
-		}
-		var errName error
-		if name, errName = server(p.place, unread, true); errName != nil {
-			return
-		}
-	}
-	if len(ch.command) > 0 {
-		what = strings.Join(audit.RedactArgs(ch.command), " ")
-	}
-	log, errLog := audit.Open(logDir(p.place), audit.Options{Server: name})
-	if errLog != nil {
-		return
-	}
-	defer log.Close()
-	e := launch.NotStarted(err)
-	e.Subject = what
-	_ = log.Write(e) // the error itself is told
-}
 
 // lastRun is what the events of a server's last run say of its end.
 type lastRun struct {

@@ -12,6 +12,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 )
 
 // fix writes and loads the AppArmor profile that doctor's checks ask for, where a
@@ -20,7 +21,7 @@ import (
 func (a *app) fix(ctx context.Context, uid int, checks []host.Check) (bool, error) {
 	i := slices.IndexFunc(checks, func(c host.Check) bool { return c.AppArmor != "" })
 	if i < 0 {
-		fmt.Fprintln(a.err, "mcpen: nothing here is mended by an AppArmor profile, and --fix writes nothing else")
+		fmt.Fprintln(a.Err, "mcpen: nothing here is mended by an AppArmor profile, and --fix writes nothing else")
 		return false, nil
 	}
 	profile := checks[i].AppArmor
@@ -31,11 +32,11 @@ func (a *app) fix(ctx context.Context, uid int, checks []host.Check) (bool, erro
 			state = "is there already, and is loaded again"
 		}
 	}
-	fmt.Fprintf(a.err, "%s (%s):\n\n", host.AppArmorFile, state)
+	fmt.Fprintf(a.Err, "%s (%s):\n\n", host.AppArmorFile, state)
 	for line := range strings.Lines(profile) {
-		fmt.Fprintln(a.err, audit.Visible(strings.TrimSuffix(line, "\n")))
+		fmt.Fprintln(a.Err, audit.Visible(strings.TrimSuffix(line, "\n")))
 	}
-	fmt.Fprintln(a.err)
+	fmt.Fprintln(a.Err)
 	if !a.yes("write it and load it, as root?") {
 		return false, nil
 	}
@@ -58,11 +59,11 @@ func (a *app) asRoot(ctx context.Context, uid int, in string, argv ...string) er
 		argv = append([]string{"sudo", "--"}, argv...)
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(in), io.Discard, a.err
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(in), io.Discard, a.Err
 	if err := cmd.Run(); err != nil {
 		err = fmt.Errorf("cannot run %q: %w", strings.Join(argv, " "), err)
 		if errors.Is(err, exec.ErrNotFound) {
-			return &codeError{code: exitSandbox, err: err, hint: "as root: " + plain}
+			return &launch.Error{Code: exitSandbox, Err: err, Hint: "as root: " + plain}
 		}
 		return err
 	}
@@ -73,10 +74,10 @@ func (a *app) asRoot(ctx context.Context, uid int, in string, argv ...string) er
 // executed after it was loaded.
 func (a *app) again(ctx context.Context, binary string) error {
 	cmd := exec.CommandContext(ctx, binary, "doctor")
-	cmd.Stdout, cmd.Stderr = a.out, a.err
+	cmd.Stdout, cmd.Stderr = a.out, a.Err
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return &codeError{code: exitSandbox, err: errors.New("the profile is loaded, and this machine still cannot hold a server"), hint: "mcpen doctor"}
+		return &launch.Error{Code: exitSandbox, Err: errors.New("the profile is loaded, and this machine still cannot hold a server"), Hint: "mcpen doctor"}
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/server"
 )
 
 // rooted has every program by which something is done as root write down how it was
@@ -49,7 +50,7 @@ func answered(t *testing.T, answer string) (*app, func() string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stdin.Close(); stderr.Close() })
-	return &app{in: stdin, out: stderr, err: stderr}, func() string {
+	return &app{in: stdin, out: stderr, Caller: server.Caller{Err: stderr}}, func() string {
 		b, err := os.ReadFile(said)
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 // Somebody who writes npx in front of a package means its server, with the rights that
@@ -73,13 +74,13 @@ func TestExplainHasWordsForTheWholeLibrary(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	a := &app{env: []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}}
-	at, err := a.place()
+	a := &app{Caller: server.Caller{Env: []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, Passwd: passwd, Machine: machine}}
+	at, err := a.Dirs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range profiles.Names() {
-		p, err := a.profile(choice{profile: name}, at)
+		p, err := a.Profile(server.Choice{Profile: name}, at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,18 +99,18 @@ func TestExplainHasWordsForTheWholeLibrary(t *testing.T) {
 				params[q.Name] = []string{"example.com:443"}
 			}
 		}
-		prepared, err := a.prepare(t.Context(), choice{profile: name, params: params, workspace: dir, look: true})
+		prepared, err := a.Prepare(t.Context(), server.Choice{Profile: name, Params: params, Workspace: dir, Look: true})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
 		var b strings.Builder
-		if err := explain(&b, prepared.plan, prepared.program, prepared.policy.Description, p.Package()); err != nil {
+		if err := explain(&b, prepared.Plan, prepared.Program, prepared.Policy.Description, p.Package()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if text := b.String(); !strings.HasPrefix(text, name+"\n") || !strings.Contains(text, p.Description) || !strings.Contains(text, p.Package()) {
 			t.Errorf("%s is explained as\n%s", name, text)
 		}
-		prepared.close()
+		prepared.Close()
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 // logOptions are what the log command was told.
@@ -41,7 +42,7 @@ var netKinds = []audit.Kind{audit.KindName, audit.KindConnect}
 func runLog(ctx context.Context, o logOptions, out io.Writer) error {
 	if o.Server != "" {
 		var err error
-		if o.Server, err = meant(logged(o.Dir), o.Server); err != nil {
+		if o.Server, err = server.Meant(logged(o.Dir), o.Server); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,14 @@ import (
 	"mcpen/sandbox"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/server"
+)
+
+// passwd is where users have their homes, and machine the administrator's own
+// configuration. Tests have others.
+var (
+	passwd  = "/etc/passwd"
+	machine = "/etc/mcpen"
 )
 
 func main() {
@@ -29,7 +37,8 @@ func main() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	ctx, stop := signal.NotifyContext(context.Background(), launch.EndsServer...)
-	a := app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ(), args: os.Args}
+	a := app{Caller: server.Caller{Env: os.Environ(), Err: os.Stderr, Passwd: passwd, Machine: machine}, in: os.Stdin, out: os.Stdout, args: os.Args}
+	a.Caller.Confirm = a.confirmed
 	code := a.run(ctx, os.Args)
 	stop()
 	os.Exit(code)

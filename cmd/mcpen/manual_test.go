@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"mcpen/sandbox/server"
 )
 
 // everyCommand calls f with each command that a person sees, and the words that name it.
@@ -25,7 +27,7 @@ func everyCommand(f func(path []string, c *cli.Command)) {
 			walk(below, c.Subcommands)
 		}
 	}
-	walk(nil, (&app{out: os.Stdout, err: os.Stderr}).cli([]string{"mcpen", "help"}).Commands)
+	walk(nil, (&app{Caller: server.Caller{Err: os.Stderr}, out: os.Stdout}).cli([]string{"mcpen", "help"}).Commands)
 }
 
 // The help of each command has what its exit status says, and lines to paste that are

@@ -10,6 +10,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 func (a *app) profileDiffCommand() *cli.Command {
@@ -39,7 +40,7 @@ func (a *app) profileDiffCommand() *cli.Command {
 
 // compared are the two profiles that the words of a command line name.
 func (a *app) compared(names []string) (was, is *policy.Profile, err error) {
-	at, err := a.place()
+	at, err := a.Dirs()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -49,16 +50,16 @@ func (a *app) compared(names []string) (was, is *policy.Profile, err error) {
 		if !ok {
 			return nil, nil, usage("mcpen profile diff A B", "mcpen carries no profile %q to compare yours with", names[0])
 		}
-		was, err = policy.Parse(shippedFile(names[0]), data, a.loader(place{}))
+		was, err = policy.Parse(server.ShippedFile(names[0]), data, a.Loader(server.Dirs{Machine: a.Machine}))
 	case 2:
-		was, err = a.profile(choice{profile: names[0]}, at)
+		was, err = a.Profile(server.Choice{Profile: names[0]}, at)
 	default:
 		return nil, nil, usage("mcpen profile diff A B", "two profiles, please")
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	is, err = a.profile(choice{profile: names[len(names)-1]}, at)
+	is, err = a.Profile(server.Choice{Profile: names[len(names)-1]}, at)
 	return was, is, err
 }
 
@@ -111,5 +112,5 @@ func widened(changes []policy.Change) error {
 	if n == 0 {
 		return nil
 	}
-	return &launch.Error{Code: 1, Err: fmt.Errorf("the second profile gives more: %s", count(n, "change"))}
+	return &launch.Error{Code: 1, Err: fmt.Errorf("the second profile gives more: %s", server.Count(n, "change"))}
 }

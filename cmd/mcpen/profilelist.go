@@ -15,6 +15,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 func (a *app) profileListCommand() *cli.Command {
@@ -69,18 +70,18 @@ type listedParam struct {
 
 // listed are the profiles that have each of the words.
 func (a *app) listed(words []string) ([]listedProfile, error) {
-	at, err := a.place()
+	at, err := a.Dirs()
 	if err != nil {
 		return nil, err
 	}
 	out := []listedProfile{}
-	for _, name := range profileNames(at) {
-		file, data, err := a.loader(at)(name, "")
+	for _, name := range server.ProfileNames(at) {
+		file, data, err := a.Loader(at)(name, "")
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the profile %q: %w", name, err)
 		}
-		l := listedProfile{Name: name, File: file, Ships: ships(file), Params: []listedParam{}}
-		p, err := policy.Parse(file, data, a.loader(at))
+		l := listedProfile{Name: name, File: file, Ships: server.Ships(file), Params: []listedParam{}}
+		p, err := policy.Parse(file, data, a.Loader(at))
 		if mistakes := (policy.Mistakes)(nil); errors.As(err, &mistakes) {
 			for _, m := range mistakes {
 				l.Mistakes = append(l.Mistakes, m.Error())
@@ -175,10 +176,10 @@ func shorten(text string, width int) string {
 
 // columns is the width of the terminal that a list goes to; 0 where it goes to none.
 func (a *app) columns() int {
-	if !a.terminal(a.out) {
+	if !a.Terminal(a.out) {
 		return 0
 	}
-	if n, err := strconv.Atoi(a.getenv("COLUMNS")); err == nil && n > 0 {
+	if n, err := strconv.Atoi(a.Getenv("COLUMNS")); err == nil && n > 0 {
 		return n
 	}
 	n, _, err := term.GetSize(int(a.out.Fd()))

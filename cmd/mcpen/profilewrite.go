@@ -17,6 +17,7 @@ import (
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -78,16 +79,16 @@ func (n *newProfile) words(words []string) error {
 
 // newProfile writes a profile that is not there yet.
 func (a *app) newProfile(n newProfile) error {
-	at, err := a.place()
+	at, err := a.Dirs()
 	if err != nil {
 		return err
 	}
 	if err := n.complete(); err != nil {
 		return err
 	}
-	file := filepath.Join(at.config, "profiles", n.name+".toml")
+	file := filepath.Join(at.Config, "profiles", n.name+".toml")
 	text := n.text()
-	if _, err := policy.Parse(file, text, a.loader(at)); err != nil {
+	if _, err := policy.Parse(file, text, a.Loader(at)); err != nil {
 		return err
 	}
 	if filepath.Base(n.name) != n.name {
@@ -125,7 +126,7 @@ func (n *newProfile) complete() error {
 	if err != nil {
 		return &launch.Error{Code: exitUsage, Err: err, Hint: "npm:NAME or pypi:NAME"}
 	}
-	n.pkg = bare(ref)
+	n.pkg = server.Bare(ref)
 	n.extends = []string{map[pack.Ecosystem]string{pack.NPM: "node", pack.PyPI: "python"}[ref.Ecosystem]}
 	if ships, ok := profiles.For(n.pkg); ok {
 		n.extends, n.pkg = []string{ships}, ""
@@ -188,7 +189,7 @@ func (a *app) profileEditCommand() *cli.Command {
 // editProfile has a person change a copy of a profile, and takes it over once it has no
 // mistakes. The copy stays where it cannot be taken over.
 func (a *app) editProfile(ctx context.Context, name string, shared bool) error {
-	at, err := a.place()
+	at, err := a.Dirs()
 	if err != nil {
 		return err
 	}
@@ -211,7 +212,7 @@ func (a *app) editProfile(ctx context.Context, name string, shared bool) error {
 		fmt.Fprintln(a.out, "nothing was changed")
 	}
 	if err != nil {
-		a.warn("what you wrote is in %s", copied.Name())
+		a.Warn("what you wrote is in %s", copied.Name())
 		return err
 	}
 	return os.Remove(copied.Name())
@@ -219,20 +220,20 @@ func (a *app) editProfile(ctx context.Context, name string, shared bool) error {
 
 // edited is the copy once the editor is done with it, and it has no mistakes. At a
 // terminal it may be edited again.
-func (a *app) edited(ctx context.Context, at place, file, copied string) ([]byte, error) {
+func (a *app) edited(ctx context.Context, at server.Dirs, file, copied string) ([]byte, error) {
 	for {
 		if err := a.editor(ctx, copied); err != nil {
 			return nil, err
 		}
-		text, err := readProfile(copied)
+		text, err := server.ReadProfile(copied)
 		if err != nil {
 			return nil, err
 		}
-		_, err = policy.Parse(file, text, a.loader(at))
-		if err == nil || !a.terminal(a.in) {
+		_, err = policy.Parse(file, text, a.Loader(at))
+		if err == nil || !a.Terminal(a.in) {
 			return text, err
 		}
-		launch.Report(a.err, err)
+		launch.Report(a.Err, err)
 		if !a.yes("edit it again?") {
 			return nil, &launch.Error{Code: exitUsage, Err: errors.New("nothing was changed: the profile has mistakes")}
 		}
@@ -242,9 +243,9 @@ func (a *app) edited(ctx context.Context, at place, file, copied string) ([]byte
 // editor runs the person's editor, which may be a program with words behind it, as git
 // and crontab have it.
 func (a *app) editor(ctx context.Context, file string) error {
-	line := a.getenv("VISUAL")
+	line := a.Getenv("VISUAL")
 	if line == "" {
-		line = a.getenv("EDITOR")
+		line = a.Getenv("EDITOR")
 	}
 	for _, name := range []string{"sensible-editor", "nano", "vi"} {
 		if _, err := exec.LookPath(name); line == "" && err == nil {
@@ -255,7 +256,7 @@ func (a *app) editor(ctx context.Context, file string) error {
 		return usage("export EDITOR=vi", "cannot edit: there is no editor")
 	}
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", line+` "$1"`, "mcpen", file)
-	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = a.env, a.in, a.out, a.err
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = a.Env, a.in, a.out, a.Err
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("cannot edit: %s: %w", audit.Visible(line), err)
 	}
@@ -264,19 +265,19 @@ func (a *app) editor(ctx context.Context, file string) error {
 
 // takeOver writes what was edited, and says what it gives that was not given. What
 // somebody else wrote meanwhile stays.
-func (a *app) takeOver(at place, file string, old, text []byte) error {
-	now, err := readProfile(file)
+func (a *app) takeOver(at server.Dirs, file string, old, text []byte) error {
+	now, err := server.ReadProfile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err == nil && string(now) != string(old) {
 		return &launch.Error{Code: 1, Err: fmt.Errorf("nothing was changed: %s was written meanwhile", file)}
 	}
-	is, err := policy.Parse(file, text, a.loader(at))
+	is, err := policy.Parse(file, text, a.Loader(at))
 	if err != nil {
 		return err
 	}
-	if was, err := policy.Parse(file, old, a.loader(at)); err == nil {
+	if was, err := policy.Parse(file, old, a.Loader(at)); err == nil {
 		a.diffText(policy.Compare(was, is))
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {

@@ -12,6 +12,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 // What wrap proposes for a server.
@@ -32,7 +33,7 @@ type proposal struct {
 	notes   []string
 	needs   string // why it would not start as it is; "" where it would
 	hint    string
-	choice  choice // what is installed ahead
+	choice  server.Choice // what is installed ahead
 	policy  policy.Policy
 }
 
@@ -54,7 +55,7 @@ func (p proposal) label(room bool) string {
 
 // propose says what wrap would do with an entry. Named is set where the person named
 // the server: then one that its client does not start is wrapped, too.
-func (a *app) propose(at place, p clients.Place, e clients.Entry, params map[string][]string, named bool) proposal {
+func (a *app) propose(at server.Dirs, p clients.Place, e clients.Entry, params map[string][]string, named bool) proposal {
 	out := proposal{place: p, entry: e, can: e.Why}
 	// One that asks is only started by its client, which fills in what was asked.
 	if e.State != clients.Open && !(named && (e.State == clients.Disabled || e.State == clients.Asks)) {
@@ -64,11 +65,11 @@ func (a *app) propose(at place, p clients.Place, e clients.Entry, params map[str
 		return out
 	}
 	b := *a
-	b.env = slices.Clone(a.env)
+	b.Env = slices.Clone(a.Env)
 	for _, v := range e.Env {
-		b.env = append(b.env, v.Name+"="+clients.Expand([]string{v.Value}, at.home, a.lookup)[0])
+		b.Env = append(b.Env, v.Name+"="+clients.Expand([]string{v.Value}, at.Home, a.Lookup)[0])
 	}
-	out.choice = choice{command: clients.Expand(e.Command, at.home, a.lookup), params: params, look: true}
+	out.choice = server.Choice{Command: clients.Expand(e.Command, at.Home, a.Lookup), Params: params, Look: true}
 	b.decide(at, &out)
 	if e.EnvFile != "" {
 		out.notes = append(out.notes, fmt.Sprintf("the variables of %s do not reach it: name them with --pass or --secret", e.EnvFile))
@@ -77,22 +78,22 @@ func (a *app) propose(at place, p clients.Place, e clients.Entry, params map[str
 }
 
 // decide finds the profile of a command, and what comes of it.
-func (a *app) decide(at place, p *proposal) {
+func (a *app) decide(at server.Dirs, p *proposal) {
 	command, err := pack.FromCommand(p.entry.Command)
 	if err != nil {
 		p.kind, p.needs, p.can = byTrial, err.Error(), "cannot be locked"
 		return
 	}
-	ch, err := a.forPackage(p.choice, at)
+	ch, err := a.ForPackage(p.choice, at)
 	if err != nil {
 		p.kind, p.needs, p.can = byLibrary, err.Error(), "its profile has mistakes"
 		return
 	}
-	switch own := a.serverName(p.choice, at); {
-	case ch.ref.Name != "":
-		p.kind, p.profile = byLibrary, ch.profile
-	case command.Kind == pack.CommandProgram && exists(filepath.Join(at.config, "profiles", own+".toml")):
-		p.kind, p.profile, ch.profile = byLibrary, own, own
+	switch own := a.ServerName(p.choice, at); {
+	case ch.Ref.Name != "":
+		p.kind, p.profile = byLibrary, ch.Profile
+	case command.Kind == pack.CommandProgram && server.Exists(filepath.Join(at.Config, "profiles", own+".toml")):
+		p.kind, p.profile, ch.Profile = byLibrary, own, own
 		p.words = append(p.words, "--profile", own)
 	case command.Kind == pack.CommandPackage && len(p.entry.Env)+len(p.entry.Names)+len(command.Args) == 0:
 		p.kind = byLock
@@ -101,7 +102,7 @@ func (a *app) decide(at place, p *proposal) {
 		p.hint = tryHint(at, own, p.entry.Command, command)
 	}
 	for _, name := range p.sets() {
-		for _, value := range p.choice.params[name] {
+		for _, value := range p.choice.Params[name] {
 			p.words = append(p.words, "--set", name+"="+value)
 		}
 	}
@@ -111,7 +112,7 @@ func (a *app) decide(at place, p *proposal) {
 // sets are the names of the parameters that --set gave, sorted.
 func (p *proposal) sets() []string {
 	var names []string
-	for name := range p.choice.params {
+	for name := range p.choice.Params {
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -119,7 +120,7 @@ func (p *proposal) sets() []string {
 }
 
 // settleChoice gives the profile the entry's variables, and says what it then means.
-func (a *app) settleChoice(at place, p *proposal, ch choice) {
+func (a *app) settleChoice(at server.Dirs, p *proposal, ch server.Choice) {
 	if p.kind == byLibrary {
 		a.bindSecrets(at, p, &ch)
 	}
@@ -129,11 +130,11 @@ func (a *app) settleChoice(at place, p *proposal, ch choice) {
 		p.choice = ch
 		return
 	}
-	a.variablesOf(p, r.policy, &ch)
-	p.policy, p.choice = r.policy, ch
+	a.variablesOf(p, r.Policy, &ch)
+	p.policy, p.choice = r.Policy, ch
 	switch p.kind {
 	case byLibrary:
-		p.can = abilities(at, r.policy)
+		p.can = abilities(at, r.Policy)
 	case byLock:
 		p.can = "nothing: no file, no host"
 	case byTrial:
@@ -153,9 +154,9 @@ func (p *proposal) fail(err error) {
 
 // resolveAnywhere is resolve where the server's client may start it in another folder
 // than this one.
-func (a *app) resolveAnywhere(ch choice, at place) (resolved, error) {
-	r, err := a.resolve(ch, at)
-	if err == nil || ch.workspace != "" || workspace(a.input(ch, at, nil)) != "" {
+func (a *app) resolveAnywhere(ch server.Choice, at server.Dirs) (server.Resolved, error) {
+	r, err := a.Resolve(ch, at)
+	if err == nil || ch.Workspace != "" || server.Workspace(a.Input(ch, at, nil)) != "" {
 		return r, err
 	}
 	dir, errDir := os.MkdirTemp("", "mcpen-workspace-")
@@ -163,8 +164,8 @@ func (a *app) resolveAnywhere(ch choice, at place) (resolved, error) {
 		return r, err
 	}
 	defer os.RemoveAll(dir)
-	ch.workspace, ch.empty = dir, true
-	if there, errThere := a.resolve(ch, at); errThere == nil {
+	ch.Workspace, ch.Empty = dir, true
+	if there, errThere := a.Resolve(ch, at); errThere == nil {
 		return there, nil
 	}
 	return r, err
@@ -172,8 +173,8 @@ func (a *app) resolveAnywhere(ch choice, at place) (resolved, error) {
 
 // bindSecrets gives a profile's secret the variable of the entry that it is for, where
 // the profile does not look there by itself.
-func (a *app) bindSecrets(at place, p *proposal, ch *choice) {
-	profile, err := a.profile(*ch, at)
+func (a *app) bindSecrets(at server.Dirs, p *proposal, ch *server.Choice) {
+	profile, err := a.Profile(*ch, at)
 	if err != nil {
 		return // resolve says it
 	}
@@ -182,18 +183,18 @@ func (a *app) bindSecrets(at place, p *proposal, ch *choice) {
 		param, isParam := strings.CutPrefix(strings.TrimSuffix(s.Text, "}"), "${")
 		set := slices.ContainsFunc(p.entry.Env, func(v clients.Var) bool { return v.Name == name }) || slices.Contains(p.entry.Names, name)
 		i := slices.IndexFunc(profile.Params, func(q policy.Param) bool { return q.Name == param })
-		if !isSecret || !isParam || !set || i < 0 || profile.Params[i].Default != nil || ch.params[param] != nil {
+		if !isSecret || !isParam || !set || i < 0 || profile.Params[i].Default != nil || ch.Params[param] != nil {
 			continue
 		}
 		value := "env:" + name
-		ch.bind(map[string][]string{param: {value}})
+		ch.Bind(map[string][]string{param: {value}})
 		p.words = append(p.words, "--set", param+"="+value)
 	}
 }
 
 // variablesOf passes the entry's variables on by name, but those that the profile has
 // already, and says so.
-func (a *app) variablesOf(p *proposal, pol policy.Policy, ch *choice) {
+func (a *app) variablesOf(p *proposal, pol policy.Policy, ch *server.Choice) {
 	names := slices.Clone(p.entry.Names)
 	for _, v := range p.entry.Env {
 		i := slices.IndexFunc(pol.Env.Set, func(s policy.EnvValue) bool { return s.Name == v.Name })
@@ -221,7 +222,7 @@ func (a *app) variablesOf(p *proposal, pol policy.Policy, ch *choice) {
 	}
 	for _, s := range pol.Env.Secret {
 		name, fromEnv := strings.CutPrefix(s.From, "env:")
-		if _, set := a.lookup(name); fromEnv && !set && p.needs == "" {
+		if _, set := a.Lookup(name); fromEnv && !set && p.needs == "" {
 			p.needs = fmt.Sprintf("%s is set neither in the entry nor here", name)
 			p.hint = fmt.Sprintf("set %s in the entry, or: mcpen wrap --server %s", name, audit.Command(p.entry.Server))
 		}
@@ -229,17 +230,17 @@ func (a *app) variablesOf(p *proposal, pol policy.Policy, ch *choice) {
 }
 
 // abilities is what a server can do with a policy, in about six words.
-func abilities(at place, p policy.Policy) string {
+func abilities(at server.Dirs, p policy.Policy) string {
 	words := []string{files(at, p), hosts(p)}
 	if n := len(p.Sockets); n > 0 {
-		words = append(words, count(n, "socket"))
+		words = append(words, server.Count(n, "socket"))
 	}
 	return strings.Join(words, ", ")
 }
 
 // files is what a policy lets a server do to the user's files.
-func files(at place, p policy.Policy) string {
-	own := policy.Input{State: at.state}.ServerState(p.Name)
+func files(at server.Dirs, p policy.Policy) string {
+	own := policy.Input{State: at.State}.ServerState(p.Name)
 	mine := func(all []policy.Path) (out []string) {
 		for _, f := range all {
 			if f.Path != own && !f.Optional && !strings.HasPrefix(f.Path, "/usr/") && !strings.HasPrefix(f.Path, "/etc/") {
@@ -257,7 +258,7 @@ func files(at place, p policy.Policy) string {
 		case 1:
 			return list.verb + list.paths[0]
 		default:
-			return list.verb + count(len(list.paths), "folder")
+			return list.verb + server.Count(len(list.paths), "folder")
 		}
 	}
 	if slices.ContainsFunc(p.Filesystem.Write, func(f policy.Path) bool { return f.Path == own }) {
@@ -289,12 +290,12 @@ func hosts(p policy.Policy) string {
 	case 1, 2:
 		return strings.Join(names, " and ")
 	}
-	return count(len(names), "host")
+	return server.Count(len(names), "host")
 }
 
 // tilde is a path as a person writes it.
-func tilde(at place, path string) string {
-	if rest, ok := strings.CutPrefix(path, at.home+"/"); ok && at.home != "" {
+func tilde(at server.Dirs, path string) string {
+	if rest, ok := strings.CutPrefix(path, at.Home+"/"); ok && at.Home != "" {
 		return "~/" + rest
 	}
 	return path
@@ -302,11 +303,11 @@ func tilde(at place, path string) string {
 
 // tryHint is how a server is looked at. What looks like a secret is not put on a screen:
 // a package is then tried without its arguments.
-func tryHint(at place, name string, argv []string, command pack.Command) string {
-	hint := "mcpen try --write " + audit.Command(filepath.Join(at.config, "profiles", name+".toml")) + " "
+func tryHint(at server.Dirs, name string, argv []string, command pack.Command) string {
+	hint := "mcpen try --write " + audit.Command(filepath.Join(at.Config, "profiles", name+".toml")) + " "
 	shown := audit.RedactArgs(argv)
 	if !slices.Equal(shown, argv) && command.Kind == pack.CommandPackage {
-		return hint + bare(command.Ref)
+		return hint + server.Bare(command.Ref)
 	}
 	return hint + "-- " + audit.Command(shown...)
 }

@@ -12,6 +12,7 @@ import (
 
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/server"
 )
 
 func (a *app) psCommand() *cli.Command {
@@ -20,11 +21,11 @@ func (a *app) psCommand() *cli.Command {
 		Usage: "list the servers that run now",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print them as JSON"}},
 		Action: func(c *cli.Context) error {
-			at, err := a.place()
+			at, err := a.Dirs()
 			if err != nil {
 				return err
 			}
-			records, err := sandbox.Sessions(at.runtime)
+			records, err := sandbox.Sessions(at.Runtime)
 			if err != nil {
 				return err
 			}
@@ -72,11 +73,11 @@ func (a *app) stopCommand() *cli.Command {
 			if c.NArg() == 0 {
 				return usage("mcpen ps", "no server named")
 			}
-			at, err := a.place()
+			at, err := a.Dirs()
 			if err != nil {
 				return err
 			}
-			records, err := sandbox.Sessions(at.runtime)
+			records, err := sandbox.Sessions(at.Runtime)
 			if err != nil {
 				return err
 			}
@@ -86,7 +87,7 @@ func (a *app) stopCommand() *cli.Command {
 			}
 			for _, name := range c.Args().Slice() {
 				n := 0
-				if name, err = meant(servers, name); err != nil {
+				if name, err = server.Meant(servers, name); err != nil {
 					return err
 				}
 				for _, r := range records {

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"mcpen/sandbox/server"
 )
 
 const readmeFile = "../../README.md"
@@ -108,7 +110,7 @@ func TestReadmeClientEntry(t *testing.T) {
 // Every line that people type names a command, or a target, that there is.
 func TestReadmeCommands(t *testing.T) {
 	commands := map[string]bool{}
-	a := &app{out: os.Stdout, err: os.Stderr}
+	a := &app{Caller: server.Caller{Err: os.Stderr}, out: os.Stdout}
 	for _, c := range a.cli([]string{"mcpen", "help"}).Commands {
 		commands[c.Name] = true
 	}

@@ -8,25 +8,26 @@ import (
 
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/server"
 )
 
 // renew shows what the version of a package that was just locked says otherwise
 // than what is known of it, and has that take the place of what was seen first: an
 // update is where it is reviewed. Of what a person approved or rejected, the change
 // waits for mcpen review. What cannot be asked is held when it is met.
-func (a *app) renew(ctx context.Context, at place, l locked) error {
-	f := pinsOf(at, strings.TrimSuffix(l.file, ".lock"))
+func (a *app) renew(ctx context.Context, at server.Dirs, l server.Locked) error {
+	f := server.PinsOf(at, strings.TrimSuffix(l.File, ".lock"))
 	pins, err := f.Read()
 	if err != nil || len(pins.Definitions) == 0 {
 		return err // it never ran
 	}
-	name := l.name
-	if strings.Contains(l.file, "/") {
-		name = l.file
+	name := l.Name
+	if strings.Contains(l.File, "/") {
+		name = l.File
 	}
 	d, err := a.interviewNamed(ctx, at, name, nil)
 	if err != nil {
-		a.warn("%s cannot be asked what it says now (%v): what it says otherwise than before waits for mcpen review %s", l.name, err, l.name)
+		a.Warn("%s cannot be asked what it says now (%v): what it says otherwise than before waits for mcpen review %s", l.Name, err, l.Name)
 		return nil
 	}
 	changes, gone, err := d.differs(pins, time.Now())
@@ -34,7 +35,7 @@ func (a *app) renew(ctx context.Context, at place, l locked) error {
 		return err
 	}
 	r := reviewer{app: a}
-	others := launch.Others(at.config, at.state, f.Name)
+	others := launch.Others(at.Config, at.State, f.Name)
 	siblings, _ := d.tools()
 	for _, c := range changes {
 		r.show(f.Name, c, siblings, others)
@@ -52,7 +53,7 @@ func (a *app) renew(ctx context.Context, at place, l locked) error {
 		return p
 	})
 	if err == nil {
-		fmt.Fprintf(a.out, "%s: %s in use from now on, but for what changes a decision of yours: mcpen review %s\n", f.Name, count(len(changes), "definition"), f.Name)
+		fmt.Fprintf(a.out, "%s: %s in use from now on, but for what changes a decision of yours: mcpen review %s\n", f.Name, server.Count(len(changes), "definition"), f.Name)
 	}
 	a.tellRunning(at, f.Name)
 	return err

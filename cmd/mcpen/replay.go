@@ -9,23 +9,24 @@ import (
 
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 	"mcpen/sandbox/trial"
 	"mcpen/sandbox/wholefile"
 )
 
 // replay writes the profile that a trial drafted, and holds another trial in which
 // nothing but what it grants is there.
-func (a *app) replay(ctx context.Context, at place, o tryOptions, s *subject, r *trial.Report, run *trial.Run) error {
+func (a *app) replay(ctx context.Context, at server.Dirs, o tryOptions, s *subject, r *trial.Report, run *trial.Run) error {
 	ref := ""
 	if s.ref.Name != "" {
-		ref = bare(s.ref)
+		ref = server.Bare(s.ref)
 	}
 	args := append([]string{}, o.args...)
 	for _, arg := range s.more {
 		args = append(args, strings.ReplaceAll(arg, "${desk}", "${workspace}"))
 	}
 	d := r.Draft(s.name, ref, args)
-	if _, err := policy.Parse(o.write, []byte(d.Text), a.loader(at)); err != nil {
+	if _, err := policy.Parse(o.write, []byte(d.Text), a.Loader(at)); err != nil {
 		return fmt.Errorf("internal error: the profile that was drafted is none: %w", err)
 	}
 	if _, err := os.Lstat(o.write); err == nil {
@@ -41,7 +42,7 @@ func (a *app) replay(ctx context.Context, at place, o tryOptions, s *subject, r 
 	}
 	defer st.close()
 	only := append([]string{}, d.Hosts...)
-	again, err := trial.Hold(ctx, trial.Config{Plan: p.plan, Stage: st.Stage, Answer: o.answer, Call: trial.CallNone, Watch: time.Second, Limit: o.limit, Only: only})
+	again, err := trial.Hold(ctx, trial.Config{Plan: p.Plan, Stage: st.Stage, Answer: o.answer, Call: trial.CallNone, Watch: time.Second, Limit: o.limit, Only: only})
 	if err != nil {
 		return err
 	}
@@ -64,5 +65,5 @@ func replayed(first, again *trial.Run) string {
 	case len(again.Tools) != len(first.Tools):
 		return fmt.Sprintf("it lists %d tools of %d; %s", len(again.Tools), len(first.Tools), text)
 	}
-	return fmt.Sprintf("it starts and lists the same %s; %s", count(len(again.Tools), "tool"), text)
+	return fmt.Sprintf("it starts and lists the same %s; %s", server.Count(len(again.Tools), "tool"), text)
 }

@@ -14,6 +14,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/server"
 )
 
 func (a *app) reviewCommand() *cli.Command {
@@ -31,7 +32,7 @@ func (a *app) reviewCommand() *cli.Command {
 			&cli.BoolFlag{Name: "forget", Usage: "forget everything that was seen and decided"},
 		},
 		Action: func(c *cli.Context) error {
-			at, err := a.place()
+			at, err := a.Dirs()
 			if err != nil {
 				return err
 			}
@@ -51,8 +52,8 @@ func (a *app) reviewCommand() *cli.Command {
 }
 
 // pinFiles are the files of the servers that were named, or all.
-func (a *app) pinFiles(at place, servers []string) ([]launch.PinFile, error) {
-	known := knownPins(at)
+func (a *app) pinFiles(at server.Dirs, servers []string) ([]launch.PinFile, error) {
+	known := server.KnownPins(at)
 	if len(servers) == 0 {
 		return known, nil
 	}
@@ -67,46 +68,11 @@ func (a *app) pinFiles(at place, servers []string) ([]launch.PinFile, error) {
 	return out, nil
 }
 
-// knownPins are the pin files of this user's servers: those beside profiles, and
-// those that a file of sightings names.
-func knownPins(at place) []launch.PinFile {
-	var out []launch.PinFile
-	add := func(p launch.PinFile) {
-		if !slices.ContainsFunc(out, func(have launch.PinFile) bool { return have.File == p.File }) {
-			out = append(out, p)
-		}
-	}
-	for _, pattern := range []string{"*.lock", "*.pins"} {
-		files, _ := filepath.Glob(filepath.Join(at.config, "profiles", pattern)) // the pattern is good
-		for _, file := range files {
-			add(pinsOf(at, strings.TrimSuffix(file, filepath.Ext(file))))
-		}
-	}
-	files, _ := filepath.Glob(filepath.Join(at.state, "seen", "*", "seen.json")) // the pattern is good
-	for _, file := range files {
-		if s, err := launch.ReadSightings(file); err == nil && launch.SeenFile(at.state, s.PinFile) == file {
-			s.PinFile.Seen = file
-			add(s.PinFile)
-		}
-	}
-	return out
-}
-
-// pinsOf are the pins of a profile, given its file without the ending.
-func pinsOf(at place, beside string) launch.PinFile {
-	p := launch.PinFile{Name: filepath.Base(beside), File: beside + ".pins"}
-	if exists(beside + ".lock") {
-		p.Lock = beside + ".lock"
-	}
-	p.Seen = launch.SeenFile(at.state, p)
-	return p
-}
-
 // pinFile is that of one server, which is named or whose profile is.
-func (a *app) pinFile(at place, known []launch.PinFile, server string) (launch.PinFile, error) {
-	named := func(p launch.PinFile) bool { return p.Name == server }
-	if strings.Contains(server, "/") || strings.HasSuffix(server, ".toml") {
-		beside := strings.TrimSuffix(absolutePath(at, server), ".toml")
+func (a *app) pinFile(at server.Dirs, known []launch.PinFile, word string) (launch.PinFile, error) {
+	named := func(p launch.PinFile) bool { return p.Name == word }
+	if strings.Contains(word, "/") || strings.HasSuffix(word, ".toml") {
+		beside := strings.TrimSuffix(server.AbsolutePath(at, word), ".toml")
 		named = func(p launch.PinFile) bool { return p.File == beside+".pins" }
 	}
 	var found []launch.PinFile
@@ -115,13 +81,13 @@ func (a *app) pinFile(at place, known []launch.PinFile, server string) (launch.P
 			found = append(found, p)
 		}
 	}
-	own := filepath.Join(at.config, "profiles", server+".pins")
+	own := filepath.Join(at.Config, "profiles", word+".pins")
 	if i := slices.IndexFunc(found, func(p launch.PinFile) bool { return p.File == own }); i >= 0 {
 		return found[i], nil
 	}
 	switch len(found) {
 	case 0:
-		return a.neverRan(at, server)
+		return a.neverRan(at, word)
 	case 1:
 		return found[0], nil
 	}
@@ -129,20 +95,20 @@ func (a *app) pinFile(at place, known []launch.PinFile, server string) (launch.P
 	for _, p := range found {
 		paths = append(paths, strings.TrimSuffix(p.File, ".pins")+".toml")
 	}
-	return launch.PinFile{}, usage("mcpen review "+paths[0], "%q is the name of several: %s", server, strings.Join(paths, ", "))
+	return launch.PinFile{}, usage("mcpen review "+paths[0], "%q is the name of several: %s", word, strings.Join(paths, ", "))
 }
 
 // neverRan are the pins of a profile of which nothing was seen yet. What is missing
 // before anything can be is said.
-func (a *app) neverRan(at place, server string) (launch.PinFile, error) {
-	p, err := a.toTrust(at, server)
+func (a *app) neverRan(at server.Dirs, word string) (launch.PinFile, error) {
+	p, err := a.ToTrust(at, word)
 	if err != nil {
-		return launch.PinFile{}, usage("mcpen run "+server, "nothing is known of %q: it never ran", server)
+		return launch.PinFile{}, usage("mcpen run "+word, "nothing is known of %q: it never ran", word)
 	}
-	if err := a.gateOf(at, p); err != nil {
+	if err := a.GateOf(at, p); err != nil {
 		a.notYet(err)
 	}
-	pins := pinsOf(at, strings.TrimSuffix(lockBeside(at, p.Sources[0].File, p.Name), ".lock"))
+	pins := server.PinsOf(at, strings.TrimSuffix(server.LockBeside(at, p.Sources[0].File, p.Name), ".lock"))
 	pins.Name = p.Name
 	return pins, nil
 }
@@ -164,12 +130,12 @@ func (r *reviewer) decides() bool {
 }
 
 // each goes through files, and tells the servers that run.
-func (r *reviewer) each(at place, files []launch.PinFile) error {
+func (r *reviewer) each(at server.Dirs, files []launch.PinFile) error {
 	if len(files) == 0 {
 		fmt.Fprintln(r.app.out, "nothing waits: no server ran yet")
 	}
 	for _, f := range files {
-		err := r.app.keepTrustBeside(at, f.File, func() error {
+		err := r.app.KeepTrustBeside(at, f.File, func() error {
 			if !r.forget {
 				return r.review(at, f)
 			}
@@ -203,7 +169,7 @@ const (
 )
 
 // review goes through what waits in one file.
-func (r *reviewer) review(at place, f launch.PinFile) error {
+func (r *reviewer) review(at server.Dirs, f launch.PinFile) error {
 	pins, err := f.Read()
 	if err != nil {
 		return err
@@ -216,7 +182,7 @@ func (r *reviewer) review(at place, f launch.PinFile) error {
 		fmt.Fprintf(r.app.out, "%s: nothing waits%s\n", f.Name, unreviewed(pins))
 		return nil
 	}
-	others := launch.Others(at.config, at.state, f.Name)
+	others := launch.Others(at.Config, at.State, f.Name)
 	siblings := toolsOf(pins)
 	decided := map[guard.Definition]verdict{}
 	for _, c := range shown {
@@ -271,7 +237,7 @@ func unreviewed(pins guard.Pins) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %s in use as first seen, without a review", count(n, "definition"))
+	return fmt.Sprintf("; %s in use as first seen, without a review", server.Count(n, "definition"))
 }
 
 // candidates are the definitions to decide about: what waits, and what was seen
@@ -341,10 +307,10 @@ func (r *reviewer) decide(name string) verdict {
 		return reject
 	case r.approveAll || slices.Contains(r.approve, name):
 		return approve
-	case r.decides() || !r.app.terminal(r.app.in):
+	case r.decides() || !r.app.Terminal(r.app.in):
 		return wait
 	}
-	fmt.Fprint(r.app.err, "approve? [y]es, [n]o, [l]ater: ")
+	fmt.Fprint(r.app.Err, "approve? [y]es, [n]o, [l]ater: ")
 	answer, _ := r.in.ReadString('\n') // no answer is later
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
@@ -426,16 +392,16 @@ func indent(out interface{ WriteString(string) (int, error) }, text string) {
 }
 
 // tellRunning has the running servers of a name read their pins again.
-func (a *app) tellRunning(at place, name string) {
-	records, err := sandbox.Sessions(at.runtime)
+func (a *app) tellRunning(at server.Dirs, name string) {
+	records, err := sandbox.Sessions(at.Runtime)
 	if err != nil {
-		a.warn("cannot tell running servers: %v", err)
+		a.Warn("cannot tell running servers: %v", err)
 		return
 	}
 	for _, r := range records {
 		if r.Server == name {
 			if err := syscall.Kill(r.PID, launch.Reviewed); err != nil {
-				a.warn("cannot tell process %d: %v", r.PID, err)
+				a.Warn("cannot tell process %d: %v", r.PID, err)
 			}
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -13,6 +11,7 @@ import (
 	"mcpen/cmd/mcpen/embedded"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 func (a *app) runCommand(words []string) *cli.Command {
@@ -34,49 +33,49 @@ func (a *app) runCommand(words []string) *cli.Command {
 }
 
 // runServer is "mcpen run" from the plan on.
-func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
+func (a *app) runServer(ctx context.Context, ch server.Choice, quiet bool) error {
 	// Clients leak descriptors into their servers. None of them goes further.
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("cannot close inherited descriptors: %w", os.NewSyscallError("close_range", err))
 	}
-	p, err := a.prepare(ctx, ch)
-	if p.found != "" && (!quiet || err != nil) {
-		fmt.Fprintf(a.err, "mcpen: %s\n", p.found)
+	p, err := a.Prepare(ctx, ch)
+	if p.Found != "" && (!quiet || err != nil) {
+		fmt.Fprintf(a.Err, "mcpen: %s\n", p.Found)
 	}
 	if err == nil {
-		defer p.close()
-		err = a.fetchSecrets(ctx, &p)
+		defer p.Close()
+		err = a.FetchSecrets(ctx, &p)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			a.notStarted(p, ch, err)
+			a.NotStarted(p, ch, err)
 		}
 		return err
 	}
-	_, _, isPackage, err := packaged(ch, p.policy)
+	_, _, isPackage, err := server.Packaged(ch, p.Policy)
 	if err != nil {
 		return err
 	}
-	o := launch.NewOrder(p.plan)
-	o.Bus = p.place.bus
-	o.Quiet, o.Logs, o.Config, o.State = quiet, logDir(p.place), p.place.config, p.place.state
-	if !ch.unwritten() {
-		o.Allow = ch.profile
+	o := launch.NewOrder(p.Plan)
+	o.Bus = p.Dirs.Bus
+	o.Quiet, o.Logs, o.Config, o.State = quiet, server.LogDir(p.Dirs), p.Dirs.Config, p.Dirs.State
+	if !ch.Unwritten() {
+		o.Allow = ch.Profile
 	}
-	o.Death = a.skippedScripts(p.place, p.policy, isPackage)
-	o.Pins = pinsBeside(p.place, p.policy, isPackage)
-	o.Keep = p.policy.Tools.Pins != policy.PinOff || p.policy.Tools.Findings == policy.FindingHold
-	tls := secure(p.plan)
+	o.Death = a.SkippedScripts(p.Dirs, p.Policy, isPackage)
+	o.Pins = server.PinsBeside(p.Dirs, p.Policy, isPackage)
+	o.Keep = p.Policy.Tools.Pins != policy.PinOff || p.Policy.Tools.Findings == policy.FindingHold
+	tls := server.Secure(p.Plan)
 	if a.owns() && tls == nil {
 		// The launcher has no TLS, which would make each of them a fifth larger. It comes
 		// back where this mcpen or this machine has no launcher to turn
 		// into. This process then does the same.
 		if image, err := embedded.Launcher(); err == nil {
-			_ = launch.Become(image, o, a.args, a.env, p.files()...)
+			_ = launch.Become(image, o, a.args, a.Env, p.Files()...)
 			image.Close()
 		}
 	}
-	exit, err := o.Run(ctx, launch.Stdio{In: a.in, Out: a.out, Err: a.err, Secure: tls})
+	exit, err := o.Run(ctx, launch.Stdio{In: a.in, Out: a.out, Err: a.Err, Secure: tls})
 	if err != nil {
 		return err
 	}
@@ -85,28 +84,4 @@ func (a *app) runServer(ctx context.Context, ch choice, quiet bool) error {
 
 // owns reports whether the process is this command's alone: its stdio is the
 // process's own.
-func (a *app) owns() bool { return a.in == os.Stdin && a.out == os.Stdout && a.err == os.Stderr }
-
-// pinsBeside is where the pins of a server are: beside its profile, and what was
-// seen of it in the state directory.
-func pinsBeside(at place, pol policy.Policy, isPackage bool) launch.PinFile {
-	file := ""
-	if len(pol.Sources) > 0 {
-		file = pol.Sources[0].File
-	}
-	lock := lockBeside(at, file, pol.Name)
-	p := launch.PinFile{Name: pol.Name, File: absolutePath(at, strings.TrimSuffix(lock, ".lock")+".pins")}
-	if isPackage {
-		p.Lock = absolutePath(at, lock)
-	}
-	p.Seen = launch.SeenFile(at.state, p)
-	return p
-}
-
-// absolutePath is a path from where mcpen was started.
-func absolutePath(at place, file string) string {
-	if filepath.IsAbs(file) || at.cwd == "" {
-		return file
-	}
-	return filepath.Join(at.cwd, file)
-}
+func (a *app) owns() bool { return a.in == os.Stdin && a.out == os.Stdout && a.Err == os.Stderr }

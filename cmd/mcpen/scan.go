@@ -16,6 +16,7 @@ import (
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/advisory"
+	"mcpen/sandbox/server"
 )
 
 // levels are the severities of advisories, the mildest first. A malicious
@@ -37,7 +38,7 @@ func (a *app) scanCommand() *cli.Command {
 			setFlag(),
 		},
 		Action: func(c *cli.Context) error {
-			at, err := a.place()
+			at, err := a.Dirs()
 			if err != nil {
 				return err
 			}
@@ -52,7 +53,7 @@ func (a *app) scanCommand() *cli.Command {
 
 // scan holds packages, and what servers say where that was asked for, and writes
 // one document.
-func (a *app) scan(c *cli.Context, at place, level string) error {
+func (a *app) scan(c *cli.Context, at server.Dirs, level string) error {
 	docs := &documents{format: c.String("format")}
 	if !slices.Contains([]string{"text", "json", "sarif"}, docs.format) {
 		return usage("--format json", "%q is no format", docs.format)
@@ -80,25 +81,25 @@ func (a *app) scan(c *cli.Context, at place, level string) error {
 	}
 	switch {
 	case counted > 0:
-		return &launch.Error{Code: exitRefused, Err: fmt.Errorf("%s at or above %s", count(counted, "finding"), level)}
+		return &launch.Error{Code: exitRefused, Err: fmt.Errorf("%s at or above %s", server.Count(counted, "finding"), level)}
 	case failed > 0:
-		return fmt.Errorf("%s could not be asked", count(failed, "server"))
+		return fmt.Errorf("%s could not be asked", server.Count(failed, "server"))
 	case bad.count > 0:
-		return fmt.Errorf("the scan is not whole: %s could not be read", count(bad.count, "lock or record"))
+		return fmt.Errorf("the scan is not whole: %s could not be read", server.Count(bad.count, "lock or record"))
 	}
 	return nil
 }
 
 // scanPackages looks locked packages up. Without a database and with other work
 // to do it says that it did not.
-func (a *app) scanPackages(c *cli.Context, at place, level string, docs *documents, counted *int, bad *undone) error {
+func (a *app) scanPackages(c *cli.Context, at server.Dirs, level string, docs *documents, counted *int, bad *undone) error {
 	names := c.Args().Slice()
 	if c.Bool("descriptions") {
 		if names = withLock(at, names); len(names) == 0 && c.NArg() > 0 {
 			return nil
 		}
-		if c.String("db") == "" && c.String("api") == "" && !exists(advisories(at)) {
-			a.warn("no advisories were looked up: there is no database at %s", advisories(at))
+		if c.String("db") == "" && c.String("api") == "" && !server.Exists(server.Advisories(at)) {
+			a.Warn("no advisories were looked up: there is no database at %s", server.Advisories(at))
 			return nil
 		}
 	}
@@ -117,7 +118,7 @@ func (a *app) scanPackages(c *cli.Context, at place, level string, docs *documen
 				*counted++
 			}
 		}
-		if err := writeFindings(docs.add("advisories/"+l.name), docs.format, at, l, found[i]); err != nil {
+		if err := writeFindings(docs.add("advisories/"+l.Name), docs.format, at, l, found[i]); err != nil {
 			return err
 		}
 	}
@@ -126,34 +127,34 @@ func (a *app) scanPackages(c *cli.Context, at place, level string, docs *documen
 
 // toldWithdrawn says first which locked versions the registry withdrew. Where it
 // cannot be asked, what it said last counts: a scan works without a network.
-func (a *app) toldWithdrawn(ctx context.Context, at place, all []locked, text bool) {
+func (a *app) toldWithdrawn(ctx context.Context, at server.Dirs, all []server.Locked, text bool) {
 	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
 	defer stop()
 	for _, l := range all {
 		words := ""
-		in, err := a.installerFor(ctx, at, l)
+		in, err := a.InstallerFor(ctx, at, l)
 		if err == nil {
-			_, words, err = a.latest(ctx, in, at, l)
+			_, words, err = a.Latest(ctx, in, at, l)
 		}
-		if s := readStanding(at, l.file); err != nil && words == "" && s.Version == l.lock.Version {
+		if s := server.ReadStanding(at, l.File); err != nil && words == "" && s.Version == l.Lock.Version {
 			words = s.Withdrawn
 		}
 		switch {
 		case words == "":
 		case text:
-			a.alarm("%s: %s %s was %s", l.name, l.lock.Package, l.lock.Version, words)
+			a.alarm("%s: %s %s was %s", l.Name, l.Lock.Package, l.Lock.Version, words)
 		default: // a document is nothing but that
-			a.warn("%s: %s %s was %s", l.name, l.lock.Package, l.lock.Version, audit.Visible(words))
+			a.Warn("%s: %s %s was %s", l.Name, l.Lock.Package, l.Lock.Version, audit.Visible(words))
 		}
 	}
 }
 
 // findings holds locks against a database, which is read once, or asks a service.
-func (a *app) findings(c *cli.Context, at place, all []locked, bad *undone) ([][]advisory.Finding, error) {
+func (a *app) findings(c *cli.Context, at server.Dirs, all []server.Locked, bad *undone) ([][]advisory.Finding, error) {
 	if api := c.String("api"); api != "" {
 		var out [][]advisory.Finding
 		for _, l := range all {
-			found, err := advisory.Service{URL: api, Client: &http.Client{Timeout: 2 * time.Minute}}.Find(c.Context, l.lock)
+			found, err := advisory.Service{URL: api, Client: &http.Client{Timeout: 2 * time.Minute}}.Find(c.Context, l.Lock)
 			if err != nil {
 				return nil, err
 			}
@@ -163,35 +164,35 @@ func (a *app) findings(c *cli.Context, at place, all []locked, bad *undone) ([][
 	}
 	db := c.String("db")
 	if db == "" {
-		db = advisories(at)
+		db = server.Advisories(at)
 	}
 	if _, err := os.Stat(db); err != nil {
 		return nil, usage("mcpen scan --db PATH", "cannot read the advisories: %v", err)
 	}
 	var locks []pack.Lock
 	for _, l := range all {
-		locks = append(locks, l.lock)
+		locks = append(locks, l.Lock)
 	}
 	found, unread, err := advisory.Find(db, locks)
 	for _, record := range unread.First {
 		bad.note(a, "advisories", record)
 	}
 	if more := unread.Count - len(unread.First); more > 0 {
-		bad.note(a, "advisories", fmt.Errorf("%s more could not be used", count(more, "record")))
+		bad.note(a, "advisories", fmt.Errorf("%s more could not be used", server.Count(more, "record")))
 	}
 	return found, err
 }
 
-func writeFindings(w io.Writer, format string, at place, l locked, found []advisory.Finding) error {
+func writeFindings(w io.Writer, format string, at server.Dirs, l server.Locked, found []advisory.Finding) error {
 	switch format {
 	case "json":
 		return advisory.WriteJSON(w, found)
 	case "sarif":
-		text, err := os.ReadFile(l.file)
+		text, err := os.ReadFile(l.File)
 		if err != nil {
 			return err
 		}
-		return advisory.WriteSARIF(w, found, advisory.FileURI(l.file, at.cwd), text, release)
+		return advisory.WriteSARIF(w, found, advisory.FileURI(l.File, at.Cwd), text, release)
 	}
 	return advisory.WriteText(w, found)
 }

@@ -15,6 +15,7 @@ import (
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack/advisory"
+	"mcpen/sandbox/server"
 )
 
 // descriptionFinding is words in what a server says that a person should read.
@@ -39,12 +40,12 @@ func (f descriptionFinding) counts(level string) bool {
 // scanDescriptions starts servers, one after the other, and writes what is found
 // in what they say. One that cannot be asked is told of, and the others are asked
 // all the same. Without names it is those that have a lock.
-func (a *app) scanDescriptions(ctx context.Context, at place, names []string, params map[string][]string, level string, docs *documents) (counted, failed int, err error) {
+func (a *app) scanDescriptions(ctx context.Context, at server.Dirs, names []string, params map[string][]string, level string, docs *documents) (counted, failed int, err error) {
 	if err := closeOnExec(); err != nil {
 		return 0, 0, err
 	}
 	if len(names) == 0 {
-		files, _ := filepath.Glob(filepath.Join(at.config, "profiles", "*.lock")) // the pattern is good
+		files, _ := filepath.Glob(filepath.Join(at.Config, "profiles", "*.lock")) // the pattern is good
 		for _, f := range files {
 			names = append(names, strings.TrimSuffix(filepath.Base(f), ".lock"))
 		}
@@ -57,14 +58,14 @@ func (a *app) scanDescriptions(ctx context.Context, at place, names []string, pa
 		}
 		if err != nil {
 			failed++
-			a.warn("%s: what it says was not looked at: %v", name, err)
+			a.Warn("%s: what it says was not looked at: %v", name, err)
 			continue
 		}
 		all = append(all, d)
 	}
 	for _, d := range all {
 		found := inspect(d, a.neighbours(at, d, all))
-		fmt.Fprintf(a.err, "mcpen: %s: %s looked through\n", d.server, count(len(d.definitions), "definition"))
+		fmt.Fprintf(a.Err, "mcpen: %s: %s looked through\n", d.server, server.Count(len(d.definitions), "definition"))
 		for _, f := range found {
 			if f.counts(level) {
 				counted++
@@ -79,38 +80,38 @@ func (a *app) scanDescriptions(ctx context.Context, at place, names []string, pa
 
 // interviewNamed asks a server by its name: a profile's, or that of a lock that
 // has no profile beside it.
-func (a *app) interviewNamed(ctx context.Context, at place, name string, params map[string][]string) (described, error) {
+func (a *app) interviewNamed(ctx context.Context, at server.Dirs, name string, params map[string][]string) (described, error) {
 	lock := lockNamed(at, name)
 	profile := name
 	if strings.HasSuffix(name, ".lock") {
 		profile = strings.TrimSuffix(name, ".lock") + ".toml"
 	}
-	l, err := readLock(lock)
+	l, err := server.ReadLock(lock)
 	if err != nil {
-		return a.interview(ctx, choice{profile: profile, params: params}, "")
+		return a.interview(ctx, server.Choice{Profile: profile, Params: params}, "")
 	}
-	if _, _, absent := a.loader(at)(profile, ""); absent != nil {
+	if _, _, absent := a.Loader(at)(profile, ""); absent != nil {
 		profile = l.Package
 	}
-	return a.interview(ctx, choice{profile: profile, params: params}, lock)
+	return a.interview(ctx, server.Choice{Profile: profile, Params: params}, lock)
 }
 
 // lockNamed is the lock of a server that is named to scan.
-func lockNamed(at place, name string) string {
+func lockNamed(at server.Dirs, name string) string {
 	if strings.HasSuffix(name, ".lock") {
 		return name
 	}
 	if strings.HasSuffix(name, ".toml") {
 		return strings.TrimSuffix(name, ".toml") + ".lock"
 	}
-	return filepath.Join(at.config, "profiles", name+".lock")
+	return filepath.Join(at.Config, "profiles", name+".lock")
 }
 
 // withLock are those of the names that have a lock.
-func withLock(at place, names []string) []string {
+func withLock(at server.Dirs, names []string) []string {
 	var out []string
 	for _, n := range names {
-		if lock := lockNamed(at, n); !isRef(n) && exists(lock) {
+		if lock := lockNamed(at, n); !server.IsRef(n) && server.Exists(lock) {
 			if strings.Contains(n, "/") {
 				n = lock
 			}
@@ -120,21 +121,16 @@ func withLock(at place, names []string) []string {
 	return out
 }
 
-func exists(file string) bool {
-	_, err := os.Stat(file)
-	return err == nil
-}
-
 // neighbours are the servers that a client has beside this one: what was seen of
 // them when they ran, and what they say now.
-func (a *app) neighbours(at place, self described, all []described) []guard.Other {
+func (a *app) neighbours(at server.Dirs, self described, all []described) []guard.Other {
 	var out []guard.Other
 	for _, d := range all {
 		if _, names := d.tools(); d.server != self.server && len(names) > 0 {
 			out = append(out, guard.Other{Server: d.server, Tools: names})
 		}
 	}
-	for _, o := range launch.Others(at.config, at.state, self.server) {
+	for _, o := range launch.Others(at.Config, at.State, self.server) {
 		if !slices.ContainsFunc(out, func(have guard.Other) bool { return have.Server == o.Server }) {
 			out = append(out, o)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
+	"mcpen/sandbox/server"
 	"mcpen/sandbox/trial"
 )
 
@@ -40,21 +41,21 @@ type stage struct {
 func (s *stage) close() { os.RemoveAll(s.dir) }
 
 // runtimeDir is the folder of what a run keeps while it runs.
-func (p place) runtimeDir() string {
-	if os.MkdirAll(p.runtime, 0o700) != nil {
+func runtimeDir(at server.Dirs) string {
+	if os.MkdirAll(at.Runtime, 0o700) != nil {
 		return ""
 	}
-	return p.runtime
+	return at.Runtime
 }
 
 // newStage makes a stage for a subject. The caller closes it.
-func newStage(at place, s *subject) (*stage, error) {
+func newStage(at server.Dirs, s *subject) (*stage, error) {
 	t, err := trial.NewStage(time.Now())
 	if err != nil {
 		return nil, err
 	}
 	st := &stage{Stage: t}
-	if st.dir, err = os.MkdirTemp(at.runtimeDir(), "try-"); err != nil {
+	if st.dir, err = os.MkdirTemp(runtimeDir(at), "try-"); err != nil {
 		return nil, fmt.Errorf("cannot make a folder for a trial: %w", err)
 	}
 	if real, err := filepath.EvalSymlinks(st.dir); err == nil {
@@ -85,7 +86,7 @@ func (st *stage) certify(s *subject) error {
 		if err != nil || slices.Contains(system, real) {
 			continue
 		}
-		if data, err := readRegular(real, 4<<20); err == nil {
+		if data, err := server.ReadRegular(real, 4<<20); err == nil {
 			if system = append(system, real); len(data) > len(bundle) {
 				bundle = data
 			}

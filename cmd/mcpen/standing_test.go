@@ -13,6 +13,7 @@ import (
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/pack/packtest"
+	"mcpen/sandbox/server"
 )
 
 // writeAdvisories writes an export with so many records, about nobody.
@@ -38,57 +39,13 @@ func writeAdvisories(t testing.TB, file string, records int) {
 	}
 }
 
-// A database that changed without its stamp changing would keep a malicious package
-// running.
-func TestStampTellsDatabasesApart(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "osv")
-	if got := stamp(dir, time.Now()); got != "" {
-		t.Errorf("none is %q", got)
-	}
-	if err := os.MkdirAll(filepath.Join(dir, "npm"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]string{}
-	tell := func(what string, at time.Time) {
-		t.Helper()
-		s := stamp(dir, at)
-		if was, ok := seen[s]; ok {
-			t.Errorf("%s looks as %s did", what, was)
-		}
-		seen[s] = what
-	}
-	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	noon := time.Unix(1_700_000_000, 0)
-	tell("an empty one", noon)
-	write("npm/a.json", "{}")
-	tell("a record", noon)
-	write("npm/a.json", "{ }")
-	tell("a longer one", noon)
-	if err := os.Chtimes(filepath.Join(dir, "npm/a.json"), noon, noon); err != nil {
-		t.Fatal(err)
-	}
-	tell("one written at another time", noon)
-	if a, b := stamp(dir, noon), stamp(dir, noon.Add(90*24*time.Hour)); a != b {
-		t.Error("a small one has to be judged every day")
-	}
-	for i := range stampEntries {
-		write(fmt.Sprintf("npm/%d.json", i), "{}")
-	}
-	tell("a large one", noon)
-	tell("the same on the next day", noon.Add(24*time.Hour))
-}
-
 // What a start pays for as many advisories as OSV has of npm.
 func BenchmarkStandingWithAdvisories(b *testing.B) {
-	at := place{state: b.TempDir()}
-	writeAdvisories(b, advisories(at), 200_000)
-	standing{Lock: "l t", Database: stamp(advisories(at), time.Now())}.keep(at, "x.lock")
+	at := server.Dirs{State: b.TempDir()}
+	writeAdvisories(b, server.Advisories(at), 200_000)
+	server.Standing{Lock: "l t", Database: server.Stamp(server.Advisories(at), time.Now())}.Keep(at, "x.lock")
 	for b.Loop() {
-		if s := readStanding(at, "x.lock"); s.Database != stamp(advisories(at), time.Now()) {
+		if s := server.ReadStanding(at, "x.lock"); s.Database != server.Stamp(server.Advisories(at), time.Now()) {
 			b.Fatal("it would be judged again")
 		}
 	}
@@ -104,7 +61,7 @@ func TestScanWritesSARIF(t *testing.T) {
 	docs := &documents{format: "sarif"}
 	found := []advisory.Finding{{ID: "GHSA-1", Summary: "bad", Severity: "low", Score: 2, Ecosystem: "npm", Package: "left", Version: "1.0.0", Path: "node_modules/left"}}
 	for name, some := range map[string][]advisory.Finding{"a": found, "b": nil} {
-		if err := writeFindings(docs.add("advisories/"+name), "sarif", place{cwd: dir}, locked{name: name, file: file}, some); err != nil {
+		if err := writeFindings(docs.add("advisories/"+name), "sarif", server.Dirs{Cwd: dir}, server.Locked{Name: name, File: file}, some); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 	"mcpen/sandbox/trial"
 )
 
@@ -51,7 +52,7 @@ func (s *subject) close() {
 }
 
 // tried finds what is to be tried, and installs a package. The caller closes it.
-func (a *app) tried(ctx context.Context, at place, o tryOptions) (s *subject, err error) {
+func (a *app) tried(ctx context.Context, at server.Dirs, o tryOptions) (s *subject, err error) {
 	s = &subject{words: map[string]string{}}
 	defer func() {
 		if err != nil {
@@ -69,7 +70,7 @@ func (a *app) tried(ctx context.Context, at place, o tryOptions) (s *subject, er
 		s.about.Name = ref.String()
 		s.described(*draft)
 		return s, a.tryPackage(ctx, at, ref, slices.Concat(s.more, o.args), s)
-	case isRef(o.server):
+	case server.IsRef(o.server):
 		ref, err := pack.ParseRef(o.server)
 		if err != nil {
 			return s, &launch.Error{Code: exitUsage, Err: err, Hint: "mcpen try npm:NAME"}
@@ -92,10 +93,10 @@ func (a *app) tried(ctx context.Context, at place, o tryOptions) (s *subject, er
 }
 
 // tryProfile tries the package or the command that a profile names.
-func (a *app) tryProfile(ctx context.Context, at place, o tryOptions, s *subject) error {
-	file, data, err := a.loader(at)(o.server, "")
+func (a *app) tryProfile(ctx context.Context, at server.Dirs, o tryOptions, s *subject) error {
+	file, data, err := a.Loader(at)(o.server, "")
 	if err != nil {
-		return noProfile(at, o.server, err)
+		return server.NoProfile(at, o.server, err)
 	}
 	var p struct {
 		Server struct {
@@ -143,26 +144,26 @@ const tryLockAge = 24 * time.Hour
 
 // tryPackage installs a package under a lock of the trials' own: nothing of it
 // enters the user's profiles.
-func (a *app) tryPackage(ctx context.Context, at place, ref pack.Ref, args []string, s *subject) error {
-	if at.state == "" {
+func (a *app) tryPackage(ctx context.Context, at server.Dirs, ref pack.Ref, args []string, s *subject) error {
+	if at.State == "" {
 		return usage("export HOME=…", "cannot keep packages: there is no HOME and no XDG_STATE_HOME")
 	}
-	pol, err := a.installRules(at, "")
+	pol, err := a.InstallRules(at, "")
 	if err != nil {
 		return err
 	}
-	s.ref, s.name = ref, nameOf(ref)
-	lockFile := filepath.Join(at.state, "try", strings.ReplaceAll(strings.ReplaceAll(ref.String(), "/", "+"), ":", "-")+".lock")
+	s.ref, s.name = ref, server.NameOf(ref)
+	lockFile := filepath.Join(at.State, "try", strings.ReplaceAll(strings.ReplaceAll(ref.String(), "/", "+"), ":", "-")+".lock")
 	if st, err := os.Stat(lockFile); err == nil && time.Since(st.ModTime()) > tryLockAge && ref.Version == "" {
 		os.Remove(lockFile)
 	}
-	in, err := a.installer(ctx, at, ref.Ecosystem, pol)
+	in, err := a.Installer(ctx, at, ref.Ecosystem, pol)
 	if err != nil {
 		return err
 	}
-	lock, err := readLock(lockFile)
+	lock, err := server.ReadLock(lockFile)
 	if err == nil {
-		lock, s.tree, err = a.openLocked(ctx, in, at, ref, lock, lockFile)
+		lock, s.tree, err = a.OpenLocked(ctx, in, at, ref, lock, lockFile)
 	}
 	if err != nil {
 		os.Remove(lockFile)
@@ -173,7 +174,7 @@ func (a *app) tryPackage(ctx context.Context, at place, ref pack.Ref, args []str
 	if ref.Bin != "" {
 		lock.Bin = ref.Bin
 	}
-	if s.program, err = a.entry(at, lock, pol, s.tree, args); err != nil {
+	if s.program, err = a.Entry(at, lock, pol, s.tree, args); err != nil {
 		return err
 	}
 	s.dir = s.tree.Dir
@@ -184,11 +185,11 @@ func (a *app) tryPackage(ctx context.Context, at place, ref pack.Ref, args []str
 }
 
 // lockForTrial resolves and installs a package.
-func (a *app) lockForTrial(ctx context.Context, in *pack.Installer, at place, ref pack.Ref, lockFile string, s *subject) (pack.Lock, *pack.Tree, error) {
-	if err := a.connect(ctx, in, at, ref.Ecosystem); err != nil {
+func (a *app) lockForTrial(ctx context.Context, in *pack.Installer, at server.Dirs, ref pack.Ref, lockFile string, s *subject) (pack.Lock, *pack.Tree, error) {
+	if err := a.Connect(ctx, in, at, ref.Ecosystem); err != nil {
 		return pack.Lock{}, nil, err
 	}
-	fmt.Fprintf(a.err, "mcpen: installing %s without its scripts\n", ref)
+	fmt.Fprintf(a.Err, "mcpen: installing %s without its scripts\n", ref)
 	rel, err := in.Resolve(ctx, ref)
 	if err != nil {
 		return pack.Lock{}, nil, err
@@ -197,7 +198,7 @@ func (a *app) lockForTrial(ctx context.Context, in *pack.Installer, at place, re
 	if err != nil {
 		return lock, nil, err
 	}
-	if err = createLock(lockFile, lock); errors.Is(err, fs.ErrExist) {
+	if err = server.CreateLock(lockFile, lock); errors.Is(err, fs.ErrExist) {
 		err = nil // another trial of the same
 	}
 	if err != nil {
@@ -209,8 +210,8 @@ func (a *app) lockForTrial(ctx context.Context, in *pack.Installer, at place, re
 }
 
 // tell fills in what is known of a package.
-func (s *subject) tell(a *app, at place, ref pack.Ref, l pack.Lock) {
-	s.about.Name, s.about.Version = bare(ref), l.Version
+func (s *subject) tell(a *app, at server.Dirs, ref pack.Ref, l pack.Lock) {
+	s.about.Name, s.about.Version = server.Bare(ref), l.Version
 	s.about.Publisher, s.about.License, s.about.Deprecated = shortWord(l.Publisher), shortWord(l.License), shortWord(l.Deprecated)
 	s.about.Bytes = l.Bytes
 	if !l.Published.IsZero() {
@@ -226,7 +227,7 @@ func (s *subject) tell(a *app, at place, ref pack.Ref, l pack.Lock) {
 			s.about.Scripts = append(s.about.Scripts, shortWord(n))
 		}
 	}
-	s.about.Malicious, _ = a.held(at, l)
+	s.about.Malicious, _ = a.Held(at, l)
 	s.about.Lookalike = pack.Lookalike(ref)
 	s.about.Command = s.program.Args
 }
@@ -240,8 +241,8 @@ func shortWord(s string) string {
 }
 
 // declaredHosts are those that a profile for the package names.
-func (a *app) declaredHosts(at place, ref pack.Ref) []string {
-	_, data, err := a.loader(at)(nameOf(ref), "")
+func (a *app) declaredHosts(at server.Dirs, ref pack.Ref) []string {
+	_, data, err := a.Loader(at)(server.NameOf(ref), "")
 	if err != nil {
 		return nil
 	}
@@ -249,7 +250,7 @@ func (a *app) declaredHosts(at place, ref pack.Ref) []string {
 		Server  struct{ Package string }
 		Network struct{ Allow []any }
 	}
-	if _, err := toml.Decode(string(data), &p); err != nil || !samePackage(p.Server.Package, ref) {
+	if _, err := toml.Decode(string(data), &p); err != nil || !server.SamePackage(p.Server.Package, ref) {
 		return nil
 	}
 	var out []string
@@ -269,12 +270,12 @@ func (a *app) declaredHosts(at place, ref pack.Ref) []string {
 // tryCommandLine tries a program of this machine. A folder of the user's that it
 // needs is copied: what the program does to it, and what it finds in it, is then
 // this run's alone.
-func (a *app) tryCommandLine(at place, argv []string, s *subject) error {
+func (a *app) tryCommandLine(at server.Dirs, argv []string, s *subject) error {
 	var err error
-	if s.program, err = a.find(argv, at); err != nil {
+	if s.program, err = a.Find(argv, at); err != nil {
 		return err
 	}
-	s.name = a.serverName(choice{command: argv}, at)
+	s.name = a.ServerName(server.Choice{Command: argv}, at)
 	s.about.Name, s.about.Command = shortWord(strings.Join(argv, " ")), s.program.Args
 	for _, n := range s.program.Needs {
 		if len(n.Led) == 0 {
@@ -288,7 +289,7 @@ func (a *app) tryCommandLine(at place, argv []string, s *subject) error {
 	if s.dir == "" {
 		return nil
 	}
-	if s.temp, err = os.MkdirTemp(at.runtimeDir(), "try-"); err != nil {
+	if s.temp, err = os.MkdirTemp(runtimeDir(at), "try-"); err != nil {
 		return fmt.Errorf("cannot make a folder for a trial: %w", err)
 	}
 	copied := filepath.Join(s.temp, "program")
@@ -394,7 +395,7 @@ func writeBounded(to string, in io.Reader, mode fs.FileMode, most int64) (int64,
 }
 
 // bundle unpacks an MCPB bundle and finds what it starts.
-func (a *app) bundle(at place, o tryOptions, s *subject) error {
+func (a *app) bundle(at server.Dirs, o tryOptions, s *subject) error {
 	mistake := func(err error) error {
 		return &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot read the bundle %q: %w", o.server, err)}
 	}
@@ -403,14 +404,14 @@ func (a *app) bundle(at place, o tryOptions, s *subject) error {
 		return mistake(err)
 	}
 	defer z.Close()
-	if s.temp, err = os.MkdirTemp(at.runtimeDir(), "try-"); err != nil {
+	if s.temp, err = os.MkdirTemp(runtimeDir(at), "try-"); err != nil {
 		return fmt.Errorf("cannot make a folder for a trial: %w", err)
 	}
 	s.dir = filepath.Join(s.temp, "program")
 	if err := unzip(&z.Reader, s.dir); err != nil {
 		return mistake(err)
 	}
-	data, err := readRegular(filepath.Join(s.dir, "manifest.json"), policy.MaxFile)
+	data, err := server.ReadRegular(filepath.Join(s.dir, "manifest.json"), policy.MaxFile)
 	if err != nil {
 		return mistake(err)
 	}
@@ -422,7 +423,7 @@ func (a *app) bundle(at place, o tryOptions, s *subject) error {
 		return mistake(errors.New("its manifest names no command"))
 	}
 	s.described(d)
-	s.name, s.about.Name = nameOf(pack.Ref{Name: d.Name}), shortWord(d.Name+" ("+filepath.Base(o.server)+")")
+	s.name, s.about.Name = server.NameOf(pack.Ref{Name: d.Name}), shortWord(d.Name+" ("+filepath.Base(o.server)+")")
 	argv := slices.Clone(d.Command)
 	for i, w := range argv {
 		w = strings.ReplaceAll(w, "${__dirname}", s.dir)
@@ -437,7 +438,7 @@ func (a *app) bundle(at place, o tryOptions, s *subject) error {
 		argv[i] = strings.ReplaceAll(argv[i], "${__dirname}", s.dir)
 	}
 	argv = append(argv, o.args...)
-	found, err := host.Find(argv, a.findEnv(at))
+	found, err := host.Find(argv, a.FindEnv(at))
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 	"mcpen/sandbox/trial"
 	"mcpen/sandbox/wholefile"
 )
@@ -146,7 +147,7 @@ func answerOf(what string) (trial.Answer, error) {
 	case "503":
 		return trial.Answer{Status: 503, Type: "text/plain", Body: []byte("Service Unavailable\n")}, nil
 	}
-	data, err := readRegular(what, policy.MaxFile)
+	data, err := server.ReadRegular(what, policy.MaxFile)
 	if err != nil {
 		return trial.Answer{}, usage("--answer json, 404, 503 or a file", "cannot answer with %q: %v", what, err)
 	}
@@ -165,17 +166,17 @@ func (a *app) try(ctx context.Context, o tryOptions) error {
 	if err := closeOnExec(); err != nil {
 		return err
 	}
-	at, err := a.placeToRun()
+	at, err := a.DirsToRun()
 	if err != nil {
 		return err
 	}
 	s, err := a.tried(ctx, at, o)
 	if err != nil {
-		return packageError(ctx, err)
+		return server.PackageError(ctx, err)
 	}
 	defer s.close()
 	if o.all || len(o.net) > 0 {
-		fmt.Fprintln(a.err, launch.Red(a.err, "mcpen: what it sends to "+realHosts(o)+" LEAVES this machine"))
+		fmt.Fprintln(a.Err, launch.Red(a.Err, "mcpen: what it sends to "+realHosts(o)+" LEAVES this machine"))
 	}
 	report, run, err := a.hold(ctx, at, o, s)
 	if err != nil {
@@ -201,25 +202,25 @@ func realHosts(o tryOptions) string {
 }
 
 // hold holds the trial, and once more where the program said what it lacks.
-func (a *app) hold(ctx context.Context, at place, o tryOptions, s *subject) (*trial.Report, *trial.Run, error) {
+func (a *app) hold(ctx context.Context, at server.Dirs, o tryOptions, s *subject) (*trial.Report, *trial.Run, error) {
 	for again := 0; ; again++ {
 		stage, p, err := a.staged(ctx, at, o, s, nil)
 		if err != nil {
 			return nil, nil, err
 		}
-		cfg := trial.Config{Plan: p.plan, Stage: stage.Stage, Answer: o.answer, Call: o.call, Each: o.each, Watch: o.watch, Limit: o.limit}
+		cfg := trial.Config{Plan: p.Plan, Stage: stage.Stage, Answer: o.answer, Call: o.call, Each: o.each, Watch: o.watch, Limit: o.limit}
 		run, err := trial.Hold(ctx, cfg)
 		stage.close()
 		if err != nil {
 			return nil, nil, err
 		}
 		if ctx.Err() != nil {
-			return nil, nil, ended{sandbox.Exit{Signal: signalOf(ctx)}}
+			return nil, nil, ended{sandbox.Exit{Signal: server.SignalOf(ctx)}}
 		}
 		if again < 2 && !run.Opened && s.learn(run.Words, stage.Desk) {
 			continue
 		}
-		s.about.Root, s.about.Command = stage.root, p.plan.Process.Args
+		s.about.Root, s.about.Command = stage.root, p.Plan.Process.Args
 		return trial.NewReport(release, s.about, run, cfg), run, nil
 	}
 }
@@ -270,7 +271,7 @@ func (a *app) writeReport(file string, r *trial.Report) error {
 
 // paint colours words at a terminal.
 func (a *app) paint() func(trial.Level, string) string {
-	if !a.terminal(a.out) || a.getenv("NO_COLOR") != "" {
+	if !a.Terminal(a.out) || a.Getenv("NO_COLOR") != "" {
 		return nil
 	}
 	return func(l trial.Level, text string) string {
@@ -280,7 +281,7 @@ func (a *app) paint() func(trial.Level, string) string {
 
 // staged makes a stage, whose desk is arranged where arrange is not nil, and the
 // plan of the program on it.
-func (a *app) staged(ctx context.Context, at place, o tryOptions, s *subject, arrange func(*trial.Desk)) (*stage, *prepared, error) {
+func (a *app) staged(ctx context.Context, at server.Dirs, o tryOptions, s *subject, arrange func(*trial.Desk)) (*stage, *server.Prepared, error) {
 	st, err := newStage(at, s)
 	if err != nil {
 		return nil, nil, err
@@ -296,18 +297,18 @@ func (a *app) staged(ctx context.Context, at place, o tryOptions, s *subject, ar
 	return st, p, nil
 }
 
-func (a *app) planned(ctx context.Context, at place, o tryOptions, s *subject, st *stage) (*prepared, error) {
+func (a *app) planned(ctx context.Context, at server.Dirs, o tryOptions, s *subject, st *stage) (*server.Prepared, error) {
 	pol := policy.Closed(s.name)
 	pol.Network.Allow = slices.Clone(o.net)
 	if o.all {
 		pol.Network.Allow = append(pol.Network.Allow, policy.AnyHost())
 	}
-	p := &prepared{place: at, policy: pol, program: st.program(s)}
+	p := &server.Prepared{Dirs: at, Policy: pol, Program: st.program(s)}
 	var err error
-	if p.host, err = host.Probe(ctx, a.ask(*p)); err != nil {
+	if p.Host, err = host.Probe(ctx, a.Ask(*p)); err != nil {
 		return nil, err
 	}
-	p.host.Desk = st.desk(s, o.env)
-	p.plan, err = plan.Compile(p.policy, p.program, p.host)
+	p.Host.Desk = st.desk(s, o.env)
+	p.Plan, err = plan.Compile(p.Policy, p.Program, p.Host)
 	return p, err
 }

@@ -20,7 +20,7 @@ func (a *app) unwrapCommand() *cli.Command {
 }
 
 func (a *app) unwrap(c *cli.Context) error {
-	at, err := a.place()
+	at, err := a.Dirs()
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (a *app) unwrapAll(t *target, places []clients.Place, wanted func(clients.E
 		}
 	}
 	if err := remember(t.at, t.places); err != nil {
-		a.warn("what is wrapped was not remembered: %v", err)
+		a.Warn("what is wrapped was not remembered: %v", err)
 	}
 	return out
 }

@@ -10,16 +10,17 @@ import (
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/server"
 )
 
 // why answers what --why asks of a server that was only looked at. server is the
 // word by which "mcpen allow" knows it, or "".
-func (a *app) why(p prepared, word, server, absent string, asJSON bool) error {
-	q, err := question(p.place, word)
+func (a *app) why(p server.Prepared, word, server, absent string, asJSON bool) error {
+	q, err := question(p.Dirs, word)
 	if err != nil {
 		return err
 	}
-	answer, err := plan.Why(plan.Case{Policy: p.policy, Program: p.program, Host: p.host}, q)
+	answer, err := plan.Why(plan.Case{Policy: p.Policy, Program: p.Program, Host: p.Host}, q)
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func answerText(answer plan.Answer, server string) string {
 
 // question reads what --why asks: a path begins as one, a host has a port, and
 // anything else is the name of a tool.
-func question(at place, word string) (plan.Question, error) {
+func question(at server.Dirs, word string) (plan.Question, error) {
 	const hint = "--why ~/notes, --why api.example.com:443 or --why read_file"
 	switch {
 	case word == "" || len(word) > 4096 || strings.ContainsRune(word, 0):
@@ -102,12 +103,12 @@ func hostQuestion(word string) (plan.Question, bool) {
 }
 
 // pathQuestion looks at the path and at each folder above it.
-func pathQuestion(at place, word string) plan.Question {
+func pathQuestion(at server.Dirs, word string) plan.Question {
 	p := word
 	if rest, ok := strings.CutPrefix(word, "~"); ok {
-		p = filepath.Join(at.home, rest)
+		p = filepath.Join(at.Home, rest)
 	} else if !filepath.IsAbs(p) {
-		p = filepath.Join(at.cwd, p)
+		p = filepath.Join(at.Cwd, p)
 	}
 	q := plan.Question{Path: filepath.Clean(p), Facts: map[string]plan.PathFact{}}
 	for dir := q.Path; ; dir = filepath.Dir(dir) {

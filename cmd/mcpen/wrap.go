@@ -17,6 +17,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/server"
 )
 
 // wrapFlags are those of wrap, unwrap and clients.
@@ -61,7 +62,7 @@ func (a *app) wrapCommand() *cli.Command {
 
 // target is the files that a command has to do with, and what could not be read.
 type target struct {
-	at       place
+	at       server.Dirs
 	places   []clients.Place
 	servers  []string // --server
 	json     bool
@@ -97,7 +98,7 @@ func plural(n int, one, many string) string {
 }
 
 // files finds the files that a command line means.
-func (a *app) files(c *cli.Context, at place) (*target, error) {
+func (a *app) files(c *cli.Context, at server.Dirs) (*target, error) {
 	t := &target{at: at, servers: c.StringSlice("server"), json: c.Bool("json")}
 	names := c.StringSlice("client")
 	for _, n := range names {
@@ -107,7 +108,7 @@ func (a *app) files(c *cli.Context, at place) (*target, error) {
 	}
 	roots := a.roots(at)
 	if c.Bool("project") {
-		roots.Project = at.cwd
+		roots.Project = at.Cwd
 	}
 	if c.NArg() == 0 {
 		t.places = clients.Places(roots, names)
@@ -119,7 +120,7 @@ func (a *app) files(c *cli.Context, at place) (*target, error) {
 		case err != nil:
 			return nil, usage("mcpen clients", "cannot look at %q: %v", path, errors.Unwrap(err))
 		case info.IsDir():
-			t.places = append(t.places, clients.Places(clients.Roots{Project: absolutePath(at, path)}, names)...)
+			t.places = append(t.places, clients.Places(clients.Roots{Project: server.AbsolutePath(at, path)}, names)...)
 		default:
 			p, err := clients.At(path)
 			if err != nil {
@@ -132,15 +133,15 @@ func (a *app) files(c *cli.Context, at place) (*target, error) {
 }
 
 // roots are where the clients of this environment look.
-func (a *app) roots(at place) clients.Roots {
-	config := absolute(a.getenv("XDG_CONFIG_HOME"))
-	if config == "" && at.home != "" {
-		config = filepath.Join(at.home, ".config")
+func (a *app) roots(at server.Dirs) clients.Roots {
+	config := server.Absolute(a.Getenv("XDG_CONFIG_HOME"))
+	if config == "" && at.Home != "" {
+		config = filepath.Join(at.Home, ".config")
 	}
-	if own := host.PasswdHome(passwd, os.Getuid()); own != "" && own != at.home {
-		fmt.Fprintf(a.err, "mcpen: note: HOME is %s, and your account's home is %s: clients' files are looked for in the first\n", audit.Visible(at.home), audit.Visible(own))
+	if own := host.PasswdHome(passwd, os.Getuid()); own != "" && own != at.Home {
+		fmt.Fprintf(a.Err, "mcpen: note: HOME is %s, and your account's home is %s: clients' files are looked for in the first\n", audit.Visible(at.Home), audit.Visible(own))
 	}
-	return clients.Roots{Home: at.home, Config: config, Env: a.getenv}
+	return clients.Roots{Home: at.Home, Config: config, Env: a.Getenv}
 }
 
 // nearest is the name that was meant, or one that there is.
@@ -177,7 +178,7 @@ func (a *app) proposals(t *target, params map[string][]string) []proposal {
 }
 
 func (a *app) wrap(c *cli.Context) error {
-	at, err := a.placeToRun()
+	at, err := a.DirsToRun()
 	if err != nil {
 		return err
 	}
@@ -230,7 +231,7 @@ func plural1(n int, one, many string) string {
 
 // agreedTo asks a person at a terminal; elsewhere it is an error with what to write.
 func (a *app) agreedTo(question, hint string) (bool, error) {
-	if !a.terminal(a.in) {
+	if !a.Terminal(a.in) {
 		return false, usage(hint, "nothing was changed: there is nobody to ask")
 	}
 	if !a.yes(question) {
@@ -316,7 +317,7 @@ func (w *wrapping) table() {
 }
 
 // entryName is what a server is called in a table.
-func entryName(at place, e clients.Entry) string {
+func entryName(at server.Dirs, e clients.Entry) string {
 	if e.Scope != "" {
 		return e.Server + " in " + tilde(at, e.Scope)
 	}
@@ -343,18 +344,18 @@ func (w *wrapping) said() {
 	for _, p := range w.all {
 		if err := p.place.Refused(); err != nil && !slices.Contains(refused, p.place.Path) {
 			refused = append(refused, p.place.Path)
-			fmt.Fprintf(a.err, "mcpen: note: %s is left as it is: %v\n", audit.Visible(p.place.Path), err)
+			fmt.Fprintf(a.Err, "mcpen: note: %s is left as it is: %v\n", audit.Visible(p.place.Path), err)
 		}
 		if p.kind != "" && len(p.notes) > 0 {
-			fmt.Fprintf(a.err, "mcpen: note: %s: %s\n", audit.Visible(p.entry.Key()), audit.Visible(strings.Join(p.notes, "; ")))
+			fmt.Fprintf(a.Err, "mcpen: note: %s: %s\n", audit.Visible(p.entry.Key()), audit.Visible(strings.Join(p.notes, "; ")))
 		}
 		if p.hint != "" && !w.chosen(p) {
-			launch.Say(a.err, "hint", audit.Visible(p.hint))
+			launch.Say(a.Err, "hint", audit.Visible(p.hint))
 		}
 	}
 	for _, p := range w.target.places {
 		if p.Scope == clients.Project && slices.ContainsFunc(w.all, func(o proposal) bool { return o.place.Path == p.Path && w.chosen(o) }) {
-			fmt.Fprintf(a.err, "mcpen: note: %s is everybody's who works on the project: all of them will need mcpen\n", audit.Visible(p.Path))
+			fmt.Fprintf(a.Err, "mcpen: note: %s is everybody's who works on the project: all of them will need mcpen\n", audit.Visible(p.Path))
 		}
 	}
 	a.tellProblems(w.target)
@@ -369,7 +370,7 @@ func (a *app) tellProblems(t *target) {
 		if p.Server != "" {
 			name += ": " + p.Server
 		}
-		launch.Say(a.err, "error", audit.Visible(fmt.Sprintf("%s is left as it is: %s", name, p.Error)))
+		launch.Say(a.Err, "error", audit.Visible(fmt.Sprintf("%s is left as it is: %s", name, p.Error)))
 	}
 }
 
@@ -383,7 +384,7 @@ func (w *wrapping) nothing() error {
 	default:
 		fmt.Fprintln(w.app.out, "nothing was changed: there is nothing to wrap")
 		if slices.ContainsFunc(w.all, func(p proposal) bool { return p.kind == byTrial && p.wrapped(true) }) {
-			launch.Say(w.app.err, "hint", "mcpen wrap --all   # closes in those as well of which nobody knows what they need: no file, no host")
+			launch.Say(w.app.Err, "hint", "mcpen wrap --all   # closes in those as well of which nobody knows what they need: no file, no host")
 		}
 	}
 	return w.target.err()
@@ -443,7 +444,7 @@ func (w *wrapping) do(ctx context.Context) error {
 		}
 	}
 	if err := remember(w.target.at, w.target.places); err != nil {
-		w.app.warn("what is wrapped was not remembered: %v", err)
+		w.app.Warn("what is wrapped was not remembered: %v", err)
 	}
 	if w.target.json {
 		return w.json()
@@ -461,13 +462,13 @@ func (w *wrapping) prepare(ctx context.Context) error {
 			continue
 		}
 		ch := p.choice
-		ch.look = false
-		_, tree, err := w.app.program(ctx, ch, w.target.at, p.policy)
+		ch.Look = false
+		_, tree, err := w.app.Program(ctx, ch, w.target.at, p.policy)
 		if tree != nil {
 			tree.Close()
 		}
 		if ctx.Err() != nil {
-			return packageError(ctx, ctx.Err())
+			return server.PackageError(ctx, ctx.Err())
 		}
 		if err != nil {
 			p.kind, p.needs = "", err.Error()
@@ -510,7 +511,7 @@ func (a *app) tellChange(t *target, p clients.Place, change clients.Change, err 
 		t.note(p, l.Key(), l.Err)
 	}
 	for _, k := range change.Kept {
-		a.warn("%s may be an edit of somebody else's, of the moment at which an mcpen was killed: compare it with %s", audit.Visible(k), audit.Visible(p.Path))
+		a.Warn("%s may be an edit of somebody else's, of the moment at which an mcpen was killed: compare it with %s", audit.Visible(k), audit.Visible(p.Path))
 	}
 	if err != nil {
 		t.note(p, "", err)
@@ -526,7 +527,7 @@ func (a *app) tellChange(t *target, p clients.Place, change clients.Change, err 
 		}
 	}
 	if len(open) > 0 {
-		a.warn("%s runs, and may write its file anew from memory: end it and start it again: %s", p.Client.Title, audit.Visible(clients.List(open)))
+		a.Warn("%s runs, and may write its file anew from memory: end it and start it again: %s", p.Client.Title, audit.Visible(clients.List(open)))
 	}
 }
 

@@ -153,3 +153,8 @@ func End(e sandbox.Exit) int {
 
 // Reviewed is the signal with which a review tells running servers.
 const Reviewed = syscall.SIGUSR1
+
+// Usage is a mistake on the command line, with a hint that mends it.
+func Usage(hint, format string, args ...any) error {
+	return &Error{Code: ExitUsage, Err: fmt.Errorf(format, args...), Hint: hint}
+}

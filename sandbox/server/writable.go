@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"fmt"
@@ -15,71 +15,71 @@ import (
 // profileApart refuses a profile that the server could rewrite, or that a symlink leads
 // to which a server or whoever filled the workspace could have made: its next run
 // would be given what they wrote, or chose. The lock and the pins are beside the profile.
-func (p *prepared) profileApart() error {
-	for _, s := range p.policy.Sources {
-		if ships(s.File) {
+func (p *Prepared) profileApart() error {
+	for _, s := range p.Policy.Sources {
+		if Ships(s.File) {
 			continue
 		}
 		file := s.File
 		if !filepath.IsAbs(file) {
-			file = filepath.Join(p.place.cwd, file)
+			file = filepath.Join(p.Dirs.Cwd, file)
 		}
 		f := host.Look(file)
 		ways := []string{f.Real}
 		for _, l := range f.Links {
 			ways = append(ways, l.Path)
 		}
-		for _, g := range grounds(p.place, p.workspace) {
+		for _, g := range grounds(p.Dirs, p.workspace) {
 			for _, l := range f.Links {
 				if strings.HasPrefix(l.Path, g.Dir+"/") && !strings.HasPrefix(f.Real, g.Dir+"/") {
-					return &launch.Error{Code: exitRefused, Err: fmt.Errorf("cannot use the profile %q: it leads to %q by the symlink %q, which %s could have made", s.File, f.Real, l.Path, g.Who),
+					return &launch.Error{Code: launch.ExitRefused, Err: fmt.Errorf("cannot use the profile %q: it leads to %q by the symlink %q, which %s could have made", s.File, f.Real, l.Path, g.Who),
 						Hint: fmt.Sprintf("name %q itself, if that is what was meant", f.Real)}
 				}
 			}
 		}
 		for _, way := range ways {
 			if dir := p.writable(way); dir != "" {
-				return &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot use the profile %q: the server may write %q, and so its own profile", s.File, dir),
-					Hint: fmt.Sprintf("keep it in %s, which no server writes, or in %s", filepath.Join(dir, ".mcpen"), filepath.Join(p.place.config, "profiles"))}
+				return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("cannot use the profile %q: the server may write %q, and so its own profile", s.File, dir),
+					Hint: fmt.Sprintf("keep it in %s, which no server writes, or in %s", filepath.Join(dir, ".mcpen"), filepath.Join(p.Dirs.Config, "profiles"))}
 			}
 		}
 	}
 	return nil
 }
 
-// shippedFile is what a profile that mcpen carries is called in messages.
-func shippedFile(name string) string { return "profiles/" + name + ".toml" }
+// ShippedFile is what a profile that mcpen carries is called in messages.
+func ShippedFile(name string) string { return "profiles/" + name + ".toml" }
 
-// ships reports whether a file's name is that of a profile that mcpen carries. No
+// Ships reports whether a file's name is that of a profile that mcpen carries. No
 // file of this machine is called so (fileName): one with the same text may change.
-func ships(file string) bool {
+func Ships(file string) bool {
 	name := strings.TrimSuffix(filepath.Base(file), ".toml")
 	_, ok := profiles.Read(name)
-	return ok && file == shippedFile(name)
+	return ok && file == ShippedFile(name)
 }
 
 // fileName is the path of a file of this machine, unlike that of any profile that
 // mcpen carries.
 func fileName(path string) string {
-	if ships(path) {
+	if Ships(path) {
 		return "./" + path
 	}
 	return path
 }
 
 // writable is the folder by which the server may write a path, or "".
-func (p *prepared) writable(path string) string {
+func (p *Prepared) writable(path string) string {
 	over := func(dir string) bool {
 		return dir != "" && (path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/"))
 	}
 	held := func(m plan.Mount) bool {
 		return m.Kind == plan.MountBind && !m.Writable && m.Protected && over(m.Target)
 	}
-	if path == "" || slices.ContainsFunc(p.plan.Root, held) {
+	if path == "" || slices.ContainsFunc(p.Plan.Root, held) {
 		return ""
 	}
-	for _, w := range p.policy.Filesystem.Write {
-		if real := p.host.Paths[w.Path].Real; over(real) {
+	for _, w := range p.Policy.Filesystem.Write {
+		if real := p.Host.Paths[w.Path].Real; over(real) {
 			return real
 		}
 	}

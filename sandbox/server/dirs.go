@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"crypto/rand"
@@ -16,27 +16,23 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// place says where things are for this user.
-type place struct {
-	home    string // "" where there is none
-	config  string // ~/.config/mcpen: profiles and their locks
-	state   string // ~/.local/state/mcpen: logs, each server's own directory, the package store
-	runtime string // what a run keeps while it runs
-	bus     string // the folder of the session's sockets: XDG_RUNTIME_DIR, or logind's
-	cwd     string
+// Dirs says where things are for this user.
+type Dirs struct {
+	Home    string // "" where there is none
+	Config  string // ~/.config/mcpen: profiles and their locks
+	State   string // ~/.local/state/mcpen: logs, each server's own directory, the package store
+	Runtime string // what a run keeps while it runs
+	Bus     string // the folder of the session's sockets: XDG_RUNTIME_DIR, or logind's
+	Cwd     string
+	Machine string // the administrator's own configuration
 	// login is where things are by the password database. What a client's
 	// configuration, which may be a repository's, says of HOME and XDG moves no
 	// protection of these, and nothing that decides what is trusted.
 	login policy.Dirs
 }
 
-// passwd is where users have their homes, and machine the administrator's own
-// configuration. Tests have others.
-var (
-	passwd  = "/etc/passwd"
-	machine = "/etc/mcpen"
-	logind  = "/run/user"
-)
+// logind is where it keeps the folders of sessions.
+const logind = "/run/user"
 
 // loginDir is the folder that logind made for the user's sessions, or "": su, cron
 // and some editors start programs without XDG_RUNTIME_DIR beside a manager that is
@@ -50,51 +46,51 @@ func loginDir(logind string, uid int) string {
 	return dir
 }
 
-// place reads the environment. A home that is not set or not absolute is none,
+// Dirs reads the environment. A home that is not set or not absolute is none,
 // and what would lie in it is then in the runtime directory's place.
-func (a *app) place() (place, error) {
-	p := place{home: absolute(a.getenv("HOME"))}
+func (c *Caller) Dirs() (Dirs, error) {
+	p := Dirs{Home: Absolute(c.Getenv("HOME")), Machine: c.Machine}
 	var err error
-	if p.cwd, err = os.Getwd(); err != nil {
-		p.cwd = "" // it was removed: nothing needs it
+	if p.Cwd, err = os.Getwd(); err != nil {
+		p.Cwd = "" // it was removed: nothing needs it
 	}
-	if p.bus = absolute(a.getenv("XDG_RUNTIME_DIR")); p.bus == "" {
-		p.bus = loginDir(logind, os.Getuid())
+	if p.Bus = Absolute(c.Getenv("XDG_RUNTIME_DIR")); p.Bus == "" {
+		p.Bus = loginDir(logind, os.Getuid())
 	}
 	dir := func(variable, inHome string) string {
-		if d := absolute(a.getenv(variable)); d != "" {
+		if d := Absolute(c.Getenv(variable)); d != "" {
 			return filepath.Join(d, "mcpen")
 		}
-		if p.home == "" {
+		if p.Home == "" {
 			return ""
 		}
-		return filepath.Join(p.home, inHome, "mcpen")
+		return filepath.Join(p.Home, inHome, "mcpen")
 	}
-	p.config = dir("XDG_CONFIG_HOME", ".config")
-	p.state = dir("XDG_STATE_HOME", ".local/state")
-	p.login = policy.Dirs{Home: p.home, State: p.state, Config: p.config}
-	if home := host.PasswdHome(passwd, os.Getuid()); home != "" {
+	p.Config = dir("XDG_CONFIG_HOME", ".config")
+	p.State = dir("XDG_STATE_HOME", ".local/state")
+	p.login = policy.Dirs{Home: p.Home, State: p.State, Config: p.Config}
+	if home := host.PasswdHome(c.Passwd, os.Getuid()); home != "" {
 		p.login = policy.Dirs{Home: home, State: filepath.Join(home, ".local/state/mcpen"), Config: filepath.Join(home, ".config/mcpen")}
 	}
-	if usable(p.bus) {
-		p.runtime = filepath.Join(p.bus, "mcpen")
+	if usable(p.Bus) {
+		p.Runtime = filepath.Join(p.Bus, "mcpen")
 		return p, nil
 	}
-	p.runtime, err = runtimeIn(a.temporary(), p.state, false)
+	p.Runtime, err = runtimeIn(c.temporary(), p.State, false)
 	return p, err
 }
 
-// placeToRun is place for what starts a sandbox: the name of the runtime directory is
+// DirsToRun is place for what starts a sandbox: the name of the runtime directory is
 // chosen where there is none yet.
-func (a *app) placeToRun() (place, error) {
-	p, err := a.place()
+func (c *Caller) DirsToRun() (Dirs, error) {
+	p, err := c.Dirs()
 	if err != nil {
 		return p, err
 	}
-	if !usable(p.bus) {
-		p.runtime, err = runtimeIn(a.temporary(), p.state, true)
+	if !usable(p.Bus) {
+		p.Runtime, err = runtimeIn(c.temporary(), p.State, true)
 	}
-	launch.UseBus(p.bus)
+	launch.UseBus(p.Bus)
 	return p, err
 }
 
@@ -143,15 +139,15 @@ func taken(dir string) bool {
 // temporary is where a runtime directory of our own lies that no session manager
 // made (cron, su, a container); its owner and mode are checked before it is used.
 // A root is built there at every start, which takes ten times as long on a disk.
-func (a *app) temporary() string {
+func (c *Caller) temporary() string {
 	const memory = "/dev/shm"
-	if dir := absolute(a.getenv("TMPDIR")); dir != "" {
+	if dir := Absolute(c.Getenv("TMPDIR")); dir != "" {
 		return dir
 	}
 	if usable(memory) {
 		return memory
 	}
-	return os.TempDir()
+	return "/tmp"
 }
 
 // usable reports whether XDG_RUNTIME_DIR is there: su and sudo leave a stale
@@ -164,17 +160,17 @@ func usable(dir string) bool {
 	return err == nil && st.IsDir() && unix.Access(dir, unix.W_OK|unix.X_OK) == nil
 }
 
-func absolute(p string) string {
+func Absolute(p string) string {
 	if !filepath.IsAbs(p) {
 		return ""
 	}
 	return filepath.Clean(p)
 }
 
-// logDir is where the logs are, or "" where there is no place for them.
-func logDir(p place) string {
-	if p.state == "" {
+// LogDir is where the logs are, or "" where there is no place for them.
+func LogDir(p Dirs) string {
+	if p.State == "" {
 		return ""
 	}
-	return filepath.Join(p.state, "log")
+	return filepath.Join(p.State, "log")
 }

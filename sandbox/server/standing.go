@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"crypto/sha256"
@@ -20,9 +20,9 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// standing is what was found out about a lock, so that a start does not have to
+// Standing is what was found out about a lock, so that a start does not have to
 // find it out again: it lies in mcpen's state directory, one file a lock.
-type standing struct {
+type Standing struct {
 	Lock     string `json:"lock"`               // what was judged: digest of the lock and hash of the tree
 	Database string `json:"database,omitempty"` // the advisories that it was held against, as stamp tells them
 	// Malicious says which package of it is; Unread, what of the advisories could
@@ -40,8 +40,8 @@ type standing struct {
 	For   string            `json:"for,omitempty"`
 }
 
-// trees adds to a lock what came out on platforms that it does not name.
-func (s standing) trees(l pack.Lock) pack.Lock {
+// Complete adds to a lock what came out on platforms that it does not name.
+func (s Standing) Complete(l pack.Lock) pack.Lock {
 	if s.For != l.Digest || l.Digest == "" || len(s.Trees) == 0 {
 		return l
 	}
@@ -51,23 +51,23 @@ func (s standing) trees(l pack.Lock) pack.Lock {
 	return l
 }
 
-func standingFile(at place, lockFile string) string {
+func StandingFile(at Dirs, lockFile string) string {
 	sum := sha256.Sum256([]byte(lockFile))
-	return filepath.Join(at.state, "standing", hex.EncodeToString(sum[:16])+".json")
+	return filepath.Join(at.State, "standing", hex.EncodeToString(sum[:16])+".json")
 }
 
-// readStanding gives what is known, which is nothing where the file does not read.
-func readStanding(at place, lockFile string) standing {
-	var s standing
-	if data, err := os.ReadFile(standingFile(at, lockFile)); err != nil || json.Unmarshal(data, &s) != nil {
-		return standing{}
+// ReadStanding gives what is known, which is nothing where the file does not read.
+func ReadStanding(at Dirs, lockFile string) Standing {
+	var s Standing
+	if data, err := os.ReadFile(StandingFile(at, lockFile)); err != nil || json.Unmarshal(data, &s) != nil {
+		return Standing{}
 	}
 	return s
 }
 
-// keep writes a standing. Where that cannot be, the next start judges again.
-func (s standing) keep(at place, lockFile string) {
-	file := standingFile(at, lockFile)
+// Keep writes a standing. Where that cannot be, the next start judges again.
+func (s Standing) Keep(at Dirs, lockFile string) {
+	file := StandingFile(at, lockFile)
 	data, err := json.Marshal(s)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(file), 0o700)
@@ -80,9 +80,9 @@ func (s standing) keep(at place, lockFile string) {
 // judge holds an opened lock against its tree and the advisories that are kept
 // here, once for each lock and database, and says what the registry has against
 // it. What is malicious, or not what the lock calls it, is refused.
-func (a *app) judge(at place, lockFile string, lock pack.Lock, tree *pack.Tree) error {
-	s := readStanding(at, lockFile)
-	key, db := lock.Digest+" "+tree.Hash, stamp(advisories(at), time.Now())
+func (c *Caller) judge(at Dirs, lockFile string, lock pack.Lock, tree *pack.Tree) error {
+	s := ReadStanding(at, lockFile)
+	key, db := lock.Digest+" "+tree.Hash, Stamp(Advisories(at), time.Now())
 	if lock.Digest == "" || s.Lock != key || s.Database != db {
 		bundled, err := pack.CheckTree(tree, lock)
 		if err != nil {
@@ -92,25 +92,25 @@ func (a *app) judge(at place, lockFile string, lock pack.Lock, tree *pack.Tree) 
 			lock.Dependencies = append(lock.Dependencies[:len(lock.Dependencies):len(lock.Dependencies)], bundled...)
 		}
 		s.Lock, s.Database = key, db
-		s.Malicious, s.Unread = a.held(at, lock)
-		s.keep(at, lockFile)
+		s.Malicious, s.Unread = c.Held(at, lock)
+		s.Keep(at, lockFile)
 	}
 	if s.Unread != "" {
-		a.warn("%s", s.Unread)
+		c.Warn("%s", s.Unread)
 	}
 	if s.Malicious != "" {
-		return &launch.Error{Code: exitRefused, Err: errors.New(s.Malicious), Hint: "mcpen scan"}
+		return &launch.Error{Code: launch.ExitRefused, Err: errors.New(s.Malicious), Hint: "mcpen scan"}
 	}
 	if s.Withdrawn != "" && s.Version == lock.Version {
-		a.warn("%s %s: %s", lock.Package, lock.Version, audit.Visible(s.Withdrawn))
+		c.Warn("%s %s: %s", lock.Package, lock.Version, audit.Visible(s.Withdrawn))
 	}
 	return nil
 }
 
-// held says which package of a lock is malicious, "" for none, and what of the
+// Held says which package of a lock is malicious, "" for none, and what of the
 // advisories could not be used.
-func (a *app) held(at place, l pack.Lock) (malicious, unread string) {
-	db := advisories(at)
+func (c *Caller) Held(at Dirs, l pack.Lock) (malicious, unread string) {
+	db := Advisories(at)
 	if _, err := os.Stat(db); errors.Is(err, fs.ErrNotExist) {
 		return "", "" // none are kept
 	}
@@ -119,7 +119,7 @@ func (a *app) held(at place, l pack.Lock) (malicious, unread string) {
 		return "", "the advisories were not looked at: " + audit.Visible(err.Error())
 	}
 	if bad.Count > 0 {
-		unread = fmt.Sprintf("%s of the advisories could not be used: %s", count(bad.Count, "record"), audit.Visible(bad.First[0].Error()))
+		unread = fmt.Sprintf("%s of the advisories could not be used: %s", Count(bad.Count, "record"), audit.Visible(bad.First[0].Error()))
 	}
 	for _, f := range found[0] {
 		if f.Malicious {
@@ -133,9 +133,9 @@ func (a *app) held(at place, l pack.Lock) (malicious, unread string) {
 // one by one. Of a larger one an edit in place is noticed on the next day.
 const stampEntries = 2000
 
-// stamp tells one state of an advisory database from another without reading it;
+// Stamp tells one state of an advisory database from another without reading it;
 // "" where there is none.
-func stamp(db string, now time.Time) string {
+func Stamp(db string, now time.Time) string {
 	info, err := os.Stat(db)
 	if err != nil {
 		return ""

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"encoding/pem"
@@ -14,7 +14,7 @@ import (
 // file of the person's, or a certificate of somebody else's.
 func TestCertificatesAlone(t *testing.T) {
 	home := t.TempDir()
-	at := place{home: home, cwd: home, login: policy.Dirs{Home: home}}
+	at := Dirs{Home: home, Cwd: home, login: policy.Dirs{Home: home}}
 	cert := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("a company")}))
 	trusted := string(pem.EncodeToMemory(&pem.Block{Type: "TRUSTED CERTIFICATE", Bytes: []byte("another")}))
 	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("secret")}))

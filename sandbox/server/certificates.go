@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"encoding/pem"
@@ -15,21 +15,21 @@ const maxBundle = 1 << 20
 // certificates are what plan.Bundles name in mcpen's environment. A file that
 // somebody else may have chosen is not used: with a proxy of theirs they would read
 // what the server says to its hosts.
-func (a *app) certificates(at place, pol policy.Policy) map[string]string {
+func (c *Caller) certificates(at Dirs, pol policy.Policy) map[string]string {
 	if !plan.WantsBundles(pol) {
 		return nil
 	}
 	out, read := map[string]string{}, map[string]string{}
 	for _, name := range plan.Bundles {
-		file := absolute(a.getenv(name))
-		if file == "" || !exists(file) {
+		file := Absolute(c.Getenv(name))
+		if file == "" || !Exists(file) {
 			continue
 		}
 		text, again := read[file]
 		if !again {
 			var err error
 			if text, err = certificatesOf(at, file); err != nil {
-				a.warn("the server does not get the certificates of %s: %v", name, err)
+				c.Warn("the server does not get the certificates of %s: %v", name, err)
 			}
 			read[file] = text
 		}
@@ -42,11 +42,11 @@ func (a *app) certificates(at place, pol policy.Policy) map[string]string {
 
 // certificatesOf reads the certificates of a file, and nothing else that is in it: no
 // key, no text.
-func certificatesOf(at place, file string) (string, error) {
-	if why := foreign(at, file); why != "" {
+func certificatesOf(at Dirs, file string) (string, error) {
+	if why := Foreign(at, file); why != "" {
 		return "", errors.New(why)
 	}
-	rest, err := readRegular(file, maxBundle)
+	rest, err := ReadRegular(file, maxBundle)
 	if err != nil {
 		return "", err
 	}

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bufio"
@@ -21,7 +21,7 @@ import (
 
 // grounds are the folders whose content a server or a repository could have made:
 // the workspace, every server's state, and whatever was given to one to write.
-func grounds(at place, workspace string) []plan.Ground {
+func grounds(at Dirs, workspace string) []plan.Ground {
 	var out []plan.Ground
 	add := func(dir, who string) {
 		if f := host.Look(dir); dir != "" && f.Exists && f.Dir {
@@ -29,7 +29,7 @@ func grounds(at place, workspace string) []plan.Ground {
 		}
 	}
 	add(workspace, "whoever filled the workspace")
-	for _, state := range []string{at.state, at.login.State} {
+	for _, state := range []string{at.State, at.login.State} {
 		if state != "" {
 			add(filepath.Join(state, "servers"), "a server")
 		}
@@ -42,7 +42,7 @@ func grounds(at place, workspace string) []plan.Ground {
 
 // writtenFile lists the folders that servers were given to write, one on a line, in
 // quotes. Bounds are in bytes and in folders; of what is gone nobody has to know.
-func writtenFile(at place) string {
+func writtenFile(at Dirs) string {
 	if at.login.State == "" {
 		return ""
 	}
@@ -53,8 +53,8 @@ const maxWritten = 1 << 20
 
 // written reads the list. One that cannot be read holds nothing: it adds to what the
 // workspace and repositories are known for.
-func written(at place) []string {
-	data, err := readRegular(writtenFile(at), maxWritten)
+func written(at Dirs) []string {
+	data, err := ReadRegular(writtenFile(at), maxWritten)
 	if err != nil {
 		return nil
 	}
@@ -70,11 +70,11 @@ func written(at place) []string {
 
 // recordWritten adds the folders that a plan gives to write to the list, before
 // anything can have been written there.
-func recordWritten(at place, p plan.Plan) error {
+func recordWritten(at Dirs, p plan.Plan) error {
 	file, have := writtenFile(at), written(at)
 	var more []string
 	for _, m := range p.Root {
-		own := at.state != "" && strings.HasPrefix(m.Target, at.state+"/")
+		own := at.State != "" && strings.HasPrefix(m.Target, at.State+"/")
 		if m.Kind == plan.MountBind && m.Writable && m.Dir && m.Source != "" && !own && !slices.Contains(have, m.Source) {
 			more = append(more, m.Source)
 		}

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"encoding/hex"
@@ -11,31 +11,32 @@ import (
 	"strings"
 
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 )
 
 // noProfileFile is what an empty profile is called that nobody wrote.
 const noProfileFile = "(no profile)"
 
-// server is who a profile is: its state, its log, its place in ps, its pins and what
+// identity is who a profile is: its state, its log, its place in ps, its pins and what
 // is trusted of it go by that, and not by the name that it gives itself. A profile of
 // the person's own configuration is its name. Another one is, too, where it was the
 // first to have that name and is no repository's, and keeps it; any other is its name
 // and what tells its file from others: "notes@1f8e2a07". With look, nothing is kept.
-func server(at place, p *policy.Profile, look bool) (string, error) {
-	if len(p.Sources) == 0 || p.Sources[0].File == noProfileFile || ships(p.Sources[0].File) {
+func identity(at Dirs, p *policy.Profile, look bool) (string, error) {
+	if len(p.Sources) == 0 || p.Sources[0].File == noProfileFile || Ships(p.Sources[0].File) {
 		return p.Name, nil
 	}
-	file := realFile(at, p.Sources[0].File)
+	file := RealFile(at, p.Sources[0].File)
 	apart := p.Name + "@" + hex.EncodeToString(sum([]byte(file)))[:8]
-	why := foreign(at, p.Sources[0].File)
+	why := Foreign(at, p.Sources[0].File)
 	switch {
 	case configured(at, file) && why == "":
-		if strings.TrimSuffix(filepath.Base(file), ".toml") != p.Name && slices.Contains(ownNames(at), p.Name) {
+		if strings.TrimSuffix(filepath.Base(file), ".toml") != p.Name && slices.Contains(OwnNames(at), p.Name) {
 			return apart, nil
 		}
 		return p.Name, nil
-	case why != "" || at.state == "" || slices.Contains(ownNames(at), p.Name):
+	case why != "" || at.State == "" || slices.Contains(OwnNames(at), p.Name):
 		return apart, nil
 	}
 	first, err := claim(at, p.Name, file, look)
@@ -47,8 +48,8 @@ func server(at place, p *policy.Profile, look bool) (string, error) {
 
 // configured reports whether a file is in the configuration of the user or of the
 // machine.
-func configured(at place, file string) bool {
-	return slices.ContainsFunc([]string{at.config, at.login.Config, machine}, func(dir string) bool {
+func configured(at Dirs, file string) bool {
+	return slices.ContainsFunc([]string{at.Config, at.login.Config, at.Machine}, func(dir string) bool {
 		real := host.Look(dir).Real
 		return real != "" && strings.HasPrefix(file, real+"/")
 	})
@@ -56,8 +57,8 @@ func configured(at place, file string) bool {
 
 // claim reports whether a profile is the one that has a name, which the first to come
 // keeps for as long as it is there.
-func claim(at place, name, file string, look bool) (bool, error) {
-	kept := filepath.Join(at.state, "origins", name)
+func claim(at Dirs, name, file string, look bool) (bool, error) {
+	kept := filepath.Join(at.State, "origins", name)
 	for range 3 {
 		owner, err := os.Readlink(kept)
 		switch {
@@ -84,9 +85,9 @@ func claim(at place, name, file string, look bool) (bool, error) {
 	return false, nil
 }
 
-// meant is the one server of several that a person means: by who it is, or by its
+// Meant is the one server of several that a person means: by who it is, or by its
 // name alone where only one has it.
-func meant(servers []string, name string) (string, error) {
+func Meant(servers []string, name string) (string, error) {
 	if slices.Contains(servers, name) {
 		return name, nil
 	}
@@ -103,5 +104,5 @@ func meant(servers []string, name string) (string, error) {
 	case 1:
 		return found[0], nil
 	}
-	return "", usage(found[0], "%q is the name of %d servers: %s", name, len(found), strings.Join(found, ", "))
+	return "", launch.Usage(found[0], "%q is the name of %d servers: %s", name, len(found), strings.Join(found, ", "))
 }

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"os"
@@ -12,26 +12,26 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// foreign says why a file is not the person's own configuration but may be what
+// Foreign says why a file is not the person's own configuration but may be what
 // somebody else wrote: "it is in the repository /x". It is "" for a profile that mcpen
 // carries, for the configuration of the user and of the machine, and for a file of
 // the user's that lies in no project, was not unpacked with one, and that no server
 // was given to write.
-func foreign(at place, file string) string {
+func Foreign(at Dirs, file string) string {
 	_, why := foreignWay(at, file)
 	return why
 }
 
 // foreignWay is foreign, and the path that it is about: of the file itself or of a
 // symlink that leads to it.
-func foreignWay(at place, file string) (way, why string) {
-	if ships(file) {
+func foreignWay(at Dirs, file string) (way, why string) {
+	if Ships(file) {
 		return "", ""
 	}
 	if !filepath.IsAbs(file) {
-		file = filepath.Join(at.cwd, file)
+		file = filepath.Join(at.Cwd, file)
 	}
-	ways := []string{realFile(at, file)}
+	ways := []string{RealFile(at, file)}
 	for _, l := range host.Look(file).Links {
 		ways = append(ways, l.Path)
 	}
@@ -44,16 +44,16 @@ func foreignWay(at place, file string) (way, why string) {
 }
 
 // foreignAt is foreign for a path without symlinks on the way to its last element.
-func foreignAt(at place, file string) string {
-	for _, own := range []string{at.login.Config, machine} {
+func foreignAt(at Dirs, file string) string {
+	for _, own := range []string{at.login.Config, at.Machine} {
 		if real := host.Look(own).Real; real != "" && strings.HasPrefix(file, real+"/") && !mutable(file) {
 			return ""
 		}
 	}
-	if top := host.Repository(file, at.login.Home, at.home); top != "" {
+	if top := host.Repository(file, at.login.Home, at.Home); top != "" {
 		return "it is in the repository " + top
 	}
-	if top := handedOut(file, at.login.Home, at.home); top != "" {
+	if top := handedOut(file, at.login.Home, at.Home); top != "" {
 		return "it is in a project that may be somebody else's, " + top
 	}
 	if dir := downloads(at); dir != "" && strings.HasPrefix(file, dir+"/") {
@@ -80,7 +80,7 @@ func handedOut(file string, homes ...string) string {
 		if everybodys || slices.ContainsFunc(homes, func(h string) bool { return h != "" && host.Look(h).Real == dir }) {
 			return ""
 		}
-		if slices.ContainsFunc(handedOutMarks, func(mark string) bool { return exists(filepath.Join(dir, mark)) }) {
+		if slices.ContainsFunc(handedOutMarks, func(mark string) bool { return Exists(filepath.Join(dir, mark)) }) {
 			return dir
 		}
 	}
@@ -99,9 +99,9 @@ var handedOutMarks = []string{
 }
 
 // downloads is the folder into which this user's programs download, without symlinks.
-func downloads(at place) string {
+func downloads(at Dirs) string {
 	name := filepath.Join(at.login.Home, "Downloads")
-	text, _ := readRegular(filepath.Join(at.login.Home, ".config/user-dirs.dirs"), policy.MaxFile) // none: the default
+	text, _ := ReadRegular(filepath.Join(at.login.Home, ".config/user-dirs.dirs"), policy.MaxFile) // none: the default
 	for line := range strings.Lines(string(text)) {
 		value, ok := strings.CutPrefix(strings.TrimSpace(line), "XDG_DOWNLOAD_DIR=")
 		if !ok {
@@ -120,11 +120,11 @@ func downloads(at place) string {
 }
 
 // repositoryOf is the top of the project that a path lies in, or "".
-func repositoryOf(at place, path string) string {
+func repositoryOf(at Dirs, path string) string {
 	if path == "" {
 		return ""
 	}
-	return host.Repository(realFile(at, path), at.login.Home, at.home)
+	return host.Repository(RealFile(at, path), at.login.Home, at.Home)
 }
 
 // mutable reports whether another user than this one and root could have written a
@@ -141,10 +141,10 @@ func mutable(file string) bool {
 	return unix.Stat(dir, &st) == nil && theirs(st, st.Mode&0o002 != 0 && st.Mode&unix.S_ISVTX == 0)
 }
 
-// realFile is a file's path without symlinks, as far as it exists.
-func realFile(at place, file string) string {
+// RealFile is a file's path without symlinks, as far as it exists.
+func RealFile(at Dirs, file string) string {
 	if !filepath.IsAbs(file) {
-		file = filepath.Join(at.cwd, file)
+		file = filepath.Join(at.Cwd, file)
 	}
 	rest := ""
 	for dir := filepath.Clean(file); ; dir = filepath.Dir(dir) {
@@ -157,11 +157,11 @@ func realFile(at place, file string) string {
 	}
 }
 
-// ownNames are the names of servers that are the person's: profiles, locks and pins of
+// OwnNames are the names of servers that are the person's: profiles, locks and pins of
 // the user's and of the machine's configuration, and profiles that mcpen carries.
-func ownNames(at place) []string {
-	names := profileNames(at)
-	for _, dir := range []string{at.config, at.login.Config, machine} {
+func OwnNames(at Dirs) []string {
+	names := ProfileNames(at)
+	for _, dir := range []string{at.Config, at.login.Config, at.Machine} {
 		for _, pattern := range []string{"*.toml", "*.lock", "*.pins"} {
 			files, _ := filepath.Glob(filepath.Join(dir, "profiles", pattern)) // the pattern is good
 			for _, f := range files {

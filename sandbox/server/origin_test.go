@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"os"
@@ -47,14 +47,14 @@ func TestForeign(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root, at := foreignWorld(t, world)
-			if got := strings.ReplaceAll(foreign(at, filepath.Join(root, name)), root, "ROOT"); got != want {
+			if got := strings.ReplaceAll(Foreign(at, filepath.Join(root, name)), root, "ROOT"); got != want {
 				t.Errorf("%q, want %q", got, want)
 			}
 			link := filepath.Join(root, "home/notes/link.toml")
 			if err := os.Symlink(filepath.Join(root, name), link); err != nil {
 				t.Fatal(err)
 			}
-			if got := strings.ReplaceAll(foreign(at, link), root, "ROOT"); got != want {
+			if got := strings.ReplaceAll(Foreign(at, link), root, "ROOT"); got != want {
 				t.Errorf("by a symlink: %q, want %q", got, want)
 			}
 		})
@@ -66,7 +66,7 @@ func TestForeign(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, want := range map[string]string{"home/Empfangen/x.toml": "it was downloaded to ROOT/home/Empfangen", "home/Downloads/x.toml": ""} {
-			if got := strings.ReplaceAll(foreign(at, filepath.Join(root, name)), root, "ROOT"); got != want {
+			if got := strings.ReplaceAll(Foreign(at, filepath.Join(root, name)), root, "ROOT"); got != want {
 				t.Errorf("%s: %q, want %q", name, got, want)
 			}
 		}
@@ -74,7 +74,7 @@ func TestForeign(t *testing.T) {
 }
 
 // foreignWorld is a home and a folder that all may write to, with files.
-func foreignWorld(t *testing.T, files []string) (string, place) {
+func foreignWorld(t *testing.T, files []string) (string, Dirs) {
 	t.Helper()
 	root, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -92,8 +92,8 @@ func foreignWorld(t *testing.T, files []string) (string, place) {
 	if err := os.Chmod(filepath.Join(root, "shared"), 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
 	}
-	a := &app{env: []string{"HOME=" + filepath.Join(root, "home"), "XDG_RUNTIME_DIR=" + root}}
-	at, err := a.place()
+	a := &Caller{Env: []string{"HOME=" + filepath.Join(root, "home"), "XDG_RUNTIME_DIR=" + root}, Passwd: "/nonexistent", Machine: "/nonexistent"}
+	at, err := a.Dirs()
 	if err != nil {
 		t.Fatal(err)
 	}

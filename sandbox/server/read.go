@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// readRegular reads a regular file of at most so many bytes. Anything else is not
+// ReadRegular reads a regular file of at most so many bytes. Anything else is not
 // opened: a device may act on being opened, and a pipe waits for a writer.
-func readRegular(name string, most int64) ([]byte, error) {
+func ReadRegular(name string, most int64) ([]byte, error) {
 	fd, err := unix.Open(name, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
@@ -62,5 +62,10 @@ func kindOf(mode uint32) string {
 	return "something else"
 }
 
-// readProfile reads a file that is to be a profile.
-func readProfile(name string) ([]byte, error) { return readRegular(name, policy.MaxFile) }
+// ReadProfile reads a file that is to be a profile.
+func ReadProfile(name string) ([]byte, error) { return ReadRegular(name, policy.MaxFile) }
+
+func Exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}

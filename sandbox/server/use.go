@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ import (
 type use struct {
 	profile   string              // its path
 	dir       string              // where it is started, if that is outside of the project that the profile is from, and matters
-	command   []string            // a command that the profile is used for
+	Command   []string            // a command that the profile is used for
 	args      []string            // arguments behind the profile's own
 	params    map[string][]string // parameters
 	workspace string              // what was named as that, where it is outside of the project and the profile asks for it
@@ -29,28 +29,28 @@ type use struct {
 	secrets   map[string]string   // the same, and where they are fetched from
 }
 
-// useOf is the use that a choice makes of a profile. One that is the person's own may
+// UseOf is the use that a choice makes of a profile. One that is the person's own may
 // be used as it pleases them.
-func useOf(at place, ch choice, p *policy.Profile) use {
+func UseOf(at Dirs, ch Choice, p *policy.Profile) use {
 	top := origin(at, p)
 	if top == "" {
 		return use{}
 	}
-	u := use{profile: realFile(at, p.Sources[0].File), command: ch.command, args: ch.args, params: map[string][]string{}, without: ch.without, pass: ch.pass, secrets: ch.secrets}
+	u := use{profile: RealFile(at, p.Sources[0].File), Command: ch.Command, args: ch.Args, params: map[string][]string{}, without: ch.Without, pass: ch.Pass, secrets: ch.Secrets}
 	outside := func(dir string) string {
-		if real := realFile(at, dir); dir != "" && real != top && !strings.HasPrefix(real, top+"/") {
+		if real := RealFile(at, dir); dir != "" && real != top && !strings.HasPrefix(real, top+"/") {
 			return real
 		}
 		return ""
 	}
 	asks := p.Asks("workspace")
 	if asks {
-		u.workspace = outside(ch.workspace)
+		u.workspace = outside(ch.Workspace)
 	}
-	if asks && ch.workspace == "" || fromHere(at, append(saidWords(p, "server.command", "server.args"), append(ch.command, ch.args...)...)) {
-		u.dir = outside(at.cwd)
+	if asks && ch.Workspace == "" || fromHere(at, append(SaidWords(p, "server.command", "server.args"), append(ch.Command, ch.Args...)...)) {
+		u.dir = outside(at.Cwd)
 	}
-	for name, values := range ch.params {
+	for name, values := range ch.Params {
 		for _, v := range values {
 			u.params[name] = append(u.params[name], absoluteValue(at, p, name, v))
 		}
@@ -60,43 +60,43 @@ func useOf(at place, ch choice, p *policy.Profile) use {
 
 // origin is the project that a profile is from: that of the first of its files that is
 // not the person's own; "" where all are.
-func origin(at place, p *policy.Profile) string {
+func origin(at Dirs, p *policy.Profile) string {
 	for _, s := range p.Sources {
 		if way, why := foreignWay(at, s.File); why != "" {
-			return projectOf(at, way)
+			return ProjectOf(at, way)
 		}
 	}
 	return ""
 }
 
-// projectOf is the project that a file belongs to, which is its folder where it is in
+// ProjectOf is the project that a file belongs to, which is its folder where it is in
 // none.
-func projectOf(at place, file string) string {
+func ProjectOf(at Dirs, file string) string {
 	if top := repositoryOf(at, file); top != "" {
 		return top
 	}
-	if top := handedOut(file, at.login.Home, at.home); top != "" {
+	if top := handedOut(file, at.login.Home, at.Home); top != "" {
 		return top
 	}
 	return filepath.Dir(file)
 }
 
 // fromHere reports whether a word of a command is a file by where it is started.
-func fromHere(at place, words []string) bool {
+func fromHere(at Dirs, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool {
-		return !filepath.IsAbs(w) && (strings.Contains(w, "/") || host.Look(filepath.Join(at.cwd, w)).Exists)
+		return !filepath.IsAbs(w) && (strings.Contains(w, "/") || host.Look(filepath.Join(at.Cwd, w)).Exists)
 	})
 }
 
 // absoluteValue is a value of a parameter that means the same wherever it is said.
-func absoluteValue(at place, p *policy.Profile, name, value string) string {
+func absoluteValue(at Dirs, p *policy.Profile, name, value string) string {
 	path := slices.ContainsFunc(p.Params, func(q policy.Param) bool {
 		return q.Name == name && (q.Type == policy.ParamDirectory || q.Type == policy.ParamFile)
 	})
 	if !path || filepath.IsAbs(value) || strings.HasPrefix(value, "~") {
 		return value
 	}
-	return filepath.Join(at.cwd, value)
+	return filepath.Join(at.Cwd, value)
 }
 
 // adds reports whether there is anything in a use that the profile does not say.
@@ -126,8 +126,8 @@ func (u use) words() []string {
 		out = append(out, "--secret", name+"="+u.secrets[name])
 	}
 	switch {
-	case len(u.command) > 0:
-		return slices.Concat(out, []string{"--profile", u.profile, "--"}, u.command)
+	case len(u.Command) > 0:
+		return slices.Concat(out, []string{"--profile", u.profile, "--"}, u.Command)
 	case len(u.args) > 0:
 		return slices.Concat(out, []string{u.profile, "--"}, u.args)
 	}
@@ -143,9 +143,9 @@ func (u use) hint() string {
 	return line
 }
 
-// says is what a use adds, the worst first. With own, the profile says itself what it
+// Says is what a use adds, the worst first. With own, the profile says itself what it
 // starts.
-func (u use) says(own bool) []string {
+func (u use) Says(own bool) []string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(u.params)) {
 		for _, v := range u.params[name] {
@@ -157,7 +157,7 @@ func (u use) says(own bool) []string {
 	for _, l := range u.without {
 		out = append(out, "GOES WITHOUT "+string(l))
 	}
-	if command := audit.Command(u.command...); command != "" && own {
+	if command := audit.Command(u.Command...); command != "" && own {
 		out = append(out, "STARTS SOMETHING ELSE than the profile says: "+command)
 	} else if command != "" {
 		out = append(out, "STARTS "+command)
@@ -181,4 +181,24 @@ func (u use) says(own bool) []string {
 		out = append(out, "IS GIVEN the arguments "+audit.Command(u.args...))
 	}
 	return out
+}
+
+// SaidWords are what a profile says under some keys.
+func SaidWords(p *policy.Profile, keys ...string) []string {
+	var words []string
+	for _, s := range p.Said() {
+		if slices.Contains(keys, s.Key) {
+			words = append(words, s.Text)
+		}
+	}
+	return words
+}
+
+// Short is a text of most bytes at most. That there is more is said first: an end that
+// is not shown must not look like one.
+func Short(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return fmt.Sprintf("(the first %d of %d bytes) %s…", most, len(text), strings.ToValidUTF8(text[:most], ""))
 }

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -18,20 +18,20 @@ import (
 // leaves it to that: HTTPS_PROXY for every port but 80, HTTP_PROXY for that one,
 // ALL_PROXY for what neither names, and NO_PROXY for the exceptions. None of them
 // gets into the sandbox.
-func (a *app) proxies(pol policy.Policy) (plan.Proxies, error) {
-	out := plan.Proxies{Except: a.either("NO_PROXY").value}
+func (c *Caller) proxies(pol policy.Policy) (plan.Proxies, error) {
+	out := plan.Proxies{Except: c.either("NO_PROXY").value}
 	for _, way := range []struct {
 		to    *plan.Proxy
 		names []string
 	}{{&out.HTTPS, []string{"HTTPS_PROXY", "ALL_PROXY"}}, {&out.HTTP, []string{"HTTP_PROXY", "ALL_PROXY"}}} {
 		for _, name := range way.names {
-			said := a.either(name)
+			said := c.either(name)
 			if said.value == "" {
 				continue
 			}
 			via, login, err := policy.ParseProxy(said.value)
 			if err != nil && plan.Dials(pol) && pol.Network.Proxy.Via == "" {
-				return out, &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot use %s: it %w", said.name, err), Hint: `[network] proxy = "none"   # dials directly`}
+				return out, &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("cannot use %s: it %w", said.name, err), Hint: `[network] proxy = "none"   # dials directly`}
 			}
 			if err == nil {
 				*way.to = plan.Proxy{Via: via, At: said.name, Login: plan.Opaque(login)}
@@ -42,9 +42,9 @@ func (a *app) proxies(pol policy.Policy) (plan.Proxies, error) {
 	return out, nil
 }
 
-// secure makes TLS with the plan's proxies, by the certificates that this machine
+// Secure makes TLS with the plan's proxies, by the certificates that this machine
 // trusts, which are read now; nil where no proxy speaks it.
-func secure(p plan.Plan) func(context.Context, net.Conn, string) (net.Conn, error) {
+func Secure(p plan.Plan) func(context.Context, net.Conn, string) (net.Conn, error) {
 	if !slices.ContainsFunc(p.Network.Proxies.Both(), plan.Proxy.Secure) {
 		return nil
 	}
@@ -63,9 +63,9 @@ type assigned struct{ name, value string }
 
 // either is a variable in capitals or in small letters, whichever is set: programs
 // take both.
-func (a *app) either(name string) assigned {
+func (c *Caller) either(name string) assigned {
 	for _, n := range []string{name, strings.ToLower(name)} {
-		if v := strings.TrimSpace(a.getenv(n)); v != "" {
+		if v := strings.TrimSpace(c.Getenv(n)); v != "" {
 			return assigned{n, v}
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -24,50 +24,50 @@ const (
 	secretDelay = 30 * time.Second // a password manager may ask the person
 )
 
-// fetchSecrets fills in the values of the plan's secrets, and leaves out those that may
+// FetchSecrets fills in the values of the plan's secrets, and leaves out those that may
 // be unset and are. No error says what a secret is.
-func (a *app) fetchSecrets(ctx context.Context, p *prepared) error {
-	have := p.plan.Process.Secrets[:0:0]
-	for _, s := range p.plan.Process.Secrets {
+func (c *Caller) FetchSecrets(ctx context.Context, p *Prepared) error {
+	have := p.Plan.Process.Secrets[:0:0]
+	for _, s := range p.Plan.Process.Secrets {
 		from, mayLack := strings.CutPrefix(s.From, "?")
-		if _, set := a.lookup(strings.TrimPrefix(from, "env:")); mayLack && !set {
+		if _, set := c.Lookup(strings.TrimPrefix(from, "env:")); mayLack && !set {
 			continue // policy has a "?" in front of variables alone
 		}
-		value, err := a.secret(ctx, from, p)
+		value, err := c.secret(ctx, from, p)
 		if err != nil {
 			hint := ""
 			if name, ok := strings.CutPrefix(from, "env:"); ok {
 				hint = fmt.Sprintf("set %s in the environment or in the entry of the client that starts it, or keep it elsewhere: keyring:mcpen/%s", name, name)
 			}
-			return &launch.Error{Code: exitUsage, Err: fmt.Errorf("%s: cannot fetch the secret for %s from %q: %w", s.At, s.Name, s.From, err), Hint: hint}
+			return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("%s: cannot fetch the secret for %s from %q: %w", s.At, s.Name, s.From, err), Hint: hint}
 		}
 		if strings.ContainsRune(value, 0) {
-			return &launch.Error{Code: exitUsage, Err: fmt.Errorf("%s: the secret for %s holds a NUL, which no variable can", s.At, s.Name)}
+			return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("%s: the secret for %s holds a NUL, which no variable can", s.At, s.Name)}
 		}
 		s.Value = plan.Opaque(value)
 		have = append(have, s)
 	}
-	p.plan.Process.Secrets = have
+	p.Plan.Process.Secrets = have
 	return nil
 }
 
 // secret fetches one reference. One line end behind the value is not part of it.
-func (a *app) secret(ctx context.Context, from string, p *prepared) (string, error) {
+func (c *Caller) secret(ctx context.Context, from string, p *Prepared) (string, error) {
 	kind, what, _ := strings.Cut(from, ":")
 	switch kind {
 	case "env":
-		v, ok := a.lookup(what)
+		v, ok := c.Lookup(what)
 		if !ok {
 			return "", errors.New("it is not set")
 		}
 		return v, nil
 	case "file":
-		if real := p.host.Paths[what].Real; real != "" {
+		if real := p.Host.Paths[what].Real; real != "" {
 			what = real
 		}
 		return readSecret(what)
 	case "command":
-		return a.commandSecret(ctx, what, p.place)
+		return c.commandSecret(ctx, what, p.Dirs)
 	case "keyring":
 		service, name, ok := strings.Cut(what, "/")
 		if !ok {
@@ -102,16 +102,16 @@ func readSecret(name string) (string, error) {
 
 // vetCommands refuses a command for a secret that runs, or is given, what a server or
 // whoever filled the workspace could have written: it has all of the user's rights.
-func (a *app) vetCommands(p prepared) error {
-	for _, s := range p.policy.Env.Secret {
+func (c *Caller) vetCommands(p Prepared) error {
+	for _, s := range p.Policy.Env.Secret {
 		line, ok := strings.CutPrefix(s.From, "command:")
 		if !ok {
 			continue
 		}
 		for i, word := range strings.Fields(line) {
-			file := a.wordFile(p.place, word, i == 0)
+			file := c.wordFile(p.Dirs, word, i == 0)
 			if g, ok := p.ground(host.Look(file)); ok {
-				return &launch.Error{Code: exitRefused, Err: fmt.Errorf("%v: cannot fetch the secret for %s: its command names %q, which %s could have written", s.At, s.Name, file, g.Who),
+				return &launch.Error{Code: launch.ExitRefused, Err: fmt.Errorf("%v: cannot fetch the secret for %s: its command names %q, which %s could have written", s.At, s.Name, file, g.Who),
 					Hint: "keep it where no server writes, such as ~/.local/bin"}
 			}
 		}
@@ -120,9 +120,9 @@ func (a *app) vetCommands(p prepared) error {
 }
 
 // wordFile is the file that a word of a command may name.
-func (a *app) wordFile(at place, word string, program bool) string {
+func (c *Caller) wordFile(at Dirs, word string, program bool) string {
 	if program && !strings.Contains(word, "/") {
-		for _, dir := range filepath.SplitList(a.getenv("PATH")) {
+		for _, dir := range filepath.SplitList(c.Getenv("PATH")) {
 			if file := filepath.Join(dir, word); filepath.IsAbs(dir) && unix.Access(file, unix.X_OK) == nil {
 				return file
 			}
@@ -140,7 +140,7 @@ func (a *app) wordFile(at place, word string, program bool) string {
 
 // ground is the folder of a server's or the workspace's in which a path lies, or a
 // symlink on the way to it.
-func (p prepared) ground(f plan.PathFact) (plan.Ground, bool) {
+func (p Prepared) ground(f plan.PathFact) (plan.Ground, bool) {
 	if !f.Exists {
 		return plan.Ground{}, false
 	}
@@ -149,7 +149,7 @@ func (p prepared) ground(f plan.PathFact) (plan.Ground, bool) {
 		ways = append(ways, l.Path)
 	}
 	for _, way := range ways {
-		for _, g := range grounds(p.place, p.workspace) {
+		for _, g := range grounds(p.Dirs, p.workspace) {
 			if way == g.Dir || strings.HasPrefix(way, g.Dir+"/") {
 				return g, true
 			}
@@ -163,7 +163,7 @@ func (p prepared) ground(f plan.PathFact) (plan.Ground, bool) {
 
 // commandDir is where a secret's command runs: in no project, whose files programs
 // read without being asked.
-func commandDir(at place) string {
+func commandDir(at Dirs) string {
 	if at.login.Home != "" {
 		return at.login.Home
 	}
@@ -172,20 +172,20 @@ func commandDir(at place) string {
 
 // commandSecret runs a command with the user's rights, without a shell, and
 // takes what it prints.
-func (a *app) commandSecret(ctx context.Context, line string, at place) (string, error) {
+func (c *Caller) commandSecret(ctx context.Context, line string, at Dirs) (string, error) {
 	argv := strings.Fields(line)
 	if len(argv) == 0 {
 		return "", errors.New("the command is empty")
 	}
 	ctx, cancel := context.WithTimeout(ctx, secretDelay)
 	defer cancel()
-	program := a.wordFile(at, argv[0], true)
+	program := c.wordFile(at, argv[0], true)
 	if program == "" {
 		return "", fmt.Errorf("there is no program %q", argv[0])
 	}
 	cmd := exec.CommandContext(ctx, program, argv[1:]...)
-	cmd.Args[0], cmd.Dir, cmd.Stderr = argv[0], commandDir(at), a.err
-	cmd.Env = append(slices.Clone(a.env), "PWD="+cmd.Dir)
+	cmd.Args[0], cmd.Dir, cmd.Stderr = argv[0], commandDir(at), c.Err
+	cmd.Env = append(slices.Clone(c.Env), "PWD="+cmd.Dir)
 	out, err := cmd.Output()
 	if ctx.Err() != nil {
 		return "", fmt.Errorf("it did not answer within %v", secretDelay)

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/server"
+)
+
+// notYet says why nothing starts, to somebody who only looks.
+func (a *app) notYet(why error) {
+	a.Warn("nothing starts from it yet: %v", why)
+	var coded *launch.Error
+	if errors.As(why, &coded) && coded.Hint != "" {
+		launch.Say(a.Err, "hint", coded.Hint)
+	}
+}
+
+// yes asks a person at a terminal.
+func (a *app) yes(question string) bool {
+	fmt.Fprintf(a.Err, "%s [y/N] ", question)
+	answer, _ := bufio.NewReader(a.in).ReadString('\n') // no answer is no
+	s := strings.ToLower(strings.TrimSpace(answer))
+	return s == "y" || s == "yes"
+}
+
+func (a *app) trustCommand(words []string) *cli.Command {
+	return &cli.Command{
+		Name: "trust", Usage: "show what profiles of a repository ask for, and trust them as they are", ArgsUsage: "[PATH…] | SERVER -- ARGS… | --profile P -- COMMAND…",
+		Description: "PATH is a profile, or a folder with profiles or with a .mcpen of them (default:\nthe folder where mcpen was started). What is trusted is the content: of the\nprofile, of all that it extends, of its lock and of what was approved; any change\nasks again. What a command line adds to it (a command, arguments, --set, --without,\na workspace outside of the project) is trusted with the same words as in run.\nProfiles of your own configuration need no trust.",
+		Flags: append(serverFlags(),
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
+			&cli.BoolFlag{Name: "revoke", Usage: "trust it no longer, however it is used"},
+		),
+		Action: func(c *cli.Context) error {
+			at, err := a.Dirs()
+			if err != nil {
+				return err
+			}
+			do := func(file string, ch server.Choice) error { return a.trustOne(at, file, ch, c.Bool("yes")) }
+			if c.Bool("revoke") {
+				do = func(file string, _ server.Choice) error { return a.revoke(at, file) }
+			}
+			if used(c, words) {
+				ch, err := choose(c, words)
+				if err != nil {
+					return err
+				}
+				if ch.Unwritten() {
+					return usage("mcpen trust --profile PATH -- COMMAND", "no profile named: what has none needs no trust")
+				}
+				return do(ch.Profile, ch)
+			}
+			files, err := profilesAt(at, c.Args().Slice())
+			if err != nil {
+				return err
+			}
+			for _, f := range files {
+				if err := do(f, server.Choice{Profile: f}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// used reports whether a command line says how a profile is used.
+func used(c *cli.Context, words []string) bool {
+	return slices.Contains(words, "--") || slices.ContainsFunc(serverFlags(), func(f cli.Flag) bool { return c.IsSet(f.Names()[0]) })
+}
+
+// profilesAt are the profiles that paths name.
+func profilesAt(at server.Dirs, paths []string) ([]string, error) {
+	if len(paths) == 0 {
+		paths = []string{"."}
+	}
+	var out []string
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil || !info.IsDir() {
+			out = append(out, p)
+			continue
+		}
+		var found []string
+		for _, pattern := range []string{".mcpen/*.toml", "*.toml"} {
+			if found, _ = filepath.Glob(filepath.Join(p, pattern)); len(found) > 0 { // the pattern is good
+				break
+			}
+		}
+		if len(found) == 0 {
+			return nil, usage("mcpen trust PATH", "there is no profile in %q, and none in a .mcpen there", server.RealFile(at, p))
+		}
+		out = append(out, found...)
+	}
+	return out, nil
+}
+
+// trustOne shows one profile and how it is used, and asks.
+func (a *app) trustOne(at server.Dirs, file string, ch server.Choice, yes bool) error {
+	p, err := a.ToTrust(at, file)
+	if err != nil {
+		return err
+	}
+	e, err := a.Gather(at, p)
+	if err != nil {
+		return err
+	}
+	e.Use = server.UseOf(at, ch, p)
+	if e.Why == "" {
+		fmt.Fprintf(a.out, "%s needs no trust: it is yours\n", audit.Visible(file))
+		return nil
+	}
+	was, err := server.Decided(at, e.File)
+	if err != nil {
+		return err
+	}
+	if _, held := was.Holds(e); held {
+		fmt.Fprintf(a.out, "%s is trusted as it is\n", audit.Visible(file))
+		return nil
+	}
+	a.showEvidence(a.out, at, e)
+	if !yes {
+		if !a.Terminal(a.in) {
+			return usage(strings.Replace(e.Hint(), "mcpen trust ", "mcpen trust --yes ", 1), "nothing was trusted: there is nobody to ask")
+		}
+		if !a.yes("trust it as it is?") {
+			fmt.Fprintln(a.out, "nothing was trusted")
+			return nil
+		}
+	}
+	if err := server.Trust(at, e); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "trusted %s, until anything of it changes\n", audit.Visible(e.File))
+	return nil
+}
+
+// revoke forgets what was decided of a profile.
+func (a *app) revoke(at server.Dirs, file string) error {
+	name, err := server.TrustFile(at, server.RealFile(at, file))
+	if err != nil {
+		return err
+	}
+	err = os.Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return usage("mcpen trust "+file, "%q was not trusted", file)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot revoke the trust: %w", err)
+	}
+	fmt.Fprintf(a.out, "%s is no longer trusted\n", audit.Visible(file))
+	return nil
+}
+
+// confirmed shows a person at a terminal what they would trust, and asks.
+func (a *app) confirmed(at server.Dirs, e server.Evidence) bool {
+	if !a.Terminal(a.in) || !a.Terminal(a.Err) {
+		return false
+	}
+	a.showEvidence(a.Err, at, e)
+	return a.yes("trust it as it is, and start it?")
+}

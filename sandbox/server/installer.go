@@ -1,0 +1,263 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/pack"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// Store is where package trees are.
+func (c *Caller) Store(at Dirs) *pack.Store {
+	return &pack.Store{Dir: filepath.Join(at.State, "store")}
+}
+
+// Installer makes an installer for packages of an ecosystem that can open what
+// is locked and in the store. For everything else connect completes it.
+func (c *Caller) Installer(ctx context.Context, at Dirs, e pack.Ecosystem, rules policy.Install) (*pack.Installer, error) {
+	if at.State == "" {
+		return nil, launch.Usage("export HOME=…", "cannot keep packages: there is no HOME and no XDG_STATE_HOME")
+	}
+	in := &pack.Installer{
+		Store:    c.Store(at),
+		Run:      func(ctx context.Context, job pack.Job) error { return c.job(ctx, at, job) },
+		Platform: runtime.GOOS + "-" + runtime.GOARCH,
+		MinAge:   rules.MinAge,
+		Scripts:  rules.Scripts,
+		Build:    rules.Build,
+		Now:      time.Now,
+		Vet:      func(l pack.Lock) error { return c.refuseMalicious(at, l) },
+		Progress: c.progress(time.Now),
+	}
+	if e == pack.PyPI { // its trees differ between Pythons
+		var err error
+		if in.Tools.Python, in.Tools.PythonTag, _, err = c.python(at, rules.Python); err != nil {
+			return nil, err
+		}
+	}
+	return in, nil
+}
+
+// connection is what installing from a registry needs.
+type connection struct {
+	tools    pack.Tools
+	registry pack.Registry
+}
+
+// Connect fills in the tools of this machine and the registry of the user's own
+// configuration, which only resolving and fetching need. They are looked up once.
+func (c *Caller) Connect(ctx context.Context, in *pack.Installer, at Dirs, e pack.Ecosystem) error {
+	key := string(e) + in.Tools.Python // of each Python
+	have, ok := c.registries[key]
+	if !ok {
+		var err error
+		if have, err = c.lookUp(ctx, in, at, e); err != nil {
+			return err
+		}
+		if c.registries == nil {
+			c.registries = map[string]connection{}
+		}
+		c.registries[key] = have
+	}
+	in.Tools = have.tools
+	if e == pack.NPM {
+		in.NPM = have.registry
+	} else {
+		in.PyPI = have.registry
+	}
+	return nil
+}
+
+func (c *Caller) lookUp(ctx context.Context, in *pack.Installer, at Dirs, e pack.Ecosystem) (none connection, err error) {
+	var r pack.Registry
+	if in.Tools, err = c.tools(at, e, in.Tools); err != nil {
+		return none, err
+	}
+	switch e {
+	case pack.NPM:
+		places := pack.NPMPlaces{Home: at.Home, Node: in.Tools.Node, Env: c.Env}
+		for _, arg := range in.Tools.NPM {
+			if strings.HasSuffix(arg, "/bin/npm-cli.js") {
+				places.CLI = arg
+			}
+		}
+		r, err = pack.ReadNPM(places)
+	case pack.PyPI:
+		r, err = pack.ReadPip(pack.PipPlaces{Home: at.Home, Python: in.Tools.Python, Env: c.Env})
+	default:
+		return none, fmt.Errorf("internal error: no registry for %q", e)
+	}
+	var twice *pack.IndexError
+	if errors.As(err, &twice) {
+		return none, &launch.Error{Code: launch.ExitUsage, Err: err, Hint: "PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 PIP_INDEX_URL=URL mcpen …   # the URL of the one index to ask"}
+	}
+	if err != nil {
+		return none, &launch.Error{Code: launch.ExitUsage, Err: err}
+	}
+	for _, words := range r.Unused {
+		c.Warn("%s", audit.Visible(words))
+	}
+	if r.Proxy == nil {
+		r.Proxy = http.ProxyFromEnvironment
+	}
+	if err := in.AskInterpreter(ctx, e); err != nil {
+		return none, err
+	}
+	if r.URL == "" {
+		r.URL = in.Tools.Interpreter.Registry
+	}
+	if r.URL == "" {
+		if r.URL, err = in.DefaultRegistry(ctx, e); err != nil {
+			return none, err
+		}
+	}
+	return connection{in.Tools, r}, nil
+}
+
+var pythonName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^python(3)\.([0-9]+)$`) })
+
+// tools finds what installs packages of an ecosystem, with the Python that t has.
+func (c *Caller) tools(at Dirs, e pack.Ecosystem, t pack.Tools) (pack.Tools, error) {
+	env := c.FindEnv(at)
+	find := func(name string) (plan.Program, error) {
+		p, err := host.Find([]string{name}, env)
+		for _, n := range p.Needs {
+			if !slices.Contains(t.Reads, n.Path) {
+				t.Reads = append(t.Reads, n.Path)
+			}
+		}
+		return p, err
+	}
+	path := []string{"/usr/local/bin", "/usr/bin", "/bin"}
+	switch e {
+	case pack.NPM:
+		node, err := find("node")
+		if err != nil {
+			return t, err
+		}
+		npm, err := find("npm")
+		if err != nil {
+			return t, err
+		}
+		t.Node = node.Path
+		t.NPM = append([]string{npm.Path}, npm.Args[1:]...)
+		path = append([]string{filepath.Dir(node.Path)}, path...)
+	case pack.PyPI:
+		if _, err := find(t.Python); err != nil {
+			return t, err
+		}
+		if uv, err := find("uv"); err == nil {
+			t.UV = uv.Path
+		}
+		path = append([]string{filepath.Dir(t.Python)}, path...)
+	}
+	t.Path = strings.Join(path, ":")
+	return t, nil
+}
+
+// python finds an interpreter, its tag, such as "cp311", and what it needs: the
+// machine's python3, or one of the version that a profile names, beside it.
+func (c *Caller) python(at Dirs, version string) (path, tag string, found plan.Program, err error) {
+	p, err := c.findPython(at, version)
+	if err != nil {
+		return "", "", p, err
+	}
+	real, err := filepath.EvalSymlinks(p.Path)
+	if err != nil {
+		return "", "", p, fmt.Errorf("cannot tell the version of %q: %w", p.Path, err)
+	}
+	m := pythonName().FindStringSubmatch(filepath.Base(real))
+	if m == nil {
+		return "", "", p, fmt.Errorf("cannot tell the version of %q: its name %q does not have it", p.Path, filepath.Base(real))
+	}
+	if version != "" && version != m[1]+"."+m[2] {
+		return "", "", p, fmt.Errorf("cannot use %q as Python %s: it is %s.%s", p.Path, version, m[1], m[2])
+	}
+	return p.Path, "cp" + m[1] + m[2], p, nil
+}
+
+// findPython looks for a version on PATH, beside the machine's python3, and where
+// uv and pyenv keep theirs.
+func (c *Caller) findPython(at Dirs, version string) (plan.Program, error) {
+	env := c.FindEnv(at)
+	p, err := host.Find([]string{"python3"}, env)
+	if version == "" {
+		return p, err
+	}
+	name := "python" + version
+	names := []string{name}
+	if err == nil {
+		names = append(names, filepath.Join(filepath.Dir(p.Path), name))
+	}
+	if at.Home != "" {
+		for _, pattern := range []string{".local/share/uv/python/cpython-" + version + ".*/bin/" + name, ".pyenv/versions/" + version + ".*/bin/" + name} {
+			files, _ := filepath.Glob(filepath.Join(at.Home, pattern)) // the pattern is good
+			names = append(names, files...)
+		}
+	}
+	for _, n := range names {
+		if p, err := host.Find([]string{n}, env); err == nil {
+			return p, nil
+		}
+	}
+	return plan.Program{}, &host.FindError{Name: name, Kind: host.NotFound, Why: "the profile asks for Python " + version + ", and neither PATH nor uv nor pyenv has it", Hint: "uv python install " + version}
+}
+
+// refuseMalicious holds what is about to be installed against the advisories that
+// are kept here.
+func (c *Caller) refuseMalicious(at Dirs, l pack.Lock) error {
+	malicious, unread := c.Held(at, l)
+	if unread != "" {
+		c.Warn("%s", unread)
+	}
+	if malicious != "" {
+		return &launch.Error{Code: launch.ExitRefused, Err: errors.New(malicious), Hint: "mcpen scan"}
+	}
+	return nil
+}
+
+// Advisories is where a copy of an OSV database is looked for.
+func Advisories(at Dirs) string { return filepath.Join(at.State, "osv") }
+
+// SkippedScripts is a hint for a server that ends with an error: which packages of
+// its lock have install scripts that did not run. Some do not work without.
+func (c *Caller) SkippedScripts(at Dirs, pol policy.Policy, isPackage bool) string {
+	if !isPackage {
+		return ""
+	}
+	data, err := os.ReadFile(PinsBeside(at, pol, true).Lock)
+	if err != nil || !bytes.Contains(data, []byte("\ninstall-scripts = true\n")) {
+		return ""
+	}
+	l, err := pack.ParseLock(data)
+	if err != nil {
+		return ""
+	}
+	var names, quotes []string
+	for _, d := range l.Dependencies {
+		if n := d.PackageName(); d.Scripts && !slices.Contains(l.Scripts, n) && !slices.Contains(names, n) {
+			names, quotes = append(names, n), append(quotes, fmt.Sprintf("%q", n))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the install scripts of %s were not run; if the server needs them: [install] scripts = [%s], then mcpen remove %s and run again",
+		audit.Visible(strings.Join(names, ", ")), audit.Visible(strings.Join(quotes, ", ")), pol.Name)
+}

@@ -1,0 +1,131 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"mcpen/sandbox"
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/pack"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// job runs a tool in a sandbox of its own: its folder, its runtime, one port of
+// the loopback, and nothing else.
+func (c *Caller) job(ctx context.Context, at Dirs, job pack.Job) error {
+	pol := policy.Closed("install")
+	pol.Network.Allow = job.Network
+	pol.Filesystem.Write = []policy.Path{{Path: job.Dir}}
+	for _, r := range job.Reads {
+		pol.Filesystem.Read = append(pol.Filesystem.Read, policy.Path{Path: r})
+	}
+	pol.Server.Dir = job.Dir
+	install := &plan.Install{Dir: job.Dir, Umask: 0o022}
+	for _, kv := range job.Env {
+		name, value, _ := strings.Cut(kv, "=")
+		install.Env = append(install.Env, plan.Env{Name: name, Value: value})
+	}
+	p := Prepared{Dirs: at, Policy: pol, Program: plan.Program{Path: job.Argv[0], Args: job.Argv, Install: install}}
+	var err error
+	if p.Host, err = host.Probe(ctx, c.Ask(p)); err != nil {
+		return err
+	}
+	if p.Plan, err = plan.Compile(p.Policy, p.Program, p.Host); err != nil {
+		return err
+	}
+	log, err := launch.OpenJournal(p.Plan, LogDir(p.Dirs), c.Err)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	return c.runRaw(ctx, p.Plan, job.Stdout, job.Stderr, log)
+}
+
+// runRaw runs a program that is no server and waits for it and its output.
+func (c *Caller) runRaw(ctx context.Context, p plan.Plan, stdout, stderr io.Writer, log *launch.Journal) error {
+	in, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	var copies sync.WaitGroup
+	sink := func(to io.Writer) (*os.File, error) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		if to == nil {
+			to = io.Discard
+		}
+		copies.Go(func() { io.Copy(to, r); r.Close() })
+		return w, nil
+	}
+	out, err := sink(stdout)
+	if err != nil {
+		return err
+	}
+	errs, err := sink(stderr)
+	if err != nil {
+		out.Close()
+		copies.Wait()
+		return err
+	}
+	box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: in, Out: out, Err: errs, Raw: true}, log.Write)
+	var exit sandbox.Exit
+	if err == nil {
+		exit, err = box.Wait()
+	}
+	out.Close()
+	errs.Close()
+	copies.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return err
+	case exit.Signal != 0:
+		return fmt.Errorf("it was ended by %v", exit.Signal)
+	case exit.Code != 0:
+		return fmt.Errorf("it exited with code %d", exit.Code)
+	}
+	return nil
+}
+
+// silence is how long an install says nothing where nobody looks on: a log gets a
+// line now and then, and one that is over soon gets none.
+const silence = 5 * time.Second
+
+// progress tells what an install does: at a terminal on one line, which is taken
+// away in the end, and else with a line every few seconds.
+func (c *Caller) progress(now func() time.Time) pack.Progress {
+	var mu sync.Mutex
+	var last time.Time // of a line; the first step is said by none
+	shown := false
+	terminal := c.Terminal(c.Err)
+	return func(step, detail string) {
+		mu.Lock()
+		defer mu.Unlock()
+		text := audit.Visible("mcpen: " + step + ": " + detail)
+		switch {
+		case terminal && step != "":
+			shown = true
+			fmt.Fprintf(c.Err, "\r\x1b[K%.78s", text)
+		case terminal && shown:
+			shown = false
+			fmt.Fprint(c.Err, "\r\x1b[K")
+		case !terminal && step != "" && last.IsZero():
+			last = now()
+		case !terminal && step != "" && now().Sub(last) >= silence:
+			last = now()
+			fmt.Fprintln(c.Err, text)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/pack"
+	"mcpen/sandbox/wholefile"
+)
+
+// maxLock bounds a lock file: the largest of real servers, pins included, has some
+// megabytes.
+const maxLock = 64 << 20
+
+// ReadLock reads a lock file.
+func ReadLock(file string) (pack.Lock, error) {
+	data, err := ReadRegular(file, maxLock)
+	if err != nil {
+		return pack.Lock{}, err
+	}
+	l, err := pack.ParseLock(data)
+	if err != nil {
+		code := launch.ExitUsage
+		if refusal := (*pack.Refusal)(nil); errors.As(err, &refusal) {
+			code = launch.ExitRefused
+		}
+		return l, &launch.Error{Code: code, Err: fmt.Errorf("%s: %w", file, err)}
+	}
+	return l, nil
+}
+
+// WriteLock writes a lock file in one step.
+func WriteLock(file string, l pack.Lock) error {
+	data, err := l.Encode()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("cannot write the lock: %w", err)
+	}
+	return wholefile.Replace(file, data, 0o644)
+}
+
+// CreateLock writes a lock file that must not be there yet, in one step. The
+// error wraps fs.ErrExist where it is.
+func CreateLock(file string, l pack.Lock) error {
+	data, err := l.Encode()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("cannot write the lock: %w", err)
+	}
+	return wholefile.Create(file, data, 0o644)
+}

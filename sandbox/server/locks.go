@@ -1,0 +1,114 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/pack"
+	"mcpen/sandbox/policy"
+)
+
+// Locked is one lock file of the user's.
+type Locked struct {
+	Name, File string
+	Lock       pack.Lock
+}
+
+// LockFiles are the files of the locks that were named, or all of the user's.
+func LockFiles(at Dirs, names []string) []string {
+	dir := filepath.Join(at.Config, "profiles")
+	if len(names) == 0 {
+		files, _ := filepath.Glob(filepath.Join(dir, "*.lock")) // the pattern is good
+		return files
+	}
+	var out []string
+	for _, n := range names {
+		if !strings.Contains(n, "/") {
+			n = filepath.Join(dir, n+".lock")
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+func LockName(file string) string { return strings.TrimSuffix(filepath.Base(file), ".lock") }
+
+// rules are those of the profile that a lock belongs to, and what that asks for:
+// the profile beside it, or of its name.
+func (c *Caller) rules(at Dirs, l Locked) (policy.Install, pack.Ref, error) {
+	profile := l.Name
+	if beside := strings.TrimSuffix(l.File, ".lock") + ".toml"; filepath.Dir(l.File) != filepath.Join(at.Config, "profiles") && Exists(beside) {
+		profile = beside
+	}
+	rules, text, err := c.packageRules(at, profile)
+	if err != nil || text == "" {
+		return rules, pack.Ref{}, err
+	}
+	wanted, err := pack.ParseWanted(text)
+	if own, bad := l.Lock.Ref(); err != nil || bad != nil || own.Ecosystem != wanted.Ecosystem || own.Name != wanted.Name {
+		wanted = pack.Ref{} // the lock is of another package
+	}
+	return rules, wanted, err
+}
+
+// InstallerFor is an installer for a lock, connected to its registry.
+func (c *Caller) InstallerFor(ctx context.Context, at Dirs, l Locked) (*pack.Installer, error) {
+	ref, err := l.Lock.Ref()
+	if err != nil {
+		return nil, err
+	}
+	rules, _, err := c.rules(at, l)
+	if err != nil {
+		return nil, err
+	}
+	in, err := c.Installer(ctx, at, ref.Ecosystem, rules)
+	if err != nil {
+		return nil, err
+	}
+	return in, c.Connect(ctx, in, at, ref.Ecosystem)
+}
+
+// Outside is true for a lock whose version its profile does not ask for any more.
+func (c *Caller) Outside(at Dirs, l Locked) bool {
+	_, wanted, err := c.rules(at, l)
+	return err == nil && !wanted.Allows(l.Lock.Version)
+}
+
+// Latest asks the registry for the version in a lock's place, and keeps what it
+// says against the locked one, for the next start.
+func (c *Caller) Latest(ctx context.Context, in *pack.Installer, at Dirs, l Locked) (rel pack.Release, withdrawn string, err error) {
+	_, wanted, err := c.rules(at, l)
+	if err != nil {
+		return rel, "", err
+	}
+	rel, withdrawn, err = in.Check(ctx, l.Lock, wanted)
+	if err == nil || withdrawn != "" {
+		s := ReadStanding(at, l.File)
+		if s.Withdrawn != withdrawn || s.Version != l.Lock.Version {
+			s.Withdrawn, s.Version = withdrawn, l.Lock.Version
+			s.Keep(at, l.File)
+		}
+	}
+	return rel, withdrawn, err
+}
+
+// NamedTrees are the trees that a lock of the user's or the machine's names. Of a
+// lock that does not read nobody knows which it names, so that is an error.
+func (c *Caller) NamedTrees(at Dirs) ([]string, error) {
+	files := LockFiles(at, nil)
+	machine, _ := filepath.Glob(at.machineProfiles() + "/*.lock") // the pattern is good
+	var keep []string
+	for _, file := range append(files, machine...) {
+		l, err := ReadLock(file)
+		if err != nil {
+			return nil, &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("nothing was removed: which packages it names is not known: %w", err), Hint: "mcpen remove " + LockName(file)}
+		}
+		keep = slices.AppendSeq(keep, maps.Values(ReadStanding(at, file).Complete(l).Trees))
+	}
+	return keep, nil
+}

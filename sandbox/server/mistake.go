@@ -1,0 +1,80 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"mcpen/sandbox"
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/pack"
+	"mcpen/sandbox/policy"
+)
+
+// PackageError gives an error of a package its exit code and a hint, unless it
+// has them: a refusal is one of policy, an interrupt ends mcpen as the signal
+// would, a package that its registry does not have is a program that was not found,
+// and for anything else what the sandbox is built of could not be had.
+func PackageError(ctx context.Context, err error) error {
+	var young *pack.TooYoungError
+	var refusal *pack.Refusal
+	var source *pack.SourceError
+	var coded *launch.Error
+	var found *host.FindError
+	var lack *sandbox.Lack
+	var mistakes policy.Mistakes
+	switch {
+	case err == nil || errors.As(err, &coded) || errors.As(err, &mistakes) || errors.As(err, &found) || errors.As(err, &lack):
+		return err
+	case ctx.Err() != nil:
+		return &launch.Error{Code: 128 + int(SignalOf(ctx)), Err: errors.New("interrupted: nothing was installed")}
+	case errors.As(err, &young):
+		hint := "[install]\nmin-age = \"0s\""
+		if young.OldEnough != "" {
+			ref := young.Ref
+			ref.Version, ref.Tag = young.OldEnough, ""
+			hint = ref.String()
+		}
+		return &launch.Error{Code: launch.ExitRefused, Err: err, Hint: hint}
+	case errors.As(err, &source):
+		return &launch.Error{Code: launch.ExitRefused, Err: err, Hint: fmt.Sprintf("[install]\nbuild = [%q]", source.Name)}
+	case errors.As(err, &refusal):
+		return &launch.Error{Code: launch.ExitRefused, Err: err}
+	case errors.Is(err, pack.ErrLibrary):
+		return &launch.Error{Code: launch.ExitUsage, Err: err, Hint: "mcpen add npm:NAME   # of the server, which may be another package of the same project"}
+	}
+	for _, lack := range []error{syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT, syscall.ENOTDIR} {
+		if errors.Is(err, lack) {
+			return &launch.Error{Code: launch.ExitSandbox, Err: fmt.Errorf("cannot keep packages: %w", err),
+				Hint: "packages are kept below XDG_STATE_HOME, else ~/.local/state, and locks below XDG_CONFIG_HOME, else ~/.config: both must be writable"}
+		}
+	}
+	if absent := (*pack.Missing)(nil); errors.As(err, &absent) {
+		return &launch.Error{Code: int(host.NotFound), Err: err}
+	}
+	return &launch.Error{Code: launch.ExitSandbox, Err: err}
+}
+
+// Damaged gives the refusal of a tree in the store a way out.
+func Damaged(err error, name string) error {
+	var refusal *pack.Refusal
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	return &launch.Error{Code: launch.ExitRefused, Err: err, Hint: "mcpen verify --repair " + name}
+}
+
+// SignalOf is the signal that ended a context of signal.NotifyContext, which
+// tells it by its words alone.
+func SignalOf(ctx context.Context) syscall.Signal {
+	words := context.Cause(ctx).Error()
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+		if strings.HasPrefix(words, s.String()) {
+			return s
+		}
+	}
+	return syscall.SIGINT
+}

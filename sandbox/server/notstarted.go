@@ -1,0 +1,46 @@
+package server
+
+import (
+	"path/filepath"
+	"strings"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/policy"
+)
+
+// NotStarted writes into a server's log why it did not start. What a client shows its
+// person is an exit code at most, and "mcpen log NAME" then has the cause. Where no
+// log can be kept, the error itself is all there is.
+func (c *Caller) NotStarted(p Prepared, ch Choice, err error) {
+	if p.Dirs.State == "" || repositoryOf(p.Dirs, p.Dirs.State) != "" {
+		return
+	}
+	name, what := p.Policy.Name, ch.Profile
+	if name == "" && (ch.Unwritten() || ch.Ref.Name != "") {
+		name = c.ServerName(ch, p.Dirs)
+	}
+	if name == "" {
+		// A profile with mistakes is told apart by its file all the same: what a
+		// repository has does not get into the log of the person's server of that name.
+		unread := &policy.Profile{Name: strings.TrimSuffix(filepath.Base(ch.Profile), ".toml")}
+		if strings.Contains(ch.Profile, "/") || strings.HasSuffix(ch.Profile, ".toml") {
+			unread.Sources = []policy.Source{{File: ch.Profile}}
+		}
+		var errName error
+		if name, errName = identity(p.Dirs, unread, true); errName != nil {
+			return
+		}
+	}
+	if len(ch.Command) > 0 {
+		what = strings.Join(audit.RedactArgs(ch.Command), " ")
+	}
+	log, errLog := audit.Open(LogDir(p.Dirs), audit.Options{Server: name})
+	if errLog != nil {
+		return
+	}
+	defer log.Close()
+	e := launch.NotStarted(err)
+	e.Subject = what
+	_ = log.Write(e) // the error itself is told
+}

@@ -1,0 +1,209 @@
+package server
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"mcpen/profiles"
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/pack"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// machineProfiles are the profiles of this machine's administrator.
+func (p Dirs) machineProfiles() string { return filepath.Join(p.Machine, "profiles") }
+
+// LockBeside is where the lock of a profile is: beside the file, or, for one
+// that ships with mcpen, was never written, or is the machine's and has no lock
+// there, among the user's own.
+func LockBeside(at Dirs, profileFile, name string) string {
+	if profileFile != "" && profileFile != noProfileFile && !Ships(profileFile) {
+		if _, err := os.Stat(profileFile); err == nil {
+			beside := strings.TrimSuffix(profileFile, ".toml") + ".lock"
+			if _, err := os.Stat(beside); err == nil || filepath.Dir(profileFile) != at.machineProfiles() {
+				return beside
+			}
+		}
+	}
+	return filepath.Join(at.Config, "profiles", name+".lock")
+}
+
+// NameOf is the profile name of a package: what stands behind its scope.
+func NameOf(ref pack.Ref) string {
+	name := ref.Name[strings.LastIndex(ref.Name, "/")+1:]
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.' {
+			return r
+		}
+		return '-'
+	}, name))
+}
+
+// Name is what a package is called: as the profile that ships for it, or else nameOf,
+// or that with its scope in front where it names another package already. Two of
+// eleven called "mcp" live side by side.
+func (c *Caller) Name(at Dirs, ref pack.Ref) string {
+	if name, ok := profiles.For(Bare(ref)); ok && !c.Taken(at, name, ref) {
+		return name
+	}
+	name := NameOf(ref)
+	if !c.Taken(at, name, ref) {
+		return name
+	}
+	scope, _, scoped := strings.Cut(ref.Name, "/")
+	full := string(ref.Ecosystem) + "-" + name
+	if scoped {
+		full = NameOf(pack.Ref{Name: strings.TrimPrefix(scope, "@")}) + "-" + name
+	}
+	return full
+}
+
+// Taken reports whether a name is that of another package's lock or of a profile
+// that is not this package's.
+func (c *Caller) Taken(at Dirs, name string, ref pack.Ref) bool {
+	if p, ok := packageIn(filepath.Join(at.Config, "profiles", name+".lock")); ok && !SamePackage(p, ref) {
+		return true
+	}
+	if _, _, err := c.Loader(at)(name, ""); err != nil {
+		return false
+	}
+	p, err := c.Profile(Choice{Profile: name}, at)
+	return err != nil || !SamePackage(p.Package(), ref)
+}
+
+var lockedPackage = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^package = "([^"\n]*)"$`) })
+
+// packageIn is the package of a lock file, without reading the rest of it.
+func packageIn(file string) (string, bool) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", false
+	}
+	defer f.Close()
+	head := make([]byte, 4<<10)
+	n, _ := io.ReadFull(f, head) // less is what there is
+	m := lockedPackage().FindSubmatch(head[:n])
+	if m == nil {
+		return "", false
+	}
+	return string(m[1]), true
+}
+
+// SamePackage compares without version and extras.
+func SamePackage(text string, ref pack.Ref) bool {
+	r, err := pack.ParseWanted(text)
+	return err == nil && r.Ecosystem == ref.Ecosystem && r.Name == ref.Name
+}
+
+// Packaged is the package that a choice or a profile names, if it is one: by
+// reference, by profile, or by the command line of npx, uvx and the like.
+func Packaged(ch Choice, pol policy.Policy) (ref pack.Ref, args []string, ok bool, err error) {
+	switch {
+	case ch.Ref.Name != "" && ch.whole:
+		return ch.Ref, ch.Args, true, nil
+	case ch.Ref.Name != "":
+		return ch.Ref, slices.Concat(pol.Server.Args, ch.Args), true, nil
+	}
+	if IsRef(ch.Profile) {
+		ref, err = pack.ParseWanted(ch.Profile)
+		if err != nil {
+			err = &launch.Error{Code: launch.ExitUsage, Err: err, Hint: "npm:NAME, npm:NAME@VERSION, npm:NAME@RANGE, pypi:NAME, pypi:NAME==VERSION or pypi:NAME>=VERSION"}
+		}
+		return ref, ch.Args, true, err
+	}
+	if len(ch.Command) > 0 {
+		named, err := pack.FromCommand(ch.Command)
+		if err != nil {
+			return ref, nil, false, &launch.Error{Code: launch.ExitUsage, Err: err}
+		}
+		switch named.Kind {
+		case pack.CommandPackage:
+			return named.Ref, named.Args, true, nil
+		case pack.CommandContainer:
+			return ref, nil, false, launch.Usage("mcpen run npm:PACKAGE", "cannot run the image %q: a container has its own isolation; mcpen runs packages and programs", named.Image)
+		}
+		return ref, nil, false, nil
+	}
+	if pol.Server.Package == "" {
+		return ref, nil, false, nil
+	}
+	ref, err = pack.ParseWanted(pol.Server.Package)
+	return ref, append(append([]string{}, pol.Server.Args...), ch.Args...), true, err
+}
+
+// IsRef reports whether a server is named by a package reference.
+func IsRef(s string) bool { return strings.HasPrefix(s, "npm:") || strings.HasPrefix(s, "pypi:") }
+
+// Program finds or installs what is to be run. The caller closes the tree, where
+// it is a package, once the program has ended.
+func (c *Caller) Program(ctx context.Context, ch Choice, at Dirs, pol policy.Policy) (plan.Program, *pack.Tree, error) {
+	ref, args, ok, err := Packaged(ch, pol)
+	if err != nil {
+		return plan.Program{}, nil, err
+	}
+	if ok {
+		file := ""
+		if len(pol.Sources) > 0 {
+			file = pol.Sources[0].File
+		}
+		lockFile := LockBeside(at, file, pol.Name)
+		get := c.ensure
+		if ch.Look {
+			get = c.installed
+		}
+		prog, tree, err := get(ctx, at, ref, lockFile, pol.Install, args)
+		return prog, tree, PackageError(ctx, err)
+	}
+	argv, err := commandLine(ch, pol)
+	if err != nil {
+		return plan.Program{}, nil, err
+	}
+	prog, err := c.Find(argv, at)
+	return prog, nil, err
+}
+
+// Bare is a reference without a version: that is the lock's to say.
+func Bare(ref pack.Ref) string {
+	ref.Range = ""
+	return Bounded(ref)
+}
+
+// Bounded is bare with the range that was asked for, which is the profile's.
+func Bounded(ref pack.Ref) string {
+	ref.Version, ref.Tag = "", ""
+	return ref.String()
+}
+
+// InstallRules are those of a profile, by name or path, or the default ones where
+// there is none, within the machine's baseline.
+func (c *Caller) InstallRules(at Dirs, profile string) (policy.Install, error) {
+	rules, _, err := c.packageRules(at, profile)
+	return rules, err
+}
+
+// packageRules are the rules of a profile for installs and the package that it asks
+// for, "" where there is none.
+func (c *Caller) packageRules(at Dirs, profile string) (rules policy.Install, wanted string, err error) {
+	baselines, err := c.baselines(Choice{}, at)
+	if err != nil {
+		return policy.Install{}, "", err
+	}
+	file, data, err := c.Loader(at)(profile, "")
+	if err != nil { // a package that has no profile
+		pol, err := policy.Resolve(&policy.Profile{Name: strings.TrimSuffix(filepath.Base(profile), ".toml")}, policy.Input{Baselines: baselines})
+		return pol.Install, "", err
+	}
+	p, err := policy.Parse(file, data, c.Loader(at))
+	if err != nil {
+		return policy.Install{}, "", err
+	}
+	pol, err := policy.Resolve(p.InstallOnly(), policy.Input{Baselines: baselines})
+	return pol.Install, pol.Server.Package, err
+}

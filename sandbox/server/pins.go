@@ -1,0 +1,69 @@
+package server
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/policy"
+)
+
+// PinsBeside is where the pins of a server are: beside its profile, and what was
+// seen of it in the state directory.
+func PinsBeside(at Dirs, pol policy.Policy, isPackage bool) launch.PinFile {
+	file := ""
+	if len(pol.Sources) > 0 {
+		file = pol.Sources[0].File
+	}
+	lock := LockBeside(at, file, pol.Name)
+	p := launch.PinFile{Name: pol.Name, File: AbsolutePath(at, strings.TrimSuffix(lock, ".lock")+".pins")}
+	if isPackage {
+		p.Lock = AbsolutePath(at, lock)
+	}
+	p.Seen = launch.SeenFile(at.State, p)
+	return p
+}
+
+// AbsolutePath is a path from where mcpen was started.
+func AbsolutePath(at Dirs, file string) string {
+	if filepath.IsAbs(file) || at.Cwd == "" {
+		return file
+	}
+	return filepath.Join(at.Cwd, file)
+}
+
+// KnownPins are the pin files of this user's servers: those beside profiles, and
+// those that a file of sightings names.
+func KnownPins(at Dirs) []launch.PinFile {
+	var out []launch.PinFile
+	add := func(p launch.PinFile) {
+		if !slices.ContainsFunc(out, func(have launch.PinFile) bool { return have.File == p.File }) {
+			out = append(out, p)
+		}
+	}
+	for _, pattern := range []string{"*.lock", "*.pins"} {
+		files, _ := filepath.Glob(filepath.Join(at.Config, "profiles", pattern)) // the pattern is good
+		for _, file := range files {
+			add(PinsOf(at, strings.TrimSuffix(file, filepath.Ext(file))))
+		}
+	}
+	files, _ := filepath.Glob(filepath.Join(at.State, "seen", "*", "seen.json")) // the pattern is good
+	for _, file := range files {
+		if s, err := launch.ReadSightings(file); err == nil && launch.SeenFile(at.State, s.PinFile) == file {
+			s.PinFile.Seen = file
+			add(s.PinFile)
+		}
+	}
+	return out
+}
+
+// PinsOf are the pins of a profile, given its file without the ending.
+func PinsOf(at Dirs, beside string) launch.PinFile {
+	p := launch.PinFile{Name: filepath.Base(beside), File: beside + ".pins"}
+	if Exists(beside + ".lock") {
+		p.Lock = beside + ".lock"
+	}
+	p.Seen = launch.SeenFile(at.State, p)
+	return p
+}

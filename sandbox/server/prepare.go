@@ -1,0 +1,136 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/pack"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// Prepared is everything that a run starts from.
+type Prepared struct {
+	Dirs    Dirs
+	Policy  policy.Policy
+	Program plan.Program
+	Host    plan.Host
+	Plan    plan.Plan
+	start   string     // where the server starts if its profile declares that: --workspace, or where mcpen was started
+	Found   string     // what says that the package's own profile is used, or ""
+	Tree    *pack.Tree // of a package: GC leaves it alone until close
+
+	Untrusted error  // why nothing starts from the profile; nil where something does, or it was not only to be looked at
+	workspace string // as the command line or the folder of the start has it; "" where there is none
+}
+
+// Close ends the use of the package tree.
+func (p *Prepared) Close() {
+	if p.Tree != nil {
+		p.Tree.Close()
+	}
+}
+
+// Files are what keeps the package tree in use.
+func (p *Prepared) Files() []*os.File {
+	if p.Tree == nil {
+		return nil
+	}
+	return []*os.File{p.Tree.File()}
+}
+
+// Prepare walks the pipeline up to the plan. It changes nothing but the server's
+// own state directory, which it makes, and, for a package that was never locked,
+// the store and the lock; and nothing at all where the choice is only to look.
+// The caller closes what it returns.
+func (c *Caller) Prepare(ctx context.Context, ch Choice) (p Prepared, err error) {
+	defer func() {
+		if err != nil {
+			p.Close()
+		}
+	}()
+	find := c.DirsToRun
+	if ch.Look {
+		find = c.Dirs
+	}
+	if p.Dirs, err = find(); err != nil {
+		return p, err
+	}
+	if ch, err = c.ForPackage(ch, p.Dirs); err != nil {
+		return p, err
+	}
+	p.Found = foundText(ch)
+	r, err := c.Resolve(ch, p.Dirs)
+	if err != nil {
+		return p, err
+	}
+	p.start = p.Dirs.Cwd
+	if ch.Workspace != "" {
+		if p.start, err = filepath.Abs(ch.Workspace); err != nil {
+			return p, fmt.Errorf("cannot tell where --workspace %q is: %w", ch.Workspace, err)
+		}
+	}
+	p.Policy = r.Policy
+	p.workspace = c.Input(ch, p.Dirs, nil).Workspace
+	if err = c.install(ctx, ch, r, &p); err != nil {
+		return p, err
+	}
+	own := ownState(p.Policy, p.Dirs)
+	if own != "" && !ch.Look {
+		if err := os.MkdirAll(own, 0o700); err != nil {
+			return p, fmt.Errorf("cannot make the server's state directory: %w", err)
+		}
+	}
+	if p.Host, err = host.Probe(ctx, c.Ask(p)); err != nil {
+		return p, err
+	}
+	if p.Host.Proxies, err = c.proxies(p.Policy); err != nil {
+		return p, err
+	}
+	p.Host.Certificates = c.certificates(p.Dirs, p.Policy)
+	if plan.SaysGit(p.Policy, p.Program) {
+		p.Host.Git = c.git(ctx, p.Dirs)
+	}
+	if own != "" && ch.Look {
+		assumeDir(p.Host.Paths, own)
+	}
+	if p.Plan, err = plan.Compile(p.Policy, p.Program, p.Host); err != nil {
+		return p, err
+	}
+	if err := p.profileApart(); err != nil {
+		return p, err
+	}
+	if err := c.vetCommands(p); err != nil || ch.Look {
+		return p, err
+	}
+	return p, recordWritten(p.Dirs, p.Plan)
+}
+
+// install finds or installs the program, once everything that names it is trusted.
+// Where it is only looked for, what is not trusted is remembered.
+func (c *Caller) install(ctx context.Context, ch Choice, r Resolved, p *Prepared) error {
+	if top := repositoryOf(p.Dirs, p.Dirs.State); top != "" && !ch.Look {
+		hint := "export HOME=" + audit.Command(p.Dirs.login.Home)
+		if Absolute(c.Getenv("XDG_STATE_HOME")) != "" {
+			hint = "unset XDG_STATE_HOME"
+		}
+		return &launch.Error{Code: launch.ExitRefused, Err: fmt.Errorf("cannot keep state in %q: it is in the repository %s", p.Dirs.State, top), Hint: hint}
+	}
+	asked, err := c.gate(p.Dirs, !ch.Look, c.withVariables(ch, r.profile), r)
+	if p.Untrusted = err; err != nil && !ch.Look {
+		return err
+	}
+	program := func() (err error) {
+		p.Program, p.Tree, err = c.Program(ctx, ch, p.Dirs, p.Policy)
+		return err
+	}
+	if ch.Look || !asked {
+		return program()
+	}
+	return c.keepTrust(p.Dirs, r.profile, program)
+}

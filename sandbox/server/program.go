@@ -1,0 +1,108 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// commandLine is the command that the command line or the profile names.
+func commandLine(ch Choice, pol policy.Policy) ([]string, error) {
+	if len(ch.Command) > 0 {
+		return ch.Command, nil
+	}
+	if len(pol.Server.Command) > 0 {
+		return append(append(append([]string{}, pol.Server.Command...), pol.Server.Args...), ch.Args...), nil
+	}
+	return nil, launch.Usage(fmt.Sprintf("mcpen run --profile %s -- COMMAND", ch.Profile), "the profile %q names neither a command nor a package", ch.Profile)
+}
+
+// Find finds a program of this machine.
+func (c *Caller) Find(argv []string, at Dirs) (plan.Program, error) {
+	prog, err := host.Find(argv, c.FindEnv(at))
+	var absent *host.FindError
+	if errors.As(err, &absent) && absent.Kind == host.NotFound && absent.Hint == "" && !strings.Contains(argv[0], "/") {
+		absent.Hint = "install it, or name its file: mcpen run -- /path/to/" + argv[0]
+		if slices.Contains(ProfileNames(at), argv[0]) {
+			absent.Hint = "mcpen run " + argv[0]
+		}
+	}
+	return prog, err
+}
+
+func (c *Caller) FindEnv(at Dirs) host.FindEnv {
+	env := host.FindEnv{Path: c.Getenv("PATH"), Home: at.Home, Dir: at.Cwd, Vars: map[string]string{}}
+	for _, name := range host.FindVars {
+		if v, ok := c.Lookup(name); ok {
+			env.Vars[name] = v
+		}
+	}
+	for _, kv := range c.Env {
+		if name, v, _ := strings.Cut(kv, "="); strings.HasSuffix(name, "_VERSION") && (strings.HasPrefix(name, "ASDF_") || strings.HasPrefix(name, "MISE_")) {
+			env.Vars[name] = v
+		}
+	}
+	return env
+}
+
+// Ask is what the host is asked for this policy and program.
+func (c *Caller) Ask(p Prepared) host.Ask {
+	at := p.Dirs
+	ask := host.Ask{Home: at.Home, Runtime: at.Runtime, State: at.State, Config: at.Config, Cwd: p.start, Bus: at.Bus, Login: at.login,
+		Env: map[string]string{}, Paths: plan.Asks(p.Policy, p.Program, at.Home, at.State, at.Config, at.Runtime, at.login.Home, at.login.State, at.login.Config)}
+	ask.Grounds = grounds(at, p.workspace)
+	for _, name := range plan.EnvNames(p.Policy) {
+		if v, ok := c.Lookup(name); ok {
+			ask.Env[name] = v
+		}
+	}
+	return ask
+}
+
+// git is what the user's own git is told that one inside needs to know.
+func (c *Caller) git(ctx context.Context, at Dirs) []plan.Env {
+	program, err := exec.LookPath("git")
+	if err != nil || at.Home == "" {
+		return nil
+	}
+	vars := []string{"HOME=" + at.Home, "PATH=" + c.Getenv("PATH")}
+	if config := Absolute(c.Getenv("XDG_CONFIG_HOME")); config != "" {
+		vars = append(vars, "XDG_CONFIG_HOME="+config)
+	}
+	return host.Git(ctx, program, vars)
+}
+
+// ownState is the server's own directory where the profile lets it write there,
+// else "". It is made so that the first run finds it. Nothing on the way to it can
+// be a symlink that an earlier run planted: a server writes below it only.
+func ownState(pol policy.Policy, at Dirs) string {
+	own := policy.Input{State: at.State}.ServerState(pol.Name)
+	for _, w := range pol.Filesystem.Write {
+		if own != "" && w.Path == own {
+			return own
+		}
+	}
+	return ""
+}
+
+// assumeDir makes the facts those of a machine on which a directory is there.
+func assumeDir(facts map[string]plan.PathFact, dir string) {
+	if f := facts[dir]; f.Exists || f.Err != "" {
+		return
+	}
+	for above := filepath.Dir(dir); ; above = filepath.Dir(above) {
+		if f := host.Look(above); f.Exists || above == "/" {
+			facts[dir] = plan.PathFact{Exists: true, Dir: true, Real: filepath.Join(f.Real, dir[len(above):]), Links: f.Links}
+			return
+		}
+	}
+}
