@@ -187,7 +187,9 @@ func (a *app) describe(r pack.Release) {
 	row("licence", r.License)
 	row("deprecated", r.Deprecated)
 	row("install scripts", strings.Join(r.Scripts, ", "))
-	row("dependencies", fmt.Sprint(r.Dependencies))
+	if r.Ref.Ecosystem == pack.NPM { // PyPI's index does not tell
+		row("dependencies", fmt.Sprint(r.Dependencies))
+	}
 	if r.Newest != "" {
 		row("newest", r.Newest)
 	}

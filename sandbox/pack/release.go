@@ -26,7 +26,7 @@ type Release struct {
 	// neither.
 	Deprecated string
 	Scripts    []string // npm lifecycle scripts that an ordinary install would run
-	// Dependencies counts what the package itself asks for, not the tree.
+	// Dependencies counts what an npm package itself asks for, not the tree.
 	Dependencies int
 	Size         int64 // bytes, unpacked for npm, of the wheel for PyPI; 0: unknown
 	// Newest is the newest version of all, where that is not Ref.Version, and
