@@ -169,8 +169,10 @@ P
 # egress: a host on the loopback. The named port answers, another does not.
 egress() {
 	mkdir -p "$work/www" && echo hello >"$work/www/index.html"
+	hosts=
 	for port in 8123 8124; do
 		(cd "$work/www" && exec python3 -m http.server $port --bind 127.0.0.1 >/dev/null 2>&1) &
+		hosts="$hosts $!"
 	done
 	for port in 8123 8124; do
 		until python3 -c "import socket; socket.create_connection(('127.0.0.1', $port))" 2>/dev/null; do sleep 1; done
@@ -187,7 +189,7 @@ P
 	server web
 	tell egress <"$work/err"
 	if grep -q '8123 hello' "$work/err" && grep -q '8124 no' "$work/err"; then say egress held; else say egress "FAILED: $(tail -1 "$work/err" | cut -c1-150)"; fi
-	kill %1 %2 2>/dev/null
+	kill $hosts
 }
 
 # suite runs a part of the tests of package sandbox.
@@ -207,7 +209,7 @@ suite() {
 }
 
 demo() {
-	if MCPEN_DEMO_BIN=/payload/repo/bin sh /payload/repo/scripts/demo.sh "$mcpen" >"$work/demo" 2>&1 </dev/null; then
+	if MCPEN_DEMO_BIN=/payload/repo/bin timeout 300 sh -x /payload/repo/scripts/demo.sh "$mcpen" >"$work/demo" 2>&1 </dev/null; then
 		say demo held
 	else
 		say demo "FAILED: $(tail -1 "$work/demo" | cut -c1-150)"
@@ -326,6 +328,7 @@ P
 facts
 case $setting in
 plain) whole ;;
+demo) demo ;;
 floor)
 	want=refused
 	doctor
