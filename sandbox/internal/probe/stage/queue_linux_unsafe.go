@@ -7,14 +7,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// queue makes a POSIX message queue with the kernel's defaults.
+// mqAttr is struct mq_attr (mq_getattr(3)).
+type mqAttr struct{ flags, maxmsg, msgsize, curmsgs, _, _, _, _ int64 }
+
+// queue makes a POSIX message queue for one short message. A user's queues are bounded
+// in bytes (RLIMIT_MSGQUEUE, getrlimit(2)): ten of the kernel's default size, left by
+// runs that were killed, would be all there can be.
 func queue(name string) error {
+	attr := mqAttr{maxmsg: 1, msgsize: 16}
 	p, err := unix.BytePtrFromString(name)
 	if err != nil {
 		return err
 	}
 	fd, _, errno := unix.Syscall6(unix.SYS_MQ_OPEN, uintptr(unsafe.Pointer(p)),
-		unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, 0o600, 0, 0, 0)
+		unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, 0o600, uintptr(unsafe.Pointer(&attr)), 0, 0)
 	if errno != 0 {
 		return os.NewSyscallError("mq_open", errno)
 	}
