@@ -309,6 +309,7 @@ func TestMistakesOfSocketsAndNames(t *testing.T) {
 		"[server]\ndir = \"~eve/x\"": "another user's home", "[server]\ncommand = [\"~eve/x\"]": "another user's home", "[server]\ncommand = [\"\"]": "names no program", "[server]\ncommand = []": "names no program", "[server]\ncommand = [\"\", \"x\"]": "names no program",
 		"[server]\ncommand = [\"a\"]\npackage = \"npm:a\"": "is one or the other", "[server]\npackage = \"npm:a\"": "", "[server]\ncommand = [\"~/x\", \"\"]": "", "[server]\ncommand = [\"${e}\"]\n[params.e]\ntype = \"string\"\ndefault = \"\"": "names no program",
 		"[sockets]\nconnect = [\"/srv/a.sock\", \"/srv//a.sock\"]": "",
+		"[filesystem]\nunprotect = [\"/srv/x/.git\"]":              "is below nothing that is writable", "[filesystem]\nwrite = [\"/srv/y\"]\nunprotect = [\"/srv/x/.git\"]": "is below nothing that is writable", "[filesystem]\nwrite = [\"/srv/x\"]\nunprotect = [\"/srv/x/.git\"]": "",
 	} {
 		p, err := Parse("p.toml", []byte("version = 1\n"+rule+"\n"), nil)
 		if err == nil {

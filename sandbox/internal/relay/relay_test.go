@@ -176,17 +176,27 @@ func TestLineLimit(t *testing.T) {
 func TestPeek(t *testing.T) {
 	gap := strings.Repeat("y", 3*sampleSize)
 	for line, want := range map[string]rpc.Message{
-		`{"id":5,"method":"m","params":"` + gap + `"}`:        {Kind: rpc.Request, ID: []byte("5")},
-		`{"method":"m","params":"` + gap + `"}`:               {Kind: rpc.Notification},
-		`{"method":"m","params":"` + gap + `","id":"q"} `:     {Kind: rpc.Request, ID: []byte(`"q"`)},
-		`{"params":"` + gap + `","id":6,"method":"m"}`:        {Kind: rpc.Request, ID: []byte("6")},
-		`{"id":7,"result":"` + gap + `"}`:                     {Kind: rpc.Response, ID: []byte("7")},
-		`{"result":"` + gap + `","id":8}`:                     {Kind: rpc.Response, ID: []byte("8")},
-		`{"id":1,"method":"m","params":"` + gap + `","id":2}`: {}, // which one?
-		`{"method":"m","params":"` + gap + `","id":1,"id":2}`: {Kind: rpc.Notification},
-		`{"method":"m","params":{"a":"` + gap + `","id":1}}`:  {Kind: rpc.Notification}, // an inner id
-		`{"method":"m","params":"` + gap + `,\"id\":1"}`:      {Kind: rpc.Notification}, // words
-		`{"id":1` + strings.Repeat("0", 2*sampleSize) + gap:   {},                       // cut in the middle
+		`{"id":5,"method":"m","params":"` + gap + `"}`:                                            {Kind: rpc.Request, ID: []byte("5")},
+		`{"method":"m","params":"` + gap + `"}`:                                                   {Kind: rpc.Notification},
+		`{"method":"m","params":"` + gap + `","id":"q"} `:                                         {Kind: rpc.Request, ID: []byte(`"q"`)},
+		`{"params":"` + gap + `","id":6,"method":"m"}`:                                            {Kind: rpc.Request, ID: []byte("6")},
+		`{"id":7,"result":"` + gap + `"}`:                                                         {Kind: rpc.Response, ID: []byte("7")},
+		`{"id":7,"error":{"code":1,"message":"` + gap + `"}}`:                                     {Kind: rpc.Response, ID: []byte("7")},
+		`{"id":7,"other":"` + gap + `"}`:                                                          {ID: []byte("7")},
+		`{"id":7,"params":"` + gap + `","method":"m"}`:                                            {Kind: rpc.Request, ID: []byte("7")},
+		`{"id":7,"method":"m","x":"` + gap + `","id":7}`:                                          {Kind: rpc.Request, ID: []byte("7")},
+		`{"id":7,"x":"` + gap + `","result":1}`:                                                   {Kind: rpc.Response, ID: []byte("7")},
+		`{"method":"m","x":"` + gap + `","params":{}}`:                                            {Kind: rpc.Notification},
+		`{"x":"` + gap + `","params":{},"method":"m"}`:                                            {Kind: rpc.Notification},
+		`{"result":"` + gap + `","y":"` + strings.Repeat("z", tailSearch-13) + `","id":8}`:        {Kind: rpc.Response, ID: []byte("8")},
+		`{"result":"` + gap + `","y":"` + strings.Repeat("z", tailSearch) + `","id":8}` + "\t \r": {Kind: rpc.Response, ID: []byte("8")},
+		`{"result":"` + gap + `","y":` + strings.Repeat("7", tailSearch) + `}`:                    {},
+		`{"result":"` + gap + `","id":8}`:                                                         {Kind: rpc.Response, ID: []byte("8")},
+		`{"id":1,"method":"m","params":"` + gap + `","id":2}`:                                     {}, // which one?
+		`{"method":"m","params":"` + gap + `","id":1,"id":2}`:                                     {Kind: rpc.Notification},
+		`{"method":"m","params":{"a":"` + gap + `","id":1}}`:                                      {Kind: rpc.Notification}, // an inner id
+		`{"method":"m","params":"` + gap + `,\"id\":1"}`:                                          {Kind: rpc.Notification}, // words
+		`{"id":1` + strings.Repeat("0", 2*sampleSize) + gap:                                       {},                       // cut in the middle
 		gap: {},
 	} {
 		l := long{head: sample([]byte(line), false), tail: sample([]byte(line), true)}

@@ -195,7 +195,7 @@ func TestFinishIsTheLimit(t *testing.T) {
 		})
 		<-s.over // nobody reads
 		s.clientIn.Close()
-		if len(s.events) != 1 || s.events[0].Subject != "not read" || !strings.Contains(s.stderr.String(), "mcpen: 34 bytes of what the server wrote last") {
+		if len(s.events) != 1 || s.events[0].Subject != "not read" || s.events[0].Kind != audit.KindLine || s.events[0].Verdict != audit.Refused || !strings.Contains(s.stderr.String(), "mcpen: 34 bytes of what the server wrote last") {
 			t.Errorf("%+v, %q", s.events, s.stderr.String())
 		}
 	})

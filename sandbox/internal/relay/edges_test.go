@@ -1,0 +1,627 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/time/rate"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/fault"
+	"mcpen/sandbox/internal/rpc"
+)
+
+// sink is a writer that keeps what it gets, or refuses it.
+type sink struct {
+	bytes.Buffer
+	err error
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	return s.Buffer.Write(p)
+}
+
+func (s *sink) WriteString(text string) (int, error) { return s.Write([]byte(text)) }
+func (s *sink) Close() error                         { return nil }
+
+// idle is a relay that nobody runs: its parts are called one by one.
+func idle(t *testing.T, client, server *sink, change func(*Config)) *Relay {
+	t.Helper()
+	c := Config{
+		Ends:    Ends{ClientIn: io.NopCloser(strings.NewReader("")), ClientOut: client, Stderr: nopCloser{io.Discard}, ServerIn: server, ServerOut: io.NopCloser(strings.NewReader("")), ServerErr: io.NopCloser(strings.NewReader(""))},
+		Process: Process{Signal: func(os.Signal) error { return nil }, Done: make(chan struct{})}, Sink: func(audit.Event) error { return nil },
+	}
+	if change != nil {
+		change(&c)
+	}
+	r, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.chat.end()
+		r.toClient.close()
+		r.toServer.close()
+	})
+	return r
+}
+
+// What Inspect makes of a line is what arrives, even where it is a part of the line.
+func TestAPartOfALineIsForwarded(t *testing.T) {
+	const line = `{"jsonrpc":"2.0","method":"n","params":{}}`
+	g := newRig(t, func(c *Config) {
+		c.Inspect = func(from Side, line []byte, _ rpc.Message) Verdict {
+			if from == Client {
+				return Verdict{Forward: line[:len(line)-1]}
+			}
+			return Verdict{Forward: line[:0]}
+		}
+	})
+	g.send(g.clientIn, line+"\r\n")
+	g.want(g.serverIn, line[:len(line)-1]+"\r\n")
+	g.send(g.serverOut, line+"\n")
+	g.want(g.clientOut, "\n")
+	g.finish()
+}
+
+// Only a request that cannot be written is answered: an answer to a notification, or to
+// an answer, would be one that nobody asked for.
+func TestOnlyRequestsAreAnsweredWhereNobodyReads(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"jsonrpc":"2.0","method":"n"}`:                   "",
+		`{"jsonrpc":"2.0","id":1,"result":{}}`:             "",
+		`{"jsonrpc":"2.0","id":1,"method":"roots/list"}`:   `{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"the client cannot be reached any more"}}` + "\n",
+		`{"jsonrpc":"2.0","id":"a","method":"roots/list"}`: `{"jsonrpc":"2.0","id":"a","error":{"code":-32603,"message":"the client cannot be reached any more"}}` + "\n",
+	} {
+		server := &sink{}
+		r := idle(t, &sink{err: unix.EPIPE}, server, nil)
+		r.line(Server, frame{raw: []byte(line + "\n"), line: []byte(line)})
+		r.toServer.empty()
+		if got := server.String(); got != want {
+			t.Errorf("%s: the server gets %q, want %q", line, got, want)
+		}
+		if !isClosed(r.clientGone) {
+			t.Errorf("%s: the client is not gone", line)
+		}
+		// The other way round: a server that does not read is no client that is gone.
+		client := &sink{}
+		r = idle(t, client, &sink{err: unix.EPIPE}, nil)
+		r.line(Client, frame{raw: []byte(line + "\n"), line: []byte(line)})
+		r.toClient.empty()
+		if got, want := client.String(), strings.ReplaceAll(want, "the client", "the server"); got != want || isClosed(r.clientGone) {
+			t.Errorf("%s: the client gets %q, want %q", line, got, want)
+		}
+	}
+}
+
+// A request that was answered while it could not be written is not answered twice.
+func TestNobodyIsAnsweredTwice(t *testing.T) {
+	client := &sink{}
+	r := idle(t, client, &sink{}, nil)
+	m, _ := rpc.View([]byte(`{"jsonrpc":"2.0","id":1,"method":"ping"}`))
+	r.fail(Client, m, "x")
+	r.toClient.empty()
+	if client.Len() > 0 {
+		t.Errorf("got %q", client.String())
+	}
+	r.note(Client, m)
+	r.fail(Client, m, "x")
+	r.toClient.empty()
+	if want := `{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"the server x"}}` + "\n"; client.String() != want {
+		t.Errorf("got %q", client.String())
+	}
+	for name, id := range map[string][]byte{"null": []byte("null"), "none": nil} {
+		client.Reset()
+		r.answer(Server, rpc.Message{Kind: rpc.Response, ID: id}, 1, "m")
+		if r.toClient.empty(); client.Len() > 0 {
+			t.Errorf("an answer with the id %s is answered: %q", name, client.String())
+		}
+	}
+}
+
+// Whether the last line had an end is looked at without keeping the next one out.
+func TestLookingAtAnOutletLeavesItOpen(t *testing.T) {
+	w := &sink{}
+	o := newOutlet(w)
+	for _, c := range []struct {
+		parts []string
+		open  bool
+	}{{[]string{"a\n"}, false}, {[]string{"b"}, true}, {[]string{"c", "", "\n"}, false}, {[]string{"d\n", "e"}, true}, {[]string{""}, true}} {
+		var parts [][]byte
+		for _, p := range c.parts {
+			parts = append(parts, []byte(p))
+		}
+		if err := o.forward(parts...); err != nil {
+			t.Fatal(err)
+		}
+		if o.open() != c.open {
+			t.Errorf("behind %q the line is open: %v", c.parts, !c.open)
+		}
+		if !o.write.TryLock() {
+			t.Fatal("nobody can write any more")
+		}
+		if o.open() {
+			t.Error("a line that is being written is said to be open")
+		}
+		o.write.Unlock()
+	}
+	o.slip([]byte("own"))
+	o.empty()
+	if got := w.String(); got != "a\nbc\nd\ne\nown\n" {
+		t.Errorf("%q", got)
+	}
+	if n := o.unwritten(); n != 0 {
+		t.Errorf("%d bytes are unwritten", n)
+	}
+	o.close()
+	<-o.done
+	if err := o.forward([]byte("x")); !errors.Is(err, errOutletClosed) {
+		t.Errorf("behind close: %v", err)
+	}
+	o.slip([]byte("x"))
+	o.empty()
+	if o.unwritten() != 0 {
+		t.Error("something waits for nobody")
+	}
+	// The first error is the one that is told.
+	bad := newOutlet(&sink{err: unix.EPIPE})
+	if err := bad.forward([]byte("x")); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("%v", err)
+	}
+	bad.close()
+	if err := bad.forward([]byte("x")); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("the second error hides the first: %v", err)
+	}
+	if bad.unwritten() != 1 {
+		t.Errorf("%d bytes are unwritten, want that of the line that failed", bad.unwritten())
+	}
+}
+
+// After a flood the lines that were held back are told in order, and before the new one,
+// once there is room for them and as many more; and they take their room.
+func TestLinesAreToldAgainAfterAFlood(t *testing.T) {
+	for tokens, opens := range map[int]bool{chatAgain: true, chatAgain - 1: false} {
+		var told []string
+		c := newChatter(io.Discard, func(e audit.Event) { told = append(told, e.Subject) })
+		on := c.lanes[audit.KindStderr]
+		on.limit = rate.NewLimiter(0, 0)
+		for i := range heldLines + 2 {
+			c.say(audit.KindStderr, frame{line: fmt.Appendf(nil, "old %d", i)})
+		}
+		if len(told) > 0 {
+			t.Errorf("told over the limit: %q", told)
+		}
+		on.limit = rate.NewLimiter(0, tokens)
+		c.say(audit.KindStderr, frame{line: []byte("new")})
+		if !opens {
+			if len(told) > 0 {
+				t.Errorf("%d lines may be told, and %q are", tokens, told)
+			}
+			c.end()
+			<-c.done
+			continue
+		}
+		if len(told) != heldLines+2 || told[0] != "2 lines suppressed (stderr)" || told[1] != "old 2" || told[heldLines+1] != "new" {
+			t.Errorf("%d lines: %q", len(told), told)
+		}
+		if left, want := int(on.limit.Tokens()), tokens-heldLines-1; left != want || on.closed() {
+			t.Errorf("%d more lines may be told, want %d", left, want)
+		}
+		c.end()
+		<-c.done
+		c.end() // and once more
+		c.say(audit.KindStderr, frame{line: []byte("late")})
+		if told[len(told)-1] == "late" {
+			t.Error("something is recorded behind the end")
+		}
+	}
+}
+
+// stuck is a stderr that takes nothing until it is let go.
+type stuck struct {
+	got  chan string
+	hold chan struct{}
+}
+
+func (s *stuck) Write(p []byte) (int, error) { <-s.hold; s.got <- string(p); return len(p), nil }
+
+// Where stderr is not read the newest lines wait, in number and in bytes, and what was
+// left out is told with the next one.
+func TestWhatWaitsForStderrIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			n, size, hidden int
+		}{{chatQueue, 10, 0}, {chatQueue + 1, 10, 1}, {chatQueue + 7, 10, 7}, {4, queueSize / 4, 0}, {5, queueSize / 4, 1}, {2, 2 * queueSize, 1}} {
+			w := &stuck{make(chan string, 2*chatQueue), make(chan struct{})}
+			ch := newChatter(w, func(audit.Event) {})
+			ch.show("first")
+			synctest.Wait() // it is taken, and stuck
+			for range c.n {
+				ch.show(strings.Repeat("x", c.size))
+			}
+			ch.end()
+			close(w.hold)
+			<-ch.done
+			close(w.got)
+			var lines []string
+			for s := range w.got {
+				lines = append(lines, s)
+			}
+			want := ""
+			if c.hidden > 0 {
+				want = fmt.Sprintf("mcpen: %d lines are only in the log\n", c.hidden)
+			}
+			if len(lines) != 1+c.n-c.hidden || lines[0] != "first\n" || lines[1] != want+strings.Repeat("x", c.size)+"\n" || len(lines) > 2 && strings.HasPrefix(lines[2], "mcpen:") {
+				t.Errorf("%d lines of %d bytes: %d are shown, the second %.60q", c.n, c.size, len(lines), lines[1])
+			}
+		}
+	})
+	// A stderr that is gone takes nothing along: the log has what follows.
+	var told []string
+	ch := newChatter(&sink{err: unix.EPIPE}, func(e audit.Event) { told = append(told, e.Subject) })
+	ch.show("first")
+	<-ch.done
+	ch.say(audit.KindStderr, frame{line: []byte("second")})
+	if ch.end(); len(told) != 1 || len(ch.queue) > 0 {
+		t.Errorf("told %q, queued %q", told, ch.queue)
+	}
+}
+
+// A long line of the server's is cut where it is shown, and says by how much.
+func TestLongLinesAreCutWhereTheyAreShown(t *testing.T) {
+	x := func(n int) []byte { return bytes.Repeat([]byte("x"), n) }
+	for _, c := range []struct {
+		f    frame
+		want string
+	}{
+		{frame{line: x(chatLine)}, string(x(chatLine))}, {frame{line: x(chatLine + 1)}, string(x(chatLine)) + " [1 more bytes]"}, {frame{line: []byte("a\x1b")}, audit.Visible("a\x1b")}, {frame{}, ""},
+		{frame{long: &long{head: x(sampleSize), size: 9999}}, string(x(sampleSize)) + fmt.Sprintf(" [%d more bytes]", 9999-sampleSize)},
+	} {
+		if got := readable(c.f); got != c.want {
+			t.Errorf("%.20q of %d: %q", c.f.line, len(c.f.line), got[max(0, len(got)-40):])
+		}
+	}
+}
+
+// A relay without one of its parts would lose lines without a word.
+func TestEveryEndIsNeeded(t *testing.T) {
+	whole := func() Config {
+		e := nopCloser{io.Discard}
+		in := io.NopCloser(strings.NewReader(""))
+		return Config{Ends: Ends{in, e, e, e, in, in}, Process: Process{Signal: func(os.Signal) error { return nil }, Done: make(chan struct{})}, Sink: func(audit.Event) error { return nil }}
+	}
+	for name, change := range map[string]func(*Config){
+		"ClientIn": func(c *Config) { c.Ends.ClientIn = nil }, "ClientOut": func(c *Config) { c.Ends.ClientOut = nil }, "Stderr": func(c *Config) { c.Ends.Stderr = nil }, "ServerIn": func(c *Config) { c.Ends.ServerIn = nil },
+		"ServerOut": func(c *Config) { c.Ends.ServerOut = nil }, "ServerErr": func(c *Config) { c.Ends.ServerErr = nil }, "Sink": func(c *Config) { c.Sink = nil }, "Signal": func(c *Config) { c.Process.Signal = nil }, "Done": func(c *Config) { c.Process.Done = nil },
+		"a limit below none": func(c *Config) { c.MaxLine = -1 }, "a limit beyond all": func(c *Config) { c.MaxLine = 1<<30 + 1 },
+	} {
+		c := whole()
+		change(&c)
+		if r, err := New(c); err == nil || r != nil {
+			t.Errorf("%s: a relay all the same", name)
+		}
+	}
+	for limit, want := range map[int64]int64{0: DefaultMaxLine, 1: 1, 1 << 30: 1 << 30} {
+		c := whole()
+		c.MaxLine = limit
+		r, err := New(c)
+		if err != nil || r.MaxLine != want {
+			t.Fatalf("a limit of %d: %v", limit, err)
+		}
+		r.closeAll()
+		r.chat.end()
+	}
+}
+
+// The words by which a log and an error name sides and steps.
+func TestWordsForSidesAndSteps(t *testing.T) {
+	for side, want := range map[Side]string{0: "nobody", Client: "the client", Server: "the server", 3: "nobody"} {
+		if got := side.String(); got != want {
+			t.Errorf("side %d is %q", side, got)
+		}
+	}
+	for step, want := range map[Step]string{Ground: "ended by itself", StdinEnded: "ended when its input ended", Terminated: "ended after SIGTERM", Killed: "ended after SIGKILL"} {
+		if got := step.String(); got != want {
+			t.Errorf("step %d is %q", step, got)
+		}
+	}
+	for rush, want := range map[time.Duration]time.Duration{DefaultLadder.Rush: rushTime, DefaultLadder.Rush + 1: DefaultLadder.Rush + 1, 0: rushTime} {
+		if got := (Ladder{Rush: rush}).lastLines(); got != want {
+			t.Errorf("with a rush of %v the last lines have %v", rush, got)
+		}
+	}
+}
+
+// What is in flight is known by what it is about, and by either type of its id.
+func TestWhatIsInFlight(t *testing.T) {
+	add := func(f *flight, id, method, params string) {
+		f.add(rpc.Message{Kind: rpc.Request, ID: []byte(id), Method: method, Params: []byte(params)}, true)
+	}
+	for _, c := range []struct{ method, params, name, args string }{
+		{"tools/call", `{"name":"t","arguments":{"a":1}}`, "t", `{"a":1}`}, {"prompts/get", `{"name":"p","arguments":{}}`, "p", `{}`}, {"resources/read", `{"uri":"file:///x","arguments":{"a":1}}`, "file:///x", ""}, {"resources/subscribe", `{"uri":"u"}`, "u", ""}, {"resources/unsubscribe", `{"uri":"u"}`, "u", ""},
+		{"tools/list", `{"name":"t","uri":"u"}`, "", ""}, {"tools/call", `{"uri":"u"}`, "", ""}, {"tools/call", `{"name":7}`, "", ""}, {"tools/call", `{"name":"` + strings.Repeat("n", maxName+1) + `"}`, strings.Repeat("n", maxName), ""},
+	} {
+		f := &flight{}
+		add(f, "1", c.method, c.params)
+		if r := f.newest(); r.Name != c.name || string(r.Args) != c.args || r.Method != c.method {
+			t.Errorf("%s %s: %+v", c.method, c.params, r)
+		}
+	}
+	f := &flight{}
+	if f.only() != nil || f.asked() || f.newest() != nil || f.take(nil) != nil || f.take([]byte("1")) != nil {
+		t.Error("something is in flight of nothing")
+	}
+	add(f, "1", "subscriptions/listen", "")
+	if f.asked() || string(f.only()) != "1" {
+		t.Errorf("a subscription is waited for: %v; the only one is %s", f.asked(), f.only())
+	}
+	add(f, `"2"`, "ping", "")
+	if !f.asked() || f.only() != nil {
+		t.Errorf("asked %v, only %s", f.asked(), f.only())
+	}
+	if got := f.take([]byte("2")); string(got) != `"2"` {
+		t.Errorf("the request %q is known by its number as %s", "2", got)
+	}
+	add(f, `3`, "ping", "")
+	if got := f.take([]byte(`"3"`)); string(got) != "3" {
+		t.Errorf("the request 3 is known by its text as %s", got)
+	}
+	add(f, `3`, "ping", "")
+	add(f, `"3"`, "ping", "")
+	if got := f.take([]byte(`3`)); string(got) != "3" {
+		t.Errorf("of two the one of the same type: %s", got)
+	}
+	add(f, `"3"`, "other", "") // the same again takes the first one's place
+	if n := f.order.Len(); n != 2 || f.newest().Method != "other" || f.newest().Others != 1 {
+		t.Errorf("%d in flight, the newest %+v", n, f.newest())
+	}
+	if ids := f.takeAll(); len(ids) != 2 || string(ids[0]) != "1" || string(ids[1]) != `"3"` || f.order.Len() != 0 || f.done([]byte("1")) {
+		t.Errorf("%s", ids)
+	}
+	// The arguments of each, and of all, are bounded, and what is forgotten gives room.
+	args := func(n int) string { return fmt.Sprintf(`{"name":"t","arguments":"%s"}`, strings.Repeat("x", n-2)) }
+	for n, kept := range map[int]bool{maxArgs: true, maxArgs + 1: false} {
+		f := &flight{}
+		add(f, "1", "tools/call", args(n))
+		if r := f.newest(); (len(r.Args) == n) != kept || !kept && string(r.Args) != fmt.Sprintf(`"%d bytes, not kept"`, n) || f.args != len(r.Args) {
+			t.Errorf("%d bytes of arguments: %.40s", n, r.Args)
+		}
+	}
+	f = &flight{}
+	for i := range maxAllArgs / maxArgs {
+		add(f, fmt.Sprint(i), "tools/call", args(maxArgs))
+	}
+	if f.args != maxAllArgs || len(f.newest().Args) != maxArgs {
+		t.Errorf("%d bytes of all arguments", f.args)
+	}
+	add(f, `"one more"`, "tools/call", args(100))
+	if r := f.newest(); string(r.Args) != `"100 bytes, not kept"` {
+		t.Errorf("one more: %s", r.Args)
+	}
+	f.done([]byte("0"))
+	add(f, `"and again"`, "tools/call", args(100))
+	if r := f.newest(); len(r.Args) != 100 {
+		t.Errorf("where there is room again: %s", r.Args)
+	}
+}
+
+// Messages of a batch are answered one by one, up to a bound; what is no array of
+// objects is no batch.
+func TestElementsOfABatch(t *testing.T) {
+	for line, want := range map[string]int{
+		`[]`: 0, `[{}]`: 1, `[{"a":1},{"b":[]}]`: 2, `[1]`: 0, `[{},1]`: 0, `[{},`: 0, `[`: 0, ``: 0, `x`: 0, `[info] ready`: 0, `[{}] and more`: 1,
+		"[" + strings.Repeat("{},", maxBatch-1) + "{}]": maxBatch, "[" + strings.Repeat("{},", maxBatch) + "{}]": maxBatch, "[" + strings.Repeat("{},", maxBatch) + "1]": maxBatch,
+	} {
+		parts, ok := elements([]byte(line))
+		if len(parts) != want || ok != (want > 0) {
+			t.Errorf("%.30s: %d, %v, want %d", line, len(parts), ok, want)
+		}
+	}
+	for line, want := range map[string]bool{"": true, " \t\r": true, "\n": false, " x": false, "\v": false} {
+		if got := blank([]byte(line)); got != want {
+			t.Errorf("%q is blank: %v", line, got)
+		}
+	}
+}
+
+// nothing is a reader that never gives anything, and no error either.
+type nothing struct{ calls int }
+
+func (n *nothing) Read([]byte) (int, error) { n.calls++; return 0, nil }
+
+// A reader that gives nothing, time after time, is at an end.
+func TestAReaderThatGivesNothingEnds(t *testing.T) {
+	r := &nothing{}
+	if _, err := newLines(r, 100).next(); !errors.Is(err, io.ErrNoProgress) || r.calls != 100 {
+		t.Errorf("%v after %d calls", err, r.calls)
+	}
+	if e := newExpanse(1 << 62); e != nil || e.all() != nil {
+		t.Error("there are more addresses than there can be")
+	}
+	e := newExpanse(1)
+	e.close()
+	e.close() // and once more
+	if e.all() != nil {
+		t.Error("closed addresses are used")
+	}
+}
+
+// Whether a client is there, and how much it left unread, is asked of what can tell.
+func TestWhatCanBeAskedOfAnEnd(t *testing.T) {
+	r, w := pipe(t)
+	if hungUp(w) || waiting(r) != 0 {
+		t.Error("a pipe that is read")
+	}
+	if _, err := w.WriteString("abc"); err != nil {
+		t.Fatal(err)
+	}
+	if n := waiting(r); n != 3 {
+		t.Errorf("%d bytes wait in the pipe, want 3", n)
+	}
+	f := fdOf(t, int(w.Fd()))
+	if hungUp(f) {
+		t.Error("a descriptor that is read")
+	}
+	r.Close()
+	if !hungUp(w) || !hungUp(f) {
+		t.Error("nobody reads the pipe, and nobody sees it")
+	}
+	f.Close()
+	if hungUp(f) {
+		t.Error("a closed descriptor hangs up")
+	}
+	w.Close()
+	if hungUp(w) || waiting(r) != 0 || hungUp(io.Discard) || waiting(strings.NewReader("x")) != 0 {
+		t.Error("what cannot be asked answers")
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if waiting(null) != 0 || hungUp(null) {
+		t.Error("/dev/null answers")
+	}
+}
+
+// Every call that fails on the way of a line is told of, and one that was only
+// interrupted is made again.
+func TestCallsOfADescriptorThatFail(t *testing.T) {
+	r, w := rawPipe(t)
+	read, write := fdOf(t, r), fdOf(t, w)
+	if n, err := read.Read(nil); n != 0 || err != nil {
+		t.Errorf("nothing is read into nothing: %d, %v", n, err)
+	}
+	polls := []uintptr{unix.SYS_POLL, unix.SYS_PPOLL}
+	ours := func(fd int) func(fault.Call) bool {
+		return func(c fault.Call) bool { return c.Number != unix.SYS_WRITE || c.Args[0] == uint64(fd) }
+	}
+	unheard, err := fault.Each(append(polls, unix.SYS_WRITE), unix.EIO, ours(w), func() error { _, err := write.Write([]byte("x")); return err })
+	if err != nil || len(unheard) > 0 {
+		t.Errorf("nobody heard of %v (%v)", unheard, err)
+	}
+	unheard, err = fault.Each(polls, unix.EIO, nil, func() error { return write.wait(unix.POLLOUT) })
+	if err != nil || len(unheard) > 0 {
+		t.Errorf("waiting: nobody heard of %v (%v)", unheard, err)
+	}
+	for _, numbers := range [][]uintptr{polls, {unix.SYS_WRITE}} {
+		failed := 0
+		err = fault.Watch(numbers, func(c fault.Call) fault.Answer {
+			if c.Number == unix.SYS_WRITE && c.Args[0] != uint64(w) || failed > 2 {
+				return fault.Answer{}
+			}
+			failed++
+			return fault.Fail(unix.EINTR)
+		}, func() {
+			if n, err := write.Write([]byte("x")); n != 1 || err != nil {
+				t.Errorf("interrupted: %d, %v", n, err)
+			}
+			if err := write.wait(unix.POLLOUT); err != nil {
+				t.Errorf("interrupted: %v", err)
+			}
+		})
+		if err != nil || failed < 2 {
+			t.Errorf("%v, %d calls", err, failed)
+		}
+	}
+	if _, err := Reopen(r, unix.O_RDONLY); err != nil {
+		t.Errorf("the twin: %v", err)
+	}
+	unheard, err = fault.Each([]uintptr{unix.SYS_FSTAT, unix.SYS_NEWFSTATAT, unix.SYS_OPENAT}, unix.EACCES, nil, func() error {
+		f, err := Reopen(r, unix.O_RDONLY)
+		if err == nil {
+			f.Close()
+		}
+		return err
+	})
+	if err != nil || len(unheard) > 0 {
+		t.Errorf("reopening: nobody heard of %v (%v)", unheard, err)
+	}
+}
+
+// dead is an end whose writes never return and that closing does not release.
+type dead struct{ forever chan struct{} }
+
+func (d dead) Write([]byte) (int, error) { <-d.forever; return 0, io.ErrClosedPipe }
+func (d dead) Close() error              { return nil }
+
+// An end that does not let go is said, and the launcher ends all the same: within two
+// seconds, and at once in a hurry.
+func TestAnEndThatDoesNotLetGo(t *testing.T) {
+	for hurry, least := range map[bool]time.Duration{false: lastTime, true: leaveTime} {
+		synctest.Test(t, func(t *testing.T) {
+			client := dead{make(chan struct{})}
+			done := make(chan struct{})
+			var rested atomic.Bool
+			r := idle(t, &sink{}, &sink{}, func(c *Config) {
+				c.Ends.ClientOut, c.Process.Done, c.Ladder = client, done, Ladder{Finish: time.Minute, Rush: time.Second}
+				c.Ends.ServerOut = io.NopCloser(strings.NewReader(`{"jsonrpc":"2.0","method":"n"}` + "\n"))
+				c.Rest = func() { rested.Store(true) }
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			close(done)
+			if hurry {
+				cancel()
+			}
+			start := time.Now()
+			_, err := r.Run(ctx)
+			if err == nil || !strings.Contains(err.Error(), "a stream that nobody reads does not let go") {
+				t.Errorf("%v", err)
+			}
+			if took := time.Since(start); took < least || took > least+2*time.Minute || hurry && took > 2*time.Second {
+				t.Errorf("hurry %v: it took %v", hurry, took)
+			}
+			if !rested.Load() {
+				t.Error("nobody waited for what was still to be said")
+			}
+			close(client.forever)
+			synctest.Wait()
+		})
+	}
+}
+
+// Where the relay may say something to a client that reads, it arrives between lines.
+func TestAnOfferArrives(t *testing.T) {
+	client := &sink{}
+	r := idle(t, client, &sink{}, nil)
+	r.Offer([]byte(`{"a":1}`))
+	r.Tell([]byte(`{"b":1}`), []byte(`{"c":1}`))
+	r.toClient.empty()
+	if got := client.String(); got != "{\"a\":1}\n{\"b\":1}\n{\"c\":1}\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+// Who reads stderr sees whose a line is: the server's own does not pass for a hint of
+// mcpen's, and mcpen's is not taken for the server's.
+func TestWhoseALineOfStderrIs(t *testing.T) {
+	var told []audit.Event
+	shown := &sink{}
+	c := newChatter(shown, func(e audit.Event) { told = append(told, e) })
+	c.say(audit.KindStderr, frame{line: []byte("mcpen: hint: paste this")})
+	c.say(audit.KindStdout, frame{line: []byte("mcpen: hint: paste this")})
+	c.say(audit.KindStderr, frame{line: []byte("plain")})
+	c.tell(audit.Event{Kind: audit.KindLine}, "mcpen: a line was not passed on", c.emit)
+	c.end()
+	<-c.done
+	if got, want := shown.String(), "server's stderr: mcpen: hint: paste this\nserver's stdout: mcpen: hint: paste this\nplain\nmcpen: a line was not passed on\n"; got != want {
+		t.Errorf("shown %q, want %q", got, want)
+	}
+	if len(told) != 4 || told[0].Subject != "mcpen: hint: paste this" || told[0].Verdict != audit.Observed || told[1].Verdict != audit.Refused || told[1].Kind != audit.KindStdout {
+		t.Errorf("%+v", told)
+	}
+}
