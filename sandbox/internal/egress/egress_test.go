@@ -159,7 +159,7 @@ func TestUDPFailsAtOnce(t *testing.T) {
 		t.Run("apart", func(t *testing.T) { fails(t, listenBehind) })
 		t.Run("shared", func(t *testing.T) { fails(t, noWire) })
 		t.Run("read-only", func(t *testing.T) {
-			must(t, unix.Mount("/proc/sys", "/proc/sys", "", unix.MS_BIND, ""))
+			must(t, unix.Mount("/proc/sys", "/proc/sys", "", unix.MS_BIND|unix.MS_REC, "")) // binfmt_misc may be mounted in it, and stays
 			must(t, unix.Mount("", "/proc/sys", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""))
 			if err := os.WriteFile(errorLimits[0], []byte("0"), 0); !errors.Is(err, syscall.EROFS) {
 				t.Fatalf("writing %s: %v, want EROFS", errorLimits[0], err)

@@ -122,7 +122,7 @@ var (
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: flagSYN | flagACK},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: flagSYN, SkipTrue: 1},
 		bpf.RetConstant{Val: maxOpening},
-		bpf.RetConstant{Val: 0},
+		bpf.RetConstant{},
 	}
 	openings6 = []bpf.Instruction{
 		bpf.LoadAbsolute{Off: networkOffset + 7, Size: 1},
@@ -131,7 +131,7 @@ var (
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: flagSYN | flagACK},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: flagSYN, SkipTrue: 1},
 		bpf.RetConstant{Val: maxOpening},
-		bpf.RetConstant{Val: 0},
+		bpf.RetConstant{},
 	}
 )
 
@@ -149,5 +149,5 @@ var closed = []bpf.Instruction{
 	bpf.LoadAbsolute{Off: networkOffset + 8, Size: 1},
 	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: mark, SkipTrue: 1},
 	bpf.RetConstant{Val: 0xffffffff},
-	bpf.RetConstant{Val: 0},
+	bpf.RetConstant{},
 }
