@@ -64,7 +64,7 @@ func (a *app) penned(at server.Dirs, ref pack.Ref, name string, params map[strin
 	if ref.Ecosystem == pack.PyPI {
 		runner = []string{"uvx", bareRef.Name}
 	}
-	ch := server.Choice{Command: runner, Params: params, Look: true}
+	ch := server.Words{Command: runner, Params: params, Look: true}
 	words := []string{"run"}
 	if name != a.Name(at, ref) {
 		ch.Profile = name
@@ -73,7 +73,7 @@ func (a *app) penned(at server.Dirs, ref pack.Ref, name string, params map[strin
 	for _, s := range sets {
 		words = append(words, "--set", s)
 	}
-	found, err := a.ForPackage(ch, at)
+	found, err := a.Choose(at, ch)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -117,12 +118,17 @@ func (a *app) writeProfile(file string, old, text []byte, c *cli.Context) error 
 
 // writableProfile is the file of a server's profile and its text. For a profile
 // that mcpen carries it is a new one that extends it.
-func (a *app) writableProfile(at server.Dirs, name string, shared bool) (string, []byte, error) {
-	if server.IsRef(name) {
-		return "", nil, usage("mcpen add "+name, "%s has no profile yet", name)
-	}
-	file, data, err := a.Loader(at)(name, "")
+func (a *app) writableProfile(at server.Dirs, word string, shared bool) (string, []byte, error) {
+	n, err := a.Named(at, word)
 	if err != nil {
+		return "", nil, err
+	}
+	name := cmp.Or(n.Profile, word)
+	file, data, err := a.Loader(at)(name, "")
+	switch {
+	case err != nil && n.Name != word && n.Profile == "":
+		return "", nil, usage("mcpen add "+word, "%s has no profile yet", word)
+	case err != nil:
 		return "", nil, server.NoProfile(at, name, err)
 	}
 	if server.Ships(file) {

@@ -31,8 +31,12 @@ func (a *app) logCommand() *cli.Command {
 			}
 			o := logOptions{Dir: server.LogDir(at), Server: c.Args().First(), Since: c.String("since"), Net: c.Bool("net"), JSON: c.Bool("json"),
 				Follow: c.Bool("f"), Now: time.Now(), Zone: time.Local}
-			if _, _, err := a.Loader(at)(o.Server, ""); err == nil && o.Server != "" {
-				o.Allow = o.Server
+			if o.Server != "" {
+				n, err := a.Named(at, o.Server)
+				if err != nil {
+					return err
+				}
+				o.Server, o.Allow = n.Name, n.Profile
 			}
 			if o.Follow {
 				tick := time.NewTicker(250 * time.Millisecond)
@@ -82,7 +86,7 @@ func (a *app) doctorCommand() *cli.Command {
 
 // recipe runs the smallest program in the whole sandbox, as run would.
 func (a *app) recipe(ctx context.Context) (ungrouped string, err error) {
-	p, err := a.Prepare(ctx, server.Choice{Command: []string{"true"}})
+	p, err := a.Prepare(ctx, server.Words{Command: []string{"true"}})
 	if err != nil {
 		return "", err
 	}

@@ -19,7 +19,6 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/launch"
-	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
 )
@@ -68,14 +67,14 @@ func (d described) tools() (raw [][]byte, names []string) {
 // describes, and asks it for everything that a model would be told. What the
 // profile hides from clients is asked for, too: it may be allowed tomorrow. The
 // workspace is an empty folder, and not the user's.
-func (a *app) interview(ctx context.Context, ch server.Choice, file string) (described, error) {
+func (a *app) interview(ctx context.Context, w server.Words, file string) (described, error) {
 	workspace, err := os.MkdirTemp("", "mcpen-scan-")
 	if err != nil {
 		return described{}, fmt.Errorf("cannot make an empty workspace: %w", err)
 	}
 	defer os.RemoveAll(workspace)
-	ch.Workspace, ch.Empty = workspace, true
-	p, err := a.Prepare(ctx, ch)
+	w.Workspace, w.Empty, w.Interview = workspace, true, true
+	p, err := a.Prepare(ctx, w)
 	if err != nil {
 		return described{}, err
 	}
@@ -83,9 +82,7 @@ func (a *app) interview(ctx context.Context, ch server.Choice, file string) (des
 	if err := a.FetchSecrets(ctx, &p); err != nil {
 		return described{}, err
 	}
-	given := p.Plan.Tools.Given
-	p.Plan.Tools = plan.Tools{Tools: policy.Tools{Pins: policy.PinOff, Findings: policy.FindingWarn, Results: policy.TextPass}}
-	d := described{server: p.Policy.Name, file: file, given: given}
+	d := described{server: p.Policy.Name, file: file, given: p.Policy.Given}
 	if len(p.Policy.Sources) > 0 && file == "" {
 		d.file = p.Policy.Sources[0].File
 	}

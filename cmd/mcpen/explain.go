@@ -14,7 +14,6 @@ import (
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
-	"mcpen/sandbox/server"
 )
 
 func (a *app) explainCommand(words []string) *cli.Command {
@@ -42,13 +41,9 @@ func (a *app) explainCommand(words []string) *cli.Command {
 			if p.Untrusted != nil {
 				a.notYet(p.Untrusted)
 			}
-			ref, _, isPackage, err := server.Packaged(ch, p.Policy)
-			if err != nil {
-				return err
-			}
 			absent := ""
-			if isPackage && p.Tree == nil {
-				absent = ref.String()
+			if p.Package.Name != "" && p.Tree == nil {
+				absent = p.Package.String()
 			}
 			if c.IsSet("why") {
 				server := ch.Profile

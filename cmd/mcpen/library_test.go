@@ -80,7 +80,7 @@ func TestExplainHasWordsForTheWholeLibrary(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range profiles.Names() {
-		p, err := a.Profile(server.Choice{Profile: name}, at)
+		p, err := a.Profile(at, name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestExplainHasWordsForTheWholeLibrary(t *testing.T) {
 				params[q.Name] = []string{"example.com:443"}
 			}
 		}
-		prepared, err := a.Prepare(t.Context(), server.Choice{Profile: name, Params: params, Workspace: dir, Look: true})
+		prepared, err := a.Prepare(t.Context(), server.Words{Profile: name, Params: params, Workspace: dir, Look: true})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

@@ -55,7 +55,11 @@ func (u *undone) err(what string) error {
 // and the others are looked at; a name that has none is a mistake.
 func (a *app) locks(at server.Dirs, names []string, bad *undone) ([]server.Locked, error) {
 	var out []server.Locked
-	for _, file := range server.LockFiles(at, names) {
+	files, err := a.LockFiles(at, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
 		l, err := server.ReadLock(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, usage("mcpen outdated", "there is no lock %s", file)
@@ -341,7 +345,10 @@ func (a *app) removeCommand() *cli.Command {
 			if c.NArg() == 0 {
 				return usage("mcpen profile list", "no package named")
 			}
-			files := server.LockFiles(at, c.Args().Slice())
+			files, err := a.LockFiles(at, c.Args().Slice())
+			if err != nil {
+				return err
+			}
 			for _, file := range files {
 				if !server.Exists(file) {
 					return usage("mcpen outdated", "there is no lock %s", file)

@@ -52,14 +52,14 @@ func (a *app) compared(names []string) (was, is *policy.Profile, err error) {
 		}
 		was, err = policy.Parse(server.ShippedFile(names[0]), data, a.Loader(server.Dirs{Machine: a.Machine}))
 	case 2:
-		was, err = a.Profile(server.Choice{Profile: names[0]}, at)
+		was, err = a.Profile(at, names[0])
 	default:
 		return nil, nil, usage("mcpen profile diff A B", "two profiles, please")
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	is, err = a.Profile(server.Choice{Profile: names[len(names)-1]}, at)
+	is, err = a.Profile(at, names[len(names)-1])
 	return was, is, err
 }
 

@@ -69,7 +69,7 @@ func (a *app) propose(at server.Dirs, p clients.Place, e clients.Entry, params m
 	for _, v := range e.Env {
 		b.Env = append(b.Env, v.Name+"="+clients.Expand([]string{v.Value}, at.Home, a.Lookup)[0])
 	}
-	out.choice = server.Choice{Command: clients.Expand(e.Command, at.Home, a.Lookup), Params: params, Look: true}
+	out.choice.Words = server.Words{Command: clients.Expand(e.Command, at.Home, a.Lookup), Params: params, Look: true}
 	b.decide(at, &out)
 	if e.EnvFile != "" {
 		out.notes = append(out.notes, fmt.Sprintf("the variables of %s do not reach it: name them with --pass or --secret", e.EnvFile))
@@ -84,13 +84,13 @@ func (a *app) decide(at server.Dirs, p *proposal) {
 		p.kind, p.needs, p.can = byTrial, err.Error(), "cannot be locked"
 		return
 	}
-	ch, err := a.ForPackage(p.choice, at)
+	ch, err := a.Choose(at, p.choice.Words)
 	if err != nil {
 		p.kind, p.needs, p.can = byLibrary, err.Error(), "its profile has mistakes"
 		return
 	}
-	switch own := a.ServerName(p.choice, at); {
-	case ch.Ref.Name != "":
+	switch own := ch.Name; {
+	case ch.Found:
 		p.kind, p.profile = byLibrary, ch.Profile
 	case command.Kind == pack.CommandProgram && server.Exists(filepath.Join(at.Config, "profiles", own+".toml")):
 		p.kind, p.profile, ch.Profile = byLibrary, own, own
@@ -156,7 +156,7 @@ func (p *proposal) fail(err error) {
 // than this one.
 func (a *app) resolveAnywhere(ch server.Choice, at server.Dirs) (server.Resolved, error) {
 	r, err := a.Resolve(ch, at)
-	if err == nil || ch.Workspace != "" || server.Workspace(a.Input(ch, at, nil)) != "" {
+	if err == nil || ch.Workspace != "" || server.Workspace(a.Input(ch.Words, at, nil)) != "" {
 		return r, err
 	}
 	dir, errDir := os.MkdirTemp("", "mcpen-workspace-")
@@ -174,7 +174,7 @@ func (a *app) resolveAnywhere(ch server.Choice, at server.Dirs) (server.Resolved
 // bindSecrets gives a profile's secret the variable of the entry that it is for, where
 // the profile does not look there by itself.
 func (a *app) bindSecrets(at server.Dirs, p *proposal, ch *server.Choice) {
-	profile, err := a.Profile(*ch, at)
+	profile, err := a.Profile(at, ch.Profile)
 	if err != nil {
 		return // resolve says it
 	}

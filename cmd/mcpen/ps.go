@@ -87,7 +87,11 @@ func (a *app) stopCommand() *cli.Command {
 			}
 			for _, name := range c.Args().Slice() {
 				n := 0
-				if name, err = server.Meant(servers, name); err != nil {
+				named, err := a.Named(at, name)
+				if err != nil {
+					return err
+				}
+				if name, err = server.Meant(servers, named.Name); err != nil {
 					return err
 				}
 				for _, r := range records {

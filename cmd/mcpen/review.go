@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -70,9 +71,13 @@ func (a *app) pinFiles(at server.Dirs, servers []string) ([]launch.PinFile, erro
 
 // pinFile is that of one server, which is named or whose profile is.
 func (a *app) pinFile(at server.Dirs, known []launch.PinFile, word string) (launch.PinFile, error) {
-	named := func(p launch.PinFile) bool { return p.Name == word }
-	if strings.Contains(word, "/") || strings.HasSuffix(word, ".toml") {
-		beside := strings.TrimSuffix(server.AbsolutePath(at, word), ".toml")
+	n, err := a.Named(at, word)
+	if err != nil {
+		return launch.PinFile{}, err
+	}
+	named := func(p launch.PinFile) bool { return p.Name == n.Name }
+	if n.ByFile {
+		beside := server.AbsolutePath(at, strings.TrimSuffix(n.Lock, ".lock"))
 		named = func(p launch.PinFile) bool { return p.File == beside+".pins" }
 	}
 	var found []launch.PinFile
@@ -81,13 +86,13 @@ func (a *app) pinFile(at server.Dirs, known []launch.PinFile, word string) (laun
 			found = append(found, p)
 		}
 	}
-	own := filepath.Join(at.Config, "profiles", word+".pins")
+	own := filepath.Join(at.Config, "profiles", n.Name+".pins")
 	if i := slices.IndexFunc(found, func(p launch.PinFile) bool { return p.File == own }); i >= 0 {
 		return found[i], nil
 	}
 	switch len(found) {
 	case 0:
-		return a.neverRan(at, word)
+		return a.neverRan(at, n, word)
 	case 1:
 		return found[0], nil
 	}
@@ -100,15 +105,15 @@ func (a *app) pinFile(at server.Dirs, known []launch.PinFile, word string) (laun
 
 // neverRan are the pins of a profile of which nothing was seen yet. What is missing
 // before anything can be is said.
-func (a *app) neverRan(at server.Dirs, word string) (launch.PinFile, error) {
-	p, err := a.ToTrust(at, word)
+func (a *app) neverRan(at server.Dirs, n server.Named, word string) (launch.PinFile, error) {
+	p, err := a.ToTrust(at, cmp.Or(n.Profile, word))
 	if err != nil {
 		return launch.PinFile{}, usage("mcpen run "+word, "nothing is known of %q: it never ran", word)
 	}
 	if err := a.GateOf(at, p); err != nil {
 		a.notYet(err)
 	}
-	pins := server.PinsOf(at, strings.TrimSuffix(server.LockBeside(at, p.Sources[0].File, p.Name), ".lock"))
+	pins := server.PinsOf(at, server.AbsolutePath(at, strings.TrimSuffix(n.Lock, ".lock")))
 	pins.Name = p.Name
 	return pins, nil
 }

@@ -10,7 +10,6 @@ import (
 
 	"mcpen/cmd/mcpen/embedded"
 	"mcpen/sandbox/launch"
-	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
 )
 
@@ -33,12 +32,12 @@ func (a *app) runCommand(words []string) *cli.Command {
 }
 
 // runServer is "mcpen run" from the plan on.
-func (a *app) runServer(ctx context.Context, ch server.Choice, quiet bool) error {
+func (a *app) runServer(ctx context.Context, w server.Words, quiet bool) error {
 	// Clients leak descriptors into their servers. None of them goes further.
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("cannot close inherited descriptors: %w", os.NewSyscallError("close_range", err))
 	}
-	p, err := a.Prepare(ctx, ch)
+	p, err := a.Prepare(ctx, w)
 	if p.Found != "" && (!quiet || err != nil) {
 		fmt.Fprintf(a.Err, "mcpen: %s\n", p.Found)
 	}
@@ -48,23 +47,12 @@ func (a *app) runServer(ctx context.Context, ch server.Choice, quiet bool) error
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			a.NotStarted(p, ch, err)
+			a.NotStarted(p, err)
 		}
 		return err
 	}
-	_, _, isPackage, err := server.Packaged(ch, p.Policy)
-	if err != nil {
-		return err
-	}
-	o := launch.NewOrder(p.Plan)
-	o.Bus = p.Dirs.Bus
-	o.Quiet, o.Logs, o.Config, o.State = quiet, server.LogDir(p.Dirs), p.Dirs.Config, p.Dirs.State
-	if !ch.Unwritten() {
-		o.Allow = ch.Profile
-	}
-	o.Death = a.SkippedScripts(p.Dirs, p.Policy, isPackage)
-	o.Pins = server.PinsBeside(p.Dirs, p.Policy, isPackage)
-	o.Keep = p.Policy.Tools.Pins != policy.PinOff || p.Policy.Tools.Findings == policy.FindingHold
+	o := p.Order()
+	o.Quiet = quiet
 	tls := server.Secure(p.Plan)
 	if a.owns() && tls == nil {
 		// The launcher has no TLS, which would make each of them a fifth larger. It comes

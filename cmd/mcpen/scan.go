@@ -95,8 +95,9 @@ func (a *app) scan(c *cli.Context, at server.Dirs, level string) error {
 func (a *app) scanPackages(c *cli.Context, at server.Dirs, level string, docs *documents, counted *int, bad *undone) error {
 	names := c.Args().Slice()
 	if c.Bool("descriptions") {
-		if names = withLock(at, names); len(names) == 0 && c.NArg() > 0 {
-			return nil
+		var err error
+		if names, err = a.withLock(at, names); err != nil || len(names) == 0 && c.NArg() > 0 {
+			return err
 		}
 		if c.String("db") == "" && c.String("api") == "" && !server.Exists(server.Advisories(at)) {
 			a.Warn("no advisories were looked up: there is no database at %s", server.Advisories(at))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -78,47 +79,37 @@ func (a *app) scanDescriptions(ctx context.Context, at server.Dirs, names []stri
 	return counted, failed, nil
 }
 
-// interviewNamed asks a server by its name: a profile's, or that of a lock that
-// has no profile beside it.
-func (a *app) interviewNamed(ctx context.Context, at server.Dirs, name string, params map[string][]string) (described, error) {
-	lock := lockNamed(at, name)
-	profile := name
-	if strings.HasSuffix(name, ".lock") {
-		profile = strings.TrimSuffix(name, ".lock") + ".toml"
-	}
-	l, err := server.ReadLock(lock)
+// interviewNamed asks a server by its name, by a path or by a reference. One that has a
+// lock and no profile is asked as its package.
+func (a *app) interviewNamed(ctx context.Context, at server.Dirs, word string, params map[string][]string) (described, error) {
+	n, err := a.Named(at, word)
 	if err != nil {
-		return a.interview(ctx, server.Choice{Profile: profile, Params: params}, "")
+		return described{}, err
 	}
-	if _, _, absent := a.Loader(at)(profile, ""); absent != nil {
-		profile = l.Package
+	w, file := server.Words{Profile: n.Profile, Params: params}, ""
+	l, err := server.ReadLock(n.Lock)
+	if err == nil {
+		file = n.Lock
 	}
-	return a.interview(ctx, server.Choice{Profile: profile, Params: params}, lock)
+	if w.Profile == "" {
+		w.Profile = cmp.Or(l.Package, word)
+	}
+	return a.interview(ctx, w, file)
 }
 
-// lockNamed is the lock of a server that is named to scan.
-func lockNamed(at server.Dirs, name string) string {
-	if strings.HasSuffix(name, ".lock") {
-		return name
-	}
-	if strings.HasSuffix(name, ".toml") {
-		return strings.TrimSuffix(name, ".toml") + ".lock"
-	}
-	return filepath.Join(at.Config, "profiles", name+".lock")
-}
-
-// withLock are those of the names that have a lock.
-func withLock(at server.Dirs, names []string) []string {
+// withLock are those of the words whose server has a lock.
+func (a *app) withLock(at server.Dirs, words []string) ([]string, error) {
 	var out []string
-	for _, n := range names {
-		if lock := lockNamed(at, n); !server.IsRef(n) && server.Exists(lock) {
-			if strings.Contains(n, "/") {
-				n = lock
-			}
-			out = append(out, n)
+	for _, w := range words {
+		n, err := a.Named(at, w)
+		if err != nil {
+			return nil, err
+		}
+		if server.Exists(n.Lock) {
+			out = append(out, w)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // neighbours are the servers that a client has beside this one: what was seen of

@@ -32,8 +32,8 @@ func setFlag() cli.Flag {
 // choose reads the command line. The words are those of the whole process: cli
 // takes a leading "--" away, and with it what tells "run node" from
 // "run -- node".
-func choose(c *cli.Context, words []string) (server.Choice, error) {
-	ch := server.Choice{Profile: c.String("profile"), Workspace: c.String("workspace"), Baseline: c.String("baseline")}
+func choose(c *cli.Context, words []string) (server.Words, error) {
+	ch := server.Words{Profile: c.String("profile"), Workspace: c.String("workspace"), Baseline: c.String("baseline")}
 	for _, w := range c.StringSlice("without") {
 		if !slices.Contains(policy.DefaultLayers(), policy.Layer(w)) {
 			return ch, usage("--without namespaces", "cannot do without %q: it is no layer", w)

@@ -70,24 +70,18 @@ func (a *app) tried(ctx context.Context, at server.Dirs, o tryOptions) (s *subje
 		s.about.Name = ref.String()
 		s.described(*draft)
 		return s, a.tryPackage(ctx, at, ref, slices.Concat(s.more, o.args), s)
-	case server.IsRef(o.server):
-		ref, err := pack.ParseRef(o.server)
-		if err != nil {
-			return s, &launch.Error{Code: exitUsage, Err: err, Hint: "mcpen try npm:NAME"}
-		}
-		return s, a.tryPackage(ctx, at, ref, o.args, s)
-	case o.server != "":
-		return s, a.tryProfile(ctx, at, o, s)
 	}
-	c, err := pack.FromCommand(o.command)
+	t, err := server.Words{Profile: o.server, Command: o.command, Args: o.args}.Target()
 	if err != nil {
-		return s, &launch.Error{Code: exitUsage, Err: err}
+		return s, err
 	}
-	switch c.Kind {
-	case pack.CommandPackage:
-		return s, a.tryPackage(ctx, at, c.Ref, c.Args, s)
-	case pack.CommandContainer:
-		return s, usage("mcpen try npm:PACKAGE", "cannot try the image %q: mcpen runs packages and programs", c.Image)
+	switch t.Kind {
+	case server.ByProfile:
+		return s, a.tryProfile(ctx, at, o, s)
+	case server.ByPackage:
+		return s, a.tryPackage(ctx, at, t.Ref, t.Args, s)
+	case server.ByImage:
+		return s, usage("mcpen try npm:PACKAGE", "cannot try the image %q: mcpen runs packages and programs", t.Image)
 	}
 	return s, a.tryCommandLine(at, o.command, s)
 }
@@ -275,7 +269,7 @@ func (a *app) tryCommandLine(at server.Dirs, argv []string, s *subject) error {
 	if s.program, err = a.Find(argv, at); err != nil {
 		return err
 	}
-	s.name = a.ServerName(server.Choice{Command: argv}, at)
+	s.name = a.ServerName(at, server.Words{Command: argv})
 	s.about.Name, s.about.Command = shortWord(strings.Join(argv, " ")), s.program.Args
 	for _, n := range s.program.Needs {
 		if len(n.Led) == 0 {

@@ -47,9 +47,9 @@ func (a *app) trustCommand(words []string) *cli.Command {
 			if err != nil {
 				return err
 			}
-			do := func(file string, ch server.Choice) error { return a.trustOne(at, file, ch, c.Bool("yes")) }
+			do := func(file string, w server.Words) error { return a.trustOne(at, file, w, c.Bool("yes")) }
 			if c.Bool("revoke") {
-				do = func(file string, _ server.Choice) error { return a.revoke(at, file) }
+				do = func(file string, _ server.Words) error { return a.revoke(at, file) }
 			}
 			if used(c, words) {
 				ch, err := choose(c, words)
@@ -66,7 +66,7 @@ func (a *app) trustCommand(words []string) *cli.Command {
 				return err
 			}
 			for _, f := range files {
-				if err := do(f, server.Choice{Profile: f}); err != nil {
+				if err := do(f, server.Words{Profile: f}); err != nil {
 					return err
 				}
 			}
@@ -107,7 +107,7 @@ func profilesAt(at server.Dirs, paths []string) ([]string, error) {
 }
 
 // trustOne shows one profile and how it is used, and asks.
-func (a *app) trustOne(at server.Dirs, file string, ch server.Choice, yes bool) error {
+func (a *app) trustOne(at server.Dirs, file string, w server.Words, yes bool) error {
 	p, err := a.ToTrust(at, file)
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (a *app) trustOne(at server.Dirs, file string, ch server.Choice, yes bool) 
 	if err != nil {
 		return err
 	}
-	e.Use = server.UseOf(at, ch, p)
+	e.Use = server.UseOf(at, w, p)
 	if e.Why == "" {
 		fmt.Fprintf(a.out, "%s needs no trust: it is yours\n", audit.Visible(file))
 		return nil

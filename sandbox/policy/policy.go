@@ -104,6 +104,16 @@ type Policy struct {
 	Given  []Given  `json:"given,omitempty"` // what was filled in, for who asks if a definition depends on it
 }
 
+// Unguarded is the policy with nothing between the server's words and its client: no
+// definition is hidden, held or kept, and the server may ask the client nothing. What
+// the server is given of this machine stays as it is. It is for a client that is mcpen
+// itself, and asks what the server says to models.
+func (p Policy) Unguarded() Policy {
+	p.Tools = Tools{Pins: PinOff, Findings: FindingWarn, Results: TextPass}
+	p.Prompts, p.Resources, p.Client = Filter{}, Filter{}, Client{}
+	return p
+}
+
 // Bounds is what a baseline says of paths and sockets. A nil list bounds nothing,
 // one that is empty allows nothing.
 type Bounds struct {

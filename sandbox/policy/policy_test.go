@@ -309,3 +309,19 @@ func TestLoaderErrorsAreTold(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// An interview takes the guard away and nothing of the pen.
+func TestUnguardedKeepsThePen(t *testing.T) {
+	p := Closed("x")
+	p.Tools = Tools{Pins: PinEnforce, Findings: FindingHold}
+	p.Prompts.Nothing, p.Tools.Deny = Pos{Line: 1}, []Glob{{}}
+	p.Filesystem.Deny = []Path{{Path: "/x"}}
+	got := p.Unguarded()
+	if got.Tools.Pins != PinOff || got.Tools.Findings == FindingHold || len(got.Tools.Deny) > 0 || got.Prompts.Nothing != (Pos{}) {
+		t.Errorf("something is still between: %+v", got.Tools)
+	}
+	got.Tools, got.Prompts, got.Resources, got.Client = p.Tools, p.Prompts, p.Resources, p.Client
+	if !reflect.DeepEqual(got, p) {
+		t.Errorf("it is another pen: %+v, want %+v", got, p)
+	}
+}

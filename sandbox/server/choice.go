@@ -8,29 +8,124 @@ import (
 	"strings"
 
 	"mcpen/profiles"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
 )
 
-// ForPackage makes a choice that names a package the choice of the profile which is
-// for this package and no other: the one that --profile names, one of the person's own
-// that is called as the package is, or the one that ships. It gives back the choice
-// where there is none, and where the profile is a repository's.
+// Words are what somebody says about a server, on a command line or in a client's
+// configuration. The zero Words name nothing.
+type Words struct {
+	Profile   string   // name or path of a profile, or a package by reference; "": Command stands alone
+	Command   []string // what stands behind "--" without a server before it
+	Args      []string // what stands behind "SERVER --"
+	Params    map[string][]string
+	Pass      []string          // variables to pass on
+	Secrets   map[string]string // variables and where they are fetched from
+	Workspace string
+	Baseline  string
+	Without   []policy.Layer
+	Look      bool // only look: nothing is installed, locked or made
+	Empty     bool // the workspace is an empty folder of mcpen's own
+	Interview bool // mcpen itself asks what the server says: nothing of that is hidden, held or kept
+}
+
+// Kind tells apart what words name.
+type Kind byte
+
+// What words may name.
+const (
+	ByProfile Kind = iota + 1 // a profile, which says what is started
+	ByPackage                 // a package: by reference, or by the command line of npx, uvx and the like
+	ByCommand                 // a program of this machine
+	ByImage                   // a container, which mcpen does not run
+)
+
+// Target is what words name, before any profile is read.
+type Target struct {
+	Kind  Kind
+	Ref   pack.Ref // of a package
+	Args  []string // of the package's program
+	Image string   // of a container
+}
+
+// Target reads the words. It is the one place that knows the forms of a reference and
+// of a command line.
+func (w Words) Target() (Target, error) {
+	if isRef(w.Profile) {
+		ref, err := pack.ParseWanted(w.Profile)
+		if err != nil {
+			err = &launch.Error{Code: launch.ExitUsage, Err: err, Hint: "npm:NAME, npm:NAME@VERSION, npm:NAME@RANGE, pypi:NAME, pypi:NAME==VERSION or pypi:NAME>=VERSION"}
+		}
+		return Target{Kind: ByPackage, Ref: ref, Args: w.Args}, err
+	}
+	if len(w.Command) == 0 {
+		return Target{Kind: ByProfile}, nil
+	}
+	named, err := pack.FromCommand(w.Command)
+	if err != nil {
+		return Target{Kind: ByCommand}, &launch.Error{Code: launch.ExitUsage, Err: err}
+	}
+	switch named.Kind {
+	case pack.CommandPackage:
+		return Target{Kind: ByPackage, Ref: named.Ref, Args: named.Args}, nil
+	case pack.CommandContainer:
+		return Target{Kind: ByImage, Image: named.Image}, nil
+	}
+	return Target{Kind: ByCommand}, nil
+}
+
+// isRef reports whether a server is named by a package reference.
+func isRef(s string) bool { return strings.HasPrefix(s, "npm:") || strings.HasPrefix(s, "pypi:") }
+
+// Unwritten reports whether the words name no profile: a command alone, or a package by
+// reference.
+func (w Words) Unwritten() bool { return w.Profile == "" || isRef(w.Profile) }
+
+// Choice is what words mean on this machine, decided once by Choose.
+type Choice struct {
+	Words  // of the profile that was found, if one was
+	Target Target
+	Name   string // of a server that has no profile
+	Found  bool   // the profile is the package's own, found by it
+	bad    error  // why nothing can be started
+	whole  bool   // Args are all of the server's, and not behind those of its profile
+}
+
+// Choose decides what words mean. Where they name a package, the choice is the profile
+// which is for this package and no other: the one that --profile names, one of the
+// person's own that is called as the package is, or the one that ships. A profile of a
+// repository is none of these.
 //
 // What stands on the command line of the package gives the profile's parameters their
 // values, where it is written as the profile's own arguments are; what is left comes
 // behind those. Where --set gives such a parameter as well, the command line is the
-// server's as it is.
-func (c *Caller) ForPackage(ch Choice, at Dirs) (Choice, error) {
-	ref, args, ok, err := Packaged(ch, policy.Policy{})
-	if err != nil || !ok {
-		return ch, nil // where it is an error, program tells it
+// server's as it is. An error is about a profile; what cannot be started is an error once
+// it is to be started.
+func (c *Caller) Choose(at Dirs, w Words) (Choice, error) {
+	ch := Choice{Words: w}
+	if w.Unwritten() {
+		ch.Name = c.ServerName(at, w)
 	}
+	ch.Target, ch.bad = w.Target()
+	switch {
+	case ch.Target.Kind == ByImage:
+		ch.bad = launch.Usage("mcpen run npm:PACKAGE", "cannot run the image %q: a container has its own isolation; mcpen runs packages and programs", ch.Target.Image)
+	case ch.Target.Kind == ByPackage && ch.bad == nil:
+		return c.ownProfile(at, ch)
+	}
+	return ch, nil
+}
+
+// ownProfile is the choice of the package's own profile, or the same choice where there
+// is none.
+func (c *Caller) ownProfile(at Dirs, ch Choice) (Choice, error) {
+	ref := ch.Target.Ref
 	name := ch.Profile
 	if ch.Unwritten() {
 		name = c.Name(at, ref)
 		if ships, ok := profiles.For(Bare(ref)); ok && name != ships {
-			_, err = c.Profile(Choice{Profile: ships}, at) // mistakes in one of the person's own, which is another package's otherwise
+			_, err := c.Profile(at, ships) // mistakes in one of the person's own, which is another package's otherwise
 			if mistakes := (policy.Mistakes)(nil); errors.As(err, &mistakes) {
 				return ch, err
 			}
@@ -38,13 +133,14 @@ func (c *Caller) ForPackage(ch Choice, at Dirs) (Choice, error) {
 	}
 	file, _, err := c.Loader(at)(name, "")
 	if err != nil || Foreign(at, file) != "" {
-		return ch, nil // a profile that was named and is not there is told by resolve
+		return ch, nil // Resolve reports a profile that was named and is not there
 	}
-	profile, err := c.Profile(Choice{Profile: name}, at)
+	profile, err := c.Profile(at, name)
 	if err != nil || !SamePackage(profile.Package(), ref) {
 		return ch, err
 	}
-	ch.Profile, ch.Command, ch.Args, ch.Ref = name, nil, args, ref
+	args := ch.Target.Args
+	ch.Profile, ch.Command, ch.Args, ch.Found = name, nil, args, true
 	params, rest, bound := profile.Bind(args)
 	switch {
 	case !bound:
@@ -57,10 +153,29 @@ func (c *Caller) ForPackage(ch Choice, at Dirs) (Choice, error) {
 	return ch, nil
 }
 
+// starts is the package that a choice starts under a policy, and its arguments; ok is
+// false for a program.
+func (ch Choice) starts(pol policy.Policy) (ref pack.Ref, args []string, ok bool, err error) {
+	switch {
+	case ch.bad != nil:
+		return ref, nil, false, ch.bad
+	case ch.Target.Kind == ByPackage && !ch.Found:
+		return ch.Target.Ref, ch.Target.Args, true, nil
+	case ch.Found && ch.whole:
+		return ch.Target.Ref, ch.Args, true, nil
+	case ch.Found:
+		return ch.Target.Ref, slices.Concat(pol.Server.Args, ch.Args), true, nil
+	case ch.Target.Kind == ByCommand || pol.Server.Package == "":
+		return ref, nil, false, nil
+	}
+	ref, err = pack.ParseWanted(pol.Server.Package)
+	return ref, slices.Concat(pol.Server.Args, ch.Args), true, err
+}
+
 // gives reports whether the command line of mcpen gives one of these parameters.
-func (ch Choice) gives(params map[string][]string) bool {
+func (w Words) gives(params map[string][]string) bool {
 	for name := range params {
-		if _, ok := ch.Params[name]; ok || name == "workspace" && ch.Workspace != "" {
+		if _, ok := w.Params[name]; ok || name == "workspace" && w.Workspace != "" {
 			return true
 		}
 	}
@@ -68,31 +183,31 @@ func (ch Choice) gives(params map[string][]string) bool {
 }
 
 // Bind gives parameters their values.
-func (ch *Choice) Bind(params map[string][]string) {
-	given := make(map[string][]string, len(ch.Params)+len(params))
-	for name, values := range ch.Params {
+func (w *Words) Bind(params map[string][]string) {
+	given := make(map[string][]string, len(w.Params)+len(params))
+	for name, values := range w.Params {
 		given[name] = values
 	}
 	for name, values := range params {
 		if name == "workspace" {
-			ch.Workspace = values[0]
+			w.Workspace = values[0]
 			continue
 		}
 		given[name] = slices.Clone(values)
 	}
-	ch.Params = given
+	w.Params = given
 }
 
-// withVariables is the choice with what the environment gives the profile's parameters:
+// withVariables are the words with what the environment gives the profile's parameters:
 // it is part of what the profile is started with.
-func (c *Caller) withVariables(ch Choice, p *policy.Profile) Choice {
+func (c *Caller) withVariables(w Words, p *policy.Profile) Words {
 	set := c.variables(p.EnvOf())
 	for _, q := range p.Params {
-		if v := set[q.Env]; v != "" && ch.Params[q.Name] == nil {
-			ch.Bind(map[string][]string{q.Name: {v}})
+		if v := set[q.Env]; v != "" && w.Params[q.Name] == nil {
+			w.Bind(map[string][]string{q.Name: {v}})
 		}
 	}
-	return ch
+	return w
 }
 
 // variables are those of these names that are set.
@@ -107,47 +222,24 @@ func (c *Caller) variables(names []string) map[string]string {
 }
 
 // foundText says that a package's own profile is used, for a person, or is "".
-func foundText(ch Choice) string {
-	if ch.Ref.Name == "" {
+func (ch Choice) foundText() string {
+	if !ch.Found {
 		return ""
 	}
-	return fmt.Sprintf("%s runs by the profile %q: mcpen profile show %s", Bare(ch.Ref), ch.Profile, ch.Profile)
+	return fmt.Sprintf("%s runs by the profile %q: mcpen profile show %s", Bare(ch.Target.Ref), ch.Profile, ch.Profile)
 }
 
-// Choice is what the command line says about a server.
-type Choice struct {
-	Profile   string   // name or path; "" is the closed default
-	Command   []string // what stands behind "--" without a server before it
-	Args      []string // what stands behind "SERVER --"
-	Params    map[string][]string
-	Pass      []string          // variables to pass on
-	Secrets   map[string]string // variables and where they are fetched from
-	Workspace string
-	Baseline  string
-	Without   []policy.Layer
-	Ref       pack.Ref // the package that was asked for, where its profile was found by it
-	whole     bool     // args are all of the server's, and not behind those of its profile
-	Look      bool     // only look: nothing is installed, locked or made
-	Empty     bool     // the workspace is an empty folder of mcpen's own
-}
-
-// Unwritten reports whether the choice names no profile: a command alone, or a
-// package by reference.
-func (ch Choice) Unwritten() bool { return ch.Profile == "" || IsRef(ch.Profile) }
-
-// ServerName is the name of a server that has no profile.
-func (c *Caller) ServerName(ch Choice, at Dirs) string {
-	if IsRef(ch.Profile) {
-		if ref, err := pack.ParseWanted(ch.Profile); err == nil {
-			return c.Name(at, ref)
-		}
-		return "package" // the reference is refused in a moment
+// ServerName is the name of a server that has no profile. A reference that cannot be
+// read is refused in a moment.
+func (c *Caller) ServerName(at Dirs, w Words) string {
+	switch t, err := w.Target(); {
+	case err == nil && t.Kind == ByPackage:
+		return c.Name(at, t.Ref)
+	case isRef(w.Profile):
+		return "package"
 	}
-	if named, err := pack.FromCommand(ch.Command); err == nil && named.Kind == pack.CommandPackage {
-		return c.Name(at, named.Ref)
-	}
-	name := filepath.Base(ch.Command[0])
-	for _, arg := range ch.Command[1:] {
+	name := filepath.Base(w.Command[0])
+	for _, arg := range w.Command[1:] {
 		// "node dist/index.js" is better told apart by the script.
 		if !strings.HasPrefix(arg, "-") && strings.ContainsAny(arg, "/.") && !strings.ContainsAny(arg, " \t\n") && len(arg) < 256 {
 			if base := strings.TrimSuffix(filepath.Base(arg), filepath.Ext(arg)); base != "" {

@@ -1,12 +1,10 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -234,30 +232,3 @@ func (c *Caller) refuseMalicious(at Dirs, l pack.Lock) error {
 
 // Advisories is where a copy of an OSV database is looked for.
 func Advisories(at Dirs) string { return filepath.Join(at.State, "osv") }
-
-// SkippedScripts is a hint for a server that ends with an error: which packages of
-// its lock have install scripts that did not run. Some do not work without.
-func (c *Caller) SkippedScripts(at Dirs, pol policy.Policy, isPackage bool) string {
-	if !isPackage {
-		return ""
-	}
-	data, err := os.ReadFile(PinsBeside(at, pol, true).Lock)
-	if err != nil || !bytes.Contains(data, []byte("\ninstall-scripts = true\n")) {
-		return ""
-	}
-	l, err := pack.ParseLock(data)
-	if err != nil {
-		return ""
-	}
-	var names, quotes []string
-	for _, d := range l.Dependencies {
-		if n := d.PackageName(); d.Scripts && !slices.Contains(l.Scripts, n) && !slices.Contains(names, n) {
-			names, quotes = append(names, n), append(quotes, fmt.Sprintf("%q", n))
-		}
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("the install scripts of %s were not run; if the server needs them: [install] scripts = [%s], then mcpen remove %s and run again",
-		audit.Visible(strings.Join(names, ", ")), audit.Visible(strings.Join(quotes, ", ")), pol.Name)
-}

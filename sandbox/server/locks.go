@@ -19,23 +19,6 @@ type Locked struct {
 	Lock       pack.Lock
 }
 
-// LockFiles are the files of the locks that were named, or all of the user's.
-func LockFiles(at Dirs, names []string) []string {
-	dir := filepath.Join(at.Config, "profiles")
-	if len(names) == 0 {
-		files, _ := filepath.Glob(filepath.Join(dir, "*.lock")) // the pattern is good
-		return files
-	}
-	var out []string
-	for _, n := range names {
-		if !strings.Contains(n, "/") {
-			n = filepath.Join(dir, n+".lock")
-		}
-		out = append(out, n)
-	}
-	return out
-}
-
 func LockName(file string) string { return strings.TrimSuffix(filepath.Base(file), ".lock") }
 
 // rules are those of the profile that a lock belongs to, and what that asks for:
@@ -100,7 +83,10 @@ func (c *Caller) Latest(ctx context.Context, in *pack.Installer, at Dirs, l Lock
 // NamedTrees are the trees that a lock of the user's or the machine's names. Of a
 // lock that does not read nobody knows which it names, so that is an error.
 func (c *Caller) NamedTrees(at Dirs) ([]string, error) {
-	files := LockFiles(at, nil)
+	files, err := c.LockFiles(at, nil)
+	if err != nil {
+		return nil, err
+	}
 	machine, _ := filepath.Glob(at.machineProfiles() + "/*.lock") // the pattern is good
 	var keep []string
 	for _, file := range append(files, machine...) {

@@ -12,13 +12,14 @@ import (
 // NotStarted writes into a server's log why it did not start. What a client shows its
 // person is an exit code at most, and "mcpen log NAME" then has the cause. Where no
 // log can be kept, the error itself is all there is.
-func (c *Caller) NotStarted(p Prepared, ch Choice, err error) {
+func (c *Caller) NotStarted(p Prepared, err error) {
+	ch := p.said
 	if p.Dirs.State == "" || repositoryOf(p.Dirs, p.Dirs.State) != "" {
 		return
 	}
 	name, what := p.Policy.Name, ch.Profile
-	if name == "" && (ch.Unwritten() || ch.Ref.Name != "") {
-		name = c.ServerName(ch, p.Dirs)
+	if name == "" && ch.Unwritten() {
+		name = c.ServerName(p.Dirs, ch)
 	}
 	if name == "" {
 		// A profile with mistakes is told apart by its file all the same: what a

@@ -6,12 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 
 	"mcpen/profiles"
-	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -74,7 +72,7 @@ func (c *Caller) Taken(at Dirs, name string, ref pack.Ref) bool {
 	if _, _, err := c.Loader(at)(name, ""); err != nil {
 		return false
 	}
-	p, err := c.Profile(Choice{Profile: name}, at)
+	p, err := c.Profile(at, name)
 	return err != nil || !SamePackage(p.Package(), ref)
 }
 
@@ -102,49 +100,10 @@ func SamePackage(text string, ref pack.Ref) bool {
 	return err == nil && r.Ecosystem == ref.Ecosystem && r.Name == ref.Name
 }
 
-// Packaged is the package that a choice or a profile names, if it is one: by
-// reference, by profile, or by the command line of npx, uvx and the like.
-func Packaged(ch Choice, pol policy.Policy) (ref pack.Ref, args []string, ok bool, err error) {
-	switch {
-	case ch.Ref.Name != "" && ch.whole:
-		return ch.Ref, ch.Args, true, nil
-	case ch.Ref.Name != "":
-		return ch.Ref, slices.Concat(pol.Server.Args, ch.Args), true, nil
-	}
-	if IsRef(ch.Profile) {
-		ref, err = pack.ParseWanted(ch.Profile)
-		if err != nil {
-			err = &launch.Error{Code: launch.ExitUsage, Err: err, Hint: "npm:NAME, npm:NAME@VERSION, npm:NAME@RANGE, pypi:NAME, pypi:NAME==VERSION or pypi:NAME>=VERSION"}
-		}
-		return ref, ch.Args, true, err
-	}
-	if len(ch.Command) > 0 {
-		named, err := pack.FromCommand(ch.Command)
-		if err != nil {
-			return ref, nil, false, &launch.Error{Code: launch.ExitUsage, Err: err}
-		}
-		switch named.Kind {
-		case pack.CommandPackage:
-			return named.Ref, named.Args, true, nil
-		case pack.CommandContainer:
-			return ref, nil, false, launch.Usage("mcpen run npm:PACKAGE", "cannot run the image %q: a container has its own isolation; mcpen runs packages and programs", named.Image)
-		}
-		return ref, nil, false, nil
-	}
-	if pol.Server.Package == "" {
-		return ref, nil, false, nil
-	}
-	ref, err = pack.ParseWanted(pol.Server.Package)
-	return ref, append(append([]string{}, pol.Server.Args...), ch.Args...), true, err
-}
-
-// IsRef reports whether a server is named by a package reference.
-func IsRef(s string) bool { return strings.HasPrefix(s, "npm:") || strings.HasPrefix(s, "pypi:") }
-
 // Program finds or installs what is to be run. The caller closes the tree, where
 // it is a package, once the program has ended.
 func (c *Caller) Program(ctx context.Context, ch Choice, at Dirs, pol policy.Policy) (plan.Program, *pack.Tree, error) {
-	ref, args, ok, err := Packaged(ch, pol)
+	ref, args, ok, err := ch.starts(pol)
 	if err != nil {
 		return plan.Program{}, nil, err
 	}
@@ -191,7 +150,7 @@ func (c *Caller) InstallRules(at Dirs, profile string) (policy.Install, error) {
 // packageRules are the rules of a profile for installs and the package that it asks
 // for, "" where there is none.
 func (c *Caller) packageRules(at Dirs, profile string) (rules policy.Install, wanted string, err error) {
-	baselines, err := c.baselines(Choice{}, at)
+	baselines, err := c.baselines(at, "")
 	if err != nil {
 		return policy.Install{}, "", err
 	}

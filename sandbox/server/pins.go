@@ -6,23 +6,27 @@ import (
 	"strings"
 
 	"mcpen/sandbox/launch"
-	"mcpen/sandbox/policy"
 )
 
-// PinsBeside is where the pins of a server are: beside its profile, and what was
-// seen of it in the state directory.
-func PinsBeside(at Dirs, pol policy.Policy, isPackage bool) launch.PinFile {
+// pins is where the pins of a server are: beside its profile, and what was seen of it
+// in the state directory.
+func (p *Prepared) pins() launch.PinFile {
+	lock := p.lockFile()
+	f := launch.PinFile{Name: p.Policy.Name, File: AbsolutePath(p.Dirs, strings.TrimSuffix(lock, ".lock")+".pins")}
+	if p.Package.Name != "" {
+		f.Lock = AbsolutePath(p.Dirs, lock)
+	}
+	f.Seen = launch.SeenFile(p.Dirs.State, f)
+	return f
+}
+
+// lockFile is where the lock of the server's profile is, or would be.
+func (p *Prepared) lockFile() string {
 	file := ""
-	if len(pol.Sources) > 0 {
-		file = pol.Sources[0].File
+	if len(p.Policy.Sources) > 0 {
+		file = p.Policy.Sources[0].File
 	}
-	lock := LockBeside(at, file, pol.Name)
-	p := launch.PinFile{Name: pol.Name, File: AbsolutePath(at, strings.TrimSuffix(lock, ".lock")+".pins")}
-	if isPackage {
-		p.Lock = AbsolutePath(at, lock)
-	}
-	p.Seen = launch.SeenFile(at.State, p)
-	return p
+	return LockBeside(p.Dirs, file, p.Policy.Name)
 }
 
 // AbsolutePath is a path from where mcpen was started.

@@ -17,6 +17,8 @@ import (
 // Prepared is everything that a run starts from.
 type Prepared struct {
 	Dirs    Dirs
+	Choice  Choice
+	Package pack.Ref // whose program it is; its Name is "" for a program of this machine
 	Policy  policy.Policy
 	Program plan.Program
 	Host    plan.Host
@@ -25,7 +27,8 @@ type Prepared struct {
 	Found   string     // what says that the package's own profile is used, or ""
 	Tree    *pack.Tree // of a package: GC leaves it alone until close
 
-	Untrusted error  // why nothing starts from the profile; nil where something does, or it was not only to be looked at
+	Untrusted error // why nothing starts from the profile; nil where something does, or it was not only to be looked at
+	said      Words
 	workspace string // as the command line or the folder of the start has it; "" where there is none
 }
 
@@ -48,23 +51,25 @@ func (p *Prepared) Files() []*os.File {
 // own state directory, which it makes, and, for a package that was never locked,
 // the store and the lock; and nothing at all where the choice is only to look.
 // The caller closes what it returns.
-func (c *Caller) Prepare(ctx context.Context, ch Choice) (p Prepared, err error) {
+func (c *Caller) Prepare(ctx context.Context, w Words) (p Prepared, err error) {
 	defer func() {
 		if err != nil {
 			p.Close()
 		}
 	}()
+	p.said = w
 	find := c.DirsToRun
-	if ch.Look {
+	if w.Look {
 		find = c.Dirs
 	}
 	if p.Dirs, err = find(); err != nil {
 		return p, err
 	}
-	if ch, err = c.ForPackage(ch, p.Dirs); err != nil {
+	if p.Choice, err = c.Choose(p.Dirs, w); err != nil {
 		return p, err
 	}
-	p.Found = foundText(ch)
+	ch := p.Choice
+	p.Found = ch.foundText()
 	r, err := c.Resolve(ch, p.Dirs)
 	if err != nil {
 		return p, err
@@ -76,7 +81,10 @@ func (c *Caller) Prepare(ctx context.Context, ch Choice) (p Prepared, err error)
 		}
 	}
 	p.Policy = r.Policy
-	p.workspace = c.Input(ch, p.Dirs, nil).Workspace
+	if w.Interview {
+		p.Policy = p.Policy.Unguarded()
+	}
+	p.workspace = c.Input(ch.Words, p.Dirs, nil).Workspace
 	if err = c.install(ctx, ch, r, &p); err != nil {
 		return p, err
 	}
@@ -121,11 +129,14 @@ func (c *Caller) install(ctx context.Context, ch Choice, r Resolved, p *Prepared
 		}
 		return &launch.Error{Code: launch.ExitRefused, Err: fmt.Errorf("cannot keep state in %q: it is in the repository %s", p.Dirs.State, top), Hint: hint}
 	}
-	asked, err := c.gate(p.Dirs, !ch.Look, c.withVariables(ch, r.profile), r)
+	asked, err := c.gate(p.Dirs, !ch.Look, c.withVariables(ch.Words, r.profile), r)
 	if p.Untrusted = err; err != nil && !ch.Look {
 		return err
 	}
 	program := func() (err error) {
+		if p.Package, _, _, err = ch.starts(p.Policy); err != nil {
+			return err
+		}
 		p.Program, p.Tree, err = c.Program(ctx, ch, p.Dirs, p.Policy)
 		return err
 	}

@@ -30,19 +30,18 @@ type Resolved struct {
 // Resolve loads and resolves the profile, or takes the closed default.
 func (c *Caller) Resolve(ch Choice, at Dirs) (Resolved, error) {
 	var none Resolved
-	baselines, err := c.baselines(ch, at)
+	baselines, err := c.baselines(at, ch.Baseline)
 	if err != nil {
 		return none, err
 	}
 	if info, err := os.Stat(ch.Workspace); ch.Workspace != "" && (err != nil || !info.IsDir()) {
 		return none, launch.Usage("--workspace DIR", "cannot use the workspace %q: it is no directory", ch.Workspace)
 	}
-	in := c.Input(ch, at, baselines)
+	in := c.Input(ch.Words, at, baselines)
 	if ch.Unwritten() && len(baselines) == 0 && len(ch.Params) == 0 && ch.Workspace == "" && len(ch.Without) == 0 && len(ch.Pass) == 0 && len(ch.Secrets) == 0 {
-		name := c.ServerName(ch, at)
-		return Resolved{Policy: policy.Closed(name), profile: &policy.Profile{Name: name}}, nil
+		return Resolved{Policy: policy.Closed(ch.Name), profile: &policy.Profile{Name: ch.Name}}, nil
 	}
-	profile, err := c.Profile(ch, at)
+	profile, err := c.chosenProfile(at, ch)
 	if err != nil {
 		return none, err
 	}
@@ -61,13 +60,13 @@ func (c *Caller) Resolve(ch Choice, at Dirs) (Resolved, error) {
 }
 
 // Input is what a profile is resolved with.
-func (c *Caller) Input(ch Choice, at Dirs, baselines []*policy.Profile) policy.Input {
-	in := policy.Input{Params: ch.Params, Home: at.Home, State: at.State, Config: at.Config,
-		Login: at.login, Workspace: ch.Workspace, Cwd: at.Cwd, Without: ch.Without, Pass: ch.Pass, Secrets: ch.Secrets, Baselines: baselines}
+func (c *Caller) Input(w Words, at Dirs, baselines []*policy.Profile) policy.Input {
+	in := policy.Input{Params: w.Params, Home: at.Home, State: at.State, Config: at.Config,
+		Login: at.login, Workspace: w.Workspace, Cwd: at.Cwd, Without: w.Without, Pass: w.Pass, Secrets: w.Secrets, Baselines: baselines}
 	in.Start = Workspace(in)
 	switch {
-	case ch.Empty:
-		in.Start = ch.Workspace
+	case w.Empty:
+		in.Start = w.Workspace
 	case in.Workspace == "":
 		in.Workspace = in.Start
 	}
@@ -99,32 +98,36 @@ func refused(err error, profile *policy.Profile, in policy.Input) error {
 	return &launch.Error{Code: launch.ExitRefused, Err: err}
 }
 
-// Profile reads and parses the profile that was chosen; without one, an empty
-// profile of the command's name.
-func (c *Caller) Profile(ch Choice, at Dirs) (*policy.Profile, error) {
-	load := c.Loader(at)
+// chosenProfile is the profile of a choice; without one, an empty profile of the
+// server's name.
+func (c *Caller) chosenProfile(at Dirs, ch Choice) (*policy.Profile, error) {
 	if ch.Unwritten() {
-		name := c.ServerName(ch, at)
-		return policy.Parse(noProfileFile, fmt.Appendf(nil, "version = 1\nname = %q\n", name), load)
+		return policy.Parse(noProfileFile, fmt.Appendf(nil, "version = 1\nname = %q\n", ch.Name), c.Loader(at))
 	}
-	file, data, err := load(ch.Profile, "")
+	return c.Profile(at, ch.Profile)
+}
+
+// Profile reads and parses a profile, by name or path.
+func (c *Caller) Profile(at Dirs, word string) (*policy.Profile, error) {
+	load := c.Loader(at)
+	file, data, err := load(word, "")
 	if err != nil {
-		return nil, NoProfile(at, ch.Profile, err)
+		return nil, NoProfile(at, word, err)
 	}
 	return policy.Parse(file, data, load)
 }
 
 // baselines are the machine's, where there is one, and the one that the command
 // line names. Both hold: a command line, which may be a repository's, only narrows.
-func (c *Caller) baselines(ch Choice, at Dirs) ([]*policy.Profile, error) {
+func (c *Caller) baselines(at Dirs, named string) ([]*policy.Profile, error) {
 	var out []*policy.Profile
-	for _, file := range []string{c.baselineFile(), ch.Baseline} {
+	for _, file := range []string{c.baselineFile(), named} {
 		if file == "" || file == c.baselineFile() && len(out) > 0 {
 			continue
 		}
 		file = fileName(file)
 		data, err := ReadRegular(file, policy.MaxFile)
-		if errors.Is(err, fs.ErrNotExist) && file != ch.Baseline {
+		if errors.Is(err, fs.ErrNotExist) && file != named {
 			continue
 		}
 		if err != nil {

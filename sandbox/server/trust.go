@@ -262,12 +262,12 @@ func keepTrusted(at Dirs, e Evidence, uses []string) error {
 // person's own until they have trusted it as it is, and what it is started with. At a
 // terminal they may be asked; elsewhere it is refused. It reports whether anything had
 // to be trusted.
-func (c *Caller) gate(at Dirs, ask bool, ch Choice, r Resolved) (asked bool, err error) {
+func (c *Caller) gate(at Dirs, ask bool, w Words, r Resolved) (asked bool, err error) {
 	for _, p := range append(slices.Clone(r.baselines), r.profile) {
 		e, err := c.Gather(at, p)
 		if err == nil && e.Why != "" {
 			if p == r.profile {
-				e.Use = UseOf(at, ch, p)
+				e.Use = UseOf(at, w, p)
 			}
 			asked, err = true, c.gateOne(at, ask, e)
 		}
@@ -280,7 +280,7 @@ func (c *Caller) gate(at Dirs, ask bool, ch Choice, r Resolved) (asked bool, err
 
 // GateOf is gate for a look at one profile.
 func (c *Caller) GateOf(at Dirs, p *policy.Profile) error {
-	_, err := c.gate(at, false, Choice{}, Resolved{profile: p})
+	_, err := c.gate(at, false, Words{}, Resolved{profile: p})
 	return err
 }
 

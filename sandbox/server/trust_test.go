@@ -18,20 +18,20 @@ func TestTrustGoesOnWhatMcpenWrites(t *testing.T) {
 	a, at, file := repository(t)
 	pins := strings.TrimSuffix(file, ".toml") + ".lock"
 	e := gathered(t, a, at, file)
-	if _, err := a.gate(at, false, Choice{}, Resolved{profile: e.Profile}); err == nil {
+	if _, err := a.gate(at, false, Words{}, Resolved{profile: e.Profile}); err == nil {
 		t.Fatal("not trusted, and let through")
 	}
 	if err := Trust(at, e); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.gate(at, false, Choice{}, Resolved{profile: e.Profile}); err != nil {
+	if _, err := a.gate(at, false, Words{}, Resolved{profile: e.Profile}); err != nil {
 		t.Fatalf("trusted, and not let through: %v", err)
 	}
 	write := func() error { return os.WriteFile(pins, []byte("lock = 1\n"), 0o600) }
 	if err := a.KeepTrustBeside(at, pins, write); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.gate(at, false, Choice{}, Resolved{profile: e.Profile}); err != nil {
+	if _, err := a.gate(at, false, Words{}, Resolved{profile: e.Profile}); err != nil {
 		t.Errorf("what mcpen wrote is not trusted: %v", err)
 	}
 	if err := os.WriteFile(pins, []byte("lock = 2\n"), 0o600); err != nil {
@@ -40,7 +40,7 @@ func TestTrustGoesOnWhatMcpenWrites(t *testing.T) {
 	if err := a.KeepTrustBeside(at, pins, write); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.gate(at, false, Choice{}, Resolved{profile: e.Profile}); err != nil {
+	if _, err := a.gate(at, false, Words{}, Resolved{profile: e.Profile}); err != nil {
 		t.Errorf("the same as before is not trusted: %v", err)
 	}
 	if err := os.WriteFile(pins, []byte("lock = 3\n"), 0o600); err != nil {
@@ -50,7 +50,7 @@ func TestTrustGoesOnWhatMcpenWrites(t *testing.T) {
 	if err := a.KeepTrustBeside(at, pins, more); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.gate(at, false, Choice{}, Resolved{profile: e.Profile}); err == nil {
+	if _, err := a.gate(at, false, Words{}, Resolved{profile: e.Profile}); err == nil {
 		t.Error("what was changed by somebody else became trusted with a change of mcpen's")
 	}
 }

@@ -29,14 +29,14 @@ type use struct {
 	secrets   map[string]string   // the same, and where they are fetched from
 }
 
-// UseOf is the use that a choice makes of a profile. One that is the person's own may
+// UseOf is the use that words make of a profile. One that is the person's own may
 // be used as it pleases them.
-func UseOf(at Dirs, ch Choice, p *policy.Profile) use {
+func UseOf(at Dirs, w Words, p *policy.Profile) use {
 	top := origin(at, p)
 	if top == "" {
 		return use{}
 	}
-	u := use{profile: RealFile(at, p.Sources[0].File), Command: ch.Command, args: ch.Args, params: map[string][]string{}, without: ch.Without, pass: ch.Pass, secrets: ch.Secrets}
+	u := use{profile: RealFile(at, p.Sources[0].File), Command: w.Command, args: w.Args, params: map[string][]string{}, without: w.Without, pass: w.Pass, secrets: w.Secrets}
 	outside := func(dir string) string {
 		if real := RealFile(at, dir); dir != "" && real != top && !strings.HasPrefix(real, top+"/") {
 			return real
@@ -45,12 +45,12 @@ func UseOf(at Dirs, ch Choice, p *policy.Profile) use {
 	}
 	asks := p.Asks("workspace")
 	if asks {
-		u.workspace = outside(ch.Workspace)
+		u.workspace = outside(w.Workspace)
 	}
-	if asks && ch.Workspace == "" || fromHere(at, append(SaidWords(p, "server.command", "server.args"), append(ch.Command, ch.Args...)...)) {
+	if asks && w.Workspace == "" || fromHere(at, append(SaidWords(p, "server.command", "server.args"), append(w.Command, w.Args...)...)) {
 		u.dir = outside(at.Cwd)
 	}
-	for name, values := range ch.Params {
+	for name, values := range w.Params {
 		for _, v := range values {
 			u.params[name] = append(u.params[name], absoluteValue(at, p, name, v))
 		}

@@ -1,0 +1,89 @@
+package server
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mcpen/sandbox/policy"
+)
+
+// Named is the server that a word names, for commands that look at what is kept of it
+// or change that. Nothing of it need be there.
+type Named struct {
+	Name    string // by which its log, its runs and its pins go
+	Profile string // the word by which its profile is loaded; "": it has none
+	ByFile  bool   // it was named by a path, so that one of the same name is not meant
+	Lock    string // its lock file; profile and pins lie beside it under the same name
+}
+
+// Named decides what a word names: a profile by its name, a profile, lock or pin file
+// by its path, or a package by reference, which stands for the profile that it runs by.
+func (c *Caller) Named(at Dirs, word string) (Named, error) {
+	switch {
+	case isRef(word):
+		t, err := Words{Profile: word}.Target()
+		if err != nil {
+			return Named{}, err
+		}
+		return c.named(at, c.Name(at, t.Ref)), nil
+	case isPath(word):
+		return c.namedByPath(at, word)
+	}
+	return c.named(at, word), nil
+}
+
+// endings are those of the files that lie beside each other.
+var endings = []string{".toml", ".lock", ".pins"}
+
+// isPath reports whether a word is a file's path, and no name.
+func isPath(word string) bool {
+	return strings.Contains(word, "/") || slices.Contains(endings, filepath.Ext(word))
+}
+
+func (c *Caller) named(at Dirs, name string) Named {
+	file, _, err := c.Loader(at)(name, "")
+	if err != nil {
+		return Named{Name: name, Lock: filepath.Join(at.Config, "profiles", name+".lock")}
+	}
+	return Named{Name: name, Profile: name, Lock: LockBeside(at, file, name)}
+}
+
+func (c *Caller) namedByPath(at Dirs, path string) (Named, error) {
+	beside := path
+	if ext := filepath.Ext(path); slices.Contains(endings, ext) {
+		beside = strings.TrimSuffix(path, ext)
+	}
+	n := Named{Name: filepath.Base(beside), ByFile: true, Lock: beside + ".lock"}
+	if !Exists(beside + ".toml") {
+		return n, nil
+	}
+	n.Profile = beside + ".toml"
+	if !strings.Contains(n.Profile, "/") {
+		n.Profile = "./" + n.Profile
+	}
+	profile, err := c.Profile(at, n.Profile)
+	if err != nil {
+		// A profile with mistakes is told apart by its file all the same.
+		profile = &policy.Profile{Name: n.Name, Sources: []policy.Source{{File: n.Profile}}}
+	}
+	n.Name, err = identity(at, profile, true)
+	return n, err
+}
+
+// LockFiles are the files of the locks that words name, or all of the user's.
+func (c *Caller) LockFiles(at Dirs, words []string) ([]string, error) {
+	if len(words) == 0 {
+		files, _ := filepath.Glob(filepath.Join(at.Config, "profiles", "*.lock")) // the pattern is good
+		return files, nil
+	}
+	var out []string
+	for _, w := range words {
+		n, err := c.Named(at, w)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, n.Lock)
+	}
+	return out, nil
+}

@@ -1,0 +1,53 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/pack"
+	"mcpen/sandbox/policy"
+)
+
+// Order is what a launcher is told of a server whose secrets were fetched.
+func (p *Prepared) Order() launch.Order {
+	o := launch.NewOrder(p.Plan)
+	o.Bus, o.Logs, o.Config, o.State = p.Dirs.Bus, LogDir(p.Dirs), p.Dirs.Config, p.Dirs.State
+	if !p.said.Unwritten() {
+		o.Allow = p.said.Profile
+	}
+	o.Death, o.Pins = p.skippedScripts(), p.pins()
+	o.Keep = p.Policy.Tools.Pins != policy.PinOff || p.Policy.Tools.Findings == policy.FindingHold
+	return o
+}
+
+// skippedScripts is a hint for a server that ends with an error: which packages of
+// its lock have install scripts that did not run. Some do not work without.
+func (p *Prepared) skippedScripts() string {
+	if p.Package.Name == "" {
+		return ""
+	}
+	data, err := os.ReadFile(p.pins().Lock)
+	if err != nil || !bytes.Contains(data, []byte("\ninstall-scripts = true\n")) {
+		return ""
+	}
+	l, err := pack.ParseLock(data)
+	if err != nil {
+		return ""
+	}
+	var names, quotes []string
+	for _, d := range l.Dependencies {
+		if n := d.PackageName(); d.Scripts && !slices.Contains(l.Scripts, n) && !slices.Contains(names, n) {
+			names, quotes = append(names, n), append(quotes, fmt.Sprintf("%q", n))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the install scripts of %s were not run; if the server needs them: [install] scripts = [%s], then mcpen remove %s and run again",
+		audit.Visible(strings.Join(names, ", ")), audit.Visible(strings.Join(quotes, ", ")), p.Policy.Name)
+}
