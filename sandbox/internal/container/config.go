@@ -213,6 +213,12 @@ func cgroup(p plan.Plan, id string) (*cgroups.Cgroup, error) {
 	if g.Systemd {
 		g.ScopePrefix, g.Parent = "mcpen", ""
 	}
+	if g.Systemd && g.Resources.Memory != 0 {
+		// Else the manager ends all of the scope once the kernel has ended one process
+		// of it, often before pid 1 could say how the server ended (OOMPolicy=,
+		// systemd.scope(5), since version 253).
+		g.Resources.Unified = map[string]string{"memory.oom.group": "0"}
+	}
 	return g, nil
 }
 
