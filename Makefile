@@ -12,10 +12,10 @@ CARRIED := cmd/mcpen/embedded/mcpen-launcher
 # Packages whose goroutines meet: tested with the race detector too.
 RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/pack/...
 
-.PHONY: help build demo test integration profiles lint fuzz bench tables vm soak conformance eval install setup launcher clean
+.PHONY: help build demo test integration profiles lint fuzz bench tables vm vm-table soak conformance eval install setup launcher clean
 
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## install what building and testing need (a C compiler, pkg-config, libseccomp)
 	@scripts/setup.sh test
@@ -54,8 +54,11 @@ bench: build ## start, ping and memory beside the peers that are installed, as r
 tables: build ## run the bench and the suites, and write their figures into README and SECURITY
 	$(GO) run ./scripts/tables
 
-vm: build ## real Debian machines under qemu: MACHINES="debian13 …" (default: all)
+vm: ## real Debian machines under qemu: MACHINES="debian13 …" (default: all)
 	@scripts/vm.sh $(MACHINES)
+
+vm-table: ## write what the last runs of make vm found into SECURITY
+	$(GO) run ./scripts/tables "$${MCPEN_VM:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mcpen-vm}"
 
 soak: build ## ten minutes of mixed traffic, and ten each of changes in a writable folder as user and root (MCPEN_SOAK_WRITES=5m)
 	$(TEST) -tags $(TAGS),soak -timeout 60m -run Soak -v ./...

@@ -1,6 +1,7 @@
 // Command tables writes what the suites and the bench printed on this machine into
 // README.md and SECURITY.md, between the marks that are there for it, with the
-// machine, the date and the commit. It is run by "make tables".
+// machine, the date and the commit. It is run by "make tables". With a folder of
+// results of scripts/vm.sh it writes the table of machines instead ("make vm-table").
 package main
 
 import (
@@ -17,6 +18,12 @@ import (
 const tags = "urfave_cli_no_docs,runc_nocriu,mcpen_launcher"
 
 func main() {
+	if len(os.Args) > 1 {
+		text, err := machines("scripts/vm/machines", os.Args[1])
+		check(err)
+		check(between("SECURITY.md", "machines", text))
+		return
+	}
 	where := machine()
 	bench, err := output("go", "run", "./scripts/bench")
 	check(err)
@@ -148,7 +155,7 @@ func between(file, name, text string) error {
 	if err != nil {
 		return err
 	}
-	begin, end := "<!-- "+name+": written by make tables -->\n", "<!-- "+name+": end -->\n"
+	begin, end := "<!-- "+name+": written by make "+map[bool]string{true: "vm-table", false: "tables"}[name == "machines"]+" -->\n", "<!-- "+name+": end -->\n"
 	head, rest, ok := strings.Cut(string(data), begin)
 	_, tail, closed := strings.Cut(rest, end)
 	if !ok || !closed {
