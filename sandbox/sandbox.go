@@ -332,7 +332,8 @@ func (b *Box) listen() {
 		case child.Exited:
 			told = true
 			b.exit = Exit{Code: m.Code, Signal: syscall.Signal(m.Signal)}
-			b.met = container.Over(b.cgroups) // now: the user manager takes an empty scope away
+			b.met = container.Over(b.cgroups) // before the user manager takes an empty scope away
+			b.acknowledge()
 		}
 	}
 	if !told {
@@ -352,6 +353,15 @@ func (b *Box) listen() {
 		b.started <- startErr
 	}
 	close(b.done)
+}
+
+// acknowledge lets pid 1 go, which waits for it behind the server's end.
+func (b *Box) acknowledge() {
+	b.talking.RLock()
+	defer b.talking.RUnlock()
+	if !b.silent {
+		_ = b.control.Send(child.Message{Kind: child.Signal}) // an error: it is gone
+	}
 }
 
 // release gives everything back. What is still inside is killed.

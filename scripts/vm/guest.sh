@@ -325,6 +325,8 @@ as in doctor|--security-opt unmask=ALL --security-opt seccomp=unconfined --secur
 P
 }
 
+# A machine has an interface, whose address a server must not learn.
+sudo ip link add dummy0 type dummy && sudo ip address add 192.0.2.7/24 dev dummy0 && sudo ip link set dummy0 up
 facts
 case $setting in
 plain) whole ;;

@@ -32,7 +32,7 @@ const (
 	Started   Kind = "started"   // the server runs; PID is its number inside
 	Failed    Kind = "failed"    // it will not: Step and Error say why
 	Exited    Kind = "exited"    // Code or Signal
-	Signal    Kind = "signal"    // send Signal to the server
+	Signal    Kind = "signal"    // send Signal to the server; 0 says that Exited was heard
 )
 
 // Message is one message.

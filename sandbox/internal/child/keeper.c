@@ -25,6 +25,7 @@
 
 #define REPORT 3
 #define CONTROL 4
+#define HEARD_MS 5000 /* as in mediate.go: a launcher that is stopped keeps nobody */
 
 static void woken(int sig)
 {
@@ -58,8 +59,19 @@ static void started(pid_t server)
 	_exit(1); /* and the launcher says that it ended, where nothing else was told */
 }
 
-/* Tells how the server ended, and ends: the kernel ends everything that is left
- * in the namespace. */
+/* Waits until the launcher has heard the end, which a signal of number 0 says: it
+ * reads then what the control groups counted, and those of the user manager are taken
+ * away with their last process, which is this one. */
+static void heard(void)
+{
+	struct pollfd control = {.fd = CONTROL, .events = POLLIN};
+	unsigned char sig = 1;
+
+	while (poll(&control, 1, HEARD_MS) > 0 && recv(CONTROL, &sig, 1, MSG_DONTWAIT) == 1 && sig != 0)
+		;
+}
+
+/* Ends everything that is left in the namespace, tells how the server ended, and ends. */
 static void ended(int status)
 {
 	int code = 0, sig = 0;
@@ -68,7 +80,10 @@ static void ended(int status)
 		sig = WTERMSIG(status);
 	else
 		code = WEXITSTATUS(status);
+	if (getpid() == 1)
+		kill(-1, SIGKILL);
 	tell(snprintf(text, sizeof text, "{\"kind\":\"exited\",\"code\":%d,\"signal\":%d}", code, sig));
+	heard();
 	_exit(0);
 }
 

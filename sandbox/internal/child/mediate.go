@@ -93,7 +93,7 @@ func begun(number string, ctl *Control) error {
 		return step("mediate", err)
 	}
 	unix.Close(toldFD)
-	s := &server{pid: pid}
+	s := &server{pid: pid, heard: make(chan struct{})}
 	exit := make(chan Message, 1)
 	go func() { exit <- s.end() }()
 	media := make(chan *writes.Mediator, 1)
@@ -111,10 +111,22 @@ func begun(number string, ctl *Control) error {
 		m.Flush()
 	default: // it never made a call
 	}
+	if os.Getpid() == 1 {
+		_ = unix.Kill(-1, unix.SIGKILL) // an error: nobody is left
+	}
 	ctl.Send(told)
-	unix.Exit(0) // and the kernel ends what is left inside
+	// The launcher reads what the control groups counted, and those of the user
+	// manager are taken away with their last process, which is this one.
+	select {
+	case <-s.heard:
+	case <-time.After(heardWait):
+	}
+	unix.Exit(0)
 	return nil
 }
+
+// heardWait is as in keeper.c: a launcher that is stopped keeps nobody.
+const heardWait = 5 * time.Second
 
 // end waits for the server, and says how it ended.
 func (s *server) end() Message {

@@ -257,7 +257,8 @@ func silence() error {
 // server is the process that a keeper without namespaces is there for. No signal is sent once it was
 // reaped, when its number may be somebody else's.
 type server struct {
-	pid int
+	pid   int
+	heard chan struct{} // closed when the launcher has heard the end; nil: nobody waits for it
 
 	mu     sync.Mutex
 	reaped bool
@@ -272,6 +273,12 @@ func (s *server) obey(ctl *Control) {
 				endAll()
 			}
 			unix.Exit(1) // now: under the race detector os.Exit lingers
+		}
+		if m.Kind == Signal && m.Signal == 0 {
+			if s.heard != nil {
+				close(s.heard)
+			}
+			return // it says no more
 		}
 		if m.Kind == Signal {
 			s.mu.Lock()

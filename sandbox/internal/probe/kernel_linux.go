@@ -21,6 +21,7 @@ func kernel() []Probe {
 		return Probe{ID: id, Loss: loss, How: how, Want: "EPERM", By: Namespaces | Seccomp, Twin: twin, Absent: "ENOSYS",
 			Run: func(World) Result { return reached(run(new(arena)), past) }}
 	}
+	either := func(p Probe, absent string) Probe { p.Absent += "|" + absent; return p }
 	return []Probe{
 		row("io-uring", "every rule of the filter: io_uring makes calls that no filter sees", "io_uring_setup(2)", "ENOSYS", Seccomp, TwinPlain,
 			func(a *arena) error {
@@ -33,13 +34,13 @@ func kernel() []Probe {
 				b[0], b[4], b[8], b[12] = 2 /* ARRAY */, 4, 4, 1
 				return closed(sys(a, unix.SYS_BPF, unix.BPF_MAP_CREATE, attr, 72))
 			}),
-		row("perf-event", "timing of other programs, and "+surface, "perf_event_open(2) of this process", "EPERM", Seccomp, TwinPlain,
+		either(row("perf-event", "timing of other programs, and "+surface, "perf_event_open(2) of this process", "EPERM", Seccomp, TwinPlain,
 			func(a *arena) error {
 				attr := &unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_TASK_CLOCK,
 					Size: uint32(unix.PERF_ATTR_SIZE_VER0), Bits: unix.PerfBitExcludeKernel | unix.PerfBitExcludeHv | unix.PerfBitDisabled}
 				minusOne := -1
 				return closed(sys(a, unix.SYS_PERF_EVENT_OPEN, put(a, attr), 0, uintptr(minusOne), uintptr(minusOne), unix.PERF_FLAG_FD_CLOEXEC))
-			}),
+			}), "EACCES"), // kernel.perf_event_paranoid is 3 in Debian
 		row("userfaultfd", "races in the kernel that could not be won without it", "userfaultfd(2) with UFFD_USER_MODE_ONLY", "EPERM", Seccomp, TwinPlain,
 			func(a *arena) error {
 				return closed(sys(a, unix.SYS_USERFAULTFD, unix.O_CLOEXEC|1))
