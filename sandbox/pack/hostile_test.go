@@ -315,6 +315,29 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
+// A package manager that hangs must not keep a client's first start for ever.
+func TestToolThatHangsEnds(t *testing.T) {
+	f := packtest.New(t, false)
+	npmWorld(f)
+	in, _ := newInstaller(t, f)
+	run := in.Run
+	in.Run = func(ctx context.Context, job Job) error {
+		if job.Network != nil {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return run(ctx, job)
+	}
+	in.Limits = Limits{Tool: 50 * time.Millisecond}
+	_, _, err := add(in, mustRef(t, "npm:@demo/server"))
+	oneError(t, err, "did not end within 50ms")
+	storeIsEmpty(t, in.Store)
+	in.Run, in.Limits = run, Limits{}
+	if _, _, err := add(in, mustRef(t, "npm:@demo/server")); err != nil {
+		t.Errorf("one that ends: %v", err)
+	}
+}
+
 // One bad moment of a registry among a hundred requests must not end an install.
 func TestOneBadMomentIsForgiven(t *testing.T) {
 	f := packtest.New(t, false)

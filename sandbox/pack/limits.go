@@ -1,5 +1,7 @@
 package pack
 
+import "time"
+
 // Limits bound what a package may bring. A zero field takes the default of
 // DefaultLimits; there is no way to have no limit.
 type Limits struct {
@@ -11,12 +13,14 @@ type Limits struct {
 	Unpacked    int64 // bytes of one archive, unpacked
 	ArchiveList int   // entries of one archive
 	Path        int   // bytes of one path within a tree
+	// Tool is the time of one run of npm, pip or uv: one that hangs ends.
+	Tool time.Duration
 }
 
 // DefaultLimits fit the largest MCP servers seen with room to spare.
 func DefaultLimits() Limits {
 	return Limits{Files: 200_000, Bytes: 4 << 30, Archives: 5_000, Archive: 512 << 20, Fetched: 2 << 30,
-		Unpacked: 2 << 30, ArchiveList: 100_000, Path: 1024}
+		Unpacked: 2 << 30, ArchiveList: 100_000, Path: 1024, Tool: 30 * time.Minute}
 }
 
 // filled replaces zero fields by their defaults.
@@ -30,10 +34,11 @@ func (l Limits) filled() Limits {
 	fill(&l.Unpacked, d.Unpacked)
 	fill(&l.ArchiveList, d.ArchiveList)
 	fill(&l.Path, d.Path)
+	fill(&l.Tool, d.Tool)
 	return l
 }
 
-func fill[T int | int64](field *T, value T) {
+func fill[T ~int | ~int64](field *T, value T) {
 	if *field <= 0 {
 		*field = value
 	}

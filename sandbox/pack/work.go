@@ -277,6 +277,9 @@ func (w *work) runTo(ctx context.Context, out io.Writer, name string, argv, env 
 	}
 	var words tail
 	job.Stderr = &words
+	limit := w.in.Limits.filled().Tool
+	ctx, stop := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s did not end within %s", name, limit))
+	defer stop()
 	err := w.in.Run(ctx, job)
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("cannot install: %w", context.Cause(ctx))
