@@ -42,7 +42,7 @@ integration: build ## real servers from the registries
 profiles: build ## the profiles that ship, each with its server from the registry, inside and outside
 	$(TEST) -tags $(TAGS),integration -timeout 120m -run '^TestLibrary' ./profiles
 
-lint: setup ## gofmt, vet, staticcheck, govulncheck
+lint: setup ## gofmt, vet, staticcheck, deadcode, govulncheck
 	@scripts/lint.sh
 
 fuzz: setup ## each fuzz target for FUZZTIME (default 30s)

@@ -114,10 +114,6 @@ func withNotes(t *testing.T, s *session) {
 	must(t, os.WriteFile(filepath.Join(s.dir, "page.html"), []byte("<html><body><h1>Wool</h1></body></html>"), 0o644))
 }
 
-func withFile(name string) func(*testing.T, *session) {
-	return func(t *testing.T, s *session) { must(t, os.WriteFile(filepath.Join(s.dir, name), nil, 0o644)) }
-}
-
 func withScript(t *testing.T, s *session) {
 	must(t, os.WriteFile(filepath.Join(s.dir, "a.js"), []byte("const wool = 1;\n"), 0o644))
 	must(t, os.WriteFile(filepath.Join(s.dir, "eslint.config.mjs"), []byte("export default [{ rules: { \"no-unused-vars\": \"error\" } }];\n"), 0o644))

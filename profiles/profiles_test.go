@@ -41,8 +41,6 @@ func parsed(t *testing.T, name string) *policy.Profile {
 	return p
 }
 
-func startsPackage(t *testing.T, name string) bool { return parsed(t, name).Package() != "" }
-
 // given has a value for every parameter without a default.
 func given(p *policy.Profile) map[string][]string {
 	params := make(map[string][]string)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# gofmt, vet, staticcheck and, where its database can be reached, govulncheck.
+# gofmt, vet, staticcheck, deadcode and, where its database can be reached, govulncheck.
 set -eu
 cd "$(dirname "$0")/.."
 tags=urfave_cli_no_docs,runc_nocriu
@@ -12,6 +12,19 @@ if [ -n "$unformatted" ]; then
 fi
 go vet -tags $tags ./...
 go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 -tags $tags ./...
+
+# What no command reaches is a test's own, or goes. These are for tests of several packages:
+# faults, attacks, a registry, one layer alone, the rows whose filter is compiled beforehand,
+# and what runs before main does.
+tests='^(sandbox/internal/(fault|probe)/|sandbox/pack/packtest/|sandbox/internal/child/alone\.go|sandbox/internal/seccomp/launcher\.go|cmd/mcpen/ahead/rejoin_unsafe\.go)'
+unreached=$(go run golang.org/x/tools/cmd/deadcode@v0.52.0 -tags $tags ./...)
+unreached=$(printf '%s\n' "$unreached" | grep -vE "$tests" || true)
+untested=$(go run golang.org/x/tools/cmd/deadcode@v0.52.0 -test -tags $tags,integration ./...)
+if [ -n "$unreached$untested" ]; then
+	echo "no command or no test reaches:" >&2
+	printf '%s\n%s\n' "$unreached" "$untested" >&2
+	exit 1
+fi
 
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT

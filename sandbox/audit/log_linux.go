@@ -144,9 +144,6 @@ func (l *Log) open() (int, error) {
 	return fd, nil
 }
 
-// Sink returns Write as a Sink.
-func (l *Log) Sink() Sink { return l.Write }
-
 // Write records one event: it sets Time, Server, Session and Plan where they
 // are not set, leaves out secrets, and arguments unless they are wanted, and appends it. An
 // error means that the event is not in the log, or only a part of its line.

@@ -170,12 +170,6 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// Empty is true when nothing that matters changed.
-func (d Diff) Empty() bool {
-	return d.Old == d.New && len(d.Added)+len(d.Removed)+len(d.Changed)+len(d.Swapped)+len(d.Scripts)+len(d.Built)+len(d.Publishers)+len(d.Entry)+len(d.Bundled) == 0 &&
-		d.Registry == "" && d.License == ""
-}
-
 // String is the difference in lines, the alarming ones first and with a mark.
 // What strangers wrote is made visible, so that none of it begins a line.
 func (d Diff) String() string {

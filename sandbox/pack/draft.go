@@ -39,17 +39,6 @@ type DraftEnv struct {
 	Secret bool
 }
 
-// Secrets lists the names of the variables that hold secrets.
-func (d Draft) Secrets() []string {
-	var out []string
-	for _, e := range d.Env {
-		if e.Secret {
-			out = append(out, e.Name)
-		}
-	}
-	return out
-}
-
 // maxDescription bounds a server.json or manifest.json.
 const maxDescription = 1 << 20
 

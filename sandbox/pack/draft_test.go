@@ -24,7 +24,7 @@ func TestReadServerJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Ref.String() != "npm:@demo/server@1.0.2" || !slices.Equal(d.Hashes, []string{"sha256:" + strings.Repeat("a", 64)}) || !slices.Equal(d.Secrets(), []string{"API_KEY"}) {
+		if d.Ref.String() != "npm:@demo/server@1.0.2" || !slices.Equal(d.Hashes, []string{"sha256:" + strings.Repeat("a", 64)}) || !slices.Equal(secretsOf(d), []string{"API_KEY"}) {
 			t.Errorf("%+v", d)
 		}
 		if diff := cmp.Diff([]string{"serve", "${target_dir}", "--mode", "fast", "--db", "db://${user}:${pw}@h"}, d.Args); diff != "" {
@@ -59,8 +59,8 @@ func TestReadBundleManifest(t *testing.T) {
 	if diff := cmp.Diff([]DraftParam{{Name: "dirs", Type: "path", Required: true}, {Name: "api_key", Type: "secret", Description: "Key"}}, d.Params); diff != "" {
 		t.Error(diff)
 	}
-	if !slices.Equal(d.Secrets(), []string{"KEY"}) {
-		t.Errorf("secrets %v", d.Secrets())
+	if !slices.Equal(secretsOf(d), []string{"KEY"}) {
+		t.Errorf("secrets %v", secretsOf(d))
 	}
 	d, err = ReadDraft([]byte(`{"manifest_version":"0.3","name":"demo","server":{"type":"node","mcp_config":{"command":"npx","args":["-y","@demo/server","x"]}}}`))
 	if err != nil || d.Ref.Name != "@demo/server" || !slices.Equal(d.Args, []string{"x"}) {
@@ -94,4 +94,15 @@ func FuzzReadDraft(f *testing.F) {
 			}
 		}
 	})
+}
+
+// secretsOf lists the names of the variables that hold secrets.
+func secretsOf(d Draft) []string {
+	var out []string
+	for _, e := range d.Env {
+		if e.Secret {
+			out = append(out, e.Name)
+		}
+	}
+	return out
 }

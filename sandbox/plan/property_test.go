@@ -406,3 +406,10 @@ func guardedPlace(plan Plan, at string, writes, trusted []string) bool {
 	}
 	return false
 }
+
+// isProtected reports whether the last elements of a path are a protected name.
+func isProtected(p string) bool {
+	j := NewJudge(Writes{Folders: []string{"/"}})
+	s, held := j.At(p, Known{})
+	return s == Kept && held.Place == p
+}

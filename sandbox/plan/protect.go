@@ -273,10 +273,3 @@ func (c *compiler) writable() []string {
 	}
 	return out
 }
-
-// isProtected reports whether the last elements of a path are a protected name.
-func isProtected(p string) bool {
-	j := NewJudge(Writes{Folders: []string{"/"}})
-	s, held := j.At(p, Known{})
-	return s == Kept && held.Place == p
-}

@@ -147,12 +147,6 @@ func (r *record) enter(phase string) {
 	r.phase = phase
 }
 
-func (r *record) now() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.phase
-}
-
 // leak notes a canary.
 func (r *record) leak(h Hit, where string, out bool) {
 	r.mu.Lock()

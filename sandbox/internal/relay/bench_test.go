@@ -75,7 +75,7 @@ func relayAs(kind string) {
 		own := func(f *os.File) *FD {
 			fd, _ := unix.Dup(int(f.Fd())) // Fd makes it blocking
 			f.Close()
-			e, _ := Own(fd)
+			e, _ := newFD(fd, true)
 			return e
 		}
 		ends.ServerIn, ends.ServerOut, ends.ServerErr = own(ours[0]), own(ours[1]), own(ours[2])

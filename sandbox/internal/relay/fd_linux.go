@@ -40,9 +40,6 @@ type FD struct {
 // Borrow returns an FD whose Close leaves fd open: for stdin, stdout, stderr.
 func Borrow(fd int) (*FD, error) { return newFD(fd, false) }
 
-// Own returns an FD whose Close closes fd.
-func Own(fd int) (*FD, error) { return newFD(fd, true) }
-
 // Reopen opens the pipe behind a descriptor anew, to read or to write (O_RDONLY,
 // O_WRONLY): O_NONBLOCK is of that opening alone then, the client's stays as it is,
 // and the runtime's own poller can wait for it, at 5 µs less for a message than an

@@ -15,7 +15,7 @@ import (
 
 func fdOf(t *testing.T, fd int) *FD {
 	t.Helper()
-	f, err := Own(fd)
+	f, err := newFD(fd, true)
 	if err != nil {
 		t.Fatal(err)
 	}
