@@ -25,6 +25,7 @@ func (e *Egress) out(in stream) {
 	}
 	h := e.held.take(flowOf(in))
 	defer h.close(e)
+	h.whole(e)
 	var gs []grant
 	var around surroundings
 	var bad *refusal
@@ -54,16 +55,21 @@ func (e *Egress) out(in stream) {
 	c.conn = h.use(o.grant, dst)
 	c.first = func() ([]byte, error) { return o.first, nil }
 	if how == checked {
-		c.first = func() ([]byte, error) {
-			o, bad, err := e.peek(in, gs, dst)
-			if bad != nil {
-				e.refuse(*bad)
-				err = errors.New(bad.why)
-			}
-			return o.first, err
-		}
+		c.first = e.peeking(in, gs, dst)
 	}
 	e.carry(in, c)
+}
+
+// peeking looks at what a program says first, and refuses what must not go out.
+func (e *Egress) peeking(in stream, gs []grant, dst netip.AddrPort) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		o, bad, err := e.peek(in, gs, dst)
+		if bad != nil {
+			e.refuse(*bad)
+			err = errors.New(bad.why)
+		}
+		return o.first, err
+	}
 }
 
 // granted returns the reasons to let a connection to dst out, best first, or why
@@ -197,6 +203,7 @@ type call struct {
 	more    func() []netip.AddrPort // what to try when nobody answered there; nil: nothing
 	check   func(netip.AddrPort) error
 	conn    stream // that is made already, or nil
+	begun   begun
 	// first returns what goes out before anything else, or why nothing does. It
 	// runs when the connection is made, so that a server that speaks first is
 	// heard.
@@ -220,6 +227,7 @@ func (c call) refused(why string) refusal {
 func (e *Egress) local(in stream, port uint16) {
 	h := e.held.take(flowOf(in))
 	defer h.close(e)
+	h.whole(e)
 	rule, ok := e.rules.local[port]
 	c := e.localCall(netip.AddrPortFrom(destination(in).Addr(), port), rule)
 	if !ok {
@@ -305,9 +313,11 @@ func (e *Egress) connect(c call) (stream, error) {
 }
 
 // allowed records that the connection was made.
-func (e *Egress) allowed(c call, out stream) error {
+func (e *Egress) allowed(c call, out stream) error { return e.allowedAt(c, remote(out, c.meant)) }
+
+func (e *Egress) allowedAt(c call, address string) error {
 	ev := audit.Event{Kind: audit.KindConnect, Verdict: audit.Allowed, Subject: c.subject, Rule: c.rule.At.String(),
-		Address: remote(out, c.meant), Request: e.cfg.InFlight()}
+		Address: address, Request: e.cfg.InFlight()}
 	switch {
 	case c.via.Via != "":
 		ev.Detail = fmt.Sprintf("by the proxy %s (%s)", c.via.Via, c.via.At)

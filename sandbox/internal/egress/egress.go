@@ -126,6 +126,7 @@ type Egress struct {
 	ways    *ways
 	plain   bool // connections are made by this package itself
 	held    waiting
+	young   *young  // nil: every connection is join's from the beginning
 	ready   []*gate // to be served
 	ports   *ports
 
@@ -169,6 +170,10 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 	}
 	e.names = newResolver(e)
 	e.ctx, e.cancel = context.WithCancel(ctx)
+	if err := e.beYoung(); err != nil {
+		e.Close()
+		return nil, err
+	}
 	if err := e.serve(handles); err != nil {
 		e.Close()
 		return nil, err
@@ -321,6 +326,9 @@ func (e *Egress) start(h Handle) error {
 	handle, err := e.handler(h)
 	if err != nil {
 		return fail(err)
+	}
+	if e.isQuick(h) {
+		return e.startQuick(h, handle)
 	}
 	l, err := net.FileListener(h.File)
 	if err != nil {

@@ -141,12 +141,15 @@ func TestHeldConnectionsEnd(t *testing.T) {
 	f := flow{netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("203.0.113.5:2")}
 	a, b := net.Pipe()
 	defer b.Close()
-	hs.add(f, &hold{})
+	h := &hold{}
+	hs.add(f, h)
 	if is, full := hs.again(f); is != outside || full {
 		t.Errorf("%v, %v", is, full)
 	}
 	began := time.Now()
-	hs.made(f, pipe{a}, began)
+	if hs.made(f, &hold{}, pipe{a}, began) || !hs.made(f, h, pipe{a}, began) {
+		t.Error("a connection is whoever's does not wait")
+	}
 	if is, _ := hs.again(f); is != inside {
 		t.Errorf("%v", is)
 	}
@@ -159,6 +162,9 @@ func TestHeldConnectionsEnd(t *testing.T) {
 	hs.add(f, &hold{})
 	if late := hs.late(began.Add(heldLife)); len(late) > 0 || hs.take(f) == nil {
 		t.Error("what is being made is ended")
+	}
+	if hs.made(f, h, pipe{a}, began) {
+		t.Error("what was taken before it was made waits again")
 	}
 	for i := range maxHeld {
 		hs.add(flow{netip.AddrPortFrom(f.from.Addr(), uint16(i+10)), f.to}, &hold{})

@@ -45,8 +45,8 @@
 //     the groups of addresses, opened anew for each question; AF_UNIX for a rule
 //     of the profile's sockets. Landlock's TCP ports can be held to that list.
 //     Listeners, the resolver's socket and raw sockets come as descriptors.
-//   - System calls on these: accept4, bind (netlink), close, connect, epoll_ctl,
-//     epoll_pwait, fcntl (F_DUPFD_CLOEXEC), getpeername, getsockname, getsockopt (SO_DOMAIN,
+//   - System calls on these: accept4, bind (netlink), close, connect, epoll_create1,
+//     epoll_ctl, epoll_pwait, epoll_wait, fcntl (F_DUPFD_CLOEXEC, F_SETFL), getpeername, getsockname, getsockopt (SO_DOMAIN,
 //     SO_ERROR, SO_TYPE, TCP_INFO), pipe2, read, recvfrom, recvmsg, sendmsg, sendto, setsockopt
 //     (SO_LINGER, SO_KEEPALIVE, SO_BROADCAST, TCP_KEEPIDLE, TCP_KEEPINTVL,
 //     TCP_KEEPCNT, TCP_NODELAY, IPV6_V6ONLY), shutdown, socket, splice, write,

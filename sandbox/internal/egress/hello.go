@@ -45,6 +45,9 @@ const (
 	ssl2                  // the same in the form of SSL 2 (RFC 5246, appendix E.2), which some servers still take
 )
 
+// maxSpeaking is how many bytes that takes, at most.
+const maxSpeaking = 6
+
 // speaking tells TLS from anything else by the first bytes. It is as lenient as
 // the most lenient server: readHello is strict with what it lets through as TLS.
 func speaking(raw []byte) speaks {

@@ -3,6 +3,7 @@ package egress
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -45,18 +46,19 @@ type packets struct {
 
 // newPackets takes the handle's socket over by another descriptor.
 func newPackets(h Handle) (p *packets, err error) {
-	var fd, family int
-	err = onFile(h.File, func(have int) error {
-		if family, err = unix.GetsockoptInt(have, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil {
-			return os.NewSyscallError("getsockopt", err)
-		}
-		fd, err = unix.FcntlInt(uintptr(have), unix.F_DUPFD_CLOEXEC, 3)
-		return os.NewSyscallError("fcntl", err)
+	var family int
+	err = onFile(h.File, func(have int) (err error) {
+		family, err = unix.GetsockoptInt(have, unix.SOL_SOCKET, unix.SO_DOMAIN)
+		return os.NewSyscallError("getsockopt", err)
 	})
 	if err != nil {
 		return nil, err
 	}
-	p = &packets{File: os.NewFile(uintptr(fd), string(h.Kind)), six: family == unix.AF_INET6}
+	f, err := copied(h)
+	if err != nil {
+		return nil, err
+	}
+	p = &packets{File: f, six: family == unix.AF_INET6}
 	if p.raw, err = p.SyscallConn(); err != nil {
 		p.Close()
 		return nil, err
@@ -87,7 +89,11 @@ func (p *packets) receive(b, oob []byte) (packet []byte, err error) {
 	var n, on int
 	var from unix.Sockaddr
 	if e := p.raw.Read(func(fd uintptr) bool {
-		n, on, _, from, err = unix.Recvmsg(int(fd), at, oob, unix.MSG_DONTWAIT)
+		if p.six {
+			n, on, _, from, err = unix.Recvmsg(int(fd), at, oob, unix.MSG_DONTWAIT)
+		} else {
+			n, err = unix.Read(int(fd), at)
+		}
 		return err != unix.EAGAIN
 	}); e != nil {
 		return nil, net.ErrClosed
@@ -177,7 +183,7 @@ func (g *gate) opening(s segment) {
 // reports whether it did: each goroutine that waits costs more than the connection.
 func (g *gate) atOnce(s segment, h *hold) bool {
 	c := h.call
-	if !g.e.plain || len(c.to) != 1 || c.via.Via != "" {
+	if !g.e.plain || c.via.Via != "" || len(c.to) == 0 || len(c.to) > 1 && !c.to[0].Addr().IsLoopback() {
 		return false
 	}
 	select {
@@ -189,6 +195,16 @@ func (g *gate) atOnce(s segment, h *hold) bool {
 	if err != nil {
 		<-g.e.dials
 		return false // tried again, and told of, by who has the time
+	}
+	if !d.made && len(c.to) > 1 {
+		unix.Close(d.fd)
+		<-g.e.dials
+		return false
+	}
+	if d.made && g.e.isYoung(h, s.to) {
+		<-g.e.dials
+		g.arrived(s, h, &loose{fd: d.fd, to: c.to[0].String()})
+		return true
 	}
 	wait := func() {
 		ctx, cancel := context.WithTimeout(g.e.ctx, g.e.cfg.Limits.Connect)
@@ -222,11 +238,30 @@ func (g *gate) ended(s segment, h *hold, conn stream, err error) {
 		}
 		return
 	}
+	if g.e.isYoung(h, s.to) {
+		g.arrived(s, h, loosen(conn))
+		return
+	}
+	g.arrived(s, h, conn)
+}
+
+// arrived lets the program in: what it waits for is there.
+func (g *gate) arrived(s segment, h *hold, conn io.Closer) {
 	if !g.e.keep(conn) {
 		return
 	}
-	g.e.held.made(s.flow, conn, time.Now())
+	if !g.e.held.made(s.flow, h, conn, time.Now()) { // somebody has it already, without
+		g.e.forget(conn)
+		abort(conn)
+		return
+	}
 	g.back.send(s.again())
+}
+
+// isYoung reports whether the connection for h can be begun by young, where its end
+// inside came by a listener of that.
+func (e *Egress) isYoung(h *hold, to netip.AddrPort) bool {
+	return e.young != nil && (to.Addr().IsLoopback() || looks(h.gs, to.Port()) != demanded)
 }
 
 // foreseen is the connection that a program would get at an address, judged by
@@ -248,8 +283,25 @@ type hold struct {
 	call   call
 	gs     []grant
 	around surroundings
-	conn   stream // the one outside, when it is made
-	at     time.Time
+	conn   io.Closer // the one outside, a stream or a loose, when it is made
+	at     time.Time // it was made
+}
+
+// whole makes a stream of the connection outside, if it is loose.
+func (h *hold) whole(e *Egress) {
+	if h == nil {
+		return
+	}
+	one, ok := h.conn.(*loose)
+	if !ok {
+		return
+	}
+	conn, err := one.connection()
+	e.forget(one)
+	unix.Close(one.take())
+	if h.conn = nil; err == nil && e.keep(conn) {
+		h.conn = conn
+	}
 }
 
 // use hands over the connection outside, if it is one that g allows.
@@ -257,10 +309,10 @@ func (h *hold) use(g grant, dst netip.AddrPort) stream {
 	if h == nil || h.conn == nil {
 		return nil
 	}
-	if g != h.call.grant && g.name != h.call.grant.name && remote(h.conn, "") != dst.String() {
+	conn, ok := h.conn.(stream)
+	if !ok || g != h.call.grant && g.name != h.call.grant.name && remote(conn, "") != dst.String() {
 		return nil // to another address of another name
 	}
-	conn := h.conn
 	h.conn = nil
 	return conn
 }
@@ -297,7 +349,7 @@ func (hs *waiting) again(f flow) (is waits, full bool) {
 	switch {
 	case h == nil:
 		return nowhere, len(hs.of) >= maxHeld
-	case h.conn == nil:
+	case h.at.IsZero():
 		return outside, false
 	}
 	return inside, false
@@ -309,11 +361,16 @@ func (hs *waiting) add(f flow, h *hold) {
 	hs.of[f] = h
 }
 
-// made notes that the connection outside is there.
-func (hs *waiting) made(f flow, conn stream, now time.Time) {
+// made notes that the connection outside is there, and returns false if h does not
+// wait any more.
+func (hs *waiting) made(f flow, h *hold, conn io.Closer, now time.Time) bool {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	hs.of[f].conn, hs.of[f].at = conn, now
+	if hs.of[f] != h {
+		return false
+	}
+	h.conn, h.at = conn, now
+	return true
 }
 
 // late takes out those that were not taken in time. One look at all of them now
@@ -322,7 +379,7 @@ func (hs *waiting) late(now time.Time) (out []*hold) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	for f, h := range hs.of {
-		if h.conn != nil && now.Sub(h.at) >= heldLife {
+		if !h.at.IsZero() && now.Sub(h.at) >= heldLife {
 			delete(hs.of, f)
 			out = append(out, h)
 		}
@@ -340,6 +397,22 @@ func (hs *waiting) take(f flow) *hold {
 	}
 	delete(hs.of, f)
 	return h
+}
+
+// takeLoose is take for one whose connection outside is a loose.
+func (hs *waiting) takeLoose(f flow) (*hold, *loose) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	h := hs.of[f]
+	if h == nil {
+		return nil, nil
+	}
+	one, ok := h.conn.(*loose)
+	if !ok {
+		return nil, nil
+	}
+	delete(hs.of, f)
+	return h, one
 }
 
 // flowOf is the connection as the gate saw it.

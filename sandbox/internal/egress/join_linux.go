@@ -19,7 +19,10 @@ import (
 // alone (half-close); trouble in one ends both, with a reset. Between two TCP connections the bytes stay in the
 // kernel (splice(2), by way of io.Copy).
 func (e *Egress) join(in, out stream, c call) {
-	start := e.cfg.Now()
+	so := c.begun
+	if so.at.IsZero() {
+		so.at = e.cfg.Now()
+	}
 	idle := e.watch(in, out)
 	type end struct {
 		n   int64
@@ -27,7 +30,12 @@ func (e *Egress) join(in, out stream, c call) {
 	}
 	back := make(chan end, 1)
 	e.goes(func() {
-		n, err := pour(in, out)
+		n, err := push(in, so.back)
+		if err == nil {
+			var more int64
+			more, err = pour(in, out)
+			n += more
+		}
 		if err != nil {
 			abort(in)
 			abort(out)
@@ -58,9 +66,23 @@ func (e *Egress) join(in, out stream, c call) {
 	case err != nil || b.err != nil:
 		how = "reset"
 	}
+	so.sent += sent
+	so.received += b.n
+	e.recordEnd(c, remote(out, c.meant), how, so)
+}
+
+// begun is what was of a connection before join saw to it.
+type begun struct {
+	at             time.Time // it began, by the egress's clock; zero: now
+	sent, received int64     // bytes that were passed on
+	back           []byte    // that were received and not passed on
+}
+
+// recordEnd records how a connection to the address ended, and what was.
+func (e *Egress) recordEnd(c call, address, how string, was begun) {
 	ev := audit.Event{
 		Kind: audit.KindConnect, Verdict: audit.Observed, Subject: c.subject, Detail: how, Rule: c.rule.At.String(),
-		Address: remote(out, c.meant), Sent: sent, Received: b.n, Duration: e.cfg.Now().Sub(start),
+		Address: address, Sent: was.sent, Received: was.received, Duration: e.cfg.Now().Sub(was.at),
 	}
 	if err := e.ledger.note(ev); err != nil {
 		e.ledger.say("record: "+c.subject, "cannot record the end of the connection to "+c.subject+": "+err.Error())

@@ -31,19 +31,30 @@ func newPorts() *ports { return &ports{open: map[uint16]bool{}} }
 // spare keeps a socket for later. It takes the handle's file over by another
 // descriptor.
 func (p *ports) spare(h Handle) error {
-	var fd int
-	err := onFile(h.File, func(have int) (err error) {
-		fd, err = unix.FcntlInt(uintptr(have), unix.F_DUPFD_CLOEXEC, 3)
-		return os.NewSyscallError("fcntl", err)
-	})
+	f, err := copied(h)
 	if err != nil {
 		return err
 	}
-	h.File = os.NewFile(uintptr(fd), string(KindSpare))
+	h.File = f
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spares = append(p.spares, h)
 	return nil
+}
+
+// copied is the handle's file by another descriptor, which Go's poller waits for.
+func copied(h Handle) (*os.File, error) {
+	var fd int
+	err := onFile(h.File, func(have int) (err error) {
+		if fd, err = unix.FcntlInt(uintptr(have), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+			return os.NewSyscallError("fcntl", err)
+		}
+		return os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), string(h.Kind)), nil
 }
 
 func (p *ports) opened(port uint16) {

@@ -2,6 +2,7 @@ package egress
 
 import (
 	"net/netip"
+	"slices"
 
 	"mcpen/sandbox/policy"
 )
@@ -82,6 +83,17 @@ func (r rules) holding(a netip.Addr) []policy.Host {
 
 func hasPort(h policy.Host, port uint16) bool {
 	return h.First != 0 && h.First <= port && port <= h.Last
+}
+
+// demand reports whether a rule demands TLS on the port, for whatever name.
+func (r rules) demand(port uint16) bool {
+	demands := func(h policy.Host) bool { return hasPort(h, port) && h.Demanded(port) }
+	for _, hs := range r.exact {
+		if slices.ContainsFunc(hs, demands) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(r.wild, demands) || slices.ContainsFunc(r.any, demands)
 }
 
 // grant is one reason to let a connection out: a rule, and the name through

@@ -1,0 +1,379 @@
+package egress
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// young are the connections that were just made. One goroutine passes the bytes of
+// all of them, and copies: most connections carry little and end soon, and a
+// goroutine for each direction, which another processor is woken for, costs more
+// than they do. A connection that carries more than sipped, that has to wait for
+// its reader, that speaks TLS or that grows older than aliveAfter is handed over to
+// join. Its methods may be called from any goroutine.
+type young struct {
+	e   *Egress
+	ep  *os.File // an epoll instance (epoll(7)), which Go's own waits for
+	raw syscall.RawConn
+	fd  int
+
+	mu   sync.Mutex
+	of   map[int]*couple // by both descriptors
+	over bool            // nobody serves them any more
+}
+
+// beYoung begins to serve young connections, unless they would be idle too long
+// before they are old, or somebody else connects or is connected to.
+func (e *Egress) beYoung() error {
+	if !e.plain || e.cfg.World != nil || e.cfg.Limits.Idle < aliveAfter || len(e.cfg.Network.Hosts) == 0 {
+		return nil
+	}
+	y, err := newYoung(e)
+	if err != nil {
+		return fmt.Errorf("cannot wait for connections: %w", err)
+	}
+	if !e.keep(y.ep) {
+		return net.ErrClosed
+	}
+	e.young = y
+	e.goes(y.serve)
+	e.goes(y.tend)
+	return nil
+}
+
+// newYoung makes room for connections. The caller calls serve, which ends when ep is
+// closed.
+func newYoung(e *Egress) (*young, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // or Go would not wait for it
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	y := &young{e: e, ep: os.NewFile(uintptr(fd), "epoll"), fd: fd, of: map[int]*couple{}}
+	if y.raw, err = y.ep.SyscallConn(); err != nil {
+		y.ep.Close()
+		return nil, err
+	}
+	return y, nil
+}
+
+// couple is one young connection.
+type couple struct {
+	c     call
+	at    string // the address outside
+	gs    []grant
+	dst   netip.AddrPort
+	began time.Time // by the egress's clock
+	made  time.Time
+
+	mu       sync.Mutex
+	in, out  int  // the descriptors, which are the couple's until it is gone
+	gone     bool // closed, or handed over
+	peeks    bool // what the program says first is still to be looked at
+	ended    [2]bool
+	waits    [2][]byte // what was read and not written
+	sent     int64
+	received int64
+}
+
+// The directions of a couple.
+const (
+	outward = iota
+	inward
+)
+
+// Close ends the couple with a reset on both sides.
+func (p *couple) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end(true)
+	return nil
+}
+
+// end closes both sides, hard with a reset; the caller holds the lock.
+func (p *couple) end(hard bool) {
+	if p.gone {
+		return
+	}
+	p.gone = true
+	for _, fd := range []int{p.in, p.out} {
+		switch {
+		case fd < 0:
+		case hard:
+			reset(fd)
+		default:
+			unix.Close(fd)
+		}
+	}
+}
+
+// add begins to pass the bytes of p. Where that cannot be it returns false, and p is
+// still the caller's.
+func (y *young) add(p *couple) bool {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.over {
+		return false
+	}
+	y.of[p.in], y.of[p.out] = p, p
+	for _, fd := range []int{p.in, p.out} {
+		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd)}
+		if unix.EpollCtl(y.fd, unix.EPOLL_CTL_ADD, fd, &ev) != nil {
+			delete(y.of, p.in)
+			delete(y.of, p.out)
+			return false
+		}
+	}
+	return true
+}
+
+// take takes p out, and reports whether it was there: whoever took it sees to its
+// end.
+func (y *young) take(p *couple) bool {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.of[p.in] != p {
+		return false
+	}
+	delete(y.of, p.in)
+	delete(y.of, p.out)
+	return true
+}
+
+// all are the pairs that older is true of.
+func (y *young) all(older func(*couple) bool) (out []*couple) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for fd, p := range y.of {
+		if fd == p.in && older(p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// serve passes bytes until ep is closed.
+func (y *young) serve() {
+	var events [64]unix.EpollEvent
+	buf := make([]byte, 16<<10)
+	for {
+		n := 0
+		err := y.raw.Read(func(fd uintptr) bool {
+			n, _ = unix.EpollWait(int(fd), events[:], 0)
+			return n > 0
+		})
+		if err != nil {
+			break
+		}
+		for _, ev := range events[:n] {
+			y.mu.Lock()
+			p := y.of[int(ev.Fd)]
+			y.mu.Unlock()
+			if p != nil {
+				y.pass(p, ev, buf)
+			}
+		}
+	}
+	y.mu.Lock()
+	y.over = true
+	y.mu.Unlock()
+	for _, p := range y.all(func(*couple) bool { return true }) {
+		y.finish(p, "closed with the sandbox", true)
+	}
+}
+
+// tend hands over the pairs that are not young any more.
+func (y *young) tend() {
+	for y.e.pause(aliveAfter) {
+		now := time.Now()
+		for _, p := range y.all(func(p *couple) bool { return now.Sub(p.made) >= aliveAfter }) {
+			y.handOver(p)
+		}
+	}
+}
+
+// pass does what an event asks for.
+func (y *young) pass(p *couple, ev unix.EpollEvent, buf []byte) {
+	p.mu.Lock()
+	then := stays
+	if !p.gone {
+		then = p.pour(int(ev.Fd) == p.in, ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0, buf)
+	}
+	p.mu.Unlock()
+	switch then {
+	case closes:
+		y.finish(p, "closed", false)
+	case breaks:
+		y.finish(p, "reset", true)
+	case grows:
+		y.handOver(p)
+	}
+}
+
+// fate is what becomes of a couple.
+type fate int
+
+const (
+	stays  fate = iota
+	closes      // both directions have ended
+	breaks      // with a reset
+	grows       // it is not for this goroutine any more
+)
+
+// pour reads what is there from one side and writes it to the other. last says that
+// this side ends, so that nothing will be told of it again. The caller holds the lock.
+func (p *couple) pour(fromIn, last bool, buf []byte) fate {
+	from, to, way, count := p.in, p.out, outward, &p.sent
+	if !fromIn {
+		from, to, way, count = p.out, p.in, inward, &p.received
+	}
+	for !p.ended[way] {
+		var err error
+		if fromIn && p.peeks { // nothing passes before that
+			var n int
+			n, _, err = unix.Recvfrom(from, buf[:maxSpeaking], unix.MSG_PEEK)
+			if err == nil && n > 0 && speaking(buf[:n]) != plain {
+				return grows
+			}
+			p.peeks = err != nil
+		}
+		var n int
+		if err == nil {
+			n, err = unix.Read(from, buf)
+		}
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return stays
+		case err != nil:
+			return breaks
+		case n == 0:
+			return p.close(way, to)
+		}
+		m, err := unix.Write(to, buf[:n])
+		m = max(m, 0)
+		*count += int64(m)
+		switch {
+		case err != nil || m < n: // join tries once more, and sees to what is wrong
+			p.waits[way] = append([]byte(nil), buf[m:n]...)
+			return grows
+		case *count > sipped:
+			return grows
+		case n < len(buf) && !last: // there was no more (epoll(7))
+			return stays
+		}
+	}
+	return stays
+}
+
+// close passes the end of one direction on; the caller holds the lock.
+func (p *couple) close(way, to int) fate {
+	p.ended[way] = true
+	if p.ended[outward] && p.ended[inward] {
+		return closes
+	}
+	if err := unix.Shutdown(to, unix.SHUT_WR); err != nil && err != unix.ENOTCONN {
+		return breaks
+	}
+	return stays
+}
+
+// finish closes p and records how it ended.
+func (y *young) finish(p *couple, how string, hard bool) {
+	if !y.take(p) {
+		return
+	}
+	defer func() { <-y.e.conns }()
+	y.e.forget(p)
+	p.mu.Lock()
+	if p.gone { // closed by stop
+		how = "closed with the sandbox"
+	}
+	p.end(hard)
+	sent, received := p.sent, p.received
+	p.mu.Unlock()
+	y.e.recordEnd(p.c, p.at, how, begun{at: p.began, sent: sent, received: received})
+}
+
+// handOver has join see to p from now on.
+func (y *young) handOver(p *couple) {
+	if !y.take(p) {
+		return
+	}
+	y.e.forget(p)
+	in, out, err := y.apart(p)
+	if err != nil || !y.e.keep(in) || !y.e.keep(out) {
+		if in != nil {
+			y.e.forget(in)
+			abort(in)
+			abort(out)
+		}
+		<-y.e.conns
+		return
+	}
+	c := p.c
+	c.begun = begun{at: p.began, sent: p.sent, received: p.received, back: p.waits[inward]}
+	c.first = func() ([]byte, error) { return p.waits[outward], nil }
+	if p.peeks {
+		c.first = y.e.peeking(in, p.gs, p.dst)
+	}
+	y.e.goes(func() {
+		defer func() { <-y.e.conns }()
+		defer y.e.forget(in)
+		defer in.Close()
+		defer y.e.forget(out)
+		defer out.Close()
+		y.e.join(in, out, c)
+	})
+}
+
+// apart makes connections of package net of the couple's descriptors.
+func (y *young) apart(p *couple) (in, out stream, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone {
+		return nil, nil, net.ErrClosed
+	}
+	for _, fd := range []int{p.in, p.out} {
+		_ = unix.EpollCtl(y.fd, unix.EPOLL_CTL_DEL, fd, nil) // their copies live on
+	}
+	if in, err = connection(p.in); err == nil {
+		if out, err = connection(p.out); err != nil {
+			abort(in)
+			in = nil
+		}
+	}
+	p.end(err != nil)
+	return in, out, err
+}
+
+// connection is a connection of package net with a copy of the descriptor.
+func connection(fd int) (stream, error) {
+	have, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	f := os.NewFile(uintptr(have), "connection")
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	s, ok := c.(stream)
+	if !ok {
+		c.Close()
+		return nil, net.UnknownNetworkError(c.LocalAddr().Network())
+	}
+	return s, nil
+}
