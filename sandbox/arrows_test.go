@@ -101,8 +101,15 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/server", "sandbox/policy", "parses and resolves profiles"},
 	{"sandbox/server", "sandbox/wholefile", "files are written whole"},
 
+	{"sandbox/selftest", "sandbox", "starts what is attacked"},
+	{"sandbox/selftest", "sandbox/audit", "strangers' words are made visible"},
+	{"sandbox/selftest", "sandbox/internal/probe", "the attacks"},
+	{"sandbox/selftest", "sandbox/internal/probe/stage", "what they are aimed at, and how they are made outside"},
+	{"sandbox/selftest", "sandbox/plan", "is given the plan that is attacked"},
+	{"sandbox/selftest", "sandbox/policy", "the names of the layers"},
+
 	{"sandbox/internal/probe/hostile", "sandbox/internal/probe", "the attacks as a program"},
-	{"sandbox/internal/probe/stage", "sandbox/internal/probe", "what the attacks are run in, for tests"},
+	{"sandbox/internal/probe/stage", "sandbox/internal/probe", "what the attacks are run in"},
 }
 
 // Above the sandbox anything may be known but the mechanisms, which the
@@ -134,7 +141,7 @@ var exceptions = []struct{ file, what, why string }{
 	{"sandbox/internal/child/hook.go", "os.Args os.Getenv os.Exit", "a stage of the sandbox is this binary, told apart by its arguments"},
 	{"sandbox/host/hook_linux.go", "os.Args", "a trial of the recipe is this binary, told apart by its arguments"},
 	{"sandbox/launch/bus.go", "os.Setenv", "libcontainer finds the bus in the environment alone"},
-	{"sandbox/internal/probe/", "os.Args os.Environ os.LookupEnv os.Exit", "the attacker, and the stage around it, for tests"},
+	{"sandbox/internal/probe/", "os.Args os.Environ os.LookupEnv os.Exit", "the attacker, and the stage around it"},
 }
 
 // Only a command reads arguments and the environment, prints and exits: on the

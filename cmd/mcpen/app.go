@@ -91,6 +91,7 @@ func (a *app) cli(args []string) *cli.App {
 		a.explainCommand(args),
 		a.checkCommand(),
 		a.doctorCommand(),
+		a.selftestCommand(),
 		a.logCommand(),
 		a.psCommand(),
 		a.stopCommand(),

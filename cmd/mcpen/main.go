@@ -26,6 +26,7 @@ var (
 func main() {
 	sandbox.Hook() // the stages inside a sandbox are this binary, too
 	host.Hook()    // and so are the children that probe the kernel
+	attackHook()   // and the attacker of "selftest"
 
 	// A start allocates some megabytes and keeps few: collecting them meanwhile
 	// costs more than it frees. A server that runs has the usual setting again.

@@ -15,6 +15,7 @@ import (
 func TestMain(m *testing.M) {
 	sandbox.Hook()
 	host.Hook()
+	attackHook()
 	// Homes are where HOME says, and there is no administrator, unless a test says
 	// otherwise: what is trusted, or given to servers, is not this user's.
 	passwd, machine = os.Getenv("MCPEN_TEST_PASSWD"), "/nonexistent"

@@ -88,7 +88,7 @@ func (c *Caller) Prepare(ctx context.Context, w Words) (p Prepared, err error) {
 	if err = c.install(ctx, ch, r, &p); err != nil {
 		return p, err
 	}
-	own := ownState(p.Policy, p.Dirs)
+	own := OwnState(p.Policy, p.Dirs)
 	if own != "" && !ch.Look {
 		if err := os.MkdirAll(own, 0o700); err != nil {
 			return p, fmt.Errorf("cannot make the server's state directory: %w", err)

@@ -81,10 +81,10 @@ func (c *Caller) git(ctx context.Context, at Dirs) []plan.Env {
 	return host.Git(ctx, program, vars)
 }
 
-// ownState is the server's own directory where the profile lets it write there,
+// OwnState is the server's own directory where the profile lets it write there,
 // else "". It is made so that the first run finds it. Nothing on the way to it can
 // be a symlink that an earlier run planted: a server writes below it only.
-func ownState(pol policy.Policy, at Dirs) string {
+func OwnState(pol policy.Policy, at Dirs) string {
 	own := policy.Input{State: at.State}.ServerState(pol.Name)
 	for _, w := range pol.Filesystem.Write {
 		if own != "" && w.Path == own {

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"os"
-	"os/exec"
 	"os/signal"
 	"strconv"
 
@@ -27,7 +26,7 @@ func daemon() Result {
 		return refused(err)
 	}
 	defer w.Close()
-	cmd := exec.Command(self, verbDaemon)
+	cmd := again(self, verbDaemon)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = null, null, null
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
@@ -48,7 +47,7 @@ func startLinger() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, verbLinger)
+	cmd := again(self, verbLinger)
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return err
@@ -73,7 +72,7 @@ func startOrphan() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, verbWait)
+	cmd := again(self, verbWait)
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -126,7 +125,7 @@ func files() []Probe {
 				if err := copySelf(f); err != nil {
 					return refused(err)
 				}
-				return ended(exec.Command("/proc/self/fd/"+itoa(fd), verbRead, w.Secret).Run())
+				return ended(again("/proc/self/fd/"+itoa(fd), verbRead, w.Secret).Run())
 			}},
 		{ID: "tmp-exec", Loss: "the private key", How: "a program written to the private /tmp and executed there",
 			Want: "ENOENT|EACCES", By: Namespaces | Landlock,
@@ -141,7 +140,7 @@ func files() []Probe {
 				if err != nil {
 					return refused(err)
 				}
-				return ended(exec.Command(f.Name(), verbRead, w.Secret).Run())
+				return ended(again(f.Name(), verbRead, w.Secret).Run())
 			}},
 		{ID: "bind-project", Loss: "what a program outside sends to a socket that it takes for its own", How: "bind(2) of a unix socket in the writable project",
 			Want: "EACCES|EROFS", By: Landlock | Mediation, // a mount has no option against sockets

@@ -2,8 +2,6 @@ package probe
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -78,26 +76,29 @@ func inherited() []Probe {
 	}
 }
 
-// cwd looks where another process of this program finds itself. The twin starts
-// it in another root and leaves it where it is, as a careless launcher would.
+// cwd looks where the process finds itself. The twin goes into another root and
+// stays where it is, as a careless launcher would, and comes back by a descriptor.
 func cwd(w World) Result {
-	self, err := os.Executable()
+	if !w.Inside {
+		root, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return refused(err)
+		}
+		defer unix.Close(root)
+		if err := unix.Chroot(w.Outside); err != nil {
+			return refused(err)
+		}
+		defer func() { unix.Fchdir(root); unix.Chroot(".") }()
+	}
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Getcwd(buf)
 	if err != nil {
 		return refused(err)
 	}
-	cmd := exec.Command(self, verbCwd)
-	if !w.Inside {
-		cmd.Path = "/" + filepath.Base(self)
-		cmd.SysProcAttr = &unix.SysProcAttr{Chroot: filepath.Dir(self)}
+	if out := string(buf[:n-1]); !strings.HasPrefix(out, "/") {
+		return worked(out)
 	}
-	out, err := cmd.Output()
-	if err != nil {
-		return ended(err)
-	}
-	if !strings.HasPrefix(string(out), "/") {
-		return worked(string(out))
-	}
-	return held(string(out))
+	return held(string(buf[:n-1]))
 }
 
 // environOf looks for a variable in another process's environment.

@@ -3,7 +3,6 @@ package probe
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -147,7 +146,7 @@ func orphans(n int) Result {
 	}
 	var pids []int
 	for range n {
-		out, err := exec.Command(self, verbOrphan).Output()
+		out, err := again(self, verbOrphan).Output()
 		if err != nil {
 			return refused(err)
 		}

@@ -56,7 +56,7 @@ func network() []Probe {
 					}
 					defer unix.Close(l)
 				}
-				return connected(metadata, 0)
+				return answered(metadata)
 			}},
 		{ID: "udp-host", Loss: "services on the host's loopback", How: "sendto(2) by UDP to 127.0.0.1, and an answer",
 			Want: "ECONNREFUSED", By: Namespaces,
@@ -108,6 +108,24 @@ func connected(to netip.AddrPort, protocol int) Result {
 	}
 	defer unix.Close(fd)
 	return outcome(unix.Connect(fd, sa), to.String())
+}
+
+// answered connects a TCP socket to somebody who lets it stay: what mcpen listens
+// with where it allows some host takes a connection and resets it.
+func answered(to netip.AddrPort) Result {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return refused(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
+		return refused(err)
+	}
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 1000); n == 0 && err == nil {
+		return worked(to.String()) // nothing says that it is over
+	}
+	_, err = unix.Read(fd, make([]byte, 1))
+	return outcome(err, to.String())
 }
 
 // fastOpened connects and sends in one call.

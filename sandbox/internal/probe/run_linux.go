@@ -23,6 +23,16 @@ const deadline = 20 * time.Second
 // still looks at the machine.
 const Waits = "hostile: waits"
 
+// Mark is the first argument of a program that carries the attacks beside something
+// else: those behind it are for Main. Where the attacks are called by themselves it
+// may be left out.
+const Mark = "--attack"
+
+// again is a program like this one, with a verb.
+func again(program string, args ...string) *exec.Cmd {
+	return exec.Command(program, append([]string{Mark}, args...)...)
+}
+
 // The verbs of the program. All but run and wait are for calling itself, where a
 // part of a probe has to be another process.
 const (
@@ -31,7 +41,6 @@ const (
 	verbRead   = "read" // PATH: exit 0 when the file can be read, 100+errno else
 	verbWho    = "who"  // exit with the effective user id's low byte
 	verbWait   = "wait" // read stdin to its end
-	verbCwd    = "cwd"  // print what getcwd(2) says
 	verbProc   = "proc" // ARGV…: mount a /proc of this pid namespace and execute ARGV
 	verbMutate = "mutate"
 	verbStorm  = "storm"
@@ -48,6 +57,9 @@ const (
 // WORLD is a World in JSON, OUT the path of a file to which one Result is added
 // a line. Main returns the exit code.
 func Main(args []string, stdin io.Reader, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == Mark {
+		args = args[1:]
+	}
 	if len(args) == 0 {
 		fmt.Fprintln(stderr, "hostile: usage: run WORLD OUT ID… | wait")
 		return 2
@@ -75,12 +87,6 @@ func Main(args []string, stdin io.Reader, stderr io.Writer) int {
 	case verbWait:
 		fmt.Fprintln(stderr, Waits)
 		_, err = io.Copy(io.Discard, stdin)
-	case verbCwd:
-		buf := make([]byte, unix.PathMax)
-		var n int
-		if n, err = unix.Getcwd(buf); err == nil {
-			_, err = os.Stdout.Write(buf[:n-1])
-		}
 	case verbProc:
 		if err = unix.Mount("proc", "/proc", "proc", 0, ""); err == nil {
 			err = unix.Exec(rest[0], rest, os.Environ())
@@ -135,7 +141,7 @@ func each(world, out string, ids []string) error {
 func child(self, world, out, id string) (r Result, written bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, self, verbOne, world, out, id)
+	cmd := exec.CommandContext(ctx, self, Mark, verbOne, world, out, id)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	err := cmd.Run()
 	var exit *exec.ExitError

@@ -94,7 +94,7 @@ func script(w World, attack string, argv []string) Result {
 	}
 	errno, detail, _ := strings.Cut(string(out), " ")
 	if errno == "ok" {
-		return worked("")
+		return worked(detail)
 	}
 	return Result{Errno: errno, Detail: detail}
 }

@@ -2,17 +2,47 @@ package probe
 
 import "slices"
 
-// Table is every probe, in the order in which they are best run: those that may
+// Group are the probes of one part of the boundary.
+type Group struct {
+	Name   string
+	About  string // what is attacked, or by what
+	Probes []Probe
+}
+
+// Groups is every probe, in the order in which they are best run: those that may
 // end the sandbox come last.
+func Groups() []Group {
+	return []Group{
+		{"files", "what no rule names, or lends for reading", files()},
+		{"protected", "places from which code runs later", protected()},
+		{"planted", "such places made anew, or led to", planted()},
+		{"devices", "device nodes", devices()},
+		{"processes", "other programs, and mcpen's own", processes()},
+		{"proc", "what /proc shows and takes", procfs()},
+		{"namespaces", "new namespaces", namespaces()},
+		{"mounts", "changes of the file tree", mounts()},
+		{"handles", "files by handle", handles()},
+		{"kernel", "system calls with a bad record", kernel()},
+		{"abi", "other ways into the kernel", arch()},
+		{"prctl", "what a process may say of itself", prctls()},
+		{"credentials", "users, groups, capabilities", credentials()},
+		{"terminals", "the person's terminal", terminals()},
+		{"sockets", "protocols beside TCP and UDP", sockets()},
+		{"network", "addresses that no rule names", network()},
+		{"ipc", "shared memory and queues", ipc()},
+		{"inherited", "descriptors, variables, daemons", inherited()},
+		{"runtimes", "the same from node and python", runtimes()},
+		{"limits", "memory, files, processes", limits()},
+	}
+}
+
+// Table is every probe of every group.
 func Table() []Probe {
-	return slices.Concat(
-		files(), protected(), planted(), devices(),
-		processes(), procfs(),
-		namespaces(), mounts(), handles(),
-		kernel(), arch(), prctls(), credentials(),
-		terminals(), sockets(), network(), ipc(),
-		inherited(), runtimes(), limits(),
-	)
+	var all []Probe
+	for _, g := range Groups() {
+		all = slices.Concat(all, g.Probes)
+	}
+	return all
 }
 
 // Find returns the probe of that name.

@@ -38,13 +38,14 @@ const attacks = {
   'interfaces': () => {
     const outer = Object.values(os.networkInterfaces()).flat().filter((a) => !a.internal);
     if (outer.length === 0) throw Object.assign(new Error(), { code: 'HELD' });
+    return outer[0].cidr;
   },
 };
 
 (async () => {
   try {
-    await attacks[attack]();
-    process.stdout.write('ok');
+    const detail = await attacks[attack]();
+    process.stdout.write(typeof detail === 'string' ? `ok ${detail}` : 'ok');
   } catch (e) {
     process.stdout.write(e.code || `EUNKNOWN ${e}`);
   }

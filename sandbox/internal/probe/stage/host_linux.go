@@ -9,6 +9,8 @@ import (
 	"os/exec"
 
 	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/probe"
 )
 
 // beyond is a number that no process inside a sandbox gets to: it counts from 1
@@ -31,7 +33,7 @@ func (s *Stage) stranger() error {
 			break
 		}
 	}
-	cmd := exec.Command(s.Program, "wait")
+	cmd := exec.Command(s.Program, probe.Mark, "wait")
 	cmd.Env = []string{Canary + "=stranger"}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

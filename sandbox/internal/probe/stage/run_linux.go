@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,36 +21,47 @@ import (
 // for everybody else. What stands in via is executed in the hostile program's
 // place, with its command line behind.
 func (s *Stage) Outside(probes []probe.Probe, via ...string) (map[string]probe.Result, error) {
-	type place struct {
-		twin probe.Twin
-		tty  bool
-	}
-	groups := map[place][]string{}
-	var order []place
-	for _, p := range probes {
-		at := place{p.Twin, p.TTY}
+	probes = slices.Clone(probes)
+	probes = slices.DeleteFunc(probes, func(p probe.Probe) bool { return p.Twin == probe.TwinRoot && os.Geteuid() != 0 })
+	for i, p := range probes {
 		if p.Twin == probe.TwinRoot {
-			if os.Geteuid() != 0 {
-				continue
-			}
-			at.twin = probe.TwinPlain
+			probes[i].Twin = probe.TwinPlain
 		}
-		if !slices.Contains(order, at) {
-			order = append(order, at)
-		}
-		groups[at] = append(groups[at], p.ID)
 	}
 	results := map[string]probe.Result{}
-	for _, at := range order {
-		got, err := s.run(at.twin, at.tty, groups[at], via)
+	for _, at := range Sites(probes) {
+		got, err := s.At(at, via...)
 		if err != nil {
 			return nil, err
 		}
-		for id, r := range got {
-			results[id] = r
-		}
+		maps.Copy(results, got)
 	}
 	return results, s.Reset()
+}
+
+// Site is where outside probes are run together.
+type Site struct {
+	Twin probe.Twin // as root or plain: by this process's user
+	TTY  bool
+	IDs  []string
+}
+
+// Sites are those of the probes, in their order.
+func Sites(probes []probe.Probe) []Site {
+	var sites []Site
+	for _, p := range probes {
+		i := slices.IndexFunc(sites, func(s Site) bool { return s.Twin == p.Twin && s.TTY == p.TTY })
+		if i < 0 {
+			i, sites = len(sites), append(sites, Site{Twin: p.Twin, TTY: p.TTY})
+		}
+		sites[i].IDs = append(sites[i].IDs, p.ID)
+	}
+	return sites
+}
+
+// At runs the probes of one site, and leaves the world as they left it.
+func (s *Stage) At(at Site, via ...string) (map[string]probe.Result, error) {
+	return s.run(at.Twin, at.TTY, at.IDs, via)
 }
 
 // run starts the hostile program as a careless launcher would: a socket on
@@ -67,9 +79,9 @@ func (s *Stage) run(twin probe.Twin, tty bool, ids, via []string) (map[string]pr
 	if err != nil {
 		return nil, err
 	}
-	argv := slices.Concat(via, []string{s.Program, "run", string(world), out}, ids)
+	argv := slices.Concat(via, []string{s.Program, probe.Mark, "run", string(world), out}, ids)
 	if twin == probe.TwinUserns {
-		argv = append([]string{s.Program, "proc"}, argv...)
+		argv = append([]string{s.Program, probe.Mark, "proc"}, argv...)
 	}
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), Canary+"=launcher")
@@ -99,7 +111,10 @@ func (s *Stage) run(twin probe.Twin, tty bool, ids, via []string) (map[string]pr
 		return nil, err
 	}
 	defer stdout.Close()
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, os.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, s.Err
+	if s.Err == nil {
+		cmd.Stderr = os.Stderr
+	}
 	cmd.ExtraFiles = []*os.File{stdout}
 	if err := cmd.Run(); err != nil {
 		said, _ := os.ReadFile(stdout.Name())

@@ -1,5 +1,5 @@
-// Package stage makes the world that the probes aim at, and runs them in it. It
-// is for tests.
+// Package stage makes the world that the probes aim at, and runs them outside of a
+// sandbox. It is for selftest and for tests.
 package stage
 
 import (
@@ -38,6 +38,9 @@ const (
 type Stage struct {
 	World   probe.World // as seen from outside
 	Program string      // the hostile program
+	// Err gets what the probes say outside: a file, as what they leave running keeps
+	// it. Nil: this process's own stderr.
+	Err *os.File
 
 	dir    string
 	closes []func() error
@@ -58,7 +61,7 @@ func Build(dir string, owner int) error {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err
 	}
-	program := filepath.Join(bin, "hostile")
+	program := filepath.Join(dir, program)
 	if err := build(program); err != nil {
 		return err
 	}
@@ -101,11 +104,33 @@ func build(program string) error {
 	return nil
 }
 
-// New makes the world of the current user in dir, where Build left the program.
-// The declared folders are where people have theirs: below the home.
-// Close it.
-func New(dir string) (*Stage, error) {
-	s := &Stage{dir: dir, Program: filepath.Join(dir, "bin", "hostile")}
+// program is where the hostile program lies in the stage's folder.
+const program = "bin/hostile"
+
+// Place copies a program that carries the attacks (see probe.Mark) into dir, for New
+// to find.
+func Place(dir, binary string) error {
+	from, err := os.Open(binary)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(program)), 0o755); err != nil {
+		return err
+	}
+	to, err := os.OpenFile(filepath.Join(dir, program), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	_, err = to.ReadFrom(from)
+	return errors.Join(err, to.Close())
+}
+
+// New makes the world of the current user in dir, where Build or Place left the
+// program. The declared folders are where people have theirs: below the home. Each
+// change is made to the world before it is there. Close it.
+func New(dir string, changes ...func(*probe.World)) (*Stage, error) {
+	s := &Stage{dir: dir, Program: filepath.Join(dir, program)}
 	home := filepath.Join(dir, "home")
 	s.World = probe.World{
 		Home:    home,
@@ -135,6 +160,9 @@ func New(dir string) (*Stage, error) {
 	s.World.Python = "/usr/bin/python3"
 	if !exists(s.World.Python) {
 		s.World.Python = ""
+	}
+	for _, change := range changes {
+		change(&s.World)
 	}
 	for _, step := range []func() error{s.Reset, s.stranger, s.listeners, s.sysv, s.posix, s.keyring} {
 		if err := step(); err != nil {

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+	"mcpen/sandbox/selftest"
+	"mcpen/sandbox/server"
+)
+
+func (a *app) selftestCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "selftest",
+		Usage:     "attack a sandbox of this machine, and say what it holds",
+		ArgsUsage: "[SERVER]",
+		Description: "mcpen becomes the attacker: in a sandbox of the profile SERVER (the closed default without\n" +
+			"one) it tries what a hostile server would, and outside the same, where it has to work. Beside\n" +
+			"the profile it is given folders of its own, which are made in your home and removed again.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "print each attack as JSON"},
+			&cli.StringSliceFlag{Name: "only", Usage: "the attacks of one `GROUP`, by its name in the report; may be repeated"},
+			setFlag(),
+			&cli.StringFlag{Name: "folder", Usage: "a `DIR` in which the attacked files are made, where your home is not one"},
+			&cli.StringFlag{Name: "baseline", Usage: "a profile `FILE` that no other may go beyond, besides " + filepath.Join(machine, server.BaselineName) + " where that exists"},
+			&cli.StringSliceFlag{Name: "without", Usage: "do without a `LAYER` (namespaces, landlock, seccomp), to see what is lost"},
+		},
+		Action: func(c *cli.Context) error {
+			without, err := layersOf(c.StringSlice("without"))
+			if err != nil {
+				return err
+			}
+			params, err := parameters(c.StringSlice("set"))
+			if err != nil {
+				return err
+			}
+			only := c.StringSlice("only")
+			for _, name := range only {
+				if !slices.Contains(selftest.Names(), name) {
+					return usage(cmp.Or(policy.DidYouMean(name, selftest.Names()), "mcpen selftest --only files"), "there are no attacks called %q", name)
+				}
+			}
+			ch := server.Words{Params: params, Baseline: c.String("baseline"), Without: without}
+			r, err := a.selftest(c.Context, c.Args().First(), c.String("folder"), only, ch)
+			if err != nil {
+				return notTested(err)
+			}
+			write := func() error { return r.WriteText(a.out, a.paintState()) }
+			if c.Bool("json") {
+				write = func() error { return r.WriteJSON(a.out) }
+			}
+			if err := write(); err != nil {
+				return err
+			}
+			switch {
+			case r.Count(selftest.NotHeld) > 0:
+				return condemned{}
+			case r.Count(selftest.Held) == 0:
+				return notTested(errors.New("no attack works outside, so nothing was proved"))
+			}
+			return nil
+		},
+	}
+}
+
+// attackHook is the attacker, and does not return, where this process was started as
+// that: by "selftest", inside a sandbox and outside.
+func attackHook() {
+	if len(os.Args) > 1 && os.Args[1] == selftest.Mark {
+		os.Exit(selftest.Attack(os.Args[1:], os.Stdin, os.Stderr))
+	}
+}
+
+// notTested is the error of a run that says nothing: its exit status is never that of
+// a sandbox which holds, nor of one which does not.
+func notTested(err error) error {
+	var known *launch.Error
+	var mistakes policy.Mistakes
+	var problems plan.Problems
+	if errors.As(err, &known) || errors.As(err, &mistakes) || errors.As(err, &problems) {
+		return err
+	}
+	hint := "mcpen doctor"
+	if errors.Is(err, selftest.ErrPlace) {
+		hint = "mcpen selftest --folder DIR, of a folder of yours that the profile does not give, outside of /tmp"
+	}
+	return &launch.Error{Code: exitSandbox, Err: fmt.Errorf("cannot attack a sandbox here: %w", err), Hint: hint}
+}
+
+// paintState colours the words of states at a terminal.
+func (a *app) paintState() func(selftest.State, string) string {
+	if !a.Terminal(a.out) || a.Getenv("NO_COLOR") != "" {
+		return nil
+	}
+	return func(s selftest.State, word string) string {
+		return map[selftest.State]string{selftest.NotHeld: "\x1b[1;31m", selftest.Unproved: "\x1b[33m", selftest.Held: "\x1b[32m"}[s] + word + "\x1b[0m"
+	}
+}
+
+// selftest attacks a sandbox of the profile name; "" is the closed default. ch says how it
+// is filled in.
+func (a *app) selftest(ctx context.Context, name, folder string, only []string, ch server.Words) (r selftest.Report, err error) {
+	at, err := a.DirsToRun()
+	if err != nil {
+		return r, err
+	}
+	extends, err := a.attacked(at, name)
+	if err != nil {
+		return r, err
+	}
+	if folder == "" {
+		folder = at.Home
+	}
+	dir, err := os.MkdirTemp(folder, ".pen-")
+	if err != nil {
+		return r, fmt.Errorf("cannot make a folder for the attacks: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return r, err
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return r, fmt.Errorf("cannot tell where this binary is: %w", err)
+	}
+	if err := os.Setenv(selftest.Canary, "canary"); err != nil {
+		return r, err
+	}
+	ch.Profile, ch.Look = filepath.Join(dir, "profile.toml"), true
+	t := &tested{app: a, at: at, choice: ch, name: "selftest-" + strings.ToLower(rand.Text()), extends: extends}
+	defer t.close()
+	r, err = selftest.Run(ctx, selftest.Config{Dir: dir, Binary: binary, Only: only, State: at.State, Plan: t.plan})
+	r.Profile, r.Mcpen, r.Kernel = name, release, kernelRelease()
+	return r, err
+}
+
+// attacked is the profile that a word names, as another profile extends it; "": the
+// closed default.
+func (a *app) attacked(at server.Dirs, word string) (string, error) {
+	if word == "" {
+		return "", nil
+	}
+	n, err := a.Named(at, word)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case n.ByFile && n.Profile != "":
+		return filepath.Abs(n.Profile)
+	case n.Profile != "":
+		return n.Profile, nil
+	}
+	if _, _, err = a.Loader(at)(word, ""); err == nil {
+		err = fs.ErrNotExist
+	}
+	return "", server.NoProfile(at, word, err)
+}
+
+// tested is the profile that is attacked, with what the attacks need.
+type tested struct {
+	app     *app
+	at      server.Dirs
+	choice  server.Words
+	name    string // of no other server
+	extends string
+	state   string // the server's own directory, once it was made
+}
+
+func (t *tested) close() {
+	if t.state != "" {
+		os.RemoveAll(t.state)
+	}
+}
+
+// plan is that of the attacker under the profile. The profile's secrets are not
+// fetched: nothing of the person's is given to it.
+func (t *tested) plan(ctx context.Context, rig selftest.Rig, argv []string) (plan.Plan, error) {
+	if err := os.WriteFile(t.choice.Profile, rig.Profile(t.name, t.extends, slices.Contains(t.choice.Without, policy.LayerNamespaces)), 0o600); err != nil {
+		return plan.Plan{}, err
+	}
+	ch := t.choice
+	ch.Command, ch.Workspace = argv, rig.Workspace
+	p, err := t.app.Prepare(ctx, ch)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	defer p.Close()
+	if p.Untrusted != nil {
+		return plan.Plan{}, p.Untrusted
+	}
+	if own := server.OwnState(p.Policy, t.at); own != "" {
+		if err := os.MkdirAll(own, 0o700); err != nil {
+			return plan.Plan{}, err
+		}
+		t.state = own
+	}
+	p.Plan.Process.Secrets = nil
+	return p.Plan, nil
+}
+
+// kernelRelease is what uname(2) says.
+func kernelRelease() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return "of an unknown release"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
+// layersOf reads what --without gave. The mediator is asked by the filter, and is in
+// the namespaces: without one of them it is not there either.
+func layersOf(words []string) ([]policy.Layer, error) {
+	var out []policy.Layer
+	for _, w := range words {
+		if !slices.Contains(policy.DefaultLayers(), policy.Layer(w)) {
+			return nil, usage("--without seccomp", "cannot do without %q: it is no layer", w)
+		}
+		out = append(out, policy.Layer(w))
+	}
+	needs := slices.Contains(out, policy.LayerNamespaces) || slices.Contains(out, policy.LayerSeccomp)
+	if needs && !slices.Contains(out, policy.LayerMediation) {
+		out = append(out, policy.LayerMediation)
+	}
+	return out, nil
+}

@@ -1,0 +1,454 @@
+// Package selftest attacks a sandbox of this machine with the probes of the escape
+// suite, under the plan of a profile that somebody uses. Every attack is also made
+// outside, where it has to work: one that fails there proves nothing inside.
+//
+// Outside only what an ordinary user may do is tried, or what works in namespaces of
+// its own: nothing of it changes the machine, whoever runs it.
+package selftest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox"
+	"mcpen/sandbox/internal/probe"
+	"mcpen/sandbox/internal/probe/stage"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// Mark is the first argument with which a program that carries the attacks is
+// started by itself; those from it on are for Attack.
+const Mark = probe.Mark
+
+// Canary is a variable that has to be in the environment of who calls Run: no
+// profile passes it, and the attacks look for it.
+const Canary = stage.Canary
+
+// Attack is the attacker. args are those from Mark on. It returns the exit status.
+func Attack(args []string, stdin io.Reader, stderr io.Writer) int {
+	return probe.Main(args, stdin, stderr)
+}
+
+// Rig is what the attacks need of a profile beside what is tested.
+type Rig struct {
+	Program string   // the attacker, an absolute path
+	Read    []string // folders of the rig's own
+	Write   []string
+	// Protected is what of the workspace stays as it is. Without namespaces nothing can
+	// keep it, and the profile has to say so.
+	Protected []string
+	// Workspace is the folder of the rig's that stands for the person's project.
+	Workspace string
+}
+
+// Profile is the text of a profile of this name that adds the rig to another. The
+// limits are the rig's own, so that an attack on them is small: outside it works.
+// extends is what that profile is called; "": nothing but the rig. bare is for one
+// without namespaces.
+func (r Rig) Profile(name, extends string, bare bool) []byte {
+	quoted := func(words []string) string {
+		var out []string
+		for _, w := range words {
+			out = append(out, fmt.Sprintf("%q", w))
+		}
+		return strings.Join(out, ", ")
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "version = 1\nname = %q\n", name)
+	if extends != "" {
+		fmt.Fprintf(&b, "extends = [%q]\n", extends)
+	}
+	fmt.Fprintf(&b, "[filesystem]\nread = [%s]\nwrite = [%s]\n", quoted(r.Read), quoted(r.Write))
+	if bare {
+		fmt.Fprintf(&b, "unprotect = [%s]\n", quoted(r.Protected))
+	}
+	fmt.Fprintf(&b, "[limits]\nprocesses = %d\nopen-files = %d\nfile-size = \"%dMiB\"\ntmp = \"%dMiB\"\ntmp-files = %d\n",
+		stage.Processes, stage.OpenFiles, fileSize>>20, tmpBytes>>20, stage.TmpFiles)
+	return []byte(b.String())
+}
+
+// What the attacker writes to /tmp has room there: a copy of itself.
+const (
+	tmpBytes = 96 << 20
+	fileSize = 64 << 20
+)
+
+// Config is what is attacked, and where.
+type Config struct {
+	Dir    string   // an empty folder of the caller's own, in a place where a person has folders: not /tmp
+	Binary string   // a program that calls Attack where its first argument is Mark
+	State  string   // where mcpen keeps its own files: one is made there, and removed
+	Only   []string // the names of groups; none: all
+	// Plan is the plan of a program with the rights of the profile and the rig.
+	Plan func(ctx context.Context, r Rig, argv []string) (plan.Plan, error)
+}
+
+// ErrPlace is the error of a Dir that a sandbox has anyway.
+var ErrPlace = errors.New("cannot use the folder of the attacks")
+
+// Run makes the attacks and judges them. It takes seconds, and leaves nothing but
+// what the caller gave it. An error means that nothing can be said.
+func Run(ctx context.Context, c Config) (r Report, err error) {
+	if longest := filepath.Join(c.Dir, "home/project/daemon.sock"); len(longest) > 107 { // unix(7)
+		return r, fmt.Errorf("%w: %q is too long a path for a socket", ErrPlace, longest)
+	}
+	if err := stage.Place(c.Dir, c.Binary); err != nil {
+		return r, fmt.Errorf("cannot put the attacker in its place: %w", err)
+	}
+	state, err := own(c.State)
+	if err != nil {
+		return r, err
+	}
+	defer os.Remove(state)
+	s, err := stage.New(c.Dir, func(w *probe.World) {
+		w.State, w.TmpBytes, w.FileSize = state, tmpBytes, fileSize
+	})
+	if err != nil {
+		return r, fmt.Errorf("cannot make what is attacked: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if s.Err, err = os.OpenFile(os.DevNull, os.O_WRONLY, 0); err != nil {
+		return r, err
+	}
+	defer s.Err.Close()
+	a := &attack{config: c, stage: s, rig: Rig{Program: s.Program, Read: []string{s.World.Docs, filepath.Dir(s.Program)},
+		Write: []string{s.World.Project, s.World.Tmp}, Workspace: s.World.Project}, groups: chosen(c.Only)}
+	for _, name := range []string{".git", ".vscode", ".claude", "sub/.git"} {
+		a.rig.Protected = append(a.rig.Protected, filepath.Join(s.World.Project, name))
+	}
+	if a.plan, err = c.Plan(ctx, a.rig, []string{s.Program}); err != nil {
+		return r, err
+	}
+	if m, ok := covers(a.plan, c.Dir); ok {
+		why := "which every server has for itself"
+		if m.At != "" {
+			why = "which the profile gives (" + m.At + ")"
+		}
+		return r, fmt.Errorf("%w: %q is in %q, %s", ErrPlace, c.Dir, m.Target, why)
+	}
+	outside := a.outside(ctx)
+	inside, err := a.inside(ctx, a.table(), a.same)
+	if err != nil {
+		return r, err
+	}
+	r = Report{Version: Version, Layers: a.plan.Layers, User: os.Geteuid()}
+	for _, w := range a.plan.Without {
+		r.Without = append(r.Without, w.Layer)
+	}
+	for _, g := range a.plan.Gaps {
+		if slices.Contains(r.Without, g.Layer) {
+			continue // it was asked for
+		}
+		r.Gaps = append(r.Gaps, fmt.Sprintf("%s: %s", g.Want, g.Why))
+	}
+	j := judge{plan: a.plan, here: addresses()}
+	for _, g := range a.groups {
+		r.Groups = append(r.Groups, j.group(g, outside, inside))
+	}
+	if len(c.Only) == 0 || slices.Contains(c.Only, lentName) {
+		lent, err := a.lent(ctx, outside)
+		if err != nil {
+			return r, err
+		}
+		r.Groups = append(r.Groups, lent...)
+	}
+	return r, ctx.Err()
+}
+
+// own makes a file beside those of mcpen's own.
+func own(dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("cannot make a file of mcpen's own: %w", err)
+	}
+	f, err := os.CreateTemp(dir, "selftest-*")
+	if err != nil {
+		return "", fmt.Errorf("cannot make a file of mcpen's own: %w", err)
+	}
+	return f.Name(), f.Close()
+}
+
+// covers is the folder that the plan gives, or makes, and that holds dir.
+func covers(p plan.Plan, dir string) (plan.Mount, bool) {
+	for _, m := range p.Root {
+		given := m.Kind == plan.MountBind && m.At != "" || m.Kind == plan.MountTmpfs && m.Writable
+		if given && (m.Target == dir || strings.HasPrefix(dir, m.Target+"/")) {
+			return m, true
+		}
+	}
+	return plan.Mount{}, false
+}
+
+// addresses are those of this machine.
+func addresses() []string {
+	var out []string
+	all, _ := net.InterfaceAddrs()
+	for _, a := range all {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+// attack is one run of the attacks.
+type attack struct {
+	config Config
+	stage  *stage.Stage
+	rig    Rig
+	groups []probe.Group
+	plan   plan.Plan // without the arguments
+}
+
+// Names are those of the groups.
+func Names() []string {
+	var out []string
+	for _, g := range probe.Groups() {
+		out = append(out, g.Name)
+	}
+	return append(out, lentName)
+}
+
+// chosen are the groups of these names; none: all.
+func chosen(names []string) []probe.Group {
+	all := probe.Groups()
+	if len(names) == 0 {
+		return all
+	}
+	return slices.DeleteFunc(all, func(g probe.Group) bool { return !slices.Contains(names, g.Name) })
+}
+
+func (a *attack) table() []probe.Probe {
+	var all []probe.Probe
+	for _, g := range a.groups {
+		all = append(all, g.Probes...)
+	}
+	return all
+}
+
+// twin is what became of an attack outside: a result, or why there is none.
+type twin struct {
+	probe.Result
+	why Why
+}
+
+// outside makes the attacks where they have to work.
+func (a *attack) outside(ctx context.Context) map[string]twin {
+	twins := map[string]twin{}
+	table := a.table()
+	for _, id := range lentIDs {
+		if p, ok := probe.Find(id); ok && !slices.ContainsFunc(table, func(q probe.Probe) bool { return q.ID == id }) {
+			table = append(table, p)
+		}
+	}
+	for _, at := range stage.Sites(table) {
+		got, err := map[string]probe.Result(nil), error(nil)
+		if at.Twin != probe.TwinRoot && ctx.Err() == nil {
+			got, err = a.stage.At(at)
+		}
+		for _, id := range at.IDs {
+			r, ran := got[id]
+			switch t := (twin{Result: r}); {
+			case at.Twin == probe.TwinRoot:
+				t.why = WhyRoot
+				twins[id] = t
+			case err != nil:
+				t.why, t.Detail = WhyTwin, err.Error()
+				twins[id] = t
+			case ran:
+				twins[id] = t
+			}
+		}
+	}
+	if d := twins[daemonID]; d.OK {
+		endDaemon(d.Detail)
+	}
+	return twins
+}
+
+// daemonID is the attack that is judged by what it leaves behind.
+const daemonID = "daemon"
+
+// endDaemon ends what the daemon left outside, by the pid that it told.
+func endDaemon(pid string) {
+	var n int
+	if _, err := fmt.Sscan(pid, &n); err == nil && n > 1 {
+		_ = unix.Kill(n, unix.SIGKILL)
+	}
+}
+
+// same leaves a plan as it is.
+func (a *attack) same(*plan.Plan) {}
+
+// inside makes the attacks in sandboxes. One that took its sandbox with it has
+// worked; those after it are made in a new one.
+func (a *attack) inside(ctx context.Context, table []probe.Probe, change func(*plan.Plan)) (map[string]probe.Result, error) {
+	results := map[string]probe.Result{}
+	for start := 0; start < len(table); start = len(results) {
+		got, err := a.box(ctx, table[start:], change)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(results, got)
+		if missing := start + len(got); missing < len(table) {
+			id := table[missing].ID
+			results[id] = probe.Result{ID: id, OK: true, Detail: "the sandbox is gone"}
+		}
+	}
+	if d, ok := results[daemonID]; ok {
+		if left := a.left(); left != 0 {
+			results[daemonID] = probe.Result{ID: daemonID, OK: true, Detail: fmt.Sprintf("process %d outlived the sandbox", left)}
+		} else {
+			d.OK, d.Errno = false, probe.Held
+			results[daemonID] = d
+		}
+	}
+	return results, nil
+}
+
+// box makes attacks in one sandbox. Its stdio is what a careless client gives: a
+// socket, a file, and a descriptor that every program inherits.
+func (a *attack) box(ctx context.Context, table []probe.Probe, change func(*plan.Plan)) (map[string]probe.Result, error) {
+	s := a.stage
+	if err := s.Reset(); err != nil {
+		return nil, err
+	}
+	out, err := s.Output(filepath.Join(s.World.Project, "results.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	world, err := json.Marshal(a.within())
+	if err != nil {
+		return nil, err
+	}
+	argv := []string{s.Program, Mark, "run", string(world), out}
+	for _, p := range table {
+		argv = append(argv, p.ID)
+	}
+	p, err := a.config.Plan(ctx, a.rig, argv)
+	if err != nil {
+		return nil, err
+	}
+	change(&p)
+	if err := a.start(ctx, p); err != nil {
+		return nil, err
+	}
+	return stage.Read(out)
+}
+
+func (a *attack) start(ctx context.Context, p plan.Plan) error {
+	stdin, client, err := stage.Socket()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	defer stdin.Close()
+	stdout, err := os.Create(filepath.Join(a.stage.World.Home, "stdout"))
+	if err != nil {
+		return err
+	}
+	defer stdout.Close()
+	leak, err := unix.FcntlInt(stdout.Fd(), unix.F_DUPFD, 77)
+	if err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	defer unix.Close(leak)
+	box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: stdin, Out: stdout, Err: stdout, Raw: true}, nil)
+	if err != nil {
+		return err
+	}
+	a.plan.Gaps = box.Plan().Gaps // some are known once it stands
+	exit, err := box.Wait()
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case exit.Signal == 0 && exit.Code != 0:
+		said, _ := os.ReadFile(stdout.Name())
+		return fmt.Errorf("the attacker ended with code %d: %.300s", exit.Code, strings.TrimSpace(string(said)))
+	}
+	return nil
+}
+
+// within is the world as it is seen from the sandbox.
+func (a *attack) within() probe.World {
+	w := a.stage.World
+	if a.plan.Holds(policy.LayerNamespaces) {
+		w.Inside, w.Pid, w.Tmp = true, 1, "/tmp"
+	}
+	return w
+}
+
+// left is a process of the attacker's that is still there a moment after its
+// sandbox, or 0.
+func (a *attack) left() int {
+	for range 20 {
+		pid := a.running()
+		if pid == 0 {
+			return 0
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return a.running()
+}
+
+// running is a process that executes the attacker and is not the stage's own, or 0.
+func (a *attack) running() int {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		var pid int
+		fmt.Sscan(filepath.Base(dir), &pid)
+		args, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if err == nil && pid != a.stage.World.Stranger && strings.HasPrefix(string(args), a.stage.Program+"\x00") {
+			return pid
+		}
+	}
+	return 0
+}
+
+// lentName is the group that is attacked by a mount that errs.
+const lentName = "landlock"
+
+// lentIDs are attacks on a folder that was lent for reading: two layers hold them.
+var lentIDs = []string{"write-docs", "create-docs", "remove-docs"}
+
+// lent makes the folder's mount one that may be written to, and attacks it again:
+// what is left then is Landlock, of which nothing else would tell that it is not
+// there. Without namespaces the groups before have told it.
+func (a *attack) lent(ctx context.Context, outside map[string]twin) ([]Group, error) {
+	if !a.plan.Holds(policy.LayerNamespaces) {
+		return nil, nil
+	}
+	g := probe.Group{Name: lentName, About: "a folder lent for reading, by a mount that errs"}
+	for _, id := range lentIDs {
+		p, ok := probe.Find(id)
+		if !ok {
+			return nil, fmt.Errorf("internal error: no attack %q", id)
+		}
+		p.Want, p.By = "EACCES", probe.Landlock
+		g.Probes = append(g.Probes, p)
+	}
+	writable := func(p *plan.Plan) {
+		for i, m := range p.Root {
+			if slices.Contains(a.rig.Read, m.Target) {
+				p.Root[i].Writable = true
+			}
+		}
+	}
+	inside, err := a.inside(ctx, g.Probes, writable)
+	if err != nil {
+		return nil, err
+	}
+	return []Group{judge{plan: a.plan}.group(g, outside, inside)}, nil
+}
