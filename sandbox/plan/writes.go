@@ -102,6 +102,7 @@ type Judge struct {
 	w     Writes
 	names map[string][]name   // by the folded last element; patterns are under ""
 	first map[string][]string // folded elements that a protected name of several begins with, and the rests
+	short shorts
 }
 
 // name is one protected name, its elements folded.
@@ -112,9 +113,12 @@ type name struct {
 
 // NewJudge prepares the decisions.
 func NewJudge(w Writes) *Judge {
-	j := &Judge{w: w, names: map[string][]name{}, first: map[string][]string{}}
+	j := &Judge{w: w, names: map[string][]name{}, first: map[string][]string{}, short: shorts{}}
 	for _, text := range slices.Concat(Protected, w.Names) {
 		n := name{text: text, parts: strings.Split(fold(text), "/")}
+		for _, part := range n.parts {
+			j.short.add(part)
+		}
 		key := n.parts[len(n.parts)-1]
 		if strings.Contains(key, "*") {
 			key = ""
@@ -147,7 +151,7 @@ func (j *Judge) At(p string, k Known) (Standing, Held) {
 	}
 	folded := make([]string, len(parts))
 	for i, part := range parts {
-		folded[i] = fold(part)
+		folded[i] = j.short.long(fold(part))
 	}
 	at := "/" + strings.Join(parts[:depth], "/")
 	for i := depth; i < len(parts); i++ {
@@ -225,7 +229,7 @@ func (j *Judge) Excepted(p string) bool { return j.excepted(p) }
 // Might reports whether a base name could be, or end, a protected name. It is
 // cheap, and At decides.
 func (j *Judge) Might(base string) bool {
-	f := fold(base)
+	f := j.short.long(fold(base))
 	if len(j.names[f]) > 0 {
 		return true
 	}
