@@ -7,6 +7,10 @@ TAGS    := urfave_cli_no_docs,runc_nocriu
 GO      := go
 BUILD   := $(GO) build -trimpath -ldflags "-s -w -X main.release=$(RELEASE)"
 TEST    := $(GO) test -tags $(TAGS)
+# With the launcher in it, as it is shipped.
+CARRY   := $(TAGS),mcpen_launcher
+# $(call part,NAME,COMMAND) runs a part of the tests and says how long it took.
+part     = @echo '$(2)'; from=$$(date +%s); $(2); code=$$?; echo "$(1): $$(($$(date +%s) - from)) s"; exit $$code
 # What "mcpen run" turns into; mcpen carries it (see sandbox/launch).
 CARRIED := cmd/mcpen/embedded/mcpen-launcher
 # Packages whose goroutines meet: tested with the race detector too.
@@ -21,7 +25,7 @@ setup: ## install what building and testing need (a C compiler, pkg-config, libs
 	@scripts/setup.sh test
 
 build: launcher ## build bin/mcpen
-	$(BUILD) -tags $(TAGS),mcpen_launcher -o bin/mcpen ./cmd/mcpen
+	$(BUILD) -tags $(CARRY) -o bin/mcpen ./cmd/mcpen
 
 launcher:
 	@scripts/setup.sh
@@ -31,10 +35,10 @@ demo: build ## watch a server inside its sandbox: what is allowed, what is refus
 	@scripts/demo.sh
 
 test: setup launcher ## every test but the heavy ones below
-	$(GO) vet -tags $(TAGS) ./...
-	$(GO) test -tags $(TAGS),mcpen_launcher -timeout 14m ./...
-	$(TEST) -run 'TestScripts' ./cmd/mcpen
-	$(TEST) -race -timeout 10m $(RACE)
+	$(call part,vet,$(GO) vet -tags $(TAGS) ./...)
+	$(call part,tests,$(GO) test -tags $(CARRY) -timeout 14m ./...)
+	$(call part,scripts without the launcher,$(TEST) -run TestScripts ./cmd/mcpen)
+	$(call part,races,$(TEST) -race -timeout 10m $(RACE))
 
 integration: build ## real servers from the registries
 	$(TEST) -tags $(TAGS),integration -timeout 30m -run Real ./...

@@ -192,7 +192,7 @@ func (c *compiler) hold(r policy.Path, held place) {
 				Hint: "remove the symlink", Grant: c.roots().AllowPath("unprotect", p)})
 		}
 		return
-	case f.Real != "" && f.Real != p:
+	case f.Real != "":
 		if !c.writes(f.Real) || c.unprotected(f.Real) {
 			return
 		}

@@ -215,7 +215,7 @@ func (j *Judge) Home() string { return j.w.Home }
 // writable on purpose: nothing in it is protected.
 func (j *Judge) Freed(p string) bool {
 	root, _ := j.root(p)
-	for ; p != root && p != "/" && p != "."; p = path.Dir(p) {
+	for ; p != root && p != "/"; p = path.Dir(p) {
 		if j.excepted(p) {
 			return true
 		}

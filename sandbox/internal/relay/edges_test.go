@@ -540,6 +540,9 @@ func TestCallsOfADescriptorThatFail(t *testing.T) {
 	if _, err := Reopen(r, unix.O_RDONLY); err != nil {
 		t.Errorf("the twin: %v", err)
 	}
+	if _, err := Reopen(1<<20, unix.O_RDONLY); !errors.Is(err, unix.EBADF) {
+		t.Errorf("what is not open: %v", err)
+	}
 	unheard, err = fault.Each([]uintptr{unix.SYS_FSTAT, unix.SYS_NEWFSTATAT, unix.SYS_OPENAT}, unix.EACCES, nil, func() error {
 		f, err := Reopen(r, unix.O_RDONLY)
 		if err == nil {
@@ -599,6 +602,10 @@ func TestAnOfferArrives(t *testing.T) {
 	client := &sink{}
 	r := idle(t, client, &sink{}, nil)
 	r.Offer([]byte(`{"a":1}`))
+	for r.toClient.empty(); client.Len() == 0; { // by itself, behind nothing else
+		time.Sleep(time.Millisecond)
+		r.toClient.empty()
+	}
 	r.Tell([]byte(`{"b":1}`), []byte(`{"c":1}`))
 	r.toClient.empty()
 	if got := client.String(); got != "{\"a\":1}\n{\"b\":1}\n{\"c\":1}\n" {

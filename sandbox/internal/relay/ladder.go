@@ -97,14 +97,12 @@ type waiter func(done, hurry <-chan struct{}, d time.Duration) (over, hurried bo
 
 // wait is the plain waiter.
 func wait(done, hurry <-chan struct{}, d time.Duration) (over, hurried bool) {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
 	case <-done:
 		return true, false
 	case <-hurry:
 		return isClosed(done), true
-	case <-t.C:
+	case <-time.After(d):
 		return isClosed(done), false
 	}
 }

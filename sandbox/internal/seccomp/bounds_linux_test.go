@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -247,5 +248,114 @@ func TestTextsOfEveryLength(t *testing.T) {
 	}
 	if err := answered(nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// A filter of another machine, and one that has to be listened to, are not loaded for
+// anything else: the kernel would take both.
+func TestFiltersAreLoadedWhereTheyBelong(t *testing.T) {
+	other := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
+	for want, c := range map[string]struct {
+		p    plan.Seccomp
+		arch string
+	}{"a seccomp filter for " + other: {plan.Seccomp{On: true}, other}, "a seccomp filter with a listener loaded without one": {plan.Seccomp{On: true, Notify: true}, runtime.GOARCH}, "without no-new-privileges": {plan.Seccomp{On: true}, runtime.GOARCH}} {
+		f, err := For(c.p, c.arch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Load(f); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v of %s: %v, want %s", c.p, c.arch, err, want)
+		}
+	}
+}
+
+// An open that will fail for the file's own mode is told as that, and one that asks for
+// two rights needs both.
+func TestAccessIsWhatAnOpenAsksFor(t *testing.T) {
+	dir := t.TempDir()
+	open := func(mode os.FileMode) int {
+		name := filepath.Join(dir, fmt.Sprintf("%o", mode))
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(name, mode); err != nil {
+			t.Fatal(err)
+		}
+		fd, err := unix.Open(name, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		return fd
+	}
+	var asked []uint64
+	err := fault.Watch([]uintptr{unix.SYS_FACCESSAT2}, func(c fault.Call) fault.Answer {
+		asked = append(asked, c.Args[2])
+		return fault.Answer{}
+	}, func() {
+		fd := open(0o600)
+		for flags, want := range map[int]syscall.Errno{unix.O_RDONLY: 0, unix.O_WRONLY: 0, unix.O_RDWR: 0, unix.O_PATH | unix.O_RDWR: 0} {
+			if got := access(fd, flags); got != want {
+				t.Errorf("%#x: %v", flags, got)
+			}
+		}
+	})
+	slices.Sort(asked)
+	if err != nil || !slices.Equal(asked, []uint64{unix.W_OK, unix.R_OK, unix.R_OK | unix.W_OK}) {
+		t.Errorf("asked for %v (%v)", asked, err)
+	}
+	for errno, want := range map[unix.Errno]syscall.Errno{unix.EACCES: unix.EACCES, unix.EROFS: unix.EROFS, unix.EPERM: unix.EPERM, unix.EIO: 0} {
+		err := fault.Watch([]uintptr{unix.SYS_FACCESSAT2}, func(fault.Call) fault.Answer { return fault.Fail(errno) }, func() {
+			if got := access(unix.AT_FDCWD, unix.O_RDWR); got != want {
+				t.Errorf("%v is told as %v", errno, got)
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Where a connect leads is read as the kernel reads it, and of what is no address of the
+// internet nothing is said.
+func TestAddressesAreReadFromMemory(t *testing.T) {
+	four := []byte{unix.AF_INET, 0, 0x1f, 0x90, 203, 0, 113, 5, 0, 0, 0, 0, 0, 0, 0, 0}
+	six := append([]byte{unix.AF_INET6, 0, 0x1f, 0x90, 0, 0, 0, 0, 0x20, 1, 0xd, 0xb8}, make([]byte, 16)...)
+	six[23] = 7
+	mapped := append([]byte{unix.AF_INET6, 0, 0x1f, 0x90, 0, 0, 0, 0}, append(make([]byte, 10), 0xff, 0xff, 203, 0, 113, 5, 0, 0, 0, 0)...)
+	change := func(b []byte, at int, to byte) []byte { b = slices.Clone(b); b[at] = to; return b }
+	for _, c := range []struct {
+		memory []byte
+		size   uint64
+		want   string
+	}{
+		{four, 16, "203.0.113.5:8080"}, {four, 15, ""}, {append(slices.Clone(four), make([]byte, 112)...), 128, "203.0.113.5:8080"}, {six, 28, "[2001:db8::7]:8080"}, {six, 24, "[2001:db8::7]:8080"}, {six, 23, ""}, {mapped, 28, "203.0.113.5:8080"},
+		{change(change(four, 2, 0), 3, 0), 16, ""}, {change(four, 0, unix.AF_UNIX), 16, ""}, {change(four, 0, 0), 16, ""}, {nil, 0, ""},
+	} {
+		at := uint64(0)
+		if len(c.memory) > 0 {
+			fmt.Sscanf(fmt.Sprintf("%p", c.memory), "0x%x", &at)
+		}
+		to, ok := readAddr(os.Getpid(), at, c.size)
+		if ok != (c.want != "") || ok && to.String() != c.want {
+			t.Errorf("%v of %d: %v, %v, want %s", c.memory, c.size, to, ok, c.want)
+		}
+		runtime.KeepAlive(c.memory)
+	}
+	if _, ok := readAddr(os.Getpid(), 8, 16); ok {
+		t.Error("an address is read where no memory is")
+	}
+	if streams(1<<30, 0) || streams(unix.Gettid(), -1) || streams(unix.Gettid(), 1<<20) {
+		t.Error("what is no socket connects")
+	}
+	for p, want := range map[*plan.Plan][3]syscall.Errno{
+		{}: {unix.ENETUNREACH, 0, 0}, {Landlock: plan.Landlock{ABI: 3}}: {unix.ENETUNREACH, 0, 0}, {Landlock: plan.Landlock{ABI: 4}}: {unix.EACCES, unix.EACCES, unix.EACCES}, {Landlock: plan.Landlock{ABI: 4, Connect: []plan.Span{{First: 80, Last: 80}}}}: {0, 0, unix.EACCES}, {Landlock: plan.Landlock{Anywhere: true}}: {0, 0, 0},
+	} {
+		judge := Barred(*p)
+		for i, to := range []string{"203.0.113.5:80", "127.0.0.1:80", "[::1]:81"} {
+			if got := judge(netip.MustParseAddrPort(to)); got != want[i] {
+				t.Errorf("%+v: %s is %v, want %v", p.Landlock, to, got, want[i])
+			}
+		}
 	}
 }

@@ -70,10 +70,7 @@ func readAddr(pid int, at, size uint64) (netip.AddrPort, bool) {
 
 // streams reports whether a process's descriptor is a socket that connects.
 func streams(tid, fd int) bool {
-	pid, _ := whois(tid)
-	if pid == 0 || fd < 0 {
-		return false
-	}
+	pid, _ := whois(tid) // 0, of which /proc knows nothing, where the thread is gone
 	return protocol(fmt.Sprintf("/proc/%d/fd/%d", pid, fd)) == "TCP"
 }
 

@@ -29,7 +29,7 @@ var runtimes = []struct {
 	{name: "bun", here: []string{"bun", "--version"}, run: []string{"bun", "demo.cjs"}},
 	{name: "deno", here: []string{"deno", "--version"}, run: []string{"deno", "run", "-A", "demo.cjs"}},
 	{name: "go", here: []string{"go", "version"}, build: []string{"go", "build", "-o", "$OUT", "demo.go"}, run: []string{"$OUT"}},
-	{name: "java", here: []string{"java", "-version"}, run: []string{"java", "Demo.java"}},
+	{name: "java", here: []string{"javac", "-version"}, build: []string{"javac", "-d", "$OUT", "Demo.java"}, run: []string{"java", "-cp", "$OUT", "Demo"}},
 	{name: "rust", here: []string{"rustc", "--version"}, build: []string{"rustc", "-o", "$OUT", "demo.rs"}, run: []string{"$OUT"}},
 }
 
@@ -42,11 +42,13 @@ func TestRuntimesWorkUnderTheFilter(t *testing.T) {
 			if err := exec.Command(r.here[0], r.here[1:]...).Run(); err != nil {
 				t.Skipf("no %s: %v", r.name, err)
 			}
-			run := r.run
-			if r.build != nil {
-				out := filepath.Join(t.TempDir(), "demo")
-				run = []string{out}
-				build := strings.Split(strings.ReplaceAll(strings.Join(r.build, "\n"), "$OUT", out), "\n")
+			out := filepath.Join(t.TempDir(), "demo")
+			made := func(words []string) []string {
+				return strings.Split(strings.ReplaceAll(strings.Join(words, "\n"), "$OUT", out), "\n")
+			}
+			run := made(r.run)
+			if r.build != nil { // once, and not in each of the runs
+				build := made(r.build)
 				cmd := exec.Command(build[0], build[1:]...)
 				cmd.Dir = filepath.Join("testdata", "runtimes")
 				if text, err := cmd.CombinedOutput(); err != nil {
