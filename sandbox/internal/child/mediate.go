@@ -158,9 +158,9 @@ func stageFailed() *Message {
 // mediator the calls that wait for it fail: nobody holds the listener then.
 func listening(p plan.Plan, ctl *Control) *writes.Mediator {
 	from := &Control{os.NewFile(handoffFD, "handoff")}
-	m, err := from.Receive()
+	m, _ := from.Receive() // an error comes without a file
 	from.Close()
-	if err != nil || len(m.Files) != 1 {
+	if len(m.Files) != 1 {
 		return nil // the exec stage failed, and says why
 	}
 	listener := m.Files[0]

@@ -724,3 +724,41 @@ func TestRecordsThatFit(t *testing.T) {
 		}
 	}
 }
+
+// An answer is taken for one to the question alone: by its number, its name, its type and
+// its class, and a refusal need not repeat them.
+func TestOnlyTheAnswerToTheQuestionIsRead(t *testing.T) {
+	q, err := newQuestion("a.example", dnsmessage.TypeA, true)
+	must(t, err)
+	name := q.name
+	other, err := dnsmessage.NewName("b.example.")
+	must(t, err)
+	upper, err := dnsmessage.NewName("A.Example.")
+	must(t, err)
+	good := dnsmessage.Message{Header: dnsmessage.Header{ID: q.id, Response: true}, Questions: []dnsmessage.Question{{Name: name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}},
+		Answers: []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}, Body: &dnsmessage.AResource{A: [4]byte{203, 0, 113, 5}}}}}
+	for what, c := range map[string]struct {
+		change func(*dnsmessage.Message)
+		cut    int
+		ok     bool
+	}{
+		"the answer": {ok: true}, "another case": {change: func(m *dnsmessage.Message) { m.Questions[0].Name = upper }, ok: true}, "another name": {change: func(m *dnsmessage.Message) { m.Questions[0].Name = other }}, "another type": {change: func(m *dnsmessage.Message) { m.Questions[0].Type = dnsmessage.TypeAAAA }}, "another class": {change: func(m *dnsmessage.Message) { m.Questions[0].Class = dnsmessage.ClassCHAOS }},
+		"another number": {change: func(m *dnsmessage.Message) { m.ID++ }}, "a question": {change: func(m *dnsmessage.Message) { m.Response = false }}, "no question": {change: func(m *dnsmessage.Message) { m.Questions = nil }}, "no such name, and no question": {change: func(m *dnsmessage.Message) { m.Questions, m.RCode = nil, dnsmessage.RCodeNameError }},
+		"refused, and no question": {change: func(m *dnsmessage.Message) { m.Questions, m.Answers, m.RCode = nil, nil, dnsmessage.RCodeRefused }, ok: true}, "cut": {cut: 3}, "cut, and it says so": {change: func(m *dnsmessage.Message) { m.Truncated = true }, cut: 3, ok: true}, "nothing": {cut: 1 << 10},
+	} {
+		m := good
+		m.Questions = append([]dnsmessage.Question{}, good.Questions...)
+		if c.change != nil {
+			c.change(&m)
+		}
+		b, err := m.Pack()
+		must(t, err)
+		got, ok := q.read(b[:max(0, len(b)-c.cut)])
+		if ok != c.ok || ok && (got.code != m.RCode || got.truncated != m.Truncated || len(got.answers) != map[bool]int{true: len(m.Answers)}[c.cut == 0]) {
+			t.Errorf("%s: %+v, %v", what, got, ok)
+		}
+	}
+	if _, err := newQuestion(strings.Repeat("a", 300), dnsmessage.TypeA, false); err == nil {
+		t.Error("a name that is too long is asked for")
+	}
+}

@@ -359,3 +359,44 @@ func TestAddressesAreReadFromMemory(t *testing.T) {
 		}
 	}
 }
+
+// What each call that opens asks for is read from its own arguments: creat(2) has no
+// flags, and makes the file that is not there.
+func TestOpensAreReadByTheirName(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	dir := t.TempDir()
+	at := func(path string) uint64 {
+		text := append([]byte(path), 0)
+		var p uint64
+		fmt.Sscanf(fmt.Sprintf("%p", text), "0x%x", &p)
+		t.Cleanup(func() { runtime.KeepAlive(text) })
+		return p
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	absent := filepath.Join(dir, "absent")
+	cwd := int64(unix.AT_FDCWD)
+	for _, c := range []struct {
+		name string
+		args [6]uint64
+		want syscall.Errno
+	}{
+		{"creat", [6]uint64{at(absent)}, 0}, {"open", [6]uint64{at(absent), unix.O_RDONLY}, unix.ENOENT}, {"open", [6]uint64{at(absent), unix.O_WRONLY | unix.O_CREAT}, 0}, {"openat", [6]uint64{uint64(cwd), at(absent), unix.O_RDONLY}, unix.ENOENT}, {"openat", [6]uint64{uint64(cwd), at(absent), unix.O_CREAT}, 0},
+		{"openat", [6]uint64{uint64(folder.Fd()), at("absent"), unix.O_RDONLY}, unix.ENOENT}, {"openat", [6]uint64{uint64(folder.Fd()) | 1<<32, at("absent"), unix.O_RDONLY}, unix.ENOENT}, {"creat", [6]uint64{at(absent + "/deeper")}, unix.ENOENT},
+	} {
+		var asked []string
+		path, errno := look(notification{tid: uint32(unix.Gettid()), args: c.args}, c.name, func(p string) bool { asked = append(asked, p); return true })
+		if errno != c.want || !strings.HasPrefix(path, absent) || (len(asked) > 0) != (c.want == unix.ENOENT) {
+			t.Errorf("%s %v: %q, %v, asked %q; want %v", c.name, c.args, path, errno, asked, c.want)
+		}
+	}
+	for name, n := range map[string]notification{"no path": {tid: uint32(unix.Gettid()), args: [6]uint64{at("")}}, "no memory": {tid: uint32(unix.Gettid()), args: [6]uint64{8}}, "nobody": {tid: 1 << 30, args: [6]uint64{at(absent)}}} {
+		if path, errno := look(n, "open", func(string) bool { return true }); path != "" || errno != 0 {
+			t.Errorf("%s: %q, %v", name, path, errno)
+		}
+	}
+}
