@@ -231,3 +231,80 @@ func TestAFindingIsToldOnce(t *testing.T) {
 		t.Errorf("told %d times", told)
 	}
 }
+
+// A request that names nothing is the server's to refuse, and one whose name is no text,
+// or nothing, is no way around what is held under a name.
+func TestRequestsThatNameNothing(t *testing.T) {
+	for _, c := range []struct{ method, params, want string }{
+		{"tools/call", `{}`, "the call names no tool"}, {"tools/call", `{"name":""}`, "the call names no tool"}, {"tools/call", `{"name":7}`, "the call names no tool"}, {"tools/call", `{"name":["a"]}`, "the call names no tool"}, {"tools/call", `{"name":"a"}`, ""},
+		{"prompts/get", `{}`, ""}, {"prompts/get", `{"name":""}`, "the prompt has no name"}, {"prompts/get", `{"name":null}`, "the prompt has no name"}, {"prompts/get", `{"name":"a"}`, ""},
+		{"resources/read", `{}`, ""}, {"resources/read", `{"uri":""}`, "the resource has no URI"}, {"resources/read", `{"uri":7}`, "the resource has no URI"}, {"resources/read", `{"uri":"a:b"}`, ""}, {"resources/subscribe", `{"uri":""}`, "the resource has no URI"},
+		{"completion/complete", `{}`, ""}, {"completion/complete", `{"ref":{"type":"ref/prompt","name":"a"}}`, ""}, {"completion/complete", `{"ref":{"type":"ref/prompt","name":"denied"}}`, "not available"}, {"completion/complete", `{"ref":{"type":"ref/resource","uri":"a:{b}"}}`, ""},
+		{"prompts/get", `{"name":"denied"}`, "not available"}, {"tools/call", `{"name":"denied"}`, "not available"}, {"resources/read", `{"uri":"denied:x"}`, "not available"}, {"resources/subscribe", `{"uri":"denied:x"}`, "not available"},
+	} {
+		deny := policy.Filter{Deny: []policy.Glob{{Pattern: "denied*"}}}
+		g, err := New(Config{Tools: plan.Tools{Tools: policy.Tools{Pins: policy.PinWarn, Findings: policy.FindingWarn, Results: policy.TextPass, Filter: deny}, Prompts: deny, Resources: deny}, Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":%s}`, c.method, c.params)
+		v := g.Client([]byte(line))
+		if (v.Reply == nil) != (c.want == "") || v.Reply != nil && !strings.Contains(string(v.Reply), c.want) || (v.Forward == nil) != (c.want != "") {
+			t.Errorf("%s %s: forwards %s, replies %s, want %q", c.method, c.params, v.Forward, v.Reply, c.want)
+		}
+	}
+}
+
+// A URI that no list has is measured against the templates: an expression stands for
+// anything, and everything else for itself.
+func TestURIsOfTemplates(t *testing.T) {
+	for _, c := range []struct {
+		template, uri string
+		want          bool
+	}{
+		{"a:b", "a:b", true}, {"a:b", "a:c", false}, {"a:{x}", "a:", true}, {"a:{x}", "a:b/c", true}, {"a:{x}", "b:c", false}, {"{x}:b", "c:b", true}, {"a:{x}/{y}", "a:b/c", true}, {"a:{x}/{y}", "a:b", false}, {"a:{{x}}", "a:b", true}, {"a:{x}}", "a:b}", true}, {"a:}", "a:}", true},
+		{"a:*", "a:*", true}, {"a:*", "a:b", true}, {"a:*", "a:bc", false}, {"a:?", "a:b", true}, {"a:?", "a:", false}, {"a:{*x}", "a:bc", true}, {"", "", true}, {"", "a", false},
+	} {
+		if got := templateMatches(c.template, c.uri); got != c.want {
+			t.Errorf("%q matches %q: %v", c.template, c.uri, got)
+		}
+	}
+	l := listen{tools: true}
+	if !l.wants(KindTool) || l.wants(KindPrompt) || l.wants(KindResource) || l.wants(KindTemplate) || !(listen{prompts: true}).wants(KindPrompt) || (listen{prompts: true}).wants(KindTool) || !(listen{resources: true}).wants(KindTemplate) || (listen{resources: true}).wants(KindTool) {
+		t.Error("a subscription wants another list than it says")
+	}
+	if Hold.String() != "hold" || Note.String() != "note" || Severity(0).String() != "note" {
+		t.Error("the words of severities")
+	}
+	for key, want := range map[string]bool{"": true, "a": true, "a b": false, "a\x7f": false, "é": false, "~!": true, strings.Repeat("k", 64): true, strings.Repeat("k", 65): false} {
+		if plainKey([]byte(key)) != want {
+			t.Errorf("%q is plain: %v", key, !want)
+		}
+	}
+}
+
+// What is no definition is said to be none, by its reason, and what follows it is judged
+// all the same.
+func TestEntriesThatAreNoDefinition(t *testing.T) {
+	for _, c := range []struct {
+		kind       Kind
+		raw        string
+		name, want string
+	}{
+		{KindTool, `7`, "", "it is not an object"}, {KindTool, `[]`, "", "it is not an object"}, {KindTool, `{}`, "", errName.Error()}, {KindTool, `{"name":""}`, "", errName.Error()}, {KindTool, `{"name":7}`, "", errName.Error()}, {KindTool, `{"name":"a"}`, "a", ""},
+		{KindTool, `{"name":"` + strings.Repeat("n", longest(KindTool)) + `"}`, strings.Repeat("n", longest(KindTool)), ""}, {KindTool, `{"name":"` + strings.Repeat("n", longest(KindTool)+1) + `"}`, "", errLongName.Error()}, {KindTool, `{"name":"` + strings.Repeat("n", 6*longest(KindTool)) + `"}`, "", errLongName.Error()},
+		{KindResource, `{"uri":"a:b"}`, "a:b", ""}, {KindResource, `{"name":"a"}`, "", errName.Error()}, {KindTemplate, `{"uriTemplate":"a:{b}"}`, "a:{b}", ""}, {KindPrompt, `{"name":"p"}`, "p", ""},
+	} {
+		g, err := New(Config{Tools: plan.Tools{Tools: policy.Tools{Pins: policy.PinWarn, Findings: policy.FindingWarn, Results: policy.TextPass}}, Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := g.read(c.kind, fmt.Appendf(nil, `{%q:[%s]}`, itemKeys[c.kind], c.raw))
+		if err != nil || len(p.entries) != 1 {
+			t.Fatalf("%.40s: %v", c.raw, err)
+		}
+		if p.names[0] != c.name || p.entries[0].broken != c.want || (g.hides(p.entries[0]) == "") != (c.want == "") {
+			t.Errorf("%s %.40s: %.20q, %q, want %q", c.kind, c.raw, p.names[0], p.entries[0].broken, c.want)
+		}
+	}
+}
