@@ -24,33 +24,35 @@ import (
 // The error says how many mistakes there were, after all of them were written;
 // it is also an error where a profile cannot be read, or none was named.
 func runCheck(paths []string, load policy.Loader, readFile func(string) ([]byte, error), single func(string) bool, out io.Writer) error {
+	return checkEach(paths, load, readFile, single, func(c checkedProfile) error { return c.write(out) })
+}
+
+// checkJSON is runCheck, and writes an array of checkedProfile.
+func checkJSON(paths []string, load policy.Loader, readFile func(string) ([]byte, error), single func(string) bool, out io.Writer) error {
+	all := []checkedProfile{}
+	err := checkEach(paths, load, readFile, single, func(c checkedProfile) error {
+		all = append(all, c)
+		return nil
+	})
+	return errors.Join(encode(out, all), err)
+}
+
+func checkEach(paths []string, load policy.Loader, readFile func(string) ([]byte, error), single func(string) bool, tell func(checkedProfile) error) error {
 	if len(paths) == 0 {
 		return errors.New("no profile to check")
 	}
 	wrong, bad := 0, 0
 	for _, path := range paths {
 		profile, found := checkFile(path, load, readFile)
-		if err := tellWithout(out, profile); err != nil {
-			return err
-		}
-		if err := tellSingles(out, profile, single); err != nil {
-			return err
-		}
+		c := checkedProfile{Profile: path, OK: len(found) == 0, Mistakes: []remark{}, Notes: append(without(profile), singles(profile, single)...)}
 		for _, m := range found {
-			if _, err := fmt.Fprintln(out, m.Error()); err != nil {
-				return err
-			}
-			if m.Hint == "" {
-				continue
-			}
-			if _, err := fmt.Fprintf(out, "\thint: %s\n", m.Hint); err != nil {
-				return err
-			}
+			c.Mistakes = append(c.Mistakes, remark{m.Pos, m.Key, m.Text, m.Hint, m.Error()})
 		}
-		if len(found) > 0 {
-			wrong, bad = wrong+len(found), bad+1
-		} else if _, err := fmt.Fprintf(out, "%s: ok\n", path); err != nil {
+		if err := tell(c); err != nil {
 			return err
+		}
+		if !c.OK {
+			wrong, bad = wrong+len(found), bad+1
 		}
 	}
 	if wrong > 0 {
@@ -59,25 +61,63 @@ func runCheck(paths []string, load policy.Loader, readFile func(string) ([]byte,
 	return nil
 }
 
-// tellWithout says which layers a profile goes without, before all else of it.
-func tellWithout(out io.Writer, p *policy.Profile) error {
-	if p == nil {
-		return nil
-	}
-	for _, s := range p.Said() {
-		if s.Key != "require.without" {
-			continue
-		}
-		line := launch.Red(out, fmt.Sprintf("%s: WITHOUT %s: the server runs without this layer", s.At, s.Text))
-		if _, err := fmt.Fprintln(out, line); err != nil {
-			return err
-		}
-	}
-	return nil
+// checkedProfile is what was found in one profile.
+type checkedProfile struct {
+	Profile  string   `json:"profile"`
+	OK       bool     `json:"ok"`
+	Mistakes []remark `json:"mistakes"`
+	Notes    []remark `json:"notes"` // what a person should know of it
 }
 
-// tellSingles names the rules that make one file writable.
-func tellSingles(out io.Writer, p *policy.Profile, single func(string) bool) error {
+// remark is one of those things, at its place.
+type remark struct {
+	policy.Pos
+	Key  string `json:"key,omitempty"`
+	Text string `json:"text"`
+	Hint string `json:"hint,omitempty"`
+
+	line string // for a person
+}
+
+// write writes it for a person: what the profile goes without before all else of it.
+func (c checkedProfile) write(out io.Writer) error {
+	var b strings.Builder
+	for _, r := range append(append([]remark{}, c.Notes...), c.Mistakes...) {
+		line := r.line
+		if r.Key == keyWithout {
+			line = launch.Red(out, line)
+		}
+		b.WriteString(line + "\n")
+		if r.Hint != "" {
+			b.WriteString("\thint: " + r.Hint + "\n")
+		}
+	}
+	if c.OK {
+		b.WriteString(c.Profile + ": ok\n")
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+const keyWithout = "require.without"
+
+// without names the layers that a profile goes without.
+func without(p *policy.Profile) []remark {
+	out := []remark{}
+	if p == nil {
+		return out
+	}
+	for _, s := range p.Said() {
+		if s.Key == keyWithout {
+			text := fmt.Sprintf("WITHOUT %s: the server runs without this layer", s.Text)
+			out = append(out, remark{s.At, s.Key, text, "", fmt.Sprintf("%s: %s", s.At, text)})
+		}
+	}
+	return out
+}
+
+// singles names the rules that make one file writable.
+func singles(p *policy.Profile, single func(string) bool) (out []remark) {
 	if p == nil {
 		return nil
 	}
@@ -85,16 +125,14 @@ func tellSingles(out io.Writer, p *policy.Profile, single func(string) bool) err
 		if s.Key != "filesystem.write" || !single(s.Text) {
 			continue
 		}
-		line := fmt.Sprintf("%s: %s is one file: nothing is made beside it or renamed over it, as an atomic save and a database's journal do\n", s.At, audit.Visible(s.Text))
+		text := audit.Visible(s.Text) + " is one file: nothing is made beside it or renamed over it, as an atomic save and a database's journal do"
+		r := remark{s.At, s.Key, text, "", fmt.Sprintf("%s: %s", s.At, text)}
 		if dir := path.Dir(s.Text); dir != "~" { // which no rule may name
-			line += fmt.Sprintf("\thint: write = [%q]\n", dir)
+			r.Hint = fmt.Sprintf("write = [%q]", dir)
 		}
-		_, err := io.WriteString(out, line)
-		if err != nil {
-			return err
-		}
+		out = append(out, r)
 	}
-	return nil
+	return out
 }
 
 // isSingle reports whether a path as a profile spells it is one file, for a workspace

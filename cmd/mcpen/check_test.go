@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -97,5 +98,65 @@ func TestCheckDoesNotPassWhatItCouldNotSay(t *testing.T) {
 	read := func(string) ([]byte, error) { return []byte("version = 1\n"), nil }
 	if err := runCheck([]string{"x.toml"}, nil, read, noSingle, fullDisk{}); err == nil {
 		t.Error("a full disk looks like a good profile")
+	}
+}
+
+// A program that reads the mistakes finds each at its place, and what a person is told
+// beside them.
+func TestCheckJSON(t *testing.T) {
+	files := map[string]string{
+		"good.toml": "version = 1\n[filesystem]\nwrite = [\"${workspace}/n.json\"]\n[require]\nwithout = [\"landlock\"]\n",
+		"bad.toml":  "version = 1\n[network]\nallow = [\"b.example:0\"]\n",
+	}
+	read := func(name string) ([]byte, error) {
+		if text, ok := files[name]; ok {
+			return []byte(text), nil
+		}
+		return nil, fs.ErrNotExist
+	}
+	var out strings.Builder
+	err := checkJSON([]string{"good.toml", "bad.toml", "missing.toml"}, nil, read, func(string) bool { return true }, &out)
+	if err == nil || err.Error() != "2 mistakes in 2 profiles" {
+		t.Errorf("%v", err)
+	}
+	want := `[
+  {
+    "profile": "good.toml",
+    "ok": true,
+    "mistakes": [],
+    "notes": [
+      {
+        "file": "good.toml",
+        "line": 5,
+        "col": 12,
+        "key": "require.without",
+        "text": "WITHOUT landlock: the server runs without this layer"
+      },
+      {
+        "file": "good.toml",
+        "line": 3,
+        "col": 10,
+        "key": "filesystem.write",
+        "text": "${workspace}/n.json is one file: nothing is made beside it or renamed over it, as an atomic save and a database's journal do",
+        "hint": "write = [\"${workspace}\"]"
+      }
+    ]
+  },
+`
+	if !strings.HasPrefix(out.String(), want) {
+		t.Errorf("%s\nwant\n%s", out.String(), want)
+	}
+	var all []checkedProfile
+	if err := json.Unmarshal([]byte(out.String()), &all); err != nil || len(all) != 3 {
+		t.Fatalf("%v: %s", err, out.String())
+	}
+	if bad := all[1]; bad.OK || len(bad.Mistakes) != 1 || bad.Mistakes[0].File != "bad.toml" || bad.Mistakes[0].Line != 3 || bad.Mistakes[0].Key != "network.allow[0]" || bad.Mistakes[0].Text == "" {
+		t.Errorf("%+v", bad)
+	}
+	if missing := all[2]; missing.OK || len(missing.Mistakes) != 1 || missing.Notes == nil {
+		t.Errorf("%+v", missing)
+	}
+	if err := checkJSON([]string{"x.toml"}, nil, read, noSingle, fullDisk{}); err == nil {
+		t.Error("what was not written passes")
 	}
 }

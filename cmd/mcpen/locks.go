@@ -114,30 +114,78 @@ func (a *app) line(text string) {
 	fmt.Fprintln(a.out, text)
 }
 
+// news is what the registry has in the place of a locked package.
+type news struct {
+	Name      string `json:"name"` // of the lock
+	Package   string `json:"package"`
+	Version   string `json:"version"` // the locked one
+	Available string `json:"available,omitempty"`
+	State     string `json:"state,omitempty"`     // one of the states below
+	Withdrawn string `json:"withdrawn,omitempty"` // how the locked version was
+	Error     string `json:"error,omitempty"`     // why nothing can be said
+}
+
+// The states of a locked version.
+const (
+	isCurrent   = "current"   // nothing that is old enough is newer
+	isNewer     = "newer"     // the available one is
+	isLower     = "lower"     // the locked one was withdrawn, and what takes its place is lower
+	isPreferred = "preferred" // the registry prefers a lower one
+	isOutside   = "outside"   // the profile asks for another version
+)
+
+// newsOf holds a release against the lock.
+func (a *app) newsOf(at server.Dirs, l server.Locked, rel pack.Release, withdrawn string, err error) news {
+	n := news{Name: l.Name, Package: l.Lock.Package, Version: l.Lock.Version, Withdrawn: withdrawn}
+	if err != nil {
+		n.Error = err.Error()
+		return n
+	}
+	n.Available, n.State = rel.Ref.Version, isCurrent
+	switch order := rel.Compare(l.Lock); {
+	case order != 0 && a.Outside(at, l):
+		n.State = isOutside
+	case order > 0:
+		n.State = isNewer
+	case order < 0 && withdrawn != "":
+		n.State = isLower
+	case order < 0 && rel.Preferred:
+		n.State = isPreferred
+	}
+	return n
+}
+
+// tell prints what is new, if anything is.
+func (n news) tell(a *app) {
+	if n.Withdrawn != "" {
+		a.alarm("%s\t%s %s was %s", n.Name, n.Package, n.Version, n.Withdrawn)
+	}
+	if n.Error != "" || n.State == isCurrent {
+		return
+	}
+	fmt.Fprintf(a.out, "%s\t%s\t%s → %s%s\n", n.Name, n.Package, n.Version, n.Available, map[string]string{
+		isOutside: " (the profile asks for another version)", isLower: " (lower)", isPreferred: " (lower: the registry prefers it now)"}[n.State])
+}
+
 func (a *app) outdatedCommand() *cli.Command {
 	return &cli.Command{
 		Name: "outdated", Usage: "list locked packages that were withdrawn, or of which there is a newer version that is old enough", ArgsUsage: "[NAME…]",
+		Description: "With --json, every lock that was asked about is in an array of mcpen.outdated/1: name,\npackage, version, available, state (current, newer, lower, preferred, outside),\nwithdrawn and error.",
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print all of them as JSON"}},
 		Action: func(c *cli.Context) error {
-			return a.eachLock(c.Context, c.Args().Slice(), func(in *pack.Installer, at server.Dirs, l server.Locked) error {
+			all := []news{}
+			err := a.eachLock(c.Context, c.Args().Slice(), func(in *pack.Installer, at server.Dirs, l server.Locked) error {
 				rel, withdrawn, err := a.Latest(c.Context, in, at, l)
-				if withdrawn != "" {
-					a.alarm("%s\t%s %s was %s", l.Name, l.Lock.Package, l.Lock.Version, withdrawn)
+				n := a.newsOf(at, l, rel, withdrawn, err)
+				if all = append(all, n); !c.Bool("json") {
+					n.tell(a)
 				}
-				if err != nil {
-					return err
-				}
-				switch order := rel.Compare(l.Lock); {
-				case order != 0 && a.Outside(at, l):
-					fmt.Fprintf(a.out, "%s\t%s\t%s → %s (the profile asks for another version)\n", l.Name, l.Lock.Package, l.Lock.Version, rel.Ref.Version)
-				case order > 0:
-					fmt.Fprintf(a.out, "%s\t%s\t%s → %s\n", l.Name, l.Lock.Package, l.Lock.Version, rel.Ref.Version)
-				case order < 0 && withdrawn == "" && rel.Preferred:
-					fmt.Fprintf(a.out, "%s\t%s\t%s → %s (lower: the registry prefers it now)\n", l.Name, l.Lock.Package, l.Lock.Version, rel.Ref.Version)
-				case order < 0 && withdrawn != "":
-					fmt.Fprintf(a.out, "%s\t%s\t%s → %s (lower)\n", l.Name, l.Lock.Package, l.Lock.Version, rel.Ref.Version)
-				}
-				return nil
+				return err
 			})
+			if c.Bool("json") {
+				err = errors.Join(err, encode(a.out, all))
+			}
+			return err
 		},
 	}
 }
@@ -225,15 +273,47 @@ func (a *app) agreed(l server.Locked, fresh pack.Lock, yes bool) (bool, error) {
 func (a *app) verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "hold every file of locked packages against their locks", ArgsUsage: "[NAME…]",
-		Description: "A lock of which nothing is installed on this machine was not verified, and makes the\nexit code 1. With --repair, trees that are damaged or missing are fetched again, exactly\nas their locks say; what is whole is left alone.",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "repair", Usage: "fetch again what is damaged or missing"}},
+		Description: "A lock of which nothing is installed on this machine was not verified, and makes the\nexit code 1. With --repair, trees that are damaged or missing are fetched again, exactly\nas their locks say; what is whole is left alone. With --json, every lock is in an array\nof mcpen.verify/1: name, package, version, ok, repaired and error.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "repair", Usage: "fetch again what is damaged or missing"},
+			&cli.BoolFlag{Name: "json", Usage: "print all of them as JSON"},
+		},
 		Action: func(c *cli.Context) error {
-			return a.verify(c.Context, c.Args().Slice(), c.Bool("repair"))
+			all := []verified{}
+			tell := func(v verified) { all = append(all, v) }
+			if !c.Bool("json") {
+				tell = a.tellVerified
+			}
+			err := a.verify(c.Context, c.Args().Slice(), c.Bool("repair"), tell)
+			if c.Bool("json") {
+				err = errors.Join(err, encode(a.out, all))
+			}
+			return err
 		},
 	}
 }
 
-func (a *app) verify(ctx context.Context, names []string, repair bool) error {
+// verified is how the files of a lock were found.
+type verified struct {
+	Name     string `json:"name"`
+	Package  string `json:"package,omitempty"` // "" for a lock that does not read
+	Version  string `json:"version,omitempty"`
+	OK       bool   `json:"ok"`
+	Repaired string `json:"repaired,omitempty"` // why it was fetched again
+	Error    string `json:"error,omitempty"`
+}
+
+func (a *app) tellVerified(v verified) {
+	if v.Repaired != "" {
+		fmt.Fprintf(a.out, "%s: fetched again (%s)\n", v.Name, audit.Visible(v.Repaired))
+	}
+	if v.OK {
+		fmt.Fprintf(a.out, "%s: ok\n", v.Name)
+	}
+}
+
+// verify looks at each lock that was named, and tells of it.
+func (a *app) verify(ctx context.Context, names []string, repair bool, tell func(verified)) error {
 	at, err := a.Dirs()
 	if err != nil {
 		return err
@@ -244,25 +324,26 @@ func (a *app) verify(ctx context.Context, names []string, repair bool) error {
 		return err
 	}
 	for _, l := range all {
+		v := verified{Name: l.Name, Package: l.Lock.Package, Version: l.Lock.Version}
 		err := a.verifyLock(at, l)
 		if err != nil && repair {
-			err = a.repair(ctx, at, l, err)
+			v.Repaired, err = a.repair(ctx, at, l, err)
 		}
 		if ctx.Err() != nil {
 			return server.PackageError(ctx, ctx.Err())
 		}
-		if err != nil {
+		if v.OK = err == nil; !v.OK {
+			v.Error = err.Error()
 			bad.note(a, l.Name, err)
-			continue
 		}
-		fmt.Fprintf(a.out, "%s: ok\n", l.Name)
+		tell(v)
 	}
 	return bad.err("could not be verified")
 }
 
 // verifyLock reads every file of the trees of a lock that are here.
 func (a *app) verifyLock(at server.Dirs, l server.Locked) error {
-	verified := 0
+	whole := 0
 	for _, platform := range slices.Sorted(maps.Keys(l.Lock.Trees)) {
 		hash := l.Lock.Trees[platform]
 		err := a.Store(at).Verify(hash)
@@ -281,33 +362,33 @@ func (a *app) verifyLock(at server.Dirs, l server.Locked) error {
 		if err != nil {
 			return &launch.Error{Code: exitRefused, Err: err}
 		}
-		verified++
+		whole++
 	}
-	if verified == 0 {
+	if whole == 0 {
 		return &launch.Error{Code: 1, Err: errors.New("not installed: there was nothing to verify"), Hint: "mcpen verify --repair " + l.Name}
 	}
 	return nil
 }
 
-// repair fetches one lock's tree again. Another lock's is not touched.
-func (a *app) repair(ctx context.Context, at server.Dirs, l server.Locked, damage error) error {
+// repair fetches one lock's tree again, and returns why if it did. Another lock's is
+// not touched.
+func (a *app) repair(ctx context.Context, at server.Dirs, l server.Locked, damage error) (why string, err error) {
 	in, err := a.InstallerFor(ctx, at, l)
 	if err != nil {
-		return err
+		return "", err
 	}
 	fresh, tree, err := in.Repair(ctx, l.Lock)
 	if err != nil {
-		return server.PackageError(ctx, err)
+		return "", server.PackageError(ctx, err)
 	}
 	defer tree.Close()
-	fmt.Fprintf(a.out, "%s: fetched again (%s)\n", l.Name, audit.Visible(damage.Error()))
 	if !maps.Equal(fresh.Trees, l.Lock.Trees) {
 		s := server.ReadStanding(at, l.File)
 		s.For, s.Trees = l.Lock.Digest, fresh.Trees
 		s.Keep(at, l.File)
 		l.Lock = fresh
 	}
-	return a.verifyLock(at, l)
+	return damage.Error(), a.verifyLock(at, l)
 }
 
 func (a *app) gcCommand() *cli.Command {

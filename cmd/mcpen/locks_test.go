@@ -449,3 +449,47 @@ func pseudoTerminal(t *testing.T) (terminal, screen *os.File) {
 	}
 	return terminal, screen
 }
+
+// What programs read says of every lock what people are told of some.
+func TestLocksAsJSON(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.publish("words", "1.0.0", longAgo(), nil)
+		w.publish("quiet", "1.0.0", longAgo(), nil)
+		w.want(t, "0", "", "add", "--name", "loud", "npm:words")
+		w.want(t, "0", "", "add", "npm:quiet")
+		w.publish("words", "1.1.0", longAgo(), nil)
+		_, said := w.ends(t, "outdated", "--json")
+		want := `[
+  {
+    "name": "loud",
+    "package": "npm:words",
+    "version": "1.0.0",
+    "available": "1.1.0",
+    "state": "newer"
+  },
+  {
+    "name": "quiet",
+    "package": "npm:quiet",
+    "version": "1.0.0",
+    "available": "1.0.0",
+    "state": "current"
+  }
+]
+`
+		if said != want {
+			t.Errorf("outdated: %s\nwant %s", said, want)
+		}
+		if _, said := w.ends(t, "verify", "--json", "quiet"); said != `[
+  {
+    "name": "quiet",
+    "package": "npm:quiet",
+    "version": "1.0.0",
+    "ok": true
+  }
+]
+` {
+			t.Errorf("verify: %s", said)
+		}
+		w.want(t, "2", "two formats", "scan", "--json", "--format", "sarif")
+	})
+}

@@ -43,7 +43,8 @@ func (a *app) checkCommand() *cli.Command {
 		Name:        "check",
 		Usage:       "list every mistake in profiles, with file, line and column",
 		ArgsUsage:   "[PATH…]",
-		Description: "Without a path: the profiles of your own.",
+		Description: "Without a path: the profiles of your own. With --json, every profile is in an array of\nmcpen.check/1: profile, ok, mistakes (file, line, col, key, text, hint) and notes, which\nare of the same form.",
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print all of them as JSON"}},
 		Action: func(c *cli.Context) error {
 			at, err := a.Dirs()
 			if err != nil {
@@ -57,7 +58,11 @@ func (a *app) checkCommand() *cli.Command {
 				}
 			}
 			here, _ := os.Getwd() // without one no path is in it
-			if err := runCheck(paths, a.Loader(at), server.ReadProfile, isSingle(here, at.Home), a.out); err != nil {
+			check := runCheck
+			if c.Bool("json") {
+				check = checkJSON
+			}
+			if err := check(paths, a.Loader(at), server.ReadProfile, isSingle(here, at.Home), a.out); err != nil {
 				return &launch.Error{Code: exitUsage, Err: err}
 			}
 			return nil

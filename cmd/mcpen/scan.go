@@ -28,11 +28,13 @@ func (a *app) scanCommand() *cli.Command {
 		Name: "scan", Usage: "hold locked packages against an OSV database, and what servers say against the guard", ArgsUsage: "[NAME…]",
 		Description: "The database is a directory or zip in OSV's export format (--db), by default\nthe one kept in mcpen's state directory, or an OSV service (--api).\n\n" +
 			"With --descriptions each server is started in its own sandbox, in both eras of\nthe protocol, and what it says of itself, its tools, prompts and resources is\nlooked through. " +
-			"A finding of the severity \"hold\" counts as one of the level high.\nNAME may then be any profile. A server that cannot be asked makes the exit code 1\nwhere nothing else was found.",
+			"A finding of the severity \"hold\" counts as one of the level high.\nNAME may then be any profile. A server that cannot be asked makes the exit code 1\nwhere nothing else was found.\n\n" +
+			"The JSON is an array of mcpen.scan/1: an advisory has package, version, id, severity\nand what follows from them; what a server says has server, kind, name, finding,\nseverity, words, path and why. SARIF is of version 2.1.0.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "db", Usage: "a `PATH` in OSV's export format"},
 			&cli.StringFlag{Name: "api", Usage: "the `URL` of an OSV service"},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "text, json or sarif"},
+			&cli.BoolFlag{Name: "json", Usage: "the same as --format json"},
 			&cli.StringFlag{Name: "level", Value: "low", Usage: "the `LEVEL` from which findings count: " + strings.Join(levels, ", ") + ", malicious"},
 			&cli.BoolFlag{Name: "descriptions", Usage: "start the servers, and look through what they say to models"},
 			setFlag(),
@@ -55,6 +57,12 @@ func (a *app) scanCommand() *cli.Command {
 // one document.
 func (a *app) scan(c *cli.Context, at server.Dirs, level string) error {
 	docs := &documents{format: c.String("format")}
+	if c.Bool("json") {
+		if c.IsSet("format") && docs.format != "json" {
+			return usage("--json", "--json and --format %s are two formats", docs.format)
+		}
+		docs.format = "json"
+	}
 	if !slices.Contains([]string{"text", "json", "sarif"}, docs.format) {
 		return usage("--format json", "%q is no format", docs.format)
 	}
