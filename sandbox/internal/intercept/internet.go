@@ -205,7 +205,7 @@ func plainly(err error) string {
 	switch text := err.Error(); {
 	case errors.As(err, &alert), strings.Contains(text, "bad certificate"), strings.Contains(text, "unknown certificate"):
 		return "the program trusts certificates of its own only (" + strings.TrimPrefix(text, "remote error: ") + ")"
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), strings.Contains(text, "reset by peer"):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), strings.Contains(text, "reset by peer"):
 		return "the program closed the connection"
 	default:
 		return text
