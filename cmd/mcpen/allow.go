@@ -87,9 +87,13 @@ func (a *app) writeProfile(file string, old, text []byte, c *cli.Context) error 
 	}
 	if !c.Bool("yes") {
 		if !a.Terminal(a.in) {
-			again := []string{"mcpen", "allow", "--yes"}
+			again := []string{"mcpen", c.Command.Name, "--yes"}
 			for _, f := range c.Command.Flags {
-				if name := f.Names()[0]; name != "yes" && c.Bool(name) {
+				name := f.Names()[0]
+				if _, word := f.(*cli.StringFlag); word && c.String(name) != "" {
+					again = append(again, "--"+name, c.String(name))
+				}
+				if name != "yes" && c.Bool(name) {
 					again = append(again, "--"+name)
 				}
 			}
@@ -104,7 +108,7 @@ func (a *app) writeProfile(file string, old, text []byte, c *cli.Context) error 
 		return err
 	}
 	if err == nil && string(now) != string(old) || err != nil && len(old) > 0 && server.Exists(file) {
-		return usage(audit.Command(append([]string{"mcpen", "allow"}, c.Args().Slice()...)...), "nothing was changed: %s was written meanwhile", file)
+		return usage(audit.Command(append([]string{"mcpen", c.Command.Name}, c.Args().Slice()...)...), "nothing was changed: %s was written meanwhile", file)
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("cannot write %q: %w", file, err)

@@ -106,6 +106,7 @@ func (a *app) cli(args []string) *cli.App {
 		a.reviewCommand(),
 		a.trustCommand(args),
 		a.allowCommand(),
+		a.learnCommand(),
 		a.wrapCommand(),
 		a.unwrapCommand(),
 		a.clientsCommand(),

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"mcpen/profiles"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
@@ -97,7 +98,14 @@ func (o logOptions) unknown() error {
 	if slices.Contains(servers, strings.TrimSuffix(audit.FileName(o.Server), ".jsonl")) {
 		return nil
 	}
-	return &launch.Error{Code: 1, Err: fmt.Errorf("nothing was recorded of %q", o.Server), Hint: policy.DidYouMean(o.Server, servers)}
+	hint := policy.DidYouMean(o.Server, servers)
+	// A package with a profile is called as that is.
+	for _, from := range []string{"npm:", "pypi:"} {
+		if name, ok := profiles.For(from + o.Server); ok && slices.Contains(servers, name) {
+			hint = "mcpen log " + name
+		}
+	}
+	return &launch.Error{Code: 1, Err: fmt.Errorf("nothing was recorded of %q", o.Server), Hint: hint}
 }
 
 // logged are the servers of which there is a log, rotated or not.

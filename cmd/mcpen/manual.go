@@ -68,6 +68,8 @@ var pages = map[string]page{
 		[]string{isDone, isFailed, isUsage, "3    it is not trusted"}},
 	"allow": {[]string{"mcpen allow notes api.example.com:443", "mcpen allow notes ~/Documents --write"},
 		[]string{"0    the profile has the right", isFailed, "2    wrong usage, or nobody to ask", isRefused}},
+	"learn": {[]string{"mcpen learn notes", "mcpen learn notes --since 3d --yes"},
+		[]string{"0    the profile has what was learned, or lacks nothing", "1    nothing was recorded, or you said no", "2    wrong usage, or nobody to ask", isRefused}},
 	"wrap": {[]string{"mcpen wrap --dry-run", "mcpen wrap --client cursor"},
 		[]string{isDone, isFailed, "2    wrong usage, or nobody to ask"}},
 	"unwrap": {[]string{"mcpen unwrap --dry-run", "mcpen unwrap --server notes"},

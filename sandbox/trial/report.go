@@ -143,7 +143,7 @@ func (r *Report) hosts(run *Run) {
 		h := *run.hosts[k]
 		connected[h.Name] = true
 		switch {
-		case slices.ContainsFunc(telemetries, func(t string) bool { return h.Name == t || strings.HasSuffix(h.Name, "."+t) }), strings.HasPrefix(h.Name, "telemetry."):
+		case Telemetry(h.Name):
 			h.Use = telemetry
 		case h.Name == "www.example.com" || h.Name == "example.com":
 			h.Use = chosen
@@ -249,4 +249,9 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(r)
+}
+
+// Telemetry reports whether a host is known to count users or to collect errors.
+func Telemetry(name string) bool {
+	return strings.HasPrefix(name, "telemetry.") || slices.ContainsFunc(telemetries, func(t string) bool { return name == t || strings.HasSuffix(name, "."+t) })
 }
