@@ -14,7 +14,7 @@ part     = @echo '$(2)'; from=$$(date +%s); $(2); code=$$?; echo "$(1): $$(($$(d
 # What "mcpen run" turns into; mcpen carries it (see sandbox/launch).
 CARRIED := cmd/mcpen/embedded/mcpen-launcher
 # Packages whose goroutines meet: tested with the race detector too.
-RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/pack/...
+RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/finding/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/pack/...
 
 .PHONY: help build demo test integration profiles lint fuzz bench tables vm vm-table soak conformance eval install setup launcher clean
 
@@ -74,7 +74,7 @@ conformance: build ## MCP's own suite, with and without mcpen between: the same,
 	@scripts/conformance.sh
 
 eval: ## what the guard finds in a corpus of descriptions, where one is beside the checkout
-	$(TEST) -tags $(TAGS),eval -run Eval -v ./sandbox/guard/
+	$(TEST) -tags $(TAGS),eval -run Eval -v ./sandbox/finding/
 
 install: build ## install to PREFIX (default /usr/local)
 	install -D -m 0755 bin/mcpen $(DESTDIR)$(PREFIX)/bin/mcpen

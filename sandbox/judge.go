@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/internal/relay"
 	"mcpen/sandbox/internal/rpc"
@@ -25,7 +26,7 @@ func guardOf(p plan.Plan, stdio Stdio) func() (*guard.Guard, error) {
 }
 
 func newGuard(p plan.Plan, stdio Stdio) (*guard.Guard, error) {
-	var pins guard.Pins
+	var pins definition.Pins
 	if stdio.Pins != nil {
 		var err error
 		if pins, err = stdio.Pins(); err != nil {
@@ -76,15 +77,15 @@ func (b *Box) inspect(from relay.Side, line []byte, m rpc.Message) relay.Verdict
 
 // Pins is what was approved together with what the server said in this run, as
 // seen. It is empty for a raw run.
-func (b *Box) Pins() guard.Pins {
+func (b *Box) Pins() definition.Pins {
 	if b.guard == nil {
-		return guard.Pins{}
+		return definition.Pins{}
 	}
 	return b.guard.Pins()
 }
 
 // Reload takes new pins, as after a review, and has the client ask again.
-func (b *Box) Reload(p guard.Pins) error {
+func (b *Box) Reload(p definition.Pins) error {
 	if b.guard == nil {
 		return nil
 	}

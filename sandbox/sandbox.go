@@ -32,6 +32,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/internal/child"
@@ -63,9 +65,9 @@ type Stdio struct {
 	// is looked at. Where they are nil nothing is approved and nobody known.
 	// Saw is called when Box.Pins has something new, and returns at once; nil: nobody
 	// asks.
-	Pins   func() (guard.Pins, error)
+	Pins   func() (definition.Pins, error)
 	Saw    func()
-	Others func() []guard.Other
+	Others func() []finding.Other
 
 	// Trial is what a plan with a desk needs, and is nil for any other.
 	Trial *Trial

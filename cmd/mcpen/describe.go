@@ -17,7 +17,7 @@ import (
 
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
@@ -37,9 +37,9 @@ const (
 	maxDefinitions = 20_000           // of one server
 )
 
-// definition is one thing that a server says about itself.
-type definition struct {
-	kind guard.Kind
+// statement is one thing that a server says about itself.
+type statement struct {
+	kind definition.Kind
 	name string
 	raw  json.RawMessage
 }
@@ -49,14 +49,14 @@ type definition struct {
 type described struct {
 	server      string
 	file        string // of the profile, or of the lock where there is none
-	definitions []definition
+	definitions []statement
 	given       []policy.Given // to the server that said it
 }
 
 // tools are the definitions of tools, and their names.
 func (d described) tools() (raw [][]byte, names []string) {
 	for _, def := range d.definitions {
-		if def.kind == guard.KindTool {
+		if def.kind == definition.KindTool {
 			raw, names = append(raw, def.raw), append(names, def.name)
 		}
 	}
@@ -103,13 +103,13 @@ func (a *app) interview(ctx context.Context, w server.Words, file string) (descr
 		}
 		opened = true
 		for _, def := range said {
-			known, err := guard.Define(def.kind, def.raw)
+			known, err := definition.Define(def.kind, def.raw)
 			if err != nil {
 				return described{}, fmt.Errorf("a %s of it cannot be read: %w", def.kind, err)
 			}
 			if key := string(def.kind) + known.SHA256; !seen[key] {
 				seen[key] = true
-				d.definitions = append(d.definitions, definition{def.kind, known.Name, def.raw})
+				d.definitions = append(d.definitions, statement{def.kind, known.Name, def.raw})
 			}
 		}
 	}
@@ -129,7 +129,7 @@ func (e *noConversation) Unwrap() error { return e.err }
 // converse starts a server, lets it describe itself in one era and ends it. The
 // relay is between, so that nothing comes here that two readers could take for
 // different things.
-func (a *app) converse(ctx context.Context, p server.Prepared, e era) ([]definition, error) {
+func (a *app) converse(ctx context.Context, p server.Prepared, e era) ([]statement, error) {
 	ctx, cancel := context.WithTimeout(ctx, describingTime)
 	defer cancel()
 	var ends [3][2]*os.File
@@ -184,12 +184,12 @@ type talk struct {
 	in   io.Writer
 	out  *bufio.Reader
 	last int // id of a request
-	said []definition
+	said []statement
 }
 
 // everything asks for all that there is. A server that does not open in time is
 // ended with cancel.
-func (t *talk) everything(ctx context.Context, cancel func()) ([]definition, error) {
+func (t *talk) everything(ctx context.Context, cancel func()) ([]statement, error) {
 	late := time.AfterFunc(openingTime, cancel)
 	result, err := t.open()
 	late.Stop()
@@ -200,24 +200,24 @@ func (t *talk) everything(ctx context.Context, cancel func()) ([]definition, err
 		return nil, &noConversation{err}
 	}
 	if text := result["instructions"]; len(text) > 0 && text[0] == '"' {
-		t.said = append(t.said, definition{kind: guard.KindInstructions, raw: text})
+		t.said = append(t.said, statement{kind: definition.KindInstructions, raw: text})
 	}
 	identity := result["serverInfo"]
 	if meta := object(result["_meta"]); t.era.opening != "initialize" {
 		identity = meta["io.modelcontextprotocol/serverInfo"]
 	}
 	if object(identity) != nil {
-		t.said = append(t.said, definition{kind: guard.KindIdentity, raw: identity})
+		t.said = append(t.said, statement{kind: definition.KindIdentity, raw: identity})
 	}
 	has := object(result["capabilities"])
 	for _, l := range []struct {
 		capability, method, key string
-		kind                    guard.Kind
+		kind                    definition.Kind
 	}{
-		{"tools", "tools/list", "tools", guard.KindTool},
-		{"prompts", "prompts/list", "prompts", guard.KindPrompt},
-		{"resources", "resources/list", "resources", guard.KindResource},
-		{"resources", "resources/templates/list", "resourceTemplates", guard.KindTemplate},
+		{"tools", "tools/list", "tools", definition.KindTool},
+		{"prompts", "prompts/list", "prompts", definition.KindPrompt},
+		{"resources", "resources/list", "resources", definition.KindResource},
+		{"resources", "resources/templates/list", "resourceTemplates", definition.KindTemplate},
 	} {
 		if _, ok := has[l.capability]; !ok {
 			continue // no client asks for it
@@ -255,7 +255,7 @@ func (t *talk) open() (map[string]json.RawMessage, error) {
 func clientInfo() map[string]string { return map[string]string{"name": "mcpen", "version": release} }
 
 // list reads one list, page by page.
-func (t *talk) list(method, key string, kind guard.Kind) error {
+func (t *talk) list(method, key string, kind definition.Kind) error {
 	params := map[string]any{}
 	for range maxPages {
 		result, err := t.ask(method, params)
@@ -273,7 +273,7 @@ func (t *talk) list(method, key string, kind guard.Kind) error {
 			}
 		}
 		for _, raw := range items {
-			t.said = append(t.said, definition{kind: kind, raw: raw})
+			t.said = append(t.said, statement{kind: kind, raw: raw})
 		}
 		if len(t.said) > maxDefinitions {
 			return fmt.Errorf("it has more than %d definitions", maxDefinitions)

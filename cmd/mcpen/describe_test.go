@@ -10,7 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/server"
 )
@@ -107,20 +108,20 @@ func poisonServer(kind string, in io.Reader, out io.Writer) int {
 // A server's description may speak of its own tools, also where somebody else's
 // have the same names: a warning that is always there is not read.
 func TestInspectOwnNames(t *testing.T) {
-	d := described{server: "a", definitions: []definition{
-		{kind: guard.KindTool, name: "read_file", raw: json.RawMessage(`{"name":"read_file","description":"Reads a file."}`)},
-		{kind: guard.KindInstructions, raw: json.RawMessage(`"Call read_file first."`)},
-		{kind: guard.KindPrompt, name: "p", raw: json.RawMessage(`{"name":"p","description":"Calls read_file."}`)},
+	d := described{server: "a", definitions: []statement{
+		{kind: definition.KindTool, name: "read_file", raw: json.RawMessage(`{"name":"read_file","description":"Reads a file."}`)},
+		{kind: definition.KindInstructions, raw: json.RawMessage(`"Call read_file first."`)},
+		{kind: definition.KindPrompt, name: "p", raw: json.RawMessage(`{"name":"p","description":"Calls read_file."}`)},
 	}}
-	others := []guard.Other{{Server: "b", Tools: []string{"read_file", "write_file"}}}
+	others := []finding.Other{{Server: "b", Tools: []string{"read_file", "write_file"}}}
 	for _, f := range inspect(d, others) {
-		if f.Finding == guard.FindOtherTool {
+		if f.Finding == finding.FindOtherTool {
 			t.Errorf("its own tool is taken for another's: %+v", f)
 		}
 	}
 	d.definitions[1].raw = json.RawMessage(`"Call write_file first."`)
 	for _, f := range inspect(d, others) {
-		if f.Finding == guard.FindOtherTool && f.Kind == guard.KindInstructions {
+		if f.Finding == finding.FindOtherTool && f.Kind == definition.KindInstructions {
 			return
 		}
 	}
@@ -135,7 +136,7 @@ func TestScanIsOneDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := []advisory.Finding{{ID: "GHSA-1", Summary: "bad", Ecosystem: "npm", Package: "a", Version: "1.0.0"}}
-	words := []descriptionFinding{{Server: "a", Kind: guard.KindTool, Name: "add", Finding: guard.FindEscape, Severity: "note", Words: "\x1b[2J", Path: "description", Why: "w"}}
+	words := []descriptionFinding{{Server: "a", Kind: definition.KindTool, Name: "add", Finding: finding.FindEscape, Severity: "note", Words: "\x1b[2J", Path: "description", Why: "w"}}
 	write := func(format string) []byte {
 		docs := &documents{format: format}
 		if err := writeFindings(docs.add("advisories/a"), format, server.Dirs{}, l, found); err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/server"
 )
@@ -46,7 +46,7 @@ func (a *app) renew(ctx context.Context, at server.Dirs, l server.Locked) error 
 	if len(changes) == 0 {
 		return nil
 	}
-	err = f.Change(func(p guard.Pins) guard.Pins {
+	err = f.Change(func(p definition.Pins) definition.Pins {
 		for _, c := range changes {
 			p = p.Renew(c.New)
 		}
@@ -61,24 +61,24 @@ func (a *app) renew(ctx context.Context, at server.Dirs, l server.Locked) error 
 
 // differs is what a server says otherwise than what is known of it, and what it
 // does not say any more.
-func (d described) differs(pins guard.Pins, now time.Time) (changes []guard.Change, gone []guard.Definition, err error) {
-	known := map[string][]guard.Definition{}
-	key := func(d guard.Definition) string { return string(d.Kind) + "\x00" + d.Name }
+func (d described) differs(pins definition.Pins, now time.Time) (changes []definition.Change, gone []definition.Definition, err error) {
+	known := map[string][]definition.Definition{}
+	key := func(d definition.Definition) string { return string(d.Kind) + "\x00" + d.Name }
 	for _, p := range pins.Definitions {
-		if p.State == guard.Approved || p.State == guard.Seen {
+		if p.State == definition.Approved || p.State == definition.Seen {
 			known[key(p)] = append(known[key(p)], p)
 		}
 	}
 	said := map[string]bool{}
 	for _, def := range d.definitions {
-		n, err := guard.Define(def.kind, def.raw)
+		n, err := definition.Define(def.kind, def.raw)
 		if err != nil {
 			return nil, nil, err
 		}
 		n = n.Seen(d.given, now)
 		said[key(n)] = true
-		n.State = guard.Waiting // until the update is over
-		c := guard.Change{New: n}
+		n.State = definition.Waiting // until the update is over
+		c := definition.Change{New: n}
 		same := false
 		for _, old := range known[key(n)] {
 			same = same || n.Like(old, d.given, now)
@@ -89,7 +89,7 @@ func (d described) differs(pins guard.Pins, now time.Time) (changes []guard.Chan
 		}
 	}
 	for _, p := range pins.Definitions {
-		if (p.State == guard.Approved || p.State == guard.Seen) && !said[key(p)] {
+		if (p.State == definition.Approved || p.State == definition.Seen) && !said[key(p)] {
 			gone = append(gone, p)
 		}
 	}

@@ -13,7 +13,8 @@ import (
 
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/server"
 )
@@ -189,9 +190,9 @@ func (r *reviewer) review(at server.Dirs, f launch.PinFile) error {
 	}
 	others := launch.Others(at.Config, at.State, f.Name)
 	siblings := toolsOf(pins)
-	decided := map[guard.Definition]verdict{}
+	decided := map[definition.Definition]verdict{}
 	for _, c := range shown {
-		if c.New.State == guard.Waiting || r.all {
+		if c.New.State == definition.Waiting || r.all {
 			r.show(f.Name, c, siblings, others)
 		}
 		if v := r.decide(c.New.Name); v != wait {
@@ -201,7 +202,7 @@ func (r *reviewer) review(at server.Dirs, f launch.PinFile) error {
 	if len(decided) == 0 {
 		return nil
 	}
-	err = f.Change(func(p guard.Pins) guard.Pins {
+	err = f.Change(func(p definition.Pins) definition.Pins {
 		for _, c := range shown {
 			switch decided[c.New] {
 			case approve:
@@ -224,17 +225,17 @@ func (r *reviewer) review(at server.Dirs, f launch.PinFile) error {
 }
 
 // did says what was decided.
-func (r *reviewer) did(f launch.PinFile, what string, d guard.Definition) {
+func (r *reviewer) did(f launch.PinFile, what string, d definition.Definition) {
 	fmt.Fprintf(r.app.out, "%s: %s %s (%s)\n", f.Name, what, title(d), f.File)
 }
 
 // title is what a definition is called in a sentence.
-func title(d guard.Definition) string {
+func title(d definition.Definition) string {
 	return strings.TrimSpace(string(d.Kind) + " " + audit.Visible(d.Name))
 }
 
 // unreviewed says how much is in use that nobody looked at.
-func unreviewed(pins guard.Pins) string {
+func unreviewed(pins definition.Pins) string {
 	n := len(pins.Waiting(true)) - len(pins.Waiting(false))
 	if len(pins.Definitions) == 0 {
 		return ": nothing of it was seen yet"
@@ -247,29 +248,29 @@ func unreviewed(pins guard.Pins) string {
 
 // candidates are the definitions to decide about: what waits, and what was seen
 // first where it is asked for or named.
-func (r *reviewer) candidates(pins guard.Pins) []guard.Change {
-	var out []guard.Change
+func (r *reviewer) candidates(pins definition.Pins) []definition.Change {
+	var out []definition.Change
 	for _, c := range pins.Waiting(true) {
 		named := slices.Contains(r.approve, c.New.Name) || slices.Contains(r.reject, c.New.Name)
 		if named {
 			r.named[c.New.Name] = true
 		}
-		if c.New.State == guard.Waiting || r.all || r.approveAll || named {
+		if c.New.State == definition.Waiting || r.all || r.approveAll || named {
 			out = append(out, c)
 		}
 	}
 	// Of one that was seen first and one that waits under the same name, a name on
 	// the command line means the latter.
-	return slices.DeleteFunc(out, func(c guard.Change) bool {
-		return !r.all && c.New.State == guard.Seen && slices.ContainsFunc(out, func(o guard.Change) bool {
-			return o.New.State == guard.Waiting && o.New.Kind == c.New.Kind && o.New.Name == c.New.Name
+	return slices.DeleteFunc(out, func(c definition.Change) bool {
+		return !r.all && c.New.State == definition.Seen && slices.ContainsFunc(out, func(o definition.Change) bool {
+			return o.New.State == definition.Waiting && o.New.Kind == c.New.Kind && o.New.Name == c.New.Name
 		})
 	})
 }
 
 // takeBack revokes decisions: what was approved or rejected waits again.
-func (r *reviewer) takeBack(f launch.PinFile, pins guard.Pins) error {
-	var back []guard.Definition
+func (r *reviewer) takeBack(f launch.PinFile, pins definition.Pins) error {
+	var back []definition.Definition
 	for _, d := range pins.Decided().Definitions {
 		if slices.Contains(r.revoke, d.Name) {
 			back = append(back, d)
@@ -279,7 +280,7 @@ func (r *reviewer) takeBack(f launch.PinFile, pins guard.Pins) error {
 	if len(back) == 0 {
 		return nil
 	}
-	err := f.Change(func(p guard.Pins) guard.Pins {
+	err := f.Change(func(p definition.Pins) definition.Pins {
 		for _, d := range back {
 			p = p.Forget(d).Wait(d)
 		}
@@ -295,10 +296,10 @@ func (r *reviewer) takeBack(f launch.PinFile, pins guard.Pins) error {
 }
 
 // toolsOf are the tools that a server is known to define.
-func toolsOf(pins guard.Pins) [][]byte {
+func toolsOf(pins definition.Pins) [][]byte {
 	var out [][]byte
 	for _, d := range pins.Definitions {
-		if raw, err := d.Canonical(); d.Kind == guard.KindTool && d.State != guard.Rejected && err == nil {
+		if raw, err := d.Canonical(); d.Kind == definition.KindTool && d.State != definition.Rejected && err == nil {
 			out = append(out, raw)
 		}
 	}
@@ -328,12 +329,12 @@ func (r *reviewer) decide(name string) verdict {
 
 // show prints one definition: all of it when it is new, the words that changed
 // otherwise.
-func (r *reviewer) show(server string, c guard.Change, siblings [][]byte, others []guard.Other) {
+func (r *reviewer) show(server string, c definition.Change, siblings [][]byte, others []finding.Other) {
 	out := r.app.out
 	what := title(c.New)
-	was := map[guard.State]string{guard.Approved: "approved", guard.Seen: "first seen"}[c.Old.State]
+	was := map[definition.State]string{definition.Approved: "approved", definition.Seen: "first seen"}[c.Old.State]
 	switch {
-	case c.New.State == guard.Seen && c.Old.SHA256 == "":
+	case c.New.State == definition.Seen && c.Old.SHA256 == "":
 		fmt.Fprintf(out, "\n%s: %s, in use since it was first seen%s\n", server, what, seenOn(c.New))
 		indent(out, c.New.Lines())
 	case c.Old.SHA256 == "":
@@ -347,11 +348,11 @@ func (r *reviewer) show(server string, c guard.Change, siblings [][]byte, others
 			fmt.Fprintf(out, "  seen on %s, the new one on %s\n", audit.Visible(c.Old.At), audit.Visible(c.New.At))
 		}
 		var b strings.Builder
-		for _, e := range guard.Diff(c.Old.Lines(), c.New.Lines()) {
+		for _, e := range definition.Diff(c.Old.Lines(), c.New.Lines()) {
 			switch e.Op {
-			case guard.Removed:
+			case definition.Removed:
 				b.WriteString("[-" + e.Text + "-]")
-			case guard.Added:
+			case definition.Added:
 				b.WriteString("{+" + e.Text + "+}")
 			default:
 				b.WriteString(e.Text)
@@ -375,15 +376,15 @@ func (r *reviewer) show(server string, c guard.Change, siblings [][]byte, others
 }
 
 // found is what is found in a definition among others of its server.
-func found(kind guard.Kind, raw []byte, siblings [][]byte, others []guard.Other) []guard.Finding {
-	if kind == guard.KindTool {
-		return guard.ScanAmong(kind, raw, siblings, others...)
+func found(kind definition.Kind, raw []byte, siblings [][]byte, others []finding.Other) []finding.Finding {
+	if kind == definition.KindTool {
+		return finding.ScanAmong(kind, raw, siblings, others...)
 	}
-	return guard.Scan(kind, raw, others...)
+	return finding.Scan(kind, raw, others...)
 }
 
 // seenOn says when a definition was seen, where that is known.
-func seenOn(d guard.Definition) string {
+func seenOn(d definition.Definition) string {
 	if d.At == "" {
 		return ""
 	}

@@ -13,7 +13,8 @@ import (
 	"strings"
 
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/server"
@@ -21,21 +22,21 @@ import (
 
 // descriptionFinding is words in what a server says that a person should read.
 type descriptionFinding struct {
-	Server   string            `json:"server"`
-	Kind     guard.Kind        `json:"kind"` // of the definition
-	Name     string            `json:"name,omitempty"`
-	Finding  guard.FindingKind `json:"finding"`
-	Severity string            `json:"severity"` // hold or note
-	Words    string            `json:"words"`
-	Path     string            `json:"path"`
-	Why      string            `json:"why"`
+	Server   string          `json:"server"`
+	Kind     definition.Kind `json:"kind"` // of the definition
+	Name     string          `json:"name,omitempty"`
+	Finding  finding.Kind    `json:"finding"`
+	Severity string          `json:"severity"` // hold or note
+	Words    string          `json:"words"`
+	Path     string          `json:"path"`
+	Why      string          `json:"why"`
 }
 
 // counts reports whether a finding counts at a level: one that would hold a
 // definition back counts as an advisory of the level high does. Honest servers
 // have the others.
 func (f descriptionFinding) counts(level string) bool {
-	return f.Severity == guard.Hold.String() && level != "malicious" && slices.Index(levels, level) <= slices.Index(levels, "high")
+	return f.Severity == finding.Hold.String() && level != "malicious" && slices.Index(levels, level) <= slices.Index(levels, "high")
 }
 
 // scanDescriptions starts servers, one after the other, and writes what is found
@@ -114,15 +115,15 @@ func (a *app) withLock(at server.Dirs, words []string) ([]string, error) {
 
 // neighbours are the servers that a client has beside this one: what was seen of
 // them when they ran, and what they say now.
-func (a *app) neighbours(at server.Dirs, self described, all []described) []guard.Other {
-	var out []guard.Other
+func (a *app) neighbours(at server.Dirs, self described, all []described) []finding.Other {
+	var out []finding.Other
 	for _, d := range all {
 		if _, names := d.tools(); d.server != self.server && len(names) > 0 {
-			out = append(out, guard.Other{Server: d.server, Tools: names})
+			out = append(out, finding.Other{Server: d.server, Tools: names})
 		}
 	}
 	for _, o := range launch.Others(at.Config, at.State, self.server) {
-		if !slices.ContainsFunc(out, func(have guard.Other) bool { return have.Server == o.Server }) {
+		if !slices.ContainsFunc(out, func(have finding.Other) bool { return have.Server == o.Server }) {
 			out = append(out, o)
 		}
 	}
@@ -131,23 +132,23 @@ func (a *app) neighbours(at server.Dirs, self described, all []described) []guar
 
 // inspect looks through what a server says. It may speak of its own tools, also
 // where another server has one of the same name.
-func inspect(d described, others []guard.Other) []descriptionFinding {
+func inspect(d described, others []finding.Other) []descriptionFinding {
 	found := []descriptionFinding{}
 	tools, names := d.tools()
-	strangers := make([]guard.Other, len(others))
+	strangers := make([]finding.Other, len(others))
 	for i, o := range others {
 		foreign := slices.DeleteFunc(slices.Clone(o.Tools), func(t string) bool { return slices.Contains(names, t) })
-		strangers[i] = guard.Other{Server: o.Server, Tools: foreign}
+		strangers[i] = finding.Other{Server: o.Server, Tools: foreign}
 	}
 	for _, def := range d.definitions {
-		var all []guard.Finding
+		var all []finding.Finding
 		switch def.kind {
-		case guard.KindTool:
-			all = guard.ScanAmong(def.kind, def.raw, tools, others...)
-		case guard.KindPrompt:
-			all = guard.ScanAmong(def.kind, def.raw, tools, strangers...)
+		case definition.KindTool:
+			all = finding.ScanAmong(def.kind, def.raw, tools, others...)
+		case definition.KindPrompt:
+			all = finding.ScanAmong(def.kind, def.raw, tools, strangers...)
 		default:
-			all = guard.Scan(def.kind, def.raw, strangers...)
+			all = finding.Scan(def.kind, def.raw, strangers...)
 		}
 		for _, f := range all {
 			found = append(found, descriptionFinding{Server: d.server, Kind: def.kind, Name: def.name, Finding: f.Kind,
@@ -215,7 +216,7 @@ func sarifRun(about described, found []descriptionFinding) map[string]any {
 	dir, _ := os.Getwd() // where it is gone, addresses are absolute
 	uri := advisory.FileURI(about.file, dir)
 	rules, results := []any{}, []any{}
-	index := map[guard.FindingKind]int{}
+	index := map[finding.Kind]int{}
 	message := func(text string) map[string]string { return map[string]string{"text": text} }
 	for _, f := range found {
 		id := "description/" + string(f.Finding)
@@ -225,7 +226,7 @@ func sarifRun(about described, found []descriptionFinding) map[string]any {
 				"properties": map[string]any{"tags": []string{"security"}}})
 		}
 		level := "note"
-		if f.Severity == guard.Hold.String() {
+		if f.Severity == finding.Hold.String() {
 			level = "error"
 		}
 		results = append(results, map[string]any{"ruleId": id, "ruleIndex": index[f.Finding], "level": level, "message": message(strings.TrimSpace(f.text())),

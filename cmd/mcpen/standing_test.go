@@ -10,7 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/pack/packtest"
 	"mcpen/sandbox/server"
@@ -66,7 +67,7 @@ func TestScanWritesSARIF(t *testing.T) {
 		}
 	}
 	about := described{server: "a", file: filepath.Join(dir, "ü #.toml")}
-	if err := docs.addDescriptions(about, []descriptionFinding{{Server: "a", Kind: guard.KindTool, Name: "t\x1b", Finding: "hidden", Severity: guard.Hold.String(), Words: "\u202e", Path: "/description", Why: "x"}}); err != nil {
+	if err := docs.addDescriptions(about, []descriptionFinding{{Server: "a", Kind: definition.KindTool, Name: "t\x1b", Finding: "hidden", Severity: finding.Hold.String(), Words: "\u202e", Path: "/description", Why: "x"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := docs.addDescriptions(described{server: "b", file: about.file}, nil); err != nil {

@@ -68,3 +68,13 @@ func appendHex(dst []byte, v uint32, digits int) []byte {
 	}
 	return dst
 }
+
+// Quote is a stranger's name within a sentence: visible, in quotes, and of a length that
+// leaves room for the sentence.
+func Quote(name string) string {
+	const most = 120
+	if len(name) > most {
+		name = name[:most] + "…"
+	}
+	return `"` + Visible(name) + `"`
+}

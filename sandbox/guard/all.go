@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/policy"
 )
@@ -17,13 +19,13 @@ const atOnce = 32 << 10
 // judgeAll judges the definitions of a page, on as many processors as there are:
 // the first list is what a client waits for longest. Where findings hold nothing
 // back they are left to later.
-func (g *Guard) judgeAll(kind Kind, all [][]byte) []judged {
+func (g *Guard) judgeAll(kind definition.Kind, all [][]byte) []judged {
 	out, entries := make([]judged, len(all)), make([]entry, len(all))
 	size := 0
 	for _, raw := range all {
 		size += len(raw)
 	}
-	var scan *pageScan
+	var scan *finding.Page
 	if g.cfg.Tools.Findings == policy.FindingHold {
 		names := make([]string, len(all))
 		for i, raw := range all {
@@ -33,9 +35,9 @@ func (g *Guard) judgeAll(kind Kind, all [][]byte) []judged {
 	}
 	var next atomic.Int64
 	work := func() {
-		var findings func(raw []byte) []Finding
+		var findings func(raw []byte) []finding.Finding
 		if scan != nil {
-			findings = scan.reader()
+			findings = scan.Reader()
 		}
 		judge := g.newJudge(kind, findings)
 		defer judge.release()
@@ -55,7 +57,7 @@ func (g *Guard) judgeAll(kind Kind, all [][]byte) []judged {
 // look looks for findings in the definitions of a page that nobody approved: later,
 // or at once where the page is too long to be kept until then. kept is the answer,
 // for as long as it is wanted.
-func (g *Guard) look(v *Verdict, r *request, kind Kind, p *page, result []byte, kept func() []byte) {
+func (g *Guard) look(v *Verdict, r *request, kind definition.Kind, p *page, result []byte, kept func() []byte) {
 	if g.cfg.Tools.Findings == policy.FindingHold {
 		return // judgeAll did
 	}
@@ -67,7 +69,11 @@ func (g *Guard) look(v *Verdict, r *request, kind Kind, p *page, result []byte, 
 	if todo == nil {
 		return
 	}
-	tell := func(v *Verdict, found [][]Finding) {
+	raws := make([][]byte, len(todo))
+	for i, d := range todo {
+		raws[i] = d.raw
+	}
+	tell := func(v *Verdict, found [][]finding.Finding) {
 		for i, d := range todo {
 			if len(found[i]) > 0 && g.once("finding", string(kind), d.name, d.hash) {
 				g.findingEvents(v, r, kind, d.name, found[i])
@@ -75,11 +81,11 @@ func (g *Guard) look(v *Verdict, r *request, kind Kind, p *page, result []byte, 
 		}
 	}
 	if len(result) > maxKept {
-		tell(v, scan.all(todo))
+		tell(v, scan.All(raws))
 		return
 	}
 	v.Later = func() Verdict {
-		found := scan.all(todo)
+		found := scan.All(raws)
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		var later Verdict
@@ -108,19 +114,11 @@ func (p *page) unread(kept func() []byte) []unread {
 	return todo
 }
 
-// pageScan looks for findings in the definitions of one page, which may speak of
-// one another.
-type pageScan struct {
-	kind    Kind
-	scanner func() *scanner
-	spent   atomic.Int64 // by all readers together
-}
-
 // scanPage is for a page with definitions of these names, the server's own. It
 // makes no scanner yet: what was approved needs none, and so not what other servers
 // define. It is called under mu.
-func (g *Guard) scanPage(kind Kind, names []string) *pageScan {
-	if kind == KindTool && slices.ContainsFunc(names, func(name string) bool { return !g.own[name] }) {
+func (g *Guard) scanPage(kind definition.Kind, names []string) *finding.Page {
+	if kind == definition.KindTool && slices.ContainsFunc(names, func(name string) bool { return !g.own[name] }) {
 		own := make(map[string]bool, len(g.own)+len(names)) // somebody may still be reading the old one
 		maps.Copy(own, g.own)
 		for _, name := range names {
@@ -134,33 +132,5 @@ func (g *Guard) scanPage(kind Kind, names []string) *pageScan {
 		g.own = own
 	}
 	own := g.own
-	return &pageScan{kind: kind, scanner: sync.OnceValue(func() *scanner {
-		s := g.scan().fork()
-		s.own = own
-		return s
-	})}
-}
-
-// reader is for one goroutine. It stops when what may be spent on a page is.
-func (p *pageScan) reader() func(raw []byte) []Finding {
-	fork := sync.OnceValue(func() *scanner { return p.scanner().fork() })
-	return func(raw []byte) []Finding {
-		if p.spent.Load() > pageEffort {
-			return []Finding{tooMuch}
-		}
-		s := fork()
-		found := s.definition(p.kind, raw)
-		p.spent.Add(s.spent)
-		return found
-	}
-}
-
-// all reads definitions one after another.
-func (p *pageScan) all(todo []unread) [][]Finding {
-	findings := p.reader()
-	found := make([][]Finding, len(todo))
-	for i, d := range todo {
-		found[i] = findings(d.raw)
-	}
-	return found
+	return finding.NewPage(kind, own, g.scan)
 }

@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/policy"
 )
@@ -66,7 +68,7 @@ func (g *Guard) narrowed(line, params, capabilities []byte) []byte {
 	out := capabilities
 	for k := range rpc.Members(capabilities) {
 		if refusedCapability(g.cfg.Tools.Client, string(k)) {
-			out = without(out, string(k))
+			out = definition.Without(out, string(k))
 		}
 	}
 	if len(out) == len(capabilities) {
@@ -215,15 +217,15 @@ func namesUs(text string, anywhere bool) bool {
 		return false
 	}
 	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029' }) {
-		n := fold(line)
+		n := finding.Fold(line)
 		for at, word := 0, ""; ; at += len(word) {
-			i := strings.Index(n.text[at:], ourName)
+			i := strings.Index(n.Text[at:], ourName)
 			if i < 0 {
 				break
 			}
 			at += i
 			word = ourName
-			before, after := n.text[:at], n.text[at+len(ourName):]
+			before, after := n.Text[:at], n.Text[at+len(ourName):]
 			if partOf(before, after) {
 				continue
 			}

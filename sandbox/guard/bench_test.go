@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/policy"
@@ -32,7 +33,7 @@ func BenchmarkPing(b *testing.B) {
 		}
 	})
 	b.Run("guard", func(b *testing.B) {
-		g := benchGuard(b, policy.PinWarn, guard.Pins{})
+		g := benchGuard(b, policy.PinWarn, definition.Pins{})
 		b.ReportAllocs()
 		for b.Loop() {
 			if g.Client(ask).Forward == nil || g.Server(answer).Forward == nil {
@@ -64,7 +65,7 @@ func BenchmarkList(b *testing.B) {
 				}
 				return v
 			}
-			g := benchGuard(b, policy.PinEnforce, guard.Pins{})
+			g := benchGuard(b, policy.PinEnforce, definition.Pins{})
 			through(g)
 			approved := g.Pins().ApproveAll()
 			again := benchGuard(b, policy.PinEnforce, approved)
@@ -83,7 +84,7 @@ func BenchmarkList(b *testing.B) {
 					_ = json.Unmarshal(answer, &v)
 				})
 				for _, what := range []string{"first", "approved"} {
-					pins := map[string]guard.Pins{"approved": approved}[what]
+					pins := map[string]definition.Pins{"approved": approved}[what]
 					g := benchGuard(b, policy.PinEnforce, pins)
 					var v guard.Verdict
 					lap(what, func() { v = through(g) })
@@ -127,7 +128,7 @@ func bigLists(b *testing.B) map[string][]byte {
 // corpora is beside the repository, never in it.
 const corpora = "../../../shared/corpora"
 
-func benchGuard(b *testing.B, mode policy.PinMode, pins guard.Pins) *guard.Guard {
+func benchGuard(b *testing.B, mode policy.PinMode, pins definition.Pins) *guard.Guard {
 	b.Helper()
 	g, err := guard.New(setup{Pins: mode, Findings: policy.FindingWarn, Secrets: []string{"hunter2-hunter2"}}.config(pins))
 	if err != nil {

@@ -3,6 +3,8 @@ package guard
 import (
 	"crypto/sha256"
 	"strings"
+
+	"mcpen/sandbox/definition"
 )
 
 // Bounds, in bytes, of what is kept of what a server says. The longest lists of
@@ -24,8 +26,8 @@ const (
 )
 
 // longest is the longest name of a kind.
-func longest(kind Kind) int {
-	if kind == KindResource || kind == KindTemplate {
+func longest(kind definition.Kind) int {
+	if kind == definition.KindResource || kind == definition.KindTemplate {
 		return maxURI
 	}
 	return maxName
@@ -60,13 +62,13 @@ func (g *Guard) put(l *list, name string, e *entry) bool {
 }
 
 // drop forgets a definition.
-func (g *Guard) drop(kind Kind, l *list, name string) {
+func (g *Guard) drop(kind definition.Kind, l *list, name string) {
 	if _, ok := l.entries[name]; !ok {
 		return
 	}
 	g.listedBytes -= len(name) + perEntry
 	delete(l.entries, name)
-	if kind == KindTool {
+	if kind == definition.KindTool {
 		g.schema(name, nil, 0)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/policy"
 )
@@ -108,7 +110,7 @@ func TestStoresAreBounded(t *testing.T) {
 	}
 	for name, s := range stores {
 		t.Run(name, func(t *testing.T) {
-			g, err := guard.New(s.setup.config(guard.Pins{}))
+			g, err := guard.New(s.setup.config(definition.Pins{}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,11 +147,11 @@ func heap() uint64 {
 // Names of other servers' tools, however many there are, cost a bounded time: a
 // client waits for its list.
 func TestShadowsAreBounded(t *testing.T) {
-	other := guard.Other{Server: "other"}
+	other := finding.Other{Server: "other"}
 	for i := range 20_000 {
 		other.Tools = append(other.Tools, fmt.Sprintf("some_tool_with_a_name_%d", i))
 	}
-	cfg := setup{Pins: policy.PinFirstUse, Findings: policy.FindingHold, Others: []guard.Other{other}}.config(guard.Pins{})
+	cfg := setup{Pins: policy.PinFirstUse, Findings: policy.FindingHold, Others: []finding.Other{other}}.config(definition.Pins{})
 	g, err := guard.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -160,8 +162,8 @@ func TestShadowsAreBounded(t *testing.T) {
 	}
 	s := &pull{T: t, guard: g}
 	s.list(tools...) // hours, were each compared with each
-	twin := guard.Scan(guard.KindTool, []byte(`{"name":"some_tool_with_a_nane_7"}`), other)
-	if len(twin) != 1 || twin[0].Kind != guard.FindName {
+	twin := finding.Scan(definition.KindTool, []byte(`{"name":"some_tool_with_a_nane_7"}`), other)
+	if len(twin) != 1 || twin[0].Kind != finding.FindName {
 		t.Errorf("a look-alike among many is not found: %+v", twin)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/internal/rpc"
 )
 
@@ -27,8 +28,8 @@ const (
 )
 
 // listMethods are the methods that list definitions.
-var listMethods = map[string]Kind{
-	"tools/list": KindTool, "prompts/list": KindPrompt, "resources/list": KindResource, "resources/templates/list": KindTemplate,
+var listMethods = map[string]definition.Kind{
+	"tools/list": definition.KindTool, "prompts/list": definition.KindPrompt, "resources/list": definition.KindResource, "resources/templates/list": definition.KindTemplate,
 }
 
 // answered are the other methods that are requests, about which there are rules.
@@ -164,7 +165,7 @@ func (g *Guard) decide(r *request, m rpc.Message, p *params) Verdict {
 		if r.name == "" || !rpc.IsString(p[paramName]) {
 			return refuseRequest(m, rpc.CodeInvalidParams, "the prompt has no name")
 		}
-		return g.use(r, m, KindPrompt, r.name)
+		return g.use(r, m, definition.KindPrompt, r.name)
 	case methodRead, methodSubscribe:
 		if p[paramURI] == nil {
 			return Verdict{}
@@ -173,7 +174,7 @@ func (g *Guard) decide(r *request, m rpc.Message, p *params) Verdict {
 		if r.name == "" {
 			return refuseRequest(m, rpc.CodeInvalidParams, "the resource has no URI")
 		}
-		return g.use(r, m, KindResource, r.name)
+		return g.use(r, m, definition.KindResource, r.name)
 	case methodComplete:
 		return g.complete(r, m, p)
 	case methodListen:
@@ -189,7 +190,7 @@ func (g *Guard) call(r *request, m rpc.Message, p *params) Verdict {
 	if r.name == "" || !rpc.IsString(p[paramName]) {
 		return refuseRequest(m, rpc.CodeInvalidParams, "the call names no tool")
 	}
-	if v := g.use(r, m, KindTool, r.name); v.Reply != nil {
+	if v := g.use(r, m, definition.KindTool, r.name); v.Reply != nil {
 		return v
 	}
 	if d := g.checkCall(r, p[paramArguments]); d != nil {
@@ -204,7 +205,7 @@ func (g *Guard) complete(r *request, m rpc.Message, p *params) Verdict {
 	if err := rpc.Fields(p[paramRef], []string{"type", "name", "uri"}, ref[:]); err != nil {
 		return refuseRequest(m, rpc.CodeInvalidParams, err.Error())
 	}
-	for i, kind := range map[int]Kind{1: KindPrompt, 2: KindTemplate} {
+	for i, kind := range map[int]definition.Kind{1: definition.KindPrompt, 2: definition.KindTemplate} {
 		name, ok := rpc.Text(ref[i])
 		if !ok {
 			continue
@@ -220,11 +221,11 @@ func (g *Guard) complete(r *request, m rpc.Message, p *params) Verdict {
 // listen is what a modern client subscribes to.
 type listen struct{ tools, prompts, resources bool }
 
-func (l listen) wants(k Kind) bool {
+func (l listen) wants(k definition.Kind) bool {
 	switch k {
-	case KindTool:
+	case definition.KindTool:
 		return l.tools
-	case KindPrompt:
+	case definition.KindPrompt:
 		return l.prompts
 	default:
 		return l.resources
@@ -240,7 +241,7 @@ func (g *Guard) listen(r *request, m rpc.Message, p *params) Verdict {
 	r.listen = listen{yes(f[0]), yes(f[1]), yes(f[2])}
 	for raw := range rpc.Elements(f[3]) {
 		uri, _ := rpc.Text(raw)
-		if v := g.use(r, m, KindResource, uri); v.Reply != nil {
+		if v := g.use(r, m, definition.KindResource, uri); v.Reply != nil {
 			return v
 		}
 	}
@@ -248,7 +249,7 @@ func (g *Guard) listen(r *request, m rpc.Message, p *params) Verdict {
 }
 
 // use decides whether a tool, prompt or resource may be used at all.
-func (g *Guard) use(r *request, m rpc.Message, kind Kind, name string) Verdict {
+func (g *Guard) use(r *request, m rpc.Message, kind definition.Kind, name string) Verdict {
 	if f, section := g.filterOf(kind); true {
 		if ref, hidden := filtered(f, section, name); hidden {
 			return g.refuse(r, denial{kind: kind, name: name, text: "is not available here", verdict: audit.Refused, refusal: ref})

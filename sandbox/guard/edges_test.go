@@ -6,6 +6,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -71,19 +73,19 @@ func TestWithinIsBetweenLetters(t *testing.T) {
 	for text, want := range map[string]bool{"a" + z + "b": true, "A" + z + "Z": true, z + "b": false, "a" + z: false, z: false, " " + z + "b": false, "a" + z + " ": false, "1" + z + "b": false, "é" + z + "b": false} {
 		i := strings.Index(text, z)
 		r, _ := utf8.DecodeRuneInString(z)
-		if got := within(text, i, r); got != want {
+		if got := finding.Within(text, i, r); got != want {
 			t.Errorf("%q: %v", text, got)
 		}
 	}
 	for text, want := range map[string]int{"": 0, "a": 0, "\ufe0f": 1, "\ufe0fa": 1, "\ufe0f\ufe0f": 2, "\ufe0f\ufe0f\ufe0f": 2} {
-		if got := selectors(text); got != want {
+		if got := finding.Selectors(text); got != want {
 			t.Errorf("%q begins with %d selectors, want %d", text, got, want)
 		}
 	}
-	if got := tags("a\U000e0020\U000e0041\U000e007e\U000e007f\U000e0001"); got != " A~" {
+	if got := finding.Tags("a\U000e0020\U000e0041\U000e007e\U000e007f\U000e0001"); got != " A~" {
 		t.Errorf("tags spell %q", got)
 	}
-	if got := around(strings.Repeat("é", 40), 41); !utf8.ValidString(got) || len(got) < 44 || len(got) > 52 {
+	if got := finding.Around(strings.Repeat("é", 40), 41); !utf8.ValidString(got) || len(got) < 44 || len(got) > 52 {
 		t.Errorf("around is %q", got)
 	}
 }
@@ -98,7 +100,7 @@ func TestHonestHiddenCharacters(t *testing.T) {
 		"א\u200f": true, "\u200fא": true, "a\u200f": false, "\u200ea": false, "ن\u061c": true, "a\u061c": false, "\u200b": false, "\u202e": false,
 		"©\ufe0f": true, "®\ufe0f": true, "‼\ufe0f": true, "⁉\ufe0f": true, "〰\ufe0f": true, "〽\ufe0f": true, "\U0001f000\ufe0f": true, "\u218f\ufe0f": false,
 	} {
-		at := strings.IndexFunc(text, func(r rune) bool { return hidden(r) && r != '\ufe0f' && r != '\ufe0e' })
+		at := strings.IndexFunc(text, func(r rune) bool { return definition.Hidden(r) && r != '\ufe0f' && r != '\ufe0e' })
 		if at < 0 {
 			at = max(strings.Index(text, "\ufe0f"), strings.Index(text, "\ufe0e"))
 		}
@@ -106,7 +108,7 @@ func TestHonestHiddenCharacters(t *testing.T) {
 			at = strings.Index(text, "\r")
 		}
 		r, _ := utf8.DecodeRuneInString(text[at:])
-		if got := plainHidden(text, at, r); got != want {
+		if got := finding.PlainHidden(text, at, r); got != want {
 			t.Errorf("%+q: honest %v, want %v", text, got, want)
 		}
 	}
@@ -122,21 +124,21 @@ func TestEveryLookAlike(t *testing.T) {
 	for pair := range strings.FieldsSeq(pairs) {
 		from, size := utf8.DecodeRuneInString(pair)
 		want, _ := utf8.DecodeRuneInString(pair[size:])
-		if got := plain(from); got != want {
+		if got := finding.Plain(from); got != want {
 			t.Errorf("%c (%U) is read as %c, want %c", from, from, got, want)
 		}
 		n++
 	}
-	if rest := len(lookAlikes()); rest > n {
+	if rest := len(finding.LookAlikes()); rest > n {
 		t.Errorf("%d of %d look-alikes are known here", n, rest)
 	}
 	for _, r := range []rune{'ä', '日', '\uff00', '\uff5f', 0x1d3ff, 0x1d6a4, 0x1d7cd, 0x1d800, '\u24b5', '\u24ea', 0x1f12f, 0x1f14a, 'a', 0x7f} {
-		if got := plain(r); got != r {
+		if got := finding.Plain(r); got != r {
 			t.Errorf("%U is read as %c", r, got)
 		}
 	}
 	for word, want := range map[string]bool{"ignоre": true, "ignore": false, "игнор": false, "Ωm": false, "аb": true, "bа": true, "": false, "オk": false, "նa": false, "օa": true} {
-		if got := mixed(word); got != want {
+		if got := finding.Mixed(word); got != want {
 			t.Errorf("%q mixes scripts: %v, want %v", word, got, want)
 		}
 	}
@@ -149,7 +151,7 @@ func TestLookAlikesOfEveryMember(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for kind, name := range map[Kind]string{KindTool: "name", KindPrompt: "name", KindResource: "uri"} {
+	for kind, name := range map[definition.Kind]string{definition.KindTool: "name", definition.KindPrompt: "name", definition.KindResource: "uri"} {
 		members := append([]string{"description", "title", "inputSchema", "outputSchema", "annotations", "_meta", "arguments", "icons"}, name)
 		if name != "name" {
 			members = append(members, "name")

@@ -1,6 +1,8 @@
 package guard
 
 import (
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/policy"
 )
 
@@ -17,17 +19,17 @@ func filtered(f policy.Filter, section, name string) (refusal, bool) {
 	case !hidden:
 		return refusal{}, false
 	case deny != "":
-		return refusal{at.String(), "[" + section + "] without " + quote(deny) + " in deny"}, true
+		return refusal{at.String(), "[" + section + "] without " + audit.Quote(deny) + " in deny"}, true
 	}
-	return refusal{at.String(), "[" + section + "] with " + quote(name) + " in allow"}, true
+	return refusal{at.String(), "[" + section + "] with " + audit.Quote(name) + " in allow"}, true
 }
 
 // filterOf is the filter over the names of a kind, and its section in a profile.
-func (g *Guard) filterOf(k Kind) (policy.Filter, string) {
+func (g *Guard) filterOf(k definition.Kind) (policy.Filter, string) {
 	switch k {
-	case KindTool:
+	case definition.KindTool:
 		return g.cfg.Tools.Filter, "tools"
-	case KindPrompt:
+	case definition.KindPrompt:
 		return g.cfg.Tools.Prompts, "prompts"
 	default:
 		return g.cfg.Tools.Resources, "resources"

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/policy"
 )
@@ -22,7 +23,7 @@ type run struct {
 func (r *run) next(t *testing.T, given ...policy.Given) *run {
 	t.Helper()
 	n := &run{now: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC), given: given}
-	cfg := setup{Pins: policy.PinFirstUse, Findings: policy.FindingWarn}.config(guard.Pins{})
+	cfg := setup{Pins: policy.PinFirstUse, Findings: policy.FindingWarn}.config(definition.Pins{})
 	if r != nil {
 		cfg.Pins, n.now = r.guard.Pins(), r.now.Add(24*time.Hour)
 	}
@@ -324,7 +325,7 @@ func TestVaryingIsBounded(t *testing.T) {
 
 // A profile may name what varies, and nothing else varies for it.
 func TestPinsExcept(t *testing.T) {
-	cfg := setup{Pins: policy.PinFirstUse, Except: []string{"news_*", "instructions"}}.config(guard.Pins{})
+	cfg := setup{Pins: policy.PinFirstUse, Except: []string{"news_*", "instructions"}}.config(definition.Pins{})
 	g, err := guard.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -338,7 +339,7 @@ func TestPinsExcept(t *testing.T) {
 	s.callable("news_a", true)
 	s.callable("b", false)
 	s.callable("news_c", false)
-	if _, err := g.Reload(g.Pins().Reject(defineOne(t, guard.KindTool, `{"name":"news_a","description":"other"}`))); err != nil {
+	if _, err := g.Reload(g.Pins().Reject(defineOne(t, definition.KindTool, `{"name":"news_a","description":"other"}`))); err != nil {
 		t.Fatal(err)
 	}
 	s.hides(s.list(`{"name":"news_a","description":"other"}`), "news_a")
@@ -365,7 +366,7 @@ func TestForgotten(t *testing.T) {
 	s := none.next(t)
 	s.list(`{"name":"a"}`)
 	s.hides(s.list(`{"name":"a"}`, `{"name":"b"}`), "b")
-	if _, err := s.guard.Reload(guard.Pins{}); err != nil {
+	if _, err := s.guard.Reload(definition.Pins{}); err != nil {
 		t.Fatal(err)
 	}
 	s.shows(s.list(`{"name":"a","description":"new"}`, `{"name":"b"}`), "b")
@@ -376,7 +377,7 @@ func TestForgotten(t *testing.T) {
 // A finding that holds a definition holds it at first sight, too, until a person
 // has approved it.
 func TestFirstUseOfWhatAlarms(t *testing.T) {
-	g, err := guard.New(setup{Pins: policy.PinFirstUse, Findings: policy.FindingHold}.config(guard.Pins{}))
+	g, err := guard.New(setup{Pins: policy.PinFirstUse, Findings: policy.FindingHold}.config(definition.Pins{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -18,11 +20,11 @@ import (
 type Config struct {
 	Server  string // the profile's name, for sentences and for a server whose own name nobody approved
 	Tools   plan.Tools
-	Pins    Pins
-	Others  []Other        // what the other locked servers define
-	More    func() []Other // further ones, asked for when the first definition is looked at; may be nil
-	Given   []policy.Given // what the server was given, by name: a definition may hold it
-	Secrets []plan.Opaque  // values of this run; those shorter than six bytes are not looked for
+	Pins    definition.Pins
+	Others  []finding.Other        // what the other locked servers define
+	More    func() []finding.Other // further ones, asked for when the first definition is looked at; may be nil
+	Given   []policy.Given         // what the server was given, by name: a definition may hold it
+	Secrets []plan.Opaque          // values of this run; those shorter than six bytes are not looked for
 
 	// Saw is called when there is something new in Pins. It returns at once and calls
 	// nothing of the Guard's; nil: nobody asks.
@@ -30,12 +32,6 @@ type Config struct {
 
 	Args bool             // events carry the arguments of calls
 	Now  func() time.Time // for rate limits; may be called at any time; nil: time.Now
-}
-
-// Other is another server of the same client, as its lock knows it.
-type Other struct {
-	Server string
-	Tools  []string
 }
 
 // Verdict is what becomes of a line. The zero Verdict passes nothing on.
@@ -61,7 +57,7 @@ type Guard struct {
 	hidden bool // results are rewritten in text mode
 	mask   *masker
 	rules  []*rule
-	scan   func() *scanner // made when it is first needed
+	scan   func() *finding.Scanner // made when it is first needed
 	limit  limit
 
 	flight flight // requests of the client that the server has not answered
@@ -72,16 +68,16 @@ type Guard struct {
 	mu sync.Mutex // guards what follows
 
 	// Of the pins; what was seen in this run since is in seen.
-	decided  map[pinKey]State
-	trusted  map[nameKey][]Definition // that others of the name are held against
-	approved map[nameKey]bool
-	refused  map[nameKey]bool // some definition of this name was rejected
-	pinned   map[nameKey]bool // some definition of this name is in the pins
-	turned   map[nameKey]bool // the server was seen to define it in a way that may not be used
-	pins     Pins
+	decided  map[definition.Exact]definition.State
+	trusted  map[definition.Key][]definition.Definition // that others of the name are held against
+	approved map[definition.Key]bool
+	refused  map[definition.Key]bool // some definition of this name was rejected
+	pinned   map[definition.Key]bool // some definition of this name is in the pins
+	turned   map[definition.Key]bool // the server was seen to define it in a way that may not be used
+	pins     definition.Pins
 
-	sights   map[Kind]*sight
-	lists    map[Kind]*list
+	sights   map[definition.Kind]*sight
+	lists    map[definition.Kind]*list
 	seen     map[seenKey]sighting
 	own      map[string]bool    // the server's tools by name, as far as it listed them; replaced, never written to
 	schemas  map[string]*tested // of tools, by name, where calls are validated
@@ -94,16 +90,6 @@ type Guard struct {
 	messages int    // sent to the client's log by Message
 
 	listedBytes, schemaBytes, ownBytes int
-}
-
-type nameKey struct {
-	kind Kind
-	name string
-}
-
-type pinKey struct {
-	nameKey
-	hash string
 }
 
 // New makes a Guard. An error says that the pins were tampered with, or that a
@@ -133,19 +119,19 @@ func New(cfg Config) (*Guard, error) {
 		cfg:    cfg,
 		hidden: cfg.Tools.Results == policy.TextShow || cfg.Tools.Results == policy.TextStrip,
 		mask:   newMasker(cfg.Secrets),
-		scan: sync.OnceValue(func() *scanner {
+		scan: sync.OnceValue(func() *finding.Scanner {
 			others := cfg.Others
 			if cfg.More != nil {
 				others = slices.Concat(others, cfg.More())
 			}
-			return newScanner(others)
+			return finding.NewScanner(others)
 		}),
-		lists:   map[Kind]*list{},
+		lists:   map[definition.Kind]*list{},
 		seen:    map[seenKey]sighting{},
 		own:     map[string]bool{},
 		schemas: map[string]*tested{},
 		told:    map[saying]bool{},
-		sights:  map[Kind]*sight{},
+		sights:  map[definition.Kind]*sight{},
 	}
 	for _, r := range cfg.Tools.Rules {
 		compiled, err := newRule(r)
@@ -161,33 +147,33 @@ func New(cfg Config) (*Guard, error) {
 }
 
 // setPins takes pins, with what was seen in this run beside them.
-func (g *Guard) setPins(p Pins) error {
+func (g *Guard) setPins(p definition.Pins) error {
 	if err := p.Check(); err != nil {
 		return fmt.Errorf("cannot use the lock: %v", err)
 	}
 	g.pins = p
-	g.decided = make(map[pinKey]State, len(p.Definitions))
-	g.trusted = make(map[nameKey][]Definition, len(p.Definitions))
-	g.approved = map[nameKey]bool{}
-	g.refused = map[nameKey]bool{}
-	g.pinned = make(map[nameKey]bool, len(p.Definitions))
-	g.turned = map[nameKey]bool{}
+	g.decided = make(map[definition.Exact]definition.State, len(p.Definitions))
+	g.trusted = make(map[definition.Key][]definition.Definition, len(p.Definitions))
+	g.approved = map[definition.Key]bool{}
+	g.refused = map[definition.Key]bool{}
+	g.pinned = make(map[definition.Key]bool, len(p.Definitions))
+	g.turned = map[definition.Key]bool{}
 	bytes := 0
 	for _, d := range p.Definitions {
-		if d.State == Seen || d.State == Waiting {
+		if d.State == definition.Seen || d.State == definition.Waiting {
 			bytes += len(d.Description) + len(d.Rest)
 		}
 		g.learn(d)
 	}
 	g.forms.Store(int64(bytes))
 	for k, s := range g.seen {
-		if g.decided[pinKey{k.nameKey, s.hash}] != "" {
+		if g.decided[definition.Exact{Key: k.Key, Hash: s.hash}] != "" {
 			delete(g.seen, k)
 			continue
 		}
-		if k.state == Seen && len(g.trusted[k.nameKey]) > 0 { // another run was first
+		if k.state == definition.Seen && len(g.trusted[k.Key]) > 0 { // another run was first
 			delete(g.seen, k)
-			g.seen[seenKey{k.nameKey, Waiting}] = s
+			g.seen[seenKey{k.Key, definition.Waiting}] = s
 		}
 		g.forms.Add(int64(len(s.form)))
 	}
@@ -195,17 +181,17 @@ func (g *Guard) setPins(p Pins) error {
 }
 
 // learn takes one definition of the pins into what is known.
-func (g *Guard) learn(d Definition) {
-	n := nameKey{d.Kind, d.Name}
-	g.decided[pinKey{n, d.SHA256}] = d.State
+func (g *Guard) learn(d definition.Definition) {
+	n := definition.Key{Kind: d.Kind, Name: d.Name}
+	g.decided[definition.Exact{Key: n, Hash: d.SHA256}] = d.State
 	g.pinned[n] = true
 	switch {
-	case d.State == Approved:
+	case d.State == definition.Approved:
 		g.approved[n] = true
-		g.trusted[n] = append([]Definition{d}, g.trusted[n]...)
-	case d.State == Seen && g.cfg.Tools.Pins != policy.PinEnforce:
+		g.trusted[n] = append([]definition.Definition{d}, g.trusted[n]...)
+	case d.State == definition.Seen && g.cfg.Tools.Pins != policy.PinEnforce:
 		g.trusted[n] = append(g.trusted[n], d)
-	case d.State == Rejected:
+	case d.State == definition.Rejected:
 		g.refused[n] = true
 		g.turned[n] = true
 	default:
@@ -235,14 +221,14 @@ func (g *Guard) MaskText(text []byte) []byte { return g.mask.text(text) }
 
 // Pins is what was given to New or Reload together with what the server has
 // defined since, as seen or as what waits.
-func (g *Guard) Pins() Pins {
+func (g *Guard) Pins() definition.Pins {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	seen := make([]Definition, 0, len(g.seen))
+	seen := make([]definition.Definition, 0, len(g.seen))
 	for k, s := range g.seen {
 		seen = append(seen, s.definition(k, g.cfg.Given))
 	}
-	p := g.pins.seen(seen)
+	p := g.pins.Seen(seen)
 	for kind, s := range g.sights {
 		if s.begun && !slices.Contains(p.Over, g.sightOf(kind)) {
 			p.Over = append(slices.Clone(p.Over), g.sightOf(kind))

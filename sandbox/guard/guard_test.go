@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/plan"
@@ -110,7 +111,7 @@ func TestFlightIsBounded(t *testing.T) {
 }
 
 func TestMaskText(t *testing.T) {
-	cfg := setup{}.config(guard.Pins{})
+	cfg := setup{}.config(definition.Pins{})
 	cfg.Secrets = []plan.Opaque{"sesame-open", "sesame-open-longer\n", "ab", ""}
 	g, err := guard.New(cfg)
 	if err != nil {
@@ -133,7 +134,7 @@ func TestMaskText(t *testing.T) {
 // Both directions, reviews and questions at once; the race detector watches.
 func TestConcurrency(t *testing.T) {
 	g, err := guard.New(setup{Pins: policy.PinWarn, Findings: policy.FindingHold, Results: policy.TextShow, Secrets: []string{"hunter2-hunter2"}, Validate: true,
-		Rules: []policy.ToolRule{{Tool: "*", PerMinute: 1000, Concurrent: 3}}}.config(guard.Pins{}))
+		Rules: []policy.ToolRule{{Tool: "*", PerMinute: 1000, Concurrent: 3}}}.config(definition.Pins{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,11 +184,11 @@ func FuzzGuard(f *testing.F) {
 	f.Add([]byte("c{\"jsonrpc\":\"2.0\",\"id\":\"\\u0061\",\"method\":\"initialize\"}\ns{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"result\":{\"instructions\":\"evil\",\"serverInfo\":{\"name\":\"evil\"}}}"))
 	f.Add([]byte("c{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"good\"}}\nc{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\ns[]\nsx"))
 	f.Fuzz(func(t *testing.T, talk []byte) {
-		good, err := guard.Define(guard.KindTool, []byte(`{"name":"good"}`))
+		good, err := definition.Define(definition.KindTool, []byte(`{"name":"good"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
-		g, err := guard.New(setup{Pins: policy.PinEnforce, Results: policy.TextStrip, Secrets: []string{"hunter2-hunter2"}}.config(guard.Pins{}.Approve(good)))
+		g, err := guard.New(setup{Pins: policy.PinEnforce, Results: policy.TextStrip, Secrets: []string{"hunter2-hunter2"}}.config(definition.Pins{}.Approve(good)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -258,7 +259,7 @@ func TestFilterPatterns(t *testing.T) {
 		{"a*b*c", "aXbXbXc", true}, {"a*b*c", "aXcXb", false}, {"?", "é", true}, {"?", "", false}, {"[ab]", "a", false}, {"[ab]", "[ab]", true},
 		{strings.Repeat("*a", 50), strings.Repeat("a", 1000) + "b", false},
 	} {
-		g, err := guard.New(setup{Pins: policy.PinOff, Deny: []string{c.pattern}}.config(guard.Pins{}))
+		g, err := guard.New(setup{Pins: policy.PinOff, Deny: []string{c.pattern}}.config(definition.Pins{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -273,7 +274,7 @@ func TestFilterPatterns(t *testing.T) {
 
 // An id is the client's own, whatever is in it.
 func TestMaskKeepsIDs(t *testing.T) {
-	g, err := guard.New(setup{Pins: policy.PinOff, Results: policy.TextStrip, Secrets: []string{"hunter2"}}.config(guard.Pins{}))
+	g, err := guard.New(setup{Pins: policy.PinOff, Results: policy.TextStrip, Secrets: []string{"hunter2"}}.config(definition.Pins{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +288,7 @@ func TestMaskKeepsIDs(t *testing.T) {
 // An answer that could not be read frees what its call held, once the guard is
 // told.
 func TestDropped(t *testing.T) {
-	g, err := guard.New(setup{Pins: policy.PinOff, Rules: []policy.ToolRule{{Tool: "a", Concurrent: 1}}}.config(guard.Pins{}))
+	g, err := guard.New(setup{Pins: policy.PinOff, Rules: []policy.ToolRule{{Tool: "a", Concurrent: 1}}}.config(definition.Pins{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +308,7 @@ func TestDropped(t *testing.T) {
 // An empty list of what is allowed allows nothing: no tool is listed, and none is called.
 func TestNothingAllowed(t *testing.T) {
 	for _, nothing := range []policy.Pos{{}, {File: "p.toml", Line: 4, Col: 9}} {
-		cfg := setup{Pins: policy.PinOff}.config(guard.Pins{})
+		cfg := setup{Pins: policy.PinOff}.config(definition.Pins{})
 		cfg.Tools.Nothing = nothing
 		g, err := guard.New(cfg)
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/policy"
 )
@@ -26,12 +28,12 @@ const (
 // entry is what the guard knows of one definition that the server listed.
 type entry struct {
 	hash     string
-	like     string // the hash of the definition that it stands for, where it is varied
-	was      State  // of the definition that it is held against: Approved, Seen, or ""
+	like     string           // the hash of the definition that it stands for, where it is varied
+	was      definition.State // of the definition that it is held against: Approved, Seen, or ""
 	standing standing
 	approved bool // a person approved this very definition
 	unkept   bool // nothing of it can be kept, so nobody could approve it
-	findings []Finding
+	findings []finding.Finding
 	refusal  *refusal // of the filter
 	broken   string   // why it is no definition at all
 	twice    bool     // another definition of this name is in the same list
@@ -39,24 +41,24 @@ type entry struct {
 
 // stand looks a definition up in the pins. With its form it may be found to be the
 // same as another one but for what varies; without, what was found before counts.
-func (g *Guard) stand(e *entry, kind Kind, name string, form []byte, v *varying) {
-	n := nameKey{kind, name}
+func (g *Guard) stand(e *entry, kind definition.Kind, name string, form []byte, v *definition.Varying) {
+	n := definition.Key{Kind: kind, Name: name}
 	decided := g.state(n, e.hash)
-	e.approved = decided == Approved
+	e.approved = decided == definition.Approved
 	switch {
 	case e.approved, g.cfg.Tools.Pins == policy.PinOff:
 		e.standing = fine
-	case decided == Rejected:
+	case decided == definition.Rejected:
 		e.standing = rejected
-	case decided == Seen && g.cfg.Tools.Pins != policy.PinEnforce:
+	case decided == definition.Seen && g.cfg.Tools.Pins != policy.PinEnforce:
 		e.standing = fine
 	case g.knows(n):
-		e.standing, e.was = changed, Seen
+		e.standing, e.was = changed, definition.Seen
 		if g.approved[n] {
-			e.was = Approved
+			e.was = definition.Approved
 		}
 		for _, d := range g.against(n) {
-			if e.like == d.SHA256 || g.excepted(kind, name) || form != nil && v.same(d, form) {
+			if e.like == d.SHA256 || g.excepted(kind, name) || form != nil && v.Same(d, form) {
 				e.standing, e.like = varied, d.SHA256
 				break
 			}
@@ -69,8 +71,8 @@ func (g *Guard) stand(e *entry, kind Kind, name string, form []byte, v *varying)
 }
 
 // excepted reports whether the profile lets a definition vary.
-func (g *Guard) excepted(kind Kind, name string) bool {
-	if nameKeys[kind] == "" {
+func (g *Guard) excepted(kind definition.Kind, name string) bool {
+	if definition.NameKeys[kind] == "" {
 		name = string(kind)
 	}
 	return slices.ContainsFunc(g.cfg.Tools.Except, func(p policy.Glob) bool { return policy.Match(p.Pattern, name) })
@@ -105,7 +107,7 @@ func (g *Guard) hides(e *entry) string {
 // news says what is new about a definition that changed or is new.
 func (g *Guard) news(e *entry) string {
 	switch {
-	case e.standing == changed && e.was == Seen:
+	case e.standing == changed && e.was == definition.Seen:
 		return "has changed since it was first seen"
 	case e.standing == changed:
 		return "has changed since it was approved"
@@ -132,21 +134,21 @@ type judged struct {
 // the guard's, so that several judges can look at the definitions of a page at once.
 type judge struct {
 	g        *Guard
-	kind     Kind
+	kind     definition.Kind
 	known    []string // members that clients read, the name first
 	values   [][]byte // of known, in the definition that is looked at
-	canon    *canon
-	findings func(raw []byte) []Finding // nil where nobody looks for them now
-	varying  *varying
+	canon    *definition.Canon
+	findings func(raw []byte) []finding.Finding // nil where nobody looks for them now
+	varying  *definition.Varying
 }
 
 // newJudge returns a judge, to be released.
-func (g *Guard) newJudge(kind Kind, findings func(raw []byte) []Finding) *judge {
-	known := append([]string{nameKeys[kind]}, definitionKeys[:]...)
-	return &judge{g: g, kind: kind, known: known, values: make([][]byte, len(known)), canon: newCanon(), findings: findings, varying: g.varying()}
+func (g *Guard) newJudge(kind definition.Kind, findings func(raw []byte) []finding.Finding) *judge {
+	known := append([]string{definition.NameKeys[kind]}, definitionKeys[:]...)
+	return &judge{g: g, kind: kind, known: known, values: make([][]byte, len(known)), canon: definition.NewCanon(), findings: findings, varying: definition.NewVarying(g.cfg.Given, g.cfg.Now())}
 }
 
-func (u *judge) release() { u.canon.release() }
+func (u *judge) release() { u.canon.Release() }
 
 // definition judges one. What is made of it stands in e, which is empty before.
 func (u *judge) definition(raw []byte, e *entry) judged {
@@ -161,15 +163,15 @@ func (u *judge) definition(raw []byte, e *entry) judged {
 		return j
 	}
 	if len(u.values[0]) > 6*longest(u.kind) {
-		e.broken = errLongName.Error()
+		e.broken = definition.ErrLongName.Error()
 		return j
 	}
 	if j.name, _ = rpc.Text(u.values[0]); j.name == "" {
-		e.broken = errName.Error()
+		e.broken = definition.ErrName.Error()
 		return j
 	}
 	if len(j.name) > longest(u.kind) {
-		j.name, e.broken = "", errLongName.Error()
+		j.name, e.broken = "", definition.ErrLongName.Error()
 		return j
 	}
 	f, section := u.g.filterOf(u.kind)
@@ -182,7 +184,7 @@ func (u *judge) definition(raw []byte, e *entry) judged {
 		return j
 	}
 	j.define(u, raw, form)
-	if schema := schemaOf(raw); u.kind == KindTool && u.g.cfg.Tools.Validate && len(schema) <= maxDefinition {
+	if schema := schemaOf(raw); u.kind == definition.KindTool && u.g.cfg.Tools.Validate && len(schema) <= maxDefinition {
 		j.tested = newTested(bytes.Clone(schema))
 		j.tested.size = len(schema)
 	}
@@ -198,11 +200,11 @@ func (u *judge) form(raw []byte) ([]byte, error) {
 		return nil, rpc.Fields(raw, u.known, u.values)
 	}
 	clear(u.values)
-	form, err := u.canon.form(raw, u.known, u.values)
+	form, err := u.canon.Form(raw, u.known, u.values)
 	if refusal := (*rpc.Refusal)(nil); err == nil || errors.As(err, &refusal) {
 		return form, err
 	}
-	return nil, fmt.Errorf("%s: %w", noForm, err)
+	return nil, fmt.Errorf("%s: %w", definition.NoForm, err)
 }
 
 // definitionKeys are members of definitions that clients read: a look-alike of
@@ -223,13 +225,13 @@ func (j *judged) define(u *judge, raw, form []byte) {
 		sum := sha256.Sum256(raw)
 		e.hash, e.standing = string(sum[:]), fine
 	} else {
-		e.hash = hash(form)
+		e.hash = definition.Hash(form)
 		g.stand(e, u.kind, j.name, form, u.varying)
 	}
 	if !e.approved && u.findings != nil {
 		e.findings = kept(u.findings(raw))
 	}
-	if !g.compares() || !g.unknown(e, nameKey{u.kind, j.name}) {
+	if !g.compares() || !g.unknown(e, definition.Key{Kind: u.kind, Name: j.name}) {
 		return
 	}
 	if e.unkept = len(form) > maxDefinition || g.forms.Add(int64(len(form))) > maxForms; !e.unkept {
@@ -238,23 +240,23 @@ func (j *judged) define(u *judge, raw, form []byte) {
 }
 
 // unknown reports whether Pins does not have a definition yet that it should have.
-func (g *Guard) unknown(e *entry, n nameKey) bool {
+func (g *Guard) unknown(e *entry, n definition.Key) bool {
 	state := g.state(n, e.hash)
 	if g.alarming(e) {
-		return state == "" || state == Seen
+		return state == "" || state == definition.Seen
 	}
 	news := e.standing == first || e.standing == isNew || e.standing == changed
-	return news && g.cfg.Tools.Pins != policy.PinOff && (state == "" || state == Seen)
+	return news && g.cfg.Tools.Pins != policy.PinOff && (state == "" || state == definition.Seen)
 }
 
 // alarming reports whether findings keep a definition from the client until
 // somebody approves it.
 func (g *Guard) alarming(e *entry) bool {
-	return g.cfg.Tools.Findings == policy.FindingHold && !e.approved && worst(e.findings) == Hold
+	return g.cfg.Tools.Findings == policy.FindingHold && !e.approved && finding.Worst(e.findings) == finding.Hold
 }
 
 // kept are findings that keep no definition alive.
-func kept(findings []Finding) []Finding {
+func kept(findings []finding.Finding) []finding.Finding {
 	for i, f := range findings {
 		findings[i].Words, findings[i].Path = cut(f.Words, maxWords), cut(f.Path, maxWords)
 	}
@@ -262,11 +264,11 @@ func kept(findings []Finding) []Finding {
 }
 
 // keep keeps what Pins and the calls to come need of a definition.
-func (g *Guard) keep(kind Kind, j judged) {
+func (g *Guard) keep(kind definition.Kind, j judged) {
 	if j.form != nil {
-		g.remember(nameKey{kind, j.name}, j)
+		g.remember(definition.Key{Kind: kind, Name: j.name}, j)
 	}
-	if kind == KindTool && j.name != "" && g.cfg.Tools.Validate {
+	if kind == definition.KindTool && j.name != "" && g.cfg.Tools.Validate {
 		size := 0
 		if j.tested != nil {
 			size = j.tested.size
@@ -277,14 +279,14 @@ func (g *Guard) keep(kind Kind, j judged) {
 
 // remember keeps a definition for Pins. What waited before under its name is
 // forgotten.
-func (g *Guard) remember(n nameKey, j judged) {
+func (g *Guard) remember(n definition.Key, j judged) {
 	e := j.entry
-	if e.standing == first && g.knows(n) && g.state(n, e.hash) != Seen {
-		e.standing, e.was = changed, Seen // the same page has another one
+	if e.standing == first && g.knows(n) && g.state(n, e.hash) != definition.Seen {
+		e.standing, e.was = changed, definition.Seen // the same page has another one
 	}
-	key := seenKey{n, Waiting}
+	key := seenKey{n, definition.Waiting}
 	if e.standing == first && !g.alarming(e) {
-		key.state = Seen
+		key.state = definition.Seen
 	}
 	if old, ok := g.seen[key]; ok {
 		g.forms.Add(-int64(len(old.form)))
@@ -295,7 +297,7 @@ func (g *Guard) remember(n nameKey, j judged) {
 
 // usable says why a tool, prompt or resource may not be used, or "", and whether
 // a review could change that. The filter was asked before.
-func (g *Guard) usable(kind Kind, name string) (why string, held bool) {
+func (g *Guard) usable(kind definition.Kind, name string) (why string, held bool) {
 	if l := g.lists[kind]; l != nil {
 		if l.twice[name] {
 			return "is defined twice", false
@@ -304,13 +306,13 @@ func (g *Guard) usable(kind Kind, name string) (why string, held bool) {
 			return g.hides(e), g.waits(e)
 		}
 	}
-	n := nameKey{kind, name}
+	n := definition.Key{Kind: kind, Name: name}
 	knows := g.knows(n)
 	hold := g.cfg.Tools.Findings == policy.FindingHold
 	switch {
 	case g.refused[n] && g.cfg.Tools.Pins != policy.PinOff && !knows:
 		return "was refused when it was reviewed", false
-	case kind == KindResource:
+	case kind == definition.KindResource:
 		return g.matched(name) // a result may name a resource that no list does
 	case !g.holds() && !hold:
 		return "", false
@@ -333,7 +335,7 @@ func (g *Guard) usable(kind Kind, name string) (why string, held bool) {
 // matched says why a resource that no list has may not be read: a template that is
 // held matches it, and no other does.
 func (g *Guard) matched(uri string) (why string, held bool) {
-	l := g.lists[KindTemplate]
+	l := g.lists[definition.KindTemplate]
 	if l == nil {
 		return "", false
 	}
@@ -382,10 +384,10 @@ func templateMatches(template, uri string) bool {
 
 // known reports whether the server ever listed something of that name, in this
 // run or one before.
-func (g *Guard) known(kind Kind, name string) bool {
+func (g *Guard) known(kind definition.Kind, name string) bool {
 	if l := g.lists[kind]; l != nil && (l.twice[name] || l.entries[name] != nil) {
 		return true
 	}
-	n := nameKey{kind, name}
-	return g.pinned[n] || g.sighted(n, Seen) || g.sighted(n, Waiting)
+	n := definition.Key{Kind: kind, Name: name}
+	return g.pinned[n] || g.sighted(n, definition.Seen) || g.sighted(n, definition.Waiting)
 }

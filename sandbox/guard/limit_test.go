@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/policy"
 )
@@ -40,7 +41,7 @@ func TestEventsAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Unix(1_800_000_000, 0)
-			cfg := setup{Pins: policy.PinEnforce, Findings: policy.FindingWarn, Secrets: []string{"hunter2-hunter2"}}.config(guard.Pins{})
+			cfg := setup{Pins: policy.PinEnforce, Findings: policy.FindingWarn, Secrets: []string{"hunter2-hunter2"}}.config(definition.Pins{})
 			cfg.Now = func() time.Time { return now }
 			g, err := guard.New(cfg)
 			if err != nil {
@@ -85,7 +86,7 @@ func TestEventsAreBounded(t *testing.T) {
 // What is left out is told at the end at the latest, with the number.
 func TestLeftOut(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	cfg := setup{Pins: policy.PinEnforce}.config(guard.Pins{})
+	cfg := setup{Pins: policy.PinEnforce}.config(definition.Pins{})
 	cfg.Now = func() time.Time { return now }
 	g, err := guard.New(cfg)
 	if err != nil {

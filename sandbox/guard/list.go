@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/internal/rpc"
 )
 
@@ -54,9 +55,9 @@ type edit struct {
 }
 
 // itemKeys are the members of results that hold lists.
-var itemKeys = map[Kind]string{KindTool: "tools", KindPrompt: "prompts", KindResource: "resources", KindTemplate: "resourceTemplates"}
+var itemKeys = map[definition.Kind]string{definition.KindTool: "tools", definition.KindPrompt: "prompts", definition.KindResource: "resources", definition.KindTemplate: "resourceTemplates"}
 
-func (g *Guard) list(kind Kind) *list {
+func (g *Guard) list(kind definition.Kind) *list {
 	l := g.lists[kind]
 	if l == nil {
 		l = &list{entries: map[string]*entry{}, twice: map[string]bool{}, chains: map[string]*chain{}, pages: map[string]*page{}}
@@ -67,7 +68,7 @@ func (g *Guard) list(kind Kind) *list {
 
 // listed decides about the answer to a request for a list, and returns what must
 // be changed in it. A page that the server sends again costs a comparison.
-func (g *Guard) listed(v *Verdict, r *request, kind Kind, result []byte) ([]edit, error) {
+func (g *Guard) listed(v *Verdict, r *request, kind definition.Kind, result []byte) ([]edit, error) {
 	l := g.list(kind)
 	if s := g.sight(kind); r.cursor == "" && s.begun {
 		s.open = false
@@ -149,7 +150,7 @@ func (l *list) keep(cursor string, p *page, size int, result func() []byte) {
 }
 
 // read takes a page apart and judges each definition.
-func (g *Guard) read(kind Kind, result []byte) (*page, error) {
+func (g *Guard) read(kind definition.Kind, result []byte) (*page, error) {
 	var f [3][]byte
 	all, err := rpc.FieldsOf(result, []string{"nextCursor", "ttlMs", itemKeys[kind]}, f[:], maxNames)
 	if err != nil {

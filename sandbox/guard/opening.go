@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/internal/rpc"
 )
 
@@ -21,14 +22,14 @@ func (g *Guard) opened(v *Verdict, r *request, result []byte) ([]edit, error) {
 	var edits []edit
 	waits := false
 	if f[0] != nil && string(f[0]) != "null" {
-		why, held := g.opening(v, r, KindInstructions, f[0])
+		why, held := g.opening(v, r, definition.KindInstructions, f[0])
 		if why != "" {
 			edits = append(edits, edit{rpc.Offset(result, f[0]), len(f[0]), []byte(`""`)})
 		}
 		waits = waits || held
 	}
 	if identity != nil {
-		why, held := g.opening(v, r, KindIdentity, identity)
+		why, held := g.opening(v, r, definition.KindIdentity, identity)
 		if why != "" {
 			edits = append(edits, edit{rpc.Offset(result, identity), len(identity), g.identity()})
 		}
@@ -38,7 +39,7 @@ func (g *Guard) opened(v *Verdict, r *request, result []byte) ([]edit, error) {
 		edits = append(edits, edit{rpc.Offset(result, f[4]), len(f[4]), []byte("0")})
 	}
 	sortEdits(edits)
-	for _, kind := range []Kind{KindInstructions, KindIdentity} { // what there was not is new later
+	for _, kind := range []definition.Kind{definition.KindInstructions, definition.KindIdentity} { // what there was not is new later
 		g.begin(kind)
 		g.sight(kind).open = false
 	}
@@ -47,25 +48,25 @@ func (g *Guard) opened(v *Verdict, r *request, result []byte) ([]edit, error) {
 
 // opening judges the instructions or the identity, and says why they are kept
 // from the client, or "".
-func (g *Guard) opening(v *Verdict, r *request, kind Kind, raw []byte) (why string, waits bool) {
+func (g *Guard) opening(v *Verdict, r *request, kind definition.Kind, raw []byte) (why string, waits bool) {
 	e := &entry{}
 	switch {
-	case kind == KindInstructions && !rpc.IsString(raw):
+	case kind == definition.KindInstructions && !rpc.IsString(raw):
 		e.broken = "they are not a string"
-	case kind == KindIdentity && !rpc.IsObject(raw):
+	case kind == definition.KindIdentity && !rpc.IsObject(raw):
 		e.broken = "it is not an object"
 	default:
 		var form []byte
 		if g.compares() {
 			var err error
-			if _, form, err = define(kind, raw); err != nil {
+			if _, form, err = definition.Parse(kind, raw); err != nil {
 				e.broken = err.Error()
 				break
 			}
 		}
 		g.sight(kind)
 		j := judged{entry: e}
-		j.define(&judge{g: g, kind: kind, findings: g.scanPage(kind, nil).reader(), varying: g.varying()}, raw, form)
+		j.define(&judge{g: g, kind: kind, findings: g.scanPage(kind, nil).Reader(), varying: definition.NewVarying(g.cfg.Given, g.cfg.Now())}, raw, form)
 		g.keep(kind, j)
 	}
 	if !g.put(g.list(kind), "", e) {
@@ -79,7 +80,7 @@ func (g *Guard) opening(v *Verdict, r *request, kind Kind, raw []byte) (why stri
 // identity is what stands in for a name that may not be used: the one that may, or
 // else the profile's own.
 func (g *Guard) identity() []byte {
-	if known := g.against(nameKey{KindIdentity, ""}); len(known) > 0 {
+	if known := g.against(definition.Key{Kind: definition.KindIdentity, Name: ""}); len(known) > 0 {
 		if canonical, err := known[0].Canonical(); err == nil {
 			return canonical
 		}

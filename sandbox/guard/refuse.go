@@ -4,13 +4,14 @@ import (
 	"slices"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/internal/rpc"
 )
 
 // denial says why something may not be used. What the client is sent says what
 // was refused; how to lift it is for the person's eyes alone.
 type denial struct {
-	kind    Kind
+	kind    definition.Kind
 	name    string
 	text    string // of a sentence whose subject is the tool
 	detail  string // for the log, where it says more than text
@@ -103,21 +104,12 @@ func (g *Guard) wantsMessages(r *request) bool {
 }
 
 // subject is what a sentence about a definition begins with.
-func subject(kind Kind, name string) string {
+func subject(kind definition.Kind, name string) string {
 	switch kind {
-	case KindInstructions:
+	case definition.KindInstructions:
 		return "the text of the server's instructions"
-	case KindIdentity:
+	case definition.KindIdentity:
 		return "the server's identity"
 	}
-	return string(kind) + " " + quote(name)
-}
-
-// quote shows a name from a stranger.
-func quote(name string) string {
-	const most = 120
-	if len(name) > most {
-		name = name[:most] + "…"
-	}
-	return `"` + audit.Visible(name) + `"`
+	return string(kind) + " " + audit.Quote(name)
 }

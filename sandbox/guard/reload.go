@@ -3,13 +3,16 @@ package guard
 import (
 	"bytes"
 	"strings"
+
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 )
 
 // Reload takes new pins, as after a review, and returns what must be sent to the
 // client so that it asks again. Open conversations keep the instructions that
 // they began with. An error says that the pins were tampered with; the old ones
 // stay in force then.
-func (g *Guard) Reload(p Pins) ([][]byte, error) {
+func (g *Guard) Reload(p definition.Pins) ([][]byte, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before := g.visible()
@@ -36,11 +39,11 @@ func (g *Guard) Reload(p Pins) ([][]byte, error) {
 	var lines [][]byte
 	for _, c := range []struct {
 		method string
-		kinds  []Kind
+		kinds  []definition.Kind
 	}{
-		{"notifications/tools/list_changed", []Kind{KindTool}},
-		{"notifications/prompts/list_changed", []Kind{KindPrompt}},
-		{"notifications/resources/list_changed", []Kind{KindResource, KindTemplate}},
+		{"notifications/tools/list_changed", []definition.Kind{definition.KindTool}},
+		{"notifications/prompts/list_changed", []definition.Kind{definition.KindPrompt}},
+		{"notifications/resources/list_changed", []definition.Kind{definition.KindResource, definition.KindTemplate}},
 	} {
 		for _, k := range c.kinds {
 			if before[k] != after[k] {
@@ -53,11 +56,11 @@ func (g *Guard) Reload(p Pins) ([][]byte, error) {
 }
 
 // visible tells, for each kind, which definitions the client may see.
-func (g *Guard) visible() map[Kind]string {
-	out := map[Kind]string{}
+func (g *Guard) visible() map[definition.Kind]string {
+	out := map[definition.Kind]string{}
 	for kind, l := range g.lists {
 		var b strings.Builder
-		for _, name := range sortedKeys(l.entries) {
+		for _, name := range finding.SortedKeys(l.entries) {
 			if g.hides(l.entries[name]) == "" {
 				b.WriteString(name)
 				b.WriteByte(0)
@@ -70,7 +73,7 @@ func (g *Guard) visible() map[Kind]string {
 
 // listChanged is a notification for a legacy client, or one for each
 // subscription of a modern one.
-func (g *Guard) listChanged(method string, kind Kind) [][]byte {
+func (g *Guard) listChanged(method string, kind definition.Kind) [][]byte {
 	var lines [][]byte
 	if g.legacy {
 		lines = append(lines, []byte(`{"jsonrpc":"2.0","method":"`+method+`"}`))

@@ -6,12 +6,14 @@ import (
 	"strings"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/policy"
 )
 
 // report tells what was made of a page: once for each definition in the log,
 // once for each sort of reason to the person.
-func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
+func (g *Guard) report(v *Verdict, r *request, kind definition.Kind, l *list, p *page) {
 	reasons := map[string][]string{}
 	during := r.audit()
 	if len(p.edits) > 0 {
@@ -35,7 +37,7 @@ func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 			reasons[news] = append(reasons[news], name)
 		}
 	}
-	for _, reason := range sortedKeys(reasons) {
+	for _, reason := range finding.SortedKeys(reasons) {
 		sentence := sentence(kind, reason, reasons[reason])
 		v.Tell = append(v.Tell, sentence)
 		if strings.HasSuffix(reason, hiddenSuffix) && g.wantsMessages(r) {
@@ -51,8 +53,8 @@ func (g *Guard) report(v *Verdict, r *request, kind Kind, l *list, p *page) {
 const hiddenSuffix = " and is hidden"
 
 // sentence says the same of some definitions of a kind.
-func sentence(kind Kind, reason string, names []string) string {
-	if nameKeys[kind] == "" {
+func sentence(kind definition.Kind, reason string, names []string) string {
+	if definition.NameKeys[kind] == "" {
 		return subject(kind, "") + " " + reason
 	}
 	more := ""
@@ -62,14 +64,14 @@ func sentence(kind Kind, reason string, names []string) string {
 	}
 	quoted := make([]string, len(names))
 	for i, name := range names {
-		quoted[i] = quote(name)
+		quoted[i] = audit.Quote(name)
 	}
 	return fmt.Sprintf("%s %s: %s%s", kind, reason, strings.Join(quoted, ", "), more)
 }
 
 // listing is the event of one listed definition, and what is news for a person
 // about it; ok is false where there is nothing to say.
-func (g *Guard) listing(kind Kind, name string, e *entry, twice bool) (event audit.Event, news string, ok bool) {
+func (g *Guard) listing(kind definition.Kind, name string, e *entry, twice bool) (event audit.Event, news string, ok bool) {
 	event = audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: name}
 	why := g.hides(e)
 	if twice {
@@ -93,7 +95,7 @@ func (g *Guard) listing(kind Kind, name string, e *entry, twice bool) (event aud
 		event.Detail = "the definition " + g.news(e)
 		return event, g.news(e), true
 	case e.standing == varied && !g.once("varied", string(kind), name):
-	case e.standing == varied && kind == KindIdentity:
+	case e.standing == varied && kind == definition.KindIdentity:
 		event.Detail = "the server's version is another one"
 		return event, "", true
 	case e.standing == varied:
@@ -116,7 +118,7 @@ func (g *Guard) once(what ...string) bool {
 
 // gone forgets what a whole list did not have any more, but for names whose last
 // definition may not be used, and notes those that were approved.
-func (g *Guard) gone(v *Verdict, r *request, kind Kind, c *chain) {
+func (g *Guard) gone(v *Verdict, r *request, kind definition.Kind, c *chain) {
 	l := g.list(kind)
 	for name, e := range l.entries {
 		if _, ok := c.hashes[name]; !ok && e.standing != changed && e.standing != rejected && e.broken == "" {
@@ -127,23 +129,23 @@ func (g *Guard) gone(v *Verdict, r *request, kind Kind, c *chain) {
 		return
 	}
 	var names []string
-	missing := func(n nameKey) {
-		if _, ok := c.hashes[n.name]; !ok && n.kind == kind && g.once("gone", string(kind), n.name) {
-			names = append(names, n.name)
+	missing := func(n definition.Key) {
+		if _, ok := c.hashes[n.Name]; !ok && n.Kind == kind && g.once("gone", string(kind), n.Name) {
+			names = append(names, n.Name)
 		}
 	}
 	for n := range g.trusted {
 		missing(n)
 	}
 	for k := range g.seen {
-		if k.state == Seen && g.knows(k.nameKey) {
-			missing(k.nameKey)
+		if k.state == definition.Seen && g.knows(k.Key) {
+			missing(k.Key)
 		}
 	}
 	slices.Sort(names)
 	for _, name := range names {
 		was := "seen before"
-		if g.approved[nameKey{kind, name}] {
+		if g.approved[definition.Key{Kind: kind, Name: name}] {
 			was = "approved"
 		}
 		v.Events = append(v.Events, audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: name,
@@ -154,28 +156,19 @@ func (g *Guard) gone(v *Verdict, r *request, kind Kind, c *chain) {
 	}
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 // findingEvents tells of findings: in the log each, to the person what was new.
-func (g *Guard) findingEvents(v *Verdict, r *request, kind Kind, name string, findings []Finding) {
+func (g *Guard) findingEvents(v *Verdict, r *request, kind definition.Kind, name string, findings []finding.Finding) {
 	for _, f := range findings {
 		event := audit.Event{Kind: audit.KindFinding, Verdict: audit.Observed, Subject: name,
 			Detail: string(f.Kind) + " in " + audit.Visible(f.Path) + ": " + oneLine(f.Words) + " (" + f.Why + ")"}
 		if r != nil {
 			event.Request = r.audit()
 		}
-		if f.Severity == Hold && g.cfg.Tools.Findings == policy.FindingHold {
+		if f.Severity == finding.Hold && g.cfg.Tools.Findings == policy.FindingHold {
 			event.Verdict = audit.Held
 		}
 		v.Events = append(v.Events, event)
-		if f.Severity == Hold {
+		if f.Severity == finding.Hold {
 			g.tell(v, "%s: %s: \"%s\" (%s)", subject(kind, name), f.Why, oneLine(f.Words), audit.Visible(f.Path))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/policy"
 )
@@ -125,9 +126,9 @@ func TestRugPullPerConnection(t *testing.T) {
 // not: its tool is called when it has been listed as what was approved.
 func TestRugPullRemembered(t *testing.T) {
 	for _, decided := range []string{"seen", "rejected"} {
-		pins := guard.Pins{}.Approve(defineOne(t, guard.KindTool, `{"name":"a"}`)).Wait(defineOne(t, guard.KindTool, `{"name":"a","title":"x"}`))
+		pins := definition.Pins{}.Approve(defineOne(t, definition.KindTool, `{"name":"a"}`)).Wait(defineOne(t, definition.KindTool, `{"name":"a","title":"x"}`))
 		if decided == "rejected" {
-			pins = pins.Reject(defineOne(t, guard.KindTool, `{"name":"a","title":"x"}`))
+			pins = pins.Reject(defineOne(t, definition.KindTool, `{"name":"a","title":"x"}`))
 		}
 		g, err := guard.New(setup{Pins: policy.PinEnforce}.config(pins))
 		if err != nil {
@@ -212,7 +213,7 @@ type pull struct {
 
 func newPull(t *testing.T, approved string, mode policy.PinMode) *pull {
 	t.Helper()
-	var pins guard.Pins
+	var pins definition.Pins
 	for _, d := range define(t, []byte(approved)) {
 		pins = pins.Approve(d)
 	}

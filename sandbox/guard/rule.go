@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/policy"
 )
@@ -92,7 +93,7 @@ func (u *usage) done() {
 // back when the call ends or is not passed on.
 func (g *Guard) checkCall(r *request, arguments []byte) *denial {
 	deny := func(text, detail, rule string) *denial {
-		return &denial{kind: KindTool, name: r.name, text: text, detail: detail, verdict: audit.Refused, refusal: refusal{rule: rule}}
+		return &denial{kind: definition.KindTool, name: r.name, text: text, detail: detail, verdict: audit.Refused, refusal: refusal{rule: rule}}
 	}
 	if g.cfg.Tools.Validate {
 		s := g.inputSchema(r.name)
@@ -136,7 +137,7 @@ func (g *Guard) inputSchema(tool string) *tested {
 	if s := g.schemas[tool]; s != nil {
 		return s
 	}
-	known := g.against(nameKey{KindTool, tool})
+	known := g.against(definition.Key{Kind: definition.KindTool, Name: tool})
 	if len(known) == 0 {
 		return nil
 	}

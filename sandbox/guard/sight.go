@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/policy"
 )
 
@@ -23,7 +24,7 @@ type sight struct {
 const maxSights = 256
 
 // sight is that of a kind.
-func (g *Guard) sight(kind Kind) *sight {
+func (g *Guard) sight(kind definition.Kind) *sight {
 	s := g.sights[kind]
 	if s == nil {
 		s = &sight{open: len(g.pins.Over) < maxSights && !slices.Contains(g.pins.Over, g.sightOf(kind))}
@@ -34,10 +35,10 @@ func (g *Guard) sight(kind Kind) *sight {
 
 // sightOf names the first sight of a kind: another value of a parameter may bring
 // other tools, and another workspace other resources.
-func (g *Guard) sightOf(kind Kind) string {
+func (g *Guard) sightOf(kind definition.Kind) string {
 	h := sha256.New()
 	for _, v := range g.cfg.Given {
-		if v.Declared() || kind == KindResource && v.Name == "workspace" {
+		if v.Declared() || kind == definition.KindResource && v.Name == "workspace" {
 			h.Write([]byte(v.Name))
 			for _, text := range v.Values {
 				h.Write([]byte("\x00" + text))
@@ -49,7 +50,7 @@ func (g *Guard) sightOf(kind Kind) string {
 }
 
 // begin notes that something of a kind was seen.
-func (g *Guard) begin(kind Kind) {
+func (g *Guard) begin(kind definition.Kind) {
 	if s := g.sight(kind); s.open && !s.begun {
 		s.begun = true
 		g.saw()
@@ -74,30 +75,28 @@ type sighting struct {
 // seenKey is what a sighting is kept by: of one name there may be one that was seen
 // first and one that waits.
 type seenKey struct {
-	nameKey
-	state State
+	definition.Key
+	state definition.State
 }
 
 // definition is the sighting for a reader.
-func (s sighting) definition(k seenKey, given []policy.Given) Definition {
-	d := definition(k.kind, k.name, s.hash, s.form)
-	d.State, d.At, d.Given = k.state, s.at.UTC().Format(time.RFC3339), held(s.form, given)
-	return d
+func (s sighting) definition(k seenKey, given []policy.Given) definition.Definition {
+	return definition.Sighted(k.Key, k.state, s.hash, s.form, given, s.at)
 }
 
 // sighted reports whether a definition of a name was seen in this run, first or
 // later.
-func (g *Guard) sighted(n nameKey, state State) bool {
+func (g *Guard) sighted(n definition.Key, state definition.State) bool {
 	_, ok := g.seen[seenKey{n, state}]
 	return ok
 }
 
 // state is what is known of a definition: of the pins, or else of this run.
-func (g *Guard) state(n nameKey, hash string) State {
-	if s := g.decided[pinKey{n, hash}]; s != "" {
+func (g *Guard) state(n definition.Key, hash string) definition.State {
+	if s := g.decided[definition.Exact{Key: n, Hash: hash}]; s != "" {
 		return s
 	}
-	for _, s := range []State{Seen, Waiting} {
+	for _, s := range []definition.State{definition.Seen, definition.Waiting} {
 		if g.seen[seenKey{n, s}].hash == hash {
 			return s
 		}
@@ -107,15 +106,15 @@ func (g *Guard) state(n nameKey, hash string) State {
 
 // knows reports whether there is a definition of a name that others are held
 // against: one that was approved, or seen first.
-func (g *Guard) knows(n nameKey) bool {
-	return len(g.trusted[n]) > 0 || g.cfg.Tools.Pins != policy.PinEnforce && g.sighted(n, Seen)
+func (g *Guard) knows(n definition.Key) bool {
+	return len(g.trusted[n]) > 0 || g.cfg.Tools.Pins != policy.PinEnforce && g.sighted(n, definition.Seen)
 }
 
 // against are the definitions of a name that others are held against, an approved
 // one first.
-func (g *Guard) against(n nameKey) []Definition {
+func (g *Guard) against(n definition.Key) []definition.Definition {
 	all := g.trusted[n]
-	k := seenKey{n, Seen}
+	k := seenKey{n, definition.Seen}
 	if s, ok := g.seen[k]; ok && g.cfg.Tools.Pins != policy.PinEnforce {
 		all = append(slices.Clip(all), s.definition(k, g.cfg.Given))
 	}
@@ -124,4 +123,6 @@ func (g *Guard) against(n nameKey) []Definition {
 
 // hasTurned reports whether the server was seen to define a name in a way that may
 // not be used.
-func (g *Guard) hasTurned(n nameKey) bool { return g.turned[n] || g.sighted(n, Waiting) }
+func (g *Guard) hasTurned(n definition.Key) bool {
+	return g.turned[n] || g.sighted(n, definition.Waiting)
+}

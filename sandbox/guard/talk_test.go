@@ -15,6 +15,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/plan"
@@ -76,7 +78,7 @@ type setup struct {
 	Resources []string // denied
 	Rules     []policy.ToolRule
 	Secrets   []string
-	Others    []guard.Other
+	Others    []finding.Other
 	Except    []string
 	Given     map[string][]string
 	Client    *policy.Client // nil: everything
@@ -90,7 +92,7 @@ func globs(patterns []string) []policy.Glob {
 	return out
 }
 
-func (s setup) config(pins guard.Pins) guard.Config {
+func (s setup) config(pins definition.Pins) guard.Config {
 	cfg := guard.Config{
 		Server: "srv", Pins: pins, Others: s.Others, Args: true,
 		Tools: plan.Tools{
@@ -116,7 +118,7 @@ func (s setup) config(pins guard.Pins) guard.Config {
 
 type conversation struct {
 	guard *guard.Guard
-	pins  guard.Pins
+	pins  definition.Pins
 	now   time.Time
 	out   strings.Builder
 }
@@ -153,15 +155,15 @@ func newConversation(t *testing.T, a *txtar.Archive) *conversation {
 }
 
 // define makes definitions of lines "KIND JSON".
-func define(t testing.TB, data []byte) []guard.Definition {
+func define(t testing.TB, data []byte) []definition.Definition {
 	t.Helper()
-	var all []guard.Definition
+	var all []definition.Definition
 	for line := range strings.Lines(string(data)) {
 		kind, text, ok := strings.Cut(strings.TrimSpace(line), " ")
 		if !ok {
 			continue
 		}
-		d, err := guard.Define(guard.Kind(kind), []byte(text))
+		d, err := definition.Define(definition.Kind(kind), []byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +185,7 @@ func (c *conversation) run(t *testing.T, talk string) string {
 			c.say(t, word, []byte(rest))
 		case "approve", "reject":
 			kind, name, _ := strings.Cut(rest, " ")
-			c.review(t, word, guard.Kind(kind), name)
+			c.review(t, word, definition.Kind(kind), name)
 		case "message":
 			if line := c.guard.Message(rest); line != nil {
 				fmt.Fprintf(&c.out, "  client %s\n", line)
@@ -270,11 +272,11 @@ func describe(e audit.Event) string {
 	return s
 }
 
-func (c *conversation) review(t *testing.T, word string, kind guard.Kind, name string) {
+func (c *conversation) review(t *testing.T, word string, kind definition.Kind, name string) {
 	c.pins = c.guard.Pins()
 	found := false
 	for _, d := range c.pins.Definitions {
-		if d.Kind == kind && d.Name == name && d.State != guard.Approved {
+		if d.Kind == kind && d.Name == name && d.State != definition.Approved {
 			found = true
 			if word == "approve" {
 				c.pins = c.pins.Approve(d)

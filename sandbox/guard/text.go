@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/internal/rpc"
 )
 
@@ -57,7 +59,7 @@ func rewrite(line, keep []byte, escaped bool, f func(key bool, text string) (str
 func showHidden(text string, strip bool) (string, bool) {
 	first := -1
 	for i, r := range text {
-		if hidden(r) && !plainHidden(text, i, r) {
+		if definition.Hidden(r) && !finding.PlainHidden(text, i, r) {
 			first = i
 			break
 		}
@@ -69,7 +71,7 @@ func showHidden(text string, strip bool) (string, bool) {
 	for i := first; i < len(text); {
 		r, n := utf8.DecodeRuneInString(text[i:])
 		switch {
-		case !hidden(r) || plainHidden(text, i, r):
+		case !definition.Hidden(r) || finding.PlainHidden(text, i, r):
 			out = append(out, text[i:i+n]...)
 		case strip:
 			n = max(n, escapeSequence(text[i:]))

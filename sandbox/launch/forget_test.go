@@ -7,17 +7,17 @@ import (
 	"path/filepath"
 	"testing"
 
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
 )
 
 // Who forgets what a server said is about to be asked anew: a forgetting that did
 // not happen, and says that it did, leaves what somebody tampered with in force.
 func TestForgetForgetsOrSaysSo(t *testing.T) {
 	filled := func(p PinFile) error {
-		if _, _, err := p.remember(guard.Pins{}.See(tool(t, `{"name":"a"}`))); err != nil {
+		if _, _, err := p.remember(definition.Pins{}.See(tool(t, `{"name":"a"}`))); err != nil {
 			return err
 		}
-		return p.Change(func(now guard.Pins) guard.Pins { return now.Approve(tool(t, `{"name":"b"}`)) })
+		return p.Change(func(now definition.Pins) definition.Pins { return now.Approve(tool(t, `{"name":"b"}`)) })
 	}
 	p := pinFile(t)
 	if err := filled(p); err != nil {

@@ -9,7 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -24,8 +25,8 @@ const (
 // Others are the tools of the user's other servers that a person approved, for
 // shadowing: those with pins below config, by an index that is kept below state.
 // What nobody approved does not count: it could make others look like shadows.
-func Others(config, state, self string) []guard.Other {
-	var out []guard.Other
+func Others(config, state, self string) []finding.Other {
+	var out []finding.Other
 	names := map[string]bool{}
 	for _, pattern := range []string{"*.lock", "*.pins"} {
 		files, _ := filepath.Glob(filepath.Join(config, "profiles", pattern)) // the pattern is good
@@ -38,7 +39,7 @@ func Others(config, state, self string) []guard.Other {
 		if name == self || len(out) >= maxOthers {
 			continue
 		}
-		o := guard.Other{Server: name, Tools: toolsOf(state, PinFile{Name: name, File: beside + ".pins", Lock: beside + ".lock"})}
+		o := finding.Other{Server: name, Tools: toolsOf(state, PinFile{Name: name, File: beside + ".pins", Lock: beside + ".lock"})}
 		if len(o.Tools) > 0 {
 			out = append(out, o)
 		}
@@ -80,7 +81,7 @@ func toolsOf(state string, p PinFile) []string {
 	index = toolIndex{Size: st.Size(), Time: st.ModTime()}
 	room := maxOtherBytes
 	for _, d := range pins.Definitions {
-		if d.Kind != guard.KindTool || d.State != guard.Approved || len(index.Tools) >= maxOtherTools {
+		if d.Kind != definition.KindTool || d.State != definition.Approved || len(index.Tools) >= maxOtherTools {
 			continue
 		}
 		if room -= len(d.Name); room >= 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"golang.org/x/sys/unix"
 
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/lockfile"
 	"mcpen/sandbox/wholefile"
 )
@@ -32,7 +32,7 @@ type PinFile struct {
 
 // pinned is the part of a file that holds pins.
 type pinned struct {
-	Pins guard.Pins `toml:"pins"`
+	Pins definition.Pins `toml:"pins"`
 }
 
 // maxPins bounds the files that are read, in bytes.
@@ -40,21 +40,21 @@ const maxPins = 8 << 20
 
 // Read returns the pins; files that do not exist hold none. Pins that were
 // tampered with are an error: a hash that does not fit is approval of nothing.
-func (p PinFile) Read() (guard.Pins, error) {
+func (p PinFile) Read() (definition.Pins, error) {
 	decided, err := p.decided()
 	if err != nil {
-		return guard.Pins{}, err
+		return definition.Pins{}, err
 	}
 	seen, err := p.seen()
 	if err != nil {
-		return guard.Pins{}, err
+		return definition.Pins{}, err
 	}
 	return decided.With(seen), nil
 }
 
 // decided reads what people decided. An older mcpen kept what it had seen there as
 // well.
-func (p PinFile) decided() (guard.Pins, error) {
+func (p PinFile) decided() (definition.Pins, error) {
 	file := p.File
 	if p.copied != "" {
 		file = p.copied
@@ -66,17 +66,17 @@ func (p PinFile) decided() (guard.Pins, error) {
 		_, data = lockfile.Split(data)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return guard.Pins{}, nil
+		return definition.Pins{}, nil
 	}
 	if err != nil {
-		return guard.Pins{}, fmt.Errorf("cannot read the pins: %w", err)
+		return definition.Pins{}, fmt.Errorf("cannot read the pins: %w", err)
 	}
 	var all pinned
 	if _, err := toml.Decode(string(data), &all); err != nil {
-		return guard.Pins{}, &Error{Code: ExitUsage, Err: fmt.Errorf("%s: cannot read the pins: %w", file, err)}
+		return definition.Pins{}, &Error{Code: ExitUsage, Err: fmt.Errorf("%s: cannot read the pins: %w", file, err)}
 	}
 	if err := all.Pins.Check(); err != nil {
-		return guard.Pins{}, &Error{Code: ExitRefused, Err: fmt.Errorf("%s: %w", file, err), Hint: "mcpen review --forget " + p.Name}
+		return definition.Pins{}, &Error{Code: ExitRefused, Err: fmt.Errorf("%s: %w", file, err), Hint: "mcpen review --forget " + p.Name}
 	}
 	return all.Pins, nil
 }
@@ -100,7 +100,7 @@ func readFile(file string, most int64) ([]byte, error) {
 }
 
 // Change reads, changes and writes the pins, one process at a time.
-func (p PinFile) Change(f func(guard.Pins) guard.Pins) error {
+func (p PinFile) Change(f func(definition.Pins) definition.Pins) error {
 	return locked(filepath.Dir(p.File), func() error {
 		old, err := p.Read()
 		if err != nil {
@@ -118,9 +118,9 @@ func (p PinFile) Change(f func(guard.Pins) guard.Pins) error {
 }
 
 // write writes what people decided.
-func (p PinFile) write(decided guard.Pins) error { return p.writeTo(p.File, decided) }
+func (p PinFile) write(decided definition.Pins) error { return p.writeTo(p.File, decided) }
 
-func (p PinFile) writeTo(file string, decided guard.Pins) error {
+func (p PinFile) writeTo(file string, decided definition.Pins) error {
 	var text bytes.Buffer
 	text.WriteString("# What a person decided about what " + p.Name + " says: mcpen review " + p.Name + "\n\n")
 	if err := toml.NewEncoder(&text).Encode(pinned{decided}); err != nil {
@@ -143,12 +143,12 @@ func (p PinFile) Forget() error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("cannot forget what was seen: %w", err)
 		}
-		if err := p.copyDecided(guard.Pins{}); err != nil {
+		if err := p.copyDecided(definition.Pins{}); err != nil {
 			return err
 		}
 		if data, err := os.ReadFile(p.Lock); err == nil {
 			if _, pins := lockfile.Split(data); len(pins) > 0 {
-				return p.write(guard.Pins{})
+				return p.write(definition.Pins{})
 			}
 		}
 		if err := os.Remove(p.File); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
 )
 
-func tool(t *testing.T, text string) guard.Definition {
+func tool(t *testing.T, text string) definition.Definition {
 	t.Helper()
-	d, err := guard.Define(guard.KindTool, []byte(text))
+	d, err := definition.Define(definition.KindTool, []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func pinFile(t *testing.T) PinFile {
 	return p
 }
 
-func read(t *testing.T, p PinFile) guard.Pins {
+func read(t *testing.T, p PinFile) definition.Pins {
 	t.Helper()
 	pins, err := p.Read()
 	if err != nil {
@@ -39,7 +39,7 @@ func read(t *testing.T, p PinFile) guard.Pins {
 }
 
 // states are the definitions of pins, by name and state.
-func states(p guard.Pins) string {
+func states(p definition.Pins) string {
 	var out []string
 	for _, d := range p.Definitions {
 		out = append(out, d.Name+" "+string(d.State)+" "+string(d.Description))
@@ -51,7 +51,7 @@ func states(p guard.Pins) string {
 // trusts by its content changes by their own hand alone.
 func TestSeenIsKeptApart(t *testing.T) {
 	p := pinFile(t)
-	run := guard.Pins{Over: []string{"tool x"}}.See(tool(t, `{"name":"a"}`)).Wait(tool(t, `{"name":"b"}`))
+	run := definition.Pins{Over: []string{"tool x"}}.See(tool(t, `{"name":"a"}`)).Wait(tool(t, `{"name":"b"}`))
 	if _, differs, err := p.remember(run); err != nil || differs {
 		t.Fatal(differs, err)
 	}
@@ -61,7 +61,7 @@ func TestSeenIsKeptApart(t *testing.T) {
 	if got := read(t, p); states(got) != "a seen ; b waiting " || len(got.Over) != 1 {
 		t.Errorf("kept: %s, %v", states(got), got.Over)
 	}
-	err := p.Change(func(now guard.Pins) guard.Pins { return now.Approve(tool(t, `{"name":"b"}`)) })
+	err := p.Change(func(now definition.Pins) definition.Pins { return now.Approve(tool(t, `{"name":"b"}`)) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestSeenIsKeptApart(t *testing.T) {
 func TestChangedIsRemembered(t *testing.T) {
 	p := pinFile(t)
 	for _, text := range []string{`{"name":"a","description":"one"}`, `{"name":"a","description":"two"}`, `{"name":"a","description":"three"}`} {
-		if _, _, err := p.remember(guard.Pins{}.See(tool(t, text))); err != nil {
+		if _, _, err := p.remember(definition.Pins{}.See(tool(t, text))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -97,10 +97,10 @@ func TestChangedIsRemembered(t *testing.T) {
 // Of two runs at once the second one learns that it was not first.
 func TestTwoRunsRemember(t *testing.T) {
 	p := pinFile(t)
-	if _, _, err := p.remember(guard.Pins{}.See(tool(t, `{"name":"a"}`))); err != nil {
+	if _, _, err := p.remember(definition.Pins{}.See(tool(t, `{"name":"a"}`))); err != nil {
 		t.Fatal(err)
 	}
-	all, differs, err := p.remember(guard.Pins{}.See(tool(t, `{"name":"a","title":"x"}`)))
+	all, differs, err := p.remember(definition.Pins{}.See(tool(t, `{"name":"a","title":"x"}`)))
 	if err != nil || !differs || states(all) != "a seen ; a waiting " {
 		t.Errorf("the second run is told %v, %s, %v", differs, states(all), err)
 	}
@@ -109,7 +109,7 @@ func TestTwoRunsRemember(t *testing.T) {
 // Never more is kept than is read again, and what is in use goes first.
 func TestSeenIsBounded(t *testing.T) {
 	p := pinFile(t)
-	pins := guard.Pins{}
+	pins := definition.Pins{}
 	long := strings.Repeat("x", 1<<20)
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		d := tool(t, `{"name":"`+name+`","description":"`+long+`"}`)
@@ -127,7 +127,7 @@ func TestSeenIsBounded(t *testing.T) {
 		t.Fatalf("%d bytes, %v", st.Size(), err)
 	}
 	for _, d := range read(t, p).Definitions {
-		if d.State != guard.Seen {
+		if d.State != definition.Seen {
 			t.Errorf("%s is kept, which is not in use", d.Name)
 		}
 	}
@@ -137,7 +137,7 @@ func TestSeenIsBounded(t *testing.T) {
 func TestTamperedPinsStopTheStart(t *testing.T) {
 	for _, which := range []func(PinFile) string{func(p PinFile) string { return p.File }, func(p PinFile) string { return p.Seen }} {
 		p := pinFile(t)
-		err := p.Change(func(now guard.Pins) guard.Pins {
+		err := p.Change(func(now definition.Pins) definition.Pins {
 			return now.Approve(tool(t, `{"name":"a","description":"honest"}`)).See(tool(t, `{"name":"b","description":"honest"}`))
 		})
 		if err != nil {
@@ -173,7 +173,7 @@ func TestPinsOfALock(t *testing.T) {
 	if got := states(read(t, p)); got != "a approved " {
 		t.Fatalf("of the lock: %s", got)
 	}
-	if err := p.Change(func(now guard.Pins) guard.Pins { return now.Reject(tool(t, `{"name":"b"}`)) }); err != nil {
+	if err := p.Change(func(now definition.Pins) definition.Pins { return now.Reject(tool(t, `{"name":"b"}`)) }); err != nil {
 		t.Fatal(err)
 	}
 	if got := states(read(t, p)); got != "a approved ; b rejected " {
@@ -195,7 +195,7 @@ func TestPinsOfALock(t *testing.T) {
 func TestOthersAreApprovedAndBounded(t *testing.T) {
 	p := pinFile(t)
 	config := filepath.Dir(filepath.Dir(p.File))
-	err := p.Change(func(now guard.Pins) guard.Pins {
+	err := p.Change(func(now definition.Pins) definition.Pins {
 		return now.Approve(tool(t, `{"name":"good"}`)).See(tool(t, `{"name":"seen"}`)).Wait(tool(t, `{"name":"waits"}`)).Reject(tool(t, `{"name":"bad"}`))
 	})
 	if err != nil {
@@ -211,7 +211,7 @@ func TestOthersAreApprovedAndBounded(t *testing.T) {
 	if others := Others(config, state, "notes"); len(others) != 0 {
 		t.Errorf("a server is another one to itself: %+v", others)
 	}
-	err = p.Change(func(now guard.Pins) guard.Pins {
+	err = p.Change(func(now definition.Pins) definition.Pins {
 		for i := range 100 {
 			now = now.Approve(tool(t, `{"name":"`+strings.Repeat(string(rune('a'+i%26)), 900)+strings.Repeat("z", i)+`"}`))
 		}

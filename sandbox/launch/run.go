@@ -18,7 +18,7 @@ import (
 
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -86,7 +86,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	}
 	keep := &keeper{pins: shelved, tell: stdio.Err, saw: make(chan struct{}, 1), again: again}
 	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err,
-		Pins: o.Pins.Read, Saw: keep.notice, Others: func() []guard.Other { return Others(o.Config, o.State, o.Plan.Name) },
+		Pins: o.Pins.Read, Saw: keep.notice, Others: func() []finding.Other { return Others(o.Config, o.State, o.Plan.Name) },
 		Allow: o.Allow, Secure: stdio.Secure, Confine: o.confinement()}, log.Write)
 	// What package ahead started is over; no other child ends without a signal.
 	_, _ = unix.Wait4(-1, nil, unix.WNOHANG|unix.WCLONE, nil)

@@ -16,15 +16,15 @@ import (
 	"time"
 
 	"mcpen/sandbox"
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/wholefile"
 )
 
 // Sightings is the file with what was seen of one server and nobody decided about.
 // mcpen writes it by itself: nothing in it is a person's word.
 type Sightings struct {
-	PinFile            // whose they are
-	Pins    guard.Pins `json:"pins"`
+	PinFile                 // whose they are
+	Pins    definition.Pins `json:"pins"`
 }
 
 // Bounds of what is kept of one server.
@@ -68,7 +68,7 @@ func (p PinFile) Shelve() (PinFile, error) {
 func (p PinFile) copy() string { return filepath.Join(filepath.Dir(p.Seen), "decided.pins") }
 
 // copyDecided refreshes the copy, where there is a folder for it.
-func (p PinFile) copyDecided(decided guard.Pins) error {
+func (p PinFile) copyDecided(decided definition.Pins) error {
 	if p.Seen == "" {
 		return nil
 	}
@@ -95,25 +95,25 @@ func ReadSightings(file string) (Sightings, error) {
 }
 
 // seen reads what was seen.
-func (p PinFile) seen() (guard.Pins, error) {
+func (p PinFile) seen() (definition.Pins, error) {
 	if p.Seen == "" {
-		return guard.Pins{}, nil
+		return definition.Pins{}, nil
 	}
 	s, err := ReadSightings(p.Seen)
 	if errors.Is(err, fs.ErrNotExist) {
-		return guard.Pins{}, nil
+		return definition.Pins{}, nil
 	}
 	if err == nil {
 		err = s.Pins.Check()
 	}
 	if err != nil {
-		return guard.Pins{}, &Error{Code: ExitRefused, Err: fmt.Errorf("cannot read what was seen of %s: %s: %w", p.Name, p.Seen, err), Hint: "mcpen review --forget " + p.Name}
+		return definition.Pins{}, &Error{Code: ExitRefused, Err: fmt.Errorf("cannot read what was seen of %s: %s: %w", p.Name, p.Seen, err), Hint: "mcpen review --forget " + p.Name}
 	}
 	return s.Pins.Undecided(), nil
 }
 
 // writeSeen writes what was seen.
-func (p PinFile) writeSeen(seen guard.Pins) error {
+func (p PinFile) writeSeen(seen definition.Pins) error {
 	if p.Seen == "" {
 		return nil
 	}
@@ -219,10 +219,10 @@ func (c *comparison) close() bool {
 
 // bounded is as much of what was seen as is kept: what is in use first. What is
 // left out counts as new the next time.
-func bounded(seen guard.Pins) guard.Pins {
+func bounded(seen definition.Pins) definition.Pins {
 	room := maxSeenText
-	kept := guard.Pins{Over: seen.Over}
-	for _, state := range []guard.State{guard.Seen, guard.Waiting} {
+	kept := definition.Pins{Over: seen.Over}
+	for _, state := range []definition.State{definition.Seen, definition.Waiting} {
 		for _, d := range seen.Definitions {
 			if d.State != state {
 				continue
@@ -239,7 +239,7 @@ func bounded(seen guard.Pins) guard.Pins {
 // remember keeps what a run saw, with what others saw and a person decided
 // meanwhile. It returns all of that, and whether it differs from what the run
 // knows.
-func (p PinFile) remember(run guard.Pins) (all guard.Pins, differs bool, err error) {
+func (p PinFile) remember(run definition.Pins) (all definition.Pins, differs bool, err error) {
 	if p.Seen == "" {
 		return run, false, errors.New("no HOME and no XDG_STATE_HOME")
 	}
@@ -251,7 +251,7 @@ func (p PinFile) remember(run guard.Pins) (all guard.Pins, differs bool, err err
 		all = now.With(run.Undecided())
 		return p.writeSeen(all.Undecided())
 	})
-	known := map[string]guard.State{}
+	known := map[string]definition.State{}
 	for _, d := range all.Definitions {
 		known[string(d.Kind)+"\x00"+d.Name+"\x00"+d.SHA256] = d.State
 	}

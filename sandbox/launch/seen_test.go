@@ -8,7 +8,7 @@ import (
 	"reflect"
 	"testing"
 
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
 )
 
 // What was seen of a server is read again as it was written, and written only where
@@ -16,22 +16,22 @@ import (
 func TestSightingsAreWrittenAsTheyAreRead(t *testing.T) {
 	dir := t.TempDir()
 	p := PinFile{Name: "notes", File: filepath.Join(dir, "notes.pins"), Lock: "/x/\"quoted\".lock", Seen: filepath.Join(dir, "seen", "seen.json")}
-	define := func(name, text string) guard.Definition {
+	define := func(name, text string) definition.Definition {
 		raw, err := json.Marshal(map[string]any{"name": name, "description": text, "inputSchema": map[string]any{"type": "object"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := guard.Define(guard.KindTool, raw)
+		d, err := definition.Define(definition.KindTool, raw)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return d
 	}
-	many := guard.Pins{Over: []string{"tool 12"}}
+	many := definition.Pins{Over: []string{"tool 12"}}
 	for _, name := range []string{"a", "b<>&", "\u2028"} {
 		many = many.See(define(name, "text of "+name+"\n</script>"))
 	}
-	for name, pins := range map[string]guard.Pins{"none": {}, "one": guard.Pins{}.See(define("a", "b")), "many": many} {
+	for name, pins := range map[string]definition.Pins{"none": {}, "one": definition.Pins{}.See(define("a", "b")), "many": many} {
 		if err := p.writeSeen(pins); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/lockfile"
@@ -119,7 +119,7 @@ func Decisions(f launch.PinFile) ([]string, error) {
 	}
 	var out []string
 	for _, d := range pins.Definitions {
-		if d.State != guard.Seen {
+		if d.State != definition.Seen {
 			out = append(out, strings.Join([]string{string(d.State), string(d.Kind), d.Name, d.SHA256}, "\x00"))
 		}
 	}

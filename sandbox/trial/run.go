@@ -17,7 +17,8 @@ import (
 	"time"
 
 	"mcpen/sandbox"
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/internal/intercept"
 	"mcpen/sandbox/plan"
 )
@@ -306,7 +307,7 @@ func (r *Run) open(ctx context.Context, t *talk, began time.Time) error {
 		r.Revision = t.modern
 	}
 	if said.Instructions != "" && len(r.Findings) == 0 {
-		r.add("instructions", guard.ScanText(said.Instructions))
+		r.add("instructions", finding.ScanText(said.Instructions))
 	}
 	if t.modern == "" {
 		t.write(map[string]any{"jsonrpc": "2.0", "method": "notifications/initialized"})
@@ -314,10 +315,10 @@ func (r *Run) open(ctx context.Context, t *talk, began time.Time) error {
 	return nil
 }
 
-func (r *Run) add(of string, found []guard.Finding) {
+func (r *Run) add(of string, found []finding.Finding) {
 	for _, f := range found {
 		if len(r.Findings) < 256 {
-			r.Findings = append(r.Findings, Finding{Of: of, Kind: string(f.Kind), Hold: f.Severity == guard.Hold, Words: visible(f.Words), Why: visible(f.Why)})
+			r.Findings = append(r.Findings, Finding{Of: of, Kind: string(f.Kind), Hold: f.Severity == finding.Hold, Words: visible(f.Words), Why: visible(f.Why)})
 		}
 	}
 }
@@ -334,11 +335,11 @@ func (r *Run) lists(ctx context.Context, t *talk) error {
 	}
 	_ = pages(ctx, t, "prompts/list", "prompts", func(raw json.RawMessage) {
 		r.Prompts++
-		r.add("a prompt", guard.Scan(guard.KindPrompt, raw))
+		r.add("a prompt", finding.Scan(definition.KindPrompt, raw))
 	})
 	_ = pages(ctx, t, "resources/list", "resources", func(raw json.RawMessage) {
 		r.Resources++
-		r.add("a resource", guard.Scan(guard.KindResource, raw))
+		r.add("a resource", finding.Scan(definition.KindResource, raw))
 	})
 	return nil
 }
@@ -391,9 +392,9 @@ func (r *Run) findings() {
 		all = append(all, t.raw)
 	}
 	for _, t := range r.Tools {
-		for _, f := range guard.ScanAmong(guard.KindTool, t.raw, all) {
+		for _, f := range finding.ScanAmong(definition.KindTool, t.raw, all) {
 			if len(t.Findings) < 16 {
-				t.Findings = append(t.Findings, Finding{Of: "tool " + visible(t.Name), Kind: string(f.Kind), Hold: f.Severity == guard.Hold, Words: visible(f.Words), Why: visible(f.Why)})
+				t.Findings = append(t.Findings, Finding{Of: "tool " + visible(t.Name), Kind: string(f.Kind), Hold: f.Severity == finding.Hold, Words: visible(f.Words), Why: visible(f.Why)})
 			}
 		}
 		r.Findings = append(r.Findings, t.Findings...)

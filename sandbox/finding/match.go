@@ -1,4 +1,4 @@
-package guard
+package finding
 
 import (
 	"iter"
@@ -19,7 +19,7 @@ var triggers = sync.OnceValue(func() map[string][]int {
 
 // look is one text that the rules are tried on.
 type look struct {
-	*scanner
+	*Scanner
 	folded
 	original string
 	known    []known // patterns that somebody asked about
@@ -27,7 +27,7 @@ type look struct {
 
 // marked tries the rules that are known by a part of a word.
 func (l *look) marked(add func(Finding)) {
-	text := l.folded.text
+	text := l.folded.Text
 	for _, m := range marks() {
 		if !containsAny(text, m.parts) || m.re.parts != nil && !containsAny(text, m.re.parts) {
 			continue
@@ -49,7 +49,7 @@ func (l *look) phrases(add func(Finding)) {
 	const possible, done = 1, 2 // done: found, or cannot be
 	all, rules := phrases(), triggers()
 	state := make([]byte, len(all))
-	for i, word := range beginnings(l.folded.text) {
+	for i, word := range beginnings(l.folded.Text) {
 		for _, rule := range rules[word] {
 			p := &all[rule]
 			if state[rule] == 0 {
@@ -94,7 +94,7 @@ func beginnings(text string) iter.Seq2[int, string] {
 
 // possible reports whether the text has everything that a phrase needs.
 func (l *look) possible(p *phrase) bool {
-	if p.need != nil && !containsAny(l.folded.text, p.need) {
+	if p.need != nil && !containsAny(l.folded.Text, p.need) {
 		return false
 	}
 	for _, re := range p.and {
@@ -112,7 +112,7 @@ func (l *look) somewhere(re *pattern) bool {
 			return k.has
 		}
 	}
-	has := (re.parts == nil || containsAny(l.folded.text, re.parts)) && l.finds(re)
+	has := (re.parts == nil || containsAny(l.folded.Text, re.parts)) && l.finds(re)
 	l.known = append(l.known, known{re, has})
 	return has
 }
@@ -126,7 +126,7 @@ type known struct {
 // finds tries a pattern on the text, where its first words are known at those
 // alone. A text that was not looked through may have it.
 func (l *look) finds(re *pattern) bool {
-	text := l.folded.text
+	text := l.folded.Text
 	if re.first == "" || strings.Contains(text, re.odd) {
 		return !l.left.spend(len(text)) || re.get().MatchString(text)
 	}
@@ -159,7 +159,7 @@ func containsAny(text string, parts []string) bool {
 
 // match is the end of a phrase that begins at i, or -1.
 func (l *look) match(p *phrase, i int) int {
-	part := l.folded.text[i:min(len(l.folded.text), i+reach)]
+	part := l.folded.Text[i:min(len(l.folded.Text), i+reach)]
 	if !l.left.spend(len(part)) {
 		return -1
 	}
@@ -177,7 +177,7 @@ func (l *look) match(p *phrase, i int) int {
 }
 
 // ours reports whether a name is that of something of the server's own.
-func (s *scanner) ours(name string) bool {
+func (s *Scanner) ours(name string) bool {
 	ours := s.own[name] || s.raw != nil && s.speaksOf()[name]
 	s.excepted = s.excepted || ours
 	return ours
@@ -185,7 +185,7 @@ func (s *scanner) ours(name string) bool {
 
 // beside reports whether all patterns match near a part of the text.
 func (l *look) beside(patterns []*pattern, from, to int) bool {
-	part := l.folded.text[max(0, from-nearby):min(len(l.folded.text), to+nearby)]
+	part := l.folded.Text[max(0, from-nearby):min(len(l.folded.Text), to+nearby)]
 	for _, re := range patterns {
 		if re.parts != nil && !containsAny(part, re.parts) {
 			return false

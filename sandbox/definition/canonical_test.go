@@ -1,4 +1,4 @@
-package guard
+package definition
 
 import (
 	"bytes"
@@ -35,10 +35,10 @@ func FuzzCanonical(f *testing.F) {
 		if (err1 == nil) != (err2 == nil) || err1 == nil && !bytes.Equal(got, want) {
 			t.Fatalf("%q:\n%q, %v, want\n%q, %v", raw, got, err2, want, err1)
 		}
-		c, known := newCanon(), []string{"name", "description"}
-		defer c.release()
+		c, known := NewCanon(), []string{"name", "description"}
+		defer c.Release()
 		found, wanted := make([][]byte, len(known)), make([][]byte, len(known))
-		form, err := c.form(raw, known, found)
+		form, err := c.Form(raw, known, found)
 		if refused := rpc.Fields(raw, known, wanted); refused != nil {
 			if err == nil || err.Error() != refused.Error() {
 				t.Fatalf("%q: %v, want %v", raw, err, refused)

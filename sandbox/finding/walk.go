@@ -1,4 +1,4 @@
-package guard
+package finding
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ type step struct {
 }
 
 // path is where the value being scanned stands.
-func (s *scanner) path() string {
+func (s *Scanner) path() string {
 	var b strings.Builder
 	for _, step := range s.steps {
 		switch {
@@ -34,7 +34,7 @@ func (s *scanner) path() string {
 
 // value scans every string of a value, keys included. It reads each byte once,
 // however deep it stands.
-func (s *scanner) value(found []Finding, raw []byte) []Finding {
+func (s *Scanner) value(found []Finding, raw []byte) []Finding {
 	key := false // the next string is one
 	for i := 0; i < len(raw) && s.left >= 0; i++ {
 		switch raw[i] {
@@ -65,7 +65,7 @@ func (s *scanner) value(found []Finding, raw []byte) []Finding {
 }
 
 // key scans a key and steps to its value.
-func (s *scanner) key(found []Finding, raw []byte) []Finding {
+func (s *Scanner) key(found []Finding, raw []byte) []Finding {
 	k := raw[1:max(1, len(raw)-1)]
 	if bytes.IndexByte(k, '\\') >= 0 {
 		text, _ := rpc.Text(raw)
@@ -79,7 +79,7 @@ func (s *scanner) key(found []Finding, raw []byte) []Finding {
 }
 
 // words scans a string.
-func (s *scanner) words(found []Finding, raw []byte) []Finding {
+func (s *Scanner) words(found []Finding, raw []byte) []Finding {
 	if len(raw) > 1 && s.clean[string(raw[1:len(raw)-1])] && bytes.IndexByte(raw, '\\') < 0 {
 		return found
 	}

@@ -1,11 +1,11 @@
-package guard_test
+package finding_test
 
 import (
 	"os"
 	"strings"
 	"testing"
 
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/finding"
 )
 
 // What attackers say, in sentences that no rule was made of one by one, and what
@@ -14,7 +14,7 @@ import (
 func TestScanGeneralises(t *testing.T) {
 	poison, found := lines(t, "testdata/poison.txt"), 0
 	for _, text := range poison {
-		if held(guard.ScanText(text)) {
+		if held(finding.ScanText(text)) {
 			found++
 		} else {
 			t.Logf("not found: %s", text)
@@ -24,8 +24,8 @@ func TestScanGeneralises(t *testing.T) {
 		t.Errorf("%d %% of %d are found, want 85", part, len(poison))
 	}
 	for _, text := range lines(t, "testdata/honest.txt") {
-		for _, f := range guard.ScanText(text) {
-			if f.Severity == guard.Hold {
+		for _, f := range finding.ScanText(text) {
+			if f.Severity == finding.Hold {
 				t.Errorf("%q is held: %s %q (%s)", text, f.Kind, f.Words, f.Why)
 			}
 		}
@@ -41,9 +41,9 @@ func lines(t *testing.T, file string) []string {
 	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
-func held(found []guard.Finding) bool {
+func held(found []finding.Finding) bool {
 	for _, f := range found {
-		if f.Severity == guard.Hold {
+		if f.Severity == finding.Hold {
 			return true
 		}
 	}

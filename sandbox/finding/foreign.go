@@ -1,4 +1,4 @@
-package guard
+package finding
 
 // The same two orders in the languages that are written most. Patterns are of
 // folded text, in which letters of other scripts that look like Latin ones are
@@ -35,7 +35,7 @@ func foreignUsers() []string {
 func foldedText(pattern string) string {
 	text := []rune(pattern)
 	for i, r := range text {
-		text[i] = plain(r)
+		text[i] = Plain(r)
 	}
 	return string(text)
 }

@@ -1,8 +1,9 @@
-package guard
+package finding
 
 import (
 	"unicode/utf8"
 
+	"mcpen/sandbox/definition"
 	"mcpen/sandbox/internal/rpc"
 )
 
@@ -23,27 +24,27 @@ func (s Severity) String() string {
 	return "note"
 }
 
-// FindingKind says what sort of thing was found.
-type FindingKind string
+// Kind says what sort of thing was found.
+type Kind string
 
 // The kinds of findings.
 const (
-	FindInstruction FindingKind = "instruction"  // orders to the model that have nothing to do with the tool
-	FindSecrecy     FindingKind = "secrecy"      // something is to be kept from the user
-	FindSecretPath  FindingKind = "secret-path"  // files that hold keys and passwords
-	FindOtherTool   FindingKind = "other-tool"   // what to do with other tools, or instead of them
-	FindHidden      FindingKind = "hidden-text"  // characters that cannot be seen
-	FindEscape      FindingKind = "escape"       // control characters and terminal escapes
-	FindMarkup      FindingKind = "markup"       // text that a viewer does not render, tags that models were trained on
-	FindEncoded     FindingKind = "encoded"      // text in an encoding that nobody reads
-	FindExfil       FindingKind = "exfiltration" // data that leaves for somewhere
-	FindName        FindingKind = "look-alike"   // a name that is taken for another one
-	FindEvasion     FindingKind = "evasion"      // letters spaced apart or from another script
+	FindInstruction Kind = "instruction"  // orders to the model that have nothing to do with the tool
+	FindSecrecy     Kind = "secrecy"      // something is to be kept from the user
+	FindSecretPath  Kind = "secret-path"  // files that hold keys and passwords
+	FindOtherTool   Kind = "other-tool"   // what to do with other tools, or instead of them
+	FindHidden      Kind = "hidden-text"  // characters that cannot be seen
+	FindEscape      Kind = "escape"       // control characters and terminal escapes
+	FindMarkup      Kind = "markup"       // text that a viewer does not render, tags that models were trained on
+	FindEncoded     Kind = "encoded"      // text in an encoding that nobody reads
+	FindExfil       Kind = "exfiltration" // data that leaves for somewhere
+	FindName        Kind = "look-alike"   // a name that is taken for another one
+	FindEvasion     Kind = "evasion"      // letters spaced apart or from another script
 )
 
 // Finding is words in a definition that a person should read.
 type Finding struct {
-	Kind     FindingKind
+	Kind     Kind
 	Severity Severity
 	Words    string // as they stand there, which may hold anything; show them with audit.Visible
 	Path     string // such as inputSchema.properties.query.description
@@ -57,27 +58,27 @@ const maxFindings = 32
 // and all strings and keys of the schemas, the annotations, _meta and what else
 // there is. Others are the tools of other servers. For JSON that View would not
 // accept the result is unspecified.
-func Scan(kind Kind, definition []byte, others ...Other) []Finding {
-	return newScanner(others).definition(kind, definition)
+func Scan(kind definition.Kind, raw []byte, others ...Other) []Finding {
+	return NewScanner(others).definition(kind, raw)
 }
 
 // ScanAmong scans a definition that a server listed among others of its own: it
 // may speak of those.
-func ScanAmong(kind Kind, definition []byte, siblings [][]byte, others ...Other) []Finding {
-	s := newScanner(others)
-	for _, raw := range siblings {
-		name, _ := rpc.Text(rpc.Get(raw, nameKeys[kind]))
+func ScanAmong(kind definition.Kind, raw []byte, siblings [][]byte, others ...Other) []Finding {
+	s := NewScanner(others)
+	for _, sibling := range siblings {
+		name, _ := rpc.Text(rpc.Get(sibling, definition.NameKeys[kind]))
 		s.knows(name)
 	}
-	return s.definition(kind, definition)
+	return s.definition(kind, raw)
 }
 
 // ScanText looks at one text, such as the description of a tool.
 func ScanText(text string, others ...Other) []Finding {
-	return newScanner(others).alone("text", text)
+	return NewScanner(others).alone("text", text)
 }
 
-func worst(findings []Finding) Severity {
+func Worst(findings []Finding) Severity {
 	w := Severity(0)
 	for _, f := range findings {
 		w = max(w, f.Severity)
@@ -85,8 +86,8 @@ func worst(findings []Finding) Severity {
 	return w
 }
 
-// scanner looks for findings with knowledge of what tools there are.
-type scanner struct {
+// Scanner looks for findings with knowledge of what tools there are.
+type Scanner struct {
 	own    map[string]bool   // tools of this server
 	raw    []byte            // the definition being scanned
 	local  map[string]bool   // names that it may speak of, once somebody asked
@@ -111,36 +112,39 @@ const (
 	maxCleanText = 1024
 )
 
-func newScanner(others []Other) *scanner {
-	s := &scanner{own: map[string]bool{}, others: map[string]string{}, shapes: map[string]string{}, clean: map[string]bool{}}
+func NewScanner(others []Other) *Scanner {
+	s := &Scanner{own: map[string]bool{}, others: map[string]string{}, shapes: map[string]string{}, clean: map[string]bool{}}
 	for _, o := range others {
 		for _, name := range o.Tools {
 			s.others[name] = o.Server
 			s.shapes[shape(name)] = name
 		}
 	}
-	s.sorted = sortedKeys(s.shapes)
+	s.sorted = SortedKeys(s.shapes)
 	return s
 }
 
+// maxTold bounds the names of a server's own tools that a scan is told of.
+const maxTold = 20_000
+
 // knows adds the name of a tool of the server itself: a description may speak of
 // those.
-func (s *scanner) knows(name string) {
-	if len(s.own) < maxNames {
+func (s *Scanner) knows(name string) {
+	if len(s.own) < maxTold {
 		s.own[name] = true
 	}
 }
 
 // fork is a scanner that knows the same and may be used at the same time.
-func (s *scanner) fork() *scanner {
+func (s *Scanner) fork() *Scanner {
 	f := *s
 	f.clean = map[string]bool{}
 	return &f
 }
 
 // definition scans one definition.
-func (s *scanner) definition(kind Kind, raw []byte) []Finding {
-	if kind == KindInstructions {
+func (s *Scanner) definition(kind definition.Kind, raw []byte) []Finding {
+	if kind == definition.KindInstructions {
 		text, _ := rpc.Text(raw)
 		return s.alone("instructions", text)
 	}
@@ -148,7 +152,7 @@ func (s *scanner) definition(kind Kind, raw []byte) []Finding {
 	scan.raw, scan.local, scan.steps, scan.left = raw, nil, nil, allow(len(raw))
 	before := scan.left
 	var found []Finding
-	if kind == KindTool && len(s.others) > 0 {
+	if kind == definition.KindTool && len(s.others) > 0 {
 		name, _ := rpc.Text(rpc.Get(raw, "name"))
 		found = scan.shadows(found, name)
 	}
@@ -158,7 +162,7 @@ func (s *scanner) definition(kind Kind, raw []byte) []Finding {
 }
 
 // alone scans a text that is all of a definition.
-func (s *scanner) alone(path, text string) []Finding {
+func (s *Scanner) alone(path, text string) []Finding {
 	scan := *s
 	scan.left = allow(len(text))
 	found := scan.text(nil, path, text)
@@ -166,7 +170,7 @@ func (s *scanner) alone(path, text string) []Finding {
 }
 
 // speaksOf are the names of the definition's own that it may speak of.
-func (s *scanner) speaksOf() map[string]bool {
+func (s *Scanner) speaksOf() map[string]bool {
 	if s.local == nil {
 		s.local = map[string]bool{}
 		names(s.local, rpc.Get(s.raw, "inputSchema"), 0)
@@ -215,7 +219,7 @@ func plainKey(key []byte) bool {
 }
 
 // text scans one text, which stands at path behind what the steps say.
-func (s *scanner) text(found []Finding, path, text string) []Finding {
+func (s *Scanner) text(found []Finding, path, text string) []Finding {
 	if len(text) < 4 || s.clean[text] {
 		return found
 	}
@@ -244,13 +248,13 @@ func (s *scanner) text(found []Finding, path, text string) []Finding {
 	} else {
 		controls(text, add)
 	}
-	n := fold(text)
+	n := Fold(text)
 	if n.spaced != "" {
 		add(Finding{Kind: FindEvasion, Severity: Hold, Words: n.spaced, Why: "letters are spaced apart"})
 	}
 	s.markup(text, add)
 	encoded(text, add)
-	l := look{scanner: s, folded: n, original: text}
+	l := look{Scanner: s, folded: n, original: text}
 	l.marked(add)
 	l.phrases(add)
 	s.mentions(text, add)
@@ -267,4 +271,10 @@ func ascii(text string) bool {
 		}
 	}
 	return true
+}
+
+// Other is another server of the same client, as its lock knows it.
+type Other struct {
+	Server string
+	Tools  []string
 }

@@ -1,31 +1,33 @@
-package guard
+package finding
 
 import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"mcpen/sandbox/definition"
 )
 
 // folded is a text as its words are compared: lower case, hidden characters
 // gone, look-alikes as the letters they are taken for, one space between words.
 type folded struct {
-	text   string
+	Text   string
 	at     []int32 // for each byte, where in the original it comes from; made where somebody asks
 	spaced string  // letters that were spaced apart, as they stand there
 }
 
-func fold(text string) folded {
+func Fold(text string) folded {
 	var n folded
 	if from, to := spacedRun(text); to > from {
 		n.spaced = text[from:to]
 		// Once: what still stands apart then, by two spaces, stays so.
-		n.text = foldRunes(closeUp(text), nil)
+		n.Text = foldRunes(closeUp(text), nil)
 		return n
 	}
 	if ascii(text) {
-		n.text = foldASCII(text)
+		n.Text = foldASCII(text)
 	} else {
-		n.text = foldRunes(text, nil)
+		n.Text = foldRunes(text, nil)
 	}
 	return n
 }
@@ -68,7 +70,7 @@ func foldRunes(text string, from *[]int32) string {
 	space := true
 	for i, r := range text {
 		if r >= utf8.RuneSelf || r < 0x20 {
-			if r != '\n' && r != '\t' && r != '\r' && hidden(r) {
+			if r != '\n' && r != '\t' && r != '\r' && definition.Hidden(r) {
 				continue
 			}
 			switch r {
@@ -79,7 +81,7 @@ func foldRunes(text string, from *[]int32) string {
 			case '‐', '‑', '–', '—':
 				r = '-'
 			default:
-				r = plain(r)
+				r = Plain(r)
 			}
 		}
 		if unicode.IsSpace(r) {
@@ -109,7 +111,7 @@ const maxOriginal = 256 << 10
 // words are the words of the original behind a match in the folded text.
 func (n *folded) words(original string, from, to int) string {
 	if from >= to || n.spaced != "" || len(original) > maxOriginal {
-		return n.text[from:to]
+		return n.Text[from:to]
 	}
 	if n.at == nil {
 		n.at = make([]int32, 0, len(original))

@@ -1,4 +1,4 @@
-package guard
+package definition
 
 import (
 	"bytes"
@@ -62,14 +62,14 @@ type Definition struct {
 // that cannot be seen written as an escape.
 type Text string
 
-// errName is what a definition without a usable name is.
-var errName = errors.New("it has no name")
+// ErrName is what a definition without a usable name is.
+var ErrName = errors.New("it has no name")
 
-// errLongName is what one is whose name is kept nowhere.
-var errLongName = errors.New("its name is too long")
+// ErrLongName is what one is whose name is kept nowhere.
+var ErrLongName = errors.New("its name is too long")
 
-// nameKeys are the members by which definitions are told apart.
-var nameKeys = map[Kind]string{KindTool: "name", KindPrompt: "name", KindResource: "uri", KindTemplate: "uriTemplate"}
+// NameKeys are the members by which definitions are told apart.
+var NameKeys = map[Kind]string{KindTool: "name", KindPrompt: "name", KindResource: "uri", KindTemplate: "uriTemplate"}
 
 // Define makes a definition, which is Seen, of what a server sent: an object, or
 // of instructions a string. It must be JSON that rpc.View would accept.
@@ -78,32 +78,32 @@ func Define(kind Kind, raw []byte) (Definition, error) {
 	if _, err := rpc.View(append(line, '}')); err != nil {
 		return Definition{}, err
 	}
-	name, form, err := define(kind, raw)
+	name, form, err := Parse(kind, raw)
 	if err != nil {
 		return Definition{}, err
 	}
-	return definition(kind, name, hash(form), form), nil
+	return newDefinition(kind, name, Hash(form), form), nil
 }
 
-const noForm = "cannot bring it into the canonical form"
+const NoForm = "cannot bring it into the canonical form"
 
-// define finds the name and the canonical form of a part of a line that View
+// Parse finds the name and the canonical form of a part of a line that View
 // accepted.
-func define(kind Kind, raw []byte) (name string, form []byte, err error) {
-	if key := nameKeys[kind]; key != "" {
+func Parse(kind Kind, raw []byte) (name string, form []byte, err error) {
+	if key := NameKeys[kind]; key != "" {
 		if name, _ = rpc.Text(rpc.Get(raw, key)); name == "" {
-			return "", nil, errName
+			return "", nil, ErrName
 		}
 	}
 	form, err = canonical(raw)
 	if err != nil {
-		return name, nil, fmt.Errorf("%s: %w", noForm, err)
+		return name, nil, fmt.Errorf("%s: %w", NoForm, err)
 	}
 	return name, form, nil
 }
 
-// definition takes a canonical form apart for a reader.
-func definition(kind Kind, name, hash string, form []byte) Definition {
+// newDefinition takes a canonical form apart for a reader.
+func newDefinition(kind Kind, name, hash string, form []byte) Definition {
 	d := Definition{Kind: kind, Name: name, State: Seen, SHA256: hash}
 	if kind == KindInstructions {
 		text, _ := rpc.Text(form)
@@ -115,7 +115,7 @@ func definition(kind Kind, name, hash string, form []byte) Definition {
 		text, _ := rpc.Text(raw)
 		if text != "" { // an empty one stays in the rest, where it can be told from none
 			d.Description = Text(text)
-			rest = without(form, "description")
+			rest = Without(form, "description")
 		}
 	}
 	d.Rest = Text(rest)
@@ -158,15 +158,15 @@ func indented(text string) int {
 	return size
 }
 
-func hash(b []byte) string {
+func Hash(b []byte) string {
 	sum := sha256.Sum256(b)
 	var text [2 * sha256.Size]byte
 	hex.Encode(text[:], sum[:])
 	return string(text[:])
 }
 
-// without is an object without one of its members.
-func without(object []byte, key string) []byte {
+// Without is an object without one of its members.
+func Without(object []byte, key string) []byte {
 	out := []byte{'{'}
 	for k, v := range rpc.Members(object) {
 		if string(k) == key {
@@ -218,10 +218,10 @@ func (d Definition) Check() error {
 	if err != nil {
 		return fmt.Errorf("cannot read the text of %s: %v", what, err)
 	}
-	if hash(canonical) != d.SHA256 {
+	if Hash(canonical) != d.SHA256 {
 		return fmt.Errorf("the text of %s does not have the hash that stands beside it", what)
 	}
-	if key := nameKeys[d.Kind]; key != "" {
+	if key := NameKeys[d.Kind]; key != "" {
 		if name, _ := rpc.Text(rpc.Get(canonical, key)); name != d.Name {
 			return fmt.Errorf("the text of %s names it %q", what, name)
 		}

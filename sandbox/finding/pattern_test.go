@@ -1,4 +1,4 @@
-package guard
+package finding
 
 import (
 	"math/rand/v2"
@@ -52,7 +52,7 @@ func TestPartsAreInEveryMatch(t *testing.T) {
 	}
 	for _, p := range []*pattern{awayPattern, talkPattern, credentialPattern, toldPattern} {
 		gates = append(gates, gate{p, func(text string) bool {
-			l := look{scanner: &scanner{left: allow(len(text))}, folded: fold(text)}
+			l := look{Scanner: &Scanner{left: allow(len(text))}, folded: Fold(text)}
 			return l.finds(p)
 		}})
 	}

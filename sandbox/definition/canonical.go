@@ -1,4 +1,4 @@
-package guard
+package definition
 
 import (
 	"bytes"
@@ -20,14 +20,14 @@ import (
 // where the library makes a tree: the first list of a server is the longest
 // thing that its client waits for.
 func canonical(raw []byte) ([]byte, error) {
-	c := newCanon()
-	defer c.release()
-	form, err := c.form(raw, nil, nil)
+	c := NewCanon()
+	defer c.Release()
+	form, err := c.Form(raw, nil, nil)
 	return bytes.Clone(form), err
 }
 
-// canon makes canonical forms, one after the other, in memory that is used again.
-type canon struct {
+// Canon makes canonical forms, one after the other, in memory that is used again.
+type Canon struct {
 	raw     []byte
 	at      int
 	out     []byte
@@ -45,22 +45,22 @@ type member struct {
 	escaped   bool   // the key is in keys, else in raw
 }
 
-var canons = sync.Pool{New: func() any { return new(canon) }}
+var canons = sync.Pool{New: func() any { return new(Canon) }}
 
-func newCanon() *canon { return canons.Get().(*canon) }
+func NewCanon() *Canon { return canons.Get().(*Canon) }
 
-// release gives the memory back: the last form with it.
-func (c *canon) release() {
+// Release gives the memory back: the last form with it.
+func (c *Canon) Release() {
 	if c.raw = nil; cap(c.out) <= maxScratch && cap(c.scratch) <= maxScratch && cap(c.members) <= maxScratch/64 {
 		canons.Put(c)
 	}
 }
 
-// form is canonical, until the next one. Where there are known members of an object
+// Form is canonical, until the next one. Where there are known members of an object
 // it finds their values on the way, as rpc.Fields does; the error is that one's, or
 // else the form's, and then the values are all there.
-func (c *canon) form(raw []byte, known []string, values [][]byte) ([]byte, error) {
-	*c = canon{raw: raw, out: c.out[:0], members: c.members[:0], keys: c.keys[:0], scratch: c.scratch[:0]}
+func (c *Canon) Form(raw []byte, known []string, values [][]byte) ([]byte, error) {
+	*c = Canon{raw: raw, out: c.out[:0], members: c.members[:0], keys: c.keys[:0], scratch: c.scratch[:0]}
 	var refused error
 	var each func(key, value []byte)
 	if known != nil {
@@ -102,14 +102,14 @@ func checked(text []byte) ([]byte, error) {
 // resultLine is what makes a line of a value, with a brace behind it.
 const resultLine = `{"jsonrpc":"2.0","id":0,"result":`
 
-func (c *canon) space() {
+func (c *Canon) space() {
 	for c.at < len(c.raw) && c.raw[c.at] <= ' ' {
 		c.at++
 	}
 }
 
 // is skips white space and reports whether b is next, which it then skips.
-func (c *canon) is(b byte) bool {
+func (c *Canon) is(b byte) bool {
 	c.space()
 	if c.at < len(c.raw) && c.raw[c.at] == b {
 		c.at++
@@ -120,7 +120,7 @@ func (c *canon) is(b byte) bool {
 
 // value writes a value. each is called with the members of an object, as they
 // stand in raw, but not with those of objects within it.
-func (c *canon) value(each func(key, value []byte)) {
+func (c *Canon) value(each func(key, value []byte)) {
 	c.space()
 	if c.at >= len(c.raw) {
 		return
@@ -146,7 +146,7 @@ func endsScalar(b byte) bool {
 	return b == ',' || b == '}' || b == ']' || b == ' ' || b == '\t' || b == '\r' || b == '\n'
 }
 
-func (c *canon) array() {
+func (c *Canon) array() {
 	c.at++
 	c.out = append(c.out, '[')
 	for first := true; c.at < len(c.raw) && !c.is(']'); first = false {
@@ -161,7 +161,7 @@ func (c *canon) array() {
 
 // object writes the members in the order in which they come and puts them in
 // the right one afterwards.
-func (c *canon) object(each func(key, value []byte)) {
+func (c *Canon) object(each func(key, value []byte)) {
 	c.at++
 	c.out = append(c.out, '{')
 	first, keys, sorted, start := len(c.members), len(c.keys), true, len(c.out)
@@ -200,7 +200,7 @@ func (c *canon) object(each func(key, value []byte)) {
 }
 
 // key writes the key of a member that begins with it.
-func (c *canon) key() member {
+func (c *Canon) key() member {
 	m := member{from: len(c.out)}
 	switch raw, plain := c.text(); {
 	case !plain:
@@ -215,10 +215,10 @@ func (c *canon) key() member {
 }
 
 // says is the key of a member.
-func (c *canon) says(m member) []byte { return c.from(m)[m.key : m.key+m.size] }
+func (c *Canon) says(m member) []byte { return c.from(m)[m.key : m.key+m.size] }
 
 // from is what the key of a member stands in.
-func (c *canon) from(m member) []byte {
+func (c *Canon) from(m member) []byte {
 	if m.escaped {
 		return c.keys
 	}
@@ -227,7 +227,7 @@ func (c *canon) from(m member) []byte {
 
 // text writes a string and returns it as it stood there, and whether it is free of
 // escapes.
-func (c *canon) text() (raw []byte, plain bool) {
+func (c *Canon) text() (raw []byte, plain bool) {
 	end, plain := rpc.String(c.raw, c.at)
 	raw = c.raw[c.at:end]
 	c.at = end
@@ -280,7 +280,7 @@ func appendEscaped(dst []byte, b byte) []byte {
 }
 
 // scalar writes a number or a literal.
-func (c *canon) scalar(raw []byte) {
+func (c *Canon) scalar(raw []byte) {
 	digits := bytes.TrimPrefix(raw, []byte("-"))
 	plain := len(digits) > 0 && len(digits) <= 15 && (digits[0] != '0' || len(raw) == 1)
 	for _, d := range digits {
@@ -298,7 +298,7 @@ func (c *canon) scalar(raw []byte) {
 }
 
 // compare orders members by their keys. Most differ at the start.
-func (c *canon) compare(a, b member) int {
+func (c *Canon) compare(a, b member) int {
 	if a.start != b.start {
 		return cmp.Compare(a.start, b.start)
 	}

@@ -1,4 +1,4 @@
-package guard
+package finding
 
 // effort is what may still be spent on looking through a definition, in bytes
 // that a rule is tried on. Whoever chooses the text chooses how often the rules

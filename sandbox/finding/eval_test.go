@@ -1,6 +1,6 @@
 //go:build eval
 
-package guard_test
+package finding_test
 
 import (
 	"bufio"
@@ -10,9 +10,13 @@ import (
 	"strings"
 	"testing"
 
-	"mcpen/sandbox/guard"
+	"mcpen/sandbox/definition"
+	"mcpen/sandbox/finding"
 	"mcpen/sandbox/internal/rpc"
 )
+
+// corpora is beside the repository, never in it.
+const corpora = "../../../shared/corpora"
 
 // TestEval measures findings on descriptions and tools of others, and prints
 // what it measured. It fails where the goals are missed.
@@ -24,7 +28,7 @@ func TestEval(t *testing.T) {
 	for _, d := range descriptions(t) {
 		text, _ := json.Marshal(d.Text)
 		raw := []byte(`{"description":` + string(text) + `}`)
-		hold, note := severities(guard.Scan(guard.KindPrompt, raw))
+		hold, note := severities(finding.Scan(definition.KindPrompt, raw))
 		switch d.Label {
 		case "poison":
 			poison++
@@ -65,14 +69,14 @@ func TestEval(t *testing.T) {
 }
 
 // scanAmong scans a tool as it is scanned in a list of its server.
-func scanAmong(tool []byte, tools [][]byte) []guard.Finding {
-	return guard.ScanAmong(guard.KindTool, tool, tools)
+func scanAmong(tool []byte, tools [][]byte) []finding.Finding {
+	return finding.ScanAmong(definition.KindTool, tool, tools)
 }
 
-func severities(found []guard.Finding) (hold, note bool) {
+func severities(found []finding.Finding) (hold, note bool) {
 	for _, f := range found {
-		hold = hold || f.Severity == guard.Hold
-		note = note || f.Severity == guard.Note
+		hold = hold || f.Severity == finding.Hold
+		note = note || f.Severity == finding.Note
 	}
 	return hold, note
 }

@@ -1,4 +1,4 @@
-package guard
+package definition
 
 import (
 	"strings"

@@ -1,4 +1,4 @@
-package guard
+package finding
 
 import (
 	"regexp"
@@ -9,7 +9,7 @@ import (
 
 // phrase is a rule over folded text: lower case, one space between words.
 type phrase struct {
-	kind     FindingKind
+	kind     Kind
 	severity Severity
 	why      string
 	// first are the words with which a match can begin. The pattern is tried
@@ -231,7 +231,7 @@ const leavingWords = "send sends sent sending upload uploads uploaded uploading 
 
 // mark is a rule over folded text that is known by a part of a word.
 type mark struct {
-	kind     FindingKind
+	kind     Kind
 	severity Severity
 	why      string
 	parts    []string // one of them is in every match

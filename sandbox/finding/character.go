@@ -1,4 +1,4 @@
-package guard
+package finding
 
 import (
 	"encoding/base64"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"mcpen/sandbox/definition"
 )
 
 // controls reports control characters in an ASCII text.
@@ -19,7 +21,7 @@ func controls(text string, add func(Finding)) {
 }
 
 func controlFinding(text string, at int) Finding {
-	return Finding{Kind: FindEscape, Severity: Hold, Words: around(text, at), Why: "a control character, which terminals obey and people do not see"}
+	return Finding{Kind: FindEscape, Severity: Hold, Words: Around(text, at), Why: "a control character, which terminals obey and people do not see"}
 }
 
 // someHidden is how many characters without a use a text may have before it is
@@ -31,7 +33,7 @@ const someHidden = 8
 func characters(text string, add func(Finding)) {
 	count, first := 0, -1
 	for i, r := range text {
-		if r >= 0x20 && r < 0x7f || !hidden(r) || plainHidden(text, i, r) {
+		if r >= 0x20 && r < 0x7f || !definition.Hidden(r) || PlainHidden(text, i, r) {
 			continue
 		}
 		if count++; first < 0 {
@@ -44,10 +46,10 @@ func characters(text string, add func(Finding)) {
 		}
 	}
 	if first >= 0 {
-		add(Finding{Kind: FindHidden, Severity: Note, Words: around(text, first), Why: "a character that cannot be seen"})
+		add(Finding{Kind: FindHidden, Severity: Note, Words: Around(text, first), Why: "a character that cannot be seen"})
 	}
 	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return !unicode.IsLetter(r) }) {
-		if utf8.RuneCountInString(word) > 2 && mixed(word) {
+		if utf8.RuneCountInString(word) > 2 && Mixed(word) {
 			add(Finding{Kind: FindEvasion, Severity: Hold, Words: word, Why: "letters of another script that look like Latin ones"})
 			return
 		}
@@ -57,17 +59,17 @@ func characters(text string, add func(Finding)) {
 // hiddenFinding is what the hidden character r at i, the count-th of its text,
 // is worth more than a note for.
 func hiddenFinding(text string, i int, r rune, count int) (Finding, bool) {
-	why, words := "", around(text, i)
+	why, words := "", Around(text, i)
 	switch {
 	case r < 0x20 || r >= 0x7f && r < 0xa0:
 		return controlFinding(text, i), true
 	case r >= 0xe0000 && r <= 0xe007f:
-		why, words = "tag characters, which spell text that only models see", tags(text)
+		why, words = "tag characters, which spell text that only models see", Tags(text)
 	case r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
 		why = "characters that turn the direction of text, so that it reads differently than it is"
-	case r >= 0xe0100 && r <= 0xe01ef || unicode.Is(unicode.Variation_Selector, r) && selectors(text[i:]) > 1:
+	case r >= 0xe0100 && r <= 0xe01ef || unicode.Is(unicode.Variation_Selector, r) && Selectors(text[i:]) > 1:
 		why = "variation selectors without a use, which can carry hidden text"
-	case within(text, i, r):
+	case Within(text, i, r):
 		why = "a character without width in the middle of a word"
 	case count > someHidden:
 		why = "many characters that cannot be seen"
@@ -77,14 +79,14 @@ func hiddenFinding(text string, i int, r rune, count int) (Finding, bool) {
 	return Finding{Kind: FindHidden, Severity: Hold, Words: words, Why: why}, true
 }
 
-// within reports whether the character at i stands between two ASCII letters.
-func within(text string, i int, r rune) bool {
+// Within reports whether the character at i stands between two ASCII letters.
+func Within(text string, i int, r rune) bool {
 	after := i + utf8.RuneLen(r)
 	return i > 0 && after < len(text) && isLetter(text[i-1]) && isLetter(text[after])
 }
 
-// selectors counts the variation selectors that a text begins with.
-func selectors(text string) int {
+// Selectors counts the variation selectors that a text begins with.
+func Selectors(text string) int {
 	n := 0
 	for _, r := range text {
 		if n > 1 || !unicode.Is(unicode.Variation_Selector, r) {
@@ -95,8 +97,8 @@ func selectors(text string) int {
 	return n
 }
 
-// tags is what the tag characters of a text spell.
-func tags(text string) string {
+// Tags is what the tag characters of a text spell.
+func Tags(text string) string {
 	var b strings.Builder
 	for _, r := range text {
 		if r >= 0xe0020 && r < 0xe007f {
@@ -106,8 +108,8 @@ func tags(text string) string {
 	return b.String()
 }
 
-// around is the text beside an offset.
-func around(text string, at int) string {
+// Around is the text beside an offset.
+func Around(text string, at int) string {
 	const wide = 24
 	from, to := max(0, at-wide), min(len(text), at+wide)
 	for from < at && !utf8.RuneStart(text[from]) {
@@ -133,7 +135,7 @@ var (
 	remoteImg  = re(`!\[[^\]]*\]\(https?://[^)]*(\{|\$|=\s*<|\?[a-z]+=\)?)`)
 )
 
-func (s *scanner) markup(text string, add func(Finding)) {
+func (s *Scanner) markup(text string, add func(Finding)) {
 	if strings.Contains(text, "<!--") && s.left.spend(2*len(text)) {
 		for _, m := range comment.get().FindAllStringSubmatch(text, 8) {
 			switch {

@@ -1,4 +1,4 @@
-package guard
+package definition
 
 import (
 	"cmp"
@@ -44,14 +44,14 @@ func (p Pins) Check() error {
 // the name was seen before, it waits.
 func (p Pins) See(d Definition) Pins {
 	d.State = Seen
-	return p.seen([]Definition{d})
+	return p.Seen([]Definition{d})
 }
 
 // Wait adds a definition as one that waits, unless it is decided about. What
 // waited before under the same name is forgotten.
 func (p Pins) Wait(d Definition) Pins {
 	d.State = Waiting
-	return p.seen([]Definition{d})
+	return p.Seen([]Definition{d})
 }
 
 // Renew puts a definition in the place of what was seen first under its name, as
@@ -118,7 +118,7 @@ func (p Pins) only(states func(State) bool) []Definition {
 // With adds what was seen elsewhere or earlier: what is decided stays so.
 func (p Pins) With(seen Pins) Pins {
 	p.Over = slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.Over, seen.Over))))
-	return p.seen(seen.Definitions)
+	return p.Seen(seen.Definitions)
 }
 
 // Forget removes a definition, such as that of a tool that is no more.
@@ -145,23 +145,23 @@ func compare(a, b Definition) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.State, b.State), cmp.Compare(a.SHA256, b.SHA256))
 }
 
-// seen adds definitions that are seen or wait, all at once.
-func (p Pins) seen(add []Definition) Pins {
+// Seen adds definitions that are seen or wait, all at once.
+func (p Pins) Seen(add []Definition) Pins {
 	type slot struct {
 		kind  Kind
 		name  string
 		state State
 	}
-	known := make(map[pinKey]int, len(p.Definitions)+len(add)) // where in all
+	known := make(map[Exact]int, len(p.Definitions)+len(add)) // where in all
 	last := make(map[slot]int, len(p.Definitions)+len(add))
 	all := slices.Clone(p.Definitions)
 	for i, d := range all {
-		known[pinKey{nameKey{d.Kind, d.Name}, d.SHA256}] = i
+		known[Exact{Key{d.Kind, d.Name}, d.SHA256}] = i
 		last[slot{d.Kind, d.Name, d.State}] = i
 	}
 	gone := map[int]bool{}
 	for _, d := range add {
-		key := pinKey{nameKey{d.Kind, d.Name}, d.SHA256}
+		key := Exact{Key{d.Kind, d.Name}, d.SHA256}
 		if at, ok := known[key]; ok && !gone[at] {
 			if all[at].State != Seen || d.State != Waiting {
 				continue
@@ -203,10 +203,10 @@ type Change struct {
 // was seen first as well, which is in use without anybody's approval.
 func (p Pins) Waiting(all bool) []Change {
 	waits := func(d Definition) bool { return d.State == Waiting || all && d.State == Seen }
-	waiting := map[nameKey]bool{}
-	before := map[nameKey]Definition{}
+	waiting := map[Key]bool{}
+	before := map[Key]Definition{}
 	for _, d := range p.Definitions {
-		n := nameKey{d.Kind, d.Name}
+		n := Key{d.Kind, d.Name}
 		waiting[n] = waiting[n] || waits(d)
 		if old, ok := before[n]; d.State == Approved || d.State == Seen && (!ok || old.State != Approved) {
 			before[n] = d
@@ -219,7 +219,7 @@ func (p Pins) Waiting(all bool) []Change {
 			continue
 		}
 		c := Change{New: d}
-		if old, ok := before[nameKey{d.Kind, d.Name}]; ok && old.SHA256 != d.SHA256 {
+		if old, ok := before[Key{d.Kind, d.Name}]; ok && old.SHA256 != d.SHA256 {
 			c.Old = old
 		} else if old, ok := renamed()[d.anonymous()]; ok && old.Name != d.Name {
 			c.Old, c.Renamed = old, true
@@ -231,10 +231,10 @@ func (p Pins) Waiting(all bool) []Change {
 
 // anonymous are the definitions that hold and do not change themselves, by what
 // they are without their names.
-func (p Pins) anonymous(waiting map[nameKey]bool) map[string]Definition {
+func (p Pins) anonymous(waiting map[Key]bool) map[string]Definition {
 	out := map[string]Definition{}
 	for _, d := range p.Definitions {
-		if (d.State == Approved || d.State == Seen) && !waiting[nameKey{d.Kind, d.Name}] {
+		if (d.State == Approved || d.State == Seen) && !waiting[Key{d.Kind, d.Name}] {
 			out[d.anonymous()] = d
 		}
 	}
@@ -243,10 +243,22 @@ func (p Pins) anonymous(waiting map[nameKey]bool) map[string]Definition {
 
 // anonymous is what a definition is without the name it goes by, as a hash.
 func (d Definition) anonymous() string {
-	key := nameKeys[d.Kind]
+	key := NameKeys[d.Kind]
 	canonical, err := d.Canonical()
 	if key == "" || err != nil {
 		return d.SHA256
 	}
-	return string(d.Kind) + " " + hash(without(canonical, key))
+	return string(d.Kind) + " " + Hash(Without(canonical, key))
+}
+
+// Key is what tells the definitions of a server apart.
+type Key struct {
+	Kind Kind
+	Name string
+}
+
+// Exact is one definition of several that a name had.
+type Exact struct {
+	Key
+	Hash string
 }

@@ -1,4 +1,4 @@
-package guard
+package definition
 
 import (
 	"bytes"
@@ -19,8 +19,8 @@ import (
 // then and the moment now, or a count of things in a description. Everything else,
 // a space included, is a change.
 
-// varying holds a definition against one that was seen before.
-type varying struct {
+// Varying holds a definition against one that was seen before.
+type Varying struct {
 	given []policy.Given // to this run
 	now   time.Time
 	left  int // bytes that may still be compared
@@ -32,17 +32,17 @@ const (
 	maxWays     = 4096
 )
 
-// varying is for one judge.
-func (g *Guard) varying() *varying {
-	return &varying{given: g.cfg.Given, now: g.cfg.Now(), left: maxCompared}
+// NewVarying is for one page, or one definition.
+func NewVarying(given []policy.Given, now time.Time) *Varying {
+	return &Varying{given: given, now: now, left: maxCompared}
 }
 
 // Like reports whether a definition, which a server gives that was given something
 // now, is the same as an old one but for what may vary.
 func (d Definition) Like(old Definition, given []policy.Given, now time.Time) bool {
 	form, err := d.Canonical()
-	v := &varying{given: given, now: now, left: maxCompared}
-	return err == nil && (d.SHA256 == old.SHA256 || v.same(old, form))
+	v := NewVarying(given, now)
+	return err == nil && (d.SHA256 == old.SHA256 || v.Same(old, form))
 }
 
 // Seen is the definition with when it was seen, and what it holds of what the
@@ -52,7 +52,14 @@ func (d Definition) Seen(given []policy.Given, now time.Time) Definition {
 	if err != nil {
 		return d
 	}
-	return sighting{hash: d.SHA256, form: form, at: now}.definition(seenKey{nameKey{d.Kind, d.Name}, Seen}, given)
+	return Sighted(Key{d.Kind, d.Name}, Seen, d.SHA256, form, given, now)
+}
+
+// Sighted is a definition as a reader sees it that was seen at a moment.
+func Sighted(n Key, state State, hash string, form []byte, given []policy.Given, at time.Time) Definition {
+	d := newDefinition(n.Kind, n.Name, hash, form)
+	d.State, d.At, d.Given = state, at.UTC().Format(time.RFC3339), held(form, given)
+	return d
 }
 
 // span is a place in a text that may hold something else another time.
@@ -61,15 +68,15 @@ type span struct {
 	what string // only a place of the same sort can stand for it
 }
 
-// same reports whether the form is, but for what varies, that of an old
+// Same reports whether the form is, but for what varies, that of an old
 // definition.
-func (v *varying) same(old Definition, form []byte) bool {
+func (v *Varying) Same(old Definition, form []byte) bool {
 	before, err := old.Canonical()
 	if v.left -= len(before) + len(form); err != nil || v.left < 0 {
 		return false
 	}
 	if old.Kind == KindIdentity {
-		before, form = without(before, "version"), without(form, "version")
+		before, form = Without(before, "version"), Without(form, "version")
 	}
 	if bytes.Equal(before, form) {
 		return true

@@ -1,7 +1,8 @@
-package guard
+package definition
 
 import (
 	"fmt"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -30,9 +31,9 @@ func (t Text) MarshalTOML() ([]byte, error) {
 			out = append(out, '\\', byte(r))
 		case r == '\t':
 			out = append(out, `\t`...)
-		case hidden(r) && r <= 0xffff:
+		case Hidden(r) && r <= 0xffff:
 			out = fmt.Appendf(out, `\u%04X`, r)
-		case hidden(r):
+		case Hidden(r):
 			out = fmt.Appendf(out, `\U%08X`, r)
 		default:
 			out = utf8.AppendRune(out, r)
@@ -45,4 +46,22 @@ func (t Text) MarshalTOML() ([]byte, error) {
 		out = append(out[:len(out)-1], '\\', '"') // not to be taken for the closing ones
 	}
 	return append(out, `"""`...), nil
+}
+
+// Hidden reports whether a reader does not see a character, or sees something
+// else than what it does: controls but for tab and newline, and everything that
+// Unicode calls a format character, a tag, a variation selector, ignorable, or
+// a separator of lines.
+func Hidden(r rune) bool {
+	switch {
+	case r < 0x20:
+		return r != '\n' && r != '\t'
+	case r < 0x7f:
+		return false
+	case r < 0xa0, r == 0x00ad, r == 0x2028, r == 0x2029:
+		return true
+	case r < 0x300:
+		return false
+	}
+	return unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }

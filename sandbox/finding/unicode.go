@@ -1,4 +1,4 @@
-package guard
+package finding
 
 import (
 	"sync"
@@ -6,29 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// hidden reports whether a reader does not see a character, or sees something
-// else than what it does: controls but for tab and newline, and everything that
-// Unicode calls a format character, a tag, a variation selector, ignorable, or
-// a separator of lines.
-func hidden(r rune) bool {
-	switch {
-	case r < 0x20:
-		return r != '\n' && r != '\t'
-	case r < 0x7f:
-		return false
-	case r < 0xa0, r == 0x00ad, r == 0x2028, r == 0x2029:
-		return true
-	case r < 0x300:
-		return false
-	}
-	return unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
-}
-
-// plainHidden reports whether a hidden character has an honest use where it
+// PlainHidden reports whether a hidden character has an honest use where it
 // stands: joiners and selectors within emoji, joiners within scripts that need
 // them, marks of direction beside text that runs from right to left, a byte
 // order mark at the start, a carriage return before a newline.
-func plainHidden(text string, at int, r rune) bool {
+func PlainHidden(text string, at int, r rune) bool {
 	before, _ := utf8.DecodeLastRuneInString(text[:at])
 	after, _ := utf8.DecodeRuneInString(text[at+utf8.RuneLen(r):])
 	switch r {
@@ -71,14 +53,14 @@ func rightToLeft(r rune) bool {
 	return unicode.In(r, unicode.Arabic, unicode.Hebrew, unicode.Syriac, unicode.Thaana)
 }
 
-// plain returns the letters that other scripts' letters are mistaken for. It is
+// Plain returns the letters that other scripts' letters are mistaken for. It is
 // a part of the confusables of UTS 39: those whose shape is that of an ASCII
 // letter or digit in the fonts of terminals and editors.
-func plain(r rune) rune {
+func Plain(r rune) rune {
 	if r < 0x80 {
 		return r
 	}
-	if p, ok := lookAlikes()[r]; ok {
+	if p, ok := LookAlikes()[r]; ok {
 		return p
 	}
 	switch {
@@ -102,7 +84,7 @@ func plain(r rune) rune {
 	return r
 }
 
-var lookAlikes = sync.OnceValue(func() map[rune]rune {
+var LookAlikes = sync.OnceValue(func() map[rune]rune {
 	return map[rune]rune{
 		// Cyrillic.
 		'а': 'a', 'в': 'b', 'с': 'c', 'ԁ': 'd', 'е': 'e', 'һ': 'h', 'і': 'i', 'ј': 'j', 'к': 'k', 'ӏ': 'l', 'м': 'm', 'о': 'o', 'р': 'p',
@@ -118,15 +100,15 @@ var lookAlikes = sync.OnceValue(func() map[rune]rune {
 	}
 })
 
-// mixed reports whether a word mixes Latin letters with letters of another
+// Mixed reports whether a word mixes Latin letters with letters of another
 // script that are mistaken for Latin ones.
-func mixed(word string) bool {
+func Mixed(word string) bool {
 	latin, alike := false, false
 	for _, r := range word {
 		switch {
 		case unicode.Is(unicode.Latin, r):
 			latin = true
-		case lookAlikes()[r] != 0 && unicode.In(r, unicode.Cyrillic, unicode.Greek, unicode.Armenian):
+		case LookAlikes()[r] != 0 && unicode.In(r, unicode.Cyrillic, unicode.Greek, unicode.Armenian):
 			alike = true
 		}
 	}

@@ -1,4 +1,4 @@
-package guard
+package finding
 
 import (
 	"flag"
@@ -16,7 +16,7 @@ var updateRows = flag.Bool("update-rows", false, "find a sentence for each row t
 
 // row is one rule, of whichever table.
 type row struct {
-	kind     FindingKind
+	kind     Kind
 	severity Severity
 	why      string
 	re       *pattern
@@ -36,12 +36,12 @@ func rows() []row {
 	var out []row
 	for _, p := range phrases() {
 		out = append(out, row{p.kind, p.severity, p.why, p.re, p.and, p.first, func(text string) bool {
-			l := look{scanner: &scanner{left: allow(len(text))}, folded: fold(text)}
+			l := look{Scanner: &Scanner{left: allow(len(text))}, folded: Fold(text)}
 			firsts := strings.Fields(p.first)
 			if !l.possible(&p) {
 				return false
 			}
-			for i, word := range beginnings(l.folded.text) {
+			for i, word := range beginnings(l.folded.Text) {
 				word, _, _ = strings.Cut(word, "'")
 				whole := func(w string) bool { w, _, _ = strings.Cut(w, "'"); return w == word }
 				if slices.ContainsFunc(firsts, whole) && l.match(&p, i) > i {
@@ -53,7 +53,7 @@ func rows() []row {
 	}
 	for _, m := range marks() {
 		out = append(out, row{m.kind, m.severity, m.why, m.re, m.and, "", func(text string) bool {
-			folded := fold(text).text
+			folded := Fold(text).Text
 			return containsAny(folded, m.parts) && m.re.get().MatchString(folded) && !slices.ContainsFunc(m.and, func(p *pattern) bool { return !p.get().MatchString(folded) })
 		}})
 	}
@@ -103,7 +103,7 @@ func TestEveryRowFindsItsSentence(t *testing.T) {
 	}
 }
 
-func parseRow(line string) (kind FindingKind, severity Severity, why, sentence string, err error) {
+func parseRow(line string) (kind Kind, severity Severity, why, sentence string, err error) {
 	f := strings.SplitN(line, "\t", 4)
 	if len(f) != 4 {
 		return "", 0, "", "", fmt.Errorf("%q is no row", line)
@@ -113,7 +113,7 @@ func parseRow(line string) (kind FindingKind, severity Severity, why, sentence s
 		return "", 0, "", "", err
 	}
 	sentence, err = strconv.Unquote(f[3])
-	return FindingKind(f[0]), Severity(n), f[2], sentence, err
+	return Kind(f[0]), Severity(n), f[2], sentence, err
 }
 
 // sentences keeps the sentences that are good, and finds one for each row that has

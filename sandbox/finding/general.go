@@ -1,4 +1,4 @@
-package guard
+package finding
 
 // What rules about single things to say share.
 const (

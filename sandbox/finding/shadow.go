@@ -1,8 +1,12 @@
-package guard
+package finding
 
 import (
+	"slices"
 	"strings"
 	"unicode"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/definition"
 )
 
 // shape is what stays of a name for an eye that looks quickly: look-alike
@@ -10,7 +14,7 @@ import (
 func shape(name string) string {
 	var b strings.Builder
 	for _, r := range name {
-		r = plain(r)
+		r = Plain(r)
 		switch r {
 		case '_', '-', '.', '/', ' ':
 			continue
@@ -19,7 +23,7 @@ func shape(name string) string {
 		case '1', 'I', '|':
 			r = 'l'
 		}
-		if !hidden(r) {
+		if !definition.Hidden(r) {
 			b.WriteRune(unicode.ToLower(r))
 		}
 	}
@@ -28,10 +32,10 @@ func shape(name string) string {
 
 // shadows reports a tool whose name is that of another server's tool, or near
 // it: clients that know tools by name alone call one for the other.
-func (s *scanner) shadows(found []Finding, name string) []Finding {
+func (s *Scanner) shadows(found []Finding, name string) []Finding {
 	add := func(severity Severity, other, why string) {
 		found = append(found, Finding{Kind: FindName, Severity: severity, Words: name, Path: "name",
-			Why: why + " " + quote(other) + " of server " + quote(s.others[other])})
+			Why: why + " " + audit.Quote(other) + " of server " + audit.Quote(s.others[other])})
 	}
 	if _, same := s.others[name]; same {
 		add(Note, name, "the same name as")
@@ -60,7 +64,7 @@ func (s *scanner) shadows(found []Finding, name string) []Finding {
 
 // mentions reports a text that speaks of another server's tool. Names that are
 // single words are not looked for: they are words.
-func (s *scanner) mentions(text string, add func(Finding)) {
+func (s *Scanner) mentions(text string, add func(Finding)) {
 	if len(s.others) == 0 {
 		return
 	}
@@ -70,7 +74,7 @@ func (s *scanner) mentions(text string, add func(Finding)) {
 		word = strings.Trim(word, "-./")
 		server, ok := s.others[word]
 		if ok && strings.IndexFunc(word[1:], func(r rune) bool { return !unicode.IsLower(r) }) >= 0 && !s.ours(word) {
-			add(Finding{Kind: FindOtherTool, Severity: Hold, Words: word, Why: "it speaks of a tool of server " + quote(server)})
+			add(Finding{Kind: FindOtherTool, Severity: Hold, Words: word, Why: "it speaks of a tool of server " + audit.Quote(server)})
 			return
 		}
 	}
@@ -105,4 +109,13 @@ func near(a, b string) bool {
 		return true
 	}
 	return i+1 < len(x) && x[i] == y[i+1] && x[i+1] == y[i] && string(x[i+2:]) == string(y[i+2:])
+}
+
+func SortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
 }
