@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -81,7 +82,13 @@ func NewControl() (*Control, *os.File, error) {
 	return &Control{os.NewFile(uintptr(pair[0]), "control")}, os.NewFile(uintptr(pair[1]), "control"), nil
 }
 
-// Send sends one message with its Files, which stay open.
+// patience is how long Send waits for room for descriptors: the other side takes them
+// as soon as it gets a processor.
+const patience = 10 * time.Second
+
+// Send sends one message with its Files, which stay open. So many descriptors may be
+// on their way at once, of all processes of a user, as one process may have open
+// (ETOOMANYREFS, unix(7)): then it waits until some have arrived.
 func (c *Control) Send(m Message) error {
 	data, err := m.encode()
 	if err != nil {
@@ -95,9 +102,14 @@ func (c *Control) Send(m Message) error {
 		}
 		oob = unix.UnixRights(fds...)
 	}
-	for {
+	for began, pause := time.Now(), time.Millisecond; ; {
 		err := unix.Sendmsg(int(c.f.Fd()), data, oob, nil, unix.MSG_NOSIGNAL)
-		if err != unix.EINTR {
+		switch {
+		case err == unix.EINTR:
+		case err == unix.ETOOMANYREFS && time.Since(began) < patience:
+			time.Sleep(pause)
+			pause = min(2*pause, 50*time.Millisecond)
+		default:
 			return os.NewSyscallError("sendmsg", err)
 		}
 	}
