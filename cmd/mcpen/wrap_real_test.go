@@ -61,11 +61,8 @@ func installClients(t *testing.T) string {
 	return filepath.Join(dir, "node_modules")
 }
 
-// People's own clients start wrapped servers as they did before: each connects, lists
-// the tools, leaves nothing running, and unwrap gives the file back to the byte.
-func TestRealClientsStartWrappedServers(t *testing.T) {
-	bin := realBinary(t)
-	modules := installClients(t)
+// clientsHome is the home of somebody with clients and nothing of theirs.
+func clientsHome(t *testing.T) string {
 	home := realFolder(t)
 	t.Cleanup(func() { exec.Command("chmod", "-R", "u+w", home).Run() })
 	t.Setenv("HOME", home)
@@ -75,6 +72,91 @@ func TestRealClientsStartWrappedServers(t *testing.T) {
 	}
 	t.Setenv("GEMINI_CLI_TRUST_WORKSPACE", "true")
 	t.Setenv("MCP_TIMEOUT", "90000") // of Claude Code: a loaded machine takes its time
+	return home
+}
+
+// Who adds a server to a client finds it connected the first time that the client
+// looks: what takes long was done by add.
+func TestRealClientsConnectAtTheFirstList(t *testing.T) {
+	bin := realBinary(t)
+	modules := installClients(t)
+	home := clientsHome(t)
+	for _, c := range realClients {
+		if c.name == "qwen" { // a fork of gemini
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			if out, err := clientRuns(home, bin, "add", "--client", c.name, "npm:@modelcontextprotocol/server-everything"); err != nil {
+				t.Fatalf("add: %v: %s", err, out)
+			}
+			out, _ := clientRuns(home, filepath.Join(modules, c.program), c.list...) // codex ends with an error: it has no login
+			if !regexp.MustCompile(c.connected).Match(out) {
+				t.Errorf("%s does not connect: %s", c.name, out)
+			}
+			gone(t, home, bin)
+			log, err := clientRuns(home, bin, "log", "everything")
+			if err != nil || !bytes.Contains(log, []byte("start /")) {
+				t.Errorf("%s started nothing: %v: %s", c.name, err, log)
+			}
+			if err := os.Remove(filepath.Join(home, ".local/state/mcpen/log/everything.jsonl")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Clients that can be had read the examples as mcpen's own reader of their files does.
+func TestRealClientsReadTheExamples(t *testing.T) {
+	bin := realBinary(t)
+	modules := installClients(t)
+	home := clientsHome(t)
+	t.Setenv("PATH", filepath.Dir(bin)+":"+os.Getenv("PATH"))
+	t.Setenv("GITHUB_TOKEN", "github_pat_that_is_none")
+	if err := os.Mkdir(filepath.Join(home, "notes"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := clientRuns(home, bin, "add", "npm:@modelcontextprotocol/server-filesystem"); err != nil {
+		t.Fatalf("add: %v: %s", err, out)
+	}
+	examples := map[string]string{"gemini": "gemini.settings.json", "opencode": "opencode.json", "codex": "codex.config.toml"}
+	for _, c := range realClients {
+		if examples[c.name] == "" {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join(exampleClients, examples[c.name]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(home, c.file)
+			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, bytes.ReplaceAll(text, []byte("/home/you"), []byte(home)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			out, _ := clientRuns(home, filepath.Join(modules, c.program), c.list...)
+			if !regexp.MustCompile(strings.ReplaceAll(c.connected, "everything", "filesystem")).Match(out) {
+				t.Errorf("%s does not connect: %s", c.name, out)
+			}
+			gone(t, home, bin)
+			log, err := clientRuns(home, bin, "log", "filesystem")
+			if err != nil || !bytes.Contains(log, []byte("start /")) {
+				t.Errorf("%s started nothing: %v: %s", c.name, err, log)
+			}
+			if err := os.Remove(filepath.Join(home, ".local/state/mcpen/log/filesystem.jsonl")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// People's own clients start wrapped servers as they did before: each connects, lists
+// the tools, leaves nothing running, and unwrap gives the file back to the byte.
+func TestRealClientsStartWrappedServers(t *testing.T) {
+	bin := realBinary(t)
+	modules := installClients(t)
+	home := clientsHome(t)
 	for _, c := range realClients {
 		t.Run(c.name, func(t *testing.T) {
 			program := filepath.Join(modules, c.program)
