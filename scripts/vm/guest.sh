@@ -269,9 +269,9 @@ hardened() {
 # have a user namespace, and leaves programs that have a profile to it.
 apparmor() {
 	if [ "${1:-}" != confined ]; then
-		printf 'abi <abi/4.0>,\nprofile session /usr/bin/bash {\n  file,\n  capability,\n  network,\n  mount,\n  umount,\n  pivot_root,\n  unix,\n  ptrace,\n  signal,\n  dbus,\n  change_profile,\n  /** pix,\n}\n' |
+		printf 'abi <abi/4.0>,\nprofile session /usr/bin/bash flags=(attach_disconnected) {\n  /{,**} rwlkm,\n  capability,\n  network,\n  mount,\n  umount,\n  pivot_root,\n  unix,\n  ptrace,\n  signal,\n  dbus,\n  change_profile,\n  /** pix,\n}\n' |
 			sudo tee /etc/apparmor.d/session >/dev/null
-		sudo apparmor_parser -r /etc/apparmor.d/session || { say "profile of the session" "FAILED: cannot be loaded"; return; }
+		sudo apparmor_parser -r /etc/apparmor.d/session >"$work/out" 2>&1 || { tell parser <"$work/out"; say "profile of the session" "FAILED: cannot be loaded"; return; }
 		exec bash "$0" confined
 	fi
 	want=refused
