@@ -22,6 +22,7 @@ var columns = []struct {
 	{"attacks", []string{"escape"}},
 	{"life", []string{"life"}},
 	{"demo", []string{"demo"}},
+	{"writable folders", []string{"folder to write to", "without mediation"}},
 	{"without namespaces", []string{"without namespaces", "escape without namespaces"}},
 }
 

@@ -25,9 +25,9 @@ func TestTableOfMachines(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, got, _ = strings.Cut(got, "---|\n")
-	want := "| one | Linux 6.12; abc, 5 s | held | – | memory limit FAILED (exit 137) | – | – | held, 2 tests | refused (no / bar) | – | – |\n" +
-		"| three, yama |  | held | – | – | – | weaker | – | – | – | – |\n" +
-		"| three, proc | as above | doctor and run agree refused (why) | – | – | – | – | – | – | – | – |\n" +
+	want := "| one | Linux 6.12; abc, 5 s | held | – | memory limit FAILED (exit 137) | – | – | held, 2 tests | refused (no / bar) | – | – | – |\n" +
+		"| three, yama |  | held | – | – | – | weaker | – | – | – | – | – |\n" +
+		"| three, proc | as above | doctor and run agree refused (why) | – | – | – | – | – | – | – | – | – |\n" +
 		"\nNot run: two.\n"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
