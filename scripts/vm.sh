@@ -6,6 +6,9 @@
 #
 #	scripts/vm.sh [MACHINE…]     # default: every machine of scripts/vm/machines
 #
+# MCPEN_VM_PARTS="limits egress" runs these parts of a whole machine (scripts/vm/guest.sh)
+# again, beside doctor and a start; what the others found before stays as it was.
+#
 # Images and results are kept in $MCPEN_VM (default: ~/.cache/mcpen-vm). The network is
 # used only to make an image, from the package mirror that this machine is set up with.
 # Needs root for mmdebstrap, or a machine that lets users have namespaces.
@@ -96,6 +99,7 @@ payload() {
 boot() {
 	name=$1 suite=$2 arch=$3 setting=$4
 	results=$cache/$name.results
+	[ ! -e "$results" ] || [ -z "${MCPEN_VM_PARTS:-}" ] || mv "$results" "$results.before"
 	: >"$results"
 	case $arch in
 	amd64) qemu=(qemu-system-x86_64 -machine q35 -cpu max) console=ttyS0 ;;
@@ -103,11 +107,16 @@ boot() {
 	esac
 	timeout --kill-after=10 "$limit" "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m 2048 -nodefaults -no-reboot -display none \
 		-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
-		-append "root=/dev/vda rw console=$console quiet loglevel=3 systemd.show_status=0 mcpen.setting=$setting $5" \
+		-append "root=/dev/vda rw console=$console quiet loglevel=3 systemd.show_status=0 mcpen.setting=$setting mcpen.parts=${MCPEN_VM_PARTS// /,} $5" \
 		-drive "file=$dir/disk,if=virtio,format=raw,snapshot=on" \
 		-drive "file=$cache/payload-$arch.disk,if=virtio,format=raw,readonly=on" \
 		-device virtio-serial -chardev "file,id=results,path=$results" -device virtserialport,chardev=results,name=mcpen.results \
 		-serial "file:$cache/$name.console" </dev/null || true
+	if [ -n "${MCPEN_VM_PARTS:-}" ] && [ -e "$results.before" ]; then
+		grep -v $'^[^\t]*| ' "$results.before" | grep -v '^commit\|^machine\|doctor as written down' |
+			awk -F'\t' 'NR == FNR {new[$1] = 1; next} NF > 1 && !($1 in new)' "$results" - >"$cache/kept"
+		cat "$cache/kept" >>"$results"
+	fi
 	grep -q '^end$' "$results" || echo "machine	did not come to its end: see $cache/$name.console" >>"$results"
 }
 
