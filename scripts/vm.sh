@@ -16,6 +16,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${MCPEN_VM:-${XDG_CACHE_HOME:-$HOME/.cache}/mcpen-vm}
 limit=${MCPEN_VM_SECONDS:-5400}
+parts=${MCPEN_VM_PARTS:-}
 mkdir -p "$cache"
 
 need() {
@@ -99,7 +100,7 @@ payload() {
 boot() {
 	name=$1 suite=$2 arch=$3 setting=$4
 	results=$cache/$name.results
-	[ ! -e "$results" ] || [ -z "${MCPEN_VM_PARTS:-}" ] || mv "$results" "$results.before"
+	[ ! -e "$results" ] || [ -z "$parts" ] || mv "$results" "$results.before"
 	: >"$results"
 	case $arch in
 	amd64) qemu=(qemu-system-x86_64 -machine q35 -cpu max) console=ttyS0 ;;
@@ -107,12 +108,12 @@ boot() {
 	esac
 	timeout --kill-after=10 "$limit" "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m 2048 -nodefaults -no-reboot -display none \
 		-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
-		-append "root=/dev/vda rw console=$console quiet loglevel=3 systemd.show_status=0 mcpen.setting=$setting mcpen.parts=${MCPEN_VM_PARTS// /,} $5" \
+		-append "root=/dev/vda rw console=$console quiet loglevel=3 systemd.show_status=0 mcpen.setting=$setting mcpen.parts=${parts// /,} $5" \
 		-drive "file=$dir/disk,if=virtio,format=raw,snapshot=on" \
 		-drive "file=$cache/payload-$arch.disk,if=virtio,format=raw,readonly=on" \
 		-device virtio-serial -chardev "file,id=results,path=$results" -device virtserialport,chardev=results,name=mcpen.results \
 		-serial "file:$cache/$name.console" </dev/null || true
-	if [ -n "${MCPEN_VM_PARTS:-}" ] && [ -e "$results.before" ]; then
+	if [ -n "$parts" ] && [ -e "$results.before" ]; then
 		grep -v $'^[^\t]*| ' "$results.before" | grep -v '^commit\|^machine\|doctor as written down' |
 			awk -F'\t' 'NR == FNR {new[$1] = 1; next} NF > 1 && !($1 in new)' "$results" - >"$cache/kept"
 		cat "$cache/kept" >>"$results"
