@@ -34,7 +34,7 @@ doctor() {
 	code=$?
 	cat "$work/doctor" "$work/doctor.err" | sed "s/$(uname -r | sed 's/[.+]/\\&/g')/KERNEL/" | tell "doctor $part"
 	same=held
-	for _ in 1 2; do
+	for _ in 1 ${1-2}; do
 		"$mcpen" doctor >"$work/again" 2>/dev/null </dev/null
 		cmp -s "$work/doctor" "$work/again" || { same="FAILED: doctor says something else than at first"; diff "$work/doctor" "$work/again" | tell differs; }
 	done
@@ -252,11 +252,11 @@ whole() {
 
 # brief is what one setting of several gets.
 brief() {
-	doctor
+	doctor ""
 	agree
 	if [ "$run" = 0 ]; then
 		egress
-		suite life '^(TestLifePoliteServer|TestLifeNothingOutlivesTheServer|TestLifeKilledLauncher)$'
+		suite life '^TestLifePoliteServer$'
 	else
 		weaker
 		pasted
