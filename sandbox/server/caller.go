@@ -13,7 +13,7 @@ import (
 type Caller struct {
 	Env []string
 	Err *os.File // what they are told beside the protocol
-	// Passwd is where users have their homes, and machine the administrator's own
+	// Passwd is where users have their homes, and Machine the administrator's own
 	// configuration.
 	Passwd, Machine string
 	// Confirm asks the person whether they trust a profile as it is; nil where nobody
@@ -28,6 +28,7 @@ func (c *Caller) Warn(format string, args ...any) {
 	fmt.Fprintf(c.Err, "mcpen: warning: "+format+"\n", args...)
 }
 
+// Getenv is the value of a variable, "" where it is not set.
 func (c *Caller) Getenv(name string) string {
 	v, _ := c.Lookup(name)
 	return v
@@ -44,10 +45,12 @@ func (c *Caller) Lookup(name string) (string, bool) {
 	return "", false
 }
 
+// Terminal reports whether a file is a terminal that can be written over.
 func (c *Caller) Terminal(f *os.File) bool {
 	return c.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
+// Count is a number of things in words: "1 package", "2 packages".
 func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

@@ -160,6 +160,7 @@ func usable(dir string) bool {
 	return err == nil && st.IsDir() && unix.Access(dir, unix.W_OK|unix.X_OK) == nil
 }
 
+// Absolute is a clean absolute path, or "" for any other.
 func Absolute(p string) string {
 	if !filepath.IsAbs(p) {
 		return ""

@@ -19,6 +19,7 @@ type Locked struct {
 	Lock       pack.Lock
 }
 
+// LockName is the name of the server whose lock a file is.
 func LockName(file string) string { return strings.TrimSuffix(filepath.Base(file), ".lock") }
 
 // rules are those of the profile that a lock belongs to, and what that asks for:

@@ -88,26 +88,7 @@ func (c *Caller) Prepare(ctx context.Context, w Words) (p Prepared, err error) {
 	if err = c.install(ctx, ch, r, &p); err != nil {
 		return p, err
 	}
-	own := OwnState(p.Policy, p.Dirs)
-	if own != "" && !ch.Look {
-		if err := os.MkdirAll(own, 0o700); err != nil {
-			return p, fmt.Errorf("cannot make the server's state directory: %w", err)
-		}
-	}
-	if p.Host, err = host.Probe(ctx, c.Ask(p)); err != nil {
-		return p, err
-	}
-	if p.Host.Proxies, err = c.proxies(p.Policy); err != nil {
-		return p, err
-	}
-	p.Host.Certificates = c.certificates(p.Dirs, p.Policy)
-	if plan.SaysGit(p.Policy, p.Program) {
-		p.Host.Git = c.git(ctx, p.Dirs)
-	}
-	if own != "" && ch.Look {
-		assumeDir(p.Host.Paths, own)
-	}
-	if p.Plan, err = plan.Compile(p.Policy, p.Program, p.Host); err != nil {
+	if err = c.compile(ctx, &p, ch.Look); err != nil {
 		return p, err
 	}
 	if err := p.profileApart(); err != nil {
@@ -117,6 +98,32 @@ func (c *Caller) Prepare(ctx context.Context, w Words) (p Prepared, err error) {
 		return p, err
 	}
 	return p, recordWritten(p.Dirs, p.Plan)
+}
+
+// compile asks this machine what the plan needs to know, and makes the plan. Nothing
+// changes it afterwards but the secrets, whose values it only names.
+func (c *Caller) compile(ctx context.Context, p *Prepared, look bool) (err error) {
+	own := OwnState(p.Policy, p.Dirs)
+	if own != "" && !look {
+		if err := os.MkdirAll(own, 0o700); err != nil {
+			return fmt.Errorf("cannot make the server's state directory: %w", err)
+		}
+	}
+	if p.Host, err = host.Probe(ctx, c.Ask(*p)); err != nil {
+		return err
+	}
+	if p.Host.Proxies, err = c.proxies(p.Policy); err != nil {
+		return err
+	}
+	p.Host.Certificates = c.certificates(p.Dirs, p.Policy)
+	if plan.SaysGit(p.Policy, p.Program) {
+		p.Host.Git = c.git(ctx, p.Dirs)
+	}
+	if own != "" && look {
+		assumeDir(p.Host.Paths, own)
+	}
+	p.Plan, err = plan.Compile(p.Policy, p.Program, p.Host)
+	return err
 }
 
 // install finds or installs the program, once everything that names it is trusted.

@@ -39,6 +39,8 @@ func (c *Caller) Find(argv []string, at Dirs) (plan.Program, error) {
 	return prog, err
 }
 
+// FindEnv is what a program is looked for with: PATH, and what tells managers of runtimes
+// their version.
 func (c *Caller) FindEnv(at Dirs) host.FindEnv {
 	env := host.FindEnv{Path: c.Getenv("PATH"), Home: at.Home, Dir: at.Cwd, Vars: map[string]string{}}
 	for _, name := range host.FindVars {

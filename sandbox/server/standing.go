@@ -51,6 +51,7 @@ func (s Standing) Complete(l pack.Lock) pack.Lock {
 	return l
 }
 
+// StandingFile is where the standing of a lock is kept.
 func StandingFile(at Dirs, lockFile string) string {
 	sum := sha256.Sum256([]byte(lockFile))
 	return filepath.Join(at.State, "standing", hex.EncodeToString(sum[:16])+".json")
