@@ -4,7 +4,7 @@ RELEASE ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PREFIX  ?= /usr/local
 # Code that mcpen never calls: manual pages, checkpoints.
 TAGS    := urfave_cli_no_docs,runc_nocriu
-GO      := go
+GO      := $(CURDIR)/scripts/go
 BUILD   := $(GO) build -trimpath -ldflags "-s -w -X main.release=$(RELEASE)"
 TEST    := $(GO) test -tags $(TAGS)
 # With the launcher in it, as it is shipped.
@@ -63,6 +63,9 @@ vm: ## real Debian machines under qemu: MACHINES="debian13 …" (default: all)
 
 vm-table: ## write what the last runs of make vm found into SECURITY
 	$(GO) run ./scripts/tables "$${MCPEN_VM:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mcpen-vm}"
+
+fresh: ## a new Debian with git and make alone: README's commands, and make test, with their times (root; SUITE=trixie)
+	@scripts/fresh.sh $(SUITE)
 
 soak: build ## ten minutes of mixed traffic, and ten each of changes in a writable folder as user and root (MCPEN_SOAK_WRITES=5m)
 	$(TEST) -tags $(TAGS),soak -timeout 60m -run Soak -v ./...

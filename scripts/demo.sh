@@ -48,7 +48,7 @@ export DEMO_TOKEN=do-not-tell
 bin=${MCPEN_DEMO_BIN:-$tmp/bin} # where they are built already
 if [ -z "${MCPEN_DEMO_BIN:-}" ]; then
 	note "building the example server and the example client"
-	(cd "$repo" && HOME=$user_home go build -o "$bin/" ./examples/mischief ./examples/client)
+	(cd "$repo" && HOME=$user_home scripts/go build -o "$bin/" ./examples/mischief ./examples/client)
 fi
 client=$bin/client
 cd "$project"

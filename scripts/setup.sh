@@ -29,11 +29,5 @@ if [ -n "$missing" ]; then
 		{ $sudo apt-get update -qq && $sudo apt-get install -y -qq $missing >/dev/null; }
 fi
 
-# Go 1.21 and newer fetch the toolchain that go.mod names by themselves.
-version=$(go env GOVERSION 2>/dev/null | sed 's/^go//')
-case $version in
-	'' | 1.[0-9] | 1.[0-9].* | 1.1[0-9] | 1.1[0-9].* | 1.20 | 1.20.*)
-		echo "mcpen needs Go 1.21 or newer to fetch its toolchain, and this is ${version:-none}: see https://go.dev/dl" >&2
-		exit 1
-		;;
-esac
+# What a package manager has may be too old to fetch the toolchain that go.mod names.
+"$(dirname "$0")/go" version >/dev/null
