@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -76,7 +77,9 @@ func TestRealNewcomer(t *testing.T) {
 				t.Errorf("%d commands", len(n.typed)+1)
 			}
 			for _, line := range n.typed {
-				if out, err := clientRuns(home, bin, strings.Fields(fill(line))...); err != nil {
+				cmd := exec.Command(bin, strings.Fields(fill(line))...) // an install takes its time
+				cmd.Dir = home
+				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Fatalf("mcpen %s: %v: %s", line, err, out)
 				}
 			}
