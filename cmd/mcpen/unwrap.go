@@ -13,7 +13,7 @@ import (
 func (a *app) unwrapCommand() *cli.Command {
 	return &cli.Command{
 		Name: "unwrap", Usage: "give the servers of your clients the commands back that they had", ArgsUsage: "[PATH…]",
-		Description: "What stands behind -- becomes the command again, and the file has the bytes that it had\nbefore wrap. Locks and profiles stay.",
+		Description: "What stands behind -- becomes the command again, and the file has the bytes that it had\nbefore wrap, secrets that went into the keyring included. Locks and profiles stay.",
 		Flags:       changeFlags(),
 		Action:      func(c *cli.Context) error { return a.unwrap(c) },
 	}
@@ -32,7 +32,7 @@ func (a *app) unwrap(c *cli.Context) error {
 	var touched []clients.Place
 	n := 0
 	for _, p := range t.places {
-		change, err := p.Unwrap(wanted)
+		change, err := p.Unwrap(wanted, hiddenLiteral) // nothing is fetched before a person has said yes
 		if err != nil {
 			t.note(p, "", err)
 			continue
@@ -72,11 +72,12 @@ func (a *app) unwrapAll(t *target, places []clients.Place, wanted func(clients.E
 	var out []unwrapJSON
 	t.problems = slices.DeleteFunc(t.problems, func(p problem) bool { return p.Server != "" }) // they are found again
 	for _, p := range places {
-		change, err := clients.Apply(p, func() (clients.Change, error) { return p.Unwrap(wanted) })
+		change, err := clients.Apply(p, func() (clients.Change, error) { return p.Unwrap(wanted, keptLiteral) })
 		a.tellChange(t, p, change, err)
 		if err != nil {
 			continue
 		}
+		a.dropBack(change)
 		for _, e := range change.Done {
 			out = append(out, unwrapJSON{p.Client.Name, p.Path, e.Scope, e.Server, audit.RedactArgs(e.Inner())})
 		}

@@ -53,6 +53,7 @@ func (a *app) wrapCommand() *cli.Command {
 			"Clients: " + strings.Join(clients.Names(), ", ") + ".",
 		Flags: changeFlags(
 			&cli.BoolFlag{Name: "all", Usage: "also the servers of which nobody knows what they need"},
+			&cli.StringFlag{Name: "secrets", Value: keepSecrets, Usage: "`WHERE` the secrets of the entries are kept: in the file (keep), or in your keyring\n\t(keyring), from where unwrap gives them back"},
 			&cli.BoolFlag{Name: "no-install", Usage: "install nothing: the first start of a package does"},
 			setFlag(),
 		),
@@ -197,8 +198,13 @@ func (a *app) wrap(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	where := c.String("secrets")
+	if where != keepSecrets && where != keyringSecrets {
+		return usage("mcpen wrap --secrets keyring", "--secrets is %q: it is neither keep nor keyring", where)
+	}
 	all := a.proposals(t, params)
-	w := wrapping{app: a, target: t, mcpen: mcpen, all: all, every: c.Bool("all"), install: !c.Bool("no-install"), set: params}
+	w := wrapping{keyring: where == keyringSecrets, app: a, target: t, mcpen: mcpen, all: all, every: c.Bool("all"), install: !c.Bool("no-install"), set: params}
+	w.noteMoves()
 	switch {
 	case c.Bool("dry-run"):
 		return w.diff()
@@ -278,6 +284,7 @@ type wrapping struct {
 	all     []proposal
 	every   bool // --all
 	install bool
+	keyring bool // --secrets keyring
 	set     map[string][]string
 	done    []proposal
 }
@@ -418,11 +425,11 @@ func (w *wrapping) diff() error {
 		if p.Refused() != nil {
 			continue
 		}
-		change, err := p.Wrap(w.starter(p), w.words(p))
+		change, err := p.Wrap(w.starter(p), w.words(p), w.moves(p))
 		if err != nil {
 			continue // it was noted when it was read
 		}
-		fmt.Fprint(w.app.out, change.Diff())
+		fmt.Fprint(w.app.out, masked(change).Diff())
 		for _, l := range change.Left {
 			w.target.note(p, l.Key(), l.Err)
 		}
@@ -481,9 +488,16 @@ func (w *wrapping) prepare(ctx context.Context) error {
 // apply writes one file, and tells of it.
 func (w *wrapping) apply(p clients.Place) {
 	a := w.app
-	change, err := clients.Apply(p, func() (clients.Change, error) { return p.Wrap(w.starter(p), w.words(p)) })
+	change, err := clients.Apply(p, func() (clients.Change, error) {
+		change, err := p.Wrap(w.starter(p), w.words(p), w.moves(p))
+		if err == nil {
+			err = keep(change.Moved)
+		}
+		return change, err
+	})
 	a.tellChange(w.target, p, change, err)
 	if err != nil {
+		a.dropMoved(change.Moved)
 		return
 	}
 	for i := range w.all {

@@ -60,6 +60,9 @@ func (c *Caller) secret(ctx context.Context, from string, p *Prepared) (string, 
 		if !ok {
 			return "", errors.New("it is not set")
 		}
+		if kept, ok := KeptIn(what, v); ok {
+			return kept.Value()
+		}
 		return v, nil
 	case "file":
 		if real := p.Host.Paths[what].Real; real != "" {

@@ -25,6 +25,8 @@ const (
 type Var struct {
 	Name  string
 	Value string
+
+	at *node
 }
 
 // Entry is one server in a file.
@@ -157,7 +159,7 @@ func (e *Entry) env(n *node) {
 	}
 	for _, m := range n.members {
 		if m.value.kind == kindText || m.value.kind == kindOther {
-			e.Env = append(e.Env, Var{m.key, m.value.text})
+			e.Env = append(e.Env, Var{m.key, m.value.text, m.value})
 		}
 	}
 }

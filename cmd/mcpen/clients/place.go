@@ -66,6 +66,8 @@ type Change struct {
 	Before, After []byte
 	Done          []Entry // as they were
 	Left          []Left  // that should have been changed, and could not be
+	Moved         []Moved // what the file has references for now
+	Back          []Var   // whose references the file has no more
 	Kept          []string
 	Open          []Process // who has the file open
 }
@@ -81,27 +83,54 @@ func (c Change) Diff() string {
 	return string(diff.Diff(c.Path, c.Before, c.Path, c.After))
 }
 
-// Wrap puts mcpen in front of the entries that words has words for.
-func (p Place) Wrap(mcpen string, words Words) (Change, error) {
-	return p.change(func(f file, e Entry) (file, bool, error) {
+// Wrap puts mcpen in front of the entries that words has words for, and references in the
+// place of the values that moves has some for; nil moves none.
+func (p Place) Wrap(mcpen string, words Words, moves Moves) (Change, error) {
+	var all []Moved
+	change, err := p.change(func(f file, e Entry) (file, bool, error) {
 		w, ok := words(e)
 		if !ok {
 			return f, false, nil
 		}
 		out, err := f.wrap(e, mcpen, append(append([]string{"run"}, w...), "--"))
+		if err != nil || moves == nil {
+			return out, true, err
+		}
+		now, err := out.entry(e.Server, e.Scope)
+		if err != nil {
+			return out, true, err
+		}
+		out, moved, err := out.move(now, moves(e))
+		all = append(all, moved...)
 		return out, true, err
 	})
+	change.Moved = all
+	return change, err
 }
 
-// Unwrap gives wrapped entries the commands back that they had.
-func (p Place) Unwrap(wanted func(Entry) bool) (Change, error) {
-	return p.change(func(f file, e Entry) (file, bool, error) {
+// Unwrap gives wrapped entries the commands back that they had, and the values.
+func (p Place) Unwrap(wanted func(Entry) bool, literals Literals) (Change, error) {
+	var all []Var
+	change, err := p.change(func(f file, e Entry) (file, bool, error) {
 		if e.State != Wrapped || !wanted(e) {
 			return f, false, nil
 		}
-		out, err := f.unwrap(e)
+		out, refs, err := f.moveBack(e, literals)
+		if err != nil {
+			return out, true, err
+		}
+		now, err := out.entry(e.Server, e.Scope)
+		if err != nil {
+			return out, true, err
+		}
+		out, err = out.unwrap(now)
+		if err == nil {
+			all = append(all, refs...)
+		}
 		return out, true, err
 	})
+	change.Back = all
+	return change, err
 }
 
 // turn changes one entry. It reports whether it was wanted to.

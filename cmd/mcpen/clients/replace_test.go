@@ -37,13 +37,13 @@ func TestMain(m *testing.M) {
 func wrapFile(path string) (Change, error) {
 	p := Place{Client: &unknown, Path: path, format: formatJSON, shapes: plainShapes}
 	return Apply(p, func() (Change, error) {
-		return p.Wrap(testMcpen, func(e Entry) ([]string, bool) { return nil, e.State == Open })
+		return p.Wrap(testMcpen, func(e Entry) ([]string, bool) { return nil, e.State == Open }, nil)
 	})
 }
 
 func unwrapFile(path string) (Change, error) {
 	p := Place{Client: &unknown, Path: path, format: formatJSON, shapes: plainShapes}
-	return Apply(p, func() (Change, error) { return p.Unwrap(func(Entry) bool { return true }) })
+	return Apply(p, func() (Change, error) { return p.Unwrap(func(Entry) bool { return true }, noLiterals) })
 }
 
 const config = `{

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mcpen/cmd/mcpen/clients"
+	"mcpen/sandbox/server"
+)
+
+// Where wrap leaves the secrets of entries.
+const (
+	keepSecrets    = "keep"
+	keyringSecrets = "keyring"
+)
+
+// moves are the references that stand for the secrets of a file's servers, or nil where
+// they stay in the file.
+func (w *wrapping) moves(place clients.Place) clients.Moves {
+	if !w.keyring {
+		return nil
+	}
+	return func(e clients.Entry) map[string]string {
+		i := slices.IndexFunc(w.all, func(p proposal) bool { return p.place.Path == place.Path && p.entry.Key() == e.Key() })
+		if i < 0 {
+			return nil
+		}
+		refs := map[string]string{}
+		for _, name := range w.all[i].secrets(e) {
+			refs[name] = server.KeptFor(place.Client.Name, place.Path, e.Scope, e.Server, name).Ref()
+		}
+		return refs
+	}
+}
+
+// secrets are the variables of an entry whose values mcpen hands to the server and shows
+// nobody. What a client fills in itself is no value yet.
+func (p proposal) secrets(e clients.Entry) []string {
+	var out []string
+	for _, v := range e.Env {
+		from := func(ref string) bool { return strings.TrimPrefix(ref, "?") == "env:"+v.Name }
+		secret := false
+		for _, s := range p.policy.Env.Secret {
+			secret = secret || from(s.From)
+		}
+		for i, word := range p.words {
+			secret = secret || word == "--secret" && i+1 < len(p.words) && p.words[i+1] == v.Name
+		}
+		if _, kept := server.KeptIn(v.Name, v.Value); secret && !kept && v.Value != "" && !strings.Contains(v.Value, "${") {
+			out = append(out, v.Name)
+		}
+	}
+	return out
+}
+
+// noteMoves says which secrets leave their files.
+func (w *wrapping) noteMoves() {
+	for i := range w.all {
+		p := &w.all[i]
+		if !w.keyring || !w.chosen(*p) {
+			continue
+		}
+		if names := p.secrets(p.entry); len(names) > 0 {
+			p.notes = append(p.notes, "moves "+strings.Join(names, ", ")+" into the keyring")
+		}
+	}
+}
+
+// keep puts secrets into the keyring.
+func keep(moved []clients.Moved) error {
+	for _, m := range moved {
+		literal := m.Literal
+		if literal == clients.Quote(m.Value) {
+			literal = ""
+		}
+		kept, _ := server.KeptIn(m.Name, m.Ref)
+		if err := kept.Keep(m.Value, literal); err != nil {
+			return fmt.Errorf("cannot keep %s: %w", m.Name, err)
+		}
+	}
+	return nil
+}
+
+// dropMoved takes secrets out of the keyring again that no file has a reference to.
+func (a *app) dropMoved(moved []clients.Moved) {
+	for _, m := range moved {
+		kept, _ := server.KeptIn(m.Name, m.Ref)
+		_ = kept.Drop() // what failed before is told
+	}
+}
+
+// dropBack takes secrets out of the keyring that are in their file again.
+func (a *app) dropBack(change clients.Change) {
+	for _, v := range change.Back {
+		kept, _ := server.KeptIn(v.Name, v.Value)
+		if err := kept.Drop(); err != nil {
+			a.Warn("%s is in its file again, and still in the keyring as %s: %v", v.Name, v.Value, err)
+		}
+	}
+}
+
+// keptLiteral gives the bytes back that a reference stands for.
+func keptLiteral(v clients.Var) (string, error) {
+	kept, ok := server.KeptIn(v.Name, v.Value)
+	if !ok {
+		return "", nil
+	}
+	literal, err := kept.Literal()
+	if err != nil || literal != "" {
+		return literal, err
+	}
+	value, err := kept.Value()
+	return clients.Quote(value), err
+}
+
+// hidden stands for a secret on a screen.
+const hidden = `"…"`
+
+// hiddenLiteral stands for what keptLiteral gives.
+func hiddenLiteral(v clients.Var) (string, error) {
+	if _, ok := server.KeptIn(v.Name, v.Value); !ok {
+		return "", nil
+	}
+	return hidden, nil
+}
+
+// masked is a change to look at, without the secrets that it moves.
+func masked(c clients.Change) clients.Change {
+	for _, m := range c.Moved {
+		c.Before = bytes.ReplaceAll(c.Before, []byte(m.Literal), []byte(hidden))
+		c.After = bytes.ReplaceAll(c.After, []byte(m.Literal), []byte(hidden))
+	}
+	return c
+}

@@ -1,0 +1,53 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/zalando/go-keyring"
+
+	"mcpen/sandbox/plan"
+)
+
+// A client's file that names another server's key must not be given it.
+func TestKeptSecretIsTheVariablesOwn(t *testing.T) {
+	keyring.MockInit()
+	kept := KeptFor("claude-desktop", "/f", "", "git hub/ü", "TOKEN")
+	if err := kept.Keep("ghp_x", `"gh\u0070_x"`); err != nil {
+		t.Fatal(err)
+	}
+	for variable, value := range map[string]string{"OTHER": kept.Ref(), "TOKEN": "ghp_y", "KEN": kept.Ref()} {
+		c := &Caller{Env: []string{variable + "=" + value}}
+		got, err := c.secret(context.Background(), "env:"+variable, &Prepared{})
+		if err != nil || got != value {
+			t.Errorf("%s=%s became %q, %v", variable, value, got, err)
+		}
+	}
+	c := &Caller{Env: []string{"TOKEN=" + kept.Ref()}}
+	p := &Prepared{}
+	p.Plan.Process.Secrets = []plan.Secret{{Name: "TOKEN", From: "env:TOKEN"}}
+	if err := c.FetchSecrets(context.Background(), p); err != nil || p.Plan.Process.Secrets[0].Value != plan.Opaque("ghp_x") {
+		t.Errorf("its own is %v, %v", p.Plan.Process.Secrets, err)
+	}
+	if other := KeptFor("claude-desktop", "/g", "", "git hub/ü", "TOKEN"); other == kept {
+		t.Error("two files share one item")
+	}
+	if err := kept.Drop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := kept.Drop(); err != nil {
+		t.Errorf("dropped twice: %v", err)
+	}
+	if _, err := c.secret(context.Background(), "env:TOKEN", p); err == nil {
+		t.Error("a secret that is gone was found")
+	}
+	keyring.MockInitWithError(errors.New("locked"))
+	defer keyring.MockInit()
+	if err := kept.Keep("x", ""); err == nil {
+		t.Error("a keyring that is locked kept something")
+	}
+	if err := c.FetchSecrets(context.Background(), p); err == nil {
+		t.Error("a server started without its secret")
+	}
+}
