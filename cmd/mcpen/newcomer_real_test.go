@@ -32,7 +32,7 @@ var newcomers = []struct {
 		call: `"name":"get-env","arguments":{}`, want: "hush-hush"},
 	{name: "a network", typed: []string{"add npm:mcp-searxng", "allow mcp-searxng localhost:PORT env:SEARXNG_URL --yes"}, run: "run mcp-searxng",
 		call: `"name":"searxng_web_search","arguments":{"query":"pens"}`, want: "a pen of its own"},
-	{name: "PyPI and a network", typed: []string{"add pypi:mcp-server-fetch", "allow fetch localhost:PORT --yes"}, run: "run fetch",
+	{name: "PyPI and a network", typed: []string{"add pypi:mcp-server-fetch"}, run: "run --set sites=localhost:PORT fetch -- --allow-private-ips",
 		call: `"name":"fetch","arguments":{"url":"http://localhost:PORT/"}`, want: "a page of its own"},
 	{name: "PyPI", typed: []string{"add pypi:mcp-server-time"}, run: "run time",
 		call: `"name":"get_current_time","arguments":{"timezone":"Europe/Berlin"}`, want: "Europe/Berlin"},
