@@ -233,3 +233,41 @@ func TestMountsAreInOrder(t *testing.T) {
 		}
 	}
 }
+
+// A mediator is there where a folder of the person's is shown, in which a socket could be
+// found, and not for files, the system's folders or what is not there: it costs a start.
+func TestWhoIsMediated(t *testing.T) {
+	tr := parseTree(t, laptop, "file /home/ada/one\ndir /home/ada/led\nsocket /srv/s.sock\n")
+	for _, c := range []struct {
+		name string
+		pol  func(*policy.Policy)
+		led  bool
+		want bool
+	}{
+		{"nothing", func(*policy.Policy) {}, false, false},
+		{"a folder to read", func(p *policy.Policy) { p.Filesystem.Read = []policy.Path{{Path: "/home/ada/docs"}} }, false, true},
+		{"a file to read", func(p *policy.Policy) { p.Filesystem.Read = []policy.Path{{Path: "/home/ada/one"}} }, false, false},
+		{"a file to write", func(p *policy.Policy) { p.Filesystem.Write = []policy.Path{{Path: "/home/ada/one"}} }, false, true},
+		{"a folder of the system's", func(p *policy.Policy) { p.Filesystem.Read = []policy.Path{{Path: "/usr/share/zoneinfo"}} }, false, false},
+		{"one that is not there", func(p *policy.Policy) { p.Filesystem.Read = []policy.Path{{Path: "/home/ada/none", Optional: true}} }, false, false},
+		{"a folder to write", func(p *policy.Policy) { p.Filesystem.Write = []policy.Path{{Path: "/home/ada/src/app"}} }, false, true},
+		{"its own state", func(p *policy.Policy) { p.Filesystem.Write = []policy.Path{{Path: "/home/ada/.local/state/mcpen/servers/demo"}} }, false, false},
+		{"a socket", func(p *policy.Policy) { p.Sockets = []policy.Socket{{Path: "/srv/s.sock"}} }, false, false},
+		{"a program's folder that a link led to", func(*policy.Policy) {}, true, true},
+	} {
+		pol, prog := policy.Closed("demo"), laptopNode()
+		c.pol(&pol)
+		if c.led {
+			prog.Needs = append(prog.Needs, Need{Path: "/home/ada/led", Led: []string{"/home/ada/src/link"}})
+		} else {
+			prog.Needs = append(prog.Needs, Need{Path: "/home/ada/led"}) // a runtime's own folder
+		}
+		h := laptopHost()
+		h.Mediation = Fact{Is: Yes}
+		tr.answer(&h, Asks(pol, prog, h.Home, h.State, h.Config, h.Runtime))
+		p, err := Compile(pol, prog, h)
+		if err != nil || p.Seccomp.Mediate != c.want || p.Holds(policy.LayerMediation) != c.want {
+			t.Errorf("%s: mediated %v, %v", c.name, p.Seccomp.Mediate, err)
+		}
+	}
+}

@@ -632,3 +632,38 @@ func TestWhoseALineOfStderrIs(t *testing.T) {
 		t.Errorf("%+v", told)
 	}
 }
+
+// A peer that went away with something unread has ended the conversation, and is no
+// failure of this side's.
+func TestAPeerThatResets(t *testing.T) {
+	for what, leave := range map[string]func(peer int){
+		"unread bytes": func(peer int) { unix.Close(peer) },
+		"nothing left": func(peer int) { unix.Read(peer, make([]byte, 10)); unix.Close(peer) },
+	} {
+		a, b := socketpair(t, 0)
+		f := fdOf(t, a)
+		if _, err := f.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		leave(b)
+		if n, err := f.Read(make([]byte, 10)); n != 0 || err != io.EOF {
+			t.Errorf("%s: %d, %v", what, n, err)
+		}
+	}
+	r, w := rawPipe(t)
+	f := fdOf(t, r)
+	unix.Close(w)
+	err := fault.Watch([]uintptr{unix.SYS_READ}, func(c fault.Call) fault.Answer {
+		if c.Args[0] == uint64(r) {
+			return fault.Fail(unix.EIO)
+		}
+		return fault.Answer{}
+	}, func() {
+		if n, err := f.Read(make([]byte, 10)); n != 0 || !errors.Is(err, unix.EIO) {
+			t.Errorf("a read that fails: %d, %v", n, err)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
