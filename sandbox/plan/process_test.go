@@ -147,3 +147,21 @@ func TestProgramsStayWhereTheyAre(t *testing.T) {
 		}
 	}
 }
+
+// A hint is written with the words that the profile has for its folders, and a parameter
+// that holds several is no word for one.
+func TestHintsKnowTheProfilesFolders(t *testing.T) {
+	given := []policy.Given{{Name: "workspace", Values: []string{"/home/ada/src"}}, {Name: "state", Values: []string{"/home/ada/st"}}, {Name: "home", Values: []string{"/home/ada"}}, {Name: "other", Values: []string{"/srv"}}}
+	for path, want := range map[string]string{"/home/ada/src/x": "${workspace}/x", "/home/ada/st/x": "${state}/x", "/home/ada/x": "~/x", "/srv/x": "/srv/x"} {
+		if got := roots(given).AllowPath("read", path).Line(); got != `filesystem.read = ["`+want+`"]` {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	if r := (Plan{Tools: Tools{Given: given}}).Roots(); r != roots(given) || r.State != "/home/ada/st" {
+		t.Errorf("%+v", r)
+	}
+	two := []policy.Given{{Name: "workspace", Values: []string{"/a", "/b"}}, {Name: "state"}}
+	if r := roots(two); r != roots(nil) {
+		t.Errorf("%+v", r)
+	}
+}
