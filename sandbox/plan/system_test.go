@@ -251,7 +251,9 @@ func TestWhoIsMediated(t *testing.T) {
 		{"a folder of the system's", func(p *policy.Policy) { p.Filesystem.Read = []policy.Path{{Path: "/usr/share/zoneinfo"}} }, false, false},
 		{"one that is not there", func(p *policy.Policy) { p.Filesystem.Read = []policy.Path{{Path: "/home/ada/none", Optional: true}} }, false, false},
 		{"a folder to write", func(p *policy.Policy) { p.Filesystem.Write = []policy.Path{{Path: "/home/ada/src/app"}} }, false, true},
-		{"its own state", func(p *policy.Policy) { p.Filesystem.Write = []policy.Path{{Path: "/home/ada/.local/state/mcpen/servers/demo"}} }, false, false},
+		{"its own state", func(p *policy.Policy) {
+			p.Filesystem.Write = []policy.Path{{Path: "/home/ada/.local/state/mcpen/servers/demo"}}
+		}, false, false},
 		{"a socket", func(p *policy.Policy) { p.Sockets = []policy.Socket{{Path: "/srv/s.sock"}} }, false, false},
 		{"a program's folder that a link led to", func(*policy.Policy) {}, true, true},
 	} {

@@ -762,3 +762,35 @@ func TestOnlyTheAnswerToTheQuestionIsRead(t *testing.T) {
 		t.Error("a name that is too long is asked for")
 	}
 }
+
+// A name server that did not answer comes last for a while, and first again as soon as it
+// answers.
+func TestMuteServersComeLast(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	a, b, c := mustAddrPort(t, "192.0.2.1:53"), mustAddrPort(t, "192.0.2.2:53"), mustAddrPort(t, "192.0.2.3:53")
+	s := &stub{mute: map[netip.AddrPort]time.Time{}, now: func() time.Time { return now }}
+	order := func() string {
+		out := ""
+		for _, to := range s.order([]netip.AddrPort{a, b, c}) {
+			out += to.Addr().String()[len("192.0.2."):]
+		}
+		return out
+	}
+	for _, step := range []struct {
+		do   func()
+		want string
+	}{
+		{func() {}, "123"}, {func() { s.answered(b, []netip.AddrPort{a, b}) }, "231"}, {func() { s.answered(c, []netip.AddrPort{b, c, a}) }, "312"}, {func() { s.answered(a, []netip.AddrPort{a}) }, "132"}, {func() { now = now.Add(muteTime - 1) }, "132"}, {func() { now = now.Add(1) }, "123"},
+	} {
+		step.do()
+		if got := order(); got != step.want {
+			t.Errorf("asked in the order %s, want %s", got, step.want)
+		}
+	}
+	for i := range 70 {
+		s.answered(c, []netip.AddrPort{netip.AddrPortFrom(a.Addr(), uint16(i)), c})
+	}
+	if len(s.mute) > 66 {
+		t.Errorf("%d are remembered", len(s.mute))
+	}
+}

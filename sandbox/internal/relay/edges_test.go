@@ -667,3 +667,23 @@ func TestAPeerThatResets(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A socket is written to without waiting in the kernel, where Close could not end it, and
+// without a signal where nobody reads.
+func TestASocketIsWrittenToWithoutWaiting(t *testing.T) {
+	a, b := socketpair(t, 0)
+	defer unix.Close(b)
+	f := fdOf(t, a)
+	var flags []uint64
+	err := fault.Watch([]uintptr{unix.SYS_SENDMSG}, func(c fault.Call) fault.Answer {
+		flags = append(flags, c.Args[2])
+		return fault.Answer{}
+	}, func() {
+		if _, err := f.Write([]byte("x")); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil || len(flags) != 1 || flags[0] != unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL {
+		t.Errorf("sent with %#x (%v)", flags, err)
+	}
+}
