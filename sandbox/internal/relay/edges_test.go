@@ -687,3 +687,21 @@ func TestASocketIsWrittenToWithoutWaiting(t *testing.T) {
 		t.Errorf("sent with %#x (%v)", flags, err)
 	}
 }
+
+// Who waits for an answer that is no JSON is found by what can be seen of it: its id, or
+// that nobody else waits; text of the server's is nobody's answer.
+func TestWhoseABrokenLineIs(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"jsonrpc":"2.0","result":{"x":NaN}}`: "7", `{"jsonrpc":"2.0","error":{"code":NaN}}`: "7", `{"jsonrpc":"2.0","other":NaN}`: "", `{"result":{"x":NaN}}`: "", `a "result" of nothing`: "",
+	} {
+		r := idle(t, &sink{}, &sink{}, nil)
+		r.flight.add(rpc.Message{Kind: rpc.Request, ID: []byte("7"), Method: "ping"}, false)
+		if m := r.broken([]byte(line), rpc.Message{}); string(m.ID) != want || (m.Kind == rpc.Response) != (want != "") {
+			t.Errorf("%s: %v %s, want %s", line, m.Kind, m.ID, want)
+		}
+		r.flight.add(rpc.Message{Kind: rpc.Request, ID: []byte("8"), Method: "ping"}, false)
+		if m := r.broken([]byte(line), rpc.Message{}); m.ID != nil {
+			t.Errorf("%s: of two that wait it is %s's", line, m.ID)
+		}
+	}
+}
