@@ -601,7 +601,19 @@ func TestPackageFromAddToRemove(t *testing.T) {
 		w.want(t, "0", "newest that is old enough", "update", "--yes", "tiny")
 		c, _ := w.run(t, "tiny")
 		leave(t, c)
-		w.want(t, "0", "removed", "remove", "tiny")
+		// Each of the three ways to name a server means the same one.
+		profile := filepath.Join(w.home, configDir, "tiny.toml")
+		for _, word := range []string{"tiny", "npm:tiny", profile, strings.TrimSuffix(profile, ".toml") + ".lock"} {
+			w.want(t, "0", "tiny: ok", "verify", word)
+			w.want(t, "0", "newest that is old enough", "update", "--yes", word)
+			w.want(t, "0", "", "outdated", word)
+			w.want(t, "0", "tiny: nothing waits", "review", word)
+			w.want(t, "0", "tiny start", "log", word)
+			w.want(t, "2", `nothing runs as "tiny"`, "stop", word)
+		}
+		w.want(t, "2", "there is no lock", "verify", "npm:other")
+		w.want(t, "2", "is not the name of an npm package", "verify", "npm:")
+		w.want(t, "0", "removed", "remove", "npm:tiny")
 		if left, _ := os.ReadDir(filepath.Join(w.home, configDir)); len(left) != 0 {
 			t.Errorf("left: %v", left)
 		}
