@@ -16,7 +16,7 @@ CARRIED := cmd/mcpen/embedded/mcpen-launcher
 # Packages whose goroutines meet: tested with the race detector too.
 RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/finding/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/pack/...
 
-.PHONY: help build demo test integration profiles lint fuzz bench tables vm vm-table soak conformance eval install setup launcher clean
+.PHONY: help build demo test integration profiles lint fuzz bench tables vm vm-table soak browser conformance eval install setup launcher clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,9 @@ soak: build ## ten minutes of mixed traffic, and ten each of changes in a writab
 
 picture: build ## the picture of a report in README
 	@scripts/picture.sh
+
+browser: build ## the page of a report in headless Chromium with axe-core: no request, no error, two widths, light and dark
+	@scripts/browser.sh
 
 conformance: build ## MCP's own suite, with and without mcpen between: the same, check by check
 	@scripts/conformance.sh

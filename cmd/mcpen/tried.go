@@ -212,6 +212,7 @@ func (s *subject) tell(a *app, at server.Dirs, ref pack.Ref, l pack.Lock) {
 		s.about.Published = l.Published.UTC().Format("2006-01-02")
 		s.about.Young = time.Since(l.Published) < 14*24*time.Hour
 	}
+	s.about.Packages = len(l.Dependencies)
 	for _, d := range l.Dependencies {
 		n := d.PackageName()
 		if n != ref.Name && !slices.Contains(s.about.Dependencies, n) {

@@ -68,7 +68,7 @@ func (r *Report) head(p *page) {
 	if s.License != "" {
 		say("%s", audit.Visible(s.License))
 	}
-	if n := len(s.Dependencies); n > 0 {
+	if n := s.Packages; n > 0 {
 		say("%s", plural(n, "package"))
 	}
 	if s.Bytes > 0 {

@@ -42,8 +42,9 @@ type Subject struct {
 	Published    string   `json:"published,omitempty"` // a date
 	License      string   `json:"license,omitempty"`
 	Deprecated   string   `json:"deprecated,omitempty"`
-	Scripts      []string `json:"scripts,omitempty"` // packages with install scripts, which did not run
-	Dependencies []string `json:"dependencies,omitempty"`
+	Scripts      []string `json:"scripts,omitempty"`      // packages with install scripts, which did not run
+	Dependencies []string `json:"dependencies,omitempty"` // each name once
+	Packages     int      `json:"packages,omitempty"`     // that were installed: of one name there may be several
 	Bytes        int64    `json:"bytes,omitempty"`
 	Notes        []string `json:"notes,omitempty"`
 	Malicious    string   `json:"malicious,omitempty"`
