@@ -144,6 +144,9 @@ func (c *Caller) install(ctx context.Context, ch Choice, r Resolved, p *Prepared
 		if p.Package, _, _, err = ch.starts(p.Policy); err != nil {
 			return err
 		}
+		if err := c.unset(p.Policy); err != nil && !ch.Look {
+			return err
+		}
 		p.Program, p.Tree, err = c.Program(ctx, ch, p.Dirs, p.Policy)
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
 )
 
 const (
@@ -35,11 +36,7 @@ func (c *Caller) FetchSecrets(ctx context.Context, p *Prepared) error {
 		}
 		value, err := c.secret(ctx, from, p)
 		if err != nil {
-			hint := ""
-			if name, ok := strings.CutPrefix(from, "env:"); ok {
-				hint = fmt.Sprintf("set %s in the environment or in the entry of the client that starts it, or keep it elsewhere: keyring:mcpen/%s", name, name)
-			}
-			return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("%s: cannot fetch the secret for %s from %q: %w", s.At, s.Name, s.From, err), Hint: hint}
+			return noSecret(s.At, s.Name, s.From, err)
 		}
 		if strings.ContainsRune(value, 0) {
 			return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("%s: the secret for %s holds a NUL, which no variable can", s.At, s.Name)}
@@ -51,6 +48,29 @@ func (c *Caller) FetchSecrets(ctx context.Context, p *Prepared) error {
 	return nil
 }
 
+// unset is the error of a secret whose variable is not set. It is known before anything
+// is installed, which may take a minute.
+func (c *Caller) unset(pol policy.Policy) error {
+	for _, s := range pol.Env.Secret {
+		name, ok := strings.CutPrefix(s.From, "env:")
+		if _, set := c.Lookup(name); ok && !set {
+			return noSecret(s.At.String(), s.Name, s.From, errNotSet)
+		}
+	}
+	return nil
+}
+
+var errNotSet = errors.New("it is not set")
+
+// noSecret is the error of a secret that cannot be fetched, and what a person can do.
+func noSecret(at, name, from string, err error) error {
+	hint := ""
+	if name, ok := strings.CutPrefix(from, "env:"); ok {
+		hint = fmt.Sprintf("set %s in the environment or in the entry of the client that starts it, or keep it elsewhere: keyring:mcpen/%s", name, name)
+	}
+	return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("%s: cannot fetch the secret for %s from %q: %w", at, name, from, err), Hint: hint}
+}
+
 // secret fetches one reference. One line end behind the value is not part of it.
 func (c *Caller) secret(ctx context.Context, from string, p *Prepared) (string, error) {
 	kind, what, _ := strings.Cut(from, ":")
@@ -58,7 +78,7 @@ func (c *Caller) secret(ctx context.Context, from string, p *Prepared) (string, 
 	case "env":
 		v, ok := c.Lookup(what)
 		if !ok {
-			return "", errors.New("it is not set")
+			return "", errNotSet
 		}
 		if kept, ok := KeptIn(what, v); ok {
 			return kept.Value()
