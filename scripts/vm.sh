@@ -74,7 +74,7 @@ image() {
 # architecture is a cross compiler. A machine below the floor has an older C library,
 # too, without which no program of this machine would say anything there.
 payload() {
-	arch=$1 out=$cache/payload-$1 link='-s -w'
+	arch=${1%-floor} out=$cache/payload-$1 link='-s -w'
 	rm -rf "$out" "$out.disk" && mkdir -p "$out/sandbox" "$out/repo/scripts" "$out/repo/examples/mischief" "$out/repo/bin"
 	cp scripts/vm/guest.sh scripts/vm/wsl.sh scripts/vm/listener.py "$out/"
 	cp scripts/demo.sh "$out/repo/scripts/"
@@ -85,13 +85,13 @@ payload() {
 	rm -rf "$cache/build" && mkdir -p "$cache/build" && git ls-files -z | xargs -0 cp --parents -t "$cache/build"
 	(
 		cd "$cache/build"
-		if [ "$2" = floor ]; then
+		if [ "$1" != "$arch" ]; then
 			mkdir -p "$out/lib" && cp /lib/x86_64-linux-gnu/lib{c,resolv,pthread}.so.? /lib64/ld-linux-x86-64.so.2 "$out/lib/"
 			link='-s -w -extldflags "-Wl,--dynamic-linker=/payload/lib/ld-linux-x86-64.so.2 -Wl,-rpath=/payload/lib"'
 		fi
 		go build -trimpath -ldflags "$link" -tags "$TAGS" -o cmd/mcpen/embedded/mcpen-launcher ./cmd/mcpen-launcher
 		go build -trimpath -ldflags "$link" -tags "$TAGS,mcpen_launcher" -o "$out/mcpen" ./cmd/mcpen
-		[ "$2" != floor ] || exit 0
+		[ "$1" = "$arch" ] || exit 0
 		go test -c -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/sandbox/sandbox.test" ./sandbox
 		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/hostile" ./sandbox/internal/probe/hostile
 		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$out/repo/bin/" ./examples/mischief ./examples/client
@@ -99,7 +99,7 @@ payload() {
 	cp -r sandbox/testdata "$out/sandbox/"
 	unset GOARCH CGO_ENABLED CC
 	mke2fs -q -t ext4 -m 0 -d "$out" "$out.disk" "$(($(du -sm "$out" | cut -f1) + 32))M"
-	built=$arch-$([ "$2" = floor ] && echo floor)
+	built="$built $1 "
 }
 
 # boot runs one machine and leaves its results in a file.
@@ -116,7 +116,7 @@ boot() {
 		-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
 		-append "root=/dev/vda rw console=$console quiet loglevel=3 systemd.show_status=0 mcpen.setting=$setting mcpen.parts=${parts// /,} $5" \
 		-drive "file=$dir/disk,if=virtio,format=raw,snapshot=on" \
-		-drive "file=$cache/payload-$arch.disk,if=virtio,format=raw,readonly=on" \
+		-drive "file=$cache/payload-$load.disk,if=virtio,format=raw,readonly=on" \
 		-device virtio-serial -chardev "file,id=results,path=$results" -device virtserialport,chardev=results,name=mcpen.results \
 		-serial "file:$cache/$name.console" </dev/null || true
 	if [ -n "$parts" ] && [ -e "$results.before" ]; then
@@ -152,7 +152,9 @@ while read -r name suite arch setting kernel; do
 	case $name in '' | '#'*) continue ;; esac
 	[ $# = 0 ] || printf '%s\n' "$@" | grep -qxF "$name" || continue
 	foreign "$arch" && image "$suite" "$arch" "$setting" || { failed=1; continue; }
-	[ "$built" = "$arch-$([ "$setting" = floor ] && echo floor)" ] || payload "$arch" "$setting"
+	load=$arch
+	[ "$setting" != floor ] || load=$arch-floor
+	case $built in *" $load "*) ;; *) payload "$load" ;; esac
 	started=$(date +%s)
 	boot "$name" "$suite" "$arch" "$setting" "$kernel"
 	said
