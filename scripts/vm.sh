@@ -81,7 +81,6 @@ payload() {
 	cp examples/mischief/mischief.toml "$out/repo/examples/mischief/"
 	export GOARCH=$arch CGO_ENABLED=1
 	[ "$arch" = "$(go env GOHOSTARCH)" ] || export CC=aarch64-linux-gnu-gcc
-	strip="-trimpath -ldflags=-s\ -w"
 	rm -rf "$cache/build" && mkdir -p "$cache/build" && git ls-files -z | xargs -0 cp --parents -t "$cache/build"
 	(
 		cd "$cache/build"
