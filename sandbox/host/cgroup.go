@@ -142,7 +142,12 @@ func systemd(ask Ask, v2 group, uid int) (plan.Cgroup, string) {
 	if len(have) == 0 {
 		return plan.Cgroup{}, "no controller is delegated to a systemd user manager"
 	}
-	if err := managerAnswers(filepath.Join(ask.Bus, "bus")); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), busWait)
+	defer cancel()
+	if err := managerAnswers(ctx, filepath.Join(ask.Bus, "bus")); err != nil {
+		if ctx.Err() != nil { // what a connection says that is closed by it is something else each time
+			err = fmt.Errorf("nothing came in %v", busWait)
+		}
 		return plan.Cgroup{}, fmt.Sprintf("the systemd user manager does not answer: %v", err)
 	}
 	return plan.Cgroup{How: plan.HowSystemd, Controllers: have}, ""
@@ -150,12 +155,10 @@ func systemd(ask Ask, v2 group, uid int) (plan.Cgroup, string) {
 
 // managerAnswers asks the manager on a bus whether it is there. The bus knows its name
 // as long as it is connected, whether it answers or not, so it is asked itself.
-func managerAnswers(socket string) error {
+func managerAnswers(ctx context.Context, socket string) error {
 	if _, err := os.Stat(socket); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), busWait)
-	defer cancel()
 	conn, err := dbus.Connect("unix:path="+dbus.EscapeBusAddressValue(socket), dbus.WithContext(ctx))
 	if err != nil {
 		return err

@@ -254,6 +254,9 @@ func TestSystemdManagerHasToAnswer(t *testing.T) {
 			if c.answer != cmp.Equal(got, want) {
 				t.Errorf("%+v", got)
 			}
+			if slow := strings.HasPrefix(c.name, "nobody") || strings.HasSuffix(c.name, "stopped"); slow != strings.Contains(got.Why, "nothing came in 200ms") {
+				t.Errorf("a person is told %q", got.Why)
+			}
 		})
 	}
 }
