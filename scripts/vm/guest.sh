@@ -32,7 +32,7 @@ facts() {
 doctor() {
 	"$mcpen" doctor >"$work/doctor" 2>"$work/doctor.err" </dev/null
 	code=$?
-	cat "$work/doctor" "$work/doctor.err" | sed "s/$(uname -r | sed 's/[.+]/\\&/g')/KERNEL/" | tell "doctor $part"
+	cat "$work/doctor" "$work/doctor.err" | sed "s/$(uname -r | sed 's/[.]/\\&/g')/KERNEL/" | tell "doctor $part"
 	same=held
 	for _ in 1 ${1-2}; do
 		"$mcpen" doctor >"$work/again" 2>/dev/null </dev/null
@@ -328,7 +328,7 @@ echo "codes $code $run"
 P
 		# shellcheck disable=SC2086 # the options are words
 		command podman run --rm --network none $options -v /payload:/payload:ro -v "$work:$work" --rootfs /srv/rootfs:O sh "$work/inside.sh" >"$work/podman" 2>&1 </dev/null
-		sed -n 's/^doctor| //p' "$work/podman" | sed "s/$(uname -r | sed 's/[.+]/\\&/g')/KERNEL/" | tell "doctor $part"
+		sed -n 's/^doctor| //p' "$work/podman" | sed "s/$(uname -r | sed 's/[.]/\\&/g')/KERNEL/" | tell "doctor $part"
 		grep -v '^doctor| ' "$work/podman" | tell "podman $part"
 		read -r _ code run < <(grep '^codes' "$work/podman")
 		case "$code $run" in
