@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/definition"
@@ -390,13 +388,4 @@ func (t *tail) Write(b []byte) (int, error) {
 func (t *tail) line() string {
 	lines := strings.Split(strings.TrimSpace(string(t.text)), "\n")
 	return audit.Visible(strings.TrimSpace(lines[len(lines)-1]))
-}
-
-// closeOnExec keeps descriptors that somebody leaked into mcpen out of what it
-// starts.
-func closeOnExec() error {
-	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return fmt.Errorf("cannot close inherited descriptors: %w", os.NewSyscallError("close_range", err))
-	}
-	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"mcpen/cmd/mcpen/embedded"
 	"mcpen/sandbox/launch"
@@ -34,8 +33,8 @@ func (a *app) runCommand(words []string) *cli.Command {
 // runServer is "mcpen run" from the plan on.
 func (a *app) runServer(ctx context.Context, w server.Words, quiet bool) error {
 	// Clients leak descriptors into their servers. None of them goes further.
-	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return fmt.Errorf("cannot close inherited descriptors: %w", os.NewSyscallError("close_range", err))
+	if err := launch.HideDescriptors(); err != nil {
+		return err
 	}
 	p, err := a.Prepare(ctx, w)
 	if p.Found != "" && (!quiet || err != nil) {

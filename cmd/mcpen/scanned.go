@@ -43,7 +43,7 @@ func (f descriptionFinding) counts(level string) bool {
 // in what they say. One that cannot be asked is told of, and the others are asked
 // all the same. Without names it is those that have a lock.
 func (a *app) scanDescriptions(ctx context.Context, at server.Dirs, names []string, params map[string][]string, level string, docs *documents) (counted, failed int, err error) {
-	if err := closeOnExec(); err != nil {
+	if err := launch.HideDescriptors(); err != nil {
 		return 0, 0, err
 	}
 	if len(names) == 0 {

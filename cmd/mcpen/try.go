@@ -163,7 +163,7 @@ func answerOf(what string) (trial.Answer, error) {
 
 // try holds a trial and reports it.
 func (a *app) try(ctx context.Context, o tryOptions) error {
-	if err := closeOnExec(); err != nil {
+	if err := launch.HideDescriptors(); err != nil {
 		return err
 	}
 	at, err := a.DirsToRun()

@@ -53,8 +53,8 @@ func Main(env []string, stdio Stdio) int {
 	// A program that is executed by a descriptor is called by its number.
 	_ = os.WriteFile("/proc/self/comm", []byte("mcpen"), 0)
 	// What mcpen left open for this process is for no other.
-	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return Report(stdio.Err, fmt.Errorf("cannot close inherited descriptors: %w", os.NewSyscallError("close_range", err)))
+	if err := HideDescriptors(); err != nil {
+		return Report(stdio.Err, err)
 	}
 	o, err := received(env)
 	if err != nil {

@@ -1,0 +1,26 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// HideDescriptors keeps what this process inherited from every program that it starts.
+func HideDescriptors() error {
+	return hidden(unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC))
+}
+
+// hidden is the error for that of close_range(2). The flag came with Linux 5.11, so that
+// this is the first thing which a kernel below the floor refuses.
+func hidden(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
+		return &Error{Code: ExitSandbox, Err: errors.New("this kernel is too old: mcpen needs Linux 5.13 or newer"), Hint: "mcpen doctor"}
+	}
+	return fmt.Errorf("cannot close inherited descriptors: %w", os.NewSyscallError("close_range", err))
+}
