@@ -10,8 +10,6 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-const integrity = "sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg=="
-
 // What mcpen itself writes at the person's word is trusted when what was there before
 // is; what anybody else writes meanwhile is not.
 func TestTrustGoesOnWhatMcpenWrites(t *testing.T) {

@@ -95,12 +95,8 @@ func NewReport(mcpen string, s Subject, run *Run, cfg Config) *Report {
 	for _, k := range slices.Sorted(maps.Keys(run.dialled)) {
 		r.Dialled = append(r.Dialled, run.dialled[k])
 	}
-	for _, k := range slices.Sorted(maps.Keys(run.listens)) {
-		r.Listens = append(r.Listens, k)
-	}
-	for _, k := range slices.Sorted(maps.Keys(run.refused)) {
-		r.Refused = append(r.Refused, k)
-	}
+	r.Listens = append(r.Listens, slices.Sorted(maps.Keys(run.listens))...)
+	r.Refused = append(r.Refused, slices.Sorted(maps.Keys(run.refused))...)
 	r.NotSeen = notSeen(cfg, run)
 	r.judge(run)
 	return r
