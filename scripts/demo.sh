@@ -21,7 +21,11 @@ fi
 say() { printf '\n%s%s%s\n' "$bold" "$1" "$reset"; }
 note() { printf '%s%s%s\n' "$faint" "$1" "$reset"; }
 
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/mcpen-demo.XXXXXX")
+# Not below /tmp: a server has one of its own, and what is given to it from there is held
+# by one layer less.
+base=${XDG_CACHE_HOME:-$HOME/.cache}
+mkdir -p "$base"
+tmp=$(mktemp -d "$base/mcpen-demo.XXXXXX")
 listener=
 cleanup() {
 	if [ -n "$listener" ]; then

@@ -61,7 +61,7 @@ func checkEach(paths []string, load policy.Loader, readFile func(string) ([]byte
 	return nil
 }
 
-// checkedProfile is what was found in one profile.
+// checkedProfile holds the findings of one profile.
 type checkedProfile struct {
 	Profile  string   `json:"profile"`
 	OK       bool     `json:"ok"`
@@ -79,7 +79,7 @@ type remark struct {
 	line string // for a person
 }
 
-// write writes it for a person: what the profile goes without before all else of it.
+// write prints the findings for a person. Layers that the profile goes without come first.
 func (c checkedProfile) write(out io.Writer) error {
 	var b strings.Builder
 	for _, r := range append(append([]remark{}, c.Notes...), c.Mistakes...) {

@@ -101,8 +101,8 @@ func TestCheckDoesNotPassWhatItCouldNotSay(t *testing.T) {
 	}
 }
 
-// A program that reads the mistakes finds each at its place, and what a person is told
-// beside them.
+// A script that reads the JSON gets every mistake with its line and column, and the notes
+// that a person sees.
 func TestCheckJSON(t *testing.T) {
 	files := map[string]string{
 		"good.toml": "version = 1\n[filesystem]\nwrite = [\"${workspace}/n.json\"]\n[require]\nwithout = [\"landlock\"]\n",

@@ -21,8 +21,8 @@ type doctorOptions struct {
 	// the judge: the other lines say what to do about it. Where it was started without
 	// the control group that was planned it says why. nil leaves it out.
 	Recipe func(context.Context) (ungrouped string, err error)
-	// Fix mends what it can of the checks and reports whether it did; Again is doctor
-	// then. nil: nothing is mended.
+	// Fix repairs the checks that it can, and reports whether it repaired any. doctor then
+	// calls Again. A nil Fix repairs nothing.
 	Fix   func([]host.Check) (bool, error)
 	Again func() error
 }

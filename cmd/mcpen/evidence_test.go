@@ -39,8 +39,7 @@ func TestTrustShowsAYoungLock(t *testing.T) {
 	}
 }
 
-// Whoever writes a thousand harmless things must not move the one that counts out of
-// sight.
+// A repository must not hide one dangerous line behind a thousand harmless ones.
 func TestTrustShowsTheWorstAmongMany(t *testing.T) {
 	a, at, file := strangersProfile(t)
 	var reads []string

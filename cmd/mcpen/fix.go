@@ -51,8 +51,8 @@ func (a *app) fix(ctx context.Context, uid int, checks []host.Check) (bool, erro
 	return true, nil
 }
 
-// asRoot runs a command as root, with sudo where this is somebody else. sudo asks for
-// a password at the terminal by itself.
+// asRoot runs a command as root. For any other user it calls sudo, which asks for the
+// password at the terminal.
 func (a *app) asRoot(ctx context.Context, uid int, in string, argv ...string) error {
 	plain := strings.Join(argv, " ")
 	if uid != 0 {

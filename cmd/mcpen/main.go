@@ -33,8 +33,8 @@ func main() {
 	debug.SetGCPercent(400)
 
 	// A reader that goes early (mcpen review | head -1) must not end mcpen between
-	// what it said and what it does: a write fails then, and no signal comes. A
-	// program that mcpen starts has SIGPIPE's default again (signal(7)).
+	// what it says and what it does. With a handler the write fails instead. exec(2)
+	// resets the handler, so programs that mcpen starts have the default again.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	ctx, stop := signal.NotifyContext(context.Background(), launch.EndsServer...)

@@ -2,18 +2,18 @@ package plan
 
 import "strings"
 
-// shorts are the protected elements by what FAT and NTFS make of them as a second
-// name, without its number.
+// shorts finds a protected element by the short name that FAT and NTFS give it. The key
+// leaves out the number.
 type shorts map[shortName]string
 
-// shortName is a name in eight characters and three: what stands before "~" and
-// behind the last dot.
+// shortName is an 8.3 name: base stands before "~", ending behind the last dot.
 type shortName struct{ base, ending string }
 
 // maxShort is the length of "ABCDEF~1.GHI".
 const maxShort = 12
 
-// add takes a folded element that has a short name: one that is no short name itself.
+// add enters a folded element. An element that fits into 8.3 has no other name, and is
+// left out.
 func (s shorts) add(element string) {
 	base, ending := split(strings.TrimLeft(element, "."))
 	base = strings.NewReplacer(".", "", " ", "").Replace(base)
@@ -24,10 +24,10 @@ func (s shorts) add(element string) {
 	s[shortName{base[:min(2, len(base))] + "####", ending[:min(3, len(ending))]}] = element // the fifth of its kind, with a checksum
 }
 
-// long is the protected element that a folded element is a short name of, or the
-// element itself. A file system with such names (VFAT, NTFS by any of its drivers)
-// finds .vscode by VSCODE~1, too, and the kernel tells the name as it was asked for.
-// Nobody uses such a name where there are none.
+// long returns the protected element whose short name this is, or else the element
+// itself. VFAT and NTFS open .vscode by VSCODE~1 as well, and the kernel reports the name
+// that was asked for. Other file systems have no short names, and hardly anybody names a
+// file like one.
 func (s shorts) long(element string) string {
 	if len(element) > maxShort || !strings.Contains(element, "~") {
 		return element

@@ -10,20 +10,18 @@ import (
 	"github.com/zalando/go-keyring"
 )
 
-// Kept is a secret of a client's entry that lies in the person's keyring. Its reference
-// stands in the client's file where the value was, and is read where mcpen gets the
-// variable.
+// Kept is a secret of a client's entry in the user's keyring. The client's file holds a
+// reference to it, and mcpen fetches the value when it reads the variable.
 type Kept struct{ item string }
 
-// keptService is what mcpen's items in the keyring belong to, and keptPrefix what
-// references to them begin with.
+// keptService owns mcpen's items in the keyring. keptPrefix begins every reference.
 const (
 	keptService = "mcpen"
 	keptPrefix  = "keyring:" + keptService + "/"
 )
 
-// KeptFor is the place in the keyring for a variable of a server in a client's file; scope
-// is the entry's.
+// KeptFor names the keyring item for one variable of one server in one client's file.
+// scope is the entry's.
 func KeptFor(client, file, scope, server, variable string) Kept {
 	sum := sha256.Sum256([]byte(file + "\x00" + scope + "\x00" + server))
 	plain := strings.Map(func(r rune) rune {
@@ -35,9 +33,8 @@ func KeptFor(client, file, scope, server, variable string) Kept {
 	return Kept{fmt.Sprintf("%s.%s.%s.%s", client, plain[:min(len(plain), 40)], hex.EncodeToString(sum[:4]), variable)}
 }
 
-// KeptIn reads a reference in the value of a variable. A reference to the secret of
-// another variable is none: who writes an entry would otherwise have a server read what
-// is another one's.
+// KeptIn parses the value of a variable as a reference. It refuses a reference to another
+// variable's secret, so that an entry cannot fetch TOKEN under the name COLOR.
 func KeptIn(variable, value string) (Kept, bool) {
 	item, ok := strings.CutPrefix(value, keptPrefix)
 	return Kept{item}, ok && strings.HasSuffix(item, "."+variable) && strings.Count(item, ".") >= 3
@@ -46,8 +43,8 @@ func KeptIn(variable, value string) (Kept, bool) {
 // Ref is what stands in the file.
 func (k Kept) Ref() string { return keptPrefix + k.item }
 
-// Keep puts the value into the keyring, with the bytes that it was written in. literal is
-// "" where they are those that anybody would write.
+// Keep stores the value, and the literal that the file had for it. An empty literal is not
+// stored: the caller can quote the value itself.
 func (k Kept) Keep(value, literal string) error {
 	err := keyring.Set(keptService, k.item, value)
 	if err == nil && literal != "" {
@@ -62,7 +59,7 @@ func (k Kept) Value() (string, error) {
 	return v, noKeyring(err)
 }
 
-// Literal fetches the bytes that the value was written in, or "".
+// Literal fetches the stored literal, or "" where there is none.
 func (k Kept) Literal() (string, error) {
 	v, err := keyring.Get(keptService, k.written())
 	if errors.Is(err, keyring.ErrNotFound) {
@@ -71,7 +68,7 @@ func (k Kept) Literal() (string, error) {
 	return v, noKeyring(err)
 }
 
-// Drop takes the secret out of the keyring. One that is not there is no error.
+// Drop deletes the secret. A secret that is not there is no error.
 func (k Kept) Drop() error {
 	var failed error
 	for _, item := range []string{k.item, k.written()} {
@@ -84,7 +81,7 @@ func (k Kept) Drop() error {
 
 func (k Kept) written() string { return k.item + " (as written)" }
 
-// noKeyring says whose error it is.
+// noKeyring marks an error as the keyring's.
 func noKeyring(err error) error {
 	if err == nil {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Moved is the value of a variable that a reference stands for in the file.
+// Moved is a value that left the file. Ref stands in its place.
 type Moved struct {
 	Name    string // of the variable
 	Ref     string
@@ -15,15 +15,15 @@ type Moved struct {
 	Literal string // the value as it was written, quotes and all
 }
 
-// Moves are the references that wrap is to put in the place of an entry's values, by the
-// variables' names. It changes nothing.
+// Moves returns, by variable, the references that replace an entry's values. It changes
+// nothing, and may be called again for the same entry.
 type Moves func(Entry) map[string]string
 
-// Literals gives the bytes back that a reference stands for. An error leaves the entry as
-// it is; "" and no error say that the value is no reference.
+// Literals returns the bytes that a reference replaced, or "" for a value that is no
+// reference. An error leaves the entry unchanged.
 type Literals func(v Var) (literal string, err error)
 
-// move puts references in the place of values, and gives what stood there.
+// move replaces values by references, and returns the values.
 func (f file) move(e Entry, refs map[string]string) (file, []Moved, error) {
 	var edits []edit
 	var moved []Moved
@@ -60,7 +60,7 @@ func (f file) move(e Entry, refs map[string]string) (file, []Moved, error) {
 	return out, moved, nil
 }
 
-// moveBack puts values in the place of their references, and names these.
+// moveBack replaces references by their values, and returns the variables that it changed.
 func (f file) moveBack(e Entry, literal Literals) (file, []Var, error) {
 	var edits []edit
 	var refs []Var
@@ -85,7 +85,7 @@ func (f file) moveBack(e Entry, literal Literals) (file, []Var, error) {
 	return out, refs, err
 }
 
-// values makes edits of an entry's values. It has made sure that nothing else changed.
+// values edits an entry's values. It fails where anything else would change.
 func (f file) values(e Entry, edits []edit) (file, error) {
 	out, err := f.with(edits)
 	if err != nil {
@@ -105,8 +105,8 @@ func (f file) values(e Entry, edits []edit) (file, error) {
 	return out, nil
 }
 
-// withoutValues is the tree without the values of an entry's variables. It parses anew,
-// as blank does.
+// withoutValues returns the tree with the entry's values blanked. It parses the file
+// again, because other callers hold the first tree.
 func (f file) withoutValues(e Entry) (*node, error) {
 	root, err := f.format.parse(f.data)
 	if err != nil {
@@ -122,5 +122,5 @@ func (f file) withoutValues(e Entry) (*node, error) {
 	return root, nil
 }
 
-// Quote is a text as anybody would write it, in each of the formats.
+// Quote writes a text as a string literal that all three formats read.
 func Quote(text string) string { return quoteJSON(text) }
