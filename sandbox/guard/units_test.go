@@ -57,7 +57,7 @@ func TestRulesCountToolsApart(t *testing.T) {
 	if r.of("a") != a || r.of("b") == a || a.limiter == nil || a.limiter.Burst() != 6 || a.most != 2 {
 		t.Errorf("%+v", a)
 	}
-	if !a.begin() || !a.begin() || a.begin() {
+	if first, second, third := a.begin(), a.begin(), a.begin(); !first || !second || third {
 		t.Error("two at a time are not two")
 	}
 	if a.done(); !a.begin() {

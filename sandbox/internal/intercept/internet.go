@@ -25,7 +25,6 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
-	"golang.org/x/net/http2"
 )
 
 // Recorder is told what a program does with the internet. Its methods are called
@@ -83,8 +82,6 @@ type Internet struct {
 	to     Recorder
 	answer Answer
 	ca     *Authority
-	http   *http.Server
-	h2     *http2.Server
 
 	mu    sync.Mutex
 	base  netip.Addr
@@ -95,10 +92,9 @@ type Internet struct {
 
 // New makes an internet.
 func New(ca *Authority, answer Answer, to Recorder) *Internet {
-	n := &Internet{to: to, answer: answer, ca: ca, h2: &http2.Server{}, byIs: map[netip.Addr]string{}, byHas: map[string]netip.Addr{}}
+	n := &Internet{to: to, answer: answer, ca: ca, byIs: map[netip.Addr]string{}, byHas: map[string]netip.Addr{}}
 	// No address of a private or a reserved network: some programs refuse those.
 	n.base = netip.AddrFrom4([4]byte{104, byte(16 + rand.IntN(8)), 0, byte(1 + rand.IntN(8))})
-	n.http = &http.Server{MaxHeaderBytes: 256 << 10, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	return n
 }
 
@@ -193,7 +189,7 @@ func (n *Internet) end(ctx context.Context, conn *peeked, c *Contact) {
 	}
 	if t.ConnectionState().NegotiatedProtocol == "h2" {
 		c.Proto = "h2"
-		n.h2.ServeConn(t, &http2.ServeConnOpts{Context: ctx, BaseConfig: n.http, Handler: n.handler(c)})
+		n.requests(ctx, t, c)
 		return
 	}
 	n.inside(ctx, newPeeked(t), c)
@@ -220,7 +216,7 @@ func (n *Internet) inside(ctx context.Context, p *peeked, c *Contact) {
 	switch {
 	case bytes.HasPrefix(begins, []byte("PRI ")):
 		c.Proto = "h2"
-		n.h2.ServeConn(p, &http2.ServeConnOpts{Context: ctx, BaseConfig: n.http, Handler: n.handler(c)})
+		n.requests(ctx, p, c)
 	case isMethod(begins):
 		c.Proto = "http/1.1"
 		n.requests(ctx, p, c)
@@ -246,11 +242,15 @@ func isMethod(b []byte) bool {
 	return false
 }
 
-// requests serves the requests of one connection of HTTP/1.1.
-func (n *Internet) requests(ctx context.Context, p *peeked, c *Contact) {
-	srv := &http.Server{MaxHeaderBytes: n.http.MaxHeaderBytes, ReadHeaderTimeout: n.http.ReadHeaderTimeout, IdleTimeout: patience, ErrorLog: n.http.ErrorLog,
-		Handler: n.handler(c), BaseContext: func(net.Listener) context.Context { return ctx }}
-	one := &single{conn: p, over: make(chan struct{})}
+// requests serves the requests of one connection, by HTTP/1.1 or HTTP/2. The server
+// finds out which: by ALPN where conn is a *tls.Conn, else by the client's first bytes.
+func (n *Internet) requests(ctx context.Context, conn net.Conn, c *Contact) {
+	srv := &http.Server{MaxHeaderBytes: 256 << 10, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: patience, ErrorLog: log.New(io.Discard, "", 0),
+		Protocols: new(http.Protocols), Handler: n.handler(c), BaseContext: func(net.Listener) context.Context { return ctx }}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	one := &single{conn: conn, over: make(chan struct{})}
 	srv.ConnState = func(_ net.Conn, s http.ConnState) {
 		if s == http.StateClosed || s == http.StateHijacked {
 			one.end()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -16,7 +17,6 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
-	"golang.org/x/net/http2"
 
 	"mcpen/sandbox/internal/intercept"
 )
@@ -170,17 +170,9 @@ func TestRequestsAreRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			req.Header.Set("X-Api-Key", secret)
-			var rt http.RoundTripper = &http.Transport{DisableKeepAlives: true,
-				DialContext:    func(context.Context, string, string) (net.Conn, error) { return conn, nil },
-				DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}
-			if c.h2 {
-				cc, err := (&http2.Transport{AllowHTTP: true}).NewClientConn(conn)
-				if err != nil {
-					t.Fatal(err)
-				}
-				rt = cc
-			}
-			resp, err := rt.RoundTrip(req)
+			client := client(conn, c.h2)
+			client.DisableKeepAlives = !c.h2
+			resp, err := client.RoundTrip(req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -213,21 +205,37 @@ func TestRequestsAreRead(t *testing.T) {
 	}
 }
 
+// client speaks HTTP over one connection, by version 2 alone where h2 is set. It has no
+// second one.
+func client(conn net.Conn, h2 bool) *http.Transport {
+	first := true
+	dial := func(context.Context, string, string) (net.Conn, error) {
+		if !first {
+			return nil, errors.New("a second connection")
+		}
+		first = false
+		return conn, nil
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!h2)
+	protocols.SetHTTP2(h2)
+	protocols.SetUnencryptedHTTP2(h2)
+	return &http.Transport{Protocols: protocols, DialContext: dial, DialTLSContext: dial}
+}
+
 // Two requests of one connection are two, by both versions.
 func TestConnectionsAreUsedAgain(t *testing.T) {
 	in := newInternet(t)
 	conn := in.dial(t, "a.example", 443)
 	secured := tls.Client(conn, &tls.Config{ServerName: "a.example", RootCAs: in.roots, NextProtos: []string{"h2"}})
-	cc, err := (&http2.Transport{}).NewClientConn(secured)
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := client(secured, true)
 	for range 3 {
 		req, _ := http.NewRequest("GET", "https://a.example/", nil)
-		resp, err := cc.RoundTrip(req)
+		resp, err := client.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
 		}
+		io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 	}
 	conn.Close()

@@ -61,7 +61,7 @@ func TestClosedDescriptorIsKeptWhileInUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		wake := f.wake
-		if !f.enter() || !f.enter() { // two calls are under way
+		if first, second := f.enter(), f.enter(); !first || !second { // two calls are under way
 			t.Fatal("it is closed")
 		}
 		if err := f.Close(); err != nil {
