@@ -16,7 +16,7 @@ CARRIED := cmd/mcpen/embedded/mcpen-launcher
 # Packages whose goroutines meet: tested with the race detector too.
 RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/finding/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/pack/...
 
-.PHONY: help build demo test integration profiles lint fuzz bench tables vm vm-table soak browser conformance eval install setup launcher clean
+.PHONY: help build demo test integration profiles lint fuzz bench tables vm vm-table fresh soak picture browser conformance eval install deb setup launcher clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,9 @@ eval: ## what the guard finds in a corpus of descriptions, where one is beside t
 
 install: build ## install to PREFIX (default /usr/local)
 	install -D -m 0755 bin/mcpen $(DESTDIR)$(PREFIX)/bin/mcpen
+
+deb: build ## a Debian package in bin, with the AppArmor profile that Ubuntu asks for
+	@scripts/deb.sh $(RELEASE)
 
 clean:
 	rm -rf bin $(CARRIED)

@@ -21,7 +21,7 @@ mkdir -p "$cache"
 
 need() {
 	missing=
-	for pair in qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap mke2fs:e2fsprogs; do
+	for pair in qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap mke2fs:e2fsprogs dpkg-shlibdeps:dpkg-dev; do
 		command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 	done
 	[ -z "$missing" ] || { echo "vm: needs: sudo apt-get install -y --no-install-recommends$missing" >&2; exit 1; }
@@ -91,6 +91,9 @@ payload() {
 		go build -trimpath -ldflags "$link" -tags "$TAGS" -o cmd/mcpen/embedded/mcpen-launcher ./cmd/mcpen-launcher
 		go build -trimpath -ldflags "$link" -tags "$TAGS,mcpen_launcher" -o "$out/mcpen" ./cmd/mcpen
 		[ "$1" = "$arch" ] || exit 0
+		if [ "$arch" = "$(dpkg --print-architecture)" ]; then
+			install -D "$out/mcpen" bin/mcpen && cp "$(scripts/deb.sh 0.1)" "$out/mcpen.deb"
+		fi
 		go test -c -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/sandbox/sandbox.test" ./sandbox
 		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/hostile" ./sandbox/internal/probe/hostile
 		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$out/repo/bin/" ./examples/mischief ./examples/client

@@ -308,8 +308,23 @@ apparmor() {
 	sudo apparmor_parser -R /etc/apparmor.d/mcpen && sudo rm /etc/apparmor.d/mcpen
 	if start; then say "profile taken away" "FAILED: it starts"; fi
 	pasted
+	sudo apparmor_parser -R /etc/apparmor.d/mcpen && sudo rm /etc/apparmor.d/mcpen
+	packaged
 	part=profiled less=
 	brief
+}
+
+# packaged is the Debian package: after it a server starts, and no profile is left when
+# it is removed.
+packaged() {
+	own=$mcpen
+	sudo dpkg -i /payload/mcpen.deb >"$work/out" 2>&1 || tell package <"$work/out"
+	mcpen=/usr/bin/mcpen
+	if start; then say "the package, installed" held; else say "the package, installed" "FAILED: $(tail -1 "$work/err" | cut -c1-150)"; fi
+	sudo dpkg -r mcpen >"$work/out" 2>&1 || tell package <"$work/out"
+	if [ -e /etc/apparmor.d/mcpen ]; then say "the package, removed" "FAILED: it left /etc/apparmor.d/mcpen"; else say "the package, removed" held; fi
+	mcpen=$own
+	bash "$work/fix" >"$work/fix.out" 2>&1 </dev/null
 }
 
 # podman starts mcpen in containers without root, as devcontainers are.
