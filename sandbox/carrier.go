@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/relay"
 	"mcpen/sandbox/plan"
 )
@@ -105,14 +104,14 @@ func (c *carrier) converse(b *Box) error {
 	r, err := relay.New(relay.Config{
 		Ends: relay.Ends{ClientIn: in, ClientOut: out, Stderr: stderr,
 			ServerIn: c.server[0], ServerOut: c.server[1], ServerErr: c.server[2]},
-		Process: relay.Process{Signal: b.Signal, Done: b.done, Status: b.status},
-		Inspect: b.inspect,
-		Dropped: b.guard.Dropped,
-		Rest:    func() { b.changed.finish(); rest.close() },
-		Sink:    b.sink,
-		MaxLine: b.plan.Relay.MaxLine,
-		Ladder:  ladder(b.plan.Relay),
-		Args:    b.plan.Log.Arguments,
+		Process:  relay.Process{Signal: b.Signal, Done: b.done, Status: b.status},
+		Inspect:  b.inspect,
+		Requests: b.guard.Requests(),
+		Asked:    b.guard.Asked(),
+		Rest:     func() { b.changed.finish(); rest.close() },
+		Sink:     b.sink,
+		MaxLine:  b.plan.Relay.MaxLine,
+		Ladder:   ladder(b.plan.Relay),
 	})
 	if err != nil {
 		rest.close()
@@ -141,14 +140,6 @@ func end(f *os.File, how int) (io.ReadWriteCloser, error) {
 		return again, nil
 	}
 	return relay.Borrow(int(f.Fd()))
-}
-
-// inFlight is the request that is being answered, where there is a relay.
-func (c *carrier) inFlight() *audit.Request {
-	if r := c.relay.Load(); r != nil {
-		return r.InFlight()
-	}
-	return nil
 }
 
 // raw copies bytes. The client's stdin is left alone once the server is gone:

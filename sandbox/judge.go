@@ -59,6 +59,14 @@ func given(p plan.Plan) []policy.Given {
 	return out
 }
 
+// inFlight is the request that is being answered, where there is a relay.
+func (b *Box) inFlight() *audit.Request {
+	if b.carrier.relay.Load() == nil {
+		return nil // behind it the guard is there
+	}
+	return b.guard.Requests().Newest()
+}
+
 // inspect asks the guard about one line.
 func (b *Box) inspect(from relay.Side, line []byte, m rpc.Message) relay.Verdict {
 	var v guard.Verdict

@@ -43,7 +43,7 @@ func (b *Box) serve(m child.Message) error {
 		Network:  b.plan.Network,
 		Sink:     func(e audit.Event) error { return b.recorded(e) },
 		Tell:     func(line string) { b.say(b.plan.Name + ": " + line) },
-		InFlight: b.carrier.inFlight,
+		InFlight: b.inFlight,
 		Allow:    b.allow,
 		Limits:   egressLimits(b.plan.Limits),
 		Secure:   b.secure,
@@ -77,7 +77,7 @@ func (b *Box) dialled(c seccomp.Call) {
 		return
 	}
 	b.record(audit.Event{Kind: audit.KindConnect, Verdict: audit.Refused, Subject: c.Addr.String(), Errno: unix.ErrnoName(c.Errno),
-		PID: c.PID, Program: c.Program, Request: b.carrier.inFlight()})
+		PID: c.PID, Program: c.Program, Request: b.inFlight()})
 }
 
 // closeEgress ends what is still connected.

@@ -46,7 +46,7 @@ func (b *Box) saw(c seccomp.Call) {
 		return
 	}
 	e := audit.Event{Kind: audit.KindSyscall, Verdict: audit.Refused, Subject: c.Name, Errno: unix.ErrnoName(c.Errno),
-		PID: c.PID, Program: c.Program, Request: b.carrier.inFlight()}
+		PID: c.PID, Program: c.Program, Request: b.inFlight()}
 	switch {
 	case c.Socket:
 		e.Kind, e.Subject = audit.KindConnect, c.Path

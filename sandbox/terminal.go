@@ -67,7 +67,7 @@ func (b *Box) endTerminal() {
 // noTerminal tells of it, once.
 func (b *Box) noTerminal(t *terminal) {
 	t.told.Do(func() {
-		e := audit.Event{Kind: audit.KindFile, Verdict: audit.Refused, Subject: "/dev/ptmx", Errno: "EINVAL", Request: b.carrier.inFlight(),
+		e := audit.Event{Kind: audit.KindFile, Verdict: audit.Refused, Subject: "/dev/ptmx", Errno: "EINVAL", Request: b.inFlight(),
 			Detail: "the server asked for a terminal, and the profile gives it none", Hint: "process.pty = true"}
 		b.record(e)
 		b.tell(e)

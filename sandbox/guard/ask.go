@@ -8,6 +8,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/finding"
+	"mcpen/sandbox/internal/flight"
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/policy"
 )
@@ -127,17 +128,17 @@ func (g *Guard) asks(line []byte, m rpc.Message) Verdict {
 	if why != "" {
 		return g.refuseQuestion(m, why)
 	}
-	ok, why := g.asked.add(&request{id: m.ID, method: cut(m.Method, maxMethod)})
-	if !ok {
+	asked := &request{Request: flight.Request{ID: m.ID, Method: cut(m.Method, maxMethod)}}
+	if err := g.asked.Add(asked); err != nil {
 		return Verdict{
-			Reply:  rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, why),
-			Events: []audit.Event{refusedLine("the server", oneLine(m.Method)+": "+why)},
+			Reply:  rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, err.Error()),
+			Events: []audit.Event{refusedLine("the server", oneLine(m.Method)+": "+err.Error())},
 		}
 	}
 	v := Verdict{Forward: line}
 	if m.Method != "ping" {
 		v.asked = []audit.Event{{Kind: audit.KindTool, Verdict: audit.Observed, Subject: oneLine(m.Method),
-			Detail: "the server asks the client for " + oneLine(m.Method), Request: g.flight.newest()}}
+			Detail: "the server asks the client for " + oneLine(m.Method), Request: g.flight.Newest()}}
 	}
 	return v
 }
@@ -150,7 +151,7 @@ func (g *Guard) refuseQuestion(m rpc.Message, why string) Verdict {
 	}
 	v := Verdict{Reply: rpc.ErrorReply(m.ID, code, why)}
 	v.asked = []audit.Event{{Kind: audit.KindTool, Verdict: audit.Refused, Subject: oneLine(m.Method),
-		Detail: "the server asked the client for " + oneLine(m.Method) + ": " + why, Request: g.flight.newest()}}
+		Detail: "the server asked the client for " + oneLine(m.Method) + ": " + why, Request: g.flight.Newest()}}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.tell(&v, "refused %s of the server's: %s", oneLine(m.Method), why)

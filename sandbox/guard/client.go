@@ -6,23 +6,25 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/definition"
+	"mcpen/sandbox/internal/flight"
 	"mcpen/sandbox/internal/rpc"
 )
 
 // The methods that the guard knows.
 const (
-	methodInitialize = "initialize"
-	methodDiscover   = "server/discover"
-	methodListen     = "subscriptions/listen"
-	methodCall       = "tools/call"
-	methodPrompt     = "prompts/get"
-	methodRead       = "resources/read"
-	methodSubscribe  = "resources/subscribe"
-	methodComplete   = "completion/complete"
-	methodLevel      = "logging/setLevel"
-	methodCancelled  = "notifications/cancelled"
-	methodMessage    = "notifications/message"
-	methodProgress   = "notifications/progress"
+	methodInitialize  = "initialize"
+	methodDiscover    = "server/discover"
+	methodListen      = flight.Subscription
+	methodCall        = "tools/call"
+	methodPrompt      = "prompts/get"
+	methodRead        = "resources/read"
+	methodSubscribe   = "resources/subscribe"
+	methodUnsubscribe = "resources/unsubscribe"
+	methodComplete    = "completion/complete"
+	methodLevel       = "logging/setLevel"
+	methodCancelled   = "notifications/cancelled"
+	methodMessage     = "notifications/message"
+	methodProgress    = "notifications/progress"
 
 	metaPrefix = "io.modelcontextprotocol/"
 )
@@ -48,7 +50,7 @@ func (g *Guard) clientMessage(line []byte, m rpc.Message) Verdict {
 	case rpc.Notification:
 		if m.Method == methodCancelled {
 			// A late answer to it is dropped; the client does not wait for one.
-			g.flight.take(rpc.Get(m.Params, "requestId"))
+			g.flight.Take(rpc.Get(m.Params, "requestId"))
 		}
 		if _, list := listMethods[m.Method]; list || answered[m.Method] {
 			// Without an id it is no request of MCP's; a lenient server might act on it.
@@ -56,7 +58,7 @@ func (g *Guard) clientMessage(line []byte, m rpc.Message) Verdict {
 		}
 		return Verdict{Forward: line}
 	case rpc.Response, rpc.Error:
-		if m.ID == nil || m.ID[0] == 'n' || g.asked.take(m.ID) != nil {
+		if m.ID == nil || m.ID[0] == 'n' || g.asked.Take(m.ID) != nil {
 			return Verdict{Forward: line}
 		}
 		return Verdict{Events: []audit.Event{refusedLine("the client", "an answer to a request that nobody waits for")}}
@@ -90,20 +92,29 @@ func (p *params) text(i int) string {
 	return s
 }
 
+// subject names what a request is about: a tool, a prompt, or a resource by its URI.
+func (p *params) subject(method string) string {
+	switch method {
+	case methodCall, methodPrompt:
+		return p.text(paramName)
+	case methodRead, methodSubscribe, methodUnsubscribe:
+		return p.text(paramURI)
+	}
+	return ""
+}
+
 func (g *Guard) clientRequest(line []byte, m rpc.Message) Verdict {
 	var p params
 	if err := rpc.Fields(m.Params, paramKeys, p[:]); err != nil {
 		return refuseRequest(m, rpc.CodeInvalidParams, err.Error())
 	}
-	r := &request{id: m.ID, method: cut(m.Method, maxMethod), name: p.text(paramName), cursor: p.text(paramCursor)}
-	if r.name == "" {
-		r.name = p.text(paramURI)
-	}
-	if len(r.name) > maxParam || len(r.cursor) > maxParam {
+	r := &request{cursor: p.text(paramCursor)}
+	r.ID, r.Method, r.Name = m.ID, cut(m.Method, maxMethod), p.subject(m.Method)
+	if len(r.Name) > maxParam || len(r.cursor) > maxParam {
 		return refuseRequest(m, rpc.CodeInvalidParams, fmt.Sprintf("a name or cursor has more than %d bytes", maxParam))
 	}
-	if g.cfg.Args && m.Method == methodCall {
-		r.args = p[paramArguments]
+	if g.cfg.Args && (m.Method == methodCall || m.Method == methodPrompt) {
+		r.Args = p[paramArguments]
 	}
 	version := rpc.Get(p[paramMeta], metaPrefix+"protocolVersion")
 	r.modern = version != nil
@@ -127,27 +138,24 @@ func (g *Guard) clientRequest(line []byte, m rpc.Message) Verdict {
 	r.informs = g.wantsMessages(r)
 	v := g.decide(r, m, &p)
 	if v.Reply != nil {
-		for _, u := range r.rules {
-			u.done()
-		}
+		r.release()
 		return v
 	}
-	ok, why := g.flight.add(r)
-	for why == tooMany {
+	r.Ended, r.More = r.release, len(r.cursor)+len(r.level)
+	err := g.flight.Add(r)
+	for err == flight.ErrFull {
 		// The one that was asked first is given up, and its answer not waited for.
-		old := g.flight.oldest()
+		old := g.flight.Oldest()
 		if old == nil {
 			break
 		}
-		g.flight.take(old)
-		v.ToClient = append(v.ToClient, rpc.ErrorReply(old, rpc.CodeInternal, "mcpen: given up: "+tooMany))
-		ok, why = g.flight.add(r)
+		g.flight.Take(old.ID)
+		v.ToClient = append(v.ToClient, rpc.ErrorReply(old.ID, rpc.CodeInternal, "mcpen: given up: "+err.Error()))
+		err = g.flight.Add(r)
 	}
-	if !ok {
-		for _, u := range r.rules {
-			u.done()
-		}
-		return refuseRequest(m, rpc.CodeInvalidRequest, why)
+	if err != nil {
+		r.release()
+		return refuseRequest(m, rpc.CodeInvalidRequest, err.Error())
 	}
 	v.Forward = line
 	return v
@@ -162,19 +170,18 @@ func (g *Guard) decide(r *request, m rpc.Message, p *params) Verdict {
 		if p[paramName] == nil {
 			return Verdict{} // it names nothing, and what is wrong with that is the server's to say
 		}
-		if r.name == "" || !rpc.IsString(p[paramName]) {
+		if r.Name == "" || !rpc.IsString(p[paramName]) {
 			return refuseRequest(m, rpc.CodeInvalidParams, "the prompt has no name")
 		}
-		return g.use(r, m, definition.KindPrompt, r.name)
+		return g.use(r, m, definition.KindPrompt, r.Name)
 	case methodRead, methodSubscribe:
 		if p[paramURI] == nil {
 			return Verdict{}
 		}
-		r.name = p.text(paramURI)
-		if r.name == "" {
+		if r.Name == "" {
 			return refuseRequest(m, rpc.CodeInvalidParams, "the resource has no URI")
 		}
-		return g.use(r, m, definition.KindResource, r.name)
+		return g.use(r, m, definition.KindResource, r.Name)
 	case methodComplete:
 		return g.complete(r, m, p)
 	case methodListen:
@@ -187,16 +194,16 @@ func (g *Guard) decide(r *request, m rpc.Message, p *params) Verdict {
 
 // call decides about a tool call.
 func (g *Guard) call(r *request, m rpc.Message, p *params) Verdict {
-	if r.name == "" || !rpc.IsString(p[paramName]) {
+	if r.Name == "" || !rpc.IsString(p[paramName]) {
 		return refuseRequest(m, rpc.CodeInvalidParams, "the call names no tool")
 	}
-	if v := g.use(r, m, definition.KindTool, r.name); v.Reply != nil {
+	if v := g.use(r, m, definition.KindTool, r.Name); v.Reply != nil {
 		return v
 	}
 	if d := g.checkCall(r, p[paramArguments]); d != nil {
 		return g.refuse(r, *d)
 	}
-	return Verdict{Events: []audit.Event{{Kind: audit.KindTool, Verdict: audit.Allowed, Subject: r.name, Request: r.audit()}}}
+	return Verdict{Events: []audit.Event{{Kind: audit.KindTool, Verdict: audit.Allowed, Subject: r.Name, Request: r.Audit()}}}
 }
 
 // complete decides about the completion of an argument of a prompt or template.
@@ -210,26 +217,12 @@ func (g *Guard) complete(r *request, m rpc.Message, p *params) Verdict {
 		if !ok {
 			continue
 		}
-		r.name = name
+		r.Name = name
 		if v := g.use(r, m, kind, name); v.Reply != nil {
 			return v
 		}
 	}
 	return Verdict{}
-}
-
-// listen is what a modern client subscribes to.
-type listen struct{ tools, prompts, resources bool }
-
-func (l listen) wants(k definition.Kind) bool {
-	switch k {
-	case definition.KindTool:
-		return l.tools
-	case definition.KindPrompt:
-		return l.prompts
-	default:
-		return l.resources
-	}
 }
 
 func (g *Guard) listen(r *request, m rpc.Message, p *params) Verdict {

@@ -60,8 +60,8 @@ type Guard struct {
 	scan   func() *finding.Scanner // made when it is first needed
 	limit  limit
 
-	flight flight // requests of the client that the server has not answered
-	asked  flight // requests of the server that the client has not answered
+	flight Requests // requests of the client that the server has not answered
+	asked  Requests // requests of the server that the client has not answered
 
 	forms atomic.Int64 // bytes of definitions that nobody decided about
 
@@ -199,22 +199,6 @@ func (g *Guard) learn(d definition.Definition) {
 	}
 }
 
-// InFlight is the client's newest request that was not answered, with the
-// number of the others, or nil.
-func (g *Guard) InFlight() *audit.Request { return g.flight.newest() }
-
-// Dropped says that somebody else has answered, or given up, a request: the one
-// with the id that the client sent where toServer is true, else the one that the
-// server sent. It is for answers that the guard was not shown because they could
-// not be read, and does nothing for ids that nobody waits for.
-func (g *Guard) Dropped(toServer bool, id []byte) {
-	if toServer {
-		g.flight.take(id)
-	} else {
-		g.asked.take(id)
-	}
-}
-
 // MaskText replaces the secrets of this run in what the server wrote elsewhere,
 // such as a line of its stderr. It returns text itself where there are none.
 func (g *Guard) MaskText(text []byte) []byte { return g.mask.text(text) }
@@ -269,8 +253,8 @@ func (g *Guard) Server(line []byte) Verdict {
 	case m.Kind == rpc.Request:
 		v.Reply = rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, why)
 	case m.ID != nil:
-		if r := g.flight.take(m.ID); r != nil { // somebody waits for this answer
-			v.ToClient = [][]byte{rpc.ErrorReply(r.id, rpc.CodeInternal, "the server's answer was refused: "+why)}
+		if r := g.flight.Take(m.ID); r != nil { // somebody waits for this answer
+			v.ToClient = [][]byte{rpc.ErrorReply(r.ID, rpc.CodeInternal, "the server's answer was refused: "+why)}
 		}
 	}
 	return g.bounded(v, false)

@@ -61,19 +61,50 @@ func TestZeroConfigDenies(t *testing.T) {
 	s.callable("a", false)
 }
 
+// What is in flight is known by what it is about.
+func TestRequestsAreNamed(t *testing.T) {
+	long := strings.Repeat("n", 257)
+	for _, c := range []struct{ method, params, name, args string }{
+		{"tools/call", `{"name":"t","arguments":{"a":1}}`, "t", `{"a":1}`}, {"prompts/get", `{"name":"p","arguments":{}}`, "p", `{}`},
+		{"resources/read", `{"uri":"file:///x","arguments":{"a":1}}`, "file:///x", ""}, {"resources/subscribe", `{"uri":"u"}`, "u", ""}, {"resources/unsubscribe", `{"uri":"u"}`, "u", ""},
+		{"tools/list", `{"name":"t","uri":"u"}`, "", ""}, {"tools/call", `{"name":"` + long + `"}`, long[:256], ""},
+	} {
+		cfg := setup{Pins: policy.PinOff}.config(definition.Pins{})
+		cfg.Args = true
+		g, err := guard.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Client([]byte(`{"jsonrpc":"2.0","id":1,"method":"` + c.method + `","params":` + c.params + `}`))
+		if r := g.Requests().Newest(); r == nil || r.Name != c.name || string(r.Args) != c.args || r.Method != c.method {
+			t.Errorf("%s %.40s: %+v", c.method, c.params, r)
+		}
+	}
+	for _, unnamed := range []string{`{"uri":"u"}`, `{"name":7}`} {
+		g, err := guard.New(setup{Pins: policy.PinOff}.config(definition.Pins{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Client([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":` + unnamed + `}`))
+		if r := g.Requests().Newest(); r != nil {
+			t.Errorf("a call that names no tool is in flight: %+v", r)
+		}
+	}
+}
+
 func TestInFlight(t *testing.T) {
 	s := newPull(t, `tool {"name":"a"}`, policy.PinEnforce)
-	if r := s.guard.InFlight(); r != nil {
+	if r := s.guard.Requests().Newest(); r != nil {
 		t.Errorf("in flight at the start: %+v", r)
 	}
 	s.send(`"method":"ping"`)
 	s.callable("a", true)
-	r := s.guard.InFlight()
+	r := s.guard.Requests().Newest()
 	if r == nil || r.Method != "tools/call" || r.Name != "a" || r.Others != 1 {
 		t.Errorf("in flight: %+v", r)
 	}
 	s.guard.Server(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{}}`, s.id))
-	if r := s.guard.InFlight(); r == nil || r.Method != "ping" || r.Others != 0 {
+	if r := s.guard.Requests().Newest(); r == nil || r.Method != "ping" || r.Others != 0 {
 		t.Errorf("in flight: %+v", r)
 	}
 }
@@ -167,7 +198,7 @@ func TestConcurrency(t *testing.T) {
 			if _, err := g.Reload(g.Pins().ApproveAll()); err != nil {
 				t.Error(err)
 			}
-			g.InFlight()
+			g.Requests().Newest()
 			g.MaskText([]byte("hunter2-hunter2"))
 		}
 	})
@@ -285,8 +316,8 @@ func TestMaskKeepsIDs(t *testing.T) {
 	}
 }
 
-// An answer that could not be read frees what its call held, once the guard is
-// told.
+// An answer that could not be read frees what its call held, once the relay has
+// answered in its place.
 func TestDropped(t *testing.T) {
 	g, err := guard.New(setup{Pins: policy.PinOff, Rules: []policy.ToolRule{{Tool: "a", Concurrent: 1}}}.config(definition.Pins{}))
 	if err != nil {
@@ -295,13 +326,42 @@ func TestDropped(t *testing.T) {
 	s := &pull{T: t, guard: g}
 	s.callable("a", true)
 	s.callable("a", false)
-	g.Dropped(true, []byte("1"))
+	g.Requests().Drop([]byte("1"))
 	s.callable("a", true)
 	s.offering(`"roots":{}`)
 	g.Server([]byte(`{"jsonrpc":"2.0","id":7,"method":"roots/list"}`))
-	g.Dropped(false, []byte("7"))
+	g.Asked().Drop([]byte("7"))
 	if v := g.Client([]byte(`{"jsonrpc":"2.0","id":7,"result":{}}`)); v.Forward != nil {
 		t.Error("the answer to a request that was given up passes")
+	}
+}
+
+// What the server cancels is a request of its own: were it the client's with the same
+// id, the client would wait for an answer that nobody owes it any more.
+func TestServerCancelsItsOwnAlone(t *testing.T) {
+	g, err := guard.New(setup{Pins: policy.PinOff}.config(definition.Pins{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &pull{T: t, guard: g}
+	s.offering(`"roots":{}`)
+	s.callable("a", true)
+	id := g.Requests().Newest().ID
+	g.Server(fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s}}`, id))
+	if !g.Requests().Waiting() {
+		t.Error("the server took the client's request back")
+	}
+	g.Server(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"method":"roots/list"}`, id))
+	if !g.Requests().Waiting() || !g.Asked().Waiting() {
+		t.Error("a request of the server's answered the client's")
+	}
+	g.Client(fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s}}`, id))
+	if g.Requests().Waiting() || !g.Asked().Waiting() {
+		t.Error("what the client cancelled is waited for, or the server's request is not")
+	}
+	g.Server(fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s}}`, id))
+	if g.Asked().Waiting() {
+		t.Error("what the server cancelled is waited for")
 	}
 }
 

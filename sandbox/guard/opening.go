@@ -13,7 +13,7 @@ func (g *Guard) opened(v *Verdict, r *request, result []byte) ([]edit, error) {
 		return nil, err
 	}
 	identity := f[1]
-	if r.method == methodInitialize {
+	if r.Method == methodInitialize {
 		g.legacy = true
 		g.logging = rpc.Get(f[3], "logging") != nil
 	} else {

@@ -27,7 +27,7 @@ func (g *Guard) refuse(r *request, d denial) Verdict {
 	sentence := subject(d.kind, d.name) + " " + d.text
 	v := Verdict{Events: []audit.Event{{
 		Kind: audit.KindTool, Verdict: d.verdict, Subject: d.name, Detail: sentence,
-		Rule: d.refusal.rule, Hint: d.refusal.hint, Request: r.audit(),
+		Rule: d.refusal.rule, Hint: d.refusal.hint, Request: r.Audit(),
 	}}}
 	if d.detail != "" {
 		v.Events[0].Detail += ": " + d.detail
@@ -36,15 +36,15 @@ func (g *Guard) refuse(r *request, d denial) Verdict {
 	if d.quoted != "" {
 		answer += ": " + d.quoted
 	}
-	if r.method == methodCall && !d.unknown {
+	if r.Method == methodCall && !d.unknown {
 		v.Reply = failedCall(r, answer)
 	} else {
-		v.Reply = rpc.ErrorReply(r.id, rpc.CodeInvalidParams, answer)
+		v.Reply = rpc.ErrorReply(r.ID, rpc.CodeInvalidParams, answer)
 	}
 	if r.informs {
-		v.ToClient = append(v.ToClient, message("mcpen refused "+r.method+": "+sentence))
+		v.ToClient = append(v.ToClient, message("mcpen refused "+r.Method+": "+sentence))
 	}
-	told := "refused " + r.method + ": " + sentence
+	told := "refused " + r.Method + ": " + sentence
 	if d.refusal.rule != "" {
 		told += " (" + d.refusal.rule + ")"
 	}
@@ -54,7 +54,7 @@ func (g *Guard) refuse(r *request, d denial) Verdict {
 
 // failedCall is the result of a call that failed.
 func failedCall(r *request, text string) []byte {
-	b := append([]byte(`{"jsonrpc":"2.0","id":`), r.id...)
+	b := append([]byte(`{"jsonrpc":"2.0","id":`), r.ID...)
 	b = append(b, `,"result":{`...)
 	if r.modern {
 		b = append(b, `"resultType":"complete",`...)
@@ -79,7 +79,7 @@ const maxMessages = 64
 // no messages, or was sent the same one before, or too many. Models may read the
 // text: it says what was refused, and not how to lift that.
 func (g *Guard) Message(text string) []byte {
-	r, _ := g.flight.last()
+	r, _ := g.flight.Last()
 	if r == nil {
 		return nil
 	}

@@ -78,10 +78,10 @@ func (g *Guard) listChanged(method string, kind definition.Kind) [][]byte {
 	if g.legacy {
 		lines = append(lines, []byte(`{"jsonrpc":"2.0","method":"`+method+`"}`))
 	}
-	for _, r := range g.flight.listens() {
+	for _, r := range g.flight.Subscriptions() {
 		if r.listen.wants(kind) {
 			b := []byte(`{"jsonrpc":"2.0","method":"` + method + `","params":{"_meta":{"` + metaPrefix + `subscriptionId":`)
-			lines = append(lines, append(append(b, bytes.Clone(r.id)...), `}}}`...))
+			lines = append(lines, append(append(b, bytes.Clone(r.ID)...), `}}}`...))
 		}
 	}
 	return lines

@@ -15,7 +15,7 @@ import (
 // once for each sort of reason to the person.
 func (g *Guard) report(v *Verdict, r *request, kind definition.Kind, l *list, p *page) {
 	reasons := map[string][]string{}
-	during := r.audit()
+	during := r.Audit()
 	if len(p.edits) > 0 {
 		v.Events = slices.Grow(v.Events, len(p.entries))
 		if len(g.told) == 0 {
@@ -149,7 +149,7 @@ func (g *Guard) gone(v *Verdict, r *request, kind definition.Kind, c *chain) {
 			was = "approved"
 		}
 		v.Events = append(v.Events, audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: name,
-			Detail: "the " + string(kind) + " was " + was + " and is not listed any more", Request: r.audit()})
+			Detail: "the " + string(kind) + " was " + was + " and is not listed any more", Request: r.Audit()})
 	}
 	if len(names) > 0 {
 		v.Tell = append(v.Tell, sentence(kind, "is not listed any more", names))
@@ -162,7 +162,7 @@ func (g *Guard) findingEvents(v *Verdict, r *request, kind definition.Kind, name
 		event := audit.Event{Kind: audit.KindFinding, Verdict: audit.Observed, Subject: name,
 			Detail: string(f.Kind) + " in " + audit.Visible(f.Path) + ": " + oneLine(f.Words) + " (" + f.Why + ")"}
 		if r != nil {
-			event.Request = r.audit()
+			event.Request = r.Audit()
 		}
 		if f.Severity == finding.Hold && g.cfg.Tools.Findings == policy.FindingHold {
 			event.Verdict = audit.Held

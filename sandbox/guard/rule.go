@@ -93,10 +93,10 @@ func (u *usage) done() {
 // back when the call ends or is not passed on.
 func (g *Guard) checkCall(r *request, arguments []byte) *denial {
 	deny := func(text, detail, rule string) *denial {
-		return &denial{kind: definition.KindTool, name: r.name, text: text, detail: detail, verdict: audit.Refused, refusal: refusal{rule: rule}}
+		return &denial{kind: definition.KindTool, name: r.Name, text: text, detail: detail, verdict: audit.Refused, refusal: refusal{rule: rule}}
 	}
 	if g.cfg.Tools.Validate {
-		s := g.inputSchema(r.name)
+		s := g.inputSchema(r.Name)
 		if s == nil {
 			return deny("cannot be called before it was listed", "its inputSchema is not known", "")
 		}
@@ -110,7 +110,7 @@ func (g *Guard) checkCall(r *request, arguments []byte) *denial {
 		}
 	}
 	for _, rule := range g.rules {
-		if !policy.Match(rule.Tool, r.name) {
+		if !policy.Match(rule.Tool, r.Name) {
 			continue
 		}
 		if rule.schema != nil {
@@ -120,7 +120,7 @@ func (g *Guard) checkCall(r *request, arguments []byte) *denial {
 				return d
 			}
 		}
-		u := rule.of(r.name)
+		u := rule.of(r.Name)
 		if !u.begin() {
 			return deny("is being called already; try again when it has answered", fmt.Sprintf("at most %d at a time", u.most), rule.At.String())
 		}

@@ -26,9 +26,9 @@ func (g *Guard) maskedMessage(line []byte, m rpc.Message) Verdict {
 	}
 	again, err := rpc.View(masked)
 	if err != nil {
-		return g.refuseAnswer(m, g.flight.take(m.ID), "a secret cannot be masked in it")
+		return g.refuseAnswer(m, g.flight.Take(m.ID), "a secret cannot be masked in it")
 	}
-	leak := audit.Event{Kind: audit.KindFinding, Verdict: audit.Refused, Subject: "the server", Request: g.flight.newest(),
+	leak := audit.Event{Kind: audit.KindFinding, Verdict: audit.Refused, Subject: "the server", Request: g.flight.Newest(),
 		Detail: "a secret of this run was masked in a line of the server's"}
 	v := g.serverMessage(masked, again)
 	v.Events = append([]audit.Event{leak}, v.Events...)
@@ -48,7 +48,7 @@ func (g *Guard) serverMessage(line []byte, m rpc.Message) Verdict {
 	if m.Kind == rpc.Error && (m.ID == nil || m.ID[0] == 'n') {
 		return Verdict{Forward: line}
 	}
-	r := g.flight.take(m.ID)
+	r := g.flight.Take(m.ID)
 	if r == nil {
 		return Verdict{Events: []audit.Event{refusedLine("the server", "an answer to a request that nobody waits for")}}
 	}
@@ -62,15 +62,18 @@ func (g *Guard) cancelled(m rpc.Message) {
 		return
 	}
 	id := rpc.Get(m.Params, "requestId")
-	if g.asked.take(id) == nil && g.flight.is(id, methodListen) {
-		g.flight.take(id)
+	if g.asked.Take(id) != nil {
+		return
+	}
+	if r := g.flight.Find(id); r != nil && r.Method == methodListen {
+		g.flight.Take(id)
 	}
 }
 
 // answer decides about the answer to r.
 func (g *Guard) answer(line []byte, m rpc.Message, r *request) Verdict {
-	kind, isList := listMethods[r.method]
-	opening := r.method == methodInitialize || r.method == methodDiscover
+	kind, isList := listMethods[r.Method]
+	opening := r.Method == methodInitialize || r.Method == methodDiscover
 	if m.Kind == rpc.Error || !isList && !opening {
 		return g.result(line, m, r)
 	}
@@ -85,7 +88,7 @@ func (g *Guard) answer(line []byte, m rpc.Message, r *request) Verdict {
 		edits, err = g.opened(&v, r, m.Result)
 	}
 	if err != nil {
-		refused := g.refuseAnswer(m, r, "the answer to "+r.method+" was refused: "+err.Error())
+		refused := g.refuseAnswer(m, r, "the answer to "+r.Method+" was refused: "+err.Error())
 		refused.Tell = append(v.Tell, refused.Tell...)
 		refused.Events = append(v.Events, refused.Events...)
 		return refused
@@ -99,11 +102,11 @@ func (g *Guard) answer(line []byte, m rpc.Message, r *request) Verdict {
 func (g *Guard) refuseAnswer(m rpc.Message, r *request, why string) Verdict {
 	v := Verdict{Events: []audit.Event{refusedLine("the server", why)}}
 	if r != nil {
-		v.Events[0].Request = r.audit()
+		v.Events[0].Request = r.Audit()
 		if r.informs {
 			v.ToClient = append(v.ToClient, message("mcpen: "+why))
 		}
-		v.ToClient = append(v.ToClient, rpc.ErrorReply(r.id, rpc.CodeInternal, "mcpen: "+why))
+		v.ToClient = append(v.ToClient, rpc.ErrorReply(r.ID, rpc.CodeInternal, "mcpen: "+why))
 	} else if m.Kind == rpc.Request {
 		v.Reply = rpc.ErrorReply(m.ID, rpc.CodeInternal, why)
 	}
@@ -120,12 +123,12 @@ func (g *Guard) result(line []byte, m rpc.Message, r *request) Verdict {
 	v := Verdict{Forward: line}
 	if wants := rpc.Get(m.Result, "inputRequests"); wants != nil {
 		if why := g.questions(wants, r); why != "" {
-			return g.refuseAnswer(m, r, "the answer to "+r.method+" was refused: "+why)
+			return g.refuseAnswer(m, r, "the answer to "+r.Method+" was refused: "+why)
 		}
-		v.asked = append(v.asked, audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: r.name,
-			Detail: "the server asks the client for " + inputs(wants), Request: r.audit()})
+		v.asked = append(v.asked, audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: r.Name,
+			Detail: "the server asks the client for " + inputs(wants), Request: r.Audit()})
 	}
-	if !g.hidden || !textMethods[r.method] {
+	if !g.hidden || !textMethods[r.Method] {
 		return v
 	}
 	changed := rewrite(line, m.ID, false, func(key bool, text string) (string, bool) {
@@ -141,9 +144,9 @@ func (g *Guard) result(line []byte, m rpc.Message, r *request) Verdict {
 		return g.refuseAnswer(m, r, "its hidden characters cannot be made visible")
 	}
 	v.Forward = changed
-	v.Events = append(v.Events, audit.Event{Kind: audit.KindFinding, Verdict: audit.Observed, Subject: r.name,
+	v.Events = append(v.Events, audit.Event{Kind: audit.KindFinding, Verdict: audit.Observed, Subject: r.Name,
 		Detail:  "hidden characters or escape sequences in a result were " + map[bool]string{true: "removed", false: "made visible"}[g.cfg.Tools.Results == policy.TextStrip],
-		Request: r.audit()})
+		Request: r.Audit()})
 	return v
 }
 

@@ -88,8 +88,10 @@ func relayAs(kind string) {
 		}
 		ends.ClientIn, ends.ClientOut = in, out
 	}
-	r, err := New(Config{Ends: ends, Process: Process{Done: done, Signal: cmd.Process.Signal}, Ladder: DefaultLadder,
-		Sink: func(audit.Event) error { return nil }})
+	c := Config{Ends: ends, Process: Process{Done: done, Signal: cmd.Process.Signal}, Ladder: DefaultLadder,
+		Sink: func(audit.Event) error { return nil }}
+	keep(&c)
+	r, err := New(c)
 	if err != nil {
 		panic(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/fault"
+	"mcpen/sandbox/internal/flight"
 	"mcpen/sandbox/internal/rpc"
 )
 
@@ -46,6 +47,9 @@ func idle(t *testing.T, client, server *sink, change func(*Config)) *Relay {
 	}
 	if change != nil {
 		change(&c)
+	}
+	if c.Requests == nil {
+		keep(&c)
 	}
 	r, err := New(c)
 	if err != nil {
@@ -109,15 +113,15 @@ func TestOnlyRequestsAreAnsweredWhereNobodyReads(t *testing.T) {
 
 // A request that was answered while it could not be written is not answered twice.
 func TestNobodyIsAnsweredTwice(t *testing.T) {
-	client := &sink{}
-	r := idle(t, client, &sink{}, nil)
+	client, waiting := &sink{}, &requests{}
+	r := idle(t, client, &sink{}, func(c *Config) { keep(c); c.Requests = waiting })
 	m, _ := rpc.View([]byte(`{"jsonrpc":"2.0","id":1,"method":"ping"}`))
 	r.fail(Client, m, "x")
 	r.toClient.empty()
 	if client.Len() > 0 {
 		t.Errorf("got %q", client.String())
 	}
-	r.note(Client, m)
+	waiting.Add(&flight.Request{ID: m.ID, Method: m.Method})
 	r.fail(Client, m, "x")
 	r.toClient.empty()
 	if want := `{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"the server x"}}` + "\n"; client.String() != want {
@@ -301,11 +305,14 @@ func TestEveryEndIsNeeded(t *testing.T) {
 	whole := func() Config {
 		e := nopCloser{io.Discard}
 		in := io.NopCloser(strings.NewReader(""))
-		return Config{Ends: Ends{in, e, e, e, in, in}, Process: Process{Signal: func(os.Signal) error { return nil }, Done: make(chan struct{})}, Sink: func(audit.Event) error { return nil }}
+		c := Config{Ends: Ends{in, e, e, e, in, in}, Process: Process{Signal: func(os.Signal) error { return nil }, Done: make(chan struct{})}, Sink: func(audit.Event) error { return nil }}
+		keep(&c)
+		return c
 	}
 	for name, change := range map[string]func(*Config){
 		"ClientIn": func(c *Config) { c.Ends.ClientIn = nil }, "ClientOut": func(c *Config) { c.Ends.ClientOut = nil }, "Stderr": func(c *Config) { c.Ends.Stderr = nil }, "ServerIn": func(c *Config) { c.Ends.ServerIn = nil },
 		"ServerOut": func(c *Config) { c.Ends.ServerOut = nil }, "ServerErr": func(c *Config) { c.Ends.ServerErr = nil }, "Sink": func(c *Config) { c.Sink = nil }, "Signal": func(c *Config) { c.Process.Signal = nil }, "Done": func(c *Config) { c.Process.Done = nil },
+		"Inspect": func(c *Config) { c.Inspect = nil }, "Requests": func(c *Config) { c.Requests = nil }, "Asked": func(c *Config) { c.Asked = nil },
 		"a limit below none": func(c *Config) { c.MaxLine = -1 }, "a limit beyond all": func(c *Config) { c.MaxLine = 1<<30 + 1 },
 	} {
 		c := whole()
@@ -342,79 +349,6 @@ func TestWordsForSidesAndSteps(t *testing.T) {
 		if got := (Ladder{Rush: rush}).lastLines(); got != want {
 			t.Errorf("with a rush of %v the last lines have %v", rush, got)
 		}
-	}
-}
-
-// What is in flight is known by what it is about, and by either type of its id.
-func TestWhatIsInFlight(t *testing.T) {
-	add := func(f *flight, id, method, params string) {
-		f.add(rpc.Message{Kind: rpc.Request, ID: []byte(id), Method: method, Params: []byte(params)}, true)
-	}
-	for _, c := range []struct{ method, params, name, args string }{
-		{"tools/call", `{"name":"t","arguments":{"a":1}}`, "t", `{"a":1}`}, {"prompts/get", `{"name":"p","arguments":{}}`, "p", `{}`}, {"resources/read", `{"uri":"file:///x","arguments":{"a":1}}`, "file:///x", ""}, {"resources/subscribe", `{"uri":"u"}`, "u", ""}, {"resources/unsubscribe", `{"uri":"u"}`, "u", ""},
-		{"tools/list", `{"name":"t","uri":"u"}`, "", ""}, {"tools/call", `{"uri":"u"}`, "", ""}, {"tools/call", `{"name":7}`, "", ""}, {"tools/call", `{"name":"` + strings.Repeat("n", maxName+1) + `"}`, strings.Repeat("n", maxName), ""},
-	} {
-		f := &flight{}
-		add(f, "1", c.method, c.params)
-		if r := f.newest(); r.Name != c.name || string(r.Args) != c.args || r.Method != c.method {
-			t.Errorf("%s %s: %+v", c.method, c.params, r)
-		}
-	}
-	f := &flight{}
-	if f.only() != nil || f.asked() || f.newest() != nil || f.take(nil) != nil || f.take([]byte("1")) != nil {
-		t.Error("something is in flight of nothing")
-	}
-	add(f, "1", "subscriptions/listen", "")
-	if f.asked() || string(f.only()) != "1" {
-		t.Errorf("a subscription is waited for: %v; the only one is %s", f.asked(), f.only())
-	}
-	add(f, `"2"`, "ping", "")
-	if !f.asked() || f.only() != nil {
-		t.Errorf("asked %v, only %s", f.asked(), f.only())
-	}
-	if got := f.take([]byte("2")); string(got) != `"2"` {
-		t.Errorf("the request %q is known by its number as %s", "2", got)
-	}
-	add(f, `3`, "ping", "")
-	if got := f.take([]byte(`"3"`)); string(got) != "3" {
-		t.Errorf("the request 3 is known by its text as %s", got)
-	}
-	add(f, `3`, "ping", "")
-	add(f, `"3"`, "ping", "")
-	if got := f.take([]byte(`3`)); string(got) != "3" {
-		t.Errorf("of two the one of the same type: %s", got)
-	}
-	add(f, `"3"`, "other", "") // the same again takes the first one's place
-	if n := f.order.Len(); n != 2 || f.newest().Method != "other" || f.newest().Others != 1 {
-		t.Errorf("%d in flight, the newest %+v", n, f.newest())
-	}
-	if ids := f.takeAll(); len(ids) != 2 || string(ids[0]) != "1" || string(ids[1]) != `"3"` || f.order.Len() != 0 || f.done([]byte("1")) {
-		t.Errorf("%s", ids)
-	}
-	// The arguments of each, and of all, are bounded, and what is forgotten gives room.
-	args := func(n int) string { return fmt.Sprintf(`{"name":"t","arguments":"%s"}`, strings.Repeat("x", n-2)) }
-	for n, kept := range map[int]bool{maxArgs: true, maxArgs + 1: false} {
-		f := &flight{}
-		add(f, "1", "tools/call", args(n))
-		if r := f.newest(); (len(r.Args) == n) != kept || !kept && string(r.Args) != fmt.Sprintf(`"%d bytes, not kept"`, n) || f.args != len(r.Args) {
-			t.Errorf("%d bytes of arguments: %.40s", n, r.Args)
-		}
-	}
-	f = &flight{}
-	for i := range maxAllArgs / maxArgs {
-		add(f, fmt.Sprint(i), "tools/call", args(maxArgs))
-	}
-	if f.args != maxAllArgs || len(f.newest().Args) != maxArgs {
-		t.Errorf("%d bytes of all arguments", f.args)
-	}
-	add(f, `"one more"`, "tools/call", args(100))
-	if r := f.newest(); string(r.Args) != `"100 bytes, not kept"` {
-		t.Errorf("one more: %s", r.Args)
-	}
-	f.done([]byte("0"))
-	add(f, `"and again"`, "tools/call", args(100))
-	if r := f.newest(); len(r.Args) != 100 {
-		t.Errorf("where there is room again: %s", r.Args)
 	}
 }
 
@@ -694,12 +628,13 @@ func TestWhoseABrokenLineIs(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"jsonrpc":"2.0","result":{"x":NaN}}`: "7", `{"jsonrpc":"2.0","error":{"code":NaN}}`: "7", `{"jsonrpc":"2.0","other":NaN}`: "", `{"result":{"x":NaN}}`: "", `a "result" of nothing`: "",
 	} {
-		r := idle(t, &sink{}, &sink{}, nil)
-		r.flight.add(rpc.Message{Kind: rpc.Request, ID: []byte("7"), Method: "ping"}, false)
+		client := &requests{}
+		r := idle(t, &sink{}, &sink{}, func(c *Config) { keep(c); c.Requests = client })
+		client.Add(&flight.Request{ID: []byte("7"), Method: "ping"})
 		if m := r.broken([]byte(line), rpc.Message{}); string(m.ID) != want || (m.Kind == rpc.Response) != (want != "") {
 			t.Errorf("%s: %v %s, want %s", line, m.Kind, m.ID, want)
 		}
-		r.flight.add(rpc.Message{Kind: rpc.Request, ID: []byte("8"), Method: "ping"}, false)
+		client.Add(&flight.Request{ID: []byte("8"), Method: "ping"})
 		if m := r.broken([]byte(line), rpc.Message{}); m.ID != nil {
 			t.Errorf("%s: of two that wait it is %s's", line, m.ID)
 		}

@@ -23,7 +23,7 @@ func (r *Relay) tooLong(from Side, l *long) {
 	switch {
 	case from == Server && m.ID == nil && m.Kind != rpc.Notification:
 		// One request in flight and no id to be seen: it can only be that one.
-		m = rpc.Message{Kind: rpc.Response, ID: r.flight.only()}
+		m = rpc.Message{Kind: rpc.Response, ID: r.Requests.Only()}
 	case from == Server && m.Kind == rpc.Invalid:
 		m.Kind = rpc.Response
 	case from == Client && m.Kind == rpc.Invalid:

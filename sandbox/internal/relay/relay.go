@@ -78,16 +78,24 @@ type Verdict struct {
 // for lines that m is an unambiguous view of and that are neither blank nor
 // batches, in order, from one goroutine for each side; the two may run at once.
 // line and m may be used until it returns.
+//
+// Inspect keeps the requests in flight: it adds a request that it passes on, and
+// takes it when it is shown the answer, whether that passes or not, or when the
+// client cancels it.
 type Inspect func(from Side, line []byte, m rpc.Message) Verdict
 
-// Dropped is told of a request that will get no answer but the relay's own: its
-// answer was not passed on, in most cases without Inspect having been shown it,
-// or the request itself could not be. The id is that of a request of the client
-// where toServer is true, else of one of the server, and may be used until
-// Dropped returns. It is called from the goroutines that call Inspect, with ids
-// that nobody waits for as well, and not for what is in flight when the server
-// ends.
-type Dropped func(toServer bool, id []byte)
+// Requests are those of one side that wait for an answer (see package flight). The
+// relay takes from them the requests that it answers itself: because their answer
+// is not passed on and Inspect was not shown it, because they could not be written,
+// or because the server ended. An id matches the same id as the other type, too.
+type Requests interface {
+	Newest() *audit.Request  // for events; nil: none is in flight
+	Waiting() bool           // an answer is owed; a subscription owes none until it ends
+	Own(id []byte) []byte    // the id as its sender wrote it; nil: nobody waits
+	Only() []byte            // the id of the single one; nil: there are none, or more
+	Drop(id []byte) []byte   // takes a request, and returns its own id
+	DropAll() (own [][]byte) // takes all, oldest first
+}
 
 // Ends are the six ends of the streams. Close must make pending calls return,
 // as that of FD and of pipes from os.Pipe does. Run closes all of them.
@@ -102,15 +110,15 @@ type Ends struct {
 
 // Config is what a relay is made of.
 type Config struct {
-	Ends    Ends
-	Process Process
-	Inspect Inspect    // nil: every unambiguous line passes
-	Dropped Dropped    // nil: nobody keeps count
-	Rest    func()     // waits for what is still to be said once Inspect was asked about everything; nil: nothing is
-	Sink    audit.Sink // gets Kind, Verdict, Subject, Detail and Request; the rest is the caller's
-	MaxLine int64      // bytes of a line without its 0x0A; 0 is DefaultMaxLine
-	Ladder  Ladder     // the zero Ladder does not wait before SIGKILL
-	Args    bool       // InFlight has the arguments of calls
+	Ends     Ends
+	Process  Process
+	Inspect  Inspect
+	Requests Requests   // of the client, which Inspect keeps
+	Asked    Requests   // of the server, the same
+	Rest     func()     // waits for what is still to be said once Inspect was asked about everything; nil: nothing is
+	Sink     audit.Sink // gets Kind, Verdict, Subject, Detail and Request; the rest is the caller's
+	MaxLine  int64      // bytes of a line without its 0x0A; 0 is DefaultMaxLine
+	Ladder   Ladder     // the zero Ladder does not wait before SIGKILL
 }
 
 // DefaultMaxLine is 64 times the longest line that was seen in use.
@@ -130,7 +138,6 @@ type Relay struct {
 	toClient *outlet
 	toServer *outlet
 	chat     *chatter
-	flight   flight
 	motion   *motion
 
 	mu      sync.Mutex
@@ -171,6 +178,9 @@ func New(c Config) (*Relay, error) {
 	if c.Sink == nil || c.Process.Signal == nil || c.Process.Done == nil {
 		return nil, errors.New("internal error: relay without a sink or a process")
 	}
+	if c.Inspect == nil || c.Requests == nil || c.Asked == nil {
+		return nil, errors.New("internal error: relay without Inspect or its requests")
+	}
 	if c.MaxLine == 0 {
 		c.MaxLine = DefaultMaxLine
 	}
@@ -189,10 +199,6 @@ func New(c Config) (*Relay, error) {
 	r.chat = newChatter(e.Stderr, r.emit)
 	return r, nil
 }
-
-// InFlight is the newest request of the client that was not answered yet, or
-// nil. Requests that the client cancelled do not count.
-func (r *Relay) InFlight() *audit.Request { return r.flight.newest() }
 
 // Tell sends lines of mcpen's own to the client, between others. It waits while
 // too much is queued and does nothing once the client is gone.
@@ -302,7 +308,7 @@ func (r *Relay) endInput() error { return r.toServer.close() }
 
 // answerAll answers what the server left unanswered.
 func (r *Relay) answerAll() {
-	ids := r.flight.takeAll()
+	ids := r.Requests.DropAll()
 	if len(ids) == 0 {
 		return
 	}
@@ -326,7 +332,7 @@ func (r *Relay) closeAll() {
 
 // emit records an event with the request that is in flight.
 func (r *Relay) emit(e audit.Event) {
-	e.Request = r.flight.newest()
+	e.Request = r.Requests.Newest()
 	r.record(e)
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/flight"
 	"mcpen/sandbox/internal/rpc"
 )
 
@@ -28,7 +29,7 @@ var ids = []string{`0`, `-1`, `7`, `9007199254740993`, `123456789012345678901234
 // ends that, and an error for it carries it as it was written.
 func TestIDs(t *testing.T) {
 	g := newRig(t, nil)
-	if r := g.relay.InFlight(); r != nil {
+	if r := g.requests.Newest(); r != nil {
 		t.Errorf("in flight before anything: %+v", r)
 	}
 	call := func(id string) string {
@@ -37,7 +38,7 @@ func TestIDs(t *testing.T) {
 	for _, id := range ids {
 		g.send(g.clientIn, call(id))
 		g.want(g.serverIn, call(id))
-		r := g.relay.InFlight()
+		r := g.requests.Newest()
 		if r == nil || string(r.ID) != id || r.Method != "tools/call" || r.Name != "t" || r.Others != 0 || r.Args != nil {
 			t.Fatalf("in flight: %+v, want id %s", r, id)
 		}
@@ -46,19 +47,19 @@ func TestIDs(t *testing.T) {
 		g.want(g.clientOut, `{"jsonrpc":"2.0","id":`+id+`,"method":"ping"}`+"\n")
 		g.send(g.clientIn, `{"jsonrpc":"2.0","id":`+id+`,"result":{}}`+"\n")
 		g.want(g.serverIn, `{"jsonrpc":"2.0","id":`+id+`,"result":{}}`+"\n")
-		if r := g.relay.InFlight(); r == nil || string(r.ID) != id {
+		if r := g.requests.Newest(); r == nil || string(r.ID) != id {
 			t.Fatalf("the answer to the server's request %s took the client's: %+v", id, r)
 		}
 		g.send(g.serverOut, `{"jsonrpc":"2.0","id":`+id+`,"result":{}}`+"\n")
 		g.want(g.clientOut, `{"jsonrpc":"2.0","id":`+id+`,"result":{}}`+"\n")
-		if r := g.relay.InFlight(); r != nil {
+		if r := g.requests.Newest(); r != nil {
 			t.Fatalf("still in flight: %+v", r)
 		}
 	}
 	for i, id := range ids[:8] { // all at once: 0 and "0" are two
 		g.send(g.clientIn, call(id))
 		g.want(g.serverIn, call(id))
-		if r := g.relay.InFlight(); string(r.ID) != id || r.Others != i {
+		if r := g.requests.Newest(); string(r.ID) != id || r.Others != i {
 			t.Fatalf("in flight: %+v, want id %s and %d others", r, id, i)
 		}
 	}
@@ -69,47 +70,6 @@ func TestIDs(t *testing.T) {
 	<-g.result
 	if g.outcome != (Outcome{ServerEnded, Ground}) || g.err != nil {
 		t.Errorf("%+v, %v", g.outcome, g.err)
-	}
-}
-
-func TestFlightIsBounded(t *testing.T) {
-	var f flight
-	for i := range maxFlight + 10 {
-		f.add(rpc.Message{Kind: rpc.Request, ID: fmt.Append(nil, i), Method: "ping"}, false)
-	}
-	if n := len(f.byID); n != maxFlight || f.order.Len() != n {
-		t.Errorf("%d and %d are remembered", n, f.order.Len())
-	}
-	if f.done([]byte("9")) || !f.done([]byte("10")) {
-		t.Error("not the oldest were forgotten")
-	}
-	if r := f.newest(); string(r.ID) != fmt.Sprint(maxFlight+9) {
-		t.Errorf("newest: %s", r.ID)
-	}
-}
-
-// What is remembered of requests is bounded in bytes as well, whatever a client
-// sends with them.
-func TestFlightIsBoundedInBytes(t *testing.T) {
-	var f flight
-	args := fmt.Appendf(nil, `{"name":%q,"arguments":{"a":%q}}`, strings.Repeat("n", 4<<10), strings.Repeat("x", 60<<10))
-	method := strings.Repeat("m", 1<<20)
-	for i := range maxFlight {
-		f.add(rpc.Message{Kind: rpc.Request, ID: fmt.Append(nil, i), Method: "tools/call", Params: args}, true)
-		f.add(rpc.Message{Kind: rpc.Request, ID: fmt.Append(nil, i, "m"), Method: method}, true)
-	}
-	kept := 0
-	for e := f.order.Front(); e != nil; e = e.Next() {
-		r := e.Value.(*pending).req
-		kept += len(r.ID) + len(r.Method) + len(r.Name) + len(r.Args)
-	}
-	if most := maxFlight * (maxName + maxMethod + 64); kept > most+maxAllArgs {
-		t.Errorf("%d bytes are kept of %d requests", kept, f.order.Len())
-	}
-	f.takeAll()
-	f.add(rpc.Message{Kind: rpc.Request, ID: []byte("1"), Method: "tools/call", Params: []byte(`{"name":"t","arguments":{"a":1}}`)}, true)
-	if r := f.newest(); string(r.Args) != `{"a":1}` {
-		t.Errorf("the arguments of an ordinary call are %s", r.Args)
 	}
 }
 
@@ -163,7 +123,7 @@ func TestLineLimit(t *testing.T) {
 		start(g.clientIn, fill(limit+1, response)+"\n")
 		g.want(g.serverIn, over(1, -32603, "the client's answer was not passed on: "))
 		writes.Wait()
-		if r := g.relay.InFlight(); r != nil {
+		if r := g.requests.Newest(); r != nil {
 			t.Errorf("in flight: %+v", r)
 		}
 		g.finish()
@@ -448,10 +408,10 @@ func TestEnds(t *testing.T) {
 // to it, does not keep the launcher.
 func TestEndWithFullQueues(t *testing.T) {
 	g := newRig(t, nil)
-	for i := range maxFlight {
-		g.relay.flight.add(rpc.Message{ID: fmt.Append(nil, i), Method: "ping"}, false)
+	for i := range flight.Max {
+		g.requests.Add(&flight.Request{ID: fmt.Append(nil, i), Method: "ping"})
 	}
-	if n := maxFlight * len(rpc.ErrorReply([]byte("1"), rpc.CodeInternal, "the server ended with exit code 7 before it answered this request")); n < queueMax+(64<<10) {
+	if n := flight.Max * len(rpc.ErrorReply([]byte("1"), rpc.CodeInternal, "the server ended with exit code 7 before it answered this request")); n < queueMax+(64<<10) {
 		t.Fatalf("%d bytes do not fill the queue and the pipe", n)
 	}
 	g.cancel()
@@ -568,12 +528,14 @@ func converse(t *testing.T, pair func(*testing.T) (int, int)) {
 		mine[i], theirs[i] = fdOf(t, r), fdOf(t, w)
 	}
 	done := make(chan struct{})
-	r, err := New(Config{
+	c := Config{
 		Ends:    Ends{ClientIn: mine[0], ClientOut: mine[1], Stderr: mine[2], ServerIn: mine[3], ServerOut: mine[4], ServerErr: mine[5]},
 		Process: Process{Done: done, Signal: func(os.Signal) error { return nil }},
 		Sink:    func(audit.Event) error { return nil },
 		Ladder:  Ladder{Finish: patient.Finish, Grace: time.Millisecond, Term: patient.Term, Last: patient.Last},
-	})
+	}
+	keep(&c)
+	r, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/flight"
+	"mcpen/sandbox/internal/rpc"
 )
 
 // rig is a relay with a client and a server that a test plays.
@@ -29,9 +31,47 @@ type rig struct {
 	mu     sync.Mutex
 	events []audit.Event
 
+	requests, asked *requests
+
 	result  chan struct{}
 	outcome Outcome
 	err     error
+}
+
+// requests are those of one side, kept as a guard keeps them.
+type requests = flight.Requests[*flight.Request]
+
+// keeping is an Inspect that keeps the requests in flight and has decide decide; nil
+// passes every line.
+func keeping(client, server *requests, decide Inspect) Inspect {
+	return func(from Side, line []byte, m rpc.Message) Verdict {
+		v := Verdict{Forward: line}
+		if decide != nil {
+			v = decide(from, line, m)
+		}
+		mine, others := client, server
+		if from == Server {
+			mine, others = server, client
+		}
+		switch {
+		case m.Kind == rpc.Request && v.Forward != nil:
+			r := &flight.Request{ID: m.ID, Method: m.Method}
+			r.Name, _ = rpc.Text(rpc.Get(m.Params, "name"))
+			mine.Add(r)
+		case m.Method == "notifications/cancelled":
+			mine.Take(rpc.Get(m.Params, "requestId"))
+		case answers(m):
+			others.Take(m.ID)
+		}
+		return v
+	}
+}
+
+// keep completes a configuration with requests and an Inspect that keeps them.
+func keep(c *Config) (client, server *requests) {
+	client, server = &requests{}, &requests{}
+	c.Inspect, c.Requests, c.Asked = keeping(client, server, c.Inspect), client, server
+	return client, server
 }
 
 // patient is a ladder on which a test that forgets something hangs rather than passes.
@@ -81,6 +121,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	if change != nil {
 		change(&c)
 	}
+	g.requests, g.asked = keep(&c)
 	var err error
 	if g.relay, err = New(c); err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func (r *Relay) settle(hurry, limit <-chan struct{}) {
 	}
 	t := time.NewTimer(r.Ladder.Grace)
 	defer t.Stop()
-	for r.flight.asked() {
+	for r.Requests.Waiting() {
 		select {
 		case <-r.Process.Done:
 			return

@@ -46,12 +46,14 @@ func newStage(t *testing.T, ctx context.Context, l Ladder, server func(in *bufio
 		sew.Close()
 		sir.Close()
 	}()
-	r, err := New(Config{
+	c := Config{
 		Ends:    Ends{ClientIn: cir, ClientOut: cow, Stderr: nopCloser{&s.stderr}, ServerIn: siw, ServerOut: sor, ServerErr: ser},
 		Process: Process{Done: done, Signal: func(os.Signal) error { term <- struct{}{}; return nil }, Status: func() string { return "ended" }},
 		Sink:    func(e audit.Event) error { s.events = append(s.events, e); return nil },
 		Ladder:  l,
-	})
+	}
+	keep(&c)
+	r, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/rpc"
@@ -78,36 +79,48 @@ func (r *Relay) line(from Side, f frame) {
 		r.batch(from, f)
 		return
 	}
-	v := Verdict{Forward: f.line}
-	if r.Inspect != nil {
-		v = r.Inspect(from, f.line, m)
+	var own []byte // the id under which the client waits for this answer
+	if from == Server && answers(m) {
+		own = r.Requests.Own(m.ID)
 	}
+	v := r.Inspect(from, f.line, m)
 	for _, e := range v.Events {
 		r.record(e)
 	}
-	r.follow(from, f, m, v)
+	r.follow(from, f, m, own, v)
 }
 
-// follow does what a verdict says.
-func (r *Relay) follow(from Side, f frame, m rpc.Message, v Verdict) {
+// follow does what a verdict says. own is the id of the client's request that the
+// line answers, or nil.
+func (r *Relay) follow(from Side, f frame, m rpc.Message, own []byte, v Verdict) {
 	if v.Forward != nil {
-		r.note(from, m)
+		if own != nil && rpc.IDKey(own) != rpc.IDKey(m.ID) {
+			r.otherID.Do(func() { r.tellOtherID(own, m.ID) })
+		}
 		if err := r.forward(from, f, v.Forward); err != nil && m.Kind == rpc.Request {
 			r.fail(from, m, "cannot be reached any more")
 		}
 	}
-	for _, line := range v.ToClient {
-		if m, err := rpc.View(line); err == nil && answers(m) {
-			r.flight.done(m.ID)
-		}
-		r.toClient.slip(line)
-	}
+	r.toClient.slip(v.ToClient...)
 	if v.Reply != nil { // last: what is said about a request comes before its answer
 		r.outlet(from).slip(v.Reply)
 	}
-	if v.Forward == nil && !(m.Kind == rpc.Request && v.Reply != nil) {
-		r.answer(from, m, rpc.CodeInvalidRequest, "refused by the sandbox")
+	const refused = "refused by the sandbox"
+	switch {
+	case v.Forward != nil || m.Kind == rpc.Request && v.Reply != nil:
+	case from == Server && answers(m):
+		if own != nil && !slices.ContainsFunc(v.ToClient, func(line []byte) bool { return isAnswer(line, own) }) {
+			r.replace(own, refused)
+		}
+	default:
+		r.answer(from, m, rpc.CodeInvalidRequest, refused)
 	}
+}
+
+// isAnswer reports whether a line answers the request with an id.
+func isAnswer(line, id []byte) bool {
+	m, err := rpc.View(line)
+	return err == nil && answers(m) && rpc.IDKey(m.ID) == rpc.IDKey(id)
 }
 
 // forward writes a line to the other side, as it came where it is the same.
@@ -127,22 +140,6 @@ func (r *Relay) pass(from Side, parts ...[]byte) error {
 	return err
 }
 
-// note keeps what is in flight: before the line is written, for the answer may
-// be there before the write returns.
-func (r *Relay) note(from Side, m rpc.Message) {
-	switch {
-	case from == Client && m.Kind == rpc.Request:
-		r.flight.add(m, r.Args)
-	case from == Client && m.Method == "notifications/cancelled":
-		// The server should not answer what was cancelled, and may.
-		r.flight.done(rpc.Get(m.Params, "requestId"))
-	case from == Server && answers(m):
-		if own := r.flight.take(m.ID); own != nil && rpc.IDKey(own) != rpc.IDKey(m.ID) {
-			r.otherID.Do(func() { r.tellOtherID(own, m.ID) })
-		}
-	}
-}
-
 // tellOtherID says once that a server answers with ids of another type: a client
 // that takes them for others waits in vain.
 func (r *Relay) tellOtherID(asked, answered []byte) {
@@ -152,36 +149,41 @@ func (r *Relay) tellOtherID(asked, answered []byte) {
 
 // fail answers a request that could not be written to the other side.
 func (r *Relay) fail(from Side, m rpc.Message, why string) {
-	if from == Client && !r.flight.done(m.ID) {
+	if r.requests(from).Drop(m.ID) == nil {
 		return // answered already
 	}
-	r.dropped(from == Client, m.ID)
 	r.outlet(from).slip(rpc.ErrorReply(m.ID, rpc.CodeInternal, other(from).String()+" "+why))
 }
 
+// requests are those of a side.
+func (r *Relay) requests(of Side) Requests {
+	if of == Client {
+		return r.Requests
+	}
+	return r.Asked
+}
+
 // answer sees to it that nobody waits because the line m of from was not passed
-// on: the sender of a request gets an error; where m is an answer, the side that
-// waits for it does.
+// on and Inspect not asked about it: the sender of a request gets an error; where m
+// is an answer, the side that waits for it does.
 func (r *Relay) answer(from Side, m rpc.Message, code int, message string) {
 	switch {
 	case m.Kind == rpc.Request:
 		r.outlet(from).slip(rpc.ErrorReply(m.ID, code, message))
 	case !answers(m) || m.ID == nil || m.ID[0] == 'n':
 	case from == Server:
-		r.dropped(true, m.ID)
-		if own := r.flight.take(m.ID); own != nil {
-			r.toClient.slip(rpc.ErrorReply(own, rpc.CodeInternal, "the server's answer was not passed on: "+message))
+		if own := r.Requests.Drop(m.ID); own != nil {
+			r.replace(own, message)
 		}
 	default:
-		r.dropped(false, m.ID)
+		r.Asked.Drop(m.ID)
 		r.toServer.slip(rpc.ErrorReply(m.ID, rpc.CodeInternal, "the client's answer was not passed on: "+message))
 	}
 }
 
-func (r *Relay) dropped(toServer bool, id []byte) {
-	if r.Dropped != nil {
-		r.Dropped(toServer, id)
-	}
+// replace answers the client's request with an id in the server's place.
+func (r *Relay) replace(own []byte, why string) {
+	r.toClient.slip(rpc.ErrorReply(own, rpc.CodeInternal, "the server's answer was not passed on: "+why))
 }
 
 // ambiguous refuses a line that has no view.
@@ -226,7 +228,7 @@ func (r *Relay) broken(line []byte, m rpc.Message) rpc.Message {
 	case !bytes.Contains(l.head, []byte(`"jsonrpc"`)):
 	case bytes.Contains(l.head, []byte(`"result"`)) || bytes.Contains(l.head, []byte(`"error"`)):
 		// One request in flight and no id to be seen: it can only be that one.
-		return rpc.Message{Kind: rpc.Response, ID: r.flight.only()}
+		return rpc.Message{Kind: rpc.Response, ID: r.Requests.Only()}
 	}
 	return m
 }
