@@ -62,6 +62,10 @@ func Watch(numbers []uintptr, decide func(Call) Answer, f func()) error {
 	if was >= 0 {
 		runtime.GC() // to its end: one may have begun
 	}
+	if r, w, err := os.Pipe(); err == nil { // the runtime's poller begins now, and not under the filter
+		r.Close()
+		w.Close()
+	}
 	started := make(chan watched)
 	ended := make(chan struct{})
 	go onThread(numbers, started, ended, f)

@@ -67,3 +67,20 @@ func TestReturnIsWhatTheCallReturns(t *testing.T) {
 		t.Errorf("%d, %v", got, err)
 	}
 }
+
+// A call that was made to fail is not made again behind that because a signal came: it
+// would succeed, and the test would blame what it tests.
+func TestASignalMakesNoCallAgain(t *testing.T) {
+	seen, name := 0, filepath.Join(t.TempDir(), "a")
+	var told error
+	err := Watch([]uintptr{unix.SYS_MKDIRAT}, func(c Call) Answer {
+		seen++
+		for range 20 {
+			_ = unix.Tgkill(os.Getpid(), c.Thread, unix.SIGURG)
+		}
+		return Fail(unix.EIO)
+	}, func() { told = unix.Mkdirat(unix.AT_FDCWD, name, 0o700) })
+	if err != nil || !errors.Is(told, unix.EIO) || seen != 1 {
+		t.Errorf("%v, %v; it was made %d times", told, err, seen)
+	}
+}

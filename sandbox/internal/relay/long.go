@@ -26,7 +26,7 @@ func (r *Relay) tooLong(from Side, l *long) {
 		m = rpc.Message{Kind: rpc.Response, ID: r.Requests.Only()}
 	case from == Server && m.Kind == rpc.Invalid:
 		m.Kind = rpc.Response
-	case from == Client && m.Kind == rpc.Invalid:
+	case from == Client && (m.Kind == rpc.Invalid || m.Kind == rpc.Batch):
 		m = rpc.Message{Kind: rpc.Request} // answered with an id of null
 	}
 	r.answer(from, m, rpc.CodeInvalidRequest, message)
@@ -107,7 +107,7 @@ func (r *Relay) batch(from Side, f frame) {
 	}
 	r.refused(from, rpc.Message{Kind: rpc.Batch}, "batch",
 		fmt.Sprintf("a batch of %d bytes from %s was not passed on: %s", len(f.line), from, message))
-	if !ok && from == Client {
+	if !ok { // of the client's
 		r.toClient.slip(rpc.ErrorReply(nil, rpc.CodeInvalidRequest, message))
 	}
 	for _, part := range parts {
