@@ -71,6 +71,10 @@ func newLibrary(t *testing.T) *library {
 		t.Cleanup(func() { exec.Command("chmod", "-R", "u+w", home).Run() })
 	}
 	lib := &library{bin: bin, home: home, port: servePage(t)}
+	// What an earlier run learned of servers, and what they kept, is not what a newcomer has.
+	for _, state := range []string{"seen", "servers", "tools"} {
+		must(t, os.RemoveAll(filepath.Join(home, ".local/state/mcpen", state)))
+	}
 	for _, name := range decoys {
 		file := filepath.Join(home, name)
 		must(t, os.MkdirAll(filepath.Dir(file), 0o700))
@@ -250,6 +254,9 @@ func (s *session) bare(t *testing.T, p plan.Plan) map[string]string {
 	cmd.Dir = s.dir
 	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "CI="}
 	for _, e := range p.Process.Env {
+		if own, ok := os.LookupEnv(e.Name); ok && own != "" && bundleVariable(e.Name) {
+			e.Value = own // inside it names a place of the sandbox's
+		}
 		if e.Name != "HOME" && e.Name != "PATH" && !strings.HasPrefix(e.Name, "XDG_") && e.Name != "TMPDIR" || strings.HasPrefix(e.Value, s.lib.home) {
 			cmd.Env = append(cmd.Env, e.Name+"="+e.Value)
 		}
@@ -267,6 +274,12 @@ func (s *session) bare(t *testing.T, p plan.Plan) map[string]string {
 	c := s.connect(t, cmd)
 	defer c.close()
 	return c.tools(t)
+}
+
+// bundleVariable reports whether a variable names certificates, which have a place of
+// their own inside.
+func bundleVariable(name string) bool {
+	return strings.Contains(name, "CERT") || strings.Contains(name, "CA_BUNDLE") || strings.HasSuffix(name, "CAINFO")
 }
 
 func (s *session) inside(t *testing.T) *conn { return s.start(t, s.argv("run")) }

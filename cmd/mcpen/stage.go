@@ -158,6 +158,9 @@ func (st *stage) desk(s *subject, env []plan.Env) *plan.Desk {
 	all := slices.Clone(st.env)
 	s.about.Variables = nil
 	for _, name := range s.secrets {
+		if slices.ContainsFunc(st.Desk.Env, func(e plan.Env) bool { return e.Name == name }) {
+			continue // somebody's, and not the program's to work with
+		}
 		all = append(all, plan.Env{Name: name, Value: st.Desk.Give(name)})
 		s.about.Variables = append(s.about.Variables, name)
 	}

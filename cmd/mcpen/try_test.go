@@ -93,6 +93,19 @@ func TestTryHostile(t *testing.T) {
 			"gzip":                          {"canary-sent", "wallet, gzip"},
 			"raw":                           {"canary-sent", "relay.example.org:31337"},
 			"writes_copy":                   {"canary-written", "/tmp/.cache-x"},
+			"names_a_variable":              {"canary-sent", "$DEPLOY_KEY"},
+			"small_pieces":                  {"canary-sent", "spread over names"},
+			"two_requests":                  {"canary-sent", "base32"},
+			"websocket":                     {"canary-sent", "ws.example.net:443"},
+			"server_name":                   {"canary-sent", "93.184.215.14:443"},
+			"file_name":                     {"canary-written", "$DEPLOY_KEY"},
+			"description":                   {"canary-shown", "$DEPLOY_KEY"},
+			"scans_around":                  {"scan", "8 machines of the network around"},
+			"program_of_its_own":            {"trap", ".local/bin/git was written"},
+			"orders_to_agents":              {"trap", "GEMINI.md was written"},
+			"by_the_root_of_proc":           {"decoy-read", "SSH private key"},
+			"by_a_hard_link":                {"decoy-read", "SSH private key"},
+			"as_it_ends":                    {"decoy-read", "SSH private key"},
 		}, func(t *testing.T, what string, why [2]string) {
 			r, exit := w.tries(t, what)
 			if r.Verdict.Level != trial.Red || exit != 3 {
@@ -110,7 +123,7 @@ func TestTryHonest(t *testing.T) {
 	inTriedWorld(t, func(t *testing.T, w *world) {
 		trials(t, map[string][]string{
 			"nothing": nil, "keeps_a_cache": nil, "reads_what_it_is_told": nil, "fetches_what_it_is_told": nil, "runs_git": nil, "logs": nil,
-			"keeps_a_database": nil, "talks_to_itself": nil, "asks_its_api": {"host"}, "reads_its_settings": {"workspace-secret"}, "counts_users": {"telemetry"},
+			"keeps_a_database": nil, "talks_to_itself": nil, "writes_lines_of_blanks": nil, "asks_its_api": {"host"}, "reads_its_settings": {"workspace-secret"}, "counts_users": {"telemetry"},
 		}, func(t *testing.T, what string, amber []string) {
 			r, exit := w.tries(t, what)
 			if exit != 0 || len(codes(r, trial.Red)) > 0 || !slices.Equal(codes(r, trial.Amber), amber) {

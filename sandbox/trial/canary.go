@@ -1,15 +1,6 @@
 package trial
 
 import (
-	"bytes"
-	"compress/gzip"
-	"compress/zlib"
-	"encoding/base32"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/hex"
-	"io"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -32,9 +23,14 @@ type Hit struct {
 	How    string // in which form: "as it is", "base64", "base64 in gzip", …
 }
 
-// gram is how many characters of a canary in a row give it away. They are random,
-// so that twelve of them are nowhere else by chance.
-const gram = 12
+// Characters of a canary in a row. They are random: the longer rows are nowhere else by
+// chance, and of the shorter ones it takes so many that all but a third of it is there.
+const (
+	gram  = 12
+	piece = 6
+	// leastInPieces is how long a canary is that is found in pieces.
+	leastInPieces = 18
+)
 
 // Bounds of a search.
 const (
@@ -43,66 +39,67 @@ const (
 	maxDepth = 3         // encodings in one another
 	maxPlain = 4 << 20   // bytes that one piece may grow to
 	minWork  = 256 << 10 // bytes that one search looks at, decoded ones included: so many,
-	perByte  = 13        // and so many for each that it is given
+	perByte  = 20        // and so many for each that it is given
 )
 
 // Index finds canaries in bytes. It may be used from many goroutines once it is
 // complete.
 type Index struct {
-	all   []Canary
-	grams map[string]int // lower case
-	sieve []uint64       // a bit for each bucket that a gram is in: most bytes are in none
+	all    []Canary
+	plain  *table // lower case
+	steps  *table // what two neighbours differ in: the same whatever byte all are XORed with
+	pieces *table // lower case
 }
 
 // NewIndex makes an index. What several canaries have in common finds none.
 func NewIndex(all []Canary) *Index {
-	x := &Index{all: all, grams: map[string]int{}, sieve: make([]uint64, 1<<20/64)}
-	shared := map[string]bool{}
+	x := &Index{all: all, plain: newTable(gram), steps: newTable(gram - 1), pieces: newTable(piece)}
 	for i, c := range all {
-		text := string(lowered([]byte(c.text)))
-		for at := 0; at+gram <= len(text); at++ {
-			g := text[at : at+gram]
-			if j, ok := x.grams[g]; ok && j != i {
-				shared[g] = true
-			}
-			x.grams[g] = i
+		text := lowered([]byte(c.text))
+		x.plain.add(i, text)
+		x.plain.add(i, wordsOf(text))
+		x.steps.add(i, steps([]byte(c.text)))
+		if len(c.text) >= leastInPieces && len(wordsOf(text)) == len(text) {
+			x.pieces.add(i, text)
 		}
 	}
-	for g := range shared {
-		delete(x.grams, g)
-	}
-	for g := range x.grams {
-		b := bucket([]byte(g))
-		x.sieve[b>>6] |= 1 << (b & 63)
-	}
+	x.plain.seal()
+	x.steps.seal()
+	x.pieces.seal()
 	return x
 }
 
 // Find gives the canaries in bytes, each once.
-func (x *Index) Find(b []byte) []Hit {
-	s := search{x: x, found: map[int]string{}, left: minWork + perByte*len(b)}
-	s.look(b, "as it is", 0)
-	return s.hits()
-}
+func (x *Index) Find(b []byte) []Hit { return x.search(b, nil, false) }
 
 // FindName gives the canaries in the labels of a name, over which they may be
 // spread.
-func (x *Index) FindName(name string) []Hit {
-	s := search{x: x, found: map[int]string{}, left: minWork}
-	s.look([]byte(name), "as it is", 0)
-	s.look([]byte(strings.ReplaceAll(name, ".", "")), "spread over labels", 0)
-	return s.hits()
+func (x *Index) FindName(name string) []Hit { return x.searchName(name, nil) }
+
+func (x *Index) searchName(name string, p *pieces) []Hit {
+	found := x.search([]byte(name), p, false)
+	for _, h := range x.search([]byte(strings.ReplaceAll(name, ".", "")), p, false) {
+		if !slices.ContainsFunc(found, func(have Hit) bool { return have.Canary == h.Canary }) {
+			if h.How == asItIs {
+				h.How = "spread over labels"
+			}
+			found = append(found, h)
+		}
+	}
+	return found
 }
 
-// search is one search.
-type search struct {
-	x     *Index
-	found map[int]string
-	left  int
-}
-
-func (s *search) hits() (out []Hit) {
-	for i, c := range s.x.all { // in the order in which they were made
+// search looks through bytes. What is known of pieces that came before is in p, and
+// goes there; nil: pieces are not looked for. With plain only what takes no decoding is
+// found.
+func (x *Index) search(b []byte, p *pieces, plain bool) []Hit {
+	s := search{x: x, found: map[int]string{}, left: minWork + perByte*len(b), pieces: p, plain: plain}
+	s.look(b)
+	for _, i := range p.whole(x) {
+		s.note(i, "in pieces")
+	}
+	var out []Hit
+	for i, c := range x.all { // in the order in which they were made
 		if how, ok := s.found[i]; ok {
 			out = append(out, Hit{c, how})
 		}
@@ -110,204 +107,70 @@ func (s *search) hits() (out []Hit) {
 	return out
 }
 
-// look looks at bytes, and at what they are when they are decoded.
-func (s *search) look(b []byte, how string, depth int) {
-	if s.left -= len(b); s.left < 0 || len(b) < gram {
+// pieces are parts of canaries that went one way, over many messages. Its methods may
+// be called from many goroutines; those of nil do nothing.
+type pieces struct {
+	mu   sync.Mutex
+	seen map[int][]bool // by canary: which characters of it
+}
+
+func (p *pieces) add(at spot) {
+	if p == nil {
 		return
 	}
-	lower := lowered(b)
-	s.match(lower, how)
-	if depth == 0 {
-		back := slices.Clone(lower)
-		slices.Reverse(back)
-		s.match(back, "written backwards")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen == nil {
+		p.seen = map[int][]bool{}
 	}
-	if depth < maxDepth {
-		s.deeper(b, how, depth+1)
+	seen := p.seen[at.canary]
+	for len(seen) < at.at+piece {
+		seen = append(seen, false)
 	}
+	for i := range piece {
+		seen[at.at+i] = true
+	}
+	p.seen[at.canary] = seen
 }
 
-// match notes the canaries in bytes.
-func (s *search) match(lower []byte, how string) {
-	for at := 0; at+gram <= len(lower); at++ {
-		if b := bucket(lower[at:]); s.x.sieve[b>>6]&(1<<(b&63)) == 0 {
-			continue
-		}
-		if i, ok := s.x.grams[string(lower[at:at+gram])]; ok {
-			if _, known := s.found[i]; !known {
-				s.found[i] = how
+// whole are the canaries of which no more than a third is missing.
+func (p *pieces) whole(x *Index) (out []int) {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, seen := range p.seen {
+		n := 0
+		for _, ok := range seen {
+			if ok {
+				n++
 			}
 		}
-	}
-}
-
-// bucket is where in the sieve the beginning of a gram is.
-func bucket(b []byte) uint64 { return binary.LittleEndian.Uint64(b) * 0x9e3779b97f4a7c15 >> 44 }
-
-// lowered is bytes with the capitals of ASCII made small: all else stays what it
-// is, since it need not be text.
-func lowered(b []byte) []byte {
-	out := make([]byte, len(b))
-	for i, c := range b {
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
+		if 3*n >= 2*len(x.all[i].text) {
+			out = append(out, i)
 		}
-		out[i] = c
-	}
-	return out
-}
-
-func (s *search) deeper(b []byte, how string, depth int) {
-	in := func(form string) string {
-		if how == "as it is" {
-			return form
-		}
-		return form + " in " + how
-	}
-	s.inflate(b, in, depth)
-	if bytes.IndexByte(b, '%') >= 0 {
-		if plain, err := url.PathUnescape(string(b)); err == nil && plain != string(b) {
-			s.look([]byte(plain), in("url-encoded"), depth)
-		} else if plain := unescape(b); plain != nil {
-			s.look(plain, in("url-encoded"), depth)
-		}
-	}
-	if bytes.Contains(b, []byte{'\\'}) { // a string of JSON in another
-		s.look(bytes.ReplaceAll(bytes.ReplaceAll(b, []byte(`\n`), nil), []byte(`\`), nil), how, maxDepth)
-	}
-	joined := b
-	if bytes.ContainsAny(b, "\r\n") && len(b) < chunk+overlap { // base64 in lines
-		joined = bytes.ReplaceAll(bytes.ReplaceAll(b, []byte("\r"), nil), []byte("\n"), nil)
-	}
-	for _, run := range runs(joined, &inBase64, 16) {
-		s.base64(run, in("base64"), depth)
-	}
-	for _, run := range runs(b, &inHex, 24) {
-		plain := bytes.ReplaceAll(bytes.ReplaceAll(run, []byte(" "), nil), []byte(":"), nil)
-		for off := range 2 {
-			d := make([]byte, hex.DecodedLen(len(plain)-off))
-			if n, _ := hex.Decode(d, plain[off:off+(len(plain)-off)/2*2]); n >= gram/2 {
-				s.look(d[:n], in("hex"), depth)
-			}
-		}
-	}
-	for _, run := range runs(b, &inBase32, 20) {
-		up := bytes.ToUpper(run)
-		for off := range min(8, len(up)) {
-			d := make([]byte, base32.StdEncoding.DecodedLen(len(up)))
-			n, _ := base32.StdEncoding.WithPadding(base32.NoPadding).Decode(d, up[off:off+(len(up)-off)/8*8])
-			s.look(d[:n], in("base32"), maxDepth)
-		}
-	}
-}
-
-// alphabet is a set of bytes.
-type alphabet [256]bool
-
-func alphabetOf(text string) (a alphabet) {
-	for i := range len(text) {
-		a[text[i]] = true
-	}
-	return a
-}
-
-// The alphabets of encodings.
-var (
-	inBase64 = alphabetOf(letters + "+/-_")
-	inHex    = alphabetOf("0123456789abcdefABCDEF :")
-	inBase32 = alphabetOf("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
-)
-
-// maxRuns bounds the runs of one alphabet in a piece.
-const maxRuns = 4096
-
-// runs are the parts of bytes that are of an alphabet alone, if they are so long.
-func runs(b []byte, in *alphabet, least int) (out [][]byte) {
-	from := 0
-	for at := 0; at <= len(b) && len(out) < maxRuns; at++ {
-		if at < len(b) && in[b[at]] {
-			continue
-		}
-		if at-from >= least {
-			out = append(out, b[from:at])
-		}
-		from = at + 1
-	}
-	return out
-}
-
-// base64 looks at a run of base64, wherever in it a group of four begins.
-func (s *search) base64(run []byte, how string, depth int) {
-	std := bytes.ReplaceAll(bytes.ReplaceAll(run, []byte("-"), []byte("+")), []byte("_"), []byte("/"))
-	for off := range min(4, len(std)) {
-		part := std[off:]
-		part = part[:len(part)/4*4]
-		d := make([]byte, base64.StdEncoding.DecodedLen(len(part))+3)
-		n, _ := base64.RawStdEncoding.Decode(d, std[off:off+rawLen(len(std)-off)])
-		s.look(d[:n], how, depth)
-	}
-}
-
-// rawLen is the longest length up to n that base64 without padding may have.
-func rawLen(n int) int {
-	if n%4 == 1 {
-		return n - 1
-	}
-	return n
-}
-
-// inflate looks at what was compressed, wherever in the bytes that begins.
-func (s *search) inflate(b []byte, in func(string) string, depth int) {
-	for at, tries := 0, 0; tries < 16; tries++ {
-		i := bytes.Index(b[at:], []byte{0x1f, 0x8b, 8})
-		if i < 0 {
-			break
-		}
-		at += i
-		if r, err := gzip.NewReader(bytes.NewReader(b[at:])); err == nil {
-			plain, _ := io.ReadAll(io.LimitReader(r, maxPlain)) // what there is of it
-			s.look(plain, in("gzip"), depth)
-		}
-		at += 3
-	}
-	if len(b) > 2 && b[0] == 0x78 {
-		if r, err := zlib.NewReader(bytes.NewReader(b)); err == nil {
-			plain, _ := io.ReadAll(io.LimitReader(r, maxPlain))
-			s.look(plain, in("zlib"), depth)
-		}
-	}
-}
-
-// unescape decodes what is percent-encoded and leaves the rest.
-func unescape(b []byte) []byte {
-	var out []byte
-	for i := 0; i < len(b); i++ {
-		if b[i] == '%' && i+2 < len(b) {
-			var d [1]byte
-			if _, err := hex.Decode(d[:], b[i+1:i+3]); err == nil {
-				out = append(out, d[0])
-				i += 2
-				continue
-			}
-		}
-		out = append(out, b[i])
 	}
 	return out
 }
 
 // watcher looks at a stream as it comes. It keeps no more than a chunk.
 type watcher struct {
-	x     *Index
-	found func(Hit)
+	x      *Index
+	found  func(Hit)
+	pieces *pieces
 
 	mu   sync.Mutex
 	held []byte
 	old  int // bytes of held that were looked at before
 	told map[string]bool
+	// most is after how many bytes only what takes no decoding is found; 0: always all.
+	most, looked int64
 }
 
-func (x *Index) watch(found func(Hit)) *watcher {
-	return &watcher{x: x, found: found, told: map[string]bool{}}
+// watch looks at one stream of those whose pieces are looked at together.
+func (x *Index) watch(p *pieces, found func(Hit)) *watcher {
+	return &watcher{x: x, pieces: p, found: found, told: map[string]bool{}}
 }
 
 func (w *watcher) Write(b []byte) (int, error) {
@@ -336,7 +199,8 @@ func (w *watcher) look() {
 	if len(w.held) == w.old {
 		return
 	}
-	for _, h := range w.x.Find(w.held) {
+	w.looked += int64(len(w.held) - w.old)
+	for _, h := range w.x.search(w.held, w.pieces, w.most > 0 && w.looked > w.most) {
 		if key := h.Canary.Kind + h.Canary.File; !w.told[key] {
 			w.told[key] = true
 			w.found(h)

@@ -2,11 +2,17 @@ package trial
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
+	"compress/zlib"
+	"encoding/ascii85"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
+	"io"
 	"net/url"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -19,15 +25,34 @@ func TestCanariesAreFound(t *testing.T) {
 	d := NewDesk(time.Now())
 	x := d.Index()
 	forms := map[string]func([]byte) []byte{
-		"plain":          func(b []byte) []byte { return b },
-		"base64":         func(b []byte) []byte { return []byte("x=" + base64.StdEncoding.EncodeToString(b)) },
-		"base64url":      func(b []byte) []byte { return []byte(base64.RawURLEncoding.EncodeToString(append([]byte("a"), b...))) },
-		"hex":            func(b []byte) []byte { return []byte(hex.EncodeToString(b)) },
-		"url":            func(b []byte) []byte { return []byte("q=" + url.QueryEscape(string(b))) },
-		"base32":         func(b []byte) []byte { return []byte(base32.StdEncoding.EncodeToString(b)) },
-		"backwards":      func(b []byte) []byte { b = slices.Clone(b); slices.Reverse(b); return b },
-		"gzip":           zipped,
-		"gzip in base64": func(b []byte) []byte { return []byte(base64.StdEncoding.EncodeToString(zipped(b))) },
+		"plain":            func(b []byte) []byte { return b },
+		"base64":           func(b []byte) []byte { return []byte("x=" + base64.StdEncoding.EncodeToString(b)) },
+		"base64url":        func(b []byte) []byte { return []byte(base64.RawURLEncoding.EncodeToString(append([]byte("a"), b...))) },
+		"hex":              func(b []byte) []byte { return []byte(hex.EncodeToString(b)) },
+		"url":              func(b []byte) []byte { return []byte("q=" + url.QueryEscape(string(b))) },
+		"base32":           func(b []byte) []byte { return []byte(base32.StdEncoding.EncodeToString(b)) },
+		"backwards":        func(b []byte) []byte { b = slices.Clone(b); slices.Reverse(b); return b },
+		"gzip":             zipped,
+		"gzip in base64":   func(b []byte) []byte { return []byte(base64.StdEncoding.EncodeToString(zipped(b))) },
+		"bzip2":            func(b []byte) []byte { return piped(t, b, "bzip2") },
+		"zlib":             func(b []byte) []byte { return append([]byte("head: x\r\n\r\n"), deflated(b, true)...) },
+		"deflate":          func(b []byte) []byte { return deflated(b, false) },
+		"base85":           func(b []byte) []byte { return ascii85d(b) },
+		"XOR":              func(b []byte) []byte { return each(b, func(c byte) byte { return c ^ 0x5a }) },
+		"ROT13":            func(b []byte) []byte { return each(b, rot13) },
+		"UTF-16":           func(b []byte) []byte { return []byte(strings.Join(strings.Split(string(b), ""), "\x00")) },
+		"dashes":           func(b []byte) []byte { return []byte(strings.Join(strings.Split(string(b), ""), "-")) },
+		"numbers":          func(b []byte) []byte { return []byte(strings.Trim(fmt.Sprint(b), "[]")) },
+		"a Buffer in JSON": func(b []byte) []byte { return []byte(strings.ReplaceAll(fmt.Sprint(b), " ", ", ")) },
+		"escapes of JSON":  func(b []byte) []byte { return escaped(b, `\u00%02x`) },
+		"escapes of C":     func(b []byte) []byte { return escaped(b, `\x%02x`) },
+		"an array of C":    func(b []byte) []byte { return escaped(b, "0x%02x, ") },
+		"backwards in base64": func(b []byte) []byte {
+			b = slices.Clone(b)
+			slices.Reverse(b)
+			return []byte(base64.StdEncoding.EncodeToString(b))
+		},
+		"base64 backwards": func(b []byte) []byte { b = []byte(base64.StdEncoding.EncodeToString(b)); slices.Reverse(b); return b },
 		"base64 twice": func(b []byte) []byte {
 			return []byte(base64.StdEncoding.EncodeToString([]byte(base64.StdEncoding.EncodeToString(b))))
 		},
@@ -54,6 +79,58 @@ func TestCanariesAreFound(t *testing.T) {
 	}
 }
 
+func each(b []byte, f func(byte) byte) []byte {
+	out := slices.Clone(b)
+	for i, c := range out {
+		out[i] = f(c)
+	}
+	return out
+}
+
+func rot13(c byte) byte {
+	switch {
+	case c >= 'a' && c <= 'z':
+		return 'a' + (c-'a'+13)%26
+	case c >= 'A' && c <= 'Z':
+		return 'A' + (c-'A'+13)%26
+	}
+	return c
+}
+
+func escaped(b []byte, format string) []byte {
+	var out []byte
+	for _, c := range b {
+		out = fmt.Appendf(out, format, c)
+	}
+	return out
+}
+
+func deflated(b []byte, head bool) []byte {
+	var out bytes.Buffer
+	var w io.WriteCloser = zlib.NewWriter(&out)
+	if !head {
+		w, _ = flate.NewWriter(&out, 9) // a level that there is
+	}
+	w.Write(b)
+	w.Close()
+	return out.Bytes()
+}
+
+func ascii85d(b []byte) []byte {
+	out := make([]byte, ascii85.MaxEncodedLen(len(b)))
+	return out[:ascii85.Encode(out, b)]
+}
+
+func piped(t *testing.T, b []byte, program string) []byte {
+	cmd := exec.Command(program)
+	cmd.Stdin = bytes.NewReader(b)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", program, err)
+	}
+	return out
+}
+
 func zipped(b []byte) []byte {
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
@@ -69,7 +146,7 @@ func TestCanariesInPieces(t *testing.T) {
 	x := d.Index()
 	secret := d.Canaries[3].text
 	var hits []Hit
-	w := x.watch(func(h Hit) { hits = append(hits, h) })
+	w := x.watch(nil, func(h Hit) { hits = append(hits, h) })
 	w.Write(bytes.Repeat([]byte{'.'}, chunk-len(secret)/2))
 	w.Write([]byte(secret))
 	w.Write(bytes.Repeat([]byte{'.'}, 3*chunk))
@@ -81,6 +158,26 @@ func TestCanariesInPieces(t *testing.T) {
 	name := strings.Join([]string{coded[:20], coded[20:40], "evil.example"}, ".")
 	if found := x.FindName(name); len(found) != 1 {
 		t.Errorf("in %s found %+v", name, found)
+	}
+}
+
+// Whoever sends a secret in small pieces, each in a message of its own and in whatever
+// order, sends it. A few pieces of it are none.
+func TestCanariesInManyMessages(t *testing.T) {
+	d := NewDesk(time.Now())
+	x := d.Index()
+	secret := d.Canaries[len(d.Canaries)-1].text
+	for _, c := range []struct {
+		from, want int
+	}{{0, 1}, {len(secret) / 2, 0}} {
+		p := &pieces{}
+		var found []Hit
+		for at := len(secret) - 7; at >= c.from; at -= 7 {
+			found = append(found, x.searchName(fmt.Sprintf("%d.%s.evil.example", at, secret[at:at+7]), p)...)
+		}
+		if len(found) > 0 != (c.want > 0) || len(found) > 0 && found[0].How != "in pieces" {
+			t.Errorf("from %d on: found %+v", c.from, found)
+		}
 	}
 }
 
@@ -96,6 +193,7 @@ func BenchmarkFind(b *testing.B) {
 
 func FuzzFind(f *testing.F) {
 	x := NewDesk(time.Now()).Index()
+	f.Add([]byte(strings.Repeat(" ", 40)))
 	f.Add([]byte("%41\\n\x1f\x8b\x08aGVsbG8gd29ybGQgaGVsbG8gd29ybGQ="))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if found := x.Find(b); len(found) > 0 {

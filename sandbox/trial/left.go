@@ -4,10 +4,13 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
 )
 
 // Written is one file that the program left behind.
@@ -86,10 +89,21 @@ func (l *laid) inspect(d *Desk, found func(h Hit, where string), x *Index) left 
 		if len(out.written) < maxFiles {
 			out.written = append(out.written, Written{Path: visible(name), Size: st.Size, Changed: was, Trap: trap(name, d)})
 		}
+		for _, h := range x.Find([]byte(strings.TrimPrefix(name, d.Home))) {
+			found(h, visible(name))
+		}
+		if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+			b := make([]byte, unix.PathMax)
+			if n, err := unix.Readlinkat(dir, base, b); err == nil {
+				for _, h := range x.Find(b[:n]) {
+					found(h, visible(name))
+				}
+			}
+		}
 		if out.bytes > maxLeftBytes || st.Mode&unix.S_IFMT != unix.S_IFREG {
 			return
 		}
-		w := x.watch(func(h Hit) { found(h, visible(name)) })
+		w := x.watch(nil, func(h Hit) { found(h, visible(name)) })
 		fd, err := unix.Openat(dir, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 		if err != nil {
 			return
@@ -164,8 +178,9 @@ func device(fd int) uint64 {
 	return uint64(st.Dev)
 }
 
-// traps are names that somebody's shell, editor, agent or package manager runs,
-// later and outside.
+// traps say of the names that somebody's shell, editor, agent or package manager runs,
+// later and outside, who does. Of others that are protected (see [plan.Protected])
+// nobody in particular is named.
 var traps = []struct{ name, why string }{
 	{".bashrc", "a shell runs it"}, {".profile", "a shell runs it"}, {".bash_profile", "a shell runs it"}, {".zshrc", "a shell runs it"}, {".zshenv", "a shell runs it"},
 	{".zprofile", "a shell runs it"}, {".bash_login", "a shell runs it"}, {".bash_logout", "a shell runs it"}, {"config.fish", "a shell runs it"}, {".envrc", "direnv runs it"},
@@ -175,29 +190,47 @@ var traps = []struct{ name, why string }{
 	{".gitconfig", "git runs what it names"}, {"crontab", "cron runs it"}, {".npmrc", "npm follows it"}, {"package.json", "npm runs its scripts"},
 }
 
+// toolStates are protected names below which tools of all kinds keep what is theirs, so
+// that a program that uses one writes there.
+var toolStates = []string{".aws", ".azure", ".bundle", ".cargo", ".codeium", ".config/gcloud", ".config/uv", ".direnv", ".docker/contexts", ".env", ".gnupg", ".gradle", ".ipython", ".julia",
+	".jupyter", ".kube", ".m2", ".sbt", ".terraform", ".venv", ".viminfo", ".yarn/plugins", ".yarn/releases", ".yarn/sdks", ".yarn/unplugged", "dist-packages", "pyvenv.cfg", "site-packages", "venv"}
+
 // trap is why code outside would run or follow a file, or "".
 func trap(name string, d *Desk) string {
-	if strings.Contains(name, "/node_modules/") || !strings.HasPrefix(name, d.Home+"/") {
-		return ""
+	if why, l := trapAt(name, d); l == Red {
+		return why
+	}
+	return ""
+}
+
+// trapAt is trap, and what it means that the file was written.
+func trapAt(name string, d *Desk) (why string, l Level) {
+	rest, ok := strings.CutPrefix(name, d.Home+"/")
+	if !ok || strings.Contains(name, "/node_modules/") || strings.HasPrefix(rest, ".cache/") || strings.HasPrefix(rest, ".npm/") {
+		return "", Green
 	}
 	switch {
 	case strings.Contains(name, "/.git/hooks/"), strings.HasSuffix(name, "/.git/config"):
-		return "git runs what it says"
+		return "git runs what it says", Red
 	case strings.Contains(name, "/.config/autostart/"), strings.Contains(name, "/systemd/user/"):
-		return "it is started at the next login"
+		return "it is started at the next login", Red
+	case strings.Contains(name, "/.github/workflows/"):
+		return "a service that builds the project runs it", Red
 	}
 	base := path.Base(name)
 	for _, t := range traps {
-		if base != t.name {
-			continue
+		if base == t.name && (!slices.Contains([]string{"settings.json", "mcp.json", "tasks.json"}, base) || slices.ContainsFunc([]string{"/.vscode/", "/.claude/", "/.cursor/", "/Code/"}, func(in string) bool { return strings.Contains(name, in) })) {
+			return t.why, Red
 		}
-		switch base {
-		case "settings.json", "mcp.json", "tasks.json":
-			if !strings.Contains(name, "/.vscode/") && !strings.Contains(name, "/.claude/") && !strings.Contains(name, "/.cursor/") && !strings.Contains(name, "/Code/") {
-				continue
-			}
-		}
-		return t.why
 	}
-	return ""
+	j := plan.NewJudge(plan.Writes{Folders: []string{d.Home}})
+	standing, held := j.At(name, plan.Known{})
+	switch by := strings.TrimPrefix(held.Why, "protected: "); {
+	case standing != plan.Kept, by == ".git", by == "node_modules":
+		return "", Green
+	case slices.Contains(toolStates, by):
+		return "", Amber
+	default:
+		return "programs outside run what it says, or follow it", Red
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -100,6 +101,8 @@ type record struct {
 
 	mu        sync.Mutex
 	phase     string
+	ways      map[string]*pieces // by where they lead
+	rows      map[string]*labels // by the owner of names
 	hosts     map[string]*Host
 	names     map[string]string // asked for: when first
 	requests  []Request
@@ -129,7 +132,7 @@ type Dial struct {
 }
 
 func newRecord(d *Desk) *record {
-	return &record{desk: d, index: d.Index(), phase: AtStart, hosts: map[string]*Host{}, names: map[string]string{}, files: map[string]*File{}, dialled: map[string]Dial{},
+	return &record{desk: d, index: d.Index(), phase: AtStart, ways: map[string]*pieces{}, rows: map[string]*labels{}, hosts: map[string]*Host{}, names: map[string]string{}, files: map[string]*File{}, dialled: map[string]Dial{},
 		listens: map[string]string{}, refused: map[string]int{}, pids: map[int]bool{}, over: map[string]int{}, orphans: map[int]string{}}
 }
 
@@ -163,10 +166,61 @@ func (r *record) leak(h Hit, where string, out bool) {
 	r.leaks = append(r.leaks, Leak{Kind: h.Canary.Kind, File: h.Canary.File, Given: h.Canary.Given, Where: where, Out: out, How: h.How, When: r.phase, Time: time.Now()})
 }
 
+// way is what is known of the pieces that went one way.
+func (r *record) way(where string) *pieces {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.ways[where]
+	if p == nil && len(r.ways) < maxHosts {
+		p = &pieces{}
+		r.ways[where] = p
+	}
+	return p
+}
+
+// maxRow bounds the labels of one owner's names that are kept.
+const maxRow = 4 << 10
+
+// row is what the names of one owner are in a row: the labels that were not there before,
+// without those that count.
+func (r *record) row(name string) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o := owner(name)
+	had := r.rows[o]
+	if had == nil {
+		if len(r.rows) >= maxHosts {
+			return nil
+		}
+		had = &labels{seen: map[string]bool{}}
+		r.rows[o] = had
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(name, "."+o), ".") {
+		_, err := strconv.Atoi(label)
+		if (err == nil && len(label) < 6) || had.seen[label] || len(had.text)+len(label) > maxRow {
+			continue
+		}
+		had.seen[label] = true
+		had.text = append(had.text, label...)
+	}
+	return slices.Clone(had.text)
+}
+
+// labels are those of one owner's names.
+type labels struct {
+	seen map[string]bool
+	text []byte
+}
+
 // Asked notes a name that was looked up.
 func (r *record) Asked(name string) {
-	for _, h := range r.index.FindName(name) {
-		r.leak(h, "the name servers of "+owner(name), true)
+	where := "the name servers of " + owner(name)
+	for _, h := range r.index.searchName(name, r.way(where)) {
+		r.leak(h, where, true)
+	}
+	for _, h := range r.index.Find(r.row(name)) {
+		h.How = "spread over names"
+		r.leak(h, where, true)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -301,7 +355,7 @@ func place(h Host) string {
 
 // Outgoing looks at what leaves.
 func (r *record) Outgoing(where string) io.WriteCloser {
-	return r.index.watch(func(h Hit) { r.leak(h, where, true) })
+	return r.index.watch(r.way(where), func(h Hit) { r.leak(h, where, true) })
 }
 
 // saw notes one call of the program.

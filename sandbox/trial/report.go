@@ -49,6 +49,7 @@ type Report struct {
 	} `json:"start"`
 	Desk struct {
 		User      string `json:"user"`
+		Host      string `json:"host"`
 		Home      string `json:"home"`
 		Workspace string `json:"workspace"`
 	} `json:"desk"`
@@ -84,7 +85,7 @@ func NewReport(mcpen string, s Subject, run *Run, cfg Config) *Report {
 	r := &Report{Version: ReportVersion, Mcpen: mcpen, Time: run.Started, Seconds: run.Took.Seconds(), Subject: s, Requests: run.requests, Leaks: run.leaks,
 		Processes: run.processes, Signals: run.signals, Written: run.left.written, Over: run.over}
 	d := run.desk
-	r.Desk.User, r.Desk.Home, r.Desk.Workspace = d.User, d.Home, d.Workspace
+	r.Desk.User, r.Desk.Host, r.Desk.Home, r.Desk.Workspace = d.User, d.Host, d.Home, d.Workspace
 	r.Conversation = Conversation{Opened: run.Opened, Revision: run.Revision, Server: run.Server, Tools: run.Tools, Prompts: run.Prompts, Resources: run.Resources, Findings: run.Findings, Asked: run.Asked}
 	for _, t := range run.Tools {
 		t.Name = visible(t.Name)

@@ -199,7 +199,8 @@ func (r *Run) session(ctx context.Context, cfg Config, only *Tool) error {
 	defer box.Signal(syscall.SIGKILL)
 	t := newTalk(ends[0][1], r.record, cfg.Stage.Desk)
 	last := &words{}
-	stderr := r.index.watch(func(h Hit) { r.leak(h, "stderr", false) })
+	stderr := r.index.watch(r.way("stderr"), func(h Hit) { r.leak(h, "stderr", false) })
+	stderr.most = maxDecoded
 	var readers sync.WaitGroup
 	readers.Go(func() { t.listen(ends[1][0], func() { box.Signal(syscall.SIGKILL) }) })
 	readers.Go(func() {

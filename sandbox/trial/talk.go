@@ -19,7 +19,13 @@ const (
 	maxStdout = 24 << 20 // bytes in all
 	maxStderr = 64 << 20
 	keptWords = 4 << 10 // of stderr
+	// maxDecoded is how much of it is searched for secrets in other forms than their own:
+	// what a program floods stays on this machine.
+	maxDecoded = 8 << 20
 )
+
+// answered is where a canary was that the program wrote to stdout.
+const answered = "what it answered"
 
 // talk is a conversation with a program on trial, of which nothing is taken on
 // trust. Its methods may be called from one goroutine at a time.
@@ -65,7 +71,8 @@ func newTalk(in *os.File, r *record, d *Desk) *talk {
 func (t *talk) listen(out io.Reader, flood func()) {
 	defer close(t.ended)
 	r := bufio.NewReaderSize(out, 64<<10)
-	w := t.record.index.watch(func(h Hit) { t.record.leak(h, t.speaks(), false) })
+	w := t.record.index.watch(t.record.way(answered), func(h Hit) { t.record.leak(h, answered, false) })
+	w.most = maxDecoded
 	defer w.Close()
 	var line []byte
 	for {
@@ -99,9 +106,6 @@ func (t *talk) listen(out io.Reader, flood func()) {
 		}
 	}
 }
-
-// speaks is where a canary was that the program wrote to stdout.
-func (t *talk) speaks() string { return "what it answered" }
 
 // hear takes one line.
 func (t *talk) hear(line []byte) {

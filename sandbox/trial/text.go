@@ -163,6 +163,9 @@ func (r *Report) reachRow() row {
 		case h.Requests > 0:
 			text += fmt.Sprintf(" (%s)", plural(h.Requests, "request"))
 		}
+		if given := r.givenTo(place(h)); len(given) > 0 {
+			text += ", gets " + strings.Join(given, ", ")
+		}
 		out.lines = append(out.lines, text)
 	}
 	if len(out.lines) == 0 && len(r.Names) == 0 {
@@ -170,6 +173,16 @@ func (r *Report) reachRow() row {
 	}
 	if n := len(r.Names); n > 0 {
 		out.lines = append(out.lines, "asked for "+short(strings.Join(r.Names[:min(n, 3)], ", "))+" and connected to none of it")
+	}
+	return out
+}
+
+// givenTo are the secrets that the program was given and that it sends to a host.
+func (r *Report) givenTo(at string) (out []string) {
+	for _, l := range r.Leaks {
+		if l.Given && l.Out && l.Where == at && !slices.Contains(out, l.File) {
+			out = append(out, l.File)
+		}
 	}
 	return out
 }

@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"mcpen/sandbox/finding"
 )
 
 // Level is how a trial ended.
@@ -31,7 +33,7 @@ type Reason struct {
 
 // reasons are in this order, the gravest first.
 var order = []string{"canary-sent", "canary-shown", "canary-written", "decoy-read", "decoy-changed", "trap", "runs-own", "metadata", "scan", "orphan", "listens", "words", "debugs",
-	"malicious", "flood", "address", "secret-sent", "host", "telemetry", "udp", "decoy-expected", "workspace-secret", "listens-loopback", "loopback", "tool-program", "scripts", "deprecated", "young", "lookalike",
+	"malicious", "flood", "secret-elsewhere", "address", "secret-sent", "host", "telemetry", "name", "udp", "order", "decoy-expected", "workspace-secret", "settings", "listens-loopback", "loopback", "tool-program", "scripts", "deprecated", "young", "lookalike",
 	"no-conversation", "no-answer", "garbage", "stops", "trial-cut"}
 
 // Subject is what is tried.
@@ -111,6 +113,8 @@ func (r *Report) judgeLeaks(run *Run) {
 
 func (r *Report) judgeLeak(lure lure, l Leak, what string) {
 	switch {
+	case l.Given && l.Out && elsewhere(l):
+		r.because(Amber, "secret-elsewhere", l.When, "%s goes to %s, which is not whose key it is", r.tilde(l.File), l.Where)
 	case l.Given && l.Out:
 		r.because(Green, "secret-sent", l.When, "%s goes to %s", r.tilde(l.File), l.Where)
 	case l.Given:
@@ -118,13 +122,41 @@ func (r *Report) judgeLeak(lure lure, l Leak, what string) {
 		r.because(Red, "canary-sent", l.When, "SENDS %s to %s", what, l.Where)
 	case lure.own && strings.HasPrefix(l.When, "in tool "):
 		r.because(Amber, "workspace-secret", l.When, "%s is in %s", what, l.Where)
-	case strings.HasPrefix(l.File, "$") && !strings.HasPrefix(l.Where, "/"):
+	case strings.HasPrefix(l.File, "$") && l.Where == "stderr", strings.HasPrefix(l.File, "$") && strings.HasPrefix(l.When, "in tool ") && !strings.HasPrefix(l.Where, "/"):
 		r.because(Amber, "canary-shown", l.When, "%s is in %s", what, l.Where)
 	case strings.HasPrefix(l.Where, "/"):
 		r.because(Red, "canary-written", "", "%s is in %s, which it wrote", what, r.tilde(l.Where))
 	default:
 		r.because(Red, "canary-shown", l.When, "%s is in %s", what, l.Where)
 	}
+}
+
+// services are the beginnings of the names of variables that hold a service's key, and
+// the ends of the names of its hosts.
+var services = []struct {
+	variables, hosts []string
+}{
+	{[]string{"GITHUB_", "GH_"}, []string{"github.com", "githubusercontent.com", "githubcopilot.com", "ghcr.io"}},
+	{[]string{"GITLAB_"}, []string{"gitlab.com"}},
+	{[]string{"AWS_"}, []string{"amazonaws.com", "amazonaws.com.cn", "api.aws", "aws.dev"}},
+	{[]string{"OPENAI_"}, []string{"openai.com", "azure.com"}},
+	{[]string{"ANTHROPIC_"}, []string{"anthropic.com"}},
+	{[]string{"SLACK_"}, []string{"slack.com"}},
+	{[]string{"NOTION_"}, []string{"notion.com", "notion.so"}},
+	{[]string{"STRIPE_"}, []string{"stripe.com"}},
+	{[]string{"GOOGLE_", "GEMINI_"}, []string{"googleapis.com", "google.com"}},
+	{[]string{"HUGGINGFACE_", "HF_"}, []string{"huggingface.co", "hf.co"}},
+}
+
+// elsewhere reports whether the key of a well-known service went to somebody else.
+func elsewhere(l Leak) bool {
+	host := l.Where[:max(0, strings.LastIndexByte(l.Where, ':'))]
+	for _, s := range services {
+		if slices.ContainsFunc(s.variables, func(v string) bool { return strings.HasPrefix(l.File, "$"+v) }) {
+			return host != "www.example.com" && !slices.ContainsFunc(s.hosts, func(h string) bool { return host == h || strings.HasSuffix(host, "."+h) })
+		}
+	}
+	return false
 }
 
 func (r *Report) judgeDecoys(run *Run) {
@@ -148,9 +180,12 @@ func (r *Report) judgeDecoys(run *Run) {
 	}
 }
 
-func (r *Report) judgeFiles(*Run) {
+func (r *Report) judgeFiles(run *Run) {
 	for _, w := range r.Written {
 		if w.Trap == "" {
+			if _, l := trapAt(w.Path, run.desk); l == Amber {
+				r.because(Amber, "settings", "", "%s was written, which tools outside read", r.tilde(w.Path))
+			}
 			continue
 		}
 		how := "was written"
@@ -232,6 +267,8 @@ func (r *Report) judgeNetwork(run *Run) {
 			r.because(Amber, "host", when, "it reaches for %s", at)
 		}
 	}
+	r.judgeNames()
+	r.judgeNeighbours()
 	var loops []string
 	for _, d := range r.Dialled {
 		switch d.Kind {
@@ -245,6 +282,45 @@ func (r *Report) judgeNetwork(run *Run) {
 		r.because(Red, "scan", r.Dialled[0].When, "it tried %d ports of this machine: %s", len(loops), short(strings.Join(loops, ", ")))
 	} else if len(loops) > 0 {
 		r.because(Amber, "loopback", r.Dialled[0].When, "it tries %s of this machine", strings.Join(loops, ", "))
+	}
+}
+
+// judgeNames tells of the names that were asked for and nothing else: what asks for
+// one sends the name.
+func (r *Report) judgeNames() {
+	by := map[string][]string{}
+	for _, n := range r.Names {
+		if !strings.Contains(n, ".") || n == r.Desk.Host || strings.HasSuffix(n, ".local") || strings.HasSuffix(n, ".arpa") || strings.HasSuffix(n, ".localhost") {
+			continue
+		}
+		by[owner(n)] = append(by[owner(n)], n)
+	}
+	for _, o := range slices.Sorted(keysOf(by)) {
+		switch list := by[o]; {
+		case Telemetry(list[0]):
+			r.because(Amber, "telemetry", "", "it asks for %s, where users are counted", list[0])
+		case len(list) == 1:
+			r.because(Amber, "name", "", "it asks for the name %s, and connects to nothing there", short(list[0]))
+		default:
+			r.because(Amber, "name", "", "it asks for %d names below %s, and connects to nothing there: a name can carry words", len(list), o)
+		}
+	}
+}
+
+// manyNeighbours are a scan of the network that somebody is in.
+const manyNeighbours = 4
+
+// judgeNeighbours tells of a scan of private addresses.
+func (r *Report) judgeNeighbours() {
+	var near []string
+	when := ""
+	for _, h := range r.Hosts {
+		if a, err := netip.ParseAddr(h.Address); err == nil && h.Name == "" && (a.IsPrivate() || a.IsLinkLocalUnicast()) && !slices.Contains(near, h.Address) && !slices.Contains(metadata, h.Address) {
+			near, when = append(near, h.Address), first(h.When)
+		}
+	}
+	if len(near) >= manyNeighbours {
+		r.because(Red, "scan", when, "it tried %d machines of the network around: %s", len(near), short(strings.Join(near, ", ")))
 	}
 }
 
@@ -262,7 +338,10 @@ func (r *Report) depends(words []string) string {
 
 func (r *Report) judgeWords(run *Run) {
 	for _, f := range r.Conversation.Findings {
-		if f.Hold {
+		switch {
+		case f.Hold && f.Kind == string(finding.FindOtherTool): // large servers have an order among their own
+			r.because(Amber, "order", "", "%s: %s: “%s”", f.Of, f.Why, short(f.Words))
+		case f.Hold:
 			r.because(Red, "words", "", "%s: %s: “%s”", f.Of, f.Why, short(f.Words))
 		}
 	}

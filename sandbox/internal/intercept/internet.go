@@ -183,7 +183,9 @@ func (n *Internet) end(ctx context.Context, conn *peeked, c *Contact) {
 	})
 	hand, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	if err := t.HandshakeContext(hand); err != nil {
+	err := t.HandshakeContext(hand)
+	n.tell(*c, c.SNI) // whether or not more follows
+	if err != nil {
 		c.Why = "TLS was given up: " + plainly(err)
 		return
 	}
@@ -193,6 +195,13 @@ func (n *Internet) end(ctx context.Context, conn *peeked, c *Contact) {
 		return
 	}
 	n.inside(ctx, newPeeked(t), c)
+}
+
+// tell has words looked at that left outside of what is read.
+func (n *Internet) tell(c Contact, words string) {
+	out := n.to.Outgoing(where(c))
+	defer out.Close()
+	io.WriteString(out, words)
 }
 
 // plainly is an error of a handshake for a person.
@@ -219,7 +228,10 @@ func (n *Internet) inside(ctx context.Context, p *peeked, c *Contact) {
 		n.requests(ctx, p, c)
 	case isMethod(begins):
 		c.Proto = "http/1.1"
-		n.requests(ctx, p, c)
+		// What is beside the requests is sent, too: extensions of chunks, garbage.
+		out := n.to.Outgoing(where(*c))
+		defer out.Close()
+		n.requests(ctx, &peeked{p.Conn, bufio.NewReader(io.TeeReader(p.r, out))}, c)
 	default:
 		if err == nil || len(begins) > 0 {
 			c.Why = "it is not HTTP"
@@ -245,14 +257,21 @@ func isMethod(b []byte) bool {
 // requests serves the requests of one connection, by HTTP/1.1 or HTTP/2. The server
 // finds out which: by ALPN where conn is a *tls.Conn, else by the client's first bytes.
 func (n *Internet) requests(ctx context.Context, conn net.Conn, c *Contact) {
+	one := &single{conn: conn, over: make(chan struct{})}
+	handler := n.handler(c)
 	srv := &http.Server{MaxHeaderBytes: 256 << 10, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: patience, ErrorLog: log.New(io.Discard, "", 0),
-		Protocols: new(http.Protocols), Handler: n.handler(c), BaseContext: func(net.Listener) context.Context { return ctx }}
+		Protocols: new(http.Protocols), BaseContext: func(net.Listener) context.Context { return ctx },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handler.ServeHTTP(w, r)
+			if isWebSocket(r) { // the server has given the connection away
+				one.end()
+			}
+		})}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
-	one := &single{conn: conn, over: make(chan struct{})}
 	srv.ConnState = func(_ net.Conn, s http.ConnState) {
-		if s == http.StateClosed || s == http.StateHijacked {
+		if s == http.StateClosed {
 			one.end()
 		}
 	}
@@ -288,8 +307,6 @@ func where(c Contact) string {
 func (n *Internet) handler(c *Contact) http.Handler {
 	seen := *c
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		out := n.to.Outgoing(where(seen))
-		defer out.Close()
 		scheme := "http"
 		if seen.TLS {
 			scheme = "https"
@@ -298,10 +315,20 @@ func (n *Internet) handler(c *Contact) http.Handler {
 		if r.URL.IsAbs() { // to a proxy
 			got.URL = r.URL.String()
 		}
-		io.WriteString(out, got.Method+" "+got.URL+"\n")
-		r.Header.Write(out)
+		head := n.to.Outgoing(where(seen))
+		io.WriteString(head, got.Method+" "+got.URL+"\n")
+		r.Header.Write(head)
+		head.Close()
+		if isWebSocket(r) {
+			n.to.Requested(seen, got)
+			n.webSocket(w, r, seen)
+			return
+		}
+		body := n.to.Outgoing(where(seen)) // apart: what is compressed begins where it begins
 		var kept bytes.Buffer
-		size, _ := io.Copy(io.MultiWriter(out, &limited{b: &kept, left: maxBody}), io.LimitReader(r.Body, maxDrain))
+		size, _ := io.Copy(io.MultiWriter(body, &limited{b: &kept, left: maxBody}), io.LimitReader(r.Body, maxDrain))
+		r.Trailer.Write(body)
+		body.Close()
 		got.Body, got.Size = kept.Bytes(), size
 		n.to.Requested(seen, got)
 		w.Header().Set("Content-Type", n.answer.Type)

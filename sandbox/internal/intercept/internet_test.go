@@ -1,10 +1,12 @@
 package intercept_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -198,8 +200,9 @@ func TestRequestsAreRead(t *testing.T) {
 				t.Errorf("the server name was %q", on.SNI)
 			}
 			where := "api.example.com:" + strconv.Itoa(int(c.port))
-			if out := s.out[where]; out == nil || strings.Count(out.String(), secret) != 2 {
-				t.Errorf("what left for %s has the secret not twice: %v", where, out)
+			times := map[bool]int{false: 4, true: 2}[c.h2] // HTTP/1.1 is looked at as it comes, too
+			if out := s.out[where]; out == nil || strings.Count(out.String(), secret) != times {
+				t.Errorf("what left for %s has the secret not %d times: %v", where, times, out)
 			}
 		})
 	}
@@ -221,6 +224,83 @@ func client(conn net.Conn, h2 bool) *http.Transport {
 	protocols.SetHTTP2(h2)
 	protocols.SetUnencryptedHTTP2(h2)
 	return &http.Transport{Protocols: protocols, DialContext: dial, DialTLSContext: dial}
+}
+
+// Every byte that a program chooses can carry a secret: also those that no request has
+// in the end.
+func TestWhatIsBesideRequestsIsRead(t *testing.T) {
+	const post = "POST / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+	for name, text := range map[string]string{
+		"trailer":               post + "Trailer: X-A\r\n\r\n2\r\nhi\r\n0\r\nX-A: " + secret + "\r\n\r\n",
+		"extension of a chunk":  post + "\r\n2;x=" + secret + "\r\nhi\r\n0\r\n\r\n",
+		"behind the last":       "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n" + secret + " is no method\r\n\r\n",
+		"a header that is none": "GET / HTTP/1.1\r\nHost: a.example\r\nno colon " + secret + "\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := newInternet(t)
+			conn := in.dial(t, "a.example", 80)
+			io.WriteString(conn, text)
+			io.Copy(io.Discard, conn)
+			if out := in.over(t).out["a.example:80"]; out == nil || !strings.Contains(out.String(), secret) {
+				t.Errorf("looked at were %v", out)
+			}
+		})
+	}
+}
+
+// The name that a program asks for in TLS can be made of a secret, whether or not it
+// goes on.
+func TestServerNamesAreRead(t *testing.T) {
+	name := "ghp-0123456789abcdefghij.evil.example"
+	in := newInternet(t)
+	s := tls.Client(in.dial(t, "", 443), &tls.Config{ServerName: name, RootCAs: x509.NewCertPool()})
+	if s.Handshake() == nil {
+		t.Fatal("it trusts what it does not know")
+	}
+	s.Close()
+	if out := in.over(t).out["203.0.113.9:443"]; out == nil || !strings.Contains(out.String(), name) {
+		t.Errorf("looked at were %v", out)
+	}
+}
+
+// What goes through a WebSocket is masked on the wire, and as readable as a request here.
+func TestWebSocketsAreRead(t *testing.T) {
+	for _, size := range []int{0, 200, 70_000} {
+		in := newInternet(t)
+		conn := in.dial(t, "a.example", 80)
+		io.WriteString(conn, "GET /s HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Token: "+secret+"\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		// The key and its answer are those of RFC 6455, section 1.3.
+		if err != nil || resp.StatusCode != 101 || resp.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+			t.Fatalf("answered with %+v, %v", resp, err)
+		}
+		conn.Write(frame(strings.Repeat("x", size)))
+		conn.Write(frame("framed " + secret))
+		conn.Close()
+		s := in.over(t)
+		if out := s.out["a.example:80"]; len(s.requests) != 1 || s.requests[0].Upgrade != "websocket" || !strings.Contains(out.String(), "framed "+secret) || !strings.Contains(out.String(), "X-Token: "+secret) {
+			t.Errorf("behind %d bytes: looked at were %.300s", size, out)
+		}
+	}
+}
+
+// frame is a text of a client's (RFC 6455, section 5.2).
+func frame(text string) []byte {
+	b := []byte{0x81}
+	switch n := len(text); {
+	case n < 126:
+		b = append(b, 0x80|byte(n))
+	case n < 1<<16:
+		b = binary.BigEndian.AppendUint16(append(b, 0x80|126), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, 0x80|127), uint64(n))
+	}
+	mask := []byte{0x37, 0xfa, 0x21, 0x3d}
+	b = append(b, mask...)
+	for i := range len(text) {
+		b = append(b, text[i]^mask[i%4])
+	}
+	return b
 }
 
 // Two requests of one connection are two, by both versions.
