@@ -13,13 +13,13 @@ type Ask struct {
 	Writable bool // the protected places below it are wanted too
 }
 
-// Asks lists the paths of which Compile(pol, prog, h) will read h.Paths. own are
-// the directories that mcpen keeps its own files in: h.State, h.Config and
-// h.Runtime, and those of h.Login. Where one of them is reached through a symlink and is left out
-// here, it is refused by its name only.
+// Asks lists the paths for which Compile(pol, prog, h) will read h.Paths. own are the
+// directories that hold mcpen's own files: h.State, h.Config, h.Runtime and those of
+// h.Login. If a symlink leads to one of them and own leaves it out, Compile refuses
+// that directory by its name only.
 //
-// Whoever answers adds a fact for every place that is in the Below of another,
-// by its full path.
+// The caller must add a fact for every place in the Below of another fact, keyed by its
+// full path.
 func Asks(pol policy.Policy, prog Program, home string, own ...string) []Ask {
 	var asks []Ask
 	ask := func(paths ...string) {
@@ -75,7 +75,7 @@ func Asks(pol policy.Policy, prog Program, home string, own ...string) []Ask {
 	return asks
 }
 
-// boundPaths are the paths of a baseline, and what they lie in.
+// boundPaths lists the paths of a baseline and their parents.
 func boundPaths(b policy.Bounds) []string {
 	var out []string
 	for _, r := range slices.Concat(b.Read, b.Write, socketPaths(b.Connect)) {
@@ -87,8 +87,8 @@ func boundPaths(b policy.Bounds) []string {
 	return out
 }
 
-// upwards lists a path and what it lies in: the deepest that exists tells what
-// the path is once it does, too.
+// upwards lists a path and its parents. If the path does not exist yet, the deepest
+// existing parent decides where it will lie.
 func upwards(p string) []string {
 	var out []string
 	for p = path.Clean(p); p != "/" && p != "."; p = path.Dir(p) {
@@ -97,8 +97,8 @@ func upwards(p string) []string {
 	return out
 }
 
-// EnvNames lists the variables of mcpen's own environment that the policy
-// passes on: what h.Env should hold where they are set.
+// EnvNames lists the variables that the policy passes on from mcpen's own environment.
+// The caller fills h.Env with those that are set.
 func EnvNames(pol policy.Policy) []string {
 	names := make([]string, len(pol.Env.Pass))
 	for i, e := range pol.Env.Pass {

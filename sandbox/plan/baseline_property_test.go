@@ -11,8 +11,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// attempt is one random try to go beyond a baseline: by a profile, what it extends,
-// parameters, words of the command line, the workspace, and symlinks.
+// attempt is one random try to exceed a baseline: through a profile, the profiles it
+// extends, parameters, words of the command line, the workspace, and symlinks.
 type attempt struct {
 	tree     tree
 	text     string // of everything, for a person
@@ -57,7 +57,7 @@ func randomAttempt(t *testing.T, seed uint64) (attempt, bool) {
 		}
 		return strings.Join(lines, "\n") + "\n"
 	}
-	// What a person would bound by, so that something is allowed at all.
+	// Typical bounds, so that some attempts are allowed.
 	wide := append(slices.Repeat([]string{"?${workspace}"}, 6), "?/home/ada/w", "?/srv", "?/tmp/w")
 	files := map[string]string{
 		"p.toml": "version = 1\nname = \"demo\"\nextends = [\"q.toml\"]\n[params.dir]\ntype = \"directory\"\ndefault = \"/srv\"\n" + body(2, "?${dir}", "?${dir}/a"),
@@ -88,8 +88,8 @@ func randomAttempt(t *testing.T, seed uint64) (attempt, bool) {
 	return a, true
 }
 
-// Whoever is bound by a baseline must find that nothing that a profile, a command line
-// or a symlink says gives a server more than it allows.
+// If a baseline binds a user, no profile, command line or symlink may give a server
+// more than the baseline allows.
 func TestNothingGoesBeyondABaseline(t *testing.T) {
 	started, narrowed := 0, 0
 	for seed := range uint64(2000) {
@@ -112,7 +112,7 @@ func TestNothingGoesBeyondABaseline(t *testing.T) {
 	}
 }
 
-// The property finds the mistakes that it is there for.
+// The property must detect the planted mistakes.
 func TestBeyondFindsPlantedBugs(t *testing.T) {
 	type resolve func(*policy.Profile, policy.Input) (policy.Policy, error)
 	for name, bug := range map[string]struct {
@@ -150,9 +150,9 @@ func TestBeyondFindsPlantedBugs(t *testing.T) {
 	}
 }
 
-// beyond carries the attempt out and says what of its plan the baseline does not
-// allow. It knows the baseline by resolving it as a profile of its own, and not how
-// two are compared.
+// beyond carries the attempt out and returns the part of its plan that exceeds the
+// baseline. It resolves the baseline as a profile of its own and does not use mcpen's
+// comparison of the two.
 func (a attempt) beyond(compile compile, resolve func(*policy.Profile, policy.Input) (policy.Policy, error)) (found string, ran bool) {
 	pol, err := resolve(a.profile, a.in)
 	if err != nil {
@@ -173,7 +173,7 @@ func (a attempt) beyond(compile compile, resolve func(*policy.Profile, policy.In
 		}
 		return out
 	}
-	written := func(key string) bool { // no two tables that are compared have one key
+	written := func(key string) bool { // no two of the compared tables share a key
 		_, key, _ = strings.Cut(key, ".")
 		return strings.Contains(a.bounds, "\n"+key+" = [")
 	}
@@ -220,7 +220,7 @@ func (a attempt) beyond(compile compile, resolve func(*policy.Profile, policy.In
 	return "", true
 }
 
-// realOf is a path with its symlinks resolved, as far as it exists.
+// realOf resolves the symlinks of a path, as far as it exists.
 func realOf(tr tree, p string) string {
 	for dir, rest := path.Clean(p), ""; ; dir = path.Dir(dir) {
 		if f := tr.look(dir); f.Exists || dir == "/" {

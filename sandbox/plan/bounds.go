@@ -8,8 +8,9 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// bounds holds what the profile's paths and sockets lead to against what each
-// baseline's do: the names were compared when the profile was resolved.
+// bounds compares the targets of the profile's paths and sockets with the targets of
+// each baseline's. The policy package compared their names when it resolved the
+// profile.
 func (c *compiler) bounds() {
 	f := c.pol.Filesystem
 	for _, b := range c.pol.Bounds {
@@ -22,9 +23,9 @@ func (c *compiler) bounds() {
 	}
 }
 
-// within refuses every rule that leads beyond the bounds; nil bounds nothing. A
-// bound that leads out of its folder by a symlink that somebody could have made
-// allows nothing.
+// within refuses every rule that leads beyond the bounds; nil sets no bound. A bound
+// allows nothing if it leaves its folder by a symlink that a server or a repository
+// could have made.
 func (c *compiler) within(rules, bounds []policy.Path, real func(string) string) {
 	if bounds == nil {
 		return
@@ -43,7 +44,8 @@ func (c *compiler) within(rules, bounds []policy.Path, real func(string) string)
 	}
 }
 
-// socketPaths are the paths of sockets, none where there is none.
+// socketPaths returns the paths of sockets; for an empty list it returns an empty,
+// non-nil list.
 func socketPaths(sockets []policy.Socket) []policy.Path {
 	out := make([]policy.Path, len(sockets))
 	for i, s := range sockets {

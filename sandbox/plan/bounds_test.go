@@ -12,7 +12,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// compiled compiles a profile on the laptop with more files, as a story does.
+// compiled compiles a profile on the laptop with additional files, as a story does.
 func compiled(t *testing.T, profile, tree string, more ...string) (Plan, error) {
 	t.Helper()
 	ar := &txtar.Archive{Files: []txtar.File{{Name: "profile.toml", Data: []byte("version = 1\nname = \"demo\"\n" + profile)}, {Name: "tree", Data: []byte(tree)}}}
@@ -31,8 +31,8 @@ func target(p Plan, path string) (Mount, bool) {
 	return p.Root[i], true
 }
 
-// A link in a protected place was made by somebody else; in a place that the
-// profile unprotects the server may have made it, and it leads where it chose.
+// Somebody other than the server made a link in a protected place. In an unprotected
+// place the server may have made the link, and chosen where it leads.
 func TestLinksInUnprotectedPlacesAreNotFollowed(t *testing.T) {
 	const tree = "link /home/ada/src/app/.vscode/data -> /home/ada/keys\nfile /home/ada/keys/id"
 	const read = "[filesystem]\nwrite = [\"~/src/app\"]\nread = [\"~/src/app/.vscode/data\"]\n"
@@ -47,8 +47,8 @@ func TestLinksInUnprotectedPlacesAreNotFollowed(t *testing.T) {
 	}
 }
 
-// What is denied in a folder that lies in the private /tmp has a mount of its own
-// above it in the folder alone: the private /tmp has no source to be mounted from.
+// If a denied path lies in a folder in the private /tmp, only the folders inside that
+// folder get mounts of their own: the private /tmp has no source to mount.
 func TestPinsStayInTheFolder(t *testing.T) {
 	p, err := compiled(t, "[filesystem]\nwrite = [\"/tmp/a/b/work\"]\ndeny = [\"/tmp/a/b/work/c/d/secret\"]\n", "file /tmp/a/b/work/c/d/secret")
 	if err != nil {
@@ -77,7 +77,7 @@ func TestPinsStayInTheFolder(t *testing.T) {
 	}
 }
 
-// A server must not start in a denied folder by another name of it.
+// A server must not start in a denied folder under another name.
 func TestWorkingDirectoryIsNotDenied(t *testing.T) {
 	const tree = "dir /home/ada/src/app/secret/deep\nlink /home/ada/src/app/way -> secret/deep\nfile /home/ada/src/app/file\ndir /home/ada/src/app/other"
 	start := func(dir string) error {
@@ -95,8 +95,8 @@ func TestWorkingDirectoryIsNotDenied(t *testing.T) {
 	}
 }
 
-// A listener waits on the ports that the profile names and on no other: what
-// connects to a port between two of them gets the answer that there is nobody.
+// A listener waits on the ports that the profile names and on no other. A connection to
+// a port between two of them is refused.
 func TestSpansAreThePorts(t *testing.T) {
 	host := func(first, last uint16) policy.Host {
 		return policy.Host{Kind: policy.HostName, Name: "a.example", First: first, Last: last}
@@ -130,8 +130,8 @@ func TestSpansAreThePorts(t *testing.T) {
 	}
 }
 
-// A port that the server listens on and reaches the host by would be one of the
-// two at random.
+// If a port served both the server's listener and a host's service, a connection would
+// reach one of the two at random.
 func TestPortsAreNotWantedTwice(t *testing.T) {
 	for port, good := range map[int]bool{7999: true, 8000: false, 8001: true} {
 		_, err := compiled(t, fmt.Sprintf("[network]\nallow = [\"localhost:8000\"]\nlisten = [%d]\n", port), "")
@@ -144,7 +144,7 @@ func TestPortsAreNotWantedTwice(t *testing.T) {
 	}
 }
 
-// A program that is git has the user's settings, whatever the profile reads.
+// If the program is git, it gets the user's settings, whatever the profile reads.
 func TestGitIsKnownByItsName(t *testing.T) {
 	for _, c := range []struct {
 		prog string
@@ -164,9 +164,9 @@ func TestGitIsKnownByItsName(t *testing.T) {
 	}
 }
 
-// A symlink in a folder that a server or a repository writes to leads out of it to
-// nothing that the profile does not give besides. What is read-only and the
-// system's anybody sees; what is written is given by a path to be written.
+// A symlink in a folder that a server or a repository writes to must not grant anything
+// outside that the profile does not grant elsewhere. Exceptions: everybody may read the
+// system's read-only files, and a writable rule covers its target.
 func TestLinksOfOthersLeadNowhereElse(t *testing.T) {
 	const ground = `{"grounds": [{"dir": "/home/ada/clone", "who": "a repository"}]}`
 	for name, c := range map[string]struct {
@@ -196,7 +196,7 @@ func TestLinksOfOthersLeadNowhereElse(t *testing.T) {
 	}
 }
 
-// Each limit is held by one means, or it is said that nothing holds it.
+// Exactly one mechanism holds each limit, or the plan says that none does.
 func TestLimitsAreHeldOrSaid(t *testing.T) {
 	const all = "[limits]\nmemory = \"1GiB\"\nprocesses = 7\nopen-files = 99\nfile-size = \"1MiB\"\ncpu = 0.01\ncpu-time = \"1s\"\ntmp = \"1MiB\"\ntmp-files = 17\nconnections = 5\nconnection-rate = 6\n"
 	held := func(p Plan) string {
@@ -232,7 +232,8 @@ func TestLimitsAreHeldOrSaid(t *testing.T) {
 	}
 }
 
-// Two things at one place: the one that gives what was asked for and no more.
+// Of two steps at one place, the plan keeps the one that gives exactly what was
+// requested.
 func TestOneOfTwoAtOnePlace(t *testing.T) {
 	bind := func(from origin, source string, writable bool) step {
 		return step{Mount: Mount{Kind: MountBind, Target: "/t", Source: source, Writable: writable}, from: from}
@@ -269,8 +270,8 @@ func TestOneOfTwoAtOnePlace(t *testing.T) {
 	}
 }
 
-// What is said to be there inside is there: a program that nothing shows would fail
-// for no reason that anybody sees.
+// A program that counts as visible must exist inside: otherwise it fails for no reason
+// that anybody sees.
 func TestVisibleIsWhatIsMounted(t *testing.T) {
 	comp := &compiler{}
 	comp.plan.Root = []Mount{{Kind: MountBind, Target: "/usr"}, {Kind: MountTmpfs, Target: "/tmp"}, {Kind: MountDir, Target: "/etc"}, {Kind: MountFile, Target: "/etc/passwd"},
@@ -283,7 +284,7 @@ func TestVisibleIsWhatIsMounted(t *testing.T) {
 	}
 }
 
-// A place that the profile frees is free with all below it, and nothing beside it.
+// A freed place is free with everything below it, and nothing beside it is.
 func TestFreedPlaces(t *testing.T) {
 	j := NewJudge(Writes{Folders: []string{"/ws"}, Free: []string{"/tmp"}, Except: []string{"/ws/.vscode"}, Names: []string{".vscode", ".git"}})
 	for p, want := range map[string]bool{"/ws/.vscode": true, "/ws/.vscode/a/b": true, "/ws/.vscodex": false, "/ws": false, "/ws/a": false, "/ws/.git": false, "/": false, "/other/.vscode": false} {

@@ -6,15 +6,15 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Bundles are the variables of mcpen's environment by which programs are told
-// whose certificates to trust beside the system's: a company's, whose proxy opens
-// TLS. A server with a network is given the certificates, unless the profile says
-// otherwise of the variable.
+// Bundles are the variables of mcpen's environment that name additional certificates to
+// trust, such as those of a company whose proxy opens TLS. A server with a network gets
+// these certificates, unless the profile says otherwise for the variable.
 //
-// Whoever starts mcpen chooses the variables, which may be a client's file of a
-// repository. So a variable gives no path: what it names is read outside, and its
-// certificates alone are given, as a file of mcpen's own. A folder of certificates
-// (SSL_CERT_DIR) is given only as far as the system's are there.
+// Whoever starts mcpen sets the variables; a repository may do so through a client's
+// configuration file. So a variable never makes a path visible: mcpen reads the named
+// file outside and gives the server only its certificates, in a file that mcpen makes.
+// The server sees a folder of certificates (SSL_CERT_DIR) only as far as the system's
+// certificates lie in it.
 var Bundles = []string{
 	"AWS_CA_BUNDLE",       // botocore
 	"CURL_CA_BUNDLE",      // curl(1)
@@ -24,15 +24,17 @@ var Bundles = []string{
 	"SSL_CERT_FILE",       // SSL_CTX_set_default_verify_paths(3)
 }
 
-// WantsBundles reports whether the variables matter to a policy.
+// WantsBundles reports whether the policy makes use of Bundles: whether a rule reaches
+// another machine.
 func WantsBundles(pol policy.Policy) bool { return outward(pol.Network.Allow) }
 
-// bundleDir is where the certificates lie inside.
+// bundleDir is the folder of the certificate files inside.
 const bundleDir = "/etc/mcpen-certificates"
 
-// bundles are the files of certificates that the server is given, and the variables
-// that name them; variables of the same certificates name one file, called after the
-// first. Without namespaces there is no /etc of mcpen's own to put them in.
+// bundles returns the certificate files for the server and the variables that name
+// them. Variables with the same certificates share one file, named after the first
+// variable. Without namespaces mcpen has no /etc of its own for the files, and bundles
+// returns nothing.
 func (c *compiler) bundles() (files []Mount, names []Env) {
 	if !WantsBundles(c.pol) || c.host.Desk != nil || c.prog.Install != nil || !c.plan.Holds(policy.LayerNamespaces) {
 		return nil, nil

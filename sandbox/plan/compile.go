@@ -8,21 +8,23 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Problem is one reason for which a policy cannot be carried out on a machine.
+// Problem is one reason why a policy cannot be enforced on a machine.
 type Problem struct {
 	At   string `json:"at,omitempty"` // file:line:col
 	Text string `json:"text"`
 	Hint string `json:"hint,omitempty"` // something to do, or a command to paste
-	// Grant is the right that would mend it. With a hint it is the other way.
+	// Grant is the right that solves the problem. If Hint is set too, it is the
+	// alternative.
 	Grant *audit.Grant `json:"grant,omitempty"`
-	// Refused is set where policy forbids what the profile asks for.
+	// Refused is set if policy forbids the request.
 	Refused bool `json:"refused,omitempty"`
-	// Lack is set where the machine lacks a layer, rather than the profile
-	// asking for something that is not there.
+	// Lack is set if the machine lacks a layer, as opposed to a profile that asks for
+	// something absent.
 	Lack policy.Layer `json:"lack,omitempty"`
 }
 
-// Advice is what a person can do, with lines to paste, or "".
+// Advice tells a person how to solve the problem, with lines to paste; "" if there is
+// no advice.
 func (p Problem) Advice() string {
 	switch {
 	case p.Grant == nil:
@@ -33,7 +35,7 @@ func (p Problem) Advice() string {
 	return p.Hint + ", or\n" + p.Grant.TOML()
 }
 
-// Problems is everything that stands between a policy and its plan.
+// Problems is every reason why a policy does not compile to a plan.
 type Problems []Problem
 
 // Error lists the problems, one a line.
@@ -48,7 +50,7 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Lack reports whether a machine's lack is among the problems.
+// Lack reports whether the machine's lack of a layer is among the problems.
 func (ps Problems) Lack() bool {
 	for _, p := range ps {
 		if p.Lack != "" {
@@ -58,7 +60,7 @@ func (ps Problems) Lack() bool {
 	return false
 }
 
-// Refused reports whether policy forbids something of what was asked.
+// Refused reports whether policy forbids part of the request.
 func (ps Problems) Refused() bool {
 	for _, p := range ps {
 		if p.Refused {
@@ -68,9 +70,9 @@ func (ps Problems) Refused() bool {
 	return false
 }
 
-// Compile says what is enforced when the program runs under the policy on the
-// host. It returns Problems when something the policy requires cannot be had;
-// what is merely missing is in the plan's Gaps.
+// Compile computes the plan that is enforced when the program runs under the policy on
+// the host. It returns Problems if the host cannot enforce something that the policy
+// requires. A protection that is missing but not required goes into the plan's Gaps.
 func Compile(pol policy.Policy, prog Program, h Host) (Plan, error) {
 	c := compiler{pol: pol, prog: prog, host: h}
 	c.plan = Plan{
@@ -106,7 +108,7 @@ func Compile(pol policy.Policy, prog Program, h Host) (Plan, error) {
 	return c.plan, nil
 }
 
-// compiler carries one compilation.
+// compiler holds the state of one compilation.
 type compiler struct {
 	pol      policy.Policy
 	prog     Program
@@ -116,10 +118,10 @@ type compiler struct {
 	problems Problems
 }
 
-// roots are the folders that the profile has words for.
+// roots are the folders for which the profile has words, such as ${workspace}.
 func (c *compiler) roots() audit.Roots { return roots(c.pol.Given) }
 
-// Roots are the folders that the profile has words for.
+// Roots are the folders for which the profile has words, such as ${workspace}.
 func (p Plan) Roots() audit.Roots { return roots(p.Tools.Given) }
 
 func roots(given []policy.Given) audit.Roots {
@@ -140,7 +142,7 @@ func (c *compiler) gap(l policy.Layer, want, have, why string) {
 	c.plan.Gaps = append(c.plan.Gaps, Gap{Layer: l, Want: want, Have: have, Why: why, Required: c.requires(l)})
 }
 
-// note is a gap that is never an error: something that another layer holds.
+// note adds a gap that is never an error, because another layer covers it.
 func (c *compiler) note(l policy.Layer, want, have, why string) {
 	c.plan.Gaps = append(c.plan.Gaps, Gap{Layer: l, Want: want, Have: have, Why: why})
 }
@@ -154,8 +156,8 @@ func (c *compiler) requires(l policy.Layer) bool {
 	return false
 }
 
-// layers decides which layers are enforced. A layer that the probe could not
-// answer for is planned: the start itself fails where it cannot be had.
+// layers decides which layers the plan enforces. It includes a layer for which the
+// probe has no answer: the start itself fails if the layer turns out to be missing.
 func (c *compiler) layers() {
 	h := c.host
 	if h.Namespaces.Is == No {
@@ -211,7 +213,7 @@ func (c *compiler) seccomp() {
 	}
 }
 
-// at is a position as the plan carries it.
+// at formats a position for the plan; the zero position is "".
 func at(p policy.Pos) string {
 	if p == (policy.Pos{}) {
 		return ""

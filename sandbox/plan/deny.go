@@ -8,17 +8,17 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// denial is one denied path, as written and as it is.
+// denial is one denied path, as the profile writes it and with symlinks resolved.
 type denial struct {
 	policy.Path
 	real string
 	fact PathFact
 }
 
-// holds reports whether a path lies in what is denied.
+// holds reports whether a path lies in the denied path, by its name or by its target.
 func (d denial) holds(p string) bool { return under(p, d.Path.Path) || under(p, d.real) }
 
-// denials resolves what the profile denies.
+// denials resolves the profile's denied paths.
 func (c *compiler) denials() []denial {
 	var out []denial
 	for _, r := range c.pol.Filesystem.Deny {
@@ -27,8 +27,8 @@ func (c *compiler) denials() []denial {
 	return out
 }
 
-// refuseDenied reports whether what is asked for lies in what is denied, which
-// wins. The policy has compared the names; symlinks make others.
+// refuseDenied reports whether a requested path lies in a denied one; denial wins. The
+// policy has compared the names; symlinks add other names.
 func (c *compiler) refuseDenied(from origin, r policy.Path, f PathFact) bool {
 	ways := []string{r.Path, f.Real}
 	for _, l := range f.Links {
@@ -50,8 +50,8 @@ func (c *compiler) refuseDenied(from origin, r policy.Path, f PathFact) bool {
 	return false
 }
 
-// undeny drops the steps that nobody asked for by name and that lie in what is
-// denied: parts of the system, protected places.
+// undeny drops the steps in denied places that nobody requested by name: parts of the
+// system, protected places.
 func (c *compiler) undeny() {
 	denials := c.denials()
 	c.steps = slices.DeleteFunc(c.steps, func(s step) bool {
@@ -64,16 +64,16 @@ func (c *compiler) undeny() {
 	})
 }
 
-// refuseLedDenials refuses what is denied where somebody else could choose what
-// that is.
+// refuseLedDenials refuses a denied path if a server or a repository could choose its
+// target through a symlink.
 func (c *compiler) refuseLedDenials() {
 	for _, r := range c.pol.Filesystem.Deny {
 		c.refuseLed(r.Path, "hide", at(r.At))
 	}
 }
 
-// masks hides what is denied below each folder that shows it. What lies in a
-// mask needs no other.
+// masks hides each denied path below every folder that shows it. A path inside a mask
+// needs no mask of its own.
 func (c *compiler) masks() {
 	hidden := map[string]bool{}
 	var out []Mount
@@ -113,9 +113,9 @@ func (c *compiler) masks() {
 	c.plan.Root = append(c.plan.Root, out...)
 }
 
-// pin keeps the folders above what is denied from being renamed: the next run
-// would look for it by the name that it had. A folder that is a mount of its own
-// cannot be renamed or removed (EBUSY, rename(2)).
+// pin keeps the folders above a denied path from being renamed, since the next run
+// looks for the path by its old name. A mount point cannot be renamed or removed
+// (EBUSY, rename(2)).
 func (c *compiler) pin(denied Mount) {
 	for dir := path.Dir(denied.Target); dir != "/"; dir = path.Dir(dir) {
 		ground, ok := c.ground(dir)
@@ -128,7 +128,8 @@ func (c *compiler) pin(denied Mount) {
 	}
 }
 
-// ground is the bind mount in which a path lies that is no mount itself.
+// ground is the bind mount that holds a path. It is false if the path is a mount
+// itself.
 func (c *compiler) ground(p string) (Mount, bool) {
 	var ground Mount
 	found := false

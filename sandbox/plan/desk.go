@@ -6,49 +6,47 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Desk is the place that stands in for the user's own in a trial: a program is
-// shown another user, another machine's name, a home that nobody lives in, and an
-// internet that ends in the launcher. It gives nothing of the host's: with one,
-// every connection, to any address and port, goes to the launcher, and nothing
-// else is dialled than what the policy's hosts name.
+// Desk describes the invented user and machine of a trial: the program sees another
+// user, another host name, a home in which nobody lives, and an internet that ends in
+// the launcher. It gives nothing of the host's. With a Desk, every connection to any
+// address and port goes to the launcher, which dials only the policy's hosts.
 type Desk struct {
 	User     string     `json:"user"`
 	Hostname string     `json:"hostname"`
 	Home     string     `json:"home"` // a private file system, in which Files are made
 	Dir      string     `json:"dir"`  // where the program starts, in Home
-	Init     string     `json:"init"` // what the first process calls itself
+	Init     string     `json:"init"` // the name of the first process
 	Env      []Env      `json:"env,omitempty"`
 	Files    []DeskFile `json:"files,omitempty"`
-	// Over are files that are shown in the place of the host's, where those exist:
-	// certificates.
+	// Over are files that replace the host's, such as certificates, where those exist.
 	Over []Over `json:"over,omitempty"`
-	// Moved are folders of the host's that are shown by another name, so that they do
-	// not tell who runs the program. The program already names them so, and does not
-	// need them by their own.
+	// Moved are folders of the host that appear under another name, so that they do not
+	// reveal who runs the program. The program already uses the new names and does not
+	// need the old ones.
 	Moved []Moved `json:"moved,omitempty"`
 }
 
-// DeskFile is one file that lies in the desk's home at the start.
+// DeskFile is one file in the desk's home at the start.
 type DeskFile struct {
 	Path    string `json:"path"` // absolute, in Home
 	Content string `json:"content"`
 	Mode    uint32 `json:"mode"`
-	Time    int64  `json:"time"` // when it was last changed, in seconds since 1970
+	Time    int64  `json:"time"` // modification time, in seconds since 1970
 }
 
-// Over is one file that is shown in the place of another.
+// Over is one file that replaces another.
 type Over struct {
 	Target string `json:"target"` // a regular file, without symlinks on the way
 	Source string `json:"source"`
 }
 
-// Moved is one folder that is shown by another name.
+// Moved is one folder that appears under another name.
 type Moved struct {
 	Source string `json:"source"` // without symlinks
 	Target string `json:"target"`
 }
 
-// home is where the server's private home is.
+// home is the path of the server's private home.
 func (c *compiler) home() string {
 	if c.host.Desk != nil {
 		return c.host.Desk.Home
@@ -56,7 +54,7 @@ func (c *compiler) home() string {
 	return Home
 }
 
-// hostname is what the server's machine is called.
+// hostname is the host name that the server sees.
 func (c *compiler) hostname() string {
 	if c.host.Desk != nil {
 		return c.host.Desk.Hostname
@@ -64,11 +62,11 @@ func (c *compiler) hostname() string {
 	return Hostname
 }
 
-// privates are the file systems of the server's own in which it may also make
-// sockets and fifos.
+// privates are the server's own file systems in which it may also make sockets and
+// fifos.
 func (c *compiler) privates() []string { return []string{"/dev/shm", "/tmp", "/var/tmp", c.home()} }
 
-// desk puts the desk's files and folders in their places.
+// desk adds the mounts for the desk's files and folders.
 func (c *compiler) desk() {
 	d := c.host.Desk
 	if d == nil {

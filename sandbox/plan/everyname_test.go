@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Each of these names is one by which a server gets out of its folder: code outside
-// runs what lies there. One that is no longer in the list is open again.
+// A server escapes its folder through each of these names: code outside runs the files
+// there. A name that drops out of the list reopens the hole.
 func TestEveryProtectedNameIsKept(t *testing.T) {
 	j := NewJudge(Writes{Folders: []string{"/ws"}, Names: Protected})
 	for name := range strings.FieldsSeq(`

@@ -8,16 +8,17 @@ import (
 	"unicode/utf8"
 )
 
-// A path, an argument and a variable are bytes on Linux, and JSON has text alone:
-// encoding/json writes U+FFFD for what is not UTF-8. Encode and Decode are JSON that
-// keeps it: a byte that is no text goes as the character carrier+byte, in the last
-// plane of private use, and so do the bytes of these characters themselves.
+// A path, an argument and a variable are bytes on Linux, but JSON holds only text:
+// encoding/json replaces invalid UTF-8 by U+FFFD. Encode and Decode preserve the bytes
+// in JSON: an invalid byte becomes the character carrier+byte, in the last plane of
+// private use, and so does each byte of these characters themselves.
 const carrier = 0x10ff00
 
-// mark is what all of carrier+0x00 to carrier+0xff begin with.
+// mark is the common prefix of carrier+0x00 to carrier+0xff in UTF-8.
 var mark = []byte(string(rune(carrier)))[:2]
 
-// Encode is the JSON of a value of plain data from which Decode makes the same again.
+// Encode returns a value of plain data as JSON from which Decode restores the same
+// value.
 func Encode(v any) ([]byte, error) {
 	data, err := json.Marshal(v)
 	if err != nil || !bytes.Contains(data, []byte(`\ufffd`)) && !bytes.Contains(data, mark) {
@@ -26,7 +27,7 @@ func Encode(v any) ([]byte, error) {
 	return json.Marshal(each(reflect.ValueOf(v), carry).Interface())
 }
 
-// Decode sets what v points to to what Encode was given.
+// Decode restores a value from Encode's output into the value that v points to.
 func Decode(data []byte, v any) error {
 	if err := json.Unmarshal(data, v); err != nil || !bytes.Contains(data, mark) {
 		return err
@@ -67,7 +68,7 @@ func uncarry(s string) string {
 	return b.String()
 }
 
-// each is a copy of v in which change was applied to every string.
+// each returns a copy of v with change applied to every string.
 func each(v reflect.Value, change func(string) string) reflect.Value {
 	out := reflect.New(v.Type()).Elem()
 	out.Set(v)

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// A server that is given another argument or another folder than outside does
-// something else there, or fails for no reason that anybody sees.
+// A server that gets a different argument or folder than outside acts differently
+// there, or fails for no reason that anybody sees.
 func TestBytesSurvive(t *testing.T) {
 	type order struct {
 		Plan    Plan
@@ -45,15 +45,15 @@ func TestBytesSurvive(t *testing.T) {
 	if raw < 1000 {
 		t.Errorf("only %d paths were not UTF-8", raw)
 	}
-	// What is told apart has digests that are.
+	// Different values have different digests.
 	a, b := Plan{Process: Process{Args: []string{"a\xe9"}}}, Plan{Process: Process{Args: []string{"a\xe8"}}}
 	if a.Digest() == b.Digest() {
 		t.Error("two plans with one digest")
 	}
 }
 
-// What is text stays the JSON that everybody knows; what is not goes through pointers,
-// maps, lists and what any holds, and a nil stays nil.
+// Valid text stays ordinary JSON. Other bytes survive in pointers, maps, lists and any,
+// and a nil stays nil.
 func TestBytesSurviveInEveryShape(t *testing.T) {
 	type inner struct{ S string }
 	type shape struct {

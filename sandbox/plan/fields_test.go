@@ -9,7 +9,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// notForCompile has the fields that Compile does not look at, and why.
+// notForCompile lists the fields that Compile does not read, and why.
 var notForCompile = map[string]string{
 	"Policy.Description":       "for a person",
 	"Policy.Server.Command":    "Find makes the Program of it",
@@ -46,7 +46,7 @@ var notForCompile = map[string]string{
 	"Program.Tree": "the store has checked it",
 }
 
-// A field that nobody reads is a promise in a profile that nobody keeps.
+// An unread field is a promise in a profile that mcpen does not keep.
 func TestEveryFieldIsConsumed(t *testing.T) {
 	used, all := map[string]bool{}, map[string]bool{}
 	for _, base := range bases(t) {
@@ -76,7 +76,8 @@ func TestEveryFieldIsConsumed(t *testing.T) {
 	}
 }
 
-// exempt is why a field, or the one that it is in, is none of Compile's.
+// exempt is the reason why Compile need not read a field, or the field that contains
+// it.
 func exempt(name string) string {
 	for key, reason := range notForCompile {
 		if name == key || strings.HasPrefix(name, key+".") {
@@ -94,7 +95,7 @@ func outcome(pol policy.Policy, prog Program, h Host) string {
 	return asJSON(p)
 }
 
-// touch changes one leaf after the other, tells its name, and changes it back.
+// touch changes one leaf after another, reports its name, and restores it.
 func touch(v reflect.Value, name string, changed func(string)) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -149,7 +150,7 @@ func touch(v reflect.Value, name string, changed func(string)) {
 	}
 }
 
-// fields lists the leaves of a type by the names that touch gives them.
+// fields lists the leaves of a type, under the names that touch uses.
 func fields(typ reflect.Type, name string, each func(string)) {
 	switch typ.Kind() {
 	case reflect.Struct:
@@ -167,8 +168,8 @@ func fields(typ reflect.Type, name string, each func(string)) {
 	}
 }
 
-// bases are what the fields are changed in: a machine that can do everything, one
-// that can do little, and a profile whose paths are absent.
+// bases are the inputs in which the fields are changed: a machine that can do
+// everything, one that can do little, and a profile whose paths are absent.
 func bases(t *testing.T) []story {
 	t.Helper()
 	able := story{richPolicy(t), richProgram(), richHost(t)}
@@ -198,7 +199,7 @@ func bases(t *testing.T) []story {
 		own.host.Paths[p] = PathFact{Exists: true, Dir: true, Real: p}
 	}
 	install := story{richPolicy(t), richProgram(), richHost(t)}
-	install.program.Needs[0].Led = nil // nothing is protected in what an install fills
+	install.program.Needs[0].Led = nil // nothing in a folder that an installer fills is protected
 	install.program.Install = &Install{Dir: "/home/ada/src/app", Env: []Env{{Name: "PATH", Value: "/usr/bin"}}, Umask: 0o22}
 	docker := story{richPolicy(t), richProgram(), richHost(t)}
 	docker.policy.Sockets = []policy.Socket{{Path: "/run/docker.sock"}}
@@ -224,7 +225,7 @@ func bases(t *testing.T) []story {
 	return []story{via, able, poor, mute, absent, nameless, own, deaf, install, docker, login, led, trial}
 }
 
-// richPolicy has something in every field.
+// richPolicy sets every field.
 func richPolicy(t *testing.T) policy.Policy {
 	t.Helper()
 	at := policy.Pos{File: "p.toml", Line: 3, Col: 4}

@@ -10,8 +10,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// SaysGit reports whether a policy or a program is for git: it names the program, or
-// the folder of its parts.
+// SaysGit reports whether a policy or a program uses git: the program is git, or the
+// profile makes git or the folder of its parts readable.
 func SaysGit(pol policy.Policy, prog Program) bool {
 	if path.Base(prog.Path) == "git" {
 		return true
@@ -24,10 +24,11 @@ func SaysGit(pol policy.Policy, prog Program) bool {
 	return false
 }
 
-// git are the variables by which git has the user's settings inside, where neither
-// their file nor their home is (GIT_CONFIG_COUNT, git-config(1)). They are as good as
-// that file: git takes safe.directory from nowhere else. Who the user is matters to
-// who may commit, and is in a file where there is an /etc of mcpen's own.
+// git returns the variables that carry the user's git settings inside, where neither
+// their file nor the user's home exists (GIT_CONFIG_COUNT, git-config(1)). Git trusts
+// them like that file, which safe.directory needs: git ignores it in a repository's
+// configuration. The user's identity decides who may commit; if mcpen makes the /etc,
+// the identity goes into a file there.
 func (c *compiler) git() (env []Env) {
 	if !SaysGit(c.pol, c.prog) || slices.ContainsFunc(c.pol.Env.Set, func(e policy.EnvValue) bool { return e.Name == gitCount }) {
 		return nil
@@ -53,14 +54,14 @@ func (c *compiler) git() (env []Env) {
 
 const gitCount = "GIT_CONFIG_COUNT"
 
-// gitSystem is where the settings of the system's git are inside.
+// gitSystem is the path of the system's git configuration inside.
 const gitSystem = "/etc/gitconfig"
 
-// gitFile is the text of the file there: who the user is, for who may commit. What a
-// repository says of that goes before it, as it does outside, and before a variable it
-// would not; and some programs that commit read files and no variables (GitPython). It
-// is "" where nothing is to be said, where there is no /etc of mcpen's own, and where
-// the profile has git not read it.
+// gitFile is the text of that file: the user's identity, for a server that may commit.
+// A repository's configuration overrides it, as it does outside; it would not override
+// a variable. Some programs that commit read files and no variables (GitPython).
+// gitFile is "" if there is nothing to write, if mcpen does not make the /etc, or if
+// the profile keeps git from reading the file.
 func (c *compiler) gitFile() string {
 	set := func(e policy.EnvValue) bool { return e.Name == gitCount || e.Name == "GIT_CONFIG_NOSYSTEM" }
 	if !SaysGit(c.pol, c.prog) || !c.commits() || !c.plan.Holds(policy.LayerNamespaces) || slices.ContainsFunc(c.pol.Env.Set, set) {
@@ -80,8 +81,8 @@ func (c *compiler) commits() bool {
 	return slices.ContainsFunc(c.pol.Filesystem.Unprotect, func(p policy.Path) bool { return path.Base(p.Path) == ".git" })
 }
 
-// gitQuote is a value as git-config(1) has it in quotes, which it needs where it begins
-// with a blank or holds a "#".
+// gitQuote quotes a value by git-config(1), which demands quotes if it begins with a
+// blank or holds a "#".
 func gitQuote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`, "\b", `\b`).Replace(s) + `"`
 }

@@ -7,8 +7,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Who only looks at a repository is not told who the user is, and what a profile
-// sets itself is not mixed with what the user's git has.
+// A server that only reads a repository must not learn the user's identity, and a
+// profile's own git settings must not be mixed with the user's.
 func TestGitSettings(t *testing.T) {
 	settings := []Env{{Name: "user.name", Value: "Ada"}, {Name: "safe.directory", Value: "/srv/a"}}
 	read := []policy.Path{{Path: "/usr/bin/git"}}
@@ -37,8 +37,8 @@ func TestGitSettings(t *testing.T) {
 	}
 }
 
-// A commit is in the person's name, unless the repository says another: a file of the
-// system's is read before the repository's, and by programs that read no variables.
+// A commit carries the person's name, unless the repository sets another. Git reads the
+// system's file before the repository's, and some programs read no variables.
 func TestGitIdentityIsInAFile(t *testing.T) {
 	settings := []Env{{Name: "user.name", Value: `Ada "the\shepherd" # no comment`}, {Name: "user.email", Value: "ada@example.org"}, {Name: "safe.directory", Value: "/srv/a"}}
 	commits := policy.Filesystem{Read: []policy.Path{{Path: "/usr/bin/git"}}, Unprotect: []policy.Path{{Path: "/srv/a/.git"}}}

@@ -21,13 +21,13 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestPlans holds what is enforced for each story of testdata: a profile, a
-// program and a machine, and then either the plan or the problems.
+// TestPlans checks the plan of each story of testdata: a profile, a program and a
+// machine, then either the plan or the problems.
 //
-// host.json and program.json are laid over those of laptopHost and laptopNode;
-// tree adds to, or with "only" as its first line replaces, the laptop's files;
-// without takes layers away as --without does. What a plan has in common with
-// that of closed.txtar is left out.
+// host.json and program.json override laptopHost and laptopNode. tree adds to the
+// laptop's files, or replaces them if its first line is "only". without removes layers
+// as --without does. The expected plan leaves out the parts it shares with
+// closed.txtar's.
 func TestPlans(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) < 25 {
@@ -63,7 +63,7 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// story is what one archive compiles.
+// story is the input of one archive.
 type story struct {
 	policy  policy.Policy
 	program Program
@@ -106,7 +106,7 @@ func readStory(t *testing.T, ar *txtar.Archive) story {
 	if s.policy, err = policy.Resolve(profile, in); err != nil {
 		t.Fatal(err)
 	}
-	s.policy.Sources = nil // hashes say nothing to a reader
+	s.policy.Sources = nil // hashes mean nothing to a reader
 	text := laptop
 	if own, only := strings.CutPrefix(string(files["tree"]), "only\n"); only {
 		text = own
@@ -127,7 +127,7 @@ func strictly(t *testing.T, data []byte, v any) {
 	}
 }
 
-// tell is the last file of a story.
+// tell returns the last file of a story.
 func tell(t *testing.T, s story, whole bool) (name, content string) {
 	t.Helper()
 	p, err := Compile(s.policy, s.program, s.host)
@@ -162,7 +162,7 @@ func tell(t *testing.T, s story, whole bool) (name, content string) {
 	return "plan.json", b.String()
 }
 
-// closedPlan is the plan of a server that nobody wrote a profile for.
+// closedPlan is the plan of a server without a profile.
 func closedPlan(t *testing.T) Plan {
 	t.Helper()
 	s := readStory(t, &txtar.Archive{Files: []txtar.File{{Name: "profile.toml", Data: []byte("version = 1\nname = \"demo\"\n")}}})
@@ -173,7 +173,8 @@ func closedPlan(t *testing.T) Plan {
 	return p
 }
 
-// beside is what of a plan is not in another, and which mounts it lacks.
+// beside returns the parts of a plan that differ from another plan, and the mounts it
+// lacks.
 func beside(t *testing.T, p, other Plan) map[string]any {
 	t.Helper()
 	out := map[string]any{}

@@ -8,8 +8,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// made is the innermost folder in which a symlink lies that somebody could have
-// made whom nobody vouches for.
+// made returns the innermost ground that holds the symlink: a folder in which somebody
+// untrusted could have made it.
 func (c *compiler) made(l Link) (Ground, bool) {
 	var in Ground
 	for _, g := range c.host.Grounds {
@@ -21,7 +21,7 @@ func (c *compiler) made(l Link) (Ground, bool) {
 }
 
 // out is the first symlink by which a path leaves the folder in which somebody
-// could have made it.
+// untrusted could have made it.
 func (c *compiler) out(f PathFact) (Link, Ground, bool) {
 	for _, l := range f.Links {
 		if g, ok := c.made(l); ok && !under(f.Real, g.Dir) {
@@ -31,8 +31,9 @@ func (c *compiler) out(f PathFact) (Link, Ground, bool) {
 	return Link{}, Ground{}, false
 }
 
-// led reports whether a path of the profile leads out of a folder by a symlink
-// that a server or a repository could have made there, to what nobody else gave.
+// led reports whether a path of the profile leaves a folder by a symlink that a server
+// or a repository could have made there, to a place that no honest rule gives. It
+// records the problem.
 func (c *compiler) led(from origin, r policy.Path, f PathFact, writable bool) bool {
 	l, g, out := c.out(f)
 	if from != fromProfile || !out || !writable && (c.systemic(f.Real) || c.honest(f.Real, c.pol.Filesystem.Read)) || c.honest(f.Real, c.pol.Filesystem.Write) {
@@ -42,7 +43,7 @@ func (c *compiler) led(from origin, r policy.Path, f PathFact, writable bool) bo
 	return true
 }
 
-// leaves is led for what a program needs because of symlinks.
+// leaves is led for the paths that a program needs because of symlinks.
 func (c *compiler) leaves(links []Link, n Need, f PathFact) bool {
 	l, g, out := c.out(PathFact{Links: links, Real: f.Real})
 	if !out || c.honest(f.Real, c.pol.Filesystem.Read) || c.honest(f.Real, c.pol.Filesystem.Write) {
@@ -53,11 +54,13 @@ func (c *compiler) leaves(links []Link, n Need, f PathFact) bool {
 	return true
 }
 
-// SecretFile is the file that a reference to a secret names, if it names one.
+// SecretFile returns the file that a reference to a secret names; ok is false if it
+// names none.
 func SecretFile(from string) (string, bool) { return strings.CutPrefix(from, "file:") }
 
-// secrets refuses a file that leads out of a folder by a symlink that somebody could
-// have made there: the server would be given whatever they chose.
+// secrets refuses a secret's file that leaves a folder by a symlink that somebody
+// untrusted could have made there: they would choose the file whose content the server
+// gets.
 func (c *compiler) secrets() {
 	for _, s := range c.pol.Env.Secret {
 		file, ok := SecretFile(s.From)
@@ -77,14 +80,14 @@ func (c *compiler) secrets() {
 	}
 }
 
-// leads is the problem of a path that somebody could have led elsewhere.
+// leads is the problem of a path whose target somebody untrusted could have chosen.
 func (c *compiler) leads(where, verb, name, real string, l Link, g Ground) Problem {
 	return Problem{At: where, Refused: true, Text: fmt.Sprintf("cannot %s %q: it leads to %q by the symlink %q, which %s could have made", verb, name, real, l.Path, g.Who),
 		Hint: fmt.Sprintf("name %q itself, if that is what was meant", real)}
 }
 
-// honest reports whether one of the rules gives a real path, and leads there by
-// nothing that somebody could have made.
+// honest reports whether one of the rules gives a real path without a symlink that
+// somebody untrusted could have made.
 func (c *compiler) honest(real string, rules []policy.Path) bool {
 	return slices.ContainsFunc(rules, func(r policy.Path) bool {
 		f := c.host.Paths[r.Path]
@@ -93,9 +96,8 @@ func (c *compiler) honest(real string, rules []policy.Path) bool {
 	})
 }
 
-// refuseLed refuses a path that is denied, or a socket, that leads through any
-// symlink that somebody could have made: what is hidden, or joined, would be
-// theirs to choose.
+// refuseLed refuses a denied path or a socket that leads through any symlink that
+// somebody untrusted could have made: they would choose the hidden path or the socket.
 func (c *compiler) refuseLed(p, verb, where string) bool {
 	f := c.host.Paths[p]
 	for _, l := range f.Links {

@@ -8,12 +8,12 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// LandlockFull is the newest ABI of which a plan handles the rights. A kernel
-// with a newer one is told to handle this one's.
+// LandlockFull is the newest ABI whose rights a plan handles. On a kernel with a newer
+// ABI the plan still handles this one's.
 const LandlockFull = 6
 
-// landlock derives the second layer on files from the mounts, so that the two
-// can never disagree, and says what an older ABI cannot hold.
+// landlock derives the Landlock rules from the mounts, so that the two layers on files
+// can never disagree, and notes the protections that an older ABI lacks.
 func (c *compiler) landlock() {
 	if !c.plan.Holds(policy.LayerLandlock) {
 		return
@@ -27,7 +27,7 @@ func (c *compiler) landlock() {
 			l.Paths = append(l.Paths, Rule{Path: m.Target, Access: a})
 		}
 	}
-	// Without namespaces the filter allows no socket that could connect.
+	// Without namespaces the seccomp filter allows no socket that could connect.
 	l.Anywhere = c.plan.Network.Every
 	if l.ABI >= 4 && !l.Anywhere && c.plan.Holds(policy.LayerNamespaces) {
 		l.Own = c.plan.Network.Ephemeral
@@ -49,15 +49,15 @@ func (c *compiler) landlock() {
 	c.widened()
 }
 
-// widened says what Landlock does not hold since it lies in a private file
-// system: rules add up along a path. Landlock has no exception below a folder
-// that may be written, and a folder of the user's that lies in /tmp can be shown
-// nowhere else.
+// widened notes where Landlock grants more than the mounts because a folder lies in a
+// private file system: rules add up along a path. Landlock cannot make an exception
+// below a writable folder, and a user's folder in /tmp cannot appear under another
+// path.
 func (c *compiler) widened() {
 	for _, m := range c.plan.Root {
 		in := slices.IndexFunc(c.privates(), func(p string) bool { return m.Target != p && under(m.Target, p) })
 		if m.Kind != MountBind || in < 0 || !m.Writable && c.writes(m.Target) {
-			continue // what lies in a writable folder is for the mounts to hold anywhere
+			continue // in a writable folder only the mounts can hold an exception, wherever it lies
 		}
 		why := fmt.Sprintf("it lies in %s, where the server may write, and rules of Landlock add up", c.privates()[in])
 		if m.Writable && !c.mediated(m) {
@@ -68,8 +68,8 @@ func (c *compiler) widened() {
 	}
 }
 
-// landlockNotes says what the ABI does not hold. With namespaces each of these
-// is held by them; without, what is needed is an error.
+// landlockNotes notes the protections that the ABI lacks. Namespaces provide each of
+// them; without namespaces, a needed one is an error.
 func (c *compiler) landlockNotes(abi int) {
 	held := c.plan.Holds(policy.LayerNamespaces)
 	for _, f := range []struct {
@@ -79,7 +79,7 @@ func (c *compiler) landlockNotes(abi int) {
 	}{
 		{2, "renaming and linking across folders", false},
 		{3, "truncating", true},
-		{4, "TCP ports", false}, // the filter allows no socket at all then
+		{4, "TCP ports", false}, // without namespaces the filter allows no socket at all
 		{5, "ioctl on devices", false},
 		{6, "signals and abstract sockets", true},
 	} {
@@ -95,14 +95,14 @@ func (c *compiler) landlockNotes(abi int) {
 	}
 }
 
-// mediated reports whether a mount is a folder in which the mediator makes the
-// changes: for the server itself it is read-only.
+// mediated reports whether a mount is a folder in which the mediator makes the changes.
+// The server itself sees it read-only.
 func (c *compiler) mediated(m Mount) bool {
 	return c.plan.Holds(policy.LayerMediation) &&
 		slices.ContainsFunc(c.plan.Writes.Folders, func(dir string) bool { return under(m.Target, dir) })
 }
 
-// access is what Landlock grants on a mount.
+// access is the access that Landlock grants on a mount.
 func (c *compiler) access(m Mount) Access {
 	switch m.Kind {
 	case MountBind:
@@ -114,7 +114,7 @@ func (c *compiler) access(m Mount) Access {
 		if slices.Contains(c.privates(), m.Target) {
 			return AccessTmp
 		}
-		return AccessRead // where a socket is, which pid 1 made before
+		return AccessRead // the folder of a socket, which pid 1 has already made
 	case MountDir:
 		if m.Writable {
 			return AccessTmp

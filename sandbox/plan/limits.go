@@ -7,8 +7,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// limits decides how each limit is held. What only a cgroup can hold and no
-// cgroup is to be had for is a gap; a limit of zero was switched off in words.
+// limits decides which mechanism holds each limit. A limit that only a cgroup can hold
+// is a gap if there is no cgroup; a limit of zero was switched off explicitly.
 func (c *compiler) limits() {
 	l := c.pol.Limits
 	if c.host.Cgroup.How == HowCgroup2 {
@@ -48,12 +48,13 @@ func (c *compiler) limit(name LimitName, value int64, how LimitHow, why string) 
 	c.plan.Limits = append(c.plan.Limits, Limit{Name: name, Value: value, How: how, Required: c.requires(policy.LayerLimits)})
 }
 
-// unlimited is the gap of a limit that nothing holds.
+// unlimited is the gap of a limit that no mechanism holds.
 func unlimited(name LimitName, value int64, why string, required bool) Gap {
 	return Gap{Layer: policy.LayerLimits, Want: fmt.Sprintf("%s at most %s", name, FormatLimit(name, value)), Have: "no limit", Why: why, Required: required}
 }
 
-// ungrouped is what holds a limit where no control group does, "" for nothing.
+// ungrouped is the mechanism that holds a limit without a control group; "" if none
+// does.
 func (p Plan) ungrouped(name LimitName) LimitHow {
 	if name == LimitProcesses && p.Holds(policy.LayerNamespaces) {
 		return HowRlimit // since Linux 5.14 RLIMIT_NPROC counts in the user namespace
@@ -66,11 +67,10 @@ func (l Limit) Grouped() bool {
 	return l.How == HowCgroup1 || l.How == HowCgroup2 || l.How == HowSystemd
 }
 
-// Ungrouped is the plan for a machine that turned out to give no control group, though
-// it was planned with one: a user manager can go away, or be too slow, between the
-// probe and the start. What only a group holds is a gap then, for the reason given. It
-// is false where the plan has no limit in a group, and where one of them is required.
-// The plan itself stays as it is.
+// Ungrouped returns the plan for a machine that gives no control group at the start,
+// although the probe found one: a user manager can go away or respond too late. A limit
+// that only a group can hold becomes a gap with the given reason. ok is false if the
+// plan has no limit in a group or requires one of them. The receiver does not change.
 func (p Plan) Ungrouped(why string) (Plan, bool) {
 	some := false
 	limits := make([]Limit, 0, len(p.Limits))
@@ -94,8 +94,8 @@ func (p Plan) Ungrouped(why string) (Plan, bool) {
 	return p, some
 }
 
-// atLeastOne keeps a limit that is smaller than its unit from becoming zero,
-// which means no limit.
+// atLeastOne keeps a limit smaller than its unit from becoming zero, which means no
+// limit.
 func atLeastOne(on bool, n int64) int64 {
 	if on {
 		return max(n, 1)
@@ -115,7 +115,7 @@ func (c *compiler) cgroup(controller string) LimitHow {
 	return ""
 }
 
-// FormatLimit is a limit's value as a profile writes it.
+// FormatLimit formats a limit's value as a profile writes it.
 func FormatLimit(name LimitName, value int64) string {
 	switch name {
 	case LimitMemory, LimitFileSize, LimitTmp:
@@ -129,7 +129,7 @@ func FormatLimit(name LimitName, value int64) string {
 	}
 }
 
-// FormatSize is a number of bytes in the largest unit that divides it.
+// FormatSize formats a number of bytes in the largest unit that divides it.
 func FormatSize(n int64) string {
 	units := []struct {
 		size int64
@@ -143,7 +143,7 @@ func FormatSize(n int64) string {
 	return fmt.Sprintf("%dB", n)
 }
 
-// Limit is the value of a limit, and whether the plan holds it.
+// Limit returns a limit by name, and whether the plan has it.
 func (p Plan) Limit(name LimitName) (Limit, bool) {
 	for _, l := range p.Limits {
 		if l.Name == name {

@@ -9,9 +9,9 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// ephemeral is the span of local ports. Each of them is one connection that can be
-// open to a host and port outside, and every second one a rule of Landlock, for a
-// server that listens on whichever it gets and talks to itself (see Landlock.Own).
+// ephemeral is the range of local ports. Each port allows one open connection to a
+// given host and port outside. Every second port costs a Landlock rule, for a server
+// that listens on any free port and connects to itself (see Landlock.Own).
 func ephemeral(hosts int) Span {
 	if hosts == 0 {
 		return Span{First: 60000, Last: 60063}
@@ -19,7 +19,7 @@ func ephemeral(hosts int) Span {
 	return Span{First: 56928, Last: 61023}
 }
 
-// network says what the egress serves.
+// network fills in the hosts, ports and sockets that the egress serves.
 func (c *compiler) network() {
 	n := Network{Hosts: c.pol.Network.Allow, Ephemeral: ephemeral(len(c.pol.Network.Allow))}
 	for _, s := range c.pol.Sockets {
@@ -47,8 +47,8 @@ func (c *compiler) network() {
 	c.plan.Network = n
 }
 
-// usualPorts are those on which a trial's internet answers from the start. Others
-// are opened when a program is about to connect to them, where that can be seen.
+// usualPorts are the ports on which a trial's internet listens from the start. It opens
+// others when a program is about to connect to them, if the launcher can see that.
 func usualPorts() []Span {
 	var out []Span
 	for _, p := range []uint16{21, 22, 25, 80, 443, 465, 587, 993, 1433, 3000, 3306, 4443, 5000, 5432, 5672, 6379, 8000, 8080, 8443, 8888, 9000, 9092, 9200, 11434, 27017} {
@@ -57,7 +57,7 @@ func usualPorts() []Span {
 	return out
 }
 
-// Dials reports whether the policy reaches another machine.
+// Dials reports whether a rule of the policy reaches another machine.
 func Dials(pol policy.Policy) bool { return outward(pol.Network.Allow) }
 
 // outward reports whether a rule reaches another machine.
@@ -65,8 +65,8 @@ func outward(hosts []policy.Host) bool {
 	return slices.ContainsFunc(hosts, func(h policy.Host) bool { return h.Kind != policy.HostLocal })
 }
 
-// MaxPorts is how many ports the rules of one profile can name together: the
-// egress waits on each of them.
+// MaxPorts is the number of ports that the rules of one profile can name together. The
+// egress listens on each of them.
 const MaxPorts = 1024
 
 func ports(spans []Span) int {
@@ -77,8 +77,8 @@ func ports(spans []Span) int {
 	return n
 }
 
-// local refuses a port of the sandbox's own loopback that is wanted twice: by
-// the server, to listen on, and for a service of the host.
+// local refuses a port of the sandbox's own loopback that has two uses: the server
+// listens on it, and it leads to a service of the host.
 func (c *compiler) local() {
 	for _, l := range c.pol.Network.Listen {
 		for _, h := range c.pol.Network.Allow {
@@ -89,8 +89,8 @@ func (c *compiler) local() {
 	}
 }
 
-// socket is where a socket is: what its name leads to, or would where it is not there
-// yet. One that is the host itself, by its name or by where the name leads, is refused.
+// socket resolves a socket's path, or the path at which an absent socket would appear.
+// It refuses a socket that amounts to the host itself, by its name or by its target.
 func (c *compiler) socket(s policy.Socket) (real string, ok bool) {
 	f := c.host.Paths[s.Path]
 	if f.Exists && !f.Socket {
@@ -120,8 +120,8 @@ func (c *compiler) socket(s policy.Socket) (real string, ok bool) {
 	return real, true
 }
 
-// spans merges the ports of the rules and adds 80 and 443, so that attempts on
-// them are seen.
+// spans merges the ports of the rules and adds 80 and 443, so that the egress sees
+// attempts on these.
 func spans(hosts []policy.Host) []Span {
 	all := []Span{{80, 80}, {443, 443}}
 	for _, h := range hosts {

@@ -9,8 +9,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// On these ports a trial's internet answers from the start: a program that tries one that
-// is not among them fails as if the machine had no network.
+// A trial's internet answers on these ports from the start. A program that tries a port
+// outside the list fails as if the machine had no network.
 func TestATrialAnswersOnTheUsualPorts(t *testing.T) {
 	pol, h := richPolicy(t), richHost(t)
 	pol.Network, pol.Filesystem, pol.Sockets, pol.Bounds, pol.Process.PTY = policy.Network{}, policy.Filesystem{}, nil, nil, false
@@ -36,7 +36,8 @@ func TestATrialAnswersOnTheUsualPorts(t *testing.T) {
 	}
 }
 
-// A trial without namespaces, or with a file beside its home, would show this machine.
+// A trial without namespaces, or with a file beside its home, would reveal this
+// machine.
 func TestATrialIsNotHeldByHalf(t *testing.T) {
 	for what, change := range map[string]func(*policy.Policy, *Host){
 		"cannot try a program without namespaces": func(pol *policy.Policy, h *Host) {
@@ -63,8 +64,8 @@ func TestATrialIsNotHeldByHalf(t *testing.T) {
 	}
 }
 
-// A socket in a folder of mcpen's own, by its name or by where the name leads, would be a
-// way to what holds the server.
+// A socket in a folder of mcpen's own, by its name or its target, would lead to the
+// processes that confine the server.
 func TestSocketsOfMcpenAreNotGiven(t *testing.T) {
 	for path, want := range map[string]string{
 		"/home/ada/.local/state/mcpen/x.sock": "/home/ada/.local/state/mcpen", "/home/ada/.config/mcpen/x.sock": "/home/ada/.config/mcpen", "/run/user/1000/mcpen/x.sock": "/run/user/1000/mcpen",
@@ -87,8 +88,8 @@ func TestSocketsOfMcpenAreNotGiven(t *testing.T) {
 	}
 }
 
-// What reaches another machine wants certificates, proxies and a name server; this
-// machine's own ports do not.
+// A policy that reaches another machine needs certificates, proxies and a name server;
+// one that reaches only this machine's ports does not.
 func TestWhatDials(t *testing.T) {
 	for want, hosts := range map[bool][][]policy.Host{
 		false: {nil, {{Kind: policy.HostLocal}}, {{Kind: policy.HostLocal}, {Kind: policy.HostLocal}}},
@@ -106,8 +107,8 @@ func TestWhatDials(t *testing.T) {
 	}
 }
 
-// Landlock lets through what is listed, both ends included, and of the local ports the odd
-// ones, which listeners get.
+// Landlock allows the listed ports, both ends included, and the odd local ports, which
+// listeners get.
 func TestLandlockConnects(t *testing.T) {
 	l := Landlock{Connect: []Span{{80, 80}, {8000, 8002}}, Own: Span{60000, 60063}}
 	for port, want := range map[uint16]bool{0: false, 79: false, 80: true, 81: false, 7999: false, 8000: true, 8001: true, 8002: true, 8003: false, 60000: false, 60001: true, 60063: true, 60062: false, 60065: false, 59999: false} {
@@ -128,8 +129,8 @@ func TestLandlockConnects(t *testing.T) {
 	}
 }
 
-// Of a start that was refused, a program's exit code says whether the machine lacks
-// something or the person asked for what is forbidden.
+// For a refused start, the exit code tells whether the machine lacks something or the
+// person asked for something forbidden.
 func TestProblemsSayWhatTheyAre(t *testing.T) {
 	for _, c := range []struct {
 		ps            Problems

@@ -1,13 +1,12 @@
-// Package plan turns a policy, a program and the facts of a machine into a Plan:
-// plain data that says exactly what the kernel, the egress and the relay are
-// told. The same JSON is what the stages inside the sandbox read, what
-// "mcpen explain --json" prints and what the golden tests compare.
+// Package plan turns a policy, a program and the facts of a machine into a Plan: plain
+// data that fully configures the kernel, the egress and the relay. The stages inside
+// the sandbox read the same JSON that "mcpen explain --json" prints and the golden
+// tests compare.
 //
-// Compile is pure: it reads no file, no environment and no clock. What it needs
-// to know of the machine comes in as a Host.
+// Compile is pure: it reads no file, no environment and no clock. A Host carries the
+// facts that it needs about the machine.
 //
-// The zero Plan is not valid, and every list in a Plan that is empty grants
-// nothing.
+// The zero Plan is not valid, and every empty list in a Plan grants nothing.
 package plan
 
 import (
@@ -24,15 +23,15 @@ import (
 // binary, so a mismatch is an internal error.
 const Version = 1
 
-// Plan is all that is enforced on one run of one server.
+// Plan is everything that is enforced on one run of one server.
 type Plan struct {
 	Version int             `json:"version"`
 	Name    string          `json:"name"` // the profile's name, or the command's
 	Sources []policy.Source `json:"sources,omitempty"`
 
 	Process Process `json:"process"`
-	Root    []Mount `json:"root"` // in the order in which they are made
-	// Writes is what the mediator is told, where there is one (Seccomp.Mediate).
+	Root    []Mount `json:"root"` // in mount order
+	// Writes configures the mediator, if there is one (Seccomp.Mediate).
 	Writes   Writes   `json:"writes,omitzero"`
 	Landlock Landlock `json:"landlock"`
 	Seccomp  Seccomp  `json:"seccomp"`
@@ -42,27 +41,26 @@ type Plan struct {
 	Relay    Relay    `json:"relay"`
 	Log      Log      `json:"log"`
 
-	Layers []policy.Layer `json:"layers"` // the layers that are enforced
-	// Without are the layers that somebody goes without in words: said first
-	// wherever a person sees what holds.
+	Layers []policy.Layer `json:"layers"` // the enforced layers
+	// Without lists the layers that somebody switched off explicitly. Reports for a
+	// person begin with them.
 	Without []policy.Without `json:"without,omitempty"`
-	// Runtime is the directory of the launcher's own in which a run keeps what
-	// it needs while it runs (the skeleton of the root, its record). It is never
-	// visible inside.
+	// Runtime is the launcher's own directory for files that a run needs while it runs
+	// (the skeleton of the root, its record). It is never visible inside.
 	Runtime string `json:"runtime"`
-	// Scratch is a directory that Start makes for a server without namespaces: its
-	// home and place for temporary files, shared by all runs of that name.
+	// Scratch is a directory that Start makes for a server without namespaces: its home
+	// and its folder for temporary files. All runs of that name share it.
 	Scratch string `json:"scratch,omitempty"`
-	// CgroupParent is the delegated cgroup below which the server's is made;
-	// empty where no cgroup v2 was delegated.
+	// CgroupParent is the delegated cgroup in which the server's cgroup is made; "" if
+	// no cgroup v2 was delegated.
 	CgroupParent string `json:"cgroup_parent,omitempty"`
-	// Desk is what stands in for the user's home and machine in a trial.
+	// Desk is the user and machine that a trial shows instead of the real ones.
 	Desk *Desk `json:"desk,omitempty"`
 	Gaps []Gap `json:"gaps,omitempty"`
 }
 
-// Digest is the SHA-256 of the plan's JSON, in hex: two runs with the same
-// digest were told the same. Secret values are not part of it.
+// Digest is the SHA-256 of the plan's JSON, in hex. Two runs with the same digest ran
+// under the same plan. Secret values are not part of it.
 func (p Plan) Digest() string {
 	b, err := Encode(p)
 	if err != nil {
@@ -72,7 +70,7 @@ func (p Plan) Digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Holds reports whether the layer is enforced by this plan.
+// Holds reports whether this plan enforces the layer.
 func (p Plan) Holds(l policy.Layer) bool {
 	for _, have := range p.Layers {
 		if have == l {
@@ -82,7 +80,7 @@ func (p Plan) Holds(l policy.Layer) bool {
 	return false
 }
 
-// Process is what is executed inside.
+// Process is the process to execute inside.
 type Process struct {
 	Path    string   `json:"path"` // the same outside and inside
 	Args    []string `json:"args"` // Args[0] included
@@ -101,9 +99,9 @@ type Env struct {
 	At    string `json:"at,omitempty"`
 }
 
-// Secret is a variable whose value is fetched at start. The value is filled in
-// by whoever starts the sandbox and is never part of the JSON, of a digest or
-// of what a formatter prints.
+// Secret is a variable whose value is fetched at start. Whoever starts the sandbox
+// fills in the value. It never appears in the JSON, in a digest or in a formatter's
+// output.
 type Secret struct {
 	Name string `json:"name"`
 	From string `json:"from"` // the reference, for people and for the one who fetches it
@@ -112,10 +110,10 @@ type Secret struct {
 	Value Opaque `json:"-"`
 }
 
-// Opaque is a string that does not print, by any verb of fmt, in JSON, TOML or
-// slog. Convert it to a string where the value itself is needed. It is for
-// exported fields and never a key: fmt asks no method of a value in an
-// unexported field, and encoding/json none of a key that is a string.
+// Opaque is a string that never prints its value, by any verb of fmt, in JSON, TOML or
+// slog. Convert it to a string to use the value. Use it in exported fields and never as
+// a key: fmt calls no method of a value in an unexported field, and encoding/json calls
+// none of a key that is a string.
 type Opaque string
 
 const opaque = "[secret]"
@@ -132,7 +130,7 @@ func (Opaque) GoString() string { return opaque }
 // MarshalText is always "[secret]".
 func (Opaque) MarshalText() ([]byte, error) { return []byte(opaque), nil }
 
-// MountKind is one kind of step that builds the root.
+// MountKind is the kind of one step that builds the root.
 type MountKind string
 
 // The kinds of mounts. The empty kind is an error.
@@ -141,17 +139,17 @@ const (
 	MountTmpfs   MountKind = "tmpfs"   // a private file system of Bytes and Inodes
 	MountProc    MountKind = "proc"    // /proc of the sandbox's own processes
 	MountPTY     MountKind = "pty"     // terminals of the sandbox's own (devpts)
-	MountPipe    MountKind = "pipe"    // a pipe that leads nowhere; the launcher hears who opens it
+	MountPipe    MountKind = "pipe"    // a pipe without a writer or reader of the host's; the launcher learns who opens it
 	MountFile    MountKind = "file"    // a file with Content, made by mcpen
 	MountCopy    MountKind = "copy"    // a copy of the host's small file Source, made at the start
 	MountSymlink MountKind = "symlink" // Target points to Source
 	MountDevice  MountKind = "device"  // the host's device node Source at Target
-	MountMask    MountKind = "mask"    // Target is hidden by something empty; Dir says of which kind
+	MountMask    MountKind = "mask"    // something empty hides Target; Dir says whether that is a directory
 	MountDir     MountKind = "dir"     // an empty directory
 )
 
-// Mount is one step that builds the server's root. Nothing is visible inside
-// that no Mount names.
+// Mount is one step that builds the server's root. Only paths that a Mount names are
+// visible inside.
 type Mount struct {
 	Kind     MountKind `json:"kind"`
 	Target   string    `json:"target"`           // absolute, inside
@@ -163,30 +161,30 @@ type Mount struct {
 	Bytes    int64     `json:"bytes,omitempty"`
 	Inodes   int64     `json:"inodes,omitempty"`
 	Content  string    `json:"content,omitempty"`
-	// Protected is set for what stays read-only in a writable folder because code
-	// outside trusts it.
+	// Protected is set for a place that stays read-only in a writable folder because
+	// code outside trusts it.
 	Protected bool   `json:"protected,omitempty"`
 	Why       string `json:"why"`          // for a person: "runtime of node", "declared"
 	At        string `json:"at,omitempty"` // file:line:col of the rule
 }
 
-// Landlock is the ruleset of the second layer on files, and of TCP, abstract
-// sockets and signals as far as the ABI holds them.
+// Landlock is the Landlock ruleset: the second layer on files and, as far as the ABI
+// supports them, on TCP, abstract sockets and signals.
 type Landlock struct {
 	ABI     int    `json:"abi"` // the ABI whose rights are handled; 0: the layer is off
 	Paths   []Rule `json:"paths"`
-	Connect []Span `json:"connect"` // TCP ports that may be connected to (ABI 4)
-	// Own are the local ports, of which every second one, the odd ones, may be
-	// connected to: those the kernel gives to listeners that want any port, while
-	// connections get the even ones (inet_csk_find_open_port, Linux 4.2).
+	Connect []Span `json:"connect"` // TCP ports that the server may connect to (ABI 4)
+	// Own are local ports. The server may connect to the odd ones: the kernel gives
+	// those to listeners that ask for any port, and gives the even ones to connections
+	// (inet_csk_find_open_port, Linux 4.2).
 	Own    Span `json:"own"`
 	Scoped bool `json:"scoped"` // abstract sockets and signals stay inside (ABI 6)
-	// Anywhere leaves TCP alone: in a trial the network namespace leads nowhere but
-	// to the launcher.
+	// Anywhere leaves TCP unrestricted: in a trial the network namespace leads only to
+	// the launcher.
 	Anywhere bool `json:"anywhere,omitempty"`
 }
 
-// Connects reports whether Landlock lets connections to the port through.
+// Connects reports whether Landlock allows a TCP connection to the port.
 func (l Landlock) Connects(port uint16) bool {
 	if l.Anywhere {
 		return true
@@ -195,19 +193,19 @@ func (l Landlock) Connects(port uint16) bool {
 	return slices.ContainsFunc(l.Connect, in) || l.Own.First != 0 && in(l.Own) && port%2 == 1
 }
 
-// Access is what a Landlock rule grants below its path.
+// Access is the access that a Landlock rule grants below its path.
 type Access string
 
 // The kinds of access.
 const (
 	AccessRead  Access = "read"  // read, list, execute
 	AccessWrite Access = "write" // read, write, create, remove, rename, link, truncate, execute; no device nodes, no sockets on project folders
-	AccessTmp   Access = "tmp"   // AccessWrite and making sockets and fifos
+	AccessTmp   Access = "tmp"   // AccessWrite, and make sockets and fifos
 	AccessDev   Access = "dev"   // read and write a device node, with its ioctls
 	AccessSelf  Access = "self"  // list directories (Landlock has no way to say "this one only": used for / where the mounts leave nothing undeclared to list)
 )
 
-// Rule is one path rule. The path exists inside the new root.
+// Rule is one path rule. Its path exists inside the new root.
 type Rule struct {
 	Path   string `json:"path"`
 	Access Access `json:"access"`
@@ -219,60 +217,60 @@ type Span struct {
 	Last  uint16 `json:"last"`
 }
 
-// Seccomp selects from the system call table. The default action is always
-// ENOSYS, the native ABI is always the only one.
+// Seccomp selects from the system call table. The default action is always ENOSYS, and
+// only the native ABI is allowed.
 type Seccomp struct {
 	On bool `json:"on"`
-	// Notify reports refused calls by name to the launcher. It only observes:
-	// a call is refused with the same errno without it.
+	// Notify reports refused calls by name to the launcher. It only observes: without
+	// it, a call fails with the same errno.
 	Notify bool `json:"notify"`
-	// Opens reports every open to the launcher, which logs those that fail for
-	// want of a rule.
+	// Opens reports every open to the launcher, which logs those that fail for lack of
+	// a rule.
 	Opens bool `json:"opens,omitempty"`
-	// Trace reports each program that is executed, each bind and each signal, too,
-	// and each open that succeeds: for a trial.
+	// Trace also reports each executed program, each bind, each signal and each open
+	// that succeeds; for a trial.
 	Trace bool `json:"trace,omitempty"`
-	// Alone is for a server without namespaces, in the weaker tier. It refuses what
-	// they would keep from the outside: all sockets, System V IPC and POSIX message
-	// queues, and other processes' limits and scheduling.
+	// Alone is for a server without namespaces, in the weaker tier. It refuses the
+	// calls that namespaces would keep from reaching outside: all sockets, System V IPC
+	// and POSIX message queues, and the limits and scheduling of other processes.
 	Alone bool `json:"alone,omitempty"`
-	// Mediate hands calls that change files by path, and every connect, to the
-	// mediator, which makes them for the server (see Writes). Datagram sockets of
-	// the unix family are refused with it.
+	// Mediate hands every connect, and the calls that change files by path, to the
+	// mediator, which makes them for the server (see Writes). It also refuses datagram
+	// sockets of the unix family.
 	Mediate bool `json:"mediate,omitempty"`
 }
 
-// Listens reports whether the filter has a listener.
+// Listens reports whether the filter has a listener (seccomp_unotify(2)).
 func (s Seccomp) Listens() bool { return s.Notify || s.Opens || s.Mediate }
 
-// Network is what the egress serves. With every list empty nothing is
-// reachable but the sandbox's own loopback.
+// Network configures the egress. If every list is empty, the server reaches only the
+// sandbox's own loopback.
 type Network struct {
 	Hosts     []policy.Host `json:"hosts,omitempty"`
 	Sockets   []Socket      `json:"sockets,omitempty"`
-	Ports     []Span        `json:"ports,omitempty"`  // on which listeners wait inside; 80 and 443 are always among them when Hosts is not empty
+	Ports     []Span        `json:"ports,omitempty"`  // ports on which listeners wait inside; includes 80 and 443 if Hosts is not empty
 	Ephemeral Span          `json:"ephemeral"`        // local ports the kernel hands out inside
 	Proxies   Proxies       `json:"proxies,omitzero"` // the way out to Hosts
-	// Every is set in a trial: each name has an address, each port answers, and all
-	// of it ends in the launcher, which stands in for the internet.
+	// Every is set in a trial: each name resolves, each port answers, and every
+	// connection ends in the launcher, which imitates the internet.
 	Every bool `json:"every,omitempty"`
 }
 
-// Socket is a unix socket of the host to which the egress joins one inside.
+// Socket is a unix socket of the host. The egress connects it to a socket inside.
 type Socket struct {
 	policy.Socket
-	// Real is where Path led when the plan was made. What is connected to later lies
-	// there by a path without symlinks, so that none that somebody puts there meanwhile
-	// decides anything. Empty joins nothing.
+	// Real is the target of Path when the plan was made. Later connections use this
+	// path, which contains no symlinks, so that a symlink made meanwhile has no effect.
+	// If it is empty, the egress connects to nothing.
 	Real string `json:"real"`
 }
 
-// Limit is one limit and how it is held.
+// Limit is one limit and the mechanism that holds it.
 type Limit struct {
 	Name  LimitName `json:"name"`
 	Value int64     `json:"value"` // bytes, counts, thousandths of a core, milliseconds
 	How   LimitHow  `json:"how"`
-	// Required has nothing start where it turns out not to be had.
+	// Required stops the start if the mechanism turns out to be missing.
 	Required bool `json:"required,omitempty"`
 }
 
@@ -299,7 +297,7 @@ type LimitHow string
 
 // The mechanisms.
 const (
-	HowCgroup2 LimitHow = "cgroup2" // a cgroup v2 that was delegated
+	HowCgroup2 LimitHow = "cgroup2" // a delegated cgroup v2
 	HowSystemd LimitHow = "systemd" // a scope of the systemd user manager
 	HowCgroup1 LimitHow = "cgroup1" // as root
 	HowRlimit  LimitHow = "rlimit"
@@ -307,7 +305,7 @@ const (
 	HowEgress  LimitHow = "egress"
 )
 
-// Tools is what the guard is told.
+// Tools configures the guard.
 type Tools struct {
 	policy.Tools
 	Prompts   policy.Filter  `json:"prompts"`
@@ -316,21 +314,21 @@ type Tools struct {
 	Given     []policy.Given `json:"given,omitempty"`
 }
 
-// Relay is what the relay is told.
+// Relay configures the relay.
 type Relay struct {
 	MaxLine int64 `json:"max_line"`  // bytes
-	Finish  int64 `json:"finish_ms"` // milliseconds that answers, and the client's reading of them, may take once one side ended
-	Grace   int64 `json:"grace_ms"`  // milliseconds between the end of stdin, or the last line behind it, and SIGTERM
-	Rush    int64 `json:"rush_ms"`   // milliseconds between SIGTERM and SIGKILL, where a signal ends the run
+	Finish  int64 `json:"finish_ms"` // milliseconds for answers, and for the client to read them, once one side has ended
+	Grace   int64 `json:"grace_ms"`  // milliseconds from the end of stdin, or from the last line after it, to SIGTERM
+	Rush    int64 `json:"rush_ms"`   // milliseconds from SIGTERM to SIGKILL if a signal ends the run
 }
 
-// Log is what the log is told.
+// Log configures the log.
 type Log struct {
 	Arguments bool `json:"arguments,omitempty"`
 	Stop      bool `json:"stop,omitempty"` // a log that cannot be written ends the run
 }
 
-// Gap is a protection that was wanted and cannot be had on this machine.
+// Gap is a protection that somebody wanted and that this machine cannot provide.
 type Gap struct {
 	Layer    policy.Layer `json:"layer"`
 	Want     string       `json:"want"`

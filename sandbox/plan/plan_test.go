@@ -16,8 +16,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Each of these is something that a server gains. A comparison that misses one
-// would let every test of narrowing pass.
+// Each of these changes gives a server more. A comparison that misses one would let
+// every test of narrowing pass.
 func TestWiderSeesEveryGain(t *testing.T) {
 	rich := func(t *testing.T) Plan {
 		p := rich(t)
@@ -33,7 +33,7 @@ func TestWiderSeesEveryGain(t *testing.T) {
 		"a right to write": func(p *Plan) { find(p, "/home/ada/docs").Writable = true },
 		"a mask is gone":   func(p *Plan) { remove(p, "/home/ada/docs/hidden") },
 		"a protection is gone": func(p *Plan) {
-			remove(p, "/home/ada/src/app/.git") // the mediator keeps it once more
+			remove(p, "/home/ada/src/app/.git") // the mediator protects it a second time
 			p.Writes.Except = append(p.Writes.Except, "/home/ada/src/app/.git")
 		},
 		"another source":     func(p *Plan) { find(p, "/usr").Source = "/" },
@@ -73,7 +73,7 @@ func TestWiderSeesEveryGain(t *testing.T) {
 	}
 }
 
-// rich is a plan with something in every list.
+// rich is a plan with entries in every list.
 func rich(t *testing.T) Plan {
 	t.Helper()
 	p, err := Compile(richPolicy(t), richProgram(), richHost(t))
@@ -95,8 +95,8 @@ func remove(p *Plan, target string) {
 	}
 }
 
-// What the child reads is what was compiled; two runs with one digest were told
-// the same.
+// The child must read exactly the compiled plan. Two runs with one digest ran under the
+// same plan.
 func TestPlanIsItsJSON(t *testing.T) {
 	p := rich(t)
 	data, err := json.Marshal(p)
@@ -111,7 +111,7 @@ func TestPlanIsItsJSON(t *testing.T) {
 	if back.Digest() != p.Digest() {
 		t.Error("the digest changed on the way")
 	}
-	for range 20 { // maps are walked in another order each time
+	for range 20 { // maps iterate in a different order each time
 		if again := rich(t); again.Digest() != p.Digest() {
 			t.Fatal("the same policy has two digests")
 		}
@@ -127,7 +127,7 @@ func TestPlanIsItsJSON(t *testing.T) {
 	}
 }
 
-// A secret must not end in a log because somebody printed a plan.
+// A secret must not end up in a log because somebody printed a plan.
 func TestOpaqueNeverPrints(t *testing.T) {
 	const value = "hunter2"
 	s := Secret{Name: "TOKEN", From: "env:TOKEN", Value: value}
@@ -146,20 +146,20 @@ func TestOpaqueNeverPrints(t *testing.T) {
 		if data, err := json.Marshal(thing); err == nil {
 			b.Write(data)
 		}
-		toml.NewEncoder(&b).Encode(map[string]any{"v": thing}) // some of them are no TOML
+		toml.NewEncoder(&b).Encode(map[string]any{"v": thing}) // some of them are not valid TOML
 	}
 	for _, form := range []string{value, "68756e74657232", "68756E74657232", "68 75 6e 74 65 72 32", "hunt"} {
 		if i := strings.Index(b.String(), form); i >= 0 {
 			t.Errorf("the secret came out: …%s", b.String()[max(0, i-80):i+len(form)])
 		}
 	}
-	// The twin: where it is asked for, it is there.
+	// The twin: a conversion yields the value.
 	if string(s.Value) != value {
 		t.Error("the value cannot be had")
 	}
 }
 
-// A zero Opaque and a full one cannot be told apart by what they print.
+// An empty Opaque and a full one print the same.
 func TestOpaqueTellsNothing(t *testing.T) {
 	if a, b := fmt.Sprintf("%v %+v %#v %q %x", Opaque(""), Opaque(""), Opaque(""), Opaque(""), Opaque("")),
 		fmt.Sprintf("%v %+v %#v %q %x", Opaque("abc"), Opaque("abc"), Opaque("abc"), Opaque("abc"), Opaque("abc")); a != b {
@@ -167,8 +167,8 @@ func TestOpaqueTellsNothing(t *testing.T) {
 	}
 }
 
-// Asks and Compile must not change what they are given: the same policy is
-// compiled again by others.
+// Asks and Compile must not change their arguments: others compile the same policy
+// again.
 func TestCompileLeavesItsArgumentsAlone(t *testing.T) {
 	pol, prog, h := richPolicy(t), richProgram(), richHost(t)
 	if _, err := Compile(pol, prog, h); err != nil {
@@ -179,7 +179,7 @@ func TestCompileLeavesItsArgumentsAlone(t *testing.T) {
 	}
 }
 
-// More ports than the egress can wait on are an error before the start.
+// A profile with more ports than the egress can listen on fails before the start.
 func TestTooManyPorts(t *testing.T) {
 	pol := policy.Closed("demo")
 	for i := range uint16(64) {

@@ -7,8 +7,9 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// planted reports whether a path leads through a symlink that the server could
-// have made while it ran before: the next run would give it whatever it chose.
+// planted reports whether a path leads through a symlink that the server could have
+// made in an earlier run: the server would choose the path that the next run gives it.
+// It records the problem.
 func (c *compiler) planted(r policy.Path, f PathFact) bool {
 	for _, l := range f.Links {
 		if c.writes(l.Path) && !c.held(l.Path) {
@@ -20,8 +21,8 @@ func (c *compiler) planted(r policy.Path, f PathFact) bool {
 	return false
 }
 
-// misled reports whether the server could have chosen, while it ran before, what
-// its program needs: a script names its interpreter, a symlink another project.
+// misled reports whether the server could have chosen, in an earlier run, a path that
+// its program needs: a script names its interpreter, a symlink names another project.
 func (c *compiler) misled(n Need) bool {
 	f := c.host.Paths[n.Path]
 	if !f.Exists || c.has(f.Real) || c.given(f.Real) {
@@ -43,20 +44,20 @@ func (c *compiler) misled(n Need) bool {
 	return false
 }
 
-// has reports whether the server can read a path in any case: it is the
-// system's, or the server may write it.
+// has reports whether the server can access a path anyway: the path is part of the
+// system, or the server may write it.
 func (c *compiler) has(real string) bool { return c.systemic(real) || c.writes(real) }
 
-// given reports whether the server has a path by what nobody could choose for
-// it: the profile, or a runtime.
+// given reports whether the profile or a runtime grants the path. Nobody could have
+// chosen such a grant for the server.
 func (c *compiler) given(real string) bool {
 	over := func(p string) bool { f := c.host.Paths[p]; return f.Exists && f.Real != "" && under(real, f.Real) }
 	return slices.ContainsFunc(c.pol.Filesystem.Read, func(r policy.Path) bool { return over(r.Path) }) ||
 		slices.ContainsFunc(c.prog.Needs, func(n Need) bool { return len(n.Led) == 0 && over(n.Path) })
 }
 
-// held reports whether a path in a writable folder lies in a protected place:
-// that is read-only, or, as a symlink, taken away when the server exchanges it.
+// held reports whether a path in a writable folder lies in a protected place. Such a
+// place is read-only; if it is a symlink, the watch removes a replacement.
 func (c *compiler) held(p string) bool {
 	return slices.ContainsFunc(c.pol.Filesystem.Write, func(w policy.Path) bool {
 		f := c.host.Paths[w.Path]
@@ -66,15 +67,14 @@ func (c *compiler) held(p string) bool {
 	})
 }
 
-// fills reports whether a path is, or lies in, the folder that an install fills.
+// fills reports whether a path is the folder that an installer fills, or lies in it.
 func (c *compiler) fills(real string) bool {
 	job := c.prog.Install
 	return job != nil && job.Dir != "" && under(real, c.real(job.Dir))
 }
 
-// own reports whether a folder is the server's own, in its state or as the place
-// that an install fills: nothing
-// in it is protected, since nothing outside runs from it.
+// own reports whether a folder is the server's own: in its state, or the folder that an
+// installer fills. Nothing in it is protected, since nothing outside runs code from it.
 func (c *compiler) own(f PathFact) bool {
 	own := policy.Input{State: c.real(c.host.State)}.ServerState(c.pol.Name)
 	return own != "" && under(f.Real, own) || c.fills(f.Real)

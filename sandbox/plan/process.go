@@ -7,7 +7,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// process fills in what is executed.
+// process fills in the process to execute.
 func (c *compiler) process() {
 	h := c.host
 	if job := c.prog.Install; job != nil {
@@ -57,7 +57,7 @@ func (c *compiler) process() {
 	c.plan.Process = p
 }
 
-// private is where the server's home and its temporary files are.
+// private returns the paths of the server's home and of its temporary files.
 func (c *compiler) private() (home, tmp string) {
 	if c.plan.Scratch != "" {
 		return c.plan.Scratch, c.plan.Scratch
@@ -65,9 +65,9 @@ func (c *compiler) private() (home, tmp string) {
 	return c.home(), "/tmp"
 }
 
-// dir is the working directory: what the profile says, else the workspace that was
-// named, or the place where mcpen was started, if a folder was declared that holds
-// it, else the private home.
+// dir chooses the working directory: the profile's choice, else the named workspace or
+// the directory where mcpen was started if a declared folder holds it, else the private
+// home.
 func (c *compiler) dir() string {
 	d, h := c.pol.Server.Dir, c.host
 	home, tmp := c.private()
@@ -104,8 +104,8 @@ func (c *compiler) dir() string {
 	return d
 }
 
-// declared reports whether the profile declares a folder that holds p, by its
-// name or by what the name leads to, and hides nothing on the way.
+// declared reports whether the profile declares a folder that holds p, by the folder's
+// name or its target, and denies nothing above p.
 func (c *compiler) declared(p string) bool {
 	for _, d := range c.denials() {
 		if d.holds(p) {

@@ -7,8 +7,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Where several say a variable, the nearest to the person's word holds: mcpen, the
-// runtime, the trial's desk, git, certificates, pass, set; and a secret is in no list.
+// If several sources set a variable, the later in this order wins: mcpen, the runtime,
+// the trial's desk, git, certificates, pass, set. A secret appears in no list.
 func TestTheLastWordOfAVariable(t *testing.T) {
 	pol, h, prog := richPolicy(t), richHost(t), richProgram()
 	sources := []struct {
@@ -76,16 +76,15 @@ func TestTheLastWordOfAVariable(t *testing.T) {
 	}
 }
 
-// What a value of Opaque's kind prints as is never what it holds; what a plan digests is
-// what it says.
+// An Opaque never prints its value.
 func TestOpaqueHasWords(t *testing.T) {
 	if s := Opaque("x"); s.String() != "[secret]" || s.GoString() != "[secret]" {
 		t.Errorf("%s, %#v", s.String(), s.GoString())
 	}
 }
 
-// Where a profile leads a secret by a symlink that a repository or the server could have
-// made, the server would be given whatever that names.
+// If a repository or the server could have made a symlink on the way to a profile's
+// secret, it would choose the file whose content the server gets.
 func TestSecretsAreWhereThePersonPutThem(t *testing.T) {
 	for _, c := range []struct {
 		name, file, tree string
@@ -114,8 +113,8 @@ func TestSecretsAreWhereThePersonPutThem(t *testing.T) {
 	}
 }
 
-// A program that a repository's symlink leads to another project of the person's would
-// take that project along; what the profile gives on purpose it may.
+// If a repository's symlink leads a program to another project of the person's, the
+// grant must not follow, unless the profile grants that project on purpose.
 func TestProgramsStayWhereTheyAre(t *testing.T) {
 	tr := parseTree(t, laptop, "file /home/ada/repo/tool/main.js\nlink /home/ada/repo/bin -> ../other/bin\nfile /home/ada/other/bin/run\n")
 	for _, c := range []struct {
@@ -148,8 +147,8 @@ func TestProgramsStayWhereTheyAre(t *testing.T) {
 	}
 }
 
-// A hint is written with the words that the profile has for its folders, and a parameter
-// that holds several is no word for one.
+// A hint uses the profile's words for its folders. A parameter with several values is
+// not a word for one folder.
 func TestHintsKnowTheProfilesFolders(t *testing.T) {
 	given := []policy.Given{{Name: "workspace", Values: []string{"/home/ada/src"}}, {Name: "state", Values: []string{"/home/ada/st"}}, {Name: "home", Values: []string{"/home/ada"}}, {Name: "other", Values: []string{"/srv"}}}
 	for path, want := range map[string]string{"/home/ada/src/x": "${workspace}/x", "/home/ada/st/x": "${state}/x", "/home/ada/x": "~/x", "/srv/x": "/srv/x"} {

@@ -13,7 +13,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// world is one random machine: folders, files, symlinks between them.
+// randomWorld makes one random machine: folders, files, symlinks between them.
 func randomWorld(r *rand.Rand) (text string, paths []string) {
 	names := []string{"a", "b", "c", ".git", ".envrc", "node_modules", ".bin", ".config", "git"}
 	roots := []string{"/home/ada/w", "/srv", "/tmp/w", "/var/tmp/w"}
@@ -38,7 +38,7 @@ func randomWorld(r *rand.Rand) (text string, paths []string) {
 		}
 		paths = append(paths, p)
 	}
-	for q := range links { // names through a link
+	for q := range links { // paths through a link
 		if r.IntN(2) == 0 {
 			paths = append(paths, path.Join(q, "a"), path.Join(q, ".git"))
 		}
@@ -77,15 +77,15 @@ func randomPolicy(r *rand.Rand, paths []string) policy.Policy {
 	pol.Env.Secret = []policy.SecretFrom{{Name: "TOKEN", From: "env:TOKEN"}}[:r.IntN(2)]
 	pol.Tools.Allow = []policy.Glob{{Pattern: "get_*"}, {Pattern: "put_*"}}[:r.IntN(3)]
 	pol.Limits.CPU, pol.Limits.CPUTime = float64(r.IntN(3)), 90e9
-	if r.IntN(6) == 0 { // most of it cannot be had without namespaces
+	if r.IntN(6) == 0 { // without namespaces, most of it is unavailable
 		pol.Require.Layers = []policy.Layer{policy.LayerLandlock, policy.LayerSeccomp}
 		pol.Filesystem.Deny, pol.Sockets, pol.Network = nil, nil, policy.Network{}
 	}
 	return pol
 }
 
-// narrowing is one step that makes a policy narrower, or says that it does not
-// apply. It must not change the lists of its argument in place.
+// narrowing is one step that makes a policy narrower. do returns false if the step does
+// not apply. It must not change the lists of its argument in place.
 type narrowing struct {
 	name string
 	do   func(*rand.Rand, tree, *policy.Policy) bool
@@ -95,7 +95,7 @@ var narrowings = []narrowing{
 	{"drop a read", func(r *rand.Rand, tr tree, p *policy.Policy) bool {
 		old := p.Filesystem.Read
 		return drop(r, &p.Filesystem.Read) && !slices.ContainsFunc(old, func(r policy.Path) bool {
-			// One that lies in a writable folder takes something away.
+			// A read rule in a writable folder takes the right to write away.
 			return slices.ContainsFunc(p.Filesystem.Write, func(w policy.Path) bool {
 				return under(tr.look(r.Path).Real, tr.look(w.Path).Real)
 			})
@@ -129,7 +129,7 @@ var narrowings = []narrowing{
 	{"drop a variable", func(r *rand.Rand, _ tree, p *policy.Policy) bool { return drop(r, &p.Env.Pass) }},
 	{"drop a secret", func(r *rand.Rand, _ tree, p *policy.Policy) bool { return drop(r, &p.Env.Secret) }},
 	{"drop an allowed tool", func(r *rand.Rand, _ tree, p *policy.Policy) bool {
-		return len(p.Tools.Allow) > 1 && drop(r, &p.Tools.Allow) // none at all means every tool
+		return len(p.Tools.Allow) > 1 && drop(r, &p.Tools.Allow) // an empty list allows every tool
 	}},
 	{"deny a tool", func(_ *rand.Rand, _ tree, p *policy.Policy) bool {
 		p.Tools.Deny = append(slices.Clone(p.Tools.Deny), policy.Glob{Pattern: "x"})
@@ -143,9 +143,9 @@ var narrowings = []narrowing{
 	}},
 }
 
-// leadsOut reports whether a protected place in the folder is a symlink. What it
-// leads to, perhaps in another writable folder, is held as long as this one is
-// declared: nobody looks for links in folders that are not.
+// leadsOut reports whether a protected place in the folder is a symlink. Its target,
+// perhaps in another writable folder, is held only while this folder is declared: the
+// probe looks for links only in declared folders.
 func (tr tree) leadsOut(w policy.Path) bool {
 	real := tr.look(w.Path).Real
 	places := append(tr.below(real), tails(path.Base(real))...)
@@ -161,8 +161,8 @@ func drop[T any](r *rand.Rand, list *[]T) bool {
 	return true
 }
 
-// Whoever takes something out of a profile, or denies more, must not find that
-// a server can do more than before.
+// If a user removes something from a profile, or denies more, the server must not gain
+// anything.
 func TestNarrowingNeverWidens(t *testing.T) {
 	tried := map[string]int{}
 	for seed := range uint64(500) {
@@ -179,8 +179,8 @@ func TestNarrowingNeverWidens(t *testing.T) {
 
 type compile func(policy.Policy, Program, Host) (Plan, error)
 
-// narrowed takes each of the narrowings to one random policy and says what they
-// made possible.
+// narrowed applies each narrowing to one random policy and returns the rights that a
+// server gained.
 func narrowed(t *testing.T, seed uint64, compile compile, tried map[string]int) string {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -212,7 +212,7 @@ func narrowed(t *testing.T, seed uint64, compile compile, tried map[string]int) 
 	return ""
 }
 
-// The property finds mistakes of the kinds that are easily made.
+// The property must detect mistakes that are easily made.
 func TestNarrowingFindsPlantedBugs(t *testing.T) {
 	for name, bug := range map[string]compile{
 		"the last deny is forgotten where there are two": func(pol policy.Policy, prog Program, h Host) (Plan, error) {
@@ -268,8 +268,8 @@ func TestNarrowingFindsPlantedBugs(t *testing.T) {
 	}
 }
 
-// compileIn compiles on a machine with these files. known keeps their facts
-// from one compilation to the next.
+// compileIn compiles on a machine with these files. known caches their facts between
+// compilations.
 func compileIn(tr tree, known map[string]PathFact, compile compile, pol policy.Policy) (Plan, error) {
 	h := laptopHost()
 	h.Paths = known
@@ -283,8 +283,8 @@ func asJSON(v any) string {
 	return string(b)
 }
 
-// sound checks what holds for every plan: it can be mounted in its order, and
-// what is denied or not declared is not reached.
+// sound checks the invariants of every plan: its mounts work in their order, and no
+// denied or undeclared path is reachable.
 func sound(tr tree, pol policy.Policy, p Plan) (found string) {
 	fail := func(format string, args ...any) {
 		if found == "" {
@@ -327,9 +327,9 @@ func sound(tr tree, pol policy.Policy, p Plan) (found string) {
 	return found
 }
 
-// twice checks that Landlock grants on each bind what its mount does, and not
-// more since it lies in something wider: save in a writable folder, where only
-// mounts can, and where the plan says so.
+// twice checks that Landlock grants on each bind the access of its mount, and no more
+// because the bind lies in something wider. The exceptions are writable folders, where
+// only mounts can hold, and the cases that the plan notes.
 func twice(p Plan, fail func(string, ...any)) {
 	for _, m := range p.Root {
 		if m.Kind != MountBind || rank(granted(p.Landlock, m.Target)) <= rank((&compiler{plan: p}).access(m)) {
@@ -348,7 +348,7 @@ func twice(p Plan, fail func(string, ...any)) {
 	}
 }
 
-// denied checks every file of the world against what was declared and denied.
+// denied checks every file of the world against the declared and denied paths.
 func denied(pol policy.Policy, tr tree, p Plan, fail func(string, ...any)) {
 	var reads, writes, deny, trusted []string
 	reals := func(rules []policy.Path) (out []string) {
@@ -388,8 +388,9 @@ func kept(p Plan, at string) bool {
 	return p.Seccomp.Mediate && s == Kept
 }
 
-// guardedPlace reports whether a path is, or lies in, a protected place of a
-// writable folder, which no rule names; without a mediator, one directly in it.
+// guardedPlace reports whether a path is, or lies in, a protected place of a writable
+// folder that no rule names. Without a mediator only places directly in the folder
+// count.
 func guardedPlace(plan Plan, at string, writes, trusted []string) bool {
 	if slices.ContainsFunc(append(trusted, writes...), func(p string) bool { return under(at, p) && strings.Contains(p, "/.") }) {
 		return false
@@ -407,7 +408,7 @@ func guardedPlace(plan Plan, at string, writes, trusted []string) bool {
 	return false
 }
 
-// isProtected reports whether the last elements of a path are a protected name.
+// isProtected reports whether the last elements of a path form a protected name.
 func isProtected(p string) bool {
 	j := NewJudge(Writes{Folders: []string{"/"}})
 	s, held := j.At(p, Known{})

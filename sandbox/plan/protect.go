@@ -9,9 +9,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// protect makes the protected places that lie in the writable folder itself
-// read-only by mounts. Deeper ones, and those that are made later, are held by the
-// mediator, which also holds these once more.
+// protect makes the protected places directly in a writable folder read-only by mounts.
+// The mediator protects the deeper ones and those made later, and also these once more.
 func (c *compiler) protect(r policy.Path) {
 	f := c.host.Paths[r.Path]
 	if !f.Exists || !f.Dir || c.own(f) {
@@ -29,9 +28,9 @@ func (c *compiler) protect(r policy.Path) {
 	}
 }
 
-// mediate lists what the mediator is told, where there is a folder of the user's
-// that the server may write to, or one in which it could find a socket, or a single
-// file, beside which nothing can be made: the mediator says so.
+// mediate configures the mediator. There is one if the server may write to a folder of
+// the user's, could find a socket in a folder it reads, or may write to a single file:
+// nothing can be made beside such a file, and the mediator reports the attempt.
 func (c *compiler) mediate() {
 	w := Writes{}
 	for _, r := range c.pol.Filesystem.Write {
@@ -74,8 +73,8 @@ func (c *compiler) mediate() {
 	c.plan.Writes = w
 }
 
-// searchable reports whether a directory of the user's is shown in which a socket
-// could be found.
+// searchable reports whether the server sees a directory of the user's in which it
+// could find a socket.
 func (c *compiler) searchable() bool {
 	dir := func(p string) bool {
 		f := c.host.Paths[p]
@@ -85,7 +84,7 @@ func (c *compiler) searchable() bool {
 		slices.ContainsFunc(c.prog.Needs, func(n Need) bool { return len(n.Led) > 0 && dir(n.Path) })
 }
 
-// unmediated says why there is no mediator, or nothing.
+// unmediated is the reason why there is no mediator; "" if there is one.
 func (c *compiler) unmediated() string {
 	switch {
 	case !c.requires(policy.LayerMediation):
@@ -100,11 +99,12 @@ func (c *compiler) unmediated() string {
 	return ""
 }
 
-// unheld says what nothing holds without a mediator. With a writable folder that
-// is an error, unless the profile or the command line names the layer.
+// unheld notes the protections that are missing without a mediator. With a writable
+// folder that is an error, unless the profile or the command line leaves the layer out
+// by name.
 func (c *compiler) unheld(w Writes, why string) {
 	if len(w.Folders) == 0 && !c.searchable() {
-		return // nothing but a word about single files
+		return // the mediator would only report attempts beside single files
 	}
 	if len(w.Folders) == 0 {
 		c.note(policy.LayerMediation, "only the sockets that the profile names", "every unix socket in a declared folder can be connected to", why)
@@ -114,16 +114,16 @@ func (c *compiler) unheld(w Writes, why string) {
 		"only those that are there at the start, in the folder itself; others can be made and changed, and unix sockets connected to", why)
 }
 
-// exceptions are the places that the profile makes writable on purpose, without
-// the symlinks on the way to them.
+// exceptions are the places that the profile makes writable on purpose, with the
+// symlinks on the way resolved.
 func (c *compiler) exceptions() []string {
 	out := c.trusted()
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-// protectedNames are the names that the profile, the baseline and the user's git add
-// to mcpen's.
+// protectedNames are the names that the profile, the baseline and the user's git add to
+// mcpen's own.
 func (c *compiler) protectedNames() []string {
 	var names []string
 	for _, p := range c.pol.Filesystem.Protect {
@@ -137,14 +137,15 @@ func (c *compiler) protectedNames() []string {
 	return names
 }
 
-// place is one protected place, its folder's symlinks resolved, and what it is.
+// place is one protected place and its fact; its folder's symlinks are resolved.
 type place struct {
 	path string
 	fact PathFact
 }
 
-// places lists the protected places that exist in a writable folder itself. A name
-// of several elements also stands for its rest where the folder is the first.
+// places lists the protected places that exist directly in a writable folder. If the
+// folder's name is the first element of a protected name, the rest of that name counts
+// too.
 func (c *compiler) places(r policy.Path, f PathFact) []place {
 	var out []place
 	for _, b := range f.Below {
@@ -162,8 +163,8 @@ func (c *compiler) places(r policy.Path, f PathFact) []place {
 	return out
 }
 
-// tails lists what is protected directly in a folder of that name because its
-// name is the first of a protected one of several, or, for the empty name, by any.
+// tails returns the rests of the protected names of several elements whose first
+// element is base; for an empty base, the rests of all of them.
 func tails(base string) []string {
 	var out []string
 	for _, name := range Protected {
@@ -174,9 +175,8 @@ func tails(base string) []string {
 	return out
 }
 
-// hold makes one protected place read-only. A symlink cannot be mounted on: it
-// is what it leads to that must not change, and an exchanged link is taken away
-// by the watch.
+// hold makes one protected place read-only. A symlink cannot be a mount point: its
+// target must not change, and the watch removes a replaced link.
 func (c *compiler) hold(r policy.Path, held place) {
 	p, f := held.path, held.fact
 	m := Mount{Kind: MountBind, Source: p, Target: p, Dir: f.Dir, Exec: true, Protected: true, Why: "protected: code outside trusts it", At: at(r.At)}
@@ -209,8 +209,8 @@ func (c *compiler) writes(p string) bool {
 	})
 }
 
-// trusted lists the places that the profile makes writable on purpose: those it
-// names, and the folders it declares writable themselves.
+// trusted lists the places that the profile makes writable on purpose: those under
+// unprotect, and the declared writable folders themselves.
 func (c *compiler) trusted() []string {
 	var out []string
 	for _, u := range c.pol.Filesystem.Unprotect {
@@ -224,8 +224,8 @@ func (c *compiler) trusted() []string {
 	return out
 }
 
-// realPlace is a place with the symlinks on the way to it resolved, but not
-// itself: what is protected is the name.
+// realPlace resolves the symlinks above a place, but not the place itself: the name is
+// protected.
 func (c *compiler) realPlace(p string) string {
 	before, rest := p, ""
 	for strings.Contains(before, "*") {
@@ -239,8 +239,8 @@ func (c *compiler) realPlace(p string) string {
 
 func (c *compiler) unprotected(p string) bool { return slices.Contains(c.trusted(), p) }
 
-// unprotects refuses what the profile unprotects in vain: a person who wrote it
-// expects it to be writable.
+// unprotects refuses an unprotected place that an outer protected place would still
+// hold: a person who wrote the rule expects it to take effect.
 func (c *compiler) unprotects() {
 	for _, u := range c.pol.Filesystem.Unprotect {
 		p := c.realPlace(u.Path)
@@ -253,8 +253,8 @@ func (c *compiler) unprotects() {
 	}
 }
 
-// protectedIn is the outermost protected place that a path of a writable folder
-// is or lies in, or "".
+// protectedIn returns the outermost protected place that is a path of a writable folder
+// or holds it; "" if there is none.
 func (c *compiler) protectedIn(p string) string {
 	j := NewJudge(Writes{Folders: c.writable(), Names: c.protectedNames(), Except: c.trusted()})
 	if s, held := j.At(p, Known{}); s == Kept {
@@ -263,7 +263,7 @@ func (c *compiler) protectedIn(p string) string {
 	return ""
 }
 
-// writable lists the folders of the user's that may be written to.
+// writable lists the user's folders that the server may write to.
 func (c *compiler) writable() []string {
 	var out []string
 	for _, w := range c.pol.Filesystem.Write {

@@ -1,13 +1,13 @@
 package plan
 
-// protectors are the programs that act, without being asked, on a file that they
-// find in a folder, and the names that they look for there. A name is a base
-// name, or a few joined by slashes that count below any folder; "*" stands for
-// any run of characters within one of them.
+// protectors are the programs that act on a file in a folder without being asked, and
+// the names of those files. A name is a base name, or several elements joined by
+// slashes that match below any folder. "*" matches any run of characters within one
+// element.
 //
-// What a project builds and runs on purpose (Makefile, package.json, sources)
-// is not in the list: changing it is what a server with write access is for,
-// and a person sees it in a diff.
+// The list leaves out the files that a project builds and runs on purpose (Makefile,
+// package.json, sources). Changing them is the purpose of a server with write access,
+// and a person sees the change in a diff.
 var protectors = []struct {
 	by    string // the program, and where it says so
 	names []string
@@ -52,9 +52,9 @@ var protectors = []struct {
 		[]string{".local/bin", ".local/lib", ".venv", "dist-packages", "node_modules", "pyvenv.cfg", "site-packages", "venv"}},
 }
 
-// Protected lists the names below a writable folder from which code later runs
-// outside the sandbox, or that steer a program which runs there (see
-// protectors). They stay as they are unless the profile names them.
+// Protected lists the names below a writable folder from which code later runs outside
+// the sandbox, or that configure a program that runs there (see protectors). The server
+// cannot change them unless the profile names them.
 var Protected = func() []string {
 	var out []string
 	for _, p := range protectors {

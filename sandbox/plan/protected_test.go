@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A place that drops out of the list is one from which a server plants code
-// that the person's own tools run.
+// If a place drops out of the list, a server can plant code there that the person's own
+// tools run.
 func TestProtectedHoldsWhatTheDesignNames(t *testing.T) {
 	for _, want := range []string{
 		".git", ".vscode", ".idea", ".cursor", ".claude", ".codex", ".gemini", ".husky", ".mcp.json", ".mcpen", ".envrc",

@@ -11,23 +11,23 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Proxies are the ways out that mcpen's own environment names.
+// Proxies are the proxies that mcpen's own environment names.
 type Proxies struct {
 	HTTPS  Proxy  `json:"https,omitzero"`   // HTTPS_PROXY, or else ALL_PROXY: for every port but 80
 	HTTP   Proxy  `json:"http,omitzero"`    // HTTP_PROXY, or else ALL_PROXY: for port 80
-	Except string `json:"except,omitempty"` // NO_PROXY: what is dialled directly
+	Except string `json:"except,omitempty"` // NO_PROXY: hosts to dial directly
 }
 
-// Proxy is one proxy, or none where Via is empty.
+// Proxy is one proxy; an empty Via means none.
 type Proxy struct {
 	Via string `json:"via,omitempty"` // scheme://host:port
-	At  string `json:"at,omitempty"`  // who says so: file:line:col, or the variable
+	At  string `json:"at,omitempty"`  // the source of the setting: file:line:col, or the variable
 
-	Login Opaque `json:"-"` // user:password, where it wants that
+	Login Opaque `json:"-"` // user:password, if the proxy demands a login
 }
 
-// proxies chooses the way out. A profile that names a proxy gives it no credentials:
-// it gets those that the environment has for the same address.
+// proxies chooses the proxies to dial through. A profile names a proxy without
+// credentials: mcpen takes them from the environment if that names the same address.
 func (c *compiler) proxies() Proxies {
 	said, env := c.pol.Network.Proxy, c.host.Proxies
 	switch said.Via {
@@ -45,8 +45,8 @@ func (c *compiler) proxies() Proxies {
 	return Proxies{HTTPS: p, HTTP: p, Except: env.Except}
 }
 
-// For is the proxy by which a host, a name or an address, is reached on the port;
-// the zero Proxy: by none. Localhost never is.
+// For returns the proxy for a host, a name or an address, and a port. The zero Proxy
+// means a direct connection, as always for localhost.
 func (p Proxies) For(host string, port uint16) Proxy {
 	one := p.HTTPS
 	if port == 80 {
@@ -63,7 +63,7 @@ func (p Proxies) For(host string, port uint16) Proxy {
 	return one
 }
 
-// Port is where the proxy listens; 0 where there is none.
+// Port is the proxy's port; 0 if there is no proxy.
 func (p Proxy) Port() uint16 {
 	u, err := url.Parse(p.Via)
 	if err != nil {
@@ -76,7 +76,7 @@ func (p Proxy) Port() uint16 {
 	return uint16(n)
 }
 
-// Named reports whether the proxy's host is a name, which has to be looked up.
+// Named reports whether the proxy's host is a name that needs a DNS lookup.
 func (p Proxy) Named() bool {
 	u, err := url.Parse(p.Via)
 	if err != nil {
@@ -86,10 +86,10 @@ func (p Proxy) Named() bool {
 	return err != nil
 }
 
-// Secure reports whether one speaks TLS with the proxy.
+// Secure reports whether the connection to the proxy uses TLS.
 func (p Proxy) Secure() bool { return strings.HasPrefix(p.Via, "https://") }
 
-// Both are the proxies, each once.
+// Both returns the configured proxies, each once.
 func (p Proxies) Both() []Proxy {
 	var out []Proxy
 	for _, one := range []Proxy{p.HTTPS, p.HTTP} {
@@ -100,7 +100,7 @@ func (p Proxies) Both() []Proxy {
 	return out
 }
 
-// authority is a host and a port as a URL has them (RFC 3986, 3.2.2).
+// authority formats a host and a port for a URL (RFC 3986, 3.2.2).
 func authority(host string, port uint16) string {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"

@@ -9,7 +9,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// What goes by which proxy, as programs outside decide it.
+// mcpen must choose a host's proxy as programs outside do.
 func TestProxyFor(t *testing.T) {
 	const http, https = "http://a.example:3128", "http://b.example:3128"
 	both := Proxies{HTTP: Proxy{Via: http}, HTTPS: Proxy{Via: https}, Except: "intern.example.com, .sub.example.com, 10.0.0.0/8, port.example.com:8443, 192.0.2.7"}
@@ -37,8 +37,8 @@ func TestProxyFor(t *testing.T) {
 	}
 }
 
-// A profile names a proxy without credentials, and they come from the environment,
-// for this proxy and for no other. No form of a plan shows them.
+// A profile names a proxy without credentials. They come from the environment, for this
+// proxy and no other, and no form of a plan shows them.
 func TestProxyLogins(t *testing.T) {
 	const corp = "http://proxy.example.com:3128"
 	for via, want := range map[string]Opaque{corp: "ada:unseen", "http://other.example.com:3128": ""} {
@@ -63,7 +63,7 @@ func TestProxyLogins(t *testing.T) {
 	}
 }
 
-// What is dialled on the way out is what stands in the proxy's address.
+// mcpen dials the host and port of the proxy's address.
 func TestProxyAddresses(t *testing.T) {
 	for via, want := range map[string]struct {
 		port          uint16
@@ -92,8 +92,8 @@ func TestProxyAddresses(t *testing.T) {
 	}
 }
 
-// "none" in a profile means none, whatever the environment says, and an environment that
-// is not overruled holds, with what is excepted from it.
+// "none" in a profile overrides the environment. Otherwise the environment's proxies
+// apply, with their exceptions.
 func TestTheProfileChoosesTheWayOut(t *testing.T) {
 	env := Proxies{HTTPS: Proxy{Via: "http://a:1", Login: "l1"}, HTTP: Proxy{Via: "http://b:1", Login: "l2"}, Except: "x.example"}
 	for via, want := range map[string]Proxies{

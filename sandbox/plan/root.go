@@ -11,18 +11,18 @@ import (
 
 const layerNamespaces = policy.LayerNamespaces
 
-// origin says on whose behalf a step builds the root. Where two want the same
-// target, settle decides by it.
+// origin says who wants a step. If two steps have the same target, settle decides by
+// origin.
 type origin int
 
 // The origins.
 const (
 	fromUs        origin = iota // mcpen's own: private file systems, devices, a synthetic /etc
 	fromSystem                  // the host's programs and libraries
-	fromNeed                    // what the program cannot run without
+	fromNeed                    // a path without which the program cannot run
 	fromProfile                 // declared
 	fromProtected               // held read-only in a writable folder
-	fromDesk                    // what a trial shows in the place of the host's
+	fromDesk                    // a file or folder that a trial shows instead of the host's
 	fromSocket                  // a folder for sockets that the egress serves
 )
 
@@ -34,7 +34,7 @@ type step struct {
 
 func (c *compiler) add(from origin, m Mount) { c.steps = append(c.steps, step{m, from}) }
 
-// root lists the mounts that make the server's root.
+// root computes the mounts that make the server's root.
 func (c *compiler) root() {
 	held := c.plan.Holds(layerNamespaces)
 	if held {
@@ -68,9 +68,8 @@ func (c *compiler) root() {
 	c.runnable()
 }
 
-// bind makes a path of the host visible at its own name. Symlinks on the way
-// are made again inside, so that the name that was declared works, and the
-// mount itself is of what they lead to.
+// bind makes a path of the host visible under its own name. It makes the symlinks on
+// the way again inside, so that the declared name works, and mounts their target.
 func (c *compiler) bind(from origin, r policy.Path, writable bool, why string) {
 	p, where := r.Path, at(r.At)
 	f, ok := c.host.Paths[p]
@@ -114,12 +113,13 @@ func (c *compiler) bind(from origin, r policy.Path, writable bool, why string) {
 		}
 	}
 	if !writable && c.systemic(f.Real) {
-		return // it is there already
+		return // already mounted
 	}
 	c.add(from, Mount{Kind: MountBind, Source: f.Real, Target: f.Real, Dir: f.Dir, Writable: writable, Exec: true, Why: why, At: where})
 }
 
-// absent is the problem of a path that is not there, or cannot be looked at.
+// absent is the problem of a path that does not exist or that the probe could not
+// examine.
 func absent(r audit.Roots, p, where string, writable, asked bool, f PathFact) Problem {
 	switch {
 	case !asked:
@@ -135,9 +135,9 @@ func absent(r audit.Roots, p, where string, writable, asked bool, f PathFact) Pr
 		Grant: r.AllowOptionalPath("read", p).Noted("with a question mark it may be absent")}
 }
 
-// refuse says why a path, every symlink resolved, is not given away. The policy
-// was judged by names; where a name leads can be up to a project, which makes
-// its own symlinks.
+// refuse returns the reason why the plan must not grant a path, whose symlinks are all
+// resolved. The policy package judged the names; a project makes its own symlinks and
+// so may choose where a name leads.
 func (c *compiler) refuse(from origin, p string, writable bool) error {
 	h := c.host
 	login := policy.Dirs{Home: c.real(h.Login.Home), State: c.real(h.Login.State), Config: c.real(h.Login.Config)}
@@ -170,7 +170,7 @@ func (c *compiler) refuse(from origin, p string, writable bool) error {
 	return nil
 }
 
-// real is the path with every symlink resolved, as far as it exists.
+// real resolves every symlink of a path, as far as the path exists.
 func (c *compiler) real(p string) string {
 	if !path.IsAbs(p) {
 		return ""
@@ -185,7 +185,7 @@ func (c *compiler) real(p string) string {
 	return p
 }
 
-// sockets makes the folders in which the egress puts the sockets it serves.
+// sockets makes the folders in which the egress creates the sockets it serves.
 func (c *compiler) sockets() {
 	for _, s := range c.pol.Sockets {
 		where := at(s.At)
@@ -197,17 +197,17 @@ func (c *compiler) sockets() {
 		for _, l := range c.host.Paths[path.Dir(s.Path)].Links {
 			c.add(fromSocket, Mount{Kind: MountSymlink, Target: l.Path, Source: l.Text, Why: "the way to a socket", At: where})
 		}
-		// Writable, because pid 1 makes the socket when every mount is made.
+		// Writable, because pid 1 makes the socket after all mounts.
 		c.add(fromSocket, Mount{Kind: MountTmpfs, Target: dir, Bytes: 64 << 10, Inodes: 16, Mode: 0o755, Writable: true,
 			Why: "a socket that mcpen joins to the host's", At: where})
 	}
 }
 
-// runnable checks that the program is there inside.
+// runnable checks that the program is visible inside.
 func (c *compiler) runnable() {
 	f := c.host.Paths[c.prog.Path]
 	if !f.Exists || len(c.problems) > 0 {
-		return // whoever executes it says so; what was refused says why
+		return // execve reports it, or the problems already give the reason
 	}
 	if !c.visible(f.Real) {
 		c.problem(Problem{Text: fmt.Sprintf("cannot run %q: nothing that the server can see holds it", c.prog.Path),
@@ -215,7 +215,7 @@ func (c *compiler) runnable() {
 	}
 }
 
-// visible reports whether a path without symlinks is there inside.
+// visible reports whether a path without symlinks exists inside.
 func (c *compiler) visible(p string) bool {
 	seen := false
 	for _, m := range c.plan.Root {

@@ -2,14 +2,13 @@ package plan
 
 import "path"
 
-// bareProc is what is visible of /proc without a pid namespace: the process's
-// own part and what runtimes ask of the machine. Other processes' parts stay
-// closed, since a command line may hold a secret.
+// bareProc lists the parts of /proc that are visible without a pid namespace: the
+// process's own directory and the files that runtimes read about the machine. Other
+// processes' directories stay closed, since a command line may hold a secret.
 var bareProc = []string{"/proc/self", "/proc/cpuinfo", "/proc/filesystems", "/proc/loadavg", "/proc/meminfo", "/proc/stat", "/proc/uptime", "/proc/version",
 	"/proc/sys/kernel/osrelease", "/proc/sys/vm/overcommit_memory"}
 
-// scratch lists what stands in for private file systems and for /proc where
-// there are no namespaces.
+// scratch replaces the private file systems and /proc if there are no namespaces.
 func (c *compiler) scratch() {
 	for _, p := range bareProc {
 		c.add(fromUs, Mount{Kind: MountProc, Target: p, Why: "what runtimes ask of the machine"})

@@ -9,11 +9,10 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// settle turns the steps into mounts in an order in which each one's parent is
-// there first. It drops what another mount brings along, decides between two
-// for one target, and refuses what could not be mounted: libcontainer makes a
-// mount point where it can, which is in a private file system or the skeleton,
-// never in a folder of the host.
+// settle orders the steps into mounts so that each mount's parent comes first. It drops
+// a step that another mount already covers, chooses between two steps with one target,
+// and refuses an impossible mount: libcontainer makes mount points only in a private
+// file system or the skeleton, never in a folder of the host.
 func (c *compiler) settle() {
 	c.refuseLedDenials()
 	c.undeny()
@@ -42,12 +41,12 @@ func (c *compiler) settle() {
 	c.masks()
 }
 
-// inOrder puts parents first, and otherwise the order of names.
+// inOrder compares two mounts: parents first, then by name.
 func inOrder(a, b Mount) int {
 	return cmp.Or(cmp.Compare(depth(a.Target), depth(b.Target)), cmp.Compare(a.Target, b.Target))
 }
 
-// merge decides between two steps for one target.
+// merge chooses between two steps with the same target.
 func (c *compiler) merge(a, b step) step {
 	if a.from > b.from {
 		a, b = b, a
@@ -59,7 +58,7 @@ func (c *compiler) merge(a, b step) step {
 		if a.Writable && !b.Writable {
 			return a
 		}
-		return b // both were asked for: the wider of two rights on one path
+		return b // both were requested: the wider of two rights on one path
 	case a.Kind == MountDevice || a.Kind == MountPipe || a.Kind == MountProc || a.Kind == MountPTY || b.Kind == MountSymlink:
 		return a
 	case a.from == fromUs && a.Kind == MountTmpfs && b.Kind == MountTmpfs:
@@ -71,7 +70,7 @@ func (c *compiler) merge(a, b step) step {
 	return a
 }
 
-// nearest is the mount that a path lies in.
+// nearest is the mount that holds a path.
 func nearest(grounds map[string]step, p string) (step, bool) {
 	for dir := path.Dir(p); dir != "/"; dir = path.Dir(dir) {
 		if g, ok := grounds[dir]; ok {
@@ -81,22 +80,22 @@ func nearest(grounds map[string]step, p string) (step, bool) {
 	return step{}, false
 }
 
-// stands reports whether a step is still wanted, and possible, in the mount that
-// it lies in.
+// stands reports whether a step is still needed, and possible, in the mount that holds
+// it.
 func (c *compiler) stands(s, ground step) bool {
 	switch {
 	case ground.Kind == MountTmpfs, s.from == fromDesk:
 		return true
 	case ground.Kind == MountBind && s.Kind == MountBind && s.Source == path.Join(ground.Source, s.Target[len(ground.Target):]):
-		return s.Writable != ground.Writable // the host has the mount point; the same again shows nothing new
+		return s.Writable != ground.Writable // the host has the mount point; the same right again has no effect
 	case ground.Kind == MountBind && s.Kind != MountBind && s.from != fromSocket:
-		return false // the host's own is shown
+		return false // the host's own file is visible
 	}
 	c.problem(Problem{At: s.At, Text: fmt.Sprintf("cannot put %q (%s) into %q (%s)", s.Target, s.Why, ground.Target, ground.Why), Hint: elsewhere(s, ground)})
 	return false
 }
 
-// elsewhere is what helps where a socket's folder and a declared one meet.
+// elsewhere is the hint for a socket's folder that meets a declared one.
 func elsewhere(s, ground step) string {
 	if s.from == fromSocket && ground.from == fromProfile {
 		return "declare less than " + ground.Target + ", or have the service listen elsewhere"
@@ -104,8 +103,8 @@ func elsewhere(s, ground step) string {
 	return ""
 }
 
-// varTmp makes /var/tmp a folder of its own, instead of another name of /tmp,
-// where something is declared in it: what lies in a link cannot be mounted on.
+// varTmp makes /var/tmp a folder of its own, instead of a symlink to /tmp, if something
+// is declared in it: a mount point cannot lie in a symlink.
 func (c *compiler) varTmp() {
 	const name = "/var/tmp"
 	inIt := func(s step) bool { return s.Target != name && under(s.Target, name) }
@@ -121,8 +120,8 @@ func (c *compiler) varTmp() {
 	}
 }
 
-// open lists what a server may reach without namespaces: the same paths where
-// they already are, for Landlock to hold. What only a mount can hold is refused.
+// open lists the paths that a server may reach without namespaces: the host's own
+// paths, for Landlock to hold. It refuses a rule that only a mount can enforce.
 func (c *compiler) open() {
 	for _, r := range c.pol.Filesystem.Deny {
 		c.problem(Problem{At: at(r.At), Lack: layerNamespaces,
@@ -132,7 +131,7 @@ func (c *compiler) open() {
 	seen := map[string]int{}
 	for _, s := range c.steps {
 		if s.Kind == MountSymlink {
-			continue // the host has it
+			continue // the host already has it
 		}
 		if !s.Writable && (s.from == fromProfile || s.from == fromProtected) && c.writes(s.Target) {
 			c.readonlyInOpen(s)
@@ -147,11 +146,11 @@ func (c *compiler) open() {
 	}
 }
 
-// readonlyInOpen refuses what would have to stay read-only in a writable folder.
+// readonlyInOpen refuses a path that would have to stay read-only in a writable folder.
 func (c *compiler) readonlyInOpen(s step) {
 	for _, w := range c.pol.Filesystem.Write {
 		if s.from != fromProtected && c.host.Paths[w.Path].Real == s.Target {
-			return // both were asked for
+			return // both were requested
 		}
 	}
 	var grant *audit.Grant

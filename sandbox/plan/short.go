@@ -2,18 +2,19 @@ package plan
 
 import "strings"
 
-// shorts finds a protected element by the short name that FAT and NTFS give it. The key
-// leaves out the number.
+// shorts maps the short name that FAT and NTFS give a protected element to that
+// element. The key leaves out the number.
 type shorts map[shortName]string
 
-// shortName is an 8.3 name: base stands before "~", ending behind the last dot.
+// shortName is an 8.3 name: base is the part before "~", ending the part after the last
+// dot.
 type shortName struct{ base, ending string }
 
 // maxShort is the length of "ABCDEF~1.GHI".
 const maxShort = 12
 
-// add enters a folded element. An element that fits into 8.3 has no other name, and is
-// left out.
+// add enters a folded element. It skips an element that fits into 8.3, since that has
+// no other name.
 func (s shorts) add(element string) {
 	base, ending := split(strings.TrimLeft(element, "."))
 	base = strings.NewReplacer(".", "", " ", "").Replace(base)
@@ -24,10 +25,10 @@ func (s shorts) add(element string) {
 	s[shortName{base[:min(2, len(base))] + "####", ending[:min(3, len(ending))]}] = element // the fifth of its kind, with a checksum
 }
 
-// long returns the protected element whose short name this is, or else the element
-// itself. VFAT and NTFS open .vscode by VSCODE~1 as well, and the kernel reports the name
-// that was asked for. Other file systems have no short names, and hardly anybody names a
-// file like one.
+// long returns the protected element with this short name, or else the element itself.
+// VFAT and NTFS open .vscode as VSCODE~1, too, and the kernel reports the name that the
+// caller used. Other file systems have no short names, and hardly anybody gives a file
+// such a name.
 func (s shorts) long(element string) string {
 	if len(element) > maxShort || !strings.Contains(element, "~") {
 		return element

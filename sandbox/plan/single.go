@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// Single is one file that a rule of the profile makes writable. The mount that
-// shows it holds the file and not the name: the server cannot replace it, nor make
-// anything beside it, as an atomic save and the journal of a database do, and a
-// file that takes its name outside is another one.
+// Single is one file that a rule of the profile makes writable. Its mount covers the
+// file and not the name. So the server cannot replace the file or create another beside
+// it, as an atomic save and a database's journal do; and a file that later takes the
+// name outside is a different file.
 type Single struct {
 	File string `json:"file"` // every symlink resolved
-	// Folder is what a rule may name instead; "" where no rule may.
+	// Folder is the folder that a rule may name instead; "" if no rule may.
 	Folder string `json:"folder,omitempty"`
 	At     string `json:"at,omitempty"` // file:line:col of the rule
 }
 
-// singles lists the single files of the user's that the server may write to. What
-// lies in one of the folders is reached by its name in any case.
+// singles lists the user's single files that the server may write to. It skips a file
+// in one of the folders, which the server reaches by name anyway.
 func (c *compiler) singles(folders []string) []Single {
 	var out []Single
 	for _, r := range c.pol.Filesystem.Write {
@@ -38,8 +38,8 @@ func (c *compiler) singles(folders []string) []Single {
 	return slices.CompactFunc(out, func(a, b Single) bool { return a.File == b.File })
 }
 
-// Single is the single file that a path names or lies beside, which is why the
-// path can be neither made nor replaced.
+// Single returns the single file that a path names or lies beside. Because of it, the
+// path cannot be created or replaced.
 func (j *Judge) Single(p string) (Single, bool) {
 	dir := path.Dir(p)
 	i := slices.IndexFunc(j.w.Singles, func(s Single) bool { return s.File == p })

@@ -11,13 +11,12 @@ type systemPath struct {
 	copy      bool // a small file
 }
 
-// system is what every server gets of the host's system, each only where it
-// exists: programs, libraries, time zones, certificates. No secret of the
-// system lies below any of them (/etc/ssl/private, /etc/shadow and the like are
-// not in the list).
+// system lists the paths of the host's system that every server gets, each only if it
+// exists: programs, libraries, time zones, certificates. None of them contains a secret
+// of the system (/etc/ssl/private, /etc/shadow and the like are not in the list).
 //
-// A mount costs about a fifth of a millisecond at every start, a copy of a small
-// file a twentieth of that.
+// A mount costs about a fifth of a millisecond at every start; a copy of a small file
+// costs a twentieth of that.
 var system = []systemPath{
 	{path: "/usr", why: "programs and libraries"},
 	{path: "/bin", why: "programs and libraries"},
@@ -45,19 +44,19 @@ var system = []systemPath{
 	{path: "/etc/fonts", why: "fonts"},
 }
 
-// devices are the six device nodes of the root. None of them leads to hardware;
-// /dev/tty leads nowhere, since the server has no controlling terminal.
+// devices are the six device nodes of the root. None of them leads to hardware.
+// /dev/tty fails to open, since the server has no controlling terminal (tty(4)).
 var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
 
-// system adds what there is of the host's system.
+// system adds the system paths that the host has.
 func (c *compiler) system() {
 	for _, s := range system {
 		f := c.host.Paths[s.path]
 		if !f.Exists {
 			continue
 		}
-		// A link to another part of the system (merged /usr, /etc/localtime)
-		// stays a link.
+		// A link to another part of the system (merged /usr, /etc/localtime) stays a
+		// link.
 		if len(f.Links) > 0 && f.Links[0].Path == s.path && c.systemic(f.Real) {
 			c.add(fromSystem, Mount{Kind: MountSymlink, Target: s.path, Source: f.Links[0].Text, Why: s.why})
 			continue
@@ -70,7 +69,7 @@ func (c *compiler) system() {
 	}
 }
 
-// systemic reports whether a path lies below something that system binds.
+// systemic reports whether a path lies in a system folder that the plan binds.
 func (c *compiler) systemic(p string) bool {
 	for _, s := range system {
 		if f := c.host.Paths[s.path]; f.Exists && f.Real == s.path && under(p, s.path) && (f.Dir || p == s.path) {
@@ -80,8 +79,8 @@ func (c *compiler) systemic(p string) bool {
 	return false
 }
 
-// customary makes the devices, the private file systems and the names that
-// every program expects.
+// customary makes the devices, the private file systems and the names that every
+// program expects.
 func (c *compiler) customary() {
 	tmp, inodes := int64(c.pol.Limits.Tmp), int64(c.pol.Limits.TmpFiles)
 	private := func(target string, mode uint32, exec bool, why string) {
@@ -111,8 +110,8 @@ func (c *compiler) devices() {
 	}
 }
 
-// terminals gives terminals of the sandbox's own, where the profile asks for them:
-// outside they would be the user's.
+// terminals makes the sandbox's own terminals if the profile asks for them; without
+// namespaces they would be the user's.
 func (c *compiler) terminals() {
 	switch {
 	case c.pol.Process.PTY:
@@ -122,12 +121,12 @@ func (c *compiler) terminals() {
 	}
 }
 
-// Terminals is what makes terminals, and /dev/ptmx leads to it. Where a server gets
-// none, a pipe is there, of which programs say that it is no terminal.
+// Terminals is the device that makes terminals; /dev/ptmx links to it. A server without
+// terminals gets a pipe there, and programs report that it is not a terminal.
 const Terminals = "/dev/pts/ptmx"
 
-// etc makes the files of a synthetic /etc: what programs read to learn who they
-// are, and nothing of the host's.
+// etc makes the files of a synthetic /etc: those from which programs learn their user,
+// and nothing of the host's.
 func (c *compiler) etc() {
 	h := c.host
 	user := c.user()
@@ -166,17 +165,16 @@ func (c *compiler) etc() {
 // Hostname is the name of every sandbox.
 const Hostname = "mcpen"
 
-// Resolver is the address at which programs inside ask for names. Any address
-// would do, since all of them lead to the egress; this one is reserved for
-// documentation (RFC 5737), so nobody has it.
+// Resolver is the address of the DNS server inside. Any address would do, since all of
+// them lead to the egress. This one is reserved for documentation (RFC 5737), so no
+// machine has it.
 const Resolver = "192.0.2.53"
 
-// Home is the server's HOME: a private file system, empty at the start and gone
-// at the end. It is never where the user's own home is, since what is declared
-// below that would then lie in a folder that may be written: Landlock's rules
-// add up along a path, so that a rule for the home would hold for all of it
-// (landlock(7)). The user's home exists inside only as far as something below it
-// was declared or is needed.
+// Home is the server's HOME: a private file system, empty at the start and gone at the
+// end. It never has the path of the user's own home. Otherwise a folder declared below
+// that path would lie in a writable folder, and Landlock's rules add up along a path:
+// the rule for the home would apply to the folder, too (landlock(7)). The user's home
+// exists inside only as far as something below it is declared or needed.
 const Home = "/run/home"
 
 func (c *compiler) user() string {

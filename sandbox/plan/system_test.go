@@ -10,8 +10,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// What every server gets of the machine, where it is there, and how: a library, a
-// certificate or a time zone less is a program that fails inside alone.
+// Every server gets these parts of the system, if they exist, and in this form. If a
+// library, a certificate or a time zone is missing, a program fails only inside.
 func TestEverySystemPathIsShown(t *testing.T) {
 	binds := strings.Fields("/usr /bin /sbin /lib /lib32 /lib64 /libx32 /etc/alternatives /etc/ssl/certs /etc/ca-certificates/extracted /etc/pki/tls/certs /etc/pki/ca-trust/extracted /etc/crypto-policies /etc/fonts")
 	single := strings.Fields("/etc/ssl/cert.pem /etc/pki/tls/cert.pem")
@@ -78,7 +78,7 @@ func TestEverySystemPathIsShown(t *testing.T) {
 			t.Errorf("%s is shown: %+v", never, m)
 		}
 	}
-	// A file of the system is what it is alone; what lies in a folder is of the system.
+	// A file of the system stands for itself alone; a folder includes everything in it.
 	c := compiler{host: Host{Paths: map[string]PathFact{}}}
 	for _, path := range slices.Concat(binds, single, copies) {
 		c.host.Paths[path] = tr.look(path)
@@ -90,8 +90,8 @@ func TestEverySystemPathIsShown(t *testing.T) {
 	}
 }
 
-// Without namespaces a server sees of /proc what runtimes ask and nobody's command line,
-// and gets no terminal: it would be the user's.
+// Without namespaces a server sees only the files of /proc that runtimes need, and
+// nobody's command line. It gets no terminal: that would be the user's.
 func TestBareProcIsListed(t *testing.T) {
 	tr := parseTree(t, laptop)
 	pol := policy.Closed("demo")
@@ -120,7 +120,7 @@ func TestBareProcIsListed(t *testing.T) {
 	}
 }
 
-// The parts of /proc that tell of the whole machine.
+// These places of /proc describe the whole machine and must be hidden.
 func TestProcIsMasked(t *testing.T) {
 	for _, l := range []struct {
 		name, want string
@@ -137,8 +137,8 @@ func TestProcIsMasked(t *testing.T) {
 	}
 }
 
-// Who the server is told to be: the user's name and ids, root's own row where that is
-// somebody else, and a group for each.
+// /etc shows the server the user's name and ids, a row for root if that is somebody
+// else, and a group for each.
 func TestEtcSaysWhoOneIs(t *testing.T) {
 	file := func(uid, gid int, user, name string, allow []policy.Host) string {
 		pol, h := policy.Closed("demo"), laptopHost()
@@ -175,8 +175,8 @@ func TestEtcSaysWhoOneIs(t *testing.T) {
 	}
 }
 
-// A path that is not there is told with what helps: a program's is installed anew, a
-// folder to write to is made, and what is read may be absent.
+// The message about an absent path names a remedy: reinstall the program, make a
+// writable folder, or mark a readable path as optional.
 func TestWhatIsAbsentIsSaid(t *testing.T) {
 	for _, c := range []struct {
 		where           string
@@ -210,7 +210,7 @@ func TestWhatIsAbsentIsSaid(t *testing.T) {
 	}
 }
 
-// The plan's order makes a folder before what lies in it.
+// A folder comes before its content in the plan's order.
 func TestMountsAreInOrder(t *testing.T) {
 	p := rich(t)
 	for i, m := range p.Root {
@@ -234,8 +234,9 @@ func TestMountsAreInOrder(t *testing.T) {
 	}
 }
 
-// A mediator is there where a folder of the person's is shown, in which a socket could be
-// found, and not for files, the system's folders or what is not there: it costs a start.
+// The plan includes a mediator if the server sees a folder of the person's, in which it
+// could find a socket. It has none for files, the system's folders or absent paths,
+// since a mediator makes the start slower.
 func TestWhoIsMediated(t *testing.T) {
 	tr := parseTree(t, laptop, "file /home/ada/one\ndir /home/ada/led\nsocket /srv/s.sock\n")
 	for _, c := range []struct {

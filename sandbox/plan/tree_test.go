@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// tree is a file system in words, one entry a line:
+// tree describes a file system, one entry a line:
 //
 //	dir /home/ada/src      file /etc/hosts      socket /run/x.sock
 //	link /home/ada/l -> src                     closed /root (cannot be looked into)
 //
-// Directories on the way are there by themselves.
+// Parent directories need no entry.
 type tree map[string]entry
 
 type entry struct{ kind, text string }
@@ -49,7 +49,7 @@ func (tr tree) put(p string, e entry) {
 	}
 }
 
-// look is what host.Look finds on a real file system.
+// look returns the fact that host.Look finds on a real file system.
 func (tr tree) look(p string) PathFact {
 	var f PathFact
 	rest := strings.Split(path.Clean(p), "/")
@@ -87,7 +87,7 @@ func (tr tree) look(p string) PathFact {
 	return f
 }
 
-// below is what host finds directly in a folder.
+// below lists the protected places that host finds directly in a folder.
 func (tr tree) below(dir string) []string {
 	var out []string
 	for p := range tr {

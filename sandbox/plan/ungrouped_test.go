@@ -8,8 +8,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// A limit that is gone is told, one that something else holds is held by that, and
-// the plan that was compiled says what it said.
+// The new plan notes a limit that no mechanism holds any more, and keeps one that
+// another mechanism holds. The original plan does not change.
 func TestUngrouped(t *testing.T) {
 	limits := func() []Limit {
 		return []Limit{

@@ -12,47 +12,46 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Question is one thing that somebody wants to know of a server: a path, a host
-// or a tool.
+// Question asks what a server may do with one subject: a path, a host or a tool.
 type Question struct {
 	Path string // absolute and clean
-	// Facts are what Path and each directory above it is, as host.Look finds it.
+	// Facts describes Path and each directory above it, as host.Look finds them.
 	Facts map[string]PathFact
 	Host  string // a name in lower case without a trailing dot, or an address
 	Port  uint16 // of Host
 	Tool  string
 }
 
-// Answer is what the plan says to a Question.
+// Answer is the plan's answer to a Question.
 type Answer struct {
 	Kind     string    `json:"kind"`    // "path", "host" or "tool"
-	Subject  string    `json:"subject"` // what was asked
+	Subject  string    `json:"subject"` // the path, host or tool of the question
 	Verdicts []Verdict `json:"verdicts"`
-	// Unknown is what decides too, and is known only while the server runs.
+	// Unknown lists further conditions that are known only while the server runs.
 	Unknown []string `json:"unknown,omitempty"`
 }
 
-// Verdict is whether the server may do one thing. The zero value refuses.
+// Verdict says whether the server may do one thing. The zero value refuses.
 type Verdict struct {
 	Do      string `json:"do"` // "read", "write", "connect" or "call"
 	Allowed bool   `json:"allowed"`
-	Rule    string `json:"rule,omitempty"` // file:line:col of the line that decides, where one does
+	Rule    string `json:"rule,omitempty"` // file:line:col of the deciding line; "" if no line decides
 	Why     string `json:"why"`
-	// Grant is what would allow it: with this right more, the plan does.
+	// Grant is the right that would allow it: a plan with it does.
 	Grant *audit.Grant `json:"grant,omitempty"`
-	Never string       `json:"never,omitempty"` // why no grant does
+	Never string       `json:"never,omitempty"` // why no grant would allow it
 }
 
-// Case is what a plan is compiled of.
+// Case is the input of Compile.
 type Case struct {
 	Policy  policy.Policy
 	Program Program
 	Host    Host
 }
 
-// Why answers a question about the plan of a case. It is pure, as Compile is; a
-// grant that it names was tried by compiling the case with it. The error is
-// Compile's.
+// Why answers a question about the plan of a case. Like Compile, it is pure. It
+// compiles the case with each grant that it names, to prove that the grant suffices.
+// The error is Compile's.
 func Why(c Case, q Question) (Answer, error) {
 	c.Host.Paths = maps.Clone(c.Host.Paths)
 	if c.Host.Paths == nil {
@@ -77,14 +76,15 @@ func Why(c Case, q Question) (Answer, error) {
 	return w.tool(), nil
 }
 
-// inquiry is one question on its way to the answer.
+// inquiry is the state of one question.
 type inquiry struct {
 	Case
 	plan Plan
 	q    Question
 }
 
-// try is the verdict with the grant, if the plan with the right more allows it.
+// try adds the grant to the verdict if a plan with the additional right allows the
+// action.
 func (w inquiry) try(v Verdict, g *audit.Grant, add func(*policy.Policy)) Verdict {
 	if g == nil {
 		v.Never = "no profile can spell it"
@@ -106,10 +106,10 @@ func (w inquiry) try(v Verdict, g *audit.Grant, add func(*policy.Policy)) Verdic
 	return v
 }
 
-// added is where a right stands that is only tried.
+// added is the position of a right that is only tried.
 var added = policy.Pos{File: "the grant", Line: 1, Col: 1}
 
-// verdict judges what a verdict is about, without a grant.
+// verdict judges one action, without a grant.
 func (w inquiry) verdict(do string) Verdict {
 	switch {
 	case w.q.Host != "":
@@ -124,7 +124,7 @@ func (w inquiry) verdict(do string) Verdict {
 	return w.read()
 }
 
-// path answers about a path.
+// path answers a question about a path.
 func (w inquiry) path() Answer {
 	a := Answer{Kind: "path", Subject: w.q.Path}
 	spot := w.spot()
@@ -149,7 +149,7 @@ func (w inquiry) path() Answer {
 	return a
 }
 
-// spot is where a path leads, by what is known of it.
+// spot is the target of a path, by the known facts.
 type spot struct {
 	real  string // without symlinks, as far as it exists
 	links []Link // on the way
@@ -169,7 +169,7 @@ func (w inquiry) spot() spot {
 	}
 }
 
-// ground is the innermost mount that a path inside lies in, or the zero Mount.
+// ground is the innermost mount that holds a path inside; the zero Mount if none does.
 func (w inquiry) ground(p string) Mount {
 	var in Mount
 	for _, m := range w.plan.Root {
@@ -182,7 +182,7 @@ func (w inquiry) ground(p string) Mount {
 	return in
 }
 
-// absentLink is a symlink on the way that is not there inside, or "".
+// absentLink is a symlink on the way that does not exist inside; "" if there is none.
 func (w inquiry) absentLink(links []Link) string {
 	for _, l := range links {
 		if m := w.ground(l.Path); m.Kind != MountSymlink && m.Kind != MountBind {
@@ -192,7 +192,7 @@ func (w inquiry) absentLink(links []Link) string {
 	return ""
 }
 
-// read judges reading. Writing needs it.
+// read judges reading. Writing requires it.
 func (w inquiry) read() Verdict {
 	v, s := Verdict{Do: "read"}, w.spot()
 	if d, ok := w.denied(s.real); ok {
@@ -240,7 +240,7 @@ func (w inquiry) write() Verdict {
 		standing = Changing
 	}
 	if !m.Writable && standing != Kept {
-		standing = Elsewhere // whatever the mediator lets pass, the mount does not
+		standing = Elsewhere // the mediator may allow it, the read-only mount does not
 	}
 	switch standing {
 	case Kept:
@@ -256,7 +256,8 @@ func (w inquiry) write() Verdict {
 	return v
 }
 
-// denied is the line that denies a path, by its name or by where it leads.
+// denied returns the position of the line that denies a path, by its name or by its
+// target.
 func (w inquiry) denied(real string) (string, bool) {
 	for _, d := range w.Policy.Filesystem.Deny {
 		place := d.Path
@@ -272,7 +273,7 @@ func (w inquiry) denied(real string) (string, bool) {
 	return "", false
 }
 
-// undeclared says why no mount holds the path, and which rule would have.
+// undeclared says why no mount holds the path, and which rule would have covered it.
 func (w inquiry) undeclared() (rule, why string) {
 	for _, r := range slices.Concat(w.Policy.Filesystem.Read, w.Policy.Filesystem.Write) {
 		if r.Optional && under(w.q.Path, r.Path) && !w.Host.Paths[r.Path].Exists {
@@ -285,7 +286,7 @@ func (w inquiry) undeclared() (rule, why string) {
 	return "", "no rule declares it: it cannot be opened"
 }
 
-// allowPath adds what would allow it.
+// allowPath adds the grant that would allow access to the path.
 func (w inquiry) allowPath(v Verdict) Verdict {
 	s := w.spot()
 	switch {
@@ -314,7 +315,7 @@ func (w inquiry) allowPath(v Verdict) Verdict {
 	})
 }
 
-// join judges the connection to a unix socket of the host's.
+// join judges the connection to a unix socket of the host.
 func (w inquiry) join() Verdict {
 	v, s := Verdict{Do: "connect", Why: "no rule names this socket"}, w.spot()
 	for _, have := range w.plan.Network.Sockets {
@@ -344,7 +345,7 @@ func (w inquiry) allowSocket(v Verdict) Verdict {
 	})
 }
 
-// host answers about a host and a port.
+// host answers a question about a host and a port.
 func (w inquiry) host() Answer {
 	subject := netHost(w.q.Host, w.q.Port)
 	a := Answer{Kind: "host", Subject: subject}
@@ -368,7 +369,7 @@ func (w inquiry) host() Answer {
 	return a
 }
 
-// allowHost adds the rule that would allow it.
+// allowHost adds the grant that would allow the connection.
 func (w inquiry) allowHost(v Verdict, subject string) Verdict {
 	if loopback(w.q.Host) {
 		subject = netHost("localhost", w.q.Port)
@@ -433,7 +434,7 @@ func (w inquiry) connect() Verdict {
 	return v
 }
 
-// allowedBy is the verdict of a rule, and what it demands on the port.
+// allowedBy is the verdict of a rule, and the TLS that it demands on the port.
 func allowedBy(v Verdict, h policy.Host, port uint16) Verdict {
 	v.Allowed, v.Rule, v.Why = true, at(h.At), h.String()
 	switch {
@@ -450,7 +451,7 @@ func otherPort(v Verdict, h policy.Host) Verdict {
 	return v
 }
 
-// local judges a connection to a loopback.
+// local judges a connection to a loopback address.
 func (w inquiry) local(v Verdict) Verdict {
 	usual := slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, w.q.Host)
 	for _, h := range w.plan.Network.Hosts {
@@ -466,7 +467,7 @@ func (w inquiry) local(v Verdict) Verdict {
 	return v
 }
 
-// address judges a connection to an address that no name led to.
+// address judges a connection to an address that was not resolved from a name.
 func (w inquiry) address(v Verdict, a netip.Addr) Verdict {
 	is := policy.ClassifyAddress(a)
 	var other []policy.Host
@@ -496,7 +497,7 @@ func (w inquiry) address(v Verdict, a netip.Addr) Verdict {
 	return v
 }
 
-// tool answers about a tool.
+// tool answers a question about a tool.
 func (w inquiry) tool() Answer {
 	a := Answer{Kind: "tool", Subject: w.q.Tool, Unknown: []string{"whether the server has a tool of this name"}}
 	v := w.call()

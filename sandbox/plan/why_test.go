@@ -10,7 +10,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// whyCase is a server with a rule of each kind, one a line of its profile.
+// whyCase is a server whose profile has a rule of each kind, one a line.
 func whyCase(t *testing.T) (Case, tree) {
 	t.Helper()
 	tr := parseTree(t, laptop, `
@@ -52,8 +52,8 @@ socket /run/docker.sock
 	return c, tr
 }
 
-// short is an answer in one line: what is done, + or -, the line, and what would
-// change it.
+// short formats an answer in one line: the action, + or -, the line number, and the
+// grant that would change it.
 func short(a Answer) string {
 	var out []string
 	for _, v := range a.Verdicts {
@@ -72,7 +72,7 @@ func short(a Answer) string {
 	return strings.Join(out, "; ")
 }
 
-// Who is told "allowed", or the wrong line, of a server changes the wrong thing.
+// A person who reads "allowed" in error, or the wrong line, changes the wrong thing.
 func TestWhy(t *testing.T) {
 	c, tr := whyCase(t)
 	for _, test := range []struct{ ask, want, why, unknown string }{
@@ -161,8 +161,8 @@ func askOf(s string, tr tree) Question {
 	return Question{Tool: s}
 }
 
-// A server that nobody gave anything may do nothing, whatever is asked; and nothing
-// is allowed where no namespace holds the network.
+// A server without any grant may do nothing, whatever the question; and it may not
+// connect if no namespace holds the network.
 func TestWhyOfNothingRefuses(t *testing.T) {
 	full, tr := whyCase(t)
 	c := Case{Policy: policy.Closed("demo"), Program: full.Program, Host: laptopHost()}
@@ -184,8 +184,8 @@ func TestWhyOfNothingRefuses(t *testing.T) {
 	}
 }
 
-// Where a proxy is on the way, nobody here knows which address a name has; and what is
-// asked of a plan that does not compile is answered with what stands in its way.
+// Behind a proxy, mcpen does not know the addresses of a name. If the plan does not
+// compile, the answer is the list of problems.
 func TestWhyByAProxy(t *testing.T) {
 	c, tr := whyCase(t)
 	c.Host.Proxies = Proxies{HTTPS: Proxy{Via: "http://proxy.example:3128", At: "HTTPS_PROXY"}}
@@ -202,7 +202,7 @@ func TestWhyByAProxy(t *testing.T) {
 	}
 }
 
-// What a grant would be, and the ways in which none can be.
+// These are the grants, and the reasons why there is none.
 func TestWhyNever(t *testing.T) {
 	c, tr := whyCase(t)
 	for ask, want := range map[string]string{
@@ -229,12 +229,12 @@ func TestWhyNever(t *testing.T) {
 	if err != nil || !strings.Contains(strings.Join(a.Unknown, "; "), "what is there: ") || strings.Contains(strings.Join(a.Unknown, "; "), "what will be there") {
 		t.Errorf("what cannot be looked at: %+v, %v", a, err)
 	}
-	// A device is written to, whatever the mount says; a link to one leads there.
+	// A device is writable, whatever the mount says; a link to one leads there.
 	c.Policy.Filesystem.Write = append(slices.Clone(c.Policy.Filesystem.Write), policy.Path{Path: "/dev/shm/none", Optional: true})
 	if a, err := Why(c, askOf("/dev/null", tr)); err != nil || len(a.Verdicts) != 2 || !a.Verdicts[0].Allowed || !a.Verdicts[1].Allowed {
 		t.Errorf("/dev/null: %+v, %v", a, err)
 	}
-	// A socket that is declared is allowed, by its name and by where it leads.
+	// A declared socket is allowed, by its name and by its target.
 	tr.put("/srv/link.sock", entry{"link", "run/db.sock"})
 	c, _ = whyCase(t)
 	c.Policy.Sockets = []policy.Socket{{Path: "/srv/run/db.sock", At: policy.Pos{File: "p.toml", Line: 30, Col: 1}}, {Path: "/run/docker.sock", Override: policy.Override, At: policy.Pos{File: "p.toml", Line: 31, Col: 1}}}
@@ -245,7 +245,7 @@ func TestWhyNever(t *testing.T) {
 			t.Errorf("%s: %s %s, want %s (%v)", ask, short(a), a.Verdicts[0].Why, want, err)
 		}
 	}
-	// Without a mediator a mount alone holds what is protected.
+	// Without a mediator only a mount holds a protected place.
 	c, tr = whyCase(t)
 	c.Policy.Require.Layers = slices.DeleteFunc(slices.Clone(c.Policy.Require.Layers), func(l policy.Layer) bool { return l == policy.LayerMediation })
 	for ask, want := range map[string]string{"/home/ada/src/app/.git/config": `read+3; write-3 filesystem.unprotect = ["${workspace}/.git"]`, "/home/ada/src/app/sub/x": "read+3; write+3", "/home/ada/docs/a": `read+1; write-1 filesystem.write = ["~/docs/a"]`} {

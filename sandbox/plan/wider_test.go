@@ -9,8 +9,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// wider says in which way plan b lets a server do more than plan a does, one
-// sentence each. It knows what a plan means, not how Compile comes to it.
+// wider lists the ways in which plan b lets a server do more than plan a does, one
+// sentence each. It knows the meaning of a plan, not how Compile computes it.
 func wider(a, b Plan) []string {
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
@@ -42,7 +42,7 @@ func wider(a, b Plan) []string {
 	return out
 }
 
-// lists compares what is not of files.
+// lists compares everything but files.
 func lists(a, b Plan, say func(string, ...any)) {
 	more := func(what string, was, is []string) {
 		for _, v := range is {
@@ -113,13 +113,13 @@ func lists(a, b Plan, say func(string, ...any)) {
 	}
 }
 
-// grant is what a server reaches at a path: a file of the host, or nothing of it.
+// grant is a server's access at a path: a file of the host, or no file.
 type grant struct {
 	source string
 	write  bool
 }
 
-// reach follows the mounts in their order: the last one over a path decides.
+// reach follows the mounts in their order: the last mount over a path decides.
 func reach(p Plan, at string) grant {
 	var g grant
 	for _, m := range p.Root {
@@ -135,12 +135,12 @@ func reach(p Plan, at string) grant {
 			g = grant{}
 		}
 	}
-	g.write = g.write && !kept(p, at) // nor does the mediator
+	g.write = g.write && !kept(p, at) // nor does the mediator allow it
 	return g
 }
 
-// places lists where something may change: every target and source, and one
-// place in each.
+// places lists the paths at which two plans can differ: every target and source, and
+// one path in each.
 func places(plans ...Plan) []string {
 	var out []string
 	for _, p := range plans {
@@ -154,7 +154,7 @@ func places(plans ...Plan) []string {
 	return slices.Compact(out)
 }
 
-// granted is the widest that Landlock grants on a path: rules add up.
+// granted is the widest access that Landlock grants on a path: rules add up.
 func granted(l Landlock, p string) Access {
 	var best Access
 	for _, r := range l.Paths {
@@ -173,7 +173,7 @@ func holdsPort(spans []Span, port int) bool {
 	return slices.ContainsFunc(spans, func(s Span) bool { return int(s.First) <= port && port <= int(s.Last) })
 }
 
-// boundaries are the ports at which some list may differ.
+// boundaries are the ports at which two lists can differ.
 func boundaries(lists ...[]Span) []int {
 	var out []int
 	for _, l := range lists {

@@ -8,68 +8,67 @@ import (
 	"unicode"
 )
 
-// Writes is what the mediator is told: where a server may change files, and which
-// places in the user's folders stay as they are. The zero value lets nothing be
-// changed.
+// Writes configures the mediator: where a server may change files, and which places in
+// the user's folders it may not change. The zero value allows no change.
 type Writes struct {
-	// Folders are the writable folders of the user's, every symlink resolved. The
-	// server sees them read-only; the mediator does not.
+	// Folders are the user's writable folders, every symlink resolved. The server sees
+	// them read-only; the mediator can write to them.
 	Folders []string `json:"folders,omitempty"`
-	// Free are the places that are the server's alone: private file systems, its
-	// state, single files and devices. Everything in them may be changed.
+	// Free are the server's own places: private file systems, its state, single files
+	// and devices. It may change everything in them.
 	Free []string `json:"free,omitempty"`
-	// Names are protected beside those of [Protected], in the same form.
+	// Names are further protected names, in the form of [Protected].
 	Names []string `json:"names,omitempty"`
-	// Led are the places in the folders that something outside leads to: a protected
-	// place of the user's home, or the user's configuration of git.
+	// Led are the places in the folders to which something outside leads: a protected
+	// place of the user's home, or the user's git configuration.
 	Led []Held `json:"led,omitempty"`
 	// Except are the places that the profile makes writable on purpose. "*" in an
-	// element stands for any run of characters, "**" for any run of elements.
+	// element matches any run of characters, "**" any run of elements.
 	Except []string `json:"except,omitempty"`
-	// Home is the user's home outside, which "~" in git's configuration means.
+	// Home is the user's home outside. It replaces "~" in git's configuration.
 	Home string `json:"home,omitempty"`
-	// Sockets are the private file systems whose unix sockets may be connected to.
+	// Sockets are the private file systems in which the server may connect to unix
+	// sockets.
 	Sockets []string `json:"sockets,omitempty"`
-	// Singles are the single files of the user's that may be changed, but not
-	// replaced.
+	// Singles are the user's single files that the server may change, but not replace.
 	Singles []Single `json:"singles,omitempty"`
 }
 
-// Held is a place that may not be changed: what makes it one, and why. The zero
-// Held is none.
+// Held is a place that the server may not change, with the reason. The zero Held is
+// none.
 type Held struct {
 	Place string `json:"place"`
 	Why   string `json:"why"`
 }
 
-// Standing is what may be done to one path.
+// Standing says what the server may do to one path.
 type Standing int
 
 // The standings. The zero one refuses.
 const (
-	Elsewhere Standing = iota // in no writable place: the kernel refuses where the mount is read-only, the mediator anywhere else
-	Free                      // the server's alone
+	Elsewhere Standing = iota // in no writable place: the kernel refuses if the mount is read-only, otherwise the mediator does
+	Free                      // the server's own
 	Changing                  // in a folder of the user's, and not protected
 	Kept                      // protected
 )
 
-// Known is what was found of the folders when the server started, beside the
-// names: places that a protected one leads to, repositories without a protected
-// name, environments. The zero value knows of nothing.
+// Known holds the results of the search at the start: places that a protected one leads
+// to, repositories without a protected name, virtual environments. They are kept in
+// addition to the protected names. The zero value knows no place.
 type Known struct {
 	places map[string]Held // by the folded path
 	sorted []string
-	lost   string // why not everything was found
+	lost   string // why the search was incomplete
 }
 
-// Lost is what is known where not everything could be looked through: all that the
-// profile does not make writable on purpose is kept.
+// Lost marks the search as incomplete, for the given reason. The Judge then keeps
+// everything that the profile does not make writable on purpose.
 func (k Known) Lost(why string) Known {
 	k.lost = why
 	return k
 }
 
-// NewKnown makes one of what was found, by absolute paths without symlinks.
+// NewKnown makes a Known from absolute paths without symlinks.
 func NewKnown(found []Held) Known {
 	k := Known{places: make(map[string]Held, len(found))}
 	for _, h := range found {
@@ -83,7 +82,7 @@ func NewKnown(found []Held) Known {
 	return k
 }
 
-// below is a place at or below a path.
+// below returns a known place at or below a path.
 func (k Known) below(p string) (Held, bool) {
 	f := fold(p)
 	if h, ok := k.places[f]; ok {
@@ -96,12 +95,12 @@ func (k Known) below(p string) (Held, bool) {
 	return Held{}, false
 }
 
-// Judge decides about paths, by Writes. It is not changed by use and may be used
-// from several goroutines.
+// Judge decides about paths, by Writes. Using it does not change it, and several
+// goroutines may use it at once.
 type Judge struct {
 	w     Writes
 	names map[string][]name   // by the folded last element; patterns are under ""
-	first map[string][]string // folded elements that a protected name of several begins with, and the rests
+	first map[string][]string // the folded first elements of the protected names of several elements, and the rests
 	short shorts
 }
 
@@ -111,7 +110,7 @@ type name struct {
 	parts []string
 }
 
-// NewJudge prepares the decisions.
+// NewJudge prepares a Judge for w.
 func NewJudge(w Writes) *Judge {
 	j := &Judge{w: w, names: map[string][]name{}, first: map[string][]string{}, short: shorts{}}
 	for _, text := range slices.Concat(Protected, w.Names) {
@@ -132,8 +131,8 @@ func NewJudge(w Writes) *Judge {
 	return j
 }
 
-// At is the standing of an absolute path without symlinks, and, where it is
-// Kept, the place that it belongs to.
+// At returns the standing of an absolute path without symlinks. If that is Kept, At
+// also returns the place that the path belongs to.
 func (j *Judge) At(p string, k Known) (Standing, Held) {
 	root, free := j.root(p)
 	switch {
@@ -171,8 +170,8 @@ func (j *Judge) At(p string, k Known) (Standing, Held) {
 	return Changing, Held{}
 }
 
-// root is the innermost writable place that holds a path, and whether it is the
-// server's alone.
+// root returns the innermost writable place that holds a path, and whether it is the
+// server's own.
 func (j *Judge) root(p string) (root string, free bool) {
 	for _, f := range j.w.Free {
 		if under(p, f) && len(f) > len(root) {
@@ -187,18 +186,20 @@ func (j *Judge) root(p string) (root string, free bool) {
 	return root, free
 }
 
-// Holds is a known place at or below a directory: it may not be renamed.
+// Holds returns a known place at or below a directory; such a directory may not be
+// renamed.
 func (j *Judge) Holds(dir string, k Known) (Held, bool) {
 	h, ok := k.below(dir)
 	return h, ok && !j.excepted(h.Place)
 }
 
-// Leads reports whether a protected name begins with the last elements of a path,
-// as .config/fish begins with .config: a symlink there would lead it elsewhere.
+// Leads reports whether a protected name begins with the last elements of a path, as
+// .config/fish begins with .config. A symlink there would lead the protected name
+// elsewhere.
 func (j *Judge) Leads(p string) bool { return len(j.Rests(p)) > 0 }
 
-// Rests are what follows the last elements of a path in protected names, folded:
-// "fish" and others for .config. They may hold patterns.
+// Rests returns the rests of the protected names that begin with the last elements of a
+// path, folded: "fish" and others for .config. They may hold patterns.
 func (j *Judge) Rests(p string) []string {
 	parts := strings.Split(fold(p), "/")
 	var out []string
@@ -211,8 +212,8 @@ func (j *Judge) Rests(p string) []string {
 // Home is the user's home outside.
 func (j *Judge) Home() string { return j.w.Home }
 
-// Freed reports whether a path is, or lies in, a place that the profile makes
-// writable on purpose: nothing in it is protected.
+// Freed reports whether the profile makes a path, or a place that holds it, writable on
+// purpose. Nothing in such a place is protected.
 func (j *Judge) Freed(p string) bool {
 	root, _ := j.root(p)
 	for ; p != root && p != "/"; p = path.Dir(p) {
@@ -226,8 +227,8 @@ func (j *Judge) Freed(p string) bool {
 // Excepted reports whether the profile makes a place writable on purpose.
 func (j *Judge) Excepted(p string) bool { return j.excepted(p) }
 
-// Might reports whether a base name could be, or end, a protected name. It is
-// cheap, and At decides.
+// Might reports whether a base name could be a protected name or its last element. It
+// is a cheap filter; At decides.
 func (j *Judge) Might(base string) bool {
 	f := j.short.long(fold(base))
 	if len(j.names[f]) > 0 {
@@ -236,7 +237,7 @@ func (j *Judge) Might(base string) bool {
 	return slices.ContainsFunc(j.names[""], func(n name) bool { return wild(n.parts[len(n.parts)-1], f) })
 }
 
-// Folder is the user's folder that a path lies in, or "".
+// Folder is the user's folder that holds a path; "" if none does.
 func (j *Judge) Folder(p string) string {
 	root, free := j.root(p)
 	if free {
@@ -245,7 +246,7 @@ func (j *Judge) Folder(p string) string {
 	return root
 }
 
-// match is the protected name that the elements of a path end in, or "".
+// match is the protected name that forms the last elements of a path; "" if none does.
 func (j *Judge) match(folded []string) string {
 	last := folded[len(folded)-1]
 	for _, n := range j.names[last] {
@@ -281,7 +282,7 @@ func (j *Judge) excepted(p string) bool {
 	})
 }
 
-// among matches elements against a pattern's.
+// among matches path elements against a pattern's elements.
 func among(pattern, parts []string) bool {
 	for len(pattern) > 0 {
 		if pattern[0] == "**" {
@@ -300,7 +301,7 @@ func among(pattern, parts []string) bool {
 	return len(parts) == 0
 }
 
-// wild matches one element against a pattern in which "*" stands for any run of
+// wild matches one element against a pattern in which "*" matches any run of
 // characters.
 func wild(pattern, s string) bool {
 	if pattern != "" && pattern[0] != '*' && (s == "" || s[0] != pattern[0]) {
@@ -319,11 +320,11 @@ func wild(pattern, s string) bool {
 	return false
 }
 
-// fold is the form in which names are compared. A file system that folds case
-// (vfat, ext4 and f2fs with casefold), that leaves out what cannot be seen (HFS+)
-// or what ends a name (vfat: dots and spaces), finds .git by .GIT too, and runs
-// what it holds (CVE-2014-9390). Folding more than the file system does refuses a
-// name that nobody uses.
+// fold returns the form in which names are compared. Some file systems fold case (vfat,
+// ext4 and f2fs with casefold), ignore invisible characters (HFS+), or ignore the end
+// of a name (vfat: dots and spaces). They find .git under .GIT too, and git then runs
+// the code in it (CVE-2014-9390). If fold folds more than the file system does, the
+// mediator refuses a name that nobody uses.
 func fold(s string) string {
 	plain := true
 	for i := range len(s) {
@@ -364,10 +365,10 @@ func foldElement(s string) string {
 	return s
 }
 
-// CompletesRepository reports whether a new name makes its directory one that git
-// takes for a repository and whose configuration it acts on: HEAD with objects
-// and refs, or with commondir (gitrepository-layout(5)). has says whether a name
-// is in the directory.
+// CompletesRepository reports whether a new name turns its directory into one that git
+// treats as a repository, and whose configuration git follows: HEAD with objects and
+// refs, or with commondir (gitrepository-layout(5)). has says whether a name exists in
+// the directory.
 func CompletesRepository(base string, has func(name string) bool) bool {
 	switch fold(base) {
 	case "head":
@@ -382,13 +383,14 @@ func CompletesRepository(base string, has func(name string) bool) bool {
 	return false
 }
 
-// InRepository reports whether [CompletesRepository] may say so of a name.
+// InRepository reports whether [CompletesRepository] may be true for a name. It is a
+// cheap filter.
 func InRepository(base string) bool {
 	return slices.Contains([]string{"head", "objects", "refs", "commondir"}, fold(base))
 }
 
-// IsRepository reports whether git takes a directory for a repository by what is
-// in it.
+// IsRepository reports whether git treats a directory as a repository, judging by its
+// content.
 func IsRepository(has func(name string) bool) bool {
 	return has("HEAD") && (has("objects") && has("refs") || has("commondir"))
 }

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// A name that is not found protected is one by which a server runs code outside.
+// If the Judge misses a protected name, a server can plant code there that runs
+// outside.
 func TestJudgeKeepsProtectedPlaces(t *testing.T) {
 	j := NewJudge(Writes{
 		Folders: []string{"/ws", "/home/ada/.config", "/ws/.vscode"},
@@ -30,13 +31,13 @@ func TestJudgeKeepsProtectedPlaces(t *testing.T) {
 		// made writable on purpose, with all that is below
 		"/ws/.idea/workspace.xml": Changing, "/ws/.idea/sub/.git/config": Changing, "/ws/a/node_modules/x/.npmrc": Changing, "/ws/node_modules": Changing,
 		"/ws/one/two/.git/config": Changing, "/ws/one/two/three/.git": Kept, "/ws/.git/node_modules": Kept,
-		// a folder of its own in a protected place
+		// a declared folder inside a protected place
 		"/ws/.vscode/tasks.json": Changing, "/ws/.vscode/.envrc": Kept,
-		// the rest of a name whose beginning is the folder
+		// the rest of a protected name whose first element is the folder's name
 		"/home/ada/.config/fish/x": Kept, "/home/ada/.config/fish": Kept, "/home/ada/.config/app": Changing,
 		// found at the start
 		"/ws/team": Kept, "/ws/team/pre-commit": Kept, "/ws/a/b/hooks/x": Kept, "/ws/a/b/hook": Changing, "/ws/a/b": Changing, "/ws/lib.GIT/config": Kept,
-		// the server's own, and nobody's
+		// the server's own places, and places outside of any folder
 		"/tmp/.git": Free, "/ws/build/.git/config": Free, "/dev/null": Free, "/": Elsewhere, "/etc/passwd": Elsewhere, "/wsx/.git": Elsewhere, "/dev/null2": Elsewhere,
 	} {
 		if got, held := j.At(p, known); got != want || (got == Kept) != (held.Place != "") {
@@ -65,8 +66,8 @@ func TestJudgeOfNothing(t *testing.T) {
 	}
 }
 
-// Where something could not be looked through, nothing is changed that the profile
-// does not name.
+// If the search at the start was incomplete, the server may change only places that the
+// profile names.
 func TestJudgeOfWhatWasLost(t *testing.T) {
 	j := NewJudge(Writes{Folders: []string{"/ws"}, Free: []string{"/ws/build"}, Except: []string{"/ws", "/ws/.idea"}})
 	for p, want := range map[string]Standing{"/ws": Kept, "/ws/main.go": Kept, "/ws/a/b": Kept, "/ws/.idea/x": Changing, "/ws/build/x": Free, "/x": Elsewhere} {
@@ -76,8 +77,8 @@ func TestJudgeOfWhatWasLost(t *testing.T) {
 	}
 }
 
-// A link, or a folder that is renamed, at the beginning of a protected name or
-// above a known place would lead it elsewhere.
+// A link, or a renamed folder, at the beginning of a protected name or above a known
+// place would lead it elsewhere.
 func TestJudgeKnowsWhatIsAbove(t *testing.T) {
 	j := NewJudge(Writes{Folders: []string{"/ws"}, Except: []string{"/ws/open/hooks"}})
 	known := NewKnown([]Held{{"/ws/a/team", "git"}, {"/ws/open/hooks", "git"}})
@@ -113,8 +114,8 @@ func TestRepositoryIsKnownByWhatIsInIt(t *testing.T) {
 	}
 }
 
-// What the program of a name reads is not the same on each file system: a fold
-// that did not end, or lost a name, would protect nothing.
+// File systems treat names differently. A fold that does not end, or that loses a name,
+// would protect nothing.
 func FuzzFold(f *testing.F) {
 	for _, s := range []string{"", ".git", ".GIT", "a/b/.Git", "git~1", ". . .", "\u212a", "a:b", "\xff\xfe/x"} {
 		f.Add(s)
@@ -127,8 +128,8 @@ func FuzzFold(f *testing.F) {
 	})
 }
 
-// A person who declared one file has to learn why a program that saves beside it
-// fails, and of no other name.
+// A person who declared one file has to learn why a program that saves beside it fails.
+// The reason must not appear for any other name.
 func TestJudgeKnowsWhatLiesBesideASingleFile(t *testing.T) {
 	j := NewJudge(Writes{Singles: []Single{{File: "/a/db"}, {File: "/a/other"}, {File: "/b/c/notes.json", Folder: "/b/c"}}})
 	for p, want := range map[string]string{
@@ -141,7 +142,7 @@ func TestJudgeKnowsWhatLiesBesideASingleFile(t *testing.T) {
 	}
 }
 
-// The cheap look at a base name never misses one that is protected.
+// The cheap look at a base name must never miss a protected one.
 func TestMightIsAskedFirst(t *testing.T) {
 	j := NewJudge(Writes{Folders: []string{"/ws"}, Names: []string{"ops/*.sh", "deploy"}, Home: "/home/ada"})
 	for base, want := range map[string]bool{".git": true, ".GIT": true, "git~1": true, "fish": true, "FISH": true, "deploy": true, "x.sh": true, "x.code-workspace": true, ".sh": true, "main.go": false, "deployx": false, ".gitignore": false, "sh": false} {
@@ -164,7 +165,7 @@ func TestMightIsAskedFirst(t *testing.T) {
 	}
 }
 
-// A pattern's star stands for a run of one element's characters, and two stars for
+// A pattern's "*" matches a run of characters in one element, and "**" matches a run of
 // elements.
 func TestPlacesMatchPatterns(t *testing.T) {
 	for _, c := range []struct {
@@ -185,7 +186,7 @@ func TestPlacesMatchPatterns(t *testing.T) {
 	}
 }
 
-// The forms of a name that one file system or another takes for .git.
+// Some file system takes each of these forms for .git.
 func TestNamesAreFolded(t *testing.T) {
 	for s, want := range map[string]string{
 		"": "", "plain": "plain", ".git": ".git", ".GIT": ".git", "ABC": "abc", "Z": "z", "A": "a", "a.": "a", "a ": "a", "a. .": "a", ".": ".", "..": "..", " ": " ", "a:b": "a", ":": "", "git~1": ".git", "GIT~1": ".git", "git~1.": ".git", "git~2": "git~2",
@@ -197,7 +198,7 @@ func TestNamesAreFolded(t *testing.T) {
 	}
 }
 
-// What lies in the server's own folders is not the user's, and the innermost folder counts.
+// The server's own folders are not the user's, and the innermost folder decides.
 func TestRootsAreTheInnermost(t *testing.T) {
 	j := NewJudge(Writes{Folders: []string{"/ws", "/ws/in", "/"}, Free: []string{"/ws/build", "/ws/in/free"}})
 	for p, want := range map[string]string{"/ws/a": "/ws", "/ws/in/a": "/ws/in", "/ws/in": "/ws/in", "/ws/inx": "/ws", "/ws/build": "", "/ws/build/x": "", "/ws/in/free/x": "", "/x": "/", "/wsx": "/"} {
