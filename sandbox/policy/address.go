@@ -2,7 +2,7 @@ package policy
 
 import "net/netip"
 
-// AddressClass is what kind of address an address is, in words.
+// AddressClass names the class of an address, in words.
 type AddressClass string
 
 // The classes that a rule can reach. No rule reaches any other.
@@ -11,19 +11,19 @@ const (
 	AddressPrivate AddressClass = "a private address"
 )
 
-// barred is a range that no name may lead to.
+// barred is a range of addresses that no name may resolve to.
 type barred struct {
 	net netip.Prefix
 	is  AddressClass
 }
 
-// ranges is looked through in order, so the exact ones come first. What IPv6
-// lists here lies in or beside 2000::/3, outside of which nothing is public.
+// ranges is searched in order, so exact addresses come first. Its IPv6 ranges lie in or
+// beside 2000::/3; nothing outside of that is public.
 var ranges = func() []barred {
 	var out []barred
 	for _, r := range []struct{ net, is string }{
-		// Where clouds hand out credentials to whoever asks. Some lie in ranges
-		// that a rule may open as private.
+		// Metadata services hand out cloud credentials to any client. Some lie in
+		// ranges that a rule may open as private.
 		{"169.254.169.254/32", "a cloud's metadata service"},
 		{"169.254.170.2/32", "a cloud's metadata service"},  // ECS
 		{"169.254.170.23/32", "a cloud's metadata service"}, // EKS
@@ -54,10 +54,10 @@ var ranges = func() []barred {
 		{"2002::/16", "an IPv4 address in an IPv6 one (6to4)"},
 		{"2001:10::/28", "a reserved address"}, // ORCHID
 		{"fe80::/10", "a link-local address"},
-		{"fec0::/10", "a reserved address"}, // site-local, gone since RFC 3879
+		{"fec0::/10", "a reserved address"}, // site-local, deprecated by RFC 3879
 		{"ff00::/8", "a multicast address"},
 
-		// What a rule opens by saying so.
+		// A rule may open these ranges explicitly.
 		{"10.0.0.0/8", string(AddressPrivate)},
 		{"172.16.0.0/12", string(AddressPrivate)},
 		{"192.168.0.0/16", string(AddressPrivate)},
@@ -70,11 +70,11 @@ var ranges = func() []barred {
 	return out
 }()
 
-// globalUnicast is all of IPv6 that IANA has given out.
+// globalUnicast is all of IPv6 that IANA has allocated.
 var globalUnicast = netip.MustParsePrefix("2000::/3")
 
-// ClassifyAddress says what kind of address a is. The networks kept for documentation
-// count as public: nothing is there.
+// ClassifyAddress returns the class of an address. The networks reserved for
+// documentation count as public: no machine is there.
 func ClassifyAddress(a netip.Addr) AddressClass {
 	switch {
 	case !a.IsValid():
@@ -96,7 +96,7 @@ func ClassifyAddress(a netip.Addr) AddressClass {
 	return AddressPublic
 }
 
-// PrivateNetwork reports whether a network is private as a whole.
+// PrivateNetwork reports whether a whole network is private.
 func PrivateNetwork(p netip.Prefix) bool {
 	for _, r := range ranges {
 		if r.is == AddressPrivate && r.net.Bits() <= p.Bits() && r.net.Contains(p.Addr()) {

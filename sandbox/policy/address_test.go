@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// A name that leads to one of these would be a way to a cloud's credentials, to this
-// machine or into the own network: every range at its first and last address, and what
-// lies beside it.
+// A name that resolves to one of these would give access to a cloud's credentials, to
+// this machine or to the local network. The test takes the first and the last address
+// of every range, and the addresses beside it.
 func TestAddressesHaveTheirClass(t *testing.T) {
 	const cloud, loop, link, unset, reserved, many, in6 = "a cloud's metadata service", "a loopback address", "a link-local address", "an unspecified address",
 		"a reserved address", "a multicast address", "an IPv4 address in an IPv6 one"
@@ -43,7 +43,7 @@ func TestAddressesHaveTheirClass(t *testing.T) {
 	}
 }
 
-// Only a network that is private from end to end is reached by a rule without a word.
+// Only a network that is private from end to end needs no further word in a rule.
 func TestPrivateNetworksArePrivateAsAWhole(t *testing.T) {
 	for s, want := range map[string]bool{
 		"10.0.0.0/8": true, "10.0.0.0/7": false, "10.9.0.0/16": true, "10.1.2.3/32": true, "11.0.0.0/8": false, "172.16.0.0/12": true, "172.16.0.0/11": false, "172.32.0.0/12": false,

@@ -7,27 +7,26 @@ import (
 	"strings"
 )
 
-// narrow holds a resolved policy against a baseline. What the baseline says
-// nothing of stays as it is; of what it does say,
+// narrow applies a baseline to a resolved policy. A setting that the baseline leaves
+// out stays as it is. For the others:
 //
 //   - a list that allows (paths, hosts, sockets, variables, install.scripts,
-//     install.build, layers to go without, and tools, prompts, resources) is a bound: going
-//     beyond is a mistake, and an empty list allows nothing;
+//     install.build, layers to go without, and tools, prompts, resources) is a bound:
+//     exceeding it is a mistake, and an empty list allows nothing;
 //   - a list that denies is added;
-//   - network.proxy is the way out, and another one is a mistake;
+//   - network.proxy is the proxy to use, and a different one is a mistake;
 //   - the tighter limit, the stricter mode, the longer min-age holds;
 //   - required layers are added, and going without one of them is a mistake.
 //
-// Ports of the sandbox's own loopback (network.listen) reach nothing and are not
-// bounded.
+// Ports of the sandbox's own loopback (network.listen) reach nothing outside and are
+// not bounded.
 //
-// A baseline has no server and no parameters, and sets no variable. What it says
-// of "${state}" holds for the server at hand, and of "${workspace}" for the folder
-// in which mcpen was started, which no option moves. Either allows nothing where
-// there is none.
+// A baseline has no server and no parameters, and sets no variable. In it, "${state}"
+// is the state of the server at hand, and "${workspace}" the folder in which mcpen was
+// started; no option moves it. If either is unknown, a bound with it allows nothing.
 //
-// Paths are compared by name here, and by what they lead to by whoever follows
-// symlinks, who finds the bounds in the policy.
+// narrow compares paths by name. Whoever follows symlinks compares their targets; the
+// policy carries the bounds for that.
 func (r *resolver) narrow(p *Profile, out *Policy, baseline *Profile) {
 	base := &resolver{ledger: r.ledger, in: r.in, name: r.name, bounds: true}
 	base.in.Pass, base.in.Secrets = nil, nil
@@ -57,8 +56,8 @@ func (r *resolver) narrow(p *Profile, out *Policy, baseline *Profile) {
 	r.narrowRest(p, out, bounds, bb)
 }
 
-// boundsOf is what a baseline says of paths and sockets. A list that it has is not nil,
-// even if it is empty.
+// boundsOf returns a baseline's lists of paths and sockets. A list that the baseline
+// has is not nil, even if it is empty.
 func boundsOf(bounds Policy, b body) Bounds {
 	var out Bounds
 	f := bounds.Filesystem
@@ -117,8 +116,8 @@ func (r *resolver) narrowPaths(out *Policy, bounds Policy, b body) {
 	check("filesystem.write", out.Filesystem.Write, b.write.set, writable)
 }
 
-// addPaths adds what a baseline denies. What it does not let be absent is not absent by
-// the profile's word.
+// addPaths adds a baseline's denied paths. A path is optional only if both the baseline
+// and the profile say so.
 func addPaths(paths, more []Path) []Path {
 	out := slices.Clone(paths)
 	for _, p := range more {
@@ -131,7 +130,7 @@ func addPaths(paths, more []Path) []Path {
 	return out
 }
 
-// without reports what is unprotected beyond the baseline's own list.
+// without reports unprotected places that the baseline's own list does not cover.
 func without(r *resolver, paths, allowed []Path, bound bool) []Path {
 	set := ancestors(allowed)
 	for _, p := range paths {
@@ -142,7 +141,7 @@ func without(r *resolver, paths, allowed []Path, bound bool) []Path {
 	return paths
 }
 
-// maxPairs bounds the comparisons of hosts and patterns, which go by pairs.
+// maxPairs bounds the comparisons of hosts and patterns, which are pairwise.
 const maxPairs = 1 << 20
 
 func (r *resolver) narrowNetwork(out *Policy, bounds Policy, b body) {
@@ -170,7 +169,7 @@ func (r *resolver) narrowNetwork(out *Policy, bounds Policy, b body) {
 	}
 }
 
-// covers reports whether everything that o allows, h allows as well.
+// covers reports whether h allows everything that o allows.
 func (h Host) covers(o Host) bool {
 	if o.First < h.First || o.Last > h.Last || o.Private && !h.Private {
 		return false
@@ -218,9 +217,9 @@ func (r *resolver) narrowEnv(out *Policy, bounds Policy, b body) {
 	}
 }
 
-// narrowFilter takes over the baseline's allow list where the profile has none of
-// its own. Where it has one, each pattern must be one that the baseline's cover. Of
-// a list that another baseline gave, what both allow is left.
+// narrowFilter takes over the baseline's allow list if the profile has none. Otherwise
+// the baseline's patterns must cover each of the profile's. If the list comes from
+// another baseline, the patterns that both allow remain.
 func (r *resolver) narrowFilter(key string, f *Filter, bound Filter, own bool) {
 	for _, d := range bound.Deny {
 		if !slices.ContainsFunc(f.Deny, func(g Glob) bool { return g.Pattern == d.Pattern }) {
@@ -249,7 +248,8 @@ func (r *resolver) narrowFilter(key string, f *Filter, bound Filter, own bool) {
 	}
 }
 
-// covered lists the patterns of each list that one of the other covers, each once.
+// covered lists the patterns of each list that a pattern of the other covers, each
+// once.
 func covered(a, b []Glob) []Glob {
 	var out []Glob
 	for _, pair := range [][2][]Glob{{a, b}, {b, a}} {
@@ -263,9 +263,8 @@ func covered(a, b []Glob) []Glob {
 	return out
 }
 
-// covers reports whether every name that o matches, g matches as well. It may
-// say no where a longer look would say yes: o's "*" has to stand where g has a
-// "*", and o's "?" where g has either.
+// covers reports whether g matches every name that o matches. It may miss a coverage:
+// o's "*" must meet a "*" of g, and o's "?" a "?" or a "*".
 func (g Glob) covers(o Glob) bool {
 	p, s := g.Pattern, o.Pattern
 	star, from := -1, 0
@@ -318,7 +317,7 @@ func narrowTools(t *Tools, bounds Tools, b body) {
 	}
 }
 
-// both is the rule that holds two rules for one tool.
+// both combines two rules for one tool into a rule that enforces both.
 func both(a, b ToolRule) ToolRule {
 	a.PerMinute = tighter(a.PerMinute, b.PerMinute)
 	a.Concurrent = tighter(a.Concurrent, b.Concurrent)
@@ -331,7 +330,7 @@ func both(a, b ToolRule) ToolRule {
 	return a
 }
 
-// tighter is the smaller of two limits, where zero is no limit.
+// tighter returns the smaller of two limits; zero means no limit.
 func tighter[T cmp.Ordered](a, b T) T {
 	var none T
 	if a == none || b == none {
@@ -360,7 +359,7 @@ func bounded[T cmp.Ordered](have T, bound opt[T]) T {
 	return tighter(have, bound.v)
 }
 
-// narrowRest narrows what is left: wire, log, install, require.
+// narrowRest narrows the remaining tables: wire, log, install, require.
 func (r *resolver) narrowRest(p *Profile, out *Policy, bounds Policy, b body) {
 	out.Wire.MaxLine = bounded(out.Wire.MaxLine, b.maxLine)
 	out.Log.Files = out.Log.Files || bounds.Log.Files
@@ -400,8 +399,8 @@ func (r *resolver) narrowRest(p *Profile, out *Policy, bounds Policy, b body) {
 	r.narrowRequire(&out.Require, b)
 }
 
-// narrowRequire refuses to go without what the baseline requires, or beyond the
-// layers that it lists as those to go without.
+// narrowRequire refuses to go without a layer that the baseline requires, or that its
+// list of layers to go without leaves out.
 func (r *resolver) narrowRequire(req *Require, b body) {
 	for _, w := range req.Without {
 		is := func(o opt[Layer]) bool { return o.v == w.Layer }

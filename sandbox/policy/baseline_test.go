@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestTheTighterLimitHolds: whoever wrote it, profile or baseline.
+// TestTheTighterLimitHolds checks each limit, whether the profile or the baseline is
+// tighter.
 func TestTheTighterLimitHolds(t *testing.T) {
 	for key, values := range map[string]struct{ tight, loose string }{
 		"memory":     {`"64MiB"`, `"8GiB"`},
@@ -31,7 +32,7 @@ func TestTheTighterLimitHolds(t *testing.T) {
 				t.Errorf("%s = %s within %s: %+v", key, c[0], c[1], got)
 			}
 		}
-		// The twin: without the tight one on either side, the loose one holds.
+		// The twin: if neither side has the tight limit, the loose one holds.
 		if got := limits(t, key, values.loose, `"unlimited"`); got == want {
 			t.Errorf("%s = %s within unlimited: %+v", key, values.loose, got)
 		}
@@ -65,8 +66,8 @@ func limits(t *testing.T, key, profile, baseline string) Limits {
 	return got.Limits
 }
 
-// A baseline that says nothing changes nothing, and one that a profile stays
-// within only adds refusals.
+// An empty baseline changes nothing. A baseline that a profile stays within only adds
+// refusals.
 func TestAnEmptyBaselineBoundsNothing(t *testing.T) {
 	p, in, _ := full(t)
 	want, err := Resolve(p, in)
@@ -91,8 +92,7 @@ func TestAnEmptyBaselineBoundsNothing(t *testing.T) {
 	}
 }
 
-// An allow list that is there and empty allows nothing; one that is not there
-// has no opinion.
+// An empty allow list allows nothing; an absent one has no effect.
 func TestEmptyListsOfABaselineAllowNothing(t *testing.T) {
 	for table, rule := range map[string]string{
 		"filesystem": `read = ["/srv/a"]`,
@@ -126,7 +126,7 @@ func TestEmptyListsOfABaselineAllowNothing(t *testing.T) {
 	}
 }
 
-// A package without a profile is bounded too.
+// A baseline also bounds a package without a profile.
 func TestABaselineBoundsTheClosedPolicy(t *testing.T) {
 	b, err := ParseBaseline("b.toml", []byte("version = 1\n[limits]\nprocesses = 9\n[tools]\npins = \"enforce\"\n"), nil)
 	if err != nil {
@@ -138,7 +138,7 @@ func TestABaselineBoundsTheClosedPolicy(t *testing.T) {
 	}
 }
 
-// Where there are two baselines, nobody gets what only one of them allows.
+// With two baselines, a server gets only the rights that both allow.
 func TestEveryBaselineHolds(t *testing.T) {
 	base := func(text string) *Profile {
 		b, err := ParseBaseline("b.toml", []byte("version = 1\n"+text), nil)
@@ -182,7 +182,7 @@ func TestEveryBaselineHolds(t *testing.T) {
 	}
 }
 
-// A layer that a baseline requires is not given up, whoever says so.
+// Neither a profile nor an option may give up a layer that a baseline requires.
 func TestABaselineKeepsItsLayers(t *testing.T) {
 	p, err := Parse("p.toml", []byte("version = 1\n[require]\nwithout = [\"seccomp\"]\n"), nil)
 	if err != nil {
@@ -208,8 +208,8 @@ func TestABaselineKeepsItsLayers(t *testing.T) {
 	}
 }
 
-// A profile cannot say of what the baseline hides that it may be absent, which would
-// let it be seen once it is there.
+// A profile must not make a path optional that the baseline hides: the path would
+// become visible once it exists.
 func TestABaselineHidesWithoutExceptions(t *testing.T) {
 	for profile, baseline := range map[string]string{`"?/srv/a"`: `"/srv/a"`, `"/srv/a"`: `"?/srv/a"`, ``: `"/srv/a"`} {
 		p, err := Parse("p.toml", []byte("version = 1\n[filesystem]\ndeny = ["+profile+"]\n"), nil)
@@ -227,8 +227,8 @@ func TestABaselineHidesWithoutExceptions(t *testing.T) {
 	}
 }
 
-// Who follows symlinks asks the bounds of each baseline again. One that says nothing of
-// paths has none, and each list counts by itself: what may be written may be read.
+// The policy must carry each baseline's bounds for whoever follows symlinks. A baseline
+// without paths has none. Each list counts by itself: a writable path is readable.
 func TestABaselineLeavesItsBounds(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                "",
@@ -279,8 +279,8 @@ func TestABaselineLeavesItsBounds(t *testing.T) {
 	}
 }
 
-// A secret that a baseline names comes from where the baseline says, whether it may be
-// absent or not, and no other does.
+// A secret that a baseline names may only come from the baseline's source, optional or
+// not, and no other secret may.
 func TestABaselineBoundsSecrets(t *testing.T) {
 	for _, c := range []struct {
 		profile, baseline string
@@ -309,7 +309,7 @@ func TestABaselineBoundsSecrets(t *testing.T) {
 	}
 }
 
-// Lists that are too long to be compared pair by pair are not passed unlooked at.
+// Lists that are too long for a pairwise comparison must not pass unchecked.
 func TestTooLongToCompareIsRefused(t *testing.T) {
 	for _, kind := range []struct{ table, key, format, want string }{{"network", "allow", "\"h%d.a.example:443\",", "network.allow"}, {"tools", "allow", "\"t%d\",", "tools.allow"}} {
 		for n, good := range map[int]bool{1024: true, 1025: false} {
@@ -329,8 +329,8 @@ func TestTooLongToCompareIsRefused(t *testing.T) {
 	}
 }
 
-// A rule of a baseline for a tool that has one as well holds beside it, and for one that
-// has none by itself.
+// If the profile has a rule for the same tool, the baseline's rule holds beside it;
+// otherwise it holds by itself.
 func TestRulesOfABaselineHoldToo(t *testing.T) {
 	schema := func(property string) map[string]any { return map[string]any{"required": []any{property}} }
 	for _, c := range []struct{ a, b, want ToolRule }{
@@ -352,7 +352,7 @@ func TestRulesOfABaselineHoldToo(t *testing.T) {
 	}
 }
 
-// What two lists of patterns both allow is each pattern once that the other list covers.
+// Two lists of patterns allow in common each pattern that the other list covers, once.
 func TestWhatTwoListsAllow(t *testing.T) {
 	list := func(s string) (out []Glob) {
 		for _, p := range strings.Fields(s) {
@@ -368,8 +368,8 @@ func TestWhatTwoListsAllow(t *testing.T) {
 	}
 }
 
-// What a profile denies as well as its baseline is denied once, and prompts and resources
-// are bounded each by their own table.
+// A pattern that both profile and baseline deny appears once. Prompts and resources are
+// each bounded by their own table.
 func TestFiltersOfABaselineAreAdded(t *testing.T) {
 	get := map[string]func(Policy) Filter{"tools": func(p Policy) Filter { return p.Tools.Filter }, "prompts": func(p Policy) Filter { return p.Prompts }, "resources": func(p Policy) Filter { return p.Resources }}
 	for table := range get {

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Package is the package that the profile starts, as it was written, or "".
+// Package is the package that the profile starts, as written; "" if it starts none.
 func (p *Profile) Package() string { return p.body.pkg.v }
 
-// EnvOf lists the variables that give parameters their values: what Input.Env should
-// hold where they are set.
+// EnvOf lists the variables that give parameters their values. The caller fills
+// Input.Env with those that are set.
 func (p *Profile) EnvOf() []string {
 	var names []string
 	for _, q := range p.Params {
@@ -20,14 +20,14 @@ func (p *Profile) EnvOf() []string {
 	return names
 }
 
-// InstallOnly is the profile with nothing of it but its package and [install], which
-// need no parameter to be resolved.
+// InstallOnly returns a profile with only this one's package and [install], which
+// resolve without any parameter.
 func (p *Profile) InstallOnly() *Profile {
 	return &Profile{Name: p.Name, Sources: p.Sources, body: body{pkg: p.body.pkg, scripts: p.body.scripts, build: p.body.build, minAge: p.body.minAge, python: p.body.python}}
 }
 
-// ServerArgs are the arguments of the profile's server as they were written, with
-// "${name}" in them.
+// ServerArgs returns the arguments of the profile's server as written, with "${name}"
+// in them.
 func (p *Profile) ServerArgs() []string {
 	out := make([]string, len(p.body.args.items))
 	for i, w := range p.body.args.items {
@@ -36,12 +36,12 @@ func (p *Profile) ServerArgs() []string {
 	return out
 }
 
-// Bind reads a command line of the profile's server by the arguments that the profile
-// has for it: ["--repository", "${workspace}"] read in "--repository /src -v" gives
-// workspace "/src", and "-v" as the rest. A parameter with many values takes the words
-// up to the first that begins with "-". It reports false where the command line does
-// not begin with these arguments, or they hold what no command line gives: a secret,
-// ${home}, ${state}, one parameter twice.
+// Bind matches a command line against the arguments that the profile gives its server:
+// ["--repository", "${workspace}"] matched with "--repository /src -v" gives workspace
+// "/src" and leaves "-v". A parameter with many values takes the words up to the first
+// that begins with "-". ok is false if the command line does not begin with these
+// arguments, or if they contain something that no command line may give: a secret,
+// ${home}, ${state}, or one parameter twice.
 func (p *Profile) Bind(args []string) (params map[string][]string, rest []string, ok bool) {
 	template := p.ServerArgs()
 	if len(template) == 0 {
@@ -69,8 +69,9 @@ func (p *Profile) Bind(args []string) (params map[string][]string, rest []string
 	return params, args, true
 }
 
-// bindWord is what the words in front of a command line give the one parameter of a
-// template, and how many of them it takes: none where they are not of its shape.
+// bindWord matches the first words of a command line against a template with one
+// parameter. It returns the parameter's values and the number of words taken; 0 if the
+// words do not match.
 func (p *Profile) bindWord(segs []segment, args []string) (values []string, taken int) {
 	name := segs[1].name
 	many, known := p.given(name)
@@ -91,8 +92,8 @@ func (p *Profile) bindWord(segs []segment, args []string) (values []string, take
 	return values, len(values)
 }
 
-// given reports whether a command line may give a parameter its values, and whether
-// it may be several.
+// given reports whether a command line may give a parameter its values, and whether it
+// may give several.
 func (p *Profile) given(name string) (many, ok bool) {
 	if name == "workspace" {
 		return false, true

@@ -9,7 +9,7 @@ import (
 )
 
 // A person who wrote "npx -y PACKAGE ~/docs" gets these folders, and no others, from
-// the profile of the package.
+// the package's profile.
 func TestBindReadsACommandLineByTheProfilesArguments(t *testing.T) {
 	for _, c := range []struct {
 		args   string
@@ -56,8 +56,8 @@ args = `+c.args+"\n"), nil)
 	}
 }
 
-// What names no variable is no way to start without a secret: a command behind "?"
-// would pass those who look for commands.
+// "?" is only valid before a variable. A command behind "?" would pass checks that look
+// for commands.
 func TestOnlyAVariableMayBeUnset(t *testing.T) {
 	for ref, good := range map[string]bool{"?env:KEY": true, "env:KEY": true, "?env:": false, "??env:KEY": false,
 		"?file:/a": false, "?command:true": false, "?keyring:a/b": false, "?": false} {
@@ -71,8 +71,8 @@ func TestOnlyAVariableMayBeUnset(t *testing.T) {
 	}
 }
 
-// A client's entry that says where the database is in a variable works as it did. What
-// --set says goes before it, and an empty variable is none.
+// A client's entry that names the database in a variable keeps working. --set takes
+// precedence, and an empty variable counts as unset.
 func TestAVariableGivesAParameter(t *testing.T) {
 	p, err := Parse("p.toml", []byte(`version = 1
 name = "p"
@@ -110,8 +110,8 @@ allow = ["${host}:5432"]
 	}
 }
 
-// The database of a parameter may be a name of the own network, this machine or an
-// address; only a name leads somewhere that has to be said.
+// The database of a parameter may be a name in the local network, this machine or an
+// address. Only a name needs private = true, since only a name resolves to an address.
 func TestPrivateIsForTheNamesThatAParameterGives(t *testing.T) {
 	const text = "version = 1\nname = \"p\"\n[params.host]\ntype = \"string\"\ndefault = \"localhost\"\n[network]\nallow = [{ host = \"%s:5432\", private = true }]\n"
 	p, err := Parse("p.toml", fmt.Appendf(nil, text, "${host}"), nil)
@@ -129,8 +129,8 @@ func TestPrivateIsForTheNamesThatAParameterGives(t *testing.T) {
 	}
 }
 
-// Before anything of a profile is resolved it says which parameters it asks for, and
-// what its package needs without any.
+// Before it is resolved, a profile lists its parameters and the needs of its package
+// without any.
 func TestAProfileSaysWhatItAsksFor(t *testing.T) {
 	const params = "[params.a]\ntype = \"string\"\ndefault = \"x\"\n[params.b]\ntype = \"secret\"\ndefault = \"env:B\"\n"
 	p := parse1(t, "version = 1\n"+params+"[server]\npackage = \"npm:p@1\"\nargs = [\"--x=${a}\", \"$${c}\"]\n[env.secret]\nB = \"${b}\"\n[filesystem]\nread = [\"${workspace}/x\"]\n[install]\nscripts = [\"s\"]\nbuild = []\nmin-age = \"5h\"\npython = \"3.12\"\n[network]\nallow = [\"a.example:443\"]\n")
@@ -159,7 +159,7 @@ func TestAProfileSaysWhatItAsksFor(t *testing.T) {
 	}
 }
 
-// A secret is never taken from a command line, which everybody on the machine reads.
+// A command line must never supply a secret: everybody on the machine can read it.
 func TestBindTakesNoSecret(t *testing.T) {
 	p := parse1(t, "version = 1\n[params.key]\ntype = \"secret\"\ndefault = \"env:K\"\n[params.x]\ntype = \"string\"\n[env.secret]\nK = \"${key}\"\n[server]\npackage = \"npm:p\"\nargs = [\"${x}\"]\n")
 	if many, ok := p.given("key"); many || ok {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A name that no resolver takes must not be a rule that looks as if it allowed
+// A name that no resolver accepts must be a mistake, not a rule that seems to allow
 // something.
 func TestHostNamesAtTheirLongest(t *testing.T) {
 	label := strings.Repeat("a", 63)
@@ -31,8 +31,8 @@ func TestHostNamesAtTheirLongest(t *testing.T) {
 	}
 }
 
-// What is too much to be read is said, with its number: who mends the first two
-// hundred mistakes is to know of the others.
+// Mistakes beyond the bound are counted: a person who fixes the first two hundred has
+// to know about the others.
 func TestMistakesBeyondTheBoundAreCounted(t *testing.T) {
 	for _, n := range []int{maxMistakes - 1, maxMistakes, maxMistakes + 1, maxMistakes + 7} {
 		var b strings.Builder
@@ -56,7 +56,7 @@ func TestMistakesBeyondTheBoundAreCounted(t *testing.T) {
 	}
 }
 
-// What stands in for a value in a hint is one that the profile takes.
+// The profile accepts the sample value of a hint.
 func TestHintsAreValues(t *testing.T) {
 	for want, p := range map[string]Param{"env:A-B": {Type: ParamSecret, Name: "a-b"}, "/path": {Type: ParamDirectory}, "8080": {Type: ParamPort}, "low": {Type: ParamChoice, Choices: []string{"low", "high"}}, "VALUE": {Type: ParamString}} {
 		if got := p.example(); got != strings.ReplaceAll(want, "A-B", "A_B") {
@@ -71,7 +71,7 @@ func TestHintsAreValues(t *testing.T) {
 	}
 }
 
-// The name is the file's where the profile has none, or there is no profile.
+// If a profile has no name, or there is no profile, the name comes from the file.
 func TestNamesComeFromTheFile(t *testing.T) {
 	for file, want := range map[string]string{"/x/notes.toml": "notes", "notes": "notes", "/x/not a name.toml": "", ".toml": "", "/x/UPPER_ö.toml": ""} {
 		p, err := Parse(file, []byte("version = 1\n"), nil)
@@ -87,8 +87,8 @@ func TestNamesComeFromTheFile(t *testing.T) {
 	}
 }
 
-// A relative path in a profile means another folder in each working directory: only
-// who types it on the command line knows which.
+// A relative path in a profile means a different folder in each working directory. Only
+// whoever types it on the command line knows which.
 func TestRelativePathsAreTheCommandLines(t *testing.T) {
 	p, err := Parse("p.toml", []byte("version = 1\nname = \"x\"\n[params.dir]\ntype = \"directory\"\ndefault = \"a/b\"\n[filesystem]\nread = [\"${dir}\"]\n"), nil)
 	if err == nil {
@@ -109,8 +109,8 @@ func TestRelativePathsAreTheCommandLines(t *testing.T) {
 	}
 }
 
-// A home that nobody knows is no path, and another user's is none that a profile
-// names.
+// Without a known home, "~" is a mistake, and a profile may not name another user's
+// home.
 func TestHomesThatNobodyKnows(t *testing.T) {
 	for _, c := range []struct{ home, path, want string }{{"/home/ada", "~/x", ""}, {"/home/ada", "~", ""}, {"", "~/x", "no home directory is known"}, {"home", "~/x", "no home directory is known"}, {"/home/ada", "~eve/x", "another user's home"}, {"", "/x", ""}} {
 		r := &resolver{in: Input{Home: c.home}}
@@ -121,7 +121,7 @@ func TestHomesThatNobodyKnows(t *testing.T) {
 	}
 }
 
-// Whoever decides about a profile reads all that it asks for, each under its key.
+// A person who decides about a profile reads all its requests, each under its key.
 func TestEverythingSaidHasItsKey(t *testing.T) {
 	p, err := Parse("p.toml", []byte("version = 1\nname = \"x\"\n[server]\ncommand = [\"a\"]\nargs = [\"b\"]\ndir = \"/c\"\n[filesystem]\nread = [\"/d\"]\nwrite = [\"/e\"]\n"+
 		"[network]\nallow = [\"f.example:443\"]\n[env]\npass = [\"G\"]\n[require]\nwithout = [\"seccomp\"]\n"), nil)

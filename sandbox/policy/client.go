@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Client says what of the client the server may ask for, where the client offers
-// it. The zero Client lets nothing pass.
+// Client lists the features of the client that the server may use, if the client offers
+// them. The zero Client allows none.
 type Client struct {
 	Sampling    bool `json:"sampling"`
 	Elicitation bool `json:"elicitation"`
@@ -14,10 +14,10 @@ type Client struct {
 	Logging     bool `json:"logging"` // the server's messages for the client's log
 }
 
-// everyRequest is the default: a client declares itself what it offers.
+// everyRequest is the default: the client itself declares the features it offers.
 func everyRequest() Client { return Client{true, true, true, true} }
 
-// client is what a file says of it.
+// client is the [client] table of one file.
 type client struct{ sampling, elicitation, roots, logging opt[bool] }
 
 func readClient(t *table) client {
@@ -43,7 +43,7 @@ func (c client) resolve(out *Client) {
 	c.logging.to(&out.Logging)
 }
 
-// narrow takes away what a baseline does not let pass.
+// narrow removes the features that a baseline does not allow.
 func (c *Client) narrow(bounds Client) {
 	c.Sampling = c.Sampling && bounds.Sampling
 	c.Elicitation = c.Elicitation && bounds.Elicitation
@@ -51,20 +51,20 @@ func (c *Client) narrow(bounds Client) {
 	c.Logging = c.Logging && bounds.Logging
 }
 
-// Given is a value that the server was given, by name: what it says may hold it.
-// Secrets are never among them.
+// Given is a value that mcpen filled in for the server, by name. Definitions may
+// contain the value. Secrets are never included.
 type Given struct {
 	Name   string   `json:"name"` // of a parameter, or home, state, workspace
 	Values []string `json:"values"`
 }
 
-// Declared reports whether it is a parameter that the profile declares: every
-// profile has the others, and what begins with a dollar sign is none.
+// Declared reports whether the profile declares the parameter. Every profile has the
+// builtin ones, and a name that begins with a dollar sign is no parameter.
 func (g Given) Declared() bool {
 	return !slices.Contains(builtins, g.Name) && !strings.HasPrefix(g.Name, "$")
 }
 
-// given are the parameters that are known, sorted by name.
+// given returns the parameters with known values, sorted by name.
 func (r *resolver) given() []Given {
 	var out []Given
 	for _, name := range r.names {
@@ -75,8 +75,8 @@ func (r *resolver) given() []Given {
 	return out
 }
 
-// narrowExcept holds the definitions that may vary against a baseline: one that
-// says how definitions are pinned says as well which are not.
+// narrowExcept checks the definitions that may vary against a baseline: a baseline that
+// sets the pin mode also decides which definitions are exempt.
 func (r *resolver) narrowExcept(t *Tools, bounds Tools, b body) {
 	holds := b.pins.set && b.pins.v != PinOff && b.pins.v != PinWarn
 	if !holds && !b.except.set {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A team that has definitions pinned does not lose that to a profile that names
-// everything as what may vary.
+// A team that pins definitions must not lose that because a profile exempts all of
+// them.
 func TestPinsExceptStaysWithinTheBaseline(t *testing.T) {
 	resolve := func(profile, baseline string) (Policy, error) {
 		t.Helper()
@@ -35,7 +35,7 @@ func TestPinsExceptStaysWithinTheBaseline(t *testing.T) {
 	}
 }
 
-// What a baseline does not let a server ask for, no profile brings back.
+// If a baseline denies a server a feature of the client, no profile restores it.
 func TestClientStaysWithinTheBaseline(t *testing.T) {
 	b, err := ParseBaseline("b.toml", []byte("version = 1\n[client]\nsampling = false\nlogging = false\n"), nil)
 	if err != nil {
@@ -54,7 +54,7 @@ func TestClientStaysWithinTheBaseline(t *testing.T) {
 	}
 }
 
-// What is given by name has no secret, whatever the profile does with it.
+// The given values contain no secret, whatever the profile does with it.
 func TestGivenHasNoSecret(t *testing.T) {
 	p, err := Parse("p.toml", []byte(`version = 1
 name = "p"

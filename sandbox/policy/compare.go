@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// Change is one thing in which two profiles are not the same.
+// Change is one difference between two profiles.
 type Change struct {
 	Key   string // "network.allow"
-	Text  string // as it was written
-	Added bool   // it is in the second profile alone; else in the first alone
-	Wider bool   // by it the server may do more
-	At    Pos    // where it is written; the zero Pos for a default
+	Text  string // as written
+	Added bool   // only the second profile has it; else only the first
+	Wider bool   // the server may do more because of it
+	At    Pos    // its position; the zero Pos for a default
 }
 
-// Compare says what the second of two profiles has and the first has not, and the other
-// way round, with what they extend folded in, before parameters have values. A change
-// that is not wider is narrower, or says nothing of what the server may do: its
-// arguments, a variable that is set. Another program is wider.
+// Compare lists the differences between two profiles, with extended profiles folded in
+// and before parameters get values. A change that is not Wider is narrower, or does not
+// affect the server's rights: its arguments, a variable that is set. Another program is
+// wider.
 func Compare(a, b *Profile) []Change {
 	var out []Change
 	was, is := factsOf(a), factsOf(b)
@@ -44,17 +44,17 @@ func Compare(a, b *Profile) []Change {
 	return out
 }
 
-// kind is what it means that a profile says something.
+// kind says how a fact affects the server's rights.
 type kind int
 
 const (
 	neutral kind = iota
 	grant        // the server may do more
 	refusal      // it may do less
-	only         // it may do this, and what is not in the list it may not
+	only         // the server may do this, and nothing outside the list
 )
 
-// fact is one thing that a profile says.
+// fact is one statement of a profile.
 type fact struct {
 	key, text string
 	kind      kind
@@ -92,7 +92,7 @@ func factsOf(p *Profile) facts {
 	for _, h := range b.allow.items {
 		add(grant, "network.allow", h.said(), h.at)
 	}
-	if b.proxy.set { // who carries the connections sees them
+	if b.proxy.set { // whoever carries the connections sees them
 		add(grant, "network.proxy", b.proxy.v, b.proxy.at)
 	}
 	for _, o := range b.listen.items {
@@ -118,7 +118,7 @@ func factsOf(p *Profile) facts {
 	return append(out, ruleFacts(b.rules)...)
 }
 
-// said is a host rule with the words that stand beside it.
+// said formats a host rule with its further settings.
 func (h hostRule) said() string {
 	text := h.text
 	if h.private.v {
@@ -150,7 +150,7 @@ func ruleFacts(rules []ToolRule) (out facts) {
 	return out
 }
 
-// setting is a value that every profile has, by default at least. Of two the one of the
+// setting is a value that every profile has, at least by default. The one with the
 // higher rank lets the server do more.
 type setting struct {
 	key, text string
@@ -181,7 +181,7 @@ func settingsOf(p *Profile) []setting {
 	return append(out, ranked("require.limits", slices.Contains(pol.Require.Layers, LayerLimits), true, false))
 }
 
-// limit is a setting of [limits], where 0 is no limit at all.
+// limit is a setting of [limits]; 0 means no limit.
 func limit(key string, n int64) setting {
 	text := strconv.FormatInt(n, 10)
 	if n == 0 {
@@ -197,7 +197,7 @@ func unbounded(n float64) float64 {
 	return n
 }
 
-// ranked is a setting that is one of some words, the narrowest first.
+// ranked is a setting with a fixed set of words, listed from the narrowest.
 func ranked[T comparable](key string, v T, narrow ...T) setting {
 	return setting{key, fmt.Sprint(v), float64(slices.Index(narrow, v))}
 }

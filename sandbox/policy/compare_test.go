@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// Whoever reviews a profile is told of everything that it gives and did not.
+// A reviewer must see every right that a profile adds.
 func TestCompareTellsWhatIsWider(t *testing.T) {
 	const plain = "version = 1\nname = \"p\"\nserver.command = [\"p\"]\n[params.host]\ntype = \"string\"\ndefault = \"a.example\"\n"
 	for _, c := range []struct {
 		was, is string
-		want    string // GIVES of what is wider, "-" or "+", key, text
+		want    string // GIVES for a wider change, "-" or "+", key, text
 	}{
 		{"", "", ""},
 		{"", "[network]\nallow = [\"a.example:443\"]\n", `GIVES + network.allow a.example:443`},
@@ -84,13 +84,13 @@ func parse1(t *testing.T, text string) *Profile {
 	return p
 }
 
-// A key that Compare does not know could be widened without a word.
+// If Compare missed a key, a profile could widen it without a word.
 func TestCompareKnowsEveryKey(t *testing.T) {
 	known := map[string]string{"command": "server", "pkg": "server", "args": "server", "dir": "server", "env": "env", "envTables": "of baselines",
 		"layers": "require", "without": "require", "tools": "", "prompts": "", "resources": ""}
 	covered := "read write deny unprotect protect allow listen proxy connect pins except client findings results validate rules memory fileSize tmp processes openFiles tmpFiles " +
 		"connections perSecond cpu cpuTime pty maxLine onError scripts build minAge python"
-	// They say how long an end may take, and what of the person's is in the log.
+	// These set times of the shutdown, and the log's content.
 	harmless := "finish grace arguments files"
 	b := reflect.TypeFor[body]()
 	for i := range b.NumField() {

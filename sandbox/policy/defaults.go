@@ -2,9 +2,9 @@ package policy
 
 import "time"
 
-// What holds where a profile says nothing.
+// The defaults of a profile's settings.
 const (
-	DefaultMemory    Size = 2 << 30   // what a busy Node server needs, several times over
+	DefaultMemory    Size = 2 << 30   // several times the needs of a busy Node server
 	DefaultProcesses      = 256       // Node alone starts about a dozen threads
 	DefaultOpenFiles      = 4096      // enough for a file watcher on a middling project
 	DefaultFileSize  Size = 1 << 30   // a runaway log ends before the disk does
@@ -12,7 +12,7 @@ const (
 	DefaultTmpFiles       = 16384     // a tmpfs without a bound on inodes fills kernel memory
 
 	DefaultConnections      = 2048     // each costs the launcher some 15 KB
-	DefaultPerSecond        = 5000     // more than one processor makes
+	DefaultPerSecond        = 5000     // more than one processor can open
 	DefaultMaxLine     Size = 64 << 20 // tools/list of real servers reaches 1 MB, a page as base64 more
 
 	DefaultGrace  = 2 * time.Second        // most servers exit at once when their stdin closes
@@ -25,25 +25,23 @@ const (
 	DefaultResults  = TextPass
 )
 
-// What happens when the log cannot be written.
+// The values of log.on-error: the reaction to a log that cannot be written.
 const (
 	OnErrorStop     = "stop"
 	OnErrorContinue = "continue" // the default
 )
 
-// Override is what a profile says to be let through to a socket that is the host
+// Override is the text with which a profile insists on a socket that is the host
 // itself, such as Docker's.
 const Override = "yes, this is the host"
 
-// DefaultLayers are the layers without which nothing starts, unless a profile
-// says otherwise.
+// DefaultLayers are the layers that a start requires, unless a profile says otherwise.
 func DefaultLayers() []Layer {
 	return []Layer{LayerNamespaces, LayerLandlock, LayerSeccomp, LayerMediation}
 }
 
-// Closed is the policy of a server that nobody wrote a profile for: no network,
-// no file of the user's, no environment, the default limits, every layer
-// required.
+// Closed is the policy of a server without a profile: no network, no file of the
+// user's, no environment, the default limits, every layer required.
 func Closed(name string) Policy {
 	return Policy{
 		Name:   name,

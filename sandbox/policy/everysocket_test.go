@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Each of these sockets acts for the user, or for the machine. One that is no longer
-// known is a server that leaves the pen by it.
+// Each of these sockets acts for the user, or for the machine. A server escapes through
+// one that drops out of the list.
 func TestEverySocketOfTheHostIsKnown(t *testing.T) {
 	for _, p := range strings.Fields(`
 		/srv/dockerx.sock

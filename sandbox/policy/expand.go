@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// maxText bounds one string after substitution: parameters in parameters' places
-// must not grow without end.
+// maxText bounds one string after substitution, since parameters can contain
+// parameters.
 const maxText = 64 << 10
 
-// state says what is known of a parameter's value.
+// state says whether a parameter's value is known.
 type state int
 
 const (
@@ -20,7 +20,7 @@ const (
 	known
 )
 
-// argument is a parameter with its value.
+// argument is a parameter with its values.
 type argument struct {
 	values []string
 	state  state
@@ -28,7 +28,8 @@ type argument struct {
 	kind   ParamType
 }
 
-// place is where a string is substituted, and what may stand there.
+// place is the kind of string in which a parameter is substituted; it decides which
+// parameters may stand there.
 type place int
 
 const (
@@ -40,8 +41,8 @@ const (
 // segment is a piece of a template: literal text, or the name of a parameter.
 type segment struct{ text, name string }
 
-// segments cuts a template. "$${" stands for "${" itself; a "$" anywhere else is
-// an ordinary character.
+// segments splits a template. "$${" stands for a literal "${"; any other "$" is an
+// ordinary character.
 func segments(s string) ([]segment, error) {
 	var out []segment
 	var text strings.Builder
@@ -68,8 +69,8 @@ func segments(s string) ([]segment, error) {
 	}
 }
 
-// one substitutes in a string that stays one string. It reports false where the
-// result is not known or there was a mistake, which it has added.
+// one substitutes parameters in a string that stays one string. ok is false if the
+// result is unknown, or after a mistake, which one has added.
 func (r *resolver) one(w word, in place) (string, bool) {
 	if len(w.text) > maxText {
 		r.add(w.at, w.key, "", "is longer than %d bytes", maxText)
@@ -104,12 +105,12 @@ func (r *resolver) one(w word, in place) (string, bool) {
 	return b.String(), ok
 }
 
-// soleReference reports whether a template is one parameter and nothing else.
+// soleReference reports whether a template is exactly one parameter.
 func soleReference(segs []segment) bool {
 	return len(segs) == 3 && segs[0].text == "" && segs[2] == segment{}
 }
 
-// single is the value of a parameter that stands inside a string.
+// single returns the value of a parameter inside a string.
 func (r *resolver) single(w word, name string, in place, alone bool) (string, bool) {
 	a, ok := r.args[name]
 	switch {
@@ -140,9 +141,9 @@ func (r *resolver) single(w word, name string, in place, alone bool) (string, bo
 	return v, true
 }
 
-// list substitutes in the elements of a list. An element that is a parameter
-// with many values and nothing else becomes that many elements; a path's "?" is
-// given to each of them.
+// list substitutes parameters in the elements of a list. An element that is exactly one
+// parameter with many values becomes that many elements, each with the element's "?" if
+// it is a path.
 func (r *resolver) list(words []word, in place) []word {
 	var out []word
 	for _, w := range words {
@@ -169,8 +170,8 @@ var wholeReference = pattern(`^\$\{[a-z][a-z0-9_-]*\}$`)
 
 func refers(s string) bool { return wholeReference().MatchString(s) }
 
-// bind gives every parameter its value: from the command line, or else its
-// default. In a sample, a required parameter that was not given stays unknown.
+// bind gives every parameter its value: from the command line, or else its default. In
+// a sample, a required parameter without a value stays unknown.
 func (r *resolver) bind(params []Param) {
 	r.args = make(map[string]argument)
 	for name, v := range map[string]string{"home": r.in.Home, "state": r.in.ServerState(r.name), "workspace": r.in.Workspace} {
@@ -207,7 +208,7 @@ func (r *resolver) unknownParams(params []Param) {
 	}
 }
 
-// listed says which parameters a profile has.
+// listed formats a profile's parameters for a hint.
 func listed(params []Param) string {
 	var names []string
 	for _, p := range params {
@@ -239,7 +240,7 @@ func (r *resolver) argument(p Param) argument {
 		return a
 	}
 	if !p.Many && len(raw) != 1 {
-		if given { // a default that did not parse is a mistake already
+		if given { // a default that did not parse is already a mistake
 			r.add(at, key, "", "is given %d times, and holds one value", len(raw))
 		}
 		return a
@@ -264,8 +265,8 @@ func (r *resolver) argument(p Param) argument {
 	return a
 }
 
-// check is the value of a parameter of this type. Only what was given on the
-// command line may be relative to the current directory.
+// check validates and returns the value of a parameter of this type. Only a value from
+// the command line may be relative to the current directory.
 func (r *resolver) check(p Param, v string, given bool) (string, error) {
 	switch p.Type {
 	case ParamSecret:
@@ -309,7 +310,7 @@ func (r *resolver) argumentPath(v string, given bool) (string, error) {
 	return path.Clean(p), nil
 }
 
-// example is a value to show in a hint.
+// example is a sample value for a hint.
 func (p Param) example() string {
 	switch p.Type {
 	case ParamSecret:
@@ -328,7 +329,7 @@ func (p Param) example() string {
 
 func portText(n uint16) string { return strconv.Itoa(int(n)) }
 
-// printable is the name as it is, or quoted where it would not print.
+// printable returns a name as it is, or quoted if it is not a valid parameter name.
 func printable(name string) string {
 	if paramName().MatchString(name) {
 		return name

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What is given on the command line is checked like what a profile says, at its bounds,
-// and a mistake names the option.
+// A value from the command line is checked like a profile's, at its bounds, and a
+// mistake names the option.
 func TestWhatIsGivenIsChecked(t *testing.T) {
 	p := parse1(t, `version = 1
 [params.text]
@@ -82,8 +82,8 @@ K = "${key}"
 	}
 }
 
-// A reference that cannot stand where it stands is a mistake and never an empty text: an
-// empty folder's name would be the whole of what is around it.
+// A misplaced reference must be a mistake and never become empty text: an empty folder
+// name would mean the whole parent.
 func TestReferencesStandWhereTheyMay(t *testing.T) {
 	const params = "version = 1\n[params.one]\ntype = \"string\"\ndefault = \"../x\"\n[params.many]\ntype = \"string\"\nmany = true\ndefault = [\"a\", \"b\"]\n[params.none]\ntype = \"directory\"\nmany = true\ndefault = []\n[params.key]\ntype = \"secret\"\ndefault = \"env:K\"\n[params.dir]\ntype = \"directory\"\ndefault = \"/srv/../opt\"\n[params.need]\ntype = \"string\"\n"
 	for rule, want := range map[string]string{
@@ -115,7 +115,7 @@ func TestReferencesStandWhereTheyMay(t *testing.T) {
 		"[params.wide]\ntype = \"string\"\ndefault = \"" + strings.Repeat("y", 100) + "\"\n[server]\nargs = [\"${wide}" + strings.Repeat("x", maxText-99) + "\"]":  "grows beyond 65536 bytes",
 	} {
 		_, err := Parse("p.toml", []byte(params+rule+"\n"), nil)
-		each := max(1, strings.Count(rule, "${key}")) // a mistake each
+		each := max(1, strings.Count(rule, "${key}")) // one mistake each
 		if m, ok := err.(Mistakes); want == "" && err != nil || want != "" && (!ok || len(m) != each || !strings.Contains(m[0].Text, want)) {
 			t.Errorf("%.80s: %.300v, want %q", rule, err, want)
 		}
@@ -139,7 +139,7 @@ func TestReferencesStandWhereTheyMay(t *testing.T) {
 	}
 }
 
-// Lists that a parameter makes long end where written ones do.
+// A list that a parameter expands has the same bound as a written one.
 func TestListsEndWhereTheySay(t *testing.T) {
 	for n, good := range map[int]bool{maxList - 1: true, maxList: false} {
 		var values []string
@@ -179,7 +179,7 @@ func TestListsEndWhereTheySay(t *testing.T) {
 	}
 }
 
-// A parameter that is declared wrongly is a mistake at its own key.
+// A wrong declaration of a parameter is a mistake at its own key.
 func TestMistakesOfParameters(t *testing.T) {
 	for text, want := range map[string]string{
 		"[params.a]": "params.a: has no type", "[params.a]\ntype = \"text\"": "is none of string, secret", "[params.A]\ntype = \"string\"": "is not a name for a parameter", "[params.home]\ntype = \"string\"": "every profile has ${home} already", "[params.state]\ntype = \"string\"": "every profile has ${state} already", "[params.workspace]\ntype = \"string\"": "every profile has ${workspace} already",

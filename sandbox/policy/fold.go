@@ -2,8 +2,7 @@ package policy
 
 import "slices"
 
-// fold puts a child on top of what was inherited so far. The rules are written
-// at Parse.
+// fold applies a child's settings to the inherited ones. Parse documents the rules.
 func (b *body) fold(c body) {
 	b.foldServer(c)
 	b.read.extend(c.read)
@@ -26,8 +25,8 @@ func (b *body) fold(c body) {
 	b.foldValues(c)
 }
 
-// foldRequire has the child's word hold where it goes without a layer that a
-// parent requires, or requires one that a parent goes without.
+// foldRequire lets the child override its parents: the child may go without a layer
+// that they require, or require one that they go without.
 func (b *body) foldRequire(c body) {
 	except(&b.layers, c.without)
 	except(&b.without, c.layers)
@@ -110,7 +109,7 @@ func foldParams(inherited, own []Param) []Param {
 	return append(out, own...)
 }
 
-// except takes the layers of another list out of this one.
+// except removes another list's layers from l.
 func except(l *list[opt[Layer]], other list[opt[Layer]]) {
 	l.items = slices.DeleteFunc(slices.Clone(l.items), func(o opt[Layer]) bool {
 		return slices.ContainsFunc(other.items, func(c opt[Layer]) bool { return c.v == o.v })

@@ -10,9 +10,9 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// FuzzParse holds that no text makes Parse or Resolve panic, that every mistake
-// lies inside the file, that the index follows wherever the decoder does, and
-// that what Resolve allows is what a policy may hold.
+// FuzzParse checks that no text makes Parse or Resolve panic, that every mistake lies
+// inside the file, that the index can follow every text that the decoder can, and that
+// Resolve returns only valid policies.
 func FuzzParse(f *testing.F) {
 	stories, err := filepath.Glob("testdata/profiles/*.txtar")
 	if err != nil || len(stories) == 0 {
@@ -69,7 +69,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// eachKey fails where the index has no place for a key that the decoder found.
+// eachKey fails if the index has no position for a key that the decoder found.
 func eachKey(t *testing.T, v any, n *node) {
 	switch x := v.(type) {
 	case map[string]any:
@@ -120,8 +120,8 @@ func inside(t *testing.T, err error, text string) {
 	}
 }
 
-// FuzzHostPattern holds that a rule that parses is in one of the four shapes, is
-// no wider than it may be, and prints as something that parses to itself.
+// FuzzHostPattern checks that a parsed rule has one of the four shapes, is no wider
+// than allowed, and prints as text that parses to the same rule.
 func FuzzHostPattern(f *testing.F) {
 	for s := range hosts {
 		f.Add(s)

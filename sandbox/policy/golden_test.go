@@ -19,8 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestProfilesMean holds what every profile of testdata/profiles means. One file
-// is one story: profile.toml and what it extends, an input, and then either the
+// TestProfilesMean checks the meaning of every profile of testdata/profiles. One file
+// is one story: profile.toml and the profiles it extends, an input, and then either the
 // policy or the mistakes.
 func TestProfilesMean(t *testing.T) {
 	files, err := filepath.Glob("testdata/profiles/*.txtar")
@@ -82,7 +82,7 @@ func story(t *testing.T, ar *txtar.Archive) (name, content string) {
 	if err != nil {
 		return "mistakes", mistakes(err)
 	}
-	got.Sources = nil // hashes say nothing to a reader; TestSources has them
+	got.Sources = nil // hashes mean nothing to a reader; TestSources checks them
 	data, err := json.MarshalIndent(got, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func story(t *testing.T, ar *txtar.Archive) (name, content string) {
 	return "policy.json", string(data) + "\n"
 }
 
-// drop takes the expected files out of the archive and returns them as one text.
+// drop removes the expected files from the archive and returns them as one text.
 func drop(ar *txtar.Archive, names ...string) string {
 	var text string
 	var kept []txtar.File
@@ -109,7 +109,7 @@ func drop(ar *txtar.Archive, names ...string) string {
 	return text
 }
 
-// loadFrom finds profiles in a map: "node" and "./node.toml" are node.toml.
+// loadFrom loads profiles from a map: "node" and "./node.toml" are node.toml.
 func loadFrom(files map[string][]byte) Loader {
 	return func(ref, from string) (string, []byte, error) {
 		name := path.Join(path.Dir(from), ref)

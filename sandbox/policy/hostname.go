@@ -10,18 +10,18 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// maxPortRange is the longest run of ports of one rule: a listener waits on each
-// of them inside the sandbox.
+// maxPortRange is the most ports of one rule: inside the sandbox a listener waits on
+// each of them.
 const maxPortRange = 16
 
 // ParseHost parses one rule of network.allow, such as "api.github.com:443",
-// "*.example.com:8000-8003", "10.0.0.0/8:5432", "[fd00::1]:53" or
-// "localhost:5432". For names TLS is TLSUsual.
+// "*.example.com:8000-8003", "10.0.0.0/8:5432", "[fd00::1]:53" or "localhost:5432". For
+// names TLS is TLSUsual.
 //
-// Names become lower-case ASCII as a browser would make them (UTS 46, the Lookup
-// profile). What a resolver or a libc could take for an address, "127.1" or
-// "0x7f000001", is refused, and so are ranges that reach this machine itself or
-// a cloud's metadata service.
+// Names become lower-case ASCII as in a browser (UTS 46, the Lookup profile). ParseHost
+// refuses a name that a resolver or a libc could parse as an address, such as "127.1"
+// or "0x7f000001". It also refuses ranges that reach this machine itself or a cloud's
+// metadata service.
 func ParseHost(s string) (Host, error) {
 	if len(s) > 512 {
 		return Host{}, faultf("", "%s is too long for a host", quote(s))
@@ -52,10 +52,10 @@ func ParseHost(s string) (Host, error) {
 	return h, nil
 }
 
-// AnyHost lets every public host be reached, in a trial whose user says so.
+// AnyHost allows every public host, in a trial whose user says so.
 func AnyHost() Host { return Host{Kind: HostAny, First: 1, Last: 65535, TLS: TLSNever} }
 
-// String is the rule as ParseHost reads it.
+// String formats the rule in ParseHost's syntax.
 func (h Host) String() string {
 	name := h.Name
 	switch h.Kind {
@@ -77,8 +77,8 @@ func (h Host) String() string {
 	return fmt.Sprintf("%s:%d-%d", name, h.First, h.Last)
 }
 
-// plainHost refuses characters that have no place in a rule, so that no later
-// step has to wonder who else would read them otherwise.
+// plainHost refuses characters that are invalid in a rule, so that no later step
+// depends on how another program would read them.
 func plainHost(s string) error {
 	for _, r := range s {
 		switch {
@@ -105,7 +105,7 @@ func urlHint(s string) string {
 	return rest + ":" + port
 }
 
-// splitHost cuts a rule into host and ports, and the brackets off an IPv6
+// splitHost splits a rule into host and ports, and strips the brackets from an IPv6
 // address.
 func splitHost(s string) (name, ports string, err error) {
 	if rest, ok := strings.CutPrefix(s, "["); ok {
@@ -152,7 +152,7 @@ func parsePorts(s, ports string) (first, last uint16, err error) {
 	return first, last, nil
 }
 
-// parsePort parses digits alone: no sign, no leading zero, no service name.
+// parsePort parses a decimal port: no sign, no leading zero, no service name.
 func parsePort(s string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || n == 0 || strconv.FormatUint(n, 10) != s {
@@ -191,8 +191,8 @@ func parseHostName(s string) (HostKind, string, error) {
 	return HostName, name, nil
 }
 
-// asciiName is the name as it goes over the wire, lower case, without a trailing
-// dot. RFC 1035 section 2.3.4 has the lengths.
+// asciiName returns the name in its wire form: ASCII, lower case, without a trailing
+// dot. RFC 1035, section 2.3.4 limits the lengths.
 func asciiName(rule, s string) (string, error) {
 	name, err := idna.Lookup.ToASCII(s)
 	if err != nil {
@@ -217,8 +217,8 @@ func asciiName(rule, s string) (string, error) {
 	return name, nil
 }
 
-// endsInNumber is the check of the same name in the WHATWG URL standard: what
-// inet_aton(3) would take for an address is no name.
+// endsInNumber is the check of the same name in the WHATWG URL standard: a name that
+// inet_aton(3) would parse as an address is not a host name.
 func endsInNumber(label string) bool {
 	if strings.Trim(label, "0123456789") == "" {
 		return true
@@ -227,7 +227,7 @@ func endsInNumber(label string) bool {
 	return ok && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
-// noRule lists the networks that no rule reaches, and why.
+// noRule lists the networks that no rule may reach, with the reason.
 var noRule = []struct {
 	net netip.Prefix
 	why string
@@ -247,7 +247,8 @@ var noRule = []struct {
 	{netip.MustParsePrefix("64:ff9b::/96"), "NAT64, which hides an IPv4 address: write it as IPv4", ""},
 }
 
-// shortestPrefix is the widest network that one rule may name, in bits.
+// shortestPrefix is the length of the shortest prefix, and so the widest network, that
+// one rule may name.
 const shortestPrefix = 8
 
 func parseNet(s string) (string, error) {
@@ -264,14 +265,14 @@ func parseNet(s string) (string, error) {
 	return p.String(), allowedNet(s, p)
 }
 
-// allowedNet refuses a network that reaches what no rule may.
+// allowedNet refuses a network that overlaps one of noRule.
 func allowedNet(s string, p netip.Prefix) error {
 	for _, n := range noRule {
 		if !p.Overlaps(n.net) {
 			continue
 		}
-		// ULA as a whole is a network people do use; its one bad address the
-		// egress refuses by itself.
+		// ULA as a whole is a network that people use; the egress itself refuses its
+		// one bad address.
 		if n.net.IsSingleIP() && p.Bits() < n.net.Bits() && n.net.Addr().Is6() && n.net.Addr().IsPrivate() {
 			continue
 		}

@@ -60,7 +60,7 @@ func TestHostRulesThatMeanTooMuchAreRefused(t *testing.T) {
 }
 
 func TestWideNetworksStopShortOfThisMachine(t *testing.T) {
-	// The twin of the refusals above: what lies beside is allowed.
+	// The twin of the refusals above: the addresses beside them are allowed.
 	for _, s := range []string{"126.0.0.0/8:1", "128.0.0.0/8:1", "169.0.0.0/9:1", "169.255.0.0/16:1", "100.64.0.0/10:1", "[fd00:ec2::/32]:1", "[64:ff9b:1::/48]:1"} {
 		if _, err := ParseHost(s); err != nil {
 			t.Errorf("%q: %v", s, err)
@@ -102,8 +102,8 @@ func TestBaselineCoversHosts(t *testing.T) {
 			t.Errorf("%s covers %s: %v", c.outer, c.inner, got)
 		}
 	}
-	// A baseline that demands TLS on a port is not gone under by a range around it,
-	// nor by a rule that says that TLS is not looked at.
+	// If a baseline demands TLS on a port, neither a range around the port nor a rule
+	// without the TLS check evades it.
 	for _, c := range []struct {
 		outer, inner string
 		tls          [2]TLS
@@ -140,7 +140,7 @@ func hostOf(t *testing.T, s string) Host {
 	return h
 }
 
-// Whether TLS is demanded goes by the port, not by how the rule is written.
+// Whether a rule demands TLS depends on the port, not on how the rule is written.
 func TestTLSGoesByThePort(t *testing.T) {
 	for _, c := range []struct {
 		rule              string
@@ -161,8 +161,8 @@ func TestTLSGoesByThePort(t *testing.T) {
 	}
 }
 
-// Each network that no rule reaches, at its first and last address, as a part of itself
-// and of a network around it, with the way that there is instead.
+// Each network that no rule may reach is refused at its first and last address, as a
+// part of itself and as a part of a wider network, with a hint at the alternative.
 func TestNetworksThatNoRuleReaches(t *testing.T) {
 	for _, c := range []struct{ hint, why, nets string }{
 		{"localhost:PORT", "this machine itself", "127.0.0.0 127.255.255.255 127.0.0.0/8 127.64.0.0/10 [::1] 0.0.0.0 0.255.255.255 0.0.0.0/8 [::]"},
@@ -188,7 +188,7 @@ func TestNetworksThatNoRuleReaches(t *testing.T) {
 	}
 }
 
-// A mistake in a rule comes with the rule that was meant.
+// The mistake in a rule suggests the rule that the person probably meant.
 func TestHintsOfHostRules(t *testing.T) {
 	for rule, hint := range map[string]string{
 		"https://a.example": "a.example:443", "WSS://a.example/x": "a.example:443", "http://a.example": "a.example:80", "ws://a.example/": "a.example:80", "ftp://a.example": "", "https://a.example:8443": "", "https://": "", "https:///x": "",
@@ -204,7 +204,7 @@ func TestHintsOfHostRules(t *testing.T) {
 	}
 }
 
-// What a rule is printed as, in hints and in the log, is the rule.
+// Hints and the log print a rule so that it parses to the same rule.
 func TestHostRulesPrintAsTheyAreRead(t *testing.T) {
 	for rule, want := range map[string]string{"A.example:443": "a.example:443", "*.a.example:1-16": "*.a.example:1-16", "localhost:80": "localhost:80", "10.0.0.0/8:80": "10.0.0.0/8:80", "10.0.0.1:80": "10.0.0.1:80",
 		"[2001:DB8::1]:80": "[2001:db8::1]:80", "[fd00::/8]:80-81": "[fd00::/8]:80-81"} {

@@ -5,16 +5,15 @@ import (
 	"strings"
 )
 
-// HostSocket reports whether a unix socket is the host itself: whoever may
-// connect to it can start programs, read secrets or watch the screen outside
-// every sandbox. It looks at the path alone, so a service that was told to
-// listen elsewhere goes unnoticed; why is for a person and completes "cannot
-// give the socket: …".
+// HostSocket reports whether a unix socket is the host itself: whoever may connect to
+// it can start programs, read secrets or watch the screen outside every sandbox. It
+// checks only the path, so it misses a service that listens at an unusual path. why is
+// for a person and completes "cannot give the socket: …".
 //
-// Ask it for the path as written and for the path with every symlink resolved.
+// Call it for the path as written and for the path with every symlink resolved.
 func HostSocket(p string) (why string, isHost bool) {
 	p = path.Clean(p)
-	// /var/run is /run wherever systemd is, and on most hosts without it.
+	// /var/run is /run on every system with systemd, and on most others.
 	if rest, ok := strings.CutPrefix(p, "/var/run/"); ok {
 		p = "/run/" + rest
 	}
@@ -26,7 +25,7 @@ func HostSocket(p string) (why string, isHost bool) {
 	return "", false
 }
 
-// hostSocket is one kind of socket. Every field that is set must match.
+// hostSocket is one kind of socket. It matches if every non-empty field matches.
 type hostSocket struct {
 	under string // a directory above it, by its absolute path
 	has   string // a part of the path, slashes included
@@ -50,7 +49,7 @@ func (s hostSocket) matches(p string) bool {
 	return true
 }
 
-// Why a socket is the host.
+// The reasons why a socket is the host.
 const (
 	whyContainers = "whoever talks to a container engine can start a container with the whole host in it"
 	whyBus        = "the message bus starts programs outside the sandbox (systemd-run, portals, key rings)"
@@ -66,8 +65,8 @@ const (
 	whyNames      = "it answers for any name: names, and what hides in them, would get out"
 )
 
-// hostSockets is the list: where the services put their sockets by default,
-// and the names that they give them elsewhere.
+// hostSockets lists the default paths of the services' sockets, and the names that they
+// use elsewhere.
 var hostSockets = []hostSocket{
 	// Container engines. The rootless ones live below XDG_RUNTIME_DIR or HOME.
 	{base: "docker*.sock", why: whyContainers},
@@ -184,7 +183,7 @@ var hostSockets = []hostSocket{
 	{base: "*_interop", why: whyWSL},
 	{has: "/wslg/", why: whyDisplay},
 
-	// The rest of what acts for the user.
+	// Other services that act for the user.
 	{base: "*.watchman", why: whyEditor},
 	{has: "/watchman/", base: "sock", why: whyEditor},
 	{base: "tailscaled.sock", why: "it changes the host's network for whoever connects"},

@@ -2,7 +2,7 @@ package policy
 
 import "testing"
 
-// Losing a row loses the host: the server could start programs outside.
+// If a row is missing, the server can start programs outside.
 func TestHostSocketKnowsTheHost(t *testing.T) {
 	for _, p := range []string{
 		"/var/run/docker.sock", "/run/docker.sock", "/run/user/1000/docker.sock", "/home/u/.docker/run/docker.sock",
@@ -46,8 +46,8 @@ func TestHostSocketLeavesServicesAlone(t *testing.T) {
 	}
 }
 
-// Every row must be able to match something: a row with no condition would
-// call every socket the host, and a bad glob would match nothing.
+// Every row must be able to match: a row without a condition would match every socket,
+// and a bad glob would match none.
 func TestHostSocketRows(t *testing.T) {
 	for _, s := range hostSockets {
 		if s.under == "" && s.has == "" && s.base == "" {

@@ -6,14 +6,13 @@ import (
 	"strings"
 )
 
-// maxDepth bounds how deep tables, arrays and dotted keys nest in a profile.
-// The decoder recurses; without a bound a megabyte of "[" would end in a fatal
-// stack overflow, which nobody can recover from.
+// maxDepth bounds the nesting of tables, arrays and dotted keys in a profile. The
+// decoder recurses; without a bound a megabyte of "[" would overflow the stack, and Go
+// cannot recover from that.
 const maxDepth = 32
 
-// node is where one value of a TOML document was written. The tree of nodes has
-// the shape of the decoded document: a decoder gives the values, the index gives
-// their places.
+// node is the position of one value of a TOML document. The tree of nodes has the shape
+// of the decoded document: the decoder provides the values, the index their positions.
 type node struct {
 	key   int // offset of the key, or of the value in an array
 	val   int // offset of the value; of the header for a table that has one
@@ -33,8 +32,8 @@ func (n *node) child(key string, at int) *node {
 	return c
 }
 
-// at returns the node of a key, and the receiver where the index has none, so
-// that every mistake has a place.
+// at returns the node of a key, or the receiver if the index has none, so that every
+// mistake has a position.
 func (n *node) at(key string) *node {
 	if c := n.keys[key]; c != nil {
 		return c
@@ -49,9 +48,9 @@ func (n *node) item(i int) *node {
 	return n
 }
 
-// index finds the places of all keys and values. It accepts more than TOML
-// does, since the decoder has the last word. At something that it cannot
-// follow it stops and says where; deep says that it stopped at maxDepth.
+// index finds the positions of all keys and values. It accepts more than TOML does,
+// since the decoder has the last word. If it cannot follow the text, it stops and
+// returns the offset in stopped, else -1; deep reports that it stopped at maxDepth.
 func index(src string) (root *node, stopped int, deep bool) {
 	s := &scanner{src: src}
 	root = &node{}
@@ -76,7 +75,8 @@ func (s *scanner) peek() byte {
 
 func (s *scanner) has(prefix string) bool { return strings.HasPrefix(s.src[s.pos:], prefix) }
 
-// skip passes over blanks and, where asked, line ends, comments and commas.
+// skip passes over blanks and over the characters of also: line ends, comments and
+// commas.
 func (s *scanner) skip(also string) {
 	for s.pos < len(s.src) {
 		c := s.src[s.pos]
@@ -146,7 +146,7 @@ func (s *scanner) header(root *node) (*node, bool) {
 			item := &node{key: at, val: at}
 			n.items = append(n.items, item)
 			n = item
-		case len(n.items) > 0: // a table of the array's last element
+		case len(n.items) > 0: // a table in the array's last element
 			n = n.items[len(n.items)-1]
 		}
 	}
@@ -172,7 +172,7 @@ type part struct {
 	at   int
 }
 
-// dotted reads a key of one or more parts and the blanks behind it.
+// dotted reads a key of one or more parts and the blanks after it.
 func (s *scanner) dotted() (parts []part, ok bool) {
 	for {
 		s.skip("")
@@ -274,7 +274,7 @@ func (s *scanner) inline(n *node, depth int) bool {
 	}
 }
 
-// quoted passes over a string on one line.
+// quoted passes over a one-line string.
 func (s *scanner) quoted(q byte) bool {
 	for s.pos++; s.pos < len(s.src); s.pos++ {
 		switch c := s.src[s.pos]; {
@@ -291,8 +291,8 @@ func (s *scanner) quoted(q byte) bool {
 	return false
 }
 
-// long passes over a string in three quotes. Up to two quotes may stand right
-// before the closing three.
+// long passes over a string in triple quotes. Up to two quotes may stand right before
+// the closing three.
 func (s *scanner) long(q byte) bool {
 	for s.pos += 3; s.pos < len(s.src); s.pos++ {
 		switch c := s.src[s.pos]; {
@@ -314,8 +314,8 @@ func (s *scanner) long(q byte) bool {
 	return false
 }
 
-// unescape decodes what may stand in a quoted key. What is no escape stays as it
-// is: the decoder has refused it.
+// unescape decodes the escapes of a quoted key. It keeps an invalid escape, which the
+// decoder has refused.
 func unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
@@ -359,7 +359,7 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// lines turns offsets into positions.
+// lines converts offsets to positions.
 type lines struct {
 	file   string
 	starts []int
@@ -375,8 +375,7 @@ func newLines(file, src string) lines {
 	return lines{file, starts}
 }
 
-// pos is the position of an offset: lines and columns count from 1, columns in
-// bytes.
+// pos is the position of an offset. Lines and columns count from 1, columns in bytes.
 func (l lines) pos(offset int) Pos {
 	i := sort.SearchInts(l.starts, offset+1) - 1
 	return Pos{File: l.file, Line: i + 1, Col: offset - l.starts[i] + 1}

@@ -10,8 +10,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// nasty is TOML in which a reader by eye gets lost. Each value "@N" stands at
-// the position that the table below gives.
+// nasty is TOML that is easy to misread. Each value "@N" lies at the position in the
+// table below.
 const nasty = "\uFEFF# [not.a.table]\r\n" +
 	"a = '@1' # ] } \"\r\n" +
 	"\"q.\\u0075 k\" = \"@2 \\\" # [x]\"\r\n" +
@@ -46,8 +46,8 @@ func TestPositionsInNastyTOML(t *testing.T) {
 	if err := toml.Unmarshal([]byte(nasty), &vals); err != nil {
 		t.Fatal(err)
 	}
-	// Every value that starts with "@" is in the text once: its node must
-	// point at its quote.
+	// Every value that starts with "@" appears in the text once: its node must point at
+	// its quote.
 	found := 0
 	eachValue(vals, root, func(v any, n *node) {
 		s, ok := v.(string)
@@ -116,7 +116,7 @@ func TestMistakesPointAtWhatIsWrong(t *testing.T) {
 	}
 }
 
-// A profile may come from a stranger: none makes the reader slow, deep or large.
+// A profile may come from a stranger. None may make the reader slow, deep or large.
 func TestHostileProfilesEnd(t *testing.T) {
 	n := MaxFile
 	for name, text := range map[string]string{
@@ -167,15 +167,14 @@ func numbered(format string, n int) string {
 	return b.String()
 }
 
-// growth is a profile whose parameters would fill terabytes.
+// growth is a profile whose parameters would expand to terabytes.
 func growth() string {
 	return "version = 1\n[params.a]\ntype = \"string\"\ndefault = \"" + strings.Repeat("x", 60000) + "\"\n" +
 		"[params.m]\ntype = \"string\"\nmany = true\ndefault = [" + strings.Repeat("\"x\",", 4000) + "]\n" +
 		"[server]\nargs = [\"" + strings.Repeat("${a}", 10000) + "\"," + strings.Repeat("\"${m}\",", 4000) + "]\n"
 }
 
-// A key that is written with an escape is the key that the decoder reads: its mistakes
-// have a place.
+// The index decodes an escaped key like the decoder, so its mistakes have a position.
 func TestEscapedKeysAreFound(t *testing.T) {
 	for text, want := range map[string]string{
 		`plain`: "plain", `a\bb`: "a\bb", `\t`: "\t", `\n`: "\n", `\f`: "\f", `\r`: "\r", `\e`: "\x1b", `\"`: `"`, `\\`: `\`, `\x41\x7a`: "Az", `\u0041b`: "Ab", `\u00fc`: "ü", `\U0001F600x`: "\U0001F600x", `x\u0041`: "xA",
@@ -206,7 +205,8 @@ func TestEscapedKeysAreFound(t *testing.T) {
 	}
 }
 
-// What is no TOML stops where it stops being so, and at its end.
+// On invalid TOML, the index stops at the offset where the TOML becomes invalid, or at
+// the end.
 func TestTheIndexStopsWhereTOMLDoes(t *testing.T) {
 	for src, want := range map[string]int{
 		"": -1, "a = 1": -1, "a = 1 # b": -1, "a = 'x' 'y'": 8, "a = 'x'": -1, "a": 1, "a =": 3, "a = 'x": 6, "a = \"x\\": 7, "a = \"x\ny\"": 6, "a = '''x": 8, "a = '''x''": 10, "a = '''x'''": -1, "a = '''x'''''": -1, "a = '''x''''''": 13,
@@ -229,8 +229,8 @@ func TestTheIndexStopsWhereTOMLDoes(t *testing.T) {
 	}
 }
 
-// What an index cannot follow and a decoder would have to descend is refused before; a
-// small one gets the decoder's own words.
+// Parse refuses a text that the index cannot follow and that may nest too deep for the
+// decoder. For a small text it reports the decoder's own message.
 func TestWhatStopsTheIndexIsNotDecoded(t *testing.T) {
 	for n, want := range map[int]string{1000: "expected", 1001: "this is not TOML"} {
 		_, err := Parse("p.toml", []byte("a = \"\n"+strings.Repeat("[", n)), nil)

@@ -13,18 +13,17 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// ErrGranted says that a profile has the grant already.
+// ErrGranted reports that a profile already has the grant.
 var ErrGranted = errors.New("the profile says so already")
 
-// Insert writes a grant into the text of a profile, and leaves every other byte
-// as it is: comments, order, line ends. The list gets the values as its first
-// elements, a table without the key gets a line, and a profile without the table
-// gets both at its end.
+// Insert writes a grant into the text of a profile and leaves every other byte as it
+// is: comments, order, line ends. A list gets the values as its first elements, a table
+// without the key gets a line, and a profile without the table gets both at its end.
 //
-// What it returns was parsed again and says just what was said before and the
-// grant. Where no such text is found, as in a file with inline tables, the error
-// says so, and the person has to write the line. The error is ErrGranted where
-// the values are there already.
+// Insert parses its result again: the result says exactly what src says, plus the
+// grant. If Insert finds no such text, as in a file with inline tables, the error says
+// so, and the person has to write the line. The error is ErrGranted if the profile
+// already has the values.
 func Insert(src []byte, g audit.Grant) ([]byte, error) {
 	want, err := granted(src, g)
 	if err != nil {
@@ -39,14 +38,14 @@ func Insert(src []byte, g audit.Grant) ([]byte, error) {
 	return nil, fmt.Errorf("cannot write %s into this profile", g.Line())
 }
 
-// decoded is what a text says as TOML.
+// decoded parses a text as TOML.
 func decoded(src []byte) (map[string]any, error) {
 	out := map[string]any{}
 	_, err := toml.Decode(string(src), &out)
 	return out, err
 }
 
-// granted is what a profile says once it has the grant.
+// granted is the content of a profile with the grant added.
 func granted(src []byte, g audit.Grant) (map[string]any, error) {
 	all, err := decoded(src)
 	if err != nil {
@@ -79,8 +78,8 @@ func granted(src []byte, g audit.Grant) (map[string]any, error) {
 	return all, nil
 }
 
-// intoList puts the values before the first element of a list that is there. Like the
-// other edits it returns "" where there is no such place.
+// intoList inserts the values before the first element of an existing list. Like the
+// other edits it returns "" if it does not apply.
 func intoList(src string, g audit.Grant) string {
 	root, stopped, _ := index(src)
 	if stopped >= 0 || root.keys[g.Table] == nil || root.keys[g.Table].keys[g.Key] == nil {
@@ -97,14 +96,15 @@ func intoList(src string, g audit.Grant) string {
 	}
 	first := list.items[0].key
 	if line := strings.LastIndexByte(src[:first], '\n') + 1; line > behind {
-		// One element a line: the new one gets its own, indented like the first.
+		// If each element has its own line, so does the new one, with the first one's
+		// indentation.
 		return src[:line] + indent(src[line:]) + values + "," + ending(src) + src[line:]
 	}
 	return src[:behind] + values + ", " + strings.TrimLeft(src[behind:], " \t")
 }
 
-// intoTable puts a line behind the last pair of a table that has a header, or
-// behind the header of one that is empty.
+// intoTable inserts a line after the last pair of a table with a header, or after the
+// header of an empty one.
 func intoTable(src string, g audit.Grant) string {
 	root, stopped, _ := index(src)
 	table := root.keys[g.Table]
@@ -123,7 +123,7 @@ func intoTable(src string, g audit.Grant) string {
 	return before + indent(src[end:]) + g.Key + " = " + g.List() + ending(src) + src[end:]
 }
 
-// atEnd puts the table behind everything.
+// atEnd appends the table to the text.
 func atEnd(src string, g audit.Grant) string {
 	if src != "" && !strings.HasSuffix(src, "\n") {
 		src += ending(src)
@@ -140,7 +140,8 @@ func lineAt(src string, offset int) string {
 	return src[start:]
 }
 
-// indent is the blanks that a text begins with, where something follows them.
+// indent returns the blanks at the beginning of a text; "" if nothing follows them on
+// the line.
 func indent(text string) string {
 	rest := strings.TrimLeft(text, " \t")
 	if rest == "" || rest[0] == '\n' || rest[0] == '\r' {
@@ -149,7 +150,7 @@ func indent(text string) string {
 	return text[:len(text)-len(rest)]
 }
 
-// ending is how the lines of a text end.
+// ending is the line end that a text uses.
 func ending(src string) string {
 	if n := strings.IndexByte(src, '\n'); n > 0 && src[n-1] == '\r' {
 		return "\r\n"
@@ -157,9 +158,9 @@ func ending(src string) string {
 	return "\n"
 }
 
-// Changed lists the lines that differ between two texts of a profile, as "-" and
-// "+" lines. One of them was made from the other by Insert: everything before and
-// behind the change is the same.
+// Changed lists the lines that differ between two texts of a profile, as "-" and "+"
+// lines. It expects one change, as Insert makes: everything before and after it is
+// equal.
 func Changed(old, new []byte) []string {
 	a, b := bytes.SplitAfter(old, []byte("\n")), bytes.SplitAfter(new, []byte("\n"))
 	for len(a) > 0 && len(b) > 0 && bytes.Equal(a[0], b[0]) {

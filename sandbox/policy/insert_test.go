@@ -10,7 +10,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// A person who takes a hint keeps every comment and every line that was there.
+// A person who follows a hint keeps every comment and every line of the file.
 func TestInsert(t *testing.T) {
 	read := audit.Roots{}.AllowPath("read", "/new")
 	for _, c := range []struct{ name, src, want string }{
@@ -76,7 +76,7 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// Whatever stands in the file, what comes out says what was said and the grant.
+// Whatever the file contains, the result says the same plus the grant.
 func FuzzInsert(f *testing.F) {
 	for _, s := range []string{"[filesystem]\nread = [\n\"/a\",]", "filesystem.read = []", "[[filesystem]]\n", "[filesystem]\n[filesystem.read]\n", "a = '''\n[filesystem]\n'''", "\ufeff[filesystem]\n", "[filesystem]\r\nread=[\"\"]"} {
 		f.Add(s, "/x")
@@ -101,7 +101,8 @@ func FuzzInsert(f *testing.F) {
 	})
 }
 
-// What cannot be written into says why: the person mends that place by hand.
+// If the grant cannot be inserted, the error names the place, so that the person can
+// edit it by hand.
 func TestInsertSaysWhyNot(t *testing.T) {
 	read := audit.Roots{}.AllowPath("read", "/new")
 	for src, want := range map[string]string{
@@ -122,7 +123,7 @@ func TestInsertSaysWhyNot(t *testing.T) {
 	}
 }
 
-// A diff is the lines that are not the same, at the top, in the middle and at the end.
+// The diff lists the lines that differ, at the top, in the middle and at the end.
 func TestChangedAtBothEnds(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
 		{"", "", ""}, {"a\n", "a\n", ""}, {"", "a\n", "+a"}, {"a\n", "", "-a"}, {"a\n", "b\n", "-a +b"}, {"a\nb\n", "x\na\nb\n", "+x"}, {"a\nb\n", "a\nb\nx\n", "+x"}, {"a\r\nb", "a\r\nc", "-b +c"}, {"a\na\n", "a\na\na\n", "+a"}, {"b\nc\n", "a\nd\nc\n", "-b +a +d"},

@@ -2,15 +2,15 @@ package policy
 
 import "strings"
 
-// What may stand before the suffix of a wildcard, in labels and in characters. Whatever stands there
-// reaches the owner of the suffix's name servers, so it is kept short.
+// Bounds, in labels and in characters, on the part of a name that a wildcard matches.
+// That part reaches whoever owns the suffix's name servers, so it could carry data out.
 const (
 	WildcardLabels = 4
 	WildcardExtra  = 100
 )
 
-// Names reports whether the rule names a name, which is lower case, without a
-// trailing dot. long says that it would, were the name not too long for a wildcard.
+// Names reports whether the rule names a name, which must be lower case and without a
+// trailing dot. long reports that only the length of a wildcard's match is against it.
 func (h Host) Names(name string) (ok, long bool) {
 	switch h.Kind {
 	case HostName:
@@ -29,8 +29,8 @@ func (h Host) Names(name string) (ok, long bool) {
 	return false, false
 }
 
-// Match reports whether a pattern matches a whole name: "*" any run of
-// characters, "?" one. It takes time in the product of the lengths at most.
+// Match reports whether a pattern matches a whole name: "*" matches any run of
+// characters, "?" one. Its time is at most proportional to the product of the lengths.
 func Match(pattern, name string) bool {
 	p, n := []rune(pattern), []rune(name)
 	i, j, star, from := 0, 0, -1, 0
@@ -55,8 +55,8 @@ func Match(pattern, name string) bool {
 	return i == len(p)
 }
 
-// Hides reports whether the filter hides a name, and which line does: that of the
-// pattern of deny, or of the list of what is allowed, where deny is "".
+// Hides reports whether the filter hides a name, and by which line. deny is the
+// matching pattern of the deny list; if it is "", at is the line of the allow list.
 func (f Filter) Hides(name string) (at Pos, deny string, hidden bool) {
 	for _, g := range f.Deny {
 		if Match(g.Pattern, name) {

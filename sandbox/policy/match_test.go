@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A rule that names one name too many is a host that nobody allowed.
+// A rule that matches one name too many allows a host that nobody allowed.
 func TestARuleNamesWhatItSays(t *testing.T) {
 	name := func(s string) Host { return Host{Kind: HostName, Name: s, First: 443, Last: 443} }
 	wild := func(s string) Host { return Host{Kind: HostWildcard, Name: s, First: 443, Last: 443} }
@@ -28,7 +28,8 @@ func TestARuleNamesWhatItSays(t *testing.T) {
 	}
 }
 
-// A trial whose user says so reaches every public host, on every port, in whatever words.
+// A trial whose user allows it reaches every public host, on every port, with any
+// protocol.
 func TestAnyHostIsEveryPort(t *testing.T) {
 	h := AnyHost()
 	if h.Kind != HostAny || h.First != 1 || h.Last != 65535 || h.Demanded(443) || h.Checked(443) || h.Private {
@@ -36,7 +37,7 @@ func TestAnyHostIsEveryPort(t *testing.T) {
 	}
 }
 
-// A tool that a pattern of deny means is not to be called, one that it does not mean is.
+// A deny pattern blocks exactly the tools that it matches.
 func TestPatternsMatchWholeNames(t *testing.T) {
 	for _, c := range []struct {
 		pattern, name string
@@ -58,8 +59,8 @@ func TestPatternsMatchWholeNames(t *testing.T) {
 	}
 }
 
-// What is hidden is told with the line that hides it: deny goes before allow, and an
-// empty list of what is allowed hides everything.
+// A hidden name comes with the line that hides it: deny goes before allow, and an empty
+// allow list hides everything.
 func TestAFilterHides(t *testing.T) {
 	at := func(line int) Pos { return Pos{File: "p.toml", Line: line, Col: 1} }
 	for _, c := range []struct {

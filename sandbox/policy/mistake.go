@@ -9,16 +9,16 @@ import (
 	"unicode/utf8"
 )
 
-// Mistake is one thing that is wrong in a profile, or in what it was given.
+// Mistake is one error in a profile, or in its parameters and options.
 type Mistake struct {
-	Pos  Pos    // zero for something that no file says, such as --set
+	Pos  Pos    // zero for something outside of any file, such as --set
 	Key  string // "network.allow[1]"; "" for a mistake of the file as a whole
-	Text string // what is wrong, lower case, without a period
+	Text string // the error, lower case, without a period
 	Hint string // something to paste or to do; may be empty
 }
 
-// Error is file:line:col: key: text. The hint is not part of it: whoever prints
-// the mistake prints the hint apart.
+// Error is file:line:col: key: text, without the hint. The caller prints the hint on
+// its own.
 func (m Mistake) Error() string {
 	var b strings.Builder
 	if m.Pos.File != "" {
@@ -33,8 +33,7 @@ func (m Mistake) Error() string {
 	return b.String()
 }
 
-// Mistakes are all that is wrong, sorted by position. As an error it prints one
-// mistake a line.
+// Mistakes are all mistakes found, sorted by position. Error prints one a line.
 type Mistakes []Mistake
 
 func (m Mistakes) Error() string {
@@ -45,7 +44,8 @@ func (m Mistakes) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// maxMistakes bounds what one call reports. A file with more is not a profile.
+// maxMistakes bounds the mistakes that one call reports. A file with more is not a
+// profile.
 const maxMistakes = 200
 
 // ledger collects mistakes.
@@ -62,8 +62,8 @@ func (l *ledger) add(at Pos, key, hint, format string, args ...any) {
 	l.list = append(l.list, Mistake{Pos: at, Key: key, Hint: plain(hint), Text: plain(fmt.Sprintf(format, args...))})
 }
 
-// plain replaces what does not print: a mistake may hold what a loader or a
-// decoder quoted from a file that a stranger wrote, and ends up on a terminal.
+// plain replaces unprintable characters. A mistake may quote a stranger's file, by way
+// of a loader or a decoder, and ends up on a terminal.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		if strconv.IsPrint(r) {
@@ -73,8 +73,8 @@ func plain(s string) string {
 	}, s)
 }
 
-// guess is didYouMean while somebody will still read it: a file with thousands
-// of unknown words does not get thousands of guesses.
+// guess is didYouMean up to the bound on mistakes. A file with thousands of unknown
+// words does not get thousands of guesses.
 func (l *ledger) guess(s string, candidates []string) string {
 	if len(l.list) >= maxMistakes {
 		return ""
@@ -82,7 +82,7 @@ func (l *ledger) guess(s string, candidates []string) string {
 	return didYouMean(s, candidates)
 }
 
-// fault adds what a value's parser found wrong.
+// fault adds the error of a value's parser.
 func (l *ledger) fault(at Pos, key string, err error) {
 	f, ok := err.(*fault)
 	if !ok {
@@ -110,8 +110,7 @@ func (l *ledger) err() error {
 	return l.list
 }
 
-// fault is what the parser of one value found wrong with it. It has no
-// position: whoever called the parser knows that.
+// fault is the error of one value's parser. It has no position; the caller adds it.
 type fault struct{ text, hint string }
 
 func (f *fault) Error() string { return f.text }
@@ -120,7 +119,7 @@ func faultf(hint, format string, args ...any) error {
 	return &fault{text: fmt.Sprintf(format, args...), hint: hint}
 }
 
-// quote is %q, cut short: a mistake quotes enough to recognise a value by.
+// quote is %q of a shortened string: enough to recognise a value by.
 func quote(s string) string {
 	const most = 80
 	if len(s) <= most {
@@ -133,7 +132,7 @@ func quote(s string) string {
 	return strconv.Quote(s[:cut]) + "…"
 }
 
-// nearest returns the candidate that a person may have meant by s, or "".
+// nearest returns the candidate that a person may have meant by s; "" if none is near.
 func nearest(s string, candidates []string) string {
 	if len(s) > 40 {
 		return ""
@@ -147,11 +146,10 @@ func nearest(s string, candidates []string) string {
 	return best
 }
 
-// DidYouMean is the hint for a word that is none of the candidates, or "" where
-// none is near.
+// DidYouMean is the hint for a word that is none of the candidates; "" if none is near.
 func DidYouMean(s string, candidates []string) string { return didYouMean(s, candidates) }
 
-// didYouMean is the hint for a misspelt word, or "".
+// didYouMean is the hint for a misspelt word; "" if no candidate is near.
 func didYouMean(s string, candidates []string) string {
 	if c := nearest(s, candidates); c != "" {
 		return fmt.Sprintf("did you mean %q?", c)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Somebody who gets a list of mistakes reads it from the top of the first file down, and
-// sees of each where, what and how to mend it.
+// A person reads the mistakes from the top of the first file down, and sees for each
+// the position, the text and the remedy.
 func TestMistakesAreInOrder(t *testing.T) {
 	var l ledger
 	at := func(file string, line, col int) Pos { return Pos{File: file, Line: line, Col: col} }
@@ -36,7 +36,7 @@ func TestMistakesAreInOrder(t *testing.T) {
 	}
 }
 
-// A mistake quotes enough to know a value by, and never half a character.
+// A mistake quotes enough to recognise a value by, and never half a character.
 func TestQuotesAreCutBetweenCharacters(t *testing.T) {
 	for s, want := range map[string]string{
 		"":                                     `""`,
@@ -55,7 +55,7 @@ func TestQuotesAreCutBetweenCharacters(t *testing.T) {
 	}
 }
 
-// A guess is a word that is nearer than a third of what was written.
+// A guess differs from the written word in less than a third of it.
 func TestGuessesAreNear(t *testing.T) {
 	for _, c := range []struct {
 		a, b string

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What a client's entry sets reaches the server that it is for, by name, and neither
-// takes the place of what the profile says nor goes beyond a baseline.
+// A variable in a client's entry reaches its server by name. It neither replaces the
+// profile's variable nor exceeds a baseline.
 func TestVariablesOfTheCommandLine(t *testing.T) {
 	p, err := Parse("p.toml", []byte("version = 1\nname = \"p\"\n[env.set]\nLEVEL = \"warn\"\n"), nil)
 	if err != nil {

@@ -18,17 +18,17 @@ const (
 	ParamChoice    ParamType = "choice"    // one of Choices
 )
 
-// Param is a parameter that a profile declares, "${name}" in its strings.
+// Param is a parameter that a profile declares; its strings refer to it by "${name}".
 type Param struct {
 	Name        string
 	Type        ParamType
 	Description string
-	Many        bool     // holds a list: "${name}" is a whole element of one
+	Many        bool     // holds a list: "${name}" must be a whole element of a list
 	Default     []string // nil: the parameter is required, unless Optional
-	Optional    bool     // a default was written, even if an empty list
+	Optional    bool     // the profile has a default, even if an empty list
 	Pattern     string   // of ParamString: a regular expression for the whole value
 	Choices     []string // of ParamChoice
-	Env         string   // the variable of mcpen's own environment that gives the value where the command line does not
+	Env         string   // the variable of mcpen's own environment that sets the value if the command line does not
 	At          Pos
 
 	pattern *regexp.Regexp
@@ -113,8 +113,8 @@ func (p *Param) setPattern(doc *document, o opt[string]) {
 	p.Pattern, p.pattern = o.v, re
 }
 
-// readDefault reads the default's shape. Its value is checked in Resolve, where
-// the home directory is known.
+// readDefault reads the default's shape. Resolve checks its value, since it knows the
+// home directory.
 func (p *Param) readDefault(t *table) {
 	v, ok := t.get("default")
 	if !ok {
@@ -140,7 +140,8 @@ func (p *Param) readDefault(t *table) {
 	})
 }
 
-// defaultOf reads one value of a default, as the command line would give it.
+// defaultOf returns the reader for one value of a default, in the form of the command
+// line.
 func defaultOf(kind ParamType) func(any) (string, error) {
 	switch kind {
 	case ParamPort:

@@ -12,43 +12,42 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// Bounds on what Parse reads.
+// Bounds on Parse's input.
 const (
 	MaxFile  = 1 << 20 // bytes of one profile
 	maxFiles = 64      // profiles that one profile extends, directly or not
 )
 
-// Loader finds what a profile extends: ref is a profile's name ("node") or a
-// path relative to the file from that extends it. The file it returns names the
-// profile in mistakes and tells two profiles apart, so that it is the same for
-// the same profile however it was asked for.
+// Loader loads an extended profile. ref is a profile's name ("node") or a path relative
+// to the extending file, from. The returned file names the profile in mistakes and
+// identifies it: the same profile must always get the same name, whatever ref led to
+// it.
 type Loader func(ref, from string) (file string, data []byte, err error)
 
-// Parse reads a profile and what it extends. The error is Mistakes: everything
-// that is wrong whatever the parameters and the machine are. What depends on
-// those, Resolve finds.
+// Parse reads a profile and the profiles it extends. The error is Mistakes: everything
+// that is wrong for any parameters and any machine. Resolve finds the rest.
 //
-// A nil load is for profiles that extend nothing.
+// load may be nil for a profile that extends nothing.
 //
-// What a profile extends is folded in, parents first, in the order in which they
-// are named, and a file that is reached twice has its say once:
+// Parse folds the extended profiles in, parents first, in the order in which they are
+// named. A file that is reached twice counts once:
 //
 //   - lists append, the parent's elements first; equal elements count once;
 //   - single values override;
 //   - deny only ever grows, so that a child cannot take back a refusal;
 //   - a parameter, a tool's rule, and an environment variable override by name;
-//   - server.command and server.package override each other, and server.args
-//     start afresh with them: a parent's arguments belong to the parent's program;
-//   - require.layers and require.without append, and a layer that the child has in
-//     one of them is no longer in the other;
+//   - server.command and server.package override each other and reset server.args: a
+//     parent's arguments belong to the parent's program;
+//   - require.layers and require.without append; a layer in one list of the child's
+//     leaves the inherited other list;
 //   - name and description are not inherited.
 func Parse(file string, data []byte, load Loader) (*Profile, error) {
 	return parse(file, data, load, false)
 }
 
-// ParseBaseline reads a baseline, which is a profile that bounds others and
-// grants nothing. So it may name what is too wide to be granted, such as "~/",
-// and has no server, no parameters and no variables of its own.
+// ParseBaseline reads a baseline: a profile that bounds others and grants nothing. So
+// it may name paths that are too wide to grant, such as "~/", and has no server, no
+// parameters and no variables of its own.
 func ParseBaseline(file string, data []byte, load Loader) (*Profile, error) {
 	return parse(file, data, load, true)
 }
@@ -80,9 +79,9 @@ type reading struct {
 	ledger
 	load   Loader
 	seen   map[string]bool
-	chain  []string // the files that are being read, the first one first
+	chain  []string // the files being read, the first one first
 	parts  []profileFile
-	broken bool // a file is missing or is not TOML: nothing can be said of the whole
+	broken bool // a file is missing or is not TOML: checks of the whole are impossible
 }
 
 // profileFile is one file, read and not yet folded.
@@ -93,7 +92,7 @@ type profileFile struct {
 	body              body
 }
 
-// visit reads a file and what it extends, and appends them parents first.
+// visit reads a file and the profiles it extends, and appends them parents first.
 func (r *reading) visit(file string, data []byte) {
 	r.seen[file] = true
 	r.chain = append(r.chain, file)
@@ -119,7 +118,7 @@ func (r *reading) visit(file string, data []byte) {
 	r.parts = append(r.parts, part)
 }
 
-// extend loads one profile that from extends.
+// extend loads one profile that the file from extends.
 func (r *reading) extend(from string, w word) {
 	if r.load == nil {
 		r.broken = true
@@ -144,8 +143,7 @@ func (r *reading) extend(from string, w word) {
 	}
 }
 
-// readName reads the name, which is that of the file where the profile does not
-// say its own.
+// readName reads the profile's name; the default is the file's name.
 func readName(doc *document, top *table) string {
 	name := read(top, "name", asProfileName)
 	if _, wrote := top.vals["name"]; wrote {
@@ -172,8 +170,7 @@ func readVersion(doc *document, top *table) {
 
 var errBroken = errors.New("not a profile")
 
-// decode reads TOML. Where it cannot, it adds the one mistake to l and returns
-// errBroken.
+// decode reads TOML. If it cannot, it adds the mistake to l and returns errBroken.
 func decode(l *ledger, file string, data []byte) (*document, *table, error) {
 	start := Pos{File: file, Line: 1, Col: 1}
 	if len(data) > MaxFile {
@@ -188,7 +185,7 @@ func decode(l *ledger, file string, data []byte) (*document, *table, error) {
 		l.add(doc.lines.pos(stopped), "", "", "nests deeper than %d", maxDepth)
 		return nil, nil, errBroken
 	case stopped >= 0 && strings.Count(src, "[")+strings.Count(src, "{") > 1000:
-		// Not for the decoder: what stopped the index may hide depth.
+		// The text must not reach the decoder: after the stop, it may nest too deep.
 		l.add(doc.lines.pos(stopped), "", "", "this is not TOML")
 		return nil, nil, errBroken
 	}
@@ -204,8 +201,8 @@ func decode(l *ledger, file string, data []byte) (*document, *table, error) {
 	return doc, &table{doc: doc, vals: vals, node: root, wrote: true}, nil
 }
 
-// unmarshal guards against the decoder, which panics where it finds itself in a
-// state that it thought impossible.
+// unmarshal turns a panic of the decoder into an error: the decoder panics if it finds
+// itself in a state that it believed impossible.
 func unmarshal(src string) (vals map[string]any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -215,8 +212,8 @@ func unmarshal(src string) (vals map[string]any, err error) {
 	return vals, toml.Unmarshal([]byte(src), &vals)
 }
 
-// syntax is what the decoder says and where. It quotes numbers, and a secret
-// may be one that somebody forgot to put in quotes.
+// syntax returns the decoder's message and the offset. The decoder quotes numbers, and
+// a number may be a secret that somebody forgot to put in quotes.
 func syntax(err error) (text string, offset int) {
 	var pe toml.ParseError
 	if !errors.As(err, &pe) {

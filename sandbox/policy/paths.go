@@ -7,16 +7,16 @@ import (
 	"unicode"
 )
 
-// ban is a place that no profile may give away.
+// ban is a place that no profile may grant.
 type ban struct {
 	path  string
-	read  bool // refused even to read
-	below bool // and so is everything below it, for writing
+	read  bool // refused even for reading
+	below bool // and everything below it is refused for writing
 	why   string
 }
 
-// bans lists them. A read-only mount does not stop connect(2), so that a folder
-// of sockets is as bad to read as to write.
+// bans lists the bans. A read-only mount does not stop connect(2), so reading a folder
+// of sockets is as bad as writing to it.
 var bans = []ban{
 	{"/", true, false, "the whole machine"},
 	{"/etc", false, true, "the machine's own configuration"},
@@ -52,7 +52,7 @@ func (r *resolver) home(s string) (string, error) {
 	return r.in.Home + rest, nil
 }
 
-// pathText refuses what no path rule can hold.
+// pathText refuses text that cannot be a path rule.
 func pathText(s string) error {
 	switch {
 	case s == "":
@@ -65,7 +65,7 @@ func pathText(s string) error {
 	return nil
 }
 
-// path makes one path rule out of one substituted word.
+// path makes one path rule from one substituted word.
 func (r *resolver) path(w word) (Path, bool) {
 	text, optional := strings.CutPrefix(w.text, "?")
 	p, err := r.home(text)
@@ -87,13 +87,13 @@ func (r *resolver) paths(l list[word], check func(string) error) []Path {
 	return r.literal(r.noPatterns(l.items, "*?["), check)
 }
 
-// places are rules for paths in which "*" stands for any run of characters of an
-// element, and "**" for any elements.
+// places makes rules for paths in which "*" matches any run of characters of an
+// element, and "**" any run of elements.
 func (r *resolver) places(l list[word]) []Path {
 	return r.literal(r.noPatterns(l.items, "?["), func(string) error { return nil })
 }
 
-// literal makes path rules out of words, each path once.
+// literal makes path rules from words, each path once.
 func (r *resolver) literal(words []word, check func(string) error) []Path {
 	var out []Path
 	seen := make(map[string]int)
@@ -116,9 +116,9 @@ func (r *resolver) literal(words []word, check func(string) error) []Path {
 	return out
 }
 
-// noPatterns refuses words with one of the characters, which look like patterns: a
-// folder is given, or hidden, with all that is in it. What a parameter holds is a
-// name, whatever its characters.
+// noPatterns refuses words with one of the wild characters, which look like patterns: a
+// rule grants or hides a folder with everything in it. A parameter's value is a name
+// and may contain them.
 func (r *resolver) noPatterns(words []word, wild string) []word {
 	var out []word
 	for _, w := range words {
@@ -132,9 +132,9 @@ func (r *resolver) noPatterns(words []word, wild string) []word {
 	return out
 }
 
-// Refuse says why a clean, absolute path is not given to the profile of that
-// name, or nil. Resolve asks it of every path as written; who follows symlinks
-// asks it again of where they lead, which a project can choose for itself.
+// Refuse returns the reason why the profile with that name may not get a clean,
+// absolute path; nil if it may. Resolve checks every path as written. Whoever follows
+// symlinks must check their targets as well, since a project can choose them.
 func (in Input) Refuse(profile, path string, write bool) error {
 	r := &resolver{in: in, name: profile}
 	return r.refuse(path, write)
@@ -143,8 +143,8 @@ func (in Input) Refuse(profile, path string, write bool) error {
 func (r *resolver) readable(p string) error { return r.refuse(p, false) }
 func (r *resolver) writable(p string) error { return r.refuse(p, true) }
 
-// refuse says why a path is not given away. It knows names only: where a
-// symlink leads is for the one who follows it to check.
+// refuse returns the reason why a path may not be granted. It checks only names;
+// whoever follows a symlink checks its target.
 func (r *resolver) refuse(p string, write bool) error {
 	verb := "read"
 	if write {
@@ -174,8 +174,8 @@ func (r *resolver) refuse(p string, write bool) error {
 	return r.refuseOwn(p, verb)
 }
 
-// refuseOwn keeps mcpen's own files out of every sandbox, except for the
-// server's own state.
+// refuseOwn keeps mcpen's own files out of every sandbox, except for the server's own
+// state.
 func (r *resolver) refuseOwn(p, verb string) error {
 	if state := r.in.ServerState(r.name); state != "" && within(p, state) {
 		return nil
@@ -191,13 +191,13 @@ func (r *resolver) refuseOwn(p, verb string) error {
 	return nil
 }
 
-// within reports whether a clean path is dir or below it.
+// within reports whether a clean path is dir or lies below it.
 func within(p, dir string) bool {
 	return p == dir || dir == "/" || strings.HasPrefix(p, dir+"/")
 }
 
-// bindWorkspace makes the workspace absolute and refuses one that gives away
-// more than a project.
+// bindWorkspace makes the workspace absolute and refuses one that would grant more than
+// a project.
 func (r *resolver) bindWorkspace() {
 	a := r.args["workspace"]
 	defer func() { r.args["workspace"] = a }()
@@ -212,7 +212,7 @@ func (r *resolver) bindWorkspace() {
 	if err != nil {
 		a.state = unknown
 		r.badWorkspace = true
-		if !r.bounds { // the profile's own resolver says it
+		if !r.bounds { // the profile's own resolver reports it
 			r.fault(Pos{}, "--workspace", err)
 		}
 		return

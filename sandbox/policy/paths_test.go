@@ -23,7 +23,7 @@ func rule(t *testing.T, verb, path string) error {
 	return err
 }
 
-// What a profile may not give away, next to what lies beside it and may be given.
+// Paths that no profile may grant, next to paths beside them that it may.
 func TestPlacesThatNoProfileGivesAway(t *testing.T) {
 	const no, readOnly, yes = "no", "read", "yes"
 	in := machine
@@ -111,7 +111,7 @@ func TestPlacesThatNoProfileGivesAway(t *testing.T) {
 	}
 }
 
-// A home directory is a secret's neighbour wherever it is.
+// A home directory may hold secrets, wherever it lies.
 func TestHomeIsWhereTheMachineSays(t *testing.T) {
 	p, err := Parse("p.toml", []byte("version = 1\n[filesystem]\nread = [\"/data/people/eve\"]\n"), nil)
 	if err != nil {
@@ -156,7 +156,7 @@ func TestSocketsOfTheHostNeedTheirWords(t *testing.T) {
 	}
 }
 
-// A profile is resolved by many servers at once.
+// Many servers resolve one profile at the same time.
 func TestResolveLeavesTheProfileAlone(t *testing.T) {
 	p, in, _ := full(t)
 	base, err := ParseBaseline("b.toml", []byte("version = 1\n[tools]\ndeny = [\"x\"]\n[filesystem]\ndeny = [\"/z\"]\n[tools.rule.read_file]\nper-minute = 1\n"), nil)
@@ -190,8 +190,8 @@ func TestResolveLeavesTheProfileAlone(t *testing.T) {
 	}
 }
 
-// A pattern in a path rule would mean nothing, and whoever wrote it would take what it
-// names for hidden. What a parameter holds is a name.
+// A pattern in a path rule would have no effect, and its author would believe the
+// matching files hidden. A parameter's value is a name and may contain "*".
 func TestAPathIsNoPattern(t *testing.T) {
 	for rule, good := range map[string]bool{
 		`deny = ["${workspace}/*.key"]`:           false,
@@ -215,8 +215,8 @@ func TestAPathIsNoPattern(t *testing.T) {
 	}
 }
 
-// Every row of the places that no profile gives away: the place itself, and what lies in
-// it, to read and to write. It is read, written, read below, written below.
+// Every row of the bans: the place itself, and a path in it, for reading and for
+// writing. The columns are: read, write, read below, write below.
 func TestEveryBanHolds(t *testing.T) {
 	rows := map[string]string{
 		"/": "--rw", "/etc": "r-r-", "/usr": "r-r-", "/bin": "r-r-", "/sbin": "r-r-", "/lib": "r-r-", "/lib64": "r-r-", "/boot": "r-r-", "/proc": "----", "/sys": "--r-", "/dev": "--r-",
@@ -248,8 +248,8 @@ func TestEveryBanHolds(t *testing.T) {
 	}
 }
 
-// The login's own folders are as closed as those that the environment names: whoever
-// moves HOME gets nothing of the first home.
+// The login's own folders are as closed as those of the environment: moving HOME opens
+// nothing of the first home.
 func TestTheLoginsFoldersStayClosed(t *testing.T) {
 	in := Input{Home: "/moved", State: "/moved/state", Config: "/moved/config", Login: Dirs{Home: "/home/ada", State: "/var/lib/ada/state", Config: "/srv/ada/config"}}
 	for path, good := range map[string]bool{
@@ -270,7 +270,7 @@ func TestTheLoginsFoldersStayClosed(t *testing.T) {
 	}
 }
 
-// A workspace that gives away more than a project is refused once, and by its option.
+// A workspace that would grant more than a project is refused once, under its option.
 func TestAWorkspaceIsAProject(t *testing.T) {
 	p, err := Parse("p.toml", []byte("version = 1\n[filesystem]\nread = [\"${workspace}\", \"${workspace}/x\"]\n"), nil)
 	if err != nil {
@@ -298,8 +298,8 @@ func TestAWorkspaceIsAProject(t *testing.T) {
 	}
 }
 
-// The mistakes of [sockets] and protect have their words: a socket that may be absent, one
-// of mcpen's own, a name that protects everything.
+// [sockets] and protect have messages of their own: for an optional socket, one of
+// mcpen's own, and a name that protects everything.
 func TestMistakesOfSocketsAndNames(t *testing.T) {
 	for rule, want := range map[string]string{
 		"[sockets]\nconnect = [\"?/srv/a.sock\"]": "a socket cannot be optional", "[sockets]\nconnect = [\"~/.config/mcpen/x\"]": "cannot connect to", "[sockets]\nconnect = [\"~/.local/state/mcpen/x\"]": "cannot connect to", "[sockets]\nconnect = [\"rel\"]": "is relative",
@@ -328,7 +328,8 @@ func TestMistakesOfSocketsAndNames(t *testing.T) {
 	}
 }
 
-// Landlock and mounts go by the exact path: a prefix of a name is no folder above it.
+// Landlock and mounts match exact paths: a string prefix of a path is not a folder
+// above it.
 func TestWithinGoesByElements(t *testing.T) {
 	for _, c := range []struct {
 		p, dir string

@@ -5,9 +5,8 @@ import (
 	"sync"
 )
 
-// pattern is a regular expression that is compiled when it is first used. Every
-// start of a server executes this binary four times, and three of them read no
-// profile.
+// pattern returns a regular expression that is compiled on first use. Every start of a
+// server executes this binary four times, and three of them read no profile.
 func pattern(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }

@@ -1,32 +1,32 @@
-// Package policy turns a profile, which a person wrote in TOML, into a Policy,
-// which says what the profile means on this machine: absolute paths, inherited
-// values folded in, defaults visible.
+// Package policy turns a profile, which a person wrote in TOML, into a Policy: the
+// profile's meaning on this machine, with absolute paths, inherited values folded in
+// and defaults visible.
 //
-// The package is pure. It reads no file, no environment and no clock: Parse and
-// Resolve take bytes and values and return values, and every mistake they find
-// comes back with its file, line and column, all at once.
+// The package is pure. It reads no file, no environment and no clock: Parse and Resolve
+// take bytes and values and return values. They return all mistakes at once, each with
+// its file, line and column.
 //
-// The zero Policy allows nothing: no file, no host, no environment, no tool
-// beyond what a closed server can do on its own.
+// The zero Policy allows nothing: no file, no host, no environment, no tool beyond the
+// abilities of a closed server.
 //
 // # Strings
 //
 // "${name}" in a path, an argument, a value of env.set or env.secret, a host or a
-// socket stands for a parameter; "$${" for the two characters themselves. Every
-// profile has ${workspace}, ${state} (the server's own directory, kept between
-// runs) and ${home}. A parameter with many values is a whole element of a list
-// and becomes that many elements. A secret is a whole value of env.secret.
-// "~/" in front of a path is the home directory, "?" in front of a path rule
-// means that the path may be absent, and in front of "env:NAME" that the variable
-// may be unset: the server then starts without it. A path is no pattern, and an
-// empty list of what is allowed allows nothing.
+// socket is replaced by a parameter; "$${" stands for a literal "${". Every profile has
+// ${workspace}, ${state} (the server's own directory, kept between runs) and ${home}. A
+// parameter with many values must be a whole element of a list and becomes that many
+// elements. A secret must be a whole value of env.secret. "~/" at the start of a path
+// is the home directory. "?" at the start of a path rule means that the path may be
+// absent, and at the start of "env:NAME" that the variable may be unset: the server
+// then starts without it. A path is never a pattern, and an empty allow list allows
+// nothing.
 //
 // # Keys
 //
 //	version = 1                        name, description, extends = ["node", "./base.toml"]
 //	[params.NAME]                      type = string|secret|directory|file|port|choice
 //	                                   many, default, description, pattern, choices,
-//	                                   env = "NAME": the variable that gives it where --set does not
+//	                                   env = "NAME": the variable with its value if --set has none
 //	[server]                           command = [...] or package = "npm:NAME"|"pypi:NAME", args, dir
 //	[filesystem]                       read, write, deny, unprotect, protect
 //	[network]                          allow = ["name:443", "*.name:443", "10.0.0.0/8:5432", "localhost:5432",
@@ -39,7 +39,7 @@
 //	                                   findings = warn|hold, results = pass|show|strip, validate
 //	[tools.rule.NAME]                  per-minute, concurrent, and words of JSON Schema for the arguments
 //	[prompts] [resources]              allow, deny
-//	[client]                           sampling, elicitation, roots, logging: what of the client's the server may use
+//	[client]                           sampling, elicitation, roots, logging: the client's features that the server may use
 //	[limits]                           memory, processes, open-files, file-size, cpu, cpu-time, tmp, tmp-files,
 //	                                   connections, connection-rate; each may be "unlimited"
 //	[process]                          pty
@@ -54,8 +54,7 @@ import (
 	"time"
 )
 
-// Pos is where in a profile something was written. The zero Pos means "not
-// written anywhere": a default.
+// Pos is a position in a profile. The zero Pos means "not written anywhere": a default.
 type Pos struct {
 	File string `json:"file,omitempty"`
 	Line int    `json:"line,omitempty"`
@@ -73,14 +72,14 @@ func (p Pos) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
 
-// Policy is what a profile means on this machine. Every path in it is absolute
-// and clean, every parameter is filled in, every inherited value is folded in.
-// A Policy that Resolve returned without mistakes is valid as a whole: nothing
-// after it checks it again.
+// Policy is the meaning of a profile on this machine. Every path in it is absolute and
+// clean, every parameter is filled in, and every inherited value is folded in. A Policy
+// that Resolve returned without mistakes is valid as a whole: later steps do not check
+// it again.
 type Policy struct {
 	Name        string   `json:"name"`
 	Description string   `json:"description,omitempty"`
-	Sources     []Source `json:"sources,omitempty"` // the profile first, then what it extends, outermost last
+	Sources     []Source `json:"sources,omitempty"` // the profile first, then the profiles it extends, outermost last
 
 	Server     Server     `json:"server"`
 	Filesystem Filesystem `json:"filesystem"`
@@ -98,40 +97,40 @@ type Policy struct {
 	Install    Install    `json:"install"`
 	Require    Require    `json:"require"`
 
-	// Bounds are what each baseline says of paths and sockets. The names are within
-	// them; what the names lead to is for whoever follows symlinks to compare.
+	// Bounds holds each baseline's lists of paths and sockets. The policy's names are
+	// within them. Whoever follows symlinks compares the targets.
 	Bounds []Bounds `json:"bounds,omitempty"`
-	Given  []Given  `json:"given,omitempty"` // what was filled in, for who asks if a definition depends on it
+	Given  []Given  `json:"given,omitempty"` // filled-in values, for checks whether a definition depends on them
 }
 
-// Unguarded is the policy with nothing between the server's words and its client: no
-// definition is hidden, held or kept, and the server may ask the client nothing. What
-// the server is given of this machine stays as it is. It is for a client that is mcpen
-// itself, and asks what the server says to models.
+// Unguarded returns the policy without any guard between the server's messages and its
+// client: no definition is hidden, held or pinned, and the server may ask the client
+// for nothing. The server's access to this machine does not change. It is for mcpen as
+// the client, when it asks a server for the text that models would see.
 func (p Policy) Unguarded() Policy {
 	p.Tools = Tools{Pins: PinOff, Findings: FindingWarn, Results: TextPass}
 	p.Prompts, p.Resources, p.Client = Filter{}, Filter{}, Client{}
 	return p
 }
 
-// Bounds is what a baseline says of paths and sockets. A nil list bounds nothing,
-// one that is empty allows nothing.
+// Bounds is a baseline's lists of paths and sockets. A nil list bounds nothing; an
+// empty list allows nothing.
 type Bounds struct {
-	Read      []Path   `json:"read"` // what it lists to be written included
+	Read      []Path   `json:"read"` // includes the paths under write
 	Write     []Path   `json:"write"`
 	Unprotect []Path   `json:"unprotect"`
 	Connect   []Socket `json:"connect"`
 }
 
-// Source is one profile file that had a say.
+// Source is one profile file that contributed.
 type Source struct {
 	File   string `json:"file"`
 	SHA256 string `json:"sha256"`
 }
 
-// Server says what is started: a command, or a package whose entry point is
-// looked up in the lock. At most one of Command and Package is set; both are
-// empty in a profile that is only meant to be extended or used with "--".
+// Server says what to start: a command, or a package whose entry point the lock names.
+// At most one of Command and Package is set. Both are empty in a profile that is only
+// meant to be extended or used with "--".
 type Server struct {
 	Command []string `json:"command,omitempty"` // program and leading arguments
 	Package string   `json:"package,omitempty"` // "npm:NAME" or "pypi:NAME"
@@ -147,35 +146,35 @@ type Path struct {
 	At       Pos    `json:"at"`
 }
 
-// Name is a name that is protected below every writable folder: a base name, or a
-// few joined by slashes. "*" stands for any run of characters in one of them.
+// Name is a name that is protected below every writable folder: a base name, or several
+// elements joined by slashes. "*" matches any run of characters in one element.
 type Name struct {
 	Name string `json:"name"`
 	At   Pos    `json:"at"`
 }
 
-// Filesystem lists what the server may see. Deny wins over Read and Write
-// whatever the order, and denies everything below it.
+// Filesystem lists the paths that the server may see. Deny wins over Read and Write in
+// any order, and covers everything below the path.
 type Filesystem struct {
 	Read  []Path `json:"read,omitempty"`
 	Write []Path `json:"write,omitempty"`
 	Deny  []Path `json:"deny,omitempty"`
-	// Unprotect names protected places (".git", ".vscode", …) below a writable
-	// folder that the profile makes writable on purpose.
-	// In it "*" stands for any run of characters of one element, "**" for any elements.
+	// Unprotect names protected places (".git", ".vscode", …) below a writable folder
+	// that the profile makes writable on purpose. "*" matches any run of characters of
+	// one element, "**" any run of elements.
 	Unprotect []Path `json:"unprotect,omitempty"`
-	// Protect adds to the names that are protected.
+	// Protect adds to the protected names.
 	Protect []Name `json:"protect,omitempty"`
 }
 
-// Network lists what the server may connect to, and nothing else is reachable.
+// Network lists the hosts that the server may connect to; no other is reachable.
 type Network struct {
 	Allow []Host `json:"allow,omitempty"`
 	// Listen names fixed TCP ports of the sandbox's own loopback on which the
 	// server talks to itself. Ports that the kernel picks need no rule. Nothing
 	// outside the sandbox can reach either.
 	Listen []Port `json:"listen,omitempty"`
-	// Proxy is the way out to what Allow names.
+	// Proxy is the proxy for connections to the hosts in Allow.
 	Proxy Proxy `json:"proxy,omitzero"`
 }
 
@@ -185,16 +184,16 @@ type Port struct {
 	At   Pos    `json:"at"`
 }
 
-// HostKind tells the four things a network rule can name.
+// HostKind distinguishes the kinds of network rules.
 type HostKind string
 
 // The kinds of network rules. The empty kind matches nothing.
 const (
 	HostName     HostKind = "name"     // an exact name: Name
 	HostWildcard HostKind = "wildcard" // "*." and a suffix: Name holds the suffix without "*."
-	HostCIDR     HostKind = "cidr"     // an address or network, only as itself: Name holds the canonical CIDR
+	HostCIDR     HostKind = "cidr"     // an address or network, matched only as an address: Name holds the canonical CIDR
 	HostLocal    HostKind = "local"    // one port of the host's own loopback
-	// HostAny is every public host. No profile can say it.
+	// HostAny is every public host. No profile can express it.
 	HostAny HostKind = "any"
 )
 
@@ -205,35 +204,34 @@ type Host struct {
 	Name    string   `json:"name"`
 	First   uint16   `json:"first"`             // first port
 	Last    uint16   `json:"last"`              // last port, at least First
-	TLS     TLS      `json:"tls,omitempty"`     // of names alone
-	Private bool     `json:"private,omitempty"` // the name may lead to a private address
+	TLS     TLS      `json:"tls,omitempty"`     // only for names
+	Private bool     `json:"private,omitempty"` // the name may resolve to a private address
 	At      Pos      `json:"at"`
 }
 
-// TLS says where a rule for a name looks for the name in a TLS ClientHello. What
-// is none of the words, the empty one included, is TLSAlways.
+// TLS says on which ports of a rule the name must appear in a TLS ClientHello. Any
+// other value, the empty one included, means TLSAlways.
 type TLS string
 
 // The words.
 const (
-	// TLSAlways lets nothing but TLS with the name pass, on every port of the rule.
+	// TLSAlways allows only TLS with the name, on every port of the rule.
 	TLSAlways TLS = "always"
-	// TLSUsual does so on port 443. On any other port a client may speak what it
-	// likes; where it speaks TLS, it must name the name.
+	// TLSUsual is TLSAlways on port 443. On any other port the client may speak any
+	// protocol; if it speaks TLS, it must send the name.
 	TLSUsual TLS = "usual"
-	// TLSNever looks at nothing: for a client that sends no name, or another.
+	// TLSNever checks nothing: for a client that sends no name, or a different one.
 	TLSNever TLS = "never"
 )
 
-// Demanded reports whether on the port nothing but TLS with the rule's name
-// passes.
+// Demanded reports whether the rule allows only TLS with its name on the port.
 func (h Host) Demanded(port uint16) bool { return h.strictness(port) == 2 }
 
-// Checked reports whether on the port a client that speaks TLS must name the
-// rule's name.
+// Checked reports whether a client that speaks TLS on the port must send the rule's
+// name.
 func (h Host) Checked(port uint16) bool { return h.strictness(port) >= 1 }
 
-// strictness compares rules for names: the higher, the less passes on the port.
+// strictness orders rules for names: the higher, the less the rule allows on the port.
 func (h Host) strictness(port uint16) int {
 	switch {
 	case h.Kind != HostName && h.Kind != HostWildcard, h.TLS == TLSNever:
@@ -247,15 +245,15 @@ func (h Host) strictness(port uint16) int {
 // Socket is one unix socket of the host that the server may connect to.
 type Socket struct {
 	Path string `json:"path"`
-	// Override holds the words with which the profile insists on a socket that
-	// is the host itself (docker, D-Bus, …); empty otherwise.
+	// Override holds the text with which the profile insists on a socket that is the
+	// host itself (docker, D-Bus, …); empty otherwise.
 	Override string `json:"override,omitempty"`
 	At       Pos    `json:"at"`
 }
 
-// Env is the server's environment: empty but for this.
+// Env is the server's whole environment.
 type Env struct {
-	Pass   []EnvName    `json:"pass,omitempty"` // taken from mcpen's own environment where set
+	Pass   []EnvName    `json:"pass,omitempty"` // taken from mcpen's own environment if set
 	Set    []EnvValue   `json:"set,omitempty"`
 	Secret []SecretFrom `json:"secret,omitempty"`
 }
@@ -266,15 +264,15 @@ type EnvName struct {
 	At   Pos    `json:"at"`
 }
 
-// EnvValue is a variable with a value that may be shown.
+// EnvValue is a variable with a value that is not secret.
 type EnvValue struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 	At    Pos    `json:"at"`
 }
 
-// SecretFrom is a variable whose value is fetched when the server starts and
-// never shown. From is a reference ("env:NAME", "?env:NAME", "file:/path", "command:ARGV…",
+// SecretFrom is a variable whose value is fetched when the server starts and never
+// printed. From is a reference ("env:NAME", "?env:NAME", "file:/path", "command:ARGV…",
 // "keyring:SERVICE/NAME"), never the value.
 type SecretFrom struct {
 	Name string `json:"name"`
@@ -282,18 +280,18 @@ type SecretFrom struct {
 	At   Pos    `json:"at"`
 }
 
-// PinMode says what happens to definitions that nobody approved.
+// PinMode says how definitions that nobody approved are treated.
 type PinMode string
 
 // The pin modes; "" is never in a resolved Policy.
 const (
-	PinFirstUse PinMode = "first-use" // what is seen first passes, what changes or appears later waits for review; the default
+	PinFirstUse PinMode = "first-use" // the first definitions pass, later additions and changes wait for review; the default
 	PinEnforce  PinMode = "enforce"   // new and changed definitions wait for review
-	PinWarn     PinMode = "warn"      // they pass and are reported
+	PinWarn     PinMode = "warn"      // definitions pass and changes are reported
 	PinOff      PinMode = "off"
 )
 
-// FindingMode says what happens to a text with findings.
+// FindingMode says how a text with findings is treated.
 type FindingMode string
 
 // The finding modes.
@@ -302,8 +300,7 @@ const (
 	FindingHold FindingMode = "hold"
 )
 
-// TextMode says what happens to invisible characters and escape sequences in
-// results.
+// TextMode says how invisible characters and escape sequences in results are treated.
 type TextMode string
 
 // The text modes.
@@ -313,7 +310,7 @@ const (
 	TextStrip TextMode = "strip" // removed
 )
 
-// Tools says which tools exist for the client.
+// Tools says which tools the client can see, and how they are checked.
 type Tools struct {
 	Filter
 	Pins     PinMode     `json:"pins"`
@@ -324,13 +321,13 @@ type Tools struct {
 	Rules    []ToolRule  `json:"rules,omitempty"`
 }
 
-// Filter is a pair of glob lists over names. Without an Allow list every name is
-// allowed that Deny does not match, unless Nothing is set; Deny wins.
+// Filter is a pair of glob lists over names. Deny wins. Without an Allow list, every
+// name that Deny does not match is allowed, unless Nothing is set.
 type Filter struct {
 	Allow []Glob `json:"allow,omitempty"`
 	Deny  []Glob `json:"deny,omitempty"`
-	// Nothing is where an empty list of what is allowed was written: no name is
-	// allowed. The zero Pos: no such list was written.
+	// Nothing is the position of an empty allow list, which allows no name. The zero
+	// Pos means that the profile has no such list.
 	Nothing Pos `json:"nothing,omitzero"`
 }
 
@@ -350,8 +347,8 @@ type ToolRule struct {
 	At         Pos            `json:"at"`
 }
 
-// Limits bounds what the server may use. Zero means the default that Resolve
-// filled in was switched off in words ("unlimited").
+// Limits bounds the server's use of resources. Zero means that the profile switched the
+// default off ("unlimited").
 type Limits struct {
 	Memory    Size          `json:"memory"`     // bytes, whole tree
 	Processes int           `json:"processes"`  // processes and threads, whole tree
@@ -362,7 +359,7 @@ type Limits struct {
 	Tmp       Size          `json:"tmp"`        // bytes of each private tmpfs
 	TmpFiles  int           `json:"tmp_files"`  // inodes of each private tmpfs
 
-	// Of the network; beyond them connections wait.
+	// Of the network; connections beyond them wait.
 	Connections int `json:"connections"`     // open at once
 	PerSecond   int `json:"connection_rate"` // new ones a second, after a burst of twice as many
 }
@@ -370,25 +367,25 @@ type Limits struct {
 // Size is a number of bytes.
 type Size int64
 
-// Process is what a server is given beside files.
+// Process lists further rights of the server's process.
 type Process struct {
-	PTY bool `json:"pty,omitempty"` // it may open terminals of its own
+	PTY bool `json:"pty,omitempty"` // may open terminals of its own
 	At  Pos  `json:"at,omitzero"`
 }
 
-// Wire bounds and names what the relay does with odd lines.
+// Wire configures the relay: the longest line and the times of the shutdown.
 type Wire struct {
 	MaxLine Size          `json:"max_line"` // longest line in either direction
-	Finish  time.Duration `json:"finish"`   // what answers, and the client's reading of them, may take once one side ended
-	Grace   time.Duration `json:"grace"`    // what the server gets after its stdin closed, before SIGTERM; anew with each line
-	Rush    time.Duration `json:"rush"`     // what it gets after SIGTERM, where a signal ends the run: Grace, where a profile says it
+	Finish  time.Duration `json:"finish"`   // time for answers, and for the client to read them, once one side has ended
+	Grace   time.Duration `json:"grace"`    // time from the end of the server's stdin to SIGTERM; restarts with each line
+	Rush    time.Duration `json:"rush"`     // time from SIGTERM to SIGKILL if a signal ends the run; Grace, if the profile sets that
 }
 
-// Log says what goes to the audit log.
+// Log configures the audit log.
 type Log struct {
-	Arguments bool   `json:"arguments,omitempty"` // tool arguments are written as they are, not redacted
-	Files     bool   `json:"files,omitempty"`     // every open is observed and the refused ones logged; costs some µs an open
-	OnError   string `json:"on_error"`            // "stop" or "continue" when the log cannot be written
+	Arguments bool   `json:"arguments,omitempty"` // log tool arguments unredacted
+	Files     bool   `json:"files,omitempty"`     // observe every open and log the refused ones; costs some µs an open
+	OnError   string `json:"on_error"`            // "stop" or "continue" if the log cannot be written
 }
 
 // Install says how a package may be installed.
@@ -399,7 +396,7 @@ type Install struct {
 	Python  string        `json:"python,omitempty"`  // such as "3.13"; "" for the machine's python3
 }
 
-// Layer is one mechanism that holds the boundary.
+// Layer is one mechanism that enforces the boundary.
 type Layer string
 
 // The layers.
@@ -408,22 +405,22 @@ const (
 	LayerLandlock   Layer = "landlock"
 	LayerSeccomp    Layer = "seccomp"
 	LayerLimits     Layer = "limits"
-	// LayerMediation makes the changes in the user's folders for the server, which
-	// sees them read-only, and connects its unix sockets.
+	// LayerMediation makes the changes in the user's folders for the server, which sees
+	// them read-only, and connects its unix sockets.
 	LayerMediation Layer = "mediation"
 )
 
-// Require lists the layers without which nothing starts: namespaces, landlock,
-// seccomp and mediation, and what a profile adds to them.
+// Require lists the layers that a start requires: namespaces, landlock, seccomp,
+// mediation, and those that a profile adds.
 type Require struct {
 	Layers []Layer `json:"layers"`
 	At     Pos     `json:"at"`
-	// Without lists the layers that the profile or the command line goes without in
-	// words. None of them is in Layers.
+	// Without lists the layers that the profile or the command line explicitly goes
+	// without. None of them is in Layers.
 	Without []Without `json:"without,omitempty"`
 }
 
-// Without is a layer that is not enforced because somebody said so.
+// Without is a layer that somebody explicitly switched off.
 type Without struct {
 	Layer Layer `json:"layer"`
 	At    Pos   `json:"at"` // zero: the command line

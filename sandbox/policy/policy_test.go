@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// full parses the story that writes every key there is.
+// full parses the story that uses every key.
 func full(t *testing.T) (*Profile, Input, string) {
 	t.Helper()
 	ar, err := txtar.ParseFile("testdata/profiles/full.txtar")
@@ -40,7 +40,7 @@ func full(t *testing.T) (*Profile, Input, string) {
 	return p, in, string(text)
 }
 
-// A field of Policy that no key reaches is a protection that nobody can ask for.
+// A field of Policy that no key sets is a protection that nobody can request.
 func TestEveryFieldOfPolicyHasAKey(t *testing.T) {
 	p, in, _ := full(t)
 	got, err := Resolve(p, in)
@@ -73,8 +73,8 @@ func TestEveryFieldOfPolicyHasAKey(t *testing.T) {
 	same(t, "Policy", reflect.ValueOf(got), reflect.ValueOf(Closed("closed")))
 }
 
-// same reports every field that the full profile leaves as the default has it.
-// In a list it is enough that one element has the field.
+// same reports every field in which the full profile equals the default. In a list it
+// suffices that one element has the field.
 func same(t *testing.T, name string, got, closed reflect.Value) {
 	t.Helper()
 	switch got.Kind() {
@@ -105,7 +105,7 @@ func same(t *testing.T, name string, got, closed reflect.Value) {
 	}
 }
 
-// A key that changes nothing would be a rule that is not there.
+// A key without effect would be a rule that does not exist.
 func TestEveryKeyReachesThePolicy(t *testing.T) {
 	p, in, text := full(t)
 	want, err := Resolve(p, in)
@@ -114,7 +114,7 @@ func TestEveryKeyReachesThePolicy(t *testing.T) {
 	}
 	for _, key := range knownKeys(t) {
 		if slices.Contains([]string{"version", "extends", "params", "server.package"}, key) {
-			continue // held by other tests
+			continue // other tests check it
 		}
 		without, ok := remove(text, key)
 		if !ok {
@@ -129,7 +129,7 @@ func TestEveryKeyReachesThePolicy(t *testing.T) {
 		got, err := Resolve(q, in)
 		var m Mistakes
 		if errors.As(err, &m) {
-			continue // the rest needs it: it counts
+			continue // another key needs it: it counts
 		}
 		clearPositions(reflect.ValueOf(&got).Elem())
 		wanted := want
@@ -144,7 +144,7 @@ func TestEveryKeyReachesThePolicy(t *testing.T) {
 	}
 }
 
-// knownKeys asks the reader itself which keys it knows.
+// knownKeys asks the reader itself for the keys it knows.
 func knownKeys(t *testing.T) []string {
 	t.Helper()
 	doc := &document{ledger: &ledger{}, lines: newLines("empty.toml", "")}
@@ -167,8 +167,7 @@ func knownKeys(t *testing.T) []string {
 	return keys
 }
 
-// remove takes one key out of a profile's text, with a value of any number of
-// lines.
+// remove takes one key, with a value of any number of lines, out of a profile's text.
 func remove(text, key string) (string, bool) {
 	table, name := "", key
 	if i := strings.LastIndex(key, "."); i >= 0 {
@@ -215,7 +214,7 @@ func clearPositions(v reflect.Value) {
 	}
 }
 
-// The shape of the JSON that other parts and people read is the fields' names.
+// Other parts of mcpen and people read the JSON by the fields' names.
 func TestEveryFieldHasAJSONName(t *testing.T) {
 	var walk func(reflect.Type)
 	walk = func(ty reflect.Type) {
@@ -310,7 +309,7 @@ func TestLoaderErrorsAreTold(t *testing.T) {
 	}
 }
 
-// An interview takes the guard away and nothing of the pen.
+// An interview removes the guard and no part of the sandbox.
 func TestUnguardedKeepsThePen(t *testing.T) {
 	p := Closed("x")
 	p.Tools = Tools{Pins: PinEnforce, Findings: FindingHold}

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// Profile is what a person wrote, with what it extends folded in and the
-// parameters still open. Only Parse makes one; it is never changed afterwards,
-// so that many may resolve it at once.
+// Profile is a parsed profile, with the extended profiles folded in and the parameters
+// still open. Only Parse makes one. It never changes afterwards, so several goroutines
+// may resolve it at once.
 type Profile struct {
 	Name        string // as written, or else the file's name without ".toml"
 	Description string
-	Sources     []Source // this file first, then what it extends
+	Sources     []Source // this file first, then the files it extends
 	Params      []Param
 
 	body body
 }
 
-// body is the content of one file, or of several folded into one. Strings in it
-// may still hold "${name}".
+// body is the content of one file, or of several folded into one. Strings in it may
+// still hold "${name}".
 type body struct {
 	command list[word]
 	pkg     opt[string]
@@ -64,7 +64,7 @@ type body struct {
 
 	layers, without list[opt[Layer]]
 
-	envTables map[envKind]Pos // which of env's keys were written, for a baseline
+	envTables map[envKind]Pos // the keys of env that the profile has, for a baseline
 }
 
 // hostRule is one element of network.allow.
@@ -80,7 +80,7 @@ type socketRule struct {
 	override opt[string]
 }
 
-// envKind says where a variable's value comes from.
+// envKind is the source of a variable's value.
 type envKind string
 
 const (
@@ -270,7 +270,7 @@ func readTools(b *body, t *table) {
 			b.rules = append(b.rules, r)
 		}
 	}
-	b.tools = readFilter(t) // the last: it says what is unknown
+	b.tools = readFilter(t) // the last: it reports unknown keys
 }
 
 func readLimits(b *body, t *table) {
@@ -317,7 +317,8 @@ func readRest(b *body, t *table) {
 	readRequire(b, t.table("require"))
 }
 
-// readRequire reads [require]. A layer is in one of its two lists, and once.
+// readRequire reads [require]. A layer may stand in one of its two lists only, and
+// once.
 func readRequire(b *body, t *table) {
 	seen := make(map[Layer]string)
 	layers := func(key string, known ...Layer) list[opt[Layer]] {

@@ -7,33 +7,30 @@ import (
 	"strings"
 )
 
-// The words of network.proxy. Everything else is the address of a proxy.
+// The words of network.proxy. Any other value is the address of a proxy.
 const (
-	ProxyEnvironment = "environment" // what mcpen's own environment says (HTTPS_PROXY and its kin); the default
-	ProxyNone        = "none"        // hosts are dialled directly
+	ProxyEnvironment = "environment" // use mcpen's own environment (HTTPS_PROXY and its kin); the default
+	ProxyNone        = "none"        // dial hosts directly
 )
 
-// Proxy says by which proxy the egress gets out. The zero value is what mcpen's
-// environment says.
+// Proxy is the egress's proxy. The zero value means the proxy of mcpen's environment.
 type Proxy struct {
 	// Via is the address of a proxy as ParseProxy returns it, or ProxyNone.
 	Via string `json:"via,omitempty"`
 	At  Pos    `json:"at,omitzero"`
 }
 
-// proxyPorts are the schemes of proxies, and where one of them listens if its
-// address does not say.
+// proxyPorts maps each scheme of a proxy to its default port.
 var proxyPorts = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
 
-// ParseProxy reads the address of a proxy, such as "http://proxy.example.com:3128",
-// and takes it apart into the address alone, with its port, and "user:password",
-// which is "" where none is there. No error quotes what was written: there may be
-// a password in it. Of socks5 and socks5h, which differ in who looks names up, the
-// proxy does in both.
+// ParseProxy splits the address of a proxy, such as "http://proxy.example.com:3128",
+// into the address with its port, and "user:password"; login is "" if the address has
+// none. No error quotes the input: it may contain a password. socks5 and socks5h differ
+// in who resolves names; mcpen lets the proxy do it in both.
 func ParseProxy(s string) (via, login string, err error) {
 	const want = "want http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT"
 	if !strings.Contains(s, "://") {
-		s = "http://" + s // as curl(1) and Go read it
+		s = "http://" + s // as curl(1) and Go do
 	}
 	u, err := url.Parse(s)
 	if err != nil {
@@ -61,8 +58,8 @@ func ParseProxy(s string) (via, login string, err error) {
 	return scheme + "://" + host + ":" + port, login, nil
 }
 
-// proxyHost is a host as it stands in a URL. Any address will do, this machine's
-// own too: many proxies wait there.
+// proxyHost formats a host for a URL. Any address is valid, this machine's own
+// included: many proxies listen there.
 func proxyHost(s string) (string, error) {
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
 		if a.Is6() {
@@ -73,7 +70,7 @@ func proxyHost(s string) (string, error) {
 	return asciiName(s, s)
 }
 
-// asProxy reads network.proxy. Credentials have no place in a profile.
+// asProxy reads network.proxy. It refuses credentials: they do not belong in a profile.
 func asProxy(v any) (string, error) {
 	s, err := asString(v)
 	if err != nil || s == ProxyEnvironment || s == ProxyNone {
@@ -89,7 +86,7 @@ func asProxy(v any) (string, error) {
 	return via, nil
 }
 
-// proxy is what the profile says.
+// proxy resolves the profile's network.proxy.
 func (r *resolver) proxy(o opt[string]) Proxy {
 	if !o.set {
 		return Proxy{}
@@ -101,8 +98,8 @@ func (r *resolver) proxy(o opt[string]) Proxy {
 	return p
 }
 
-// narrowProxy has the baseline's proxy hold: whoever says another one, or none, is
-// mistaken.
+// narrowProxy applies the baseline's proxy. A profile that names another proxy, or
+// none, is a mistake.
 func (r *resolver) narrowProxy(p *Profile, out *Policy, bounds Policy, b body) {
 	if !b.proxy.set {
 		return
@@ -119,7 +116,7 @@ func (r *resolver) narrowProxy(p *Profile, out *Policy, bounds Policy, b body) {
 	out.Network.Proxy = bounds.Network.Proxy
 }
 
-// said is the word for it in a profile.
+// said is the profile's word for the proxy.
 func (p Proxy) said() string {
 	if p.Via == "" {
 		return ProxyEnvironment

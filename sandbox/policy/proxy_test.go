@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// Addresses of proxies are read as programs read them, and compared in one form.
+// mcpen reads a proxy's address as other programs do, and compares addresses in one
+// form.
 func TestProxies(t *testing.T) {
 	for _, tt := range []struct{ text, via, login string }{
 		{"http://proxy.example.com:3128", "http://proxy.example.com:3128", ""},
@@ -32,7 +33,7 @@ func TestProxies(t *testing.T) {
 	}
 }
 
-// A password has no place in a file that is shared, and is not shown again.
+// A password does not belong in a shared file, and no message repeats it.
 func TestProfileHasNoProxyCredentials(t *testing.T) {
 	_, err := Parse("p.toml", []byte("version = 1\n[network]\nproxy = \"http://ada:secret@proxy.example.com:3128\"\n"), nil)
 	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "HTTPS_PROXY") {
@@ -40,7 +41,7 @@ func TestProfileHasNoProxyCredentials(t *testing.T) {
 	}
 }
 
-// The baseline's way out holds, and what agrees with it passes.
+// The baseline's proxy holds, and a profile that agrees with it passes.
 func TestBaselineProxy(t *testing.T) {
 	baseline := func(proxy string) *Profile {
 		p, err := ParseBaseline("b.toml", []byte("version = 1\n[network]\nproxy = \""+proxy+"\"\n"), nil)

@@ -8,32 +8,33 @@ import (
 	"strings"
 )
 
-// Input is what a profile is resolved with: what the command line said and where
-// things are on this machine. All directories are absolute or empty; empty means
-// not known, and a profile that needs it does not resolve.
+// Input is everything beside the profile that Resolve needs: the command line and this
+// machine's directories. All directories are absolute or empty. Empty means unknown; a
+// profile that needs an unknown directory does not resolve.
 type Input struct {
 	Params    map[string][]string // --set name=value, in order
-	Env       map[string]string   // of mcpen's own environment: what EnvOf names, where it is set
+	Env       map[string]string   // from mcpen's own environment: the variables of EnvOf that are set
 	Home      string              // the user's home directory
 	State     string              // mcpen's own state; each server's is below it
-	Config    string              // mcpen's own configuration
+	Config    string              // mcpen's own state; each server's state lies below it
 	Workspace string              // --workspace; may be relative to Cwd
 	Cwd       string              // where mcpen was started
 	Without   []Layer             // --without
 	Pass      []string            // --pass: variables to pass on
-	Secrets   map[string]string   // --secret: variables, and the references that they are fetched from
-	Baselines []*Profile          // what the profile cannot go beyond; each of them holds
+	Secrets   map[string]string   // --secret: variables, and the references to their values
+	Baselines []*Profile          // bounds on the profile; all of them apply
 
-	// Server is who the server is; "" for the profile's own name. ${state} and whatever
-	// is kept of a server go by it.
+	// Server identifies the server; "" for the profile's own name. ${state} and
+	// everything that mcpen stores about a server depend on it.
 	Server string
 
-	// Login is where things are by the password database: what the environment says
-	// of Home, State and Config moves no protection of these.
+	// Login holds the directories by the password database. They stay protected even if
+	// the environment names others in Home, State and Config.
 	Login Dirs
 
-	// Start is the folder that ${workspace} stands for in a baseline, whatever the
-	// command line says: where mcpen was started. Empty: a bound in it allows nothing.
+	// Start is the folder that ${workspace} means in a baseline, whatever the command
+	// line says: the directory where mcpen was started. If it is empty, a bound with
+	// ${workspace} allows nothing.
 	Start string
 }
 
@@ -44,8 +45,8 @@ type Dirs struct {
 	Config string `json:"config,omitempty"` // mcpen's own
 }
 
-// ServerState is the directory that "${state}" stands for in the profile of that
-// name, or "" where State is not known. Nothing makes it.
+// ServerState is the directory that "${state}" means in the profile with that name; ""
+// if State is unknown. It does not make the directory.
 func (in Input) ServerState(name string) string {
 	if !path.IsAbs(in.State) || name == "" {
 		return ""
@@ -53,13 +54,13 @@ func (in Input) ServerState(name string) string {
 	return path.Join(in.State, "servers", name)
 }
 
-// Resolve says what a profile means with these parameters on this machine. The
-// error is Mistakes, all of them; the policy is only valid without.
+// Resolve computes a profile's meaning with these parameters on this machine. The error
+// is Mistakes, all of them; the policy is valid only without an error.
 //
-// A Profile that only has a Name resolves to Closed(Name), within the baseline:
-// this is how a package without a profile runs.
+// A Profile with nothing but a Name resolves to Closed(Name), within the baseline. A
+// package without a profile runs like this.
 //
-// Paths are judged by name. Where a symlink leads is checked by who follows it.
+// Resolve checks paths by name. Whoever follows a symlink checks its target.
 func Resolve(p *Profile, in Input) (Policy, error) {
 	var l ledger
 	r := &resolver{ledger: &l, in: in, name: cmp.Or(in.Server, p.Name)}
@@ -73,9 +74,9 @@ func Resolve(p *Profile, in Input) (Policy, error) {
 	return out, nil
 }
 
-// sample resolves a profile on a machine that does not exist, for the mistakes
-// that it would have on any. What depends on a parameter without a default is
-// passed over.
+// sample resolves a profile on an invented machine, to find the mistakes that it would
+// have on any machine. It skips everything that depends on a parameter without a
+// default.
 func sample(p *Profile, l *ledger, baseline bool) {
 	r := &resolver{ledger: l, name: p.Name, sample: true, bounds: baseline, in: sampleInput()}
 	if baseline {
@@ -84,7 +85,7 @@ func sample(p *Profile, l *ledger, baseline bool) {
 	r.resolve(p)
 }
 
-// sampleInput is a machine that does not exist.
+// sampleInput is an invented machine.
 func sampleInput() Input {
 	return Input{
 		Home:      "/home/you",
@@ -100,12 +101,12 @@ type resolver struct {
 	*ledger
 	in     Input
 	name   string
-	sample bool // the machine is made up: what is not known is passed over
-	bounds bool // what is resolved is a baseline: it grants nothing
+	sample bool // the machine is invented: unknown values are skipped
+	bounds bool // this resolves a baseline, which grants nothing
 
 	args         map[string]argument
 	names        []string // of args, sorted
-	badWorkspace bool     // and that is a mistake already
+	badWorkspace bool     // already reported as a mistake
 }
 
 func (r *resolver) resolve(p *Profile) Policy {
@@ -141,8 +142,8 @@ func (r *resolver) resolve(p *Profile) Policy {
 	return out
 }
 
-// require adds to the default what the profile requires, and takes away what it or
-// the command line goes without.
+// require adds the profile's required layers to the default, and removes those that the
+// profile or the command line goes without.
 func (r *resolver) require(b body) Require {
 	req := Require{Layers: DefaultLayers(), At: b.layers.at}
 	if b.without.set {
@@ -167,7 +168,7 @@ func (req *Require) need(l Layer) {
 	}
 }
 
-// goWithout takes a layer away, in words.
+// goWithout removes a layer and records that somebody said so.
 func (req *Require) goWithout(l Layer, at Pos) {
 	req.Layers = slices.DeleteFunc(req.Layers, func(have Layer) bool { return have == l })
 	if !slices.ContainsFunc(req.Without, func(w Without) bool { return w.Layer == l }) {
@@ -175,7 +176,7 @@ func (req *Require) goWithout(l Layer, at Pos) {
 	}
 }
 
-// to puts the setting where the default is, if the profile wrote one.
+// to overrides the default in dst if the profile has the setting.
 func (o opt[T]) to(dst *T) {
 	if o.set {
 		*dst = o.v
@@ -242,7 +243,7 @@ func (r *resolver) filesystem(b body) Filesystem {
 	return f
 }
 
-// protected are names that a profile adds to the protected ones.
+// protected returns the names that a profile adds to the protected ones.
 func (r *resolver) protected(list list[word]) []Name {
 	var out []Name
 	for _, w := range list.items {
@@ -258,7 +259,7 @@ func (r *resolver) protected(list list[word]) []Name {
 	return out
 }
 
-// pathSet finds the rule over a path in as many steps as the path has elements.
+// pathSet finds the rule that covers a path in as many steps as the path has elements.
 type pathSet map[string]Path
 
 func ancestors(rules []Path) pathSet {
@@ -269,7 +270,7 @@ func ancestors(rules []Path) pathSet {
 	return s
 }
 
-// over returns the rule for the path itself or the nearest folder above it.
+// over returns the rule for the path itself or for the nearest folder above it.
 func (s pathSet) over(p string) (Path, bool) {
 	for {
 		if rule, ok := s[p]; ok {
@@ -318,13 +319,13 @@ func (r *resolver) network(b body) Network {
 	return n
 }
 
-// apply puts a rule's tls and private on its host.
+// apply sets a rule's tls and private on its host.
 func (rule hostRule) apply(h *Host) error {
 	named := h.Kind == HostName || h.Kind == HostWildcard
 	if !named && rule.tls.v {
 		return faultf("", "tls on %s, which has no name that a certificate could be for", quote(rule.text))
 	}
-	if !named && rule.private.v && !strings.Contains(rule.text, "${") { // what a parameter gives may be either
+	if !named && rule.private.v && !strings.Contains(rule.text, "${") { // a parameter's value may be either
 		return faultf("", "private on %s, which is an address and so means itself already", quote(rule.text))
 	}
 	switch {
@@ -369,8 +370,8 @@ func (r *resolver) env(vars []variable) Env {
 	return e
 }
 
-// named adds the variables that the command line names. What the profile says of one
-// of the same name holds.
+// named adds the variables that the command line names. If the profile has a variable
+// of the same name, the profile's wins.
 func (r *resolver) named(e *Env, vars []variable) {
 	said := func(name, flag string) (Pos, bool) {
 		at := Pos{File: flag}
@@ -399,8 +400,8 @@ func (r *resolver) named(e *Env, vars []variable) {
 	}
 }
 
-// secret checks a reference to a secret. Its mistakes never quote what was
-// written: it may be the secret.
+// secret checks a reference to a secret. Its mistakes never quote the input: it may be
+// the secret.
 func (r *resolver) secret(s string) (string, error) {
 	const want = "want env:NAME, file:/path, command:PROGRAM or keyring:service/name"
 	kind, rest, _ := strings.Cut(s, ":")

@@ -10,11 +10,11 @@ import (
 	"mcpen/sandbox/internal/schema"
 )
 
-// maxRules bounds the rules of one file: each costs a compiler of its own.
+// maxRules bounds the rules of one file: each one needs a schema compiler of its own.
 const maxRules = 256
 
-// readRule reads [tools.rule.NAME]: per-minute, concurrent, and every other key
-// is part of a JSON Schema (2020-12) that the call's arguments must meet.
+// readRule reads [tools.rule.NAME]: per-minute and concurrent. Every other key is part
+// of a JSON Schema (2020-12) that the call's arguments must meet.
 func readRule(v value, tool string) (ToolRule, bool) {
 	r := ToolRule{Tool: tool, At: v.doc.lines.pos(v.node.key)}
 	if tool == "" || len(tool) > 512 {
@@ -40,7 +40,7 @@ func readRule(v value, tool string) (ToolRule, bool) {
 	return r, true
 }
 
-// What may stand behind a word of JSON Schema.
+// The kinds of values of JSON Schema's keywords.
 const (
 	oneSchema  = "schema"
 	schemaList = "schemas"
@@ -48,9 +48,8 @@ const (
 	anyValue   = "value"
 )
 
-// schemaWords are the keywords of JSON Schema that a rule may use. A validator
-// ignores a word that it does not know, so that a misspelt one would be a rule
-// that is not there.
+// schemaWords are the JSON Schema keywords that a rule may use. A validator ignores an
+// unknown keyword, so a misspelt one would silently check nothing.
 var schemaWords = map[string]string{
 	"$comment": anyValue, "$defs": schemaMap, "$ref": anyValue, "additionalProperties": oneSchema,
 	"allOf": schemaList, "anyOf": schemaList, "const": anyValue, "contains": oneSchema,
@@ -65,8 +64,8 @@ var schemaWords = map[string]string{
 	"unevaluatedProperties": oneSchema, "uniqueItems": anyValue,
 }
 
-// readSchema reads one schema, down to its last word. own are the keys that
-// belong to the rule and not to the schema.
+// readSchema reads one schema, including every nested one. own are the keys that belong
+// to the rule and not to the schema.
 func readSchema(t *table, own []string) map[string]any {
 	schema := make(map[string]any)
 	for _, k := range t.names() {
@@ -85,8 +84,8 @@ func readSchema(t *table, own []string) map[string]any {
 	return schema
 }
 
-// readSchemaValue reads what is behind a word. What is not of the shape that the
-// word wants goes as it is to checkSchema, which says so.
+// readSchemaValue reads a keyword's value. It passes a value of the wrong shape on to
+// checkSchema, which reports it.
 func readSchemaValue(v value, kind string) any {
 	switch x := v.v.(type) {
 	case map[string]any:
@@ -125,8 +124,8 @@ func readSchemas[T any](v value, items []T) []any {
 	return out
 }
 
-// plainJSON is the value in the types that encoding/json gives, or an error for
-// what JSON has not.
+// plainJSON converts the value to the types of encoding/json. It returns an error for a
+// value that JSON cannot express.
 func plainJSON(v any) (any, error) {
 	switch x := v.(type) {
 	case string, bool:
@@ -176,7 +175,7 @@ func exactly(n int64) error {
 	return nil
 }
 
-// checkSchema says what is wrong with a schema.
+// checkSchema compiles a schema and returns its error.
 func checkSchema(document map[string]any) error {
 	text, err := json.Marshal(document)
 	if err == nil {

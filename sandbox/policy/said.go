@@ -2,19 +2,19 @@ package policy
 
 import "slices"
 
-// Said is one word of a profile as it was written, before anything is substituted.
+// Said is one setting of a profile as written, before substitution.
 type Said struct {
 	Key  string // "filesystem.read", "env.secret.TOKEN"
 	Text string
 	At   Pos
-	// Insists is set for a socket that is the host itself, and that the profile wants
-	// all the same.
+	// Insists is set for a socket that is the host itself and that the profile wants
+	// nevertheless.
 	Insists bool
 }
 
-// Said lists what the profile, with what it extends folded in, asks for: what is
-// started, files, hosts, sockets, variables and layers to go without. It is for
-// whoever decides about a profile before anything of it is resolved.
+// Said lists the requests of the profile, with the extended ones folded in: the
+// command, files, hosts, sockets, variables and layers to go without. It is for
+// decisions about a profile before any part of it is resolved.
 func (p *Profile) Said() []Said {
 	b := p.body
 	var out []Said
@@ -53,7 +53,7 @@ func (p *Profile) Said() []Said {
 	return slices.Clip(out)
 }
 
-// word is a setting that holds text, as a list of none or one.
+// word returns a text setting as a list of at most one word.
 func (o opt[T]) word() []word {
 	if text, ok := any(o.v).(string); ok && o.set {
 		return []word{{text, o.key, o.at}}
@@ -61,8 +61,8 @@ func (o opt[T]) word() []word {
 	return nil
 }
 
-// Asks reports whether a parameter, or a builtin such as "workspace", stands in
-// anything that the profile says.
+// Asks reports whether a parameter, or a builtin such as "workspace", appears in any
+// request of the profile.
 func (p *Profile) Asks(name string) bool {
 	return slices.ContainsFunc(p.Said(), func(s Said) bool {
 		segs, err := segments(s.Text)

@@ -12,7 +12,7 @@ type document struct {
 	lines lines
 }
 
-// value is one decoded value with its place and the key that leads to it.
+// value is one decoded value with its position and its full key.
 type value struct {
 	doc  *document
 	v    any
@@ -24,14 +24,14 @@ func (v value) at() Pos { return v.doc.lines.pos(v.node.val) }
 
 func (v value) bad(err error) { v.doc.fault(v.at(), v.key, err) }
 
-// word is a string as a profile has it, before anything is substituted.
+// word is a string as written in a profile, before substitution.
 type word struct {
 	text string
 	key  string
 	at   Pos
 }
 
-// opt is a setting that a profile may or may not have written.
+// opt is an optional setting of a profile.
 type opt[T any] struct {
 	v   T
 	key string
@@ -39,22 +39,22 @@ type opt[T any] struct {
 	set bool
 }
 
-// over lets a child's setting win over what was inherited.
+// over overrides an inherited setting with the child's, if the child has one.
 func (o *opt[T]) over(child opt[T]) {
 	if child.set {
 		*o = child
 	}
 }
 
-// list is a list that a profile may or may not have written; an empty list is
-// not the same as none in a baseline.
+// list is an optional list of a profile. In a baseline, an empty list differs from
+// none.
 type list[T any] struct {
 	items []T
 	at    Pos
 	set   bool
 }
 
-// extend appends a child's list behind what was inherited.
+// extend appends a child's list to the inherited one.
 func (l *list[T]) extend(child list[T]) {
 	if child.set {
 		l.items = append(l.items[:len(l.items):len(l.items)], child.items...)
@@ -62,8 +62,8 @@ func (l *list[T]) extend(child list[T]) {
 	}
 }
 
-// table reads one TOML table. Every key that a getter asks for is known; done
-// reports the others.
+// table reads one TOML table. Each getter marks its key as known; done reports the
+// others.
 type table struct {
 	doc   *document
 	vals  map[string]any
@@ -72,7 +72,7 @@ type table struct {
 	known []string
 	wrote bool // the profile has this table
 
-	trace func(key string) // told every key that is known; nil outside of tests
+	trace func(key string) // called with every known key; nil outside of tests
 }
 
 func (t *table) at() Pos { return t.doc.lines.pos(t.node.key) }
@@ -89,7 +89,7 @@ func (t *table) get(key string) (value, bool) {
 	return value{t.doc, v, join(t.key, key), t.node.at(key)}, true
 }
 
-// table opens a table below this one; one that is not there reads as empty.
+// table opens a table below this one; an absent one reads as empty.
 func (t *table) table(key string) *table {
 	v, ok := t.get(key)
 	if !ok {
@@ -106,8 +106,7 @@ func (v value) table() *table {
 	return sub
 }
 
-// names are the keys of a table whose keys are names, in the order in which
-// they were written.
+// names are the keys of a table whose keys are names, in the order of the file.
 func (t *table) names() []string {
 	names := make([]string, 0, len(t.vals))
 	for k := range t.vals {
@@ -122,7 +121,7 @@ func (t *table) names() []string {
 	return names
 }
 
-// done reports every key that nobody asked for.
+// done reports every key that no getter read.
 func (t *table) done() {
 	for _, k := range t.names() {
 		if !slices.Contains(t.known, k) {
@@ -181,7 +180,7 @@ func each[T any](t *table, key string, parse func(value) (T, bool)) list[T] {
 	return out
 }
 
-// words reads a list of strings in which each stands once.
+// words reads a list of strings and refuses duplicates.
 func words(t *table, key string, parse func(any) (string, error)) list[word] {
 	seen := make(map[string]bool)
 	return each(t, key, func(v value) (word, bool) {
@@ -209,7 +208,7 @@ func argv(t *table, key string) list[word] {
 	})
 }
 
-// join appends a key to the key that leads to its table, as TOML writes it.
+// join appends a key to its table's key, in TOML syntax.
 func join(table, key string) string {
 	if key == "" || strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" || len(key) > 80 {
 		key = quote(key)

@@ -37,7 +37,7 @@ func ParseSize(s string) (Size, error) {
 	return 0, faultf("", `%s is not a size (want a number and a unit, as in "512MiB")`, quote(s))
 }
 
-// String is the size in the largest unit that holds it whole.
+// String formats the size in the largest unit that divides it.
 func (s Size) String() string {
 	for _, u := range sizeUnits {
 		if strings.HasSuffix(u.suffix, "iB") && int64(s) >= u.bytes && int64(s)%u.bytes == 0 {
@@ -47,7 +47,7 @@ func (s Size) String() string {
 	return fmt.Sprintf("%dB", int64(s))
 }
 
-// parseDuration reads what time.ParseDuration does, and whole days: "3d".
+// parseDuration is time.ParseDuration extended by whole days: "3d".
 func parseDuration(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)
@@ -71,7 +71,7 @@ func asString(v any) (string, error) {
 	return "", faultf("", "%s is not a string", describe(v))
 }
 
-// asLine reads a string that a person sees in one piece.
+// asLine reads a short text without control characters.
 func asLine(v any) (string, error) {
 	s, err := asString(v)
 	if err == nil && (len(s) > 1000 || strings.ContainsFunc(s, unicode.IsControl)) {
@@ -102,7 +102,7 @@ func oneOf[T ~string](words ...T) func(any) (T, error) {
 	}
 }
 
-// sizeFrom reads a size within bounds; where words allow it, "unlimited" is 0.
+// sizeFrom reads a size within bounds; if unlimited is set, "unlimited" is 0.
 func sizeFrom(least, most Size, unlimited bool) func(any) (Size, error) {
 	return func(v any) (Size, error) {
 		s, ok := v.(string)
@@ -120,7 +120,7 @@ func sizeFrom(least, most Size, unlimited bool) func(any) (Size, error) {
 	}
 }
 
-// countFrom reads a whole number from least on; "unlimited" is 0 where allowed.
+// countFrom reads a whole number within bounds; if unlimited is set, "unlimited" is 0.
 func countFrom(least, most int, unlimited bool) func(any) (int, error) {
 	return func(v any) (int, error) {
 		if v == Unlimited && unlimited {
@@ -156,7 +156,7 @@ func asCores(v any) (float64, error) {
 	return n, nil
 }
 
-// durationFrom reads a duration within bounds; "unlimited" is 0 where allowed.
+// durationFrom reads a duration within bounds; if unlimited is set, "unlimited" is 0.
 func durationFrom(least, most time.Duration, unlimited bool) func(any) (time.Duration, error) {
 	return func(v any) (time.Duration, error) {
 		s, ok := v.(string)
@@ -203,8 +203,8 @@ var (
 	pypiName    = pattern(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 )
 
-// What may follow a package's name: a range of npm's (node-semver), or the version
-// specifiers of PEP 440.
+// The text that may follow a package's name: a range of npm's (node-semver), or the
+// version specifiers of PEP 440.
 var (
 	npmSpec  = pattern(`^(@?[^@]+)@(.*)$`)
 	npmRange = pattern(`^` + npmComparator + `(?:(?: | - | ?\|\| ?)` + npmComparator + `)*$`)
@@ -221,7 +221,7 @@ var pypiSeparator = pattern(`[-_.]+`)
 
 var pythonVersion = pattern(`^3\.[0-9]{1,2}$`)
 
-// pypiExtras is a name with the extras behind it (PEP 508).
+// pypiExtras is a name followed by extras (PEP 508).
 var pypiExtras = pattern(`^([A-Za-z0-9._-]+)\[[A-Za-z0-9._-]+(?:, ?[A-Za-z0-9._-]+)*\]$`)
 
 func asEnvName(v any) (string, error) {
@@ -240,8 +240,8 @@ func asProfileName(v any) (string, error) {
 	return s, err
 }
 
-// asPackage reads "npm:NAME[@RANGE]" or "pypi:NAME[EXTRAS][SPECIFIERS]". Which
-// version runs is the lock's to say, and a range bounds what may be locked.
+// asPackage reads "npm:NAME[@RANGE]" or "pypi:NAME[EXTRAS][SPECIFIERS]". The lock
+// decides which version runs; a range bounds the versions that may be locked.
 func asPackage(v any) (string, error) {
 	s, err := asString(v)
 	if err != nil {
@@ -274,7 +274,7 @@ func asPackage(v any) (string, error) {
 	return s, nil
 }
 
-// describe names a decoded value in a mistake.
+// describe formats a decoded value for a mistake.
 func describe(v any) string {
 	switch x := v.(type) {
 	case string:

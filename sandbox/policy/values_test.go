@@ -113,7 +113,7 @@ func TestHintsGuessOnlyWhatIsNear(t *testing.T) {
 	}
 }
 
-// A secret that was written where a reference belongs is never shown.
+// A secret in the place of a reference must never be printed.
 func TestSecretsAreNeverQuoted(t *testing.T) {
 	const secret = "ghp-31337-hush"
 	for _, text := range []string{
@@ -150,7 +150,7 @@ func TestSecretsAreNeverQuoted(t *testing.T) {
 	}
 }
 
-// What a secret may be fetched from, and what only looks so.
+// The references from which a secret may be fetched, and texts that only resemble them.
 func TestReferencesToSecrets(t *testing.T) {
 	r := &resolver{in: Input{Home: "/home/ada"}}
 	for s, want := range map[string]string{
@@ -176,7 +176,7 @@ func TestReferencesToSecrets(t *testing.T) {
 	}
 }
 
-// The longest and the shortest of what a person writes in one piece, and what is not.
+// The longest and the shortest valid texts, and invalid ones.
 func TestTextsEndWhereTheySay(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("x", n) }
 	for _, c := range []struct {
@@ -207,7 +207,7 @@ func TestTextsEndWhereTheySay(t *testing.T) {
 	}
 }
 
-// Cores are counted from a hundredth on.
+// Cores count from a hundredth up.
 func TestCores(t *testing.T) {
 	for _, c := range []struct {
 		v    any
@@ -221,7 +221,7 @@ func TestCores(t *testing.T) {
 	}
 }
 
-// A mistake names the value that is wrong as the profile has it.
+// A mistake quotes the wrong value as the profile has it.
 func TestValuesAreDescribed(t *testing.T) {
 	for _, c := range []struct {
 		v    any
@@ -233,7 +233,7 @@ func TestValuesAreDescribed(t *testing.T) {
 	}
 }
 
-// A key is written as TOML would write it, and cut where it is long.
+// A key is formatted in TOML syntax, and cut if it is long.
 func TestKeysAreJoined(t *testing.T) {
 	long := strings.Repeat("k", 80)
 	for _, c := range []struct{ table, key, want string }{{"", "a", "a"}, {"a", "B-9_", "a.B-9_"}, {"a", "", `a.""`}, {"", "", `""`}, {"a", "b.c", `a."b.c"`}, {"a", "ü", `a."ü"`}, {"a", long, "a." + long}, {"a", long + "k", `a."` + long + `"…`}} {

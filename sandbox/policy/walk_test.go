@@ -44,8 +44,8 @@ func encode(t *testing.T, doc map[string]any) []byte {
 	return b.Bytes()
 }
 
-// places calls f for every table and every value of a document, which f may change
-// and put back: set(nil) takes the value out.
+// places calls f for every table and every value of a document. f may change the value
+// and restore it; set(nil) removes it.
 func places(where string, v any, set func(any), f func(where string, v any, set func(any))) {
 	f(where, v, set)
 	switch v := v.(type) {
@@ -64,8 +64,7 @@ func places(where string, v any, set func(any), f func(where string, v any, set 
 	}
 }
 
-// A typo in a table that nobody asks for unknown keys is a rule that the user
-// believes to hold.
+// If a table ignored unknown keys, the user would believe in a misspelt rule.
 func TestUnknownKeysAreFoundInEveryTable(t *testing.T) {
 	doc := fullDocument(t)
 	if _, err := Parse("p.toml", encode(t, doc), nil); err != nil {
@@ -74,7 +73,7 @@ func TestUnknownKeysAreFoundInEveryTable(t *testing.T) {
 	tables := 0
 	places("", doc, nil, func(where string, v any, _ func(any)) {
 		table, ok := v.(map[string]any)
-		// A schema may have words of its own; JSON Schema says what they mean.
+		// A schema may have keywords of its own; JSON Schema defines them.
 		if !ok || strings.HasPrefix(where, ".tools.rule.read_file.properties") || strings.Contains(where, "anyOf") {
 			return
 		}
@@ -97,8 +96,8 @@ func TestUnknownKeysAreFoundInEveryTable(t *testing.T) {
 	}
 }
 
-// A value of a type that no key has must not pass as no value at all: no key takes
-// a date, and what takes a text takes no number.
+// A value of a wrong type must not count as absent: no key takes a date, and a text key
+// takes no number.
 func TestWrongTypesAreFoundAtEveryKey(t *testing.T) {
 	doc := fullDocument(t)
 	date := time.Date(1979, 5, 27, 7, 32, 0, 0, time.UTC)
@@ -148,7 +147,7 @@ func TestWrongTypesAreFoundAtEveryKey(t *testing.T) {
 	}
 }
 
-// The first value that is too much, and the last that is not.
+// The first value that is out of bounds, and the last that is within.
 func TestNumbersEndWhereTheySay(t *testing.T) {
 	for _, c := range []struct{ table, key, good, bad string }{
 		{"limits", "memory", `"1MiB" "unlimited"`, `"1023KiB" "0MiB"`},
@@ -185,8 +184,8 @@ func TestNumbersEndWhereTheySay(t *testing.T) {
 	}
 }
 
-// What JSON has not, or reads differently from one program to the next, is no part
-// of a rule: it would arrive as null, which allows everything.
+// A rule must not contain values that JSON lacks, or that programs read differently:
+// such a value would arrive as null, which allows everything.
 func TestRulesHoldWhatJSONHas(t *testing.T) {
 	for text, good := range map[string]bool{
 		"const = 9007199254740992": true, "const = 9007199254740993": false, "const = -9007199254740992": true, "const = -9007199254740993": false,
@@ -210,8 +209,7 @@ func TestRulesHoldWhatJSONHas(t *testing.T) {
 	}
 }
 
-// Of every key that a baseline has, the stricter of two values holds, whoever wrote
-// it.
+// For every key of a baseline, the stricter of two values holds, whoever wrote it.
 func TestEveryKeyOfABaselineBounds(t *testing.T) {
 	resolved := func(profile, baseline string) (Policy, error) {
 		t.Helper()
