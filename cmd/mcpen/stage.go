@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io/fs"
@@ -39,6 +40,13 @@ type stage struct {
 }
 
 func (s *stage) close() { os.RemoveAll(s.dir) }
+
+// unnamed is a runtime directory beside another, as hard to guess, by whose name a
+// program cannot tell who tries it: its own mounts name it.
+func unnamed(runtime string) string {
+	sum := sha256.Sum256([]byte(runtime))
+	return filepath.Join(filepath.Dir(runtime), hex.EncodeToString(sum[:8]))
+}
 
 // runtimeDir is the folder of what a run keeps while it runs.
 func runtimeDir(at server.Dirs) string {

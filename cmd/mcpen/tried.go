@@ -18,6 +18,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"mcpen/profiles"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
@@ -218,7 +219,7 @@ func (s *subject) tell(a *app, at server.Dirs, ref pack.Ref, l pack.Lock) {
 		if n != ref.Name && !slices.Contains(s.about.Dependencies, n) {
 			s.about.Dependencies = append(s.about.Dependencies, shortWord(n))
 		}
-		if d.Scripts {
+		if d.Scripts && !slices.Contains(s.about.Scripts, shortWord(n)) {
 			s.about.Scripts = append(s.about.Scripts, shortWord(n))
 		}
 	}
@@ -235,14 +236,20 @@ func shortWord(s string) string {
 	return audit.Visible(s)
 }
 
-// declaredHosts are those that a profile for the package names.
+// declaredHosts are those that a profile for the package names, the user's or the one
+// that mcpen carries.
 func (a *app) declaredHosts(at server.Dirs, ref pack.Ref) []string {
-	_, data, err := a.Loader(at)(server.NameOf(ref), "")
+	name, ok := profiles.For(server.Bare(ref))
+	if !ok {
+		name = server.NameOf(ref)
+	}
+	_, data, err := a.Loader(at)(name, "")
 	if err != nil {
 		return nil
 	}
 	var p struct {
 		Server  struct{ Package string }
+		Params  map[string]struct{ Default any }
 		Network struct{ Allow []any }
 	}
 	if _, err := toml.Decode(string(data), &p); err != nil || !server.SamePackage(p.Server.Package, ref) {
@@ -250,14 +257,17 @@ func (a *app) declaredHosts(at server.Dirs, ref pack.Ref) []string {
 	}
 	var out []string
 	for _, h := range p.Network.Allow {
-		switch h := h.(type) {
-		case string:
-			out = append(out, h)
-		case map[string]any:
-			if name, ok := h["host"].(string); ok {
-				out = append(out, name)
-			}
+		text, ok := h.(string)
+		if table, is := h.(map[string]any); is {
+			text, ok = table["host"].(string)
 		}
+		if !ok {
+			continue
+		}
+		for param, q := range p.Params {
+			text = strings.ReplaceAll(text, "${"+param+"}", fmt.Sprint(q.Default))
+		}
+		out = append(out, text)
 	}
 	return out
 }

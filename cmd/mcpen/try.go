@@ -170,6 +170,7 @@ func (a *app) try(ctx context.Context, o tryOptions) error {
 	if err != nil {
 		return err
 	}
+	at.Runtime = unnamed(at.Runtime)
 	s, err := a.tried(ctx, at, o)
 	if err != nil {
 		return server.PackageError(ctx, err)

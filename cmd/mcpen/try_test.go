@@ -106,6 +106,7 @@ func TestTryHostile(t *testing.T) {
 			"by_the_root_of_proc":           {"decoy-read", "SSH private key"},
 			"by_a_hard_link":                {"decoy-read", "SSH private key"},
 			"as_it_ends":                    {"decoy-read", "SSH private key"},
+			"unless_it_is_tried":            {"decoy-read", "SSH private key"},
 		}, func(t *testing.T, what string, why [2]string) {
 			r, exit := w.tries(t, what)
 			if r.Verdict.Level != trial.Red || exit != 3 {
@@ -157,7 +158,7 @@ func TestTryBroken(t *testing.T) {
 // nothingLeft checks that a trial's folders are gone.
 func (w *world) nothingLeft(t *testing.T) {
 	t.Helper()
-	left, err := filepath.Glob(filepath.Join(w.home, "run/mcpen/*"))
+	left, err := filepath.Glob(filepath.Join(w.home, "run/*/*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}

@@ -132,7 +132,8 @@ func notSeen(cfg Config, run *Run) []string {
 // telemetries are the ends of names of services that count users and errors.
 var telemetries = []string{"posthog.com", "sentry.io", "segment.io", "segment.com", "amplitude.com", "mixpanel.com", "google-analytics.com", "googletagmanager.com", "datadoghq.com", "statsig.com",
 	"statsigapi.net", "rudderstack.com", "plausible.io", "applicationinsights.azure.com", "visualstudio.com", "heap.io", "heapanalytics.com", "bugsnag.com", "rollbar.com", "honeycomb.io",
-	"scarf.sh", "umami.is", "countly.com", "pendo.io", "fullstory.com", "newrelic.com", "nr-data.net", "telemetry.nextjs.org", "logrocket.io", "june.so", "highlight.io", "axiom.co", "openpanel.dev"}
+	"scarf.sh", "umami.is", "countly.com", "pendo.io", "fullstory.com", "newrelic.com", "nr-data.net", "telemetry.nextjs.org", "logrocket.io", "june.so", "highlight.io", "axiom.co", "openpanel.dev",
+	"agnost.ai", "bigbrain.me", "stats.comet.com", "events.mapbox.com", "bf.dynatrace.com", "events.data.microsoft.com", "chromeuxreport.googleapis.com"}
 
 func (r *Report) hosts(run *Run) {
 	connected := map[string]bool{}
