@@ -15,10 +15,10 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// canonical is the canonical form of RFC 8785 of a text of JSON that rpc.View
-// accepted, which is why hardly anything is checked here. It reads and writes once,
-// where the library makes a tree: the first list of a server is the longest
-// thing that its client waits for.
+// canonical returns the canonical form (RFC 8785) of JSON text that rpc.View accepted,
+// and so checks hardly anything. It reads and writes the text once, where a library
+// would build a tree: a server's first list is the longest message that its client
+// waits for.
 func canonical(raw []byte) ([]byte, error) {
 	c := NewCanon()
 	defer c.Release()
@@ -26,21 +26,21 @@ func canonical(raw []byte) ([]byte, error) {
 	return bytes.Clone(form), err
 }
 
-// Canon makes canonical forms, one after the other, in memory that is used again.
+// Canon computes canonical forms, one after another, and reuses its memory.
 type Canon struct {
 	raw     []byte
 	at      int
 	out     []byte
-	members []member // of all objects that are open
-	keys    []byte   // those of members that were written with escapes
+	members []member // of all open objects
+	keys    []byte   // the unescaped keys of members whose keys have escapes
 	scratch []byte
 	err     error
 }
 
-// member is one that was written.
+// member is one written member of an object.
 type member struct {
-	start     uint64 // of its key, as startOf has it
-	key, size int    // where its key stands without its quotes
+	start     uint64 // of its key; see startOf
+	key, size int    // the position and length of its key without quotes
 	from, to  int    // in out
 	escaped   bool   // the key is in keys, else in raw
 }
@@ -49,16 +49,16 @@ var canons = sync.Pool{New: func() any { return new(Canon) }}
 
 func NewCanon() *Canon { return canons.Get().(*Canon) }
 
-// Release gives the memory back: the last form with it.
+// Release returns the memory to the pool and invalidates the last form.
 func (c *Canon) Release() {
 	if c.raw = nil; cap(c.out) <= maxScratch && cap(c.scratch) <= maxScratch && cap(c.members) <= maxScratch/64 {
 		canons.Put(c)
 	}
 }
 
-// Form is canonical, until the next one. Where there are known members of an object
-// it finds their values on the way, as rpc.Fields does; the error is that one's, or
-// else the form's, and then the values are all there.
+// Form computes the canonical form; it is valid until the next call. If known names
+// members of an object, Form also finds their values, as rpc.Fields does. The error is
+// either rpc.Fields's, or the form's; in the latter case all values are set.
 func (c *Canon) Form(raw []byte, known []string, values [][]byte) ([]byte, error) {
 	*c = Canon{raw: raw, out: c.out[:0], members: c.members[:0], keys: c.keys[:0], scratch: c.scratch[:0]}
 	var refused error
@@ -80,11 +80,10 @@ func (c *Canon) Form(raw []byte, known []string, values [][]byte) ([]byte, error
 	return c.out, c.err
 }
 
-// maxScratch is the most that is kept for the next one.
+// maxScratch is the most memory, in bytes, that a buffer keeps for reuse.
 const maxScratch = 256 << 10
 
-// checked is canonical for a text that View may not accept and that may have
-// line breaks in it.
+// checked is canonical for text that View may refuse, and that may contain line breaks.
 func checked(text []byte) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(len(text) + len(resultLine) + 1)
@@ -99,7 +98,7 @@ func checked(text []byte) ([]byte, error) {
 	return canonical(b.Bytes()[len(resultLine) : b.Len()-1])
 }
 
-// resultLine is what makes a line of a value, with a brace behind it.
+// resultLine, followed by a value and a closing brace, is a line that View accepts.
 const resultLine = `{"jsonrpc":"2.0","id":0,"result":`
 
 func (c *Canon) space() {
@@ -108,7 +107,7 @@ func (c *Canon) space() {
 	}
 }
 
-// is skips white space and reports whether b is next, which it then skips.
+// is skips white space and reports whether b comes next; if so, it skips b too.
 func (c *Canon) is(b byte) bool {
 	c.space()
 	if c.at < len(c.raw) && c.raw[c.at] == b {
@@ -118,8 +117,8 @@ func (c *Canon) is(b byte) bool {
 	return false
 }
 
-// value writes a value. each is called with the members of an object, as they
-// stand in raw, but not with those of objects within it.
+// value writes a value. It calls each with every member of an object, as it stands in
+// raw, but not with members of nested objects.
 func (c *Canon) value(each func(key, value []byte)) {
 	c.space()
 	if c.at >= len(c.raw) {
@@ -141,7 +140,7 @@ func (c *Canon) value(each func(key, value []byte)) {
 	}
 }
 
-// endsScalar reports whether a byte stands behind a number or a literal.
+// endsScalar reports whether a byte can follow a number or a literal.
 func endsScalar(b byte) bool {
 	return b == ',' || b == '}' || b == ']' || b == ' ' || b == '\t' || b == '\r' || b == '\n'
 }
@@ -159,8 +158,7 @@ func (c *Canon) array() {
 	c.out = append(c.out, ']')
 }
 
-// object writes the members in the order in which they come and puts them in
-// the right one afterwards.
+// object writes the members in the order of the text and sorts them afterwards.
 func (c *Canon) object(each func(key, value []byte)) {
 	c.at++
 	c.out = append(c.out, '{')
@@ -199,7 +197,7 @@ func (c *Canon) object(each func(key, value []byte)) {
 	c.out = append(c.out, '}')
 }
 
-// key writes the key of a member that begins with it.
+// key writes the key of a member and returns the member.
 func (c *Canon) key() member {
 	m := member{from: len(c.out)}
 	switch raw, plain := c.text(); {
@@ -217,7 +215,7 @@ func (c *Canon) key() member {
 // says is the key of a member.
 func (c *Canon) says(m member) []byte { return c.from(m)[m.key : m.key+m.size] }
 
-// from is what the key of a member stands in.
+// from is the buffer that holds the key of a member.
 func (c *Canon) from(m member) []byte {
 	if m.escaped {
 		return c.keys
@@ -225,8 +223,8 @@ func (c *Canon) from(m member) []byte {
 	return c.raw
 }
 
-// text writes a string and returns it as it stood there, and whether it is free of
-// escapes.
+// text writes a string and returns it as it stands in the text; plain reports that it
+// has no escapes.
 func (c *Canon) text() (raw []byte, plain bool) {
 	end, plain := rpc.String(c.raw, c.at)
 	raw = c.raw[c.at:end]
@@ -238,7 +236,7 @@ func (c *Canon) text() (raw []byte, plain bool) {
 	text, _ := rpc.Text(raw)
 	c.out = append(c.out, '"')
 	for i := 0; i < len(text); i++ {
-		// Half of a surrogate pair has no canonical form: it stays as it was escaped.
+		// Half of a surrogate pair has no canonical form: it keeps its escape.
 		if i+2 < len(text) && text[i] == 0xed && text[i+1] >= 0xa0 {
 			c.out = fmt.Appendf(c.out, "\\u%04x", 0xd000|rune(text[i+1]&0x3f)<<6|rune(text[i+2]&0x3f))
 			i += 2
@@ -251,8 +249,8 @@ func (c *Canon) text() (raw []byte, plain bool) {
 }
 
 // shortlyEscaped reports whether each escape of a string is the one that RFC 8785
-// would have chosen, so that it is its own canonical form. Control characters
-// without one of these are written by their number, which is left to appendEscaped.
+// prescribes, so that the string is its own canonical form. Control characters without
+// a short escape are left to appendEscaped, which writes their number.
 func shortlyEscaped(raw []byte) bool {
 	for {
 		i := bytes.IndexByte(raw, '\\')
@@ -297,7 +295,7 @@ func (c *Canon) scalar(raw []byte) {
 	c.out = append(c.out, number...)
 }
 
-// compare orders members by their keys. Most differ at the start.
+// compare orders members by their keys. Most keys differ in the first bytes.
 func (c *Canon) compare(a, b member) int {
 	if a.start != b.start {
 		return cmp.Compare(a.start, b.start)
@@ -305,8 +303,8 @@ func (c *Canon) compare(a, b member) int {
 	return compareKeys(c.says(a), c.says(b))
 }
 
-// startOf is a number for the first eight bytes of a key that is the first size
-// bytes of text: of two keys with different ones, the one with the lower number
+// startOf packs the first eight bytes of a key, which is the first size bytes of text,
+// into a number. Of two keys with different numbers, the one with the lower number
 // comes first.
 func startOf(text []byte, size int) (n uint64) {
 	if len(text) >= 8 {
@@ -334,9 +332,10 @@ func compareKeys(a, b []byte) int {
 	return cmp.Compare(len(a), len(b))
 }
 
-// rank is where a byte of UTF-8 stands in the order of UTF-16. That is the order of
-// bytes but for this: what is a pair of surrogates there, and begins with 0xf0 or
-// more here, comes before U+E000 to U+FFFF, which begin with 0xee or 0xef.
+// rank is the position of a UTF-8 byte in the order of UTF-16. That is the order of
+// bytes with one exception: a character outside of the BMP is a surrogate pair in
+// UTF-16 and begins with 0xf0 or more in UTF-8. It comes before U+E000 to U+FFFF, which
+// begin with 0xee or 0xef.
 func rank(b byte) byte {
 	switch {
 	case b >= 0xf0:

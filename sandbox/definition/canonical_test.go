@@ -10,8 +10,8 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// FuzzCanonical holds the canonical form against the library's, for hashes that
-// depend on who computed them approve nothing.
+// FuzzCanonical compares the canonical form with the library's: a hash that depends on
+// the program which computed it approves nothing.
 func FuzzCanonical(f *testing.F) {
 	for _, s := range []string{`{}`, `[]`, `[[],{}]`, `""`, `{"b":1,"a":{"d":[1,2,{"z":0,"y":null}],"c":"x"}}`, ` { "b" : [ 1 , 2 ] , "a" : true } `,
 		`{"\ud83d\ude00":1,"\uffee":2,"é":3,"a":4,"\u0061b":5}`, `["\u0001\b\f\n\r\t\"\\\/\u007f\u2028","é\"","\\"]`,
@@ -53,8 +53,8 @@ func FuzzCanonical(f *testing.F) {
 	})
 }
 
-// Half of a surrogate pair has no character of its own: from the first to the last it
-// stays the escape that it was, or two definitions would have one form.
+// Half of a surrogate pair is not a character. Each one, from the first to the last,
+// keeps its escape; otherwise two different definitions would have the same form.
 func TestHalvesOfPairsStayEscaped(t *testing.T) {
 	for text, want := range map[string]string{`"\ud7ff"`: "\"\ud7ff\"", `"\ud800"`: `"\ud800"`, `"\uD83F"`: `"\ud83f"`, `"\ud840"`: `"\ud840"`, `"\udbff"`: `"\udbff"`, `"\udc00"`: `"\udc00"`, `"\udfff"`: `"\udfff"`, `"\ue000"`: "\"\ue000\"", `"\ud83d\ude00"`: "\"\U0001F600\"", `"a\ud800b"`: `"a\ud800b"`} {
 		if got, err := canonical([]byte(text)); err != nil || string(got) != want {

@@ -12,7 +12,7 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// Kind says what a definition defines.
+// Kind is the kind of thing that a definition defines.
 type Kind string
 
 // The kinds of definitions.
@@ -25,54 +25,54 @@ const (
 	KindIdentity     Kind = "identity"     // name, title, version, … of the server; Name is empty
 )
 
-// State is what a person decided about a definition.
+// State is a person's decision about a definition.
 type State string
 
 // The states. The zero State approves nothing.
 const (
-	Seen     State = "seen"    // nothing yet: it was there when its kind was first listed
-	Waiting  State = "waiting" // nothing yet: it changed, or came later
+	Seen     State = "seen"    // no decision: it was there when its kind was first listed
+	Waiting  State = "waiting" // no decision: it changed, or came later
 	Approved State = "approved"
 	Rejected State = "rejected"
 )
 
-// Definition is one definition as a server gave it, in a form that a person can
-// review in a diff and that hashes the same whatever the order of its keys, its
-// white space or its escapes.
+// Definition is one definition of a server, in a form that a person can review in a
+// diff. Its hash does not depend on the order of keys, on white space or on escapes.
 type Definition struct {
 	Kind  Kind   `toml:"kind" json:"kind"`
 	Name  string `toml:"name,omitempty" json:"name,omitempty"`
 	State State  `toml:"state" json:"state"`
-	// SHA256 is the hash, in hex, of the definition in the canonical form of
-	// RFC 8785, of instructions as a JSON string.
+	// SHA256 is the hash, in hex, of the definition in the canonical form of RFC 8785.
+	// Instructions are hashed as a JSON string.
 	SHA256 string `toml:"sha256" json:"sha256"`
-	// Description is the definition's description; of instructions, all of them.
+	// Description is the definition's description; for instructions, the whole text.
 	Description Text `toml:"description,omitempty" json:"description,omitempty"`
-	// Rest is everything else, as JSON with sorted keys, indented once somebody
-	// decided about it.
+	// Rest is everything else, as JSON with sorted keys. It is indented once a person
+	// has decided about it.
 	Rest Text `toml:"rest,omitempty" json:"rest,omitempty"`
-	// At is when the server gave it first, in RFC 3339; "" where nobody knows.
+	// At is the time, in RFC 3339, at which the server first sent the definition; "" if
+	// unknown.
 	At string `toml:"seen-at,omitempty" json:"seen_at,omitempty"`
-	// Given has what the server was given then and the text holds, such as the
+	// Given lists the server's values at that time that the text contains, such as the
 	// workspace: NAME=VALUE, a line each.
 	Given Text `toml:"given,omitempty" json:"given,omitempty"`
 }
 
-// Text is a text that TOML carries over several lines, with every character
-// that cannot be seen written as an escape.
+// Text is a text that TOML writes over several lines, with every invisible character
+// escaped.
 type Text string
 
-// ErrName is what a definition without a usable name is.
+// ErrName is the error for a definition without a usable name.
 var ErrName = errors.New("it has no name")
 
-// ErrLongName is what one is whose name is kept nowhere.
+// ErrLongName is the error for a name that is too long to store.
 var ErrLongName = errors.New("its name is too long")
 
-// NameKeys are the members by which definitions are told apart.
+// NameKeys are the members that identify definitions of each kind.
 var NameKeys = map[Kind]string{KindTool: "name", KindPrompt: "name", KindResource: "uri", KindTemplate: "uriTemplate"}
 
-// Define makes a definition, which is Seen, of what a server sent: an object, or
-// of instructions a string. It must be JSON that rpc.View would accept.
+// Define makes a definition, in the state Seen, from a server's JSON: an object, or a
+// string for instructions. It refuses JSON that rpc.View refuses.
 func Define(kind Kind, raw []byte) (Definition, error) {
 	line := append([]byte(resultLine), raw...)
 	if _, err := rpc.View(append(line, '}')); err != nil {
@@ -87,7 +87,7 @@ func Define(kind Kind, raw []byte) (Definition, error) {
 
 const NoForm = "cannot bring it into the canonical form"
 
-// Parse finds the name and the canonical form of a part of a line that View
+// Parse returns the name and the canonical form of a value in a line that View
 // accepted.
 func Parse(kind Kind, raw []byte) (name string, form []byte, err error) {
 	if key := NameKeys[kind]; key != "" {
@@ -102,7 +102,7 @@ func Parse(kind Kind, raw []byte) (name string, form []byte, err error) {
 	return name, form, nil
 }
 
-// newDefinition takes a canonical form apart for a reader.
+// newDefinition splits a canonical form for a reader.
 func newDefinition(kind Kind, name, hash string, form []byte) Definition {
 	d := Definition{Kind: kind, Name: name, State: Seen, SHA256: hash}
 	if kind == KindInstructions {
@@ -113,7 +113,7 @@ func newDefinition(kind Kind, name, hash string, form []byte) Definition {
 	rest := form
 	if raw := rpc.Get(form, "description"); rpc.IsString(raw) {
 		text, _ := rpc.Text(raw)
-		if text != "" { // an empty one stays in the rest, where it can be told from none
+		if text != "" { // an empty one stays in the rest, where it differs from a missing one
 			d.Description = Text(text)
 			rest = Without(form, "description")
 		}
@@ -122,8 +122,8 @@ func newDefinition(kind Kind, name, hash string, form []byte) Definition {
 	return d
 }
 
-// readable is the definition with its JSON over several lines. What would grow out
-// of proportion, as deep nesting does, stays in one.
+// readable returns the definition with its JSON over several lines. JSON that would
+// grow out of proportion, as deep nesting does, stays on one line.
 func (d Definition) readable() Definition {
 	if indented(string(d.Rest)) > 4*len(d.Rest)+256 {
 		return d
@@ -135,7 +135,7 @@ func (d Definition) readable() Definition {
 	return d
 }
 
-// indented is about how long a text of JSON is over several lines.
+// indented estimates the length of JSON text over several lines.
 func indented(text string) int {
 	size, depth, quoted := len(text), 0, false
 	for i := 0; i < len(text); i++ {
@@ -165,7 +165,7 @@ func Hash(b []byte) string {
 	return string(text[:])
 }
 
-// Without is an object without one of its members.
+// Without returns an object without one of its members.
 func Without(object []byte, key string) []byte {
 	out := []byte{'{'}
 	for k, v := range rpc.Members(object) {
@@ -181,7 +181,7 @@ func Without(object []byte, key string) []byte {
 	return append(out, '}')
 }
 
-// Canonical is the definition in the canonical form of RFC 8785.
+// Canonical returns the definition in the canonical form of RFC 8785.
 func (d Definition) Canonical() ([]byte, error) {
 	if d.Kind == KindInstructions {
 		return checked(rpc.AppendString(nil, string(d.Description)))
@@ -200,8 +200,8 @@ func (d Definition) Canonical() ([]byte, error) {
 	return checked([]byte(rest))
 }
 
-// Check reports a definition whose text is not what its hash stands for: one
-// that was edited by hand, or made to look harmless in a diff.
+// Check reports a definition whose text does not match its hash: somebody edited it by
+// hand, or made it look harmless in a diff.
 func (d Definition) Check() error {
 	what := strings.TrimSpace(string(d.Kind) + " " + fmt.Sprintf("%q", d.Name))
 	switch d.Kind {

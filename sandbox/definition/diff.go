@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// Op says what became of the words of an Edit.
+// Op is the operation of an Edit.
 type Op byte
 
 // The operations.
@@ -15,18 +15,19 @@ const (
 	Added   Op = '+'
 )
 
-// Edit is a run of words with one fate.
+// Edit is a run of words with one operation.
 type Edit struct {
 	Op   Op
 	Text string
 }
 
-// maxDiff bounds the table of a diff, in cells. Texts whose differing middle is
-// larger are shown as removed and added as a whole.
+// maxDiff bounds the table of a diff, in cells. If the differing middle of two texts is
+// larger, Diff shows it as removed and added as a whole.
 const maxDiff = 4 << 20
 
-// Diff compares two texts word by word, white space and punctuation included:
-// the texts of Same and Removed joined are old, those of Same and Added new.
+// Diff compares two texts word by word, white space and punctuation included. The texts
+// of Same and Removed edits joined are old; those of Same and Added edits joined are
+// new.
 func Diff(old, new string) []Edit {
 	a, b := words(old), words(new)
 	head := 0
@@ -66,7 +67,7 @@ func (e *edits) middle(a, b []string) {
 		return
 	}
 	width := len(b) + 1
-	length := make([]int32, (len(a)+1)*width) // of the longest from (i, j) on
+	length := make([]int32, (len(a)+1)*width) // length of the longest one from (i, j) on
 	for i := len(a) - 1; i >= 0; i-- {
 		for j := len(b) - 1; j >= 0; j-- {
 			if a[i] == b[j] {
@@ -94,8 +95,8 @@ func (e *edits) middle(a, b []string) {
 	e.add(Added, b[j:]...)
 }
 
-// words cuts a text into words, runs of white space, and single characters of
-// everything else; joined they are the text.
+// words splits a text into words, runs of white space, and single other characters;
+// joined they are the text.
 func words(text string) []string {
 	var out []string
 	start := 0
@@ -120,7 +121,7 @@ func words(text string) []string {
 	return out
 }
 
-// Lines is what a person compares of a definition: the description, then the
+// Lines is the text of a definition that a person compares: the description, then the
 // rest.
 func (d Definition) Lines() string {
 	d = d.readable()

@@ -1,7 +1,8 @@
-// Package definition holds what a server says of itself, its tools, prompts and
-// resources, as a person approves it: definitions in canonical form, the pins of those
-// that were seen and decided about, the difference between two for a reader, and what may
-// differ between two starts without being a change. It is values alone: package guard
-// decides by them while a server speaks, sandbox/launch keeps them in files, and package
-// finding looks for words in them that are meant for a model.
+// Package definition holds a server's descriptions of itself, its tools, prompts and
+// resources, as a person approves them: definitions in canonical form; the pins, which
+// record those seen and a person's decisions; the difference between two definitions
+// for a reader; and the parts that may vary between two starts without counting as a
+// change. It contains only values. Package guard uses them while a server runs,
+// sandbox/launch stores them in files, and package finding searches them for text that
+// targets a model.
 package definition

@@ -7,20 +7,22 @@ import (
 	"sync"
 )
 
-// Pins is what people decided about the definitions of one server, and what it
-// was seen to define. It is a value: what changes it returns another one.
+// Pins holds people's decisions about the definitions of one server, and the
+// definitions that mcpen has seen. It is a value: a method that changes it returns a
+// new one.
 //
-// For one kind and name there is at most one definition that is approved, one
-// that was seen first and one that waits; others are rejected.
+// For one kind and name there is at most one approved definition, one that was seen
+// first and one that waits. There may be several rejected ones.
 type Pins struct {
 	Definitions []Definition `toml:"definition,omitempty" json:"definitions,omitempty"`
-	// Over are the first sights that have begun and are none any more for a later
-	// run: a kind and what was given with it, as sightOf makes them.
+	// Over lists the first sightings that are complete: a later run takes no further
+	// definition for first seen. An entry is a kind and the values given with it, as
+	// sightOf makes it.
 	Over []string `toml:"-" json:"over,omitempty"`
 }
 
-// Check reports the first definition that was tampered with, or two that are
-// approved under one name.
+// Check reports the first definition that was tampered with, or two approved
+// definitions with one name.
 func (p Pins) Check() error {
 	type key struct {
 		kind Kind
@@ -40,23 +42,22 @@ func (p Pins) Check() error {
 	return nil
 }
 
-// See adds a definition as seen, unless it is known already. Where another one of
-// the name was seen before, it waits.
+// See adds a definition as seen, unless it is known already. If another one with the
+// name was seen before, the new one waits.
 func (p Pins) See(d Definition) Pins {
 	d.State = Seen
 	return p.Seen([]Definition{d})
 }
 
-// Wait adds a definition as one that waits, unless it is decided about. What
-// waited before under the same name is forgotten.
+// Wait adds a definition as waiting, unless a person has decided about it. It replaces
+// an earlier waiting definition with the same name.
 func (p Pins) Wait(d Definition) Pins {
 	d.State = Waiting
 	return p.Seen([]Definition{d})
 }
 
-// Renew puts a definition in the place of what was seen first under its name, as
-// after an update that showed the change. Where somebody decided about that name, it
-// waits.
+// Renew replaces the definition that was seen first under a name, as after an update
+// that showed the change. If a person has decided about that name, the new one waits.
 func (p Pins) Renew(d Definition) Pins {
 	for _, o := range p.Definitions {
 		if o.Kind == d.Kind && o.Name == d.Name && (o.State == Approved || o.State == Rejected) {
@@ -67,23 +68,23 @@ func (p Pins) Renew(d Definition) Pins {
 	return p.replace(d, func(o Definition) bool { return o.State == Seen || o.State == Waiting })
 }
 
-// Approve approves a definition, in place of the one approved or seen before.
+// Approve approves a definition. It replaces the one approved or seen before.
 func (p Pins) Approve(d Definition) Pins {
 	d = d.readable()
 	d.State = Approved
 	return p.replace(d, func(o Definition) bool { return o.State == Approved || o.State == Seen || o.SHA256 == d.SHA256 })
 }
 
-// Reject rejects a definition. One that was approved or seen before under the same
-// name stays what it is.
+// Reject rejects a definition. A definition that was approved or seen before under the
+// same name does not change.
 func (p Pins) Reject(d Definition) Pins {
 	d = d.readable()
 	d.State = Rejected
 	return p.replace(d, func(o Definition) bool { return o.State == Waiting || o.SHA256 == d.SHA256 })
 }
 
-// ApproveAll approves everything that nobody decided about: where one definition
-// of a name was seen first and another waits, the latter.
+// ApproveAll approves every definition without a decision. If one definition of a name
+// was seen first and another waits, it approves the latter.
 func (p Pins) ApproveAll() Pins {
 	for _, state := range []State{Waiting, Seen} {
 		for _, d := range p.Definitions {
@@ -95,12 +96,12 @@ func (p Pins) ApproveAll() Pins {
 	return p
 }
 
-// Decided is what people decided, and Undecided the rest.
+// Decided returns the definitions that people decided about.
 func (p Pins) Decided() Pins {
 	return Pins{Definitions: p.only(func(s State) bool { return s == Approved || s == Rejected })}
 }
 
-// Undecided is what was seen and nobody decided about.
+// Undecided returns the definitions that were seen and that nobody decided about.
 func (p Pins) Undecided() Pins {
 	return Pins{Definitions: p.only(func(s State) bool { return s == Seen || s == Waiting }), Over: p.Over}
 }
@@ -115,13 +116,13 @@ func (p Pins) only(states func(State) bool) []Definition {
 	return out
 }
 
-// With adds what was seen elsewhere or earlier: what is decided stays so.
+// With adds definitions seen elsewhere or earlier. Decisions do not change.
 func (p Pins) With(seen Pins) Pins {
 	p.Over = slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.Over, seen.Over))))
 	return p.Seen(seen.Definitions)
 }
 
-// Forget removes a definition, such as that of a tool that is no more.
+// Forget removes a definition, such as that of a deleted tool.
 func (p Pins) Forget(d Definition) Pins {
 	p.Definitions = slices.DeleteFunc(slices.Clone(p.Definitions), func(o Definition) bool {
 		return o.Kind == d.Kind && o.Name == d.Name && o.SHA256 == d.SHA256
@@ -129,8 +130,8 @@ func (p Pins) Forget(d Definition) Pins {
 	return p
 }
 
-// replace puts d in the place of the definitions of its kind and name that are
-// old, and keeps the order: by kind, name, state and hash.
+// replace puts d in the place of the old definitions of its kind and name, and keeps
+// the order: by kind, name, state and hash.
 func (p Pins) replace(d Definition, old func(Definition) bool) Pins {
 	all := slices.DeleteFunc(slices.Clone(p.Definitions), func(o Definition) bool {
 		return o.Kind == d.Kind && o.Name == d.Name && old(o)
@@ -145,7 +146,7 @@ func compare(a, b Definition) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.State, b.State), cmp.Compare(a.SHA256, b.SHA256))
 }
 
-// Seen adds definitions that are seen or wait, all at once.
+// Seen adds several definitions that are seen or waiting.
 func (p Pins) Seen(add []Definition) Pins {
 	type slot struct {
 		kind  Kind
@@ -166,7 +167,7 @@ func (p Pins) Seen(add []Definition) Pins {
 			if all[at].State != Seen || d.State != Waiting {
 				continue
 			}
-			gone[at] = true // it was in use, and is not to be
+			gone[at] = true // it was in use and must be removed
 		}
 		if _, first := last[slot{d.Kind, d.Name, Seen}]; d.State == Seen && first {
 			d.State = Waiting
@@ -192,15 +193,16 @@ func (p Pins) Seen(add []Definition) Pins {
 // Change is one definition that waits for a person.
 type Change struct {
 	New Definition
-	// Old is the definition that New stands in for, approved or else seen first; the
-	// zero one where there is none.
+	// Old is the definition that New replaces, approved or else seen first; the zero
+	// Definition if there is none.
 	Old Definition
-	// Renamed says that Old has another name and is the same otherwise.
+	// Renamed reports that Old has a different name and is otherwise equal.
 	Renamed bool
 }
 
-// Waiting lists what waits for a person, in the order of Pins: with all set what
-// was seen first as well, which is in use without anybody's approval.
+// Waiting lists the definitions that wait for a person, in the order of Pins. If all is
+// set, it includes those that were seen first: they are in use without anybody's
+// approval.
 func (p Pins) Waiting(all bool) []Change {
 	waits := func(d Definition) bool { return d.State == Waiting || all && d.State == Seen }
 	waiting := map[Key]bool{}
@@ -229,8 +231,8 @@ func (p Pins) Waiting(all bool) []Change {
 	return changes
 }
 
-// anonymous are the definitions that hold and do not change themselves, by what
-// they are without their names.
+// anonymous maps the definitions that are in force and do not change by their hash
+// without the name.
 func (p Pins) anonymous(waiting map[Key]bool) map[string]Definition {
 	out := map[string]Definition{}
 	for _, d := range p.Definitions {
@@ -241,7 +243,7 @@ func (p Pins) anonymous(waiting map[Key]bool) map[string]Definition {
 	return out
 }
 
-// anonymous is what a definition is without the name it goes by, as a hash.
+// anonymous is the hash of a definition without its name.
 func (d Definition) anonymous() string {
 	key := NameKeys[d.Kind]
 	canonical, err := d.Canonical()
@@ -251,13 +253,13 @@ func (d Definition) anonymous() string {
 	return string(d.Kind) + " " + Hash(Without(canonical, key))
 }
 
-// Key is what tells the definitions of a server apart.
+// Key identifies a definition of a server.
 type Key struct {
 	Kind Kind
 	Name string
 }
 
-// Exact is one definition of several that a name had.
+// Exact identifies one of several definitions that a name had.
 type Exact struct {
 	Key
 	Hash string

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// MarshalTOML writes the text as a basic string of TOML, over several lines
-// where it has several, so that a change of one line is a change of one line in
-// a diff. What a reader could not see (controls, characters that turn the
-// direction of text, that take no room or carry tags) is written as an escape.
+// MarshalTOML writes the text as a basic string of TOML. A text of several lines stays
+// on several lines, so that a change of one line is a change of one line in a diff.
+// Characters that a reader cannot see (controls, and characters that change the
+// direction of text, have no width or carry tags) are written as escapes.
 func (t Text) MarshalTOML() ([]byte, error) {
 	lines := false
 	for i := range t {
@@ -43,15 +43,14 @@ func (t Text) MarshalTOML() ([]byte, error) {
 		return append(out, '"'), nil
 	}
 	if out[len(out)-1] == '"' && out[len(out)-2] != '\\' {
-		out = append(out[:len(out)-1], '\\', '"') // not to be taken for the closing ones
+		out = append(out[:len(out)-1], '\\', '"') // so that it does not merge with the closing quotes
 	}
 	return append(out, `"""`...), nil
 }
 
-// Hidden reports whether a reader does not see a character, or sees something
-// else than what it does: controls but for tab and newline, and everything that
-// Unicode calls a format character, a tag, a variation selector, ignorable, or
-// a separator of lines.
+// Hidden reports whether a reader cannot see a character, or cannot see its effect:
+// controls except for tab and newline, and every character that Unicode classifies as a
+// format character, a tag, a variation selector, ignorable, or a line separator.
 func Hidden(r rune) bool {
 	switch {
 	case r < 0x20:

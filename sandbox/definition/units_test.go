@@ -20,7 +20,7 @@ func one(t *testing.T, text string) Definition {
 	return d
 }
 
-// states are the pins in one line.
+// states formats the pins in one line.
 func states(p Pins) string {
 	var out []string
 	for _, d := range p.Definitions {
@@ -29,8 +29,8 @@ func states(p Pins) string {
 	return strings.Join(out, ", ")
 }
 
-// What a person decided is theirs alone to change: what is renewed, forgotten or seen
-// again takes nothing of it away.
+// Only a person may change a person's decision: renewing, forgetting or seeing a
+// definition again must not undo it.
 func TestPinsAreRenewedAndForgotten(t *testing.T) {
 	a, b, c := one(t, `{"name":"t","description":"first"}`), one(t, `{"name":"t","description":"second"}`), one(t, `{"name":"u","description":"first"}`)
 	seen := Pins{}.See(a)
@@ -69,7 +69,7 @@ func TestPinsAreRenewedAndForgotten(t *testing.T) {
 	}
 }
 
-// A person compares the description and then the rest, each where there is one.
+// A person compares the description and then the rest, if they exist.
 func TestLinesOfADefinition(t *testing.T) {
 	for want, d := range map[string]Definition{"Adds\n{\n  \"name\": \"a\"\n}": one(t, `{"name":"a","description":"Adds"}`), "{\n  \"name\": \"a\"\n}": one(t, `{"name":"a"}`), "Adds": {Kind: KindInstructions, Description: "Adds"}, "": {}} {
 		if got := d.Lines(); got != want {
@@ -86,8 +86,7 @@ func TestLinesOfADefinition(t *testing.T) {
 	}
 }
 
-// What differs is found with the words around it, and nothing of what is the same far
-// from it.
+// The difference comes with the words around it, and without equal text far from it.
 func TestWhereTextsDiffer(t *testing.T) {
 	x := func(n int) string { return strings.Repeat("x", n) }
 	for _, c := range []struct {

@@ -12,41 +12,40 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Honest servers put things into their definitions that differ from one start to
-// the next: the folder they work in, a parameter, the date, how much of something
-// there is. Such a definition is the same as another one if each place in which
-// they differ holds what the server was given then and is given now, the moment
-// then and the moment now, or a count of things in a description. Everything else,
-// a space included, is a change.
+// Honest servers put text into their definitions that differs between two starts: the
+// folder they work in, a parameter, the date, a count of items. Such a definition
+// counts as unchanged if each differing place holds a value that mcpen gave the server
+// then and one that it gives now, the date then and now, or a count of items in a
+// description. Everything else, a space included, is a change.
 
-// Varying holds a definition against one that was seen before.
+// Varying compares definitions with those seen before.
 type Varying struct {
 	given []policy.Given // to this run
 	now   time.Time
-	left  int // bytes that may still be compared
+	left  int // bytes left to compare
 }
 
-// Bounds of what is compared on a page, and of the ways to line two texts up.
+// Bounds on the bytes compared on a page, and on the ways to align two texts.
 const (
 	maxCompared = 4 << 20
 	maxWays     = 4096
 )
 
-// NewVarying is for one page, or one definition.
+// NewVarying makes a Varying for one page, or one definition.
 func NewVarying(given []policy.Given, now time.Time) *Varying {
 	return &Varying{given: given, now: now, left: maxCompared}
 }
 
-// Like reports whether a definition, which a server gives that was given something
-// now, is the same as an old one but for what may vary.
+// Like reports whether a definition equals an old one except for the parts that may
+// vary. given are the values that mcpen gives the server now.
 func (d Definition) Like(old Definition, given []policy.Given, now time.Time) bool {
 	form, err := d.Canonical()
 	v := NewVarying(given, now)
 	return err == nil && (d.SHA256 == old.SHA256 || v.Same(old, form))
 }
 
-// Seen is the definition with when it was seen, and what it holds of what the
-// server was given.
+// Seen returns the definition with the time it was seen, and the given values that it
+// contains.
 func (d Definition) Seen(given []policy.Given, now time.Time) Definition {
 	form, err := d.Canonical()
 	if err != nil {
@@ -55,21 +54,21 @@ func (d Definition) Seen(given []policy.Given, now time.Time) Definition {
 	return Sighted(Key{d.Kind, d.Name}, Seen, d.SHA256, form, given, now)
 }
 
-// Sighted is a definition as a reader sees it that was seen at a moment.
+// Sighted makes a readable definition that was seen at the given time.
 func Sighted(n Key, state State, hash string, form []byte, given []policy.Given, at time.Time) Definition {
 	d := newDefinition(n.Kind, n.Name, hash, form)
 	d.State, d.At, d.Given = state, at.UTC().Format(time.RFC3339), held(form, given)
 	return d
 }
 
-// span is a place in a text that may hold something else another time.
+// span is a part of a text that may differ another time.
 type span struct {
 	to   int
-	what string // only a place of the same sort can stand for it
+	what string // only a span of the same sort can replace it
 }
 
-// Same reports whether the form is, but for what varies, that of an old
-// definition.
+// Same reports whether the form equals an old definition except for the parts that may
+// vary.
 func (v *Varying) Same(old Definition, form []byte) bool {
 	before, err := old.Canonical()
 	if v.left -= len(before) + len(form); err != nil || v.left < 0 {
@@ -105,7 +104,7 @@ func (v *Varying) Same(old Definition, form []byte) bool {
 // part is a part of a text, from one byte to another.
 type part struct{ from, to int }
 
-// differing is where two texts differ, with some words around it.
+// differing returns the parts in which two texts differ, with some words around them.
 func differing(a, b []byte) (x, y part) {
 	const around = 256
 	head, tail := 0, 0
@@ -119,7 +118,7 @@ func differing(a, b []byte) (x, y part) {
 	return part{head, len(a) - tail}, part{head, len(b) - tail}
 }
 
-// spans are the places of a text, by where they begin.
+// spans are the spans of a text, by their start.
 type spans map[int][]span
 
 func (s spans) add(from, to int, what string) {
@@ -128,7 +127,7 @@ func (s spans) add(from, to int, what string) {
 	}
 }
 
-// values adds the places at which a text holds values that the server was given.
+// values adds the places at which a text contains values given to the server.
 func (s spans) values(text []byte, name string, values []string) {
 	for _, v := range values {
 		for _, form := range writings(v) {
@@ -144,11 +143,11 @@ func (s spans) values(text []byte, name string, values []string) {
 	}
 }
 
-// minGiven is the shortest value that is looked for.
+// minGiven is the length of the shortest value to search for, in bytes.
 const minGiven = 2
 
-// writings are the ways in which a canonical form may hold a value: as it is, and
-// of a path the last part.
+// writings returns the forms in which canonical JSON may contain a value: the value
+// itself, and the last element of a path.
 func writings(value string) []string {
 	if len(value) < minGiven {
 		return nil
@@ -167,8 +166,7 @@ func writings(value string) []string {
 	return out
 }
 
-// held is what a form holds of what the server was given, as Definition.Given has
-// it.
+// held lists the given values that a form contains, in the format of Definition.Given.
 func held(form []byte, given []policy.Given) Text {
 	var b strings.Builder
 	for _, g := range given {
@@ -185,7 +183,7 @@ func held(form []byte, given []policy.Given) Text {
 	return Text(strings.TrimSuffix(b.String(), "\n"))
 }
 
-// maxGiven bounds what is kept of what a definition holds, in bytes.
+// maxGiven bounds the length of Definition.Given, in bytes.
 const maxGiven = 8 << 10
 
 const (
@@ -194,7 +192,7 @@ const (
 	clock   = `(?:[T ,]{1,2}(?:at )?\d{1,2}:\d\d(?::\d\d(?:\.\d{1,9})?)?(?: ?[AP]M)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?)?`
 )
 
-// momentForms are the ways to write a day that are in use, and how Go reads them.
+// momentForms are the common formats of a date, with Go's layouts for them.
 var momentForms = sync.OnceValue(func() []momentForm {
 	form := func(day string, layouts ...string) momentForm {
 		return momentForm{regexp.MustCompile(`\b(?:` + weekday + `,? )?(` + day + `)` + clock + `\b`), layouts}
@@ -218,8 +216,8 @@ type momentForm struct {
 	layouts []string
 }
 
-// moments adds the places at which a text says what day it is, or was a day ago or
-// will be: clocks stand in many zones.
+// moments adds the places at which a text contains today's date, or that of the day
+// before or after: clocks run in many zones.
 func (s spans) moments(form []byte, in part, now time.Time) {
 	if now.IsZero() {
 		return
@@ -234,12 +232,12 @@ func (s spans) moments(form []byte, in part, now time.Time) {
 	}
 }
 
-// today reports whether a text is the day of now, or the one before or after it.
+// today reports whether a text is the date of now, or of the day before or after it.
 func (f momentForm) today(day string, now time.Time) bool {
 	for _, l := range f.layouts {
 		same := day
 		if t, err := time.Parse(l, day); err == nil && !t.IsZero() && t.Year() > 0 {
-			same = t.Format(l) // as Go writes it: without zeros before
+			same = t.Format(l) // as Go writes it: without leading zeros
 		}
 		for d := -1; d <= 1; d++ {
 			if now.UTC().AddDate(0, 0, d).Format(l) == same {
@@ -250,8 +248,8 @@ func (f momentForm) today(day string, now time.Time) bool {
 	return false
 }
 
-// countPattern finds how much of something there is: a number before a plural, or
-// behind a word for it. What is a bound, an amount, a size or a time is none.
+// countPattern finds a count of items: a number before a plural, or after a word for
+// it. A bound, an amount, a size or a time is not a count.
 var countPattern = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)(?:^|[\s("\[]|\\n)(\d{1,3}(?:,\d{3})+|\d{1,7})(?: (?:[a-z]+ )?([a-z]{3,}s)\b)`)
 })
@@ -261,7 +259,7 @@ var notCounted = sync.OnceValues(func() (before, what *regexp.Regexp) {
 		regexp.MustCompile(`(?i)^(?:dollars|euros|pounds|cents|coins|credits|bitcoins|sats|shares|percents|times|bytes|bits|seconds|minutes|hours|days|weeks|months|years|chars|characters|tokens|lines|words|pixels|metres|meters|miles|degrees|milliseconds|decimals|digits|retries|attempts|requests|copies|always|does|this|was|has|is)$`)
 })
 
-// counts adds the places at which a description counts things.
+// counts adds the places at which a description counts items.
 func (s spans) counts(kind Kind, form []byte, in part) {
 	text := form
 	if kind != KindInstructions {
@@ -282,9 +280,9 @@ func (s spans) counts(kind Kind, form []byte, in part) {
 	}
 }
 
-// alike lines two texts up: they are equal where neither has a place, and may hold
-// one place for another of its sort. Of a parameter with many values one text may
-// list more than the other.
+// alike reports whether two texts align: they are equal outside of the spans, and a
+// span may align with one of the same sort. Of a parameter with many values, one text
+// may list more than the other.
 func (s spans) alike(a []byte, other spans, b []byte) bool {
 	type pair struct{ i, j int }
 	seen := map[pair]bool{}
@@ -325,10 +323,10 @@ func (s spans) alike(a []byte, other spans, b []byte) bool {
 	return false
 }
 
-// maxBetween is what may stand between two values of a list, in bytes.
+// maxBetween is the longest text between two values of a list, in bytes.
 const maxBetween = 8
 
-// more are the ends of the lists of values that go on behind a place.
+// more returns the possible ends of a list of values that continues after a span.
 func (s spans) more(text []byte, x span) []int {
 	var out []int
 	for at := x.to; len(out) < 256; {
