@@ -24,12 +24,11 @@ func controlFinding(text string, at int) Finding {
 	return Finding{Kind: FindEscape, Severity: Hold, Words: Around(text, at), Why: "a control character, which terminals obey and people do not see"}
 }
 
-// someHidden is how many characters without a use a text may have before it is
-// more than a slip of a tool that made it.
+// someHidden is the number of useless hidden characters in a text up to which they
+// count as the slip of an editor.
 const someHidden = 8
 
-// characters reports characters that cannot be seen or that are taken for
-// others.
+// characters reports invisible characters and look-alikes.
 func characters(text string, add func(Finding)) {
 	count, first := 0, -1
 	for i, r := range text {
@@ -56,8 +55,8 @@ func characters(text string, add func(Finding)) {
 	}
 }
 
-// hiddenFinding is what the hidden character r at i, the count-th of its text,
-// is worth more than a note for.
+// hiddenFinding returns the finding for the hidden character r at i, the count-th of
+// its text. ok is false if it deserves no more than a note.
 func hiddenFinding(text string, i int, r rune, count int) (Finding, bool) {
 	why, words := "", Around(text, i)
 	switch {
@@ -85,7 +84,7 @@ func Within(text string, i int, r rune) bool {
 	return i > 0 && after < len(text) && isLetter(text[i-1]) && isLetter(text[after])
 }
 
-// Selectors counts the variation selectors that a text begins with.
+// Selectors counts the variation selectors at the start of a text, up to two.
 func Selectors(text string) int {
 	n := 0
 	for _, r := range text {
@@ -97,7 +96,7 @@ func Selectors(text string) int {
 	return n
 }
 
-// Tags is what the tag characters of a text spell.
+// Tags decodes the tag characters of a text.
 func Tags(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -108,7 +107,7 @@ func Tags(text string) string {
 	return b.String()
 }
 
-// Around is the text beside an offset.
+// Around returns the text around an offset.
 func Around(text string, at int) string {
 	const wide = 24
 	from, to := max(0, at-wide), min(len(text), at+wide)
@@ -121,7 +120,7 @@ func Around(text string, at int) string {
 	return text[from:to]
 }
 
-// Markup that a viewer leaves out, and tokens with which chats are framed.
+// Markup that a viewer does not render, and tokens that frame chats.
 var (
 	comment    = re(`(?s)<!--(.*?)(?:-->|$)`)
 	orders     = re(`(?i)\b(system|instructions?|ignore|override|bypass|always|never|must|do not|don't|secret|priority|security|admin|read|send|execute|call|directive)\b`)
@@ -147,7 +146,7 @@ func (s *Scanner) markup(text string, add func(Finding)) {
 			}
 		}
 	}
-	lower := "" // of an ASCII text with brackets; of others case does not fold so
+	lower := "" // of an ASCII text with brackets; the case of other text does not fold this way
 	if ascii(text) && containsAny(text, []string{"<", "[", "##", "="}) {
 		lower = strings.ToLower(text)
 	}
@@ -164,7 +163,7 @@ func (s *Scanner) markup(text string, add func(Finding)) {
 	}
 }
 
-// opens reports whether a tag begins with one of some words.
+// opens reports whether a tag begins with one of the words.
 func opens(lower string, words []string) bool {
 	for {
 		_, after, ok := strings.Cut(lower, "<")
@@ -181,9 +180,9 @@ func opens(lower string, words []string) bool {
 	}
 }
 
-// markups are the rules about single pieces of markup. One of in is in every
-// match, one of lower in every match in lower case, and one of opens begins a tag
-// there.
+// markups are the rules about single pieces of markup. Every match contains one string
+// of in, contains one of lower in lower case, and has a tag that begins with one of
+// opens.
 var markups = []struct {
 	in    []string
 	lower []string
@@ -201,11 +200,11 @@ var markups = []struct {
 	{[]string{"!["}, nil, nil, remoteImg, "an image whose address carries data away"},
 }
 
-// hexRun is an encoding that nobody reads. The lengths, here and at base64Runs,
-// leave out hashes and identifiers.
+// hexRun is an encoding that no person reads. The minimum lengths, here and in
+// base64Runs, exclude hashes and identifiers.
 var hexRun = re(`(?:\\x[0-9a-fA-F]{2}){8,}|(?:%[0-9a-fA-F]{2}){8,}|[0-9a-fA-F]{48,}`)
 
-// base64Runs are up to 16 runs of [A-Za-z0-9+/_-]{32,}={0,2}, and whether one is
+// base64Runs returns up to 16 runs of [A-Za-z0-9+/_-]{32,}={0,2}, and whether one is
 // long enough for the third form of hexRun.
 func base64Runs(text string) (runs []string, long bool) {
 	const shortest, longest, most = 32, 48, 16

@@ -1,27 +1,25 @@
 package finding
 
-// effort is what may still be spent on looking through a definition, in bytes
-// that a rule is tried on. Whoever chooses the text chooses how often the rules
-// begin to match, so the work is bounded and not only the text. Below zero it is
-// used up.
+// effort is the work left for a definition, in bytes that a rule is tried on. The
+// author of a text chooses how often the rules begin to match, so the work has a bound
+// of its own beside the text's length. A negative effort is used up.
 type effort int
 
-// Bounds of what is spent: of the servers in use the longest definition takes an
-// eleventh of its part, the longest list an eighth. All of it takes about a
-// second.
+// Bounds on the effort. Among real servers, the longest definition takes an eleventh of
+// its bound, and the longest list an eighth. Using up the bound takes about a second.
 const (
-	leastEffort = 4 << 20 // on a definition
+	leastEffort = 4 << 20 // for a definition
 	perByte     = 16
 	mostEffort  = 8 << 20
-	pageEffort  = 16 << 20 // on a page of a list
+	pageEffort  = 16 << 20 // for a page of a list
 )
 
-// allow is what may be spent on n bytes.
+// allow is the effort for a definition of n bytes.
 func allow(n int) effort {
 	return effort(min(leastEffort+perByte*n, mostEffort))
 }
 
-// spend takes n bytes and reports whether there were so many.
+// spend takes n bytes and reports whether the effort sufficed.
 func (e *effort) spend(n int) bool {
 	if *e >= 0 {
 		*e -= effort(n)
@@ -29,11 +27,11 @@ func (e *effort) spend(n int) bool {
 	return *e >= 0
 }
 
-// stop gives up the rest.
+// stop uses up the rest.
 func (e *effort) stop() { *e = -1 }
 
-// told adds what was not looked through: a text that hides behind others is one
-// to read, and never one without findings.
+// told adds a finding if the effort was used up: a person must read such a text, and it
+// never counts as clean.
 func (e effort) told(found []Finding) []Finding {
 	if e >= 0 {
 		return found

@@ -18,8 +18,8 @@ import (
 // corpora is beside the repository, never in it.
 const corpora = "../../../shared/corpora"
 
-// TestEval measures findings on descriptions and tools of others, and prints
-// what it measured. It fails where the goals are missed.
+// TestEval measures findings on third-party descriptions and tools, and prints the
+// results. It fails if they miss the goals.
 func TestEval(t *testing.T) {
 	if _, err := os.Stat(corpora); err != nil {
 		t.Skip("no corpora beside the repository: ../shared/corpora is absent, so nothing was measured")
@@ -68,7 +68,7 @@ func TestEval(t *testing.T) {
 	}
 }
 
-// scanAmong scans a tool as it is scanned in a list of its server.
+// scanAmong scans a tool within its server's list.
 func scanAmong(tool []byte, tools [][]byte) []finding.Finding {
 	return finding.ScanAmong(definition.KindTool, tool, tools)
 }

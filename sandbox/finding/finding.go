@@ -7,13 +7,13 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// Severity says what a finding is worth.
+// Severity is the weight of a finding.
 type Severity byte
 
 // The severities.
 const (
 	Note Severity = iota + 1 // honest definitions have it too: worth a look in a review
-	Hold                     // honest definitions hardly ever have it: waits where the profile says so
+	Hold                     // honest definitions hardly ever have it: the definition waits if the profile says so
 )
 
 // String names the severity.
@@ -24,29 +24,29 @@ func (s Severity) String() string {
 	return "note"
 }
 
-// Kind says what sort of thing was found.
+// Kind is the kind of a finding.
 type Kind string
 
 // The kinds of findings.
 const (
 	FindInstruction Kind = "instruction"  // orders to the model that have nothing to do with the tool
-	FindSecrecy     Kind = "secrecy"      // something is to be kept from the user
+	FindSecrecy     Kind = "secrecy"      // something must stay secret from the user
 	FindSecretPath  Kind = "secret-path"  // files that hold keys and passwords
-	FindOtherTool   Kind = "other-tool"   // what to do with other tools, or instead of them
-	FindHidden      Kind = "hidden-text"  // characters that cannot be seen
+	FindOtherTool   Kind = "other-tool"   // orders about other tools, or to use this one instead
+	FindHidden      Kind = "hidden-text"  // invisible characters
 	FindEscape      Kind = "escape"       // control characters and terminal escapes
 	FindMarkup      Kind = "markup"       // text that a viewer does not render, tags that models were trained on
-	FindEncoded     Kind = "encoded"      // text in an encoding that nobody reads
-	FindExfil       Kind = "exfiltration" // data that leaves for somewhere
-	FindName        Kind = "look-alike"   // a name that is taken for another one
+	FindEncoded     Kind = "encoded"      // text in an encoding that no person reads
+	FindExfil       Kind = "exfiltration" // data sent elsewhere
+	FindName        Kind = "look-alike"   // a name that resembles another one
 	FindEvasion     Kind = "evasion"      // letters spaced apart or from another script
 )
 
-// Finding is words in a definition that a person should read.
+// Finding is a passage of a definition that a person should read.
 type Finding struct {
 	Kind     Kind
 	Severity Severity
-	Words    string // as they stand there, which may hold anything; show them with audit.Visible
+	Words    string // from the original text; may contain anything, so print it with audit.Visible
 	Path     string // such as inputSchema.properties.query.description
 	Why      string // for a person
 }
@@ -54,16 +54,15 @@ type Finding struct {
 // maxFindings bounds the findings of one definition.
 const maxFindings = 32
 
-// Scan looks at every text of a definition in JSON: names, titles, descriptions,
-// and all strings and keys of the schemas, the annotations, _meta and what else
-// there is. Others are the tools of other servers. For JSON that View would not
-// accept the result is unspecified.
+// Scan searches every text of a definition in JSON: names, titles, descriptions, and
+// all strings and keys of the schemas, the annotations, _meta and the rest. others are
+// the tools of other servers. The result is unspecified for JSON that View refuses.
 func Scan(kind definition.Kind, raw []byte, others ...Other) []Finding {
 	return NewScanner(others).definition(kind, raw)
 }
 
-// ScanAmong scans a definition that a server listed among others of its own: it
-// may speak of those.
+// ScanAmong scans a definition from a server's list. The definition may mention its
+// siblings.
 func ScanAmong(kind definition.Kind, raw []byte, siblings [][]byte, others ...Other) []Finding {
 	s := NewScanner(others)
 	for _, sibling := range siblings {
@@ -73,7 +72,7 @@ func ScanAmong(kind definition.Kind, raw []byte, siblings [][]byte, others ...Ot
 	return s.definition(kind, raw)
 }
 
-// ScanText looks at one text, such as the description of a tool.
+// ScanText scans one text, such as the description of a tool.
 func ScanText(text string, others ...Other) []Finding {
 	return NewScanner(others).alone("text", text)
 }
@@ -86,27 +85,27 @@ func Worst(findings []Finding) Severity {
 	return w
 }
 
-// Scanner looks for findings with knowledge of what tools there are.
+// Scanner scans texts with knowledge of the existing tools.
 type Scanner struct {
 	own    map[string]bool   // tools of this server
 	raw    []byte            // the definition being scanned
-	local  map[string]bool   // names that it may speak of, once somebody asked
+	local  map[string]bool   // names that it may mention; nil until needed
 	others map[string]string // tools of other servers, by name: the server
 	shapes map[string]string // the shape of their names: the name
 	sorted []string          // of shapes
 
-	// clean holds texts without findings: schemas say the same thing in many
-	// places. What was clean only because it speaks of the definition's own names
-	// is not kept.
+	// clean caches texts without findings: schemas repeat the same text in many places.
+	// It leaves out a text that is clean only because it mentions the definition's own
+	// names.
 	clean    map[string]bool
-	excepted bool // a rule was silent for such a name
+	excepted bool // a rule ignored a match because of such a name
 
-	steps []step // to the value being scanned
+	steps []step // the path to the value being scanned
 	left  effort // for the definition
 	spent int64  // on the last definition
 }
 
-// Bounds of clean.
+// Bounds on clean.
 const (
 	maxClean     = 1024
 	maxCleanText = 1024
@@ -124,10 +123,10 @@ func NewScanner(others []Other) *Scanner {
 	return s
 }
 
-// maxTold bounds the names of a server's own tools that a scan is told of.
+// maxTold bounds the number of a server's own tool names that a scan knows.
 const maxTold = 20_000
 
-// knows adds the name of a tool of the server itself: a description may speak of
+// knows adds the name of one of the server's own tools: a description may mention
 // those.
 func (s *Scanner) knows(name string) {
 	if len(s.own) < maxTold {
@@ -135,7 +134,7 @@ func (s *Scanner) knows(name string) {
 	}
 }
 
-// fork is a scanner that knows the same and may be used at the same time.
+// fork returns a scanner with the same knowledge that may run at the same time.
 func (s *Scanner) fork() *Scanner {
 	f := *s
 	f.clean = map[string]bool{}
@@ -161,7 +160,7 @@ func (s *Scanner) definition(kind definition.Kind, raw []byte) []Finding {
 	return scan.left.told(found)
 }
 
-// alone scans a text that is all of a definition.
+// alone scans a text that is a whole definition.
 func (s *Scanner) alone(path, text string) []Finding {
 	scan := *s
 	scan.left = allow(len(text))
@@ -169,7 +168,7 @@ func (s *Scanner) alone(path, text string) []Finding {
 	return scan.left.told(found)
 }
 
-// speaksOf are the names of the definition's own that it may speak of.
+// speaksOf returns the definition's own names, which it may mention.
 func (s *Scanner) speaksOf() map[string]bool {
 	if s.local == nil {
 		s.local = map[string]bool{}
@@ -185,7 +184,7 @@ func (s *Scanner) speaksOf() map[string]bool {
 }
 
 // names collects the names of a schema's properties, which its descriptions may
-// speak of.
+// mention.
 func names(into map[string]bool, schema []byte, depth int) {
 	const deep, most = 16, 4096
 	if depth > deep {
@@ -205,7 +204,7 @@ func names(into map[string]bool, schema []byte, depth int) {
 	}
 }
 
-// plainKey reports whether a key is an ordinary identifier, which says nothing.
+// plainKey reports whether a key is an ordinary identifier, which needs no scan.
 func plainKey(key []byte) bool {
 	if len(key) > 64 {
 		return false
@@ -218,7 +217,7 @@ func plainKey(key []byte) bool {
 	return true
 }
 
-// text scans one text, which stands at path behind what the steps say.
+// text scans one text at path, below the steps.
 func (s *Scanner) text(found []Finding, path, text string) []Finding {
 	if len(text) < 4 || s.clean[text] {
 		return found
@@ -234,7 +233,7 @@ func (s *Scanner) text(found []Finding, path, text string) []Finding {
 		some = true
 		for _, o := range found {
 			if o.Kind == f.Kind && o.Path == f.Path && o.Severity >= f.Severity {
-				return // one of a kind at a place says it
+				return // one of a kind at a place suffices
 			}
 		}
 		if len(found) >= maxFindings {
@@ -273,7 +272,7 @@ func ascii(text string) bool {
 	return true
 }
 
-// Other is another server of the same client, as its lock knows it.
+// Other is another server of the same client, by its lock.
 type Other struct {
 	Server string
 	Tools  []string

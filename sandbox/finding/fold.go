@@ -8,19 +8,19 @@ import (
 	"mcpen/sandbox/definition"
 )
 
-// folded is a text as its words are compared: lower case, hidden characters
-// gone, look-alikes as the letters they are taken for, one space between words.
+// folded is a text normalized for comparison: lower case, without hidden characters,
+// look-alikes replaced by the letters they resemble, one space between words.
 type folded struct {
 	Text   string
-	at     []int32 // for each byte, where in the original it comes from; made where somebody asks
-	spaced string  // letters that were spaced apart, as they stand there
+	at     []int32 // for each byte, its position in the original; nil until needed
+	spaced string  // the letters that were spaced apart, as written
 }
 
 func Fold(text string) folded {
 	var n folded
 	if from, to := spacedRun(text); to > from {
 		n.spaced = text[from:to]
-		// Once: what still stands apart then, by two spaces, stays so.
+		// Only once: letters two spaces apart stay apart.
 		n.Text = foldRunes(closeUp(text), nil)
 		return n
 	}
@@ -32,7 +32,7 @@ func Fold(text string) folded {
 	return n
 }
 
-// foldASCII is what foldRunes makes of an ASCII text.
+// foldASCII is foldRunes for an ASCII text.
 func foldASCII(text string) string {
 	var out strings.Builder
 	out.Grow(len(text))
@@ -57,8 +57,8 @@ func foldASCII(text string) string {
 	return out.String()
 }
 
-// foldRunes folds any text. from, where somebody asks, gets for each byte where in the
-// text it comes from.
+// foldRunes folds any text. If from is not nil, it receives for each byte the position
+// in text that it comes from.
 func foldRunes(text string, from *[]int32) string {
 	var out strings.Builder
 	out.Grow(len(text))
@@ -103,12 +103,12 @@ func foldRunes(text string, from *[]int32) string {
 	return out.String()
 }
 
-// maxOriginal is the longest text, in bytes, of which the words of a finding are those
-// of the original, and not of the folded text: to know where they are takes four
-// times as much memory.
+// maxOriginal is the length, in bytes, of the longest text for which a finding quotes
+// the original instead of the folded text. The map of positions takes four times the
+// text's memory.
 const maxOriginal = 256 << 10
 
-// words are the words of the original behind a match in the folded text.
+// words returns the words of the original for a match in the folded text.
 func (n *folded) words(original string, from, to int) string {
 	if from >= to || n.spaced != "" || len(original) > maxOriginal {
 		return n.Text[from:to]
@@ -122,10 +122,10 @@ func (n *folded) words(original string, from, to int) string {
 	return original[n.at[from] : last+size]
 }
 
-// minSpaced is the number of single letters in a row that is no list of them.
+// minSpaced is the shortest run of single letters that is not a list of letters.
 const minSpaced = 6
 
-// spacedRun finds letters that stand alone, one space apart: "S Y S T E M".
+// spacedRun finds single letters one space apart: "S Y S T E M".
 func spacedRun(text string) (from, to int) {
 	run, start := 0, 0
 	for i := 0; i < len(text); i++ {

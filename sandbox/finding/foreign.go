@@ -1,8 +1,7 @@
 package finding
 
-// The same two orders in the languages that are written most. Patterns are of
-// folded text, in which letters of other scripts that look like Latin ones are
-// Latin: foldRunes makes them.
+// The same two orders in the most common languages. The patterns match folded text, in
+// which foldRunes replaces letters that look like Latin ones.
 
 func foreignOrder() *pattern {
 	return re(`\b(?:ignora|ignore[zn]|ignorar|ignoriere?n?|ignoriert|ignore) (?:todas? |toutes? |alle |tutte |todos? )?(?:las |les |le |os |as |die |der |l')?(?:\S+ )?(?:instruccion\S*|instructions? pr\S+|istruzion\S*|instru\S+es (?:anterior|prec)\S*|(?:vorherigen |bisherigen )?anweisungen)` +
@@ -30,8 +29,8 @@ func foreignUsers() []string {
 		"用户", "使用者", "任何人", "ユーザ", "利用者", "사용자", foldedText("пользовател"), foldedText("никому")}
 }
 
-// foldedText is a pattern as it is met in folded text. It is for letters alone:
-// what is an operator is ASCII, and stays.
+// foldedText folds a pattern as foldRunes folds text. It changes letters only:
+// operators are ASCII and stay.
 func foldedText(pattern string) string {
 	text := []rune(pattern)
 	for i, r := range text {

@@ -1,6 +1,6 @@
 package finding
 
-// What rules about single things to say share.
+// Patterns that the rules about single topics share.
 const (
 	parameter = `\b(?:parameters?|arguments?|fields?|property|properties|headers?)\b`
 	told      = `(?:whole|entire|full|complete) (?:exchange|dialogue|conversation|chat|discussion)\b|(?:everything|whatever|what|all) (?:that )?(?:the user|the customer|they|was|has been|you) (?:\S+ ){0,3}?(?:said|typed|wrote|written|asked|told|entered)\b` +
@@ -18,11 +18,10 @@ var (
 		"summary transcript copy text content contents your system name names list description descriptions tool tools last previous recent latest"}
 )
 
-// general are rules that stand for what is wanted rather than for how it was
-// said once: many verbs, few objects.
+// general are rules about the request rather than its wording: many verbs, few objects.
 func general() []phrase {
 	return []phrase{
-		// What the user is not to know, and did not say.
+		// Something that the user must not learn.
 		{kind: FindSecrecy, severity: Hold, why: "something is to be kept from the user", first: "keep stay remain leave refrain",
 			re: at(`(?:keep|stay|remain) (?:\S+ ){0,2}?(?:quiet|silent|mum) (?:about|on)\b|(?:leave|keep) (?:\S+ ){1,4}?out of (?:your|any) (?:\S+ )?(?:answers?|reply|replies|responses?|summary|output)|refrain from \S+ing (?:up )?(?:\S+ ){0,5}?(?:in your|to the user)`)},
 		{kind: FindSecrecy, severity: Hold, why: "the user is not to know", first: "user users human person",
@@ -40,7 +39,7 @@ func general() []phrase {
 		{kind: FindInstruction, severity: Hold, why: "an order to act without asking", first: "assume go proceed continue act do no",
 			re: at(`no (?:confirmation|approval|consent|permission) is (?:needed|required|necessary) (?:\S+ ){0,4}?(?:execute|proceed|run|send|do it|go ahead|continue|act)\b|assume (?:\S+ ){0,3}?(?:consent|approval|permission)\b|(?:go ahead|proceed|continue|act|do (?:it|so|this)) (?:\S+ ){0,3}?without (?:prompting|asking|checking with|the user)|no (?:need|reason) to ask (?:\S+ ){0,3}?(?:permission|approval|consent|confirmation)\b`)},
 
-		// Other orders than those that count.
+		// Orders that cancel other orders.
 		{kind: FindInstruction, severity: Hold, why: "it says that the model's orders do not count", first: "your everything anything all earlier previous prior",
 			re: at(`(?:your )?(?:\S+ ){0,2}?(?:rules|instructions|guidelines|guidance|constraints|restrictions|directives|orders) (?:are|have been|no longer|cease|do not|don't) (?:\S+ ){0,2}?(?:void|obsolete|suspended|waived|lifted|revoked|replaced|cancell?ed|apply|invalid|overridden|superseded|binding|null)\b` +
 				`|(?:everything|anything|all) (?:\S+ )?(?:above|before|prior to|earlier|so far)\b (?:\S+ ){0,3}?(?:is|are|was|should be) (?:now )?(?:obsolete|void|invalid|irrelevant|outdated|cancell?ed|fake|ignored)\b`),
@@ -54,7 +53,7 @@ func general() []phrase {
 		{kind: FindInstruction, severity: Hold, why: "it speaks to the model by name, with an order", first: "note message attention hey hi hello dear ai llm assistant model chatbot claude gpt copilot gemini",
 			re: at(agents + `(?: assistant| model)? ?: (?:\S+ ){0,4}?(?:you (?:are required|must|have to|should|need to)|must|always|never|ignore|read|send|execute)\b|(?:note|message|attention)(?: to| for)?,? (?:the |any |all )?` + agents + `\b ?[:,!] (?:\S+ ){0,6}?(?:before|must|always|never|you|next|read|send|call|collect|run|ignore|do)\b|(?:hey|hi|hello|dear),? ` + agents + `\b ?[:,!] \S`)},
 
-		// This tool before all others.
+		// Orders to prefer this tool.
 		{kind: FindOtherTool, severity: Hold, why: "an order to be called before everything else", first: "must has have should needs takes",
 			re:  at(`(?:must|has to|have to|should|needs to) (?:always )?(?:be )?(?:run|called|used|invoked|executed|come|go) (?:first|ahead of|before|prior to) (?:all|any|every|the) (?:\S+ )?(?:others?|tools?|things?)\b|takes (?:precedence|priority) over (?:all|any|every) (?:others?|tools?)\b`),
 			and: has(re(`\b(?:all|every|any) others?\b|\bno other tool|\btakes (?:precedence|priority)`))},
@@ -74,7 +73,7 @@ func general() []phrase {
 		{kind: FindOtherTool, severity: Hold, why: "an order to use this tool in place of others", first: "select choose pick use prefer call",
 			re: at(`(?:select|choose|pick|use|prefer|call) (?:this|me)(?: \S+)? even (?:when|if|though) (?:\S+ ){0,2}?(?:others?|another|a better|the user (?:asks|wants|says))\b`)},
 
-		// What is to be handed over.
+		// Data to hand over.
 		{kind: FindExfil, severity: Hold, why: "keys or passwords are to be handed to the tool", first: "key keys password passwords token tokens secret secrets credentials",
 			re: at(`\S+ (?:that |which )?(?:you )?(?:\S+ )?(?:find|see|found|come across|encounter|turn up)\b (?:\S+ ){0,6}?(?:go|goes|belongs?|must|should|are to|have to|need to)\b (?:\S+ ){0,4}?(?:in|into|to|as|through)\b`)},
 		{kind: FindExfil, severity: Hold, why: "files that leave", first: "upload send post copy sync push transmit",
@@ -97,7 +96,7 @@ func general() []phrase {
 		{kind: FindExfil, severity: Hold, why: "a command that is fetched and run", first: "pipe",
 			re: at(`pipe (?:\S+ ){0,5}?(?:in)?to (?:a |the )?(?:ba|z)?sh(?:ell)?\b`)},
 
-		// What is to stay, and what is to be in every answer.
+		// Orders that last, or that affect every answer.
 		{kind: FindInstruction, severity: Hold, why: "an order that is to stay in force", first: "remember store save keep memorize memorise add write append put",
 			re: at(`(?:remember|store|save|keep|memori[sz]e|add|write|append|put) (?:\S+ ){0,8}?(?:permanent (?:instructions?|rules?|orders?)|(?:for|in) (?:all|every|any) future (?:chats?|sessions?|conversations?)|(?:in|to) your (?:\S+ )?memory)\b` +
 				`|(?:write|add|append|put) (?:\S+ ){0,3}?(?:rules?|orders?|instructions?|lines?|text) (?:\S+ ){0,3}?(?:in)?to (?:the |your )?(?:claude\.md|agents\.md|gemini\.md|\.cursorrules|copilot-instructions\.md)`)},

@@ -8,9 +8,9 @@ import (
 	"mcpen/sandbox/finding"
 )
 
-// What attackers say, in sentences that no rule was made of one by one, and what
-// honest servers say about the same things. A rule that fits one sentence of a
-// corpus shows here: the next attacker uses other words.
+// Attacks in sentences that no rule was written for, and honest sentences about the
+// same topics. This test exposes a rule that fits a single sentence of a corpus: the
+// next attacker uses other words.
 func TestScanGeneralises(t *testing.T) {
 	poison, found := lines(t, "testdata/poison.txt"), 0
 	for _, text := range poison {

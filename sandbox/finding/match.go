@@ -17,15 +17,15 @@ var triggers = sync.OnceValue(func() map[string][]int {
 	return t
 })
 
-// look is one text that the rules are tried on.
+// look applies the rules to one text.
 type look struct {
 	*Scanner
 	folded
 	original string
-	known    []known // patterns that somebody asked about
+	known    []known // results of patterns tried before
 }
 
-// marked tries the rules that are known by a part of a word.
+// marked tries the rules that a part of a word triggers.
 func (l *look) marked(add func(Finding)) {
 	text := l.folded.Text
 	for _, m := range marks() {
@@ -44,9 +44,9 @@ func (l *look) marked(add func(Finding)) {
 	}
 }
 
-// phrases tries the rules on a text, word by word.
+// phrases tries the phrases on a text, word by word.
 func (l *look) phrases(add func(Finding)) {
-	const possible, done = 1, 2 // done: found, or cannot be
+	const possible, done = 1, 2 // done: found, or impossible
 	all, rules := phrases(), triggers()
 	state := make([]byte, len(all))
 	for i, word := range beginnings(l.folded.Text) {
@@ -72,7 +72,7 @@ func (l *look) phrases(add func(Finding)) {
 	}
 }
 
-// beginnings yields the words of a folded text, where they begin.
+// beginnings yields the words of a folded text with their offsets.
 func beginnings(text string) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
 		for i := 0; i < len(text); {
@@ -105,7 +105,7 @@ func (l *look) possible(p *phrase) bool {
 	return true
 }
 
-// somewhere reports whether a pattern matches in the text at all.
+// somewhere reports whether a pattern matches anywhere in the text.
 func (l *look) somewhere(re *pattern) bool {
 	for _, k := range l.known {
 		if k.re == re {
@@ -117,14 +117,14 @@ func (l *look) somewhere(re *pattern) bool {
 	return has
 }
 
-// known is what is known of a pattern in a text.
+// known is the result of a pattern in a text.
 type known struct {
 	re  *pattern
 	has bool
 }
 
-// finds tries a pattern on the text, where its first words are known at those
-// alone. A text that was not looked through may have it.
+// finds tries a pattern on the text. If the pattern's first words are known, it tries
+// only at those. If the effort is used up, the answer is yes.
 func (l *look) finds(re *pattern) bool {
 	text := l.folded.Text
 	if re.first == "" || strings.Contains(text, re.odd) {
@@ -176,7 +176,7 @@ func (l *look) match(p *phrase, i int) int {
 	return i + m[1]
 }
 
-// ours reports whether a name is that of something of the server's own.
+// ours reports whether a name belongs to the server itself.
 func (s *Scanner) ours(name string) bool {
 	ours := s.own[name] || s.raw != nil && s.speaksOf()[name]
 	s.excepted = s.excepted || ours

@@ -7,15 +7,15 @@ import (
 	"mcpen/sandbox/definition"
 )
 
-// Page looks for findings in the definitions of one page, which may speak of
-// one another.
+// Page scans the definitions of one page, which may mention one another.
 type Page struct {
 	kind    definition.Kind
 	scanner func() *Scanner
 	spent   atomic.Int64 // by all readers together
 }
 
-// Reader is for one goroutine. It stops when what may be spent on a page is.
+// Reader returns a scan function for one goroutine. It stops when the page's effort is
+// used up.
 func (p *Page) Reader() func(raw []byte) []Finding {
 	fork := sync.OnceValue(func() *Scanner { return p.scanner().fork() })
 	return func(raw []byte) []Finding {
@@ -29,7 +29,7 @@ func (p *Page) Reader() func(raw []byte) []Finding {
 	}
 }
 
-// All reads definitions one after another.
+// All scans definitions one after another.
 func (p *Page) All(raws [][]byte) [][]Finding {
 	findings := p.Reader()
 	found := make([][]Finding, len(raws))
@@ -39,8 +39,8 @@ func (p *Page) All(raws [][]byte) [][]Finding {
 	return found
 }
 
-// NewPage is for a page of a server with these names. The scanner is asked for when
-// it is needed first.
+// NewPage makes a Page for a server with these tool names. It calls among when it first
+// needs the scanner.
 func NewPage(kind definition.Kind, own map[string]bool, among func() *Scanner) *Page {
 	return &Page{kind: kind, scanner: sync.OnceValue(func() *Scanner {
 		s := among().fork()

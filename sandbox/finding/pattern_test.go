@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A pattern that is compiled at the first text that needs it would end the
-// process there if it could not be.
+// A pattern compiles at the first text that needs it; an invalid one would end the
+// process there.
 func TestEveryPatternCompiles(t *testing.T) {
 	all := []*pattern{comment, orders, harmless, hexRun, orderTag, chatToken, bracketTag, shout, styledAway, remoteImg}
 	for _, p := range phrases() {
@@ -34,8 +34,8 @@ func TestEveryPatternCompiles(t *testing.T) {
 	}
 }
 
-// A pattern is not tried on texts that lack what is in every match of it. Were
-// there a match without it, that finding would be lost.
+// A pattern is tried only on texts that contain its parts. A match without them would
+// be a lost finding.
 func TestPartsAreInEveryMatch(t *testing.T) {
 	type gate struct {
 		re   *pattern
@@ -91,7 +91,7 @@ func TestPartsAreInEveryMatch(t *testing.T) {
 	}
 }
 
-// write writes a text that a pattern matches, its assertions apart.
+// write writes a text that a pattern matches, except for its assertions.
 func write(b *strings.Builder, re *syntax.Regexp, random *rand.Rand) {
 	some := func(least, most int) {
 		for range least + random.IntN(most-least+1) {
@@ -125,7 +125,7 @@ func write(b *strings.Builder, re *syntax.Regexp, random *rand.Rand) {
 	}
 }
 
-// What is read by hand must find what the pattern and the general way find.
+// The hand-written readers must find the same as the pattern and the general method.
 func TestReadByHand(t *testing.T) {
 	run := regexp.MustCompile(`[A-Za-z0-9+/_-]{32,}={0,2}`)
 	random := rand.New(rand.NewPCG(3, 4))

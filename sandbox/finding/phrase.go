@@ -12,26 +12,26 @@ type phrase struct {
 	kind     Kind
 	severity Severity
 	why      string
-	// first are the words with which a match can begin. The pattern is tried
-	// where one of them stands and nowhere else, on at most reach bytes, so that
-	// the work does not grow with the square of the text.
+	// first lists the words with which a match can begin. The pattern is tried only at
+	// these words, on at most reach bytes, so that the work does not grow with the
+	// square of the text.
 	first string
 	re    *pattern // anchored
-	// and must match within nearby bytes of re as well.
+	// and must also match, within nearby bytes of re.
 	and []*pattern
-	// need are parts of words, one of which is in every text that matches.
+	// need lists parts of words. Every matching text contains one of them.
 	need []string
-	// tool says that the first group of re names a tool; the rule is silent where
-	// it is the server's own.
+	// tool reports that the first group of re names a tool. The rule ignores the
+	// server's own tools.
 	tool bool
-	// not is a pattern that a match must not have: nil for none.
+	// not is a pattern that a match must not contain; nil for none.
 	not *pattern
 }
 
 // Bounds, in bytes of folded text.
 const (
-	reach  = 480 // that one phrase may take
-	nearby = 200 // between the parts of one: about two sentences
+	reach  = 480 // length of one phrase
+	nearby = 200 // distance between the parts of one: about two sentences
 )
 
 // Parts of patterns. w stands for a few words between two others.
@@ -52,14 +52,14 @@ const (
 	toolName   = `['"` + "`" + `]?([a-z][a-z0-9]*(?:[_.][a-z0-9_]+)+)\b`
 )
 
-// pattern is a regular expression that is compiled where it is first tried. All
-// of them together take milliseconds, at each of the starts of this program that
-// one start of a server takes; and for what was approved none is tried.
+// pattern is a regular expression that is compiled when it is first tried. Compiling
+// all of them takes milliseconds, and one start of a server starts this program several
+// times. An approved definition needs none.
 type pattern struct {
 	text  string
-	start bool     // it begins where it is tried
-	parts []string // one of which is in every match; nil: not known
-	first string   // words, one of which begins every match in a text without odd; "": not known
+	start bool     // it begins at the position of the trial
+	parts []string // every match contains one; nil: unknown
+	first string   // words; every match in a text without odd begins with one; "": unknown
 	odd   string
 	once  sync.Once
 	re    *regexp.Regexp
@@ -73,8 +73,7 @@ func (p *pattern) get() *regexp.Regexp {
 	return p.re
 }
 
-// whole is put together where it is needed: done for all of them, it is a part of
-// every start.
+// whole builds the expression when needed: building all of them would slow every start.
 func (p *pattern) whole() string {
 	if p.start {
 		return `^(?:` + p.text + `)`
@@ -82,7 +81,7 @@ func (p *pattern) whole() string {
 	return p.text
 }
 
-// begins is the pattern anchored, and its first words.
+// begins returns the anchored pattern and its first words.
 func (p *pattern) begins() (*regexp.Regexp, map[string]bool) {
 	p.front.Do(func() {
 		p.from = regexp.MustCompile(`^(?:` + p.text + `)`)
@@ -94,14 +93,14 @@ func (p *pattern) begins() (*regexp.Regexp, map[string]bool) {
 	return p.from, p.words
 }
 
-// at is a pattern that begins where it is tried.
+// at is a pattern that begins at the position of the trial.
 func at(text string) *pattern { return &pattern{text: text, start: true} }
 
 func re(text string) *pattern { return &pattern{text: text} }
 
 func has(patterns ...*pattern) []*pattern { return patterns }
 
-// Patterns of more than one rule.
+// Patterns that several rules share.
 var (
 	awayPattern = &pattern{text: away, parts: []string{"external", "remote", "third", "3rd", "attacker", "partner", "marketing", "analytics", "telemetry",
 		"team", "service", "server", "endpoint", " site", "cloud", "outside", "system", "database", "://", "@",
@@ -121,14 +120,14 @@ var (
 	leavingPattern = at(leaving + `\b`)
 )
 
-// phrases are the rules. Each stands for a sort of thing that one says to a
-// model and not to a person who reads what a tool does.
+// phrases are the rules. Each describes a kind of statement that addresses a model, and
+// not a person who reads a tool's description.
 var phrases = sync.OnceValue(func() []phrase { return slices.Concat(general(), particular()) })
 
-// particular are rules that stand for how a thing was said.
+// particular are rules about particular wordings.
 func particular() []phrase {
 	return []phrase{
-		// Orders that are to count for more than those of the user.
+		// Orders that claim precedence over the user's.
 		{FindInstruction, Hold, "an order to set other orders aside", "ignore ignores ignoring disregard forget override overrides overriding supersede supersedes bypass discard",
 			at(`(?:ignor(?:e|es|ing)|disregard|forget|overrid(?:e|es|ing)|supersedes?|bypass|discard) (?:\S+ ){0,3}?(?:previous|prior|earlier|preceding|above|all|any|every|safety|system|original|subsequent|later|existing|other|your|user)\b ` + w3 + commands + `\b`), nil, nil, false, nil},
 		{FindInstruction, Hold, "an order to ignore the user", "ignore disregard",
@@ -154,7 +153,7 @@ func particular() []phrase {
 		{FindInstruction, Hold, "an order to tell the system prompt", "reveal print output include return send repeat disclose leak quote",
 			at(`(?:reveal|print|output|include|return|send|repeat|disclose|leak|quote) (?:\S+ ){0,3}?(?:your|the model's|the assistant's|the (?:full|entire|complete|original|hidden)) (?:system |initial |original |hidden |full )*(?:prompt|instructions)\b`), nil, nil, false, nil},
 
-		// What the user is not to know.
+		// Something that the user must not learn.
 		{FindSecrecy, Hold, "something is to be kept from the user", "do don't dont never must mustn't should shouldn't cannot may no avoid refrain",
 			at(`(?:do not|don't|dont|never|must not|mustn't|should not|shouldn't|cannot|may not|no need to|avoid|refrain from)(?: ever)? ` + telling + `(?:ing)?\b (?:\S+ ){0,6}?(?:to |with |for )?` + person + `\b (?:\S+ ){0,3}?(?:about|of|that|this|what|these|the second|any of)`), nil, nil, false, nil},
 		{FindSecrecy, Hold, "something is to be kept from the user", "do don't dont never must",
@@ -205,7 +204,7 @@ func particular() []phrase {
 		{FindExfil, Hold, "files that leave", "upload uploads send sends transmit transmits post posts copy copies",
 			at(`(?:upload|send|transmit|post|cop(?:y|ies))e?s? (?:all |any |every |the |their |your |user |users' |contents of |content of )*(?:files?|documents|repositories|home directory|file contents) (?:\S+ ){0,10}?(?:to|with) (?:\S+ ){0,3}?(?:https?://|external|remote|attacker|third|our )`), nil, nil, false, nil},
 
-		// Data that leaves.
+		// Data sent elsewhere.
 		{FindExfil, Hold, "keys or passwords that leave", leavingWords, leavingPattern, has(credentialPattern, awayPattern), credentialParts, false, nil},
 		{FindExfil, Hold, "conversations or personal data that leave", leavingWords, leavingPattern, has(talkPattern, awayPattern), awayParts, false, nil},
 		{FindExfil, Hold, "the conversation is to be handed to the tool", "include includes pass passes provide provides put paste send sends attach copy insert append add write dump supply",
@@ -229,12 +228,12 @@ func particular() []phrase {
 
 const leavingWords = "send sends sent sending upload uploads uploaded uploading forward forwards forwarded forwarding transmit transmits transmitted post posts posted copy copies copied share shares shared sharing sync syncs synced syncing synchronized export exports exported exfiltrate exfiltrates report reports reported deliver delivers delivered mirror mirrors mirrored relay relays relayed back backs stored store stores cache cached log logs logged logging attach attaches attached pass passes passed include includes included embed embeds embedded append appends appended bcc added"
 
-// mark is a rule over folded text that is known by a part of a word.
+// mark is a rule over folded text that a part of a word triggers.
 type mark struct {
 	kind     Kind
 	severity Severity
 	why      string
-	parts    []string // one of them is in every match
+	parts    []string // every match contains one of them
 	re       *pattern
 	and      []*pattern
 }

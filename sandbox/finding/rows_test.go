@@ -14,7 +14,7 @@ import (
 
 var updateRows = flag.Bool("update-rows", false, "find a sentence for each row that has none, and write testdata/rows.txt anew")
 
-// row is one rule, of whichever table.
+// row is one rule, from any table.
 type row struct {
 	kind     Kind
 	severity Severity
@@ -31,7 +31,7 @@ func (r row) String() string {
 	return fmt.Sprintf("%s %d %s (%.60s)", r.kind, r.severity, r.why, r.re.text)
 }
 
-// rows are all rules that stand in tables.
+// rows are the rules of all tables.
 func rows() []row {
 	var out []row
 	for _, p := range phrases() {
@@ -63,9 +63,8 @@ func rows() []row {
 	return out
 }
 
-// A rule that finds nothing is one that somebody wrote and nobody has: each has a
-// sentence that it finds and no other rule of its kind, so that no row is lost
-// without a word.
+// A rule that finds nothing protects nobody. Each rule has a sentence that it finds and
+// no other rule of its kind does, so that no row gets lost unnoticed.
 func TestEveryRowFindsItsSentence(t *testing.T) {
 	const file = "testdata/rows.txt"
 	text, err := os.ReadFile(file)
@@ -116,8 +115,7 @@ func parseRow(line string) (kind Kind, severity Severity, why, sentence string, 
 	return Kind(f[0]), Severity(n), f[2], sentence, err
 }
 
-// sentences keeps the sentences that are good, and finds one for each row that has
-// none.
+// sentences keeps the valid sentences, and finds one for each row without.
 func sentences(t *testing.T, all []row, have []string) (out []string) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for _, r := range all {
@@ -168,7 +166,7 @@ func (r row) sentence(random *rand.Rand) string {
 	return b.String()
 }
 
-// plainly is what write writes, with a word in the place of \S+.
+// plainly is the output of write with a word in the place of \S+.
 func plainly(re *syntax.Regexp, random *rand.Rand) string {
 	var b strings.Builder
 	put(&b, re, random)

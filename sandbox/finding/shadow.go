@@ -9,8 +9,8 @@ import (
 	"mcpen/sandbox/definition"
 )
 
-// shape is what stays of a name for an eye that looks quickly: look-alike
-// letters are the same, case and separators do not count.
+// shape reduces a name to its appearance at a glance: look-alike letters are equal,
+// case and separators do not count.
 func shape(name string) string {
 	var b strings.Builder
 	for _, r := range name {
@@ -30,8 +30,8 @@ func shape(name string) string {
 	return strings.NewReplacer("rn", "m", "vv", "w").Replace(b.String())
 }
 
-// shadows reports a tool whose name is that of another server's tool, or near
-// it: clients that know tools by name alone call one for the other.
+// shadows reports a tool whose name equals or resembles that of another server's tool:
+// a client that identifies tools by name alone may call the wrong one.
 func (s *Scanner) shadows(found []Finding, name string) []Finding {
 	add := func(severity Severity, other, why string) {
 		found = append(found, Finding{Kind: FindName, Severity: severity, Words: name, Path: "name",
@@ -62,8 +62,8 @@ func (s *Scanner) shadows(found []Finding, name string) []Finding {
 	return found
 }
 
-// mentions reports a text that speaks of another server's tool. Names that are
-// single words are not looked for: they are words.
+// mentions reports a text that mentions another server's tool. It ignores names that
+// are single words, since they occur in ordinary text.
 func (s *Scanner) mentions(text string, add func(Finding)) {
 	if len(s.others) == 0 {
 		return
@@ -80,13 +80,13 @@ func (s *Scanner) mentions(text string, add func(Finding)) {
 	}
 }
 
-// letters is a name without its separators, in lower case.
+// letters is a name in lower case without its separators.
 func letters(name string) string {
 	return strings.ToLower(strings.NewReplacer("_", "", "-", "", ".", "", "/", "", " ", "").Replace(name))
 }
 
-// near reports whether one edit (a letter more, less, other, or two swapped)
-// makes b of a.
+// near reports whether one edit (a letter inserted, deleted or replaced, or two
+// swapped) turns a into b.
 func near(a, b string) bool {
 	x, y := []rune(a), []rune(b)
 	if len(x) > len(y) {

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// PlainHidden reports whether a hidden character has an honest use where it
-// stands: joiners and selectors within emoji, joiners within scripts that need
-// them, marks of direction beside text that runs from right to left, a byte
-// order mark at the start, a carriage return before a newline.
+// PlainHidden reports whether a hidden character has an honest use at its position:
+// joiners and selectors within emoji, joiners within scripts that need them, direction
+// marks beside right-to-left text, a byte order mark at the start, a carriage return
+// before a newline.
 func PlainHidden(text string, at int, r rune) bool {
 	before, _ := utf8.DecodeLastRuneInString(text[:at])
 	after, _ := utf8.DecodeRuneInString(text[at+utf8.RuneLen(r):])
@@ -24,16 +24,16 @@ func PlainHidden(text string, at int, r rune) bool {
 		return pictograph(before) && pictograph(after) || joins(before) || joins(after)
 	case 0x200c: // zero width non-joiner
 		return joins(before) && joins(after)
-	case 0xfe0e, 0xfe0f: // text or emoji form of what stands before
+	case 0xfe0e, 0xfe0f: // text or emoji form of the character before
 		return pictograph(before) || before == '#' || before == '*' || before-'0' < 10 && before >= '0'
-	case 0x200e, 0x200f, 0x061c: // marks of direction
+	case 0x200e, 0x200f, 0x061c: // direction marks
 		return rightToLeft(before) || rightToLeft(after)
 	}
 	return false
 }
 
-// pictograph reports whether a character is a picture. Where there is none, at an end
-// of a text, it is U+FFFD, which Unicode counts among the symbols.
+// pictograph reports whether a character is a picture. At an end of the text the rune
+// is U+FFFD, which Unicode classifies as a symbol; it does not count.
 func pictograph(r rune) bool {
 	if r == utf8.RuneError {
 		return false
@@ -42,8 +42,8 @@ func pictograph(r rune) bool {
 		r == 0x203c || r == 0x2049 || r >= 0x1f000 && r < 0x1fb00 || r == 0x3030 || r == 0x303d
 }
 
-// joins reports whether the letters of a script are joined, so that joiners
-// mean something in it.
+// joins reports whether a script joins its letters, so that joiners have a meaning in
+// it.
 func joins(r rune) bool {
 	return unicode.In(r, unicode.Arabic, unicode.Syriac, unicode.Mongolian, unicode.Devanagari, unicode.Bengali, unicode.Gujarati,
 		unicode.Gurmukhi, unicode.Kannada, unicode.Malayalam, unicode.Oriya, unicode.Sinhala, unicode.Tamil, unicode.Telugu, unicode.Khmer)
@@ -53,9 +53,9 @@ func rightToLeft(r rune) bool {
 	return unicode.In(r, unicode.Arabic, unicode.Hebrew, unicode.Syriac, unicode.Thaana)
 }
 
-// Plain returns the letters that other scripts' letters are mistaken for. It is
-// a part of the confusables of UTS 39: those whose shape is that of an ASCII
-// letter or digit in the fonts of terminals and editors.
+// Plain replaces letters of other scripts by the ASCII letters they resemble. It covers
+// a part of the confusables of UTS 39: characters that look like an ASCII letter or
+// digit in the fonts of terminals and editors.
 func Plain(r rune) rune {
 	if r < 0x80 {
 		return r
@@ -94,14 +94,14 @@ var LookAlikes = sync.OnceValue(func() map[rune]rune {
 		// Greek.
 		'α': 'a', 'ε': 'e', 'ι': 'i', 'κ': 'k', 'ν': 'v', 'ο': 'o', 'ρ': 'p', 'τ': 't', 'υ': 'u', 'χ': 'x', 'γ': 'y',
 		'Α': 'A', 'Β': 'B', 'Ε': 'E', 'Ζ': 'Z', 'Η': 'H', 'Ι': 'I', 'Κ': 'K', 'Μ': 'M', 'Ν': 'N', 'Ο': 'O', 'Ρ': 'P', 'Τ': 'T', 'Υ': 'Y', 'Χ': 'X',
-		// Armenian, Latin of other kinds, letters that are symbols.
+		// Armenian, other kinds of Latin, symbols that look like letters.
 		'օ': 'o', 'ո': 'n', 'ս': 'u', 'հ': 'h', 'ց': 'g', 'ı': 'i', 'ɑ': 'a', 'ɡ': 'g', 'ɩ': 'i', 'ʟ': 'L', 'ᴏ': 'o', 'ᴜ': 'u', 'ᴠ': 'v', 'ᴡ': 'w', 'ᴢ': 'z',
 		'ſ': 's', 'ƚ': 'l', 'ℓ': 'l', 'ℎ': 'h', 'ℯ': 'e', 'ℊ': 'g', 'ℴ': 'o', 'K': 'K', 'Å': 'A', 'ⅰ': 'i', 'ⅼ': 'l', 'ⅽ': 'c', 'ⅾ': 'd', 'ⅿ': 'm',
 	}
 })
 
-// Mixed reports whether a word mixes Latin letters with letters of another
-// script that are mistaken for Latin ones.
+// Mixed reports whether a word mixes Latin letters with look-alikes from another
+// script.
 func Mixed(word string) bool {
 	latin, alike := false, false
 	for _, r := range word {

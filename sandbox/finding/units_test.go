@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Letters that are spaced apart are the word that they are.
+// Letters spaced apart are joined to the word they form.
 func TestSpacedWordsAreClosedUp(t *testing.T) {
 	for text, want := range map[string]string{"": "", "a": "a", "a b": "ab", "i g n o r e": "ignore", "I G N": "IGN", "an a": "an a", "a bc": "a bc", "a  b": "a  b", "1 2": "1 2", "a b cd": "ab cd", "x a b": "xab", "ab c d": "ab cd", " a": " a", "a ": "a ", "é b": "é b", "[ ]": "[ ]", "a {": "a {", "@ a": "@ a", "` a": "` a", "z Z": "zZ"} {
 		if got := closeUp(text); got != want {
@@ -14,8 +14,7 @@ func TestSpacedWordsAreClosedUp(t *testing.T) {
 	}
 }
 
-// A key that anybody can read is looked through by less, and a severity is known by its
-// word.
+// A plain key needs less scanning, and a severity prints its name.
 func TestPlainKeysAndSeverities(t *testing.T) {
 	if Hold.String() != "hold" || Note.String() != "note" || Severity(0).String() != "note" {
 		t.Error("the words of severities")

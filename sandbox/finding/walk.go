@@ -8,14 +8,14 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// step is a key of an object, or an index where it is none.
+// step is a key of an object, or an index of an array.
 type step struct {
 	object bool
 	key    []byte
 	index  int
 }
 
-// path is where the value being scanned stands.
+// path is the path of the value being scanned.
 func (s *Scanner) path() string {
 	var b strings.Builder
 	for _, step := range s.steps {
@@ -32,10 +32,10 @@ func (s *Scanner) path() string {
 	return b.String()
 }
 
-// value scans every string of a value, keys included. It reads each byte once,
-// however deep it stands.
+// value scans every string of a value, keys included. It reads each byte once, at any
+// depth.
 func (s *Scanner) value(found []Finding, raw []byte) []Finding {
-	key := false // the next string is one
+	key := false // the next string is a key
 	for i := 0; i < len(raw) && s.left >= 0; i++ {
 		switch raw[i] {
 		case '{', '[':
