@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Command is a command line that a shell reads as these words, each as it is. Words
-// may be a stranger's: none of them is more than a word, and nothing that a terminal
-// would not show reaches it.
+// Command formats a command line that a shell parses into exactly these words. The
+// words may come from a stranger: none of them can be more than a word, and no
+// invisible character reaches the terminal.
 func Command(words ...string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
@@ -16,9 +16,9 @@ func Command(words ...string) string {
 	return strings.Join(quoted, " ")
 }
 
-// shellWord quotes a word where it needs it (POSIX.1-2017, Shell Command Language,
-// 2.2.2: nothing is special between single quotes; POSIX.1-2024, 2.2.4, and bash, zsh
-// and ksh before it: the escapes between dollar-single-quotes).
+// shellWord quotes a word if necessary. POSIX.1-2017, Shell Command Language, 2.2.2:
+// nothing is special between single quotes. POSIX.1-2024, 2.2.4, and bash, zsh and ksh
+// before it: the escapes between dollar-single-quotes.
 func shellWord(w string) string {
 	plain := w != "" && !strings.ContainsFunc(w, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+=,", r))

@@ -7,7 +7,7 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// A person pastes the line into a shell: no word of it may be more than a word.
+// A person pastes the line into a shell: no word of it may act as more than a word.
 func TestCommandIsWordsAlone(t *testing.T) {
 	for _, word := range []string{
 		"plain", "", "a b", "$(touch /nowhere/x)", "`id`", "a'b", `a"b`, "a;b", "a&&b", "a|b", "*", "~", "#a", "!a", `a\b`, "-n", "ü",

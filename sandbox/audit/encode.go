@@ -7,17 +7,17 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of one line of the log, in bytes, so that what a server writes or asks
-// for cannot fill it in a few events.
+// Bounds on one line of the log, in bytes, so that a server's output or requests cannot
+// fill it in a few events.
 const (
 	maxText = 4 << 10
 	maxID   = 256
 	maxArgs = 64 << 10
 )
 
-// Encode returns the event as one line of JSON with its line end. Characters
-// that Visible would not show are escaped, so that the file can be looked at
-// with any tool. Texts longer than 4 KiB are cut and say so.
+// Encode returns the event as one line of JSON with its line end. It escapes the
+// characters that Visible escapes, so that any tool can display the file. It cuts texts
+// longer than 4 KiB and marks the cut.
 func Encode(e Event) ([]byte, error) {
 	e.Subject, e.Detail, e.Hint = cut(e.Subject), cut(e.Detail), cut(e.Advice())
 	e.Rule, e.Address, e.Program = cut(e.Rule), cut(e.Address), cut(e.Program)
@@ -53,8 +53,8 @@ func cut(text string) string {
 	return fmt.Sprintf("%s [%d more bytes]", text[:n], len(text)-n)
 }
 
-// escape writes what is not ASCII and cannot be seen as \u escapes; outside
-// strings JSON has no such characters.
+// escape replaces invisible non-ASCII characters by \u escapes. JSON has such
+// characters only inside strings.
 func escape(line []byte) []byte {
 	plain := true
 	for _, c := range line {

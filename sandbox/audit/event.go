@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Verdict is what was decided. The zero value is not a verdict.
+// Verdict is the outcome of a decision. The zero value is not a verdict.
 type Verdict string
 
 // The verdicts.
@@ -15,7 +15,7 @@ const (
 	Allowed  Verdict = "allowed"
 	Refused  Verdict = "refused"
 	Held     Verdict = "held"     // waits for a person
-	Observed Verdict = "observed" // told, not decided: start, exit, a gap, stderr
+	Observed Verdict = "observed" // reported, not decided: start, exit, a gap, stderr
 )
 
 // Kind says which part of mcpen decided, and so which fields are set.
@@ -25,19 +25,19 @@ type Kind string
 const (
 	KindStart   Kind = "start"   // Subject: the program; Detail: gaps and layers
 	KindExit    Kind = "exit"    // Code or Signal, Duration
-	KindGap     Kind = "gap"     // a layer that is not there and was named optional
+	KindGap     Kind = "gap"     // a missing layer that was named optional
 	KindSyscall Kind = "syscall" // Subject: the call's name; Errno
 	KindFile    Kind = "file"    // an open, or a change of a protected place. Subject: the path; Errno
 	KindName    Kind = "name"    // a DNS question; Subject: the name
 	KindConnect Kind = "connect" // Subject: name or address and port
-	KindLine    Kind = "line"    // a line on the wire; Subject: what was wrong
-	KindStdout  Kind = "stdout"  // something that is not JSON-RPC on the server's stdout
-	KindStderr  Kind = "stderr"  // what the server wrote to stderr
+	KindLine    Kind = "line"    // a line on the wire; Subject: the error in it
+	KindStdout  Kind = "stdout"  // something other than JSON-RPC on the server's stdout
+	KindStderr  Kind = "stderr"  // a line of the server's stderr
 	KindTool    Kind = "tool"    // a call, a listing, a definition; Subject: the tool
 	KindFinding Kind = "finding" // words in a definition or result
 	KindLimit   Kind = "limit"   // a limit was hit
 	KindPackage Kind = "package" // resolve, install, verify
-	KindLog     Kind = "log"     // trouble of the log itself
+	KindLog     Kind = "log"     // a problem of the log itself
 )
 
 // Event is one decision. Fields that do not apply are absent from the JSON.
@@ -52,11 +52,11 @@ type Event struct {
 	Subject string  `json:"subject,omitempty"`
 	Detail  string  `json:"detail,omitempty"` // one sentence for a person
 	Rule    string  `json:"rule,omitempty"`   // file:line:col of the rule that decided
-	Hint    string  `json:"hint,omitempty"`   // what a person can do; in the log, the grant's line too
+	Hint    string  `json:"hint,omitempty"`   // a remedy for a person; in the log, the grant's line too
 	Grant   *Grant  `json:"grant,omitempty"`  // the right that would allow it
 	Errno   string  `json:"errno,omitempty"`  // "EACCES"
 
-	Request *Request `json:"request,omitempty"` // what was in flight
+	Request *Request `json:"request,omitempty"` // the request in flight
 
 	// Connections.
 	Address  string        `json:"address,omitempty"`
@@ -64,16 +64,16 @@ type Event struct {
 	Received int64         `json:"received,omitempty"`
 	Duration time.Duration `json:"duration,omitempty"` // nanoseconds
 
-	// Ends.
+	// The end of the server.
 	Code   *int   `json:"code,omitempty"`
 	Signal string `json:"signal,omitempty"`
 
-	// Process inside that did it.
+	// The process inside that caused the event.
 	PID     int    `json:"pid,omitempty"`
 	Program string `json:"program,omitempty"`
 }
 
-// Advice is the hint, or else the grant as a line of a profile, or "".
+// Advice is the hint, or else the grant as a line of a profile; "" if there is neither.
 func (e Event) Advice() string {
 	if e.Hint == "" {
 		return e.Grant.Advice("")
@@ -81,16 +81,16 @@ func (e Event) Advice() string {
 	return e.Hint
 }
 
-// Request is a JSON-RPC request that was being answered when something
-// happened. With several in flight it is the newest, and Others counts the rest.
+// Request is a JSON-RPC request that was in flight at the time of the event. With
+// several in flight it is the newest, and Others counts the rest.
 type Request struct {
 	ID     json.RawMessage `json:"id"`
 	Method string          `json:"method"`
 	Name   string          `json:"name,omitempty"` // of the tool, prompt or resource
-	Args   json.RawMessage `json:"args,omitempty"` // only where the profile says so
+	Args   json.RawMessage `json:"args,omitempty"` // only if the profile says so
 	Others int             `json:"others,omitempty"`
 }
 
-// Sink takes events. It may be called from any goroutine and must not keep the
-// event's slices. An error means that the event was not recorded.
+// Sink takes events. Any goroutine may call it. It must not keep the event's slices. An
+// error means that the event was not recorded.
 type Sink func(Event) error

@@ -7,34 +7,33 @@ import (
 	"unicode/utf8"
 )
 
-// Grant is one right that a profile can give: values of one key of one table. It
-// is a value and not a text, because the names in it may be a stranger's: however
-// it is printed, they stay inside their quotes, and mean themselves alone.
+// Grant is one right that a profile can give: values of one key of one table. It is a
+// value and not a text, because its names may come from a stranger: in every printed
+// form they stay inside their quotes and mean only themselves.
 //
-// The constructors return nil for a name that no profile can spell, such as one
-// with a line end in it: no hint is better than one that grants something else.
+// The constructors return nil for a name that no profile can express, such as one with
+// a line end: no hint is better than one that grants something else.
 type Grant struct {
 	Table  string       `json:"table"` // "filesystem"
 	Key    string       `json:"key"`   // "read"
 	Values []GrantValue `json:"values"`
-	Note   string       `json:"note,omitempty"` // one remark of mcpen's own, for a person
+	Note   string       `json:"note,omitempty"` // one remark by mcpen, for a person
 }
 
-// GrantValue is an element of a list: a string, or an inline table that holds the
-// string under Key, with one setting more.
+// GrantValue is an element of a list: a string, or an inline table with the string
+// under Key and one further setting.
 type GrantValue struct {
 	Text    string
-	Key     string // "" for a string alone
-	Setting string // of the inline table
+	Key     string // "" for a plain string
+	Setting string // key of the further setting
 	Value   any    // a bool or a string
 }
 
-// Roots are the folders that a profile has words for. Paths below them are
-// granted by these words, so that the line is right for a colleague too. A root
-// that is not known is "".
+// Roots are the folders for which a profile has words. A grant names paths below them
+// by these words, so that the line works for a colleague too. An unknown root is "".
 type Roots struct{ Workspace, State, Home string }
 
-// AllowPath is the grant of a path to a key of [filesystem], or nil.
+// AllowPath returns the grant of a path to a key of [filesystem], or nil.
 func (r Roots) AllowPath(key, path string) *Grant {
 	if text, ok := r.spell(path); ok {
 		return &Grant{Table: "filesystem", Key: key, Values: []GrantValue{{Text: text}}}
@@ -42,7 +41,7 @@ func (r Roots) AllowPath(key, path string) *Grant {
 	return nil
 }
 
-// AllowOptionalPath is AllowPath of a path that may be absent.
+// AllowOptionalPath is AllowPath for a path that may be absent.
 func (r Roots) AllowOptionalPath(key, path string) *Grant {
 	g := r.AllowPath(key, path)
 	if g != nil {
@@ -51,7 +50,7 @@ func (r Roots) AllowOptionalPath(key, path string) *Grant {
 	return g
 }
 
-// AllowSocket is the grant of a connection to a socket of the host's, or nil.
+// AllowSocket returns the grant of a connection to a socket of the host, or nil.
 func (r Roots) AllowSocket(path string) *Grant {
 	if text, ok := r.spell(path); ok {
 		return &Grant{Table: "sockets", Key: "connect", Values: []GrantValue{{Text: text}}}
@@ -59,8 +58,8 @@ func (r Roots) AllowSocket(path string) *Grant {
 	return nil
 }
 
-// AllowHost is the grant of one host that a server asked for: NAME:PORT or
-// ADDRESS:PORT. It is nil for what is no such thing: a server can look up "*.com".
+// AllowHost returns the grant of one host that a server asked for: NAME:PORT or
+// ADDRESS:PORT. It returns nil for anything else, since a server can look up "*.com".
 func AllowHost(host string) *Grant {
 	if strings.ContainsFunc(host, func(r rune) bool { return !hostRune(r) }) {
 		return nil
@@ -68,7 +67,8 @@ func AllowHost(host string) *Grant {
 	return AllowRule(host)
 }
 
-// AllowRule is the grant of a rule of the profile's own, wildcards and ranges too.
+// AllowRule returns the grant of a rule from the profile, wildcards and ranges
+// included.
 func AllowRule(rule string) *Grant {
 	if rule == "" {
 		return nil
@@ -76,7 +76,8 @@ func AllowRule(rule string) *Grant {
 	return &Grant{Table: "network", Key: "allow", Values: []GrantValue{{Text: rule}}}
 }
 
-// With is the grant with a setting beside its values: { host = "…", private = true }.
+// With returns the grant with a further setting on its values: { host = "…", private =
+// true }.
 func (g *Grant) With(key, setting string, value any) *Grant {
 	if g == nil {
 		return nil
@@ -89,7 +90,7 @@ func (g *Grant) With(key, setting string, value any) *Grant {
 	return &out
 }
 
-// Noted is the grant with a remark.
+// Noted returns the grant with a remark.
 func (g *Grant) Noted(note string) *Grant {
 	if g == nil {
 		return nil
@@ -99,7 +100,7 @@ func (g *Grant) Noted(note string) *Grant {
 	return &out
 }
 
-// replace is the grant without what r replaces.
+// replace returns the grant with r applied to its values.
 func (g *Grant) replace(r *strings.Replacer) *Grant {
 	if g == nil {
 		return nil
@@ -113,14 +114,13 @@ func (g *Grant) replace(r *strings.Replacer) *Grant {
 	return &out
 }
 
-// hostRune reports whether a character can stand in a name or an address, or
-// before a port.
+// hostRune reports whether a character is valid in a name, an address or a port.
 func hostRune(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:[]", r)
 }
 
-// spell writes a path as a profile would. It reports false for a path that is not
-// UTF-8, has characters that cannot be seen, or would be read as a pattern.
+// spell writes a path as a profile would. ok is false for a path that is not UTF-8, has
+// invisible characters, or would be parsed as a pattern.
 func (r Roots) spell(path string) (string, bool) {
 	if !strings.HasPrefix(path, "/") || !utf8.ValidString(path) || Visible(path) != path || strings.ContainsAny(path, "\t*?[") {
 		return "", false
@@ -133,11 +133,11 @@ func (r Roots) spell(path string) (string, bool) {
 	return dollars(path), true
 }
 
-// dollars writes "${" so that it starts no parameter's name.
+// dollars escapes "${", so that it begins no parameter.
 func dollars(s string) string { return strings.ReplaceAll(s, "${", "$${") }
 
-// Command is the command that writes the grant into the profile of a server, by
-// a word that names the server on a command line, or "" where there is none.
+// Command returns the command that writes the grant into a server's profile; "" if
+// there is none. server is the server's name on a command line.
 func (g *Grant) Command(server string) string {
 	if g == nil || server == "" || len(g.Values) != 1 {
 		return ""
@@ -164,14 +164,14 @@ func (g *Grant) Command(server string) string {
 	switch {
 	case g.Table == "env":
 		text = "env:" + text
-	case strings.HasPrefix(text, "/"): // a path of a command line is a path, whatever is in it
+	case strings.HasPrefix(text, "/"): // on a command line a path is a path, whatever it contains
 		text = strings.ReplaceAll(text, "$${", "${")
 	}
 	return Command(append(words, server, text)...)
 }
 
-// Advice is the command for the server's profile, or else the line. It is "" for
-// no grant.
+// Advice returns the command for the server's profile, or else the line; "" for a nil
+// grant.
 func (g *Grant) Advice(server string) string {
 	if g == nil {
 		return ""
@@ -182,8 +182,8 @@ func (g *Grant) Advice(server string) string {
 	return g.Line()
 }
 
-// TOML is the grant as two lines of a profile: the table and the key. A profile
-// that has the table already takes the second alone.
+// TOML formats the grant as two lines of a profile: the table and the key. A profile
+// that already has the table needs only the second.
 func (g *Grant) TOML() string {
 	text := fmt.Sprintf("[%s]\n%s = %s", g.Table, g.Key, g.List())
 	if g.Note != "" {
@@ -192,10 +192,10 @@ func (g *Grant) TOML() string {
 	return text
 }
 
-// Line is the grant as one line, with a dotted key.
+// Line formats the grant as one line, with a dotted key.
 func (g *Grant) Line() string { return g.Table + "." + g.Key + " = " + g.List() }
 
-// List is the values as a list of TOML.
+// List formats the values as a TOML list.
 func (g *Grant) List() string {
 	elements := make([]string, len(g.Values))
 	for i, v := range g.Values {
@@ -218,8 +218,8 @@ func setting(v any) string {
 	return fmt.Sprint(v == true)
 }
 
-// TOMLString is text as a basic string of TOML 1.0: the quote and the backslash are
-// escaped, and so is each character that Visible would not show.
+// TOMLString formats text as a basic string of TOML 1.0. It escapes the quote, the
+// backslash, and each character that Visible escapes.
 func TOMLString(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -238,7 +238,7 @@ func TOMLString(s string) string {
 	return b.String()
 }
 
-// MarshalJSON writes a value as the profile has it: a string or an object.
+// MarshalJSON encodes a value as in a profile: a string or an object.
 func (v GrantValue) MarshalJSON() ([]byte, error) {
 	if v.Key == "" {
 		return json.Marshal(v.Text)
@@ -246,7 +246,7 @@ func (v GrantValue) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]any{v.Key: v.Text, v.Setting: v.Value})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON decodes the output of MarshalJSON.
 func (v *GrantValue) UnmarshalJSON(data []byte) error {
 	*v = GrantValue{}
 	if json.Unmarshal(data, &v.Text) == nil {

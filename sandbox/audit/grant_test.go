@@ -12,7 +12,7 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// parsed is what a profile says that takes the text in.
+// parsed is the content of a profile with this text.
 func parsed(t *testing.T, text string) map[string]any {
 	t.Helper()
 	var got map[string]any
@@ -22,8 +22,8 @@ func parsed(t *testing.T, text string) map[string]any {
 	return got
 }
 
-// says fails unless both forms of a grant give just these values, and the line
-// stays one line that can be seen.
+// says fails unless both forms of a grant give exactly these values, and the line stays
+// one visible line.
 func says(t *testing.T, g *audit.Grant, want ...any) {
 	t.Helper()
 	whole := map[string]any{g.Table: map[string]any{g.Key: want}}
@@ -40,7 +40,7 @@ func says(t *testing.T, g *audit.Grant, want ...any) {
 	}
 }
 
-// A server chooses names, and a person pastes the line that has them in it: it must
+// A server chooses names, and a person pastes a line that contains them. The line must
 // grant that one place and nothing else.
 func TestGrantOfAStrangersName(t *testing.T) {
 	roots := audit.Roots{Workspace: "/q", State: "/home/u/.local/state/mcpen/servers/s", Home: "/home/u"}
@@ -65,8 +65,8 @@ func TestGrantOfAStrangersName(t *testing.T) {
 	}
 	for _, path := range []string{
 		"/q/**/.git", "/q/*", "/q/a?", "/q/[a]", // patterns, or refused as such
-		"/q/a\nunprotect = [\"/q/.git\"]", "/q/a\tb", "/q/\x1b[2J", "/q/\u202egit", "/q/\u200b", "/q/\xff", // cannot be seen
-		"", "q", "?/q", // no absolute path
+		"/q/a\nunprotect = [\"/q/.git\"]", "/q/a\tb", "/q/\x1b[2J", "/q/\u202egit", "/q/\u200b", "/q/\xff", // invisible
+		"", "q", "?/q", // not an absolute path
 	} {
 		if g := roots.AllowPath("unprotect", path); g != nil {
 			t.Errorf("%q is granted by %q, which means something else", path, g.Line())
@@ -77,7 +77,7 @@ func TestGrantOfAStrangersName(t *testing.T) {
 	}
 }
 
-// What a server looks up or names in TLS is no rule: "*.com" is a wildcard.
+// A name that a server looks up or sends in TLS is not a rule: "*.com" is a wildcard.
 func TestGrantOfAStrangersHost(t *testing.T) {
 	for _, host := range []string{"api.example.com:443", "[2001:db8::1]:22", "203.0.113.9:22", "x_y.example:PORT"} {
 		says(t, audit.AllowHost(host), host)
@@ -104,7 +104,7 @@ func TestGrantOfAnOptionalPath(t *testing.T) {
 	}
 }
 
-// The log keeps the value itself beside its line, and gives it back.
+// The log stores the value itself beside its line, and returns it.
 func TestGrantInTheLog(t *testing.T) {
 	for _, g := range []*audit.Grant{
 		audit.Roots{}.AllowPath("read", "/a"),

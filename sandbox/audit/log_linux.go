@@ -20,32 +20,31 @@ const (
 
 const suffix = ".jsonl"
 
-// Options name whose log it is and bound it.
+// Options identify the server and bound its log.
 type Options struct {
 	Server  string // the profile's name; names the file
-	Session string // set in events that name none; so is Plan
+	Session string // set in events without one; so is Plan
 	Plan    string
 
-	MaxSize int64 // bytes after which the file is rotated; 0 is DefaultMaxSize
-	Keep    int   // rotated files that are kept; 0 is DefaultKeep
-	Args    bool  // arguments of calls are written as they are; otherwise they are left out
+	MaxSize int64 // size in bytes at which the file is rotated; 0 means DefaultMaxSize
+	Keep    int   // number of rotated files to keep; 0 means DefaultKeep
+	Args    bool  // log the arguments of calls unredacted; otherwise leave them out
 	Now     func() time.Time
 
-	// Secrets are values that are left out wherever they appear: a server that
-	// prints its token must not have it kept in a file.
+	// Secrets are values to leave out wherever they appear: a server may print its
+	// token, and the log must not keep it.
 	Secrets []string
 }
 
-// Log appends events to one file a server below a directory, SERVER.jsonl, and
-// rotates it to SERVER.jsonl.1 and so on. Several processes may log the same
-// server at once: each event is a single write(2) to a file opened O_APPEND, and
-// a flock(2) on the directory admits one rotation at a time. Its methods may be
-// called from any goroutine. An event is in the file when its write returned;
-// it is not synced to the disk.
+// Log appends events to one file a server below a directory, SERVER.jsonl, and rotates
+// it to SERVER.jsonl.1 and so on. Several processes may log the same server at once:
+// each event is a single write(2) to a file opened with O_APPEND, and a flock(2) on the
+// directory admits one rotation at a time. Any goroutine may call its methods. An event
+// is in the file when Write returns; it is not synced to the disk.
 type Log struct {
 	options Options
 	name    string
-	secrets *strings.Replacer // nil: there are none
+	secrets *strings.Replacer // nil if there are none
 
 	mu   sync.Mutex
 	dir  int // descriptors
@@ -53,9 +52,10 @@ type Log struct {
 	torn bool // our last write stopped in the middle of a line
 }
 
-// Open opens the log of one server and creates what is missing: the directory
-// with mode 0700, the file with mode 0600. A directory that others may write to,
-// and a file that is a link, no plain file, or somebody else's, are refused.
+// Open opens the log of one server and creates a missing directory with mode 0700 and a
+// missing file with mode 0600. It refuses a directory that others may write to, and a
+// file that is a link, not a regular file, or owned by somebody else. The caller must
+// close the Log.
 func Open(dir string, o Options) (*Log, error) {
 	if o.Server == "" {
 		return nil, errors.New("internal error: a log without a server")
@@ -86,7 +86,7 @@ func Open(dir string, o Options) (*Log, error) {
 	return l, nil
 }
 
-// private refuses a directory in which others can exchange files.
+// private refuses a directory in which other users can replace files.
 func private(fd int, dir string) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -101,9 +101,8 @@ func private(fd int, dir string) error {
 	return nil
 }
 
-// FileName is the name of a server's file: the server's name with everything
-// percent-encoded that is not a letter, a digit, or one of "_-@", or a dot that
-// is not the first character.
+// FileName is the name of a server's file: the server's name, percent-encoded except
+// for letters, digits, "_", "-", "@", and dots after the first character.
 func FileName(server string) string {
 	var b strings.Builder
 	for i := range len(server) {
@@ -117,8 +116,8 @@ func FileName(server string) string {
 	return b.String() + suffix
 }
 
-// open opens the current file. O_NONBLOCK keeps a FIFO that was put there from
-// holding us; for a plain file it means nothing.
+// open opens the current file. O_NONBLOCK keeps a planted FIFO from blocking the open;
+// it has no effect on a regular file.
 func (l *Log) open() (int, error) {
 	fd, err := unix.Openat(l.dir, l.name, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -144,9 +143,9 @@ func (l *Log) open() (int, error) {
 	return fd, nil
 }
 
-// Write records one event: it sets Time, Server, Session and Plan where they
-// are not set, leaves out secrets, and arguments unless they are wanted, and appends it. An
-// error means that the event is not in the log, or only a part of its line.
+// Write records one event. It sets Time, Server, Session and Plan if they are empty,
+// removes secrets, and removes arguments unless the options want them. An error means
+// that the event is not in the log, or only a part of its line.
 func (l *Log) Write(e Event) error {
 	if e.Time.IsZero() {
 		e.Time = l.options.Now().UTC()
@@ -181,7 +180,8 @@ func or(a, b string) string {
 	return b
 }
 
-// append writes the line at once, and ends a line that we left torn before.
+// append writes the line with one call, after ending a line that an earlier write left
+// torn.
 func (l *Log) append(line []byte) error {
 	if l.torn {
 		line = append([]byte{'\n'}, line...)
@@ -203,7 +203,7 @@ func (l *Log) append(line []byte) error {
 	}
 }
 
-// current makes l.file the file that has the name now, with room for n bytes.
+// current makes l.file the file that now has the log's name, with room for n bytes.
 func (l *Log) current(n int64) error {
 	size, ours, err := l.look()
 	if err != nil {
@@ -223,8 +223,8 @@ func (l *Log) current(n int64) error {
 	return l.rotate(n)
 }
 
-// look reports the size of the file that has the name now, and whether it is
-// the one that is open.
+// look returns the size of the file that now has the log's name, and whether it is the
+// open file.
 func (l *Log) look() (size int64, ours bool, err error) {
 	var named, open unix.Stat_t
 	if err := unix.Fstatat(l.dir, l.name, &named, unix.AT_SYMLINK_NOFOLLOW); err == unix.ENOENT {
@@ -248,10 +248,10 @@ func (l *Log) reopen() error {
 	return nil
 }
 
-// rotate shifts the files by one, unless another process did so or is about to:
-// nobody waits for a process that may have been stopped. One that has the old
-// file open writes its next line there at worst, which loses nothing, and finds
-// the new file before the line after it.
+// rotate shifts the files by one, unless another process has done so or is about to: it
+// never waits for a process that may be stopped. A process that still has the old file
+// open writes at most its next line there, which loses nothing, and then finds the new
+// file.
 func (l *Log) rotate(n int64) error {
 	if err := flock(l.dir, unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return nil
@@ -274,7 +274,7 @@ func (l *Log) rotate(n int64) error {
 	return l.reopen()
 }
 
-// rotated is the name of the file that was rotated i times.
+// rotated is the name of the file after i rotations.
 func rotated(name string, i int) string {
 	if i == 0 {
 		return name
@@ -290,7 +290,7 @@ func flock(fd, how int) error {
 	}
 }
 
-// Close closes the log; a Write behind it fails.
+// Close closes the log. A later Write fails.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -66,7 +66,7 @@ func write(t *testing.T, l *Log, events ...Event) {
 	}
 }
 
-// read returns the subjects of the wanted events and the number of foreign lines.
+// read returns the subjects of the selected events and the number of foreign lines.
 func read(t *testing.T, dir string, f Filter) ([]string, int) {
 	t.Helper()
 	r, err := OpenReader(dir, f)
@@ -81,8 +81,8 @@ func read(t *testing.T, dir string, f Filter) ([]string, int) {
 	return got, r.Foreign
 }
 
-// Claude Desktop starts several copies of one server at once: none may cost
-// another one's events, not even while the file is rotated under it.
+// Claude Desktop starts several copies of one server at once. None may lose another
+// one's events, even if the file is rotated meanwhile.
 func TestLogOfSeveralProcesses(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
 	var all sync.WaitGroup
@@ -177,7 +177,7 @@ func TestLogRefusesAPlaceOfOthers(t *testing.T) {
 	}
 }
 
-// An event that is not in the log must not look as if it were.
+// If an event is not in the log, Write must return an error.
 func TestLogReturnsAFullDisk(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "log"), Options{})
 	write(t, l, Event{Subject: "twin"})
@@ -196,7 +196,7 @@ func TestLogReturnsAFullDisk(t *testing.T) {
 	}
 }
 
-// A file size limit makes a write stop in the middle, as a full disk does.
+// A file size limit stops a write in the middle, as a full disk does.
 func TestLogEndsATornLine(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
 	l := open(t, dir, Options{})
@@ -232,7 +232,7 @@ func TestReaderSkipsWhatIsForeign(t *testing.T) {
 	for _, s := range []string{"hello\n", "{}\n", "[]\n", "\n", strings.Repeat("x", maxRead+10) + "\n", `{"time":"2026-11-22T00:00:00Z","ki`} {
 		unix.Write(l.file, []byte(s))
 	}
-	// Another process, which does not know of the torn line, goes on behind it.
+	// Another process, which does not know about the torn line, writes after it.
 	write(t, l, Event{Subject: "2"})
 	unix.Write(l.file, []byte(`{"time":"2026-11-22T00:00:00Z"`))
 	got, foreign := read(t, dir, Filter{})

@@ -18,38 +18,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxRead is the longest line that is read as an event; Encode writes none that
-// is near it.
+// maxRead is the longest line, in bytes, that counts as an event. Encode's lines are
+// far shorter.
 const maxRead = 1 << 20
 
-// Filter says which events are wanted. The zero Filter wants all.
+// Filter selects events. The zero Filter selects all.
 type Filter struct {
 	Server string
 	Kinds  []Kind
 	Since  time.Time
 }
 
-// Match reports whether an event is wanted.
+// Match reports whether the filter selects an event.
 func (f Filter) Match(e Event) bool {
 	return (f.Server == "" || e.Server == f.Server) &&
 		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind)) &&
 		!e.Time.Before(f.Since)
 }
 
-// Reader reads what Log wrote, rotated files included. It may be used while
-// others write. It is for one goroutine; Close closes its files.
+// Reader reads the files of Log, rotated ones included, also while others write. It is
+// for one goroutine. The caller must close it.
 type Reader struct {
 	dir    string
 	filter Filter
 	tails  []*tail
 
-	// Foreign counts the lines that were skipped because they are no events.
-	// A last line that has no end yet is not among them.
+	// Foreign counts the skipped lines that are not events, except for an incomplete
+	// last line.
 	Foreign int
 }
 
 // OpenReader opens the logs below dir, all at one point in time. The error is
-// fs.ErrNotExist where there is no such directory.
+// fs.ErrNotExist if dir does not exist.
 func OpenReader(dir string, f Filter) (*Reader, error) {
 	r := &Reader{dir: dir, filter: f}
 	if err := r.refresh(); err != nil {
@@ -58,9 +58,8 @@ func OpenReader(dir string, f Filter) (*Reader, error) {
 	return r, nil
 }
 
-// Read yields the wanted events that are there and were not yielded before, the
-// oldest first; those of one server in the order in which they were written. It
-// returns yield's error.
+// Read yields the selected events that it has not yielded before, the oldest first; the
+// events of one server in the order of its file. It returns yield's error.
 func (r *Reader) Read(yield func(Event) error) error {
 	for {
 		var first *tail
@@ -83,10 +82,9 @@ func (r *Reader) Read(yield func(Event) error) error {
 	}
 }
 
-// Follow does what Read does and goes on, at every tick, with what was written
-// since, files that are new or were rotated included, until ctx is done; then it
-// returns nil. A line that another process wrote into a file in the instant in
-// which it was rotated may be left for the next Reader.
+// Follow is Read, repeated at every tick for new events, in new and rotated files too,
+// until ctx is done; then it returns nil. If another process writes a line in the
+// instant of a rotation, only the next Reader may see it.
 func (r *Reader) Follow(ctx context.Context, tick <-chan time.Time, yield func(Event) error) error {
 	for {
 		if err := r.Read(yield); err != nil {
@@ -115,7 +113,7 @@ func (r *Reader) Close() error {
 	return errors.Join(errs...)
 }
 
-// refresh opens what is new, while nobody rotates.
+// refresh opens new files, while it keeps others from rotating.
 func (r *Reader) refresh() error {
 	d, err := os.Open(r.dir)
 	if err != nil {
@@ -146,18 +144,17 @@ func (r *Reader) refresh() error {
 	return nil
 }
 
-// tail is one server's files, the oldest first. The first is being read; those
-// behind it are newer.
+// tail is one server's files, the oldest first. The first is being read.
 type tail struct {
 	name  string
 	files []*os.File
 	in    *bufio.Reader // of the first file
-	line  []byte        // what was read of a line whose end was not
-	skip  bool          // the line is too long to be kept
+	line  []byte        // an incomplete line
+	skip  bool          // the line is too long to keep
 	next  *Event
 }
 
-// refresh opens the files that are newer than the newest that is open.
+// refresh opens the files that are newer than the newest open one.
 func (t *tail) refresh(dir string) error {
 	var newest os.FileInfo
 	if len(t.files) > 0 {
@@ -201,7 +198,7 @@ func closeAll(files []*os.File, err error) error {
 	return err
 }
 
-// fill sets next to the next wanted event, if there is one.
+// fill sets next to the next selected event, if there is one.
 func (t *tail) fill(r *Reader) error {
 	for t.next == nil && len(t.files) > 0 {
 		if t.in == nil {
@@ -232,8 +229,8 @@ func (t *tail) fill(r *Reader) error {
 	return nil
 }
 
-// parse takes the line that is complete. One that follows a torn one on the
-// same line is still found.
+// parse parses a complete line. It still finds an event that follows a torn one on the
+// same line.
 func (t *tail) parse(r *Reader) {
 	line := bytes.TrimSpace(t.line)
 	skipped := t.skip

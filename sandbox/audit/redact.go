@@ -15,16 +15,14 @@ var secretName = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)(key|token|secret|passw|pwd|credential|auth|cookie|session|pat$|dsn)`)
 })
 
-// Redacted stands where something was left out.
+// Redacted replaces text that was left out.
 const Redacted = "[redacted]"
 
-// SecretName reports whether the name of an option or a variable says that it holds a
-// secret.
+// SecretName reports whether the name of an option or a variable suggests a secret.
 func SecretName(name string) bool { return secretName().MatchString(name) }
 
-// RedactArgs returns a command's arguments with what looks like a secret left
-// out: the value of an option whose name says so, and the password of a URL. It
-// errs on the side of leaving out.
+// RedactArgs returns a command's arguments without apparent secrets: the value of an
+// option whose name suggests a secret, and the password of a URL. In doubt it redacts.
 func RedactArgs(args []string) []string {
 	out := make([]string, len(args))
 	next := false
@@ -42,14 +40,14 @@ func RedactArgs(args []string) []string {
 	return out
 }
 
-// redactURL leaves the user part out of a URL.
+// redactURL removes the user part from a URL.
 func redactURL(s string) string {
 	if !strings.Contains(s, "://") || !strings.Contains(s, "@") {
 		return s
 	}
 	u, err := url.Parse(s)
 	if err != nil {
-		return Redacted // what cannot be read cannot be shown in part
+		return Redacted // an unparsable URL cannot be shown in part
 	}
 	if u.User != nil {
 		u.User = url.User(Redacted)
@@ -57,12 +55,12 @@ func redactURL(s string) string {
 	return u.String()
 }
 
-// minSecret is the shortest line of a secret that is looked for: a shorter one
-// is in every other word.
+// minSecret is the length of the shortest line of a secret to search for, in bytes: a
+// shorter one occurs in ordinary words.
 const minSecret = 4
 
-// leaveOut replaces values, each line of them alone and as JSON writes it, or is
-// nil where there are none.
+// leaveOut returns a replacer for the values: each line of them, plain and as JSON
+// escapes it. It returns nil if there are none.
 func leaveOut(values []string) *strings.Replacer {
 	var words []string
 	for _, v := range values {
@@ -80,7 +78,7 @@ func leaveOut(values []string) *strings.Replacer {
 	if len(words) == 0 {
 		return nil
 	}
-	// Of two that begin alike the longer one is left out.
+	// If two begin alike, the longer one goes first.
 	slices.SortFunc(words, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	var pairs []string
 	for _, w := range words {
@@ -89,8 +87,8 @@ func leaveOut(values []string) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// withoutSecrets is an event without what r replaces. The names of the server and
-// of its program are the profile's.
+// withoutSecrets returns an event with r applied. The names of the server and of its
+// program come from the profile and stay.
 func withoutSecrets(e Event, r *strings.Replacer) Event {
 	if r == nil {
 		return e
@@ -106,8 +104,8 @@ func withoutSecrets(e Event, r *strings.Replacer) Event {
 	return e
 }
 
-// replaceJSON replaces in a value, or the whole of it where what is left would
-// be none.
+// replaceJSON applies r to a value. If the result is not valid JSON, it replaces the
+// whole value.
 func replaceJSON(raw json.RawMessage, r *strings.Replacer) json.RawMessage {
 	out := json.RawMessage(r.Replace(string(raw)))
 	if len(raw) > 0 && !json.Valid(out) {

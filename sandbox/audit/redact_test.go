@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// What a person typed as a secret must not be on the screen of whoever lists
-// what runs.
+// A secret on a command line must not appear in a list of running servers.
 func TestRedactArgsLeavesSecretsOut(t *testing.T) {
 	for _, row := range []struct{ in, want []string }{
 		{[]string{"node", "server.js", "--api-key", "abc", "--port", "80"}, []string{"node", "server.js", "--api-key", Redacted, "--port", "80"}},
@@ -27,8 +26,8 @@ func TestRedactArgsLeavesSecretsOut(t *testing.T) {
 	}
 }
 
-// A server that prints its own token, puts it into a host's name or gets it as an
-// argument must not have it kept in a file that outlives the token's owner's care.
+// A server may print its own token, put it into a host name or get it as an argument.
+// The log must not keep it: the file outlives the owner's care for the token.
 func TestLogLeavesSecretsOut(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
 	l, err := Open(dir, Options{Server: "s", Args: true, Secrets: []string{"hunter2hunter2", "a\"b\\c<d", "-----BEGIN\nMIIEow\n-----END\n", "1234567", "abc"}})

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// FormatText returns the event as one line for a person, without a line end:
-// when, which server, what was decided about what, and then, as far as they are
-// known, why, during which request, by which rule and what would allow it. What
-// comes from a stranger is made visible. The time is shown in its own zone.
+// FormatText formats the event as one line for a person, without a line end: the time,
+// the server, the verdict and its subject, and then, if known, the reason, the request,
+// the rule and the right that would allow it. A stranger's text is made visible. The
+// time is shown in its own zone.
 func FormatText(e Event) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s", e.Time.Format("2006-01-02 15:04:05.000"), Visible(e.Server), what(e))
@@ -45,7 +45,7 @@ func what(e Event) string {
 	return Visible(string(e.Verdict) + " " + string(e.Kind))
 }
 
-// ending is what is known of an end: of a connection or of the server.
+// ending describes the end of a connection or of the server.
 func ending(e Event) string {
 	var s []string
 	if e.Code != nil {

@@ -5,11 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// Visible returns text from a stranger as a terminal may show it: control
-// characters (terminal escapes begin with one), characters that change the
-// direction of the text, that take no room, or that have no agreed meaning are
-// written as \x1b, \u202e or \U000e0041, and bytes that are not UTF-8 as \xff.
-// A tab stays. The result is for people; it cannot be turned back.
+// Visible returns a stranger's text in a form that is safe to print on a terminal.
+// Control characters (terminal escapes begin with one), characters that change the
+// text's direction, that have no width, or that have no agreed meaning become \x1b,
+// \u202e or \U000e0041; bytes that are not UTF-8 become \xff. Tabs stay. The result is
+// for people; it cannot be converted back.
 func Visible(text string) string {
 	if plain(text) == len(text) {
 		return text
@@ -17,8 +17,8 @@ func Visible(text string) string {
 	return string(AppendVisible(nil, text))
 }
 
-// plain is how many bytes of text can be shown as they are, up to the first that
-// has to be looked at.
+// plain is the number of leading bytes of text that can be printed unchanged without a
+// closer look.
 func plain(text string) int {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' && c != '\t' || c >= 0x7f {
@@ -28,7 +28,7 @@ func plain(text string) int {
 	return len(text)
 }
 
-// AppendVisible appends to dst what Visible returns.
+// AppendVisible appends the result of Visible to dst.
 func AppendVisible(dst []byte, text string) []byte {
 	for i := 0; i < len(text); {
 		if n := plain(text[i:]); n > 0 {
@@ -38,7 +38,7 @@ func AppendVisible(dst []byte, text string) []byte {
 		}
 		r, n := utf8.DecodeRuneInString(text[i:])
 		switch {
-		case r == utf8.RuneError && n == 1, r < utf8.RuneSelf: // plain looked at the others
+		case r == utf8.RuneError && n == 1, r < utf8.RuneSelf: // plain has passed the others
 			dst = append(dst, '\\', 'x')
 			dst = appendHex(dst, uint32(text[i]), 2)
 		case shown(r):
@@ -55,9 +55,9 @@ func AppendVisible(dst []byte, text string) []byte {
 	return dst
 }
 
-// shown reports whether a character beyond ASCII can be seen for what it is.
-// Variation selectors are marks, and so printable, yet invisible and able to
-// carry hidden text; the fillers of Hangul are letters without a shape.
+// shown reports whether a character beyond ASCII has a visible, distinct shape.
+// Variation selectors are marks, and so printable, but they are invisible and can carry
+// hidden text; the Hangul fillers are letters without a shape.
 func shown(r rune) bool {
 	return unicode.IsPrint(r) && !unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }
@@ -69,8 +69,8 @@ func appendHex(dst []byte, v uint32, digits int) []byte {
 	return dst
 }
 
-// Quote is a stranger's name within a sentence: visible, in quotes, and of a length that
-// leaves room for the sentence.
+// Quote formats a stranger's name for a sentence: visible, in quotes, and short enough
+// to leave room for the sentence.
 func Quote(name string) string {
 	const most = 120
 	if len(name) > most {

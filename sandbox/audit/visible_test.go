@@ -2,8 +2,8 @@ package audit
 
 import "testing"
 
-// A server that writes to stderr must not drive the terminal of its user, and
-// must not hide what it wrote.
+// A server that writes to stderr must not control its user's terminal, and must not
+// hide its output.
 func TestVisible(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain text, ключ 鍵 é\t😀":   "plain text, ключ 鍵 é\t😀",
