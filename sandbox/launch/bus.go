@@ -7,11 +7,11 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// UseBus has the one who asks systemd for a scope take the bus in that folder: the
-// bus that the machine was probed by. Left alone, libcontainer prefers what
-// DBUS_SESSION_BUS_ADDRESS says, which may be the bus of another session or of none
-// any more, and a start fails on a machine that can hold limits. It must be called
-// before anything is started; "" and a folder without a bus change nothing.
+// UseBus makes libcontainer ask for a scope on the bus in that folder, the bus that the
+// probe used. Otherwise libcontainer prefers DBUS_SESSION_BUS_ADDRESS, which may name
+// the bus of another session or a closed one: a start would then fail on a machine that
+// supports limits. Call it before the first start. "" and a folder without a bus change
+// nothing.
 func UseBus(dir string) {
 	if dir == "" {
 		return

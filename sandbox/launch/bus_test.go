@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A person whose editor was started from an older session has limits all the same.
+// A person whose editor was started from an older session still gets limits.
 func TestUseBus(t *testing.T) {
 	const variable = "DBUS_SESSION_BUS_ADDRESS"
 	t.Setenv(variable, "unix:path=/nowhere")

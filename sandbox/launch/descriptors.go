@@ -8,13 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HideDescriptors keeps what this process inherited from every program that it starts.
+// HideDescriptors keeps inherited descriptors from every program that this process
+// starts.
 func HideDescriptors() error {
 	return hidden(unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC))
 }
 
-// hidden is the error for that of close_range(2). The flag came with Linux 5.11, so that
-// this is the first thing which a kernel below the floor refuses.
+// hidden wraps the error of close_range(2). The flag came with Linux 5.11, so an older
+// kernel fails here first.
 func hidden(err error) error {
 	switch {
 	case err == nil:

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Who runs mcpen on an old kernel is told that, and not the name of a system call.
+// On an old kernel the message names the required version, not a system call.
 func TestKernelBelowTheFloorIsNamed(t *testing.T) {
 	for err, want := range map[error]string{unix.EINVAL: "Linux 5.13 or newer", unix.ENOSYS: "Linux 5.13 or newer", unix.EMFILE: "cannot close inherited descriptors"} {
 		got := hidden(err)

@@ -9,14 +9,14 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// NotStarted is the event of a server that did not start, with what mends it: a client
-// shows its person an exit code at most.
+// NotStarted is the event of a server that did not start, with the remedy. A client
+// shows its user an exit code at most.
 func NotStarted(err error) audit.Event {
 	return audit.Event{Kind: audit.KindStart, Verdict: audit.Refused, Detail: oneLine(err.Error()), Hint: oneLine(mends(err))}
 }
 
-// mends is what the log gives a person to paste, or "". What the machine lacks and what
-// the plan refuses is said with the whole error, at the next start by hand.
+// mends is the line to paste that the log gives a person; "" for none. For a lack of
+// the machine or a refusal by the plan, the next start by hand prints the whole error.
 func mends(err error) string {
 	var mistakes policy.Mistakes
 	var notFound *host.FindError

@@ -10,8 +10,8 @@ import (
 	"mcpen/sandbox/definition"
 )
 
-// Who forgets what a server said is about to be asked anew: a forgetting that did
-// not happen, and says that it did, leaves what somebody tampered with in force.
+// A person who forgets a server's definitions expects to be asked anew. A failed
+// removal that reports success leaves tampered definitions in force.
 func TestForgetForgetsOrSaysSo(t *testing.T) {
 	filled := func(p PinFile) error {
 		if _, _, err := p.remember(definition.Pins{}.See(tool(t, `{"name":"a"}`))); err != nil {
@@ -40,7 +40,7 @@ func TestForgetForgetsOrSaysSo(t *testing.T) {
 	if err := p.Forget(); err != nil {
 		t.Errorf("there is nothing to forget, and that is an error: %v", err)
 	}
-	// What cannot be read is forgotten too.
+	// Unreadable files are forgotten too.
 	for _, file := range []string{p.File, p.Seen} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte("no TOML ["), 0o600)); err != nil {
 			t.Fatal(err)
@@ -55,7 +55,7 @@ func TestForgetForgetsOrSaysSo(t *testing.T) {
 	if got := states(read(t, p)); got != "" {
 		t.Errorf("remembered: %s", got)
 	}
-	// A removal that the kernel refuses is told of: here, of what is no file.
+	// A removal that the kernel refuses is reported: here, that of a directory.
 	for _, file := range []string{p.Seen, p.File} {
 		if err := os.MkdirAll(filepath.Join(file, "x"), 0o700); err != nil {
 			t.Fatal(err)

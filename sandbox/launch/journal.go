@@ -10,18 +10,19 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Journal is the log of one run, and what to do when it cannot be written.
+// Journal is the log of one run, with the profile's choice for a log that cannot be
+// written.
 type Journal struct {
-	log  *audit.Log // nil: it could not be opened, and the profile goes on without
+	log  *audit.Log // nil if it could not be opened and the profile continues without
 	stop bool
 	tell io.Writer
 	told atomic.Bool
 	err  atomic.Pointer[error]
 }
 
-// OpenJournal opens the log of a plan's server below dir; "" is no directory.
-// By profile a log that cannot be had stops the start, or is said to tell and
-// done without.
+// OpenJournal opens the log of a plan's server below dir; "" means that there is no
+// directory. If the log cannot be opened, the profile decides: OpenJournal returns an
+// error, or it warns on tell and continues without. The caller must close the Journal.
 func OpenJournal(p plan.Plan, dir string, tell io.Writer) (*Journal, error) {
 	j := &Journal{stop: p.Log.Stop, tell: tell}
 	err := errors.New("no HOME and no XDG_STATE_HOME")
@@ -61,7 +62,7 @@ func (j *Journal) Write(e audit.Event) error {
 	return nil
 }
 
-// Failed is the first error of writing, where the profile says that it counts.
+// Failed returns the first write error, if the profile stops the run for it.
 func (j *Journal) Failed() error {
 	if err := j.err.Load(); err != nil && j.stop {
 		return &Error{Code: ExitSandbox, Err: fmt.Errorf("cannot write the log: %w", *err)}

@@ -1,14 +1,14 @@
-// Package launch carries out one run: an Order holds the plan, the Journal is its
-// log, and a PinFile keeps what a person decided about the server's words. It also
-// reports how a run failed. It takes everything from the order, and reads neither
-// arguments nor profiles nor packages: sandbox/server prepares those.
+// Package launch carries out one run: an Order holds the plan, the Journal is its log,
+// and a PinFile stores a person's decisions about the server's definitions. It also
+// reports why a run failed. All input comes from the order: the package reads no
+// arguments, profiles or packages. Package server prepares those.
 //
-// "mcpen run" ends in it, and a program that starts servers of its own may do the
-// same with Order.Run. The launcher (cmd/mcpen-launcher) is nothing but this package:
-// mcpen carries that program and turns into it once the plan stands. It has half the
-// size and a fresh heap, stays beside the server for as long as that lives, and the
-// stages inside the sandbox are copies of it. mcpen does the same work itself where
-// it carries no launcher or the machine executes no memory files.
+// "mcpen run" ends in it. A program that starts servers itself may do the same with
+// Order.Run. The launcher (cmd/mcpen-launcher) contains nothing but this package. mcpen
+// carries that program and executes it in its place once the plan is complete: the
+// launcher has half the size and a fresh heap, stays beside the server for the server's
+// whole life, and the stages inside the sandbox are copies of it. mcpen itself does the
+// work if it carries no launcher, or if the machine does not execute memory files.
 package launch
 
 import (
@@ -22,28 +22,28 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Order is all that a run is told.
+// Order is the complete input of a run.
 type Order struct {
 	Version int       `json:"version"` // plan.Version: both are of one build
 	Plan    plan.Plan `json:"plan"`
-	// Secrets are the values that the plan only names, by variable.
+	// Secrets are the values of the plan's secrets, by variable.
 	Secrets map[string]string `json:"secrets,omitempty"`
 	// Logins are the credentials of the plan's proxies, by their address.
 	Logins map[string]string `json:"logins,omitempty"`
 
-	Procs  int     `json:"procs"`            // how many processors a running server's launcher may use
+	Procs  int     `json:"procs"`            // the number of processors that a running server's launcher may use
 	Quiet  bool    `json:"quiet,omitempty"`  // no line on stderr at the start
-	Death  string  `json:"death,omitempty"`  // a hint for when the server ends with an error
+	Death  string  `json:"death,omitempty"`  // a hint for a server that ends with an error
 	Bus    string  `json:"bus,omitempty"`    // the folder of the session's sockets: see UseBus
-	Allow  string  `json:"allow,omitempty"`  // the word by which "mcpen allow" knows the server; "": no profile of it can be written
-	Logs   string  `json:"logs,omitempty"`   // the directory of the logs; "": there is none
-	Pins   PinFile `json:"pins"`             // what was approved of what this server says
-	Keep   bool    `json:"keep,omitempty"`   // what is seen for the first time is kept there
-	Config string  `json:"config,omitempty"` // where the user's other servers have their pins
-	State  string  `json:"state,omitempty"`  // where the index of those is kept
+	Allow  string  `json:"allow,omitempty"`  // the server's name for "mcpen allow"; "": its profile cannot be written
+	Logs   string  `json:"logs,omitempty"`   // the directory of the logs; "": none
+	Pins   PinFile `json:"pins"`             // the decisions about this server's definitions
+	Keep   bool    `json:"keep,omitempty"`   // store the definitions seen for the first time in Pins
+	Config string  `json:"config,omitempty"` // the configuration, where the user's other servers have their pins
+	State  string  `json:"state,omitempty"`  // the state directory, with the index of those pins
 }
 
-// NewOrder is an order for a plan whose secrets were fetched.
+// NewOrder makes an order for a plan whose secrets are filled in.
 func NewOrder(p plan.Plan) Order {
 	o := Order{Version: plan.Version, Plan: p, Secrets: map[string]string{}, Logins: map[string]string{}, Procs: runtime.GOMAXPROCS(0)}
 	for _, one := range p.Network.Proxies.Both() {
@@ -55,8 +55,7 @@ func NewOrder(p plan.Plan) Order {
 	return o
 }
 
-// pack puts the order into a sealed memory file: no other process can change it
-// on its way.
+// pack writes the order into a sealed memory file, which no other process can change.
 func (o Order) pack() (*os.File, error) {
 	data, err := plan.Encode(o)
 	if err != nil {
@@ -65,7 +64,7 @@ func (o Order) pack() (*os.File, error) {
 	return sealed("mcpen-order", data)
 }
 
-// unpack reads an order from a descriptor, and closes it.
+// unpack reads an order from a descriptor and closes it.
 func unpack(fd int) (Order, error) {
 	f := os.NewFile(uintptr(fd), "order")
 	if f == nil {
@@ -106,7 +105,7 @@ func unpack(fd int) (Order, error) {
 
 const allSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 
-// sealed is a memory file that nobody can change any more.
+// sealed returns a memory file that nobody can change any more.
 func sealed(name string, data []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_ALLOW_SEALING|unix.MFD_CLOEXEC)
 	if err != nil {

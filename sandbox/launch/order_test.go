@@ -19,8 +19,8 @@ func order() Order {
 	return o
 }
 
-// What a person asked for is what the launcher does: nothing of an order is
-// lost on its way, the secrets least of all.
+// The launcher must do what the person asked for: no part of an order gets lost on its
+// way, the secrets least of all.
 func TestOrderArrives(t *testing.T) {
 	want := order()
 	f, err := want.pack()
@@ -44,7 +44,7 @@ func TestOrderArrives(t *testing.T) {
 	}
 }
 
-// A file that another process can still write to is nobody's order.
+// A file that another process can still write to is refused.
 func TestOrderThatCanChangeIsRefused(t *testing.T) {
 	fd, err := unix.MemfdCreate("order", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
@@ -66,7 +66,7 @@ func TestLauncherWithoutAnOrderDoesNothing(t *testing.T) {
 	}
 }
 
-// The caller goes on by itself, and nothing of it has changed.
+// The caller continues by itself, and nothing has changed.
 func TestBecomeWhatIsNoProgramComesBack(t *testing.T) {
 	image, err := sealed("no-program", []byte("no program"))
 	if err != nil {
@@ -78,7 +78,7 @@ func TestBecomeWhatIsNoProgramComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	// Not to be executed (older kernels know no such thing) or of no format.
+	// Not executable (older kernels do not support it) or of no known format.
 	if err := Become(image, order(), os.Args, os.Environ(), f); !errors.Is(err, unix.ENOEXEC) && !errors.Is(err, unix.EACCES) {
 		t.Errorf("%v", err)
 	}

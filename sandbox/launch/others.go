@@ -14,7 +14,7 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// Bounds of what one server is told of others.
+// Bounds on the knowledge of one server's scan about others.
 const (
 	maxOthers     = 256      // servers
 	maxOtherTools = 1024     // of each
@@ -22,14 +22,14 @@ const (
 	maxIndex      = 256 << 10
 )
 
-// Others are the tools of the user's other servers that a person approved, for
-// shadowing: those with pins below config, by an index that is kept below state.
-// What nobody approved does not count: it could make others look like shadows.
+// Others returns the approved tools of the user's other servers, for the detection of
+// shadowing: those with pins below config, through an index below state. Unapproved
+// tools do not count: a server could make others look like shadows with them.
 func Others(config, state, self string) []finding.Other {
 	var out []finding.Other
 	names := map[string]bool{}
 	for _, pattern := range []string{"*.lock", "*.pins"} {
-		files, _ := filepath.Glob(filepath.Join(config, "profiles", pattern)) // the pattern is good
+		files, _ := filepath.Glob(filepath.Join(config, "profiles", pattern)) // the pattern is valid
 		for _, file := range files {
 			names[strings.TrimSuffix(file, filepath.Ext(file))] = true
 		}
@@ -47,20 +47,20 @@ func Others(config, state, self string) []finding.Other {
 	return out
 }
 
-// toolsFolder is where those indexes are, below the state directory.
+// toolsFolder is the folder of those indexes below the state directory.
 const toolsFolder = "tools"
 
-// toolIndex is what toolsOf keeps of a pin file, as long as the file is the one
-// it was made of.
+// toolIndex caches the result of toolsOf for a pin file, as long as the file does not
+// change.
 type toolIndex struct {
 	Size  int64     `json:"size"`
 	Time  time.Time `json:"time"`
 	Tools []string  `json:"tools"`
 }
 
-// toolsOf lists the tools that a pin file has approved, from an index where that is
-// fresh: reading every server's definitions at every start would take longer than
-// the start. A file that cannot be read has none; its own run says so.
+// toolsOf lists the approved tools of a pin file. It uses the index if that is fresh:
+// reading every server's definitions at every start would take longer than the start.
+// An unreadable file has none; its own run reports it.
 func toolsOf(state string, p PinFile) []string {
 	st, err := os.Stat(p.File)
 	if err != nil {
@@ -89,7 +89,7 @@ func toolsOf(state string, p PinFile) []string {
 		}
 	}
 	if data, err := json.Marshal(index); err == nil && state != "" && os.MkdirAll(filepath.Dir(file), 0o700) == nil {
-		_ = wholefile.Replace(file, data, 0o644) // it is read from the definitions again otherwise
+		_ = wholefile.Replace(file, data, 0o644) // on failure the next start reads the definitions again
 	}
 	return index.Tools
 }

@@ -18,15 +18,15 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// PinFile says where it is kept what a person decided about what one server says,
-// and what was seen of it.
+// PinFile names the files with a person's decisions about one server's definitions, and
+// with the definitions that mcpen has seen.
 type PinFile struct {
 	Name string `json:"name"`
-	File string `json:"file"`           // what was approved and rejected, which a review alone writes
-	Lock string `json:"lock,omitempty"` // of a package: where that was kept before; it counts until there is a File
-	Seen string `json:"seen,omitempty"` // what was seen, in the state directory; "": it is not kept
+	File string `json:"file"`           // approvals and rejections; only a review writes it
+	Lock string `json:"lock,omitempty"` // for a package: the older place of the decisions; it counts until there is a File
+	Seen string `json:"seen,omitempty"` // definitions that were seen, in the state directory; "": they are not stored
 
-	// copied is where a running launcher reads what a person decided; see Shelve.
+	// copied is the copy of the decisions for a running launcher; see Shelve.
 	copied string
 }
 
@@ -35,11 +35,11 @@ type pinned struct {
 	Pins definition.Pins `toml:"pins"`
 }
 
-// maxPins bounds the files that are read, in bytes.
+// maxPins bounds the files, in bytes.
 const maxPins = 8 << 20
 
-// Read returns the pins; files that do not exist hold none. Pins that were
-// tampered with are an error: a hash that does not fit is approval of nothing.
+// Read returns the pins; files that do not exist hold none. It returns an error for
+// pins that were tampered with: a wrong hash approves nothing.
 func (p PinFile) Read() (definition.Pins, error) {
 	decided, err := p.decided()
 	if err != nil {
@@ -52,7 +52,7 @@ func (p PinFile) Read() (definition.Pins, error) {
 	return decided.With(seen), nil
 }
 
-// decided reads what people decided. An older mcpen kept what it had seen there as
+// decided reads people's decisions. An older mcpen stored the seen definitions there as
 // well.
 func (p PinFile) decided() (definition.Pins, error) {
 	file := p.File
@@ -81,7 +81,7 @@ func (p PinFile) decided() (definition.Pins, error) {
 	return all.Pins, nil
 }
 
-// readFile reads a file that is not longer than so many bytes.
+// readFile reads a file of at most the given number of bytes.
 func readFile(file string, most int64) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -90,7 +90,7 @@ func readFile(file string, most int64) ([]byte, error) {
 	defer f.Close()
 	var b bytes.Buffer
 	if info, err := f.Stat(); err == nil && info.Size() <= most {
-		b.Grow(int(info.Size()) + bytes.MinRead) // what grows leaves several times its size behind
+		b.Grow(int(info.Size()) + bytes.MinRead) // a growing buffer leaves several times its size as garbage
 	}
 	_, err = b.ReadFrom(io.LimitReader(f, most+1))
 	if err == nil && int64(b.Len()) > most {
@@ -117,7 +117,7 @@ func (p PinFile) Change(f func(definition.Pins) definition.Pins) error {
 	})
 }
 
-// write writes what people decided.
+// write writes people's decisions.
 func (p PinFile) write(decided definition.Pins) error { return p.writeTo(p.File, decided) }
 
 func (p PinFile) writeTo(file string, decided definition.Pins) error {
@@ -132,8 +132,8 @@ func (p PinFile) writeTo(file string, decided definition.Pins) error {
 	return wholefile.Replace(file, text.Bytes(), 0o644)
 }
 
-// Forget drops everything that was seen and decided, also what cannot be read. Of
-// a package whose lock holds older pins, an empty file takes their place.
+// Forget removes all seen and decided definitions, unreadable ones too. If a package's
+// lock holds older pins, an empty file overrides them.
 func (p PinFile) Forget() error {
 	return locked(filepath.Dir(p.File), func() error {
 		var err error
@@ -158,7 +158,8 @@ func (p PinFile) Forget() error {
 	})
 }
 
-// locked keeps other processes from changing the files of a directory meanwhile.
+// locked holds a lock on a directory while f runs, so that no other process changes its
+// files.
 func locked(dir string, f func() error) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot write the pins: %w", err)

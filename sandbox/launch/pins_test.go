@@ -38,7 +38,7 @@ func read(t *testing.T, p PinFile) definition.Pins {
 	return pins
 }
 
-// states are the definitions of pins, by name and state.
+// states lists the definitions of pins, by name and state.
 func states(p definition.Pins) string {
 	var out []string
 	for _, d := range p.Definitions {
@@ -47,8 +47,8 @@ func states(p definition.Pins) string {
 	return strings.Join(out, "; ")
 }
 
-// What a run sees is kept apart from what a person decided: a file that a team
-// trusts by its content changes by their own hand alone.
+// The definitions that a run sees are stored apart from a person's decisions: only a
+// person changes the file that a team trusts by its content.
 func TestSeenIsKeptApart(t *testing.T) {
 	p := pinFile(t)
 	run := definition.Pins{Over: []string{"tool x"}}.See(tool(t, `{"name":"a"}`)).Wait(tool(t, `{"name":"b"}`))
@@ -81,7 +81,7 @@ func TestSeenIsKeptApart(t *testing.T) {
 	}
 }
 
-// A definition that changed is stored, though there are as many as before.
+// A changed definition is stored, even though the number of definitions is the same.
 func TestChangedIsRemembered(t *testing.T) {
 	p := pinFile(t)
 	for _, text := range []string{`{"name":"a","description":"one"}`, `{"name":"a","description":"two"}`, `{"name":"a","description":"three"}`} {
@@ -94,7 +94,7 @@ func TestChangedIsRemembered(t *testing.T) {
 	}
 }
 
-// Of two runs at once the second one learns that it was not first.
+// Of two runs at once, the second one learns that it was not first.
 func TestTwoRunsRemember(t *testing.T) {
 	p := pinFile(t)
 	if _, _, err := p.remember(definition.Pins{}.See(tool(t, `{"name":"a"}`))); err != nil {
@@ -106,7 +106,8 @@ func TestTwoRunsRemember(t *testing.T) {
 	}
 }
 
-// Never more is kept than is read again, and what is in use goes first.
+// The file never exceeds the size that can be read again, and definitions in use go
+// first.
 func TestSeenIsBounded(t *testing.T) {
 	p := pinFile(t)
 	pins := definition.Pins{}
@@ -133,7 +134,7 @@ func TestSeenIsBounded(t *testing.T) {
 	}
 }
 
-// What was tampered with approves nothing, and can be forgotten.
+// Tampered pins approve nothing, and can be forgotten.
 func TestTamperedPinsStopTheStart(t *testing.T) {
 	for _, which := range []func(PinFile) string{func(p PinFile) string { return p.File }, func(p PinFile) string { return p.Seen }} {
 		p := pinFile(t)
@@ -162,8 +163,8 @@ func TestTamperedPinsStopTheStart(t *testing.T) {
 	}
 }
 
-// Pins that an older mcpen kept in a lock count until a person decides anew, and the
-// lock stays as it is.
+// Pins that an older mcpen stored in a lock count until a person decides anew, and the
+// lock does not change.
 func TestPinsOfALock(t *testing.T) {
 	p := pinFile(t)
 	old := "lock = 1\n\n[[pins.definition]]\nkind = \"tool\"\nname = \"a\"\nstate = \"approved\"\nsha256 = \"" + tool(t, `{"name":"a"}`).SHA256 + "\"\nrest = '{\"name\":\"a\"}'\n"
@@ -190,8 +191,8 @@ func TestPinsOfALock(t *testing.T) {
 	}
 }
 
-// Another server's names count once a person approved them, and no more of them than
-// one server is told.
+// Another server's names count once a person approved them, up to the bound for one
+// server.
 func TestOthersAreApprovedAndBounded(t *testing.T) {
 	p := pinFile(t)
 	config := filepath.Dir(filepath.Dir(p.File))

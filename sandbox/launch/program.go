@@ -15,15 +15,15 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// orderVariable tells the launcher the descriptor of its order.
+// orderVariable passes the descriptor of the order to the launcher.
 const orderVariable = "MCPEN_ORDER"
 
-// procsVariable tells Go programs how many processors to use.
+// procsVariable limits the processors of Go programs.
 const procsVariable = "GOMAXPROCS"
 
-// Become turns this process into the launcher whose binary the image is, with its
-// arguments, environment and stdio as they are. The files stay open in it until it
-// ends. It returns only with an error, and then nothing has changed.
+// Become executes the launcher image in place of this process, with its arguments,
+// environment and stdio unchanged. The files stay open until the launcher ends. Become
+// returns only on error, and then nothing has changed.
 func Become(image *os.File, o Order, args, env []string, files ...*os.File) error {
 	order, err := o.pack()
 	if err != nil {
@@ -31,14 +31,14 @@ func Become(image *os.File, o Order, args, env []string, files ...*os.File) erro
 	}
 	defer order.Close()
 	for _, f := range append(files, order) {
-		// Nothing else executes a program meanwhile that these could leak into.
+		// No other exec can happen meanwhile and leak these.
 		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
 			return os.NewSyscallError("fcntl(F_SETFD)", err)
 		}
 		defer unix.FcntlInt(f.Fd(), unix.F_SETFD, unix.FD_CLOEXEC)
 	}
-	// The stages of a start wait for one another: with more than one processor
-	// each of them would only start threads that look for work.
+	// The stages of a start wait for one another. With more than one processor each of
+	// them would only start threads that look for work.
 	env = without(env, orderVariable, procsVariable, scope.Variable)
 	if o.Plan.Holds(policy.LayerLandlock) && o.Plan.Landlock.ABI >= scope.ABI {
 		env = append(env, scope.Variable+"=1")
@@ -48,7 +48,7 @@ func Become(image *os.File, o Order, args, env []string, files ...*os.File) erro
 	return &os.PathError{Op: "execve", Path: image.Name(), Err: err}
 }
 
-// received is the order of a launcher, found by its environment.
+// received returns the order of a launcher, found through its environment.
 func received(env []string) (Order, error) {
 	for _, kv := range env {
 		if v, ok := strings.CutPrefix(kv, orderVariable+"="); ok {

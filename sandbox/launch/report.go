@@ -25,8 +25,8 @@ const (
 	ExitNotExecutable = 126 // the program cannot be executed
 )
 
-// Limited is the hint for an error that a limit on the user's processes caused, and
-// not what the machine can do; "" for any other.
+// Limited is the hint for an error that a limit on the user's processes caused, as
+// opposed to a lack of the machine; "" for any other.
 func Limited(err error) string {
 	var start *os.PathError
 	var call *os.SyscallError
@@ -41,8 +41,7 @@ func Limited(err error) string {
 	return ""
 }
 
-// Error is an error with an exit code and, where there is one, something to
-// paste.
+// Error is an error with an exit code and, if there is one, a hint to paste.
 type Error struct {
 	Code int
 	Err  error
@@ -55,14 +54,14 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the error without its code.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Say writes one text for a person, each line with its kind.
+// Say writes a text for a person, each line with its kind.
 func Say(w io.Writer, kind, text string) {
 	for _, line := range strings.Split(text, "\n") {
 		fmt.Fprintf(w, "mcpen: %s: %s\n", kind, line)
 	}
 }
 
-// Red is a line in red where the writer is a terminal, else the line as it is.
+// Red returns a line in red if the writer is a terminal, else the line unchanged.
 func Red(w io.Writer, line string) string {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -79,7 +78,7 @@ func warn(w io.Writer, format string, args ...any) {
 }
 
 // Report writes an error for a person, each part of it with its hint, and returns its
-// exit code. It is the one place that knows how the errors of all packages are told.
+// exit code. It is the only place that formats the errors of all packages.
 func Report(w io.Writer, err error) int {
 	code, parts := told(err)
 	for _, p := range parts {
@@ -94,8 +93,8 @@ func Report(w io.Writer, err error) int {
 // part is one mistake of an error that may hold several.
 type part struct{ text, hint string }
 
-// told takes an error apart. What the code of an Error says holds for the mistakes in
-// it, too.
+// told splits an error into its parts. The code of an Error also applies to the
+// mistakes in it.
 func told(err error) (code int, parts []part) {
 	var mistakes policy.Mistakes
 	var problems plan.Problems
@@ -140,9 +139,9 @@ func problemsCode(p plan.Problems) int {
 	return ExitUsage
 }
 
-// End is the exit code that a server's end passes on. A server that a signal
-// ended ends this process by the same signal; End returns where the signal
-// cannot.
+// End returns the exit code that passes a server's end on. If a signal ended the
+// server, End ends this process by the same signal; it returns only if the signal
+// fails.
 func End(e sandbox.Exit) int {
 	if e.Signal != 0 {
 		dieBy(e.Signal)
@@ -151,10 +150,10 @@ func End(e sandbox.Exit) int {
 	return e.Code
 }
 
-// Reviewed is the signal with which a review tells running servers.
+// Reviewed is the signal by which a review notifies running servers.
 const Reviewed = syscall.SIGUSR1
 
-// Usage is a mistake on the command line, with a hint that mends it.
+// Usage is a mistake on the command line, with a hint.
 func Usage(hint, format string, args ...any) error {
 	return &Error{Code: ExitUsage, Err: fmt.Errorf(format, args...), Hint: hint}
 }

@@ -26,33 +26,34 @@ import (
 // Stdio is the client's side of a run.
 type Stdio struct {
 	In, Out, Err *os.File
-	// Secure makes TLS with a proxy: see sandbox.Stdio. The launcher has none.
+	// Secure starts TLS with a proxy: see sandbox.Stdio. The launcher has none.
 	Secure func(ctx context.Context, c net.Conn, name string) (net.Conn, error)
 }
 
-// EndsServer are the signals by which a client asks a server to end. The relay
+// EndsServer are the signals by which a client asks a server to end. The relay then
 // ends it in order.
 var EndsServer = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 
-// Libraries return what they have to say, too, and stderr is mcpen's.
+// libcontainer logs the errors that it also returns, and stderr is for mcpen's
+// messages.
 func init() { logrus.SetOutput(io.Discard) }
 
-// enough is the memory that a launcher is content with, in bytes: an ordinary one
-// has half of it.
+// enough is the soft memory limit of a launcher, in bytes: an ordinary one uses half of
+// it.
 const enough = 24 << 20
 
-// Main is the launcher: it does what it was ordered to and returns the exit
-// code.
+// Main is the launcher: it carries out its order and returns the exit code.
 func Main(env []string, stdio Stdio) int {
-	// A start allocates some megabytes and keeps few: collecting them meanwhile
-	// costs more than it frees. A server that runs has the usual setting again.
+	// A start allocates some megabytes and keeps few: collecting them meanwhile costs
+	// more than it frees. A running server's launcher uses the default again.
 	debug.SetGCPercent(400)
-	// What long lines leave behind is collected before it is this much, whatever the
-	// percentage. It is no limit: a line may be longer.
+	// The limit makes the collector free the garbage of long lines below it, whatever
+	// the percentage. It is soft: a line may be longer.
 	debug.SetMemoryLimit(enough)
-	// A program that is executed by a descriptor is called by its number.
+	// The kernel names a program that is executed by a descriptor after the
+	// descriptor's number.
 	_ = os.WriteFile("/proc/self/comm", []byte("mcpen"), 0)
-	// What mcpen left open for this process is for no other.
+	// The descriptors that mcpen left open are for this process only.
 	if err := HideDescriptors(); err != nil {
 		return Report(stdio.Err, err)
 	}
@@ -69,8 +70,8 @@ func Main(env []string, stdio Stdio) int {
 	return End(exit)
 }
 
-// Run starts the server, carries its messages until it ends, and keeps what it
-// said. An error is never the server's own end.
+// Run starts the server, relays its messages until it ends, and stores the definitions
+// it saw. An error never means that the server itself ended.
 func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	UseBus(o.Bus)
 	log, err := OpenJournal(o.Plan, o.Logs, stdio.Err)
@@ -88,13 +89,13 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err,
 		Pins: o.Pins.Read, Saw: keep.notice, Others: func() []finding.Other { return Others(o.Config, o.State, o.Plan.Name) },
 		Allow: o.Allow, Secure: stdio.Secure, Confine: o.confinement()}, log.Write)
-	// What package ahead started is over; no other child ends without a signal.
+	// Reap children that end without SIGCHLD (__WCLONE, waitpid(2)), if there are any.
 	_, _ = unix.Wait4(-1, nil, unix.WNOHANG|unix.WCLONE, nil)
 	if failed := log.Failed(); err != nil && failed != nil {
 		return sandbox.Exit{}, failed
 	}
 	if err != nil {
-		_ = log.Write(NotStarted(err)) // the error itself is told
+		_ = log.Write(NotStarted(err)) // the caller reports the error itself
 		return sandbox.Exit{}, err
 	}
 	runtime.GOMAXPROCS(o.Procs)
@@ -119,15 +120,15 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 		return sandbox.Exit{}, &Error{Code: ExitSandbox, Err: err}
 	}
 	if o.Death != "" && exit.Code != 0 && exit.Signal == 0 && ctx.Err() == nil {
-		_ = log.Write(audit.Event{Kind: audit.KindPackage, Verdict: audit.Observed, Detail: "some of its packages have install scripts that did not run", Hint: oneLine(o.Death)}) // it is told as well
+		_ = log.Write(audit.Event{Kind: audit.KindPackage, Verdict: audit.Observed, Detail: "some of its packages have install scripts that did not run", Hint: oneLine(o.Death)}) // stderr says it as well
 		fmt.Fprintln(stdio.Err, "mcpen: hint: "+o.Death)
 	}
 	return exit, nil
 }
 
-// confinement is what this process keeps beside what the sandbox takes: the log, the
-// server's shelf, and what is known of the user's other servers. Folders that cannot
-// be made are not kept: whoever needs them says so.
+// confinement lists the files that this process needs beside those of the sandbox: the
+// log, the server's shelf, and the index of the user's other servers. It leaves out
+// folders that cannot be made: their users report that.
 func (o Order) confinement() *sandbox.Confinement {
 	c := &sandbox.Confinement{}
 	if o.Config != "" {
@@ -148,7 +149,7 @@ func (o Order) confinement() *sandbox.Confinement {
 	return c
 }
 
-// StartLine says what holds, and by name what does not.
+// StartLine describes the layers that hold, and names those that do not.
 func StartLine(p plan.Plan) string {
 	layers := make([]string, len(p.Layers))
 	for i, l := range p.Layers {
@@ -173,7 +174,7 @@ func StartLine(p plan.Plan) string {
 	return line
 }
 
-// Without says which layer somebody goes without, and who.
+// Without says which layer is off, and who switched it off.
 func Without(w policy.Without) string {
 	who := "--without"
 	if w.At != (policy.Pos{}) {
@@ -182,8 +183,8 @@ func Without(w policy.Without) string {
 	return fmt.Sprintf("WITHOUT %s (%s)", w.Layer, who)
 }
 
-// listenForReviews is called before anybody can know of this run: the signal
-// would end it otherwise.
+// listenForReviews must run before anybody can know about this run: until then the
+// signal would end it.
 func listenForReviews() (again <-chan os.Signal, stop func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, Reviewed)

@@ -20,21 +20,21 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// Sightings is the file with what was seen of one server and nobody decided about.
-// mcpen writes it by itself: nothing in it is a person's word.
+// Sightings is the file of one server's definitions that were seen and that nobody
+// decided about. mcpen writes it by itself: nothing in it is a person's decision.
 type Sightings struct {
-	PinFile                 // whose they are
+	PinFile                 // the files of the server
 	Pins    definition.Pins `json:"pins"`
 }
 
-// Bounds of what is kept of one server.
+// Bounds on the definitions stored for one server.
 const (
 	maxSeenText = 6 << 20  // bytes of the texts: more than the guard of one run keeps
 	maxSeenFile = 32 << 20 // of the file
 )
 
-// SeenFile is where it is kept, below the state directory, what was seen of a
-// server; "" where there is no such directory.
+// SeenFile is the path, below the state directory, of a server's seen definitions; ""
+// if there is no such directory.
 func SeenFile(state string, p PinFile) string {
 	if state == "" {
 		return ""
@@ -43,16 +43,16 @@ func SeenFile(state string, p PinFile) string {
 	return filepath.Join(state, "seen", p.Name+"-"+hex.EncodeToString(sum[:6]), "seen.json")
 }
 
-// Shelve makes the folder in which a running launcher keeps what it sees, which is
-// all that it may write to then, and copies to it what a person decided. It returns
-// the pins as the launcher reads them from there on.
+// Shelve makes the folder for the definitions that a running launcher sees, which is
+// then the only place it may write to, and copies a person's decisions there. It
+// returns the PinFile with which the launcher reads them from then on.
 func (p PinFile) Shelve() (PinFile, error) {
 	if p.Seen == "" {
 		return p, nil
 	}
 	decided, err := p.decided()
 	if err != nil {
-		return p, nil // the start says so
+		return p, nil // the start reports it
 	}
 	if err := os.MkdirAll(filepath.Dir(p.Seen), 0o700); err != nil {
 		return p, fmt.Errorf("cannot keep what is seen: %w", err)
@@ -64,10 +64,10 @@ func (p PinFile) Shelve() (PinFile, error) {
 	return p, nil
 }
 
-// copy is where that copy is.
+// copy is the path of that copy.
 func (p PinFile) copy() string { return filepath.Join(filepath.Dir(p.Seen), "decided.pins") }
 
-// copyDecided refreshes the copy, where there is a folder for it.
+// copyDecided refreshes the copy, if its folder exists.
 func (p PinFile) copyDecided(decided definition.Pins) error {
 	if p.Seen == "" {
 		return nil
@@ -94,7 +94,7 @@ func ReadSightings(file string) (Sightings, error) {
 	return s, err
 }
 
-// seen reads what was seen.
+// seen reads the seen definitions.
 func (p PinFile) seen() (definition.Pins, error) {
 	if p.Seen == "" {
 		return definition.Pins{}, nil
@@ -112,7 +112,7 @@ func (p PinFile) seen() (definition.Pins, error) {
 	return s.Pins.Undecided(), nil
 }
 
-// writeSeen writes what was seen.
+// writeSeen writes the seen definitions.
 func (p PinFile) writeSeen(seen definition.Pins) error {
 	if p.Seen == "" {
 		return nil
@@ -134,8 +134,8 @@ func (p PinFile) writeSeen(seen definition.Pins) error {
 	return wholefile.Replace(p.Seen, b.Bytes(), 0o644)
 }
 
-// encode writes the file, one definition after another: all of it at once, in the
-// memory of a launcher, is many times what it holds. It returns the size.
+// encode writes the file, one definition after another: encoding all at once would take
+// many times their size in a launcher's memory. It returns the size.
 func (s Sightings) encode(w io.Writer) (size int, err error) {
 	head, err := json.Marshal(s.PinFile)
 	if err != nil {
@@ -167,7 +167,7 @@ func (s Sightings) encode(w io.Writer) (size int, err error) {
 	return counted.n, nil
 }
 
-// counter counts what is written.
+// counter counts the written bytes.
 type counter struct {
 	w io.Writer
 	n int
@@ -178,15 +178,15 @@ func (c *counter) Write(b []byte) (int, error) {
 	return c.w.Write(b)
 }
 
-// comparison holds what is written to it against a file.
+// comparison compares the bytes written to it with a file.
 type comparison struct {
-	file   *os.File // nil: there is none that could be read
+	file   *os.File // nil: no readable file
 	old    *bufio.Reader
 	differ bool
 	part   [4096]byte
 }
 
-// sameAs begins a comparison, to be closed.
+// sameAs begins a comparison. The caller must close it.
 func sameAs(file string) *comparison {
 	f, err := os.Open(file)
 	if err != nil {
@@ -206,8 +206,7 @@ func (c *comparison) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// close ends the comparison and reports whether the file holds what was written, and
-// nothing more.
+// close ends the comparison and reports whether the file equals the written bytes.
 func (c *comparison) close() bool {
 	if c.file == nil {
 		return false
@@ -217,8 +216,8 @@ func (c *comparison) close() bool {
 	return !c.differ && err == io.EOF
 }
 
-// bounded is as much of what was seen as is kept: what is in use first. What is
-// left out counts as new the next time.
+// bounded returns as many of the seen definitions as may be stored, those in use first.
+// The others count as new next time.
 func bounded(seen definition.Pins) definition.Pins {
 	room := maxSeenText
 	kept := definition.Pins{Over: seen.Over}
@@ -236,9 +235,9 @@ func bounded(seen definition.Pins) definition.Pins {
 	return kept
 }
 
-// remember keeps what a run saw, with what others saw and a person decided
-// meanwhile. It returns all of that, and whether it differs from what the run
-// knows.
+// remember stores the definitions that a run saw, with those that others saw and a
+// person's decisions meanwhile. It returns all of them, and whether they differ from
+// the run's.
 func (p PinFile) remember(run definition.Pins) (all definition.Pins, differs bool, err error) {
 	if p.Seen == "" {
 		return run, false, errors.New("no HOME and no XDG_STATE_HOME")
@@ -261,8 +260,8 @@ func (p PinFile) remember(run definition.Pins) (all definition.Pins, differs boo
 	return all, differs, err
 }
 
-// keeper keeps what a run sees when it is seen, and gives its guard the pins anew
-// after a review.
+// keeper stores a run's definitions as they appear, and reloads its guard's pins after
+// a review.
 type keeper struct {
 	pins  PinFile
 	tell  *os.File
@@ -271,7 +270,7 @@ type keeper struct {
 	told  bool
 }
 
-// notice is called where something is new; it never waits.
+// notice signals that something is new; it never waits.
 func (k *keeper) notice() {
 	select {
 	case k.saw <- struct{}{}:
@@ -279,8 +278,8 @@ func (k *keeper) notice() {
 	}
 }
 
-// pause is the time between two writings: a server could have the disk written to
-// all the time otherwise.
+// pause is the time between two writes: otherwise a server could make mcpen write to
+// the disk all the time.
 const pause = 200 * time.Millisecond
 
 // run follows a box until it is done.
@@ -311,8 +310,8 @@ func (k *keeper) run(ctx context.Context, box *sandbox.Box) {
 	}
 }
 
-// keep writes what was seen so far. What cannot be kept is said once: it is seen
-// for the first time again at the next start.
+// keep writes the definitions seen so far. It reports a failure once: the definitions
+// count as first seen again at the next start.
 func (k *keeper) keep(box *sandbox.Box) {
 	all, differs, err := k.pins.remember(box.Pins())
 	if err == nil && differs {

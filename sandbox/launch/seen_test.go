@@ -11,8 +11,8 @@ import (
 	"mcpen/sandbox/definition"
 )
 
-// What was seen of a server is read again as it was written, and written only where
-// it differs: a file that is written at every list wears a disk out.
+// Sightings read back as written, and are written only if they differ: a file that is
+// written at every list wears out a disk.
 func TestSightingsAreWrittenAsTheyAreRead(t *testing.T) {
 	dir := t.TempDir()
 	p := PinFile{Name: "notes", File: filepath.Join(dir, "notes.pins"), Lock: "/x/\"quoted\".lock", Seen: filepath.Join(dir, "seen", "seen.json")}
@@ -50,7 +50,7 @@ func TestSightingsAreWrittenAsTheyAreRead(t *testing.T) {
 		if after, err := os.Stat(p.Seen); err != nil || !os.SameFile(before, after) {
 			t.Errorf("%s: the same was written again: %v", name, err)
 		}
-		// What is longer, shorter or differs is another one.
+		// Longer, shorter or different content is not equal.
 		var b bytes.Buffer
 		if _, err := (Sightings{PinFile: p, Pins: pins}).encode(&b); err != nil {
 			t.Fatal(err)

@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dieBy ends this process by a signal, so that whoever waits for it sees what
-// happened to the server. The Go runtime's handlers are put aside first, and no
-// core is dumped: it would be of the wrong program.
+// dieBy ends this process by a signal, so that its parent sees how the server ended. It
+// first removes the Go runtime's handlers, and disables the core dump, which would show
+// the wrong program.
 func dieBy(sig syscall.Signal) {
-	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // at worst there is a core file
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // if it fails, there is a core file at worst
 	var def struct {
 		handler  uintptr
 		flags    uint64
@@ -21,6 +21,6 @@ func dieBy(sig syscall.Signal) {
 	}
 	unix.Syscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&def)), 0, 8, 0, 0)
 	_ = unix.Kill(unix.Getpid(), sig)
-	// Another thread may be the one that takes it.
+	// Another thread may receive it.
 	time.Sleep(time.Second)
 }
