@@ -2,7 +2,7 @@ package schema
 
 import "fmt"
 
-// state is how far the count of a node is.
+// state is the progress of a node's count.
 type state byte
 
 const (
@@ -11,10 +11,10 @@ const (
 	counted
 )
 
-// countCost works out the schemas that one value must meet, references followed.
-// "allOf" of two references to an "allOf" of two references is four, and thirty
-// such steps are a billion. A schema that leads back to itself for the same value
-// has no end, and the library would look for it until the stack is full.
+// countCost counts the schemas that one value must meet, references followed. "allOf"
+// with two references to an "allOf" with two references makes four, and thirty such
+// steps make a billion. A schema that refers to itself for the same value has no end:
+// the library would recurse until the stack is full.
 func (n *node) countCost() error {
 	switch n.state {
 	case counted:
@@ -36,12 +36,12 @@ func (n *node) countCost() error {
 	return nil
 }
 
-// endless is the total of a schema that leads back to itself.
+// endless is the total of a schema that refers to itself.
 const endless = 1 << 40
 
-// countTotal works out the schemas of a tree in which each reference is replaced
-// by what it leads to: each is checked against any part of a value once at most.
-// It is endless where a schema leads back to itself for parts of a value.
+// countTotal counts the schemas of the tree in which each reference is replaced by its
+// target. Each of them is checked at most once against any part of a value. The total
+// is endless if a schema refers to itself for parts of a value.
 func (n *node) countTotal(open map[*node]bool) int {
 	if open[n] {
 		return endless
@@ -67,9 +67,9 @@ func (n *node) countTotal(open map[*node]bool) int {
 	return total
 }
 
-// work counts what the check of a value against schemas, each so many times,
-// would read, in bytes, about: a schema that leads back to itself twice for one
-// member is checked 2^n times at depth n. It stops counting beyond maxWork.
+// work estimates the bytes that a check reads: the check of a value against schemas,
+// each as many times as given. A schema that refers to itself twice for one member is
+// checked 2^n times at depth n. work stops counting beyond maxWork.
 func work(nodes map[*node]int, v any) int {
 	all := map[*node]int{}
 	for n, times := range nodes {
@@ -117,7 +117,7 @@ func work(nodes map[*node]int, v any) int {
 	return done
 }
 
-// spread adds the schemas that a value must meet where it must meet n.
+// spread adds the schemas that a value must meet if it must meet n.
 func (n *node) spread(all map[*node]int, times int) {
 	all[n] = min(all[n]+times, maxWork+1)
 	for _, sub := range n.same {

@@ -1,9 +1,8 @@
-// Package schema checks values against JSON Schemas that a profile or a server
-// brings. It loads nothing: a schema says all there is to say. It refuses
-// schemas that could keep a check busy for long, and numbers that it could not
-// compare exactly.
+// Package schema checks values against JSON Schemas from a profile or a server. It
+// loads nothing: a schema must be complete. It refuses schemas that could keep a check
+// busy for long, and numbers that it cannot compare exactly.
 //
-// Schemas are of draft 2020-12, or of draft-07 where $schema says so.
+// Schemas are of draft 2020-12, or of draft-07 if $schema says so.
 package schema
 
 import (
@@ -19,7 +18,7 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 )
 
-// Bounds of a schema and of what is checked against it.
+// Bounds on a schema and on the values checked against it.
 const (
 	maxSchema  = 512 << 10 // bytes
 	maxValue   = 1 << 20   // bytes
@@ -30,15 +29,14 @@ const (
 	maxDepth   = 128       // of schemas in a schema, and of a value
 )
 
-// Schema is a compiled schema. Its methods may be called from any goroutine.
+// Schema is a compiled schema. Any goroutine may call its methods.
 type Schema struct {
 	resolved *jsonschema.Resolved
 	root     *node
 	total    int
 }
 
-// Compile reads a schema. The error says in one line what is wrong with it, and
-// where.
+// Compile compiles a schema. The error is one line that names the fault and its place.
 func Compile(text []byte) (*Schema, error) {
 	if len(text) > maxSchema {
 		return nil, fmt.Errorf("it is longer than %d bytes", maxSchema)
@@ -62,7 +60,7 @@ func Compile(text []byte) (*Schema, error) {
 		at, cause := r.narrow(err)
 		return nil, oneLine(fmt.Errorf("%s cannot be read: %v", place(at), cause))
 	}
-	s.ID = "" // references within the document alone are followed, so it names nothing
+	s.ID = "" // only references within the document are followed, so it names nothing
 	s.Schema, _ = draft(s.Schema)
 	resolved, err := s.Resolve(&jsonschema.ResolveOptions{Loader: nil})
 	if err != nil {
@@ -71,15 +69,15 @@ func Compile(text []byte) (*Schema, error) {
 	return &Schema{resolved, root, root.countTotal(map[*node]bool{})}, nil
 }
 
-// narrow finds an innermost schema that cannot be read: the library does not say
-// where it stands.
+// narrow finds an innermost schema that is invalid: the library does not report the
+// place.
 func (r *reader) narrow(err error) (string, error) {
 	best := ""
 	for at, m := range r.raw {
 		if len(at) <= len(best) {
 			continue
 		}
-		text, _ := json.Marshal(m) // was JSON before
+		text, _ := json.Marshal(m) // it came from JSON
 		if cause := json.Unmarshal(text, new(jsonschema.Schema)); cause != nil {
 			best, err = at, cause
 		}
@@ -87,17 +85,17 @@ func (r *reader) narrow(err error) (string, error) {
 	return best, err
 }
 
-// Invalid is the error of Validate about a value that does not meet the schema.
+// Invalid is Validate's error for a value that violates the schema.
 type Invalid struct {
-	Where string // a JSON Pointer into the value, with * for the index of an element; it quotes the schema alone
-	Why   string // one line, which may quote the value
+	Where string // a JSON Pointer into the value, with * for the index of an element; its text comes from the schema, never from the value
+	Why   string // one line; it may quote the value
 }
 
-// Error says both.
+// Error is the place and the reason.
 func (e *Invalid) Error() string { return "at " + e.Where + ": " + e.Why }
 
-// Validate checks a value, which is JSON. The error says in one line what is
-// wrong with the value; it is an *Invalid where the schema is not met.
+// Validate checks a value in JSON. The error is one line; it is an *Invalid if the
+// value violates the schema.
 func (s *Schema) Validate(text []byte) error {
 	if len(text) > maxValue {
 		return fmt.Errorf("it is longer than %d bytes", maxValue)
@@ -121,8 +119,8 @@ func (s *Schema) Validate(text []byte) error {
 	return nil
 }
 
-// invalid takes an error of the library's apart: "validating root: validating
-// /properties/a: type: …" names the schemas on the way.
+// invalid splits an error of the library: "validating root: validating /properties/a:
+// type: …" names the schemas on the way.
 func invalid(err error) *Invalid {
 	text, at, where := err.Error(), "", ""
 	for {
@@ -148,7 +146,7 @@ func invalid(err error) *Invalid {
 	return &Invalid{Where: oneLine(errors.New(where)).Error(), Why: oneLine(errors.New(nameless(text))).Error()}
 }
 
-// nameless leaves out the names that the library gives to schemas without one.
+// nameless removes the names that the library gives to schemas without one.
 func nameless(text string) string {
 	const none = "<anonymous schema>"
 	for {
@@ -164,7 +162,7 @@ func nameless(text string) string {
 	}
 }
 
-// into is the part of a value that a step from one schema to another leads to.
+// into is the part of a value to which a step from one schema to another leads.
 func into(step string) string {
 	word, key, _ := strings.Cut(step, "/")
 	switch word {
@@ -176,9 +174,9 @@ func into(step string) string {
 	return ""
 }
 
-// exact turns numbers into the ones that the library compares, and refuses those
-// that would not be the same afterwards: a rule about 9007199254740993 would
-// otherwise let 9007199254740992 through.
+// exact converts numbers to the type that the library compares, and refuses those that
+// the conversion would change: otherwise a rule about 9007199254740993 would accept
+// 9007199254740992.
 func exact(v any, depth int) (any, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("it is nested more than %d deep", maxDepth)
@@ -208,7 +206,7 @@ func exact(v any, depth int) (any, error) {
 	return v, nil
 }
 
-// oneLine is an error in one short line.
+// oneLine shortens an error to one line.
 func oneLine(err error) error {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	const most = 300

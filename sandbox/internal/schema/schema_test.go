@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A rule on arguments that accepts what it should refuse is no rule.
+// A rule on arguments that accepts a forbidden value protects nothing.
 func TestValidate(t *testing.T) {
 	for _, row := range []struct{ schema, value, want string }{
 		{`{"properties":{"owner":{"const":"acme"}},"required":["owner"]}`, `{"owner":"acme"}`, ""},
@@ -31,8 +31,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// A server's own schema must not keep the launcher busy or make it look
-// elsewhere.
+// A server's own schema must not keep the launcher busy or make it fetch anything.
 func TestCompileRefuses(t *testing.T) {
 	bomb := `{"$defs":{"a0":{"type":"string"}`
 	for i := 1; i <= 40; i++ {
@@ -71,7 +70,7 @@ func TestCompileRefuses(t *testing.T) {
 	}
 }
 
-// A reference that leads back to itself must end.
+// A reference to the schema itself must end.
 func TestRecursion(t *testing.T) {
 	s, err := Compile([]byte(`{"properties":{"next":{"$ref":"#"}},"required":["v"]}`))
 	if err != nil {
@@ -82,7 +81,7 @@ func TestRecursion(t *testing.T) {
 	}
 }
 
-// A person looks for the place; the log must not have the value.
+// A person needs the place; the log must not contain the value.
 func TestInvalidNamesThePlace(t *testing.T) {
 	s, err := Compile([]byte(`{"$defs":{"n":{"properties":{"deep":{"type":"integer"}}}},
 		"properties":{"list":{"items":{"properties":{"x/y":{"enum":["a"]}}}},"other":{"$ref":"#/$defs/n"},"b":{"allOf":[{"minimum":3}]},"c":{"oneOf":[{"type":"string"},{"const":1}]},"d":{"anyOf":[{"type":"string"}]},"e":{"not":{"const":1}}}}`))
@@ -108,8 +107,8 @@ func TestInvalidNamesThePlace(t *testing.T) {
 	}
 }
 
-// A schema that leads back to itself by two ways is checked 2^n times at depth
-// n: values that make it so are refused, and others checked.
+// A schema that refers to itself in two ways is checked 2^n times at depth n. Values
+// that trigger this are refused, and others are checked.
 func TestValidateEnds(t *testing.T) {
 	s, err := Compile([]byte(`{"allOf":[{"properties":{"x":{"$ref":"#"}}},{"properties":{"x":{"$ref":"#"}}}]}`))
 	if err != nil {
@@ -134,7 +133,7 @@ func TestValidateEnds(t *testing.T) {
 	}
 }
 
-// A check reads no more than it may, whatever the schema compares with.
+// A check reads no more than its bound, whatever the schema compares with.
 func TestValidateIsBounded(t *testing.T) {
 	many := strings.TrimSuffix(strings.Repeat("1,", 5000), ",")
 	s, err := Compile([]byte(`{"items":{"enum":[` + many + `]}}`))
@@ -149,8 +148,8 @@ func TestValidateIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzCompile holds that a schema and a value of strangers end nothing but the
-// call that they belong to.
+// FuzzCompile checks that a stranger's schema and value can fail no more than their own
+// call.
 func FuzzCompile(f *testing.F) {
 	for _, s := range []string{`{"properties":{"a":{"$ref":"#/$defs/b"}},"$defs":{"b":{"type":["integer","null"]}}}`, `true`, `[]`, `{"items":[{}],"$schema":"http://json-schema.org/draft-07/schema#"}`,
 		`{"allOf":[{"not":{"enum":[1,"a",null]}}],"dependencies":{"a":["b"],"c":{}}}`, `{"patternProperties":{"^a":false},"additionalProperties":{"$ref":"#"},"unevaluatedProperties":false}`,

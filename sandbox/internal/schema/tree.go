@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// node is one schema and what the check of a value against it leads on to.
+// node is one schema with the schemas that its check leads to.
 type node struct {
 	at string // a JSON Pointer; "" for the whole
 
@@ -18,12 +18,12 @@ type node struct {
 	rest   []*node            // for the members that member does not name
 	each   []*node            // for any member or element
 
-	weight      int   // what it costs by itself: 1, and more where it compares with many values
+	weight      int   // its own cost: 1, and more if it compares with many values
 	cost, total int   // 0: not counted yet
 	state       state // of the count
 }
 
-// Words of JSON Schema, by what stands behind them.
+// Keywords of JSON Schema, grouped by the kind of their value.
 var (
 	sameWords  = []string{"not", "if", "then", "else"}
 	sameLists  = []string{"allOf", "anyOf", "oneOf"}
@@ -33,7 +33,7 @@ var (
 	eachLists  = []string{"prefixItems", "items"}
 	eachTables = []string{"patternProperties"}
 
-	// whose values are no schemas, or none that is checked
+	// values are no schemas, or schemas that are not checked
 	otherWords = []string{"$schema", "$id", "$ref", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$comment", "$vocabulary",
 		"$defs", "definitions", "title", "description", "default", "deprecated", "readOnly", "writeOnly", "examples", "type", "enum", "const",
 		"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "pattern", "minItems", "maxItems",
@@ -41,9 +41,9 @@ var (
 		"contentEncoding", "contentMediaType", "format", "properties"}
 )
 
-// known reports whether a word is one of JSON Schema's, and whether it is taken
-// for one by the library, which reads them as encoding/json does, in any case:
-// "$REF" would be followed there and not here.
+// known reports whether a word is a keyword of JSON Schema, and whether the library
+// takes it for one. Like encoding/json, the library ignores case: it would follow
+// "$REF", which this package does not count.
 func known(word string) (exact, taken bool) {
 	for _, words := range [...][]string{otherWords, sameWords, sameLists, sameTables, restWords, eachWords, eachLists, eachTables} {
 		for _, w := range words {
@@ -56,14 +56,14 @@ func known(word string) (exact, taken bool) {
 	return false, taken
 }
 
-// reader makes nodes of a document.
+// reader makes nodes from a document.
 type reader struct {
 	root  any
 	nodes map[string]*node // by place
-	raw   map[string]any   // the objects that they were made of
+	raw   map[string]any   // the objects of the nodes
 }
 
-// read makes a node of what stands at a place, and of everything in it.
+// read makes a node of the value at a place, and of every schema in it.
 func (r *reader) read(v any, at string, depth int) (*node, error) {
 	if n := r.nodes[at]; n != nil {
 		return n, nil
@@ -95,7 +95,8 @@ func (r *reader) read(v any, at string, depth int) (*node, error) {
 	return n, r.subschemas(n, m, depth)
 }
 
-// words checks what the library takes as it comes, or does not say the place of.
+// words checks the keywords that the library does not check, or whose place it does not
+// report.
 func (r *reader) words(n *node, m map[string]any) error {
 	at := n.at
 	for word, v := range m {
@@ -121,15 +122,14 @@ func (r *reader) words(n *node, m map[string]any) error {
 	return patterns(n, m)
 }
 
-// drafts are the values of $schema that are understood. The library knows them
-// in one form.
+// drafts maps the accepted values of $schema to the form that the library knows.
 var drafts = map[string]string{
 	"": "", "json-schema.org/draft-07/schema": "http://json-schema.org/draft-07/schema#",
-	"json-schema.org/draft-06/schema":      "http://json-schema.org/draft-07/schema#", // which adds words alone
+	"json-schema.org/draft-06/schema":      "http://json-schema.org/draft-07/schema#", // draft-07 only adds keywords
 	"json-schema.org/draft/2020-12/schema": "https://json-schema.org/draft/2020-12/schema",
 }
 
-// draft is the value of $schema that the library knows.
+// draft returns the form of $schema that the library knows.
 func draft(s string) (string, bool) {
 	s = strings.TrimSuffix(s, "#")
 	known, ok := drafts[strings.TrimPrefix(strings.TrimPrefix(s, "https://"), "http://")]
@@ -153,8 +153,8 @@ func typed(v any, at string) error {
 	return nil
 }
 
-// patterns checks the patterns. One of a thousand states is a thousand
-// comparisons for a character, so it weighs.
+// patterns checks the patterns. A pattern with a thousand states costs a thousand
+// comparisons a character, so it adds to the weight.
 func patterns(n *node, m map[string]any) error {
 	list := []string{}
 	if p, ok := m["pattern"].(string); ok {
@@ -176,7 +176,7 @@ func patterns(n *node, m map[string]any) error {
 	return nil
 }
 
-// subschemas reads what stands in a schema.
+// subschemas reads the schemas inside a schema.
 func (r *reader) subschemas(n *node, m map[string]any, depth int) error {
 	var err error
 	one := func(into *[]*node, v any, at string) {
@@ -276,7 +276,7 @@ func (r *reader) refer(n *node, ref any) error {
 
 func escape(key string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(key) }
 
-// place is where something stands, for a sentence.
+// place formats a place for a sentence.
 func place(at string) string {
 	if at == "" {
 		return "it"
