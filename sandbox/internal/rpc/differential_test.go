@@ -11,8 +11,7 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// seeds are lines on which readers are known to differ, and lines on which they
-// do not.
+// seeds are lines on which readers are known to differ, and lines on which they agree.
 func seeds() []string {
 	return []string{
 		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"x":[1,2.5,-3e4,true,null,"\u00e9\n"]}}}`,
@@ -35,8 +34,8 @@ func seeds() []string {
 	}
 }
 
-// message is what a reader that knows JSON-RPC decodes into: encoding/json
-// matches its fields without regard to case.
+// message is the target of a JSON-RPC reader: encoding/json matches its fields without
+// regard to case.
 type message struct {
 	JSONRPC json.RawMessage `json:"jsonrpc"`
 	ID      json.RawMessage `json:"id"`
@@ -46,9 +45,8 @@ type message struct {
 	Error   json.RawMessage `json:"error"`
 }
 
-// FuzzView holds View against encoding/json, read in two ways. A line that View
-// accepts must mean the same to both as it does to View; a line that is JSON
-// must not be refused as if it were none.
+// FuzzView compares View with encoding/json, used in two ways. Both must read a line
+// that View accepts as View does. View must not refuse a valid line as invalid JSON.
 func FuzzView(f *testing.F) {
 	for _, s := range seeds() {
 		f.Add([]byte(s))
@@ -114,7 +112,7 @@ func agree(t *testing.T, line []byte, m rpc.Message) {
 	same(t, line)
 }
 
-// same compares the walk over a value with what encoding/json makes of it.
+// same compares the walk over a value with the result of encoding/json.
 func same(t *testing.T, raw []byte) {
 	t.Helper()
 	switch v := bytes.TrimSpace(raw); v[0] {
@@ -166,8 +164,8 @@ func same(t *testing.T, raw []byte) {
 	}
 }
 
-// walk goes over bytes that nobody checked: it may find anything, and must not
-// panic or run on for ever.
+// walk walks over unchecked bytes: it may find anything, but must not panic or loop for
+// ever.
 func walk(raw []byte, depth int) {
 	if depth > 200 {
 		return
@@ -181,7 +179,7 @@ func walk(raw []byte, depth int) {
 	rpc.Text(raw)
 }
 
-// replaced is a text with what encoding/json makes of half a surrogate pair.
+// replaced is a text with half surrogate pairs replaced as encoding/json does.
 func replaced(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {

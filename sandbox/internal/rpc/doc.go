@@ -1,21 +1,19 @@
-// Package rpc is a read-only view of one JSON-RPC 2.0 line as MCP carries it
-// over stdio. It finds what a decision needs (method, id, params, result) and
-// hands out slices of the line itself; it never rewrites, repairs or reorders,
-// so that what was inspected is what is forwarded.
+// Package rpc is a read-only view of one JSON-RPC 2.0 line as MCP carries it over
+// stdio. It finds the parts that a decision needs (method, id, params, result) and
+// returns slices of the line itself. It never rewrites, repairs or reorders, so that
+// the forwarded line is the inspected one.
 //
-// A line that two JSON readers could understand differently is refused rather
-// than understood: an inspector whose reader keeps the first of two equal keys
-// in front of a server that keeps the last inspects nothing (CVE-2026-27896,
-// GO-2026-4770). What is refused, and why, is listed at Reason.
+// View refuses a line that two JSON readers could understand differently: if the
+// inspector keeps the first of two equal keys and the server keeps the last, the
+// inspection is worthless (CVE-2026-27896, GO-2026-4770). Reason lists the refusals.
 //
-// The package keeps its own tokenizer because the standard one folds the case
-// of keys, keeps the last duplicate and replaces what is not UTF-8. It
-// allocates nothing for a line that it accepts, apart from scratch memory that
-// is used again, and takes time linear in the line. Nothing in it is tied to
-// one goroutine.
+// The package has its own tokenizer because the standard one folds the case of keys,
+// keeps the last duplicate and replaces invalid UTF-8. It allocates nothing for a line
+// that it accepts, apart from reused scratch memory, and its time is linear in the
+// line. Any goroutine may use it.
 package rpc
 
-// Kind says what a line is. The zero Kind is no message.
+// Kind is the kind of a line. The zero Kind is not a message.
 type Kind uint8
 
 // The kinds of messages.
@@ -25,7 +23,7 @@ const (
 	Notification      // method without id
 	Response          // result and id
 	Error             // error and id, which may be null or absent here
-	Batch             // an array; nothing in it was looked at, and MCP has no batches since 2025-06-18
+	Batch             // an array; its content is not read: MCP has no batches since 2025-06-18
 )
 
 // String names the kind.
@@ -37,23 +35,23 @@ func (k Kind) String() string {
 	return "invalid"
 }
 
-// Message is the view of one line. Every slice is a part of the line and dies
-// with it; a nil slice means that the member is absent. ID is a number or a
-// string as it was written, quotes included, or null in an Error.
+// Message is the view of one line. Every slice is a part of the line and valid only as
+// long as the line; a nil slice means that the member is absent. ID is a number or a
+// string as written, quotes included, or null in an Error.
 type Message struct {
 	Kind   Kind
 	ID     []byte
-	Method string // with escapes undone
+	Method string // unescaped
 	Params []byte
 	Result []byte
-	Error  []byte // the error object, code and message within
+	Error  []byte // the error object with its code and message
 }
 
-// Reason says why a line was refused.
+// Reason is the reason why a line was refused.
 type Reason string
 
-// The reasons. Each but LongID and the last six names a way in which readers in use
-// differ, or one in which a reader can be exhausted.
+// The reasons. Each but LongID and the last six names a way in which existing readers
+// differ, or in which a reader can be exhausted.
 const (
 	DuplicateKey    Reason = "the same key twice in one object"         // first wins, last wins, or an error
 	LookAlikeKey    Reason = "a key that some readers take for another" // encoding/json folds case, ſ and K (U+212A) included
@@ -65,10 +63,10 @@ const (
 	TooDeep         Reason = "nested deeper than 128"                   // stack, or a reader's own limit
 	TooManyMembers  Reason = "more members than 1048576"                // memory
 	TooLong         Reason = "longer than 1 GiB"                        // offsets
-	ResultAndError  Reason = "both result and error"                    // whichever a reader asks for first
+	ResultAndError  Reason = "both result and error"                    // the member that a reader checks first
 	MethodAndAnswer Reason = "both a method and a result or an error"   // a request or an answer
 	BadID           Reason = "an id that is neither a string nor a whole number"
-	LongID          Reason = "an id of more than 1 KiB" // both sides keep ids until an answer comes
+	LongID          Reason = "an id of more than 1 KiB" // both sides store ids until the answer
 	BadMethod       Reason = "a method that is not a string"
 	BadParams       Reason = "params that are neither an object nor an array"
 	BadError        Reason = "an error that is not an object"
@@ -83,10 +81,10 @@ const (
 // Refusal is the error of View and Fields.
 type Refusal struct {
 	Reason Reason
-	Offset int // in bytes from the start of the line, where it was seen
+	Offset int // in bytes from the start of the line
 }
 
-// Error is one sentence without the line's own words.
+// Error is one sentence that quotes nothing of the line.
 func (r *Refusal) Error() string {
 	return "cannot accept the line: " + string(r.Reason) + " at byte " + itoa(r.Offset)
 }
@@ -103,7 +101,7 @@ func itoa(n int) string {
 	}
 }
 
-// Codes for ErrorReply. MCP keeps -32020 to -32099 to itself.
+// Codes for ErrorReply. MCP reserves -32020 to -32099.
 const (
 	CodeParse          = -32700
 	CodeInvalidRequest = -32600

@@ -11,9 +11,9 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// FuzzViewStrict holds View against the strict reader of encoding/json/v2,
-// which refuses duplicate keys, what is not UTF-8 and lone surrogates itself. The
-// last of these View lets pass in texts.
+// FuzzViewStrict compares View with the strict reader of encoding/json/v2, which itself
+// refuses duplicate keys, invalid UTF-8 and lone surrogates. View allows the last in
+// texts.
 func FuzzViewStrict(f *testing.F) {
 	for _, s := range seeds() {
 		f.Add([]byte(s))

@@ -20,9 +20,9 @@ console.log(JSON.stringify(lines.map(b64 => {
   } catch (e) { return {ok: false}; }
 })));`
 
-// Most servers and clients run on node. Whatever View accepts must mean the
-// same to JSON.parse, apart from the precision of numbers, which ids alone
-// depend on and which View hands out as they were written.
+// Most servers and clients run on node. JSON.parse must read every line that View
+// accepts in the same way, except for the precision of numbers: only ids depend on it,
+// and View returns them as written.
 func TestViewAgreesWithNode(t *testing.T) {
 	node, err := exec.LookPath("node")
 	if err != nil {
@@ -83,7 +83,7 @@ func sameJSON(a, b any) bool {
 	return err1 == nil && err2 == nil && bytes.Equal(x, y)
 }
 
-// mutations is the seeds and lines made of them by small changes, the same on
+// mutations returns the seeds and lines derived from them by small changes, the same on
 // every run.
 func mutations(n int) [][]byte {
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -105,7 +105,7 @@ func mutations(n int) [][]byte {
 	return lines
 }
 
-// The same mutations as a test of their own, where no node is.
+// The same mutations as a separate test, for machines without node.
 func TestViewAgreesWithEncodingJSON(t *testing.T) {
 	for _, line := range mutations(20_000) {
 		if m, err := rpc.View(line); err == nil && m.Kind != rpc.Batch {

@@ -2,5 +2,6 @@
 
 package rpc_test
 
-// race is whether the race detector is on; with it sync.Pool forgets on purpose.
+// race reports whether the race detector is on; with it sync.Pool drops items on
+// purpose.
 const race = true

@@ -8,12 +8,12 @@ import (
 
 const (
 	maxDepth   = 128
-	hardDepth  = 10_000  // up to here a line that is too deep is still read for its id
-	maxMembers = 1 << 20 // of all objects that are open at one place
+	hardDepth  = 10_000  // up to here, a line that is too deep is still read for its id
+	maxMembers = 1 << 20 // of all open objects together
 	maxLine    = 1 << 30
-	fewKeys    = 8       // up to here keys are compared pair by pair
-	keepKeys   = 1 << 14 // scratch larger than this is not kept
-	maxID      = 1 << 10 // bytes of an id as it is written; those in use have 36 at most
+	fewKeys    = 8       // up to here keys are compared pairwise
+	keepKeys   = 1 << 14 // larger scratch memory is not kept
+	maxID      = 1 << 10 // bytes of an id as written; ids in use have 36 at most
 )
 
 // The members of a message.
@@ -30,18 +30,18 @@ const (
 
 var topNames = [topCount]string{"jsonrpc", "id", "method", "params", "result", "error"}
 
-// span is a key: n bytes of the line at at, or, where at lies past the line's
-// end, of the arena that holds keys with their escapes undone.
+// span is a key: n bytes of the line from at, or, if at lies beyond the line, of the
+// arena of unescaped keys.
 type span struct{ at, n uint32 }
 
-// frame is an object or array that is open.
+// frame is an open object or array.
 type frame struct {
 	object bool
-	keys   int // len(scanner.keys) when it was opened
+	keys   int // len(scanner.keys) at its start
 }
 
-// scanner reads one line. A soft refusal is remembered and reading goes on, so
-// that an id behind it is found; a hard one ends it.
+// scanner reads one line. After a soft refusal it reads on, to find an id that follows;
+// a hard one ends the reading.
 type scanner struct {
 	line   []byte
 	opened []frame
@@ -54,8 +54,8 @@ type scanner struct {
 	offset int
 
 	inKey   bool // a key is being read
-	member  int  // which member of the message is being read
-	start   int  // where its value began
+	member  int  // the index of the message's member that is being read
+	start   int  // the start of its value
 	members [topCount][]byte
 	twice   [topCount]bool
 }
@@ -82,15 +82,14 @@ func (s *scanner) soft(r Reason, at int) {
 	}
 }
 
-// hard notes r, unless a soft refusal came first, and returns -1.
+// hard records r, unless a soft refusal came first, and returns -1.
 func (s *scanner) hard(r Reason, at int) int {
 	s.soft(r, min(at, len(s.line)))
 	return -1
 }
 
-// value reads one value from i on and returns the offset behind it, or -1. It
-// is a loop over a stack of its own: a line cannot make it use up goroutine
-// stack.
+// value reads one value from i on and returns the offset after it, or -1. It is a loop
+// with a stack of its own, so that a line cannot exhaust the goroutine's stack.
 func (s *scanner) value(i int) int {
 	for {
 		i = s.space(i)
@@ -139,8 +138,8 @@ func (s *scanner) open(i int) (next int, empty bool) {
 	return next, false
 }
 
-// after goes on behind a value that ends at i: it closes what closes there and
-// returns where the next value begins, or the end of the outermost.
+// after continues after a value that ends at i. It closes the arrays and objects that
+// end there and returns the start of the next value, or the end of the outermost.
 func (s *scanner) after(i int) int {
 	for len(s.opened) > 0 {
 		top := s.opened[len(s.opened)-1]
@@ -169,7 +168,7 @@ func (s *scanner) after(i int) int {
 	return i
 }
 
-// key reads a key and its colon at i and returns where the value begins.
+// key reads a key and its colon at i and returns the start of the value.
 func (s *scanner) key(i int) int {
 	if i >= len(s.line) || s.line[i] != '"' {
 		return s.hard(Syntax, i)
@@ -204,7 +203,7 @@ func (s *scanner) key(i int) int {
 	return next
 }
 
-// top notes which member of the message the key k at i begins.
+// top records which member of the message the key k at i begins.
 func (s *scanner) top(k span, i int) {
 	s.member = topOther
 	name := s.bytes(k)
@@ -222,7 +221,7 @@ func (s *scanner) top(k span, i int) {
 	}
 }
 
-// ended notes that the value of a member of the message ended at i.
+// ended records that the value of a member of the message ended at i.
 func (s *scanner) ended(i int) {
 	if s.member == topOther {
 		return
@@ -240,9 +239,8 @@ func (s *scanner) bytes(k span) []byte {
 	return s.arena[at : at+int(k.n)]
 }
 
-// distinct refuses equal keys of one object. Few keys are compared pair by
-// pair; more go through a hash table whose seed nobody outside knows, so that
-// keys cannot be chosen to collide.
+// distinct refuses equal keys of one object. It compares few keys pairwise; more go
+// through a hash table with a secret seed, so that nobody can choose keys that collide.
 func (s *scanner) distinct(keys []span) {
 	if len(keys) > fewKeys {
 		s.distinctMany(keys)
@@ -281,6 +279,5 @@ func (s *scanner) distinctMany(keys []span) {
 	}
 }
 
-// place is where a key stands in the line; for one with escapes only the
-// object's end is known.
+// place is the offset of a key in the line; for an escaped key, the end of the line.
 func (s *scanner) place(k span) int { return min(int(k.at), len(s.line)) }

@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// space skips white space from i on. A CR or LF that is not at the line's very
-// end is refused: some readers take it for the end of the line, and what stands
-// behind it for a message of its own.
+// space skips white space from i on. It refuses a CR or LF that is not at the very end
+// of the line: some readers treat it as the end of the line, and the rest as a message
+// of its own.
 func (s *scanner) space(i int) int {
 	for i < len(s.line) {
 		switch s.line[i] {
@@ -28,17 +28,17 @@ func (s *scanner) space(i int) int {
 	return i
 }
 
-// special has, in every byte of the word that is a quote, a backslash, a
-// control character or not ASCII, the highest bit set. Bytes above the lowest
-// such byte may be marked in error, never that one or those below it.
+// special sets the highest bit in every byte of the word that is a quote, a backslash,
+// a control character or not ASCII. It may mark bytes above the lowest such byte in
+// error, but never that byte or those below it.
 func special(w uint64) uint64 {
 	const lo, hi = 0x0101010101010101, 0x8080808080808080
 	quote, slash := w^(lo*'"'), w^(lo*'\\')
 	return ((quote-lo)&^quote | (slash-lo)&^slash | (w - lo*0x20) | w) & hi
 }
 
-// text reads the string whose quote is at i. It returns the offset behind the
-// closing quote, or -1, and whether the string is free of escapes.
+// text reads the string whose quote is at i. It returns the offset after the closing
+// quote, or -1, and whether the string has no escapes.
 func (s *scanner) text(i int) (end int, plain bool) {
 	line := s.line
 	plain = true
@@ -76,7 +76,7 @@ func (s *scanner) text(i int) (end int, plain bool) {
 	}
 }
 
-// escape reads the escape at i, both halves of a surrogate pair at once.
+// escape reads the escape at i, and both halves of a surrogate pair at once.
 func (s *scanner) escape(i int) int {
 	if i+1 >= len(s.line) {
 		return s.hard(Syntax, i)
@@ -104,10 +104,9 @@ func (s *scanner) escape(i int) int {
 	return i + 6
 }
 
-// naming reports whether the string that is being read is a key, an id or a
-// method. Readers differ in what they make of half a surrogate pair, so that a
-// name with one is not the same for all of them. In any other string it is text
-// that somebody cut, which JSON.stringify writes so.
+// naming reports whether the current string is a key, an id or a method. Readers treat
+// half a surrogate pair differently, so a name with one is not the same for all of
+// them. Elsewhere it is text that somebody cut, which JSON.stringify writes this way.
 func (s *scanner) naming() bool {
 	switch len(s.opened) {
 	case 0:
@@ -195,9 +194,9 @@ func (s *scanner) literal(i int) int {
 	return s.hard(Syntax, i)
 }
 
-// appendText appends the text of a string, given without its quotes, with
-// escapes undone. Half of a surrogate pair becomes three bytes that are not UTF-8,
-// so that two texts are the same only where they are (WTF-8).
+// appendText appends the unescaped text of a string, given without its quotes. Half of
+// a surrogate pair becomes three bytes that are not UTF-8 (WTF-8), so that different
+// texts stay different.
 func appendText(dst, raw []byte) []byte {
 	for len(raw) > 0 {
 		i := bytes.IndexByte(raw, '\\')

@@ -7,10 +7,10 @@ import (
 
 // View reads one line, with or without its line end.
 //
-// An error is always a *Refusal. The Message beside it then still has the Kind
-// and the ID where they are beyond doubt, so that a refused request can be
-// answered, and nothing else. A line that begins an array is a Batch without an
-// error: nothing of it was read, and it must not be passed on.
+// An error is always a *Refusal. The Message then holds the Kind and the ID, if they
+// are beyond doubt, so that the caller can answer a refused request; its other fields
+// are empty. A line that begins with an array is a Batch without an error: View has not
+// read it, and the caller must not forward it.
 func View(line []byte) (Message, error) {
 	if len(line) > maxLine {
 		return Message{}, &Refusal{TooLong, maxLine}
@@ -36,8 +36,7 @@ func View(line []byte) (Message, error) {
 	return m, nil
 }
 
-// message makes a Message of the members that were found and refuses what
-// JSON-RPC does not allow.
+// message builds a Message from the members found, and refuses violations of JSON-RPC.
 func (s *scanner) message() Message {
 	m := Message{ID: s.id(), Params: s.members[topParams], Result: s.members[topResult], Error: s.members[topError]}
 	if string(s.members[topVersion]) != `"2.0"` {
@@ -87,7 +86,7 @@ func (s *scanner) request(m *Message, method []byte) {
 	}
 }
 
-// id is the id that was read, or nil where there is none or two.
+// id returns the id; nil if there is none or there are two.
 func (s *scanner) id() []byte {
 	id := s.members[topID]
 	if id == nil || s.twice[topID] {
@@ -100,7 +99,7 @@ func (s *scanner) id() []byte {
 	switch c := id[0]; {
 	case c == 'n', c == '"' && s.reason == "":
 		return id
-	case c == '"': // what was refused may stand in the id itself
+	case c == '"': // the refused part may be in the id itself
 		t := newScanner(id)
 		defer t.release()
 		if t.text(0); t.reason != "" {
@@ -108,7 +107,7 @@ func (s *scanner) id() []byte {
 		}
 		return id
 	case c == '-' || c-'0' < 10:
-		// 1.0, 1e0 and -0 come back from some peers as 1 and 0.
+		// Some peers return 1.0, 1e0 and -0 as 1 and 0.
 		if !bytes.ContainsAny(id, ".eE") && string(id) != "-0" {
 			return id
 		}
@@ -119,11 +118,11 @@ func (s *scanner) id() []byte {
 
 func (s *scanner) at(part []byte) int { return Offset(s.line, part) }
 
-// Offset is where a part of a line, as handed out by this package, begins in
-// it. The part must be a slice of the line.
+// Offset is the offset in a line of a part that this package returned. The part must be
+// a slice of the line.
 func Offset(line, part []byte) int { return cap(line) - cap(part) }
 
-// methodName is the string without allocating for the methods that MCP knows.
+// methodName returns the string; for MCP's methods it does not allocate.
 func methodName(raw []byte) string {
 	if bytes.IndexByte(raw, '\\') >= 0 {
 		return string(appendText(nil, raw[1:len(raw)-1]))
@@ -134,8 +133,7 @@ func methodName(raw []byte) string {
 	return string(raw[1 : len(raw)-1])
 }
 
-// methods holds the methods that go by often, so that naming one allocates
-// nothing.
+// methods holds the frequent methods, so that naming one does not allocate.
 var methods = func() map[string]string {
 	m := map[string]string{}
 	for _, name := range []string{
@@ -153,9 +151,9 @@ var methods = func() map[string]string {
 	return m
 }()
 
-// ErrorReply is the line, without its line end, that answers the request id
-// with an error. A nil id becomes null. A code from the range that MCP keeps to
-// itself, -32020 to -32099, becomes CodeInternal.
+// ErrorReply returns the line, without its line end, that answers the request id with
+// an error. A nil id becomes null. A code from MCP's reserved range, -32020 to -32099,
+// becomes CodeInternal.
 func ErrorReply(id []byte, code int, message string) []byte {
 	if code <= -32020 && code >= -32099 {
 		code = CodeInternal

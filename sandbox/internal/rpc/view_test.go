@@ -41,8 +41,8 @@ func TestViewReadsEveryKindOfMessage(t *testing.T) {
 	}
 }
 
-// Each line is refused for its reason, and its twin, which differs in what the
-// reason names alone, is accepted.
+// Each line is refused for its reason. Its twin differs only in the named fault, and is
+// accepted.
 func TestViewRefusesWhatReadersReadDifferently(t *testing.T) {
 	deep := func(n int) string { // n levels below the message itself
 		return `{"jsonrpc":"2.0","method":"x","params":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}`
@@ -130,8 +130,8 @@ func TestViewRefusesWhatReadersReadDifferently(t *testing.T) {
 	}
 }
 
-// Somebody waits for the answer to a request that is refused: its id is found
-// even when it stands behind what is refused.
+// Somebody waits for the answer to a refused request: View finds the id even if it
+// follows the fault.
 func TestViewFindsTheIDOfARefusedRequest(t *testing.T) {
 	for line, id := range map[string]string{
 		`{"method":"x","params":{"a":1,"a":2},"jsonrpc":"2.0","id":12}`:                                                       "12",

@@ -8,17 +8,17 @@ import (
 	"unicode/utf8"
 )
 
-// The functions in this file walk over parts of a line that View accepted, and
-// rely on that: of other bytes they make something or nothing, but do not panic.
+// The functions in this file walk over parts of a line that View accepted. For other
+// bytes their result is arbitrary, but they do not panic.
 
-// Members yields the keys, with escapes undone, and the raw values of an
-// object, in order. For anything else it yields nothing. A key without escapes
-// is a slice of the object.
+// Members yields the unescaped keys and the raw values of an object, in order. For any
+// other value it yields nothing. A key without escapes is a slice of the object.
 func Members(object []byte) iter.Seq2[[]byte, []byte] {
 	return members(object, func(_ []byte, at int) int { return skip(object, at) })
 }
 
-// members asks for the end of each value, by its key and where it begins.
+// members is Members with a function that returns the end of each value, given its key
+// and its start.
 func members(object []byte, endOf func(key []byte, at int) int) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		i := opening(object, '{')
@@ -42,8 +42,8 @@ func members(object []byte, endOf func(key []byte, at int) int) iter.Seq2[[]byte
 	}
 }
 
-// Elements yields the raw values of an array, in order. For anything else it
-// yields nothing.
+// Elements yields the raw values of an array, in order. For any other value it yields
+// nothing.
 func Elements(array []byte) iter.Seq[[]byte] {
 	return func(yield func(value []byte) bool) {
 		i := opening(array, '[')
@@ -57,7 +57,7 @@ func Elements(array []byte) iter.Seq[[]byte] {
 	}
 }
 
-// Get is the raw value of a key of an object, or nil.
+// Get returns the raw value of a key of an object, or nil.
 func Get(object []byte, key string) []byte {
 	for k, v := range Members(object) {
 		if string(k) == key {
@@ -67,10 +67,10 @@ func Get(object []byte, key string) []byte {
 	return nil
 }
 
-// Fields finds the raw values of the known keys of an object and refuses an
-// object with a key that some readers take for a known one. A value stays nil
-// where its key is absent; an object that is none has no keys. len(values) is
-// len(known), and no known key looks like another. The error is a *Refusal with an
+// Fields stores the raw values of an object's known keys in values. It refuses an
+// object with a key that some readers take for a known one. A value stays nil if its
+// key is absent; a value that is not an object has no keys. len(values) must be
+// len(known), and no known key may look like another. The error is a *Refusal with an
 // offset into the object.
 func Fields(object []byte, known []string, values [][]byte) error {
 	clear(values)
@@ -82,9 +82,9 @@ func Fields(object []byte, known []string, values [][]byte) error {
 	return nil
 }
 
-// FieldsOf is Fields for an object with a long list in it, the last of the known
-// members, whose elements it collects on the way: no more than one beyond most, as
-// a line has room for millions. They are nil where that is no array.
+// FieldsOf is Fields for an object with a long list: the last of the known keys. It
+// collects the list's elements on the way, at most one more than most, since a line has
+// room for millions. elements is nil if the value is not an array.
 func FieldsOf(object []byte, known []string, values [][]byte, most int) (elements [][]byte, err error) {
 	clear(values)
 	list := known[len(known)-1]
@@ -102,8 +102,8 @@ func FieldsOf(object []byte, known []string, values [][]byte, most int) (element
 	return elements, nil
 }
 
-// elementsAt are the elements of the array at i, up to one beyond most, and the
-// offset behind it.
+// elementsAt returns the elements of the array at i, up to one more than most, and the
+// offset after the array.
 func elementsAt(raw []byte, i, most int) (elements [][]byte, end int) {
 	elements = [][]byte{}
 	for i = blank(raw, i+1); i < len(raw) && raw[i] != ']'; {
@@ -121,7 +121,7 @@ func elementsAt(raw []byte, i, most int) (elements [][]byte, end int) {
 	return elements, min(i+1, len(raw))
 }
 
-// Field is Fields for one member, for who walks an object himself.
+// Field is Fields for one member, for a caller that walks the object itself.
 func Field(object, key, value []byte, known []string, values [][]byte) error {
 	if bytes.IndexByte(key, 0) >= 0 {
 		return &Refusal{NULKey, Offset(object, value)}
@@ -140,8 +140,8 @@ func Field(object, key, value []byte, known []string, values [][]byte) error {
 	return nil
 }
 
-// LooksLike reports whether a key is not name, but equal to it for a reader
-// that folds case as Unicode does.
+// LooksLike reports whether a key differs from name but equals it under Unicode case
+// folding.
 func LooksLike(key []byte, name string) bool {
 	// Every fold of an ASCII letter is at most three bytes long (K, U+212A).
 	if len(key) < len(name) || len(key) > 3*len(name) || string(key) == name {
@@ -150,7 +150,7 @@ func LooksLike(key []byte, name string) bool {
 	return bytes.EqualFold(key, []byte(name))
 }
 
-// IsString reports whether a raw value is a string; so do the others.
+// IsString reports whether a raw value is a string.
 func IsString(raw []byte) bool { return len(raw) > 1 && raw[0] == '"' }
 
 // IsObject reports whether a raw value is an object.
@@ -159,8 +159,8 @@ func IsObject(raw []byte) bool { return len(raw) > 1 && raw[0] == '{' }
 // IsArray reports whether a raw value is an array.
 func IsArray(raw []byte) bool { return len(raw) > 1 && raw[0] == '[' }
 
-// Text is the text of a raw string value with escapes undone; ok is false for
-// any other value.
+// Text returns the unescaped text of a raw string value; ok is false for any other
+// value.
 func Text(raw []byte) (text string, ok bool) {
 	if !IsString(raw) {
 		return "", false
@@ -172,9 +172,9 @@ func Text(raw []byte) (text string, ok bool) {
 	return string(appendText(make([]byte, 0, len(raw)), raw)), true
 }
 
-// AppendString appends a text as a JSON string. It escapes what JSON demands
-// and what a terminal or a line reader could take for more than text; bytes that
-// are not UTF-8 become U+FFFD.
+// AppendString appends a text as a JSON string. It escapes the characters that JSON
+// demands and those that a terminal or a line reader could interpret. Bytes that are
+// not UTF-8 become U+FFFD.
 func AppendString(dst []byte, text string) []byte {
 	const hexDigits = "0123456789abcdef"
 	dst = append(dst, '"')
@@ -193,8 +193,8 @@ func AppendString(dst []byte, text string) []byte {
 	return append(dst, '"')
 }
 
-// IDKey is the same for two ids that are the same number or the same text,
-// however they are escaped, and differs for a number and a text.
+// IDKey returns a key for an id. Two ids have the same key if they are the same number
+// or the same text, however it is escaped; a number and a text never do.
 func IDKey(id []byte) string {
 	if IsString(id) && bytes.IndexByte(id, '\\') >= 0 {
 		return string(appendText([]byte{'"'}, id[1:len(id)-1])) + `"`
@@ -202,9 +202,9 @@ func IDKey(id []byte) string {
 	return string(id)
 }
 
-// OtherID is the same id as the other type, "2" for 2 and 2 for "2", or nil where
-// there is none. Servers answer with it, and the TypeScript and the Python SDK take
-// it for what it stands for.
+// OtherID returns the same id in the other type, "2" for 2 and 2 for "2", or nil if
+// there is none. Some servers answer with it, and the TypeScript and the Python SDK
+// accept it.
 func OtherID(id []byte) []byte {
 	if IsString(id) {
 		if id = id[1 : len(id)-1]; whole(id) {
@@ -218,7 +218,7 @@ func OtherID(id []byte) []byte {
 	return append(append([]byte{'"'}, id...), '"')
 }
 
-// whole reports whether a text is a whole number as it is usually written.
+// whole reports whether a text is a whole number in its usual form.
 func whole(text []byte) bool {
 	digits := bytes.TrimPrefix(text, []byte("-"))
 	if len(digits) == 0 || digits[0] == '0' && len(text) > 1 {
@@ -232,7 +232,7 @@ func whole(text []byte) bool {
 	return true
 }
 
-// opening is the offset of what follows the opening bracket, or -1.
+// opening is the offset after the opening bracket and blanks, or -1.
 func opening(raw []byte, bracket byte) int {
 	i := blank(raw, 0)
 	if i >= len(raw) || raw[i] != bracket {
@@ -241,7 +241,7 @@ func opening(raw []byte, bracket byte) int {
 	return blank(raw, i+1)
 }
 
-// next is the offset of what follows a comma at or behind i, or -1.
+// next is the offset after a comma at or after i and the blanks around it, or -1.
 func next(raw []byte, i int) int {
 	if i = blank(raw, i); i >= len(raw) || raw[i] != ',' {
 		return -1
@@ -256,7 +256,7 @@ func blank(raw []byte, i int) int {
 	return i
 }
 
-// skip is the offset behind the value at i of a valid text.
+// skip is the offset after the value at i of a valid text.
 func skip(raw []byte, i int) int {
 	depth := 0
 	for i < len(raw) {
@@ -287,8 +287,8 @@ func skip(raw []byte, i int) int {
 	return i
 }
 
-// What a byte outside of strings is to skip. The zero value is a part of a number
-// or a literal.
+// The classes of bytes outside of strings, for skip. The zero value is a part of a
+// number or a literal.
 const (
 	scalar byte = iota
 	quote
@@ -300,8 +300,8 @@ const (
 var classes = [256]byte{'"': quote, '{': opens, '[': opens, '}': closes, ']': closes,
 	' ': between, '\t': between, '\r': between, '\n': between, ',': between, ':': between}
 
-// String reads the string whose quote is at i: end is the offset behind it, and
-// plain is whether it is free of escapes. It looks at each byte once.
+// String reads the string whose quote is at i: end is the offset after it, and plain
+// reports that it has no escapes. It reads each byte once.
 func String(raw []byte, i int) (end int, plain bool) {
 	plain = true
 	for i++; i < len(raw); {
@@ -326,7 +326,7 @@ func String(raw []byte, i int) (end int, plain bool) {
 	return len(raw), plain
 }
 
-// quoteOrSlash is special for a quote and a backslash alone.
+// quoteOrSlash is special for a quote and a backslash only.
 func quoteOrSlash(w uint64) uint64 {
 	const lo, hi = 0x0101010101010101, 0x8080808080808080
 	quote, slash := w^(lo*'"'), w^(lo*'\\')

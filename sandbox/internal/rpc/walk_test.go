@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What FieldsOf finds is what Fields and Elements do.
+// FieldsOf must find the same as Fields and Elements.
 func TestFieldsOfIsFieldsAndElements(t *testing.T) {
 	for _, object := range []string{
 		`{}`, `{"list":[]}`, `{"list":[1]}`, `{"a":1,"list":[{"x":[1,2]},"]", [] ,null],"b":"]"}`, ` { "list" : [ 1 , "a,b" ] , "a" : [3] } `,
@@ -43,7 +43,7 @@ func TestFieldsOfIsFieldsAndElements(t *testing.T) {
 	}
 }
 
-// Other text is nobody's business, but ends nothing.
+// The result for other text does not matter, but the process must survive.
 func TestFieldsOfTextThatIsNone(t *testing.T) {
 	for _, text := range []string{``, `{`, `{"list"`, `{"list":`, `{"list":[`, `{"list":[1,2`, `{"list":[,]}`, `{"list":[1 2]}`, `{"list":[}`, `{"list":["`, `{"list":[\`} {
 		var values [1][]byte
@@ -51,7 +51,7 @@ func TestFieldsOfTextThatIsNone(t *testing.T) {
 	}
 }
 
-// A list of millions of nothings is not kept to be refused.
+// A list of millions of empty elements must not be stored only to be refused.
 func TestFieldsOfKeepsNoMoreThanItIsTold(t *testing.T) {
 	var values [2][]byte
 	elements, err := FieldsOf([]byte(`{"list":[1,2,3,4,5],"a":7}`), []string{"a", "list"}, values[:], 2)
@@ -60,8 +60,8 @@ func TestFieldsOfKeepsNoMoreThanItIsTold(t *testing.T) {
 	}
 }
 
-// Names that differ in half of a surrogate pair are two: taken for one, what was
-// allowed for the first would be for the second.
+// Names that differ in half of a surrogate pair are different names: if they counted as
+// one, an approval of the first would cover the second.
 func TestCutPairsDiffer(t *testing.T) {
 	texts := map[string]bool{}
 	for _, raw := range []string{`"a\ud83d"`, `"a\ud83e"`, `"a\udc00"`, `"a\ufffd"`, `"a"`, `"a\ude00\ud83d"`, `"a\ud83d\ude00"`} {
@@ -73,7 +73,8 @@ func TestCutPairsDiffer(t *testing.T) {
 	}
 }
 
-// Two SDKs take "2" for 2. What they do not read as the same number is no other.
+// Two SDKs accept "2" for 2. A text that they do not parse as the number is a different
+// id.
 func TestOtherID(t *testing.T) {
 	for id, want := range map[string]string{
 		`2`: `"2"`, `"2"`: `2`, `0`: `"0"`, `"-7"`: `-7`, `"02"`: ``, `"-"`: ``, `"-0"`: ``, `" 2"`: ``, `"2.0"`: ``, `"1e3"`: ``, `""`: ``, `"a"`: ``, `null`: ``,
