@@ -9,13 +9,13 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
-// override is CAP_DAC_OVERRIDE, the one capability that root's launcher keeps: the
-// folders of control groups are to be written to by nobody else (mode 0555). Which
-// files it is about is Landlock's.
+// override is CAP_DAC_OVERRIDE, the only capability that root's launcher keeps: the
+// folders of control groups have mode 0555, and nobody else may write to them. Landlock
+// limits it to these files.
 const override = 1 << unix.CAP_DAC_OVERRIDE
 
-// dropCapabilities takes the others from every thread. Without privileges there is
-// nothing to drop.
+// dropCapabilities drops all others on every thread. An unprivileged process has none
+// to drop.
 func dropCapabilities() error {
 	hdr := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	have := &[2]unix.CapUserData{}

@@ -1,8 +1,9 @@
-// Package confine takes from a launcher, for good and on every thread, what it does
-// not need once its server runs: the launcher reads the JSON, the DNS and the TLS of
-// a stranger, and what such bytes could make of it has the launcher's rights.
+// Package confine irrevocably removes from a launcher, on every thread, the rights that
+// it does not need once its server runs. The launcher parses a stranger's JSON, DNS and
+// TLS, and an exploit in such bytes would have the launcher's rights.
 //
-// No new privileges, no capabilities, Landlock, a system call filter, no core and no debugger:
+// No new privileges, no capabilities, Landlock, a system call filter, no core and no
+// debugger:
 //
 //	no_new_privs  every thread
 //	capabilities  every thread: none but root's CAP_DAC_OVERRIDE
@@ -10,11 +11,10 @@
 //	seccomp       every thread; the eye has a filter of its own
 //	undumpable    the process
 //
-// It is irrevocable. An error leaves a process that is confined in part and must not
-// go on.
+// After an error the process is only partly confined and must not continue.
 //
-// What reaches other processes (signals, their memory through the eye) is not this
-// package's: a launcher has that taken from it before it has threads
+// Access to other processes (signals, their memory through the eye) is not this
+// package's concern: a launcher loses it before it has threads
 // (sandbox/internal/scope).
 package confine
 
@@ -23,37 +23,37 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Needs is what a launcher keeps. The zero value keeps nothing but the descriptors
-// that are open, and lacks both layers.
+// Needs lists the rights that a launcher keeps. The zero value keeps only the open
+// descriptors and enforces neither layer.
 type Needs struct {
-	ABI     int         // of Landlock, of which every right is decided about; 0: without that layer
-	Rules   []Rule      // what Landlock leaves of files
-	Connect []plan.Span // ports of TCP that may be connected to (ABI 4)
+	ABI     int         // of Landlock, all of whose rights are handled; 0: no Landlock
+	Rules   []Rule      // the files that Landlock still allows
+	Connect []plan.Span // TCP ports that the launcher may connect to (ABI 4)
 
-	Looks bool // into the server's processes, which is the eye's work then
+	Looks bool // whether the eye looks into the server's processes
 
-	Filter bool // the filter is put on
+	Filter bool // whether to load the filter
 	Calls  seccomp.Launcher
 }
 
-// Access is what a rule leaves below its path.
+// Access is the access that a rule allows below its path.
 type Access uint8
 
 // The kinds of access.
 const (
 	Read   Access = iota + 1 // read files
 	List                     // read files and folders
-	Empty                    // list, and take away empty folders
-	Remove                   // list, and take away
-	Edit                     // list, make, change, rename and take away files and folders
+	Empty                    // list, and remove empty folders
+	Remove                   // list, and remove
+	Edit                     // list, make, change, rename and remove files and folders
 )
 
-// Rule leaves one access to a file or to all below a folder. The path is resolved
-// when the rule is made, and the rule is of what it led to then.
+// Rule allows one kind of access to a file or to everything below a folder. The path is
+// resolved when the rule is made; a later change of the path does not move the rule.
 type Rule struct {
 	Path   string
 	Access Access
-	// Needed has the confinement fail where the path is not there. Otherwise there
-	// is nothing to leave.
+	// Needed makes the confinement fail if the path does not exist. Otherwise the rule
+	// is skipped.
 	Needed bool
 }

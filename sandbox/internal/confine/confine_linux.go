@@ -44,8 +44,8 @@ func Process(n Needs) error {
 		}
 	}
 	if n.ABI > 0 {
-		// On every thread. The kernel would do it at once from ABI 8 on
-		// (LANDLOCK_RESTRICT_SELF_TSYNC), and to the eye as well.
+		// On every thread. From ABI 8 on the kernel could do it at once
+		// (LANDLOCK_RESTRICT_SELF_TSYNC), but then for the eye as well.
 		if err := ll.AllThreadsLandlockRestrictSelf(rules, 0); err != nil {
 			return os.NewSyscallError("landlock_restrict_self", err)
 		}
@@ -56,14 +56,15 @@ func Process(n Needs) error {
 	return seccomp.Seal()
 }
 
-// undumpable keeps a debugger of the user's, and a core, from what the launcher
-// holds in its memory. Everything in /proc/PID that has an owner is root's then.
+// undumpable keeps the launcher's memory from the user's debugger and from a core dump.
+// It also makes root the owner of the files in /proc/PID.
 func undumpable() error {
 	return os.NewSyscallError("prctl(PR_SET_DUMPABLE)", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
 }
 
-// noNewPrivs sets it on every thread. Where this one has it, it was there before the
-// others; one that lacked it could not be put under a filter, which ends the process.
+// noNewPrivs sets no_new_privs on every thread. If this thread has it, the thread got
+// it before the others existed, and so did they; a thread without it could not load a
+// filter, which would end the process.
 func noNewPrivs() error {
 	if set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err == nil && set == 1 {
 		return nil
@@ -71,11 +72,11 @@ func noNewPrivs() error {
 	return os.NewSyscallError("prctl(PR_SET_NO_NEW_PRIVS)", ll.AllThreadsPrctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 }
 
-// configs are the rights that the ABIs have.
+// configs are the rights of each ABI.
 var configs = map[int]landlock.Config{1: landlock.V1, 2: landlock.V2, 3: landlock.V3, 4: landlock.V4, 5: landlock.V5, 6: landlock.V6}
 
-// ruleset makes the launcher's. The ABI is asserted: less than was asked for is an
-// error.
+// ruleset makes the launcher's ruleset. It asserts the ABI: a kernel with less than
+// planned is an error.
 func ruleset(n Needs) (int, error) {
 	full, ok := configs[n.ABI]
 	if !ok {
@@ -97,8 +98,8 @@ func ruleset(n Needs) (int, error) {
 }
 
 func add(fd int, n Needs, attr ll.RulesetAttr) error {
-	// What puts a ruleset on every thread lists them (go-landlock's issue 39), and
-	// so does what puts the filter on.
+	// The loops that put a ruleset on every thread list the threads (go-landlock's
+	// issue 39); so does the code that loads the filter.
 	rules := append([]Rule{{Path: fmt.Sprintf("/proc/%d/task", os.Getpid()), Access: List, Needed: true}}, n.Rules...)
 	for _, r := range rules {
 		if err := addRule(fd, r, attr.HandledAccessFS); err != nil {
@@ -118,7 +119,8 @@ func add(fd int, n Needs, attr ll.RulesetAttr) error {
 	if len(n.Connect) == 0 {
 		return nil
 	}
-	// Any port: package net binds to it to learn what this machine's sockets can do.
+	// Any port: package net binds to one to learn the abilities of this machine's
+	// sockets.
 	return addPort(fd, 0, ll.AccessNetBindTCP)
 }
 
@@ -130,7 +132,7 @@ func addPort(fd int, port, access uint64) error {
 	return nil
 }
 
-// rights are those of each access, on a folder.
+// rights are the rights of each access, on a folder.
 var rights = map[Access]uint64{
 	Read:   ll.AccessFSReadFile,
 	List:   ll.AccessFSReadFile | ll.AccessFSReadDir,
@@ -143,7 +145,7 @@ var rights = map[Access]uint64{
 // ofFiles are the rights that a rule on a file may have.
 const ofFiles = ll.AccessFSReadFile | ll.AccessFSWriteFile | ll.AccessFSTruncate
 
-// addRule adds one rule. Whether the path is a folder is asked of what was opened.
+// addRule adds one rule. It asks the opened descriptor whether the path is a folder.
 func addRule(fd int, r Rule, handled uint64) error {
 	access, ok := rights[r.Access]
 	if !ok {

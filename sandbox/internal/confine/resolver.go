@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// Resolver is what it takes to go on asking for names as the host does: rules for
-// its files, and whether the C library's resolver, which package net turns to for
-// what it does not know itself, has modules to load or services of the host to ask
-// (nsswitch.conf(5)).
+// Resolver returns the rules for the files that name resolution needs on this host.
+// modules reports whether the C library's resolver, which package net uses for sources
+// it does not know, has to load modules or ask services of the host (nsswitch.conf(5)).
 func Resolver() (rules []Rule, modules bool) {
 	for _, f := range []string{"hosts", "nsswitch.conf", "host.conf", "gai.conf", "services", "mdns.allow"} {
 		rules = append(rules, Rule{Path: filepath.Join("/etc", f), Access: Read})
@@ -25,10 +24,10 @@ func Resolver() (rules []Rule, modules bool) {
 	return rules, true
 }
 
-// configuration are the rules for resolv.conf. Who changes it puts another file in
-// its place, so that the rule is for its folder: of what a link leads to, and of /etc
-// itself for a user, to whom nothing of his own is there. For root the file itself
-// has to do.
+// configuration returns the rules for resolv.conf. Programs update it by replacing the
+// file, so the rule covers its folder: the folder of a link's target, and for an
+// unprivileged user /etc itself, which holds nothing private to him. For root the rule
+// covers only the file itself.
 func configuration(file string, root bool) []Rule {
 	rules := []Rule{{Path: file, Access: Read}}
 	real, err := filepath.EvalSymlinks(file)
@@ -41,8 +40,8 @@ func configuration(file string, root bool) []Rule {
 	return rules
 }
 
-// foreign reports whether host names are looked up by anything but files and DNS,
-// which every C library has without a module.
+// foreign reports whether host names come from sources other than files and DNS, which
+// every C library supports without a module.
 func foreign(nsswitch string) bool {
 	for line := range strings.Lines(nsswitch) {
 		line, _, _ = strings.Cut(line, "#")

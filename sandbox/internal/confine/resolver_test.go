@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A host whose names come from a service needs the C library's modules and sockets;
-// on any other one a launcher has neither.
+// On a host whose names come from a service, the launcher needs the C library's modules
+// and sockets. On any other host it gets neither.
 func TestForeignSources(t *testing.T) {
 	for text, want := range map[string]bool{
 		"": false,
@@ -25,9 +25,9 @@ func TestForeignSources(t *testing.T) {
 	}
 }
 
-// Who changes the nameservers puts another file in the place of the old one. A rule
-// for the file alone would leave the launcher without names then; one for all of /etc
-// would give root's launcher the shadow file.
+// A change of the nameservers replaces the file. With a rule for the file alone, the
+// launcher would then lose its names; a rule for all of /etc would give root's launcher
+// the shadow file.
 func TestRulesForTheResolversFile(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
