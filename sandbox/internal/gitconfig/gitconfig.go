@@ -1,5 +1,6 @@
-// Package gitconfig reads git's configuration as far as it leads git to files that it
-// runs or that configure it. It is pure: it opens nothing, and a text is all it knows.
+// Package gitconfig reads the settings of git's configuration that lead git to files
+// that it runs or that configure it. It is pure: it opens no file and reads only the
+// given text.
 package gitconfig
 
 import (
@@ -11,8 +12,8 @@ import (
 // "section.subsection.name", section and name in lower case.
 type Setting struct{ Key, Value string }
 
-// Parse reads a git configuration as far as it can be read (git-config(1),
-// Syntax). A line that git would refuse is left out; git reads nothing then.
+// Parse reads a git configuration as far as possible (git-config(1), Syntax). It skips
+// a line that git would refuse; git then reads nothing.
 func Parse(text string) []Setting {
 	var out []Setting
 	section := ""
@@ -89,7 +90,7 @@ func gitValue(text string) (value, rest string) {
 		case ch == '\\' && i+1 < len(text):
 			i++
 			switch text[i] {
-			case '\n': // goes on in the next line
+			case '\n': // continues on the next line
 			case 'n':
 				b.WriteByte('\n')
 			case 't':
@@ -111,19 +112,19 @@ func gitValue(text string) (value, rest string) {
 	return strings.TrimSpace(b.String()), ""
 }
 
-// Names says how a setting names files.
+// Names says in which form a setting names files.
 type Names int
 
-// How a setting names files.
+// The forms.
 const (
 	Nothing Names = iota
-	Path          // a file or folder, from the working tree
-	Config        // more configuration, from the file itself
+	Path          // a file or folder, relative to the working tree
+	Config        // more configuration, relative to the file itself
 	Command       // a command, run in the working tree
 )
 
-// gitKeys are the settings by which git is led to files that it runs or that
-// configure it (git-config(1), gitattributes(5)). "*" stands for a subsection.
+// gitKeys are the settings that lead git to files that it runs or that configure it
+// (git-config(1), gitattributes(5)). "*" stands for a subsection.
 var gitKeys = []struct {
 	key   string
 	names Names
@@ -143,7 +144,8 @@ var gitKeys = []struct {
 	{"hook.*.command", Command}, {"init.templatedir", Path}, {"gc.recentobjectshook", Command},
 }
 
-// Leads is how a setting names files, and which: relative paths as they are.
+// Leads returns the form in which a setting names files, and the files: relative paths
+// as written.
 func (s Setting) Leads() (Names, []string) {
 	for _, k := range gitKeys {
 		if !sameKey(k.key, s.Key) {
@@ -161,8 +163,7 @@ func (s Setting) Leads() (Names, []string) {
 	return Nothing, nil
 }
 
-// sameKey compares a key with a pattern, in which "*" stands for a subsection or
-// a name.
+// sameKey compares a key with a pattern in which "*" stands for a subsection or a name.
 func sameKey(pattern, key string) bool {
 	before, after, ok := strings.Cut(pattern, "*")
 	if !ok {
@@ -171,8 +172,8 @@ func sameKey(pattern, key string) bool {
 	return len(key) > len(before)+len(after) && strings.HasPrefix(key, before) && strings.HasSuffix(key, after)
 }
 
-// FromHome is a path of a setting, absolute: "~/" is the home, "%(prefix)/" is
-// nothing of the user's, and all else is relative to a folder.
+// FromHome makes a setting's path absolute: "~/" is the home; "%(prefix)/" names
+// nothing of the user's, and the result is ""; any other path is relative to dir.
 func FromHome(p, home, dir string) string {
 	p = strings.TrimPrefix(p, ":(optional)")
 	switch {

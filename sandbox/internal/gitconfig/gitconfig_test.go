@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A setting that is not read is a program of the server's that git runs.
+// If a setting is missed, git runs a program that the server wrote.
 func TestParseGitConfig(t *testing.T) {
 	got := Parse(`
 # a comment
