@@ -10,11 +10,11 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// A path of the host's may be any bytes. libcontainer hands its mounts to itself in
-// JSON, which has text alone, and follows links in what it mounts and where: a path
-// that is no text goes by a link to it.
+// A path of the host may consist of any bytes. libcontainer passes its mounts to its
+// child in JSON, which holds only text, and follows links in sources and targets. So a
+// path that is not text is replaced by a link to it.
 
-// alias is how libcontainer is told the source and the target of the mount i of a
+// alias returns the source and the target that libcontainer gets for the mount i of a
 // root.
 func alias(rootfs string, i int, m plan.Mount) (source, target string) {
 	source, target = m.Source, m.Target
@@ -47,7 +47,7 @@ func linkAlias(rootfs string, i int, m plan.Mount) error {
 	return nil
 }
 
-// Unlink takes away the links of a root, once everything is mounted.
+// Unlink removes the links of a root, after all mounts are made.
 func Unlink(rootfs string, p plan.Plan) error {
 	for i, m := range p.Root {
 		if utf8.ValidString(m.Target) {

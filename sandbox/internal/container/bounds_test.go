@@ -18,7 +18,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// everyCall fails the test for calls whose failure f does not tell of.
+// everyCall fails the test for system calls whose failure f does not report.
 func everyCall(t *testing.T, numbers []uintptr, chosen func(fault.Call) bool, f func() error) {
 	t.Helper()
 	unheard, err := fault.Each(numbers, unix.EIO, chosen, f)
@@ -30,8 +30,9 @@ func everyCall(t *testing.T, numbers []uintptr, chosen func(fault.Call) bool, f 
 	}
 }
 
-// A source that is exchanged for a link between the plan and the mount leads to a
-// folder that nobody granted: also a link above it, and one that leads to the same.
+// If a source is replaced by a link between the plan and the mount, it leads to a
+// folder that nobody granted. That includes a link above it, and one to the same
+// folder.
 func TestPinsFollowNoLink(t *testing.T) {
 	dir := t.TempDir()
 	granted, up, link := filepath.Join(dir, "folder", "granted"), filepath.Join(dir, "up"), filepath.Join(dir, "link")
@@ -67,7 +68,7 @@ func TestPinsFollowNoLink(t *testing.T) {
 	}
 }
 
-// whole is a root with every kind of a step.
+// whole is a root with a step of every kind.
 func whole(dir string) plan.Plan {
 	return plan.Plan{Root: []plan.Mount{
 		{Kind: plan.MountDir, Target: "/etc"},
@@ -92,8 +93,8 @@ func whole(dir string) plan.Plan {
 	}}
 }
 
-// What is in the root and is not a mount is made beforehand: what is missing there
-// is a mount that fails, and what is too much is somebody's file.
+// The skeleton contains every step of the root that is not a mount: a missing one makes
+// a mount fail, and a surplus one is somebody's file.
 func TestSkeletonIsThePlans(t *testing.T) {
 	dir := t.TempDir()
 	if err := errors.Join(os.WriteFile(filepath.Join(dir, "system"), []byte("of the system"), 0o644), os.Mkdir(filepath.Join(dir, "\xff"), 0o700)); err != nil {
@@ -206,8 +207,8 @@ func TestSkeletonIsThePlans(t *testing.T) {
 	}
 }
 
-// The flags of each mount are what keeps a folder read-only, without setuid
-// programs, devices, and programs of the server's own.
+// The flags of each mount keep a folder read-only and exclude setuid programs, devices,
+// and the server's own programs.
 func TestMountsAreThePlans(t *testing.T) {
 	const rec = unix.MS_BIND | unix.MS_REC
 	const quiet = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
@@ -256,9 +257,8 @@ func TestMountsAreThePlans(t *testing.T) {
 	}
 }
 
-// Each limit is where the plan says that it is held: one that is nowhere is a
-// server that takes all of the machine, and swap without a bound is one that makes
-// it slow.
+// Each limit is in the group that the plan names. Without it, a server could take the
+// whole machine; swap without a bound makes the machine slow.
 func TestLimitsAreInTheirGroups(t *testing.T) {
 	limits := func(how plan.LimitHow) plan.Plan {
 		return plan.Plan{Process: plan.Process{UID: 1000}, Limits: []plan.Limit{{Name: plan.LimitMemory, How: how, Value: 64 << 20}, {Name: plan.LimitProcesses, How: how, Value: 17},
@@ -290,7 +290,7 @@ func TestLimitsAreInTheirGroups(t *testing.T) {
 		t.Error("groups without a limit of the plan")
 	}
 	p = limits(plan.HowRlimit)
-	p.Limits[0].Name = plan.LimitTmp // is not the groups' to hold
+	p.Limits[0].Name = plan.LimitTmp // groups do not hold it
 	p.Process.UID, p.CgroupParent = 0, "/parent"
 	g, err := cgroup(p, "id")
 	if err != nil || !g.Rootless || g.Name != "" || g.Path != "/parent/mcpen-id" || !unlimited(g.Resources) {
@@ -301,7 +301,7 @@ func TestLimitsAreInTheirGroups(t *testing.T) {
 	if g, err = cgroup(p, "id"); err != nil || g.Rootless {
 		t.Errorf("of root, with limits: %+v, %v", g, err)
 	}
-	// One limit alone is enough to have a group for.
+	// One limit alone is enough for a group.
 	for i := range 3 {
 		p := limits(plan.HowCgroup2)
 		p.Limits = p.Limits[i : i+1]
@@ -309,7 +309,7 @@ func TestLimitsAreInTheirGroups(t *testing.T) {
 			t.Errorf("%s alone is no limit (%v)", p.Limits[0].Name, err)
 		}
 	}
-	// Devices: four kinds of nodes without hardware, two more where there are terminals.
+	// Devices: four kinds of nodes without hardware, two more with terminals.
 	devices := func(p plan.Plan) (out []string) {
 		g, err := cgroup(p, "id")
 		if err != nil {
@@ -331,7 +331,7 @@ func TestLimitsAreInTheirGroups(t *testing.T) {
 	}
 }
 
-// The capabilities and namespaces of the stages, and what of /proc is hidden.
+// The capabilities and namespaces of the stages, and the hidden parts of /proc.
 func TestConfigIsThePlans(t *testing.T) {
 	user := plan.Plan{Process: plan.Process{UID: 1000, GID: 1001}, Network: plan.Network{Ephemeral: plan.Span{First: 40000, Last: 50000}}}
 	c, err := Config(user, "/r", "id")
@@ -377,7 +377,7 @@ func TestConfigIsThePlans(t *testing.T) {
 	if want := append(slices.Clone(setup), "CAP_SYS_ADMIN", "CAP_NET_RAW"); !slices.Equal(c.Capabilities.Effective, want) || !slices.Equal(c.Capabilities.Permitted, want) || len(setup) != 3 {
 		t.Errorf("capabilities where something is reachable: %+v", c.Capabilities)
 	}
-	if c.RootlessEUID || !c.RootlessCgroups { // the groups of version 1 are made by us
+	if c.RootlessEUID || !c.RootlessCgroups { // this package makes the groups of version 1
 		t.Errorf("root: %+v", c)
 	}
 	if !unlimited(c.Cgroups.Resources) || !c.Cgroups.Rootless || c.Cgroups.Name != "id" {
@@ -395,7 +395,7 @@ func TestConfigIsThePlans(t *testing.T) {
 	}
 }
 
-// A thread that did not get into a group would start a server without its limits.
+// If a thread did not get into a group, the server would start without its limits.
 func TestMovesThatFailAreHeardOf(t *testing.T) {
 	dir := t.TempDir()
 	in, own := filepath.Join(dir, "in"), filepath.Join(dir, "own")
@@ -444,7 +444,7 @@ func TestMovesThatFailAreHeardOf(t *testing.T) {
 	}
 }
 
-// The state that libcontainer finds is written whole, or there is no container.
+// libcontainer's state is written as a whole, or there is no container.
 func TestCreateSaysWhatItCouldNotWrite(t *testing.T) {
 	p := plan.Plan{Process: plan.Process{UID: os.Getuid(), GID: os.Getgid()}, Network: plan.Network{Ephemeral: plan.Span{First: 40000, Last: 50000}}}
 	root := filepath.Join(t.TempDir(), "root")

@@ -1,5 +1,5 @@
 // Package container turns a plan into a libcontainer configuration, the skeleton of
-// directories on which its mounts are made, and the control groups of its limits.
+// directories for its mounts, and the control groups for its limits.
 package container
 
 import (
@@ -16,16 +16,16 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// setup are the capabilities of the stages that set the sandbox up, inside its
-// own user namespace. The server gets none.
+// setup are the capabilities of the stages that set up the sandbox, inside its own user
+// namespace. The server gets none.
 var setup = []string{
 	"CAP_SETFCAP",          // to map id 0 into the nested user namespace (Linux 5.12)
 	"CAP_NET_ADMIN",        // routes
 	"CAP_NET_BIND_SERVICE", // listeners on 53, 80, 443
 }
 
-// Config is the configuration of one sandbox. It is pure; rootfs is the
-// skeleton's directory and id names the sandbox.
+// Config returns the configuration of one sandbox. It is pure. rootfs is the skeleton's
+// directory and id names the sandbox.
 func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 	mounts, err := mounts(p.Root, rootfs)
 	if err != nil {
@@ -44,8 +44,8 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 	}
 	caps := setup
 	if len(p.Network.Hosts) > 0 || p.Network.Every {
-		// The listeners wait in a network namespace of their own, which pid 1
-		// makes before it drops everything, behind a gate of raw sockets.
+		// The listeners wait in a network namespace of their own, behind a gate of raw
+		// sockets. pid 1 makes it before it drops all privileges.
 		caps = append(slices.Clone(setup), "CAP_SYS_ADMIN", "CAP_NET_RAW")
 	}
 	return &configs.Config{
@@ -68,11 +68,11 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 		Cgroups:     group,
 		Networks:    []*configs.Network{{Type: "loopback"}},
 		Sysctl: map[string]string{
-			"user.max_user_namespaces":     "1", // the nested one uses it up
+			"user.max_user_namespaces":     "1", // the nested namespace uses it up
 			"net.ipv4.ip_local_port_range": fmt.Sprintf("%d\t%d", p.Network.Ephemeral.First, p.Network.Ephemeral.Last),
-			// No segment of an old connection is under way on a wire without loss, and
-			// a port that waits for one (TIME-WAIT, RFC 9293 section 3.6.1) is not there
-			// for the next connection to the same host for a minute.
+			// On a lossless wire, no segment of an old connection can still be under
+			// way. A port in TIME-WAIT (RFC 9293, section 3.6.1) would be unavailable
+			// for a minute to the next connection to the same host.
 			"net.ipv4.tcp_max_tw_buckets": "0",
 		},
 		MaskPaths:     masked,
@@ -80,7 +80,7 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 	}, nil
 }
 
-// hostname is what the sandbox's machine is called.
+// hostname is the sandbox's host name.
 func hostname(p plan.Plan) string {
 	if p.Desk != nil {
 		return p.Desk.Hostname
@@ -88,8 +88,8 @@ func hostname(p plan.Plan) string {
 	return plan.Hostname
 }
 
-// mounts are those steps of the root that are mounts; the others are made in
-// the skeleton or by pid 1.
+// mounts returns the steps of the root that are mounts. The skeleton or pid 1 makes the
+// others.
 func mounts(root []plan.Mount, rootfs string) ([]*configs.Mount, error) {
 	var out []*configs.Mount
 	for i, m := range root {
@@ -125,12 +125,12 @@ func mounts(root []plan.Mount, rootfs string) ([]*configs.Mount, error) {
 	return out, nil
 }
 
-// maxPTY bounds the terminals of one server: the kernel's own bound is for all of
-// the machine (kernel.pty.max).
+// maxPTY bounds the terminals of one server: the kernel's own bound applies to the
+// whole machine (kernel.pty.max).
 const maxPTY = 64
 
-// bind is recursive in its flags too: a read-only remount leaves what is
-// mounted below writable, the attributes of mount_setattr(2) do not.
+// bind applies its flags recursively: a read-only remount leaves the mounts below it
+// writable, the attributes of mount_setattr(2) do not.
 func bind(source string, m plan.Mount) *configs.Mount {
 	attr := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
 	if !m.Writable {
@@ -143,8 +143,8 @@ func bind(source string, m plan.Mount) *configs.Mount {
 		Flags: unix.MS_BIND | unix.MS_REC, RecAttr: &unix.MountAttr{Attr_set: attr}}
 }
 
-// tmpfs is bounded in bytes and in inodes: a quarter of a million empty files
-// fit into 64 MiB.
+// tmpfs is bounded in bytes and in inodes: a quarter of a million empty files fit into
+// 64 MiB.
 func tmpfs(m plan.Mount) *configs.Mount {
 	flags := unix.MS_NOSUID | unix.MS_NODEV
 	if !m.Exec {
@@ -163,15 +163,15 @@ func tmpfs(m plan.Mount) *configs.Mount {
 	return &configs.Mount{Source: "tmpfs", Destination: m.Target, Device: "tmpfs", Flags: flags, Data: data}
 }
 
-// cgroup holds the limits that only a cgroup can.
+// cgroup configures the limits that only a cgroup can hold.
 func cgroup(p plan.Plan, id string) (*cgroups.Cgroup, error) {
 	g := &cgroups.Cgroup{
-		Name:     id, // and no Path: without limits a rootless group is then not asked for
+		Name:     id, // no Path: libcontainer then makes no rootless group without limits
 		Rootless: p.Process.UID != 0,
 		Resources: &cgroups.Resources{
-			// For root on cgroup v1 an empty list would deny even /dev/null. The
-			// root holds six nodes that lead to no hardware, and neither it nor any
-			// other mount lets others be opened.
+			// For root on cgroup v1 an empty list would deny even /dev/null. The root
+			// has six nodes that lead to no hardware. Neither the root nor any other
+			// mount allows other nodes to be opened.
 			Devices: []*devices.Rule{
 				{Type: devices.CharDevice, Major: 1, Minor: devices.Wildcard, Permissions: "rw", Allow: true},
 				{Type: devices.CharDevice, Major: 5, Minor: 0, Permissions: "rw", Allow: true},
@@ -204,8 +204,8 @@ func cgroup(p plan.Plan, id string) (*cgroups.Cgroup, error) {
 			return nil, fmt.Errorf("internal error: no cgroup holds %s", l.Name)
 		}
 	}
-	// Without a limit to hold nobody asks for a group: root of somebody's user
-	// namespace cannot make one.
+	// Without a limit to hold, no group is needed: root of a user's namespace cannot
+	// make one.
 	g.Rootless = g.Rootless || unlimited(g.Resources)
 	if p.CgroupParent != "" {
 		g.Name, g.Path = "", filepath.Join(p.CgroupParent, "mcpen-"+id)
@@ -214,9 +214,9 @@ func cgroup(p plan.Plan, id string) (*cgroups.Cgroup, error) {
 		g.ScopePrefix, g.Parent = "mcpen", ""
 	}
 	if g.Systemd && g.Resources.Memory != 0 {
-		// Else the manager ends all of the scope once the kernel has ended one process
-		// of it, often before pid 1 could say how the server ended (OOMPolicy=,
-		// systemd.scope(5), since version 253).
+		// Otherwise the manager ends the whole scope once the kernel has killed one
+		// process of it, often before pid 1 can report how the server ended
+		// (OOMPolicy=, systemd.scope(5), since version 253).
 		g.Resources.Unified = map[string]string{"memory.oom.group": "0"}
 	}
 	return g, nil

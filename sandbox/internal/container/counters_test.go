@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A part of nothing would be everything or nothing at all.
+// A share rounded to zero would mean everything or nothing.
 func TestCountersAreAPart(t *testing.T) {
 	for _, c := range []struct {
 		have map[string]string

@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NoGroup is what a container without groups has in their place: no controller, and
-// the path of nothing.
+// NoGroup is the controller name that a container without groups has in its state. No
+// controller has this name, and its path does not exist.
 const NoGroup = "none"
 
-// Create makes a container in a directory of its own below dir. Where there are
-// groups for it, or no group holds a limit of it and version 2 is not what
-// /sys/fs/cgroup has, libcontainer is to make none: it fails where no hierarchy is
-// mounted at all. It can be told that only of a container that it finds, whose
-// groups it takes as they are written down: by names that are no controller's it
-// does nothing with them, and removes them in the end.
+// Create makes a container in a directory of its own below dir. libcontainer must make
+// no group in two cases: the groups exist already, or no group holds a limit and
+// /sys/fs/cgroup is not of version 2. It fails if no hierarchy is mounted at all. Only
+// for a container that it loads does it take the groups from the stored state; those
+// that are not named after a controller it does not touch until it finally removes
+// them.
 func Create(dir, id string, cfg *configs.Config, g *Groups) (*libcontainer.Container, error) {
 	if g == nil && (!unlimited(cfg.Cgroups.Resources) || unified()) {
 		return libcontainer.Create(dir, id, cfg)
@@ -51,8 +51,8 @@ func Create(dir, id string, cfg *configs.Config, g *Groups) (*libcontainer.Conta
 	return libcontainer.Load(dir, id)
 }
 
-// unified reports whether /sys/fs/cgroup is of version 2, without a word where it is
-// not there, as libcontainer has one.
+// unified reports whether /sys/fs/cgroup is of version 2. Unlike libcontainer's check,
+// it logs nothing if it does not exist.
 func unified() bool {
 	var st unix.Statfs_t
 	return unix.Statfs("/sys/fs/cgroup", &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC

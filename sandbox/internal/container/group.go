@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/cgroups"
-	// Without this the device rules are refused.
+	// Without this import the device rules are refused.
 	_ "github.com/opencontainers/cgroups/devices"
 	"github.com/opencontainers/cgroups/fs"
 	"golang.org/x/sys/unix"
@@ -18,20 +18,20 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Groups are the control groups of version 1 that hold a sandbox's limits, one in
-// each hierarchy that has one of them, and one for devices. libcontainer makes ten,
-// and moves the first process into each by its number; the first move waits for a
-// grace period of RCU, 5 to 20 ms. A thread that moves itself does not wait
-// (cgroup_procs_write_start in kernel/cgroup/cgroup.c), and what it forks is where
-// it is. Nil Groups are none, and start everything where it would be without them.
+// Groups are the control groups of version 1 that hold a sandbox's limits: one in each
+// hierarchy with such a limit, and one for devices. libcontainer makes ten and moves
+// the first process into each by its pid; the first move waits for an RCU grace period
+// of 5 to 20 ms. A thread that moves itself does not wait (cgroup_procs_write_start in
+// kernel/cgroup/cgroup.c), and its children start in its groups. Nil Groups are none;
+// everything then starts in the current groups.
 type Groups struct {
 	limits *cgroups.Cgroup
 	paths  map[string]string // by controller
-	own    map[string]string // those of this process
+	own    map[string]string // the groups of this process
 }
 
-// NewGroups says which groups a plan's limits are in, and makes none. It is nil where
-// no group of version 1 holds one.
+// NewGroups returns the groups for a plan's limits without making them. It returns nil
+// if no group of version 1 holds one.
 func NewGroups(p plan.Plan, id string) (*Groups, error) {
 	if !inGroups(p) {
 		return nil, nil
@@ -57,8 +57,8 @@ func NewGroups(p plan.Plan, id string) (*Groups, error) {
 	return g, nil
 }
 
-// Make makes the groups with their limits, for nobody yet. They are to be removed,
-// whatever comes of it.
+// Make makes the groups with their limits, and moves nobody into them. The caller must
+// call Remove, also after an error.
 func (g *Groups) Make() error {
 	if g == nil {
 		return nil
@@ -67,14 +67,14 @@ func (g *Groups) Make() error {
 	if err != nil {
 		return err
 	}
-	const nobody = -1 // makes the directories
+	const nobody = -1 // makes the directories only
 	if err := m.Apply(nobody); err != nil {
 		return err
 	}
 	return m.Set(g.limits.Resources)
 }
 
-// controllers are those that hold limits.
+// controllers are the controllers that hold limits.
 var controllers = map[plan.LimitName]string{plan.LimitMemory: "memory", plan.LimitProcesses: "pids", plan.LimitCPU: "cpu"}
 
 // inGroups reports whether groups of version 1 hold limits of a plan.
@@ -94,8 +94,8 @@ func (g *Groups) Paths() []string {
 	return paths
 }
 
-// Within calls start with the calling thread in the groups, which is to be locked to
-// its goroutine, and moves it back to where it was.
+// Within calls start with the calling thread in the groups, and then moves the thread
+// back. The caller must have locked the thread to its goroutine.
 func (g *Groups) Within(start func() error) error {
 	if g == nil {
 		return start()
@@ -124,7 +124,7 @@ func move(groups map[string]string) error {
 	return nil
 }
 
-// Hold is an error where a process, which must not have ended, is not in one of the
+// Hold returns an error if a process, which must not have ended, is not in one of the
 // groups.
 func (g *Groups) Hold(pid int) error {
 	if g == nil {
@@ -142,7 +142,7 @@ func (g *Groups) Hold(pid int) error {
 	return nil
 }
 
-// Remove takes the groups away, which is an error as long as somebody is in one.
+// Remove removes the groups. It fails as long as a process is in one of them.
 func (g *Groups) Remove() error {
 	if g == nil {
 		return nil

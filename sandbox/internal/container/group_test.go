@@ -36,8 +36,8 @@ func TestNoGroupsWithoutALimitInOne(t *testing.T) {
 	}
 }
 
-// What is started within the groups is limited from its first instruction on, and
-// nothing else is, the thread that started it included.
+// A process started within the groups is limited from its first instruction on. Nothing
+// else is, not even the thread that started it.
 func TestGroupsHoldWhatIsStartedWithin(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("not root: nobody else makes control groups of version 1")
@@ -51,7 +51,7 @@ func TestGroupsHoldWhatIsStartedWithin(t *testing.T) {
 		t.Fatal(err)
 	}
 	paths := g.Paths()
-	if len(paths) != 3 { // a machine need not have the controllers of others
+	if len(paths) != 3 { // a machine may lack the other controllers
 		t.Errorf("the groups are %q", paths)
 	}
 	t.Cleanup(func() {

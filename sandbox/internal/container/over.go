@@ -9,9 +9,9 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// events are where the kernel counts what a limit has cost: processes killed for
-// want of memory, and forks that were refused (Documentation/admin-guide/cgroup-v2.rst,
-// cgroup-v1/memory.rst, cgroup-v1/pids.rst).
+// events are the files in which the kernel counts the effects of a limit: processes
+// killed for lack of memory, and refused forks
+// (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst, cgroup-v1/pids.rst).
 var events = []struct {
 	limit     plan.LimitName
 	file, key string
@@ -21,8 +21,8 @@ var events = []struct {
 	{plan.LimitProcesses, "pids.events", "max"},
 }
 
-// Over says which limits were met in control groups that are still there. A group of
-// the user manager's is gone with its last process.
+// Over returns the limits that were reached in control groups that still exist. The
+// user manager removes its group with the last process.
 func Over(groups []string) map[plan.LimitName]bool {
 	over := map[plan.LimitName]bool{}
 	for _, dir := range groups {
@@ -35,7 +35,7 @@ func Over(groups []string) map[plan.LimitName]bool {
 	return over
 }
 
-// count is the number behind a word at the beginning of a line, or 0.
+// count is the number after a word at the beginning of a line, or 0.
 func count(file, key string) int {
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Without these counters a server that the kernel killed is just gone.
+// Without these counters mcpen could not say why a server that the kernel killed is
+// gone.
 func TestOver(t *testing.T) {
 	for name, c := range map[string]struct {
 		files map[string]string

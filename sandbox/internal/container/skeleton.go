@@ -14,13 +14,12 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// emptyFile is what hides a file; it lies beside the root.
+// emptyFile is the file that masks another; it lies beside the root.
 func emptyFile(rootfs string) string { return filepath.Join(filepath.Dir(rootfs), "empty") }
 
-// Skeleton makes, below rootfs, the files, directories and mount points of the
-// plan's root that do not lie in another mount. rootfs must not exist; it is
-// the launcher's own, in a directory that nobody else can write to, and Remove
-// takes it away.
+// Skeleton makes, below rootfs, the files, directories and mount points of the plan's
+// root that do not lie in another mount. rootfs must not exist. It belongs to the
+// launcher, in a directory that nobody else can write to. Remove removes it.
 func Skeleton(rootfs string, p plan.Plan) error {
 	if err := os.Mkdir(rootfs, 0o755); err != nil {
 		return fmt.Errorf("cannot make the sandbox's root: %w", err)
@@ -53,7 +52,7 @@ func place(rootfs string, m plan.Mount) error {
 	switch m.Kind {
 	case plan.MountSymlink:
 		if strings.HasPrefix(m.Target, "/dev/") {
-			return nil // libcontainer makes these four itself, and trips over ones that are there
+			return nil // libcontainer makes these four itself, and fails if they exist
 		}
 		return os.Symlink(m.Source, target)
 	case plan.MountFile:
@@ -82,7 +81,7 @@ func create(name, content string, mode os.FileMode) error {
 	return errors.Join(err, f.Close())
 }
 
-// pipe makes a FIFO that must not exist, whatever the umask.
+// pipe makes a FIFO that must not exist; the umask does not affect its mode.
 func pipe(name string, mode os.FileMode) error {
 	if err := unix.Mkfifo(name, uint32(mode)); err != nil {
 		return &os.PathError{Op: "mkfifo", Path: name, Err: err}
@@ -90,7 +89,7 @@ func pipe(name string, mode os.FileMode) error {
 	return os.Chmod(name, mode)
 }
 
-// maxCopy bounds a copied file; the system's own are far below.
+// maxCopy bounds a copied file, in bytes; the system's own are far smaller.
 const maxCopy = 1 << 20
 
 // duplicate copies a small file of the host's system.
@@ -119,9 +118,9 @@ func within(p string, dirs []string) bool {
 	return false
 }
 
-// Pins looks at the source of every bind mount, through no symlink at all, and
-// remembers its inode for pid 1 to check. A source that became a symlink since
-// it was planned is an error.
+// Pins opens the source of every bind mount without following any symlink, and records
+// its inode for pid 1 to check. A source that became a symlink after planning is an
+// error.
 func Pins(p plan.Plan) ([]child.Pin, error) {
 	var pins []child.Pin
 	for _, m := range p.Root {
