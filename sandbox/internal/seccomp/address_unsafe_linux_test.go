@@ -2,5 +2,5 @@ package seccomp
 
 import "unsafe"
 
-// address is where memory lies.
+// address is the address of memory.
 func address(mem []byte) uint64 { return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(mem)))) }

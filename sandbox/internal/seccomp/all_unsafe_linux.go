@@ -10,9 +10,9 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
-// LoadAll puts every thread of this process under the filter, for good, and so every
-// thread that there will be. No thread has a filter that this one has not, and this
-// one has no_new_privs.
+// LoadAll irrevocably loads the filter on every thread of this process, and so on every
+// later thread. No thread may have a filter that the calling thread lacks, and the
+// calling thread must have no_new_privs.
 func LoadAll(f Filter) error {
 	if err := f.loadable(); err != nil {
 		return err
@@ -21,8 +21,8 @@ func LoadAll(f Filter) error {
 	return err
 }
 
-// Seal takes from every thread but the eye what only the eye needs, and from all of
-// them what confines them further. It is the last step, behind LoadAll.
+// Seal denies the eye's calls to every thread but the eye, and further confinement to
+// all of them. It is the last step, after LoadAll.
 func Seal() error {
 	f, err := forRest(runtime.GOARCH)
 	if err != nil {
@@ -37,14 +37,15 @@ func Seal() error {
 	pin.Pin(prog)
 	pin.Pin(&insns[0])
 	defer pin.Unpin()
-	// Where it fails on a thread when it succeeded on another the process is killed.
+	// If the call fails on a thread after it succeeded on another, psx kills the
+	// process.
 	if _, _, errno := psx.Syscall3(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(prog))); errno != 0 {
 		return os.NewSyscallError("seccomp", errno)
 	}
 	return nil
 }
 
-// loadable is an error where the filter cannot be loaded without a listener.
+// loadable returns an error if the filter cannot be loaded without a listener.
 func (f Filter) loadable() error {
 	if err := f.check(); err != nil {
 		return err

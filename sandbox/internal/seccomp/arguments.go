@@ -34,7 +34,7 @@ const (
 	msgFastopen  = 0x20000000
 	openCreate   = 0x40 | 0x400000             // O_CREAT | __O_TMPFILE: the calls that take a mode
 	openWrite    = 3 | 0x40 | 0x200 | 0x400000 // O_ACCMODE | O_CREAT | O_TRUNC | __O_TMPFILE: the flags of an open that may change something
-	openPath     = 0x200000                    // O_PATH: no file is opened, and the flags above do not count
+	openPath     = 0x200000                    // O_PATH: no file is opened, and the flags above have no effect
 	accessWrite  = 2                           // W_OK
 	setID        = 0o6000                      // S_ISUID | S_ISGID
 	typeMask     = 0o170000                    // S_IFMT
@@ -45,23 +45,23 @@ const (
 	newListener  = 8 // SECCOMP_FILTER_FLAG_NEW_LISTENER
 )
 
-// setIDIn refuses set-user-ID and set-group-ID bits in the mode: on a folder of
-// the user's they would outlive the sandbox and its nosuid mounts.
+// setIDIn refuses set-user-ID and set-group-ID bits in the mode: on a user's folder
+// they would outlive the sandbox and its nosuid mounts.
 func setIDIn(arg int) rule { return when(deny, bits(arg, setID)) }
 
-// setIDOnCreate does so where the mode counts only when the flags create a file.
+// setIDOnCreate is setIDIn for a mode that counts only if the flags create a file.
 func setIDOnCreate(flags, mode int) rule {
 	return when(deny, bits(flags, openCreate), bits(mode, setID))
 }
 
-// writesIf hands the call to the mediator where one of the bits is set in the
-// argument. Reads stay the kernel's: a loader that is given a descriptor of
-// somebody else's making for a library fails.
+// writesIf hands the call to the mediator if the argument has one of the bits. The
+// kernel itself makes the reads: a loader fails if another process makes its library's
+// descriptor.
 func writesIf(arg int, mask uint32) rule {
 	return rule{when: []check{bits(arg, mask)}, then: write, mediated: true}
 }
 
-// opens are the rules of an open whose flags and mode are these arguments.
+// opens are the rules of an open with its flags and mode in these arguments.
 func opens(flags, mode int) []rule {
 	return []rule{
 		setIDOnCreate(flags, mode),
@@ -70,20 +70,20 @@ func opens(flags, mode int) []rule {
 	}
 }
 
-// unnamed takes a call away under mediation: its path is behind a pointer to
-// memory that the mediator would have to read twice.
+// unnamed removes a call under mediation: its path lies behind a pointer, and the
+// mediator would have to read that memory twice.
 func unnamed() []rule { return []rule{{then: absent, mediated: true}} }
 
-// noDevice refuses to make any node but a regular file, a FIFO or a socket.
+// noDevice refuses to make any node except a regular file, a FIFO or a socket.
 func noDevice(arg int) rule {
 	return when(deny, maskedNot(arg, typeMask, 0, typeRegular, typeFIFO, typeSocket))
 }
 
-// fastopen refuses to connect by sending: it gets past Landlock's connect rule.
+// fastopen refuses to connect by sending, which bypasses Landlock's connect rule.
 func fastopen(flags int) rule { return when(fail(eopnotsupp), bits(flags, msgFastopen)) }
 
-// sockets are the rules of socket(family, type, protocol). A family that is not
-// there fails as on a kernel without it, from which programs fall back.
+// sockets are the rules of socket(family, type, protocol). An unsupported family fails
+// as on a kernel without it, and programs fall back.
 func sockets() []rule {
 	return []rule{
 		{then: fail(eafnosupport), alone: true}, // those of the host's network, of its users' agents and of its container engine
@@ -92,16 +92,16 @@ func sockets() []rule {
 		when(allow, is(0, afUnix), masked(1, sockType, sockStream, sockDgram, sockSeqpacket)),
 		when(allow, is(0, afInet, afInet6), masked(1, sockType, sockStream), is(2, protoDefault, protoTCP)),
 		when(allow, is(0, afInet, afInet6), masked(1, sockType, sockDgram), is(2, protoDefault, protoUDP)),
-		when(hush(eprotonosupport), is(0, afInet, afInet6), masked(1, sockType, sockStream), is(2, protoMPTCP)), // gets past Landlock; every Go program tries it
+		when(hush(eprotonosupport), is(0, afInet, afInet6), masked(1, sockType, sockStream), is(2, protoMPTCP)), // bypasses Landlock; every Go program tries it
 		when(allow, is(0, afNetlink), masked(1, sockType, sockRaw, sockDgram), is(2, netlinkRoute)),
 		when(deny, is(0, afInet, afInet6), masked(1, sockType, sockRaw, 10)), // SOCK_RAW, SOCK_PACKET
 	}
 }
 
-// noDatagram refuses datagram sockets of the unix family under mediation, those
-// of pairs too: each datagram can name the socket that it goes to, in memory that
-// no filter reads (unix(7), sendmsg(2)). Logs and notifications of services are
-// sent so; streams and SOCK_SEQPACKET connect first.
+// noDatagram refuses datagram sockets of the unix family under mediation, also in
+// pairs: each datagram can name its destination socket in memory that no filter reads
+// (unix(7), sendmsg(2)). Logs and service notifications use them; streams and
+// SOCK_SEQPACKET connect first.
 func noDatagram() rule {
 	return rule{when: []check{is(0, afUnix), masked(1, sockType, sockDgram)}, then: fail(esocktnosupport), mediated: true}
 }
@@ -113,39 +113,38 @@ func socketPairs() []rule {
 	}
 }
 
-// option refuses options of setsockopt(fd, level, option, …) by some of their
-// bits. There are less than 128 of a level; the bits that a mask leaves out do
-// not tell one that is refused from one that anybody needs.
+// option refuses options of setsockopt(fd, level, option, …) by some of their bits. A
+// level has fewer than 128 options. The bits outside of the mask never distinguish a
+// refused option from one that a program needs.
 func option(level, mask uint32, options ...uint32) rule {
 	return when(fail(enoprotoopt), is(1, level), masked(2, mask, options...))
 }
 
-// socketOptions allow the levels of the sockets that there are. What is refused
-// fails as on a kernel without it, and libraries fall back.
+// socketOptions allow the levels of the supported sockets. A refused option fails as on
+// a kernel without it, and libraries fall back.
 func socketOptions() []rule {
 	return []rule{
 		option(1, 0x7e, 26, 50, 52),            // SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF, _REUSEPORT_EBPF: code in the kernel (and SO_DETACH_FILTER, SO_CNX_ADVICE)
 		option(protoTCP, 0x7f, 19, 20, 21, 22), // TCP_REPAIR, _REPAIR_QUEUE, TCP_QUEUE_SEQ, _REPAIR_OPTIONS: forged connections
-		option(protoTCP, 0x7c, 28),             // TCP_REPAIR_WINDOW; TCP_FASTOPEN_CONNECT: gets past Landlock's connect rule; TCP_ULP: kernel TLS, a history of bugs (and TCP_SAVED_SYN, which cannot be set)
+		option(protoTCP, 0x7c, 28),             // TCP_REPAIR_WINDOW; TCP_FASTOPEN_CONNECT: bypasses Landlock's connect rule; TCP_ULP: kernel TLS, a history of bugs (and TCP_SAVED_SYN, which cannot be set)
 		option(protoUDP, 0x0f, 100&0x0f),       // UDP_ENCAP: the IPsec stack
 		option(0, 0x7e, 16),                    // IP_IPSEC_POLICY, IP_XFRM_POLICY
-		option(0, 0x40, 64),                    // IPT_SO_SET_REPLACE and all else of iptables and arptables
+		option(0, 0x40, 64),                    // IPT_SO_SET_REPLACE and the rest of iptables and arptables
 		option(41, 0x7e, 34, 64),               // IPV6_IPSEC_POLICY, IPV6_XFRM_POLICY, IP6T_SO_SET_REPLACE, IP6T_SO_SET_ADD_COUNTERS
 		when(allow, is(1, 0, 1, protoTCP, protoUDP, 41)),
 		when(allow, is(1, 270)), // SOL_NETLINK
 	}
 }
 
-// request refuses ioctl requests by type and number, whatever their size and
-// direction say.
+// request refuses ioctl requests by type and number, whatever their size and direction.
 func request(requests ...uint32) rule { return when(deny, masked(1, 0xffff, requests...)) }
 
-// types allows what is left of these types.
+// types allows the remaining requests of these types.
 func types(kinds ...uint32) rule { return when(allow, masked(1, 0xff00, kinds...)) }
 
-// ioctls are the requests that terminals, pipes, sockets and files answer; those
-// of devices are absent, as VT_* and KD* of the console and NS_GET_* of /proc
-// are. A request is an unsigned int: bit 32 hid TIOCSTI once (CVE-2019-10063).
+// ioctls are the requests that terminals, pipes, sockets and files support. Those of
+// devices are absent, and so are VT_* and KD* of the console and NS_GET_* of /proc. A
+// request is an unsigned int: bit 32 once hid TIOCSTI (CVE-2019-10063).
 func ioctls() []rule {
 	return []rule{
 		request(0x5412),                       // TIOCSTI: types into the terminal (CVE-2017-5226)
@@ -161,14 +160,15 @@ func ioctls() []rule {
 		types(0x5400),                         // terminals; FIONREAD, FIONBIO, FIOCLEX
 		types(0x5800, 0x6600, 0x7600),         // attributes, extents and versions of files
 		types(0x8900),                         // sockets and interfaces
-		// FICLONE, FICLONERANGE, FIDEDUPERANGE: copies. The rest of the type is btrfs's own: until
-		// Linux 6.7 SNAP_CREATE copied a whole subvolume from any file of the caller's in it.
+		// FICLONE, FICLONERANGE, FIDEDUPERANGE: copies. The rest of the type belongs to
+		// btrfs: until Linux 6.7 SNAP_CREATE copied a whole subvolume from any of the
+		// caller's files in it.
 		when(allow, is(1, 0x40049409, 0x4020940d, 0xc0189436)),
 	}
 }
 
-// shared refuses what reaches other processes of the user where no ipc namespace
-// is in between.
+// shared refuses calls that reach other processes of the user if there is no ipc
+// namespace.
 func shared() []rule { return []rule{{then: absent, alone: true}} }
 
 // own refuses to change other processes than the caller's where no pid namespace
@@ -183,7 +183,8 @@ func own(pid int) []rule {
 }
 
 // ownOf is own for calls whose first argument says whether the second one names a
-// process, a group or a user. The processes of a user are never the caller's alone.
+// process, a group or a user. A user's processes always include others, so naming a
+// user is refused.
 func ownOf(process, group uint32) []rule {
 	return []rule{
 		{when: []check{is(0, process, group), is(1, 0)}, then: allow, alone: true},
@@ -196,13 +197,13 @@ func prctls() []rule {
 	return []rule{
 		when(deny, is(0, 35)),                    // PR_SET_MM: forges the memory map that others read
 		when(deny, is(0, 0x59616d61)),            // PR_SET_PTRACER: invites a debugger
-		when(deny, is(0, 28)),                    // PR_SET_SECUREBITS: how capabilities come back
+		when(deny, is(0, 28)),                    // PR_SET_SECUREBITS: the way to regain capabilities
 		when(allow, is(0, 47), is(1, 1, 3, 4)),   // PR_CAP_AMBIENT: IS_SET, LOWER, CLEAR_ALL
 		when(deny, is(0, 47), is(1, 2)),          // PR_CAP_AMBIENT_RAISE
-		when(deny, is(0, 59)),                    // PR_SET_SYSCALL_USER_DISPATCH: hides calls from those who watch
+		when(deny, is(0, 59)),                    // PR_SET_SYSCALL_USER_DISPATCH: hides calls from an observer
 		when(deny, is(0, 62)),                    // PR_SCHED_CORE: shares a core's secrets by cookie
 		when(deny, is(0, 57)),                    // PR_SET_IO_FLUSHER: special memory reserves
-		when(deny, is(0, 67)),                    // PR_SET_MEMORY_MERGE: merged pages tell what others hold
+		when(deny, is(0, 67)),                    // PR_SET_MEMORY_MERGE: merged pages reveal others' memory
 		when(allow, is(0, 53), is(2, 4, 8, 16)),  // PR_SET_SPECULATION_CTRL, towards safer only
 		when(deny, is(0, 53), is(2, 2)),          // PR_SPEC_ENABLE, and not back
 		when(allow, is(0, 0x53564d41), is(1, 0)), // PR_SET_VMA_ANON_NAME: names memory; allocators and JITs
@@ -238,9 +239,9 @@ func archPrctls() []rule {
 	}
 }
 
-// personalities allows Linux as it is, its 32-bit name, and the question, which
-// sets every bit. The flags that weaken a program fail with EPERM, all else as
-// if the call were absent.
+// personalities allows Linux as it is, its 32-bit name, and the query, which sets every
+// bit. Flags that weaken a program fail with EPERM; any other value fails as if the
+// call were absent.
 func personalities() []rule {
 	return []rule{
 		when(deny, masked(0, 1<<31|0x0040000, 0x0040000)), // ADDR_NO_RANDOMIZE
@@ -249,10 +250,10 @@ func personalities() []rule {
 	}
 }
 
-// namespaced refuses clone with a new namespace: with one come capabilities
-// over kernel code that few have read.
+// namespaced refuses clone with a new namespace: the namespace would bring capabilities
+// over rarely tested kernel code.
 func namespaced() []rule { return []rule{when(deny, bits(0, cloneNew))} }
 
-// listeners refuses a second notification listener: where two filters answer
-// "notify", the newer one's listener could let through what this one refuses.
+// listeners refuses a second notification listener: if two filters answer "notify", the
+// newer one's listener could allow a call that this one refuses.
 func listeners() []rule { return []rule{when(deny, masked(0, 3, filterMode), bits(1, newListener))} }

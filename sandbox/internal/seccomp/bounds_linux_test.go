@@ -19,8 +19,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// What is known of a process is read word by word; a line that begins alike is
-// another's.
+// A process's status is read word by word. A line whose key only begins alike is a
+// different line.
 func TestWhatIsReadOfAProcess(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -50,8 +50,8 @@ func TestWhatIsReadOfAProcess(t *testing.T) {
 	if got := printable("a\x1b[31m\u202eé\n"); got != "a\ufffd[31m\ufffdé\ufffd" {
 		t.Errorf("printed as %q", got)
 	}
-	// A path is resolved by the descriptor or the working directory, and by nothing
-	// that is neither.
+	// A path is resolved relative to the descriptor or the working directory, and to
+	// nothing else.
 	dir, err := os.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,8 @@ func TestWhatIsReadOfAProcess(t *testing.T) {
 	}
 }
 
-// After a burst calls are counted, and told at the end: none is lost, none told twice.
+// After a burst, calls are counted and reported at the end: none is lost, none reported
+// twice.
 func TestFlushTellsWhatWasCounted(t *testing.T) {
 	var told []Call
 	l := newLimiter(func(c Call) { told = append(told, c) })
@@ -106,7 +107,7 @@ func TestFlushTellsWhatWasCounted(t *testing.T) {
 	}
 }
 
-// What is no filter is not loaded: neither one byte too few nor one too many.
+// A damaged filter is not loaded: neither one byte too short nor one too long.
 func TestFiltersAreWhole(t *testing.T) {
 	f, err := For(plan.Seccomp{On: true}, runtime.GOARCH)
 	if err != nil {
@@ -155,7 +156,7 @@ func TestFiltersAreWhole(t *testing.T) {
 	if _, err := foreign.Program(); err == nil {
 		t.Error("another machine's filter is a program here")
 	}
-	// The kernel's word is the last: a filter that it does not take is an error.
+	// The kernel decides: a filter that it refuses is an error.
 	for name, numbers := range map[string][]uintptr{"prctl": {unix.SYS_PRCTL}} {
 		unheard, err := fault.Each(numbers, unix.EACCES, func(c fault.Call) bool { return c.Args[0] == unix.PR_GET_NO_NEW_PRIVS }, func() error { return Load(f) })
 		if err != nil || len(unheard) > 0 {
@@ -171,7 +172,7 @@ func TestFiltersAreWhole(t *testing.T) {
 	}
 }
 
-// Each of the plan's choices has a filter of its own, in both architectures.
+// Each of the plan's choices has a filter of its own, on both architectures.
 func TestEveryChoiceHasItsFilter(t *testing.T) {
 	for _, arch := range []string{"amd64", "arm64"} {
 		seen := map[string]plan.Seccomp{}
@@ -204,8 +205,8 @@ func TestEveryChoiceHasItsFilter(t *testing.T) {
 	}
 }
 
-// Text of another's memory ends at its end, and nowhere else: not at the end of a
-// page, and not beyond the longest path.
+// A string in another process's memory ends at its NUL, and nowhere else: not at the
+// end of a page, and not beyond the longest path.
 func TestTextsOfEveryLength(t *testing.T) {
 	page := os.Getpagesize()
 	mem, err := unix.Mmap(-1, 0, 4*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
@@ -251,8 +252,8 @@ func TestTextsOfEveryLength(t *testing.T) {
 	}
 }
 
-// A filter of another machine, and one that has to be listened to, are not loaded for
-// anything else: the kernel would take both.
+// A filter of another architecture, and one that needs a listener, must not be loaded
+// elsewhere: the kernel would accept both.
 func TestFiltersAreLoadedWhereTheyBelong(t *testing.T) {
 	other := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
 	for want, c := range map[string]struct {
@@ -269,8 +270,8 @@ func TestFiltersAreLoadedWhereTheyBelong(t *testing.T) {
 	}
 }
 
-// An open that will fail for the file's own mode is told as that, and one that asks for
-// two rights needs both.
+// An open that will fail because of the file's own mode is reported as such, and one
+// that asks for two rights needs both.
 func TestAccessIsWhatAnOpenAsksFor(t *testing.T) {
 	dir := t.TempDir()
 	open := func(mode os.FileMode) int {
@@ -316,8 +317,8 @@ func TestAccessIsWhatAnOpenAsksFor(t *testing.T) {
 	}
 }
 
-// Where a connect leads is read as the kernel reads it, and of what is no address of the
-// internet nothing is said.
+// The destination of a connect is read as the kernel reads it. An address outside of
+// the internet families gives no result.
 func TestAddressesAreReadFromMemory(t *testing.T) {
 	four := []byte{unix.AF_INET, 0, 0x1f, 0x90, 203, 0, 113, 5, 0, 0, 0, 0, 0, 0, 0, 0}
 	six := append([]byte{unix.AF_INET6, 0, 0x1f, 0x90, 0, 0, 0, 0, 0x20, 1, 0xd, 0xb8}, make([]byte, 16)...)
@@ -360,8 +361,8 @@ func TestAddressesAreReadFromMemory(t *testing.T) {
 	}
 }
 
-// What each call that opens asks for is read from its own arguments: creat(2) has no
-// flags, and makes the file that is not there.
+// The flags of each opening call come from its own arguments: creat(2) has no flags,
+// and creates a missing file.
 func TestOpensAreReadByTheirName(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

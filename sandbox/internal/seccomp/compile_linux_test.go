@@ -13,13 +13,13 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// compile has libseccomp build the filter that the plan asks for on the
-// architecture ("amd64" or "arm64", as in GOARCH). A plan whose seccomp layer is
-// off is an error: there is nothing to load.
+// compile has libseccomp build the plan's filter for the architecture ("amd64" or
+// "arm64", as in GOARCH). A plan whose seccomp layer is off is an error, since there is
+// nothing to load.
 //
-// libseccomp takes numbers that it has no name for on the machine's own
-// architecture only. Built for the other one, calls younger than the library
-// are refused as if they were not in the table.
+// libseccomp accepts a number without a name only for the architecture on which it
+// runs. A filter for the other one treats calls younger than the library as if they
+// were not in the table.
 func compile(p plan.Seccomp, arch string) (Filter, error) {
 	if !p.On {
 		return Filter{}, fmt.Errorf("internal error: a filter for a plan whose seccomp layer is off")
@@ -46,13 +46,13 @@ func compile(p plan.Seccomp, arch string) (Filter, error) {
 	return f, f.check()
 }
 
-// builder adds the table's rules to a filter of libseccomp's.
+// builder adds the table's rules to a libseccomp filter.
 type builder struct {
 	plan     plan.Seccomp
 	index    int // of the architecture in arches
 	foreign  bool
 	filter   *libseccomp.ScmpFilter
-	fallback libseccomp.ScmpAction // of what no rule decides; libseccomp refuses a rule for it
+	fallback libseccomp.ScmpAction // for calls that no rule decides; libseccomp refuses a rule with this action
 }
 
 func newBuilder(p plan.Seccomp, index int) (*builder, error) {
@@ -68,8 +68,8 @@ func newBuilder(p plan.Seccomp, index int) (*builder, error) {
 	return b, nil
 }
 
-// shape sets what is not a rule: one architecture, death to the others (and to
-// x32, which shares amd64's), a search tree over the numbers.
+// shape sets the attributes: one architecture, death to the others (and to x32, which
+// shares amd64's), a search tree over the numbers.
 func (b *builder) shape() error {
 	if err := b.filter.SetBadArchAction(libseccomp.ActKillProcess); err != nil {
 		return err
@@ -118,9 +118,9 @@ func (b *builder) row(r row) error {
 	})
 }
 
-// call is what libseccomp calls the system call: its number on this machine,
-// from which it finds the other architecture's by name. False: the architecture
-// does not have it, or libseccomp would need a name and has none.
+// call returns libseccomp's number for the system call: the number on this machine,
+// from which libseccomp finds the other architecture's by name. ok is false if the
+// architecture does not have the call, or if libseccomp needs a name and has none.
 func (b *builder) call(name string) (libseccomp.ScmpSyscall, bool, error) {
 	n, ok := number(name, b.index)
 	if !ok || !b.foreign {
@@ -140,7 +140,7 @@ func (b *builder) call(name string) (libseccomp.ScmpSyscall, bool, error) {
 	return here, err == nil, err
 }
 
-// scmp is libseccomp's name for what ret says.
+// scmp is libseccomp's action for the result of ret.
 func (a action) scmp(p plan.Seccomp) libseccomp.ScmpAction {
 	switch a.ret(p) {
 	case retAllow:
@@ -151,8 +151,8 @@ func (a action) scmp(p plan.Seccomp) libseccomp.ScmpAction {
 	return libseccomp.ActErrno.SetReturnCode(int16(a.errno))
 }
 
-// export reads the program back from memory, since libseccomp 2.5 writes it to
-// a descriptor only.
+// export reads the program back from a memory file, since libseccomp 2.5 writes it only
+// to a descriptor.
 func (b *builder) export() ([]byte, error) {
 	fd, err := unix.MemfdCreate("seccomp", unix.MFD_CLOEXEC)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The constants are spelt out so that the compiler builds anywhere; a wrong one
-// would check for something that does not exist.
+// The constants are literals so that the compiler builds anywhere. A wrong one would
+// check for something that does not exist.
 func TestConstantsAreTheKernels(t *testing.T) {
 	pairs := []struct {
 		name        string
@@ -41,7 +41,7 @@ func TestConstantsAreTheKernels(t *testing.T) {
 	}
 }
 
-// has looks for a rule of the call that decides by the value.
+// has reports whether a rule of the call has the action for the value.
 func has(rules []rule, then action, arg int, value uint32) bool {
 	for _, r := range rules {
 		if r.then == then && holds(r.when[len(r.when)-1], data{args: args(arg, value)}) {

@@ -7,7 +7,7 @@ func (c cube) meets(o cube) bool { return (c.value^o.value)&c.mask&o.mask == 0 }
 
 func (c cube) inside(o cube) bool { return o.mask&^c.mask == 0 && c.meets(o) }
 
-// count is how many sets the check distinguishes; cube is one of them.
+// count is the number of sets that the check distinguishes; cube returns one of them.
 func (c check) count() int {
 	if c.op == anyBit {
 		return 1
@@ -22,7 +22,8 @@ func (c check) cube(i int) cube {
 	return cube{c.mask, c.values[i]}
 }
 
-// given says whether the check is decided for all values of the part, and how.
+// given reports whether the check has the same result for all values of the part, and
+// the result.
 func (c check) given(part cube) (holds, decided bool) {
 	decided = true
 	for i := range c.count() {

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// The proof compares the filter with the table; here the table is compared with
-// what must never be in it. Each attack is tried on both architectures, under
-// every option, and with rubbish in the high halves of its arguments.
+// The proof compares the filter with the table; this test compares the table with calls
+// that it must never allow. Each attack is tried on both architectures, under every
+// option, and with garbage in the high halves of its arguments.
 var attacks = []struct {
 	name string
 	args [6]uint64
@@ -115,7 +115,7 @@ func TestAttacksAreRefusedOnBothArchitectures(t *testing.T) {
 	}
 }
 
-// Every family the kernel may learn is refused, not only those of today.
+// Every family that the kernel may ever get is refused, not only today's.
 func TestSocketsAreOnlyThoseOfTheProfile(t *testing.T) {
 	for index, a := range arches {
 		f, err := For(options()[0], a.name)
@@ -135,7 +135,7 @@ func TestSocketsAreOnlyThoseOfTheProfile(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if got == retAllow && family != afUnix { // which looks at its protocol itself
+					if got == retAllow && family != afUnix { // which checks its protocol itself
 						open[fmt.Sprintf("%d/%d/%d", family, kind, protocol)] = true
 					}
 				}
@@ -154,8 +154,8 @@ func TestSocketsAreOnlyThoseOfTheProfile(t *testing.T) {
 	}
 }
 
-// A wrong number allows another call. The kernel's own headers are a second
-// source beside the one that numbers.go was made from.
+// A wrong number allows a different call. The kernel's own headers are a second source
+// beside that of numbers.go.
 func TestNumbersAreTheKernels(t *testing.T) {
 	headers := []string{"/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm-generic/unistd.h"}
 	define := regexp.MustCompile(`(?m)^#define __NR(?:3264)?_(\w+)\s+(\d+)$`)

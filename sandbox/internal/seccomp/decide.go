@@ -2,8 +2,8 @@ package seccomp
 
 import "mcpen/sandbox/plan"
 
-// decide is what the row says of a call with the arguments: what libseccomp's
-// program says, as the tests prove, but for one notification at a time.
+// decide is the row's action for a call with the arguments. The tests prove that
+// libseccomp's program decides the same; decide does so for one notification at a time.
 func (r row) decide(p plan.Seccomp, args [6]uint64) action {
 	for _, rule := range r.rules {
 		if rule.in(p) && rule.holds(args) {

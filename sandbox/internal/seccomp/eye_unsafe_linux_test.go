@@ -18,8 +18,8 @@ import (
 	"mcpen/sandbox/internal/scope"
 )
 
-// eyeTest has the test's binary be another process: "waits", which says where in its
-// memory a word is, or "looks", which confines itself and looks at that one.
+// eyeTest makes the test binary act as another process: "waits" prints the address of a
+// word in its memory, and "looks" confines itself and reads that word.
 const eyeTest = "MCPEN_EYE_TEST"
 
 const word = "in the memory"
@@ -60,8 +60,8 @@ func waits() (pid int, at uint64, end func(), err error) {
 	return pid, at, func() { in.Close(); cmd.Wait() }, err
 }
 
-// looks says what the eye of a confined process sees of a child and of a stranger,
-// what another thread sees of the child, and what the eye reads of a file.
+// looks reports the eye's view, in a confined process, of a child, a stranger and a
+// file, and another thread's view of the child.
 func looks(stranger int, at uint64) string {
 	child, there, end, err := waits()
 	if err != nil {
@@ -91,7 +91,8 @@ func looks(stranger int, at uint64) string {
 	return fmt.Sprintf("child: %s; stranger: %s; directly: %s; file: %s; root: %s", say(child, there), say(stranger, at), errnoOf(direct), errnoOf(read), errnoOf(err))
 }
 
-// confineForTest is what package confine does: Landlock on every thread but the eye.
+// confineForTest does the same as package confine: Landlock on every thread but the
+// eye.
 func confineForTest() error {
 	if err := ll.AllThreadsPrctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
@@ -124,9 +125,8 @@ func errnoOf(err error) string {
 	return fmt.Sprint(err)
 }
 
-// The eye sees what the launcher started and, where Landlock has scopes, nobody else:
-// what an attacker could make of the one thread that looks into processes is the
-// server's own memory.
+// The eye sees the launcher's children and, if Landlock has scopes, nobody else: an
+// attacker who takes over this thread gets only the server's own memory.
 func TestEyeSeesItsOwnAlone(t *testing.T) {
 	if abi, err := ll.LandlockGetABIVersion(); err != nil || abi < scope.ABI {
 		t.Skipf("Landlock of ABI %d has no scopes", abi)

@@ -11,7 +11,7 @@ import (
 type Filter struct {
 	arch    string
 	listens bool
-	prog    []byte // struct sock_filter, as libseccomp exports it and the kernel takes it
+	prog    []byte // struct sock_filter, as libseccomp exports it and the kernel expects it
 }
 
 // size is the length of struct sock_filter.
@@ -23,7 +23,7 @@ func (f Filter) Listens() bool { return f.listens }
 // Len is the number of instructions.
 func (f Filter) Len() int { return len(f.prog) / size }
 
-// Program is the filter as an array of struct sock_filter, for a process of this
+// Program returns the filter as an array of struct sock_filter, for a process of this
 // architecture to load.
 func (f Filter) Program() ([]byte, error) {
 	if err := f.check(); err != nil {
@@ -38,8 +38,7 @@ func (f Filter) Program() ([]byte, error) {
 // maxLen is the kernel's BPF_MAXINSNS.
 const maxLen = 4096
 
-// check finds what no compiled filter can be; what the kernel checks is left to
-// the kernel.
+// check refuses bytes that cannot be a compiled filter. The kernel does its own checks.
 func (f Filter) check() error {
 	if _, ok := indexOf(f.arch); !ok {
 		return fmt.Errorf("internal error: a seccomp filter for architecture %q", f.arch)
@@ -50,10 +49,10 @@ func (f Filter) check() error {
 	return nil
 }
 
-// magic starts the bytes; its last byte is the version of the form.
+// magic begins the encoding; its last byte is the version of the format.
 const magic = "mcpenbpf\x01"
 
-// headLen is what stands before the instructions.
+// headLen is the length of the header before the instructions.
 const headLen = len(magic) + 4
 
 // MarshalBinary encodes the filter: the magic, whether it listens, the index of
@@ -75,7 +74,7 @@ func (f Filter) MarshalBinary() ([]byte, error) {
 	return append(b, f.prog...), nil
 }
 
-// UnmarshalBinary decodes what MarshalBinary made, and nothing else.
+// UnmarshalBinary decodes the output of MarshalBinary, and nothing else.
 func (f *Filter) UnmarshalBinary(b []byte) error {
 	if len(b) < headLen || string(b[:len(magic)]) != magic {
 		return fmt.Errorf("internal error: not a seccomp filter")

@@ -29,7 +29,7 @@ func TestFilterArrivesAsItWasCompiled(t *testing.T) {
 	}
 }
 
-// A child that got half a filter must not run with it.
+// A child that received half a filter must not run with it.
 func TestDamagedFilterIsRefused(t *testing.T) {
 	f, err := For(plan.Seccomp{On: true}, "amd64")
 	if err != nil {

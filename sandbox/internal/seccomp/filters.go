@@ -11,11 +11,11 @@ import (
 
 //go:generate go test -run TestFiltersAreLibseccomps -update
 
-// The filters are compiled by libseccomp when the table changes, not when a
-// server starts: what is loaded is to the byte what the tests have proved, and
-// not what another version of the library, on the user's machine, makes of the
-// same rules (GHSA-4q85-33p6-j5g6). There is one for each of the plan's choices,
-// in the order of optionOf, each as MarshalBinary encodes it.
+// libseccomp compiles the filters when the table changes, not when a server starts: the
+// loaded filter is byte for byte the one that the tests have proved, and not the result
+// of another version of the library on the user's machine (GHSA-4q85-33p6-j5g6). There
+// is one for each of the plan's choices, in the order of optionOf, encoded by
+// MarshalBinary.
 var (
 	//go:embed filters/amd64.bpf
 	amd64Filters string
@@ -25,10 +25,10 @@ var (
 	madeBy string
 )
 
-// MadeBy says what compiled the filters.
+// MadeBy names the compiler of the filters.
 func MadeBy() string { return strings.TrimSpace(madeBy) }
 
-// optionOf is the place of the plan's filter among those of its architecture.
+// optionOf is the index of the plan's filter among those of its architecture.
 func optionOf(p plan.Seccomp) int {
 	if p.Trace {
 		return 16 // with Notify and Opens, and nothing else
@@ -42,13 +42,13 @@ func optionOf(p plan.Seccomp) int {
 	return n
 }
 
-// For is the filter that the plan asks for on the architecture ("amd64" or
-// "arm64", as in GOARCH). A plan whose seccomp layer is off is an error: there is
-// nothing to load.
+// For returns the plan's filter for the architecture ("amd64" or "arm64", as in
+// GOARCH). A plan whose seccomp layer is off is an error, since there is nothing to
+// load.
 //
-// libseccomp takes numbers that it has no name for on the machine's own
-// architecture only: in the filter of the one that the filters were not compiled
-// on, calls younger than the library are refused as if they were not in the table.
+// libseccomp accepts a number without a name only for the architecture on which it
+// runs. So the filter of the other architecture treats calls younger than the library
+// as if they were not in the table.
 func For(p plan.Seccomp, arch string) (Filter, error) {
 	if !p.On {
 		return Filter{}, fmt.Errorf("internal error: a filter for a plan whose seccomp layer is off")

@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "compile the filters anew")
 
-// compiler is what compiles here.
+// compiler names the compiler on this machine.
 func compiler(t *testing.T) string {
 	t.Helper()
 	major, minor, micro := libseccomp.GetLibraryVersion()
@@ -25,8 +25,8 @@ func compiler(t *testing.T) string {
 	return fmt.Sprintf("libseccomp %d.%d.%d, libseccomp-golang %s", major, minor, micro, strings.TrimSpace(string(binding)))
 }
 
-// A change of the table that the filters do not follow would protect nobody, and
-// neither would filters that something else than libseccomp made.
+// Filters that do not follow a change of the table would protect nobody, and neither
+// would filters that something other than libseccomp made.
 func TestFiltersAreLibseccomps(t *testing.T) {
 	if *update {
 		for _, a := range arches {

@@ -19,11 +19,11 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// The tests here ask the kernel. Each runs in a child of the test binary, since
-// a filter cannot be taken off, and TestKernelAsUnprivilegedUser runs them all
-// again as a user without rights.
+// These tests ask the kernel. Each runs in a child of the test binary, since a filter
+// cannot be removed. TestKernelAsUnprivilegedUser runs all of them again as an
+// unprivileged user.
 
-// job is what a child is to do.
+// job is the work of a child.
 type job struct {
 	Filter []byte   `json:"filter,omitempty"` // none: the twin
 	Calls  []probe  `json:"calls,omitempty"`
@@ -33,7 +33,7 @@ type job struct {
 	Hide string `json:"hide,omitempty"`
 }
 
-// probe is one system call and what it must fail with; 0 is success.
+// probe is one system call and the errno that it must get; 0 is success.
 type probe struct {
 	Name string
 	Nr   uintptr
@@ -41,7 +41,7 @@ type probe struct {
 	With syscall.Errno `json:"-"` // under the filter
 }
 
-// file stands for a descriptor of a file that the child makes.
+// file stands for the descriptor of a file that the child makes.
 const file = 0xf11e
 
 const jobVar = "MCPEN_TEST_JOB"
@@ -57,8 +57,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child loads the job's filter and makes its calls or executes its program. A
-// listener's descriptor goes out by descriptor 3.
+// child loads the job's filter and makes its calls or executes its program. It sends a
+// listener's descriptor over descriptor 3.
 func child(text string) error {
 	runtime.LockOSThread()
 	var j job
@@ -106,8 +106,8 @@ func child(text string) error {
 	return json.NewEncoder(os.Stdout).Encode(errnos)
 }
 
-// hide covers a directory with an empty one and mounts the /proc of the child's
-// own pid namespace.
+// hide covers a directory with an empty one and mounts the /proc of the child's own pid
+// namespace.
 func hide(dir string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return os.NewSyscallError("mount /", err)
@@ -191,7 +191,7 @@ func errnos(t testing.TB, j job) []syscall.Errno {
 	return got
 }
 
-// asUser runs the tests again as a user without rights.
+// asUser runs the tests again as an unprivileged user.
 func TestKernelAsUnprivilegedUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can become another user")
@@ -238,7 +238,7 @@ func TestKernelAsUnprivilegedUser(t *testing.T) {
 	}
 }
 
-// refusals are calls that the kernel would answer otherwise.
+// refusals are calls that the kernel without the filter answers differently.
 var refusals = []probe{
 	{"io_uring_setup", unix.SYS_IO_URING_SETUP, [6]uintptr{}, syscall.ENOSYS},
 	{"clone3", unix.SYS_CLONE3, [6]uintptr{}, syscall.ENOSYS},
@@ -286,8 +286,8 @@ func TestKernelRefusesWhatTheTableRefuses(t *testing.T) {
 	}
 }
 
-// alike are the probes that this user's kernel may answer as the filter does:
-// for want of a right, or of an option of its build.
+// alike are the probes for which this user's kernel may answer as the filter does,
+// because a right or a build option is missing.
 func alike() []string {
 	optional := []string{"socket AF_VSOCK, bit 32 set", "socket AF_PACKET", "socket MPTCP"}
 	if os.Getuid() == 0 {
@@ -327,14 +327,13 @@ func TestKernelLetsOrdinaryCallsThrough(t *testing.T) {
 	}
 }
 
-// x32 numbers mean other calls: a filter that took them for native ones is no
-// filter at all.
+// x32 numbers mean other calls: a filter that treats them as native protects nothing.
 func TestKernelKillsForeignABI(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("x32 is an ABI of amd64")
 	}
 	x32 := []probe{{Name: "getpid of x32", Nr: 0x40000000 + unix.SYS_GETPID}}
-	errnos(t, job{Calls: x32}) // the twin lives, whether or not the kernel has x32
+	errnos(t, job{Calls: x32}) // the twin survives, whether or not the kernel has x32
 	err := command(t, job{Filter: marshal(t, plan.Seccomp{On: true}), Calls: x32}).Run()
 	exit, ok := err.(*exec.ExitError)
 	if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGSYS {
@@ -373,8 +372,8 @@ func TestKernelFilterIsNotLoadedWithoutWhatItNeeds(t *testing.T) {
 	}
 }
 
-// BenchmarkLoad loads the filter in a thread of its own each time: only there
-// and only once does it cost what a start pays.
+// BenchmarkLoad loads the filter in a new thread each time: only the first load in a
+// thread costs as much as a start pays.
 func BenchmarkLoad(b *testing.B) {
 	f, err := For(plan.Seccomp{On: true}, runtime.GOARCH)
 	if err != nil {
@@ -384,7 +383,7 @@ func BenchmarkLoad(b *testing.B) {
 	for b.Loop() {
 		failed := make(chan error)
 		go func() {
-			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+			runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 			if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 				failed <- err
 				return

@@ -14,7 +14,7 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// tables are those of the launcher, in the order of the filters.
+// tables are the launcher's tables, in the order of the filters.
 func tables() [][]row {
 	var all [][]row
 	for i := range launchers {
@@ -23,7 +23,7 @@ func tables() [][]row {
 	return append(all, eyeRows(), restRows())
 }
 
-// rest is the place of the filter that lets through what it has no row for.
+// rest is the index of the filter that allows calls without a row.
 const rest = launchers + 1
 
 func launcherAt(i int) Launcher {
@@ -61,7 +61,7 @@ func compileTable(i int, rows []row, arch string) (Filter, error) {
 	return f, f.check()
 }
 
-// A change of the table that the filters do not follow would protect nobody.
+// Filters that do not follow a change of the table would protect nobody.
 func TestLauncherFiltersAreLibseccomps(t *testing.T) {
 	if !*update {
 		if here := compiler(t); here != MadeBy() {
@@ -99,8 +99,8 @@ func TestLauncherFiltersAreLibseccomps(t *testing.T) {
 	}
 }
 
-// eachLauncher runs the test for every filter of a launcher and for the eye's, with
-// the rows by their number.
+// eachLauncher runs the test for every filter of a launcher and for the eye's, with the
+// rows by their number.
 func eachLauncher(t *testing.T, test func(t *testing.T, i int, rows map[uint32]row, index int, m machine)) {
 	for index, a := range arches {
 		for i, rows := range tables() {
@@ -158,8 +158,8 @@ func wanted(i int, rows map[uint32]row, index int, d data) uint32 {
 	return 0x00050000 + uint32(then.errno)
 }
 
-// The proof of a launcher's filters, as that of a server's: every number there is
-// and could be, and every argument that a rule asks about with all its neighbours.
+// The proof of a launcher's filters, like that of a server's: every existing and
+// possible number, and every argument of a rule with all its neighbours.
 func TestLauncherFiltersSayWhatTheTablesSay(t *testing.T) {
 	eachLauncher(t, func(t *testing.T, i int, rows map[uint32]row, index int, m machine) {
 		check := func(d data) {
@@ -206,8 +206,8 @@ func TestLauncherFiltersSayWhatTheTablesSay(t *testing.T) {
 	})
 }
 
-// neighbours are the values that a check tells apart, those beside them, and all
-// of them with rubbish in the high half.
+// neighbours are the values that a check distinguishes, those beside them, and all of
+// them with garbage in the high half.
 func neighbours(c check) []uint64 {
 	var out []uint64
 	for _, v := range append(slices.Clone(c.values), c.mask) {
@@ -219,10 +219,10 @@ func neighbours(c check) []uint64 {
 	return out
 }
 
-// A launcher has no call that its server may not make: what is dangerous there is
-// as dangerous here.
+// A launcher must have no call that its server lacks: a call that is dangerous in one
+// is dangerous in the other.
 func TestLauncherMayNotMoreThanItsServer(t *testing.T) {
-	// openat2 is kept from a server for its set-ID bits; the eye looks where no
+	// A server lacks openat2 because of its set-ID bits; the eye reads memory that no
 	// server may.
 	except := map[string]bool{"openat2": true, "process_vm_readv": true}
 	server := map[string]row{}
@@ -250,8 +250,8 @@ func TestLauncherMayNotMoreThanItsServer(t *testing.T) {
 	}
 }
 
-// What an attacker in the launcher would do next fails, whatever the launcher was
-// given, on both architectures and with rubbish in the high halves.
+// An attacker's next step in the launcher fails, whatever the launcher's rights, on
+// both architectures and with garbage in the high halves.
 func TestAttacksOfALauncherAreRefused(t *testing.T) {
 	attacks := []struct {
 		name string
@@ -269,7 +269,7 @@ func TestAttacksOfALauncherAreRefused(t *testing.T) {
 		{name: "io_uring_setup"}, {name: "open_by_handle_at"}, {name: "init_module"}, {name: "kexec_load"}, {name: "memfd_create"},
 		{name: "listen"}, {name: "socketpair"}, {name: "setuid"}, {name: "capset"}, {name: "personality"},
 		{name: "mmap", args: [6]uint64{0, 4096, 7}},     // memory to write code into
-		{name: "mprotect", args: [6]uint64{0, 4096, 5}}, // code of what was written
+		{name: "mprotect", args: [6]uint64{0, 4096, 5}}, // turns written memory into code
 		{name: "prctl", args: [6]uint64{4, 1}},          // PR_SET_DUMPABLE
 		{name: "prctl", args: [6]uint64{0x59616d61}},    // PR_SET_PTRACER
 		{name: "ioctl", args: [6]uint64{0, 0x5412}},     // TIOCSTI
@@ -328,8 +328,8 @@ func numberOf(t *testing.T, name string, index int) int {
 	return n
 }
 
-// Without a network there is no new socket of any family, and without unix sockets
-// none of that one.
+// Without a network there is no new socket of any family; without unix sockets there is
+// none of that family.
 func TestLauncherHasTheSocketsOfItsPlan(t *testing.T) {
 	for i := range launchers {
 		l := launcherAt(i)

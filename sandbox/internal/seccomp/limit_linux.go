@@ -8,24 +8,24 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A name is reported this often at once, and then this often a second.
+// Bounds on the reports of one name: a burst, and then a rate a second.
 const (
 	reportBurst = 20
 	reportRate  = 1
 )
 
-// limiter passes on some calls of each name and counts the others. It may be used
-// from any goroutine; report is called from one at a time.
+// limiter passes on some calls of each name and counts the others. Any goroutine may
+// use it; it calls report from one goroutine at a time.
 type limiter struct {
 	report func(Call)
 	mu     sync.Mutex
-	names  map[string]*quota // bounded by the names there are
+	names  map[string]*quota // bounded by the number of names
 }
 
 type quota struct {
 	rate *rate.Limiter
 	held int  // calls since the last report
-	last Call // the newest of them
+	last Call // the newest call
 }
 
 func newLimiter(report func(Call)) *limiter {
@@ -49,7 +49,7 @@ func (l *limiter) add(name string, c Call) {
 	l.report(c)
 }
 
-// flush reports the newest of each name's calls that were only counted.
+// flush reports the newest call of each name with counted calls.
 func (l *limiter) flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -86,7 +86,7 @@ func TestKernelListenerSeesNamesAndGivesTheSameErrnos(t *testing.T) {
 	var want, have []string
 	for _, c := range refusals {
 		name := strings.Fields(c.Name)[0]
-		if !slices.Contains([]string{"io_uring_setup", "clone3", "openat2", "socket MPTCP"}, c.Name) { // what every runtime tries
+		if !slices.Contains([]string{"io_uring_setup", "clone3", "openat2", "socket MPTCP"}, c.Name) { // every runtime tries them
 			want = append(want, strings.TrimSuffix(name, ",")+" "+c.With.Error())
 		}
 	}
@@ -132,7 +132,7 @@ func TestKernelListenerLimitsReportsAndNotAnswers(t *testing.T) {
 	}
 }
 
-// The names of what a program looked for are what people ask of a refusal.
+// People who read a refusal want the name that the program looked for.
 func TestKernelListenerTellsOpensThatFailForWantOfARule(t *testing.T) {
 	dir := t.TempDir()
 	there, missing, locked := filepath.Join(dir, "there"), filepath.Join(dir, "secret"), filepath.Join(dir, "locked")
@@ -159,7 +159,7 @@ func TestKernelListenerTellsOpensThatFailForWantOfARule(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{missing + " " + syscall.ENOENT.Error()}
-	if os.Getuid() != 0 { // root reads what nobody may
+	if os.Getuid() != 0 { // root reads any file
 		want = append(want, locked+" "+syscall.EACCES.Error())
 	}
 	if !slices.Equal(refused, want) {
@@ -170,8 +170,8 @@ func TestKernelListenerTellsOpensThatFailForWantOfARule(t *testing.T) {
 	}
 }
 
-// A connect is refused by Landlock, which tells nobody. Only what it is about is
-// told: not other ports, not datagrams, not sockets of files.
+// Landlock refuses a connect without a report. Only such connects are reported: not
+// other ports, not datagrams, not unix sockets.
 func TestKernelListenerTellsConnectsToPortsWithoutARule(t *testing.T) {
 	script := `
 import socket
@@ -219,7 +219,7 @@ print("ok")
 	}
 }
 
-// In a sandbox the paths, the process ids and the user are others than outside.
+// In a sandbox the paths, the process ids and the user differ from those outside.
 func TestKernelListenerSeesThroughNamespaces(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"secret", "mine"} {
@@ -257,7 +257,7 @@ func TestKernelListenerSeesThroughNamespaces(t *testing.T) {
 	}
 }
 
-// A listener of the program's own would answer what ours refuses.
+// A listener of the program's own would answer calls that ours refuses.
 func TestKernelRefusesASecondListener(t *testing.T) {
 	probe := []probe{{Name: "seccomp", Nr: unix.SYS_SECCOMP, Args: [6]uintptr{unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER}}}
 	if got := errnos(t, job{Calls: probe}); got[0] != syscall.EFAULT {
@@ -294,7 +294,7 @@ func TestKernelListenerEndsWithItsContext(t *testing.T) {
 	cmd.Wait()
 }
 
-// What nobody answers must fail: a launcher that died must not open anything.
+// An unanswered call must fail: after the launcher's death nothing may open.
 func TestKernelRefusesWhenNobodyListensAnyMore(t *testing.T) {
 	p := plan.Seccomp{On: true, Notify: true}
 	cmd, listener := listen(t, p, job{Calls: []probe{{Name: "unshare", Nr: unix.SYS_UNSHARE, Args: [6]uintptr{unix.CLONE_FS}}}})
@@ -321,7 +321,7 @@ func TestNamesCannotBeMadeUp(t *testing.T) {
 	}
 }
 
-// The first calls of a name are reported, the rest counted, the last never lost.
+// The first calls of a name are reported, the rest counted, and the last is never lost.
 func TestReportsAreLimitedByName(t *testing.T) {
 	var got []Call
 	l := newLimiter(func(c Call) { got = append(got, c) })

@@ -8,9 +8,9 @@ import (
 )
 
 // loadListener is Load for a filter that listens. It returns the notification
-// descriptor, close-on-exec, which the caller sends to who runs Serve and then
-// closes. From its return until Serve answers, a reported call of this thread
-// waits: an open, where the plan reports opens.
+// descriptor, close-on-exec. The caller must send it to the process that runs Serve and
+// then close it. From then until Serve answers, a notifying call of this thread waits:
+// an open, if the plan reports opens.
 //
 // EBUSY means that an outer filter has a listener (a container, WSL2).
 func loadListener(f Filter) (fd int, err error) {
@@ -18,7 +18,7 @@ func loadListener(f Filter) (fd int, err error) {
 		return -1, fmt.Errorf("internal error: a seccomp filter without a listener loaded with one")
 	}
 	// Without the second flag a signal to the waiting process (Go's preemption)
-	// takes a call back that was already seen, again and again (Linux 5.19).
+	// interrupts a call that was already received, again and again (Linux 5.19).
 	const listen = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
 	fd, err = install(f, listen|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
 	if errors.Is(err, unix.EINVAL) {

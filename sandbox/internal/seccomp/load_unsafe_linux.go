@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Load puts the calling thread under the filter, for good; children and the
-// program it executes inherit it. The caller has locked its goroutine to the
-// thread, has set no-new-privileges, and executes next: other threads stay as
-// they are. A filter that needs a listener is refused, since without one the
-// kernel would answer ENOSYS to all that it refuses.
+// Load irrevocably loads the filter on the calling thread; children and the executed
+// program inherit it. The caller must have locked its goroutine to the thread and set
+// no_new_privs, and must execute next: other threads keep their filters. Load refuses a
+// filter that needs a listener: without one the kernel would answer ENOSYS to every
+// notifying call.
 func Load(f Filter) error {
 	if f.listens {
 		return fmt.Errorf("internal error: a seccomp filter with a listener loaded without one")
@@ -35,7 +35,7 @@ func install(f Filter, flags uintptr) (int, error) {
 	if err != nil {
 		return -1, os.NewSyscallError("prctl", err)
 	}
-	if set != 1 { // with CAP_SYS_ADMIN the kernel would not ask
+	if set != 1 { // with CAP_SYS_ADMIN the kernel would not demand it
 		return -1, fmt.Errorf("internal error: a seccomp filter without no-new-privileges")
 	}
 	insns := f.insns()
@@ -48,7 +48,7 @@ func install(f Filter, flags uintptr) (int, error) {
 	return int(fd), nil
 }
 
-// insns is the filter as the kernel's structs.
+// insns returns the filter as the kernel's structs.
 func (f Filter) insns() []unix.SockFilter {
 	insns := make([]unix.SockFilter, f.Len())
 	for i := range insns {

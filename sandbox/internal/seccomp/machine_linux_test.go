@@ -44,8 +44,8 @@ func newMachine(f Filter) (machine, error) {
 	return machine{vm}, nil
 }
 
-// run lays the data out as the machine reads words, big-endian, with each
-// argument's low half first as on both architectures.
+// run lays the data out as the machine reads words, big-endian, with each argument's
+// low half first as on both architectures.
 func (m machine) run(d data) (uint32, error) {
 	var b [64]byte
 	binary.BigEndian.PutUint32(b[offNumber:], d.nr)

@@ -10,29 +10,29 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Listener is the listener of a filter whose plan mediates writes. Next may be
-// called from several goroutines at once; each Request belongs to one.
+// Listener is the listener of a filter whose plan mediates writes. Several goroutines
+// may call Next at once; each Request belongs to one of them.
 type Listener struct {
 	l listener
 }
 
-// NewListener takes over the answers of the listener fd, which stays the caller's
-// to close. report is called from one goroutine at a time, and its calls are
+// NewListener makes a Listener that answers the calls on the descriptor fd; the caller
+// must close fd. report is called from one goroutine at a time, and its calls are
 // limited in rate for each name, as those of [Serve].
 func NewListener(fd int, p plan.Seccomp, judge Judge, report func(Call)) *Listener {
 	syncWakeUp(fd)
 	return &Listener{listener{fd: fd, plan: p, judge: judge, limit: newLimiter(report)}}
 }
 
-// ErrOver says that nobody is left who could ask.
+// ErrOver reports that no thread is left under the filter.
 var ErrOver = errors.New("nobody is left under the filter")
 
-// Next waits for a call that is to be made for the server, and puts it into r. Calls
-// that are only refused or observed it answers itself on the way. It returns ErrOver
-// when the last thread under the filter is gone.
+// Next waits for a call that the mediator must make for the server, and stores it in r.
+// Meanwhile it answers the calls that are only refused or observed. It returns ErrOver
+// once the last thread under the filter is gone.
 //
-// Where several goroutines wait, a call wakes them all since Linux 6.6, and one gets
-// it: who cares for speed has one of them wait.
+// If several goroutines wait, a call wakes all of them since Linux 6.6, and one gets
+// it. For speed, let only one goroutine wait.
 func (l *Listener) Next(r *Request) error {
 	for {
 		n, then, err := l.l.next()
@@ -64,10 +64,10 @@ func over(fd int) bool {
 // Flush reports the calls that were only counted so far.
 func (l *Listener) Flush() { l.l.limit.flush() }
 
-// Request is one call that a thread of the server waits for. It is answered once,
-// by Return, Fail, Hand or Continue. All that was read for it from memory and from
-// /proc is the thread's only if Waits still says so afterwards. The zero Request is
-// none, and may be given to Next again and again.
+// Request is one call for which a thread of the server waits. Answer it once, by
+// Return, Fail, Hand or Continue. Data read for it from memory and from /proc belongs
+// to the thread only if Waits is still true afterwards. The zero Request is none; Next
+// may reuse it any number of times.
 type Request struct {
 	TID  int
 	Name string
@@ -75,10 +75,10 @@ type Request struct {
 
 	id   uint64
 	of   *listener
-	text []byte // for Path
+	text []byte // buffer of Path
 }
 
-// Keep is a copy of the request, which outlives the next one.
+// Keep returns a copy of the request that survives the next call of Next.
 func (r *Request) Keep() *Request {
 	return &Request{TID: r.TID, Name: r.Name, Args: r.Args, id: r.id, of: r.of}
 }
@@ -94,13 +94,13 @@ func (r *Request) Fail(errno syscall.Errno) error {
 	return r.send(response{id: r.id, errno: -int32(errno)})
 }
 
-// Continue lets the kernel make the call. It decides nothing: the caller may have
-// changed what its arguments point to (seccomp_unotify(2)).
+// Continue lets the kernel make the call. It is no decision: the caller may have
+// changed the memory behind its arguments (seccomp_unotify(2)).
 func (r *Request) Continue() error {
 	return r.send(response{id: r.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE})
 }
 
-// errGone says that the thread does not wait any more.
+// errGone reports that the thread no longer waits.
 var errGone = errors.New("nobody waits for the answer any more")
 
 func (r *Request) send(a response) error { return answered(respond(r.of.fd, a)) }
@@ -115,10 +115,10 @@ func answered(err error) error {
 	return os.NewSyscallError("ioctl SECCOMP_IOCTL_NOTIF_SEND", err)
 }
 
-// Hand answers the call with a copy of the descriptor, which it closes before the
-// thread goes on: a second open descriptor here would keep the file busy (execve(2),
-// ETXTBSY), locked (flock(2)) or a FIFO open for moments longer than the thread
-// knows of. The thread's own limit of descriptors holds: the call then fails with
+// Hand answers the call with a copy of the descriptor and closes the original before
+// the thread continues: a second open descriptor here would keep the file busy
+// (execve(2), ETXTBSY), locked (flock(2)) or a FIFO open for longer than the thread
+// expects. The thread's own limit of descriptors applies: the call then fails with
 // EMFILE.
 func (r *Request) Hand(file int, cloexec bool) error {
 	flags := uint32(0)
@@ -136,8 +136,8 @@ func (r *Request) Hand(file int, cloexec bool) error {
 	return answered(err)
 }
 
-// Path is the string that an argument points to, copied once. The error is the
-// errno that the call has to fail with.
+// Path returns the string behind an argument, copied once. The error is the errno with
+// which the call must fail.
 func (r *Request) Path(arg int) (string, syscall.Errno) {
 	if r.text == nil {
 		r.text = make([]byte, unix.PathMax)
@@ -152,7 +152,7 @@ func (r *Request) Path(arg int) (string, syscall.Errno) {
 	return path, 0
 }
 
-// Bytes fills buf from the memory that an argument points to.
+// Bytes fills buf from the memory behind an argument.
 func (r *Request) Bytes(arg int, buf []byte) syscall.Errno {
 	if len(buf) == 0 {
 		return 0
@@ -163,11 +163,11 @@ func (r *Request) Bytes(arg int, buf []byte) syscall.Errno {
 	return 0
 }
 
-// Process is the process of the thread, and its name as it set it. It is 0 where
-// the thread is gone.
+// Process returns the process of the thread and the name that it gave itself; 0 if the
+// thread is gone.
 func (r *Request) Process() (pid int, program string) { return whois(r.TID) }
 
-// Report tells of the call as of one that was refused with the errno.
+// Report reports the call as refused with the given errno.
 func (r *Request) Report(c Call) {
 	c.Name, c.Args = r.Name, r.Args
 	c.PID, c.Program = r.Process()

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notification is struct seccomp_notif. The thread id is of the reader's pid
+// notification is struct seccomp_notif. The thread id is that of the reader's pid
 // namespace; the arguments are copies of registers and cannot change any more.
 type notification struct {
 	id    uint64
@@ -26,7 +26,7 @@ type response struct {
 	flags uint32
 }
 
-// receive takes the next notification; the kernel wants the struct zeroed.
+// receive takes the next notification; the kernel demands a zeroed struct.
 func receive(fd int) (notification, error) {
 	var n notification
 	return n, notifyIoctl(fd, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&n))
@@ -55,13 +55,13 @@ func hand(fd int, id uint64, file int, flags uint32) (int, error) {
 	return int(n), nil
 }
 
-// valid reports whether the notifying thread still waits, and so that what was
-// read from /proc by its id was its own.
+// valid reports whether the notifying thread still waits, and so whether the data read
+// from /proc by its id was its own.
 func valid(fd int, id uint64) bool {
 	return notifyIoctl(fd, unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&id)) == nil
 }
 
-// syncWakeUp makes an answer twice as fast where the kernel can (6.6).
+// syncWakeUp makes an answer twice as fast if the kernel supports it (6.6).
 func syncWakeUp(fd int) {
 	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS, unix.SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)
 }

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// look finds out whether an open is about to fail for want of a rule: the path
-// as seen inside, and the errno or 0. All that it reads belongs to the process
-// that asks, so that it answers a log and nothing else.
+// look reports an open that is about to fail for lack of a rule: the path as seen
+// inside, and the errno or 0. Everything that it reads belongs to the calling process,
+// so the result is for a log and nothing else.
 func look(n notification, name string, outside func(string) bool) (string, syscall.Errno) {
 	dir, at, flags := unix.AT_FDCWD, n.args[0], uint64(unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC)
 	switch name {
@@ -37,15 +37,15 @@ func look(n notification, name string, outside func(string) bool) (string, sysca
 	return printable(path), v.open(path, int(flags), 0)
 }
 
-// view looks at files through another process's root.
+// view examines files through another process's root.
 type view struct {
 	root    int // its root directory
 	tid     int // as seen here
 	outside func(string) bool
 }
 
-// open says how the open will fail for want of a rule, or 0: it will not, or for
-// another reason, or that cannot be told.
+// open returns the errno with which the open will fail for lack of a rule. It returns 0
+// if the open will succeed or fail for another reason, or if that is unknown.
 func (v view) open(path string, flags, links int) syscall.Errno {
 	path = v.own(path)
 	fd, err := v.find(path, 0)
@@ -75,9 +75,9 @@ func (v view) open(path string, flags, links int) syscall.Errno {
 	return 0
 }
 
-// find opens a path as the process would find it, without opening the file.
+// find resolves a path as the process would, without opening the file.
 func (v view) find(path string, flags uint64) (fd int, err error) {
-	for range 8 { // not for ever: who renames on and on keeps others waiting
+	for range 8 { // bounded: a process that renames on and on would make others wait
 		fd, err = unix.Openat2(v.root, path, &unix.OpenHow{
 			Flags:   unix.O_PATH | unix.O_CLOEXEC | flags,
 			Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
@@ -89,7 +89,7 @@ func (v view) find(path string, flags uint64) (fd int, err error) {
 	return fd, err
 }
 
-// link is where a symlink that leads nowhere, as seen from here, points to.
+// link returns the text of a symlink whose target does not exist for this process.
 func (v view) link(path string) (string, bool) {
 	fd, err := v.find(path, unix.O_NOFOLLOW)
 	if err != nil {
@@ -107,8 +107,8 @@ func (v view) link(path string) (string, bool) {
 	return filepath.Join(filepath.Dir(path), string(buf[:n])), true
 }
 
-// own replaces /proc/self by the process that meant itself: to this one the
-// link would mean this one, or nothing.
+// own replaces /proc/self by the process that uses it: for this process the link would
+// lead to itself, or to nothing.
 func (v view) own(path string) string {
 	if rest, ok := strings.CutPrefix(path, "/dev/fd/"); ok {
 		path = "/proc/self/fd/" + rest
@@ -121,8 +121,8 @@ func (v view) own(path string) string {
 	return path
 }
 
-// access asks the kernel whether the flags' access would be granted to this
-// user: by the file's mode and by its mount.
+// access asks the kernel whether the file's mode and its mount would grant the flags'
+// access to this user.
 func access(fd, flags int) syscall.Errno {
 	var mode uint32
 	switch flags & unix.O_ACCMODE {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errEndless says that a path is longer than PATH_MAX.
+// errEndless reports a path longer than PATH_MAX.
 var errEndless = errors.New("a path without an end")
 
 // readString reads a path from a process's memory.
@@ -21,8 +21,8 @@ func readString(pid int, at uint64) (string, error) {
 	return readText(pid, at, make([]byte, unix.PathMax))
 }
 
-// readText reads a string from a process's memory, page by page, by means of buf, in
-// which it ends.
+// readText reads a string from a process's memory, page by page, into buf, which bounds
+// its length.
 func readText(pid int, at uint64, buf []byte) (string, error) {
 	page := uint64(os.Getpagesize())
 	for from := 0; from < len(buf); {
@@ -43,7 +43,7 @@ func readText(pid int, at uint64, buf []byte) (string, error) {
 	return "", errEndless
 }
 
-// absolute resolves a path against the descriptor or the working directory.
+// absolute resolves a path relative to the descriptor or the working directory.
 func absolute(pid, dir int, path string) (string, error) {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path), nil
@@ -62,7 +62,7 @@ func absolute(pid, dir int, path string) (string, error) {
 	return filepath.Join(base, path), nil
 }
 
-// whois is the process behind a thread, or 0 and nothing.
+// whois returns the process of a thread and its name, or 0 and "".
 func whois(tid int) (int, string) {
 	pid, err := strconv.Atoi(statusField(tid, "Tgid:", 0))
 	if err != nil {
@@ -78,7 +78,7 @@ func whois(tid int) (int, string) {
 // innerPID is the process's id in its own pid namespace.
 func innerPID(tid int) string { return statusField(tid, "NStgid:", -1) }
 
-// statusField is a word of a line in the thread's status; -1 is the last word.
+// statusField is a word of a line in the thread's status; -1 selects the last word.
 func statusField(tid int, key string, word int) string {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
 	if err != nil {
@@ -98,7 +98,7 @@ func statusField(tid int, key string, word int) string {
 	return ""
 }
 
-// printable keeps a program from writing to the log's reader.
+// printable keeps a program's name from controlling the terminal of the log's reader.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

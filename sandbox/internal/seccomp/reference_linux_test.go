@@ -12,12 +12,12 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// The proof: the program that Compile makes, run by a BPF machine that knows
-// nothing of this package, must say what a naive reading of the table says, for
-// every number, architecture, option and argument that could matter.
+// The proof: libseccomp's program, run by a BPF machine that knows nothing of this
+// package, must decide as a naive reading of the table does, for every number,
+// architecture, option and argument that could matter.
 
-// expect reads the table as a person would: find the row, try its rules. It
-// shares nothing with the compiler but the table itself.
+// expect reads the table as a person would: find the row, try its rules. It shares
+// nothing with the compiler but the table itself.
 func expect(p plan.Seccomp, index int, d data) uint32 {
 	if d.arch != arches[index].audit {
 		return 0x80000000
@@ -27,7 +27,7 @@ func expect(p plan.Seccomp, index int, d data) uint32 {
 	}
 	for _, r := range byNumber()[index][d.nr] {
 		if arches[index].name != runtime.GOARCH && !named(r.name) {
-			break // libseccomp can say it on the machine's own architecture only
+			break // libseccomp can express it only on the machine's own architecture
 		}
 		for _, rule := range r.rules {
 			if rule.alone && !p.Alone || rule.mediated && !p.Mediate {
@@ -46,7 +46,7 @@ func expect(p plan.Seccomp, index int, d data) uint32 {
 	return outcome(p, action{kind: refused, errno: 38})
 }
 
-// byNumber are the rows of each architecture, found the slow way.
+// byNumber holds the rows of each architecture, found the slow way.
 var byNumber = sync.OnceValue(func() (rows [2]map[uint32][]row) {
 	for index := range arches {
 		rows[index] = map[uint32][]row{}
@@ -64,8 +64,8 @@ var byNumber = sync.OnceValue(func() (rows [2]map[uint32][]row) {
 // named reports whether the installed libseccomp knows the call's name.
 func named(name string) bool { return known()[name] }
 
-// known are the names of the table that the installed libseccomp knows: it is asked once
-// for each, and not for each of the calls that are compared.
+// known holds the names of the table that the installed libseccomp knows. It asks once
+// for each name, not for each compared call.
 var known = sync.OnceValue(func() map[string]bool {
 	all := map[string]bool{}
 	for _, r := range table() {
@@ -171,7 +171,7 @@ func compare(t *testing.T, p plan.Seccomp, index int, m machine, d data) {
 	}
 }
 
-// answer is what the listener decides of a call of this machine that comes to it.
+// answer is the listener's decision on a notified call of this machine.
 func answer(p plan.Seccomp, index int, d data) (uint32, bool) {
 	if arches[index].name != runtime.GOARCH || expect(p, index, d)&0x80000000 != 0 {
 		return 0, false
@@ -204,7 +204,7 @@ func TestFilterSaysWhatTheTableSaysForEveryNumberAndABI(t *testing.T) {
 	})
 }
 
-// interesting are the values at which a check could change its mind.
+// interesting are the values around which a check's result could change.
 func (c check) interesting() []uint64 {
 	seen := map[uint64]bool{0: true, 1: true, 0x7fffffff: true, 0x80000000: true, 0xffffffff: true}
 	put := func(v uint32) {
@@ -235,7 +235,8 @@ func TestFilterSaysWhatTheTableSaysAtEveryBoundaryOfAnArgument(t *testing.T) {
 				continue
 			}
 			for _, rule := range r.rules {
-				// Start from arguments for which the whole rule holds, then move one at a time.
+				// Start from arguments for which the whole rule holds, then change one
+				// at a time.
 				base := data{nr: uint32(nr), arch: arches[index].audit}
 				for _, c := range rule.when {
 					base.args[c.arg] = c.satisfied()

@@ -2,8 +2,8 @@ package seccomp
 
 import "mcpen/sandbox/plan"
 
-// row is the decision on one system call. Its rules are tried in order; the
-// first whose checks all hold decides, and if none does, then decides.
+// row is the decision on one system call. Its rules are tried in order; the first whose
+// checks all hold decides. If none does, then decides.
 type row struct {
 	name  string
 	then  action
@@ -11,7 +11,7 @@ type row struct {
 	rules []rule
 }
 
-// rule decides on a call by its arguments.
+// rule decides a call by its arguments.
 type rule struct {
 	when  []check
 	then  action
@@ -20,15 +20,15 @@ type rule struct {
 	mediated bool
 }
 
-// kind is what happens to a call. The zero kind refuses.
+// kind is the kind of an action. The zero kind refuses.
 type kind uint8
 
 const (
 	refused  kind = iota // fails with the action's errno
 	allowed              // goes to the kernel
-	observed             // goes to the kernel; under plan.Seccomp.Opens the launcher is told first
-	dialled              // goes to the kernel; under plan.Seccomp.Notify the launcher is told first
-	traced               // goes to the kernel; under plan.Seccomp.Trace the launcher is told first
+	observed             // goes to the kernel; under plan.Seccomp.Opens the launcher sees it first
+	dialled              // goes to the kernel; under plan.Seccomp.Notify the launcher sees it first
+	traced               // goes to the kernel; under plan.Seccomp.Trace the launcher sees it first
 	written              // goes to the kernel; under plan.Seccomp.Mediate the mediator makes the call instead
 )
 
@@ -36,8 +36,8 @@ const (
 type action struct {
 	kind  kind
 	errno uint16
-	// quiet refusals are not reported: what every program's C library or runtime
-	// tries first and falls back from would drown what matters.
+	// quiet refusals are not reported: calls that every C library or runtime tries
+	// first would drown the important reports.
 	quiet bool
 }
 
@@ -47,9 +47,9 @@ var (
 	dial   = action{kind: dialled}
 	trace  = action{kind: traced}
 	write  = action{kind: written}
-	deny   = fail(eperm)  // dangerous: say so
+	deny   = fail(eperm)  // dangerous: reported with EPERM
 	absent = fail(enosys) // as on a kernel without it
-	probed = hush(enosys) // as absent, and everybody tries
+	probed = hush(enosys) // as absent, and every program tries it
 )
 
 // fail refuses with an errno.
@@ -58,7 +58,7 @@ func fail(errno uint16) action { return action{kind: refused, errno: errno} }
 // hush refuses with an errno and reports nothing.
 func hush(errno uint16) action { return action{kind: refused, errno: errno, quiet: true} }
 
-// op is how a check compares. The zero op is not one.
+// op is a check's comparison. The zero op is invalid.
 type op uint8
 
 const (

@@ -12,12 +12,12 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// runtimes are what servers are written in. Each program uses files, threads,
-// subprocesses, sockets and timers, and prints ok.
+// runtimes are the runtimes of servers. Each program uses files, threads, subprocesses,
+// sockets and timers, and prints ok.
 var runtimes = []struct {
 	name  string
-	here  []string // succeeds where the runtime is
-	build []string // made before, from $SRC to $OUT
+	here  []string // succeeds if the runtime is installed
+	build []string // runs before the program, from $SRC to $OUT
 	run   []string
 }{
 	{name: "bash", here: []string{"bash", "--version"}, run: []string{"bash", "demo.sh"}},
@@ -75,8 +75,8 @@ func works(t *testing.T, how string, cmd *exec.Cmd) {
 	}
 }
 
-// worksWatched runs the program with a listener, which must have nothing to
-// tell of an ordinary program: a log that cries at every start is not read.
+// worksWatched runs the program with a listener, which must report nothing about an
+// ordinary program: nobody reads a log that complains at every start.
 func worksWatched(t *testing.T, run []string) {
 	dir, err := filepath.Abs(filepath.Join("testdata", "runtimes"))
 	if err != nil {

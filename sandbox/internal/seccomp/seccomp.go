@@ -1,23 +1,23 @@
-// Package seccomp holds the system calls that a server may make: one table with
-// a reason on every line, the rules that libseccomp makes a filter of, the calls
-// that load the filter, and the listener that tells what was refused.
+// Package seccomp holds the system calls that a server may make: one table with a
+// reason on every line, the rules from which libseccomp makes a filter, the calls that
+// load the filter, and the listener that reports refused calls.
 //
 // The table is data ([plan.Seccomp] selects from it). Its rules are ordered, and
-// libseccomp's are not: they are split into cases that exclude each other, each
-// of them masked comparisons, at most one an argument. libseccomp before 2.6.1
-// merges some 64-bit comparisons wrongly (GHSA-4q85-33p6-j5g6), so the tests run
-// the program it makes against the table for every number, argument and option.
+// libseccomp's are not: the compiler splits them into cases that exclude each other. A
+// case consists of masked comparisons, at most one an argument. libseccomp before 2.6.1
+// merges some 64-bit comparisons wrongly (GHSA-4q85-33p6-j5g6), so the tests compare
+// its program with the table for every number, argument and option.
 //
-// What is not in the table fails with ENOSYS, so that a program falls back as it
-// would on an older kernel. Calls known to be dangerous fail with EPERM. A call
-// of another ABI (i386, x32) kills the process: its numbers mean other calls.
+// A call that is not in the table fails with ENOSYS, so that a program falls back as on
+// an older kernel. Calls known to be dangerous fail with EPERM. A call of another ABI
+// (i386, x32) kills the process: its numbers mean other calls.
 //
-// Arguments are compared in their low 32 bits only, because that is what the
-// kernel reads of an int: a filter that compares 64 bits lets through who sets
-// bit 32 (CVE-2019-10063). Every argument the table looks at is an int, an
-// unsigned int, a mode, or one whose high bits make the kernel refuse the call.
-// Filters cannot follow pointers, so nothing in memory is checked; calls that
-// hide what matters behind a pointer (clone3, openat2, io_uring) are absent.
+// The filter compares only the low 32 bits of an argument, because the kernel reads
+// only those of an int: a filter that compares 64 bits allows a caller who sets bit 32
+// (CVE-2019-10063). Every argument in the table is an int, an unsigned int, a mode, or
+// one whose high bits make the kernel refuse the call. Filters cannot follow pointers,
+// so nothing in memory is checked. Calls that hide the decisive argument behind a
+// pointer (clone3, openat2, io_uring) are absent.
 package seccomp
 
 import (
@@ -27,8 +27,8 @@ import (
 
 //go:generate go run mknumbers.go
 
-// Linux's error numbers, the same on both architectures. They are spelt out so
-// that the compiler builds on any system.
+// Linux's error numbers, the same on both architectures. They are literals so that the
+// compiler builds on any system.
 const (
 	eperm           = 1
 	enosys          = 38
@@ -45,7 +45,7 @@ var arches = []arch{
 	{name: "arm64", audit: 0xc00000b7},
 }
 
-// arch is what the filter must know of an architecture.
+// arch is the filter's knowledge of an architecture.
 type arch struct {
 	name    string
 	audit   uint32 // AUDIT_ARCH_*
@@ -58,7 +58,7 @@ type pair struct {
 	numbers [2]int
 }
 
-// number is the call's number on the architecture with the index.
+// number returns the call's number on the architecture with the index.
 func number(name string, index int) (int, bool) {
 	i, ok := slices.BinarySearchFunc(numbers[:], name, func(p pair, name string) int { return strings.Compare(p.name, name) })
 	if !ok || numbers[i].numbers[index] < 0 {

@@ -9,10 +9,10 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Load always fails: the filter is Linux's.
+// Load always fails: the filter exists only on Linux.
 func Load(Filter) error { return fmt.Errorf("seccomp needs Linux") }
 
-// Serve always fails: the filter is Linux's.
+// Serve always fails: the filter exists only on Linux.
 func Serve(context.Context, int, plan.Seccomp, Judge, func(Call)) error {
 	return fmt.Errorf("seccomp needs Linux")
 }

@@ -9,26 +9,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sight is one call of a program on trial, as it was before the kernel got it. All
-// of it was read from the program's own memory, which it can change meanwhile: it
-// is for a report, and nothing is allowed by it.
+// Sight is one call of a program on trial, before the kernel gets it. All of it comes
+// from the program's own memory, which the program can change meanwhile. So it is for a
+// report, and must not decide anything.
 type Sight struct {
 	Name    string // of the call
-	PID     int    // of the process, as this process sees it; 0: it was gone already
-	Parent  int    // the process that it is a child of now
+	PID     int    // of the process, as this process sees it; 0: it was already gone
+	Parent  int    // its current parent
 	Program string // its name as it set it, printable
 
-	Path  string         // of an open or a program: as the kernel finds it, without symlinks, as far as it exists
+	Path  string         // of an open or a program: the path that the kernel finds, without symlinks, as far as it exists
 	Write bool           // of an open: it may change the file
 	Dir   bool           // of an open: it is a directory
 	Errno syscall.Errno  // why the path is not found, or 0
-	Args  []string       // of a program: the first of them
+	Args  []string       // of a program: the first ones
 	Addr  netip.AddrPort // of a connection or a bind
-	TCP   bool           // of a connection: it is one of TCP
-	Other int            // of a signal: the process it is sent to, as the program names it
+	TCP   bool           // of a connection: it uses TCP
+	Other int            // of a signal: the target process, as the program names it
 }
 
-// see tells of one call.
+// see reports one call.
 func (l *listener) see(n notification, then decision) {
 	s := Sight{Name: then.name}
 	switch then.name {
@@ -51,7 +51,7 @@ func (l *listener) see(n notification, then decision) {
 	}
 	s.PID, s.Program = whois(int(n.tid))
 	s.Parent, _ = strconv.Atoi(statusField(int(n.tid), "PPid:", 0))
-	if l.judge.Each != nil && valid(l.fd, n.id) { // else the id may be another's by now
+	if l.judge.Each != nil && valid(l.fd, n.id) { // else the id may be reused by now
 		l.judge.Each(s)
 	}
 }
@@ -68,8 +68,8 @@ func (l *listener) seeOpen(n notification, s *Sight) {
 	s.Path, s.Errno, s.Dir = resolved(n, dir, at)
 }
 
-// resolved is a path of a process's as the kernel finds it: symlinks followed,
-// where it exists; else absolute, with the reason.
+// resolved returns a process's path as the kernel finds it: with symlinks followed if
+// it exists, else absolute and with the reason.
 func resolved(n notification, dir int, at uint64) (path string, errno syscall.Errno, isDir bool) {
 	path, err := readString(int(n.tid), at)
 	if err != nil || path == "" {
@@ -98,13 +98,13 @@ func resolved(n notification, dir int, at uint64) (path string, errno syscall.Er
 	return printable(path), 0, isDir
 }
 
-// How much of a program's arguments is kept.
+// Bounds on the recorded arguments of a program.
 const (
 	maxArguments = 12
 	maxArgument  = 256 // bytes
 )
 
-// arguments reads the beginning of an argument vector.
+// arguments reads the first elements of an argument vector.
 func arguments(pid int, at uint64) []string {
 	out := []string{}
 	for i := range uint64(maxArguments) {

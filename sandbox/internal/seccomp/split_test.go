@@ -6,17 +6,17 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// A libseccomp rule holds at most one comparison of an argument, and rules of
-// one call that overlap have no order that its manual promises. So the table's
-// ordered rules are split here into cases that exclude each other: whatever the
-// order libseccomp tests them in, at most one of them holds.
+// A libseccomp rule holds at most one comparison of an argument, and its manual
+// promises no order for overlapping rules of one call. So the table's ordered rules are
+// split here into cases that exclude each other: in whatever order libseccomp tests
+// them, at most one holds.
 
 func (c cube) and(o cube) cube { return cube{c.mask | o.mask, c.value | o.value} }
 
-// without is what of c lies outside o, in parts that exclude each other.
+// without returns the part of c outside of o, in pieces that exclude each other.
 func (c cube) without(o cube) []cube {
 	var parts []cube
-	rest := c // what was not cut off yet
+	rest := c // the part not cut off yet
 	for bit := uint32(1 << 31); bit != 0; bit >>= 1 {
 		if o.mask&^rest.mask&bit != 0 {
 			parts = append(parts, cube{rest.mask | bit, rest.value | ^o.value&bit})
@@ -26,14 +26,14 @@ func (c cube) without(o cube) []cube {
 	return parts
 }
 
-// term is what a case asks of one argument.
+// term is a case's condition on one argument.
 type term struct {
 	arg int
 	cube
 }
 
-// cases calls add with the cases of the row: terms that must all hold, at most
-// one an argument and the arguments ascending, and what then happens.
+// cases calls add with the cases of the row: the terms that must all hold, at most one
+// an argument and the arguments ascending, and the resulting action.
 func (r row) cases(p plan.Seccomp, add func([]term, action) error) error {
 	if len(r.rules) == 0 {
 		return add(nil, r.then)
@@ -42,9 +42,9 @@ func (r row) cases(p plan.Seccomp, add func([]term, action) error) error {
 	return split(settled(append(rules, rule{then: r.then})), nil, add)
 }
 
-// split goes on with the rules that the terms so far leave open, the last of
-// which always holds. All of an argument is decided before the next is looked
-// at: libseccomp walks a tree of comparisons and does not come back up in it.
+// split handles the rules that remain open after the terms so far; the last rule always
+// holds. It decides one argument completely before the next: libseccomp walks a tree of
+// comparisons and never goes back up in it.
 func split(rules []rule, terms []term, add func([]term, action) error) error {
 	if len(rules) == 1 {
 		return add(terms, rules[0].then)
@@ -63,13 +63,13 @@ func split(rules []rule, terms []term, add func([]term, action) error) error {
 	return nil
 }
 
-// branch is a part of an argument's values and the rules that it leaves open.
+// branch is a part of an argument's values and the rules that remain open for it.
 type branch struct {
 	part cube
 	open []rule
 }
 
-// branches cuts the part until no rule asks about the argument any more.
+// branches cuts the part until no rule depends on the argument any more.
 func branches(rules []rule, arg int, part cube) []branch {
 	for _, r := range rules {
 		for _, c := range r.when {
@@ -89,7 +89,7 @@ func branches(rules []rule, arg int, part cube) []branch {
 	return []branch{{part, rules}}
 }
 
-// merged joins branches that differ in one bit and leave the same rules open.
+// merged joins branches that differ in one bit and have the same open rules.
 func merged(all []branch) []branch {
 	for i := 0; i < len(all); i++ {
 		for j := i + 1; j < len(all); j++ {
@@ -100,7 +100,7 @@ func merged(all []branch) []branch {
 			}
 			all[i].part = cube{a.part.mask &^ differ, a.part.value &^ differ}
 			all = slices.Delete(all, j, j+1)
-			i, j = -1, len(all) // what is joined may join again
+			i, j = -1, len(all) // a joined branch may join again
 		}
 	}
 	return all
@@ -112,7 +112,7 @@ func (r rule) equal(o rule) bool {
 	})
 }
 
-// given is what is left of the rules once the argument lies in the part.
+// given returns the rules that remain once the argument lies in the part.
 func given(rules []rule, arg int, part cube) []rule {
 	open := make([]rule, 0, len(rules))
 	for _, r := range rules {
@@ -134,8 +134,8 @@ func given(rules []rule, arg int, part cube) []rule {
 	return settled(open)
 }
 
-// settled leaves out the rules that are never asked, or whose answer is what
-// comes out without them.
+// settled removes the rules that are never reached, or whose action results without
+// them.
 func settled(rules []rule) []rule {
 	last := slices.IndexFunc(rules, func(r rule) bool { return len(r.when) == 0 })
 	for last > 0 && rules[last-1].then == rules[last].then {

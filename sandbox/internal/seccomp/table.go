@@ -2,10 +2,10 @@ package seccomp
 
 import "sync"
 
-// table is the decision on every system call of both architectures. A call that
-// only one of them has is a row like the others. Calls younger than the table
-// are absent; a test asks for their rows once numbers.go is generated anew. It is
-// made when it is first asked for: most processes of the binary never do.
+// table is the decision on every system call of both architectures. A call that exists
+// on only one of them has a row like the others. Calls younger than the table are
+// absent; once numbers.go is generated anew, a test demands their rows. The table is
+// built on first use: most processes of the binary never use it.
 var table = sync.OnceValue(func() []row {
 	return []row{
 		// Bytes in and out of descriptors.
@@ -47,8 +47,8 @@ var table = sync.OnceValue(func() []row {
 		{name: "ftruncate", then: allow, why: "file size"},
 		{name: "cachestat", then: allow, why: "what of an open file is cached"},
 
-		// Files by name. Mounts, Landlock and the mediator decide which; here only
-		// set-ID bits and device nodes are refused.
+		// Files by name. Mounts, Landlock and the mediator decide which; the table only
+		// refuses set-ID bits and device nodes.
 		{name: "open", then: open, why: "files", rules: opens(1, 2)},
 		{name: "openat", then: open, why: "files", rules: opens(2, 3)},
 		{name: "creat", then: open, why: "files", rules: []rule{setIDIn(1), {then: write, mediated: true}}},
@@ -271,7 +271,7 @@ var table = sync.OnceValue(func() []row {
 		{name: "capget", then: allow, why: "asking"},
 		{name: "capset", then: allow, why: "giving up"},
 
-		// Clocks and timers: read, wait, never set.
+		// Clocks and timers: read and wait, never set.
 		{name: "clock_gettime", then: allow, why: "time"},
 		{name: "clock_getres", then: allow, why: "time"},
 		{name: "clock_nanosleep", then: allow, why: "time"},
@@ -325,16 +325,16 @@ var table = sync.OnceValue(func() []row {
 		{name: "mq_notify", then: allow, why: "POSIX messages", rules: shared()},
 		{name: "mq_getsetattr", then: allow, why: "POSIX messages", rules: shared()},
 
-		// Randomness and sandboxing itself further.
+		// Randomness and further sandboxing by the server itself.
 		{name: "getrandom", then: allow, why: "randomness"},
 		{name: "seccomp", then: allow, why: "a filter below this one", rules: listeners()},
 		{name: "landlock_create_ruleset", then: allow, why: "a ruleset below this one"},
 		{name: "landlock_add_rule", then: allow, why: "a ruleset below this one"},
 		{name: "landlock_restrict_self", then: allow, why: "a ruleset below this one"},
 
-		// Mounts and namespaces: EPERM, because a way back to the host is here. The
-		// new mount calls are listed because a filter that forgot them was walked
-		// around (CVE-2021-41133).
+		// Mounts and namespaces: EPERM, because they lead back to the host. The new
+		// mount calls are listed because a filter that forgot them was bypassed
+		// (CVE-2021-41133).
 		{name: "mount", then: deny, why: "mounts"},
 		{name: "umount2", then: deny, why: "mounts: what is masked would show"},
 		{name: "pivot_root", then: deny, why: "mounts"},

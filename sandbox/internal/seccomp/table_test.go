@@ -37,7 +37,7 @@ func TestNoCallIsDecidedTwice(t *testing.T) {
 	}
 }
 
-// A call that golang.org/x/sys learns is a decision to take, not an accident.
+// A new call in golang.org/x/sys needs a decision.
 func TestEveryKnownCallIsDecided(t *testing.T) {
 	rows := map[string]bool{}
 	for _, r := range table() {
@@ -53,7 +53,7 @@ func TestEveryKnownCallIsDecided(t *testing.T) {
 	}
 }
 
-// A refusal with errno 0 would be a success that did nothing.
+// A refusal with errno 0 would be a success without effect.
 func TestEveryRefusalHasAnErrno(t *testing.T) {
 	whole := func(a action) bool {
 		return a.kind == refused && a.errno > 0 && a.errno < 4096 ||

@@ -8,19 +8,19 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// young is one call. What becomes of it is what the filter says without a mediator and,
-// behind a comma, with one, where that differs.
+// young is one call with its expected results: the filter's decision without a mediator
+// and, after a comma, the decision with one if that differs.
 type young struct {
 	name         string
 	nrs          [2]int // amd64, arm64; -1: it has none
 	amd64, arm64 string
 }
 
-// younger are the calls that Linux has got since 5.17, which is as far as the names of
-// libseccomp 2.5.4 go: their numbers by the headers of Linux 7.2 (asm/unistd_64.h of
-// x86 and of arm64), and what becomes of one on both architectures. What libseccomp has
-// no name for cannot be compiled for another architecture than the one it runs on, and
-// so is unknown there, to which every caller has a way (ENOSYS).
+// younger are the calls that Linux has added since 5.17, the last version whose names
+// libseccomp 2.5.4 knows: their numbers from the headers of Linux 7.2 (asm/unistd_64.h
+// of x86 and of arm64), and the decision on both architectures. A call without a name
+// in libseccomp cannot be compiled for the other architecture. It is absent there
+// (ENOSYS), and every caller has a fallback.
 var younger = []young{
 	{"uretprobe", [2]int{335, -1}, "ENOSYS", ""},
 	{"uprobe", [2]int{336, -1}, "ENOSYS", ""},
@@ -47,8 +47,7 @@ var younger = []young{
 	{"rseq_slice_yield", [2]int{471, 471}, "ENOSYS", "ENOSYS"},
 }
 
-// A call that a new kernel has is decided by name, and not by what a list of the past
-// says of its number.
+// A new kernel's call is decided by name, and not by the number's place in an old list.
 func TestYoungCallsAreDecided(t *testing.T) {
 	for _, c := range younger {
 		for i, want := range []string{c.amd64, c.arm64} {
@@ -79,7 +78,7 @@ func TestYoungCallsAreDecided(t *testing.T) {
 	}
 }
 
-// fate is what the carried filter does with a call whose arguments are zeros.
+// fate is the carried filter's decision on a call whose arguments are zeros.
 func fate(t *testing.T, index, nr int) string {
 	t.Helper()
 	plain, mediated := verdict(t, index, nr, plan.Seccomp{On: true}), verdict(t, index, nr, plan.Seccomp{On: true, Mediate: true})
