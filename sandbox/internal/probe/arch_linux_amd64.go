@@ -4,16 +4,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sysLookupDcookie is a call that Linux 6.7 took out; the table of x/sys has its
-// number on this architecture only.
+// sysLookupDcookie is a call that Linux 6.7 removed; x/sys has its number on this
+// architecture only.
 const sysLookupDcookie = unix.SYS_LOOKUP_DCOOKIE
 
-// int80 makes a system call by the gate of 32-bit programs. The answer is that
-// of the call: negative for an errno.
+// int80 makes a system call through the gate of 32-bit programs. It returns the call's
+// result: negative for an errno.
 func int80(nr, a, b, c uint32) int32
 
-// arch are the other ways into the kernel that this architecture has, and calls
-// that only it has.
+// arch are this architecture's other ways into the kernel, and calls that only it has.
 func arch() []Probe {
 	const surface = "kernel code with a long list of holes"
 	return []Probe{
@@ -31,7 +30,7 @@ func arch() []Probe {
 		{ID: "i386-socketcall", Loss: "the bar on socket families", How: "socketcall(2) by int 0x80, whose arguments lie in memory",
 			Want: "SIGSYS", By: Seccomp, Absent: "SIGSEGV",
 			Run: func(World) Result {
-				// A null pointer: EFAULT says that the call is there.
+				// A null pointer: EFAULT proves that the call exists.
 				return reached(int80Err(102, 1, 0, 0), unix.EFAULT)
 			}},
 		{ID: "modify-ldt", Loss: surface, How: "modify_ldt(2)",
@@ -106,7 +105,7 @@ func arch() []Probe {
 	}
 }
 
-// oldMode makes a file in the project and hands its path to a call.
+// oldMode makes a file in the project and passes its path to a call.
 func oldMode(w World, name string, run func(*arena, uintptr) error) Result {
 	path := w.Project + "/" + name
 	if r := created(path); !r.OK {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// credentials are attempts to be somebody else or to be able to do more.
+// credentials are attempts to change identity or to gain rights.
 func credentials() []Probe {
 	return []Probe{
 		{ID: "capabilities", Loss: "whatever the capability allows", How: "looking for any capability in any set",
@@ -26,7 +26,7 @@ func credentials() []Probe {
 		{ID: "groups", Loss: "what the user's groups may read (docker, adm, disk)", How: "getgroups(2)",
 			Want: Held, By: Namespaces, Twin: TwinRoot,
 			Run: func(World) Result {
-				// The twin is made with a supplementary group.
+				// The test starts the twin with a supplementary group.
 				groups, err := unix.Getgroups()
 				if err != nil {
 					return refused(err)
@@ -101,8 +101,8 @@ func credentials() []Probe {
 	}
 }
 
-// statusField succeeds when a line of /proc/self/status whose name begins with
-// name has a value that is not good.
+// statusField succeeds if a line of /proc/self/status whose name begins with name has a
+// value that good rejects.
 func statusField(name string, good func(string) bool) Result {
 	b, err := os.ReadFile("/proc/thread-self/status")
 	if err != nil {

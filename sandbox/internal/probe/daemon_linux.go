@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// daemon starts a process that has left everything by which it could be found
-// or ended with its parent: session, group, parent and PDEATHSIG. Its pid is the
-// detail. The one who ran the sandbox looks for it afterwards.
+// daemon starts a process that has left everything that ties it to its parent: session,
+// group, parent and PDEATHSIG. Its pid is the detail. The program that ran the sandbox
+// looks for the process afterwards.
 func daemon() Result {
 	self, err := os.Executable()
 	if err != nil {
@@ -40,8 +40,8 @@ func daemon() Result {
 	return outcome(err, string(buf[:n]))
 }
 
-// startLinger is the middle of the double fork: it starts the process that stays
-// and ends, so that nobody is its parent.
+// startLinger is the middle of the double fork: it starts the process that stays, and
+// exits, which orphans that process.
 func startLinger() error {
 	self, err := os.Executable()
 	if err != nil {
@@ -56,7 +56,7 @@ func startLinger() error {
 	return err
 }
 
-// linger ignores all that can be ignored and never ends.
+// linger ignores every signal it can and never ends.
 func linger() {
 	signal.Ignore()
 	unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0)
@@ -65,8 +65,8 @@ func linger() {
 	}
 }
 
-// startOrphan starts a process that ends at once, and leaves it to others. It
-// prints the process's id.
+// startOrphan starts a process that exits at once, and does not reap it. It prints the
+// process's id.
 func startOrphan() error {
 	self, err := os.Executable()
 	if err != nil {

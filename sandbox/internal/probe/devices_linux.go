@@ -58,13 +58,13 @@ func devices() []Probe {
 			Run: func(World) Result { return openDevice("/dev/" + d.name) }})
 	}
 	probes = append(probes, Probe{ID: "dev-ptmx", Loss: "terminals", How: "open(2) of /dev/ptmx, TIOCGPTN",
-		Want: "ENOTTY", By: Namespaces | Landlock, Twin: TwinPlain, Absent: "ENOENT|EACCES", // ENOTTY: what is there is a pipe
+		Want: "ENOTTY", By: Namespaces | Landlock, Twin: TwinPlain, Absent: "ENOENT|EACCES", // ENOTTY: a pipe is there
 		Run: func(World) Result { return openTerminal("/dev/ptmx") }})
 	return append(probes, modes()...)
 }
 
-// modes are the ways to leave a set-user-id or set-group-id file in a folder of
-// the user's, where it works as soon as somebody outside executes it.
+// modes are the ways to leave a set-user-id or set-group-id file in a user's folder,
+// where it takes effect as soon as somebody outside executes it.
 func modes() []Probe {
 	const loss = "the user's account to other users, root's account to everybody where root runs the server"
 	row := func(id, how string, run func(*arena, string) error) Probe {
@@ -133,7 +133,7 @@ func modes() []Probe {
 	}
 }
 
-// openMode makes the file anew with a raw openat(2).
+// openMode creates the file with a raw openat(2).
 func openMode(a *arena, path string, flags, mode uintptr) error {
 	if flags&unix.O_CREAT != 0 && flags&unix.O_TMPFILE != unix.O_TMPFILE {
 		if err := os.Remove(path); err != nil {
@@ -154,7 +154,7 @@ func made(path string, mode uint32, dev uint64) Result {
 	return outcome(unix.Mknod(path, mode, int(dev)), "")
 }
 
-// openTerminal makes a terminal. A device is one whatever it answers.
+// openTerminal makes a terminal. A terminal device counts as one, whatever it answers.
 func openTerminal(path string) Result {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -168,8 +168,7 @@ func openTerminal(path string) Result {
 	return outcome(err, path)
 }
 
-// openDevice opens a device for reading, and for writing where it allows no
-// reading.
+// openDevice opens a device for reading, or for writing if it cannot be read.
 func openDevice(path string) Result {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err == nil {

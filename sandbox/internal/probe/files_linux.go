@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// files are attacks on what lies outside the declared folders.
+// files are attacks on files outside of the declared folders.
 func files() []Probe {
 	return []Probe{
 		{ID: "read-ssh-key", Loss: "the private key", How: "open(2) by its absolute path",
@@ -143,10 +143,10 @@ func files() []Probe {
 				return ended(again(f.Name(), verbRead, w.Secret).Run())
 			}},
 		{ID: "bind-project", Loss: "what a program outside sends to a socket that it takes for its own", How: "bind(2) of a unix socket in the writable project",
-			Want: "EACCES|EROFS", By: Landlock | Mediation, // a mount has no option against sockets
+			Want: "EACCES|EROFS", By: Landlock | Mediation, // no mount option prevents sockets
 			Run: func(w World) Result { return bound(filepath.Join(w.Project, "bound.sock")) }},
 		{ID: "find-sockets", Loss: "whatever answers there: an agent, a bus, a container engine", How: "connecting to the unix sockets that are found below the home, /run and /tmp",
-			Want: Held, By: Mediation, // those in declared folders; there are no others
+			Want: Held, By: Mediation, // those in declared folders; no others exist inside
 			Run: func(w World) Result {
 				for _, dir := range []string{filepath.Dir(w.Socket), w.Home, "/run", "/var/run", "/tmp"} {
 					if s := findSocket(dir); s != "" {
@@ -158,8 +158,8 @@ func files() []Probe {
 	}
 }
 
-// listed succeeds when a folder can be listed and holds name, or anything at all
-// when name is empty.
+// listed succeeds if a folder can be listed and contains name, or contains anything if
+// name is empty.
 func listed(dir, name string) Result {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -195,7 +195,7 @@ func created(path string) Result {
 	return worked(path)
 }
 
-// bound makes a unix socket and takes it away again.
+// bound makes a unix socket and removes it again.
 func bound(path string) Result {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -208,7 +208,7 @@ func bound(path string) Result {
 	return outcome(unix.Unlink(path), path)
 }
 
-// throughLink reads text's target through a new symlink in the project.
+// throughLink reads a file through a new symlink in the project with the given text.
 func throughLink(w World, text string) Result {
 	link := filepath.Join(w.Project, "link")
 	if err := os.Symlink(text, link); err != nil {
@@ -236,7 +236,7 @@ func copySelf(f *os.File) error {
 	return err
 }
 
-// findSocket looks for a unix socket not far below dir on which somebody listens.
+// findSocket searches the folders near dir for a unix socket with a listener.
 func findSocket(dir string) string {
 	found := ""
 	filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
@@ -254,7 +254,7 @@ func findSocket(dir string) string {
 	return found
 }
 
-// answers connects to a unix socket.
+// answers reports whether it can connect to a unix socket.
 func answers(path string) bool {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

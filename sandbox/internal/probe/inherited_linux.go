@@ -7,15 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inherited is what a careless start would leave in the server's hands:
+// inherited are the things that a careless start would leave to the server:
 // descriptors, stdio, environment, a working directory outside.
 func inherited() []Probe {
 	return []Probe{
 		{ID: "leaked-fds", Loss: "open files and connections of mcpen and its client", How: "looking for descriptors above 2",
 			Want: Held, By: Namespaces,
 			Run: func(World) Result {
-				// What this program opened itself is close-on-exec; what it was
-				// started with cannot be.
+				// Descriptors that this program opened are close-on-exec; inherited
+				// ones cannot be.
 				for fd := 3; fd < 4096; fd++ {
 					flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 					if err == nil && flags&unix.FD_CLOEXEC == 0 {
@@ -70,14 +70,14 @@ func inherited() []Probe {
 				return outcome(unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}), "")
 			}},
 		{ID: "daemon", Loss: "the end: a process that goes on when the server was stopped", How: "fork(2) twice, setsid(2), PDEATHSIG cleared, every signal ignored",
-			// It may start. That nothing of it is left is looked at from outside.
+			// It may start. A check from outside proves that nothing of it survives.
 			Want: "", By: Namespaces,
 			Run: func(World) Result { return daemon() }},
 	}
 }
 
-// cwd looks where the process finds itself. The twin goes into another root and
-// stays where it is, as a careless launcher would, and comes back by a descriptor.
+// cwd checks the working directory. The twin changes its root without changing its
+// directory, as a careless launcher would, and comes back through a descriptor.
 func cwd(w World) Result {
 	if !w.Inside {
 		root, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -101,7 +101,7 @@ func cwd(w World) Result {
 	return held(string(buf[:n-1]))
 }
 
-// environOf looks for a variable in another process's environment.
+// environOf searches another process's environment for a variable.
 func environOf(pid int, name string) Result {
 	b, err := os.ReadFile("/proc/" + itoa(pid) + "/environ")
 	if err != nil {

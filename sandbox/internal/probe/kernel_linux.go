@@ -7,15 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernel are calls into parts of the kernel that no server needs and that had
-// more than their share of holes.
+// kernel are calls into parts of the kernel that no server needs and that have a long
+// history of vulnerabilities.
 func kernel() []Probe {
 	const surface = "kernel code with a long list of holes"
 	row := func(id, loss, how, want string, by Layers, twin Twin, run func(*arena) error) Probe {
 		return Probe{ID: id, Loss: loss, How: how, Want: want, By: by, Twin: twin, Absent: "ENOSYS",
 			Run: func(World) Result { return outcome(run(new(arena)), "") }}
 	}
-	// gate is a row whose call is made with arguments that are refused behind the
+	// gate is a row whose call has arguments that the kernel refuses only after the
 	// permission check.
 	gate := func(id, loss, how string, twin Twin, past unix.Errno, run func(*arena) error) Probe {
 		return Probe{ID: id, Loss: loss, How: how, Want: "EPERM", By: Namespaces | Seccomp, Twin: twin, Absent: "ENOSYS",
@@ -70,7 +70,7 @@ func kernel() []Probe {
 			}},
 		{ID: "keyctl-parent", Loss: "the Landlock rules (CVE-2024-42318)", How: "keyctl(KEYCTL_SESSION_TO_PARENT)",
 			Want: "EPERM", By: Seccomp, Absent: "ENOSYS",
-			// The kernel asks that the parent has one thread.
+			// The kernel demands that the parent has a single thread.
 			Run: func(World) Result { return underneath(new(arena), unix.SYS_KEYCTL, unix.KEYCTL_SESSION_TO_PARENT) }},
 		gate("swapon", "the machine", "swapon(2) of a file that is not there", TwinRoot, unix.ENOENT,
 			func(a *arena) error {
@@ -223,8 +223,8 @@ func kernel() []Probe {
 	}
 }
 
-// prctls are options of prctl(2) that change what the process may do or who may
-// look at it.
+// prctls are options of prctl(2) that change the process's rights or who may examine
+// it.
 func prctls() []Probe {
 	row := func(id, loss, how string, by Layers, twin Twin, option uintptr, args ...uintptr) Probe {
 		return Probe{ID: id, Loss: loss, How: "prctl(" + how + ")", Want: "EPERM", By: by, Twin: twin, Absent: "EINVAL",
@@ -234,7 +234,7 @@ func prctls() []Probe {
 				return outcome(err, "")
 			}}
 	}
-	// PR_SET_MM_MAP_SIZE asks for the size of what PR_SET_MM_MAP takes.
+	// PR_SET_MM_MAP_SIZE returns the size of the struct that PR_SET_MM_MAP takes.
 	option := func(id, loss, how string, nr uintptr) Probe {
 		p := row(id, loss, how, Seccomp, TwinPlain, nr)
 		p.Run = func(World) Result {
@@ -255,7 +255,8 @@ func prctls() []Probe {
 			Want: "EPERM", By: Namespaces | Seccomp, Twin: TwinUserns,
 			Run: func(World) Result {
 				runtime.LockOSThread()
-				// What is raised has to be inheritable, which who has it may make it.
+				// A raised capability must be inheritable, and a process that has it
+				// may make it so.
 				hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 				var sets [2]unix.CapUserData
 				if err := unix.Capget(&hdr, &sets[0]); err != nil {
@@ -275,7 +276,7 @@ func prctls() []Probe {
 	}
 }
 
-// closed closes the descriptor of a call that gave one.
+// closed closes the descriptor of a successful call.
 func closed(fd int, err error) error {
 	if err == nil {
 		unix.Close(fd)

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limits are attempts to use up what the machine has. Every one stops a little
-// above the limit that the profile sets.
+// limits are attempts to exhaust the machine. Each stops a little above the limit of
+// the profile.
 func limits() []Probe {
 	return []Probe{
 		{ID: "file-size", Loss: "the disk, in one file", How: "pwrite(2) behind the limit",
@@ -115,9 +115,8 @@ func filled(dir string, bytes, each int64) Result {
 	return worked("filled")
 }
 
-// forked makes n processes of one thread each, which wait until they are ended.
-// Nothing but raw calls is made meanwhile: at the limit the runtime could not
-// start a thread either.
+// forked makes n single-threaded processes that wait until they are killed. Meanwhile
+// it makes only raw calls: at the limit the runtime could not start a thread.
 func forked(n int) Result {
 	r := worked(itoa(n) + " processes")
 	pids := make([]int, 0, n)
@@ -136,9 +135,8 @@ func forked(n int) Result {
 	return r
 }
 
-// orphans leaves n processes to whoever reaps the dead here, and looks whether
-// he does. Each is gone when kill(2) says so; one that stays a zombie is there
-// for ever.
+// orphans leaves n dead processes to the local reaper and checks that it reaps them. A
+// process is gone once kill(2) says so; one that stays a zombie stays for ever.
 func orphans(n int) Result {
 	self, err := os.Executable()
 	if err != nil {
@@ -165,9 +163,9 @@ func orphans(n int) Result {
 	return held("all reaped")
 }
 
-// reaped waits for the end of a process by its pidfd, which the kernel signals
-// when it is dead, and then gives its parent a few seconds to take it away, of
-// which nothing tells.
+// reaped waits for the end of a process through its pidfd, which the kernel signals at
+// its death. It then gives the parent a few seconds to reap it, since nothing signals
+// that.
 func reaped(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {

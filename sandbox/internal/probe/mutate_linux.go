@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mutate changes files below a directory at random, the same for the same seed,
-// and says of each call how it ended. Run once outside and once inside, it shows
-// whether a server's changes come out as the kernel's own would: errno by errno.
+// Mutate changes files below a directory at random, in the same way for the same seed,
+// and records the result of each call. A run outside and a run inside show whether a
+// server's changes have the kernel's own results, errno by errno.
 func Mutate(dir string, seed uint64, n int) ([]string, error) {
 	if err := unix.Chdir(dir); err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ type mutation struct {
 	names []string
 }
 
-// ordinary are names that nothing protects, some of them more likely.
+// ordinary are unprotected names, some of them more frequent.
 var ordinary = []string{"a", "b", "c", "d", "e", "f", "..", ".", "a", "b", "c"}
 
 // wanted are names of which many are protected, alone or together.
@@ -58,8 +58,8 @@ var wanted = []string{"a", "b", "c", "d", "..", ".git", "hooks", "config", "HEAD
 	"CLAUDE.md", ".envrc", "team", "pre-commit", "bare", "pyvenv.cfg", "alias", "node_modules"}
 
 // Storm changes files below a directory at random from two threads, protected ones
-// too, until the time is over. How the calls end does not matter. It makes the file
-// "started" first.
+// included, until the time is over. It ignores the results of the calls. It makes the
+// file "started" first.
 func Storm(dir string, seed uint64, last time.Duration) error {
 	if err := unix.Chdir(dir); err != nil {
 		return err
@@ -77,7 +77,7 @@ func Storm(dir string, seed uint64, last time.Duration) error {
 		both.Go(func() {
 			m := mutation{Rand: rand.New(rand.NewPCG(seed, thread)), dir: dir, at: fd, names: wanted}
 			for began := time.Now(); time.Since(began) < last; {
-				_, _ = m.step() // whatever it says
+				_, _ = m.step() // the result does not matter
 			}
 		})
 	}
@@ -87,14 +87,14 @@ func Storm(dir string, seed uint64, last time.Duration) error {
 
 func pick[T any](m mutation, all ...T) T { return all[m.IntN(len(all))] }
 
-// name is a path, mostly of what may be there.
+// name returns a path, mostly one that may exist.
 func (m mutation) name() string {
 	parts := make([]string, 1+m.IntN(3+len(m.names)/len(wanted)))
 	for i := range parts {
 		parts[i] = pick(m, m.names...)
 	}
 	p := strings.Join(parts, "/")
-	depth := 0 // what lies above the directory is not the test's to change
+	depth := 0 // the test must not change anything above the directory
 	for _, part := range parts {
 		switch part {
 		case "..":
@@ -159,8 +159,8 @@ func (m mutation) step() (string, error) {
 	return "mkfifo " + p, unix.Mknodat(dir, p, unix.S_IFIFO|mode, 0)
 }
 
-// open opens with flags of all kinds, writes where it can, and changes the mode by
-// the descriptor.
+// open opens with random flags, writes if possible, and changes the mode through the
+// descriptor.
 func (m mutation) open(dir int, p string, mode uint32) (string, error) {
 	flags := pick(m, unix.O_WRONLY, unix.O_RDWR, unix.O_RDONLY, unix.O_RDWR) | unix.O_NONBLOCK
 	for _, f := range []int{unix.O_CREAT, unix.O_CREAT, unix.O_EXCL, unix.O_TRUNC, unix.O_NOFOLLOW, unix.O_APPEND, unix.O_DIRECTORY} {
@@ -198,7 +198,8 @@ func storm(args []string) error {
 	return Storm(args[0], seed, time.Duration(last)*time.Millisecond)
 }
 
-// mutate is the verb: DIR SEED N, and a file for what became of each call.
+// mutate is the verb: DIR SEED N OUT. It writes the result of each call to the file
+// OUT.
 func mutate(args []string) error {
 	if len(args) != 4 {
 		return errors.New("want DIR SEED N OUT")
@@ -211,8 +212,8 @@ func mutate(args []string) error {
 	if err != nil {
 		return err
 	}
-	runtime.LockOSThread() // capset(2) is of one thread
-	// Inside nobody has a capability: outside root has none either then.
+	runtime.LockOSThread() // capset(2) affects one thread
+	// Inside nobody has a capability; so outside root must not have one either.
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var none [2]unix.CapUserData
 	if err := unix.Capset(&hdr, &none[0]); err != nil {

@@ -12,7 +12,7 @@ import (
 // mountAttrSize is the size of struct mount_attr (mount_setattr(2)).
 const mountAttrSize = 32
 
-// spaces are the namespaces by their flags.
+// spaces are the namespaces with their flags.
 var spaces = []struct {
 	name string
 	flag uintptr
@@ -40,7 +40,7 @@ func namespaces() []Probe {
 			Want: "EPERM", By: Namespaces | Seccomp, Twin: twin,
 			Run: func(World) Result { return alone(new(arena), unix.SYS_UNSHARE, s.flag) }})
 		if s.name == "time" {
-			continue // clone(2) has no bit for it
+			continue // clone(2) has no flag for it
 		}
 		probes = append(probes, Probe{ID: "clone-" + s.name, Loss: s.loss, How: "clone(2)",
 			Want: "EPERM", By: Namespaces | Seccomp, Twin: twin,
@@ -110,28 +110,28 @@ func setns(path string, kind uintptr) Result {
 	return alone(new(arena), unix.SYS_SETNS, uintptr(fd), kind)
 }
 
-// mounts are the mount calls, the old and the new (CVE-2021-41133 shows why the
-// new ones matter).
+// mounts are the mount calls, old and new (CVE-2021-41133 shows why the new ones
+// matter).
 func mounts() []Probe {
 	const loss = "the root of the sandbox: read-only, protected and hidden places"
 	row := func(id, how string, run func(World) Result) Probe {
 		return Probe{ID: id, Loss: loss, How: how, Want: "EPERM",
 			By: Namespaces | Landlock | Seccomp, Twin: TwinUserns, Absent: "ENOSYS", Run: run}
 	}
-	// Landlock stops what changes the tree of mounts, not what prepares it.
+	// Landlock refuses calls that change the mount tree, not calls that prepare a
+	// change.
 	prepare := func(id, how string, run func(World) Result) Probe {
 		p := row(id, how, run)
 		p.By = Namespaces | Seccomp
 		return p
 	}
-	// The calls that only read or only copy need no privilege: seccomp alone
-	// holds them.
+	// Calls that only read or copy need no privilege: only seccomp refuses them.
 	open := func(id, how string, run func(World) Result) Probe {
 		p := row(id, how, run)
 		p.By, p.Twin = Seccomp, TwinPlain
 		return p
 	}
-	// The newest of them the filter does not know: they get its default answer.
+	// The filter does not know the newest of them: they get its default errno.
 	newest := func(id, how string, run func(World) Result) Probe {
 		p := open(id, how, run)
 		p.Want = "ENOSYS"
@@ -148,13 +148,13 @@ func mounts() []Probe {
 			return mounted(unix.Mount("proc", w.Project, "proc", 0, ""), w.Project)
 		}),
 		row("mount-remount", "mount(2) with MS_REMOUNT, to make the root writable", func(World) Result {
-			// Outside / may have flags that a namespace cannot drop, which EPERM
-			// would blur: the twin makes its propagation private instead.
+			// Outside, / may have flags that a namespace cannot clear, and EPERM would
+			// hide the difference: the twin makes its propagation private instead.
 			return outcome(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), "")
 		}),
 		row("umount", "umount2(2) of /proc", func(World) Result {
-			// In the twin the mount is inherited and locked, which EINVAL says to
-			// one who might.
+			// In the twin the mount is inherited and locked. The kernel then answers
+			// EINVAL to a caller with the right.
 			return reached(unix.Unmount("/proc", unix.MNT_DETACH), unix.EINVAL)
 		}),
 		row("pivot-root", "pivot_root(2)", func(w World) Result {
@@ -243,7 +243,7 @@ func mounts() []Probe {
 	}
 }
 
-// mounted undoes a mount that worked, which the probes after it would meet.
+// mounted undoes a successful mount, which would affect later probes.
 func mounted(err error, target string) Result {
 	if err != nil {
 		return refused(err)
@@ -251,8 +251,8 @@ func mounted(err error, target string) Result {
 	return outcome(unix.Unmount(target, unix.MNT_DETACH), "mounted, and unmounted")
 }
 
-// handles are file handles, which name an inode without a path: the "Shocker"
-// attack on containers.
+// handles are file handles, which name an inode without a path: the "Shocker" attack on
+// containers.
 func handles() []Probe {
 	return []Probe{
 		{ID: "name-to-handle", Loss: "inode numbers, the first half of opening any file by handle", How: "name_to_handle_at(2)",

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// metadata is where clouds hand out credentials to every program that asks.
+// metadata is the address at which clouds hand out credentials to any program.
 var metadata = netip.MustParseAddrPort("169.254.169.254:80")
 
 // network are ways out by address. None needs a name.
@@ -49,7 +49,8 @@ func network() []Probe {
 			Want: "EACCES", By: Namespaces | Landlock, Twin: TwinUserns,
 			Run: func(w World) Result {
 				if !w.Inside {
-					// The address belongs to somebody: the twin makes it its own.
+					// The address belongs to somebody: the twin assigns it to its own
+					// loopback.
 					l, err := here(metadata)
 					if err != nil {
 						return refused(err)
@@ -96,7 +97,7 @@ func network() []Probe {
 	}
 }
 
-// connected connects a TCP socket of the protocol (0: the plain one).
+// connected connects a TCP socket of the protocol (0: the default).
 func connected(to netip.AddrPort, protocol int) Result {
 	family, sa := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()})
 	if to.Addr().Is4() {
@@ -110,8 +111,8 @@ func connected(to netip.AddrPort, protocol int) Result {
 	return outcome(unix.Connect(fd, sa), to.String())
 }
 
-// answered connects a TCP socket to somebody who lets it stay: what mcpen listens
-// with where it allows some host takes a connection and resets it.
+// answered connects a TCP socket to a peer that keeps the connection. If mcpen allows
+// some host, its listener accepts a connection and resets it.
 func answered(to netip.AddrPort) Result {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -122,7 +123,7 @@ func answered(to netip.AddrPort) Result {
 		return refused(err)
 	}
 	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 1000); n == 0 && err == nil {
-		return worked(to.String()) // nothing says that it is over
+		return worked(to.String()) // nothing ends the connection
 	}
 	_, err = unix.Read(fd, make([]byte, 1))
 	return outcome(err, to.String())
@@ -139,8 +140,7 @@ func fastOpened(port uint16) Result {
 	return outcome(unix.Sendto(fd, []byte("x"), unix.MSG_FASTOPEN, to), "")
 }
 
-// unixConnected connects to a unix socket; a name that starts with "@" is
-// abstract.
+// unixConnected connects to a unix socket. A name that begins with "@" is abstract.
 func unixConnected(name string) Result {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -150,8 +150,8 @@ func unixConnected(name string) Result {
 	return outcome(unix.Connect(fd, &unix.SockaddrUnix{Name: name}), name)
 }
 
-// here makes an address that of the loopback interface and listens there. It is
-// for a network namespace of its own.
+// here assigns an address to the loopback interface and listens on it. It is for a
+// network namespace of its own.
 func here(at netip.AddrPort) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

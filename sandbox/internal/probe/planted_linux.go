@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// planted are attacks on what a writable folder does not hold yet, on protected
-// places below its first level, and on what protected places lead to. No mount can
-// hold them: the changes are made for the server, and these are not.
+// planted are attacks on places that do not exist yet in a writable folder, on
+// protected places below its first level, and on the targets of protected places. No
+// mount can hold these: the mediator makes the server's changes and refuses these.
 func planted() []Probe {
 	in := func(name string) func(World) string {
 		return func(w World) string { return filepath.Join(w.Project, name) }
@@ -163,8 +163,7 @@ func planted() []Probe {
 	}
 }
 
-// socketRow connects to a service of the host's whose socket lies in a declared
-// folder.
+// socketRow connects to a host service whose socket lies in a declared folder.
 func socketRow(id string, at func(World) string) Probe {
 	return Probe{ID: id, Loss: "what the service may do: a container engine is the host", How: "connect(2) to a unix socket in a declared folder",
 		Want: "EACCES", By: Mediation,
@@ -178,7 +177,7 @@ func socketRow(id string, at func(World) string) Probe {
 		}}
 }
 
-// createdAndGone makes a new file and takes it away.
+// createdAndGone makes a new file and removes it.
 func createdAndGone(path string) Result {
 	r := created(path)
 	if r.OK {
@@ -187,7 +186,7 @@ func createdAndGone(path string) Result {
 	return r
 }
 
-// madeDir makes a directory and takes it away.
+// madeDir makes a directory and removes it.
 func madeDir(path string) Result {
 	if err := unix.Mkdir(path, 0o755); err != nil {
 		return refused(err)
@@ -195,7 +194,7 @@ func madeDir(path string) Result {
 	return outcome(os.Remove(path), path)
 }
 
-// movedTo renames a folder, and takes it away by its new name.
+// movedTo renames a folder and removes it under its new name.
 func movedTo(from, to string) Result {
 	if err := unix.Rename(from, to); err != nil {
 		return refused(err)
@@ -203,7 +202,7 @@ func movedTo(from, to string) Result {
 	return outcome(os.RemoveAll(to), to)
 }
 
-// symlinked makes a symlink and takes it away.
+// symlinked makes a symlink and removes it.
 func symlinked(text, path string) Result {
 	if err := unix.Symlink(text, path); err != nil {
 		return refused(err)
@@ -211,8 +210,8 @@ func symlinked(text, path string) Result {
 	return outcome(os.Remove(path), path)
 }
 
-// raced makes what is left of a repository in two threads at once, until both are
-// there or many tries were in vain: on a slow machine as many as there is time for.
+// raced makes the two missing parts of a repository in two threads at once, until both
+// exist or many tries have failed; on a slow machine, as many as the time allows.
 func raced(dir string) Result {
 	defer os.RemoveAll(dir)
 	told := Result{}

@@ -15,12 +15,12 @@ import (
 	"mcpen/sandbox/internal/probe/stage"
 )
 
-// stageDir names, for the test that runs again as somebody else, the folder in
-// which the program was built.
+// stageDir passes the folder of the built program to the test that runs again as
+// another user.
 const stageDir = "MCPEN_PROBE_STAGE"
 
-// A probe that does not work outside proves nothing inside: the suite would be
-// green with no sandbox at all.
+// A probe that does not work outside proves nothing inside: the suite would pass
+// without any sandbox.
 func TestEveryProbeWorksOutside(t *testing.T) {
 	dir := os.Getenv(stageDir)
 	if dir == "" {
@@ -71,7 +71,7 @@ func TestEveryProbeWorksOutside(t *testing.T) {
 	t.Logf("not on this kernel: %s", strings.Join(absent, ", "))
 }
 
-// again runs this test as a user without privileges.
+// again runs this test as an unprivileged user.
 func again(t *testing.T, root string) {
 	t.Helper()
 	dir := filepath.Join(root, "user")
@@ -97,8 +97,8 @@ func again(t *testing.T, root string) {
 	}
 }
 
-// endDaemon ends the process that the daemon probe left, which is this test's to
-// end: the probe told its pid.
+// endDaemon ends the process that the daemon probe left: the probe reported its pid,
+// and this test must end it.
 func endDaemon(t *testing.T, pid string) {
 	t.Helper()
 	n := 0

@@ -12,8 +12,8 @@ import (
 // itoa is strconv.Itoa under a short name.
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// processes are attacks on other processes: the sandbox's own pid 1, which is
-// mcpen, and those of the user outside.
+// processes are attacks on other processes: on the sandbox's pid 1, which is mcpen, and
+// on the user's processes outside.
 func processes() []Probe {
 	return []Probe{
 		{ID: "see-stranger", Loss: "command lines of the user's programs", How: "reading /proc/PID/cmdline of a process outside",
@@ -151,7 +151,8 @@ func procfs() []Probe {
 			Run: func(w World) Result {
 				fd, err := unix.Open(fmt.Sprintf("/proc/%d/%s", w.Pid, p.name), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 				if err == nil {
-					// What may be opened need not be readable: maps of another is empty.
+					// A file may open and still be unreadable: another process's maps
+					// is empty.
 					_, err = unix.Read(fd, make([]byte, 1))
 					if err == unix.EISDIR || err == unix.EIO || err == unix.EAGAIN {
 						err = nil
@@ -164,7 +165,7 @@ func procfs() []Probe {
 	return probes
 }
 
-// pidfdKill sends signal 0 by a pidfd.
+// pidfdKill sends signal 0 through a pidfd.
 func pidfdKill(pid int) Result {
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -174,7 +175,7 @@ func pidfdKill(pid int) Result {
 	return outcome(unix.PidfdSendSignal(pidfd, 0, nil, 0), "")
 }
 
-// sameLimit sets a limit of another process to what it is.
+// sameLimit sets a limit of another process to its current value.
 func sameLimit(pid int) Result {
 	var lim unix.Rlimit
 	if err := unix.Prlimit(pid, unix.RLIMIT_CORE, nil, &lim); err != nil {
@@ -183,8 +184,8 @@ func sameLimit(pid int) Result {
 	return outcome(unix.Prlimit(pid, unix.RLIMIT_CORE, &lim, nil), "")
 }
 
-// vmCopy copies no byte from or to another process. The kernel asks whether it
-// may before it looks at the addresses, and answers a wrong address with EFAULT.
+// vmCopy copies no byte from or to another process. The kernel checks permission before
+// it looks at the addresses, and answers a wrong address with EFAULT.
 func vmCopy(nr uintptr, pid int) Result {
 	a := new(arena)
 	buf, _ := a.bytes(8)
@@ -194,7 +195,7 @@ func vmCopy(nr uintptr, pid int) Result {
 	return reached(err, unix.EFAULT)
 }
 
-// anyLine succeeds when a file has something in it.
+// anyLine succeeds if a file is not empty.
 func anyLine(path string) Result {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -207,7 +208,7 @@ func anyLine(path string) Result {
 	return worked(line)
 }
 
-// anyByte is for files without an end.
+// anyByte is anyLine for endless files.
 func anyByte(path string) Result {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -223,7 +224,7 @@ func anyByte(path string) Result {
 	return worked(path)
 }
 
-// wrote writes text to a file that exists, in one write.
+// wrote writes text to an existing file, in one write.
 func wrote(path, text string) Result {
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// protected are attacks on the places of a writable folder from which code later
-// runs outside: hooks, editor tasks, client configurations. Landlock has no
-// exception below a folder that may be written: mounts alone hold them, and
-// without namespaces such a folder is refused.
+// protected are attacks on the places of a writable folder from which code later runs
+// outside: hooks, editor tasks, client configurations. Landlock has no exception below
+// a writable folder: only mounts hold these places, and without namespaces such a
+// folder is refused.
 func protected() []Probe {
 	return []Probe{
 		{ID: "write-git-hook", Loss: "code execution at the next commit", How: "creating .git/hooks/pre-commit in a writable project",
@@ -40,13 +40,14 @@ func protected() []Probe {
 		{ID: "umount-git", Loss: "the protection of .git", How: "umount2(2) of what protects it",
 			Want: "EPERM", By: Namespaces | Seccomp, Twin: TwinUserns,
 			Run: func(w World) Result {
-				// Outside nothing is mounted there, which EINVAL says to one who might.
+				// Outside nothing is mounted there. The kernel then answers EINVAL to a
+				// caller with the right.
 				return reached(unix.Unmount(filepath.Join(w.Project, ".git"), unix.MNT_DETACH), unix.EINVAL)
 			}},
 	}
 }
 
-// movedAndBack renames a file or folder away and, where that worked, back.
+// movedAndBack renames a file or folder and, if that worked, renames it back.
 func movedAndBack(path string) Result {
 	away := filepath.Join(filepath.Dir(path), "moved-away")
 	if err := unix.Rename(path, away); err != nil {

@@ -15,30 +15,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// deadline is how long one probe may take before it is ended and counted as
-// refused with ETIMEDOUT. It only bounds probes that hang.
+// deadline is the longest time of one probe. A probe that takes longer is ended and
+// counts as refused with ETIMEDOUT. It only bounds probes that hang.
 const deadline = 20 * time.Second
 
-// Waits is what the program says on stderr once it waits: before, the Go runtime
-// still looks at the machine.
+// Waits is the line that the program writes to stderr once it waits: until then the Go
+// runtime still inspects the machine.
 const Waits = "hostile: waits"
 
 // Mark is the first argument of a program that carries the attacks beside something
-// else: those behind it are for Main. Where the attacks are called by themselves it
-// may be left out.
+// else: the arguments after it are for Main. A program with nothing else may omit it.
 const Mark = "--attack"
 
-// again is a program like this one, with a verb.
+// again runs the same program with a verb.
 func again(program string, args ...string) *exec.Cmd {
 	return exec.Command(program, append([]string{Mark}, args...)...)
 }
 
-// The verbs of the program. All but run and wait are for calling itself, where a
-// part of a probe has to be another process.
+// The verbs of the program. All but run and wait are for calls of itself, if a part of
+// a probe needs another process.
 const (
 	verbRun    = "run"  // WORLD OUT ID…: every probe, each in a process of its own
-	verbOne    = "one"  // WORLD OUT ID: one probe here
-	verbRead   = "read" // PATH: exit 0 when the file can be read, 100+errno else
+	verbOne    = "one"  // WORLD OUT ID: one probe, in this process
+	verbRead   = "read" // PATH: exit 0 if the file is readable, else 100+errno
 	verbWho    = "who"  // exit with the effective user id's low byte
 	verbWait   = "wait" // read stdin to its end
 	verbProc   = "proc" // ARGV…: mount a /proc of this pid namespace and execute ARGV
@@ -111,7 +110,7 @@ func Main(args []string, stdin io.Reader, stderr io.Writer) int {
 	return 0
 }
 
-// each runs the probes one after the other, each in a new process.
+// each runs the probes one after another, each in a new process.
 func each(world, out string, ids []string) error {
 	if len(ids) == 1 && ids[0] == "all" {
 		ids = nil
@@ -135,9 +134,8 @@ func each(world, out string, ids []string) error {
 	return nil
 }
 
-// child runs one probe in a process of its own. A process that ended by a
-// signal, or in some other way before it could write its result, has its result
-// here.
+// child runs one probe in a process of its own. If the process ended by a signal, or
+// otherwise before it could write its result, child returns the result.
 func child(self, world, out, id string) (r Result, written bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
@@ -162,8 +160,8 @@ func child(self, world, out, id string) (r Result, written bool) {
 	return r, false
 }
 
-// one runs one probe here and adds its result to the file. Its thread is its
-// own from the start, so that what a probe does to its thread stays with it.
+// one runs one probe in this process and adds its result to the file. It locks its
+// thread first, so that a probe's changes to the thread stay there.
 func one(w World, out, id string) error {
 	p, ok := Find(id)
 	if !ok {
@@ -200,8 +198,8 @@ func readable(path string) error {
 	return err
 }
 
-// exitCode carries an errno home in an exit code: 0, or 100 more than the
-// errno, which keeps clear of what the Go runtime and shells use.
+// exitCode encodes an errno as an exit code: 0, or the errno plus 100, which avoids the
+// codes of the Go runtime and of shells.
 func exitCode(err error) int {
 	if err == nil {
 		return 0
@@ -213,7 +211,7 @@ func exitCode(err error) int {
 	return 99
 }
 
-// ended turns the end of a process that answers with exitCode into a Result.
+// ended converts the exit status of a process that uses exitCode to a Result.
 func ended(err error) Result {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {

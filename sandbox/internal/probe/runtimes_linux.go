@@ -10,9 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The scripts are the same attacks in the languages that servers are written
-// in, because a runtime has ways of its own: a pool of threads, workers,
-// io_uring, a loader of native code.
+// The scripts are the same attacks in the languages of servers, because a runtime has
+// ways of its own: a thread pool, workers, io_uring, a loader of native code.
 var (
 	//go:embed scripts/hostile.js
 	nodeScript string
@@ -64,7 +63,7 @@ func runtimes() []Probe {
 	return probes
 }
 
-// command is an argv, or nothing where the program is not there.
+// command returns an argv, or nil if the program is not installed.
 func command(program string, args ...string) []string {
 	if program == "" {
 		return nil
@@ -72,7 +71,7 @@ func command(program string, args ...string) []string {
 	return append([]string{program}, args...)
 }
 
-// script runs one attack and takes its answer from stdout.
+// script runs one attack and reads its result from stdout.
 func script(w World, attack string, argv []string) Result {
 	if argv == nil {
 		return refused(unix.ENOTSUP)

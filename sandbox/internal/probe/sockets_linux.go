@@ -4,12 +4,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unknownFamily are the answers of a kernel that does not have a family, a type
-// or a protocol.
+// unknownFamily are the answers of a kernel that lacks a family, a type or a protocol.
 const unknownFamily = "EAFNOSUPPORT|ESOCKTNOSUPPORT|EPROTONOSUPPORT"
 
-// sockets are the families, protocols and types beside those that a server
-// needs, each also with a bit set above the 32 that the kernel looks at.
+// sockets are the families, protocols and types that a server does not need, each also
+// with a bit set above the 32 that the kernel reads.
 func sockets() []Probe {
 	var probes []Probe
 	for _, f := range []struct {
@@ -64,7 +63,7 @@ func sockets() []Probe {
 			absent += "|EACCES" // net.ipv4.ping_group_range
 		}
 		if f.name == "phonet" {
-			absent += "|EPERM" // it wants a capability of the first user namespace
+			absent += "|EPERM" // it demands a capability in the first user namespace
 		}
 		row := func(id, how string, family, typ, pro uintptr) Probe {
 			return Probe{ID: id, Loss: f.loss, How: how, Want: socketErrno(f.family, f.typ, f.pro), By: f.by, Twin: f.twin, Absent: absent,
@@ -88,8 +87,8 @@ func sockets() []Probe {
 			}})
 }
 
-// socketErrno is what the filter answers for a socket that it does not make:
-// what a kernel without it would answer, so that programs go on.
+// socketErrno is the filter's errno for a refused socket: that of a kernel without the
+// feature, so that programs continue.
 func socketErrno(family, typ, protocol uintptr) string {
 	switch {
 	case family == unix.AF_INET || family == unix.AF_INET6:

@@ -7,25 +7,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// arena keeps what system calls point to alive until its probe is over. Every
-// object in it is on the heap, which Go does not move.
+// arena keeps the memory of system calls alive until its probe is over. Every object in
+// it is on the heap, which Go does not move.
 type arena struct{ kept []any }
 
-// str is the address of a copy of s that ends in a NUL.
+// str returns the address of a NUL-terminated copy of s.
 func (a *arena) str(s string) uintptr {
 	b := append([]byte(s), 0)
 	a.kept = append(a.kept, b)
 	return uintptr(unsafe.Pointer(&b[0]))
 }
 
-// bytes is the address of a new zeroed buffer, and the buffer.
+// bytes returns the address of a new zeroed buffer, and the buffer.
 func (a *arena) bytes(n int) (uintptr, []byte) {
 	b := make([]byte, n)
 	a.kept = append(a.kept, b)
 	return uintptr(unsafe.Pointer(&b[0])), b
 }
 
-// put is the address of *p, which has to have been made by new or by &T{}.
+// put returns the address of *p, which must come from new or &T{}.
 func put[T any](a *arena, p *T) uintptr {
 	a.kept = append(a.kept, p)
 	return uintptr(unsafe.Pointer(p))
@@ -43,9 +43,9 @@ func sys(a *arena, nr uintptr, args ...uintptr) (int, error) {
 	return int(r), nil
 }
 
-// alone makes one system call in a forked child that has a single thread, as
-// some calls demand (unshare(2), setns(2) of a user namespace), and as calls do
-// that would take this process with them. The child makes nothing but raw calls.
+// alone makes one system call in a forked, single-threaded child. Some calls demand
+// that (unshare(2), setns(2) of a user namespace); others would end this process. The
+// child makes only raw calls.
 func alone(a *arena, nr uintptr, args ...uintptr) Result {
 	var six [6]uintptr
 	copy(six[:], args)
@@ -67,8 +67,8 @@ func alone(a *arena, nr uintptr, args ...uintptr) Result {
 	return reap(int(pid))
 }
 
-// underneath is alone with one more process between: the call is made by the
-// child of a process that has a single thread.
+// underneath is alone with one more process in between: the child of a single-threaded
+// process makes the call.
 func underneath(a *arena, nr uintptr, args ...uintptr) Result {
 	var six [6]uintptr
 	copy(six[:], args)
@@ -100,8 +100,8 @@ func underneath(a *arena, nr uintptr, args ...uintptr) Result {
 	}
 }
 
-// clone makes a child with a raw clone(2) or clone3(2). The child ends at once;
-// that it was made is what the probe is about.
+// clone makes a child with a raw clone(2) or clone3(2). The child exits at once: the
+// probe is about its creation.
 func clone(a *arena, nr uintptr, args ...uintptr) Result {
 	var six [6]uintptr
 	copy(six[:], args)
@@ -129,7 +129,7 @@ func idle() (pid int, errno unix.Errno) {
 	return int(child), errno
 }
 
-// reap waits for a child that answers with its exit code.
+// reap waits for a child that answers by its exit code.
 func reap(pid int) Result {
 	var status unix.WaitStatus
 	for {

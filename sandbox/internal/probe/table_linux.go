@@ -2,15 +2,15 @@ package probe
 
 import "slices"
 
-// Group are the probes of one part of the boundary.
+// Group holds the probes of one part of the boundary.
 type Group struct {
 	Name   string
-	About  string // what is attacked, or by what
+	About  string // the target of the attacks, or their source
 	Probes []Probe
 }
 
-// Groups is every probe, in the order in which they are best run: those that may
-// end the sandbox come last.
+// Groups returns every probe in the best order: those that may end the sandbox come
+// last.
 func Groups() []Group {
 	return []Group{
 		{"files", "what no rule names, or lends for reading", files()},

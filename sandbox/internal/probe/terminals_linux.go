@@ -12,8 +12,8 @@ const (
 	kdgkbent  = 0x4b46
 )
 
-// terminals are attacks on the terminal in which mcpen, or its client, was
-// started. A server has none.
+// terminals are attacks on the terminal in which mcpen, or its client, was started. A
+// server has no terminal.
 func terminals() []Probe {
 	const typed = "the user's shell: what is typed there is executed"
 	row := func(id, loss, how string, want string, by Layers, twin Twin, req uintptr) Probe {
@@ -48,9 +48,8 @@ func terminals() []Probe {
 	return probes
 }
 
-// ttyIoctl makes a request on the terminal that descriptor 0 is, or on whatever
-// else descriptor 0 is. Requests of the Linux console go to /dev/tty0 where it
-// is there.
+// ttyIoctl makes a request on descriptor 0, which may be a terminal. Requests of the
+// Linux console go to /dev/tty0 if it exists.
 func ttyIoctl(req uintptr) Result {
 	a := new(arena)
 	fd := 0
@@ -67,8 +66,8 @@ func ttyIoctl(req uintptr) Result {
 			fd = int(f.Fd())
 		}
 	case unix.TIOCCONS:
-		// On the slave side of a terminal the console is redirected; on the
-		// console itself that is undone, which is how it is left.
+		// On the slave side of a terminal the request redirects the console; on the
+		// console itself it undoes that. The console must end up without redirection.
 		defer func() {
 			if f, err := os.OpenFile("/dev/tty0", os.O_RDWR|unix.O_NOCTTY, 0); err == nil {
 				unix.IoctlSetInt(int(f.Fd()), unix.TIOCCONS, 0)

@@ -1,5 +1,5 @@
-// Command hostile is the program that the escape tests put into a sandbox. It
-// tries what package probe lists and says what became of it.
+// Command hostile is the program that the escape tests run in a sandbox. It tries the
+// attacks of package probe and reports the results.
 package main
 
 import (

@@ -13,13 +13,13 @@ import (
 	"mcpen/sandbox/internal/probe"
 )
 
-// beyond is a number that no process inside a sandbox gets to: it counts from 1
+// beyond is a pid that no process inside a sandbox reaches, since pids count from 1
 // there.
 const beyond = 4096
 
-// stranger starts the process outside. Its number must not be that of a process
-// inside, too, which an attack by number would hit instead: where the machine has
-// just begun to count anew, some numbers are used up first.
+// stranger starts the process outside. Its pid must not also exist inside, where an
+// attack by pid would hit the wrong process. If the machine's pids have just wrapped
+// around, stranger uses up some pids first.
 func (s *Stage) stranger() error {
 	for {
 		p, err := os.StartProcess("/bin/true", []string{"true"}, &os.ProcAttr{})
@@ -51,7 +51,7 @@ func (s *Stage) stranger() error {
 	return nil
 }
 
-// listeners makes what the host serves on loopback and on unix sockets.
+// listeners starts the host's services on loopback and on unix sockets.
 func (s *Stage) listeners() error {
 	four, err := listenLow()
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *Stage) listeners() error {
 	s.serve(four)
 	port := four.Addr().(*net.TCPAddr).Port
 	s.World.TCP = uint16(port)
-	// Where there is no IPv6 the probe's row says so.
+	// Without IPv6, the probe's row says so.
 	if six, err := net.Listen("tcp6", fmt.Sprintf("[::1]:%d", port)); err == nil {
 		s.serve(six)
 	}
@@ -102,9 +102,8 @@ func (s *Stage) listeners() error {
 	return nil
 }
 
-// listenLow listens on a port that the kernel picks, outside of the few that a
-// sandbox has for talking to itself: those Landlock lets through, to be refused
-// by the network namespace.
+// listenLow listens on a port that the kernel picks, outside of the local ports of a
+// sandbox: Landlock allows those, and the network namespace would refuse them instead.
 func listenLow() (net.Listener, error) {
 	for {
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -115,7 +114,7 @@ func listenLow() (net.Listener, error) {
 	}
 }
 
-// serve accepts and closes until the stage is closed.
+// serve accepts and closes connections until the stage is closed.
 func (s *Stage) serve(l net.Listener) {
 	done := make(chan struct{})
 	go func() {
@@ -185,8 +184,8 @@ func (s *Stage) posix() error {
 	return nil
 }
 
-// keyring makes the user's own keyring, as a login does: without one nobody's
-// keys could be seen. The kernel keeps it.
+// keyring makes the user's own keyring, as a login does: without it there would be no
+// keys to see. The kernel keeps it.
 func (s *Stage) keyring() error {
 	const user = -4 // KEY_SPEC_USER_KEYRING, keyctl(2)
 	if _, err := unix.KeyctlGetKeyringID(user, true); err != nil {

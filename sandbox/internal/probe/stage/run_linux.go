@@ -16,10 +16,10 @@ import (
 	"mcpen/sandbox/internal/probe"
 )
 
-// Outside runs the probes outside the sandbox, each where its twin has to work,
-// and returns what became of them by their IDs. Rows that need root are left out
-// for everybody else. What stands in via is executed in the hostile program's
-// place, with its command line behind.
+// Outside runs the probes outside of the sandbox, each where its twin must succeed, and
+// returns their results by ID. It leaves out rows that need root if the caller is not
+// root. If via is set, it is executed instead of the hostile program, with that
+// program's command line appended.
 func (s *Stage) Outside(probes []probe.Probe, via ...string) (map[string]probe.Result, error) {
 	probes = slices.Clone(probes)
 	probes = slices.DeleteFunc(probes, func(p probe.Probe) bool { return p.Twin == probe.TwinRoot && os.Geteuid() != 0 })
@@ -39,14 +39,14 @@ func (s *Stage) Outside(probes []probe.Probe, via ...string) (map[string]probe.R
 	return results, s.Reset()
 }
 
-// Site is where outside probes are run together.
+// Site is a place outside where probes run together.
 type Site struct {
-	Twin probe.Twin // as root or plain: by this process's user
+	Twin probe.Twin // as root or plain: as this process's user
 	TTY  bool
 	IDs  []string
 }
 
-// Sites are those of the probes, in their order.
+// Sites returns the sites of the probes, in their order.
 func Sites(probes []probe.Probe) []Site {
 	var sites []Site
 	for _, p := range probes {
@@ -59,14 +59,14 @@ func Sites(probes []probe.Probe) []Site {
 	return sites
 }
 
-// At runs the probes of one site, and leaves the world as they left it.
+// At runs the probes of one site, and does not restore the world afterwards.
 func (s *Stage) At(at Site, via ...string) (map[string]probe.Result, error) {
 	return s.run(at.Twin, at.TTY, at.IDs, via)
 }
 
-// run starts the hostile program as a careless launcher would: a socket on
-// stdin (or a terminal), a file on stdout, a descriptor too many, a
-// supplementary group, the whole environment.
+// run starts the hostile program as a careless launcher would: a socket (or a terminal)
+// on stdin, a file on stdout, an extra descriptor, a supplementary group, the whole
+// environment.
 func (s *Stage) run(twin probe.Twin, tty bool, ids, via []string) (map[string]probe.Result, error) {
 	if err := s.Reset(); err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (s *Stage) run(twin probe.Twin, tty bool, ids, via []string) (map[string]pr
 	return Read(out)
 }
 
-// Socket is a socket for stdin, and the client's end of it.
+// Socket returns a socket for stdin, and the client's end of it.
 func Socket() (end, other *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -132,8 +132,8 @@ func Socket() (end, other *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "stdin"), os.NewFile(uintptr(fds[1]), "client"), nil
 }
 
-// clientEnd is a socket, as clients built on libuv give their servers for stdio,
-// or the slave side of a terminal; and the other end of it.
+// clientEnd returns a socket, which clients built on libuv use for their servers'
+// stdio, or the slave side of a terminal; and its other end.
 func clientEnd(tty bool) (end, other *os.File, err error) {
 	if !tty {
 		return Socket()
@@ -158,12 +158,12 @@ func clientEnd(tty bool) (end, other *os.File, err error) {
 	return slave, master, nil
 }
 
-// Output makes the empty file to which results are added.
+// Output makes the empty file that collects the results.
 func (s *Stage) Output(path string) (string, error) {
 	return path, os.WriteFile(path, nil, 0o600)
 }
 
-// Read reads the results in a file by their IDs.
+// Read returns the results in a file by ID.
 func Read(path string) (map[string]probe.Result, error) {
 	f, err := os.Open(path)
 	if err != nil {

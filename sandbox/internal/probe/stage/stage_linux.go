@@ -1,4 +1,4 @@
-// Package stage makes the world that the probes aim at, and runs them outside of a
+// Package stage makes the targets of the probes, and runs the probes outside of a
 // sandbox. It is for selftest and for tests.
 package stage
 
@@ -18,14 +18,13 @@ import (
 	"mcpen/sandbox/internal/probe"
 )
 
-// Canary is the variable that the launcher's environment holds and that must
-// not be seen inside.
+// Canary is a variable of the launcher's environment that must not be visible inside.
 const Canary = "MCPEN_PROBE_CANARY"
 
 // suidUID owns the set-user-id copy of the hostile program.
 const suidUID = 20002
 
-// Limits that a profile for the probes has to set, in the units of World.
+// Limits that a profile for the probes must set, in the units of World.
 const (
 	Processes = 96
 	TmpBytes  = 8 << 20
@@ -34,28 +33,27 @@ const (
 	OpenFiles = 256
 )
 
-// Stage is a World that exists. Nothing in it is shared with another Stage.
+// Stage is a World that exists. It shares nothing with another Stage.
 type Stage struct {
 	World   probe.World // as seen from outside
 	Program string      // the hostile program
-	// Err gets what the probes say outside: a file, as what they leave running keeps
-	// it. Nil: this process's own stderr.
+	// Err receives the stderr of the probes outside. It is a file, since processes that
+	// they leave behind keep it open. Nil means this process's own stderr.
 	Err *os.File
 
 	dir    string
 	closes []func() error
-	// inFolders listen in declared folders, until the next Reset.
+	// inFolders are the listeners in declared folders, until the next Reset.
 	inFolders []io.Closer
 	watch     *exec.Cmd
 }
 
-// Made is the variable that names the hostile program where it is built already,
-// as on a machine without Go.
+// Made is the variable that names a prebuilt hostile program, for a machine without Go.
 const Made = "MCPEN_HOSTILE"
 
-// Build compiles the hostile program into dir/bin, for New to find, and gives
-// both folders to the owner. Where root does it, a copy that is set-user-id to
-// somebody else lies beside the program.
+// Build compiles the hostile program into dir/bin, where New finds it, and gives both
+// folders to the owner. If root calls it, it also makes a set-user-id copy that belongs
+// to another user.
 func Build(dir string, owner int) error {
 	bin := filepath.Join(dir, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
@@ -87,7 +85,7 @@ func Build(dir string, owner int) error {
 	return os.Chmod(suid, 0o755|os.ModeSetuid)
 }
 
-// build compiles the hostile program, or copies the one that is built already.
+// build compiles the hostile program, or copies the prebuilt one.
 func build(program string) error {
 	if made, ok := os.LookupEnv(Made); ok {
 		data, err := os.ReadFile(made)
@@ -104,11 +102,11 @@ func build(program string) error {
 	return nil
 }
 
-// program is where the hostile program lies in the stage's folder.
+// program is the path of the hostile program in the stage's folder.
 const program = "bin/hostile"
 
-// Place copies a program that carries the attacks (see probe.Mark) into dir, for New
-// to find.
+// Place copies a program that carries the attacks (see probe.Mark) into dir, where New
+// finds it.
 func Place(dir, binary string) error {
 	from, err := os.Open(binary)
 	if err != nil {
@@ -126,9 +124,9 @@ func Place(dir, binary string) error {
 	return errors.Join(err, to.Close())
 }
 
-// New makes the world of the current user in dir, where Build or Place left the
-// program. The declared folders are where people have theirs: below the home. Each
-// change is made to the world before it is there. Close it.
+// New makes the world of the current user in dir, where Build or Place has put the
+// program. The declared folders lie below the home, as people's folders do. New applies
+// the changes to the World before it creates anything. The caller must close the Stage.
 func New(dir string, changes ...func(*probe.World)) (*Stage, error) {
 	s := &Stage{dir: dir, Program: filepath.Join(dir, program)}
 	home := filepath.Join(dir, "home")
@@ -172,7 +170,7 @@ func New(dir string, changes ...func(*probe.World)) (*Stage, error) {
 	return s, nil
 }
 
-// Close ends and removes what is not below the stage's folder.
+// Close ends and removes everything outside of the stage's folder.
 func (s *Stage) Close() error {
 	var errs []error
 	for _, c := range s.inFolders {
@@ -186,7 +184,7 @@ func (s *Stage) Close() error {
 	return errors.Join(errs...)
 }
 
-// Reset makes the folders and files anew, as probes remove and move some.
+// Reset recreates the folders and files, since probes remove and move some.
 func (s *Stage) Reset() error {
 	w := s.World
 	if err := removeTree(w.Project); err != nil {
@@ -268,7 +266,7 @@ func (s *Stage) daemons() error {
 	return nil
 }
 
-// removeTree removes a folder of the stage's.
+// removeTree removes a folder of the stage.
 func removeTree(dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("cannot clear the stage: %w", err)
