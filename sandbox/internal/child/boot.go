@@ -1,20 +1,20 @@
-// Package child is what runs inside the sandbox before the server does: pid 1
-// of the sandbox and the stage that turns into the server. pid 1 is this very
-// binary, executed again, and is told what to do by one Boot over one descriptor.
+// Package child contains the processes that run inside the sandbox before the server:
+// pid 1 of the sandbox and the stage that becomes the server. pid 1 is this same
+// binary, executed again. It gets its instructions as one Boot over one descriptor.
 //
 //	launcher ──libcontainer──► pid 1 ──new user namespace──► exec stage ──execve──► server
 //	    ▲                        │ execve                         │
 //	    │                      keeper                             │
 //	    └──── control socket ────┴────────────────────────────────┘
 //
-// pid 1 sets up what needs the sandbox's own namespaces, lays the exec stage out
-// and forks it, drops everything, and turns into the keeper, which reaps and dies
-// with the launcher. The exec stage has the user's own id again, puts Landlock and
-// seccomp on its one thread and becomes the server.
+// pid 1 does the set-up that needs the sandbox's own namespaces, prepares and forks the
+// exec stage, drops everything, and becomes the keeper, which reaps and dies with the
+// launcher. The exec stage has the user's own id again, puts Landlock and seccomp on
+// its one thread and becomes the server.
 //
-// What runs between fork and execve, and the keeper, are C (exec.c, keeper.c):
-// the first because nothing else may run there, the second because it is there
-// for as long as the server is.
+// The code between fork and execve, and the keeper, are C (exec.c, keeper.c): the first
+// because no other code may run there, the second because it lives as long as the
+// server.
 package child
 
 import (
@@ -26,37 +26,36 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// The descriptors that pid 1 starts with.
+// The descriptors with which pid 1 starts.
 const (
 	bootFD = 3
 	ctlFD  = 4
 )
 
-// reportFD is what the keeper has in the place of the boot: what the exec stage
-// says.
+// reportFD replaces the boot's descriptor in the keeper: the report of the exec stage.
 const reportFD = bootFD
 
-// Boot is all that pid 1 is told. It is the plan, what must not be
-// in a plan, and what only the launcher can know.
+// Boot is the whole input of pid 1: the plan, the values that must not be in a plan,
+// and those that only the launcher knows.
 type Boot struct {
 	Plan    plan.Plan         `json:"plan"`
 	Secrets map[string]string `json:"secrets,omitempty"` // by variable
 	Pins    []Pin             `json:"pins,omitempty"`
 }
 
-// Pin is the inode that was meant when a path of the host was planned. pid 1
-// refuses to go on when something else was mounted: between the two somebody
-// swapped the path (CVE-2021-30465 is of this kind).
+// Pin is the inode that a host path meant at planning. pid 1 refuses to continue if a
+// different inode was mounted: somebody replaced the path meanwhile (CVE-2021-30465 is
+// of this kind).
 type Pin struct {
 	Target string `json:"target"`
 	Dev    uint64 `json:"dev"`
 	Ino    uint64 `json:"ino"`
 }
 
-// Pack puts the boot into a sealed memory file. The caller closes it.
+// Pack writes the boot into a sealed memory file. The caller must close it.
 func (b Boot) Pack() (*os.File, error) { return pack(b) }
 
-// pack puts a value into a sealed memory file, as JSON.
+// pack writes a value as JSON into a sealed memory file.
 func pack(v any) (*os.File, error) {
 	data, err := plan.Encode(v)
 	if err != nil {
@@ -79,8 +78,8 @@ func pack(v any) (*os.File, error) {
 	return f, nil
 }
 
-// unpack reads the boot from the inherited descriptor, of which another owns
-// the os.File.
+// unpack reads the boot from the inherited descriptor, whose os.File belongs to the
+// caller.
 func unpack() (Boot, error) {
 	var b Boot
 	if err := read(bootFD, &b); err != nil {
@@ -92,7 +91,7 @@ func unpack() (Boot, error) {
 	return b, nil
 }
 
-// read decodes what pack put into a memory file.
+// read decodes the output of pack from a memory file.
 func read(fd int, v any) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

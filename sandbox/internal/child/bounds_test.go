@@ -16,7 +16,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// pinOf is the pin of a path as it is now.
+// pinOf is the pin of a path in its current state.
 func pinOf(t *testing.T, path string) Pin {
 	t.Helper()
 	var st unix.Stat_t
@@ -26,8 +26,8 @@ func pinOf(t *testing.T, path string) Pin {
 	return Pin{Target: path, Dev: uint64(st.Dev), Ino: st.Ino}
 }
 
-// Whoever swaps a path between the plan and the mount would have the server see
-// another folder of the user's than the one that was granted.
+// If somebody replaces a path between the plan and the mount, the server would see a
+// folder that was not granted.
 func TestExchangedMountsAreNotTrusted(t *testing.T) {
 	dir := t.TempDir()
 	granted, other := filepath.Join(dir, "granted"), filepath.Join(dir, "other")
@@ -43,7 +43,7 @@ func TestExchangedMountsAreNotTrusted(t *testing.T) {
 		if err := verify(pins); failure(err).Step != "trust a mount" {
 			t.Errorf("%s: %v", what, err)
 		}
-		// It is the first thing that pid 1 does: nothing else is to fail before it.
+		// pid 1 does this first: nothing else may fail before it.
 		if err := furnish(&Control{}, Boot{Pins: pins}); failure(err).Step != "trust a mount" {
 			t.Errorf("%s, and pid 1 goes on: %v", what, err)
 		}
@@ -67,7 +67,7 @@ func TestExchangedMountsAreNotTrusted(t *testing.T) {
 	}
 }
 
-// A pid 1 that stops at one step says so, whatever the steps after it would say.
+// A pid 1 that fails at one step reports that step, whatever later steps would report.
 func TestPid1StopsAtTheFirstStepThatFails(t *testing.T) {
 	good, _ := bootOf(t, policy.LayerNamespaces, policy.LayerLandlock, policy.LayerSeccomp)
 	for name, c := range map[string]struct {
@@ -109,8 +109,7 @@ func TestPid1StopsAtTheFirstStepThatFails(t *testing.T) {
 	}
 }
 
-// A boot that can be written to after it was packed is a plan that somebody else
-// could change.
+// If a packed boot can still be written to, another process can change the plan.
 func TestBootIsSealed(t *testing.T) {
 	f, err := (Boot{Plan: plan.Plan{Version: plan.Version}}).Pack()
 	if err != nil {
@@ -156,8 +155,8 @@ func TestBootIsSealed(t *testing.T) {
 	})
 }
 
-// A kernel with less of Landlock than was planned is an error, also where it would
-// take the ruleset.
+// A kernel whose Landlock is older than planned is an error, even if it would accept
+// the ruleset.
 func TestLandlockIsNoLessThanPlanned(t *testing.T) {
 	l := plan.Landlock{ABI: 3, Paths: []plan.Rule{{Path: "/", Access: plan.AccessRead}}}
 	const version = 1 // LANDLOCK_CREATE_RULESET_VERSION
@@ -189,8 +188,9 @@ func TestLandlockIsNoLessThanPlanned(t *testing.T) {
 	}
 }
 
-// Every rule that the kernel does not take is an error: with one less the server
-// gets EACCES without a word, and with Landlock's ports it reaches nothing.
+// Every rule that the kernel refuses is an error: without it the server would get
+// EACCES for no visible reason, and without Landlock's port rules it would reach
+// nothing.
 func TestEveryRuleIsTheKernels(t *testing.T) {
 	l := plan.Landlock{ABI: 4, Paths: []plan.Rule{{Path: "/", Access: plan.AccessSelf}, {Path: "/usr", Access: plan.AccessRead}, {Path: "/dev/null", Access: plan.AccessDev}},
 		Connect: []plan.Span{{First: 80, Last: 82}}, Own: plan.Span{First: 40000, Last: 40003}}
@@ -213,7 +213,7 @@ func TestEveryRuleIsTheKernels(t *testing.T) {
 	if err != nil || count[1] != 3 || count[ports] != 5 { // 80, 81, 82, and 40001, 40003
 		t.Errorf("rules by kind: %v (%v)", count, err)
 	}
-	// No descriptor stays, however it ends.
+	// No descriptor stays open, whatever the result.
 	before := descriptors(t)
 	l.Paths[2].Path = "/absent"
 	if err := all(l); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "/absent") {
@@ -232,7 +232,7 @@ func TestEveryRuleIsTheKernels(t *testing.T) {
 	}
 }
 
-// descriptors counts those of this process.
+// descriptors counts this process's descriptors.
 func descriptors(t *testing.T) int {
 	t.Helper()
 	open, err := os.ReadDir("/proc/self/fd")
@@ -242,8 +242,8 @@ func descriptors(t *testing.T) int {
 	return len(open)
 }
 
-// What each access grants is a table: a right more is one that the profile did not
-// give, a right less is a server that fails.
+// The rights of each access form a table: a further right is one that the profile did
+// not give, a missing one makes a server fail.
 func TestAccessRights(t *testing.T) {
 	const exec, write, read, list, rmdir, unlink, mkchar, mkdir, mkreg, mksock, mkfifo, mkblock, mksym, refer, truncate, ioctl = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768
 	_, _ = mkchar, mkblock // nobody gets these
@@ -276,8 +276,8 @@ func TestAccessRights(t *testing.T) {
 	}
 }
 
-// Who started mcpen under a low limit meant it, and a limit above it could not be
-// set at all.
+// Whoever started mcpen under a low limit meant it, and a limit above it cannot be set
+// at all.
 func TestLimitsStayWithinTheCallers(t *testing.T) {
 	var have unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &have); err != nil {
@@ -295,7 +295,7 @@ func TestLimitsStayWithinTheCallers(t *testing.T) {
 			t.Errorf("of %d open files a server may have %d, want %d", most, got, want)
 		}
 	}
-	// In a process of its own, whose limit on file sizes is lower than the plan's.
+	// In a separate process whose limit on file sizes is lower than the plan's.
 	b, _ := bootOf(t, policy.LayerLandlock, policy.LayerSeccomp)
 	b.Plan.Limits = []plan.Limit{{Name: plan.LimitFileSize, How: plan.HowRlimit, Value: 1 << 40}, {Name: plan.LimitCPUTime, How: plan.HowRlimit, Value: 1001}}
 	b.Plan.Process.Args = []string{"sh", "-c", "ulimit -f; ulimit -t"}
@@ -328,8 +328,8 @@ func TestLimitsStayWithinTheCallersLowered(t *testing.T) {
 	}
 }
 
-// What the exec stage says is a number for each step. A step without words is a
-// start that fails for nobody knows what.
+// The exec stage reports a number for each step. A step without a description would
+// make a start fail for no known reason.
 func TestEveryStepHasWords(t *testing.T) {
 	p := plan.Plan{Process: plan.Process{Dir: "/dir", Path: "/prog"}, Writes: plan.Writes{Folders: []string{"/first", "/second"}},
 		Limits: []plan.Limit{{Name: plan.LimitOpenFiles, How: plan.HowRlimit, Value: 1}}}
@@ -356,8 +356,8 @@ func TestEveryStepHasWords(t *testing.T) {
 	}
 }
 
-// Messages carry whole descriptors or are an error: a listener that got lost on
-// the way is a call that waits for ever.
+// A message carries all its descriptors or is an error: if a listener got lost on the
+// way, a call would wait for ever.
 func TestControlLosesNothing(t *testing.T) {
 	here, file, err := NewControl()
 	if err != nil {

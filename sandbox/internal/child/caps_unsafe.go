@@ -8,10 +8,10 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
-// dropAll empties the permitted, effective, inheritable and ambient sets of
-// every thread of this process. capset(2) is of one thread, and a thread that
-// kept its set is one that a bug could use. What leaves the inheritable set
-// leaves the ambient one with it (capabilities(7)).
+// dropAll empties the permitted, effective, inheritable and ambient sets of every
+// thread of this process. capset(2) affects one thread, and a bug could use a thread
+// that kept its set. A capability that leaves the inheritable set also leaves the
+// ambient one (capabilities(7)).
 func dropAll() error {
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var none [2]unix.CapUserData

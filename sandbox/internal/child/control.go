@@ -11,29 +11,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Control is one end of the socket between the launcher and the stages inside.
-// It carries whole messages and, with some, descriptors. Send and Receive may
-// be called at the same time, each from one goroutine.
+// Control is one end of the socket between the launcher and the stages inside. It
+// carries whole messages and, with some, descriptors. Send and Receive may run at the
+// same time, each on one goroutine.
 type Control struct {
 	f *os.File
 }
 
-// Kind is what a Message says.
+// Kind is the kind of a Message.
 type Kind string
 
-// The messages. From pid 1 come, in this order: Listeners, then from the
-// exec stage Notify (where the plan asks for it), then from pid 1 Started or
-// Failed, then Exited. To pid 1 goes Signal, which is one byte: who reads it is
-// C (keeper.c). The end of the socket tells either side that the other is gone.
+// The messages. pid 1 sends Listeners; then the exec stage sends Notify (if the plan
+// asks for it); then pid 1 sends Started or Failed, and finally Exited. The launcher
+// sends Signal, a single byte, because C code reads it (keeper.c). The end of the
+// socket tells each side that the other is gone.
 const (
 	Listeners Kind = "listeners" // descriptors: see egress.Listen
-	Laid      Kind = "laid"      // two descriptors: the desk's home, and its place for temporary files
-	Notify    Kind = "notify"    // one descriptor: the seccomp listener, where there is no mediator
+	Laid      Kind = "laid"      // two descriptors: the desk's home, and its folder for temporary files
+	Notify    Kind = "notify"    // one descriptor: the seccomp listener, if there is no mediator
 	Seen      Kind = "seen"      // the mediator refused a call, or saw one fail: Data is a seccomp.Call
-	Started   Kind = "started"   // the server runs; PID is its number inside
-	Failed    Kind = "failed"    // it will not: Step and Error say why
+	Started   Kind = "started"   // the server runs; PID is its pid inside
+	Failed    Kind = "failed"    // it will not run: Step and Error give the reason
 	Exited    Kind = "exited"    // Code or Signal
-	Signal    Kind = "signal"    // send Signal to the server; 0 says that Exited was heard
+	Signal    Kind = "signal"    // send Signal to the server; 0 acknowledges Exited
 )
 
 // Message is one message.
@@ -48,7 +48,7 @@ type Message struct {
 	Stage  []int           `json:"stage,omitempty"` // of the keeper's Failed: see Explain
 	Data   json.RawMessage `json:"data,omitempty"`
 
-	Files []*os.File `json:"-"` // the receiver closes them
+	Files []*os.File `json:"-"` // the receiver must close them
 }
 
 func (m Message) encode() ([]byte, error) {
@@ -66,14 +66,14 @@ func decode(data []byte) (Message, error) {
 	return m, json.Unmarshal(data, &m)
 }
 
-// maxMessage bounds a message; none comes near it.
+// maxMessage bounds a message, in bytes; real ones are far smaller.
 const maxMessage = 64 << 10
 
 // maxFiles bounds the descriptors of one message (SCM_MAX_FD is 253).
 const maxFiles = 200
 
-// NewControl returns the launcher's end and the file to hand to pid 1. The
-// caller closes both.
+// NewControl returns the launcher's end and the file for pid 1. The caller must close
+// both.
 func NewControl() (*Control, *os.File, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -82,13 +82,13 @@ func NewControl() (*Control, *os.File, error) {
 	return &Control{os.NewFile(uintptr(pair[0]), "control")}, os.NewFile(uintptr(pair[1]), "control"), nil
 }
 
-// patience is how long Send waits for room for descriptors: the other side takes them
-// as soon as it gets a processor.
+// patience is the longest time for which Send waits for room for descriptors: the other
+// side receives them as soon as it gets a processor.
 const patience = 10 * time.Second
 
-// Send sends one message with its Files, which stay open. So many descriptors may be
-// on their way at once, of all processes of a user, as one process may have open
-// (ETOOMANYREFS, unix(7)): then it waits until some have arrived.
+// Send sends one message with its Files, which stay open. The kernel limits the
+// descriptors in flight of all of a user's processes to the limit of open files
+// (ETOOMANYREFS, unix(7)). At the limit Send waits until some have arrived.
 func (c *Control) Send(m Message) error {
 	data, err := m.encode()
 	if err != nil {
@@ -115,8 +115,8 @@ func (c *Control) Send(m Message) error {
 	}
 }
 
-// Receive waits for one message. It returns io.EOF when the other side is gone.
-// It blocks a thread; Close does not wake it, Shutdown does.
+// Receive waits for one message. It returns io.EOF once the other side is gone. It
+// blocks a thread; Shutdown wakes it, Close does not.
 func (c *Control) Receive() (Message, error) {
 	buf := make([]byte, maxMessage)
 	oob := make([]byte, unix.CmsgSpace(4*maxFiles))
@@ -155,8 +155,7 @@ func (c *Control) Receive() (Message, error) {
 	return m, nil
 }
 
-// Shutdown ends the conversation in both directions: a Receive on either side
-// returns.
+// Shutdown shuts down both directions: a Receive on either side returns.
 func (c *Control) Shutdown() error {
 	return os.NewSyscallError("shutdown", unix.Shutdown(int(c.f.Fd()), unix.SHUT_RDWR))
 }

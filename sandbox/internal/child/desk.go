@@ -11,10 +11,10 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// arrange lays the desk's files out in the private home, and hands the home and
-// the place for temporary files to the launcher, which looks at what is left in
-// them when the program is gone: a file system lives as long as one of its
-// directories is open somewhere.
+// arrange writes the desk's files into the private home, and sends the home and the
+// folder for temporary files to the launcher, which examines their content after the
+// program's end: a file system lives as long as one of its directories is open in any
+// process.
 func arrange(ctl *Control, d *plan.Desk) error {
 	if d == nil {
 		return nil
@@ -24,7 +24,7 @@ func arrange(ctl *Control, d *plan.Desk) error {
 			return step("lay out the desk", err)
 		}
 	}
-	// Folders get their times when nothing is made in them any more.
+	// Set the times of folders after their last file is made.
 	for i := len(d.Files) - 1; i >= 0; i-- {
 		f := d.Files[i]
 		for dir := filepath.Dir(f.Path); dir != filepath.Dir(d.Home) && dir != "/"; dir = filepath.Dir(dir) {
@@ -45,8 +45,8 @@ func arrange(ctl *Control, d *plan.Desk) error {
 	return step("lay out the desk", ctl.Send(m))
 }
 
-// lay makes one file. Its last access lies before its last change, so that the
-// first one who reads it moves that (relatime, mount(8)).
+// lay makes one file. Its last access lies before its last change, so that the first
+// read updates the access time (relatime, mount(8)).
 func lay(f plan.DeskFile) error {
 	if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
 		return err

@@ -15,9 +15,9 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// A program that looks whether it is watched finds a home in which somebody lived for a
-// while, and keys that nobody else reads; the launcher gets the home to look at it when
-// the program is gone.
+// A program that checks whether it is watched must find a home in use, and keys that
+// nobody else can read. The launcher gets the home to examine it after the program's
+// end.
 func TestTheDeskIsLaidOut(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "alex")
 	if err := os.Mkdir(home, 0o755); err != nil {
@@ -41,7 +41,7 @@ func TestTheDeskIsLaidOut(t *testing.T) {
 		content string
 	}{
 		".ssh/id_ed25519": {0o600, 1_500_000_000, "key"}, ".ssh": {os.ModeDir | 0o700, 1_500_000_000, ""}, "src/app/main.py": {0o644, 1_600_000_000, "print()"}, "src/app": {os.ModeDir | 0o755, 1_600_000_000, ""}, "src": {os.ModeDir | 0o755, 1_600_000_000, ""}, ".profile": {0o644, 1_400_000_000, ""},
-		"": {os.ModeDir | 0o755, 1_500_000_000, ""}, // of the first file: folders are dated from the last file on
+		"": {os.ModeDir | 0o755, 1_500_000_000, ""}, // from the first file: folders are dated from the last file backwards
 	} {
 		st, err := os.Stat(filepath.Join(home, path))
 		if err != nil {
@@ -67,19 +67,19 @@ func TestTheDeskIsLaidOut(t *testing.T) {
 		t.Errorf("the home that the launcher got holds %q, %v", names, err)
 	}
 	closeAll(m.Files)
-	// What is there already is not written to: it could be a link of somebody's.
+	// An existing file is not written to: it could be somebody's link.
 	if err := arrange(there, d); err == nil || !strings.Contains(err.Error(), "lay out the desk") {
 		t.Errorf("a second time: %v", err)
 	}
 	if err := arrange(nil, nil); err != nil {
 		t.Errorf("no desk: %v", err)
 	}
-	// Every call that fails on the way is told of, and no file stays half made.
+	// Every call that fails on the way is reported, and no file stays half made.
 	run := 0
 	unheard, err := fault.Each([]uintptr{unix.SYS_MKDIRAT, unix.SYS_OPENAT, unix.SYS_WRITE, unix.SYS_FCHMODAT, unix.SYS_UTIMENSAT}, unix.EDQUOT, func(c fault.Call) bool {
 		return c.Number != unix.SYS_WRITE || c.Args[2] == 3
 	}, func() error {
-		run++ // removing one that failed would be made to fail as well
+		run++ // removing a failed one would be made to fail as well
 		at := fmt.Sprintf("%s/again%d", home, run)
 		return lay(plan.DeskFile{Path: at + "/a/key", Content: "key", Mode: 0o600, Time: 1})
 	})
@@ -92,7 +92,7 @@ func TestTheDeskIsLaidOut(t *testing.T) {
 	}
 }
 
-// What cannot be had of a path of the plan's names the call and the path.
+// An error about a path of the plan names the call and the path.
 func TestALandlockPathThatFailsIsNamed(t *testing.T) {
 	path := t.TempDir()
 	for name, numbers := range map[string][]uintptr{"open": {unix.SYS_OPENAT}, "fstat": {unix.SYS_FSTAT, unix.SYS_NEWFSTATAT}} {

@@ -13,11 +13,11 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// executeStep is the step whose failure is the program's, not the sandbox's.
+// executeStep is the step whose failure is the program's fault, not the sandbox's.
 const executeStep = "execute the server"
 
-// prepare lays out the exec stage. Landlock's rules are made here: their paths
-// are those of the new root, in which this process is.
+// prepare sets up the exec stage. It makes Landlock's rules here because their paths
+// are those of the new root, in which this process runs.
 func prepare(boot Boot, ctl *Control) (*stage, error) {
 	p := boot.Plan
 	s := &stage{user: p.Holds(policy.LayerNamespaces), umask: p.Process.Umask, dir: p.Process.Dir, path: p.Process.Path,
@@ -60,7 +60,7 @@ func prepare(boot Boot, ctl *Control) (*stage, error) {
 	return s, nil
 }
 
-// vectors are the server's arguments and environment.
+// vectors returns the server's arguments and environment.
 func vectors(boot Boot) (argv, envv []string, err error) {
 	p := boot.Plan.Process
 	for _, e := range p.Env {
@@ -77,9 +77,9 @@ func vectors(boot Boot) (argv, envv []string, err error) {
 	return p.Args, envv, nil
 }
 
-// limits are the resource limits that the plan holds by rlimit, and the one
-// that is always set: no core dump leaves the sandbox for the host's core
-// handler, which runs as root.
+// limits returns the resource limits that the plan holds by rlimit, and one that is
+// always set: no core dump may leave the sandbox for the host's core handler, which
+// runs as root.
 func limits(p plan.Plan) ([]limit, error) {
 	out := []limit{{resource: unix.RLIMIT_CORE}}
 	for _, l := range p.Limits {
@@ -104,8 +104,8 @@ func limits(p plan.Plan) ([]limit, error) {
 	return out, nil
 }
 
-// within lowers limits to those that this process has: nobody inside may raise
-// one, and who started mcpen under a lower one meant it.
+// within lowers limits to this process's own: nobody inside may raise one, and whoever
+// started mcpen under a lower limit meant it.
 func within(all []limit) error {
 	for i := range all {
 		var have unix.Rlimit
@@ -120,9 +120,9 @@ func within(all []limit) error {
 	return nil
 }
 
-// leaving is how many open files a server may have at most where the user may have so
-// many: as many as it may open it may have under way to other processes, and what the
-// next start sends has to find room beside them (SCM_MAX_FD and what comes above it).
+// leaving is the most open files for a server if the user may have most. A server may
+// have as many descriptors in flight as it may open, and the next start's messages need
+// room beside them (SCM_MAX_FD and a margin).
 func leaving(most uint64) uint64 {
 	const room = 512
 	if most > 2*room {

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a limit has cost is counted in the server's control group, and a user manager
-// takes that away with its last process. Were it the keeper that left first, a person
-// would be told SIGKILL, and not which limit it was.
+// The server's control group counts the effects of a limit, and a user manager removes
+// it with its last process. If the keeper left first, a person would read SIGKILL
+// instead of the limit's name.
 func TestKeeperStaysUntilItWasHeard(t *testing.T) {
 	ctl, inside, err := NewControl()
 	if err != nil {
@@ -22,7 +22,7 @@ func TestKeeperStaysUntilItWasHeard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	become.Close() // the exec stage became the server
+	become.Close() // the exec stage has become the server
 	cmd := exec.Command("bash", "-c", `sleep 60 & exec -a mcpen-keeper "$0" $!`, "/proc/self/exe")
 	if cmd.Args[3], err = os.Executable(); err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestKeeperStaysUntilItWasHeard(t *testing.T) {
 	if err := ctl.Send(Message{Kind: Signal}); err != nil {
 		t.Errorf("it did not wait: %v", err)
 	}
-	// The end of a socket with something in it that nobody read is a reset (unix(7)).
+	// Unread data at the end of a socket makes it a reset (unix(7)).
 	if n, _, _, _, err := unix.Recvmsg(int(ctl.f.Fd()), make([]byte, 8), nil, 0); n != 0 || err != nil {
 		t.Errorf("it left before it was told to: %d bytes, %v", n, err)
 	}

@@ -14,28 +14,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Pid1Name is what pid 1 is executed as. It is not a name that a person would
-// type.
+// Pid1Name is the argv of pid 1. A person would not type it.
 const Pid1Name = "mcpen-pid1"
 
-// PR_SET_PDEATHSIG and what becomes of the process's children at its execve go
-// by the thread: a stage does all its work on the process's first one.
+// PR_SET_PDEATHSIG depends on the parent's thread, and so does the fate of a process's
+// children at its execve. So a stage does all its work on the process's first thread.
 func init() {
 	if len(os.Args) == 2 && os.Args[1] == Pid1Name {
 		runtime.LockOSThread()
 	}
 }
 
-// Hook runs a stage and does not return, if this process is one; otherwise it
-// returns at once. It has to be the first thing that main does.
+// Hook runs a stage and does not return, if this process is one; otherwise it returns
+// at once. It must be the first call of main.
 func Hook() {
 	if len(os.Args) == 2 && os.Args[1] == "init" && os.Getenv("_LIBCONTAINER_INITPIPE") != "" {
 		runtime.LockOSThread()
-		// libcontainer's own is cleared when its first stage forks the next one, and
-		// what waits here to be told to go on would wait for ever for a launcher that
-		// was killed. It restores this one where it changes credentials.
+		// libcontainer sets a death signal, but its first stage clears it by forking
+		// the next one. A stage that waits for its launcher would then wait for ever if
+		// the launcher was killed. libcontainer restores this one when it changes
+		// credentials.
 		if prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)) != nil {
-			os.Exit(1) // and the launcher hears that it is gone
+			os.Exit(1) // the launcher sees that it is gone
 		}
 		libcontainer.Init() // does not return
 	}
@@ -43,7 +43,7 @@ func Hook() {
 		os.Exit(mediate(os.Args[1]))
 	}
 	if len(os.Args) == 2 && os.Args[1] == Pid1Name {
-		debug.SetGCPercent(-1) // nothing here lives long enough, until Shrink
+		debug.SetGCPercent(-1) // nothing here lives long enough to collect, until Shrink
 		os.Exit(pid1())
 	}
 }
@@ -65,7 +65,7 @@ func step(name string, err error) error {
 	return &stepError{name, err}
 }
 
-// failure is an error as a message.
+// failure converts an error to a message.
 func failure(err error) Message {
 	m := Message{Kind: Failed, Error: err.Error()}
 	var s *stepError

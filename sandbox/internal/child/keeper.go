@@ -9,20 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// adopt makes this process the one to which the server's orphans come, where
-// there is no pid namespace whose pid 1 it would be.
+// adopt makes this process the reaper of the server's orphans, if it is not pid 1 of a
+// pid namespace.
 func adopt() error {
 	return step("keep the server's processes together", prctl(unix.PR_SET_CHILD_SUBREAPER, 1))
 }
 
-// endAll kills every descendant. The children of one that is killed come to this
-// process, so it goes on until there are none. One that forks faster than it is
-// killed is stopped first.
+// endAll kills every descendant. The children of a killed process come to this one, so
+// endAll repeats until there are none. It first stops them all, so that none can fork
+// faster than it is killed.
 func endAll() {
 	for {
 		pids := descendants(os.Getpid())
 		for _, pid := range pids {
-			_ = unix.Kill(pid, unix.SIGSTOP) // it is gone: nothing to do
+			_ = unix.Kill(pid, unix.SIGSTOP) // on error it is gone
 		}
 		for _, pid := range pids {
 			_ = unix.Kill(pid, unix.SIGKILL)
@@ -39,7 +39,7 @@ func endAll() {
 	}
 }
 
-// descendants lists all processes below one, as far as the kernel tells.
+// descendants lists all processes below one, as far as the kernel shows them.
 func descendants(root int) []int {
 	parents := map[int]int{}
 	entries, err := os.ReadDir("/proc")
@@ -55,7 +55,7 @@ func descendants(root int) []int {
 		if err != nil {
 			continue
 		}
-		// "pid (name) state ppid …", where the name may hold anything.
+		// "pid (name) state ppid …", where the name may contain anything.
 		_, rest, ok := strings.Cut(string(data[strings.LastIndexByte(string(data), ')')+1:]), " ")
 		if f := strings.Fields(rest); ok && len(f) > 1 {
 			parents[pid], _ = strconv.Atoi(f[1])

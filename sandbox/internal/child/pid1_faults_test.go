@@ -40,14 +40,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// described has the server say what it is under.
+// described makes the server print its restrictions.
 const described = `grep -E '^(NoNewPrivs|Seccomp|Cap|Uid|Gid)' /proc/self/status; umask; pwd; ulimit -n; ulimit -c
 echo $(ls -l /proc/self/fd | grep -oE '[0-9]+ -> (pipe|socket|/memfd|anon)')
 sleep 0 2>/dev/null || echo no sleep
 (echo made > "$1") 2>/dev/null && echo "wrote where it may not"
 echo $TOKEN`
 
-// bootOf is a boot with all layers, or without namespaces, and the file that its
+// bootOf returns a boot with all layers, or without namespaces, and the file that its
 // server may not write to.
 func bootOf(t *testing.T, layers ...policy.Layer) (Boot, string) {
 	t.Helper()
@@ -65,7 +65,7 @@ func bootOf(t *testing.T, layers ...policy.Layer) (Boot, string) {
 		Seccomp:  plan.Seccomp{On: true, Alone: !slices.Contains(layers, policy.LayerNamespaces)},
 	}
 	if slices.Contains(layers, policy.LayerNamespaces) {
-		p.Process.UID, p.Process.GID = 0, 0 // of the namespace that pid 1 is in
+		p.Process.UID, p.Process.GID = 0, 0 // of pid 1's namespace
 	}
 	var st unix.Stat_t
 	if err := unix.Stat("/", &st); err != nil {
@@ -74,7 +74,7 @@ func bootOf(t *testing.T, layers ...policy.Layer) (Boot, string) {
 	return Boot{Plan: p, Secrets: map[string]string{"TOKEN": "hunter2"}, Pins: []Pin{{Target: "/", Dev: uint64(st.Dev), Ino: st.Ino}}}, forbidden
 }
 
-// life is what one pid 1 told and its server said.
+// life holds the messages of one pid 1 and the output of its server.
 type life struct {
 	told []Message
 	said string
@@ -135,16 +135,17 @@ func live(b Boot, out string) (l life, err error) {
 	return l, err
 }
 
-// watchedCalls are those by which pid 1 and the exec stage put on what holds the
-// server.
+// watchedCalls are the calls by which pid 1 and the exec stage set up the server's
+// restrictions.
 var watchedCalls = []uintptr{unix.SYS_PRCTL, unix.SYS_CAPSET, unix.SYS_CLOSE_RANGE, unix.SYS_DUP3, unix.SYS_LANDLOCK_CREATE_RULESET, unix.SYS_LANDLOCK_ADD_RULE,
 	unix.SYS_LANDLOCK_RESTRICT_SELF, unix.SYS_SECCOMP, unix.SYS_PRLIMIT64, unix.SYS_CHDIR, unix.SYS_FCHDIR, unix.SYS_EXECVE, unix.SYS_FCNTL, unix.SYS_PIPE2}
 
-// named tells calls apart by what matters of their arguments.
+// named distinguishes calls by the arguments that matter.
 func named(c fault.Call) string {
 	switch c.Number {
 	case unix.SYS_PRCTL:
-		// The bounding set is dropped one by one: the first is as good as the last.
+		// The bounding set is dropped one capability at a time: the first call stands
+		// for all.
 		if option := c.Args[0]; option == unix.PR_CAPBSET_DROP || option == unix.PR_CAPBSET_READ || option == unix.PR_SET_VMA || option == unix.PR_SET_NAME {
 			return fmt.Sprintf("%s prctl %d", c.Stage, option)
 		}
@@ -159,9 +160,9 @@ func named(c fault.Call) string {
 	return fmt.Sprintf("%s %d", c.Stage, c.Number)
 }
 
-// A protection that the kernel did not put on must not be a server that runs
-// without it. Each call that puts one on fails once: the server runs as it does
-// otherwise, or it never runs, and somebody is told why.
+// If the kernel failed to set a protection, the server must not run without it. Each of
+// these calls fails once: the server then runs as usual, or it never runs and the error
+// says why.
 func TestNoServerWithoutAProtection(t *testing.T) {
 	for name, layers := range map[string][]policy.Layer{
 		"namespaces":         {policy.LayerNamespaces, policy.LayerLandlock, policy.LayerSeccomp},
@@ -177,7 +178,7 @@ func TestNoServerWithoutAProtection(t *testing.T) {
 			if want.last().Kind != Exited || !strings.Contains(want.said, "hunter2") || strings.Contains(want.said, "wrote") {
 				t.Fatalf("undisturbed: told %+v, said %s", want.told, want.said)
 			}
-			want.said = strings.Replace(want.said, "Seccomp_filters:\t1", "Seccomp_filters:\t2", 1) // the test's own
+			want.said = strings.Replace(want.said, "Seccomp_filters:\t1", "Seccomp_filters:\t2", 1) // the test's own filter
 			failed := map[string]bool{}
 			heard := 0
 			for {
@@ -185,7 +186,8 @@ func TestNoServerWithoutAProtection(t *testing.T) {
 				var got life
 				begun := false
 				err := fault.Watch(watchedCalls, func(c fault.Call) fault.Answer {
-					// What comes before is the start of a Go program, and the shell's is not ours.
+					// Earlier calls are the start of a Go program, and the shell's
+					// calls are not ours.
 					begun = begun || !c.Own && c.Number == unix.SYS_PRCTL && (c.Args[0] == unix.PR_SET_PDEATHSIG || c.Args[0] == unix.PR_SET_DUMPABLE)
 					if name := named(c); begun && now == "" && !failed[name] && c.Stage != "sh" && !c.Own && c.Stage != "" {
 						now, failed[name] = name, true
@@ -200,7 +202,7 @@ func TestNoServerWithoutAProtection(t *testing.T) {
 					break
 				}
 				switch {
-				case err != nil: // it was not even started
+				case err != nil: // it did not even start
 				case got.said == want.said && got.last().Kind == Exited:
 					if mustBeHeard(now) {
 						t.Errorf("%s failed, and nobody heard of it", now)
@@ -222,14 +224,14 @@ func TestNoServerWithoutAProtection(t *testing.T) {
 	}
 }
 
-// cutShort reports whether a server was as fully held as otherwise for as long as it
-// ran, and then ended with a pid 1 that told of a failure: pid 1 becomes the keeper
-// while the server begins.
+// cutShort reports whether a server was fully restricted for as long as it ran, and
+// then ended with a pid 1 that reported a failure: pid 1 becomes the keeper while the
+// server begins.
 func cutShort(got, want life) bool {
 	return got.last().Kind == Failed && strings.HasPrefix(want.said, got.said)
 }
 
-// mustBeHeard are the calls that hold the server without its seeing that they do.
+// mustBeHeard are the calls that restrict the server in a way it cannot see itself.
 func mustBeHeard(call string) bool {
 	self, _ := os.Executable()
 	stage := filepath.Base(self)
@@ -238,8 +240,8 @@ func mustBeHeard(call string) bool {
 		strings.HasSuffix(call, fmt.Sprintf(" %d", unix.SYS_CAPSET)) || strings.Contains(call, fmt.Sprintf(" %d ", unix.SYS_CLOSE_RANGE))
 }
 
-// Each of the two deaths has its call: without one the server outlives pid 1, or
-// pid 1 the launcher.
+// Each of the two deaths needs its call: without one the server outlives pid 1, or pid
+// 1 the launcher.
 func TestDeathSignalsAreSet(t *testing.T) {
 	boot, _ := bootOf(t, policy.LayerNamespaces, policy.LayerLandlock, policy.LayerSeccomp)
 	deaths := map[int]bool{}
@@ -269,8 +271,8 @@ func TestDeathSignalsAreSet(t *testing.T) {
 	}
 }
 
-// orphanStage has the test binary be a pid 1 that forks an exec stage and is killed
-// before it can be told of.
+// orphanStage makes the test binary a pid 1 that forks an exec stage and is killed
+// before it can report it.
 const orphanStage = "MCPEN_TEST_ORPHAN"
 
 func orphan() {
@@ -284,9 +286,8 @@ func orphan() {
 	time.Sleep(time.Minute)
 }
 
-// A pid 1 that dies between fork and PR_SET_PDEATHSIG leaves a stage behind that
-// nothing would ever end: it holds the writing end of the pipe itself that it waits
-// on.
+// If pid 1 dies between fork and PR_SET_PDEATHSIG, nothing would ever end the stage it
+// leaves behind: the stage itself holds the write end of the pipe on which it waits.
 func TestStageOfADeadParentEnds(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -305,7 +306,7 @@ func TestStageOfADeadParentEnds(t *testing.T) {
 		if pidfd, err = unix.PidfdOpen(c.Thread, 0); err == nil {
 			err = cmd.Process.Kill()
 		}
-		_, _ = cmd.Process.Wait() // from here on it has another parent
+		_, _ = cmd.Process.Wait() // from here on it has a different parent
 		close(end)
 		return fault.Pass
 	}, func() {
@@ -319,7 +320,7 @@ func TestStageOfADeadParentEnds(t *testing.T) {
 		case <-time.After(time.Minute):
 			cmd.Process.Kill()
 		}
-		time.Sleep(10 * time.Millisecond) // the answer has to get there under the filter
+		time.Sleep(10 * time.Millisecond) // the answer must pass through the filter
 	})
 	if err != nil || started != nil || pidfd < 0 {
 		t.Fatal(err, started, pidfd)

@@ -22,9 +22,9 @@ const (
 	device = landlock.AccessFSSet(ll.AccessFSReadFile | ll.AccessFSWriteFile | ll.AccessFSIoctlDev)
 )
 
-// ruleset makes the ruleset and returns its descriptor, for a thread to put on.
-// The ABI is asserted: a kernel that cannot handle what was planned is an error,
-// never less protection.
+// ruleset makes the ruleset and returns its descriptor, for a thread to apply; the
+// caller must close it. It asserts the ABI: a kernel that cannot handle the plan is an
+// error, never less protection.
 func ruleset(l plan.Landlock) (fd int, err error) {
 	attr, err := handled(l)
 	if err != nil {
@@ -44,9 +44,9 @@ func ruleset(l plan.Landlock) (fd int, err error) {
 	return fd, nil
 }
 
-// handled is what a ruleset of the plan's ABI decides about. Binding TCP ports is
-// not among it: the network namespace has nothing that a listener could be
-// reached from, and a server that listens for nobody still has to start.
+// handled returns the rights that a ruleset of the plan's ABI handles. Binding TCP
+// ports is not among them: no listener is reachable through the network namespace, and
+// a server that listens for nobody must still start.
 func handled(l plan.Landlock) (ll.RulesetAttr, error) {
 	full := map[int]landlock.Config{1: landlock.V1, 2: landlock.V2, 3: landlock.V3, 4: landlock.V4, 5: landlock.V5, 6: landlock.V6}
 	v, ok := full[l.ABI]
@@ -63,8 +63,8 @@ func handled(l plan.Landlock) (ll.RulesetAttr, error) {
 	return attr, nil
 }
 
-// addRules opens every path of the plan, through the symlinks that the root
-// has, and asks the kernel for its rights.
+// addRules opens every path of the plan, through the symlinks of the root, and adds its
+// rights.
 func addRules(fd int, l plan.Landlock, handled uint64) error {
 	for _, r := range l.Paths {
 		if err := addPath(fd, r, handled); err != nil {
@@ -94,8 +94,7 @@ func addPort(fd, port int) error {
 	return nil
 }
 
-// addPath adds one rule. Whether the path is a directory is asked of what was
-// opened.
+// addPath adds one rule. It asks the opened descriptor whether the path is a directory.
 func addPath(fd int, r plan.Rule, handled uint64) error {
 	at, err := unix.Open(r.Path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -117,7 +116,7 @@ func addPath(fd int, r plan.Rule, handled uint64) error {
 	return nil
 }
 
-// accessRights are the rights of one rule on a file or a directory.
+// accessRights returns the rights of one rule on a file or a directory.
 func accessRights(access plan.Access, dir bool) (landlock.AccessFSSet, error) {
 	switch access {
 	case plan.AccessRead:

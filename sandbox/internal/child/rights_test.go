@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is no list of descriptors is an error or nothing, and never somebody else's
-// descriptor.
+// An invalid list of descriptors gives an error or no descriptor, and never a wrong
+// one.
 func TestRightsThatAreNone(t *testing.T) {
 	if files, err := rights(nil); err != nil || files != nil {
 		t.Errorf("nothing is %v, %v", files, err)
 	}
 	good := unix.UnixRights(0)
-	binary.NativeEndian.PutUint64(good, 1000) // its length, as it says
+	binary.NativeEndian.PutUint64(good, 1000) // its claimed length
 	if files, err := rights(good); err == nil || files != nil {
 		t.Errorf("a message longer than it is: %v, %v", files, err)
 	}

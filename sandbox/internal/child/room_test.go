@@ -9,8 +9,8 @@ import (
 	"mcpen/sandbox/internal/fault"
 )
 
-// Many sandboxes that start at once have more descriptors on their way than a user may
-// have: their listeners arrive all the same, and none is lost on the way.
+// Many sandboxes that start at once have more descriptors in flight than a user may
+// have. Their listeners must all arrive.
 func TestSendWaitsForRoom(t *testing.T) {
 	near, file, err := NewControl()
 	if err != nil {
@@ -35,7 +35,7 @@ func TestSendWaitsForRoom(t *testing.T) {
 		t.Fatalf("%v: %d files", err, len(m.Files))
 	}
 	closeAll(m.Files)
-	// Whatever else is wrong is told at once.
+	// Any other error is reported at once.
 	tries = 0
 	err = fault.Watch([]uintptr{unix.SYS_SENDMSG}, func(fault.Call) fault.Answer {
 		tries++

@@ -11,16 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ShrinkAfter is when a process is past its start, and so is the server, which
-// has better use for the processor until then.
+// ShrinkAfter is the time after which the start of a process and of its server is over;
+// until then the server needs the processor more.
 const ShrinkAfter = 2 * time.Second
 
-// Shrink ends the time in which nothing is collected, and gives back what only
-// the start needed: the heap's free pages, and the program's code and constants,
-// of which a process that waits uses little. Those are read again from the file
-// when they are used, so only mappings are touched of which no page differs from
-// the file: a mapping that is read-only now may hold relocations that are nowhere
-// else (RELRO).
+// Shrink re-enables garbage collection, and frees memory that only the start needed:
+// the heap's free pages, and the program's code and constants, of which a waiting
+// process uses little. The kernel reads those from the file again when needed. So
+// Shrink only touches mappings without a page that differs from the file: a mapping
+// that is read-only now may hold relocations that exist nowhere else (RELRO).
 func Shrink() {
 	debug.SetGCPercent(100)
 	debug.FreeOSMemory()

@@ -27,7 +27,7 @@ type limit struct {
 	value    uint64
 }
 
-// stage is the exec stage: all that it does, laid out before it is forked.
+// stage is the exec stage: all of its work, prepared before the fork.
 type stage struct {
 	user    bool // in a user namespace of its own
 	umask   int
@@ -38,21 +38,20 @@ type stage struct {
 	limits  []limit
 	ruleset int             // of Landlock; -1: none
 	filter  *seccomp.Filter // nil: none
-	control *os.File        // where the filter's listener goes
+	control *os.File        // the destination of the filter's listener
 
-	readonly []string  // the user's folders, which the mediator writes to for the server
-	mediates plan.Plan // what the mediator is told; the zero plan: there is none
-	handoff  *os.File  // where the mediator gets the listener
+	readonly []string  // the user's folders, in which the mediator makes the server's changes
+	mediates plan.Plan // the mediator's plan; the zero plan: no mediator
+	handoff  *os.File  // the mediator receives the listener here
 
-	init   string // what pid 1 calls itself in a trial; "": its own name
+	init   string // the name of pid 1 in a trial; "": its own name
 	pid    int
 	goOn   *os.File // write end: the stage waits for a byte
-	report *os.File // read end: why it failed
+	report *os.File // read end: the reason for a failure
 }
 
-// start forks the stage. It waits, with every right that it was forked with, for
-// proceed. The calling goroutine is locked to its thread, with whose end the
-// stage ends.
+// start forks the stage, which waits for proceed with all the rights of its parent. The
+// calling goroutine must be locked to its thread: the stage ends with that thread.
 func (s *stage) start() error {
 	goR, goW, err := os.Pipe()
 	if err != nil {
@@ -89,7 +88,7 @@ func (s *stage) close() {
 	s.report.Close()
 }
 
-// lay writes the stage down as C reads it.
+// lay writes the stage in the form that the C code reads.
 func (s *stage) lay(m *memory, goR, repW *os.File) (*C.struct_mcpen_exec, error) {
 	x := (*C.struct_mcpen_exec)(m.alloc(C.sizeof_struct_mcpen_exec))
 	*x = C.struct_mcpen_exec{
@@ -133,13 +132,13 @@ func (s *stage) proceed() error {
 	return step("start the exec stage", err)
 }
 
-// await waits until the stage became the server: then its end of the pipe is
-// closed by the kernel with nothing written.
+// await waits until the stage has become the server: the kernel then closes its end of
+// the pipe, and nothing was written.
 func (s *stage) await() error {
 	defer s.close()
 	var f C.struct_mcpen_failure
 	buf := make([]byte, unsafe.Sizeof(f))
-	n, err := s.report.Read(buf) // one write, smaller than a pipe's atomic size
+	n, err := s.report.Read(buf) // one write, within the atomic size of a pipe
 	if err == io.EOF {
 		return nil
 	}
@@ -198,8 +197,8 @@ func (s *stage) failed(number int, errno syscall.Errno, which int) error {
 	return step("hear of the exec stage", fmt.Errorf("internal error: no step %d", number))
 }
 
-// Explain says in words what a failure that the keeper told of is, as the exec
-// stage of the plan would have.
+// Explain describes a failure that the keeper reported in words, as the exec stage of
+// the plan would have.
 func (m Message) Explain(p plan.Plan) Message {
 	if len(m.Stage) != 3 {
 		return m
@@ -212,15 +211,15 @@ func (m Message) Explain(p plan.Plan) Message {
 	return failure(s.failed(m.Stage[0], syscall.Errno(m.Stage[1]), m.Stage[2]))
 }
 
-// memory is of C's, where Go moves and scans nothing. What was laid down there
-// may be secret: it is wiped before it is given back.
+// memory is C memory, which Go neither moves nor scans. Its content may be secret: it
+// is wiped before it is freed.
 type memory struct {
 	blocks []unsafe.Pointer
 	sizes  []C.size_t
 }
 
 func (m *memory) alloc(n C.size_t) unsafe.Pointer {
-	p := C.calloc(1, max(n, 1)) // cgo ends the program where there is no memory
+	p := C.calloc(1, max(n, 1)) // cgo ends the program if there is no memory
 	m.blocks, m.sizes = append(m.blocks, p), append(m.sizes, n)
 	return p
 }
@@ -231,11 +230,11 @@ func (m *memory) bytes(b []byte) unsafe.Pointer {
 	return p
 }
 
-// text is a string with its end. The kernel ends a string at a NUL, and so do
-// Go's own calls refuse one; no plan has any.
+// text returns a NUL-terminated string. The kernel ends a string at a NUL, and Go's own
+// calls refuse one; no plan contains any.
 func (m *memory) text(s string) *C.char { return (*C.char)(m.bytes(append([]byte(s), 0))) }
 
-// list is an array of strings with its end.
+// list returns a NULL-terminated array of strings.
 func (m *memory) list(all []string) **C.char {
 	p := (**C.char)(m.alloc(C.size_t(len(all)+1) * C.size_t(unsafe.Sizeof(uintptr(0)))))
 	for i, s := range all {
@@ -251,17 +250,17 @@ func (m *memory) free() {
 	}
 }
 
-// mapIDs gives the stage's user namespace the ids of the plan.
+// mapIDs maps the plan's ids into the stage's user namespace.
 func (s *stage) mapIDs(uid, gid int) error {
 	for _, f := range []struct{ name, text string }{
 		{"uid_map", fmt.Sprintf("%d 0 1\n", uid)},
-		{"setgroups", "deny"}, // or gid_map may not be written (user_namespaces(7))
+		{"setgroups", "deny"}, // otherwise gid_map may not be written (user_namespaces(7))
 		{"gid_map", fmt.Sprintf("%d 0 1\n", gid)},
 	} {
 		name := fmt.Sprintf("/proc/%d/%s", s.pid, f.name)
 		fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 		if err == nil {
-			_, err = unix.Write(fd, []byte(f.text)) // the kernel takes one write or none
+			_, err = unix.Write(fd, []byte(f.text)) // the kernel accepts one write or none
 			unix.Close(fd)
 		}
 		if err != nil {

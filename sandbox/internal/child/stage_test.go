@@ -13,8 +13,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// run forks a stage of this process and waits for what becomes of it. It ends by
-// itself where it became a program, which does nothing.
+// run forks a stage of this process and waits for the result. A stage that became a
+// program does nothing and exits.
 func run(t *testing.T, s stage) error {
 	t.Helper()
 	here, there, err := NewControl()
@@ -48,8 +48,8 @@ func run(t *testing.T, s stage) error {
 	return failed
 }
 
-// A server that cannot start must say which step failed, and with what: the
-// difference between a file to mend and a sandbox that is broken.
+// A server that cannot start must name the failed step and the error: a person has to
+// tell a file to fix from a broken sandbox.
 func TestStageSaysWhatFailed(t *testing.T) {
 	dir := t.TempDir()
 	garbage, plain := filepath.Join(dir, "garbage"), filepath.Join(dir, "plain")
@@ -87,7 +87,7 @@ func TestStageSaysWhatFailed(t *testing.T) {
 			}
 		})
 	}
-	// The keeper, which is C, tells numbers, and the launcher says the same words.
+	// The C keeper reports numbers, and the launcher gives the same description.
 	for number, want := range map[int]string{8: "enter the working directory", 14: executeStep} {
 		if m := (Message{Kind: Failed, Stage: []int{number, int(unix.ENOENT), 0}}).Explain(p); m.Step != want || m.Errno != int(unix.ENOENT) {
 			t.Errorf("step %d is %q, errno %d", number, m.Step, m.Errno)
@@ -95,8 +95,8 @@ func TestStageSaysWhatFailed(t *testing.T) {
 	}
 }
 
-// The server gets its arguments, environment, limits and umask as they were laid
-// out, and in its directory.
+// The server gets exactly the given arguments, environment, limits, umask and
+// directory.
 func TestStageHasWhatItWasGiven(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	s := stage{ruleset: -1, dir: filepath.Dir(out), path: "/bin/sh", umask: 0o077,
