@@ -8,21 +8,21 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// inode is what a file is, whatever its names.
+// inode identifies a file, whatever its names.
 type inode struct{ dev, ino uint64 }
 
-// aliases are the protected files that have several names, by their inodes, with
-// one protected name each.
+// aliases are the protected files with several names, by their inodes, with one
+// protected name each.
 type aliases struct {
 	inodes map[inode]string
-	cut    bool // there may be more
+	cut    bool // the list may be incomplete
 }
 
-// maxAliases bounds the memory for them.
+// maxAliases bounds their number, and so the memory.
 const maxAliases = 1 << 20
 
-// maxStarts is how many protected places are held open to be looked through later, at
-// most: a quarter of the descriptors that this process may have.
+// maxStarts is the largest number of protected places held open for a later search: a
+// quarter of the descriptors that this process may have.
 const maxStarts = 256
 
 func starts() int {
@@ -33,14 +33,14 @@ func starts() int {
 	return int(min(l.Cur/4, maxStarts))
 }
 
-// protectedPlace is one that exists, with a descriptor where there are not too many:
-// it stays the place when somebody outside moves what it is in.
+// protectedPlace is an existing protected place, with a descriptor if there are not too
+// many: the descriptor stays valid when somebody outside moves the place's parent.
 type protectedPlace struct {
 	path string
 	fd   int // O_PATH; -1: none
 }
 
-// startAt is a place, held open where it may be.
+// startAt returns a place, held open if open is set.
 func startAt(p string, open bool) protectedPlace {
 	at := protectedPlace{p, -1}
 	if open {
@@ -51,9 +51,9 @@ func startAt(p string, open bool) protectedPlace {
 	return at
 }
 
-// findAliases looks through the protected places, and closes their descriptors. It is
-// done when a file with several names is first opened to be changed. Where a place is
-// not found any more, any such file may be one of it.
+// findAliases searches the protected places and closes their descriptors. It runs when
+// a file with several names is first opened for a change. If a place can no longer be
+// found, any such file may belong to it.
 func findAliases(places []protectedPlace) aliases {
 	a := aliases{inodes: map[inode]string{}}
 	for _, place := range places {
@@ -72,7 +72,7 @@ func findAliases(places []protectedPlace) aliases {
 			}
 			return true, plan.Held{}, false
 		}}
-		w.run(fd, ".") // ENOTDIR of a file
+		w.run(fd, ".") // ENOTDIR for a file
 		unix.Close(fd)
 	}
 	return a

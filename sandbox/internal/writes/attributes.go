@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// altering is the way of all calls that change what a path leads to: look, decide,
-// change. do gets the object's descriptor of O_PATH.
+// altering handles the calls that change the target of a path: resolve, decide, change.
+// do gets an O_PATH descriptor of the object.
 func (c *call) altering(dir, pathArg int, follow bool, do func(fd int) error) outcome {
 	p, errno := c.path(pathArg)
 	if errno != 0 {
@@ -27,7 +27,7 @@ func (c *call) altering(dir, pathArg int, follow bool, do func(fd int) error) ou
 	return c.alter(fd, real, err, do)
 }
 
-// alteringOpen is altering for what a descriptor of the thread's leads to.
+// alteringOpen is altering for the target of the thread's descriptor.
 func (c *call) alteringOpen(fdArg int, do func(fd int) error) outcome {
 	c.m.tree.RLock()
 	defer c.m.tree.RUnlock()
@@ -52,12 +52,12 @@ func (c *call) alter(fd int, real string, err error, do func(fd int) error) outc
 	return failed(do(fd))
 }
 
-// truncate makes truncate(2), whose length is a whole register.
+// truncate handles truncate(2), whose length takes a whole register.
 func truncate(c *call) outcome {
 	return c.altering(unix.AT_FDCWD, 0, true, func(fd int) error { return unix.Truncate(fdPath(fd), int64(c.r.Args[1])) })
 }
 
-// chmod makes chmod and fchmodat; flagsArg is -1 where there are none.
+// chmod handles chmod and fchmodat; flagsArg is -1 if the call has no flags.
 func chmod(dirArg, pathArg, modeArg, flagsArg int) func(*call) outcome {
 	return func(c *call) outcome {
 		mode := uint32(c.r.Args[modeArg])
@@ -68,8 +68,8 @@ func chmod(dirArg, pathArg, modeArg, flagsArg int) func(*call) outcome {
 	}
 }
 
-// chmodLink makes fchmodat2 with flags: of a symlink, which has no mode to change,
-// or of a descriptor.
+// chmodLink handles fchmodat2 with flags: on a symlink, which has no mode to change, or
+// on a descriptor.
 func (c *call) chmodLink(dirArg, pathArg int, mode uint32, flags int) outcome {
 	if flags != unix.AT_SYMLINK_NOFOLLOW {
 		return native
@@ -90,8 +90,7 @@ func fchmod(c *call) outcome {
 	return c.alteringOpen(0, func(fd int) error { return unix.Chmod(fdPath(fd), uint32(c.r.Args[1])) })
 }
 
-// chown makes the calls that change owners; flagsArg is -1 where follow says it
-// all.
+// chown handles the calls that change owners; flagsArg is -1 if follow alone decides.
 func chown(dirArg, pathArg, ownerArg, flagsArg int, follow bool) func(*call) outcome {
 	return func(c *call) outcome {
 		follow := follow
@@ -133,8 +132,7 @@ func (c *call) alteringEmpty(dirArg, pathArg int, follow bool, do func(fd int) e
 
 func fchown(c *call) outcome { return c.alteringOpen(0, c.chownTo(1)) }
 
-// utimensat makes utimensat(2): of a path, or of the descriptor where there is
-// none.
+// utimensat handles utimensat(2): on a path, or on the descriptor if there is no path.
 func utimensat(c *call) outcome {
 	times, errno := c.timespecs(2)
 	if errno != 0 {
@@ -157,7 +155,7 @@ func utimensat(c *call) outcome {
 	return native
 }
 
-// timespecs copies two struct timespec; nil stands for now.
+// timespecs copies two struct timespec; nil means the current time.
 func (c *call) timespecs(arg int) (*[2]unix.Timespec, syscall.Errno) {
 	if c.r.Args[arg] == 0 {
 		return nil, 0
@@ -170,12 +168,12 @@ func (c *call) timespecs(arg int) (*[2]unix.Timespec, syscall.Errno) {
 	return &[2]unix.Timespec{{Sec: word(0), Nsec: word(1)}, {Sec: word(2), Nsec: word(3)}}, 0
 }
 
-// utimes makes the older calls, whose times are struct timeval (scale 1000) or
-// whole seconds (scale 0).
+// utimes handles the older calls, whose times are struct timeval (scale 1000) or whole
+// seconds (scale 0).
 func utimes(dirArg, pathArg, timesArg int, scale int64) func(*call) outcome {
 	return func(c *call) outcome {
 		if dirArg >= 0 && c.r.Args[pathArg] == 0 {
-			return native // futimesat of a descriptor: nobody calls it so
+			return native // futimesat on a descriptor: no program uses it
 		}
 		times, errno := c.oldTimes(timesArg, scale)
 		if errno != 0 {
@@ -210,7 +208,7 @@ func (c *call) oldTimes(arg int, scale int64) (*[2]unix.Timespec, syscall.Errno)
 	return times, 0
 }
 
-// setxattr makes setxattr and lsetxattr.
+// setxattr handles setxattr and lsetxattr.
 func setxattr(follow bool) func(*call) outcome {
 	return func(c *call) outcome {
 		x, errno := c.attribute()
@@ -229,7 +227,7 @@ func fsetxattr(c *call) outcome {
 	return c.alteringOpen(0, x.set)
 }
 
-// attribute is an extended attribute on its way: setxattr(path, name, value, size,
+// attribute is the extended attribute of a call: setxattr(path, name, value, size,
 // flags).
 type attribute struct {
 	name  string
@@ -271,8 +269,8 @@ func fremovexattr(c *call) outcome {
 	return c.alteringOpen(0, func(fd int) error { return unix.Removexattr(fdPath(fd), name) })
 }
 
-// access answers whether a path may be written to: the server's own mount would
-// always say no.
+// access answers whether a path is writable: the server's own mount would always say
+// no.
 func access(dirArg, pathArg, modeArg, flagsArg int) func(*call) outcome {
 	return func(c *call) outcome {
 		flags := 0

@@ -10,12 +10,13 @@ import (
 	"mcpen/sandbox/internal/seccomp"
 )
 
-// maxAddr is the size of struct sockaddr_storage, the most that connect(2) takes.
+// maxAddr is the size of struct sockaddr_storage, the longest address that connect(2)
+// accepts.
 const maxAddr = 128
 
-// connect connects a socket of the thread's for it. Nothing of it goes back to the
-// kernel: between a look at an address, or at a descriptor, and the kernel's own
-// reading either may be another.
+// connect connects one of the thread's sockets. It never passes the call back to the
+// kernel: between the mediator's look at an address or a descriptor and the kernel's
+// own reading, either may change.
 func connect(c *call) outcome {
 	size := c.arg(2)
 	if size < 0 || size > maxAddr {
@@ -41,7 +42,7 @@ func connect(c *call) outcome {
 	return failed(connectTo(socket, addr))
 }
 
-// socket is a copy of a descriptor of the thread's.
+// socket returns a copy of the thread's descriptor.
 func (c *call) socket(n int) (int, error) {
 	pid, _ := c.r.Process()
 	if pid == 0 {
@@ -59,8 +60,8 @@ func (c *call) socket(n int) (int, error) {
 	return c.keep(fd), nil
 }
 
-// connectUnix connects to a unix socket that lies in a private file system, or has
-// an abstract name, which the network namespace holds (unix(7)).
+// connectUnix connects to a unix socket that lies in a private file system, or that has
+// an abstract name, which the network namespace confines (unix(7)).
 func (c *call) connectUnix(socket int, addr []byte) outcome {
 	if len(addr) == 2 || addr[2] == 0 {
 		return c.connectNow(socket, addr)
@@ -91,9 +92,9 @@ func (c *call) connectUnix(socket int, addr []byte) outcome {
 	return c.connectNow(socket, to[:2+n+1])
 }
 
-// connectInternet connects to an address. Where it leads is decided by the
-// network namespace; Landlock's rule on ports, which the mediator is not under, is
-// applied here.
+// connectInternet connects to an address. The network namespace decides where it leads.
+// connectInternet applies Landlock's rule on ports, since the mediator is not under
+// Landlock.
 func (c *call) connectInternet(socket int, addr []byte) outcome {
 	to := addrPort(addr)
 	kind, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_TYPE)
@@ -107,7 +108,7 @@ func (c *call) connectInternet(socket int, addr []byte) outcome {
 	return c.connectNow(socket, addr)
 }
 
-// connectNow connects, and leaves its worker where that may take time.
+// connectNow connects, on a goroutine of its own if that may take time.
 func (c *call) connectNow(socket int, addr []byte) outcome {
 	flags, err := unix.FcntlInt(uintptr(socket), unix.F_GETFL, 0)
 	if err != nil {
@@ -119,7 +120,7 @@ func (c *call) connectNow(socket int, addr []byte) outcome {
 	return c.wait(func(*call) outcome { return failed(connectTo(socket, addr)) })
 }
 
-// addrPort is the address of a struct sockaddr_in or sockaddr_in6 with a port.
+// addrPort returns the address and port of a struct sockaddr_in or sockaddr_in6.
 func addrPort(addr []byte) netip.AddrPort {
 	var ip netip.Addr
 	switch family := binary.NativeEndian.Uint16(addr); {

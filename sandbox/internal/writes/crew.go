@@ -14,33 +14,33 @@ import (
 	"mcpen/sandbox/internal/seccomp"
 )
 
-// crew are the workers of a mediator. One of them waits for the next call, and makes
-// it, and waits again: a call wakes all that wait for it, which costs more than the
-// call. Others join while calls take long, as on a slow disk, and leave again.
+// crew are the workers of a mediator. One of them waits for the next call, makes it,
+// and waits again: a call wakes all waiting workers, which costs more than the call
+// itself. Others join while calls take long, as on a slow disk, and leave again.
 type crew struct {
 	next  func(*seccomp.Request) error // waits for a call
 	serve func(*call)
 	errs  chan error
 
 	waiting atomic.Int32 // workers that wait for a call
-	wanted  atomic.Int32 // how many should, at most
-	watched atomic.Bool  // whether the watch looks
+	wanted  atomic.Int32 // the largest number that should wait
+	watched atomic.Bool  // whether the watch is awake
 	poke    chan struct{}
 
 	mu    sync.Mutex
 	all   []*worker
-	spare []*worker // those that wait for nothing
+	spare []*worker // those that do not wait for calls
 }
 
-// maxWorkers is how many calls are made at once. A call that waits for somebody, such
-// as the opening of a FIFO, leaves its worker to the others.
+// maxWorkers is the largest number of calls made at once. A call that waits for another
+// process, such as the opening of a FIFO, moves off its worker.
 const maxWorkers = 8
 
-// worker makes calls, one after the other.
+// worker makes calls, one after another.
 type worker struct {
 	crew  *crew
 	turns atomic.Uint64 // odd while it makes a call
-	again chan struct{} // of one: a spare one is to wait for calls
+	again chan struct{} // of capacity one: wakes a spare worker
 }
 
 func newCrew(next func(*seccomp.Request) error, serve func(*call)) *crew {
@@ -49,8 +49,8 @@ func newCrew(next func(*seccomp.Request) error, serve func(*call)) *crew {
 	return c
 }
 
-// run makes calls until the listener fails, or nobody is left to ask it, and then
-// returns nil.
+// run makes calls until the listener fails. It returns nil if no thread is left under
+// the filter.
 func (c *crew) run() error {
 	go c.watch()
 	c.join()
@@ -61,7 +61,7 @@ func (c *crew) run() error {
 	return err
 }
 
-// join has one worker more wait for calls, where there may be one more.
+// join makes one more worker wait for calls, up to maxWorkers.
 func (c *crew) join() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,10 +77,10 @@ func (c *crew) join() {
 	}
 }
 
-// run is one worker. It has a thread of its own with an umask of its own (CLONE_FS,
-// unshare(2)).
+// run is the loop of one worker. It has a thread of its own with an umask of its own
+// (CLONE_FS, unshare(2)).
 func (w *worker) run() error {
-	runtime.LockOSThread() // for good: the thread is not like the others any more
+	runtime.LockOSThread() // never unlocked: the thread now differs from the others
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return fmt.Errorf("cannot have an umask of its own: %w", os.NewSyscallError("unshare", err))
 	}
@@ -99,7 +99,7 @@ func (w *worker) run() error {
 	}
 }
 
-// rejoin has the worker wait for calls again, now or when it is wanted.
+// rejoin makes the worker wait for calls again, at once or when it is needed.
 func (w *worker) rejoin() {
 	c := w.crew
 	if c.waiting.Add(1) <= c.wanted.Load() {
@@ -117,18 +117,18 @@ func (w *worker) rejoin() {
 const (
 	tick      = time.Millisecond
 	idleTicks = 50
-	calmTicks = 200 // without a call that took long, for one worker less
+	calmTicks = 200 // ticks without a slow call after which one worker leaves
 )
 
-// wake has the watch look.
+// wake wakes the watch.
 func (c *crew) wake() {
 	if !c.watched.Load() && c.watched.CompareAndSwap(false, true) {
 		c.poke <- struct{}{}
 	}
 }
 
-// watch has another worker wait for calls when none does and nothing was done for a
-// tick. It sleeps while nothing is to be done.
+// watch adds a waiting worker if none waits and no call made progress for a tick. It
+// sleeps while there are no calls.
 func (c *crew) watch() {
 	for range c.poke {
 		before, idle, calm := uint64(0), 0, 0
@@ -158,7 +158,8 @@ func (c *crew) watch() {
 	}
 }
 
-// progress is how often a worker began or ended a call, and whether one makes a call.
+// progress counts the begun and ended calls of all workers, and reports whether a
+// worker makes a call.
 func (c *crew) progress() (turns uint64, busy bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

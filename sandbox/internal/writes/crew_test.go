@@ -9,7 +9,7 @@ import (
 	"mcpen/sandbox/internal/seccomp"
 )
 
-// queue is a listener of the test's.
+// queue is the test's listener.
 type queue struct {
 	calls   chan string
 	waiting atomic.Int32
@@ -26,7 +26,7 @@ func (q *queue) next(r *seccomp.Request) error {
 	return nil
 }
 
-// A server whose one thread waits for a slow disk has others, which must not wait
+// If one of a server's threads waits for a slow disk, its other threads must not wait
 // with it.
 func TestOneSlowCallKeepsNoOtherWaiting(t *testing.T) {
 	q := &queue{calls: make(chan string)}
@@ -63,13 +63,14 @@ func TestOneSlowCallKeepsNoOtherWaiting(t *testing.T) {
 	}
 }
 
-// Each that waits is woken for each call: one is enough while calls are quick.
+// Each waiting worker is woken for each call: one is enough while calls are quick.
 func TestOneWaitsWhileCallsAreQuick(t *testing.T) {
 	q := &queue{calls: make(chan string)}
 	c := newCrew(q.next, func(*call) {})
 	end := make(chan error)
 	go func() { end <- c.run() }()
-	// On a busy machine a quick call may look slow, and a second worker stay for a while.
+	// On a busy machine a quick call may look slow, and a second worker may stay for a
+	// while.
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		for range 100 {
 			q.calls <- "quick"
@@ -88,7 +89,7 @@ func TestOneWaitsWhileCallsAreQuick(t *testing.T) {
 	}
 }
 
-// A listener that fails ends the mediator, and with it the server.
+// A failing listener ends the mediator, and with it the server.
 func TestCrewEndsWithItsListener(t *testing.T) {
 	broken := errors.New("broken")
 	c := newCrew(func(*seccomp.Request) error { return broken }, nil)

@@ -9,8 +9,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// at is the standing of a real path. Only a path in a folder of the user's waits
-// for the scan.
+// at returns the standing of a real path. Only a path in a user's folder waits for the
+// scan.
 func (m *Mediator) at(p string) (plan.Standing, plan.Held) {
 	if m.judge.Folder(p) == "" {
 		return m.judge.At(p, plan.Known{})
@@ -18,9 +18,9 @@ func (m *Mediator) at(p string) (plan.Standing, plan.Held) {
 	return m.judge.At(p, m.known())
 }
 
-// changing reports whether the mediator is to make a change at a path. Where it is
-// not, the kernel makes the call, which a read-only mount refuses; a refusal of a
-// protected place is told of.
+// changing reports whether the mediator must make a change at a path. Otherwise the
+// kernel makes the call, and a read-only mount refuses it. changing reports the refusal
+// of a protected place.
 func (c *call) changing(p string, would func() bool) bool {
 	standing, held := c.m.at(p)
 	if standing == plan.Kept && would() {
@@ -29,8 +29,8 @@ func (c *call) changing(p string, would func() bool) bool {
 	return standing == plan.Changing
 }
 
-// replacing tells of a name that the kernel is about to refuse because a rule names
-// one file, which nothing takes the place of and beside which nothing is made.
+// replacing reports a name that the kernel is about to refuse because a rule names a
+// single file: nothing can replace that file or be created beside it.
 func (c *call) replacing(e entry, would func() bool) {
 	s, ok := c.m.judge.Single(e.path())
 	if !ok || e.base == "" {
@@ -40,21 +40,20 @@ func (c *call) replacing(e entry, would func() bool) {
 	if e.path() == s.File {
 		errno = unix.EBUSY
 	} else if standing, _ := c.m.at(e.path()); standing != plan.Elsewhere {
-		return // made in a private folder
+		return // created in a private folder
 	}
 	if would() {
 		c.r.Report(seccomp.Call{Path: e.path(), Single: s.File, Folder: s.Folder, Errno: errno})
 	}
 }
 
-// refused tells of a change that a protected place is kept from.
+// refused reports a change that a protected place prevents.
 func (c *call) refused(p string, held plan.Held) {
 	c.r.Report(seccomp.Call{Path: p, Place: held.Place, Why: held.Why, Errno: unix.EROFS})
 }
 
-// elsewhere is the outcome of a look that found no place to change: the kernel
-// makes the call where the path is none of the mediator's, and else its errno is
-// that of the look.
+// elsewhere is the outcome of a failed lookup. If the path is none of the mediator's,
+// the kernel makes the call; otherwise the call fails with the lookup's errno.
 func elsewhere(err error) outcome {
 	if errors.Is(err, errElsewhere) {
 		return native
@@ -80,7 +79,7 @@ func always() bool { return true }
 
 func never() bool { return false }
 
-// has looks for names in a directory.
+// has returns a function that reports whether a name exists in a directory.
 func has(dir int) func(string) bool {
 	return func(name string) bool {
 		var st unix.Stat_t
@@ -88,10 +87,10 @@ func has(dir int) func(string) bool {
 	}
 }
 
-// completes reports whether an entry that is not there yet would make its directory a
-// repository that git acts on, and tells of it.
+// completes reports whether a new entry would turn its directory into a repository
+// whose configuration git follows. If so, it reports the refusal.
 func (c *call) completes(e entry) bool {
-	if !plan.InRepository(e.base) || there(e)() { // few names ask the file system
+	if !plan.InRepository(e.base) || there(e)() { // few names need the file system
 		return false
 	}
 	if !plan.CompletesRepository(e.base, has(e.dir)) || c.m.judge.Freed(e.path()) {
@@ -101,9 +100,9 @@ func (c *call) completes(e entry) bool {
 	return true
 }
 
-// alone keeps the other workers from making a name that completes a repository
-// while this one makes such a name: two that look at once would each miss what the
-// other is about to make. What it returns ends that.
+// alone keeps the other workers from making a name that completes a repository while
+// this one makes such a name: two workers that look at the same time would each miss
+// the other's name. The caller must call end.
 func (c *call) alone(e entry) (end func()) {
 	if !plan.InRepository(e.base) {
 		return func() {}
@@ -112,8 +111,8 @@ func (c *call) alone(e entry) (end func()) {
 	return c.m.repository.Unlock
 }
 
-// leads reports whether a symlink at an entry would lead a protected name, or a
-// place that is kept, elsewhere, and tells of it.
+// leads reports whether a symlink at an entry would redirect a protected name or a kept
+// place. If so, it reports the refusal.
 func (c *call) leads(e entry) bool {
 	held, holds := c.m.judge.Holds(e.path(), c.m.known())
 	if c.m.judge.Freed(e.path()) {
@@ -129,8 +128,8 @@ func (c *call) leads(e entry) bool {
 	return true
 }
 
-// aliased reports whether a file is a protected one by another name, and tells of
-// it.
+// aliased reports whether a file is a protected one under another name. If so, it
+// reports the refusal.
 func (c *call) aliased(st *unix.Stat_t, p string) bool {
 	if st.Nlink < 2 || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return false

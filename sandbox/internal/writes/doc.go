@@ -2,25 +2,24 @@
 // server, which sees these folders read-only.
 //
 // The filter sends the mediator every call that changes files by path, and every
-// connect. The mediator copies the arguments once, finds the real place of parent
+// connect. The mediator copies the arguments once and resolves the real paths of parent
 // and target in its own mounts, which are the server's but with the user's folders
-// writable, asks the plan about it ([plan.Judge]) and makes the call by
-// descriptor, following no symlink that it has not looked at. A file that was
-// opened is handed over by descriptor: it is the real inode, so that data, locks,
-// memory maps and watchers work as ever, at full speed.
+// writable. It asks the plan about them ([plan.Judge]) and makes the call by
+// descriptor; it follows no symlink that it has not examined. It passes an opened file
+// to the server by descriptor: the file is the real inode, so that data, locks, memory
+// maps and watchers work as usual, at full speed.
 //
-// Calls in other places, and those that the plan refuses, go back to the kernel,
-// which makes them with the server's rights: on read-only mounts, under the
-// server's Landlock rules. So a race between the look and the kernel's own reading
-// of the arguments wins nothing, and a call that the mediator is not asked about,
-// because nobody knows it yet, fails with EROFS.
+// Calls in other places, and calls that the plan refuses, go back to the kernel, which
+// makes them with the server's rights: on read-only mounts, under the server's Landlock
+// rules. So a race between the mediator's look and the kernel's own reading of the
+// arguments gains nothing. A call that the filter does not send, because it is too new
+// to be known, fails with EROFS.
 //
-// Sockets are another matter: a read-only mount does not stop connect(2). The
-// mediator makes every connect itself, and refuses those to unix sockets that do
-// not lie in a file system of the sandbox's own.
+// Sockets differ: a read-only mount does not stop connect(2). The mediator makes every
+// connect itself, and refuses unix sockets outside of the sandbox's own file systems.
 //
-// The mediator is pid 1 of the sandbox (package child), which nothing inside may
-// signal, trace or look into. It has no capability, sees what the plan mounts and
-// nothing else, and ends with the launcher: what a bug in it could reach are the
-// folders that the plan makes writable.
+// The mediator is pid 1 of the sandbox (package child), which no process inside may
+// signal, trace or examine. It has no capability, sees only the plan's mounts, and ends
+// with the launcher. An exploited bug in it could reach the folders that the plan makes
+// writable.
 package writes

@@ -21,8 +21,8 @@ import (
 // at1 is the working directory as an argument.
 const at1 = ^uint64(99) // AT_FDCWD
 
-// made is one call that the mediator makes: its name and arguments, of which a text
-// is a path below the folder, and bytes are memory.
+// made is one call for the mediator: its name and arguments. A string is a path below
+// the folder, and bytes are memory.
 type made struct {
 	name   string
 	args   []any
@@ -83,7 +83,7 @@ func missing(name string) func(string) bool {
 	}
 }
 
-// everyCall are calls by which names and attributes change.
+// everyCall are the calls that change names and attributes.
 func everyCall() []made {
 	times := make([]byte, 32)
 	binary.NativeEndian.PutUint64(times, 1000)
@@ -150,8 +150,8 @@ func everyCall() []made {
 	}
 }
 
-// A call that the mediator says it made is made, whatever fails on the way: a server
-// that is told so, and whose file is not there, loses the user's work.
+// If the mediator reports success, it must have made the call, whatever failed on the
+// way: a server that relies on a file that does not exist loses the user's work.
 func TestWhatIsSaidToBeMadeIsMade(t *testing.T) {
 	base, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -178,7 +178,7 @@ func TestWhatIsSaidToBeMadeIsMade(t *testing.T) {
 			}
 			out, err := m.try(dir)
 			switch {
-			case err != nil || out.native: // it was not made, and nobody says that it was
+			case err != nil || out.native: // it was not made, and nothing claims that it was
 				heard++
 				return errors.Join(err, unix.EXDEV)
 			case beside(func() error {
@@ -200,15 +200,15 @@ func TestWhatIsSaidToBeMadeIsMade(t *testing.T) {
 	}
 }
 
-// beside does something on another thread, whose calls do not fail.
+// beside runs f on another thread, whose calls do not fail.
 func beside(f func() error) error {
 	done := make(chan error)
 	go func() { done <- f() }()
 	return <-done
 }
 
-// The address that is connected to is the one that was looked at, read as the kernel
-// reads it.
+// The mediator connects to the address that it examined, and parses it as the kernel
+// does.
 func TestAddressesAreReadAsTheKernelDoes(t *testing.T) {
 	family := func(f uint16, rest ...byte) []byte { return append(binary.NativeEndian.AppendUint16(nil, f), rest...) }
 	four := family(unix.AF_INET, 0x1f, 0x90, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0)

@@ -10,17 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLinks is how many symlinks one path may lead through (path_resolution(7)).
+// maxLinks is the largest number of symlinks in one path (path_resolution(7)).
 const maxLinks = 40
 
-// entry is a name in a directory, as the mediator sees it: what a path leads to
-// without its last element, and that element.
+// entry is a name in a directory, as the mediator sees it: the resolved path without
+// its last element, and that element.
 type entry struct {
 	dir  int    // O_PATH, in the mediator's own mounts
 	in   string // the directory's real path
-	base string // "" where the path names the directory itself: ".", ".." or "/"
-	// slash is set where the path ends in a slash: the kernel then follows a
-	// symlink, and demands a directory.
+	base string // "" if the path names the directory itself: ".", ".." or "/"
+	// slash is set if the path ends in a slash: the kernel then follows a symlink, and
+	// demands a directory.
 	slash bool
 }
 
@@ -32,14 +32,14 @@ func (e entry) path() string {
 	return path.Join(e.in, e.base)
 }
 
-// errElsewhere says that a path leads through a magic link of /proc, or to
-// something that is in no writable folder. The kernel deals with it.
+// errElsewhere reports that a path leads through a magic link of /proc, or to a place
+// outside of the writable folders. The kernel handles it.
 var errElsewhere = errors.New("elsewhere")
 
-// start is where a path is looked up from: "" for an absolute one, and otherwise
-// the real path of the thread's working directory or of its descriptor. There is
-// no thread without one: threads may share it (CLONE_FS), but not change it while
-// one of them waits here without having been able to before.
+// start returns the start of a path's resolution: "" for an absolute path, otherwise
+// the real path of the thread's working directory or of its descriptor. Every thread
+// has one. Threads may share it (CLONE_FS). Another thread can change it during the
+// call, but it could have done so before the call, too.
 func (c *call) start(dirfd int, p string) (string, error) {
 	if strings.HasPrefix(p, "/") {
 		return "", nil
@@ -58,12 +58,12 @@ func (c *call) start(dirfd int, p string) (string, error) {
 	case err != nil:
 		return "", err
 	case !strings.HasPrefix(at, "/"), strings.HasSuffix(at, " (deleted)"):
-		return "", errElsewhere // the kernel knows the right errno, and a folder that is gone takes nothing up
+		return "", errElsewhere // the kernel knows the right errno, and nothing can be created in a deleted folder
 	}
 	return at, nil
 }
 
-// find looks up all but the last element of a path.
+// find resolves all but the last element of a path.
 func (c *call) find(dirfd int, p string) (entry, error) {
 	if p == "" {
 		return entry{}, errElsewhere // ENOENT, or AT_EMPTY_PATH
@@ -99,7 +99,7 @@ func (c *call) findFrom(from, p string) (entry, error) {
 	return e, err
 }
 
-// directory opens a directory by an absolute path and tells its real one.
+// directory opens a directory by an absolute path and returns its real path.
 func (c *call) directory(p string) (fd int, real string, err error) {
 	if len(p) >= unix.PathMax {
 		return c.longDirectory(p)
@@ -109,7 +109,7 @@ func (c *call) directory(p string) (fd int, real string, err error) {
 	if err == nil {
 		c.keep(fd)
 		if strings.Contains(p, "/..") {
-			real, err = realPath(fd) // what ".." led to may have been moved on the way
+			real, err = realPath(fd) // the target of ".." may have been moved meanwhile
 		} else {
 			real = path.Clean(p) // no symlink led elsewhere
 		}
@@ -128,12 +128,12 @@ func (c *call) directory(p string) (fd int, real string, err error) {
 		return -1, "", err
 	}
 	if real == "/proc" || strings.HasPrefix(real, "/proc/") {
-		return -1, "", errElsewhere // where "self" is somebody else to the mediator
+		return -1, "", errElsewhere // there "self" would be the mediator
 	}
 	return fd, real, nil
 }
 
-// longDirectory opens a directory whose path no system call takes at once.
+// longDirectory opens a directory whose path is too long for one system call.
 func (c *call) longDirectory(p string) (int, string, error) {
 	fd, err := openat2(unix.AT_FDCWD, "/", &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC})
 	if err != nil {
@@ -160,7 +160,7 @@ func (c *call) longDirectory(p string) (int, string, error) {
 	return fd, real, err
 }
 
-// object opens, by O_PATH, what a path leads to, and tells its real path.
+// object opens the target of a path with O_PATH and returns its real path.
 func (c *call) object(dirfd int, p string, follow bool) (fd int, real string, err error) {
 	e, err := c.find(dirfd, p)
 	if err != nil {
@@ -194,8 +194,8 @@ func (c *call) object(dirfd int, p string, follow bool) (fd int, real string, er
 	return fd, real, nil
 }
 
-// descriptor opens, by O_PATH and in the mediator's own mounts, the file that a
-// descriptor of the thread's leads to.
+// descriptor opens the target of the thread's descriptor with O_PATH, in the mediator's
+// own mounts.
 func (c *call) descriptor(fd int) (int, string, error) {
 	link := "/proc/" + strconv.Itoa(c.r.TID) + "/fd/" + strconv.Itoa(fd)
 	real, err := readlink(unix.AT_FDCWD, link)
@@ -204,7 +204,7 @@ func (c *call) descriptor(fd int) (int, string, error) {
 	}
 	own, err := openat2(unix.AT_FDCWD, real, &unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
 	if err != nil {
-		return -1, "", errElsewhere // it is gone, or has another name by now
+		return -1, "", errElsewhere // it is gone, or has a different name by now
 	}
 	c.keep(own)
 	var a, b unix.Stat_t
@@ -214,7 +214,7 @@ func (c *call) descriptor(fd int) (int, string, error) {
 	return own, real, nil
 }
 
-// openat2 is repeated where a rename raced (EAGAIN, openat2(2)).
+// openat2 retries if a rename raced (EAGAIN, openat2(2)).
 func openat2(dir int, p string, how *unix.OpenHow) (fd int, err error) {
 	for range 16 {
 		fd, err = unix.Openat2(dir, p, how)
@@ -225,8 +225,7 @@ func openat2(dir int, p string, how *unix.OpenHow) (fd int, err error) {
 	return fd, err
 }
 
-// realPath is where a descriptor of the mediator's is. What was removed is
-// nowhere.
+// realPath returns the path of the mediator's descriptor. A removed file has none.
 func realPath(fd int) (string, error) {
 	p, err := readlink(unix.AT_FDCWD, fdPath(fd))
 	switch {
@@ -240,8 +239,8 @@ func realPath(fd int) (string, error) {
 	return p, nil
 }
 
-// fdPath is a path to what a descriptor leads to, for calls that take no
-// descriptor of O_PATH.
+// fdPath is a path to a descriptor's target, for calls that accept no O_PATH
+// descriptor.
 func fdPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 func readlink(dir int, p string) (string, error) {
@@ -264,7 +263,7 @@ func readlink(dir int, p string) (string, error) {
 	}
 }
 
-// errnoOf is an error of a system call.
+// errnoOf is the errno in a system call's error.
 func errnoOf(err error) syscall.Errno {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {

@@ -2,8 +2,8 @@ package writes
 
 import "golang.org/x/sys/unix"
 
-// handlers are the calls that the filter sends here, with the places of their
-// arguments; -1 stands for an argument that the call does not have.
+// handlers are the calls that the filter sends, with the indexes of their arguments; -1
+// means that the call lacks the argument.
 var handlers = map[string]func(*call) outcome{
 	"open":   openFile(-1, 0, func(c *call) (uint64, uint32) { return c.r.Args[1] & 0xffffffff, uint32(c.r.Args[2]) }),
 	"openat": openFile(0, 1, func(c *call) (uint64, uint32) { return c.r.Args[2] & 0xffffffff, uint32(c.r.Args[3]) }),

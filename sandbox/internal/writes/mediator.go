@@ -18,26 +18,27 @@ type Mediator struct {
 	barred   func(netip.AddrPort) syscall.Errno
 	listener *seccomp.Listener
 
-	// tree is held for reading while a call is decided and made, and for writing
-	// while a name is moved: what a path means to the plan stays so in between.
+	// tree is held for reading while a call is decided and made, and for writing while
+	// a name is moved. So the plan's view of a path stays valid in between.
 	tree sync.RWMutex
-	// repository is held while a name is made that completes a repository.
+	// repository is held while a name is made that could complete a repository.
 	repository sync.Mutex
-	// known is what the scan found; it waits for it.
+	// known returns the scan's findings; it waits for the scan.
 	known func() plan.Known
-	// aliases are the inodes of protected files that have other names, too.
+	// aliases returns the inodes of protected files that also have other names.
 	aliases func() aliases
-	// sockets are the file systems whose unix sockets may be connected to.
+	// sockets are the file systems in which the server may connect to unix sockets.
 	sockets map[uint64]bool
-	// waiting bounds the calls that wait for somebody, such as a FIFO's reader.
+	// waiting bounds the calls that wait for another process, such as a FIFO's reader.
 	waiting chan struct{}
 }
 
-// maxWaiting is how many calls of one server may wait for somebody at once.
+// maxWaiting is the largest number of a server's calls that may wait for another
+// process at once.
 const maxWaiting = 64
 
-// New prepares a mediator for the plan, whose listener is fd. report is called
-// from one goroutine at a time, and limited in rate. The scan of the folders
+// New prepares a mediator for the plan, whose listener is fd. report is called from one
+// goroutine at a time, and its calls are limited in rate. The scan of the folders
 // begins at once; the first change waits for it.
 func New(p plan.Plan, fd int, report func(seccomp.Call)) (*Mediator, error) {
 	m := &Mediator{judge: plan.NewJudge(p.Writes), barred: seccomp.Barred(p), waiting: make(chan struct{}, maxWaiting), sockets: map[uint64]bool{}}
@@ -52,19 +53,19 @@ func New(p plan.Plan, fd int, report func(seccomp.Call)) (*Mediator, error) {
 	go s.run()
 	m.known = func() plan.Known { return s.result().known }
 	m.aliases = sync.OnceValue(func() aliases { return findAliases(s.result().protected) })
-	outside := func(string) bool { return true } // the launcher knows what is outside
+	outside := func(string) bool { return true } // the launcher knows the files outside
 	m.listener = seccomp.NewListener(fd, p.Seccomp, seccomp.Judge{Path: outside}, report)
 	return m, nil
 }
 
-// Run makes calls until the listener fails, or nobody is left to ask it, and then
-// returns nil. It is called once.
+// Run makes calls until the listener fails. It returns nil if no thread is left under
+// the filter. Call it once.
 func (m *Mediator) Run() error { return newCrew(m.listener.Next, m.serve).run() }
 
 // Flush reports the calls that were only counted so far.
 func (m *Mediator) Flush() { m.listener.Flush() }
 
-// serve answers one call. What it took is given back.
+// serve answers one call and closes the descriptors that it used.
 func (m *Mediator) serve(c *call) {
 	c.m = m
 	h, ok := handlers[c.r.Name]
@@ -77,14 +78,14 @@ func (m *Mediator) serve(c *call) {
 	answer(c.r, out)
 }
 
-// outcome is what becomes of a call. The zero outcome succeeds with 0.
+// outcome is the result of a call. The zero outcome succeeds with 0.
 type outcome struct {
 	errno  syscall.Errno
-	hands  bool // file is handed over, and closed here
+	hands  bool // file is passed to the thread, and closed here
 	file   int
-	flags  uint64 // of the open that it is for
+	flags  uint64 // of the open that it answers
 	native bool   // the kernel makes the call, with the server's rights
-	later  bool   // somebody else answers
+	later  bool   // another goroutine answers
 }
 
 var native = outcome{native: true}
@@ -99,8 +100,8 @@ func failed(err error) outcome {
 	return outcome{errno: unix.EIO}
 }
 
-// answer tells the waiting thread. An error says that it is gone, or that the
-// listener is, of which the next call hears.
+// answer answers the waiting thread. An error means that the thread is gone, or the
+// listener; the next call then sees that.
 func answer(r *seccomp.Request, o outcome) {
 	switch {
 	case o.later:
@@ -115,14 +116,14 @@ func answer(r *seccomp.Request, o outcome) {
 	}
 }
 
-// call is one call while it is made.
+// call is one call in progress.
 type call struct {
 	m    *Mediator
 	r    *seccomp.Request
 	open []int // descriptors to close
 }
 
-// keep has a descriptor closed when the call is done.
+// keep registers a descriptor to close at the end of the call.
 func (c *call) keep(fd int) int {
 	c.open = append(c.open, fd)
 	return fd
@@ -138,11 +139,11 @@ func (c *call) close() {
 // arg is an argument that the kernel reads as an int.
 func (c *call) arg(i int) int { return int(int32(c.r.Args[i])) }
 
-// path is a path that an argument points to.
+// path is the path behind an argument.
 func (c *call) path(i int) (string, syscall.Errno) { return c.r.Path(i) }
 
-// wait makes a call that may wait for somebody on a goroutine of its own, and as a
-// call of its own: this one's worker goes on with the next.
+// wait makes a call that may wait for another process on a goroutine of its own, as a
+// call of its own; the worker continues with the next.
 func (c *call) wait(f func(c *call) outcome) outcome {
 	select {
 	case c.m.waiting <- struct{}{}:

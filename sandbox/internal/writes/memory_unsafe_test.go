@@ -5,8 +5,7 @@ import (
 	"unsafe"
 )
 
-// pinned keeps memory in its place and returns where that is, as a thread's registers
-// would have it.
+// pinned pins memory and returns its address, as a thread's registers would contain it.
 func pinned(p *runtime.Pinner, b []byte) uint64 {
 	p.Pin(unsafe.SliceData(b))
 	return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b))))

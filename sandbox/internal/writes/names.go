@@ -6,8 +6,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// making is the way of all calls that make a name: look, decide, make. node says
-// what is made, for a symlink is more than what it is.
+// making handles the calls that make a name: resolve, decide, make. symlink says that
+// the call makes a symlink: it must not redirect a protected name.
 func (c *call) making(dir int, pathArg int, symlink bool, do func(e entry) error) outcome {
 	p, errno := c.path(pathArg)
 	if errno != 0 {
@@ -38,8 +38,8 @@ func mkdir(dirArg, pathArg, modeArg int) func(*call) outcome {
 	}
 }
 
-// mknod makes regular files and FIFOs; the filter refuses devices. Sockets are
-// made in the private file systems only, as everywhere in mcpen.
+// mknod makes regular files and FIFOs; the filter refuses devices. Sockets can be made
+// only in the private file systems, as everywhere in mcpen.
 func mknod(dirArg, pathArg, modeArg int) func(*call) outcome {
 	return func(c *call) outcome {
 		mode := uint32(c.r.Args[modeArg])
@@ -55,7 +55,8 @@ func mknod(dirArg, pathArg, modeArg int) func(*call) outcome {
 	}
 }
 
-// slashed is why nothing but a directory is made by a path that ends in a slash.
+// slashed returns the errno for a path that ends in a slash when the call does not make
+// a directory.
 func slashed(e entry) error {
 	if there(e)() {
 		return unix.EEXIST
@@ -81,8 +82,7 @@ func symlink(textArg, dirArg, pathArg int) func(*call) outcome {
 	}
 }
 
-// dir is an argument that is a directory's descriptor; -1 stands for calls that
-// have none.
+// dir is an argument with a directory's descriptor; -1 means that the call has none.
 func (c *call) dir(arg int) int {
 	if arg < 0 {
 		return unix.AT_FDCWD
@@ -90,7 +90,7 @@ func (c *call) dir(arg int) int {
 	return c.arg(arg)
 }
 
-// unlink makes unlink and rmdir.
+// unlink handles unlink and rmdir.
 func unlink(dirArg, pathArg int, flags func(*call) int) func(*call) outcome {
 	return func(c *call) outcome {
 		p, errno := c.path(pathArg)
@@ -162,7 +162,7 @@ func link(oldDirArg, oldArg, newDirArg, newArg, flagsArg int) func(*call) outcom
 	}
 }
 
-// linkTo gives a file another name. real is "" where it has none yet.
+// linkTo gives a file another name. real is "" if the file has none yet.
 func (c *call) linkTo(from, real string, e entry) outcome {
 	if real != "" && !c.changing(real, always) {
 		return native
@@ -174,8 +174,8 @@ func (c *call) linkTo(from, real string, e entry) outcome {
 	return failed(unix.Linkat(unix.AT_FDCWD, from, e.dir, e.base, unix.AT_SYMLINK_FOLLOW))
 }
 
-// linked is a path to the file that gets another name, and its real path: "" for
-// one that has no name yet (O_TMPFILE, open(2)).
+// linked returns a path to the file that gets another name, and its real path: "" for a
+// file without a name (O_TMPFILE, open(2)).
 func (c *call) linked(dir int, old string, flags int) (from, real string, err error) {
 	if n, ok := c.descriptorNamed(old); ok && flags&unix.AT_SYMLINK_FOLLOW != 0 {
 		fd, real, err := c.descriptor(n)
@@ -191,7 +191,7 @@ func (c *call) linked(dir int, old string, flags int) (from, real string, err er
 	return fdPath(fd), real, err
 }
 
-// nameless is a file without a name that the mediator opened for the thread.
+// nameless returns a file without a name that the mediator opened for the thread.
 func (c *call) nameless(n int) (from, real string, err error) {
 	fd, err := unix.Open(procFD(c.r.TID, n), unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -227,8 +227,8 @@ func rename(oldDirArg, oldArg, newDirArg, newArg, flagsArg int) func(*call) outc
 	}
 }
 
-// renamePaths looks both paths up and renames. Nothing else is made meanwhile: what
-// was looked at as a file could be a directory or a symlink by then.
+// renamePaths resolves both paths and renames. No other call runs meanwhile: a file
+// that was examined could otherwise be a directory or a symlink by then.
 func (c *call) renamePaths(oldDir int, old string, newDir int, p string, flags uint) outcome {
 	c.m.tree.Lock()
 	defer c.m.tree.Unlock()
@@ -243,7 +243,7 @@ func (c *call) renamePaths(oldDir int, old string, newDir int, p string, flags u
 	return c.renameTo(a, b, flags)
 }
 
-// renameTo renames an entry where nothing protected is moved, made or lost by it.
+// renameTo renames an entry if that neither moves, makes nor loses a protected place.
 func (c *call) renameTo(a, b entry, flags uint) outcome {
 	exists := there(a)
 	if a.base == "" || b.base == "" || c.m.judge.Folder(a.in) == "" || c.m.judge.Folder(b.in) == "" {
@@ -280,7 +280,7 @@ func (c *call) movable(a, b entry) bool {
 	}
 	var st unix.Stat_t
 	if unix.Fstatat(a.dir, a.base, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
-		return true // the kernel says so
+		return true // the kernel reports the error
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
@@ -296,8 +296,8 @@ func (c *call) movable(a, b entry) bool {
 	return !c.completes(b)
 }
 
-// carries finds a protected place in a directory that is to get another name: as
-// it is, or by the name that it would get.
+// carries finds a protected place in a directory that would get another name: under its
+// current name or under the new one.
 func (c *call) carries(a, b entry) (plan.Held, bool) {
 	known := c.m.known()
 	w := walk{each: func(rel string, dir int, _ uint8) (bool, plan.Held, bool) {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openFile makes open, openat and creat.
+// openFile handles open, openat and creat.
 func openFile(dirArg, pathArg int, flags func(*call) (uint64, uint32)) func(*call) outcome {
 	return func(c *call) outcome {
 		p, errno := c.path(pathArg)
@@ -29,8 +29,8 @@ func openFile(dirArg, pathArg int, flags func(*call) (uint64, uint32)) func(*cal
 	}
 }
 
-// openPath opens a file for a server, looking at each symlink that its last
-// element is.
+// openPath opens a file for a server. It examines each symlink that the last element
+// leads through.
 func (c *call) openPath(dir int, p string, flags uint64, mode uint32) outcome {
 	e, err := c.find(dir, p)
 	for range maxLinks {
@@ -57,16 +57,15 @@ func (c *call) openPath(dir int, p string, flags uint64, mode uint32) outcome {
 	return outcome{errno: unix.ELOOP}
 }
 
-// follows reports whether an open with the flags follows a symlink in the end
-// (open(2)).
+// follows reports whether an open with the flags follows a final symlink (open(2)).
 func follows(flags uint64) bool {
 	return flags&unix.O_NOFOLLOW == 0 && flags&(unix.O_CREAT|unix.O_EXCL) != unix.O_CREAT|unix.O_EXCL
 }
 
-// openEntry opens an entry, or tells the text of the symlink that it is.
+// openEntry opens an entry, or returns the text if the entry is a symlink.
 func (c *call) openEntry(e entry, flags uint64, mode uint32) (out outcome, link string) {
 	if e.slash && flags&unix.O_CREAT != 0 {
-		return native, "" // EISDIR, whatever is there
+		return native, "" // EISDIR, whatever exists there
 	}
 	if c.changing(e.path(), c.touches(e, flags)) && (e.base == "" || !e.slash) {
 		out = c.openIn(e, flags, mode)
@@ -90,12 +89,12 @@ func (c *call) openEntry(e entry, flags uint64, mode uint32) (out outcome, link 
 	return out, ""
 }
 
-// touches reports whether an open with the flags would change something, were the
-// entry not protected.
+// touches returns a function that reports whether an open with the flags would change
+// an unprotected entry.
 func (c *call) touches(e entry, flags uint64) func() bool {
 	switch {
 	case flags&unix.O_ACCMODE == unix.O_RDONLY && flags&unix.O_TRUNC == 0:
-		return absent(e) // an open that only creates
+		return absent(e) // an open that may only create
 	case flags&unix.O_CREAT != 0:
 		return always
 	}
@@ -113,8 +112,8 @@ func (c *call) openIn(e entry, flags uint64, mode uint32) outcome {
 	return c.openBase(e, flags, mode)
 }
 
-// openDirectory opens what a path names that can only be a directory. Nobody may
-// for changes: the kernel says what is wrong with it.
+// openDirectory opens a path that can only name a directory. A directory cannot be
+// opened for changes: the kernel reports the error.
 func (c *call) openDirectory(e entry, flags uint64, mode uint32) outcome {
 	if flags&unix.O_TMPFILE == unix.O_TMPFILE {
 		return c.temporary(e, flags, mode)
@@ -141,7 +140,7 @@ func (c *call) temporary(e entry, flags uint64, mode uint32) outcome {
 	return opened(fd, err, flags)
 }
 
-// openBase opens a regular file, or makes it. ELOOP says that it is a symlink.
+// openBase opens or creates a regular file. ELOOP means that the entry is a symlink.
 func (c *call) openBase(e entry, flags uint64, mode uint32) outcome {
 	if flags&(unix.O_CREAT|unix.O_EXCL) == unix.O_CREAT|unix.O_EXCL {
 		return c.create(e, flags, mode)
@@ -153,13 +152,13 @@ func (c *call) openBase(e entry, flags uint64, mode uint32) outcome {
 		}
 		out = c.create(e, flags|unix.O_EXCL, mode)
 		if out.errno != unix.EEXIST {
-			return out // EEXIST: somebody else made it meanwhile
+			return out // EEXIST: another process made it meanwhile
 		}
 	}
 	return outcome{errno: unix.EAGAIN}
 }
 
-// create makes a file that is not there.
+// create makes a file that must not exist.
 func (c *call) create(e entry, flags uint64, mode uint32) outcome {
 	defer c.alone(e)()
 	if c.completes(e) {
@@ -173,8 +172,9 @@ func (c *call) create(e entry, flags uint64, mode uint32) outcome {
 	return opened(fd, err, flags)
 }
 
-// openAt opens a name of a directory, and no symlink. openat2(2) says so without a
-// flag that would stay on the file, but refuses what openat(2) passes over.
+// openAt opens a name of a directory that is not a symlink. openat2(2) refuses a
+// symlink without a flag that would stay on the file, but it also refuses unknown
+// flags, which openat(2) ignores.
 func openAt(dir int, name string, flags uint64, mode uint32) (int, error) {
 	const known = unix.O_ACCMODE | unix.O_CREAT | unix.O_EXCL | unix.O_NOCTTY | unix.O_TRUNC | unix.O_APPEND | unix.O_NONBLOCK | unix.O_SYNC |
 		unix.O_DSYNC | unix.O_ASYNC | unix.O_DIRECT | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NOATIME | unix.O_TMPFILE
@@ -185,8 +185,8 @@ func openAt(dir int, name string, flags uint64, mode uint32) (int, error) {
 	return openat2(dir, name, &how)
 }
 
-// openExisting opens a file that is there. It is truncated only when it is known
-// which one it is.
+// openExisting opens an existing file. It truncates the file only after it has
+// identified it.
 func (c *call) openExisting(e entry, flags uint64) outcome {
 	fd, err := openAt(e.dir, e.base, flags&^(unix.O_CREAT|unix.O_EXCL|unix.O_TRUNC)|unix.O_NONBLOCK, 0)
 	if err == unix.ENXIO {
@@ -204,7 +204,7 @@ func (c *call) openExisting(e entry, flags uint64) outcome {
 		unix.Close(fd)
 		return native
 	}
-	if flags&(unix.O_TRUNC|unix.O_ACCMODE) == unix.O_TRUNC { // for reading only, and yet it needs the right to write
+	if flags&(unix.O_TRUNC|unix.O_ACCMODE) == unix.O_TRUNC { // opened for reading only; truncation still needs the right to write
 		if err := unix.Faccessat(fd, "", unix.W_OK, unix.AT_EMPTY_PATH|unix.AT_EACCESS); err != nil {
 			unix.Close(fd)
 			return failed(err)
@@ -213,7 +213,7 @@ func (c *call) openExisting(e entry, flags uint64) outcome {
 	kind := st.Mode & unix.S_IFMT
 	if kind == unix.S_IFDIR && flags&(unix.O_CREAT|unix.O_TRUNC) != 0 {
 		unix.Close(fd)
-		return outcome{errno: unix.EISDIR} // it was opened without these
+		return outcome{errno: unix.EISDIR} // the file was opened without these flags
 	}
 	if kind == unix.S_IFIFO && flags&(unix.O_NONBLOCK|unix.O_ACCMODE) == unix.O_RDONLY {
 		unix.Close(fd)
@@ -227,8 +227,7 @@ func (c *call) openExisting(e entry, flags uint64) outcome {
 	return outcome{hands: true, file: fd, flags: flags}
 }
 
-// settle gives an opened file what its flags ask for and the look at it had to do
-// without.
+// settle applies the flags to an opened file that the first look had to leave out.
 func settle(fd int, flags uint64, kind uint32) error {
 	if flags&unix.O_NONBLOCK == 0 {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, int(flags)&^unix.O_NONBLOCK); err != nil {
@@ -239,13 +238,13 @@ func settle(fd int, flags uint64, kind uint32) error {
 		return nil
 	}
 	if flags&unix.O_ACCMODE == unix.O_RDONLY || flags&unix.O_ACCMODE == unix.O_ACCMODE {
-		return unix.Truncate(fdPath(fd), 0) // Linux truncates, though POSIX does not say so
+		return unix.Truncate(fdPath(fd), 0) // Linux truncates, though POSIX leaves it undefined
 	}
 	return unix.Ftruncate(fd, 0)
 }
 
-// openFIFO opens a FIFO for who waits for its other end. It holds no lock and no
-// worker meanwhile.
+// openFIFO opens a FIFO for a thread that waits for the other end. Meanwhile it holds
+// no lock and no worker.
 func (c *call) openFIFO(e entry, flags uint64) outcome {
 	fd, err := unix.Openat(e.dir, e.base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -268,9 +267,8 @@ func (c *call) openFIFO(e entry, flags uint64) outcome {
 	})
 }
 
-// reopen opens for writing what a descriptor of the thread's leads to, where a
-// path names it so (proc(5), /dev/fd). All other paths below /proc are the
-// kernel's.
+// reopen opens the target of the thread's descriptor for writing if a path names that
+// descriptor (proc(5), /dev/fd). The kernel handles all other paths below /proc.
 func (c *call) reopen(p string, flags uint64) outcome {
 	n, ok := c.descriptorNamed(p)
 	if !ok {
@@ -291,7 +289,7 @@ func (c *call) reopen(p string, flags uint64) outcome {
 	return opened(got, err, flags)
 }
 
-// descriptorNamed is the number of a descriptor of the thread's that a path names.
+// descriptorNamed returns the number of the thread's descriptor that a path names.
 func (c *call) descriptorNamed(p string) (int, bool) {
 	p = path.Clean(p)
 	for i, name := range []string{"/dev/stdin", "/dev/stdout", "/dev/stderr"} {

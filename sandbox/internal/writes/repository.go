@@ -12,13 +12,13 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// maxGitFile bounds a configuration of git's that is read.
+// maxGitFile bounds a git configuration, in bytes.
 const maxGitFile = 1 << 20
 
-// maxIncludes is how deep configurations include each other (git's own bound).
+// maxIncludes bounds the depth of includes (git's own bound).
 const maxIncludes = 10
 
-// repository looks into a git directory for what git is led to by it: programs and
+// repository searches a git directory for everything that it leads git to: programs and
 // more configuration. tree is its working tree.
 func (s *scan) repository(dir, tree string) {
 	if s.seen[dir] {
@@ -43,7 +43,7 @@ func (s *scan) repository(dir, tree string) {
 	}
 }
 
-// nested looks into the git directories of submodules and worktrees.
+// nested searches the git directories of submodules and worktrees.
 func (s *scan) nested(dir, tree string) {
 	for _, name := range s.list(dir) {
 		p := dir + "/" + name
@@ -62,12 +62,12 @@ func (s *scan) nested(dir, tree string) {
 		if has("HEAD") {
 			s.repository(p, tree)
 		} else {
-			s.nested(p, tree) // a submodule's name may have slashes
+			s.nested(p, tree) // a submodule's name may contain slashes
 		}
 	}
 }
 
-// gitFile looks at a .git that is a file, as worktrees and submodules have one.
+// gitFile reads a .git that is a file, as in worktrees and submodules.
 func (s *scan) gitFile(p string) {
 	text, err := s.read(p)
 	if dir, ok := strings.CutPrefix(strings.TrimSpace(text), "gitdir:"); err == nil && ok {
@@ -85,7 +85,7 @@ func (s *scan) gitDirectory(dir, from, tree string) {
 	s.repository(real, tree)
 }
 
-// gitConfig holds what a configuration of git's names.
+// gitConfig holds the files that a git configuration names.
 func (s *scan) gitConfig(file, tree string, depth int) {
 	text, err := s.read(file)
 	if err != nil || depth > maxIncludes {
@@ -115,7 +115,7 @@ func (s *scan) gitConfig(file, tree string, depth int) {
 	}
 }
 
-// list is the names in a directory; one that may not be read has none.
+// list returns the names in a directory; an unreadable one has none.
 func (s *scan) list(dir string) []string {
 	var names []string
 	w := walk{lax: true, lost: s.missed, each: func(rel string, _ int, _ uint8) (bool, plan.Held, bool) {
@@ -134,7 +134,7 @@ func (s *scan) list(dir string) []string {
 
 func kindAt(p string) uint8 { return kindOf(unix.AT_FDCWD, p) }
 
-// read reads a file of git's. One that is longer than is read may name anything.
+// read reads one of git's files. A file longer than the bound may name anything.
 func (s *scan) read(p string) (string, error) {
 	text, err := readSmall(p)
 	s.missed(err)
@@ -144,7 +144,7 @@ func (s *scan) read(p string) (string, error) {
 	return text, err
 }
 
-// readSmall reads a regular file, one byte more than maxGitFile at most.
+// readSmall reads a regular file, up to maxGitFile plus one byte.
 func readSmall(p string) (string, error) {
 	fd, err := unix.Open(p, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -9,21 +9,21 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// scan looks, once and while the server starts, for what the names alone do not
-// tell: where links in protected places lead, what git's configuration names,
-// repositories without a protected name, environments of python's.
+// scan searches the folders once, while the server starts, for places that their names
+// do not reveal: targets of links in protected places, files that git's configuration
+// names, repositories without a protected name, Python's virtual environments.
 type scan struct {
 	judge   *plan.Judge
 	folders []string
 	led     []plan.Held
-	starts  int // places that may be held open
+	starts  int // number of places that may be held open
 	done    chan struct{}
 	found   findings
 
 	held map[string]plan.Held // by the path
-	seen map[string]bool      // what was looked into
-	dirs []string             // directories that a protected place leads to, to look into
-	lost string               // why something was missed
+	seen map[string]bool      // visited directories
+	dirs []string             // targets of protected places that are directories, to visit
+	lost string               // why the scan is incomplete
 }
 
 // findings is the result of a scan.
@@ -36,7 +36,7 @@ func newScan(j *plan.Judge, w plan.Writes) *scan {
 	return &scan{judge: j, folders: w.Folders, led: w.Led, starts: starts(), done: make(chan struct{}), held: map[string]plan.Held{}, seen: map[string]bool{}}
 }
 
-// result waits for the scan.
+// result waits for the scan and returns its findings.
 func (s *scan) result() findings {
 	<-s.done
 	return s.found
@@ -65,7 +65,8 @@ func (s *scan) run() {
 	}
 }
 
-// protected notes a protected place, where it exists: no file has a name in another.
+// protected records a protected place if it exists, for the later search for other
+// names of its files.
 func (s *scan) protected(p string) {
 	if kindAt(p) == unix.DT_UNKNOWN {
 		return
@@ -73,20 +74,20 @@ func (s *scan) protected(p string) {
 	s.found.protected = append(s.found.protected, startAt(p, len(s.found.protected) < s.starts))
 }
 
-// missed notes what could not be looked through for want of something. What is
-// gone, or may not be read, leads nowhere that is known.
+// missed records that the scan is incomplete because this process lacked a resource. A
+// place that is gone, or may not be read, leads nowhere that is known.
 func (s *scan) missed(err error) {
 	if lacking(err) {
 		s.lost = "not everything in the writable folders could be looked through: " + err.Error()
 	}
 }
 
-// folder looks through one writable folder.
+// folder scans one writable folder.
 func (s *scan) folder(root string) {
 	at, err := unix.Open(path.Dir(root), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		s.missed(err)
-		return // it is not there any more, and so is nothing in it
+		return // the folder is gone, and its content with it
 	}
 	defer unix.Close(at)
 	w := walk{lax: true, lost: s.missed}
@@ -97,7 +98,7 @@ func (s *scan) folder(root string) {
 	w.each = func(rel string, dir int, kind uint8) (bool, plan.Held, bool) {
 		p := root + "/" + rel
 		if _, known := s.held[path.Dir(p)]; known {
-			return false, plan.Held{}, false // of a repository or an environment: all of it is held
+			return false, plan.Held{}, false // in a repository or an environment, which is held as a whole
 		}
 		if s.judge.Might(path.Base(rel)) {
 			if standing, _ := s.judge.At(p, plan.Known{}); standing != plan.Changing {
@@ -113,8 +114,8 @@ func (s *scan) folder(root string) {
 	w.run(at, path.Base(root))
 }
 
-// beginning looks at a symlink where a protected name of several elements begins:
-// .config, behind which .config/fish is found elsewhere.
+// beginning examines a symlink at the beginning of a protected name of several
+// elements: if .config is a link, .config/fish lies elsewhere.
 func (s *scan) beginning(p string) {
 	for _, rest := range s.judge.Rests(p) {
 		if !strings.Contains(rest, "*") {
@@ -123,8 +124,8 @@ func (s *scan) beginning(p string) {
 	}
 }
 
-// special holds a directory that is a repository, or an environment of python's,
-// by what is in it.
+// special holds a directory that is a repository, or a virtual environment, judging by
+// its content.
 func (s *scan) special(dir string, has func(string) bool) {
 	switch {
 	case s.judge.Freed(dir):
@@ -138,7 +139,7 @@ func (s *scan) special(dir string, has func(string) bool) {
 	}
 }
 
-// place looks into one protected place for where it leads.
+// place searches one protected place for the places it leads to.
 func (s *scan) place(p string, kind uint8) {
 	s.protected(p)
 	switch base := strings.ToLower(path.Base(p)); {
@@ -178,8 +179,8 @@ func (s *scan) links(dir string) {
 	w.run(at, path.Base(dir))
 }
 
-// follow holds what a symlink leads to, and every link on the way. What contains
-// the place itself is not held: the folder would be read-only as a whole.
+// follow holds the target of a symlink, and every link on the way. It does not hold a
+// target that contains the place itself: the whole folder would be read-only.
 func (s *scan) follow(p, place, because string) {
 	text, err := readlink(unix.AT_FDCWD, p)
 	if err != nil {
@@ -191,9 +192,9 @@ func (s *scan) follow(p, place, because string) {
 	s.lead(text, place, because+" leads to it", false)
 }
 
-// lead holds the real place of a path, whether it exists or not, and each symlink
-// on the way that lies in a folder of the user's. above says that it is held even
-// where it contains the place that leads to it.
+// lead holds the real place of a path, whether it exists or not, and each symlink on
+// the way in a user's folder. If above is set, it holds the real place even if that
+// contains the place that leads to it.
 func (s *scan) lead(p, place, why string, above bool) {
 	real, links := resolve(p)
 	for _, l := range links {
@@ -208,17 +209,17 @@ func (s *scan) lead(p, place, why string, above bool) {
 	}
 }
 
-// maxHeld bounds the memory for places.
+// maxHeld bounds the number of places, and so the memory.
 const maxHeld = 1 << 18
 
-// hold holds a place that lies in a folder of the user's, and is not protected by
-// its name. It reports whether it does so for the first time.
+// hold holds a place that lies in a user's folder and is not protected by its name. It
+// reports whether the place is new.
 func (s *scan) hold(p, why string) bool {
 	standing, _ := s.judge.At(p, plan.Known{})
 	if _, again := s.held[p]; again || standing != plan.Changing || s.judge.Excepted(p) {
 		return false
 	}
-	if len(s.held) >= maxHeld { // more than any tree of a person's has
+	if len(s.held) >= maxHeld { // more than any person's tree has
 		s.lost = "the writable folders have more protected places than are remembered"
 		return false
 	}
@@ -226,8 +227,8 @@ func (s *scan) hold(p, why string) bool {
 	return true
 }
 
-// resolve follows the symlinks of an absolute path as far as it exists, and tells
-// which they were.
+// resolve follows the symlinks of an absolute path as far as it exists, and returns
+// them.
 func resolve(p string) (real string, links []string) {
 	real = "/"
 	rest := strings.Split(p, "/")
@@ -244,7 +245,7 @@ func resolve(p string) (real string, links []string) {
 		next := path.Join(real, part)
 		text, err := readlink(unix.AT_FDCWD, next)
 		if err != nil || len(links) >= maxLinks {
-			real = next // no link, or nothing at all
+			real = next // not a link, or nothing at all
 			continue
 		}
 		links = append(links, next)

@@ -13,7 +13,7 @@ import (
 )
 
 // world makes files, folders (with a slash) and links ("name -> text") in a folder
-// without symlinks on the way.
+// whose path contains no symlinks.
 func world(t *testing.T, entries ...string) string {
 	t.Helper()
 	root, err := filepath.EvalSymlinks(t.TempDir())
@@ -49,8 +49,8 @@ func scanned(w plan.Writes) (*plan.Judge, findings) {
 	return j, s.result()
 }
 
-// What a protected place leads to runs as the place itself would: hooks that are
-// a link, settings that lie elsewhere, what git's configuration names.
+// The target of a protected place runs as the place itself would: hooks that are a
+// link, settings stored elsewhere, files that git's configuration names.
 func TestScanFindsWhereProtectedPlacesLead(t *testing.T) {
 	root := world(t,
 		"ws/.git/config: [core]|hooksPath = .githooks|fsmonitor = sh tools/watch.sh|[include]|path = ../git.cfg|[user]|name = src",
@@ -87,7 +87,7 @@ func TestScanFindsWhereProtectedPlacesLead(t *testing.T) {
 	}
 }
 
-// What the profile makes writable leads nowhere that is held.
+// A place that the profile makes writable holds none of its targets.
 func TestScanLeavesOutWhatIsUnprotected(t *testing.T) {
 	root := world(t, "ws/.git/config: [core]|hooksPath = .githooks", "ws/.githooks/x", "ws/sub/.git/config: [core]|hooksPath = hooks", "ws/sub/hooks/x")
 	ws := filepath.Join(root, "ws")
@@ -102,7 +102,7 @@ func TestScanLeavesOutWhatIsUnprotected(t *testing.T) {
 	}
 }
 
-// Loops, and links to the whole folder, end the scan like others.
+// The scan ends, even with loops and links to the whole folder.
 func TestScanEnds(t *testing.T) {
 	root := world(t, "ws/.git/hooks/a -> b", "ws/.git/hooks/b -> a", "ws/.vscode/self -> .", "ws/.vscode/root -> /", "ws/.git/config: [include]|path = config",
 		"ws/.claude/loop -> ../.claude", "ws/x/.git: gitdir: .git", "ws/y/.git -> .git")
@@ -131,8 +131,8 @@ func TestAliasesAreFound(t *testing.T) {
 	}
 }
 
-// Somebody who moves a project while a server runs must not make another name of its
-// configuration one that the server may write by.
+// If somebody moves a project while a server runs, another name of its configuration
+// must not become writable.
 func TestAliasesOfPlacesThatMoved(t *testing.T) {
 	for _, open := range []int{1, 0} {
 		root := world(t, "ws/a/.git/config: x")
@@ -152,8 +152,8 @@ func TestAliasesOfPlacesThatMoved(t *testing.T) {
 	}
 }
 
-// Where there are no descriptors left to look through the folders, nothing in them
-// is changed: what a protected place leads to is not known.
+// If no descriptors are left to scan the folders, nothing in them may be changed: the
+// targets of protected places are unknown.
 func TestScanThatMissesSomethingHoldsAll(t *testing.T) {
 	root := world(t, "ws/a/b/c/.git/hooks -> ../../x", "ws/a/b/x/pre-commit", "ws/main.go")
 	ws := filepath.Join(root, "ws")
@@ -162,7 +162,7 @@ func TestScanThatMissesSomethingHoldsAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	for spare, want := range map[int]plan.Standing{2: plan.Kept, 64: plan.Changing} {
-		fd, err := unix.Dup(0) // the lowest that is free
+		fd, err := unix.Dup(0) // the lowest free one
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +180,7 @@ func TestScanThatMissesSomethingHoldsAll(t *testing.T) {
 	}
 }
 
-// A configuration that is too long to be read may name anything.
+// A configuration that is too long to read may name anything.
 func TestScanOfAnEndlessConfigurationHoldsAll(t *testing.T) {
 	root := world(t, "ws/.git/config: "+strings.Repeat("#|", maxGitFile/2+1)+"[core]|hooksPath = hooks", "ws/main.go")
 	ws := filepath.Join(root, "ws")

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// masked makes a file or directory under the umask of the thread that asks. The
-// kernel leaves it aside where the directory has a default ACL (umask(2)), so
-// that it cannot be put into the mode here.
+// masked makes a file or directory under the calling thread's umask. It cannot apply
+// the umask to the mode itself: the kernel ignores the umask if the directory has a
+// default ACL (umask(2)).
 func (c *call) masked(make func() error) error {
 	mask, err := umaskOf(c.r.TID)
 	if err != nil {
@@ -28,7 +28,7 @@ func umaskOf(tid int) (int, error) {
 		return 0, err
 	}
 	defer unix.Close(f)
-	var buf [256]byte // it stands in the second line, behind a name of at most 64 bytes
+	var buf [256]byte // it is in the second line, after a name of at most 64 bytes
 	n, err := unix.Read(f, buf[:])
 	if err != nil {
 		return 0, err
@@ -42,8 +42,8 @@ func umaskOf(tid int) (int, error) {
 	return int(mask), err
 }
 
-// giveUp ends the opening of a FIFO whose other end never comes once the thread
-// that asked for it is gone: it opens both ends itself.
+// giveUp ends the opening of a FIFO whose other end never comes, once the calling
+// thread is gone: it opens both ends itself.
 func (c *call) giveUp(fd int, done <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

@@ -10,21 +10,22 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// walk goes through a directory and all below it, following no symlink.
+// walk visits a directory and everything below it, and follows no symlink.
 type walk struct {
-	// each is called for every entry, with its path below the start, the open
-	// directory it is in and its type (DT_*), and says whether to go into it.
+	// each is called for every entry, with its path below the start, its open directory
+	// and its type (DT_*). into says whether to visit it.
 	each func(rel string, dir int, kind uint8) (into bool, held plan.Held, found bool)
 	// dir is called for every directory, the first one included, before its entries.
 	dir func(rel string, dir int) (held plan.Held, found bool)
-	// lax goes past directories that may not be listed. Otherwise one is a finding.
+	// lax skips directories that may not be listed. Otherwise such a directory is a
+	// finding.
 	lax bool
-	// lost is called, where it is set, for what is missed for want of descriptors or
+	// lost, if set, is called when the walk misses something for lack of descriptors or
 	// memory.
 	lost func(error)
 }
 
-// run walks below an entry of a directory until something is found.
+// run walks below an entry of a directory until there is a finding.
 func (w walk) run(at int, base string) (plan.Held, bool) {
 	return w.into(at, base, "", make([]byte, 32<<10))
 }
@@ -72,15 +73,15 @@ func (w walk) into(at int, base, rel string, buf []byte) (plan.Held, bool) {
 	return plan.Held{}, false
 }
 
-// miss tells of what is missed.
+// miss reports an error that makes the walk incomplete.
 func (w walk) miss(err error) {
 	if w.lost != nil && lacking(err) {
 		w.lost(err)
 	}
 }
 
-// lacking reports whether an error says that this process lacks something, and
-// nothing about the file.
+// lacking reports whether an error means that this process lacks a resource, as opposed
+// to a fault of the file.
 func lacking(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }
@@ -92,7 +93,7 @@ func join(dir, base string) string {
 	return dir + "/" + base
 }
 
-// kindOf is the type of an entry, for file systems that do not tell it.
+// kindOf is the type of an entry, for file systems that do not report it.
 func kindOf(dir int, base string) uint8 {
 	var st unix.Stat_t
 	if unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
@@ -113,7 +114,7 @@ type dirent struct {
 	kind uint8
 }
 
-// entries decodes what getdents64 wrote, without "." and "..".
+// entries decodes the output of getdents64, without "." and "..".
 func entries(buf []byte) []dirent {
 	const head = 19 // d_ino, d_off, d_reclen, d_type
 	var out []dirent
