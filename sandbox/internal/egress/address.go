@@ -7,26 +7,26 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// class is what kind of address an address is. Only public addresses are dialled
-// for any rule; near ones where the rule asks for them.
+// class is the class of an address. The egress dials public addresses for any rule, and
+// near ones if the rule asks for them.
 type class = policy.AddressClass
 
 const (
 	public = policy.AddressPublic
 	near   = policy.AddressPrivate
-	// neighbour is a public address in a network of the host's own.
+	// neighbour is a public address in one of the host's own networks.
 	neighbour class = "an address of a network that this machine is in"
 )
 
-// surroundings are the addresses of the host's interfaces, and the networks that
-// they are in. The zero value is a host that has none.
+// surroundings are the addresses of the host's interfaces and their networks. The zero
+// value is a host without any.
 type surroundings struct {
 	own  map[netip.Addr]bool
 	nets []netip.Prefix
 }
 
-// newSurroundings takes the interfaces' addresses, each with its network. A
-// network that is the whole internet says nothing about neighbours.
+// newSurroundings takes the interfaces' addresses, each with its network. It ignores a
+// network that is the whole internet: that says nothing about neighbours.
 func newSurroundings(list []netip.Prefix) surroundings {
 	s := surroundings{own: make(map[netip.Addr]bool, len(list))}
 	for _, p := range list {
@@ -42,9 +42,9 @@ func newSurroundings(list []netip.Prefix) surroundings {
 	return s
 }
 
-// classify is policy.ClassifyAddress for this host: whoever shares a network with it, of
-// whatever range, is as near as a private address. What listens there often
-// trusts its neighbours.
+// classify is policy.ClassifyAddress for this host: an address that shares a network
+// with the host, of any range, counts as near, like a private address. Services there
+// often trust their neighbours.
 func (s surroundings) classify(a netip.Addr) class {
 	is := policy.ClassifyAddress(a)
 	if is != public {
@@ -58,9 +58,9 @@ func (s surroundings) classify(a netip.Addr) class {
 	return public
 }
 
-// opens reports whether the rule reaches private addresses and neighbours:
-// because it says so, or because it names a network that is such as a whole. A
-// network that is merely wide enough to hold some does not.
+// opens reports whether the rule reaches private addresses and neighbours: it says so,
+// or it names a network that is private as a whole. A network that merely contains some
+// does not.
 func (s surroundings) opens(rule policy.Host) bool {
 	if rule.Private {
 		return true
@@ -87,9 +87,8 @@ func holds(outer, inner netip.Prefix) bool {
 	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
 }
 
-// refuses says why a must not be dialled for rule, or "" where it may. What
-// listens on the host's own addresses trusts the machine, whatever range they
-// are of.
+// refuses returns the reason why a must not be dialled for rule; "" if it may. Services
+// on the host's own addresses trust the machine, whatever the range.
 func (s surroundings) refuses(a netip.Addr, rule policy.Host) string {
 	switch is := s.classify(a); {
 	case s.own[a]:
@@ -101,8 +100,7 @@ func (s surroundings) refuses(a netip.Addr, rule policy.Host) string {
 	}
 }
 
-// opened reports whether the rule would let a be dialled if it said that it may
-// lead to private addresses.
+// opened reports whether a could be dialled if the rule allowed private addresses.
 func (s surroundings) opened(a netip.Addr, rule policy.Host) bool {
 	named := rule.Kind == policy.HostName || rule.Kind == policy.HostWildcard
 	rule.Private = true

@@ -11,8 +11,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// An address in the wrong class lets a name server lead the launcher, which
-// has the user's own network, to the router, the cloud or itself.
+// If an address is in the wrong class, a name server can lead the launcher, which has
+// the user's own network, to the router, the cloud or the machine itself.
 func TestAddressClasses(t *testing.T) {
 	const no = "refused"
 	name := policy.Host{Kind: policy.HostName, Name: "n"}
@@ -102,7 +102,7 @@ func TestAddressClasses(t *testing.T) {
 	}
 }
 
-// The host's own addresses are refused in whatever range they lie.
+// The host's own addresses are refused, whatever their range.
 func TestOwnAddressesAreRefused(t *testing.T) {
 	around := newSurroundings([]netip.Prefix{netip.MustParsePrefix("203.0.113.9/32"), netip.MustParsePrefix("192.168.1.7/24")})
 	private := policy.Host{Kind: policy.HostName, Private: true}
@@ -116,8 +116,8 @@ func TestOwnAddressesAreRefused(t *testing.T) {
 	}
 }
 
-// A rule for a private network opens it; a wide one does not open what private
-// networks happen to lie in it.
+// A rule for a private network opens it. A wide one does not open the private networks
+// that happen to lie in it.
 func TestNetworksOpenThemselves(t *testing.T) {
 	for _, c := range []struct {
 		cidr, addr string
@@ -141,8 +141,8 @@ func TestNetworksOpenThemselves(t *testing.T) {
 	}
 }
 
-// What shares a network with the host is a neighbour, whatever its address: a
-// machine in a data centre has many, and they trust each other.
+// An address that shares a network with the host is a neighbour, whatever it is: a
+// machine in a data centre has many neighbours, and they trust each other.
 func TestNeighboursArePrivate(t *testing.T) {
 	around := newSurroundings([]netip.Prefix{
 		netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("203.0.113.9/24"), netip.MustParsePrefix("2001:db8:1::9/64"),
@@ -174,8 +174,8 @@ func TestNeighboursArePrivate(t *testing.T) {
 	}
 }
 
-// The addresses of the machine are known as they are at each connection, also
-// those that came after the start.
+// Each connection uses the machine's current addresses, including those that came after
+// the start.
 func TestInterfacesAreWatched(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.peer("203.0.113.5:8080", echo)
@@ -205,7 +205,7 @@ func TestInterfacesAreWatched(t *testing.T) {
 			must(t, netlink.AddrDel(lo, a))
 			rt, err := openRTNetlink()
 			must(t, err)
-			_ = rt.do(route{to: netip.MustParsePrefix("203.0.113.0/24"), index: loopback, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL, scope: unix.RT_SCOPE_HOST}.order()) // where it went with the address
+			_ = rt.do(route{to: netip.MustParsePrefix("203.0.113.0/24"), index: loopback, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL, scope: unix.RT_SCOPE_HOST}.order()) // the route that went with the address
 			rt.close()
 			if !reached() {
 				t.Errorf("not reached after %s was taken away", s)

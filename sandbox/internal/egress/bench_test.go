@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// BenchmarkThroughput compares a connection by way of the egress with one over
-// bare loopback. The egress is to keep at least a third of it.
+// BenchmarkThroughput compares a connection through the egress with one over bare
+// loopback. The egress should keep at least a third of the throughput.
 func BenchmarkThroughput(b *testing.B) {
 	const addr = "203.0.113.5:8080"
 	inWorld(b, func(w *world) {
@@ -36,7 +36,7 @@ func BenchmarkThroughput(b *testing.B) {
 				}
 			}
 			must(b, c.(*net.TCPConn).CloseWrite())
-			_, _ = io.Copy(io.Discard, c) // until the peer has it all
+			_, _ = io.Copy(io.Discard, c) // until the peer has everything
 		}
 		b.Run("loopback", func(b *testing.B) {
 			c, err := net.Dial("tcp", addr)
@@ -55,7 +55,7 @@ func BenchmarkThroughput(b *testing.B) {
 	})
 }
 
-// BenchmarkListen is what the network costs at the start of a sandbox.
+// BenchmarkListen measures the cost of the network at the start of a sandbox.
 func BenchmarkListen(b *testing.B) {
 	inWorld(b, func(*world) {
 		n := network(b, "203.0.113.5:8080")
@@ -78,7 +78,7 @@ func BenchmarkListen(b *testing.B) {
 	})
 }
 
-// BenchmarkConnect is a connection, a byte each way, and its end.
+// BenchmarkConnect measures a connection with a byte each way.
 func BenchmarkConnect(b *testing.B) {
 	inWorld(b, func(w *world) {
 		w.peer("203.0.113.5:8080", echo)
@@ -95,8 +95,8 @@ func BenchmarkConnect(b *testing.B) {
 	})
 }
 
-// inWorld runs a benchmark in a copy of the test binary with a network of its
-// own, and prints what the copy says.
+// inWorld runs a benchmark in a copy of the test binary with a network of its own, and
+// prints the copy's output.
 func inWorld(b *testing.B, f func(w *world)) {
 	b.Helper()
 	if os.Getenv(stageVar) != "" {

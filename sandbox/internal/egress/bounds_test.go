@@ -22,8 +22,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// A hello with bytes behind its end is one that two readers read differently: one
-// name is checked, and another is spoken to.
+// Two readers read a hello with bytes after its end differently: one checks one name,
+// and the other talks to another.
 func TestHelloEndsWhereItSays(t *testing.T) {
 	good := buildHello(1<<14, sni("a.example"))[5+4:] // without the record's and the message's head
 	if name, err := serverName(good); err != nil || name != "a.example" {
@@ -54,16 +54,16 @@ func TestHelloEndsWhereItSays(t *testing.T) {
 	}
 }
 
-// trailing is a hello with a byte too much in its server_name extension: behind the
-// list, or counted in it.
+// trailing is a hello with an extra byte in its server_name extension: after the list,
+// or counted in it.
 func trailing(x ext, counted byte) []byte {
 	body := append(append([]byte{}, x.body...), 0)
 	body[1] += counted
 	return buildHello(1<<14, ext{0, body})[9:]
 }
 
-// What was counted in a minute is written when it is over, while the server runs and
-// not only at its end; and a log that fails then is told of.
+// The counts of a minute are written once the minute is over, while the server runs and
+// not only at its end. If the log fails then, that is reported.
 func TestMinutesAreReportedWhileItRuns(t *testing.T) {
 	w := newQuietWorld(t)
 	cfg := w.config(plan.Network{})
@@ -109,7 +109,7 @@ func TestMinutesAreReportedWhileItRuns(t *testing.T) {
 	}
 }
 
-// Every order that the kernel refuses while a network is made is told of: a server
+// If the kernel refuses an order while a network is made, Listen must fail: a server
 // behind half a wire would reach nothing, or something else.
 func TestNoHalfMadeNetwork(t *testing.T) {
 	withWorld(t, func(t *testing.T, _ *world) {
@@ -118,7 +118,7 @@ func TestNoHalfMadeNetwork(t *testing.T) {
 		calls := []uintptr{unix.SYS_SOCKET, unix.SYS_BIND, unix.SYS_LISTEN, unix.SYS_SENDTO, unix.SYS_RECVFROM, unix.SYS_SETSOCKOPT, unix.SYS_IOCTL, unix.SYS_FCHMODAT}
 		for name, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
 			unheard, err := fault.Each(calls, unix.EIO, func(c fault.Call) bool {
-				// Whether there is IPv6 is asked so, and without it is a network too.
+				// These calls probe for IPv6; without it there is a network, too.
 				return c.Number != unix.SYS_SOCKET && c.Number != unix.SYS_BIND || c.Args[0] != unix.AF_INET6
 			}, func() error {
 				if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
@@ -153,7 +153,7 @@ func TestNoHalfMadeNetwork(t *testing.T) {
 		unheard, err := fault.Each(append(calls, unix.SYS_UNSHARE), unix.EIO, func(c fault.Call) bool {
 			return c.Number != unix.SYS_SOCKET && c.Number != unix.SYS_BIND || c.Args[0] != unix.AF_INET6
 		}, func() error {
-			// In a network of its own each time, or the names would be taken.
+			// In a new network each time, or the names would be taken.
 			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 				return err
 			}
@@ -166,9 +166,8 @@ func TestNoHalfMadeNetwork(t *testing.T) {
 	})
 }
 
-// unheardOf fails the test for calls whose failure nobody heard of and that are not
-// made to find out what there is: IPv6, raw sockets to watch with, and what Go's
-// package net looks at and sets on its own.
+// unheardOf fails the test for calls whose failure was not reported. It excludes
+// probes: for IPv6, for raw sockets, and those of Go's package net.
 func unheardOf(t *testing.T, name string, calls []fault.Call) {
 	t.Helper()
 	probes := 0
@@ -187,8 +186,8 @@ func unheardOf(t *testing.T, name string, calls []fault.Call) {
 	}
 }
 
-// A connection that is ready when the sandbox is gone is closed: nobody would be
-// there to end it.
+// A connection that becomes ready after the sandbox is gone is closed: nobody else
+// would end it.
 func TestNoConnectionAfterClose(t *testing.T) {
 	w := newQuietWorld(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -211,15 +210,14 @@ func TestNoConnectionAfterClose(t *testing.T) {
 		t.Errorf("the connection is still there: %v", err)
 	}
 	for range cap(e.dials) {
-		e.dials <- struct{}{} // it is nobody's turn
+		e.dials <- struct{}{} // no slot is free
 	}
 	if _, err := e.connect(call{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("connects after Close: %v", err)
 	}
 }
 
-// The log says what the program meant where it got something else, and nothing
-// where it got what it meant.
+// The log names the program's intended address only if the program got a different one.
 func TestLogSaysWhatWasMeant(t *testing.T) {
 	w := newQuietWorld(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -248,8 +246,8 @@ func TestLogSaysWhatWasMeant(t *testing.T) {
 	}
 }
 
-// An answer belongs to the question that was asked, also where there is none: it is
-// kept, and given to whoever asks next, by its name.
+// An answer belongs to the question that was asked, even a failed one: it is cached,
+// and given to the next program that asks, under its name.
 func TestFailedAnswersKeepTheirNames(t *testing.T) {
 	w := newQuietWorld(t)
 	n := network(t, "a.example:443", "*.wild.example:443")
@@ -274,7 +272,8 @@ func TestFailedAnswersKeepTheirNames(t *testing.T) {
 			t.Errorf("%s, the second time: %+v", name, a)
 		}
 	}
-	// Below a wildcard the names run out, and what is then refused has its name too.
+	// Below a wildcard the allowance runs out, and a refused name's answer carries that
+	// name, too.
 	rules, _ := e.rules.naming("x.wild.example")
 	for i := range 500 {
 		q := asked{name: fmt.Sprintf("n%d.wild.example", i), kind: dnsmessage.TypeA}
@@ -289,7 +288,7 @@ func TestFailedAnswersKeepTheirNames(t *testing.T) {
 	t.Error("500 new names below a wildcard, and none is refused")
 }
 
-// A link that is used stays, however many are made after it; one that is not goes.
+// A link in use stays, however many are made after it; an unused one goes.
 func TestUsedLinksStay(t *testing.T) {
 	tb := newTable()
 	now := time.Unix(1_700_000_000, 0)
@@ -318,7 +317,7 @@ func TestUsedLinksStay(t *testing.T) {
 	if tb.links.Len() != maxLinks || len(tb.byAddr) != maxLinks {
 		t.Errorf("%d links of %d addresses", tb.links.Len(), len(tb.byAddr))
 	}
-	// With time: a link ends a day after it was last used, to the second.
+	// Over time: a link ends a day after its last use, to the second.
 	now = now.Add(linkLife - time.Second)
 	tb.use(at(0), "kept.example", now)
 	now = now.Add(time.Second)
@@ -329,7 +328,7 @@ func TestUsedLinksStay(t *testing.T) {
 	if got := tb.names(at(3), now); len(got) != 0 || tb.links.Len() != 2 {
 		t.Errorf("not used for a day, and still %q; %d links", got, tb.links.Len())
 	}
-	// Two names of one address: the newest first, and each goes alone.
+	// Two names of one address: the newest first, and each expires by itself.
 	learn(0, "second.example")
 	if got := tb.names(at(0), now); len(got) != 2 || got[0] != "second.example" {
 		t.Errorf("%q", got)
@@ -342,7 +341,7 @@ func TestUsedLinksStay(t *testing.T) {
 	}
 }
 
-// A packet's address is read of the one message that holds it.
+// A packet's address comes only from the control message that contains it.
 func TestPacketInfoIsItsOwnMessage(t *testing.T) {
 	addr := netip.MustParseAddr("2001:db8::7").As16()
 	message := func(level, kind int32, data []byte) []byte {
@@ -369,7 +368,7 @@ func TestPacketInfoIsItsOwnMessage(t *testing.T) {
 	}
 }
 
-// Who cannot be told which addresses are the machine's own must not dial: the next
+// Without knowledge of the machine's own addresses nothing may be dialled: the next
 // address could be one of them.
 func TestAddressesThatCannotBeWatched(t *testing.T) {
 	unheard, err := fault.Each([]uintptr{unix.SYS_SOCKET, unix.SYS_BIND}, unix.EIO, nil, func() error {
@@ -396,7 +395,8 @@ func TestAddressesThatCannotBeWatched(t *testing.T) {
 	i.close()
 }
 
-// A name too long for a socket is one below its directory, to the byte.
+// A path too long for a socket is replaced by a name below its directory, exactly at
+// the limit.
 func TestLongSocketNames(t *testing.T) {
 	for n, want := range map[int]bool{maxSunPath: false, maxSunPath + 1: true} {
 		path := "/" + strings.Repeat("a", n-3) + "/b"

@@ -12,17 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stagger is what an address gets before the next is tried beside it (RFC 8305,
-// section 8), where a name does not have so many that the time would not do for
-// all of them.
+// stagger is the time before the next address is tried in parallel (RFC 8305, section
+// 8). With so many addresses that the time would not suffice for all of them, it is
+// shorter.
 const stagger = 300 * time.Millisecond
 
-// maxAtOnce bounds the addresses that are tried beside each other for one
-// connection. The one that was tried longest makes room.
+// maxAtOnce bounds the addresses tried in parallel for one connection. At the bound the
+// oldest attempt is dropped.
 const maxAtOnce = 16
 
-// dial connects to one address. The check is made on the very address that
-// connect(2) is given.
+// dial connects to one address. check gets exactly the address that connect(2) gets.
 func dial(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) error) (net.Conn, error) {
 	d, err := begin(to, check)
 	if err != nil {
@@ -31,15 +30,15 @@ func dial(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) err
 	return d.wait(ctx)
 }
 
-// dialled is a connection on its way. It ends by wait, which is called once.
+// dialled is a connection in progress. Call wait on it once.
 type dialled struct {
 	fd   int
 	to   unix.Sockaddr
 	made bool
 }
 
-// begin begins to connect, and waits for nobody. A host that is near has answered
-// before it returns: made says so. Then no goroutine is needed that waits for it.
+// begin starts to connect without waiting. A near host may answer before begin returns;
+// made is then set, and no goroutine has to wait.
 func begin(to netip.AddrPort, check func(netip.AddrPort) error) (dialled, error) {
 	if err := check(to); err != nil {
 		return dialled{}, err
@@ -50,7 +49,7 @@ func begin(to netip.AddrPort, check func(netip.AddrPort) error) (dialled, error)
 	} else {
 		family, at = unix.AF_INET6, &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}
 	}
-	// Plain TCP, which is what splice(2) wants.
+	// Plain TCP, which splice(2) needs.
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return dialled{}, os.NewSyscallError("socket", err)
@@ -73,8 +72,8 @@ func begin(to netip.AddrPort, check func(netip.AddrPort) error) (dialled, error)
 	return d, nil
 }
 
-// connect calls connect(2). A second call on the same socket says how the first one
-// ended.
+// connect calls connect(2). A second call on the same socket returns the result of the
+// first.
 func (d dialled) connect() error {
 	for {
 		err := unix.Connect(d.fd, d.to)
@@ -121,9 +120,9 @@ func (d dialled) answered(ctx context.Context, f *os.File) (err error) {
 	return os.NewSyscallError("connect", err)
 }
 
-// reach connects to the first of the call's addresses that answers. The program
-// inside waits for one connection, so it cannot try another address itself (RFC
-// 8305): this does it.
+// reach connects to the first of the call's addresses that answers. It does so for the
+// program inside, which waits for one connection and cannot try another address itself
+// (RFC 8305).
 func (e *Egress) reach(c call) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(e.ctx, e.cfg.Limits.Connect)
 	defer cancel()
@@ -133,8 +132,8 @@ func (e *Egress) reach(c call) (net.Conn, error) {
 	return e.orElsewhere(ctx, c)(e.first(ctx, c.to, c.check))
 }
 
-// orElsewhere takes how an attempt ended, and tries the call's other addresses where
-// nobody answered.
+// orElsewhere takes the result of an attempt, and tries the call's other addresses if
+// none answered.
 func (e *Egress) orElsewhere(ctx context.Context, c call) func(net.Conn, error) (net.Conn, error) {
 	return func(conn net.Conn, err error) (net.Conn, error) {
 		if err != nil && c.more != nil && ctx.Err() == nil {
@@ -164,7 +163,7 @@ func (e *Egress) attempt(ctx context.Context, to netip.AddrPort, check func(neti
 	return e.cfg.Dial(ctx, to, check)
 }
 
-// race is one connection that several addresses are tried for.
+// race tries several addresses for one connection.
 type race struct {
 	e       *Egress
 	ctx     context.Context
@@ -173,13 +172,13 @@ type race struct {
 	results chan result
 	tried   []runner // in the order of to
 	running int
-	heard   int // results
+	heard   int // number of results
 }
 
-// runner is one address that was tried.
+// runner is one attempted address.
 type runner struct {
 	began  time.Time
-	cancel context.CancelFunc // nil when it has ended
+	cancel context.CancelFunc // nil once it has ended
 }
 
 type result struct {
@@ -227,7 +226,7 @@ func (r *race) try() bool {
 		for j, old := range r.tried {
 			if old.cancel != nil {
 				r.e.past.note(r.to[j], true, r.e.cfg.Now())
-				r.ended(j) // its result still comes, and is counted no more
+				r.ended(j) // its result still arrives, but no longer counts
 				break
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// rcode is how an answer ends.
+// rcode is the result code of an answer.
 type rcode = dnsmessage.RCode
 
 // badVersion is the extended code of RFC 6891, section 6.1.3.
@@ -15,32 +15,32 @@ const badVersion = 16
 
 // Sizes of messages in bytes.
 const (
-	minUDP = 512   // RFC 1035, section 4.2.1: what every client takes
-	maxUDP = 1232  // what this resolver says it takes, and sends at most
+	minUDP = 512   // RFC 1035, section 4.2.1: every client accepts it
+	maxUDP = 1232  // the size that this resolver announces, and its largest answer
 	maxTCP = 65535 // RFC 1035, section 4.2.2
 )
 
-// ttl is what programs are told, in seconds. The host's resolver does not say;
-// a short time costs little, since answers are kept here as well.
+// ttl is the lifetime of answers for programs, in seconds. The host's resolver does not
+// report one. A short time costs little, since answers are cached here as well.
 const ttl = 30
 
-// errSilent is for what deserves no answer: a response, or a header that cannot
-// be read. Answering could make two resolvers talk to each other forever.
+// errSilent is for messages that get no answer: a response, or an unreadable header.
+// Answering could make two resolvers talk to each other forever.
 var errSilent = errors.New("not a question")
 
-// query is one question as it was asked.
+// query is one question as asked.
 type query struct {
 	id        uint16
 	opcode    dnsmessage.OpCode
 	recursion bool
 	question  dnsmessage.Question
-	size      int  // of the longest datagram that the asker takes
-	edns      bool // the asker speaks EDNS, so the answer does
+	size      int  // of the longest datagram that the client accepts
+	edns      bool // the client uses EDNS, so the answer does
 	bad       rcode
 }
 
-// parseQuery reads a message. A message that can be answered comes back
-// without an error even if it makes no sense: q.bad says how to answer it.
+// parseQuery parses a message. For a malformed message that can be answered it returns
+// no error; q.bad is then the code of the answer.
 func parseQuery(b []byte) (q query, err error) {
 	var p dnsmessage.Parser
 	h, err := p.Start(b)
@@ -81,7 +81,7 @@ func (q *query) options(p *dnsmessage.Parser) bool {
 		}
 		if h.Type == dnsmessage.TypeOPT {
 			if q.edns || h.Name.String() != "." {
-				return false // more than one, or somebody's
+				return false // more than one, or with an owner name
 			}
 			q.edns = true
 			q.size = min(max(int(h.Class), minUDP), maxUDP)
@@ -95,9 +95,9 @@ func (q *query) options(p *dnsmessage.Parser) bool {
 	}
 }
 
-// reply makes the answer to q, not longer than limit. What does not fit is left
-// out and the answer marked, so that the asker comes back over TCP. Records of
-// another type than the question's are left out.
+// reply builds the answer to q, no longer than limit. If the records do not fit, it
+// leaves them out and sets the truncation bit, so that the client retries over TCP. It
+// leaves out records of a type other than the question's.
 func (q query) reply(code rcode, records []dnsmessage.ResourceBody, limit int) ([]byte, error) {
 	b, err := q.build(code, records, false)
 	if err == nil && len(b) > limit {
@@ -144,7 +144,7 @@ func (q query) build(code rcode, records []dnsmessage.ResourceBody, truncated bo
 	return b.Finish()
 }
 
-// add appends a record, if it is one of those that were asked for.
+// add appends a record if its type was asked for.
 func (q query) add(b *dnsmessage.Builder, h dnsmessage.ResourceHeader, record dnsmessage.ResourceBody) error {
 	kind := q.question.Type
 	switch r := record.(type) {

@@ -53,8 +53,8 @@ func TestNamedHostIsReached(t *testing.T) {
 	})
 }
 
-// Nobody else is: an address that no name led to, another port of the same
-// host, a name without a rule.
+// No other destination is reached: an address that no name resolved to, another port of
+// the same host, a name without a rule.
 func TestOthersAreRefused(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.name("db.example.com", "203.0.113.5")
@@ -62,7 +62,7 @@ func TestOthersAreRefused(t *testing.T) {
 		for _, a := range []string{"203.0.113.5:80", "203.0.113.66:443", "203.0.113.66:5432", "203.0.113.66:9999"} {
 			w.peer(a, echo)
 		}
-		// The twin: they are there for whoever is outside.
+		// The twin: from outside they are reachable.
 		for _, a := range []string{"203.0.113.5:80", "203.0.113.66:443"} {
 			c, err := net.Dial("tcp", a)
 			must(t, err)
@@ -93,8 +93,8 @@ func TestOthersAreRefused(t *testing.T) {
 	})
 }
 
-// The loopback is the sandbox's own: what listens there is reached, what does
-// not is refused at once, and the ports of the rules are free to listen on.
+// The loopback is the sandbox's own: a listener there is reached, a closed port is
+// refused at once, and the ports of the rules are free to listen on.
 func TestLoopbackIsTheSandboxsOwn(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.peer("127.0.0.1:8080", echo) // the host's
@@ -128,8 +128,8 @@ func TestLoopbackIsTheSandboxsOwn(t *testing.T) {
 	})
 }
 
-// Where the listeners share the server's namespace, its loopback still does
-// not lead out, and the record says what is missing.
+// If the listeners share the server's namespace, its loopback still does not lead out,
+// and the record names the missing protection.
 func TestSharedLoopbackDoesNotLeadOut(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.peer("127.0.0.1:8080", echo)
@@ -141,8 +141,8 @@ func TestSharedLoopbackDoesNotLeadOut(t *testing.T) {
 	})
 }
 
-// UDP has nowhere to go and says so at once, however often it is tried; also
-// where /proc/sys is read-only, as it is to pid 1.
+// A UDP datagram fails at once, every time; also if /proc/sys is read-only, as it is
+// for pid 1.
 func TestUDPFailsAtOnce(t *testing.T) {
 	withWorld(t, func(t *testing.T, _ *world) {
 		fails := func(t *testing.T, behind apart) {
@@ -172,8 +172,7 @@ func TestUDPFailsAtOnce(t *testing.T) {
 	})
 }
 
-// refused fails unless a connection to addr is reset, be it early enough for
-// connect(2) to see it or later.
+// refused fails unless a connection to addr is reset, during connect(2) or later.
 func refused(t *testing.T, w *world, addr string) {
 	t.Helper()
 	c, err := w.dial(addr)
@@ -184,7 +183,8 @@ func refused(t *testing.T, w *world, addr string) {
 	}
 }
 
-// Without CAP_SYS_ADMIN the listeners share the server's namespace, and say so.
+// Without CAP_SYS_ADMIN the listeners share the server's namespace, and the handles say
+// so.
 func TestListenWithoutANamespaceOfItsOwn(t *testing.T) {
 	listenShared := func(t *testing.T, want bool) {
 		hs, err := Listen(network(t, "203.0.113.5:8080"))
@@ -211,8 +211,8 @@ func TestListenWithoutANamespaceOfItsOwn(t *testing.T) {
 	})
 }
 
-// On a machine without IPv6 there is IPv4, and no name leads to what cannot be
-// reached.
+// On a machine without IPv6 there is IPv4, and no name resolves to an unreachable
+// address.
 func TestWithoutIPv6(t *testing.T) {
 	withWorld(t, func(t *testing.T, _ *world) {
 		for kind, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
@@ -240,8 +240,8 @@ func TestWithoutIPv6(t *testing.T) {
 	})
 }
 
-// The zero network brings the loopback up, and a resolver that knows no name:
-// whoever is to write the profile learns what the server wanted.
+// The zero network brings up the loopback, and a resolver that knows no name: the
+// author of the profile learns which hosts the server wanted.
 func TestNothingAllowedNothingIsThere(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		var hs []Handle
@@ -277,9 +277,9 @@ func TestNothingAllowedNothingIsThere(t *testing.T) {
 	})
 }
 
-// The sockets of a profile with many ports come in several messages. A listener
-// of the second must know the names that the resolver of the first answered, or
-// every connection to its ports would be refused.
+// The sockets of a profile with many ports come in several messages. A listener from
+// the second must know the names that the resolver from the first answered, or every
+// connection to its ports would be refused.
 func TestListenersOfSeveralMessagesShareNames(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		const addr = "203.0.113.5:8080"
@@ -307,8 +307,8 @@ func TestListenersOfSeveralMessagesShareNames(t *testing.T) {
 	})
 }
 
-// A connection that the kernel refused is told of with what would allow it, in
-// the words of the profile: the name, where one led to the address.
+// A connection that the kernel refused is reported with the rule that would allow it,
+// in the profile's words: with the name if one resolved to the address.
 func TestBarredPortsAreTold(t *testing.T) {
 	w := newQuietWorld(t)
 	w.name("api.example.com", "203.0.113.5")

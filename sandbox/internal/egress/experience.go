@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// How long it counts how an address was, and of how many that is known.
+// How long, and for how many addresses, the egress remembers experience.
 const (
 	experienceLife = 10 * time.Minute
 	maxExperience  = 1024
 )
 
-// experience remembers which addresses let a connection wait until another
-// answered, and which those were: where IPv6 leads into a hole, that is found out
-// once and not at each connection. Its methods may be called from any goroutine.
+// experience remembers the addresses that kept a connection waiting until another
+// answered, and those that answered. If IPv6 leads nowhere, only the first connection
+// pays for that. Any goroutine may call its methods.
 type experience struct {
 	mu sync.Mutex
 	of map[netip.AddrPort]outcome
@@ -32,14 +32,13 @@ func (x *experience) note(a netip.AddrPort, slow bool, now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if len(x.of) >= maxExperience {
-		clear(x.of) // found out anew
+		clear(x.of) // learned anew
 	}
 	x.of[a] = outcome{slow, now}
 }
 
-// best orders the addresses to try: the first as it is meant, then those that
-// answered, then those that nothing is known of. What was slow comes last, the
-// first address too.
+// best orders the addresses to try: the first one stays first, then those that
+// answered, then unknown ones. Slow addresses come last, the first one included.
 func (x *experience) best(list []netip.AddrPort, now time.Time) []netip.AddrPort {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -10,18 +10,18 @@ import (
 )
 
 // A gate holds connections back until the launcher has made theirs outside. The
-// listeners behind it drop the packets that open connections, as if they were
-// lost, and the gate's raw socket sees them (raw(7)). The launcher, which has it,
-// connects outside, and then either sends the packet once more, with the mark that
-// the listeners let pass, or answers in the host's place that nobody is there. So
-// connect(2) inside ends as it would outside.
+// listeners behind it drop opening packets, as if they were lost, and the gate's raw
+// socket receives them (raw(7)). The launcher holds that socket and connects outside.
+// Then it either sends the packet once more, with the mark that the listeners accept,
+// or answers in the host's place that nobody is there. So connect(2) inside ends as it
+// would outside.
 //
-// A gate is of one family. Raw sockets take CAP_NET_RAW to open. A machine that
-// gives none has no gate: there connect(2) succeeds before anything is decided.
-// (Packet sockets see the same, but the end of each waits for all processors.)
+// A gate is of one family. Opening a raw socket needs CAP_NET_RAW. A machine without it
+// has no gate: there connect(2) succeeds before anything is decided. (Packet sockets
+// receive the same packets, but closing one waits for all processors.)
 
-// openGates opens the sockets that see the openings which come to this namespace.
-// Without the right to, there are none.
+// openGates opens the sockets that receive the opening packets of this namespace.
+// Without the capability it returns none.
 func openGates(v6 bool) ([]Handle, error) {
 	return openRaw(KindGate, unix.IPPROTO_TCP, v6, func(fd int, six bool) error {
 		if !six {
@@ -49,13 +49,12 @@ func openLocalGates(v6 bool) ([]Handle, error) {
 	return hs, nil
 }
 
-// openBacks opens the sockets by which openings are sent once more from this
-// namespace.
+// openBacks opens the sockets that send opening packets once more from this namespace.
 func openBacks(v6 bool) ([]Handle, error) {
 	return openRaw(KindBack, unix.IPPROTO_RAW, v6, func(int, bool) error { return nil })
 }
 
-// openRaw opens a raw socket of each family, which takes packets as they are.
+// openRaw opens a raw socket of each family, which sends packets unchanged.
 func openRaw(kind Kind, protocol int, v6 bool, ready func(fd int, six bool) error) (hs []Handle, err error) {
 	for _, six := range []bool{false, true}[:1+b2int(v6)] {
 		family, level, included := unix.AF_INET, unix.IPPROTO_IP, unix.IP_HDRINCL
@@ -80,7 +79,7 @@ func openRaw(kind Kind, protocol int, v6 bool, ready func(fd int, six bool) erro
 	return hs, nil
 }
 
-// onFile runs f on a file's descriptor and leaves it as it is.
+// onFile runs f on a file's descriptor without changing the file's mode.
 func onFile(file *os.File, f func(fd int) error) error {
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -89,7 +88,7 @@ func onFile(file *os.File, f func(fd int) error) error {
 	return control(raw, f)
 }
 
-// attach gives a socket a filter of the old kind (bpf(4), SO_ATTACH_FILTER).
+// attach attaches a classic BPF filter to a socket (SO_ATTACH_FILTER, socket(7)).
 func attach(fd int, program []bpf.Instruction) error {
 	raw, err := bpf.Assemble(program)
 	if err != nil {
@@ -103,16 +102,15 @@ func attach(fd int, program []bpf.Instruction) error {
 	return os.NewSyscallError("setsockopt(SO_ATTACH_FILTER)", unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, prog))
 }
 
-// maxOpening is the longest packet that opens a connection, in bytes: both headers
-// at their longest.
+// maxOpening is the longest opening packet, in bytes: both headers at their longest.
 const maxOpening = 120
 
-// networkOffset is where a filter finds the header of IP, wherever the socket's
-// data begin (SKF_NET_OFF).
+// networkOffset is the offset at which a filter finds the IP header, wherever the
+// socket's data begin (SKF_NET_OFF).
 const networkOffset = 0xfff00000
 
-// openings are the packets that a gate sees: those that open connections, without
-// the mark. In IPv4 a raw socket gets the header of IP, in IPv6 that of TCP.
+// openings are the packets that a gate receives: opening packets without the mark. In
+// IPv4 a raw socket receives the IP header, in IPv6 only the TCP header.
 var (
 	openings = []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 8, Size: 1},
@@ -135,8 +133,8 @@ var (
 	}
 )
 
-// closed is what a listener behind a gate lets pass, from the header of TCP on:
-// everything but openings without the mark. What it accepts has the same filter.
+// closed are the packets that a listener behind a gate accepts, from the TCP header on:
+// everything but openings without the mark. Accepted sockets have the same filter.
 var closed = []bpf.Instruction{
 	bpf.LoadAbsolute{Off: 13, Size: 1},
 	bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: flagSYN | flagACK},

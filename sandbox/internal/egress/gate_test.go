@@ -20,8 +20,8 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// What waits for a service, tries a list of hosts, or looks whether a port is open
-// goes by how connect(2) ends: it must end inside as it does outside.
+// A program that waits for a service, tries a list of hosts, or checks whether a port
+// is open depends on the result of connect(2). That must be the same inside as outside.
 func TestConnectEndsAsOutside(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.name("n.example", "203.0.113.5", "2001:db8:1::5")
@@ -41,7 +41,7 @@ func TestConnectEndsAsOutside(t *testing.T) {
 		w.resolve("n.example", dnsmessage.TypeA)
 		w.resolve("n.example", dnsmessage.TypeAAAA)
 		told := maps.Clone(errnos)
-		told["203.0.113.14:1"] = unix.ECONNREFUSED // the host's firewall has no word for it
+		told["203.0.113.14:1"] = unix.ECONNREFUSED // the host's firewall has no message for it
 		for addr, want := range map[string]syscall.Errno{"203.0.113.5:8081": unix.ECONNREFUSED, "[2001:db8:1::5]:8081": unix.ECONNREFUSED,
 			"127.0.0.1:5433": unix.ECONNREFUSED, "[::1]:5433": unix.ECONNREFUSED} {
 			told[addr] = want
@@ -56,7 +56,7 @@ func TestConnectEndsAsOutside(t *testing.T) {
 				t.Errorf("%s: told after %v", addr, time.Since(began))
 			}
 		}
-		// The twin: where somebody is, one gets there.
+		// The twin: a connection to a listener succeeds.
 		for addr, want := range map[string]string{"203.0.113.5:8080": "four", "[2001:db8:1::5]:8080": "six", "127.0.0.1:5432": "local"} {
 			c, err := w.dial(addr)
 			must(t, err)
@@ -67,7 +67,7 @@ func TestConnectEndsAsOutside(t *testing.T) {
 	})
 }
 
-// Nobody answers: the program waits, as it would outside, and asks again; and a
+// If nobody answers, the program waits and retransmits, as it would outside, and a
 // person is told.
 func TestNobodyAnswers(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
@@ -97,14 +97,13 @@ func TestNobodyAnswers(t *testing.T) {
 		w.mu.Unlock()
 		mu.Lock()
 		defer mu.Unlock()
-		if dials != 1 { // the kernel asked again after a second
+		if dials != 1 { // the kernel retransmitted after a second
 			t.Errorf("dialled %d times", dials)
 		}
 	})
 }
 
-// A server that knows the gate's mark and sets it goes past the gate, and not past
-// the rules.
+// A server that knows the gate's mark and sets it bypasses the gate, but not the rules.
 func TestTheMarkLiftsNothing(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.peer("203.0.113.5:8080", echo)
@@ -135,7 +134,7 @@ func TestTheMarkLiftsNothing(t *testing.T) {
 	})
 }
 
-// A connection that nobody takes up ends, and one is made for each that is.
+// A connection that no program accepts ends. One is made for each that is accepted.
 func TestHeldConnectionsEnd(t *testing.T) {
 	hs := waiting{of: map[flow]*hold{}}
 	f := flow{netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("203.0.113.5:2")}
@@ -172,7 +171,7 @@ func TestHeldConnectionsEnd(t *testing.T) {
 	if is, full := hs.again(f); is != nowhere || !full {
 		t.Errorf("of %d: %v, %v", maxHeld, is, full)
 	}
-	// Of another address of another name, what was made is of no use.
+	// A connection to another address of another name is of no use.
 	w := newQuietWorld(t)
 	e, err := Serve(t.Context(), nil, w.config(network(t, "a.n.example:80", "b.n.example:80")))
 	must(t, err)
@@ -187,8 +186,7 @@ func TestHeldConnectionsEnd(t *testing.T) {
 	}
 }
 
-// Whatever comes in by the gate is read, and what is sent has the sums
-// that a receiver wants.
+// Any packet at the gate can be parsed, and a sent packet has valid checksums.
 func FuzzSegments(f *testing.F) {
 	four, six := synOf("192.0.2.1:40000", "203.0.113.5:443"), synOf("[2001:db8::1]:40000", "[2001:db8:1::5]:443")
 	f.Add(four)
@@ -215,7 +213,7 @@ func FuzzSegments(f *testing.F) {
 
 func synOf(from, to string) []byte {
 	s := segment{flow: flow{netip.MustParseAddrPort(from), netip.MustParseAddrPort(to)}}
-	s.flow = flow{s.to, s.from} // header turns it
+	s.flow = flow{s.to, s.from} // header swaps the ends
 	b := s.header(unix.IPPROTO_TCP, 20)
 	tcp := b[len(b)-20:]
 	tcp[0], tcp[1], tcp[2], tcp[3], tcp[12], tcp[13] = byte(s.to.Port()>>8), byte(s.to.Port()), byte(s.from.Port()>>8), byte(s.from.Port()), 5<<4, flagSYN

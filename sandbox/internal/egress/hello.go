@@ -7,15 +7,15 @@ import (
 	"io"
 )
 
-// Bounds of a ClientHello. A post-quantum key share makes some 1.8 KB of it,
-// session tickets up to 64 KB more.
+// Bounds on a ClientHello. A post-quantum key share takes some 1.8 KB, session tickets
+// up to 64 KB more.
 const (
 	maxHello  = 64 << 10
 	maxRaw    = 2 * maxHello // with the headers of its records
 	maxRecord = 16384        // RFC 8446, section 5.1
 )
 
-// Why a stream is no TLS with a name.
+// The reasons why a stream is not TLS with a name.
 var (
 	errNotTLS    = errors.New("the first bytes are not a TLS ClientHello")
 	errBadHello  = errors.New("the TLS ClientHello is malformed")
@@ -25,8 +25,7 @@ var (
 	errOldHello  = errors.New("the TLS ClientHello is in the form of SSL 2, which has no server name")
 )
 
-// isHelloError reports whether err says what is wrong with the bytes, and not
-// with the connection.
+// isHelloError reports whether err is about the bytes, and not about the connection.
 func isHelloError(err error) bool {
 	switch err {
 	case errNotTLS, errBadHello, errLongHello, errNoName, errManyNames, errOldHello:
@@ -35,32 +34,32 @@ func isHelloError(err error) bool {
 	return false
 }
 
-// speaks says what the first bytes of a stream are.
+// speaks is the protocol of a stream, judged by its first bytes.
 type speaks int
 
 const (
 	unclear speaks = iota // more are needed
-	plain                 // no server takes them for TLS
-	modern                // some server could take them for a ClientHello of TLS
-	ssl2                  // the same in the form of SSL 2 (RFC 5246, appendix E.2), which some servers still take
+	plain                 // no server accepts them as TLS
+	modern                // some server could accept them as a ClientHello of TLS
+	ssl2                  // the same in the form of SSL 2 (RFC 5246, appendix E.2), which some servers still accept
 )
 
-// maxSpeaking is how many bytes that takes, at most.
+// maxSpeaking is the number of bytes that suffice to tell.
 const maxSpeaking = 6
 
-// speaking tells TLS from anything else by the first bytes. It is as lenient as
-// the most lenient server: readHello is strict with what it lets through as TLS.
+// speaking distinguishes TLS from other protocols by the first bytes. It is as lenient
+// as the most lenient server; readHello is strict about the bytes that pass as TLS.
 func speaking(raw []byte) speaks {
 	if len(raw) == 0 {
 		return unclear
 	}
 	at := func(i int, want byte) bool { return len(raw) <= i || raw[i] == want }
 	switch {
-	case raw[0] == 22 && at(1, 3): // handshake, of whatever version of TLS
+	case raw[0] == 22 && at(1, 3): // handshake, of any version of TLS
 		if len(raw) < 5 {
 			return unclear
 		}
-		if raw[3] == 0 && raw[4] == 0 { // an empty record, which OpenSSL passes over
+		if raw[3] == 0 && raw[4] == 0 { // an empty record, which OpenSSL skips
 			return modern
 		}
 		if len(raw) < 6 {
@@ -78,7 +77,7 @@ func speaking(raw []byte) speaks {
 	return plain
 }
 
-// peekHello is readHello for a client that may speak something else: then tls is
+// peekHello is readHello for a client that may use another protocol: isTLS is then
 // false and there is no error.
 func peekHello(r io.Reader) (name string, raw []byte, isTLS bool, err error) {
 	raw = make([]byte, 0, 2048)
@@ -99,10 +98,9 @@ func peekHello(r io.Reader) (name string, raw []byte, isTLS bool, err error) {
 	return name, raw, true, err
 }
 
-// readHello reads from r until the ClientHello is complete and returns its
-// server name together with every byte that it read, which the caller passes
-// on; there are never more than maxRaw of them. The bytes come back with every
-// error too.
+// readHello reads from r until the ClientHello is complete. It returns the server name
+// together with every byte that it read, at most maxRaw; the caller must pass them on.
+// The bytes are returned on error, too.
 func readHello(r io.Reader) (name string, raw []byte, err error) {
 	h := hello{raw: make([]byte, 0, 2048)}
 	for {
@@ -127,16 +125,17 @@ func readHello(r io.Reader) (name string, raw []byte, err error) {
 	}
 }
 
-// hello joins the records of raw to a handshake message.
+// hello joins the records of raw into a handshake message.
 type hello struct {
-	raw []byte // all that was read
-	at  int    // so much of it was joined
+	raw []byte // all bytes read
+	at  int    // the length already joined
 	msg []byte
 }
 
-// next joins the records that became complete and returns the ClientHello's
-// body, io.ErrUnexpectedEOF while it is not whole, or why it never will be. A
-// record is looked at once, so that a client gains nothing by dribbling.
+// next joins the newly completed records and returns the ClientHello's body,
+// io.ErrUnexpectedEOF while it is incomplete, or the reason why it never will be
+// complete. It reads each record once, so that a client gains nothing by sending byte
+// by byte.
 func (h *hello) next() ([]byte, error) {
 	for {
 		if len(h.msg) >= 1 && h.msg[0] != 1 { // client_hello
@@ -167,9 +166,8 @@ func (h *hello) next() ([]byte, error) {
 	}
 }
 
-// serverName finds the name in the body of a ClientHello (RFC 8446, section
-// 4.1.2; RFC 6066, section 3). It is as strict as TLS servers are: what they
-// could read in two ways is an error.
+// serverName finds the name in the body of a ClientHello (RFC 8446, section 4.1.2; RFC
+// 6066, section 3). It is as strict as TLS servers are: ambiguous input is an error.
 func serverName(body []byte) (string, error) {
 	s := scanner(body)
 	s.skip(2 + 32) // version, random
@@ -228,8 +226,8 @@ func hostName(ext scanner) (string, error) {
 	return string(host), nil
 }
 
-// recordLen reads the header of a handshake record. Records that carry nothing
-// are refused, as every TLS stack does: they would let a client write forever.
+// recordLen reads the header of a handshake record. It refuses empty records, as every
+// TLS stack does: they would let a client write forever.
 func recordLen(raw []byte) (int, error) {
 	for i, want := range []byte{22, 3} { // handshake, TLS
 		if len(raw) > i && raw[i] != want {
@@ -249,7 +247,7 @@ func recordLen(raw []byte) (int, error) {
 	return n, nil
 }
 
-// scanner takes bytes from the front. Once it ran out it is nil and stays so.
+// scanner takes bytes from the front. Once it runs out it is nil and stays nil.
 type scanner []byte
 
 func (s *scanner) take(n int) scanner {
@@ -278,7 +276,7 @@ func (s *scanner) uint16() int {
 	return -1
 }
 
-// block8 takes what follows a length of one byte.
+// block8 takes a block after its length of one byte.
 func (s *scanner) block8() scanner {
 	if n := s.uint8(); n >= 0 {
 		return s.take(n)
@@ -286,7 +284,7 @@ func (s *scanner) block8() scanner {
 	return nil
 }
 
-// block16 takes what follows a length of two bytes.
+// block16 takes a block after its length of two bytes.
 func (s *scanner) block16() scanner {
 	if n := s.uint16(); n >= 0 {
 		return s.take(n)

@@ -12,7 +12,7 @@ import (
 	"testing/iotest"
 )
 
-// clientHello is what crypto/tls sends for name.
+// clientHello is the ClientHello of crypto/tls for name.
 func clientHello(t testing.TB, name string) []byte {
 	t.Helper()
 	a, b := net.Pipe()
@@ -156,14 +156,14 @@ func FuzzHello(f *testing.F) {
 		if err != nil || canonical(name) == "" {
 			return
 		}
-		// A server must not see another name in the same bytes.
+		// A server must not read a different name from the same bytes.
 		if seen := serverSees(raw); seen != "" && !strings.EqualFold(seen, name) && strings.TrimSuffix(name, ".") == name {
 			t.Errorf("read %q, and crypto/tls reads %q", name, seen)
 		}
 	})
 }
 
-// serverSees is the name that crypto/tls finds in a ClientHello.
+// serverSees is the name that crypto/tls reads from a ClientHello.
 func serverSees(raw []byte) (name string) {
 	a, b := net.Pipe()
 	defer a.Close()

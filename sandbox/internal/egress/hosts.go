@@ -16,21 +16,22 @@ const (
 	resolvFile = "/etc/resolv.conf"
 )
 
-// Bounds of what is read of them.
+// Bounds on their content.
 const (
 	maxServers   = 3 // as in the C library
 	maxSearch    = 6
 	maxHostsFile = 4 << 20
 )
 
-// resolvConf is what resolv.conf says, as far as it matters here.
+// resolvConf is the relevant part of resolv.conf.
 type resolvConf struct {
 	servers []netip.AddrPort
 	search  []string
 	tcp     bool // options use-vc
 }
 
-// parseResolvConf reads resolv.conf. Without a server it is the machine itself.
+// parseResolvConf parses resolv.conf. Without a server, the machine itself is the
+// server.
 func parseResolvConf(text string) resolvConf {
 	var c resolvConf
 	for line := range strings.Lines(text) {
@@ -43,7 +44,7 @@ func parseResolvConf(text string) resolvConf {
 			if a, err := netip.ParseAddr(f[1]); err == nil && len(c.servers) < maxServers {
 				c.servers = append(c.servers, netip.AddrPortFrom(a.Unmap(), 53))
 			}
-		case "domain", "search": // the last one holds
+		case "domain", "search": // the last one counts
 			c.search = nil
 			for _, d := range f[1:] {
 				if d = canonical(d); d != "" && len(c.search) < maxSearch {
@@ -62,7 +63,7 @@ func parseResolvConf(text string) resolvConf {
 	return c
 }
 
-// parseHosts reads a hosts file: which addresses a name has, both families.
+// parseHosts parses a hosts file: the addresses of each name, both families.
 func parseHosts(text string) map[string][]netip.Addr {
 	hosts := map[string][]netip.Addr{}
 	s := bufio.NewScanner(strings.NewReader(text))
@@ -78,15 +79,15 @@ func parseHosts(text string) map[string][]netip.Addr {
 		}
 		for _, name := range f[1:] {
 			if name = canonical(name); name != "" {
-				hosts[name] = append(hosts[name], a.Unmap()) // the file's own way to say IPv4
+				hosts[name] = append(hosts[name], a.Unmap()) // the file's own notation for IPv4
 			}
 		}
 	}
 	return hosts
 }
 
-// cached is a file of the host, read again when it changed. Its method may be
-// called from any goroutine.
+// cached is a file of the host, read again after a change. Any goroutine may call its
+// method.
 type cached[T any] struct {
 	path  string
 	parse func(string) T
@@ -98,8 +99,8 @@ type cached[T any] struct {
 	is    T
 }
 
-// get returns what the file says. One that is not there says nothing; one that
-// cannot be read says what it said before.
+// get returns the file's content, parsed. A missing file counts as empty; an unreadable
+// one keeps its previous content.
 func (c *cached[T]) get() T {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -11,11 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// interfaces knows what surrounds this machine. The kernel is asked once, and
-// again when it says that an address came or went (rtnetlink(7)). It puts its
-// word into the socket's queue in the midst of the change, so an empty queue
-// means that nothing changed: whoever asks gets what holds at that moment. Its
-// methods may be called from any goroutine.
+// interfaces knows this machine's surroundings. It asks the kernel once, and again when
+// the kernel reports that an address came or went (rtnetlink(7)). The kernel queues
+// that report on the socket during the change, so an empty queue means that nothing
+// changed: a caller always gets the current state. Any goroutine may call its methods.
 type interfaces struct {
 	mu    sync.Mutex
 	fd    int
@@ -23,7 +22,7 @@ type interfaces struct {
 	is    surroundings
 }
 
-// watchInterfaces asks the kernel for its word. The caller closes what it gets.
+// watchInterfaces subscribes to the kernel's reports. The caller must close the result.
 func watchInterfaces() (*interfaces, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -45,7 +44,7 @@ func (i *interfaces) close() {
 	}
 }
 
-// around is what surrounds the machine now.
+// around returns the current surroundings.
 func (i *interfaces) around() (surroundings, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -66,10 +65,10 @@ func (i *interfaces) around() (surroundings, error) {
 	return i.is, nil
 }
 
-// quiet empties the queue and reports whether nothing was in it. A queue that ran
-// over (ENOBUFS) was not empty, and nor is one that cannot be read.
+// quiet empties the queue and reports whether it was empty. A queue that overflowed
+// (ENOBUFS), or that cannot be read, counts as not empty.
 func (i *interfaces) quiet() bool {
-	var b [1]byte // what changed is not of interest; the rest of a message is dropped
+	var b [1]byte // the change itself does not matter; the rest of a message is dropped
 	for quiet := true; ; quiet = false {
 		_, _, err := unix.Recvfrom(i.fd, b[:], unix.MSG_DONTWAIT)
 		switch {

@@ -14,10 +14,10 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// join passes bytes between the two connections until both directions have
-// ended, and records how much it was. The end of one direction is passed on
-// alone (half-close); trouble in one ends both, with a reset. Between two TCP connections the bytes stay in the
-// kernel (splice(2), by way of io.Copy).
+// join passes bytes between the two connections until both directions have ended, and
+// records their number. It passes the end of one direction on by itself (half-close);
+// an error in one direction ends both, with a reset. Between two TCP connections the
+// bytes stay in the kernel (splice(2), through io.Copy).
 func (e *Egress) join(in, out stream, c call) {
 	so := c.begun
 	if so.at.IsZero() {
@@ -71,14 +71,14 @@ func (e *Egress) join(in, out stream, c call) {
 	e.recordEnd(c, remote(out, c.meant), how, so)
 }
 
-// begun is what was of a connection before join saw to it.
+// begun is the part of a connection before join took it over.
 type begun struct {
-	at             time.Time // it began, by the egress's clock; zero: now
-	sent, received int64     // bytes that were passed on
-	back           []byte    // that were received and not passed on
+	at             time.Time // its beginning, by the egress's clock; zero: now
+	sent, received int64     // bytes already passed on
+	back           []byte    // bytes received and not yet passed on
 }
 
-// recordEnd records how a connection to the address ended, and what was.
+// recordEnd records how a connection to the address ended, and its traffic.
 func (e *Egress) recordEnd(c call, address, how string, was begun) {
 	ev := audit.Event{
 		Kind: audit.KindConnect, Verdict: audit.Observed, Subject: c.subject, Detail: how, Rule: c.rule.At.String(),
@@ -89,7 +89,7 @@ func (e *Egress) recordEnd(c call, address, how string, was begun) {
 	}
 }
 
-// push writes what was read for the decision.
+// push writes the bytes that were read for the decision.
 func push(dst stream, b []byte) (int64, error) {
 	if len(b) == 0 {
 		return 0, nil
@@ -118,14 +118,14 @@ func pour(dst, src stream) (int64, error) {
 	return n, nil
 }
 
-// sipped is how much goes by way of this process before the pipes of splice(2) are
-// made: most connections carry less, and a pipe costs more than a copy.
+// sipped is the number of bytes that go through this process before it makes the pipes
+// of splice(2): most connections carry less, and a pipe costs more than a copy.
 const sipped = 64 << 10
 
 var sips = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 
-// sip copies the first bytes of src, and returns io.EOF if there are no more. No
-// buffer waits with it for bytes that do not come.
+// sip copies the first bytes of src, and returns io.EOF if there are no more. It holds
+// no buffer while it waits for bytes.
 func sip(dst, src stream) (n int64, err error) {
 	conn, ok := src.(syscall.Conn)
 	if !ok {
@@ -171,12 +171,11 @@ func sip(dst, src stream) (n int64, err error) {
 	return n, nil
 }
 
-// watch aborts both connections when nothing has come from either for the idle
-// time, and asks a peer that has been quiet for a while whether it is still there
-// (tcp(7), SO_KEEPALIVE). The kernel keeps the time (TCP_INFO), so that a byte
-// costs nothing; between two unix sockets nobody does, and they may be idle
-// forever. The function that it returns ends the watch and reports whether the
-// watch ended the connection.
+// watch aborts both connections if neither receives anything for the idle time, and
+// probes a peer that has been quiet for a while (tcp(7), SO_KEEPALIVE). The kernel
+// keeps the time (TCP_INFO), so that a byte costs nothing. Between two unix sockets
+// nobody keeps it, and they may be idle forever. The returned function ends the watch
+// and reports whether the watch ended the connection.
 func (e *Egress) watch(in, out stream) (ended func() bool) {
 	limit := e.cfg.Limits.Idle
 	var mu sync.Mutex
@@ -212,18 +211,18 @@ func (e *Egress) watch(in, out stream) (ended func() bool) {
 	}
 }
 
-// aliveAfter is how old a connection becomes before its peer is asked: most end
-// sooner, and each option is a call.
+// aliveAfter is the age at which a connection gets keepalive: most end sooner, and each
+// option is a system call.
 const aliveAfter = 15 * time.Second
 
 func keepAlive(c stream) {
 	if t := tcpOf(c); t != nil {
-		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true}) // without it a peer that is gone is waited for until the idle time
+		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true}) // without it, a dead peer is waited for until the idle time
 	}
 }
 
-// quietFor is how long ago the last byte came in on any of the connections, as
-// far as the kernel says.
+// quietFor is the time since the last byte arrived on any of the connections, as far as
+// the kernel reports it.
 func quietFor(conns ...stream) (quiet time.Duration, ok bool) {
 	for _, c := range conns {
 		info := tcpInfo(c)
@@ -237,9 +236,9 @@ func quietFor(conns ...stream) (quiet time.Duration, ok bool) {
 	return quiet, ok
 }
 
-// onlyGone reports whether out was reset and in was not. A peer that answers
-// and closes before it has read everything resets the connection behind its
-// answer, which is still there to be read.
+// onlyGone reports whether out was reset and in was not. A peer that answers and closes
+// before it has read everything resets the connection after its answer, which can still
+// be read.
 func onlyGone(out, in stream) bool { return isReset(out) && !isReset(in) }
 
 func isReset(c stream) bool {
@@ -247,7 +246,7 @@ func isReset(c stream) bool {
 	return info != nil && info.State == unix.BPF_TCP_CLOSE
 }
 
-// tcpInfo is what the kernel says of c, or nil.
+// tcpInfo is the kernel's information about c, or nil.
 func tcpInfo(c stream) (info *unix.TCPInfo) {
 	t := tcpOf(c)
 	if t == nil {
@@ -266,16 +265,16 @@ func tcpInfo(c stream) (info *unix.TCPInfo) {
 	return info
 }
 
-// abort closes c; a TCP connection with a reset, so that the other side does not
-// take the end for an orderly one.
+// abort closes c; it resets a TCP connection, so that the other side does not take the
+// end for an orderly one.
 func abort(c io.Closer) {
 	if t := tcpOf(c); t != nil {
-		_ = t.SetLinger(0) // on a closed connection there is nothing left to do
+		_ = t.SetLinger(0) // a closed connection needs nothing more
 	}
 	_ = c.Close()
 }
 
-// tcpOf is the connection of TCP that carries c, TLS with a proxy taken off, or nil.
+// tcpOf is the TCP connection that carries c, below any TLS with a proxy, or nil.
 func tcpOf(c any) *net.TCPConn {
 	if over, ok := c.(interface{ NetConn() net.Conn }); ok {
 		c = over.NetConn()
@@ -284,7 +283,7 @@ func tcpOf(c any) *net.TCPConn {
 	return t
 }
 
-// remote is the address of c's other end, or def where it has none.
+// remote is the address of c's peer, or def if it has none.
 func remote(c net.Conn, def string) string {
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		return a.AddrPort().String()
@@ -292,5 +291,5 @@ func remote(c net.Conn, def string) string {
 	return def
 }
 
-// isClosed reports whether err says that this side closed the connection.
+// isClosed reports whether err means that this side closed the connection.
 func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) }

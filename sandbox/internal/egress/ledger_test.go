@@ -10,7 +10,7 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// Every decision is in the record, the repeated ones as a number.
+// Every decision is in the record, repeated ones as a count.
 func TestLedgerCounts(t *testing.T) {
 	w := newQuietWorld(t)
 	l := newLedger(w.sink, w.tell, w.clock)
@@ -43,7 +43,7 @@ func TestLedgerCounts(t *testing.T) {
 	}
 }
 
-// Two requests of the client are two decisions.
+// The same decision for two client requests counts as two.
 func TestLedgerKeepsRequestsApart(t *testing.T) {
 	w := newQuietWorld(t)
 	l := newLedger(w.sink, w.tell, w.clock)
@@ -55,7 +55,7 @@ func TestLedgerKeepsRequestsApart(t *testing.T) {
 	}
 }
 
-// Ten thousand different refusals are no flood, and are all counted.
+// Ten thousand different refusals cause no flood, and all are counted.
 func TestLedgerIsBounded(t *testing.T) {
 	w := newQuietWorld(t)
 	l := newLedger(w.sink, w.tell, w.clock)

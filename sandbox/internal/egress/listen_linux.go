@@ -19,35 +19,33 @@ import (
 // maxListeners bounds the sockets of one plan.
 const maxListeners = 1024
 
-// Listen arranges the network namespace of the calling thread and opens the
-// sockets on which the egress serves n. It is for pid 1 of the sandbox, before
-// the server starts: it needs CAP_NET_ADMIN and CAP_NET_BIND_SERVICE, and
-// CAP_SYS_ADMIN to give the listeners a namespace of their own. The loopback
-// comes up even if n allows nothing, and a resolver that knows no name with it.
+// Listen arranges the network namespace of the calling thread and opens the sockets on
+// which the egress serves n. It is for pid 1 of the sandbox, before the server starts:
+// it needs CAP_NET_ADMIN and CAP_NET_BIND_SERVICE, and CAP_SYS_ADMIN to give the
+// listeners a namespace of their own. Even if n allows nothing, the loopback comes up,
+// and a resolver that knows no name.
 //
-// The caller sends the files to the launcher and closes them; with the last
-// copy of the sockets the way out is gone.
+// The caller must send the files to the launcher and close them; once the last copy of
+// the sockets is closed, the way out is gone.
 //
-// The listeners wait in a second network namespace, at the other end of a pair
-// of virtual devices, and every address is theirs. The server's own namespace
-// is left as any program expects it: 127.0.0.0/8 and ::1 are its own, every
-// port of it is free to listen on, and what nobody serves is refused by the
-// kernel at once. Where the second namespace cannot be had (no CAP_SYS_ADMIN,
-// or a kernel without veth), every address but the loopback's is made local to
-// the server's namespace and the listeners wait there; the handles say so. No
-// option of sockets helps there: bind(2) finds a listener on every address in
-// conflict with a later one on 127.0.0.1 unless both set SO_REUSEPORT.
+// The listeners wait in a second network namespace, at the other end of a pair of
+// virtual devices, and own every address. The server's own namespace stays as any
+// program expects it: 127.0.0.0/8 and ::1 are its own, every port of it is free to
+// listen on, and the kernel refuses unserved ports at once. If the second namespace is
+// not available (no CAP_SYS_ADMIN, or a kernel without veth), every address but the
+// loopback's becomes local to the server's namespace and the listeners wait there; the
+// handles say so. No socket option avoids that: bind(2) treats a listener on every
+// address as a conflict with a later one on 127.0.0.1, unless both set SO_REUSEPORT.
 //
-// A kernel without IPv6 gets IPv4 alone, and the resolver then answers AAAA
-// questions with nothing.
+// A kernel without IPv6 gets only IPv4, and the resolver then returns no records for
+// AAAA questions.
 func Listen(n plan.Network) ([]Handle, error) { return listen(n, listenBehind) }
 
-// apart opens the listeners in a namespace of their own, or fails with
-// errNoWire.
+// apart opens the listeners in a namespace of their own, or fails with errNoWire.
 type apart func(rt *rtnetlink, want sockets, v6 bool) ([]Handle, error)
 
-// sockets are what is opened for foreign addresses: listeners on the ports, and
-// spares that listen nowhere yet.
+// sockets are the sockets to open for foreign addresses: listeners on the ports, and
+// spares that do not listen yet.
 type sockets struct {
 	ports  []uint16
 	spares int
@@ -105,7 +103,7 @@ func listen(n plan.Network, behind apart) (_ []Handle, err error) {
 	return hs, nil
 }
 
-// listenOut opens the sockets that every foreign address ends at.
+// listenOut opens the sockets for all foreign addresses.
 func listenOut(rt *rtnetlink, want sockets, behind apart) ([]Handle, error) {
 	v6 := hasIPv6()
 	hs, err := behind(rt, want, v6)
@@ -118,10 +116,10 @@ func listenOut(rt *rtnetlink, want sockets, behind apart) ([]Handle, error) {
 	return listenAll(want, v6, true, false)
 }
 
-// listenAsked opens a resolver for a server that may reach nothing. Every name
-// is told not to exist, at once, where silence is taken for a passing trouble
-// and tried again; and somebody learns what the server asked for. It waits at
-// the address that is asked where resolv.conf names none (resolv.conf(5)).
+// listenAsked opens a resolver for a server that may reach nothing. It answers at once
+// that a name does not exist; a program would take silence for a temporary fault and
+// retry. And the log learns which names the server asked for. It uses the address that
+// resolvers ask if resolv.conf names none (resolv.conf(5)).
 func listenAsked() (Handle, error) {
 	f, err := listenUDP(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 53))
 	return Handle{Kind: KindResolver, Port: 53, File: f}, err
@@ -148,8 +146,8 @@ func expand(spans []plan.Span) ([]uint16, error) {
 	return ports, nil
 }
 
-// listenAll opens the resolver's sockets and a listener on each port, all on
-// every address of both families.
+// listenAll opens the resolver's sockets and a listener on each port, on every address
+// of both families.
 func listenAll(want sockets, v6, shared, gated bool) (hs []Handle, err error) {
 	udp, err := listenUDP(everywhere(v6, 53))
 	if err != nil {
@@ -179,7 +177,7 @@ func listenAll(want sockets, v6, shared, gated bool) (hs []Handle, err error) {
 	return hs, nil
 }
 
-// everywhere is every address; of both families where there are two.
+// everywhere is the wildcard address; for both families if IPv6 exists.
 func everywhere(v6 bool, port uint16) netip.AddrPort {
 	if v6 {
 		return netip.AddrPortFrom(netip.IPv6Unspecified(), port)
@@ -187,8 +185,8 @@ func everywhere(v6 bool, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.IPv4Unspecified(), port)
 }
 
-// listenLocal opens listeners on the sandbox's loopback for the ports of the
-// host's loopback that the rules grant.
+// listenLocal opens listeners on the sandbox's loopback for the ports of the host's
+// loopback that the rules grant.
 func listenLocal(hosts []policy.Host) (hs []Handle, err error) {
 	v6 := hasIPv6()
 	done := map[uint16]bool{}
@@ -224,8 +222,8 @@ func listenLocal(hosts []policy.Host) (hs []Handle, err error) {
 	return hs, nil
 }
 
-// listenTCP opens one listener. Sharing lets a listener on one address and one
-// on all addresses have the same port; the kernel prefers the exact one.
+// listenTCP opens one listener. share lets a listener on one address and one on all
+// addresses have the same port; the kernel prefers the exact one.
 func listenTCP(at netip.AddrPort, share, gated bool) (*os.File, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return control(c, func(fd int) error {
@@ -240,7 +238,7 @@ func listenTCP(at netip.AddrPort, share, gated bool) (*os.File, error) {
 			return os.NewSyscallError("setsockopt(SO_REUSEPORT)", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
 		})
 	}}
-	lc.SetMultipathTCP(false) // splice(2) wants plain TCP
+	lc.SetMultipathTCP(false) // splice(2) needs plain TCP
 	l, err := lc.Listen(context.Background(), family("tcp", at.Addr()), at.String())
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s inside: %v", at, err)
@@ -253,14 +251,14 @@ func listenTCP(at netip.AddrPort, share, gated bool) (*os.File, error) {
 	return f, nil
 }
 
-// listenUDP opens the resolver's datagram socket. It reports the address that
-// was asked, so that the answer comes from there.
+// listenUDP opens the resolver's datagram socket. The socket reports the destination
+// address of a question, so that the answer comes from there.
 func listenUDP(at netip.AddrPort) (*os.File, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return control(c, func(fd int) error {
 			if at.Addr().Is6() { // also for IPv4, as mapped addresses
-				// To answer from an address that is local by a route alone
-				// takes freedom to bind, in IPv6 but not in IPv4.
+				// To answer from an address that is local only by a route needs
+				// IPV6_FREEBIND; IPv4 has no such requirement.
 				if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1); err != nil {
 					return os.NewSyscallError("setsockopt(IPV6_FREEBIND)", err)
 				}
@@ -281,8 +279,8 @@ func listenUDP(at netip.AddrPort) (*os.File, error) {
 	return f, nil
 }
 
-// family is the network name for an address; the unspecified one of IPv6
-// stands for both families.
+// family is the network name for an address; the unspecified IPv6 address means both
+// families.
 func family(network string, a netip.Addr) string {
 	switch {
 	case a.Is4():

@@ -6,11 +6,11 @@ import "strings"
 // 1035, section 2.3.4).
 const maxName = 253
 
-// canonical is the one form in which names are compared: lower case, without
-// the trailing dot. It returns "" for what is no host name: no character but
-// letters, digits, hyphen and underscore stands in a label, so that nobody
-// further on can read the name differently. Names in other scripts come as
-// punycode (RFC 5891); raw UTF-8 is refused.
+// canonical returns the form in which names are compared: lower case, without the
+// trailing dot. It returns "" for an invalid host name: labels consist only of letters,
+// digits, hyphens and underscores, so that no later reader can read the name
+// differently. Names in other scripts come as punycode (RFC 5891); raw UTF-8 is
+// refused.
 func canonical(s string) string {
 	s = strings.TrimSuffix(s, ".")
 	if s == "" || len(s) > maxName {
@@ -46,8 +46,8 @@ func isLocalhost(name string) bool {
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
-// shown is s for a person: what a terminal or a log could trip over is escaped,
-// and the length is bounded.
+// shown formats s for a person: it escapes characters that could affect a terminal or a
+// log, and bounds the length.
 func shown(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s) && i < maxName; i++ {

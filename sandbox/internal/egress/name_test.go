@@ -25,7 +25,7 @@ func TestCanonicalNames(t *testing.T) {
 	}
 }
 
-// What a wildcard takes beyond its suffix is a channel to the suffix's owner.
+// The part that a wildcard matches is a channel to the suffix's owner.
 func TestWildcards(t *testing.T) {
 	rule := policy.Host{Kind: policy.HostWildcard, Name: "example.com"}
 	for name, want := range map[string]string{
@@ -44,7 +44,7 @@ func TestWildcards(t *testing.T) {
 	}
 }
 
-// The zero rule, and every rule that is not whole, matches nothing.
+// The zero rule, and every incomplete rule, matches nothing.
 func TestIncompleteRulesDeny(t *testing.T) {
 	dst := netip.MustParseAddrPort("203.0.113.5:443")
 	for _, h := range []policy.Host{
@@ -76,7 +76,7 @@ func TestShownIsSafeToPrint(t *testing.T) {
 	}
 }
 
-// The table forgets what is old, and the oldest when it is full.
+// The table forgets old entries, and the oldest when it is full.
 func TestTableIsBounded(t *testing.T) {
 	now := time.Unix(0, 0)
 	tab := newTable()

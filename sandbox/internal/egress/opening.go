@@ -11,38 +11,37 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// opening is what a program says first on a connection, and what follows from it.
+// opening holds a program's first bytes on a connection, and the resulting grant.
 type opening struct {
-	grant grant  // by which it goes on; the zero grant where there is nothing to decide any more
-	first []byte // what was read, to be passed on
+	grant grant  // the grant to continue with; the zero grant if nothing is left to decide
+	first []byte // the bytes read, to be passed on
 }
 
-// demand reads a ClientHello and finds the grant that it names. It is for a
-// connection on which nothing else may pass.
+// demand reads a ClientHello and finds the grant that it names. It is for a connection
+// on which only TLS may pass.
 func (e *Egress) demand(in stream, gs []grant, dst netip.AddrPort) (opening, *refusal) {
 	if err := in.SetReadDeadline(time.Now().Add(e.cfg.Limits.Hello)); err != nil {
 		return opening{}, nil
 	}
 	name, first, err := readHello(in)
 	if err != nil && len(first) == 0 && !isHelloError(err) && !errors.Is(err, os.ErrDeadlineExceeded) {
-		// The program closed the connection before it said anything. Programs
-		// that try several addresses at once do that to all but the first that
-		// answers.
+		// The program closed the connection before it sent anything. Programs that try
+		// several addresses at once do that to all but the first that answers.
 		return opening{}, nil
 	}
 	return e.named(in, gs, dst, "the rule demands TLS, and ", name, first, err)
 }
 
-// peek reads until it is clear whether the program speaks TLS, and if it does,
-// finds the grant that it names. A program may wait for the other side's first
-// word as long as it likes, but not in the midst of its own.
+// peek reads until it is clear whether the program speaks TLS, and if so, finds the
+// grant that it names. A program may wait for the other side's first bytes as long as
+// it likes, but not in the middle of its own.
 func (e *Egress) peek(in stream, gs []grant, dst netip.AddrPort) (opening, *refusal, error) {
 	name, first, isTLS, err := peekHello(&impatient{in, e.cfg.Limits.Hello})
 	switch {
 	case isTLS || errors.Is(err, os.ErrDeadlineExceeded):
 		o, bad := e.named(in, gs, dst, "the program speaks TLS, and ", name, first, err)
 		return o, bad, nil
-	case errors.Is(err, io.EOF): // whatever it is, it is whole
+	case errors.Is(err, io.EOF): // whatever it is, it is complete
 		err = nil
 	}
 	if err == nil {
@@ -51,7 +50,7 @@ func (e *Egress) peek(in stream, gs []grant, dst netip.AddrPort) (opening, *refu
 	return opening{gs[0], first}, nil, err
 }
 
-// named finds the grant for what a ClientHello said.
+// named finds the grant for the name in a ClientHello.
 func (e *Egress) named(in stream, gs []grant, dst netip.AddrPort, says, name string, first []byte, err error) (opening, *refusal) {
 	g, ok := nameless(gs)
 	if err == nil || ok && errors.Is(err, errNoName) {
@@ -59,7 +58,7 @@ func (e *Egress) named(in stream, gs []grant, dst netip.AddrPort, says, name str
 			g, ok = naming(gs, canonical(name))
 		}
 		if ok {
-			_ = in.SetReadDeadline(time.Time{}) // if the connection is gone, the next read says so
+			_ = in.SetReadDeadline(time.Time{}) // if the connection is gone, the next read reports it
 			return opening{g, first}, nil
 		}
 	}
@@ -96,7 +95,7 @@ func naming(gs []grant, name string) (grant, bool) {
 	return grant{}, false
 }
 
-// firstNamed is the grant to speak of where several hold.
+// firstNamed is the grant to name in reports if several apply.
 func firstNamed(gs []grant) grant {
 	for _, g := range gs {
 		if g.name != "" {
@@ -106,8 +105,7 @@ func firstNamed(gs []grant) grant {
 	return gs[0]
 }
 
-// impatient waits for the first byte as long as it takes, and for what belongs
-// to it the limit.
+// impatient waits for the first byte indefinitely, and for the rest at most the limit.
 type impatient struct {
 	stream
 	limit time.Duration

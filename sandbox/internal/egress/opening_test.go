@@ -17,9 +17,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Whoever fronts another site behind an allowed name must not get past the server
-// name by the way the rules are written: as a range, beside another name's rule
-// for the same address, or on another port.
+// A domain fronting client must not evade the server name check by the form of the
+// rules: a range of ports, another name's rule for the same address, or another port.
 func TestTLSIsDecidedByPortAndAddress(t *testing.T) {
 	text := []byte("GET / HTTP/1.0\r\nHost: evil.example\r\n\r\n")
 	a, b, evil, none := buildHello(16384, sni("a.n.example")), buildHello(16384, sni("b.n.example")), buildHello(16384, sni("evil.example")), buildHello(16384)
@@ -46,7 +45,8 @@ func TestTLSIsDecidedByPortAndAddress(t *testing.T) {
 		{"a.n.example:8443, b.n.example:8443 tls=false", "8443", [][]byte{a, b, text}, [][]byte{evil, none}},
 		{"a.n.example:8443 tls=true", "8443", [][]byte{a}, [][]byte{text, evil, none}},
 		{"a.n.example:8443-8444 tls=true, b.n.example:8443", "8443", [][]byte{a, b}, [][]byte{text, evil, none}},
-		// What says so passes everything, also beside a rule for the same name.
+		// A rule with tls = false allows everything, also beside a rule for the same
+		// name.
 		{"a.n.example:443 tls=false", "443", [][]byte{a, text, evil, none, old}, nil},
 		{"a.n.example:443, a.n.example:443 tls=false", "443", [][]byte{a, text, evil}, nil},
 		{"*.n.example:443, a.n.example:443 tls=false, b.n.example:443 tls=false", "443", [][]byte{a, text, evil}, nil},
@@ -64,7 +64,8 @@ func TestTLSIsDecidedByPortAndAddress(t *testing.T) {
 	}
 }
 
-// opens reports whether a connection that begins so goes on, with every byte of it.
+// opens reports whether a connection with these first bytes continues, with every byte
+// of them.
 func opens(t *testing.T, e *Egress, gs []grant, dst netip.AddrPort, first []byte) bool {
 	t.Helper()
 	e.cfg.Limits = Limits{}.withDefaults()
@@ -98,8 +99,8 @@ func opens(t *testing.T, e *Egress, gs []grant, dst netip.AddrPort, first []byte
 	return true
 }
 
-// pipe is a net.Pipe that cannot close one direction. Its deadlines are those of a
-// TCP connection: they can be set after the other end has closed.
+// pipe is a net.Pipe that cannot close one direction. Like a TCP connection, it accepts
+// deadlines after the other end has closed.
 type pipe struct{ net.Conn }
 
 func (pipe) CloseWrite() error { return nil }
@@ -111,8 +112,8 @@ func (p pipe) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// On the wire: what two rules for one address allow together is the stricter of
-// both, and a server that speaks first is heard before the client says a word.
+// On the wire: two rules for one address allow together only the stricter of both, and
+// a server that speaks first is heard before the client sends anything.
 func TestTLSOnOtherPorts(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.name("a.n.example", "203.0.113.5")
@@ -152,7 +153,7 @@ func TestTLSOnOtherPorts(t *testing.T) {
 		if ev.Advice() != `network.allow = ["evil.example:2222"]` {
 			t.Errorf("%+v", ev)
 		}
-		// The server's word comes while the client says nothing.
+		// The server's first bytes arrive while the client sends nothing.
 		c, err := w.dial("203.0.113.5:2222")
 		must(t, err)
 		defer c.Close()
@@ -163,7 +164,7 @@ func TestTLSOnOtherPorts(t *testing.T) {
 	})
 }
 
-// A hint that names what stands in the profile already sends a person in circles.
+// A hint at a rule that the profile already has would send a person in circles.
 func TestHintsAreNotThereYet(t *testing.T) {
 	w := newQuietWorld(t)
 	e, err := Serve(t.Context(), nil, w.config(network(t, "a.n.example:443", "*.wild.example:80-81", "10.0.0.0/8:5432", "localhost:5432")))

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// systemd mounts /proc with options that a user namespace may not take off, and may
-// hide other users' processes; a container's pid 1 often reaps nothing. A datagram
-// fails at once there as well.
+// systemd mounts /proc with options that a user namespace cannot remove, and may hide
+// other users' processes; a container's pid 1 often reaps nothing. A datagram fails at
+// once there as well.
 func TestUDPFailsAtOnceOnAnotherMachine(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("not root: nobody else mounts a /proc with options")

@@ -24,10 +24,9 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// ways are the proxies by which hosts are reached. Whoever goes by one asks nobody
-// here for the host's name: the proxy looks it up, and decides which address it
-// means. Where the proxy itself is, the host's name servers say. Its methods may be
-// called from any goroutine.
+// ways are the proxies for the hosts. The launcher does not resolve the name of a host
+// behind a proxy: the proxy resolves it and chooses the address. The host's name
+// servers resolve the proxy's own name. Any goroutine may call its methods.
 type ways struct {
 	plan.Proxies
 	lookup func(ctx context.Context, name string, kind dnsmessage.Type) (Records, error)
@@ -38,7 +37,7 @@ type ways struct {
 	at map[string]located // by the proxy's address in the plan
 }
 
-// located is where a proxy is.
+// located holds the addresses of a proxy.
 type located struct {
 	addrs []netip.AddrPort
 	until time.Time
@@ -54,7 +53,7 @@ func newWays(cfg Config) (*ways, error) {
 	return w, nil
 }
 
-// by is the proxy for a grant's host; the zero one: it is dialled.
+// by is the proxy for a grant's host; the zero Proxy means a direct connection.
 func (w *ways) by(g grant, dst netip.AddrPort) plan.Proxy {
 	if len(w.Both()) == 0 {
 		return plan.Proxy{}
@@ -66,7 +65,7 @@ func (w *ways) by(g grant, dst netip.AddrPort) plan.Proxy {
 	return w.For(host, dst.Port())
 }
 
-// any reports whether a name goes by a proxy on one of the ports of its rules.
+// any reports whether a name goes through a proxy on one of the ports of its rules.
 func (w *ways) any(name string, found []policy.Host) bool {
 	if len(w.Both()) == 0 {
 		return false
@@ -118,7 +117,7 @@ func (e *Egress) tunnel(ctx context.Context, c call) (net.Conn, error) {
 	return out, nil
 }
 
-// ask asks the proxy at the other end of a connection for one to the call's host.
+// ask asks the proxy at the other end of conn for a connection to the call's host.
 func (w *ways) ask(ctx context.Context, conn net.Conn, u *url.URL, c call) (_ net.Conn, err error) {
 	if u.Scheme == "https" {
 		if conn, err = w.secure(ctx, conn, u.Hostname()); err != nil {
@@ -131,7 +130,7 @@ func (w *ways) ask(ctx context.Context, conn net.Conn, u *url.URL, c call) (_ ne
 	return conn, connectBy(conn, c)
 }
 
-// locate says where a proxy is.
+// locate returns the addresses of a proxy.
 func (w *ways) locate(ctx context.Context, u *url.URL) ([]netip.AddrPort, error) {
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	if err != nil {
@@ -172,7 +171,7 @@ func (w *ways) locate(ctx context.Context, u *url.URL) ([]netip.AddrPort, error)
 	return found, nil
 }
 
-// connectBy asks a proxy of HTTP (RFC 9110, section 9.3.6).
+// connectBy asks an HTTP proxy (RFC 9110, section 9.3.6).
 func connectBy(conn net.Conn, c call) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CONNECT %s HTTP/1.1\r\nHost: %[1]s\r\n", c.subject)
@@ -201,14 +200,14 @@ func connectBy(conn net.Conn, c call) error {
 	return fmt.Errorf("it answers %s", said(code))
 }
 
-// said is a proxy's word for a person.
+// said formats a proxy's message for a person.
 func said(s string) string { return audit.Visible(s[:min(len(s), 100)]) }
 
-// maxHead is the longest answer of a proxy, in bytes.
+// maxHead is the longest head of a proxy's answer, in bytes.
 const maxHead = 16 << 10
 
-// readHead reads the head of an answer, and not a byte of what follows it, which
-// is the host's: it asks for one byte at a time.
+// readHead reads the head of an answer one byte at a time, and no byte after it: those
+// belong to the host.
 func readHead(conn net.Conn) (status string, err error) {
 	var line []byte
 	b := make([]byte, 1)
@@ -232,7 +231,7 @@ func readHead(conn net.Conn) (status string, err error) {
 	return "", errors.New("its answer is too long")
 }
 
-// socks asks a proxy of SOCKS 5 (RFC 1928).
+// socks asks a SOCKS 5 proxy (RFC 1928).
 func socks(conn net.Conn, at string, c call) error {
 	var auth *proxy.Auth
 	if c.via.Login != "" {
@@ -248,7 +247,7 @@ func socks(conn net.Conn, at string, c call) error {
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {
-		err = op.Err // without the addresses, which are said already
+		err = op.Err // without the addresses, which the message already has
 	}
 	if errors.As(err, new(syscall.Errno)) {
 		return err
@@ -256,12 +255,12 @@ func socks(conn net.Conn, at string, c call) error {
 	return &unreached{err.Error(), unix.EHOSTUNREACH}
 }
 
-// made gives the connection that is made already to who would dial.
+// made is a dialer that returns an existing connection.
 type made struct{ net.Conn }
 
 func (m made) Dial(string, string) (net.Conn, error) { return m.Conn, nil }
 
-// unreached is a proxy's word that it cannot reach a host, with the errno for the
+// unreached is a proxy's message that it cannot reach a host, with the errno for the
 // program.
 type unreached struct {
 	why   string

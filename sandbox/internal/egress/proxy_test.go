@@ -22,7 +22,7 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// asks are what proxies were asked for, in order.
+// asks records the requests to proxies, in order.
 type asks struct {
 	mu   sync.Mutex
 	list []string
@@ -40,7 +40,7 @@ func (a *asks) String() string {
 	return strings.Join(a.list, ", ")
 }
 
-// taken is String, and forgets.
+// taken is String, and clears the record.
 func (a *asks) taken() string {
 	s := a.String()
 	a.mu.Lock()
@@ -49,16 +49,17 @@ func (a *asks) taken() string {
 	return s
 }
 
-// greeting is what the host behind every proxy says first.
+// greeting is the first line of the host behind every proxy.
 const greeting = "hello from afar\n"
 
-// afar is the host behind a proxy: it speaks first, and gives back what it hears.
+// afar is the host behind a proxy: it speaks first, and echoes.
 func afar(c io.ReadWriter) {
 	_, _ = io.WriteString(c, greeting)
 	_, _ = io.Copy(c, c)
 }
 
-// connectProxy is a proxy of HTTP. It answers what answers says of a host, or 200.
+// connectProxy is an HTTP proxy. Its answer for a host is in answers; the default is
+// 200.
 func connectProxy(a *asks, answers map[string]string) func(net.Conn) {
 	return func(c net.Conn) {
 		r := bufio.NewReader(c)
@@ -80,7 +81,7 @@ func connectProxy(a *asks, answers map[string]string) func(net.Conn) {
 	}
 }
 
-// socksProxy is one of SOCKS 5 that wants a password.
+// socksProxy is a SOCKS 5 proxy that demands a password.
 func socksProxy(a *asks) func(net.Conn) {
 	return func(c net.Conn) {
 		b := make([]byte, 512)
@@ -112,7 +113,7 @@ func (w *world) proxy(addr string, serve func(net.Conn)) {
 	w.peer(addr, func(c *net.TCPConn) { serve(c); _ = c.CloseWrite() })
 }
 
-// hear is what a program inside hears of a name and a port.
+// hear returns the data that a program inside receives from a name and a port.
 func (w *world) hear(name, port string) (string, error) {
 	w.t.Helper()
 	found, code := w.resolve(name, dnsmessage.TypeA)
@@ -127,7 +128,7 @@ func (w *world) hear(name, port string) (string, error) {
 	return talk(c, "echo")
 }
 
-// awaitTold waits until a person is told something with the words in it.
+// awaitTold waits for a line to a person that contains the words.
 func (w *world) awaitTold(words string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -140,8 +141,8 @@ func by(via, login string) plan.Proxy {
 	return plan.Proxy{Via: via, At: "HTTPS_PROXY", Login: plan.Opaque(login)}
 }
 
-// Where the host gets out by a proxy alone, the server gets out by it, too: no name
-// is asked for here, and the proxy gets the name and the credentials.
+// If the host reaches the world only through a proxy, so does the server: no name is
+// resolved here, and the proxy gets the name and the credentials.
 func TestByProxy(t *testing.T) {
 	basic := " Basic " + base64.StdEncoding.EncodeToString([]byte("ada:pass word"))
 	withWorld(t, func(t *testing.T, host *world) {
@@ -189,8 +190,8 @@ func TestByProxy(t *testing.T) {
 	})
 }
 
-// What the proxy refuses fails in the program as it would outside, and a person
-// hears the proxy's words.
+// A refusal by the proxy fails in the program as it would outside, and a person sees
+// the proxy's message.
 func TestProxyRefuses(t *testing.T) {
 	withWorld(t, func(t *testing.T, host *world) {
 		var got asks
@@ -223,8 +224,8 @@ func TestProxyRefuses(t *testing.T) {
 	})
 }
 
-// NO_PROXY is dialled directly, by the addresses that the host's name servers say
-// and under the same checks as ever; so is a port that has no proxy.
+// Hosts in NO_PROXY are dialled directly, at the addresses from the host's name servers
+// and under the usual checks; so is a port without a proxy.
 func TestBesideProxy(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		var got asks
@@ -267,8 +268,8 @@ func TestBesideProxy(t *testing.T) {
 	})
 }
 
-// An address that stands for a name opens no other port, and no other address of
-// its network does anything; a host that no rule names is asked of nobody.
+// A stand-in address opens no other port, and no other address of its network works. A
+// host that no rule names is not resolved at all.
 func TestProxyOpensNothingElse(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		var got asks
@@ -293,7 +294,7 @@ func TestProxyOpensNothingElse(t *testing.T) {
 		if found, code := w.resolve("a.example", dnsmessage.TypeAAAA); len(found) != 0 || code != dnsmessage.RCodeSuccess {
 			t.Errorf("of IPv6 it has %v (%v)", found, code)
 		}
-		// The names of TLS are held as ever.
+		// The names in TLS are checked as usual.
 		c, err := w.dial(found[0] + ":443")
 		must(t, err)
 		defer c.Close()
@@ -304,7 +305,7 @@ func TestProxyOpensNothingElse(t *testing.T) {
 	})
 }
 
-// A proxy that answers without end, or never, holds nothing up.
+// A proxy that answers without end, or never, blocks nothing.
 func TestProxyBabbles(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.proxy("10.9.0.7:3128", func(c net.Conn) {
@@ -324,7 +325,7 @@ func TestProxyBabbles(t *testing.T) {
 	})
 }
 
-// The names that have a stand-in are bounded, and the last one always has one.
+// The names with a stand-in are bounded, and the last one always has one.
 func TestStandInsAreBounded(t *testing.T) {
 	s := newStandIns()
 	for i := range 3 * maxStandIns {

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rtnetlink is a socket to the kernel's devices, addresses and routes, in the
-// network namespace in which it was opened, whoever uses it.
+// rtnetlink is a socket for the kernel's devices, addresses and routes. It acts on the
+// network namespace in which it was opened, whichever thread uses it.
 type rtnetlink struct{ fd int }
 
 func openRTNetlink() (*rtnetlink, error) {
@@ -27,14 +27,14 @@ func openRTNetlink() (*rtnetlink, error) {
 
 func (rt *rtnetlink) close() { unix.Close(rt.fd) }
 
-// order is one thing that the kernel is to do. Its text completes "cannot …".
+// order is one request to the kernel. Its text completes "cannot …".
 type order struct {
 	text   string
 	req    *nl.NetlinkRequest
-	answer func([]byte) error // what came back, for a question; nil: none is expected
+	answer func([]byte) error // receives the reply to a question; nil: none is expected
 }
 
-// errOrder is the first order of several that the kernel refused.
+// errOrder is the first of several orders that the kernel refused.
 type errOrder struct {
 	index int
 	text  string
@@ -44,13 +44,12 @@ type errOrder struct {
 func (e *errOrder) Error() string { return "cannot " + e.text + ": " + e.err.Error() }
 func (e *errOrder) Unwrap() error { return e.err }
 
-// do has the kernel carry out the orders, one after the other, and reports the
-// first that it refused; it has tried the later ones all the same. All of them
-// go in one message, which takes a start a third of the time that one for each
-// takes.
+// do sends the orders to the kernel, which carries them out one after another, and
+// returns the first refusal; the kernel tries the later ones all the same. All of them
+// go in one message, which takes a third of the time of one message for each.
 func (rt *rtnetlink) do(orders ...order) error {
 	var out []byte
-	waiting := map[uint32]int{} // sequence numbers, and whose they are
+	waiting := map[uint32]int{} // the orders' indexes by sequence number
 	for i, o := range orders {
 		o.req.Flags |= unix.NLM_F_ACK
 		waiting[o.req.Seq] = i
@@ -103,7 +102,7 @@ func (rt *rtnetlink) do(orders ...order) error {
 	return nil
 }
 
-// errnoIn is what struct nlmsgerr says; 0 is an acknowledgement.
+// errnoIn is the error in struct nlmsgerr; 0 is an acknowledgement.
 func errnoIn(data []byte) error {
 	if len(data) < 4 {
 		return errors.New("a short answer")
@@ -114,11 +113,11 @@ func errnoIn(data []byte) error {
 	return nil
 }
 
-// What follows makes orders.
+// The functions below make orders.
 
 const create = unix.NLM_F_CREATE | unix.NLM_F_EXCL
 
-// up brings the device up. The flags say what else holds of it.
+// up brings the device up, with further flags.
 func up(index int, flags uint32) order {
 	req := nl.NewNetlinkRequest(unix.RTM_SETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
@@ -135,9 +134,9 @@ type end struct {
 	flags uint32
 }
 
-// pair makes a wire from here to the namespace there (veth(4)). Both ends have
-// the same hardware address: on a device without ARP the kernel writes its own
-// address as the receiver's, and the other end takes it for its own.
+// pair makes a wire from here to the namespace there (veth(4)). Both ends have the same
+// hardware address: on a device without ARP the kernel writes its own address as the
+// receiver's, and the other end then accepts it.
 func pair(here, there end, namespace int, mac net.HardwareAddr, mtu uint32) order {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, create)
 	describe := func(e end, msg *nl.IfInfomsg, add func(int, []byte)) {
@@ -145,7 +144,7 @@ func pair(here, there end, namespace int, mac net.HardwareAddr, mtu uint32) orde
 		add(unix.IFLA_IFNAME, nl.ZeroTerminated(e.name))
 		add(unix.IFLA_ADDRESS, mac)
 		add(unix.IFLA_MTU, nl.Uint32Attr(mtu))
-		// A queue for each processor would be a few files of sysfs for each.
+		// A queue for each processor would add a few sysfs files each.
 		add(unix.IFLA_NUM_TX_QUEUES, nl.Uint32Attr(1))
 		add(unix.IFLA_NUM_RX_QUEUES, nl.Uint32Attr(1))
 	}
@@ -161,7 +160,7 @@ func pair(here, there end, namespace int, mac net.HardwareAddr, mtu uint32) orde
 	return order{text: "make a veth pair", req: req}
 }
 
-// give gives the device an address. There is nobody who could have the same.
+// give gives the device an address. Nobody else can have the same one.
 func give(index int, a netip.Addr) order {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWADDR, create)
 	msg := nl.NewIfAddrmsg(familyOf(a))
@@ -177,14 +176,14 @@ func give(index int, a netip.Addr) order {
 	return order{text: fmt.Sprintf("give the device %d the address %s", index, a), req: req}
 }
 
-// route is one entry of a table of routes.
+// route is one entry of a routing table.
 type route struct {
 	to    netip.Prefix
 	index int
 	table uint8 // unix.RT_TABLE_*
 	kind  uint8 // unix.RTN_*
 	scope uint8
-	from  netip.Addr // the sender's address; the zero one is the kernel's choice
+	from  netip.Addr // the source address; the zero one lets the kernel choose
 }
 
 func (r route) order() order {
@@ -203,7 +202,7 @@ func (r route) order() order {
 	return order{text: fmt.Sprintf("route %s to the device %d", r.to, r.index), req: req}
 }
 
-// state asks how the device is.
+// state asks for the device's state.
 func state(index int, is *netlink.LinkOperState) order {
 	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
@@ -225,8 +224,7 @@ func familyOf(a netip.Addr) int {
 	return unix.AF_INET6
 }
 
-// single is the network of one address, and all that of every address of its
-// family.
+// single is the network of one address, and all that of every address of its family.
 func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 func all(a netip.Addr) netip.Prefix {
 	if a.Is4() {

@@ -7,8 +7,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// rules is the allow list, made ready for questions. The zero value allows
-// nothing, and so does a rule that is not well formed.
+// rules is the allow list, indexed for queries. The zero value allows nothing, and
+// neither does a malformed rule.
 type rules struct {
 	exact map[string][]policy.Host
 	wild  []policy.Host
@@ -52,8 +52,8 @@ func newRules(hosts []policy.Host) rules {
 	return r
 }
 
-// naming returns the rules that name name, whatever their port, exact ones
-// first. long says that a wildcard would, were the name not too long for it.
+// naming returns the rules that name name, for any port, exact ones first. long reports
+// that a wildcard would, but the name is too long for it.
 func (r rules) naming(name string) (found []policy.Host, long bool) {
 	if name == "" {
 		return nil, false
@@ -70,7 +70,7 @@ func (r rules) naming(name string) (found []policy.Host, long bool) {
 	return found, long && len(found) == 0
 }
 
-// holding returns the rules that name the address itself, whatever their port.
+// holding returns the rules that name the address itself, for any port.
 func (r rules) holding(a netip.Addr) []policy.Host {
 	var found []policy.Host
 	for _, n := range r.nets {
@@ -85,7 +85,7 @@ func hasPort(h policy.Host, port uint16) bool {
 	return h.First != 0 && h.First <= port && port <= h.Last
 }
 
-// demand reports whether a rule demands TLS on the port, for whatever name.
+// demand reports whether a rule demands TLS on the port, for any name.
 func (r rules) demand(port uint16) bool {
 	demands := func(h policy.Host) bool { return hasPort(h, port) && h.Demanded(port) }
 	for _, hs := range r.exact {
@@ -96,15 +96,15 @@ func (r rules) demand(port uint16) bool {
 	return slices.ContainsFunc(r.wild, demands) || slices.ContainsFunc(r.any, demands)
 }
 
-// grant is one reason to let a connection out: a rule, and the name through
-// which it applies, or "" where the rule names the address itself.
+// grant is one permission for a connection: a rule, and the name through which it
+// applies, or "" if the rule names the address itself.
 type grant struct {
 	rule policy.Host
 	name string
 }
 
-// grants returns the reasons to let a connection to dst out. names are the
-// names that led to its address, best first.
+// grants returns the permissions for a connection to dst. names are the names that
+// resolved to its address, best first.
 func (r rules) grants(dst netip.AddrPort, names []string) []grant {
 	var out []grant
 	for _, n := range names {
@@ -123,21 +123,21 @@ func (r rules) grants(dst netip.AddrPort, names []string) []grant {
 	return out
 }
 
-// look is how closely the first bytes of a connection are looked at.
+// look says how strictly the first bytes of a connection are checked.
 type look int
 
-// From the zero value on, less and less passes.
+// Ordered by strictness.
 const (
-	unseen   look = iota // whatever they are, they pass
-	checked              // where they are TLS, they must carry an allowed name
+	unseen   look = iota // any bytes pass
+	checked              // if they are TLS, they must carry an allowed name
 	demanded             // they must be TLS with an allowed name
 )
 
-// looks says how closely the grants want the first bytes looked at on the port.
-// Rules for the same name add up, as all of a profile do: the most lenient one
-// holds. But no name's rule loosens what another name's demands, though both led
-// to the same address. A rule for an address has no name to compare; where a name
-// led to its address too, the name's rule holds.
+// looks returns how strictly the grants check the first bytes on the port. Rules for
+// the same name add up, like all rules of a profile: the most lenient one counts. But
+// one name's rule never loosens another name's, even if both resolved to the same
+// address. A rule for an address has no name to compare; if a name also resolved to
+// that address, the name's rule counts.
 func looks(gs []grant, port uint16) look {
 	of := map[string]look{}
 	for _, g := range gs {
@@ -161,7 +161,7 @@ func looks(gs []grant, port uint16) look {
 	return most
 }
 
-// nameless returns the grant for a TLS client that names nobody: a rule for the
+// nameless returns the grant for a TLS client without a server name: a rule for the
 // address itself, for which a client has no name to send.
 func nameless(gs []grant) (grant, bool) {
 	for _, g := range gs {

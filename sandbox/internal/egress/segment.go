@@ -8,23 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mark is the TTL, or hop limit, of a packet that the gate sends once more. A
-// server that sets the same on a socket of its own goes past the gate, and gets a
-// connection that is decided on after it was made.
+// mark is the TTL, or hop limit, of a packet that the gate resends. A server that sets
+// the same value on a socket of its own bypasses the gate, and gets a connection that
+// is decided after it was made.
 const mark = 251
 
-// segment is a packet that opens a TCP connection.
+// segment is an opening packet of a TCP connection.
 type segment struct {
 	flow
-	raw  []byte // from the header of IP on
-	head int    // length of that
+	raw  []byte // from the IP header on
+	head int    // length of the IP header
 }
 
-// flow is a connection by its ends.
+// flow identifies a connection by its ends.
 type flow struct{ from, to netip.AddrPort }
 
-// parseSYN reads a packet from the header of IP on. ok is false for whatever does
-// not begin a connection.
+// parseSYN parses a packet from the IP header on. ok is false if the packet does not
+// open a connection.
 func parseSYN(b []byte) (s segment, ok bool) {
 	if len(b) == 0 {
 		return segment{}, false
@@ -61,8 +61,8 @@ const (
 	flagACK = 0x10
 )
 
-// again is the same packet with the mark. Its checksums are made anew, since
-// between two devices of one kernel nobody fills them in.
+// again is the same packet with the mark and new checksums: between two devices of one
+// kernel nobody else fills them in.
 func (s segment) again() []byte {
 	b := append([]byte(nil), s.raw...)
 	if b[0]>>4 == 4 {
@@ -75,9 +75,9 @@ func (s segment) again() []byte {
 	return b
 }
 
-// refusal is the answer with which connect(2) fails with the errno, or nil for an
-// errno that nobody can be told: then the other side goes on asking, as it would of
-// a host that does not answer.
+// refusal is the packet that makes connect(2) fail with the errno. It is nil for an
+// errno that no packet can express: the program then retransmits, as to a host that
+// does not answer.
 func (s segment) refusal(errno syscall.Errno) []byte {
 	four := s.from.Addr().Is4()
 	switch errno {
@@ -104,7 +104,7 @@ func (s segment) reset() []byte {
 	return b
 }
 
-// unreachable is the word of a router that the host cannot be reached.
+// unreachable is a router's message that the host cannot be reached.
 func (s segment) unreachable(code byte) []byte {
 	quoted := s.raw[:s.head+8]
 	if s.from.Addr().Is4() {
@@ -123,7 +123,7 @@ func (s segment) unreachable(code byte) []byte {
 	return b
 }
 
-// header is a packet back to whoever sent the segment, with room for n bytes.
+// header is a packet back to the segment's sender, with room for n bytes.
 func (s segment) header(protocol byte, n int) []byte {
 	if s.from.Addr().Is4() {
 		b := make([]byte, 20+n)
@@ -142,7 +142,7 @@ func (s segment) header(protocol byte, n int) []byte {
 	return b
 }
 
-// What follows makes checksums (RFC 1071).
+// The functions below compute checksums (RFC 1071).
 
 func sumIPv4(head []byte) {
 	head[10], head[11] = 0, 0

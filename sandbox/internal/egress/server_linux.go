@@ -39,7 +39,7 @@ func (r *resolver) serveUDP(c *net.UDPConn) {
 		src := answerFrom(oob[:on])
 		send := func(v verdict) {
 			if out := r.reply(q, v, false); out != nil {
-				_, _, _ = c.WriteMsgUDPAddrPort(out, src, from) // lost datagrams are asked for again
+				_, _, _ = c.WriteMsgUDPAddrPort(out, src, from) // a program repeats lost questions
 			}
 		}
 		v := r.judge(q)
@@ -59,8 +59,8 @@ func (r *resolver) serveUDP(c *net.UDPConn) {
 	}
 }
 
-// answerFrom makes the control message that sends an answer from the address
-// that was asked, whatever it was: clients drop others (ip(7), ipv6(7)).
+// answerFrom builds the control message that sends an answer from the address that was
+// asked: clients drop answers from others (ip(7), ipv6(7)).
 func answerFrom(oob []byte) []byte {
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
@@ -81,13 +81,13 @@ func answerFrom(oob []byte) []byte {
 	return nil
 }
 
-// Bounds of a connection with questions.
+// Bounds on a TCP connection with questions.
 const (
 	queryIdle  = 10 * time.Second // RFC 7766, section 6.2.3 leaves it to the server
 	maxQueries = 256
 )
 
-// serveTCP answers the questions of one connection, one after the other.
+// serveTCP answers the questions of one connection, one after another.
 func (r *resolver) serveTCP(in stream) {
 	if destination(in).Addr().IsLoopback() {
 		abort(in)
@@ -116,8 +116,8 @@ func (r *resolver) serveTCP(in stream) {
 	}
 }
 
-// destination is the address that the program meant: the local one, since the
-// connection was accepted where every address is local.
+// destination is the address that the program meant. It is the connection's local
+// address: the namespace of the listener owns every address.
 func destination(in net.Conn) netip.AddrPort {
 	a, ok := in.LocalAddr().(*net.TCPAddr)
 	if !ok {

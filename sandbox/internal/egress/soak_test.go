@@ -4,5 +4,5 @@ package egress
 
 import "testing"
 
-// As TestChurn, for longer and with more at once.
+// TestSoak is TestChurn for longer and with more connections at once.
 func TestSoak(t *testing.T) { churn(t, 50_000, 64) }

@@ -13,8 +13,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// newSocket finds the rule for path. Where it leads was decided when the plan was made:
-// a symlink that somebody put there since leads nowhere.
+// newSocket finds the rule for path. The plan resolved its target: a symlink that was
+// made since has no effect.
 func newSocket(path string, rules []plan.Socket) (plan.Socket, error) {
 	for _, r := range rules {
 		if r.Path != path || r.Real == "" {
@@ -30,8 +30,8 @@ func newSocket(path string, rules []plan.Socket) (plan.Socket, error) {
 	return plan.Socket{}, fmt.Errorf("no rule names %q", path)
 }
 
-// connectSocket opens the host's socket. No symlink is followed, and what is connected
-// to is what was looked at.
+// connectSocket connects to the host's socket. It follows no symlink, and connects to
+// exactly the file that it examined.
 func connectSocket(ctx context.Context, s plan.Socket) (stream, error) {
 	fd, err := unix.Openat2(unix.AT_FDCWD, s.Real, &unix.OpenHow{
 		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
@@ -59,8 +59,8 @@ func connectSocket(ctx context.Context, s plan.Socket) (stream, error) {
 	return c.(*net.UnixConn), nil
 }
 
-// socket handles a connection to a unix socket inside. Bytes pass; descriptors
-// and credentials do not.
+// socket handles a connection to a unix socket inside. Bytes pass; descriptors and
+// credentials do not.
 func (e *Egress) socket(in stream, to plan.Socket) {
 	c := call{subject: to.Path, about: to.Path, meant: to.Real, rule: policy.Host{At: to.At}, first: nothing}
 	ctx, cancel := context.WithTimeout(e.ctx, e.cfg.Limits.Connect)

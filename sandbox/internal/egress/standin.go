@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// standIns are addresses that stand for names that are looked up elsewhere, by a
-// proxy: a program inside wants an address before it connects. They are of a network
-// that is kept for benchmarks (RFC 2544), as is usual for this; nothing outside is
-// ever dialled there for one. Its methods may be called from any goroutine.
+// standIns maps names that a proxy resolves to stand-in addresses, since a program
+// inside needs an address before it connects. As is usual, they belong to a network
+// reserved for benchmarks (RFC 2544). The egress never dials them. Any goroutine may
+// call its methods.
 type standIns struct {
 	mu    sync.Mutex
 	next  int
@@ -16,16 +16,16 @@ type standIns struct {
 	addrs map[string]netip.Addr
 }
 
-// maxStandIns bounds the names that have one. The oldest loses its own: who still
-// connects there asks for a name that it does not stand for, and is refused or, at
-// worst, led to another allowed name.
+// maxStandIns bounds the names with a stand-in. The oldest loses its address. A program
+// that still connects there gets a different name: it is refused or, at worst, led to
+// another allowed name.
 const maxStandIns = 1 << 15
 
 func newStandIns() *standIns {
 	return &standIns{names: map[netip.Addr]string{}, addrs: map[string]netip.Addr{}}
 }
 
-// of is the address that stands for the name.
+// of returns the stand-in address of the name.
 func (s *standIns) of(name string) netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,7 +40,7 @@ func (s *standIns) of(name string) netip.Addr {
 	return a
 }
 
-// name is the name that the address stands for, or "".
+// name returns the name of a stand-in address, or "".
 func (s *standIns) name(a netip.Addr) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

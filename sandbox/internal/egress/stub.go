@@ -17,24 +17,23 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Records are what the host's name servers say of a name. The zero value says
-// that the name is there and has no record of the type.
+// Records is the name servers' answer about a name. The zero value means that the name
+// exists and has no record of the type.
 type Records struct {
-	Missing bool // there is no such name
+	Missing bool // the name does not exist
 	Addrs   []netip.Addr
 	Rest    []dnsmessage.ResourceBody // SRV, TXT
-	// Strays are records of other names than the question's and those that its
-	// aliases lead to; they are dropped.
+	// Strays counts the dropped records: those of names other than the question's and
+	// its aliases'.
 	Strays int
 }
 
-// stub asks the host's name servers (RFC 1034, section 5.3.1). A library would
-// do but for two things: it takes addresses of whatever name stands in an answer,
-// and it makes other names of the one that was allowed, by the host's search
-// domains. Here a name is asked for as it is. One without a dot, such as a rule
-// for db:5432 has, means nothing in the public DNS; it alone is looked for in the
-// search domains. nsswitch.conf does not count. The method lookup may be called
-// from any goroutine.
+// stub asks the host's name servers (RFC 1034, section 5.3.1). Libraries fall short in
+// two ways: they accept addresses of any name in an answer, and they turn the allowed
+// name into others by the host's search domains. stub asks for a name unchanged. Only a
+// name without a dot, as in a rule for db:5432, is looked up in the search domains,
+// since it means nothing in the public DNS. stub ignores nsswitch.conf. Any goroutine
+// may call lookup.
 type stub struct {
 	hosts *cached[map[string][]netip.Addr]
 	conf  *cached[resolvConf]
@@ -42,7 +41,7 @@ type stub struct {
 	now   func() time.Time
 
 	mu   sync.Mutex
-	mute map[netip.AddrPort]time.Time // servers that did not answer, and when
+	mute map[netip.AddrPort]time.Time // servers that did not answer, with the time
 }
 
 func newStub() *stub {
@@ -81,16 +80,15 @@ func (s *stub) lookup(ctx context.Context, name string, kind dnsmessage.Type) (R
 	return Records{Missing: true}, nil
 }
 
-// What a server gets before the next one is asked beside it, and how long one
-// that did not answer is asked after the others.
+// The time before the next server is asked in parallel, and the time for which a silent
+// server is asked last.
 const (
 	nextServer = time.Second
 	muteTime   = time.Minute
 )
 
-// ask puts one question to the servers until one of them answers it: each in
-// turn, the next one when the last has failed or is slow, and again those that are
-// silent.
+// ask asks the servers one question until one of them answers: each in turn, the next
+// one when the last has failed or is slow, and the silent ones again.
 func (s *stub) ask(ctx context.Context, conf resolvConf, name string, kind dnsmessage.Type) (Records, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -120,7 +118,7 @@ func (s *stub) ask(ctx context.Context, conf resolvConf, name string, kind dnsme
 		case got := <-results:
 			running--
 			if got.err == nil {
-				if kind != dnsmessage.TypeAAAA { // which some servers just drop
+				if kind != dnsmessage.TypeAAAA { // some servers drop these questions
 					s.answered(got.from, servers[:min(asked, len(servers))])
 				}
 				return got.r, nil
@@ -147,7 +145,8 @@ func (s *stub) ask(ctx context.Context, conf resolvConf, name string, kind dnsme
 	}
 }
 
-// order is the servers' own order, but those that did not answer lately come last.
+// order is the servers' configured order, except that those that recently did not
+// answer come last.
 func (s *stub) order(servers []netip.AddrPort) []netip.AddrPort {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,8 +165,7 @@ func b2int(b bool) int {
 	return 0
 }
 
-// answered notes that one server answered, and those that were asked before it
-// did not.
+// answered records that one server answered, and that those asked before it did not.
 func (s *stub) answered(by netip.AddrPort, asked []netip.AddrPort) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,8 +189,8 @@ func listed(servers []netip.AddrPort) string {
 	return strings.Join(out, ", ")
 }
 
-// exchange asks one server once: over UDP, and over TCP where the answer is too
-// long for it. It waits as long as ctx lasts.
+// exchange asks one server once: over UDP, and over TCP if the answer is too long. It
+// waits as long as ctx lasts.
 func (s *stub) exchange(ctx context.Context, to netip.AddrPort, tcp bool, name string, kind dnsmessage.Type) (Records, error) {
 	for _, edns := range []bool{true, false} {
 		q, err := newQuestion(name, kind, edns)
@@ -214,7 +212,7 @@ func (s *stub) exchange(ctx context.Context, to netip.AddrPort, tcp bool, name s
 			return m.records(q)
 		case dnsmessage.RCodeFormatError, dnsmessage.RCodeNotImplemented:
 			if edns {
-				continue // an old one, perhaps
+				continue // an old server, perhaps
 			}
 		}
 		return Records{}, fmt.Errorf("it says %s", strings.TrimPrefix(m.code.String(), "RCode"))
@@ -264,7 +262,7 @@ func (s *stub) send(ctx context.Context, network string, to netip.AddrPort, q ow
 	return m, nil
 }
 
-// ownQuestion is a question as this stub asks it.
+// ownQuestion is a question from this stub.
 type ownQuestion struct {
 	id     uint16
 	name   dnsmessage.Name
@@ -293,14 +291,14 @@ func newQuestion(name string, kind dnsmessage.Type, edns bool) (ownQuestion, err
 	return q, err
 }
 
-// response is an answer to a question of the stub's.
+// response is an answer to one of the stub's questions.
 type response struct {
 	code      rcode
 	truncated bool
 	answers   []dnsmessage.Resource
 }
 
-// read reads an answer; ok is false for what is none to q.
+// read parses an answer; ok is false if it does not answer q.
 func (q ownQuestion) read(b []byte) (m response, ok bool) {
 	var p dnsmessage.Parser
 	h, err := p.Start(b)
@@ -332,12 +330,12 @@ func (q ownQuestion) read(b []byte) (m response, ok bool) {
 
 func sameName(a, b dnsmessage.Name) bool { return strings.EqualFold(a.String(), b.String()) }
 
-// maxAliases is how long a chain of aliases may be.
+// maxAliases is the longest chain of aliases.
 const maxAliases = 16
 
-// records follows the aliases from the question and takes what belongs to the name
-// that they end at (RFC 1034, section 3.6.2). What stands in the answer beside that is
-// of names that nobody asked for.
+// records follows the aliases from the question and returns the records of the final
+// name (RFC 1034, section 3.6.2). Other records in the answer belong to names that
+// nobody asked for.
 func (m response) records(q ownQuestion) (Records, error) {
 	out := Records{Missing: m.code == dnsmessage.RCodeNameError}
 	aliases := map[string]string{}

@@ -19,8 +19,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// servers are name servers by their addresses in resolv.conf. Each is a function
-// from a question to an answer; nil answers never come.
+// servers are name servers by their addresses in resolv.conf. Each is a function from a
+// question to an answer; a nil answer is never sent.
 type servers struct {
 	t     testing.TB
 	at    map[string]func(dnsmessage.Message, bool) *dnsmessage.Message
@@ -28,21 +28,21 @@ type servers struct {
 	asked []string
 }
 
-// said are the questions so far; a slow one may still be added.
+// said returns the questions so far; a slow one may still follow.
 func (s *servers) said() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.asked)
 }
 
-// forget drops them.
+// forget clears them.
 func (s *servers) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = nil
 }
 
-// stub is one that asks them.
+// stub returns a stub that asks these servers.
 func (s *servers) stub(resolv, hosts string) *stub {
 	dir := s.t.TempDir()
 	must(s.t, os.WriteFile(filepath.Join(dir, "resolv.conf"), []byte(resolv), 0o644))
@@ -174,9 +174,9 @@ func text(r Records, err error) string {
 	return strings.Join(out, " ")
 }
 
-// An answer may hold records of any name. Only those of the question's, or of the
-// name that its aliases end at, say where it leads: whoever owns one allowed name
-// must not speak for another.
+// An answer may contain records of any name. Only those of the question's name, or of
+// the name at the end of its aliases, count: the owner of one allowed name must not
+// answer for another.
 func TestAnswersBelongToTheQuestion(t *testing.T) {
 	for _, c := range []struct {
 		what, zone, name string
@@ -207,8 +207,8 @@ func TestAnswersBelongToTheQuestion(t *testing.T) {
 	}
 }
 
-// The owner of a search domain must not answer for names that somebody allowed by
-// their whole name. One without a dot means nothing elsewhere.
+// The owner of a search domain must not answer for names that somebody allowed in full.
+// A name without a dot means nothing elsewhere.
 func TestSearchDomainsAreForBareNames(t *testing.T) {
 	s := &servers{t: t, at: map[string]func(dnsmessage.Message, bool) *dnsmessage.Message{
 		"10.0.0.1": func(q dnsmessage.Message, tcp bool) *dnsmessage.Message {
@@ -236,7 +236,7 @@ func TestSearchDomainsAreForBareNames(t *testing.T) {
 	}
 }
 
-// What stands in /etc/hosts needs no name server.
+// A name in /etc/hosts needs no name server.
 func TestHostsFile(t *testing.T) {
 	s := &servers{t: t}
 	st := s.stub("nameserver 10.0.0.1\n", "127.0.0.1 localhost\n203.0.113.5\tsvc.example db # a comment\n::ffff:203.0.113.6 mapped.example\n2001:db8::5 Svc.Example.\nnonsense x.example\n#203.0.113.7 y.example\n")
@@ -256,8 +256,8 @@ func TestHostsFile(t *testing.T) {
 	}
 }
 
-// A laptop's first name server is often one of another network. Names are found
-// all the same, before the program has given up, and the next ones at once.
+// A laptop's first name server often belongs to another network. Names resolve
+// nevertheless, before the program gives up, and later ones at once.
 func TestServersThatDoNotAnswer(t *testing.T) {
 	good := zone("a.example A 203.0.113.5")
 	silent := func(dnsmessage.Message, bool) *dnsmessage.Message { return nil }
@@ -322,8 +322,8 @@ func TestResolvConf(t *testing.T) {
 	}
 }
 
-// A launcher that may not read what a file was replaced by goes on with what it
-// knows: the machine itself is no name server.
+// If the launcher may not read a file's replacement, it keeps the previous content: the
+// machine itself is not a name server.
 func TestUnreadableFilesAreRemembered(t *testing.T) {
 	dir := t.TempDir()
 	c := &cached[resolvConf]{path: filepath.Join(dir, "resolv.conf"), parse: parseResolvConf}
@@ -332,7 +332,7 @@ func TestUnreadableFilesAreRemembered(t *testing.T) {
 		t.Fatal(got)
 	}
 	must(t, os.Remove(c.path))
-	must(t, os.Mkdir(c.path, 0o755)) // to be there and not to be read, for root too
+	must(t, os.Mkdir(c.path, 0o755)) // exists and is unreadable, for root too
 	if got := listed(c.get().servers); got != "10.0.0.1" {
 		t.Errorf("not readable: %s", got)
 	}

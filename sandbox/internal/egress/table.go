@@ -9,15 +9,15 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Bounds of a table.
+// Bounds on a table.
 const (
 	maxLinks   = 8192           // pairs of an address and a name that led to it
 	maxAnswers = 4096           // names with their last answer
 	linkLife   = 24 * time.Hour // since a link was last made or used: some programs ask once and remember
 )
 
-// table remembers which name led to which address. Its methods may be called
-// from any goroutine.
+// table remembers which names resolved to which addresses. Any goroutine may call its
+// methods.
 type table struct {
 	mu      sync.Mutex
 	byAddr  map[netip.Addr][]*list.Element // of *link
@@ -32,21 +32,21 @@ type link struct {
 	seen time.Time
 }
 
-// asked is what is asked for: a name, and the type of its records.
+// asked is a question: a name and the type of its records.
 type asked struct {
 	name   string
 	kind   dnsmessage.Type
-	direct bool // though on another port a proxy looks the name up
+	direct bool // resolved here although on another port a proxy resolves the name
 }
 
-// answer is what the host's name servers said, after the checks.
+// answer is the name servers' answer after the checks.
 type answer struct {
 	asked
 	addrs []netip.Addr
-	rest  []dnsmessage.ResourceBody // what is no address
-	said  int                       // addresses before the checks
+	rest  []dnsmessage.ResourceBody // records that are not addresses
+	said  int                       // number of addresses before the checks
 	rcode rcode
-	until time.Time // the answer is given again until then
+	until time.Time // the answer is cached until then
 }
 
 func newTable() *table {
@@ -103,7 +103,7 @@ func (t *table) unlink(e *list.Element) {
 	t.byAddr[l.addr] = rest
 }
 
-// names returns the names that led to addr, the most recent first.
+// names returns the names that resolved to addr, the most recent first.
 func (t *table) names(addr netip.Addr, now time.Time) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -124,7 +124,7 @@ func (t *table) use(addr netip.Addr, name string, now time.Time) {
 	t.link(addr, name, now)
 }
 
-// last returns the last answer to a question, and whether it is still good to give.
+// last returns the last answer to a question, and whether it is still fresh.
 func (t *table) last(q asked, now time.Time) (a answer, fresh bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -136,8 +136,8 @@ func (t *table) last(q asked, now time.Time) (a answer, fresh bool) {
 	return a, now.Before(a.until)
 }
 
-// addresses are those of the last answers for name, the families in turn: where
-// one of them leads nowhere, the other is tried next (RFC 8305, section 4).
+// addresses returns the addresses of the last answers for name, alternating between the
+// families: if one family leads nowhere, the other is tried next (RFC 8305, section 4).
 func (t *table) addresses(name string) (out []netip.Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

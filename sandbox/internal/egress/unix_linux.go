@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ListenUnix opens a listening socket at path, which leads to the host's socket
-// of the same path. The directory must be there and writable to pid 1, and
-// nothing may be at path yet. Everybody inside may connect.
+// ListenUnix opens a listening socket at path, which leads to the host's socket with
+// the same path. The directory must exist and be writable for pid 1, and nothing may
+// exist at path yet. Every process inside may connect.
 func ListenUnix(path string) (Handle, error) {
 	fail := func(call string, err error) (Handle, error) {
 		return Handle{}, fmt.Errorf("cannot make the socket %q inside: %s: %v", path, call, err)
@@ -24,8 +24,8 @@ func ListenUnix(path string) (Handle, error) {
 	if err != nil {
 		return fail("socket", err)
 	}
-	// By way of the directory: sun_path holds 107 bytes (unix(7)), and paths
-	// below a home are often longer.
+	// Through the directory: sun_path holds 107 bytes (unix(7)), and paths below a home
+	// are often longer.
 	if err := unix.Bind(s, &unix.SockaddrUnix{Name: shorten(dir, path)}); err != nil {
 		unix.Close(s)
 		return fail("bind", err)
@@ -41,11 +41,11 @@ func ListenUnix(path string) (Handle, error) {
 	return Handle{Kind: KindUnix, Path: path, File: os.NewFile(uintptr(s), path)}, nil
 }
 
-// maxSunPath is the longest path that bind(2) and connect(2) take.
+// maxSunPath is the longest path that bind(2) and connect(2) accept.
 const maxSunPath = 107
 
-// shorten is a name for path that fits: path itself, or its last element below
-// the descriptor of its directory.
+// shorten is a name for path that fits: path itself, or its last element below the
+// descriptor of its directory.
 func shorten(dir int, path string) string {
 	if len(path) <= maxSunPath {
 		return path

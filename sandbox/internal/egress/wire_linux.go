@@ -13,17 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errNoWire says that this machine cannot give the listeners a namespace.
+// errNoWire reports that this machine cannot give the listeners a namespace.
 var errNoWire = errors.New("no namespace of their own for the listeners")
 
-// The server's end of the wire. The addresses are of the networks that RFC 5737
-// and RFC 3849 keep for documentation; a program that looks for an address
-// which is not the loopback's (getaddrinfo with AI_ADDRCONFIG) finds them.
+// The server's end of the wire. The addresses belong to networks that RFC 5737 and RFC
+// 3849 reserve for documentation. They satisfy a program that looks for an address
+// other than the loopback's (getaddrinfo with AI_ADDRCONFIG).
 var (
 	near4 = netip.MustParseAddr("192.0.2.1")
 	near6 = netip.MustParseAddr("2001:db8::1")
-	// The far end's, from which ICMPv6 errors come. IPv4's come from the address
-	// that was meant.
+	// The far end's address, the source of ICMPv6 errors. IPv4's errors come from the
+	// destination address.
 	far6    = netip.MustParseAddr("2001:db8::2")
 	wireMAC = net.HardwareAddr{0x02, 0, 0, 0, 0, 0x01}
 )
@@ -33,19 +33,17 @@ const wireMTU = 65535
 // loopback is the index of the loopback in every namespace.
 const loopback = 1
 
-// The ends of the wire: the server's and the listeners'. Both numbers are of
-// choice; those from 2 on may be taken by what the kernel puts into every
-// namespace (tunl0, sit0 and their kin). The pair is born without ARP, so that
-// neither end waits for a neighbour. One end cannot be born up: there is no
-// other yet.
+// The ends of the wire: the server's and the listeners'. Both indexes are arbitrary;
+// the kernel's own devices in every namespace (tunl0, sit0 and their kin) may use those
+// from 2 on. The pair is created without ARP, so that neither end waits for a
+// neighbour. One end cannot be created up, since the other does not exist yet.
 var (
 	nearEnd = end{name: "eth0", index: 1000, flags: unix.IFF_NOARP}
 	farEnd  = end{name: "mcpen", index: 1001, flags: unix.IFF_NOARP | unix.IFF_UP}
 )
 
-// listenBehind opens the listeners in a network namespace of their own and
-// leads the calling thread's default routes there. The namespace lives as long
-// as a socket in it.
+// listenBehind opens the listeners in a network namespace of their own and points the
+// calling thread's default routes there. The namespace lives as long as a socket in it.
 func listenBehind(near *rtnetlink, want sockets, v6 bool) ([]Handle, error) {
 	here, err := currentNamespace()
 	if err != nil {
@@ -63,8 +61,8 @@ func listenBehind(near *rtnetlink, want sockets, v6 bool) ([]Handle, error) {
 	var far *rtnetlink
 	tied, opened := make(chan error, 1), make(chan result, 1)
 	go func() {
-		// Never unlocked: the runtime ends the thread with the goroutine, and
-		// nothing else ever runs in the other namespace.
+		// Never unlocked: the runtime ends the thread with the goroutine, and nothing
+		// else ever runs in the other namespace.
 		runtime.LockOSThread()
 		var err error
 		far, err = tie(here, v6)
@@ -96,8 +94,8 @@ func listenBehind(near *rtnetlink, want sockets, v6 bool) ([]Handle, error) {
 	return hs, nil
 }
 
-// beside puts each gate at the front of hs before the socket by which it sends
-// again; without gates, none of those are of use.
+// beside puts each gate at the front of hs before its socket for resending. Without
+// gates, those sockets are useless.
 func beside(hs, backs []Handle) (out []Handle) {
 	for _, b := range backs {
 		if len(hs) == 0 || hs[0].Kind != KindGate {
@@ -110,8 +108,7 @@ func beside(hs, backs []Handle) (out []Handle) {
 	return append(out, hs...)
 }
 
-// listenGated opens the listeners on the far side, behind gates if there can be
-// some.
+// listenGated opens the listeners on the far side, behind gates if possible.
 func listenGated(want sockets, v6, gated bool) (hs []Handle, err error) {
 	if gated {
 		if hs, err = openGates(v6); err != nil {
@@ -126,8 +123,8 @@ func listenGated(want sockets, v6, gated bool) (hs []Handle, err error) {
 	return append(hs, rest...), nil
 }
 
-// tie makes a namespace for the calling thread, claims every address in it and
-// ties it to the namespace near.
+// tie makes a namespace for the calling thread, claims every address in it and ties it
+// to the namespace near.
 func tie(near int, v6 bool) (*rtnetlink, error) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return nil, fmt.Errorf("%w: unshare: %v", errNoWire, err)
@@ -141,7 +138,7 @@ func tie(near int, v6 bool) (*rtnetlink, error) {
 	if v6 {
 		orders = append(orders, give(farEnd.index, far6))
 	}
-	for _, a := range nearAddrs(v6) { // more exact than "every address is mine"
+	for _, a := range nearAddrs(v6) { // more specific than the route that claims every address
 		r := route{to: single(a), index: farEnd.index, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_UNICAST, scope: unix.RT_SCOPE_LINK}
 		if a.Is6() {
 			r.from = far6
@@ -167,8 +164,8 @@ func lead(rt *rtnetlink, v6 bool) error {
 		r := route{to: all(a), index: nearEnd.index, table: unix.RT_TABLE_MAIN, kind: unix.RTN_UNICAST, scope: unix.RT_SCOPE_LINK, from: a}
 		if a.Is6() {
 			r.scope = unix.RT_SCOPE_UNIVERSE
-			// The kernel makes this one too, but on a thread of its own, when it
-			// comes to it, and until then drops what comes to the address.
+			// The kernel makes this route too, but later, on a thread of its own. Until
+			// then it drops packets to the address.
 			own := route{to: single(a), index: nearEnd.index, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL, scope: unix.RT_SCOPE_HOST}
 			orders = append(orders, own.order())
 		}
@@ -177,13 +174,13 @@ func lead(rt *rtnetlink, v6 bool) error {
 	return rt.do(orders...)
 }
 
-// settleTime bounds the wait for a device; it takes less than a millisecond.
+// settleTime bounds the wait for a device, which usually takes less than a millisecond.
 const settleTime = 5 * time.Second
 
-// settle waits until the device carries packets. To bring both ends up is not
-// enough: the kernel connects the queue of one of them a moment later on a
-// thread of its own, unless it is asked how the device is (Linux 6.8), and until
-// then drops what is sent, which would cost the first connection a second.
+// settle waits until the device carries packets. Bringing both ends up is not enough:
+// the kernel attaches the queue of one of them a moment later on a thread of its own,
+// unless it is asked for the device's state (Linux 6.8). Until then it drops packets,
+// which would cost the first connection a second.
 func settle(rt *rtnetlink, e end) error {
 	for end := time.Now().Add(settleTime); ; time.Sleep(50 * time.Microsecond) {
 		var is netlink.LinkOperState
@@ -196,8 +193,8 @@ func settle(rt *rtnetlink, e end) error {
 	}
 }
 
-// currentNamespace returns a descriptor of the thread's network namespace. It
-// does not need /proc (SIOCGSKNS, Linux 4.9).
+// currentNamespace returns a descriptor of the thread's network namespace. It does not
+// need /proc (SIOCGSKNS, Linux 4.9).
 func currentNamespace() (int, error) {
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -211,17 +208,16 @@ func currentNamespace() (int, error) {
 	return fd, nil
 }
 
-// errorLimits are the settings that say which ICMP messages are sent but once a
-// second to each receiver (icmp(7)). Writing 0 takes the errors off both lists.
+// errorLimits are the settings that limit ICMP messages to one a second for each
+// receiver, by type (icmp(7)). Writing 0 exempts the errors.
 var errorLimits = []string{"/proc/sys/net/ipv4/icmp_ratemask", "/proc/sys/net/ipv6/icmp/ratemask"}
 
-// liftErrorLimit lets the calling thread's network namespace answer every
-// datagram that nobody waits for: the sender gets ECONNREFUSED each time, and
-// not only the first. Only the speed of a failure hangs on it, so it is no
-// error where it cannot be done.
+// liftErrorLimit lets the calling thread's network namespace answer every datagram to a
+// closed port: the sender gets ECONNREFUSED each time, and not only the first. Only the
+// speed of a failure depends on it, so it ignores errors.
 //
-// /proc/sys is read-only to pid 1. The thread lives in a namespace of its own
-// anyway, so it gives itself another view of the mounts.
+// /proc/sys is read-only for pid 1. The thread lives in a namespace of its own anyway,
+// so it gives itself a separate mount namespace.
 func liftErrorLimit() {
 	const quiet = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC // may be locked (mount_namespaces(7))
 	if writeLimits() == nil || unix.Unshare(unix.CLONE_NEWNS) != nil {
@@ -250,8 +246,8 @@ func writeLimits() error {
 	return nil
 }
 
-// claimAll makes every address local to a namespace. With addresses of its own,
-// connections come from those, and not from the address that they go to.
+// claimAll makes every address local to a namespace. If the namespace has addresses of
+// its own, connections come from those, and not from their destination address.
 func claimAll(v6, own bool) (orders []order) {
 	for _, a := range nearAddrs(v6) {
 		r := route{to: all(a), index: loopback, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL, scope: unix.RT_SCOPE_HOST}
@@ -264,7 +260,7 @@ func claimAll(v6, own bool) (orders []order) {
 	return orders
 }
 
-// nearAddrs are the server's addresses, one of each family there is.
+// nearAddrs are the server's addresses, one of each available family.
 func nearAddrs(v6 bool) []netip.Addr {
 	if v6 {
 		return []netip.Addr{near4, near6}
@@ -272,8 +268,8 @@ func nearAddrs(v6 bool) []netip.Addr {
 	return []netip.Addr{near4}
 }
 
-// hasIPv6 reports whether this namespace speaks IPv6: the kernel may lack it
-// (ipv6.disable=1) or keep it off the loopback (disable_ipv6).
+// hasIPv6 reports whether this namespace has IPv6: the kernel may lack it
+// (ipv6.disable=1) or disable it on the loopback (disable_ipv6).
 func hasIPv6() bool {
 	s, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -8,18 +8,17 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// World stands in for the internet, in a trial: what no rule names goes to it, and
-// nowhere else. Its methods may be called from many goroutines.
+// World imitates the internet in a trial: everything that no rule names goes to it, and
+// nowhere else. Many goroutines may call its methods.
 type World interface {
-	// Resolve is told each name that is asked for, as it was asked, and gives its
-	// addresses of the family that is wanted (A or AAAA); the family is 0 for
-	// records of other types, of which there are none.
+	// Resolve receives each name as asked, and returns its addresses of the wanted
+	// family (A or AAAA). kind is 0 for records of other types, which do not exist.
 	Resolve(name string, kind dnsmessage.Type) []netip.Addr
-	// Serve takes a connection to an address over. It closes it.
+	// Serve takes over a connection to an address. It must close it.
 	Serve(ctx context.Context, conn net.Conn, to netip.AddrPort)
 }
 
-// imagined is the answer of a world to a question.
+// imagined is a world's answer to a question.
 func (r *resolver) imagined(text, name string, kind dnsmessage.Type) verdict {
 	if name == "" {
 		name = text
