@@ -103,7 +103,6 @@ var hostSockets = []hostSocket{
 	{base: "dbus-*", why: whyBus},
 	{has: "/at-spi/", why: whyBus},
 	{has: "/at-spi2-", why: whyBus},
-	{has: "/ibus/", base: "dbus-*", why: whyBus},
 	{under: "/run/systemd/resolve", why: whyNames},
 	{under: "/run/systemd", why: whySystemd},
 	{under: "/run/user", has: "/systemd/", why: whySystemd},
