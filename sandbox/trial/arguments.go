@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// maxNest bounds how deep arguments are made up.
+// maxNest bounds the nesting of invented arguments.
 const maxNest = 6
 
-// arguments makes up arguments that a schema takes: its default, example, first
-// choice or least value, a file of the desk where a path is asked, and an address
-// of the trial's own where one is asked. What is not required stays out, but for
-// paths and addresses, which show most.
+// arguments invents arguments that satisfy a schema: its default, example, first choice
+// or least value, a file of the desk for a path, and one of the trial's own addresses
+// for an address. It leaves out optional arguments, except for paths and addresses,
+// which reveal the most.
 func (d *Desk) arguments(schema json.RawMessage) map[string]any {
 	var s map[string]any
 	if json.Unmarshal(schema, &s) != nil {
@@ -134,7 +134,7 @@ func (m maker) object(s map[string]any, depth int) map[string]any {
 	return out
 }
 
-// Canned is the site that a program is sent to where a tool asks for an address.
+// Canned is the site for a tool that asks for an address.
 const Canned = "https://www.example.com/"
 
 func (m maker) text(name string, s map[string]any) string {

@@ -6,52 +6,52 @@ import (
 	"sync"
 )
 
-// Canary is a secret that was made for one run and stands in one place of the desk
-// alone. Wherever it is seen again, it came from there.
+// Canary is a secret made for one run, which exists in exactly one place of the desk.
+// Wherever it appears again, it came from there.
 type Canary struct {
 	Kind string // "GitHub token", for a person
-	File string // or variable, where it stands
-	// Given is set for what the program was given to work with: that it sends it
-	// somewhere is told, and no theft.
+	File string // or variable, that contains it
+	// Given is set for a secret that the program got for its work: sending it somewhere
+	// is reported, but is not theft.
 	Given bool
 	text  string
 }
 
-// Hit is a canary that was found in bytes.
+// Hit is a canary found in bytes.
 type Hit struct {
 	Canary Canary
-	How    string // in which form: "as it is", "base64", "base64 in gzip", …
+	How    string // its form: "as it is", "base64", "base64 in gzip", …
 }
 
-// Characters of a canary in a row. They are random: the longer rows are nowhere else by
-// chance, and of the shorter ones it takes so many that all but a third of it is there.
+// Lengths of the character rows to search for. They are random: a long row occurs
+// nowhere else by chance. Short rows count only if they cover all but a third of the
+// canary.
 const (
 	gram  = 12
 	piece = 6
-	// leastInPieces is how long a canary is that is found in pieces.
+	// leastInPieces is the length of the shortest canary that can be found in pieces.
 	leastInPieces = 18
 )
 
-// Bounds of a search.
+// Bounds on a search.
 const (
-	chunk    = 1 << 20   // bytes that are looked at together
-	overlap  = 8 << 10   // of them that are looked at again with the next
-	maxDepth = 3         // encodings in one another
-	maxPlain = 4 << 20   // bytes that one piece may grow to
-	minWork  = 256 << 10 // bytes that one search looks at, decoded ones included: so many,
-	perByte  = 20        // and so many for each that it is given
+	chunk    = 1 << 20   // bytes searched together
+	overlap  = 8 << 10   // of these, bytes searched again with the next chunk
+	maxDepth = 3         // nested encodings
+	maxPlain = 4 << 20   // largest decoded size of one piece, in bytes
+	minWork  = 256 << 10 // bytes that one search covers, decoded ones included: this many,
+	perByte  = 20        // and this many for each given byte
 )
 
-// Index finds canaries in bytes. It may be used from many goroutines once it is
-// complete.
+// Index finds canaries in bytes. Once it is complete, many goroutines may use it.
 type Index struct {
 	all    []Canary
 	plain  *table // lower case
-	steps  *table // what two neighbours differ in: the same whatever byte all are XORed with
+	steps  *table // the XOR of neighbours, which is the same whatever byte all of them are XORed with
 	pieces *table // lower case
 }
 
-// NewIndex makes an index. What several canaries have in common finds none.
+// NewIndex makes an index. Rows that several canaries share find none of them.
 func NewIndex(all []Canary) *Index {
 	x := &Index{all: all, plain: newTable(gram), steps: newTable(gram - 1), pieces: newTable(piece)}
 	for i, c := range all {
@@ -69,10 +69,10 @@ func NewIndex(all []Canary) *Index {
 	return x
 }
 
-// Find gives the canaries in bytes, each once.
+// Find returns the canaries in bytes, each once.
 func (x *Index) Find(b []byte) []Hit { return x.search(b, nil, false) }
 
-// FindName gives the canaries in the labels of a name, over which they may be
+// FindName returns the canaries in the labels of a name, across which they may be
 // spread.
 func (x *Index) FindName(name string) []Hit { return x.searchName(name, nil) }
 
@@ -89,9 +89,8 @@ func (x *Index) searchName(name string, p *pieces) []Hit {
 	return found
 }
 
-// search looks through bytes. What is known of pieces that came before is in p, and
-// goes there; nil: pieces are not looked for. With plain only what takes no decoding is
-// found.
+// search searches bytes. p holds the earlier pieces and receives new ones; nil: pieces
+// are not searched for. If plain is set, search decodes nothing.
 func (x *Index) search(b []byte, p *pieces, plain bool) []Hit {
 	s := search{x: x, found: map[int]string{}, left: minWork + perByte*len(b), pieces: p, plain: plain}
 	s.look(b)
@@ -99,7 +98,7 @@ func (x *Index) search(b []byte, p *pieces, plain bool) []Hit {
 		s.note(i, "in pieces")
 	}
 	var out []Hit
-	for i, c := range x.all { // in the order in which they were made
+	for i, c := range x.all { // in the order of their creation
 		if how, ok := s.found[i]; ok {
 			out = append(out, Hit{c, how})
 		}
@@ -107,11 +106,11 @@ func (x *Index) search(b []byte, p *pieces, plain bool) []Hit {
 	return out
 }
 
-// pieces are parts of canaries that went one way, over many messages. Its methods may
-// be called from many goroutines; those of nil do nothing.
+// pieces records the parts of canaries that went one way, over many messages. Many
+// goroutines may call its methods; on nil they do nothing.
 type pieces struct {
 	mu   sync.Mutex
-	seen map[int][]bool // by canary: which characters of it
+	seen map[int][]bool // by canary: the characters seen
 }
 
 func (p *pieces) add(at spot) {
@@ -133,7 +132,7 @@ func (p *pieces) add(at spot) {
 	p.seen[at.canary] = seen
 }
 
-// whole are the canaries of which no more than a third is missing.
+// whole returns the canaries of which at most a third is missing.
 func (p *pieces) whole(x *Index) (out []int) {
 	if p == nil {
 		return nil
@@ -154,7 +153,7 @@ func (p *pieces) whole(x *Index) (out []int) {
 	return out
 }
 
-// watcher looks at a stream as it comes. It keeps no more than a chunk.
+// watcher searches a stream as it arrives. It keeps at most a chunk.
 type watcher struct {
 	x      *Index
 	found  func(Hit)
@@ -162,13 +161,13 @@ type watcher struct {
 
 	mu   sync.Mutex
 	held []byte
-	old  int // bytes of held that were looked at before
+	old  int // bytes of held that were searched before
 	told map[string]bool
-	// most is after how many bytes only what takes no decoding is found; 0: always all.
+	// most is the number of bytes after which nothing is decoded any more; 0: no limit.
 	most, looked int64
 }
 
-// watch looks at one stream of those whose pieces are looked at together.
+// watch searches one of the streams that share their pieces.
 func (x *Index) watch(p *pieces, found func(Hit)) *watcher {
 	return &watcher{x: x, pieces: p, found: found, told: map[string]bool{}}
 }
@@ -187,7 +186,7 @@ func (w *watcher) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Close looks at what is left.
+// Close searches the rest.
 func (w *watcher) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// Every secret of the desk is found in every form that a thief is expected to give
-// it, and where it is not, nothing is found.
+// Every secret of the desk is found in every form that a thief would likely use, and
+// nothing is found where there is none.
 func TestCanariesAreFound(t *testing.T) {
 	d := NewDesk(time.Now())
 	x := d.Index()
@@ -109,7 +109,7 @@ func deflated(b []byte, head bool) []byte {
 	var out bytes.Buffer
 	var w io.WriteCloser = zlib.NewWriter(&out)
 	if !head {
-		w, _ = flate.NewWriter(&out, 9) // a level that there is
+		w, _ = flate.NewWriter(&out, 9) // a valid level
 	}
 	w.Write(b)
 	w.Close()
@@ -139,8 +139,8 @@ func zipped(b []byte) []byte {
 	return out.Bytes()
 }
 
-// What crosses from one piece of a stream to the next is not missed, and neither is
-// what is spread over the labels of names.
+// A secret that crosses two pieces of a stream is found, and so is one spread over the
+// labels of names.
 func TestCanariesInPieces(t *testing.T) {
 	d := NewDesk(time.Now())
 	x := d.Index()
@@ -161,8 +161,8 @@ func TestCanariesInPieces(t *testing.T) {
 	}
 }
 
-// Whoever sends a secret in small pieces, each in a message of its own and in whatever
-// order, sends it. A few pieces of it are none.
+// A secret that is sent in small pieces, each in a message of its own and in any order,
+// is found. A few pieces do not count.
 func TestCanariesInManyMessages(t *testing.T) {
 	d := NewDesk(time.Now())
 	x := d.Index()
@@ -181,7 +181,7 @@ func TestCanariesInManyMessages(t *testing.T) {
 	}
 }
 
-// A flood is looked through about as fast as it comes.
+// A flood is searched about as fast as it arrives.
 func BenchmarkFind(b *testing.B) {
 	x := NewDesk(time.Now()).Index()
 	text := bytes.Repeat([]byte("x"), 64<<10)

@@ -18,13 +18,13 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Desk is the user that a program on trial is shown: nobody, with everything that
+// Desk is the user that a program on trial sees: an invented one, with everything that
 // a thief would look for.
 type Desk struct {
 	User, Host string
 	Home       string
-	Workspace  string // the project that the program is started in
-	Document   string // a file in it that may be read
+	Workspace  string // the project in which the program starts
+	Document   string // a file in it that tools may read
 	Canaries   []Canary
 	Files      []plan.DeskFile
 	Env        []plan.Env
@@ -34,20 +34,20 @@ type Desk struct {
 	dice *mathrand.Rand
 }
 
-// lure is what a decoy is.
+// lure describes a decoy.
 type lure struct {
 	what string
-	// tools are the programs and libraries that read the file for everybody who
-	// uses them: the start of the names of dependencies.
+	// tools are the programs and libraries that read the file on behalf of all their
+	// users, by the beginnings of dependencies' names.
 	tools []string
-	quiet bool // reading it says nothing at all
+	quiet bool // reading it means nothing at all
 	own   bool // in the workspace, where a tool may be told to read
 }
 
 var people = []string{"alex", "sam", "jordan", "chris", "robin", "dana", "mika", "noah", "lena", "ivan", "maria", "tom"}
 var machines = []string{"thinkpad", "latitude", "xps15", "workstation", "nuc", "framework"}
 
-// NewDesk makes a desk, unlike any other.
+// NewDesk makes a desk, different from any other.
 func NewDesk(now time.Time) *Desk {
 	var seed [32]byte
 	rand.Read(seed[:]) // never fails (crypto/rand)
@@ -67,7 +67,7 @@ func NewDesk(now time.Time) *Desk {
 	return d
 }
 
-// Index finds the desk's canaries.
+// Index returns an index of the desk's canaries.
 func (d *Desk) Index() *Index { return NewIndex(d.Canaries) }
 
 const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -80,7 +80,7 @@ func (d *Desk) random(from string, n int) string {
 	return string(b)
 }
 
-// canary makes one in a shape, "*" standing for the random part.
+// canary makes a canary in a shape, in which "*" stands for the random part.
 func (d *Desk) canary(kind, file, shape string, n int) string {
 	return d.canaryFrom(kind, file, shape, letters, n)
 }
@@ -91,14 +91,14 @@ func (d *Desk) canaryFrom(kind, file, shape, from string, n int) string {
 	return strings.Replace(shape, "*", core, 1)
 }
 
-// put lays a file down that nobody steals.
+// put adds a file that is not a decoy.
 func (d *Desk) put(name, content string, mode uint32) {
 	days := 3 + d.dice.IntN(400)
 	at := d.now.AddDate(0, 0, -days).Add(-time.Duration(d.dice.IntN(86400)) * time.Second)
 	d.Files = append(d.Files, plan.DeskFile{Path: path.Join(d.Home, name), Content: content, Mode: mode, Time: at.Unix()})
 }
 
-// lure lays a decoy down.
+// lure adds a decoy.
 func (d *Desk) lure(name, content string, mode uint32, l lure) {
 	d.put(name, content, mode)
 	d.lures[path.Join(d.Home, name)] = l
@@ -107,16 +107,16 @@ func (d *Desk) lure(name, content string, mode uint32, l lure) {
 func (d *Desk) keys() {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return // never (crypto/rand)
+		return // never happens (crypto/rand)
 	}
 	comment := d.User + "@" + d.Host
 	block, err := ssh.MarshalPrivateKey(private, comment)
 	if err != nil {
-		return // never: the key is one
+		return // never happens: the key is valid
 	}
 	key := pem.EncodeToMemory(block)
 	file := d.Home + "/.ssh/id_ed25519"
-	// What is like no other in the file: the seed, and the base64 that holds it whole.
+	// The unique parts of the file: the seed, and the base64 that contains it entirely.
 	at := bytes.Index(block.Bytes, private[:32])
 	body := base64.StdEncoding.EncodeToString(block.Bytes)
 	d.Canaries = append(d.Canaries, Canary{Kind: "SSH private key", File: file, text: body[(at+2)/3*4 : (at+32)/3*4]},
@@ -130,7 +130,7 @@ func (d *Desk) keys() {
 	d.put(".ssh/known_hosts", "github.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl\n", 0o600)
 }
 
-// tools are the files of tools that keep a secret where everybody finds it.
+// tools adds the files of tools that keep a secret in a well-known place.
 func (d *Desk) tools() {
 	aws := "[default]\naws_access_key_id = AKIA%s\naws_secret_access_key = %s\n"
 	file := d.Home + "/.aws/credentials"
@@ -204,7 +204,7 @@ func (d *Desk) browsers() {
 	d.lure(f, `{"version":3,"crypto":{"cipher":"aes-128-ctr","ciphertext":"`+d.canaryFrom("wallet", path.Join(d.Home, f), "*", "0123456789abcdef", 64)+`","kdf":"scrypt"}}`, 0o600, lure{what: "wallet"})
 }
 
-// clients are the configurations of MCP clients, which hold the tokens of other
+// clients adds the configurations of MCP clients, which hold the tokens of other
 // servers.
 func (d *Desk) clients() {
 	one := func(file, kind, shape string, n int, format string) {
@@ -228,8 +228,8 @@ func (d *Desk) habits() {
 	d.put(".local/share/.keep", "", 0o644)
 }
 
-// environment is what a client's servers find around them, and two secrets that
-// are in everybody's way.
+// environment sets the usual environment of a client's servers, and two secrets in
+// plain sight.
 func (d *Desk) environment() {
 	d.Env = []plan.Env{{Name: "SHELL", Value: "/bin/bash"}, {Name: "LANG", Value: "en_US.UTF-8"}, {Name: "TERM", Value: "xterm-256color"}, {Name: "PWD", Value: d.Workspace},
 		{Name: "XDG_SESSION_TYPE", Value: "wayland"}, {Name: "DESKTOP_SESSION", Value: "gnome"},
@@ -237,8 +237,8 @@ func (d *Desk) environment() {
 		{Name: "STOREFRONT_DB_PASSWORD", Value: d.canary("variable", "$STOREFRONT_DB_PASSWORD", "*", 28)}}
 }
 
-// Give makes a value for a variable that the program asks for, in the shape that
-// its name suggests.
+// Give makes a value for a variable that the program asks for, in the shape that its
+// name suggests.
 func (d *Desk) Give(name string) string {
 	shape := "*"
 	for _, s := range []struct{ in, shape string }{{"GITHUB", "ghp_*"}, {"GITLAB", "glpat-*"}, {"OPENAI", "sk-proj-*"}, {"ANTHROPIC", "sk-ant-api03-*"}, {"SLACK", "xoxb-*"},
@@ -253,10 +253,10 @@ func (d *Desk) Give(name string) string {
 	return value
 }
 
-// Plan is the desk as the plan has it. over are the files of certificates.
+// Plan returns the desk in the plan's form. over are the files of certificates.
 func (d *Desk) Plan(env []plan.Env, over []plan.Over, moved []plan.Moved) *plan.Desk {
 	return &plan.Desk{User: d.User, Hostname: d.Host, Home: d.Home, Dir: d.Workspace, Init: "systemd", Env: append(d.Env, env...), Files: d.Files, Over: over, Moved: moved}
 }
 
-// Put lays a file of the trial's own down, by its name below the home.
+// Put adds one of the trial's own files, by its name below the home.
 func (d *Desk) Put(name, content string) { d.put(name, content, 0o644) }

@@ -14,25 +14,24 @@ import (
 	"strings"
 )
 
-// search is one search: what is looked at, and what it becomes when it is decoded, the
-// least encoded first.
+// search is one search: the bytes, and their decoded forms, the least encoded first.
 type search struct {
 	x      *Index
 	found  map[int]string
 	left   int
 	pieces *pieces
-	plain  bool // what it becomes when it is decoded is not looked at
+	plain  bool // search no decoded forms
 	queue  []form
 }
 
-// form is bytes that were decoded so many times.
+// form is bytes that were decoded depth times.
 type form struct {
 	b     []byte
 	how   string
 	depth int
 }
 
-// asItIs is the form of what was not encoded.
+// asItIs is the form of undecoded bytes.
 const asItIs = "as it is"
 
 // in names a form that was found in another.
@@ -49,7 +48,7 @@ func (s *search) note(canary int, how string) {
 	}
 }
 
-// look looks at bytes, and at what they are when they are decoded.
+// look searches bytes and their decoded forms.
 func (s *search) look(b []byte) {
 	if !varied(b) {
 		return
@@ -65,8 +64,8 @@ func (s *search) look(b []byte) {
 	}
 }
 
-// then has what a form becomes looked at. It is made by decode, from n bytes, where there
-// is work left for them.
+// then queues a decoded form of f. decode makes it from n bytes, if there is work left
+// for them.
 func (s *search) then(f form, name string, n int, decode func() []byte) {
 	if n < gram || s.left < n {
 		return
@@ -78,8 +77,8 @@ func (s *search) then(f form, name string, n int, decode func() []byte) {
 	}
 }
 
-// match looks for canaries in a form whose characters are all there, in whatever order
-// or disguise a line of code gives them.
+// match searches a form for canaries whose characters are all present, in the usual
+// orders and disguises of one line of code.
 func (s *search) match(f form) {
 	note := func(how string) func(spot) {
 		return func(at spot) { s.note(at.canary, how) }
@@ -98,7 +97,7 @@ func (s *search) match(f form) {
 	s.x.plain.each(lower, note(f.in("written backwards")))
 }
 
-// decode finds what a form may be an encoding of.
+// decode tries the encodings that a form may have.
 func (s *search) decode(f form) {
 	if f.depth == 0 {
 		s.then(f, "written backwards", len(f.b), func() []byte {
@@ -134,15 +133,15 @@ func (s *search) decode(f form) {
 	}
 }
 
-// marks stand before the two digits of a byte where each has one.
+// marks are the prefixes of a byte's two digits in escapes.
 var marks = strings.NewReplacer("%", "", `\\x`, "", `\x`, "", `\\u00`, "", `\u00`, "", "&#x", "", ";", "", ", 0x", "", ",0x", "", " 0x", "", "0x", "")
 
-// escapes undoes those of URLs, of strings in programs and of JSON.
+// escapes undoes the escapes of URLs, of strings in programs and of JSON.
 func (s *search) escapes(f form) {
 	if bytes.IndexByte(f.b, '%') >= 0 {
 		s.then(f, "url-encoded", len(f.b), func() []byte { return unescape(f.b) })
 	}
-	if bytes.IndexByte(f.b, '\\') >= 0 { // a string of JSON in another
+	if bytes.IndexByte(f.b, '\\') >= 0 { // a JSON string inside another
 		s.then(form{f.b, f.how, maxDepth - 1}, "a string", len(f.b), func() []byte {
 			return bytes.ReplaceAll(bytes.ReplaceAll(f.b, []byte(`\n`), nil), []byte(`\`), nil)
 		})
@@ -166,10 +165,10 @@ func (s *search) hex(f form, name string, b []byte) {
 	}
 }
 
-// farApart is how many characters stand between two numbers of one list, at most.
+// farApart is the largest distance, in characters, between two numbers of one list.
 const farApart = 4
 
-// numbers decodes lists of the numbers of bytes, as of a Buffer in JSON.
+// numbers decodes lists of byte values, as of a Buffer in JSON.
 func (s *search) numbers(f form) {
 	var list []byte
 	end := func() {
@@ -221,7 +220,8 @@ var (
 // maxRuns bounds the runs of one alphabet in a piece.
 const maxRuns = 4096
 
-// runs are the parts of bytes that are of an alphabet alone, if they are so long.
+// runs returns the parts of b that consist of one alphabet and have at least the given
+// length.
 func runs(b []byte, in *alphabet, least int) (out [][]byte) {
 	from := 0
 	for at := 0; at <= len(b) && len(out) < maxRuns; at++ {
@@ -237,7 +237,7 @@ func runs(b []byte, in *alphabet, least int) (out [][]byte) {
 }
 
 // varied reports whether there are as many different characters as in any encoding of
-// what is random.
+// random bytes.
 func varied(b []byte) bool {
 	var seen [256]bool
 	n := 0
@@ -252,7 +252,7 @@ func varied(b []byte) bool {
 	return false
 }
 
-// base64 looks at a run of base64, wherever in it a group of four begins.
+// base64 decodes a run of base64 from each possible start of a group of four.
 func (s *search) base64(f form, run []byte) {
 	std := bytes.ReplaceAll(bytes.ReplaceAll(run, []byte("-"), []byte("+")), []byte("_"), []byte("/"))
 	for off := range min(4, len(std)) {
@@ -264,7 +264,7 @@ func (s *search) base64(f form, run []byte) {
 	}
 }
 
-// rawLen is the longest length up to n that base64 without padding may have.
+// rawLen is the longest valid length, up to n, of base64 without padding.
 func rawLen(n int) int {
 	if n%4 == 1 {
 		return n - 1
@@ -273,7 +273,7 @@ func rawLen(n int) int {
 }
 
 // digits85 are the digits of an encoding of four bytes in five characters: their values
-// and one, and 0 for what is none.
+// plus one, and 0 for other characters.
 type digits85 [256]byte
 
 func digits85Of(text string) (d digits85) {
@@ -301,7 +301,8 @@ func (d *digits85) decode(run []byte) []byte {
 	return out
 }
 
-// base85 looks at runs of one of its alphabets, wherever a group of five begins.
+// base85 decodes the runs of one of its alphabets from each possible start of a group
+// of five.
 func (s *search) base85(f form, digits *digits85) {
 	var in alphabet
 	for c, v := range digits {
@@ -314,8 +315,8 @@ func (s *search) base85(f form, digits *digits85) {
 	}
 }
 
-// inflate looks at what was compressed, wherever in the bytes that begins. Without a
-// mark of its own that is at the very beginning.
+// inflate decompresses data that begins anywhere in the bytes; data without a magic
+// number, only at the very beginning.
 func (s *search) inflate(f form) {
 	for _, c := range []struct {
 		name, magic string
@@ -340,13 +341,13 @@ func (s *search) inflate(f form) {
 	s.then(f, "deflate", gram, func() []byte { return plainOf(flate.NewReader(bytes.NewReader(f.b))) })
 }
 
-// plainOf is what there is of something compressed.
+// plainOf decompresses as much as possible.
 func plainOf(r io.Reader) []byte {
 	plain, _ := io.ReadAll(io.LimitReader(r, maxPlain)) // its end may be missing
 	return plain
 }
 
-// unescape decodes what is percent-encoded and leaves the rest.
+// unescape decodes percent-encoding and keeps the rest.
 func unescape(b []byte) []byte {
 	out := make([]byte, 0, len(b))
 	for i := 0; i < len(b); i++ {

@@ -2,23 +2,23 @@ package trial
 
 import "encoding/binary"
 
-// table finds in bytes the rows of characters that it holds, all of one length from
-// six to sixteen.
+// table finds its rows of characters in bytes. All rows have one length, from six to
+// sixteen.
 type table struct {
 	size   int
 	rows   map[string]spot
-	shared map[string]bool // by several canaries
-	sieve  []uint64        // a bit for each bucket that a row is in: most bytes are in none
+	shared map[string]bool // rows of several canaries
+	sieve  []uint64        // a bit for each bucket with a row: most bytes are in none
 }
 
-// spot is where in which canary a row stands.
+// spot is the position of a row in a canary.
 type spot struct{ canary, at int }
 
 func newTable(size int) *table {
 	return &table{size: size, rows: map[string]spot{}, shared: map[string]bool{}, sieve: make([]uint64, 1<<20/64)}
 }
 
-// add takes in the rows of a canary's text.
+// add adds the rows of a canary's text.
 func (t *table) add(canary int, text []byte) {
 	for at := 0; at+t.size <= len(text); at++ {
 		row := string(text[at : at+t.size])
@@ -29,7 +29,7 @@ func (t *table) add(canary int, text []byte) {
 	}
 }
 
-// seal drops what canaries have in common. Nothing is added after it.
+// seal removes the rows that canaries share. Nothing may be added afterwards.
 func (t *table) seal() {
 	for row := range t.shared {
 		delete(t.rows, row)
@@ -53,7 +53,7 @@ func (t *table) each(b []byte, found func(spot)) {
 	}
 }
 
-// bucket is where in the sieve the beginning of a row is.
+// bucket is the sieve's bucket for the beginning of a row.
 func (t *table) bucket(b []byte, at int) uint64 {
 	v := binary.LittleEndian.Uint64(b[at : at+8 : cap(b)])
 	if t.size < 8 {
@@ -62,11 +62,11 @@ func (t *table) bucket(b []byte, at int) uint64 {
 	return v * 0x9e3779b97f4a7c15 >> 44
 }
 
-// padded is bytes with room for eight more behind them.
+// padded returns bytes with a capacity of eight more.
 func padded(b []byte) []byte { return append(make([]byte, 0, len(b)+8), b...) }
 
-// lowered is bytes, padded, with the capitals of ASCII made small: all else stays what
-// it is, since it need not be text.
+// lowered returns bytes, padded, with ASCII capitals in lower case. It changes nothing
+// else, since the bytes need not be text.
 func lowered(b []byte) []byte {
 	out := padded(b)
 	for i, c := range out {
@@ -77,7 +77,7 @@ func lowered(b []byte) []byte {
 	return out
 }
 
-// steps are what neighbours differ in, padded.
+// steps returns the XOR of neighbouring bytes, padded.
 func steps(b []byte) []byte {
 	out := padded(b)
 	for i := range len(out) - 1 {
@@ -86,7 +86,7 @@ func steps(b []byte) []byte {
 	return out[:max(0, len(out)-1)]
 }
 
-// wordsOf are the letters and digits of bytes, padded.
+// wordsOf returns the letters and digits of bytes, padded.
 func wordsOf(b []byte) []byte {
 	out := make([]byte, 0, len(b)+8)
 	for _, c := range b {
@@ -97,7 +97,7 @@ func wordsOf(b []byte) []byte {
 	return out
 }
 
-// rotated are bytes of lower case whose letters were moved by half of the alphabet,
+// rotated returns lower-case bytes with their letters rotated by half of the alphabet,
 // padded.
 func rotated(b []byte) []byte {
 	out := padded(b)

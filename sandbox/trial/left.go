@@ -17,9 +17,9 @@ import (
 type Written struct {
 	Path    string `json:"path"`
 	Size    int64  `json:"size"`
-	Changed bool   `json:"changed,omitempty"` // it was there before
-	Gone    bool   `json:"gone,omitempty"`    // it was there, and is no more
-	Trap    string `json:"trap,omitempty"`    // why code outside would run what it says
+	Changed bool   `json:"changed,omitempty"` // it existed before
+	Gone    bool   `json:"gone,omitempty"`    // it existed, and was removed
+	Trap    string `json:"trap,omitempty"`    // why code outside would run or follow it
 }
 
 // Touched is a decoy that was read or changed.
@@ -29,28 +29,28 @@ type Touched struct {
 	How     string `json:"how"` // "read", "changed", "removed"
 	When    string `json:"when,omitempty"`
 	Program string `json:"program,omitempty"`
-	// Expected says who reads such a file for everybody: a library that the package
-	// depends on. Quiet ones say nothing about the program.
+	// Expected names the library that reads such a file on behalf of all its users, and
+	// on which the package depends. A Quiet decoy says nothing about the program.
 	Expected string `json:"expected,omitempty"`
 	Quiet    bool   `json:"quiet,omitempty"`
 }
 
-// Bounds of what is looked at in a folder that was left.
+// Bounds on the inspection of the folders.
 const (
 	maxLeft      = 20_000
 	maxLeftBytes = 64 << 20
 )
 
-// left is what is found in the desk's folders when the program is gone.
+// left is the content of the desk's folders after the program's end.
 type left struct {
 	written []Written
-	touched map[string]string // decoy: how
+	touched map[string]string // decoy: what happened to it
 	count   int
 	bytes   int64
-	more    bool // there is more than was looked at
+	more    bool // there was more than the bounds allow
 }
 
-// laid are the desk's folders, which live as long as they are open here.
+// laid are the desk's folders, which exist as long as they are open here.
 type laid struct{ home, tmp *os.File }
 
 func (l *laid) close() {
@@ -61,7 +61,7 @@ func (l *laid) close() {
 	}
 }
 
-// inspect looks through the desk's folders.
+// inspect searches the desk's folders.
 func (l *laid) inspect(d *Desk, found func(h Hit, where string), x *Index) left {
 	out := left{touched: map[string]string{}}
 	if l.home == nil {
@@ -130,7 +130,7 @@ func (l *laid) inspect(d *Desk, found func(h Hit, where string), x *Index) left 
 	return out
 }
 
-// walk visits every file below a directory, and follows nothing.
+// walk visits every file below a directory, and follows no symlink.
 func (o *left) walk(dir int, name string, depth int, visit func(name string, dir int, base string, st unix.Stat_t)) {
 	fd, err := unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil || depth > 40 {
@@ -157,7 +157,7 @@ func (o *left) walk(dir int, name string, depth int, visit func(name string, dir
 			}
 			sub, err := unix.Openat(fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 			if err != nil {
-				continue // the package itself is mounted here, for one
+				continue // a mount point, such as the package itself
 			}
 			if var_, here := device(sub), device(fd); var_ == here {
 				o.walk(sub, at, depth+1, visit)
@@ -178,9 +178,9 @@ func device(fd int) uint64 {
 	return uint64(st.Dev)
 }
 
-// traps say of the names that somebody's shell, editor, agent or package manager runs,
-// later and outside, who does. Of others that are protected (see [plan.Protected])
-// nobody in particular is named.
+// traps names who runs or follows a file later and outside: a shell, editor, agent or
+// package manager. For other protected names (see [plan.Protected]) the report names
+// nobody in particular.
 var traps = []struct{ name, why string }{
 	{".bashrc", "a shell runs it"}, {".profile", "a shell runs it"}, {".bash_profile", "a shell runs it"}, {".zshrc", "a shell runs it"}, {".zshenv", "a shell runs it"},
 	{".zprofile", "a shell runs it"}, {".bash_login", "a shell runs it"}, {".bash_logout", "a shell runs it"}, {"config.fish", "a shell runs it"}, {".envrc", "direnv runs it"},
@@ -190,12 +190,12 @@ var traps = []struct{ name, why string }{
 	{".gitconfig", "git runs what it names"}, {"crontab", "cron runs it"}, {".npmrc", "npm follows it"}, {"package.json", "npm runs its scripts"},
 }
 
-// toolStates are protected names below which tools of all kinds keep what is theirs, so
+// toolStates are protected names under which tools of all kinds keep their state, so
 // that a program that uses one writes there.
 var toolStates = []string{".aws", ".azure", ".bundle", ".cargo", ".codeium", ".config/gcloud", ".config/uv", ".direnv", ".docker/contexts", ".env", ".gnupg", ".gradle", ".ipython", ".julia",
 	".jupyter", ".kube", ".m2", ".sbt", ".terraform", ".venv", ".viminfo", ".yarn/plugins", ".yarn/releases", ".yarn/sdks", ".yarn/unplugged", "dist-packages", "pyvenv.cfg", "site-packages", "venv"}
 
-// trap is why code outside would run or follow a file, or "".
+// trap is the reason why code outside would run or follow a file, or "".
 func trap(name string, d *Desk) string {
 	if why, l := trapAt(name, d); l == Red {
 		return why
@@ -203,7 +203,7 @@ func trap(name string, d *Desk) string {
 	return ""
 }
 
-// trapAt is trap, and what it means that the file was written.
+// trapAt is trap, with the level of writing the file.
 func trapAt(name string, d *Desk) (why string, l Level) {
 	rest, ok := strings.CutPrefix(name, d.Home+"/")
 	if !ok || strings.Contains(name, "/node_modules/") || strings.HasPrefix(rest, ".cache/") || strings.HasPrefix(rest, ".npm/") {

@@ -13,15 +13,14 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// narrow is an internet of which only some hosts are there, as they are under a
-// profile.
+// narrow is an internet with only the hosts that a profile allows.
 type narrow struct {
 	*intercept.Internet
 	allow  []string // NAME:PORT
 	record *record
 }
 
-// Resolve knows the names of the hosts that are there.
+// Resolve knows the names of these hosts.
 func (n *narrow) Resolve(name string, kind dnsmessage.Type) []netip.Addr {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if !slices.ContainsFunc(n.allow, func(at string) bool { return strings.HasPrefix(at, name+":") }) {
@@ -31,7 +30,7 @@ func (n *narrow) Resolve(name string, kind dnsmessage.Type) []netip.Addr {
 	return n.Internet.Resolve(name, kind)
 }
 
-// Serve takes connections to them.
+// Serve accepts connections to them.
 func (n *narrow) Serve(ctx context.Context, conn net.Conn, to netip.AddrPort) {
 	if at := n.Name(to.Addr()) + ":" + itoa(int(to.Port())); !slices.Contains(n.allow, at) {
 		n.record.barred(to.String())
@@ -41,7 +40,7 @@ func (n *narrow) Serve(ctx context.Context, conn net.Conn, to netip.AddrPort) {
 	n.Internet.Serve(ctx, conn, to)
 }
 
-// barred notes what a profile did not allow.
+// barred records a refusal by the profile.
 func (r *record) barred(what string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,8 +49,8 @@ func (r *record) barred(what string) {
 	}
 }
 
-// Narrow makes the desk that of a profile: no decoys, and the workspace only where
-// it is granted.
+// Narrow reduces the desk to that of a profile: no decoys, and the workspace only if it
+// is granted.
 func (d *Desk) Narrow(workspace bool) {
 	d.Files = slices.DeleteFunc(d.Files, func(f plan.DeskFile) bool {
 		in := strings.HasPrefix(f.Path, d.Workspace+"/")
@@ -62,7 +61,7 @@ func (d *Desk) Narrow(workspace bool) {
 	d.put(strings.TrimPrefix(d.Workspace, d.Home+"/")+"/.keep", "", 0o644)
 }
 
-// Refusals are what a replay's profile did not allow.
+// Refusals lists the refusals of a replay's profile.
 func (r *Run) Refusals() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

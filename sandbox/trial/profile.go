@@ -10,18 +10,18 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// Draft is the smallest profile with which the program would have done what it was
-// seen to do, and what it grants.
+// Draft is the smallest profile that allows everything that the program did, with its
+// grants.
 type Draft struct {
 	Text      string
 	Hosts     []string
-	Workspace bool // it may read the workspace
-	Writes    bool // and change it
+	Workspace bool // may read the workspace
+	Writes    bool // and may change it
 }
 
-// Draft drafts a profile, with the reason behind every line. Decoys, telemetry
-// and what nobody was asked for are comments. It is made of what was seen, however
-// the program ended.
+// Draft drafts a profile, with the reason after every line. Decoys, telemetry and
+// unrequested actions are comments. It uses everything observed, however the program
+// ended.
 func (r *Report) Draft(name, ref string, args []string) Draft {
 	var d Draft
 	var b strings.Builder
@@ -49,8 +49,8 @@ func (r *Report) Draft(name, ref string, args []string) Draft {
 	return d
 }
 
-// onOneLine makes texts ones that cannot end a line: what a program chose (the name of
-// a tool, of a file, of a host) stays in its comment or its string.
+// onOneLine removes line ends from texts, so that a text that a program chose (the name
+// of a tool, of a file, of a host) stays in its comment or its string.
 func onOneLine(all []any) []any {
 	out := slices.Clone(all)
 	for i, v := range out {
@@ -61,7 +61,7 @@ func onOneLine(all []any) []any {
 	return out
 }
 
-// oneLine is a text for a comment.
+// oneLine formats a text for a comment.
 func oneLine(s string) string { return strings.ReplaceAll(visible(s), "\n", " ") }
 
 func quotedList(list []string) string {
@@ -157,7 +157,7 @@ func (r *Report) leaksTo(at string) bool {
 	return slices.ContainsFunc(r.Leaks, func(l Leak) bool { return l.Out && !l.Given && l.Where == at })
 }
 
-// variable is the name of a variable that is a key of TOML as well.
+// variable matches the name of a variable that is also a TOML key.
 var variable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`) })
 
 // secret is a variable that the program was given and used.

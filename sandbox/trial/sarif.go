@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// WriteSARIF writes the reasons for the verdict as SARIF 2.1.0, for who gathers
-// findings of many tools.
+// WriteSARIF writes the reasons for the verdict as SARIF 2.1.0, for tools that collect
+// findings.
 func (r *Report) WriteSARIF(w io.Writer) error {
 	type object = map[string]any
 	text := func(s string) object { return object{"text": s} }

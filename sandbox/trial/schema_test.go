@@ -12,8 +12,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// Programs read the report: a field that goes away, or means something else, breaks
-// them, and raises ReportVersion. One that is added is only added here.
+// Programs read the report: a field that disappears or changes its meaning breaks them
+// and requires a new ReportVersion. An additional field needs only an entry here.
 func TestReportSchema(t *testing.T) {
 	var b strings.Builder
 	fields(&b, "", reflect.TypeFor[trial.Report]())
@@ -32,7 +32,7 @@ func TestReportSchema(t *testing.T) {
 	}
 }
 
-// fields lists what a type is in JSON.
+// fields lists the JSON fields of a type.
 func fields(b *strings.Builder, at string, of reflect.Type) {
 	switch of.Kind() {
 	case reflect.Pointer:

@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// Bounds of what a program may say.
+// Bounds on a program's output.
 const (
 	maxLine   = 16 << 20 // bytes
 	maxStdout = 24 << 20 // bytes in all
 	maxStderr = 64 << 20
 	keptWords = 4 << 10 // of stderr
-	// maxDecoded is how much of it is searched for secrets in other forms than their own:
-	// what a program floods stays on this machine.
+	// maxDecoded is the number of bytes in which secrets are also searched for in
+	// encoded forms: a flood of output stays on this machine.
 	maxDecoded = 8 << 20
 )
 
-// answered is where a canary was that the program wrote to stdout.
+// answered is the place of a canary in the program's stdout.
 const answered = "what it answered"
 
-// talk is a conversation with a program on trial, of which nothing is taken on
-// trust. Its methods may be called from one goroutine at a time.
+// talk is a conversation with a program on trial, and trusts nothing in it. Only one
+// goroutine at a time may call its methods.
 type talk struct {
 	in     *os.File
 	record *record
@@ -38,11 +38,11 @@ type talk struct {
 	mu      sync.Mutex
 	last    int
 	waiting map[int]chan answer
-	ended   chan struct{} // closed with the end of stdout
+	ended   chan struct{} // closed at the end of stdout
 	said    int64
-	garbage int            // lines that are no message
+	garbage int            // lines that are not messages
 	sample  string         // the first of them
-	asked   map[string]int // what the program asked of the client
+	asked   map[string]int // the program's requests to the client
 	flooded bool
 }
 
@@ -66,8 +66,8 @@ func newTalk(in *os.File, r *record, d *Desk) *talk {
 	return &talk{in: in, record: r, desk: d, waiting: map[int]chan answer{}, ended: make(chan struct{}), asked: map[string]int{}}
 }
 
-// listen reads what the program says until it ends, or says too much: then flood
-// is called.
+// listen reads the program's output until it ends. If there is too much, it calls
+// flood.
 func (t *talk) listen(out io.Reader, flood func()) {
 	defer close(t.ended)
 	r := bufio.NewReaderSize(out, 64<<10)
@@ -107,7 +107,7 @@ func (t *talk) listen(out io.Reader, flood func()) {
 	}
 }
 
-// hear takes one line.
+// hear handles one line.
 func (t *talk) hear(line []byte) {
 	var m struct {
 		ID     json.RawMessage `json:"id"`
@@ -147,8 +147,7 @@ func (t *talk) hear(line []byte) {
 	}
 }
 
-// reply answers what the program asks of its client, as a client would whose user
-// says no.
+// reply answers the program's requests to its client, as a client whose user declines.
 func (t *talk) reply(id json.RawMessage, method string) {
 	m := map[string]any{"jsonrpc": "2.0", "id": id}
 	switch method {
@@ -164,7 +163,8 @@ func (t *talk) reply(id json.RawMessage, method string) {
 	t.write(m)
 }
 
-// write sends a message. A program that does not read holds it up only so long.
+// write sends a message. A program that does not read delays it only for a limited
+// time.
 func (t *talk) write(m map[string]any) error {
 	line, err := json.Marshal(m)
 	if err != nil {
@@ -207,7 +207,7 @@ func (t *talk) ask(ctx context.Context, method string, params map[string]any, li
 		return a.result, nil
 	case <-t.ended:
 		select {
-		case a := <-ch: // the last thing it said
+		case a := <-ch: // the last message
 			if a.err == nil {
 				return a.result, nil
 			}
@@ -219,15 +219,14 @@ func (t *talk) ask(ctx context.Context, method string, params map[string]any, li
 	}
 }
 
-// client is who a program is told it speaks to: a common client, and nobody who
-// tries it.
+// client is the client's name for the program: a common client, and not a trial.
 func client() map[string]string { return map[string]string{"name": "claude-ai", "version": "0.1.0"} }
 
 func capabilities() map[string]any {
 	return map[string]any{"roots": map[string]any{"listChanged": true}, "sampling": struct{}{}, "elicitation": struct{}{}}
 }
 
-// words keeps the end of what a program writes to stderr.
+// words keeps the end of a program's stderr.
 type words struct {
 	mu   sync.Mutex
 	text []byte

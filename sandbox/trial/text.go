@@ -12,15 +12,15 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// The size of the screen that a report fits on.
+// The size of the screen for a report.
 const (
 	screenLines   = 24
 	screenColumns = 80
 	maxReasons    = 6
 )
 
-// WriteText writes the report for a person, on one screen. paint has a text in the
-// colour of a level; nil: without colours. more is what to type for the rest.
+// WriteText writes the report for a person, on one screen. paint colours a text by its
+// level; nil: no colours. more is the command that prints the rest.
 func (r *Report) WriteText(w io.Writer, paint func(Level, string) string, more string) error {
 	if paint == nil {
 		paint = func(_ Level, s string) string { return s }
@@ -177,7 +177,7 @@ func (r *Report) reachRow() row {
 	return out
 }
 
-// givenTo are the secrets that the program was given and that it sends to a host.
+// givenTo lists the given secrets that the program sends to a host.
 func (r *Report) givenTo(at string) (out []string) {
 	for _, l := range r.Leaks {
 		if l.Given && l.Out && l.Where == at && !slices.Contains(out, l.File) {
@@ -255,8 +255,8 @@ func (r *Report) unseenRow() row {
 	return row{"not seen", r.NotSeen}
 }
 
-// fit gives every row a line, and those that have more the lines that are left, in
-// turn.
+// fit gives every row one line, and distributes the remaining lines in turn among the
+// rows that need more.
 func fit(rows []row, room int) []string {
 	give := make([]int, len(rows))
 	for i := range rows {
@@ -292,7 +292,7 @@ func fit(rows []row, room int) []string {
 	return out
 }
 
-// columns is how many columns of a terminal a text takes.
+// columns is the width of a text in terminal columns.
 func columns(s string) int {
 	n := 0
 	for _, r := range s {
@@ -306,7 +306,7 @@ func columns(s string) int {
 	return n
 }
 
-// cut is as much of a text as fits.
+// cut shortens a text to the given width.
 func cut(s string, room int) string {
 	if columns(s) <= room {
 		return s
@@ -324,7 +324,7 @@ func cut(s string, room int) string {
 	return b.String() + "…"
 }
 
-// wrap breaks a text into as many lines, at most.
+// wrap breaks a text into at most the given number of lines.
 func wrap(s string, room, most int) []string {
 	var out []string
 	for len(out) < most-1 && columns(s) > room {
@@ -338,7 +338,7 @@ func wrap(s string, room, most int) []string {
 	return append(out, cut(s, room))
 }
 
-// pad is a text in so many columns.
+// pad pads a text to the given width.
 func pad(s string, room int) string {
 	s = cut(s, room)
 	return s + strings.Repeat(" ", max(0, room-columns(s)))

@@ -11,13 +11,13 @@ import (
 	"mcpen/sandbox/finding"
 )
 
-// Level is how a trial ended.
+// Level is the result of a trial.
 type Level string
 
 // The levels.
 const (
-	Green Level = "green" // nothing to say
-	Amber Level = "amber" // something to know before it is used
+	Green Level = "green" // nothing to report
+	Amber Level = "amber" // something to know before use
 	Red   Level = "red"   // something that no honest program does
 )
 
@@ -31,14 +31,14 @@ type Reason struct {
 	When  string `json:"when,omitempty"`
 }
 
-// reasons are in this order, the gravest first.
+// order lists the codes of reasons, the gravest first.
 var order = []string{"canary-sent", "canary-shown", "canary-written", "decoy-read", "decoy-changed", "trap", "runs-own", "metadata", "scan", "orphan", "listens", "words", "debugs",
 	"malicious", "flood", "secret-elsewhere", "address", "secret-sent", "host", "telemetry", "name", "udp", "order", "decoy-expected", "workspace-secret", "settings", "listens-loopback", "loopback", "tool-program", "scripts", "deprecated", "young", "lookalike",
 	"no-conversation", "no-answer", "garbage", "stops", "trial-cut"}
 
-// Subject is what is tried.
+// Subject is the program on trial.
 type Subject struct {
-	Name         string   `json:"name"` // as it was asked for
+	Name         string   `json:"name"` // as the person named it
 	Version      string   `json:"version,omitempty"`
 	Publisher    string   `json:"publisher,omitempty"`
 	Published    string   `json:"published,omitempty"` // a date
@@ -46,19 +46,19 @@ type Subject struct {
 	Deprecated   string   `json:"deprecated,omitempty"`
 	Scripts      []string `json:"scripts,omitempty"`      // packages with install scripts, which did not run
 	Dependencies []string `json:"dependencies,omitempty"` // each name once
-	Packages     int      `json:"packages,omitempty"`     // that were installed: of one name there may be several
+	Packages     int      `json:"packages,omitempty"`     // number installed; several may have the same name
 	Bytes        int64    `json:"bytes,omitempty"`
 	Notes        []string `json:"notes,omitempty"`
 	Malicious    string   `json:"malicious,omitempty"`
 	Lookalike    string   `json:"lookalike,omitempty"`
 	Young        bool     `json:"young,omitempty"`
-	Declared     []string `json:"declared,omitempty"`  // hosts that a profile of it names
-	Variables    []string `json:"variables,omitempty"` // that it reads, and was given
+	Declared     []string `json:"declared,omitempty"`  // hosts that its profile names
+	Variables    []string `json:"variables,omitempty"` // variables that it reads, and was given
 	Command      []string `json:"command,omitempty"`
 	Root         string   `json:"root,omitempty"` // of the package, inside
 }
 
-// judge gives the reasons for the verdict.
+// judge collects the reasons for the verdict.
 func (r *Report) judge(run *Run) {
 	for _, f := range []func(*Run){r.judgeLeaks, r.judgeDecoys, r.judgeFiles, r.judgeProcesses, r.judgeNetwork, r.judgeWords, r.judgeSubject, r.judgeEnd} {
 		f(run)
@@ -81,7 +81,7 @@ func (r *Report) because(l Level, code, when, format string, args ...any) {
 	}
 }
 
-// tilde is a path of the desk's for a person.
+// tilde formats a path of the desk for a person.
 func (r *Report) tilde(p string) string {
 	if rest, ok := strings.CutPrefix(p, r.Desk.Home); ok && (rest == "" || rest[0] == '/') {
 		return "~" + rest
@@ -89,7 +89,7 @@ func (r *Report) tilde(p string) string {
 	return p
 }
 
-// judgeLeaks folds what was seen of one file in one place into one reason.
+// judgeLeaks merges the leaks of one file to one place into one reason.
 func (r *Report) judgeLeaks(run *Run) {
 	var done []Leak
 	for _, l := range r.Leaks {
@@ -131,8 +131,8 @@ func (r *Report) judgeLeak(lure lure, l Leak, what string) {
 	}
 }
 
-// services are the beginnings of the names of variables that hold a service's key, and
-// the ends of the names of its hosts.
+// services are the prefixes of variables that hold a service's key, and the domains of
+// its hosts.
 var services = []struct {
 	variables, hosts []string
 }{
@@ -148,7 +148,7 @@ var services = []struct {
 	{[]string{"HUGGINGFACE_", "HF_"}, []string{"huggingface.co", "hf.co"}},
 }
 
-// elsewhere reports whether the key of a well-known service went to somebody else.
+// elsewhere reports whether the key of a well-known service went to another host.
 func elsewhere(l Leak) bool {
 	host := l.Where[:max(0, strings.LastIndexByte(l.Where, ':'))]
 	for _, s := range services {
@@ -172,7 +172,7 @@ func (r *Report) judgeDecoys(run *Run) {
 		case t.How != "read", t.Quiet:
 		case t.Expected != "":
 			r.because(Amber, "decoy-expected", t.When, "%s (%s) was read, as %s does for everybody", name, t.What, t.Expected)
-		case lure.own: // dotenv, which many programs carry, reads it for everybody
+		case lure.own: // dotenv, which many programs contain, reads it for all of them
 			r.because(Amber, "workspace-secret", t.When, "%s (%s) was read, in the folder that it was started in", name, t.What)
 		default:
 			r.because(Red, "decoy-read", t.When, "%s (%s) was read%s", name, t.What, by)
@@ -198,7 +198,7 @@ func (r *Report) judgeFiles(run *Run) {
 	}
 }
 
-// telling are programs that do for others what they were told to.
+// telling are programs that act for another program.
 var telling = []string{"curl", "wget", "nc", "ncat", "socat", "ssh", "scp", "sh", "bash", "dash", "zsh", "powershell", "crontab", "at", "systemctl", "gpg", "security", "secret-tool", "base64", "python3", "perl"}
 
 func (r *Report) judgeProcesses(run *Run) {
@@ -239,12 +239,13 @@ func (r *Report) judgeProcesses(run *Run) {
 	}
 }
 
-// metadata are addresses and names of a cloud's service that gives out keys.
+// metadata are the addresses and names of a cloud's metadata service, which hands out
+// keys.
 var metadata = []string{"169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200", "metadata.google.internal", "metadata"}
 
 var metadataTools = []string{"boto", "@aws-sdk/", "aws-sdk", "google-auth", "gcp-metadata", "google-cloud", "@google-cloud/", "azure-identity", "@azure/identity", "aliyun", "@aws-cdk/"}
 
-// manyPorts of the loopback are a scan.
+// manyPorts is the number of loopback ports that counts as a scan.
 const manyPorts = 5
 
 func (r *Report) judgeNetwork(run *Run) {
@@ -285,8 +286,8 @@ func (r *Report) judgeNetwork(run *Run) {
 	}
 }
 
-// judgeNames tells of the names that were asked for and nothing else: what asks for
-// one sends the name.
+// judgeNames reports names that were only looked up: the question itself sends the
+// name.
 func (r *Report) judgeNames() {
 	by := map[string][]string{}
 	for _, n := range r.Names {
@@ -307,10 +308,10 @@ func (r *Report) judgeNames() {
 	}
 }
 
-// manyNeighbours are a scan of the network that somebody is in.
+// manyNeighbours is the number of private addresses that counts as a scan.
 const manyNeighbours = 4
 
-// judgeNeighbours tells of a scan of private addresses.
+// judgeNeighbours reports a scan of private addresses.
 func (r *Report) judgeNeighbours() {
 	var near []string
 	when := ""
@@ -324,7 +325,7 @@ func (r *Report) judgeNeighbours() {
 	}
 }
 
-// depends is the first dependency whose name begins with one of the words, or "".
+// depends returns the first dependency whose name begins with one of the words, or "".
 func (r *Report) depends(words []string) string {
 	for _, d := range r.Subject.Dependencies {
 		for _, w := range words {
@@ -339,7 +340,7 @@ func (r *Report) depends(words []string) string {
 func (r *Report) judgeWords(run *Run) {
 	for _, f := range r.Conversation.Findings {
 		switch {
-		case f.Hold && f.Kind == string(finding.FindOtherTool): // large servers have an order among their own
+		case f.Hold && f.Kind == string(finding.FindOtherTool): // a large server may prescribe an order of its own tools
 			r.because(Amber, "order", "", "%s: %s: “%s”", f.Of, f.Why, short(f.Words))
 		case f.Hold:
 			r.because(Red, "words", "", "%s: %s: “%s”", f.Of, f.Why, short(f.Words))
