@@ -100,10 +100,9 @@ func relayAs(kind string) {
 	}
 }
 
-// BenchmarkPing measures a request and its answer through nothing, and through a
-// relay in a process of its own: between pipes that are opened anew, between pipes
-// that are not and, as some clients have them, socket pairs; and with the server's
-// pipes as FDs, too.
+// BenchmarkPing measures a request and its answer without a relay, and through a relay
+// in a process of its own: between reopened pipes, between shared pipes and, as with
+// some clients, socket pairs; and with the server's pipes as FDs, too.
 func BenchmarkPing(b *testing.B) {
 	for name, as := range map[string]string{"bare": "server", "pipes": "relay", "sockets": "relay", "own": "own", "reopened": "reopened"} {
 		b.Run(name, func(b *testing.B) {
@@ -162,7 +161,7 @@ func benchSockets(b *testing.B) (*os.File, *os.File) {
 	return x, y
 }
 
-// BenchmarkLines measures what a line costs in one direction, without a peer.
+// BenchmarkLines measures the cost of a line in one direction, without a peer.
 func BenchmarkLines(b *testing.B) {
 	for name, size := range map[string]int{"100B": 100, "10KiB": 10 << 10, "1MiB": 1 << 20} {
 		b.Run(name, func(b *testing.B) {
@@ -182,7 +181,7 @@ type discard struct{}
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) Close() error                { return nil }
 
-// repeat reads as line, left times.
+// repeat yields line, left times.
 type repeat struct {
 	line []byte
 	at   int

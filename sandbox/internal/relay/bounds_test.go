@@ -11,10 +11,10 @@ import (
 	"mcpen/sandbox/internal/fault"
 )
 
-// A client that does not read must not cost memory for every line that somebody
-// would like to tell it.
+// A client that does not read must not cost memory for every line that mcpen would like
+// to send.
 func TestOffersAreBounded(t *testing.T) {
-	o := &outlet{done: make(chan struct{})} // nobody writes what is queued
+	o := &outlet{done: make(chan struct{})} // nobody writes the queue
 	o.change.L = &o.mu
 	line := bytes.Repeat([]byte{'x'}, 1023)
 	for range 3 * queueMax / 1024 {
@@ -46,8 +46,8 @@ func TestOffersAreBounded(t *testing.T) {
 	}
 }
 
-// A descriptor's number is somebody else's as soon as it is closed: a call that is
-// still under way would write there.
+// A closed descriptor's number may belong to another file at once: a call still in
+// progress would write there.
 func TestClosedDescriptorIsKeptWhileInUse(t *testing.T) {
 	open := func(fd int) bool { _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); return err == nil }
 	for _, owned := range []bool{true, false} {
@@ -61,7 +61,7 @@ func TestClosedDescriptorIsKeptWhileInUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		wake := f.wake
-		if first, second := f.enter(), f.enter(); !first || !second { // two calls are under way
+		if first, second := f.enter(), f.enter(); !first || !second { // two calls are in progress
 			t.Fatal("it is closed")
 		}
 		if err := f.Close(); err != nil {
@@ -89,7 +89,7 @@ func TestClosedDescriptorIsKeptWhileInUse(t *testing.T) {
 			unix.Close(ends[1])
 		}
 	}
-	// With no call under way Close closes at once, and says what came of it.
+	// With no call in progress Close closes at once, and returns the error.
 	var ends [2]int
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
@@ -104,8 +104,8 @@ func TestClosedDescriptorIsKeptWhileInUse(t *testing.T) {
 	unix.Close(ends[1])
 }
 
-// Every call that fails on the way to a descriptor that can be watched is told of,
-// and leaves nothing open.
+// Every failing call during the set-up of a watched descriptor is reported, and nothing
+// stays open.
 func TestDescriptorThatCannotBeWatched(t *testing.T) {
 	var ends [2]int
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
@@ -114,7 +114,7 @@ func TestDescriptorThatCannotBeWatched(t *testing.T) {
 	defer unix.Close(ends[0])
 	defer unix.Close(ends[1])
 	unheard, err := fault.Each([]uintptr{unix.SYS_EVENTFD2, unix.SYS_EPOLL_CREATE1, unix.SYS_EPOLL_CTL}, unix.EIO, func(c fault.Call) bool {
-		return c.Number != unix.SYS_EPOLL_CTL || c.Args[2] == uint64(ends[0]) // and not the runtime's own
+		return c.Number != unix.SYS_EPOLL_CTL || c.Args[2] == uint64(ends[0]) // not the runtime's own
 	}, func() error {
 		f, err := newFD(ends[0], false)
 		if err == nil {
@@ -140,8 +140,8 @@ func TestDescriptorThatCannotBeWatched(t *testing.T) {
 	}
 }
 
-// The id of a request may stand at the very end of a line that is too long: without
-// it whoever asked waits for ever.
+// The id of a request may be at the very end of an overlong line: without it the sender
+// would wait for ever.
 func TestLongLinesKeepBothEnds(t *testing.T) {
 	const id = `,"id":"the last"}`
 	for _, n := range []int{2 * sampleSize, 9 * sampleSize, 300 << 10} {
@@ -166,7 +166,7 @@ func TestLongLinesKeepBothEnds(t *testing.T) {
 	}
 }
 
-// pieces reads a text in pieces.
+// pieces yields a text in pieces.
 type pieces struct {
 	text string
 	most int
@@ -183,8 +183,8 @@ func (p *pieces) Read(b []byte) (int, error) {
 
 var errEnd = errors.New("the end")
 
-// Of the last lines of a server that dies the newest are kept, in number and in
-// bytes, and one that is too long alone is kept all the same.
+// Of a dying server's last lines the newest are kept, bounded in number and in bytes,
+// and a single overlong one is kept nevertheless.
 func TestHeldLinesAreBounded(t *testing.T) {
 	l := &lane{}
 	for i := range heldLines + 3 {

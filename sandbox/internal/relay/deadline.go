@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// deadline is one limit for several waits; it comes sooner once ctx is done.
+// deadline is one time limit for several waits; it shrinks once ctx is done.
 type deadline struct {
 	over chan struct{}
 	quit chan struct{}
@@ -22,7 +22,7 @@ func newDeadline(ctx context.Context, usual, rush time.Duration) deadline {
 	return d
 }
 
-// wait returns when c is closed or the time is over.
+// wait returns when c is closed or the time is up.
 func (d deadline) wait(c <-chan struct{}) {
 	select {
 	case <-c:
@@ -30,8 +30,8 @@ func (d deadline) wait(c <-chan struct{}) {
 	}
 }
 
-// until returns when f does or the time is over; f must return later, when
-// what it waits for is closed.
+// until returns when f does or the time is up. f must return later, once the thing it
+// waits for is closed.
 func (d deadline) until(f func()) {
 	done := make(chan struct{})
 	go func() { defer close(done); f() }()

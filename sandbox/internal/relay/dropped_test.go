@@ -8,9 +8,9 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// Inspect is not shown the lines that the relay itself refuses. The relay takes their
-// requests: the store would fill up with requests that were answered long ago, until
-// it takes no more.
+// Inspect does not see the lines that the relay itself refuses. The relay must take
+// their requests: otherwise the store would fill up with requests that were answered
+// long ago.
 func TestDropped(t *testing.T) {
 	g := newRig(t, func(c *Config) { c.MaxLine = 200 })
 	only := func(of *requests, id string) {
@@ -44,7 +44,7 @@ func TestDropped(t *testing.T) {
 		gets(g.clientOut, fmt.Sprint(id))
 		only(g.requests, "")
 	}
-	ask(4) // whose answer passes: nothing is dropped
+	ask(4) // its answer passes: nothing is dropped
 	g.send(g.serverOut, `{"jsonrpc":"2.0","id":4,"result":{}}`+"\n")
 	g.want(g.clientOut, `{"jsonrpc":"2.0","id":4,"result":{}}`+"\n")
 
@@ -62,8 +62,8 @@ func TestDropped(t *testing.T) {
 	only(g.requests, "")
 }
 
-// An answer that Inspect was shown and nobody passes on is replaced, although Inspect
-// took its request: by a line of Inspect's own, or else by the relay.
+// An answer that Inspect saw and that is not passed on is replaced, although Inspect
+// took its request: by a line from Inspect, or else by the relay.
 func TestRefusedAnswersAreReplacedOnce(t *testing.T) {
 	own := []byte(`{"jsonrpc":"2.0","id":"1","error":{"code":1,"message":"own"}}`)
 	for name, c := range map[string]struct {

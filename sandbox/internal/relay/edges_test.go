@@ -22,7 +22,7 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// sink is a writer that keeps what it gets, or refuses it.
+// sink is a writer that keeps its input, or refuses it.
 type sink struct {
 	bytes.Buffer
 	err error
@@ -38,7 +38,7 @@ func (s *sink) Write(p []byte) (int, error) {
 func (s *sink) WriteString(text string) (int, error) { return s.Write([]byte(text)) }
 func (s *sink) Close() error                         { return nil }
 
-// idle is a relay that nobody runs: its parts are called one by one.
+// idle is a relay that is not running: the test calls its parts.
 func idle(t *testing.T, client, server *sink, change func(*Config)) *Relay {
 	t.Helper()
 	c := Config{
@@ -63,7 +63,7 @@ func idle(t *testing.T, client, server *sink, change func(*Config)) *Relay {
 	return r
 }
 
-// What Inspect makes of a line is what arrives, even where it is a part of the line.
+// Inspect's version of a line arrives, even if it is a part of the line.
 func TestAPartOfALineIsForwarded(t *testing.T) {
 	const line = `{"jsonrpc":"2.0","method":"n","params":{}}`
 	g := newRig(t, func(c *Config) {
@@ -81,8 +81,8 @@ func TestAPartOfALineIsForwarded(t *testing.T) {
 	g.finish()
 }
 
-// Only a request that cannot be written is answered: an answer to a notification, or to
-// an answer, would be one that nobody asked for.
+// Only a request that cannot be written is answered: nobody asked for an answer to a
+// notification, or to an answer.
 func TestOnlyRequestsAreAnsweredWhereNobodyReads(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"jsonrpc":"2.0","method":"n"}`:                   "",
@@ -100,7 +100,8 @@ func TestOnlyRequestsAreAnsweredWhereNobodyReads(t *testing.T) {
 		if !isClosed(r.clientGone) {
 			t.Errorf("%s: the client is not gone", line)
 		}
-		// The other way round: a server that does not read is no client that is gone.
+		// The other way round: a server that does not read is not a client that is
+		// gone.
 		client := &sink{}
 		r = idle(t, client, &sink{err: unix.EPIPE}, nil)
 		r.line(Client, frame{raw: []byte(line + "\n"), line: []byte(line)})
@@ -136,7 +137,7 @@ func TestNobodyIsAnsweredTwice(t *testing.T) {
 	}
 }
 
-// Whether the last line had an end is looked at without keeping the next one out.
+// The check for an unfinished last line does not block the next line.
 func TestLookingAtAnOutletLeavesItOpen(t *testing.T) {
 	w := &sink{}
 	o := newOutlet(w)
@@ -180,7 +181,7 @@ func TestLookingAtAnOutletLeavesItOpen(t *testing.T) {
 	if o.unwritten() != 0 {
 		t.Error("something waits for nobody")
 	}
-	// The first error is the one that is told.
+	// The first error is the one that is reported.
 	bad := newOutlet(&sink{err: unix.EPIPE})
 	if err := bad.forward([]byte("x")); !errors.Is(err, unix.EPIPE) {
 		t.Errorf("%v", err)
@@ -194,8 +195,8 @@ func TestLookingAtAnOutletLeavesItOpen(t *testing.T) {
 	}
 }
 
-// After a flood the lines that were held back are told in order, and before the new one,
-// once there is room for them and as many more; and they take their room.
+// After a flood, the held lines are released in order, before the new one, once there
+// is room for them and as many more; and they use up that room.
 func TestLinesAreToldAgainAfterAFlood(t *testing.T) {
 	for tokens, opens := range map[int]bool{chatAgain: true, chatAgain - 1: false} {
 		var told []string
@@ -234,7 +235,7 @@ func TestLinesAreToldAgainAfterAFlood(t *testing.T) {
 	}
 }
 
-// stuck is a stderr that takes nothing until it is let go.
+// stuck is a stderr that accepts nothing until it is released.
 type stuck struct {
 	got  chan string
 	hold chan struct{}
@@ -242,8 +243,8 @@ type stuck struct {
 
 func (s *stuck) Write(p []byte) (int, error) { <-s.hold; s.got <- string(p); return len(p), nil }
 
-// Where stderr is not read the newest lines wait, in number and in bytes, and what was
-// left out is told with the next one.
+// If stderr is not read, the newest lines wait, bounded in number and in bytes, and the
+// next one reports the dropped ones.
 func TestWhatWaitsForStderrIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, c := range []struct {
@@ -273,7 +274,7 @@ func TestWhatWaitsForStderrIsBounded(t *testing.T) {
 			}
 		}
 	})
-	// A stderr that is gone takes nothing along: the log has what follows.
+	// A broken stderr affects nothing else: the log gets the rest.
 	var told []string
 	ch := newChatter(&sink{err: unix.EPIPE}, func(e audit.Event) { told = append(told, e.Subject) })
 	ch.show("first")
@@ -284,7 +285,7 @@ func TestWhatWaitsForStderrIsBounded(t *testing.T) {
 	}
 }
 
-// A long line of the server's is cut where it is shown, and says by how much.
+// A long line of the server's is cut for display, with a note of how much.
 func TestLongLinesAreCutWhereTheyAreShown(t *testing.T) {
 	x := func(n int) []byte { return bytes.Repeat([]byte("x"), n) }
 	for _, c := range []struct {
@@ -300,7 +301,7 @@ func TestLongLinesAreCutWhereTheyAreShown(t *testing.T) {
 	}
 }
 
-// A relay without one of its parts would lose lines without a word.
+// A relay without one of its parts would lose lines silently.
 func TestEveryEndIsNeeded(t *testing.T) {
 	whole := func() Config {
 		e := nopCloser{io.Discard}
@@ -333,7 +334,7 @@ func TestEveryEndIsNeeded(t *testing.T) {
 	}
 }
 
-// The words by which a log and an error name sides and steps.
+// The names of sides and steps in a log and in errors.
 func TestWordsForSidesAndSteps(t *testing.T) {
 	for side, want := range map[Side]string{0: "nobody", Client: "the client", Server: "the server", 3: "nobody"} {
 		if got := side.String(); got != want {
@@ -352,8 +353,8 @@ func TestWordsForSidesAndSteps(t *testing.T) {
 	}
 }
 
-// Messages of a batch are answered one by one, up to a bound; what is no array of
-// objects is no batch.
+// Messages of a batch are answered one by one, up to a bound. A line that is not an
+// array of objects is not a batch.
 func TestElementsOfABatch(t *testing.T) {
 	for line, want := range map[string]int{
 		`[]`: 0, `[{}]`: 1, `[{"a":1},{"b":[]}]`: 2, `[1]`: 0, `[{},1]`: 0, `[{},`: 0, `[`: 0, ``: 0, `x`: 0, `[info] ready`: 0, `[{}] and more`: 1,
@@ -371,12 +372,12 @@ func TestElementsOfABatch(t *testing.T) {
 	}
 }
 
-// nothing is a reader that never gives anything, and no error either.
+// nothing is a reader that never returns anything, nor an error.
 type nothing struct{ calls int }
 
 func (n *nothing) Read([]byte) (int, error) { n.calls++; return 0, nil }
 
-// A reader that gives nothing, time after time, is at an end.
+// A reader that repeatedly returns nothing counts as ended.
 func TestAReaderThatGivesNothingEnds(t *testing.T) {
 	r := &nothing{}
 	if _, err := newLines(r, 100).next(); !errors.Is(err, io.ErrNoProgress) || r.calls != 100 {
@@ -393,7 +394,8 @@ func TestAReaderThatGivesNothingEnds(t *testing.T) {
 	}
 }
 
-// Whether a client is there, and how much it left unread, is asked of what can tell.
+// The checks for a present client and for unread bytes work on every end that supports
+// them.
 func TestWhatCanBeAskedOfAnEnd(t *testing.T) {
 	r, w := pipe(t)
 	if hungUp(w) || waiting(r) != 0 {
@@ -431,8 +433,7 @@ func TestWhatCanBeAskedOfAnEnd(t *testing.T) {
 	}
 }
 
-// Every call that fails on the way of a line is told of, and one that was only
-// interrupted is made again.
+// Every failing call on a line's way is reported, and an interrupted one is repeated.
 func TestCallsOfADescriptorThatFail(t *testing.T) {
 	r, w := rawPipe(t)
 	read, write := fdOf(t, r), fdOf(t, w)
@@ -495,7 +496,7 @@ type dead struct{ forever chan struct{} }
 func (d dead) Write([]byte) (int, error) { <-d.forever; return 0, io.ErrClosedPipe }
 func (d dead) Close() error              { return nil }
 
-// An end that does not let go is said, and the launcher ends all the same: within two
+// An end that never returns is reported, and the launcher ends nevertheless: within two
 // seconds, and at once in a hurry.
 func TestAnEndThatDoesNotLetGo(t *testing.T) {
 	for hurry, least := range map[bool]time.Duration{false: lastTime, true: leaveTime} {
@@ -531,12 +532,12 @@ func TestAnEndThatDoesNotLetGo(t *testing.T) {
 	}
 }
 
-// Where the relay may say something to a client that reads, it arrives between lines.
+// An offered line arrives at a client that reads, between other lines.
 func TestAnOfferArrives(t *testing.T) {
 	client := &sink{}
 	r := idle(t, client, &sink{}, nil)
 	r.Offer([]byte(`{"a":1}`))
-	for r.toClient.empty(); client.Len() == 0; { // by itself, behind nothing else
+	for r.toClient.empty(); client.Len() == 0; { // by itself, after nothing else
 		time.Sleep(time.Millisecond)
 		r.toClient.empty()
 	}
@@ -547,8 +548,8 @@ func TestAnOfferArrives(t *testing.T) {
 	}
 }
 
-// Who reads stderr sees whose a line is: the server's own does not pass for a hint of
-// mcpen's, and mcpen's is not taken for the server's.
+// A reader of stderr can tell whose a line is: a server's line does not pass for a hint
+// by mcpen, and mcpen's does not count as the server's.
 func TestWhoseALineOfStderrIs(t *testing.T) {
 	var told []audit.Event
 	shown := &sink{}
@@ -567,8 +568,8 @@ func TestWhoseALineOfStderrIs(t *testing.T) {
 	}
 }
 
-// A peer that went away with something unread has ended the conversation, and is no
-// failure of this side's.
+// A peer that leaves with unread data has ended the conversation, and that is no
+// failure of this side.
 func TestAPeerThatResets(t *testing.T) {
 	for what, leave := range map[string]func(peer int){
 		"unread bytes": func(peer int) { unix.Close(peer) },
@@ -602,8 +603,8 @@ func TestAPeerThatResets(t *testing.T) {
 	}
 }
 
-// A socket is written to without waiting in the kernel, where Close could not end it, and
-// without a signal where nobody reads.
+// Writes to a socket never wait in the kernel, where Close could not end them, and
+// raise no signal if nobody reads.
 func TestASocketIsWrittenToWithoutWaiting(t *testing.T) {
 	a, b := socketpair(t, 0)
 	defer unix.Close(b)
@@ -622,8 +623,8 @@ func TestASocketIsWrittenToWithoutWaiting(t *testing.T) {
 	}
 }
 
-// Who waits for an answer that is no JSON is found by what can be seen of it: its id, or
-// that nobody else waits; text of the server's is nobody's answer.
+// The request that an invalid answer belongs to is found by its visible id, or because
+// it is the only one; a server's text is nobody's answer.
 func TestWhoseABrokenLineIs(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"jsonrpc":"2.0","result":{"x":NaN}}`: "7", `{"jsonrpc":"2.0","error":{"code":NaN}}`: "7", `{"jsonrpc":"2.0","other":NaN}`: "", `{"result":{"x":NaN}}`: "", `a "result" of nothing`: "",

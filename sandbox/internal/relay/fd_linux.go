@@ -10,25 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FD reads and writes a descriptor that somebody else may share: a pipe, a
-// socket, a file, a terminal, /dev/null. It never touches the descriptor's
-// flags. O_NONBLOCK belongs to the open file description, so setting it here
-// would set it for the client, too (fcntl(2)), and one that the client set is
-// met by waiting.
+// FD reads and writes a descriptor that another process may share: a pipe, a socket, a
+// file, a terminal, /dev/null. It never changes the descriptor's flags. O_NONBLOCK
+// belongs to the open file description, so setting it here would set it for the client,
+// too (fcntl(2)). If the client has set it, FD waits.
 //
-// A Read waits in the runtime's poller, which wants O_NONBLOCK; so it is given
-// an epoll instance of our own that watches the descriptor, and is readable when
-// the descriptor is (epoll(7)). A thread that waits in read(2) or poll(2) would
-// do as well, but a message that goes through two threads on two processors
-// costs 20 to 60 µs more. A Write that has to wait does so in poll(2).
+// A Read waits in the runtime's poller, which needs O_NONBLOCK. So FD gives the poller
+// an epoll instance of its own that watches the descriptor, and is readable when the
+// descriptor is (epoll(7)). A thread could instead wait in read(2) or poll(2), but a
+// message that passes through two threads on two processors costs 20 to 60 µs more. A
+// Write that must wait does so in poll(2).
 //
-// Reads and writes may run at once with each other and with Close, which ends
-// them.
+// Reads, writes and Close may run at the same time; Close ends the others.
 type FD struct {
 	fd    int
 	owned bool
 	sock  bool
-	watch *os.File        // the epoll instance; nil where the descriptor is always ready
+	watch *os.File        // the epoll instance; nil if the descriptor is always ready
 	raw   syscall.RawConn // of watch
 	wake  int             // an eventfd that Close makes readable
 
@@ -40,12 +38,12 @@ type FD struct {
 // Borrow returns an FD whose Close leaves fd open: for stdin, stdout, stderr.
 func Borrow(fd int) (*FD, error) { return newFD(fd, false) }
 
-// Reopen opens the pipe behind a descriptor anew, to read or to write (O_RDONLY,
-// O_WRONLY): O_NONBLOCK is of that opening alone then, the client's stays as it is,
-// and the runtime's own poller can wait for it, at 5 µs less for a message than an
-// epoll instance within. It is an error for all that is no pipe, for a pipe of
-// another user's, and without /proc; there is Borrow for all of these. The
-// descriptor stays open, and the caller closes the file.
+// Reopen opens the pipe behind a descriptor again, to read or to write (O_RDONLY,
+// O_WRONLY). O_NONBLOCK then applies only to the new open file description, the
+// client's does not change, and the runtime's own poller can wait for it, which takes 5
+// µs less for a message than a nested epoll instance. Reopen fails for anything but a
+// pipe, for another user's pipe, and without /proc; use Borrow for these. The
+// descriptor stays open. The caller must close the file.
 func Reopen(fd, how int) (*os.File, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -76,8 +74,8 @@ func newFD(fd int, owned bool) (*FD, error) {
 	return f, nil
 }
 
-// observe sets watch. What cannot be watched, as a file or a descriptor that is
-// not open, never makes a Read wait.
+// observe sets watch. A descriptor that cannot be watched, such as a file or a closed
+// one, never makes a Read wait.
 func (f *FD) observe() error {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -99,9 +97,9 @@ func (f *FD) observe() error {
 	return err
 }
 
-// Read reads what is there, at least one byte. A descriptor that is not open
-// gives io.EOF, for a client that starts a program with a closed stdin means
-// just that; so does a peer that reset the connection.
+// Read reads the available bytes, at least one. A closed descriptor gives io.EOF, since
+// a client that starts a program with a closed stdin means that; so does a peer that
+// reset the connection.
 func (f *FD) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -143,7 +141,7 @@ func (f *FD) readSome(p []byte) (n int, err error) {
 	}
 }
 
-// ready is unix.EAGAIN unless the descriptor is, or is broken.
+// ready returns unix.EAGAIN unless the descriptor is ready, or broken.
 func (f *FD) ready(events int16) error {
 	fds := [...]unix.PollFd{{Fd: int32(f.fd), Events: events}}
 	n, err := unix.Poll(fds[:], 0)
@@ -153,9 +151,9 @@ func (f *FD) ready(events int16) error {
 	return err
 }
 
-// Write writes all of p or returns how much of it was written and why not more.
-// It returns an error that is unix.EPIPE where nobody reads any more; no
-// SIGPIPE reaches the program's default action, for the Go runtime handles it.
+// Write writes all of p, or returns the number of bytes written and the reason. The
+// error is unix.EPIPE if nobody reads any more. SIGPIPE does not end the program, since
+// the Go runtime handles it.
 func (f *FD) Write(p []byte) (int, error) {
 	if !f.enter() {
 		return 0, os.ErrClosed
@@ -179,9 +177,9 @@ func (f *FD) Write(p []byte) (int, error) {
 	return done, nil
 }
 
-// writeSome writes what can be written without blocking. A socket can be told
-// so for one call; a pipe that poll(2) calls writable takes PIPE_BUF bytes
-// (pipe(7)), and this many do no harm elsewhere.
+// writeSome writes as much as possible without blocking. A socket has a flag for that;
+// a pipe that poll(2) reports as writable accepts PIPE_BUF bytes (pipe(7)), and this
+// number is harmless elsewhere.
 func (f *FD) writeSome(p []byte) (int, error) {
 	if f.sock {
 		return unix.SendmsgN(f.fd, p, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
@@ -194,7 +192,7 @@ func (f *FD) writeSome(p []byte) (int, error) {
 
 const pipeBuf = 4096 // PIPE_BUF of linux/limits.h
 
-// wait returns when the descriptor is ready or will report why it never is.
+// wait returns when the descriptor is ready, or will report why it never is.
 func (f *FD) wait(events int16) error {
 	fds := [...]unix.PollFd{{Fd: int32(f.fd), Events: events}, {Fd: int32(f.wake), Events: unix.POLLIN}}
 	for {
@@ -219,8 +217,8 @@ func (f *FD) hungUp() bool {
 	return pollGone(f.fd)
 }
 
-// Close ends calls that wait and makes later ones fail with os.ErrClosed. It
-// does not wait for them; the last one closes what is to be closed.
+// Close ends waiting calls and makes later ones fail with os.ErrClosed. It does not
+// wait for them; the last one closes the descriptors.
 func (f *FD) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -252,7 +250,7 @@ func (f *FD) leave() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.calls--; f.calls == 0 && f.closed {
-		_ = f.release() // an error would be EBADF or EIO of something nobody uses any more
+		_ = f.release() // an error would be EBADF or EIO of a descriptor that nobody uses any more
 	}
 }
 

@@ -23,7 +23,7 @@ func fdOf(t *testing.T, fd int) *FD {
 	return f
 }
 
-// pairs are the kinds of stdio that clients hand over: two connected ends.
+// pairs are the kinds of stdio that clients use: two connected ends.
 var pairs = map[string]func(t *testing.T) (r, w int){
 	"pipe": func(t *testing.T) (int, int) {
 		var p [2]int
@@ -62,8 +62,8 @@ func flags(t *testing.T, fd int) int {
 	return n
 }
 
-// More than any kernel buffer goes through, and the flags that the client
-// shares are what they were.
+// More data than any kernel buffer holds passes, and the flags that the client shares
+// do not change.
 func TestFDCarriesEveryKind(t *testing.T) {
 	for name, pair := range pairs {
 		t.Run(name, func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestFDCloseEndsWhatWaits(t *testing.T) {
 	}
 }
 
-// Nobody reads any more: an error, and not the end of the program by SIGPIPE.
+// Without a reader a write is an error, and SIGPIPE does not end the program.
 func TestFDWriteWithoutReader(t *testing.T) {
 	for name, pair := range pairs {
 		t.Run(name, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestFDWriteWithoutReader(t *testing.T) {
 	}
 }
 
-// A client may end its writing and still read (shutdown(2)).
+// A client may close its writing side and still read (shutdown(2)).
 func TestFDHalfClosed(t *testing.T) {
 	ours, theirs := socketpair(t, 0)
 	defer unix.Close(theirs)
@@ -176,7 +176,7 @@ func TestFDOfFilesAndNothing(t *testing.T) {
 	if n, err := io.WriteString(f, text); n != len(text) || err != nil {
 		t.Errorf("/dev/null: %d, %v", n, err)
 	}
-	nothing, err := Borrow(1 << 20) // a number that no descriptor has
+	nothing, err := Borrow(1 << 20) // a number without a descriptor
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestFDOfFilesAndNothing(t *testing.T) {
 	}
 }
 
-// A person at a terminal may play the client.
+// A person at a terminal may act as the client.
 func TestFDOfTerminal(t *testing.T) {
 	master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -219,7 +219,7 @@ func TestFDOfTerminal(t *testing.T) {
 	if _, err := io.WriteString(f, "pong\n"); err != nil {
 		t.Errorf("write: %v", err)
 	}
-	var shown string // what was typed is echoed ahead of it
+	var shown string // the terminal echoes the typed text before it
 	for !strings.HasSuffix(shown, "pong\r\n") {
 		n, err := unix.Read(master, buf)
 		if err != nil {
@@ -229,8 +229,8 @@ func TestFDOfTerminal(t *testing.T) {
 	}
 }
 
-// A client's pipe is opened anew: its own flags stay as they are, for whoever
-// shares it, and both ends are told of the other's end as ever.
+// A client's pipe is reopened: its own flags do not change for other users of it, and
+// both ends still see the other's end.
 func TestReopenLeavesTheClientsPipeAlone(t *testing.T) {
 	r, w := rawPipe(t)
 	out, err := Reopen(w, unix.O_WRONLY)
@@ -273,7 +273,7 @@ func TestReopenedPipeWithoutReaders(t *testing.T) {
 	unix.Close(w)
 }
 
-// Whoever closes it while somebody waits is not left waiting.
+// Closing a reopened pipe wakes its readers.
 func TestReopenedPipeIsClosed(t *testing.T) {
 	r, w := rawPipe(t)
 	defer unix.Close(w)

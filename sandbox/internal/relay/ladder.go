@@ -7,35 +7,33 @@ import (
 	"time"
 )
 
-// Process is the server as its end concerns the relay.
+// Process is the relay's view of the server's process.
 type Process struct {
-	Signal func(os.Signal) error // an error means that nobody was there to get it
-	Done   <-chan struct{}       // closed once the server and all that it started are gone
-	Status func() string         // how it ended, as in "was killed by SIGSEGV"; called behind Done, may be nil
+	Signal func(os.Signal) error // an error means that the process is gone
+	Done   <-chan struct{}       // closed once the server and all of its descendants are gone
+	Status func() string         // how it ended, as in "was killed by SIGSEGV"; called after Done, may be nil
 }
 
-// Ladder is how a server is ended, each step harder than the one before: close
-// its stdin, wait Grace, SIGTERM, wait Term, SIGKILL, wait Last. It is the order
-// that MCP's stdio transport asks of clients. In a hurry the first two steps
-// come at once and SIGKILL follows after Rush. Where the client closed its end
-// the server first has the time to answer, see settle, and Grace begins anew with
-// each of its lines.
+// Ladder holds the times for ending a server, each step harder than the one before:
+// close its stdin, wait Grace, SIGTERM, wait Term, SIGKILL, wait Last. MCP's stdio
+// transport asks clients for this order. In a hurry the first two steps come at once
+// and SIGKILL follows after Rush. If the client closed its end, the server first gets
+// time to answer (see settle), and Grace restarts with each of its lines.
 type Ladder struct {
-	Finish time.Duration // what answers, and the client's reading of them, may take once one side ended
-	Grace  time.Duration // between the end of stdin and SIGTERM
-	Term   time.Duration // between SIGTERM and SIGKILL
+	Finish time.Duration // for answers, and for the client to read them, once one side has ended
+	Grace  time.Duration // from the end of stdin to SIGTERM
+	Term   time.Duration // from SIGTERM to SIGKILL
 	Rush   time.Duration // the same, in a hurry
-	Last   time.Duration // what SIGKILL may take
+	Last   time.Duration // for SIGKILL to take effect
 }
 
-// DefaultLadder is what the usual clients grant, or less where they grant less:
-// Claude Code kills half a second after its first signal, so that everything
-// must be gone 400 ms behind it. SIGKILL takes a few milliseconds, and seconds on a
-// machine that has no processor to spare; giving up sooner helps nobody.
+// DefaultLadder has the times that the usual clients grant, or less if they grant less:
+// Claude Code kills half a second after its first signal, so everything must be gone
+// within 400 ms. SIGKILL takes a few milliseconds, and seconds on an overloaded
+// machine; giving up sooner helps nobody.
 var DefaultLadder = Ladder{Finish: 5 * time.Minute, Grace: 2 * time.Second, Term: 2 * time.Second, Rush: 250 * time.Millisecond, Last: 10 * time.Second}
 
-// Step is how far the ladder was climbed. The zero Step is the ground: the
-// server ended by itself.
+// Step is the last step taken. The zero Step means that the server ended by itself.
 type Step int
 
 // The steps.
@@ -51,10 +49,9 @@ func (s Step) String() string {
 	return [...]string{"ended by itself", "ended when its input ended", "ended after SIGTERM", "ended after SIGKILL"}[s]
 }
 
-// Climb ends the server and returns the step that did it. hurry, once it is
-// closed, compresses what is left of the way. grace waits for Grace. A server that
-// is there after the last step is an error; a signal that cannot be sent is not,
-// for Done decides.
+// Climb ends the server and returns the step that succeeded. Closing hurry shortens the
+// remaining steps. grace waits for Grace. A server that survives the last step is an
+// error. A signal that cannot be sent is not, since Done decides.
 func (l Ladder) Climb(p Process, closeStdin func() error, hurry <-chan struct{}, grace waiter) (Step, error) {
 	select {
 	case <-p.Done:
@@ -83,8 +80,8 @@ func (l Ladder) Climb(p Process, closeStdin func() error, hurry <-chan struct{},
 	return Killed, nil
 }
 
-// lastLines is what a client may take to read the last lines, in a hurry: as long
-// as the server had, where that is more than usual.
+// lastLines is the time for a client to read the last lines, in a hurry: the server's
+// time, if that is longer than usual.
 func (l Ladder) lastLines() time.Duration {
 	if l.Rush > DefaultLadder.Rush {
 		return l.Rush
@@ -92,7 +89,7 @@ func (l Ladder) lastLines() time.Duration {
 	return rushTime
 }
 
-// waiter waits for done, at most d, and not when there is hurry.
+// waiter waits for done, at most d, and stops early on hurry.
 type waiter func(done, hurry <-chan struct{}, d time.Duration) (over, hurried bool)
 
 // wait is the plain waiter.

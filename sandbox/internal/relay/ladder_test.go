@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestLadder plays servers that leave at different steps, with the clock of
-// synctest, and holds the moments at which each step was taken.
+// TestLadder plays servers that exit at different steps, with synctest's clock, and
+// checks the time of each step.
 func TestLadder(t *testing.T) {
 	l := Ladder{Grace: 2 * time.Second, Term: 3 * time.Second, Rush: 250 * time.Millisecond, Last: time.Second}
 	never := time.Hour
@@ -61,8 +61,8 @@ func TestLadder(t *testing.T) {
 	}
 }
 
-// Claude Code sends SIGINT and kills half a second later: what the ladder and
-// the relay behind it may take must fit in 400 ms.
+// Claude Code sends SIGINT and kills half a second later: the ladder and the relay's
+// end together must fit in 400 ms.
 func TestHurryFitsWhatClientsGrant(t *testing.T) {
 	if sum := DefaultLadder.Rush + rushTime + leaveTime; sum > 400*time.Millisecond {
 		t.Errorf("a hurried end may take %v", sum)

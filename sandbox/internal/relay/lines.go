@@ -6,27 +6,25 @@ import (
 	"runtime/debug"
 )
 
-// Sizes of what a direction keeps while nothing happens and of what is kept of
-// a line that is too long to be kept whole.
+// Sizes of a direction's idle buffer, and of the samples of an overlong line.
 const (
 	idleBuffer = 12 << 10
 	sampleSize = 4 << 10
 
-	// A buffer beyond this is an expanse. What was made of the line is given back to
-	// the system with it, at once, which takes a millisecond: without garbage to
-	// collect, the runtime would keep it for minutes, and there is a launcher for
-	// every server.
+	// A larger buffer is an expanse. It is returned to the system with the line's data,
+	// at once, which takes a millisecond: the runtime would keep it for minutes if
+	// there is no garbage to collect, and each server has a launcher.
 	largeBuffer = 1 << 20
 )
 
-// frame is one line as it came. Its slices die at the next call of next.
+// frame is one line as received. Its slices are valid until the next call of next.
 type frame struct {
-	raw  []byte // with the bytes that ended it
+	raw  []byte // with its end bytes
 	line []byte // without them; a \r before the \n belongs to the end, not to the line
-	long *long  // set instead of raw and line when the line was longer than the limit
+	long *long  // set instead of raw and line for a line over the limit
 }
 
-// unmark takes off the byte order mark that some runtimes write first.
+// unmark removes the byte order mark that some runtimes write first.
 func (f *frame) unmark() {
 	mark := []byte("\ufeff")
 	if bytes.HasPrefix(f.line, mark) {
@@ -34,34 +32,34 @@ func (f *frame) unmark() {
 	}
 }
 
-// long is what is left of a line that was thrown away while it streamed by.
+// long is the rest of a line that was discarded while it arrived.
 type long struct {
 	head, tail []byte // its first and last bytes, at most sampleSize each; they may overlap
 	size       int64
 }
 
-// lines cuts what r gives into lines at 0x0A and at nothing else. Whatever
-// stands behind the last 0x0A is a line too, and its raw bytes say that it was
-// not ended. The buffer doubles for a long line, each byte is searched once,
-// and the buffer is given back once the line was taken. A very long line lies in
-// memory of its own, which need not be copied to grow. Whoever is done closes it.
+// lines splits r's data into lines at 0x0A and at nothing else. The bytes after the
+// last 0x0A form a line too, and its raw bytes show that it has no end. The buffer
+// doubles for a long line, each byte is searched once, and the buffer is freed after
+// the line. A very long line lies in a mapping of its own, which grows without a copy.
+// The user must close lines.
 type lines struct {
 	r    io.Reader
-	max  int // longest line, its end not counted
+	max  int // longest line, without its end
 	buf  []byte
-	at   int // first byte not handed out
-	seen int // bytes behind at that hold no 0x0A
-	n    int // end of what was read
+	at   int // first byte not returned yet
+	seen int // bytes after at without a 0x0A
+	n    int // end of the data read
 	err  error
-	wide *expanse // what buf is of, where a line was very long; nil before there was one
+	wide *expanse // the mapping of buf for a very long line; nil before the first one
 }
 
 func newLines(r io.Reader, max int) *lines {
 	return &lines{r: r, max: max, buf: make([]byte, min(idleBuffer, max+1))}
 }
 
-// next returns the next line, or the reader's error once every line was
-// returned; a reader that keeps giving nothing ends with io.ErrNoProgress.
+// next returns the next line, or the reader's error after the last line. A reader that
+// repeatedly returns nothing ends with io.ErrNoProgress.
 func (l *lines) next() (frame, error) {
 	l.shrink()
 	for {
@@ -83,7 +81,7 @@ func (l *lines) next() (frame, error) {
 	}
 }
 
-// take hands out the next n bytes as a line.
+// take returns the next n bytes as a line.
 func (l *lines) take(n int, ended bool) frame {
 	raw := l.buf[l.at : l.at+n : l.at+n]
 	l.at, l.seen = l.at+n, 0
@@ -97,7 +95,7 @@ func (l *lines) take(n int, ended bool) frame {
 	return frame{raw: raw, line: bytes.TrimSuffix(line, []byte{'\r'})}
 }
 
-// discard reads on to the end of a line that is too long and keeps its two ends.
+// discard reads to the end of an overlong line and keeps its two ends.
 func (l *lines) discard() (frame, error) {
 	rest := l.buf[l.at:l.n]
 	over := &long{head: sample(rest, false), tail: sample(rest, true), size: int64(len(rest))}
@@ -130,8 +128,8 @@ func sample(b []byte, last bool) []byte {
 	return bytes.Clone(b[:n])
 }
 
-// room makes place behind n: by moving what is left to the front, or by doubling up
-// to one byte more than the longest line and its end.
+// room makes room after n: it moves the data to the front, or doubles the buffer, up to
+// one byte more than the longest line and its end.
 func (l *lines) room() {
 	if l.n < len(l.buf) {
 		return
@@ -153,8 +151,8 @@ func (l *lines) room() {
 	l.buf = grown
 }
 
-// shrink gives a large buffer back when what is left of it fits a small one, and that
-// of a very long line that was taken when more is left.
+// shrink frees a large buffer if the rest of the data fits a small one, and the memory
+// of a very long line that was taken.
 func (l *lines) shrink() {
 	if l.at == l.n {
 		l.at, l.n = 0, 0
@@ -178,7 +176,7 @@ func (l *lines) shrink() {
 	}
 }
 
-// close gives everything back. Nothing of what next returned may be used any more.
+// close frees all memory. The slices that next returned are invalid afterwards.
 func (l *lines) close() { l.wide.close() }
 
 // fill reads once.

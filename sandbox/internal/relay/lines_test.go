@@ -13,7 +13,7 @@ import (
 	"testing/iotest"
 )
 
-// chunks reads data in pieces whose lengths are taken from sizes in turn.
+// chunks yields data in pieces whose lengths come from sizes in turn.
 type chunks struct {
 	data  []byte
 	sizes []byte
@@ -34,8 +34,8 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// FuzzLines: whatever the chunking, the lines put together are the bytes that
-// came, each ends at its only 0x0A, and none within the limit is lost.
+// FuzzLines: for any chunking, the joined lines are the input, each ends at its only
+// 0x0A, and none within the limit is lost.
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("a\nb\r\n\n\u2028c\n"), []byte{0}, uint16(100))
 	f.Add([]byte("no end"), []byte{2, 1}, uint16(6))
@@ -45,7 +45,7 @@ func FuzzLines(f *testing.F) {
 		l := newLines(&chunks{data: data, sizes: sizes}, int(max))
 		for _, want := range bytes.SplitAfter(data, []byte{'\n'}) {
 			if len(want) == 0 {
-				continue // behind a last 0x0A there is no line
+				continue // after a last 0x0A there is no line
 			}
 			got, err := l.next()
 			if err != nil {
@@ -115,7 +115,7 @@ func TestLinesGiveTheirBufferBack(t *testing.T) {
 	}
 }
 
-// A line that is too long must not be kept while it streams by.
+// An overlong line must not be kept while it arrives.
 func TestLinesDiscardInBoundedMemory(t *testing.T) {
 	const limit = 1 << 20
 	l := newLines(io.MultiReader(io.LimitReader(ones{}, 64<<20), strings.NewReader("\nnext\n")), limit)
@@ -154,8 +154,8 @@ func TestLinesAtTheLimit(t *testing.T) {
 	}
 }
 
-// Very long lines come as they are, whatever stands behind them, and what they took
-// is given back: there is a launcher for every server.
+// Very long lines arrive unchanged, whatever follows them, and their memory is freed:
+// each server has a launcher.
 func TestVeryLongLines(t *testing.T) {
 	sizes := []int{10, 3 << 20, 5, 0, largeBuffer, largeBuffer - 1, largeBuffer + 1, 7 << 20, 100, 100, 100, 8<<20 + 1, 8 << 20, 3, 2 << 20, 2 << 20, 1}
 	var all bytes.Buffer
@@ -213,7 +213,7 @@ func TestVeryLongLines(t *testing.T) {
 	}
 }
 
-// resident is how many pages of an expanse there is memory for (proc_pid_pagemap(5)).
+// resident is the number of an expanse's pages in memory (proc_pid_pagemap(5)).
 func resident(t *testing.T, e *expanse) int {
 	t.Helper()
 	var at, page uint64 = 0, uint64(os.Getpagesize())

@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	tailSearch = 512  // bytes at the end of a line in which an id is looked for
+	tailSearch = 512  // bytes at the end of a line that are searched for an id
 	maxBatch   = 1000 // messages of a batch that are answered one by one
 )
 
-// tooLong refuses a line that was longer than the limit and sees to it that
-// nobody waits for it.
+// tooLong refuses a line over the limit and makes sure that nobody waits for it.
 func (r *Relay) tooLong(from Side, l *long) {
 	m := l.peek()
 	message := fmt.Sprintf("a line of %d bytes is over the limit of %d", l.size, r.MaxLine)
 	r.refused(from, m, "too long", fmt.Sprintf("%s from %s was not passed on: %s", what(m), from, message))
 	switch {
 	case from == Server && m.ID == nil && m.Kind != rpc.Notification:
-		// One request in flight and no id to be seen: it can only be that one.
+		// One request is in flight and no id is visible: the line can only be its
+		// answer.
 		m = rpc.Message{Kind: rpc.Response, ID: r.Requests.Only()}
 	case from == Server && m.Kind == rpc.Invalid:
 		m.Kind = rpc.Response
@@ -39,13 +39,13 @@ func what(m rpc.Message) string {
 	return "the " + m.Kind.String()
 }
 
-// peek finds out what it can of a line of which only the ends are left. The
-// kind is Invalid and the id nil where that is in doubt.
+// peek extracts as much as possible from the two ends of a line. In doubt the kind is
+// Invalid and the id nil.
 func (l *long) peek() rpc.Message {
-	front, _ := rpc.View(l.head) // never whole: it tells the members that were
+	front, _ := rpc.View(l.head) // never complete: it reports the members so far
 	m := rpc.Message{Kind: front.Kind, ID: front.ID}
 	if m.ID != nil && rpc.Offset(l.head, m.ID)+len(m.ID) == len(l.head) {
-		m.ID = nil // a number that may go on
+		m.ID = nil // a number that may continue
 	}
 	back, ok := l.back()
 	if ok {
@@ -70,10 +70,9 @@ func (l *long) peek() rpc.Message {
 	return m
 }
 
-// back reads the last members of a line as if the object began with them. The
-// braces must come out even, so members of an inner object are not taken for
-// those of the message; and where a reading began inside a string, quotes and
-// names change places, which is no JSON.
+// back reads the last members of a line as if the object began with them. The braces
+// must balance, so members of an inner object do not count as the message's. If the
+// reading began inside a string, quotes and names are swapped, which is not JSON.
 func (l *long) back() (rpc.Message, bool) {
 	tail := bytes.TrimRight(l.tail, " \t\r")
 	tail = tail[max(0, len(tail)-tailSearch):]
@@ -86,18 +85,18 @@ search:
 		switch reason(err) {
 		case rpc.Syntax, rpc.NotObject, rpc.Trailing:
 			continue
-		case "", rpc.BadVersion, rpc.NoMember, rpc.NoID: // the front has those
+		case "", rpc.BadVersion, rpc.NoMember, rpc.NoID: // the front has them
 			return m, true
-		default: // whole, but in doubt
+		default: // complete, but in doubt
 			break search
 		}
 	}
 	return rpc.Message{}, false
 }
 
-// batch refuses an array of messages. Only revision 2025-03-26 had them, and no
-// client in use sends any; each message in it is answered alone. What begins
-// with a bracket and is no array of objects is text, as "[info] ready" is.
+// batch refuses an array of messages and answers each message in it separately. Only
+// revision 2025-03-26 had batches, and no client in use sends any. A line that begins
+// with a bracket and is not an array of objects is text, such as "[info] ready".
 func (r *Relay) batch(from Side, f frame) {
 	const message = "batches are not supported"
 	parts, ok := elements(f.line)
@@ -107,7 +106,7 @@ func (r *Relay) batch(from Side, f frame) {
 	}
 	r.refused(from, rpc.Message{Kind: rpc.Batch}, "batch",
 		fmt.Sprintf("a batch of %d bytes from %s was not passed on: %s", len(f.line), from, message))
-	if !ok { // of the client's
+	if !ok { // from the client
 		r.toClient.slip(rpc.ErrorReply(nil, rpc.CodeInvalidRequest, message))
 	}
 	for _, part := range parts {

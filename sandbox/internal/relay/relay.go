@@ -1,29 +1,29 @@
-// Package relay carries the lines of a stdio conversation between an MCP client
-// and its server, both ways, byte for byte, and ends the server in order.
+// Package relay carries the lines of a stdio conversation between an MCP client and its
+// server, both ways, byte for byte, and ends the server in order.
 //
-// What it holds every line to, with or without rules of a caller's own:
+// It applies these rules to every line, with or without a caller's own:
 //
-//   - Lines end at 0x0A and nowhere else; a \r before it goes along untouched.
-//     What stands behind the last 0x0A when a side ends is a line, too: it is
-//     looked at like any other and passed on without an end, as it came. Should a
-//     line of mcpen's own follow, that begins on a new line.
-//   - A byte order mark before the first line of a side is taken off: no reader of
-//     JSON need know it (RFC 8259, 8.1).
-//   - Blank lines of the client pass. Those of the server, which are no messages
-//     and no text, end here.
-//   - A line that two JSON readers could understand differently, a batch, and a
-//     line over the limit are not passed on.
-//   - Text on the server's stdout that is no message is shown and recorded, never
+//   - Lines end at 0x0A and nowhere else; a \r before it passes unchanged. The bytes
+//     after the last 0x0A when a side ends are a line, too: it is inspected like any
+//     other and passed on without an end, as received. A later line by mcpen begins on
+//     a new line.
+//   - A byte order mark before the first line of a side is removed: a JSON reader need
+//     not accept it (RFC 8259, 8.1).
+//   - Blank lines from the client pass. Those from the server, which are neither
+//     messages nor text, are dropped.
+//   - A line that two JSON readers could understand differently, a batch, and a line
+//     over the limit are not passed on.
+//   - Text on the server's stdout that is not a message is shown and recorded, never
 //     passed on.
-//   - Nobody waits forever: whoever would have answered a line that was not
-//     passed on, the one that waits for the answer gets an error with the id it
-//     waits for. When the server ends, every request of the client that is still
-//     in flight gets one before the client sees the end.
+//   - Nobody waits forever: if a line is not passed on, the side that waits for the
+//     answer gets an error with the id it waits for. When the server ends, every
+//     request of the client that is still in flight gets one before the client sees the
+//     end.
 //
-// Each direction has one goroutine that reads, decides and writes, so a side
-// that does not read stops the other one's reading, as with a bare pipe. Lines
-// of mcpen's own are queued (256 KiB), so that they cannot make the two wait for
-// each other. The server's stderr is always read.
+// One goroutine for each direction reads, decides and writes. So a side that does not
+// read stops the relay from reading the other one, as with a plain pipe. mcpen's own
+// lines are queued (256 KiB), so that they cannot make the two goroutines wait for each
+// other. The server's stderr is always read.
 //
 // The relay has no rules about methods, tools or words; see package guard.
 package relay
@@ -60,45 +60,45 @@ func (s Side) String() string {
 	return "nobody"
 }
 
-// Verdict is what becomes of a line. The zero Verdict refuses it.
+// Verdict is the decision on a line. The zero Verdict refuses it.
 type Verdict struct {
-	// Forward is what the other side gets, without a line end; it gets the one
-	// that the line came with. The line itself passes as it is, and nil passes
-	// nothing. Where a request is not passed on and no Reply answers it, or an
-	// answer is not passed on and nothing of ToClient replaces it, the relay
-	// answers with a general error.
+	// Forward is the line for the other side, without a line end; it gets the end with
+	// which the line came. Forwarding the line itself leaves its bytes unchanged; nil
+	// forwards nothing. If a request is not forwarded and no Reply answers it, or an
+	// answer is not forwarded and nothing in ToClient replaces it, the relay answers
+	// with a general error.
 	Forward []byte
 
 	Reply    []byte        // a line to the sender, without its end; nil for none
-	ToClient [][]byte      // lines to the client, behind Forward and before Reply
-	Events   []audit.Event // recorded as they are, before anything is written
+	ToClient [][]byte      // lines to the client, after Forward and before Reply
+	Events   []audit.Event // recorded unchanged, before anything is written
 }
 
-// Inspect decides about a line, which comes without its end. It is called only
-// for lines that m is an unambiguous view of and that are neither blank nor
-// batches, in order, from one goroutine for each side; the two may run at once.
-// line and m may be used until it returns.
+// Inspect decides on a line, given without its end. It is called only for lines of
+// which m is an unambiguous view, and which are neither blank nor batches; in order,
+// from one goroutine for each side. The two may run at the same time. line and m are
+// valid until it returns.
 //
-// Inspect keeps the requests in flight: it adds a request that it passes on, and
-// takes it when it is shown the answer, whether that passes or not, or when the
-// client cancels it.
+// Inspect maintains the requests in flight: it adds a request that it passes on, and
+// takes it when it sees the answer, whether that passes or not, or when the client
+// cancels it.
 type Inspect func(from Side, line []byte, m rpc.Message) Verdict
 
-// Requests are those of one side that wait for an answer (see package flight). The
-// relay takes from them the requests that it answers itself: because their answer
-// is not passed on and Inspect was not shown it, because they could not be written,
-// or because the server ended. An id matches the same id as the other type, too.
+// Requests are the requests of one side that wait for an answer (see package flight).
+// The relay takes those that it answers itself: because their answer is not passed on
+// and Inspect did not see it, because they could not be written, or because the server
+// ended. An id also matches the same id in the other type.
 type Requests interface {
 	Newest() *audit.Request  // for events; nil: none is in flight
-	Waiting() bool           // an answer is owed; a subscription owes none until it ends
+	Waiting() bool           // an answer is due; a subscription is due none until it ends
 	Own(id []byte) []byte    // the id as its sender wrote it; nil: nobody waits
-	Only() []byte            // the id of the single one; nil: there are none, or more
+	Only() []byte            // the id of the only request; nil: there are none, or several
 	Drop(id []byte) []byte   // takes a request, and returns its own id
 	DropAll() (own [][]byte) // takes all, oldest first
 }
 
-// Ends are the six ends of the streams. Close must make pending calls return,
-// as that of FD and of pipes from os.Pipe does. Run closes all of them.
+// Ends are the six ends of the streams. Close must make pending calls return, as Close
+// of FD and of pipes from os.Pipe does. Run closes all of them.
 type Ends struct {
 	ClientIn  io.ReadCloser // the launcher's stdin
 	ClientOut io.WriteCloser
@@ -108,23 +108,23 @@ type Ends struct {
 	ServerErr io.ReadCloser
 }
 
-// Config is what a relay is made of.
+// Config configures a relay.
 type Config struct {
 	Ends     Ends
 	Process  Process
 	Inspect  Inspect
-	Requests Requests   // of the client, which Inspect keeps
-	Asked    Requests   // of the server, the same
-	Rest     func()     // waits for what is still to be said once Inspect was asked about everything; nil: nothing is
-	Sink     audit.Sink // gets Kind, Verdict, Subject, Detail and Request; the rest is the caller's
+	Requests Requests   // of the client; Inspect maintains them
+	Asked    Requests   // of the server, likewise
+	Rest     func()     // waits for pending output after Inspect has seen every line; nil: there is none
+	Sink     audit.Sink // receives Kind, Verdict, Subject, Detail and Request; the caller adds the rest
 	MaxLine  int64      // bytes of a line without its 0x0A; 0 is DefaultMaxLine
 	Ladder   Ladder     // the zero Ladder does not wait before SIGKILL
 }
 
-// DefaultMaxLine is 64 times the longest line that was seen in use.
+// DefaultMaxLine is 64 times the longest line seen in use, in bytes.
 const DefaultMaxLine = 64 << 20
 
-// What may pass between the server's end and the relay's.
+// Time limits between the server's end and the relay's.
 const (
 	shownTime = 200 * time.Millisecond // for a stderr that may have no reader
 	rushTime  = 50 * time.Millisecond  // for all of it, in a hurry
@@ -132,7 +132,7 @@ const (
 	leaveTime = 50 * time.Millisecond  // the same, in a hurry
 )
 
-// Relay is one conversation. Its methods may be called from any goroutine.
+// Relay is one conversation. Any goroutine may call its methods.
 type Relay struct {
 	Config
 	toClient *outlet
@@ -144,19 +144,19 @@ type Relay struct {
 	sinkErr error
 
 	clientDone chan struct{} // stdin ended
-	serverDone chan struct{} // the server's stdout ended and was passed on
-	clientGone chan struct{} // the client does not read any more
+	serverDone chan struct{} // the server's stdout ended, and all of it was passed on
+	clientGone chan struct{} // the client no longer reads
 	goneOnce   sync.Once
 	otherID    sync.Once
 }
 
-// Outcome is how a conversation went.
+// Outcome is the result of a conversation.
 type Outcome struct {
 	Cause Cause
-	Step  Step // what it took to end the server
+	Step  Step // the step that ended the server
 }
 
-// Cause is what ended the conversation.
+// Cause is the reason for a conversation's end.
 type Cause string
 
 // The causes.
@@ -168,8 +168,8 @@ const (
 	Interrupted  Cause = "interrupted"
 )
 
-// New checks the configuration. It starts nothing but the goroutines that
-// write, which end with Run; so Run must be called.
+// New checks the configuration. It starts only the goroutines that write; they end with
+// Run, so Run must be called.
 func New(c Config) (*Relay, error) {
 	e := c.Ends
 	if e.ClientIn == nil || e.ClientOut == nil || e.Stderr == nil || e.ServerIn == nil || e.ServerOut == nil || e.ServerErr == nil {
@@ -200,25 +200,25 @@ func New(c Config) (*Relay, error) {
 	return r, nil
 }
 
-// Tell sends lines of mcpen's own to the client, between others. It waits while
-// too much is queued and does nothing once the client is gone.
+// Tell sends lines by mcpen to the client, between other lines. It waits while the
+// queue is full and does nothing once the client is gone.
 func (r *Relay) Tell(lines ...[]byte) { r.toClient.slip(lines...) }
 
-// Offer sends a line of mcpen's own to the client, between others, where it need
-// not wait for that; else the line is left out.
+// Offer sends a line by mcpen to the client, between other lines. If it would have to
+// wait, it drops the line.
 func (r *Relay) Offer(line []byte) { r.toClient.offer(line) }
 
-// Say shows one line to the person, on the launcher's stderr and in order with
-// what the server writes there. It never waits: when stderr is not read, lines
-// beyond the queue are counted and the count is shown later. It is not recorded.
+// Say shows one line to the person, on the launcher's stderr and in order with the
+// server's lines there. It never waits: if stderr is not read, lines beyond the queue
+// are counted and the count is shown later. Say records nothing.
 func (r *Relay) Say(text string) { r.chat.show(audit.Visible(text)) }
 
-// Run carries lines until one side ends and the server is gone, closes all ends
-// and returns. A client that closed its end gets the answers to what it had asked,
-// and one that is busy when the server ends gets its last lines, as far as
-// Ladder.Finish lets them; what it does not get is said and recorded. When ctx is
-// done everything is over within Ladder.Rush and about a tenth of a second. An error means that the server could not be ended or
-// that an event was not recorded; the lines were carried all the same.
+// Run carries lines until one side ends and the server is gone, closes all ends and
+// returns. A client that closed its end gets the answers to its requests, and one that
+// is busy when the server ends gets the server's last lines, within Ladder.Finish; Run
+// reports and records lost lines. Once ctx is done, Run returns within Ladder.Rush and
+// about a tenth of a second. An error means that the server could not be ended or that
+// an event was not recorded; the lines were carried nevertheless.
 func (r *Relay) Run(ctx context.Context) (Outcome, error) {
 	var all sync.WaitGroup
 	all.Go(r.fromClient)
@@ -261,9 +261,9 @@ func (r *Relay) end(ctx context.Context, cause Cause) (Step, error) {
 	return r.Ladder.Climb(r.Process, r.endInput, ctx.Done(), r.calm(limit.over))
 }
 
-// leave waits for every goroutine. All of them can end now, but for one: a
-// write to a pipe that another process filled up between our poll(2) and our
-// write(2), and then does not empty. That one ends with the process.
+// leave waits for every goroutine. All of them can end now, with one exception: a write
+// to a pipe that another process filled between our poll(2) and our write(2), and never
+// empties. That one ends with the process.
 func (r *Relay) leave(ctx context.Context, all *sync.WaitGroup) error {
 	limit := newDeadline(ctx, lastTime, leaveTime)
 	defer limit.stop()
@@ -294,7 +294,7 @@ func (r *Relay) wait(ctx context.Context) Cause {
 	case <-r.clientGone:
 		return ClientGone
 	case <-r.serverDone:
-		// The end of its output comes before its end is known.
+		// The end of its output arrives before its exit is known.
 		if over, _ := wait(r.Process.Done, ctx.Done(), rushTime); over {
 			return ServerEnded
 		}
@@ -302,11 +302,11 @@ func (r *Relay) wait(ctx context.Context) Cause {
 	}
 }
 
-// endInput closes the server's stdin. Whatever still waited to be written there
-// was not read so far and is lost.
+// endInput closes the server's stdin. Lines still waiting to be written there are lost:
+// the server had not read that far.
 func (r *Relay) endInput() error { return r.toServer.close() }
 
-// answerAll answers what the server left unanswered.
+// answerAll answers the requests that the server left unanswered.
 func (r *Relay) answerAll() {
 	ids := r.Requests.DropAll()
 	if len(ids) == 0 {
@@ -330,13 +330,13 @@ func (r *Relay) closeAll() {
 	_ = r.Ends.Stderr.Close()
 }
 
-// emit records an event with the request that is in flight.
+// emit records an event with the request in flight.
 func (r *Relay) emit(e audit.Event) {
 	e.Request = r.Requests.Newest()
 	r.record(e)
 }
 
-// record records an event as it is and keeps the first error.
+// record records an event unchanged and keeps the first error.
 func (r *Relay) record(e audit.Event) {
 	err := r.Sink(e)
 	if err == nil {

@@ -22,11 +22,11 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// ids that clients use, or might.
+// ids that clients use, or might use.
 var ids = []string{`0`, `-1`, `7`, `9007199254740993`, `123456789012345678901234567890`, `""`, `"0"`, `"a b"`, `"\u00e9\n"`, `"é"`}
 
-// Whatever the id looks like, the request is seen in flight under it, its answer
-// ends that, and an error for it carries it as it was written.
+// For any form of id, the request is in flight under it, its answer ends that, and an
+// error for it carries the id as written.
 func TestIDs(t *testing.T) {
 	g := newRig(t, nil)
 	if r := g.requests.Newest(); r != nil {
@@ -42,7 +42,7 @@ func TestIDs(t *testing.T) {
 		if r == nil || string(r.ID) != id || r.Method != "tools/call" || r.Name != "t" || r.Others != 0 || r.Args != nil {
 			t.Fatalf("in flight: %+v, want id %s", r, id)
 		}
-		// The server has the same ids for its own requests.
+		// The server uses the same ids for its own requests.
 		g.send(g.serverOut, `{"jsonrpc":"2.0","id":`+id+`,"method":"ping"}`+"\n")
 		g.want(g.clientOut, `{"jsonrpc":"2.0","id":`+id+`,"method":"ping"}`+"\n")
 		g.send(g.clientIn, `{"jsonrpc":"2.0","id":`+id+`,"result":{}}`+"\n")
@@ -78,8 +78,8 @@ func fill(n int, format string) string {
 	return fmt.Sprintf(format, strings.Repeat("x", n-len(format)+len("%s")))
 }
 
-// The longest line passes both ways; one byte more is answered, so that nobody
-// waits for it, and the conversation goes on.
+// The longest line passes both ways. One byte more is answered, so that nobody waits
+// for it, and the conversation continues.
 func TestLineLimit(t *testing.T) {
 	const request = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":"%s"}}`
 	const requestIDLast = `{"method":"tools/call","params":{"name":"t","id":2,"arguments":"%s"},"jsonrpc":"2.0","id":3}`
@@ -119,7 +119,7 @@ func TestLineLimit(t *testing.T) {
 		g.want(g.clientOut, over(1, -32600, ""))
 		start(g.clientIn, fill(limit+1, requestIDLast)+"\n")
 		g.want(g.clientOut, over(3, -32600, ""))
-		// The client's answer to the server is too long: the server hears of it.
+		// The client's answer to the server is too long: the server gets an error.
 		start(g.clientIn, fill(limit+1, response)+"\n")
 		g.want(g.serverIn, over(1, -32603, "the client's answer was not passed on: "))
 		writes.Wait()
@@ -167,7 +167,7 @@ func TestPeek(t *testing.T) {
 	}
 }
 
-// Everything passes, whoever is slow, and nobody's turn blocks the other's.
+// Everything passes, whichever side is slow, and neither direction blocks the other.
 func TestBothDirectionsAtOnce(t *testing.T) {
 	g := newRig(t, nil)
 	const n = 3000
@@ -201,12 +201,12 @@ func TestBothDirectionsAtOnce(t *testing.T) {
 	g.finish()
 }
 
-// A client that does not read its server's messages must not stop the server
-// from logging; and what is not shown is counted.
+// A client that does not read its server's messages must not stop the server from
+// logging, and lines that are not shown are counted.
 func TestStalledClientAndChattyServer(t *testing.T) {
 	g := newRig(t, nil)
 	stalled := make(chan struct{})
-	go func() { // until the rig's end nobody reads this
+	go func() { // nobody reads this until the rig's end
 		defer close(stalled)
 		for i := 0; ; i++ {
 			if _, err := fmt.Fprintf(g.serverOut, `{"jsonrpc":"2.0","method":"n","params":{"x":%q}}`+"\n", strings.Repeat("z", 1000)); err != nil {
@@ -218,7 +218,7 @@ func TestStalledClientAndChattyServer(t *testing.T) {
 	for i := range n { // far more than every buffer on the way
 		fmt.Fprintf(g.serverErr, "line %d of a chatty server \x1b[31m\n", i)
 	}
-	for waiting(g.relay.Ends.ServerErr) > 0 { // a hurried end would not
+	for waiting(g.relay.Ends.ServerErr) > 0 { // a hurried end would not wait for it
 		time.Sleep(time.Millisecond)
 	}
 	g.serverErr.Close()
@@ -249,8 +249,8 @@ func TestStalledClientAndChattyServer(t *testing.T) {
 	}
 }
 
-// A client that writes a lot before it reads gets every line whole: forwarded
-// ones and those of mcpen's own, which wait meanwhile.
+// A client that writes much before it reads gets every line whole: forwarded ones and
+// mcpen's own, which wait meanwhile.
 func TestSlowClient(t *testing.T) {
 	g := newRig(t, nil)
 	const n = 1000
@@ -259,7 +259,7 @@ func TestSlowClient(t *testing.T) {
 	passed := `{"jsonrpc":"2.0","method":"last"}` + "\n"
 	go io.WriteString(g.serverOut, strings.Repeat(forwarded, n)) // more than the pipe holds
 	g.send(g.clientIn, strings.Repeat(refused, n)+passed)
-	g.want(g.serverIn, passed) // all was read, though nothing was written
+	g.want(g.serverIn, passed) // everything was read, though nothing was written
 	answers := 0
 	for range 2 * n {
 		switch line, err := g.clientOut.ReadString('\n'); {
@@ -293,8 +293,8 @@ func TestStderrIsShown(t *testing.T) {
 	g.want(g.stderr, "no end\n")
 }
 
-// A server that sends what is refused and does not read yet must still be
-// heard: the answers to it wait, its lines do not.
+// A server that sends refused lines and does not read yet must still be read: the
+// answers to it wait, its lines do not.
 func TestAnswersToOneSideDoNotStopIt(t *testing.T) {
 	g := newRig(t, nil)
 	refused := `{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}` + "\n"
@@ -323,13 +323,13 @@ func TestInspectDecides(t *testing.T) {
 	rule := func(line string, v Verdict) string { verdicts[line] = v; return line + "\n" }
 	pass := `{"jsonrpc":"2.0","id":1,"method":"pass"}` + "\n"
 
-	// The client's request: replied to, or refused with the zero verdict.
+	// The client's request: replied to, or refused by the zero verdict.
 	g.send(g.clientIn, rule(`{"jsonrpc":"2.0","id":1,"method":"replied"}`, Verdict{Reply: []byte(`{"reply":1}`), ToClient: [][]byte{[]byte(`{"more":1}`)}}))
-	g.want(g.clientOut, `{"more":1}`+"\n") // what is said about a request comes before its answer
+	g.want(g.clientOut, `{"more":1}`+"\n") // messages about a request come before its answer
 	g.want(g.clientOut, `{"reply":1}`+"\n")
 	g.send(g.clientIn, rule(`{"jsonrpc":"2.0","id":2,"method":"zero"}`, Verdict{}))
 	g.want(g.clientOut, `{"jsonrpc":"2.0","id":2,"error":{"code":-32600,"message":"refused by the sandbox"}}`+"\n")
-	// The server's answer: rewritten, with the end that it came with; refused; replaced.
+	// The server's answer: rewritten, with its original line end; refused; replaced.
 	g.send(g.clientIn, pass)
 	g.want(g.serverIn, pass)
 	g.send(g.serverOut, strings.TrimSuffix(rule(`{"jsonrpc":"2.0","id":1,"result":"rewrite"}`, Verdict{Forward: []byte(`{"rewritten":1}`)}), "\n")+"\r\n")
@@ -396,7 +396,8 @@ func TestEnds(t *testing.T) {
 			if g.outcome.Cause != c.want.Cause || g.err != nil {
 				t.Errorf("%+v, %v", g.outcome, g.err)
 			}
-			// A ladder without patience may find the server gone before or behind its last step.
+			// A ladder without patience may find the server gone before or after its
+			// last step.
 			if c.ladder == patient && g.outcome.Step != c.want.Step || len(c.signals) > 0 && <-g.signals != c.signals[0] {
 				t.Errorf("%+v", g.outcome)
 			}
@@ -404,8 +405,8 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// A client that reads nothing, and has more answers to come than fit all queues
-// to it, does not keep the launcher.
+// A client that reads nothing, with more answers due than all of its queues hold, does
+// not delay the launcher's end.
 func TestEndWithFullQueues(t *testing.T) {
 	g := newRig(t, nil)
 	for i := range flight.Max {
@@ -421,7 +422,7 @@ func TestEndWithFullQueues(t *testing.T) {
 	}
 }
 
-// What the server wrote before it ended is not lost.
+// The server's last output before its end is not lost.
 func TestLastWordsArrive(t *testing.T) {
 	g := newRig(t, nil)
 	line := "{\"jsonrpc\":\"2.0\",\"method\":\"n\"}\n"
@@ -434,7 +435,7 @@ func TestLastWordsArrive(t *testing.T) {
 	g.want(g.clientOut, "")
 }
 
-// The server stops reading; requests to it must not be waited for.
+// The server stops reading. Requests to it must not wait.
 func TestServerStopsReading(t *testing.T) {
 	g := newRig(t, nil)
 	g.readers[1].Close()
@@ -458,8 +459,8 @@ func TestLostEventIsAnError(t *testing.T) {
 	}
 }
 
-// The launcher outlives a client that closed the launcher's stdout: it still has
-// a server to end. (A write there raises SIGPIPE.)
+// The launcher outlives a client that closed the launcher's stdout: it still has a
+// server to end. (A write there raises SIGPIPE.)
 func TestStdoutWithoutReader(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = []string{"RELAY_TEST_AS=relay"}
@@ -487,7 +488,7 @@ func TestNewRefusesWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A conversation leaves no goroutine and no descriptor, whatever its ends are.
+// A conversation leaves no goroutine and no descriptor behind, for every kind of end.
 func TestNothingIsLeft(t *testing.T) {
 	count := func() int {
 		d, err := os.ReadDir("/proc/self/fd")
@@ -565,8 +566,8 @@ func converse(t *testing.T, pair func(*testing.T) (int, int)) {
 	}
 }
 
-// A server must not be able to push what it did out of the log by sending a lot
-// that is refused.
+// A server must not be able to push its actions out of the log by a flood of refused
+// lines.
 func TestFloodOfRefusedLines(t *testing.T) {
 	g := newRig(t, nil)
 	const n = 20_000

@@ -15,14 +15,14 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// rig is a relay with a client and a server that a test plays.
+// rig is a relay whose client and server the test plays.
 type rig struct {
 	t      *testing.T
 	relay  *Relay
 	cancel context.CancelFunc
 
-	clientIn, serverOut, serverErr io.WriteCloser // what the test writes
-	clientOut, serverIn, stderr    *bufio.Reader  // what it reads
+	clientIn, serverOut, serverErr io.WriteCloser // the test writes these
+	clientOut, serverIn, stderr    *bufio.Reader  // the test reads these
 	readers                        []io.Closer
 
 	exit    func() // the server ends
@@ -38,11 +38,11 @@ type rig struct {
 	err     error
 }
 
-// requests are those of one side, kept as a guard keeps them.
+// requests are the requests of one side, maintained as a guard maintains them.
 type requests = flight.Requests[*flight.Request]
 
-// keeping is an Inspect that keeps the requests in flight and has decide decide; nil
-// passes every line.
+// keeping returns an Inspect that maintains the requests in flight and lets decide
+// decide; nil passes every line.
 func keeping(client, server *requests, decide Inspect) Inspect {
 	return func(from Side, line []byte, m rpc.Message) Verdict {
 		v := Verdict{Forward: line}
@@ -67,14 +67,14 @@ func keeping(client, server *requests, decide Inspect) Inspect {
 	}
 }
 
-// keep completes a configuration with requests and an Inspect that keeps them.
+// keep completes a configuration with requests and an Inspect that maintains them.
 func keep(c *Config) (client, server *requests) {
 	client, server = &requests{}, &requests{}
 	c.Inspect, c.Requests, c.Asked = keeping(client, server, c.Inspect), client, server
 	return client, server
 }
 
-// patient is a ladder on which a test that forgets something hangs rather than passes.
+// patient is a ladder on which a faulty test hangs rather than passes.
 var patient = Ladder{Finish: time.Hour, Grace: time.Hour, Term: time.Hour, Rush: DefaultLadder.Rush, Last: time.Hour}
 
 func pipe(t *testing.T) (*os.File, *os.File) {
@@ -87,8 +87,8 @@ func pipe(t *testing.T) (*os.File, *os.File) {
 	return r, w
 }
 
-// newRig starts a relay between pipes. The server exits when its stdin ends,
-// unless change says otherwise.
+// newRig starts a relay between pipes. The server exits when its stdin ends, unless
+// change says otherwise.
 func newRig(t *testing.T, change func(*Config)) *rig {
 	t.Helper()
 	g := &rig{t: t, result: make(chan struct{}), signals: make(chan os.Signal, 8)}
@@ -131,7 +131,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	go func() {
 		defer close(g.result)
 		g.outcome, g.err = g.relay.Run(ctx)
-		// What the launcher's exit does.
+		// As the launcher's exit does.
 		cow.Close()
 		ew.Close()
 	}()

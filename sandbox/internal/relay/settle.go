@@ -13,11 +13,11 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// motion is what the server's lines do.
+// motion tracks the server's lines.
 type motion struct {
-	busy   atomic.Bool   // a line of the server's was read and is not dealt with yet
+	busy   atomic.Bool   // a line of the server's was read and is still being handled
 	behind atomic.Int64  // bytes that were read together with it
-	moved  chan struct{} // holds one when a line was dealt with since it was last looked at
+	moved  chan struct{} // holds one if a line was handled since the last look
 }
 
 func newMotion() *motion { return &motion{moved: make(chan struct{}, 1)} }
@@ -35,12 +35,12 @@ func (m *motion) end() {
 	}
 }
 
-// settle gives a server the time to answer what a client asked that closed its
-// end behind the last request. It returns when nothing is left to be answered, or
-// nobody is left who answers or listens. The server sees the end of its input
-// once it wrote nothing for Grace: some end at once when they see it and answer
-// nothing more, and some answer only then. It sees it at once where the last line
-// has no other end.
+// settle gives a server time to answer a client that closed its end after its last
+// request. It returns when no answer is due, or when nobody is left who answers or
+// listens. The server sees the end of its input once it has written nothing for Grace:
+// some servers exit at once when they see it and answer nothing more, and some answer
+// only then. If the last line has no other end, the server sees the end of its input at
+// once.
 func (r *Relay) settle(hurry, limit <-chan struct{}) {
 	if r.toServer.open() {
 		_ = r.endInput() // as in Climb
@@ -71,9 +71,9 @@ func (r *Relay) settle(hurry, limit <-chan struct{}) {
 	}
 }
 
-// calm is wait with a d that begins anew with each line of the server's, while
-// there is a client that may take it. A line that the client has not taken yet
-// is one that the server is still writing.
+// calm returns a waiter whose d restarts with each line of the server's, while there is
+// a client that may take it. While the client has not taken a line, the server counts
+// as still writing it.
 func (r *Relay) calm(limit <-chan struct{}) waiter {
 	return func(done, hurry <-chan struct{}, d time.Duration) (over, hurried bool) {
 		t := time.NewTimer(d)
@@ -100,12 +100,12 @@ func (r *Relay) calm(limit <-chan struct{}) waiter {
 	}
 }
 
-// goneTick is how often a client that closed its end is looked at. A write tells
-// the same at once.
+// goneTick is the interval at which a client that closed its end is checked. A write
+// finds out at once.
 const goneTick = 250 * time.Millisecond
 
-// watchClient sees, until stop is called, that nobody reads the client's end any
-// more: without it, a server would be given time to answer a client that died.
+// watchClient detects, until stop is called, that nobody reads the client's end any
+// more: otherwise a server would get time to answer a dead client.
 func (r *Relay) watchClient(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -129,8 +129,8 @@ func (r *Relay) watchClient(ctx context.Context) (stop func()) {
 
 func (r *Relay) lostClient() { r.goneOnce.Do(func() { close(r.clientGone) }) }
 
-// hungUp reports whether nobody reads any more what is written to w, as far as
-// poll(2) can tell: POLLERR for a pipe, POLLHUP for a socket and a terminal.
+// hungUp reports whether w has no reader any more, as far as poll(2) can tell: POLLERR
+// for a pipe, POLLHUP for a socket and a terminal.
 func hungUp(w io.Writer) bool {
 	if f, ok := w.(*FD); ok {
 		return f.hungUp()
@@ -156,8 +156,8 @@ func pollGone(fd int) bool {
 	return err == nil && n == 1 && fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
 }
 
-// tellUnread says and records how much of what the server wrote last the client
-// did not take. One that is gone wants none of it.
+// tellUnread reports and records how much of the server's last output the client did
+// not take. A client that is gone wants none of it.
 func (r *Relay) tellUnread() {
 	if isClosed(r.clientGone) {
 		return
@@ -173,7 +173,7 @@ func (r *Relay) tellUnread() {
 	r.chat.tell(audit.Event{Kind: audit.KindLine, Verdict: audit.Refused, Subject: "not read", Detail: detail}, "mcpen: "+detail, r.emit)
 }
 
-// waiting is how many bytes a pipe or a socket holds, where that can be had.
+// waiting is the number of bytes in a pipe or a socket, if known.
 func waiting(from io.Reader) int64 {
 	conn, ok := from.(syscall.Conn)
 	if !ok {

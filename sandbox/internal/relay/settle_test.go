@@ -15,8 +15,8 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// stage is a relay whose ends are in memory, for the clock of synctest: server is
-// the server's program, which ends when it returns.
+// stage is a relay whose ends are in memory, for synctest's clock. server is the
+// server's program, which ends when it returns.
 type stage struct {
 	clientIn  *io.PipeWriter
 	clientOut *io.PipeReader
@@ -74,8 +74,7 @@ func (s *stage) ask(n int) {
 	s.clientIn.Close()
 }
 
-// took is what the client reads, a line at a time and pause between them, and waits
-// for the end.
+// took returns the lines that the client reads, with a pause after each, until the end.
 func (s *stage) took(pause time.Duration) (lines []string) {
 	r := bufio.NewReader(s.clientOut)
 	for {
@@ -89,7 +88,7 @@ func (s *stage) took(pause time.Duration) (lines []string) {
 	}
 }
 
-// answers is a server that takes its time and answers with size bytes.
+// answersIn is a server that takes time d for each answer of size bytes.
 func answersIn(d time.Duration, size int) func(*bufio.Reader, io.Writer, <-chan struct{}) {
 	return func(in *bufio.Reader, out io.Writer, term <-chan struct{}) {
 		for i := 0; ; i++ {
@@ -115,8 +114,8 @@ func results(lines []string) (n int) {
 	return n
 }
 
-// A script that pipes its requests in and waits for the answers gets all of them,
-// from a slow server and at its own pace; the server ends with its input then.
+// A script that pipes its requests in and waits for the answers gets all of them, from
+// a slow server and at its own pace; the server ends with its input then.
 func TestAnswersBehindTheClientsEnd(t *testing.T) {
 	for name, c := range map[string]struct {
 		asked       int
@@ -143,8 +142,8 @@ func TestAnswersBehindTheClientsEnd(t *testing.T) {
 	}
 }
 
-// A program that writes when its input ends, as one whose output is buffered, has
-// nothing to wait for.
+// A program that writes when its input ends, such as one with buffered output, need not
+// wait.
 func TestAnswersAtTheEndOfInput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, t.Context(), DefaultLadder, func(in *bufio.Reader, out io.Writer, _ <-chan struct{}) {
@@ -158,7 +157,7 @@ func TestAnswersAtTheEndOfInput(t *testing.T) {
 	})
 }
 
-// Lines that are no answers are not lost either: each gives the server its grace anew.
+// Lines that are not answers are not lost either: each restarts the server's grace.
 func TestGraceBeginsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 10
@@ -180,8 +179,8 @@ func TestGraceBeginsAnew(t *testing.T) {
 	})
 }
 
-// A server that owes an answer and never gives it ends, and so does a run whose
-// client takes nothing; the person and the log are told what got lost.
+// A server that never gives a due answer is ended, and so is a run whose client takes
+// nothing; the person and the log see the loss.
 func TestFinishIsTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, t.Context(), DefaultLadder, func(in *bufio.Reader, _ io.Writer, term <-chan struct{}) { in.ReadString('\n'); <-term })
@@ -203,7 +202,7 @@ func TestFinishIsTheLimit(t *testing.T) {
 	})
 }
 
-// A signal ends what a client would wait for.
+// A signal ends the wait for a client's answers.
 func TestHurryEndsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -218,7 +217,8 @@ func TestHurryEndsTheWait(t *testing.T) {
 	})
 }
 
-// What a busy client reads when it finds the time is there, long after the server.
+// A busy client can read its last lines when it finds the time, long after the server's
+// end.
 func TestLastLinesWaitForTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 30
@@ -235,7 +235,7 @@ func TestLastLinesWaitForTheClient(t *testing.T) {
 	})
 }
 
-// Nobody waits for the answers to a client that died. On this ladder the run would
+// A dead client's answers are not waited for. On this ladder the run would otherwise
 // last for an hour.
 func TestDeadClientIsNotWaitedFor(t *testing.T) {
 	for name, pair := range map[string]func(*testing.T) (int, int){"pipe": pairs["pipe"], "socketpair": pairs["socketpair"]} {

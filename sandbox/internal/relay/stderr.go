@@ -12,26 +12,26 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// Bounds of what a server's chatter may cost.
+// Bounds on the cost of a server's chatter.
 const (
-	chatLine  = 4 << 10  // bytes shown of one line
-	chatQueue = 256      // lines that wait for a stderr that is not read
+	chatLine  = 4 << 10  // bytes of one line that are shown
+	chatQueue = 256      // lines that wait for an unread stderr
 	queueSize = 64 << 10 // bytes of them, apart from the last one
 	chatBurst = 500      // lines at once
 	chatRate  = 100      // lines a second after that
-	heldLines = 64       // lines over these bounds of which the text is kept: the last ones
+	heldLines = 64       // lines over these bounds whose text is kept: the last ones
 	heldSize  = 64 << 10 // bytes of them
 	chatAgain = 2 * heldLines
 )
 
-// chatKinds are the kinds of events that a server causes at will, so that it
-// could push the others out of the log with them.
+// chatKinds are the kinds of events that a server can cause at will, and with which it
+// could push the others out of the log.
 var chatKinds = []audit.Kind{audit.KindStderr, audit.KindStdout, audit.KindLine}
 
-// chatter shows and records what a server says beside the protocol: its stderr,
-// and what it writes to stdout that is no JSON. It never makes the server wait:
-// what goes beyond its bounds is counted instead, and the count is told. The last
-// lines are never among what is only counted, for they say why a server crashed.
+// chatter shows and records a server's output beside the protocol: its stderr, and text
+// on its stdout that is not JSON. It never makes the server wait: it counts the lines
+// beyond its bounds, and reports the count. The last lines are never only counted,
+// since they explain a crash.
 type chatter struct {
 	emit func(audit.Event)
 
@@ -40,26 +40,26 @@ type chatter struct {
 	lanes  map[audit.Kind]*lane
 	queue  []string
 	size   int  // bytes in queue
-	hidden int  // lines recorded and not shown, in front of the queue
-	mute   bool // nobody takes what is shown
+	hidden int  // lines recorded and not shown, before the queue
+	mute   bool // nobody reads the output
 	shut   bool // nothing more is recorded
 	done   chan struct{}
 }
 
-// lane bounds one kind of lines, so that one cannot push out the other.
+// lane bounds one kind of lines, so that one kind cannot push out another.
 type lane struct {
 	limit *rate.Limiter
-	held  []words // the last lines that were over the limit, in order
+	held  []words // the last lines over the limit, in order
 	size  int     // bytes of their texts
-	lost  int     // lines before them that are only counted
+	lost  int     // earlier lines that are only counted
 }
 
-// words are a line that is to be recorded and shown.
+// words is a line to record and show.
 type words struct {
 	event  audit.Event
 	text   string
 	record func(audit.Event)
-	server bool // the text is the server's
+	server bool // the text comes from the server
 }
 
 func newChatter(out io.Writer, emit func(audit.Event)) *chatter {
@@ -72,8 +72,8 @@ func newChatter(out io.Writer, emit func(audit.Event)) *chatter {
 	return c
 }
 
-// write writes to the launcher's stderr, alone, so that a client that does not
-// read it stops nobody else.
+// write writes to the launcher's stderr on a goroutine of its own, so that a client
+// that does not read it stops nobody else.
 func (c *chatter) write(out io.Writer) {
 	defer close(c.done)
 	for {
@@ -83,14 +83,14 @@ func (c *chatter) write(out io.Writer) {
 		}
 		if _, err := io.WriteString(out, text+"\n"); err != nil {
 			c.mu.Lock()
-			c.mute, c.queue = true, nil // the log still has what follows
+			c.mute, c.queue = true, nil // the log still gets the rest
 			c.mu.Unlock()
 			return
 		}
 	}
 }
 
-// next waits for the next line that is to be shown.
+// next waits for the next line to show.
 func (c *chatter) next() (text string, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -128,15 +128,15 @@ func (c *chatter) say(kind audit.Kind, f frame) {
 	c.take(words{audit.Event{Kind: kind, Verdict: verdictOf(kind), Subject: text}, text, c.emit, true})
 }
 
-// tell records an event with record and shows text of mcpen's own, unless there
-// were too many of its kind.
+// tell records an event with record and shows a text by mcpen, unless there were too
+// many of its kind.
 func (c *chatter) tell(e audit.Event, text string, record func(audit.Event)) {
 	c.take(words{e, text, record, false})
 }
 
-// take records and shows a line, unless there were too many of its kind. Once there
-// were, the lane opens again when it has room for the lines that it holds and as
-// many more, so that what is shown hangs together.
+// take records and shows a line, unless there were too many of its kind. After that,
+// the lane reopens once it has room for its held lines and as many more, so that the
+// shown lines are contiguous.
 func (c *chatter) take(w words) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -155,7 +155,7 @@ func (c *chatter) take(w words) {
 	c.put(w)
 }
 
-// verdictOf: stderr is told, other text on stdout is kept from the client.
+// verdictOf: stderr is only reported; text on stdout is kept from the client.
 func verdictOf(kind audit.Kind) audit.Verdict {
 	if kind == audit.KindStdout {
 		return audit.Refused
@@ -163,7 +163,7 @@ func verdictOf(kind audit.Kind) audit.Verdict {
 	return audit.Observed
 }
 
-// readable is the line with everything odd in it made visible, cut.
+// readable returns the line with unusual characters made visible, cut to the bound.
 func readable(f frame) string {
 	head, size := f.line, int64(len(f.line))
 	if f.long != nil {
@@ -180,9 +180,9 @@ func readable(f frame) string {
 // closed reports whether lines are held back.
 func (l *lane) closed() bool { return l.lost > 0 || len(l.held) > 0 }
 
-// hold keeps a line for the end, in the place of the oldest where there are many.
+// hold keeps a line for the end, and drops the oldest if there are many.
 func (l *lane) hold(w words) {
-	if r := w.event.Request; r != nil { // parts of a line that dies
+	if r := w.event.Request; r != nil { // parts of a line whose memory is reused
 		own := *r
 		own.ID, own.Args = slices.Clone(own.ID), slices.Clone(own.Args)
 		w.event.Request = &own
@@ -196,8 +196,8 @@ func (l *lane) hold(w words) {
 	}
 }
 
-// open says how many lines were left out and tells those that are held; c.mu is
-// held.
+// open reports the number of dropped lines and releases the held ones. The caller must
+// hold c.mu.
 func (c *chatter) open(kind audit.Kind) {
 	on := c.lanes[kind]
 	if on.lost > 0 {
@@ -211,7 +211,7 @@ func (c *chatter) open(kind audit.Kind) {
 	on.held, on.size, on.lost = nil, 0, 0
 }
 
-// put records and shows a line; c.mu is held.
+// put records and shows a line. The caller must hold c.mu.
 func (c *chatter) put(w words) {
 	w.record(w.event)
 	if w.server {
@@ -220,15 +220,15 @@ func (c *chatter) put(w words) {
 	c.enqueue(w.text)
 }
 
-// show shows text that is recorded elsewhere.
+// show shows a text that is recorded elsewhere.
 func (c *chatter) show(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.enqueue(text)
 }
 
-// enqueue shows text, in the place of the oldest that waits where stderr is not
-// read; c.mu is held.
+// enqueue shows a text. If stderr is not read, it replaces the oldest waiting line. The
+// caller must hold c.mu.
 func (c *chatter) enqueue(text string) {
 	if c.shut || c.mute {
 		return
@@ -244,7 +244,7 @@ func (c *chatter) enqueue(text string) {
 	c.change.Signal()
 }
 
-// end tells what was left out and ends write once it wrote what was queued.
+// end reports the dropped lines and makes write return after the queue.
 func (c *chatter) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,11 +15,11 @@ import (
 
 var update = flag.Bool("update", false, "write the events of testdata/*.txtar anew")
 
-// TestConversations plays testdata/*.txtar. In a script, "c>" is what the client
-// writes and ">c" what it must get next, "s>" and ">s" the same for the server,
-// "e>" and ">e" for stderr; a text in quotes is a Go string and has no line end
-// of its own. "c> EOF" ends the client's input, "exit" the server. Behind the
-// script both sides end, and must not have got anything else.
+// TestConversations plays testdata/*.txtar. In a script, "c>" is a line from the client
+// and ">c" the next line it must get, "s>" and ">s" likewise for the server, "e>" and
+// ">e" for stderr; a text in quotes is a Go string and has no line end of its own. "c>
+// EOF" ends the client's input, "exit" the server. After the script both sides end, and
+// must not have received anything else.
 func TestConversations(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {

@@ -19,7 +19,8 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// waitingFor is an idle relay with the client's requests in flight, and one of the server's, 7.
+// waitingFor is an idle relay with the client's requests in flight, and one of the
+// server's, 7.
 func waitingFor(t *testing.T, client, server *sink, ids ...string) *Relay {
 	waiting, asked := &requests{}, &requests{}
 	for _, id := range ids {
@@ -29,30 +30,30 @@ func waitingFor(t *testing.T, client, server *sink, ids ...string) *Relay {
 	return idle(t, client, server, func(c *Config) { keep(c); c.Requests, c.Asked = waiting, asked })
 }
 
-// A line that is too long is thrown away, and whoever waits because of it hears so: with
-// its own id where that can be seen, and never with one that was guessed.
+// An overlong line is discarded, and the side that waits because of it gets an error:
+// with its own id if that is visible, and never with a guessed one.
 func TestWhoHearsOfALineThatIsTooLong(t *testing.T) {
 	const fill = `,"x":"`
 	for _, c := range []struct {
 		from         Side
 		head, tail   string
 		flight       []string
-		client, serv string // the ids that each side hears of, in JSON
+		client, serv string // the ids of the errors that each side gets, in JSON
 	}{
 		{Client, `{"jsonrpc":"2.0","id":7,"method":"ping"` + fill, `"}`, nil, "7", ""},
 		{Client, `{"jsonrpc":"2.0","method":"ping"` + fill, `","id":7}`, nil, "7", ""},
 		{Client, `{"jsonrpc":"2.0","method":"ping"` + fill, `"}`, nil, "", ""},              // a notification
 		{Client, `[{"jsonrpc":"2.0","id":7,"method":"ping"` + fill, `"}]`, nil, "null", ""}, // a batch
 		{Client, `no JSON`, `at all`, nil, "null", ""},
-		{Client, `no JSON`, `at all`, []string{"7"}, "null", ""},                 // and not the one that waits
-		{Client, `{"jsonrpc":"2.0","id":7,"result":{"x":"`, `"}}`, nil, "", "7"}, // an answer of the client's
+		{Client, `no JSON`, `at all`, []string{"7"}, "null", ""},                 // and not the waiting one
+		{Client, `{"jsonrpc":"2.0","id":7,"result":{"x":"`, `"}}`, nil, "", "7"}, // an answer from the client
 		{Client, `{"jsonrpc":"2.0","method":"ping","id":12`, `34"}`, nil, "", ""},
 		{Client, `{"jsonrpc":"2.0","method":"ping","id":12`, `34,"params":{"x":1},"id":1234}`, nil, "1234", ""},
 		{Server, `{"jsonrpc":"2.0","id":7,"result":{"x":"`, `"}}`, []string{"7", "8"}, "7", ""},
 		{Server, `{"jsonrpc":"2.0","result":{"x":"`, `"},"id":8}`, []string{"7", "8"}, "8", ""},
 		{Server, `{"jsonrpc":"2.0","result":{"x":"`, `"}}`, []string{"7", "8"}, "", ""}, // one of two
 		{Server, `{"jsonrpc":"2.0","result":{"x":"`, `"}}`, []string{"7"}, "7", ""},
-		{Server, `{"jsonrpc":"2.0","x":"`, `","id":8}`, []string{"7", "8"}, "8", ""}, // neither a result nor a method is seen
+		{Server, `{"jsonrpc":"2.0","x":"`, `","id":8}`, []string{"7", "8"}, "8", ""}, // neither a result nor a method is visible
 		{Server, `{"jsonrpc":"2.0","id":3,"method":"roots/list"` + fill, `"}`, []string{"7"}, "", "3"},
 		{Server, `{"jsonrpc":"2.0","method":"notifications/progress"` + fill, `"}`, []string{"7"}, "", ""},
 		{Server, `{"jsonrpc":"2.0","id":7,"result":{"x":"`, `"},"id":8}`, []string{"7", "8"}, "", ""}, // two ids
@@ -73,8 +74,8 @@ func TestWhoHearsOfALineThatIsTooLong(t *testing.T) {
 	}
 }
 
-// A client's line that is no JSON is its own affair: an error with an id of null, and no
-// answer to what another request waits for.
+// An invalid line from the client concerns only the client: it gets an error with an id
+// of null, and no other request's answer.
 func TestABrokenLineOfTheClient(t *testing.T) {
 	client, server := &sink{}, &sink{}
 	r := waitingFor(t, client, server, "7")
@@ -88,14 +89,14 @@ func TestABrokenLineOfTheClient(t *testing.T) {
 	if r.Requests.Only() == nil {
 		t.Error("the request that waits was forgotten")
 	}
-	// What was seen before the line broke counts, whatever its end looks like.
+	// The view before the fault counts, whatever the line's end looks like.
 	seen := rpc.Message{Kind: rpc.Response, ID: []byte("1")}
 	if m := r.broken([]byte(`{"jsonrpc":"2.0","id":1,"result":{"x":NaN},"id":2}`), seen); m.Kind != rpc.Response || string(m.ID) != "1" {
 		t.Errorf("the answer to 1 is taken for %v %s", m.Kind, m.ID)
 	}
 }
 
-// Messages glued together are refused one by one, and only so many of them.
+// Messages glued together are refused one by one, up to a bound.
 func TestGluedMessagesAreBounded(t *testing.T) {
 	one := `{"jsonrpc":"2.0","method":"n"}`
 	for n, want := range map[int]int{2: 1, maxBatch: maxBatch - 1, maxBatch + 1: maxBatch, maxBatch + 2: maxBatch} {
@@ -110,9 +111,9 @@ func TestGluedMessagesAreBounded(t *testing.T) {
 	}
 }
 
-// While a line of the server's is on its way to the client the server is not idle, and
-// once it is there the client's patience begins anew. Lines of the client's are no sign
-// of life of the server's.
+// While a server's line is on its way to the client the server is not idle; once it
+// arrives, the client's patience restarts. The client's lines are no sign of life of
+// the server.
 func TestOnlyTheServersLinesAreItsMotion(t *testing.T) {
 	text := `{"jsonrpc":"2.0","method":"n"}` + "\n"
 	r := idle(t, &sink{}, &sink{}, nil)
@@ -134,8 +135,8 @@ func TestOnlyTheServersLinesAreItsMotion(t *testing.T) {
 	}
 }
 
-// A server that was asked to end is not hurried while a line of its waits for the client,
-// and is once nothing came for as long as it has.
+// A server that was asked to end is not hurried while one of its lines waits for the
+// client. It is once nothing has arrived for its allotted time.
 func TestCalmOutlastsABusyServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &Relay{motion: newMotion(), clientGone: make(chan struct{})}
@@ -167,7 +168,7 @@ func TestCalmOutlastsABusyServer(t *testing.T) {
 	})
 }
 
-// A request that is left is told how the server ended only where it did.
+// An unanswered request's error says how the server ended only if it did.
 func TestHowTheServerEndedIsToldOnceItDid(t *testing.T) {
 	for ended, want := range map[bool]string{false: "the server ended before", true: "the server was killed before"} {
 		client := &sink{}
@@ -193,14 +194,14 @@ type gate struct {
 func (g *gate) Write(p []byte) (int, error) { <-g.leave; g.got.Add(int64(len(p))); return len(p), nil }
 func (g *gate) Close() error                { return nil }
 
-// Whoever causes lines to a side that does not read waits: once the queue is full, until
-// some of it was read, or nobody will read it.
+// A caller that causes lines to a side that does not read waits: once the queue is
+// full, until some of it is read, or nobody will read it.
 func TestWhoFillsAQueueWaits(t *testing.T) {
 	for name, end := range map[string]bool{"read": false, "closed": true} {
 		synctest.Test(t, func(t *testing.T) {
 			g := &gate{leave: make(chan struct{})}
 			o := newOutlet(g)
-			o.slip([]byte("first")) // is being written, and fills no queue
+			o.slip([]byte("first")) // is being written, and does not fill the queue
 			synctest.Wait()
 			line := make([]byte, queueMax/4-1)
 			for range 4 {
@@ -237,8 +238,8 @@ func TestWhoFillsAQueueWaits(t *testing.T) {
 	}
 }
 
-// A socket is read without waiting in the kernel, where somebody else who has it may take
-// what was there first; all that is no socket is looked at first.
+// A socket is read without waiting in the kernel, since another holder of it may take
+// the available data first. Other descriptors are polled first.
 func TestASocketIsReadWithoutWaiting(t *testing.T) {
 	a, b := socketpair(t, 0)
 	defer unix.Close(b)
@@ -260,8 +261,8 @@ func TestASocketIsReadWithoutWaiting(t *testing.T) {
 	}
 }
 
-// A write that waits for a reader outlasts a signal, says how much it wrote where the wait
-// fails, and ends with Close.
+// A write that waits for a reader survives a signal, reports the bytes written if the
+// wait fails, and ends with Close.
 func TestAWriteThatWaits(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -306,7 +307,7 @@ func TestAWriteThatWaits(t *testing.T) {
 	}
 }
 
-// Whoever cannot be asked is neither gone nor has something to say.
+// An end that supports no checks counts as present and empty.
 func TestAnEndThatCannotBeAsked(t *testing.T) {
 	if hungUp(unasked{}) || waiting(unasked{}) != 0 {
 		t.Error("an end that cannot be asked is gone, or holds something")
@@ -326,7 +327,7 @@ type unasked struct{ io.ReadWriter }
 
 func (unasked) SyscallConn() (syscall.RawConn, error) { return nil, unix.EBADF }
 
-// Why a descriptor is not opened anew is said by its number.
+// The error about a descriptor that cannot be reopened names its number.
 func TestReopenSaysWhich(t *testing.T) {
 	a, _ := socketpair(t, 0)
 	_, err := Reopen(a, unix.O_RDONLY)
@@ -349,7 +350,7 @@ func TestReopenSaysWhich(t *testing.T) {
 	}
 }
 
-// A word that looks like mcpen's name is one whatever ends it.
+// A word that looks like mcpen's name counts, whatever follows it.
 func TestANameInOtherLetters(t *testing.T) {
 	for text, want := range map[string]bool{
 		"mcp\u0435n": true, "mcp\u0435n:hint-of-ours": true, "mcp\u0435n\u2003then": true, "mcp\u0435n\u00a0then": true, "[mcp\u0435n] x": true, "12 mcp\u0435n": true,
@@ -361,7 +362,7 @@ func TestANameInOtherLetters(t *testing.T) {
 	}
 }
 
-// A deadline is over when its time is, and sooner in a hurry: never later than either.
+// A deadline passes at its time, and sooner in a hurry: never later than either.
 func TestADeadlineIsOverInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, c := range map[string]struct{ hurry, want time.Duration }{"no hurry": {time.Hour, 10 * time.Second}, "a hurry": {2 * time.Second, 5 * time.Second}} {
@@ -379,8 +380,8 @@ func TestADeadlineIsOverInTime(t *testing.T) {
 	})
 }
 
-// The server sees the end of its input once it said nothing for as long as it may, and a
-// line that still waits for the client is said.
+// The server sees the end of its input once it has been silent for its allotted time,
+// and a line that still waits for the client is reported.
 func TestInputEndsBehindALineThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := waitingFor(t, &sink{}, &sink{}, "7")
@@ -410,7 +411,7 @@ func TestInputEndsBehindALineThatWaits(t *testing.T) {
 	})
 }
 
-// A Close that could not wake whoever waits says so: that one waits on.
+// A Close that cannot wake a waiting call says so: the call keeps waiting.
 func TestACloseThatWakesNobody(t *testing.T) {
 	r, w := rawPipe(t)
 	defer unix.Close(w)

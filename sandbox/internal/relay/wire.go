@@ -20,9 +20,9 @@ func (r *Relay) fromServer() {
 	r.carry(Server, newLines(r.Ends.ServerOut, int(r.MaxLine)))
 }
 
-// carry decides about every line that from sends, until there are no more. It
-// reads on when nobody takes the lines any more: the client must not block on a
-// server that is being ended, nor the server on a client that is gone.
+// carry handles every line from one side until there are no more. It continues to read
+// when nobody takes the lines any more: the client must not block on a server that is
+// being ended, nor the server on a client that is gone.
 func (r *Relay) carry(from Side, l *lines) {
 	defer l.close()
 	for first := true; ; first = false {
@@ -43,13 +43,13 @@ func (r *Relay) carry(from Side, l *lines) {
 	}
 }
 
-// frame decides about what lines cut out.
+// frame handles one frame from lines.
 func (r *Relay) frame(from Side, f frame) {
 	switch {
 	case f.long != nil:
 		r.tooLong(from, f.long)
 	case blank(f.line):
-		// Clients make an error of a server's that somebody gets to see.
+		// Some clients report a blank line from a server as an error to the person.
 		if from == Client {
 			r.pass(from, f.raw)
 		}
@@ -58,7 +58,7 @@ func (r *Relay) frame(from Side, f frame) {
 	}
 }
 
-// blank reports whether a line is nothing but JSON's white space.
+// blank reports whether a line contains only JSON white space.
 func blank(line []byte) bool {
 	for _, c := range line {
 		if c != ' ' && c != '\t' && c != '\r' {
@@ -68,7 +68,7 @@ func blank(line []byte) bool {
 	return true
 }
 
-// line decides about one line and does what was decided.
+// line decides on one line and carries the decision out.
 func (r *Relay) line(from Side, f frame) {
 	m, err := rpc.View(f.line)
 	if err != nil {
@@ -90,8 +90,8 @@ func (r *Relay) line(from Side, f frame) {
 	r.follow(from, f, m, own, v)
 }
 
-// follow does what a verdict says. own is the id of the client's request that the
-// line answers, or nil.
+// follow carries a verdict out. own is the id of the client's request that the line
+// answers, or nil.
 func (r *Relay) follow(from Side, f frame, m rpc.Message, own []byte, v Verdict) {
 	if v.Forward != nil {
 		if own != nil && rpc.IDKey(own) != rpc.IDKey(m.ID) {
@@ -102,7 +102,7 @@ func (r *Relay) follow(from Side, f frame, m rpc.Message, own []byte, v Verdict)
 		}
 	}
 	r.toClient.slip(v.ToClient...)
-	if v.Reply != nil { // last: what is said about a request comes before its answer
+	if v.Reply != nil { // last: messages about a request come before its answer
 		r.outlet(from).slip(v.Reply)
 	}
 	const refused = "refused by the sandbox"
@@ -123,7 +123,7 @@ func isAnswer(line, id []byte) bool {
 	return err == nil && answers(m) && rpc.IDKey(m.ID) == rpc.IDKey(id)
 }
 
-// forward writes a line to the other side, as it came where it is the same.
+// forward writes a line to the other side; an unchanged line goes as received.
 func (r *Relay) forward(from Side, f frame, line []byte) error {
 	if len(line) > 0 && len(line) == len(f.line) && &line[0] == &f.line[0] {
 		return r.pass(from, f.raw)
@@ -131,7 +131,7 @@ func (r *Relay) forward(from Side, f frame, line []byte) error {
 	return r.pass(from, line, f.raw[len(f.line):])
 }
 
-// pass writes parts of one line to the other side.
+// pass writes the parts of one line to the other side.
 func (r *Relay) pass(from Side, parts ...[]byte) error {
 	err := r.outlet(other(from)).forward(parts...)
 	if err != nil && from == Server {
@@ -140,8 +140,8 @@ func (r *Relay) pass(from Side, parts ...[]byte) error {
 	return err
 }
 
-// tellOtherID says once that a server answers with ids of another type: a client
-// that takes them for others waits in vain.
+// tellOtherID reports once that a server answers with ids of another type: a client
+// that treats them as different waits in vain.
 func (r *Relay) tellOtherID(asked, answered []byte) {
 	detail := fmt.Sprintf("the server answers the request %s as %s, which some clients do not take for the same", asked, answered)
 	r.chat.tell(audit.Event{Kind: audit.KindLine, Verdict: audit.Observed, Subject: "an id of another type", Detail: detail}, "mcpen: "+audit.Visible(detail), r.emit)
@@ -150,12 +150,12 @@ func (r *Relay) tellOtherID(asked, answered []byte) {
 // fail answers a request that could not be written to the other side.
 func (r *Relay) fail(from Side, m rpc.Message, why string) {
 	if r.requests(from).Drop(m.ID) == nil {
-		return // answered already
+		return // already answered
 	}
 	r.outlet(from).slip(rpc.ErrorReply(m.ID, rpc.CodeInternal, other(from).String()+" "+why))
 }
 
-// requests are those of a side.
+// requests returns the requests of a side.
 func (r *Relay) requests(of Side) Requests {
 	if of == Client {
 		return r.Requests
@@ -163,9 +163,9 @@ func (r *Relay) requests(of Side) Requests {
 	return r.Asked
 }
 
-// answer sees to it that nobody waits because the line m of from was not passed
-// on and Inspect not asked about it: the sender of a request gets an error; where m
-// is an answer, the side that waits for it does.
+// answer makes sure that nobody waits because the line m from one side was not passed
+// on and Inspect did not see it: the sender of a request gets an error; if m is an
+// answer, the side that waits for it does.
 func (r *Relay) answer(from Side, m rpc.Message, code int, message string) {
 	switch {
 	case m.Kind == rpc.Request:
@@ -203,7 +203,7 @@ func (r *Relay) ambiguous(from Side, f frame, m rpc.Message, err error) {
 	r.refused(from, m, string(reason(err)),
 		fmt.Sprintf("a line of %d bytes from %s was not passed on: %v", len(f.line), from, err))
 	if from == Client && m.Kind == rpc.Invalid {
-		m.Kind = rpc.Request // an id of null says that nobody knows which
+		m.Kind = rpc.Request // an id of null says that the id is unknown
 	}
 	r.answer(from, m, code, err.Error())
 	if reason(err) == rpc.Trailing {
@@ -213,9 +213,9 @@ func (r *Relay) ambiguous(from Side, f frame, m rpc.Message, err error) {
 	}
 }
 
-// broken finds out whose answer a line is that is no JSON: NaN, a control
-// character, an end that is missing. m is what was seen of it before it broke. Text
-// that a server writes is nobody's.
+// broken finds the request that an invalid line answers: one with NaN, a control
+// character, a missing end. m is the view up to the fault. Text from a server is
+// nobody's answer.
 func (r *Relay) broken(line []byte, m rpc.Message) rpc.Message {
 	if m.Kind != rpc.Invalid {
 		return m
@@ -227,14 +227,15 @@ func (r *Relay) broken(line []byte, m rpc.Message) rpc.Message {
 		return seen
 	case !bytes.Contains(l.head, []byte(`"jsonrpc"`)):
 	case bytes.Contains(l.head, []byte(`"result"`)) || bytes.Contains(l.head, []byte(`"error"`)):
-		// One request in flight and no id to be seen: it can only be that one.
+		// One request is in flight and no id is visible: the line can only be its
+		// answer.
 		return rpc.Message{Kind: rpc.Response, ID: r.Requests.Only()}
 	}
 	return m
 }
 
-// glued are the messages that stand on a line behind the first one, without a line
-// end between them, up to one that is none.
+// glued returns the messages after the first one on a line, without line ends between
+// them, up to the first invalid one.
 func glued(line []byte, err error) (all []rpc.Message) {
 	for len(all) < maxBatch {
 		var refusal *rpc.Refusal
@@ -249,8 +250,8 @@ func glued(line []byte, err error) (all []rpc.Message) {
 	return all
 }
 
-// refused records and shows that a line was not passed on: with the request that
-// it is, or else, where the server sent it, with the one the server works on.
+// refused records and shows that a line was not passed on: with the request it is, or
+// else, if the server sent it, with the request that the server works on.
 func (r *Relay) refused(from Side, m rpc.Message, subject, detail string) {
 	e := audit.Event{Kind: audit.KindLine, Verdict: audit.Refused, Subject: subject, Detail: detail}
 	record := r.emit
@@ -263,7 +264,7 @@ func (r *Relay) refused(from Side, m rpc.Message, subject, detail string) {
 	r.chat.tell(e, "mcpen: "+detail, record)
 }
 
-// reason is why the view was refused, or empty where it was not.
+// reason returns the reason of a refusal, or "" for any other error.
 func reason(err error) rpc.Reason {
 	var refusal *rpc.Refusal
 	if errors.As(err, &refusal) {
@@ -281,7 +282,7 @@ func other(s Side) Side {
 	return Client
 }
 
-// outlet is where lines to a side go.
+// outlet returns the outlet to a side.
 func (r *Relay) outlet(to Side) *outlet {
 	if to == Client {
 		return r.toClient
