@@ -1,9 +1,9 @@
 // Package flight holds the requests of one side that wait for an answer.
 //
-// A conversation has two Requests, the client's and the server's, and nobody else
-// counts. The guard owns them: it adds a request that it passes on, and takes it when
-// it is shown the answer or the request is cancelled. The relay takes those that it
-// answers itself, without showing the guard a line.
+// A conversation has two Requests, the client's and the server's, and no other
+// component counts them. The guard owns them: it adds a request that it passes on, and
+// takes it when it sees the answer or when the request is cancelled. The relay takes
+// those that it answers itself, without showing the guard a line.
 package flight
 
 import (
@@ -19,16 +19,16 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// Bounds of one side's requests. Package rpc bounds their ids.
+// Bounds on one side's requests. Package rpc bounds their ids.
 const (
 	Max      = 4096
 	maxArgs  = 64 << 10 // bytes of the arguments of one request
-	maxAll   = 6 << 20  // bytes of all requests together, ids apart
+	maxAll   = 6 << 20  // bytes of all requests together, without ids
 	maxShown = 256      // bytes of a name in Newest
 )
 
-// Subscription is the method of a request that stays open as long as the client
-// wishes. It is nobody's work and no answer is owed to it.
+// Subscription is the method of a request that stays open as long as the client wishes.
+// It is no work in progress, and no answer to it is due.
 const Subscription = "subscriptions/listen"
 
 // The errors of Add.
@@ -37,16 +37,16 @@ var (
 	ErrFull  = errors.New("too many requests are being answered")
 )
 
-// Request is one request in flight. It is not changed after Add.
+// Request is one request in flight. It does not change after Add.
 type Request struct {
 	ID     []byte // as its sender wrote it
 	Method string
 	Name   string // of the tool or prompt; the URI of a resource
-	Args   []byte // where events carry them
-	More   int    // bytes of what else the sender chose and is kept
+	Args   []byte // if events carry them
+	More   int    // further stored bytes that the sender chose
 
-	// Ended is called once, when the request is not in flight any more, from
-	// whichever goroutine took it. Nil: nobody asks.
+	// Ended is called once, when the request is no longer in flight, from the goroutine
+	// that took it. It may be nil.
 	Ended func()
 
 	size int
@@ -54,7 +54,7 @@ type Request struct {
 
 func (r *Request) request() *Request { return r }
 
-// Audit is the request as an event names it.
+// Audit returns the request in the form of an event.
 func (r *Request) Audit() *audit.Request {
 	return &audit.Request{ID: json.RawMessage(r.ID), Method: r.Method, Name: r.Name, Args: json.RawMessage(r.Args)}
 }
@@ -65,8 +65,8 @@ type Entry interface {
 	request() *Request
 }
 
-// Requests are those of one side, by id. The zero value is empty and ready. Its
-// methods may be called from any goroutine.
+// Requests are the requests of one side, by id. The zero value is empty and ready. Any
+// goroutine may call its methods.
 type Requests[E Entry] struct {
 	mu            sync.Mutex
 	byID          map[string]*list.Element
@@ -75,9 +75,9 @@ type Requests[E Entry] struct {
 	bytes         int
 }
 
-// Add notes a request and copies its slices. Arguments that are too long, or for
-// which no room is left, are replaced by their length. The error is ErrInUse or
-// ErrFull; then nothing was noted and Ended is not called.
+// Add adds a request and copies its slices. It replaces arguments that are too long, or
+// for which there is no room, by their length. The error is ErrInUse or ErrFull; then
+// nothing is added and Ended is not called.
 func (q *Requests[E]) Add(e E) error {
 	r := e.request()
 	r.ID = bytes.Clone(r.ID)
@@ -106,8 +106,8 @@ func (q *Requests[E]) Add(e E) error {
 	return nil
 }
 
-// Take takes the request with an id, or else the one with the same id as the other
-// type ("2" for 2). It returns the zero E where none waits.
+// Take takes the request with an id, or else the one with the same id in the other type
+// ("2" for 2). It returns the zero E if none waits.
 func (q *Requests[E]) Take(id []byte) (e E) {
 	q.mu.Lock()
 	el := q.find(id)
@@ -121,7 +121,7 @@ func (q *Requests[E]) Take(id []byte) (e E) {
 	return e
 }
 
-// Drop is Take for whoever wants the id alone, as the sender wrote it; nil where no
+// Drop is Take for a caller that needs only the id, as the sender wrote it; nil if no
 // request waits.
 func (q *Requests[E]) Drop(id []byte) []byte {
 	var none E
@@ -146,14 +146,14 @@ func (q *Requests[E]) DropAll() (ids [][]byte) {
 	return ids
 }
 
-// ended calls Ended; q.mu is not held.
+// ended calls Ended. The caller must not hold q.mu.
 func ended[E Entry](e E) {
 	if f := e.request().Ended; f != nil {
 		f()
 	}
 }
 
-// find is the element of an id; q.mu is held.
+// find returns the element of an id. The caller must hold q.mu.
 func (q *Requests[E]) find(id []byte) *list.Element {
 	if len(id) == 0 || len(q.byID) == 0 {
 		return nil
@@ -164,7 +164,7 @@ func (q *Requests[E]) find(id []byte) *list.Element {
 	return q.byID[string(rpc.OtherID(id))]
 }
 
-// remove takes an element out; q.mu is held.
+// remove removes an element. The caller must hold q.mu.
 func (q *Requests[E]) remove(el *list.Element) E {
 	e := q.order.Remove(el).(E)
 	r := e.request()
@@ -176,7 +176,7 @@ func (q *Requests[E]) remove(el *list.Element) E {
 	return e
 }
 
-// Find is the request that Take would take. It stays in flight.
+// Find returns the request that Take would take. It stays in flight.
 func (q *Requests[E]) Find(id []byte) (e E) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -186,8 +186,8 @@ func (q *Requests[E]) Find(id []byte) (e E) {
 	return e
 }
 
-// Own is the id of the request that Take would take, as its sender wrote it; nil
-// where none waits.
+// Own returns the id of the request that Take would take, as its sender wrote it; nil
+// if none waits.
 func (q *Requests[E]) Own(id []byte) []byte {
 	var none E
 	if e := q.Find(id); e != none {
@@ -196,7 +196,7 @@ func (q *Requests[E]) Own(id []byte) []byte {
 	return nil
 }
 
-// Only is the id of the single request in flight, subscriptions included, or nil.
+// Only returns the id of the single request in flight, subscriptions included, or nil.
 func (q *Requests[E]) Only() []byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -206,14 +206,14 @@ func (q *Requests[E]) Only() []byte {
 	return q.order.Front().Value.(E).request().ID
 }
 
-// Waiting reports whether an answer is owed.
+// Waiting reports whether an answer is due.
 func (q *Requests[E]) Waiting() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.order.Len() > q.subscriptions
 }
 
-// Oldest is the request that has waited longest for an answer, or the zero E.
+// Oldest returns the request that has waited longest for an answer, or the zero E.
 func (q *Requests[E]) Oldest() (e E) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -225,8 +225,8 @@ func (q *Requests[E]) Oldest() (e E) {
 	return e
 }
 
-// Last is the request that was added last, and how many others wait for an answer;
-// the zero E where none does.
+// Last returns the request that was added last, and the number of others that wait for
+// an answer; the zero E if none does.
 func (q *Requests[E]) Last() (e E, others int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -238,7 +238,7 @@ func (q *Requests[E]) Last() (e E, others int) {
 	return e, 0
 }
 
-// Newest is Last as an event names it, with a long name cut; nil where nothing waits.
+// Newest returns Last in the form of an event, with a long name cut; nil if none waits.
 func (q *Requests[E]) Newest() *audit.Request {
 	var none E
 	e, others := q.Last()
@@ -253,7 +253,7 @@ func (q *Requests[E]) Newest() *audit.Request {
 	return a
 }
 
-// Subscriptions are those that are open, oldest first.
+// Subscriptions returns the open subscriptions, oldest first.
 func (q *Requests[E]) Subscriptions() (all []E) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -16,8 +16,8 @@ func add(q *Requests[*Request], id, method, args string) error {
 	return q.Add(r)
 }
 
-// What is in flight is known by either type of its id, and a subscription is nobody's
-// work: a client that has one open is not waited for when it ends.
+// A request is found by either type of its id, and a subscription is no work in
+// progress: a client with an open one is not waited for at its end.
 func TestWhatIsInFlight(t *testing.T) {
 	q := &Requests[*Request]{}
 	if q.Only() != nil || q.Waiting() || q.Newest() != nil || q.Oldest() != nil || q.Take(nil) != nil || q.Drop([]byte("1")) != nil || q.Own(nil) != nil || q.DropAll() != nil {
@@ -43,7 +43,7 @@ func TestWhatIsInFlight(t *testing.T) {
 	if got := q.Drop([]byte(`3`)); string(got) != "3" {
 		t.Errorf("of two the one of the same type: %s", got)
 	}
-	// An id that is in use is refused: whose answer would the next one be?
+	// An id in use is refused: it would be unclear whose answer the next one is.
 	if err := add(q, `"3"`, "other", ""); err != ErrInUse || q.Newest().Method != "ping" {
 		t.Errorf("the same again: %v; %+v", err, q.Newest())
 	}
@@ -59,8 +59,8 @@ func TestWhatIsInFlight(t *testing.T) {
 	}
 }
 
-// A client cannot make mcpen remember without end, in requests or in bytes, whatever
-// it sends with them.
+// A client cannot make mcpen store without bound, in requests or in bytes, whatever it
+// sends.
 func TestRequestsAreBounded(t *testing.T) {
 	q := &Requests[*Request]{}
 	for i := range Max {
@@ -103,7 +103,8 @@ func TestRequestsAreBounded(t *testing.T) {
 	}
 }
 
-// The arguments of each, and of all, are bounded, and what ended gives room.
+// The arguments of each request, and of all, are bounded, and a finished request makes
+// room.
 func TestArgumentsAreBounded(t *testing.T) {
 	args := func(n int) string { return strings.Repeat("x", n) }
 	for n, kept := range map[int]bool{maxArgs: true, maxArgs + 1: false} {
@@ -134,7 +135,7 @@ func TestArgumentsAreBounded(t *testing.T) {
 	}
 }
 
-// A request holds no line alive, and a long name does not come back with every event.
+// A stored request keeps no line alive, and a long name is not repeated in every event.
 func TestRequestsAreCopied(t *testing.T) {
 	q := &Requests[*Request]{}
 	line := []byte(`7{"a":1}`)
@@ -148,7 +149,8 @@ func TestRequestsAreCopied(t *testing.T) {
 	}
 }
 
-// What a request holds is given back once, whoever takes it and however many try.
+// A request's resources are released once, whichever method takes it and however many
+// try.
 func TestEndedIsCalledOnce(t *testing.T) {
 	for name, take := range map[string]func(q *Requests[*Request]){
 		"Take": func(q *Requests[*Request]) { q.Take([]byte("1")) }, "Drop": func(q *Requests[*Request]) { q.Drop([]byte("1")) }, "DropAll": func(q *Requests[*Request]) { q.DropAll() },
