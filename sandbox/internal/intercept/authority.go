@@ -5,7 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha1" // the format asks for it; nothing rests on it
+	"crypto/sha1" // the format demands it; no security depends on it
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -23,18 +23,18 @@ import (
 // maxLeaves bounds the certificates of one run.
 const maxLeaves = 1024
 
-// Authority issues the certificates of one run. Its key is in this process alone.
+// Authority issues the certificates of one run. Its key never leaves this process.
 type Authority struct {
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
 
-	leaf *ecdsa.PrivateKey // one for all
+	leaf *ecdsa.PrivateKey // one for all leaves
 	mu   sync.Mutex
 	made map[string]*tls.Certificate
 	last *tls.Certificate
 }
 
-// NewAuthority makes one, valid around a time.
+// NewAuthority makes an Authority, valid around the given time.
 func NewAuthority(now time.Time) (*Authority, error) {
 	a := &Authority{made: map[string]*tls.Certificate{}}
 	var err error
@@ -60,12 +60,12 @@ func template(from, to time.Time) *x509.Certificate {
 	return &x509.Certificate{SerialNumber: serial, NotBefore: from, NotAfter: to}
 }
 
-// PEM is the authority's own certificate.
+// PEM returns the authority's own certificate.
 func (a *Authority) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
-// Leaf is a certificate for a name or an address.
+// Leaf returns a certificate for a name or an address.
 func (a *Authority) Leaf(name string) (*tls.Certificate, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -96,9 +96,9 @@ func (a *Authority) Leaf(name string) (*tls.Certificate, error) {
 	return c, nil
 }
 
-// JKS is a trust store of Java's with the certificates of a PEM bundle: the
-// format of java.security.KeyStore's "JKS", which every Java reads whatever its
-// default is, under the usual password.
+// JKS returns a Java trust store with the certificates of a PEM bundle:
+// java.security.KeyStore's "JKS" format, which every Java reads whatever its default
+// is, with the usual password.
 func JKS(bundle []byte, made time.Time) []byte {
 	var b bytes.Buffer
 	put := func(v any) { binary.Write(&b, binary.BigEndian, v) } // into memory: never fails

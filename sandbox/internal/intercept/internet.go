@@ -1,11 +1,10 @@
-// Package intercept is an internet that is not real. Every name has an address,
-// every connection is taken, and TLS is ended with certificates of an authority
-// that exists for one run: so what a program would have sent to whom can be read,
-// and nothing of it leaves.
+// Package intercept imitates the internet. Every name has an address, every connection
+// is accepted, and TLS is terminated with certificates of an authority that exists for
+// one run. So all data that a program would have sent to anybody can be read, and none
+// of it leaves.
 //
-// It opens no socket. Connections come to Serve from whoever has them, and what is
-// seen goes to a Recorder. Everything that is kept is bounded; what goes beyond is
-// counted.
+// It opens no socket. Callers pass connections to Serve, and a Recorder receives the
+// observations. All stored data is bounded; the excess is counted.
 package intercept
 
 import (
@@ -27,17 +26,17 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Recorder is told what a program does with the internet. Its methods are called
-// from many goroutines.
+// Recorder receives a program's actions on the internet. Many goroutines call its
+// methods.
 type Recorder interface {
 	Asked(name string)                    // a name was looked up
 	Connected(c Contact)                  // a connection was made
-	Requested(c Contact, r Request)       // a request came, whole
-	Ended(c Contact)                      // it is over, and what it was is known
-	Outgoing(where string) io.WriteCloser // takes every byte that the program sends there
+	Requested(c Contact, r Request)       // a complete request arrived
+	Ended(c Contact)                      // the connection ended, and its properties are known
+	Outgoing(where string) io.WriteCloser // receives every byte that the program sends there
 }
 
-// Answer is what every request is answered with.
+// Answer is the answer to every request.
 type Answer struct {
 	Status int
 	Type   string // of the content
@@ -47,37 +46,37 @@ type Answer struct {
 // Contact is one connection.
 type Contact struct {
 	ID    int
-	Name  string // by which the address was found; "": the program knew the address
+	Name  string // the name that led to the address; "": the program knew the address
 	To    netip.AddrPort
 	TLS   bool
-	SNI   string // the server name that the program asked for
-	Proto string // what it spoke: "http/1.1", "h2", "" for what is not known
+	SNI   string // the server name in the program's ClientHello
+	Proto string // its protocol: "http/1.1", "h2", "" if unknown
 	Why   string // why its content was not seen
-	First []byte // the first bytes of what is not HTTP
-	Sent  int64  // bytes that the program sent, as they came
+	First []byte // the first bytes of a protocol other than HTTP
+	Sent  int64  // bytes that the program sent, on the wire
 }
 
-// Request is one request of HTTP.
+// Request is one HTTP request.
 type Request struct {
 	Method  string
-	URL     string // whole
+	URL     string // complete
 	Header  http.Header
 	Body    []byte // its beginning
 	Size    int64  // of the body
-	Upgrade string // what it asks to go on with
+	Upgrade string // the protocol that it asks to switch to
 }
 
-// Bounds of what is kept and waited for.
+// Bounds on stored data and on waits.
 const (
 	maxNames  = 4096
 	maxBody   = 256 << 10 // of one request, in bytes
 	maxFirst  = 1 << 10   // of a connection that is not HTTP
-	maxDrain  = 256 << 20 // bytes that are read of one connection
+	maxDrain  = 256 << 20 // bytes read from one connection
 	firstWord = 5 * time.Second
 	patience  = 2 * time.Minute // for one connection
 )
 
-// Internet is one such internet. Its methods may be called from many goroutines.
+// Internet is one imitation of the internet. Many goroutines may call its methods.
 type Internet struct {
 	to     Recorder
 	answer Answer
@@ -90,15 +89,15 @@ type Internet struct {
 	last  int // contact
 }
 
-// New makes an internet.
+// New makes an Internet.
 func New(ca *Authority, answer Answer, to Recorder) *Internet {
 	n := &Internet{to: to, answer: answer, ca: ca, byIs: map[netip.Addr]string{}, byHas: map[string]netip.Addr{}}
-	// No address of a private or a reserved network: some programs refuse those.
+	// Not an address of a private or a reserved network: some programs refuse those.
 	n.base = netip.AddrFrom4([4]byte{104, byte(16 + rand.IntN(8)), 0, byte(1 + rand.IntN(8))})
 	return n
 }
 
-// Resolve gives a name's address.
+// Resolve returns a name's address.
 func (n *Internet) Resolve(name string, kind dnsmessage.Type) []netip.Addr {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	n.to.Asked(name)
@@ -121,14 +120,14 @@ func (n *Internet) Resolve(name string, kind dnsmessage.Type) []netip.Addr {
 	return []netip.Addr{a}
 }
 
-// Name is the name that led to an address, or "".
+// Name returns the name that led to an address, or "".
 func (n *Internet) Name(a netip.Addr) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.byIs[a]
 }
 
-// Serve takes a connection over, and returns when it is over. It closes it.
+// Serve takes over a connection, returns when it has ended, and closes it.
 func (n *Internet) Serve(ctx context.Context, conn net.Conn, to netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -145,7 +144,7 @@ func (n *Internet) Serve(ctx context.Context, conn net.Conn, to netip.AddrPort) 
 	n.to.Ended(c)
 }
 
-// speak finds out what is spoken, and listens.
+// speak detects the protocol and reads the data.
 func (n *Internet) speak(ctx context.Context, conn net.Conn, c *Contact) {
 	p := newPeeked(conn)
 	conn.SetReadDeadline(time.Now().Add(firstWord))
@@ -164,7 +163,7 @@ func (n *Internet) speak(ctx context.Context, conn net.Conn, c *Contact) {
 	}
 }
 
-// end ends TLS.
+// end terminates TLS.
 func (n *Internet) end(ctx context.Context, conn *peeked, c *Contact) {
 	c.TLS = true
 	t := tls.Server(conn, &tls.Config{
@@ -184,7 +183,7 @@ func (n *Internet) end(ctx context.Context, conn *peeked, c *Contact) {
 	hand, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	err := t.HandshakeContext(hand)
-	n.tell(*c, c.SNI) // whether or not more follows
+	n.tell(*c, c.SNI) // whether or not data follows
 	if err != nil {
 		c.Why = "TLS was given up: " + plainly(err)
 		return
@@ -197,14 +196,14 @@ func (n *Internet) end(ctx context.Context, conn *peeked, c *Contact) {
 	n.inside(ctx, newPeeked(t), c)
 }
 
-// tell has words looked at that left outside of what is read.
+// tell passes on words that left outside of the data read.
 func (n *Internet) tell(c Contact, words string) {
 	out := n.to.Outgoing(where(c))
 	defer out.Close()
 	io.WriteString(out, words)
 }
 
-// plainly is an error of a handshake for a person.
+// plainly describes a handshake error for a person.
 func plainly(err error) string {
 	var alert tls.AlertError
 	switch text := err.Error(); {
@@ -217,7 +216,7 @@ func plainly(err error) string {
 	}
 }
 
-// inside listens to what is not TLS, or what was in it.
+// inside reads data outside of TLS, or inside it.
 func (n *Internet) inside(ctx context.Context, p *peeked, c *Contact) {
 	p.SetReadDeadline(time.Now().Add(firstWord))
 	begins, err := p.r.Peek(4)
@@ -228,7 +227,7 @@ func (n *Internet) inside(ctx context.Context, p *peeked, c *Contact) {
 		n.requests(ctx, p, c)
 	case isMethod(begins):
 		c.Proto = "http/1.1"
-		// What is beside the requests is sent, too: extensions of chunks, garbage.
+		// Bytes beside the requests are sent, too: chunk extensions, garbage.
 		out := n.to.Outgoing(where(*c))
 		defer out.Close()
 		n.requests(ctx, &peeked{p.Conn, bufio.NewReader(io.TeeReader(p.r, out))}, c)
@@ -254,8 +253,9 @@ func isMethod(b []byte) bool {
 	return false
 }
 
-// requests serves the requests of one connection, by HTTP/1.1 or HTTP/2. The server
-// finds out which: by ALPN where conn is a *tls.Conn, else by the client's first bytes.
+// requests serves the requests of one connection, over HTTP/1.1 or HTTP/2. The server
+// detects the version: by ALPN if conn is a *tls.Conn, else by the client's first
+// bytes.
 func (n *Internet) requests(ctx context.Context, conn net.Conn, c *Contact) {
 	one := &single{conn: conn, over: make(chan struct{})}
 	handler := n.handler(c)
@@ -275,7 +275,7 @@ func (n *Internet) requests(ctx context.Context, conn net.Conn, c *Contact) {
 			one.end()
 		}
 	}
-	_ = srv.Serve(one) // it says that the listener is closed
+	_ = srv.Serve(one) // it reports that the listener is closed
 }
 
 // drain reads to the end, and keeps the beginning.
@@ -294,7 +294,7 @@ func (n *Internet) drain(p *peeked, c *Contact) {
 	}
 }
 
-// where says for a person where bytes go.
+// where names the destination of bytes for a person.
 func where(c Contact) string {
 	host := c.Name
 	if host == "" {
@@ -324,7 +324,7 @@ func (n *Internet) handler(c *Contact) http.Handler {
 			n.webSocket(w, r, seen)
 			return
 		}
-		body := n.to.Outgoing(where(seen)) // apart: what is compressed begins where it begins
+		body := n.to.Outgoing(where(seen)) // separately, so that compressed data begins at the start
 		var kept bytes.Buffer
 		size, _ := io.Copy(io.MultiWriter(body, &limited{b: &kept, left: maxBody}), io.LimitReader(r.Body, maxDrain))
 		r.Trailer.Write(body)
@@ -339,7 +339,7 @@ func (n *Internet) handler(c *Contact) http.Handler {
 	})
 }
 
-// limited keeps the beginning of what is written to it.
+// limited keeps the beginning of the data written to it.
 type limited struct {
 	b    *bytes.Buffer
 	left int
@@ -352,7 +352,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// counted counts what is read.
+// counted counts the bytes read.
 type counted struct {
 	net.Conn
 	n int64
@@ -364,7 +364,7 @@ func (c *counted) Read(b []byte) (int, error) {
 	return k, err
 }
 
-// peeked is a connection of which the beginning was looked at.
+// peeked is a connection whose beginning was peeked at.
 type peeked struct {
 	net.Conn
 	r *bufio.Reader

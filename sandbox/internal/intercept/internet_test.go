@@ -136,8 +136,8 @@ func (in *inet) over(t *testing.T) *seen {
 
 const secret = "ghp_0123456789abcdefghijklmnopqrstuvwxyzAB"
 
-// What a program sends by HTTP is read whole, whatever the version: what is not seen
-// here is a secret that left without a word in the report.
+// A program's HTTP data is read completely, in every version: a secret that is missed
+// here leaves without a word in the report.
 func TestRequestsAreRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		port  uint16
@@ -200,7 +200,7 @@ func TestRequestsAreRead(t *testing.T) {
 				t.Errorf("the server name was %q", on.SNI)
 			}
 			where := "api.example.com:" + strconv.Itoa(int(c.port))
-			times := map[bool]int{false: 4, true: 2}[c.h2] // HTTP/1.1 is looked at as it comes, too
+			times := map[bool]int{false: 4, true: 2}[c.h2] // HTTP/1.1 is also read as it arrives
 			if out := s.out[where]; out == nil || strings.Count(out.String(), secret) != times {
 				t.Errorf("what left for %s has the secret not %d times: %v", where, times, out)
 			}
@@ -208,7 +208,7 @@ func TestRequestsAreRead(t *testing.T) {
 	}
 }
 
-// client speaks HTTP over one connection, by version 2 alone where h2 is set. It has no
+// client speaks HTTP over one connection, only version 2 if h2 is set. It never opens a
 // second one.
 func client(conn net.Conn, h2 bool) *http.Transport {
 	first := true
@@ -226,8 +226,8 @@ func client(conn net.Conn, h2 bool) *http.Transport {
 	return &http.Transport{Protocols: protocols, DialContext: dial, DialTLSContext: dial}
 }
 
-// Every byte that a program chooses can carry a secret: also those that no request has
-// in the end.
+// Every byte that a program chooses can carry a secret, including bytes that belong to
+// no request.
 func TestWhatIsBesideRequestsIsRead(t *testing.T) {
 	const post = "POST / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
 	for name, text := range map[string]string{
@@ -248,8 +248,8 @@ func TestWhatIsBesideRequestsIsRead(t *testing.T) {
 	}
 }
 
-// The name that a program asks for in TLS can be made of a secret, whether or not it
-// goes on.
+// A program can build a secret into the server name of TLS, whether or not it
+// continues.
 func TestServerNamesAreRead(t *testing.T) {
 	name := "ghp-0123456789abcdefghij.evil.example"
 	in := newInternet(t)
@@ -263,14 +263,14 @@ func TestServerNamesAreRead(t *testing.T) {
 	}
 }
 
-// What goes through a WebSocket is masked on the wire, and as readable as a request here.
+// Data in a WebSocket is masked on the wire, and must be as readable here as a request.
 func TestWebSocketsAreRead(t *testing.T) {
 	for _, size := range []int{0, 200, 70_000} {
 		in := newInternet(t)
 		conn := in.dial(t, "a.example", 80)
 		io.WriteString(conn, "GET /s HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Token: "+secret+"\r\n\r\n")
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		// The key and its answer are those of RFC 6455, section 1.3.
+		// The key and its answer come from RFC 6455, section 1.3.
 		if err != nil || resp.StatusCode != 101 || resp.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
 			t.Fatalf("answered with %+v, %v", resp, err)
 		}
@@ -284,7 +284,7 @@ func TestWebSocketsAreRead(t *testing.T) {
 	}
 }
 
-// frame is a text of a client's (RFC 6455, section 5.2).
+// frame is a text frame from a client (RFC 6455, section 5.2).
 func frame(text string) []byte {
 	b := []byte{0x81}
 	switch n := len(text); {
@@ -303,7 +303,7 @@ func frame(text string) []byte {
 	return b
 }
 
-// Two requests of one connection are two, by both versions.
+// Two requests on one connection count as two, in both versions.
 func TestConnectionsAreUsedAgain(t *testing.T) {
 	in := newInternet(t)
 	conn := in.dial(t, "a.example", 443)
@@ -327,8 +327,8 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	}
 }
 
-// What is not HTTP, or cannot be looked into, is said to be: with its first bytes, and
-// why no more was seen.
+// Data that is not HTTP, or that cannot be decrypted, is reported: with its first bytes
+// and the reason.
 func TestWhatIsNotSeenIsSaid(t *testing.T) {
 	for name, c := range map[string]struct {
 		does  func(t *testing.T, in *inet, conn net.Conn)
@@ -370,7 +370,7 @@ func TestWhatIsNotSeenIsSaid(t *testing.T) {
 	}
 }
 
-// A program that names nobody, and knows an address, is told apart by the address.
+// A program that uses an address without a name is identified by the address.
 func TestAddressWithoutAName(t *testing.T) {
 	in := newInternet(t)
 	conn := in.dial(t, "", 443)
@@ -389,7 +389,7 @@ func TestAddressWithoutAName(t *testing.T) {
 	}
 }
 
-// Names lead to addresses and back, each to its own, however they are written.
+// Each name leads to its own address and back, in every spelling.
 func TestNamesAreExact(t *testing.T) {
 	in := newInternet(t)
 	is := map[netip.Addr]string{}
@@ -415,8 +415,8 @@ func TestNamesAreExact(t *testing.T) {
 	}
 }
 
-// A program that floods fills no memory: what is kept has an end, and what was sent is
-// counted all the same.
+// A program that floods fills no memory: the stored data is bounded, and the sent bytes
+// are still counted.
 func TestWhatIsKeptIsBounded(t *testing.T) {
 	in := newInternet(t)
 	const size = 3 << 20
@@ -444,7 +444,7 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 	}
 }
 
-// A head that never ends is given up, and the connection with it.
+// A header that never ends is given up, together with the connection.
 func TestHeadWithoutEnd(t *testing.T) {
 	in := newInternet(t)
 	conn := in.dial(t, "h.example", 80)

@@ -2,7 +2,7 @@ package intercept
 
 import (
 	"bufio"
-	"crypto/sha1" // RFC 6455 asks for it; nothing rests on it
+	"crypto/sha1" // RFC 6455 demands it; no security depends on it
 	"encoding/base64"
 	"encoding/binary"
 	"io"
@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// isWebSocket reports whether a request of HTTP/1.1 asks to go on with a WebSocket.
+// isWebSocket reports whether an HTTP/1.1 request asks to switch to a WebSocket.
 func isWebSocket(r *http.Request) bool {
 	return r.ProtoMajor == 1 && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && r.Header.Get("Sec-WebSocket-Key") != ""
 }
 
-// webSocket takes a WebSocket, reads what the program says and answers nothing (RFC
-// 6455). No extension is agreed on, so that nothing is compressed.
+// webSocket accepts a WebSocket, reads the program's data and answers nothing (RFC
+// 6455). It agrees to no extension, so nothing is compressed.
 func (n *Internet) webSocket(w http.ResponseWriter, r *http.Request, c Contact) {
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -36,8 +36,8 @@ func (n *Internet) webSocket(w http.ResponseWriter, r *http.Request, c Contact) 
 	readFrames(rw.Reader, out)
 }
 
-// readFrames copies what is in the frames of a client, until one asks for the end or
-// there has been too much.
+// readFrames copies the content of a client's frames, until one asks for the end or the
+// bound is reached.
 func readFrames(r *bufio.Reader, to io.Writer) {
 	for total := int64(0); total < maxDrain; {
 		var head [2]byte
