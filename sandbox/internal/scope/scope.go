@@ -1,19 +1,19 @@
-// Package scope keeps the launcher from other processes of the user's, from its first
-// instruction on: from signalling any that it did not start itself, from looking into
-// them, and from their abstract sockets (landlock(7), ABI 6). It is imported for its
-// constructor (scope.c), which asks the environment variable that Variable names.
+// Package scope restricts the launcher's access to other processes of the user, from
+// its first instruction on: signals to processes that it did not start itself, access
+// to their memory, and their abstract sockets (landlock(7), ABI 6). Import it for its
+// constructor (scope.c), which reads the environment variable named by Variable.
 //
-// Landlock is put on a thread, and what each of several threads puts on is another
-// domain for each: a process that one of them starts could not be looked into by
-// another. Before the Go runtime starts there is one thread, and all that comes later,
-// the server included, is in its domain. It is about no file, so that mounts can be
-// made by what is in it.
+// Landlock applies to a thread, and each thread that applies it gets a domain of its
+// own: one thread could then not examine a process that another one starts. Before the
+// Go runtime starts there is a single thread, and everything later, the server
+// included, is in its domain. The domain restricts no files, so processes in it can
+// still make mounts.
 package scope
 
 import "C"
 
-// Variable has the constructor act where it is "1".
+// Variable makes the constructor act if its value is "1".
 const Variable = "MCPEN_SCOPE"
 
-// ABI is the first one of Landlock that has what is needed (Linux 6.12).
+// ABI is the first Landlock ABI with scopes (Linux 6.12).
 const ABI = 6
