@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -35,9 +36,36 @@ type Moment struct {
 func (r *Report) WriteHTML(w io.Writer) error {
 	return reportTemplate().Execute(w, struct {
 		*Report
-		Moments []Moment
-		Tilde   func(string) string
-	}{r, r.moments(), r.tilde})
+		Moments  []Moment
+		Programs []program
+		Tilde    func(string) string
+	}{r, r.moments(), r.programs(), r.tilde})
+}
+
+// program is what was executed, so many times in one phase.
+type program struct {
+	Process
+	Times int
+}
+
+// programs folds the processes. Of a program that was looked for in several folders the
+// one is there in which it was found.
+func (r *Report) programs() (out []program) {
+	for i, p := range r.Processes {
+		found := slices.ContainsFunc(r.Processes[i+1:], func(q Process) bool { return q.PID == p.PID && slices.Equal(q.Args, p.Args) })
+		if p.Missing && found {
+			continue
+		}
+		same := func(o program) bool {
+			return o.When == p.When && o.By == p.By && o.Missing == p.Missing && slices.Equal(o.Args, p.Args)
+		}
+		if j := slices.IndexFunc(out, same); j >= 0 {
+			out[j].Times++
+			continue
+		}
+		out = append(out, program{p, 1})
+	}
+	return out
 }
 
 // moments is the report in the order in which it happened.
@@ -57,8 +85,8 @@ func (r *Report) moments() []Moment {
 		}
 		out = append(out, Moment{when, []string{fmt.Sprintf(format, args...)}})
 	}
-	for i, p := range r.Processes {
-		if i > 0 {
+	for i, p := range r.programs() {
+		if i > 0 && !p.Missing {
 			add(p.When, "ran %s", strings.Join(p.Args, " "))
 		}
 	}

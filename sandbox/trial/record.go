@@ -414,12 +414,18 @@ func (r *record) opened(s sandbox.Sight) {
 	f.Count++
 }
 
+// byClient is who starts the program itself.
+const byClient = "the client"
+
 func (r *record) executed(s sandbox.Sight) {
 	if len(r.processes) >= maxProcesses {
 		r.over["processes"]++
 		return
 	}
 	p := Process{PID: s.PID, Parent: s.Parent, By: visible(s.Program), Path: visible(s.Path), When: r.phase, Time: time.Now(), Missing: s.Errno != 0}
+	if s.PID == r.server && !slices.ContainsFunc(r.processes, func(p Process) bool { return p.PID == s.PID }) {
+		p.By = byClient
+	}
 	for _, a := range s.Args {
 		p.Args = append(p.Args, visible(a))
 	}

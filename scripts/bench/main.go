@@ -26,7 +26,7 @@ func main() {
 	pings := flag.Int("pings", 3000, "round trips, of each kind")
 	rounds := flag.Int("rounds", 5, "rounds of traffic, and starts of packages, of each kind; 0 leaves both out")
 	atOnce := flag.Int("at-once", 100, "servers of a tiny program at once, after a tenth and half of them; 0 leaves it out")
-	only := flag.String("only", "", "measure one thing: changes, network, trees")
+	only := flag.String("only", "", "measure one thing: changes, network, trees, trial")
 	flag.Parse()
 	bin, err := filepath.Abs(*mcpen)
 	if err != nil {
@@ -42,6 +42,9 @@ func main() {
 		return
 	case "trees":
 		trees(bin, *rounds)
+		return
+	case "trial":
+		trials(bin, *rounds)
 		return
 	}
 	start("start of /bin/true", bin, *starts, nil)
@@ -64,6 +67,7 @@ func main() {
 		network(bin, *rounds)
 		changes(bin, *rounds)
 		trees(bin, *rounds)
+		trials(bin, *rounds)
 	}
 }
 
