@@ -16,7 +16,7 @@ CARRIED := cmd/mcpen/embedded/mcpen-launcher
 # Packages whose goroutines meet: tested with the race detector too.
 RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/finding/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/pack/...
 
-.PHONY: help build demo test integration profiles lint fuzz bench tables vm vm-table fresh soak picture browser conformance eval install deb setup launcher clean
+.PHONY: help build demo test integration profiles tried lint fuzz bench tables vm vm-table fresh soak picture browser conformance eval install deb setup launcher clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ integration: build ## real servers from the registries
 
 profiles: build ## the profiles that ship, each with its server from the registry, inside and outside
 	$(TEST) -tags $(TAGS),integration -timeout 120m -run '^TestLibrary' ./profiles
+
+tried: build ## thirty packages from the registries, each tried: hosts, the profile that is written, tools outside
+	$(TEST) -tags $(TAGS),integration -timeout 90m -run '^TestRealTried$$' ./cmd/mcpen
 
 lint: setup ## gofmt, vet, staticcheck, deadcode, govulncheck
 	@scripts/lint.sh

@@ -497,6 +497,17 @@ var secretName = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|_PAT)S?(_|$)`)
 })
 
+// isSecret reports whether a variable of this name holds a secret itself, and not where
+// one is, or how many.
+func isSecret(name string) bool {
+	for _, other := range []string{"_FILE", "_PATH", "_DIR", "_URL", "_URI", "_HOST", "_ENDPOINT", "_TIMEOUT", "_TTL", "_LIMIT", "_EXPIRY", "_COUNT"} {
+		if strings.HasSuffix(name, other) {
+			return false
+		}
+	}
+	return secretName().MatchString(name) && !strings.HasPrefix(name, "MAX_") && !strings.Contains(name, "_MAX_")
+}
+
 // variables are the names of secrets that a package's own code reads from its
 // environment.
 func variables(tree string, ref pack.Ref, l pack.Lock) []string {
@@ -535,7 +546,7 @@ func variablesIn(dir string) []string {
 		text, _ := io.ReadAll(io.LimitReader(f, 4<<20))
 		left -= int64(len(text))
 		for _, m := range readsVariable().FindAllSubmatch(text, 512) {
-			if name := string(m[1]); secretName().MatchString(name) && !slices.Contains(out, name) && len(out) < 64 {
+			if name := string(m[1]); isSecret(name) && !slices.Contains(out, name) && len(out) < 64 {
 				out = append(out, name)
 			}
 		}
@@ -557,7 +568,7 @@ func (s *subject) learn(words string, d *trial.Desk) bool {
 			continue
 		}
 		learned = true
-		if secretName().MatchString(name) {
+		if isSecret(name) {
 			s.secrets = append(s.secrets, name)
 			continue
 		}

@@ -242,7 +242,10 @@ func (d *Desk) environment() {
 func (d *Desk) Give(name string) string {
 	shape := "*"
 	for _, s := range []struct{ in, shape string }{{"GITHUB", "ghp_*"}, {"GITLAB", "glpat-*"}, {"OPENAI", "sk-proj-*"}, {"ANTHROPIC", "sk-ant-api03-*"}, {"SLACK", "xoxb-*"},
-		{"NOTION", "ntn_*"}, {"STRIPE", "sk_test_*"}, {"AWS_ACCESS_KEY_ID", "AKIA*"}, {"LINEAR", "lin_api_*"}} {
+		{"NOTION", "ntn_*"}, {"STRIPE", "sk_test_*"}, {"AWS_ACCESS_KEY_ID", "AKIA*"}, {"LINEAR", "lin_api_*"}, {"FIGMA", "figd_*"}, {"AIRTABLE", "pat*"}, {"BRAVE", "BSA*"},
+		{"FIRECRAWL", "fc-*"}, {"TAVILY", "tvly-*"}, {"PERPLEXITY", "pplx-*"}, {"RESEND", "re_*"}, {"SENTRY", "sntrys_*"}, {"SUPABASE", "sbp_*"}, {"TELEGRAM", "5318008001:*"},
+		{"GOOGLE", "AIza*"}, {"GEMINI", "AIza*"}, {"HUGGINGFACE", "hf_*"}, {"REPLICATE", "r8_*"}, {"SHOPIFY", "shpat_*"}, {"ELEVENLABS", "sk_*"},
+		{"MAPBOX", "pk.eyJ1Ijoic3RvcmVmcm9udCIsImEiOiJja3Y4ZGwyIn0.*"}, {"JWT", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJzdG9yZWZyb250In0.*"}} {
 		if strings.Contains(name, s.in) {
 			shape = s.shape
 			break
