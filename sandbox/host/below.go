@@ -10,10 +10,10 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// below lists the protected places that exist directly in a folder, or by a name of
-// several elements, relative to it and sorted: a handful of looks, however large
-// the folder is. Names with a pattern, and deeper places, are the mediator's. why
-// is not empty where the answer may miss something.
+// below lists the protected places that exist in a folder under a fixed name of one or
+// several elements. The list is relative to the folder and sorted. It costs a handful
+// of lookups, however large the folder is. Names with a pattern and deeper places are
+// the mediator's task. why is not empty where the list may be incomplete.
 func below(dir string) (found []string, why string) {
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -21,9 +21,9 @@ import (
 // controllers are the ones that hold a limit of a profile.
 var controllers = []string{"memory", "pids", "cpu"}
 
-// What a login may take, which must not decide whether limits hold. A bus that runs
-// answers within a millisecond. The first connection behind a login starts it, which
-// takes seconds on a busy machine, and the manager connects to it then.
+// Upper bounds on a login, which must not decide whether limits hold. A running bus
+// answers within a millisecond. The first connection after a login starts the bus,
+// which takes seconds on a busy machine, and only then does the manager connect to it.
 var (
 	busWait     = 10 * time.Second      // for the bus
 	managerWait = 3 * time.Second       // for the manager on a bus that answers
@@ -38,12 +38,12 @@ type group struct {
 	mount string
 }
 
-// cgroup says which controllers can limit a server, in the order in which the
-// ways are preferred: a scope of the user manager, a group of this user's own in
-// v2, v1 as root. Path of the answer is absolute in its hierarchy, the form
-// /proc/thread-self/cgroup has. It is empty for a scope, which the manager places, and
-// for v1, where each controller has a hierarchy of its own and the group is made
-// relative to the one that this process is in.
+// cgroup returns the control group that can limit a server and its controllers. It
+// tries in order of preference: a scope of the user manager, a v2 group that this user
+// owns, v1 as root. Path is absolute in its hierarchy, as in /proc/thread-self/cgroup.
+// Path is empty for a scope, which the manager places, and for v1, where each
+// controller has its own hierarchy and the group is made relative to the group of this
+// process.
 func cgroup(ask Ask, uid int) plan.Cgroup {
 	v2, v1, err := groups(ask)
 	if err != nil {
@@ -64,9 +64,10 @@ func cgroup(ask Ask, uid int) plan.Cgroup {
 	return plan.Cgroup{Why: strings.Join(whys, "; ")}
 }
 
-// delegated looks for a group of v2 in which this user may make another: the
-// nearest one upwards that is writable, holds no process of its own (the root
-// may, cgroups(7) "no internal processes") and hands controllers on.
+// delegated looks for a v2 group in which this user may make a child group. It takes
+// the nearest ancestor that is writable, has controllers to delegate and holds no
+// process of its own; only the root may hold some (cgroups(7), "no internal
+// processes").
 func delegated(own group) (plan.Cgroup, string) {
 	if own.dir == "" {
 		return plan.Cgroup{}, "cgroup v2 is not mounted"
@@ -86,7 +87,8 @@ func delegated(own group) (plan.Cgroup, string) {
 	}
 }
 
-// usable says which controllers a group made in dir can have, or why none.
+// usable returns the controllers that a group made in dir can have, or the reason why
+// it has none.
 func usable(dir string) (have []string, why string) {
 	for _, file := range []string{"", "cgroup.procs", "cgroup.subtree_control"} {
 		if err := unix.Faccessat(unix.AT_FDCWD, filepath.Join(dir, file), unix.W_OK, unix.AT_EACCESS); err != nil {
@@ -95,7 +97,7 @@ func usable(dir string) (have []string, why string) {
 	}
 	have = only(filepath.Join(dir, "cgroup.subtree_control"))
 	if len(have) > 0 {
-		return have, "" // handed on already, so the rule is kept
+		return have, "" // delegated already, so the group holds no process
 	}
 	have = only(filepath.Join(dir, "cgroup.controllers"))
 	if len(have) == 0 {
@@ -128,8 +130,8 @@ func only(file string) []string {
 	return have
 }
 
-// systemd asks the user's bus for the manager, and cgroup v2 for what was
-// delegated to it.
+// systemd asks the manager on the user's bus whether it answers, and reads in cgroup v2
+// which controllers are delegated to it.
 func systemd(ask Ask, v2 group, uid int) (plan.Cgroup, string) {
 	if ask.Bus == "" {
 		return plan.Cgroup{}, "no XDG_RUNTIME_DIR, so no systemd user manager"
@@ -145,7 +147,7 @@ func systemd(ask Ask, v2 group, uid int) (plan.Cgroup, string) {
 	ctx, cancel := context.WithTimeout(context.Background(), busWait)
 	defer cancel()
 	if err := managerAnswers(ctx, filepath.Join(ask.Bus, "bus")); err != nil {
-		if ctx.Err() != nil { // what a connection says that is closed by it is something else each time
+		if ctx.Err() != nil { // a read that the deadline ends fails with a different message each time
 			err = fmt.Errorf("nothing came in %v", busWait)
 		}
 		return plan.Cgroup{}, fmt.Sprintf("the systemd user manager does not answer: %v", err)
@@ -153,8 +155,9 @@ func systemd(ask Ask, v2 group, uid int) (plan.Cgroup, string) {
 	return plan.Cgroup{How: plan.HowSystemd, Controllers: have}, ""
 }
 
-// managerAnswers asks the manager on a bus whether it is there. The bus knows its name
-// as long as it is connected, whether it answers or not, so it is asked itself.
+// managerAnswers asks the manager on a bus whether it is there. The bus keeps the
+// manager's name as long as it is connected, even if it no longer answers, so the
+// question goes to the manager itself.
 func managerAnswers(ctx context.Context, socket string) error {
 	if _, err := os.Stat(socket); err != nil {
 		return err
@@ -179,12 +182,12 @@ func managerAnswers(ctx context.Context, socket string) error {
 	}
 }
 
-// nobody are a bus's answers where nobody has the name that is called.
+// nobody are the errors by which a bus says that nobody owns the called name.
 var nobody = []string{"org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"}
 
-// hierarchies says which controllers root can use in cgroup v1. libcontainer puts
-// a container into every hierarchy that there is, so one that cannot be written to
-// rules all of them out: root of somebody's user namespace is not root there.
+// hierarchies returns the controllers that root can use in cgroup v1. libcontainer puts
+// a container into every hierarchy, so one that is not writable rules all of them out:
+// root of a user namespace is not root there.
 func hierarchies(v1 map[string]group, uid int) (plan.Cgroup, string) {
 	var have []string
 	for _, c := range slices.Sorted(maps.Keys(v1)) {

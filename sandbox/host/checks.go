@@ -9,14 +9,14 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// State is how a check came out.
+// State is the result of a check.
 type State string
 
 // The states.
 const (
 	OK      State = "ok"
 	Missing State = "missing"
-	Limited State = "limited" // there, but less than a whole one
+	Limited State = "limited" // it works in part
 	Untold  State = "unknown"
 )
 
@@ -26,14 +26,15 @@ type Check struct {
 	Name        string   `json:"name"`
 	State       State    `json:"state"`
 	Detail      string   `json:"detail,omitempty"`
-	Consequence string   `json:"consequence,omitempty"` // what it means for servers
+	Consequence string   `json:"consequence,omitempty"` // for servers
 	Fix         []string `json:"fix,omitempty"`         // lines to paste, comments included
 	Blocks      bool     `json:"blocks,omitempty"`      // nothing starts with the default layers
-	// AppArmor is the profile that mends it in AppArmorFile, "" where it would not.
+	// AppArmor is the profile that AppArmorFile needs to mend it, "" where a profile
+	// would not help.
 	AppArmor string `json:"apparmor,omitempty"`
 }
 
-// Facts is all that Checks reads.
+// Facts is the input of Checks.
 type Facts struct {
 	Host   plan.Host
 	Depths Depths // empty where nothing was tried
@@ -41,14 +42,13 @@ type Facts struct {
 	Binary string // absolute path of mcpen, for an AppArmor profile
 
 	Tried  bool  // a tiny program was started in the whole sandbox
-	Recipe error // how that came out
-	// Ungrouped is why the program was started without the control group of Host, ""
-	// where it was in it.
+	Recipe error // its error, nil where it worked
+	// Ungrouped says why the program ran outside the control group of Host, "" where it
+	// ran inside.
 	Ungrouped string
 }
 
-// Checks turns facts into lines, the ones that everything depends on first. It
-// is pure.
+// Checks turns facts into lines, those that everything depends on first. It is pure.
 func Checks(f Facts) []Check {
 	checks := []Check{
 		whole(f), namespaceCheck(f), landlockCheck(f), seccompCheck(f), notifyCheck(f), mediationCheck(f), routesCheck(f),
@@ -233,7 +233,7 @@ func memfdCheck(f Facts) Check {
 		c.Detail = "a copy of mcpen that nobody can change was executed"
 	case Missing:
 		c.Consequence = "mcpen cannot start itself from a sealed copy, which keeps a server from changing it"
-		if f.Tried && f.Recipe == nil { // libcontainer has other copies that nobody can change
+		if f.Tried && f.Recipe == nil { // libcontainer has other ways to make a copy that nobody can change
 			c.State = Limited
 			c.Consequence = "mcpen is copied by another way, in which a server cannot change it either"
 		}
@@ -260,7 +260,7 @@ func cgroupCheck(f Facts) Check {
 			lacks = append(lacks, want)
 		}
 	}
-	if f.Ungrouped != "" { // what was tried counts, not what was promised
+	if f.Ungrouped != "" { // the trial counts, not the forecast
 		c.State, c.Detail = Limited, f.Ungrouped
 		c.Consequence = "a start that finds no control group goes without its limits, or is refused where they are required"
 		return c
@@ -289,7 +289,7 @@ func cgroupCheck(f Facts) Check {
 	return c
 }
 
-// floor is the first kernel on which the design was thought through.
+// floor is the oldest kernel for which the design was worked out.
 var floor = [2]int{5, 13}
 
 func kernelCheck(f Facts) Check {

@@ -30,7 +30,7 @@ func good() Facts {
 	return f
 }
 
-// breakAt fails one step, and with a namespace's everything behind it.
+// breakAt fails one step and, for a namespace step, all that follow it.
 func breakAt(f *Facts, step string, errno unix.Errno) {
 	i := slices.IndexFunc(f.Depths, func(s Step) bool { return s.Name == step })
 	f.Depths[i] = Step{Name: step, Errno: errno, Text: name(errno)}
@@ -54,8 +54,8 @@ func TestChecksOfAGoodMachine(t *testing.T) {
 	}
 }
 
-// Each lack leads to its own fix: a person who pastes another one weakens the
-// machine and still cannot start a server.
+// Each cause has its own fix: a person who pastes the wrong one weakens the machine and
+// still cannot start a server.
 func TestChecksNameTheCauseAndTheFix(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -137,8 +137,7 @@ func TestChecksNameTheCauseAndTheFix(t *testing.T) {
 	}
 }
 
-// The profile is loaded as root: a path must not be able to say more in it than
-// a path says.
+// Root loads the profile, so a path must not be able to add rules to it.
 func TestAppArmorProfileHoldsAnyPath(t *testing.T) {
 	for path, want := range map[string]string{
 		"/opt/my tools/mcpen":      `profile mcpen "/opt/my tools/mcpen" flags`,

@@ -19,17 +19,16 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Step is one thing that Deep tried.
+// Step is one operation that Deep tried.
 type Step struct {
 	Name  string     `json:"name"`
 	Done  bool       `json:"done"`            // false with no Errno: not reached
-	Errno unix.Errno `json:"errno,omitempty"` // 0 where it went well or failed otherwise
+	Errno unix.Errno `json:"errno,omitempty"` // 0 where it succeeded, or failed without an errno
 	Text  string     `json:"text,omitempty"`  // the failure in words
 }
 
-// The steps, in the order in which they are tried. Those of the namespaces
-// depend on each other: after the first that fails the rest is not reached. The
-// last ones stand alone.
+// The steps, in the order in which Deep tries them. The namespace steps depend on each
+// other: the first failure leaves the rest unreached. The last steps are independent.
 const (
 	stepUser      = "new user namespace"
 	stepGroups    = "write setgroups"
@@ -65,13 +64,13 @@ var namespaceSteps = []string{
 
 var routeSteps = []string{stepLoopback, stepRoutes, stepReachable}
 
-// Depths is what Deep found: every step, in order.
+// Depths is the result of Deep: every step, in order.
 type Depths []Step
 
-// Deep tries what the sandbox is made of, in children that are gone when it
-// returns. It takes some tens of milliseconds and needs Hook to be called first
-// in main. The error says that the trial itself could not be made or that ctx
-// ended; a step that failed is a Step.
+// Deep tries the operations of a sandbox's start in child processes, which are gone
+// when it returns. It takes some tens of milliseconds. The program must call Hook first
+// in main. The error means that Deep could not run the trial or that ctx ended; a
+// failed step is not an error but a Step.
 func Deep(ctx context.Context) (Depths, error) {
 	runtime.LockOSThread() // a child's death signal is tied to the thread that started it
 	defer runtime.UnlockOSThread()
@@ -89,8 +88,8 @@ func Deep(ctx context.Context) (Depths, error) {
 	return steps, nil
 }
 
-// Step is the step of a name; one that was not reached is not Done and has no
-// Errno.
+// Step returns the step of that name. A step that was not reached is not Done and has
+// no Errno.
 func (d Depths) Step(name string) Step {
 	i := slices.IndexFunc(d, func(s Step) bool { return s.Name == name })
 	if i < 0 {
@@ -122,13 +121,13 @@ func (d Depths) fact(names ...string) plan.Fact {
 	return plan.Fact{Is: plan.No, Why: s.Name + ": " + s.Text}
 }
 
-// Namespaces says whether all the namespaces of the recipe can be had.
+// Namespaces says whether this process can make every namespace that a start needs.
 func (d Depths) Namespaces() plan.Fact { return d.fact(namespaceSteps...) }
 
-// Routes says whether every address can be made local in a network namespace.
+// Routes says whether a network namespace can route every address to itself.
 func (d Depths) Routes() plan.Fact { return d.fact(routeSteps...) }
 
-// Into fills the facts of a Host that were tried.
+// Into sets those facts of a Host that Deep tried.
 func (d Depths) Into(h *plan.Host) {
 	h.Namespaces, h.Routes = d.Namespaces(), d.Routes()
 	h.Memfd, h.Notify = d.fact(stepMemfd), d.fact(stepListener)
@@ -176,7 +175,7 @@ func start(ctx context.Context, hook string, attr *syscall.SysProcAttr, args ...
 	return c, cmd.Start()
 }
 
-// steps reads what the child reports until it is done with it, and waits for it.
+// steps reads the child's report to its end and waits for the child.
 func (c *child) steps() ([]Step, error) {
 	var steps []Step
 	dec := json.NewDecoder(c.report)
@@ -205,11 +204,11 @@ func (c *child) end() {
 	c.cmd.Wait()
 }
 
-// tryNamespaces writes the maps of a child in a user namespace one by one, to
-// learn which is refused, and then starts a second child with all of them, which
-// goes through the rest. The second has its maps before it is executed: root of
-// the namespace keeps its capabilities then even where no-new-privileges is set
-// on this process, as it does in the sandbox's own start.
+// tryNamespaces writes the maps of a child in a user namespace one by one, to learn
+// which one the kernel refuses. Then it starts a second child with all maps in place,
+// which tries the remaining steps. The second child has its maps before it executes: so
+// root of the namespace keeps its capabilities even where this process has
+// no-new-privileges set, as in a real start.
 func tryNamespaces(ctx context.Context) ([]Step, error) {
 	c, err := start(ctx, hookWait, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER})
 	if err != nil {
@@ -288,8 +287,8 @@ func tryMemfd(ctx context.Context) ([]Step, error) {
 	return []Step{failed(stepMemfd, cmd.Run())}, ctx.Err()
 }
 
-// sealedSelf is an executable memfd with this binary in it, which nobody can
-// change any more. The caller closes it.
+// sealedSelf returns a sealed, executable memfd that holds this binary. Nobody can
+// change it any more. The caller closes it.
 func sealedSelf() (*os.File, error) {
 	self, err := os.Open("/proc/self/exe")
 	if err != nil {

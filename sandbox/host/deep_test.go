@@ -14,8 +14,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Every step works on this kernel, as root and as anybody: the twins below fail
-// at one step each and for that reason alone.
+// Every step works on this kernel, for root and for an ordinary user. Each test below
+// makes one step fail, and only that one.
 func TestDeepGoesThrough(t *testing.T) {
 	t.Run("root", func(t *testing.T) {
 		if os.Getuid() != 0 {
@@ -45,8 +45,8 @@ func deepGoesThrough(t *testing.T) {
 	}
 }
 
-// A machine on which new user namespaces are used up says so, and what does not
-// need them is still told.
+// A machine that has used up its user namespaces says so, and the steps that need none
+// still report.
 func TestDeepWithoutUserNamespaces(t *testing.T) {
 	inUserNamespace(t, 0, func(t *testing.T) {
 		if s, bad := deep(t).Failed(namespaceSteps...); bad {
@@ -61,7 +61,8 @@ func TestDeepWithoutUserNamespaces(t *testing.T) {
 	})
 }
 
-// A masked /proc, as in a container, keeps a new one from being mounted.
+// The kernel refuses to mount a new /proc where the visible one is masked, as in a
+// container.
 func TestDeepWithMaskedProc(t *testing.T) {
 	inUserNamespace(t, syscall.CLONE_NEWNS, func(t *testing.T) {
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -130,7 +131,7 @@ func TestDeepInALandlockDomain(t *testing.T) {
 	})
 }
 
-// Nothing of a trial is left: no process, no mount, no descriptor.
+// Deep leaves no process, no mount and no descriptor behind.
 func TestDeepLeavesNothingBehind(t *testing.T) {
 	asUser(t, func(t *testing.T) {
 		if _, err := Deep(context.Background()); err != nil { // the runtime opens its own descriptors once
@@ -166,8 +167,8 @@ func TestDeepEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// failsAt expects a step to be the first that failed, with the errno, and the
-// ones after it not to be reached.
+// failsAt expects that a step is the first that failed, that it failed with the errno,
+// and that Deep did not reach the steps after it.
 func failsAt(t *testing.T, step string, errno unix.Errno) Depths {
 	t.Helper()
 	steps := deep(t)

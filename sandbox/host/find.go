@@ -15,26 +15,25 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// FindEnv is what finding a program depends on. Nothing else of the environment
-// is looked at.
+// FindEnv is the environment in which Find looks for a program. Find reads nothing else
+// of the process's environment.
 type FindEnv struct {
-	Path string            // PATH; entries that are not absolute are passed over
-	Home string            // absolute; "" looks into no home
+	Path string            // PATH; entries that are not absolute are skipped
+	Home string            // absolute; "" searches no home
 	Dir  string            // absolute: the working directory, for names with a slash and version files
-	Vars map[string]string // the variables that FindVars names, as far as they are set
-	Root string            // before /usr, /opt, /nix and the like; "" is "/". Tests point it at a tree
+	Vars map[string]string // those variables of FindVars that are set
+	Root string            // prefix of /usr, /opt, /nix and the like; "" is "/". For tests
 }
 
-// FindVars are the names of the variables with which version managers are told
-// where they live and which version is meant. ASDF_*_VERSION and MISE_*_VERSION
-// count too.
+// FindVars names the variables that tell version managers where their files are and
+// which version to use. ASDF_*_VERSION and MISE_*_VERSION count too.
 var FindVars = []string{
 	"NVM_DIR", "NVM_BIN", "FNM_DIR", "VOLTA_HOME", "ASDF_DATA_DIR", "ASDF_DIR", "ASDF_DEFAULT_TOOL_VERSIONS_FILENAME",
 	"MISE_DATA_DIR", "MISE_CONFIG_DIR", "PYENV_ROOT", "PYENV_VERSION", "PYENV_DIR", "UV_PYTHON_INSTALL_DIR",
 	"XDG_DATA_HOME", "XDG_CONFIG_HOME", "HOMEBREW_PREFIX", "BUN_INSTALL", "DENO_INSTALL", "PNPM_HOME", "USER",
 }
 
-// Kind tells why a program was not found, as a shell does with its exit code.
+// Kind says why Find did not find a program, in the exit codes of a shell.
 type Kind int
 
 // The kinds, whose values are the exit codes.
@@ -43,15 +42,15 @@ const (
 	NotFound      Kind = 127 // it is not there
 )
 
-// FindError says that a program cannot be started and what to do about it.
+// FindError says why a program cannot start and how to mend that.
 type FindError struct {
-	Name string // as asked
+	Name string // as in the command
 	Kind Kind
 	Why  string
-	Hint string // what a person can do; may be empty
+	Hint string // the remedy for a person; may be empty
 }
 
-// Error is one line without the hint.
+// Error returns one line without the hint.
 func (e *FindError) Error() string {
 	verb := "find"
 	if e.Kind == NotExecutable {
@@ -67,15 +66,15 @@ func (e *FindError) Error() string {
 	return fmt.Sprintf("cannot %s %s: %s", verb, name, why)
 }
 
-// Find follows a command to what is executed and lists what that needs to be
-// able to run. It runs nothing: shims of version managers are resolved by
-// reading the files that the manager would read.
+// Find follows a command to the file that the kernel executes and lists the files that
+// this one needs. It runs nothing: it resolves the shims of version managers by reading
+// the files that the manager would read.
 //
-// A script is turned into its interpreter with the script as an argument, as the
-// kernel would do, so that neither env(1) nor a shim is needed inside. An operand
-// that names the entry file of an interpreter ("node server.js") is made absolute
-// and what the file needs is listed too. The error is a *FindError or, for an
-// empty argv or an env that is not absolute, a plain one.
+// Find turns a script into its interpreter with the script as an argument, as the
+// kernel would, so that neither env(1) nor a shim has to exist inside. If an operand
+// names the entry file of an interpreter ("node server.js"), Find makes it absolute and
+// lists the needs of that file too. The error is a *FindError, or a plain one for an
+// empty argv or a path in env that is not absolute.
 func Find(argv []string, env FindEnv) (plan.Program, error) {
 	if len(argv) == 0 || argv[0] == "" {
 		return plan.Program{}, errors.New("cannot find a program: the command is empty")
@@ -111,11 +110,11 @@ type finder struct {
 	bins []string // directories that come first in PATH inside
 	node string   // the node that volta pins for a package's command
 
-	led        []string // the symlinks and scripts that led to where the search is now
-	lastScript string   // the last one that was turned into its interpreter
+	led        []string // the symlinks and scripts that led to the current place
+	lastScript string   // the last script that Find turned into its interpreter
 }
 
-// errElsewhere says that a shim hands on to whatever comes later in PATH.
+// errElsewhere says that a shim passes the command on to the rest of PATH.
 var errElsewhere = errors.New("the version in force is the system's")
 
 func (f *finder) fail(kind Kind, hint, format string, args ...any) error {
@@ -129,7 +128,7 @@ func (f *finder) via(format string, args ...any) {
 	}
 }
 
-// at is a path of the system below Root.
+// at returns a system path below Root.
 func (f *finder) at(path string) string {
 	if f.env.Root == "" {
 		return path
@@ -137,7 +136,7 @@ func (f *finder) at(path string) string {
 	return filepath.Join(f.env.Root, path)
 }
 
-// below is a path below Home, or "" where there is no home.
+// below returns a path below Home, or "" where there is no home.
 func (f *finder) below(path string) string {
 	if f.env.Home == "" {
 		return ""
@@ -145,9 +144,9 @@ func (f *finder) below(path string) string {
 	return filepath.Join(f.env.Home, path)
 }
 
-// lookup finds a command as a shell does, shims resolved, and looks into the
-// directories of version managers where PATH does not have it: a client that was
-// started from a desktop passes a PATH without them.
+// lookup finds a command as a shell does and resolves shims. Where PATH does not have
+// the command, it searches the directories of version managers: a client started from a
+// desktop passes a PATH without them.
 func (f *finder) lookup(command string) (string, error) {
 	if strings.Contains(command, "/") {
 		path := command
@@ -188,7 +187,7 @@ func (f *finder) lookup(command string) (string, error) {
 	return "", err
 }
 
-// search looks for a command in directories, passing over one of them.
+// search looks for a command in directories and skips one of them.
 func (f *finder) search(command string, dirs []string, except string) (string, error) {
 	var blocked error
 	for _, dir := range dirs {
@@ -219,8 +218,8 @@ func (f *finder) search(command string, dirs []string, except string) (string, e
 	return "", f.fail(NotFound, "", "not on PATH, nor where version managers put programs")
 }
 
-// pathDirs are the directories of PATH. An empty or relative entry would mean
-// the working directory, from which nothing is started by name.
+// pathDirs returns the directories of PATH. It drops empty and relative entries: they
+// mean the working directory, from which Find starts nothing by name.
 func (f *finder) pathDirs() []string {
 	var dirs []string
 	for _, dir := range filepath.SplitList(f.env.Path) {

@@ -61,13 +61,13 @@ func (tr *tree) link(path, text string) {
 	}
 }
 
-// pyenvShim is what pyenv writes.
+// pyenvShim is a shim as pyenv writes it.
 const pyenvShim = "#!/usr/bin/env bash\nset -e\nexport PYENV_ROOT=\"ROOT/home/u/.pyenv\"\nexec \"ROOT/home/u/.pyenv/libexec/pyenv\" exec \"$program\" \"$@\"\n"
 
-// asdfShim is what asdf writes.
+// asdfShim is a shim as asdf writes it.
 const asdfShim = "#!/usr/bin/env bash\n# asdf-plugin: nodejs 18.0.0\n# asdf-plugin: nodejs 20.1.0\nexec ROOT/home/u/.asdf/bin/asdf exec \"node\" \"$@\" # asdf_allow: ' asdf '\n"
 
-// pnpmShim is what pnpm writes.
+// pnpmShim is a shim as pnpm writes it.
 const pnpmShim = `#!/bin/sh
 basedir=$(dirname "$(echo "$0" | sed -e 's,\\\\,/,g')")
 if [ -x "$basedir/node" ]; then
@@ -90,7 +90,7 @@ type found struct {
 	path  string
 	needs []string
 	first string // the first directory of PATH inside
-	via   string // a part of what people are told
+	via   string // a part of the explanation for people
 }
 
 var findCases = []struct {
@@ -328,8 +328,8 @@ var findCases = []struct {
 	{"deno is one file", func(tr *tree) { tr.exe("~/.deno/bin/deno"); tr.file("~/work/main.ts", "") }, []string{"deno", "run", "--allow-net", "main.ts"},
 		found{args: []string{"~/.deno/bin/deno", "run", "--allow-net", "~/work/main.ts"}, needs: []string{"~/.deno/bin/deno", "~/work"}}},
 
-	// What lies beside a script is a part of it; what lies beside it where people keep
-	// everything is not.
+	// The folder of a script belongs to the script, unless people keep everything
+	// there.
 	{"a script and its neighbours", func(tr *tree) { tr.exe("/usr/bin/python3"); tr.file("~/work/app/server.py", "") }, []string{"python3", "app/server.py"},
 		found{args: []string{"/usr/bin/python3", "~/work/app/server.py"}, needs: []string{"~/work/app"}}},
 	{"a script below its project", func(tr *tree) {
@@ -442,8 +442,8 @@ func TestFindFollowsToWhatIsExecuted(t *testing.T) {
 	}
 }
 
-// A person who gets one of these needs to know what to do, and a client tells
-// 126 from 127.
+// A person who gets one of these errors has to learn the remedy, and a client tells 126
+// from 127.
 func TestFindRefusesWithAReason(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -536,7 +536,7 @@ func TestFindNeverNeedsTheHome(t *testing.T) {
 	tr.exe("~/bin/a")
 	tr.exe("~/.local/bin/b")
 	tr.script("~/c", "#!ROOT/home/u/bin/a\n")
-	tr.exe("/srv/d") // beside the home, below what holds it
+	tr.exe("/srv/d") // beside the home, in the folder that holds both
 	tr.script("/srv/e", "#!ROOT/srv/d\n")
 	for _, name := range []string{"~/bin/a", "~/.local/bin/b", "~/c", "/srv/e"} {
 		got, err := Find([]string{tr.at(name)}, tr.env)
@@ -551,7 +551,7 @@ func TestFindNeverNeedsTheHome(t *testing.T) {
 	}
 }
 
-// What was found runs with nothing but the environment that was found with it.
+// A program that Find found runs with only the environment that Find returned.
 func TestFindOnThisMachine(t *testing.T) {
 	for _, command := range []string{"python3", "node", "npx"} {
 		t.Run(command, func(t *testing.T) {
@@ -573,7 +573,7 @@ func TestFindOnThisMachine(t *testing.T) {
 	}
 }
 
-// A program that was built to find its libraries beside itself gets them.
+// A program whose run path points to libraries beside it gets them.
 func TestFindGrantsLibrariesBesideTheProgram(t *testing.T) {
 	cc, err := exec.LookPath("cc")
 	if err != nil {

@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cause is why the namespaces cannot be had and what to do about it.
+// cause says why this process cannot make the namespaces, and how to mend it.
 type cause struct {
 	why      string
 	fix      func(Facts) []string
 	appArmor bool // fix is AppArmorProfile
 }
 
-// causeOf finds the cause of the first step that failed. What the kernel answers
-// does not name it: EPERM stands for a filter, for AppArmor and for a masked
-// /proc alike, so the step and what lies around decide.
+// causeOf finds the cause of the first failed step. The kernel's errno does not name
+// it: EPERM stands for a filter, for AppArmor and for a masked /proc alike. The step
+// and the survey decide.
 func causeOf(f Facts) cause {
 	step, failed := f.Depths.Failed(namespaceSteps...)
 	none := func(Facts) []string { return nil }
@@ -54,13 +54,14 @@ func causeOf(f Facts) cause {
 	return cause{why: "refused here", fix: func(f Facts) []string { return containerFix(f.Around.Container) }}
 }
 
-// confining reports whether a profile of AppArmor's is around this process, as an
-// administrator puts one around sessions. That of a container is its runtime's.
+// confining reports whether an AppArmor profile confines this process, as an
+// administrator may set one for sessions. The profile of a container does not count; it
+// is its runtime's.
 func confining(s Survey) bool {
 	return s.Container == "" && s.AppArmor != "" && s.AppArmor != "unconfined" && !strings.HasSuffix(s.AppArmor, "(unconfined)")
 }
 
-// sysctlFix sets a value now and for good.
+// sysctlFix sets a value now and for later boots.
 func sysctlFix(key, value string) []string {
 	return []string{
 		fmt.Sprintf("echo '%s = %s' | sudo tee -a /etc/sysctl.d/90-mcpen.conf", key, value),
@@ -68,9 +69,9 @@ func sysctlFix(key, value string) []string {
 	}
 }
 
-// containerFix are the options with which a container may hold the sandbox. They
-// take away protections of the container, which is why it is named per runtime
-// and never --privileged.
+// containerFix returns the runtime's options with which a container can hold the
+// sandbox. They take away protections of the container, so they are listed per runtime
+// and never are --privileged.
 func containerFix(container string) []string {
 	switch container {
 	case "":
@@ -108,9 +109,9 @@ func unmaskFix(f Facts) []string {
 	}
 }
 
-// AppArmorProfile is a profile that confines nothing and lets the program at
-// path use user namespaces, as Ubuntu 23.10 and later ask of each program that
-// does. It is "" for a path that cannot be written into a profile.
+// AppArmorProfile returns a profile that confines nothing and lets the program at path
+// make user namespaces. Ubuntu 23.10 and later demand one for each such program. It
+// returns "" for a path that a profile cannot hold.
 func AppArmorProfile(path string) string {
 	if !strings.HasPrefix(path, "/") || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return ""
@@ -132,7 +133,7 @@ profile mcpen "%s" flags=(unconfined) {
 `, quoted.String())
 }
 
-// AppArmorFile is where the profile belongs.
+// AppArmorFile is the path of the profile.
 const AppArmorFile = "/etc/apparmor.d/mcpen"
 
 // appArmorFix installs the profile.
@@ -146,8 +147,8 @@ func appArmorFix(binary string) []string {
 	return append(lines, "EOF", "sudo apparmor_parser -r "+AppArmorFile)
 }
 
-// landlockFix turns Landlock on. A kernel that answers EOPNOTSUPP has it and was
-// started without.
+// landlockFix turns Landlock on. A kernel that answers EOPNOTSUPP has Landlock and was
+// booted without it.
 func landlockFix(f Facts) []string {
 	switch {
 	case f.Around.WSL:

@@ -9,21 +9,22 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Bounds of what is asked of the user's git.
+// Bounds on the answer of the user's git.
 const (
 	gitWait     = 2 * time.Second
 	gitSettings = 64
 	gitSize     = 16 << 10
 )
 
-// Git is what the user's git is told of repositories and people, from the files of
-// the machine and of the user alone: which folders of others' may be worked in, and
-// who the user is. It is empty where there is no git, or nothing of this is set.
-// vars is git's whole environment.
+// Git returns git's settings of trusted folders and of the user's identity
+// (safe.directory, user.name, user.email) from the files of the machine and of the user
+// alone. It returns nil where there is no git or none of them is set. vars is the whole
+// environment of git.
 func Git(ctx context.Context, program string, vars []string) []plan.Env {
 	ctx, cancel := context.WithTimeout(ctx, gitWait)
 	defer cancel()
-	// A git directory that is none keeps it from those of any repository.
+	// A git directory that does not exist keeps git from the settings of any
+	// repository.
 	cmd := exec.CommandContext(ctx, program, "--git-dir=/nonexistent", "config", "--null", "--get-regexp", `^(safe\.directory|user\.(name|email))$`)
 	cmd.Dir, cmd.Env = "/", vars
 	out, err := cmd.Output()

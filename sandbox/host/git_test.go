@@ -10,7 +10,7 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Settings of a repository must not count: whoever made it would choose which of the
+// A repository's own settings must not count: its author would choose which of the
 // user's other folders git trusts inside.
 func TestGitSettingsAreTheUsers(t *testing.T) {
 	git, err := exec.LookPath("git")

@@ -13,16 +13,18 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// repositoryMarks are what the top folder of a project that was cloned, or shared in
-// another way, holds: of version control, of clients, and of mcpen.
+// repositoryMarks are names that mark the top folder of a cloned or otherwise shared
+// project: those of version control, of clients and of mcpen.
 var repositoryMarks = []string{".git", ".hg", ".jj", ".svn", ".bzr", "_darcs", ".pijul", ".fslckout", ".mcp.json", ".mcpen"}
 
-// Repository is the top folder of the innermost project in which a path lies, or "".
-// The path has no symlinks and need not exist. Homes are no projects, even where their
-// start files are kept in version control, and nothing above one counts; nor does what
-// somebody put into a folder that all may write to. A home that only the environment
-// names, and that is or lies in a project, is none. A folder called .mcpen is a project
-// of its own where nothing around it is one: what lies in it was made to be shared.
+// Repository returns the top folder of the innermost project that holds a path, or "".
+// The path has no symlinks and need not exist.
+//
+// A home is no project, even if its start files are under version control, and nothing
+// above a home counts. A folder that everybody may write to ends the search, too, as
+// anybody could have put a mark there. A home that only the environment names does not
+// count as one if it is a project or lies in one. A folder called .mcpen is a project
+// of its own where no other surrounds it: its content was made to be shared.
 func Repository(path, login, env string) string {
 	var homes []string
 	if f := Look(login); f.Exists {
@@ -34,7 +36,7 @@ func Repository(path, login, env string) string {
 	return project(path, homes)
 }
 
-// project is Repository with the homes as they are.
+// project is Repository with the homes already resolved.
 func project(path string, homes []string) string {
 	for dir := filepath.Dir(path); dir != "/" && dir != "."; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
@@ -50,7 +52,7 @@ func project(path string, homes []string) string {
 	return shared(path)
 }
 
-// shared is the outermost folder called .mcpen in which a path lies, or "".
+// shared returns the outermost folder called .mcpen that holds a path, or "".
 func shared(path string) string {
 	const name = "/.mcpen/"
 	if i := strings.Index(path, name); i >= 0 {
@@ -59,8 +61,8 @@ func shared(path string) string {
 	return ""
 }
 
-// grounds adds to the folders of the ask the repositories in which the symlinks of
-// the facts lie. What only root could have made is none.
+// grounds adds to the folders of the ask the repositories that hold the symlinks of the
+// facts. A repository that only root can write to is left out.
 func grounds(ask Ask, facts map[string]plan.PathFact) []plan.Ground {
 	out := slices.Clone(ask.Grounds)
 	seen := map[string]bool{}
@@ -80,7 +82,7 @@ func grounds(ask Ask, facts map[string]plan.PathFact) []plan.Ground {
 	return slices.CompactFunc(out, func(a, b plan.Ground) bool { return a.Dir == b.Dir })
 }
 
-// rootOnly reports whether a folder is root's, and this user is not root.
+// rootOnly reports whether root alone can write to a folder and this user is not root.
 func rootOnly(dir string) bool {
 	var st unix.Stat_t
 	return os.Geteuid() != 0 && unix.Stat(dir, &st) == nil && st.Uid == 0 && st.Mode&0o022 == 0

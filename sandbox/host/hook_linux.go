@@ -19,16 +19,16 @@ import (
 
 // The private names under which this binary starts itself to try something.
 const (
-	hookWait   = "mcpen-probe-wait"   // is in a user namespace until it is ended
+	hookWait   = "mcpen-probe-wait"   // stays in a user namespace until the parent ends it
 	hookRoot   = "mcpen-probe-root"   // root of that namespace
 	hookInside = "mcpen-probe-inside" // pid 1 of the other namespaces
 	hookFilter = "mcpen-probe-filter" // restricts itself
-	hookExit   = "mcpen-probe-exit"   // was executed, which is all that is asked
+	hookExit   = "mcpen-probe-exit"   // exits at once: that it was executed is the answer
 )
 
-// Hook does what Deep started this process for, and exits. It returns at once in
-// every other process. It has to be called first in main, and in TestMain where
-// a test calls Deep.
+// Hook runs the step for which Deep started this process, and exits. In every other
+// process it returns at once. A program must call it first in main, and in TestMain
+// where a test calls Deep.
 func Hook() {
 	if len(os.Args) == 0 {
 		return
@@ -51,21 +51,21 @@ func Hook() {
 		fmt.Fprintln(os.Stderr, err)
 		unix.Exit(1)
 	}
-	unix.Exit(0) // there is nothing to flush, and the race detector would linger
+	unix.Exit(0) // nothing needs flushing, and the race detector would linger
 }
 
-// report tells the parent about one step and gives its error back.
+// report reports one step to the parent and returns its error.
 func report(step string, err error) error {
 	if werr := json.NewEncoder(os.Stdout).Encode(failed(step, err)); werr != nil {
-		unix.Exit(1) // nobody listens
+		unix.Exit(1) // nobody reads
 	}
 	return err
 }
 
-// errReported ends a child whose last step failed and was told.
+// errReported ends a child that has reported the failure of its last step.
 var errReported = errors.New("reported")
 
-// inOrder goes through steps that depend on each other.
+// inOrder runs steps that depend on each other, up to the first failure.
 func inOrder(steps []namedStep) error {
 	for _, s := range steps {
 		if report(s.name, s.do()) != nil {
@@ -80,7 +80,7 @@ type namedStep struct {
 	do   func() error
 }
 
-// told is nil for a failure that the parent was told.
+// told returns nil for a failure that the parent knows already.
 func told(err error) error {
 	if errors.Is(err, errReported) {
 		return nil
@@ -88,9 +88,9 @@ func told(err error) error {
 	return err
 }
 
-// lifeline ends this process when the one that asks is gone. A death signal
-// alone does not do: the kernel clears it when a process gains capabilities
-// (prctl(2), PR_SET_PDEATHSIG).
+// lifeline ends this process once its parent is gone. A death signal alone is not
+// enough: the kernel clears it when a process gains capabilities (prctl(2),
+// PR_SET_PDEATHSIG).
 func lifeline() {
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
@@ -98,7 +98,7 @@ func lifeline() {
 	}()
 }
 
-// tryAsRoot makes the other namespaces, the pid namespace with a child in it.
+// tryAsRoot makes the other namespaces, and a child in the pid namespace.
 func tryAsRoot() error {
 	lifeline()
 	runtime.LockOSThread()
@@ -117,7 +117,7 @@ func tryAsRoot() error {
 	inside := exec.Command("/proc/self/exe")
 	inside.Args, inside.Env, inside.Dir = append([]string{hookInside}, os.Args[1:]...), []string{}, "/"
 	inside.Stdout, inside.Stderr = os.Stdout, os.Stderr
-	if _, err := inside.StdinPipe(); err != nil { // its lifeline, held until this process ends
+	if _, err := inside.StdinPipe(); err != nil { // the child's lifeline; it stays open until this process ends
 		return err
 	}
 	inside.SysProcAttr = &syscall.SysProcAttr{
@@ -132,7 +132,7 @@ func tryAsRoot() error {
 	return inside.Wait()
 }
 
-// isRoot checks that the map holds and that the capabilities are there.
+// isRoot checks that the map works and that the capabilities are there.
 func isRoot() error {
 	if os.Getuid() != 0 {
 		return fmt.Errorf("the map was written and the user is %d", os.Getuid())
@@ -148,7 +148,7 @@ func isRoot() error {
 	return nil
 }
 
-// tryInside builds and leaves a root, and routes every address to loopback.
+// tryInside builds a root, enters it, and routes every address to loopback.
 func tryInside() error {
 	lifeline()
 	runtime.LockOSThread()
@@ -167,8 +167,8 @@ func tryInside() error {
 	}))
 }
 
-// bindReadOnly binds /usr, submounts included, and makes all of it read-only: a
-// plain remount would leave submounts writable (mount_setattr(2)).
+// bindReadOnly binds /usr with its submounts and makes all of them read-only: a plain
+// remount would leave the submounts writable (mount_setattr(2)).
 func bindReadOnly() error {
 	if err := unix.Mkdir("/tmp/usr", 0o755); err != nil {
 		return err
@@ -180,7 +180,7 @@ func bindReadOnly() error {
 		&unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV})
 }
 
-// nestedUser maps the user's own id back in a second user namespace, which needs
+// nestedUser maps the user's own id back in a second user namespace. This needs
 // CAP_SETFCAP since Linux 5.12.
 func nestedUser() error {
 	uid, err := strconv.Atoi(os.Args[1])
@@ -197,7 +197,7 @@ func nestedUser() error {
 	return cmd.Run()
 }
 
-// pivot makes the tmpfs the root and lets the old one go.
+// pivot makes the tmpfs the root and detaches the old one.
 func pivot() error {
 	if err := unix.Chdir("/tmp"); err != nil {
 		return err
@@ -208,8 +208,8 @@ func pivot() error {
 	return unix.Unmount(".", unix.MNT_DETACH)
 }
 
-// tryRoutes makes every address local and connects to one of each family. IPv6
-// stands alone: many machines are without.
+// tryRoutes makes every address local and connects to one of each family. The IPv6 step
+// is independent, as many machines have no IPv6.
 func tryRoutes() {
 	var lo netlink.Link
 	err := inOrder([]namedStep{
@@ -243,8 +243,8 @@ func localDefault(lo netlink.Link, all string) error {
 	})
 }
 
-// connectTo listens on a wildcard and connects to an address that nobody has
-// (RFC 5737, RFC 3849).
+// connectTo listens on a wildcard address and connects to one from a documentation
+// range, which nobody has (RFC 5737, RFC 3849).
 func connectTo(listen, address string) error {
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
@@ -259,8 +259,8 @@ func connectTo(listen, address string) error {
 	return c.Close()
 }
 
-// tryRestricting installs what a server gets as its last layers, harmless ones.
-// Each stands alone.
+// tryRestricting installs harmless forms of a server's last layers: a filter, a
+// listener and a Landlock domain. The steps are independent.
 func tryRestricting() error {
 	lifeline()
 	runtime.LockOSThread()

@@ -1,23 +1,22 @@
-// Package host says what this machine can enforce and where programs live.
+// Package host says what this machine can enforce, and finds programs.
 //
-// It answers by doing: it makes the system call, opens the file, starts the
-// namespace, and reports what came back. Nothing is concluded from a version
-// number, and an answer that could not be had is "cannot tell" (plan.Unknown),
-// never yes.
+// It answers by trying: it makes the system call, opens the file, starts the namespace,
+// and reports the result. It concludes nothing from a version number. Where it has no
+// answer, it says "cannot tell" (plan.Unknown), never yes.
 //
-// Probe is for every start and costs well under a millisecond beside the paths
-// it is asked for. Deep starts children in new namespaces and walks through the
-// recipe step by step; it is for "mcpen doctor" and for a start that failed.
-// Find follows a command to the file that is executed and to what that file
-// needs. Checks turns facts into lines for a person and is pure.
+// Probe is for every start. It costs well under a millisecond, plus the lookups of the
+// requested paths. Deep starts children in new namespaces and tries the steps of a
+// start one by one; it is for "mcpen doctor" and for a start that failed. Find follows
+// a command to the file that the kernel executes, and lists the needs of that file.
+// Checks turns facts into lines for a person and is pure.
 //
-// What it reads of this process it reads of the calling thread
-// (/proc/thread-self): the main thread, which /proc/self stands for, can be in
-// the namespaces of a sandbox that it started.
+// The package reads the files of the calling thread (/proc/thread-self), as the main
+// thread, for which /proc/self stands, can be in the namespaces of a sandbox that it
+// started.
 //
-// The package reads and starts children of its own; it changes nothing and
-// leaves nothing behind. It reads no environment: what it needs of it is passed
-// in. Its functions may run at once.
+// The package reads, and starts children of its own. It changes nothing and leaves
+// nothing behind. It reads no environment variables; the caller passes those that it
+// needs. Its functions are safe for concurrent use.
 package host
 
 import (
@@ -35,37 +34,37 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Ask says what Probe is asked beyond the kernel. The strings are copied to the
-// Host as they are.
+// Ask is the request to Probe. Probe copies the strings to the Host as they are.
 type Ask struct {
-	Root string // where /proc, /sys and /etc are read; "" is "/". Tests point it at a tree
+	Root string // the parent of /proc, /sys and /etc; "" is "/". For tests
 
-	User    string // "" looks the user id up in /etc/passwd
+	User    string // "" looks up the user id in /etc/passwd
 	Home    string
 	Runtime string
 	State   string
 	Config  string
 	Cwd     string
-	Login   plan.Dirs // by the password database
+	Login   plan.Dirs // from the password database
 
-	// Grounds are folders, without symlinks, whose content a server or a repository
-	// could have made. Probe adds the repositories of what it looks at.
+	// Grounds are folders, without symlinks, whose content a server or the author of a
+	// repository may have made. Probe adds the repositories in which symlinks of the
+	// paths lie.
 	Grounds []plan.Ground
 
-	// Bus is the directory that holds the user manager's bus (XDG_RUNTIME_DIR);
-	// "" means that there is no such manager.
+	// Bus is the directory of the user manager's bus (XDG_RUNTIME_DIR). "" means that
+	// there is no such manager.
 	Bus string
 
-	Env   map[string]string // the variables that the policy passes and that are set
-	Paths []plan.Ask        // what to look at
+	Env   map[string]string // those variables passed by the policy that are set
+	Paths []plan.Ask        // the paths to look at
 }
 
-// Probe returns the facts of this machine that can be had at once. What only a
-// trial in new namespaces can tell (Routes, Memfd, and Namespaces where nothing
-// forbids them outright) is left unknown: the start itself tries it and fails
-// closed, and Deep says which step it was.
+// Probe returns those facts about this machine that are quick to learn. It leaves
+// unknown those that only a trial in new namespaces can tell: Routes, Memfd, and
+// Namespaces where nothing forbids them outright. The start itself tries these and
+// fails closed, and Deep names the step that failed.
 //
-// The error is that of ctx. Everything else that goes wrong is a fact.
+// The error is that of ctx. Every other failure is a fact.
 func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 	h := plan.Host{
 		Kernel:  kernel(),
@@ -128,7 +127,7 @@ func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 	return h, ctx.Err()
 }
 
-// at is a path of the system below Root.
+// at returns a system path below Root.
 func (a Ask) at(path string) string {
 	if a.Root == "" {
 		return path
@@ -136,7 +135,7 @@ func (a Ask) at(path string) string {
 	return filepath.Join(a.Root, path)
 }
 
-// kernel is the release as uname(2) gives it.
+// kernel returns the release from uname(2).
 func kernel() string {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {
@@ -145,9 +144,9 @@ func kernel() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// umask is this process's. umask(2) tells it only by changing it for a moment,
-// for every thread; the kernel writes it down since Linux 4.7. Where it cannot
-// be read it is the narrowest.
+// umask returns the umask of this process. umask(2) can only read it by changing it for
+// a moment, for every thread, so umask reads /proc, where it is since Linux 4.7. Where
+// it is unreadable, umask returns the strictest one.
 func umask(ask Ask) int {
 	text, err := statusField(ask, "Umask")
 	if err != nil {
@@ -160,8 +159,8 @@ func umask(ask Ask) int {
 	return int(mask)
 }
 
-// PasswdHome is the home directory of a user id in a passwd file, or "" where it has
-// none that is absolute. As in userName, no name service is asked.
+// PasswdHome returns the home directory of a user id in a passwd file, or "" if that is
+// not absolute or missing. Like userName it asks no name service.
 func PasswdHome(passwd string, uid int) string {
 	users, err := user.ParsePasswdFileFilter(passwd, func(u user.User) bool { return u.Uid == uid })
 	if err != nil || len(users) == 0 || !filepath.IsAbs(users[0].Home) {
@@ -170,8 +169,8 @@ func PasswdHome(passwd string, uid int) string {
 	return filepath.Clean(users[0].Home)
 }
 
-// userName is the name of a user id in passwd, or "". Only the file is read:
-// a name service can take seconds to answer.
+// userName returns the name of a user id in passwd, or "". It reads only the file, as a
+// name service can take seconds to answer.
 func userName(passwd string, uid int) string {
 	users, err := user.ParsePasswdFileFilter(passwd, func(u user.User) bool { return u.Uid == uid })
 	if err != nil || len(users) == 0 {

@@ -19,8 +19,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// What the kernel of a machine with Landlock and seccomp has is found, by root
-// and by anybody; a probe that says no here would refuse every start.
+// Probe finds Landlock and seccomp on a kernel that has them, for root and for an
+// ordinary user. A probe that wrongly says no would refuse every start.
 func TestProbeFindsWhatThisKernelHas(t *testing.T) {
 	asUser(t, func(t *testing.T) {
 		h, err := Probe(context.Background(), Ask{Home: "/home/u", User: "u", Env: map[string]string{"LANG": "C"}})
@@ -81,7 +81,7 @@ func TestProbeOfATree(t *testing.T) {
 	}
 }
 
-// The server's files get the modes that the user's own would get.
+// The server's files get the modes that the user's own files would get.
 func TestProbeReadsTheUmask(t *testing.T) {
 	old := unix.Umask(0o027)
 	defer unix.Umask(old)
@@ -200,7 +200,7 @@ func TestCgroupNotWritable(t *testing.T) {
 	})
 }
 
-// A socket that is there is not a manager: it has to answer, and in time.
+// A socket does not prove a manager: the manager has to answer, and in time.
 func TestSystemdManagerHasToAnswer(t *testing.T) {
 	tr := newTree(t)
 	tr.file("/proc/thread-self/mountinfo", "30 20 0:26 / /cg rw - cgroup2 cgroup2 rw\n")
@@ -221,10 +221,10 @@ func TestSystemdManagerHasToAnswer(t *testing.T) {
 		{"nobody speaks", func(c net.Conn) { io.Copy(io.Discard, c) }, false},
 		{"a bus without the manager", func(c net.Conn) { fakeBus(c, no) }, false},
 		{"the manager", func(c net.Conn) { fakeBus(c, yes) }, true},
-		// As behind a login. Of two starts one would be without limits.
+		// As right after a login. Otherwise one of two starts would lack limits.
 		{"the manager on a bus that is slow", func(c net.Conn) { time.Sleep(400 * time.Millisecond); fakeBus(c, yes) }, true},
 		{"a manager that comes later than its bus", func(c net.Conn) { fakeBus(c, third) }, true},
-		// A start would wait for its scope for ever.
+		// Otherwise a start would wait for its scope for ever.
 		{"a manager that is stopped", func(c net.Conn) { fakeBus(c, func() bool { select {} }) }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -261,8 +261,7 @@ func TestSystemdManagerHasToAnswer(t *testing.T) {
 	}
 }
 
-// fakeBus speaks as much of a message bus as one question takes, of a manager that is
-// there or not.
+// fakeBus plays a message bus for one question, with or without a manager.
 func fakeBus(c net.Conn, has func() bool) {
 	defer c.Close()
 	r := bufio.NewReader(c)

@@ -11,8 +11,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// landlock is the ABI of the kernel, 0 where there is none, and the errata that
-// are fixed in it, as a bit mask (landlock_create_ruleset(2), flags
+// landlock returns the Landlock ABI of the kernel, 0 where there is none, and a bit
+// mask of the errata that it fixed (landlock_create_ruleset(2), flags
 // LANDLOCK_CREATE_RULESET_VERSION and _ERRATA).
 func landlock() (abi, errata int) {
 	n, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
@@ -21,13 +21,13 @@ func landlock() (abi, errata int) {
 	}
 	e, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_ERRATA)
 	if errno != 0 {
-		e = 0 // a kernel that cannot say which errata it fixed has fixed none that it knows of
+		e = 0 // a kernel that cannot list its fixed errata counts as one with none
 	}
 	return int(n), int(e)
 }
 
-// landlockErr is why there is no Landlock: ENOSYS for a kernel without it,
-// EOPNOTSUPP for one that was started without it in lsm=.
+// landlockErr says why there is no Landlock: ENOSYS for a kernel without it, EOPNOTSUPP
+// for one whose lsm= leaves it out.
 func landlockErr() error {
 	_, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
@@ -36,7 +36,7 @@ func landlockErr() error {
 	return nil
 }
 
-// The actions of a filter that are asked for, from linux/seccomp.h.
+// The filter actions that the package asks for, from linux/seccomp.h.
 const (
 	retKillProcess = 0x80000000
 	retErrno       = 0x00050000
@@ -44,8 +44,8 @@ const (
 	retNotify      = 0x7fc00000
 )
 
-// seccomp says whether a filter can refuse a call with an errno and end a
-// process. That one can be installed is tried by Deep.
+// seccomp says whether a filter can fail a call with an errno and end a process. Deep
+// tries whether this process can install one.
 func seccomp() plan.Fact {
 	for _, action := range []struct {
 		name string
@@ -58,9 +58,9 @@ func seccomp() plan.Fact {
 	return plan.Fact{Is: plan.Yes}
 }
 
-// notify says whether refused calls can be reported. A process tree has room
-// for one listener: where a filter is in force already, as in a container or
-// under WSL2, only trying tells (EBUSY).
+// notify says whether a filter can report refused calls. A process can have one
+// listener only. Where a filter is in force already, as in a container or under WSL2,
+// only a trial tells (EBUSY).
 func notify(ask Ask) plan.Fact {
 	if err := actionAvail(retNotify); err != nil {
 		return plan.Fact{Is: absent(err), Why: "seccomp(SECCOMP_GET_ACTION_AVAIL, SECCOMP_RET_USER_NOTIF): " + name(err)}
@@ -77,8 +77,8 @@ func notify(ask Ask) plan.Fact {
 	return plan.Fact{Is: plan.Yes}
 }
 
-// absent is No where the kernel says that it does not have what was asked, and
-// Unknown where something else stood in the way.
+// absent is No where the kernel says that it lacks the feature, and Unknown where
+// another error stood in the way.
 func absent(err error) plan.Tri {
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
 		return plan.No
@@ -86,9 +86,8 @@ func absent(err error) plan.Tri {
 	return plan.Unknown
 }
 
-// memfd says whether an executable memfd can be made. A vm.memfd_noexec of 2
-// refuses it with EACCES (memfd_create(2)). That one can be executed is tried
-// by Deep.
+// memfd says whether this process can make an executable memfd. With vm.memfd_noexec=2
+// it fails with EACCES (memfd_create(2)). Deep tries to execute one.
 func memfd() plan.Fact {
 	fd, err := executableMemfd()
 	if err != nil {
@@ -108,9 +107,8 @@ func executableMemfd() (int, error) {
 	return fd, err
 }
 
-// namespaces says no where the kernel or a limit rules new namespaces out, and
-// otherwise that it cannot tell: whether the recipe works shows only when it is
-// followed.
+// namespaces returns No where the kernel or a limit rules out new namespaces, and
+// otherwise Unknown: only a trial shows whether a start can make them.
 func namespaces(ask Ask) plan.Fact {
 	for _, ns := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"} {
 		if _, err := os.Lstat(ask.at("/proc/thread-self/ns/" + ns)); errors.Is(err, os.ErrNotExist) {
@@ -129,7 +127,7 @@ func namespaces(ask Ask) plan.Fact {
 	return plan.Fact{Why: "not tried"}
 }
 
-// sysctl is the value below /proc/sys, or "" where there is none to read.
+// sysctl returns a value below /proc/sys, or "" if it is missing or unreadable.
 func sysctl(ask Ask, key string) string {
 	b, err := os.ReadFile(ask.at("/proc/sys/" + key))
 	if err != nil {
@@ -138,7 +136,7 @@ func sysctl(ask Ask, key string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// statusField is a line of /proc/thread-self/status without its name.
+// statusField returns the value of a line of /proc/thread-self/status.
 func statusField(ask Ask, field string) (string, error) {
 	b, err := os.ReadFile(ask.at("/proc/thread-self/status"))
 	if err != nil {
@@ -152,12 +150,12 @@ func statusField(ask Ask, field string) (string, error) {
 	return "", fmt.Errorf("/proc/thread-self/status has no line %q", field)
 }
 
-// name is an errno's name and text, "EPERM (operation not permitted)": the name
-// is what a search finds.
+// name returns an errno's name and text, "EPERM (operation not permitted)". People
+// search for the name.
 func name(err error) string {
 	var errno unix.Errno
 	if errors.As(err, &errno) {
-		if errno == unix.EOPNOTSUPP { // one number with ENOTSUP, which no manual page of the kernel says
+		if errno == unix.EOPNOTSUPP { // the same number as ENOTSUP, a name that no manual page of the kernel uses
 			return fmt.Sprintf("EOPNOTSUPP (%v)", errno)
 		}
 		if n := unix.ErrnoName(errno); n != "" {

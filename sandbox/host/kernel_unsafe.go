@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The operations of seccomp(2) that are used.
+// The operations of seccomp(2) that the package calls.
 const (
 	opSetModeFilter = 1
 	opActionAvail   = 2
@@ -15,7 +15,7 @@ const (
 	flagNewListener = 1 << 3
 )
 
-// actionAvail asks the kernel for one action of a filter.
+// actionAvail asks the kernel whether filters can return an action.
 func actionAvail(action uint32) error {
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, opActionAvail, 0, uintptr(unsafe.Pointer(&action)))
 	if errno != 0 {
@@ -24,8 +24,8 @@ func actionAvail(action uint32) error {
 	return nil
 }
 
-// notifSizes asks for the sizes of struct seccomp_notif and its kin: a kernel
-// that knows them can notify.
+// notifSizes asks for the sizes of struct seccomp_notif and its kin. A kernel that
+// answers can notify.
 func notifSizes() error {
 	var sizes [3]uint16
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, opNotifSizes, 0, uintptr(unsafe.Pointer(&sizes)))
@@ -35,8 +35,8 @@ func notifSizes() error {
 	return nil
 }
 
-// setFilter installs a filter for the calling thread and returns the listener
-// where flags ask for one.
+// setFilter installs a filter on the calling thread. It returns the listener where
+// flags ask for one.
 func setFilter(filter []unix.SockFilter, flags uintptr) (int, error) {
 	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, opSetModeFilter, flags, uintptr(unsafe.Pointer(&prog)))
@@ -46,7 +46,7 @@ func setFilter(filter []unix.SockFilter, flags uintptr) (int, error) {
 	return int(fd), nil
 }
 
-// restrict puts the calling thread into a Landlock domain that handles one right
+// restrict puts the calling thread into a Landlock domain that handles one access right
 // and grants it nowhere.
 func restrict() error {
 	attr := unix.LandlockRulesetAttr{Handled_access_fs: unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK}

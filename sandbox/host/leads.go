@@ -13,22 +13,23 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Bounds of what is looked at in a home.
+// Bounds on the search of a home.
 const (
-	maxLeads     = 4096    // places that are remembered
-	maxEntries   = 4096    // entries of folders that are looked at
-	maxGitFile   = 1 << 20 // bytes of one configuration
-	maxGitDepth  = 10      // configurations that include each other (git's own bound)
+	maxLeads     = 4096    // places found
+	maxEntries   = 4096    // folder entries read
+	maxGitFile   = 1 << 20 // bytes of one configuration file
+	maxGitDepth  = 10      // nested includes (git's own bound)
 	linkedLevels = 2       // folders below a protected one
 )
 
-// leads finds what protected places of the user's home lead to, and the user's and
-// the machine's configuration of git: programs act on it as on these places
-// themselves, wherever it lies. A home whose files are links into a repository (stow,
-// chezmoi, a few lines of ln) is one where a server that may write to the repository
-// writes what the next shell runs.
+// leads finds the places to which protected places of the user's home lead, and the
+// paths in the git configuration of the user and of the machine. Programs act on such a
+// path as on the protected place itself, wherever it lies. In a home whose files are
+// links into a repository (stow, chezmoi, a few lines of ln), a server that may write
+// to the repository writes the code that the next shell runs.
 //
-// names are what git runs in every repository by a name relative to it.
+// names are paths, relative to the repository, of programs that git runs in every
+// repository.
 func leads(ask Ask) (found []plan.Held, names []string) {
 	l := &leading{seen: map[string]bool{}, left: maxEntries}
 	var homes []string
@@ -50,12 +51,12 @@ func leads(ask Ask) (found []plan.Held, names []string) {
 	return l.found, slices.Compact(l.names)
 }
 
-// leading collects.
+// leading is the state of one search.
 type leading struct {
 	found []plan.Held
 	names []string
 	seen  map[string]bool
-	left  int // entries that may still be looked at
+	left  int // entries that may still be read
 }
 
 // home looks at the protected names of a home.
@@ -73,12 +74,12 @@ func (l *leading) home(home string) {
 	}
 }
 
-// builds are folders whose links lead to what a project builds, which a person put
-// there to run it: it is like the project's other files.
+// builds are folders whose links lead to build results of a project. A person linked
+// them to run them, and they count like the project's other files.
 var builds = []string{"node_modules", "bin", "lib", ".venv", "venv"}
 
-// place looks where a protected place leads: by itself, by a link above it, or by
-// those in it.
+// place notes where a protected place leads: by itself, by a link above it, or by links
+// in it.
 func (l *leading) place(p string, levels int) {
 	info, err := os.Stat(p)
 	if err != nil && Look(p).Links == nil {
@@ -98,7 +99,7 @@ func (l *leading) place(p string, levels int) {
 	}
 }
 
-// list lists a folder as far as there is time for it.
+// list reads the entries of a folder, up to the bound that is left.
 func (l *leading) list(dir string) []fs.DirEntry {
 	if l.left <= 0 {
 		return nil
@@ -108,13 +109,13 @@ func (l *leading) list(dir string) []fs.DirEntry {
 		return nil
 	}
 	defer f.Close()
-	all, _ := f.ReadDir(l.left) // what cannot be read leads nowhere that is known
+	all, _ := f.ReadDir(l.left) // an unreadable folder leads nowhere that mcpen knows
 	l.left -= len(all)
 	return all
 }
 
-// follow notes each symlink on the way of a path, but the place's own parents, and
-// what it leads to.
+// follow notes each symlink on the way of a path, except for the parents of the place
+// itself, and the target.
 func (l *leading) follow(p, because string) {
 	fact := Look(p)
 	if len(fact.Links) == 0 {
@@ -142,8 +143,7 @@ func (l *leading) lead(place, why string) {
 	}
 }
 
-// git notes what a configuration of git's names, and what it includes, and the
-// configuration itself.
+// git notes a git configuration, the paths that it names and its includes.
 func (l *leading) git(file, home string, depth int) {
 	text, err := readSmall(file)
 	if err != nil || depth > maxGitDepth {
@@ -176,9 +176,9 @@ func (l *leading) git(file, home string, depth int) {
 	}
 }
 
-// runs reports whether a word of a command is a program in a repository. In a file of
-// a repository's own any word that exists there may be one; here a word is a name to
-// protect everywhere, and "origin/main" must not be one.
+// runs reports whether a word of a command is a program in a repository. In the
+// configuration of one repository, any word that exists there may be one. Here, a word
+// becomes a name that is protected everywhere, so "origin/main" must not count.
 func runs(set gitconfig.Setting, i int, word string) bool {
 	if strings.HasPrefix(set.Key, "alias.") && !strings.HasPrefix(set.Value, "!") {
 		return false // git's own command
@@ -186,8 +186,7 @@ func runs(set gitconfig.Setting, i int, word string) bool {
 	return strings.HasPrefix(word, "./") || i == 0 && strings.Contains(word, "/")
 }
 
-// name notes a path relative to any repository, where it is one that may be a name
-// (see plan.Writes.Names).
+// name notes a path relative to any repository, if plan.Writes.Names can hold it.
 func (l *leading) name(p string) {
 	p = path.Clean(p)
 	if p == "." || p == ".." || strings.HasPrefix(p, "../") || len(p) > 255 || len(l.names) >= maxLeads {
@@ -196,7 +195,7 @@ func (l *leading) name(p string) {
 	l.names = append(l.names, p)
 }
 
-// readSmall reads a regular file as far as maxGitFile.
+// readSmall reads a regular file, up to maxGitFile bytes.
 func readSmall(name string) (string, error) {
 	info, err := os.Stat(name)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A home whose files are links into a repository is one in which a server that may
-// write to the repository writes what the next shell, editor or git runs.
+// If the files of a home are links into a repository, a server that may write to the
+// repository writes the code that the next shell, editor or git runs.
 func TestLeadsOfAHome(t *testing.T) {
 	home := t.TempDir()
 	for _, line := range []string{

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// What chose the way to a program is told, so that a server cannot have its next
-// run read another project by changing its own script or exchanging a symlink.
+// Find returns the scripts and links that led to a program: a server must not be able
+// to point its next run at another project by changing its own script or by replacing a
+// symlink.
 func TestFindTellsWhatLedToANeed(t *testing.T) {
 	tr := newTree(t)
 	tr.exe("/usr/bin/node")

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// inChild names the variable that tells a test that it runs in a child that was
-// started for it.
+// inChild is the variable that tells a test that it runs in a child process made for
+// it.
 const inChild = "MCPEN_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 // plainUser is the unprivileged user that the tests become.
 const plainUser = 20001
 
-// asUser runs the test as an unprivileged user: in this process where it is one,
-// in a child where it is root.
+// asUser runs the test as an unprivileged user: in this process if its user is one, in
+// a child if it is root.
 func asUser(t *testing.T, f func(*testing.T)) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -32,7 +32,7 @@ func asUser(t *testing.T, f func(*testing.T)) {
 	inProcess(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: plainUser, Gid: plainUser}}, f)
 }
 
-// asUserInChild is asUser for a test that restricts its process for good.
+// asUserInChild is asUser for a test that restricts its process irrevocably.
 func asUserInChild(t *testing.T, f func(*testing.T)) {
 	t.Helper()
 	attr := &syscall.SysProcAttr{}
@@ -42,8 +42,8 @@ func asUserInChild(t *testing.T, f func(*testing.T)) {
 	inProcess(t, attr, f)
 }
 
-// inProcess runs f in a child with the attributes: the child runs this same test
-// and gets here with the variable set.
+// inProcess runs f in a child with the attributes. The child runs the same test, which
+// finds the variable set when it gets here.
 func inProcess(t *testing.T, attr *syscall.SysProcAttr, f func(*testing.T)) {
 	t.Helper()
 	if os.Getenv(inChild) == t.Name() {

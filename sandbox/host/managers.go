@@ -11,8 +11,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// known are the directories in which version managers put programs, in the order
-// in which they are looked into where PATH does not name them.
+// known returns the directories in which version managers put programs. Find searches
+// them in this order for a command that PATH does not have.
 func (f *finder) known(command string) []string {
 	var dirs []string
 	add := func(dir string) {
@@ -66,8 +66,8 @@ func (f *finder) known(command string) []string {
 	return dirs
 }
 
-// nvmBin is the directory of the node that nvm uses by default, or of the newest
-// one where the default cannot be told.
+// nvmBin returns the directory of nvm's default node, or of the newest one where it
+// cannot tell the default.
 func (f *finder) nvmBin() string {
 	root := cmp.Or(f.env.Vars["NVM_DIR"], f.below(".nvm"))
 	if root == "" {
@@ -91,7 +91,7 @@ func (f *finder) nvmBin() string {
 	return newest(versions, "bin")
 }
 
-// newest is a directory below the newest version in dir, or "".
+// newest returns the directory sub below the newest version in dir, or "".
 func newest(dir, sub string) string {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) == 0 {
@@ -101,7 +101,7 @@ func newest(dir, sub string) string {
 	return filepath.Join(dir, last.Name(), sub)
 }
 
-// fnmBin is the directory of the node that fnm uses by default, or of the newest.
+// fnmBin returns the directory of fnm's default node, or of the newest one.
 func (f *finder) fnmBin() string {
 	for _, root := range []string{f.env.Vars["FNM_DIR"], f.dataDir("fnm"), f.below(".fnm")} {
 		if root == "" {
@@ -117,7 +117,7 @@ func (f *finder) fnmBin() string {
 	return ""
 }
 
-// uvPython is the directory of the newest python that uv installed and that has
+// uvPython returns the directory of the newest python that uv installed and that has
 // the command.
 func (f *finder) uvPython(command string) string {
 	root := cmp.Or(f.env.Vars["UV_PYTHON_INSTALL_DIR"], f.dataDir("uv/python"))
@@ -132,9 +132,9 @@ func (f *finder) uvPython(command string) string {
 	return filepath.Dir(real)
 }
 
-// volta resolves a shim: the nearest package.json with a "volta" section says
-// the version, or else tools/user/platform.json; a command of a package says its
-// own platform in tools/user/bins.
+// volta resolves a shim. The version is in the nearest package.json with a "volta"
+// section, or else in tools/user/platform.json. The command of an installed package has
+// its own platform in tools/user/bins.
 func (f *finder) volta(shim, command string) (string, error) {
 	root := f.env.Vars["VOLTA_HOME"]
 	if root == "" {
@@ -172,7 +172,7 @@ func (f *finder) volta(shim, command string) (string, error) {
 	return at, nil
 }
 
-// voltaPlatform are the versions in force by tool and where they are set.
+// voltaPlatform returns the versions in force by tool, and the file that sets them.
 func (f *finder) voltaPlatform(root string) (map[string]string, string, error) {
 	def := filepath.Join(root, "tools/user/platform.json")
 	var user struct {
@@ -242,18 +242,17 @@ func (f *finder) miseRoot() string {
 	return cmp.Or(f.env.Vars["MISE_DATA_DIR"], f.dataDir("mise"))
 }
 
-// miseTool is one tool that a configuration of mise names.
+// miseTool is one tool in a configuration of mise.
 type miseTool struct{ name, version, from string }
 
-// miseFiles are the names under which mise looks for a configuration, the one
-// that wins first.
+// miseFiles are the names of mise's configurations, in order of precedence.
 var miseFiles = []string{
 	"mise.local.toml", ".mise.local.toml", "mise.toml", ".mise.toml", "mise/config.toml", ".mise/config.toml",
 	".config/mise.toml", ".config/mise/config.toml", ".tool-versions",
 }
 
-// mise resolves a shim: the tools that the configurations name, nearest first,
-// are searched for the command.
+// mise resolves a shim. It searches the tools that the configurations name, nearest
+// first, for the command.
 func (f *finder) mise(shim, command string) (string, error) {
 	tools, err := f.miseTools()
 	if err != nil {
@@ -288,7 +287,7 @@ func (f *finder) mise(shim, command string) (string, error) {
 	return "", errElsewhere
 }
 
-// miseTools are the tools in force: each name counts where it is set nearest.
+// miseTools returns the tools in force. The nearest setting of a name wins.
 func (f *finder) miseTools() ([]miseTool, error) {
 	var tools []miseTool
 	add := func(t miseTool) {
@@ -323,7 +322,7 @@ func (f *finder) miseTools() ([]miseTool, error) {
 	return tools, nil
 }
 
-// miseFile reads the tools of one configuration.
+// miseFile reads the tools of one configuration file.
 func miseFile(file string) ([]miseTool, error) {
 	var tools []miseTool
 	if filepath.Base(file) == ".tool-versions" {

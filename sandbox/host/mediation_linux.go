@@ -7,10 +7,11 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// mediation says whether calls can be made for a server: they come by a listener,
-// and their arguments are read from its memory, which Yama's strictest setting lets
-// nobody do (Documentation/admin-guide/LSM/Yama.rst). The mediator is the owner of
-// the server's user namespace; the milder settings do not concern it.
+// mediation says whether the mediator can make calls for a server. The calls reach it
+// through a listener, and it reads their arguments from the server's memory, which
+// Yama's strictest setting forbids to everybody
+// (Documentation/admin-guide/LSM/Yama.rst). The milder settings do not matter, as the
+// mediator owns the server's user namespace.
 func mediation(notify plan.Fact) plan.Fact {
 	if notify.Is == plan.No {
 		return plan.Fact{Is: plan.No, Why: "no listener for system calls: " + notify.Why}
@@ -22,6 +23,5 @@ func mediation(notify plan.Fact) plan.Fact {
 	return notify
 }
 
-// yamaScope is where Yama says whom it lets trace whom; a kernel without it has no
-// such file.
+// yamaScope holds Yama's ptrace setting. A kernel without Yama has no such file.
 const yamaScope = "/proc/sys/kernel/yama/ptrace_scope"

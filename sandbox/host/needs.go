@@ -12,12 +12,12 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// within reports whether path is dir or below it. An empty dir holds nothing.
+// within reports whether path is dir or lies below it. Nothing lies in an empty dir.
 func within(path, dir string) bool {
 	return dir != "" && (path == dir || dir == "/" || strings.HasPrefix(path, dir+"/"))
 }
 
-// system reports whether a path is part of what every sandbox sees anyway.
+// system reports whether every sandbox sees a path anyway.
 func (f *finder) system(path string) bool {
 	for _, dir := range []string{"/usr", "/bin", "/sbin", "/lib", "/lib64"} {
 		if within(path, f.at(dir)) {
@@ -27,14 +27,14 @@ func (f *finder) system(path string) bool {
 	return false
 }
 
-// visible reports whether a path is there inside, with the needs so far.
+// visible reports whether a path exists inside, with the needs found so far.
 func (f *finder) visible(path string) bool {
 	return f.system(path) || slices.ContainsFunc(f.prog.Needs, func(n plan.Need) bool { return within(path, n.Path) })
 }
 
-// tooWide reports whether a directory is more than a program: the root, one of
-// its own directories, the home or anything that holds it, and the directories
-// that every program of a user shares.
+// tooWide reports whether a directory holds more than one program: the root, one of its
+// own directories, the home or an ancestor of it, and the directories that all programs
+// of a user share.
 func (f *finder) tooWide(dir string) bool {
 	if dir == "/" || filepath.Dir(dir) == "/" || filepath.Dir(dir) == f.at("/") || dir == f.at("/opt") || dir == f.at("/home") {
 		return true
@@ -55,7 +55,7 @@ func (f *finder) tooWide(dir string) bool {
 	return false
 }
 
-// need grants a path, unless it is visible already or too wide to be granted.
+// need grants a path, unless it is visible already or too wide.
 func (f *finder) need(path, why string, args ...any) {
 	if f.visible(path) || f.tooWide(path) {
 		return
@@ -63,7 +63,7 @@ func (f *finder) need(path, why string, args ...any) {
 	f.prog.Needs = append(f.prog.Needs, plan.Need{Path: path, Why: fmt.Sprintf(why, args...), Led: slices.Clone(f.led)})
 }
 
-// follow remembers the symlinks by which a path leads on.
+// follow remembers the symlinks in a path.
 func (f *finder) follow(path string) {
 	if _, links, err := resolve(path); err == nil {
 		for _, l := range links {
@@ -72,8 +72,8 @@ func (f *finder) follow(path string) {
 	}
 }
 
-// layouts are the directories of one version as managers lay them out: "*" is
-// one component, the whole pattern matches at the end of the root.
+// layouts are the version directories of managers: "*" is one component, and the whole
+// pattern matches at the end of the root.
 var layouts = []struct{ pattern, why string }{
 	{"versions/node/*", "node of nvm"},
 	{"node-versions/*/installation", "node of fnm"},
@@ -90,8 +90,8 @@ var layouts = []struct{ pattern, why string }{
 	{"uv/python/*", "python of uv"},
 }
 
-// versionRoot is the directory that holds the whole of the version that a file
-// belongs to, or "".
+// versionRoot returns the directory of the whole version to which a file belongs, or
+// "".
 func (f *finder) versionRoot(path string) (root, why string) {
 	if f.system(path) {
 		return "", ""
@@ -130,7 +130,7 @@ func (f *finder) versionRoot(path string) (root, why string) {
 	return "", ""
 }
 
-// layout says which manager a directory is a version of, or "".
+// layout says of which manager a directory is a version, or "".
 func (f *finder) layout(dir string) string {
 	for _, l := range layouts {
 		n := strings.Count(l.pattern, "/") + 1
@@ -158,8 +158,8 @@ func (f *finder) layout(dir string) string {
 	return ""
 }
 
-// runtimePrefix reports whether a directory is laid out as an unpacked node or
-// python is.
+// runtimePrefix reports whether a directory has the layout of an unpacked node or
+// python.
 func runtimePrefix(dir string) bool {
 	for _, pattern := range []string{"lib/node_modules", "include/node", "lib/python3*/os.py", "pyvenv.cfg"} {
 		if m, err := filepath.Glob(filepath.Join(dir, pattern)); err == nil && len(m) > 0 {
@@ -169,14 +169,14 @@ func runtimePrefix(dir string) bool {
 	return false
 }
 
-// grantRoot grants a version's directory, and for a python environment the
-// python that it was made from.
+// grantRoot grants a version's directory and, for a python environment, the python from
+// which it was made.
 func (f *finder) grantRoot(root, why string) error {
 	if f.visible(root) {
 		return nil
 	}
 	led := f.led
-	f.led = nil // a runtime is as good as another
+	f.led = nil // it does not matter which runtime a link leads to
 	defer func() { f.led = led }()
 	f.need(root, "%s", why)
 	base, ok, err := venvHome(root)
@@ -198,15 +198,15 @@ func (f *finder) grantRoot(root, why string) error {
 	return nil
 }
 
-// needLinks grants the symlinks by which something is named inside.
+// needLinks grants the symlinks in a path that is used inside.
 func (f *finder) needLinks(links []plan.Link) {
 	for _, l := range links {
 		f.need(l.Path, "symlink on the way to %s", l.Text)
 	}
 }
 
-// venvHome reads from pyvenv.cfg where the python of an environment is; ok is
-// false for a directory that is no environment.
+// venvHome reads from pyvenv.cfg where the python of an environment is. ok is false for
+// a directory that is no environment.
 func venvHome(root string) (home string, ok bool, err error) {
 	b, err := os.ReadFile(filepath.Join(root, "pyvenv.cfg"))
 	if os.IsNotExist(err) {
@@ -224,8 +224,8 @@ func venvHome(root string) (home string, ok bool, err error) {
 	return "", false, nil
 }
 
-// grantBinary grants one executable, and the directories that its own dynamic
-// section names relative to it.
+// grantBinary grants one executable and the directories that its dynamic section names
+// relative to it.
 func (f *finder) grantBinary(real string) {
 	f.need(real, "the program")
 	file, err := elf.Open(real)
@@ -249,12 +249,14 @@ func (f *finder) grantBinary(real string) {
 
 var packageStore = regexp.MustCompile(`/(node_modules|\.pnpm)/`)
 
-// grantPackage grants the package that a script belongs to: the outermost
-// node_modules around it, or pnpm's store of links, whose packages name each
-// other; or the nearest directory with a package's description,
-// with the node_modules above it to which a workspace hoists; or the directory that
-// it lies in, from which it may load what lies beside it; or, where that holds more
-// than a program, the file alone.
+// grantPackage grants the package of a script, the first of these that exists:
+//
+//   - the outermost node_modules around it, or pnpm's store, whose packages link to
+//     each other;
+//   - the nearest directory with a package's description, and the node_modules above it
+//     to which a workspace hoists;
+//   - its directory, from which it may load other files;
+//   - the file alone, where that directory holds more than a program.
 func (f *finder) grantPackage(real string) {
 	if at := packageStore.FindStringIndex(real); at != nil {
 		f.need(real[:at[1]-1], "packages of %s", filepath.Base(real))
@@ -281,9 +283,9 @@ func (f *finder) grantPackage(real string) {
 	f.need(real, "the program")
 }
 
-// mixed reports whether a directory is one in which people keep things of every
-// kind, or one that programs keep their secrets in: those right below a home that
-// are hidden, and those of xdg-user-dirs. Temporary files of everybody are, too.
+// mixed reports whether people keep things of every kind in a directory, or programs
+// keep secrets there: the hidden directories right below a home, those of
+// xdg-user-dirs, and shared directories for temporary files.
 func (f *finder) mixed(dir string) bool {
 	if dir == f.at("/var/tmp") || dir == f.at("/dev/shm") || dir == f.at("/usr/local/bin") {
 		return true

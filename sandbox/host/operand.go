@@ -9,16 +9,16 @@ import (
 	"sync"
 )
 
-// interpreter says how one reads its command line.
+// interpreter describes the command line of one.
 type interpreter struct {
 	name  func() *regexp.Regexp
 	sub   []string // subcommands before the file
-	value []string // options that take the next argument
-	none  []string // options with which no file follows
+	value []string // options with a separate value
+	none  []string // options after which no file follows
 	short bool     // one-letter options may be joined: -um
 }
 
-// interpreters are the programs whose first operand is a file to be run.
+// interpreters are the programs whose first operand is a file to run.
 var interpreters = []interpreter{
 	{name: nameLike(`^(node|nodejs|tsx|ts-node)$`),
 		value: []string{"-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions", "--input-type", "--env-file", "--tsconfig", "-P", "--project"},
@@ -34,9 +34,9 @@ var interpreters = []interpreter{
 	{name: nameLike(`^perl[0-9.]*$`), value: []string{}, none: []string{"-e", "-E", "-S"}},
 }
 
-// operand makes the entry file of an interpreter absolute and grants what it
-// belongs to. Arguments that name no file are left as they are: what to make of
-// them is the interpreter's to say.
+// operand makes the entry file of an interpreter absolute and grants the package to
+// which it belongs. It leaves arguments that name no file alone; the interpreter has to
+// make sense of them.
 func (f *finder) operand(path string, args []string) ([]string, error) {
 	i := slices.IndexFunc(interpreters, func(in interpreter) bool { return in.name().MatchString(filepath.Base(path)) })
 	if i < 0 {
@@ -58,7 +58,7 @@ func (f *finder) operand(path string, args []string) ([]string, error) {
 		return args, nil
 	}
 	f.follow(file)
-	if f.lastScript != "" && args[at] != f.lastScript { // its first line names another
+	if f.lastScript != "" && args[at] != f.lastScript { // that script's first line names another
 		f.led = append(f.led, f.lastScript)
 	}
 	real := chain[len(chain)-1]
@@ -75,7 +75,7 @@ func (f *finder) operand(path string, args []string) ([]string, error) {
 	return args, err
 }
 
-// file is the index of the file operand, or -1.
+// file returns the index of the file operand, or -1.
 func (in interpreter) file(args []string) int {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -110,9 +110,8 @@ func (in interpreter) file(args []string) int {
 	return -1
 }
 
-// joined reads one-letter options that were written together. stop is true where
-// one of them means that no file follows; skip counts the arguments that the
-// last one takes.
+// joined reads joined one-letter options. stop is true if one of them means that no
+// file follows. skip counts the arguments that the last one takes.
 func (in interpreter) joined(letters string) (stop bool, skip int) {
 	for i, letter := range letters {
 		option := "-" + string(letter)
@@ -129,9 +128,9 @@ func (in interpreter) joined(letters string) (stop bool, skip int) {
 	return false, 0
 }
 
-// envLine reads what follows env(1) in a shebang: a command, with -S more words
-// and assignments before them. Options that change what is inherited are refused,
-// because the program inside inherits nothing that was not declared.
+// envLine reads the arguments of env(1) in a shebang: a command and, with -S,
+// assignments before it and more words after it. It refuses options that change the
+// inherited environment, as the program inside inherits only declared variables.
 func envLine(opts []string) (command string, args, vars []string, err error) {
 	var words []string
 	if len(opts) > 0 {
@@ -164,8 +163,8 @@ func envLine(opts []string) (command string, args, vars []string, err error) {
 	return words[0], words[1:], vars, nil
 }
 
-// splitWords splits as "env -S" does, with quotes and backslashes; variables in
-// it are refused.
+// splitWords splits as "env -S" does, with quotes and backslashes. It refuses
+// variables.
 func splitWords(s string) ([]string, error) {
 	var words []string
 	var word strings.Builder
@@ -204,8 +203,8 @@ func splitWords(s string) ([]string, error) {
 	return words, nil
 }
 
-// nameLike is a regular expression that is compiled when it is first used: the
-// stages inside a sandbox are this binary, too, and look for no program.
+// nameLike compiles a regular expression on its first use: the stages inside a sandbox
+// are this binary, too, and never look for a program.
 func nameLike(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }

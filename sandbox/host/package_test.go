@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Who installs the Debian package on Ubuntu 24.04 has servers start at once: the
-// profile that it carries is the one that doctor would print for its program.
+// Servers start at once for a person who installs the Debian package on Ubuntu 24.04:
+// the package holds the profile that doctor would print for its program.
 func TestPackageCarriesTheProfile(t *testing.T) {
 	carried, err := os.ReadFile("../../scripts/deb/apparmor")
 	if err != nil {

@@ -13,13 +13,12 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// maxLinks is how many symlinks one path may lead through, as in the kernel
-// (path_resolution(7)).
+// maxLinks is how many symlinks a path may have, as in the kernel (path_resolution(7)).
 const maxLinks = 40
 
-// Look says what an absolute path is, with every symlink on the way. A path
-// that is not there is no error: Exists is false and Err is empty. Below is left
-// empty.
+// Look returns the facts about an absolute path, with every symlink on the way. A path
+// that does not exist is no error: Exists is false and Err is empty. Look does not set
+// Below.
 func Look(path string) plan.PathFact {
 	var fact plan.PathFact
 	if !filepath.IsAbs(path) {
@@ -43,7 +42,7 @@ func Look(path string) plan.PathFact {
 	return fact
 }
 
-// reason is an error of the file system as a fact: "" for what is not there.
+// reason is a file system error as the Err of a fact, "" if the file does not exist.
 func reason(err error) string {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		return ""
@@ -55,11 +54,10 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// resolve follows an absolute path component by component. Each link's Path is
-// the place of the link itself with everything before it resolved, so that
-// making the links again, in order, makes the path work elsewhere. The error is
-// the first component's that could not be looked at; the links up to there are
-// returned with it.
+// resolve follows an absolute path component by component. Each link's Path is the
+// link's own place with every symlink before it resolved, so a caller that makes the
+// links again, in order, makes the path work elsewhere. The error is of the first
+// component that resolve could not look at; resolve returns the links before it, too.
 func resolve(path string) (real string, links []plan.Link, err error) {
 	rest := strings.Split(filepath.Clean(path), "/")
 	real = "/"

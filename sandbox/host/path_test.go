@@ -47,7 +47,8 @@ func TestLookNamesEverySymlinkOnTheWay(t *testing.T) {
 	}
 }
 
-// What Below misses can be overwritten by a server and runs outside.
+// A server could overwrite a protected place that Below misses, and its code would run
+// outside.
 func TestBelowFindsProtectedPlaces(t *testing.T) {
 	tr := newTree(t)
 	for _, f := range []string{
@@ -67,8 +68,8 @@ func TestBelowFindsProtectedPlaces(t *testing.T) {
 	}
 }
 
-// A folder of a hundred thousand files starts as fast as an empty one, and is not
-// refused for its size.
+// A folder of a hundred thousand files starts as fast as an empty one, and its size is
+// no reason to refuse.
 func TestBelowLooksAtNamesAlone(t *testing.T) {
 	asUser(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -88,7 +89,7 @@ func TestBelowLooksAtNamesAlone(t *testing.T) {
 	})
 }
 
-// What could not be looked at is not taken for absent.
+// A path that Look could not look at does not count as absent.
 func TestBelowSaysWhenItCouldNotLook(t *testing.T) {
 	asUser(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "closed")

@@ -11,12 +11,12 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// maxHops bounds how many interpreters one program may lead through. The kernel
-// stops at four (fs/exec.c, exec_binprm).
+// maxHops is how many interpreters one program may lead through. The kernel stops at
+// four (fs/exec.c, exec_binprm).
 const maxHops = 4
 
-// program sets what is executed for the file at path, which is no shim, called
-// by typed, and returns its arguments.
+// program sets the executable for the file at path, which is no shim and was called as
+// typed, and returns its arguments.
 func (f *finder) program(path, typed string, rest []string, hops int) ([]string, error) {
 	if hops > maxHops {
 		return nil, f.fail(NotExecutable, "", "%q leads through more than %d interpreters", path, maxHops)
@@ -78,7 +78,7 @@ func (f *finder) interpret(script string, bang []string, rest []string, hops int
 	return f.program(path, interp, rest, hops+1)
 }
 
-// interpreter finds what a shebang names.
+// interpreter finds the program that a shebang names.
 func (f *finder) interpreter(name string) (string, error) {
 	if name == "node" && f.node != "" {
 		return f.node, nil
@@ -94,9 +94,8 @@ func (f *finder) interpreter(name string) (string, error) {
 	return f.lookup(name)
 }
 
-// binary sets the program to be executed. The name is kept as long as every
-// symlink behind it is visible inside, because a python finds its environment by
-// the name it was called by.
+// binary sets the executable. It keeps the name if every symlink behind it is visible
+// inside, as a python finds its environment by the name it was called by.
 func (f *finder) binary(chain []string, typed string, rest []string) ([]string, error) {
 	real := chain[len(chain)-1]
 	for _, c := range chain {
@@ -111,13 +110,13 @@ func (f *finder) binary(chain []string, typed string, rest []string) ([]string, 
 	}
 	path := f.firstVisible(chain)
 	if _, links, err := resolve(path); err == nil {
-		f.needLinks(links) // a link in a version's directory may lead through one beside it
+		f.needLinks(links) // a link in one version's directory may lead through a neighbouring one
 	}
 	f.prog.Path = path
 	f.addBin(filepath.Dir(path))
 	arg0 := path
 	if filepath.Base(typed) != filepath.Base(path) && filepath.Base(real) == filepath.Base(path) {
-		arg0 = typed // a program that is several, by the name it is called by
+		arg0 = typed // a program that acts by the name it is called by
 	}
 	rest, err := f.operand(path, rest)
 	if err != nil {
@@ -126,7 +125,7 @@ func (f *finder) binary(chain []string, typed string, rest []string) ([]string, 
 	return append([]string{arg0}, rest...), nil
 }
 
-// script grants a script's package and returns the name by which it is run.
+// script grants a script's package and returns the name by which to run it.
 func (f *finder) script(chain []string) (string, error) {
 	real := chain[len(chain)-1]
 	for _, c := range chain {
@@ -143,8 +142,8 @@ func (f *finder) script(chain []string) (string, error) {
 	return f.firstVisible(chain), nil
 }
 
-// chain is a path with its directory resolved, and then every name that the
-// last component leads through as a symlink, the real file last.
+// chain returns a path with its directory resolved, followed by every name to which the
+// last component leads as a symlink. The real file is last.
 func (f *finder) chain(path string) ([]string, error) {
 	dir, _, err := resolve(filepath.Dir(path))
 	if err != nil {
@@ -155,7 +154,7 @@ func (f *finder) chain(path string) ([]string, error) {
 	for range maxLinks {
 		text, err := os.Readlink(at)
 		if err != nil {
-			return chain, nil // not a symlink; that it exists was seen before
+			return chain, nil // not a symlink; an earlier check saw that it exists
 		}
 		if !filepath.IsAbs(text) {
 			text = filepath.Join(dir, text)
@@ -169,8 +168,8 @@ func (f *finder) chain(path string) ([]string, error) {
 	return nil, f.fail(NotExecutable, "", "%q leads through too many symlinks", path)
 }
 
-// firstVisible is the earliest name of a chain from which every following one is
-// visible inside.
+// firstVisible returns the earliest name of a chain from which on every name is visible
+// inside.
 func (f *finder) firstVisible(chain []string) string {
 	at := len(chain) - 1
 	for at > 0 && f.visible(chain[at-1]) {
@@ -179,7 +178,7 @@ func (f *finder) firstVisible(chain []string) string {
 	return chain[at]
 }
 
-// addBin puts a directory into the PATH of inside.
+// addBin puts a directory into the PATH inside.
 func (f *finder) addBin(dir string) {
 	if f.system(dir) || slices.Contains(f.bins, dir) {
 		return
@@ -187,12 +186,12 @@ func (f *finder) addBin(dir string) {
 	f.bins = append(f.bins, dir)
 }
 
-// refuseSnap refuses what snapd starts: its programs are mounts that only snapd's
-// own launcher enters.
+// refuseSnap refuses programs of snapd: they are in mounts that only snapd's own
+// launcher enters.
 func (f *finder) refuseSnap(path string) error {
 	real, _, err := resolve(path)
 	if err != nil {
-		return nil // chain says so
+		return nil // chain reports the error
 	}
 	snap := f.at("/snap")
 	if within(path, snap) || within(real, snap) || within(real, f.at("/var/lib/snapd")) || real == f.at("/usr/bin/snap") {
@@ -202,9 +201,9 @@ func (f *finder) refuseSnap(path string) error {
 	return nil
 }
 
-// shebang is the interpreter of a script and its argument, or nil for a file
-// that does not begin with "#!". As in the kernel all that follows the
-// interpreter is one argument, and 256 bytes are looked at.
+// shebang returns the interpreter of a script and its argument, or nil for a file that
+// does not begin with "#!". As in the kernel, the rest of the line after the
+// interpreter is one argument, and only the first 256 bytes count.
 func shebang(path string) ([]string, error) {
 	file, err := os.Open(path)
 	if err != nil {

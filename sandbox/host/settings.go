@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// settings are the folders of /etc from which runtimes of the system read how
-// they are set up, by the name of the program. They are as public as the runtime.
+// settings are the folders of /etc from which the system's runtimes read their
+// configuration, by program name. They are as public as the runtime.
 var settings = []struct{ program, folder string }{
 	{"php*", "php*"},
 	{"perl*", "perl"},
@@ -22,14 +22,14 @@ var settings = []struct{ program, folder string }{
 	{"gs", "ghostscript"},
 }
 
-// jvmFolders are where the files of a Java runtime lie, below its root, that
-// distributions keep in /etc.
+// jvmFolders are folders below the root of a Java runtime whose files distributions
+// keep in /etc.
 var jvmFolders = []string{"", "conf", "conf/management", "conf/security", "lib", "lib/management", "lib/security"}
 
 // grantSettings grants the folders of /etc that the program at real reads.
 func (f *finder) grantSettings(real string) {
 	led := f.led
-	f.led = nil // a runtime is as good as another
+	f.led = nil // it does not matter which runtime a link leads to
 	defer func() { f.led = led }()
 	name := filepath.Base(real)
 	for _, s := range settings {
@@ -38,7 +38,7 @@ func (f *finder) grantSettings(real string) {
 		}
 		found, err := filepath.Glob(f.at(filepath.Join("/etc", s.folder)))
 		if err != nil {
-			continue // the pattern is a constant
+			continue // cannot happen, the pattern is a constant
 		}
 		for _, path := range found {
 			f.needFolder(path, name)
@@ -49,8 +49,8 @@ func (f *finder) grantSettings(real string) {
 	}
 }
 
-// jvmSettings are the folders of /etc that the links of a Java runtime lead to:
-// without its java.security there is no TLS.
+// jvmSettings returns the folders of /etc to which the links of a Java runtime lead.
+// Without its java.security the runtime has no TLS.
 func (f *finder) jvmSettings(real string) (out []string) {
 	root := filepath.Dir(filepath.Dir(real))
 	if filepath.Base(filepath.Dir(real)) != "bin" || !exists(filepath.Join(root, "lib/jvm.cfg")) && !exists(filepath.Join(root, "lib/security")) {
@@ -78,7 +78,7 @@ func (f *finder) jvmSettings(real string) (out []string) {
 	return out
 }
 
-// needFolder grants a folder that is one, and no link to elsewhere.
+// needFolder grants a real folder, and no symlink to one.
 func (f *finder) needFolder(path, name string) {
 	if info, err := os.Lstat(path); err == nil && info.IsDir() {
 		f.need(path, "settings of %s", name)

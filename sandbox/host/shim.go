@@ -12,9 +12,8 @@ import (
 	"strings"
 )
 
-// unshim returns the file behind a version manager's shim, or the path itself
-// where it is none. errElsewhere means that the manager leaves the command to
-// the rest of PATH.
+// unshim returns the file behind a version manager's shim, or the path itself if it is
+// no shim. errElsewhere means that the manager leaves the command to the rest of PATH.
 func (f *finder) unshim(path string) (string, error) {
 	dir, command := filepath.Dir(path), filepath.Base(path)
 	real, _, err := resolve(path)
@@ -43,11 +42,11 @@ func (f *finder) unshim(path string) (string, error) {
 	return path, nil
 }
 
-// shimLine is how the shell scripts that pnpm and npm's cmd-shim write end.
+// shimLine matches the last line of a shell script that pnpm or npm's cmd-shim wrote.
 var shimLine = regexp.MustCompile(`(?m)^\s*exec .*"\$basedir/([^"$]+)"\s+"\$@"\s*$`)
 
-// shellShim is the script that a shim of that form starts, where it says itself
-// what runs it, or "".
+// shellShim returns the script that such a shim starts, if the script names its own
+// interpreter, or "".
 func shellShim(real string) string {
 	head := readHead(real, 8192)
 	if !strings.HasPrefix(head, "#!/bin/sh") || !strings.Contains(head, "basedir=$(dirname") {
@@ -64,7 +63,7 @@ func shellShim(real string) string {
 	return at
 }
 
-// readHead is the beginning of a file, or "".
+// readHead returns the first n bytes of a file, or "".
 func readHead(path string, n int) string {
 	f, err := os.Open(path)
 	if err != nil {
@@ -94,7 +93,7 @@ func (f *finder) dataDir(name string) string {
 	return f.below(filepath.Join(".local/share", name))
 }
 
-// upward looks for a file in the working directory and everything above it,
+// upward returns the files of these names in the working directory and its ancestors,
 // nearest first.
 func (f *finder) upward(names ...string) []string {
 	var found []string
@@ -113,9 +112,9 @@ func (f *finder) upward(names ...string) []string {
 	}
 }
 
-// pyenv resolves a shim as pyenv-version-name and pyenv-which do: PYENV_VERSION,
-// .python-version upwards from PYENV_DIR and the working directory, the global
-// version file, the system.
+// pyenv resolves a shim as pyenv-version-name and pyenv-which do: by PYENV_VERSION,
+// .python-version in PYENV_DIR and the working directory and their ancestors, the
+// global version file, and last the system.
 func (f *finder) pyenv(shim, root, command string) (string, error) {
 	versions, from := f.pyenvVersions(root)
 	for _, v := range versions {
@@ -136,7 +135,7 @@ func (f *finder) pyenv(shim, root, command string) (string, error) {
 		"%s is a pyenv shim, and %s (%s) has no %q", shim, strings.Join(versions, ", "), from, command)
 }
 
-// pyenvVersions are the versions in force and where they are set.
+// pyenvVersions returns the versions in force and the place that sets them.
 func (f *finder) pyenvVersions(root string) (versions []string, from string) {
 	if v := f.env.Vars["PYENV_VERSION"]; v != "" {
 		return strings.Split(v, ":"), "PYENV_VERSION"
@@ -154,7 +153,7 @@ func (f *finder) pyenvVersions(root string) (versions []string, from string) {
 	return []string{"system"}, "no version file"
 }
 
-// words reads a version file: the words of each line, comments left out.
+// words returns the words of a version file, without comments.
 func words(file string) []string {
 	var out []string
 	b, err := os.ReadFile(file)
@@ -168,9 +167,9 @@ func words(file string) []string {
 	return out
 }
 
-// asdf resolves a shim: which plugin it belongs to is written in it as
-// "# asdf-plugin: NAME VERSION", and the version comes from ASDF_NAME_VERSION or
-// the nearest .tool-versions, the home's last.
+// asdf resolves a shim. The shim names its plugin in "# asdf-plugin: NAME VERSION". The
+// version is in ASDF_NAME_VERSION or the nearest .tool-versions; that of the home comes
+// last.
 func (f *finder) asdf(shim, root, command, head string) (string, error) {
 	var plugins []string
 	for line := range strings.Lines(head) {
@@ -204,7 +203,7 @@ func (f *finder) asdf(shim, root, command, head string) (string, error) {
 		"%s is an asdf shim, and no version is set for %s", shim, cmp.Or(strings.Join(plugins, " or "), "it"))
 }
 
-// toolVersions are the versions of a plugin in force and where they are set.
+// toolVersions returns the versions of a plugin in force and the place that sets them.
 func (f *finder) toolVersions(plugin, file string) (versions []string, from string) {
 	variable := "ASDF_" + strings.ToUpper(strings.ReplaceAll(plugin, "-", "_")) + "_VERSION"
 	if v := f.env.Vars[variable]; v != "" {
@@ -225,7 +224,7 @@ func (f *finder) toolVersions(plugin, file string) (versions []string, from stri
 	return nil, ""
 }
 
-// inBin looks for a command in the places where an installed version has its
+// inBin looks for a command in the directories where an installed version keeps its
 // executables.
 func inBin(dir, command string) string {
 	for _, sub := range []string{"bin", ".npm/bin", "go/bin", "shims", ""} {
@@ -237,8 +236,8 @@ func inBin(dir, command string) string {
 	return ""
 }
 
-// installed is the directory of a version: the one of that name, or the newest
-// of which it is a prefix ("20" of v20.11.1), or "".
+// installed returns the directory of a version: the one of that name, or the newest of
+// which it is a prefix ("20" of v20.11.1), or "".
 func installed(dir, version string) string {
 	if version == "" || strings.Contains(version, "/") && !strings.Contains(version, "envs/") || version == ".." {
 		return ""
@@ -265,8 +264,8 @@ func installed(dir, version string) string {
 	return filepath.Join(dir, slices.MaxFunc(fits, compareVersions))
 }
 
-// compareVersions orders directory names as versions: number by number, and a
-// release after its candidates.
+// compareVersions orders directory names as versions: number by number, and a release
+// after its candidates.
 func compareVersions(a, b string) int {
 	x, y := versionParts(a), versionParts(b)
 	for i := range min(len(x), len(y)) {
@@ -284,7 +283,7 @@ func compareVersions(a, b string) int {
 		}
 	}
 	switch n := min(len(x), len(y)); {
-	case len(x) > n && !isDigit(rune(x[n][0])): // a is b with "rc" behind it
+	case len(x) > n && !isDigit(rune(x[n][0])): // a is b followed by "rc"
 		return -1
 	case len(y) > n && !isDigit(rune(y[n][0])):
 		return 1
@@ -292,7 +291,7 @@ func compareVersions(a, b string) int {
 	return cmp.Compare(len(x), len(y))
 }
 
-// versionParts are the runs of digits and of letters in a name.
+// versionParts splits a name into runs of digits and of letters.
 func versionParts(s string) []string {
 	var parts []string
 	for i := 0; i < len(s); {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Survey is what lies around a process: not what is enforced, but why something
-// may not be and whose words a fix has to be in.
+// Survey describes the surroundings of a process. It does not say whether a feature
+// works. It says why one may not, and for which system a remedy has to be written.
 type Survey struct {
 	Distro    string `json:"distro,omitempty"`    // ID and ID_LIKE of os-release
 	Container string `json:"container,omitempty"` // "docker", "podman", "kubernetes", …
@@ -23,10 +23,10 @@ type Survey struct {
 	Yama         string `json:"yama,omitempty"`          // kernel.yama.ptrace_scope
 	MemfdNoexec  string `json:"memfd_noexec,omitempty"`  // vm.memfd_noexec
 	LandlockErr  string `json:"landlock_err,omitempty"`  // why there is no Landlock
-	Runtime      string `json:"runtime,omitempty"`       // what is wrong with XDG_RUNTIME_DIR, "" for nothing
+	Runtime      string `json:"runtime,omitempty"`       // the fault of XDG_RUNTIME_DIR, "" for none
 }
 
-// Look around this process. Home, Env and Paths of the Ask are not used.
+// Survey looks around this process. It does not read Home, Env and Paths of the Ask.
 func (a Ask) Survey() Survey {
 	s := Survey{
 		Distro:       distro(a.at("/etc/os-release")),
@@ -59,7 +59,7 @@ func (a Ask) Survey() Survey {
 	return s
 }
 
-// container names the container that this process is in, or "".
+// container names the container of this process, or returns "".
 func (a Ask) container() string {
 	if b, err := os.ReadFile(a.at("/run/systemd/container")); err == nil && strings.TrimSpace(string(b)) != "" {
 		return strings.TrimSpace(string(b))
@@ -76,7 +76,7 @@ func (a Ask) container() string {
 	return ""
 }
 
-// distro is the ID of os-release and what it is like.
+// distro returns ID and ID_LIKE of os-release.
 func distro(file string) string {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -92,7 +92,7 @@ func distro(file string) string {
 	return strings.Join(ids, " ")
 }
 
-// runtimeDir says what is wrong with XDG_RUNTIME_DIR.
+// runtimeDir returns the fault of XDG_RUNTIME_DIR, or "".
 func runtimeDir(dir string) string {
 	if dir == "" {
 		return "XDG_RUNTIME_DIR is not set"
