@@ -1,7 +1,6 @@
-// Package wholefile writes whole files in one step: who reads sees the old content or
-// the new, never a part, after a loss of power too. It is for small files that
-// mcpen keeps. It is no lock: two that replace one file at a time both succeed,
-// and the last one stays.
+// Package wholefile writes a small file in one step: a reader sees the old content or
+// the new, never a part, even after a power failure. It is no lock: of two processes
+// that replace the same file at a time both succeed, and the last content stays.
 package wholefile
 
 import (
@@ -12,9 +11,9 @@ import (
 	"path/filepath"
 )
 
-// Replace writes a file, or writes it anew. A file that is there keeps its mode;
-// a new one gets this one. A symlink is replaced and not followed: who wants what
-// it leads to resolves it first.
+// Replace writes a file or replaces it. An existing file keeps its mode, a new one gets
+// the given mode. Replace replaces a symlink and does not follow it: a caller that
+// wants the target resolves the link first.
 func Replace(name string, data []byte, mode fs.FileMode) error {
 	if info, err := os.Lstat(name); err == nil && info.Mode().IsRegular() {
 		mode = info.Mode().Perm()
@@ -22,23 +21,23 @@ func Replace(name string, data []byte, mode fs.FileMode) error {
 	return written(name, data, mode, os.Rename)
 }
 
-// Create writes a file that must not be there yet. The error wraps fs.ErrExist
-// where something of that name is.
+// Create writes a file that must not exist yet. Its error wraps fs.ErrExist if
+// something of that name exists.
 func Create(name string, data []byte, mode fs.FileMode) error {
 	return written(name, data, mode, os.Link)
 }
 
-// written makes a file beside the name, whole and on the disk, and gives it the
-// name by call.
+// written writes and syncs a temporary file beside the name, and gives it the name by
+// call.
 func written(name string, data []byte, mode fs.FileMode, call func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".mcpen-*")
 	if err != nil {
 		return fmt.Errorf("cannot write %q: %w", name, err)
 	}
-	defer os.Remove(f.Name()) // it was renamed, or is not wanted
+	defer os.Remove(f.Name()) // it was renamed, or an error made it useless
 	_, err = f.Write(data)
-	// The name must not be there after a loss of power without what it names
-	// (rename(2) says nothing of the data).
+	// After a power failure the name must not exist without its content (rename(2)
+	// promises nothing about the data).
 	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
 		err = call(f.Name(), name)
 	}

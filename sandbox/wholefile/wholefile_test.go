@@ -19,8 +19,8 @@ func content(t *testing.T, name string) string {
 	return string(b)
 }
 
-// A profile that a person made private stays private, and a file of somebody
-// else's that a link names stays as it is.
+// A profile that a person made private stays private, and the target of a link, which
+// may be somebody else's file, stays as it is.
 func TestReplace(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "a")
@@ -58,7 +58,7 @@ func TestCreateTakesNoName(t *testing.T) {
 	left(t, dir, 1)
 }
 
-// What cannot be written leaves nothing behind, and the old file as it was.
+// A failed write leaves no temporary file and keeps the old content.
 func TestFailureLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "a")
