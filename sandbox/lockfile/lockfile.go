@@ -1,7 +1,6 @@
-// Package lockfile splits a lock file into its two parts: what was locked of a
-// package, and behind it what a person approved of what its server says. Each
-// part has an owner of its own, which reads and writes it and leaves the other
-// as it is.
+// Package lockfile splits a lock file into its two parts: the locks of a package, and
+// after them the pins, those statements of its server that a person approved. Each part
+// has its own owner, which reads and writes it and leaves the other part as it is.
 package lockfile
 
 import (
@@ -9,14 +8,14 @@ import (
 	"sync"
 )
 
-// pinsHeader is the line with which the pins begin: the first header of a table
-// or of an array of tables that is called pins, or is below it.
+// pinsHeader matches the line that begins the pins: the first header of a table or an
+// array of tables named pins, or below pins.
 var pinsHeader = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?m)^[ \t]*\[\[?[ \t]*pins[ \t]*[.\]]`)
 })
 
-// Split returns both parts of a lock file, in its own memory. What stands behind
-// the first header of the pins is the pins', whatever it is.
+// Split returns both parts of a lock file as slices of data. Everything from the first
+// header of the pins on belongs to the pins.
 func Split(data []byte) (head, pins []byte) {
 	at := pinsHeader().FindIndex(data)
 	if at == nil {
@@ -25,7 +24,7 @@ func Split(data []byte) (head, pins []byte) {
 	return data[:at[0]], data[at[0]:]
 }
 
-// Join is the file with both parts, one empty line between them.
+// Join returns the file made of both parts, with one empty line between them.
 func Join(head, pins []byte) []byte {
 	end := len(head)
 	for end > 0 && head[end-1] == '\n' {

@@ -2,8 +2,8 @@ package lockfile
 
 import "testing"
 
-// A person who approved a tool finds the package's part as it was, to the byte,
-// and an update of the package finds the pins.
+// Approving a tool leaves the package's part as it was, to the byte, and updating the
+// package leaves the pins.
 func TestSplitAndJoinKeepTheOtherPart(t *testing.T) {
 	for _, c := range []struct{ name, head, pins string }{
 		{"no pins", "lock = 1\n", ""},
