@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -206,11 +207,20 @@ func TestLifeKilledStart(t *testing.T) {
 	})
 }
 
-// initial are the processes that build a sandbox, or keep one.
+// initial are the processes that build a sandbox of this test's, or keep one. They are
+// copies of this binary: those of anybody else's sandboxes are of another size.
 func initial(t *testing.T) []int {
 	t.Helper()
-	return processes(t, func(name, args string) bool {
+	own, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := processes(t, func(name, args string) bool {
 		return strings.HasPrefix(name, "runc:[") || strings.HasPrefix(name, "mcpen-") || strings.Contains(args, "mcpen-pid1")
+	})
+	return slices.DeleteFunc(all, func(pid int) bool {
+		exe, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid))
+		return err != nil || exe.Size() != own.Size()
 	})
 }
 

@@ -498,9 +498,12 @@ func TestIdleConnectionsEnd(t *testing.T) {
 		cfg := w.config(network(t, "203.0.113.5:8080"))
 		cfg.Limits.Idle = 50 * time.Millisecond
 		w.serve(cfg)
-		c, err := w.dial("203.0.113.5:8080")
-		must(t, err)
-		wantReset(t, c)
+		// On a busy machine the time may be over before dial returns.
+		if c, err := w.dial("203.0.113.5:8080"); err == nil {
+			wantReset(t, c)
+		} else if !errors.Is(err, syscall.ECONNRESET) {
+			t.Error(err)
+		}
 		w.await(func(ev audit.Event) bool { return strings.HasPrefix(ev.Detail, "closed after nothing came") })
 	})
 }

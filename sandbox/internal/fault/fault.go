@@ -80,7 +80,25 @@ func Watch(numbers []uintptr, decide func(Call) Answer, f func()) error {
 // watched is a thread under the filter.
 type watched struct {
 	listener, thread int
+	undelivered      map[int]answered // by the thread that made the call
 	err              error
+}
+
+// answered is a call with its answer.
+type answered struct {
+	call   Call
+	answer Answer
+}
+
+// decided is the answer to a call. A call that a signal took back before it was
+// answered is made again (signal(7)): it gets the same answer, and decide sees it once.
+func (w watched) decided(c Call, decide func(Call) Answer) Answer {
+	if was, ok := w.undelivered[c.Thread]; ok && was.call.Number == c.Number && was.call.Args == c.Args {
+		return was.answer
+	}
+	a := decide(c)
+	w.undelivered[c.Thread] = answered{c, a}
+	return a
 }
 
 // answer answers calls until f has ended.

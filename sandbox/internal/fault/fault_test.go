@@ -38,6 +38,29 @@ func TestEachFindsWhatIsSwallowed(t *testing.T) {
 	}
 }
 
+// Where the kernel cannot keep signals from a call that waits, the call is made again,
+// and is one call all the same.
+func TestCallsThatAreMadeAgainGetTheirAnswer(t *testing.T) {
+	w := watched{undelivered: map[int]answered{}}
+	seen := 0
+	decide := func(Call) Answer { seen++; return Return(int64(seen)) }
+	first := Call{Number: 7, Thread: 1, Args: [6]uint64{3}}
+	other, another := first, first
+	other.Thread, another.Args[5] = 2, 9
+	for _, c := range []struct {
+		call Call
+		want int64
+	}{{first, 1}, {first, 1}, {other, 2}, {first, 1}, {another, 3}, {first, 4}} {
+		if got := w.decided(c.call, decide); got.value != c.want {
+			t.Errorf("%v is answered with %d, want %d", c.call, got.value, c.want)
+		}
+	}
+	delete(w.undelivered, 1) // delivered: the next one is another call
+	if got := w.decided(first, decide); got.value != 5 {
+		t.Errorf("a call behind one that was answered: %d", got.value)
+	}
+}
+
 // Calls of what was started are seen, and nothing of the test's own stays changed.
 func TestWatchSeesWhatIsStarted(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "made")

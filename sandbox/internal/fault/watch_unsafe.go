@@ -34,7 +34,7 @@ func onThread(numbers []uintptr, started chan<- watched, ended chan<- struct{}, 
 		started <- watched{err: os.NewSyscallError("seccomp", errno)}
 		return
 	}
-	started <- watched{listener: int(fd), thread: unix.Gettid()}
+	started <- watched{listener: int(fd), thread: unix.Gettid(), undelivered: map[int]answered{}}
 	f()
 }
 
@@ -58,7 +58,7 @@ func (w watched) one(decide func(Call) Answer) error {
 		errno int32
 		flags uint32
 	}{id: n.id}
-	a := decide(Call{Number: uintptr(n.nr), Args: n.args, Stage: comm(int(n.pid)), Thread: int(n.pid), Own: int(n.pid) == w.thread})
+	a := w.decided(Call{Number: uintptr(n.nr), Args: n.args, Stage: comm(int(n.pid)), Thread: int(n.pid), Own: int(n.pid) == w.thread}, decide)
 	if a.instead {
 		r.val, r.errno = a.value, -int32(a.errno)
 	} else {
@@ -67,5 +67,6 @@ func (w watched) one(decide func(Call) Answer) error {
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(w.listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r))); errno != 0 {
 		return errno
 	}
+	delete(w.undelivered, int(n.pid))
 	return nil
 }

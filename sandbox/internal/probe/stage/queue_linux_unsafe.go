@@ -27,13 +27,15 @@ func queue(name string) error {
 	return unix.Close(int(fd))
 }
 
-// unqueue removes it.
+// unqueue removes it. A queue that is gone already is no error: a person who cleans up
+// after runs that were killed does not know whose is whose, and whether a sandbox can
+// reach it is asked by an attack of its own.
 func unqueue(name string) error {
 	p, err := unix.BytePtrFromString(name)
 	if err != nil {
 		return err
 	}
-	if _, _, errno := unix.Syscall(unix.SYS_MQ_UNLINK, uintptr(unsafe.Pointer(p)), 0, 0); errno != 0 {
+	if _, _, errno := unix.Syscall(unix.SYS_MQ_UNLINK, uintptr(unsafe.Pointer(p)), 0, 0); errno != 0 && errno != unix.ENOENT {
 		return os.NewSyscallError("mq_unlink", errno)
 	}
 	return nil
