@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -74,13 +73,11 @@ func mediate(pid string) int {
 // begun tells whether the exec stage became the server, makes its calls and tells
 // how it ended. It does not return then.
 func begun(number string, ctl *Control) error {
-	// Nothing in here may be read by the server, and nothing inside ends it by a
-	// signal: those that Go has a handler for would otherwise reach pid 1
-	// (pid_namespaces(7)).
+	outlive()
+	// Nothing in here may be read by the server.
 	if err := prctl(unix.PR_SET_DUMPABLE, 0); err != nil {
 		return step("hide the mediator", err)
 	}
-	signal.Notify(make(chan os.Signal, 1))
 	// It holds little, and its threads mostly wait in the kernel.
 	runtime.GOMAXPROCS(2)
 	debug.SetGCPercent(25)

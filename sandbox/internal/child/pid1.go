@@ -94,6 +94,11 @@ func (s *stage) keep() error {
 	if err := unix.Capset(&hdr, &none[0]); err != nil {
 		return step(what, os.NewSyscallError("capset", err))
 	}
+	if s.handoff != nil {
+		if err := blockSignals(); err != nil {
+			return step(what, err)
+		}
+	}
 	argv := []string{name, strconv.Itoa(s.pid)}
 	if s.init != "" && s.handoff == nil {
 		argv = append(argv, s.init)
@@ -134,6 +139,9 @@ func begin(ctl *Control) (*stage, error) {
 	s, err := prepare(boot, ctl)
 	if err != nil {
 		return nil, err
+	}
+	if os.Getpid() == 1 {
+		outlive() // from here on there is somebody who may send signals
 	}
 	if err := s.start(); err != nil {
 		return nil, err
