@@ -2,10 +2,7 @@ package sandbox
 
 import (
 	"path/filepath"
-	"sync"
-	"time"
 
-	"mcpen/sandbox/internal/child"
 	"mcpen/sandbox/internal/confine"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -26,33 +23,22 @@ type Confinement struct {
 	Write []string // folders in which files are read, made, changed and removed; they are there
 }
 
-// confine gives up what the run does not need any more.
-func (b *Box) confine() error {
-	if b.keeps == nil {
-		return nil
+// needs is what this process keeps for a run of a plan: its own directory and the
+// groups that hold the server, and what a Confinement names beside them.
+func needs(p plan.Plan, c *Confinement, dir string, cgroups []string) confine.Needs {
+	n := confine.Needs{Filter: p.Holds(policy.LayerSeccomp), Looks: p.Seccomp.Listens() && !p.Seccomp.Mediate}
+	if p.Holds(policy.LayerLandlock) {
+		n.ABI = p.Landlock.ABI
 	}
-	_ = time.Local.String() // read from a file when it is first asked for
-	if err := confine.Process(b.needs()); err != nil {
-		return &Lack{Step: "confine the launcher", Err: err}
-	}
-	return nil
-}
-
-// needs is what this process keeps.
-func (b *Box) needs() confine.Needs {
-	n := confine.Needs{Filter: b.plan.Holds(policy.LayerSeccomp), Looks: b.plan.Seccomp.Listens() && !b.plan.Seccomp.Mediate}
-	if b.plan.Holds(policy.LayerLandlock) {
-		n.ABI = b.plan.Landlock.ABI
-	}
-	n.Calls.Dials = len(b.plan.Network.Hosts) > 0
-	n.Calls.Unix = len(b.plan.Network.Sockets) > 0
-	n.Rules = b.own()
-	for _, h := range b.plan.Network.Hosts {
+	n.Calls.Dials = len(p.Network.Hosts) > 0
+	n.Calls.Unix = len(p.Network.Sockets) > 0
+	n.Rules = runPaths(dir, cgroups)
+	for _, h := range p.Network.Hosts {
 		n.Connect = append(n.Connect, plan.Span{First: h.First, Last: h.Last})
 		n.Calls.Asks = n.Calls.Asks || h.Kind == policy.HostName || h.Kind == policy.HostWildcard
 	}
-	for _, p := range b.plan.Network.Proxies.Both() {
-		port, named := p.Port(), p.Named()
+	for _, proxy := range p.Network.Proxies.Both() {
+		port, named := proxy.Port(), proxy.Named()
 		n.Connect = append(n.Connect, plan.Span{First: port, Last: port})
 		n.Calls.Asks = n.Calls.Asks || named
 	}
@@ -63,64 +49,24 @@ func (b *Box) needs() confine.Needs {
 		n.Calls.Loads = modules
 		n.Calls.Unix = n.Calls.Unix || modules
 	}
-	for _, path := range b.keeps.Read {
+	for _, path := range c.Read {
 		n.Rules = append(n.Rules, confine.Rule{Path: path, Access: confine.List})
 	}
-	for _, path := range b.keeps.Write {
+	for _, path := range c.Write {
 		n.Rules = append(n.Rules, confine.Rule{Path: path, Access: confine.Edit, Needed: true})
 	}
 	return n
 }
 
-// own are the paths that the sandbox itself takes.
-func (b *Box) own() []confine.Rule {
+// runPaths are the paths that the sandbox itself takes.
+func runPaths(dir string, cgroups []string) []confine.Rule {
 	rules := []confine.Rule{
 		{Path: "/proc", Access: confine.List, Needed: true},
-		{Path: b.session.dir, Access: confine.Remove, Needed: true},
-		{Path: filepath.Dir(b.session.dir), Access: confine.Empty, Needed: true},
+		{Path: dir, Access: confine.Remove, Needed: true},
+		{Path: filepath.Dir(dir), Access: confine.Empty, Needed: true},
 	}
-	for _, dir := range b.cgroups {
-		rules = append(rules, confine.Rule{Path: filepath.Dir(dir), Access: confine.Empty}, confine.Rule{Path: dir, Access: confine.List})
+	for _, group := range cgroups {
+		rules = append(rules, confine.Rule{Path: filepath.Dir(group), Access: confine.Empty}, confine.Rule{Path: group, Access: confine.List})
 	}
 	return rules
-}
-
-// hear begins to hear what one message has brought a descriptor for, and takes what
-// the mediator tells.
-func (b *Box) hear(m child.Message, listeners *sync.WaitGroup) error {
-	switch m.Kind {
-	case child.Notify:
-		listeners.Go(func() { b.observe(m.Files[0]) })
-	case child.Seen:
-		b.mediated(m)
-	case child.Laid:
-		b.laid(m)
-	default:
-		return b.serve(m)
-	}
-	return nil
-}
-
-// hearAll waits until this process is confined, and hears all that came before. The
-// server waits meanwhile, for the little that it asks for so early.
-func (b *Box) hearAll(held []child.Message, listeners *sync.WaitGroup) error {
-	if !<-b.attend {
-		closeHeld(held)
-		return nil
-	}
-	for i, m := range held {
-		if err := b.hear(m, listeners); err != nil {
-			closeHeld(held[i+1:])
-			return err
-		}
-	}
-	return nil
-}
-
-func closeHeld(held []child.Message) {
-	for _, m := range held {
-		for _, f := range m.Files {
-			f.Close()
-		}
-	}
 }

@@ -65,7 +65,7 @@ func TestDescriptorsUnderWayStopNoOtherServer(t *testing.T) {
 	defer said.Close()
 	defer stderr.Close()
 	first, err := sandbox.Start(context.Background(), planOf(t, s, profile, []string{s.World.Python, "-c", fill}),
-		sandbox.Stdio{In: in, Out: os.Stdout, Err: stderr, Raw: true}, nil)
+		sandbox.Stdio{In: in, Out: os.Stdout, Err: stderr}, nil, sandbox.Options{Raw: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,5 +155,5 @@ func start(t *testing.T, s *stage.Stage, profile string) (*sandbox.Box, error) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { null.Close() })
-	return sandbox.Start(context.Background(), planOf(t, s, profile, []string{s.Program, "wait"}), sandbox.Stdio{In: null, Out: null, Err: null, Raw: true}, nil)
+	return sandbox.Start(context.Background(), planOf(t, s, profile, []string{s.Program, "wait"}), sandbox.Stdio{In: null, Out: null, Err: null}, nil, sandbox.Options{Raw: true})
 }

@@ -371,7 +371,7 @@ func runBox(t *testing.T, s *stage.Stage, p plan.Plan) []audit.Event {
 	defer unix.Close(leak)
 
 	var events events
-	box, err := sandbox.Start(context.Background(), p, sandbox.Stdio{In: stdin, Out: stdout, Err: os.Stderr, Raw: true}, events.sink)
+	box, err := sandbox.Start(context.Background(), p, sandbox.Stdio{In: stdin, Out: stdout, Err: os.Stderr}, events.sink, sandbox.Options{Raw: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func ExampleStart() {
 		}
 		return nil
 	}
-	box, err := sandbox.Start(ctx, told, sandbox.Stdio{In: in, Out: out, Err: quiet}, log)
+	box, err := sandbox.Start(ctx, told, sandbox.Stdio{In: in, Out: out, Err: quiet}, log, sandbox.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

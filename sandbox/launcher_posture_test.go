@@ -79,8 +79,8 @@ func (x exploited) run(out io.Writer) error {
 		f.Events = append(f.Events, e)
 		return nil
 	}
-	box, err := sandbox.Start(context.Background(), x.Plan, sandbox.Stdio{In: in, Out: null, Err: os.Stderr, Raw: true,
-		Confine: &sandbox.Confinement{Write: []string{x.Kept}}}, sink)
+	box, err := sandbox.Start(context.Background(), x.Plan, sandbox.Stdio{In: in, Out: null, Err: os.Stderr}, sink,
+		sandbox.Options{Raw: true, Confine: &sandbox.Confinement{Write: []string{x.Kept}}})
 	if err != nil {
 		return err
 	}

@@ -5,53 +5,66 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/internal/child"
 	"mcpen/sandbox/internal/egress"
 	"mcpen/sandbox/internal/seccomp"
 	"mcpen/sandbox/plan"
 )
 
-// serve starts the egress on the sockets that pid 1 made.
-func (b *Box) serve(m child.Message) error {
+// network is the server's way out, once pid 1 has made the sockets for it.
+type network struct {
+	cfg      egress.Config
+	report   func(audit.Event) error
+	inFlight func() *audit.Request
+
+	egress atomic.Pointer[egress.Egress] // nil: nothing is served yet
+}
+
+// networkOf prepares the network of a plan. world stands in for the internet; nil:
+// nothing does.
+func networkOf(p plan.Plan, o Options, world World, say *reporter, inFlight func() *audit.Request) *network {
+	return &network{report: say.report, inFlight: inFlight, cfg: egress.Config{
+		World:    world,
+		Network:  p.Network,
+		Sink:     say.report,
+		Warn:     say.warn,
+		InFlight: inFlight,
+		Allow:    o.Allow,
+		Limits:   egressLimits(p.Limits),
+		Secure:   o.Secure,
+	}}
+}
+
+// serve serves the listeners that a message of pid 1's brings. It is called by one
+// goroutine. The files are closed with the egress, or at an error.
+func (n *network) serve(data []byte, files []*os.File) error {
 	var handles []egress.Handle
-	if err := json.Unmarshal(m.Data, &handles); err != nil {
+	if err := json.Unmarshal(data, &handles); err != nil {
 		return fmt.Errorf("internal error: cannot decode the listeners: %w", err)
 	}
-	if len(handles) != len(m.Files) {
-		return fmt.Errorf("internal error: %d listeners with %d descriptors", len(handles), len(m.Files))
+	if len(handles) != len(files) {
+		return fmt.Errorf("internal error: %d listeners with %d descriptors", len(handles), len(files))
 	}
 	for i := range handles {
-		handles[i].File = m.Files[i]
+		handles[i].File = files[i]
 	}
-	if len(b.egress) > 0 {
-		// What one listener learns of names is for all of them.
-		if err := b.egress[0].Add(handles); err != nil {
-			return &Lack{Step: "serve the server's connections", Err: err}
-		}
-		return nil
+	e := n.egress.Load()
+	var err error
+	if e != nil {
+		err = e.Add(handles) // what one listener learns of names is for all of them
+	} else if e, err = egress.Serve(context.Background(), handles, n.cfg); err == nil {
+		n.egress.Store(e)
 	}
-	var world egress.World
-	if b.trial != nil && b.plan.Network.Every {
-		world = b.trial.World
-	}
-	e, err := egress.Serve(context.Background(), handles, egress.Config{
-		World:    world,
-		Network:  b.plan.Network,
-		Sink:     func(e audit.Event) error { return b.recorded(e) },
-		Tell:     func(line string) { b.say(b.plan.Name + ": " + line) },
-		InFlight: b.inFlight,
-		Allow:    b.allow,
-		Limits:   egressLimits(b.plan.Limits),
-		Secure:   b.secure,
-	})
 	if err != nil {
 		return &Lack{Step: "serve the server's connections", Err: err}
 	}
-	b.egress = append(b.egress, e)
 	return nil
 }
 
@@ -70,21 +83,40 @@ func egressLimits(all []plan.Limit) egress.Limits {
 	return l
 }
 
-// dialled tells of a connection that failed so.
-func (b *Box) dialled(c seccomp.Call) {
-	if len(b.egress) > 0 {
-		b.egress[0].Barred(c.Addr, unix.ErrnoName(c.Errno), c.PID, c.Program)
+// barred reports a connection that the filter refused.
+func (n *network) barred(c seccomp.Call) {
+	if e := n.egress.Load(); e != nil {
+		e.Barred(c.Addr, unix.ErrnoName(c.Errno), c.PID, c.Program)
 		return
 	}
-	b.record(audit.Event{Kind: audit.KindConnect, Verdict: audit.Refused, Subject: c.Addr.String(), Errno: unix.ErrnoName(c.Errno),
-		PID: c.PID, Program: c.Program, Request: b.inFlight()})
+	n.report(audit.Event{Kind: audit.KindConnect, Verdict: audit.Refused, Subject: c.Addr.String(), Errno: unix.ErrnoName(c.Errno),
+		PID: c.PID, Program: c.Program, Request: n.inFlight()})
 }
 
-// closeEgress ends what is still connected.
-func (b *Box) closeEgress() {
-	for _, e := range b.egress {
-		if err := e.Close(); err != nil && b.err == nil {
-			b.err = fmt.Errorf("cannot end the server's connections: %w", err)
+// open has a trial's world answer on a port that a program is about to connect to.
+func (n *network) open(to netip.AddrPort) {
+	e := n.egress.Load()
+	if e == nil || !to.IsValid() || to.Addr().IsLoopback() || to.Addr().IsUnspecified() {
+		return
+	}
+	if err := e.Open(to.Port()); err != nil {
+		n.report(audit.Event{Kind: audit.KindConnect, Verdict: audit.Observed, Subject: to.String(), Detail: err.Error(), Errno: errnoName(err)})
+	}
+}
+
+func errnoName(err error) string {
+	if errno, ok := err.(syscall.Errno); ok {
+		return unix.ErrnoName(errno)
+	}
+	return ""
+}
+
+// close ends what is still connected.
+func (n *network) close() error {
+	if e := n.egress.Load(); e != nil {
+		if err := e.Close(); err != nil {
+			return fmt.Errorf("cannot end the server's connections: %w", err)
 		}
 	}
+	return nil
 }

@@ -87,7 +87,7 @@ func collect(t *testing.T, s *stage.Stage, p plan.Plan) Posture {
 	}
 	defer said.Close()
 	defer stderr.Close()
-	box, err := sandbox.Start(context.Background(), p, sandbox.Stdio{In: in, Out: os.Stdout, Err: stderr, Raw: true}, nil)
+	box, err := sandbox.Start(context.Background(), p, sandbox.Stdio{In: in, Out: os.Stdout, Err: stderr}, nil, sandbox.Options{Raw: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@
 //	func main() {
 //		sandbox.Hook()
 //		…
-//		box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, sink)
+//		box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, sink, sandbox.Options{})
 //		if err != nil { … }
 //		exit, err := box.Wait()
 //	}
@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"runtime"
@@ -37,8 +38,9 @@ import (
 	"mcpen/sandbox/guard"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/internal/child"
+	"mcpen/sandbox/internal/confine"
 	"mcpen/sandbox/internal/container"
-	"mcpen/sandbox/internal/egress"
+	"mcpen/sandbox/internal/relay"
 	"mcpen/sandbox/internal/seccomp"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -51,18 +53,19 @@ func Hook() { child.Hook() }
 
 // Stdio is the client's side. The files stay open; Start puts none of them into
 // the sandbox, where a shared descriptor would be a way out.
-type Stdio struct {
-	In  *os.File
-	Out *os.File
-	Err *os.File
+type Stdio struct{ In, Out, Err *os.File }
+
+// Options are what a run does beside its plan. The zero Options guard an MCP server
+// of which nothing is approved.
+type Options struct {
 	// Raw lets bytes pass as they are, with nobody looking at them: for programs
 	// that are no MCP servers.
 	Raw bool
 
-	// Pins tells what a person approved of what the server says; it is asked while
-	// the sandbox is built, and its error ends the server before it is sent
-	// anything. Others tells what other servers define, once the first definition
-	// is looked at. Where they are nil nothing is approved and nobody known.
+	// Pins returns what a person approved of what the server says. It is called while
+	// the sandbox is built, and its error ends the server before it is sent anything.
+	// Others returns what other servers define, once the first definition is looked
+	// at. Where they are nil nothing is approved and nobody known.
 	// Saw is called when Box.Pins has something new, and returns at once; nil: nobody
 	// asks.
 	Pins   func() (definition.Pins, error)
@@ -92,78 +95,68 @@ type Exit struct {
 // Filters says what compiled the system call filters that this package carries.
 func Filters() string { return seccomp.MadeBy() }
 
-// Box is one running sandbox. Its methods may be called from any goroutine.
+// Box is one running sandbox: its parts, and how they meet. Its methods may be called
+// from any goroutine.
 type Box struct {
-	plan     plan.Plan
-	digest   string
-	session  *session
-	keeps    *Confinement // nil: this process is not confined
-	trial    *Trial       // nil: it is no trial
-	terminal *terminal    // nil: the server has terminals, or the machine's
-	secure   func(ctx context.Context, c net.Conn, name string) (net.Conn, error)
-	sink     audit.Sink
-	allow    string // see Stdio.Allow
-	stderr   *os.File
+	plan    plan.Plan
+	digest  string // of plan
+	options Options
 
-	groups  *container.Groups       // nil: no group of version 1 holds a limit
-	cgroups []string                // the directories of all groups that hold one
-	over    []string                // the limits that the server met, once it is gone
-	met     map[plan.LimitName]bool // the limits that the server had met when it ended
-	body    body
-	control *child.Control
-	// talking is held while something is sent to pid 1, and to end that for good:
-	// the descriptor's number may be somebody else's afterwards.
-	talking sync.RWMutex
-	silent  bool
-	carrier *carrier
-	changed *replaced
-	guard   *guard.Guard // nil: raw
-	egress  []*egress.Egress
+	session      *session
+	reporter     *reporter
+	housing      housing
+	process      process
+	conversation *conversation // nil until its pipes are there
+	declared     *declared
+	network      *network
+	watch        *watch
 
-	started chan error    // one value: nil, or why it did not start
-	attend  chan bool     // one value: whether what the server says is to be heard
-	heard   chan error    // one value: nil, or why it cannot be
-	since   time.Time     // when the server started
-	done    chan struct{} // closed when the server and everything of it is gone
+	cgroups  []string      // the directories of all groups that hold a limit
+	since    time.Time     // when the server started
+	started  chan error    // one value: nil, or why it did not start
+	attend   chan bool     // one value: whether messages from inside may be dealt with
+	attended chan error    // one value: nil, or why they could not be
+	done     chan struct{} // closed when the server and everything of it is gone
 	// released is closed when the first process was waited for, and its thread may go.
 	released chan struct{}
-	exit     Exit
-	err      error
+	finish   sync.Once
 
-	finish sync.Once
+	exit   Exit
+	limits []string // those that the server met
+	err    error
 }
 
 // Start builds the sandbox and starts the server in it. It returns when the
 // server's program was executed, or with the reason why it was not: a *Lack, a
 // *NotExecutable, or an internal error. Ending ctx ends the server, by the same
-// steps as the end of the client's stdin.
+// steps as the end of the client's stdin. A nil sink keeps no event.
 //
 // A limit that only a control group holds, and that turns out not to be had, is a gap
 // of Box.Plan, unless the plan says that it is required.
-func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box, error) {
-	b, err := start(ctx, p, stdio, sink)
+func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink, o Options) (*Box, error) {
+	b, err := start(ctx, p, stdio, sink, o)
 	lack, ok := err.(*Lack)
 	if !ok || !lack.grouping || ctx.Err() != nil {
 		return b, err
 	}
-	// Nothing of the server ran. Whether the groups were the cause is told by a start
-	// without them.
+	// Nothing of the server ran. A start without the groups shows whether they were
+	// the cause.
 	less, ok := p.Ungrouped("no control group was to be had at the start: " + lack.Err.Error())
 	if !ok {
 		return nil, err
 	}
-	return start(ctx, less, stdio, sink)
+	return start(ctx, less, stdio, sink, o)
 }
 
 // start is Start with all that the plan holds, or nothing.
-func start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box, error) {
+func start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink, o Options) (*Box, error) {
 	if p.Version != plan.Version {
 		return nil, fmt.Errorf("internal error: plan version %d, want %d", p.Version, plan.Version)
 	}
 	if err := bounded(p); err != nil {
 		return nil, err
 	}
-	if (p.Network.Every || p.Desk != nil) && (stdio.Trial == nil || stdio.Trial.World == nil) {
+	if (p.Network.Every || p.Desk != nil) && (o.Trial == nil || o.Trial.World == nil) {
 		return nil, errors.New("internal error: a trial without a world")
 	}
 	if err := host.Descriptors(); err != nil {
@@ -173,48 +166,76 @@ func start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink) (*Box
 	if err != nil {
 		return nil, &Lack{Step: "prepare a run", Err: err}
 	}
-	b := &Box{plan: p, digest: p.Digest(), session: s, keeps: stdio.Confine, secure: stdio.Secure, trial: stdio.Trial, allow: stdio.Allow, stderr: stdio.Err, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{}),
-		attend: make(chan bool, 1), heard: make(chan error, 1)}
-	b.sink = b.stamp(sink)
-	guarded := guardOf(p, stdio)
+	b := newBox(p, s, stdio.Err, sink, o)
+	guarded := guardOf(p, o)
 	if err := b.build(stdio); err != nil {
 		b.release()
-		if b.carrier != nil {
-			b.carrier.closeServer()
+		if b.conversation != nil {
+			b.conversation.closeServer()
 		}
 		return nil, err
 	}
 	go b.listen()
 	if err := <-b.started; err != nil {
-		b.kill()
+		b.process.kill()
 		<-b.done
 		return nil, err
 	}
-	err = b.begun()
-	if err == nil {
-		b.guard, err = guarded()
-	}
-	if err == nil && !stdio.Raw {
-		err = b.carrier.converse(b)
-	}
-	b.awaitTerminal()
-	if err == nil {
-		err = b.confine()
-	}
-	b.attend <- err == nil
-	if err == nil {
-		err = <-b.heard
-	}
-	if err != nil {
-		b.kill()
+	if err := b.begin(guarded); err != nil {
+		b.process.kill()
 		<-b.done
 		return nil, err
 	}
-	go b.changed.run()
-	go b.carrier.run(ctx, b)
+	go b.declared.run(b.done)
+	go b.conversation.run(ctx, b.process.kill)
 	shrink := time.AfterFunc(child.ShrinkAfter, child.Shrink)
 	go func() { <-b.done; shrink.Stop() }()
 	return b, nil
+}
+
+// newBox joins the parts of a run that nothing has to be made for.
+func newBox(p plan.Plan, s *session, stderr *os.File, sink audit.Sink, o Options) *Box {
+	b := &Box{plan: p, digest: p.Digest(), options: o, session: s, started: make(chan error, 1), done: make(chan struct{}), released: make(chan struct{}),
+		attend: make(chan bool, 1), attended: make(chan error, 1)}
+	b.reporter = &reporter{log: stamped(sink, s.id, p.Name, b.digest), server: p.Name, allow: o.Allow, stderr: stderr, kill: b.process.kill}
+	b.network = networkOf(p, o, o.Trial.world(p), b.reporter, b.inFlight)
+	b.watch = &watch{filter: p.Seccomp, roots: p.Roots(), judge: o.Trial.judge(p, b.network.open),
+		report: b.reporter.report, warnOf: b.reporter.warnOf, barred: b.network.barred, inFlight: b.inFlight}
+	return b
+}
+
+// begin begins the conversation with a server that was executed. It confines this
+// process before it reads a byte of the server's.
+func (b *Box) begin(guarded func() (*guard.Guard, error)) error {
+	b.since = time.Now()
+	err := b.reporter.started(b.plan)
+	var g *guard.Guard
+	if err == nil {
+		g, err = guarded()
+	}
+	if err == nil {
+		err = b.conversation.begin(b.plan, g, around{
+			process:  relay.Process{Signal: b.Signal, Done: b.done, Status: b.status},
+			reporter: b.reporter,
+			asked:    b.declared.ask,
+			last:     b.declared.finish,
+			ended: func(step relay.Step) error {
+				return b.reporter.ended(b.plan.Process.Path, b.exit, step, b.limits, time.Since(b.since))
+			},
+		})
+	}
+	b.housing.terminal.await(b.noTerminal)
+	if err == nil && b.options.Confine != nil {
+		_ = time.Local.String() // read from a file when it is first asked for
+		if lack := confine.Process(needs(b.plan, b.options.Confine, b.session.dir, b.cgroups)); lack != nil {
+			err = &Lack{Step: "confine the launcher", Err: lack}
+		}
+	}
+	b.attend <- err == nil
+	if err == nil {
+		err = <-b.attended
+	}
+	return err
 }
 
 // bounded refuses a plan that is no boundary, however it came about: the zero
@@ -233,15 +254,12 @@ func bounded(p plan.Plan) error {
 
 // build makes everything that stands before the server runs.
 func (b *Box) build(stdio Stdio) error {
-	launch, pins := b.bare, []child.Pin(nil)
-	if b.plan.Holds(policy.LayerNamespaces) {
-		var err error
-		if launch, pins, err = b.contained(); err != nil {
-			return err
-		}
+	var err error
+	if b.housing, err = houseOf(b.plan, b.session); err != nil {
+		return err
 	}
-	b.changed = newReplaced(b, pins)
-	boot, err := child.Boot{Plan: b.plan, Secrets: secrets(b.plan), Pins: pins}.Pack()
+	b.declared = newDeclared(b.plan, b.housing.pins, b.replaced)
+	boot, err := child.Boot{Plan: b.plan, Secrets: secrets(b.plan), Pins: b.housing.pins}.Pack()
 	if err != nil {
 		return err
 	}
@@ -251,25 +269,31 @@ func (b *Box) build(stdio Stdio) error {
 		return &Lack{Step: "connect to the sandbox", Err: err}
 	}
 	defer inside.Close()
-	b.control = control
-	b.carrier, err = newCarrier(stdio)
+	b.process.control = control
+	b.conversation, err = newConversation(stdio, b.options.Raw)
 	if err != nil {
 		return &Lack{Step: "make the server's stdio", Err: err}
 	}
-	defer b.carrier.closeInside()
+	defer b.conversation.closeInside()
 	// Before anything runs, so that nothing runs that nobody can list.
-	if err := b.session.record(b.plan, b.digest, b.groups.Paths()); err != nil {
-		return &Lack{Step: "prepare a run", Err: err}
+	if err := b.record(b.housing.groups.Paths()); err != nil {
+		return err
 	}
-	cgroup, err := b.onThread(launch, boot, inside)
+	cgroups, err := b.onThread(boot, inside)
 	if err != nil {
 		return err
 	}
-	b.cgroups = append(b.groups.Paths(), cgroup...)
-	if len(cgroup) > 0 {
-		if err := b.session.record(b.plan, b.digest, cgroup); err != nil {
-			return &Lack{Step: "prepare a run", Err: err}
-		}
+	b.cgroups = append(b.housing.groups.Paths(), cgroups...)
+	if len(cgroups) == 0 {
+		return nil
+	}
+	return b.record(cgroups)
+}
+
+// record writes down what runs, and in which groups.
+func (b *Box) record(cgroups []string) error {
+	if err := b.session.record(b.plan, b.digest, cgroups); err != nil {
+		return &Lack{Step: "prepare a run", Err: err}
 	}
 	return nil
 }
@@ -278,12 +302,12 @@ func (b *Box) build(stdio Stdio) error {
 // the thread that started it, not with the process (PR_SET_PDEATHSIG, prctl(2)),
 // and Go ends a thread whose goroutine returns without unlocking it, as
 // goroutines of libcontainer do on whichever thread they run.
-func (b *Box) onThread(launch launch, files ...*os.File) (cgroups []string, err error) {
+func (b *Box) onThread(files ...*os.File) (cgroups []string, err error) {
 	launched := make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		cgroups, err = launch(files)
+		b.process.body, cgroups, err = b.housing.launch(b.conversation.inside, files)
 		close(launched)
 		<-b.released
 	}()
@@ -303,103 +327,152 @@ func secrets(p plan.Plan) map[string]string {
 func (b *Box) listen() {
 	var listeners sync.WaitGroup
 	startErr := error(&Lack{Step: "build the sandbox", Err: errors.New("it ended before the server was started")})
-	reported, told, over := false, false, false
-	var held []child.Message // until this process is confined
+	started, exited, reset := false, false, false
+	var met map[plan.LimitName]bool
+	var early []child.Message // until this process is confined
 	for {
-		m, err := b.control.Receive()
-		if err != nil && over {
+		m, err := b.process.control.Receive()
+		if err != nil && reset {
 			break
 		}
 		if err != nil {
-			// A signal that pid 1 did not read any more resets the socket, and that
-			// is told before what pid 1 had still said (unix(7)).
-			over = true
+			// An unread signal resets the socket; ECONNRESET may arrive before pid 1's
+			// last message (unix(7)).
+			reset = true
 			continue
 		}
 		switch m.Kind {
 		case child.Notify, child.Listeners, child.Seen, child.Laid:
-			if b.keeps != nil && !reported {
-				held = append(held, m)
-			} else if err := b.hear(m, &listeners); err != nil {
+			if b.options.Confine != nil && !started {
+				early = append(early, m)
+			} else if err := b.handle(m, &listeners); err != nil {
 				startErr = err
-				b.kill()
+				b.process.kill()
 			}
 		case child.Started:
-			reported = true
+			started = true
 			b.started <- nil
-			b.heard <- b.hearAll(held, &listeners)
-			held = nil
+			b.attended <- b.handleAll(early, &listeners)
+			early = nil
 		case child.Failed:
 			startErr = failed(m.Explain(b.plan), b.plan.Process.Path)
 		case child.Exited:
-			told = true
+			exited = true
 			b.exit = Exit{Code: m.Code, Signal: syscall.Signal(m.Signal)}
-			b.met = container.Over(b.cgroups) // before the user manager takes an empty scope away
-			b.acknowledge()
+			met = container.Over(b.cgroups) // before the user manager takes an empty scope away
+			b.process.acknowledge()
 		}
 	}
-	if !told {
+	if !exited {
 		b.exit = Exit{Signal: syscall.SIGKILL} // pid 1 was killed, and the kernel ended the rest
 	}
-	if err := b.body.wait(); err != nil {
+	if err := b.process.body.wait(); err != nil {
 		b.err = fmt.Errorf("cannot wait for the sandbox: %w", err)
 	}
-	closeHeld(held)
+	closeFiles(early)
 	listeners.Wait()
-	if reported {
-		b.weigh()
+	if started {
+		b.warnOfLimits(met)
 	}
-	b.closeEgress()
+	if err := b.network.close(); err != nil && b.err == nil {
+		b.err = err
+	}
 	b.release()
-	if !reported {
+	if !started {
 		b.started <- startErr
 	}
 	close(b.done)
 }
 
-// acknowledge lets pid 1 go, which waits for it behind the server's end.
-func (b *Box) acknowledge() {
-	b.talking.RLock()
-	defer b.talking.RUnlock()
-	if !b.silent {
-		_ = b.control.Send(child.Message{Kind: child.Signal}) // an error: it is gone
+// handle has a part deal with one message that brings it something.
+func (b *Box) handle(m child.Message, listeners *sync.WaitGroup) error {
+	switch m.Kind {
+	case child.Notify:
+		listeners.Go(func() { b.watch.serve(m.Files[0]) })
+	case child.Seen:
+		b.watch.mediated(m.Data)
+	case child.Laid:
+		b.options.Trial.laid(m.Files)
+	default:
+		return b.network.serve(m.Data, m.Files)
 	}
+	return nil
+}
+
+// handleAll waits until this process is confined, and deals with all that came before.
+// The server waits meanwhile, for the little that it asks for so early.
+func (b *Box) handleAll(early []child.Message, listeners *sync.WaitGroup) error {
+	if !<-b.attend {
+		closeFiles(early)
+		return nil
+	}
+	for i, m := range early {
+		if err := b.handle(m, listeners); err != nil {
+			closeFiles(early[i+1:])
+			return err
+		}
+	}
+	return nil
+}
+
+func closeFiles(of []child.Message) {
+	for _, m := range of {
+		for _, f := range m.Files {
+			f.Close()
+		}
+	}
+}
+
+// warnOfLimits warns of the limits that the server met, while their groups are there.
+// met are those that were when it ended.
+func (b *Box) warnOfLimits(met map[plan.LimitName]bool) {
+	over := container.Over(b.cgroups)
+	maps.Copy(over, met)
+	for _, x := range exceededOf(b.plan.Limits, over, b.exit) {
+		b.limits = append(b.limits, x.limit)
+		b.reporter.warn(x.text)
+		b.reporter.hint(x.hint)
+	}
+}
+
+// replaced reports a declared path that was replaced outside.
+func (b *Box) replaced(e audit.Event) {
+	b.reporter.report(e)
+	b.reporter.warn(audit.Visible(e.Subject) + " " + audit.Visible(e.Detail))
+}
+
+// noTerminal reports that the server asked for a terminal.
+func (b *Box) noTerminal() {
+	e := noTerminal(b.inFlight())
+	b.reporter.report(e)
+	b.reporter.warnOf(e)
+}
+
+// inFlight is the request that is being answered, where it is known.
+func (b *Box) inFlight() *audit.Request {
+	if b.conversation == nil {
+		return nil
+	}
+	return b.conversation.inFlight()
 }
 
 // release gives everything back. What is still inside is killed.
 func (b *Box) release() {
 	b.finish.Do(func() {
 		defer close(b.released)
-		b.endTerminal()
-		if b.body != nil {
-			if err := b.body.destroy(); err != nil && b.err == nil {
-				b.err = fmt.Errorf("cannot take the sandbox down: %w", err)
+		keep := func(format string, err error) {
+			if err != nil && b.err == nil {
+				b.err = fmt.Errorf(format, err)
 			}
 		}
-		if err := b.groups.Remove(); err != nil && b.err == nil {
-			b.err = fmt.Errorf("cannot take the sandbox's control groups away: %w", err)
+		b.housing.terminal.end(b.noTerminal)
+		if b.process.body != nil {
+			keep("cannot take the sandbox down: %w", b.process.body.destroy())
 		}
-		if b.control != nil {
-			b.talking.Lock()
-			b.silent = true
-			b.control.Close()
-			b.talking.Unlock()
-		}
-		if err := b.session.close(); err != nil && b.err == nil {
-			b.err = fmt.Errorf("cannot take the run's directory away: %w", err)
-		}
+		keep("cannot take the sandbox's control groups away: %w", b.housing.groups.Remove())
+		b.process.hangUp()
+		keep("cannot take the run's directory away: %w", b.session.close())
 	})
-}
-
-// kill ends the sandbox at once. pid 1 dies, and the kernel ends the rest.
-func (b *Box) kill() {
-	b.talking.RLock()
-	defer b.talking.RUnlock()
-	if b.silent {
-		return // everything inside is gone
-	}
-	b.control.Shutdown()
-	b.body.kill()
 }
 
 // Signal sends a signal to the server. SIGKILL ends everything inside. The error
@@ -410,22 +483,17 @@ func (b *Box) Signal(sig os.Signal) error {
 		return fmt.Errorf("cannot send %v: not a signal of this system", sig)
 	}
 	if s == syscall.SIGKILL {
-		b.kill()
+		b.process.kill()
 		return nil
 	}
-	b.talking.RLock()
-	defer b.talking.RUnlock()
-	if b.silent {
-		return os.ErrProcessDone
-	}
-	return b.control.Send(child.Message{Kind: child.Signal, Signal: int(s)})
+	return b.process.signal(s)
 }
 
 // status says how the server ended, for a sentence.
 func (b *Box) status() string {
 	met := ""
-	if len(b.over) > 0 {
-		met = " (" + strings.Join(b.over, ", ") + ")"
+	if len(b.limits) > 0 {
+		met = " (" + strings.Join(b.limits, ", ") + ")"
 	}
 	if b.exit.Signal != 0 {
 		return "was killed by " + unix.SignalName(b.exit.Signal) + met
@@ -443,25 +511,17 @@ func (b *Box) Plan() plan.Plan { return b.plan }
 // Session names this run in the log.
 func (b *Box) Session() string { return b.session.id }
 
+// Pins is what was approved together with what the server said in this run, as
+// seen. It is empty for a raw run.
+func (b *Box) Pins() definition.Pins { return b.conversation.pins() }
+
+// Reload takes new pins, as after a review, and has the client ask again.
+func (b *Box) Reload(p definition.Pins) error { return b.conversation.reload(p) }
+
 // Wait waits until the server is gone and what it wrote was passed on. The
 // error is of the sandbox itself or of the sink, never the server's exit.
 func (b *Box) Wait() (Exit, error) {
 	<-b.done
-	<-b.carrier.done
-	return b.exit, errors.Join(b.err, b.carrier.err)
-}
-
-// stamp adds to every event what it cannot know.
-func (b *Box) stamp(sink audit.Sink) audit.Sink {
-	digest := b.digest
-	return func(e audit.Event) error {
-		if e.Time.IsZero() {
-			e.Time = time.Now()
-		}
-		e.Session, e.Server, e.Plan = b.session.id, b.plan.Name, digest
-		if sink == nil {
-			return nil
-		}
-		return sink(e)
-	}
+	<-b.conversation.done
+	return b.exit, errors.Join(b.err, b.conversation.err)
 }

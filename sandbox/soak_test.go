@@ -530,7 +530,7 @@ func soakRestart(pl plan.Plan, n int) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	box, err := sandbox.Start(ctx, pl, sandbox.Stdio{In: pipes[0][0], Out: pipes[1][1], Err: os.Stderr}, nil)
+	box, err := sandbox.Start(ctx, pl, sandbox.Stdio{In: pipes[0][0], Out: pipes[1][1], Err: os.Stderr}, nil, sandbox.Options{})
 	if err != nil {
 		return err
 	}

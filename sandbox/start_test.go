@@ -47,7 +47,7 @@ func launch(file string) int {
 	}
 	var box *sandbox.Box
 	if err == nil {
-		box, err = sandbox.Start(context.Background(), p, sandbox.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, nil)
+		box, err = sandbox.Start(context.Background(), p, sandbox.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, nil, sandbox.Options{})
 	}
 	if err == nil {
 		_, err = box.Wait()
@@ -277,7 +277,7 @@ func (p *pen) try(pl plan.Plan) (*run, error) {
 	p.t.Cleanup(cancel)
 	r.end = cancel
 	var err error
-	r.box, err = sandbox.Start(ctx, pl, sandbox.Stdio{In: inside[0], Out: inside[1], Err: inside[2]}, r.events.sink)
+	r.box, err = sandbox.Start(ctx, pl, sandbox.Stdio{In: inside[0], Out: inside[1], Err: inside[2]}, r.events.sink, sandbox.Options{})
 	return r, err
 }
 
@@ -367,7 +367,7 @@ func TestStartRefusesAPlanThatIsNoBoundary(t *testing.T) {
 		p.Runtime = t.TempDir()
 		p.Scratch = t.TempDir()
 		p.Process = plan.Process{Path: "/bin/true", Args: []string{"true"}, Dir: "/"}
-		box, err := sandbox.Start(t.Context(), p, sandbox.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Raw: true}, nil)
+		box, err := sandbox.Start(t.Context(), p, sandbox.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, nil, sandbox.Options{Raw: true})
 		if err == nil {
 			box.Wait()
 			t.Errorf("%s: it started", name)

@@ -101,7 +101,7 @@ func TestLauncher(t *testing.T) {
 	if err := json.Unmarshal(data, &p); err != nil {
 		t.Fatal(err)
 	}
-	box, err := sandbox.Start(context.Background(), p, sandbox.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Raw: true}, nil)
+	box, err := sandbox.Start(context.Background(), p, sandbox.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, nil, sandbox.Options{Raw: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,9 @@ import (
 // terminal is the pipe that lies where terminals are made, in a sandbox that gives
 // none. Programs that open it find that it is no terminal.
 type terminal struct {
-	pipe *os.File
-	raw  syscall.RawConn
-	told sync.Once
+	pipe  *os.File
+	raw   syscall.RawConn
+	asked sync.Once
 }
 
 // newTerminal opens the pipe before anything runs that could open it; nil where the
@@ -39,44 +39,41 @@ func newTerminal(rootfs string, p plan.Plan) (*terminal, error) {
 	return &terminal{pipe: pipe, raw: raw}, nil
 }
 
-// awaitTerminal begins to wait for a server that asks for a terminal.
-func (b *Box) awaitTerminal() {
-	if t := b.terminal; t != nil {
-		go func() { // until it was opened, or is closed
-			if t.raw.Read(opened) == nil {
-				b.noTerminal(t)
-			}
-		}()
+// await has report called once, by another goroutine, when the server asks for a
+// terminal.
+func (t *terminal) await(report func()) {
+	if t == nil {
+		return
 	}
+	go func() { // until it was opened, or is closed
+		if t.raw.Read(wasOpened) == nil {
+			t.asked.Do(report)
+		}
+	}()
 }
 
-// endTerminal tells of a server that has just asked, and ends the wait.
-func (b *Box) endTerminal() {
-	t := b.terminal
+// end closes the pipe and ends the wait. A server that has just asked is reported.
+func (t *terminal) end(report func()) {
 	if t == nil {
 		return
 	}
 	_ = t.raw.Control(func(fd uintptr) {
-		if b.carrier != nil && opened(fd) {
-			b.noTerminal(t)
+		if wasOpened(fd) {
+			t.asked.Do(report)
 		}
 	})
 	t.pipe.Close()
 }
 
-// noTerminal tells of it, once.
-func (b *Box) noTerminal(t *terminal) {
-	t.told.Do(func() {
-		e := audit.Event{Kind: audit.KindFile, Verdict: audit.Refused, Subject: "/dev/ptmx", Errno: "EINVAL", Request: b.inFlight(),
-			Detail: "the server asked for a terminal, and the profile gives it none", Hint: "process.pty = true"}
-		b.record(e)
-		b.tell(e)
-	})
+// noTerminal is the event of a server that asked for one.
+func noTerminal(during *audit.Request) audit.Event {
+	return audit.Event{Kind: audit.KindFile, Verdict: audit.Refused, Subject: "/dev/ptmx", Errno: "EINVAL", Request: during,
+		Detail: "the server asked for a terminal, and the profile gives it none", Hint: "process.pty = true"}
 }
 
-// opened reports whether somebody has opened a FIFO for writing since fd was opened
+// wasOpened reports whether somebody has opened a FIFO for writing since fd was opened
 // (fifo(7), poll(2)).
-func opened(fd uintptr) bool {
+func wasOpened(fd uintptr) bool {
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 	return n > 0 && err == nil
 }

@@ -3,14 +3,10 @@ package sandbox
 import (
 	"net/netip"
 	"os"
-	"syscall"
 
-	"golang.org/x/sys/unix"
-
-	"mcpen/sandbox/audit"
-	"mcpen/sandbox/internal/child"
 	"mcpen/sandbox/internal/egress"
 	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/plan"
 )
 
 // World stands in for the internet in a trial.
@@ -32,47 +28,39 @@ type Trial struct {
 	Saw func(Sight)
 }
 
-// laid passes the desk's folders on.
-func (b *Box) laid(m child.Message) {
-	if b.trial == nil || b.trial.Laid == nil || len(m.Files) != 2 {
-		for _, f := range m.Files {
-			f.Close()
-		}
+// laid passes the desk's folders on. A nil Trial closes them.
+func (t *Trial) laid(folders []*os.File) {
+	if t != nil && t.Laid != nil && len(folders) == 2 {
+		t.Laid(folders[0], folders[1])
 		return
 	}
-	b.trial.Laid(m.Files[0], m.Files[1])
+	for _, f := range folders {
+		f.Close()
+	}
 }
 
-// judge is what the filter's listener asks, and tells.
-func (b *Box) judge() seccomp.Judge {
-	j := seccomp.Judge{Path: exists, Addr: seccomp.Barred(b.plan)}
-	if b.trial == nil || !b.plan.Seccomp.Trace {
+// world is the internet of a plan: nil for the real one.
+func (t *Trial) world(p plan.Plan) World {
+	if t == nil || !p.Network.Every {
+		return nil
+	}
+	return t.World
+}
+
+// judge is what the filter's listener asks, and reports the calls of a trial to. open
+// has the trial's world answer on the port of a connection.
+func (t *Trial) judge(p plan.Plan, open func(to netip.AddrPort)) seccomp.Judge {
+	j := seccomp.Judge{Path: exists, Addr: seccomp.Barred(p)}
+	if t == nil || !p.Seccomp.Trace {
 		return j
 	}
 	j.Each = func(s Sight) {
 		if s.Name == "connect" && s.TCP {
-			b.openPort(s.Addr)
+			open(s.Addr)
 		}
-		if b.trial.Saw != nil {
-			b.trial.Saw(s)
+		if t.Saw != nil {
+			t.Saw(s)
 		}
 	}
 	return j
-}
-
-// openPort has the world answer on a port that a program is about to connect to.
-func (b *Box) openPort(to netip.AddrPort) {
-	if !to.IsValid() || to.Addr().IsLoopback() || to.Addr().IsUnspecified() || len(b.egress) == 0 {
-		return
-	}
-	if err := b.egress[0].Open(to.Port()); err != nil {
-		b.record(audit.Event{Kind: audit.KindConnect, Verdict: audit.Observed, Subject: to.String(), Detail: err.Error(), Errno: errnoName(err)})
-	}
-}
-
-func errnoName(err error) string {
-	if errno, ok := err.(syscall.Errno); ok {
-		return unix.ErrnoName(errno)
-	}
-	return ""
 }

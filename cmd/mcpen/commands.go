@@ -96,7 +96,7 @@ func (a *app) recipe(ctx context.Context) (ungrouped string, err error) {
 		return "", err
 	}
 	defer null.Close()
-	box, err := sandbox.Start(ctx, p.Plan, sandbox.Stdio{In: null, Out: null, Err: null, Raw: true}, nil)
+	box, err := sandbox.Start(ctx, p.Plan, sandbox.Stdio{In: null, Out: null, Err: null}, nil, sandbox.Options{Raw: true})
 	if err != nil {
 		return "", err
 	}

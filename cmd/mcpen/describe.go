@@ -145,7 +145,7 @@ func (a *app) converse(ctx context.Context, p server.Prepared, e era) ([]stateme
 		return nil, err
 	}
 	defer log.Close()
-	box, err := sandbox.Start(ctx, p.Plan, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1], Secure: server.Secure(p.Plan)}, log.Write)
+	box, err := sandbox.Start(ctx, p.Plan, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1]}, log.Write, sandbox.Options{Secure: server.Secure(p.Plan)})
 	if err != nil {
 		return nil, err
 	}

@@ -121,7 +121,7 @@ func (o offers) unwanted(q question) string {
 const maxQuestion = 64 << 10
 
 // asks decides about a request of the server's.
-func (g *Guard) asks(line []byte, m rpc.Message) Verdict {
+func (g *Guard) asks(line []byte, m rpc.Message) Ruling {
 	g.mu.Lock()
 	why := g.offers.unwanted(question{m.Method, m.Params})
 	g.mu.Unlock()
@@ -130,12 +130,12 @@ func (g *Guard) asks(line []byte, m rpc.Message) Verdict {
 	}
 	asked := &request{Request: flight.Request{ID: m.ID, Method: cut(m.Method, maxMethod)}}
 	if err := g.asked.Add(asked); err != nil {
-		return Verdict{
+		return Ruling{
 			Reply:  rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, err.Error()),
 			Events: []audit.Event{refusedLine("the server", oneLine(m.Method)+": "+err.Error())},
 		}
 	}
-	v := Verdict{Forward: line}
+	v := Ruling{Forward: line}
 	if m.Method != "ping" {
 		v.asked = []audit.Event{{Kind: audit.KindTool, Verdict: audit.Observed, Subject: oneLine(m.Method),
 			Detail: "the server asks the client for " + oneLine(m.Method), Request: g.flight.Newest()}}
@@ -144,17 +144,17 @@ func (g *Guard) asks(line []byte, m rpc.Message) Verdict {
 }
 
 // refuseQuestion answers a request of the server's in the client's place.
-func (g *Guard) refuseQuestion(m rpc.Message, why string) Verdict {
+func (g *Guard) refuseQuestion(m rpc.Message, why string) Ruling {
 	code := rpc.CodeInvalidRequest
 	if strings.HasPrefix(why, "the client ") {
 		code = rpc.CodeNoMethod
 	}
-	v := Verdict{Reply: rpc.ErrorReply(m.ID, code, why)}
+	v := Ruling{Reply: rpc.ErrorReply(m.ID, code, why)}
 	v.asked = []audit.Event{{Kind: audit.KindTool, Verdict: audit.Refused, Subject: oneLine(m.Method),
 		Detail: "the server asked the client for " + oneLine(m.Method) + ": " + why, Request: g.flight.Newest()}}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.tell(&v, "refused %s of the server's: %s", oneLine(m.Method), why)
+	g.warn(&v, "refused %s of the server's: %s", oneLine(m.Method), why)
 	return v
 }
 
@@ -176,16 +176,16 @@ func (g *Guard) questions(wants []byte, r *request) string {
 }
 
 // notifies decides about a notification of the server's.
-func (g *Guard) notifies(line []byte, m rpc.Message) Verdict {
+func (g *Guard) notifies(line []byte, m rpc.Message) Ruling {
 	g.cancelled(m)
 	log := m.Method == methodMessage
 	switch {
 	case log && !g.cfg.Tools.Client.Logging:
-		return Verdict{} // the profile's own doing, and no news
+		return Ruling{} // the profile's own doing, and no news
 	case (log || m.Method == methodProgress) && claims(m.Params, false):
-		return Verdict{Events: []audit.Event{refusedLine("the server", m.Method+": it speaks in the name of mcpen")}}
+		return Ruling{Events: []audit.Event{refusedLine("the server", m.Method+": it speaks in the name of mcpen")}}
 	}
-	return Verdict{Forward: line}
+	return Ruling{Forward: line}
 }
 
 // claims reports whether a text among the values of an object claims to come from

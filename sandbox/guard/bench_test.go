@@ -57,7 +57,7 @@ func BenchmarkList(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(answer)))
 			ask := []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
-			through := func(g *guard.Guard) guard.Verdict {
+			through := func(g *guard.Guard) guard.Ruling {
 				g.Client(ask)
 				v := g.Server(answer)
 				if v.Forward == nil {
@@ -86,7 +86,7 @@ func BenchmarkList(b *testing.B) {
 				for _, what := range []string{"first", "approved"} {
 					pins := map[string]definition.Pins{"approved": approved}[what]
 					g := benchGuard(b, policy.PinEnforce, pins)
-					var v guard.Verdict
+					var v guard.Ruling
 					lap(what, func() { v = through(g) })
 					if v.Later != nil {
 						lap("findings", func() { v.Later() })

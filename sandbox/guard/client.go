@@ -39,11 +39,11 @@ var answered = map[string]bool{methodCall: true, methodPrompt: true, methodRead:
 
 // ClientMessage decides about a line from the client of which m is the view and
 // no batch.
-func (g *Guard) ClientMessage(line []byte, m rpc.Message) Verdict {
+func (g *Guard) ClientMessage(line []byte, m rpc.Message) Ruling {
 	return g.bounded(g.clientMessage(line, m), true)
 }
 
-func (g *Guard) clientMessage(line []byte, m rpc.Message) Verdict {
+func (g *Guard) clientMessage(line []byte, m rpc.Message) Ruling {
 	switch m.Kind {
 	case rpc.Request:
 		return g.clientRequest(line, m)
@@ -54,16 +54,16 @@ func (g *Guard) clientMessage(line []byte, m rpc.Message) Verdict {
 		}
 		if _, list := listMethods[m.Method]; list || answered[m.Method] {
 			// Without an id it is no request of MCP's; a lenient server might act on it.
-			return Verdict{Events: []audit.Event{refusedLine("the client", m.Method+": a request without an id")}}
+			return Ruling{Events: []audit.Event{refusedLine("the client", m.Method+": a request without an id")}}
 		}
-		return Verdict{Forward: line}
+		return Ruling{Forward: line}
 	case rpc.Response, rpc.Error:
 		if m.ID == nil || m.ID[0] == 'n' || g.asked.Take(m.ID) != nil {
-			return Verdict{Forward: line}
+			return Ruling{Forward: line}
 		}
-		return Verdict{Events: []audit.Event{refusedLine("the client", "an answer to a request that nobody waits for")}}
+		return Ruling{Events: []audit.Event{refusedLine("the client", "an answer to a request that nobody waits for")}}
 	}
-	return Verdict{Events: []audit.Event{refusedLine("the client", "not a message")}}
+	return Ruling{Events: []audit.Event{refusedLine("the client", "not a message")}}
 }
 
 // paramKeys are the members of params on which decisions rest. A look-alike of
@@ -103,7 +103,7 @@ func (p *params) subject(method string) string {
 	return ""
 }
 
-func (g *Guard) clientRequest(line []byte, m rpc.Message) Verdict {
+func (g *Guard) clientRequest(line []byte, m rpc.Message) Ruling {
 	var p params
 	if err := rpc.Fields(m.Params, paramKeys, p[:]); err != nil {
 		return refuseRequest(m, rpc.CodeInvalidParams, err.Error())
@@ -161,14 +161,14 @@ func (g *Guard) clientRequest(line []byte, m rpc.Message) Verdict {
 	return v
 }
 
-// decide returns a Verdict with a Reply where the request must not pass.
-func (g *Guard) decide(r *request, m rpc.Message, p *params) Verdict {
+// decide returns a Ruling with a Reply where the request must not pass.
+func (g *Guard) decide(r *request, m rpc.Message, p *params) Ruling {
 	switch m.Method {
 	case methodCall:
 		return g.call(r, m, p)
 	case methodPrompt:
 		if p[paramName] == nil {
-			return Verdict{} // it names nothing, and what is wrong with that is the server's to say
+			return Ruling{} // it names nothing, and what is wrong with that is the server's to say
 		}
 		if r.Name == "" || !rpc.IsString(p[paramName]) {
 			return refuseRequest(m, rpc.CodeInvalidParams, "the prompt has no name")
@@ -176,7 +176,7 @@ func (g *Guard) decide(r *request, m rpc.Message, p *params) Verdict {
 		return g.use(r, m, definition.KindPrompt, r.Name)
 	case methodRead, methodSubscribe:
 		if p[paramURI] == nil {
-			return Verdict{}
+			return Ruling{}
 		}
 		if r.Name == "" {
 			return refuseRequest(m, rpc.CodeInvalidParams, "the resource has no URI")
@@ -189,11 +189,11 @@ func (g *Guard) decide(r *request, m rpc.Message, p *params) Verdict {
 	case methodLevel:
 		g.level = cut(p.text(paramLevel), maxLevel)
 	}
-	return Verdict{}
+	return Ruling{}
 }
 
 // call decides about a tool call.
-func (g *Guard) call(r *request, m rpc.Message, p *params) Verdict {
+func (g *Guard) call(r *request, m rpc.Message, p *params) Ruling {
 	if r.Name == "" || !rpc.IsString(p[paramName]) {
 		return refuseRequest(m, rpc.CodeInvalidParams, "the call names no tool")
 	}
@@ -203,11 +203,11 @@ func (g *Guard) call(r *request, m rpc.Message, p *params) Verdict {
 	if d := g.checkCall(r, p[paramArguments]); d != nil {
 		return g.refuse(r, *d)
 	}
-	return Verdict{Events: []audit.Event{{Kind: audit.KindTool, Verdict: audit.Allowed, Subject: r.Name, Request: r.Audit()}}}
+	return Ruling{Events: []audit.Event{{Kind: audit.KindTool, Verdict: audit.Allowed, Subject: r.Name, Request: r.Audit()}}}
 }
 
 // complete decides about the completion of an argument of a prompt or template.
-func (g *Guard) complete(r *request, m rpc.Message, p *params) Verdict {
+func (g *Guard) complete(r *request, m rpc.Message, p *params) Ruling {
 	var ref [3][]byte
 	if err := rpc.Fields(p[paramRef], []string{"type", "name", "uri"}, ref[:]); err != nil {
 		return refuseRequest(m, rpc.CodeInvalidParams, err.Error())
@@ -222,10 +222,10 @@ func (g *Guard) complete(r *request, m rpc.Message, p *params) Verdict {
 			return v
 		}
 	}
-	return Verdict{}
+	return Ruling{}
 }
 
-func (g *Guard) listen(r *request, m rpc.Message, p *params) Verdict {
+func (g *Guard) listen(r *request, m rpc.Message, p *params) Ruling {
 	var f [4][]byte
 	if err := rpc.Fields(p[paramNotifications], []string{"toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions"}, f[:]); err != nil {
 		return refuseRequest(m, rpc.CodeInvalidParams, err.Error())
@@ -238,11 +238,11 @@ func (g *Guard) listen(r *request, m rpc.Message, p *params) Verdict {
 			return v
 		}
 	}
-	return Verdict{}
+	return Ruling{}
 }
 
 // use decides whether a tool, prompt or resource may be used at all.
-func (g *Guard) use(r *request, m rpc.Message, kind definition.Kind, name string) Verdict {
+func (g *Guard) use(r *request, m rpc.Message, kind definition.Kind, name string) Ruling {
 	if f, section := g.filterOf(kind); true {
 		if ref, hidden := filtered(f, section, name); hidden {
 			return g.refuse(r, denial{kind: kind, name: name, text: "is not available here", verdict: audit.Refused, refusal: ref})
@@ -256,11 +256,11 @@ func (g *Guard) use(r *request, m rpc.Message, kind definition.Kind, name string
 		}
 		return g.refuse(r, d)
 	}
-	return Verdict{}
+	return Ruling{}
 }
 
-func refuseRequest(m rpc.Message, code int, why string) Verdict {
-	return Verdict{
+func refuseRequest(m rpc.Message, code int, why string) Ruling {
+	return Ruling{
 		Reply:  rpc.ErrorReply(m.ID, code, why),
 		Events: []audit.Event{refusedLine("the client", m.Method+": "+why)},
 	}

@@ -145,7 +145,7 @@ func TestEveryLookAlike(t *testing.T) {
 }
 
 // A member that looks like one that clients read would be read by some of them and
-// judged by nobody.
+// assessed by nobody.
 func TestLookAlikesOfEveryMember(t *testing.T) {
 	g, err := New(Config{})
 	if err != nil {
@@ -161,7 +161,7 @@ func TestLookAlikesOfEveryMember(t *testing.T) {
 				if alike == member {
 					continue
 				}
-				j := g.newJudge(kind, nil)
+				j := g.newAssessor(kind, nil)
 				var e entry
 				j.definition([]byte(fmt.Sprintf(`{%q:"x",%q:"y"}`, name, alike)), &e)
 				j.release()
@@ -170,7 +170,7 @@ func TestLookAlikesOfEveryMember(t *testing.T) {
 				}
 			}
 		}
-		j := g.newJudge(kind, nil)
+		j := g.newAssessor(kind, nil)
 		var e entry
 		j.definition([]byte(fmt.Sprintf(`{%q:"x","description":"y","other":1}`, name)), &e)
 		j.release()

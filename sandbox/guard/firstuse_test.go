@@ -178,14 +178,14 @@ func TestGoneIsSaid(t *testing.T) {
 	first.list(`{"name":"a"}`, `{"name":"b"}`)
 	second := first.next(t)
 	v := second.ask(`"method":"tools/list"`, `{"tools":[{"name":"a"}]}`)
-	if told := strings.Join(v.Tell, "\n"); told != `tool is not listed any more: "b"` {
+	if told := strings.Join(v.Warn, "\n"); told != `tool is not listed any more: "b"` {
 		t.Errorf("told: %q", told)
 	}
 	if len(v.Events) != 1 || !strings.Contains(v.Events[0].Detail, "not listed any more") {
 		t.Errorf("events: %+v", v.Events)
 	}
-	if v := second.ask(`"method":"tools/list"`, `{"tools":[{"name":"a"} ]}`); len(v.Tell) > 0 {
-		t.Errorf("told again: %q", v.Tell)
+	if v := second.ask(`"method":"tools/list"`, `{"tools":[{"name":"a"} ]}`); len(v.Warn) > 0 {
+		t.Errorf("told again: %q", v.Warn)
 	}
 	second.shows(second.list(`{"name":"a"}`, `{"name":"b"}`), "b")
 	second.callable("b", true)

@@ -34,18 +34,18 @@ type Config struct {
 	Now  func() time.Time // for rate limits; may be called at any time; nil: time.Now
 }
 
-// Verdict is what becomes of a line. The zero Verdict passes nothing on.
-type Verdict struct {
+// Ruling is what becomes of a line. The zero Ruling passes nothing on.
+type Ruling struct {
 	Forward  []byte        // the line for the other side; the line itself where nothing is changed
 	Reply    []byte        // a line to the sender
 	ToClient [][]byte      // further lines to the client, before Reply
 	Events   []audit.Event // Kind, Verdict, Subject, Detail, Rule, Hint and Request are filled in
-	Tell     []string      // sentences for the person at the terminal, safe to print
+	Warn     []string      // sentences for the person at the terminal, safe to print
 
-	// Later is the rest of it, where there is one: Events and Tell that change
+	// Later is the rest of it, where there is one: Events and Warn that change
 	// nothing about what passes, and take long to find. It is called once, by any
 	// goroutine.
-	Later func() Verdict
+	Later func() Ruling
 
 	asked []audit.Event // what the server asks for, until bounded
 }
@@ -223,19 +223,19 @@ func (g *Guard) Pins() definition.Pins {
 }
 
 // Client decides about a line from the client. It need not be a message.
-func (g *Guard) Client(line []byte) Verdict {
+func (g *Guard) Client(line []byte) Ruling {
 	m, err := rpc.View(line)
 	switch {
 	case err != nil:
-		return g.bounded(Verdict{Reply: rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, err.Error()), Events: []audit.Event{refusedLine("the client", err.Error())}}, true)
+		return g.bounded(Ruling{Reply: rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, err.Error()), Events: []audit.Event{refusedLine("the client", err.Error())}}, true)
 	case m.Kind == rpc.Batch:
-		return g.bounded(Verdict{Reply: rpc.ErrorReply(nil, rpc.CodeInvalidRequest, batchText), Events: []audit.Event{refusedLine("the client", batchText)}}, true)
+		return g.bounded(Ruling{Reply: rpc.ErrorReply(nil, rpc.CodeInvalidRequest, batchText), Events: []audit.Event{refusedLine("the client", batchText)}}, true)
 	}
 	return g.ClientMessage(line, m)
 }
 
 // Server decides about a line from the server. It need not be a message.
-func (g *Guard) Server(line []byte) Verdict {
+func (g *Guard) Server(line []byte) Ruling {
 	m, err := rpc.View(line)
 	if err == nil && m.Kind != rpc.Batch {
 		return g.ServerMessage(line, m)
@@ -244,7 +244,7 @@ func (g *Guard) Server(line []byte) Verdict {
 	if err != nil {
 		why = err.Error()
 	}
-	v := Verdict{Events: []audit.Event{refusedLine("the server", why)}}
+	v := Ruling{Events: []audit.Event{refusedLine("the server", why)}}
 	var r *rpc.Refusal
 	if errors.As(err, &r) && m.ID == nil && (r.Reason == rpc.NotObject || r.Reason == rpc.Syntax) {
 		v.Events[0].Kind = audit.KindStdout
@@ -266,9 +266,9 @@ func refusedLine(from, why string) audit.Event {
 	return audit.Event{Kind: audit.KindLine, Verdict: audit.Refused, Subject: from, Detail: why}
 }
 
-// tell is a sentence for a person, the first time it is said.
-func (g *Guard) tell(v *Verdict, format string, args ...any) {
+// warn adds a sentence for a person, the first time it is said.
+func (g *Guard) warn(v *Ruling, format string, args ...any) {
 	if s := fmt.Sprintf(format, args...); g.once(s) {
-		v.Tell = append(v.Tell, s)
+		v.Warn = append(v.Warn, s)
 	}
 }

@@ -229,7 +229,7 @@ func FuzzGuard(f *testing.F) {
 			}
 			client := line[0] == 'c'
 			before := bytes.Clone(line)
-			var v guard.Verdict
+			var v guard.Ruling
 			if client {
 				v = g.Client(line[1:])
 			} else {
@@ -243,7 +243,7 @@ func FuzzGuard(f *testing.F) {
 	})
 }
 
-func verdict(t *testing.T, client bool, line []byte, v guard.Verdict) {
+func verdict(t *testing.T, client bool, line []byte, v guard.Ruling) {
 	t.Helper()
 	if v.Later != nil {
 		v.Later()

@@ -108,8 +108,8 @@ func limited(on lane, detail string) audit.Event {
 	return audit.Event{Kind: audit.KindLimit, Verdict: audit.Observed, Subject: lanes[on].what, Detail: detail}
 }
 
-// bounded is a Verdict with no more events than may be told.
-func (g *Guard) bounded(v Verdict, fromClient bool) Verdict {
+// bounded is a Ruling with no more events than may be told.
+func (g *Guard) bounded(v Ruling, fromClient bool) Ruling {
 	if len(v.Events)+len(v.asked) == 0 {
 		return v
 	}

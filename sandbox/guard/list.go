@@ -68,7 +68,7 @@ func (g *Guard) list(kind definition.Kind) *list {
 
 // listed decides about the answer to a request for a list, and returns what must
 // be changed in it. A page that the server sends again costs a comparison.
-func (g *Guard) listed(v *Verdict, r *request, kind definition.Kind, result []byte) ([]edit, error) {
+func (g *Guard) listed(v *Ruling, r *request, kind definition.Kind, result []byte) ([]edit, error) {
 	l := g.list(kind)
 	if s := g.sight(kind); r.cursor == "" && s.begun {
 		s.open = false
@@ -182,7 +182,7 @@ func (g *Guard) read(kind definition.Kind, result []byte) (*page, error) {
 		p.raw[i] = edit{at: rpc.Offset(result, raw), n: len(raw)}
 	}
 	p.names, p.entries = make([]string, 0, len(all)), make([]*entry, 0, len(all))
-	for _, j := range g.judgeAll(kind, all) {
+	for _, j := range g.assessPage(kind, all) {
 		if j.form != nil && len(g.seen) == 0 {
 			g.seen = make(map[seenKey]sighting, len(all))
 		}

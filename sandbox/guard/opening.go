@@ -7,7 +7,7 @@ import (
 
 // opened decides about the answer to initialize or server/discover: what the
 // server calls itself and what it tells the model to begin with.
-func (g *Guard) opened(v *Verdict, r *request, result []byte) ([]edit, error) {
+func (g *Guard) opened(v *Ruling, r *request, result []byte) ([]edit, error) {
 	var f [5][]byte
 	if err := rpc.Fields(result, []string{"instructions", "serverInfo", "_meta", "capabilities", "ttlMs"}, f[:]); err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (g *Guard) opened(v *Verdict, r *request, result []byte) ([]edit, error) {
 
 // opening judges the instructions or the identity, and says why they are kept
 // from the client, or "".
-func (g *Guard) opening(v *Verdict, r *request, kind definition.Kind, raw []byte) (why string, waits bool) {
+func (g *Guard) opening(v *Ruling, r *request, kind definition.Kind, raw []byte) (why string, waits bool) {
 	e := &entry{}
 	switch {
 	case kind == definition.KindInstructions && !rpc.IsString(raw):
@@ -65,8 +65,8 @@ func (g *Guard) opening(v *Verdict, r *request, kind definition.Kind, raw []byte
 			}
 		}
 		g.sight(kind)
-		j := judged{entry: e}
-		j.define(&judge{g: g, kind: kind, findings: g.scanPage(kind, nil).Reader(), varying: definition.NewVarying(g.cfg.Given, g.cfg.Now())}, raw, form)
+		j := assessed{entry: e}
+		j.define(&assessor{g: g, kind: kind, findings: g.scanPage(kind, nil).Reader(), varying: definition.NewVarying(g.cfg.Given, g.cfg.Now())}, raw, form)
 		g.keep(kind, j)
 	}
 	if !g.put(g.list(kind), "", e) {

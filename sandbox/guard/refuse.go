@@ -23,9 +23,9 @@ type denial struct {
 
 // refuse answers a request that is not passed on: a call of a tool that there is
 // with a result that is an error, which models read, anything else with an error.
-func (g *Guard) refuse(r *request, d denial) Verdict {
+func (g *Guard) refuse(r *request, d denial) Ruling {
 	sentence := subject(d.kind, d.name) + " " + d.text
-	v := Verdict{Events: []audit.Event{{
+	v := Ruling{Events: []audit.Event{{
 		Kind: audit.KindTool, Verdict: d.verdict, Subject: d.name, Detail: sentence,
 		Rule: d.refusal.rule, Hint: d.refusal.hint, Request: r.Audit(),
 	}}}
@@ -48,7 +48,7 @@ func (g *Guard) refuse(r *request, d denial) Verdict {
 	if d.refusal.rule != "" {
 		told += " (" + d.refusal.rule + ")"
 	}
-	g.tell(&v, "%s", told)
+	g.warn(&v, "%s", told)
 	return v
 }
 

@@ -13,7 +13,7 @@ import (
 
 // report tells what was made of a page: once for each definition in the log,
 // once for each sort of reason to the person.
-func (g *Guard) report(v *Verdict, r *request, kind definition.Kind, l *list, p *page) {
+func (g *Guard) report(v *Ruling, r *request, kind definition.Kind, l *list, p *page) {
 	reasons := map[string][]string{}
 	during := r.Audit()
 	if len(p.edits) > 0 {
@@ -39,13 +39,13 @@ func (g *Guard) report(v *Verdict, r *request, kind definition.Kind, l *list, p 
 	}
 	for _, reason := range finding.SortedKeys(reasons) {
 		sentence := sentence(kind, reason, reasons[reason])
-		v.Tell = append(v.Tell, sentence)
+		v.Warn = append(v.Warn, sentence)
 		if strings.HasSuffix(reason, hiddenSuffix) && g.wantsMessages(r) {
 			v.ToClient = append(v.ToClient, message("mcpen: "+sentence))
 		}
 	}
 	if len(reasons) > 0 && slices.ContainsFunc(p.entries, g.waits) && g.once("how to review") {
-		v.Tell = append(v.Tell, "mcpen review "+g.cfg.Server+" shows what waits")
+		v.Warn = append(v.Warn, "mcpen review "+g.cfg.Server+" shows what waits")
 	}
 }
 
@@ -118,7 +118,7 @@ func (g *Guard) once(what ...string) bool {
 
 // gone forgets what a whole list did not have any more, but for names whose last
 // definition may not be used, and notes those that were approved.
-func (g *Guard) gone(v *Verdict, r *request, kind definition.Kind, c *chain) {
+func (g *Guard) gone(v *Ruling, r *request, kind definition.Kind, c *chain) {
 	l := g.list(kind)
 	for name, e := range l.entries {
 		if _, ok := c.hashes[name]; !ok && e.standing != changed && e.standing != rejected && e.broken == "" {
@@ -152,12 +152,12 @@ func (g *Guard) gone(v *Verdict, r *request, kind definition.Kind, c *chain) {
 			Detail: "the " + string(kind) + " was " + was + " and is not listed any more", Request: r.Audit()})
 	}
 	if len(names) > 0 {
-		v.Tell = append(v.Tell, sentence(kind, "is not listed any more", names))
+		v.Warn = append(v.Warn, sentence(kind, "is not listed any more", names))
 	}
 }
 
 // findingEvents tells of findings: in the log each, to the person what was new.
-func (g *Guard) findingEvents(v *Verdict, r *request, kind definition.Kind, name string, findings []finding.Finding) {
+func (g *Guard) findingEvents(v *Ruling, r *request, kind definition.Kind, name string, findings []finding.Finding) {
 	for _, f := range findings {
 		event := audit.Event{Kind: audit.KindFinding, Verdict: audit.Observed, Subject: name,
 			Detail: string(f.Kind) + " in " + audit.Visible(f.Path) + ": " + oneLine(f.Words) + " (" + f.Why + ")"}
@@ -169,7 +169,7 @@ func (g *Guard) findingEvents(v *Verdict, r *request, kind definition.Kind, name
 		}
 		v.Events = append(v.Events, event)
 		if f.Severity == finding.Hold {
-			g.tell(v, "%s: %s: \"%s\" (%s)", subject(kind, name), f.Why, oneLine(f.Words), audit.Visible(f.Path))
+			g.warn(v, "%s: %s: \"%s\" (%s)", subject(kind, name), f.Why, oneLine(f.Words), audit.Visible(f.Path))
 		}
 	}
 }

@@ -231,13 +231,13 @@ func (s *pull) offering(capabilities string) {
 }
 
 // send sends a request whose members beside the id are given.
-func (s *pull) send(members string) guard.Verdict {
+func (s *pull) send(members string) guard.Ruling {
 	s.id++
 	return s.guard.Client(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,%s}`, s.id, members))
 }
 
 // ask sends a request and gives the answer to it.
-func (s *pull) ask(members, result string) guard.Verdict {
+func (s *pull) ask(members, result string) guard.Ruling {
 	s.Helper()
 	if v := s.send(members); v.Forward == nil {
 		s.Fatalf("the request %s does not pass: %s", members, v.Reply)

@@ -240,7 +240,7 @@ func TestLaterBesideOtherLines(t *testing.T) {
 			later := v.Later()
 			mu.Lock()
 			defer mu.Unlock()
-			told = append(told, later.Tell...)
+			told = append(told, later.Warn...)
 		})
 	}
 	running.Wait()

@@ -10,12 +10,12 @@ import (
 
 // ServerMessage decides about a line from the server of which m is the view and
 // no batch.
-func (g *Guard) ServerMessage(line []byte, m rpc.Message) Verdict {
+func (g *Guard) ServerMessage(line []byte, m rpc.Message) Ruling {
 	return g.bounded(g.maskedMessage(line, m), false)
 }
 
 // maskedMessage masks secrets before anything is decided.
-func (g *Guard) maskedMessage(line []byte, m rpc.Message) Verdict {
+func (g *Guard) maskedMessage(line []byte, m rpc.Message) Ruling {
 	var keep []byte
 	if m.Kind != rpc.Request {
 		keep = m.ID // the client's own, which must come back as it was
@@ -34,11 +34,11 @@ func (g *Guard) maskedMessage(line []byte, m rpc.Message) Verdict {
 	v.Events = append([]audit.Event{leak}, v.Events...)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.tell(&v, "the server sent a secret of this run to the client; it was masked")
+	g.warn(&v, "the server sent a secret of this run to the client; it was masked")
 	return v
 }
 
-func (g *Guard) serverMessage(line []byte, m rpc.Message) Verdict {
+func (g *Guard) serverMessage(line []byte, m rpc.Message) Ruling {
 	switch m.Kind {
 	case rpc.Request:
 		return g.asks(line, m)
@@ -46,11 +46,11 @@ func (g *Guard) serverMessage(line []byte, m rpc.Message) Verdict {
 		return g.notifies(line, m)
 	}
 	if m.Kind == rpc.Error && (m.ID == nil || m.ID[0] == 'n') {
-		return Verdict{Forward: line}
+		return Ruling{Forward: line}
 	}
 	r := g.flight.Take(m.ID)
 	if r == nil {
-		return Verdict{Events: []audit.Event{refusedLine("the server", "an answer to a request that nobody waits for")}}
+		return Ruling{Events: []audit.Event{refusedLine("the server", "an answer to a request that nobody waits for")}}
 	}
 	return g.answer(line, m, r)
 }
@@ -71,7 +71,7 @@ func (g *Guard) cancelled(m rpc.Message) {
 }
 
 // answer decides about the answer to r.
-func (g *Guard) answer(line []byte, m rpc.Message, r *request) Verdict {
+func (g *Guard) answer(line []byte, m rpc.Message, r *request) Ruling {
 	kind, isList := listMethods[r.Method]
 	opening := r.Method == methodInitialize || r.Method == methodDiscover
 	if m.Kind == rpc.Error || !isList && !opening {
@@ -79,7 +79,7 @@ func (g *Guard) answer(line []byte, m rpc.Message, r *request) Verdict {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var v Verdict
+	var v Ruling
 	var edits []edit
 	var err error
 	if isList {
@@ -89,7 +89,7 @@ func (g *Guard) answer(line []byte, m rpc.Message, r *request) Verdict {
 	}
 	if err != nil {
 		refused := g.refuseAnswer(m, r, "the answer to "+r.Method+" was refused: "+err.Error())
-		refused.Tell = append(v.Tell, refused.Tell...)
+		refused.Warn = append(v.Warn, refused.Warn...)
 		refused.Events = append(v.Events, refused.Events...)
 		return refused
 	}
@@ -99,8 +99,8 @@ func (g *Guard) answer(line []byte, m rpc.Message, r *request) Verdict {
 
 // refuseAnswer keeps an answer from the client, which gets an error instead. A
 // request or notification of the server's is dropped.
-func (g *Guard) refuseAnswer(m rpc.Message, r *request, why string) Verdict {
-	v := Verdict{Events: []audit.Event{refusedLine("the server", why)}}
+func (g *Guard) refuseAnswer(m rpc.Message, r *request, why string) Ruling {
+	v := Ruling{Events: []audit.Event{refusedLine("the server", why)}}
 	if r != nil {
 		v.Events[0].Request = r.Audit()
 		if r.informs {
@@ -119,8 +119,8 @@ var textMethods = map[string]bool{
 }
 
 // result decides about the answer to anything but a list or the opening.
-func (g *Guard) result(line []byte, m rpc.Message, r *request) Verdict {
-	v := Verdict{Forward: line}
+func (g *Guard) result(line []byte, m rpc.Message, r *request) Ruling {
+	v := Ruling{Forward: line}
 	if wants := rpc.Get(m.Result, "inputRequests"); wants != nil {
 		if why := g.questions(wants, r); why != "" {
 			return g.refuseAnswer(m, r, "the answer to "+r.Method+" was refused: "+why)

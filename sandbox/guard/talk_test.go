@@ -206,7 +206,7 @@ func (c *conversation) run(t *testing.T, talk string) string {
 
 func (c *conversation) say(t *testing.T, who string, line []byte) {
 	before := bytes.Clone(line)
-	var v guard.Verdict
+	var v guard.Ruling
 	if who == "client" {
 		v = c.guard.Client(line)
 	} else {
@@ -246,11 +246,11 @@ func (c *conversation) say(t *testing.T, who string, line []byte) {
 	c.tell("later ", later)
 }
 
-func (c *conversation) tell(when string, v guard.Verdict) {
+func (c *conversation) tell(when string, v guard.Ruling) {
 	for _, e := range v.Events {
 		c.out.WriteString("  " + when + "event " + describe(e) + "\n")
 	}
-	for _, s := range v.Tell {
+	for _, s := range v.Warn {
 		c.out.WriteString("  " + when + "tell " + s + "\n")
 	}
 }

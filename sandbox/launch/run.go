@@ -26,7 +26,7 @@ import (
 // Stdio is the client's side of a run.
 type Stdio struct {
 	In, Out, Err *os.File
-	// Secure starts TLS with a proxy: see sandbox.Stdio. The launcher has none.
+	// Secure starts TLS with a proxy: see sandbox.Options. The launcher has none.
 	Secure func(ctx context.Context, c net.Conn, name string) (net.Conn, error)
 }
 
@@ -86,9 +86,9 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 		warn(stdio.Err, "%v", err)
 	}
 	keep := &keeper{pins: shelved, tell: stdio.Err, saw: make(chan struct{}, 1), again: again}
-	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err,
+	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err}, log.Write, sandbox.Options{
 		Pins: o.Pins.Read, Saw: keep.notice, Others: func() []finding.Other { return Others(o.Config, o.State, o.Plan.Name) },
-		Allow: o.Allow, Secure: stdio.Secure, Confine: o.confinement()}, log.Write)
+		Allow: o.Allow, Secure: stdio.Secure, Confine: o.confinement()})
 	// Reap children that end without SIGCHLD (__WCLONE, waitpid(2)), if there are any.
 	_, _ = unix.Wait4(-1, nil, unix.WNOHANG|unix.WCLONE, nil)
 	if failed := log.Failed(); err != nil && failed != nil {

@@ -99,7 +99,7 @@ type Config struct {
 // ErrPlace is the error of a Dir that a sandbox has anyway.
 var ErrPlace = errors.New("cannot use the folder of the attacks")
 
-// Run makes the attacks and judges them. It takes seconds, and leaves nothing but
+// Run makes the attacks and assesses them. It takes seconds, and leaves nothing but
 // what the caller gave it. An error means that nothing can be said.
 func Run(ctx context.Context, c Config) (r Report, err error) {
 	if longest := filepath.Join(c.Dir, "home/project/daemon.sock"); len(longest) > 107 { // unix(7)
@@ -154,7 +154,7 @@ func Run(ctx context.Context, c Config) (r Report, err error) {
 		}
 		r.Gaps = append(r.Gaps, fmt.Sprintf("%s: %s", g.Want, g.Why))
 	}
-	j := judge{plan: a.plan, here: addresses()}
+	j := assessor{plan: a.plan, here: addresses()}
 	for _, g := range a.groups {
 		r.Groups = append(r.Groups, j.group(g, outside, inside))
 	}
@@ -276,7 +276,7 @@ func (a *attack) outside(ctx context.Context) map[string]twin {
 	return twins
 }
 
-// daemonID is the attack that is judged by what it leaves behind.
+// daemonID is the attack that is assessed by what it leaves behind.
 const daemonID = "daemon"
 
 // endDaemon ends what the daemon left outside, by the pid that it told.
@@ -363,7 +363,7 @@ func (a *attack) start(ctx context.Context, p plan.Plan) error {
 		return os.NewSyscallError("fcntl", err)
 	}
 	defer unix.Close(leak)
-	box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: stdin, Out: stdout, Err: stdout, Raw: true}, nil)
+	box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: stdin, Out: stdout, Err: stdout}, nil, sandbox.Options{Raw: true})
 	if err != nil {
 		return err
 	}
@@ -450,5 +450,5 @@ func (a *attack) lent(ctx context.Context, outside map[string]twin) ([]Group, er
 	if err != nil {
 		return nil, err
 	}
-	return []Group{judge{plan: a.plan}.group(g, outside, inside)}, nil
+	return []Group{assessor{plan: a.plan}.group(g, outside, inside)}, nil
 }

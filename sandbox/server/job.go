@@ -78,7 +78,7 @@ func (c *Caller) runRaw(ctx context.Context, p plan.Plan, stdout, stderr io.Writ
 		copies.Wait()
 		return err
 	}
-	box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: in, Out: out, Err: errs, Raw: true}, log.Write)
+	box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: in, Out: out, Err: errs}, log.Write, sandbox.Options{Raw: true})
 	var exit sandbox.Exit
 	if err == nil {
 		exit, err = box.Wait()

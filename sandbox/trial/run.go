@@ -184,7 +184,7 @@ func (r *Run) session(ctx context.Context, cfg Config, only *Tool) error {
 		return err
 	}
 	defer quiet.Close()
-	box, err := sandbox.Start(context.WithoutCancel(ctx), cfg.Plan, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1], Raw: true, Trial: trial}, r.record.event)
+	box, err := sandbox.Start(context.WithoutCancel(ctx), cfg.Plan, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1]}, r.record.event, sandbox.Options{Raw: true, Trial: trial})
 	if err != nil {
 		return err
 	}

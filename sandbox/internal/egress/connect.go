@@ -326,7 +326,7 @@ func (e *Egress) allowedAt(c call, address string) error {
 	}
 	err := e.ledger.note(ev)
 	if err != nil {
-		e.cfg.Tell(fmt.Sprintf("refused %s: cannot record it: %v", c.subject, err))
+		e.cfg.Warn(fmt.Sprintf("refused %s: cannot record it: %v", c.subject, err))
 	}
 	return err
 }
@@ -339,7 +339,7 @@ func (e *Egress) failed(c call, err error) {
 	ev := audit.Event{Kind: audit.KindConnect, Verdict: audit.Observed, Subject: c.subject, Rule: c.rule.At.String(),
 		Address: c.meant, Detail: "allowed, but it cannot be reached: " + err.Error(), Errno: errnoOf(err), Request: e.cfg.InFlight()}
 	if err := e.ledger.note(ev); err != nil {
-		e.cfg.Tell(fmt.Sprintf("cannot record that %s cannot be reached: %v", c.subject, err))
+		e.cfg.Warn(fmt.Sprintf("cannot record that %s cannot be reached: %v", c.subject, err))
 	}
 	e.ledger.say("unreachable "+c.subject, fmt.Sprintf("cannot reach %s, which %v allows: %s", c.subject, c.rule.At, e.plainly(c, err)))
 }

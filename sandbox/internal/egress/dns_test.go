@@ -441,7 +441,7 @@ func FuzzQuestions(f *testing.F) {
 	f.Add(question(f, "evil.example", dnsmessage.TypeTXT))
 	w := newQuietWorld(f)
 	cfg := w.config(plan.Network{Hosts: network(f, "n.example:443", "*.b.example:443").Hosts})
-	cfg.Sink, cfg.Tell = func(audit.Event) error { return nil }, func(string) {}
+	cfg.Sink, cfg.Warn = func(audit.Event) error { return nil }, func(string) {}
 	cfg.Lookup = func(_ context.Context, name string, _ dnsmessage.Type) (Records, error) {
 		if name != "n.example" && !strings.HasSuffix(name, ".b.example") {
 			f.Errorf("%q was looked up", name)

@@ -66,7 +66,7 @@ func TestHandlesThatCannotBeServed(t *testing.T) {
 			}
 		}
 	}
-	for name, change := range map[string]func(*Config){"no sink": func(c *Config) { c.Sink = nil }, "nobody to tell": func(c *Config) { c.Tell = nil }} {
+	for name, change := range map[string]func(*Config){"no sink": func(c *Config) { c.Sink = nil }, "nobody to tell": func(c *Config) { c.Warn = nil }} {
 		cfg := newQuietWorld(t).config(plan.Network{})
 		change(&cfg)
 		f := pipes()
@@ -100,7 +100,7 @@ func TestServeLooksAtTheMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []audit.Event
 		var mu sync.Mutex
-		cfg := Config{Sink: func(ev audit.Event) error { mu.Lock(); defer mu.Unlock(); events = append(events, ev); return nil }, Tell: func(string) {}}
+		cfg := Config{Sink: func(ev audit.Event) error { mu.Lock(); defer mu.Unlock(); events = append(events, ev); return nil }, Warn: func(string) {}}
 		e, err := Serve(t.Context(), nil, cfg)
 		must(t, err)
 		for range 3 {

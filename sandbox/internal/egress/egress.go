@@ -20,7 +20,7 @@ import (
 )
 
 // Config says what an Egress allows and how it reaches the world. Network, Sink
-// and Tell are needed; a nil function takes the default that its line names,
+// and Warn are needed; a nil function takes the default that its line names,
 // and a zero limit the default of its line.
 type Config struct {
 	Network plan.Network
@@ -47,9 +47,9 @@ type Config struct {
 	// Sink records decisions. A connection whose decision cannot be recorded is
 	// not made.
 	Sink audit.Sink
-	// Tell takes a line for a person about something refused, without a
+	// Warn takes a line for a person about something refused, without a
 	// newline. Nothing is told twice within a minute.
-	Tell func(line string)
+	Warn func(line string)
 	// Allow is the word by which "mcpen allow" knows the server; "": hints are
 	// lines of a profile.
 	Allow string
@@ -148,7 +148,7 @@ type Egress struct {
 // Call it before the server starts.
 func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 	defer closeHandles(handles)
-	if cfg.Sink == nil || cfg.Tell == nil {
+	if cfg.Sink == nil || cfg.Warn == nil {
 		return nil, errors.New("internal error: the egress has nobody to report to")
 	}
 	plain := cfg.Dial == nil
@@ -158,7 +158,7 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 		return nil, err
 	}
 	e := &Egress{
-		cfg: cfg, ways: ways, plain: plain, rules: newRules(cfg.Network.Hosts), ledger: newLedger(cfg.Sink, cfg.Tell, cfg.Now),
+		cfg: cfg, ways: ways, plain: plain, rules: newRules(cfg.Network.Hosts), ledger: newLedger(cfg.Sink, cfg.Warn, cfg.Now),
 		conns: make(chan struct{}, cfg.Limits.Connections), dials: make(chan struct{}, cfg.Limits.Dials),
 		rate: rate.NewLimiter(rate.Limit(cfg.Limits.PerSecond), min(2*cfg.Limits.PerSecond, math.MaxInt32)),
 		open: map[io.Closer]struct{}{}, past: newExperience(), held: waiting{of: map[flow]*hold{}}, ports: newPorts(),
@@ -477,7 +477,7 @@ func (e *Egress) tend(due <-chan time.Time) {
 			return
 		case <-due:
 			if err := e.ledger.sweep(false); err != nil {
-				e.cfg.Tell("cannot record what the server did on the network: " + err.Error())
+				e.cfg.Warn("cannot record what the server did on the network: " + err.Error())
 			}
 		}
 	}

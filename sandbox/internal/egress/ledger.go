@@ -20,7 +20,7 @@ const (
 // by asking. Its methods may be called from any goroutine.
 type ledger struct {
 	sink audit.Sink
-	tell func(string)
+	warn func(string)
 	now  func() time.Time
 
 	mu   sync.Mutex
@@ -43,8 +43,8 @@ type tally struct {
 	sum   audit.Event // bytes and time of the others
 }
 
-func newLedger(sink audit.Sink, tell func(string), now func() time.Time) *ledger {
-	return &ledger{sink: sink, tell: tell, now: now, seen: map[kindOf]*tally{}, told: map[string]time.Time{}}
+func newLedger(sink audit.Sink, warn func(string), now func() time.Time) *ledger {
+	return &ledger{sink: sink, warn: warn, now: now, seen: map[kindOf]*tally{}, told: map[string]time.Time{}}
 }
 
 // note records one decision. An error means that it was not recorded.
@@ -139,5 +139,5 @@ func (l *ledger) say(about, line string) {
 	}
 	l.told[about] = now
 	l.mu.Unlock()
-	l.tell(line)
+	l.warn(line)
 }

@@ -32,7 +32,7 @@ func (e *Egress) refuse(r refusal) {
 		Address: r.address, Errno: r.errno, PID: r.pid, Program: r.program, Request: e.cfg.InFlight(),
 	})
 	if err != nil {
-		e.cfg.Tell(fmt.Sprintf("cannot record that %s was refused: %v", r.subject, err))
+		e.cfg.Warn(fmt.Sprintf("cannot record that %s was refused: %v", r.subject, err))
 	}
 	if r.quiet {
 		return
@@ -62,7 +62,7 @@ func (e *Egress) failedName(name string, rule policy.Host, why string) {
 	err := e.ledger.note(audit.Event{Kind: audit.KindName, Verdict: audit.Observed, Subject: name, Rule: rule.At.String(),
 		Detail: "allowed, but it cannot be looked up: " + why, Request: e.cfg.InFlight()})
 	if err != nil {
-		e.cfg.Tell(fmt.Sprintf("cannot record that %s cannot be looked up: %v", name, err))
+		e.cfg.Warn(fmt.Sprintf("cannot record that %s cannot be looked up: %v", name, err))
 	}
 	e.ledger.say("name "+name, fmt.Sprintf("cannot look up %s, which %v allows: %s", name, rule.At, why))
 }

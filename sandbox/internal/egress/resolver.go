@@ -270,7 +270,7 @@ func (r *resolver) standIn(q asked, rule policy.Host) answer {
 		err := r.e.ledger.note(audit.Event{Kind: audit.KindName, Verdict: audit.Allowed, Subject: q.name,
 			Detail: a.addrs[0].String() + ", which stands for it: the proxy looks it up", Rule: rule.At.String(), Request: r.e.cfg.InFlight()})
 		if err != nil {
-			r.e.cfg.Tell(fmt.Sprintf("refused %s: cannot record it: %v", q.name, err))
+			r.e.cfg.Warn(fmt.Sprintf("refused %s: cannot record it: %v", q.name, err))
 			return answer{asked: q, rcode: dnsmessage.RCodeServerFailure}
 		}
 	}
@@ -369,7 +369,7 @@ func (r *resolver) allowName(a answer, rule policy.Host) error {
 	err := r.e.ledger.note(audit.Event{Kind: audit.KindName, Verdict: audit.Allowed, Subject: a.name,
 		Detail: strings.Join(list, ", "), Rule: rule.At.String(), Request: r.e.cfg.InFlight()})
 	if err != nil {
-		r.e.cfg.Tell(fmt.Sprintf("refused %s: cannot record it: %v", a.name, err))
+		r.e.cfg.Warn(fmt.Sprintf("refused %s: cannot record it: %v", a.name, err))
 	}
 	return err
 }

@@ -252,7 +252,7 @@ func network(t testing.TB, hosts ...string) plan.Network {
 
 // config is what a world gives an egress.
 func (w *world) config(n plan.Network) Config {
-	return Config{Network: n, Lookup: w.lookup, Now: w.clock, Sink: w.sink, Tell: w.tell}
+	return Config{Network: n, Lookup: w.lookup, Now: w.clock, Sink: w.sink, Warn: w.tell}
 }
 
 // serve starts an egress for the sandbox.
@@ -287,7 +287,7 @@ func (w *world) dial(addr string) (c *net.TCPConn, err error) {
 		var any net.Conn
 		if any, err = d.Dial("tcp", addr); err == nil {
 			c = any.(*net.TCPConn)
-			err = c.SetDeadline(time.Now().Add(patience))
+			err = c.SetDeadline(time.Now().Add(10 * patience))
 		}
 	})
 	return c, err

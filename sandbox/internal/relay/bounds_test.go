@@ -187,28 +187,28 @@ var errEnd = errors.New("the end")
 // and a single overlong one is kept nevertheless.
 func TestHeldLinesAreBounded(t *testing.T) {
 	l := &lane{}
-	for i := range heldLines + 3 {
-		l.hold(words{text: string(rune('a' + i%26))})
+	for i := range keptLines + 3 {
+		l.keep(words{text: string(rune('a' + i%26))})
 	}
-	if len(l.held) != heldLines || l.lost != 3 || l.size != heldLines || l.held[0].text != "d" {
-		t.Errorf("%d lines of %d bytes, %d lost, the first %q", len(l.held), l.size, l.lost, l.held[0].text)
+	if len(l.kept) != keptLines || l.lost != 3 || l.size != keptLines || l.kept[0].text != "d" {
+		t.Errorf("%d lines of %d bytes, %d lost, the first %q", len(l.kept), l.size, l.lost, l.kept[0].text)
 	}
 	l = &lane{}
-	half := strings.Repeat("x", heldSize/2)
-	l.hold(words{text: half})
-	l.hold(words{text: half})
-	if len(l.held) != 2 || l.lost != 0 {
-		t.Errorf("two halves: %d lines, %d lost", len(l.held), l.lost)
+	half := strings.Repeat("x", keptBytes/2)
+	l.keep(words{text: half})
+	l.keep(words{text: half})
+	if len(l.kept) != 2 || l.lost != 0 {
+		t.Errorf("two halves: %d lines, %d lost", len(l.kept), l.lost)
 	}
-	l.hold(words{text: "y"})
-	if len(l.held) != 2 || l.lost != 1 || l.size != heldSize/2+1 {
-		t.Errorf("a byte more: %d lines of %d bytes, %d lost", len(l.held), l.size, l.lost)
+	l.keep(words{text: "y"})
+	if len(l.kept) != 2 || l.lost != 1 || l.size != keptBytes/2+1 {
+		t.Errorf("a byte more: %d lines of %d bytes, %d lost", len(l.kept), l.size, l.lost)
 	}
-	l.hold(words{text: strings.Repeat("z", 2*heldSize)})
-	if len(l.held) != 1 || l.lost != 3 || l.size != 2*heldSize {
-		t.Errorf("a long one: %d lines of %d bytes, %d lost", len(l.held), l.size, l.lost)
+	l.keep(words{text: strings.Repeat("z", 2*keptBytes)})
+	if len(l.kept) != 1 || l.lost != 3 || l.size != 2*keptBytes {
+		t.Errorf("a long one: %d lines of %d bytes, %d lost", len(l.kept), l.size, l.lost)
 	}
-	if !l.closed() || (&lane{}).closed() || !(&lane{lost: 1}).closed() || !(&lane{held: []words{{}}}).closed() {
+	if !l.closed() || (&lane{}).closed() || !(&lane{lost: 1}).closed() || !(&lane{kept: []words{{}}}).closed() {
 		t.Error("whether lines are held back")
 	}
 }

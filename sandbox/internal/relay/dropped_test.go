@@ -67,20 +67,20 @@ func TestDropped(t *testing.T) {
 func TestRefusedAnswersAreReplacedOnce(t *testing.T) {
 	own := []byte(`{"jsonrpc":"2.0","id":"1","error":{"code":1,"message":"own"}}`)
 	for name, c := range map[string]struct {
-		verdict Verdict
-		want    string
+		delivery Delivery
+		want     string
 	}{
-		"by Inspect":       {Verdict{ToClient: [][]byte{own}}, string(own)},
-		"by the relay":     {Verdict{}, `{"jsonrpc":"2.0","id":"1","error":{"code":-32603,"message":"the server's answer was not passed on: refused by the sandbox"}}`},
-		"beside a message": {Verdict{ToClient: [][]byte{[]byte(`{"jsonrpc":"2.0","method":"m"}`)}}, `{"jsonrpc":"2.0","method":"m"}` + "\n" + `{"jsonrpc":"2.0","id":"1","error":{"code":-32603,"message":"the server's answer was not passed on: refused by the sandbox"}}`},
+		"by Inspect":       {Delivery{ToClient: [][]byte{own}}, string(own)},
+		"by the relay":     {Delivery{}, `{"jsonrpc":"2.0","id":"1","error":{"code":-32603,"message":"the server's answer was not passed on: refused by the sandbox"}}`},
+		"beside a message": {Delivery{ToClient: [][]byte{[]byte(`{"jsonrpc":"2.0","method":"m"}`)}}, `{"jsonrpc":"2.0","method":"m"}` + "\n" + `{"jsonrpc":"2.0","id":"1","error":{"code":-32603,"message":"the server's answer was not passed on: refused by the sandbox"}}`},
 	} {
 		client := &sink{}
 		r := idle(t, client, &sink{}, func(cfg *Config) {
-			cfg.Inspect = func(from Side, line []byte, _ rpc.Message) Verdict {
+			cfg.Inspect = func(from Side, line []byte, _ rpc.Message) Delivery {
 				if from == Server {
-					return c.verdict
+					return c.delivery
 				}
-				return Verdict{Forward: line}
+				return Delivery{Forward: line}
 			}
 		})
 		say := func(from Side, line string) {
@@ -93,7 +93,7 @@ func TestRefusedAnswersAreReplacedOnce(t *testing.T) {
 			t.Errorf("%s: the client gets %q, want %q", name, got, c.want)
 		}
 		client.Reset()
-		c.verdict = Verdict{}
+		c.delivery = Delivery{}
 		if say(Server, `{"jsonrpc":"2.0","id":1,"result":{}}`); client.Len() > 0 {
 			t.Errorf("%s: an answer that nobody waits for is answered: %q", name, client.String())
 		}

@@ -67,11 +67,11 @@ func idle(t *testing.T, client, server *sink, change func(*Config)) *Relay {
 func TestAPartOfALineIsForwarded(t *testing.T) {
 	const line = `{"jsonrpc":"2.0","method":"n","params":{}}`
 	g := newRig(t, func(c *Config) {
-		c.Inspect = func(from Side, line []byte, _ rpc.Message) Verdict {
+		c.Inspect = func(from Side, line []byte, _ rpc.Message) Delivery {
 			if from == Client {
-				return Verdict{Forward: line[:len(line)-1]}
+				return Delivery{Forward: line[:len(line)-1]}
 			}
-			return Verdict{Forward: line[:0]}
+			return Delivery{Forward: line[:0]}
 		}
 	})
 	g.send(g.clientIn, line+"\r\n")
@@ -203,7 +203,7 @@ func TestLinesAreToldAgainAfterAFlood(t *testing.T) {
 		c := newChatter(io.Discard, func(e audit.Event) { told = append(told, e.Subject) })
 		on := c.lanes[audit.KindStderr]
 		on.limit = rate.NewLimiter(0, 0)
-		for i := range heldLines + 2 {
+		for i := range keptLines + 2 {
 			c.say(audit.KindStderr, frame{line: fmt.Appendf(nil, "old %d", i)})
 		}
 		if len(told) > 0 {
@@ -219,10 +219,10 @@ func TestLinesAreToldAgainAfterAFlood(t *testing.T) {
 			<-c.done
 			continue
 		}
-		if len(told) != heldLines+2 || told[0] != "2 lines suppressed (stderr)" || told[1] != "old 2" || told[heldLines+1] != "new" {
+		if len(told) != keptLines+2 || told[0] != "2 lines suppressed (stderr)" || told[1] != "old 2" || told[keptLines+1] != "new" {
 			t.Errorf("%d lines: %q", len(told), told)
 		}
-		if left, want := int(on.limit.Tokens()), tokens-heldLines-1; left != want || on.closed() {
+		if left, want := int(on.limit.Tokens()), tokens-keptLines-1; left != want || on.closed() {
 			t.Errorf("%d more lines may be told, want %d", left, want)
 		}
 		c.end()
@@ -536,12 +536,12 @@ func TestAnEndThatDoesNotLetGo(t *testing.T) {
 func TestAnOfferArrives(t *testing.T) {
 	client := &sink{}
 	r := idle(t, client, &sink{}, nil)
-	r.Offer([]byte(`{"a":1}`))
+	r.TryNotify([]byte(`{"a":1}`))
 	for r.toClient.empty(); client.Len() == 0; { // by itself, after nothing else
 		time.Sleep(time.Millisecond)
 		r.toClient.empty()
 	}
-	r.Tell([]byte(`{"b":1}`), []byte(`{"c":1}`))
+	r.Notify([]byte(`{"b":1}`), []byte(`{"c":1}`))
 	r.toClient.empty()
 	if got := client.String(); got != "{\"a\":1}\n{\"b\":1}\n{\"c\":1}\n" {
 		t.Errorf("%q", got)
@@ -557,7 +557,7 @@ func TestWhoseALineOfStderrIs(t *testing.T) {
 	c.say(audit.KindStderr, frame{line: []byte("mcpen: hint: paste this")})
 	c.say(audit.KindStdout, frame{line: []byte("mcpen: hint: paste this")})
 	c.say(audit.KindStderr, frame{line: []byte("plain")})
-	c.tell(audit.Event{Kind: audit.KindLine}, "mcpen: a line was not passed on", c.emit)
+	c.report(audit.Event{Kind: audit.KindLine}, "mcpen: a line was not passed on", c.emit)
 	c.end()
 	<-c.done
 	if got, want := shown.String(), "server's stderr: mcpen: hint: paste this\nserver's stdout: mcpen: hint: paste this\nplain\nmcpen: a line was not passed on\n"; got != want {

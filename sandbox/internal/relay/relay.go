@@ -60,8 +60,8 @@ func (s Side) String() string {
 	return "nobody"
 }
 
-// Verdict is the decision on a line. The zero Verdict refuses it.
-type Verdict struct {
+// Delivery is the decision on a line. The zero Delivery refuses it.
+type Delivery struct {
 	// Forward is the line for the other side, without a line end; it gets the end with
 	// which the line came. Forwarding the line itself leaves its bytes unchanged; nil
 	// forwards nothing. If a request is not forwarded and no Reply answers it, or an
@@ -82,7 +82,7 @@ type Verdict struct {
 // Inspect maintains the requests in flight: it adds a request that it passes on, and
 // takes it when it sees the answer, whether that passes or not, or when the client
 // cancels it.
-type Inspect func(from Side, line []byte, m rpc.Message) Verdict
+type Inspect func(from Side, line []byte, m rpc.Message) Delivery
 
 // Requests are the requests of one side that wait for an answer (see package flight).
 // The relay takes those that it answers itself: because their answer is not passed on
@@ -200,18 +200,18 @@ func New(c Config) (*Relay, error) {
 	return r, nil
 }
 
-// Tell sends lines by mcpen to the client, between other lines. It waits while the
+// Notify sends lines by mcpen to the client, between other lines. It waits while the
 // queue is full and does nothing once the client is gone.
-func (r *Relay) Tell(lines ...[]byte) { r.toClient.slip(lines...) }
+func (r *Relay) Notify(lines ...[]byte) { r.toClient.slip(lines...) }
 
-// Offer sends a line by mcpen to the client, between other lines. If it would have to
+// TryNotify sends a line by mcpen to the client, between other lines. If it would have to
 // wait, it drops the line.
-func (r *Relay) Offer(line []byte) { r.toClient.offer(line) }
+func (r *Relay) TryNotify(line []byte) { r.toClient.offer(line) }
 
-// Say shows one line to the person, on the launcher's stderr and in order with the
+// Warn shows one line to the person, on the launcher's stderr and in order with the
 // server's lines there. It never waits: if stderr is not read, lines beyond the queue
 // are counted and the count is shown later. Say records nothing.
-func (r *Relay) Say(text string) { r.chat.show(audit.Visible(text)) }
+func (r *Relay) Warn(text string) { r.chat.show(audit.Visible(text)) }
 
 // Run carries lines until one side ends and the server is gone, closes all ends and
 // returns. A client that closed its end gets the answers to its requests, and one that
@@ -237,7 +237,7 @@ func (r *Relay) Run(ctx context.Context) (Outcome, error) {
 		limit.until(r.Rest)
 	}
 	limit.until(func() { r.answerAll(); r.toClient.empty() })
-	r.tellUnread()
+	r.reportUnread()
 	r.chat.end()
 	wait(r.chat.done, limit.over, shownTime)
 	limit.stop()

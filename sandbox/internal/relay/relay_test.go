@@ -286,7 +286,7 @@ func TestStderrIsShown(t *testing.T) {
 		g.send(g.serverErr, in)
 		g.want(g.stderr, want)
 	}
-	g.relay.Say("said \x1b")
+	g.relay.Warn("said \x1b")
 	g.want(g.stderr, `said \x1b`+"\n")
 	g.send(g.serverErr, "no end")
 	g.exit()
@@ -311,44 +311,44 @@ func TestAnswersToOneSideDoNotStopIt(t *testing.T) {
 }
 
 func TestInspectDecides(t *testing.T) {
-	verdicts := map[string]Verdict{}
+	verdicts := map[string]Delivery{}
 	g := newRig(t, func(c *Config) {
-		c.Inspect = func(from Side, line []byte, m rpc.Message) Verdict {
+		c.Inspect = func(from Side, line []byte, m rpc.Message) Delivery {
 			if m.Method == "pass" || m.Kind == rpc.Response && string(m.Result) == `"pass"` {
-				return Verdict{Forward: line}
+				return Delivery{Forward: line}
 			}
 			return verdicts[string(line)]
 		}
 	})
-	rule := func(line string, v Verdict) string { verdicts[line] = v; return line + "\n" }
+	rule := func(line string, v Delivery) string { verdicts[line] = v; return line + "\n" }
 	pass := `{"jsonrpc":"2.0","id":1,"method":"pass"}` + "\n"
 
 	// The client's request: replied to, or refused by the zero verdict.
-	g.send(g.clientIn, rule(`{"jsonrpc":"2.0","id":1,"method":"replied"}`, Verdict{Reply: []byte(`{"reply":1}`), ToClient: [][]byte{[]byte(`{"more":1}`)}}))
+	g.send(g.clientIn, rule(`{"jsonrpc":"2.0","id":1,"method":"replied"}`, Delivery{Reply: []byte(`{"reply":1}`), ToClient: [][]byte{[]byte(`{"more":1}`)}}))
 	g.want(g.clientOut, `{"more":1}`+"\n") // messages about a request come before its answer
 	g.want(g.clientOut, `{"reply":1}`+"\n")
-	g.send(g.clientIn, rule(`{"jsonrpc":"2.0","id":2,"method":"zero"}`, Verdict{}))
+	g.send(g.clientIn, rule(`{"jsonrpc":"2.0","id":2,"method":"zero"}`, Delivery{}))
 	g.want(g.clientOut, `{"jsonrpc":"2.0","id":2,"error":{"code":-32600,"message":"refused by the sandbox"}}`+"\n")
 	// The server's answer: rewritten, with its original line end; refused; replaced.
 	g.send(g.clientIn, pass)
 	g.want(g.serverIn, pass)
-	g.send(g.serverOut, strings.TrimSuffix(rule(`{"jsonrpc":"2.0","id":1,"result":"rewrite"}`, Verdict{Forward: []byte(`{"rewritten":1}`)}), "\n")+"\r\n")
+	g.send(g.serverOut, strings.TrimSuffix(rule(`{"jsonrpc":"2.0","id":1,"result":"rewrite"}`, Delivery{Forward: []byte(`{"rewritten":1}`)}), "\n")+"\r\n")
 	g.want(g.clientOut, `{"rewritten":1}`+"\r\n")
 	g.send(g.clientIn, pass)
 	g.want(g.serverIn, pass)
-	g.send(g.serverOut, rule(`{"jsonrpc":"2.0","id":1,"result":"zero"}`, Verdict{}))
+	g.send(g.serverOut, rule(`{"jsonrpc":"2.0","id":1,"result":"zero"}`, Delivery{}))
 	g.want(g.clientOut, `{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"the server's answer was not passed on: refused by the sandbox"}}`+"\n")
 	g.send(g.clientIn, pass)
 	g.want(g.serverIn, pass)
 	instead := `{"jsonrpc":"2.0","id":1,"result":"instead"}`
-	g.send(g.serverOut, rule(`{"jsonrpc":"2.0","id":1,"result":"replace"}`, Verdict{ToClient: [][]byte{[]byte(instead)}, Events: []audit.Event{{Kind: audit.KindTool}}}))
+	g.send(g.serverOut, rule(`{"jsonrpc":"2.0","id":1,"result":"replace"}`, Delivery{ToClient: [][]byte{[]byte(instead)}, Events: []audit.Event{{Kind: audit.KindTool}}}))
 	g.want(g.clientOut, instead+"\n")
 	// The server's request, and the client's answer to it.
-	g.send(g.serverOut, rule(`{"jsonrpc":"2.0","id":3,"method":"zero"}`, Verdict{}))
+	g.send(g.serverOut, rule(`{"jsonrpc":"2.0","id":3,"method":"zero"}`, Delivery{}))
 	g.want(g.serverIn, `{"jsonrpc":"2.0","id":3,"error":{"code":-32600,"message":"refused by the sandbox"}}`+"\n")
-	g.send(g.clientIn, rule(`{"jsonrpc":"2.0","id":4,"result":"zero"}`, Verdict{}))
+	g.send(g.clientIn, rule(`{"jsonrpc":"2.0","id":4,"result":"zero"}`, Delivery{}))
 	g.want(g.serverIn, `{"jsonrpc":"2.0","id":4,"error":{"code":-32603,"message":"the client's answer was not passed on: refused by the sandbox"}}`+"\n")
-	g.relay.Tell([]byte(`{"told":1}`))
+	g.relay.Notify([]byte(`{"told":1}`))
 	g.want(g.clientOut, `{"told":1}`+"\n")
 	g.finish()
 	if e := g.seen(); len(e) != 1 || e[0].Kind != audit.KindTool {

@@ -44,8 +44,8 @@ type requests = flight.Requests[*flight.Request]
 // keeping returns an Inspect that maintains the requests in flight and lets decide
 // decide; nil passes every line.
 func keeping(client, server *requests, decide Inspect) Inspect {
-	return func(from Side, line []byte, m rpc.Message) Verdict {
-		v := Verdict{Forward: line}
+	return func(from Side, line []byte, m rpc.Message) Delivery {
+		v := Delivery{Forward: line}
 		if decide != nil {
 			v = decide(from, line, m)
 		}

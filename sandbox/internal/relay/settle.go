@@ -156,9 +156,9 @@ func pollGone(fd int) bool {
 	return err == nil && n == 1 && fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
 }
 
-// tellUnread reports and records how much of the server's last output the client did
+// reportUnread reports and records how much of the server's last output the client did
 // not take. A client that is gone wants none of it.
-func (r *Relay) tellUnread() {
+func (r *Relay) reportUnread() {
 	if isClosed(r.clientGone) {
 		return
 	}
@@ -170,7 +170,7 @@ func (r *Relay) tellUnread() {
 		return
 	}
 	detail := fmt.Sprintf("%d bytes of what the server wrote last were not passed on whole: the client did not read them", n)
-	r.chat.tell(audit.Event{Kind: audit.KindLine, Verdict: audit.Refused, Subject: "not read", Detail: detail}, "mcpen: "+detail, r.emit)
+	r.chat.report(audit.Event{Kind: audit.KindLine, Verdict: audit.Refused, Subject: "not read", Detail: detail}, "mcpen: "+detail, r.emit)
 }
 
 // waiting is the number of bytes in a pipe or a socket, if known.

@@ -19,9 +19,9 @@ const (
 	queueSize = 64 << 10 // bytes of them, apart from the last one
 	chatBurst = 500      // lines at once
 	chatRate  = 100      // lines a second after that
-	heldLines = 64       // lines over these bounds whose text is kept: the last ones
-	heldSize  = 64 << 10 // bytes of them
-	chatAgain = 2 * heldLines
+	keptLines = 64       // lines over these bounds whose text is kept: the last ones
+	keptBytes = 64 << 10 // bytes of them
+	chatAgain = 2 * keptLines
 )
 
 // chatKinds are the kinds of events that a server can cause at will, and with which it
@@ -49,7 +49,7 @@ type chatter struct {
 // lane bounds one kind of lines, so that one kind cannot push out another.
 type lane struct {
 	limit *rate.Limiter
-	held  []words // the last lines over the limit, in order
+	kept  []words // the last lines over the limit, in order
 	size  int     // bytes of their texts
 	lost  int     // earlier lines that are only counted
 }
@@ -128,9 +128,9 @@ func (c *chatter) say(kind audit.Kind, f frame) {
 	c.take(words{audit.Event{Kind: kind, Verdict: verdictOf(kind), Subject: text}, text, c.emit, true})
 }
 
-// tell records an event with record and shows a text by mcpen, unless there were too
+// report records an event with record and shows a text by mcpen, unless there were too
 // many of its kind.
-func (c *chatter) tell(e audit.Event, text string, record func(audit.Event)) {
+func (c *chatter) report(e audit.Event, text string, record func(audit.Event)) {
 	c.take(words{e, text, record, false})
 }
 
@@ -145,11 +145,11 @@ func (c *chatter) take(w words) {
 	}
 	on := c.lanes[w.event.Kind]
 	if on.closed() && on.limit.Tokens() >= chatAgain {
-		on.limit.AllowN(time.Now(), len(on.held))
+		on.limit.AllowN(time.Now(), len(on.kept))
 		c.open(w.event.Kind)
 	}
 	if on.closed() || !on.limit.Allow() {
-		on.hold(w)
+		on.keep(w)
 		return
 	}
 	c.put(w)
@@ -178,20 +178,20 @@ func readable(f frame) string {
 }
 
 // closed reports whether lines are held back.
-func (l *lane) closed() bool { return l.lost > 0 || len(l.held) > 0 }
+func (l *lane) closed() bool { return l.lost > 0 || len(l.kept) > 0 }
 
-// hold keeps a line for the end, and drops the oldest if there are many.
-func (l *lane) hold(w words) {
+// keep keeps a line for the end, and drops the oldest if there are many.
+func (l *lane) keep(w words) {
 	if r := w.event.Request; r != nil { // parts of a line whose memory is reused
 		own := *r
 		own.ID, own.Args = slices.Clone(own.ID), slices.Clone(own.Args)
 		w.event.Request = &own
 	}
-	l.held = append(l.held, w)
+	l.kept = append(l.kept, w)
 	l.size += len(w.text)
-	for len(l.held) > heldLines || l.size > heldSize && len(l.held) > 1 {
-		l.size -= len(l.held[0].text)
-		l.held = slices.Delete(l.held, 0, 1)
+	for len(l.kept) > keptLines || l.size > keptBytes && len(l.kept) > 1 {
+		l.size -= len(l.kept[0].text)
+		l.kept = slices.Delete(l.kept, 0, 1)
 		l.lost++
 	}
 }
@@ -205,10 +205,10 @@ func (c *chatter) open(kind audit.Kind) {
 		c.emit(audit.Event{Kind: kind, Verdict: audit.Observed, Subject: text})
 		c.enqueue("mcpen: " + text)
 	}
-	for _, w := range on.held {
+	for _, w := range on.kept {
 		c.put(w)
 	}
-	on.held, on.size, on.lost = nil, 0, 0
+	on.kept, on.size, on.lost = nil, 0, 0
 }
 
 // put records and shows a line. The caller must hold c.mu.

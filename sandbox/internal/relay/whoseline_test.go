@@ -122,12 +122,12 @@ func TestOnlyTheServersLinesAreItsMotion(t *testing.T) {
 		t.Error("the client moves for the server")
 	}
 	first := true
-	r.Inspect = func(from Side, line []byte, _ rpc.Message) Verdict {
+	r.Inspect = func(from Side, line []byte, _ rpc.Message) Delivery {
 		if first && (!r.motion.busy.Load() || r.motion.behind.Load() != int64(len(text))) {
 			t.Errorf("a line of the server's is on its way, and %d bytes behind it: busy %v", r.motion.behind.Load(), r.motion.busy.Load())
 		}
 		first = false
-		return Verdict{Forward: line}
+		return Delivery{Forward: line}
 	}
 	r.carry(Server, newLines(strings.NewReader(text+text), 100))
 	if len(r.motion.moved) != 1 || r.motion.busy.Load() {

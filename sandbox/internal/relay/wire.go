@@ -92,10 +92,10 @@ func (r *Relay) line(from Side, f frame) {
 
 // follow carries a verdict out. own is the id of the client's request that the line
 // answers, or nil.
-func (r *Relay) follow(from Side, f frame, m rpc.Message, own []byte, v Verdict) {
+func (r *Relay) follow(from Side, f frame, m rpc.Message, own []byte, v Delivery) {
 	if v.Forward != nil {
 		if own != nil && rpc.IDKey(own) != rpc.IDKey(m.ID) {
-			r.otherID.Do(func() { r.tellOtherID(own, m.ID) })
+			r.otherID.Do(func() { r.reportOtherID(own, m.ID) })
 		}
 		if err := r.forward(from, f, v.Forward); err != nil && m.Kind == rpc.Request {
 			r.fail(from, m, "cannot be reached any more")
@@ -140,11 +140,11 @@ func (r *Relay) pass(from Side, parts ...[]byte) error {
 	return err
 }
 
-// tellOtherID reports once that a server answers with ids of another type: a client
+// reportOtherID reports once that a server answers with ids of another type: a client
 // that treats them as different waits in vain.
-func (r *Relay) tellOtherID(asked, answered []byte) {
+func (r *Relay) reportOtherID(asked, answered []byte) {
 	detail := fmt.Sprintf("the server answers the request %s as %s, which some clients do not take for the same", asked, answered)
-	r.chat.tell(audit.Event{Kind: audit.KindLine, Verdict: audit.Observed, Subject: "an id of another type", Detail: detail}, "mcpen: "+audit.Visible(detail), r.emit)
+	r.chat.report(audit.Event{Kind: audit.KindLine, Verdict: audit.Observed, Subject: "an id of another type", Detail: detail}, "mcpen: "+audit.Visible(detail), r.emit)
 }
 
 // fail answers a request that could not be written to the other side.
@@ -261,7 +261,7 @@ func (r *Relay) refused(from Side, m rpc.Message, subject, detail string) {
 			e.Request = &audit.Request{ID: m.ID, Method: m.Method}
 		}
 	}
-	r.chat.tell(e, "mcpen: "+detail, record)
+	r.chat.report(e, "mcpen: "+detail, record)
 }
 
 // reason returns the reason of a refusal, or "" for any other error.

@@ -9,14 +9,14 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// judge says what the answers of a plan's attacks mean.
-type judge struct {
+// assessor says what the answers of a plan's attacks mean.
+type assessor struct {
 	plan plan.Plan
 	here []string // this machine's addresses
 }
 
-// group judges the attacks of one group.
-func (j judge) group(g probe.Group, outside map[string]twin, inside map[string]probe.Result) Group {
+// group assesses the attacks of one group.
+func (j assessor) group(g probe.Group, outside map[string]twin, inside map[string]probe.Result) Group {
 	out := Group{Name: g.Name, About: g.About}
 	for _, p := range g.Probes {
 		r, ran := inside[p.ID]
@@ -44,8 +44,8 @@ func stateOf(attacks []Attacked) State {
 	return state
 }
 
-// attack judges one. What works inside is not held, whatever it does outside.
-func (j judge) attack(p probe.Probe, out twin, in probe.Result) Attacked {
+// attack assesses one. What works inside is not held, whatever it does outside.
+func (j assessor) attack(p probe.Probe, out twin, in probe.Result) Attacked {
 	a := Attacked{ID: p.ID, How: p.How, Loss: p.Loss, Outside: answer(out.Result), Inside: answer(in), State: Unproved}
 	if out.why != "" {
 		a.Outside = ""
@@ -71,7 +71,7 @@ func (j judge) attack(p probe.Probe, out twin, in probe.Result) Attacked {
 
 // want is what answers an attack under this plan. Where some host is allowed, every
 // address leads to mcpen, which ends what no rule names.
-func (j judge) want(p probe.Probe) string {
+func (j assessor) want(p probe.Probe) string {
 	if p.ID == "tcp-metadata" && len(j.plan.Network.Hosts) > 0 {
 		return p.Want + "|ECONNRESET"
 	}
@@ -80,12 +80,12 @@ func (j judge) want(p probe.Probe) string {
 
 // ownAddress reports whether an address that was found is the sandbox's own: one
 // that has a network has an interface.
-func (j judge) ownAddress(id string, in probe.Result) bool {
+func (j assessor) ownAddress(id string, in probe.Result) bool {
 	return (id == "interfaces" || id == "node-interfaces") && len(j.plan.Network.Hosts) > 0 && in.Detail != "" && !slices.Contains(j.here, in.Detail)
 }
 
 // gone says of an attack that worked which layer that should hold it is off.
-func (j judge) gone(p probe.Probe) Why {
+func (j assessor) gone(p probe.Probe) Why {
 	for _, l := range []struct {
 		on   probe.Layers
 		name policy.Layer

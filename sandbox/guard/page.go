@@ -16,11 +16,11 @@ import (
 // atOnce is how many bytes of definitions are worth another goroutine.
 const atOnce = 32 << 10
 
-// judgeAll judges the definitions of a page, on as many processors as there are:
+// assessPage judges the definitions of a page, on as many processors as there are:
 // the first list is what a client waits for longest. Where findings hold nothing
 // back they are left to later.
-func (g *Guard) judgeAll(kind definition.Kind, all [][]byte) []judged {
-	out, entries := make([]judged, len(all)), make([]entry, len(all))
+func (g *Guard) assessPage(kind definition.Kind, all [][]byte) []assessed {
+	out, entries := make([]assessed, len(all)), make([]entry, len(all))
 	size := 0
 	for _, raw := range all {
 		size += len(raw)
@@ -39,10 +39,10 @@ func (g *Guard) judgeAll(kind definition.Kind, all [][]byte) []judged {
 		if scan != nil {
 			findings = scan.Reader()
 		}
-		judge := g.newJudge(kind, findings)
-		defer judge.release()
+		assessor := g.newAssessor(kind, findings)
+		defer assessor.release()
 		for i := next.Add(1) - 1; i < int64(len(all)); i = next.Add(1) - 1 {
-			out[i] = judge.definition(all[i], &entries[i])
+			out[i] = assessor.definition(all[i], &entries[i])
 		}
 	}
 	var workers sync.WaitGroup
@@ -57,9 +57,9 @@ func (g *Guard) judgeAll(kind definition.Kind, all [][]byte) []judged {
 // look looks for findings in the definitions of a page that nobody approved: later,
 // or at once where the page is too long to be kept until then. kept is the answer,
 // for as long as it is wanted.
-func (g *Guard) look(v *Verdict, r *request, kind definition.Kind, p *page, result []byte, kept func() []byte) {
+func (g *Guard) look(v *Ruling, r *request, kind definition.Kind, p *page, result []byte, kept func() []byte) {
 	if g.cfg.Tools.Findings == policy.FindingHold {
-		return // judgeAll did
+		return // assessPage did
 	}
 	if len(result) > maxKept {
 		kept = func() []byte { return result }
@@ -73,7 +73,7 @@ func (g *Guard) look(v *Verdict, r *request, kind definition.Kind, p *page, resu
 	for i, d := range todo {
 		raws[i] = d.raw
 	}
-	tell := func(v *Verdict, found [][]finding.Finding) {
+	tell := func(v *Ruling, found [][]finding.Finding) {
 		for i, d := range todo {
 			if len(found[i]) > 0 && g.once("finding", string(kind), d.name, d.hash) {
 				g.findingEvents(v, r, kind, d.name, found[i])
@@ -84,11 +84,11 @@ func (g *Guard) look(v *Verdict, r *request, kind definition.Kind, p *page, resu
 		tell(v, scan.All(raws))
 		return
 	}
-	v.Later = func() Verdict {
+	v.Later = func() Ruling {
 		found := scan.All(raws)
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		var later Verdict
+		var later Ruling
 		tell(&later, found)
 		return g.bounded(later, false)
 	}

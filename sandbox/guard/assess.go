@@ -122,17 +122,17 @@ func (g *Guard) waits(e *entry) bool {
 	return e.refusal == nil && e.broken == "" && !e.twice && e.standing != rejected && !(g.holds() && e.unkept) && g.hides(e) != ""
 }
 
-// judged is what is made of one definition, before anything is kept of it.
-type judged struct {
+// assessed is what is made of one definition, before anything is kept of it.
+type assessed struct {
 	name   string // "" where it has none
 	entry  *entry
 	form   []byte  // canonical, where nobody knows it yet
 	tested *tested // its schema, where calls are validated
 }
 
-// judge looks at definitions of one kind, one after another. It changes nothing of
-// the guard's, so that several judges can look at the definitions of a page at once.
-type judge struct {
+// assessor looks at definitions of one kind, one after another. It changes nothing of
+// the guard's, so that several assessors can look at the definitions of a page at once.
+type assessor struct {
 	g        *Guard
 	kind     definition.Kind
 	known    []string // members that clients read, the name first
@@ -142,17 +142,17 @@ type judge struct {
 	varying  *definition.Varying
 }
 
-// newJudge returns a judge, to be released.
-func (g *Guard) newJudge(kind definition.Kind, findings func(raw []byte) []finding.Finding) *judge {
+// newAssessor returns one, to be released.
+func (g *Guard) newAssessor(kind definition.Kind, findings func(raw []byte) []finding.Finding) *assessor {
 	known := append([]string{definition.NameKeys[kind]}, definitionKeys[:]...)
-	return &judge{g: g, kind: kind, known: known, values: make([][]byte, len(known)), canon: definition.NewCanon(), findings: findings, varying: definition.NewVarying(g.cfg.Given, g.cfg.Now())}
+	return &assessor{g: g, kind: kind, known: known, values: make([][]byte, len(known)), canon: definition.NewCanon(), findings: findings, varying: definition.NewVarying(g.cfg.Given, g.cfg.Now())}
 }
 
-func (u *judge) release() { u.canon.Release() }
+func (u *assessor) release() { u.canon.Release() }
 
 // definition judges one. What is made of it stands in e, which is empty before.
-func (u *judge) definition(raw []byte, e *entry) judged {
-	j := judged{entry: e}
+func (u *assessor) definition(raw []byte, e *entry) assessed {
+	j := assessed{entry: e}
 	if !rpc.IsObject(raw) {
 		e.broken = "it is not an object"
 		return j
@@ -195,7 +195,7 @@ func (u *judge) definition(raw []byte, e *entry) judged {
 // gone with the next one, and finds the values of its known members. An error that
 // is a refusal of the view's says why it is no definition; with another one, of the
 // form alone, the values are all there.
-func (u *judge) form(raw []byte) ([]byte, error) {
+func (u *assessor) form(raw []byte) ([]byte, error) {
 	if !u.g.compares() {
 		return nil, rpc.Fields(raw, u.known, u.values)
 	}
@@ -219,7 +219,7 @@ func (g *Guard) compares() bool {
 
 // define fills in the hash, the standing and, where somebody looks for them, the
 // findings of a definition, whose form it copies where it keeps it.
-func (j *judged) define(u *judge, raw, form []byte) {
+func (j *assessed) define(u *assessor, raw, form []byte) {
 	g, e := u.g, j.entry
 	if !g.compares() {
 		sum := sha256.Sum256(raw)
@@ -264,7 +264,7 @@ func kept(findings []finding.Finding) []finding.Finding {
 }
 
 // keep keeps what Pins and the calls to come need of a definition.
-func (g *Guard) keep(kind definition.Kind, j judged) {
+func (g *Guard) keep(kind definition.Kind, j assessed) {
 	if j.form != nil {
 		g.remember(definition.Key{Kind: kind, Name: j.name}, j)
 	}
@@ -279,7 +279,7 @@ func (g *Guard) keep(kind definition.Kind, j judged) {
 
 // remember keeps a definition for Pins. What waited before under its name is
 // forgotten.
-func (g *Guard) remember(n definition.Key, j judged) {
+func (g *Guard) remember(n definition.Key, j assessed) {
 	e := j.entry
 	if e.standing == first && g.knows(n) && g.state(n, e.hash) != definition.Seen {
 		e.standing, e.was = changed, definition.Seen // the same page has another one
