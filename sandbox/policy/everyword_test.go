@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// resolved is what the text of a profile means, or its mistakes.
+// resolved parses and resolves the text of a profile and returns the policy or the
+// mistakes.
 func resolved(text string, in Input) (Policy, error) {
 	p, err := Parse("p.toml", []byte("version = 1\n"+text), nil)
 	if err != nil {
@@ -19,8 +20,8 @@ func resolved(text string, in Input) (Policy, error) {
 	return Resolve(p, in)
 }
 
-// A rule of arguments with a word that is misspelt is no rule. Wherever a schema may
-// stand, down to the last of them, it is looked through; what is no schema is not.
+// A misspelt word invalidates a rule of arguments. The check goes through every place
+// that may hold a schema, however deep, and through no place that holds something else.
 func TestEveryWordOfARuleIsKnown(t *testing.T) {
 	const one, list, named = `{%s}`, `[{}, {%s}]`, `{a = {}, b = {%s}}`
 	words := map[string]string{
@@ -54,8 +55,8 @@ func TestEveryWordOfARuleIsKnown(t *testing.T) {
 	}
 }
 
-// A rule that says nothing of arguments has none to check, and one with a mistake tells
-// that one alone.
+// A rule that says nothing about arguments has no schema, and one with a mistake
+// reports only that mistake.
 func TestARuleOfTimesAloneHasNoSchema(t *testing.T) {
 	pol, err := resolved("[tools.rule.t]\nper-minute = 1\n", Input{})
 	if err != nil || len(pol.Tools.Rules) != 1 || pol.Tools.Rules[0].Schema != nil {
@@ -76,8 +77,8 @@ func TestARuleOfTimesAloneHasNoSchema(t *testing.T) {
 	}
 }
 
-// What only begins like a socket of the host's, or lies beside one, is a service like any
-// other: a profile that names it is not refused for nothing.
+// A path that only starts like one of the host's sockets, or is a neighbour of one, is
+// a service like any other. A profile that names it is not refused.
 func TestWhatLiesBesideSocketsOfTheHost(t *testing.T) {
 	for _, p := range strings.Fields(`
 		/run/user/1000/.docker/x /run/user/1000/podman/x /run/user/1000/buildkit/x /run/user/1000/crio/x /run/user/1000/.colima/x /run/user/1000/.lima/x
@@ -99,7 +100,7 @@ func TestWhatLiesBesideSocketsOfTheHost(t *testing.T) {
 	}
 }
 
-// Why a place is not given is said for each of them.
+// Refuse explains the refusal of every place.
 func TestEveryBanSaysWhy(t *testing.T) {
 	for place, why := range map[string]string{
 		"/": "whole machine", "/etc": "configuration", "/usr": "programs", "/bin": "programs", "/sbin": "programs", "/lib": "programs", "/lib64": "programs", "/boot": "kernel", "/proc": "/proc of its own", "/sys": "settings", "/dev": "devices",
@@ -111,17 +112,17 @@ func TestEveryBanSaysWhy(t *testing.T) {
 	}
 }
 
-// A command line is taken for the profile's only where every word agrees.
+// Bind takes a command line for the profile's only if every word agrees.
 func TestBindStopsAtAWordThatIsNotTheProfiles(t *testing.T) {
 	p := parse1(t, "version = 1\n[params.dirs]\ntype = \"directory\"\nmany = true\n[params.one]\ntype = \"string\"\n[server]\npackage = \"npm:p\"\nargs = [\"serve\", \"--db=${one}.db\", \"${dirs}\"]\n")
 	for line, want := range map[string]string{
 		"serve --db=a.db /x /y -v more": "map[dirs:[/x /y] one:[a]] [-v more]",
 		"server --db=a.db /x":           "",
 		"--db=a.db /x":                  "",
-		"serve --db=a.sql /x":           "", // another end
+		"serve --db=a.sql /x":           "", // another suffix
 		"serve --db=a.db -x":            "",
-		"serve --db=a.db --db=b.db /x":  "", // it holds one value
-		"serve --db=.db /x":             "", // of nothing
+		"serve --db=a.db --db=b.db /x":  "", // a parameter has one value
+		"serve --db=.db /x":             "", // the value is empty
 		"serve":                         "",
 	} {
 		params, rest, ok := p.Bind(strings.Fields(line))
@@ -139,7 +140,7 @@ func TestBindStopsAtAWordThatIsNotTheProfiles(t *testing.T) {
 	}
 }
 
-// A word that only looks like a parameter's name stays a word.
+// A word that only looks like a reference to a parameter stays a word.
 func TestOnlyReferencesAreFilledIn(t *testing.T) {
 	in := machine
 	in.Params = map[string][]string{"many": {"a", "b"}}
@@ -152,7 +153,7 @@ func TestOnlyReferencesAreFilledIn(t *testing.T) {
 	if err != nil || slices.ContainsFunc(pol.Given, func(g Given) bool { return g.Name == "many" }) || !slices.ContainsFunc(pol.Given, func(g Given) bool { return g.Name == "other" }) {
 		t.Errorf("a parameter without values was given: %+v, %v", pol.Given, err)
 	}
-	// One mistake is told once.
+	// One mistake is reported once.
 	_, err = resolved("[server]\npackage = \"npm:p\"\nargs = [\"${nope}\\u0000\"]\n", machine)
 	if err == nil || strings.Count(err.Error(), "p.toml:") != 1 {
 		t.Errorf("%v", err)
@@ -163,8 +164,8 @@ func TestOnlyReferencesAreFilledIn(t *testing.T) {
 	}
 }
 
-// What a baseline says of the workspace means nothing where there is none, and is no
-// mistake of the person's.
+// A baseline's mention of the workspace has no effect if there is none. It is no
+// mistake of the person.
 func TestABaselineWithoutAWorkspace(t *testing.T) {
 	base, err := ParseBaseline("b.toml", []byte("version = 1\n[filesystem]\nread = [\"${workspace}\", \"${state}\", \"/srv/a\"]\n"), nil)
 	if err != nil {
@@ -175,7 +176,7 @@ func TestABaselineWithoutAWorkspace(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	// A profile that is no baseline bounds nobody, whoever hands it in.
+	// Resolve refuses a profile that is no baseline among the baselines.
 	for _, text := range []string{"[server]\ncommand = [\"x\"]\n", "[server]\npackage = \"npm:p\"\n", "[server]\npackage = \"npm:p\"\nargs = [\"x\"]\n", "[env.set]\nA = \"b\"\n", "[params.x]\ntype = \"string\"\ndefault = \"a\"\n"} {
 		if _, err := resolved("", Input{Baselines: []*Profile{parse1(t, "version = 1\n"+text)}}); err == nil || !strings.Contains(err.Error(), "a baseline ") {
 			t.Errorf("%q: %v", text, err)
@@ -183,7 +184,7 @@ func TestABaselineWithoutAWorkspace(t *testing.T) {
 	}
 }
 
-// A path that is there twice is optional only where both say so.
+// A path that a list names twice is optional only if both entries are.
 func TestAPathThatIsThereTwice(t *testing.T) {
 	in := machine
 	for words, want := range map[string]string{
@@ -204,8 +205,8 @@ func TestAPathThatIsThereTwice(t *testing.T) {
 	}
 }
 
-// A host that a parameter names twice is one rule, and a list that it makes long ends
-// where a written one does.
+// A host that the profile and a parameter both name gives one rule. A list that a
+// parameter lengthens has the same limit as one written out.
 func TestHostsOfAParameter(t *testing.T) {
 	const text = "[params.many]\ntype = \"string\"\nmany = true\n[network]\nallow = [\"first.example:443\", \"${many}\", \"last.example:443\"]\n"
 	in := machine
@@ -231,7 +232,7 @@ func TestHostsOfAParameter(t *testing.T) {
 	}
 }
 
-// A way out that is none stops the profile, and is not taken for none at all.
+// An invalid proxy is a mistake; it does not mean "no proxy".
 func TestAProxyThatIsNone(t *testing.T) {
 	for _, text := range []string{`"ftp://proxy.example:21"`, `"http://"`, `"http://proxy.example:0"`, `7`, `""`} {
 		if _, err := resolved("[network]\nproxy = "+text+"\n", machine); err == nil {
@@ -254,7 +255,7 @@ func TestAProxyThatIsNone(t *testing.T) {
 	}
 }
 
-// A secret of the command line that has a bad name is told once, and names no variable.
+// A secret on the command line with a bad name is reported once.
 func TestASecretWithABadName(t *testing.T) {
 	in := machine
 	in.Secrets = map[string]string{"A-B": "env:X"}
@@ -273,7 +274,7 @@ func TestASecretWithABadName(t *testing.T) {
 	}
 }
 
-// What is said of a profile before it is trusted says where each of it stands.
+// Each statement about a profile before trust names its place in the file.
 func TestSaidHasItsPlaces(t *testing.T) {
 	p := parse1(t, "version = 1\n[server]\npackage = \"npm:p\"\ndir = \"/srv\"\n[sockets]\nconnect = [\"/srv/a.sock\"]\n[network]\nallow = [\"a.example:443\"]\n[require]\nwithout = [\"landlock\"]\n")
 	var keys []string
@@ -294,7 +295,7 @@ func TestSaidHasItsPlaces(t *testing.T) {
 	}
 }
 
-// Days end where a duration of Go's does: a century is more than anybody waits.
+// Days end where Go's time.Duration does: nobody waits for a century.
 func TestDaysEnd(t *testing.T) {
 	for text, good := range map[string]bool{"0d": true, "36500d": true, "36501d": false, "65535d": false, "65536d": false, "d": false, "-1d": false, "1.5d": false, "1dd": false} {
 		if _, err := parseDuration(text); (err == nil) != good {
@@ -303,7 +304,7 @@ func TestDaysEnd(t *testing.T) {
 	}
 }
 
-// Who makes a core of more out of a limit is told, and who takes some is not warned.
+// A higher limit on cores counts as wider, a lower one does not.
 func TestCompareOfCores(t *testing.T) {
 	for _, c := range []struct {
 		was, is string
@@ -320,7 +321,7 @@ func TestCompareOfCores(t *testing.T) {
 	}
 }
 
-// A layer stands in one list, and once.
+// A profile may name a layer once, in one of the two lists.
 func TestALayerIsRequiredOrNot(t *testing.T) {
 	for text, want := range map[string]string{
 		"layers = [\"limits\"]\nwithout = [\"landlock\"]\n":   "",
@@ -332,7 +333,7 @@ func TestALayerIsRequiredOrNot(t *testing.T) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
-	// What goes without a layer does not inherit that it needs it.
+	// A profile that goes without a layer does not inherit the requirement of it.
 	load := loadFrom(map[string][]byte{"base.toml": []byte("version = 1\n[require]\nlayers = [\"limits\", \"landlock\"]\nwithout = [\"seccomp\"]\n")})
 	p, err := Parse("p.toml", []byte("version = 1\nextends = [\"base.toml\"]\n[require]\nwithout = [\"landlock\"]\nlayers = [\"seccomp\"]\n"), load)
 	if err != nil {
@@ -344,7 +345,7 @@ func TestALayerIsRequiredOrNot(t *testing.T) {
 	}
 }
 
-// An IPv4 address in an IPv6 one is never taken for an address of the internet's.
+// An IPv4 address mapped into IPv6 never counts as public.
 func TestMappedAddressesAreNotPublic(t *testing.T) {
 	for _, a := range []string{"::ffff:8.8.8.8", "::ffff:10.0.0.1", "::ffff:127.0.0.1"} {
 		if got := ClassifyAddress(netip.MustParseAddr(a)); got == AddressPublic {
@@ -353,7 +354,8 @@ func TestMappedAddressesAreNotPublic(t *testing.T) {
 	}
 }
 
-// What a baseline says of times holds in a hurry too, and a network is within itself.
+// A baseline's bound on the grace also bounds the grace in a hurry. A network lies
+// within itself.
 func TestABaselineInAHurry(t *testing.T) {
 	base := func(text string) Input {
 		b, err := ParseBaseline("b.toml", []byte("version = 1\n"+text), nil)
@@ -372,7 +374,8 @@ func TestABaselineInAHurry(t *testing.T) {
 			t.Errorf("%s: %v", rule, err)
 		}
 	}
-	// A layer that a baseline wants is wanted, and one that the profile goes without is told.
+	// A layer that a baseline requires is required, and the profile may go without
+	// another one only if the baseline does not require it.
 	pol, err = resolved("[require]\nwithout = [\"landlock\"]\n", base("[require]\nlayers = [\"limits\"]\n"))
 	if got := fmt.Sprint(pol.Require.Layers); err != nil || !strings.Contains(got, "limits") || strings.Contains(got, "landlock") {
 		t.Errorf("%s, %v", got, err)
@@ -382,7 +385,7 @@ func TestABaselineInAHurry(t *testing.T) {
 	}
 }
 
-// Secrets come in the order of their names, whoever named them and however.
+// Secrets are sorted by name, whether the profile or the command line names them.
 func TestSecretsAreInOrder(t *testing.T) {
 	in := machine
 	in.Secrets = map[string]string{"M": "env:M"}
@@ -405,8 +408,8 @@ func TestSizesPrintWhole(t *testing.T) {
 	}
 }
 
-// A rule that has a mistake hides no other, and what has no limit says so only where there
-// may be none.
+// A value of the wrong kind is a mistake with its place and hides no other mistake.
+// Only a limit that may be absent takes "unlimited".
 func TestWhatIsNoValueIsToldWhereItStands(t *testing.T) {
 	for text, want := range map[string]string{
 		"[network]\nallow = [7, \"a.example:443\", \"a.example:443\"]\n": "p.toml:3:30",
