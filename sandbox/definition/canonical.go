@@ -45,8 +45,10 @@ type member struct {
 	escaped   bool   // the key is in keys, else in raw
 }
 
+// canons is the pool of NewCanon.
 var canons = sync.Pool{New: func() any { return new(Canon) }}
 
+// NewCanon returns a Canon from a pool. Release gives it back.
 func NewCanon() *Canon { return canons.Get().(*Canon) }
 
 // Release returns the memory to the pool and invalidates the last form.

@@ -85,6 +85,7 @@ func Define(kind Kind, raw []byte) (Definition, error) {
 	return newDefinition(kind, name, Hash(form), form), nil
 }
 
+// NoForm begins the errors of Parse about a value without a canonical form.
 const NoForm = "cannot bring it into the canonical form"
 
 // Parse returns the name and the canonical form of a value in a line that View
@@ -158,6 +159,7 @@ func indented(text string) int {
 	return size
 }
 
+// Hash returns the SHA-256 of b in lower-case hexadecimal.
 func Hash(b []byte) string {
 	sum := sha256.Sum256(b)
 	var text [2 * sha256.Size]byte
