@@ -77,6 +77,7 @@ func ScanText(text string, others ...Other) []Finding {
 	return NewScanner(others).alone("text", text)
 }
 
+// Worst returns the highest severity of findings, 0 if there are none.
 func Worst(findings []Finding) Severity {
 	w := Severity(0)
 	for _, f := range findings {
@@ -85,7 +86,8 @@ func Worst(findings []Finding) Severity {
 	return w
 }
 
-// Scanner scans texts with knowledge of the existing tools.
+// Scanner scans texts with knowledge of the existing tools. It is not safe for
+// concurrent use.
 type Scanner struct {
 	own    map[string]bool   // tools of this server
 	raw    []byte            // the definition being scanned
@@ -111,6 +113,7 @@ const (
 	maxCleanText = 1024
 )
 
+// NewScanner returns a Scanner that knows the tools of other servers.
 func NewScanner(others []Other) *Scanner {
 	s := &Scanner{own: map[string]bool{}, others: map[string]string{}, shapes: map[string]string{}, clean: map[string]bool{}}
 	for _, o := range others {

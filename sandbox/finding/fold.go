@@ -16,6 +16,8 @@ type folded struct {
 	spaced string  // the letters that were spaced apart, as written
 }
 
+// Fold normalizes a text for comparison. If the letters of a run are spaced apart, it
+// joins them first.
 func Fold(text string) folded {
 	var n folded
 	if from, to := spacedRun(text); to > from {

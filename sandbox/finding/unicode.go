@@ -84,6 +84,8 @@ func Plain(r rune) rune {
 	return r
 }
 
+// LookAlikes returns the characters that look like a Latin letter or a digit, each with
+// that letter or digit. It returns the same map each time; do not change it.
 var LookAlikes = sync.OnceValue(func() map[rune]rune {
 	return map[rune]rune{
 		// Cyrillic.
