@@ -8,10 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// A path, an argument and a variable are bytes on Linux, but JSON holds only text:
-// encoding/json replaces invalid UTF-8 by U+FFFD. Encode and Decode preserve the bytes
-// in JSON: an invalid byte becomes the character carrier+byte, in the last plane of
-// private use, and so does each byte of these characters themselves.
+// carrier is the first of the characters that stand for single bytes in JSON. A path,
+// an argument and a variable are bytes on Linux, but JSON holds only text:
+// encoding/json replaces invalid UTF-8 by U+FFFD. Encode and Decode preserve the bytes:
+// an invalid byte becomes the character carrier+byte, in the last plane of private use,
+// and so does each byte of these characters themselves.
 const carrier = 0x10ff00
 
 // mark is the common prefix of carrier+0x00 to carrier+0xff in UTF-8.
