@@ -190,7 +190,8 @@ func (f *FD) writeSome(p []byte) (int, error) {
 	return unix.Write(f.fd, p[:min(len(p), pipeBuf)])
 }
 
-const pipeBuf = 4096 // PIPE_BUF of linux/limits.h
+// pipeBuf is PIPE_BUF of linux/limits.h, in bytes.
+const pipeBuf = 4096
 
 // wait returns when the descriptor is ready, or will report why it never is.
 func (f *FD) wait(events int16) error {
