@@ -1,7 +1,7 @@
 package trial
 
 import (
-	_ "embed" // the page
+	_ "embed" // for report.gohtml
 	"fmt"
 	"html/template"
 	"io"
@@ -25,14 +25,14 @@ var reportTemplate = sync.OnceValue(func() *template.Template {
 	}).Parse(reportPage))
 })
 
-// Moment is what happened in one phase of a run.
+// Moment holds the events of one phase of a run.
 type Moment struct {
 	When  string
 	Lines []string
 }
 
-// WriteHTML writes the whole report as one page, which asks for nothing else: no
-// script, style, font or image from anywhere.
+// WriteHTML writes the whole report as one page, which loads nothing else: no script,
+// style, font or image from anywhere.
 func (r *Report) WriteHTML(w io.Writer) error {
 	return reportTemplate().Execute(w, struct {
 		*Report
@@ -42,14 +42,14 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	}{r, r.moments(), r.programs(), r.tilde})
 }
 
-// program is what was executed, so many times in one phase.
+// program is a program that ran, with the number of its runs in one phase.
 type program struct {
 	Process
 	Times int
 }
 
-// programs folds the processes. Of a program that was looked for in several folders the
-// one is there in which it was found.
+// programs folds the processes. If a program was searched for in several folders, it
+// lists only the one where it was found.
 func (r *Report) programs() (out []program) {
 	for i, p := range r.Processes {
 		found := slices.ContainsFunc(r.Processes[i+1:], func(q Process) bool { return q.PID == p.PID && slices.Equal(q.Args, p.Args) })
@@ -68,7 +68,7 @@ func (r *Report) programs() (out []program) {
 	return out
 }
 
-// moments is the report in the order in which it happened.
+// moments is the report in chronological order.
 func (r *Report) moments() []Moment {
 	var out []Moment
 	add := func(when, format string, args ...any) {

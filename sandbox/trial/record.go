@@ -15,7 +15,7 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Bounds of what is kept of one run. What goes beyond is counted.
+// Bounds on the record of one run. Events beyond them are counted.
 const (
 	maxHosts     = 512
 	maxRequests  = 500
@@ -26,25 +26,25 @@ const (
 	maxDialled   = 2048
 )
 
-// Host is one place on the network that the program turned to.
+// Host is one place on the network that the program contacted.
 type Host struct {
-	Name        string    `json:"name,omitempty"` // "": it knew the address
+	Name        string    `json:"name,omitempty"` // "": the program used the address
 	Address     string    `json:"address"`
 	Port        uint16    `json:"port"`
 	Proto       string    `json:"proto,omitempty"`
 	TLS         bool      `json:"tls,omitempty"`
-	Real        bool      `json:"real,omitempty"` // it was let through
+	Real        bool      `json:"real,omitempty"` // the connection went to the real host
 	Connections int       `json:"connections"`
 	Requests    int       `json:"requests"`
 	Sent        int64     `json:"sent"`
 	When        []string  `json:"when"`
 	First       time.Time `json:"first"`
-	Unseen      string    `json:"unseen,omitempty"` // why what was said is not known
-	Begins      string    `json:"begins,omitempty"` // the first bytes of what is not HTTP
+	Unseen      string    `json:"unseen,omitempty"` // why the content is unknown
+	Begins      string    `json:"begins,omitempty"` // the first bytes of a protocol other than HTTP
 	Use         string    `json:"use,omitempty"`    // "telemetry", "the tool was given its address", …
 }
 
-// Request is one request of HTTP that the program made.
+// Request is one HTTP request by the program.
 type Request struct {
 	Time   time.Time   `json:"time"`
 	When   string      `json:"when"`
@@ -93,7 +93,7 @@ type Leak struct {
 	Time  time.Time `json:"time"`
 }
 
-// record is what is seen of one run. Its methods may be called from any goroutine.
+// record holds the observations of one run. Any goroutine may call its methods.
 type record struct {
 	desk      *Desk
 	index     *Index
@@ -101,10 +101,10 @@ type record struct {
 
 	mu        sync.Mutex
 	phase     string
-	ways      map[string]*pieces // by where they lead
+	ways      map[string]*pieces // by their destination
 	rows      map[string]*labels // by the owner of names
 	hosts     map[string]*Host
-	names     map[string]string // asked for: when first
+	names     map[string]string // names looked up: the phase of the first time
 	requests  []Request
 	bodies    int
 	files     map[string]*File
@@ -117,12 +117,12 @@ type record struct {
 	pids      map[int]bool
 	keeper    int            // the first process, to which orphans go
 	server    int            // the program itself
-	orphans   map[int]string // processes that went on without their parent
+	orphans   map[int]string // processes that survived their parent
 	over      map[string]int
 	refusals  []string // of a replay
 }
 
-// Dial is a connection that led to nobody: the loopback, a datagram.
+// Dial is a connection without a host: to the loopback, or a datagram.
 type Dial struct {
 	To      string    `json:"to"`
 	Kind    string    `json:"kind"` // "loopback", "udp", "metadata"
@@ -136,7 +136,7 @@ func newRecord(d *Desk) *record {
 		listens: map[string]string{}, refused: map[string]int{}, pids: map[int]bool{}, over: map[string]int{}, orphans: map[int]string{}}
 }
 
-// The phases of a run. A call of a tool is "in tool NAME".
+// The phases of a run. During a tool's call the phase is "in tool NAME".
 const (
 	AtStart = "at start"
 	Listing = "while it listed its tools"
@@ -150,7 +150,7 @@ func (r *record) enter(phase string) {
 	r.phase = phase
 }
 
-// leak notes a canary.
+// leak records a canary.
 func (r *record) leak(h Hit, where string, out bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -166,7 +166,7 @@ func (r *record) leak(h Hit, where string, out bool) {
 	r.leaks = append(r.leaks, Leak{Kind: h.Canary.Kind, File: h.Canary.File, Given: h.Canary.Given, Where: where, Out: out, How: h.How, When: r.phase, Time: time.Now()})
 }
 
-// way is what is known of the pieces that went one way.
+// way returns the pieces that went one way.
 func (r *record) way(where string) *pieces {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -178,11 +178,11 @@ func (r *record) way(where string) *pieces {
 	return p
 }
 
-// maxRow bounds the labels of one owner's names that are kept.
+// maxRow bounds the stored labels of one owner's names, in bytes.
 const maxRow = 4 << 10
 
-// row is what the names of one owner are in a row: the labels that were not there before,
-// without those that count.
+// row returns the labels of one owner's names in a row: all distinct labels so far,
+// without short numbers, which only count.
 func (r *record) row(name string) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -206,13 +206,13 @@ func (r *record) row(name string) []byte {
 	return slices.Clone(had.text)
 }
 
-// labels are those of one owner's names.
+// labels are the labels of one owner's names.
 type labels struct {
 	seen map[string]bool
 	text []byte
 }
 
-// Asked notes a name that was looked up.
+// Asked records a name that was looked up.
 func (r *record) Asked(name string) {
 	where := "the name servers of " + owner(name)
 	for _, h := range r.index.searchName(name, r.way(where)) {
@@ -231,13 +231,13 @@ func (r *record) Asked(name string) {
 	}
 }
 
-// owner is the end of a name, whose name servers are asked for all of it.
+// owner is the end of a name. Its owner's name servers see the whole name.
 func owner(name string) string {
 	labels := strings.Split(name, ".")
 	return visible(strings.Join(labels[max(0, len(labels)-2):], "."))
 }
 
-// short is a name that fits into a line.
+// short shortens a name for a line.
 func short(name string) string {
 	if len(name) > 60 {
 		return name[:28] + "…" + name[len(name)-28:]
@@ -245,7 +245,7 @@ func short(name string) string {
 	return name
 }
 
-// host is the entry of a place. It is called with the lock held.
+// host returns the entry of a place. The caller must hold the lock.
 func (r *record) host(name string, to netip.AddrPort) *Host {
 	key := name + "|" + to.String()
 	h := r.hosts[key]
@@ -263,14 +263,14 @@ func (r *record) host(name string, to netip.AddrPort) *Host {
 	return h
 }
 
-// Connected notes a connection.
+// Connected records a connection.
 func (r *record) Connected(c intercept.Contact) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.host(c.Name, c.To).Connections++
 }
 
-// Ended notes what a connection was.
+// Ended records the properties of a finished connection.
 func (r *record) Ended(c intercept.Contact) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -291,7 +291,7 @@ func (r *record) Ended(c intercept.Contact) {
 	}
 }
 
-// Requested notes a request.
+// Requested records a request.
 func (r *record) Requested(c intercept.Contact, q intercept.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -322,7 +322,7 @@ func (r *record) Requested(c intercept.Contact, q intercept.Request) {
 	r.requests = append(r.requests, one)
 }
 
-// visibleLines is visible, but for the ends of lines: for texts of several.
+// visibleLines is visible for texts of several lines.
 func visibleLines(s string) string {
 	if len(s) > maxShown {
 		s = s[:maxShown] + "…"
@@ -341,7 +341,7 @@ func visible(s string) string {
 	return audit.Visible(s)
 }
 
-// place is a host for a person.
+// place formats a host for a person.
 func place(h Host) string {
 	name := h.Name
 	if name == "" {
@@ -353,12 +353,12 @@ func place(h Host) string {
 	return name + ":" + itoa(int(h.Port))
 }
 
-// Outgoing looks at what leaves.
+// Outgoing returns a writer that searches outgoing bytes.
 func (r *record) Outgoing(where string) io.WriteCloser {
 	return r.index.watch(r.way(where), func(h Hit) { r.leak(h, where, true) })
 }
 
-// saw notes one call of the program.
+// saw records one call of the program.
 func (r *record) saw(s sandbox.Sight) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -414,7 +414,7 @@ func (r *record) opened(s sandbox.Sight) {
 	f.Count++
 }
 
-// byClient is who starts the program itself.
+// byClient is Process.By of the server's first program.
 const byClient = "the client"
 
 func (r *record) executed(s sandbox.Sight) {
@@ -443,7 +443,7 @@ func (r *record) connecting(s sandbox.Sight) {
 	case s.Addr.Addr().IsLoopback() && s.TCP:
 		d.Kind = "loopback"
 	case s.TCP:
-		return // it comes to the internet
+		return // the trial's internet records it
 	case s.Addr.Addr().IsLoopback(), s.Addr.Port() == 0:
 		return
 	default:
@@ -454,8 +454,8 @@ func (r *record) connecting(s sandbox.Sight) {
 	}
 }
 
-// own reports whether a port of the loopback is one that the kernel gives to
-// programs, or that this one listens on: then it talks to itself.
+// own reports whether a port of the loopback is one that the kernel gives to programs,
+// or one on which this program listens: the program then connects to itself.
 func (r *record) own(port uint16) bool {
 	if port >= r.ephemeral.First && port <= r.ephemeral.Last {
 		return true
@@ -468,14 +468,14 @@ func (r *record) own(port uint16) bool {
 	return false
 }
 
-// event takes an event of the sandbox's.
+// event records an event of the sandbox.
 func (r *record) event(e audit.Event) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case e.Kind == audit.KindSyscall && len(r.refused) < 256:
 		r.refused[e.Subject]++
-	case e.Kind == audit.KindConnect && e.Verdict == audit.Allowed: // let through to the real one
+	case e.Kind == audit.KindConnect && e.Verdict == audit.Allowed: // let through to the real host
 		if to, err := netip.ParseAddrPort(e.Address); err == nil {
 			name := e.Subject[:max(strings.LastIndexByte(e.Subject, ':'), 0)]
 			h := r.host(name, to)
@@ -487,7 +487,7 @@ func (r *record) event(e audit.Event) error {
 	return nil
 }
 
-// again is called before each start: process ids are those of one.
+// again resets the process ids before each start: they belong to one start.
 func (r *record) again() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 // ReportVersion is the version of the report's JSON form.
 const ReportVersion = 1
 
-// Report is what a person, or another program, is told of a trial. What strangers
-// wrote is visible and bounded in it.
+// Report is the result of a trial for a person, or another program. Strangers' text in
+// it is visible and bounded.
 type Report struct {
 	Version int       `json:"version"`
 	Mcpen   string    `json:"mcpen"`
@@ -29,7 +29,7 @@ type Report struct {
 	} `json:"verdict"`
 	Conversation Conversation `json:"conversation"`
 	Hosts        []Host       `json:"hosts"`
-	Names        []string     `json:"names"` // that were only asked for
+	Names        []string     `json:"names"` // names that were looked up and not contacted
 	Requests     []Request    `json:"requests"`
 	Dialled      []Dial       `json:"dialled"`
 	Decoys       []Touched    `json:"decoys"`
@@ -41,11 +41,11 @@ type Report struct {
 	Signals      []string     `json:"signals"`
 	Refused      []string     `json:"refused"` // system calls
 	Start        struct {
-		Seconds float64 `json:"seconds"` // until it answered first
+		Seconds float64 `json:"seconds"` // until the first answer
 		Memory  int64   `json:"memory"`  // bytes
 		Stops   string  `json:"stops"`
 		Exit    string  `json:"exit"`
-		Words   string  `json:"words,omitempty"` // its last on stderr
+		Words   string  `json:"words,omitempty"` // the end of its stderr
 	} `json:"start"`
 	Desk struct {
 		User      string `json:"user"`
@@ -54,12 +54,12 @@ type Report struct {
 		Workspace string `json:"workspace"`
 	} `json:"desk"`
 	NotSeen []string       `json:"not_seen"`
-	Over    map[string]int `json:"over,omitempty"` // what was too much to keep, by kind
+	Over    map[string]int `json:"over,omitempty"` // number of events beyond the bounds, by kind
 	Profile string         `json:"profile,omitempty"`
-	Replay  string         `json:"replay,omitempty"` // how it went with that profile
+	Replay  string         `json:"replay,omitempty"` // the result of a replay with that profile
 }
 
-// Conversation is what the program said.
+// Conversation is the program's side of the conversation.
 type Conversation struct {
 	Opened    bool           `json:"opened"`
 	Revision  string         `json:"revision,omitempty"`
@@ -68,7 +68,7 @@ type Conversation struct {
 	Prompts   int            `json:"prompts"`
 	Resources int            `json:"resources"`
 	Findings  []Finding      `json:"findings"`
-	Asked     map[string]int `json:"asked,omitempty"` // what it asked of the client
+	Asked     map[string]int `json:"asked,omitempty"` // its requests to the client
 }
 
 // The uses of a host.
@@ -103,7 +103,7 @@ func NewReport(mcpen string, s Subject, run *Run, cfg Config) *Report {
 	return r
 }
 
-// notSeen says what no part of this trial could see.
+// notSeen lists the things that this trial could not see.
 func notSeen(cfg Config, run *Run) []string {
 	var out []string
 	if !cfg.Plan.Seccomp.Trace {
@@ -129,7 +129,7 @@ func notSeen(cfg Config, run *Run) []string {
 	return out
 }
 
-// telemetries are the ends of names of services that count users and errors.
+// telemetries are domains of services that count users and errors.
 var telemetries = []string{"posthog.com", "sentry.io", "segment.io", "segment.com", "amplitude.com", "mixpanel.com", "google-analytics.com", "googletagmanager.com", "datadoghq.com", "statsig.com",
 	"statsigapi.net", "rudderstack.com", "plausible.io", "applicationinsights.azure.com", "visualstudio.com", "heap.io", "heapanalytics.com", "bugsnag.com", "rollbar.com", "honeycomb.io",
 	"scarf.sh", "umami.is", "countly.com", "pendo.io", "fullstory.com", "newrelic.com", "nr-data.net", "telemetry.nextjs.org", "logrocket.io", "june.so", "highlight.io", "axiom.co", "openpanel.dev",
@@ -199,7 +199,7 @@ func (r *Report) owner(p string, d *Desk) string {
 	return OwnerSystem
 }
 
-// files folds what was opened, and finds the decoys in it.
+// files merges the opened files, and finds the decoys among them.
 func (r *Report) files(run *Run) {
 	d := run.desk
 	seen := map[string]bool{}
@@ -241,7 +241,7 @@ func (r *Report) touch(p, how, when, program string, l lure) {
 	r.Decoys = append(r.Decoys, t)
 }
 
-// WriteJSON writes the report as JSON, in a form that keeps its version.
+// WriteJSON writes the report as JSON, in a versioned form.
 func (r *Report) WriteJSON(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
