@@ -96,6 +96,35 @@ func TestWrapMovesSecretsIntoTheKeyring(t *testing.T) {
 	}
 }
 
+// Whoever wrapped first and thought of the tokens afterwards moves them then, and gets
+// all of it back as it was.
+func TestSecretsOfWrappedServersMove(t *testing.T) {
+	const text = `{"mcpServers": {"github": {"command": "npx", "args": ["-y", "@modelcontextprotocol/server-github"], "env": {"GITHUB_PERSONAL_ACCESS_TOKEN": "ghp_abc", "LOG_LEVEL": "debug"}}}}`
+	keyring.MockInit()
+	file, run := keyringHome(t, text)
+	if code, said := run("wrap", "--yes", "--no-install"); code != 0 {
+		t.Fatal(said)
+	}
+	wrapped := contents(t, file)
+	if code, said := run("wrap"); code != 0 || !strings.Contains(said, "nothing to wrap") || contents(t, file) != wrapped {
+		t.Errorf("once more, %d: %s", code, said)
+	}
+	code, said := run("wrap", "--yes", "--no-install", "--secrets", "keyring")
+	now := contents(t, file)
+	if code != 0 || !strings.Contains(said, "moved the secrets of github") || strings.Contains(now, "ghp_abc") || !strings.Contains(now, `"LOG_LEVEL": "debug"`) {
+		t.Fatalf("%d: %s\n%s", code, said, now)
+	}
+	if a, b, ok := strings.Cut(now, `"keyring:`); !ok || a+`"ghp_abc"`+b[strings.Index(b, `"`)+1:] != wrapped {
+		t.Errorf("more than the token changed:\n%s\n%s", wrapped, now)
+	}
+	if code, said := run("wrap", "--yes", "--no-install", "--secrets", "keyring"); code != 0 || contents(t, file) != now {
+		t.Errorf("once more, %d: %s", code, said)
+	}
+	if code, said := run("unwrap", "--yes"); code != 0 || contents(t, file) != text {
+		t.Errorf("came back, %d: %s\n%s", code, said, contents(t, file))
+	}
+}
+
 // Without a keyring nothing is wrapped and nothing is lost.
 func TestWrapWithoutAKeyring(t *testing.T) {
 	const text = `{"mcpServers": {"github": {"command": "npx", "args": ["-y", "@modelcontextprotocol/server-github"], "env": {"GITHUB_PERSONAL_ACCESS_TOKEN": "ghp_abc"}}}}`

@@ -35,6 +35,7 @@ type proposal struct {
 	hint    string
 	choice  server.Choice // what is installed ahead
 	policy  policy.Policy
+	inside  bool // it is wrapped already, and its secrets can move
 }
 
 // wrapped reports whether wrap does it without having been told by name.
@@ -61,6 +62,7 @@ func (a *app) propose(at server.Dirs, p clients.Place, e clients.Entry, params m
 	if e.State != clients.Open && !(named && (e.State == clients.Disabled || e.State == clients.Asks)) {
 		if e.State == clients.Wrapped {
 			out.can = "it is in a pen already"
+			a.lookInside(at, &out)
 		}
 		return out
 	}
@@ -75,6 +77,27 @@ func (a *app) propose(at server.Dirs, p clients.Place, e clients.Entry, params m
 		out.notes = append(out.notes, fmt.Sprintf("the variables of %s do not reach it: name them with --pass or --secret", e.EnvFile))
 	}
 	return out
+}
+
+// lookInside finds the secrets of an entry that is wrapped already: those of the profile
+// of what stands behind its "--", and those that its options name.
+func (a *app) lookInside(at server.Dirs, p *proposal) {
+	if p.entry.Starter() == "" || len(p.entry.Env) == 0 {
+		return
+	}
+	params := map[string][]string{}
+	options := p.entry.Options()
+	for i, word := range options {
+		if name, value, ok := strings.Cut(word, "="); ok && i > 0 && options[i-1] == "--set" {
+			params[name] = append(params[name], value)
+		}
+	}
+	in := proposal{place: p.place, entry: p.entry}
+	in.entry.Command, in.entry.State = p.entry.Inner(), clients.Open
+	in.choice.Words = server.Words{Command: clients.Expand(in.entry.Command, at.Home, a.Lookup), Params: params, Look: true}
+	a.decide(at, &in)
+	p.policy, p.words = in.policy, options
+	p.inside = len(p.secrets(p.entry)) > 0
 }
 
 // decide finds the profile of a command, and what comes of it.

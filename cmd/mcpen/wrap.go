@@ -218,7 +218,7 @@ func (a *app) wrap(c *cli.Context) error {
 		return w.nothing()
 	}
 	if !c.Bool("yes") {
-		switch agreed, err := a.agreedTo(fmt.Sprintf("put %s into %s?", plural(w.count(), "server", "servers"), plural1(w.count(), "its pen", "their pens")), "mcpen wrap --yes"); {
+		switch agreed, err := a.agreedTo(w.question(), "mcpen wrap --yes"); {
 		case err != nil:
 			return err
 		case !agreed:
@@ -226,6 +226,24 @@ func (a *app) wrap(c *cli.Context) error {
 		}
 	}
 	return w.do(c.Context)
+}
+
+// question is what a person is asked.
+func (w *wrapping) question() string {
+	moving := 0
+	for _, p := range w.all {
+		if p.inside && w.chosen(p) {
+			moving++
+		}
+	}
+	var parts []string
+	if n := w.count() - moving; n > 0 {
+		parts = append(parts, fmt.Sprintf("put %s into %s", plural(n, "server", "servers"), plural1(n, "its pen", "their pens")))
+	}
+	if moving > 0 {
+		parts = append(parts, "move the secrets of "+plural(moving, "wrapped server", "wrapped servers")+" into the keyring")
+	}
+	return strings.Join(parts, ", and ") + "?"
 }
 
 func plural1(n int, one, many string) string {
@@ -292,6 +310,9 @@ type wrapping struct {
 // chosen reports whether a proposal is to be carried out. What would not start is left,
 // unless it was named.
 func (w *wrapping) chosen(p proposal) bool {
+	if p.inside {
+		return w.keyring && p.place.Refused() == nil
+	}
 	named := len(w.target.servers) > 0 && p.kind != "" && p.kind != byTrial
 	return p.place.Refused() == nil && (p.wrapped(w.every) || named && len(w.set) == 0 && p.policy.Name != "" && !strings.Contains(p.needs, "the profile sets"))
 }
@@ -465,7 +486,7 @@ func (w *wrapping) do(ctx context.Context) error {
 func (w *wrapping) prepare(ctx context.Context) error {
 	for i := range w.all {
 		p := &w.all[i]
-		if !w.chosen(*p) {
+		if !w.chosen(*p) || p.inside {
 			continue
 		}
 		ch := p.choice
@@ -505,8 +526,14 @@ func (w *wrapping) apply(p clients.Place) {
 			w.done = append(w.done, o)
 		}
 	}
-	if !w.target.json {
-		fmt.Fprintf(a.out, "wrapped %s in %s\n", audit.Visible(keys(change.Done)), audit.Visible(tilde(w.target.at, p.Path)))
+	if w.target.json {
+		return
+	}
+	for _, inside := range []bool{false, true} {
+		done := slices.DeleteFunc(slices.Clone(change.Done), func(e clients.Entry) bool { return (e.State == clients.Wrapped) != inside })
+		if len(done) > 0 {
+			fmt.Fprintf(a.out, "%s %s in %s\n", map[bool]string{false: "wrapped", true: "moved the secrets of"}[inside], audit.Visible(keys(done)), audit.Visible(tilde(w.target.at, p.Path)))
+		}
 	}
 }
 
@@ -577,7 +604,7 @@ func (w *wrapping) json() error {
 		if p.kind != "" {
 			j.Can = p.can
 		}
-		j.Wrapped = slices.ContainsFunc(w.done, func(o proposal) bool { return o.place.Path == p.place.Path && o.entry.Key() == e.Key() })
+		j.Wrapped = !p.inside && slices.ContainsFunc(w.done, func(o proposal) bool { return o.place.Path == p.place.Path && o.entry.Key() == e.Key() })
 		out.Servers = append(out.Servers, j)
 	}
 	out.Problems = append(out.Problems, w.target.problems...)

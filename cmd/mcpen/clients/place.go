@@ -84,10 +84,19 @@ func (c Change) Diff() string {
 }
 
 // Wrap puts mcpen in front of the entries that words has words for, and references in the
-// place of the values that moves has some for; nil moves none.
+// place of the values that moves has some for; nil moves none. Of an entry that is wrapped
+// already only values move.
 func (p Place) Wrap(mcpen string, words Words, moves Moves) (Change, error) {
 	var all []Moved
 	change, err := p.change(func(f file, e Entry) (file, bool, error) {
+		if e.State == Wrapped {
+			if moves == nil {
+				return f, false, nil
+			}
+			out, moved, err := f.move(e, moves(e))
+			all = append(all, moved...)
+			return out, err != nil || len(moved) > 0, err
+		}
 		w, ok := words(e)
 		if !ok {
 			return f, false, nil
