@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func linkBins(root *os.Root, modules, self string) error {
 			continue
 		}
 		bins := p.bins()
-		for _, bin := range sortedKeys(bins) {
+		for _, bin := range slices.Sorted(maps.Keys(bins)) {
 			target := name + "/" + bins[bin]
 			info, err := root.Lstat(modules + "/" + target)
 			if taken[bin] || err != nil || !info.Mode().IsRegular() {

@@ -49,7 +49,7 @@ func TestReadNPMRC(t *testing.T) {
 		t.Errorf("registry %q", r.URL)
 	}
 	for name, want := range map[string]string{"@corp/x": "https://c.invalid/x/", "@other/x": "https://o.invalid/", "x": "https://a.invalid/npm/"} {
-		if b, err := r.base(name); err != nil || b.String() != want {
+		if b, err := r.Base(name); err != nil || b.String() != want {
 			t.Errorf("%s: %v, %v", name, b, err)
 		}
 	}
@@ -77,7 +77,7 @@ func TestReadNPMRC(t *testing.T) {
 	}
 	if r, err := ReadNPM(NPMPlaces{}); err != nil || r.URL != "" {
 		t.Errorf("nothing configured: %q, %v", r.URL, err)
-	} else if _, err := r.base("a"); err == nil {
+	} else if _, err := r.Base("a"); err == nil {
 		t.Error("a registry that nobody named has an address")
 	}
 }
@@ -310,12 +310,12 @@ func TestRedirectsLoseTheToken(t *testing.T) {
 	defer reg.Close()
 	host := strings.TrimPrefix(reg.URL, "http:")
 	r := Registry{URL: reg.URL, Credentials: []Credential{{nerf(host), "Bearer t"}}, Files: []string{"127.0.0.1"}}
-	client, err := r.client()
+	client, err := r.Client()
 	if err != nil {
 		t.Fatal(err)
 	}
 	u, _ := url.Parse(reg.URL + "/a")
-	body, _, err := r.get(context.Background(), client, u, "", 100)
+	body, _, err := r.Get(context.Background(), client, u, "", 100)
 	if err != nil || string(body) != "there" {
 		t.Fatalf("%q, %v", body, err)
 	}

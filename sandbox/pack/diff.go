@@ -2,6 +2,7 @@ package pack
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -61,7 +62,7 @@ func DiffLocks(old, new Lock) Diff {
 			d.Publishers = append(d.Publishers, Changed{self.Name, old.Publisher, new.Publisher})
 		}
 	}
-	for _, name := range sortedKeys(after) {
+	for _, name := range slices.Sorted(maps.Keys(after)) {
 		was, now := before[name], after[name]
 		if name != self.Name {
 			switch {
@@ -91,7 +92,7 @@ func DiffLocks(old, new Lock) Diff {
 			}
 		}
 	}
-	for _, name := range sortedKeys(before) {
+	for _, name := range slices.Sorted(maps.Keys(before)) {
 		if len(after[name].versions) == 0 {
 			d.Removed = append(d.Removed, name)
 		}
@@ -113,12 +114,12 @@ type installed struct {
 // changedPairs are the keys whose value is another, on either side.
 func changedPairs(old, new map[string]string) []Changed {
 	var out []Changed
-	for _, k := range sortedKeys(old) {
+	for _, k := range slices.Sorted(maps.Keys(old)) {
 		if new[k] != old[k] {
 			out = append(out, Changed{k, old[k], new[k]})
 		}
 	}
-	for _, k := range sortedKeys(new) {
+	for _, k := range slices.Sorted(maps.Keys(new)) {
 		if _, was := old[k]; !was {
 			out = append(out, Changed{k, "", new[k]})
 		}
@@ -152,22 +153,6 @@ func byName(l Lock) map[string]installed {
 		out[d.PackageName()] = i
 	}
 	return out
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // String is the difference in lines, the alarming ones first and with a mark.

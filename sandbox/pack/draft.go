@@ -3,8 +3,11 @@ package pack
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+
+	"mcpen/sandbox/internal/lazy"
 )
 
 // Draft is what a description of a server by its author says, as a beginning for
@@ -177,7 +180,7 @@ func (d *Draft) argument(a registryInput) {
 	}
 }
 
-var envName = pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var envName = lazy.Pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // variable adds one variable of the environment.
 func (d *Draft) variable(v registryInput) {
@@ -196,7 +199,7 @@ func (d *Draft) variable(v registryInput) {
 }
 
 // placeholder is "{name}" in a value of a server.json.
-var placeholder = pattern(`\{([A-Za-z_][A-Za-z0-9_-]*)\}`)
+var placeholder = lazy.Pattern(`\{([A-Za-z_][A-Za-z0-9_-]*)\}`)
 
 // fill gives the value, with parameters for what the user has to say.
 func (d *Draft) fill(in registryInput, name string) string {
@@ -232,7 +235,7 @@ func (d *Draft) param(p DraftParam) string {
 	return "${" + p.Name + "}"
 }
 
-var notParam = pattern(`[^a-z0-9]+`)
+var notParam = lazy.Pattern(`[^a-z0-9]+`)
 
 // paramName makes a name that a profile can use.
 func paramName(s string) string {
@@ -300,7 +303,7 @@ func readManifestJSON(data []byte) (Draft, error) {
 	if d.Command != nil {
 		d.Notes = append(d.Notes, fmt.Sprintf("the program is inside the bundle (version %s): unpack it and say where in place of ${__dirname}", m.Version))
 	}
-	for _, name := range sortedKeys(m.Server.Config.Env) {
+	for _, name := range slices.Sorted(maps.Keys(m.Server.Config.Env)) {
 		b.variable(name, m.Server.Config.Env[name])
 	}
 	return d, nil
@@ -312,7 +315,7 @@ type bundle struct {
 	config map[string]bundleConfig
 }
 
-var bundleValue = pattern(`\$\{user_config\.([^}]+)\}`)
+var bundleValue = lazy.Pattern(`\$\{user_config\.([^}]+)\}`)
 
 // expand turns "${user_config.NAME}" into a parameter. "${HOME}" and
 // "${__dirname}" stay as they are.

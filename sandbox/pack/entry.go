@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -91,8 +92,8 @@ func npmBins(t *Tree, ref Ref) (map[string]string, error) {
 		// A bin may be written without its ending, as require would find it.
 		for _, end := range []string{"", ".js", "/index.js"} {
 			// Whether the file is as it was, is looked at for the one that is chosen.
-			if e, ok := t.find(dir + "/" + target + end); ok && (e.kind == kindFile || e.kind == kindExec) {
-				bins[name] = e.path
+			if file := dir + "/" + target + end; t.HasFile(file) {
+				bins[name] = file
 				break
 			}
 		}
@@ -121,7 +122,7 @@ func pypiBins(t *Tree) (map[string]string, error) {
 // chooseBin chooses as npx does (libnpmexec get-bin-from-manifest) and as uvx
 // does, and takes the only one where uvx would ask for its name.
 func chooseBin(bins map[string]string, ref Ref) (string, error) {
-	names := sortedKeys(bins)
+	names := slices.Sorted(maps.Keys(bins))
 	if len(names) == 0 {
 		return "", ErrLibrary
 	}

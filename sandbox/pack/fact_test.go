@@ -215,14 +215,14 @@ func TestEndlessRegistry(t *testing.T) {
 		}
 		reg := npmRegistryOf(f)
 		reg.Timeout, reg.Whole = 500*time.Millisecond, 2*time.Minute
-		client, err := reg.client()
+		client, err := reg.Client()
 		if err != nil {
 			t.Fatal(err)
 		}
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		_, err = fetchPackument(context.Background(), reg, client, "a")
+		_, err = FetchPackument(context.Background(), reg, client, "a")
 		runtime.ReadMemStats(&after)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
@@ -232,7 +232,7 @@ func TestEndlessRegistry(t *testing.T) {
 		}
 		reg.Whole = 100 * time.Millisecond
 		start := time.Now()
-		if _, err = fetchPackument(context.Background(), reg, client, "a"); err == nil || time.Since(start) > time.Minute {
+		if _, err = FetchPackument(context.Background(), reg, client, "a"); err == nil || time.Since(start) > time.Minute {
 			t.Errorf("%s: the whole of a fetch is not bounded: %v", name, err)
 		}
 		f.CloseClientConnections()
@@ -366,13 +366,13 @@ func BenchmarkDrippingRegistry(b *testing.B) {
 			defer server.Close()
 			defer server.CloseClientConnections()
 			reg := Registry{URL: server.URL + "/"}
-			client, err := reg.client()
+			client, err := reg.Client()
 			if err != nil {
 				b.Fatal(err)
 			}
 			var m runtime.MemStats
 			for b.Loop() {
-				if _, err := fetchPackument(context.Background(), reg, client, "a"); err == nil {
+				if _, err := FetchPackument(context.Background(), reg, client, "a"); err == nil {
 					b.Fatal("it was read")
 				}
 			}

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// errNotFound is what get returns for an answer of 404 or 410.
-var errNotFound = errors.New("not found")
+// ErrNotFound is what get returns for an answer of 404 or 410.
+var ErrNotFound = errors.New("not found")
 
-// get asks for one address and gives back a body of at most limit bytes. The
+// Get asks for one address and gives back a body of at most limit bytes. The
 // errors name the address without its user and query.
-func (r Registry) get(ctx context.Context, client *http.Client, u *url.URL, accept string, limit int64) (body []byte, head http.Header, err error) {
+func (r Registry) Get(ctx context.Context, client *http.Client, u *url.URL, accept string, limit int64) (body []byte, head http.Header, err error) {
 	err = r.stream(ctx, client, u, accept, limit, func(from io.Reader, h http.Header) error {
 		head = h
 		body, err = io.ReadAll(from)
@@ -39,10 +39,10 @@ func (r Registry) stream(ctx context.Context, client *http.Client, u *url.URL, a
 	left := &io.LimitedReader{R: &paceReader{r: res.Body, wait: r.timeout(), cancel: cancel}, N: limit + 1}
 	err = read(left, res.Header)
 	if left.N <= 0 {
-		return fmt.Errorf("cannot read %s: the answer is larger than %d bytes", shown(u), limit)
+		return fmt.Errorf("cannot read %s: the answer is larger than %d bytes", Shown(u), limit)
 	}
 	if err != nil {
-		return r.late(ctx, fmt.Errorf("cannot read %s: %w", shown(u), cause(err)))
+		return r.late(ctx, fmt.Errorf("cannot read %s: %w", Shown(u), cause(err)))
 	}
 	return nil
 }
@@ -72,6 +72,30 @@ func (r Registry) late(ctx context.Context, err error) error {
 // again twice as long.
 const patience = 250 * time.Millisecond
 
+// ErrTorn is what Download wraps for a body that did not come to its end.
+var ErrTorn = errors.New("the transfer broke off")
+
+// Download writes the body at one address into to. Where it has more than limit
+// bytes, limit and one more are written.
+func (r Registry) Download(ctx context.Context, client *http.Client, u *url.URL, limit int64, to io.Writer) (int64, error) {
+	ctx, end := context.WithTimeout(ctx, r.whole(wholeArchive))
+	defer end()
+	res, cancel, err := r.open(ctx, client, u, "")
+	if err != nil {
+		return 0, r.late(ctx, err)
+	}
+	defer cancel()
+	defer res.Body.Close()
+	n, err := io.Copy(to, io.LimitReader(&paceReader{r: res.Body, wait: r.timeout(), cancel: cancel}, limit+1))
+	if slow := (*slowError)(nil); errors.As(err, &slow) {
+		return 0, fmt.Errorf("cannot fetch %s: %w", Shown(u), slow)
+	}
+	if err != nil {
+		return 0, r.late(ctx, fmt.Errorf("cannot fetch %s: %w: %w", Shown(u), ErrTorn, cause(err)))
+	}
+	return n, nil
+}
+
 // open asks for one address, and up to twice more where the registry says "not
 // now" or the connection breaks. The caller closes the body and calls cancel.
 func (r Registry) open(ctx context.Context, client *http.Client, u *url.URL, accept string) (*http.Response, context.CancelFunc, error) {
@@ -85,16 +109,6 @@ func (r Registry) open(ctx context.Context, client *http.Client, u *url.URL, acc
 			return nil, nil, err
 		case <-time.After(patience << try):
 		}
-	}
-}
-
-// pause waits a moment.
-func pause(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(patience / 5):
-		return nil
 	}
 }
 
@@ -116,7 +130,7 @@ func (r Registry) openOnce(ctx context.Context, client *http.Client, u *url.URL,
 	if err != nil {
 		cancel()
 		again = errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		return nil, nil, again, fmt.Errorf("cannot ask %s: %w", shown(u), cause(err))
+		return nil, nil, again, fmt.Errorf("cannot ask %s: %w", Shown(u), cause(err))
 	}
 	if res.StatusCode == http.StatusOK {
 		return res, cancel, false, nil
@@ -125,13 +139,13 @@ func (r Registry) openOnce(ctx context.Context, client *http.Client, u *url.URL,
 	cancel()
 	switch res.StatusCode {
 	case http.StatusNotFound, http.StatusGone:
-		return nil, nil, false, fmt.Errorf("cannot find %s: %w", shown(u), errNotFound)
+		return nil, nil, false, fmt.Errorf("cannot find %s: %w", Shown(u), ErrNotFound)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, nil, false, fmt.Errorf("cannot read %s: the registry answers %s; check the credentials in the package manager's configuration", shown(u), res.Status)
+		return nil, nil, false, fmt.Errorf("cannot read %s: the registry answers %s; check the credentials in the package manager's configuration", Shown(u), res.Status)
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		again = true
 	}
-	return nil, nil, again, fmt.Errorf("cannot read %s: the registry answers %s", shown(u), res.Status)
+	return nil, nil, again, fmt.Errorf("cannot read %s: the registry answers %s", Shown(u), res.Status)
 }
 
 // cause takes the address off an error of net/http, which would print it with
@@ -144,8 +158,8 @@ func cause(err error) error {
 	return err
 }
 
-// shown is an address as it may be printed.
-func shown(u *url.URL) string {
+// Shown is an address as it may be printed.
+func Shown(u *url.URL) string {
 	c := *u
 	c.User, c.RawQuery, c.Fragment = nil, "", ""
 	return c.String()

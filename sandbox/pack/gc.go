@@ -19,7 +19,7 @@ func (s *Store) List() ([]string, error) {
 	}
 	var out []string
 	for _, d := range list {
-		if sum := "sha256:" + d.Name(); treeName().MatchString(sum) {
+		if sum := "sha256:" + d.Name(); IsHash(sum) {
 			out = append(out, sum)
 		}
 	}

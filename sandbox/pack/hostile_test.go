@@ -378,13 +378,13 @@ func throughProxy(t *testing.T, in *Installer, e Ecosystem) error {
 	if e == PyPI {
 		reg, page = in.PyPI, "demo-dep/"
 	}
-	p, err := startProxy(e, reg, in.Limits, now.Add(-2*day), t.TempDir())
+	p, err := Start(Config{Registry: reg, Ecosystem: e, Limits: in.Limits, Before: now.Add(-2 * day), Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.close()
+	defer p.Close()
 	for _, u := range []string{page, "file/0/" + map[Ecosystem]string{NPM: "left-1.0.0.tgz", PyPI: "demo_dep-1.0-py3-none-any.whl"}[e]} {
-		res, err := http.Get(p.base() + u)
+		res, err := http.Get(p.Base() + u)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -393,18 +393,18 @@ func throughProxy(t *testing.T, in *Installer, e Ecosystem) error {
 			t.Errorf("%s: %s", u, res.Status)
 		}
 	}
-	return p.verdict(errors.New("the tool failed"))
+	return p.Verdict(errors.New("the tool failed"))
 }
 
 // A job can fetch what the registry's pages named, and nothing else.
 func TestProxyServesNothingElse(t *testing.T) {
 	f := packtest.New(t, false)
 	npmWorld(f)
-	p, err := startProxy(NPM, npmRegistryOf(f), Limits{}, time.Time{}, t.TempDir())
+	p, err := Start(Config{Registry: npmRegistryOf(f), Ecosystem: NPM, Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.close()
+	defer p.Close()
 	status := func(u string) int {
 		res, err := http.Get(u)
 		if err != nil {
@@ -413,21 +413,21 @@ func TestProxyServesNothingElse(t *testing.T) {
 		res.Body.Close()
 		return res.StatusCode
 	}
-	if got := status(p.base() + "left"); got != 200 {
+	if got := status(p.Base() + "left"); got != 200 {
 		t.Errorf("a package: %d", got)
 	}
-	if got := status(p.base() + "file/0/left-1.0.0.tgz"); got != 200 {
+	if got := status(p.Base() + "file/0/left-1.0.0.tgz"); got != 200 {
 		t.Errorf("an archive: %d", got)
 	}
 	root := "http://" + p.listen.Addr().String() + "/"
-	for _, u := range []string{root, root + "left", root + strings.Repeat("0", 32) + "/left", p.base(), p.base() + "file/99/x", p.base() + "file/-1/x", p.base() + "file/x/x",
-		p.base() + "..%2f..%2fetc", p.base() + "-/whoami", p.base() + "-/npm/v1/user", p.base() + "left/../../x"} {
+	for _, u := range []string{root, root + "left", root + strings.Repeat("0", 32) + "/left", p.Base(), p.Base() + "file/99/x", p.Base() + "file/-1/x", p.Base() + "file/x/x",
+		p.Base() + "..%2f..%2fetc", p.Base() + "-/whoami", p.Base() + "-/npm/v1/user", p.Base() + "left/../../x"} {
 		if got := status(u); got != 404 {
 			t.Errorf("%s: %d", u, got)
 		}
 	}
 	asked := f.Asks()
-	if res, err := http.Post(p.base()+"left", "application/json", strings.NewReader("{}")); err != nil || res.StatusCode != 404 || f.Asks() != asked {
+	if res, err := http.Post(p.Base()+"left", "application/json", strings.NewReader("{}")); err != nil || res.StatusCode != 404 || f.Asks() != asked {
 		t.Errorf("a post: %v, %v", res, err)
 	}
 }

@@ -77,67 +77,27 @@ func (in *Installer) Check(ctx context.Context, l Lock, wanted Ref) (rel Release
 func (in *Installer) look(ctx context.Context, ref Ref, l *Lock) (rel Release, withdrawn string, err error) {
 	in.say("resolve", "%s", ref)
 	defer in.done()
-	switch ref.Ecosystem {
-	case NPM:
-		rel, withdrawn, err = in.lookNPM(ctx, ref, l)
-	case PyPI:
-		rel, withdrawn, err = in.lookPyPI(ctx, ref, l)
-	default:
-		return Release{}, "", fmt.Errorf("cannot resolve %q: no registry is known for it", ref)
-	}
-	if errors.Is(err, errNotFound) {
-		if l != nil {
-			withdrawn = "withdrawn: the registry does not have the package any more"
-		}
-		return Release{}, withdrawn, missing("cannot find the package %q: %w", ref.String(), err)
-	}
+	reg, err := in.registry(ref.Ecosystem)
 	if err != nil {
-		return Release{}, withdrawn, err
+		return Release{}, "", fmt.Errorf("cannot resolve %q: %w", ref, err)
 	}
-	if hint := Lookalike(ref); hint != "" {
+	q := Question{Ref: ref, Locked: l, Interpreter: in.Tools.Interpreter, Build: slices.Contains(in.Build, ref.Name), MinAge: in.MinAge, Now: in.Now()}
+	rel, withdrawn, err = reg.Choose(ctx, q)
+	if hint := Lookalike(ref); hint != "" && err == nil {
 		rel.Notes = append(rel.Notes, hint)
 	}
-	return rel, withdrawn, nil
-}
-
-func (in *Installer) lookNPM(ctx context.Context, ref Ref, l *Lock) (rel Release, withdrawn string, err error) {
-	client, err := in.NPM.client()
-	if err != nil {
-		return rel, "", err
-	}
-	defer client.CloseIdleConnections()
-	p, err := fetchPackument(ctx, in.NPM, client, ref.Name)
-	if err != nil {
-		return rel, "", err
-	}
-	if l != nil {
-		withdrawn = npmWithdrawn(p, *l)
-	}
-	rel, err = resolveNPM(p, in.NPM, ref, in.Tools.Interpreter, in.MinAge, in.Now())
-	rel.page = page{name: ref.Name, npm: p}
 	return rel, withdrawn, err
 }
 
-func (in *Installer) lookPyPI(ctx context.Context, ref Ref, l *Lock) (rel Release, withdrawn string, err error) {
-	client, err := in.PyPI.client()
-	if err != nil {
-		return rel, "", err
+// registry is the one of an ecosystem.
+func (in *Installer) registry(e Ecosystem) (Registry, error) {
+	switch e {
+	case NPM:
+		return in.NPM, nil
+	case PyPI:
+		return in.PyPI, nil
 	}
-	defer client.CloseIdleConnections()
-	p, at, err := fetchProject(ctx, in.PyPI, client, ref.Name)
-	if err != nil {
-		return rel, "", err
-	}
-	if l != nil {
-		withdrawn = pypiWithdrawn(p, *l)
-	}
-	rel, file, err := resolvePyPI(p, ref, in.Tools.Interpreter, slices.Contains(in.Build, ref.Name), in.MinAge, in.Now())
-	if err != nil {
-		return rel, withdrawn, err
-	}
-	rel.Registry, rel.page = in.PyPI.Origin(), page{name: ref.Name, project: p, at: at}
-	rel, err = describePyPI(ctx, in.PyPI, client, at, file, rel)
-	return rel, withdrawn, err
+	return Registry{}, errors.New("no registry is known for it")
 }
 
 // Install installs a release with everything it needs and gives the lock that
@@ -263,7 +223,7 @@ func (in *Installer) DefaultRegistry(ctx context.Context, e Ecosystem) (string, 
 		return "", errTool(job.Name, err, words.buf)
 	}
 	address := strings.TrimSpace(string(out.buf))
-	if _, err := (Registry{URL: address}).base(""); err != nil {
+	if _, err := (Registry{URL: address}).Base(""); err != nil {
 		return "", err
 	}
 	return address, nil

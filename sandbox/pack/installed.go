@@ -1,7 +1,6 @@
 package pack
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"net/textproto"
 	"os"
 	"path"
 	"slices"
@@ -86,7 +84,7 @@ func (c contents) matches(l Lock) error {
 		}
 		delete(listed, d.Path)
 	}
-	for _, name := range sortedKeys(listed) {
+	for _, name := range slices.Sorted(maps.Keys(listed)) {
 		return fmt.Errorf("the lock lists %q as bundled, and it is not there", name)
 	}
 	if !maps.Equal(c.entry, l.Entry) {
@@ -97,7 +95,7 @@ func (c contents) matches(l Lock) error {
 
 func sortedPairs(m map[string]string) []string {
 	out := []string{}
-	for _, k := range sortedKeys(m) {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
 		out = append(out, k+" = "+m[k])
 	}
 	return out
@@ -147,7 +145,7 @@ func readModules(tree fs.FS, l Lock, ref Ref) (contents, error) {
 			c.entry = p.bins()
 		}
 	}
-	for _, place := range sortedKeys(locked) {
+	for _, place := range slices.Sorted(maps.Keys(locked)) {
 		if d := locked[place]; !d.Optional && !d.Bundled {
 			return c, fmt.Errorf("the lock lists %q, and it is not there", place)
 		}
@@ -259,7 +257,7 @@ func readWheels(tree fs.FS, l Lock, ref Ref) (contents, error) {
 			}
 		}
 	}
-	for _, name := range sortedKeys(missing) {
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
 		return c, fmt.Errorf("the lock lists %q, and it is not there", name)
 	}
 	return c, nil
@@ -278,14 +276,6 @@ func wheelMetadata(tree fs.FS, dir string) (name, version string, err error) {
 		return "", "", errors.New("it does not have one name and one version")
 	}
 	return normalizePyPI(strings.TrimSpace(fields.Get("Name"))), strings.TrimSpace(fields.Get("Version")), nil
-}
-
-// metadataFields reads the headers of core metadata. What follows them is a text
-// and no MIME body.
-func metadataFields(data []byte) (textproto.MIMEHeader, error) {
-	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
-	head, _, _ := bytes.Cut(data, []byte("\n\n"))
-	return textproto.NewReader(bufio.NewReader(bytes.NewReader(append(slices.Clip(head), "\n\n"...)))).ReadMIMEHeader()
 }
 
 // readBounded reads one regular file of a tree.

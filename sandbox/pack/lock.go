@@ -10,6 +10,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"mcpen/sandbox/internal/lazy"
 	"mcpen/sandbox/lockfile"
 )
 
@@ -148,7 +149,7 @@ func ParseLock(data []byte) (Lock, error) {
 		}
 	}
 	l.Pins = string(pins)
-	l.Digest = textHash(bytes.TrimRight(head, "\n"))
+	l.Digest = Hash(bytes.TrimRight(head, "\n"))
 	return l, l.check()
 }
 
@@ -162,7 +163,7 @@ func (l Lock) check() error {
 		return err
 	}
 	for platform, tree := range l.Trees {
-		if !treeName().MatchString(tree) {
+		if !IsHash(tree) {
 			return fmt.Errorf("cannot read lock: tree.%s is no hash of a tree", platform)
 		}
 	}
@@ -191,7 +192,7 @@ func (l Lock) check() error {
 	return nil
 }
 
-var sriPattern = pattern(`^(sha512-[A-Za-z0-9+/]{86}==|sha384-[A-Za-z0-9+/]{64}|sha256-[A-Za-z0-9+/]{43}=)$`)
+var sriPattern = lazy.Pattern(`^(sha512-[A-Za-z0-9+/]{86}==|sha384-[A-Za-z0-9+/]{64}|sha256-[A-Za-z0-9+/]{43}=)$`)
 
 func (d Dependency) check(e Ecosystem) error {
 	if e == PyPI {

@@ -5,15 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // made is what the last install of a request made: of one version of a package, for
@@ -25,15 +20,14 @@ type made struct {
 	MinAge time.Duration `json:"min_age"`
 	Lock   string        `json:"lock"` // as Encode writes it
 
-	file string
-	held *os.File
+	record *Record
 }
 
 // fresh is how long what a registry said is not asked again: npm and pip keep the
 // pages of packages for as long, as the registries tell them.
 const fresh = 5 * time.Minute
 
-// request names the file of what w asks for.
+// request is the name of what w asks for.
 func (w *work) request() string {
 	text := strings.Join([]string{"2", w.ref.String(), w.in.platform(*w.lock), w.lock.Registry, w.in.Tools.UV}, "\n") + "\n" + strings.Join(append(slices.Clone(w.in.Scripts), w.in.Build...), "\n")
 	sum := sha256.Sum256([]byte(text))
@@ -70,22 +64,19 @@ func (w *work) recipe() string {
 // where there was none. Of several processes with one request at once one goes on,
 // and the others wait for what it makes. The caller closes it.
 func (w *work) earlier(ctx context.Context) (*made, error) {
-	dir := filepath.Join(w.in.Store.Dir, "made")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("cannot make the package store: %w", err)
-	}
-	m := &made{file: filepath.Join(dir, w.request())}
-	var err error
-	if m.held, err = flockWait(ctx, m.file+".lock"); err != nil {
+	record, err := w.in.Store.Record(ctx, w.request())
+	if err != nil {
 		return nil, err
 	}
-	if data, err := os.ReadFile(m.file); err != nil || json.Unmarshal(data, m) != nil {
-		*m = made{file: m.file, held: m.held} // what does not read was never made
+	m := &made{}
+	if json.Unmarshal(record.Text, m) != nil {
+		*m = made{} // what does not read was never made
 	}
+	m.record = record
 	return m, nil
 }
 
-func (m *made) close() { m.held.Close() }
+func (m *made) close() { m.record.Close() }
 
 // keep writes down what was made. Without it the next install fetches again.
 func (m *made) keep(w *work, tree string) {
@@ -95,7 +86,7 @@ func (m *made) keep(w *work, tree string) {
 	}
 	m.Tree, m.Recipe, m.At, m.MinAge, m.Lock = tree, w.recipe(), w.in.Now(), w.in.MinAge, string(text)
 	if data, err := json.Marshal(m); err == nil {
-		_ = os.WriteFile(m.file, data, 0o600)
+		m.record.Keep(data)
 	}
 }
 
@@ -142,45 +133,4 @@ func (w *work) complete(tree *Tree) error {
 		}
 	}
 	return w.vet()
-}
-
-// flockWait takes a lock that another process may hold for as long as an install.
-func flockWait(ctx context.Context, file string) (*os.File, error) {
-	for {
-		f, err := flock(file, unix.LOCK_EX|unix.LOCK_NB)
-		if !errors.Is(err, errBusy) {
-			return f, err
-		}
-		if err := pause(ctx); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// forget removes the records whose tree is gone. The store's lock is held.
-func (s *Store) forget() {
-	dir := filepath.Join(s.Dir, "made")
-	list, _ := os.ReadDir(dir) // where there is none, nothing was made
-	for _, d := range list {
-		name, isLock := strings.CutSuffix(d.Name(), ".lock")
-		if isLock {
-			continue
-		}
-		var m made
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		if err == nil && json.Unmarshal(text, &m) == nil {
-			if place, err := s.place(m.Tree); err == nil {
-				if _, err := os.Stat(place); err == nil {
-					continue
-				}
-			}
-		}
-		held, err := flock(filepath.Join(dir, name+".lock"), unix.LOCK_EX|unix.LOCK_NB)
-		if err != nil {
-			continue
-		}
-		os.Remove(filepath.Join(dir, name))
-		os.Remove(held.Name())
-		held.Close()
-	}
 }

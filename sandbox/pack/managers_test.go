@@ -55,19 +55,19 @@ func TestExtrasAreLocked(t *testing.T) {
 // deprecated or replaced; what it said already when it was locked is no news.
 func TestWithdrawnAsTheRegistriesSay(t *testing.T) {
 	hash := strings.Repeat("a", 64)
-	page := func(yanked any) project {
-		return project{Name: "a", Files: []indexFile{{Filename: "a-1.0-py3-none-any.whl", Hashes: map[string]string{"sha256": hash}, Yanked: yanked}}}
+	page := func(yanked any) Project {
+		return Project{Name: "a", Files: []indexFile{{Filename: "a-1.0-py3-none-any.whl", Hashes: map[string]string{"sha256": hash}, Yanked: yanked}}}
 	}
 	locked := Lock{Form: 2, Package: "pypi:a", Version: "1.0", Dependencies: []Dependency{{Path: "a", Version: "1.0", File: "a-1.0-py3-none-any.whl", Integrity: "sha256:" + hash}}}
 	known := locked
 	known.Deprecated = "yanked: bad"
 	for _, tc := range []struct {
-		page project
+		page Project
 		lock Lock
 		want string
 	}{
 		{page(nil), locked, ""}, {page(false), locked, ""}, {page("bad"), locked, "yanked: bad"}, {page(true), locked, "yanked"}, {page("bad"), known, ""},
-		{project{Name: "a"}, locked, "withdrawn: the index does not list its wheel any more"},
+		{Project{Name: "a"}, locked, "withdrawn: the index does not list its wheel any more"},
 	} {
 		if got := pypiWithdrawn(tc.page, tc.lock); got != tc.want {
 			t.Errorf("%+v: %q, want %q", tc.page, got, tc.want)
@@ -90,7 +90,7 @@ func TestWithdrawnAsTheRegistriesSay(t *testing.T) {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
-	if got := npmWithdrawn(packument{}, npm); !strings.HasPrefix(got, "withdrawn") {
+	if got := npmWithdrawn(Packument{}, npm); !strings.HasPrefix(got, "withdrawn") {
 		t.Errorf("gone: %q", got)
 	}
 }

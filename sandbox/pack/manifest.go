@@ -3,8 +3,6 @@ package pack
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"path"
@@ -88,7 +86,7 @@ func readEntry(line string) (entry, error) {
 
 // Hash is the tree's identity: "sha256:" and the hash of the manifest's text
 // without what is derived.
-func (m manifest) Hash() string { return textHash(m.locked().text()) }
+func (m manifest) Hash() string { return Hash(m.locked().text()) }
 
 // text is what write writes.
 func (m manifest) text() []byte {
@@ -97,11 +95,6 @@ func (m manifest) text() []byte {
 		panic("internal error: a buffer that cannot be written to: " + err.Error())
 	}
 	return b.Bytes()
-}
-
-func textHash(text []byte) string {
-	sum := sha256.Sum256(text)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // locked is the part of a manifest that a lock holds, rest the other part.

@@ -12,7 +12,7 @@ import (
 // younger than the minimum age is a *TooYoungError; with no version the registry's
 // own choice is taken, or else the newest, as npm does, that is old enough, and
 // Release.Notes says so.
-func resolveNPM(p packument, r Registry, ref Ref, i Interpreter, minAge time.Duration, now time.Time) (Release, error) {
+func resolveNPM(p Packument, r Registry, ref Ref, i Interpreter, minAge time.Duration, now time.Time) (Release, error) {
 	want := ref.Version
 	if ref.Tag != "" {
 		if want = p.Tags[ref.Tag]; want == "" {
@@ -33,7 +33,7 @@ func resolveNPM(p packument, r Registry, ref Ref, i Interpreter, minAge time.Dur
 	v := p.Versions[c.version]
 	chosen := ref
 	chosen.Version, chosen.Tag, chosen.Range = c.version, "", ""
-	base, err := r.base(ref.Name)
+	base, err := r.Base(ref.Name)
 	if err != nil {
 		return Release{}, err
 	}
@@ -52,7 +52,7 @@ func resolveNPM(p packument, r Registry, ref Ref, i Interpreter, minAge time.Dur
 
 // npmWithdrawn is what a registry says against a locked version; "" for nothing
 // that it did not say when it was locked.
-func npmWithdrawn(p packument, l Lock) string {
+func npmWithdrawn(p Packument, l Lock) string {
 	v, there := p.Versions[l.Version]
 	switch {
 	case !there:
@@ -65,7 +65,7 @@ func npmWithdrawn(p packument, l Lock) string {
 	return ""
 }
 
-func npmCandidates(p packument, i Interpreter) []candidate {
+func npmCandidates(p Packument, i Interpreter) []candidate {
 	var all []candidate
 	for s := range p.Versions {
 		v, ok := npmVersionOf(s)

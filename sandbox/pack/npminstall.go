@@ -1,12 +1,12 @@
 package pack
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -44,14 +44,14 @@ type npmNode struct {
 func (w *work) npmEnv() []string {
 	dir := w.stage.Dir
 	set := map[string]string{
-		"registry": w.proxy.base(), "cache": filepath.Join(dir, "cache"), "userconfig": filepath.Join(dir, "home", "user.npmrc"),
+		"registry": w.mirror.Base(), "cache": filepath.Join(dir, "cache"), "userconfig": filepath.Join(dir, "home", "user.npmrc"),
 		"globalconfig": filepath.Join(dir, "home", "global.npmrc"), "audit": "false", "fund": "false", "update_notifier": "false",
 		"loglevel": "error", "progress": "false", "fetch_retries": "0", "fetch_timeout": "600000", "package_lock": "true", "lockfile_version": "3",
 		"omit_lockfile_registry_resolved": "false", "replace_registry_host": "never", "bin_links": "false", "install_links": "false",
 		"legacy_peer_deps": "false", "install_strategy": "hoisted", "logs_max": "0", "workspaces": "false", "engine_strict": "false",
 	}
 	var env []string
-	for _, k := range sortedKeys(set) {
+	for _, k := range slices.Sorted(maps.Keys(set)) {
 		env = append(env, "npm_config_"+k+"="+set[k])
 	}
 	return env
@@ -97,7 +97,7 @@ func (w *work) chooseNPM(ctx context.Context, was *made) error {
 	if err := json.Unmarshal(data, &l); err != nil {
 		return fmt.Errorf("cannot read the package-lock.json that npm wrote: %w", err)
 	}
-	for _, place := range sortedKeys(l.Packages) {
+	for _, place := range slices.Sorted(maps.Keys(l.Packages)) {
 		node := l.Packages[place]
 		w.bundles = w.bundles || node.InBundle
 		if place == "" || node.Dev || node.InBundle {
@@ -125,7 +125,7 @@ func (w *work) takeOver(place string, n npmNode) (Dependency, error) {
 	if n.Name != "" && n.Name != d.PackageName() {
 		d.Name = n.Name
 	}
-	f, err := w.proxy.lookup(n.Resolved)
+	f, err := w.mirror.Lookup(n.Resolved)
 	if err != nil {
 		return d, err
 	}
@@ -133,17 +133,17 @@ func (w *work) takeOver(place string, n npmNode) (Dependency, error) {
 	if d.Integrity == "" {
 		return d, errors.New("the registry gives no SHA-2 integrity for it")
 	}
-	base, err := w.proxy.reg.base(d.PackageName())
+	base, err := w.reg.Base(d.PackageName())
 	if err != nil {
 		return d, err
 	}
-	if known, ok := w.proxy.known(d); ok {
-		d.Publisher = known.publisher
+	if known, ok := w.mirror.Known(d); ok {
+		d.Publisher = known.Publisher
 	}
-	if usual := tarballPath(d.PackageName(), d.Version); f.url.String() != base.JoinPath(usual).String() {
-		rel, ok := strings.CutPrefix(f.url.String(), base.String())
+	if usual := tarballPath(d.PackageName(), d.Version); f.URL.String() != base.JoinPath(usual).String() {
+		rel, ok := strings.CutPrefix(f.URL.String(), base.String())
 		if !ok {
-			rel = f.url.Path
+			rel = f.URL.Path
 		}
 		// Another address is found again by the package's name.
 		if checkFrom(rel, d.PackageName(), d.Version) == nil {
@@ -240,7 +240,7 @@ func (w *work) finishModules(ctx context.Context) error {
 // or the one that the lock gives where that is an archive below the registry's, or
 // wherever the registry itself says that it is.
 func (w *work) local(d Dependency) (string, error) {
-	base, err := w.proxy.reg.base(d.PackageName())
+	base, err := w.reg.Base(d.PackageName())
 	if err != nil {
 		return "", err
 	}
@@ -252,7 +252,7 @@ func (w *work) local(d Dependency) (string, error) {
 			at = base.JoinPath(d.From)
 		}
 	}
-	return w.proxy.addLocked(at, path.Base(usual), d)
+	return w.mirror.AddLocked(at, path.Base(usual), d)
 }
 
 // finishNPM runs the scripts that the caller names and removes what npm wrote
@@ -283,8 +283,8 @@ func (w *work) finishNPM(ctx context.Context) error {
 // proxy, where its hash was checked. An optional one may have been left out.
 func (w *work) checkServed() error {
 	had := map[string]bool{}
-	for _, f := range w.proxy.served() {
-		had[f.integrity] = true
+	for _, f := range w.mirror.Served() {
+		had[f.Integrity] = true
 	}
 	for _, d := range w.lock.Dependencies {
 		if d.Bundled {
@@ -301,62 +301,4 @@ func (w *work) checkServed() error {
 		}
 	}
 	return nil
-}
-
-// packageJSON is what an installed package says of itself.
-type packageJSON struct {
-	Name    string
-	Version string
-	Bin     json.RawMessage
-}
-
-// UnmarshalJSON reads the keys as node does: by their exact letters.
-func (p *packageJSON) UnmarshalJSON(data []byte) error {
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(data, &all); err != nil {
-		return err
-	}
-	*p = packageJSON{Bin: all["bin"]}
-	for key, to := range map[string]*string{"name": &p.Name, "version": &p.Version} {
-		if all[key] != nil && json.Unmarshal(all[key], to) != nil {
-			return fmt.Errorf("its %s is no text", key)
-		}
-	}
-	return nil
-}
-
-// bins gives the programs of a package by name, each a clean path below it. A
-// single string stands for the package's unscoped name. Of two with the same last
-// part the one that stands last counts, as for npm.
-func (p packageJSON) bins() map[string]string {
-	out := map[string]string{}
-	take := func(name string, v any) {
-		target, ok := v.(string)
-		name = path.Base(strings.NewReplacer(`\`, "/", ":", "/").Replace(name))
-		target = path.Clean("/" + target)[1:]
-		if ok && target != "" && npmOld().MatchString(name) && checkPath(target, 1024) == nil {
-			out[name] = target
-		}
-	}
-	dec := json.NewDecoder(bytes.NewReader(p.Bin))
-	start, err := dec.Token()
-	if err != nil {
-		return out
-	}
-	if file, ok := start.(string); ok {
-		_, base := splitScope(p.Name)
-		take(base, file)
-	}
-	if start != json.Delim('{') {
-		return out
-	}
-	for dec.More() {
-		name, err := dec.Token()
-		var target any
-		if err != nil || dec.Decode(&target) != nil {
-			return map[string]string{} // it was read before, so it is well formed
-		}
-		take(name.(string), target)
-	}
-	return out
 }

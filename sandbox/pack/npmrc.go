@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"mcpen/sandbox/internal/lazy"
+
 	"golang.org/x/net/http/httpproxy"
 )
 
@@ -200,7 +202,7 @@ func unsafeINI(s string) string {
 	return strings.TrimSpace(b.String())
 }
 
-var npmVariable = pattern(`(\\*)\$\{([^${}?]+)(\?)?\}`)
+var npmVariable = lazy.Pattern(`(\\*)\$\{([^${}?]+)(\?)?\}`)
 
 // expandNPM fills in ${NAME}; a name that is not set stays as it is written, as
 // npm leaves it, and is nothing where it is ${NAME?}.
@@ -269,7 +271,7 @@ func npmRegistry(values npmValues, ca []byte) (Registry, error) {
 	return r, nil
 }
 
-var proxyScheme = pattern(`^[a-z0-9]+://`)
+var proxyScheme = lazy.Pattern(`^[a-z0-9]+://`)
 
 // proxyOf is the proxy that a configuration names; nil where it names none.
 func proxyOf(tool, via, except string) (func(*http.Request) (*url.URL, error), error) {

@@ -84,7 +84,7 @@ func (t *Tree) check(place string) error {
 	if t.rest, err = os.ReadFile(filepath.Join(place, "derived")); err != nil {
 		return err
 	}
-	if got := textHash(t.text); got != t.Hash {
+	if got := Hash(t.text); got != t.Hash {
 		return fmt.Errorf("its manifest was changed (it hashes to %s)", got)
 	}
 	if err := unchanged(t.Dir, ".", kindDir); err != nil {
@@ -116,6 +116,13 @@ func kindAndPath(line []byte) (rel string, kind entryKind, ok bool) {
 		return "", kind, false
 	}
 	return string(parts[3]), kind, true
+}
+
+// HasFile is true where the manifest has a file of that path. It does not look at
+// the file itself; CheckFile does.
+func (t *Tree) HasFile(rel string) bool {
+	e, ok := t.find(rel)
+	return ok && (e.kind == kindFile || e.kind == kindExec)
 }
 
 // find looks one path up in the manifest.

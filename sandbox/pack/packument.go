@@ -21,8 +21,8 @@ const (
 	maxKept      = 64 << 20  // of everything that is kept, about
 )
 
-// packument is a package's document in an npm registry, as far as it matters.
-type packument struct {
+// Packument is a package's document in an npm registry, as far as it matters.
+type Packument struct {
 	Name     string
 	Tags     map[string]string
 	Versions map[string]npmVersion
@@ -129,15 +129,15 @@ func packumentURL(base *url.URL, name string) *url.URL {
 	return &u
 }
 
-// fetchPackument asks for the whole document, since the short form has no dates,
+// FetchPackument asks for the whole document, since the short form has no dates,
 // and reads it as it comes.
-func fetchPackument(ctx context.Context, r Registry, client *http.Client, name string) (packument, error) {
-	base, err := r.base(name)
+func FetchPackument(ctx context.Context, r Registry, client *http.Client, name string) (Packument, error) {
+	base, err := r.Base(name)
 	if err != nil {
-		return packument{}, err
+		return Packument{}, err
 	}
 	u := packumentURL(base, name)
-	var p packument
+	var p Packument
 	err = r.stream(ctx, client, u, "application/json", maxPackument, func(body io.Reader, head http.Header) error {
 		var err error
 		if p, err = readPackument(body, name); err != nil {
@@ -146,16 +146,16 @@ func fetchPackument(ctx context.Context, r Registry, client *http.Client, name s
 		return nil
 	})
 	if err != nil {
-		return packument{}, err
+		return Packument{}, err
 	}
 	if p.Name != name {
-		return packument{}, fmt.Errorf("cannot use %s: the registry answers for %q", shown(u), p.Name)
+		return Packument{}, fmt.Errorf("cannot use %s: the registry answers for %q", Shown(u), p.Name)
 	}
 	return p, nil
 }
 
 // readPackument reads one value after the other and keeps what it needs of each.
-func readPackument(body io.Reader, name string) (packument, error) {
+func readPackument(body io.Reader, name string) (Packument, error) {
 	part := &partReader{r: body}
 	r := packumentReader{dec: json.NewDecoder(part), part: part, name: name}
 	r.p.Tags = map[string]string{}
@@ -188,7 +188,7 @@ type packumentReader struct {
 	dec  *json.Decoder
 	part *partReader
 	name string
-	p    packument
+	p    Packument
 	kept kept
 }
 
@@ -294,4 +294,15 @@ func (p *partReader) Read(b []byte) (int, error) {
 	n, err := p.r.Read(b)
 	p.n += n
 	return n, err
+}
+
+// node is what a package says of the node that it needs, as engines.node; "" where
+// it says nothing.
+func (v npmVersion) node() string {
+	var engines map[string]any
+	if json.Unmarshal(v.Engines, &engines) != nil {
+		return "" // old packages have a list here, which npm passes over as well
+	}
+	s, _ := engines["node"].(string)
+	return strings.TrimSpace(s)
 }

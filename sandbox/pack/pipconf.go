@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"mcpen/sandbox/internal/configparser"
 
 	"github.com/BurntSushi/toml"
 	"golang.org/x/sys/unix"
@@ -160,7 +163,7 @@ func (c *pipConf) variables(env map[string]string) error {
 			return err
 		}
 	}
-	for _, name := range sortedKeys(env) {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
 		// pip takes PIP_ in capitals and the rest in any case.
 		if rest, ok := strings.CutPrefix(name, "PIP_"); ok {
 			if err := c.set("the environment", name, pipKey(rest), env[name]); err != nil {
@@ -201,7 +204,7 @@ func second(from, spelt, value string) error {
 	}
 	for i, w := range words {
 		if u, err := url.Parse(w); err == nil {
-			words[i] = shown(u)
+			words[i] = Shown(u)
 		}
 	}
 	return &IndexError{From: from, Setting: spelt, Value: strings.Join(words, " ")}
@@ -216,7 +219,7 @@ func (c *pipConf) pip(file, section string) error {
 	if err != nil {
 		return fmt.Errorf("cannot read pip's configuration: %w", err)
 	}
-	for _, kv := range iniLines(data) {
+	for _, kv := range configparser.Lines(data) {
 		if key, ok := strings.CutPrefix(kv[0], section); ok {
 			if err := c.set(fmt.Sprintf("%q", file), key, pipKey(key), kv[1]); err != nil {
 				return err
@@ -363,34 +366,6 @@ func netrcMachines(data []byte) []machine {
 		}
 	}
 	return slices.DeleteFunc(out, func(m machine) bool { return m.login == "" && m.password == "" })
-}
-
-// iniLines gives the settings of an ini file as Python's configparser reads them,
-// each with its section before the key: "global.index-url". A line that is
-// indented continues the value before it.
-func iniLines(data []byte) [][2]string {
-	var out [][2]string
-	section := ""
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		raw := lines.Text()
-		line := strings.TrimSpace(raw)
-		switch {
-		case line == "" || line[0] == '#' || line[0] == ';':
-		case line[0] == '[' && line[len(line)-1] == ']':
-			section = strings.TrimSpace(line[1:len(line)-1]) + "."
-		case section != "" && (raw[0] == ' ' || raw[0] == '\t') && len(out) > 0:
-			out[len(out)-1][1] = strings.TrimSpace(out[len(out)-1][1] + "\n" + line)
-		default:
-			key, value := line, ""
-			if i := strings.IndexAny(line, "=:"); i >= 0 {
-				key, value = line[:i], line[i+1:]
-			}
-			out = append(out, [2]string{section + strings.TrimSpace(key), strings.Trim(strings.TrimSpace(value), `"'`)})
-		}
-	}
-	return out
 }
 
 // readSmall reads a file that is one and is not too large.

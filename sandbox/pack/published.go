@@ -22,8 +22,8 @@ func writePublished(file string, t time.Time) error {
 	return nil
 }
 
-// setPublished keeps with a tree the date that a registry confirmed.
-func (s *Store) setPublished(tree string, t time.Time) error {
+// SetPublished keeps with a tree the date that a registry confirmed.
+func (s *Store) SetPublished(tree string, t time.Time) error {
 	place, err := s.place(tree)
 	if err != nil {
 		return err
@@ -36,10 +36,10 @@ func (s *Store) setPublished(tree string, t time.Time) error {
 	return os.Rename(next, filepath.Join(place, "published"))
 }
 
-// published is the date of the youngest package in the tree; zero where no
+// Published is the date of the youngest package in the tree; zero where no
 // registry was asked. Of a tree that is here since before dates were kept, all of
 // it is older than the day on which it came, which is what is given then.
-func (t *Tree) published() (at time.Time, confirmed bool, err error) {
+func (t *Tree) Published() (at time.Time, confirmed bool, err error) {
 	data, err := os.ReadFile(filepath.Join(filepath.Dir(t.Dir), "published"))
 	if errors.Is(err, fs.ErrNotExist) {
 		info, err := os.Stat(filepath.Join(filepath.Dir(t.Dir), "manifest"))

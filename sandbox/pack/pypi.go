@@ -23,8 +23,8 @@ const simpleJSON = "application/vnd.pypi.simple.v1+json"
 // maxIndex bounds one project page.
 const maxIndex = 64 << 20
 
-// project is a project page of the simple API.
-type project struct {
+// Project is a project page of the simple API.
+type Project struct {
 	Name  string
 	Files []indexFile
 }
@@ -63,22 +63,20 @@ func (f indexFile) yanked() string {
 	return ""
 }
 
-var sha256Hex = pattern(`^[0-9a-f]{64}$`)
-
 // projectURL is the page of a project; the trailing slash is part of it.
 func projectURL(base *url.URL, name string) *url.URL {
 	return base.JoinPath(name + "/")
 }
 
-// fetchProject asks for a project's page: in its JSON form, or where an index does
+// FetchProject asks for a project's page: in its JSON form, or where an index does
 // not have that as HTML (PEP 503), which has no dates.
-func fetchProject(ctx context.Context, r Registry, client *http.Client, name string) (project, *url.URL, error) {
-	base, err := r.base(name)
+func FetchProject(ctx context.Context, r Registry, client *http.Client, name string) (Project, *url.URL, error) {
+	base, err := r.Base(name)
 	if err != nil {
-		return project{}, nil, err
+		return Project{}, nil, err
 	}
 	u := projectURL(base, name)
-	var p project
+	var p Project
 	err = r.stream(ctx, client, u, simpleJSON+", "+simpleHTML+";q=0.2, text/html;q=0.1", maxIndex, func(body io.Reader, head http.Header) error {
 		kind, _, _ := mime.ParseMediaType(head.Get("Content-Type"))
 		var err error
@@ -96,19 +94,19 @@ func fetchProject(ctx context.Context, r Registry, client *http.Client, name str
 		return nil
 	})
 	if err != nil {
-		return project{}, nil, err
+		return Project{}, nil, err
 	}
 	if normalizePyPI(p.Name) != name {
-		return project{}, nil, fmt.Errorf("cannot use %s: the index answers for %q", shown(u), p.Name)
+		return Project{}, nil, fmt.Errorf("cannot use %s: the index answers for %q", Shown(u), p.Name)
 	}
 	return p, u, nil
 }
 
 // readProject reads one file after the other.
-func readProject(body io.Reader) (project, error) {
+func readProject(body io.Reader) (Project, error) {
 	part := &partReader{r: body}
 	dec := json.NewDecoder(part)
-	var p project
+	var p Project
 	var held kept
 	err := eachMember(dec, part, func(key string) error {
 		switch key {
@@ -144,8 +142,8 @@ func readProject(body io.Reader) (project, error) {
 const simpleHTML = "application/vnd.pypi.simple.v1+html"
 
 // readProjectHTML reads the links of a page (PEP 503).
-func readProjectHTML(body io.Reader, name string) (project, error) {
-	p := project{Name: name}
+func readProjectHTML(body io.Reader, name string) (Project, error) {
+	p := Project{Name: name}
 	var held kept
 	z := html.NewTokenizer(body)
 	z.SetMaxBuf(maxVersion)
@@ -153,10 +151,10 @@ func readProjectHTML(body io.Reader, name string) (project, error) {
 		switch z.Next() {
 		case html.ErrorToken:
 			if err := z.Err(); err != io.EOF {
-				return project{}, err
+				return Project{}, err
 			}
 			if len(p.Files) == 0 {
-				return project{}, errors.New("it lists no file")
+				return Project{}, errors.New("it lists no file")
 			}
 			return p, nil
 		case html.StartTagToken:
@@ -166,7 +164,7 @@ func readProjectHTML(body io.Reader, name string) (project, error) {
 					continue
 				}
 				if err := held.add(f.size()); err != nil {
-					return project{}, err
+					return Project{}, err
 				}
 				p.Files = append(p.Files, f)
 			}
@@ -203,44 +201,9 @@ func linkedFile(t html.Token) (indexFile, bool) {
 	return f, f.URL != ""
 }
 
-// wheel is the name of a wheel taken apart (PEP 427).
-type wheel struct {
-	name, version string
-	tags          string // python-abi-platform
-}
-
-// parseWheel reads a wheel's file name: name-version[-build]-python-abi-platform.
-func parseWheel(file string) (wheel, bool) {
-	stem, ok := strings.CutSuffix(file, ".whl")
-	if !ok || strings.ContainsAny(file, "/\\\x00 ") {
-		return wheel{}, false
-	}
-	part := strings.Split(stem, "-")
-	if len(part) != 5 && len(part) != 6 {
-		return wheel{}, false
-	}
-	if !pyName().MatchString(part[0]) || len(part) == 6 && (part[2] == "" || part[2][0] < '0' || part[2][0] > '9') {
-		return wheel{}, false
-	}
-	if _, ok := pypiVersionOf(part[1]); !ok {
-		return wheel{}, false
-	}
-	return wheel{normalizePyPI(part[0]), part[1], strings.Join(part[len(part)-3:], "-")}, true
-}
-
-// anywhere is true for a wheel without compiled code.
-func (w wheel) anywhere() bool { return strings.HasSuffix(w.tags, "-none-any") }
-
-// sameVersion compares as PEP 440 does: 1.0 is 1.0.0.
-func sameVersion(a, b string) bool {
-	x, ok1 := pypiVersionOf(a)
-	y, ok2 := pypiVersionOf(b)
-	return ok1 && ok2 && x.Compare(y) == 0
-}
-
 // resolvePyPI chooses a version of a PyPI package among those that have a wheel
 // for this interpreter or may be built; see resolveNPM for how the age counts.
-func resolvePyPI(p project, ref Ref, i Interpreter, build bool, minAge time.Duration, now time.Time) (Release, indexFile, error) {
+func resolvePyPI(p Project, ref Ref, i Interpreter, build bool, minAge time.Duration, now time.Time) (Release, indexFile, error) {
 	all, first := pypiCandidates(p, ref.Name, i, build)
 	if len(all) == 0 && len(p.Files) > 0 {
 		return Release{}, indexFile{}, &SourceError{ref.Name}
@@ -279,7 +242,7 @@ func resolvePyPI(p project, ref Ref, i Interpreter, build bool, minAge time.Dura
 }
 
 // pypiWithdrawn is npmWithdrawn for an index.
-func pypiWithdrawn(p project, l Lock) string {
+func pypiWithdrawn(p Project, l Lock) string {
 	ref, err := l.Ref()
 	if err != nil {
 		return ""
@@ -304,7 +267,7 @@ func pypiWithdrawn(p project, l Lock) string {
 
 // pypiCandidates groups wheels by version. A version is as old as its youngest
 // wheel: files can be added to a version at any time.
-func pypiCandidates(p project, name string, i Interpreter, build bool) ([]candidate, map[string]indexFile) {
+func pypiCandidates(p Project, name string, i Interpreter, build bool) ([]candidate, map[string]indexFile) {
 	dates, first, gone := map[string]time.Time{}, map[string]indexFile{}, map[string]bool{}
 	needs := map[string]string{} // of the versions of which no wheel fits
 	for _, f := range p.Files {
@@ -366,8 +329,8 @@ func describePyPI(ctx context.Context, r Registry, client *http.Client, page *ur
 		return Release{}, fmt.Errorf("cannot use %q of %s: %w", f.Filename, rel.Ref, err)
 	}
 	u.Path, u.RawPath = u.Path+".metadata", ""
-	body, _, err := r.get(ctx, client, u, "", 8<<20)
-	if errors.Is(err, errNotFound) {
+	body, _, err := r.Get(ctx, client, u, "", 8<<20)
+	if errors.Is(err, ErrNotFound) {
 		return rel, nil
 	}
 	if err != nil {

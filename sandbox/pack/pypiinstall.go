@@ -8,18 +8,20 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"mcpen/sandbox/internal/lazy"
 )
 
 // indexLine tells pip the proxy's address in a requirements file, and uv is told
 // by a variable: arguments are there to be read by every user of the machine,
 // and who knows the address can use the credentials behind it.
-func (w *work) indexLine() string { return "--index-url " + w.proxy.base() + "\n" }
+func (w *work) indexLine() string { return "--index-url " + w.mirror.Base() + "\n" }
 
 // pipEnv keeps every configuration file and cache of the user's from uv.
 func (w *work) pipEnv() []string {
 	dir := w.stage.Dir
 	return []string{"PIP_CONFIG_FILE=/dev/null", "PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1", "UV_NO_CONFIG=1", "UV_CACHE_DIR=" + filepath.Join(dir, "cache"),
-		"UV_PYTHON_DOWNLOADS=never", "UV_LINK_MODE=copy", "UV_NO_PROGRESS=1", "UV_HTTP_RETRIES=0", "UV_HTTP_TIMEOUT=600", "UV_DEFAULT_INDEX=" + w.proxy.base(), "XDG_CONFIG_HOME=" + filepath.Join(dir, "home")}
+		"UV_PYTHON_DOWNLOADS=never", "UV_LINK_MODE=copy", "UV_NO_PROGRESS=1", "UV_HTTP_RETRIES=0", "UV_HTTP_TIMEOUT=600", "UV_DEFAULT_INDEX=" + w.mirror.Base(), "XDG_CONFIG_HOME=" + filepath.Join(dir, "home")}
 }
 
 // pip is the beginning of a command line of pip, which belongs to the Python
@@ -73,17 +75,17 @@ func (w *work) choosePyPI(ctx context.Context, was *made) error {
 		return fmt.Errorf("cannot read the report that pip wrote: %w", err)
 	}
 	for _, i := range report.Install {
-		f, err := w.proxy.lookup(i.Download.URL)
+		f, err := w.mirror.Lookup(i.Download.URL)
 		if err != nil {
 			return fmt.Errorf("cannot lock %q: %w", i.Metadata.Name, err)
 		}
-		w.lock.Dependencies = append(w.lock.Dependencies, f.locks(normalizePyPI(i.Metadata.Name), i.Metadata.Version))
+		w.lock.Dependencies = append(w.lock.Dependencies, f.Locked(normalizePyPI(i.Metadata.Name), i.Metadata.Version))
 	}
 	return w.lockWheels()
 }
 
 // uvPin is a line of what "uv pip compile" writes.
-var uvPin = pattern(`^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^ ;\\\r\n]+)`)
+var uvPin = lazy.Pattern(`^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^ ;\\\r\n]+)`)
 
 // chooseUV is choosePyPI with uv, which does not say which wheels it takes: they are
 // those that it fetched, or those of an earlier install.
@@ -116,7 +118,7 @@ func (w *work) chooseUV(ctx context.Context, was *made) error {
 		}
 		d := Dependency{Path: normalizePyPI(m[1]), Version: m[2]}
 		for _, b := range before.Dependencies {
-			if _, listed := w.proxy.known(b); listed && b.Path == d.Path && sameVersion(b.Version, d.Version) {
+			if _, listed := w.mirror.Known(b); listed && b.Path == d.Path && sameVersion(b.Version, d.Version) {
 				d = b
 			}
 		}
@@ -149,23 +151,14 @@ func (w *work) lockFetched() error {
 			return fmt.Errorf("%q: its METADATA does not read: %w", e.Name(), err)
 		}
 		d := Dependency{Path: name, Version: version}
-		for _, f := range w.proxy.served() {
-			if wh, ok := parseWheel(f.name); ok && wh.name == name && sameVersion(wh.version, version) {
-				d = f.locks(name, version)
+		for _, f := range w.mirror.Served() {
+			if wh, ok := parseWheel(f.Name); ok && wh.name == name && sameVersion(wh.version, version) {
+				d = f.Locked(name, version)
 			}
 		}
 		w.lock.Dependencies = append(w.lock.Dependencies, d)
 	}
 	return w.lockWheels()
-}
-
-// locks is the lock's entry of a wheel, or of what it was built from.
-func (f *proxied) locks(name, version string) Dependency {
-	d := Dependency{Path: name, Version: version, Integrity: f.integrity, File: f.name}
-	if f.source != nil {
-		d.Integrity, d.File, d.Built = f.source.integrity, f.source.name, true
-	}
-	return d
 }
 
 // lockWheels fills in what follows from the list of wheels.
@@ -190,7 +183,7 @@ func (w *work) addWheels() {
 		if d.Built {
 			continue
 		}
-		d.Wheels = w.proxy.wheelsOf(*d)
+		d.Wheels = w.mirror.WheelsOf(*d)
 		if wh, ok := parseWheel(d.File); ok && !wh.anywhere() && len(d.Wheels) == 0 {
 			w.lock.Platform = w.in.platform(*w.lock)
 		}
@@ -212,7 +205,7 @@ func (w *work) installPyPI(ctx context.Context) error {
 	for _, d := range w.lock.Dependencies {
 		hash := d.Integrity
 		if d.Built {
-			w.proxy.versions[d.Path] = d.Version
+			w.mirror.Want(d.Path, d.Version)
 			var err error
 			if hash, err = w.builtAgain(ctx, d); err != nil {
 				return err

@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"mcpen/sandbox/internal/configparser"
+	"mcpen/sandbox/internal/lazy"
 )
 
 // tidyPython makes two installs of the same wheels the same tree: it removes
@@ -82,7 +86,7 @@ func (w *work) tidyDistInfo(dir string) (name string, points map[string]string, 
 // entryPoints reads the console scripts of an entry_points.txt.
 func entryPoints(data []byte) map[string]string {
 	out := map[string]string{}
-	for _, kv := range iniLines(bytes.ReplaceAll(data, []byte("\t"), []byte(" "))) {
+	for _, kv := range configparser.Lines(bytes.ReplaceAll(data, []byte("\t"), []byte(" "))) {
 		if name, ok := strings.CutPrefix(kv[0], "console_scripts."); ok {
 			target, _, _ := strings.Cut(kv[1], "[")
 			out[strings.TrimSpace(name)] = strings.TrimSpace(target)
@@ -129,7 +133,7 @@ func (w *work) tidyBin(scripts map[string]map[string]string) error {
 }
 
 // pythonLine is a first line that names an interpreter of this machine.
-var pythonLine = pattern(`^#!\s*"?/[^\n]*python[0-9.]*"?[^\n/]*\n`)
+var pythonLine = lazy.Pattern(`^#!\s*"?/[^\n]*python[0-9.]*"?[^\n/]*\n`)
 
 func (w *work) tidyScript(p string) error {
 	info, err := w.root.Lstat(p)
@@ -152,7 +156,7 @@ func (w *work) tidyScript(p string) error {
 }
 
 // pyTarget is what an entry point names: module:attribute[.attribute].
-var pyTarget = pattern(`^([A-Za-z_][A-Za-z0-9_.]*)\s*:\s*([A-Za-z_][A-Za-z0-9_.]*)$`)
+var pyTarget = lazy.Pattern(`^([A-Za-z_][A-Za-z0-9_.]*)\s*:\s*([A-Za-z_][A-Za-z0-9_.]*)$`)
 
 // starter starts one entry point from wherever the tree is mounted. The
 // directory of the script leaves sys.path; .pth files are read as in a venv.
@@ -173,7 +177,7 @@ func (w *work) writeStarters(points map[string]string) error {
 	if err := w.root.Mkdir("tree/bin", 0o755); err != nil {
 		return err
 	}
-	for _, name := range sortedKeys(points) {
+	for _, name := range slices.Sorted(maps.Keys(points)) {
 		m := pyTarget().FindStringSubmatch(points[name])
 		if m == nil || !npmOld().MatchString(name) {
 			return fmt.Errorf("cannot use entry point %q of %s: %q names no function", name, w.ref.Name, points[name])

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"mcpen/sandbox/internal/lazy"
+
 	"deps.dev/util/semver"
 )
 
@@ -165,11 +167,11 @@ func parseNPM(s string) (Ref, error) {
 }
 
 var (
-	npmTag = pattern(`^[A-Za-z][A-Za-z0-9._-]{0,63}$`)
+	npmTag = lazy.Pattern(`^[A-Za-z][A-Za-z0-9._-]{0,63}$`)
 	// The characters of new npm names; upper case is left to old packages that
 	// appear as dependencies (see checkNPMDependency).
-	npmPart = pattern(`^[a-z0-9~-][a-z0-9._~-]*$`)
-	npmOld  = pattern(`^[A-Za-z0-9~_-][A-Za-z0-9._~!'()*-]*$`)
+	npmPart = lazy.Pattern(`^[a-z0-9~-][a-z0-9._~-]*$`)
+	npmOld  = lazy.Pattern(`^[A-Za-z0-9~_-][A-Za-z0-9._~!'()*-]*$`)
 )
 
 // exactSemver is true for one version in npm's spelling. Build metadata is left
@@ -216,8 +218,8 @@ func npmName(name string, part *regexp.Regexp) error {
 
 var (
 	// PEP 508.
-	pyName = pattern(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	pySep  = pattern(`[-_.]+`)
+	pyName = lazy.Pattern(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	pySep  = lazy.Pattern(`[-_.]+`)
 )
 
 // normalizePyPI is the name by which an index knows a project (PEP 503).

@@ -81,8 +81,8 @@ func origin(s string) string {
 	return strings.TrimRight(u.String(), "/") + "/"
 }
 
-// base is the URL below which a package of that name is looked up.
-func (r Registry) base(name string) (*url.URL, error) {
+// Base is the URL below which a package of that name is looked up.
+func (r Registry) Base(name string) (*url.URL, error) {
 	s := r.URL
 	if scope, _, ok := strings.Cut(name, "/"); ok && r.Scopes[scope] != "" {
 		s = r.Scopes[scope]
@@ -135,10 +135,10 @@ func (r Registry) authorization(u *url.URL) string {
 	return string(best.Authorization)
 }
 
-// client makes the HTTP client of a registry. An address on a host that the
+// Client makes the HTTP client of a registry. An address on a host that the
 // configuration does not name is dialled only when it is public: an index page
 // must not be able to point this machine at its own network.
-func (r Registry) client() (*http.Client, error) {
+func (r Registry) Client() (*http.Client, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the system's certificates: %w", err)
@@ -212,7 +212,7 @@ func (r Registry) file(page *url.URL, address string) (*url.URL, error) {
 	}
 	u.User, u.Fragment = nil, ""
 	if u.Scheme != "https" && !r.ours(u) {
-		return nil, fmt.Errorf("%s is not served by https", shown(u))
+		return nil, fmt.Errorf("%s is not served by https", Shown(u))
 	}
 	return u, nil
 }

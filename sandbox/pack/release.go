@@ -38,16 +38,17 @@ type Release struct {
 	Notes []string
 
 	archive archive
-	page    page // of which it was resolved
+	// Page is what it was resolved from.
+	Page Page
 }
 
-// page is what a registry says of a package: a packument, or a project and where it
+// Page is what a registry says of a package: a packument, or a project and where it
 // was found.
-type page struct {
-	name    string
-	npm     packument
-	project project
-	at      *url.URL
+type Page struct {
+	Name    string
+	NPM     Packument
+	Project Project
+	At      *url.URL
 }
 
 // Compare is positive where the release is above a lock's version, by the order of

@@ -11,44 +11,44 @@ import (
 
 // packument fetches a package's document, withholds what is too young and
 // points the rest at this proxy.
-func (p *proxy) packument(ctx context.Context, name string) ([]byte, error) {
-	had, ok := p.expected(name)
-	doc := had.npm
+func (m *Mirror) packument(ctx context.Context, name string) ([]byte, error) {
+	had, ok := m.expected(name)
+	doc := had.NPM
 	if !ok {
 		var err error
-		if doc, err = fetchPackument(ctx, p.reg, p.client, name); err != nil {
+		if doc, err = FetchPackument(ctx, m.conf.Registry, m.client, name); err != nil {
 			return nil, err
 		}
 	}
-	base, err := p.reg.base(name)
+	base, err := m.conf.Registry.Base(name)
 	if err != nil {
 		return nil, err
 	}
 	for v, err := range doc.Bad {
-		p.withhold(name, v)
-		p.note(fmt.Errorf("cannot use version %q of npm:%s: %w", v, name, err), false)
+		m.withhold(name, v)
+		m.note(fmt.Errorf("cannot use version %q of npm:%s: %w", v, name, err), false)
 	}
-	versions, facts := map[string]npmVersion{}, map[string]fact{}
+	versions, facts := map[string]npmVersion{}, map[string]Fact{}
 	for v, known := range doc.Versions {
-		at, err := tarballURL(p.reg, base, name, known.Dist.Tarball)
-		facts[name+" "+v] = fact{published: doc.Time[v], publisher: known.Publisher.Name, deprecated: string(known.Deprecated), at: at, integrity: known.Dist.integrity()}
-		if t := doc.Time[v]; !p.before.IsZero() && (t.IsZero() || t.After(p.before)) {
-			p.withhold(name, v)
+		at, err := tarballURL(m.conf.Registry, base, name, known.Dist.Tarball)
+		facts[name+" "+v] = Fact{Published: doc.Time[v], Publisher: known.Publisher.Name, Deprecated: string(known.Deprecated), At: at, Integrity: known.Dist.integrity()}
+		if t := doc.Time[v]; !m.conf.Before.IsZero() && (t.IsZero() || t.After(m.conf.Before)) {
+			m.withhold(name, v)
 			continue
 		}
 		// A version that cannot be fetched from this registry does not exist here;
 		// others of the package may well be usable.
 		if err == nil {
-			known.Dist.Tarball, err = p.add(at, at.Path, known.Dist.integrity())
+			known.Dist.Tarball, err = m.Add(at, at.Path, known.Dist.integrity())
 		}
 		if err != nil {
-			p.withhold(name, v)
-			p.note(fmt.Errorf("cannot use version %q of npm:%s: %w", v, name, err), false)
+			m.withhold(name, v)
+			m.note(fmt.Errorf("cannot use version %q of npm:%s: %w", v, name, err), false)
 			continue
 		}
 		versions[v] = known
 	}
-	p.learn(facts)
+	m.learn(facts)
 	tags := map[string]string{}
 	for tag, v := range doc.Tags {
 		if _, there := versions[v]; there {
@@ -80,28 +80,28 @@ func tarballURL(reg Registry, base *url.URL, name, tarball string) (*url.URL, er
 	return nil, fmt.Errorf("its tarball is on another host, %q", u.Host)
 }
 
-func (p *proxy) withhold(name, version string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.withheld[name] = append(p.withheld[name], version)
+func (m *Mirror) withhold(name, version string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.withheld[name] = append(m.withheld[name], version)
 }
 
 // servedProject is a project's page as a job gets it: the wheels that are old enough,
 // and where it may be built from source the one that comes of that.
-func (p *proxy) servedProject(ctx context.Context, name string) ([]byte, error) {
-	doc, files, err := p.project(ctx, name)
+func (m *Mirror) servedProject(ctx context.Context, name string) ([]byte, error) {
+	doc, files, err := m.project(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	wheel, err := p.builtFor(doc, name)
+	wheel, err := m.builtFor(doc, name)
 	if err != nil {
 		return nil, err
 	}
 	if wheel != nil {
-		files = append(files, indexFile{Filename: wheel.name, URL: p.localOf(wheel), Hashes: map[string]string{"sha256": strings.TrimPrefix(wheel.integrity, "sha256:")}})
+		files = append(files, indexFile{Filename: wheel.Name, URL: m.localOf(wheel), Hashes: map[string]string{"sha256": strings.TrimPrefix(wheel.Integrity, "sha256:")}})
 	}
-	if len(files) == 0 && len(p.withheldOf(name)) == 0 && len(doc.Files) > 0 {
-		p.note(&SourceError{name}, false)
+	if len(files) == 0 && len(m.withheldOf(name)) == 0 && len(doc.Files) > 0 {
+		m.note(&SourceError{name}, false)
 	}
 	return json.Marshal(struct {
 		Meta  map[string]string `json:"meta"`
@@ -110,46 +110,46 @@ func (p *proxy) servedProject(ctx context.Context, name string) ([]byte, error) 
 	}{map[string]string{"api-version": "1.0"}, doc.Name, files})
 }
 
-func (p *proxy) withheldOf(name string) []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.withheld[name]
+func (m *Mirror) withheldOf(name string) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.withheld[name]
 }
 
 // project fetches a project's page, learns what it says, and gives it with the wheels
 // that are old enough. Every archive in either has a local address.
-func (p *proxy) project(ctx context.Context, name string) (project, []indexFile, error) {
-	had, ok := p.expected(name)
-	doc, page := had.project, had.at
+func (m *Mirror) project(ctx context.Context, name string) (Project, []indexFile, error) {
+	had, ok := m.expected(name)
+	doc, page := had.Project, had.At
 	if !ok {
 		var err error
-		if doc, page, err = fetchProject(ctx, p.reg, p.client, name); err != nil {
-			return project{}, nil, err
+		if doc, page, err = FetchProject(ctx, m.conf.Registry, m.client, name); err != nil {
+			return Project{}, nil, err
 		}
 	}
 	doc.Files = slices.Clone(doc.Files)
-	files, facts := []indexFile{}, map[string]fact{}
-	defer func() { p.learn(facts) }()
+	files, facts := []indexFile{}, map[string]Fact{}
+	defer func() { m.learn(facts) }()
 	for i, f := range doc.Files {
 		w, isWheel := parseWheel(f.Filename)
 		_, isSource := parseSdist(f.Filename, name)
 		sum := f.Hashes["sha256"]
-		if !(isWheel && w.name == name) && !(isSource && slices.Contains(p.builds, name)) || !sha256Hex().MatchString(sum) {
+		if !(isWheel && w.name == name) && !(isSource && slices.Contains(m.conf.Builds, name)) || !sha256Hex().MatchString(sum) {
 			continue
 		}
-		u, err := p.reg.file(page, f.URL)
-		facts[f.Filename+" sha256:"+sum] = fact{published: uploaded(f), deprecated: f.yanked(), at: u, integrity: "sha256:" + sum}
-		if p.young(f) {
+		u, err := m.conf.Registry.file(page, f.URL)
+		facts[f.Filename+" sha256:"+sum] = Fact{Published: uploaded(f), Deprecated: f.yanked(), At: u, Integrity: "sha256:" + sum}
+		if m.young(f) {
 			if isWheel {
-				p.withhold(name, w.version)
+				m.withhold(name, w.version)
 			}
 			continue
 		}
 		if err != nil {
-			return project{}, nil, fmt.Errorf("cannot use %q of pypi:%s: %w", f.Filename, name, err)
+			return Project{}, nil, fmt.Errorf("cannot use %q of pypi:%s: %w", f.Filename, name, err)
 		}
-		if f.URL, err = p.add(u, f.Filename, "sha256:"+sum); err != nil {
-			return project{}, nil, err
+		if f.URL, err = m.Add(u, f.Filename, "sha256:"+sum); err != nil {
+			return Project{}, nil, err
 		}
 		doc.Files[i].URL = f.URL
 		f.Hashes = map[string]string{"sha256": sum}

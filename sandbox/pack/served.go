@@ -1,7 +1,6 @@
 package pack
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,80 +15,80 @@ import (
 	"sync"
 )
 
-// proxied is an archive that a job may fetch.
-type proxied struct {
-	url       *url.URL
-	name      string     // file name
-	integrity string     // what it must hash to; "" is refused when it is fetched
-	locked    Dependency // where a lock names it: the registry is asked where it is if it is not at url, or that is nil
+// Archive is one that a job may fetch.
+type Archive struct {
+	Name      string   // of the file
+	URL       *url.URL // nil: the registry is asked for it
+	Integrity string   // what it must hash to; "" is refused when it is fetched
+	Path      string   // of the fetched file
 
+	locked Dependency // where a lock names it: the registry is asked where it is if it is not at URL, or that is nil
 	once   sync.Once
 	err    error
-	path   string
 	digest digest
 	served bool
-	source *proxied // what it was built from, here
+	source *Archive // what it was built from, here
 }
 
-// add makes an archive available and gives its local address.
-func (p *proxy) add(address *url.URL, name, integrity string) (string, error) {
+// Add makes an archive available and gives its local address.
+func (m *Mirror) Add(address *url.URL, name, integrity string) (string, error) {
 	name = path.Base(name)
 	if name == "." || name == "/" || checkPath(name, 255) != nil {
-		return "", fmt.Errorf("cannot use the archive %s: it has no file name", shown(address))
+		return "", fmt.Errorf("cannot use the archive %s: it has no file name", Shown(address))
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	key := address.String() + " " + integrity
-	n, ok := p.byURL[key]
+	n, ok := m.byURL[key]
 	if !ok {
-		n = len(p.files)
-		p.files = append(p.files, &proxied{url: address, name: name, integrity: integrity})
-		p.byURL[key] = n
+		n = len(m.files)
+		m.files = append(m.files, &Archive{URL: address, Name: name, Integrity: integrity})
+		m.byURL[key] = n
 	}
-	return p.localAt(n), nil
+	return m.localAt(n), nil
 }
 
-// localAt is the local address of an archive. p.mu is held.
-func (p *proxy) localAt(n int) string {
-	return p.base() + "file/" + strconv.Itoa(n) + "/" + url.PathEscape(p.files[n].name)
+// localAt is the local address of an archive. m.mu is held.
+func (m *Mirror) localAt(n int) string {
+	return m.Base() + "file/" + strconv.Itoa(n) + "/" + url.PathEscape(m.files[n].Name)
 }
 
-// addLocked is add for an archive of a lock. One that was fetched already is given
+// AddLocked is add for an archive of a lock. One that was fetched already is given
 // out again. Where its address is not known or does not hold, the registry is asked.
-func (p *proxy) addLocked(address *url.URL, name string, d Dependency) (string, error) {
+func (m *Mirror) AddLocked(address *url.URL, name string, d Dependency) (string, error) {
 	if address != nil && checkPath(path.Base(address.Path), 255) != nil {
-		return "", fmt.Errorf("cannot use the archive %s: it has no file name", shown(address))
+		return "", fmt.Errorf("cannot use the archive %s: it has no file name", Shown(address))
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := slices.IndexFunc(p.files, func(f *proxied) bool { return f.served && f.integrity == d.Integrity })
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := slices.IndexFunc(m.files, func(f *Archive) bool { return f.served && f.Integrity == d.Integrity })
 	if n >= 0 {
-		return p.localAt(n), nil
+		return m.localAt(n), nil
 	}
-	n = len(p.files)
-	p.files = append(p.files, &proxied{url: address, name: name, integrity: d.Integrity, locked: d})
-	return p.localAt(n), nil
+	n = len(m.files)
+	m.files = append(m.files, &Archive{URL: address, Name: name, Integrity: d.Integrity, locked: d})
+	return m.localAt(n), nil
 }
 
-// lookup finds an archive by the local address that add gave.
-func (p *proxy) lookup(local string) (*proxied, error) {
-	rest, ok := strings.CutPrefix(local, p.base()+"file/")
+// Lookup finds an archive by the local address that add gave.
+func (m *Mirror) Lookup(local string) (*Archive, error) {
+	rest, ok := strings.CutPrefix(local, m.Base()+"file/")
 	number, _, _ := strings.Cut(rest, "/")
 	n, err := strconv.Atoi(number)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !ok || err != nil || n < 0 || n >= len(p.files) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !ok || err != nil || n < 0 || n >= len(m.files) {
 		return nil, errors.New("it does not come from the registry")
 	}
-	return p.files[n], nil
+	return m.files[n], nil
 }
 
-// served gives the archives that a job fetched.
-func (p *proxy) served() []*proxied {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var out []*proxied
-	for _, f := range p.files {
+// Served gives the archives that a job fetched.
+func (m *Mirror) Served() []*Archive {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []*Archive
+	for _, f := range m.files {
 		if f.served {
 			out = append(out, f)
 		}
@@ -97,51 +96,51 @@ func (p *proxy) served() []*proxied {
 	return out
 }
 
-// servedAs is the archive of that integrity, or what was built from it, that a job
+// ServedAs is the archive of that integrity, or what was built from it, that a job
 // fetched; nil for none.
-func (p *proxy) servedAs(integrity string) *proxied {
-	for _, f := range p.served() {
-		if f.integrity == integrity || f.source != nil && f.source.integrity == integrity {
+func (m *Mirror) ServedAs(integrity string) *Archive {
+	for _, f := range m.Served() {
+		if f.Integrity == integrity || f.source != nil && f.source.Integrity == integrity {
 			return f
 		}
 	}
 	return nil
 }
 
-func (p *proxy) serveFile(w http.ResponseWriter, req *http.Request, rest string) {
-	local := p.base() + "file/" + rest
-	f, err := p.lookup(local)
+func (m *Mirror) serveFile(w http.ResponseWriter, req *http.Request, rest string) {
+	local := m.Base() + "file/" + rest
+	f, err := m.Lookup(local)
 	if err != nil {
 		http.NotFound(w, req)
 		return
 	}
-	if p.kind == PyPI && strings.HasSuffix(rest, ".whl.metadata") {
-		p.serveMetadata(w, req, f)
+	if m.conf.Ecosystem == PyPI && strings.HasSuffix(rest, ".whl.metadata") {
+		m.serveMetadata(w, req, f)
 		return
 	}
 	// The fetch belongs to the proxy, not to the request that happened to be
 	// first: another may wait for the same archive.
-	f.once.Do(func() { f.err = p.fetch(f) })
+	f.once.Do(func() { f.err = m.fetch(f) })
 	if f.err != nil {
 		http.Error(w, "refused", http.StatusBadGateway)
 		return
 	}
-	p.mu.Lock()
+	m.mu.Lock()
 	f.served = true
-	p.mu.Unlock()
+	m.mu.Unlock()
 	w.Header().Set("Content-Type", "application/octet-stream")
-	http.ServeFile(w, req, f.path)
+	http.ServeFile(w, req, f.Path)
 }
 
 // serveMetadata passes on a wheel's metadata file (PEP 658). The tool checks it
 // against the hash on the project page, and the wheel has the last word.
-func (p *proxy) serveMetadata(w http.ResponseWriter, req *http.Request, f *proxied) {
-	u := *f.url
+func (m *Mirror) serveMetadata(w http.ResponseWriter, req *http.Request, f *Archive) {
+	u := *f.URL
 	u.Path += ".metadata"
 	u.RawPath = ""
-	body, _, err := p.reg.get(req.Context(), p.client, &u, "", 8<<20)
+	body, _, err := m.conf.Registry.Get(req.Context(), m.client, &u, "", 8<<20)
 	if err != nil {
-		p.note(err, false)
+		m.note(err, false)
 		http.Error(w, "the registry could not be used", http.StatusBadGateway)
 		return
 	}
@@ -150,89 +149,83 @@ func (p *proxy) serveMetadata(w http.ResponseWriter, req *http.Request, f *proxi
 }
 
 // fetch downloads one archive as a whole and checks it.
-func (p *proxy) fetch(f *proxied) error {
-	p.mu.Lock()
-	p.count++
-	number := p.count
-	p.mu.Unlock()
-	if number > p.lim.Archives {
-		err := fmt.Errorf("cannot accept the package: it needs more than %d archives", p.lim.Archives)
-		p.note(err, true)
+func (m *Mirror) fetch(f *Archive) error {
+	m.mu.Lock()
+	m.count++
+	number := m.count
+	m.mu.Unlock()
+	if number > m.conf.Limits.Archives {
+		err := fmt.Errorf("cannot accept the package: it needs more than %d archives", m.conf.Limits.Archives)
+		m.note(err, true)
 		return err
 	}
-	file, err := os.OpenFile(filepath.Join(p.dir, strconv.Itoa(number)), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(filepath.Join(m.conf.Dir, strconv.Itoa(number)), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		p.note(err, false)
+		m.note(err, false)
 		return err
 	}
 	defer file.Close()
-	if f.url != nil {
-		f.digest, err = p.download(f, file)
+	if f.URL != nil {
+		f.digest, err = m.download(f, file)
 	}
-	if f.locked.Path != "" && (f.url == nil || errors.Is(err, errNotFound)) {
-		at, lost := p.elsewhere(p.ctx, f.locked)
+	if f.locked.Path != "" && (f.URL == nil || errors.Is(err, ErrNotFound)) {
+		at, lost := m.Elsewhere(m.ctx, f.locked)
 		if lost != nil {
 			err = lost
-		} else if f.url == nil || at.String() != f.url.String() {
-			f.url = at
-			f.digest, err = p.download(f, file)
+		} else if f.URL == nil || at.String() != f.URL.String() {
+			f.URL = at
+			f.digest, err = m.download(f, file)
 		}
 	}
-	if errors.Is(err, errTorn) && p.ctx.Err() == nil {
-		f.digest, err = p.download(f, file) // once more: a long way has many places to break
+	if errors.Is(err, ErrTorn) && m.ctx.Err() == nil {
+		f.digest, err = m.download(f, file) // once more: a long way has many places to break
 	}
 	if err != nil {
-		p.note(err, false)
+		m.note(err, false)
 		return err
 	}
-	f.path = file.Name()
-	if err := f.digest.check(f.integrity); err != nil {
-		err = fmt.Errorf("cannot accept archive %s: %w", shown(f.url), err)
-		p.note(err, true)
+	f.Path = file.Name()
+	if err := f.digest.check(f.Integrity); err != nil {
+		err = fmt.Errorf("cannot accept archive %s: %w", Shown(f.URL), err)
+		m.note(err, true)
 		return err
 	}
-	if err := checkArchive(file, f.name, p.lim); err != nil {
-		p.note(err, true)
+	if err := checkArchive(file, f.Name, m.conf.Limits); err != nil {
+		m.note(err, true)
 		return err
 	}
 	return nil
 }
 
-// errTorn is an archive that did not come to its end.
-var errTorn = errors.New("the transfer broke off")
-
 // download writes one archive into an emptied file.
-func (p *proxy) download(f *proxied, to *os.File) (digest, error) {
+func (m *Mirror) download(f *Archive, to *os.File) (digest, error) {
 	if err := to.Truncate(0); err != nil {
 		return digest{}, err
 	}
 	if _, err := to.Seek(0, io.SeekStart); err != nil {
 		return digest{}, err
 	}
-	ctx, end := context.WithTimeout(p.ctx, p.reg.whole(wholeArchive))
-	defer end()
-	res, cancel, err := p.reg.open(ctx, p.client, f.url, "")
-	if err != nil {
-		return digest{}, p.reg.late(ctx, err)
-	}
-	defer cancel()
-	defer res.Body.Close()
 	d := newDigester()
-	body := io.LimitReader(&paceReader{r: res.Body, wait: p.reg.timeout(), cancel: cancel}, p.lim.Archive+1)
-	n, err := io.Copy(io.MultiWriter(to, d), body)
-	if slow := (*slowError)(nil); errors.As(err, &slow) {
-		return digest{}, fmt.Errorf("cannot fetch %s: %w", shown(f.url), slow)
-	}
+	n, err := m.conf.Registry.Download(m.ctx, m.client, f.URL, m.conf.Limits.Archive, io.MultiWriter(to, d))
 	if err != nil {
-		return digest{}, p.reg.late(ctx, fmt.Errorf("cannot fetch %s: %w: %w", shown(f.url), errTorn, cause(err)))
+		return digest{}, err
 	}
-	p.mu.Lock()
-	p.fetched += n
-	over := n > p.lim.Archive || p.fetched > p.lim.Fetched
-	p.mu.Unlock()
-	p.told()
+	m.mu.Lock()
+	m.fetched += n
+	over := n > m.conf.Limits.Archive || m.fetched > m.conf.Limits.Fetched
+	m.mu.Unlock()
+	m.told()
 	if over {
-		return digest{}, fmt.Errorf("cannot fetch %s: more than the limit of %d bytes an archive, %d an install", shown(f.url), p.lim.Archive, p.lim.Fetched)
+		return digest{}, fmt.Errorf("cannot fetch %s: more than the limit of %d bytes an archive, %d an install", Shown(f.URL), m.conf.Limits.Archive, m.conf.Limits.Fetched)
 	}
 	return d.sum(), nil
+}
+
+// Locked is the lock's entry of a wheel, or of what it was built from.
+func (f *Archive) Locked(name, version string) Dependency {
+	d := Dependency{Path: name, Version: version, Integrity: f.Integrity, File: f.Name}
+	if f.source != nil {
+		d.Integrity, d.File, d.Built = f.source.Integrity, f.source.Name, true
+	}
+	return d
 }

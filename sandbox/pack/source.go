@@ -1,23 +1,13 @@
 package pack
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
-
-	"github.com/BurntSushi/toml"
 )
 
 // SourceError says that a PyPI package has no wheel for this machine and is not
@@ -28,55 +18,44 @@ func (e *SourceError) Error() string {
 	return fmt.Sprintf("cannot install pypi:%s: the index has no wheel of it, and building from source runs its code", e.Name)
 }
 
-// parseSdist reads the file name of a source distribution of a project (PEP 625, and
-// the older spellings of its name).
-func parseSdist(file, project string) (version string, ok bool) {
-	stem, ok := strings.CutSuffix(file, ".tar.gz")
-	name, version, found := cutLast(stem, "-")
-	if !ok || !found || strings.ContainsAny(file, "/\\\x00 ") || normalizePyPI(name) != project || !exactPEP440(version) {
-		return "", false
-	}
-	return version, true
-}
-
 // source is an archive that is built, and the wheel that comes out.
 type source struct {
 	once  sync.Once
-	wheel *proxied
+	wheel *Archive
 	err   error
 }
 
 // builtFor gives the wheel of a project that is built, for its page; nil where none
 // is. A build that asks for its own project finds none.
-func (p *proxy) builtFor(doc project, name string) (*proxied, error) {
-	if !slices.Contains(p.builds, name) {
+func (m *Mirror) builtFor(doc Project, name string) (*Archive, error) {
+	if !slices.Contains(m.conf.Builds, name) {
 		return nil, nil
 	}
-	p.mu.Lock()
-	under := p.building[name]
-	for _, f := range p.files {
-		if w, ok := parseWheel(f.name); ok && w.name == name && f.source != nil {
-			p.mu.Unlock()
+	m.mu.Lock()
+	under := m.building[name]
+	for _, f := range m.files {
+		if w, ok := parseWheel(f.Name); ok && w.name == name && f.source != nil {
+			m.mu.Unlock()
 			return f, nil
 		}
 	}
-	p.mu.Unlock()
-	f := p.wantsSource(doc, name)
+	m.mu.Unlock()
+	f := m.wantsSource(doc, name)
 	if under || f == nil {
 		return nil, nil
 	}
-	from, err := p.lookup(f.URL)
+	from, err := m.Lookup(f.URL)
 	if err != nil {
 		return nil, err
 	}
 	// The build belongs to the install, not to the request that happened to be first.
-	return p.built(p.ctx, from, name)
+	return m.Built(m.ctx, from, name)
 }
 
 // wantsSource gives the newest source distribution of a page that is above every
 // wheel that fits, or that of the version that is wanted; nil for none.
-func (p *proxy) wantsSource(doc project, name string) *indexFile {
-	want := p.versions[name]
+func (m *Mirror) wantsSource(doc Project, name string) *indexFile {
+	want := m.want(name)
 	var best *indexFile
 	above := ""
 	newer := func(v, than string) bool {
@@ -84,7 +63,7 @@ func (p *proxy) wantsSource(doc project, name string) *indexFile {
 		return than == "" || err == nil && c > 0
 	}
 	for _, f := range doc.Files {
-		if w, ok := parseWheel(f.Filename); ok && w.name == name && p.interpreter.loads(w) && p.interpreter.fitsPython(f.RequiresPython) && !p.young(f) && newer(w.version, above) {
+		if w, ok := parseWheel(f.Filename); ok && w.name == name && m.conf.Interpreter.loads(w) && m.conf.Interpreter.fitsPython(f.RequiresPython) && !m.young(f) && newer(w.version, above) {
 			above = w.version
 		}
 	}
@@ -93,10 +72,10 @@ func (p *proxy) wantsSource(doc project, name string) *indexFile {
 		v, ok := parseSdist(f.Filename, name)
 		parsed, reads := pypiVersionOf(v)
 		switch {
-		case !ok || !reads || !sha256Hex().MatchString(f.Hashes["sha256"]) || p.young(f):
+		case !ok || !reads || !sha256Hex().MatchString(f.Hashes["sha256"]) || m.young(f):
 		case want != "" && !sameVersion(v, want):
-		case want == "" && (f.yanked() != "" || pypiPreview(parsed) || !p.interpreter.fitsPython(f.RequiresPython) || !newer(v, version)):
-		case want != "" && above != "" && p.hasWheel(doc, name, v):
+		case want == "" && (f.yanked() != "" || pypiPreview(parsed) || !m.conf.Interpreter.fitsPython(f.RequiresPython) || !newer(v, version)):
+		case want != "" && above != "" && m.hasWheel(doc, name, v):
 		default:
 			best, version = &doc.Files[i], v
 		}
@@ -104,279 +83,69 @@ func (p *proxy) wantsSource(doc project, name string) *indexFile {
 	return best
 }
 
-func (p *proxy) hasWheel(doc project, name, version string) bool {
+func (m *Mirror) hasWheel(doc Project, name, version string) bool {
 	return slices.ContainsFunc(doc.Files, func(f indexFile) bool {
 		w, ok := parseWheel(f.Filename)
-		return ok && w.name == name && sameVersion(w.version, version) && p.interpreter.loads(w)
+		return ok && w.name == name && sameVersion(w.version, version) && m.conf.Interpreter.loads(w)
 	})
 }
 
 // young is true for a file that is withheld for its age.
-func (p *proxy) young(f indexFile) bool {
+func (m *Mirror) young(f indexFile) bool {
 	t := uploaded(f)
-	return !p.before.IsZero() && (t.IsZero() || t.After(p.before))
+	return !m.conf.Before.IsZero() && (t.IsZero() || t.After(m.conf.Before))
 }
 
-// built gives the wheel of a source distribution, which is made once.
-func (p *proxy) built(ctx context.Context, from *proxied, name string) (*proxied, error) {
-	p.mu.Lock()
-	s := p.sources[from.integrity]
+// Built gives the wheel of a source distribution, which is made once.
+func (m *Mirror) Built(ctx context.Context, from *Archive, name string) (*Archive, error) {
+	m.mu.Lock()
+	s := m.sources[from.Integrity]
 	if s == nil {
 		s = &source{}
-		p.sources[from.integrity] = s
+		m.sources[from.Integrity] = s
 	}
-	p.building[name] = true
-	p.mu.Unlock()
+	m.building[name] = true
+	m.mu.Unlock()
 	s.once.Do(func() {
-		from.once.Do(func() { from.err = p.fetch(from) })
+		from.once.Do(func() { from.err = m.fetch(from) })
 		if s.err = from.err; s.err != nil {
 			return
 		}
-		if s.wheel, s.err = p.build(ctx, from, name); s.err != nil {
-			p.note(s.err, false)
+		if s.wheel, s.err = m.conf.Build(ctx, from, name); s.err != nil {
+			m.note(s.err, false)
 			return
 		}
 		s.wheel.source = from
 		s.wheel.once.Do(func() {}) // it is here
-		p.mu.Lock()
-		p.files = append(p.files, s.wheel)
-		p.mu.Unlock()
+		m.mu.Lock()
+		m.files = append(m.files, s.wheel)
+		m.mu.Unlock()
 	})
 	return s.wheel, s.err
 }
 
 // localOf is the address under which a job may fetch an archive.
-func (p *proxy) localOf(f *proxied) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.localAt(slices.Index(p.files, f))
+func (m *Mirror) localOf(f *Archive) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.localAt(slices.Index(m.files, f))
 }
 
-// frontend is the build frontend of PEP 517, as a job runs it: what it is to do, the
-// unpacked source, where build requirements are, and where the wheel goes.
-const frontend = `import importlib, json, os, sys, tarfile
-act, archive, place = sys.argv[1:4]
-src, env, out = (os.path.join(place, d) for d in ("src", "env", "out"))
-if not os.path.isdir(src):
-    with tarfile.open(archive) as t:
-        t.extractall(src, filter="data") if hasattr(tarfile, "data_filter") else t.extractall(src)
-    os.mkdir(out)
-root = os.path.join(src, os.listdir(src)[0])
-system = json.load(open(os.path.join(place, "system.json")))
-os.chdir(root)
-extra = [os.path.join(root, p) for p in system["path"]]
-os.environ["PYTHONPATH"] = env
-sys.path[:0] = extra + [env]
-sys.argv[:] = ["build"]
-said = os.dup(1)
-os.dup2(2, 1)
-module, _, names = system["backend"].partition(":")
-backend = importlib.import_module(module)
-for n in filter(None, names.split(".")):
-    backend = getattr(backend, n)
-if act == "requires":
-    result = getattr(backend, "get_requires_for_build_wheel", lambda _: [])({})
-else:
-    result = backend.build_wheel(out)
-os.write(said, json.dumps(result).encode())`
-
-// buildSystem is the table of that name in a pyproject.toml (PEP 518).
-type buildSystem struct {
-	Requires []string `toml:"requires" json:"-"`
-	Backend  string   `toml:"build-backend" json:"backend"`
-	Path     []string `toml:"backend-path" json:"path"`
-}
-
-// buildWheel builds a source distribution: what its build needs is installed from
-// wheels, and then its own code runs in a job without network.
-func (w *work) buildWheel(ctx context.Context, from *proxied, name string) (*proxied, error) {
-	w.in.say("build", "%s", from.name)
-	if !slices.Contains(w.in.Build, name) {
-		return nil, &SourceError{name}
-	}
-	place := "build-" + name
-	if err := w.root.Mkdir(place, 0o700); err != nil {
-		return nil, err
-	}
-	data, err := os.ReadFile(from.path)
-	if err != nil {
-		return nil, err
-	}
-	system, err := readBuildSystem(data)
-	if err != nil {
-		return nil, fmt.Errorf("cannot build %q: %w", from.name, err)
-	}
-	text, err := json.Marshal(system)
-	if err != nil {
-		return nil, err
-	}
-	err = errors.Join(w.root.WriteFile(place+"/"+from.name, data, 0o600), w.root.WriteFile(place+"/system.json", text, 0o600), w.root.WriteFile(place+"/frontend.py", []byte(frontend), 0o600))
-	if err != nil {
-		return nil, err
-	}
-	if err := w.buildRequires(ctx, place, system.Requires); err != nil {
-		return nil, err
-	}
-	more, err := w.frontend(ctx, "requires", place, from.name)
-	if err != nil {
-		return nil, err
-	}
-	var requires []string
-	if err := json.Unmarshal(more, &requires); err != nil {
-		return nil, fmt.Errorf("cannot build %q: its build names no requirements: %w", from.name, err)
-	}
-	if err := w.buildRequires(ctx, place, requires); err != nil {
-		return nil, err
-	}
-	if _, err := w.frontend(ctx, "wheel", place, from.name); err != nil {
-		return nil, err
-	}
-	return w.takeWheel(place, from, name)
-}
-
-// frontend runs one step of a build, without network, and gives what it says.
-func (w *work) frontend(ctx context.Context, act, place, archive string) ([]byte, error) {
-	file := func(name string) string { return filepath.Join(w.stage.Dir, place, name) }
-	out := tail{limit: 1 << 20}
-	argv := []string{w.in.Tools.Python, "-I", file("frontend.py"), act, file(archive), filepath.Join(w.stage.Dir, place)}
-	// What is built the same way is the same: times and the order of sets are part of it.
-	env := append(w.pipEnv(), "SOURCE_DATE_EPOCH=315532800", "PYTHONHASHSEED=0")
-	err := w.runTo(ctx, &out, "the build of "+archive, argv, env, false)
-	return out.buf, err
-}
-
-// buildRequirement is a requirement of a build that names a package of the index:
-// no address, no option of pip's, one line.
-var buildRequirement = pattern(`^[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[A-Za-z0-9._, -]*\])?[ ]*(?:\([^()\n@]*\)|[<>=!~][^;@\n]*)?(?:;[^\n@]*)?$`)
-
-// buildRequires installs what a build needs, from wheels.
-func (w *work) buildRequires(ctx context.Context, place string, requires []string) error {
-	if len(requires) == 0 {
-		return nil
-	}
-	list := ""
-	if w.in.Tools.UV == "" {
-		list = w.indexLine()
-	}
-	for _, r := range requires {
-		if r = strings.TrimSpace(r); !buildRequirement().MatchString(r) {
-			return refuse("cannot build %s: it requires %q, which is no package of the index", strings.TrimPrefix(place, "build-"), r)
-		}
-		list += r + "\n"
-	}
-	if err := w.root.WriteFile(place+"/requires.txt", []byte(list), 0o600); err != nil {
-		return err
-	}
-	file := func(name string) string { return filepath.Join(w.stage.Dir, place, name) }
-	name, argv := "pip install", slices.Concat(w.pip(), []string{"install", "--quiet", "--upgrade", "--only-binary", ":all:", "--target", file("env"), "-r", file("requires.txt")})
-	if w.in.Tools.UV != "" {
-		name, argv = "uv pip install", []string{w.in.Tools.UV, "pip", "install", "--quiet", "--only-binary", ":all:", "--python", w.in.Tools.Python, "--target", file("env"), "-r", file("requires.txt")}
-	}
-	return w.run(ctx, name, argv, w.pipEnv(), true)
-}
-
-// readBuildSystem reads how a source distribution is built; one without a
-// pyproject.toml, or that says nothing of it, is built by setuptools (PEP 517).
-func readBuildSystem(archive []byte) (buildSystem, error) {
-	usual := buildSystem{Requires: []string{"setuptools>=40.8.0", "wheel"}, Backend: "setuptools.build_meta:__legacy__", Path: []string{}}
-	z, err := gzip.NewReader(bytes.NewReader(archive))
-	if err != nil {
-		return usual, err
-	}
-	for t := tar.NewReader(z); ; {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return usual, nil
-		}
-		if err != nil {
-			return usual, err
-		}
-		if path.Base(h.Name) != "pyproject.toml" || strings.Count(path.Clean(h.Name), "/") != 1 || h.Typeflag != tar.TypeReg {
-			continue
-		}
-		var doc struct {
-			System *buildSystem `toml:"build-system"`
-		}
-		text, err := io.ReadAll(io.LimitReader(t, 1<<20))
-		if err == nil {
-			err = toml.Unmarshal(text, &doc)
-		}
-		if err != nil {
-			return usual, fmt.Errorf("its pyproject.toml does not read: %w", err)
-		}
-		if doc.System == nil {
-			return usual, nil
-		}
-		s := *doc.System
-		if s.Backend == "" {
-			s.Backend, s.Requires = usual.Backend, append(s.Requires, usual.Requires...)
-		}
-		if s.Path == nil {
-			s.Path = []string{}
-		}
-		for _, p := range s.Path {
-			if !filepath.IsLocal(p) {
-				return usual, fmt.Errorf("its backend is at %q", p)
-			}
-		}
-		return s, nil
-	}
-}
-
-// takeWheel looks at the one wheel that a build left, as at one that was fetched.
-func (w *work) takeWheel(place string, from *proxied, name string) (*proxied, error) {
-	list, err := fs.ReadDir(w.root.FS(), place+"/out")
-	if err != nil {
-		return nil, fmt.Errorf("cannot build %q: %w", from.name, err)
-	}
-	version, _ := parseSdist(from.name, name)
-	if len(list) != 1 {
-		return nil, refuse("cannot build %q: its build left %d files, and one wheel is wanted", from.name, len(list))
-	}
-	file := list[0].Name()
-	if wh, ok := parseWheel(file); !ok || wh.name != name || !sameVersion(wh.version, version) {
-		return nil, refuse("cannot build %q: its build made %q", from.name, file)
-	}
-	data, err := w.read(place+"/out/"+file, w.in.Limits.filled().Archive)
-	if err != nil {
-		return nil, err
-	}
-	to, err := os.OpenFile(filepath.Join(w.proxy.dir, "built-"+name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+// Keep takes over the wheel that was built of a project, after a look at it as at one
+// that was fetched.
+func (m *Mirror) Keep(project, file string, wheel []byte) (*Archive, error) {
+	to, err := os.OpenFile(filepath.Join(m.conf.Dir, "built-"+project), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer to.Close()
 	d := newDigester()
-	if _, err := io.MultiWriter(to, d).Write(data); err != nil {
+	if _, err := io.MultiWriter(to, d).Write(wheel); err != nil {
 		return nil, err
 	}
-	if err := checkArchive(to, file, w.in.Limits.filled()); err != nil {
+	if err := checkArchive(to, file, m.conf.Limits); err != nil {
 		return nil, &Refusal{err}
 	}
 	digest := d.sum()
-	return &proxied{name: file, path: to.Name(), digest: digest, integrity: "sha256:" + fmt.Sprintf("%x", digest.sha256)}, nil
-}
-
-// builtAgain builds what a lock lists as built, and gives the wheel's hash.
-func (w *work) builtAgain(ctx context.Context, d Dependency) (string, error) {
-	if _, err := w.proxy.fact(ctx, d); err != nil {
-		return "", err
-	}
-	f, err := w.proxy.elsewhere(ctx, d)
-	if err != nil {
-		return "", err
-	}
-	local, err := w.proxy.add(f, d.File, d.Integrity)
-	if err != nil {
-		return "", err
-	}
-	from, err := w.proxy.lookup(local)
-	if err != nil {
-		return "", err
-	}
-	wheel, err := w.proxy.built(ctx, from, d.Path)
-	if err != nil {
-		return "", w.proxy.verdict(err)
-	}
-	return wheel.integrity, nil
+	return &Archive{Name: file, Path: to.Name(), digest: digest, Integrity: "sha256:" + fmt.Sprintf("%x", digest.sha256)}, nil
 }

@@ -48,6 +48,9 @@ func (s *Store) Stage() (*Stage, error) {
 	return st, nil
 }
 
+// Beside is a path next to Dir that no job sees and that goes with the stage.
+func (st *Stage) Beside(name string) string { return filepath.Join(st.base, name) }
+
 // Close removes the staging directory.
 func (st *Stage) Close() error {
 	err := removeAll(st.base)

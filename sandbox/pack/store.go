@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,15 +30,12 @@ type Store struct {
 	Limits Limits
 }
 
-var treeName = pattern(`^sha256:([0-9a-f]{64})$`)
-
 // place is the directory of a tree.
 func (s *Store) place(tree string) (string, error) {
-	m := treeName().FindStringSubmatch(tree)
-	if m == nil {
+	if !IsHash(tree) {
 		return "", fmt.Errorf("%q is not the hash of a package tree", tree)
 	}
-	return filepath.Join(s.Dir, "trees", m[1]), nil
+	return filepath.Join(s.Dir, "trees", strings.TrimPrefix(tree, "sha256:")), nil
 }
 
 // prepare makes the directories and takes the store's own lock. The caller
@@ -77,15 +75,11 @@ func flock(name string, how int) (*os.File, error) {
 }
 
 // Add freezes the directory sub of a stage and moves it into the store. With
-// want, a tree that hashes to anything else is refused. The result is held open:
-// the caller closes it once a lock that names it is written.
-func (s *Store) Add(st *Stage, sub, want string) (*Tree, error) {
-	return s.add(st, sub, want, time.Time{})
-}
-
-// add is Add with the date of the youngest package in the tree, as the registry
-// confirmed it; zero where it was not asked.
-func (s *Store) add(st *Stage, sub, want string, youngest time.Time) (*Tree, error) {
+// want, a tree that hashes to anything else is refused. The date is that of the
+// youngest package in the tree, as the registry confirmed it; zero where it was not
+// asked. The result is held open: the caller closes it once a lock that names it is
+// written.
+func (s *Store) Add(st *Stage, sub, want string, youngest time.Time) (*Tree, error) {
 	src := filepath.Join(st.Dir, sub)
 	// A job that put a symlink here would have freeze change what it points to.
 	if info, err := os.Lstat(src); err != nil || !info.IsDir() || filepath.Base(sub) != sub {
@@ -103,7 +97,7 @@ func (s *Store) add(st *Stage, sub, want string, youngest time.Time) (*Tree, err
 	if err != nil {
 		return nil, err
 	}
-	ready := filepath.Join(st.base, "ready")
+	ready := st.Beside("ready")
 	if err := freeze(ready, src, m); err != nil {
 		return nil, err
 	}
@@ -113,8 +107,8 @@ func (s *Store) add(st *Stage, sub, want string, youngest time.Time) (*Tree, err
 	t, err := s.move(ready, place, sum)
 	if err == nil && !youngest.IsZero() {
 		// A tree that was there already may not have known. It can be read-only.
-		if _, confirmed, err := t.published(); err == nil && !confirmed {
-			_ = s.setPublished(sum, youngest)
+		if _, confirmed, err := t.Published(); err == nil && !confirmed {
+			_ = s.SetPublished(sum, youngest)
 		}
 	}
 	return t, err

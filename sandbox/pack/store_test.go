@@ -37,7 +37,7 @@ func installForever(dir string) {
 		if err == nil {
 			fillTree(filepath.Join(st.Dir, "tree"), fmt.Sprint(i%7))
 			var tree *Tree
-			if tree, err = s.Add(st, "tree", ""); err == nil {
+			if tree, err = s.Add(st, "tree", "", time.Time{}); err == nil {
 				fmt.Println(tree.Hash)
 				tree.Close()
 			}
@@ -71,7 +71,7 @@ func addTree(t *testing.T, s *Store, salt string) *Tree {
 	}
 	defer st.Close()
 	fillTree(filepath.Join(st.Dir, "tree"), salt)
-	tree, err := s.Add(st, "tree", "")
+	tree, err := s.Add(st, "tree", "", time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestAddReplacesDamage(t *testing.T) {
 	}
 	defer st.Close()
 	fillTree(filepath.Join(st.Dir, "tree"), "a")
-	if _, err := s.Add(st, "tree", ""); err == nil || !strings.Contains(err.Error(), "in use") {
+	if _, err := s.Add(st, "tree", "", time.Time{}); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("in use: %v", err)
 	}
 	tree.Close()
@@ -228,7 +228,7 @@ func TestAddRefusesAnotherTreeThanLocked(t *testing.T) {
 	dir := filepath.Join(st.Dir, "tree")
 	fillTree(dir, "a")
 	os.WriteFile(filepath.Join(dir, "d2/f6.js"), []byte("swapped"), 0o644)
-	if _, err := s.Add(st, "tree", locked.Hash); err == nil || !strings.Contains(err.Error(), `"d2/f6.js" was changed`) {
+	if _, err := s.Add(st, "tree", locked.Hash, time.Time{}); err == nil || !strings.Contains(err.Error(), `"d2/f6.js" was changed`) {
 		t.Errorf("error %v, want the file named", err)
 	}
 	if list, _ := s.List(); len(list) != 1 {
@@ -297,7 +297,7 @@ func TestAddRefusesASymlinkInPlaceOfTheTree(t *testing.T) {
 	defer st.Close()
 	out := t.TempDir()
 	os.Symlink(out, filepath.Join(st.Dir, "tree"))
-	if _, err := s.Add(st, "tree", ""); err == nil {
+	if _, err := s.Add(st, "tree", "", time.Time{}); err == nil {
 		t.Error("added")
 	}
 	if info, _ := os.Stat(out); info.Mode().Perm()&0o200 == 0 {
@@ -354,7 +354,7 @@ func TestStoreManyInstallsAtOnce(t *testing.T) {
 					return
 				}
 				fillTree(filepath.Join(st.Dir, "tree"), fmt.Sprint((i+j)%3))
-				tree, err := s.Add(st, "tree", "")
+				tree, err := s.Add(st, "tree", "", time.Time{})
 				if err != nil {
 					t.Error(err)
 				} else if err := s.Verify(tree.Hash); err != nil {
@@ -436,7 +436,7 @@ func BenchmarkOpen(b *testing.B) {
 		os.MkdirAll(filepath.Dir(p), 0o755)
 		os.WriteFile(p, []byte("x"), 0o644)
 	}
-	tree, err := s.Add(st, "tree", "")
+	tree, err := s.Add(st, "tree", "", time.Time{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -472,7 +472,7 @@ func BenchmarkVerifyTwentyTrees(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		t, err := s.Add(st, "tree", "")
+		t, err := s.Add(st, "tree", "", time.Time{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -12,8 +12,6 @@ import (
 	"sort"
 	"strings"
 	"syscall"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -110,22 +108,6 @@ func scanEntry(p, rel string, d fs.DirEntry, lim Limits) (entry, error) {
 		return entry{}, badTree(rel, "it is neither file, directory nor symlink (%s)", mode.Type())
 	}
 	return e, nil
-}
-
-// checkPath holds a relative path to what prints and fits.
-func checkPath(rel string, limit int) error {
-	if rel == "" || len(rel) > limit {
-		return badTree(rel, "the path is empty or longer than %d bytes", limit)
-	}
-	if !utf8.ValidString(rel) {
-		return badTree(rel, "the name is not UTF-8")
-	}
-	for _, r := range rel {
-		if unicode.IsControl(r) || r == '\\' || r == utf8.RuneError || unicode.Is(unicode.Bidi_Control, r) {
-			return badTree(rel, "the name has a character (%U) that no file name needs", r)
-		}
-	}
-	return nil
 }
 
 // hashFile is the SHA-256 of a file that must have the size it had.

@@ -14,12 +14,13 @@ import (
 
 // work is one install under way.
 type work struct {
-	in    *Installer
-	stage *Stage
-	root  *os.Root // of stage.Dir: what a job left there cannot lead out of it
-	proxy *proxy
-	lock  *Lock
-	ref   Ref
+	in     *Installer
+	stage  *Stage
+	root   *os.Root // of stage.Dir: what a job left there cannot lead out of it
+	reg    Registry
+	mirror *Mirror
+	lock   *Lock
+	ref    Ref
 	// choosing: the lock is being made, and not followed.
 	choosing bool
 	bundles  bool      // npm found packages that come inside the archives of others
@@ -32,30 +33,32 @@ func (in *Installer) begin(stage *Stage, l *Lock, before time.Time) (w *work, en
 	if err != nil {
 		return nil, nil, err
 	}
-	reg := in.NPM
-	if ref.Ecosystem == PyPI {
-		reg = in.PyPI
+	reg, err := in.registry(ref.Ecosystem)
+	if err != nil {
+		return nil, nil, err
 	}
 	root, err := os.OpenRoot(stage.Dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	proxy, err := startProxy(ref.Ecosystem, reg, in.Limits, before, filepath.Join(stage.base, "fetched"))
+	w = &work{in: in, stage: stage, root: root, lock: l, ref: ref, reg: reg}
+	w.mirror, err = Start(Config{Registry: reg, Ecosystem: ref.Ecosystem, Limits: in.Limits, Before: before, Dir: stage.Beside("fetched"), Tell: w.fetched,
+		Builds: in.Build, Build: w.buildWheel, Interpreter: in.Tools.Interpreter})
 	if err != nil {
 		root.Close()
 		return nil, nil, err
 	}
-	proxy.tell = func(pages, archives int, bytes int64) {
-		in.say("fetch", "%d packages looked up, %d archives, %.1f MiB", pages, archives, float64(bytes)/(1<<20))
-	}
+	w.mirror.Want(ref.Name, ref.Version)
 	end = func() {
-		proxy.close()
+		w.mirror.Close()
 		root.Close()
 	}
-	w = &work{in: in, stage: stage, root: root, proxy: proxy, lock: l, ref: ref}
-	proxy.build, proxy.builds, proxy.interpreter = w.buildWheel, in.Build, in.Tools.Interpreter
-	proxy.versions[ref.Name] = ref.Version
 	return w, end, nil
+}
+
+// fetched says how far the fetching is.
+func (w *work) fetched(pages, archives int, bytes int64) {
+	w.in.say("fetch", "%d packages looked up, %d archives, %.1f MiB", pages, archives, float64(bytes)/(1<<20))
 }
 
 // inStage installs a release, whose choices it writes into the lock, or without one
@@ -99,7 +102,7 @@ func (w *work) vet() error {
 // registry leads to the same again.
 func (w *work) make(ctx context.Context, rel Release) (*Tree, error) {
 	w.choosing = true
-	w.proxy.expect(rel)
+	w.mirror.Expect(rel)
 	was, err := w.earlier(ctx)
 	if err != nil {
 		return nil, err
@@ -185,7 +188,7 @@ func (w *work) fetch(ctx context.Context) (*Tree, error) {
 	if !w.choosing && w.in.MinAge > 0 {
 		youngest, err := w.age(ctx)
 		if err != nil {
-			return nil, w.proxy.verdict(err)
+			return nil, w.mirror.Verdict(err)
 		}
 		w.youngest = youngest
 	}
@@ -208,7 +211,7 @@ func (w *work) add(ctx context.Context) (*Tree, error) {
 		w.youngest = w.confirmed()
 	}
 	w.in.say("store", "%s", w.lock.Package)
-	return w.in.Store.add(w.stage, "tree", w.lock.Trees[w.in.platform(*w.lock)], w.youngest)
+	return w.in.Store.Add(w.stage, "tree", w.lock.Trees[w.in.platform(*w.lock)], w.youngest)
 }
 
 // errTool is the error of a tool, with what it says is missing, in one line.
@@ -248,16 +251,6 @@ func gist(words string) string {
 	return text
 }
 
-// printable keeps what a tool says in lines of a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || r >= ' ' && r != 0x7f && !(r >= 0x80 && r < 0xa0) {
-			return r
-		}
-		return -1
-	}, strings.ToValidUTF8(s, "?"))
-}
-
 // run runs one tool with the network of the proxy, or with none.
 func (w *work) run(ctx context.Context, name string, argv, env []string, network bool) error {
 	return w.runTo(ctx, io.Discard, name, argv, env, network)
@@ -273,7 +266,7 @@ func (w *work) runTo(ctx context.Context, out io.Writer, name string, argv, env 
 	job.Env = append([]string{"PATH=" + w.in.Tools.Path, "HOME=" + filepath.Join(dir, "home"), "TMPDIR=" + filepath.Join(dir, "tmp"),
 		"LANG=C.UTF-8", "NO_COLOR=1", "CI=1"}, env...)
 	if network {
-		job.Network = w.proxy.hosts()
+		job.Network = w.mirror.Hosts()
 	}
 	var words tail
 	job.Stderr = &words
@@ -286,26 +279,13 @@ func (w *work) runTo(ctx context.Context, out io.Writer, name string, argv, env 
 	}
 	if err != nil {
 		// The tool knows the registry by the proxy's address, which tells nobody anything.
-		said := bytes.ReplaceAll(words.buf, []byte(w.proxy.base()), []byte(w.proxy.reg.Origin()))
+		said := bytes.ReplaceAll(words.buf, []byte(w.mirror.Base()), []byte(w.reg.Origin()))
 		err = errTool(name, err, said)
-		if held := w.proxy.withheldNote(words.buf); held != "" {
+		if held := w.mirror.WithheldNote(words.buf); held != "" {
 			err = refuse("%w (%s)", err, held)
 		}
 	}
-	return w.proxy.verdict(err)
-}
-
-// withheldNote says which versions a tool could not see for their age, of those
-// packages that it complains about.
-func (p *proxy) withheldNote(words []byte) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, name := range sortedKeys(p.withheld) {
-		if strings.Contains(string(words), name) {
-			return fmt.Sprintf("%s of %s is younger than install.min-age and was withheld", strings.Join(p.withheld[name], ", "), name)
-		}
-	}
-	return ""
+	return w.mirror.Verdict(err)
 }
 
 // read reads a file that a job wrote, as long as it is one and is not too large.

@@ -1,0 +1,13 @@
+package pack
+
+import "strings"
+
+// printable keeps what a tool says in lines of a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || r >= ' ' && r != 0x7f && !(r >= 0x80 && r < 0xa0) {
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(s, "?"))
+}
