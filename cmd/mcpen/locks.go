@@ -16,6 +16,9 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/install"
+	"mcpen/sandbox/pack/registry"
+	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/server"
 )
 
@@ -75,7 +78,7 @@ func (a *app) locks(at server.Dirs, names []string, bad *undone) ([]server.Locke
 
 // eachLock calls f for every lock that was named, with an installer for it, and
 // goes on with the next where one fails.
-func (a *app) eachLock(ctx context.Context, names []string, f func(*pack.Installer, server.Dirs, server.Locked) error) error {
+func (a *app) eachLock(ctx context.Context, names []string, f func(*install.Installer, server.Dirs, server.Locked) error) error {
 	at, err := a.DirsToRun()
 	if err != nil {
 		return err
@@ -135,7 +138,7 @@ const (
 )
 
 // newsOf holds a release against the lock.
-func (a *app) newsOf(at server.Dirs, l server.Locked, rel pack.Release, withdrawn string, err error) news {
+func (a *app) newsOf(at server.Dirs, l server.Locked, rel registry.Release, withdrawn string, err error) news {
 	n := news{Name: l.Name, Package: l.Lock.Package, Version: l.Lock.Version, Withdrawn: withdrawn}
 	if err != nil {
 		n.Error = err.Error()
@@ -174,7 +177,7 @@ func (a *app) outdatedCommand() *cli.Command {
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print all of them as JSON"}},
 		Action: func(c *cli.Context) error {
 			all := []news{}
-			err := a.eachLock(c.Context, c.Args().Slice(), func(in *pack.Installer, at server.Dirs, l server.Locked) error {
+			err := a.eachLock(c.Context, c.Args().Slice(), func(in *install.Installer, at server.Dirs, l server.Locked) error {
 				rel, withdrawn, err := a.Latest(c.Context, in, at, l)
 				n := a.newsOf(at, l, rel, withdrawn, err)
 				if all = append(all, n); !c.Bool("json") {
@@ -195,14 +198,14 @@ func (a *app) updateCommand() *cli.Command {
 		Name: "update", Usage: "show what a newer version changes, and lock it", ArgsUsage: "[NAME…]",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "do not ask"}},
 		Action: func(c *cli.Context) error {
-			return a.eachLock(c.Context, c.Args().Slice(), func(in *pack.Installer, at server.Dirs, l server.Locked) error {
+			return a.eachLock(c.Context, c.Args().Slice(), func(in *install.Installer, at server.Dirs, l server.Locked) error {
 				return a.KeepTrustBeside(at, l.File, func() error { return a.update(c.Context, in, at, l, c.Bool("yes")) })
 			})
 		},
 	}
 }
 
-func (a *app) update(ctx context.Context, in *pack.Installer, at server.Dirs, l server.Locked, yes bool) error {
+func (a *app) update(ctx context.Context, in *install.Installer, at server.Dirs, l server.Locked, yes bool) error {
 	rel, withdrawn, err := a.Latest(ctx, in, at, l)
 	if withdrawn != "" {
 		a.alarm("%s: %s %s was %s", l.Name, l.Lock.Package, l.Lock.Version, withdrawn)
@@ -229,7 +232,7 @@ func (a *app) update(ctx context.Context, in *pack.Installer, at server.Dirs, l 
 	}
 	defer tree.Close()
 	fresh.Pins, fresh.Bin, fresh.Tag = l.Lock.Pins, l.Lock.Bin, l.Lock.Tag
-	if _, err := pack.EntryOf(tree, fresh); err != nil {
+	if _, err := install.EntryOf(tree, fresh); err != nil {
 		return err
 	}
 	for line := range strings.Lines(pack.DiffLocks(l.Lock, fresh).String()) {
@@ -347,7 +350,7 @@ func (a *app) verifyLock(at server.Dirs, l server.Locked) error {
 	for _, platform := range slices.Sorted(maps.Keys(l.Lock.Trees)) {
 		hash := l.Lock.Trees[platform]
 		err := a.Store(at).Verify(hash)
-		if errors.Is(err, pack.ErrAbsent) {
+		if errors.Is(err, store.ErrAbsent) {
 			continue
 		}
 		if err != nil {
@@ -357,7 +360,7 @@ func (a *app) verifyLock(at server.Dirs, l server.Locked) error {
 		if err != nil {
 			return server.Damaged(err, l.Name)
 		}
-		_, err = pack.CheckTree(tree, l.Lock)
+		_, err = install.CheckTree(tree, l.Lock)
 		tree.Close()
 		if err != nil {
 			return &launch.Error{Code: exitRefused, Err: err}

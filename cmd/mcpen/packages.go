@@ -16,6 +16,8 @@ import (
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/install"
+	"mcpen/sandbox/pack/registry"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/wholefile"
@@ -77,7 +79,7 @@ func (a *app) add(ctx context.Context, text, name string) error {
 		return err
 	}
 	defer tree.Close()
-	if _, err := pack.EntryOf(tree, lock); err != nil {
+	if _, err := install.EntryOf(tree, lock); err != nil {
 		return err
 	}
 	err = server.CreateLock(lockFile, lock)
@@ -172,7 +174,7 @@ func profilePackage(text []byte) (string, error) {
 }
 
 // describe says what a registry says of a release.
-func (a *app) describe(r pack.Release) {
+func (a *app) describe(r registry.Release) {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	row := func(what, value string) {
 		if value != "" {

@@ -23,6 +23,8 @@ import (
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/install"
+	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
@@ -34,9 +36,9 @@ type subject struct {
 	name    string // as a profile would be called
 	about   trial.Subject
 	program plan.Program
-	tree    *pack.Tree // of a package
-	dir     string     // the folder that is moved to the desk: the tree, a bundle, a copy
-	temp    string     // a folder of this run's own, which close takes away
+	tree    *store.Tree // of a package
+	dir     string      // the folder that is moved to the desk: the tree, a bundle, a copy
+	temp    string      // a folder of this run's own, which close takes away
 	ref     pack.Ref
 	secrets []string          // variables that it reads and that hold secrets
 	words   map[string]string // variables that it was found to lack, with a value where one is known
@@ -180,7 +182,7 @@ func (a *app) tryPackage(ctx context.Context, at server.Dirs, ref pack.Ref, args
 }
 
 // lockForTrial resolves and installs a package.
-func (a *app) lockForTrial(ctx context.Context, in *pack.Installer, at server.Dirs, ref pack.Ref, lockFile string, s *subject) (pack.Lock, *pack.Tree, error) {
+func (a *app) lockForTrial(ctx context.Context, in *install.Installer, at server.Dirs, ref pack.Ref, lockFile string, s *subject) (pack.Lock, *store.Tree, error) {
 	if err := a.Connect(ctx, in, at, ref.Ecosystem); err != nil {
 		return pack.Lock{}, nil, err
 	}

@@ -111,7 +111,7 @@ func readServerJSON(data []byte) (Draft, error) {
 	if s.Name == "" {
 		return Draft{}, fmt.Errorf("cannot read the description: it is neither a server.json nor an MCPB manifest")
 	}
-	d := Draft{Name: s.Name, Description: printable(s.Description)}
+	d := Draft{Name: s.Name, Description: Printable(s.Description)}
 	fit := slices.IndexFunc(s.Packages, func(p registryPackage) bool {
 		return (p.Type == "npm" || p.Type == "pypi") && (p.Transport.Type == "" || p.Transport.Type == "stdio")
 	})
@@ -132,7 +132,7 @@ func readServerJSON(data []byte) (Draft, error) {
 		return Draft{}, fmt.Errorf("cannot use server.json of %q: the package %q %q is not one exact version: %w", s.Name, p.ID, p.Version, err)
 	}
 	if p.SHA256 != "" {
-		if !sha256Hex().MatchString(p.SHA256) {
+		if !IsSHA256(p.SHA256) {
 			return Draft{}, fmt.Errorf("cannot use server.json of %q: fileSha256 is no SHA-256", s.Name)
 		}
 		d.Hashes = []string{"sha256:" + p.SHA256}
@@ -217,7 +217,7 @@ func (d *Draft) fill(in registryInput, name string) string {
 	if in.Default != "" && !in.Secret {
 		return in.Default
 	}
-	p := DraftParam{Name: paramName(name), Type: "string", Description: printable(in.Description), Required: in.Required}
+	p := DraftParam{Name: paramName(name), Type: "string", Description: Printable(in.Description), Required: in.Required}
 	switch {
 	case in.Secret:
 		p.Type = "secret"
@@ -282,7 +282,7 @@ func readManifestJSON(data []byte) (Draft, error) {
 	if m.Name == "" || m.Server.Config.Command == "" && m.Server.Entry == "" {
 		return Draft{}, fmt.Errorf("cannot read the bundle's manifest: it names no server")
 	}
-	d := Draft{Name: m.Name, Description: printable(m.Description)}
+	d := Draft{Name: m.Name, Description: Printable(m.Description)}
 	b := bundle{draft: &d, config: m.Config}
 	var argv []string
 	for _, s := range append([]string{m.Server.Config.Command}, m.Server.Config.Args...) {
@@ -323,9 +323,9 @@ func (b bundle) expand(s string) string {
 	return bundleValue().ReplaceAllStringFunc(s, func(ref string) string {
 		key := bundleValue().FindStringSubmatch(ref)[1]
 		c := b.config[key]
-		p := DraftParam{Name: paramName(key), Type: "string", Description: printable(c.Description), Required: c.Required}
+		p := DraftParam{Name: paramName(key), Type: "string", Description: Printable(c.Description), Required: c.Required}
 		if p.Description == "" {
-			p.Description = printable(c.Title)
+			p.Description = Printable(c.Title)
 		}
 		switch {
 		case c.Sensitive:
@@ -337,7 +337,7 @@ func (b bundle) expand(s string) string {
 			b.draft.Notes = append(b.draft.Notes, fmt.Sprintf("%q can have more than one value", key))
 		}
 		if c.Default != nil && !c.Sensitive {
-			p.Default = printable(fmt.Sprint(c.Default))
+			p.Default = Printable(fmt.Sprint(c.Default))
 		}
 		return b.draft.param(p)
 	})

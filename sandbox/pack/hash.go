@@ -17,3 +17,8 @@ func Hash(text []byte) string {
 	sum := sha256.Sum256(text)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
+
+var sha256Hex = lazy.Pattern(`^[0-9a-f]{64}$`)
+
+// IsSHA256 is true for such digits alone.
+func IsSHA256(s string) bool { return sha256Hex().MatchString(s) }

@@ -23,8 +23,8 @@ func DefaultLimits() Limits {
 		Unpacked: 2 << 30, ArchiveList: 100_000, Path: 1024, Tool: 30 * time.Minute}
 }
 
-// filled replaces zero fields by their defaults.
-func (l Limits) filled() Limits {
+// Filled replaces zero fields by their defaults.
+func (l Limits) Filled() Limits {
 	d := DefaultLimits()
 	fill(&l.Files, d.Files)
 	fill(&l.Bytes, d.Bytes)

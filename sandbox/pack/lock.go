@@ -104,8 +104,8 @@ func (l Lock) Ref() (Ref, error) {
 	return full, nil
 }
 
-// others are the dependency with each of its other wheels.
-func (d Dependency) others() []Dependency {
+// Others are the dependency with each of its other wheels.
+func (d Dependency) Others() []Dependency {
 	var out []Dependency
 	for _, s := range d.Wheels {
 		o := d
@@ -150,11 +150,11 @@ func ParseLock(data []byte) (Lock, error) {
 	}
 	l.Pins = string(pins)
 	l.Digest = Hash(bytes.TrimRight(head, "\n"))
-	return l, l.check()
+	return l, l.Check()
 }
 
-// check refuses what no install of mcpen writes: a lock comes from other people.
-func (l Lock) check() error {
+// Check refuses what no install of mcpen writes: a lock comes from other people.
+func (l Lock) Check() error {
 	if l.Form < 1 || l.Form > LockVersion {
 		return fmt.Errorf("cannot read lock: its form is %d, and this mcpen reads 1 to %d", l.Form, LockVersion)
 	}
@@ -174,7 +174,7 @@ func (l Lock) check() error {
 			return fmt.Errorf("cannot read lock: %q is there twice", d.Path)
 		}
 		seen[d.Path] = true
-		if err := d.check(ref.Ecosystem); err != nil {
+		if err := d.Check(ref.Ecosystem); err != nil {
 			return fmt.Errorf("cannot read lock: dependency %q: %w", d.Path, err)
 		}
 		if d.PackageName() == ref.Name && d.Version == ref.Version && d.Integrity == l.Integrity {
@@ -185,7 +185,7 @@ func (l Lock) check() error {
 		return fmt.Errorf("cannot read lock: no dependency is %s itself with its integrity", ref)
 	}
 	for _, s := range l.Scripts {
-		if checkNPMDependency(s) != nil {
+		if CheckNPMDependency(s) != nil {
 			return fmt.Errorf("cannot read lock: scripts: %q is no package", s)
 		}
 	}
@@ -194,30 +194,30 @@ func (l Lock) check() error {
 
 var sriPattern = lazy.Pattern(`^(sha512-[A-Za-z0-9+/]{86}==|sha384-[A-Za-z0-9+/]{64}|sha256-[A-Za-z0-9+/]{43}=)$`)
 
-func (d Dependency) check(e Ecosystem) error {
+func (d Dependency) Check(e Ecosystem) error {
 	if e == PyPI {
-		w, ok := parseWheel(d.File)
+		w, ok := ParseWheel(d.File)
 		if d.Built {
-			w.version, ok = parseSdist(d.File, d.Path)
-			w.name = d.Path
+			w.Version, ok = ParseSdist(d.File, d.Path)
+			w.Name = d.Path
 		}
 		switch {
 		case d.Bundled || d.From != "":
 			return fmt.Errorf("a wheel bundles nothing, and has the index's address")
-		case normalizePyPI(d.Path) != d.Path || !pyName().MatchString(d.Path) || d.Name != "":
+		case NormalizePyPI(d.Path) != d.Path || !IsPyPIName(d.Path) || d.Name != "":
 			return fmt.Errorf("not a normalized name")
-		case !exactPEP440(d.Version):
+		case !ExactPEP440(d.Version):
 			return fmt.Errorf("%q is not one exact version", d.Version)
-		case !strings.HasPrefix(d.Integrity, "sha256:") || !sha256Hex().MatchString(d.Integrity[7:]):
+		case !strings.HasPrefix(d.Integrity, "sha256:") || !IsSHA256(d.Integrity[7:]):
 			return fmt.Errorf("%q is no SHA-256", d.Integrity)
-		case !ok || w.name != d.Path || !sameVersion(w.version, d.Version):
+		case !ok || w.Name != d.Path || !SamePyPIVersion(w.Version, d.Version):
 			return fmt.Errorf("%q is not an archive of it", d.File)
 		case d.Built && len(d.Wheels) > 0:
 			return fmt.Errorf("it is built, and has wheels")
 		}
-		for _, o := range d.others() {
-			w, ok := parseWheel(o.File)
-			if !ok || w.name != d.Path || !sameVersion(w.version, d.Version) || !strings.HasPrefix(o.Integrity, "sha256:") || !sha256Hex().MatchString(o.Integrity[7:]) {
+		for _, o := range d.Others() {
+			w, ok := ParseWheel(o.File)
+			if !ok || w.Name != d.Path || !SamePyPIVersion(w.Version, d.Version) || !strings.HasPrefix(o.Integrity, "sha256:") || !IsSHA256(o.Integrity[7:]) {
 				return fmt.Errorf("%q is not another wheel of it with its SHA-256", o.File+" "+o.Integrity)
 			}
 		}
@@ -229,13 +229,13 @@ func (d Dependency) check(e Ecosystem) error {
 	if err := checkNodePath(d.Path); err != nil {
 		return err
 	}
-	if err := checkNPMDependency(d.PackageName()); err != nil {
+	if err := CheckNPMDependency(d.PackageName()); err != nil {
 		return err
 	}
-	if err := checkFrom(d.From, d.PackageName(), d.Version); err != nil {
+	if err := CheckFrom(d.From, d.PackageName(), d.Version); err != nil {
 		return err
 	}
-	if !exactSemver(d.Version) && !exactSemver(strings.SplitN(d.Version, "+", 2)[0]) {
+	if !ExactSemver(d.Version) && !ExactSemver(strings.SplitN(d.Version, "+", 2)[0]) {
 		return fmt.Errorf("%q is not one exact version", d.Version)
 	}
 	switch {
@@ -250,22 +250,22 @@ func (d Dependency) check(e Ecosystem) error {
 	return nil
 }
 
-// checkFrom holds an address within the registry to what an archive of that
+// CheckFrom holds an address within the registry to what an archive of that
 // package can have: a lock from a repository must not choose what is asked for.
-func checkFrom(from, name, version string) error {
+func CheckFrom(from, name, version string) error {
 	if from == "" {
 		return nil
 	}
-	_, base := splitScope(name)
+	_, base := SplitScope(name)
 	steps := strings.Split(strings.TrimPrefix(from, "/"), "/")
 	last := steps[len(steps)-1]
 	switch {
-	case strings.ContainsAny(from, "?#%\\:") || strings.HasPrefix(from, "//") || checkPath(from, 1024) != nil || path.Clean(from) != from || slices.Contains(steps, ".."):
-		return refuse("from: %q is no plain address within the registry", from)
+	case strings.ContainsAny(from, "?#%\\:") || strings.HasPrefix(from, "//") || CheckPath(from, 1024) != nil || path.Clean(from) != from || slices.Contains(steps, ".."):
+		return Refuse("from: %q is no plain address within the registry", from)
 	case !slices.Contains(steps, base) && !strings.HasPrefix(last, base):
-		return refuse("from: %q is not an archive of %s", from, name)
+		return Refuse("from: %q is not an archive of %s", from, name)
 	case !strings.HasSuffix(last, ".tgz") && !strings.HasSuffix(last, ".tar.gz") && !slices.Contains(steps, version):
-		return refuse("from: %q is no archive", from)
+		return Refuse("from: %q is no archive", from)
 	}
 	return nil
 }
@@ -276,7 +276,7 @@ func checkNodePath(p string) error {
 		return fmt.Errorf("not a place below node_modules")
 	}
 	for _, name := range strings.Split(p[len("node_modules/"):], "/node_modules/") {
-		if err := checkNPMDependency(name); err != nil {
+		if err := CheckNPMDependency(name); err != nil {
 			return err
 		}
 	}
@@ -290,7 +290,7 @@ const lockHead = `# Written by mcpen. Review it like code: it says which package
 
 // Encode is the lock as it is written to a file, in a stable order.
 func (l Lock) Encode() ([]byte, error) {
-	if err := l.check(); err != nil {
+	if err := l.Check(); err != nil {
 		return nil, err
 	}
 	l.Dependencies = slices.Clone(l.Dependencies)

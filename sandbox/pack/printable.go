@@ -2,8 +2,8 @@ package pack
 
 import "strings"
 
-// printable keeps what a tool says in lines of a terminal.
-func printable(s string) string {
+// Printable keeps what a tool says in lines of a terminal.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || r >= ' ' && r != 0x7f && !(r >= 0x80 && r < 0xa0) {
 			return r

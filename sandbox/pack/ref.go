@@ -128,7 +128,7 @@ func (r Ref) readsRange() bool {
 func (r Ref) Allows(version string) bool {
 	switch {
 	case r.Version != "" && r.Ecosystem == PyPI:
-		return sameVersion(r.Version, version)
+		return SamePyPIVersion(r.Version, version)
 	case r.Version != "":
 		return r.Version == version
 	case r.Range == "":
@@ -156,7 +156,7 @@ func parseNPM(s string) (Ref, error) {
 	r := Ref{Ecosystem: NPM, Name: name}
 	switch {
 	case spec == "" || spec == "latest":
-	case exactSemver(spec):
+	case ExactSemver(spec):
 		r.Version = spec
 	case npmTag().MatchString(spec) && !isRange(spec):
 		r.Tag = spec
@@ -174,10 +174,10 @@ var (
 	npmOld  = lazy.Pattern(`^[A-Za-z0-9~_-][A-Za-z0-9._~!'()*-]*$`)
 )
 
-// exactSemver is true for one version in npm's spelling. Build metadata is left
+// ExactSemver is true for one version in npm's spelling. Build metadata is left
 // out: registries drop it, so it could name two things.
-func exactSemver(s string) bool {
-	v, ok := npmVersionOf(s)
+func ExactSemver(s string) bool {
+	v, ok := NPMVersion(s)
 	return ok && !v.IsBuild()
 }
 
@@ -191,8 +191,15 @@ func isRange(s string) bool {
 // most 214 bytes, lower case, no leading dot or underscore, URL-safe.
 func checkNPMName(name string) error { return npmName(name, npmPart()) }
 
-// checkNPMDependency is checkNPMName with the characters of old names.
-func checkNPMDependency(name string) error { return npmName(name, npmOld()) }
+// IsProgramName is true for what npm takes for the name of a program: its last part
+// names a file and nothing else.
+func IsProgramName(s string) bool { return npmOld().MatchString(s) }
+
+// IsPyPIName is true for the name of a project in any of its spellings (PEP 508).
+func IsPyPIName(s string) bool { return pyName().MatchString(s) }
+
+// CheckNPMDependency is checkNPMName with the characters of old names.
+func CheckNPMDependency(name string) error { return npmName(name, npmOld()) }
 
 func npmName(name string, part *regexp.Regexp) error {
 	bad := func(why string) error { return fmt.Errorf("%q is not the name of an npm package: %s", name, why) }
@@ -222,8 +229,8 @@ var (
 	pySep  = lazy.Pattern(`[-_.]+`)
 )
 
-// normalizePyPI is the name by which an index knows a project (PEP 503).
-func normalizePyPI(name string) string {
+// NormalizePyPI is the name by which an index knows a project (PEP 503).
+func NormalizePyPI(name string) string {
 	return strings.ToLower(pySep().ReplaceAllString(name, "-"))
 }
 
@@ -239,35 +246,35 @@ func parsePyPI(s string) (Ref, error) {
 		}
 		for _, e := range strings.Split(name[i+1:len(name)-1], ",") {
 			e = strings.TrimSpace(e)
-			if !pyName().MatchString(e) {
+			if !IsPyPIName(e) {
 				return Ref{}, fmt.Errorf("%q is not the name of an extra", e)
 			}
-			extras = append(extras, normalizePyPI(e))
+			extras = append(extras, NormalizePyPI(e))
 		}
 		name = name[:i]
 	}
-	if len(name) > 214 || !pyName().MatchString(name) {
+	if len(name) > 214 || !IsPyPIName(name) {
 		return Ref{}, fmt.Errorf("%q is not the name of a PyPI project (PEP 508)", name)
 	}
 	slices.Sort(extras)
-	r := Ref{Ecosystem: PyPI, Name: normalizePyPI(name), Extras: slices.Compact(extras)}
+	r := Ref{Ecosystem: PyPI, Name: NormalizePyPI(name), Extras: slices.Compact(extras)}
 	if !exact {
 		return r, nil
 	}
-	if !exactPEP440(version) {
+	if !ExactPEP440(version) {
 		return Ref{}, fmt.Errorf("cannot use %q as a version of pypi:%s: want one exact version (PEP 440)", version, r.Name)
 	}
 	r.Version = version
 	return r, nil
 }
 
-// exactPEP440 is true for one version, with a local part ("2.1.0+cpu") or without.
+// ExactPEP440 is true for one version, with a local part ("2.1.0+cpu") or without.
 // A space or quote has no business in a requirement, so the characters are held to
 // those of versions.
-func exactPEP440(s string) bool {
+func ExactPEP440(s string) bool {
 	if s == "" || len(s) > 64 || strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyz.!+-_ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 		return false
 	}
-	_, ok := pypiVersionOf(s)
+	_, ok := PyPIVersion(s)
 	return ok
 }

@@ -30,9 +30,9 @@ func Lookalike(ref Ref) string {
 			return ""
 		}
 	}
-	scope, base := splitScope(ref.Name)
+	scope, base := SplitScope(ref.Name)
 	for _, k := range known {
-		kscope, kbase := splitScope(k)
+		kscope, kbase := SplitScope(k)
 		switch {
 		case oneEdit(ref.Name, k):
 			return fmt.Sprintf("%q is one letter away from the well-known %s:%s", ref.Name, ref.Ecosystem, k)
@@ -45,7 +45,7 @@ func Lookalike(ref Ref) string {
 	return ""
 }
 
-func splitScope(name string) (scope, base string) {
+func SplitScope(name string) (scope, base string) {
 	if s, b, ok := strings.Cut(name, "/"); ok {
 		return s, b
 	}

@@ -7,9 +7,9 @@ import (
 	"deps.dev/util/semver"
 )
 
-// npmVersionOf reads one version in npm's own spelling, all three numbers and no
+// NPMVersion reads one version in npm's own spelling, all three numbers and no
 // "v".
-func npmVersionOf(s string) (*semver.Version, bool) {
+func NPMVersion(s string) (*semver.Version, bool) {
 	v, ok := versionOf(semver.NPM, s)
 	if !ok || v.Canon(true) != s {
 		return nil, false
@@ -23,8 +23,8 @@ func npmVersionOf(s string) (*semver.Version, bool) {
 	return v, true
 }
 
-// pypiVersionOf reads one version in any of the spellings of PEP 440.
-func pypiVersionOf(s string) (*semver.Version, bool) { return versionOf(semver.PyPI, s) }
+// PyPIVersion reads one version in any of the spellings of PEP 440.
+func PyPIVersion(s string) (*semver.Version, bool) { return versionOf(semver.PyPI, s) }
 
 // versionOf reads one version in any spelling that the system's own tools take.
 func versionOf(system semver.System, s string) (*semver.Version, bool) {
@@ -32,14 +32,14 @@ func versionOf(system semver.System, s string) (*semver.Version, bool) {
 	return v, err == nil && !v.IsWildcard()
 }
 
-// pypiPreview is true for what PEP 440 calls a pre-release: development releases
+// IsPyPIPreview is true for what PEP 440 calls a pre-release: development releases
 // are among them.
-func pypiPreview(v *semver.Version) bool {
+func IsPyPIPreview(v *semver.Version) bool {
 	return v.IsPrerelease() || strings.Contains(v.Canon(false), ".dev")
 }
 
-// newerThan is v > s, where s is read as v was.
-func newerThan(v *semver.Version, read func(string) (*semver.Version, bool)) func(s string) bool {
+// NewerThan is v > s, where s is read as v was.
+func NewerThan(v *semver.Version, read func(string) (*semver.Version, bool)) func(s string) bool {
 	return func(s string) bool {
 		o, ok := read(s)
 		return ok && v.Compare(o) > 0
@@ -64,7 +64,14 @@ func (e Ecosystem) Compare(a, b string) (int, error) {
 // Normalize is the spelling under which a registry of the ecosystem knows a name.
 func (e Ecosystem) Normalize(name string) string {
 	if e == PyPI {
-		return normalizePyPI(name)
+		return NormalizePyPI(name)
 	}
 	return name
+}
+
+// SameNPMVersion compares as npm does, which takes a "v" and build metadata off.
+func SameNPMVersion(a, b string) bool {
+	x, ok1 := versionOf(semver.NPM, strings.TrimLeft(strings.TrimSpace(a), "=v"))
+	y, ok2 := versionOf(semver.NPM, b)
+	return ok1 && ok2 && x.Compare(y) == 0
 }

@@ -32,22 +32,22 @@ func TestVersionsAreInOrder(t *testing.T) {
 // A release that is not final is chosen only where it is named.
 func TestPreviewsAreTold(t *testing.T) {
 	for s, pre := range map[string]bool{"1.0": false, "1.0.post1": false, "1!2.0": false, "1.0a1": true, "1.0.dev1": true, "1.0rc1": true, "1.0b2.post1": true} {
-		if v, ok := pypiVersionOf(s); !ok || pypiPreview(v) != pre {
+		if v, ok := PyPIVersion(s); !ok || IsPyPIPreview(v) != pre {
 			t.Errorf("pypi %s: %v", s, v)
 		}
 	}
 	for s, pre := range map[string]bool{"1.0.0": false, "1.0.0-0": true, "1.0.0-rc.1": true} {
-		if v, ok := npmVersionOf(s); !ok || v.IsPrerelease() != pre {
+		if v, ok := NPMVersion(s); !ok || v.IsPrerelease() != pre {
 			t.Errorf("npm %s: %v", s, v)
 		}
 	}
 	for _, s := range []string{"", "1", "1.0", "v1.0.0", "=1.0.0", " 1.0.0", "1.0.0 ", "1.x.0", "*", "01.0.0", "1.0.0-01", "1.0.0.0", "1.0.0-", "^1.0.0", "1.0.0 || 2.0.0"} {
-		if _, ok := npmVersionOf(s); ok {
+		if _, ok := NPMVersion(s); ok {
 			t.Errorf("npm: %q is one version", s)
 		}
 	}
 	for _, s := range []string{"", "1.*", "*", "==1.0", "1.0 || 2", "latest", "1..0", "1.0-", "1.0;x"} {
-		if _, ok := pypiVersionOf(s); ok {
+		if _, ok := PyPIVersion(s); ok {
 			t.Errorf("pypi: %q is one version", s)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/install"
+	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -20,12 +22,12 @@ import (
 // ensure gives the program of a locked package: from the store where it is
 // there, else as the lock says, else resolved, installed and locked now. The
 // caller closes the tree once the program has ended.
-func (c *Caller) ensure(ctx context.Context, at Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *pack.Tree, error) {
+func (c *Caller) ensure(ctx context.Context, at Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *store.Tree, error) {
 	in, err := c.Installer(ctx, at, ref.Ecosystem, rules)
 	if err != nil {
 		return plan.Program{}, nil, err
 	}
-	var tree *pack.Tree
+	var tree *store.Tree
 	lock, err := ReadLock(lockFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -40,7 +42,7 @@ func (c *Caller) ensure(ctx context.Context, at Dirs, ref pack.Ref, lockFile str
 }
 
 // enter gives the program of a tree, which it closes where there is none.
-func (c *Caller) enter(at Dirs, ref pack.Ref, lock pack.Lock, lockFile string, rules policy.Install, tree *pack.Tree, args []string) (plan.Program, *pack.Tree, error) {
+func (c *Caller) enter(at Dirs, ref pack.Ref, lock pack.Lock, lockFile string, rules policy.Install, tree *store.Tree, args []string) (plan.Program, *store.Tree, error) {
 	if ref.Bin != "" {
 		lock.Bin = ref.Bin // another program of the same package
 	}
@@ -55,12 +57,12 @@ func (c *Caller) enter(at Dirs, ref pack.Ref, lock pack.Lock, lockFile string, r
 // installed gives the program of a package that is locked and in the store, and
 // changes nothing. For any other it gives the runtime that would run it, without
 // a tree.
-func (c *Caller) installed(ctx context.Context, at Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *pack.Tree, error) {
+func (c *Caller) installed(ctx context.Context, at Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *store.Tree, error) {
 	tree, lock, err := c.inStore(ctx, at, ref, lockFile, rules)
 	if err == nil {
 		return c.enter(at, ref, lock, lockFile, rules, tree, args)
 	}
-	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, pack.ErrAbsent) && !errors.Is(err, pack.ErrUnconfirmed) {
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, store.ErrAbsent) && !errors.Is(err, install.ErrUnconfirmed) {
 		return plan.Program{}, nil, Damaged(err, LockName(lockFile))
 	}
 	runtime := "node"
@@ -73,7 +75,7 @@ func (c *Caller) installed(ctx context.Context, at Dirs, ref pack.Ref, lockFile 
 }
 
 // inStore opens the tree of a lock where both are there.
-func (c *Caller) inStore(ctx context.Context, at Dirs, ref pack.Ref, lockFile string, rules policy.Install) (*pack.Tree, pack.Lock, error) {
+func (c *Caller) inStore(ctx context.Context, at Dirs, ref pack.Ref, lockFile string, rules policy.Install) (*store.Tree, pack.Lock, error) {
 	lock, err := ReadLock(lockFile)
 	if err != nil {
 		return nil, lock, err
@@ -92,7 +94,7 @@ func (c *Caller) inStore(ctx context.Context, at Dirs, ref pack.Ref, lockFile st
 
 // OpenLocked gives the tree of a lock: from the store, where nothing is asked, or
 // fetched as the lock says.
-func (c *Caller) OpenLocked(ctx context.Context, in *pack.Installer, at Dirs, ref pack.Ref, lock pack.Lock, lockFile string) (pack.Lock, *pack.Tree, error) {
+func (c *Caller) OpenLocked(ctx context.Context, in *install.Installer, at Dirs, ref pack.Ref, lock pack.Lock, lockFile string) (pack.Lock, *store.Tree, error) {
 	if err := sameRef(lock, ref, lockFile); err != nil {
 		return lock, nil, err
 	}
@@ -106,7 +108,7 @@ func (c *Caller) OpenLocked(ctx context.Context, in *pack.Installer, at Dirs, re
 		}
 		return lock, tree, nil
 	}
-	if !errors.Is(err, pack.ErrAbsent) && !errors.Is(err, pack.ErrUnconfirmed) {
+	if !errors.Is(err, store.ErrAbsent) && !errors.Is(err, install.ErrUnconfirmed) {
 		return lock, tree, Damaged(err, LockName(lockFile))
 	}
 	if err := c.Connect(ctx, in, at, ref.Ecosystem); err != nil {
@@ -126,7 +128,7 @@ func (c *Caller) OpenLocked(ctx context.Context, in *pack.Installer, at Dirs, re
 
 // lockNow resolves, installs and locks, and says so. Of two that do so at once
 // the first to write the lock decides for both.
-func (c *Caller) lockNow(ctx context.Context, in *pack.Installer, at Dirs, ref pack.Ref, lockFile string) (pack.Lock, *pack.Tree, error) {
+func (c *Caller) lockNow(ctx context.Context, in *install.Installer, at Dirs, ref pack.Ref, lockFile string) (pack.Lock, *store.Tree, error) {
 	var none pack.Lock
 	if err := c.Connect(ctx, in, at, ref.Ecosystem); err != nil {
 		return none, nil, err
@@ -140,7 +142,7 @@ func (c *Caller) lockNow(ctx context.Context, in *pack.Installer, at Dirs, ref p
 	if err != nil {
 		return none, nil, err
 	}
-	if _, err := pack.EntryOf(tree, lock); err != nil {
+	if _, err := install.EntryOf(tree, lock); err != nil {
 		tree.Close()
 		return none, nil, err
 	}
@@ -164,16 +166,16 @@ func (c *Caller) lockNow(ctx context.Context, in *pack.Installer, at Dirs, ref p
 }
 
 // Entry is the program of a tree, with the interpreter of this machine.
-func (c *Caller) Entry(at Dirs, l pack.Lock, rules policy.Install, t *pack.Tree, args []string) (plan.Program, error) {
-	e, err := pack.EntryOf(t, l)
+func (c *Caller) Entry(at Dirs, l pack.Lock, rules policy.Install, t *store.Tree, args []string) (plan.Program, error) {
+	e, err := install.EntryOf(t, l)
 	if err != nil {
 		return plan.Program{}, err
 	}
 	var via plan.Program
 	switch e.Runtime {
-	case pack.RuntimeNode:
+	case install.RuntimeNode:
 		via, err = host.Find([]string{"node"}, c.FindEnv(at))
-	case pack.RuntimePython:
+	case install.RuntimePython:
 		via, err = c.findPython(at, rules.Python)
 	}
 	if err != nil {

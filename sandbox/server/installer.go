@@ -17,24 +17,27 @@ import (
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/install"
+	"mcpen/sandbox/pack/registry"
+	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
 
 // Store is where package trees are.
-func (c *Caller) Store(at Dirs) *pack.Store {
-	return &pack.Store{Dir: filepath.Join(at.State, "store")}
+func (c *Caller) Store(at Dirs) *store.Store {
+	return &store.Store{Dir: filepath.Join(at.State, "store")}
 }
 
 // Installer makes an installer for packages of an ecosystem that can open what
 // is locked and in the store. For everything else connect completes it.
-func (c *Caller) Installer(ctx context.Context, at Dirs, e pack.Ecosystem, rules policy.Install) (*pack.Installer, error) {
+func (c *Caller) Installer(ctx context.Context, at Dirs, e pack.Ecosystem, rules policy.Install) (*install.Installer, error) {
 	if at.State == "" {
 		return nil, launch.Usage("export HOME=…", "cannot keep packages: there is no HOME and no XDG_STATE_HOME")
 	}
-	in := &pack.Installer{
+	in := &install.Installer{
 		Store:    c.Store(at),
-		Run:      func(ctx context.Context, job pack.Job) error { return c.job(ctx, at, job) },
+		Run:      func(ctx context.Context, job install.Job) error { return c.job(ctx, at, job) },
 		Platform: runtime.GOOS + "-" + runtime.GOARCH,
 		MinAge:   rules.MinAge,
 		Scripts:  rules.Scripts,
@@ -54,13 +57,13 @@ func (c *Caller) Installer(ctx context.Context, at Dirs, e pack.Ecosystem, rules
 
 // connection is what installing from a registry needs.
 type connection struct {
-	tools    pack.Tools
-	registry pack.Registry
+	tools    install.Tools
+	registry registry.Registry
 }
 
 // Connect fills in the tools of this machine and the registry of the user's own
 // configuration, which only resolving and fetching need. They are looked up once.
-func (c *Caller) Connect(ctx context.Context, in *pack.Installer, at Dirs, e pack.Ecosystem) error {
+func (c *Caller) Connect(ctx context.Context, in *install.Installer, at Dirs, e pack.Ecosystem) error {
 	key := string(e) + in.Tools.Python // of each Python
 	have, ok := c.registries[key]
 	if !ok {
@@ -82,26 +85,26 @@ func (c *Caller) Connect(ctx context.Context, in *pack.Installer, at Dirs, e pac
 	return nil
 }
 
-func (c *Caller) lookUp(ctx context.Context, in *pack.Installer, at Dirs, e pack.Ecosystem) (none connection, err error) {
-	var r pack.Registry
+func (c *Caller) lookUp(ctx context.Context, in *install.Installer, at Dirs, e pack.Ecosystem) (none connection, err error) {
+	var r registry.Registry
 	if in.Tools, err = c.tools(at, e, in.Tools); err != nil {
 		return none, err
 	}
 	switch e {
 	case pack.NPM:
-		places := pack.NPMPlaces{Home: at.Home, Node: in.Tools.Node, Env: c.Env}
+		places := registry.NPMPlaces{Home: at.Home, Node: in.Tools.Node, Env: c.Env}
 		for _, arg := range in.Tools.NPM {
 			if strings.HasSuffix(arg, "/bin/npm-cli.js") {
 				places.CLI = arg
 			}
 		}
-		r, err = pack.ReadNPM(places)
+		r, err = registry.ReadNPM(places)
 	case pack.PyPI:
-		r, err = pack.ReadPip(pack.PipPlaces{Home: at.Home, Python: in.Tools.Python, Env: c.Env})
+		r, err = registry.ReadPip(registry.PipPlaces{Home: at.Home, Python: in.Tools.Python, Env: c.Env})
 	default:
 		return none, fmt.Errorf("internal error: no registry for %q", e)
 	}
-	var twice *pack.IndexError
+	var twice *registry.IndexError
 	if errors.As(err, &twice) {
 		return none, &launch.Error{Code: launch.ExitUsage, Err: err, Hint: "PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 PIP_INDEX_URL=URL mcpen …   # the URL of the one index to ask"}
 	}
@@ -131,7 +134,7 @@ func (c *Caller) lookUp(ctx context.Context, in *pack.Installer, at Dirs, e pack
 var pythonName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^python(3)\.([0-9]+)$`) })
 
 // tools finds what installs packages of an ecosystem, with the Python that t has.
-func (c *Caller) tools(at Dirs, e pack.Ecosystem, t pack.Tools) (pack.Tools, error) {
+func (c *Caller) tools(at Dirs, e pack.Ecosystem, t install.Tools) (install.Tools, error) {
 	env := c.FindEnv(at)
 	find := func(name string) (plan.Program, error) {
 		p, err := host.Find([]string{name}, env)

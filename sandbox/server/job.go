@@ -13,14 +13,14 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
-	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
 
 // job runs a tool in a sandbox of its own: its folder, its runtime, one port of
 // the loopback, and nothing else.
-func (c *Caller) job(ctx context.Context, at Dirs, job pack.Job) error {
+func (c *Caller) job(ctx context.Context, at Dirs, job install.Job) error {
 	pol := policy.Closed("install")
 	pol.Network.Allow = job.Network
 	pol.Filesystem.Write = []policy.Path{{Path: job.Dir}}
@@ -105,7 +105,7 @@ const silence = 5 * time.Second
 
 // progress tells what an install does: at a terminal on one line, which is taken
 // away in the end, and else with a line every few seconds.
-func (c *Caller) progress(now func() time.Time) pack.Progress {
+func (c *Caller) progress(now func() time.Time) install.Progress {
 	var mu sync.Mutex
 	var last time.Time // of a line; the first step is said by none
 	shown := false

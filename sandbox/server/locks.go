@@ -10,6 +10,8 @@ import (
 
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/install"
+	"mcpen/sandbox/pack/registry"
 	"mcpen/sandbox/policy"
 )
 
@@ -41,7 +43,7 @@ func (c *Caller) rules(at Dirs, l Locked) (policy.Install, pack.Ref, error) {
 }
 
 // InstallerFor is an installer for a lock, connected to its registry.
-func (c *Caller) InstallerFor(ctx context.Context, at Dirs, l Locked) (*pack.Installer, error) {
+func (c *Caller) InstallerFor(ctx context.Context, at Dirs, l Locked) (*install.Installer, error) {
 	ref, err := l.Lock.Ref()
 	if err != nil {
 		return nil, err
@@ -65,7 +67,7 @@ func (c *Caller) Outside(at Dirs, l Locked) bool {
 
 // Latest asks the registry for the version in a lock's place, and keeps what it
 // says against the locked one, for the next start.
-func (c *Caller) Latest(ctx context.Context, in *pack.Installer, at Dirs, l Locked) (rel pack.Release, withdrawn string, err error) {
+func (c *Caller) Latest(ctx context.Context, in *install.Installer, at Dirs, l Locked) (rel registry.Release, withdrawn string, err error) {
 	_, wanted, err := c.rules(at, l)
 	if err != nil {
 		return rel, "", err

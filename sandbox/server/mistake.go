@@ -11,6 +11,8 @@ import (
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/install"
+	"mcpen/sandbox/pack/registry"
 	"mcpen/sandbox/policy"
 )
 
@@ -19,7 +21,7 @@ import (
 // would, a package that its registry does not have is a program that was not found,
 // and for anything else what the sandbox is built of could not be had.
 func PackageError(ctx context.Context, err error) error {
-	var young *pack.TooYoungError
+	var young *registry.TooYoungError
 	var refusal *pack.Refusal
 	var source *pack.SourceError
 	var coded *launch.Error
@@ -43,7 +45,7 @@ func PackageError(ctx context.Context, err error) error {
 		return &launch.Error{Code: launch.ExitRefused, Err: err, Hint: fmt.Sprintf("[install]\nbuild = [%q]", source.Name)}
 	case errors.As(err, &refusal):
 		return &launch.Error{Code: launch.ExitRefused, Err: err}
-	case errors.Is(err, pack.ErrLibrary):
+	case errors.Is(err, install.ErrLibrary):
 		return &launch.Error{Code: launch.ExitUsage, Err: err, Hint: "mcpen add npm:NAME   # of the server, which may be another package of the same project"}
 	}
 	for _, lack := range []error{syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT, syscall.ENOTDIR} {
@@ -52,7 +54,7 @@ func PackageError(ctx context.Context, err error) error {
 				Hint: "packages are kept below XDG_STATE_HOME, else ~/.local/state, and locks below XDG_CONFIG_HOME, else ~/.config: both must be writable"}
 		}
 	}
-	if absent := (*pack.Missing)(nil); errors.As(err, &absent) {
+	if absent := (*pack.MissingError)(nil); errors.As(err, &absent) {
 		return &launch.Error{Code: int(host.NotFound), Err: err}
 	}
 	return &launch.Error{Code: launch.ExitSandbox, Err: err}

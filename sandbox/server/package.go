@@ -11,6 +11,7 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -102,7 +103,7 @@ func SamePackage(text string, ref pack.Ref) bool {
 
 // Program finds or installs what is to be run. The caller closes the tree, where
 // it is a package, once the program has ended.
-func (c *Caller) Program(ctx context.Context, ch Choice, at Dirs, pol policy.Policy) (plan.Program, *pack.Tree, error) {
+func (c *Caller) Program(ctx context.Context, ch Choice, at Dirs, pol policy.Policy) (plan.Program, *store.Tree, error) {
 	ref, args, ok, err := ch.starts(pol)
 	if err != nil {
 		return plan.Program{}, nil, err

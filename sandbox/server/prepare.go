@@ -10,6 +10,7 @@ import (
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -23,9 +24,9 @@ type Prepared struct {
 	Program plan.Program
 	Host    plan.Host
 	Plan    plan.Plan
-	start   string     // where the server starts if its profile declares that: --workspace, or where mcpen was started
-	Found   string     // what says that the package's own profile is used, or ""
-	Tree    *pack.Tree // of a package: GC leaves it alone until close
+	start   string      // where the server starts if its profile declares that: --workspace, or where mcpen was started
+	Found   string      // what says that the package's own profile is used, or ""
+	Tree    *store.Tree // of a package: GC leaves it alone until close
 
 	Untrusted error // why nothing starts from the profile; nil where something does, or it was not only to be looked at
 	said      Words

@@ -17,6 +17,8 @@ import (
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/advisory"
+	"mcpen/sandbox/pack/install"
+	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -81,11 +83,11 @@ func (s Standing) Keep(at Dirs, lockFile string) {
 // judge holds an opened lock against its tree and the advisories that are kept
 // here, once for each lock and database, and says what the registry has against
 // it. What is malicious, or not what the lock calls it, is refused.
-func (c *Caller) judge(at Dirs, lockFile string, lock pack.Lock, tree *pack.Tree) error {
+func (c *Caller) judge(at Dirs, lockFile string, lock pack.Lock, tree *store.Tree) error {
 	s := ReadStanding(at, lockFile)
 	key, db := lock.Digest+" "+tree.Hash, Stamp(Advisories(at), time.Now())
 	if lock.Digest == "" || s.Lock != key || s.Database != db {
-		bundled, err := pack.CheckTree(tree, lock)
+		bundled, err := install.CheckTree(tree, lock)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,33 @@
+package pack
+
+import "fmt"
+
+// Refusal is what errors of this package wrap when nothing failed but what was
+// there is not to be used: an archive that is not what its hash says or that
+// holds what no package has business with, a tree that is not what its lock
+// says, a version that is too young.
+type Refusal struct{ Reason error }
+
+func (r *Refusal) Error() string { return r.Reason.Error() }
+func (r *Refusal) Unwrap() error { return r.Reason }
+
+func Refuse(format string, args ...any) error {
+	return &Refusal{fmt.Errorf(format, args...)}
+}
+
+// MissingError is the error of a package that its registry does not have, or not in the
+// version that was asked for. Whatever else goes wrong on the way is none.
+type MissingError struct{ Err error }
+
+func (m *MissingError) Error() string { return m.Err.Error() }
+func (m *MissingError) Unwrap() error { return m.Err }
+
+func Missing(format string, args ...any) error { return &MissingError{fmt.Errorf(format, args...)} }
+
+// SourceError says that a PyPI package has no wheel for this machine and is not
+// among those that may be built.
+type SourceError struct{ Name string }
+
+func (e *SourceError) Error() string {
+	return fmt.Sprintf("cannot install pypi:%s: the index has no wheel of it, and building from source runs its code", e.Name)
+}

@@ -1,0 +1,38 @@
+package packtest
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// Tools are the package managers of this machine.
+type Tools struct {
+	Path              string // PATH
+	NPM, Node, Python string
+	PythonTag         string // such as "cp311"
+}
+
+// FindTools finds them. With -short, or where one is not there, the test is skipped.
+func FindTools(t *testing.T) Tools {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs npm and pip: not with -short")
+	}
+	find := func(name string) string {
+		p, err := exec.LookPath(name)
+		if err != nil {
+			t.Skipf("no %s on this machine", name)
+		}
+		return p
+	}
+	tools := Tools{Path: os.Getenv("PATH"), NPM: find("npm"), Node: find("node"), Python: find("python3")}
+	// The interpreter itself, not a shim that looks for it at every start.
+	out, err := exec.Command(tools.Python, "-c", `import sys; print(sys.executable, "cp%d%d" % sys.version_info[:2])`).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools.Python, tools.PythonTag, _ = strings.Cut(strings.TrimSpace(string(out)), " ")
+	return tools
+}
