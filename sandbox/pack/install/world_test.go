@@ -46,7 +46,7 @@ func (p *plainRun) run(ctx context.Context, job Job) error {
 func testTools(t *testing.T) Tools {
 	t.Helper()
 	m := packtest.FindTools(t)
-	return Tools{Path: m.Path, NPM: []string{m.NPM}, Node: m.Node, Python: m.Python, PythonTag: m.PythonTag}
+	return Tools{Path: os.Getenv("PATH"), NPM: []string{m.NPM}, Node: m.Node, Python: m.Python, PythonTag: m.PythonTag}
 }
 
 func newStore(t *testing.T) *store.Store {

@@ -1,7 +1,6 @@
 package packtest
 
 import (
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -9,7 +8,6 @@ import (
 
 // Tools are the package managers of this machine.
 type Tools struct {
-	Path              string // PATH
 	NPM, Node, Python string
 	PythonTag         string // such as "cp311"
 }
@@ -27,7 +25,7 @@ func FindTools(t *testing.T) Tools {
 		}
 		return p
 	}
-	tools := Tools{Path: os.Getenv("PATH"), NPM: find("npm"), Node: find("node"), Python: find("python3")}
+	tools := Tools{NPM: find("npm"), Node: find("node"), Python: find("python3")}
 	// The interpreter itself, not a shim that looks for it at every start.
 	out, err := exec.Command(tools.Python, "-c", `import sys; print(sys.executable, "cp%d%d" % sys.version_info[:2])`).Output()
 	if err != nil {

@@ -112,7 +112,7 @@ func TestRegistriesAreThoseOfNPM(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(home, ".npmrc"), []byte(w.user), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			env := append([]string{"HOME=" + home, "PATH=" + tools.Path}, w.env...)
+			env := append([]string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, w.env...)
 			cmd := exec.Command(tools.NPM, "config", "ls", "--json")
 			cmd.Env, cmd.Dir = env, home
 			out, err := cmd.Output()
@@ -227,7 +227,7 @@ func TestIndexIsThatOfPip(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			env := []string{"HOME=" + home, "PATH=" + tools.Path}
+			env := []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}
 			for _, kv := range w.env {
 				env = append(env, strings.ReplaceAll(kv, "HOME/", home+"/"))
 			}
