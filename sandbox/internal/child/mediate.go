@@ -18,18 +18,20 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// The mediator is pid 1 of a sandbox whose plan mediates writes: the keeper, in Go,
-// and what makes changes for the server (package writes). It is executed anew, as
-// the keeper is, so that nothing of what the stage before it knew is left.
+// mediatorName is the argv of the mediator: pid 1 of a sandbox whose plan mediates
+// writes. It is the keeper, in Go, and makes the server's changes (package writes).
+// Like the keeper, it is executed anew, so that it keeps nothing from the stage before
+// it.
 const mediatorName = "mcpen-mediator"
 
-// What the mediator is given beside what the keeper is.
+// Descriptors of the mediator in addition to the keeper's.
 const (
-	handoffFD = ctlFD + 1 // a socket, from which the filter's listener comes
+	handoffFD = ctlFD + 1 // a socket over which the filter's listener comes
 	toldFD    = handoffFD + 1
 )
 
-// handoff is a socket on which the exec stage gives its listener to this process.
+// handoff returns a socket pair over which the exec stage sends its listener to this
+// process.
 func handoff() (here, there *os.File, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -38,13 +40,13 @@ func handoff() (here, there *os.File, err error) {
 	return os.NewFile(uintptr(pair[0]), "handoff"), os.NewFile(uintptr(pair[1]), "handoff"), nil
 }
 
-// inherit puts in place what the mediator is given.
+// inherit puts the mediator's descriptors in place.
 func (s *stage) inherit() error {
 	told, err := pack(s.mediates)
 	if err != nil {
 		return err
 	}
-	// Out of the way of the places that they go to first.
+	// First move them out of the way of their destinations.
 	var high [2]int
 	for i, f := range []*os.File{s.handoff, told} {
 		if high[i], err = unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 64); err != nil {
@@ -59,26 +61,26 @@ func (s *stage) inherit() error {
 	return nil
 }
 
-// mediate is the whole of the mediator. It returns the exit status of the process,
-// which nobody reads.
+// mediate is the whole mediator. It returns the exit status of the process, which
+// nobody reads.
 func mediate(pid string) int {
 	ctl := &Control{os.NewFile(ctlFD, "control")}
 	err := begun(pid, ctl)
 	if err != nil {
-		ctl.Send(failure(err)) // if the launcher is gone, so are we
+		ctl.Send(failure(err)) // if the launcher is gone, this process ends as well
 	}
 	return 1
 }
 
-// begun tells whether the exec stage became the server, makes its calls and tells
-// how it ended. It does not return then.
+// begun reports whether the exec stage became the server, makes the server's calls and
+// reports its end. If the server started, begun does not return.
 func begun(number string, ctl *Control) error {
 	outlive()
-	// Nothing in here may be read by the server.
+	// The server must not read anything in this process.
 	if err := prctl(unix.PR_SET_DUMPABLE, 0); err != nil {
 		return step("hide the mediator", err)
 	}
-	// It holds little, and its threads mostly wait in the kernel.
+	// Its heap is small, and its threads mostly wait in the kernel.
 	runtime.GOMAXPROCS(2)
 	debug.SetGCPercent(25)
 	pid, err := strconv.Atoi(number)
@@ -109,11 +111,11 @@ func begun(number string, ctl *Control) error {
 	default: // it never made a call
 	}
 	if os.Getpid() == 1 {
-		_ = unix.Kill(-1, unix.SIGKILL) // an error: nobody is left
+		_ = unix.Kill(-1, unix.SIGKILL) // an error means that nobody is left
 	}
 	ctl.Send(told)
-	// The launcher reads what the control groups counted, and those of the user
-	// manager are taken away with their last process, which is this one.
+	// The launcher reads the counters of the control groups. The user manager removes
+	// its groups with their last process, which is this one.
 	select {
 	case <-s.heard:
 	case <-time.After(heardWait):
@@ -122,10 +124,10 @@ func begun(number string, ctl *Control) error {
 	return nil
 }
 
-// heardWait is as in keeper.c: a launcher that is stopped keeps nobody.
+// heardWait is the same as in keeper.c: a stopped launcher keeps no process waiting.
 const heardWait = 5 * time.Second
 
-// end waits for the server, and says how it ended.
+// end waits for the server and returns the message about its end.
 func (s *server) end() Message {
 	status, err := s.reap()
 	if err != nil {
@@ -137,8 +139,8 @@ func (s *server) end() Message {
 	return Message{Kind: Exited, Code: status.ExitStatus()}
 }
 
-// stageFailed waits until the exec stage became the server, which closes its end
-// of the pipe with nothing written, or until it says why not.
+// stageFailed waits until the exec stage has become the server, which closes its end of
+// the pipe without writing, or until it reports a failure.
 func stageFailed() *Message {
 	report := os.NewFile(reportFD, "report")
 	defer report.Close()
@@ -151,14 +153,14 @@ func stageFailed() *Message {
 	return &Message{Kind: Failed, Stage: []int{number(0), number(1), number(2)}}
 }
 
-// listening takes the listener from the exec stage and serves it. Without a
-// mediator the calls that wait for it fail: nobody holds the listener then.
+// listening receives the listener from the exec stage and serves it. If there is no
+// mediator, the calls that wait for it fail, since nobody holds the listener.
 func listening(p plan.Plan, ctl *Control) *writes.Mediator {
 	from := &Control{os.NewFile(handoffFD, "handoff")}
-	m, _ := from.Receive() // an error comes without a file
+	m, _ := from.Receive() // a message with an error has no file
 	from.Close()
 	if len(m.Files) != 1 {
-		return nil // the exec stage failed, and says why
+		return nil // the exec stage failed, and reports why
 	}
 	listener := m.Files[0]
 	tell := func(c seccomp.Call) {
@@ -176,7 +178,7 @@ func listening(p plan.Plan, ctl *Control) *writes.Mediator {
 		err := media.Run()
 		runtime.KeepAlive(listener)
 		if err == nil {
-			return // the server is gone, and its end is told
+			return // the server is gone, and its end is reported
 		}
 		ctl.Send(failure(step("mediate", err)))
 		unix.Exit(1)

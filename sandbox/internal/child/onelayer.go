@@ -8,9 +8,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Restrict puts a ruleset on the calling thread and nothing else, for tests
-// that ask what Landlock holds with no other layer around it. The thread has to
-// be locked and to have no_new_privs.
+// Restrict puts only a ruleset on the calling thread, for tests of Landlock without any
+// other layer. The thread must be locked and have no_new_privs.
 func Restrict(l plan.Landlock) error {
 	fd, err := ruleset(l)
 	if err != nil {

@@ -19,24 +19,24 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// pid1 is the sandbox's init, or the keeper of a server without namespaces. It
-// returns the exit status of the process, which nobody reads: what happened is
-// told over the control socket.
+// pid1 is the sandbox's init, or the keeper of a server without namespaces. It returns
+// the exit status of the process, which nobody reads: the control socket carries the
+// result.
 func pid1() int {
-	// One os.File for each inherited descriptor, alive to the end: a second one
-	// would close the descriptor when it is collected.
+	// One os.File for each inherited descriptor, alive to the end: a second one would
+	// close the descriptor when it is collected.
 	boot, control := os.NewFile(bootFD, "boot"), os.NewFile(ctlFD, "control")
 	defer runtime.KeepAlive(boot)
 	defer runtime.KeepAlive(control)
 	ctl := &Control{control}
 	stage, err := begin(ctl)
 	if err == nil && os.Getpid() == 1 {
-		err = stage.keep() // does not return otherwise
+		err = stage.keep() // does not return on success
 	} else if err == nil {
 		err = errors.Join(drop(stage.ruleset, boot), stage.await())
 	}
 	if err != nil {
-		ctl.Send(failure(err)) // if the launcher is gone, so are we
+		ctl.Send(failure(err)) // if the launcher is gone, this process ends as well
 		return 1
 	}
 	ctl.Send(Message{Kind: Started, PID: stage.pid})
@@ -44,7 +44,7 @@ func pid1() int {
 	go s.obey(ctl)
 	time.AfterFunc(ShrinkAfter, Shrink)
 	status, err := s.reap()
-	endAll() // no kernel does it for us
+	endAll() // without a pid namespace the kernel does not do it
 	if err != nil {
 		ctl.Send(failure(err))
 		return 1
@@ -57,15 +57,14 @@ func pid1() int {
 	return 0
 }
 
-// keeperName is what keeper.c knows itself by.
+// keeperName is the argv by which keeper.c recognises the keeper.
 const keeperName = "mcpen-keeper"
 
 // keep turns pid 1 into the keeper, which is this binary without the Go runtime, or
-// into the mediator, which keeps the server as well, and hears itself what becomes
-// of the exec stage. What the launcher sends
-// meanwhile waits in the socket. Nothing that this process had is left: its
-// threads and memory, with the secrets, end with the execve, its capabilities and
-// descriptors before it.
+// into the mediator, which also keeps the server and itself learns whether the exec
+// stage succeeded. Messages that the launcher sends meanwhile wait in the socket.
+// Nothing of this process remains: its threads and memory, with the secrets, end with
+// the execve; its capabilities and descriptors end before it.
 func (s *stage) keep() error {
 	const what = "keep the server"
 	if err := unix.Dup3(int(s.report.Fd()), reportFD, 0); err != nil {
@@ -87,8 +86,8 @@ func (s *stage) keep() error {
 	if _, err := unix.FcntlInt(ctlFD, unix.F_SETFD, 0); err != nil {
 		return step(what, os.NewSyscallError("fcntl(F_SETFD)", err))
 	}
-	// Of this thread, the only one that is left. The bounding set may stay: behind
-	// no_new_privs, which is set, no execve gives back what was dropped.
+	// Only this thread is left. The bounding set may stay: under no_new_privs, which is
+	// set, no execve restores a dropped capability.
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var none [2]unix.CapUserData
 	if err := unix.Capset(&hdr, &none[0]); err != nil {
@@ -106,19 +105,19 @@ func (s *stage) keep() error {
 	return step(what, syscall.Exec("/proc/self/exe", argv, nil))
 }
 
-// begin does all that needs pid 1's namespaces and capabilities, and starts the
+// begin does everything that needs pid 1's namespaces and capabilities, and starts the
 // exec stage.
 func begin(ctl *Control) (*stage, error) {
-	// libcontainer's own death signal does not reach this process: it is set on
-	// an earlier stage and cleared by fork. The end of the control socket covers
-	// a launcher that died before this line, and alone has the keeper of a server
-	// without namespaces end the server's processes before it ends itself.
+	// libcontainer's death signal does not reach this process: it is set on an earlier
+	// stage, and fork clears it. If the launcher died before this line, the end of the
+	// control socket covers it. Without namespaces, only that end makes the keeper kill
+	// the server's processes before it exits itself.
 	if os.Getpid() == 1 {
 		if err := prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)); err != nil {
 			return nil, step("die with the launcher", err)
 		}
 	}
-	// Nothing in here may be read by the server: not its memory, not its
+	// The server must not read anything in this process: not its memory, not its
 	// descriptors, not its environment.
 	if err := prctl(unix.PR_SET_DUMPABLE, 0); err != nil {
 		return nil, step("hide pid 1", err)
@@ -141,7 +140,7 @@ func begin(ctl *Control) (*stage, error) {
 		return nil, err
 	}
 	if os.Getpid() == 1 {
-		outlive() // from here on there is somebody who may send signals
+		outlive() // from here on a process can send signals
 	}
 	if err := s.start(); err != nil {
 		return nil, err
@@ -157,7 +156,7 @@ func begin(ctl *Control) (*stage, error) {
 	return s, nil
 }
 
-// furnish does what needs the sandbox's own namespaces.
+// furnish does the set-up that needs the sandbox's own namespaces.
 func furnish(ctl *Control, boot Boot) error {
 	if err := verify(boot.Pins); err != nil {
 		return err
@@ -171,7 +170,7 @@ func furnish(ctl *Control, boot Boot) error {
 	return listen(ctl, boot.Plan.Network)
 }
 
-// verify checks that each mount is of the inode that was planned.
+// verify checks that each mount has the planned inode.
 func verify(pins []Pin) error {
 	for _, p := range pins {
 		var st unix.Stat_t
@@ -185,8 +184,8 @@ func verify(pins []Pin) error {
 	return nil
 }
 
-// late makes the symlinks that lie in private file systems, which are there
-// only now, and closes the private file systems that stay read-only.
+// late makes the symlinks in private file systems, which exist only now, and makes the
+// private file systems read-only that must be.
 func late(root []plan.Mount) error {
 	for _, m := range root {
 		if m.Kind != plan.MountSymlink {
@@ -205,7 +204,7 @@ func late(root []plan.Mount) error {
 	return nil
 }
 
-// listen makes the sockets on which the egress serves and hands them out.
+// listen makes the sockets on which the egress serves, and sends them to the launcher.
 func listen(ctl *Control, n plan.Network) error {
 	handles, err := egress.Listen(n)
 	if err != nil {
@@ -229,9 +228,8 @@ func listen(ctl *Control, n plan.Network) error {
 	return nil
 }
 
-// drop gives up what the keeper of a server without namespaces had: any
-// capabilities, on all threads, the boot with the secrets, and the server's own
-// stdio.
+// drop gives up the privileges of the keeper of a server without namespaces: any
+// capabilities, on all threads, the boot with the secrets, and the server's stdio.
 func drop(ruleset int, boot *os.File) error {
 	const what = "drop what the keeper no longer needs"
 	if err := dropAll(); err != nil {
@@ -246,8 +244,8 @@ func drop(ruleset int, boot *os.File) error {
 	return step(what, boot.Close())
 }
 
-// silence puts /dev/null in the place of the server's stdio, whose ends would
-// never be seen otherwise.
+// silence replaces the server's stdio by /dev/null. Otherwise the other ends would
+// never see the end of the stream.
 func silence() error {
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {
@@ -262,11 +260,11 @@ func silence() error {
 	return nil
 }
 
-// server is the process that a keeper without namespaces is there for. No signal is sent once it was
-// reaped, when its number may be somebody else's.
+// server is the process of a keeper without namespaces. After it is reaped, no signal
+// is sent, since its pid may belong to another process.
 type server struct {
 	pid   int
-	heard chan struct{} // closed when the launcher has heard the end; nil: nobody waits for it
+	heard chan struct{} // closed once the launcher has acknowledged the end; nil: nobody waits for it
 
 	mu     sync.Mutex
 	reaped bool
@@ -277,16 +275,16 @@ func (s *server) obey(ctl *Control) {
 	for {
 		m, err := ctl.Receive()
 		if err != nil {
-			if os.Getpid() != 1 { // else the kernel does it
+			if os.Getpid() != 1 { // otherwise the kernel does it
 				endAll()
 			}
-			unix.Exit(1) // now: under the race detector os.Exit lingers
+			unix.Exit(1) // at once: under the race detector os.Exit lingers
 		}
 		if m.Kind == Signal && m.Signal == 0 {
 			if s.heard != nil {
 				close(s.heard)
 			}
-			return // it says no more
+			return // the launcher sends nothing more
 		}
 		if m.Kind == Signal {
 			s.mu.Lock()
@@ -298,8 +296,7 @@ func (s *server) obey(ctl *Control) {
 	}
 }
 
-// reap waits for every process of the sandbox and returns with the server's
-// end.
+// reap waits for every process of the sandbox and returns once the server has ended.
 func (s *server) reap() (syscall.WaitStatus, error) {
 	for {
 		var info unix.Siginfo

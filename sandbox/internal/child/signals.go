@@ -7,15 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// outlive has pid 1 outlive every signal of a server. The kernel drops those that pid 1
-// has no handler for (pid_namespaces(7)); Go has one for each, which ends the process
-// unless somebody asked to be notified. An execve brings the kernel's own way back.
+// outlive makes pid 1 survive every signal from a server. The kernel drops a signal for
+// which pid 1 has no handler (pid_namespaces(7)), but Go has a handler for each, which
+// ends the process unless a channel is notified. An execve removes Go's handlers.
 func outlive() { signal.Notify(make(chan os.Signal, 1)) }
 
-// blockSignals has signals wait until the Go program that this thread executes calls
-// outlive. The Go runtime takes those that wait only then; it unblocks SIGSEGV and its
-// like by itself, which have a window of the runtime's start. SIGURG, by which the
-// runtime interrupts its own threads, is never waited for.
+// blockSignals delays signals until the Go program that this thread executes calls
+// outlive; only then does the Go runtime unblock them. The exceptions are SIGSEGV and
+// its like, which the runtime unblocks itself, so that they have a window while it
+// starts, and SIGURG, with which the runtime interrupts its own threads.
 func blockSignals() error {
 	var set unix.Sigset_t
 	for i := range set.Val {
