@@ -47,7 +47,7 @@ func (e *Egress) out(in stream) {
 			abort(in)
 			return
 		}
-		if o.grant == (grant{}) { // closed again before there was anything to decide
+		if o.grant == (grant{}) { // closed before there was anything to decide
 			return
 		}
 	}
@@ -60,7 +60,8 @@ func (e *Egress) out(in stream) {
 	e.carry(in, c)
 }
 
-// peeking looks at what a program says first, and refuses what must not go out.
+// peeking returns a function that examines a program's first bytes and refuses a
+// forbidden connection.
 func (e *Egress) peeking(in stream, gs []grant, dst netip.AddrPort) func() ([]byte, error) {
 	return func() ([]byte, error) {
 		o, bad, err := e.peek(in, gs, dst)
@@ -72,7 +73,7 @@ func (e *Egress) peeking(in stream, gs []grant, dst netip.AddrPort) func() ([]by
 	}
 }
 
-// granted returns the reasons to let a connection to dst out, best first, or why
+// granted returns the grants for a connection to dst, best first, or the refusal if
 // there are none.
 func (e *Egress) granted(dst netip.AddrPort) ([]grant, surroundings, *refusal) {
 	names := e.names.of(dst.Addr())
@@ -105,13 +106,13 @@ func (e *Egress) granted(dst netip.AddrPort) ([]grant, surroundings, *refusal) {
 	return gs, around, nil
 }
 
-// call is the connection that a grant lets out.
+// call is the connection that a grant allows.
 func (e *Egress) call(g grant, dst netip.AddrPort, around surroundings) call {
 	c := e.wanted(g, dst)
 	c.via = e.ways.by(g, dst)
 	switch {
 	case c.via.Via != "":
-	case e.standsFor(dst, g): // on a port that goes by no proxy
+	case e.standsFor(dst, g): // on a port without a proxy
 		c.more = func() []netip.AddrPort { return e.unasked(g, dst, around) }
 	default:
 		c.to = e.addresses(g, dst, around)
@@ -129,12 +130,12 @@ func (e *Egress) call(g grant, dst netip.AddrPort, around surroundings) call {
 	return c
 }
 
-// standsFor reports whether the address is none, but stands for the grant's name.
+// standsFor reports whether the address is a stand-in for the grant's name.
 func (e *Egress) standsFor(dst netip.AddrPort, g grant) bool {
 	return g.name != "" && e.names.standIns.name(dst.Addr()) == g.name
 }
 
-// unknown is the refusal of an address for which there is no grant.
+// unknown is the refusal of an address without a grant.
 func (e *Egress) unknown(dst netip.AddrPort, names []string) *refusal {
 	r := &refusal{kind: audit.KindConnect, subject: dst.String(), about: dst.Addr().String(), address: dst.String()}
 	if len(names) > 0 {
@@ -152,9 +153,9 @@ func (e *Egress) unknown(dst netip.AddrPort, names []string) *refusal {
 	return r
 }
 
-// addresses are those to try for dst: itself, then the others that the name
-// leads to, checked as the rule wants it. One that let a connection wait comes
-// last for a while.
+// addresses lists the addresses to try for dst: dst itself, then the name's others that
+// pass the rule's checks. An address that recently did not answer comes last for a
+// while.
 func (e *Egress) addresses(g grant, dst netip.AddrPort, around surroundings) []netip.AddrPort {
 	out := []netip.AddrPort{dst}
 	if g.name == "" {
@@ -168,8 +169,8 @@ func (e *Egress) addresses(g grant, dst netip.AddrPort, around surroundings) []n
 	return e.past.best(out, e.cfg.Now())
 }
 
-// unasked are addresses of the families that the program never asked for, or of
-// both where it only has one that stands for the name.
+// unasked returns addresses of the families that the program never asked for, or of
+// both if it only has a stand-in.
 func (e *Egress) unasked(g grant, dst netip.AddrPort, around surroundings) (out []netip.AddrPort) {
 	found, _ := e.rules.naming(g.name)
 	if len(found) == 0 {
@@ -191,22 +192,22 @@ func (e *Egress) unasked(g grant, dst netip.AddrPort, around surroundings) (out 
 
 func subject(name string, port uint16) string { return net.JoinHostPort(name, strconv.Itoa(int(port))) }
 
-// call is one connection to be made: where to, and how it is spoken of.
+// call is one connection to make: its destination, and its names in reports.
 type call struct {
 	grant   grant
 	subject string
 	about   string
 	meant   string // the address that the program meant
 	rule    policy.Host
-	via     plan.Proxy // by which the host is reached; where it is none:
+	via     plan.Proxy // the host's proxy; without one:
 	to      []netip.AddrPort
-	more    func() []netip.AddrPort // what to try when nobody answered there; nil: nothing
+	more    func() []netip.AddrPort // returns addresses to try if none answered; nil: none
 	check   func(netip.AddrPort) error
-	conn    stream // that is made already, or nil
+	conn    stream // a connection that is already made, or nil
 	begun   begun
-	// first returns what goes out before anything else, or why nothing does. It
-	// runs when the connection is made, so that a server that speaks first is
-	// heard.
+	// first returns the bytes to send before anything else, or an error that forbids
+	// the connection. It runs after the connection is made, so that a server that
+	// speaks first is heard.
 	first func() ([]byte, error)
 }
 
@@ -222,8 +223,7 @@ func (c call) refused(why string) refusal {
 	return refusal{kind: audit.KindConnect, subject: c.subject, about: c.about, address: c.meant, rule: c.rule.At.String(), why: why}
 }
 
-// local handles a connection to a port of the loopback that a rule leads to the
-// host's.
+// local handles a connection to a port of the loopback that a rule maps to the host's.
 func (e *Egress) local(in stream, port uint16) {
 	h := e.held.take(flowOf(in))
 	defer h.close(e)
@@ -253,9 +253,9 @@ func (e *Egress) localCall(to netip.AddrPort, rule policy.Host) call {
 	}
 }
 
-// loopbacks are the addresses of the host's loopback to try: the one that was
-// meant, since two services may share a port, and then the other, since a program
-// that says localhost takes either.
+// loopbacks lists the addresses of the host's loopback to try: first the one that the
+// program meant, since two services may share a port, and then the other, since a
+// program that says localhost accepts either.
 func loopbacks(meant netip.AddrPort) []netip.AddrPort {
 	four, six := netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()
 	if meant.Addr().Is6() {
@@ -266,8 +266,7 @@ func loopbacks(meant netip.AddrPort) []netip.AddrPort {
 
 func nothing() ([]byte, error) { return nil, nil }
 
-// carry makes the connection that was decided on, if it is not there yet, and joins
-// it with in.
+// carry makes the allowed connection, unless it exists already, and joins it with in.
 func (e *Egress) carry(in stream, c call) {
 	out := c.conn
 	if out == nil {
@@ -292,7 +291,7 @@ func (e *Egress) carry(in stream, c call) {
 	e.join(in, out, c)
 }
 
-// connect makes a connection, when it is its turn.
+// connect makes a connection when a slot is free.
 func (e *Egress) connect(c call) (stream, error) {
 	select {
 	case e.dials <- struct{}{}:
@@ -344,12 +343,12 @@ func (e *Egress) failed(c call, err error) {
 	e.ledger.say("unreachable "+c.subject, fmt.Sprintf("cannot reach %s, which %v allows: %s", c.subject, c.rule.At, e.plainly(c, err)))
 }
 
-// plainly says how a connection failed, and how many addresses that took.
+// plainly describes how a connection failed, and how many addresses were tried.
 func (e *Egress) plainly(c call, err error) string {
 	why := err.Error()
 	var errno syscall.Errno
 	switch {
-	case c.via.Via != "" && !errors.Is(err, context.DeadlineExceeded): // the proxy's words
+	case c.via.Via != "" && !errors.Is(err, context.DeadlineExceeded): // the proxy's message
 	case errors.As(err, &errno):
 		why = errno.Error()
 	case errors.Is(err, context.DeadlineExceeded):

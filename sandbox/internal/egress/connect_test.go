@@ -48,7 +48,7 @@ func authority(t testing.TB, names ...string) (*x509.CertPool, tls.Certificate) 
 	return pool, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// TLS goes through untouched, to the certificate that the program expects.
+// TLS passes unchanged, with the certificate that the program expects.
 func TestTLSPasses(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		pool, cert := authority(t, "api.example.com")
@@ -73,7 +73,7 @@ func TestTLSPasses(t *testing.T) {
 	})
 }
 
-// The server name must be one that led to the address, on that port.
+// The server name must be one that resolved to the address, on that port.
 func TestServerNames(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		for _, n := range []string{"a.example", "b.example", "x.wild.example"} {
@@ -136,7 +136,7 @@ func TestServerNames(t *testing.T) {
 	})
 }
 
-// Servers that speak first, slowly, or not at all, and ends of every sort.
+// Servers that speak first, slowly, or not at all, and every kind of end.
 func TestPeersOfEverySort(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.name("h.example", "203.0.113.5")
@@ -178,7 +178,7 @@ func TestPeersOfEverySort(t *testing.T) {
 			t.Errorf("an early answer was lost: %q", b)
 		}
 		big.Close()
-		c, err := w.dial(p["666"]) // a reset out there is a reset in here
+		c, err := w.dial(p["666"]) // a reset outside is a reset inside
 		must(t, err)
 		_, err = c.Write([]byte("x"))
 		must(t, err)
@@ -190,21 +190,21 @@ func TestPeersOfEverySort(t *testing.T) {
 		if ev.Errno != "ECONNREFUSED" {
 			t.Errorf("%+v", ev)
 		}
-		if c, err = w.dial(p["7"]); err == nil { // a reset in here is one out there
+		if c, err = w.dial(p["7"]); err == nil { // a reset inside is one outside
 			abort(c)
 		}
 		w.await(func(ev audit.Event) bool { return ev.Subject == "h.example:7" && ev.Detail == "reset" })
 	})
 }
 
-// What the resolver let through is looked at once more where it is dialled.
+// An address that the resolver let through is checked again when it is dialled.
 func TestDialledAddressesAreChecked(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.peer("10.9.0.1:8080", echo)
 		w.peer("203.0.113.5:8080", echo)
 		cfg := w.config(network(t, "n.example:8080", "p.example:8080 private", "10.9.0.1:9090", "203.0.113.0/24:8080"))
 		e := w.serve(cfg)
-		// As if the table had been led astray.
+		// As if the table had a wrong entry.
 		e.names.table.learn(answer{asked: asked{name: "n.example"}, addrs: []netip.Addr{netip.MustParseAddr("10.9.0.1")}, until: w.now.Add(time.Hour)}, w.now)
 		refused(t, w, "10.9.0.1:8080")
 		ev := w.await(is(audit.KindConnect, audit.Refused, "n.example:8080"))
@@ -220,7 +220,7 @@ func TestDialledAddressesAreChecked(t *testing.T) {
 				t.Errorf("%s: %q, %v", a, got, err)
 			}
 		}
-		// And by the hook of the real dialer, between socket(2) and connect(2).
+		// And in the real dialer, between socket(2) and connect(2).
 		_, err := dial(context.Background(), netip.MustParseAddrPort("10.9.0.1:8080"), func(netip.AddrPort) error { return errors.New("not there") })
 		if err == nil || !strings.Contains(err.Error(), "not there") {
 			t.Errorf("the dialer does not ask: %v", err)
@@ -228,7 +228,7 @@ func TestDialledAddressesAreChecked(t *testing.T) {
 	})
 }
 
-// The address that the program meant comes first, then the name's others.
+// The program's intended address comes first, then the name's others.
 func TestOtherAddressesAreTried(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.name("n.example", "2001:db8:1::5", "203.0.113.5", "10.9.0.1", "203.0.113.6")
@@ -252,8 +252,8 @@ func TestOtherAddressesAreTried(t *testing.T) {
 	})
 }
 
-// The seventh address, or the hundredth, is as good as the first. What leads into a
-// hole costs its time once, and not at each connection.
+// The seventh address, or the hundredth, is as good as the first. An address that leads
+// nowhere costs its time once, and not at each connection.
 func TestHolesAreTriedOnce(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		var addrs []string
@@ -294,7 +294,7 @@ func TestHolesAreTriedOnce(t *testing.T) {
 	})
 }
 
-// Whoever finds nobody learns it from mcpen, not from a reset alone.
+// If no address answers, mcpen reports it; the program sees only a reset.
 func TestUnreachableIsTold(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.name("n.example", "203.0.113.5", "203.0.113.6")
@@ -338,15 +338,15 @@ func TestLocalPorts(t *testing.T) {
 		if _, err := w.dial("127.0.0.1:5434"); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("a port of no rule: %v", err)
 		}
-		if _, err := w.dial("127.0.0.1:5435"); !errors.Is(err, syscall.ECONNREFUSED) { // of a rule, and nobody is there
+		if _, err := w.dial("127.0.0.1:5435"); !errors.Is(err, syscall.ECONNREFUSED) { // of a rule, and nobody listens
 			t.Errorf("a port where nobody is: %v", err)
 		}
 		w.await(is(audit.KindConnect, audit.Allowed, "localhost:5432"))
 	})
 }
 
-// Unix sockets: bytes pass, the host's own sockets stay out of reach however
-// they are named.
+// Unix sockets: bytes pass, and the host's own sockets stay out of reach under any
+// name.
 func TestUnixSockets(t *testing.T) {
 	dir := t.TempDir()
 	outside, inside := filepath.Join(dir, "out"), filepath.Join(dir, strings.Repeat("long-", 20), "in")
@@ -372,7 +372,7 @@ func TestUnixSockets(t *testing.T) {
 	if _, err := ListenUnix(inside); err == nil {
 		t.Error("a socket was made over another")
 	}
-	h.Path = outside // the same path on both sides, were there two file systems
+	h.Path = outside // the same path on both sides, as with two file systems
 	cfg := w.config(network(t))
 	cfg.Network.Sockets = []plan.Socket{{Socket: policy.Socket{Path: outside, At: policy.Pos{File: "p.toml", Line: 1, Col: 1}}, Real: outside}}
 	e, err := Serve(context.Background(), []Handle{h}, cfg)
@@ -395,7 +395,7 @@ func TestUnixSockets(t *testing.T) {
 	if ev.Sent != 5 || ev.Received != 5 || ev.Rule != "p.toml:1:1" {
 		t.Errorf("%+v", ev)
 	}
-	// A server that may write there puts a link in the socket's place.
+	// A server that may write there replaces the socket by a link.
 	other := filepath.Join(dir, "other")
 	ol, err := net.Listen("unix", other)
 	must(t, err)
@@ -411,8 +411,8 @@ func TestUnixSockets(t *testing.T) {
 	w.await(func(ev audit.Event) bool { return ev.Subject == outside && ev.Errno == "ELOOP" })
 }
 
-// Where a socket lies was decided with the plan. A symlink that takes the place of a
-// folder on the way before the egress begins, or after, leads to no other socket.
+// The plan decides where a socket lies. A symlink that replaces a folder on the way,
+// before the egress begins or after, leads to no other socket.
 func TestSwappedFolderOfASocket(t *testing.T) {
 	for _, when := range []string{"never", "before", "after"} {
 		t.Run(when, func(t *testing.T) {
@@ -465,8 +465,8 @@ func TestSwappedFolderOfASocket(t *testing.T) {
 	}
 }
 
-// realTempDir is a folder of the test's by a path without symlinks, and a short one:
-// sun_path holds 107 bytes.
+// realTempDir is a test folder with a short path without symlinks: sun_path holds 107
+// bytes.
 func realTempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "s")
@@ -491,7 +491,7 @@ func TestSocketRules(t *testing.T) {
 	}
 }
 
-// An idle connection ends; one that is not lives on.
+// An idle connection ends; an active one lives on.
 func TestIdleConnectionsEnd(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.peer("203.0.113.5:8080", echo)
@@ -508,8 +508,8 @@ func TestIdleConnectionsEnd(t *testing.T) {
 	})
 }
 
-// While all slots are taken the next connection waits, and is served when one
-// ends: nothing is lost, nothing grows.
+// While all slots are taken the next connection waits, and it is served once one ends:
+// nothing is lost, nothing grows.
 func TestConnectionsWaitForSlots(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.peer("203.0.113.5:8080", echo)
@@ -557,7 +557,7 @@ func TestUnrecordedConnectionsAreReset(t *testing.T) {
 	})
 }
 
-// Close ends what runs, hanging dials included, and leaves nothing behind.
+// Close ends everything, hanging dials included, and leaves nothing behind.
 func TestCloseEndsEverything(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		before := runtime.NumGoroutine()
@@ -588,7 +588,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	})
 }
 
-// awaitGoroutines gives the runtime time to end what has returned.
+// awaitGoroutines gives the runtime time to end goroutines that have returned.
 func awaitGoroutines(t *testing.T, want int) {
 	t.Helper()
 	for end := time.Now().Add(patience); runtime.NumGoroutine() > want; runtime.Gosched() {
@@ -601,7 +601,7 @@ func awaitGoroutines(t *testing.T, want int) {
 	}
 }
 
-// countFDs is how many descriptors this process has.
+// countFDs is the number of this process's descriptors.
 func countFDs(t *testing.T) int {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
@@ -609,7 +609,7 @@ func countFDs(t *testing.T) int {
 	return len(list)
 }
 
-// Thousands of short connections leave neither descriptors nor goroutines.
+// Thousands of short connections leave neither descriptors nor goroutines behind.
 func TestChurn(t *testing.T) { churn(t, 2000, 8) }
 
 func churn(t *testing.T, total, streams int) {
@@ -638,7 +638,7 @@ func churn(t *testing.T, total, streams int) {
 			}
 			return nil
 		}
-		must(t, one(1)) // splice's pipes are kept by the runtime
+		must(t, one(1)) // the runtime keeps splice's pipes
 		fds, routines := countFDs(t), runtime.NumGoroutine()
 		failed := make(chan error, streams)
 		for s := range streams {

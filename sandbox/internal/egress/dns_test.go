@@ -40,7 +40,7 @@ func reply(t testing.TB, r *resolver, q []byte, tcp bool) (m dnsmessage.Message)
 	return m
 }
 
-// Whatever is asked about names that no rule names, nothing leaves.
+// A question about a name that no rule names never leaves the machine.
 func TestRefusedNamesAskNobody(t *testing.T) {
 	r, w := newTestResolver(t, "api.example.com:443", "*.cdn.example:443")
 	types := []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA, dnsmessage.TypeTXT, dnsmessage.TypeMX, dnsmessage.TypeNS,
@@ -90,7 +90,7 @@ func b2i(b bool) int {
 	return 0
 }
 
-// Below a wildcard names are data; their rate is bounded.
+// Below a wildcard, names can carry data; their rate is bounded.
 func TestWildcardNamesAreRationed(t *testing.T) {
 	r, w := newTestResolver(t, "*.example.com:443", "api.example.com:443")
 	w.name("api.example.com", "203.0.113.5")
@@ -112,7 +112,7 @@ func TestWildcardNamesAreRationed(t *testing.T) {
 	}
 }
 
-// Allowed names have addresses, and nothing else but texts and services.
+// An allowed name has addresses, texts and services, and nothing else.
 func TestOnlyAddressesAreAnswered(t *testing.T) {
 	r, w := newTestResolver(t, "api.example.com:443")
 	w.name("api.example.com", "203.0.113.5", "2001:db8:1::5")
@@ -136,8 +136,8 @@ func TestOnlyAddressesAreAnswered(t *testing.T) {
 	}
 }
 
-// mongodb+srv and its like ask for services of an allowed name, and for its text.
-// Nothing else is asked for beside it.
+// mongodb+srv and its like ask for the services of an allowed name, and for its text.
+// No other record is asked for.
 func TestServicesAndTexts(t *testing.T) {
 	r, w := newTestResolver(t, "cl.example.com:27017", "*.wild.example:27017")
 	r.e.cfg.Lookup = func(_ context.Context, name string, kind dnsmessage.Type) (Records, error) {
@@ -183,8 +183,8 @@ func TestServicesAndTexts(t *testing.T) {
 	}
 }
 
-// A name server that knows nothing of IPv6 must not keep a name from being found:
-// some C libraries take a failure of either question for one of both.
+// A name server without IPv6 must not keep a name from resolving: some C libraries take
+// a failure of either question for a failure of both.
 func TestFailingIPv6IsNoFailure(t *testing.T) {
 	r, w := newTestResolver(t, "n.example:443")
 	var four Records
@@ -211,8 +211,8 @@ func TestFailingIPv6IsNoFailure(t *testing.T) {
 	}
 }
 
-// A name that is there and has no address is not one that is not there; and each is
-// said once, as what it is.
+// A name without an address differs from a missing name. Each is reported once, as
+// such.
 func TestNoAddressIsNotNoName(t *testing.T) {
 	r, w := newTestResolver(t, "empty.example:443", "inward.example:443", "gone.example:443")
 	w.name("empty.example")
@@ -237,7 +237,7 @@ func TestNoAddressIsNotNoName(t *testing.T) {
 	}
 }
 
-// What name servers say is checked: rebinding leads nowhere.
+// The name servers' answers are checked: rebinding leads nowhere.
 func TestRebinding(t *testing.T) {
 	for _, c := range []struct {
 		rule  string
@@ -356,7 +356,7 @@ func TestMessageSizes(t *testing.T) {
 	}
 }
 
-// Messages that make no sense get the answer that RFC 1035 has for them, or none.
+// A malformed message gets the answer of RFC 1035, or none.
 func TestOddMessages(t *testing.T) {
 	r, _ := newTestResolver(t, "n.example:443")
 	good := question(t, "n.example", dnsmessage.TypeA)
@@ -392,8 +392,8 @@ func TestOddMessages(t *testing.T) {
 	}
 }
 
-// From inside, over the wire: answers come from the address that was asked,
-// over both families and both transports.
+// From inside, over the wire: answers come from the address that was asked, over both
+// families and both transports.
 func TestQuestionsFromInside(t *testing.T) {
 	withWorld(t, func(t *testing.T, _ *world) {
 		for kind, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {

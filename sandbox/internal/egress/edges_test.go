@@ -26,8 +26,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// What a sandbox sends that is not what it says is refused with its kind, and no file of
-// it stays open.
+// A handle that is not of its claimed kind is refused by kind, and none of the files
+// stays open.
 func TestHandlesThatCannotBeServed(t *testing.T) {
 	pipes := func() *os.File {
 		r, w, err := os.Pipe()
@@ -77,7 +77,7 @@ func TestHandlesThatCannotBeServed(t *testing.T) {
 			t.Errorf("%s: the file was left open", name)
 		}
 	}
-	// More sockets may come later, and are looked at alike.
+	// Sockets that are added later get the same checks.
 	e, err := Serve(context.Background(), nil, newQuietWorld(t).config(plan.Network{}))
 	must(t, err)
 	f := pipes()
@@ -95,7 +95,8 @@ func TestHandlesThatCannotBeServed(t *testing.T) {
 	}
 }
 
-// A minute's count is written while the server runs: Serve sees to it that somebody looks.
+// The counts of a minute are written while the server runs: Serve starts the goroutine
+// for that.
 func TestServeLooksAtTheMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []audit.Event
@@ -118,7 +119,7 @@ func TestServeLooksAtTheMinutes(t *testing.T) {
 	})
 }
 
-// The limits that nobody set, and those that the machine has no room for.
+// Limits that nobody set, and those beyond the machine's capacity.
 func TestLimitsOfConnections(t *testing.T) {
 	var was unix.Rlimit
 	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
@@ -148,8 +149,8 @@ func TestLimitsOfConnections(t *testing.T) {
 	}
 }
 
-// A port that a trial's program is about to connect to is taken when it is asked for, of
-// both families, once, and as long as there are spares.
+// A port to which a trial's program is about to connect is opened on request, for both
+// families, once, and as long as there are spares.
 func TestSparesAreOpenedWhenTheyAreWanted(t *testing.T) {
 	free := func() uint16 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -189,7 +190,7 @@ func TestSparesAreOpenedWhenTheyAreWanted(t *testing.T) {
 			}
 		}
 		must(t, e.Open(port))
-		must(t, e.Open(port)) // open already: no spare is lost
+		must(t, e.Open(port)) // already open: no spare is lost
 		must(t, e.Open(0))
 		for _, a := range addrs {
 			c, err := net.Dial("tcp", a) // this machine's own loopback leads nowhere
@@ -239,7 +240,7 @@ func TestSparesAreOpenedWhenTheyAreWanted(t *testing.T) {
 	}
 }
 
-// A packet that is cut, a fragment, of another protocol or of no version begins nothing.
+// A truncated packet, a fragment, and one of another protocol or version open nothing.
 func TestWhatIsNoOpening(t *testing.T) {
 	four, six := synOf("192.0.2.1:40000", "203.0.113.5:443"), synOf("[2001:db8::1]:40000", "[2001:db8:1::5]:443")
 	change := func(b []byte, at int, to byte) []byte {
@@ -263,7 +264,7 @@ func TestWhatIsNoOpening(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, s.flow, ok)
 			continue
 		}
-		// connect(2) fails with what came back.
+		// connect(2) fails with the error of the packet that came back.
 		for errno, want := range map[syscall.Errno]string{unix.ETIMEDOUT: "", unix.ENETUNREACH: "unreachable 0", unix.EHOSTUNREACH: map[bool]string{true: "unreachable 1", false: "unreachable 3"}[name != "six"], unix.ECONNREFUSED: "reset", unix.EPERM: "reset", 0: "reset"} {
 			out, got := s.refusal(errno), ""
 			switch {
@@ -298,7 +299,7 @@ func TestWhatIsNoOpening(t *testing.T) {
 	}
 }
 
-// What answered goes before what nobody knows of, and what was slow comes last, for ten
+// Addresses that answered come before unknown ones, and slow ones come last, for ten
 // minutes.
 func TestExperienceOrdersAddresses(t *testing.T) {
 	at := time.Unix(1_700_000_000, 0)
@@ -330,8 +331,9 @@ func TestExperienceOrdersAddresses(t *testing.T) {
 	}
 }
 
-// A program that closes a connection before it says anything, as those do that try
-// several addresses at once, is not told of; what breaks within a hello is.
+// A program that closes a connection before it sends anything is not reported: programs
+// that try several addresses at once do that. A connection that breaks within a hello
+// is.
 func TestOpeningsThatEnd(t *testing.T) {
 	dst := mustAddrPort(t, "203.0.113.5:443")
 	rules := newRules(network(t, "a.example:443").Hosts)
@@ -377,14 +379,14 @@ func TestOpeningsThatEnd(t *testing.T) {
 	}
 }
 
-// gone is a connection that takes no deadline any more.
+// gone is a connection that accepts no deadline any more.
 type gone struct{ net.Conn }
 
 func (gone) CloseWrite() error               { return nil }
 func (gone) SetReadDeadline(time.Time) error { return net.ErrClosed }
 
 // The last bytes of a hello may come together with the end of the connection, and a
-// record may be as long as TLS allows.
+// record may have TLS's full length.
 func TestHellosAtTheirEnds(t *testing.T) {
 	hello := buildHello(16384, sni("a.example"))
 	for name, r := range map[string]io.Reader{"with the end": iotest.DataErrReader(bytes.NewReader(hello)), "byte by byte": iotest.OneByteReader(bytes.NewReader(hello)), "at once": bytes.NewReader(hello)} {
@@ -418,7 +420,7 @@ func TestHellosAtTheirEnds(t *testing.T) {
 	}
 }
 
-// scripted is a connection that answers what it was told to, and keeps what it gets.
+// scripted is a connection with scripted input that records its output.
 type scripted struct {
 	net.Conn
 	in, out bytes.Buffer
@@ -435,7 +437,7 @@ func (s *scripted) Write(b []byte) (int, error) {
 func (s *scripted) SetDeadline(time.Time) error { return nil }
 func (s *scripted) Close() error                { return nil }
 
-// What a proxy of HTTP answers, and what a program's connect(2) fails with.
+// The answers of an HTTP proxy, and the errno of the program's connect(2).
 func TestWhatAProxyAnswers(t *testing.T) {
 	c := call{subject: "db.example:5432", via: by("http://10.9.0.7:3128", "ada:s")}
 	for answer, want := range map[string]string{
@@ -470,7 +472,8 @@ func TestWhatAProxyAnswers(t *testing.T) {
 	if got := said(strings.Repeat("y", 200)); got != strings.Repeat("y", 100) {
 		t.Errorf("%d characters of a proxy's word", len(got))
 	}
-	// A proxy of SOCKS: a connection that breaks is that, and its word is a host's.
+	// A SOCKS proxy: a broken connection is reported as such, and the proxy's refusal
+	// counts as the host's.
 	if err := socks(&scripted{fails: unix.ECONNRESET}, "10.9.0.7:1080", c); !errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EHOSTUNREACH) {
 		t.Errorf("a connection that breaks: %v", err)
 	}
@@ -486,7 +489,7 @@ func TestWhatAProxyAnswers(t *testing.T) {
 	}
 }
 
-// Where a proxy is, is looked up once in a while, and of either family.
+// A proxy's address is looked up once in a while, for either family.
 func TestWhereAProxyIs(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	lookups := ""
@@ -548,7 +551,7 @@ func TestWhereAProxyIs(t *testing.T) {
 	}
 }
 
-// A proxy's connection that is refused, or breaks, names the proxy and who chose it.
+// An error about a proxy's refused or broken connection names the proxy and its origin.
 func TestTunnelsThatFail(t *testing.T) {
 	w := newQuietWorld(t)
 	dialled := 0
@@ -587,7 +590,8 @@ func (i *imagination) Resolve(name string, kind dnsmessage.Type) []netip.Addr {
 }
 func (i *imagination) Serve(context.Context, net.Conn, netip.AddrPort) {}
 
-// In a trial every name that no rule names is the world's, and the world is told of it.
+// In a trial the world answers for every name that no rule names, and it sees each of
+// them.
 func TestAWorldAnswersForOtherNames(t *testing.T) {
 	w := newQuietWorld(t)
 	world := &imagination{}
@@ -630,7 +634,7 @@ func TestAWorldAnswersForOtherNames(t *testing.T) {
 	}
 }
 
-// Where a decision cannot be recorded that is told, and what is refused stays so.
+// A decision that cannot be recorded is reported, and a refusal stays a refusal.
 func TestWhatCannotBeRecordedIsTold(t *testing.T) {
 	w := newQuietWorld(t)
 	full := errors.New("the disk is full")
@@ -660,7 +664,7 @@ func TestWhatCannotBeRecordedIsTold(t *testing.T) {
 	if a := e.names.standIn(asked{name: "r.example", kind: dnsmessage.TypeA}, rule); a.rcode != dnsmessage.RCodeServerFailure || len(a.addrs) > 0 {
 		t.Errorf("a name that cannot be recorded: %+v", a)
 	}
-	// Nor is anything dialled where nobody can tell whose address it is.
+	// Nor is an address dialled if nobody can tell whose it is.
 	e.names.table.learn(answer{asked: asked{name: "a.example", kind: dnsmessage.TypeA}, addrs: []netip.Addr{netip.MustParseAddr("203.0.113.5")}, until: w.clock().Add(time.Minute)}, w.clock())
 	if gs, _, bad := e.granted(mustAddrPort(t, "203.0.113.5:443")); bad == nil || len(gs) > 0 || !strings.Contains(bad.why, "nobody can tell whether it is this machine's own") {
 		t.Errorf("granted %+v, %+v", gs, bad)
@@ -674,8 +678,8 @@ func TestWhatCannotBeRecordedIsTold(t *testing.T) {
 	}
 }
 
-// What the kernel refused, on a port that no rule names, is told with the rule that would
-// allow it: of a host, or of this machine's own port.
+// A refusal by the kernel, for a port that no rule names, is reported with the rule
+// that would allow it: for a host, or for this machine's own port.
 func TestBarredIsToldWithItsRule(t *testing.T) {
 	w := newQuietWorld(t)
 	cfg := w.config(network(t, "a.example:443", "localhost:5000"))
@@ -695,7 +699,7 @@ func TestBarredIsToldWithItsRule(t *testing.T) {
 	}
 }
 
-// The ends of an answer: as many records as fit, each as a person reads it.
+// The bounds of an answer: as many records as fit, each in readable form.
 func TestRecordsThatFit(t *testing.T) {
 	txt := func(n int) dnsmessage.ResourceBody {
 		return &dnsmessage.TXTResource{TXT: []string{strings.Repeat("x", n)}}
@@ -725,8 +729,8 @@ func TestRecordsThatFit(t *testing.T) {
 	}
 }
 
-// An answer is taken for one to the question alone: by its number, its name, its type and
-// its class, and a refusal need not repeat them.
+// An answer counts only if it matches the question's id, name, type and class; a
+// refusal need not repeat them.
 func TestOnlyTheAnswerToTheQuestionIsRead(t *testing.T) {
 	q, err := newQuestion("a.example", dnsmessage.TypeA, true)
 	must(t, err)
@@ -763,8 +767,7 @@ func TestOnlyTheAnswerToTheQuestionIsRead(t *testing.T) {
 	}
 }
 
-// A name server that did not answer comes last for a while, and first again as soon as it
-// answers.
+// A silent name server comes last for a while, and first again as soon as it answers.
 func TestMuteServersComeLast(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	a, b, c := mustAddrPort(t, "192.0.2.1:53"), mustAddrPort(t, "192.0.2.2:53"), mustAddrPort(t, "192.0.2.3:53")

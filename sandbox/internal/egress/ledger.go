@@ -8,16 +8,16 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// Bounds of a ledger.
+// Bounds on a ledger.
 const (
 	window   = time.Minute
-	maxKinds = 512 // different decisions in one window that are written out one by one
+	maxKinds = 512 // different decisions in one window that are written in full
 )
 
-// ledger passes decisions on to the log and to a person, and counts those that
-// repeat: the first of a kind goes out at once, the others of the same minute
-// together at its end. Nothing goes unrecorded, and no program can fill a disk
-// by asking. Its methods may be called from any goroutine.
+// ledger passes decisions on to the log and to a person, and counts repetitions: the
+// first of a kind goes out at once, the others of the same minute together at its end.
+// Nothing goes unrecorded, and no program can fill a disk by its requests. Any
+// goroutine may call its methods.
 type ledger struct {
 	sink audit.Sink
 	warn func(string)
@@ -28,7 +28,7 @@ type ledger struct {
 	told map[string]time.Time
 }
 
-// kindOf is what makes two decisions the same.
+// kindOf identifies equal decisions.
 type kindOf struct {
 	kind                           audit.Kind
 	verdict                        audit.Verdict
@@ -58,7 +58,7 @@ func (l *ledger) note(ev audit.Event) error {
 	l.mu.Lock()
 	t := l.seen[k]
 	if t == nil && len(l.seen) >= maxKinds {
-		// One line for the rest; its own first one goes out in full.
+		// The rest share one line; the first of them goes out in full.
 		k = kindOf{kind: ev.Kind, verdict: ev.Verdict, subject: "others"}
 		t = l.seen[k]
 	}
@@ -85,7 +85,7 @@ func (l *ledger) note(ev audit.Event) error {
 	return err
 }
 
-// report writes what was counted, if anything was.
+// report writes the count, if there is one.
 func (l *ledger) report(t *tally) error {
 	if t.more == 0 {
 		return nil
@@ -101,8 +101,8 @@ func (l *ledger) report(t *tally) error {
 	return l.sink(ev)
 }
 
-// sweep reports what was counted in the windows that ended; in all of them if
-// all is set. It returns the first error.
+// sweep reports the counts of the windows that have ended, or of all windows if all is
+// set. It returns the first error.
 func (l *ledger) sweep(all bool) error {
 	now := l.now()
 	l.mu.Lock()
@@ -128,7 +128,7 @@ func (l *ledger) sweep(all bool) error {
 	return first
 }
 
-// say tells a person, once about each thing and minute.
+// say tells a person, once about each subject a minute.
 func (l *ledger) say(about, line string) {
 	now := l.now()
 	l.mu.Lock()

@@ -8,24 +8,24 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// refusal says what was refused, why, and what would allow it.
+// refusal describes a refusal: the subject, the reason and the remedy.
 type refusal struct {
 	kind    audit.Kind
 	subject string // name:port, address:port or a name
-	about   string // the name or address alone: what a person is told of once
+	about   string // the name or address alone: a person hears of it once
 	address string
-	rule    string // that stood against it, where one did
+	rule    string // the rule that led to the refusal, if one did
 	why     string
 	grant   *audit.Grant // the rule that would allow it, or nil
-	quiet   bool         // recorded, but nobody is told
+	quiet   bool         // recorded, but not reported to a person
 
-	errno   string // where the kernel refused, and to whom
+	errno   string // the kernel's errno and the program, if the kernel refused
 	pid     int
 	program string
 }
 
-// refuse records a refusal and tells of it. That a refusal cannot be recorded
-// changes nothing about it.
+// refuse records a refusal and reports it. A refusal that cannot be recorded is still a
+// refusal.
 func (e *Egress) refuse(r refusal) {
 	err := e.ledger.note(audit.Event{
 		Kind: r.kind, Verdict: audit.Refused, Subject: r.subject, Detail: r.why, Rule: r.rule, Grant: r.grant,
@@ -44,8 +44,8 @@ func (e *Egress) refuse(r refusal) {
 	e.ledger.say(r.about, line)
 }
 
-// Barred tells of a connection to a port that no rule names: the kernel refused
-// it with the errno, and it never came here. It may be called at any time.
+// Barred reports a connection to a port that no rule names: the kernel refused it with
+// the errno, and it never reached the egress. It may be called at any time.
 func (e *Egress) Barred(to netip.AddrPort, errno string, pid int, program string) {
 	r := e.unknown(to, e.names.of(to.Addr()))
 	if to.Addr().IsLoopback() {
@@ -57,7 +57,7 @@ func (e *Egress) Barred(to netip.AddrPort, errno string, pid int, program string
 	e.refuse(*r)
 }
 
-// failedName records and says that an allowed name could not be looked up.
+// failedName records and reports that an allowed name could not be resolved.
 func (e *Egress) failedName(name string, rule policy.Host, why string) {
 	err := e.ledger.note(audit.Event{Kind: audit.KindName, Verdict: audit.Observed, Subject: name, Rule: rule.At.String(),
 		Detail: "allowed, but it cannot be looked up: " + why, Request: e.cfg.InFlight()})
@@ -67,7 +67,7 @@ func (e *Egress) failedName(name string, rule policy.Host, why string) {
 	e.ledger.say("name "+name, fmt.Sprintf("cannot look up %s, which %v allows: %s", name, rule.At, why))
 }
 
-// trouble records something that went wrong on this side.
+// trouble records an error on this side.
 func (e *Egress) trouble(what string, err error) {
 	text := fmt.Sprintf("cannot %s: %v", what, err)
 	if err := e.ledger.note(audit.Event{Kind: audit.KindConnect, Verdict: audit.Observed, Subject: what, Detail: text}); err != nil {
@@ -76,7 +76,7 @@ func (e *Egress) trouble(what string, err error) {
 	e.ledger.say("trouble: "+what, text)
 }
 
-// limited records that a limit holds something back.
+// limited records that a limit delays something.
 func (e *Egress) limited(what, detail string) {
 	err := e.ledger.note(audit.Event{Kind: audit.KindLimit, Verdict: audit.Observed, Subject: what, Detail: detail, Request: e.cfg.InFlight()})
 	if err != nil {
@@ -96,8 +96,8 @@ func (e *Egress) noteShared(handles []Handle) error {
 	return nil
 }
 
-// ruleFor is the rule that would allow name (or an address) on port, or nil where
-// one is there already, or none would do.
+// ruleFor is the rule that would allow name (or an address) on port, or nil if the
+// profile has it already, or if none would suffice.
 func (e *Egress) ruleFor(name string, port uint16) *audit.Grant {
 	host := subject(name, port)
 	h, err := policy.ParseHost(host)
@@ -119,7 +119,7 @@ func (e *Egress) ruleFor(name string, port uint16) *audit.Grant {
 	return audit.AllowHost(host)
 }
 
-// privateRule is the rule that reaches private addresses too.
+// privateRule is the rule that also reaches private addresses.
 func privateRule(rule policy.Host) *audit.Grant {
 	return audit.AllowRule(rule.String()).With("host", "private", true)
 }

@@ -17,32 +17,31 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// How long answers are given again, and how many addresses one may have.
+// The lifetime of cached answers, and bounds on one answer.
 const (
 	keepFound   = 20 * time.Second
 	keepMissing = 5 * time.Second
 	maxAddrs    = 128
-	maxRest     = 8 << 10 // bytes of what is no address
+	maxRest     = 8 << 10 // bytes of records that are not addresses
 )
 
-// What a lookup may take: less than the ten seconds for which most programs ask,
-// again and again (resolv.conf(5)), so that they hear how it ended. Some name
-// servers never answer for IPv6, so that is not waited for as long: by then every
-// server of the host was asked.
+// Time limits of a lookup: less than the ten seconds for which most programs ask, again
+// and again (resolv.conf(5)), so that they get a result. Some name servers never answer
+// for IPv6, so its limit is shorter: by then every server of the host has been asked.
 const (
 	lookupTime  = 9 * time.Second
 	lookupTime6 = 3 * time.Second
 )
 
-// New names below wildcards: after a burst, one in two seconds. Each carries up
-// to policy.WildcardExtra characters to whoever owns the suffix.
+// The rate of new names below wildcards: after a burst, one in two seconds. Each name
+// can carry up to policy.WildcardExtra characters to the suffix's owner.
 const (
 	wildBurst = 64
 	wildEvery = 2 * time.Second
 )
 
-// maxQuestions bounds the questions that wait for the host's resolver; further
-// ones get no answer, and are asked again.
+// maxQuestions bounds the questions that wait for the host's resolver. Further ones get
+// no answer, and the program repeats them.
 const maxQuestions = 1024
 
 // resolver answers the sandbox's questions.
@@ -56,13 +55,13 @@ type resolver struct {
 
 	mu      sync.Mutex
 	pending map[asked]*pending
-	v6      bool // AAAA has a point
+	v6      bool // AAAA records are useful
 }
 
-// pending is one lookup that somebody waits for.
+// pending is one lookup with waiting callers.
 type pending struct {
 	done chan struct{}
-	ans  answer // when done is closed
+	ans  answer // valid once done is closed
 }
 
 func newResolver(e *Egress) *resolver {
@@ -73,15 +72,15 @@ func newResolver(e *Egress) *resolver {
 	}
 }
 
-// verdict is what becomes of a question before anybody is asked.
+// verdict is the decision on a question before any lookup.
 type verdict struct {
 	code    rcode
 	records []dnsmessage.ResourceBody
-	ask     asked         // what to look up; the zero value is nothing
-	rules   []policy.Host // that name it
+	ask     asked         // the lookup to make; the zero value: none
+	rules   []policy.Host // the rules that name it
 }
 
-// judge decides on a question and records what it refuses.
+// judge decides on a question and records refusals.
 func (r *resolver) judge(q query) verdict {
 	if q.bad != 0 {
 		return verdict{code: q.bad}
@@ -113,17 +112,16 @@ func (r *resolver) judge(q query) verdict {
 			return verdict{}
 		}
 	default:
-		return verdict{} // the name is there, records of this type are not
+		return verdict{} // the name exists, records of this type do not
 	}
 	return verdict{ask: asked{name: name, kind: kind}, rules: found}
 }
 
-// maxService is the longest name of a service, with its underscore (RFC 6335,
-// section 5.1).
+// maxService is the longest name of a service, with its underscore (RFC 6335, section
+// 5.1).
 const maxService = 16
 
-// ofService is the name whose service is asked for in _service._protocol.name
-// (RFC 2782), or "".
+// ofService is the name in _service._protocol.name (RFC 2782), or "".
 func ofService(name string) string {
 	service, rest, _ := strings.Cut(name, ".")
 	protocol, rest, _ := strings.Cut(rest, ".")
@@ -142,7 +140,7 @@ func (r *resolver) hasV6() bool {
 func (r *resolver) refuseName(asked, name string, long bool) {
 	f := refusal{kind: audit.KindName, subject: name, about: name, why: "no rule names it"}
 	if _, err := policy.ParseHost(subject(name, 443)); err == nil {
-		f.grant = audit.AllowHost(name + ":PORT") // a question says nothing of it
+		f.grant = audit.AllowHost(name + ":PORT") // a question does not reveal the port
 	}
 	switch {
 	case name == "":
@@ -151,12 +149,12 @@ func (r *resolver) refuseName(asked, name string, long bool) {
 	case long:
 		f.why = fmt.Sprintf("more than %d labels or %d characters stand before the suffix of a wildcard", policy.WildcardLabels, policy.WildcardExtra)
 	case strings.HasSuffix(name, ".arpa"):
-		f.why, f.grant, f.quiet = "names of addresses are not looked up", nil, true // programs do it for their logs
+		f.why, f.grant, f.quiet = "names of addresses are not looked up", nil, true // programs ask for them for their logs
 	}
 	r.e.refuse(f)
 }
 
-// answer is the reply to a message, or nil where none is due.
+// answer is the reply to a message, or nil for none.
 func (r *resolver) answer(b []byte, tcp bool) []byte {
 	q, err := parseQuery(b)
 	if err != nil {
@@ -184,8 +182,8 @@ func (r *resolver) reply(q query, v verdict, tcp bool) []byte {
 	return out
 }
 
-// resolve returns the answer to an allowed question, at most one lookup at a time
-// for each.
+// resolve returns the answer to an allowed question. It makes at most one lookup at a
+// time for each question.
 func (r *resolver) resolve(q asked, found []policy.Host) answer {
 	if a, fresh := r.table.last(q, r.e.cfg.Now()); fresh {
 		return a
@@ -209,7 +207,7 @@ func (r *resolver) resolve(q asked, found []policy.Host) answer {
 	return p.ans
 }
 
-// ask asks the host's name servers and checks what they say.
+// ask asks the host's name servers and checks their answers.
 func (r *resolver) ask(q asked, found []policy.Host) answer {
 	failed := answer{asked: q, rcode: dnsmessage.RCodeServerFailure}
 	if found[0].Kind == policy.HostWildcard && !r.ration(q) {
@@ -225,7 +223,7 @@ func (r *resolver) ask(q asked, found []policy.Host) answer {
 	now := r.e.cfg.Now()
 	switch {
 	case (err != nil || said.Missing) && q.kind == dnsmessage.TypeAAAA && len(r.resolve(asked{q.name, dnsmessage.TypeA, q.direct}, found).addrs) > 0:
-		a := answer{asked: q, until: now.Add(keepFound)} // some libraries take a failure here for one of the name
+		a := answer{asked: q, until: now.Add(keepFound)} // some libraries take a failure of this question for one of the name
 		r.table.learn(a, now)
 		return a
 	case err != nil:
@@ -253,15 +251,15 @@ func (r *resolver) ask(q asked, found []policy.Host) answer {
 		}
 	}
 	if q.kind == dnsmessage.TypeSRV || q.kind == dnsmessage.TypeTXT {
-		return a // asked for seldom, and long
+		return a // rarely asked for, and long
 	}
 	r.table.learn(a, now)
 	r.sayNowhere(q, found[0])
 	return a
 }
 
-// standIn answers for a name that a proxy looks up, with an address that stands for
-// it. It has one of IPv4 alone: any program takes that.
+// standIn answers for a name that a proxy resolves, with a stand-in address. There is
+// only an IPv4 one: every program accepts that.
 func (r *resolver) standIn(q asked, rule policy.Host) answer {
 	now := r.e.cfg.Now()
 	a := answer{asked: q, until: now.Add(keepFound)}
@@ -278,7 +276,8 @@ func (r *resolver) standIn(q asked, rule policy.Host) answer {
 	return a
 }
 
-// of are the names that led to an address, or that it stands for, the best first.
+// of returns the names that resolved to an address, or whose stand-in it is, the best
+// first.
 func (r *resolver) of(a netip.Addr) []string {
 	if name := r.standIns.name(a); name != "" {
 		return []string{name}
@@ -286,8 +285,8 @@ func (r *resolver) of(a netip.Addr) []string {
 	return r.table.names(a, r.e.cfg.Now())
 }
 
-// ration charges for a name below a wildcard. The second question for the same
-// name tells its owner nothing new.
+// ration charges for a name below a wildcard. A second question for the same name tells
+// its owner nothing new, and is free.
 func (r *resolver) ration(q asked) bool {
 	now := r.e.cfg.Now()
 	for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
@@ -298,7 +297,7 @@ func (r *resolver) ration(q asked) bool {
 	return r.wild.AllowN(now, 1)
 }
 
-// lookUp asks, when there is a slot for it.
+// lookUp makes a lookup once a slot is free.
 func (r *resolver) lookUp(q asked) (Records, error) {
 	limit := lookupTime
 	if q.kind == dnsmessage.TypeAAAA {
@@ -315,8 +314,8 @@ func (r *resolver) lookUp(q asked) (Records, error) {
 	return r.e.cfg.Lookup(ctx, q.name, q.kind)
 }
 
-// sayNowhere says that a name which is there has no address of either family. What
-// filter took away it has said itself.
+// sayNowhere reports that an existing name has no address of either family. filter
+// itself reports the addresses that it removes.
 func (r *resolver) sayNowhere(q asked, rule policy.Host) {
 	now := r.e.cfg.Now()
 	for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
@@ -328,7 +327,7 @@ func (r *resolver) sayNowhere(q asked, rule policy.Host) {
 	r.e.failedName(q.name, rule, "it has no address")
 }
 
-// filter keeps the addresses that at least one of the rules may lead to.
+// filter keeps the addresses that at least one of the rules allows.
 func (r *resolver) filter(name string, addrs []netip.Addr, found []policy.Host, around surroundings) []netip.Addr {
 	var out []netip.Addr
 	seen := map[netip.Addr]bool{}
@@ -356,8 +355,8 @@ func (r *resolver) filter(name string, addrs []netip.Addr, found []policy.Host, 
 	return out
 }
 
-// allowName records that a name was looked up. What cannot be recorded does not
-// happen.
+// allowName records that a name was looked up. A lookup that cannot be recorded gets no
+// answer.
 func (r *resolver) allowName(a answer, rule policy.Host) error {
 	var list []string
 	for _, addr := range a.addrs {
@@ -374,7 +373,7 @@ func (r *resolver) allowName(a answer, rule policy.Host) error {
 	return err
 }
 
-// told is a record for the log.
+// told formats a record for the log.
 func told(record dnsmessage.ResourceBody) string {
 	switch r := record.(type) {
 	case *dnsmessage.SRVResource:
@@ -385,7 +384,7 @@ func told(record dnsmessage.ResourceBody) string {
 	return ""
 }
 
-// fitting is as many of the records as fit.
+// fitting returns as many of the records as fit.
 func fitting(records []dnsmessage.ResourceBody) []dnsmessage.ResourceBody {
 	size := 0
 	for i, record := range records {

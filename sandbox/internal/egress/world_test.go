@@ -27,10 +27,9 @@ import (
 // stageVar tells a copy of the test binary how far into its namespaces it is.
 const stageVar = "EGRESS_TEST_STAGE"
 
-// withWorld runs f in a copy of the test binary that has a network of its own,
-// once as the user who runs the tests and, if that is root, once as a user who
-// has nothing to say on this machine. The copy's network stands for the host's;
-// a second one in it is the sandbox's.
+// withWorld runs f in a copy of the test binary that has a network of its own: once as
+// the user who runs the tests and, if that is root, once as an unprivileged user. The
+// copy's network plays the host's; a second one in it is the sandbox's.
 func withWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	switch os.Getenv(stageVar) {
@@ -60,7 +59,7 @@ func rerun(t *testing.T, stage string, uid int) {
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
 	}
-	// Pdeathsig is of the thread that starts the process.
+	// Pdeathsig depends on the thread that starts the process.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if stage == "weak" {
@@ -81,7 +80,7 @@ func rerun(t *testing.T, stage string, uid int) {
 // world is a host with a sandbox, made of two network namespaces.
 type world struct {
 	t    testing.TB
-	jobs chan func() // for the thread that is in the sandbox
+	jobs chan func() // for the thread in the sandbox
 
 	mu     sync.Mutex
 	names  map[string][]string
@@ -98,7 +97,7 @@ func newWorld(t testing.TB) *world {
 	must(t, err)
 	defer rt.close()
 	must(t, rt.do(up(loopback, 0)))
-	// Peers "somewhere": addresses that are no interface's.
+	// Peers "somewhere": addresses of no interface.
 	for _, n := range []string{"203.0.113.0/24", "198.51.100.0/24", "10.9.0.0/16", "2001:db8:1::/48"} {
 		must(t, rt.do(route{to: netip.MustParsePrefix(n), index: loopback, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL, scope: unix.RT_SCOPE_HOST}.order()))
 	}
@@ -117,7 +116,7 @@ func newSandbox(t testing.TB) *world {
 	w := newQuietWorld(t)
 	up := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked
+		runtime.LockOSThread() // never unlocked
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		up <- err
 		for f := range w.jobs {
@@ -204,7 +203,7 @@ func (w *world) tell(line string) {
 	w.grew.Broadcast()
 }
 
-// await returns the first event that is wanted, when it has come.
+// await waits for the first matching event and returns it.
 func (w *world) await(want func(audit.Event) bool) audit.Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -250,7 +249,7 @@ func network(t testing.TB, hosts ...string) plan.Network {
 	return n
 }
 
-// config is what a world gives an egress.
+// config is a world's configuration of an egress.
 func (w *world) config(n plan.Network) Config {
 	return Config{Network: n, Lookup: w.lookup, Now: w.clock, Sink: w.sink, Warn: w.tell}
 }
@@ -277,7 +276,7 @@ func (w *world) serveBehind(cfg Config, behind apart) *Egress {
 // noWire is a machine without veth.
 func noWire(*rtnetlink, sockets, bool) ([]Handle, error) { return nil, errNoWire }
 
-// patience is for what fails by never happening.
+// patience bounds the wait for an event that a failure would prevent.
 const patience = 3 * time.Second
 
 // dial connects from inside.
@@ -335,7 +334,7 @@ func question(t testing.TB, name string, kind dnsmessage.Type) []byte {
 	return b
 }
 
-// ask sends one datagram to the name server and returns what comes back.
+// ask sends one datagram to the name server and returns the answer.
 func (w *world) ask(q []byte) (m dnsmessage.Message) {
 	w.t.Helper()
 	b, err := w.exchange(Nameserver, q)
@@ -366,7 +365,8 @@ func (w *world) exchange(server string, q []byte) (b []byte, err error) {
 	return b, err
 }
 
-// datagram sends one from inside and returns how waiting for an answer ends.
+// datagram sends one datagram from inside and returns the result of waiting for an
+// answer.
 func (w *world) datagram(addr string) (err error) {
 	w.inside(func() {
 		var c net.Conn
