@@ -1,7 +1,7 @@
-// Package fault makes system calls fail, for tests: what a program does when the
-// kernel says no is seen by having it say no, call by call, with no seam in the
-// program. It works by seccomp_unotify(2): the calls wait, and are answered with an
-// error or let through.
+// Package fault makes chosen system calls fail, for tests. A test sees how a program
+// behaves when the kernel refuses a call, one call at a time and without a seam in the
+// program. It uses seccomp_unotify(2): the calls wait, and get an error or are let
+// through.
 package fault
 
 import (
@@ -15,16 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Call is one system call that was seen.
+// Call is one system call that Watch saw.
 type Call struct {
 	Number uintptr
 	Args   [6]uint64
-	Stage  string // the name of the thread that made it, as /proc/PID/comm has it
-	Thread int    // its number
-	Own    bool   // by the thread that f runs on, not by what it started
+	Stage  string // the comm of the thread that made it (proc_pid_comm(5))
+	Thread int    // that thread's id
+	Own    bool   // the thread is the one that runs f, not a later child
 }
 
-// String names the call for a message.
+// String names the call and, if it is not f's own, its thread.
 func (c Call) String() string {
 	where := ""
 	if !c.Own {
@@ -33,36 +33,37 @@ func (c Call) String() string {
 	return fmt.Sprintf("system call %d(%#x, %#x, %#x, %#x, %#x)%s", c.Number, c.Args[0], c.Args[1], c.Args[2], c.Args[3], c.Args[4], where)
 }
 
-// Answer is what becomes of a call. The zero Answer lets it through.
+// Answer is the result of a call. The zero Answer lets the kernel make it.
 type Answer struct {
 	instead bool
 	value   int64
 	errno   unix.Errno
 }
 
-// Pass lets a call through.
+// Pass lets the kernel make the call.
 var Pass Answer
 
-// Fail has a call fail, and do nothing.
+// Fail returns an error instead of making the call.
 func Fail(errno unix.Errno) Answer { return Answer{instead: true, errno: errno} }
 
-// Return has a call return a value, and do nothing.
+// Return returns a value instead of making the call.
 func Return(value int64) Answer { return Answer{instead: true, value: value} }
 
-// Watch runs f on a thread of its own, which ends with f, and asks decide for every
-// call with one of these numbers that the thread makes, or that what it started
-// makes. A call waits for as long as decide does. Another listener cannot be made
-// below this one (seccomp(2), EBUSY). Nothing of the calling goroutine's
-// is changed, and calls of f's other goroutines are not seen.
+// Watch runs f on its own thread, which ends with f. It asks decide about every call
+// with one of these numbers that the thread or its children make; the call waits for
+// decide. It does not see the calls of f's other goroutines, and leaves the thread of
+// the calling goroutine as it is. Watch cannot be nested: a process tree has one
+// listener only (seccomp(2), EBUSY).
 func Watch(numbers []uintptr, decide func(Call) Answer, f func()) error {
-	// A thread that waits here in a call that Go believes to be short would keep a
-	// collection, and that the goroutine that answers, waiting for ever.
+	// A garbage collection would wait for a thread that waits here in a call that Go
+	// takes for a short one, and the goroutine that answers the call would wait for the
+	// collection.
 	was := debug.SetGCPercent(-1)
 	defer debug.SetGCPercent(was)
 	if was >= 0 {
-		runtime.GC() // to its end: one may have begun
+		runtime.GC() // also ends a collection that is under way
 	}
-	if r, w, err := os.Pipe(); err == nil { // the runtime's poller begins now, and not under the filter
+	if r, w, err := os.Pipe(); err == nil { // start the runtime's poller now, not under the filter
 		r.Close()
 		w.Close()
 	}
@@ -84,14 +85,15 @@ type watched struct {
 	err              error
 }
 
-// answered is a call with its answer.
+// answered is a call and its answer.
 type answered struct {
 	call   Call
 	answer Answer
 }
 
-// decided is the answer to a call. A call that a signal took back before it was
-// answered is made again (signal(7)): it gets the same answer, and decide sees it once.
+// decided returns the answer to a call. If a signal interrupts a call before its answer
+// arrives, the call is made again (signal(7)). It then gets the same answer, and decide
+// is not asked twice.
 func (w watched) decided(c Call, decide func(Call) Answer) Answer {
 	if was, ok := w.undelivered[c.Thread]; ok && was.call.Number == c.Number && was.call.Args == c.Args {
 		return was.answer
@@ -101,7 +103,7 @@ func (w watched) decided(c Call, decide func(Call) Answer) Answer {
 	return a
 }
 
-// answer answers calls until f has ended.
+// answer answers calls until f has returned.
 func (w watched) answer(ended <-chan struct{}, decide func(Call) Answer) error {
 	for {
 		select {
@@ -115,7 +117,7 @@ func (w watched) answer(ended <-chan struct{}, decide func(Call) Answer) error {
 		} else if err != nil {
 			return os.NewSyscallError("poll", err)
 		}
-		if fds[0].Revents&unix.POLLIN == 0 { // nobody is under the filter any more
+		if fds[0].Revents&unix.POLLIN == 0 { // no thread has the filter any more
 			<-ended
 			return nil
 		}
@@ -125,9 +127,8 @@ func (w watched) answer(ended <-chan struct{}, decide func(Call) Answer) error {
 	}
 }
 
-// comm is the name of a thread, or nothing. It is read without package os, which
-// tells package testing of each file under a lock: the thread that waits for this
-// answer may hold it.
+// comm returns the name of a thread, or "". It does without package os, which reports
+// each file to package testing under a lock that the waiting thread may hold.
 func comm(thread int) string {
 	fd, err := unix.Open(fmt.Sprintf("/proc/%d/comm", thread), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -139,14 +140,15 @@ func comm(thread int) string {
 	return strings.TrimSpace(string(name[:max(n, 0)]))
 }
 
-// noted reports whether a call is package testing's own, which notes the files that a
-// test opens and writes its notes 4 KiB at a time, on whichever thread fills them.
+// noted reports whether a call is package testing's own. Package testing writes its
+// notes on the files that a test opens in blocks of 4 KiB, on the thread that fills a
+// block.
 func noted(c Call) bool { return c.Number == unix.SYS_WRITE && c.Args[2] == 4<<10 }
 
-// Each runs f again and again; in each run another of the calls that chosen picks
-// fails with errno. It returns the calls of which f did not tell an error. f makes
-// what it needs itself and leaves nothing behind. A write of just 4 KiB never fails:
-// it is taken for package testing's.
+// Each runs f repeatedly. In each run another of the calls that chosen picks fails with
+// errno; nil picks them all. It returns the calls whose failure f did not report. f
+// must set up its own needs and leave nothing behind. A write of exactly 4 KiB never
+// fails, as it may be package testing's.
 func Each(numbers []uintptr, errno unix.Errno, chosen func(Call) bool, f func() error) (unheard []Call, err error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	runtime.GC()

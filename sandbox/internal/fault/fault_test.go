@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A test that stands on calls that were never made to fail would prove nothing.
+// A test whose calls never failed would prove nothing.
 func TestEachFindsWhatIsSwallowed(t *testing.T) {
 	dir := t.TempDir()
 	careful := func() error {
@@ -38,8 +38,8 @@ func TestEachFindsWhatIsSwallowed(t *testing.T) {
 	}
 }
 
-// Where the kernel cannot keep signals from a call that waits, the call is made again,
-// and is one call all the same.
+// If the kernel cannot keep signals from interrupting a waiting call, the call is made
+// again, and still counts as one.
 func TestCallsThatAreMadeAgainGetTheirAnswer(t *testing.T) {
 	w := watched{undelivered: map[int]answered{}}
 	seen := 0
@@ -61,7 +61,7 @@ func TestCallsThatAreMadeAgainGetTheirAnswer(t *testing.T) {
 	}
 }
 
-// Calls of what was started are seen, and nothing of the test's own stays changed.
+// Watch sees the calls of children and leaves the test's own thread unchanged.
 func TestWatchSeesWhatIsStarted(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "made")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -82,7 +82,7 @@ func TestWatchSeesWhatIsStarted(t *testing.T) {
 	}
 }
 
-// A call may be said to have done what it has not, as on another kernel.
+// A call can pretend a success, as on another kernel.
 func TestReturnIsWhatTheCallReturns(t *testing.T) {
 	var got int
 	err := Watch([]uintptr{unix.SYS_GETPPID}, func(c Call) Answer { return Return(4711) }, func() { got = unix.Getppid() })
@@ -91,8 +91,8 @@ func TestReturnIsWhatTheCallReturns(t *testing.T) {
 	}
 }
 
-// A call that was made to fail is not made again behind that because a signal came: it
-// would succeed, and the test would blame what it tests.
+// A signal must not repeat a call that was made to fail: the repetition would succeed,
+// and the test would blame the tested code.
 func TestASignalMakesNoCallAgain(t *testing.T) {
 	seen, name := 0, filepath.Join(t.TempDir(), "a")
 	var told error

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onThread runs f under a filter that asks about these calls.
+// onThread runs f under a filter that notifies about these calls.
 func onThread(numbers []uintptr, started chan<- watched, ended chan<- struct{}, f func()) {
-	runtime.LockOSThread() // and never unlocked: the thread ends with this function
+	runtime.LockOSThread() // never unlocked: the thread ends with this function
 	defer close(ended)
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		started <- watched{err: os.NewSyscallError("prctl", err)}
@@ -24,10 +24,10 @@ func onThread(numbers []uintptr, started chan<- watched, ended chan<- struct{}, 
 	}
 	prog = append(prog, unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ALLOW}, unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_USER_NOTIF})
 	p := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
-	// A signal, as the runtime's own of every 10 ms, must not have a call that failed made
-	// again (seccomp_unotify(2)).
+	// Without this flag a signal, such as the runtime's own every 10 ms, could repeat a
+	// call that was made to fail (seccomp_unotify(2)).
 	fd, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, uintptr(unsafe.Pointer(&p)))
-	if errno == unix.EINVAL { // below Linux 5.19
+	if errno == unix.EINVAL { // before Linux 5.19
 		fd, _, errno = unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, uintptr(unsafe.Pointer(&p)))
 	}
 	if errno != 0 {
