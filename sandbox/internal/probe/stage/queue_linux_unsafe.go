@@ -11,8 +11,8 @@ import (
 type mqAttr struct{ flags, maxmsg, msgsize, curmsgs, _, _, _, _ int64 }
 
 // queue makes a POSIX message queue for one short message. A user's queues are bounded
-// in bytes (RLIMIT_MSGQUEUE, getrlimit(2)): ten of the kernel's default size, left by
-// runs that were killed, would be all there can be.
+// in bytes (RLIMIT_MSGQUEUE, getrlimit(2)): ten of the kernel's default size, left
+// behind by killed runs, would use up the limit.
 func queue(name string) error {
 	attr := mqAttr{maxmsg: 1, msgsize: 16}
 	p, err := unix.BytePtrFromString(name)
@@ -27,9 +27,9 @@ func queue(name string) error {
 	return unix.Close(int(fd))
 }
 
-// unqueue removes it. A queue that is gone already is no error: a person who cleans up
-// after runs that were killed does not know whose is whose, and whether a sandbox can
-// reach it is asked by an attack of its own.
+// unqueue removes the queue. If the queue is gone already, that is no error: a person
+// who cleans up after killed runs does not know which of them left it. Whether a
+// sandbox can reach the queue is the question of another attack.
 func unqueue(name string) error {
 	p, err := unix.BytePtrFromString(name)
 	if err != nil {
