@@ -23,8 +23,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Stage is where a trial is held: a desk and an authority for certificates, both
-// made for one run.
+// Stage is the set of a trial: a desk and a certificate authority, both made for one
+// run.
 type Stage struct {
 	Desk *Desk
 	ca   *intercept.Authority
@@ -39,39 +39,39 @@ func NewStage(now time.Time) (*Stage, error) {
 	return &Stage{Desk: NewDesk(now), ca: ca}, nil
 }
 
-// Certificates is a bundle with the stage's own authority.
+// Certificates returns a bundle with the stage's own authority added.
 func (s *Stage) Certificates(bundle []byte) []byte {
 	return append(append(slices.Clone(bundle), '\n'), s.ca.PEM()...)
 }
 
-// JavaCertificates is the same for Java.
+// JavaCertificates is Certificates as a Java key store (JKS).
 func (s *Stage) JavaCertificates(bundle []byte) []byte {
 	return intercept.JKS(s.Certificates(bundle), s.Desk.now)
 }
 
-// Answer is what the internet that is not real answers to every request.
+// Answer is the invented internet's answer to every request.
 type Answer = intercept.Answer
 
-// What tools are called.
+// The tools to call.
 const (
-	CallReading = "read-only" // those that say that they only read, and those whose name does
+	CallReading = "read-only" // tools that declare themselves read-only, or whose names suggest it
 	CallAll     = "all"
 	CallNone    = "none"
 )
 
-// Config is what a trial is held with.
+// Config configures a trial.
 type Config struct {
 	Plan   plan.Plan // with the desk
 	Stage  *Stage
 	Answer Answer
 	Call   string
-	Each   bool          // a start of its own for every tool
-	Watch  time.Duration // idle, at the end
-	Limit  time.Duration // for everything
-	Only   []string      // hosts, as NAME:PORT, that are there; nil: every one
+	Each   bool          // a separate start for every tool
+	Watch  time.Duration // idle time at the end
+	Limit  time.Duration // for the whole trial
+	Only   []string      // the hosts, as NAME:PORT, that exist; nil: all
 }
 
-// The times of a conversation.
+// The time limits of a conversation.
 const (
 	openTime = 25 * time.Second
 	listTime = 15 * time.Second
@@ -80,14 +80,14 @@ const (
 	maxPages = 64
 	maxTools = 2000
 	maxCalls = 60
-	rounds   = 3 // some act on a later call only
+	rounds   = 3 // some programs act only on a later call
 )
 
-// Tool is one tool of the program's.
+// Tool is one of the program's tools.
 type Tool struct {
 	Name     string    `json:"name"`
 	Says     string    `json:"description,omitempty"`
-	ReadOnly bool      `json:"read_only,omitempty"` // it says so
+	ReadOnly bool      `json:"read_only,omitempty"` // by its own declaration
 	Calls    int       `json:"calls"`
 	Outcome  string    `json:"outcome,omitempty"`
 	Findings []Finding `json:"findings,omitempty"`
@@ -96,7 +96,7 @@ type Tool struct {
 	raw    json.RawMessage
 }
 
-// Finding is words in what the program says that a person should read.
+// Finding is a passage in the program's text that a person should read.
 type Finding struct {
 	Of    string `json:"of"`
 	Kind  string `json:"kind"`
@@ -105,35 +105,35 @@ type Finding struct {
 	Why   string `json:"why"`
 }
 
-// Run is what came of one trial.
+// Run is the result of one trial.
 type Run struct {
 	Started   time.Time
 	Took      time.Duration
 	Opened    bool
-	OpenAfter time.Duration // until it answered first
+	OpenAfter time.Duration // time to its first answer
 	Revision  string
-	Server    string // as it calls itself
+	Server    string // the name it gives itself
 	Tools     []*Tool
 	Prompts   int
 	Resources int
 	Findings  []Finding
-	Asked     map[string]int // of the client
+	Asked     map[string]int // its requests to the client
 	Garbage   int
 	Sample    string
-	Words     string // the last on stderr
-	Trouble   string // why there was no whole conversation; "" where there was
+	Words     string // the end of its stderr
+	Trouble   string // why the conversation was incomplete; "" if it was complete
 	Ended     string // how it ended
 	Exit      string
 	Stops     string // "when stdin ends", "at SIGTERM", "only when killed", "by itself"
-	Memory    int64  // bytes, the most that was seen
+	Memory    int64  // the maximum observed, in bytes
 	Flooded   bool
 	OutOfTime bool
 	left      left
 	*record
 }
 
-// Hold holds a trial. An error is of the sandbox; whatever the program does is in
-// the Run.
+// Hold holds a trial. An error comes from the sandbox; the Run holds everything that
+// the program did.
 func Hold(ctx context.Context, cfg Config) (*Run, error) {
 	r := &Run{Started: time.Now(), record: newRecord(cfg.Stage.Desk), Asked: map[string]int{}}
 	r.ephemeral = cfg.Plan.Network.Ephemeral
@@ -157,7 +157,7 @@ func Hold(ctx context.Context, cfg Config) (*Run, error) {
 	return r, nil
 }
 
-// session is one start of the program. With a tool it calls that one alone.
+// session is one start of the program. If only is set, it calls only that tool.
 func (r *Run) session(ctx context.Context, cfg Config, only *Tool) error {
 	r.enter(AtStart)
 	r.record.again()
@@ -236,7 +236,7 @@ func (r *Run) session(ctx context.Context, cfg Config, only *Tool) error {
 	return nil
 }
 
-// merge adds what one session left.
+// merge adds the files that one session left.
 func (r *Run) merge(l left) {
 	for _, w := range l.written {
 		if !slices.ContainsFunc(r.left.written, func(have Written) bool { return have.Path == w.Path }) {
@@ -250,7 +250,7 @@ func (r *Run) merge(l left) {
 	r.left.more = r.left.more || l.more
 }
 
-// converse says to the program what a client would.
+// converse plays the client's part.
 func (r *Run) converse(ctx context.Context, cfg Config, t *talk, began time.Time, only *Tool) {
 	if err := r.open(ctx, t, began); err != nil {
 		if only == nil {
@@ -282,8 +282,8 @@ func (r *Run) converse(ctx context.Context, cfg Config, t *talk, began time.Time
 	}
 }
 
-// open begins in the older era, in which nearly every program is, and in the
-// newer one where that is not understood.
+// open starts with the handshake, which nearly every program uses, and continues
+// without it if the program does not understand that.
 func (r *Run) open(ctx context.Context, t *talk, began time.Time) error {
 	result, err := t.ask(ctx, "initialize", map[string]any{"protocolVersion": "2025-06-18", "capabilities": capabilities(), "clientInfo": client()}, openTime)
 	var no *answerError
@@ -302,7 +302,7 @@ func (r *Run) open(ctx context.Context, t *talk, began time.Time) error {
 		Instructions string                         `json:"instructions"`
 		Server       struct{ Name, Version string } `json:"serverInfo"`
 	}
-	_ = json.Unmarshal(result, &said) // what is not there is empty
+	_ = json.Unmarshal(result, &said) // missing members stay empty
 	r.Revision, r.Server = visible(said.Revision), visible(strings.TrimSpace(said.Server.Name+" "+said.Server.Version))
 	if r.Revision == "" {
 		r.Revision = t.modern
@@ -324,7 +324,7 @@ func (r *Run) add(of string, found []finding.Finding) {
 	}
 }
 
-// lists asks for everything that a model would be told.
+// lists requests everything that a model would get.
 func (r *Run) lists(ctx context.Context, t *talk) error {
 	err := pages(ctx, t, "tools/list", "tools", func(raw json.RawMessage) {
 		if len(r.Tools) < maxTools {
@@ -351,7 +351,7 @@ func pages(ctx context.Context, t *talk, method, key string, each func(json.RawM
 		result, err := t.ask(ctx, method, params, listTime)
 		var no *answerError
 		if errors.As(err, &no) {
-			return nil // it has none of these
+			return nil // the program has none of these
 		}
 		if err != nil {
 			return err
@@ -382,7 +382,7 @@ func toolOf(raw json.RawMessage) *Tool {
 			ReadOnly bool `json:"readOnlyHint"`
 		} `json:"annotations"`
 	}
-	_ = json.Unmarshal(raw, &said) // what is not there is empty
+	_ = json.Unmarshal(raw, &said) // missing members stay empty
 	return &Tool{Name: said.Name, Says: visibleLines(said.Description), ReadOnly: said.Annotations.ReadOnly, schema: said.InputSchema, raw: raw}
 }
 
@@ -402,7 +402,8 @@ func (r *Run) findings() {
 	}
 }
 
-// readingWords begin the names of tools that read, where nothing else says so.
+// readingWords are the beginnings of the names of reading tools, if nothing else says
+// so.
 var readingWords = []string{"get", "list", "read", "search", "find", "fetch", "query", "describe", "show", "view", "lookup", "resolve", "check", "count", "info",
 	"status", "echo", "print", "convert", "calculate", "browse", "inspect", "explain", "summar", "analy", "directory", "git_status", "git_log", "git_diff", "git_show", "add", "think", "sequential", "current", "ping", "test", "sample", "weather", "help", "ask", "navigate", "open"}
 
@@ -420,7 +421,7 @@ func (cfg Config) calls(t *Tool) bool {
 	})
 }
 
-// exercise calls tools, each once, and then again while there is room.
+// exercise calls tools, each once, and then again while there is time.
 func (r *Run) exercise(ctx context.Context, cfg Config, t *talk) {
 	calls := 0
 	for round := range rounds {
@@ -465,7 +466,7 @@ func (r *Run) call(ctx context.Context, t *talk, tool *Tool) {
 	}
 }
 
-// leave ends the program as a client does: the end of stdin, then a signal, then
+// leave ends the program as a client does: by the end of stdin, then by a signal, then
 // by force.
 func (r *Run) leave(box *sandbox.Box, t *talk, in *os.File, gone <-chan sandbox.Exit, first bool) {
 	r.enter(Leaving)
@@ -507,7 +508,7 @@ func (r *Run) leave(box *sandbox.Box, t *talk, in *os.File, gone <-chan sandbox.
 	}
 }
 
-// weigh looks now and then how much memory the program has.
+// weigh periodically measures the program's memory.
 func (r *Run) weigh(ctx context.Context) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
@@ -528,7 +529,7 @@ func (r *Run) weigh(ctx context.Context) {
 	}
 }
 
-// resident is the memory of a process, in bytes.
+// resident is the resident memory of a process, in bytes.
 func resident(pid int) int64 {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "statm"))
 	if err != nil {
