@@ -128,6 +128,11 @@ func live(b Boot, out string) (l life, err error) {
 		}
 		closeAll(m.Files)
 		l.told = append(l.told, m)
+		if m.Kind == Exited { // heard, as the launcher says; the keeper would wait for it
+			if err := ctl.Send(Message{Kind: Signal}); err != nil {
+				return l, err
+			}
+		}
 	}
 	_ = cmd.Wait()
 	text, err := os.ReadFile(out)
