@@ -93,7 +93,7 @@ func (r rules) demand(port uint16) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(r.wild, demands) || slices.ContainsFunc(r.any, demands)
+	return slices.ContainsFunc(r.wild, demands)
 }
 
 // grant is one permission for a connection: a rule, and the name through which it

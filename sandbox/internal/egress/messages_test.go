@@ -1,0 +1,395 @@
+package egress
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/fault"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// An answer of the kernel's to somebody else's order, or to one of before, is nobody's
+// failure here; a signal is none either, and what the kernel refuses is told.
+func TestOnlyTheKernelsAnswerToAnOrderCounts(t *testing.T) {
+	withWorld(t, func(t *testing.T, _ *world) {
+		rt, err := openRTNetlink()
+		must(t, err)
+		defer rt.close()
+		late := up(4711, 0) // there is no such device
+		late.req.Flags |= unix.NLM_F_ACK
+		must(t, unix.Sendto(rt.fd, late.req.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
+		var is netlink.LinkOperState
+		must(t, rt.do(state(loopback, &is), up(loopback, 0)))
+
+		self, err := unix.Getsockname(rt.fd)
+		must(t, err)
+		other, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+		must(t, err)
+		defer unix.Close(other)
+		good := up(loopback, 0)
+		forged := nl.NewNetlinkRequest(unix.NLMSG_ERROR, 0)
+		forged.Seq = good.req.Seq
+		refusal := make([]byte, 20)
+		nl.NativeEndian().PutUint32(refusal, ^uint32(unix.EPERM)+1)
+		forged.AddRawData(refusal)
+		must(t, unix.Sendto(other, forged.Serialize(), 0, self))
+		must(t, rt.do(good))
+
+		var refused *errOrder
+		err = rt.do(up(loopback, 0), up(4711, 0), up(4712, 0))
+		if !errors.As(err, &refused) || refused.index != 1 || !errors.Is(err, unix.ENODEV) {
+			t.Errorf("two devices that are not there: %v", err)
+		}
+		signals := 0
+		must(t, fault.Watch([]uintptr{unix.SYS_RECVFROM}, func(fault.Call) fault.Answer {
+			if signals++; signals < 3 {
+				return fault.Fail(unix.EINTR)
+			}
+			return fault.Pass
+		}, func() { err = rt.do(up(loopback, 0)) }))
+		if err != nil || signals < 3 {
+			t.Errorf("signals: %v", err)
+		}
+		for _, data := range [][]byte{nil, {1, 0, 0}, {0xff, 0xff, 0xff, 0xff}} {
+			if errnoIn(data) == nil {
+				t.Errorf("%v passes for an acknowledgement", data)
+			}
+		}
+		if err := errnoIn(make([]byte, 4)); err != nil {
+			t.Errorf("an acknowledgement: %v", err)
+		}
+	})
+}
+
+// A ClientHello is read to where it says, and no byte earlier is taken for its end.
+func TestHellosThatEndEarly(t *testing.T) {
+	for _, c := range []struct {
+		raw  []byte
+		want speaks
+	}{
+		{nil, unclear}, {[]byte{22}, unclear}, {[]byte{22, 3}, unclear}, {[]byte{22, 3, 1, 0}, unclear}, {[]byte{22, 3, 1, 0, 1}, unclear}, {[]byte{22, 3, 1, 0, 1, 1}, modern}, {[]byte{22, 3, 1, 0, 1, 2}, plain},
+		{[]byte{22, 3, 1, 0, 0}, modern}, {[]byte{22, 2}, plain}, {[]byte{0x80}, unclear}, {[]byte{0x80, 1, 1}, unclear}, {[]byte{0x80, 1, 1, 3}, ssl2}, {[]byte{0x80, 1, 2}, plain}, {[]byte{0x80, 1, 1, 2}, plain}, {[]byte{21}, plain}, {[]byte{0x7f}, plain},
+	} {
+		if got := speaking(c.raw); got != c.want {
+			t.Errorf("%v: %v, want %v", c.raw, got, c.want)
+		}
+	}
+	body := buildHello(1<<14, sni("a.example"))[9:]
+	cut := bytes.Clone(body)
+	at := len(cut) - len(sni("a.example").body) - 2 // the length of the last extension
+	cut[at+1]++
+	for name, c := range map[string]struct {
+		body []byte
+		want error
+	}{
+		"no body": {nil, errBadHello}, "an extension that is longer than all of them": {cut, errBadHello}, "no extensions at all": {body[:2+32+1+2+2+2], errNoName}, "none of them a name": {buildHello(1<<14, ext{5, []byte{1}})[9:], errNoName},
+		"no compression method": {append(append([]byte{3, 3}, make([]byte, 32)...), 0, 0, 2, 0x13, 1, 0), errBadHello},
+	} {
+		if _, err := serverName(c.body); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	// A message of no body is whole: nothing more is waited for.
+	for _, raw := range [][]byte{{22, 3, 1, 0, 4, 1, 0, 0, 0}, {22, 3, 1, 0, 1, 1, 22, 3, 1, 0, 3, 0, 0, 0}} {
+		if _, got, err := readHello(io.MultiReader(bytes.NewReader(raw), neverRead{t})); !errors.Is(err, errBadHello) || !bytes.Equal(got, raw) {
+			t.Errorf("%v: %v, %v", raw, got, err)
+		}
+	}
+}
+
+type neverRead struct{ t *testing.T }
+
+func (n neverRead) Read([]byte) (int, error) { n.t.Error("it waits for more"); return 0, io.EOF }
+
+// A question with a record that is cut, or of a name that is none, is answered as broken,
+// and the answer comes at all.
+func TestQuestionsWithAHalfRecord(t *testing.T) {
+	r, _ := newTestResolver(t, "n.example:443")
+	good := question(t, "n.example", dnsmessage.TypeA)
+	with := func(n byte, record ...byte) []byte {
+		q := append(bytes.Clone(good), record...)
+		q[11] = n
+		return q
+	}
+	for name, c := range map[string]struct {
+		q    []byte
+		code byte
+	}{
+		"data that is not there":     {with(1, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3), 1},
+		"OPT that is not all there":  {with(1, 0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 9), 1},
+		"a record that is not there": {with(1), 1},
+		"OPT of a name":              {with(1, 1, 'a', 0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 0), 1},
+		"a record of an address":     {with(1, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4), 3},
+	} {
+		if b := r.answer(c.q, false); len(b) < 12 || b[3]&15 != c.code {
+			t.Errorf("%s: %x, want code %d", name, b, c.code)
+		}
+	}
+}
+
+// Empty lines and comments of the machine's own files are none, a word alone says what it
+// says, and a file is read anew after a change and not before.
+func TestOddLinesOfTheMachinesFiles(t *testing.T) {
+	c := parseResolvConf("\n  \nnameserver\n# nameserver 9.9.9.9\n; nameserver 9.9.9.9\n#\nnameserver 10.0.0.1\nsearch a.test bad..name b.test\noptions\n")
+	if fmt.Sprint(c.servers, c.search, c.tcp) != "[10.0.0.1:53] [a.test b.test] false" {
+		t.Errorf("%+v", c)
+	}
+	if h := parseHosts("\n127.0.0.1\n# 1.2.3.4 a\n1.2.3.4 a bad..name # b\nnone c\n::ffff:5.6.7.8 d"); fmt.Sprint(h) != "map[a:[1.2.3.4] d:[5.6.7.8]]" {
+		t.Errorf("%v", h)
+	}
+	if s := newStub(); s.conf.path != "/etc/resolv.conf" || s.hosts.path != "/etc/hosts" {
+		t.Errorf("the machine's files are %q and %q", s.conf.path, s.hosts.path)
+	}
+	reads := 0
+	f := &cached[int]{path: filepath.Join(t.TempDir(), "f"), parse: func(string) int { reads++; return reads }}
+	must(t, os.WriteFile(f.path, []byte("a"), 0o600))
+	if f.get() != 1 || f.get() != 1 {
+		t.Error("a file that did not change is read again")
+	}
+	must(t, os.WriteFile(f.path, []byte("ab"), 0o600))
+	if f.get() != 2 {
+		t.Error("a change is not seen")
+	}
+	must(t, os.Chtimes(f.path, time.Time{}, time.Now().Add(time.Hour)))
+	if f.get() != 3 {
+		t.Error("a change of the same length is not seen")
+	}
+}
+
+// The longest name is one, and a byte more is none.
+func TestTheLongestName(t *testing.T) {
+	label := strings.Repeat("a", 62) + "."
+	longest := strings.Repeat(label, 4) + "b"
+	for name, good := range map[string]bool{longest: true, longest + ".": true, longest + "b": false, strings.Repeat("a", 63): true, strings.Repeat("a", 64): false, "a..b": false, ".": false, "a.": true} {
+		if (canonical(name) != "") != good {
+			t.Errorf("%d characters: %v", len(name), !good)
+		}
+	}
+}
+
+// What a wider network holds, a narrower one does not.
+func TestANetworkHoldsWhatIsInIt(t *testing.T) {
+	for _, c := range []struct {
+		outer, inner string
+		want         bool
+	}{{"10.0.0.0/8", "10.1.0.0/16", true}, {"10.1.0.0/16", "10.0.0.0/8", false}, {"10.1.0.0/16", "10.1.0.0/8", false}, {"10.1.0.0/16", "10.1.0.0/16", true}, {"10.1.0.0/16", "10.2.0.0/16", false}} {
+		if holds(netip.MustParsePrefix(c.outer), netip.MustParsePrefix(c.inner)) != c.want {
+			t.Errorf("%s holds %s: %v", c.outer, c.inner, !c.want)
+		}
+	}
+}
+
+// What is too much to be counted apart is still counted by what happened: refusals are
+// not hidden among what was allowed.
+func TestOthersAreCountedByKind(t *testing.T) {
+	w := newQuietWorld(t)
+	l := newLedger(w.sink, w.tell, w.clock)
+	for i := range maxKinds + 10 {
+		must(t, l.note(audit.Event{Kind: audit.KindName, Verdict: audit.Allowed, Subject: fmt.Sprint(i)}))
+	}
+	must(t, l.note(audit.Event{Kind: audit.KindConnect, Verdict: audit.Allowed, Subject: "c"}))
+	must(t, l.note(audit.Event{Kind: audit.KindName, Verdict: audit.Refused, Subject: "r"}))
+	n := len(w.events)
+	if n < 2 || w.events[n-2].Subject != "c" || w.events[n-2].Kind != audit.KindConnect || w.events[n-1].Subject != "r" || w.events[n-1].Verdict != audit.Refused {
+		t.Errorf("the first of each kind is written out: %+v", w.events[max(0, n-2):])
+	}
+}
+
+// A rule of all names below one demands TLS like one of a name, and one of any host, which
+// has no name to check, demands none.
+func TestEverySortOfRuleDemandsTLS(t *testing.T) {
+	one := func(h policy.Host) rules {
+		r := rules{exact: map[string][]policy.Host{}}
+		switch h.Kind {
+		case policy.HostWildcard:
+			r.wild = append(r.wild, h)
+		case policy.HostAny:
+			r.any = append(r.any, h)
+		default:
+			r.exact[h.Name] = append(r.exact[h.Name], h)
+		}
+		return r
+	}
+	for _, text := range []string{"a.example:8443", "*.a.example:8443", "*:8443"} {
+		h, err := policy.ParseHost(text)
+		must(t, err)
+		h.TLS = policy.TLSAlways
+		if r := one(h); r.demand(8443) != (h.Kind != policy.HostAny) || r.demand(8444) {
+			t.Errorf("%s: demanded on its port %v, on another %v", text, r.demand(8443), r.demand(8444))
+		}
+	}
+}
+
+// A name that is none is refused as what it is, with no line that would allow it.
+func TestANameThatIsNoneIsRefused(t *testing.T) {
+	w := newQuietWorld(t)
+	e, err := Serve(context.Background(), nil, w.config(plan.Network{}))
+	must(t, err)
+	defer e.Close()
+	e.names.refuseName("a b", "", false)
+	e.names.refuseName("1.0.0.127.in-addr.arpa", "1.0.0.127.in-addr.arpa", false)
+	e.names.refuseName("n.example", "n.example", false)
+	if len(w.events) != 3 || w.events[0].Subject != shown("a b") || w.events[0].Kind != audit.KindName || w.events[1].Kind != audit.KindName {
+		t.Fatalf("%+v", w.events)
+	}
+	if d := w.events[0].Detail; !strings.Contains(d, "not a host name") {
+		t.Errorf("%q", d)
+	}
+	if len(w.told) != 2 || strings.Contains(strings.Join(w.told, "\n"), "arpa") {
+		t.Errorf("told %q: programs ask for addresses' names for their logs", w.told)
+	}
+}
+
+// Of an answer as much is passed on as is bounded, by the names of services too.
+func TestServicesAreBounded(t *testing.T) {
+	long := dnsmessage.MustNewName(strings.Repeat(strings.Repeat("a", 61)+".", 4))
+	one := len(long.String())
+	var all []dnsmessage.ResourceBody
+	for range maxRest/one + 5 {
+		all = append(all, &dnsmessage.SRVResource{Target: long})
+	}
+	if got := len(fitting(all)); got != maxRest/one {
+		t.Errorf("%d services of %d bytes pass, want %d", got, one, maxRest/one)
+	}
+}
+
+// A server is asked at once, and the next one as soon as the first has failed; what was
+// begun with the others ends with the answer.
+func TestServersAreAskedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStub()
+		var ended atomic.Int32
+		var asked []string
+		conf := resolvConf{}
+		for _, a := range []string{"192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"} {
+			conf.servers = append(conf.servers, mustAddrPort(t, a))
+		}
+		start := time.Now()
+		s.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			asked = append(asked, fmt.Sprintf("%s %s %v", network, address, time.Since(start)))
+			if strings.HasPrefix(address, "192.0.2.1") {
+				return nil, errors.New("unreachable")
+			}
+			if strings.HasPrefix(address, "192.0.2.2") {
+				<-ctx.Done()
+				ended.Add(1)
+				return nil, ctx.Err()
+			}
+			here, there := net.Pipe()
+			go func() {
+				b := make([]byte, 4096)
+				n, err := there.Read(b)
+				if err != nil {
+					return
+				}
+				var m dnsmessage.Message
+				if err := m.Unpack(b[:n]); err != nil {
+					t.Error(err)
+				}
+				if len(m.Additionals) != 1 || m.Additionals[0].Header.Type != dnsmessage.TypeOPT {
+					t.Errorf("the first question has no EDNS: %v", m.GoString())
+				}
+				m.Response, m.Additionals = true, nil
+				m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}, Body: &dnsmessage.AResource{A: [4]byte{203, 0, 113, 5}}}}
+				p, err := m.Pack()
+				must(t, err)
+				there.Write(p)
+				if _, err := there.Read(b); err != nil { // closed
+					ended.Add(1)
+				}
+			}()
+			return here, nil
+		}
+		got, err := s.ask(t.Context(), conf, "a.example", dnsmessage.TypeA)
+		if err != nil || len(got.Addrs) != 1 {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		synctest.Wait()
+		if want := []string{"udp 192.0.2.1:53 0s", "udp 192.0.2.2:53 0s", "udp 192.0.2.3:53 1s"}; fmt.Sprint(asked) != fmt.Sprint(want) {
+			t.Errorf("asked %q, want %q", asked, want)
+		}
+		if ended.Load() != 2 {
+			t.Errorf("%d of 2 others ended", ended.Load())
+		}
+	})
+}
+
+// Why a socket of the host's cannot be had is said with its own name, whichever call fails.
+func TestASocketThatCannotBeHad(t *testing.T) {
+	dir := realTempDir(t)
+	name := filepath.Join(dir, "s.sock")
+	l, err := net.Listen("unix", name)
+	must(t, err)
+	to := plan.Socket{Real: name}
+	for _, call := range []uintptr{unix.SYS_OPENAT2, unix.SYS_FSTAT} {
+		first := true
+		must(t, fault.Watch([]uintptr{call}, func(fault.Call) fault.Answer {
+			if !first {
+				return fault.Pass
+			}
+			first = false
+			return fault.Fail(unix.EIO)
+		}, func() {
+			var at *os.PathError
+			if c, err := connectSocket(context.Background(), to); c != nil || !errors.Is(err, unix.EIO) || !errors.As(err, &at) || at.Path != name {
+				t.Errorf("call %d: %v", call, err)
+			}
+		}))
+	}
+	c, err := connectSocket(context.Background(), to)
+	must(t, err)
+	c.Close()
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close()
+	if c, err := connectSocket(context.Background(), to); c != nil || !errors.Is(err, syscall.ECONNREFUSED) || strings.Contains(err.Error(), "/proc/self/fd") {
+		t.Errorf("nobody listens: %v", err)
+	}
+	must(t, os.Remove(name))
+	must(t, os.WriteFile(name, nil, 0o600))
+	if c, err := connectSocket(context.Background(), to); c != nil || err == nil || !strings.Contains(err.Error(), "is not a socket") {
+		t.Errorf("a file: %v", err)
+	}
+}
+
+// An egress that nobody hears is none, whatever it was to serve.
+func TestAnEgressThatNobodyHears(t *testing.T) {
+	for name, change := range map[string]func(*Config){"no sink": func(c *Config) { c.Sink = nil }, "nobody to tell": func(c *Config) { c.Tell = nil }} {
+		cfg := newQuietWorld(t).config(plan.Network{})
+		change(&cfg)
+		if e, err := Serve(context.Background(), nil, cfg); err == nil || e != nil {
+			t.Errorf("%s: an egress all the same", name)
+			e.Close()
+		}
+	}
+	// Below the limit of open files it takes a part of them, and without knowing it, few.
+	must(t, fault.Watch([]uintptr{unix.SYS_PRLIMIT64}, func(fault.Call) fault.Answer { return fault.Fail(unix.EPERM) }, func() {
+		cfg := newQuietWorld(t).config(plan.Network{})
+		e, err := Serve(context.Background(), nil, cfg)
+		if err != nil || cap(e.conns) == 0 {
+			t.Errorf("an unknown limit: %v", err)
+		}
+		if err == nil {
+			e.Close()
+		}
+	}))
+}
