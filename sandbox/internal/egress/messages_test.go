@@ -218,24 +218,11 @@ func TestOthersAreCountedByKind(t *testing.T) {
 // A rule of all names below one demands TLS like one of a name, and one of any host, which
 // has no name to check, demands none.
 func TestEverySortOfRuleDemandsTLS(t *testing.T) {
-	one := func(h policy.Host) rules {
-		r := rules{exact: map[string][]policy.Host{}}
-		switch h.Kind {
-		case policy.HostWildcard:
-			r.wild = append(r.wild, h)
-		case policy.HostAny:
-			r.any = append(r.any, h)
-		default:
-			r.exact[h.Name] = append(r.exact[h.Name], h)
-		}
-		return r
-	}
-	for _, text := range []string{"a.example:8443", "*.a.example:8443", "*:8443"} {
-		h, err := policy.ParseHost(text)
-		must(t, err)
-		h.TLS = policy.TLSAlways
-		if r := one(h); r.demand(8443) != (h.Kind != policy.HostAny) || r.demand(8444) {
-			t.Errorf("%s: demanded on its port %v, on another %v", text, r.demand(8443), r.demand(8444))
+	for _, kind := range []policy.HostKind{policy.HostName, policy.HostWildcard, policy.HostAny} {
+		h := policy.Host{Kind: kind, Name: "a.example", First: 8443, Last: 8444, TLS: policy.TLSAlways}
+		r := newRules([]policy.Host{h})
+		if got, want := fmt.Sprint(r.demand(8442), r.demand(8443), r.demand(8444), r.demand(8445)), fmt.Sprint(false, kind != policy.HostAny, kind != policy.HostAny, false); got != want {
+			t.Errorf("%s: demanded below, on and above its ports: %s, want %s", kind, got, want)
 		}
 	}
 }
@@ -373,7 +360,7 @@ func TestASocketThatCannotBeHad(t *testing.T) {
 
 // An egress that nobody hears is none, whatever it was to serve.
 func TestAnEgressThatNobodyHears(t *testing.T) {
-	for name, change := range map[string]func(*Config){"no sink": func(c *Config) { c.Sink = nil }, "nobody to tell": func(c *Config) { c.Tell = nil }} {
+	for name, change := range map[string]func(*Config){"no sink": func(c *Config) { c.Sink = nil }, "nobody to tell": func(c *Config) { c.Warn = nil }} {
 		cfg := newQuietWorld(t).config(plan.Network{})
 		change(&cfg)
 		if e, err := Serve(context.Background(), nil, cfg); err == nil || e != nil {
