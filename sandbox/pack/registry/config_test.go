@@ -113,7 +113,7 @@ func TestRegistriesAreThoseOfNPM(t *testing.T) {
 				t.Fatal(err)
 			}
 			env := append([]string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, w.env...)
-			cmd := exec.Command(tools.NPM, "config", "ls", "--json")
+			cmd := exec.Command(tools.NPM, "config", "ls", "--json", "--no-update-notifier") // or it may ask the registry
 			cmd.Env, cmd.Dir = env, home
 			out, err := cmd.Output()
 			if err != nil {
