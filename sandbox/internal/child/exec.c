@@ -1,12 +1,12 @@
 /*
- * The exec stage: the process that becomes the server. It is forked from pid 1
- * and runs only what signal-safety(7) allows in the child of a process with
- * threads: system calls, on memory that was laid out before. Executing this
- * binary once more, to do the same in Go, took a third of the start.
+ * The exec stage: the process that becomes the server. pid 1 forks it. It may only
+ * call functions that signal-safety(7) allows in the child of a process with threads:
+ * it makes system calls on memory that pid 1 prepared. Executing this binary again, to
+ * do the same in Go, took a third of the start.
  *
- * The order is the only one that holds: what needs rights first, then Landlock,
- * then the system call filter, then execve. There is one thread, so Landlock and
- * seccomp, which are of a thread, hold for all there is.
+ * No other order works: first the steps that need rights, then Landlock, then the
+ * system call filter, then execve. Landlock and seccomp apply to a thread, and the
+ * stage has only one.
  */
 #define _GNU_SOURCE
 #include "exec.h"
@@ -44,7 +44,7 @@
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif
 
-/* The kernel's own, which glibc hides two signals of. */
+/* The number of the kernel's signals. glibc hides two of them. */
 #define SIGNALS 64
 static const unsigned long all_signals = ~0UL, no_signals = 0;
 
@@ -53,8 +53,8 @@ static long mask_signals(const unsigned long *set, unsigned long *old)
 	return syscall(SYS_rt_sigprocmask, SIG_SETMASK, set, old, sizeof *set);
 }
 
-/* Whoever executes gets the handlers' defaults anyway; until then a handler of
- * the Go runtime's must not run here. */
+/* execve resets the handlers anyway. Until then a handler of the Go runtime must not
+ * run here. */
 static void default_signals(void)
 {
 	unsigned long action[4] = {0};
@@ -69,14 +69,14 @@ static void fail(const struct mcpen_exec *x, int step, int which)
 	struct mcpen_failure f = {step, errno, which};
 
 	if (write(x->report, &f, sizeof f) < 0)
-		_exit(2); /* pid 1 is gone, or will see that nothing was executed */
+		_exit(2); /* pid 1 is gone, or will see that no program was executed */
 	_exit(1);
 }
 
-/* Empties every set, the bounding set first: a root user's execve would
- * otherwise fill the permitted set from it. Without a user namespace of its own
- * an ordinary user has no capability, may not empty the bounding set either, and
- * cannot gain from it behind no_new_privs. */
+/* Empties every set, the bounding set first: otherwise root's execve would fill the
+ * permitted set from it. Without its own user namespace an ordinary user has no
+ * capability and cannot empty the bounding set, but gains nothing from it under
+ * no_new_privs. */
 static void drop_capabilities(const struct mcpen_exec *x)
 {
 	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -90,7 +90,7 @@ static void drop_capabilities(const struct mcpen_exec *x)
 		if (has < 0)
 			fail(x, MCPEN_BOUNDING, 0);
 		if (has == 0)
-			continue; /* root in a container may not drop, and has nothing to */
+			continue; /* root in a container may not drop it, and has nothing to drop */
 		if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) == 0)
 			continue;
 		if (errno == EPERM && !x->user && getuid() != 0)
@@ -104,9 +104,9 @@ static void drop_capabilities(const struct mcpen_exec *x)
 		fail(x, MCPEN_CAPSET, 0);
 }
 
-/* Makes the user's folders read-only in the stage's own mounts. pid 1, which is
- * the mediator, keeps them writable in its own. The attribute is the only one that
- * a less privileged namespace may set without asking (mount_namespaces(7)). */
+/* Makes the user's folders read-only in the stage's mount namespace. They stay writable
+ * in that of pid 1, the mediator. Read-only is the only attribute that a less
+ * privileged namespace may always set (mount_namespaces(7)). */
 static void close_folders(const struct mcpen_exec *x)
 {
 	struct {
@@ -137,10 +137,10 @@ static void send_listener(const struct mcpen_exec *x, int fd)
 			fail(x, MCPEN_LISTENER, 0);
 }
 
-/* Sets the limit on open files, or all the others. What is under way to other
- * processes is counted for the user as a whole, and compared with this limit of
- * whoever sends a descriptor (too_many_unix_fds in net/unix): another server that
- * has as much under way as it may would keep this one from sending its listener. */
+/* Sets the limit on open files, or all the others. That one comes after the listener is
+ * sent: the kernel counts a user's descriptors in flight and compares the count with
+ * the sender's limit on open files (too_many_unix_fds in net/unix), so another server
+ * with as many in flight as it may have could keep this one from sending. */
 static void set_limits(const struct mcpen_exec *x, int files)
 {
 	for (int i = 0; i < x->nlimits; i++) {
@@ -156,8 +156,8 @@ static void load_filter(const struct mcpen_exec *x)
 	unsigned long flags = 0;
 	long fd;
 
-	/* Without the second flag a signal to the waiting process takes a call back
-	 * that was already seen, again and again (Linux 5.19). */
+	/* Without the second flag a signal to the waiting process interrupts a call that
+	 * the listener has already received, again and again (Linux 5.19). */
 	if (x->listen)
 		flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 	fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &x->filter);
@@ -179,12 +179,12 @@ static void become(const struct mcpen_exec *x, pid_t parent)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
 		fail(x, MCPEN_DEATH_SIGNAL, 0);
 	if (getppid() != parent)
-		_exit(2); /* it died before it could be told of */
+		_exit(2); /* pid 1 died before the death signal was set */
 	do
 		n = read(x->go, &byte, 1);
 	while (n < 0 && errno == EINTR);
 	if (n != 1)
-		_exit(2); /* pid 1 failed, and says why itself */
+		_exit(2); /* pid 1 failed, and reports why itself */
 	close_folders(x);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		fail(x, MCPEN_NO_NEW_PRIVS, 0);
@@ -197,8 +197,8 @@ static void become(const struct mcpen_exec *x, pid_t parent)
 		fail(x, MCPEN_ACCESS, 0);
 	if (x->ruleset >= 0 && syscall(SYS_landlock_restrict_self, x->ruleset, 0))
 		fail(x, MCPEN_LANDLOCK, 0);
-	/* No descriptor but stdin, stdout and stderr survives execve. The ones that
-	 * are still needed close there by themselves. */
+	/* No descriptor but stdin, stdout and stderr survives execve. The stage still
+	 * needs the others until then. */
 	if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC))
 		fail(x, MCPEN_CLOSE, 0);
 	if (x->filter.len > 0)

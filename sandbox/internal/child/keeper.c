@@ -1,13 +1,13 @@
 /*
- * pid 1 of the sandbox, once the exec stage was forked: it tells whether that
- * became the server, reaps, forwards signals, ends with the launcher, and tells
- * how the server ended. pid 1 executes this binary once more for it, and this
- * constructor takes over before the Go runtime starts: of what a Go process holds
- * for the sake of waiting, megabytes in every sandbox, nothing is left.
+ * The keeper: pid 1 of the sandbox after it has forked the exec stage. It reports
+ * whether the stage became the server, reaps, forwards signals, ends with the launcher,
+ * and reports how the server ended. To become the keeper, pid 1 executes this binary
+ * again, and this constructor takes over before the Go runtime starts: a Go process
+ * that only waits would hold megabytes in every sandbox.
  *
- * It is called as "mcpen-keeper PID", with what the exec stage reports as
- * descriptor 3, the control socket as descriptor 4 (boot.go), no other but
- * /dev/null, and without any capability.
+ * Its command line is "mcpen-keeper PID". Descriptor 3 is the exec stage's report,
+ * descriptor 4 the control socket (boot.go); all others are /dev/null. It has no
+ * capabilities.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,11 +25,11 @@
 
 #define REPORT 3
 #define CONTROL 4
-#define HEARD_MS 5000 /* as in mediate.go: a launcher that is stopped keeps nobody */
+#define HEARD_MS 5000 /* as in mediate.go: a stopped launcher keeps no process waiting */
 
 static void woken(int sig)
 {
-	(void)sig; /* ppoll returns, that is all */
+	(void)sig; /* it only makes ppoll return */
 }
 
 static char text[128];
@@ -40,15 +40,15 @@ static void tell(int n)
 		;
 }
 
-/* Waits until the exec stage became the server, which closes its end of the pipe
- * with nothing written, or until it says why not. */
+/* Waits until the exec stage has become the server, which closes its end of the pipe
+ * without writing, or until it reports a failure. */
 static void started(pid_t server)
 {
 	struct mcpen_failure f;
 	ssize_t n;
 
 	do
-		n = read(REPORT, &f, sizeof f); /* one write, smaller than a pipe's atomic size */
+		n = read(REPORT, &f, sizeof f); /* one write of less than PIPE_BUF bytes is atomic */
 	while (n < 0 && errno == EINTR);
 	if (n == 0) {
 		tell(snprintf(text, sizeof text, "{\"kind\":\"started\",\"pid\":%d}", server));
@@ -56,12 +56,12 @@ static void started(pid_t server)
 	}
 	if (n == sizeof f)
 		tell(snprintf(text, sizeof text, "{\"kind\":\"failed\",\"stage\":[%d,%d,%d]}", f.step, f.error, f.which));
-	_exit(1); /* and the launcher says that it ended, where nothing else was told */
+	_exit(1); /* without a report, the launcher says that pid 1 ended */
 }
 
-/* Waits until the launcher has heard the end, which a signal of number 0 says: it
- * reads then what the control groups counted, and those of the user manager are taken
- * away with their last process, which is this one. */
+/* Waits until the launcher acknowledges the end with signal number 0. Before that, the
+ * launcher reads the counters of the control groups. The user manager removes its
+ * groups with their last process, which is this one. */
 static void heard(void)
 {
 	struct pollfd control = {.fd = CONTROL, .events = POLLIN};
@@ -71,7 +71,8 @@ static void heard(void)
 		;
 }
 
-/* Ends everything that is left in the namespace, tells how the server ended, and ends. */
+/* Kills all other processes of the namespace, reports how the server ended, and
+ * exits. */
 static void ended(int status)
 {
 	int code = 0, sig = 0;
@@ -110,12 +111,12 @@ static void keep(pid_t server)
 			continue;
 		if (n != 1)
 			_exit(1); /* the launcher is gone */
-		kill(server, sig); /* it was not reaped: the number is its own */
+		kill(server, sig); /* the server is not reaped, so the number is still its own */
 	}
 }
 
-/* Has the process go by another name where a third argument says so: the server
- * of a trial is shown what an ordinary machine would show. */
+/* Renames the process to the third argument, if there is one: the server of a trial
+ * sees the process name of an ordinary machine. */
 static const char *renamed(int argc, char **argv)
 {
 	static char name[16];
@@ -139,8 +140,8 @@ __attribute__((constructor)) static void keeper(int argc, char **argv)
 	if (argc < 2 || argc > 3 || strcmp(argv[0], "mcpen-keeper") != 0)
 		return;
 	server = atoi(argv[1]);
-	/* Nothing in here may be read by the server. It is in another user
-	 * namespace, too, from which nobody may look into this one. */
+	/* The server must not read anything in this process. It is also in another user
+	 * namespace, from which no process may examine this one. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_NAME, renamed(argc, argv), 0, 0, 0);
 	sigemptyset(&child);

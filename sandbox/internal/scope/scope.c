@@ -1,5 +1,5 @@
 /*
- * What the launcher takes from itself before the Go runtime starts (scope.go).
+ * Restricts the launcher before the Go runtime starts (scope.go).
  */
 #include <errno.h>
 #include <linux/types.h>
@@ -10,8 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* struct landlock_ruleset_attr of ABI 6, with its constants (linux/landlock.h): the
- * headers of an older system lack them. */
+/* struct landlock_ruleset_attr of ABI 6 and its constants (linux/landlock.h), which the
+ * headers of older systems lack. */
 struct ruleset {
 	__u64 handled_access_fs, handled_access_net, scoped;
 };
