@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 
@@ -61,6 +62,10 @@ func (n *network) serve(data []byte, files []*os.File) error {
 		err = e.Add(handles) // what one listener learns of names is for all of them
 	} else if e, err = egress.Serve(context.Background(), handles, n.cfg); err == nil {
 		n.egress.Store(e)
+		// The egress and the seccomp listener each wait in a system call of their own.
+		// Where they hold all of Go's processors, Go looks every 20 µs whether to take
+		// them away.
+		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), 4))
 	}
 	if err != nil {
 		return &Lack{Step: "serve the server's connections", Err: err}

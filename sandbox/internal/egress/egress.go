@@ -126,6 +126,7 @@ type Egress struct {
 	ways    *ways
 	plain   bool // connections are made by this package itself
 	held    waiting
+	loop    *loop
 	young   *young  // nil: every connection is join's from the beginning
 	ready   []*gate // to be served
 	ports   *ports
@@ -170,10 +171,12 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 	}
 	e.names = newResolver(e)
 	e.ctx, e.cancel = context.WithCancel(ctx)
-	if err := e.beYoung(); err != nil {
+	if e.loop, err = newLoop(e); err != nil {
 		e.Close()
-		return nil, err
+		return nil, fmt.Errorf("cannot wait for connections: %w", err)
 	}
+	e.open[e.loop] = struct{}{}
+	e.beYoung()
 	if err := e.serve(handles); err != nil {
 		e.Close()
 		return nil, err
@@ -208,7 +211,9 @@ func (e *Egress) serve(handles []Handle) error {
 		if i == 0 {
 			e.goes(e.tendHeld)
 		}
-		e.goes(g.serve)
+		if err := g.listen(); err != nil {
+			return fmt.Errorf("cannot serve the %q socket: %v", KindGate, err)
+		}
 	}
 	e.ready = nil
 	return nil
@@ -354,7 +359,7 @@ func (e *Egress) readyGate(h Handle) error {
 	if err != nil {
 		return err
 	}
-	if !e.keep(p) {
+	if !e.loop.keep(p) {
 		return net.ErrClosed
 	}
 	switch {

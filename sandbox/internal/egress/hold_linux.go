@@ -78,9 +78,9 @@ func (p *packets) send(b []byte) {
 	_ = p.raw.Control(func(fd uintptr) { _ = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, to) })
 }
 
-// receive waits for an opening and returns it from the header of IP on. In IPv6
+// receive returns an opening from the header of IP on, or EAGAIN. In IPv6
 // that is made up of what the kernel says, since it gives none.
-func (p *packets) receive(b, oob []byte) (packet []byte, err error) {
+func (p *packets) receive(fd int, b, oob []byte) (packet []byte, err error) {
 	const head = 40
 	at := b
 	if p.six {
@@ -88,15 +88,10 @@ func (p *packets) receive(b, oob []byte) (packet []byte, err error) {
 	}
 	var n, on int
 	var from unix.Sockaddr
-	if e := p.raw.Read(func(fd uintptr) bool {
-		if p.six {
-			n, on, _, from, err = unix.Recvmsg(int(fd), at, oob, unix.MSG_DONTWAIT)
-		} else {
-			n, err = unix.Read(int(fd), at)
-		}
-		return err != unix.EAGAIN
-	}); e != nil {
-		return nil, net.ErrClosed
+	if p.six {
+		n, on, _, from, err = unix.Recvmsg(fd, at, oob, unix.MSG_DONTWAIT)
+	} else {
+		n, _, err = unix.Recvfrom(fd, at, unix.MSG_DONTWAIT)
 	}
 	if err != nil || !p.six {
 		return at[:max(n, 0)], err
@@ -127,43 +122,47 @@ func pktinfo6(oob []byte) netip.Addr {
 	return netip.Addr{}
 }
 
-// serve sees to openings until the socket is closed.
-func (g *gate) serve() {
-	defer g.e.forget(g.tap)
-	defer g.tap.Close()
+// listen has the loop see to openings.
+func (g *gate) listen() error {
 	b, oob := make([]byte, 40+maxOpening), make([]byte, 64)
-	for {
-		packet, err := g.tap.receive(b, oob)
+	return g.e.loop.open(g.tap.File, func(a *ear) bool {
+		packet, err := g.tap.receive(a.fd, b, oob)
 		switch {
-		case errors.Is(err, net.ErrClosed):
-			return
+		case err == unix.EAGAIN:
+			return false
 		case err != nil:
-			if g.e.ctx.Err() != nil || !g.e.pause(10*time.Millisecond) {
-				return
-			}
-			continue
+			return a.rest(func() { g.e.pause(10 * time.Millisecond) })
 		}
-		if s, ok := parseSYN(packet); ok {
-			s.raw = append([]byte(nil), s.raw...)
-			g.opening(s)
+		s, ok := parseSYN(packet)
+		if !ok || !g.isNew(s) {
+			return true
 		}
+		s.raw = append([]byte(nil), s.raw...)
+		if !g.e.rate.Allow() {
+			return a.rest(func() {
+				if g.e.admitted() == nil {
+					g.opening(s)
+				}
+			})
+		}
+		g.opening(s)
+		return true
+	})
+}
+
+// isNew reports whether nothing is done yet for an opening. One that comes again when
+// the connection outside is there goes on.
+func (g *gate) isNew(s segment) bool {
+	again, full := g.e.held.again(s.flow)
+	if again == inside {
+		g.back.send(s.again())
 	}
+	return again == nowhere && !full // one that is left will be answered, or asks once more
 }
 
 // opening decides on one packet. What would be refused goes on to the listener,
 // where it is refused and told of.
 func (g *gate) opening(s segment) {
-	again, full := g.e.held.again(s.flow)
-	switch {
-	case again == inside:
-		g.back.send(s.again())
-		return
-	case again == outside || full: // it will be answered, or asks once more
-		return
-	}
-	if g.e.admitted() != nil {
-		return
-	}
 	h := &hold{}
 	var ok bool
 	if h.call, h.gs, h.around, ok = g.e.foreseen(s.to); !ok {
@@ -179,11 +178,11 @@ func (g *gate) opening(s segment) {
 	}
 }
 
-// atOnce makes a connection to a host that has one address and answers at once, and
-// reports whether it did: each goroutine that waits costs more than the connection.
+// atOnce begins a connection to a host that has one address, and reports whether it
+// did: each goroutine that waits costs more than the connection.
 func (g *gate) atOnce(s segment, h *hold) bool {
 	c := h.call
-	if !g.e.plain || c.via.Via != "" || len(c.to) == 0 || len(c.to) > 1 && !c.to[0].Addr().IsLoopback() {
+	if !g.e.plain || c.via.Via != "" || len(c.to) == 0 || len(c.to) > 1 && !c.to[0].Addr().IsLoopback() || !g.e.isYoung(h, s.to) {
 		return false
 	}
 	select {
@@ -201,25 +200,106 @@ func (g *gate) atOnce(s segment, h *hold) bool {
 		<-g.e.dials
 		return false
 	}
-	if d.made && g.e.isYoung(h, s.to) {
+	out := &loose{fd: d.fd, to: c.to[0].String()}
+	if d.made {
 		<-g.e.dials
-		g.arrived(s, h, &loose{fd: d.fd, to: c.to[0].String()})
+		g.arrived(s, h, out)
 		return true
 	}
-	wait := func() {
-		ctx, cancel := context.WithTimeout(g.e.ctx, g.e.cfg.Limits.Connect)
-		defer cancel()
-		conn, err := g.e.orElsewhere(ctx, c)(d.wait(ctx))
-		<-g.e.dials
-		out, _ := conn.(stream)
-		g.ended(s, h, out, err)
-	}
-	if d.made {
-		wait()
-	} else {
-		g.e.goes(wait)
-	}
+	w := &dialling{g: g, s: s, h: h, d: d, out: out}
+	w.await()
 	return true
+}
+
+// dialling is a connection to a host that did not answer at once, which the loop
+// waits for. Its methods may be called from any goroutine.
+type dialling struct {
+	g   *gate
+	s   segment
+	h   *hold
+	d   dialled
+	out *loose // whoever takes its descriptor sees to what follows
+	end *time.Timer
+	by  time.Time // all has to be done by then
+}
+
+// await has the loop wait for the host, as long as the limits say.
+func (w *dialling) await() {
+	e := w.g.e
+	e.wg.Add(1)
+	w.by = time.Now().Add(e.cfg.Limits.Connect)
+	w.out.mu.Lock() // take waits
+	w.end = time.AfterFunc(e.cfg.Limits.Connect, func() { w.failed(context.DeadlineExceeded) })
+	w.out.mu.Unlock()
+	if !e.keep(w) {
+		return
+	}
+	if !e.loop.add(w.d.fd, unix.EPOLLOUT, func(uint32) { w.answered() }) {
+		w.failed(net.ErrClosed)
+	}
+}
+
+// answered takes the host's answer; the loop calls it.
+func (w *dialling) answered() {
+	err := w.d.connect()
+	if err == unix.EALREADY {
+		return
+	}
+	if err != nil {
+		w.failed(os.NewSyscallError("connect", err))
+		return
+	}
+	fd := w.take()
+	if fd < 0 {
+		return
+	}
+	w.g.e.loop.leave(fd) // the connection is waited for anew, when the program is there
+	w.done()
+	w.g.arrived(w.s, w.h, &loose{fd: fd, to: w.out.to})
+}
+
+// failed has somebody with time for it try the other addresses, if there are some.
+func (w *dialling) failed(err error) {
+	fd := w.take()
+	if fd < 0 {
+		return
+	}
+	unix.Close(fd)
+	e := w.g.e
+	e.goes(func() {
+		ctx, cancel := context.WithDeadline(e.ctx, w.by)
+		defer cancel()
+		conn, err := e.orElsewhere(ctx, w.h.call)(nil, err)
+		out, _ := conn.(stream)
+		w.g.ended(w.s, w.h, out, err)
+	})
+	w.done()
+}
+
+// take ends the wait for whoever gets the descriptor; the others get -1.
+func (w *dialling) take() int {
+	fd := w.out.take()
+	if fd >= 0 {
+		w.g.e.forget(w)
+		w.g.e.loop.drop(fd)
+	}
+	return fd
+}
+
+// done gives back what the wait held. It is called once, by who took the descriptor.
+func (w *dialling) done() {
+	w.end.Stop()
+	<-w.g.e.dials
+	w.g.e.wg.Done()
+}
+
+// Close ends the connection, of which nobody hears any more.
+func (w *dialling) Close() error {
+	if fd := w.out.take(); fd >= 0 {
+		unix.Close(fd)
+		w.done()
+	}
+	return nil
 }
 
 // ended lets the program know how the connection outside ended.

@@ -42,19 +42,25 @@ func (p *ports) spare(h Handle) error {
 	return nil
 }
 
-// copied is the handle's file by another descriptor, which Go's poller waits for.
+// copied is the handle's file by another descriptor. Calls on it do not wait, and
+// Go's poller knows nothing of it.
 func copied(h Handle) (*os.File, error) {
 	var fd int
 	err := onFile(h.File, func(have int) (err error) {
 		if fd, err = unix.FcntlInt(uintptr(have), unix.F_DUPFD_CLOEXEC, 3); err != nil {
 			return os.NewSyscallError("fcntl", err)
 		}
-		return os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
+		return os.NewSyscallError("fcntl", unix.SetNonblock(fd, false))
 	})
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), string(h.Kind)), nil
+	f := os.NewFile(uintptr(fd), string(h.Kind)) // of one that waits, Go makes no use of its poller
+	if err := unix.SetNonblock(fd, true); err != nil {
+		f.Close()
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return f, nil
 }
 
 func (p *ports) opened(port uint16) {

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -86,58 +85,39 @@ func (e *Egress) startQuick(h Handle, handle func(stream)) error {
 	if err != nil {
 		return err
 	}
-	raw, err := f.SyscallConn()
-	if err == nil {
-		err = control(raw, func(fd int) error { // what it accepts has the same
-			return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
-		})
-	}
-	if err != nil {
+	if err := onFile(f, func(fd int) error { // what it accepts has the same
+		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
+	}); err != nil {
 		f.Close()
 		return err
 	}
 	if h.Kind == KindTCP {
 		e.ports.opened(h.Port)
 	}
-	if !e.keep(f) {
-		return os.ErrClosed
+	if !e.loop.keep(f) {
+		return net.ErrClosed
 	}
-	e.goes(func() {
-		defer e.forget(f)
-		defer f.Close()
-		e.acceptQuick(raw, h, handle)
-	})
-	return nil
+	return e.loop.open(f, func(a *ear) bool { return e.acceptQuick(a, h, handle) })
 }
 
-// acceptQuick is accept for such a listener.
-func (e *Egress) acceptQuick(raw syscall.RawConn, h Handle, handle func(stream)) {
-	for {
-		var fd int
-		var from unix.Sockaddr
-		var err error
-		if raw.Read(func(l uintptr) bool {
-			fd, from, err = unix.Accept4(int(l), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-			return err != unix.EAGAIN
-		}) != nil {
-			return
-		}
-		switch {
-		case err == unix.EINTR || err == unix.ECONNABORTED:
-			continue
-		case err != nil:
+// acceptQuick takes one connection of such a listener, and returns false if there is
+// none.
+func (e *Egress) acceptQuick(a *ear, h Handle, handle func(stream)) bool {
+	fd, from, err := unix.Accept4(a.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	switch {
+	case err == unix.EAGAIN:
+		return false
+	case err == unix.EINTR || err == unix.ECONNABORTED:
+		return true
+	case err != nil:
+		return a.rest(func() {
 			if e.ctx.Err() == nil {
 				e.trouble("accept", os.NewSyscallError("accept4", err)) // out of descriptors, most likely
 			}
-			if !e.pause(100 * time.Millisecond) {
-				return
-			}
-			continue
-		}
-		if !e.admit() {
-			unix.Close(fd)
-			continue
-		}
+			e.pause(100 * time.Millisecond)
+		})
+	}
+	take := func() {
 		f := flow{from: addrPort(from)}
 		if at, err := unix.Getsockname(fd); err == nil {
 			f.to = addrPort(at)
@@ -145,6 +125,19 @@ func (e *Egress) acceptQuick(raw syscall.RawConn, h Handle, handle func(stream))
 		if !e.begins(fd, f, h) {
 			e.handles(fd, f, handle)
 		}
+	}
+	select {
+	case e.conns <- struct{}{}:
+		take()
+		return true
+	default:
+		return a.rest(func() {
+			if !e.admit() {
+				unix.Close(fd)
+				return
+			}
+			take()
+		})
 	}
 }
 

@@ -1,18 +1,16 @@
 package egress
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// young are the connections that were just made. One goroutine passes the bytes of
+// young are the connections that were just made. The loop passes the bytes of
 // all of them, and copies: most connections carry little and end soon, and a
 // goroutine for each direction, which another processor is woken for, costs more
 // than they do. A connection that carries more than sipped, that has to wait for
@@ -20,51 +18,34 @@ import (
 // join. Its methods may be called from any goroutine.
 type young struct {
 	e   *Egress
-	ep  *os.File // an epoll instance (epoll(7)), which Go's own waits for
-	raw syscall.RawConn
-	fd  int
+	buf []byte // of the loop's
 
 	mu   sync.Mutex
-	of   map[int]*couple // by both descriptors
-	over bool            // nobody serves them any more
+	of   map[*couple]struct{}
+	over bool // nobody serves them any more
 }
 
 // beYoung begins to serve young connections, unless they would be idle too long
 // before they are old, or somebody else connects or is connected to.
-func (e *Egress) beYoung() error {
+func (e *Egress) beYoung() {
 	if !e.plain || e.cfg.World != nil || e.cfg.Limits.Idle < aliveAfter || len(e.cfg.Network.Hosts) == 0 {
-		return nil
+		return
 	}
-	y, err := newYoung(e)
-	if err != nil {
-		return fmt.Errorf("cannot wait for connections: %w", err)
-	}
-	if !e.keep(y.ep) {
-		return net.ErrClosed
-	}
+	y := &young{e: e, buf: make([]byte, 16<<10), of: map[*couple]struct{}{}}
 	e.young = y
-	e.goes(y.serve)
+	e.loop.keep(y)
 	e.goes(y.tend)
-	return nil
 }
 
-// newYoung makes room for connections. The caller calls serve, which ends when ep is
-// closed.
-func newYoung(e *Egress) (*young, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
+// Close ends them all.
+func (y *young) Close() error {
+	y.mu.Lock()
+	y.over = true
+	y.mu.Unlock()
+	for _, p := range y.all(func(*couple) bool { return true }) {
+		y.finish(p, "closed with the sandbox", true)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // or Go would not wait for it
-		unix.Close(fd)
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	y := &young{e: e, ep: os.NewFile(uintptr(fd), "epoll"), fd: fd, of: map[int]*couple{}}
-	if y.raw, err = y.ep.SyscallConn(); err != nil {
-		y.ep.Close()
-		return nil, err
-	}
-	return y, nil
+	return nil
 }
 
 // couple is one young connection.
@@ -121,20 +102,18 @@ func (p *couple) end(hard bool) {
 // still the caller's.
 func (y *young) add(p *couple) bool {
 	y.mu.Lock()
-	defer y.mu.Unlock()
 	if y.over {
+		y.mu.Unlock()
 		return false
 	}
-	y.of[p.in], y.of[p.out] = p, p
-	for _, fd := range []int{p.in, p.out} {
-		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd)}
-		if unix.EpollCtl(y.fd, unix.EPOLL_CTL_ADD, fd, &ev) != nil {
-			delete(y.of, p.in)
-			delete(y.of, p.out)
-			return false
-		}
+	y.of[p] = struct{}{}
+	y.mu.Unlock()
+	const events = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+	if y.e.loop.add(p.in, events, func(ev uint32) { y.pass(p, true, ev) }) &&
+		y.e.loop.add(p.out, events, func(ev uint32) { y.pass(p, false, ev) }) {
+		return true
 	}
-	return true
+	return !y.take(p) // somebody else saw to its end meanwhile
 }
 
 // take takes p out, and reports whether it was there: whoever took it sees to its
@@ -142,11 +121,11 @@ func (y *young) add(p *couple) bool {
 func (y *young) take(p *couple) bool {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if y.of[p.in] != p {
+	if _, here := y.of[p]; !here {
 		return false
 	}
-	delete(y.of, p.in)
-	delete(y.of, p.out)
+	delete(y.of, p)
+	y.e.loop.drop(p.in, p.out)
 	return true
 }
 
@@ -154,42 +133,12 @@ func (y *young) take(p *couple) bool {
 func (y *young) all(older func(*couple) bool) (out []*couple) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	for fd, p := range y.of {
-		if fd == p.in && older(p) {
+	for p := range y.of {
+		if older(p) {
 			out = append(out, p)
 		}
 	}
 	return out
-}
-
-// serve passes bytes until ep is closed.
-func (y *young) serve() {
-	var events [64]unix.EpollEvent
-	buf := make([]byte, 16<<10)
-	for {
-		n := 0
-		err := y.raw.Read(func(fd uintptr) bool {
-			n, _ = unix.EpollWait(int(fd), events[:], 0)
-			return n > 0
-		})
-		if err != nil {
-			break
-		}
-		for _, ev := range events[:n] {
-			y.mu.Lock()
-			p := y.of[int(ev.Fd)]
-			y.mu.Unlock()
-			if p != nil {
-				y.pass(p, ev, buf)
-			}
-		}
-	}
-	y.mu.Lock()
-	y.over = true
-	y.mu.Unlock()
-	for _, p := range y.all(func(*couple) bool { return true }) {
-		y.finish(p, "closed with the sandbox", true)
-	}
 }
 
 // tend hands over the pairs that are not young any more.
@@ -203,11 +152,11 @@ func (y *young) tend() {
 }
 
 // pass does what an event asks for.
-func (y *young) pass(p *couple, ev unix.EpollEvent, buf []byte) {
+func (y *young) pass(p *couple, fromIn bool, events uint32) {
 	p.mu.Lock()
 	then := stays
 	if !p.gone {
-		then = p.pour(int(ev.Fd) == p.in, ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0, buf)
+		then = p.pour(fromIn, events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0, y.buf)
 	}
 	p.mu.Unlock()
 	switch then {
@@ -345,9 +294,7 @@ func (y *young) apart(p *couple) (in, out stream, err error) {
 	if p.gone {
 		return nil, nil, net.ErrClosed
 	}
-	for _, fd := range []int{p.in, p.out} {
-		_ = unix.EpollCtl(y.fd, unix.EPOLL_CTL_DEL, fd, nil) // their copies live on
-	}
+	y.e.loop.leave(p.in, p.out)
 	if in, err = connection(p.in); err == nil {
 		if out, err = connection(p.out); err != nil {
 			abort(in)

@@ -55,6 +55,14 @@ func readAddr(pid int, at, size uint64) (netip.AddrPort, bool) {
 	if len(buf) < unix.SizeofSockaddrInet4 || readMemory(pid, at, buf) != nil {
 		return netip.AddrPort{}, false
 	}
+	return sockaddr(buf)
+}
+
+// sockaddr reads a struct sockaddr of IPv4 or IPv6.
+func sockaddr(buf []byte) (netip.AddrPort, bool) {
+	if len(buf) < unix.SizeofSockaddrInet4 {
+		return netip.AddrPort{}, false
+	}
 	port := binary.BigEndian.Uint16(buf[2:])
 	var addr netip.Addr
 	switch family := binary.NativeEndian.Uint16(buf); {

@@ -16,7 +16,8 @@ import (
 // a domain of its own; no other process than a forebear may either, where Yama says
 // so (ptrace(2), ptrace_scope 1). So one thread of the launcher stays outside of the
 // launcher's Landlock, with a filter of its own under which it opens no file: it
-// reads memory of processes, opens places and follows links, and that is all.
+// reads memory of processes, opens places, follows links and lets connections go on,
+// and that is all.
 //
 // The thread does only what this file asks of it. Where there is no Eye the calling
 // thread does the same.
@@ -87,11 +88,16 @@ func looking(f func()) {
 // peek reads from a process's memory, up to the end of buf, and returns how much
 // there was.
 func peek(pid int, at uint64, buf []byte) (n int, err error) {
+	looking(func() { n, err = glimpse(pid, at, buf) })
+	return n, os.NewSyscallError("process_vm_readv", err)
+}
+
+// glimpse is peek for who is on the eye's thread already.
+func glimpse(pid int, at uint64, buf []byte) (int, error) {
 	local := []unix.Iovec{{Base: &buf[0]}}
 	local[0].SetLen(len(buf))
 	remote := []unix.RemoteIovec{{Base: uintptr(at), Len: len(buf)}}
-	looking(func() { n, err = unix.ProcessVMReadv(pid, local, remote, 0) })
-	return n, os.NewSyscallError("process_vm_readv", err)
+	return unix.ProcessVMReadv(pid, local, remote, 0)
 }
 
 // follow is where a link of /proc leads.

@@ -339,6 +339,9 @@ func eyeRows() []row {
 		{name: "openat", then: deny, why: "the root of a process, as a place", rules: []rule{when(allow, bits(2, openIsPath))}},
 		{name: "readlinkat", then: allow, why: "where a process's descriptor leads"},
 		{name: "getxattr", then: allow, why: "of which protocol a process's socket is"},
+		{name: "poll", then: allow, why: "for a call of the server's"},
+		{name: "ppoll", then: allow, why: "for a call of the server's"},
+		{name: "ioctl", then: deny, why: "the listener of the server's filter", rules: []rule{types(0x2100)}}, // SECCOMP_IOCTL_NOTIF_*
 		{name: "landlock_restrict_self", then: fail(0), why: "a restricted thread looks into no process outside"},
 		{name: "seccomp", then: fail(0), why: "this thread has its filter"},
 	}...)

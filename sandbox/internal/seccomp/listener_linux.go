@@ -50,7 +50,7 @@ func Serve(ctx context.Context, fd int, p plan.Seccomp, judge Judge, report func
 	l := listener{fd: fd, plan: p, judge: judge, limit: newLimiter(report)}
 	defer l.limit.flush()
 	for {
-		more, err := wait(fd, stop)
+		n, then, more, err := l.await(ctx, stop)
 		if err != nil {
 			return err
 		}
@@ -60,17 +60,48 @@ func Serve(ctx context.Context, fd int, p plan.Seccomp, judge Judge, report func
 		if !more {
 			return nil
 		}
-		n, then, err := l.next()
-		if err != nil {
-			return err
-		}
-		if n.id == 0 {
-			continue
-		}
 		if err := l.answer(n, then); err != nil {
 			return err
 		}
 	}
+}
+
+// await waits for a call that there is something to do or to tell about. The eye
+// does: it reads where a connection leads and lets it go on, which is what most calls
+// are, without another thread. more is false when the last process under the filter
+// is gone.
+func (l *listener) await(ctx context.Context, stop int) (n notification, then decision, more bool, err error) {
+	looking(func() {
+		for {
+			if more, err = wait(l.fd, stop); err != nil || !more || ctx.Err() != nil {
+				return
+			}
+			if n, then, err = l.next(); err != nil || n.id != 0 && !l.passes(n, then) {
+				return
+			}
+		}
+	})
+	return n, then, more, err
+}
+
+// passes lets a connection go on that will not fail for want of a rule. It runs on
+// the eye. What it cannot tell it leaves as it is: another look says why.
+func (l *listener) passes(n notification, then decision) bool {
+	if then.kind != dialled || l.judge.Each != nil {
+		return false
+	}
+	var buf [unix.SizeofSockaddrInet6]byte
+	addr := buf[:min(n.args[2], uint64(len(buf)))]
+	if len(addr) > 0 {
+		if k, err := glimpse(int(n.tid), n.args[1], addr); err != nil || k < len(addr) {
+			return false
+		}
+	}
+	if to, ok := sockaddr(addr); ok && l.judge.Addr != nil && l.judge.Addr(to) != 0 {
+		return false
+	}
+	err := respond(l.fd, response{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE})
+	return err == nil || err == unix.ENOENT || err == unix.EINPROGRESS
 }
 
 // wait blocks until a notification is there or stop is set; false means that
