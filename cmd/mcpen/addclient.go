@@ -45,7 +45,7 @@ func (a *app) addToClients(ctx context.Context, text, name string, names, sets [
 	}
 	lock := filepath.Join(at.Config, "profiles", called+".lock")
 	if !server.Exists(lock) {
-		if err := a.add(ctx, text, name); err != nil {
+		if _, err := a.add(ctx, text, name); err != nil {
 			return err
 		}
 	}

@@ -32,6 +32,15 @@ const (
 	exitPipe    = 128 + int(syscall.SIGPIPE) // nobody reads what mcpen prints
 )
 
+// asked is where the answer to --json goes. What is said to people goes to stderr then.
+func (a *app) asked(c *cli.Context) *os.File {
+	out := a.out
+	if c.Bool("json") {
+		a.out = a.Err
+	}
+	return out
+}
+
 // usage is a mistake on the command line.
 func usage(hint, format string, args ...any) error { return launch.Usage(hint, format, args...) }
 

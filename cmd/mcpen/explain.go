@@ -21,7 +21,7 @@ func (a *app) explainCommand(words []string) *cli.Command {
 		Name:        "explain",
 		Usage:       "say what would be enforced, and start nothing",
 		ArgsUsage:   "SERVER [-- ARGS…] | -- COMMAND [ARGS…]",
-		Description: "In words, or with --json the plan itself: the very data that the stages inside\nthe sandbox are told.",
+		Description: "In words, or with --json the plan itself: the very data that the stages inside\nthe sandbox are told. Of a package that is not installed yet, \"absent\" names it: its own\nfiles and its program are not in the plan.",
 		Flags: append(serverFlags(), &cli.BoolFlag{Name: "json", Usage: "print the plan, or the answer to --why"},
 			&cli.StringFlag{Name: "why", Usage: "say of one `PATH`, HOST:PORT or tool whether it is allowed, by which line, and what would change it"}),
 		Action: func(c *cli.Context) error {
@@ -52,19 +52,26 @@ func (a *app) explainCommand(words []string) *cli.Command {
 				}
 				return a.why(p, c.String("why"), server, absent, c.Bool("json"))
 			}
-			if absent != "" && c.Bool("json") {
-				return &launch.Error{Code: exitSandbox, Err: fmt.Errorf("cannot print the plan of %q: it is not installed yet, and its files are part of the plan", absent),
-					Hint: "its first run installs and locks it; without --json: what is known before"}
-			}
 			if c.Bool("json") {
-				enc := json.NewEncoder(a.out)
-				enc.SetIndent("", "  ")
-				enc.SetEscapeHTML(false)
-				return enc.Encode(p.Plan)
+				return encodePlan(a.out, p.Plan, absent)
 			}
 			return explain(a.out, p.Plan, p.Program, p.Policy.Description, absent)
 		},
 	}
+}
+
+// encodePlan writes a plan as JSON. absent is as in explain.
+func encodePlan(out io.Writer, p plan.Plan, absent string) error {
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if absent == "" {
+		return enc.Encode(p)
+	}
+	return enc.Encode(struct {
+		Absent string `json:"absent"`
+		plan.Plan
+	}{absent, p})
 }
 
 // explain writes a plan in words, for whoever reviews it. Nothing in it is

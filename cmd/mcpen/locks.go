@@ -196,22 +196,48 @@ func (a *app) outdatedCommand() *cli.Command {
 func (a *app) updateCommand() *cli.Command {
 	return &cli.Command{
 		Name: "update", Usage: "show what a newer version changes, and lock it", ArgsUsage: "[NAME…]",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "do not ask"}},
+		Description: "With --json, every lock that was looked at is in an array of mcpen.update/1: what outdated\nsays of it, changes (old, new, added, removed, changed, swapped, scripts, built, publishers,\nentry, bundled, registry, license, old_bytes, new_bytes), and locked: whether the available\nversion is locked now. What people are told goes to stderr.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
+			&cli.BoolFlag{Name: "json", Usage: "print all of them as JSON"},
+		},
 		Action: func(c *cli.Context) error {
-			return a.eachLock(c.Context, c.Args().Slice(), func(in *install.Installer, at server.Dirs, l server.Locked) error {
-				return a.KeepTrustBeside(at, l.File, func() error { return a.update(c.Context, in, at, l, c.Bool("yes")) })
+			out, all := a.asked(c), []updated{}
+			err := a.eachLock(c.Context, c.Args().Slice(), func(in *install.Installer, at server.Dirs, l server.Locked) error {
+				var u updated
+				err := a.KeepTrustBeside(at, l.File, func() (err error) {
+					u, err = a.update(c.Context, in, at, l, c.Bool("yes"))
+					return err
+				})
+				if err != nil {
+					u.Error = err.Error()
+				}
+				all = append(all, u)
+				return err
 			})
+			if c.Bool("json") {
+				err = errors.Join(err, encode(out, all))
+			}
+			return err
 		},
 	}
 }
 
-func (a *app) update(ctx context.Context, in *install.Installer, at server.Dirs, l server.Locked, yes bool) error {
+// updated is what update did about a lock.
+type updated struct {
+	news
+	Changes *pack.Diff `json:"changes,omitempty"`
+	Locked  bool       `json:"locked"`
+}
+
+func (a *app) update(ctx context.Context, in *install.Installer, at server.Dirs, l server.Locked, yes bool) (updated, error) {
 	rel, withdrawn, err := a.Latest(ctx, in, at, l)
+	u := updated{news: a.newsOf(at, l, rel, withdrawn, err)}
 	if withdrawn != "" {
 		a.alarm("%s: %s %s was %s", l.Name, l.Lock.Package, l.Lock.Version, withdrawn)
 	}
 	if err != nil {
-		return err
+		return u, err
 	}
 	order := rel.Compare(l.Lock)
 	switch {
@@ -219,29 +245,40 @@ func (a *app) update(ctx context.Context, in *install.Installer, at server.Dirs,
 		// Whatever the registry has, the locked one does not run.
 	case order < 0 && withdrawn == "":
 		fmt.Fprintf(a.out, "%s: %s %s stays: the registry's %s is lower\n", l.Name, l.Lock.Package, l.Lock.Version, rel.Ref.Version)
-		return nil
+		return u, nil
 	case order == 0 && withdrawn != "":
-		return fmt.Errorf("there is no other version of %s to lock that is old enough", l.Lock.Package)
+		return u, fmt.Errorf("there is no other version of %s to lock that is old enough", l.Lock.Package)
 	case order == 0:
 		fmt.Fprintf(a.out, "%s: %s %s is the newest that is old enough\n", l.Name, l.Lock.Package, l.Lock.Version)
-		return nil
+		return u, nil
 	}
 	fresh, tree, err := in.Install(ctx, rel)
 	if err != nil {
-		return err
+		return u, err
 	}
 	defer tree.Close()
 	fresh.Pins, fresh.Bin, fresh.Tag = l.Lock.Pins, l.Lock.Bin, l.Lock.Tag
 	if _, err := install.EntryOf(tree, fresh); err != nil {
-		return err
+		return u, err
 	}
-	for line := range strings.Lines(pack.DiffLocks(l.Lock, fresh).String()) {
+	diff := pack.DiffLocks(l.Lock, fresh)
+	u.Changes = &diff
+	for line := range strings.Lines(diff.String()) {
 		a.line(strings.TrimSuffix(line, "\n"))
 	}
 	if ok, err := a.agreed(l, fresh, yes); err != nil || !ok {
-		return err
+		return u, err
 	}
-	// A server that ran meanwhile may have been pinned, and another update done.
+	if err := a.relock(l, fresh); err != nil {
+		return u, err
+	}
+	u.Locked = true
+	return u, a.renew(ctx, at, l)
+}
+
+// relock writes a fresh lock in the place of one that nobody changed meanwhile: a
+// server that ran may have been pinned, and another update done.
+func (a *app) relock(l server.Locked, fresh pack.Lock) error {
 	now, err := server.ReadLock(l.File)
 	if err != nil {
 		return err
@@ -250,10 +287,7 @@ func (a *app) update(ctx context.Context, in *install.Installer, at server.Dirs,
 		return usage("mcpen update "+l.Name, "nothing was changed: %s was locked anew meanwhile", l.File)
 	}
 	fresh.Pins = now.Pins
-	if err := server.WriteLock(l.File, fresh); err != nil {
-		return err
-	}
-	return a.renew(ctx, at, l)
+	return server.WriteLock(l.File, fresh)
 }
 
 // agreed asks whether to lock what was shown.

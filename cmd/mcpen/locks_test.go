@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -491,5 +493,83 @@ func TestLocksAsJSON(t *testing.T) {
 			t.Errorf("verify: %s", said)
 		}
 		w.want(t, "2", "two formats", "scan", "--json", "--format", "sarif")
+	})
+}
+
+// answers runs a command line with --json, and reads what it prints.
+func (w *world) answers(t *testing.T, into any, args ...string) {
+	t.Helper()
+	cmd := w.mcpen(t, args...)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("mcpen %v: %v: %s", args, err, &errs)
+	}
+	d := json.NewDecoder(strings.NewReader(string(out)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil || d.More() {
+		t.Fatalf("mcpen %v said %q on stdout: %v", args, out, err)
+	}
+}
+
+// A script that adds, updates and explains reads one document on stdout, whatever
+// people are told beside it; and nobody is asked.
+func TestAddAndUpdateAsJSON(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.publish("words", "1.0.0", longAgo(), map[string]any{"license": "MIT", "scripts": map[string]string{"postinstall": "true"}})
+		var did map[string]any
+		w.answers(t, &did, "add", "--json", "--name", "loud", "npm:words")
+		dir := filepath.Join(w.home, configDir)
+		for key, want := range map[string]any{"name": "loud", "package": "npm:words", "version": "1.0.0", "licence": "MIT",
+			"lock": filepath.Join(dir, "loud.lock"), "profile": filepath.Join(dir, "loud.toml"), "scripts": []any{"postinstall: true"}} {
+			if !reflect.DeepEqual(did[key], want) {
+				t.Errorf("add: %s is %v, want %v", key, did[key], want)
+			}
+		}
+		if n, _ := did["bytes"].(float64); n <= 0 {
+			t.Errorf("add: bytes is %v", did["bytes"])
+		}
+		w.want(t, "2", "--json is for a package alone", "add", "--json", "--client", "claude", "npm:words")
+
+		type change struct {
+			Name, Package, Version, Available, State string
+			Changes                                  map[string]any
+			Locked                                   bool
+		}
+		var same, next []change
+		w.answers(t, &same, "update", "--json")
+		if !reflect.DeepEqual(same, []change{{Name: "loud", Package: "npm:words", Version: "1.0.0", Available: "1.0.0", State: "current"}}) {
+			t.Errorf("update: %+v", same)
+		}
+		w.publish("words", "1.1.0", longAgo(), nil)
+		w.want(t, "2", `"locked": false`, "update", "--json") // nobody to ask, and nothing is done
+		w.answers(t, &next, "update", "--json", "--yes", "loud")
+		if len(next) != 1 || !next[0].Locked || next[0].Available != "1.1.0" || next[0].Changes["old"] != "1.0.0" || next[0].Changes["new"] != "1.1.0" {
+			t.Errorf("update: %+v", next)
+		}
+		w.answers(t, &same, "update", "--json")
+		if len(same) != 1 || same[0].Version != "1.1.0" || same[0].Locked {
+			t.Errorf("update again: %+v", same)
+		}
+	})
+}
+
+// Who reads a plan before the first run reads the same document, which says what it lacks.
+func TestExplainAsJSONBeforeAnInstall(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.publish("words", "1.0.0", longAgo(), nil)
+		var before, after map[string]any
+		w.answers(t, &before, "explain", "--json", "npm:words")
+		w.want(t, "0", "", "add", "npm:words")
+		w.answers(t, &after, "explain", "--json", "npm:words")
+		if before["absent"] != "npm:words" || after["absent"] != nil {
+			t.Errorf("absent is %v before and %v after", before["absent"], after["absent"])
+		}
+		for _, key := range []string{"version", "name", "process", "root", "network", "seccomp", "limits"} {
+			if _, here := before[key]; here != (after[key] != nil) || !here {
+				t.Errorf("before an install there is no %q", key)
+			}
+		}
 	})
 }

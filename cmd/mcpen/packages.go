@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/urfave/cli/v2"
@@ -26,95 +27,137 @@ import (
 func (a *app) addCommand() *cli.Command {
 	return &cli.Command{
 		Name: "add", Usage: "lock a package, install it in a sandbox, and write a profile that allows it nothing", ArgsUsage: "PACKAGE",
-		Description: "PACKAGE is npm:NAME[@VERSION] or pypi:NAME[==VERSION], either with a\nrange in the version's place, such as npm:NAME@^1.2, or a file: a server.json of the MCP\nregistry or the manifest.json of an MCPB bundle, whose arguments and variables become the\nparameters of the profile.",
+		Description: "PACKAGE is npm:NAME[@VERSION] or pypi:NAME[==VERSION], either with a\nrange in the version's place, such as npm:NAME@^1.2, or a file: a server.json of the MCP\nregistry or the manifest.json of an MCPB bundle, whose arguments and variables become the\nparameters of the profile.\n\n" +
+			"With --json, an object of mcpen.add/1: name, package, version, lock, profile (the file that\nis there or was written), extends (the profile that ships for it), packages, bytes, and what\nthe registry says: published, publisher, licence, deprecated, scripts, newest, notes. What\npeople are told goes to stderr.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "name", Usage: "the profile's `NAME` (default: the package's, without its scope)"},
 			&cli.StringSliceFlag{Name: "client", Usage: "write it into the file of the client `NAME`, too, in its pen; may be repeated"},
 			setFlag(),
+			&cli.BoolFlag{Name: "json", Usage: "print what was added as JSON"},
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return usage("mcpen add npm:NAME", "one package, please")
 			}
+			out := a.asked(c)
 			if names := c.StringSlice("client"); len(names) > 0 || len(c.StringSlice("set")) > 0 {
+				if c.Bool("json") {
+					return usage("mcpen add --json "+c.Args().First(), "--json is for a package alone, without --client and --set")
+				}
 				return server.PackageError(c.Context, a.addToClients(c.Context, c.Args().First(), c.String("name"), names, c.StringSlice("set")))
 			}
-			return server.PackageError(c.Context, a.add(c.Context, c.Args().First(), c.String("name")))
+			done, err := a.add(c.Context, c.Args().First(), c.String("name"))
+			if err != nil || !c.Bool("json") {
+				return server.PackageError(c.Context, err)
+			}
+			return encode(out, done)
 		},
 	}
 }
 
-func (a *app) add(ctx context.Context, text, name string) error {
+// addition is what add did.
+type addition struct {
+	Name       string   `json:"name"`
+	Package    string   `json:"package"`
+	Version    string   `json:"version"`
+	Lock       string   `json:"lock"`
+	Profile    string   `json:"profile,omitempty"` // "": the one that ships runs it
+	Extends    string   `json:"extends,omitempty"` // the profile that ships
+	Packages   int      `json:"packages"`
+	Bytes      int64    `json:"bytes"`
+	Published  string   `json:"published,omitempty"` // a date
+	Publisher  string   `json:"publisher,omitempty"`
+	License    string   `json:"licence,omitempty"`
+	Deprecated string   `json:"deprecated,omitempty"`
+	Scripts    []string `json:"scripts,omitempty"` // install scripts, which were not run
+	Newest     string   `json:"newest,omitempty"`
+	Notes      []string `json:"notes,omitempty"`
+}
+
+// newAddition says what a registry says of a release, and what a lock holds of it.
+func newAddition(name, lockFile string, r registry.Release, l pack.Lock) addition {
+	d := addition{Name: name, Package: l.Package, Version: l.Version, Lock: lockFile, Packages: len(l.Dependencies), Bytes: l.Bytes,
+		Publisher: r.Publisher, License: r.License, Deprecated: r.Deprecated, Scripts: r.Scripts, Newest: r.Newest, Notes: r.Notes}
+	if !r.Published.IsZero() {
+		d.Published = r.Published.UTC().Format(time.DateOnly)
+	}
+	return d
+}
+
+func (a *app) add(ctx context.Context, text, name string) (addition, error) {
 	at, err := a.DirsToRun()
 	if err != nil {
-		return err
+		return addition{}, err
 	}
 	ref, name, profile, err := a.toAdd(at, text, name)
 	if err != nil {
-		return err
+		return addition{}, err
 	}
 	file := filepath.Join(at.Config, "profiles", name+".toml")
 	lockFile := filepath.Join(at.Config, "profiles", name+".lock")
 	if _, err := os.Stat(lockFile); err == nil {
-		return usage("mcpen update "+name, "%s is there already", lockFile)
+		return addition{}, usage("mcpen update "+name, "%s is there already", lockFile)
 	}
 	rules, err := a.InstallRules(at, name)
 	if err != nil {
-		return err
+		return addition{}, err
 	}
 	in, err := a.Installer(ctx, at, ref.Ecosystem, rules)
 	if err != nil {
-		return err
+		return addition{}, err
 	}
 	if err := a.Connect(ctx, in, at, ref.Ecosystem); err != nil {
-		return err
+		return addition{}, err
 	}
 	rel, err := in.Resolve(ctx, ref)
 	if err != nil {
-		return err
+		return addition{}, err
 	}
 	a.describe(rel)
 	lock, tree, err := in.Install(ctx, rel)
 	if err != nil {
-		return err
+		return addition{}, err
 	}
 	defer tree.Close()
 	if _, err := install.EntryOf(tree, lock); err != nil {
-		return err
+		return addition{}, err
 	}
 	err = server.CreateLock(lockFile, lock)
 	if errors.Is(err, fs.ErrExist) {
-		return a.addedMeanwhile(lockFile, lock)
+		return newAddition(name, lockFile, rel, lock), a.addedMeanwhile(lockFile, lock)
 	}
 	if err != nil {
-		return err
+		return addition{}, err
 	}
 	fmt.Fprintf(a.out, "locked %s %s: %d packages, %s, in %s\n", lock.Package, lock.Version, len(lock.Dependencies), about(lock.Bytes), lockFile)
-	return a.writeAdded(file, name, ref, profile)
+	done := newAddition(name, lockFile, rel, lock)
+	done.Profile, done.Extends, err = a.writeAdded(file, name, ref, profile)
+	return done, err
 }
 
 // writeAdded writes the profile of an added package, where it has none: neither one of
-// the person's nor one that ships.
-func (a *app) writeAdded(file, name string, ref pack.Ref, profile []byte) error {
+// the person's nor one that ships. It returns the file, if there is one now, and the
+// profile that ships.
+func (a *app) writeAdded(file, name string, ref pack.Ref, profile []byte) (is, ships string, err error) {
 	ships, shipped := profiles.For(server.Bare(ref))
 	switch _, err := os.Stat(file); {
 	case err == nil:
-		return nil
+		return file, "", nil
 	case !errors.Is(err, fs.ErrNotExist):
-		return err
+		return "", "", err
 	case shipped && ships == name:
 		fmt.Fprintf(a.out, "it runs by the profile %q: mcpen explain %s\n", name, name)
-		return nil
+		return "", ships, nil
 	}
 	if err := wholefile.Replace(file, profile, 0o644); err != nil {
-		return err
+		return "", "", err
 	}
 	if shipped {
 		fmt.Fprintf(a.out, "wrote %s, which extends the profile %q: mcpen explain %s\n", file, ships, name)
-		return nil
+		return file, ships, nil
 	}
 	fmt.Fprintf(a.out, "wrote %s, which gives it no file and no host yet: mcpen explain %s\n", file, name)
-	return nil
+	return file, "", nil
 }
 
 // toAdd is the package that was asked for, the name that it gets, and its profile.

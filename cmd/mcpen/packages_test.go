@@ -277,7 +277,7 @@ func TestExplainInstallsNothing(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.server("tiny", "1.0.0", longAgo(), nil, nil)
 		w.want(t, "0", "npm:tiny, not installed", "explain", "npm:tiny")
-		w.want(t, "125", "it is not installed yet", "explain", "--json", "npm:tiny")
+		w.want(t, "0", `"absent": "npm:tiny"`, "explain", "--json", "npm:tiny")
 		for _, dir := range []string{stateDir + "/store", configDir} {
 			if _, err := os.Lstat(filepath.Join(w.home, dir)); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("after looking there is %s: %v", dir, err)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -24,7 +25,11 @@ func (a *app) reviewCommand() *cli.Command {
 		Name: "review", Usage: "show what servers say that waits for a person, and approve or reject it", ArgsUsage: "[SERVER…]",
 		Description: "SERVER is a name, or the path of a profile. Changes are shown word by word, with what\n" +
 			"was found in them. At a terminal each one is asked about; a running server is told\n" +
-			"at once. What was seen first is in use without a review, and shown with --all.",
+			"at once. What was seen first is in use without a review, and shown with --all.\n\n" +
+			"With --json nobody is asked, and what was shown is in an array of mcpen.review/1: server,\n" +
+			"kind, name, state (waiting, or seen: in use as it was seen first), old and new (the\n" +
+			"definitions), findings (kind, severity, why, words) and decided (approved, rejected, or\n" +
+			"nothing). What people are told goes to stderr.",
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "approve", Usage: "approve the definition of this `NAME` without asking; may be repeated"},
 			&cli.StringSliceFlag{Name: "reject", Usage: "reject the definition of this `NAME` without asking; may be repeated"},
@@ -32,14 +37,16 @@ func (a *app) reviewCommand() *cli.Command {
 			&cli.BoolFlag{Name: "all", Usage: "what was seen first as well"},
 			&cli.BoolFlag{Name: "approve-all", Usage: "approve everything that nobody decided about"},
 			&cli.BoolFlag{Name: "forget", Usage: "forget everything that was seen and decided"},
+			&cli.BoolFlag{Name: "json", Usage: "print what is shown as JSON, and ask nobody"},
 		},
 		Action: func(c *cli.Context) error {
 			at, err := a.Dirs()
 			if err != nil {
 				return err
 			}
-			r := reviewer{app: a, in: bufio.NewReader(a.in), approve: c.StringSlice("approve"), reject: c.StringSlice("reject"), revoke: c.StringSlice("revoke"),
-				all: c.Bool("all"), approveAll: c.Bool("approve-all"), forget: c.Bool("forget"), named: map[string]bool{}}
+			out := a.asked(c)
+			r := reviewer{app: a, mute: c.Bool("json"), in: bufio.NewReader(a.in), approve: c.StringSlice("approve"), reject: c.StringSlice("reject"), revoke: c.StringSlice("revoke"),
+				all: c.Bool("all"), approveAll: c.Bool("approve-all"), forget: c.Bool("forget"), named: map[string]bool{}, seen: []reviewed{}}
 			names := c.Args().Slice()
 			if len(names) == 0 && r.decides() {
 				return usage("mcpen review --approve-all NAME", "name the server")
@@ -48,7 +55,11 @@ func (a *app) reviewCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return r.each(at, files)
+			err = r.each(at, files)
+			if c.Bool("json") {
+				err = errors.Join(err, encode(out, r.seen))
+			}
+			return err
 		},
 	}
 }
@@ -128,6 +139,43 @@ type reviewer struct {
 	approveAll              bool
 	forget                  bool
 	named                   map[string]bool // names of flags that something was found for
+	mute                    bool            // nobody is asked
+	seen                    []reviewed      // what was shown
+}
+
+// reviewed is one definition that was shown, for a program.
+type reviewed struct {
+	Server   string                 `json:"server"`
+	Kind     definition.Kind        `json:"kind"`
+	Name     string                 `json:"name,omitempty"`
+	State    definition.State       `json:"state"`
+	Old      *definition.Definition `json:"old,omitempty"` // what was approved, or seen first, before
+	New      definition.Definition  `json:"new"`
+	Findings []reviewedFinding      `json:"findings,omitempty"`
+	Decided  definition.State       `json:"decided,omitempty"` // here and now
+}
+
+type reviewedFinding struct {
+	Kind     finding.Kind `json:"kind"`
+	Severity string       `json:"severity"`
+	Why      string       `json:"why"`
+	Words    string       `json:"words"`
+}
+
+// newReviewed says of a change what show shows.
+func newReviewed(server string, c definition.Change, siblings [][]byte, others []finding.Other) reviewed {
+	out := reviewed{Server: server, Kind: c.New.Kind, Name: c.New.Name, State: c.New.State, New: c.New}
+	if c.Old.SHA256 != "" {
+		out.Old = &c.Old
+	}
+	raw, err := c.New.Canonical()
+	if err != nil {
+		return out // show says why
+	}
+	for _, f := range found(c.New.Kind, raw, siblings, others) {
+		out.Findings = append(out.Findings, reviewedFinding{f.Kind, f.Severity.String(), f.Why, f.Words})
+	}
+	return out
 }
 
 // decides reports whether flags decide something.
@@ -195,9 +243,12 @@ func (r *reviewer) review(at server.Dirs, f launch.PinFile) error {
 		if c.New.State == definition.Waiting || r.all {
 			r.show(f.Name, c, siblings, others)
 		}
+		said := newReviewed(f.Name, c, siblings, others)
 		if v := r.decide(c.New.Name); v != wait {
 			decided[c.New] = v
+			said.Decided = map[verdict]definition.State{approve: definition.Approved, reject: definition.Rejected}[v]
 		}
+		r.seen = append(r.seen, said)
 	}
 	if len(decided) == 0 {
 		return nil
@@ -313,7 +364,7 @@ func (r *reviewer) decide(name string) verdict {
 		return reject
 	case r.approveAll || slices.Contains(r.approve, name):
 		return approve
-	case r.decides() || !r.app.Terminal(r.app.in):
+	case r.decides() || r.mute || !r.app.Terminal(r.app.in):
 		return wait
 	}
 	fmt.Fprint(r.app.Err, "approve? [y]es, [n]o, [l]ater: ")
