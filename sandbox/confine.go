@@ -13,9 +13,9 @@ import (
 // It is for a process that runs one server and then ends, like the launcher: what
 // else the process does afterwards fails as if it were another user's.
 //
-// What is left is what the sandbox itself takes (its directory, its control groups,
-// /proc to read, what the plan allows of the network), open descriptors, and the
-// paths named here. Programs, new processes, mounts, keyrings, namespaces, other
+// The process keeps the needs of the sandbox itself (its directory, its control groups,
+// /proc to read, the network of the plan), its open descriptors, and the paths named
+// here. Programs, new processes, mounts, keyrings, namespaces, other
 // processes' memory are gone. A layer that the plan goes without is gone without
 // here, too; one that cannot be had is a *Lack, and the server ends.
 type Confinement struct {
@@ -23,8 +23,8 @@ type Confinement struct {
 	Write []string // folders in which files are read, made, changed and removed; they are there
 }
 
-// needs is what this process keeps for a run of a plan: its own directory and the
-// groups that hold the server, and what a Confinement names beside them.
+// needs lists the rights that this process keeps for a run of a plan: to its own
+// directory, to the groups that hold the server, and to the paths of a Confinement.
 func needs(p plan.Plan, c *Confinement, dir string, cgroups []string) confine.Needs {
 	n := confine.Needs{Filter: p.Holds(policy.LayerSeccomp), Looks: p.Seccomp.Listens() && !p.Seccomp.Mediate}
 	if p.Holds(policy.LayerLandlock) {
@@ -58,7 +58,7 @@ func needs(p plan.Plan, c *Confinement, dir string, cgroups []string) confine.Ne
 	return n
 }
 
-// runPaths are the paths that the sandbox itself takes.
+// runPaths are the paths of the run itself.
 func runPaths(dir string, cgroups []string) []confine.Rule {
 	rules := []confine.Rule{
 		{Path: "/proc", Access: confine.List, Needed: true},

@@ -21,7 +21,7 @@ import (
 type body interface {
 	wait() error    // until it and everything inside is gone; how it ended is not an error
 	kill()          // it, at once; may be called at any time
-	destroy() error // gives back what the kernel keeps of it
+	destroy() error // frees the kernel's remains of it
 }
 
 // launch starts the first process with its stdio and the files that it reads: the boot
@@ -30,7 +30,8 @@ type body interface {
 // destroyed.
 type launch func(stdio [3]*os.File, files []*os.File) (b body, cgroups []string, err error)
 
-// housing is what a sandbox is started in. The zero housing holds nothing.
+// housing is the surroundings of a sandbox: its root, groups and mounts. The zero
+// housing has none.
 type housing struct {
 	launch   launch
 	pins     []child.Pin       // of the plan's binds
@@ -38,8 +39,8 @@ type housing struct {
 	terminal *terminal         // nil: the server has terminals, or the machine's
 }
 
-// houseOf prepares what a plan is started in, with its own directory and name. What it
-// returns beside an error has to be taken down, too.
+// houseOf prepares the housing of a plan, with the session's directory and name. The
+// caller takes down a housing that comes with an error, too.
 func houseOf(p plan.Plan, s *session) (h housing, err error) {
 	if !p.Holds(policy.LayerNamespaces) {
 		h.launch = func(stdio [3]*os.File, files []*os.File) (body, []string, error) {

@@ -36,12 +36,12 @@ type conversation struct {
 	err      error         // of run, behind done
 }
 
-// around is what a conversation needs of the run around it.
+// around are the parts of the run that a conversation uses.
 type around struct {
 	process  relay.Process // the server
 	reporter *reporter
 	asked    func()                 // the client sent something; returns at once
-	last     func()                 // waits for what is still reported once the server is gone
+	last     func()                 // waits for the last reports once the server is gone
 	ended    func(relay.Step) error // records the end
 }
 
@@ -162,8 +162,8 @@ func (c *conversation) inspect(from relay.Side, line []byte, m rpc.Message) rela
 	return relay.Delivery{Forward: v.Forward, Reply: v.Reply, ToClient: v.ToClient, Events: v.Events}
 }
 
-// pins is what was approved together with what the server said in this run, as seen.
-// A raw conversation has none.
+// pins are the approved definitions and those that the server gave in this run, as
+// seen. A raw conversation has none.
 func (c *conversation) pins() definition.Pins {
 	if g := c.guard.Load(); g != nil {
 		return g.Pins()

@@ -92,7 +92,7 @@ func (d *declared) finish() {
 	}
 }
 
-// look reports each path that is not what the server sees any more, once.
+// look reports each path that the server does not see any more, once.
 func (d *declared) look() {
 	for _, p := range d.paths {
 		if d.reported[p.mount.Target] || !p.isReplaced() {
@@ -114,7 +114,7 @@ func (p declaredPath) isReplaced() bool {
 	return unix.Lstat(p.mount.Source, &st) == nil && (uint64(st.Dev) != p.pin.Dev || st.Ino != p.pin.Ino)
 }
 
-// event says what a server sees of a path that was replaced.
+// event tells of a path that was replaced, and which file the server sees.
 func (d *declared) event(m plan.Mount) audit.Event {
 	e := audit.Event{Kind: audit.KindFile, Verdict: audit.Observed, Subject: m.Target, Rule: m.At}
 	i := slices.IndexFunc(d.singles, func(s plan.Single) bool { return s.File == m.Target })

@@ -11,13 +11,13 @@ import (
 // Lack is an error of the machine: a part of the sandbox could not be built.
 // Nothing was started.
 type Lack struct {
-	Step string // what could not be done
+	Step string // that failed, as in "build the sandbox"
 	Err  error
 
 	grouping bool // it happened while control groups were made
 }
 
-// Error says what could not be done and why.
+// Error names the step and its cause.
 func (e *Lack) Error() string { return fmt.Sprintf("cannot %s: %v", e.Step, e.Err) }
 
 // Unwrap returns the cause.
@@ -35,7 +35,7 @@ func (e *NotExecutable) Error() string { return fmt.Sprintf("cannot execute %q: 
 // Unwrap returns the cause, which is an errno.
 func (e *NotExecutable) Unwrap() error { return e.Err }
 
-// failed turns what a stage inside told into an error.
+// failed turns the message of a stage inside into an error.
 func failed(m child.Message, path string) error {
 	cause := errors.New(m.Error)
 	if m.Step == "execute the server" {

@@ -15,8 +15,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// reporter says what happens in one run: it reports events to the log, warns the
-// person on stderr and notifies the client. Its methods may be called from any
+// reporter speaks for one run: it reports events to the log, warns the person on
+// stderr and notifies the client. Its methods may be called from any
 // goroutine.
 type reporter struct {
 	log    audit.Sink // stamps events and passes them on
@@ -28,13 +28,13 @@ type reporter struct {
 	carried atomic.Pointer[carried]
 }
 
-// carried is how a conversation takes along what is said beside it.
+// carried is how a conversation takes along lines of mcpen's own.
 type carried struct {
 	warn   func(text string) // a line on stderr; never waits
 	notify func(text string) // a message in the client's log; never waits
 }
 
-// stamped is a sink that adds to every event what it cannot know. A nil sink takes
+// stamped is a sink that adds the time and the run to every event. A nil sink takes
 // events and keeps none.
 func stamped(sink audit.Sink, session, server, plan string) audit.Sink {
 	return func(e audit.Event) error {
@@ -98,7 +98,7 @@ func (r *reporter) warnOf(e audit.Event) {
 	r.hint(r.advised(e).Advice())
 }
 
-// hint says what the person can do; "": nothing.
+// hint gives the person a remedy; "": nothing is said.
 func (r *reporter) hint(text string) {
 	if text != "" {
 		r.line("hint: " + audit.Visible(text))

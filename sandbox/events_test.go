@@ -16,11 +16,10 @@ import (
 // recorder is a reporter with everything it said.
 type recorder struct {
 	reporter
-	events   []audit.Event
-	lines    strings.Builder
-	notified []string
-	killed   int
-	fails    error // of the log
+	events []audit.Event
+	lines  strings.Builder
+	killed int
+	fails  error // of the log
 }
 
 func newRecorder() *recorder {

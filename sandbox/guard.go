@@ -41,8 +41,8 @@ func newGuard(p plan.Plan, o Options) (*guard.Guard, error) {
 	return g, nil
 }
 
-// given is what the server is given, by name: parameters, and what is none, with a
-// dollar sign. Secrets are not part of it.
+// given are the values that the server gets, by name: parameters, and with a dollar sign
+// arguments and variables. Secrets are left out.
 func given(p plan.Plan) []policy.Given {
 	out := slices.Clone(p.Tools.Given)
 	if args := p.Process.Args; len(args) > 1 {

@@ -59,7 +59,7 @@ func (n *network) serve(data []byte, files []*os.File) error {
 	e := n.egress.Load()
 	var err error
 	if e != nil {
-		err = e.Add(handles) // what one listener learns of names is for all of them
+		err = e.Add(handles) // all listeners share the names that one learns
 	} else if e, err = egress.Serve(context.Background(), handles, n.cfg); err == nil {
 		n.egress.Store(e)
 		// The egress and the seccomp listener each wait in a system call of their own.
@@ -74,7 +74,7 @@ func (n *network) serve(data []byte, files []*os.File) error {
 }
 
 // egressLimits are the plan's limits that the egress holds.
-// One that is not there was switched off in words; what the machine gives holds.
+// A limit that is not there was switched off in words: then the machine's own holds.
 func egressLimits(all []plan.Limit) egress.Limits {
 	l := egress.Limits{Connections: math.MaxInt32, PerSecond: math.MaxInt32}
 	for _, one := range all {
@@ -116,7 +116,7 @@ func errnoName(err error) string {
 	return ""
 }
 
-// close ends what is still connected.
+// close ends the connections that are left.
 func (n *network) close() error {
 	if e := n.egress.Load(); e != nil {
 		if err := e.Close(); err != nil {

@@ -55,24 +55,24 @@ func Hook() { child.Hook() }
 // the sandbox, where a shared descriptor would be a way out.
 type Stdio struct{ In, Out, Err *os.File }
 
-// Options are what a run does beside its plan. The zero Options guard an MCP server
-// of which nothing is approved.
+// Options are the part of a run that no plan holds. The zero Options guard an MCP
+// server of which nothing is approved.
 type Options struct {
 	// Raw lets bytes pass as they are, with nobody looking at them: for programs
 	// that are no MCP servers.
 	Raw bool
 
-	// Pins returns what a person approved of what the server says. It is called while
-	// the sandbox is built, and its error ends the server before it is sent anything.
-	// Others returns what other servers define, once the first definition is looked
-	// at. Where they are nil nothing is approved and nobody known.
+	// Pins returns the definitions that a person approved. Start calls it while it builds
+	// the sandbox; its error ends the server before anything is sent to it. Others
+	// returns the definitions of other servers, and is called with the first definition
+	// of this one. Where they are nil nothing is approved and nobody known.
 	// Saw is called when Box.Pins has something new, and returns at once; nil: nobody
 	// asks.
 	Pins   func() (definition.Pins, error)
 	Saw    func()
 	Others func() []finding.Other
 
-	// Trial is what a plan with a desk needs, and is nil for any other.
+	// Trial is needed by a plan with a desk, and nil for any other.
 	Trial *Trial
 	// Allow is the word by which "mcpen allow" knows the server; "": no profile
 	// of it can be written, and hints are lines of one.
@@ -92,7 +92,7 @@ type Exit struct {
 	Signal syscall.Signal // 0: it exited by itself
 }
 
-// Filters says what compiled the system call filters that this package carries.
+// Filters names the compiler of the system call filters that this package carries.
 func Filters() string { return seccomp.MadeBy() }
 
 // Box is one running sandbox: its parts, and how they meet. Its methods may be called
@@ -290,7 +290,7 @@ func (b *Box) build(stdio Stdio) error {
 	return b.record(cgroups)
 }
 
-// record writes down what runs, and in which groups.
+// record writes down the run and its groups.
 func (b *Box) record(cgroups []string) error {
 	if err := b.session.record(b.plan, b.digest, cgroups); err != nil {
 		return &Lack{Step: "prepare a run", Err: err}
@@ -323,7 +323,7 @@ func secrets(p plan.Plan) map[string]string {
 	return m
 }
 
-// listen takes what the stages inside say, until they are gone.
+// listen takes the messages of the stages inside until they are gone.
 func (b *Box) listen() {
 	var listeners sync.WaitGroup
 	startErr := error(&Lack{Step: "build the sandbox", Err: errors.New("it ended before the server was started")})
@@ -456,7 +456,7 @@ func (b *Box) inFlight() *audit.Request {
 	return b.conversation.inFlight()
 }
 
-// release gives everything back. What is still inside is killed.
+// release gives everything back. It kills the processes that are still inside.
 func (b *Box) release() {
 	b.finish.Do(func() {
 		defer close(b.released)
@@ -504,22 +504,22 @@ func (b *Box) status() string {
 // Done is closed when the server and everything it started is gone.
 func (b *Box) Done() <-chan struct{} { return b.done }
 
-// Plan is what holds: the plan that Start was given, or that without the limits for
-// which no control group was to be had.
+// Plan is the plan that holds: that of Start, or the same without the limits for which
+// no control group was to be had.
 func (b *Box) Plan() plan.Plan { return b.plan }
 
 // Session names this run in the log.
 func (b *Box) Session() string { return b.session.id }
 
-// Pins is what was approved together with what the server said in this run, as
-// seen. It is empty for a raw run.
+// Pins are the approved definitions and those that the server gave in this run, as
+// seen. A raw run has none.
 func (b *Box) Pins() definition.Pins { return b.conversation.pins() }
 
 // Reload takes new pins, as after a review, and has the client ask again.
 func (b *Box) Reload(p definition.Pins) error { return b.conversation.reload(p) }
 
-// Wait waits until the server is gone and what it wrote was passed on. The
-// error is of the sandbox itself or of the sink, never the server's exit.
+// Wait waits until the server is gone and its last line was passed on. The error is of
+// the sandbox itself or of the sink, never the server's exit.
 func (b *Box) Wait() (Exit, error) {
 	<-b.done
 	<-b.conversation.done

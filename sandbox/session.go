@@ -16,8 +16,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Record says what runs: one is kept for each sandbox in the runtime directory
-// while it lives.
+// Record describes one running sandbox. It lies in the runtime directory while the
+// sandbox lives.
 type Record struct {
 	Session string    `json:"session"`
 	Server  string    `json:"server"`
@@ -46,7 +46,7 @@ const (
 // newSession makes a directory of its own below runtime, after taking away what
 // killed launchers left there.
 func newSession(runtime string) (*session, error) {
-	if err := own(runtime); err != nil {
+	if err := ownDirectory(runtime); err != nil {
 		return nil, err
 	}
 	collect(runtime)
@@ -103,9 +103,9 @@ func names(name string, f *os.File) bool {
 	return err == nil && os.SameFile(there, open)
 }
 
-// own makes sure that a directory is there, is ours alone and is no symlink:
-// others could otherwise plant what this run builds its root from.
-func own(dir string) error {
+// ownDirectory makes sure that a directory is there, is ours alone and is no symlink:
+// others could otherwise plant parts of the root that this run builds.
+func ownDirectory(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot make the runtime directory: %w", err)
 	}
@@ -124,7 +124,7 @@ func own(dir string) error {
 	return nil
 }
 
-// record writes what mcpen ps reads.
+// record writes the Record that Sessions reads.
 func (s *session) record(p plan.Plan, digest string, cgroup []string) error {
 	data, err := json.Marshal(Record{Session: s.id, Server: p.Name, Plan: digest, PID: os.Getpid(), Started: time.Now(), Args: p.Process.Args, Cgroup: cgroup})
 	if err != nil {
@@ -148,7 +148,7 @@ func (s *session) close() error {
 	return errors.Join(err, s.lock.Close())
 }
 
-// Sessions lists what runs below a runtime directory. One that does not exist
+// Sessions lists the sandboxes of a runtime directory. One that does not exist
 // holds none.
 func Sessions(runtime string) ([]Record, error) {
 	entries, err := os.ReadDir(runtime)
@@ -201,7 +201,7 @@ func abandoned(dir string) *os.File {
 	return f
 }
 
-// collect takes away what killed launchers left. The processes are gone (the
+// collect takes away the leavings of killed launchers. The processes are gone (the
 // kernel saw to that); directories and cgroups are not.
 func collect(runtime string) {
 	entries, err := os.ReadDir(runtime)

@@ -15,8 +15,8 @@ type World = egress.World
 // Sight is one call of a program on trial.
 type Sight = seccomp.Sight
 
-// Trial is what a run under a plan with a desk is given, and who is told what the
-// program does. It changes nothing about what the program may do.
+// Trial serves a run under a plan with a desk, and is told of the program's deeds. It
+// gives the program no right.
 type Trial struct {
 	World World // the internet; required
 	// Laid gets the desk's home and its place for temporary files, open, before the
@@ -47,8 +47,8 @@ func (t *Trial) world(p plan.Plan) World {
 	return t.World
 }
 
-// judge is what the filter's listener asks, and reports the calls of a trial to. open
-// has the trial's world answer on the port of a connection.
+// judge answers the filter's listener, and hears of the calls of a trial. open has the
+// trial's world answer on the port of a connection.
 func (t *Trial) judge(p plan.Plan, open func(to netip.AddrPort)) seccomp.Judge {
 	j := seccomp.Judge{Path: exists, Addr: seccomp.Barred(p)}
 	if t == nil || !p.Seccomp.Trace {

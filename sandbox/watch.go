@@ -36,8 +36,8 @@ func (w *watch) serve(listener *os.File) {
 	}
 }
 
-// mediated takes a call that the mediator, pid 1, reports. pid 1 cannot know what lies
-// outside: it reports every open that fails for want of a file.
+// mediated takes a call that the mediator, pid 1, reports. pid 1 sees nothing outside:
+// it reports every open that fails for want of a file.
 func (w *watch) mediated(data []byte) {
 	var c seccomp.Call
 	if err := json.Unmarshal(data, &c); err != nil {
@@ -94,7 +94,7 @@ func (w *watch) single(c seccomp.Call) (detail string, grant *audit.Grant) {
 	return detail, w.roots.AllowPath("write", c.Folder)
 }
 
-// exists reports whether a path is there outside: only what is there was kept
+// exists reports whether a path is there outside. A path that is nowhere was not kept
 // from the server.
 func exists(path string) bool {
 	var st unix.Stat_t

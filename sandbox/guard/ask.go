@@ -13,8 +13,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// What a server asks of its client passes where the client offers it, the profile
-// does not refuse it, and nothing in it claims to come from mcpen.
+// A request of the server passes where the client offers to serve it, the profile does
+// not refuse it, and no text in it claims to come from mcpen.
 
 const (
 	methodSampling = "sampling/createMessage"
@@ -22,7 +22,7 @@ const (
 	methodRoots    = "roots/list"
 )
 
-// offers is what a client declared that the server may ask it for.
+// offers are the services that a client declared.
 type offers struct {
 	sampling, tools   bool // tools: in sampling
 	elicitation, form bool
@@ -32,7 +32,7 @@ type offers struct {
 	more              bool // experimental or extensions: methods that nobody here knows
 }
 
-// offersOf reads the capabilities of a client, but for what the profile refuses.
+// offersOf reads the capabilities of a client, without those that the profile refuses.
 func offersOf(capabilities []byte, c policy.Client) offers {
 	var o offers
 	for k, v := range rpc.Members(capabilities) {
@@ -117,7 +117,7 @@ func (o offers) unwanted(q question) string {
 	return ""
 }
 
-// maxQuestion bounds what a person is asked, in bytes.
+// maxQuestion bounds a question to a person, in bytes.
 const maxQuestion = 64 << 10
 
 // asks decides about a request of the server's.
@@ -158,7 +158,7 @@ func (g *Guard) refuseQuestion(m rpc.Message, why string) Ruling {
 	return v
 }
 
-// questions says why what a result asks for must not reach the client, or "".
+// questions says why the questions in a result must not reach the client, or "".
 func (g *Guard) questions(wants []byte, r *request) string {
 	g.mu.Lock()
 	o := g.offers

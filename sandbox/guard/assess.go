@@ -13,19 +13,19 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// standing is what the pins say of a definition.
+// standing is how a definition stands to the pins.
 type standing byte
 
 const (
 	isNew    standing = iota // no definition of this name is trusted
 	first                    // the same, and this is the first sight of its kind
 	fine                     // approved or seen first, or nobody asks
-	varied                   // the same as one of those, but for what may vary
+	varied                   // the same as one of those, but for parts that may vary
 	changed                  // another definition of this name is trusted
 	rejected                 // a person said no
 )
 
-// entry is what the guard knows of one definition that the server listed.
+// entry is one definition that the server listed, as the guard knows it.
 type entry struct {
 	hash     string
 	like     string           // the hash of the definition that it stands for, where it is varied
@@ -39,8 +39,8 @@ type entry struct {
 	twice    bool     // another definition of this name is in the same list
 }
 
-// stand looks a definition up in the pins. With its form it may be found to be the
-// same as another one but for what varies; without, what was found before counts.
+// stand looks a definition up in the pins. With its form it may turn out the same as
+// another one but for parts that vary; without, the earlier finding counts.
 func (g *Guard) stand(e *entry, kind definition.Kind, name string, form []byte, v *definition.Varying) {
 	n := definition.Key{Kind: kind, Name: name}
 	decided := g.state(n, e.hash)
@@ -78,7 +78,8 @@ func (g *Guard) excepted(kind definition.Kind, name string) bool {
 	return slices.ContainsFunc(g.cfg.Tools.Except, func(p policy.Glob) bool { return policy.Match(p.Pattern, name) })
 }
 
-// holds reports whether what nobody approved or saw first is kept from the client.
+// holds reports whether a definition that nobody approved or saw first is kept from the
+// client.
 func (g *Guard) holds() bool {
 	return g.cfg.Tools.Pins == policy.PinEnforce || g.cfg.Tools.Pins == policy.PinFirstUse
 }
@@ -104,7 +105,7 @@ func (g *Guard) hides(e *entry) string {
 	return ""
 }
 
-// news says what is new about a definition that changed or is new.
+// news is the novelty of a definition that changed or is new, in words.
 func (g *Guard) news(e *entry) string {
 	switch {
 	case e.standing == changed && e.was == definition.Seen:
@@ -122,7 +123,7 @@ func (g *Guard) waits(e *entry) bool {
 	return e.refusal == nil && e.broken == "" && !e.twice && e.standing != rejected && !(g.holds() && e.unkept) && g.hides(e) != ""
 }
 
-// assessed is what is made of one definition, before anything is kept of it.
+// assessed is the assessment of one definition, before anything is kept of it.
 type assessed struct {
 	name   string // "" where it has none
 	entry  *entry
@@ -150,7 +151,7 @@ func (g *Guard) newAssessor(kind definition.Kind, findings func(raw []byte) []fi
 
 func (u *assessor) release() { u.canon.Release() }
 
-// definition judges one. What is made of it stands in e, which is empty before.
+// definition assesses one, and fills in e, which is empty before.
 func (u *assessor) definition(raw []byte, e *entry) assessed {
 	j := assessed{entry: e}
 	if !rpc.IsObject(raw) {
@@ -263,7 +264,7 @@ func kept(findings []finding.Finding) []finding.Finding {
 	return findings
 }
 
-// keep keeps what Pins and the calls to come need of a definition.
+// keep keeps a definition for Pins and for the calls to come.
 func (g *Guard) keep(kind definition.Kind, j assessed) {
 	if j.form != nil {
 		g.remember(definition.Key{Kind: kind, Name: j.name}, j)
@@ -277,8 +278,8 @@ func (g *Guard) keep(kind definition.Kind, j assessed) {
 	}
 }
 
-// remember keeps a definition for Pins. What waited before under its name is
-// forgotten.
+// remember keeps a definition for Pins. It forgets the one that waited under the same
+// name.
 func (g *Guard) remember(n definition.Key, j assessed) {
 	e := j.entry
 	if e.standing == first && g.knows(n) && g.state(n, e.hash) != definition.Seen {

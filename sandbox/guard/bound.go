@@ -7,21 +7,21 @@ import (
 	"mcpen/sandbox/definition"
 )
 
-// Bounds, in bytes, of what is kept of what a server says. The longest lists of
-// servers in use have a megabyte, their names a hundred bytes, their cursors fifty.
+// Bounds, in bytes, of the server's words that are kept. The longest lists of servers
+// in use have a megabyte, their names a hundred bytes, their cursors fifty.
 const (
 	maxName       = 1 << 10   // of a tool or prompt
 	maxURI        = 4 << 10   // of a resource or template
 	maxCursor     = 2 << 10   // for the next page of a list
 	maxDefinition = 512 << 10 // of one that nobody decided about
 	maxForms      = 4 << 20   // of all of those together
-	maxListed     = 8 << 20   // of what is known of everything that is listed
+	maxListed     = 8 << 20   // of all listed definitions, as entries
 	maxChained    = 4 << 20   // of lists that are being read page by page
 	maxSchemas    = 2 << 20   // of schemas of tools, where calls are validated
 	maxOwn        = 1 << 20   // of the names of a server's tools, of which its texts may speak
 	maxWords      = 300       // of a finding's words
 
-	perEntry = 320 // what a listed definition takes beside its name
+	perEntry = 320 // of a listed definition, beside its name
 	perHash  = 160 // the same in a list that is being read
 )
 
@@ -33,7 +33,7 @@ func longest(kind definition.Kind) int {
 	return maxName
 }
 
-// saying is what stands for a sentence, or for several words, that were said.
+// saying stands for a sentence, or for several words, that were said.
 type saying [sha256.Size]byte
 
 func sayingOf(what ...string) saying {
@@ -49,7 +49,7 @@ func sayingOf(what ...string) saying {
 // long line alive.
 func cut(text string, most int) string { return strings.Clone(text[:min(len(text), most)]) }
 
-// put keeps what is known of a definition, where there is room.
+// put keeps the entry of a definition, where there is room.
 func (g *Guard) put(l *list, name string, e *entry) bool {
 	if _, ok := l.entries[name]; !ok {
 		if g.listedBytes+len(name)+perEntry > maxListed {

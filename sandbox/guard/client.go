@@ -84,7 +84,7 @@ const (
 	paramCount
 )
 
-// params is what a request carries.
+// params are the members of a request's params.
 type params [paramCount][]byte
 
 func (p *params) text(i int) string {
@@ -92,7 +92,7 @@ func (p *params) text(i int) string {
 	return s
 }
 
-// subject names what a request is about: a tool, a prompt, or a resource by its URI.
+// subject is the tool, the prompt or the resource, by its URI, of a request.
 func (p *params) subject(method string) string {
 	switch method {
 	case methodCall, methodPrompt:
@@ -168,7 +168,7 @@ func (g *Guard) decide(r *request, m rpc.Message, p *params) Ruling {
 		return g.call(r, m, p)
 	case methodPrompt:
 		if p[paramName] == nil {
-			return Ruling{} // it names nothing, and what is wrong with that is the server's to say
+			return Ruling{} // it names nothing, and the server says what it thinks of that
 		}
 		if r.Name == "" || !rpc.IsString(p[paramName]) {
 			return refuseRequest(m, rpc.CodeInvalidParams, "the prompt has no name")

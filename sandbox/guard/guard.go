@@ -16,14 +16,14 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Config is what a Guard is told.
+// Config is the configuration of a Guard.
 type Config struct {
 	Server  string // the profile's name, for sentences and for a server whose own name nobody approved
 	Tools   plan.Tools
 	Pins    definition.Pins
-	Others  []finding.Other        // what the other locked servers define
+	Others  []finding.Other        // definitions of the other locked servers
 	More    func() []finding.Other // further ones, asked for when the first definition is looked at; may be nil
-	Given   []policy.Given         // what the server was given, by name: a definition may hold it
+	Given   []policy.Given         // values that the server got, by name: a definition may hold them
 	Secrets []plan.Opaque          // values of this run; those shorter than six bytes are not looked for
 
 	// Saw is called when there is something new in Pins. It returns at once and calls
@@ -34,7 +34,7 @@ type Config struct {
 	Now  func() time.Time // for rate limits; may be called at any time; nil: time.Now
 }
 
-// Ruling is what becomes of a line. The zero Ruling passes nothing on.
+// Ruling decides about a line. The zero Ruling passes nothing on.
 type Ruling struct {
 	Forward  []byte        // the line for the other side; the line itself where nothing is changed
 	Reply    []byte        // a line to the sender
@@ -47,7 +47,7 @@ type Ruling struct {
 	// goroutine.
 	Later func() Ruling
 
-	asked []audit.Event // what the server asks for, until bounded
+	asked []audit.Event // requests of the server, until bounded
 }
 
 // Guard decides about the lines of one server. Client and Server may be called
@@ -67,7 +67,7 @@ type Guard struct {
 
 	mu sync.Mutex // guards what follows
 
-	// Of the pins; what was seen in this run since is in seen.
+	// Of the pins; seen has the definitions of this run.
 	decided  map[definition.Exact]definition.State
 	trusted  map[definition.Key][]definition.Definition // that others of the name are held against
 	approved map[definition.Key]bool
@@ -82,7 +82,7 @@ type Guard struct {
 	own      map[string]bool    // the server's tools by name, as far as it listed them; replaced, never written to
 	schemas  map[string]*tested // of tools, by name, where calls are validated
 	told     map[saying]bool
-	offers   offers // what the client lets the server ask for
+	offers   offers // services of the client that the server may ask for
 	modern   bool   // the client speaks the era without initialize
 	legacy   bool   // initialize was answered
 	logging  bool   // the server declared that it logs
@@ -146,7 +146,7 @@ func New(cfg Config) (*Guard, error) {
 	return g, nil
 }
 
-// setPins takes pins, with what was seen in this run beside them.
+// setPins takes pins, and keeps the definitions of this run beside them.
 func (g *Guard) setPins(p definition.Pins) error {
 	if err := p.Check(); err != nil {
 		return fmt.Errorf("cannot use the lock: %v", err)
@@ -180,7 +180,7 @@ func (g *Guard) setPins(p definition.Pins) error {
 	return nil
 }
 
-// learn takes one definition of the pins into what is known.
+// learn takes in one definition of the pins.
 func (g *Guard) learn(d definition.Definition) {
 	n := definition.Key{Kind: d.Kind, Name: d.Name}
 	g.decided[definition.Exact{Key: n, Hash: d.SHA256}] = d.State
@@ -199,12 +199,12 @@ func (g *Guard) learn(d definition.Definition) {
 	}
 }
 
-// MaskText replaces the secrets of this run in what the server wrote elsewhere,
-// such as a line of its stderr. It returns text itself where there are none.
+// MaskText replaces the secrets of this run in a text of the server's that is no
+// message, such as a line of its stderr. It returns text itself where there are none.
 func (g *Guard) MaskText(text []byte) []byte { return g.mask.text(text) }
 
-// Pins is what was given to New or Reload together with what the server has
-// defined since, as seen or as what waits.
+// Pins are the pins of New or Reload and the definitions since, as seen or as
+// waiting.
 func (g *Guard) Pins() definition.Pins {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -14,14 +14,14 @@ type lane int
 
 const (
 	laneCalls       lane = iota // calls that were passed on
-	laneRefusals                // what the client asked for and did not get
+	laneRefusals                // requests of the client that were refused
 	laneClientLines             // other lines of the client's that were refused
 	laneServerLines             // lines of the server's that were refused
-	laneStdout                  // what is no message at all
-	laneListings                // what became of definitions
+	laneStdout                  // lines that are no message at all
+	laneListings                // decisions about definitions
 	laneFindings                // words in definitions and results
 	laneSecrets                 // secrets that were masked
-	laneAsked                   // what the server asks the client for
+	laneAsked                   // requests of the server to the client
 	laneCount
 )
 

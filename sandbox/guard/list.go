@@ -10,7 +10,7 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// Bounds of what is kept of lists.
+// Bounds of the lists that are kept.
 const (
 	maxNames  = 20_000  // definitions of one kind
 	maxChains = 16      // lists that are being read page by page
@@ -18,7 +18,7 @@ const (
 	maxKept   = 2 << 20 // bytes of all that are kept of one kind
 )
 
-// list is what the guard knows of one kind of definitions.
+// list has the definitions of one kind, as far as the guard knows them.
 type list struct {
 	entries map[string]*entry // as last listed, by name
 	twice   map[string]bool   // names with two definitions in the last whole list or the one being read
@@ -27,14 +27,14 @@ type list struct {
 	kept    int               // bytes of pages
 }
 
-// chain is what was read of one list so far, page by page.
+// chain is the part of one list that was read so far, page by page.
 type chain struct {
 	hashes map[string]string
 	twice  map[string]bool
-	bytes  int // of what is kept of it
+	bytes  int // that are kept of it
 }
 
-// page is one answer and what was made of it.
+// page is one answer and its assessment.
 type page struct {
 	result  []byte // a copy
 	names   []string

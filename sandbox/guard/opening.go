@@ -5,8 +5,8 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// opened decides about the answer to initialize or server/discover: what the
-// server calls itself and what it tells the model to begin with.
+// opened decides about the answer to initialize or server/discover: the server's name
+// and its instructions to the model.
 func (g *Guard) opened(v *Ruling, r *request, result []byte) ([]edit, error) {
 	var f [5][]byte
 	if err := rpc.Fields(result, []string{"instructions", "serverInfo", "_meta", "capabilities", "ttlMs"}, f[:]); err != nil {
@@ -77,7 +77,7 @@ func (g *Guard) opening(v *Ruling, r *request, kind definition.Kind, raw []byte)
 	return g.hides(e), g.waits(e)
 }
 
-// identity is what stands in for a name that may not be used: the one that may, or
+// identity replaces a name that may not be used: the one that may, or
 // else the profile's own.
 func (g *Guard) identity() []byte {
 	if known := g.against(definition.Key{Kind: definition.KindIdentity, Name: ""}); len(known) > 0 {

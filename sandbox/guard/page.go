@@ -17,7 +17,7 @@ import (
 const atOnce = 32 << 10
 
 // assessPage judges the definitions of a page, on as many processors as there are:
-// the first list is what a client waits for longest. Where findings hold nothing
+// a client waits longest for the first list. Where findings hold nothing
 // back they are left to later.
 func (g *Guard) assessPage(kind definition.Kind, all [][]byte) []assessed {
 	out, entries := make([]assessed, len(all)), make([]entry, len(all))
@@ -115,8 +115,8 @@ func (p *page) unread(kept func() []byte) []unread {
 }
 
 // scanPage is for a page with definitions of these names, the server's own. It
-// makes no scanner yet: what was approved needs none, and so not what other servers
-// define. It is called under mu.
+// makes no scanner yet: approved definitions need none, and so not the definitions of
+// other servers. It is called under mu.
 func (g *Guard) scanPage(kind definition.Kind, names []string) *finding.Page {
 	if kind == definition.KindTool && slices.ContainsFunc(names, func(name string) bool { return !g.own[name] }) {
 		own := make(map[string]bool, len(g.own)+len(names)) // somebody may still be reading the old one

@@ -8,8 +8,8 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// denial says why something may not be used. What the client is sent says what
-// was refused; how to lift it is for the person's eyes alone.
+// denial says why something may not be used. The client hears of the refusal; how to
+// lift it is for the person's eyes alone.
 type denial struct {
 	kind    definition.Kind
 	name    string
@@ -71,13 +71,13 @@ func message(text string) []byte {
 	return append(b, `}}`...)
 }
 
-// maxMessages bounds what a client is sent by Message in one run.
+// maxMessages bounds the messages of one run to a client.
 const maxMessages = 64
 
 // Message is a message for the client's log about something that happened while
 // it waits for the answer to its newest request. It is nil where the client takes
 // no messages, or was sent the same one before, or too many. Models may read the
-// text: it says what was refused, and not how to lift that.
+// text: it names the refusal, and not how to lift it.
 func (g *Guard) Message(text string) []byte {
 	r, _ := g.flight.Last()
 	if r == nil {
@@ -103,7 +103,7 @@ func (g *Guard) wantsMessages(r *request) bool {
 	return g.legacy && g.logging && !slices.Contains(above, g.level)
 }
 
-// subject is what a sentence about a definition begins with.
+// subject begins a sentence about a definition.
 func subject(kind definition.Kind, name string) string {
 	switch kind {
 	case definition.KindInstructions:

@@ -11,8 +11,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// report tells what was made of a page: once for each definition in the log,
-// once for each sort of reason to the person.
+// report reports the decisions about a page: to the log once for each definition, to the
+// person once for each sort of reason.
 func (g *Guard) report(v *Ruling, r *request, kind definition.Kind, l *list, p *page) {
 	reasons := map[string][]string{}
 	during := r.Audit()
@@ -49,7 +49,7 @@ func (g *Guard) report(v *Ruling, r *request, kind definition.Kind, l *list, p *
 	}
 }
 
-// hiddenSuffix ends what is said of a definition that the client does not see.
+// hiddenSuffix ends a sentence about a definition that the client does not see.
 const hiddenSuffix = " and is hidden"
 
 // sentence says the same of some definitions of a kind.
@@ -69,8 +69,8 @@ func sentence(kind definition.Kind, reason string, names []string) string {
 	return fmt.Sprintf("%s %s: %s%s", kind, reason, strings.Join(quoted, ", "), more)
 }
 
-// listing is the event of one listed definition, and what is news for a person
-// about it; ok is false where there is nothing to say.
+// listing is the event of one listed definition, and the news about it for a
+// person; ok is false where there is nothing to say.
 func (g *Guard) listing(kind definition.Kind, name string, e *entry, twice bool) (event audit.Event, news string, ok bool) {
 	event = audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: name}
 	why := g.hides(e)
@@ -116,7 +116,7 @@ func (g *Guard) once(what ...string) bool {
 	return true
 }
 
-// gone forgets what a whole list did not have any more, but for names whose last
+// gone forgets definitions that a whole list lacks, but for names whose last
 // definition may not be used, and notes those that were approved.
 func (g *Guard) gone(v *Ruling, r *request, kind definition.Kind, c *chain) {
 	l := g.list(kind)
@@ -156,7 +156,7 @@ func (g *Guard) gone(v *Ruling, r *request, kind definition.Kind, c *chain) {
 	}
 }
 
-// findingEvents tells of findings: in the log each, to the person what was new.
+// findingEvents reports each finding to the log, and new ones to the person.
 func (g *Guard) findingEvents(v *Ruling, r *request, kind definition.Kind, name string, findings []finding.Finding) {
 	for _, f := range findings {
 		event := audit.Event{Kind: audit.KindFinding, Verdict: audit.Observed, Subject: name,

@@ -5,7 +5,7 @@ import (
 	"mcpen/sandbox/internal/flight"
 )
 
-// Bounds of what is kept of a request, in bytes. Package flight bounds the rest.
+// Bounds of a request that is kept, in bytes. Package flight bounds the rest.
 const (
 	maxMethod = 128
 	maxLevel  = 32       // of a log level
@@ -31,7 +31,7 @@ func (r *request) release() {
 	}
 }
 
-// listen is what a modern client subscribes to.
+// listen has the subscriptions of a modern client.
 type listen struct{ tools, prompts, resources bool }
 
 func (l listen) wants(k definition.Kind) bool {

@@ -14,7 +14,7 @@ import (
 // that a server sent is compiled when it is needed.
 type tested struct {
 	compile func() (*schema.Schema, error)
-	size    int // of what it is made of, where that counts
+	size    int // of its text, where that counts
 }
 
 // newTested keeps raw, and compiles it at the first use.
@@ -28,7 +28,7 @@ func (s *tested) err() error {
 	return err
 }
 
-// check reports what is wrong with arguments, in one line that may quote them,
+// check reports the fault of arguments, in one line that may quote them,
 // and where, which quotes the schema alone; why is "" where nothing is.
 func (s *tested) check(arguments []byte) (why, where string) {
 	compiled, err := s.compile()

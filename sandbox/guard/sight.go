@@ -10,17 +10,17 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// sight is the first sight of a kind of definitions, for what the server is given
-// in this run: what is listed then is in use without a review, what changes or
-// comes later is not. It ends with the first whole list, or when a second list
+// sight is the first sight of a kind of definitions, for the values that the server
+// gets in this run. Definitions that are listed then are in use without a review; those
+// that change or come later are not. It ends with the first whole list, or when a second list
 // begins; where this run ends before, a later one does not go on with it.
 type sight struct {
 	open  bool
 	begun bool // something was seen in it
 }
 
-// maxSights bounds the first sights of one server: one for each of what it is
-// given.
+// maxSights bounds the first sights of one server: one for each set of values that it
+// gets.
 const maxSights = 256
 
 // sight is that of a kind.
@@ -72,8 +72,8 @@ type sighting struct {
 	at   time.Time
 }
 
-// seenKey is what a sighting is kept by: of one name there may be one that was seen
-// first and one that waits.
+// seenKey is the key of a sighting: of one name there may be one that was seen first
+// and one that waits.
 type seenKey struct {
 	definition.Key
 	state definition.State
@@ -91,7 +91,7 @@ func (g *Guard) sighted(n definition.Key, state definition.State) bool {
 	return ok
 }
 
-// state is what is known of a definition: of the pins, or else of this run.
+// state is that of a definition in the pins, or else in this run.
 func (g *Guard) state(n definition.Key, hash string) definition.State {
 	if s := g.decided[definition.Exact{Key: n, Hash: hash}]; s != "" {
 		return s
