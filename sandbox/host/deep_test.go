@@ -109,12 +109,42 @@ func TestDeepUnderAFilter(t *testing.T) {
 					t.Errorf("a second filter: %+v", f)
 				}
 				h, err := Probe(context.Background(), Ask{})
-				if err != nil || h.Notify.Is != plan.Unknown {
-					t.Errorf("the listener behind a filter: %+v, %v; only trying tells", h.Notify, err)
+				if err != nil || h.Notify.Is != plan.Yes || h.Mediation.Is != plan.Yes {
+					t.Errorf("a filter without a listener: %+v, %+v, %v", h.Notify, h.Mediation, err)
 				}
 			})
 		})
 	}
+}
+
+// Somebody else's listener is in force, as WSL 2's init has one. A start that finds out
+// only when it installs its own is an error without a way on.
+func TestAnotherListenerIsInForce(t *testing.T) {
+	asUserInChild(t, func(t *testing.T) {
+		agree := func(want plan.Tri) {
+			t.Helper()
+			h, err := Probe(context.Background(), Ask{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			deep := deep(t).fact(stepListener)
+			if h.Notify != deep || h.Notify.Is != want || h.Mediation.Is != want {
+				t.Errorf("a start finds %+v and %+v, doctor %+v", h.Notify, h.Mediation, deep)
+			}
+		}
+		agree(plan.Yes)
+		if status := readFile(t, "/proc/self/status"); !strings.Contains(status, "Seccomp:\t0") || !strings.Contains(status, "NoNewPrivs:\t0") {
+			t.Error("trying left a filter behind")
+		}
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		const allThreads = 1 | 1<<4 // SECCOMP_FILTER_FLAG_TSYNC and _TSYNC_ESRCH
+		if _, err := setFilter([]unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: retAllow}}, allThreads|flagNewListener); err != nil {
+			t.Fatal(err)
+		}
+		agree(plan.No)
+	})
 }
 
 // A Landlock domain refuses every mount.

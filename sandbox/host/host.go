@@ -93,7 +93,7 @@ func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 	h.Namespaces = namespaces(ask)
 	h.Landlock, h.Errata = landlock()
 	h.Seccomp = seccomp()
-	h.Notify = notify(ask)
+	h.Notify = notify()
 	h.Mediation = mediation(h.Notify)
 	h.Routes = plan.Fact{Why: "not tried"}
 	h.Memfd = memfd()

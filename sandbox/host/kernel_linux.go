@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -58,23 +59,49 @@ func seccomp() plan.Fact {
 	return plan.Fact{Is: plan.Yes}
 }
 
-// notify says whether a filter can report refused calls. A process can have one
-// listener only. Where a filter is in force already, as in a container or under WSL2,
-// only a trial tells (EBUSY).
-func notify(ask Ask) plan.Fact {
+// notify says whether a filter can report refused calls. A process tree can have one
+// listener only. Only a trial tells whether a container or WSL's init has it already
+// (EBUSY, seccomp(2)).
+func notify() plan.Fact {
 	if err := actionAvail(retNotify); err != nil {
 		return plan.Fact{Is: absent(err), Why: "seccomp(SECCOMP_GET_ACTION_AVAIL, SECCOMP_RET_USER_NOTIF): " + name(err)}
 	}
 	if err := notifSizes(); err != nil {
 		return plan.Fact{Is: absent(err), Why: "seccomp(SECCOMP_GET_NOTIF_SIZES): " + name(err)}
 	}
-	switch mode, err := statusField(ask, "Seccomp"); {
-	case err != nil:
-		return plan.Fact{Why: fmt.Sprintf("cannot tell whether a filter is in force already: %v", err)}
-	case mode != "0":
-		return plan.Fact{Why: "a filter is in force already and may hold the only listener"}
+	if err := onThread(listen); err != nil {
+		return plan.Fact{Is: plan.No, Why: stepListener + ": " + name(err)}
 	}
 	return plan.Fact{Is: plan.Yes}
+}
+
+// listen installs a filter that allows everything, with a listener, on the calling
+// thread.
+func listen() error {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	fd, err := setFilter([]unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: retAllow}}, flagNewListener)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err
+}
+
+// onThread calls f on a thread that ends afterwards, and all that f did to it. The first
+// thread of a process does not end (runtime.LockOSThread), so f never runs there.
+func onThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			done <- onThread(f) // while this goroutine holds the first thread
+			runtime.UnlockOSThread()
+			return
+		}
+		done <- f()
+	}()
+	return <-done
 }
 
 // absent is No where the kernel says that it lacks the feature, and Unknown where
