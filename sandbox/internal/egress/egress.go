@@ -19,49 +19,47 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Config says what an Egress allows and how it reaches the world. Network, Sink
-// and Warn are needed; a nil function takes the default that its line names,
-// and a zero limit the default of its line.
+// Config says what an Egress allows and how it reaches the world. Network, Sink and
+// Warn are required; a nil function means the default that its comment names, and a
+// zero limit likewise.
 type Config struct {
 	Network plan.Network
 
-	// Lookup asks for the records of a name of one type: A, AAAA, SRV or TXT. The
-	// default asks /etc/hosts, and then the name servers of /etc/resolv.conf.
+	// Lookup returns the records of a name of one type: A, AAAA, SRV or TXT. The
+	// default reads /etc/hosts, and then asks the name servers of /etc/resolv.conf.
 	Lookup func(ctx context.Context, name string, kind dnsmessage.Type) (Records, error)
-	// Dial connects to an address that was checked, and check must have its say
-	// about the address that the socket is really connected to. The default is
-	// a net.Dialer.
+	// Dial connects to a checked address. It must call check with the address to which
+	// the socket really connects. The default is dial.
 	Dial func(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) error) (net.Conn, error)
-	// Secure makes TLS of a connection to a proxy of that name (https://…). Nil is for
-	// a program without it, which serves no such proxy.
+	// Secure starts TLS on a connection to a proxy with that name (https://…). Nil
+	// means that the program has no TLS; it serves no such proxy.
 	Secure func(ctx context.Context, c net.Conn, name string) (net.Conn, error)
-	// Own lists the addresses of this machine's interfaces, each with its network,
-	// at each connection, since they come and go. The default asks the kernel
-	// once and watches.
+	// Own lists the addresses of this machine's interfaces, each with its network. It
+	// is called at each connection, since addresses come and go. The default asks the
+	// kernel once and watches for changes.
 	Own func() ([]netip.Prefix, error)
 	Now func() time.Time // time.Now
 
-	// World stands in for everything that no rule names; nil: that is refused.
+	// World imitates everything that no rule names; nil: such connections are refused.
 	World World
 
-	// Sink records decisions. A connection whose decision cannot be recorded is
-	// not made.
+	// Sink records decisions. A connection whose decision cannot be recorded is not
+	// made.
 	Sink audit.Sink
-	// Warn takes a line for a person about something refused, without a
-	// newline. Nothing is told twice within a minute.
+	// Warn receives a line for a person about a refusal, without a newline, at most
+	// once a minute for each subject.
 	Warn func(line string)
-	// Allow is the word by which "mcpen allow" knows the server; "": hints are
-	// lines of a profile.
+	// Allow is the server's name for "mcpen allow"; "": hints are lines of a profile.
 	Allow string
-	// InFlight names the request that the server is answering, if any.
+	// InFlight returns the request that the server is answering, if any.
 	InFlight func() *audit.Request // none
 
 	Limits Limits
 }
 
-// Limits bounds what the server can make the launcher do.
+// Limits bounds the launcher's work for the server.
 type Limits struct {
-	Connections int           // open at once; more wait in the kernel's queue (2048, or what RLIMIT_NOFILE has room for)
+	Connections int           // open at once; more wait in the kernel's queue (2048, or as many as RLIMIT_NOFILE allows)
 	Dials       int           // connections being made at once (256)
 	PerSecond   int           // new connections a second, after a burst of twice as many (5000)
 	Lookups     int           // questions to the host's resolver at once (32)
@@ -69,7 +67,7 @@ type Limits struct {
 	Hello       time.Duration // for the first bytes where a server name is demanded (15 s)
 	Idle        time.Duration // without a byte in either direction (4 h)
 
-	narrow bool // Connections is what the machine has room for
+	narrow bool // Connections is the machine's limit
 }
 
 func (l Limits) withDefaults() Limits {
@@ -95,15 +93,15 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// What a connection takes of the launcher's descriptors: its two ends and, while
-// bytes wait, a pipe for each direction. Some are for everything else.
+// Descriptors of the launcher for one connection: its two ends and, while bytes wait, a
+// pipe for each direction. Some are reserved for everything else.
 const (
 	eachOpen  = 6
 	otherwise = 256
 )
 
-// descriptorsFor is how many connections, at most so many, there are descriptors
-// for.
+// descriptorsFor is the number of connections, at most the given one, for which there
+// are descriptors.
 func descriptorsFor(most int) int {
 	var l unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
@@ -121,14 +119,14 @@ type Egress struct {
 	rules   rules
 	names   *resolver
 	ledger  *ledger
-	machine *interfaces // nil where the config has its own
+	machine *interfaces // nil if the config has its own
 	past    *experience
 	ways    *ways
-	plain   bool // connections are made by this package itself
+	plain   bool // this package makes the connections itself
 	held    waiting
 	loop    *loop
-	young   *young  // nil: every connection is join's from the beginning
-	ready   []*gate // to be served
+	young   *young  // nil: join handles every connection from the start
+	ready   []*gate // gates to serve
 	ports   *ports
 
 	ctx    context.Context
@@ -144,9 +142,9 @@ type Egress struct {
 	closed bool
 }
 
-// Serve starts to serve the sockets that Listen opened, until ctx ends or Close
-// is called. It takes the handles' files and closes them, also when it fails.
-// Call it before the server starts.
+// Serve serves the sockets that Listen opened, until ctx ends or Close is called. It
+// takes over the handles' files and closes them, also on error. Call it before the
+// server starts.
 func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 	defer closeHandles(handles)
 	if cfg.Sink == nil || cfg.Warn == nil {
@@ -193,9 +191,9 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 	return e, nil
 }
 
-// Add has e serve more sockets of the same sandbox, which has more of them than
-// one message carries. It takes the handles' files as Serve does, and must have
-// returned before Close is called.
+// Add makes e serve more sockets of the same sandbox, if it has more than one message
+// can carry. It takes over the handles' files as Serve does, and must return before
+// Close is called.
 func (e *Egress) Add(handles []Handle) error {
 	defer closeHandles(handles)
 	return e.serve(handles)
@@ -236,9 +234,9 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-// Close ends every connection, closes every socket and waits until nothing of
-// the egress runs any more. What was counted is recorded; the error says that
-// it could not be. It may be called more than once, and from any goroutine.
+// Close ends every connection, closes every socket and waits until all goroutines of
+// the egress have ended. It records pending counts; the error reports that it could
+// not. Any goroutine may call it, and more than once.
 func (e *Egress) Close() error {
 	e.stop()
 	e.ports.close()
@@ -249,7 +247,7 @@ func (e *Egress) Close() error {
 	return e.ledger.sweep(true)
 }
 
-// around is what surrounds this machine now.
+// around returns the machine's current surroundings.
 func (e *Egress) around() (surroundings, error) {
 	if e.machine != nil {
 		return e.machine.around()
@@ -272,8 +270,8 @@ func (e *Egress) stop() {
 	clear(e.open)
 }
 
-// goes runs f in a goroutine that Close waits for. It must be called before
-// Close returns: by Serve, or by a goroutine that Close waits for.
+// goes runs f in a goroutine that Close waits for. Only Serve, or a goroutine that
+// Close waits for, may call it.
 func (e *Egress) goes(f func()) {
 	e.wg.Add(1)
 	go func() {
@@ -282,7 +280,8 @@ func (e *Egress) goes(f func()) {
 	}()
 }
 
-// keep has c closed by Close. It closes c and returns false if that is past.
+// keep registers c to be closed by Close. If Close has already run, keep closes c and
+// returns false.
 func (e *Egress) keep(c io.Closer) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -340,7 +339,7 @@ func (e *Egress) start(h Handle) error {
 		return fail(err)
 	}
 	if ul, ok := l.(*net.UnixListener); ok {
-		ul.SetUnlinkOnClose(false) // its path is the sandbox's, not ours
+		ul.SetUnlinkOnClose(false) // its path belongs to the sandbox
 	}
 	if h.Kind == KindTCP {
 		e.ports.opened(h.Port)
@@ -352,8 +351,8 @@ func (e *Egress) start(h Handle) error {
 	return nil
 }
 
-// readyGate makes a gate ready to be served. One without a socket to send by sends
-// by its own.
+// readyGate prepares a gate for serving. A gate without a socket for sending uses its
+// own.
 func (e *Egress) readyGate(h Handle) error {
 	p, err := newPackets(h)
 	if err != nil {
@@ -373,7 +372,7 @@ func (e *Egress) readyGate(h Handle) error {
 	return nil
 }
 
-// handler is what is done with a connection to the socket.
+// handler returns the function that handles a connection to the socket.
 func (e *Egress) handler(h Handle) (func(stream), error) {
 	switch h.Kind {
 	case KindTCP:
@@ -392,15 +391,15 @@ func (e *Egress) handler(h Handle) (func(stream), error) {
 	return nil, errors.New("it is of no known kind")
 }
 
-// stream is a connection of which one direction can be closed alone.
+// stream is a connection whose directions can be closed separately.
 type stream interface {
 	net.Conn
 	CloseWrite() error
 }
 
-// accept hands connections to handle, as many at once as the limits say. Those
-// above the limits wait: first one here, then in the kernel's queue. Those of a
-// gate were counted there.
+// accept passes connections to handle, up to the limit at once. Connections above the
+// limit wait: one here, the others in the kernel's queue. A gate has already counted
+// its connections.
 func (e *Egress) accept(l net.Listener, handle func(stream), gated bool) {
 	defer e.forget(l)
 	defer l.Close()
@@ -442,7 +441,7 @@ func (e *Egress) admitted() error {
 	return e.rate.Wait(e.ctx)
 }
 
-// admit waits for a slot of a connection.
+// admit waits for a slot for a connection.
 func (e *Egress) admit() bool {
 	select {
 	case e.conns <- struct{}{}:
@@ -473,7 +472,7 @@ func (e *Egress) pause(d time.Duration) bool {
 	}
 }
 
-// tend does what is due from time to time.
+// tend does the periodic work.
 func (e *Egress) tend(due <-chan time.Time) {
 	for {
 		select {

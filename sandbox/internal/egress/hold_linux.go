@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How many connections are held at a gate at once, and how long one that was made
-// outside waits for the program to take it up.
+// The most connections held at a gate at once, and the time for which a connection made
+// outside waits for the program to accept it.
 const (
 	maxHeld  = 1024
 	heldLife = 10 * time.Second
 )
 
-// tendHeld ends the connections that no program takes up.
+// tendHeld ends the connections that no program accepts.
 func (e *Egress) tendHeld() {
 	for e.pause(heldLife / 2) {
 		for _, h := range e.held.late(time.Now()) {
@@ -30,8 +30,7 @@ func (e *Egress) tendHeld() {
 	}
 }
 
-// gate is the launcher's end of a gate. Its methods may be called from any
-// goroutine.
+// gate is the launcher's end of a gate. Any goroutine may call its methods.
 type gate struct {
 	e         *Egress
 	tap, back *packets
@@ -44,7 +43,7 @@ type packets struct {
 	six bool
 }
 
-// newPackets takes the handle's socket over by another descriptor.
+// newPackets takes over the handle's socket through a descriptor of its own.
 func newPackets(h Handle) (p *packets, err error) {
 	var family int
 	err = onFile(h.File, func(have int) (err error) {
@@ -66,8 +65,7 @@ func newPackets(h Handle) (p *packets, err error) {
 	return p, nil
 }
 
-// send sends a packet, from the header of IP on. One that is lost is sent for
-// again.
+// send sends a packet, from the IP header on. The peer retransmits if it is lost.
 func (p *packets) send(b []byte) {
 	var to unix.Sockaddr = &unix.SockaddrInet6{}
 	if p.six {
@@ -78,8 +76,8 @@ func (p *packets) send(b []byte) {
 	_ = p.raw.Control(func(fd uintptr) { _ = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, to) })
 }
 
-// receive returns an opening from the header of IP on, or EAGAIN. In IPv6
-// that is made up of what the kernel says, since it gives none.
+// receive returns an opening, from the IP header on, or EAGAIN. For IPv6 it builds the
+// header from the kernel's ancillary data, as the kernel does not deliver it.
 func (p *packets) receive(fd int, b, oob []byte) (packet []byte, err error) {
 	const head = 40
 	at := b
@@ -108,7 +106,7 @@ func (p *packets) receive(fd int, b, oob []byte) (packet []byte, err error) {
 	return b[:head+n], nil
 }
 
-// pktinfo6 is the address that a packet was sent to (ipv6(7), IPV6_PKTINFO).
+// pktinfo6 is the destination address of a packet (ipv6(7), IPV6_PKTINFO).
 func pktinfo6(oob []byte) netip.Addr {
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
@@ -122,7 +120,7 @@ func pktinfo6(oob []byte) netip.Addr {
 	return netip.Addr{}
 }
 
-// listen has the loop see to openings.
+// listen makes the loop receive openings.
 func (g *gate) listen() error {
 	b, oob := make([]byte, 40+maxOpening), make([]byte, 64)
 	return g.e.loop.open(g.tap.File, func(a *ear) bool {
@@ -150,18 +148,18 @@ func (g *gate) listen() error {
 	})
 }
 
-// isNew reports whether nothing is done yet for an opening. One that comes again when
-// the connection outside is there goes on.
+// isNew reports whether an opening still needs a connection outside. If the opening
+// repeats one whose connection outside exists, isNew passes it on.
 func (g *gate) isNew(s segment) bool {
 	again, full := g.e.held.again(s.flow)
 	if again == inside {
 		g.back.send(s.again())
 	}
-	return again == nowhere && !full // one that is left will be answered, or asks once more
+	return again == nowhere && !full // an opening dropped here gets its answer later, or repeats
 }
 
-// opening decides on one packet. What would be refused goes on to the listener,
-// where it is refused and told of.
+// opening decides on one packet. A connection to refuse goes on to the listener, which
+// refuses and reports it.
 func (g *gate) opening(s segment) {
 	h := &hold{}
 	var ok bool
@@ -178,8 +176,8 @@ func (g *gate) opening(s segment) {
 	}
 }
 
-// atOnce begins a connection to a host that has one address, and reports whether it
-// did: each goroutine that waits costs more than the connection.
+// atOnce begins a connection to a host with one address without a goroutine, and
+// reports whether it did: a waiting goroutine costs more than the connection.
 func (g *gate) atOnce(s segment, h *hold) bool {
 	c := h.call
 	if !g.e.plain || c.via.Via != "" || len(c.to) == 0 || len(c.to) > 1 && !c.to[0].Addr().IsLoopback() || !g.e.isYoung(h, s.to) {
@@ -193,7 +191,7 @@ func (g *gate) atOnce(s segment, h *hold) bool {
 	d, err := begin(c.to[0], c.check)
 	if err != nil {
 		<-g.e.dials
-		return false // tried again, and told of, by who has the time
+		return false // a goroutine tries again and reports
 	}
 	if !d.made && len(c.to) > 1 {
 		unix.Close(d.fd)
@@ -211,19 +209,19 @@ func (g *gate) atOnce(s segment, h *hold) bool {
 	return true
 }
 
-// dialling is a connection to a host that did not answer at once, which the loop
-// waits for. Its methods may be called from any goroutine.
+// dialling is a connection to a host that did not answer at once; the loop waits for
+// it. Any goroutine may call its methods.
 type dialling struct {
 	g   *gate
 	s   segment
 	h   *hold
 	d   dialled
-	out *loose // whoever takes its descriptor sees to what follows
+	out *loose // whoever takes its descriptor handles the result
 	end *time.Timer
-	by  time.Time // all has to be done by then
+	by  time.Time // the deadline, other addresses included
 }
 
-// await has the loop wait for the host, as long as the limits say.
+// await makes the loop wait for the host, up to the connect limit.
 func (w *dialling) await() {
 	e := w.g.e
 	e.wg.Add(1)
@@ -239,7 +237,7 @@ func (w *dialling) await() {
 	}
 }
 
-// answered takes the host's answer; the loop calls it.
+// answered handles the host's answer. The loop calls it.
 func (w *dialling) answered() {
 	err := w.d.connect()
 	if err == unix.EALREADY {
@@ -253,12 +251,12 @@ func (w *dialling) answered() {
 	if fd < 0 {
 		return
 	}
-	w.g.e.loop.leave(fd) // the connection is waited for anew, when the program is there
+	w.g.e.loop.leave(fd) // another wait for the connection begins once the program connects
 	w.done()
 	w.g.arrived(w.s, w.h, &loose{fd: fd, to: w.out.to})
 }
 
-// failed has somebody with time for it try the other addresses, if there are some.
+// failed makes a goroutine try the other addresses, if there are any.
 func (w *dialling) failed(err error) {
 	fd := w.take()
 	if fd < 0 {
@@ -276,7 +274,7 @@ func (w *dialling) failed(err error) {
 	w.done()
 }
 
-// take ends the wait for whoever gets the descriptor; the others get -1.
+// take ends the wait and gives the descriptor to its first caller. All others get -1.
 func (w *dialling) take() int {
 	fd := w.out.take()
 	if fd >= 0 {
@@ -286,14 +284,15 @@ func (w *dialling) take() int {
 	return fd
 }
 
-// done gives back what the wait held. It is called once, by who took the descriptor.
+// done releases everything that the wait held. Only the caller that took the descriptor
+// calls it, once.
 func (w *dialling) done() {
 	w.end.Stop()
 	<-w.g.e.dials
 	w.g.e.wg.Done()
 }
 
-// Close ends the connection, of which nobody hears any more.
+// Close abandons the connection.
 func (w *dialling) Close() error {
 	if fd := w.out.take(); fd >= 0 {
 		unix.Close(fd)
@@ -302,7 +301,7 @@ func (w *dialling) Close() error {
 	return nil
 }
 
-// ended lets the program know how the connection outside ended.
+// ended tells the program how the connection outside ended.
 func (g *gate) ended(s segment, h *hold, conn stream, err error) {
 	if err != nil {
 		g.e.held.take(s.flow)
@@ -325,12 +324,12 @@ func (g *gate) ended(s segment, h *hold, conn stream, err error) {
 	g.arrived(s, h, conn)
 }
 
-// arrived lets the program in: what it waits for is there.
+// arrived lets the program's connection through, since the one outside is made.
 func (g *gate) arrived(s segment, h *hold, conn io.Closer) {
 	if !g.e.keep(conn) {
 		return
 	}
-	if !g.e.held.made(s.flow, h, conn, time.Now()) { // somebody has it already, without
+	if !g.e.held.made(s.flow, h, conn, time.Now()) { // the program connected without it
 		g.e.forget(conn)
 		abort(conn)
 		return
@@ -338,14 +337,14 @@ func (g *gate) arrived(s segment, h *hold, conn io.Closer) {
 	g.back.send(s.again())
 }
 
-// isYoung reports whether the connection for h can be begun by young, where its end
-// inside came by a listener of that.
+// isYoung reports whether young can begin the connection for h, provided that its end
+// inside came through one of young's listeners.
 func (e *Egress) isYoung(h *hold, to netip.AddrPort) bool {
 	return e.young != nil && (to.Addr().IsLoopback() || looks(h.gs, to.Port()) != demanded)
 }
 
-// foreseen is the connection that a program would get at an address, judged by
-// the address alone.
+// foreseen is the connection that a program would get at an address, judged by the
+// address alone.
 func (e *Egress) foreseen(to netip.AddrPort) (call, []grant, surroundings, bool) {
 	if to.Addr().IsLoopback() {
 		rule, ok := e.rules.local[to.Port()]
@@ -363,11 +362,11 @@ type hold struct {
 	call   call
 	gs     []grant
 	around surroundings
-	conn   io.Closer // the one outside, a stream or a loose, when it is made
-	at     time.Time // it was made
+	conn   io.Closer // the connection outside, a stream or a loose, once it is made
+	at     time.Time // the time it was made
 }
 
-// whole makes a stream of the connection outside, if it is loose.
+// whole converts the connection outside to a stream, if it is a loose.
 func (h *hold) whole(e *Egress) {
 	if h == nil {
 		return
@@ -384,7 +383,7 @@ func (h *hold) whole(e *Egress) {
 	}
 }
 
-// use hands over the connection outside, if it is one that g allows.
+// use returns the connection outside, if g allows it.
 func (h *hold) use(g grant, dst netip.AddrPort) stream {
 	if h == nil || h.conn == nil {
 		return nil
@@ -397,7 +396,7 @@ func (h *hold) use(g grant, dst netip.AddrPort) stream {
 	return conn
 }
 
-// close closes what nobody used.
+// close closes a connection that nobody used.
 func (h *hold) close(e *Egress) {
 	if h != nil && h.conn != nil {
 		e.forget(h.conn)
@@ -405,7 +404,7 @@ func (h *hold) close(e *Egress) {
 	}
 }
 
-// waiting are the connections that wait. Its methods may be called from any goroutine.
+// waiting are the waiting connections. Any goroutine may call its methods.
 type waiting struct {
 	mu sync.Mutex
 	of map[flow]*hold
@@ -420,8 +419,8 @@ const (
 	inside        // for the program to take it up
 )
 
-// again says where a connection waits whose opening came, and whether there is
-// room for one more.
+// again reports where the connection of a repeated opening waits, and whether the store
+// is full.
 func (hs *waiting) again(f flow) (is waits, full bool) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
@@ -441,8 +440,8 @@ func (hs *waiting) add(f flow, h *hold) {
 	hs.of[f] = h
 }
 
-// made notes that the connection outside is there, and returns false if h does not
-// wait any more.
+// made records that the connection outside is made, and returns false if h no longer
+// waits.
 func (hs *waiting) made(f flow, h *hold, conn io.Closer, now time.Time) bool {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
@@ -453,7 +452,7 @@ func (hs *waiting) made(f flow, h *hold, conn io.Closer, now time.Time) bool {
 	return true
 }
 
-// late takes out those that were not taken in time. One look at all of them now
+// late removes the connections that were not accepted in time. Scanning all of them now
 // and then costs less than a timer for each.
 func (hs *waiting) late(now time.Time) (out []*hold) {
 	hs.mu.Lock()
@@ -467,7 +466,7 @@ func (hs *waiting) late(now time.Time) (out []*hold) {
 	return out
 }
 
-// take takes a connection out, or returns nil for one that never waited.
+// take removes and returns a connection, or returns nil for one that never waited.
 func (hs *waiting) take(f flow) *hold {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
@@ -479,7 +478,7 @@ func (hs *waiting) take(f flow) *hold {
 	return h
 }
 
-// takeLoose is take for one whose connection outside is a loose.
+// takeLoose is take for a connection outside that is a loose.
 func (hs *waiting) takeLoose(f flow) (*hold, *loose) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()

@@ -9,24 +9,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loop waits for gates, for listeners and for young connections. One goroutine does,
-// in epoll_wait(2) itself and not in Go's poller: what most connections cost was the
-// waking of a thread for each of their steps. What it calls must not wait for
-// anybody. Its methods may be called from any goroutine.
+// loop waits for gates, listeners and young connections. One goroutine waits in
+// epoll_wait(2), without Go's poller: most of the cost of a connection was to wake a
+// thread for each of its steps. The functions that the loop calls must not block. Any
+// goroutine may call its methods.
 type loop struct {
 	e    *Egress
 	ep   int // an epoll instance (epoll(7))
 	bell int // an eventfd that ends the loop (eventfd(2))
 
 	mu   sync.Mutex
-	of   map[int]func(events uint32) // by descriptor
+	of   map[int]func(events uint32) // the functions to call, by descriptor
 	kept []io.Closer                 // closed at the end
-	runs bool                        // somebody waits
-	over bool                        // nobody waits any more, and the descriptors are closed
+	runs bool                        // serve was started
+	over bool                        // serve has ended, and the descriptors are closed
 }
 
-// newLoop makes a loop, which runs from the first file that is opened. The caller
-// closes it.
+// newLoop makes a loop, which starts with the first open. The caller must close it.
 func newLoop(e *Egress) (*loop, error) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -45,7 +44,7 @@ func newLoop(e *Egress) (*loop, error) {
 	return l, nil
 }
 
-// Close has serve return, which closes what was kept.
+// Close ends serve, which closes the kept closers.
 func (l *loop) Close() error {
 	l.mu.Lock()
 	over, runs := l.over, l.runs
@@ -59,7 +58,7 @@ func (l *loop) Close() error {
 	return nil
 }
 
-// end closes what was kept, and what is the loop's own.
+// end closes the kept closers and the loop's own descriptors.
 func (l *loop) end() {
 	l.mu.Lock()
 	if l.over {
@@ -76,7 +75,7 @@ func (l *loop) end() {
 	unix.Close(l.bell)
 }
 
-// serve calls what was added until the loop is closed.
+// serve calls the added functions until the loop is closed.
 func (l *loop) serve() {
 	defer l.end()
 	var events [64]unix.EpollEvent
@@ -99,9 +98,9 @@ func (l *loop) serve() {
 	}
 }
 
-// add has f called on the loop when one of the events is there (epoll_ctl(2)). It
-// returns false where nobody waits for it. The descriptor is the caller's, who calls
-// drop before it is closed.
+// add makes the loop call f at one of the events (epoll_ctl(2)). It returns false if
+// the loop cannot wait for them. The descriptor still belongs to the caller, which must
+// call drop before it closes the descriptor.
 func (l *loop) add(fd int, events uint32, f func(events uint32)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -116,7 +115,8 @@ func (l *loop) watch(fd int, events uint32) error {
 	return unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
-// drop takes out what was added. The kernel forgets a descriptor with its last copy.
+// drop removes the functions of descriptors. The kernel forgets a descriptor when its
+// last copy is closed.
 func (l *loop) drop(fds ...int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -125,7 +125,7 @@ func (l *loop) drop(fds ...int) {
 	}
 }
 
-// leave has the kernel forget descriptors whose copies live on.
+// leave makes the kernel forget descriptors that have other copies.
 func (l *loop) leave(fds ...int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -136,18 +136,20 @@ func (l *loop) leave(fds ...int) {
 	}
 }
 
-// ear is a descriptor that the loop hears one thing after the other by, until there
-// is no more: hear returns false then. Where the next thing would have the loop wait,
-// the ear rests. The loop alone calls its methods.
+// ear is a descriptor from which the loop takes one item after another: hear takes one,
+// and returns false if there is none. Where an item would make the loop wait, the ear
+// rests. Only the loop may call its methods.
 type ear struct {
 	l  *loop
 	fd int
 }
 
-// earful is how many things one ear is heard for before others have their turn.
+// earful is the number of items that the loop takes from one ear before it turns to the
+// others.
 const earful = 64
 
-// keep has c closed behind the last call of what was added.
+// keep makes the loop close c after its last call of a function. It returns false, and
+// closes c, if the loop has ended.
 func (l *loop) keep(c io.Closer) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,7 +161,7 @@ func (l *loop) keep(c io.Closer) bool {
 	return true
 }
 
-// open begins to hear by a file.
+// open adds an ear for a file, and starts the loop if necessary. hear must not block.
 func (l *loop) open(f *os.File, hear func(*ear) bool) error {
 	l.mu.Lock()
 	if !l.runs && !l.over {
@@ -179,8 +181,8 @@ func (l *loop) open(f *os.File, hear func(*ear) bool) error {
 	})
 }
 
-// rest hears nothing until f returns, which runs on a goroutine of its own. It
-// returns false, for hear.
+// rest stops the ear until f returns. f runs on a new goroutine. rest returns false, as
+// hear has to.
 func (a *ear) rest(f func()) bool {
 	a.l.leave(a.fd)
 	a.l.e.goes(func() {
@@ -188,7 +190,7 @@ func (a *ear) rest(f func()) bool {
 		a.l.mu.Lock()
 		defer a.l.mu.Unlock()
 		if !a.l.over && a.l.of[a.fd] != nil {
-			_ = a.l.watch(a.fd, unix.EPOLLIN) // a descriptor that is closed has nothing to say
+			_ = a.l.watch(a.fd, unix.EPOLLIN) // fails if the descriptor is closed, which then has no events
 		}
 	})
 	return false

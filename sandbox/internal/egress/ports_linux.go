@@ -10,15 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxSpares is how many ports a trial's program can connect to beside the usual
-// ones. A scan of more finds the rest closed.
+// maxSpares is the number of ports to which a trial's program can connect in addition
+// to the usual ones. A scan of more ports finds the rest closed.
 const maxSpares = 150
 
-// ports are those on which connections to foreign addresses are taken, and the
-// sockets that can be had listen on more. A socket stays in the network namespace
-// that it was made in, so that the launcher, which is not there, can choose its
-// port when it knows which one is wanted. Its methods may be called from any
-// goroutine.
+// ports are the ports that accept connections to foreign addresses, and the unused
+// sockets for more. A socket stays in the network namespace in which it was made. So
+// the launcher, which is in another namespace, can choose its port once it knows which
+// one the program wants. Any goroutine may call its methods.
 type ports struct {
 	mu     sync.Mutex
 	spares []Handle
@@ -28,8 +27,8 @@ type ports struct {
 
 func newPorts() *ports { return &ports{open: map[uint16]bool{}} }
 
-// spare keeps a socket for later. It takes the handle's file over by another
-// descriptor.
+// spare keeps a socket for later. It takes over the handle's file through a descriptor
+// of its own.
 func (p *ports) spare(h Handle) error {
 	f, err := copied(h)
 	if err != nil {
@@ -42,8 +41,8 @@ func (p *ports) spare(h Handle) error {
 	return nil
 }
 
-// copied is the handle's file by another descriptor. Calls on it do not wait, and
-// Go's poller knows nothing of it.
+// copied returns the handle's file through a descriptor of its own. Calls on it do not
+// block, and Go's poller does not watch it.
 func copied(h Handle) (*os.File, error) {
 	var fd int
 	err := onFile(h.File, func(have int) (err error) {
@@ -55,7 +54,7 @@ func copied(h Handle) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), string(h.Kind)) // of one that waits, Go makes no use of its poller
+	f := os.NewFile(uintptr(fd), string(h.Kind)) // os.NewFile leaves a blocking descriptor out of the poller
 	if err := unix.SetNonblock(fd, true); err != nil {
 		f.Close()
 		return nil, os.NewSyscallError("fcntl", err)
@@ -77,7 +76,7 @@ func (p *ports) close() {
 	p.spares = nil
 }
 
-// take gives a spare for a port, or none where it is open, or no spare is left.
+// take returns a spare for a port, or none if the port is open or no spare is left.
 func (p *ports) take(port uint16) (Handle, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,8 +89,8 @@ func (p *ports) take(port uint16) (Handle, bool) {
 	return h, true
 }
 
-// Open has connections to a port taken from now on, where a spare socket is left.
-// It returns when they are. It is for a world's egress; any other has no spares.
+// Open makes the egress accept connections to a port, if a spare socket is left. Once
+// it returns, it does. It is for the egress of a World; any other has no spares.
 func (e *Egress) Open(port uint16) error {
 	h, ok := e.ports.take(port)
 	if !ok {
@@ -130,7 +129,7 @@ func (e *Egress) Open(port uint16) error {
 	return nil
 }
 
-// openSpare opens a socket that listens nowhere yet.
+// openSpare opens a socket that does not listen yet.
 func openSpare(v6, gated bool) (*os.File, error) {
 	family := unix.AF_INET
 	if v6 {

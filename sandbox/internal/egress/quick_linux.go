@@ -11,16 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loose is a connection outside that is a descriptor alone. Its methods may be
-// called from any goroutine.
+// loose is a connection outside that is only a descriptor. Any goroutine may call its
+// methods.
 type loose struct {
-	to string // the address that it is connected to
+	to string // the address of its peer
 	mu sync.Mutex
-	fd int // -1: it is closed, or somebody else's
+	fd int // -1: it is closed, or belongs to somebody else
 }
 
-// loosen makes a loose one of a connection of TCP that nothing lies over, and leaves
-// any other as it is.
+// loosen converts a plain TCP connection to a loose, and leaves any other as it is.
 func loosen(conn stream) io.Closer {
 	t, ok := conn.(*net.TCPConn)
 	if !ok {
@@ -41,7 +40,7 @@ func loosen(conn stream) io.Closer {
 	return &one
 }
 
-// Close ends it with a reset.
+// Close ends the connection with a reset.
 func (s *loose) Close() error {
 	if fd := s.take(); fd >= 0 {
 		reset(fd)
@@ -49,7 +48,7 @@ func (s *loose) Close() error {
 	return nil
 }
 
-// take gives the descriptor away, or -1.
+// take gives up the descriptor, or returns -1.
 func (s *loose) take() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,34 +57,34 @@ func (s *loose) take() int {
 	return fd
 }
 
-// connection is a connection of package net with a copy of the descriptor.
+// connection returns a connection of package net with a copy of the descriptor.
 func (s *loose) connection() (stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return connection(s.fd)
 }
 
-// reset closes a connection so that its other side does not take the end for an
-// orderly one.
+// reset closes a connection with a reset, so that the other side does not take the end
+// for an orderly one.
 func reset(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	unix.Close(fd)
 }
 
-// isQuick reports whether the connections to a listener can be young's: not where
-// a rule wants to see TLS on all of them.
+// isQuick reports whether young may handle the connections to a listener: not if a rule
+// demands TLS on all of them.
 func (e *Egress) isQuick(h Handle) bool {
 	return e.young != nil && h.Gated && (h.Kind == KindLocal || h.Kind == KindTCP && !e.rules.demand(h.Port))
 }
 
-// startQuick serves a listener on whose connections young begins. What it cannot
-// begin with goes to handle.
+// startQuick serves a listener for whose connections young begins. Connections that
+// young cannot begin go to handle.
 func (e *Egress) startQuick(h Handle, handle func(stream)) error {
 	f, err := copied(h)
 	if err != nil {
 		return err
 	}
-	if err := onFile(f, func(fd int) error { // what it accepts has the same
+	if err := onFile(f, func(fd int) error { // accepted sockets inherit the option
 		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
 	}); err != nil {
 		f.Close()
@@ -141,8 +140,8 @@ func (e *Egress) acceptQuick(a *ear, h Handle, handle func(stream)) bool {
 	}
 }
 
-// begins has young begin with an accepted connection, if its end outside waits for
-// it. What was admitted is its own then.
+// begins makes young begin an accepted connection, if its end outside waits for it.
+// young then owns the connection's slot.
 func (e *Egress) begins(fd int, f flow, h Handle) bool {
 	dst := f.to
 	if dst.Addr().IsLoopback() != (h.Kind == KindLocal) { // see Handle.Shared
@@ -161,7 +160,7 @@ func (e *Egress) begins(fd int, f flow, h Handle) bool {
 		e.gone(p)
 		return true
 	}
-	_ = unix.SetsockoptInt(p.out, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // slower without, and no more
+	_ = unix.SetsockoptInt(p.out, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // without it the connection is slower, and nothing worse
 	if !e.young.add(p) {
 		e.gone(p)
 	}
@@ -175,11 +174,11 @@ func (e *Egress) gone(p *couple) {
 	<-e.conns
 }
 
-// handles is what accept does with a connection that was admitted.
+// handles does accept's work for an admitted connection.
 func (e *Egress) handles(fd int, f flow, handle func(stream)) {
 	in, err := connection(fd)
 	unix.Close(fd)
-	if err != nil || in.RemoteAddr() == nil { // it was reset already
+	if err != nil || in.RemoteAddr() == nil { // it was already reset
 		e.held.take(f).close(e)
 		if err == nil {
 			abort(in)
@@ -198,7 +197,7 @@ func (e *Egress) handles(fd int, f flow, handle func(stream)) {
 	})
 }
 
-// addrPort is an address of a socket, or the zero one.
+// addrPort converts a socket's address; the zero AddrPort for other families.
 func addrPort(a unix.Sockaddr) netip.AddrPort {
 	switch a := a.(type) {
 	case *unix.SockaddrInet4:

@@ -10,23 +10,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// young are the connections that were just made. The loop passes the bytes of
-// all of them, and copies: most connections carry little and end soon, and a
-// goroutine for each direction, which another processor is woken for, costs more
-// than they do. A connection that carries more than sipped, that has to wait for
-// its reader, that speaks TLS or that grows older than aliveAfter is handed over to
-// join. Its methods may be called from any goroutine.
+// young are the connections that were just made. The loop copies the bytes of all of
+// them: most connections carry little and end soon, and a goroutine for each direction,
+// which wakes another processor, costs more than the connection. join takes over a
+// connection that carries more than sipped, has to wait for its reader, speaks TLS or
+// grows older than aliveAfter. Any goroutine may call its methods.
 type young struct {
 	e   *Egress
-	buf []byte // of the loop's
+	buf []byte // belongs to the loop
 
 	mu   sync.Mutex
 	of   map[*couple]struct{}
-	over bool // nobody serves them any more
+	over bool // the loop serves no connection any more
 }
 
-// beYoung begins to serve young connections, unless they would be idle too long
-// before they are old, or somebody else connects or is connected to.
+// beYoung starts to serve young connections. It does not if the idle limit is shorter
+// than aliveAfter, if Dial or a World makes the connections, or if there are no hosts.
 func (e *Egress) beYoung() {
 	if !e.plain || e.cfg.World != nil || e.cfg.Limits.Idle < aliveAfter || len(e.cfg.Network.Hosts) == 0 {
 		return
@@ -58,11 +57,11 @@ type couple struct {
 	made  time.Time
 
 	mu       sync.Mutex
-	in, out  int  // the descriptors, which are the couple's until it is gone
+	in, out  int  // the descriptors, which the couple owns until it is gone
 	gone     bool // closed, or handed over
-	peeks    bool // what the program says first is still to be looked at
+	peeks    bool // the program's first bytes are still unchecked
 	ended    [2]bool
-	waits    [2][]byte // what was read and not written
+	waits    [2][]byte // bytes read and not yet written
 	sent     int64
 	received int64
 }
@@ -81,7 +80,7 @@ func (p *couple) Close() error {
 	return nil
 }
 
-// end closes both sides, hard with a reset; the caller holds the lock.
+// end closes both sides; with a reset if hard is set. The caller must hold the lock.
 func (p *couple) end(hard bool) {
 	if p.gone {
 		return
@@ -98,8 +97,8 @@ func (p *couple) end(hard bool) {
 	}
 }
 
-// add begins to pass the bytes of p. Where that cannot be it returns false, and p is
-// still the caller's.
+// add begins to pass the bytes of p. If it cannot, it returns false, and p still
+// belongs to the caller.
 func (y *young) add(p *couple) bool {
 	y.mu.Lock()
 	if y.over {
@@ -113,11 +112,11 @@ func (y *young) add(p *couple) bool {
 		y.e.loop.add(p.out, events, func(ev uint32) { y.pass(p, false, ev) }) {
 		return true
 	}
-	return !y.take(p) // somebody else saw to its end meanwhile
+	return !y.take(p) // somebody else ended it meanwhile
 }
 
-// take takes p out, and reports whether it was there: whoever took it sees to its
-// end.
+// take removes p, and reports whether it was there: the caller that removed it must end
+// it.
 func (y *young) take(p *couple) bool {
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -129,7 +128,7 @@ func (y *young) take(p *couple) bool {
 	return true
 }
 
-// all are the pairs that older is true of.
+// all returns the couples for which older is true.
 func (y *young) all(older func(*couple) bool) (out []*couple) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -141,7 +140,7 @@ func (y *young) all(older func(*couple) bool) (out []*couple) {
 	return out
 }
 
-// tend hands over the pairs that are not young any more.
+// tend hands over the couples that are no longer young.
 func (y *young) tend() {
 	for y.e.pause(aliveAfter) {
 		now := time.Now()
@@ -151,7 +150,7 @@ func (y *young) tend() {
 	}
 }
 
-// pass does what an event asks for.
+// pass handles an event.
 func (y *young) pass(p *couple, fromIn bool, events uint32) {
 	p.mu.Lock()
 	then := stays
@@ -169,18 +168,19 @@ func (y *young) pass(p *couple, fromIn bool, events uint32) {
 	}
 }
 
-// fate is what becomes of a couple.
+// fate is the next state of a couple.
 type fate int
 
 const (
 	stays  fate = iota
 	closes      // both directions have ended
 	breaks      // with a reset
-	grows       // it is not for this goroutine any more
+	grows       // the loop no longer handles it
 )
 
-// pour reads what is there from one side and writes it to the other. last says that
-// this side ends, so that nothing will be told of it again. The caller holds the lock.
+// pour reads the available bytes from one side and writes them to the other. last
+// reports that this side has ended and will cause no further event. The caller must
+// hold the lock.
 func (p *couple) pour(fromIn, last bool, buf []byte) fate {
 	from, to, way, count := p.in, p.out, outward, &p.sent
 	if !fromIn {
@@ -188,7 +188,7 @@ func (p *couple) pour(fromIn, last bool, buf []byte) fate {
 	}
 	for !p.ended[way] {
 		var err error
-		if fromIn && p.peeks { // nothing passes before that
+		if fromIn && p.peeks { // nothing passes before the check
 			var n int
 			n, _, err = unix.Recvfrom(from, buf[:maxSpeaking], unix.MSG_PEEK)
 			if err == nil && n > 0 && speaking(buf[:n]) != plain {
@@ -214,7 +214,7 @@ func (p *couple) pour(fromIn, last bool, buf []byte) fate {
 		m = max(m, 0)
 		*count += int64(m)
 		switch {
-		case err != nil || m < n: // join tries once more, and sees to what is wrong
+		case err != nil || m < n: // join tries once more, and handles the error
 			p.waits[way] = append([]byte(nil), buf[m:n]...)
 			return grows
 		case *count > sipped:
@@ -226,7 +226,7 @@ func (p *couple) pour(fromIn, last bool, buf []byte) fate {
 	return stays
 }
 
-// close passes the end of one direction on; the caller holds the lock.
+// close passes the end of one direction on. The caller must hold the lock.
 func (p *couple) close(way, to int) fate {
 	p.ended[way] = true
 	if p.ended[outward] && p.ended[inward] {
@@ -255,7 +255,7 @@ func (y *young) finish(p *couple, how string, hard bool) {
 	y.e.recordEnd(p.c, p.at, how, begun{at: p.began, sent: sent, received: received})
 }
 
-// handOver has join see to p from now on.
+// handOver hands p over to join.
 func (y *young) handOver(p *couple) {
 	if !y.take(p) {
 		return
@@ -287,7 +287,7 @@ func (y *young) handOver(p *couple) {
 	})
 }
 
-// apart makes connections of package net of the couple's descriptors.
+// apart makes connections of package net from the couple's descriptors.
 func (y *young) apart(p *couple) (in, out stream, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
