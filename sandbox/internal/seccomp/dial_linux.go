@@ -11,9 +11,10 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Barred is what a TCP connection from inside fails with before the egress hears
-// of it, or 0. Landlock refuses every port that no rule names, wherever it leads;
-// where it knows no ports, nothing waits there.
+// Barred returns a function that gives the errno with which a TCP connection from
+// inside fails before the egress sees it, or 0. Landlock refuses every port that no
+// rule names, whatever the address. If its ABI has no rules for ports, no listener
+// waits there.
 func Barred(p plan.Plan) func(to netip.AddrPort) syscall.Errno {
 	return func(to netip.AddrPort) syscall.Errno {
 		switch {
@@ -22,7 +23,7 @@ func Barred(p plan.Plan) func(to netip.AddrPort) syscall.Errno {
 		case p.Landlock.ABI >= 4: // 0: the layer is off
 			return syscall.EACCES
 		case to.Addr().IsLoopback():
-			return 0 // where the server itself may wait
+			return 0 // the server itself may listen there
 		case len(p.Network.Hosts) > 0:
 			return syscall.ECONNREFUSED
 		}
@@ -30,10 +31,10 @@ func Barred(p plan.Plan) func(to netip.AddrPort) syscall.Errno {
 	}
 }
 
-// dialling finds out whether a connect is of TCP and about to fail, and to where.
-// All that it reads belongs to the process that asks, so that it answers a log
-// and nothing else. A socket that may not be looked at is taken for another kind:
-// programs connect UDP sockets only to learn which address they would send from.
+// dialling reports the address and the errno of a TCP connect that is about to fail.
+// Everything that it reads belongs to the calling process, so the result is for a log
+// and nothing else. A socket that may not be examined counts as another kind: programs
+// connect UDP sockets only to learn their source address.
 func dialling(n notification, judge func(netip.AddrPort) syscall.Errno) (netip.AddrPort, syscall.Errno) {
 	if judge == nil {
 		return netip.AddrPort{}, 0
@@ -76,9 +77,9 @@ func sockaddr(buf []byte) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr, port), port != 0
 }
 
-// streams reports whether a process's descriptor is a socket that connects.
+// streams reports whether a process's descriptor is a TCP socket.
 func streams(tid, fd int) bool {
-	pid, _ := whois(tid) // 0, of which /proc knows nothing, where the thread is gone
+	pid, _ := whois(tid) // 0 if the thread is gone; /proc has no process 0
 	return protocol(fmt.Sprintf("/proc/%d/fd/%d", pid, fd)) == "TCP"
 }
 

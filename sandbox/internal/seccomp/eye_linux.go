@@ -10,33 +10,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Eye looks into the processes of a sandbox for a launcher that confines itself.
-// A thread under Landlock may look into the memory, the root and the descriptors of
-// none that is not in its own domain or one below (landlock(7)), and the server has
-// a domain of its own; no other process than a forebear may either, where Yama says
-// so (ptrace(2), ptrace_scope 1). So one thread of the launcher stays outside of the
-// launcher's Landlock, with a filter of its own under which it opens no file: it
-// reads memory of processes, opens places, follows links and lets connections go on,
-// and that is all.
+// Eye examines the processes of a sandbox for a launcher that confines itself. A thread
+// under Landlock may access the memory, the root and the descriptors only of processes
+// in its own domain or one below (landlock(7)), and the server has a domain of its own.
+// With Yama, only an ancestor may access a process at all (ptrace(2), ptrace_scope 1).
+// So one thread of the launcher stays outside of the launcher's Landlock domain. It has
+// a filter of its own, under which it opens no file: it only reads the memory of
+// processes, opens places, follows links and lets connections continue.
 //
-// The thread does only what this file asks of it. Where there is no Eye the calling
-// thread does the same.
+// The thread does only the work of this file and of listener.await. Without an Eye the
+// calling thread does that work.
 type Eye struct {
 	asked chan glance
 }
 
-// glance is one thing to do on the eye's thread.
+// glance is one task for the eye's thread.
 type glance struct {
 	do   func()
 	done chan struct{}
 }
 
-// eye is the process's own: what a thread may do is a matter of the process.
+// eye is the process's eye; there is one, since a thread's rights are set for the whole
+// process.
 var eye atomic.Pointer[Eye]
 
-// OpenEye starts the thread, which there is one of in a process, and puts its filter
-// on it. It has to be called behind LoadAll, before Landlock and Seal, and may be
-// called again.
+// OpenEye starts the thread and loads its filter; a process has at most one such
+// thread. Call it after LoadAll, and before Landlock and Seal. Later calls have no
+// effect.
 func OpenEye() error {
 	if eye.Load() != nil {
 		return nil
@@ -48,8 +48,8 @@ func OpenEye() error {
 	e := &Eye{asked: make(chan glance)}
 	ready := make(chan error)
 	go func() {
-		// Never unlocked: nothing else runs on this thread, and no thread is made by
-		// it (the runtime has another one for that).
+		// Never unlocked: nothing else runs on this thread, and it starts no other
+		// thread (the runtime has a template thread for that).
 		runtime.LockOSThread()
 		err := os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		if err == nil {
@@ -73,7 +73,7 @@ func OpenEye() error {
 	return nil
 }
 
-// looking has f done by the eye, where there is one.
+// looking runs f on the eye's thread, if there is one.
 func looking(f func()) {
 	e := eye.Load()
 	if e == nil {
@@ -85,14 +85,14 @@ func looking(f func()) {
 	<-g.done
 }
 
-// peek reads from a process's memory, up to the end of buf, and returns how much
-// there was.
+// peek reads from a process's memory until buf is full, and returns the number of bytes
+// read.
 func peek(pid int, at uint64, buf []byte) (n int, err error) {
 	looking(func() { n, err = glimpse(pid, at, buf) })
 	return n, os.NewSyscallError("process_vm_readv", err)
 }
 
-// glimpse is peek for who is on the eye's thread already.
+// glimpse is peek for a caller on the eye's thread.
 func glimpse(pid int, at uint64, buf []byte) (int, error) {
 	local := []unix.Iovec{{Base: &buf[0]}}
 	local[0].SetLen(len(buf))
@@ -100,20 +100,20 @@ func glimpse(pid int, at uint64, buf []byte) (int, error) {
 	return unix.ProcessVMReadv(pid, local, remote, 0)
 }
 
-// follow is where a link of /proc leads.
+// follow returns the target of a link of /proc.
 func follow(link string) (to string, err error) {
 	looking(func() { to, err = os.Readlink(link) })
 	return to, err
 }
 
-// place opens a directory without reading it. The caller closes it.
+// place opens a directory with O_PATH. The caller must close it.
 func place(name string) (fd int, err error) {
 	looking(func() { fd, err = unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
 	return fd, err
 }
 
-// protocol is which one a descriptor in /proc speaks, as socket(7) has it: "TCP" for
-// both families, "" where it is no socket or may not be looked at.
+// protocol is the name of the protocol of a descriptor in /proc, as in socket(7): "TCP"
+// for both families, "" if it is not a socket or may not be examined.
 func protocol(descriptor string) string {
 	var name [32]byte
 	var n int

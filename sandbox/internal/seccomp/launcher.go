@@ -7,8 +7,8 @@ import (
 
 //go:generate go test -run TestLauncherFiltersAreLibseccomps -update
 
-// The filters of the launcher itself, compiled as those of servers are and in the
-// order of Launcher.place, those of the eye and of the rest behind them.
+// The filters of the launcher itself, compiled like those of servers, in the order of
+// Launcher.place; those of the eye and of the other threads come last.
 var (
 	//go:embed filters/launcher-amd64.bpf
 	amd64Launchers string
@@ -16,19 +16,19 @@ var (
 	arm64Launchers string
 )
 
-// Launcher selects the filter under which a launcher goes on once its server
-// runs. The zero value has no socket and maps no code.
+// Launcher selects the filter for a launcher whose server runs. The zero value has no
+// socket and maps no code.
 type Launcher struct {
-	Dials bool // connections of TCP, the list of interfaces: what the egress does
-	Asks  bool // datagrams of UDP: questions of DNS, to whomever
-	Unix  bool // streams to unix sockets of the host
-	Loads bool // the C library's resolver loads its modules when it is first asked (nsswitch.conf(5))
+	Dials bool // TCP connections and the list of interfaces, for the egress
+	Asks  bool // UDP datagrams: DNS queries, to any address
+	Unix  bool // streams to the host's unix sockets
+	Loads bool // the C library's resolver loads its modules at its first use (nsswitch.conf(5))
 }
 
 // launchers is the number of filters that Launcher selects from.
 const launchers = 16
 
-// place is the filter's place among those of its architecture.
+// place is the filter's index among those of its architecture.
 func (l Launcher) place() int {
 	n := 0
 	for i, on := range []bool{l.Dials, l.Asks, l.Unix, l.Loads} {
@@ -39,12 +39,12 @@ func (l Launcher) place() int {
 	return n
 }
 
-// ForLauncher is the filter of a launcher on the architecture ("amd64" or "arm64",
-// as in GOARCH). For does the same for a server.
+// ForLauncher returns the filter of a launcher for the architecture ("amd64" or
+// "arm64", as in GOARCH). For does the same for a server.
 func ForLauncher(l Launcher, arch string) (Filter, error) { return launcherFilter(l.place(), arch) }
 
-// forEye is the filter, on top of the launcher's, of the thread that looks into other
-// processes (Eye), and forRest that of all other threads.
+// forEye is the additional filter of the thread that examines other processes (Eye),
+// and forRest that of all other threads.
 func forEye(arch string) (Filter, error)  { return launcherFilter(launchers, arch) }
 func forRest(arch string) (Filter, error) { return launcherFilter(launchers+1, arch) }
 
@@ -74,7 +74,7 @@ func launcherFilter(place int, arch string) (Filter, error) {
 	return f, nil
 }
 
-// What the rules of the launcher compare, beside the constants of a server's.
+// Constants of the launcher's rules, in addition to those of a server's.
 const (
 	cloneThread = 0x00010000
 	protWrite   = 2
@@ -82,8 +82,8 @@ const (
 	openIsPath  = 0x200000 // O_PATH
 )
 
-// rows are the calls that a launcher makes once its server runs; all others
-// fail with ENOSYS, and those that an attacker would try first with EPERM.
+// rows are the calls that a launcher makes once its server runs. All others fail with
+// ENOSYS, and those that an attacker would try first with EPERM.
 func (l Launcher) rows() []row {
 	rows := append(runtimeRows(l.Loads), []row{
 		// Bytes in and out of descriptors.
@@ -104,8 +104,9 @@ func (l Launcher) rows() []row {
 		{name: "copy_file_range", then: allow, why: "Go copies by it"},
 		{name: "ioctl", then: absent, why: "the listener of a server's filter, waiting bytes, terminals' sizes", rules: launcherIoctls()},
 
-		// Files by name. Landlock decides which; modes, owners, times and attributes of
-		// files, which it knows nothing of, are not changed by name at all.
+		// Files by name. Landlock decides which. It has no rights for modes, owners,
+		// times and attributes of files: the launcher cannot change those by name at
+		// all.
 		{name: "open", then: allow, why: "C library", rules: []rule{setIDOnCreate(1, 2)}},
 		{name: "openat", then: allow, why: "files", rules: []rule{setIDOnCreate(2, 3)}},
 		{name: "openat2", then: allow, why: "paths below another root; without set-ID bits, for the files are its own"},
@@ -145,7 +146,7 @@ func (l Launcher) rows() []row {
 		{name: "epoll_pwait", then: allow, why: "Go's poller"},
 		{name: "eventfd2", then: allow, why: "Go's poller, the relay"},
 
-		// Threads of its own, and the end of its server.
+		// The launcher's own threads, and the end of its server.
 		{name: "clone", then: absent, why: "threads, and no process", rules: []rule{when(allow, masked(0, cloneThread|cloneNew, cloneThread))}},
 		{name: "clone3", then: probed, why: "its flags are behind a pointer; every C library falls back to clone"},
 		{name: "set_robust_list", then: allow, why: "threads"},
@@ -170,7 +171,7 @@ func (l Launcher) rows() []row {
 		{name: "sysinfo", then: allow, why: "C library"},
 		{name: "getcwd", then: allow, why: "relative names in errors"},
 
-		// Sockets that are there, of which the egress has some whatever it allows.
+		// Existing sockets; the egress has some in any case.
 		{name: "accept", then: allow, why: "the egress"},
 		{name: "accept4", then: allow, why: "the egress"},
 		{name: "getsockname", then: allow, why: "where a connection was to lead"},
@@ -185,13 +186,13 @@ func (l Launcher) rows() []row {
 		{name: "sendmsg", then: allow, why: "the control socket", rules: []rule{fastopen(2)}},
 		{name: "recvmsg", then: allow, why: "the control socket"},
 
-		// Until the process is confined, and then the eye's: see restRows.
+		// Until the process is confined; then for the eye only: see restRows.
 		{name: "process_vm_readv", then: allow, why: "a path or an address that a server's call names"},
 		{name: "getxattr", then: allow, why: "of which protocol a server's socket is"},
 		{name: "landlock_restrict_self", then: allow, why: "the next step"},
 		{name: "seccomp", then: absent, why: "the last step", rules: []rule{when(allow, is(0, filterMode), is(1, 0))}},
 
-		// What an attacker would try first.
+		// The calls that an attacker would try first.
 		{name: "execve", then: deny, why: "programs"},
 		{name: "execveat", then: deny, why: "programs"},
 		{name: "fork", then: deny, why: "processes"},
@@ -223,7 +224,7 @@ func (l Launcher) rows() []row {
 	return append(rows, l.sockets()...)
 }
 
-// sockets are the calls that open new ways out.
+// sockets are the calls that open new connections.
 func (l Launcher) sockets() []row {
 	if !l.Dials && !l.Asks && !l.Unix {
 		return []row{
@@ -232,8 +233,8 @@ func (l Launcher) sockets() []row {
 			{name: "bind", then: deny, why: "the server has no network"},
 		}
 	}
-	// The split of a rule leaves out what fails as everything else does: with
-	// another errno a filter is three times as long, and every thread loads it.
+	// A rule's cases leave out results that equal the default: with another errno the
+	// filter would be three times as long, and every thread loads it.
 	var rules []rule
 	bind := row{name: "bind", then: deny, why: "no address of its own"}
 	if l.Unix {
@@ -267,8 +268,8 @@ func egressOptions() []rule {
 	}
 }
 
-// runtimeRows are what any thread of a Go program needs: memory without code,
-// locks, signals, its end.
+// runtimeRows are the calls of any thread of a Go program: memory without code, locks,
+// signals, exit.
 func runtimeRows(loads bool) []row {
 	return []row{
 		{name: "read", then: allow, why: "descriptors"},
@@ -302,7 +303,7 @@ func runtimeRows(loads bool) []row {
 			when(allow, is(0, 15)),                   // PR_SET_NAME
 			when(allow, is(0, 0x53564d41), is(1, 0)), // PR_SET_VMA_ANON_NAME
 			when(allow, is(0, 3)),                    // PR_GET_DUMPABLE
-			when(allow, is(0, 4), is(1, 0)),          // PR_SET_DUMPABLE: no more
+			when(allow, is(0, 4), is(1, 0)),          // PR_SET_DUMPABLE: only to 0
 			when(allow, is(0, 38, 39)),               // PR_SET_NO_NEW_PRIVS, GET
 		}},
 		{name: "exit", then: allow, why: "the end"},
@@ -310,8 +311,7 @@ func runtimeRows(loads bool) []row {
 	}
 }
 
-// mapsCode refuses memory that holds code: all of it, or all that can be written
-// as well.
+// mapsCode refuses memory for code: all of it, or memory that is also writable.
 func mapsCode(loads bool) rule {
 	if loads {
 		return when(deny, masked(2, protWrite|protExec, protWrite|protExec))
@@ -329,10 +329,10 @@ func launcherIoctls() []rule {
 	}
 }
 
-// eyeRows are the calls of the thread that looks into other processes. It opens
-// nothing but places, so that there is nothing that it could read from a file.
-// What puts the other threads under Landlock and under their last filter is done on
-// every thread, or the process is killed; here it does nothing and succeeds.
+// eyeRows are the calls of the thread that examines other processes. It opens only
+// places (O_PATH), so it cannot read any file. The launcher applies Landlock and the
+// last filter on every thread, or the process is killed; on this thread the calls do
+// nothing and succeed.
 func eyeRows() []row {
 	return append(runtimeRows(false), []row{
 		{name: "process_vm_readv", then: allow, why: "a path or an address that a call names"},
@@ -347,10 +347,10 @@ func eyeRows() []row {
 	}...)
 }
 
-// restRows are what is taken from all threads but the eye in the end. All other calls
-// are the launcher's own filter's to decide: that one is loaded once for all threads,
-// which it could not be if one of them had another one, and a filter of its length
-// for each of them would take as long as everything else.
+// restRows are the calls that all threads but the eye lose at the end. The launcher's
+// own filter decides all other calls. It is loaded once for all threads, which would be
+// impossible if one of them had a different filter; a filter of its length for each
+// thread would take as long as everything else together.
 func restRows() []row {
 	return []row{
 		{name: "process_vm_readv", then: deny, why: "memory of other processes"},

@@ -13,23 +13,21 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Serve answers the notifications that come to the listener of the plan's filter
-// until nobody is left who could send one, and then
-// returns nil; or until the context ends, and then returns its cause. It does
-// not close fd. Calls that nobody answers any more, because Serve returned and
-// fd was closed, fail with ENOSYS: never with success.
+// Serve answers the notifications on the listener of the plan's filter. It returns nil
+// once no process is left that could send one, or the context's cause once the context
+// ends. It does not close fd. After Serve has returned and fd is closed, unanswered
+// calls fail with ENOSYS: never with success.
 //
-// A refused call gets the errno that the filter without notifications gives it.
-// Opens go on as if nobody had looked: what is read of them can change under
-// the reader's eyes, so that they are observed here and decided by mounts and
-// Landlock. An open is reported when it is about to fail because its path is
-// absent inside and present outside, as the judge says, or because the file or its
-// mount refuses the access. Connections go on in the same way, and are reported
-// when the judge says that they are about to fail.
+// A refused call gets the same errno as from the filter without notifications. Opens
+// continue unchanged: another thread can change the memory that Serve reads, so Serve
+// only observes them, and mounts and Landlock decide. Serve reports an open that is
+// about to fail, either because its path is absent inside and present outside, as the
+// judge says, or because the file or its mount refuses the access. Connections continue
+// likewise, and Serve reports those that are about to fail, as the judge says.
 //
 // report runs on Serve's goroutine, after the answer; it must not block for long.
-// Reports are limited for each name, answers never: after the first calls of a
-// name some are only counted, in the next report's More.
+// Reports are limited for each name, answers never: after the first calls of a name,
+// the next report's More counts the others.
 func Serve(ctx context.Context, fd int, p plan.Seccomp, judge Judge, report func(Call)) error {
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
@@ -42,7 +40,7 @@ func Serve(ctx context.Context, fd int, p plan.Seccomp, judge Judge, report func
 		_, _ = unix.Write(stop, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	})
 	defer func() {
-		if !cancel() { // it runs: not behind the close of its descriptor
+		if !cancel() { // it runs: wait for it before its descriptor is closed
 			<-woken
 		}
 	}()
@@ -66,10 +64,10 @@ func Serve(ctx context.Context, fd int, p plan.Seccomp, judge Judge, report func
 	}
 }
 
-// await waits for a call that there is something to do or to tell about. The eye
-// does: it reads where a connection leads and lets it go on, which is what most calls
-// are, without another thread. more is false when the last process under the filter
-// is gone.
+// await waits for a call that needs an answer other than to continue, or a report. It
+// runs on the eye, which reads the address of a connection and lets it continue: that
+// handles most calls without another thread. more is false once the last process under
+// the filter is gone.
 func (l *listener) await(ctx context.Context, stop int) (n notification, then decision, more bool, err error) {
 	looking(func() {
 		for {
@@ -84,8 +82,9 @@ func (l *listener) await(ctx context.Context, stop int) (n notification, then de
 	return n, then, more, err
 }
 
-// passes lets a connection go on that will not fail for want of a rule. It runs on
-// the eye. What it cannot tell it leaves as it is: another look says why.
+// passes lets a connection continue unless it is about to fail for lack of a rule, and
+// returns whether it did. It must run on the eye. Where it cannot tell, it returns
+// false, and answer looks again and finds the reason.
 func (l *listener) passes(n notification, then decision) bool {
 	if then.kind != dialled || l.judge.Each != nil {
 		return false
@@ -104,8 +103,8 @@ func (l *listener) passes(n notification, then decision) bool {
 	return err == nil || err == unix.ENOENT || err == unix.EINPROGRESS
 }
 
-// wait blocks until a notification is there or stop is set; false means that
-// the last process under the filter is gone.
+// wait blocks until a notification arrives or stop is set; false means that the last
+// process under the filter is gone.
 func wait(fd, stop int) (bool, error) {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(stop), Events: unix.POLLIN}}
 	for {
@@ -131,8 +130,8 @@ type listener struct {
 	limit *limiter
 }
 
-// next takes one notification. It returns the zero one where the call is gone:
-// its thread died, or a signal took it back.
+// next takes one notification. It returns the zero one if the call is gone: its thread
+// died, or a signal interrupted it.
 func (l *listener) next() (notification, decision, error) {
 	n, err := receive(l.fd)
 	switch err {
@@ -144,8 +143,7 @@ func (l *listener) next() (notification, decision, error) {
 	return n, decision{}, os.NewSyscallError("ioctl SECCOMP_IOCTL_NOTIF_RECV", err)
 }
 
-// answer answers a call that is refused, or that goes to the kernel and was only
-// looked at.
+// answer answers a call that is refused, or that continues to the kernel after a look.
 func (l *listener) answer(n notification, then decision) error {
 	call := Call{Name: then.name, Args: n.args}
 	answer := response{id: n.id}
@@ -163,13 +161,13 @@ func (l *listener) answer(n notification, then decision) error {
 	case refused:
 		call.Errno = syscall.Errno(then.errno)
 		answer.errno = -int32(call.Errno)
-	default: // the filter that was loaded is not the plan's
+	default: // the loaded filter is not the plan's
 		call.Errno = syscall.EPERM
 		answer.errno = -int32(call.Errno)
 	}
 	if told {
 		call.PID, call.Program = whois(int(n.tid))
-		if !valid(l.fd, n.id) { // the id may be another's by now, and so what was read
+		if !valid(l.fd, n.id) { // the id may be reused by now, and the data may be another process's
 			call.PID, call.Program, call.Path = 0, "", ""
 			told = then.kind == refused
 		}
@@ -183,7 +181,7 @@ func (l *listener) answer(n notification, then decision) error {
 	return nil
 }
 
-// watch looks whether an open or a connection is about to fail for want of a rule.
+// watch checks whether an open or a connection is about to fail for lack of a rule.
 func (l *listener) watch(n notification, then decision, call *Call) (told bool) {
 	if then.kind == observed {
 		call.Path, call.Errno = look(n, then.name, l.judge.Path)
@@ -193,12 +191,12 @@ func (l *listener) watch(n notification, then decision, call *Call) (told bool) 
 	return call.Errno != 0
 }
 
-// decision is what the plan says of one call.
+// decision is the plan's decision on one call.
 type decision struct {
 	action
 	name string // of the call
-	// quota is what the call is reported under. Numbers without a name share one,
-	// so that nobody fills memory by making them up.
+	// quota is the name under which reports of the call are limited. Numbers without a
+	// name share one, so that nobody can fill memory with invented numbers.
 	quota string
 }
 
@@ -214,7 +212,7 @@ func (l *listener) verdict(n notification) decision {
 	return decision{then, r.name, r.name}
 }
 
-// native is the table by the numbers of this machine.
+// native is the table keyed by the numbers of this machine.
 var native = sync.OnceValue(func() map[int32]row {
 	index, _ := indexOf(runtime.GOARCH)
 	rows := make(map[int32]row, len(numbers))
