@@ -332,6 +332,7 @@ packaged() {
 podman() {
 	less=1
 	tried=0
+	sudo chown -R "$(id -u):$(id -g)" /srv/rootfs # podman writes into it as its owner
 	while IFS='|' read -r name options; do
 		part=$name
 		sed "s/^/export /" >"$work/inside.sh" <<<"PATH=/usr/bin:/bin:/usr/sbin:/sbin"
