@@ -573,3 +573,16 @@ func TestExplainAsJSONBeforeAnInstall(t *testing.T) {
 		}
 	})
 }
+
+// Whoever added a server whose profile asks for something reads what, and the command
+// that starts it, before the first start fails for want of it.
+func TestAddSaysWhatTheProfileNeeds(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.publish("@modelcontextprotocol/server-filesystem", "1.0.0", longAgo(), nil)
+		w.publish("quiet", "1.0.0", longAgo(), nil)
+		w.want(t, "0", "start it with: mcpen run --set dirs=VALUE filesystem\n", "add", "npm:@modelcontextprotocol/server-filesystem")
+		if _, said := w.ends(t, "add", "npm:quiet"); strings.Contains(said, "needs") {
+			t.Errorf("of a server that asks for nothing it says %q", said)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ func (a *app) addCommand() *cli.Command {
 	return &cli.Command{
 		Name: "add", Usage: "lock a package, install it in a sandbox, and write a profile that allows it nothing", ArgsUsage: "PACKAGE",
 		Description: "PACKAGE is npm:NAME[@VERSION] or pypi:NAME[==VERSION], either with a\nrange in the version's place, such as npm:NAME@^1.2, or a file: a server.json of the MCP\nregistry or the manifest.json of an MCPB bundle, whose arguments and variables become the\nparameters of the profile.\n\n" +
-			"With --json, an object of mcpen.add/1: name, package, version, lock, profile (the file that\nis there or was written), extends (the profile that ships for it), packages, bytes, and what\nthe registry says: published, publisher, licence, deprecated, scripts, newest, notes. What\npeople are told goes to stderr.",
+			"With --json, an object of mcpen.add/1: name, package, version, lock, profile (the file that\nis there or was written), extends (the profile that ships for it), needs\n(parameters without a default), packages, bytes, and what\nthe registry says: published, publisher, licence, deprecated, scripts, newest, notes. What\npeople are told goes to stderr.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "name", Usage: "the profile's `NAME` (default: the package's, without its scope)"},
 			&cli.StringSliceFlag{Name: "client", Usage: "write it into the file of the client `NAME`, too, in its pen; may be repeated"},
@@ -63,6 +64,7 @@ type addition struct {
 	Lock       string   `json:"lock"`
 	Profile    string   `json:"profile,omitempty"` // "": the one that ships runs it
 	Extends    string   `json:"extends,omitempty"` // the profile that ships
+	Needs      []string `json:"needs,omitempty"`   // parameters that have no default
 	Packages   int      `json:"packages"`
 	Bytes      int64    `json:"bytes"`
 	Published  string   `json:"published,omitempty"` // a date
@@ -131,8 +133,32 @@ func (a *app) add(ctx context.Context, text, name string) (addition, error) {
 	}
 	fmt.Fprintf(a.out, "locked %s %s: %d packages, %s, in %s\n", lock.Package, lock.Version, len(lock.Dependencies), about(lock.Bytes), lockFile)
 	done := newAddition(name, lockFile, rel, lock)
-	done.Profile, done.Extends, err = a.writeAdded(file, name, ref, profile)
+	if done.Profile, done.Extends, err = a.writeAdded(file, name, ref, profile); err != nil {
+		return done, err
+	}
+	done.Needs, err = a.needed(at, name)
 	return done, err
+}
+
+// needed are the parameters that a start wants a value for. It says each with the
+// command that gives it.
+func (a *app) needed(at server.Dirs, name string) (names []string, err error) {
+	p, err := a.Profile(at, name)
+	if err != nil {
+		return nil, err
+	}
+	sets := ""
+	for _, q := range p.Params {
+		if q.Default == nil && !q.Optional && (q.Env == "" || a.Getenv(q.Env) == "") {
+			names = append(names, q.Name)
+			sets += " --set " + q.Name + "=VALUE"
+			fmt.Fprintf(a.out, "it needs %s: %s\n", q.Name, audit.Visible(cmp.Or(q.Description, "its profile does not say what that is")))
+		}
+	}
+	if len(names) > 0 {
+		fmt.Fprintf(a.out, "start it with: mcpen run%s %s\n", sets, name)
+	}
+	return names, nil
 }
 
 // writeAdded writes the profile of an added package, where it has none: neither one of

@@ -32,6 +32,33 @@ func TestProgressIsSparse(t *testing.T) {
 	}
 }
 
+// The last line that an install leaves in a log says what became of it, and not what
+// was so far when it was last told.
+func TestProgressEndsWithTheTruth(t *testing.T) {
+	r, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now()
+	a := &Caller{Err: out}
+	tell := a.progress(func() time.Time { return at })
+	for _, step := range []struct {
+		after time.Duration
+		words [2]string
+	}{
+		{0, [2]string{"fetch", "0 archives"}}, {silence, [2]string{"fetch", "1 archive"}}, {1, [2]string{"fetch", "9 archives"}}, {1, [2]string{"store", "x"}}, {1, [2]string{}},
+		{0, [2]string{"fetch", "quick"}}, {1, [2]string{}}, // nobody waited for this one
+	} {
+		at = at.Add(step.after)
+		tell(step.words[0], step.words[1])
+	}
+	out.Close()
+	said, err := io.ReadAll(r)
+	if want := "mcpen: fetch: 1 archive\nmcpen: fetch: 9 archives\n"; err != nil || string(said) != want {
+		t.Errorf("it said %q, %v, want %q", said, err, want)
+	}
+}
+
 // A server that wants another Python than the machine's gets it from where uv and
 // pyenv keep theirs, and never a wrong one.
 func TestPythonOfAProfile(t *testing.T) {

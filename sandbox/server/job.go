@@ -104,16 +104,21 @@ func (c *Caller) runRaw(ctx context.Context, p plan.Plan, stdout, stderr io.Writ
 const silence = 5 * time.Second
 
 // progress tells what an install does: at a terminal on one line, which is taken
-// away in the end, and else with a line every few seconds.
+// away in the end, and else with a line every few seconds. What the last line says is
+// said anew in the end where more became of it.
 func (c *Caller) progress(now func() time.Time) install.Progress {
 	var mu sync.Mutex
 	var last time.Time // of a line; the first step is said by none
 	shown := false
+	said, newest := "", map[string]string{} // the step of the last line; of each step
 	terminal := c.Terminal(c.Err)
 	return func(step, detail string) {
 		mu.Lock()
 		defer mu.Unlock()
 		text := audit.Visible("mcpen: " + step + ": " + detail)
+		if step != "" {
+			newest[step] = text
+		}
 		switch {
 		case terminal && step != "":
 			shown = true
@@ -124,8 +129,15 @@ func (c *Caller) progress(now func() time.Time) install.Progress {
 		case !terminal && step != "" && last.IsZero():
 			last = now()
 		case !terminal && step != "" && now().Sub(last) >= silence:
-			last = now()
+			last, said = now(), step
 			fmt.Fprintln(c.Err, text)
+			delete(newest, step)
+		case !terminal && step == "":
+			if more := newest[said]; said != "" && more != "" {
+				fmt.Fprintln(c.Err, more)
+			}
+			said = ""
+			clear(newest)
 		}
 	}
 }
