@@ -28,8 +28,9 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// An answer of the kernel's to somebody else's order, or to one of before, is nobody's
-// failure here; a signal is none either, and what the kernel refuses is told.
+// Only the kernel's own answer to the current order counts. An answer to an earlier
+// order, or from another process, is ignored, and so is a signal. A refusal by the
+// kernel is reported.
 func TestOnlyTheKernelsAnswerToAnOrderCounts(t *testing.T) {
 	withWorld(t, func(t *testing.T, _ *world) {
 		rt, err := openRTNetlink()
@@ -81,7 +82,7 @@ func TestOnlyTheKernelsAnswerToAnOrderCounts(t *testing.T) {
 	})
 }
 
-// A ClientHello is read to where it says, and no byte earlier is taken for its end.
+// A ClientHello ends at the length that it declares, and not before.
 func TestHellosThatEndEarly(t *testing.T) {
 	for _, c := range []struct {
 		raw  []byte
@@ -109,7 +110,7 @@ func TestHellosThatEndEarly(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
-	// A message of no body is whole: nothing more is waited for.
+	// A message without a body is complete: readHello waits for nothing more.
 	for _, raw := range [][]byte{{22, 3, 1, 0, 4, 1, 0, 0, 0}, {22, 3, 1, 0, 1, 1, 22, 3, 1, 0, 3, 0, 0, 0}} {
 		if _, got, err := readHello(io.MultiReader(bytes.NewReader(raw), neverRead{t})); !errors.Is(err, errBadHello) || !bytes.Equal(got, raw) {
 			t.Errorf("%v: %v, %v", raw, got, err)
@@ -121,8 +122,8 @@ type neverRead struct{ t *testing.T }
 
 func (n neverRead) Read([]byte) (int, error) { n.t.Error("it waits for more"); return 0, io.EOF }
 
-// A question with a record that is cut, or of a name that is none, is answered as broken,
-// and the answer comes at all.
+// A question with a truncated record, or with an OPT record for a name, gets a format
+// error, and in any case an answer.
 func TestQuestionsWithAHalfRecord(t *testing.T) {
 	r, _ := newTestResolver(t, "n.example:443")
 	good := question(t, "n.example", dnsmessage.TypeA)
@@ -147,8 +148,8 @@ func TestQuestionsWithAHalfRecord(t *testing.T) {
 	}
 }
 
-// Empty lines and comments of the machine's own files are none, a word alone says what it
-// says, and a file is read anew after a change and not before.
+// The parsers skip empty lines and comments in the machine's files, and a keyword
+// without a value sets nothing. A file is read again only after a change.
 func TestOddLinesOfTheMachinesFiles(t *testing.T) {
 	c := parseResolvConf("\n  \nnameserver\n# nameserver 9.9.9.9\n; nameserver 9.9.9.9\n#\nnameserver 10.0.0.1\nsearch a.test bad..name b.test\noptions\n")
 	if fmt.Sprint(c.servers, c.search, c.tcp) != "[10.0.0.1:53] [a.test b.test] false" {
@@ -176,7 +177,7 @@ func TestOddLinesOfTheMachinesFiles(t *testing.T) {
 	}
 }
 
-// The longest name is one, and a byte more is none.
+// A name of the greatest length is valid, one with a byte more is not.
 func TestTheLongestName(t *testing.T) {
 	label := strings.Repeat("a", 62) + "."
 	longest := strings.Repeat(label, 4) + "b"
@@ -187,7 +188,7 @@ func TestTheLongestName(t *testing.T) {
 	}
 }
 
-// What a wider network holds, a narrower one does not.
+// A network contains narrower ones and itself, but no wider one.
 func TestANetworkHoldsWhatIsInIt(t *testing.T) {
 	for _, c := range []struct {
 		outer, inner string
@@ -199,8 +200,8 @@ func TestANetworkHoldsWhatIsInIt(t *testing.T) {
 	}
 }
 
-// What is too much to be counted apart is still counted by what happened: refusals are
-// not hidden among what was allowed.
+// Decisions beyond maxKinds are counted by kind and verdict: refusals do not disappear
+// among allowed events.
 func TestOthersAreCountedByKind(t *testing.T) {
 	w := newQuietWorld(t)
 	l := newLedger(w.sink, w.tell, w.clock)
@@ -215,8 +216,8 @@ func TestOthersAreCountedByKind(t *testing.T) {
 	}
 }
 
-// A rule of all names below one demands TLS like one of a name, and one of any host, which
-// has no name to check, demands none.
+// A rule with a wildcard demands TLS like a rule for one name. A rule for any host,
+// which has no name to check, does not.
 func TestEverySortOfRuleDemandsTLS(t *testing.T) {
 	for _, kind := range []policy.HostKind{policy.HostName, policy.HostWildcard, policy.HostAny} {
 		h := policy.Host{Kind: kind, Name: "a.example", First: 8443, Last: 8444, TLS: policy.TLSAlways}
@@ -227,7 +228,7 @@ func TestEverySortOfRuleDemandsTLS(t *testing.T) {
 	}
 }
 
-// A name that is none is refused as what it is, with no line that would allow it.
+// The refusal of an invalid name says that it is invalid, and suggests no rule for it.
 func TestANameThatIsNoneIsRefused(t *testing.T) {
 	w := newQuietWorld(t)
 	e, err := Serve(context.Background(), nil, w.config(plan.Network{}))
@@ -247,7 +248,7 @@ func TestANameThatIsNoneIsRefused(t *testing.T) {
 	}
 }
 
-// Of an answer as much is passed on as is bounded, by the names of services too.
+// The bound on an answer also counts the names of services.
 func TestServicesAreBounded(t *testing.T) {
 	long := dnsmessage.MustNewName(strings.Repeat(strings.Repeat("a", 61)+".", 4))
 	one := len(long.String())
@@ -260,8 +261,8 @@ func TestServicesAreBounded(t *testing.T) {
 	}
 }
 
-// A server is asked at once, and the next one as soon as the first has failed; what was
-// begun with the others ends with the answer.
+// The first server is asked at once, and the next one as soon as the first fails. An
+// answer ends the attempts at the others.
 func TestServersAreAskedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStub()
@@ -321,7 +322,7 @@ func TestServersAreAskedInTime(t *testing.T) {
 	})
 }
 
-// Why a socket of the host's cannot be had is said with its own name, whichever call fails.
+// An error about a host's socket names the socket, whichever call fails.
 func TestASocketThatCannotBeHad(t *testing.T) {
 	dir := realTempDir(t)
 	name := filepath.Join(dir, "s.sock")
@@ -358,7 +359,7 @@ func TestASocketThatCannotBeHad(t *testing.T) {
 	}
 }
 
-// An egress that nobody hears is none, whatever it was to serve.
+// Serve refuses to start without a sink or a Warn.
 func TestAnEgressThatNobodyHears(t *testing.T) {
 	for name, change := range map[string]func(*Config){"no sink": func(c *Config) { c.Sink = nil }, "nobody to tell": func(c *Config) { c.Warn = nil }} {
 		cfg := newQuietWorld(t).config(plan.Network{})
@@ -368,7 +369,8 @@ func TestAnEgressThatNobodyHears(t *testing.T) {
 			e.Close()
 		}
 	}
-	// Below the limit of open files it takes a part of them, and without knowing it, few.
+	// Serve derives the number of connections from the limit on open files, and uses a
+	// small one if it cannot read the limit.
 	must(t, fault.Watch([]uintptr{unix.SYS_PRLIMIT64}, func(fault.Call) fault.Answer { return fault.Fail(unix.EPERM) }, func() {
 		cfg := newQuietWorld(t).config(plan.Network{})
 		e, err := Serve(context.Background(), nil, cfg)
