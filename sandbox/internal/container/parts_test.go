@@ -15,8 +15,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// The stages that set the sandbox up have what they need for it and no more: each one
-// more is one that a mistake in them gives away.
+// The set-up stages have only the capabilities that they need: a mistake in a stage
+// would expose every additional one.
 func TestTheStagesHaveTheirCapabilities(t *testing.T) {
 	base := []string{"CAP_SETFCAP", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE"}
 	for name, c := range map[string]struct {
@@ -34,7 +34,7 @@ func TestTheStagesHaveTheirCapabilities(t *testing.T) {
 	}
 }
 
-// A user without limits in groups needs none, and root's without one may fail in silence.
+// An ordinary user's groups may fail, and root's only if no limit needs them.
 func TestGroupsMayFailOnlyWithoutALimit(t *testing.T) {
 	limit := []plan.Limit{{Name: plan.LimitMemory, How: plan.HowCgroup2, Value: 1 << 20}}
 	for name, c := range map[string]struct {
@@ -47,7 +47,7 @@ func TestGroupsMayFailOnlyWithoutALimit(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, cfg, err)
 		}
 	}
-	// The mounts of the plan are those of the configuration, of their kinds.
+	// The configuration has the plan's mounts, with their kinds.
 	cfg, err := Config(whole(t.TempDir()), "/r", "id")
 	if err != nil {
 		t.Fatal(err)
@@ -61,8 +61,9 @@ func TestGroupsMayFailOnlyWithoutALimit(t *testing.T) {
 	}
 }
 
-// systemd ends no scope whose server the kernel killed for its memory: a person would not
-// hear which limit it was. Without such a limit nothing is said to it.
+// systemd must not end the scope when the kernel kills a process for its memory, or a
+// person would not learn which limit it was. Without such a limit the property is not
+// set.
 func TestSystemdKeepsAKilledServersScope(t *testing.T) {
 	for _, c := range []struct {
 		name plan.LimitName
@@ -76,7 +77,7 @@ func TestSystemdKeepsAKilledServersScope(t *testing.T) {
 	}
 }
 
-// A limit on processor time is in a group of its own, like the others.
+// A limit on CPU time has its own group, like the others.
 func TestEveryLimitHasItsGroup(t *testing.T) {
 	if err := unix.Access("/sys/fs/cgroup/cpu", unix.F_OK); err != nil {
 		t.Skip("no control groups of version 1")
@@ -87,8 +88,8 @@ func TestEveryLimitHasItsGroup(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, g, err)
 		}
 	}
-	// Where this process is cannot be told: no group is guessed. The first look at them is
-	// kept by the library.
+	// If NewGroups cannot find this process's groups, it guesses none. libcontainer
+	// caches its first look at them.
 	unheard, err := fault.Each([]uintptr{unix.SYS_OPENAT}, unix.EIO, nil, func() error {
 		_, err := NewGroups(limited(), "id")
 		return err
@@ -137,7 +138,8 @@ func TestGroupsThatCannotBeMade(t *testing.T) {
 	}
 }
 
-// A pipe of the root is one, with its mode whatever the umask is, and is made once.
+// A pipe in the root gets its mode whatever the umask is. A second pipe of the same
+// name is an error.
 func TestPipesOfTheRoot(t *testing.T) {
 	was := unix.Umask(0o077)
 	defer unix.Umask(was)
@@ -162,8 +164,8 @@ func TestPipesOfTheRoot(t *testing.T) {
 	})
 }
 
-// A file of the host's that is copied is read whole or not at all, its link is not
-// followed, and nothing stays open.
+// A copied file of the host is complete or missing. A symlink is not followed, and no
+// descriptor stays open.
 func TestCopiesAreWhole(t *testing.T) {
 	dir := t.TempDir()
 	from := filepath.Join(dir, "from")
@@ -204,7 +206,7 @@ func TestCopiesAreWhole(t *testing.T) {
 	}
 }
 
-// What counts the effects of a limit may be gone, or say something else.
+// The counters of a limit's effects may be missing or malformed.
 func TestCountsThatAreNotThere(t *testing.T) {
 	dir := t.TempDir()
 	for text, want := range map[string]int{"max 3\n": 3, "low 1\nmax 2\nmax 7\n": 2, "max\n": 0, "max 3 4\n": 0, "maximum 3\n": 0, "max x\n": 0, "": 0, "max 5": 5} {
