@@ -1,6 +1,6 @@
-// Package lazy puts off to its first use what is not needed at every start: a start
-// executes this binary up to four times, and most of them look at no package and
-// search for no program.
+// Package lazy delays work that not every start needs until its first use. A start
+// executes this binary up to four times, and most of these processes look at no package
+// and search for no program.
 package lazy
 
 import (
@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// Pattern is a regular expression that is compiled when it is first used. It panics
-// then if the text does not compile.
+// Pattern returns a function that compiles a regular expression at its first call. That
+// call panics if the text does not compile. The function is safe for concurrent use.
 func Pattern(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
