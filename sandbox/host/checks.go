@@ -294,18 +294,29 @@ var floor = [2]int{5, 13}
 
 func kernelCheck(f Facts) Check {
 	c := Check{ID: "kernel", Name: "kernel", State: OK, Detail: f.Host.Kernel}
-	major, rest, _ := strings.Cut(f.Host.Kernel, ".")
-	minor, _, _ := strings.Cut(rest, ".")
-	x, errX := strconv.Atoi(major)
-	y, errY := strconv.Atoi(strings.TrimRightFunc(minor, func(r rune) bool { return r < '0' || r > '9' }))
+	old, known := belowFloor(f.Host.Kernel)
 	switch {
-	case errX != nil || errY != nil:
+	case !known:
 		c.State = Untold
-	case x < floor[0] || x == floor[0] && y < floor[1]:
+	case old && f.Tried && f.Recipe != nil:
+		c.State, c.Blocks = Missing, true
+		c.Consequence = fmt.Sprintf("nothing starts: mcpen needs Linux %d.%d or newer", floor[0], floor[1])
+		c.Fix = []string{"# Debian 12, Ubuntu 22.04, Fedora 35 and later have one"}
+	case old: // with a distribution's own patches
 		c.State = Limited
 		c.Consequence = fmt.Sprintf("older than %d.%d: what the lines above found is what counts, and it was never tried there", floor[0], floor[1])
 	}
 	return c
+}
+
+// belowFloor reports whether a release from uname(2) is older than the floor, and
+// whether it can be read at all.
+func belowFloor(release string) (old, known bool) {
+	major, rest, _ := strings.Cut(release, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	x, errX := strconv.Atoi(major)
+	y, errY := strconv.Atoi(strings.TrimRightFunc(minor, func(r rune) bool { return r < '0' || r > '9' }))
+	return x < floor[0] || x == floor[0] && y < floor[1], errX == nil && errY == nil
 }
 
 func runtimeCheck(f Facts) Check {

@@ -109,6 +109,9 @@ func TestChecksNameTheCauseAndTheFix(t *testing.T) {
 		{"WSL2 without systemd", func(f *Facts) { f.Around.WSL, f.Host.Cgroup = true, plan.Cgroup{Why: "none"} }, "cgroup", Limited, false, "none", "systemd=true"},
 		{"an old kernel", func(f *Facts) { f.Host.Kernel = "5.4.0-100-generic" }, "kernel", Limited, false, "5.4", ""},
 		{"an odd kernel", func(f *Facts) { f.Host.Kernel = "custom" }, "kernel", Untold, false, "custom", ""},
+		{"a kernel below the floor", func(f *Facts) { f.Host.Kernel, f.Recipe = "5.10.0-32-amd64", errors.New("too old") }, "kernel", Missing, true, "5.10", "Debian 12"},
+		{"a kernel without its calls", func(f *Facts) { f.Host.Kernel = "5.10.0-32-amd64"; breakAt(f, stepReadOnly, unix.ENOSYS) }, "namespaces", Missing, true, "kernel is too old", ""},
+		{"a filter that knows no such calls", func(f *Facts) { breakAt(f, stepReadOnly, unix.ENOSYS) }, "namespaces", Missing, true, "refused here", "outside of"},
 		{"no runtime directory", func(f *Facts) { f.Around.Runtime = "XDG_RUNTIME_DIR is not set" }, "runtime", Limited, false, "not set", "enable-linger"},
 		{"ptrace for all", func(f *Facts) { f.Around.Yama = "0" }, "yama", Limited, false, "is 0", "ptrace_scope = 1"},
 	} {

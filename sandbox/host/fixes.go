@@ -51,6 +51,9 @@ func causeOf(f Facts) cause {
 		return cause{why: "the process that started mcpen is in a Landlock domain or a security profile, where nobody may mount",
 			fix: func(Facts) []string { return []string{"# start mcpen outside of that sandbox"} }}
 	}
+	if old, known := belowFloor(f.Host.Kernel); old && known && step.Errno == unix.ENOSYS {
+		return cause{why: "this kernel is too old", fix: none}
+	}
 	return cause{why: "refused here", fix: func(f Facts) []string { return containerFix(f.Around.Container) }}
 }
 
