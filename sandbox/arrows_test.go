@@ -27,6 +27,9 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/plan", "sandbox/audit", "what would mend a problem is a grant, as in an event; it is a leaf"},
 
 	{"sandbox/host", "sandbox/plan", "answers as the facts that Compile asks for"},
+	{"sandbox/program", "sandbox/host", "which paths this machine has"},
+	{"sandbox/program", "sandbox/internal/lazy", "patterns are compiled when a program is searched for"},
+	{"sandbox/program", "sandbox/plan", "answers with the Program that Compile takes"},
 	{"sandbox/pack", "sandbox/audit", "strangers' words are made visible before they stand in lines"},
 	{"sandbox/pack", "sandbox/internal/lazy", "patterns are compiled when a package is looked at"},
 	{"sandbox/pack", "sandbox/lockfile", "a lock file has two owners; where they meet is a leaf"},
@@ -112,7 +115,7 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/launch", "sandbox/audit", "writes the log of a run"},
 	{"sandbox/launch", "sandbox/definition", "keeps what was seen and a person decided"},
 	{"sandbox/launch", "sandbox/finding", "tells a scan of the tools of other servers"},
-	{"sandbox/launch", "sandbox/host", "reports why a program was not found"},
+	{"sandbox/launch", "sandbox/program", "reports why a program was not found"},
 	{"sandbox/launch", "sandbox/internal/scope", "the launcher is scoped before its Go runtime begins"},
 	{"sandbox/launch", "sandbox/lockfile", "older pins are in the lock"},
 	{"sandbox/launch", "sandbox/plan", "an order holds a plan"},
@@ -133,6 +136,7 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/server", "sandbox/pack/store", "opens what is installed"},
 	{"sandbox/server", "sandbox/plan", "compiles"},
 	{"sandbox/server", "sandbox/policy", "parses and resolves profiles"},
+	{"sandbox/server", "sandbox/program", "finds the program of a command"},
 	{"sandbox/server", "sandbox/wholefile", "files are written whole"},
 
 	{"sandbox/selftest", "sandbox", "starts what is attacked"},

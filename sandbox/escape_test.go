@@ -24,6 +24,7 @@ import (
 	"mcpen/sandbox/internal/probe/stage"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/program"
 )
 
 // The main thread is kept out of the tests' way. Building a sandbox takes a
@@ -327,7 +328,7 @@ func planOn(t *testing.T, s *stage.Stage, profile string, argv []string, other f
 	if err != nil {
 		t.Fatal(err)
 	}
-	prog, err := host.Find(argv, host.FindEnv{Path: "/usr/bin:/bin", Home: s.World.Home, Dir: s.World.Home})
+	prog, err := program.Find(argv, program.FindEnv{Path: "/usr/bin:/bin", Home: s.World.Home, Dir: s.World.Home})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/program"
 )
 
 // From a command to a running server: what it may do, what it is, what this
@@ -23,8 +24,8 @@ func ExampleStart() {
 	defer os.RemoveAll(dir)
 
 	rules := policy.Closed("greeter") // no network, no file, no environment
-	program, _ := host.Find([]string{"sh", "-c", `read line; echo '{"jsonrpc":"2.0","id":1,"result":{}}'; ls -A "$HOME"; exit 3`},
-		host.FindEnv{Path: "/usr/bin:/bin", Home: dir})
+	program, _ := program.Find([]string{"sh", "-c", `read line; echo '{"jsonrpc":"2.0","id":1,"result":{}}'; ls -A "$HOME"; exit 3`},
+		program.FindEnv{Path: "/usr/bin:/bin", Home: dir})
 	machine, _ := host.Probe(ctx, host.Ask{Home: dir, Runtime: filepath.Join(dir, "run"), Paths: plan.Asks(rules, program, dir)})
 	told, err := plan.Compile(rules, program, machine)
 	if err != nil {

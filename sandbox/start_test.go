@@ -21,6 +21,7 @@ import (
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/program"
 )
 
 func TestMain(m *testing.M) {
@@ -150,7 +151,7 @@ func (p *pen) planOf(profile string, argv ...string) plan.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prog, err := host.Find(argv, host.FindEnv{Path: "/usr/bin:/bin", Home: p.home, Dir: p.project})
+	prog, err := program.Find(argv, program.FindEnv{Path: "/usr/bin:/bin", Home: p.home, Dir: p.project})
 	if err != nil {
 		t.Fatal(err)
 	}

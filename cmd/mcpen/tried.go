@@ -20,13 +20,13 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/program"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/trial"
 )
@@ -445,7 +445,7 @@ func (a *app) bundle(at server.Dirs, o tryOptions, s *subject) error {
 		argv[i] = strings.ReplaceAll(argv[i], "${__dirname}", s.dir)
 	}
 	argv = append(argv, o.args...)
-	found, err := host.Find(argv, a.FindEnv(at))
+	found, err := program.Find(argv, a.FindEnv(at))
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/host/hosttest"
 	"mcpen/sandbox/plan"
 )
 
@@ -158,22 +159,22 @@ func TestAppArmorProfileHoldsAnyPath(t *testing.T) {
 }
 
 func TestSurveyOfATree(t *testing.T) {
-	tr := newTree(t)
-	tr.file("/etc/os-release", "NAME=\"Ubuntu\"\nID=ubuntu\nID_LIKE=\"debian\"\n")
-	tr.file("/.dockerenv", "")
-	tr.file("/proc/sys/kernel/osrelease", "5.15.153.1-microsoft-standard-WSL2\n")
-	tr.file("/proc/sys/kernel/yama/ptrace_scope", "1\n")
-	tr.file("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n")
-	tr.file("/sys/module/apparmor/x", "")
-	tr.file("/proc/thread-self/attr/current", "snap.code.code (enforce)\n")
-	tr.file("/sys/fs/selinux/enforce", "1")
-	got := Ask{Root: tr.root, Bus: tr.at("/nothing")}.Survey()
+	tr := hosttest.New(t)
+	tr.File("/etc/os-release", "NAME=\"Ubuntu\"\nID=ubuntu\nID_LIKE=\"debian\"\n")
+	tr.File("/.dockerenv", "")
+	tr.File("/proc/sys/kernel/osrelease", "5.15.153.1-microsoft-standard-WSL2\n")
+	tr.File("/proc/sys/kernel/yama/ptrace_scope", "1\n")
+	tr.File("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n")
+	tr.File("/sys/module/apparmor/x", "")
+	tr.File("/proc/thread-self/attr/current", "snap.code.code (enforce)\n")
+	tr.File("/sys/fs/selinux/enforce", "1")
+	got := Ask{Root: tr.Root, Bus: tr.At("/nothing")}.Survey()
 	got.LandlockErr = ""
 	if want := (Survey{Distro: "ubuntu debian", Container: "docker", Snap: true, WSL: true, AppArmor: "snap.code.code (enforce)",
 		RestrictUser: "1", SELinux: "enforcing", Yama: "1", Runtime: got.Runtime}); got != want || !strings.Contains(got.Runtime, "ENOENT") {
 		t.Errorf("%+v", got)
 	}
-	empty := Ask{Root: tr.at("/empty")}.Survey()
+	empty := Ask{Root: tr.At("/empty")}.Survey()
 	empty.LandlockErr = ""
 	if empty != (Survey{Runtime: "XDG_RUNTIME_DIR is not set"}) {
 		t.Errorf("of nothing: %+v", empty)

@@ -1,4 +1,4 @@
-// Package host says what this machine can enforce, and finds programs.
+// Package host says what this machine can enforce, and which paths it has.
 //
 // It answers by trying: it makes the system call, opens the file, starts the namespace,
 // and reports the result. It concludes nothing from a version number. Where it has no
@@ -6,9 +6,8 @@
 //
 // Probe is for every start. It costs well under a millisecond, plus the lookups of the
 // requested paths. Deep starts children in new namespaces and tries the steps of a
-// start one by one; it is for "mcpen doctor" and for a start that failed. Find follows
-// a command to the file that the kernel executes, and lists the needs of that file.
-// Checks turns facts into lines for a person and is pure.
+// start one by one; it is for "mcpen doctor" and for a start that failed. Checks turns
+// facts into lines for a person and is pure. Programs are found by package program.
 //
 // The package reads the files of the calling thread (/proc/thread-self), as the main
 // thread, for which /proc/self stands, can be in the namespaces of a sandbox that it

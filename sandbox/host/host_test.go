@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/host/hosttest"
 	"mcpen/sandbox/plan"
 )
 
@@ -46,16 +47,16 @@ func TestProbeFindsWhatThisKernelHas(t *testing.T) {
 }
 
 func TestProbeOfATree(t *testing.T) {
-	tr := newTree(t)
-	tr.file("/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
-	tr.link("/etc/localtime", "../usr/share/zoneinfo/Europe/Berlin")
-	tr.file("/proc/thread-self/status", "Name:\tx\n")
-	tr.file("/proc/thread-self/cgroup", "0::/\n")
-	tr.file("/proc/thread-self/mountinfo", "")
+	tr := hosttest.New(t)
+	tr.File("/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
+	tr.Link("/etc/localtime", "../usr/share/zoneinfo/Europe/Berlin")
+	tr.File("/proc/thread-self/status", "Name:\tx\n")
+	tr.File("/proc/thread-self/cgroup", "0::/\n")
+	tr.File("/proc/thread-self/mountinfo", "")
 	for _, ns := range []string{"user", "mnt", "pid", "net", "ipc", "uts"} {
-		tr.file("/proc/thread-self/ns/"+ns, "")
+		tr.File("/proc/thread-self/ns/"+ns, "")
 	}
-	h, err := Probe(context.Background(), Ask{Root: tr.root})
+	h, err := Probe(context.Background(), Ask{Root: tr.Root})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,15 +66,15 @@ func TestProbeOfATree(t *testing.T) {
 	if h.Namespaces.Is != plan.No || !strings.Contains(h.Namespaces.Why, "cgroup") {
 		t.Errorf("without cgroup namespaces: %+v", h.Namespaces)
 	}
-	tr.file("/proc/thread-self/ns/cgroup", "")
-	if h, _ = Probe(context.Background(), Ask{Root: tr.root}); h.Namespaces.Is != plan.Unknown {
+	tr.File("/proc/thread-self/ns/cgroup", "")
+	if h, _ = Probe(context.Background(), Ask{Root: tr.Root}); h.Namespaces.Is != plan.Unknown {
 		t.Errorf("with all of them: %+v", h.Namespaces)
 	}
-	tr.file("/proc/sys/user/max_net_namespaces", "0\n")
-	if h, _ = Probe(context.Background(), Ask{Root: tr.root}); h.Namespaces.Is != plan.No {
+	tr.File("/proc/sys/user/max_net_namespaces", "0\n")
+	if h, _ = Probe(context.Background(), Ask{Root: tr.Root}); h.Namespaces.Is != plan.No {
 		t.Errorf("with no network namespaces allowed: %+v", h.Namespaces)
 	}
-	if h, _ = Probe(context.Background(), Ask{Root: tr.at("/nothing")}); h.Namespaces.Is != plan.Unknown || h.Cgroup.Why == "" {
+	if h, _ = Probe(context.Background(), Ask{Root: tr.At("/nothing")}); h.Namespaces.Is != plan.Unknown || h.Cgroup.Why == "" {
 		t.Errorf("without /proc: %+v, %+v", h.Namespaces, h.Cgroup)
 	}
 }
@@ -88,26 +89,26 @@ func TestProbeReadsTheUmask(t *testing.T) {
 			t.Errorf("umask %04o was read as %04o (%v)", mask, h.Umask, err)
 		}
 	}
-	tr := newTree(t)
+	tr := hosttest.New(t)
 	for _, status := range []string{"", "Name:\tx\n", "Umask:\t\n", "Umask:\t0999\n", "Umask:\t7777\n"} {
 		if status != "" {
-			tr.file("/proc/thread-self/status", status)
+			tr.File("/proc/thread-self/status", status)
 		}
-		if h, err := Probe(context.Background(), Ask{Root: tr.root}); err != nil || h.Umask != 0o077 {
+		if h, err := Probe(context.Background(), Ask{Root: tr.Root}); err != nil || h.Umask != 0o077 {
 			t.Errorf("of status %q: umask %04o (%v), want the narrowest", status, h.Umask, err)
 		}
 	}
 }
 
 func TestProbeLooksAtPaths(t *testing.T) {
-	tr := newTree(t)
-	tr.file("/p/.git/config", "")
-	p := tr.at("/p")
-	h, err := Probe(context.Background(), Ask{Paths: []plan.Ask{{Path: p}, {Path: p, Writable: true}, {Path: p}, {Path: tr.at("/no")}}})
+	tr := hosttest.New(t)
+	tr.File("/p/.git/config", "")
+	p := tr.At("/p")
+	h, err := Probe(context.Background(), Ask{Paths: []plan.Ask{{Path: p}, {Path: p, Writable: true}, {Path: p}, {Path: tr.At("/no")}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]plan.PathFact{p: {Exists: true, Dir: true, Real: p, Below: []string{".git"}}, tr.at("/no"): {},
+	want := map[string]plan.PathFact{p: {Exists: true, Dir: true, Real: p, Below: []string{".git"}}, tr.At("/no"): {},
 		p + "/.git": {Exists: true, Dir: true, Real: p + "/.git"}}
 	if d := cmp.Diff(want, h.Paths); d != "" {
 		t.Error(d)
@@ -158,13 +159,13 @@ func TestCgroup(t *testing.T) {
 		{name: "none", own: "0::/\n", why: "not mounted"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tr := newTree(t)
-			tr.file("/proc/thread-self/mountinfo", strings.ReplaceAll(c.info, "ROOT", ""))
-			tr.file("/proc/thread-self/cgroup", c.own)
+			tr := hosttest.New(t)
+			tr.File("/proc/thread-self/mountinfo", strings.ReplaceAll(c.info, "ROOT", ""))
+			tr.File("/proc/thread-self/cgroup", c.own)
 			for path, content := range c.files {
-				tr.file(path, content)
+				tr.File(path, content)
 			}
-			got := cgroup(Ask{Root: tr.root}, c.uid)
+			got := cgroup(Ask{Root: tr.Root}, c.uid)
 			if c.why != "" {
 				if got.How != "" || !strings.Contains(got.Why, c.why) {
 					t.Errorf("%+v, want why %q", got, c.why)
@@ -180,18 +181,18 @@ func TestCgroup(t *testing.T) {
 
 func TestCgroupNotWritable(t *testing.T) {
 	asUser(t, func(t *testing.T) {
-		tr := newTree(t)
-		tr.file("/proc/thread-self/mountinfo", "30 20 0:26 / /cg rw - cgroup2 cgroup2 rw\n")
-		tr.file("/proc/thread-self/cgroup", "0::/\n")
-		tr.file("/cg/cgroup.procs", "")
-		tr.file("/cg/cgroup.subtree_control", "memory\n")
-		if got := cgroup(Ask{Root: tr.root}, os.Getuid()); got.How != plan.HowCgroup2 {
+		tr := hosttest.New(t)
+		tr.File("/proc/thread-self/mountinfo", "30 20 0:26 / /cg rw - cgroup2 cgroup2 rw\n")
+		tr.File("/proc/thread-self/cgroup", "0::/\n")
+		tr.File("/cg/cgroup.procs", "")
+		tr.File("/cg/cgroup.subtree_control", "memory\n")
+		if got := cgroup(Ask{Root: tr.Root}, os.Getuid()); got.How != plan.HowCgroup2 {
 			t.Fatalf("while it is writable: %+v", got)
 		}
-		if err := os.Chmod(tr.at("/cg/cgroup.subtree_control"), 0o444); err != nil {
+		if err := os.Chmod(tr.At("/cg/cgroup.subtree_control"), 0o444); err != nil {
 			t.Fatal(err)
 		}
-		if got := cgroup(Ask{Root: tr.root}, os.Getuid()); got.How != "" || !strings.Contains(got.Why, "not writable") {
+		if got := cgroup(Ask{Root: tr.Root}, os.Getuid()); got.How != "" || !strings.Contains(got.Why, "not writable") {
 			t.Errorf("after: %+v", got)
 		}
 	})
@@ -199,11 +200,11 @@ func TestCgroupNotWritable(t *testing.T) {
 
 // A socket does not prove a manager: the manager has to answer, and in time.
 func TestSystemdManagerHasToAnswer(t *testing.T) {
-	tr := newTree(t)
-	tr.file("/proc/thread-self/mountinfo", "30 20 0:26 / /cg rw - cgroup2 cgroup2 rw\n")
-	tr.file("/proc/thread-self/cgroup", "0::/user.slice/x\n")
-	tr.file("/cg/user.slice/user-1000.slice/user@1000.service/cgroup.controllers", "memory pids\n")
-	ask := Ask{Root: tr.root, Bus: tr.at("/run")}
+	tr := hosttest.New(t)
+	tr.File("/proc/thread-self/mountinfo", "30 20 0:26 / /cg rw - cgroup2 cgroup2 rw\n")
+	tr.File("/proc/thread-self/cgroup", "0::/user.slice/x\n")
+	tr.File("/cg/user.slice/user-1000.slice/user@1000.service/cgroup.controllers", "memory pids\n")
+	ask := Ask{Root: tr.Root, Bus: tr.At("/run")}
 	if got := cgroup(ask, 1000); got.How != "" || !strings.Contains(got.Why, "does not answer") {
 		t.Errorf("without a socket: %+v", got)
 	}

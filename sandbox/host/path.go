@@ -13,8 +13,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// maxLinks is how many symlinks a path may have, as in the kernel (path_resolution(7)).
-const maxLinks = 40
+// MaxLinks is how many symlinks a path may have, as in the kernel (path_resolution(7)).
+const MaxLinks = 40
 
 // Look returns the facts about an absolute path, with every symlink on the way. A path
 // that does not exist is no error: Exists is false and Err is empty. Look does not set
@@ -25,7 +25,7 @@ func Look(path string) plan.PathFact {
 		fact.Err = "not an absolute path"
 		return fact
 	}
-	real, links, err := resolve(path)
+	real, links, err := Resolve(path)
 	fact.Links = links
 	if err != nil {
 		fact.Err = reason(err)
@@ -54,11 +54,11 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// resolve follows an absolute path component by component. Each link's Path is the
+// Resolve follows an absolute path component by component. Each link's Path is the
 // link's own place with every symlink before it resolved, so a caller that makes the
 // links again, in order, makes the path work elsewhere. The error is of the first
-// component that resolve could not look at; resolve returns the links before it, too.
-func resolve(path string) (real string, links []plan.Link, err error) {
+// component that Resolve could not look at; Resolve returns the links before it, too.
+func Resolve(path string) (real string, links []plan.Link, err error) {
 	rest := strings.Split(filepath.Clean(path), "/")
 	real = "/"
 	for len(rest) > 0 {
@@ -83,7 +83,7 @@ func resolve(path string) (real string, links []plan.Link, err error) {
 			real = next
 			continue
 		}
-		if len(links) == maxLinks {
+		if len(links) == MaxLinks {
 			return "", links, &fs.PathError{Op: "lstat", Path: path, Err: unix.ELOOP}
 		}
 		text, err := os.Readlink(next)
@@ -97,4 +97,10 @@ func resolve(path string) (real string, links []plan.Link, err error) {
 		rest = append(strings.Split(text, "/"), rest...)
 	}
 	return real, links, nil
+}
+
+// Exists is true for a path at which something is, links followed.
+func Exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

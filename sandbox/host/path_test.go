@@ -10,36 +10,37 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mcpen/sandbox/host/hosttest"
 	"mcpen/sandbox/plan"
 )
 
 func TestLookNamesEverySymlinkOnTheWay(t *testing.T) {
-	tr := newTree(t)
-	tr.file("/data/real/file", "x")
-	tr.link("/data/dir", "real")
-	tr.link("/data/real/name", "../dir/file")
-	tr.link("/top", "ROOT/data")
-	tr.link("/loop", "loop")
-	tr.link("/gone", "nowhere")
-	if _, err := net.Listen("unix", tr.at("/s")); err != nil {
+	tr := hosttest.New(t)
+	tr.File("/data/real/file", "x")
+	tr.Link("/data/dir", "real")
+	tr.Link("/data/real/name", "../dir/file")
+	tr.Link("/top", "ROOT/data")
+	tr.Link("/loop", "loop")
+	tr.Link("/gone", "nowhere")
+	if _, err := net.Listen("unix", tr.At("/s")); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]plan.PathFact{
-		"/data/real":      {Exists: true, Dir: true, Real: tr.at("/data/real")},
+		"/data/real":      {Exists: true, Dir: true, Real: tr.At("/data/real")},
 		"/data/real/../x": {},
-		"/top/dir/name": {Exists: true, Real: tr.at("/data/real/file"), Links: []plan.Link{
-			{Path: tr.at("/top"), Text: tr.at("/data")}, {Path: tr.at("/data/dir"), Text: "real"},
-			{Path: tr.at("/data/real/name"), Text: "../dir/file"}, {Path: tr.at("/data/dir"), Text: "real"}}},
-		"/s":                {Exists: true, Real: tr.at("/s"), Socket: true},
+		"/top/dir/name": {Exists: true, Real: tr.At("/data/real/file"), Links: []plan.Link{
+			{Path: tr.At("/top"), Text: tr.At("/data")}, {Path: tr.At("/data/dir"), Text: "real"},
+			{Path: tr.At("/data/real/name"), Text: "../dir/file"}, {Path: tr.At("/data/dir"), Text: "real"}}},
+		"/s":                {Exists: true, Real: tr.At("/s"), Socket: true},
 		"/absent":           {},
 		"/data/real/file/x": {},
-		"/gone":             {Links: []plan.Link{{Path: tr.at("/gone"), Text: "nowhere"}}},
+		"/gone":             {Links: []plan.Link{{Path: tr.At("/gone"), Text: "nowhere"}}},
 	} {
-		if d := cmp.Diff(want, Look(tr.at(path))); d != "" {
+		if d := cmp.Diff(want, Look(tr.At(path))); d != "" {
 			t.Errorf("%s (-want +got):\n%s", path, d)
 		}
 	}
-	if f := Look(tr.at("/loop")); f.Exists || !strings.Contains(f.Err, "ELOOP") {
+	if f := Look(tr.At("/loop")); f.Exists || !strings.Contains(f.Err, "ELOOP") {
 		t.Errorf("a loop: %+v", f)
 	}
 	if f := Look("relative"); f.Exists || f.Err == "" {
@@ -50,18 +51,18 @@ func TestLookNamesEverySymlinkOnTheWay(t *testing.T) {
 // A server could overwrite a protected place that Below misses, and its code would run
 // outside.
 func TestBelowFindsProtectedPlaces(t *testing.T) {
-	tr := newTree(t)
+	tr := hosttest.New(t)
 	for _, f := range []string{
 		"/p/.git/config", "/p/.git/modules/x/.git", "/p/.envrc", "/p/AGENTS.md", "/p/src/main.go",
 		"/p/packages/a/.vscode/tasks.json", "/p/packages/a/node_modules/.bin/x", "/p/packages/a/b/.git/config",
 		"/p/node_modules/.bin/tsc", "/p/node_modules/dep/.git/config", "/p/.config/git/config", "/p/.config/other",
 		"/elsewhere/.git/config",
 	} {
-		tr.file(f, "")
+		tr.File(f, "")
 	}
-	tr.link("/p/linked", "ROOT/elsewhere")
-	tr.link("/p/packages/.claude", "ROOT/elsewhere") // a link of that name is itself protected
-	got, why := below(tr.at("/p"))
+	tr.Link("/p/linked", "ROOT/elsewhere")
+	tr.Link("/p/packages/.claude", "ROOT/elsewhere") // a link of that name is itself protected
+	got, why := below(tr.At("/p"))
 	want := []string{".config/git", ".envrc", ".git", "AGENTS.md", "node_modules"}
 	if d := cmp.Diff(want, got); d != "" || why != "" {
 		t.Errorf("%s\nwhy %q", d, why)

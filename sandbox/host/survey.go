@@ -31,8 +31,8 @@ func (a Ask) Survey() Survey {
 	s := Survey{
 		Distro:       distro(a.at("/etc/os-release")),
 		Container:    a.container(),
-		Flatpak:      exists(a.at("/.flatpak-info")),
-		WSL:          exists(a.at("/proc/sys/fs/binfmt_misc/WSLInterop")) || strings.Contains(strings.ToLower(sysctl(a, "kernel/osrelease")), "microsoft"),
+		Flatpak:      Exists(a.at("/.flatpak-info")),
+		WSL:          Exists(a.at("/proc/sys/fs/binfmt_misc/WSLInterop")) || strings.Contains(strings.ToLower(sysctl(a, "kernel/osrelease")), "microsoft"),
 		RestrictUser: sysctl(a, "kernel/apparmor_restrict_unprivileged_userns"),
 		CloneUser:    sysctl(a, "kernel/unprivileged_userns_clone"),
 		MaxUser:      sysctl(a, "user/max_user_namespaces"),
@@ -44,7 +44,7 @@ func (a Ask) Survey() Survey {
 		s.LandlockErr = name(err)
 	}
 	for _, attr := range []string{"/proc/thread-self/attr/apparmor/current", "/proc/thread-self/attr/current"} {
-		if b, err := os.ReadFile(a.at(attr)); err == nil && exists(a.at("/sys/module/apparmor")) {
+		if b, err := os.ReadFile(a.at(attr)); err == nil && Exists(a.at("/sys/module/apparmor")) {
 			s.AppArmor = strings.TrimSpace(strings.TrimRight(string(b), "\x00"))
 			break
 		}
@@ -69,7 +69,7 @@ func (a Ask) container() string {
 		{"/run/.containerenv", "podman"},
 		{"/var/run/secrets/kubernetes.io", "kubernetes"},
 	} {
-		if exists(a.at(mark.path)) {
+		if Exists(a.at(mark.path)) {
 			return mark.name
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/host"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/program"
 )
 
 // NotStarted is the event of a server that did not start, with the remedy. A client
@@ -19,7 +19,7 @@ func NotStarted(err error) audit.Event {
 // the machine or a refusal by the plan, the next start by hand prints the whole error.
 func mends(err error) string {
 	var mistakes policy.Mistakes
-	var notFound *host.FindError
+	var notFound *program.FindError
 	var coded *Error
 	switch {
 	case errors.As(err, &mistakes):

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox"
-	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/program"
 )
 
 // The exit codes of mcpen itself. A server's own code passes through.
@@ -98,7 +98,7 @@ type part struct{ text, hint string }
 func told(err error) (code int, parts []part) {
 	var mistakes policy.Mistakes
 	var problems plan.Problems
-	var notFound *host.FindError
+	var notFound *program.FindError
 	var notExec *sandbox.NotExecutable
 	var lack *sandbox.Lack
 	var coded *Error

@@ -18,6 +18,7 @@ import (
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/program"
 	"mcpen/sandbox/selftest"
 )
 
@@ -149,7 +150,7 @@ func compile(ctx context.Context, home, state, own, text string, argv []string) 
 	if err != nil {
 		return p, err
 	}
-	prog, err := host.Find(argv, host.FindEnv{Path: "/usr/bin:/bin", Home: home, Dir: home})
+	prog, err := program.Find(argv, program.FindEnv{Path: "/usr/bin:/bin", Home: home, Dir: home})
 	if err != nil {
 		return p, err
 	}

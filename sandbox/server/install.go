@@ -10,13 +10,13 @@ import (
 	"slices"
 
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/program"
 )
 
 // ensure gives the program of a locked package: from the store where it is
@@ -69,7 +69,7 @@ func (c *Caller) installed(ctx context.Context, at Dirs, ref pack.Ref, lockFile 
 	if ref.Ecosystem == pack.PyPI {
 		runtime = "python3"
 	}
-	prog, err := host.Find([]string{runtime}, c.FindEnv(at))
+	prog, err := program.Find([]string{runtime}, c.FindEnv(at))
 	prog.Args = append(append(prog.Args, ref.String()), args...)
 	return prog, nil, err
 }
@@ -174,7 +174,7 @@ func (c *Caller) Entry(at Dirs, l pack.Lock, rules policy.Install, t *store.Tree
 	var via plan.Program
 	switch e.Runtime {
 	case install.RuntimeNode:
-		via, err = host.Find([]string{"node"}, c.FindEnv(at))
+		via, err = program.Find([]string{"node"}, c.FindEnv(at))
 	case install.RuntimePython:
 		via, err = c.findPython(at, rules.Python)
 	}

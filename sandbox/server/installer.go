@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/install"
@@ -22,6 +21,7 @@ import (
 	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/program"
 )
 
 // Store is where package trees are.
@@ -137,7 +137,7 @@ var pythonName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompil
 func (c *Caller) tools(at Dirs, e pack.Ecosystem, t install.Tools) (install.Tools, error) {
 	env := c.FindEnv(at)
 	find := func(name string) (plan.Program, error) {
-		p, err := host.Find([]string{name}, env)
+		p, err := program.Find([]string{name}, env)
 		for _, n := range p.Needs {
 			if !slices.Contains(t.Reads, n.Path) {
 				t.Reads = append(t.Reads, n.Path)
@@ -197,7 +197,7 @@ func (c *Caller) python(at Dirs, version string) (path, tag string, found plan.P
 // uv and pyenv keep theirs.
 func (c *Caller) findPython(at Dirs, version string) (plan.Program, error) {
 	env := c.FindEnv(at)
-	p, err := host.Find([]string{"python3"}, env)
+	p, err := program.Find([]string{"python3"}, env)
 	if version == "" {
 		return p, err
 	}
@@ -213,11 +213,11 @@ func (c *Caller) findPython(at Dirs, version string) (plan.Program, error) {
 		}
 	}
 	for _, n := range names {
-		if p, err := host.Find([]string{n}, env); err == nil {
+		if p, err := program.Find([]string{n}, env); err == nil {
 			return p, nil
 		}
 	}
-	return plan.Program{}, &host.FindError{Name: name, Kind: host.NotFound, Why: "the profile asks for Python " + version + ", and neither PATH nor uv nor pyenv has it", Hint: "uv python install " + version}
+	return plan.Program{}, &program.FindError{Name: name, Kind: program.NotFound, Why: "the profile asks for Python " + version + ", and neither PATH nor uv nor pyenv has it", Hint: "uv python install " + version}
 }
 
 // refuseMalicious holds what is about to be installed against the advisories that

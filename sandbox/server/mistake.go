@@ -8,12 +8,12 @@ import (
 	"syscall"
 
 	"mcpen/sandbox"
-	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/pack/registry"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/program"
 )
 
 // PackageError gives an error of a package its exit code and a hint, unless it
@@ -25,7 +25,7 @@ func PackageError(ctx context.Context, err error) error {
 	var refusal *pack.Refusal
 	var source *pack.SourceError
 	var coded *launch.Error
-	var found *host.FindError
+	var found *program.FindError
 	var lack *sandbox.Lack
 	var mistakes policy.Mistakes
 	switch {
@@ -55,7 +55,7 @@ func PackageError(ctx context.Context, err error) error {
 		}
 	}
 	if absent := (*pack.MissingError)(nil); errors.As(err, &absent) {
-		return &launch.Error{Code: int(host.NotFound), Err: err}
+		return &launch.Error{Code: int(program.NotFound), Err: err}
 	}
 	return &launch.Error{Code: launch.ExitSandbox, Err: err}
 }

@@ -13,6 +13,7 @@ import (
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/program"
 )
 
 // commandLine is the command that the command line or the profile names.
@@ -28,9 +29,9 @@ func commandLine(ch Choice, pol policy.Policy) ([]string, error) {
 
 // Find finds a program of this machine.
 func (c *Caller) Find(argv []string, at Dirs) (plan.Program, error) {
-	prog, err := host.Find(argv, c.FindEnv(at))
-	var absent *host.FindError
-	if errors.As(err, &absent) && absent.Kind == host.NotFound && absent.Hint == "" && !strings.Contains(argv[0], "/") {
+	prog, err := program.Find(argv, c.FindEnv(at))
+	var absent *program.FindError
+	if errors.As(err, &absent) && absent.Kind == program.NotFound && absent.Hint == "" && !strings.Contains(argv[0], "/") {
 		absent.Hint = "install it, or name its file: mcpen run -- /path/to/" + argv[0]
 		if slices.Contains(ProfileNames(at), argv[0]) {
 			absent.Hint = "mcpen run " + argv[0]
@@ -41,9 +42,9 @@ func (c *Caller) Find(argv []string, at Dirs) (plan.Program, error) {
 
 // FindEnv is what a program is looked for with: PATH, and what tells managers of runtimes
 // their version.
-func (c *Caller) FindEnv(at Dirs) host.FindEnv {
-	env := host.FindEnv{Path: c.Getenv("PATH"), Home: at.Home, Dir: at.Cwd, Vars: map[string]string{}}
-	for _, name := range host.FindVars {
+func (c *Caller) FindEnv(at Dirs) program.FindEnv {
+	env := program.FindEnv{Path: c.Getenv("PATH"), Home: at.Home, Dir: at.Cwd, Vars: map[string]string{}}
+	for _, name := range program.FindVars {
 		if v, ok := c.Lookup(name); ok {
 			env.Vars[name] = v
 		}

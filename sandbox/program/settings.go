@@ -1,10 +1,12 @@
-package host
+package program
 
 import (
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"mcpen/sandbox/host"
 )
 
 // settings are the folders of /etc from which the system's runtimes read their
@@ -53,7 +55,7 @@ func (f *finder) grantSettings(real string) {
 // Without its java.security the runtime has no TLS.
 func (f *finder) jvmSettings(real string) (out []string) {
 	root := filepath.Dir(filepath.Dir(real))
-	if filepath.Base(filepath.Dir(real)) != "bin" || !exists(filepath.Join(root, "lib/jvm.cfg")) && !exists(filepath.Join(root, "lib/security")) {
+	if filepath.Base(filepath.Dir(real)) != "bin" || !host.Exists(filepath.Join(root, "lib/jvm.cfg")) && !host.Exists(filepath.Join(root, "lib/security")) {
 		return nil
 	}
 	etc := f.at("/etc") + "/"

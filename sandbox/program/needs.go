@@ -1,4 +1,4 @@
-package host
+package program
 
 import (
 	"debug/elf"
@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 )
 
@@ -65,7 +66,7 @@ func (f *finder) need(path, why string, args ...any) {
 
 // follow remembers the symlinks in a path.
 func (f *finder) follow(path string) {
-	if _, links, err := resolve(path); err == nil {
+	if _, links, err := host.Resolve(path); err == nil {
 		for _, l := range links {
 			f.led = append(f.led, l.Path)
 		}
@@ -97,10 +98,10 @@ func (f *finder) versionRoot(path string) (root, why string) {
 		return "", ""
 	}
 	for dir := filepath.Dir(path); !f.tooWide(dir); dir = filepath.Dir(dir) {
-		if exists(filepath.Join(dir, "pyvenv.cfg")) {
+		if host.Exists(filepath.Join(dir, "pyvenv.cfg")) {
 			return dir, "python environment"
 		}
-		if exists(filepath.Join(dir, "conda-meta")) {
+		if host.Exists(filepath.Join(dir, "conda-meta")) {
 			return dir, "conda environment"
 		}
 	}
@@ -183,7 +184,7 @@ func (f *finder) grantRoot(root, why string) error {
 	if err != nil || !ok {
 		return err
 	}
-	real, links, err := resolve(base)
+	real, links, err := host.Resolve(base)
 	if err != nil {
 		return f.fail(NotFound, fmt.Sprintf("make it again: python3 -m venv --clear %s", root),
 			"the python environment %q was made from a python that is gone: %v", root, err)
@@ -240,7 +241,7 @@ func (f *finder) grantBinary(real string) {
 		}
 		for _, entry := range strings.Split(strings.Join(entries, ":"), ":") {
 			dir := strings.NewReplacer("$ORIGIN", filepath.Dir(real), "${ORIGIN}", filepath.Dir(real)).Replace(entry)
-			if dir != entry && exists(dir) {
+			if dir != entry && host.Exists(dir) {
 				f.need(filepath.Clean(dir), "libraries of %s (%s)", filepath.Base(real), entry)
 			}
 		}
@@ -264,12 +265,12 @@ func (f *finder) grantPackage(real string) {
 	}
 	for dir := filepath.Dir(real); !f.tooWide(dir); dir = filepath.Dir(dir) {
 		for _, desc := range []string{"package.json", "deno.json", "deno.jsonc", "pyproject.toml", "setup.py"} {
-			if !exists(filepath.Join(dir, desc)) {
+			if !host.Exists(filepath.Join(dir, desc)) {
 				continue
 			}
 			f.need(dir, "package of %s (%s)", filepath.Base(real), desc)
 			for up := filepath.Dir(dir); desc == "package.json" && !f.tooWide(up); up = filepath.Dir(up) {
-				if hoisted := filepath.Join(up, "node_modules"); exists(hoisted) {
+				if hoisted := filepath.Join(up, "node_modules"); host.Exists(hoisted) {
 					f.need(hoisted, "packages of the workspace around %s", filepath.Base(dir))
 				}
 			}
@@ -298,9 +299,4 @@ func (f *finder) mixed(dir string) bool {
 		return base[0] == '.' || slices.Contains([]string{"Desktop", "Documents", "Downloads", "Music", "Pictures", "Public", "Templates", "Videos"}, base)
 	}
 	return false
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }

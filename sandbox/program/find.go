@@ -1,4 +1,4 @@
-package host
+package program
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 )
 
@@ -85,7 +86,7 @@ func Find(argv []string, env FindEnv) (plan.Program, error) {
 		}
 	}
 	f := &finder{env: env, name: argv[0]}
-	if real, _, err := resolve(env.Home); err == nil && env.Home != "" {
+	if real, _, err := host.Resolve(env.Home); err == nil && env.Home != "" {
 		f.home = real
 	}
 	path, err := f.lookup(argv[0])

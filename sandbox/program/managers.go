@@ -1,4 +1,4 @@
-package host
+package program
 
 import (
 	"cmp"
@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"mcpen/sandbox/host"
 
 	"github.com/BurntSushi/toml"
 )
@@ -107,7 +109,7 @@ func (f *finder) fnmBin() string {
 		if root == "" {
 			continue
 		}
-		if real, _, err := resolve(filepath.Join(root, "aliases/default")); err == nil {
+		if real, _, err := host.Resolve(filepath.Join(root, "aliases/default")); err == nil {
 			return filepath.Join(real, "bin")
 		}
 		if bin := newest(filepath.Join(root, "node-versions"), "installation/bin"); bin != "" {
@@ -165,7 +167,7 @@ func (f *finder) volta(shim, command string) (string, error) {
 	if kind, why := executable(at); kind != 0 {
 		return "", f.fail(NotFound, "volta fetch node@"+platform["node"], "%s is a volta shim, and %s (%s)", shim, why, from)
 	}
-	if node := filepath.Join(image, "node", platform["node"], "bin/node"); platform["node"] != "" && exists(node) {
+	if node := filepath.Join(image, "node", platform["node"], "bin/node"); platform["node"] != "" && host.Exists(node) {
 		f.node = node
 	}
 	f.via("volta shim %s → %s (%s)", shim, at, from)

@@ -1,4 +1,4 @@
-package host
+package program
 
 import (
 	"slices"
@@ -11,18 +11,18 @@ import (
 // symlink.
 func TestFindTellsWhatLedToANeed(t *testing.T) {
 	tr := newTree(t)
-	tr.exe("/usr/bin/node")
-	tr.exe("~/.nvm/versions/node/v20.1.0/bin/node")
-	tr.file("~/other/package.json", "{}")
-	tr.script("~/other/lib/i.js", "#!/usr/bin/env node\n")
-	tr.exe("~/other/interp")
-	tr.file("~/work/package.json", "{}")
-	tr.script("~/work/plain.js", "#!/usr/bin/env node\n")
-	tr.link("~/work/link.js", "../other/lib/i.js")
-	tr.link("~/work/way", "../other/lib")
-	tr.script("~/work/bang", "#!ROOT/home/u/other/interp\n")
-	tr.script("~/work/operand", "#!/usr/bin/env -S node --require=ROOT/home/u/work/evil.js ROOT/home/u/other/lib/i.js\n")
-	tr.script("~/work/runtime", "#!ROOT/home/u/.nvm/versions/node/v20.1.0/bin/node\n")
+	tr.Exe("/usr/bin/node")
+	tr.Exe("~/.nvm/versions/node/v20.1.0/bin/node")
+	tr.File("~/other/package.json", "{}")
+	tr.Script("~/other/lib/i.js", "#!/usr/bin/env node\n")
+	tr.Exe("~/other/interp")
+	tr.File("~/work/package.json", "{}")
+	tr.Script("~/work/plain.js", "#!/usr/bin/env node\n")
+	tr.Link("~/work/link.js", "../other/lib/i.js")
+	tr.Link("~/work/way", "../other/lib")
+	tr.Script("~/work/bang", "#!ROOT/home/u/other/interp\n")
+	tr.Script("~/work/operand", "#!/usr/bin/env -S node --require=ROOT/home/u/work/evil.js ROOT/home/u/other/lib/i.js\n")
+	tr.Script("~/work/runtime", "#!ROOT/home/u/.nvm/versions/node/v20.1.0/bin/node\n")
 	for _, c := range []struct{ command, need, led string }{
 		{"./plain.js", "~/work", ""},
 		{"node ./plain.js", "~/work", ""},
@@ -41,11 +41,11 @@ func TestFindTellsWhatLedToANeed(t *testing.T) {
 		}
 		found := false
 		for _, n := range prog.Needs {
-			if n.Path != tr.at(c.need) {
+			if n.Path != tr.At(c.need) {
 				continue
 			}
 			found = true
-			if c.led == "" && len(n.Led) > 0 || c.led != "" && !slices.Contains(n.Led, tr.at(c.led)) {
+			if c.led == "" && len(n.Led) > 0 || c.led != "" && !slices.Contains(n.Led, tr.At(c.led)) {
 				t.Errorf("%s: %s was chosen by %q, want %q", c.command, n.Path, n.Led, c.led)
 			}
 		}

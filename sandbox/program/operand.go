@@ -1,4 +1,4 @@
-package host
+package program
 
 import (
 	"errors"
@@ -6,7 +6,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
+
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/internal/lazy"
 )
 
 // interpreter describes the command line of one.
@@ -20,18 +22,18 @@ type interpreter struct {
 
 // interpreters are the programs whose first operand is a file to run.
 var interpreters = []interpreter{
-	{name: nameLike(`^(node|nodejs|tsx|ts-node)$`),
+	{name: lazy.Pattern(`^(node|nodejs|tsx|ts-node)$`),
 		value: []string{"-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions", "--input-type", "--env-file", "--tsconfig", "-P", "--project"},
 		none:  []string{"-e", "--eval", "-p", "--print", "-pe", "-v", "--version", "-h", "--help", "--run", "--test"}},
-	{name: nameLike(`^bun$`), sub: []string{"run"},
+	{name: lazy.Pattern(`^bun$`), sub: []string{"run"},
 		value: []string{"-r", "--preload", "--require", "--import", "--env-file", "--cwd", "-c", "--config"},
 		none:  []string{"-e", "--eval", "-p", "--print"}},
-	{name: nameLike(`^deno$`), sub: []string{"run"},
+	{name: lazy.Pattern(`^deno$`), sub: []string{"run"},
 		value: []string{"-c", "--config", "--import-map", "-L", "--log-level", "--seed", "--location", "--cert", "--preload"}},
-	{name: nameLike(`^(python|pypy)[0-9.]*t?$`), short: true, value: []string{"-W", "-X", "--check-hash-based-pycs"}, none: []string{"-c", "-m", "-V", "-h"}},
-	{name: nameLike(`^(sh|bash|dash|zsh|ksh)$`), short: true, value: []string{"-o", "-O", "--rcfile", "--init-file"}, none: []string{"-c", "-s"}},
-	{name: nameLike(`^ruby[0-9.]*$`), short: true, value: []string{"-I", "-r", "-C", "-E"}, none: []string{"-e", "-S"}},
-	{name: nameLike(`^perl[0-9.]*$`), value: []string{}, none: []string{"-e", "-E", "-S"}},
+	{name: lazy.Pattern(`^(python|pypy)[0-9.]*t?$`), short: true, value: []string{"-W", "-X", "--check-hash-based-pycs"}, none: []string{"-c", "-m", "-V", "-h"}},
+	{name: lazy.Pattern(`^(sh|bash|dash|zsh|ksh)$`), short: true, value: []string{"-o", "-O", "--rcfile", "--init-file"}, none: []string{"-c", "-s"}},
+	{name: lazy.Pattern(`^ruby[0-9.]*$`), short: true, value: []string{"-I", "-r", "-C", "-E"}, none: []string{"-e", "-S"}},
+	{name: lazy.Pattern(`^perl[0-9.]*$`), value: []string{}, none: []string{"-e", "-E", "-S"}},
 }
 
 // operand makes the entry file of an interpreter absolute and grants the package to
@@ -54,7 +56,7 @@ func (f *finder) operand(path string, args []string) ([]string, error) {
 		file = filepath.Join(f.env.Dir, file)
 	}
 	chain, err := f.chain(file)
-	if err != nil || !exists(chain[len(chain)-1]) {
+	if err != nil || !host.Exists(chain[len(chain)-1]) {
 		return args, nil
 	}
 	f.follow(file)
@@ -63,7 +65,7 @@ func (f *finder) operand(path string, args []string) ([]string, error) {
 	}
 	real := chain[len(chain)-1]
 	args = slices.Clone(args)
-	if info := Look(real); info.Dir {
+	if info := host.Look(real); info.Dir {
 		if !f.visible(real) {
 			f.grantPackage(filepath.Join(real, "index.js"))
 			f.need(real, "the program")
@@ -201,10 +203,4 @@ func splitWords(s string) ([]string, error) {
 		words = append(words, word.String())
 	}
 	return words, nil
-}
-
-// nameLike compiles a regular expression on its first use: the stages inside a sandbox
-// are this binary, too, and never look for a program.
-func nameLike(text string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }

@@ -1,64 +1,31 @@
-package host
+package program
 
 import (
 	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"mcpen/sandbox/host"
+	"mcpen/sandbox/host/hosttest"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// tree is a made-up machine in a temporary directory: a home in home/u and the
-// system's directories beside it.
+// tree is a made-up machine, and who looks for a program on it.
 type tree struct {
-	t    *testing.T
-	root string
-	env  FindEnv
+	*hosttest.Tree
+	env FindEnv
 }
 
 func newTree(t *testing.T) *tree {
-	root, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr := &tree{t: t, root: root, env: FindEnv{Root: root, Home: root + "/home/u", Dir: root + "/home/u/work", Vars: map[string]string{}}}
-	tr.env.Path = tr.at("/usr/bin")
-	tr.exe("/usr/bin/env")
-	tr.file("/home/u/work/README", "")
+	m := hosttest.New(t)
+	tr := &tree{m, FindEnv{Root: m.Root, Home: m.Root + "/home/u", Dir: m.Root + "/home/u/work", Vars: map[string]string{}}}
+	tr.env.Path = tr.At("/usr/bin")
+	tr.Exe("/usr/bin/env")
+	tr.File("/home/u/work/README", "")
 	return tr
-}
-
-func (tr *tree) at(path string) string {
-	if rest, ok := strings.CutPrefix(path, "~"); ok {
-		return tr.root + "/home/u" + rest
-	}
-	return tr.root + path
-}
-
-func (tr *tree) write(path, content string, mode os.FileMode) {
-	tr.t.Helper()
-	if err := os.MkdirAll(filepath.Dir(tr.at(path)), 0o755); err != nil {
-		tr.t.Fatal(err)
-	}
-	if err := os.WriteFile(tr.at(path), []byte(strings.ReplaceAll(content, "ROOT", tr.root)), mode); err != nil {
-		tr.t.Fatal(err)
-	}
-}
-
-func (tr *tree) exe(path string)             { tr.t.Helper(); tr.write(path, "\x7fELF", 0o755) }
-func (tr *tree) script(path, content string) { tr.t.Helper(); tr.write(path, content, 0o755) }
-func (tr *tree) file(path, content string)   { tr.t.Helper(); tr.write(path, content, 0o644) }
-func (tr *tree) link(path, text string) {
-	tr.t.Helper()
-	if err := os.MkdirAll(filepath.Dir(tr.at(path)), 0o755); err != nil {
-		tr.t.Fatal(err)
-	}
-	if err := os.Symlink(strings.ReplaceAll(text, "ROOT", tr.root), tr.at(path)); err != nil {
-		tr.t.Fatal(err)
-	}
 }
 
 // pyenvShim is a shim as pyenv writes it.
@@ -79,9 +46,9 @@ fi
 
 // nodeVersion lays out one unpacked node with npm.
 func (tr *tree) nodeVersion(dir string) {
-	tr.exe(dir + "/bin/node")
-	tr.script(dir+"/lib/node_modules/npm/bin/npx-cli.js", "#!/usr/bin/env node\n")
-	tr.link(dir+"/bin/npx", "../lib/node_modules/npm/bin/npx-cli.js")
+	tr.Exe(dir + "/bin/node")
+	tr.Script(dir+"/lib/node_modules/npm/bin/npx-cli.js", "#!/usr/bin/env node\n")
+	tr.Link(dir+"/bin/npx", "../lib/node_modules/npm/bin/npx-cli.js")
 }
 
 // found is what a row of the table expects, "ROOT" and "~" filled in.
@@ -99,18 +66,18 @@ var findCases = []struct {
 	argv  []string
 	want  found
 }{
-	{"system binary needs nothing", func(tr *tree) { tr.exe("/usr/bin/node") }, []string{"node", "-e", "1"},
+	{"system binary needs nothing", func(tr *tree) { tr.Exe("/usr/bin/node") }, []string{"node", "-e", "1"},
 		found{args: []string{"/usr/bin/node", "-e", "1"}}},
-	{"usr local is the system's", func(tr *tree) { tr.exe("/usr/local/bin/node"); tr.env.Path = tr.at("/usr/local/bin") }, []string{"node"},
+	{"usr local is the system's", func(tr *tree) { tr.Exe("/usr/local/bin/node"); tr.env.Path = tr.At("/usr/local/bin") }, []string{"node"},
 		found{args: []string{"/usr/local/bin/node"}}},
-	{"multi-call binary keeps its name", func(tr *tree) { tr.exe("/usr/bin/busybox"); tr.link("/usr/bin/ls", "busybox") }, []string{"ls"},
+	{"multi-call binary keeps its name", func(tr *tree) { tr.Exe("/usr/bin/busybox"); tr.Link("/usr/bin/ls", "busybox") }, []string{"ls"},
 		found{args: []string{"/usr/bin/ls"}}},
-	{"multi-call binary behind a link that is not visible", func(tr *tree) { tr.exe("/usr/bin/busybox"); tr.link("~/bin/ls", "ROOT/usr/bin/busybox") }, []string{"ROOT/home/u/bin/ls"},
+	{"multi-call binary behind a link that is not visible", func(tr *tree) { tr.Exe("/usr/bin/busybox"); tr.Link("~/bin/ls", "ROOT/usr/bin/busybox") }, []string{"ROOT/home/u/bin/ls"},
 		found{path: "/usr/bin/busybox", args: []string{"/home/u/bin/ls"}}},
 
 	{"nvm on PATH", func(tr *tree) {
 		tr.nodeVersion("~/.nvm/versions/node/v20.1.0")
-		tr.env.Path = tr.at("~/.nvm/versions/node/v20.1.0/bin")
+		tr.env.Path = tr.At("~/.nvm/versions/node/v20.1.0/bin")
 	}, []string{"npx", "-y", "x"},
 		found{args: []string{"~/.nvm/versions/node/v20.1.0/bin/node", "~/.nvm/versions/node/v20.1.0/bin/npx", "-y", "x"},
 			needs: []string{"~/.nvm/versions/node/v20.1.0"}, first: "~/.nvm/versions/node/v20.1.0/bin"}},
@@ -119,15 +86,15 @@ var findCases = []struct {
 		tr.nodeVersion("~/.nvm/versions/node/v20.9.0")
 		tr.nodeVersion("~/.nvm/versions/node/v20.11.1")
 		tr.nodeVersion("~/.nvm/versions/node/v22.0.0")
-		tr.file("~/.nvm/alias/default", "lts/*\n")
-		tr.file("~/.nvm/alias/lts/*", "lts/iron\n")
-		tr.file("~/.nvm/alias/lts/iron", "v20.11.1\n")
+		tr.File("~/.nvm/alias/default", "lts/*\n")
+		tr.File("~/.nvm/alias/lts/*", "lts/iron\n")
+		tr.File("~/.nvm/alias/lts/iron", "v20.11.1\n")
 	}, []string{"node"}, found{args: []string{"~/.nvm/versions/node/v20.11.1/bin/node"}, needs: []string{"~/.nvm/versions/node/v20.11.1"}, via: "not on PATH"}},
 	{"nvm not on PATH, default by major", func(tr *tree) {
 		tr.nodeVersion("~/.nvm/versions/node/v20.9.0")
 		tr.nodeVersion("~/.nvm/versions/node/v20.11.1")
 		tr.nodeVersion("~/.nvm/versions/node/v22.0.0")
-		tr.file("~/.nvm/alias/default", "20\n")
+		tr.File("~/.nvm/alias/default", "20\n")
 	}, []string{"node"}, found{args: []string{"~/.nvm/versions/node/v20.11.1/bin/node"}, needs: []string{"~/.nvm/versions/node/v20.11.1"}}},
 	{"nvm not on PATH, no default: the newest", func(tr *tree) {
 		tr.nodeVersion("~/.nvm/versions/node/v9.0.0")
@@ -136,250 +103,250 @@ var findCases = []struct {
 
 	{"fnm default", func(tr *tree) {
 		tr.nodeVersion("~/.local/share/fnm/node-versions/v20.1.0/installation")
-		tr.link("~/.local/share/fnm/aliases/default", "ROOT/home/u/.local/share/fnm/node-versions/v20.1.0/installation")
+		tr.Link("~/.local/share/fnm/aliases/default", "ROOT/home/u/.local/share/fnm/node-versions/v20.1.0/installation")
 	}, []string{"node"}, found{args: []string{"~/.local/share/fnm/node-versions/v20.1.0/installation/bin/node"},
 		needs: []string{"~/.local/share/fnm/node-versions/v20.1.0/installation"}}},
 	{"fnm multishell on PATH", func(tr *tree) {
 		tr.nodeVersion("~/.local/share/fnm/node-versions/v20.1.0/installation")
-		tr.link("/run/user/1/fnm_multishells/7", "ROOT/home/u/.local/share/fnm/node-versions/v20.1.0/installation")
-		tr.env.Path = tr.at("/run/user/1/fnm_multishells/7/bin")
+		tr.Link("/run/user/1/fnm_multishells/7", "ROOT/home/u/.local/share/fnm/node-versions/v20.1.0/installation")
+		tr.env.Path = tr.At("/run/user/1/fnm_multishells/7/bin")
 	}, []string{"npx"}, found{args: []string{"~/.local/share/fnm/node-versions/v20.1.0/installation/bin/node", "~/.local/share/fnm/node-versions/v20.1.0/installation/bin/npx"},
 		needs: []string{"~/.local/share/fnm/node-versions/v20.1.0/installation"}}},
 
 	{"volta default platform", func(tr *tree) {
 		tr.nodeVersion("~/.volta/tools/image/node/20.1.0")
-		tr.exe("~/.volta/bin/volta-shim")
-		tr.link("~/.volta/bin/npx", "volta-shim")
-		tr.file("~/.volta/tools/user/platform.json", `{"node":{"runtime":"20.1.0","npm":null},"yarn":null}`)
+		tr.Exe("~/.volta/bin/volta-shim")
+		tr.Link("~/.volta/bin/npx", "volta-shim")
+		tr.File("~/.volta/tools/user/platform.json", `{"node":{"runtime":"20.1.0","npm":null},"yarn":null}`)
 	}, []string{"npx"}, found{args: []string{"~/.volta/tools/image/node/20.1.0/bin/node", "~/.volta/tools/image/node/20.1.0/bin/npx"},
 		needs: []string{"~/.volta/tools/image/node/20.1.0"}, via: "volta shim"}},
 	{"volta pinned by the project", func(tr *tree) {
 		tr.nodeVersion("~/.volta/tools/image/node/18.0.0")
 		tr.nodeVersion("~/.volta/tools/image/node/20.1.0")
-		tr.exe("~/.volta/bin/volta-shim")
-		tr.link("~/.volta/bin/node", "volta-shim")
-		tr.file("~/.volta/tools/user/platform.json", `{"node":{"runtime":"20.1.0","npm":null}}`)
-		tr.file("~/work/package.json", `{"volta":{"node":"18.0.0"}}`)
+		tr.Exe("~/.volta/bin/volta-shim")
+		tr.Link("~/.volta/bin/node", "volta-shim")
+		tr.File("~/.volta/tools/user/platform.json", `{"node":{"runtime":"20.1.0","npm":null}}`)
+		tr.File("~/work/package.json", `{"volta":{"node":"18.0.0"}}`)
 	}, []string{"node"}, found{args: []string{"~/.volta/tools/image/node/18.0.0/bin/node"}, needs: []string{"~/.volta/tools/image/node/18.0.0"}}},
 	{"volta package runs on its own node", func(tr *tree) {
 		tr.nodeVersion("~/.volta/tools/image/node/18.0.0")
 		tr.nodeVersion("~/.volta/tools/image/node/20.1.0")
-		tr.exe("~/.volta/bin/volta-shim")
-		tr.link("~/.volta/bin/srv", "volta-shim")
-		tr.file("~/.volta/tools/user/platform.json", `{"node":{"runtime":"20.1.0"}}`)
-		tr.file("~/.volta/tools/user/bins/srv.json", `{"name":"srv","package":"@a/srv","version":"1.0.0","platform":{"node":"18.0.0"}}`)
-		tr.script("~/.volta/tools/image/packages/@a/srv/lib/node_modules/@a/srv/cli.js", "#!/usr/bin/env node\n")
-		tr.link("~/.volta/tools/image/packages/@a/srv/bin/srv", "../lib/node_modules/@a/srv/cli.js")
+		tr.Exe("~/.volta/bin/volta-shim")
+		tr.Link("~/.volta/bin/srv", "volta-shim")
+		tr.File("~/.volta/tools/user/platform.json", `{"node":{"runtime":"20.1.0"}}`)
+		tr.File("~/.volta/tools/user/bins/srv.json", `{"name":"srv","package":"@a/srv","version":"1.0.0","platform":{"node":"18.0.0"}}`)
+		tr.Script("~/.volta/tools/image/packages/@a/srv/lib/node_modules/@a/srv/cli.js", "#!/usr/bin/env node\n")
+		tr.Link("~/.volta/tools/image/packages/@a/srv/bin/srv", "../lib/node_modules/@a/srv/cli.js")
 	}, []string{"srv"}, found{args: []string{"~/.volta/tools/image/node/18.0.0/bin/node", "~/.volta/tools/image/packages/@a/srv/bin/srv"},
 		needs: []string{"~/.volta/tools/image/packages/@a/srv", "~/.volta/tools/image/node/18.0.0"}}},
 
 	{"asdf by the nearest .tool-versions", func(tr *tree) {
-		tr.script("~/.asdf/shims/node", asdfShim)
-		tr.exe("~/.asdf/installs/nodejs/18.0.0/bin/node")
-		tr.exe("~/.asdf/installs/nodejs/20.1.0/bin/node")
-		tr.file("~/.tool-versions", "nodejs 20.1.0\n")
-		tr.file("~/work/.tool-versions", "python 3.12.0\nnodejs 18.0.0 # old\n")
+		tr.Script("~/.asdf/shims/node", asdfShim)
+		tr.Exe("~/.asdf/installs/nodejs/18.0.0/bin/node")
+		tr.Exe("~/.asdf/installs/nodejs/20.1.0/bin/node")
+		tr.File("~/.tool-versions", "nodejs 20.1.0\n")
+		tr.File("~/work/.tool-versions", "python 3.12.0\nnodejs 18.0.0 # old\n")
 	}, []string{"node"}, found{args: []string{"~/.asdf/installs/nodejs/18.0.0/bin/node"}, needs: []string{"~/.asdf/installs/nodejs/18.0.0"}}},
 	{"asdf by the home's .tool-versions", func(tr *tree) {
-		tr.script("~/.asdf/shims/node", asdfShim)
-		tr.exe("~/.asdf/installs/nodejs/20.1.0/bin/node")
-		tr.file("~/.tool-versions", "nodejs 20.1.0\n")
-		tr.env.Dir = tr.at("/usr")
+		tr.Script("~/.asdf/shims/node", asdfShim)
+		tr.Exe("~/.asdf/installs/nodejs/20.1.0/bin/node")
+		tr.File("~/.tool-versions", "nodejs 20.1.0\n")
+		tr.env.Dir = tr.At("/usr")
 	}, []string{"node"}, found{args: []string{"~/.asdf/installs/nodejs/20.1.0/bin/node"}, needs: []string{"~/.asdf/installs/nodejs/20.1.0"}}},
 	{"asdf's system version is the next on PATH", func(tr *tree) {
-		tr.script("~/.asdf/shims/node", asdfShim)
-		tr.file("~/.tool-versions", "nodejs system\n")
-		tr.exe("/usr/bin/node")
-		tr.env.Path = tr.at("~/.asdf/shims") + ":" + tr.at("/usr/bin")
+		tr.Script("~/.asdf/shims/node", asdfShim)
+		tr.File("~/.tool-versions", "nodejs system\n")
+		tr.Exe("/usr/bin/node")
+		tr.env.Path = tr.At("~/.asdf/shims") + ":" + tr.At("/usr/bin")
 	}, []string{"node"}, found{args: []string{"/usr/bin/node"}}},
 
 	{"mise by mise.toml", func(tr *tree) {
-		tr.exe("~/.local/bin/mise")
-		tr.link("~/.local/share/mise/shims/node", "ROOT/home/u/.local/bin/mise")
-		tr.exe("~/.local/share/mise/installs/node/20.11.1/bin/node")
-		tr.exe("~/.local/share/mise/installs/node/22.0.0/bin/node")
-		tr.file("~/.config/mise/config.toml", "[tools]\nnode = \"22\"\n")
-		tr.file("~/work/mise.toml", "[tools]\nnode = { version = \"20\" }\n")
+		tr.Exe("~/.local/bin/mise")
+		tr.Link("~/.local/share/mise/shims/node", "ROOT/home/u/.local/bin/mise")
+		tr.Exe("~/.local/share/mise/installs/node/20.11.1/bin/node")
+		tr.Exe("~/.local/share/mise/installs/node/22.0.0/bin/node")
+		tr.File("~/.config/mise/config.toml", "[tools]\nnode = \"22\"\n")
+		tr.File("~/work/mise.toml", "[tools]\nnode = { version = \"20\" }\n")
 	}, []string{"node"}, found{args: []string{"~/.local/share/mise/installs/node/20.11.1/bin/node"}, needs: []string{"~/.local/share/mise/installs/node/20.11.1"}}},
 	{"mise by its own links", func(tr *tree) {
-		tr.exe("~/.local/bin/mise")
-		tr.link("~/.local/share/mise/shims/python3", "ROOT/home/u/.local/bin/mise")
-		tr.exe("~/.local/share/mise/installs/python/3.12.4/bin/python3")
-		tr.link("~/.local/share/mise/installs/python/latest", "./3.12.4")
-		tr.file("~/.config/mise/config.toml", "[tools]\nnode = \"22\"\npython = [\"latest\"]\n")
+		tr.Exe("~/.local/bin/mise")
+		tr.Link("~/.local/share/mise/shims/python3", "ROOT/home/u/.local/bin/mise")
+		tr.Exe("~/.local/share/mise/installs/python/3.12.4/bin/python3")
+		tr.Link("~/.local/share/mise/installs/python/latest", "./3.12.4")
+		tr.File("~/.config/mise/config.toml", "[tools]\nnode = \"22\"\npython = [\"latest\"]\n")
 	}, []string{"python3"}, found{args: []string{"~/.local/share/mise/installs/python/3.12.4/bin/python3"}, needs: []string{"~/.local/share/mise/installs/python/3.12.4"}}},
 
 	{"pyenv global", func(tr *tree) {
-		tr.script("~/.pyenv/shims/python3", pyenvShim)
-		tr.exe("~/.pyenv/versions/3.12.1/bin/python3.12")
-		tr.link("~/.pyenv/versions/3.12.1/bin/python3", "python3.12")
-		tr.file("~/.pyenv/version", "3.12.1\n")
+		tr.Script("~/.pyenv/shims/python3", pyenvShim)
+		tr.Exe("~/.pyenv/versions/3.12.1/bin/python3.12")
+		tr.Link("~/.pyenv/versions/3.12.1/bin/python3", "python3.12")
+		tr.File("~/.pyenv/version", "3.12.1\n")
 	}, []string{"python3", "-V"}, found{args: []string{"~/.pyenv/versions/3.12.1/bin/python3", "-V"}, needs: []string{"~/.pyenv/versions/3.12.1"}, first: "~/.pyenv/versions/3.12.1/bin"}},
 	{"pyenv by .python-version and prefix", func(tr *tree) {
-		tr.script("~/.pyenv/shims/python3", pyenvShim)
-		tr.exe("~/.pyenv/versions/3.11.2/bin/python3")
-		tr.exe("~/.pyenv/versions/3.11.10/bin/python3")
-		tr.exe("~/.pyenv/versions/3.12.1/bin/python3")
-		tr.file("~/.pyenv/version", "3.12.1\n")
-		tr.file("~/work/.python-version", "# here\n3.11\n")
+		tr.Script("~/.pyenv/shims/python3", pyenvShim)
+		tr.Exe("~/.pyenv/versions/3.11.2/bin/python3")
+		tr.Exe("~/.pyenv/versions/3.11.10/bin/python3")
+		tr.Exe("~/.pyenv/versions/3.12.1/bin/python3")
+		tr.File("~/.pyenv/version", "3.12.1\n")
+		tr.File("~/work/.python-version", "# here\n3.11\n")
 	}, []string{"python3"}, found{args: []string{"~/.pyenv/versions/3.11.10/bin/python3"}, needs: []string{"~/.pyenv/versions/3.11.10"}}},
 	{"pyenv by PYENV_VERSION", func(tr *tree) {
-		tr.script("~/.pyenv/shims/python3", pyenvShim)
-		tr.exe("~/.pyenv/versions/3.11.2/bin/python3")
-		tr.exe("~/.pyenv/versions/3.12.1/bin/python3")
-		tr.file("~/.pyenv/version", "3.12.1\n")
+		tr.Script("~/.pyenv/shims/python3", pyenvShim)
+		tr.Exe("~/.pyenv/versions/3.11.2/bin/python3")
+		tr.Exe("~/.pyenv/versions/3.12.1/bin/python3")
+		tr.File("~/.pyenv/version", "3.12.1\n")
 		tr.env.Vars["PYENV_VERSION"] = "3.11.2"
 	}, []string{"python3"}, found{args: []string{"~/.pyenv/versions/3.11.2/bin/python3"}, needs: []string{"~/.pyenv/versions/3.11.2"}}},
 	{"pyenv system is the next on PATH", func(tr *tree) {
-		tr.script("~/.pyenv/shims/python3", pyenvShim)
-		tr.file("~/.pyenv/version", "system\n")
-		tr.exe("/usr/bin/python3")
-		tr.env.Path = tr.at("~/.pyenv/shims") + ":" + tr.at("/usr/bin")
+		tr.Script("~/.pyenv/shims/python3", pyenvShim)
+		tr.File("~/.pyenv/version", "system\n")
+		tr.Exe("/usr/bin/python3")
+		tr.env.Path = tr.At("~/.pyenv/shims") + ":" + tr.At("/usr/bin")
 	}, []string{"python3"}, found{args: []string{"/usr/bin/python3"}, via: "the system's"}},
 	{"a script whose interpreter is a shim", func(tr *tree) {
-		tr.script("~/.pyenv/shims/python3", pyenvShim)
-		tr.exe("~/.pyenv/versions/3.12.1/bin/python3")
-		tr.file("~/.pyenv/version", "3.12.1\n")
-		tr.script("~/work/srv", "#!ROOT/home/u/.pyenv/shims/python3 -u\n")
+		tr.Script("~/.pyenv/shims/python3", pyenvShim)
+		tr.Exe("~/.pyenv/versions/3.12.1/bin/python3")
+		tr.File("~/.pyenv/version", "3.12.1\n")
+		tr.Script("~/work/srv", "#!ROOT/home/u/.pyenv/shims/python3 -u\n")
 	}, []string{"./srv"}, found{args: []string{"~/.pyenv/versions/3.12.1/bin/python3", "-u", "~/work/srv"},
 		needs: []string{"~/work", "~/.pyenv/versions/3.12.1"}}},
 
 	{"uv python and its tool", func(tr *tree) {
-		tr.exe("~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin/python3.12")
-		tr.link("~/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu", "cpython-3.12.3-linux-x86_64-gnu")
-		tr.link("~/.local/share/uv/tools/srv/bin/python", "ROOT/home/u/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu/bin/python3.12")
-		tr.file("~/.local/share/uv/tools/srv/pyvenv.cfg", "home = ROOT/home/u/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu/bin\nimplementation = CPython\n")
-		tr.script("~/.local/share/uv/tools/srv/bin/srv", "#!ROOT/home/u/.local/share/uv/tools/srv/bin/python\n")
-		tr.link("~/.local/bin/srv", "ROOT/home/u/.local/share/uv/tools/srv/bin/srv")
+		tr.Exe("~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin/python3.12")
+		tr.Link("~/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu", "cpython-3.12.3-linux-x86_64-gnu")
+		tr.Link("~/.local/share/uv/tools/srv/bin/python", "ROOT/home/u/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu/bin/python3.12")
+		tr.File("~/.local/share/uv/tools/srv/pyvenv.cfg", "home = ROOT/home/u/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu/bin\nimplementation = CPython\n")
+		tr.Script("~/.local/share/uv/tools/srv/bin/srv", "#!ROOT/home/u/.local/share/uv/tools/srv/bin/python\n")
+		tr.Link("~/.local/bin/srv", "ROOT/home/u/.local/share/uv/tools/srv/bin/srv")
 	}, []string{"srv"}, found{args: []string{"~/.local/share/uv/tools/srv/bin/python", "~/.local/share/uv/tools/srv/bin/srv"},
 		needs: []string{"~/.local/share/uv/tools/srv", "~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu",
 			"~/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu"}, first: "~/.local/share/uv/tools/srv/bin"}},
 	{"an environment whose link leads through another", func(tr *tree) {
-		tr.exe("~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin/python3.12")
-		tr.link("~/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu", "cpython-3.12.3-linux-x86_64-gnu")
-		tr.link("~/work/.venv/bin/python", "ROOT/home/u/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu/bin/python3.12")
-		tr.file("~/work/.venv/pyvenv.cfg", "home = ROOT/home/u/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin\n")
+		tr.Exe("~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin/python3.12")
+		tr.Link("~/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu", "cpython-3.12.3-linux-x86_64-gnu")
+		tr.Link("~/work/.venv/bin/python", "ROOT/home/u/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu/bin/python3.12")
+		tr.File("~/work/.venv/pyvenv.cfg", "home = ROOT/home/u/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin\n")
 	}, []string{".venv/bin/python"}, found{args: []string{"~/work/.venv/bin/python"},
 		needs: []string{"~/work/.venv", "~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu", "~/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu"}}},
 	{"uv python not on PATH", func(tr *tree) {
-		tr.exe("~/.local/share/uv/python/cpython-3.9.1-linux-x86_64-gnu/bin/python3")
-		tr.exe("~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin/python3")
+		tr.Exe("~/.local/share/uv/python/cpython-3.9.1-linux-x86_64-gnu/bin/python3")
+		tr.Exe("~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin/python3")
 	}, []string{"python3"}, found{args: []string{"~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu/bin/python3"},
 		needs: []string{"~/.local/share/uv/python/cpython-3.12.3-linux-x86_64-gnu"}}},
 	{"pipx command on the system's python", func(tr *tree) {
-		tr.exe("/usr/bin/python3")
-		tr.link("~/.local/share/pipx/venvs/srv/bin/python", "ROOT/usr/bin/python3")
-		tr.file("~/.local/share/pipx/venvs/srv/pyvenv.cfg", "home = ROOT/usr/bin\n")
-		tr.script("~/.local/share/pipx/venvs/srv/bin/srv", "#!ROOT/home/u/.local/share/pipx/venvs/srv/bin/python\n")
-		tr.link("~/.local/bin/srv", "ROOT/home/u/.local/share/pipx/venvs/srv/bin/srv")
+		tr.Exe("/usr/bin/python3")
+		tr.Link("~/.local/share/pipx/venvs/srv/bin/python", "ROOT/usr/bin/python3")
+		tr.File("~/.local/share/pipx/venvs/srv/pyvenv.cfg", "home = ROOT/usr/bin\n")
+		tr.Script("~/.local/share/pipx/venvs/srv/bin/srv", "#!ROOT/home/u/.local/share/pipx/venvs/srv/bin/python\n")
+		tr.Link("~/.local/bin/srv", "ROOT/home/u/.local/share/pipx/venvs/srv/bin/srv")
 	}, []string{"srv"}, found{args: []string{"~/.local/share/pipx/venvs/srv/bin/python", "~/.local/share/pipx/venvs/srv/bin/srv"},
 		needs: []string{"~/.local/share/pipx/venvs/srv"}}},
 	{"virtual environment on pyenv, and a script of the project", func(tr *tree) {
-		tr.exe("~/.pyenv/versions/3.12.1/bin/python3")
-		tr.link("~/work/.venv/bin/python", "ROOT/home/u/.pyenv/versions/3.12.1/bin/python3")
-		tr.file("~/work/.venv/pyvenv.cfg", "home = ROOT/home/u/.pyenv/versions/3.12.1/bin\n")
-		tr.file("~/work/pyproject.toml", "")
-		tr.file("~/work/src/server.py", "")
+		tr.Exe("~/.pyenv/versions/3.12.1/bin/python3")
+		tr.Link("~/work/.venv/bin/python", "ROOT/home/u/.pyenv/versions/3.12.1/bin/python3")
+		tr.File("~/work/.venv/pyvenv.cfg", "home = ROOT/home/u/.pyenv/versions/3.12.1/bin\n")
+		tr.File("~/work/pyproject.toml", "")
+		tr.File("~/work/src/server.py", "")
 	}, []string{".venv/bin/python", "-u", "src/server.py", "--flag"}, found{args: []string{"~/work/.venv/bin/python", "-u", "~/work/src/server.py", "--flag"},
 		needs: []string{"~/work/.venv", "~/.pyenv/versions/3.12.1", "~/work"}}},
 
 	{"Homebrew", func(tr *tree) {
-		tr.exe("/home/linuxbrew/.linuxbrew/Cellar/node/22.0.0/bin/node")
-		tr.link("/home/linuxbrew/.linuxbrew/bin/node", "../Cellar/node/22.0.0/bin/node")
+		tr.Exe("/home/linuxbrew/.linuxbrew/Cellar/node/22.0.0/bin/node")
+		tr.Link("/home/linuxbrew/.linuxbrew/bin/node", "../Cellar/node/22.0.0/bin/node")
 	}, []string{"node"}, found{args: []string{"/home/linuxbrew/.linuxbrew/bin/node"}, needs: []string{"/home/linuxbrew/.linuxbrew"}}},
 	{"Nix profile", func(tr *tree) {
-		tr.exe("/nix/store/abc-nodejs-22/bin/node")
-		tr.link("/nix/store/def-profile/bin/node", "ROOT/nix/store/abc-nodejs-22/bin/node")
-		tr.link("~/.nix-profile", "ROOT/nix/store/def-profile")
+		tr.Exe("/nix/store/abc-nodejs-22/bin/node")
+		tr.Link("/nix/store/def-profile/bin/node", "ROOT/nix/store/abc-nodejs-22/bin/node")
+		tr.Link("~/.nix-profile", "ROOT/nix/store/def-profile")
 	}, []string{"node"}, found{args: []string{"/nix/store/def-profile/bin/node"}, needs: []string{"/nix/store"}}},
-	{"opt", func(tr *tree) { tr.exe("/opt/thing/bin/thing") }, []string{"thing"},
+	{"opt", func(tr *tree) { tr.Exe("/opt/thing/bin/thing") }, []string{"thing"},
 		found{args: []string{"/opt/thing/bin/thing"}, needs: []string{"/opt/thing"}}},
 	{"a JVM with its settings in /etc", func(tr *tree) {
-		tr.exe("/usr/lib/jvm/java-17/bin/java")
-		tr.link("/usr/bin/java", "ROOT/etc/alternatives/java")
-		tr.link("/etc/alternatives/java", "ROOT/usr/lib/jvm/java-17/bin/java")
-		tr.file("/usr/lib/jvm/java-17/lib/jvm.cfg", "")
-		tr.file("/etc/java-17/security/java.security", "")
-		tr.file("/etc/java-21/security/java.security", "")
-		tr.file("/etc/shadow", "")
-		tr.file("/etc/ssl/certs/java/cacerts", "")
-		tr.link("/usr/lib/jvm/java-17/conf/security/java.security", "ROOT/etc/java-17/security/java.security")
-		tr.link("/usr/lib/jvm/java-17/lib/security/cacerts", "ROOT/etc/ssl/certs/java/cacerts")
-		tr.link("/usr/lib/jvm/java-17/lib/security/shadow", "ROOT/etc/shadow")
+		tr.Exe("/usr/lib/jvm/java-17/bin/java")
+		tr.Link("/usr/bin/java", "ROOT/etc/alternatives/java")
+		tr.Link("/etc/alternatives/java", "ROOT/usr/lib/jvm/java-17/bin/java")
+		tr.File("/usr/lib/jvm/java-17/lib/jvm.cfg", "")
+		tr.File("/etc/java-17/security/java.security", "")
+		tr.File("/etc/java-21/security/java.security", "")
+		tr.File("/etc/shadow", "")
+		tr.File("/etc/ssl/certs/java/cacerts", "")
+		tr.Link("/usr/lib/jvm/java-17/conf/security/java.security", "ROOT/etc/java-17/security/java.security")
+		tr.Link("/usr/lib/jvm/java-17/lib/security/cacerts", "ROOT/etc/ssl/certs/java/cacerts")
+		tr.Link("/usr/lib/jvm/java-17/lib/security/shadow", "ROOT/etc/shadow")
 	}, []string{"java", "-jar", "x.jar"}, found{path: "/usr/lib/jvm/java-17/bin/java", args: []string{"/usr/lib/jvm/java-17/bin/java", "-jar", "x.jar"}, needs: []string{"/etc/java-17"}}},
 	{"settings of the system's runtimes", func(tr *tree) {
-		tr.exe("/usr/bin/php8.2")
-		tr.link("/usr/bin/php", "php8.2")
-		tr.file("/etc/php/8.2/php.ini", "")
-		tr.file("/etc/perl/x", "")
+		tr.Exe("/usr/bin/php8.2")
+		tr.Link("/usr/bin/php", "php8.2")
+		tr.File("/etc/php/8.2/php.ini", "")
+		tr.File("/etc/perl/x", "")
 	}, []string{"php", "-r", "1"}, found{path: "/usr/bin/php", args: []string{"/usr/bin/php", "-r", "1"}, needs: []string{"/etc/php"}}},
 	{"settings of a script by its name", func(tr *tree) {
-		tr.exe("/usr/bin/sh")
-		tr.script("/usr/bin/chromium", "#!ROOT/usr/bin/sh\n")
-		tr.file("/etc/chromium.d/default-flags", "")
-		tr.link("/etc/chromium", "ROOT/home/u")
+		tr.Exe("/usr/bin/sh")
+		tr.Script("/usr/bin/chromium", "#!ROOT/usr/bin/sh\n")
+		tr.File("/etc/chromium.d/default-flags", "")
+		tr.Link("/etc/chromium", "ROOT/home/u")
 	}, []string{"chromium"}, found{args: []string{"/usr/bin/sh", "/usr/bin/chromium"}, needs: []string{"/etc/chromium.d"}}},
 	{"none of a program of the user's", func(tr *tree) {
-		tr.exe("~/.local/bin/php")
-		tr.file("/etc/php/8.2/php.ini", "")
+		tr.Exe("~/.local/bin/php")
+		tr.File("/etc/php/8.2/php.ini", "")
 	}, []string{"ROOT/home/u/.local/bin/php"}, found{args: []string{"~/.local/bin/php"}, needs: []string{"~/.local/bin/php"}}},
-	{"bun is one file", func(tr *tree) { tr.exe("~/.bun/bin/bun"); tr.link("~/.bun/bin/bunx", "bun") }, []string{"bun", "run", "x.ts"},
+	{"bun is one file", func(tr *tree) { tr.Exe("~/.bun/bin/bun"); tr.Link("~/.bun/bin/bunx", "bun") }, []string{"bun", "run", "x.ts"},
 		found{args: []string{"~/.bun/bin/bun", "run", "x.ts"}, needs: []string{"~/.bun/bin/bun"}}},
-	{"deno is one file", func(tr *tree) { tr.exe("~/.deno/bin/deno"); tr.file("~/work/main.ts", "") }, []string{"deno", "run", "--allow-net", "main.ts"},
-		found{args: []string{"~/.deno/bin/deno", "run", "--allow-net", "~/work/main.ts"}, needs: []string{"~/.deno/bin/deno", "~/work"}}},
+	{"deno is one file", func(tr *tree) { tr.Exe("~/.deno/bin/deno"); tr.File("~/work/serve.ts", "") }, []string{"deno", "run", "--allow-net", "serve.ts"},
+		found{args: []string{"~/.deno/bin/deno", "run", "--allow-net", "~/work/serve.ts"}, needs: []string{"~/.deno/bin/deno", "~/work"}}},
 
 	// The folder of a script belongs to the script, unless people keep everything
 	// there.
-	{"a script and its neighbours", func(tr *tree) { tr.exe("/usr/bin/python3"); tr.file("~/work/app/server.py", "") }, []string{"python3", "app/server.py"},
+	{"a script and its neighbours", func(tr *tree) { tr.Exe("/usr/bin/python3"); tr.File("~/work/app/server.py", "") }, []string{"python3", "app/server.py"},
 		found{args: []string{"/usr/bin/python3", "~/work/app/server.py"}, needs: []string{"~/work/app"}}},
 	{"a script below its project", func(tr *tree) {
-		tr.exe("/usr/bin/node")
-		tr.file("~/work/packages/x/package.json", "{}")
-		tr.file("~/work/packages/x/dist/index.js", "")
-		tr.file("~/work/packages/y/index.js", "")
+		tr.Exe("/usr/bin/node")
+		tr.File("~/work/packages/x/package.json", "{}")
+		tr.File("~/work/packages/x/dist/index.js", "")
+		tr.File("~/work/packages/y/index.js", "")
 	}, []string{"node", "packages/x/dist/index.js"},
 		found{args: []string{"/usr/bin/node", "~/work/packages/x/dist/index.js"}, needs: []string{"~/work/packages/x"}}},
-	{"a script among downloads", func(tr *tree) { tr.exe("/usr/bin/python3"); tr.file("~/Downloads/server.py", "") }, []string{"python3", "ROOT/home/u/Downloads/server.py"},
+	{"a script among downloads", func(tr *tree) { tr.Exe("/usr/bin/python3"); tr.File("~/Downloads/server.py", "") }, []string{"python3", "ROOT/home/u/Downloads/server.py"},
 		found{args: []string{"/usr/bin/python3", "~/Downloads/server.py"}, needs: []string{"~/Downloads/server.py"}}},
-	{"a script among keys", func(tr *tree) { tr.exe("/usr/bin/python3"); tr.file("~/.aws/server.py", "") }, []string{"python3", "ROOT/home/u/.aws/server.py"},
+	{"a script among keys", func(tr *tree) { tr.Exe("/usr/bin/python3"); tr.File("~/.aws/server.py", "") }, []string{"python3", "ROOT/home/u/.aws/server.py"},
 		found{args: []string{"/usr/bin/python3", "~/.aws/server.py"}, needs: []string{"~/.aws/server.py"}}},
-	{"a script in the home", func(tr *tree) { tr.exe("/usr/bin/python3"); tr.file("~/server.py", "") }, []string{"python3", "ROOT/home/u/server.py"},
+	{"a script in the home", func(tr *tree) { tr.Exe("/usr/bin/python3"); tr.File("~/server.py", "") }, []string{"python3", "ROOT/home/u/server.py"},
 		found{args: []string{"/usr/bin/python3", "~/server.py"}, needs: []string{"~/server.py"}}},
-	{"a binary in a shared directory is one file", func(tr *tree) { tr.exe("~/.local/bin/srv"); tr.exe("~/.local/bin/other") }, []string{"srv"},
+	{"a binary in a shared directory is one file", func(tr *tree) { tr.Exe("~/.local/bin/srv"); tr.Exe("~/.local/bin/other") }, []string{"srv"},
 		found{args: []string{"~/.local/bin/srv"}, needs: []string{"~/.local/bin/srv"}}},
 
 	{"command of a project's node_modules", func(tr *tree) {
-		tr.exe("/usr/bin/node")
-		tr.script("~/work/node_modules/srv/node_modules/dep/cli.js", "#!/usr/bin/env -S node --no-warnings\n")
-		tr.link("~/work/node_modules/.bin/srv", "../srv/node_modules/dep/cli.js")
+		tr.Exe("/usr/bin/node")
+		tr.Script("~/work/node_modules/srv/node_modules/dep/cli.js", "#!/usr/bin/env -S node --no-warnings\n")
+		tr.Link("~/work/node_modules/.bin/srv", "../srv/node_modules/dep/cli.js")
 	}, []string{"./node_modules/.bin/srv"}, found{args: []string{"/usr/bin/node", "--no-warnings", "~/work/node_modules/.bin/srv"}, needs: []string{"~/work/node_modules"}}},
 	{"pnpm's global command", func(tr *tree) {
-		tr.exe("/usr/bin/node")
-		tr.script("~/.local/share/pnpm/srv", pnpmShim)
-		tr.script("~/.local/share/pnpm/global/5/.pnpm/srv@1.0.0/node_modules/srv/cli.js", "#!/usr/bin/env node\n")
-		tr.link("~/.local/share/pnpm/global/5/node_modules/srv", "../.pnpm/srv@1.0.0/node_modules/srv")
+		tr.Exe("/usr/bin/node")
+		tr.Script("~/.local/share/pnpm/srv", pnpmShim)
+		tr.Script("~/.local/share/pnpm/global/5/.pnpm/srv@1.0.0/node_modules/srv/cli.js", "#!/usr/bin/env node\n")
+		tr.Link("~/.local/share/pnpm/global/5/node_modules/srv", "../.pnpm/srv@1.0.0/node_modules/srv")
 	}, []string{"srv"}, found{args: []string{"/usr/bin/node", "~/.local/share/pnpm/global/5/.pnpm/srv@1.0.0/node_modules/srv/cli.js"},
 		needs: []string{"~/.local/share/pnpm/global/5/.pnpm"}, via: "starts"}},
 	{"entry file of a workspace package", func(tr *tree) {
-		tr.exe("/usr/bin/node")
-		tr.file("~/work/packages/srv/package.json", "{}")
-		tr.file("~/work/packages/srv/dist/index.js", "")
-		tr.file("~/work/node_modules/dep/package.json", "{}")
+		tr.Exe("/usr/bin/node")
+		tr.File("~/work/packages/srv/package.json", "{}")
+		tr.File("~/work/packages/srv/dist/index.js", "")
+		tr.File("~/work/node_modules/dep/package.json", "{}")
 	}, []string{"node", "--require", "x", "packages/srv/dist/index.js", "other.js"}, found{
 		args:  []string{"/usr/bin/node", "--require", "x", "~/work/packages/srv/dist/index.js", "other.js"},
 		needs: []string{"~/work/packages/srv", "~/work/node_modules"}}},
 	{"a lone script is one file, even with a package in the home", func(tr *tree) {
-		tr.exe("/usr/bin/python3")
-		tr.file("~/package.json", "{}")
-		tr.file("~/pyproject.toml", "")
-		tr.file("~/server.py", "")
+		tr.Exe("/usr/bin/python3")
+		tr.File("~/package.json", "{}")
+		tr.File("~/pyproject.toml", "")
+		tr.File("~/server.py", "")
 	}, []string{"python3", "ROOT/home/u/server.py"}, found{args: []string{"/usr/bin/python3", "~/server.py"}, needs: []string{"~/server.py"}}},
-	{"no file after -m or -c", func(tr *tree) { tr.exe("/usr/bin/python3"); tr.file("~/work/x.py", "") }, []string{"python3", "-Im", "x.py"},
+	{"no file after -m or -c", func(tr *tree) { tr.Exe("/usr/bin/python3"); tr.File("~/work/x.py", "") }, []string{"python3", "-Im", "x.py"},
 		found{args: []string{"/usr/bin/python3", "-Im", "x.py"}}},
 	{"a shell script with a shell behind it", func(tr *tree) {
-		tr.exe("/usr/bin/dash")
-		tr.link("/usr/bin/sh", "dash")
-		tr.script("~/work/run", "#! ROOT/usr/bin/sh -e -x\n")
+		tr.Exe("/usr/bin/dash")
+		tr.Link("/usr/bin/sh", "dash")
+		tr.Script("~/work/run", "#! ROOT/usr/bin/sh -e -x\n")
 	}, []string{"./run", "a"}, found{args: []string{"/usr/bin/sh", "-e -x", "~/work/run", "a"}, needs: []string{"~/work"}}},
 }
 
@@ -390,13 +357,13 @@ func TestFindFollowsToWhatIsExecuted(t *testing.T) {
 			c.setup(tr)
 			fill := func(s string) string {
 				if strings.HasPrefix(s, "~") || strings.HasPrefix(s, "/") {
-					return tr.at(s)
+					return tr.At(s)
 				}
 				return s
 			}
 			argv := make([]string, len(c.argv))
 			for i, a := range c.argv {
-				argv[i] = strings.ReplaceAll(a, "ROOT", tr.root)
+				argv[i] = strings.ReplaceAll(a, "ROOT", tr.Root)
 			}
 			got, err := Find(argv, tr.env)
 			if err != nil {
@@ -455,43 +422,43 @@ func TestFindRefusesWithAReason(t *testing.T) {
 	}{
 		{"absent", func(*tree) {}, "nosuch", NotFound, "not on PATH", ""},
 		{"absent file", func(*tree) {}, "./nosuch", NotFound, "does not exist", ""},
-		{"not executable", func(tr *tree) { tr.file("~/work/run.sh", "#!/bin/sh\n") }, "./run.sh", NotExecutable, "not executable", "chmod +x"},
-		{"a folder", func(tr *tree) { tr.file("~/work/d/x", "") }, "./d", NotExecutable, "is a directory", ""},
-		{"dangling", func(tr *tree) { tr.link("~/work/x", "nowhere") }, "./x", NotFound, "does not exist", ""},
-		{"interpreter absent", func(tr *tree) { tr.script("~/work/x", "#!/nowhere/python\n") }, "./x", NotFound, "interpreter", ""},
-		{"interpreter not on PATH", func(tr *tree) { tr.script("~/work/x", "#!/usr/bin/env nosuch\n") }, "./x", NotFound, `needs "nosuch"`, ""},
-		{"interpreters in a circle", func(tr *tree) { tr.script("~/work/x", "#!ROOT/home/u/work/x\n") }, "./x", NotExecutable, "interpreters", ""},
-		{"env with an option", func(tr *tree) { tr.script("~/work/x", "#!/usr/bin/env -S -i node\n") }, "./x", NotExecutable, "option -i", ""},
+		{"not executable", func(tr *tree) { tr.File("~/work/run.sh", "#!/bin/sh\n") }, "./run.sh", NotExecutable, "not executable", "chmod +x"},
+		{"a folder", func(tr *tree) { tr.File("~/work/d/x", "") }, "./d", NotExecutable, "is a directory", ""},
+		{"dangling", func(tr *tree) { tr.Link("~/work/x", "nowhere") }, "./x", NotFound, "does not exist", ""},
+		{"interpreter absent", func(tr *tree) { tr.Script("~/work/x", "#!/nowhere/python\n") }, "./x", NotFound, "interpreter", ""},
+		{"interpreter not on PATH", func(tr *tree) { tr.Script("~/work/x", "#!/usr/bin/env nosuch\n") }, "./x", NotFound, `needs "nosuch"`, ""},
+		{"interpreters in a circle", func(tr *tree) { tr.Script("~/work/x", "#!ROOT/home/u/work/x\n") }, "./x", NotExecutable, "interpreters", ""},
+		{"env with an option", func(tr *tree) { tr.Script("~/work/x", "#!/usr/bin/env -S -i node\n") }, "./x", NotExecutable, "option -i", ""},
 		{"snap", func(tr *tree) {
-			tr.exe("/usr/bin/snap")
-			tr.link("/snap/bin/node", "ROOT/usr/bin/snap")
+			tr.Exe("/usr/bin/snap")
+			tr.Link("/snap/bin/node", "ROOT/usr/bin/snap")
 		}, "node", NotExecutable, "snap", "nvm"},
 		{"pyenv version gone", func(tr *tree) {
-			tr.script("~/.pyenv/shims/python3", pyenvShim)
-			tr.file("~/.pyenv/version", "3.13.0\n")
+			tr.Script("~/.pyenv/shims/python3", pyenvShim)
+			tr.File("~/.pyenv/version", "3.13.0\n")
 		}, "python3", NotFound, "not installed", "pyenv install 3.13.0"},
 		{"asdf version gone", func(tr *tree) {
-			tr.script("~/.asdf/shims/node", asdfShim)
-			tr.file("~/.tool-versions", "nodejs 21.0.0\n")
+			tr.Script("~/.asdf/shims/node", asdfShim)
+			tr.File("~/.tool-versions", "nodejs 21.0.0\n")
 		}, "node", NotFound, "not installed", "asdf install nodejs 21.0.0"},
-		{"asdf without a version", func(tr *tree) { tr.script("~/.asdf/shims/node", asdfShim) }, "node", NotFound, "no version is set", "asdf set --home nodejs"},
+		{"asdf without a version", func(tr *tree) { tr.Script("~/.asdf/shims/node", asdfShim) }, "node", NotFound, "no version is set", "asdf set --home nodejs"},
 		{"mise version gone", func(tr *tree) {
-			tr.exe("~/.local/bin/mise")
-			tr.link("~/.local/share/mise/shims/node", "ROOT/home/u/.local/bin/mise")
-			tr.file("~/.config/mise/config.toml", "[tools]\nnode = \"22\"\n")
+			tr.Exe("~/.local/bin/mise")
+			tr.Link("~/.local/share/mise/shims/node", "ROOT/home/u/.local/bin/mise")
+			tr.File("~/.config/mise/config.toml", "[tools]\nnode = \"22\"\n")
 		}, "node", NotFound, "node@22", "mise install"},
 		{"volta without a node", func(tr *tree) {
-			tr.exe("~/.volta/bin/volta-shim")
-			tr.link("~/.volta/bin/node", "volta-shim")
+			tr.Exe("~/.volta/bin/volta-shim")
+			tr.Link("~/.volta/bin/node", "volta-shim")
 		}, "node", NotFound, "no version of node", "volta install node"},
 		{"environment of a python that is gone", func(tr *tree) {
-			tr.exe("~/work/.venv/bin/python")
-			tr.file("~/work/.venv/pyvenv.cfg", "home = ROOT/home/u/gone/bin\n")
+			tr.Exe("~/work/.venv/bin/python")
+			tr.File("~/work/.venv/pyvenv.cfg", "home = ROOT/home/u/gone/bin\n")
 		}, "./.venv/bin/python", NotFound, "is gone", "venv --clear"},
 		{"command of an environment with a copied python whose own is gone", func(tr *tree) {
-			tr.exe("~/work/.venv/bin/python")
-			tr.script("~/work/.venv/bin/srv", "#!ROOT/home/u/work/.venv/bin/python\n")
-			tr.file("~/work/.venv/pyvenv.cfg", "home = ROOT/home/u/gone/bin\n")
+			tr.Exe("~/work/.venv/bin/python")
+			tr.Script("~/work/.venv/bin/srv", "#!ROOT/home/u/work/.venv/bin/python\n")
+			tr.File("~/work/.venv/pyvenv.cfg", "home = ROOT/home/u/gone/bin\n")
 		}, "./.venv/bin/srv", NotFound, "is gone", "venv --clear"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -513,15 +480,15 @@ func TestFindRefusesWithAReason(t *testing.T) {
 // put its own "node" in the way.
 func TestFindIgnoresRelativePathEntries(t *testing.T) {
 	tr := newTree(t)
-	tr.exe("~/work/node")
+	tr.Exe("~/work/node")
 	t.Chdir(tr.env.Dir)
-	for _, path := range []string{"", ".", ":" + tr.at("/usr/bin"), "../work"} {
+	for _, path := range []string{"", ".", ":" + tr.At("/usr/bin"), "../work"} {
 		tr.env.Path = path
 		if got, err := Find([]string{"node"}, tr.env); err == nil {
 			t.Errorf("PATH %q found %q", path, got.Path)
 		}
 	}
-	tr.env.Path = tr.at("~/work")
+	tr.env.Path = tr.At("~/work")
 	if _, err := Find([]string{"node"}, tr.env); err != nil {
 		t.Errorf("the same program by an absolute entry: %v", err)
 	}
@@ -531,20 +498,20 @@ func TestFindIgnoresRelativePathEntries(t *testing.T) {
 func TestFindNeverNeedsTheHome(t *testing.T) {
 	tr := newTree(t)
 	for _, marker := range []string{"~/package.json", "~/pyvenv.cfg", "/home/package.json", "~/.local/lib/node_modules/x", "~/.local/pyvenv.cfg", "/package.json"} {
-		tr.file(marker, "{}")
+		tr.File(marker, "{}")
 	}
-	tr.exe("~/bin/a")
-	tr.exe("~/.local/bin/b")
-	tr.script("~/c", "#!ROOT/home/u/bin/a\n")
-	tr.exe("/srv/d") // beside the home, in the folder that holds both
-	tr.script("/srv/e", "#!ROOT/srv/d\n")
+	tr.Exe("~/bin/a")
+	tr.Exe("~/.local/bin/b")
+	tr.Script("~/c", "#!ROOT/home/u/bin/a\n")
+	tr.Exe("/srv/d") // beside the home, in the folder that holds both
+	tr.Script("/srv/e", "#!ROOT/srv/d\n")
 	for _, name := range []string{"~/bin/a", "~/.local/bin/b", "~/c", "/srv/e"} {
-		got, err := Find([]string{tr.at(name)}, tr.env)
+		got, err := Find([]string{tr.At(name)}, tr.env)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, n := range got.Needs {
-			if info := Look(n.Path); info.Dir {
+			if info := host.Look(n.Path); info.Dir {
 				t.Errorf("%s needs the folder %q (%s)", name, n.Path, n.Why)
 			}
 		}
@@ -580,26 +547,26 @@ func TestFindGrantsLibrariesBesideTheProgram(t *testing.T) {
 		t.Skip("no C compiler")
 	}
 	tr := newTree(t)
-	tr.file("~/app/main.c", "int main(void) { return 0; }\n")
-	tr.file("~/app/lib/libx.so", "")
-	tr.file("~/app/bin/other", "")
+	tr.File("~/app/main.c", "int main(void) { return 0; }\n")
+	tr.File("~/app/lib/libx.so", "")
+	tr.File("~/app/bin/other", "")
 	build := func(out string, flags ...string) {
 		t.Helper()
-		args := append([]string{"-o", tr.at(out), tr.at("~/app/main.c")}, flags...)
+		args := append([]string{"-o", tr.At(out), tr.At("~/app/main.c")}, flags...)
 		if b, err := exec.Command(cc, args...).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, b)
 		}
 	}
 	build("~/app/bin/plain")
 	build("~/app/bin/beside", "-Wl,-rpath,$ORIGIN/../lib")
-	tr.file("~/bin/README", "")
+	tr.File("~/bin/README", "")
 	build("~/bin/above", "-Wl,-rpath,$ORIGIN/..")
 	for command, want := range map[string][]string{
-		"~/bin/above":      {tr.at("~/bin/above")}, // its libraries would be the whole home
-		"~/app/bin/plain":  {tr.at("~/app/bin/plain")},
-		"~/app/bin/beside": {tr.at("~/app/bin/beside"), tr.at("~/app/lib")},
+		"~/bin/above":      {tr.At("~/bin/above")}, // its libraries would be the whole home
+		"~/app/bin/plain":  {tr.At("~/app/bin/plain")},
+		"~/app/bin/beside": {tr.At("~/app/bin/beside"), tr.At("~/app/lib")},
 	} {
-		prog, err := Find([]string{tr.at(command)}, tr.env)
+		prog, err := Find([]string{tr.At(command)}, tr.env)
 		if err != nil {
 			t.Fatal(err)
 		}

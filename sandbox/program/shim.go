@@ -1,4 +1,4 @@
-package host
+package program
 
 import (
 	"cmp"
@@ -10,13 +10,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"mcpen/sandbox/host"
 )
 
 // unshim returns the file behind a version manager's shim, or the path itself if it is
 // no shim. errElsewhere means that the manager leaves the command to the rest of PATH.
 func (f *finder) unshim(path string) (string, error) {
 	dir, command := filepath.Dir(path), filepath.Base(path)
-	real, _, err := resolve(path)
+	real, _, err := host.Resolve(path)
 	if err != nil {
 		return "", f.fail(NotFound, "", "%q: %v", path, err)
 	}
@@ -102,7 +104,7 @@ func (f *finder) upward(names ...string) []string {
 	}
 	for dir := filepath.Clean(f.env.Dir); ; dir = filepath.Dir(dir) {
 		for _, name := range names {
-			if at := filepath.Join(dir, name); exists(at) {
+			if at := filepath.Join(dir, name); host.Exists(at) {
 				found = append(found, at)
 			}
 		}
@@ -243,7 +245,7 @@ func installed(dir, version string) string {
 		return ""
 	}
 	for _, exact := range []string{version, "v" + version} {
-		if info := Look(filepath.Join(dir, exact)); info.Dir {
+		if info := host.Look(filepath.Join(dir, exact)); info.Dir {
 			return filepath.Join(dir, exact)
 		}
 	}

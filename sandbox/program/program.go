@@ -1,4 +1,4 @@
-package host
+package program
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 )
 
@@ -109,7 +110,7 @@ func (f *finder) binary(chain []string, typed string, rest []string) ([]string, 
 		f.grantBinary(real)
 	}
 	path := f.firstVisible(chain)
-	if _, links, err := resolve(path); err == nil {
+	if _, links, err := host.Resolve(path); err == nil {
 		f.needLinks(links) // a link in one version's directory may lead through a neighbouring one
 	}
 	f.prog.Path = path
@@ -145,13 +146,13 @@ func (f *finder) script(chain []string) (string, error) {
 // chain returns a path with its directory resolved, followed by every name to which the
 // last component leads as a symlink. The real file is last.
 func (f *finder) chain(path string) ([]string, error) {
-	dir, _, err := resolve(filepath.Dir(path))
+	dir, _, err := host.Resolve(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
 	at := filepath.Join(dir, filepath.Base(path))
 	chain := []string{at}
-	for range maxLinks {
+	for range host.MaxLinks {
 		text, err := os.Readlink(at)
 		if err != nil {
 			return chain, nil // not a symlink; an earlier check saw that it exists
@@ -159,7 +160,7 @@ func (f *finder) chain(path string) ([]string, error) {
 		if !filepath.IsAbs(text) {
 			text = filepath.Join(dir, text)
 		}
-		if dir, _, err = resolve(filepath.Dir(text)); err != nil {
+		if dir, _, err = host.Resolve(filepath.Dir(text)); err != nil {
 			return nil, err
 		}
 		at = filepath.Join(dir, filepath.Base(text))
@@ -189,7 +190,7 @@ func (f *finder) addBin(dir string) {
 // refuseSnap refuses programs of snapd: they are in mounts that only snapd's own
 // launcher enters.
 func (f *finder) refuseSnap(path string) error {
-	real, _, err := resolve(path)
+	real, _, err := host.Resolve(path)
 	if err != nil {
 		return nil // chain reports the error
 	}
