@@ -89,7 +89,8 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err}, log.Write, sandbox.Options{
 		Pins: o.Pins.Read, Saw: keep.notice, Others: func() []finding.Other { return Others(o.Config, o.State, o.Plan.Name) },
 		Allow: o.Allow, Secure: stdio.Secure, Confine: o.confinement()})
-	// Reap children that end without SIGCHLD (__WCLONE, waitpid(2)), if there are any.
+	// Reap the child of package ahead, which has ended by now. No other child ends
+	// without SIGCHLD (__WCLONE, waitpid(2)).
 	_, _ = unix.Wait4(-1, nil, unix.WNOHANG|unix.WCLONE, nil)
 	if failed := log.Failed(); err != nil && failed != nil {
 		return sandbox.Exit{}, failed
