@@ -309,8 +309,8 @@ func kernelCheck(f Facts) Check {
 	return c
 }
 
-// belowFloor reports whether a release from uname(2) is older than the floor, and
-// whether it can be read at all.
+// belowFloor reports whether a release from uname(2) is older than the floor. known is
+// false if the release has another form.
 func belowFloor(release string) (old, known bool) {
 	major, rest, _ := strings.Cut(release, ".")
 	minor, _, _ := strings.Cut(rest, ".")

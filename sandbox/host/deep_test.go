@@ -117,8 +117,8 @@ func TestDeepUnderAFilter(t *testing.T) {
 	}
 }
 
-// Somebody else's listener is in force, as WSL 2's init has one. A start that finds out
-// only when it installs its own is an error without a way on.
+// Another listener exists already, such as that of WSL 2's init. A start that learned
+// this only when it installs its own would fail without a remedy.
 func TestAnotherListenerIsInForce(t *testing.T) {
 	asUserInChild(t, func(t *testing.T) {
 		agree := func(want plan.Tri) {

@@ -88,8 +88,9 @@ func listen() error {
 	return err
 }
 
-// onThread calls f on a thread that ends afterwards, and all that f did to it. The first
-// thread of a process does not end (runtime.LockOSThread), so f never runs there.
+// onThread calls f on a thread that ends afterwards, together with everything that f
+// changed on it. The first thread of a process does not end (runtime.LockOSThread), so f
+// never runs there.
 func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {

@@ -99,7 +99,7 @@ func Resolve(path string) (real string, links []plan.Link, err error) {
 	return real, links, nil
 }
 
-// Exists is true for a path at which something is, links followed.
+// Exists reports whether a path exists, symlinks followed. It is false on any error.
 func Exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil

@@ -1,5 +1,5 @@
-// Package hosttest makes up machines in temporary directories, for tests of what reads
-// the facts of one.
+// Package hosttest makes up machines in temporary directories, for tests of code that
+// reads the facts of a machine.
 package hosttest
 
 import (
@@ -15,7 +15,7 @@ type Tree struct {
 	t    *testing.T
 }
 
-// New makes an empty machine that ends with the test.
+// New makes an empty machine, which is removed at the end of the test.
 func New(t *testing.T) *Tree {
 	t.Helper()
 	root, err := filepath.EvalSymlinks(t.TempDir())
@@ -25,7 +25,7 @@ func New(t *testing.T) *Tree {
 	return &Tree{Root: root, t: t}
 }
 
-// At is a path of the machine as one of this one; "~" is the home.
+// At returns the real path of a path of the machine. "~" is its home.
 func (tr *Tree) At(path string) string {
 	if rest, ok := strings.CutPrefix(path, "~"); ok {
 		return tr.Root + "/home/u" + rest
