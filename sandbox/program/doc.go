@@ -3,6 +3,6 @@
 // operands, the roots of runtimes and packages, ELF interpreters and neighbours.
 //
 // It reads files and runs nothing. It reads no environment variables; FindEnv carries
-// those that it needs. What the machine can enforce is asked of host. Its functions are
-// safe for concurrent use.
+// those that it needs. Its functions are safe for concurrent use. Package host probes the
+// machine's layers.
 package program

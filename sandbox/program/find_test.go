@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// tree is a made-up machine, and who looks for a program on it.
+// tree is a made-up machine and the environment in which a test looks for programs.
 type tree struct {
 	*hosttest.Tree
 	env FindEnv
