@@ -161,7 +161,7 @@ func furnish(ctl *Control, boot Boot) error {
 	if err := verify(boot.Pins); err != nil {
 		return err
 	}
-	if err := late(boot.Plan.Root); err != nil {
+	if err := lateSymlinks(boot.Plan.Root); err != nil {
 		return err
 	}
 	if err := arrange(ctl, boot.Plan.Desk); err != nil {
@@ -184,9 +184,9 @@ func verify(pins []Pin) error {
 	return nil
 }
 
-// late makes the symlinks in private file systems, which exist only now, and makes the
+// lateSymlinks makes the symlinks in private file systems, which exist only now, and makes the
 // private file systems read-only that must be.
-func late(root []plan.Mount) error {
+func lateSymlinks(root []plan.Mount) error {
 	for _, m := range root {
 		if m.Kind != plan.MountSymlink {
 			continue
