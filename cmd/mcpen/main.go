@@ -9,7 +9,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
-	_ "mcpen/cmd/mcpen/ahead" // begins before main does
+	_ "mcpen/cmd/mcpen/graceperiod" // begins before main does
 	"mcpen/sandbox"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"

@@ -1,5 +1,5 @@
 /*
- * What "mcpen run" has the kernel begin before the Go runtime starts (ahead.go).
+ * What "mcpen run" has the kernel begin before the Go runtime starts (graceperiod.go).
  */
 #define _GNU_SOURCE
 #include "rejoin.h"

@@ -1,4 +1,4 @@
-package ahead
+package graceperiod
 
 // #include <stdlib.h>
 // #include "rejoin.h"
