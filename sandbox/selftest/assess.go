@@ -9,7 +9,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// assessor says what the answers of a plan's attacks mean.
+// assessor interprets the answers to a plan's attacks.
 type assessor struct {
 	plan plan.Plan
 	here []string // this machine's addresses
@@ -44,7 +44,8 @@ func stateOf(attacks []Attacked) State {
 	return state
 }
 
-// attack assesses one. What works inside is not held, whatever it does outside.
+// attack assesses one attack. If it works inside it is not held, whatever it does
+// outside.
 func (j assessor) attack(p probe.Probe, out twin, in probe.Result) Attacked {
 	a := Attacked{ID: p.ID, How: p.How, Loss: p.Loss, Outside: answer(out.Result), Inside: answer(in), State: Unproved}
 	if out.why != "" {
@@ -69,8 +70,8 @@ func (j assessor) attack(p probe.Probe, out twin, in probe.Result) Attacked {
 	return a
 }
 
-// want is what answers an attack under this plan. Where some host is allowed, every
-// address leads to mcpen, which ends what no rule names.
+// want is the expected answer to an attack under this plan. If the plan allows any
+// host, every address leads to mcpen, which resets connections that no rule names.
 func (j assessor) want(p probe.Probe) string {
 	if p.ID == "tcp-metadata" && len(j.plan.Network.Hosts) > 0 {
 		return p.Want + "|ECONNRESET"
@@ -97,7 +98,7 @@ func (j assessor) gone(p probe.Probe) Why {
 	return WhyHole
 }
 
-// answer is what became of an attack, in a word.
+// answer is the outcome of an attack in a word.
 func answer(r probe.Result) string {
 	switch {
 	case r.OK:

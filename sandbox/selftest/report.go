@@ -16,7 +16,7 @@ import (
 // else raises it; one that is added does not.
 const Version = 1
 
-// State is what a run says of an attack, or of a group of them.
+// State is the verdict of a run on an attack or on a group of them.
 type State string
 
 // The states. A group is unproved where nothing of it was proved.
@@ -29,8 +29,8 @@ const (
 // Why says why an attack is in its state.
 type Why string
 
-// What may be said of an attack that is unproved, or of one that is not held while
-// every layer that should hold it is on.
+// The reasons why an attack is unproved, or why it works inside although every layer
+// that should hold it is on.
 const (
 	WhyRoot    Why = "outside it needs root, and acts on the machine"
 	WhyAbsent  Why = "this kernel has no such thing"
@@ -44,16 +44,16 @@ const (
 var brief = map[Why]string{WhyRoot: "would need root outside", WhyAbsent: "not on this kernel", WhyOutside: "fail outside, too",
 	WhyTwin: "not tried outside", WhyAnswer: "answered otherwise"}
 
-// Report is what a run found.
+// Report holds the findings of a run.
 type Report struct {
 	Version int            `json:"version"`
 	Mcpen   string         `json:"mcpen"`   // its release
-	Profile string         `json:"profile"` // what was attacked: a profile's name or file; "": the closed default
+	Profile string         `json:"profile"` // the profile under attack, by name or file; "": the closed default
 	Kernel  string         `json:"kernel"`
 	User    int            `json:"user"`
 	Layers  []policy.Layer `json:"layers"`
 	Without []policy.Layer `json:"without,omitempty"` // that somebody goes without in words
-	Gaps    []string       `json:"gaps,omitempty"`    // what this machine cannot hold
+	Gaps    []string       `json:"gaps,omitempty"`    // the protections that this machine cannot enforce
 	Groups  []Group        `json:"groups"`
 }
 
@@ -65,11 +65,11 @@ type Group struct {
 	Attacks []Attacked `json:"attacks"`
 }
 
-// Attacked is what became of one attack.
+// Attacked is the outcome of one attack.
 type Attacked struct {
 	ID      string `json:"id"`
 	How     string `json:"how"`
-	Loss    string `json:"loss"` // what the user loses where it works
+	Loss    string `json:"loss"` // the user's loss if the attack works
 	State   State  `json:"state"`
 	Outside string `json:"outside,omitempty"` // "works", "found nothing" or an errno; "": not tried
 	Inside  string `json:"inside"`
@@ -104,8 +104,8 @@ func (r Report) WriteJSON(out io.Writer) error {
 	return enc.Encode(r)
 }
 
-// WriteText writes one line a group, and more for what is not held. paint colours the
-// word of a state; it may be nil.
+// WriteText writes one line a group, and more for attacks that are not held. paint
+// colours the word of a state; it may be nil.
 func (r Report) WriteText(out io.Writer, paint func(State, string) string) error {
 	var b strings.Builder
 	what := "the closed default"
@@ -139,7 +139,7 @@ func (r Report) WriteText(out io.Writer, paint func(State, string) string) error
 	return err
 }
 
-// shown is how many attacks that work inside are told of in each group.
+// shown limits the attacks listed in a group among those that work inside.
 const shown = 4
 
 // holes tells of attacks that work inside.
@@ -160,7 +160,7 @@ func (g Group) holes() string {
 	return b.String()
 }
 
-// line is what a group was about, or what of it was not proved.
+// line describes the group, or counts its attacks that are not proved.
 func (g Group) line() string {
 	if n := g.Count(NotHeld); n > 0 {
 		return fmt.Sprintf("%d WORK INSIDE:", n)

@@ -1,9 +1,9 @@
 // Package selftest attacks a sandbox of this machine with the probes of the escape
-// suite, under the plan of a profile that somebody uses. Every attack is also made
-// outside, where it has to work: one that fails there proves nothing inside.
+// suite, under the plan of a real profile. It also makes every attack outside, where it
+// has to work: an attack that fails outside proves nothing inside.
 //
-// Outside only what an ordinary user may do is tried, or what works in namespaces of
-// its own: nothing of it changes the machine, whoever runs it.
+// Outside it tries only attacks that an ordinary user may make or that work in their
+// own namespaces. None of them changes the machine, whoever runs it.
 package selftest
 
 import (
@@ -42,22 +42,21 @@ func Attack(args []string, stdin io.Reader, stderr io.Writer) int {
 	return probe.Main(args, stdin, stderr)
 }
 
-// Rig is what the attacks need of a profile beside what is tested.
+// Rig holds the rights that the attacks need in addition to the profile under test.
 type Rig struct {
 	Program string   // the attacker, an absolute path
 	Read    []string // folders of the rig's own
 	Write   []string
-	// Protected is what of the workspace stays as it is. Without namespaces nothing can
-	// keep it, and the profile has to say so.
+	// Protected lists the parts of the workspace that must not change. Without
+	// namespaces mcpen cannot protect them, and the profile has to say so.
 	Protected []string
 	// Workspace is the folder of the rig's that stands for the person's project.
 	Workspace string
 }
 
-// Profile is the text of a profile of this name that adds the rig to another. The
-// limits are the rig's own, so that an attack on them is small: outside it works.
-// extends is what that profile is called; "": nothing but the rig. bare is for one
-// without namespaces.
+// Profile returns the text of a profile called name that adds the rig to another one.
+// The limits are the rig's own and low: outside, an attack on them works. extends names
+// the other profile; "" means the rig alone. bare is for a profile without namespaces.
 func (r Rig) Profile(name, extends string, bare bool) []byte {
 	quoted := func(words []string) string {
 		var out []string
@@ -80,13 +79,13 @@ func (r Rig) Profile(name, extends string, bare bool) []byte {
 	return []byte(b.String())
 }
 
-// What the attacker writes to /tmp has room there: a copy of itself.
+// /tmp must have room for the attacker's copy of itself.
 const (
 	tmpBytes = 96 << 20
 	fileSize = 64 << 20
 )
 
-// Config is what is attacked, and where.
+// Config names the target of the attacks and their place.
 type Config struct {
 	Dir    string   // an empty folder of the caller's own, in a place where a person has folders: not /tmp
 	Binary string   // a program that calls Attack where its first argument is Mark
@@ -99,8 +98,8 @@ type Config struct {
 // ErrPlace is the error of a Dir that a sandbox has anyway.
 var ErrPlace = errors.New("cannot use the folder of the attacks")
 
-// Run makes the attacks and assesses them. It takes seconds, and leaves nothing but
-// what the caller gave it. An error means that nothing can be said.
+// Run makes the attacks and assesses them. It takes seconds, and leaves only the files
+// that the caller gave it. After an error there is no verdict.
 func Run(ctx context.Context, c Config) (r Report, err error) {
 	if longest := filepath.Join(c.Dir, "home/project/daemon.sock"); len(longest) > 107 { // unix(7)
 		return r, fmt.Errorf("%w: %q is too long a path for a socket", ErrPlace, longest)
@@ -236,7 +235,7 @@ func (a *attack) table() []probe.Probe {
 	return all
 }
 
-// twin is what became of an attack outside: a result, or why there is none.
+// twin is the outcome of an attack outside: a result, or the reason why there is none.
 type twin struct {
 	probe.Result
 	why Why
@@ -276,10 +275,10 @@ func (a *attack) outside(ctx context.Context) map[string]twin {
 	return twins
 }
 
-// daemonID is the attack that is assessed by what it leaves behind.
+// daemonID names the attack that is assessed by the process it leaves behind.
 const daemonID = "daemon"
 
-// endDaemon ends what the daemon left outside, by the pid that it told.
+// endDaemon kills the daemon that the attack left outside, by the pid that it reported.
 func endDaemon(pid string) {
 	var n int
 	if _, err := fmt.Sscan(pid, &n); err == nil && n > 1 {
@@ -316,8 +315,8 @@ func (a *attack) inside(ctx context.Context, table []probe.Probe, change func(*p
 	return results, nil
 }
 
-// box makes attacks in one sandbox. Its stdio is what a careless client gives: a
-// socket, a file, and a descriptor that every program inherits.
+// box makes attacks in one sandbox. Its stdio is that of a careless client: a socket, a
+// file, and a descriptor that every program inherits.
 func (a *attack) box(ctx context.Context, table []probe.Probe, change func(*plan.Plan)) (map[string]probe.Result, error) {
 	s := a.stage
 	if err := s.Reset(); err != nil {
@@ -423,9 +422,9 @@ const lentName = "landlock"
 // lentIDs are attacks on a folder that was lent for reading: two layers hold them.
 var lentIDs = []string{"write-docs", "create-docs", "remove-docs"}
 
-// lent makes the folder's mount one that may be written to, and attacks it again:
-// what is left then is Landlock, of which nothing else would tell that it is not
-// there. Without namespaces the groups before have told it.
+// lent makes the folder's mount writable and attacks it again. Then Landlock alone
+// holds the attack, and no other attack shows its absence. Without namespaces the other
+// groups show it already.
 func (a *attack) lent(ctx context.Context, outside map[string]twin) ([]Group, error) {
 	if !a.plan.Holds(policy.LayerNamespaces) {
 		return nil, nil

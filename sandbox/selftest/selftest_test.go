@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// userDir names, for the test that runs again as somebody else, that one's folder.
+// userDir names the folder of the other user for the test that runs again as that user.
 const userDir = "MCPEN_SELFTEST_DIR"
 
 // everybody is an empty folder of the person's own, beside /tmp. Where root runs the
@@ -90,7 +90,7 @@ func again(t *testing.T, root string) {
 	}
 }
 
-// world is what an attacker was told, as far as a test has to know it.
+// world is the part of an attacker's input that a test reads.
 type world struct {
 	Outside string `json:"outside"`
 	Project string `json:"project"`
@@ -180,9 +180,9 @@ func drop(p *plan.Plan, layers ...policy.Layer) {
 	}
 }
 
-// A selftest that cannot fail is worse than none: whoever relies on it believes in a
-// protection that is not there. For each protection that can be taken away alone, the
-// group of its attacks says so, and the attack is named.
+// A selftest that cannot fail is worse than none: its user believes in a protection
+// that is absent. For each protection that can be removed alone, the group of its
+// attacks must say so and name the attack.
 func TestWhatIsNotThereIsFound(t *testing.T) {
 	root := everybody(t)
 	for _, c := range []struct {
@@ -240,8 +240,8 @@ func TestWhatIsNotThereIsFound(t *testing.T) {
 	}
 }
 
-// Somebody whose machine holds everything is told so, group by group, and of each
-// attack that was not tried why.
+// On a machine that holds everything, the report must say so for each group, and say
+// why it did not try an attack.
 func TestAllIsHeld(t *testing.T) {
 	root := everybody(t)
 	r, err := run(t, root, nil, nil, nil)
