@@ -13,8 +13,8 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// Add writes a new server into a client's file, which it makes where there is none.
-// Nothing that is in the file changes.
+// Add writes a new server into a client's file, and makes the file if there is none. It
+// changes nothing else in the file.
 func Add(p Place, server string, command []string) (Change, error) {
 	if _, err := os.Lstat(p.Path); errors.Is(err, fs.ErrNotExist) {
 		return p.first(server, command)
@@ -79,8 +79,8 @@ func (f file) add(server string, command []string) (file, error) {
 	return out, nil
 }
 
-// contains reports whether a tree says what another one says, and more below the keys
-// at alone.
+// contains reports whether one tree holds everything in another one, and more only
+// below the keys at.
 func contains(more, less *node, at []string) bool {
 	if len(at) == 0 || more.kind != kindObject || less.kind != kindObject {
 		return within(more, less)

@@ -19,7 +19,7 @@ type Sight struct {
 	Digest string `json:"digest"`
 }
 
-// Look is what there is to see of entries.
+// Look returns the visible state of entries.
 func Look(entries []Entry) Seen {
 	out := make(Seen, len(entries))
 	for _, e := range entries {
@@ -46,7 +46,7 @@ func (e Entry) Key() string {
 	return e.Server
 }
 
-// Drift is what changed since, in words.
+// Drift describes the changes since was, in words.
 func (was Seen) Drift(now Seen) []string {
 	var out []string
 	say := func(format string, key string) { out = append(out, fmt.Sprintf(format, key)) }

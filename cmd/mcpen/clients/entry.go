@@ -12,13 +12,13 @@ type State string
 // The states. Only Open entries are offered to be wrapped.
 const (
 	Open     State = "open"     // a command of this machine, not in a pen
-	Wrapped  State = "wrapped"  // mcpen starts it, and what stands behind "--" is the command that it had
+	Wrapped  State = "wrapped"  // mcpen starts it; its former command follows "--"
 	Own      State = "own"      // mcpen starts it by name: there is no other command
 	Remote   State = "remote"   // reached over HTTP
 	Disabled State = "disabled" // the client does not start it
 	Asks     State = "asks"     // the client asks the person for a part of it: ${input:…}
 	Foreign  State = "foreign"  // something else confines it: a container, the client's own sandbox
-	Odd      State = "odd"      // it starts nothing that can be wrapped
+	Odd      State = "odd"      // it starts nothing that mcpen can wrap
 )
 
 // Var is a variable that an entry sets.
@@ -72,8 +72,8 @@ func (e Entry) Starter() string {
 type place struct {
 	in      *node   // the object that has them
 	command *member // its value is a string, or a list that is the whole command
-	args    *member // nil where there are none, or the command is a list
-	argsKey string  // what they are called; "" where the command is a list
+	args    *member // nil if it has none, or the command is a list
+	argsKey string  // their key; "" if the command is a list
 }
 
 // shape says how a client writes its servers.
@@ -86,7 +86,7 @@ type shape struct {
 	whole   bool     // the command is a list with the arguments in it
 	nested  bool     // the command may be an object {path, args, env}
 
-	with [][2]string // what a new server needs beside its command: keys and JSON
+	with [][2]string // further keys of a new server and their JSON
 }
 
 func (s shape) keys() (command, args, env string) {
@@ -190,7 +190,7 @@ var (
 	remoteKinds = []string{"http", "sse", "streamable-http", "streamable_http", "streamableHttp", "remote", "ws"}
 )
 
-// state reads the command and says what the entry is.
+// state reads the command and classifies the entry.
 func (e *Entry) state(n *node) (State, string) {
 	kind := n.get("type")
 	switch {
@@ -212,7 +212,7 @@ func (e *Entry) state(n *node) (State, string) {
 	return e.judge(n)
 }
 
-// asked are the texts in which a client puts what a person answers.
+// asked lists the texts into which a client inserts a person's answers.
 func (e *Entry) asked() []string {
 	out := slices.Clone(e.Command)
 	for _, v := range e.Env {

@@ -7,10 +7,9 @@ import (
 
 var reference = regexp.MustCompile(`\$\{(env:)?([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
 
-// Expand puts the values in that clients put in before they start a server: ${NAME},
-// ${NAME:-default}, ${env:NAME}, ${userHome} and a "~/" in front. What is not known
-// stays as it is. It is for a look at what a server will be given; nothing of it is
-// written.
+// Expand replaces the variables that clients replace before they start a server:
+// ${NAME}, ${NAME:-default}, ${env:NAME}, ${userHome} and a leading "~/". Unknown ones
+// stay as they are. It only previews a server's words; mcpen writes none of the result.
 func Expand(words []string, home string, lookup func(string) (string, bool)) []string {
 	out := make([]string, len(words))
 	for i, w := range words {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A person who wrote ${HOME}/notes is told of the folder that is meant.
+// A person who wrote ${HOME}/notes must see the folder that it means.
 func TestExpand(t *testing.T) {
 	lookup := func(name string) (string, bool) { return "/home/ada", name == "HOME" }
 	got := Expand([]string{"${HOME}/a", "${env:HOME}/b", "${NONE:-/c}", "${NONE}", "${userHome}/d", "~/e", "a~/f", "${input:x}", "$HOME"}, "/home/ada", lookup)

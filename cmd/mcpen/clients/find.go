@@ -114,7 +114,7 @@ func Names() []string {
 	return out
 }
 
-// found is a path and what it means.
+// found is a path and its meaning.
 type found struct {
 	name  string
 	scope Scope
@@ -202,8 +202,8 @@ func At(path string) (Place, error) {
 	return guess(abs)
 }
 
-// tail is the end of a path with as many elements as another path, and one more, which
-// stands for all of what is before.
+// tail returns the end of a path, with as many elements as like has. One more element
+// stands for everything before it.
 func tail(abs, like string) string {
 	parts := strings.Split(abs, "/")
 	n := strings.Count(like, "/") + 1
@@ -216,7 +216,7 @@ func tail(abs, like string) string {
 // unknown is who writes a file that no known client has.
 var unknown = Client{Name: "file", Title: "a file"}
 
-// guess is the place of a file of which nothing but its contents is known.
+// guess returns a place for a file of no known client, from its extension and contents.
 func guess(abs string) (Place, error) {
 	p := Place{Client: &unknown, Path: abs, Scope: Project}
 	switch filepath.Ext(abs) {

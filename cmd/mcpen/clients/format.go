@@ -33,7 +33,7 @@ func (f format) parse(data []byte) (*node, error) {
 	return root, unique(root)
 }
 
-// file is what was read of a client's file.
+// file holds the parsed content of a client's file.
 type file struct {
 	format format
 	shapes []shape

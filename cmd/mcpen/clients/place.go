@@ -11,7 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 )
 
-// patience is how long a file may keep changing before a change to it is given up.
+// patience is how long a file may keep changing before mcpen gives up changing it.
 const patience = 10 * time.Second
 
 // Servers reads the entries of a file. An error says why the file is left alone.
@@ -56,17 +56,17 @@ func (p Place) Refused() error {
 	return nil
 }
 
-// Words are what wrap puts behind "run" for an entry, or ok is false where the entry is
-// left as it is.
+// Words returns the words that wrap puts after "run" for an entry; ok is false if wrap
+// leaves the entry alone.
 type Words func(Entry) (words []string, ok bool)
 
-// Change is what wrap or unwrap makes of a file.
+// Change is the result of wrap or unwrap on a file.
 type Change struct {
 	Path          string
 	Before, After []byte
 	Done          []Entry // as they were
 	Left          []Left  // that should have been changed, and could not be
-	Moved         []Moved // what the file has references for now
+	Moved         []Moved // values that are references in the file now
 	Back          []Var   // whose references the file has no more
 	Kept          []string
 	Open          []Process // who has the file open
@@ -145,7 +145,7 @@ func (p Place) Unwrap(wanted func(Entry) bool, literals Literals) (Change, error
 // turn changes one entry. It reports whether it was wanted to.
 type turn func(file, Entry) (file, bool, error)
 
-// change says what a turn of every entry makes of the file now.
+// change computes the file after a turn of every entry.
 func (p Place) change(do turn) (Change, error) {
 	out := Change{Path: p.Path}
 	data, f, err := p.load()
@@ -171,8 +171,8 @@ func (p Place) change(do turn) (Change, error) {
 	return out, nil
 }
 
-// Apply writes what a function makes of the file, and calls it again where somebody
-// else wrote to the file meanwhile. It returns the change that was made.
+// Apply writes the result of change to the file, and calls change again if another
+// program wrote to the file meanwhile. It returns the change that it made.
 func Apply(p Place, change func() (Change, error)) (Change, error) {
 	if err := p.Refused(); err != nil {
 		return Change{Path: p.Path}, err

@@ -18,7 +18,7 @@ type Process struct {
 
 func (p Process) String() string { return fmt.Sprintf("%s (process %d)", p.Name, p.PID) }
 
-// List is what processes are called in a sentence.
+// List names the processes in a sentence.
 func List(all []Process) string {
 	words := make([]string, 0, 3)
 	for i, p := range all {
@@ -34,7 +34,7 @@ func List(all []Process) string {
 func holders(real string) []Process {
 	var out []Process
 	eachProcess(func(p Process, dir string) {
-		fds, _ := os.ReadDir(filepath.Join(dir, "fd")) // somebody else's
+		fds, _ := os.ReadDir(filepath.Join(dir, "fd")) // fails for another user's process
 		for _, fd := range fds {
 			if to, err := os.Readlink(filepath.Join(dir, "fd", fd.Name())); err == nil && to == real {
 				out = append(out, p)

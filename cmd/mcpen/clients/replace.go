@@ -19,7 +19,7 @@ import (
 // MaxFile is the most that is read of a file, in bytes.
 const MaxFile = 32 << 20
 
-// errChanged is the error of a file that somebody else wrote to meanwhile.
+// errChanged is the error if another program wrote to the file meanwhile.
 var errChanged = errors.New("it was changed meanwhile")
 
 // heldError is the error of a file that somebody has open for writing.
@@ -32,8 +32,8 @@ func (e *heldError) Error() string {
 	return fmt.Sprintf("%s has it open for writing", List(e.by))
 }
 
-// settleTime is how long an opener may take from a name to its file: what opens the old
-// file for writing until then is seen.
+// settleTime is how long a program may take from a name to its open file. An open of
+// the old file for writing within that time is noticed.
 const settleTime = 2 * time.Millisecond
 
 // stage is where a test looks in, or ends the process.
@@ -42,11 +42,11 @@ var stage = func(string) {}
 // replace puts new bytes in the place of a file that still has the old ones, in one
 // step and on the disk. Mode, owner, extended attributes and symlinks stay.
 //
-// Nothing that somebody else writes meanwhile is lost. A read lease (fcntl(2)) tells
-// of everybody who has the old file open for writing or wants to. The two files are
-// exchanged (renameat2(2)), so that what was replaced can be looked at: if it is not the
-// file that was read, to the byte, it goes back, and errChanged is the result. Where a
-// file system has neither, the bytes are compared just before a rename.
+// It loses no concurrent write. A read lease (fcntl(2)) reports every process that has
+// the old file open for writing or wants to open it. replace exchanges the two files
+// (renameat2(2)) and then examines the one that came out: if that is not the file that
+// it had read, to the byte, it puts the file back and returns errChanged. On a file
+// system without leases and exchange, it compares the bytes just before a rename.
 func replace(path string, was, now []byte) error {
 	s, err := openSwap(path, was)
 	if err != nil {
@@ -68,9 +68,9 @@ func replace(path string, was, now []byte) error {
 // swap is a file that is being replaced.
 type swap struct {
 	path string   // without symlinks
-	dir  *os.File // that it is in
+	dir  *os.File // the file's folder
 	base string
-	temp string // the name of what takes its place; "" where there is none
+	temp string // the name of the replacement; "" if there is none
 	old  held
 	new  held
 	more []*os.File // that came out meanwhile
@@ -79,7 +79,7 @@ type swap struct {
 // held is one of the files that change places.
 type held struct {
 	file  *os.File
-	data  []byte // that it is to hold; nil: not known
+	data  []byte // its expected content; nil: unknown
 	lease bool
 }
 
@@ -123,7 +123,7 @@ func (s *swap) lookOld() error {
 	if st.Nlink > 1 {
 		return fmt.Errorf("it has %d names, and would be replaced under one of them: a hard link", st.Nlink)
 	}
-	return unix.Flock(int(s.old.file.Fd()), unix.LOCK_SH) // once it is out, nobody takes it for what was left
+	return unix.Flock(int(s.old.file.Fd()), unix.LOCK_SH) // once the file is out, no sweep takes it for a leftover
 }
 
 // guard takes a lease on a file, where that can be had. Who has it open for writing is
@@ -136,7 +136,7 @@ func (h *held) guard() error {
 			return nil
 		}
 		if !errors.Is(err, unix.EAGAIN) {
-			return nil // somebody else's file, or a file system without leases
+			return nil // another user's file, or a file system without leases
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -151,8 +151,8 @@ func (h *held) release() {
 	}
 }
 
-// untouched reports whether nobody writes to a file, wants to or did, as far as it is
-// known what was in it.
+// untouched reports whether no process wrote to the file, writes to it or wants to, as
+// far as its content was known.
 func (h *held) untouched() bool {
 	if h.data == nil {
 		return true
@@ -176,7 +176,7 @@ func (s *swap) named(name string, h held) bool {
 		unix.Fstat(int(h.file.Fd()), &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
 }
 
-// tempPrefix begins the names of what takes the place of a file.
+// tempPrefix begins the name of a file's replacement.
 func tempPrefix(base string) string { return "." + base + ".mcpen-" }
 
 // write makes the file that takes the place of the old one, like it in all but bytes.
@@ -189,7 +189,7 @@ func (s *swap) write(now []byte) error {
 	f := os.NewFile(uintptr(fd), name)
 	s.temp = name
 	defer f.Close()
-	// Whoever finds one of these whose lock is free knows that its mcpen is gone.
+	// A sweep that can lock such a file knows that its mcpen is gone.
 	if err := unix.Flock(fd, unix.LOCK_SH); err != nil {
 		return fmt.Errorf("cannot lock %s: %w", name, err)
 	}
@@ -202,7 +202,7 @@ func (s *swap) write(now []byte) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	// What is open for writing has no lease: it is opened again.
+	// A file that is open for writing can have no lease: open it again.
 	if s.new.file, err = s.open(name); err != nil {
 		return err
 	}
@@ -245,9 +245,10 @@ func likeness(from, to *os.File) error {
 	return nil
 }
 
-// exchange puts the new file in, and takes it out again where what it replaced is not
-// what was read. Who renames a file over ours in between sees ours for as long as that
-// takes: two calls, in a slice of time that has just begun.
+// exchange puts the new file in, and takes it out again if the file that came out is
+// not the one that was read. A process that renames another file over this one in
+// between sees the new file for that long: two calls, in a time slice that has just
+// begun.
 func (s *swap) exchange() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -276,7 +277,7 @@ func (s *swap) exchange() error {
 	return s.leave(errChanged)
 }
 
-// settled reports whether nobody writes to what came out.
+// settled reports whether no process writes to the file that came out.
 func (s *swap) settled(out held) bool {
 	stage("turned")
 	if !out.untouched() {
@@ -319,17 +320,18 @@ func (s *swap) took() (held, error) {
 	return held{file: f}, nil
 }
 
-// leave says that a file was left which may be somebody else's.
+// leave reports a leftover file that may be another program's.
 func (s *swap) leave(err error) error {
 	name := filepath.Join(filepath.Dir(s.path), s.temp)
 	s.temp = ""
 	return fmt.Errorf("what stood there meanwhile is in %s: %w", name, err)
 }
 
-// close takes away what is not wanted: the new file, or the old one once it was replaced.
+// close removes the file that is not wanted: the new one, or the old one after the
+// replacement.
 func (s *swap) close() {
 	if s.temp != "" {
-		_ = unix.Unlinkat(int(s.dir.Fd()), s.temp, 0) // the next one looks for what is left
+		_ = unix.Unlinkat(int(s.dir.Fd()), s.temp, 0) // the next sweep finds a leftover
 	}
 	s.old.release()
 	for _, f := range append(s.more, s.old.file, s.new.file, s.dir) {
@@ -339,9 +341,9 @@ func (s *swap) close() {
 	}
 }
 
-// sweep looks for what an mcpen that was killed left beside a file. What has nothing
-// that the file has not, up to wraps, is taken away. Anything else may be what somebody
-// wrote at that moment: its name is returned, and it stays.
+// sweep looks for the leftovers of a killed mcpen beside a file. It removes a leftover
+// that holds nothing more than the file, apart from wraps. Any other leftover may hold
+// a concurrent edit: sweep keeps it and returns its name.
 func (p Place) sweep(real string) (kept []string) {
 	dir := filepath.Dir(real)
 	entries, err := os.ReadDir(dir)
@@ -365,7 +367,7 @@ func (p Place) sweep(real string) (kept []string) {
 	return kept
 }
 
-// redundant takes a file away that says what another one says, whatever is wrapped in
+// redundant removes a leftover whose content equals the file's, apart from wraps in
 // either, and reports whether it did.
 func (p Place) redundant(left *os.File, real string) bool {
 	data, err := io.ReadAll(io.LimitReader(left, MaxFile+1))

@@ -59,7 +59,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// only makes sure that a folder holds these names and nothing that was left.
+// only makes sure that a folder holds these names and no leftovers.
 func only(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -75,8 +75,8 @@ func only(t *testing.T, dir string, names ...string) {
 	}
 }
 
-// What a person set up around the file is as it was: its mode, the link that leads to
-// it, its attributes.
+// A replaced file keeps the user's set-up around it: its mode, its attributes, and the
+// link that leads to it.
 func TestReplaceKeepsWhatTheFileIs(t *testing.T) {
 	dir := t.TempDir()
 	file, link := filepath.Join(dir, "dotfiles.json"), filepath.Join(dir, "mcp.json")
@@ -238,8 +238,8 @@ func readWhole(t *testing.T, path string, done chan struct{}) {
 	}
 }
 
-// A wrap that is killed leaves the file as it was or as it was to be, and the next one
-// takes away what it left beside it.
+// A wrap that is killed leaves the old file or the new one, and the next wrap removes
+// the leftover beside it.
 func TestReplaceKilledAtEveryStep(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -281,8 +281,8 @@ func TestReplaceKilledAtEveryStep(t *testing.T) {
 	}
 }
 
-// What is left and is not what the file says may be somebody's edit: it stays, and is
-// named.
+// A leftover that differs from the file may be somebody's edit: sweep keeps it and
+// names it.
 func TestSweepKeepsWhatItDoesNotKnow(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "mcp.json")

@@ -28,12 +28,13 @@ func apply(data []byte, edits []edit) []byte {
 	return b.Bytes()
 }
 
-// wrapEdits are the edits that put mcpen and its words in front of an entry's command.
+// wrapEdits returns the edits that put mcpen and its words in front of an entry's
+// command.
 //
-// The command as it was written becomes the first word behind "--", and nothing else of
-// what was there is touched, so that unwrapEdits finds all of it again. Where there was
-// no list of arguments, one is put in front of the command, with nothing between its
-// bracket and its first word; where there was an empty one, a blank stands there.
+// The command keeps its spelling and becomes the first word after "--". wrapEdits
+// touches nothing else, so that unwrapEdits can restore all of it. If the entry had no
+// list of arguments, wrapEdits puts one in front of the command, with nothing between
+// its bracket and its first word; in an empty list it leaves a blank there.
 func (f format) wrapEdits(data []byte, e Entry, mcpen string, words []string) ([]edit, error) {
 	quoted := make([]string, len(words))
 	for i, w := range words {

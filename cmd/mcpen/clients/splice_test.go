@@ -87,8 +87,8 @@ func unwrapAll(t *testing.T, f file) file {
 	return f
 }
 
-// onlyTheEntry reads both files as a client would, with other code than what spliced
-// them, and compares them.
+// onlyTheEntry reads both files as a client would, with other code than the splicing
+// code, and compares them.
 func onlyTheEntry(t *testing.T, s sample, after file, e Entry) {
 	t.Helper()
 	before, now := decode(t, s.format, []byte(s.text)), decode(t, s.format, after.data)
@@ -99,7 +99,7 @@ func onlyTheEntry(t *testing.T, s sample, after file, e Entry) {
 	}
 }
 
-// change makes in a decoded file what wrap is to make in its bytes.
+// change makes in a decoded file the change that wrap must make in its bytes.
 func change(root any, s sample, e Entry) {
 	at := root
 	for _, sh := range s.shapes {
@@ -167,7 +167,8 @@ func decode(t *testing.T, f format, data []byte) any {
 	return out
 }
 
-// What a client wrote anew in its own way comes back as well, if not to the byte.
+// If a client rewrote the file in its own style, unwrap restores the entry too, though
+// not to the byte.
 func TestUnwrapOfWhatAClientWroteAnew(t *testing.T) {
 	for _, c := range []struct {
 		name       string
@@ -216,7 +217,7 @@ func TestFilesThatAreLeftAlone(t *testing.T) {
 	}
 }
 
-// What cannot be undone to the byte is not done.
+// An entry that unwrap could not restore to the byte must not be wrapped.
 func TestEntriesThatAreLeftAlone(t *testing.T) {
 	for _, c := range []struct{ text, why string }{
 		{"extensions:\n  a:\n    cmd: &x npx\n    args: [a]\n", "anchor"},

@@ -2,19 +2,19 @@ package clients
 
 // Client is a program that starts servers, and where it keeps them.
 type Client struct {
-	Name  string // what --client takes: "claude-code"
+	Name  string // the word for --client: "claude-code"
 	Title string // "Claude Code"
 
 	places    []spot
-	processes []string // what its processes are called
+	processes []string // the names of its processes
 	flatpaks  []string // its names as a Flatpak
 	snaps     []string // its names as a Snap
 	readOnly  string   // why nothing is written to its files; "" where it is
 }
 
-// spot is a file of a client. Its path begins with what stands for a folder:
-// "~/" the home, "config/" XDG_CONFIG_HOME or ~/.config, "project/" a repository,
-// "/" the machine. In a path, "*" is any name.
+// spot is a file of a client. Its path begins with a prefix that stands for a folder:
+// "~/" the home, "config/" XDG_CONFIG_HOME or ~/.config, "project/" a repository, "/"
+// the machine. In a path, "*" is any name.
 type spot struct {
 	path   string
 	format format

@@ -113,7 +113,7 @@ func (t *tomlReader) value(e *unstable.Node, start int) (*node, error) {
 	return n, nil
 }
 
-// descend follows keys from a table, and makes what is not there yet.
+// descend follows keys from a table, and makes the missing tables.
 func descend(at *node, keys []member) (*node, error) {
 	for _, k := range keys {
 		next := at.get(k.key)

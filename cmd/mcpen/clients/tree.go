@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// kind tells what a value of a file is.
+// kind is the type of a value in a file.
 type kind int
 
 const (
@@ -16,8 +16,8 @@ const (
 	kindObject             // members
 )
 
-// node is a value of a client's file, and where it stands. The three formats give the
-// same tree, so that what reads servers and what splices knows no format.
+// node is a value of a client's file and its position. All three formats give the same
+// tree, so the code that reads servers and the code that splices know no format.
 type node struct {
 	kind       kind
 	start, end int      // its bytes; -1 where they are not in one piece, such as a table of TOML
