@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// trial is what a profile is tried with beside what all are.
+// trial adds to the common trial of a profile.
 type trial struct {
 	set   []string // parameters: $DIR is the workspace, $PORT that of a page on loopback
 	env   []string
 	calls []toolCall
-	// refused are refusals at the start that are right: what the server asks for and
-	// nobody gives it.
+	// refused lists correct refusals at the start: the server asks for things that no
+	// profile grants.
 	refused []string
 	args    []string // behind the profile's own
 	differs bool     // definitions name the home or the like: only the names are compared
@@ -28,7 +28,7 @@ type trial struct {
 	after   func(*testing.T, *session)
 }
 
-// cases are what the profiles need, and what is called.
+// cases lists the needs of the profiles and the calls to make.
 var cases = map[string]trial{
 	"everything":          {calls: []toolCall{{tool: "echo", args: `{"message":"baa"}`, want: "baa"}}},
 	"sequential-thinking": {calls: []toolCall{{tool: "sequentialthinking", args: `{"thought":"one","nextThoughtNeeded":false,"thoughtNumber":1,"totalThoughts":1}`, want: "thoughtNumber"}}},

@@ -34,7 +34,7 @@ type conn struct {
 	next  int
 }
 
-// said is what a program wrote to its stderr.
+// said holds a program's output on stderr.
 type said struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -93,7 +93,8 @@ func (c *conn) send(t *testing.T, message any) {
 	}
 }
 
-// ask waits for the answer to a request. What the server asks meanwhile is not had.
+// ask waits for the answer to a request. Meanwhile it answers the server's own requests
+// with an error: the method is unknown.
 func (c *conn) ask(t *testing.T, method string, params any) json.RawMessage {
 	t.Helper()
 	c.next++
@@ -178,7 +179,7 @@ func (c *conn) close() {
 	c.in.Close()
 	done := make(chan struct{})
 	go func() {
-		for range c.lines { // what comes yet
+		for range c.lines { // drain the rest
 		}
 		close(done)
 	}()
@@ -215,7 +216,7 @@ func servePage(t *testing.T) string {
 	return port
 }
 
-// decoys are what a server has no business with.
+// decoys are files that are none of a server's business.
 var decoys = []string{".ssh/id_ed25519", ".aws/credentials", ".kube/config", ".docker/config.json", ".netrc", ".config/gcloud/credentials.db", ".config/gh/hosts.yml", ".bash_history"}
 
 // watchDecoys tells which of the decoys were opened until it is called.

@@ -46,7 +46,8 @@ var byPackage = sync.OnceValue(func() map[string]string {
 	for _, name := range Names() {
 		data, _ := Read(name) // it has been listed
 		for line := range strings.Lines(string(data)) {
-			// What extends another profile for the package does not write it again.
+			// A profile that extends another one of the same package does not repeat
+			// the line.
 			if pkg, ok := strings.CutPrefix(line, `package = "`); ok {
 				found[strings.TrimRight(pkg, "\"\n")] = name
 			}

@@ -120,8 +120,8 @@ var (
 	tried = regexp.MustCompile(`(?m)^# tried: 20\d\d-\d\d-\d\d, [0-9][0-9A-Za-z.+-]*$`)
 )
 
-// What opens something is named by a reference, which a client's file can hold without
-// holding the secret, and goes into the variable that the server reads.
+// A profile takes a secret as a reference, which a client's file can hold without
+// holding the secret, and puts it into the variable that the server reads.
 func TestShippedSecretsAreTyped(t *testing.T) {
 	each(t, func(t *testing.T, name, _ string, p *policy.Profile) {
 		got, err := resolve(p, given(p))
@@ -153,7 +153,7 @@ func TestShippedSecretsAreTyped(t *testing.T) {
 	})
 }
 
-// Each host says where it was read, so that whoever doubts it can look.
+// Each host names its source, so that a doubtful reader can look.
 func TestShippedHostsHaveASource(t *testing.T) {
 	each(t, func(t *testing.T, name, text string, p *policy.Profile) {
 		if p.Package() != "" && !tried.MatchString(text) {
@@ -174,8 +174,8 @@ func TestShippedHostsHaveASource(t *testing.T) {
 // telemetry are names that servers report to, and that no tool needs.
 var telemetry = regexp.MustCompile(`(?i)(telemetry|analytics|posthog|segment\.(io|com)|ingest\..*sentry|agnost\.ai|statsig|amplitude|mixpanel|datadoghq-browser|clearcut|play\.googleapis|bigbrain|^stats\.|^track\.|^events\.|^bf\d|scarf\.sh|desktopcommander\.app|run\.app|onrender\.com)`)
 
-// Nobody takes a profile of the library to be counted. Nor does one ask a registry: what
-// runs was locked.
+// A user of the library's profiles must not be counted. No profile asks a registry
+// either: the lock fixes the package.
 func TestShippedProfilesAllowNoTelemetry(t *testing.T) {
 	each(t, func(t *testing.T, name, _ string, p *policy.Profile) {
 		got, err := resolve(p, given(p))
@@ -198,8 +198,8 @@ func TestShippedProfilesAllowNoTelemetry(t *testing.T) {
 	}
 }
 
-// A profile reads and changes what its parameters name, the workspace and its own
-// state; of the machine it sees programs, and nothing that somebody wrote.
+// A profile reads and changes only the paths of its parameters, the workspace and its
+// own state. Of the machine it sees programs, and no user's files.
 func TestShippedPathsAreNarrow(t *testing.T) {
 	machine := []string{"?/usr/share/zoneinfo", "?/usr/bin/git", "?/usr/lib/git-core", "?/usr/libexec/git-core", "?/usr/share/git-core",
 		"?/etc/chromium", "?/etc/chromium.d", "?/etc/fonts"}
@@ -235,7 +235,7 @@ func own(p *policy.Profile, text string) bool {
 	})
 }
 
-// Whoever runs commands or a browser is told what that means.
+// A profile that runs commands or a browser must tell its user the consequences.
 func TestShippedProfilesSayWhatTheyMean(t *testing.T) {
 	for name, word := range map[string]string{"desktop-commander": "whatever command", "commands": "whatever command", "code-runner": "whatever code",
 		"playwright": "own sandbox is off", "chrome-devtools": "own sandbox is off", "puppeteer": "own sandbox is off", "git-commit": "hooks"} {
@@ -245,7 +245,7 @@ func TestShippedProfilesSayWhatTheyMean(t *testing.T) {
 	}
 }
 
-// What the library reaches is one page, which a review can read.
+// The library's hosts fit on one page, which a review can read.
 func TestWhatTheLibraryReaches(t *testing.T) {
 	var b strings.Builder
 	for _, name := range profiles.Names() {

@@ -20,16 +20,16 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Every profile with a package, as its registry gives it today: what somebody who
-// takes it into use would find first. It starts inside with what its profile gives,
-// lists the tools that it lists outside, is refused nothing that it needs for that,
-// and leaves the keys in the home alone; many are called as well.
+// TestLibrary tries every profile with a package, as its registry gives it today. It
+// shows a new user's first experience. The server must start inside with its profile,
+// list the tools that it lists outside, meet no refusal of a thing that it needs for
+// that, and leave the keys in the home alone. The test also calls many tools.
 //
 //	go test -tags integration -run "^TestLibrary$/^(git|excel)$" -v ./profiles
 //
-// PROFILES_HOME keeps locks and packages between runs. A profile that cannot be tried
-// here (no chromium, no PostgreSQL) fails by name where the machine is known to have
-// what it needs (MCPEN_HAS_ALL=1), and is left out elsewhere.
+// PROFILES_HOME keeps locks and packages between runs. If a profile cannot be tried
+// here (no chromium, no PostgreSQL), its test fails by name on a machine that is known
+// to have everything (MCPEN_HAS_ALL=1), and is skipped elsewhere.
 func TestLibrary(t *testing.T) {
 	lib := newLibrary(t)
 	for _, name := range profiles.Names() {
@@ -40,7 +40,7 @@ func TestLibrary(t *testing.T) {
 	fmt.Print(lib.table())
 }
 
-// library is what the profiles are tried with.
+// library holds the common ground of the profiles' trials.
 type library struct {
 	bin  string
 	home string
@@ -71,7 +71,7 @@ func newLibrary(t *testing.T) *library {
 		t.Cleanup(func() { exec.Command("chmod", "-R", "u+w", home).Run() })
 	}
 	lib := &library{bin: bin, home: home, port: servePage(t)}
-	// What an earlier run learned of servers, and what they kept, is not what a newcomer has.
+	// A new user has no knowledge of servers and no state of theirs from earlier runs.
 	for _, state := range []string{"seen", "servers", "tools"} {
 		must(t, os.RemoveAll(filepath.Join(home, ".local/state/mcpen", state)))
 	}
@@ -146,7 +146,7 @@ func (l *library) try(t *testing.T, name string, p *policy.Profile) {
 	}
 }
 
-// table is what was found, one profile a line.
+// table lists the findings, one profile a line.
 func (l *library) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-28s %-22s %5s %6s %6s  %s\n", "profile", "version", "bare", "inside", "calls", "refused at the start")
@@ -162,12 +162,12 @@ type session struct {
 	name string
 	dir  string // the workspace
 	vars map[string]string
-	env  []string // what the client gives the server: secrets that are none
+	env  []string // the client's variables for the server, with false secrets
 	set  []string
 	args []string
 }
 
-// fill puts the names of this try into a text: DIR, PORT, and what a setup gave.
+// fill replaces the names of this try in a text: DIR, PORT, and those of a setup.
 func (s *session) fill(text string) string {
 	for name, value := range s.vars {
 		text = strings.ReplaceAll(text, "$"+name, value)
@@ -284,11 +284,12 @@ func bundleVariable(name string) bool {
 
 func (s *session) inside(t *testing.T) *conn { return s.start(t, s.argv("run")) }
 
-// refusals are what was refused since, but system calls, for which every program has
-// another way or would list other tools, and lines on stdout that are no messages.
+// refusals lists the refusals since a time, and the lines on stdout that are no
+// messages. It leaves system calls out: every program has another way, or would list
+// other tools.
 func (s *session) refusals(t *testing.T, since time.Time) []string {
 	t.Helper()
-	time.Sleep(300 * time.Millisecond) // what is written behind the answer
+	time.Sleep(300 * time.Millisecond) // for lines written after the answer
 	files, err := filepath.Glob(filepath.Join(s.lib.home, ".local/state/mcpen/log", s.name+"*.jsonl"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no log: %v", err)
