@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The download is of HTTP, which is what the peers that work with proxies carry.
+// The download uses HTTP, which peers with proxies can carry.
 const (
 	webPeer  = "203.0.113.5:8080"
 	download = 256 << 20 // bytes

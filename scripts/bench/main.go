@@ -1,6 +1,6 @@
-// Command bench measures what mcpen costs beside the bare program and the peers
-// that are installed, all in one run and interleaved, and prints ratios. It is
-// run by "make bench"; nothing depends on what it prints.
+// Command bench compares the cost of mcpen with the bare program and the installed
+// peers, all in one run and interleaved, and prints ratios. "make bench" runs it;
+// nothing depends on its output.
 package main
 
 import (
@@ -96,7 +96,7 @@ func (k *kind) median() time.Duration {
 // startAsUser is start for somebody without privileges, who has no control group
 // of his own, and no peer has one either.
 func startAsUser(bin string, n int) {
-	const uid = 20007 // whoever that is
+	const uid = 20007 // an arbitrary user
 	dir, err := os.MkdirTemp("", "mcpen-bench-")
 	if err != nil {
 		fail(err)
@@ -251,9 +251,9 @@ func initialize(bin, server string, n int) {
 	report("initialize", kinds, 1)
 }
 
-// ping measures round trips through all of them at once, in turns, and the
-// memory of the launcher and pid 1 afterwards. The floor is what a hop each way
-// costs on this machine whoever makes it: two programs that only copy.
+// ping measures round trips through all of them at once, in turns, and then the memory
+// of the launcher and pid 1. The floor is the cost of one hop each way on this machine:
+// two programs that only copy.
 func ping(bin, server string, n int) {
 	kinds := []*kind{
 		{name: "bare", argv: []string{server}},
@@ -286,7 +286,7 @@ func ping(bin, server string, n int) {
 	}
 }
 
-// memory adds up what the launcher and the sandbox's pid 1 hold, in shares.
+// memory adds up the proportional memory of the launcher and the sandbox's pid 1.
 func memory(launcher int) {
 	total := pss(launcher)
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", launcher, launcher))

@@ -19,9 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The network is measured in a network namespace of its own, in which peer is
-// this program. The stages of that are this program again, by the name of its
-// first argument.
+// The benchmark measures the network in its own network namespace, in which this
+// program is the peer. Its stages are this program again, selected by the first
+// argument.
 const (
 	peer         = "203.0.113.5:7777"
 	stageNetwork = "stage-network" // BINARY FOLDER ROUNDS
@@ -59,8 +59,8 @@ func init() {
 }
 
 // network measures throughput, connections, round trips and a download out of a
-// sandbox beside the same over bare loopback and through peers, and what a rule
-// for the network adds to the start.
+// sandbox, and compares them with bare loopback and with peers. It also measures the
+// cost of a network rule at the start.
 func network(bin string, rounds int) {
 	if os.Getuid() != 0 {
 		fmt.Println("network: only root can make the network for it, not measured")
@@ -200,7 +200,7 @@ func lonely() error {
 		netlink.RouteAdd(&netlink.Route{LinkIndex: out.Attrs().Index, Gw: net.IPv4(198, 51, 100, 1)}))
 }
 
-// startWith measures what a rule for the network adds to the start.
+// startWith measures the cost of a network rule at the start.
 func startWith(bin, dir string, rounds int) {
 	kinds := []*kind{
 		{name: "none", argv: []string{bin, "run", "--quiet", "--profile", filepath.Join(dir, "none.toml"), "--", "/bin/true"}},
@@ -228,7 +228,7 @@ type way struct {
 	broken error // why it is not measured
 }
 
-// ways are bare loopback, mcpen, and what is installed.
+// ways are bare loopback, mcpen, and the installed peers.
 func ways(bin, dir string) []*way {
 	self := filepath.Join(dir, "client")
 	plain := func(argv ...string) func(string) error {
@@ -252,7 +252,8 @@ func ways(bin, dir string) []*way {
 	return all
 }
 
-// told runs a client that has no folder to write into, and writes what it says.
+// told runs a client that has no writable folder, and writes the client's output to
+// result.
 func told(result string, cmd *exec.Cmd) error {
 	in, err := cmd.StdinPipe() // open until the client has ended
 	if err != nil {
@@ -266,7 +267,7 @@ func told(result string, cmd *exec.Cmd) error {
 	return os.WriteFile(result, out, 0o644)
 }
 
-// finish runs a command, and says what it said when it failed.
+// finish runs a command, and reports its output if it fails.
 func finish(cmd *exec.Cmd) error {
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -314,7 +315,7 @@ func slirp(path, self, result string) error {
 	return errors.Join(err, cmd.Wait())
 }
 
-// sample is what the client measured: the three times.
+// sample holds the client's three measured times.
 type sample [3]time.Duration
 
 func (w *way) measure(dir string) (s sample, err error) {
@@ -364,7 +365,7 @@ const (
 	trips       = 2000
 )
 
-// serve is the peer: the first byte says what the client wants.
+// serve is the peer: the first byte of a connection selects the service.
 func serve(l net.Listener) {
 	for {
 		c, err := l.Accept()

@@ -9,17 +9,16 @@ import (
 	"time"
 )
 
-// packages measures a package from the start to the initialize answer: mcpen with
-// a lock beside what clients are usually told to write, npx and, where it is
-// installed, uvx, both with warm caches.
+// packages measures a package from the start to the initialize answer. It compares
+// mcpen with a lock with the usual entries of clients: npx and, if installed, uvx, both
+// with warm caches.
 func packages(bin string, n int) {
 	fromRegistry(bin, "npm:@modelcontextprotocol/server-everything", []string{"npx", "-y", "@modelcontextprotocol/server-everything"}, n)
 	fromRegistry(bin, "pypi:mcp-server-time", []string{"uvx", "mcp-server-time"}, n)
 }
 
-// coldInstalls measures mcpen add beside the host's own install of the same package,
-// both with nothing kept from before. What mcpen adds to it: a sandbox, a look at
-// every archive, and a copy that is frozen.
+// coldInstalls compares mcpen add with the host's own install of the same package, both
+// from empty caches. mcpen adds a sandbox, a check of every archive, and a frozen copy.
 func coldInstalls(bin string, n int) {
 	cache, err := os.UserCacheDir()
 	if err != nil {

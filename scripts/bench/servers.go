@@ -11,10 +11,9 @@ import (
 	"time"
 )
 
-// many starts many servers of a tiny program at once, measures what each of
-// them holds while all of them run, and stops them the way a client does: by the
-// end of their input. Memory that grows with the square of them, or a process
-// that stays, shows here.
+// many starts many servers of a tiny program at once, measures the memory of each while
+// all of them run, and stops them as a client does: by the end of their input. Memory
+// that grows with their square, or a process that stays, shows here.
 func many(bin string, counts ...int) {
 	for _, n := range counts {
 		before := shmem()
@@ -84,7 +83,7 @@ func family(pid int) []int {
 	return pids
 }
 
-// shmem is what the machine's tmpfs and memory files hold, in KiB.
+// shmem is the size of the machine's tmpfs and memory files, in KiB.
 func shmem() int {
 	data, _ := os.ReadFile("/proc/meminfo")
 	for line := range strings.Lines(string(data)) {

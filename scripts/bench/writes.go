@@ -16,11 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// work is what a server does in a folder of the user's: much of it is files that are
-// made. It prints how long it took, without the start of what it runs in. Each round
-// has a folder of its own and takes nothing away: ext4 passes over the inodes of files
-// that were removed in the last seconds, one by one, which takes longer than the work
-// and hits who comes next. npm begins with an empty cache, as it does in a sandbox.
+// work imitates a server in a folder of the user's: much of it makes files. It prints
+// its duration, without the start of its sandbox. Each round has its own folder and
+// removes nothing: ext4 passes one by one over the inodes of files that were removed in
+// the last seconds, which takes longer than the work and slows the next round. npm
+// begins with an empty cache, as it does in a sandbox.
 const work = `set -e
 cd "$0" && round=$(mktemp -d round.XXXXXX) && began=$(date +%s%N)
 git clone -q --no-hardlinks repo "$round/clone"
@@ -90,7 +90,7 @@ func timed(argv []string) time.Duration {
 	if err := cmd.Run(); err != nil {
 		fail(fmt.Errorf("%q: %w: %s", argv, err, wrong.Bytes()))
 	}
-	// What is no message of the protocol's is told on stderr.
+	// Lines that are no protocol messages go to stderr.
 	var nanoseconds int64
 	for _, word := range strings.Fields(said.String() + " " + wrong.String()) {
 		if _, err := fmt.Sscan(strings.Trim(word, `"`), &nanoseconds); err == nil && nanoseconds > 1e6 {

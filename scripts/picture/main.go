@@ -1,5 +1,5 @@
-// Command picture makes a picture (SVG) of what a command wrote to a terminal. It
-// reads that, with its colours, from standard input: make picture.
+// Command picture makes a picture (SVG) of a command's terminal output. It reads the
+// output, with its colours, from standard input: make picture.
 package main
 
 import (

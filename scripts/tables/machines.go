@@ -26,8 +26,9 @@ var columns = []struct {
 	{"without namespaces", []string{"without namespaces", "escape without namespaces"}},
 }
 
-// machines is the table of what the virtual machines' results say (scripts/vm.sh), in
-// the order of the list of machines. One that has no results did not run, and is named.
+// machines returns the table of the virtual machines' results (scripts/vm.sh), in the
+// order of the list of machines. A machine without results did not run; the table names
+// it.
 func machines(list, dir string) (string, error) {
 	text, err := os.ReadFile(list)
 	if err != nil {
@@ -58,8 +59,8 @@ func machines(list, dir string) (string, error) {
 	return out.String(), nil
 }
 
-// result is one line of a machine's: a check, for a setting where it has several, and
-// what became of it.
+// result is one line of a machine's: a check, with its setting if there are several,
+// and the outcome.
 type result struct{ part, check, what string }
 
 // rows are a machine's rows, one for each setting.
@@ -69,7 +70,7 @@ func rows(name, results string) string {
 	for line := range strings.Lines(results) {
 		check, what, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
 		if !ok || strings.Contains(check, "| ") {
-			continue // what a program said
+			continue // a program's output
 		}
 		r := result{check: check, what: what}
 		if part, check, ok := strings.Cut(check, ": "); ok {
@@ -100,7 +101,7 @@ func rows(name, results string) string {
 	return out.String()
 }
 
-// fact is what a machine said of itself.
+// fact is a machine's answer about itself.
 func fact(all []result, check string) string {
 	for _, r := range all {
 		if text, ok := strings.CutPrefix(r.what, "facts: "); ok && r.check == check {
@@ -110,8 +111,8 @@ func fact(all []result, check string) string {
 	return ""
 }
 
-// cell sums up the results of some checks: "held" where all of them are, else what
-// each other one is; a dash where none was made.
+// cell sums up the results of some checks: "held" if all of them are held, else each
+// other outcome; a dash if none was made.
 func cell(all []result, part string, checks []string) string {
 	var held int
 	var rest []string

@@ -1,8 +1,8 @@
-// Command tables writes what the suites and the bench printed on this machine into
-// README.md and SECURITY.md, between the marks that are there for it, with the
-// machine, the date and the commit. It is run by "make tables". With a folder of
-// results of scripts/vm.sh it writes the table of machines instead ("make vm-table"), and
-// with the word "layers" it leaves out the bench, which wants a quiet machine.
+// Command tables writes the output of the suites and the bench on this machine into
+// README.md and SECURITY.md, between their marks, with the machine, the date and the
+// commit. "make tables" runs it. With a folder of results of scripts/vm.sh it writes
+// the table of machines instead ("make vm-table"). With the word "layers" it leaves out
+// the bench, which needs a quiet machine.
 package main
 
 import (
@@ -53,7 +53,7 @@ func check(err error) {
 	}
 }
 
-// machine names where and when, and what was measured.
+// machine names the machine, the date and the commit of the measurements.
 func machine() string {
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease") // it says nothing else where it cannot be read
 	commit, err := output("git", "rev-parse", "--short", "HEAD")
@@ -62,7 +62,7 @@ func machine() string {
 		runtime.NumCPU(), strings.TrimSpace(string(kernel)), strings.TrimSpace(commit))
 }
 
-// output runs a command and returns its stdout; its stderr is shown.
+// output runs a command and returns its stdout; the command's stderr passes through.
 func output(argv ...string) (string, error) {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	var out bytes.Buffer
@@ -73,8 +73,7 @@ func output(argv ...string) (string, error) {
 	return out.String(), nil
 }
 
-// short leaves out of what the bench printed what a reader of the README does not
-// look for.
+// short removes the lines of the bench that do not interest a reader of the README.
 func short(bench string) string {
 	var out strings.Builder
 	for line := range strings.Lines(bench) {
@@ -124,13 +123,13 @@ func held(text string) (string, error) {
 	return out.String(), nil
 }
 
-// timed is the end of a script's heading: how long what stands below it took.
+// timed matches the end of a script's heading: the duration of the part below it.
 var timed = regexp.MustCompile(` \(\d+\.\d+s\)$`)
 
-// restricted lists the machines of the script that puts restrictions around mcpen.
-// A heading of the script may have several lines, of which the last is timed; what
-// doctor tells to paste may look like one and is not. The twin is no machine, and
-// the weaker tier is not held in full.
+// restricted lists the machines of the script that restricts mcpen from outside. A
+// heading of the script may have several lines, the last of which is timed; a line for
+// pasting, from doctor, may look like one. The twin is no machine, and the weaker tier
+// does not hold in full.
 func restricted(text string) string {
 	var out strings.Builder
 	out.WriteString("On each of these a server was held in full or not started, and `mcpen doctor` said the same:\n\n")

@@ -2,8 +2,7 @@ package main
 
 import "testing"
 
-// A reader of SECURITY.md would be told of a machine that was not tried, or half of
-// what it is.
+// Otherwise SECURITY.md would name a machine that was not tried, or half a heading.
 func TestRestricted(t *testing.T) {
 	const log = `    # Machines that users have.
     # The twin: outside it works. (0.2s)
