@@ -1,11 +1,10 @@
-// Command client drives any MCP server on stdio and prints what was said in a
-// form that a person can read.
+// Command client drives any MCP server on stdio and prints the conversation in a
+// readable form.
 //
 //	client [-list] [-call TOOL[=JSON]]… [-allowed TOOL[=JSON]]… [-refused TOOL[=JSON]]… -- COMMAND [ARGS…]
 //
-// JSON is an object, the arguments. The exit code is 0 when every call was
-// answered, and answered with success or failure where -allowed or -refused say
-// which has to be.
+// JSON is an object, the arguments. The exit code is 0 if the server answered every
+// call, and answered those of -allowed with success and those of -refused with failure.
 package main
 
 import (

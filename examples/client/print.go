@@ -35,7 +35,7 @@ func (p printer) hello(result json.RawMessage) {
 			Version string `json:"version"`
 		} `json:"serverInfo"`
 	}
-	// What cannot be read is left empty: the answer itself was valid.
+	// Unreadable fields stay empty: the answer itself was valid.
 	json.Unmarshal(result, &r)
 	fmt.Fprintf(p.out, "  %s\n", p.paint(faint, fmt.Sprintf("%s %s, MCP %s", plain(r.Info.Name), plain(r.Info.Version), plain(r.Version))))
 }
@@ -47,7 +47,7 @@ func (p printer) tools(names []string) {
 	fmt.Fprintf(p.out, "  tools: %s\n", strings.Join(names, ", "))
 }
 
-// call tells what was asked and what came of it, the answer cut to a few lines.
+// call prints a request and its outcome, with the answer cut to a few lines.
 func (p printer) call(c toolCall, text string, failed bool) {
 	mark := p.paint(green, "allowed")
 	if failed {
@@ -68,7 +68,7 @@ func (p printer) call(c toolCall, text string, failed bool) {
 	}
 }
 
-// plain takes out what could steer a terminal.
+// plain removes the characters that could steer a terminal.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && (r < ' ' || r >= 0x7f && r < 0xa0) {

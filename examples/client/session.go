@@ -15,7 +15,7 @@ import (
 type session struct {
 	cmd     *exec.Cmd
 	stdin   io.WriteCloser
-	lines   chan []byte   // what the server says, a line each; closed at its end
+	lines   chan []byte   // the server's output, a line each; closed at its end
 	done    chan struct{} // closed by close
 	timeout time.Duration
 	next    int
@@ -34,7 +34,7 @@ type message struct {
 	} `json:"error,omitempty"`
 }
 
-// start starts the server. Its stderr goes where it is told, unchanged.
+// start starts the server. The server's stderr goes to stderr unchanged.
 func start(ctx context.Context, argv []string, timeout time.Duration, stderr io.Writer) (*session, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stderr = stderr
@@ -73,7 +73,7 @@ func (s *session) read(stdout io.Reader) {
 	}
 }
 
-// initialize says hello and returns what the server said of itself.
+// initialize says hello and returns the server's description of itself.
 func (s *session) initialize() (json.RawMessage, error) {
 	result, err := s.ask("initialize", map[string]any{
 		"protocolVersion": "2025-11-25",
@@ -116,8 +116,8 @@ func (s *session) tools() ([]string, error) {
 	}
 }
 
-// call calls a tool. A refusal by the server, or by what stands before it, is
-// an answer and no error.
+// call calls a tool. A refusal by the server, or by a program in front of it, is an
+// answer and no error.
 func (s *session) call(tool, arguments string) (text string, failed bool, err error) {
 	result, err := s.ask("tools/call", map[string]any{"name": tool, "arguments": json.RawMessage(arguments)})
 	var refusal *refusal
@@ -157,8 +157,8 @@ type refusal struct {
 
 func (r *refusal) Error() string { return fmt.Sprintf("%s (%d)", r.Message, r.Code) }
 
-// ask sends a request and waits for its answer. What the server asks meanwhile
-// is answered: this client can do nothing.
+// ask sends a request and waits for its answer. It answers the server's own requests
+// meanwhile: this client can do nothing.
 func (s *session) ask(method string, params any) (json.RawMessage, error) {
 	p, err := json.Marshal(params)
 	if err != nil {
@@ -228,7 +228,7 @@ func (s *session) close() (int, error) {
 	s.stdin.Close()
 	close(s.done)
 	for range s.lines {
-		// What it still says on its way out is for nobody.
+		// Nobody reads the server's last output.
 	}
 	err := s.cmd.Wait()
 	var exit *exec.ExitError

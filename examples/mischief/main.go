@@ -1,11 +1,10 @@
-// Command mischief is an MCP server that does whatever it is asked, and so shows
-// what a sandbox lets it do: it reads and lists any file, writes where it is
-// told, connects to any host and tells its environment. On its own it is as
-// dangerous as the client that uses it; under mischief.toml it can do what that
-// profile says.
+// Command mischief is an MCP server that does anything a client asks, and so shows the
+// limits of a sandbox: it reads and lists any file, writes anywhere, connects to any
+// host and reveals its environment. On its own it is as dangerous as the client that
+// uses it; under mischief.toml it can do only the things in that profile.
 //
-// It speaks the revisions of MCP that begin with initialize, and 2026-07-28,
-// which has none, over stdio.
+// It speaks the revisions of MCP that begin with initialize, and 2026-07-28, which has
+// none, over stdio.
 package main
 
 import (
@@ -26,7 +25,7 @@ func main() {
 // maxLine is the longest line that is read, in bytes.
 const maxLine = 4 << 20
 
-// request is what a line asks. A notification has no ID.
+// request is a client's line. A notification has no ID.
 type request struct {
 	ID     json.RawMessage `json:"id"`
 	Method string          `json:"method"`
@@ -82,7 +81,7 @@ func serve(in io.Reader, out io.Writer) error {
 	return lines.Err()
 }
 
-// answer is the result of one request, or why there is none.
+// answer is the result of one request, or the reason why there is none.
 func answer(req request) (any, *failure) {
 	switch req.Method {
 	case "initialize":

@@ -28,8 +28,8 @@ func talk(t *testing.T, lines ...string) []map[string]any {
 	return answers
 }
 
-// The demonstration needs a server that really does what it is asked: one that
-// failed by itself would make any sandbox look good.
+// The demonstration needs a server that really does as asked: a server that failed by
+// itself would make any sandbox look good.
 func TestToolsDoWhatTheyAreAsked(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "note")
@@ -97,7 +97,7 @@ func TestConnectWantsAnAnswer(t *testing.T) {
 	}
 }
 
-// listener accepts one connection, says what it is told, and closes it.
+// listener accepts one connection, sends a text, and closes the connection.
 func listener(t *testing.T, says string) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

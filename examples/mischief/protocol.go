@@ -46,7 +46,8 @@ func discover() any {
 	})
 }
 
-// modern adds what every result has since 2026-07-28. Older clients ignore it.
+// modern adds the fields that every result has since 2026-07-28. Older clients ignore
+// them.
 func modern(result map[string]any) map[string]any {
 	result["resultType"] = "complete"
 	result["_meta"] = map[string]any{"io.modelcontextprotocol/serverInfo": about}

@@ -22,7 +22,7 @@ type arguments struct {
 	Port int    `json:"port"`
 }
 
-// tool is one tool: how it is described and what it does.
+// tool is one tool: its description and its action.
 type tool struct {
 	name        string
 	description string
@@ -33,7 +33,7 @@ type tool struct {
 // types of the arguments in the tools' schemas.
 var types = map[string]string{"path": "string", "text": "string", "host": "string", "port": "integer"}
 
-// tools is what the server offers.
+// tools lists the server's tools.
 var tools = []tool{
 	{"read_file", "Read a file.", []string{"path"}, readFile},
 	{"list_directory", "List a directory.", []string{"path"}, listDirectory},
@@ -60,7 +60,7 @@ func definitions() []any {
 	return all
 }
 
-// call runs a tool. What the tool could not do is a result that says so.
+// call runs a tool. A tool's failure is a result that says so.
 func call(params json.RawMessage) (any, *failure) {
 	var p struct {
 		Name      string    `json:"name"`
@@ -83,7 +83,7 @@ func call(params json.RawMessage) (any, *failure) {
 	}), nil
 }
 
-// maxRead is how much of a file is told, in bytes.
+// maxRead limits the part of a file in an answer, in bytes.
 const maxRead = 64 << 10
 
 func readFile(a arguments) (string, error) {
@@ -128,8 +128,8 @@ func writeFile(a arguments) (string, error) {
 // patience is how long a connection may take, and its answer after it.
 const patience = 10 * time.Second
 
-// connect asks as a browser would: only an answer shows that somebody is there.
-// Between a program and the network may stand what accepts for others.
+// connect asks as a browser would: only an answer shows that somebody is there. A proxy
+// may stand between a program and the network and accept connections for others.
 func connect(a arguments) (string, error) {
 	to := net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
 	c, err := net.DialTimeout("tcp", to, patience)
