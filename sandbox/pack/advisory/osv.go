@@ -1,6 +1,6 @@
-// Package advisory holds locks against advisories in the OSV format: an export that
-// lies here, or a service that is asked. It gives findings and writes them as text,
-// JSON and SARIF. What follows from a finding is its caller's to decide.
+// Package advisory compares locks with advisories in the OSV format, from a local
+// export or from a service. It returns findings and writes them as text, JSON and
+// SARIF. The caller decides about the consequences.
 package advisory
 
 import (
@@ -72,7 +72,7 @@ type Finding struct {
 	Aliases   []string `json:"aliases,omitempty"`
 	Summary   string   `json:"summary"`
 	Severity  string   `json:"severity,omitempty"` // low, moderate, high or critical: the database's own word, else that of the score
-	Score     float64  `json:"score,omitempty"`    // CVSS, where there is a vector
+	Score     float64  `json:"score,omitempty"`    // CVSS, if there is a vector
 	Malicious bool     `json:"malicious,omitempty"`
 	Ecosystem string   `json:"ecosystem"`
 	Package   string   `json:"package"`
@@ -108,10 +108,10 @@ func (u *Unread) add(err error) {
 	}
 }
 
-// Find reads an OSV export once, which is a directory or a zip file of
-// JSON records, and gives what holds for the packages of each lock, sorted,
-// malicious packages first. A record that cannot be used is counted and named. It
-// is an error when there is no record, or the export cannot be opened.
+// Find reads an OSV export once, which is a directory or a zip file of JSON records. It
+// returns the findings for the packages of each lock, sorted, malicious packages first.
+// It counts and names a record that it cannot use. Find fails if there is no record, or
+// if it cannot open the export.
 func Find(db string, locks []pack.Lock) ([][]Finding, Unread, error) {
 	wanted := make([]lockNames, len(locks))
 	names := map[string]bool{}
@@ -186,8 +186,8 @@ func sortFindings(found []Finding) {
 	})
 }
 
-// eachAdvisory calls do for every record of an export, with its text or with what
-// keeps it from being read.
+// eachAdvisory calls do for every record of an export, with the record's text or with
+// the reason why it cannot be read.
 func eachAdvisory(db string, do func(name string, data []byte, err error)) error {
 	info, err := os.Stat(db)
 	if err != nil {

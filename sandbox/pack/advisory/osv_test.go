@@ -113,8 +113,8 @@ func TestFindAdvisories(t *testing.T) {
 			t.Errorf("second: %+v", f)
 		}
 	}
-	// A database that cannot be read as a whole must not look like good news, and
-	// what can be read of it counts.
+	// A database that is unreadable as a whole must not look like good news. Its
+	// readable part counts.
 	bad := map[string]string{"torn.json": `{"id":"GHSA-9","affected":[{"package":{"name":"left"`, "about-nobody.json": `{"id":`,
 		"odd.json": `{"id":"GHSA-8","affected":[{"package":{"ecosystem":"npm","name":"left"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"soon"}]}]}]}`}
 	for name, text := range bad {
@@ -144,8 +144,8 @@ func TestFindAdvisories(t *testing.T) {
 	}
 }
 
-// What an advisory's author wrote cannot write lines of its own, nor move the
-// cursor; how bad it is stands in a vector where there is no word.
+// The author of an advisory cannot write lines of their own or move the cursor. If an
+// advisory has no word for its severity, a vector gives it.
 func TestFindingsAreShownAsTheyAre(t *testing.T) {
 	const bad = "\x1b]0;owned\x07\x1b[2K\r\nmcpen: left: ok\u202e"
 	found := []Finding{{ID: "GHSA-1" + bad, Aliases: []string{"CVE-1" + bad}, Summary: "s" + bad, Ecosystem: "npm", Package: "left" + bad, Version: "1.0.0" + bad, Fixed: []string{"2" + bad}}}

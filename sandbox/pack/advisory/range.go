@@ -14,8 +14,8 @@ type osvStep struct {
 	rank     int // order among events at one version
 }
 
-// steps gives the events of a range. At one version an end comes before a
-// beginning, and the end of what includes that version comes last.
+// steps gives the events of a range, sorted. At one version an end comes before a
+// beginning, and an end that includes the version comes last.
 func (r osvRange) steps() []osvStep {
 	var steps []osvStep
 	for _, ev := range r.Events {

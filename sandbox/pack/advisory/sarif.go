@@ -77,9 +77,9 @@ type sarifResult struct {
 	Prints    map[string]string `json:"partialFingerprints"`
 }
 
-// WriteSARIF writes findings as a SARIF 2.1.0 log whose places are lines of the
-// lock. lockURI is the lock's address (FileURI); text is its content
-// and version that of mcpen. What strangers wrote is made visible.
+// WriteSARIF writes findings as a SARIF 2.1.0 log whose places are lines of the lock.
+// lockURI is the lock's address (FileURI); text is the lock's content and version is
+// mcpen's. WriteSARIF makes strangers' text visible.
 func WriteSARIF(w io.Writer, found []Finding, lockURI string, text []byte, version string) error {
 	rules, results := []sarifRule{}, []sarifResult{}
 	index := map[string]int{}

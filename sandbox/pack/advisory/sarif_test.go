@@ -30,7 +30,7 @@ func TestSARIFMeetsItsSchema(t *testing.T) {
 				t.Fatal(err)
 			}
 			packtest.WantSARIF(t, sarifSchema, log.Bytes())
-			// The schema can tell: the same log with what it does not allow is refused.
+			// The schema can fail: it refuses the same log with a forbidden value.
 			for was, is := range map[string]string{`"version": "2.1.0"`: `"version": "2.0.0"`, `"results": [`: `"result": [`, `"level": "error"`: `"level": "high"`, `"startLine": 1`: `"startLine": 0`} {
 				if spoilt := strings.ReplaceAll(log.String(), was, is); spoilt != log.String() && packtest.SARIF(sarifSchema, []byte(spoilt)) == nil {
 					t.Errorf("%s: a log with %s meets the schema", name, is)

@@ -15,8 +15,8 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// Service asks a service that speaks the OSV API. It learns the names and versions
-// of the packages in a lock, so it is asked only when somebody says so.
+// Service asks a service that speaks the OSV API. The service learns the names and
+// versions of the packages in a lock, so mcpen asks it only on request.
 type Service struct {
 	URL    string // base, such as "https://host"; nothing is assumed
 	Client *http.Client
