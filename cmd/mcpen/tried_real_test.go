@@ -60,7 +60,7 @@ var triedPackages = []struct {
 	{ref: "npm:figma-developer-mcp", args: []string{"--stdio"}, secrets: true, hosts: []string{"api.figma.com", "us.i.posthog.com"},
 		why: map[string]string{"us.i.posthog.com": "it sends what it counted later than a trial lasts"}},
 	{ref: "npm:@mapbox/mcp-server", secrets: true, hosts: []string{"api.mapbox.com"}},
-	{ref: "pypi:oxylabs-mcp", secrets: true, hosts: []string{"realtime.oxylabs.io"}},
+	{ref: "pypi:mcp-neo4j-aura-manager", secrets: true, hosts: []string{"api.neo4j.io"}},
 	{ref: "pypi:elevenlabs-mcp", secrets: true, hosts: []string{"api.elevenlabs.io"}},
 	{ref: "pypi:scrapegraph-mcp", secrets: true, hosts: []string{"api.scrapegraphai.com"}},
 }
@@ -193,7 +193,7 @@ func bareTools(t *testing.T, home string, r *trial.Report, args []string) []stri
 			}
 		}
 	}
-	say(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`)
+	say(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{"roots":{"listChanged":true},"sampling":{},"elicitation":{}},"clientInfo":{"name":"claude-ai","version":"0.1.0"}}}`)
 	hear("1")
 	say(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
 	var names []string

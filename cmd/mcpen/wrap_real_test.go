@@ -32,8 +32,9 @@ var realClients = []struct {
 		list: []string{"mcp", "list"}, connected: `everything: .*Connected`},
 	{name: "codex", pkg: "@openai/codex", program: ".bin/codex", file: ".codex/config.toml", // it connects, and then has no login
 		add: []string{"mcp", "add", "everything", "--", "npx", "-y", "@modelcontextprotocol/server-everything"}, list: []string{"exec", "--skip-git-repo-check", "hello"}},
+	// It writes the schema into a file that names none.
 	{name: "opencode", pkg: "opencode-ai", program: "opencode-linux-x64/bin/opencode", file: ".config/opencode/opencode.json",
-		text: "{\n  // mine\n  \"mcp\": {\"everything\": {\"type\": \"local\", \"command\": [\"npx\", \"-y\", \"@modelcontextprotocol/server-everything\"], \"enabled\": true}}\n}\n",
+		text: "{\n  \"$schema\": \"https://opencode.ai/config.json\",\n  // mine\n  \"mcp\": {\"everything\": {\"type\": \"local\", \"command\": [\"npx\", \"-y\", \"@modelcontextprotocol/server-everything\"], \"enabled\": true}}\n}\n",
 		list: []string{"mcp", "list"}, connected: `everything.*connected`},
 }
 
