@@ -76,6 +76,9 @@ func (f format) newList(data []byte, at place, quoted []string) (edit, error) {
 	if at.in.fixed != "" {
 		return edit{}, fmt.Errorf("there is no place for arguments: %s", at.in.fixed)
 	}
+	if m.lead < 0 || m.start < m.lead || m.end < m.start || m.value.start < m.end {
+		return edit{}, errors.New("there is no place for arguments: where the command stands is not known")
+	}
 	key := at.argsKey
 	if f == formatJSON || data[m.start] == '"' {
 		key = quoteJSON(key)
