@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/BurntSushi/toml"
 
@@ -43,6 +44,7 @@ type subject struct {
 	secrets []string          // variables that it reads and that hold secrets
 	words   map[string]string // variables that it was found to lack, with a value where one is known
 	more    []string          // arguments that it was found to lack
+	reads   []string          // every variable that its code names
 }
 
 func (s *subject) close() {
@@ -176,7 +178,7 @@ func (a *app) tryPackage(ctx context.Context, at server.Dirs, ref pack.Ref, args
 	}
 	s.dir = s.tree.Dir
 	s.tell(a, at, ref, lock)
-	s.secrets = append(s.secrets, variables(s.tree.Dir, ref, lock)...)
+	s.reading(variables(s.tree.Dir, ref, lock))
 	s.about.Declared = a.declaredHosts(at, ref)
 	return nil
 }
@@ -304,7 +306,7 @@ func (a *app) tryCommandLine(at server.Dirs, argv []string, s *subject) error {
 		return &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot copy %q for a trial: %w", s.dir, err), Hint: "put the server into a folder of its own"}
 	}
 	s.rename(s.dir, copied)
-	s.secrets = append(s.secrets, variablesIn(copied)...)
+	s.reading(variablesIn(copied))
 	return nil
 }
 
@@ -451,7 +453,7 @@ func (a *app) bundle(at server.Dirs, o tryOptions, s *subject) error {
 	}
 	found.Needs = slices.DeleteFunc(found.Needs, func(n plan.Need) bool { return n.Path == s.dir || strings.HasPrefix(n.Path, s.dir+"/") })
 	s.program, s.about.Command = found, found.Args
-	s.secrets = append(s.secrets, variablesIn(s.dir)...)
+	s.reading(variablesIn(s.dir))
 	return nil
 }
 
@@ -510,8 +512,17 @@ func isSecret(name string) bool {
 	return secretName().MatchString(name) && !strings.HasPrefix(name, "MAX_") && !strings.Contains(name, "_MAX_")
 }
 
-// variables are the names of secrets that a package's own code reads from its
-// environment.
+// reading notes the variables that the program's code names.
+func (s *subject) reading(names []string) {
+	s.reads = names
+	for _, name := range names {
+		if isSecret(name) && !slices.Contains(s.secrets, name) {
+			s.secrets = append(s.secrets, name)
+		}
+	}
+}
+
+// variables are the names of what a package's own code reads from its environment.
 func variables(tree string, ref pack.Ref, l pack.Lock) []string {
 	if ref.Ecosystem == pack.NPM {
 		return variablesIn(filepath.Join(tree, "node_modules", ref.Name))
@@ -531,7 +542,7 @@ func variablesIn(dir string) []string {
 	var out []string
 	left := int64(24 << 20)
 	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || left <= 0 || len(out) >= 64 {
+		if err != nil || left <= 0 || len(out) >= 256 {
 			return fs.SkipAll
 		}
 		if d.IsDir() && p != dir && (d.Name() == "node_modules" || d.Name() == "site-packages" || d.Name() == "lib" && filepath.Base(dir) != "lib" && strings.Contains(dir, "bundle")) {
@@ -548,7 +559,7 @@ func variablesIn(dir string) []string {
 		text, _ := io.ReadAll(io.LimitReader(f, 4<<20))
 		left -= int64(len(text))
 		for _, m := range readsVariable().FindAllSubmatch(text, 512) {
-			if name := string(m[1]); isSecret(name) && !slices.Contains(out, name) && len(out) < 64 {
+			if name := string(m[1]); !slices.Contains(out, name) && len(out) < 256 {
 				out = append(out, name)
 			}
 		}
@@ -564,7 +575,7 @@ var wordOfVariable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCo
 // that it works in. It reports whether another try makes sense.
 func (s *subject) learn(words string, d *trial.Desk) bool {
 	learned := false
-	for _, name := range wordOfVariable().FindAllString(words, 32) {
+	for _, name := range append(wordOfVariable().FindAllString(words, 32), s.spelled(words)...) {
 		_, known := s.words[name]
 		if known || slices.Contains(s.secrets, name) || len(s.words) >= 16 || strings.HasPrefix(name, "ERR_") {
 			continue
@@ -581,6 +592,20 @@ func (s *subject) learn(words string, d *trial.Desk) bool {
 		s.more, learned = []string{"${desk}"}, true
 	}
 	return learned
+}
+
+// spelled are the variables that the code names and that a program asks for in words of
+// a person's language, in its last line: CLIENT_ID for "no client ID was provided".
+func (s *subject) spelled(words string) (out []string) {
+	lines := strings.Split(strings.TrimSpace(words), "\n")
+	last := strings.FieldsFunc(strings.ToLower(lines[len(lines)-1]), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	for _, name := range s.reads {
+		parts := strings.Split(strings.ToLower(name), "_")
+		if len(parts) > 1 && !slices.ContainsFunc(parts, func(p string) bool { return !slices.Contains(last, p) }) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // guess is a value for a variable by its name.

@@ -158,6 +158,8 @@ func bareTools(t *testing.T, home string, r *trial.Report, args []string) []stri
 		value := "pk.eyJ1IjoieCJ9.not-a-secret"
 		if strings.HasSuffix(name, "URL") {
 			value = trial.Canned
+		} else if strings.HasSuffix(name, "PORT") {
+			value = "443"
 		}
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}

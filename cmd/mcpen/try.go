@@ -26,6 +26,7 @@ func tryFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "net", Usage: "let connections to `HOST:PORT` through to the real one, or \"all\"; may be repeated"},
 		&cli.StringFlag{Name: "call", Value: trial.CallReading, Usage: "which tools are called: `WHICH` is read-only, all or none"},
 		&cli.BoolFlag{Name: "each", Usage: "start the server anew for each tool that is called"},
+		&cli.BoolFlag{Name: "scripts", Usage: "run the install scripts of npm packages too, on the same desk"},
 		&cli.DurationFlag{Name: "watch", Value: 5 * time.Second, Usage: "how long to watch it when nobody asks for anything"},
 		&cli.DurationFlag{Name: "limit", Value: 90 * time.Second, Usage: "how long the trial may take, beside the install"},
 		&cli.StringFlag{Name: "answer", Value: "json", Usage: "what the internet that is not real answers: `WHAT` is json, 404, 503 or a file"},
@@ -74,6 +75,7 @@ type tryOptions struct {
 	answer  trial.Answer
 	call    string
 	each    bool
+	scripts bool
 	watch   time.Duration
 	limit   time.Duration
 	failOn  trial.Level
@@ -100,6 +102,7 @@ func (a *app) tryOptions(c *cli.Context, words []string) (o tryOptions, err erro
 		}
 	}
 	o.call, o.each, o.watch, o.limit = c.String("call"), c.Bool("each"), c.Duration("watch"), c.Duration("limit")
+	o.scripts = c.Bool("scripts")
 	o.json, o.sarif, o.html, o.write = c.Bool("json"), c.Bool("sarif"), c.String("html"), c.String("write")
 	o.failOn = trial.Level(c.String("fail-on"))
 	switch {
@@ -210,7 +213,14 @@ func (a *app) hold(ctx context.Context, at server.Dirs, o tryOptions, s *subject
 			return nil, nil, err
 		}
 		cfg := trial.Config{Plan: p.Plan, Stage: stage.Stage, Answer: o.answer, Call: o.call, Each: o.each, Watch: o.watch, Limit: o.limit}
-		run, err := trial.Hold(ctx, cfg)
+		if o.scripts {
+			cfg.Scripts, err = a.scripts(ctx, at, o, s, stage)
+			s.about.ScriptsRan = len(cfg.Scripts) > 0
+		}
+		var run *trial.Run
+		if err == nil {
+			run, err = trial.Hold(ctx, cfg)
+		}
 		stage.close()
 		if err != nil {
 			return nil, nil, err

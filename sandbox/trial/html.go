@@ -86,7 +86,7 @@ func (r *Report) moments() []Moment {
 		out = append(out, Moment{when, []string{fmt.Sprintf(format, args...)}})
 	}
 	for i, p := range r.programs() {
-		if i > 0 && !p.Missing {
+		if i > 0 && !p.Missing && p.By != byClient {
 			add(p.When, "ran %s", strings.Join(p.Args, " "))
 		}
 	}

@@ -142,6 +142,8 @@ const (
 	Listing = "while it listed its tools"
 	Idling  = "while nobody asked for anything"
 	Leaving = "when it was told to end"
+	// InScript is followed by the name of a package.
+	InScript = "in the install script of "
 )
 
 func (r *record) enter(phase string) {

@@ -69,7 +69,18 @@ type Config struct {
 	Watch  time.Duration // idle time at the end
 	Limit  time.Duration // for the whole trial
 	Only   []string      // the hosts, as NAME:PORT, that exist; nil: all
+	// Scripts are what the installer would have run: each is run once, before the program.
+	Scripts []Script
 }
+
+// Script is what a package asks an installer to run.
+type Script struct {
+	Of   string // the package
+	Plan plan.Plan
+}
+
+// scriptTime is how long a script may take.
+const scriptTime = 30 * time.Second
 
 // The time limits of a conversation.
 const (
@@ -139,6 +150,11 @@ func Hold(ctx context.Context, cfg Config) (*Run, error) {
 	r.ephemeral = cfg.Plan.Network.Ephemeral
 	ctx, cancel := context.WithTimeout(ctx, cfg.Limit)
 	defer cancel()
+	for _, s := range cfg.Scripts {
+		if err := r.script(ctx, cfg, s); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.session(ctx, cfg, nil); err != nil {
 		return nil, err
 	}
@@ -159,7 +175,24 @@ func Hold(ctx context.Context, cfg Config) (*Run, error) {
 
 // session is one start of the program. If only is set, it calls only that tool.
 func (r *Run) session(ctx context.Context, cfg Config, only *Tool) error {
-	r.enter(AtStart)
+	return r.visit(ctx, cfg, cfg.Plan, AtStart, only == nil, func(t *talk, began time.Time) { r.converse(ctx, cfg, t, began, only) })
+}
+
+// script runs an install script to its end, and a while at most.
+func (r *Run) script(ctx context.Context, cfg Config, s Script) error {
+	return r.visit(ctx, cfg, s.Plan, InScript+visible(s.Of), false, func(t *talk, _ time.Time) {
+		select {
+		case <-t.ended:
+		case <-time.After(scriptTime):
+		case <-ctx.Done():
+		}
+	})
+}
+
+// visit is one start of something on the desk, from the phase on. What the program says
+// of itself is kept of the first.
+func (r *Run) visit(ctx context.Context, cfg Config, p plan.Plan, phase string, first bool, do func(*talk, time.Time)) error {
+	r.enter(phase)
 	r.record.again()
 	var ends [3][2]*os.File
 	for i := range ends {
@@ -184,7 +217,7 @@ func (r *Run) session(ctx context.Context, cfg Config, only *Tool) error {
 		return err
 	}
 	defer quiet.Close()
-	box, err := sandbox.Start(context.WithoutCancel(ctx), cfg.Plan, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1]}, r.record.event, sandbox.Options{Raw: true, Trial: trial})
+	box, err := sandbox.Start(context.WithoutCancel(ctx), p, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1]}, r.record.event, sandbox.Options{Raw: true, Trial: trial})
 	if err != nil {
 		return err
 	}
@@ -210,8 +243,11 @@ func (r *Run) session(ctx context.Context, cfg Config, only *Tool) error {
 	})
 	weighing, stop := context.WithCancel(context.Background())
 	readers.Go(func() { r.weigh(weighing) })
-	r.converse(ctx, cfg, t, began, only)
-	r.leave(box, t, ends[0][1], gone, only == nil)
+	do(t, began)
+	if phase == AtStart {
+		r.enter(Leaving)
+	}
+	r.leave(box, t, ends[0][1], gone, first)
 	stop()
 	readers.Wait()
 	l := folders.inspect(cfg.Stage.Desk, func(h Hit, where string) {
@@ -220,6 +256,9 @@ func (r *Run) session(ctx context.Context, cfg Config, only *Tool) error {
 		}
 	}, r.index)
 	r.merge(l)
+	if phase != AtStart {
+		return nil
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for what, n := range t.asked {
@@ -230,7 +269,7 @@ func (r *Run) session(ctx context.Context, cfg Config, only *Tool) error {
 	if r.Sample == "" {
 		r.Sample = t.sample
 	}
-	if only == nil {
+	if first {
 		r.Words = last.String()
 	}
 	return nil
@@ -469,7 +508,6 @@ func (r *Run) call(ctx context.Context, t *talk, tool *Tool) {
 // leave ends the program as a client does: by the end of stdin, then by a signal, then
 // by force.
 func (r *Run) leave(box *sandbox.Box, t *talk, in *os.File, gone <-chan sandbox.Exit, first bool) {
-	r.enter(Leaving)
 	stops := "by itself"
 	var exit sandbox.Exit
 	select {

@@ -213,7 +213,7 @@ func (r *Report) wroteRow() row {
 func (r *Report) ranRow() row {
 	var list []string
 	for i, p := range r.Processes {
-		if base := path.Base(p.Path); i > 0 && !p.Missing && !slices.Contains(list, base) {
+		if base := path.Base(p.Path); i > 0 && !p.Missing && p.By != byClient && !slices.Contains(list, base) {
 			list = append(list, base)
 		}
 	}

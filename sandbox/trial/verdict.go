@@ -44,7 +44,8 @@ type Subject struct {
 	Published    string   `json:"published,omitempty"` // a date
 	License      string   `json:"license,omitempty"`
 	Deprecated   string   `json:"deprecated,omitempty"`
-	Scripts      []string `json:"scripts,omitempty"`      // packages with install scripts, which did not run
+	Scripts      []string `json:"scripts,omitempty"`      // packages with install scripts
+	ScriptsRan   bool     `json:"scripts_ran,omitempty"`  // on the desk; else they did not run
 	Dependencies []string `json:"dependencies,omitempty"` // each name once
 	Packages     int      `json:"packages,omitempty"`     // number installed; several may have the same name
 	Bytes        int64    `json:"bytes,omitempty"`
@@ -209,7 +210,7 @@ func (r *Report) judgeProcesses(run *Run) {
 	var tools []string
 	for i, p := range r.Processes {
 		switch {
-		case p.Missing || i == 0:
+		case p.Missing || i == 0 || p.By == byClient:
 		case wrote[p.Path]:
 			r.because(Red, "runs-own", p.When, "%s was executed, which it had written itself", r.tilde(p.Path))
 		case slices.Contains(telling, path.Base(p.Path)) && !slices.Contains(tools, path.Base(p.Path)):
@@ -360,7 +361,11 @@ func (r *Report) judgeSubject(*Run) {
 		r.because(Red, "malicious", "", "%s", s.Malicious)
 	}
 	if len(s.Scripts) > 0 {
-		r.because(Amber, "scripts", "", "install scripts, which did not run: %s", strings.Join(s.Scripts[:min(3, len(s.Scripts))], ", "))
+		ran := "which did not run (--scripts)"
+		if s.ScriptsRan {
+			ran = "which ran on this desk"
+		}
+		r.because(Amber, "scripts", "", "install scripts, %s: %s", ran, strings.Join(s.Scripts[:min(3, len(s.Scripts))], ", "))
 	}
 	if s.Deprecated != "" {
 		r.because(Amber, "deprecated", "", "its registry says: %s", short(visible(s.Deprecated)))

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mcpen/sandbox/trial"
+)
+
+// An install script is where most packages that steal do it: mcpen runs none, and with
+// --scripts it is seen what each would have done, on the desk and not in a home.
+func TestTryRunsInstallScripts(t *testing.T) {
+	w := triedWorld(t)
+	w.server("honest-server", "1.0.0", time.Now().AddDate(-1, 0, 0), map[string]any{"scripts": map[string]string{"postinstall": "node -e 'require(\"fs\").readFileSync(require(\"os\").homedir() + \"/.ssh/id_ed25519\")'"}}, nil)
+	for _, flags := range [][]string{nil, {"--scripts"}} {
+		out, errs, exit := w.trying(t, slices.Concat([]string{"--json", "--call", "none"}, flags, []string{"npm:honest-server"})...)
+		var r trial.Report
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatalf("exit status %d, %v: %s", exit, err, errs)
+		}
+		i := slices.IndexFunc(r.Verdict.Reasons, func(one trial.Reason) bool {
+			return one.Code == "decoy-read" && one.When == trial.InScript+"honest-server"
+		})
+		ran := len(flags) > 0
+		if r.Subject.ScriptsRan != ran || (i >= 0) != ran || (exit == 3) != ran || !r.Conversation.Opened {
+			t.Errorf("with %q: exit status %d, %+v", flags, exit, r.Verdict.Reasons)
+		}
+		if !slices.Equal(r.Subject.Scripts, []string{"honest-server"}) {
+			t.Errorf("with %q: the scripts are those of %q", flags, r.Subject.Scripts)
+		}
+	}
+	w.nothingLeft(t)
+}
+
+// Whoever has a server.json, as registries of servers give it, tries what it names with
+// the variables and arguments that it describes.
+func TestTryServerJSON(t *testing.T) {
+	w := triedWorld(t)
+	w.server("described-server", "1.2.0", time.Now().AddDate(-1, 0, 0), nil, nil)
+	w.write(t, "server.json", `{"$schema": "https://static.modelcontextprotocol.io/schemas/2025-09-29/server.schema.json", "name": "io.github.somebody/described", "description": "Looks things up.", "version": "1.2.0",
+		"packages": [{"registryType": "npm", "identifier": "described-server", "version": "1.2.0", "transport": {"type": "stdio"},
+			"packageArguments": [{"type": "positional", "value": "--quiet"}],
+			"environmentVariables": [{"name": "DESCRIBED_KEY", "isRequired": true, "isSecret": true}, {"name": "DESCRIBED_LEVEL", "default": "high"}]}]}`)
+	out, errs, exit := w.trying(t, "--json", filepath.Join(w.home, "server.json"))
+	var r trial.Report
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatalf("exit status %d, %v: %s", exit, err, errs)
+	}
+	if s := r.Subject; !r.Conversation.Opened || s.Version != "1.2.0" || !slices.Equal(s.Variables, []string{"DESCRIBED_KEY", "DESCRIBED_LEVEL"}) || s.Command[len(s.Command)-1] != "--quiet" {
+		t.Errorf("exit status %d: %+v", exit, s)
+	}
+	for name, text := range map[string]string{"other.json": `{"name": "io.github.x/y", "packages": [{"registryType": "oci", "identifier": "x/y"}]}`, "none.json": `{"a": 1}`, "broken.json": `{`} {
+		w.write(t, name, text)
+		if out, errs, exit := w.trying(t, filepath.Join(w.home, name)); exit != 2 || out != "" || strings.Count(errs, "error:") != 1 {
+			t.Errorf("%s: exit status %d: %s%s", name, exit, out, errs)
+		}
+	}
+}
