@@ -238,8 +238,8 @@ func namesUs(text string, anywhere bool) bool {
 	return false
 }
 
-// partOf reports whether what stands around a name makes it a part of another one,
-// or of a path.
+// partOf reports whether the text around a name makes it a part of another name or of a
+// path.
 func partOf(before, after string) bool {
 	joins := func(c byte) bool {
 		return c == '_' || c == '-' || c == '/' || c == '\\' || c == '@' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z'

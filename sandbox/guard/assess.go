@@ -29,7 +29,7 @@ const (
 type entry struct {
 	hash     string
 	like     string           // the hash of the definition that it stands for, where it is varied
-	was      definition.State // of the definition that it is held against: Approved, Seen, or ""
+	was      definition.State // of the definition that it is compared with: Approved, Seen, or ""
 	standing standing
 	approved bool // a person approved this very definition
 	unkept   bool // nothing of it can be kept, so nobody could approve it
@@ -192,10 +192,10 @@ func (u *assessor) definition(raw []byte, e *entry) assessed {
 	return j
 }
 
-// form is the canonical form of a definition, nil where nobody will ask for it and
-// gone with the next one, and finds the values of its known members. An error that
-// is a refusal of the view's says why it is no definition; with another one, of the
-// form alone, the values are all there.
+// form returns the canonical form of a definition, nil if nobody will ask for it. The
+// next call overwrites it. form also finds the values of the definition's known
+// members. If the view refuses, the error says why this is no definition. After another
+// error, of the form alone, the values are complete.
 func (u *assessor) form(raw []byte) ([]byte, error) {
 	if !u.g.compares() {
 		return nil, rpc.Fields(raw, u.known, u.values)

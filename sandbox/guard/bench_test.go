@@ -43,13 +43,13 @@ func BenchmarkPing(b *testing.B) {
 	})
 }
 
-// BenchmarkList is a list of tools of about 1 MB: made up, and as a server gave
-// it where one was recorded beside the repository. What it costs is told beside
-// what reading it costs, measured in turns: view is the relay's own reading,
-// decode is what any client does next, encoding/json's reading of the same line.
+// BenchmarkList reads a list of tools of about 1 MB: a made-up one, and a server's own
+// if one is recorded beside the repository. It compares the guard's cost with the cost
+// of reading the list, measured in turns: view is the relay's own reading, decode is
+// any client's next step, encoding/json's reading of the same line.
 //
 //	first     nobody saw it before: every definition is hashed and kept
-//	findings  what is found in them, behind the answer
+//	findings  the search for findings, after the answer
 //	approved  the first one of a run in which all of it was approved
 //	again     the same answer once more
 func BenchmarkList(b *testing.B) {
@@ -72,7 +72,7 @@ func BenchmarkList(b *testing.B) {
 			through(again)
 			took := map[string][]time.Duration{}
 			lap := func(what string, f func()) {
-				runtime.GC() // what others left behind is theirs
+				runtime.GC() // do not measure the garbage of others
 				at := time.Now()
 				f()
 				took[what] = append(took[what], time.Since(at))

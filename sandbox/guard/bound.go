@@ -18,7 +18,7 @@ const (
 	maxListed     = 8 << 20   // of all listed definitions, as entries
 	maxChained    = 4 << 20   // of lists that are being read page by page
 	maxSchemas    = 2 << 20   // of schemas of tools, where calls are validated
-	maxOwn        = 1 << 20   // of the names of a server's tools, of which its texts may speak
+	maxOwn        = 1 << 20   // the names of a server's tools, which its texts may mention
 	maxWords      = 300       // of a finding's words
 
 	perEntry = 320 // of a listed definition, beside its name
@@ -49,7 +49,7 @@ func sayingOf(what ...string) saying {
 // long line alive.
 func cut(text string, most int) string { return strings.Clone(text[:min(len(text), most)]) }
 
-// put keeps the entry of a definition, where there is room.
+// put keeps the entry of a definition, if there is room.
 func (g *Guard) put(l *list, name string, e *entry) bool {
 	if _, ok := l.entries[name]; !ok {
 		if g.listedBytes+len(name)+perEntry > maxListed {
@@ -73,8 +73,7 @@ func (g *Guard) drop(kind definition.Kind, l *list, name string) {
 	}
 }
 
-// schema keeps the schema of a tool, of so many bytes, where there is room; nil
-// forgets it.
+// schema keeps the schema of a tool, of size bytes, if there is room; nil forgets it.
 func (g *Guard) schema(name string, s *tested, size int) {
 	if old, ok := g.schemas[name]; ok {
 		g.schemaBytes -= old.size

@@ -12,8 +12,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// fed is what a server, or a client on its behalf, says to each store, in bytes,
-// which is more than one holds; most is what the guard may keep of it.
+// fed is the number of bytes that a server, or a client on its behalf, sends to each
+// store: more than one holds. most is the number that the guard may keep of it.
 const (
 	fed  = 32 << 20
 	most = 24 << 20

@@ -37,8 +37,7 @@ var listMethods = map[string]definition.Kind{
 // answered are the other methods that are requests, about which there are rules.
 var answered = map[string]bool{methodCall: true, methodPrompt: true, methodRead: true, methodSubscribe: true, methodComplete: true, methodListen: true}
 
-// ClientMessage decides about a line from the client of which m is the view and
-// no batch.
+// ClientMessage decides about a line from the client. m is its view, and no batch.
 func (g *Guard) ClientMessage(line []byte, m rpc.Message) Ruling {
 	return g.bounded(g.clientMessage(line, m), true)
 }
@@ -144,7 +143,7 @@ func (g *Guard) clientRequest(line []byte, m rpc.Message) Ruling {
 	r.Ended, r.More = r.release, len(r.cursor)+len(r.level)
 	err := g.flight.Add(r)
 	for err == flight.ErrFull {
-		// The one that was asked first is given up, and its answer not waited for.
+		// Give up the oldest request and do not wait for its answer.
 		old := g.flight.Oldest()
 		if old == nil {
 			break
@@ -168,7 +167,7 @@ func (g *Guard) decide(r *request, m rpc.Message, p *params) Ruling {
 		return g.call(r, m, p)
 	case methodPrompt:
 		if p[paramName] == nil {
-			return Ruling{} // it names nothing, and the server says what it thinks of that
+			return Ruling{} // it names nothing, and the server answers that
 		}
 		if r.Name == "" || !rpc.IsString(p[paramName]) {
 			return refuseRequest(m, rpc.CodeInvalidParams, "the prompt has no name")

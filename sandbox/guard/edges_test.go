@@ -12,7 +12,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// What a text begins or ends with is as hidden as what stands in its middle.
+// Hidden characters at the edges of a text are as hidden as those in its middle.
 func TestHiddenAtEveryPlace(t *testing.T) {
 	for r, name := range map[string]string{"\u202e": "[U+202E]", "\x1b": "[U+001B]", "\u200b": "[U+200B]", "\U000e0041": "[U+E0041]", "\u2066": "[U+2066]", "\x00": "[U+0000]", "\x7f": "[U+007F]", "\u009b": "[U+009B]"} {
 		for _, c := range []struct{ text, shown, stripped string }{
@@ -20,7 +20,7 @@ func TestHiddenAtEveryPlace(t *testing.T) {
 			{r + r + "é" + r, name + name + "é" + name, "é"}, {"日" + r, "日" + name, "日"},
 		} {
 			if r == "\x1b" || r == "\u009b" {
-				c.stripped = strings.ReplaceAll(c.stripped, "abc", "") // what follows may belong to the sequence: TestEscapeSequencesEnd
+				c.stripped = strings.ReplaceAll(c.stripped, "abc", "") // the next characters may belong to the sequence: TestEscapeSequencesEnd
 				if strings.HasSuffix(c.text, r) && c.text != r {
 					c.stripped = ""
 				}

@@ -19,7 +19,7 @@ type run struct {
 	given []policy.Given
 }
 
-// next begins a run with what the one before saw.
+// next begins a run with the sightings of the run before.
 func (r *run) next(t *testing.T, given ...policy.Given) *run {
 	t.Helper()
 	n := &run{now: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC), given: given}
@@ -38,8 +38,8 @@ func (r *run) next(t *testing.T, given ...policy.Given) *run {
 	return n
 }
 
-// What a server says when it is seen first is in use without a review; whatever
-// changes by the next start is not, and what did not goes on.
+// The definitions at first sight are in use without a review. A definition that changes
+// by the next start is held, and the unchanged ones stay in use.
 func TestRugPullBetweenRuns(t *testing.T) {
 	const other = `{"name":"other"}`
 	for name, changed := range rugPulls(t) {
@@ -63,7 +63,7 @@ func TestRugPullBetweenRuns(t *testing.T) {
 			if w := second.guard.Pins().Waiting(false); len(w) != 1 || w[0].Old.SHA256 == "" || w[0].New.Name != "pay" {
 				t.Errorf("a review would show %+v", w)
 			}
-			// Remembered as what waits: seeing it again does not make it known.
+			// The guard remembers it as waiting: a second sight does not make it known.
 			third := second.next(t)
 			third.callable("pay", false)
 			third.hides(third.list(changed, other), "pay")
@@ -80,7 +80,7 @@ func TestRugPullBetweenRuns(t *testing.T) {
 	}
 }
 
-// What comes later waits, whatever it is; the first list may have pages.
+// Every later definition waits. The first list may have several pages.
 func TestWhatComesLaterWaits(t *testing.T) {
 	var none *run
 	first := none.next(t)
@@ -97,7 +97,7 @@ func TestWhatComesLaterWaits(t *testing.T) {
 	second.callable("d", false)
 	second.callable("c", false)
 
-	// A second list begins before the first one ends: what it has is later.
+	// A second list begins before the first one ends: its definitions are later ones.
 	first = none.next(t)
 	first.page("", "2", `{"name":"a"}`)
 	first.hides(first.page("", "2", `{"name":"a"}`, `{"name":"x"}`), "x")
@@ -161,7 +161,7 @@ func TestFirstUseOfEverythingElse(t *testing.T) {
 			t.Errorf("%s passes: %v, want %v", use, got, want)
 		}
 	}
-	// What a later start has for the first time is not seen first.
+	// A definition that appears at a later start is not a first sight.
 	first = none.next(t)
 	first.ask(`"method":"initialize","params":{"capabilities":{}}`, `{"capabilities":{},"serverInfo":{"name":"n","version":"1"}}`)
 	second = first.next(t)
@@ -171,7 +171,7 @@ func TestFirstUseOfEverythingElse(t *testing.T) {
 	}
 }
 
-// A tool that is gone is said, once, and comes back as it was.
+// The guard reports a vanished tool once, and accepts it again unchanged.
 func TestGoneIsSaid(t *testing.T) {
 	var none *run
 	first := none.next(t)
@@ -191,8 +191,8 @@ func TestGoneIsSaid(t *testing.T) {
 	second.callable("b", true)
 }
 
-// The client is told what is held, and neither client nor log how to lift it in
-// words for a model.
+// The client learns which definitions are held. Neither client nor log says, in words
+// for a model, how to lift that.
 func TestClientIsToldWhatIsHeld(t *testing.T) {
 	var none *run
 	first := none.next(t)
@@ -234,8 +234,8 @@ func TestFirstUseWithOtherParameters(t *testing.T) {
 	}
 }
 
-// What may differ from one start to the next is what the server was given, the
-// moment, and counts. Whatever else differs is a change.
+// From one start to the next a definition may differ in the values that the server was
+// given, the time, and counts. Every other difference is a change.
 func TestWhatMayVary(t *testing.T) {
 	given := func(values ...string) []policy.Given {
 		return []policy.Given{{Name: "workspace", Values: values[:1]}, {Name: "root", Values: values[1:]}}
@@ -323,7 +323,7 @@ func TestVaryingIsBounded(t *testing.T) {
 	second.callable("a", false)
 }
 
-// A profile may name what varies, and nothing else varies for it.
+// A profile may name the values that vary; then no other value may vary for it.
 func TestPinsExcept(t *testing.T) {
 	cfg := setup{Pins: policy.PinFirstUse, Except: []string{"news_*", "instructions"}}.config(definition.Pins{})
 	g, err := guard.New(cfg)
@@ -345,8 +345,8 @@ func TestPinsExcept(t *testing.T) {
 	s.hides(s.list(`{"name":"news_a","description":"other"}`), "news_a")
 }
 
-// Two runs at once see a server first: what one of them saw, the other one did not
-// see first.
+// If two runs see a server first at the same time, the second one's definitions are not
+// a first sight of those that the other saw.
 func TestTwoRunsSeeItFirst(t *testing.T) {
 	var none *run
 	one, two := none.next(t), none.next(t)

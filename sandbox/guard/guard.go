@@ -42,9 +42,8 @@ type Ruling struct {
 	Events   []audit.Event // Kind, Verdict, Subject, Detail, Rule, Hint and Request are filled in
 	Warn     []string      // sentences for the person at the terminal, safe to print
 
-	// Later is the rest of it, where there is one: Events and Warn that change
-	// nothing about what passes, and take long to find. It is called once, by any
-	// goroutine.
+	// Later is the rest of the ruling, if there is one: Events and Warn that change
+	// nothing about the line and take long to find. Any goroutine calls it, once.
 	Later func() Ruling
 
 	asked []audit.Event // requests of the server, until bounded
@@ -65,11 +64,11 @@ type Guard struct {
 
 	forms atomic.Int64 // bytes of definitions that nobody decided about
 
-	mu sync.Mutex // guards what follows
+	mu sync.Mutex // guards the fields below
 
 	// Of the pins; seen has the definitions of this run.
 	decided  map[definition.Exact]definition.State
-	trusted  map[definition.Key][]definition.Definition // that others of the name are held against
+	trusted  map[definition.Key][]definition.Definition // the guard compares others of the name with these
 	approved map[definition.Key]bool
 	refused  map[definition.Key]bool // some definition of this name was rejected
 	pinned   map[definition.Key]bool // some definition of this name is in the pins
@@ -200,7 +199,7 @@ func (g *Guard) learn(d definition.Definition) {
 }
 
 // MaskText replaces the secrets of this run in a text of the server's that is no
-// message, such as a line of its stderr. It returns text itself where there are none.
+// message, such as a line of its stderr. It returns text itself if it holds none.
 func (g *Guard) MaskText(text []byte) []byte { return g.mask.text(text) }
 
 // Pins are the pins of New or Reload and the definitions since, as seen or as
@@ -266,7 +265,7 @@ func refusedLine(from, why string) audit.Event {
 	return audit.Event{Kind: audit.KindLine, Verdict: audit.Refused, Subject: from, Detail: why}
 }
 
-// warn adds a sentence for a person, the first time it is said.
+// warn adds a sentence for a person, the first time only.
 func (g *Guard) warn(v *Ruling, format string, args ...any) {
 	if s := fmt.Sprintf(format, args...); g.once(s) {
 		v.Warn = append(v.Warn, s)

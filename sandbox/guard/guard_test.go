@@ -50,7 +50,7 @@ func doubling(n int) map[string]any {
 	return map[string]any{"$defs": defs, "$ref": fmt.Sprintf("#/$defs/d%d", n)}
 }
 
-// The zero config shows and lets pass nothing that nobody approved.
+// The zero config shows and passes only approved definitions.
 func TestZeroConfigDenies(t *testing.T) {
 	g, err := guard.New(guard.Config{})
 	if err != nil {
@@ -61,7 +61,7 @@ func TestZeroConfigDenies(t *testing.T) {
 	s.callable("a", false)
 }
 
-// What is in flight is known by what it is about.
+// The guard names a request in flight by its subject.
 func TestRequestsAreNamed(t *testing.T) {
 	long := strings.Repeat("n", 257)
 	for _, c := range []struct{ method, params, name, args string }{
@@ -205,10 +205,9 @@ func TestConcurrency(t *testing.T) {
 	all.Wait()
 }
 
-// FuzzGuard drives a guard with lines of both sides. Whatever they are: what is
-// forwarded and sent is one message each, a request that is not forwarded is
-// answered, a tool that was not approved is never called or shown, and no secret
-// goes to the client.
+// FuzzGuard drives a guard with lines of both sides. For any lines, it forwards and
+// sends one message each, answers every request that it does not forward, never calls
+// or shows a tool that nobody approved, and sends no secret to the client.
 func FuzzGuard(f *testing.F) {
 	f.Add([]byte("c{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\ns{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"tools\":[{\"name\":\"evil\"},{\"name\":\"good\"}],\"ttlMs\":5}}"))
 	f.Add([]byte("c{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"evil\",\"arguments\":{}}}\ns{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"x\":\"hunter2-hunter2\\u202e\"}}"))
@@ -316,8 +315,8 @@ func TestMaskKeepsIDs(t *testing.T) {
 	}
 }
 
-// An answer that could not be read frees what its call held, once the relay has
-// answered in its place.
+// If an answer is unreadable, the guard frees the resources of its call once the relay
+// has answered in its place.
 func TestDropped(t *testing.T) {
 	g, err := guard.New(setup{Pins: policy.PinOff, Rules: []policy.ToolRule{{Tool: "a", Concurrent: 1}}}.config(definition.Pins{}))
 	if err != nil {
@@ -336,8 +335,8 @@ func TestDropped(t *testing.T) {
 	}
 }
 
-// What the server cancels is a request of its own: were it the client's with the same
-// id, the client would wait for an answer that nobody owes it any more.
+// The server cancels only requests of its own: if it could cancel the client's with the
+// same id, the client would wait for an answer that never comes.
 func TestServerCancelsItsOwnAlone(t *testing.T) {
 	g, err := guard.New(setup{Pins: policy.PinOff}.config(definition.Pins{}))
 	if err != nil {
@@ -365,7 +364,7 @@ func TestServerCancelsItsOwnAlone(t *testing.T) {
 	}
 }
 
-// An empty list of what is allowed allows nothing: no tool is listed, and none is called.
+// An empty allow list allows nothing: no tool is listed, and none is called.
 func TestNothingAllowed(t *testing.T) {
 	for _, nothing := range []policy.Pos{{}, {File: "p.toml", Line: 4, Col: 9}} {
 		cfg := setup{Pins: policy.PinOff}.config(definition.Pins{})

@@ -25,9 +25,8 @@ const (
 	laneCount
 )
 
-// lanes say how many events of each sort are told within a minute. A list of
-// definitions has one event for each that waits, and calls and refusals are the
-// client's doing.
+// lanes limit the events of each sort within a minute. A list of definitions has one
+// event for each that waits, and calls and refusals are the client's doing.
 var lanes = [laneCount]struct {
 	most int
 	what string
@@ -74,8 +73,8 @@ type limit struct {
 
 const minute = time.Minute
 
-// pass appends an event to what is told, or counts it. The first one that is
-// left out is told of at once, their number when the minute is over.
+// pass appends an event to out, or counts it. It reports the first event that it leaves
+// out at once, and their number when the minute is over.
 func (l *limit) pass(out []audit.Event, now time.Time, on lane, e audit.Event) []audit.Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,7 +92,7 @@ func (l *limit) pass(out []audit.Event, now time.Time, on lane, e audit.Event) [
 	return out
 }
 
-// over tells what was left out in minutes that are over, or in all.
+// over reports the events left out in minutes that are over, or in all.
 func (l *limit) over(out []audit.Event, now time.Time, all bool) []audit.Event {
 	for on := range laneCount {
 		if l.lost[on] > 0 && (all || now.Sub(l.since[on]) >= minute) {
@@ -108,7 +107,7 @@ func limited(on lane, detail string) audit.Event {
 	return audit.Event{Kind: audit.KindLimit, Verdict: audit.Observed, Subject: lanes[on].what, Detail: detail}
 }
 
-// bounded is a Ruling with no more events than may be told.
+// bounded returns a Ruling with no more events than the lanes allow.
 func (g *Guard) bounded(v Ruling, fromClient bool) Ruling {
 	if len(v.Events)+len(v.asked) == 0 {
 		return v
@@ -125,9 +124,9 @@ func (g *Guard) bounded(v Ruling, fromClient bool) Ruling {
 	return v
 }
 
-// LeftOut tells how many events were left out of verdicts and not told of so
-// far: at most so many of each sort are told within a minute. It is for the end
-// of a run; before, the numbers are told as each minute ends.
+// LeftOut reports the number of events that the limits left out and that no event has
+// counted yet. Call it at the end of a run; before, each number comes when its minute
+// ends.
 func (g *Guard) LeftOut() []audit.Event {
 	g.limit.mu.Lock()
 	defer g.limit.mu.Unlock()

@@ -83,7 +83,7 @@ func TestEventsAreBounded(t *testing.T) {
 	}
 }
 
-// What is left out is told at the end at the latest, with the number.
+// The guard reports the number of left-out events at the end at the latest.
 func TestLeftOut(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	cfg := setup{Pins: policy.PinEnforce}.config(definition.Pins{})

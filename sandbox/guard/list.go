@@ -66,8 +66,8 @@ func (g *Guard) list(kind definition.Kind) *list {
 	return l
 }
 
-// listed decides about the answer to a request for a list, and returns what must
-// be changed in it. A page that the server sends again costs a comparison.
+// listed decides about the answer to a request for a list, and returns the edits to
+// make in it. A page that the server sends again costs a comparison.
 func (g *Guard) listed(v *Ruling, r *request, kind definition.Kind, result []byte) ([]edit, error) {
 	l := g.list(kind)
 	if s := g.sight(kind); r.cursor == "" && s.begun {
@@ -128,7 +128,7 @@ var errTooMuch = errors.New("it has more, or longer names, than mcpen keeps")
 // forget drops the answers that are kept.
 func (l *list) forget() { l.pages, l.kept = map[string]*page{}, 0 }
 
-// keep keeps an answer to be recognised, where there is room.
+// keep keeps an answer to recognise it later, if there is room.
 func (l *list) keep(cursor string, p *page, size int, result func() []byte) {
 	size += len(cursor) + perEntry*len(p.entries)
 	for _, e := range p.edits {
@@ -236,7 +236,7 @@ func (l *list) begin(next string, c *chain) {
 	l.chains[next] = c
 }
 
-// edit works out what must be changed in a page.
+// edit works out the edits of a page.
 func (g *Guard) edit(l *list, p *page, result []byte) {
 	p.edits = nil
 	waits, hides := false, false

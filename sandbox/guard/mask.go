@@ -65,9 +65,9 @@ func (m *masker) replace(text string) (string, bool) {
 	return text, found
 }
 
-// line masks the secrets in the strings of a line that View accepted, but for
-// those in keep. It returns nil where there are none. A number that is a secret
-// stays: it cannot be replaced by anything that the other side would read as one.
+// line masks the secrets in the strings of a line that View accepted, but for those in
+// keep. It returns nil if there are none. A number that is a secret stays: no
+// replacement would read as a number on the other side.
 func (m *masker) line(line, keep []byte) []byte {
 	if len(m.secrets) == 0 {
 		return nil

@@ -39,7 +39,7 @@ func (g *Guard) opened(v *Ruling, r *request, result []byte) ([]edit, error) {
 		edits = append(edits, edit{rpc.Offset(result, f[4]), len(f[4]), []byte("0")})
 	}
 	sortEdits(edits)
-	for _, kind := range []definition.Kind{definition.KindInstructions, definition.KindIdentity} { // what there was not is new later
+	for _, kind := range []definition.Kind{definition.KindInstructions, definition.KindIdentity} { // if one is missing, it is new later
 		g.begin(kind)
 		g.sight(kind).open = false
 	}

@@ -8,10 +8,9 @@ import (
 	"mcpen/sandbox/finding"
 )
 
-// Reload takes new pins, as after a review, and returns what must be sent to the
-// client so that it asks again. Open conversations keep the instructions that
-// they began with. An error says that the pins were tampered with; the old ones
-// stay in force then.
+// Reload takes new pins, as after a review, and returns the messages that make the
+// client ask again. Open conversations keep the instructions that they began with. An
+// error means that somebody tampered with the pins; the old ones stay in force then.
 func (g *Guard) Reload(p definition.Pins) ([][]byte, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

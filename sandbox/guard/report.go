@@ -69,8 +69,8 @@ func sentence(kind definition.Kind, reason string, names []string) string {
 	return fmt.Sprintf("%s %s: %s%s", kind, reason, strings.Join(quoted, ", "), more)
 }
 
-// listing is the event of one listed definition, and the news about it for a
-// person; ok is false where there is nothing to say.
+// listing returns the event of one listed definition, and the news about it for a
+// person; ok is false if there is nothing to report.
 func (g *Guard) listing(kind definition.Kind, name string, e *entry, twice bool) (event audit.Event, news string, ok bool) {
 	event = audit.Event{Kind: audit.KindTool, Verdict: audit.Observed, Subject: name}
 	why := g.hides(e)
@@ -105,8 +105,8 @@ func (g *Guard) listing(kind definition.Kind, name string, e *entry, twice bool)
 	return audit.Event{}, "", false
 }
 
-// once reports whether something is said for the first time, as far as that is
-// remembered.
+// once reports whether this is the first report of a thing, as far as the guard
+// remembers.
 func (g *Guard) once(what ...string) bool {
 	key := sayingOf(what...)
 	if g.told[key] || len(g.told) >= maxNames {

@@ -45,8 +45,8 @@ func (l listen) wants(k definition.Kind) bool {
 	}
 }
 
-// Requests are the requests of one side in flight. Whoever carries the lines takes
-// from them the requests that it answers itself.
+// Requests are the requests of one side in flight. The carrier of the lines removes the
+// requests that it answers itself.
 type Requests = flight.Requests[*request]
 
 // Requests are those of the client that the server has not answered.

@@ -10,9 +10,9 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// A server that turns on its user: after some lists that match what was
-// approved, something in what it defines changes. Whatever changes, and whenever,
-// nothing that nobody approved can be called or is shown, and the rest works.
+// A server turns on its user: after some lists that match the approved definitions, one
+// of its definitions changes. Whatever changes, and whenever, the client cannot call or
+// see an unapproved definition, and the rest works.
 func TestRugPull(t *testing.T) {
 	const tool, other = honestTool, `{"name":"other"}`
 	for name, changed := range rugPulls(t) {
@@ -58,7 +58,7 @@ func (s *pull) turns(how, tool, changed, other string) {
 
 const honestTool = `{"name":"pay","title":"Pay","description":"Pays a bill","inputSchema":{"type":"object","properties":{"to":{"type":"string","description":"whom"}}},"outputSchema":{"type":"object"},"annotations":{"destructiveHint":true},"_meta":{"a":[1,2]},"icons":[{"src":"x"}]}`
 
-// rugPulls are what becomes of honestTool.
+// rugPulls lists the changes of honestTool.
 func rugPulls(t *testing.T) map[string]string {
 	t.Helper()
 	const tool = honestTool
@@ -85,7 +85,7 @@ func rugPulls(t *testing.T) map[string]string {
 	return changes
 }
 
-// The twin: what is not a change of a definition is not taken for one.
+// The twin: the guard must not take other differences for a change of a definition.
 func TestRugPullNoNoise(t *testing.T) {
 	s := newPull(t, `tool {"name":"a","description":"é/x","inputSchema":{"type":"object","minimum":1.0}}`, policy.PinEnforce)
 	for _, same := range []string{
@@ -98,8 +98,8 @@ func TestRugPullNoNoise(t *testing.T) {
 	}
 }
 
-// A tool that is listed no more and called all the same: what counts is the
-// definition that was listed last.
+// A client calls a tool that is no longer listed: the definition of its last listing
+// counts.
 func TestRugPullThenUnlisted(t *testing.T) {
 	s := newPull(t, "tool {\"name\":\"a\"}\ntool {\"name\":\"b\"}", policy.PinEnforce)
 	s.list(`{"name":"a","description":"new"}`, `{"name":"b"}`)
@@ -110,7 +110,7 @@ func TestRugPullThenUnlisted(t *testing.T) {
 	s.callable("a", true)
 }
 
-// Each connection begins with what the lock says, not with what the last one saw.
+// Each connection begins with the lock, not with the last connection's view.
 func TestRugPullPerConnection(t *testing.T) {
 	approved := `tool {"name":"a"}`
 	first := newPull(t, approved, policy.PinEnforce)
@@ -122,8 +122,8 @@ func TestRugPullPerConnection(t *testing.T) {
 	second.callable("a", false)
 }
 
-// A server that turned on its user before, and what became of that is known or
-// not: its tool is called when it has been listed as what was approved.
+// A server turned on its user before, and the guard knows the outcome or does not: the
+// client may call the tool after a list showed its approved definition.
 func TestRugPullRemembered(t *testing.T) {
 	for _, decided := range []string{"seen", "rejected"} {
 		pins := definition.Pins{}.Approve(defineOne(t, definition.KindTool, `{"name":"a"}`)).Wait(defineOne(t, definition.KindTool, `{"name":"a","title":"x"}`))
@@ -182,7 +182,7 @@ identity {"name":"n","version":"1"}`, policy.PinEnforce)
 	}
 }
 
-// What is sent to the client never says how to lift a refusal.
+// No message to the client says how to lift a refusal.
 func TestRefusalsDoNotTeach(t *testing.T) {
 	s := newPull(t, `tool {"name":"a"}`, policy.PinEnforce)
 	s.guard.Server([]byte(`{"jsonrpc":"2.0","id":99,"result":{}}`))
@@ -230,7 +230,7 @@ func (s *pull) offering(capabilities string) {
 	s.ask(`"method":"initialize","params":{"capabilities":{`+capabilities+`}}`, `{"capabilities":{}}`)
 }
 
-// send sends a request whose members beside the id are given.
+// send sends a request with these members beside the id.
 func (s *pull) send(members string) guard.Ruling {
 	s.id++
 	return s.guard.Client(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,%s}`, s.id, members))

@@ -71,7 +71,7 @@ func (r *rule) of(tool string) *usage {
 	return u
 }
 
-// begin counts a call in, where there is room.
+// begin counts a call in, if there is room.
 func (u *usage) begin() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -151,8 +151,8 @@ func (g *Guard) inputSchema(tool string) *tested {
 	return s
 }
 
-// schemaOf is the inputSchema of a tool; where there is none, one that takes any
-// object.
+// schemaOf returns the inputSchema of a tool, or a schema that takes any object if it
+// has none.
 func schemaOf(tool []byte) []byte {
 	if raw := rpc.Get(tool, "inputSchema"); raw != nil {
 		return raw

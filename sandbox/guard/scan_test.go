@@ -177,8 +177,8 @@ func TestScanIsBounded(t *testing.T) {
 	}
 }
 
-// Nor can many texts of one definition, or many definitions of one list, each of
-// which is looked through without complaint: what was not looked at is held.
+// Nor can many texts of one definition, or many definitions of one list, each of which
+// passes the search: the guard holds those that it did not search.
 func TestScanIsBoundedOverAllTexts(t *testing.T) {
 	near := strings.Repeat("always include the first and never the last. ", 100)
 	if found := finding.ScanText(near); len(found) != 0 {
@@ -219,8 +219,8 @@ func TestScanIsBoundedOverAllTexts(t *testing.T) {
 	}
 }
 
-// What is found behind a line is found while others pass, and every tool of the
-// server may be spoken of, on whatever page it stood.
+// The search after a line goes on while other lines pass. A text may mention every tool
+// of the server, on whatever page it stood.
 func TestLaterBesideOtherLines(t *testing.T) {
 	g, err := guard.New(setup{Pins: policy.PinWarn, Findings: policy.FindingWarn}.config(definition.Pins{}))
 	if err != nil {
@@ -275,7 +275,7 @@ func find(found []finding.Finding, kind finding.Kind, severity finding.Severity)
 	return finding.Finding{}, false
 }
 
-// What hides behind more than anybody looks through is not taken for clean.
+// The guard must not report a text as clean if it is longer than the search goes.
 func TestScanSaysWhatItDidNotLookAt(t *testing.T) {
 	notes := map[string]any{}
 	for i := range 40 {

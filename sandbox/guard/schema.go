@@ -10,8 +10,8 @@ import (
 	"mcpen/sandbox/internal/schema"
 )
 
-// tested is a JSON Schema that arguments must meet, or why there is none. One
-// that a server sent is compiled when it is needed.
+// tested is a JSON Schema that arguments must meet, or the reason why there is none. A
+// server's schema is compiled when it is first needed.
 type tested struct {
 	compile func() (*schema.Schema, error)
 	size    int // of its text, where that counts

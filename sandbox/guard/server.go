@@ -8,8 +8,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// ServerMessage decides about a line from the server of which m is the view and
-// no batch.
+// ServerMessage decides about a line from the server. m is its view, and no batch.
 func (g *Guard) ServerMessage(line []byte, m rpc.Message) Ruling {
 	return g.bounded(g.maskedMessage(line, m), false)
 }

@@ -110,8 +110,8 @@ func (g *Guard) knows(n definition.Key) bool {
 	return len(g.trusted[n]) > 0 || g.cfg.Tools.Pins != policy.PinEnforce && g.sighted(n, definition.Seen)
 }
 
-// against are the definitions of a name that others are held against, an approved
-// one first.
+// against returns the definitions of a name for comparison with others, an approved one
+// first.
 func (g *Guard) against(n definition.Key) []definition.Definition {
 	all := g.trusted[n]
 	k := seenKey{n, definition.Seen}

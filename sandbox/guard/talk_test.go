@@ -30,12 +30,12 @@ var update = flag.Bool("update", false, "write what the guard does into testdata
 //	config    the policy, as JSON of setup
 //	approved  definitions that a person approved, a line each: KIND JSON
 //	rejected  the same for those that were rejected
-//	talk      what was said, and below each line, indented, what became of it
+//	talk      the lines of both sides; below each, indented, the guard's ruling
 //
-// A line of the talk is "client JSON", "server JSON", "approve KIND NAME",
-// "reject KIND NAME", "message TEXT", "pass DURATION" or a comment. What becomes of it is
-// "forward =" for the line as it is, "forward JSON" for another one, "reply",
-// "client", "event" and "tell". With nothing below, nothing happened.
+// A line of the talk is "client JSON", "server JSON", "approve KIND NAME", "reject KIND
+// NAME", "message TEXT", "pass DURATION" or a comment. A ruling is "forward =" for the
+// line as it is, "forward JSON" for another one, "reply", "client", "event" or "tell".
+// With nothing below, nothing happened.
 func TestTalk(t *testing.T) {
 	files, err := filepath.Glob("testdata/talk/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -176,7 +176,7 @@ func (c *conversation) run(t *testing.T, talk string) string {
 	for line := range strings.Lines(talk) {
 		line = strings.TrimRight(line, "\n")
 		if strings.HasPrefix(line, "  ") {
-			continue // what is to be found out
+			continue // the ruling, which the run finds out
 		}
 		c.out.WriteString(line + "\n")
 		word, rest, _ := strings.Cut(line, " ")

@@ -16,10 +16,10 @@ func sortEdits(edits []edit) {
 	slices.SortFunc(edits, func(a, b edit) int { return a.at - b.at })
 }
 
-// rewrite calls f with the text of every string of a line that View accepted,
-// and whether it is a key, and puts in what f returns where it says so. Where
-// escaped is set it does so for strings with escapes alone. What is in keep, a
-// part of the line, stays as it is. It returns nil where nothing was changed.
+// rewrite calls f with the text of every string of a line that View accepted, and
+// whether it is a key, and replaces the string by f's text if f says so. With escaped
+// set it does so only for strings with escapes. It leaves keep, a part of the line, as
+// it is. It returns nil if nothing changed.
 func rewrite(line, keep []byte, escaped bool, f func(key bool, text string) (string, bool)) []byte {
 	var out []byte
 	done := 0

@@ -83,8 +83,8 @@ func TestRulesCountToolsApart(t *testing.T) {
 	}
 }
 
-// A page is kept by its cursor, which is bounded like everything of a server's, and a
-// page of which nothing is to be made is refused whole.
+// The guard keeps a page by its cursor, which is bounded like everything from the
+// server, and refuses a page whole if it cannot read it.
 func TestPagesThatCannotBeRead(t *testing.T) {
 	g, err := New(Config{Tools: plan.Tools{Tools: policy.Tools{Pins: policy.PinWarn, Findings: policy.FindingWarn, Results: policy.TextPass}}, Now: time.Now})
 	if err != nil {
@@ -104,7 +104,7 @@ func TestPagesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// A finding is told once, however often the page comes again.
+// The guard reports a finding once, however often the page comes again.
 func TestAFindingIsToldOnce(t *testing.T) {
 	g, err := New(Config{Tools: plan.Tools{Tools: policy.Tools{Pins: policy.PinWarn, Findings: policy.FindingWarn, Results: policy.TextPass}}, Now: time.Now})
 	if err != nil {
@@ -127,8 +127,8 @@ func TestAFindingIsToldOnce(t *testing.T) {
 	}
 }
 
-// A request that names nothing is the server's to refuse, and one whose name is no text,
-// or nothing, is no way around what is held under a name.
+// If a request names nothing, the server refuses it. A name that is no text, or empty,
+// must not bypass the definitions that are held under a name.
 func TestRequestsThatNameNothing(t *testing.T) {
 	for _, c := range []struct{ method, params, want string }{
 		{"tools/call", `{}`, "the call names no tool"}, {"tools/call", `{"name":""}`, "the call names no tool"}, {"tools/call", `{"name":7}`, "the call names no tool"}, {"tools/call", `{"name":["a"]}`, "the call names no tool"}, {"tools/call", `{"name":"a"}`, ""},
@@ -170,8 +170,8 @@ func TestURIsOfTemplates(t *testing.T) {
 	}
 }
 
-// What is no definition is said to be none, by its reason, and what follows it is assessed
-// all the same.
+// The guard says by its reason that an entry is no definition, and still assesses the
+// entries after it.
 func TestEntriesThatAreNoDefinition(t *testing.T) {
 	for _, c := range []struct {
 		kind       definition.Kind
