@@ -17,8 +17,8 @@ import (
 	"testing"
 )
 
-// arrows are all that one package of this module may know of another, and why.
-// What is not here is not allowed: the waist is plan, inputs and mechanisms
+// arrows lists all that one package of this module may know of another, and why. An
+// arrow that is missing here is not allowed: the waist is plan, inputs and mechanisms
 // depend on its types and never on each other, and only sandbox joins them.
 var arrows = []struct{ from, to, why string }{
 	{"sandbox/policy", "sandbox/audit", "a grant is written into the text of a profile; it is a leaf"},
@@ -174,7 +174,7 @@ func TestArrows(t *testing.T) {
 	}
 }
 
-// exceptions are the files below the commands that may do what only commands do.
+// exceptions are files below the commands that may do things reserved for commands.
 var exceptions = []struct{ file, what, why string }{
 	{"sandbox/internal/child/hook.go", "os.Args os.Getenv os.Exit", "a stage of the sandbox is this binary, told apart by its arguments"},
 	{"sandbox/host/hook_linux.go", "os.Args", "a trial of the recipe is this binary, told apart by its arguments"},
@@ -182,9 +182,9 @@ var exceptions = []struct{ file, what, why string }{
 	{"sandbox/internal/probe/", "os.Args os.Environ os.LookupEnv os.Exit", "the attacker, and the stage around it"},
 }
 
-// Only a command reads arguments and the environment, prints and exits: on the
-// standard output of "run" every byte is the protocol's, and what a server gets
-// depends on the profile alone.
+// Only a command reads arguments and the environment, prints and exits: on the standard
+// output of "run" every byte is the protocol's, and a server's rights depend on the
+// profile alone.
 func TestOnlyCommandsMeetTheProcess(t *testing.T) {
 	process := regexp.MustCompile(`^(os\.(Args|Environ|Getenv|LookupEnv|ExpandEnv|Expand|Setenv|Unsetenv|Clearenv|Exit|UserHomeDir|UserConfigDir|UserCacheDir|TempDir)|` +
 		`syscall\.(Environ|Getenv|Setenv|Exit)|fmt\.Print(|f|ln)|log\.(Print|Fatal|Panic|Output|Default|SetOutput)\w*|slog\.(Debug|Info|Warn|Error|Log|Default|SetDefault)\w*|print|println|flag\.\w+)$`)
@@ -216,8 +216,8 @@ func TestOnlyCommandsMeetTheProcess(t *testing.T) {
 	}
 }
 
-// What a profile means, and what is enforced, depend on nothing but what was
-// passed in: the same on every machine, and in every test.
+// The meaning of a profile, and its enforcement, depend only on the values passed in:
+// they are the same on every machine, and in every test.
 func TestCompileStepsArePure(t *testing.T) {
 	world := regexp.MustCompile(`^(os|os/.*|net|net/http|syscall|io/ioutil|path/filepath|plugin|runtime|runtime/.*|math/rand|math/rand/v2|crypto/rand|golang\.org/x/sys/.*)$`)
 	clock := regexp.MustCompile(`^time\.(Now|Since|Until|After|AfterFunc|Tick|NewTimer|NewTicker|Sleep)$`)
@@ -239,7 +239,7 @@ func TestCompileStepsArePure(t *testing.T) {
 	}
 }
 
-// What the compiler does not check is found by the name of its file.
+// The name of a file shows that the compiler does not check all of it.
 func TestUnsafeIsInTheName(t *testing.T) {
 	named := regexp.MustCompile(`_unsafe(_[a-z0-9]+)?(_test)?\.go$`)
 	for _, f := range sources(t) {
@@ -253,7 +253,7 @@ func TestUnsafeIsInTheName(t *testing.T) {
 	}
 }
 
-// The checks above find what they look for.
+// The checks above must find planted mistakes.
 func TestSourceChecksSee(t *testing.T) {
 	const text = "package p\nimport (\n\tio \"os\"\n\t\"fmt\"\n)\nfunc f(os struct{ Exit int }) { io.Exit(1); fmt.Println(); println(os.Exit) }\n"
 	f := source{name: "p.go", set: token.NewFileSet()}
@@ -355,8 +355,8 @@ type use struct {
 	line int
 }
 
-// uses lists what the file takes from other packages, by the packages' own
-// names, and its calls of print and println.
+// uses lists the file's references to other packages, by the packages' own names, and
+// its calls of print and println.
 func (s source) uses() []use {
 	local := map[string]string{}
 	for i, p := range s.imports() {

@@ -8,16 +8,16 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Confinement has Start take from this process, on every thread and for good, what
-// it does not need once the server runs and before it reads a byte of the server's.
-// It is for a process that runs one server and then ends, like the launcher: what
-// else the process does afterwards fails as if it were another user's.
+// Confinement has Start remove rights from this process, on every thread and for good:
+// those that it does not need once the server runs, and before it reads a byte of the
+// server's. It is for a process that runs one server and then ends, like the launcher:
+// anything else that the process does afterwards fails as if it were another user's.
 //
 // The process keeps the needs of the sandbox itself (its directory, its control groups,
 // /proc to read, the network of the plan), its open descriptors, and the paths named
-// here. Programs, new processes, mounts, keyrings, namespaces, other
-// processes' memory are gone. A layer that the plan goes without is gone without
-// here, too; one that cannot be had is a *Lack, and the server ends.
+// here. It loses programs, new processes, mounts, keyrings, namespaces, and other
+// processes' memory. It lacks a layer here, too, if the plan goes without it. If a
+// layer cannot be had, the error is a *Lack, and the server ends.
 type Confinement struct {
 	Read  []string // files, and folders with all below them; a path that is not there is left out
 	Write []string // folders in which files are read, made, changed and removed; they are there

@@ -9,8 +9,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// The launcher keeps what its own plan needs and nothing more: a server that breaks
-// out into it finds no network that the profile did not give.
+// The launcher keeps only the needs of its own plan: a server that breaks out into it
+// finds no network that the profile did not give.
 func TestLauncherKeepsWhatItsPlanNeeds(t *testing.T) {
 	var p plan.Plan
 	n := needs(p, &Confinement{Read: []string{"/r"}, Write: []string{"/w"}}, "/run/s", []string{"/sys/fs/cgroup/a/b"})

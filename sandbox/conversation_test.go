@@ -14,9 +14,9 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// A server that a profile gives ten seconds to save what it has must have them
-// however it is ended; without a word in the profile the end stays quick, for
-// clients kill half a second after their first signal.
+// If a profile gives a server ten seconds to save its data, the server must have them
+// however it ends. Without a word in the profile the end stays quick, because clients
+// kill half a second after their first signal.
 func TestLadderIsThePlans(t *testing.T) {
 	w := policy.Closed("x").Wire
 	usual := ladder(plan.Relay{Finish: w.Finish.Milliseconds(), Grace: w.Grace.Milliseconds(), Rush: w.Rush.Milliseconds()})

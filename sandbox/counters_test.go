@@ -40,9 +40,9 @@ a, b = socket.socketpair()
 a.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0]))])
 `
 
-// What a user's processes send each other is counted for all of them. A server that
-// has all of it under way stops others of the user's who have less (the twin), but no
-// start of another server.
+// The kernel counts the descriptors in flight between a user's processes for all of
+// them together. A server that uses up the count stops other processes of the user with
+// a lower limit (the twin), but no start of another server.
 func TestDescriptorsUnderWayStopNoOtherServer(t *testing.T) {
 	s := everybody(t)
 	if s.World.Python == "" {
@@ -140,7 +140,7 @@ func TestServerGetsAPartOfTheWatches(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer in.Close()
-		out, err := cmd.CombinedOutput() // what is no message of the protocol goes to stderr
+		out, err := cmd.CombinedOutput() // lines that are no protocol messages go to stderr
 		if err != nil || strings.TrimSpace(string(out)) != c.want {
 			t.Errorf("%s got %q watches, want %s: %v", c.run[0], out, c.want, err)
 		}

@@ -45,7 +45,7 @@ func newDeclared(p plan.Plan, pins []child.Pin, report func(replaced audit.Event
 	d := &declared{singles: p.Writes.Singles, roots: p.Roots(), report: report, reported: map[string]bool{}, asked: make(chan struct{}, 1), over: make(chan struct{})}
 	for _, m := range p.Root {
 		if m.At == "" || m.Kind != plan.MountBind && m.Kind != plan.MountSymlink {
-			continue // nothing that a rule names
+			continue // no rule names it
 		}
 		path := declaredPath{mount: m}
 		if i := slices.IndexFunc(pins, func(p child.Pin) bool { return p.Target == m.Target }); i >= 0 {
@@ -103,8 +103,8 @@ func (d *declared) look() {
 	}
 }
 
-// isReplaced reports whether something else has the name. What is not there at all
-// may be on its way: programs take a file away and then make it anew.
+// isReplaced reports whether something else has the name. A missing file may be on its
+// way back: programs remove a file and then make it anew.
 func (p declaredPath) isReplaced() bool {
 	if p.mount.Kind == plan.MountSymlink {
 		text, err := os.Readlink(p.mount.Target)

@@ -15,7 +15,7 @@ import (
 )
 
 // An editor saves by renaming a new file over the old one, which the server goes on
-// reading. The person is told once, and of nothing else.
+// reading. mcpen tells the person once, and of nothing else.
 func TestReplacedPathsAreReportedOnce(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string {

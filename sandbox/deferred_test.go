@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A server whose list takes long to look through does not keep mcpen from ending,
-// and what was not told by then is not told to a log that is closed.
+// A server whose list takes long to search does not keep mcpen from ending, and the
+// search reports nothing to a closed log.
 func TestDeferredSearchesAreAbandoned(t *testing.T) {
 	d := newDeferred()
 	var told atomic.Int32
@@ -26,7 +26,8 @@ func TestDeferredSearchesAreAbandoned(t *testing.T) {
 	d.do(1, func() func() { t.Error("a piece was taken after the end"); return func() {} })
 }
 
-// What waits is bounded, in number and in size: the rest is done by who brings it.
+// The queue of deferred work is bounded, in number and in size: beyond that the caller
+// does the work itself.
 func TestDeferredSearchesAreBounded(t *testing.T) {
 	d := newDeferred()
 	slow, began := make(chan struct{}), make(chan struct{})

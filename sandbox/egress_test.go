@@ -18,7 +18,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// egressProfile is what the programs are allowed in these tests.
+// egressProfile is the profile of the programs in these tests.
 const egressProfile = `
 [network]
 allow = [
@@ -34,11 +34,10 @@ connect = [%q]
 set = { SSL_CERT_FILE = %[2]q, NODE_EXTRA_CA_CERTS = %[2]q, CURL_CA_BUNDLE = %[2]q }
 `
 
-// reached says, for each program and target, what it is told inside. Outside,
-// where every address leads to a peer of the test, each of them is told OK,
-// but for what the last column says: "root" is for what takes root there, and
-// anything else is the outcome. UNNAMED is for
-// what goes to a port that no rule names: Landlock holds it, and where the
+// reached lists the outcome inside for each program and target. Outside, every address
+// leads to a peer of the test, and the outcome is OK, except as the last column says:
+// "root" marks rows that need root there, and anything else is the outcome. UNNAMED
+// marks connections to a port that no rule names: Landlock refuses them, and if the
 // kernel's Landlock knows no ports, nothing listens there.
 const reached = `
 # What is allowed works, and nothing had to be set.
@@ -202,8 +201,8 @@ func scriptOf(rows []attempt) string {
 	return s.String()
 }
 
-// unnamed is what is told of a TCP port that no rule names: by Landlock, or where
-// it knows no ports, by what is there otherwise.
+// unnamed is the outcome for a TCP port that no rule names: Landlock's answer, or
+// otherwise if Landlock knows no ports.
 func unnamed(pl plan.Plan, otherwise string) string {
 	if pl.Landlock.ABI >= 4 {
 		return "EACCES"
@@ -211,7 +210,7 @@ func unnamed(pl plan.Plan, otherwise string) string {
 	return otherwise
 }
 
-// outcomes reads what the programs wrote.
+// outcomes reads the programs' output.
 func outcomes(said string) map[string]string {
 	got := map[string]string{}
 	for line := range strings.Lines(said) {
@@ -239,9 +238,9 @@ func present(t *testing.T, rows []attempt) []attempt {
 	return slices.DeleteFunc(rows, func(r attempt) bool { return missing[r.program] })
 }
 
-// Whatever a server is written in, it reaches what its profile names without
-// knowing of the sandbox, and is told at once of everything else; and what is
-// refused never leaves.
+// A server in any language reaches the hosts of its profile without knowing of the
+// sandbox. Every other host is refused at once, and nothing of a refused request leaves
+// the machine.
 func TestEgress(t *testing.T) {
 	t.Parallel()
 	inOwnNetwork(t, func(t *testing.T, n *ownNetwork) {
@@ -277,7 +276,7 @@ func TestEgress(t *testing.T) {
 		}
 		inside := outcomes(p.gone())
 		for _, row := range rows {
-			want := strings.Split(row.inside, "|") // a reset may come before connect(2) returns, and to whoever reads or writes first
+			want := strings.Split(row.inside, "|") // a reset may come before connect(2) returns, and to the first read or write
 			if row.inside == "UNNAMED" {
 				want = []string{unnamed(pl, "ECONNREFUSED")}
 			}
@@ -295,8 +294,8 @@ func TestEgress(t *testing.T) {
 	})
 }
 
-// toldOfPorts fails the test for connections to ports that no rule names of which
-// nobody is told: the kernel refuses them, and the egress never hears of them.
+// toldOfPorts fails the test if no event reports a connection to a port that no rule
+// names: the kernel refuses it, and the egress never hears of it.
 func toldOfPorts(t *testing.T, p plan.Plan, events []audit.Event, hints map[string]string) {
 	t.Helper()
 	if !p.Seccomp.Notify {
@@ -312,8 +311,8 @@ func toldOfPorts(t *testing.T, p plan.Plan, events []audit.Event, hints map[stri
 	}
 }
 
-// onlyAllowedLeft fails the test for whatever left the machine beside what the
-// profile allows.
+// onlyAllowedLeft fails the test if anything left the machine that the profile does not
+// allow.
 func onlyAllowedLeft(t *testing.T, n *ownNetwork) {
 	t.Helper()
 	allowed := []string{
@@ -368,7 +367,7 @@ func everyDecisionIsRecorded(t *testing.T, events []audit.Event) {
 	}
 }
 
-// tells reports whether an event says what is wanted, and for which request.
+// tells reports whether an event matches want, and for which request.
 func tells(e, want audit.Event) bool {
 	return e.Kind == want.Kind && e.Verdict == want.Verdict && e.Subject == want.Subject && e.Address == want.Address &&
 		e.Sent == want.Sent && e.Received == want.Received &&
@@ -377,8 +376,8 @@ func tells(e, want audit.Event) bool {
 		(e.Verdict == audit.Observed || e.Request != nil && bytes.Equal(e.Request.ID, json.RawMessage("7")) && e.Request.Method == "ping")
 }
 
-// unreached says what a server is told whose profile allows nothing. UNNAMED is
-// as above, and there is no way to any address where Landlock knows no ports.
+// unreached lists the outcomes for a server whose profile allows nothing. UNNAMED is as
+// above, and no address is reachable if Landlock knows no ports.
 const unreached = `
 go       http      http://other.test/          NXDOMAIN
 node     fetch     http://other.test/          ENOTFOUND
@@ -395,8 +394,8 @@ go       udp       203.0.113.99:443            ENETUNREACH
 go       self      127.0.0.1:0                 OK
 `
 
-// A server whose profile allows nothing is told so at once, not after it has
-// tried for minutes; and whoever has to write its profile learns what it wanted.
+// A server whose profile allows nothing gets an error at once, not after minutes of
+// attempts. The author of its profile learns the hosts that it wanted.
 func TestEgressNothingAllowed(t *testing.T) {
 	t.Parallel()
 	inOwnNetwork(t, func(t *testing.T, n *ownNetwork) {

@@ -66,7 +66,7 @@ func inOwnNetwork(t *testing.T, f func(t *testing.T, n *ownNetwork)) {
 	}
 }
 
-// egressPrograms builds what is to run, in a folder that everybody can read.
+// egressPrograms builds the programs of the test, in a folder that everybody can read.
 func egressPrograms(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mcpen-egress-") // t.TempDir's parent is closed to others
@@ -193,10 +193,10 @@ type ownNetwork struct {
 
 const (
 	nameServer = "203.0.113.53"
-	greeting   = "SSH-2.0-peer\r\n" // what a peer says first
+	greeting   = "SSH-2.0-peer\r\n" // a peer's first words
 )
 
-// zone is what the name server knows.
+// zone holds the name server's records.
 var zone = map[string][]string{
 	"allowed.test": {"203.0.113.10"}, "other.test": {"203.0.113.99"},
 	"echo.test": {"203.0.113.77"}, "db.test": {"203.0.113.54"}, "git.test": {"203.0.113.22"}, "six.test": {"2001:db8:1::10"},
@@ -245,7 +245,7 @@ func (n *ownNetwork) serve(l net.Listener, peer func(net.Conn)) {
 	}()
 }
 
-// speaks greets and then says what it hears.
+// speaks greets and then repeats its input.
 func speaks(c net.Conn) {
 	if _, err := io.WriteString(c, greeting); err == nil {
 		_, _ = io.Copy(c, c)
@@ -306,7 +306,7 @@ func (n *ownNetwork) datagrams(at string, reply func([]byte) []byte) {
 	}()
 }
 
-// questions answers for the zone and keeps what it was asked for.
+// questions answers for the zone and keeps the questions.
 type questions struct {
 	mu    sync.Mutex
 	names []string
@@ -398,7 +398,7 @@ func newSniffer() (*os.File, error) {
 
 func (s *sniffer) forget() { _, _ = s.drain(func([]byte) {}) }
 
-// seen lists, without repeating itself, what left since it was last asked.
+// seen lists the packets that left since the last call, without repetition.
 func (s *sniffer) seen(t *testing.T) (list []string) {
 	t.Helper()
 	dropped, err := s.drain(func(b []byte) {
@@ -445,8 +445,8 @@ func (s *sniffer) drain(f func([]byte)) (dropped uint32, err error) {
 	return dropped, err
 }
 
-// first says where a packet begins something: a connection, or a datagram that
-// is no answer. Of what it does not know it says so.
+// first describes a packet that begins something: a connection, or a datagram that is
+// no answer. It says so if it does not know the packet.
 func first(b []byte) string {
 	var dst netip.Addr
 	var proto byte

@@ -39,10 +39,10 @@ type setting struct {
 	on   probe.Layers
 }
 
-// alone reports whether the setting is one layer around a program on the host.
-// What such a layer holds beside its rows is not asked: it comes with
-// no_new_privs, and Landlock's rules are those of a plan without namespaces,
-// which grant less.
+// alone reports whether the setting is one layer around a program on the host. The test
+// does not ask for such a layer's protection beyond its rows: it comes with
+// no_new_privs, and Landlock's rules are those of a plan without namespaces, which
+// grant less.
 func (s setting) alone() bool { return s.on&probe.Namespaces == 0 }
 
 const base = probe.Namespaces | probe.Limits
@@ -72,7 +72,7 @@ func TestEscape(t *testing.T) {
 	inside := map[string]map[string]probe.Result{}
 	settings := settings
 	if testing.Short() {
-		settings = settings[:1] // what holds, and not by what
+		settings = settings[:1] // whether it holds, not by which layer
 	}
 	for _, set := range settings {
 		if set.alone() {
@@ -96,7 +96,7 @@ func judge(t *testing.T, p probe.Probe, settings []setting, outside map[string]p
 		t.Errorf("%s proves nothing: outside it fails with %s %s", p.ID, out.Errno, out.Detail)
 	}
 	if p.ID == daemonID {
-		return // it may start; what is left of it is looked at in attack
+		return // it may start; attack looks for what it leaves
 	}
 	all := inside[settings[0].name][p.ID]
 	switch {
@@ -119,12 +119,11 @@ func judge(t *testing.T, p probe.Probe, settings []setting, outside map[string]p
 	}
 }
 
-// daemonID is the row that is judged by what it leaves behind.
+// daemonID names the row that is judged by the process it leaves behind.
 const daemonID = "daemon"
 
-// attack runs every probe inside and looks at what is left afterwards. A probe
-// that took the sandbox with it has the result "gone"; those after it run in a
-// new one.
+// attack runs every probe inside and looks for leftovers. A probe that took the sandbox
+// with it has the result "gone"; the probes after it run in a new one.
 func attack(t *testing.T, s *stage.Stage, setting string, table []probe.Probe, told func(args ...string) plan.Plan) map[string]probe.Result {
 	t.Helper()
 	results := map[string]probe.Result{}
@@ -172,8 +171,8 @@ func attackIn(t *testing.T, s *stage.Stage, world probe.World, ids []string, tol
 	return got
 }
 
-// leftovers fails the test for what a sandbox must not leave: processes, files
-// outside its folders, hooks.
+// leftovers fails the test if a sandbox left something behind: processes, files outside
+// its folders, hooks.
 func leftovers(t *testing.T, s *stage.Stage, setting string, mediated bool) {
 	t.Helper()
 	outlived(t, s, setting)
@@ -236,7 +235,7 @@ func zombie(dir string) bool {
 	return err == nil && strings.HasPrefix(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " Z")
 }
 
-// endDaemon ends what the daemon probe left outside, by the pid that it told.
+// endDaemon kills the daemon that the probe left outside, by the pid that it reported.
 func endDaemon(t *testing.T, outside map[string]probe.Result) {
 	t.Helper()
 	var pid int
@@ -386,7 +385,7 @@ func runBox(t *testing.T, s *stage.Stage, p plan.Plan) []audit.Event {
 	return events.all()
 }
 
-// show prints what every row met.
+// show prints the outcome of every row.
 func show(t *testing.T, settings []setting, table []probe.Probe, outside map[string]probe.Result, inside map[string]map[string]probe.Result) {
 	t.Helper()
 	var b strings.Builder
@@ -428,8 +427,8 @@ func cell(r probe.Result) string {
 	return r.Errno
 }
 
-// escapeDir names, for the test that runs again as somebody else, the folder in
-// which the hostile program was built.
+// escapeDir names the folder of the hostile program for the test that runs again as
+// another user.
 const escapeDir = "MCPEN_ESCAPE_DIR"
 
 // everybody makes a stage for the user who runs the test. Where that is root it
@@ -459,8 +458,8 @@ func everybody(t *testing.T) *stage.Stage {
 	return s
 }
 
-// escapeRoot makes a folder outside /tmp and /var/tmp, which are private inside
-// and would hide what these tests look for.
+// escapeRoot makes a folder outside /tmp and /var/tmp, which are private inside and
+// would hide the files that these tests look for.
 func escapeRoot(t *testing.T) string {
 	t.Helper()
 	for _, parent := range []string{"/home", "/srv", os.Getenv("HOME")} {

@@ -61,7 +61,7 @@ func (r *reporter) report(e audit.Event) error {
 	return err
 }
 
-// advised is an event whose hint is the command that would allow it, where there
+// advised returns the event with the command that would allow it as its hint, if there
 // is one.
 func (r *reporter) advised(e audit.Event) audit.Event {
 	if e.Hint == "" {
@@ -98,7 +98,7 @@ func (r *reporter) warnOf(e audit.Event) {
 	r.hint(r.advised(e).Advice())
 }
 
-// hint gives the person a remedy; "": nothing is said.
+// hint gives the person a remedy; "" gives none.
 func (r *reporter) hint(text string) {
 	if text != "" {
 		r.line("hint: " + audit.Visible(text))

@@ -33,7 +33,7 @@ func refusal(kind audit.Kind) audit.Event {
 	return audit.Event{Kind: kind, Verdict: audit.Refused, Subject: "x\n", Detail: "why\u202e", Request: &audit.Request{Method: "m"}}
 }
 
-// What a conversation carries goes through it, in order with what the server writes;
+// A warning during a conversation goes through it, in order with the server's lines;
 // before there is one, a warning still reaches the person.
 func TestWarningsReachThePerson(t *testing.T) {
 	r := newRecorder()
@@ -90,7 +90,7 @@ func TestRunEndsWithItsLog(t *testing.T) {
 	}
 }
 
-// An event is a hint's command where there is one, and a line of a profile else.
+// An event's advice is its command, or else a line of a profile.
 func TestEventsAreAdvised(t *testing.T) {
 	r := newRecorder()
 	e := refusal(audit.KindFile)

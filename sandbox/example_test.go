@@ -15,9 +15,9 @@ import (
 	"mcpen/sandbox/program"
 )
 
-// From a command to a running server: what it may do, what it is, what this
-// machine can enforce, and then the start. Errors are left out of the way; a
-// program that uses this calls Hook first in main.
+// From a command to a running server: its rights, its program, the layers that this
+// machine can enforce, and then the start. The example leaves errors out; a program
+// that uses this package calls Hook first in main.
 func ExampleStart() {
 	ctx := context.Background()
 	dir, _ := os.MkdirTemp("", "example-")

@@ -18,7 +18,7 @@ import (
 // fileSystem is a kind on which people keep projects, and how one is mounted by root.
 type fileSystem struct {
 	name  string
-	needs []string // programs; what is missing is named
+	needs []string // programs; the test names missing ones
 	mount func(t *testing.T, scratch, at string) error
 }
 

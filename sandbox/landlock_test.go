@@ -8,9 +8,9 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Kernels of the last years have an older Landlock. What it does not know, the
-// other layers hold: the whole table, on each of them. The kernel here is told to
-// handle no more than the older one could; a plan says how much.
+// Kernels of the last years have an older Landlock. The other layers hold the rights
+// that it does not know: the whole table, on each version. This test has the kernel
+// handle no more than the older one could; the plan says how much.
 func TestEscapeWithAnOlderLandlock(t *testing.T) {
 	s := everybody(t)
 	table := probe.Table()
@@ -33,7 +33,7 @@ func TestEscapeWithAnOlderLandlock(t *testing.T) {
 		})
 		for _, p := range table {
 			if p.ID == "kill-pid1" || p.ID == "pidfd-kill-pid1" {
-				continue // what reaches pid 1 is TestLifePid1OutlivesEverySignal's
+				continue // TestLifePid1OutlivesEverySignal tests the signals that reach pid 1
 			}
 			if r := results[p.ID]; r.OK && p.ID != daemonID {
 				t.Errorf("with %s: %s: a way out: %s (%s)\n\tlost: %s", setting, p.ID, p.How, r.Detail, p.Loss)

@@ -24,11 +24,11 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// exploit makes of this test's binary a launcher that somebody has taken over: it
-// starts what the plan says, and then does what an attacker would.
+// exploit turns this test's binary into a launcher that somebody has taken over: it
+// starts the plan's server, and then acts as an attacker.
 const exploit = "MCPEN_EXPLOITED_LAUNCHER"
 
-// exploited is what such a launcher is told.
+// exploited is the input of such a launcher.
 type exploited struct {
 	Plan    plan.Plan
 	World   probe.World
@@ -37,11 +37,11 @@ type exploited struct {
 	Allowed string   // where the server may connect to
 }
 
-// found is what it found out.
+// found holds its findings.
 type found struct {
 	Results map[string]probe.Result
-	Threads map[string]string // what /proc says of each thread, by its number
-	Own     map[string]string // what it has to go on doing, and the error
+	Threads map[string]string // each thread's state in /proc, by its number
+	Own     map[string]string // the work that it must still be able to do, and the error
 	Left    []string          // of the sandbox, when it is gone
 	Events  []audit.Event
 }
@@ -147,7 +147,7 @@ func tryOn(id string, w probe.World) probe.Result {
 	}
 }
 
-// keep is what a log and pins do.
+// keep does the work of a log and of pins.
 func (x exploited) keep() error {
 	name := filepath.Join(x.Kept, "log")
 	if err := os.WriteFile(name, []byte("a line\n"), 0o600); err != nil {
@@ -162,7 +162,7 @@ func (x exploited) keep() error {
 	return os.Remove(name + ".1")
 }
 
-// interfaces and lookup are what the egress asks the machine.
+// interfaces and lookup ask the machine as the egress does.
 func interfaces() error {
 	_, err := net.InterfaceAddrs()
 	return err
@@ -173,7 +173,7 @@ func lookup() error {
 	return err
 }
 
-// connect is what the egress does.
+// connect connects as the egress does.
 func (x exploited) connect() error {
 	c, err := net.Dial("tcp", x.Allowed)
 	if err != nil {
@@ -198,8 +198,8 @@ var beyond = map[string]string{
 	"interfaces": "what the egress has to ask", "sys-present": "names", "cgroup-present": "names",
 }
 
-// attacksOn are the probes of the table that are tried in a launcher: all but those
-// beyond, those of the limits, of scripts, and of what a server has been lent.
+// attacksOn lists the probes of the table to try in a launcher: all but those in
+// beyond, those of the limits, of scripts, and of folders lent to a server.
 func attacksOn(t *testing.T) []probe.Probe {
 	var out []probe.Probe
 	known := map[string]bool{}
@@ -220,10 +220,10 @@ func attacksOn(t *testing.T) []probe.Probe {
 	return out
 }
 
-// A launcher whose server has found a mistake in it is of no more use than the server
-// itself: no file of the user's, no program, no other process, no host but those that
-// the profile names. The same attacks work outside. The second list is what a plan
-// leaves to its launcher.
+// If a server exploits a mistake in its launcher, it gains nothing: no file of the
+// user's, no program, no other process, and only the profile's hosts. The same attacks
+// work outside. The second list names the attacks that a plan leaves open to its
+// launcher.
 func TestExploitedLauncher(t *testing.T) {
 	s := everybody(t)
 	allowed, err := net.Listen("tcp", "127.0.0.1:0")
@@ -251,8 +251,8 @@ func TestExploitedLauncher(t *testing.T) {
 	}{
 		{"no network", ``, nil, map[string]string{"keep": "ok", "interfaces": "operation not permitted", "connect": "operation not permitted"}},
 		{"a port", fmt.Sprintf("[network]\nallow = [%q]\n", local), nil, map[string]string{"keep": "ok", "interfaces": "ok", "connect": "ok"}},
-		// Landlock knows no ports of UDP before ABI 10, and a question of DNS goes to
-		// whoever the host's resolver names.
+		// Landlock knows no ports of UDP before ABI 10, and a DNS question goes to any
+		// server that the host's resolver names.
 		{"names", fmt.Sprintf("[network]\nallow = [%q, \"allowed.test:443\"]\n", local), []string{"udp-host"},
 			map[string]string{"keep": "ok", "interfaces": "ok", "lookup": "ok", "connect": "ok"}},
 	} {
@@ -297,8 +297,8 @@ func TestExploitedLauncher(t *testing.T) {
 	}
 }
 
-// A launcher that may not look into other processes still says what its server was
-// refused: which file, which address, which call.
+// A launcher that may not look into other processes still reports its server's
+// refusals: which file, which address, which call.
 func TestConfinedLauncherTellsWhatWasRefused(t *testing.T) {
 	s := everybody(t)
 	world, err := json.Marshal(s.World)

@@ -33,7 +33,7 @@ func tiers(t *testing.T, test func(t *testing.T, p *pen)) {
 	t.Run("without namespaces", func(t *testing.T) { test(t, newPen(t, policy.LayerLandlock, policy.LayerSeccomp)) })
 }
 
-// held is a place for tests of what only namespaces hold.
+// held is a pen for tests of protections that only namespaces give.
 func held(t *testing.T) *pen {
 	return newPen(t, policy.LayerNamespaces, policy.LayerLandlock, policy.LayerSeccomp)
 }
@@ -46,8 +46,8 @@ setsid sh -c 'echo $$ >&9; exec sleep 1000' </dev/null >/dev/null 2>&1 &
 cat >/dev/null
 `
 
-// What a server leaves running would go on with the user's rights when the client
-// is closed.
+// A process that outlived the server would go on with the user's rights after the
+// client has closed.
 func TestLifeNothingOutlivesTheServer(t *testing.T) {
 	tiers(t, func(t *testing.T, p *pen) {
 		r := p.start(p.plan("", daemons))
@@ -89,8 +89,8 @@ func TestLifeNothingOutlivesTheServer(t *testing.T) {
 	})
 }
 
-// Clients kill what they started, and are killed themselves. Neither may leave a
-// server behind, nor anything that the next start stumbles over.
+// Clients kill the programs that they started, and are killed themselves. Neither may
+// leave a server behind, nor anything that disturbs the next start.
 func TestLifeKilledLauncher(t *testing.T) {
 	tiers(t, func(t *testing.T, p *pen) {
 		file := filepath.Join(p.home, "plan.json")
@@ -124,7 +124,7 @@ func TestLifeKilledLauncher(t *testing.T) {
 		if left, err := sandbox.Sessions(p.runtime); err != nil || len(left) != 0 {
 			t.Errorf("a killed launcher is said to run: %+v, %v", left, err)
 		}
-		// The next start takes away what the kernel does not.
+		// The next start removes the leftovers that the kernel keeps.
 		r := (&pen{t: t, layers: p.layers, project: t.TempDir(), runtime: p.runtime, home: p.home}).next()
 		r.in.Close()
 		r.wait()
@@ -139,8 +139,8 @@ func TestLifeKilledLauncher(t *testing.T) {
 	})
 }
 
-// The same at every moment of a start: what is half built goes, too, and nothing of
-// it is left to the next one but what that takes away.
+// The same at every moment of a start: the half-built parts must go, too. Only
+// leftovers that the next start removes may stay.
 func TestLifeKilledStart(t *testing.T) {
 	tiers(t, func(t *testing.T, p *pen) {
 		file := filepath.Join(p.home, "plan.json")
@@ -263,7 +263,7 @@ func TestLifePid1OutlivesEverySignal(t *testing.T) {
 	p.empty()
 }
 
-// A server that goes when it is asked to is not killed.
+// A server that ends on request is not killed.
 func TestLifePoliteServer(t *testing.T) {
 	tiers(t, func(t *testing.T, p *pen) {
 		r := p.start(p.plan("[wire]\ngrace = \"20s\"\n", `trap 'echo bye >&9; exit 3' TERM; echo up >&9; while :; do sleep 1000 & wait; done`))
@@ -386,7 +386,7 @@ grep -q 'No space left' alive.err && echo ENOSPC >&9
 	}
 }
 
-// answer is a server that answers whatever it is asked.
+// answer is a server that answers every line.
 const answer = `while read line; do echo '{"jsonrpc":"2.0","id":1,"result":{}}'; done`
 
 const ping = `{"jsonrpc":"2.0","id":1,"method":"ping"}` + "\n"

@@ -27,7 +27,7 @@ read line
 	}
 	lines := bufio.NewReader(r.out)
 	fmt.Fprintln(r.in, `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`)
-	if _, err := lines.ReadString('\n'); err != nil { // clients wait for what the server can do
+	if _, err := lines.ReadString('\n'); err != nil { // clients wait for the server's capabilities
 		t.Fatal(err)
 	}
 	fmt.Fprintln(r.in, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"fetch","arguments":{}}}`)

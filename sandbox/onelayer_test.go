@@ -96,9 +96,9 @@ func TestOneLayerAlone(t *testing.T) {
 	t.Fatal(unix.Exec(argv[0], argv, os.Environ()))
 }
 
-// A mount that was to be read-only and is not must not be all that kept the
-// user's files: Landlock holds writes to what was lent for reading by itself,
-// with the very rules that every server gets.
+// A read-only mount that is writable by mistake must not be the user's files' only
+// protection: Landlock alone refuses writes to folders lent for reading, with the same
+// rules that every server gets.
 func TestLandlockHoldsReadOnlyFolders(t *testing.T) {
 	s := everybody(t)
 	for _, set := range []setting{{"landlock", base | probe.Seccomp | probe.Landlock}, {"neither", base | probe.Seccomp}} {
@@ -126,8 +126,8 @@ func TestLandlockHoldsReadOnlyFolders(t *testing.T) {
 	}
 }
 
-// tierPlan is the plan of the hostile program where there are no namespaces.
-// Its profile adds what a sandbox has anyway: a /tmp of its own.
+// tierPlan is the plan of the hostile program without namespaces. Its profile adds the
+// private /tmp that a sandbox always has.
 func tierPlan(t *testing.T, s *stage.Stage) plan.Plan {
 	t.Helper()
 	profile := hostileProfile(s, s.World.Tmp) + "[require]\nwithout = [\"namespaces\", \"mediation\"]\n"
@@ -137,7 +137,7 @@ func tierPlan(t *testing.T, s *stage.Stage) plan.Plan {
 		project+"/.git", project+"/.vscode", project+"/.claude", project+"/sub/.git"), 1)
 	p := planOf(t, s, profile, []string{s.Program})
 	for _, r := range p.Landlock.Paths {
-		if r.Access == plan.AccessTmp { // the launcher makes what stands for /tmp
+		if r.Access == plan.AccessTmp { // the launcher makes the folder that stands for /tmp
 			if err := os.MkdirAll(r.Path, 0o700); err != nil {
 				t.Fatal(err)
 			}

@@ -18,12 +18,13 @@ import (
 // tests that run there.
 const otherMachine = "MCPEN_OTHER_MACHINE"
 
-// fewMoments has TestLifeKilledStart kill fewer starts: what differs here is not when.
+// fewMoments has TestLifeKilledStart kill fewer starts: here the moment is not the
+// point.
 const fewMoments = "MCPEN_FEW_MOMENTS"
 
-// asPid1 is a pid 1 that reaps nothing but what it started itself, as the shell or
-// the service of a container often is, on a machine whose /proc is as systemd's
-// ProtectProc= and NoExecPaths= have it. It returns the exit status.
+// asPid1 is a pid 1 that reaps only its own children, as the shell or the service of a
+// container often does, on a machine whose /proc is as under systemd's ProtectProc= and
+// NoExecPaths=. It returns the exit status.
 func asPid1(tests string) int {
 	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 	if err == nil {
@@ -52,8 +53,8 @@ func asPid1(tests string) int {
 	return 0
 }
 
-// Zombies that nobody reaps are no stages that were left, and a /proc that hides
-// other users' processes is no reason for a start to fail.
+// Zombies that nobody reaps are no abandoned stages, and a start must not fail because
+// /proc hides other users' processes.
 func TestLifeOnAnotherMachine(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("not root: nobody else mounts a /proc with options")

@@ -23,10 +23,10 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Posture is what the kernel says of a running server, in words that do not
-// change from run to run.
+// Posture is the kernel's description of a running server, in words that do not change
+// from run to run.
 type Posture struct {
-	Capabilities map[string]string // by set; all zeros where there is none
+	Capabilities map[string]string // by set; all zeros if the set is empty
 	NoNewPrivs   string
 	Seccomp      string // mode and number of filters
 	Umask        string
@@ -53,8 +53,8 @@ type Parent struct {
 	Environ      []string // names
 }
 
-// What the kernel says of a running server has to be what the plan says, down to
-// the last descriptor: a layer that reports success and is not there shows here.
+// The kernel's description of a running server must match the plan, down to the last
+// descriptor: a layer that reports success and is absent shows here.
 func TestPosture(t *testing.T) {
 	s := everybody(t)
 	for _, set := range settings {
@@ -71,7 +71,7 @@ func TestPosture(t *testing.T) {
 	}
 }
 
-// collect starts a program that waits and reads what the kernel says of it.
+// collect starts a program that waits, and reads the kernel's description of it.
 func collect(t *testing.T, s *stage.Stage, p plan.Plan) Posture {
 	t.Helper()
 	t.Setenv(stage.Canary, "launcher")

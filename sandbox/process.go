@@ -14,8 +14,8 @@ type process struct {
 	control *child.Control
 	body    body // nil: it was not started
 
-	// mu is held for reading while something is sent, and for writing to end that for
-	// good: the descriptor's number may be somebody else's afterwards.
+	// A sender holds mu for reading; mu is held for writing to end sending for good:
+	// afterwards the descriptor's number may belong to another file.
 	mu   sync.RWMutex
 	gone bool
 }

@@ -16,8 +16,8 @@ func (b *fakeBody) wait() error    { return nil }
 func (b *fakeBody) kill()          { b.killed++ }
 func (b *fakeBody) destroy() error { return nil }
 
-// A signal goes to the process that is there, and nothing to a descriptor that is
-// somebody else's by now.
+// A signal goes only to the live process, and nothing goes to a descriptor whose number
+// now belongs to another file.
 func TestNothingIsSentBehindTheEnd(t *testing.T) {
 	control, inside, err := child.NewControl()
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// events keeps what a run reported.
+// events keeps a run's reports.
 type events struct {
 	mu   sync.Mutex
 	list []audit.Event

@@ -8,9 +8,9 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// What was refused and not told is a bug report against the server: people have
-// to see what it reached for. Each row is a probe, the call that is refused and
-// the errno that both the program and the log are given.
+// An unreported refusal becomes a bug report against the server: people must see which
+// thing it reached for. Each row is a probe, the refused call, and the errno that both
+// the program and the log get.
 func TestRefusedCallsAreTold(t *testing.T) {
 	s := everybody(t)
 	rows := []struct{ probe, call, errno string }{

@@ -1,9 +1,9 @@
 // Package sandbox starts a program under a plan: namespaces, a root of its own,
-// Landlock, seccomp, limits, and a relay between its stdio and the client's. It
-// is the only place that joins these mechanisms.
+// Landlock, seccomp, limits, and a relay between its stdio and the client's. It is the
+// only place that joins these mechanisms.
 //
-// A program that uses it calls Hook first thing in main, because the stages
-// inside the sandbox are the program itself, executed again:
+// A program that uses it calls Hook first thing in main, because the stages inside the
+// sandbox are the program itself, executed again:
 //
 //	func main() {
 //		sandbox.Hook()
@@ -13,8 +13,8 @@
 //		exit, err := box.Wait()
 //	}
 //
-// Nothing is enforced halfway: Start returns an error and leaves nothing
-// running when any layer of the plan cannot be had.
+// The package enforces nothing halfway: if any layer of the plan cannot be had, Start
+// returns an error and leaves nothing running.
 package sandbox
 
 import (
@@ -55,11 +55,10 @@ func Hook() { child.Hook() }
 // the sandbox, where a shared descriptor would be a way out.
 type Stdio struct{ In, Out, Err *os.File }
 
-// Options are the part of a run that no plan holds. The zero Options guard an MCP
-// server of which nothing is approved.
+// Options holds the settings of a run that are not part of a plan. The zero Options
+// guard an MCP server without any approved definition.
 type Options struct {
-	// Raw lets bytes pass as they are, with nobody looking at them: for programs
-	// that are no MCP servers.
+	// Raw passes bytes as they are, unexamined: for programs that are no MCP servers.
 	Raw bool
 
 	// Pins returns the definitions that a person approved. Start calls it while it builds
@@ -74,8 +73,8 @@ type Options struct {
 
 	// Trial is needed by a plan with a desk, and nil for any other.
 	Trial *Trial
-	// Allow is the word by which "mcpen allow" knows the server; "": no profile
-	// of it can be written, and hints are lines of one.
+	// Allow is the server's name for "mcpen allow". If it is "", mcpen cannot write a
+	// profile of the server, and hints are lines of one.
 	Allow string
 
 	// Secure makes TLS of a connection to a proxy of that name. Nil: a plan with such a
@@ -126,13 +125,13 @@ type Box struct {
 	err    error
 }
 
-// Start builds the sandbox and starts the server in it. It returns when the
-// server's program was executed, or with the reason why it was not: a *Lack, a
-// *NotExecutable, or an internal error. Ending ctx ends the server, by the same
-// steps as the end of the client's stdin. A nil sink keeps no event.
+// Start builds the sandbox and starts the server in it. It returns once the server's
+// program is executed, or with the reason why it is not: a *Lack, a *NotExecutable, or
+// an internal error. Ending ctx ends the server, by the same steps as the end of the
+// client's stdin. A nil sink keeps no event.
 //
-// A limit that only a control group holds, and that turns out not to be had, is a gap
-// of Box.Plan, unless the plan says that it is required.
+// If only a control group can hold a limit, and the group cannot be had, the limit
+// becomes a gap of Box.Plan, unless the plan requires it.
 func Start(ctx context.Context, p plan.Plan, stdio Stdio, sink audit.Sink, o Options) (*Box, error) {
 	b, err := start(ctx, p, stdio, sink, o)
 	lack, ok := err.(*Lack)

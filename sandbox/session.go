@@ -43,8 +43,8 @@ const (
 	goneMark   = ".gone-"
 )
 
-// newSession makes a directory of its own below runtime, after taking away what
-// killed launchers left there.
+// newSession makes a directory of its own below runtime, after removing the leftovers
+// of killed launchers.
 func newSession(runtime string) (*session, error) {
 	if err := ownDirectory(runtime); err != nil {
 		return nil, err
@@ -60,8 +60,8 @@ func newSession(runtime string) (*session, error) {
 	}
 }
 
-// lockedDir makes a session with its directory and lock. It returns nil where
-// somebody else got hold of the lock first.
+// lockedDir makes a session with its directory and lock. It returns nil if another
+// process got the lock first.
 func lockedDir(runtime string) (*session, error) {
 	var b [idLen]byte
 	rand.Read(b[:]) // never fails (crypto/rand)
@@ -183,8 +183,8 @@ func readRecord(dir string) (Record, error) {
 	return r, json.Unmarshal(data, &r)
 }
 
-// abandoned returns the lock of a directory whose launcher is gone, held, or
-// nil where it lives, where that cannot be told and where it is no session's. A
+// abandoned returns the held lock of a directory whose launcher is gone. It returns nil
+// if the launcher lives, if it cannot tell, or if the directory is no session's. A
 // launcher that was killed before it made its lock is gone, too.
 func abandoned(dir string) *os.File {
 	if id, err := hex.DecodeString(filepath.Base(dir)); err != nil || len(id) != idLen {

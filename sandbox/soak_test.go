@@ -37,7 +37,7 @@ var soakTime = flag.Duration("soak.time", 10*time.Minute, "how long the soak tes
 
 const (
 	soakServerArg = "soak-server"     // first argument: this binary is the server inside
-	soakPlan      = "MCPEN_SOAK_PLAN" // names a plan: this binary is a launcher that can be asked what it holds
+	soakPlan      = "MCPEN_SOAK_PLAN" // names a plan: this binary is a launcher that reports its memory and descriptors
 )
 
 func init() {
@@ -50,7 +50,7 @@ func init() {
 	}
 }
 
-// holding is what a process holds after everything that it could let go.
+// holding is a process's use of resources after it has released all that it can.
 type holding struct {
 	Goroutines, Files int
 	Pss, Anon         int // KiB; Anon is the part that nothing is shared of
@@ -72,8 +72,8 @@ func holds() (h holding, err error) {
 	return h, err
 }
 
-// soakLaunch is launch with an ear: on descriptor 3 each byte is answered with
-// what this process holds.
+// soakLaunch is launch with an additional control: it answers each byte on descriptor 3
+// with the holding of this process.
 func soakLaunch(file string) int {
 	unix.CloseOnExec(3)
 	ear := os.NewFile(3, "ear")
@@ -93,7 +93,7 @@ func soakLaunch(file string) int {
 	return launch(file)
 }
 
-// message is what server and client read of a line.
+// message is the part of a line that server and client read.
 type message struct {
 	ID     json.RawMessage `json:"id"`
 	Method string          `json:"method"`
@@ -111,9 +111,9 @@ type message struct {
 	Error json.RawMessage `json:"error"`
 }
 
-// soakServer answers every "echo" in the order in which it comes, with a word or
-// a question of its own before some; it leaves "wait" without an answer, for it
-// to be taken back, and tells by "sums" what it has heard and said so far.
+// soakServer answers every "echo" in order, with a word or a question of its own before
+// some. It leaves "wait" without an answer, for the client to cancel, and answers
+// "sums" with its counts of lines read and written so far.
 func soakServer(in io.Reader, out io.Writer) int {
 	heard, told := sha256.New(), sha256.New()
 	say := func(format string, args ...any) {
@@ -161,7 +161,7 @@ type soaker struct {
 	rand *rand.Rand
 	most int // bytes of the longest text
 
-	queue chan []byte // to be written, in order: whoever reads must not wait for that
+	queue chan []byte // to write, in order: the reader must not wait for the writer
 	wrote chan error
 	told  hash.Hash // of the writer, and of others while nothing is written
 
@@ -183,7 +183,7 @@ func newSoaker(in io.Writer, out io.Reader, seed uint64, most int) (*soaker, err
 	return s, nil
 }
 
-// write writes what is queued until the queue is closed.
+// write writes the queued lines until the queue is closed.
 func (s *soaker) write() {
 	var failed error
 	for line := range s.queue {
@@ -229,7 +229,7 @@ func (s *soaker) answer() (m message, err error) {
 			before := s.heardSum()
 			s.heard.Write(line)
 			if len(m.Result.Content) == 1 && strings.HasSuffix(m.Result.Content[0].Text, " "+before) {
-				m.Method = "sums" // the other side said what was heard
+				m.Method = "sums" // the other side's sum of the lines that it heard
 			}
 			return m, nil
 		case m.ID != nil:
@@ -354,7 +354,7 @@ func startLauncher(file string) (*launcher, error) {
 	return l, l.cmd.Start()
 }
 
-// holds asks the launcher what it holds.
+// holds asks the launcher for its holding.
 func (l *launcher) holds() (h holding, err error) {
 	if _, err = l.ear.Write([]byte{'?'}); err == nil {
 		err = json.NewDecoder(l.ear).Decode(&h)
@@ -362,7 +362,7 @@ func (l *launcher) holds() (h holding, err error) {
 	return h, err
 }
 
-// flat reports what grew. Memory may by as much as a few lines take.
+// flat reports growth. Memory may grow by the size of a few lines.
 func flat(early, late holding) error {
 	var grew []error
 	if late.Goroutines > early.Goroutines {
@@ -500,7 +500,7 @@ func soakRestarts(t *testing.T, p *pen, pl plan.Plan, early, end time.Time) erro
 			}
 		}
 	}
-	// What ends beside Wait is given the time that it takes.
+	// Goroutines that end beside Wait get time to do so.
 	var last holding
 	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
 		var err error

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 // sandbox, the file with the plan.
 const launcherPlan = "MCPEN_LAUNCHER_PLAN"
 
-// launch starts what a plan says and waits for it.
+// launch starts a plan's server and waits for it.
 func launch(file string) int {
 	var p plan.Plan
 	data, err := os.ReadFile(file)
@@ -60,12 +60,12 @@ func launch(file string) int {
 	return 0
 }
 
-// patience is how long a test waits for what has to happen before it says that
-// it did not. Nothing depends on how long it takes.
+// patience is how long a test waits for an event before it fails. No result depends on
+// it.
 const patience = 60 * time.Second
 
-// pen is a place for servers: a folder that they may write to and where their
-// launchers keep what they need.
+// pen is a place for servers: a folder that they may write to, and the folders of their
+// launchers.
 type pen struct {
 	t       *testing.T
 	layers  []policy.Layer
@@ -73,7 +73,7 @@ type pen struct {
 	runtime string
 	home    string
 
-	alive *os.File // what comes through the fifo, and its end when all of them are gone
+	alive *os.File // the servers' output through the fifo; it ends when all of them are gone
 	ours  *os.File // keeps it from ending before they are there
 }
 
@@ -112,7 +112,7 @@ func newPen(t *testing.T, layers ...policy.Layer) *pen {
 // every process that it starts holds it.
 const script = "exec 9>alive\n"
 
-// require is the table of a profile by which these layers hold and no other.
+// require is the table of a profile that has exactly these layers.
 func require(layers []policy.Layer) string {
 	var without, more []string
 	for _, l := range policy.DefaultLayers() {
@@ -132,7 +132,7 @@ func require(layers []policy.Layer) string {
 	return text
 }
 
-// plan is the plan of a shell script, with more of a profile where it is given.
+// plan is the plan of a shell script, with the lines of profile added.
 func (p *pen) plan(profile string, text string, args ...string) plan.Plan {
 	p.t.Helper()
 	profile = fmt.Sprintf("version = 1\nname = \"life\"\n[filesystem]\nwrite = [%q]\n%s%s", p.project, require(p.layers), profile)
@@ -183,8 +183,8 @@ func (p *pen) hear() string {
 	}
 }
 
-// gone waits until no process holds descriptor 9 any more, and returns what
-// they still said.
+// gone waits until no process holds descriptor 9 any more, and returns their last
+// output.
 func (p *pen) gone() string {
 	p.t.Helper()
 	if err := p.ours.Close(); err != nil {
@@ -216,8 +216,8 @@ func (p *pen) holders() (found []string) {
 	return found
 }
 
-// empty fails the test for what is left of ended runs. The scratch directory of
-// servers without namespaces stays.
+// empty fails the test for leftovers of ended runs. The scratch directory of servers
+// without namespaces stays.
 func (p *pen) empty() {
 	p.t.Helper()
 	entries, err := os.ReadDir(p.runtime)
@@ -312,7 +312,7 @@ func (r *run) last(kind audit.Kind) audit.Event {
 	return found[0]
 }
 
-// lifeUser names, for the tests that run again as somebody else, where.
+// lifeUser names the folder for the tests that run again as another user.
 const lifeUser = "MCPEN_LIFE_USER"
 
 // TestUnprivileged runs every test of a server's life again as a user without

@@ -29,7 +29,7 @@ func TestNothingProtectedChangesInAStorm(t *testing.T) {
 }
 
 // stormed has two threads inside and one outside change one tree for a time, and
-// compares what is protected.
+// compares the protected files before and after.
 func stormed(t *testing.T, s *stage.Stage, seed uint64, milliseconds int) {
 	t.Helper()
 	if err := s.Reset(); err != nil {
@@ -82,13 +82,13 @@ func stormed(t *testing.T, s *stage.Stage, seed uint64, milliseconds int) {
 	}
 }
 
-// protectedFile is what is compared of one.
+// protectedFile is the compared state of a protected file.
 type protectedFile struct{ path, what string }
 
 func (p protectedFile) String() string { return p.path + " (" + p.what + ")" }
 
-// protectedIn describes everything in protected places below a directory, by inode:
-// a program outside moves what is around them.
+// protectedIn describes everything in protected places below a directory, by inode: a
+// program outside moves the folders around them.
 func protectedIn(t *testing.T, dir string) map[[2]uint64]protectedFile {
 	t.Helper()
 	judge := plan.NewJudge(plan.Writes{Folders: []string{dir}})
@@ -136,8 +136,8 @@ func protectedIn(t *testing.T, dir string) map[[2]uint64]protectedFile {
 	return found
 }
 
-// outside changes what is not protected until it is stopped, and returns how often it
-// could. It moves folders in which protected places are, as a person does, but follows
+// outside changes unprotected files until it is stopped, and returns how often it
+// could. It moves folders that contain protected places, as a person does, but follows
 // no link that the server made into one of them.
 func outside(dir string, seed uint64, stop chan struct{}) (done int) {
 	r := rand.New(rand.NewPCG(seed, 99))
@@ -157,7 +157,7 @@ func outside(dir string, seed uint64, stop chan struct{}) (done int) {
 		}
 		return at, names[r.IntN(len(names))]
 	}
-	began := filepath.Join(dir, "started") // what led where then is kept
+	began := filepath.Join(dir, "started") // the threads inside make it once they begin
 	for {
 		select {
 		case <-stop:

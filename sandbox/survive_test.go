@@ -18,9 +18,9 @@ import (
 // launchPlan names, for this test binary started as a launcher, a plan in JSON.
 const launchPlan = "MCPEN_LAUNCH_PLAN"
 
-// A launcher that is killed cannot clean up. What it started has to end all the
-// same, also what took care that nobody could find it: in a session of its own,
-// with no parent, PDEATHSIG cleared and every signal ignored.
+// A killed launcher cannot clean up. Its processes must end all the same, also one that
+// hides: in a session of its own, with no parent, PDEATHSIG cleared and every signal
+// ignored.
 func TestNothingOutlivesAKilledLauncher(t *testing.T) {
 	s := everybody(t)
 	p := hostilePlan(t, s)
@@ -53,8 +53,7 @@ func TestNothingOutlivesAKilledLauncher(t *testing.T) {
 	if err := launcher.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// The daemon is there when its pid arrives: what comes out of the sandbox says
-	// that it stands.
+	// The daemon is up when its pid arrives: output from the sandbox proves it.
 	if _, err := stdout.Read(make([]byte, 16)); err != nil {
 		launcher.Process.Kill()
 		launcher.Wait()
@@ -82,7 +81,7 @@ func TestNothingOutlivesAKilledLauncher(t *testing.T) {
 			t.Errorf("a process of the server outlives its launcher (%v)", err)
 		}
 	}
-	// What the kernel leaves, the next start takes away.
+	// The next start removes the leftovers that the kernel keeps.
 	p.Process.Args = []string{"sh", "-c", ":"}
 	runBox(t, s, p)
 }

@@ -13,8 +13,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// terminal is the pipe that lies where terminals are made, in a sandbox that gives
-// none. Programs that open it find that it is no terminal.
+// terminal is the pipe in place of the terminal multiplexer, in a sandbox without
+// terminals. Programs that open it find that it is no terminal.
 type terminal struct {
 	pipe  *os.File
 	raw   syscall.RawConn

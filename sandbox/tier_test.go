@@ -17,19 +17,19 @@ var tierOpen = []string{
 	// The stage's profile gives these protected places up: Landlock has no exception
 	// below a folder that may be written to, and a plan that needs one is refused.
 	"write-git-hook", "write-git-config", "write-vscode-task", "write-nested-git", "rename-git", "remove-git", "hardlink-git",
-	// Nobody makes the server's changes for it, and so what is not there yet, or lies
-	// deeper, is not held.
+	// Nobody makes the server's changes for it, so missing and deeper places are not
+	// held.
 	"plant-config", "plant-deep", "plant-case", "plant-renamed", "plant-exchanged", "plant-second", "plant-symlink", "plant-hardlink",
 	"plant-repository", "plant-raced", "plant-worktree", "plant-pth", "deep-config", "deep-truncate", "deep-chmod", "deep-fchmod", "deep-again", "deep-swap",
 	"led-hooks", "led-renamed", "led-link", "led-absent", "led-above", "alias", "bare",
-	// There is no tmpfs and no cgroup to count what all processes of a server hold.
+	// No tmpfs and no cgroup counts the use of all processes of a server together.
 	"tmp-bytes", "tmp-inodes", "fork-bomb",
-	// Nor is there a user namespace to count in what it takes of the user's own counters.
+	// Nor does a user namespace count its use of the user's own counters.
 	"inotify-instances",
 }
 
-// The weaker tier as it is started, by name: what one of its two layers holds by
-// itself is held, and what it leaves open is exactly what is said to be.
+// The weaker tier as users start it: each of its two layers holds its own attacks, and
+// exactly the attacks that the documents name stay open.
 func TestEscapeFromTheWeakerTier(t *testing.T) {
 	s := everybody(t)
 	table := probe.Table()
@@ -42,7 +42,7 @@ func TestEscapeFromTheWeakerTier(t *testing.T) {
 	show(t, []setting{{name: "weaker tier"}}, table, outside, map[string]map[string]probe.Result{"weaker tier": results})
 	for _, p := range table {
 		if p.ID == daemonID {
-			continue // it may start; what is left of it is looked at in attackTier
+			continue // it may start; attackTier looks for what it leaves
 		}
 		r, ran := results[p.ID]
 		named := slices.Contains(tierOpen, p.ID)

@@ -15,16 +15,16 @@ type World = egress.World
 // Sight is one call of a program on trial.
 type Sight = seccomp.Sight
 
-// Trial serves a run under a plan with a desk, and is told of the program's deeds. It
+// Trial serves a run under a plan with a desk, and receives the program's deeds. It
 // gives the program no right.
 type Trial struct {
 	World World // the internet; required
 	// Laid gets the desk's home and its place for temporary files, open, before the
 	// program starts, and closes them. They can be read when the program is gone.
 	Laid func(home, tmp *os.File)
-	// Saw is told of each open, program, bind, signal and connection. It runs before
-	// the kernel gets the call, and the program waits for it. Where the plan's filter
-	// traces nothing, it is never called.
+	// Saw receives each open, program, bind, signal and connection. It runs before the
+	// kernel gets the call, and the program waits for it. If the plan's filter traces
+	// nothing, it is never called.
 	Saw func(Sight)
 }
 

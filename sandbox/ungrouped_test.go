@@ -92,7 +92,7 @@ func TestLifeWithoutTheGroupThatWasPlanned(t *testing.T) {
 // makes no scope.
 const noScope = "MCPEN_NO_SCOPE"
 
-// A manager that answers and makes no scope is what a person has whose session is just
+// A manager that answers and makes no scope is the state of a session that is just
 // starting or ending. The machine of this test has systemd, control groups of version
 // 2, and such a manager.
 func TestLimitsWithoutAScope(t *testing.T) {
@@ -152,7 +152,7 @@ exec setpriv --reuid 20001 --regid 20001 --clear-groups "$0" -test.v -test.run '
 	}
 }
 
-// serveBus is a bus with a manager that says what it is asked about itself and refuses
+// serveBus is a bus with a manager that answers questions about itself and refuses
 // everything else.
 func serveBus(l net.Listener, asked chan<- string) {
 	for {

@@ -81,8 +81,8 @@ func (w *watch) saw(c seccomp.Call) {
 	}
 }
 
-// single says why a change beside a declared file, or in its place, fails, and what
-// would allow it.
+// single says why a change beside a declared file, or in its place, fails, and returns
+// the grant that would allow it.
 func (w *watch) single(c seccomp.Call) (detail string, grant *audit.Grant) {
 	detail = fmt.Sprintf("a rule names the one file %q, beside which nothing is made and which no rename replaces", c.Single)
 	if c.Path == c.Single {

@@ -12,8 +12,9 @@ import (
 	"mcpen/sandbox/internal/seccomp"
 )
 
-// Whatever the filter or the mediator refuses is in the log with what would allow it,
-// and the person hears of changes. A file that is nowhere was not refused.
+// The log holds every refusal of the filter or the mediator, with the grant that would
+// allow it, and the person hears of changes. A file that does not exist was not
+// refused.
 func TestCallsAreReported(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct {

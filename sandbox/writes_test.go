@@ -17,9 +17,9 @@ import (
 	"mcpen/sandbox/internal/probe/stage"
 )
 
-// What appears in a writable folder in the place of something that code outside
-// trusts is executed by the next git command, editor or client (CVE-2026-25725).
-// It is never made, wherever in the folder, and the person is told.
+// If a server puts a file in a writable folder in place of one that code outside
+// trusts, the next git command, editor or client executes it (CVE-2026-25725). mcpen
+// never lets it be made, anywhere in the folder, and tells the person.
 func TestNothingIsPlanted(t *testing.T) {
 	s := everybody(t)
 	project := s.World.Project
@@ -56,7 +56,7 @@ func TestNothingIsPlanted(t *testing.T) {
 			t.Errorf("%s was refused and nobody was told: %v", name, told)
 		}
 	}
-	// What was there before stays, and what is no such place is made.
+	// Existing files stay, and the server can make files in unprotected places.
 	for _, name := range []string{".git/config", ".vscode/tasks.json", "sub/.git/config", "result", "stash", "conf/fish", "r/refs"} {
 		if _, err := os.Lstat(filepath.Join(project, name)); err != nil {
 			t.Errorf("%s is gone: %v", name, err)
