@@ -17,6 +17,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
 )
@@ -77,9 +78,11 @@ func (a *app) interview(ctx context.Context, w server.Words, file string) (descr
 		return described{}, err
 	}
 	defer p.Close()
-	if err := a.FetchSecrets(ctx, &p); err != nil {
+	secrets, err := a.FetchSecrets(ctx, p)
+	if err != nil {
 		return described{}, err
 	}
+	started := p.Plan.WithSecrets(secrets)
 	d := described{server: p.Policy.Name, file: file, given: p.Policy.Given}
 	if len(p.Policy.Sources) > 0 && file == "" {
 		d.file = p.Policy.Sources[0].File
@@ -88,7 +91,7 @@ func (a *app) interview(ctx context.Context, w server.Words, file string) (descr
 	var shut error // why no conversation began
 	opened := false
 	for _, e := range eras {
-		said, err := a.converse(ctx, p, e)
+		said, err := a.converse(ctx, started, p.Dirs, e)
 		var no *noConversation
 		if errors.As(err, &no) {
 			if shut == nil {
@@ -127,7 +130,7 @@ func (e *noConversation) Unwrap() error { return e.err }
 // converse starts a server, lets it describe itself in one era and ends it. The
 // relay is between, so that nothing comes here that two readers could take for
 // different things.
-func (a *app) converse(ctx context.Context, p server.Prepared, e era) ([]statement, error) {
+func (a *app) converse(ctx context.Context, p plan.Plan, at server.Dirs, e era) ([]statement, error) {
 	ctx, cancel := context.WithTimeout(ctx, describingTime)
 	defer cancel()
 	var ends [3][2]*os.File
@@ -140,12 +143,12 @@ func (a *app) converse(ctx context.Context, p server.Prepared, e era) ([]stateme
 		defer w.Close()
 		ends[i] = [2]*os.File{r, w}
 	}
-	log, err := launch.OpenJournal(p.Plan, server.LogDir(p.Dirs), a.Err)
+	log, err := launch.OpenJournal(p, server.LogDir(at), a.Err)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	box, err := sandbox.Start(ctx, p.Plan, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1]}, log.Write, sandbox.Options{Secure: server.Secure(p.Plan)})
+	box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1]}, log.Write, sandbox.Options{Secure: server.Secure(p)})
 	if err != nil {
 		return nil, err
 	}

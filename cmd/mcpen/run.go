@@ -9,6 +9,7 @@ import (
 
 	"mcpen/cmd/mcpen/embedded"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/plan"
 	"mcpen/sandbox/server"
 )
 
@@ -40,9 +41,10 @@ func (a *app) runServer(ctx context.Context, w server.Words, quiet bool) error {
 	if p.Found != "" && (!quiet || err != nil) {
 		fmt.Fprintf(a.Err, "mcpen: %s\n", p.Found)
 	}
+	var secrets map[string]plan.Opaque
 	if err == nil {
 		defer p.Close()
-		err = a.FetchSecrets(ctx, &p)
+		secrets, err = a.FetchSecrets(ctx, p)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -50,7 +52,7 @@ func (a *app) runServer(ctx context.Context, w server.Words, quiet bool) error {
 		}
 		return err
 	}
-	o := p.Order()
+	o := p.Order(secrets)
 	o.Quiet = quiet
 	tls := server.Secure(p.Plan)
 	if a.owns() && tls == nil {

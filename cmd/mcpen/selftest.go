@@ -207,8 +207,7 @@ func (t *tested) plan(ctx context.Context, rig selftest.Rig, argv []string) (pla
 		}
 		t.state = own
 	}
-	p.Plan.Process.Secrets = nil
-	return p.Plan, nil
+	return p.Plan.WithSecrets(nil), nil
 }
 
 // kernelRelease is what uname(2) says.

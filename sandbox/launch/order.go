@@ -43,7 +43,7 @@ type Order struct {
 	State  string  `json:"state,omitempty"`  // the state directory, with the index of those pins
 }
 
-// NewOrder makes an order for a plan whose secrets are filled in.
+// NewOrder makes an order for a plan with the values of its secrets.
 func NewOrder(p plan.Plan) Order {
 	o := Order{Version: plan.Version, Plan: p, Secrets: map[string]string{}, Logins: map[string]string{}, Procs: runtime.GOMAXPROCS(0)}
 	for _, one := range p.Network.Proxies.Both() {
@@ -90,14 +90,15 @@ func unpack(fd int) (Order, error) {
 	if o.Version != plan.Version {
 		return Order{}, fmt.Errorf("internal error: order version %d, want %d", o.Version, plan.Version)
 	}
-	for i := range o.Plan.Process.Secrets {
-		s := &o.Plan.Process.Secrets[i]
+	values := map[string]plan.Opaque{}
+	for _, s := range o.Plan.Process.Secrets {
 		v, ok := o.Secrets[s.Name]
 		if !ok {
 			return Order{}, fmt.Errorf("internal error: the secret %q was not fetched", s.Name)
 		}
-		s.Value = plan.Opaque(v)
+		values[s.Name] = plan.Opaque(v)
 	}
+	o.Plan = o.Plan.WithSecrets(values)
 	via := &o.Plan.Network.Proxies
 	via.HTTPS.Login, via.HTTP.Login = plan.Opaque(o.Logins[via.HTTPS.Via]), plan.Opaque(o.Logins[via.HTTP.Via])
 	return o, nil

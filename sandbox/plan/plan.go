@@ -100,7 +100,7 @@ type Env struct {
 }
 
 // Secret is a variable whose value is fetched at start. Whoever starts the sandbox
-// fills in the value. It never appears in the JSON, in a digest or in a formatter's
+// gives the value: see WithSecrets. It never appears in the JSON, in a digest or in a formatter's
 // output.
 type Secret struct {
 	Name string `json:"name"`
@@ -108,6 +108,20 @@ type Secret struct {
 	At   string `json:"at,omitempty"`
 
 	Value Opaque `json:"-"`
+}
+
+// WithSecrets returns the plan with the values of its secrets, by variable, as it is
+// started. A secret without a value is left out. The receiver does not change.
+func (p Plan) WithSecrets(values map[string]Opaque) Plan {
+	var have []Secret
+	for _, s := range p.Process.Secrets {
+		if v, ok := values[s.Name]; ok {
+			s.Value = v
+			have = append(have, s)
+		}
+	}
+	p.Process.Secrets = have
+	return p
 }
 
 // Opaque is a string that never prints its value, by any verb of fmt, in JSON, TOML or

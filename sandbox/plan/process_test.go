@@ -164,3 +164,16 @@ func TestHintsKnowTheProfilesFolders(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// A plan that was compiled stays as it is: who starts it twice, with other secrets, gets
+// neither the values nor the gaps of the first start.
+func TestWithSecretsLeavesThePlan(t *testing.T) {
+	p := Plan{Process: Process{Secrets: []Secret{{Name: "A", From: "env:A"}, {Name: "B", From: "?env:B"}}}}
+	got := p.WithSecrets(map[string]Opaque{"A": "x", "C": "y"})
+	if len(got.Process.Secrets) != 1 || got.Process.Secrets[0] != (Secret{Name: "A", From: "env:A", Value: "x"}) {
+		t.Errorf("%+v", got.Process.Secrets)
+	}
+	if len(p.Process.Secrets) != 2 || p.Process.Secrets[0].Value != "" || p.Process.Secrets[1].Name != "B" {
+		t.Errorf("the plan itself: %+v", p.Process.Secrets)
+	}
+}

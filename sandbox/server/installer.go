@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -115,7 +114,7 @@ func (c *Caller) lookUp(ctx context.Context, in *install.Installer, at Dirs, e p
 		c.Warn("%s", audit.Visible(words))
 	}
 	if r.Proxy == nil {
-		r.Proxy = http.ProxyFromEnvironment
+		r.Proxy = c.registryProxy()
 	}
 	if err := in.AskInterpreter(ctx, e); err != nil {
 		return none, err

@@ -19,16 +19,16 @@ func TestKeptSecretIsTheVariablesOwn(t *testing.T) {
 	}
 	for variable, value := range map[string]string{"OTHER": kept.Ref(), "TOKEN": "ghp_y", "KEN": kept.Ref()} {
 		c := &Caller{Env: []string{variable + "=" + value}}
-		got, err := c.secret(context.Background(), "env:"+variable, &Prepared{})
+		got, err := c.secret(context.Background(), "env:"+variable, Prepared{})
 		if err != nil || got != value {
 			t.Errorf("%s=%s became %q, %v", variable, value, got, err)
 		}
 	}
 	c := &Caller{Env: []string{"TOKEN=" + kept.Ref()}}
-	p := &Prepared{}
+	p := Prepared{}
 	p.Plan.Process.Secrets = []plan.Secret{{Name: "TOKEN", From: "env:TOKEN"}}
-	if err := c.FetchSecrets(context.Background(), p); err != nil || p.Plan.Process.Secrets[0].Value != plan.Opaque("ghp_x") {
-		t.Errorf("its own is %v, %v", p.Plan.Process.Secrets, err)
+	if got, err := c.FetchSecrets(context.Background(), p); err != nil || got["TOKEN"] != plan.Opaque("ghp_x") {
+		t.Errorf("its own is %v, %v", got, err)
 	}
 	if other := KeptFor("claude-desktop", "/g", "", "git hub/ü", "TOKEN"); other == kept {
 		t.Error("two files share one item")
@@ -47,7 +47,7 @@ func TestKeptSecretIsTheVariablesOwn(t *testing.T) {
 	if err := kept.Keep("x", ""); err == nil {
 		t.Error("a keyring that is locked kept something")
 	}
-	if err := c.FetchSecrets(context.Background(), p); err == nil {
+	if _, err := c.FetchSecrets(context.Background(), p); err == nil {
 		t.Error("a server started without its secret")
 	}
 }

@@ -10,12 +10,13 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
+	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
 
-// Order is what a launcher is told of a server whose secrets were fetched.
-func (p *Prepared) Order() launch.Order {
-	o := launch.NewOrder(p.Plan)
+// Order is the order to start the server with the values of its secrets.
+func (p *Prepared) Order(secrets map[string]plan.Opaque) launch.Order {
+	o := launch.NewOrder(p.Plan.WithSecrets(secrets))
 	o.Bus, o.Logs, o.Config, o.State = p.Dirs.Bus, LogDir(p.Dirs), p.Dirs.Config, p.Dirs.State
 	if !p.said.Unwritten() {
 		o.Allow = p.said.Profile

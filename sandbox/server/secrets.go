@@ -25,10 +25,11 @@ const (
 	secretDelay = 30 * time.Second // a password manager may ask the person
 )
 
-// FetchSecrets fills in the values of the plan's secrets, and leaves out those that may
-// be unset and are. No error says what a secret is.
-func (c *Caller) FetchSecrets(ctx context.Context, p *Prepared) error {
-	have := p.Plan.Process.Secrets[:0:0]
+// FetchSecrets fetches the values of the plan's secrets, by variable, for
+// plan.Plan.WithSecrets. It leaves out those that may be unset and are. No error says
+// what a secret is.
+func (c *Caller) FetchSecrets(ctx context.Context, p Prepared) (map[string]plan.Opaque, error) {
+	values := map[string]plan.Opaque{}
 	for _, s := range p.Plan.Process.Secrets {
 		from, mayLack := strings.CutPrefix(s.From, "?")
 		if _, set := c.Lookup(strings.TrimPrefix(from, "env:")); mayLack && !set {
@@ -36,16 +37,14 @@ func (c *Caller) FetchSecrets(ctx context.Context, p *Prepared) error {
 		}
 		value, err := c.secret(ctx, from, p)
 		if err != nil {
-			return noSecret(s.At, s.Name, s.From, err)
+			return nil, noSecret(s.At, s.Name, s.From, err)
 		}
 		if strings.ContainsRune(value, 0) {
-			return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("%s: the secret for %s holds a NUL, which no variable can", s.At, s.Name)}
+			return nil, &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("%s: the secret for %s holds a NUL, which no variable can", s.At, s.Name)}
 		}
-		s.Value = plan.Opaque(value)
-		have = append(have, s)
+		values[s.Name] = plan.Opaque(value)
 	}
-	p.Plan.Process.Secrets = have
-	return nil
+	return values, nil
 }
 
 // unset is the error of a secret whose variable is not set. It is known before anything
@@ -72,7 +71,7 @@ func noSecret(at, name, from string, err error) error {
 }
 
 // secret fetches one reference. One line end behind the value is not part of it.
-func (c *Caller) secret(ctx context.Context, from string, p *Prepared) (string, error) {
+func (c *Caller) secret(ctx context.Context, from string, p Prepared) (string, error) {
 	kind, what, _ := strings.Cut(from, ":")
 	switch kind {
 	case "env":
