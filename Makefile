@@ -40,7 +40,7 @@ test: setup launcher ## every test but the heavy ones below
 	$(call part,vet,$(GO) vet -tags $(TAGS) ./...)
 	$(call part,tests,$(GO) test -tags $(CARRY) -timeout 14m ./...)
 	$(call part,scripts without the launcher,$(TEST) -run TestScripts ./cmd/mcpen)
-	$(call part,races,$(TEST) -race -timeout 10m -skip '$(ONE)' $(RACE))
+	$(call part,races,$(TEST) -race -timeout 10m -skip "$(ONE)" $(RACE))
 
 integration: build ## real servers from the registries
 	$(TEST) -tags $(TAGS),integration -timeout 30m -run Real ./...

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -267,6 +268,7 @@ func TestServersAreAskedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStub()
 		var ended atomic.Int32
+		var mu sync.Mutex
 		var asked []string
 		conf := resolvConf{}
 		for _, a := range []string{"192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"} {
@@ -274,7 +276,9 @@ func TestServersAreAskedInTime(t *testing.T) {
 		}
 		start := time.Now()
 		s.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			mu.Lock()
 			asked = append(asked, fmt.Sprintf("%s %s %v", network, address, time.Since(start)))
+			mu.Unlock()
 			if strings.HasPrefix(address, "192.0.2.1") {
 				return nil, errors.New("unreachable")
 			}
@@ -313,6 +317,8 @@ func TestServersAreAskedInTime(t *testing.T) {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		if want := []string{"udp 192.0.2.1:53 0s", "udp 192.0.2.2:53 0s", "udp 192.0.2.3:53 1s"}; fmt.Sprint(asked) != fmt.Sprint(want) {
 			t.Errorf("asked %q, want %q", asked, want)
 		}
