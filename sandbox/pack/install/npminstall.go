@@ -42,7 +42,7 @@ type npmNode struct {
 	Libc         []string          `json:"libc,omitempty"`
 }
 
-// npmEnv holds npm to its directory and to the proxy, and keeps every
+// npmEnv holds npm to its directory and to the mirror, and keeps every
 // configuration file but its own defaults from it.
 func (w *work) npmEnv() []string {
 	dir := w.stage.Dir

@@ -13,7 +13,7 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// indexLine tells pip the proxy's address in a requirements file, and uv is told
+// indexLine tells pip the mirror's address in a requirements file, and uv is told
 // by a variable: arguments are there to be read by every user of the machine,
 // and who knows the address can use the credentials behind it.
 func (w *work) indexLine() string { return "--index-url " + w.mirror.Base() + "\n" }

@@ -256,7 +256,7 @@ func gist(words string) string {
 	return text
 }
 
-// run runs one tool with the network of the proxy, or with none.
+// run runs one tool with the network of the mirror, or with none.
 func (w *work) run(ctx context.Context, name string, argv, env []string, network bool) error {
 	return w.runTo(ctx, io.Discard, name, argv, env, network)
 }
@@ -283,7 +283,7 @@ func (w *work) runTo(ctx context.Context, out io.Writer, name string, argv, env 
 		return fmt.Errorf("cannot install: %w", context.Cause(ctx))
 	}
 	if err != nil {
-		// The tool knows the registry by the proxy's address, which tells nobody anything.
+		// The tool knows the registry by the mirror's address, which tells nobody anything.
 		said := bytes.ReplaceAll(words.buf, []byte(w.mirror.Base()), []byte(w.reg.Origin()))
 		err = errTool(name, err, said)
 		if held := w.mirror.WithheldNote(words.buf); held != "" {

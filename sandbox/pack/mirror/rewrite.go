@@ -13,7 +13,7 @@ import (
 )
 
 // packument fetches a package's document, withholds what is too young and
-// points the rest at this proxy.
+// points the rest at this mirror.
 func (m *Mirror) packument(ctx context.Context, name string) ([]byte, error) {
 	had, ok := m.expected(name)
 	doc := had.NPM

@@ -122,7 +122,7 @@ func (m *Mirror) serveFile(w http.ResponseWriter, req *http.Request, rest string
 		m.serveMetadata(w, req, f)
 		return
 	}
-	// The fetch belongs to the proxy, not to the request that happened to be
+	// The fetch belongs to the mirror, not to the request that happened to be
 	// first: another may wait for the same archive.
 	f.once.Do(func() { f.err = m.fetch(f) })
 	if f.err != nil {
