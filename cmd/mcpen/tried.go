@@ -94,7 +94,16 @@ func (a *app) tried(ctx context.Context, at server.Dirs, o tryOptions) (s *subje
 // tryProfile tries the package or the command that a profile names.
 func (a *app) tryProfile(ctx context.Context, at server.Dirs, o tryOptions, s *subject) error {
 	file, data, err := a.Loader(at)(o.server, "")
-	if err != nil {
+	switch _, wrong := pack.ParseRef("npm:" + o.server); {
+	case err != nil && strings.Contains(o.server, "://"):
+		return usage("mcpen try npm:NAME", "cannot try the address %q: what is tried is a package, a program, a bundle, a server.json or a profile", o.server)
+	case err != nil && wrong == nil && policy.DidYouMean(o.server, server.ProfileNames(at)) == "":
+		hint := "mcpen try npm:" + o.server
+		if !strings.HasPrefix(o.server, "@") {
+			hint += ", or pypi:" + o.server
+		}
+		return usage(hint, "there is no profile %q; a package has its registry in front", o.server)
+	case err != nil:
 		return server.NoProfile(at, o.server, err)
 	}
 	var p struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -98,7 +99,10 @@ func (a *app) tryOptions(c *cli.Context, words []string) (o tryOptions, err erro
 		if len(o.args) > 0 && o.args[0] == "--" {
 			o.args = o.args[1:]
 		} else if len(o.args) > 0 {
-			return o, usage("mcpen try "+rest[0]+" -- "+strings.Join(o.args, " "), "a server's arguments stand behind --, and %q does not", o.args[0])
+			if _, err := exec.LookPath(rest[0]); err == nil {
+				return o, usage("mcpen try -- "+audit.Command(rest...), "a command stands behind --, and %q does not", rest[0])
+			}
+			return o, usage("mcpen try "+audit.Command(rest[0])+" -- "+audit.Command(o.args...), "a server's arguments stand behind --, and %q does not", o.args[0])
 		}
 	}
 	o.call, o.each, o.watch, o.limit = c.String("call"), c.Bool("each"), c.Duration("watch"), c.Duration("limit")
@@ -112,6 +116,8 @@ func (a *app) tryOptions(c *cli.Context, words []string) (o tryOptions, err erro
 		return o, usage("--fail-on amber", "%q is no level to fail on", o.failOn)
 	case o.watch < 0 || o.limit < time.Second || o.limit > time.Hour:
 		return o, usage("--limit 90s", "a trial takes a second at least and an hour at most")
+	case o.scripts && o.server == "":
+		return o, usage("mcpen try --scripts npm:NAME", "--scripts runs the install scripts of an npm package, and a command has none")
 	case o.json && o.sarif:
 		return o, usage("--json or --sarif", "only one document can be printed")
 	}

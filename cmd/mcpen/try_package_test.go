@@ -60,3 +60,20 @@ func TestTryServerJSON(t *testing.T) {
 		}
 	}
 }
+
+// What somebody types first is not quite right, and the hint is what they meant.
+func TestTryHints(t *testing.T) {
+	w := triedWorld(t)
+	for typed, hint := range map[string]string{
+		"@modelcontextprotocol/server-memory": "mcpen try npm:@modelcontextprotocol/server-memory\n",
+		"mcp-server-time":                     "mcpen try npm:mcp-server-time, or pypi:mcp-server-time",
+		"python3 server.py":                   "mcpen try -- python3 server.py",
+		"--scripts -- python3 server.py":      "mcpen try --scripts npm:NAME",
+		"https://example.com/a/b":             "mcpen try npm:NAME",
+		"filesystm":                           `did you mean "filesystem"?`,
+	} {
+		if out, errs, exit := w.trying(t, strings.Fields(typed)...); exit != 2 || out != "" || !strings.Contains(errs, "hint: "+hint) {
+			t.Errorf("%s: exit status %d: %s%s", typed, exit, out, errs)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
 )
 
@@ -119,7 +120,11 @@ func (a *app) files(c *cli.Context, at server.Dirs) (*target, error) {
 		info, err := os.Stat(path)
 		switch {
 		case err != nil:
-			return nil, usage("mcpen clients", "cannot look at %q: %v", path, errors.Unwrap(err))
+			hint := "mcpen clients"
+			if !strings.ContainsAny(path, "/.") {
+				hint = "mcpen " + c.Command.Name + " --server " + audit.Command(path)
+			}
+			return nil, usage(hint, "cannot look at %q: %v", path, errors.Unwrap(err))
 		case info.IsDir():
 			t.places = append(t.places, clients.Places(clients.Roots{Project: server.AbsolutePath(at, path)}, names)...)
 		default:
@@ -145,14 +150,14 @@ func (a *app) roots(at server.Dirs) clients.Roots {
 	return clients.Roots{Home: at.Home, Config: config, Env: a.Getenv}
 }
 
-// nearest is the name that was meant, or one that there is.
+// nearest is the name that was meant, or NAME where none is like it.
 func nearest(name string, names []string) string {
 	for _, n := range names {
-		if strings.Contains(n, name) || strings.Contains(name, n) {
+		if name != "" && (strings.Contains(n, name) || strings.Contains(name, n)) || policy.DidYouMean(name, []string{n}) != "" {
 			return n
 		}
 	}
-	return names[0]
+	return "NAME"
 }
 
 // wants reports whether a server was asked for.
