@@ -81,10 +81,26 @@ func flagsFirst(commands []*cli.Command, args []string) []string {
 		end = len(args)
 	}
 	flags, others, whole := sorted(c.Flags, args[1+n:end])
+	if asksForHelp(c.Flags, flags) { // what stands beside it is no topic
+		return append(slices.Clone(args[:1+n]), "--help")
+	}
 	if !whole { // nothing else is to become the value
 		return slices.Concat(args[:1+n], flags)
 	}
 	return slices.Concat(args[:1+n], flags, others, args[end:])
+}
+
+// asksForHelp looks for --help among flags and their values, of which none is it.
+func asksForHelp(known []cli.Flag, flags []string) bool {
+	for i := 0; i < len(flags); i++ {
+		switch w := flags[i]; {
+		case valued(known, w) != "":
+			i++
+		case w == "--help" || w == "-help" || w == "-h":
+			return true
+		}
+	}
+	return false
 }
 
 // cli is the command line's grammar. What a person asked for goes to stdout, but

@@ -158,6 +158,11 @@ func TestFlagsFirst(t *testing.T) {
 		"mcpen run s --set=a -set b=c":    "mcpen run --set=a -set b=c s",
 		"mcpen run s --set -- x":          "mcpen run --set",
 		"mcpen check - --json":            "mcpen check --json -",
+		"mcpen run fetch --help":          "mcpen run --help",
+		"mcpen profile show git -h":       "mcpen profile show --help",
+		"mcpen allow n --write --help":    "mcpen allow --help",
+		"mcpen run s --set --help":        "mcpen run --set --help s",
+		"mcpen run s -- x --help":         "mcpen run s -- x --help",
 	} {
 		if got := strings.Join(flagsFirst(commands, strings.Fields(line)), " "); got != want {
 			t.Errorf("%q is read as %q, want %q", line, got, want)

@@ -225,7 +225,7 @@ func layersOf(words []string) ([]policy.Layer, error) {
 	var out []policy.Layer
 	for _, w := range words {
 		if !slices.Contains(policy.DefaultLayers(), policy.Layer(w)) {
-			return nil, usage("--without seccomp", "cannot do without %q: it is no layer", w)
+			return nil, noLayer(w, "mcpen selftest --help")
 		}
 		out = append(out, policy.Layer(w))
 	}

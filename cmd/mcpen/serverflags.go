@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,16 @@ func setFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "set", Usage: "a parameter of the profile, as `name=value`; may be repeated"}
 }
 
+// noLayer is the error of a layer that is none. It offers the layer that was meant, and
+// never another one to do without.
+func noLayer(word, help string) error {
+	var names []string
+	for _, l := range policy.DefaultLayers() {
+		names = append(names, string(l))
+	}
+	return usage(cmp.Or(policy.DidYouMean(word, names), help), "cannot do without %q: it is no layer", word)
+}
+
 // choose reads the command line. The words are those of the whole process: cli
 // takes a leading "--" away, and with it what tells "run node" from
 // "run -- node".
@@ -36,7 +47,7 @@ func choose(c *cli.Context, words []string) (server.Words, error) {
 	ch := server.Words{Profile: c.String("profile"), Workspace: c.String("workspace"), Baseline: c.String("baseline")}
 	for _, w := range c.StringSlice("without") {
 		if !slices.Contains(policy.DefaultLayers(), policy.Layer(w)) {
-			return ch, usage("--without namespaces", "cannot do without %q: it is no layer", w)
+			return ch, noLayer(w, "mcpen run --help")
 		}
 		ch.Without = append(ch.Without, policy.Layer(w))
 	}
