@@ -1,0 +1,101 @@
+package egress
+
+import (
+	"errors"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// full is a host of the world that does not answer: its queue of connections is full,
+// so that the kernel drops what opens one, as a distant host's answer takes its time.
+// fd is the listener, and room makes room in the queue.
+func full(t *testing.T, w *world, addr string) (fd int, room func()) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	at := mustAddrPort(t, addr)
+	must(t, unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_FREEBIND, 1))
+	must(t, unix.Bind(fd, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}))
+	must(t, unix.Listen(fd, 0))
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	must(t, err)
+	t.Cleanup(func() { unix.Close(s) })
+	if err := unix.Connect(s, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}); err != nil && err != unix.EINPROGRESS {
+		t.Fatal(err)
+	}
+	return fd, func() {
+		c, _, err := unix.Accept(fd)
+		must(t, err)
+		unix.Close(c)
+	}
+}
+
+// A host that is far answers after a while: the program's connect waits for it, as
+// outside, and gets it, a refusal, or nothing for as long as the limit says.
+func TestHostsThatAnswerLater(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		later, room := full(t, w, "203.0.113.5:8080")
+		gone, _ := full(t, w, "203.0.113.6:8081")
+		full(t, w, "203.0.113.7:8082")
+		cfg := w.config(network(t, "203.0.113.5:8080", "203.0.113.6:8081", "203.0.113.7:8082"))
+		cfg.Limits.Connect = 2 * time.Second
+		w.serve(cfg)
+		timer := time.AfterFunc(300*time.Millisecond, func() {
+			room()
+			unix.Close(gone)
+			c, _, err := unix.Accept(later) // the one that waits, when its opening comes again
+			if err != nil {
+				return
+			}
+			_, _ = unix.Write(c, []byte("late"))
+			unix.Close(c)
+		})
+		defer timer.Stop()
+		c, err := w.dial("203.0.113.5:8080")
+		must(t, err)
+		if got, err := talk(c, ""); got != "late" || err != nil {
+			t.Errorf("from the one that answered late: %q, %v", got, err)
+		}
+		if _, err := w.dial("203.0.113.6:8081"); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("where nobody listens any more: %v", err)
+		}
+		var timeout net.Error // the dialer's own: nobody answers inside either
+		if _, err := w.dial("203.0.113.7:8082"); !errors.As(err, &timeout) || !timeout.Timeout() {
+			t.Errorf("where nobody answers: %v", err)
+		}
+		w.awaitTold("cannot reach 203.0.113.7:8082, which p.toml:3:1 allows: nobody answered within 2s")
+	})
+}
+
+// A server that ends while it waits for a host leaves no descriptor behind.
+func TestCloseWhileAHostIsWaitedFor(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		full(t, w, "203.0.113.5:8080")
+		before := countFDs(t)
+		e := w.serve(w.config(network(t, "203.0.113.5:8080")))
+		fd := w.begin("203.0.113.5:8080")
+		defer unix.Close(fd)
+		for { // until it is dialled
+			e.mu.Lock()
+			n := 0
+			for c := range e.open {
+				if _, ok := c.(*dialling); ok {
+					n++
+				}
+			}
+			e.mu.Unlock()
+			if n > 0 {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		must(t, e.Close())
+		if now := countFDs(t); now > before+1 { // fd
+			t.Errorf("%d descriptors are open, %d were", now, before)
+		}
+	})
+}
