@@ -4,14 +4,22 @@
 # each took is printed. The network is used from there as from here: the package
 # mirror, the module proxy.
 #
-#	scripts/fresh.sh [SUITE]     # default: bookworm
+#	scripts/fresh.sh [--if-possible] [SUITE]     # default: bookworm
 #
 # FRESH="make demo" runs these commands instead, one a line. Needs root, to make a root.
+# With --if-possible it is no failure where the root cannot be made; why is said.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+lacks=1
+[ "${1:-}" != --if-possible ] || { lacks=0; shift; }
 suite=${1:-bookworm}
-[ "$(id -u)" = 0 ] || { echo "fresh: only root can make a root: sudo make fresh" >&2; exit 1; }
-command -v mmdebstrap >/dev/null || { echo "fresh: needs: sudo apt-get install -y --no-install-recommends mmdebstrap" >&2; exit 1; }
+# not_run ends where there is no root to run in.
+not_run() {
+	echo "fresh: not run: $1" >&2
+	exit $lacks
+}
+[ "$(id -u)" = 0 ] || not_run "only root can make a root: sudo make fresh"
+command -v mmdebstrap >/dev/null || not_run "needs: sudo apt-get install -y --no-install-recommends mmdebstrap"
 
 # mirror is where this machine's own packages come from.
 mirror() {
@@ -23,7 +31,7 @@ trap 'rm -rf --one-file-system "$dir"' EXIT
 root=$dir/root
 began=$SECONDS
 mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --include=git,make,ca-certificates,sudo \
-	"$suite" "$root" "$(mirror)" >"$dir/log" 2>&1 || { tail -5 "$dir/log" >&2; exit 1; }
+	"$suite" "$root" "$(mirror)" >"$dir/log" 2>&1 || not_run "cannot make a root of $suite: $(tail -5 "$dir/log")"
 echo "fresh: $suite, made in $((SECONDS - began)) s"
 
 # Certificates and names are this machine's, and so is who serves Go's modules.
