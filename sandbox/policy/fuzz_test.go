@@ -140,8 +140,8 @@ func FuzzHostPattern(f *testing.F) {
 		if h.First == 0 || h.Last < h.First || h.Last-h.First >= maxPortRange {
 			t.Errorf("%q: ports %d-%d", s, h.First, h.Last)
 		}
-		if h.Kind != HostCIDR && (h.Name != strings.ToLower(h.Name) || strings.Trim(h.Name, "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" ||
-			strings.HasSuffix(h.Name, ".") || strings.Contains(h.Name, "..")) {
+		if h.Kind != HostCIDR && (h.Name != strings.ToLower(h.Name) || strings.Trim(h.Name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "" ||
+			strings.HasPrefix(h.Name, "_") || strings.Contains(h.Name, "._") || strings.HasSuffix(h.Name, ".") || strings.Contains(h.Name, "..")) {
 			t.Errorf("%q: name %q", s, h.Name)
 		}
 		if h.Kind == HostWildcard && !strings.Contains(h.Name, ".") {

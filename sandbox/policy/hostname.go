@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -194,7 +195,7 @@ func parseHostName(s string) (HostKind, string, error) {
 // asciiName returns the name in its wire form: ASCII, lower case, without a trailing
 // dot. RFC 1035, section 2.3.4 limits the lengths.
 func asciiName(rule, s string) (string, error) {
-	name, err := idna.Lookup.ToASCII(s)
+	name, err := hostASCII(s)
 	if err != nil {
 		return "", faultf("", "%s is not a host name", quote(rule))
 	}
@@ -204,7 +205,7 @@ func asciiName(rule, s string) (string, error) {
 		if l == "" || len(l) > 63 {
 			return "", faultf("", "%s has an empty label, or one of more than 63 characters", quote(rule))
 		}
-		if strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		if strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 			return "", faultf("", "%s is not a host name", quote(rule))
 		}
 	}
@@ -215,6 +216,28 @@ func asciiName(rule, s string) (string, error) {
 		return "", faultf("", "%s is a way to write an address that not every program reads alike (want four numbers)", quote(rule))
 	}
 	return name, nil
+}
+
+// hostASCII is the name as IDNA has it (RFC 5891). Labels with an underscore, as
+// containers and clouds give them, are in ASCII and no part of that; one that begins
+// with it is a service's (RFC 8552).
+func hostASCII(s string) (string, error) {
+	if !strings.Contains(s, "_") {
+		return idna.Lookup.ToASCII(s)
+	}
+	labels := strings.Split(s, ".")
+	for i, l := range labels {
+		switch {
+		case !strings.Contains(l, "_"):
+			var err error
+			if labels[i], err = idna.Lookup.ToASCII(l); err != nil {
+				return "", err
+			}
+		case strings.HasPrefix(l, "_") || strings.Trim(l, "-") != l || strings.HasPrefix(strings.ToLower(l), "xn--"):
+			return "", errors.New("a label with an underscore at a wrong place")
+		}
+	}
+	return strings.Join(labels, "."), nil
 }
 
 // endsInNumber is the check of the same name in the WHATWG URL standard: a name that

@@ -670,3 +670,21 @@ func churn(t *testing.T, total, streams int) {
 		}
 	})
 }
+
+// Two names lead to one address. What is told of a connection there names the one that
+// the program asked for last, so that the line that is offered is the one it needs.
+func TestRefusalNamesTheNameThatWasMeant(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		w.name("a.example", "203.0.113.5")
+		w.name("b.example", "203.0.113.5")
+		e := w.serve(w.config(network(t, "a.example:8080", "b.example:8080")))
+		for _, name := range []string{"a.example", "b.example", "a.example", "b.example", "b.example", "a.example"} {
+			w.resolve(name, dnsmessage.TypeA)
+			if got := e.names.of(netip.MustParseAddr("203.0.113.5")); len(got) == 0 || got[0] != name {
+				t.Errorf("after %s was asked for, the names are %v", name, got)
+			}
+		}
+		e.Barred(netip.MustParseAddrPort("203.0.113.5:9999"), "EACCES", 7, "node")
+		w.awaitTold("refused a.example:9999: a.example is allowed, but not on port 9999")
+	})
+}

@@ -186,6 +186,7 @@ func (r *resolver) reply(q query, v verdict, tcp bool) []byte {
 // time for each question.
 func (r *resolver) resolve(q asked, found []policy.Host) answer {
 	if a, fresh := r.table.last(q, r.e.cfg.Now()); fresh {
+		r.table.meant(a, r.e.cfg.Now())
 		return a
 	}
 	r.mu.Lock()

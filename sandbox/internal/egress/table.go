@@ -3,6 +3,7 @@ package egress
 import (
 	"container/list"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,10 +78,11 @@ func (t *table) learn(a answer, now time.Time) {
 }
 
 func (t *table) link(addr netip.Addr, name string, now time.Time) {
-	for _, e := range t.byAddr[addr] {
+	for i, e := range t.byAddr[addr] {
 		if l := e.Value.(*link); l.name == name {
 			l.seen = now
 			t.links.MoveToFront(e)
+			t.byAddr[addr] = append(slices.Delete(t.byAddr[addr], i, i+1), e)
 			return
 		}
 	}
@@ -122,6 +124,16 @@ func (t *table) use(addr netip.Addr, name string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.link(addr, name, now)
+}
+
+// meant notes that the program was given an answer again: of the names that led to its
+// addresses, this is the last.
+func (t *table) meant(a answer, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, addr := range a.addrs {
+		t.link(addr, a.name, now)
+	}
 }
 
 // last returns the last answer to a question, and whether it is still fresh.
