@@ -129,9 +129,7 @@ func live(b Boot, out string) (l life, err error) {
 		closeAll(m.Files)
 		l.told = append(l.told, m)
 		if m.Kind == Exited { // heard, as the launcher says; the keeper would wait for it
-			if err := ctl.Send(Message{Kind: Signal}); err != nil {
-				return l, err
-			}
+			_ = ctl.Send(Message{Kind: Signal}) // an error: it did not wait, and has left
 		}
 	}
 	_ = cmd.Wait()
