@@ -128,7 +128,7 @@ func live(b Boot, out string) (l life, err error) {
 		}
 		closeAll(m.Files)
 		l.told = append(l.told, m)
-		if m.Kind == Exited { // heard, as the launcher says; the keeper would wait for it
+		if m.Kind == Exited && b.Plan.Holds(policy.LayerNamespaces) { // heard, as the launcher says; the keeper would wait for it
 			_ = ctl.Send(Message{Kind: Signal}) // an error: it did not wait, and has left
 		}
 	}
