@@ -60,8 +60,7 @@ func (w *work) age(ctx context.Context) (youngest time.Time, err error) {
 	return youngest, err
 }
 
-// oldEnough refuses a version that is younger than the minimum age, or of which
-// that cannot be told.
+// oldEnough refuses a version that is younger than the minimum age, or of unknown age.
 func (in *Installer) oldEnough(d pack.Dependency, published time.Time) error {
 	switch {
 	case in.MinAge <= 0:
@@ -91,8 +90,8 @@ func (w *work) confirmed() time.Time {
 	return youngest
 }
 
-// ErrUnconfirmed is what Open wraps for a tree of which no registry was asked how
-// old its packages are.
+// ErrUnconfirmed is the error that Open wraps if no registry was asked for the age of a
+// tree's packages.
 var ErrUnconfirmed = errors.New("its age was never confirmed by a registry")
 
 // aged holds an opened tree against the minimum age. A tree of an mcpen that kept
@@ -114,8 +113,8 @@ func (in *Installer) aged(t *store.Tree, l pack.Lock) error {
 	return nil
 }
 
-// Confirm asks the registry for the dates of what a lock lists, holds them against
-// the minimum age, and keeps them with the tree.
+// Confirm asks the registry for the dates of a lock's packages, compares them with the
+// minimum age, and keeps them with the tree.
 func (in *Installer) Confirm(ctx context.Context, l pack.Lock) error {
 	stage, err := in.Store.Stage()
 	if err != nil {
@@ -134,10 +133,10 @@ func (in *Installer) Confirm(ctx context.Context, l pack.Lock) error {
 	return in.Store.SetPublished(l.Trees[in.platform(l)], youngest)
 }
 
-// Open gives the tree that a lock names on this platform from the store alone:
-// nothing is asked and nothing fetched. The error wraps ErrAbsent where the
-// store has none, and ErrUnconfirmed where nobody knows how old it is; the latter
-// is what Confirm is for. The caller closes the tree.
+// Open returns the tree that a lock names on this platform, from the store alone: it
+// asks nobody and fetches nothing. The error wraps ErrAbsent if the store has no such
+// tree, and ErrUnconfirmed if nobody knows its age; Confirm mends the latter. The
+// caller closes the tree.
 func (in *Installer) Open(l pack.Lock) (*store.Tree, error) {
 	want := l.Trees[in.platform(l)]
 	if want == "" {

@@ -30,8 +30,8 @@ try {
 } catch {}
 console.log(JSON.stringify(facts))`
 
-// AskInterpreter has the interpreter of an ecosystem say its version and what it
-// can load, in a job without network.
+// AskInterpreter has the interpreter of an ecosystem report its version and the formats
+// that it can load, in a job without network.
 func (in *Installer) AskInterpreter(ctx context.Context, e pack.Ecosystem) error {
 	argv := []string{in.Tools.Node, "-e", nodeFacts, npmDefinitions(in.Tools.NPM)}
 	if e == pack.PyPI {

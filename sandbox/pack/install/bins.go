@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// linkBins makes node_modules/.bin as npm does, for the packages at the top:
-// servers find the programs of their dependencies there. npm itself would make
-// it from its lock file, which does not hold what these packages really bring.
-// Where two bring the same name, the package itself comes first.
+// linkBins makes node_modules/.bin as npm does, for the packages at the top: servers
+// find the programs of their dependencies there. npm itself would make it from its lock
+// file, which does not hold the programs that these packages really bring. If two
+// packages bring the same name, the package itself comes first.
 func linkBins(root *os.Root, modules, self string) error {
 	names, err := topPackages(root, modules)
 	if err != nil {

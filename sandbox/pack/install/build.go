@@ -23,8 +23,8 @@ import (
 	"mcpen/sandbox/pack/mirror"
 )
 
-// frontend is the build frontend of PEP 517, as a job runs it: what it is to do, the
-// unpacked source, where build requirements are, and where the wheel goes.
+// frontend is the build frontend of PEP 517, as a job runs it. Its arguments are the
+// action, the unpacked source, the folder of build requirements, and the wheel's place.
 const frontend = `import importlib, json, os, sys, tarfile
 act, archive, place = sys.argv[1:4]
 src, env, out = (os.path.join(place, d) for d in ("src", "env", "out"))
@@ -58,8 +58,8 @@ type buildSystem struct {
 	Path     []string `toml:"backend-path" json:"path"`
 }
 
-// buildWheel builds a source distribution: what its build needs is installed from
-// wheels, and then its own code runs in a job without network.
+// buildWheel builds a source distribution: it installs the build's requirements from
+// wheels, and then the distribution's own code runs in a job without network.
 func (w *work) buildWheel(ctx context.Context, from *mirror.Archive, name string) (*mirror.Archive, error) {
 	w.in.say("build", "%s", from.Name)
 	if !slices.Contains(w.in.Build, name) {
@@ -105,12 +105,12 @@ func (w *work) buildWheel(ctx context.Context, from *mirror.Archive, name string
 	return w.takeWheel(place, from, name)
 }
 
-// frontend runs one step of a build, without network, and gives what it says.
+// frontend runs one step of a build, without network, and returns its output.
 func (w *work) frontend(ctx context.Context, act, place, archive string) ([]byte, error) {
 	file := func(name string) string { return filepath.Join(w.stage.Dir, place, name) }
 	out := tail{limit: 1 << 20}
 	argv := []string{w.in.Tools.Python, "-I", file("frontend.py"), act, file(archive), filepath.Join(w.stage.Dir, place)}
-	// What is built the same way is the same: times and the order of sets are part of it.
+	// Same build, same result: times and the order of sets are part of it.
 	env := append(w.pipEnv(), "SOURCE_DATE_EPOCH=315532800", "PYTHONHASHSEED=0")
 	err := w.runTo(ctx, &out, "the build of "+archive, argv, env, false)
 	return out.buf, err
@@ -120,7 +120,7 @@ func (w *work) frontend(ctx context.Context, act, place, archive string) ([]byte
 // no address, no option of pip's, one line.
 var buildRequirement = lazy.Pattern(`^[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[A-Za-z0-9._, -]*\])?[ ]*(?:\([^()\n@]*\)|[<>=!~][^;@\n]*)?(?:;[^\n@]*)?$`)
 
-// buildRequires installs what a build needs, from wheels.
+// buildRequires installs a build's requirements, from wheels.
 func (w *work) buildRequires(ctx context.Context, place string, requires []string) error {
 	if len(requires) == 0 {
 		return nil
@@ -215,7 +215,8 @@ func (w *work) takeWheel(place string, from *mirror.Archive, name string) (*mirr
 	return w.mirror.Keep(name, file, data)
 }
 
-// builtAgain builds what a lock lists as built, and gives the wheel's hash.
+// builtAgain builds a package that the lock lists as built, and returns the wheel's
+// hash.
 func (w *work) builtAgain(ctx context.Context, d pack.Dependency) (string, error) {
 	if _, err := w.mirror.Fact(ctx, d); err != nil {
 		return "", err

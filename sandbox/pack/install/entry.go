@@ -37,7 +37,7 @@ type Entry struct {
 	File    string   // relative to the tree
 }
 
-// ErrLibrary is what EntryOf wraps for a package without a program.
+// ErrLibrary is the error that EntryOf wraps for a package without a program.
 var ErrLibrary = errors.New("it brings no program; it is a library")
 
 // EntryOf finds the entry point of a locked package in its tree: the one that
@@ -152,7 +152,7 @@ func chooseBin(bins map[string]string, ref pack.Ref) (string, error) {
 	return "", fmt.Errorf("%s, and none has the package's name; say which one", choices)
 }
 
-// interpreter reads what a program's first line asks for.
+// interpreter reads the interpreter and its flags from a program's first line.
 func interpreter(file string) (Runtime, []string, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -186,9 +186,9 @@ func interpreter(file string) (Runtime, []string, error) {
 	return RuntimeNode, words[1:], nil
 }
 
-// Program is the entry point as the sandbox starts it: directly, without npx,
-// uvx or the registry in between. via is the interpreter as found on this
-// machine, with what it needs, and is not looked at where the entry needs none.
+// Program is the entry point as the sandbox starts it: directly, without npx, uvx or
+// the registry in between. via is the interpreter as found on this machine, with its
+// needs; Program ignores it if the entry needs none.
 func (e Entry) Program(t *store.Tree, l pack.Lock, via plan.Program, args []string) (plan.Program, error) {
 	file := filepath.Join(t.Dir, e.File)
 	p := plan.Program{Path: file, Args: append([]string{file}, args...), Tree: t.Hash}
@@ -212,14 +212,14 @@ func (e Entry) Program(t *store.Tree, l pack.Lock, via plan.Program, args []stri
 	case RuntimePython:
 		lib := filepath.Join(t.Dir, "lib")
 		p.Env = prefixPath(p.Env, filepath.Join(lib, "bin"))
-		// For what the server starts with the same interpreter.
+		// For children of the server that use the same interpreter.
 		p.Env = append(p.Env, plan.Env{Name: "PYTHONPATH", Value: lib}, plan.Env{Name: "PYTHONNOUSERSITE", Value: "1"},
 			plan.Env{Name: "PYTHONDONTWRITEBYTECODE", Value: "1"})
 	}
 	return p, nil
 }
 
-// prefixPath puts a directory in front of PATH, where there is a PATH.
+// prefixPath puts a directory in front of PATH, if env has a PATH.
 func prefixPath(env []plan.Env, dir string) []plan.Env {
 	for i := range env {
 		if env[i].Name == "PATH" {

@@ -16,8 +16,8 @@ import (
 	"mcpen/sandbox/pack/packtest"
 )
 
-// A pull request can lock a package that is an hour old and write any date beside
-// it. What counts is the date that the registry gives when it is installed.
+// A pull request can lock a package that is an hour old and write any date beside it.
+// The registry's date at the time of the install counts.
 func TestAgeHoldsForALockFromElsewhere(t *testing.T) {
 	f := packtest.New(t, false)
 	packtest.NPMWorld(f)
@@ -134,8 +134,8 @@ func TestLockFindsArchivesOfAMirror(t *testing.T) {
 	}
 }
 
-// An index that has only HTML lacks nothing but dates: without an age it serves,
-// and with one the reason is said.
+// An index with only HTML lacks nothing but dates: it serves if there is no minimum
+// age, and with one the error gives the reason.
 func TestHTMLIndex(t *testing.T) {
 	f := packtest.New(t, false)
 	packtest.PyPIWorld(f)
@@ -163,8 +163,8 @@ func TestHTMLIndex(t *testing.T) {
 	tree.Close()
 }
 
-// The version is the one that runs here: what a package says of its interpreter
-// counts, and so do the tags of wheels.
+// The version must run here: a package's demands on its interpreter count, and so do
+// the tags of wheels.
 func TestVersionFitsTheInterpreter(t *testing.T) {
 	f := packtest.New(t, false)
 	old := now.Add(-30 * day)

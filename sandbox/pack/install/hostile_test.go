@@ -38,8 +38,8 @@ func hostileTarball(h tar.Header, body string) []byte {
 		{Name: "package/x.js", Mode: 0o644, Typeflag: tar.TypeReg}, h}, []string{pj, "", body})
 }
 
-// Whatever a package's archive holds, the error is one, it names what is wrong,
-// and neither the store nor a place outside has anything of it.
+// Whatever a package's archive holds, there is one error, it names the fault, and
+// nothing of the archive reaches the store or a place outside.
 func TestHostileTarballs(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "outside")
 	for name, tc := range map[string]struct {
@@ -312,7 +312,7 @@ func TestBadAnswers(t *testing.T) {
 				if want == "text/html" && strings.HasPrefix(ref, "npm") {
 					want = "not a packument"
 				}
-				// With the tools themselves for a few; what the tools would see for all.
+				// With the tools themselves for a few; with the tools' view for all.
 				if tc.tool || tc.on(&http.Request{URL: &url.URL{Path: "/simple/x"}}) {
 					_, _, err := add(in, mustRef(t, ref))
 					oneError(t, err, want)
@@ -418,7 +418,7 @@ func TestIndexCannotNamePrivateHosts(t *testing.T) {
 	oneError(t, err, "not served by https")
 	f.PyPI["thing"][0].Extra["url"] = strings.Replace(other.URL, "http:", "https:", 1) + "/files/thing/thing-1.0-py3-none-any.whl"
 	f.PyPI["thing"][0].Meta = ""
-	// Another name for the same loopback, so that it is not the registry's host.
+	// Another address of the same loopback, so that it is not the registry's host.
 	f.PyPI["thing"][0].Extra["url"] = strings.Replace(f.PyPI["thing"][0].Extra["url"].(string), "127.0.0.1", "127.0.0.2", 1)
 	_, _, err = add(in, mustRef(t, "pypi:thing"))
 	oneError(t, err, "not public")
@@ -427,8 +427,7 @@ func TestIndexCannotNamePrivateHosts(t *testing.T) {
 	}
 }
 
-// What does not come from the registry cannot be locked, not even where the job
-// could reach it.
+// A package from outside the registry cannot be locked, even if the job could reach it.
 func TestDependenciesFromElsewhere(t *testing.T) {
 	other := packtest.New(t, false)
 	packtest.NPMWorld(other)
@@ -458,8 +457,8 @@ func TestDependenciesFromElsewhere(t *testing.T) {
 	}
 }
 
-// A mirror leaves the address of what it mirrors in its documents; the tarball
-// is still taken from the mirror, and a host of a package's choice is not asked.
+// A mirror leaves the address of its origin in its documents. mcpen still takes the
+// tarball from the mirror, and never asks a host of a package's choice.
 func TestTarballsComeFromTheRegistry(t *testing.T) {
 	f := packtest.New(t, false)
 	packtest.NPMWorld(f)

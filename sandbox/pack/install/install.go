@@ -34,8 +34,8 @@ type Installer struct {
 	// Build names the PyPI packages, normalized, that may be built from source where
 	// they have no wheel, in a job without network.
 	Build []string
-	// Vet, where there is one, is shown what is about to be installed, before any
-	// script runs and anything is put into the store. Its error is the install's.
+	// Vet, if set, sees the packages before the install runs any script or puts
+	// anything into the store. Its error is the install's.
 	Vet      func(pack.Lock) error
 	Limits   pack.Limits
 	Now      func() time.Time // required
@@ -61,10 +61,10 @@ func (in *Installer) Resolve(ctx context.Context, ref pack.Ref) (registry.Releas
 	return rel, err
 }
 
-// Check asks the registry for the version that would be installed in a lock's
-// place, where wanted is what its profile says of versions, and what it says against
-// the locked one; "" for nothing. That is given with an error, too, where the
-// registry was reached.
+// Check asks the registry for the version to install in a lock's place. wanted is the
+// profile's rule for versions. withdrawn is the registry's word against the locked
+// version; "" for none. Check returns it with an error, too, if it reached the
+// registry.
 func (in *Installer) Check(ctx context.Context, l pack.Lock, wanted pack.Ref) (rel registry.Release, withdrawn string, err error) {
 	ref, err := l.Ref()
 	if err != nil {
@@ -104,9 +104,9 @@ func (in *Installer) registry(e pack.Ecosystem) (registry.Registry, error) {
 	return registry.Registry{}, errors.New("no registry is known for it")
 }
 
-// Install installs a release with everything it needs and gives the lock that
-// holds what was installed. The tree is open: the caller closes it once the lock
-// is written. On an error nothing is left in the store.
+// Install installs a release with everything it needs and returns the lock of the
+// installed packages. The tree is open: the caller closes it once it has written the
+// lock. On an error nothing is left in the store.
 func (in *Installer) Install(ctx context.Context, rel registry.Release) (pack.Lock, *store.Tree, error) {
 	l := pack.Lock{Form: pack.LockVersion, Version: rel.Ref.Version, Bin: rel.Ref.Bin, Registry: rel.Registry, License: rel.License, Publisher: rel.Publisher, Deprecated: rel.Deprecated, Tag: rel.Tag,
 		Published: rel.Published, Locked: in.Now(), Trees: map[string]string{}}
@@ -157,9 +157,9 @@ func (in *Installer) Restore(ctx context.Context, l pack.Lock) (pack.Lock, *stor
 	return in.Repair(ctx, l)
 }
 
-// Repair fetches exactly what a lock lists, which must come out as the tree that
-// the lock names. On a platform that the lock does not know yet, the returned
-// lock has a tree more, and the caller writes it. The caller closes the tree.
+// Repair fetches exactly the packages of a lock; the result must be the tree that the
+// lock names. If the lock does not know the platform yet, the returned lock has one
+// tree more, and the caller writes it. The caller closes the tree.
 func (in *Installer) Repair(ctx context.Context, l pack.Lock) (pack.Lock, *store.Tree, error) {
 	if err := l.Check(); err != nil {
 		return pack.Lock{}, nil, err
@@ -205,8 +205,8 @@ func (in *Installer) platform(l pack.Lock) string {
 	return p
 }
 
-// DefaultRegistry fills in the registry that npm or pip asks when nothing is
-// configured. Only the tool knows it, so the tool is asked, without network.
+// DefaultRegistry fills in the registry that npm or pip asks if nothing is configured.
+// Only the tool knows it, so mcpen asks the tool, without network.
 func (in *Installer) DefaultRegistry(ctx context.Context, e pack.Ecosystem) (string, error) {
 	stage, err := in.Store.Stage()
 	if err != nil {

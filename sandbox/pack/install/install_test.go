@@ -22,7 +22,7 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// The whole way: what is installed starts, the lock restores the very same tree
+// The whole way: the installed package starts, the lock restores the very same tree
 // elsewhere, and a run with a lock asks nobody.
 func TestInstallNPM(t *testing.T) {
 	f := packtest.New(t, false)
@@ -178,7 +178,7 @@ func TestInstallScriptsOnlyWhenNamed(t *testing.T) {
 		if named != (err == nil) || named != (len(l.Scripts) == 1) {
 			t.Errorf("named %v: %v, lock says %v", named, err, l.Scripts)
 		}
-		// Somebody else's lock must not have scripts run here.
+		// Another person's lock must not make scripts run here.
 		in.Scripts = nil
 		if _, again, err := in.Repair(context.Background(), l); named != (err != nil) {
 			t.Errorf("named %v: repaired without the name: %v", named, err)

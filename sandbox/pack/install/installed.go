@@ -21,11 +21,11 @@ import (
 // maxMetadata bounds a package.json or METADATA of an installed package.
 const maxMetadata = 8 << 20
 
-// CheckTree holds what a tree's packages say of themselves against the lock: each
-// has the name and the version that the lock gives it, and there is no other
-// package. What is looked up in an advisory database is the lock's words, so a
-// lock that calls a package something else would hide it. For a lock of the first
-// form, which does not list what is bundled, that is returned.
+// CheckTree compares the packages' own descriptions in a tree with the lock: each
+// package has the name and the version in the lock, and there is no other package. The
+// scan looks up the lock's names in an advisory database, so a lock with a false name
+// would hide a package. The first form of lock does not list bundled packages; for such
+// a lock CheckTree returns them.
 func CheckTree(t *store.Tree, l pack.Lock) (bundled []pack.Dependency, err error) {
 	found, err := readInstalled(os.DirFS(t.Dir), l)
 	if err != nil {
@@ -37,9 +37,9 @@ func CheckTree(t *store.Tree, l pack.Lock) (bundled []pack.Dependency, err error
 	return found.bundled, nil
 }
 
-// adopt holds what was installed against the lock, before anything of it runs, or
-// completes a lock that is being made. What came inside other packages is vetted
-// as they were.
+// adopt compares the installed packages with the lock, before any of their code runs,
+// or completes a lock in the making. It vets the packages inside other packages as
+// those were.
 func (w *work) adopt() error {
 	tree, err := fs.Sub(w.root.FS(), "tree")
 	if err != nil {
@@ -63,13 +63,13 @@ func (w *work) adopt() error {
 	return w.in.Vet(vetted)
 }
 
-// contents is what a tree's packages say of themselves.
+// contents holds the descriptions of a tree's packages by themselves.
 type contents struct {
 	bundled []pack.Dependency // not installed from an archive of their own
 	entry   map[string]string // the programs of the package itself
 }
 
-// matches compares with what a lock of the second form lists.
+// matches compares the contents with a lock of the second form.
 func (c contents) matches(l pack.Lock) error {
 	if l.Form < 2 {
 		return nil
@@ -103,8 +103,7 @@ func sortedPairs(m map[string]string) []string {
 	return out
 }
 
-// readInstalled reads a tree, and refuses a package that is not what the lock
-// says.
+// readInstalled reads a tree, and refuses a package that differs from the lock.
 func readInstalled(tree fs.FS, l pack.Lock) (contents, error) {
 	ref, err := l.Ref()
 	if err != nil {
@@ -205,8 +204,8 @@ func readPackageJSON(tree fs.FS, place string) (packageJSON, error) {
 	return p, nil
 }
 
-// bundledAt is the lock's entry for a package that came inside another. What it
-// calls itself is kept where it can be a name and a version at all.
+// bundledAt returns the lock's entry for a package that came inside another. It keeps
+// the package's own name and version if they are valid.
 func bundledAt(place string, p packageJSON) pack.Dependency {
 	d := pack.Dependency{Path: place, Version: p.Version, Bundled: true}
 	if p.Name != d.PackageName() && pack.CheckNPMDependency(p.Name) == nil {

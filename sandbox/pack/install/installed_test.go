@@ -12,7 +12,7 @@ import (
 	"mcpen/sandbox/pack/packtest"
 )
 
-// tarballOf packs a package whose package.json says what it likes.
+// tarballOf packs a package with an arbitrary package.json.
 func tarballOf(files map[string]string) []byte {
 	var entries []tar.Header
 	var bodies []string
@@ -23,8 +23,8 @@ func tarballOf(files map[string]string) []byte {
 	return packtest.Tarball(entries, bodies)
 }
 
-// A lock that calls a malicious package something harmless installs and scans
-// clean, unless what the archive itself says counts.
+// A lock that gives a malicious package a harmless name installs and scans clean,
+// unless the archive's own name counts.
 func TestLockCannotRenameWhatItInstalls(t *testing.T) {
 	f := packtest.New(t, false)
 	packtest.NPMWorld(f)
@@ -75,7 +75,7 @@ func TestLockCannotRenameWhatItInstalls(t *testing.T) {
 	}
 }
 
-// An archive is not what the registry says, or what its own name says.
+// An archive may differ from the registry's word, or from its own name.
 func TestArchiveOfAnotherPackage(t *testing.T) {
 	old := now.Add(-30 * day)
 	for name, archive := range map[string]map[string]string{
@@ -98,8 +98,8 @@ func TestArchiveOfAnotherPackage(t *testing.T) {
 	}
 }
 
-// What comes inside another package runs as well: it is in the lock, in the scan
-// and in what is vetted, and a lock that leaves it out is not followed.
+// A package inside another package runs as well: it is in the lock, in the scan and
+// among the vetted packages, and mcpen does not follow a lock that leaves it out.
 func TestBundledPackagesAreLocked(t *testing.T) {
 	old := now.Add(-30 * day)
 	f := packtest.New(t, false)
@@ -156,8 +156,8 @@ func TestBundledPackagesAreLocked(t *testing.T) {
 	if _, _, err := third.Restore(context.Background(), silent); err == nil || !strings.Contains(err.Error(), "inner") {
 		t.Errorf("a lock without it: %v", err)
 	}
-	// A lock of the first form does not know of bundled packages: it is followed,
-	// and what it does not list is vetted all the same.
+	// A lock of the first form does not know of bundled packages: mcpen follows it, and
+	// vets the unlisted packages all the same.
 	silent.Form, silent.Entry, vetted = 1, nil, nil
 	silent.Dependencies = silent.Dependencies[:0:0]
 	for _, d := range read.Dependencies {
@@ -173,8 +173,8 @@ func TestBundledPackagesAreLocked(t *testing.T) {
 	}
 }
 
-// Two wheels of which one overwrites a file of the other's: who comes last decides
-// what runs under the name of the first.
+// If one wheel overwrites a file of another, the last one decides which code runs under
+// the name of the first.
 func TestWheelsDoNotOverwriteEachOther(t *testing.T) {
 	old := now.Add(-30 * day)
 	for name, tc := range map[string]struct {
@@ -244,7 +244,7 @@ func TestLockOfAnotherPython(t *testing.T) {
 	if same.Hash != tree.Hash || len(fresh.Trees) != 2 {
 		t.Errorf("restored %s, want %s; trees %v", same.Hash, tree.Hash, fresh.Trees)
 	}
-	// What is needed by this Python alone is not in their lock.
+	// Their lock lacks the packages that only this Python needs.
 	g := packtest.New(t, false)
 	g.Upload("mk", "1.0", now.Add(-30*day), []string{`need-it; python_version != "2.7"`}, map[string]string{"mk.py": "def main(): pass\n", "DIST-INFO/entry_points.txt": "[console_scripts]\nmk = mk:main\n"})
 	g.Upload("need-it", "1.0", now.Add(-30*day), nil, nil)

@@ -16,8 +16,8 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// The registries that this machine's npm and pip are configured for, and real
-// servers: what is installed answers initialize.
+// Real servers from the registries that this machine's npm and pip are configured for:
+// the installed servers must answer initialize.
 func TestRealServers(t *testing.T) {
 	in, _ := newInstaller(t, nil)
 	in.Now = time.Now

@@ -8,14 +8,14 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Job is one run of an external tool. It is to see nothing but its directory,
-// what Reads names, and the tool's own runtime; no secret is in it.
+// Job is one run of an external tool. The tool must see only its directory, the paths
+// in Reads, and its own runtime. A Job holds no secret.
 type Job struct {
 	Name string   // for a person: "npm install"
 	Argv []string // Argv[0] is absolute
 	Dir  string   // working directory; writable with everything below it, and nothing else is
 	Env  []string // the whole environment, NAME=VALUE
-	// Network is what the tool may connect to: one port of the host's loopback,
+	// Network lists the tool's permitted connections: one port of the host's loopback,
 	// or nothing.
 	Network []policy.Host
 	Reads   []string // further paths, read-only
@@ -37,15 +37,15 @@ type Tools struct {
 	// PythonTag is the interpreter's, such as "cp311".
 	PythonTag string
 	UV        string
-	// Interpreter is what node or Python says of itself; see AskInterpreter.
+	// Interpreter holds the answers of node or Python about itself; see AskInterpreter.
 	Interpreter registry.Interpreter
 	// Path is the PATH of jobs: directories in which npm finds node and sh.
 	Path  string
 	Reads []string // runtimes that the tools need, for Job.Reads
 }
 
-// Progress is told what an install does. Calls come in order from more than one
-// goroutine; one with an empty step says that other words follow.
+// Progress receives the steps of an install. Calls come in order from more than one
+// goroutine; a call with an empty step announces other output.
 type Progress func(step, detail string)
 
 // tail keeps the last bytes that a tool wrote, for the error message.

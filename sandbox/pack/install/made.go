@@ -14,7 +14,7 @@ import (
 	"mcpen/sandbox/pack/store"
 )
 
-// made is what the last install of a request made: of one version of a package, for
+// made is the result of the last install of a request: of one version of a package, for
 // one platform, from one registry.
 type made struct {
 	Tree   string        `json:"tree"`
@@ -26,19 +26,19 @@ type made struct {
 	record *store.Record
 }
 
-// fresh is how long what a registry said is not asked again: npm and pip keep the
+// fresh is how long an install does not ask the registry again: npm and pip keep the
 // pages of packages for as long, as the registries tell them.
 const fresh = 5 * time.Minute
 
-// request is the name of what w asks for.
+// request is the name of w's request.
 func (w *work) request() string {
 	text := strings.Join([]string{"2", w.ref.String(), w.in.platform(*w.lock), w.lock.Registry, w.in.Tools.UV}, "\n") + "\n" + strings.Join(append(slices.Clone(w.in.Scripts), w.in.Build...), "\n")
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }
 
-// recipe is the hash of everything that decides what an install makes: what is
-// fetched, where it goes, whose scripts run, and with which interpreter.
+// recipe is the hash of everything that decides the result of an install: the archives,
+// their places, the packages whose scripts run, and the interpreter.
 func (w *work) recipe() string {
 	var scripts []string
 	for _, d := range w.lock.Dependencies {
@@ -63,9 +63,9 @@ func (w *work) recipe() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// earlier gives what the last install of the same request made, which is nothing
-// where there was none. Of several processes with one request at once one goes on,
-// and the others wait for what it makes. The caller closes it.
+// earlier returns the result of the last install of the same request, empty if there
+// was none. If several processes have one request at once, one goes on, and the others
+// wait for its result. The caller closes it.
 func (w *work) earlier(ctx context.Context) (*made, error) {
 	record, err := w.in.Store.Record(ctx, w.request())
 	if err != nil {
@@ -73,7 +73,7 @@ func (w *work) earlier(ctx context.Context) (*made, error) {
 	}
 	m := &made{}
 	if json.Unmarshal(record.Text, m) != nil {
-		*m = made{} // what does not read was never made
+		*m = made{} // an unreadable record counts as none
 	}
 	m.record = record
 	return m, nil
@@ -81,7 +81,7 @@ func (w *work) earlier(ctx context.Context) (*made, error) {
 
 func (m *made) close() { m.record.Close() }
 
-// keep writes down what was made. Without it the next install fetches again.
+// keep writes the result down. Without it the next install fetches again.
 func (m *made) keep(w *work, tree string) {
 	text, err := w.lock.Encode()
 	if err != nil {
@@ -105,13 +105,13 @@ func (m *made) open(w *work) *store.Tree {
 	return tree
 }
 
-// lock is what was chosen; false where it does not read.
+// lock returns the chosen lock; false if it is unreadable.
 func (m *made) lock() (pack.Lock, bool) {
 	l, err := pack.ParseLock([]byte(m.Lock))
 	return l, err == nil
 }
 
-// recent takes over what was chosen a moment ago by the same rules.
+// recent takes over a choice of a moment ago by the same rules.
 func (m *made) recent(w *work) bool {
 	age := w.in.Now().Sub(m.At)
 	l, ok := m.lock()
@@ -123,7 +123,7 @@ func (m *made) recent(w *work) bool {
 	return true
 }
 
-// complete fills in what the lock of a made tree says of its contents.
+// complete fills in the lock's statements about the contents of a made tree.
 func (w *work) complete(tree *store.Tree) error {
 	found, err := readInstalled(os.DirFS(tree.Dir), *w.lock)
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 	"mcpen/sandbox/pack/packtest"
 )
 
-// Whoever installs pays once: for each page and archive one request and for the whole
-// one start of the package manager, and where the tree is here no archive at all.
+// A user who installs pays once: one request for each page and archive, and one start
+// of the package manager for the whole. If the tree is here, no archive is fetched at
+// all.
 func TestInstallsOnce(t *testing.T) {
 	for _, tc := range []struct {
 		ref, tool string
@@ -48,7 +49,7 @@ func TestInstallsOnce(t *testing.T) {
 			archive := func(path string) bool { return strings.HasSuffix(path, ".tgz") || strings.HasSuffix(path, ".whl") }
 			seen, archives := map[string]int{}, 0
 			for _, path := range f.Asked() {
-				// What is not there npm asks for twice by itself.
+				// npm by itself asks twice for a missing page.
 				if seen[path]++; seen[path] > 1 && !strings.HasSuffix(path, ".metadata") && path != "/npm/gone" {
 					t.Errorf("%s was asked for again", path)
 				}
@@ -84,7 +85,7 @@ func TestInstallsOnce(t *testing.T) {
 				t.Errorf("the lock is another:\n%+v\n%+v", l, again)
 			}
 
-			// Later on the registry is asked, and has nothing new.
+			// Later the install asks the registry again, which has nothing new.
 			at = now.Add(time.Hour)
 			before = len(f.Asked())
 			again, tree, err = add(in, ref)
@@ -101,7 +102,7 @@ func TestInstallsOnce(t *testing.T) {
 				t.Errorf("asked for %v; the lock is\n%+v\nand was\n%+v", more, again, l)
 			}
 
-			// What comes out of one go is what a lock restores elsewhere.
+			// The lock of a one-go install restores the same elsewhere.
 			other, _ := newInstaller(t, f)
 			_, tree, err = other.Restore(context.Background(), l)
 			if err != nil {
@@ -126,8 +127,8 @@ func sameLock(a, b pack.Lock) bool {
 	return err1 == nil && err2 == nil && string(x) == string(y)
 }
 
-// What was chosen by other rules is not taken over: not with a younger age, nor for
-// another registry.
+// An install must not take over a choice by other rules: neither of a younger age nor
+// of another registry.
 func TestChosenByOtherRulesIsChosenAnew(t *testing.T) {
 	f := packtest.New(t, false)
 	packtest.NPMWorld(f)

@@ -52,8 +52,8 @@ func TestExtrasAreLocked(t *testing.T) {
 	}
 }
 
-// What a package manager says when it fails is told in a line, not in the pages that
-// pip writes, and says nothing to the terminal.
+// The error of a failed package manager takes one line, not the pages that pip writes,
+// and cannot steer the terminal.
 func TestToolsWordsInOneLine(t *testing.T) {
 	for words, want := range map[string]string{
 		"Collecting x\n  error: subprocess-exited-with-error\n\nERROR: Could not find a version that satisfies the requirement need-it>=2\nERROR: No matching distribution found for need-it>=2\n": "subprocess-exited-with-error; Could not find a version that satisfies the requirement need-it>=2; No matching distribution found for need-it>=2",

@@ -104,7 +104,7 @@ func (w *work) chooseNPM(ctx context.Context, was *made) error {
 		node := l.Packages[place]
 		w.bundles = w.bundles || node.InBundle
 		if place == "" || node.Dev || node.InBundle {
-			continue // what is bundled comes inside its parent's archive: see adopt
+			continue // a bundled package comes inside its parent's archive: see adopt
 		}
 		d, err := w.takeOver(place, node)
 		if err != nil {
@@ -118,8 +118,8 @@ func (w *work) chooseNPM(ctx context.Context, was *made) error {
 	return w.lock.Check()
 }
 
-// takeOver makes a lock entry from npm's. What does not come from the registry
-// with a hash is refused.
+// takeOver makes a lock entry from npm's. It refuses a package that does not come from
+// the registry with a hash.
 func (w *work) takeOver(place string, n npmNode) (pack.Dependency, error) {
 	d := pack.Dependency{Path: place, Version: n.Version, Optional: n.Optional, OS: n.OS, CPU: n.CPU, Libc: n.Libc, Scripts: n.Scripts}
 	if n.Link {
@@ -162,9 +162,9 @@ func tarballPath(name, version string) string {
 	return name + "/-/" + base + "-" + version + ".tgz"
 }
 
-// installNPM has npm unpack exactly what the lock lists, each package at its
-// place. The package-lock.json is made from the lock: every package depends on
-// those below it and on nothing else, so that npm has nothing to choose.
+// installNPM has npm unpack exactly the packages of the lock, each at its place. It
+// makes the package-lock.json from the lock: every package depends on those below it
+// and on nothing else, so that npm has no choice.
 func (w *work) installNPM(ctx context.Context) error {
 	l := npmLock{Name: "staged", Version: "0.0.0", Form: 3, Requires: true, Packages: map[string]npmNode{}}
 	own := slices.DeleteFunc(slices.Clone(w.lock.Dependencies), func(d pack.Dependency) bool { return d.Bundled })
@@ -212,9 +212,9 @@ func (w *work) installNPM(ctx context.Context) error {
 	return w.finishModules(ctx)
 }
 
-// settleNPM turns what npm chose and installed into what a lock of it installs.
-// What comes inside other archives npm sorts out by their descriptions, which a lock
-// does not have: then the lock is installed from the archives that are here.
+// settleNPM turns npm's choice and install into the install of its lock. npm sorts out
+// the packages inside other archives by their descriptions, which a lock lacks: in that
+// case settleNPM installs the lock from the archives that are here.
 func (w *work) settleNPM(ctx context.Context) error {
 	if w.bundles {
 		if err := w.root.RemoveAll("tree/node_modules"); err != nil {
@@ -225,7 +225,7 @@ func (w *work) settleNPM(ctx context.Context) error {
 	return w.finishModules(ctx)
 }
 
-// finishModules holds what npm installed against the lock and makes it the tree.
+// finishModules compares npm's install with the lock and makes it the tree.
 func (w *work) finishModules(ctx context.Context) error {
 	if err := w.checkServed(); err != nil {
 		return err
@@ -239,9 +239,9 @@ func (w *work) finishModules(ctx context.Context) error {
 	return w.finishNPM(ctx)
 }
 
-// local makes a locked package's archive available to npm: at its usual address,
-// or the one that the lock gives where that is an archive below the registry's, or
-// wherever the registry itself says that it is.
+// local makes a locked package's archive available to npm: at its usual address; or at
+// the lock's, if that is an archive below the registry's; or wherever the registry
+// itself says.
 func (w *work) local(d pack.Dependency) (string, error) {
 	base, err := w.reg.Base(d.PackageName())
 	if err != nil {
@@ -258,8 +258,8 @@ func (w *work) local(d pack.Dependency) (string, error) {
 	return w.mirror.AddLocked(at, path.Base(usual), d)
 }
 
-// finishNPM runs the scripts that the caller names and removes what npm wrote
-// for itself, which differs from one install to the next.
+// finishNPM runs the scripts that the caller names and removes npm's own files, which
+// differ from one install to the next.
 func (w *work) finishNPM(ctx context.Context) error {
 	var names []string
 	for _, d := range w.lock.Dependencies {

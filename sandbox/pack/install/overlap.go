@@ -13,8 +13,8 @@ import (
 	"mcpen/sandbox/pack/archive"
 )
 
-// checkOverlaps refuses wheels of which one would overwrite a file of another's:
-// who comes last would decide what runs under the name of the first.
+// checkOverlaps refuses two wheels if one would overwrite a file of the other: the last
+// one would decide which code runs under the name of the first.
 func (w *work) checkOverlaps() error {
 	type owner struct {
 		wheel string

@@ -10,7 +10,7 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// packageJSON is what an installed package says of itself.
+// packageJSON is an installed package's description of itself.
 type packageJSON struct {
 	Name    string
 	Version string

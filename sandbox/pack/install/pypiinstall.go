@@ -32,13 +32,13 @@ func (w *work) pip() []string {
 	return []string{w.in.Tools.Python, "-I", "-m", "pip", "--isolated", "--no-input", "--no-cache-dir", "--disable-pip-version-check", "--retries", "0", "--timeout", "600"}
 }
 
-// requirement is what the package manager is asked for.
+// requirement is the request to the package manager.
 func (w *work) requirement() string {
 	return strings.TrimPrefix(w.ref.String(), string(pack.PyPI)+":")
 }
 
-// choosePyPI has uv or pip work out what is needed. Without an earlier install it
-// also installs it, in the same go.
+// choosePyPI has uv or pip resolve the requirements. Without an earlier install it also
+// installs them, in the same go.
 func (w *work) choosePyPI(ctx context.Context, was *made) error {
 	if w.in.Tools.UV != "" {
 		w.lock.With = "uv"
@@ -85,7 +85,7 @@ func (w *work) choosePyPI(ctx context.Context, was *made) error {
 	return w.lockWheels()
 }
 
-// uvPin is a line of what "uv pip compile" writes.
+// uvPin matches a line of the output of "uv pip compile".
 var uvPin = lazy.Pattern(`^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^ ;\\\r\n]+)`)
 
 // chooseUV is choosePyPI with uv, which does not say which wheels it takes: they are
@@ -162,7 +162,7 @@ func (w *work) lockFetched() error {
 	return w.lockWheels()
 }
 
-// lockWheels fills in what follows from the list of wheels.
+// lockWheels fills in the fields that follow from the list of wheels.
 func (w *work) lockWheels() error {
 	for _, d := range w.lock.Dependencies {
 		if d.Path == w.ref.Name {
@@ -175,9 +175,9 @@ func (w *work) lockWheels() error {
 	return w.lock.Check()
 }
 
-// addWheels lists the other wheels of every locked version that are old enough, so
-// that one lock serves a team's other Pythons and machines. A version of which
-// there is but one wheel, made for this machine, limits the lock to it.
+// addWheels lists the other wheels of every locked version that are old enough, so that
+// one lock serves a team's other Pythons and machines. If a version has only one wheel,
+// made for this machine, it limits the lock to it.
 func (w *work) addWheels() {
 	for i := range w.lock.Dependencies {
 		d := &w.lock.Dependencies[i]
@@ -236,7 +236,7 @@ func (w *work) installPyPI(ctx context.Context) error {
 	return w.settlePyPI(ctx)
 }
 
-// settlePyPI holds what was installed against the lock and makes it the tree.
+// settlePyPI compares the installed packages with the lock and makes them the tree.
 func (w *work) settlePyPI(ctx context.Context) error {
 	if err := w.checkOverlaps(); err != nil {
 		return err

@@ -17,8 +17,8 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// tidyPython makes two installs of the same wheels the same tree: it removes
-// what the installer wrote for itself and what names this machine's Python.
+// tidyPython makes two installs of the same wheels the same tree: it removes the
+// installer's own files and the files that name this machine's Python.
 func (w *work) tidyPython() error {
 	scripts := map[string]map[string]string{} // package to entry points
 	err := fs.WalkDir(w.root.FS(), "tree/lib", func(p string, d fs.DirEntry, err error) error {
@@ -156,7 +156,7 @@ func (w *work) tidyScript(p string) error {
 	return w.root.Chmod(p, 0o755)
 }
 
-// pyTarget is what an entry point names: module:attribute[.attribute].
+// pyTarget matches the target of an entry point: module:attribute[.attribute].
 var pyTarget = lazy.Pattern(`^([A-Za-z_][A-Za-z0-9_.]*)\s*:\s*([A-Za-z_][A-Za-z0-9_.]*)$`)
 
 // starter starts one entry point from wherever the tree is mounted. The
@@ -190,10 +190,10 @@ func (w *work) writeStarters(points map[string]string) error {
 	return nil
 }
 
-// compile has Python compile what was installed, since it cannot write into the
-// store later and would do so at every start. "unchecked-hash" makes the result
-// independent of file times. Files that do not compile are templates and the
-// like; they stay as they are.
+// compile has Python compile the installed files, because Python cannot write into the
+// store later and would compile them at every start. "unchecked-hash" makes the result
+// independent of file times. Files that do not compile are templates and the like; they
+// stay as they are.
 func (w *work) compile(ctx context.Context) error {
 	w.in.say("compile", "%s", w.ref.Name)
 	argv := []string{w.in.Tools.Python, "-I", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash", filepath.Join(w.stage.Dir, "tree/lib")}

@@ -33,9 +33,9 @@ while todo:
         todo.append((key, tuple(sorted(norm(e) for e in r.extras))))
 print(json.dumps(sorted(lack)))`
 
-// checkRequires refuses a lock that was made with another Python where this one
-// needs a package more: what is needed differs by environment markers (PEP 508),
-// and the server would end with an import that fails.
+// checkRequires refuses a lock of another Python if this one needs a further package:
+// requirements differ by environment markers (PEP 508), and the server would end with a
+// failed import.
 func (w *work) checkRequires(ctx context.Context) error {
 	out := tail{limit: 1 << 20}
 	argv := append([]string{w.in.Tools.Python, "-I", "-c", requiresScript, filepath.Join(w.stage.Dir, "tree/lib"), w.ref.Name}, w.ref.Extras...)

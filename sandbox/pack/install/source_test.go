@@ -86,7 +86,7 @@ func TestBuildsOnlyWhatIsNamed(t *testing.T) {
 				t.Errorf("a lock builds what the profile does not name: %v", err)
 			}
 			other.Build = in.Build
-			// A wheel that came later is not what was locked.
+			// The lock names no wheel that came later.
 			f.Upload("proxy-tools", "0.1.0", now.Add(-20*day), nil, map[string]string{"proxy_tools.py": "name = 'another'\n"})
 			_, same, err := other.Restore(context.Background(), read)
 			if err != nil {

@@ -21,7 +21,7 @@ import (
 type work struct {
 	in     *Installer
 	stage  *store.Stage
-	root   *os.Root // of stage.Dir: what a job left there cannot lead out of it
+	root   *os.Root // stage.Dir as a root: a job's leftovers there cannot lead out of it
 	reg    registry.Registry
 	mirror *mirror.Mirror
 	lock   *pack.Lock
@@ -32,7 +32,7 @@ type work struct {
 	youngest time.Time // of the packages, as the registry gave it
 }
 
-// begin prepares an install of what a lock lists, in a stage. The caller calls end.
+// begin prepares an install of a lock's packages in a stage. The caller calls end.
 func (in *Installer) begin(stage *store.Stage, l *pack.Lock, before time.Time) (w *work, end func(), err error) {
 	ref, err := l.Ref()
 	if err != nil {
@@ -66,8 +66,8 @@ func (w *work) fetched(pages, archives int, bytes int64) {
 	w.in.say("fetch", "%d packages looked up, %d archives, %.1f MiB", pages, archives, float64(bytes)/(1<<20))
 }
 
-// inStage installs a release, whose choices it writes into the lock, or without one
-// exactly what the lock lists.
+// inStage installs a release and writes its choices into the lock; without a release,
+// it installs exactly the packages of the lock.
 func (in *Installer) inStage(ctx context.Context, l *pack.Lock, before time.Time, rel *registry.Release) (*store.Tree, error) {
 	stage, err := in.Store.Stage()
 	if err != nil {
@@ -93,7 +93,7 @@ func (in *Installer) inStage(ctx context.Context, l *pack.Lock, before time.Time
 	return w.fetch(ctx)
 }
 
-// vet shows what is about to be installed to whoever wants to see it.
+// vet shows the packages to the Vet function before the install, if there is one.
 func (w *work) vet() error {
 	if w.in.Vet == nil {
 		return nil
@@ -102,9 +102,9 @@ func (w *work) vet() error {
 	return w.in.Vet(*w.lock)
 }
 
-// make installs a release and fills in the lock. What an earlier install made is
-// taken from the store: at once where it was chosen a moment ago, and else where the
-// registry leads to the same again.
+// make installs a release and fills in the lock. It takes the result of an earlier
+// install from the store: at once if that install chose a moment ago, and otherwise if
+// the registry leads to the same choice again.
 func (w *work) make(ctx context.Context, rel registry.Release) (*store.Tree, error) {
 	w.choosing = true
 	w.mirror.Expect(rel)
@@ -187,8 +187,8 @@ func (w *work) makeAgain(ctx context.Context, rel registry.Release, was *made, t
 	return true, nil
 }
 
-// fetch has the package manager install what the lock lists, and puts it into the
-// store.
+// fetch has the package manager install the packages of the lock, and puts them into
+// the store.
 func (w *work) fetch(ctx context.Context) (*store.Tree, error) {
 	if !w.choosing && w.in.MinAge > 0 {
 		youngest, err := w.age(ctx)
@@ -207,7 +207,7 @@ func (w *work) fetch(ctx context.Context) (*store.Tree, error) {
 	return w.add(ctx)
 }
 
-// add puts what was installed into the store.
+// add puts the installed packages into the store.
 func (w *work) add(ctx context.Context) (*store.Tree, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -219,7 +219,7 @@ func (w *work) add(ctx context.Context) (*store.Tree, error) {
 	return w.in.Store.Add(w.stage, "tree", w.lock.Trees[w.in.platform(*w.lock)], w.youngest)
 }
 
-// errTool is the error of a tool, with what it says is missing, in one line.
+// errTool is the error of a tool, with the tool's own words in one line.
 func errTool(name string, err error, words []byte) error {
 	text := gist(pack.Printable(string(words)))
 	if text == "" {
@@ -228,7 +228,7 @@ func errTool(name string, err error, words []byte) error {
 	return fmt.Errorf("cannot install: %s failed: %w: %s", name, err, text)
 }
 
-// gist is what matters of a package manager's last words: the lines that are
+// gist returns the important part of a package manager's last words: the lines that are
 // marked as errors, or else the last one.
 func gist(words string) string {
 	var marked, plain []string
