@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// CommandKind tells what a command line of a client configuration starts.
+// CommandKind is the kind of program that a command line of a client starts.
 type CommandKind string
 
 // The kinds. The zero value is none.
@@ -23,19 +23,18 @@ type Command struct {
 	Tool string   // "npx", "uvx", "docker", …
 	Ref  Ref      // with CommandPackage
 	Args []string // the server's own arguments; with CommandProgram the whole command line
-	// Image and Env are an image and the names of the variables it is given,
-	// with CommandContainer.
+	// With CommandContainer, Image and Env are an image and the names of its variables.
 	Image string
 	Env   []string
-	// Notes tell a person what does not carry over.
+	// Notes name the parts of the command that Command lacks, for a person.
 	Notes []string
 }
 
-// FromCommand reads a command line as clients keep it: npx, npm exec, bunx,
-// pnpm dlx, yarn dlx, uvx, uv tool run, pipx run, deno run npm:, docker run,
-// each also behind "cmd /c" and "env". Any other command is a program. It is an
-// error when a package runner is asked for something that cannot be locked: a
-// range, a git address, a shell line, another registry.
+// FromCommand reads a command line as clients keep it: npx, npm exec, bunx, pnpm dlx,
+// yarn dlx, uvx, uv tool run, pipx run, deno run npm:, docker run, each also behind
+// "cmd /c" and "env". Any other command is a program. It is an error if a package
+// runner is to run something that mcpen cannot lock: a range, a git address, a shell
+// line, another registry.
 func FromCommand(argv []string) (Command, error) {
 	if len(argv) == 0 || argv[0] == "" {
 		return Command{}, fmt.Errorf("cannot read an empty command")
@@ -88,13 +87,13 @@ func toolName(p string) string {
 	return p
 }
 
-// flagKind says what a flag of a package runner does here.
+// flagKind is the meaning of a package runner's flag here.
 type flagKind int
 
 const (
 	flagUnknown flagKind = iota
-	flagPlain            // changes nothing that matters here
-	flagValue            // has a value, changes nothing that matters here
+	flagPlain            // has no effect here
+	flagValue            // has a value, and no effect here
 	flagPackage          // its value is the package; the word after it is the entry point
 	flagNote             // has no value, is reported as not carried over
 	flagNoteValue
@@ -189,7 +188,8 @@ func fromRunner(tool string, args []string, flags map[string]flagKind, parse fun
 	return c, nil
 }
 
-// parseSpec refuses what package runners accept beside registry packages.
+// parseSpec refuses the specifications beyond registry packages that package runners
+// accept.
 func parseSpec(tool, spec string, parse func(string) (Ref, error)) (Ref, error) {
 	elsewhere := strings.Contains(spec, "://") || strings.HasPrefix(spec, "git+") || strings.HasPrefix(spec, "git@") ||
 		strings.HasPrefix(spec, ".") || strings.HasPrefix(spec, "/") || strings.HasPrefix(spec, "~") ||
@@ -247,8 +247,8 @@ func fromEnv(argv []string) (Command, error) {
 	return c, nil
 }
 
-// fromDeno reads "deno run [--allow-…] npm:PACKAGE[/BIN] args". The package runs
-// on node here; what deno's own flags allowed is for the profile to say.
+// fromDeno reads "deno run [--allow-…] npm:PACKAGE[/BIN] args". The package runs on
+// node here; the profile must state the rights that deno's own flags gave.
 func fromDeno(argv []string) (Command, error) {
 	for i, a := range argv[2:] {
 		if strings.HasPrefix(a, "-") {

@@ -9,7 +9,7 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// Diff is what an update changes, for a person to judge.
+// Diff holds the changes of an update, for a person to judge.
 type Diff struct {
 	Package string    `json:"package"`
 	Old     string    `json:"old"` // versions
@@ -24,8 +24,8 @@ type Diff struct {
 	Scripts []string `json:"scripts,omitempty"`
 	// Built are packages that are built from source now and were not before.
 	Built []string `json:"built,omitempty"`
-	// Publishers are packages that somebody else uploads now, with both names. What
-	// an old lock does not know is no change.
+	// Publishers are packages with a new uploader, with both names. Facts that an old
+	// lock lacks are no change.
 	Publishers []Changed `json:"publishers,omitempty"`
 	// Entry are programs of the package that start something else now.
 	Entry []Changed `json:"entry,omitempty"`
@@ -101,7 +101,7 @@ func DiffLocks(old, new Lock) Diff {
 	return d
 }
 
-// installed is what a lock says of one package name.
+// installed is a lock's statement about one package name.
 type installed struct {
 	versions  []string
 	integrity map[string]string // by version and, for PyPI, file
@@ -155,8 +155,8 @@ func byName(l Lock) map[string]installed {
 	return out
 }
 
-// String is the difference in lines, the alarming ones first and with a mark.
-// What strangers wrote is made visible, so that none of it begins a line.
+// String returns the difference in lines, the alarming ones first and with a mark. It
+// makes strangers' text visible, so that none of it begins a line.
 func (d Diff) String() string {
 	var b strings.Builder
 	line := func(format string, words ...string) {

@@ -25,8 +25,8 @@ func TestDiffLocks(t *testing.T) {
 	}
 }
 
-// What a takeover of a package looks like stands first in an update, and nothing
-// that a stranger wrote begins a line of it.
+// The signs of a takeover stand first in an update, and no stranger's text begins a
+// line of it.
 func TestDiffShowsATakeover(t *testing.T) {
 	const forged = "MIT\n  nothing else changed\n! registry verified by mcpen"
 	old := Lock{Form: 2, Package: "npm:a", Version: "1.0.0", Registry: "r", Entry: map[string]string{"a": "index.js", "gone": "x.js"}, Dependencies: []Dependency{

@@ -10,19 +10,18 @@ import (
 	"mcpen/sandbox/internal/lazy"
 )
 
-// Draft is what a description of a server by its author says, as a beginning for
-// a profile. None of it is checked, and none of it is about permissions: neither
-// format has any.
+// Draft is an author's description of a server, as a beginning for a profile. mcpen
+// checks none of it, and none of it is about permissions: neither format has any.
 type Draft struct {
 	Name        string
 	Description string
-	Ref         Ref      // zero where there is no registry package
+	Ref         Ref      // zero if there is no registry package
 	Hashes      []string // "sha256:…" of files that the description names
-	Command     []string // with no Ref: what the bundle starts, below its directory
+	Command     []string // with no Ref: the command of the bundle, below its directory
 	Args        []string // "${name}" stands for a parameter
 	Params      []DraftParam
 	Env         []DraftEnv
-	Notes       []string // what does not carry over
+	Notes       []string // parts of the description that the draft lacks
 }
 
 // DraftParam is a value that the user has to give.
@@ -201,7 +200,7 @@ func (d *Draft) variable(v registryInput) {
 // placeholder is "{name}" in a value of a server.json.
 var placeholder = lazy.Pattern(`\{([A-Za-z_][A-Za-z0-9_-]*)\}`)
 
-// fill gives the value, with parameters for what the user has to say.
+// fill returns the value, with parameters for the user's choices.
 func (d *Draft) fill(in registryInput, name string) string {
 	if in.Value != "" {
 		return placeholder().ReplaceAllStringFunc(in.Value, func(s string) string {
@@ -309,7 +308,7 @@ func readManifestJSON(data []byte) (Draft, error) {
 	return d, nil
 }
 
-// bundle fills in what a manifest leaves to the user.
+// bundle fills in the values that a manifest leaves to the user.
 type bundle struct {
 	draft  *Draft
 	config map[string]bundleConfig

@@ -2,10 +2,9 @@ package pack
 
 import "fmt"
 
-// Refusal is what errors of this package wrap when nothing failed but what was
-// there is not to be used: an archive that is not what its hash says or that
-// holds what no package has business with, a tree that is not what its lock
-// says, a version that is too young.
+// Refusal is the error that this package's errors wrap if nothing failed, but mcpen
+// must not use a package: an archive that does not match its hash or holds things that
+// no package needs, a tree that differs from its lock, a version that is too young.
 type Refusal struct{ Reason error }
 
 func (r *Refusal) Error() string { return r.Reason.Error() }

@@ -2,7 +2,7 @@ package pack
 
 import "time"
 
-// Limits bound what a package may bring. A zero field takes the default of
+// Limits bound the contents of a package. A zero field takes the default of
 // DefaultLimits; there is no way to have no limit.
 type Limits struct {
 	Files       int   // entries of one tree

@@ -14,14 +14,14 @@ import (
 	"mcpen/sandbox/lockfile"
 )
 
-// LockVersion is the version of the lock file's form. The first form, which does
-// not have entry points, publishers and what is bundled, is read and kept as it
-// is until a package is locked anew.
+// LockVersion is the version of the lock file's form. The first form lacks entry
+// points, publishers and bundled packages. mcpen reads it and keeps it as it is until
+// it locks the package anew.
 const LockVersion = 2
 
-// Lock is what was chosen for one package, to be kept beside the profile and
-// reviewed. Everything that a later install needs is in it, so that a run with a
-// lock asks no registry which version to take.
+// Lock is the choice for one package, to keep beside the profile and to review. It
+// holds everything that a later install needs, so that a run with a lock asks no
+// registry for a version.
 type Lock struct {
 	Form      int    `toml:"lock"`    // LockVersion
 	Package   string `toml:"package"` // "npm:NAME" or "pypi:NAME[EXTRAS]"
@@ -31,7 +31,7 @@ type Lock struct {
 	Integrity string `toml:"integrity"`     // of the package's own archive
 	License   string `toml:"license,omitempty"`
 	Publisher string `toml:"publisher,omitempty"` // who uploaded it, as the registry says
-	// Deprecated is what the registry said against the version when it was locked.
+	// Deprecated is the registry's warning against the version at the time of the lock.
 	Deprecated string `toml:"deprecated,omitempty"`
 	// Tag is the npm dist-tag that was asked for, where it is not "latest".
 	Tag       string    `toml:"tag,omitempty"`
@@ -79,7 +79,7 @@ type Dependency struct {
 	// Wheels are the other wheels of the version, as "FILE sha256:HEX": with another
 	// Python or on another machine one of them is installed.
 	Wheels []string `toml:"wheels,omitempty"`
-	// Built: File is a source distribution, and what is installed was built from it.
+	// Built: File is a source distribution, and the installed files were built from it.
 	Built    bool     `toml:"built,omitempty"`
 	Optional bool     `toml:"optional,omitempty"` // npm: left out where it does not fit
 	OS       []string `toml:"os,omitempty"`
@@ -153,7 +153,7 @@ func ParseLock(data []byte) (Lock, error) {
 	return l, l.Check()
 }
 
-// Check refuses what no install of mcpen writes: a lock comes from other people.
+// Check refuses a lock that no install of mcpen writes: locks come from other people.
 func (l Lock) Check() error {
 	if l.Form < 1 || l.Form > LockVersion {
 		return fmt.Errorf("cannot read lock: its form is %d, and this mcpen reads 1 to %d", l.Form, LockVersion)
@@ -250,8 +250,8 @@ func (d Dependency) Check(e Ecosystem) error {
 	return nil
 }
 
-// CheckFrom holds an address within the registry to what an archive of that
-// package can have: a lock from a repository must not choose what is asked for.
+// CheckFrom refuses an address within the registry that no archive of that package can
+// have: a lock from a repository must not choose the request.
 func CheckFrom(from, name, version string) error {
 	if from == "" {
 		return nil

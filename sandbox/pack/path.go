@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// CheckPath holds a relative path to what prints and fits.
+// CheckPath refuses a relative path that does not print or is too long.
 func CheckPath(rel string, limit int) error {
 	if rel == "" || len(rel) > limit {
 		return Refuse("cannot accept %q from the package: the path is empty or longer than %d bytes", rel, limit)

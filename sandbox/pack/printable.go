@@ -2,7 +2,7 @@ package pack
 
 import "strings"
 
-// Printable keeps what a tool says in lines of a terminal.
+// Printable keeps a tool's output within lines of a terminal.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || r >= ' ' && r != 0x7f && !(r >= 0x80 && r < 0xa0) {

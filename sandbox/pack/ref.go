@@ -11,8 +11,8 @@ import (
 	"deps.dev/util/semver"
 )
 
-// Ecosystem names the rules by which a package is named, versioned and
-// installed. The zero value is none.
+// Ecosystem names the rules for names, versions and installs of packages. The zero
+// value is none.
 type Ecosystem string
 
 // The ecosystems.
@@ -29,7 +29,7 @@ type Ref struct {
 	Extras    []string // PyPI only, normalized, sorted
 	Version   string   // exact; "" leaves the choice to the registry
 	Tag       string   // npm dist-tag other than "latest"; never with Version
-	Range     string   // what bounds the choice, as npm or PEP 440 write it; never with Version or Tag
+	Range     string   // bounds the choice, as npm or PEP 440 write it; never with Version or Tag
 	Bin       string   // the entry point that was asked for; "" for the package's own
 }
 
@@ -71,9 +71,8 @@ func ParseRef(s string) (Ref, error) {
 	return Ref{}, fmt.Errorf("cannot read package reference %q: %q is no registry that is known here (want npm: or pypi:)", s, kind)
 }
 
-// ParseWanted is ParseRef for what a person asks for, which may be a range of
-// versions: "npm:NAME@^1.2", "pypi:NAME>=1.2,<2". The lock holds the one that is
-// chosen.
+// ParseWanted is ParseRef for a person's request, which may be a range of versions:
+// "npm:NAME@^1.2", "pypi:NAME>=1.2,<2". The lock holds the chosen one.
 func ParseWanted(s string) (Ref, error) {
 	if r, err := ParseRef(s); err == nil {
 		return r, nil
@@ -181,7 +180,7 @@ func ExactSemver(s string) bool {
 	return ok && !v.IsBuild()
 }
 
-// isRange is true for what npm would read as a range, not as a tag: "x", "v1".
+// isRange is true for words that npm would read as a range, not as a tag: "x", "v1".
 func isRange(s string) bool {
 	_, err := semver.NPM.ParseConstraint(s)
 	return err == nil
@@ -191,8 +190,8 @@ func isRange(s string) bool {
 // most 214 bytes, lower case, no leading dot or underscore, URL-safe.
 func checkNPMName(name string) error { return npmName(name, npmPart()) }
 
-// IsProgramName is true for what npm takes for the name of a program: its last part
-// names a file and nothing else.
+// IsProgramName is true if npm accepts the name for a program: its last part names a
+// file and nothing else.
 func IsProgramName(s string) bool { return npmOld().MatchString(s) }
 
 // IsPyPIName is true for the name of a project in any of its spellings (PEP 508).
@@ -229,7 +228,7 @@ var (
 	pySep  = lazy.Pattern(`[-_.]+`)
 )
 
-// NormalizePyPI is the name by which an index knows a project (PEP 503).
+// NormalizePyPI is an index's name for a project (PEP 503).
 func NormalizePyPI(name string) string {
 	return strings.ToLower(pySep().ReplaceAllString(name, "-"))
 }

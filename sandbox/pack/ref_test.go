@@ -44,8 +44,8 @@ func TestParseRefRefuses(t *testing.T) {
 	}
 }
 
-// What a profile or a command asks for may be a range, and nothing that is none:
-// the characters go into a requirements file.
+// A profile or a command may ask for a range, and for nothing that is not one: the
+// characters go into a requirements file.
 func TestParseWanted(t *testing.T) {
 	for _, tc := range []struct {
 		in       string

@@ -52,7 +52,7 @@ func SplitScope(name string) (scope, base string) {
 	return "", name
 }
 
-// distinctive leaves out what many scopes use honestly, such as "mcp".
+// distinctive removes words that many scopes use honestly, such as "mcp".
 func distinctive(base string) bool {
 	switch base {
 	case "mcp", "mcp-server", "sdk", "inspector", "server", "dev-mcp":
@@ -61,7 +61,7 @@ func distinctive(base string) bool {
 	return true
 }
 
-// flat takes out what the eye skips: scope marks and separators.
+// flat removes the marks that the eye skips: scope marks and separators.
 func flat(name string) string {
 	return strings.NewReplacer("@", "", "/", "", "-", "", "_", "", ".", "").Replace(name)
 }

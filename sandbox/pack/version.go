@@ -32,8 +32,8 @@ func versionOf(system semver.System, s string) (*semver.Version, bool) {
 	return v, err == nil && !v.IsWildcard()
 }
 
-// IsPyPIPreview is true for what PEP 440 calls a pre-release: development releases
-// are among them.
+// IsPyPIPreview is true for a pre-release by PEP 440: development releases are among
+// them.
 func IsPyPIPreview(v *semver.Version) bool {
 	return v.IsPrerelease() || strings.Contains(v.Canon(false), ".dev")
 }
