@@ -9,19 +9,19 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// Question is what an install asks of a registry.
+// Question is an install's question to a registry.
 type Question struct {
 	Ref         pack.Ref
-	Interpreter Interpreter   // must be able to load what is chosen
+	Interpreter Interpreter   // must be able to load the chosen version
 	Build       bool          // PyPI: a source distribution will do
 	MinAge      time.Duration // nothing younger is chosen
 	Now         time.Time
-	Locked      *pack.Lock // if not nil, what the registry says against it is told
+	Locked      *pack.Lock // if not nil, Choose reports the registry's word against it
 }
 
 // Choose reads a package's page, once, and picks the version to install. withdrawn is
-// what the registry says against the locked version; "" for nothing. It is given with
-// an error, too, where the registry was reached.
+// the registry's word against the locked version; "" for none. Choose returns it with
+// an error, too, if it reached the registry.
 func (r Registry) Choose(ctx context.Context, q Question) (rel Release, withdrawn string, err error) {
 	client, err := r.Client()
 	if err != nil {

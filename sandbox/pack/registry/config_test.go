@@ -84,8 +84,8 @@ func TestReadNPMRC(t *testing.T) {
 	}
 }
 
-// A company's name that is asked for at the public registry is installed from a
-// stranger: npm itself says from where it takes a package, and so does mcpen.
+// If mcpen asks the public registry for a company's name, it installs a stranger's
+// package: npm itself says where it takes a package from, and so does mcpen.
 func TestRegistriesAreThoseOfNPM(t *testing.T) {
 	tools := packtest.FindTools(t)
 	for name, w := range map[string]struct {
@@ -165,8 +165,8 @@ func TestReadPipConfig(t *testing.T) {
 	}
 }
 
-// What adds a second index is told, in whatever way it is written: of two, a
-// stranger's package can take the name of one's own.
+// mcpen reports a second index, in whatever way the configuration writes it: with two,
+// a stranger's package can take the name of a private one.
 func TestSecondIndexIsRefused(t *testing.T) {
 	for name, env := range map[string][]string{
 		"pip.conf":           {"PIP_CONFIG_FILE=" + writeConf(t, "[global]\nindex-url = https://a.invalid/\nextra-index-url =\n  https://u:pw@b.invalid/simple\n  https://c.invalid\n")},
@@ -231,7 +231,7 @@ func TestIndexIsThatOfPip(t *testing.T) {
 			for _, kv := range w.env {
 				env = append(env, strings.ReplaceAll(kv, "HOME/", home+"/"))
 			}
-			// What pip's own parser makes of it for "pip install".
+			// pip's own parser reads the same for "pip install".
 			cmd := exec.Command(tools.Python, "-c", "from pip._internal.commands import create_command\nprint(create_command('install').parse_args([])[0].index_url)")
 			cmd.Env = env
 			out, err := cmd.CombinedOutput()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ErrNotFound is what get returns for an answer of 404 or 410.
+// ErrNotFound is the error of get for an answer of 404 or 410.
 var ErrNotFound = errors.New("not found")
 
 // Get asks for one address and gives back a body of at most limit bytes. The
@@ -68,11 +68,11 @@ func (r Registry) late(ctx context.Context, err error) error {
 	return err
 }
 
-// patience is the wait before an answer of "not now" is asked again, and then
-// again twice as long.
+// patience is the wait before get asks again after an answer of "not now". The second
+// wait is twice as long.
 const patience = 250 * time.Millisecond
 
-// ErrTorn is what Download wraps for a body that did not come to its end.
+// ErrTorn is the error that Download wraps if a body ended too early.
 var ErrTorn = errors.New("the transfer broke off")
 
 // Download writes the body at one address into to. Where it has more than limit

@@ -9,8 +9,8 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// Interpreter is what node or Python says of itself. The zero value is one of
-// which nothing is known: every version fits it.
+// Interpreter is the answer of node or Python about itself. The zero value is an
+// unknown one: every version fits it.
 type Interpreter struct {
 	Version string   `json:"version"` // such as 20.11.1
 	Tags    []string `json:"tags"`    // Python: the wheels that it takes, as python-abi-platform

@@ -51,8 +51,8 @@ func resolveNPM(p Packument, r Registry, ref pack.Ref, i Interpreter, minAge tim
 	return rel, nil
 }
 
-// npmWithdrawn is what a registry says against a locked version; "" for nothing
-// that it did not say when it was locked.
+// npmWithdrawn is a registry's word against a locked version; "" if there is none since
+// the lock.
 func npmWithdrawn(p Packument, l pack.Lock) string {
 	v, there := p.Versions[l.Version]
 	switch {

@@ -82,7 +82,7 @@ func first(s string, _ bool) string { return s }
 // npmValues are settings of npm by their names; "ca[]" holds all of its values.
 type npmValues map[string]string
 
-// below adds what is not set yet.
+// below adds the settings that v lacks.
 func (v npmValues) below(more npmValues) {
 	for key, value := range more {
 		if _, set := v[key]; !set {
@@ -148,7 +148,7 @@ func npmFile(file string, lookup func(string) (string, bool)) (npmValues, error)
 			continue
 		}
 		if trimmed[0] == '[' && strings.HasSuffix(trimmed, "]") {
-			break // what stands in a section is no setting of npm's
+			break // npm reads no settings in a section
 		}
 		key, value, ok := strings.Cut(line, "=")
 		if !ok {
@@ -220,8 +220,8 @@ func expandNPM(s string, lookup func(string) (string, bool)) string {
 	})
 }
 
-// npmRegistry makes a registry of settings. "strict-ssl = false" is an error:
-// what answers without a certificate would choose what is installed.
+// npmRegistry makes a registry of settings. "strict-ssl = false" is an error: a server
+// without a certificate would choose the installed packages.
 func npmRegistry(values npmValues, ca []byte) (Registry, error) {
 	r := Registry{CA: ca, Scopes: map[string]string{}}
 	set := func(key string) string {

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Bounds of a packument: the largest in the public registry are some tens of
-// megabytes, almost all of it descriptions, and of that only what a package
-// manager needs is kept.
+// Bounds of a packument: the largest in the public registry have some tens of
+// megabytes, almost all of it descriptions. mcpen keeps only the part that a package
+// manager needs.
 const (
 	maxPackument = 256 << 20 // as it comes
 	maxVersion   = 8 << 20   // one version, or any other part
@@ -31,8 +31,8 @@ type Packument struct {
 	Bad map[string]error
 }
 
-// NPMVersion is one version in a packument: what mcpen reads, and what npm is
-// given of it.
+// NPMVersion is one version in a packument: the part that mcpen reads and passes on to
+// npm.
 type NPMVersion struct {
 	Name         string                     `json:"name"`
 	Version      string                     `json:"version"`
@@ -74,7 +74,7 @@ func (u *npmUser) UnmarshalJSON(data []byte) error {
 	var v struct {
 		Name any `json:"name"`
 	}
-	_ = json.Unmarshal(data, &v) // what does not read names nobody
+	_ = json.Unmarshal(data, &v) // an unreadable value names nobody
 	u.Name, _ = v.Name.(string)
 	return nil
 }
@@ -154,7 +154,7 @@ func FetchPackument(ctx context.Context, r Registry, client *http.Client, name s
 	return p, nil
 }
 
-// readPackument reads one value after the other and keeps what it needs of each.
+// readPackument reads one value after the other and keeps the needed part of each.
 func readPackument(body io.Reader, name string) (Packument, error) {
 	part := &partReader{r: body}
 	r := packumentReader{dec: json.NewDecoder(part), part: part, name: name}
@@ -192,8 +192,8 @@ type packumentReader struct {
 	kept kept
 }
 
-// kept counts what a document costs in memory, about: of an endless one that is
-// made of small parts, too, no more than maxKept is held.
+// kept counts about the memory of a document. It holds no more than maxKept even of an
+// endless document of small parts.
 type kept int
 
 func (k *kept) add(bytes int) error {
@@ -236,7 +236,7 @@ func (r *packumentReader) version(version string) error {
 	return r.kept.add(v.size())
 }
 
-// size is about what a version takes in memory.
+// size is about the memory that a version takes.
 func (v NPMVersion) size() int {
 	n := 1024 + len(v.Name) + len(v.Version) + len(v.Deprecated) + len(v.Dist.Tarball) + len(v.Dist.Integrity)
 	for _, raw := range []json.RawMessage{v.Optional, v.Peer, v.PeerMeta, v.Bundle, v.Bundled, v.AcceptDeps, v.Bin, v.Engines, v.OS, v.CPU, v.Libc} {
@@ -281,7 +281,7 @@ func unexpectedEnd(err error) error {
 	return err
 }
 
-// partReader ends a document of which one part is too large to be held.
+// partReader ends a document if one part is too large to hold.
 type partReader struct {
 	r io.Reader
 	n int
@@ -296,8 +296,7 @@ func (p *partReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// node is what a package says of the node that it needs, as engines.node; "" where
-// it says nothing.
+// node is a package's requirement on its node, as engines.node; "" if it has none.
 func (v NPMVersion) node() string {
 	var engines map[string]any
 	if json.Unmarshal(v.Engines, &engines) != nil {

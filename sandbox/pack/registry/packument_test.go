@@ -124,7 +124,7 @@ func TestPackumentReads(t *testing.T) {
 	}
 }
 
-// A document without end is given up after a bounded time and in bounded memory.
+// mcpen gives up an endless document after a bounded time and in bounded memory.
 func BenchmarkEndlessPackument(b *testing.B) {
 	one := `"1.0.%d": {"name": "a", "version": "1.0.%d", "dist": {"tarball": "x"}, "readme": "` + strings.Repeat("x", 1<<16) + `"},`
 	var most uint64
@@ -141,8 +141,8 @@ func BenchmarkEndlessPackument(b *testing.B) {
 	b.ReportMetric(float64(maxPackument)/(1<<20), "MiB-read")
 }
 
-// A registry that sends a byte a second is given up after a bounded time, by the
-// bounds that hold for everybody, and so is one that sends nothing.
+// mcpen gives up a registry that sends a byte a second after a bounded time, by the
+// bounds that hold for everybody, and so a registry that sends nothing.
 func BenchmarkDrippingRegistry(b *testing.B) {
 	for name, head := range map[string]string{"byte": " ", "nothing": ""} {
 		b.Run(name, func(b *testing.B) {

@@ -38,10 +38,10 @@ func (e *IndexError) Error() string {
 	return fmt.Sprintf("cannot use %s: %s (%s) names a second place for packages, and of two a stranger's package can take the name of yours", e.From, e.Setting, e.Value)
 }
 
-// ReadPip reads where PyPI packages come from: uv's and pip's variables, then
-// uv's files, then pip's, in pip's own places and order, then ~/.netrc. With two
-// indexes a public name can take a private one's place: what adds a second one is
-// an *IndexError, whichever tool would read it.
+// ReadPip reads the source of PyPI packages: uv's and pip's variables, then uv's files,
+// then pip's, in pip's own places and order, then ~/.netrc. With two indexes a public
+// name can take a private one's place: a setting that adds a second one is an
+// *IndexError, whichever tool would read it.
 func ReadPip(p PipPlaces) (Registry, error) {
 	env := map[string]string{}
 	for _, kv := range p.Env {
@@ -134,13 +134,13 @@ func uvFiles(home string, env map[string]string) []string {
 	return append(files, "/etc/uv/uv.toml")
 }
 
-// pipConf is what was found so far; the first that says something counts.
+// pipConf holds the settings found so far; the first one that sets a value counts.
 type pipConf struct {
 	index, cert, proxy string
 	unused             []string
 }
 
-// leftOut names a place beside the index of which mcpen takes nothing.
+// leftOut names a further source of packages that mcpen does not use.
 func (c *pipConf) leftOut(from, spelt, value string) {
 	if value != "" {
 		c.unused = append(c.unused, fmt.Sprintf("%s of %s is not used: packages come from the index alone", spelt, from))

@@ -46,7 +46,7 @@ type IndexFile struct {
 	CoreMetadata   any               `json:"core-metadata,omitempty"`
 }
 
-// size is about what a file takes in memory.
+// size is about the memory that a file takes.
 func (f IndexFile) size() int {
 	n := len(f.Filename) + len(f.URL) + len(f.RequiresPython)
 	for k, v := range f.Hashes {
@@ -55,7 +55,7 @@ func (f IndexFile) size() int {
 	return n
 }
 
-// YankReason is the reason for a yank; "" where there was none.
+// YankReason is the reason for a yank; "" if the file is not yanked.
 func (f IndexFile) YankReason() string {
 	switch y := f.Yanked.(type) {
 	case string:
@@ -273,7 +273,7 @@ func pypiWithdrawn(p Project, l pack.Lock) string {
 // wheel: files can be added to a version at any time.
 func pypiCandidates(p Project, name string, i Interpreter, build bool) ([]candidate, map[string]IndexFile) {
 	dates, first, gone := map[string]time.Time{}, map[string]IndexFile{}, map[string]bool{}
-	needs := map[string]string{} // of the versions of which no wheel fits
+	needs := map[string]string{} // of the versions without a wheel that fits
 	for _, f := range p.Files {
 		w, ok := pack.ParseWheel(f.Filename)
 		source := false
@@ -322,8 +322,8 @@ func Uploaded(f IndexFile) time.Time {
 	return t.UTC()
 }
 
-// describePyPI adds what the wheel's metadata file says (PEP 658). An index
-// without these files leaves the fields empty.
+// describePyPI adds the facts of the wheel's metadata file (PEP 658). If an index lacks
+// these files, the fields stay empty.
 func describePyPI(ctx context.Context, r Registry, client *http.Client, page *url.URL, f IndexFile, rel Release) (Release, error) {
 	if f.CoreMetadata == nil || f.CoreMetadata == false {
 		return rel, nil
@@ -367,8 +367,8 @@ func describePyPI(ctx context.Context, r Registry, client *http.Client, page *ur
 	return rel, nil
 }
 
-// MetadataFields reads the headers of core metadata. What follows them is a text
-// and no MIME body.
+// MetadataFields reads the headers of core metadata. The part after them is a text and
+// no MIME body.
 func MetadataFields(data []byte) (textproto.MIMEHeader, error) {
 	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
 	head, _, _ := bytes.Cut(data, []byte("\n\n"))

@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// Registry says where the packages of one ecosystem come from and with which
-// credentials. It is what the user's own configuration of npm, pip or uv says
-// (see ReadNPM and ReadPip); nothing is assumed where that says nothing.
+// Registry is the source of one ecosystem's packages, with its credentials. It holds
+// the user's own configuration of npm, pip or uv (see ReadNPM and ReadPip); without a
+// setting there, nothing is assumed.
 //
 // The zero Registry reaches nothing.
 type Registry struct {
@@ -28,14 +28,14 @@ type Registry struct {
 	// Credentials are sent to the addresses below their prefix and to no other.
 	Credentials []Credential
 	CA          []byte // PEM, in addition to the system's; nil: the system's alone
-	// Files are hosts beside the registry's own that may serve archives although
-	// their address is private. Public hosts that an index page names need no
-	// entry: what they serve is held to its hash.
+	// Files are hosts beside the registry's own that may serve archives although their
+	// address is private. Public hosts that an index page names need no entry: the hash
+	// checks their archives.
 	Files []string
 	// Unused names the settings that were found and do not count, for a person.
 	Unused []string
-	// Proxy is as in http.Transport; nil connects directly. What a proxy is asked
-	// for, it looks up itself: the rule about private addresses is then its own.
+	// Proxy is as in http.Transport; nil connects directly. A proxy looks up its
+	// destinations itself: the rule about private addresses is then its own.
 	Proxy func(*http.Request) (*url.URL, error)
 	// Timeout bounds the wait for the head of an answer and every wait for more
 	// of its body; its pace is measured over half of that. 0 is 60 s.
@@ -194,7 +194,7 @@ func (r Registry) Client() (*http.Client, error) {
 	return &http.Client{Transport: transport, CheckRedirect: r.redirect}, nil
 }
 
-// hostPort is what DialContext is given for an address.
+// hostPort is the address that DialContext receives for a URL.
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {

@@ -13,8 +13,8 @@ import (
 // says otherwise: most malicious versions were found and removed within days.
 const DefaultMinAge = 3 * 24 * time.Hour
 
-// Release is one version of a package as its registry describes it. Everything
-// in it is what the registry says, not what was checked.
+// Release is one version of a package as its registry describes it. Everything in it is
+// the registry's word, and unchecked.
 type Release struct {
 	Ref       pack.Ref // with an exact Version
 	Tag       string   // npm: the dist-tag that was asked for, other than latest
@@ -28,23 +28,23 @@ type Release struct {
 	// neither.
 	Deprecated string
 	Scripts    []string // npm lifecycle scripts that an ordinary install would run
-	// Dependencies counts what an npm package itself asks for, not the tree.
+	// Dependencies counts an npm package's own requirements, not the tree.
 	Dependencies int
 	Size         int64 // bytes, unpacked for npm, of the wheel for PyPI; 0: unknown
-	// Newest is the newest version of all, where that is not Ref.Version, and
-	// NewestAt its date: too young, or not what was asked for.
+	// Newest is the newest version of all, if that is not Ref.Version, and NewestAt its
+	// date: it is too young, or was not requested.
 	Newest   string
 	NewestAt time.Time
 	// Notes are sentences for a person: why not the newest, a name that looks
 	// like another's.
 	Notes []string
 
-	// Page is what it was resolved from.
+	// Page is the page from which the version was chosen.
 	Page Page
 }
 
-// Page is what a registry says of a package: a packument, or a project and where it
-// was found.
+// Page is a registry's description of a package: a packument, or a project and its
+// address.
 type Page struct {
 	Name    string
 	NPM     Packument
@@ -72,7 +72,7 @@ type candidate struct {
 	newer     func(than string) bool
 	pre       bool
 	gone      bool // yanked or deprecated
-	// needs is what it wants of this machine that is not here; "" where it fits.
+	// needs is the requirement that this machine lacks; "" if the version fits.
 	needs string
 }
 
@@ -133,11 +133,11 @@ func within(all []candidate, ref pack.Ref) ([]candidate, error) {
 	return in, nil
 }
 
-// choice is what choose found.
+// choice is the result of choose.
 type choice struct {
 	version  string
 	newest   string // the newest of all
-	fallback bool   // version is not what was preferred
+	fallback bool   // version is not the preferred one
 }
 
 // choose picks a version. want is a version that was asked for by number or by
@@ -157,15 +157,16 @@ func choose(all []candidate, ref pack.Ref, want, prefer string, minAge time.Dura
 	}
 	enough := newestOf(all, old)
 	if want == "" && prefer != "" {
-		// What the registry prefers wins over what is newer, as long as it is old
-		// enough: a maintainer who moved a tag back did so for a reason.
+		// The registry's preferred version wins over a newer one, if it is old enough:
+		// a maintainer who moved a tag back did so for a reason.
 		for _, c := range all {
 			if c.version == prefer && old(c) && c.needs == "" && !c.gone {
 				got.version = prefer
 				return got, nil
 			}
 		}
-		// Where its age is the reason, what is above it is a maintainer's next one.
+		// If the preferred version is too young, a version above it is a maintainer's
+		// next one.
 		below := newestOf(all, func(c candidate) bool { return old(c) && !c.newer(prefer) })
 		if young := slices.ContainsFunc(all, func(c candidate) bool { return c.version == prefer && !old(c) }); young && below != "" {
 			enough = below
@@ -228,7 +229,7 @@ func noneOldEnough(all []candidate, ref pack.Ref, minAge time.Duration) error {
 	return pack.Refuse("cannot tell the age of %s: the registry gives no dates; set install.min-age to 0 to do without", ref)
 }
 
-// explain fills in what choose found out on the way.
+// explain fills in the findings of choose.
 func (r *Release) explain(c choice, all []candidate, minAge time.Duration) {
 	if c.newest == c.version {
 		return

@@ -9,8 +9,9 @@ import (
 	"mcpen/sandbox/pack/packtest"
 )
 
-// What a registry takes back is told of with its words: a version that is gone, yanked,
-// deprecated or replaced; what it said already when it was locked is no news.
+// mcpen reports a withdrawn version with the registry's words: a version that is gone,
+// yanked, deprecated or replaced. A fact that was known at the time of the lock is no
+// news.
 func TestWithdrawnAsTheRegistriesSay(t *testing.T) {
 	hash := strings.Repeat("a", 64)
 	page := func(yanked any) Project {
