@@ -39,8 +39,8 @@ func freeze(ready, src string, m manifest) error {
 	if err != nil {
 		return fmt.Errorf("cannot freeze the package: %w", err)
 	}
-	// One call for thousands of files: after a loss of power the rename must not
-	// stand without what it names.
+	// One call for thousands of files: after a loss of power the rename must not stand
+	// without its tree.
 	dir, err := os.Open(ready)
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ func (m manifest) write(w io.Writer) error {
 	return b.Flush()
 }
 
-// readManifest reads what write wrote.
+// readManifest reads the text that write wrote.
 func readManifest(data []byte) (manifest, error) {
 	var m manifest
 	for len(data) > 0 {
@@ -86,11 +86,11 @@ func readEntry(line string) (entry, error) {
 	return entry{entryKind(line[0]), rest[len(quoted)+1:], n, data}, nil
 }
 
-// Hash is the tree's identity: "sha256:" and the hash of the manifest's text
-// without what is derived.
+// Hash is the tree's identity: "sha256:" and the hash of the manifest's text without
+// derived files.
 func (m manifest) Hash() string { return pack.Hash(m.locked().text()) }
 
-// text is what write writes.
+// text is the text that write writes.
 func (m manifest) text() []byte {
 	var b bytes.Buffer
 	if err := m.write(&b); err != nil {
@@ -114,7 +114,7 @@ func (m manifest) part(derived bool) manifest {
 	return out
 }
 
-// bytes is what the files of a tree add up to.
+// bytes is the total size of a tree's files.
 func (m manifest) bytes() int64 {
 	var n int64
 	for _, e := range m {

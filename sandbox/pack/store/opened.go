@@ -14,7 +14,7 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// ErrAbsent is what Open and Verify wrap for a tree that is not in the store.
+// ErrAbsent is the error that Open and Verify wrap for a tree that is not in the store.
 var ErrAbsent = errors.New("not in the package store")
 
 // Tree is a tree of the store that is in use: GC leaves it alone until Close.
@@ -33,16 +33,16 @@ func (t *Tree) Close() error { return t.lock.Close() }
 // it when this one ends.
 func (t *Tree) File() *os.File { return t.lock }
 
-// Size is the number of entries and bytes, without what is derived.
+// Size is the number of entries and bytes, without derived files.
 func (t *Tree) Size() (files int, bytes int64, err error) {
 	m, err := readManifest(t.text)
 	return len(m), m.bytes(), err
 }
 
-// Open takes a tree into use, after a check that costs little: the manifest has
-// the hash that the lock names, and every entry has the kind, mode and time with
-// which it was frozen, which for a directory says that it holds what it held. It
-// does not read the files: Tree.CheckFile does that for one, Verify for all.
+// Open takes a tree into use, after a cheap check: the manifest has the hash that the
+// lock names, and every entry has the kind, mode and time with which it was frozen; for
+// a directory that means unchanged entries. Open does not read the files:
+// Tree.CheckFile does that for one, Verify for all.
 func (s *Store) Open(tree string) (*Tree, error) {
 	place, err := s.place(tree)
 	if err != nil {
@@ -106,7 +106,7 @@ func (t *Tree) check(place string) error {
 	return nil
 }
 
-// kindAndPath reads of a manifest's line what check compares.
+// kindAndPath reads the part of a manifest's line that check compares.
 func kindAndPath(line []byte) (rel string, kind entryKind, ok bool) {
 	kind = entryKind(line[0])
 	if kind == kindLink { // its target may hold spaces and quotes
@@ -145,8 +145,8 @@ func (t *Tree) find(rel string) (entry, bool) {
 	}
 }
 
-// unchanged looks at a path without following it: kind, mode and time are what
-// freeze left.
+// unchanged examines a path without following it: kind, mode and time must be those
+// that freeze set.
 func unchanged(p, rel string, kind entryKind) error {
 	var info unix.Stat_t
 	err := unix.Lstat(p, &info)
@@ -184,7 +184,7 @@ func (t *Tree) CheckFile(rel string) error {
 	return nil
 }
 
-// Verify reads a whole tree and names the first file that is not what it was.
+// Verify reads a whole tree and names the first file that has changed.
 func (s *Store) Verify(tree string) error {
 	t, err := s.Open(tree)
 	if err != nil {

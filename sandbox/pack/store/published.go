@@ -36,9 +36,9 @@ func (s *Store) SetPublished(tree string, t time.Time) error {
 	return os.Rename(next, filepath.Join(place, "published"))
 }
 
-// Published is the date of the youngest package in the tree; zero where no
-// registry was asked. Of a tree that is here since before dates were kept, all of
-// it is older than the day on which it came, which is what is given then.
+// Published is the date of the youngest package in the tree; zero if no registry was
+// asked. For a tree from before dates were kept, it is the day of the tree's arrival:
+// all packages are older than that.
 func (t *Tree) Published() (at time.Time, confirmed bool, err error) {
 	data, err := os.ReadFile(filepath.Join(filepath.Dir(t.Dir), "published"))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Record is what an installer keeps of the last install of one request: a JSON object
-// whose "tree" names the tree that came of it. GC removes it with that tree.
+// Record is an installer's record of the last install of one request: a JSON object
+// whose "tree" names the resulting tree. GC removes it with that tree.
 type Record struct {
-	Text []byte // empty where there is none yet
+	Text []byte // empty if there is none yet
 	file string
 	held *os.File
 }
@@ -62,7 +62,7 @@ func flockWait(ctx context.Context, file string) (*os.File, error) {
 // forget removes the records whose tree is gone. The store's lock is held.
 func (s *Store) forget() {
 	dir := filepath.Join(s.Dir, "made")
-	list, _ := os.ReadDir(dir) // where there is none, nothing was made
+	list, _ := os.ReadDir(dir) // without the folder there is no record
 	for _, d := range list {
 		name, isLock := strings.CutSuffix(d.Name(), ".lock")
 		if isLock {

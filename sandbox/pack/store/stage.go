@@ -20,7 +20,7 @@ type Stage struct {
 	lock *os.File
 }
 
-// Stage makes a staging directory and removes what killed processes left. The
+// Stage makes a staging directory and removes the leftovers of killed processes. The
 // caller closes it, which removes it.
 func (s *Store) Stage() (*Stage, error) {
 	lock, err := s.prepare()

@@ -22,11 +22,11 @@ import (
 //	trees/HEX/manifest     every path in it with its hash; hashes to HEX
 //	trees/HEX/derived      the same for Python's compiled files
 //	trees/HEX/published    when the youngest package of it was published, if a registry said so
-//	trees/HEX/lock         held, shared, by whoever uses the tree
+//	trees/HEX/lock         held, shared, by every user of the tree
 //
-// A tree appears by one rename and is never changed. What a killed process left
-// in stage is removed by the next that stages. All methods may be used by any
-// number of goroutines and processes at once.
+// A tree appears by one rename and never changes. The next process that stages removes
+// a killed process's leftovers in stage. Any number of goroutines and processes may
+// call all methods at once.
 type Store struct {
 	Dir    string // absolute; created with mode 0700
 	Limits pack.Limits
@@ -51,7 +51,7 @@ func (s *Store) prepare() (*os.File, error) {
 	return flock(filepath.Join(s.Dir, "lock"), unix.LOCK_EX)
 }
 
-// errBusy is what flock returns with LOCK_NB for a lock that somebody holds.
+// errBusy is the error of flock with LOCK_NB for a lock that another process holds.
 var errBusy = errors.New("locked")
 
 // flock opens a lock file and locks it (flock(2)). The lock goes with the file.
@@ -83,7 +83,7 @@ func flock(name string, how int) (*os.File, error) {
 // written.
 func (s *Store) Add(st *Stage, sub, want string, youngest time.Time) (*Tree, error) {
 	src := filepath.Join(st.Dir, sub)
-	// A job that put a symlink here would have freeze change what it points to.
+	// If a job put a symlink here, freeze would change its target.
 	if info, err := os.Lstat(src); err != nil || !info.IsDir() || filepath.Base(sub) != sub {
 		return nil, pack.Refuse("cannot freeze the package: %q is no directory", sub)
 	}
@@ -154,8 +154,8 @@ func (s *Store) replace(ready, place, sum string) error {
 	return os.Rename(ready, place)
 }
 
-// mismatch names the file in which a tree differs from what the lock holds, if
-// the locked tree is in the store to compare with.
+// mismatch names the file in which a tree differs from the locked one, if the locked
+// tree is in the store for comparison.
 func (s *Store) mismatch(want, sum string, have manifest) error {
 	err := pack.Refuse("cannot accept the package: its tree is %s and the lock says %s", sum, want)
 	if place, e := s.place(want); e == nil {

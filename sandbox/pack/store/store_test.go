@@ -282,7 +282,7 @@ func TestScanTreeRefusesHostileTrees(t *testing.T) {
 	}
 }
 
-// freeze must not change the mode of what a planted symlink points to.
+// freeze must not change the mode of a planted symlink's target.
 func TestAddRefusesASymlinkInPlaceOfTheTree(t *testing.T) {
 	s := emptyStore(t)
 	st, err := s.Stage()
@@ -448,7 +448,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// What "mcpen verify" reads for twenty packages.
+// The reading work of "mcpen verify" for twenty packages.
 func BenchmarkVerifyTwentyTrees(b *testing.B) {
 	s := &Store{Dir: filepath.Join(b.TempDir(), "store")}
 	b.Cleanup(func() { removeAll(s.Dir) })

@@ -23,10 +23,10 @@ func badTree(rel, format string, args ...any) error {
 	return pack.Refuse("cannot accept %q from the package: %s", rel, fmt.Sprintf(format, args...))
 }
 
-// scanTree reads a directory that nobody writes to any more and refuses what no
-// package has business with: devices, sockets, hard links, setuid, symlinks out
-// of the tree, names that do not print, more than the limits allow. The hashes
-// are filled in only with content.
+// scanTree reads a directory that nobody writes to any more and refuses things that no
+// package needs: devices, sockets, hard links, setuid, symlinks out of the tree, names
+// that do not print, more than the limits allow. It fills in the hashes only with
+// content.
 func scanTree(root string, lim pack.Limits, content bool) (manifest, error) {
 	lim = lim.Filled()
 	var m manifest

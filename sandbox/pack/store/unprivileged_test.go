@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Root may rename a directory that it may not write, and much else; everybody
-// else may not. The store's tests run as somebody else, too.
+// Root may rename a directory that it may not write, and much else; other users may
+// not. The store's tests run as another user, too.
 func TestStoreAsUnprivilegedUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("not root: the other tests are this test")
