@@ -1,8 +1,8 @@
 // Package mirror is the registry as an install job sees it: one loopback port, behind
-// which the user's registry is asked with the user's credentials. It withholds what is
-// too young, points every address at itself, and looks at each archive before a tool
-// gets it.
+// which the mirror asks the user's registry with the user's credentials. It withholds
+// versions that are too young, points every address at itself, and examines each
+// archive before a tool gets it.
 //
-// It chooses no version and starts no tool; a wheel that has to be built is made by
-// whoever started the mirror.
+// It chooses no version and starts no tool; if a wheel has to be built, the owner of
+// the mirror builds it.
 package mirror

@@ -11,8 +11,8 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// Fact is what a registry says of one archive, as far as an install needs it
-// after the page that said it is gone.
+// Fact is a registry's statement about one archive, as far as an install needs it after
+// the page is gone.
 type Fact struct {
 	Published  time.Time // zero: it gives no date
 	Publisher  string

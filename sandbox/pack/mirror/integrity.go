@@ -12,13 +12,13 @@ import (
 	"strings"
 )
 
-// digest is what a fetched archive hashes to.
+// digest holds the hashes of a fetched archive.
 type digest struct {
 	sha256, sha384, sha512 []byte
 	size                   int64
 }
 
-// digester hashes what is written to it, in all the ways that lock files use.
+// digester hashes its input in all the ways that lock files use.
 type digester struct {
 	a, b, c hash.Hash
 	n       int64

@@ -20,14 +20,14 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Config says what a mirror shows, and of which registry.
+// Config selects a mirror's registry and the part of it that the mirror shows.
 type Config struct {
 	Registry  registry.Registry
 	Ecosystem pack.Ecosystem
 	Limits    pack.Limits
 	Before    time.Time // versions published later are withheld; zero: none are
 	Dir       string    // where fetched archives are kept, out of every job's sight
-	// Tell is told how far the fetching is. It may be nil.
+	// Tell receives the progress of the fetching. It may be nil.
 	Tell func(pages, archives int, bytes int64)
 	// Builds names the PyPI projects that may be built from source where they have no
 	// wheel for Interpreter. Build makes the wheel of one; see Mirror.Keep.
@@ -36,13 +36,13 @@ type Config struct {
 	Interpreter registry.Interpreter
 }
 
-// Mirror is the registry as an install job sees it: plain http on one loopback
-// port, below a path that nobody can guess. It asks the real registry with the
-// user's credentials, and only it: the addresses of archives are rewritten to
-// its own, and a job can fetch no other. It withholds versions that are too
-// young, and gives out an archive only once it was fetched as a whole, has the
-// hash that the metadata or the lock names, and holds nothing hostile. Its methods may
-// be used by any number of goroutines at once.
+// Mirror is the registry as an install job sees it: plain http on one loopback port,
+// below an unguessable path. It asks the real registry with the user's credentials, and
+// only that: it rewrites the addresses of archives to its own, and a job can fetch no
+// other. It withholds versions that are too young. It gives out an archive only once it
+// has fetched it as a whole, the archive has the hash that the metadata or the lock
+// names, and it holds nothing hostile. Any number of goroutines may call its methods at
+// once.
 type Mirror struct {
 	conf   Config
 	client *http.Client
@@ -58,9 +58,9 @@ type Mirror struct {
 	byURL    map[string]int
 	withheld map[string][]string // by package
 	facts    map[string]Fact
-	sources  map[string]*source // what is built from source, by the hash of its archive
+	sources  map[string]*source // packages to build from source, by the hash of the source's archive
 	building map[string]bool    // names
-	wanted   map[string]string  // versions, of packages of which one version is wanted
+	wanted   map[string]string  // the one wanted version, by package
 	page     registry.Page      // of the package itself, if it was read a moment ago
 	refused  error              // the first archive or page that was refused
 	failed   error              // the first thing that could not be had
@@ -141,19 +141,19 @@ func (m *Mirror) Close() {
 	m.client.CloseIdleConnections()
 }
 
-// Base is the address that is given to the tool, with a slash at its end.
+// Base is the mirror's address for the tool, with a slash at its end.
 func (m *Mirror) Base() string {
 	return fmt.Sprintf("http://%s/%s/", m.listen.Addr(), m.secret)
 }
 
-// Hosts is what a job must be let to.
+// Hosts lists the permitted connections of a job.
 func (m *Mirror) Hosts() []policy.Host {
 	port := uint16(m.listen.Addr().(*net.TCPAddr).Port)
 	return []policy.Host{{Kind: policy.HostLocal, Name: "localhost", First: port, Last: port}}
 }
 
-// Verdict is the error of an install whose tool ended with toolErr: what was
-// refused comes first, whatever the tool made of it.
+// Verdict is the error of an install whose tool ended with toolErr: the mirror's own
+// refusal comes first, whatever the tool made of it.
 func (m *Mirror) Verdict(toolErr error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"mcpen/sandbox/pack/registry"
 )
 
-// A job can fetch what the registry's pages named, and nothing else.
+// A job can fetch only the archives that the registry's pages name.
 func TestProxyServesNothingElse(t *testing.T) {
 	f := packtest.New(t, false)
 	packtest.NPMWorld(f)

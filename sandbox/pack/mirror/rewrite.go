@@ -119,7 +119,7 @@ func (m *Mirror) withheldOf(name string) []string {
 	return m.withheld[name]
 }
 
-// project fetches a project's page, learns what it says, and gives it with the wheels
+// project fetches a project's page, records its facts, and returns it with the wheels
 // that are old enough. Every archive in either has a local address.
 func (m *Mirror) project(ctx context.Context, name string) (registry.Project, []registry.IndexFile, error) {
 	had, ok := m.expected(name)

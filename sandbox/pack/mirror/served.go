@@ -22,16 +22,16 @@ import (
 // Archive is one that a job may fetch.
 type Archive struct {
 	Name      string   // of the file
-	URL       *url.URL // nil: the registry is asked for it
-	Integrity string   // what it must hash to; "" is refused when it is fetched
+	URL       *url.URL // nil: the mirror asks the registry for it
+	Integrity string   // the hash that it must have; with "", fetching it is refused
 	Path      string   // of the fetched file
 
-	locked pack.Dependency // where a lock names it: the registry is asked where it is if it is not at URL, or that is nil
+	locked pack.Dependency // its entry, if a lock names it: if it is not at URL, or that is nil, the mirror asks the registry for its address
 	once   sync.Once
 	err    error
 	digest digest
 	served bool
-	source *Archive // what it was built from, here
+	source *Archive // the source from which it was built here
 }
 
 // Add makes an archive available and gives its local address.
@@ -57,8 +57,8 @@ func (m *Mirror) localAt(n int) string {
 	return m.Base() + "file/" + strconv.Itoa(n) + "/" + url.PathEscape(m.files[n].Name)
 }
 
-// AddLocked is add for an archive of a lock. One that was fetched already is given
-// out again. Where its address is not known or does not hold, the registry is asked.
+// AddLocked is add for an archive of a lock. It gives an already fetched archive out
+// again. If the address is unknown or wrong, it asks the registry.
 func (m *Mirror) AddLocked(address *url.URL, name string, d pack.Dependency) (string, error) {
 	if address != nil && pack.CheckPath(path.Base(address.Path), 255) != nil {
 		return "", fmt.Errorf("cannot use the archive %s: it has no file name", registry.Shown(address))
@@ -100,8 +100,8 @@ func (m *Mirror) Served() []*Archive {
 	return out
 }
 
-// ServedAs is the archive of that integrity, or what was built from it, that a job
-// fetched; nil for none.
+// ServedAs returns the archive of that integrity, or the wheel built from it, that a
+// job fetched; nil for none.
 func (m *Mirror) ServedAs(integrity string) *Archive {
 	for _, f := range m.Served() {
 		if f.Integrity == integrity || f.source != nil && f.source.Integrity == integrity {
@@ -225,7 +225,7 @@ func (m *Mirror) download(f *Archive, to *os.File) (digest, error) {
 	return d.sum(), nil
 }
 
-// Locked is the lock's entry of a wheel, or of what it was built from.
+// Locked is the lock's entry of a wheel, or of the source from which it was built.
 func (f *Archive) Locked(name, version string) pack.Dependency {
 	d := pack.Dependency{Path: name, Version: version, Integrity: f.Integrity, File: f.Name}
 	if f.source != nil {
