@@ -38,7 +38,7 @@ func Check(file *os.File, name string, lim pack.Limits) error {
 	return nil
 }
 
-// archiveCount adds up what an archive unpacks to.
+// archiveCount adds up an archive's unpacked entries.
 type archiveCount struct {
 	lim   pack.Limits
 	files int
@@ -57,7 +57,7 @@ func (c *archiveCount) add(size uint64) error {
 	return nil
 }
 
-// entryName refuses what leads out of the directory in which it is unpacked.
+// entryName refuses a name that leads out of the directory of the archive.
 func entryName(name string, limit int) error {
 	if strings.HasPrefix(name, "/") || strings.ContainsRune(name, '\\') || len(name) > 1 && name[1] == ':' {
 		return fmt.Errorf("entry %q is absolute", name)

@@ -8,8 +8,8 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// checkDistInfo holds a wheel to one dist-info: its own. A second one would be
-// another package, of which no lock knows.
+// checkDistInfo makes sure that a wheel has one dist-info: its own. A second one would
+// be another package, unknown to the lock.
 func checkDistInfo(files []*zip.File, name string) error {
 	w, ok := pack.ParseWheel(name)
 	if !ok {

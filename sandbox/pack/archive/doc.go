@@ -1,4 +1,4 @@
-// Package archive looks at an npm tarball or a wheel before a tool may unpack it, and
-// refuses what leads out of the package, what two readers would read differently, and
-// what is more than the limits allow. It unpacks nothing.
+// Package archive examines an npm tarball or a wheel before a tool may unpack it. It
+// refuses entries that lead out of the package, archives that two readers would read
+// differently, and those beyond the limits. It unpacks nothing.
 package archive

@@ -12,8 +12,8 @@ import (
 	"mcpen/sandbox/pack/packtest"
 )
 
-// Of a zip that two readers read differently, one of them would check what the
-// other does not install.
+// If two readers read a zip differently, one of them checks other files than the other
+// one installs.
 func TestAmbiguousZips(t *testing.T) {
 	good := packtest.Zip(map[string]string{"evil.py": "x = 1\n", "evil-1.0.dist-info/METADATA": "Name: evil\nVersion: 1.0\n", "evil-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\n"})
 	shift := func(data []byte, by uint32) []byte { // of the directory, in the end record

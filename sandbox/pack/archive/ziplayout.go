@@ -16,7 +16,7 @@ const (
 	zipDescriptor            = 0x08074b50
 )
 
-// zipEntry is what the central directory says of one entry.
+// zipEntry is the central directory's description of one entry.
 type zipEntry struct {
 	name            string
 	flags, method   uint16
@@ -125,8 +125,8 @@ func (e zipEntry) end(r io.ReaderAt, limit int64) (int64, error) {
 	return e.described(r, end, limit)
 }
 
-// described skips the descriptor behind an entry: four or three numbers, of which
-// the sizes may be wide.
+// described skips the descriptor after an entry: three or four numbers, whose sizes may
+// be wide.
 func (e zipEntry) described(r io.ReaderAt, at, limit int64) (int64, error) {
 	le := binary.LittleEndian
 	buf := make([]byte, min(24, limit-at))
