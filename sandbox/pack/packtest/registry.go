@@ -1,5 +1,5 @@
-// Package packtest is a registry on the loopback, for tests of what installs from
-// one: it speaks as much of npm's and of PyPI's protocols as the tools ask.
+// Package packtest is a registry on the loopback, for tests of installs: it speaks as
+// much of npm's and of PyPI's protocols as the tools ask.
 package packtest
 
 import (
@@ -23,8 +23,8 @@ import (
 	"time"
 )
 
-// Registry is one. What it serves may be changed while nobody asks; Answer
-// under Mu at any time.
+// Registry is one. A test may change its content while nobody asks, and Answer under Mu
+// at any time.
 type Registry struct {
 	*httptest.Server
 	Mu   sync.Mutex

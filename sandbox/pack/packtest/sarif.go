@@ -11,10 +11,10 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 )
 
-// SARIF holds a log against the schema of SARIF 2.1.0 (OASIS, errata 01), whose file
-// is given, and against what the schema cannot say: addresses are relative or
-// absolute URIs (3.4.3), a rule's index leads to its id (3.27.6), and no category is
-// there twice, which upload services want.
+// SARIF checks a log against the schema of SARIF 2.1.0 (OASIS, errata 01) in
+// schemaFile, and against rules that the schema cannot express: addresses are relative
+// or absolute URIs (3.4.3), a rule's index leads to its id (3.27.6), and no category is
+// there twice, which upload services require.
 func SARIF(schemaFile string, log []byte) error {
 	text, err := os.ReadFile(schemaFile)
 	if err != nil {
