@@ -8,11 +8,11 @@ import (
 	"golang.org/x/term"
 )
 
-// Caller is who asks for a server: their environment, and how they are told and asked.
-// The zero caller has no variables.
+// Caller is the person or program that asks for a server: their environment, and the
+// ways to tell and ask them. The zero caller has no variables.
 type Caller struct {
 	Env []string
-	Err *os.File // what they are told beside the protocol
+	Err *os.File // for messages to them beside the protocol
 	// Passwd is where users have their homes, and Machine the administrator's own
 	// configuration.
 	Passwd, Machine string

@@ -12,9 +12,9 @@ import (
 // maxBundle bounds a file of certificates. The system's own has a quarter of that.
 const maxBundle = 1 << 20
 
-// certificates are what plan.Bundles name in mcpen's environment. A file that
-// somebody else may have chosen is not used: with a proxy of theirs they would read
-// what the server says to its hosts.
+// certificates reads the files that plan.Bundles name in mcpen's environment. It does
+// not use a file that another party may have chosen: with a proxy of theirs they would
+// read the server's traffic to its hosts.
 func (c *Caller) certificates(at Dirs, pol policy.Policy) map[string]string {
 	if !plan.WantsBundles(pol) {
 		return nil

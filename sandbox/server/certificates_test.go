@@ -10,8 +10,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// A client's file of a repository sets variables, too: none of them hands a server a
-// file of the person's, or a certificate of somebody else's.
+// A repository's client file sets variables, too: none of them gives a server a file of
+// the person's, or another party's certificate.
 func TestCertificatesAlone(t *testing.T) {
 	home := t.TempDir()
 	at := Dirs{Home: home, Cwd: home, login: policy.Dirs{Home: home}}

@@ -13,12 +13,12 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Words are what somebody says about a server, on a command line or in a client's
+// Words are a person's words about a server, on a command line or in a client's
 // configuration. The zero Words name nothing.
 type Words struct {
 	Profile   string   // name or path of a profile, or a package by reference; "": Command stands alone
-	Command   []string // what stands behind "--" without a server before it
-	Args      []string // what stands behind "SERVER --"
+	Command   []string // the words after "--" without a server before it
+	Args      []string // the words after "SERVER --"
 	Params    map[string][]string
 	Pass      []string          // variables to pass on
 	Secrets   map[string]string // variables and where they are fetched from
@@ -27,21 +27,21 @@ type Words struct {
 	Without   []policy.Layer
 	Look      bool // only look: nothing is installed, locked or made
 	Empty     bool // the workspace is an empty folder of mcpen's own
-	Interview bool // mcpen itself asks what the server says: nothing of that is hidden, held or kept
+	Interview bool // mcpen itself asks for the server's definitions: it hides, holds and keeps nothing
 }
 
-// Kind tells apart what words name.
+// Kind tells apart the things that words name.
 type Kind byte
 
-// What words may name.
+// The kinds of things that words may name.
 const (
-	ByProfile Kind = iota + 1 // a profile, which says what is started
+	ByProfile Kind = iota + 1 // a profile, which names the program to start
 	ByPackage                 // a package: by reference, or by the command line of npx, uvx and the like
 	ByCommand                 // a program of this machine
 	ByImage                   // a container, which mcpen does not run
 )
 
-// Target is what words name, before any profile is read.
+// Target is the thing that words name, before any profile is read.
 type Target struct {
 	Kind  Kind
 	Ref   pack.Ref // of a package
@@ -82,7 +82,7 @@ func isRef(s string) bool { return strings.HasPrefix(s, "npm:") || strings.HasPr
 // reference.
 func (w Words) Unwritten() bool { return w.Profile == "" || isRef(w.Profile) }
 
-// Choice is what words mean on this machine, decided once by Choose.
+// Choice is the meaning of words on this machine. Choose decides it once.
 type Choice struct {
 	Words  // of the profile that was found, if one was
 	Target Target
@@ -92,16 +92,15 @@ type Choice struct {
 	whole  bool   // Args are all of the server's, and not behind those of its profile
 }
 
-// Choose decides what words mean. Where they name a package, the choice is the profile
-// which is for this package and no other: the one that --profile names, one of the
-// person's own that is called as the package is, or the one that ships. A profile of a
-// repository is none of these.
+// Choose decides the meaning of words. If they name a package, the choice is a profile
+// for this package and no other: the one that --profile names, one of the person's own
+// with the package's name, or the one that ships. A profile of a repository is none of
+// these.
 //
-// What stands on the command line of the package gives the profile's parameters their
-// values, where it is written as the profile's own arguments are; what is left comes
-// behind those. Where --set gives such a parameter as well, the command line is the
-// server's as it is. An error is about a profile; what cannot be started is an error once
-// it is to be started.
+// The package's command line sets the profile's parameters if it is written like the
+// profile's own arguments; the rest of it follows those. If --set sets such a parameter
+// as well, the command line reaches the server unchanged. An error is about a profile;
+// a program that cannot start is an error only at the start.
 func (c *Caller) Choose(at Dirs, w Words) (Choice, error) {
 	ch := Choice{Words: w}
 	if w.Unwritten() {
@@ -117,8 +116,8 @@ func (c *Caller) Choose(at Dirs, w Words) (Choice, error) {
 	return ch, nil
 }
 
-// ownProfile is the choice of the package's own profile, or the same choice where there
-// is none.
+// ownProfile is the choice of the package's own profile, or the same choice if there is
+// none.
 func (c *Caller) ownProfile(at Dirs, ch Choice) (Choice, error) {
 	ref := ch.Target.Ref
 	name := ch.Profile
@@ -198,8 +197,8 @@ func (w *Words) Bind(params map[string][]string) {
 	w.Params = given
 }
 
-// withVariables are the words with what the environment gives the profile's parameters:
-// it is part of what the profile is started with.
+// withVariables returns the words with the parameters that the environment sets: they
+// are part of the profile's use.
 func (c *Caller) withVariables(w Words, p *policy.Profile) Words {
 	set := c.variables(p.EnvOf())
 	for _, q := range p.Params {

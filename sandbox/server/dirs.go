@@ -18,16 +18,16 @@ import (
 
 // Dirs says where things are for this user.
 type Dirs struct {
-	Home    string // "" where there is none
+	Home    string // "" if there is none
 	Config  string // ~/.config/mcpen: profiles and their locks
 	State   string // ~/.local/state/mcpen: logs, each server's own directory, the package store
-	Runtime string // what a run keeps while it runs
+	Runtime string // the files of a run, while it runs
 	Bus     string // the folder of the session's sockets: XDG_RUNTIME_DIR, or logind's
 	Cwd     string
 	Machine string // the administrator's own configuration
-	// login is where things are by the password database. What a client's
-	// configuration, which may be a repository's, says of HOME and XDG moves no
-	// protection of these, and nothing that decides what is trusted.
+	// login holds the directories by the password database. A client's configuration,
+	// which may be a repository's, can set HOME and XDG variables, but these move no
+	// protection of the login directories and no decision about trust.
 	login policy.Dirs
 }
 
@@ -46,8 +46,8 @@ func loginDir(logind string, uid int) string {
 	return dir
 }
 
-// Dirs reads the environment. A home that is not set or not absolute is none,
-// and what would lie in it is then in the runtime directory's place.
+// Dirs reads the environment. An unset or relative home counts as none; the runtime
+// directory then takes its place.
 func (c *Caller) Dirs() (Dirs, error) {
 	p := Dirs{Home: Absolute(c.Getenv("HOME")), Machine: c.Machine}
 	var err error
@@ -80,8 +80,8 @@ func (c *Caller) Dirs() (Dirs, error) {
 	return p, err
 }
 
-// DirsToRun is place for what starts a sandbox: the name of the runtime directory is
-// chosen where there is none yet.
+// DirsToRun is Dirs for starting a sandbox: it chooses the name of the runtime
+// directory if there is none yet.
 func (c *Caller) DirsToRun() (Dirs, error) {
 	p, err := c.Dirs()
 	if err != nil {
@@ -94,10 +94,10 @@ func (c *Caller) DirsToRun() (Dirs, error) {
 	return p, err
 }
 
-// runtimeIn is the runtime directory in a folder that others may write to. Its name
-// cannot be guessed, so that nobody takes it first: it is kept below state. A name
-// that somebody has taken all the same is given up for another, where one may be
-// chosen. Without a state directory, or before, the name is that of the user.
+// runtimeIn is the runtime directory in a folder that others may write to. Its name is
+// unguessable, so that nobody takes it first, and is kept below state. If another user
+// has taken the name all the same, runtimeIn chooses another, if it may choose. Without
+// a state directory, or before the choice, it returns the name of the user.
 func runtimeIn(shared, state string, choose bool) (string, error) {
 	plain := filepath.Join(shared, fmt.Sprintf("mcpen-%d", os.Getuid()))
 	if state == "" {
@@ -111,7 +111,7 @@ func runtimeIn(shared, state string, choose bool) (string, error) {
 		return plain, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
-		return plain, nil // a home that cannot be written to: whoever starts something checks whose the directory is
+		return plain, nil // an unwritable home: the start checks the directory's owner
 	}
 	dir := plain + "-" + rand.Text()
 	link := kept + "." + rand.Text()
@@ -129,7 +129,7 @@ func runtimeIn(shared, state string, choose bool) (string, error) {
 	return dir, nil
 }
 
-// taken reports whether a name is somebody else's.
+// taken reports whether a name belongs to another user.
 func taken(dir string) bool {
 	var st unix.Stat_t
 	err := unix.Lstat(dir, &st)
@@ -168,7 +168,7 @@ func Absolute(p string) string {
 	return filepath.Clean(p)
 }
 
-// LogDir is where the logs are, or "" where there is no place for them.
+// LogDir is the folder of the logs, or "" if there is no place for them.
 func LogDir(p Dirs) string {
 	if p.State == "" {
 		return ""

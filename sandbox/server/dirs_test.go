@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Only the user's own private folder is taken for the session's: in another's, its
-// owner would answer for the user manager.
+// Only the user's own private folder counts as the session's: the owner of another one
+// would answer in place of the user manager.
 func TestLoginDir(t *testing.T) {
 	uid := os.Getuid()
 	for _, c := range []struct {

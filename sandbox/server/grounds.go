@@ -40,8 +40,8 @@ func grounds(at Dirs, workspace string) []plan.Ground {
 	return out
 }
 
-// writtenFile lists the folders that servers were given to write, one on a line, in
-// quotes. Bounds are in bytes and in folders; of what is gone nobody has to know.
+// writtenFile lists the folders that servers may write to, one on a line, in quotes.
+// Its bounds are in bytes and in folders; it drops folders that no longer exist.
 func writtenFile(at Dirs) string {
 	if at.login.State == "" {
 		return ""
@@ -51,8 +51,8 @@ func writtenFile(at Dirs) string {
 
 const maxWritten = 1 << 20
 
-// written reads the list. One that cannot be read holds nothing: it adds to what the
-// workspace and repositories are known for.
+// written reads the list. An unreadable list protects nothing: it only adds to the
+// known facts about the workspace and repositories.
 func written(at Dirs) []string {
 	data, err := ReadRegular(writtenFile(at), maxWritten)
 	if err != nil {

@@ -15,14 +15,15 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// noProfileFile is what an empty profile is called that nobody wrote.
+// noProfileFile is the file name of an empty profile that nobody wrote.
 const noProfileFile = "(no profile)"
 
-// identity is who a profile is: its state, its log, its place in ps, its pins and what
-// is trusted of it go by that, and not by the name that it gives itself. A profile of
-// the person's own configuration is its name. Another one is, too, where it was the
-// first to have that name and is no repository's, and keeps it; any other is its name
-// and what tells its file from others: "notes@1f8e2a07". With look, nothing is kept.
+// identity is a profile's identity: its state, its log, its place in ps, its pins and
+// its trust go by that, and not by the name that it gives itself. The identity of a
+// profile in the person's own configuration is its name. So is that of another profile
+// that was the first to have the name and is no repository's; it keeps the name. Any
+// other identity is the name and a mark of the file: "notes@1f8e2a07". With look,
+// identity keeps nothing.
 func identity(at Dirs, p *policy.Profile, look bool) (string, error) {
 	if len(p.Sources) == 0 || p.Sources[0].File == noProfileFile || Ships(p.Sources[0].File) {
 		return p.Name, nil

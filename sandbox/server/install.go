@@ -41,7 +41,7 @@ func (c *Caller) ensure(ctx context.Context, at Dirs, ref pack.Ref, lockFile str
 	return c.enter(at, ref, lock, lockFile, rules, tree, args)
 }
 
-// enter gives the program of a tree, which it closes where there is none.
+// enter returns the program of a tree, and closes the tree if there is none.
 func (c *Caller) enter(at Dirs, ref pack.Ref, lock pack.Lock, lockFile string, rules policy.Install, tree *store.Tree, args []string) (plan.Program, *store.Tree, error) {
 	if ref.Bin != "" {
 		lock.Bin = ref.Bin // another program of the same package
@@ -92,7 +92,7 @@ func (c *Caller) inStore(ctx context.Context, at Dirs, ref pack.Ref, lockFile st
 	return tree, lock, err
 }
 
-// OpenLocked gives the tree of a lock: from the store, where nothing is asked, or
+// OpenLocked returns the tree of a lock: from the store, without any request, or
 // fetched as the lock says.
 func (c *Caller) OpenLocked(ctx context.Context, in *install.Installer, at Dirs, ref pack.Ref, lock pack.Lock, lockFile string) (pack.Lock, *store.Tree, error) {
 	if err := sameRef(lock, ref, lockFile); err != nil {
@@ -184,7 +184,7 @@ func (c *Caller) Entry(at Dirs, l pack.Lock, rules policy.Install, t *store.Tree
 	return e.Program(t, l, via, args)
 }
 
-// sameRef refuses to run something else than what was locked.
+// sameRef refuses to run a package other than the locked one.
 func sameRef(l pack.Lock, ref pack.Ref, file string) error {
 	locked, err := l.Ref()
 	if err != nil {

@@ -28,8 +28,8 @@ func (c *Caller) Store(at Dirs) *store.Store {
 	return &store.Store{Dir: filepath.Join(at.State, "store")}
 }
 
-// Installer makes an installer for packages of an ecosystem that can open what
-// is locked and in the store. For everything else connect completes it.
+// Installer makes an installer for packages of an ecosystem that can open locked
+// packages in the store. For everything else connect completes it.
 func (c *Caller) Installer(ctx context.Context, at Dirs, e pack.Ecosystem, rules policy.Install) (*install.Installer, error) {
 	if at.State == "" {
 		return nil, launch.Usage("export HOME=…", "cannot keep packages: there is no HOME and no XDG_STATE_HOME")
@@ -54,7 +54,7 @@ func (c *Caller) Installer(ctx context.Context, at Dirs, e pack.Ecosystem, rules
 	return in, nil
 }
 
-// connection is what installing from a registry needs.
+// connection holds the needs of an install from a registry.
 type connection struct {
 	tools    install.Tools
 	registry registry.Registry
@@ -132,7 +132,7 @@ func (c *Caller) lookUp(ctx context.Context, in *install.Installer, at Dirs, e p
 
 var pythonName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^python(3)\.([0-9]+)$`) })
 
-// tools finds what installs packages of an ecosystem, with the Python that t has.
+// tools finds the programs that install packages of an ecosystem, with the Python of t.
 func (c *Caller) tools(at Dirs, e pack.Ecosystem, t install.Tools) (install.Tools, error) {
 	env := c.FindEnv(at)
 	find := func(name string) (plan.Program, error) {
@@ -171,8 +171,8 @@ func (c *Caller) tools(at Dirs, e pack.Ecosystem, t install.Tools) (install.Tool
 	return t, nil
 }
 
-// python finds an interpreter, its tag, such as "cp311", and what it needs: the
-// machine's python3, or one of the version that a profile names, beside it.
+// python finds an interpreter, its tag, such as "cp311", and its needs: the machine's
+// python3, or one of the version that a profile names, beside it.
 func (c *Caller) python(at Dirs, version string) (path, tag string, found plan.Program, err error) {
 	p, err := c.findPython(at, version)
 	if err != nil {
@@ -219,8 +219,7 @@ func (c *Caller) findPython(at Dirs, version string) (plan.Program, error) {
 	return plan.Program{}, &program.FindError{Name: name, Kind: program.NotFound, Why: "the profile asks for Python " + version + ", and neither PATH nor uv nor pyenv has it", Hint: "uv python install " + version}
 }
 
-// refuseMalicious holds what is about to be installed against the advisories that
-// are kept here.
+// refuseMalicious compares the packages of a coming install with the local advisories.
 func (c *Caller) refuseMalicious(at Dirs, l pack.Lock) error {
 	malicious, unread := c.Held(at, l)
 	if unread != "" {

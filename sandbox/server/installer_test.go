@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// What an install does is told in a log now and then, not step by step, and strangers'
-// names in it end no line.
+// An install reports to a log now and then, not step by step, and strangers' names in
+// it end no line.
 func TestProgressIsSparse(t *testing.T) {
 	r, out, err := os.Pipe()
 	if err != nil {
@@ -32,8 +32,8 @@ func TestProgressIsSparse(t *testing.T) {
 	}
 }
 
-// The last line that an install leaves in a log says what became of it, and not what
-// was so far when it was last told.
+// The last line of an install in a log gives the outcome, and not the state at an
+// earlier report.
 func TestProgressEndsWithTheTruth(t *testing.T) {
 	r, out, err := os.Pipe()
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// job runs a tool in a sandbox of its own: its folder, its runtime, one port of
-// the loopback, and nothing else.
+// job runs a tool in its own sandbox: its folder, its runtime, one port of the
+// loopback, and nothing else.
 func (c *Caller) job(ctx context.Context, at Dirs, job install.Job) error {
 	pol := policy.Closed("install")
 	pol.Network.Allow = job.Network
@@ -103,12 +103,12 @@ func (c *Caller) runRaw(ctx context.Context, p plan.Plan, stdout, stderr io.Writ
 // line now and then, and one that is over soon gets none.
 const silence = 5 * time.Second
 
-// progress tells what an install does: at a terminal on one line, which is taken
-// away in the end, and else with a line every few seconds. What the last line says is
-// said anew in the end where more became of it.
+// progress reports the steps of an install. At a terminal it uses one line and removes
+// it at the end; elsewhere it writes a line every few seconds. At the end it repeats
+// the last line with the final numbers if they have changed.
 func (c *Caller) progress(now func() time.Time) install.Progress {
 	var mu sync.Mutex
-	var last time.Time // of a line; the first step is said by none
+	var last time.Time // of a line; the first step gets none
 	shown := false
 	said, newest := "", map[string]string{} // the step of the last line; of each step
 	terminal := c.Terminal(c.Err)

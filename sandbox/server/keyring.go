@@ -40,7 +40,7 @@ func KeptIn(variable, value string) (Kept, bool) {
 	return Kept{item}, ok && strings.HasSuffix(item, "."+variable) && strings.Count(item, ".") >= 3
 }
 
-// Ref is what stands in the file.
+// Ref is the reference in the file.
 func (k Kept) Ref() string { return keptPrefix + k.item }
 
 // Keep stores the value, and the literal that the file had for it. An empty literal is not
@@ -59,7 +59,7 @@ func (k Kept) Value() (string, error) {
 	return v, noKeyring(err)
 }
 
-// Literal fetches the stored literal, or "" where there is none.
+// Literal fetches the stored literal, or "" if there is none.
 func (k Kept) Literal() (string, error) {
 	v, err := keyring.Get(keptService, k.written())
 	if errors.Is(err, keyring.ErrNotFound) {

@@ -24,7 +24,7 @@ type Locked struct {
 // LockName is the name of the server whose lock a file is.
 func LockName(file string) string { return strings.TrimSuffix(filepath.Base(file), ".lock") }
 
-// rules are those of the profile that a lock belongs to, and what that asks for:
+// rules returns the rules and the wanted package of the profile that a lock belongs to:
 // the profile beside it, or of its name.
 func (c *Caller) rules(at Dirs, l Locked) (policy.Install, pack.Ref, error) {
 	profile := l.Name
@@ -65,8 +65,8 @@ func (c *Caller) Outside(at Dirs, l Locked) bool {
 	return err == nil && !wanted.Allows(l.Lock.Version)
 }
 
-// Latest asks the registry for the version in a lock's place, and keeps what it
-// says against the locked one, for the next start.
+// Latest asks the registry for the version in a lock's place, and keeps the registry's
+// word against the locked one, for the next start.
 func (c *Caller) Latest(ctx context.Context, in *install.Installer, at Dirs, l Locked) (rel registry.Release, withdrawn string, err error) {
 	_, wanted, err := c.rules(at, l)
 	if err != nil {

@@ -16,10 +16,10 @@ import (
 	"mcpen/sandbox/program"
 )
 
-// PackageError gives an error of a package its exit code and a hint, unless it
-// has them: a refusal is one of policy, an interrupt ends mcpen as the signal
-// would, a package that its registry does not have is a program that was not found,
-// and for anything else what the sandbox is built of could not be had.
+// PackageError gives an error of a package its exit code and a hint, unless it has
+// them. A refusal counts as one of policy, an interrupt ends mcpen as the signal would,
+// and a package that its registry lacks is a program that was not found. Any other
+// error means that a part of the sandbox is missing.
 func PackageError(ctx context.Context, err error) error {
 	var young *registry.TooYoungError
 	var refusal *pack.Refusal

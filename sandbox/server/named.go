@@ -8,17 +8,18 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Named is the server that a word names, for commands that look at what is kept of it
-// or change that. Nothing of it need be there.
+// Named is the server that a word names, for commands that show or change its stored
+// files. None of them need exist.
 type Named struct {
 	Name    string // by which its log, its runs and its pins go
-	Profile string // the word by which its profile is loaded; "": it has none
+	Profile string // the word that loads its profile; "": it has none
 	ByFile  bool   // it was named by a path, so that one of the same name is not meant
 	Lock    string // its lock file; profile and pins lie beside it under the same name
 }
 
-// Named decides what a word names: a profile by its name, a profile, lock or pin file
-// by its path, or a package by reference, which stands for the profile that it runs by.
+// Named finds the server that a word names: a profile by its name; a profile, lock or
+// pin file by its path; or a package by reference, which stands for the profile that it
+// runs by.
 func (c *Caller) Named(at Dirs, word string) (Named, error) {
 	switch {
 	case isRef(word):
@@ -64,7 +65,7 @@ func (c *Caller) namedByPath(at Dirs, path string) (Named, error) {
 	}
 	profile, err := c.Profile(at, n.Profile)
 	if err != nil {
-		// A profile with mistakes is told apart by its file all the same.
+		// The file identifies a profile with mistakes, too.
 		profile = &policy.Profile{Name: n.Name, Sources: []policy.Source{{File: n.Profile}}}
 	}
 	n.Name, err = identity(at, profile, true)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Whoever names a server by its path, or by its package, looks at the log, the lock and
-// the pins of that server and of no other.
+// A path or a package names the log, the lock and the pins of that server and of no
+// other.
 func TestNamed(t *testing.T) {
 	home := t.TempDir()
 	c := &Caller{Env: []string{"HOME=" + home, "XDG_RUNTIME_DIR=" + home}, Passwd: "/nonexistent", Machine: "/nonexistent"}
@@ -57,7 +57,8 @@ func TestNamed(t *testing.T) {
 	}
 }
 
-// identityOf is what tells a repository's server from the person's of the same name.
+// identityOf is the mark of a repository's server against the person's of the same
+// name.
 func identityOf(t *testing.T, c *Caller, at Dirs, name, file string) string {
 	t.Helper()
 	data, err := os.ReadFile(file)

@@ -9,9 +9,9 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// NotStarted writes into a server's log why it did not start. What a client shows its
-// person is an exit code at most, and "mcpen log NAME" then has the cause. Where no
-// log can be kept, the error itself is all there is.
+// NotStarted writes into a server's log why it did not start. A client shows its person
+// an exit code at most, and "mcpen log NAME" then has the cause. If no log can be kept,
+// the error itself is all there is.
 func (c *Caller) NotStarted(p Prepared, err error) {
 	ch := p.said
 	if p.Dirs.State == "" || repositoryOf(p.Dirs, p.Dirs.State) != "" {
@@ -22,8 +22,8 @@ func (c *Caller) NotStarted(p Prepared, err error) {
 		name = c.ServerName(p.Dirs, ch)
 	}
 	if name == "" {
-		// A profile with mistakes is told apart by its file all the same: what a
-		// repository has does not get into the log of the person's server of that name.
+		// The file identifies a profile with mistakes, too: a repository's errors must
+		// not get into the log of the person's server of that name.
 		unread := &policy.Profile{Name: strings.TrimSuffix(filepath.Base(ch.Profile), ".toml")}
 		if strings.Contains(ch.Profile, "/") || strings.HasSuffix(ch.Profile, ".toml") {
 			unread.Sources = []policy.Source{{File: ch.Profile}}
@@ -43,5 +43,5 @@ func (c *Caller) NotStarted(p Prepared, err error) {
 	defer log.Close()
 	e := launch.NotStarted(err)
 	e.Subject = what
-	_ = log.Write(e) // the error itself is told
+	_ = log.Write(e) // the caller reports the error itself
 }

@@ -12,17 +12,17 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Foreign says why a file is not the person's own configuration but may be what
-// somebody else wrote: "it is in the repository /x". It is "" for a profile that mcpen
-// carries, for the configuration of the user and of the machine, and for a file of
-// the user's that lies in no project, was not unpacked with one, and that no server
-// was given to write.
+// Foreign says why a file is not the person's own configuration but may come from
+// another author: "it is in the repository /x". It is "" for a profile that mcpen
+// carries, for the configuration of the user and of the machine, and for a file of the
+// user's that lies in no project, was not unpacked with one, and was writable for no
+// server.
 func Foreign(at Dirs, file string) string {
 	_, why := foreignWay(at, file)
 	return why
 }
 
-// foreignWay is foreign, and the path that it is about: of the file itself or of a
+// foreignWay is Foreign, with the path in question: that of the file itself or of a
 // symlink that leads to it.
 func foreignWay(at Dirs, file string) (way, why string) {
 	if Ships(file) {
@@ -70,9 +70,9 @@ func foreignAt(at Dirs, file string) string {
 	return ""
 }
 
-// handedOut is the innermost folder around a file that holds what projects hold when
-// they are handed out: an archive that was unpacked has no mark of version control.
-// Homes are none, and neither is what lies above one, or above a folder of everybody's.
+// handedOut is the innermost folder around a file that looks like a distributed
+// project: an unpacked archive has no mark of version control. Homes are none, and
+// neither is a folder above one, or above a folder of everybody's.
 func handedOut(file string, homes ...string) string {
 	for dir := filepath.Dir(file); dir != "/" && dir != "."; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
@@ -87,9 +87,9 @@ func handedOut(file string, homes ...string) string {
 	return ""
 }
 
-// handedOutMarks are what the top folder of a project holds that was made to be given
-// away: its licence and first words, what hosts of repositories read, and what package
-// managers and clients do.
+// handedOutMarks are files in the top folder of a project made for distribution: its
+// licence and readme, files for hosts of repositories, and those of package managers
+// and clients.
 var handedOutMarks = []string{
 	"LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "COPYING", "README", "README.md", "README.rst", "README.txt",
 	".gitignore", ".gitattributes", ".gitmodules", ".github", ".gitlab-ci.yml",

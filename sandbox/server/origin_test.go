@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What somebody else wrote is never taken for the person's own because of where it was
-// put, and what is the person's own does not ask for trust at every turn.
+// A file from another author never counts as the person's own because of its place, and
+// the person's own files do not ask for trust at every turn.
 func TestForeign(t *testing.T) {
 	world := []string{
 		"home/.config/mcpen/profiles/mine.toml",

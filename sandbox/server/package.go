@@ -34,7 +34,7 @@ func LockBeside(at Dirs, profileFile, name string) string {
 	return filepath.Join(at.Config, "profiles", name+".lock")
 }
 
-// NameOf is the profile name of a package: what stands behind its scope.
+// NameOf is the profile name of a package: its name without the scope.
 func NameOf(ref pack.Ref) string {
 	name := ref.Name[strings.LastIndex(ref.Name, "/")+1:]
 	return strings.ToLower(strings.Map(func(r rune) rune {
@@ -45,9 +45,9 @@ func NameOf(ref pack.Ref) string {
 	}, name))
 }
 
-// Name is what a package is called: as the profile that ships for it, or else nameOf,
-// or that with its scope in front where it names another package already. Two of
-// eleven called "mcp" live side by side.
+// Name is the name of a package here: that of the profile that ships for it, or else
+// NameOf, or NameOf with its scope in front if NameOf names another package already.
+// Two of eleven called "mcp" live side by side.
 func (c *Caller) Name(at Dirs, ref pack.Ref) string {
 	if name, ok := profiles.For(Bare(ref)); ok && !c.Taken(at, name, ref) {
 		return name
@@ -87,7 +87,7 @@ func packageIn(file string) (string, bool) {
 	}
 	defer f.Close()
 	head := make([]byte, 4<<10)
-	n, _ := io.ReadFull(f, head) // less is what there is
+	n, _ := io.ReadFull(f, head) // a short file is fine
 	m := lockedPackage().FindSubmatch(head[:n])
 	if m == nil {
 		return "", false
@@ -101,8 +101,8 @@ func SamePackage(text string, ref pack.Ref) bool {
 	return err == nil && r.Ecosystem == ref.Ecosystem && r.Name == ref.Name
 }
 
-// Program finds or installs what is to be run. The caller closes the tree, where
-// it is a package, once the program has ended.
+// Program finds or installs the program to run. The caller closes the tree, if it is a
+// package's, once the program has ended.
 func (c *Caller) Program(ctx context.Context, ch Choice, at Dirs, pol policy.Policy) (plan.Program, *store.Tree, error) {
 	ref, args, ok, err := ch.starts(pol)
 	if err != nil {
@@ -141,15 +141,15 @@ func Bounded(ref pack.Ref) string {
 	return ref.String()
 }
 
-// InstallRules are those of a profile, by name or path, or the default ones where
-// there is none, within the machine's baseline.
+// InstallRules are those of a profile, by name or path, or the default ones if there is
+// none, within the machine's baseline.
 func (c *Caller) InstallRules(at Dirs, profile string) (policy.Install, error) {
 	rules, _, err := c.packageRules(at, profile)
 	return rules, err
 }
 
-// packageRules are the rules of a profile for installs and the package that it asks
-// for, "" where there is none.
+// packageRules returns a profile's rules for installs and the package that it asks for,
+// "" if there is none.
 func (c *Caller) packageRules(at Dirs, profile string) (rules policy.Install, wanted string, err error) {
 	baselines, err := c.baselines(at, "")
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"mcpen/sandbox/launch"
 )
 
-// pins is where the pins of a server are: beside its profile, and what was seen of it
-// in the state directory.
+// pins returns the places of a server's pins: beside its profile, and its sightings in
+// the state directory.
 func (p *Prepared) pins() launch.PinFile {
 	lock := p.lockFile()
 	f := launch.PinFile{Name: p.Policy.Name, File: AbsolutePath(p.Dirs, strings.TrimSuffix(lock, ".lock")+".pins")}

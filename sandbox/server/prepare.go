@@ -25,12 +25,12 @@ type Prepared struct {
 	Host    plan.Host
 	Plan    plan.Plan
 	start   string      // where the server starts if its profile declares that: --workspace, or where mcpen was started
-	Found   string      // what says that the package's own profile is used, or ""
+	Found   string      // the message that the package's own profile is used, or ""
 	Tree    *store.Tree // of a package: GC leaves it alone until close
 
 	Untrusted error // why nothing starts from the profile; nil where something does, or it was not only to be looked at
 	said      Words
-	workspace string // as the command line or the folder of the start has it; "" where there is none
+	workspace string // from the command line or the folder of the start; "" if there is none
 }
 
 // Close ends the use of the package tree.
@@ -40,7 +40,7 @@ func (p *Prepared) Close() {
 	}
 }
 
-// Files are what keeps the package tree in use.
+// Files are the open files that keep the package tree in use.
 func (p *Prepared) Files() []*os.File {
 	if p.Tree == nil {
 		return nil
@@ -48,10 +48,10 @@ func (p *Prepared) Files() []*os.File {
 	return []*os.File{p.Tree.File()}
 }
 
-// Prepare walks the pipeline up to the plan. It changes nothing but the server's
-// own state directory, which it makes, and, for a package that was never locked,
-// the store and the lock; and nothing at all where the choice is only to look.
-// The caller closes what it returns.
+// Prepare walks the pipeline up to the plan. It changes only the server's own state
+// directory, which it makes, and, for a package that was never locked, the store and
+// the lock. If the choice is only to look, it changes nothing. The caller closes the
+// result.
 func (c *Caller) Prepare(ctx context.Context, w Words) (p Prepared, err error) {
 	defer func() {
 		if err != nil {
@@ -101,8 +101,8 @@ func (c *Caller) Prepare(ctx context.Context, w Words) (p Prepared, err error) {
 	return p, recordWritten(p.Dirs, p.Plan)
 }
 
-// compile asks this machine what the plan needs to know, and makes the plan. Nothing
-// changes it afterwards but the secrets, whose values it only names.
+// compile asks this machine for the facts that the plan needs, and makes the plan.
+// Nothing changes the plan afterwards but the secrets, whose values it only names.
 func (c *Caller) compile(ctx context.Context, p *Prepared, look bool) (err error) {
 	own := OwnState(p.Policy, p.Dirs)
 	if own != "" && !look {
@@ -127,8 +127,8 @@ func (c *Caller) compile(ctx context.Context, p *Prepared, look bool) (err error
 	return err
 }
 
-// install finds or installs the program, once everything that names it is trusted.
-// Where it is only looked for, what is not trusted is remembered.
+// install finds or installs the program, once the person trusts everything that names
+// it. If it only looks for the program, it remembers the missing trust.
 func (c *Caller) install(ctx context.Context, ch Choice, r Resolved, p *Prepared) error {
 	if top := repositoryOf(p.Dirs, p.Dirs.State); top != "" && !ch.Look {
 		hint := "export HOME=" + audit.Command(p.Dirs.login.Home)

@@ -14,16 +14,16 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// BaselineName is what a baseline's file is called.
+// BaselineName is the file name of a baseline.
 const BaselineName = "baseline.toml"
 
 // baselineFile is the machine's baseline.
 func (c *Caller) baselineFile() string { return filepath.Join(c.Machine, BaselineName) }
 
-// Resolved is a policy and what it was made of.
+// Resolved is a policy and its sources.
 type Resolved struct {
 	Policy    policy.Policy
-	profile   *policy.Profile   // without sources where there is no file
+	profile   *policy.Profile   // without sources if there is no file
 	baselines []*policy.Profile // that the command line names
 }
 
@@ -59,7 +59,7 @@ func (c *Caller) Resolve(ch Choice, at Dirs) (Resolved, error) {
 	return Resolved{pol, profile, baselines}, nil
 }
 
-// Input is what a profile is resolved with.
+// Input is the input for resolving a profile.
 func (c *Caller) Input(w Words, at Dirs, baselines []*policy.Profile) policy.Input {
 	in := policy.Input{Params: w.Params, Home: at.Home, State: at.State, Config: at.Config,
 		Login: at.login, Workspace: w.Workspace, Cwd: at.Cwd, Without: w.Without, Pass: w.Pass, Secrets: w.Secrets, Baselines: baselines}
@@ -117,8 +117,8 @@ func (c *Caller) Profile(at Dirs, word string) (*policy.Profile, error) {
 	return policy.Parse(file, data, load)
 }
 
-// baselines are the machine's, where there is one, and the one that the command
-// line names. Both hold: a command line, which may be a repository's, only narrows.
+// baselines returns the machine's, if there is one, and the one on the command line.
+// Both hold: a command line, which may be a repository's, only narrows.
 func (c *Caller) baselines(at Dirs, named string) ([]*policy.Profile, error) {
 	var out []*policy.Profile
 	for _, file := range []string{c.baselineFile(), named} {

@@ -40,8 +40,8 @@ func (c *Caller) Find(argv []string, at Dirs) (plan.Program, error) {
 	return prog, err
 }
 
-// FindEnv is what a program is looked for with: PATH, and what tells managers of runtimes
-// their version.
+// FindEnv is the environment of a search for a program: PATH, and the variables that
+// give version managers their version.
 func (c *Caller) FindEnv(at Dirs) program.FindEnv {
 	env := program.FindEnv{Path: c.Getenv("PATH"), Home: at.Home, Dir: at.Cwd, Vars: map[string]string{}}
 	for _, name := range program.FindVars {
@@ -57,7 +57,7 @@ func (c *Caller) FindEnv(at Dirs) program.FindEnv {
 	return env
 }
 
-// Ask is what the host is asked for this policy and program.
+// Ask is the question to the host for this policy and program.
 func (c *Caller) Ask(p Prepared) host.Ask {
 	at := p.Dirs
 	ask := host.Ask{Home: at.Home, Runtime: at.Runtime, State: at.State, Config: at.Config, Cwd: p.start, Bus: at.Bus, Login: at.login,
@@ -71,7 +71,7 @@ func (c *Caller) Ask(p Prepared) host.Ask {
 	return ask
 }
 
-// git is what the user's own git is told that one inside needs to know.
+// git returns the settings of the user's own git that one inside needs.
 func (c *Caller) git(ctx context.Context, at Dirs) []plan.Env {
 	program, err := exec.LookPath("git")
 	if err != nil || at.Home == "" {

@@ -17,10 +17,10 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// proxies are the ways out that mcpen's own environment names, where the policy
-// leaves it to that: HTTPS_PROXY for every port but 80, HTTP_PROXY for that one,
-// ALL_PROXY for what neither names, and NO_PROXY for the exceptions. None of them
-// gets into the sandbox.
+// proxies reads the proxies of mcpen's own environment, if the policy leaves the choice
+// to it: HTTPS_PROXY for every port but 80, HTTP_PROXY for that one, ALL_PROXY
+// for ports that these leave out, and NO_PROXY for the exceptions. None of them gets
+// into the sandbox.
 func (c *Caller) proxies(pol policy.Policy) (plan.Proxies, error) {
 	out, err := c.environmentProxies()
 	if err != nil && plan.Dials(pol) && pol.Network.Proxy.Via == "" {

@@ -21,7 +21,7 @@ func ReadRegular(name string, most int64) ([]byte, error) {
 	return readPlain(fd, name, most)
 }
 
-// readPlain reads what an O_PATH descriptor stands for, which is called name.
+// readPlain reads the file behind an O_PATH descriptor; name is for errors.
 func readPlain(fd int, name string, most int64) ([]byte, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -45,7 +45,7 @@ func readPlain(fd int, name string, most int64) ([]byte, error) {
 	return data, nil
 }
 
-// kindOf says what is no regular file, or "".
+// kindOf names the kind of a file that is not a regular one, or returns "".
 func kindOf(mode uint32) string {
 	switch mode & unix.S_IFMT {
 	case unix.S_IFREG:

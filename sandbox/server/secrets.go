@@ -61,7 +61,7 @@ func (c *Caller) unset(pol policy.Policy) error {
 
 var errNotSet = errors.New("it is not set")
 
-// noSecret is the error of a secret that cannot be fetched, and what a person can do.
+// noSecret is the error of a secret that cannot be fetched, with a remedy.
 func noSecret(at, name, from string, err error) error {
 	hint := ""
 	if name, ok := strings.CutPrefix(from, "env:"); ok {
@@ -122,8 +122,9 @@ func readSecret(name string) (string, error) {
 	return trimLine(string(data)), nil
 }
 
-// vetCommands refuses a command for a secret that runs, or is given, what a server or
-// whoever filled the workspace could have written: it has all of the user's rights.
+// vetCommands refuses a command for a secret if it runs, or gets as an argument, a file
+// that a server or the author of the workspace could have written: the command has all
+// of the user's rights.
 func (c *Caller) vetCommands(p Prepared) error {
 	for _, s := range p.Policy.Env.Secret {
 		line, ok := strings.CutPrefix(s.From, "command:")
@@ -192,8 +193,8 @@ func commandDir(at Dirs) string {
 	return "/"
 }
 
-// commandSecret runs a command with the user's rights, without a shell, and
-// takes what it prints.
+// commandSecret runs a command with the user's rights, without a shell, and takes its
+// output.
 func (c *Caller) commandSecret(ctx context.Context, line string, at Dirs) (string, error) {
 	argv := strings.Fields(line)
 	if len(argv) == 0 {

@@ -22,17 +22,17 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// Standing is what was found out about a lock, so that a start does not have to
-// find it out again: it lies in mcpen's state directory, one file a lock.
+// Standing holds the findings about a lock, so that a start need not repeat the search:
+// it lies in mcpen's state directory, one file a lock.
 type Standing struct {
-	Lock     string `json:"lock"`               // what was judged: digest of the lock and hash of the tree
-	Database string `json:"database,omitempty"` // the advisories that it was held against, as stamp tells them
-	// Malicious says which package of it is; Unread, what of the advisories could
-	// not be used.
+	Lock     string `json:"lock"`               // the judged lock: its digest and the hash of the tree
+	Database string `json:"database,omitempty"` // the advisories for the judgement, as Stamp names them
+	// Malicious says which package of the lock is; Unread names the advisories that
+	// mcpen could not use.
 	Malicious string `json:"malicious,omitempty"`
 	Unread    string `json:"unread,omitempty"`
-	// Withdrawn is what the registry said against the locked version when it was
-	// last asked, and Version which that is.
+	// Withdrawn is the registry's last answer against the locked version, and Version
+	// the version that it was about.
 	Withdrawn string `json:"withdrawn,omitempty"`
 	Version   string `json:"version,omitempty"`
 	// Trees are the hashes of trees that the lock does not name, by platform, as
@@ -42,7 +42,7 @@ type Standing struct {
 	For   string            `json:"for,omitempty"`
 }
 
-// Complete adds to a lock what came out on platforms that it does not name.
+// Complete adds to a lock the trees of platforms that it does not name.
 func (s Standing) Complete(l pack.Lock) pack.Lock {
 	if s.For != l.Digest || l.Digest == "" || len(s.Trees) == 0 {
 		return l
@@ -59,7 +59,7 @@ func StandingFile(at Dirs, lockFile string) string {
 	return filepath.Join(at.State, "standing", hex.EncodeToString(sum[:16])+".json")
 }
 
-// ReadStanding gives what is known, which is nothing where the file does not read.
+// ReadStanding returns the known findings, which are empty if the file is unreadable.
 func ReadStanding(at Dirs, lockFile string) Standing {
 	var s Standing
 	if data, err := os.ReadFile(StandingFile(at, lockFile)); err != nil || json.Unmarshal(data, &s) != nil {
@@ -80,9 +80,9 @@ func (s Standing) Keep(at Dirs, lockFile string) {
 	}
 }
 
-// judge holds an opened lock against its tree and the advisories that are kept
-// here, once for each lock and database, and says what the registry has against
-// it. What is malicious, or not what the lock calls it, is refused.
+// judge compares an opened lock with its tree and with the local advisories, once for
+// each lock and database, and reports the registry's word against it. It refuses a
+// malicious package and one that differs from its name in the lock.
 func (c *Caller) judge(at Dirs, lockFile string, lock pack.Lock, tree *store.Tree) error {
 	s := ReadStanding(at, lockFile)
 	key, db := lock.Digest+" "+tree.Hash, Stamp(Advisories(at), time.Now())
@@ -110,8 +110,8 @@ func (c *Caller) judge(at Dirs, lockFile string, lock pack.Lock, tree *store.Tre
 	return nil
 }
 
-// Held says which package of a lock is malicious, "" for none, and what of the
-// advisories could not be used.
+// Held names the malicious package of a lock, "" for none, and the advisories that
+// mcpen could not use.
 func (c *Caller) Held(at Dirs, l pack.Lock) (malicious, unread string) {
 	db := Advisories(at)
 	if _, err := os.Stat(db); errors.Is(err, fs.ErrNotExist) {
@@ -136,8 +136,8 @@ func (c *Caller) Held(at Dirs, l pack.Lock) (malicious, unread string) {
 // one by one. Of a larger one an edit in place is noticed on the next day.
 const stampEntries = 2000
 
-// Stamp tells one state of an advisory database from another without reading it;
-// "" where there is none.
+// Stamp tells one state of an advisory database from another without reading it; "" if
+// there is none.
 func Stamp(db string, now time.Time) string {
 	info, err := os.Stat(db)
 	if err != nil {
@@ -156,7 +156,7 @@ func Stamp(db string, now time.Time) string {
 			return
 		}
 		defer f.Close()
-		list, _ := f.Readdirnames(stampEntries + 1 - seen) // what does not read is no part of the state
+		list, _ := f.Readdirnames(stampEntries + 1 - seen) // an unreadable part does not count
 		seen += len(list)
 		if seen > stampEntries {
 			return

@@ -22,20 +22,21 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// Evidence is what a person trusts: a profile, everything that it extends, its lock,
-// what was approved of what its server says, and where symlinks lead that it names.
+// Evidence is the subject of a person's trust: a profile, everything that it extends,
+// its lock, the approved definitions of its server, and the targets of symlinks that it
+// names.
 type Evidence struct {
 	File    string // of the profile, without symlinks
 	Why     string // why it has to be trusted; "": it is the person's own
 	Profile *policy.Profile
-	Lock    string   // its file; "" where there is none
+	Lock    string   // its file; "" if there is none
 	Links   []string // "path -> where it leads", sorted
 	digest  string
-	Use     use // what it is started with beyond what it says; of a profile that is not the person's own
+	Use     use // additions to the profile's own words at the start; only for a profile that is not the person's own
 }
 
-// Gather reads what a profile is to be trusted by. The profile is not read again: what
-// was parsed is what is trusted.
+// Gather collects the evidence for trusting a profile. It does not read the profile
+// again: the person trusts the parsed one.
 func (c *Caller) Gather(at Dirs, p *policy.Profile) (Evidence, error) {
 	e := Evidence{Profile: p}
 	name, err := identity(at, p, true)
@@ -84,7 +85,7 @@ func (c *Caller) Gather(at Dirs, p *policy.Profile) (Evidence, error) {
 	return e, nil
 }
 
-// whyTrust says why a profile, or what lies beside it, has to be trusted; "" where all
+// whyTrust says why a person has to trust a profile, or the files beside it; "" if all
 // of it is the person's own.
 func whyTrust(at Dirs, p *policy.Profile, beside []string) string {
 	for _, s := range p.Sources {
@@ -110,8 +111,8 @@ func sum(data []byte) []byte {
 	return s[:]
 }
 
-// Decisions are what a person approved and rejected, one word each, sorted. What was
-// only seen decides nothing.
+// Decisions lists the approved and rejected definitions, one word each, sorted. A
+// definition that was only seen decides nothing.
 func Decisions(f launch.PinFile) ([]string, error) {
 	pins, err := f.Read()
 	if err != nil {
@@ -167,18 +168,18 @@ func (c *Caller) namedLinks(at Dirs, e Evidence) []string {
 	return slices.Compact(out)
 }
 
-// trusted is what is kept of one decision.
+// trusted is the record of one decision.
 type trusted struct {
 	Path   string    `json:"path"`
 	Digest string    `json:"digest"`
 	At     time.Time `json:"at"`
-	Uses   []string  `json:"uses,omitempty"` // digests of what it may be started with beyond what it says
+	Uses   []string  `json:"uses,omitempty"` // digests of trusted additions at the start
 }
 
 // maxUses bounds the uses of one profile. The oldest is forgotten.
 const maxUses = 256
 
-// Holds reports whether a decision is about what was gathered, and about its use.
+// Holds reports whether a decision is about this evidence, and about its use.
 func (t trusted) Holds(e Evidence) (content, use bool) {
 	content = t.Digest == e.digest
 	return content, content && (e.Use.digest() == "" || slices.Contains(t.Uses, e.Use.digest()))
@@ -202,7 +203,7 @@ func TrustFile(at Dirs, file string) (string, error) {
 	return filepath.Join(at.login.State, "trust", hex.EncodeToString(sum([]byte(file)))+".json"), nil
 }
 
-// Decided is what was decided of a file before; the zero value where nothing was.
+// Decided returns the earlier decision about a file; the zero value if there is none.
 func Decided(at Dirs, file string) (trusted, error) {
 	var t trusted
 	name, err := TrustFile(at, file)
@@ -225,8 +226,8 @@ func Decided(at Dirs, file string) (trusted, error) {
 	return t, nil
 }
 
-// Trust keeps the decision for what was gathered and its use. Uses that were trusted
-// with the same content before stay.
+// Trust keeps the decision for the evidence and its use. Uses that were trusted with
+// the same content before stay.
 func Trust(at Dirs, e Evidence) error {
 	t, err := Decided(at, e.File)
 	if err != nil {
@@ -238,7 +239,7 @@ func Trust(at Dirs, e Evidence) error {
 	return keepTrusted(at, e, t.Uses)
 }
 
-// keepTrusted writes a decision, with the uses that hold besides that of the evidence.
+// keepTrusted writes a decision, with the uses that hold in addition to the evidence's.
 func keepTrusted(at Dirs, e Evidence, uses []string) error {
 	name, err := TrustFile(at, e.File)
 	if err != nil {
@@ -258,10 +259,9 @@ func keepTrusted(at Dirs, e Evidence, uses []string) error {
 	return wholefile.Replace(name, append(data, '\n'), 0o644)
 }
 
-// gate lets nothing start from a profile, a lock or a baseline that is not the
-// person's own until they have trusted it as it is, and what it is started with. At a
-// terminal they may be asked; elsewhere it is refused. It reports whether anything had
-// to be trusted.
+// gate starts nothing from a profile, a lock or a baseline that is not the person's own
+// until the person has trusted it as it is, together with its use. At a terminal it may
+// ask the person; elsewhere it refuses. It reports whether anything needed trust.
 func (c *Caller) gate(at Dirs, ask bool, w Words, r Resolved) (asked bool, err error) {
 	for _, p := range append(slices.Clone(r.baselines), r.profile) {
 		e, err := c.Gather(at, p)
@@ -292,7 +292,7 @@ func (e Evidence) Hint() string {
 	return "mcpen trust " + audit.Command(e.File)
 }
 
-// Starts reports whether the profile says itself what it starts.
+// Starts reports whether the profile itself names the program to start.
 func (e Evidence) Starts() bool {
 	return len(SaidWords(e.Profile, "server.command", "server.package")) > 0
 }
@@ -320,12 +320,12 @@ func (c *Caller) gateOne(at Dirs, ask bool, e Evidence) error {
 	return Trust(at, e)
 }
 
-// keepTrust runs what changes the lock or the pins of a profile at the person's word,
-// and trusts the outcome where it trusted what was there before.
+// keepTrust runs a change of a profile's lock or pins at the person's word. It trusts
+// the outcome if the person trusted the state before.
 func (c *Caller) keepTrust(at Dirs, p *policy.Profile, change func() error) error {
 	before, err := c.Gather(at, p)
 	if err != nil || before.Why == "" {
-		return change() // whatever is wrong, who starts it is told
+		return change() // the next start reports any error
 	}
 	was, err := Decided(at, before.File)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// What mcpen itself writes at the person's word is trusted when what was there before
-// is; what anybody else writes meanwhile is not.
+// If mcpen itself writes a file at the person's word, the new state is trusted if the
+// old one was. Another program's write in between is not.
 func TestTrustGoesOnWhatMcpenWrites(t *testing.T) {
 	a, at, file := repository(t)
 	pins := strings.TrimSuffix(file, ".toml") + ".lock"

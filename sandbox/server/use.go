@@ -12,18 +12,17 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// use is what a profile is started with beyond what it says itself: words that a
-// client's configuration, which may be a repository's, says as well. What a person
-// trusted of a profile says nothing of them, so that each use that adds a word is
-// trusted on its own. A baseline is none of them: it only narrows. The zero use adds
-// nothing.
+// use holds the additions to a profile's own words at its start: words that a client's
+// configuration, which may be a repository's, says as well. A person's trust in the
+// profile does not cover them, so each use that adds a word needs trust of its own. A
+// baseline is none of them: it only narrows. The zero use adds nothing.
 type use struct {
 	profile   string              // its path
 	dir       string              // where it is started, if that is outside of the project that the profile is from, and matters
 	Command   []string            // a command that the profile is used for
 	args      []string            // arguments behind the profile's own
 	params    map[string][]string // parameters
-	workspace string              // what was named as that, where it is outside of the project and the profile asks for it
+	workspace string              // the named workspace, if it is outside of the project and the profile asks for one
 	without   []policy.Layer      // layers to go without
 	pass      []string            // variables that it gets
 	secrets   map[string]string   // the same, and where they are fetched from
@@ -88,7 +87,7 @@ func fromHere(at Dirs, words []string) bool {
 	})
 }
 
-// absoluteValue is a value of a parameter that means the same wherever it is said.
+// absoluteValue is a parameter's value that means the same from every folder.
 func absoluteValue(at Dirs, p *policy.Profile, name, value string) string {
 	path := slices.ContainsFunc(p.Params, func(q policy.Param) bool {
 		return q.Name == name && (q.Type == policy.ParamDirectory || q.Type == policy.ParamFile)
@@ -143,8 +142,8 @@ func (u use) hint() string {
 	return line
 }
 
-// Says is what a use adds, the worst first. With own, the profile says itself what it
-// starts.
+// Says lists a use's additions, the worst first. With own, the profile itself names the
+// program to start.
 func (u use) Says(own bool) []string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(u.params)) {
@@ -183,7 +182,7 @@ func (u use) Says(own bool) []string {
 	return out
 }
 
-// SaidWords are what a profile says under some keys.
+// SaidWords lists a profile's words under some keys.
 func SaidWords(p *policy.Profile, keys ...string) []string {
 	var words []string
 	for _, s := range p.Said() {
@@ -194,8 +193,8 @@ func SaidWords(p *policy.Profile, keys ...string) []string {
 	return words
 }
 
-// Short is a text of most bytes at most. That there is more is said first: an end that
-// is not shown must not look like one.
+// Short cuts a text to most bytes at most. It says first that there is more: a cut end
+// must not look like the real one.
 func Short(text string, most int) string {
 	if len(text) <= most {
 		return text

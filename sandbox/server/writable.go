@@ -12,9 +12,10 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// profileApart refuses a profile that the server could rewrite, or that a symlink leads
-// to which a server or whoever filled the workspace could have made: its next run
-// would be given what they wrote, or chose. The lock and the pins are beside the profile.
+// profileApart refuses a profile that the server could rewrite. It also refuses one
+// behind a symlink that a server or the author of the workspace could have made. Its
+// next run would get the rights that they wrote or chose. The lock and the pins are
+// beside the profile.
 func (p *Prepared) profileApart() error {
 	for _, s := range p.Policy.Sources {
 		if Ships(s.File) {
@@ -47,7 +48,7 @@ func (p *Prepared) profileApart() error {
 	return nil
 }
 
-// ShippedFile is what a profile that mcpen carries is called in messages.
+// ShippedFile is the name in messages of a profile that mcpen carries.
 func ShippedFile(name string) string { return "profiles/" + name + ".toml" }
 
 // Ships reports whether a file's name is that of a profile that mcpen carries. No
