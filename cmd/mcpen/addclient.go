@@ -56,7 +56,7 @@ func (a *app) addToClients(ctx context.Context, text, name string, names, sets [
 	return a.writeServers(at, places, called, append([]string{mcpen}, command...))
 }
 
-// penned is what starts a package in its pen.
+// penned is the command that starts a package in its pen.
 func (a *app) penned(at server.Dirs, ref pack.Ref, name string, params map[string][]string, sets []string) ([]string, error) {
 	bareRef := ref
 	bareRef.Version, bareRef.Tag, bareRef.Bin = "", "", ""

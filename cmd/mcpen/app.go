@@ -29,10 +29,10 @@ const (
 	exitUsage   = launch.ExitUsage
 	exitRefused = launch.ExitRefused
 	exitSandbox = launch.ExitSandbox
-	exitPipe    = 128 + int(syscall.SIGPIPE) // nobody reads what mcpen prints
+	exitPipe    = 128 + int(syscall.SIGPIPE) // nobody reads mcpen's output
 )
 
-// asked is where the answer to --json goes. What is said to people goes to stderr then.
+// asked is the file for the answer to --json. Messages for people go to stderr then.
 func (a *app) asked(c *cli.Context) *os.File {
 	out := a.out
 	if c.Bool("json") {
@@ -69,8 +69,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return launch.Report(a.Err, err)
 }
 
-// flagsFirst moves the flags of a command before its other words: people write
-// "run SERVER --set name=value" as well. What stands behind "--" stays there.
+// flagsFirst moves the flags of a command before its other words: people write "run
+// SERVER --set name=value" as well. Words after "--" stay there.
 func flagsFirst(commands []*cli.Command, args []string) []string {
 	c, n := commandOf(commands, args[min(1, len(args)):])
 	if c == nil {
@@ -103,8 +103,8 @@ func asksForHelp(known []cli.Flag, flags []string) bool {
 	return false
 }
 
-// cli is the command line's grammar. What a person asked for goes to stdout, but
-// in "run", whose stdout is the protocol's, everything goes to stderr.
+// cli is the command line's grammar. The requested output goes to stdout, but in "run",
+// whose stdout is the protocol's, everything goes to stderr.
 func (a *app) cli(args []string) *cli.App {
 	out := a.out
 	if len(args) < 2 || args[1] == "run" {

@@ -15,14 +15,14 @@ import (
 	"mcpen/sandbox/server"
 )
 
-// runCheck reads each profile, with what it extends, and writes every mistake to
-// out: one on a line with its place, and below it a hint where there is one.
-// What depends on parameters that only a run has is not checked. A file that is
-// called baseline.toml is read as a baseline. single reports whether a path of a rule
-// is one file here, of which a rule holds less than a person may think: that is said.
+// runCheck reads each profile, with the profiles that it extends, and writes every
+// mistake to out: one on a line with its place, and below it a hint if there is one. It
+// does not check parts that depend on the parameters of a run. It reads a file named
+// baseline.toml as a baseline. single reports whether a rule's path is one file here:
+// such a rule allows less than a person may think, and runCheck says so.
 //
-// The error says how many mistakes there were, after all of them were written;
-// it is also an error where a profile cannot be read, or none was named.
+// The error gives the number of mistakes, after runCheck has written all of them; it is
+// also an error if it cannot read a profile, or if none was named.
 func runCheck(paths []string, load policy.Loader, readFile func(string) ([]byte, error), single func(string) bool, out io.Writer) error {
 	return checkEach(paths, load, readFile, single, func(c checkedProfile) error { return c.write(out) })
 }
@@ -66,7 +66,7 @@ type checkedProfile struct {
 	Profile  string   `json:"profile"`
 	OK       bool     `json:"ok"`
 	Mistakes []remark `json:"mistakes"`
-	Notes    []remark `json:"notes"` // what a person should know of it
+	Notes    []remark `json:"notes"` // notes for a person about it
 }
 
 // remark is one of those things, at its place.
@@ -163,7 +163,7 @@ func checkFile(path string, load policy.Loader, readFile func(string) ([]byte, e
 		found = policy.Mistakes{{Pos: policy.Pos{File: path}, Text: err.Error()}}
 	}
 	if baseline {
-		return nil, found // it lists what others may go without
+		return nil, found // it lists the layers that others may go without
 	}
 	return profile, found
 }

@@ -52,8 +52,8 @@ missing.toml: cannot read it: file does not exist
 	}
 }
 
-// A baseline bounds what no profile is given; an administrator who checks it must
-// not be told to narrow it.
+// A baseline sets bounds and gives no rights; check must not tell an administrator to
+// narrow it.
 func TestCheckReadsABaselineAsOne(t *testing.T) {
 	read := func(string) ([]byte, error) { return []byte("version = 1\n[filesystem]\nread = [\"/\"]\n"), nil }
 	var out strings.Builder
@@ -67,7 +67,8 @@ func TestCheckReadsABaselineAsOne(t *testing.T) {
 
 func noSingle(string) bool { return false }
 
-// Who declares one file learns of what programs do beside it before one fails.
+// A person who declares one file learns which writes of programs beside it fail, before
+// one does.
 func TestCheckSaysWhatARuleForOneFileHolds(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"notes.json", "home.db"} {

@@ -25,7 +25,7 @@ import (
 // clientsKey is the key of the clients that a script started.
 type clientsKey struct{}
 
-// client is a running mcpen and what an MCP client holds of it.
+// client is a running mcpen and an MCP client's state.
 type client struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser
@@ -62,7 +62,7 @@ func (c *client) ask(method string, params any) (string, error) {
 	}
 }
 
-// end kills what a script left.
+// end kills a script's leftovers.
 func (c *client) end() {
 	if !c.ended {
 		c.cmd.Process.Kill()
@@ -179,9 +179,9 @@ func signalClient(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(named(ts, args[0]).cmd.Process.Signal(unix.SignalNum(args[1])))
 }
 
-// is wants the process that the client started to be the launcher by now. Nobody but
-// root may ask what file it executes, since no debugger of the user's may look into
-// it; how much code that file has is no secret.
+// is checks that the client's process is the launcher by now. Only root may ask which
+// file it executes, since no debugger of the user's may look into it; the size of the
+// file's code is no secret.
 //
 //	is NAME launcher
 func is(ts *testscript.TestScript, neg bool, args []string) {
@@ -197,8 +197,8 @@ func is(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// launcherCode is what the kernel counts as the launcher's code, in KiB; 0 where this
-// mcpen carries none.
+// launcherCode is the size of the launcher's code by the kernel's count, in KiB; 0 if
+// this mcpen carries none.
 var launcherCode = sync.OnceValues(func() (uint64, error) {
 	if !embedded.Carried {
 		return 0, nil
@@ -220,9 +220,8 @@ var launcherCode = sync.OnceValues(func() (uint64, error) {
 	return 0, errors.New("the launcher has no code")
 })
 
-// confined wants the process that the client started, which serves it by now, to have
-// given up what it does not need: every thread is under filters, and nobody but root
-// may look into it.
+// confined checks that the client's process, which serves it by now, has given up its
+// unneeded rights: every thread is under filters, and only root may look into it.
 //
 //	confined NAME
 func confined(ts *testscript.TestScript, neg bool, args []string) {
@@ -251,8 +250,8 @@ func confined(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// reaped wants every child of the process that the client started to run: one that
-// ended and was not waited for is shown to the user for as long as the server is.
+// reaped checks that every child of the client's process still runs: the user would see
+// an unreaped zombie for as long as the server lives.
 //
 //	reaped NAME
 func reaped(ts *testscript.TestScript, neg bool, args []string) {
@@ -281,8 +280,8 @@ func hangup(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(named(ts, args[0]).in.Close())
 }
 
-// ends waits for mcpen's end and wants it to be one of those: codes and signals.
-// What it still says on stdout has to be messages.
+// ends waits for mcpen's end and checks that it is one of those: codes and signals. Its
+// last output on stdout has to be messages.
 //
 //	ends NAME 0|SIGTERM
 func ends(ts *testscript.TestScript, neg bool, args []string) {

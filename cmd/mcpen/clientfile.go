@@ -15,9 +15,9 @@ import (
 // clientFiles are the configurations of clients that a repository may bring.
 var clientFiles = []string{".mcp.json", ".cursor/mcp.json", ".vscode/mcp.json"}
 
-// clientWords is what the client configurations in a project say that bears on what
-// mcpen does: variables that move where things are, and options that narrow less. They
-// change nothing of what is trusted, but tell who wrote the project.
+// clientWords lists the words in a project's client configurations that affect mcpen:
+// variables that move its directories, and options that narrow less. They change
+// nothing of the trusted content, but tell who wrote the project.
 func clientWords(top string) []string {
 	type entry struct {
 		Args []string          `json:"args"`
@@ -53,7 +53,7 @@ func clientWords(top string) []string {
 	return out
 }
 
-// options are the options among arguments that choose what holds a server.
+// options lists the options among arguments that choose a server's restrictions.
 func options(args []string) string {
 	var out []string
 	for i, a := range args {

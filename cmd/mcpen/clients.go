@@ -173,10 +173,10 @@ func checked(all []standingJSON) error {
 		Hint: "mcpen wrap, or mcpen clients --seen once you have looked"}
 }
 
-// rememberedFile is where it is kept what clients' files held.
+// rememberedFile keeps the former content of clients' files.
 func rememberedFile(at server.Dirs) string { return filepath.Join(at.State, "clients.json") }
 
-// remembered is what each file held when wrap or unwrap last had to do with it.
+// remembered is the content of each file at wrap's or unwrap's last visit.
 func remembered(at server.Dirs) (map[string]clients.Seen, error) {
 	known := map[string]clients.Seen{}
 	if at.State == "" {
@@ -195,7 +195,7 @@ func remembered(at server.Dirs) (map[string]clients.Seen, error) {
 	return known, nil
 }
 
-// remember keeps what these files hold now.
+// remember keeps the present content of these files.
 func remember(at server.Dirs, places []clients.Place) error {
 	if at.State == "" {
 		return errors.New("there is no HOME and no XDG_STATE_HOME")

@@ -56,12 +56,11 @@ func (a *app) names() []string {
 	return server.ProfileNames(at)
 }
 
-// word is one that may stand somewhere, and what it does.
+// word is a possible word and its meaning.
 type word struct{ text, usage string }
 
-// completed are the words that may stand in the place of the last one of a command
-// line, which begins with what is typed of it. None means files, or nothing that
-// mcpen knows: so it is behind "--".
+// completed lists the words that can complete the last one of a command line. None
+// means files, or a place that mcpen does not know: so it is after "--".
 func completed(grammar *cli.App, names, line []string) []word {
 	if len(line) == 0 || slices.Contains(line[:len(line)-1], "--") {
 		return nil
@@ -144,9 +143,8 @@ func valued(known []cli.Flag, w string) string {
 	return ""
 }
 
-// valueOf finds the flag of which the value is being typed, in one word with it or
-// not, what is typed of it, and what stands before that in the word. Bash makes words
-// of their own of "=".
+// valueOf finds the flag of the unfinished value, whether in one word with it or not,
+// the typed part, and the text before that in the word. Bash splits words at "=".
 func valueOf(known []cli.Flag, before []string, cur string) (flag, typed, prefix string, ok bool) {
 	if w, v, cut := strings.Cut(cur, "="); cut && valued(known, w) != "" {
 		return valued(known, w), v, w + "=", true

@@ -11,8 +11,8 @@ import (
 	"mcpen/sandbox/server"
 )
 
-// completionCases are lines with what TAB offers at their end, at least, and what it
-// does not.
+// completionCases are lines with words that TAB must offer at their end, and one that
+// it must not.
 var completionCases = []struct{ line, want, not string }{
 	{"mcpen lo", "log", "run"},
 	{"mcpen ", "run", "words"},
@@ -55,8 +55,8 @@ func completionWorld(t *testing.T, shell string) (dir, script string) {
 	return dir, script
 }
 
-// Each script is one that its shell reads, and TAB offers commands, flags and
-// profiles; what is typed is executed by no shell.
+// Each script is valid in its shell, and TAB offers commands, flags and profiles. No
+// shell executes the typed words.
 func TestCompletion(t *testing.T) {
 	offers := map[string]string{
 		"bash": `source "$1"; line=$2; eval "COMP_WORDS=($3)"; COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _mcpen; printf '%s\n' "${COMPREPLY[@]}"`,

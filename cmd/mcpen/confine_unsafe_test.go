@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refusals are what a machine may lack, as a filter around mcpen says it: the
-// system call, a flag in one of its arguments where that matters, and the errno.
+// refusals lists features that a machine may lack, as a filter around mcpen refuses
+// them: the system call, a flag in one of its arguments if that matters, and the errno.
 var refusals = map[string]struct {
 	call  uint32
 	arg   uint32
@@ -54,7 +54,7 @@ func confine(args []string) int {
 }
 
 // refuse puts a filter on the calling thread that refuses one call, with the flag in
-// one of its arguments where there is one.
+// one of its arguments if there is one.
 func refuse(call, arg, flag uint32, errno syscall.Errno) error {
 	prog := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 0, Size: 4}, // the number

@@ -28,7 +28,7 @@ type era struct{ revision, opening string }
 
 var eras = []era{{"2025-11-25", "initialize"}, {"2026-07-28", "server/discover"}}
 
-// Bounds of what is asked of a server, and of how long it may take.
+// Bounds of the questions to a server, and of their duration.
 const (
 	openingTime    = 30 * time.Second // to answer first; a package may have to warm up
 	describingTime = 2 * time.Minute  // for everything
@@ -47,7 +47,7 @@ type statement struct {
 // definition once.
 type described struct {
 	server      string
-	file        string // of the profile, or of the lock where there is none
+	file        string // of the profile, or of the lock if there is none
 	definitions []statement
 	given       []policy.Given // to the server that said it
 }
@@ -63,8 +63,8 @@ func (d described) tools() (raw [][]byte, names []string) {
 }
 
 // interview starts a server once for each era, in the sandbox that its profile
-// describes, and asks it for everything that a model would be told. What the
-// profile hides from clients is asked for, too: it may be allowed tomorrow. The
+// describes, and asks it for everything that a model would read. It also asks for
+// things that the profile hides from clients: the profile may allow them tomorrow. The
 // workspace is an empty folder, and not the user's.
 func (a *app) interview(ctx context.Context, w server.Words, file string) (described, error) {
 	workspace, err := os.MkdirTemp("", "mcpen-scan-")
@@ -155,7 +155,7 @@ func (a *app) converse(ctx context.Context, p plan.Plan, at server.Dirs, e era) 
 	ended := make(chan error, 1)
 	go func() {
 		_, err := box.Wait()
-		// Whoever waits for the server at the other ends is told.
+		// Tell the reader at the other ends.
 		ends[0][0].Close()
 		ends[1][1].Close()
 		ends[2][1].Close()
@@ -167,7 +167,7 @@ func (a *app) converse(ctx context.Context, p plan.Plan, at server.Dirs, e era) 
 	t := &talk{era: e, in: ends[0][1], out: bufio.NewReader(ends[1][0])}
 	said, err := t.everything(ctx, cancel)
 	ends[0][1].Close()
-	io.Copy(io.Discard, t.out) // what it still says keeps it from ending
+	io.Copy(io.Discard, t.out) // its unread output would keep it from ending
 	failed := <-ended
 	stderr.Wait()
 	if err == nil {
@@ -307,8 +307,8 @@ func (e *answerError) Error() string {
 	return fmt.Sprintf("it answered %s with error %d: %s", e.method, e.Code, audit.Visible(e.Message))
 }
 
-// ask sends a request and waits for the answer. What the server asks meanwhile
-// is answered, too: some wait for that.
+// ask sends a request and waits for the answer. It also answers the server's own
+// requests meanwhile: some servers wait for that.
 func (t *talk) ask(method string, params map[string]any) (map[string]json.RawMessage, error) {
 	t.last++
 	if t.era.opening != "initialize" {
@@ -375,7 +375,7 @@ func object(raw json.RawMessage) map[string]json.RawMessage {
 	return m
 }
 
-// tail keeps the end of what is written to it.
+// tail keeps the end of its input.
 type tail struct{ text []byte }
 
 func (t *tail) Write(b []byte) (int, error) {

@@ -12,14 +12,14 @@ import (
 	"mcpen/sandbox/launch"
 )
 
-// doctorOptions are what "doctor" works with.
+// doctorOptions is the input of "doctor".
 type doctorOptions struct {
 	JSON   bool
 	Binary string   // absolute path of this binary, for an AppArmor profile
-	Ask    host.Ask // Bus is what counts
-	// Recipe starts a tiny program in the whole sandbox and waits for it. It is
-	// the judge: the other lines say what to do about it. Where it was started without
-	// the control group that was planned it says why. nil leaves it out.
+	Ask    host.Ask // only Bus counts
+	// Recipe starts a tiny program in the whole sandbox and waits for it. It is the
+	// judge: the other lines only give remedies. If it started without the planned
+	// control group, ungrouped says why. nil leaves it out.
 	Recipe func(context.Context) (ungrouped string, err error)
 	// Fix repairs the checks that it can, and reports whether it repaired any. doctor then
 	// calls Again. A nil Fix repairs nothing.
@@ -27,8 +27,8 @@ type doctorOptions struct {
 	Again func() error
 }
 
-// runDoctor says what this machine can enforce and what to do about what it
-// cannot. Its error, where "run" would refuse to start, ends in exit code 125.
+// runDoctor lists the protections that this machine can enforce, and remedies for the
+// others. Its error ends in exit code 125 if "run" would refuse to start.
 func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 	if err := host.Descriptors(); err != nil {
 		return untried(err) // run says the same, and every check below would say something else
@@ -89,8 +89,8 @@ func untried(err error) error {
 	return err
 }
 
-// writeChecks writes one line a check, and below it what that means and what to
-// paste. Names that the machine gave cannot take over the terminal.
+// writeChecks writes one line a check, and below it the consequence and the line to
+// paste. Names from the machine cannot take over the terminal.
 func writeChecks(out io.Writer, checks []host.Check) error {
 	wide := 0
 	for _, c := range checks {

@@ -11,7 +11,7 @@ import (
 	"mcpen/sandbox/server"
 )
 
-// wanted is the package that "add" is asked for: a reference, or what a file
+// wanted is the package that "add" shall add: a reference, or one that a file
 // describes.
 func (a *app) wanted(text string) (pack.Ref, *pack.Draft, error) {
 	if !strings.HasSuffix(text, ".json") {
@@ -38,8 +38,8 @@ func (a *app) wanted(text string) (pack.Ref, *pack.Draft, error) {
 	return d.Ref, &d, nil
 }
 
-// draftProfile is the profile that a description is the beginning of. It has no
-// file and no host: neither format says what a server needs of those.
+// draftProfile is the beginning of a profile, from a description. It has no file and no
+// host: neither format names a server's needs of those.
 func draftProfile(name, ref string, d pack.Draft) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version = 1\nname = %s\n", quoted(name))
@@ -79,6 +79,6 @@ func draftProfile(name, ref string, d pack.Draft) []byte {
 	return []byte(b.String())
 }
 
-// quoted is a TOML string. What cannot be seen was written by a stranger, and is
-// made visible.
+// quoted is a TOML string. It makes invisible characters visible: a stranger wrote
+// them.
 func quoted(s string) string { return audit.TOMLString(audit.Visible(s)) }

@@ -14,8 +14,8 @@ import (
 	"mcpen/sandbox/server"
 )
 
-// showEvidence writes what a person has to know before they trust a profile, the most
-// dangerous first. Nothing in it is taken on trust: what does not print is made
+// showEvidence writes the facts that a person needs before they trust a profile, the
+// most dangerous first. It trusts none of the texts: it makes unprintable characters
 // visible.
 func (a *app) showEvidence(out io.Writer, at server.Dirs, e server.Evidence) {
 	line := func(format string, args ...any) string {
@@ -62,8 +62,8 @@ func (a *app) showEvidence(out io.Writer, at server.Dirs, e server.Evidence) {
 	}
 }
 
-// few writes some of the lines of one kind: what somebody writes many of must not move
-// another kind out of sight.
+// few writes some of the lines of one kind: many of one kind must not push another kind
+// out of sight.
 func few(lines []string, write func(string, ...any)) {
 	const most = 6
 	for i, l := range lines {
@@ -86,8 +86,8 @@ func prefixed(prefix string, words []string) []string {
 // alarms is how many ranks of alarming words there are.
 const alarms = 8
 
-// alarming is what a word means that gives more than a sandbox takes, and its rank, the
-// worst first; "" for any other.
+// alarming explains a word that gives more than a sandbox takes, and returns its rank,
+// the worst first; "" for any other word.
 func alarming(s policy.Said) (rank int, text string) {
 	secret := strings.HasPrefix(s.Key, "env.secret.")
 	switch {
@@ -125,7 +125,7 @@ func outside(text string) bool {
 	return true
 }
 
-// calm is how what a word of a profile does is called.
+// calm is the plain name of a profile word's effect.
 func calm(key string) string {
 	kind, _, _ := strings.Cut(strings.TrimPrefix(key, "env."), ".")
 	switch key {
@@ -148,8 +148,7 @@ func calm(key string) string {
 	return ""
 }
 
-// variable is the name of the variable that a key is of, and what stands before its
-// value.
+// variable is the name of a key's variable, and the text before its value.
 func variable(key string) string {
 	name, ok := strings.CutPrefix(key, "env.")
 	if !ok {
@@ -162,7 +161,7 @@ func variable(key string) string {
 	return name + "="
 }
 
-// showLock says what a lock installs, and how old that is.
+// showLock lists the packages that a lock installs, and their age.
 func (a *app) showLock(at server.Dirs, e server.Evidence, red, plain func(string, ...any)) {
 	if e.Lock == "" {
 		return

@@ -13,8 +13,8 @@ import (
 	"mcpen/sandbox/server"
 )
 
-// A pull request can lock a package that is an hour old: who is asked to trust it sees
-// that before anything else of the lock.
+// A pull request can lock a package that is an hour old: the person who shall trust it
+// sees that before anything else of the lock.
 func TestTrustShowsAYoungLock(t *testing.T) {
 	for age, want := range map[time.Duration]string{
 		time.Hour:           "locks      npm:demo 1.0.0, published 1h ago",

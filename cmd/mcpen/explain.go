@@ -74,9 +74,9 @@ func encodePlan(out io.Writer, p plan.Plan, absent string) error {
 	}{absent, p})
 }
 
-// explain writes a plan in words, for whoever reviews it. Nothing in it is
-// taken on trust: control characters in what a profile says are made visible.
-// absent is a package that is not installed, whose files the plan lacks.
+// explain writes a plan in words, for a reviewer. It trusts none of the plan's texts:
+// it makes control characters in a profile's words visible. absent names a package that
+// is not installed, whose files the plan lacks.
 func explain(out io.Writer, p plan.Plan, prog plan.Program, description, absent string) error {
 	var b strings.Builder
 	w := writer{&b}
@@ -141,8 +141,8 @@ func (w writer) program(p plan.Plan, prog plan.Program, absent string) {
 
 func (w writer) title(s string) { fmt.Fprintf(w.b, "\n%s\n", s) }
 
-// files lists what is visible, the declared first; the rest of the disk is not
-// there.
+// files lists the visible files, the declared ones first; the rest of the disk is
+// absent.
 func (w writer) files(p plan.Plan) {
 	w.title("Files")
 	if !p.Holds(policy.LayerNamespaces) {
@@ -193,7 +193,7 @@ func (w writer) files(p plan.Plan) {
 	w.line("  nothing else is there")
 }
 
-// single says what a rule that names one file does not give.
+// single names the writes that a rule for one file does not allow.
 func (w writer) single(p plan.Plan, m plan.Mount) {
 	i := slices.IndexFunc(p.Writes.Singles, func(s plan.Single) bool { return s.File == m.Target })
 	if i < 0 {
@@ -207,7 +207,7 @@ func (w writer) single(p plan.Plan, m plan.Mount) {
 	}
 }
 
-// mediated says what stays as it is in the writable folders, and how.
+// mediated lists the protected parts of the writable folders, and the means.
 func (w writer) mediated(p plan.Plan) {
 	if !p.Seccomp.Mediate {
 		return
@@ -320,7 +320,7 @@ func hostText(h policy.Host) string {
 	return name + " " + ports
 }
 
-// tlsText is what must be TLS with the rule's name.
+// tlsText says which ports require TLS with the rule's name.
 func tlsText(h policy.Host) string {
 	switch {
 	case !h.Checked(h.First):
@@ -387,7 +387,7 @@ func (w writer) tools(p plan.Plan) {
 		ms(p.Relay.Finish), ms(p.Relay.Grace), ms(p.Relay.Rush))
 }
 
-// client says what the server may ask the client for.
+// client lists the requests that the server may send to the client.
 func (w writer) client(c policy.Client) {
 	var may, not []string
 	for _, f := range []struct {

@@ -9,7 +9,7 @@ import (
 	"mcpen/sandbox/audit"
 )
 
-// lastRun is what the events of a server's last run say of its end.
+// lastRun is the end of a server's last run, by its events.
 type lastRun struct {
 	start, end audit.Event
 	words      string // the last line that it wrote to stderr
@@ -38,8 +38,8 @@ func (l *lastRun) see(e audit.Event) {
 	}
 }
 
-// tell says, where the last run went wrong, what the cause is and what to do. A right
-// is written into the profile of the name allow, where there is one.
+// tell names the cause and a remedy if the last run went wrong. It writes a right into
+// the profile named allow, if there is one.
 func (l *lastRun) tell(out io.Writer, allow string) {
 	line := func(format string, args ...any) { fmt.Fprintln(out, audit.Visible(fmt.Sprintf(format, args...))) }
 	failed := l.end.Code != nil && *l.end.Code != 0 ||

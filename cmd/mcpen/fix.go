@@ -15,9 +15,9 @@ import (
 	"mcpen/sandbox/launch"
 )
 
-// fix writes and loads the AppArmor profile that doctor's checks ask for, where a
-// person says yes to it. It reports whether it did. Whatever else they ask for is
-// pasted by hand: it changes more than what mcpen may do.
+// fix writes and loads the AppArmor profile that doctor's checks ask for, if a person
+// says yes. It reports whether it did. The person pastes every other remedy by hand:
+// those change more than mcpen's own rights.
 func (a *app) fix(ctx context.Context, uid int, checks []host.Check) (bool, error) {
 	i := slices.IndexFunc(checks, func(c host.Check) bool { return c.AppArmor != "" })
 	if i < 0 {

@@ -12,8 +12,8 @@ import (
 	"mcpen/sandbox/server"
 )
 
-// rooted has every program by which something is done as root write down how it was
-// called, and with what on its stdin; it ends with a status.
+// rooted replaces every program that acts as root by one that records its arguments and
+// its stdin; it ends with a status.
 func rooted(t *testing.T, status string, names ...string) (calls func() string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,7 +34,7 @@ func rooted(t *testing.T, status string, names ...string) (calls func() string) 
 	}
 }
 
-// answered is an app whose person answers, and what it tells them.
+// answered is an app with a person's answer, and its output to them.
 func answered(t *testing.T, answer string) (*app, func() string) {
 	t.Helper()
 	in, said := filepath.Join(t.TempDir(), "in"), filepath.Join(t.TempDir(), "err")
@@ -59,8 +59,8 @@ func answered(t *testing.T, answer string) (*app, func() string) {
 	}
 }
 
-// What is written as root is what a person has seen and said yes to, and nothing is
-// where they did not.
+// fix writes as root exactly the text that a person has seen and accepted, and nothing
+// without their yes.
 func TestFixAsksAndWritesTheProfile(t *testing.T) {
 	profile := host.AppArmorProfile("/home/ada/a b/mcpen")
 	checks := []host.Check{{ID: "sandbox", Blocks: true}, {ID: "namespaces", Blocks: true, AppArmor: profile}}
@@ -96,8 +96,7 @@ func TestFixAsksAndWritesTheProfile(t *testing.T) {
 	}
 }
 
-// Doctor is asked again where something was mended, and says of itself what it said
-// where nothing was.
+// After a fix doctor checks again; without one it repeats its earlier result.
 func TestDoctorFixes(t *testing.T) {
 	for _, mended := range []bool{true, false} {
 		var out bytes.Buffer

@@ -13,7 +13,7 @@ import (
 // grid is a table for a person, as wide as a terminal at most.
 type grid struct {
 	rows   [][]string // the first one is the head; all have as many cells
-	give   []give     // the columns that give way where there is too little room, the first one first
+	give   []give     // the columns that shrink if there is too little room, the first one first
 	middle int        // the column that is cut in its middle; the first one never is
 }
 
@@ -82,7 +82,7 @@ func runeWide(r rune) int {
 	return 1
 }
 
-// cutTo is a text of so many columns at most. What was cut is marked.
+// cutTo cuts a text to most columns. A mark shows the cut.
 func cutTo(s string, most int) string {
 	if wide(s) <= most {
 		return s
@@ -98,8 +98,7 @@ func cutTo(s string, most int) string {
 	return b.String() + "…"
 }
 
-// cutMiddle is a text of so many columns at most, of which the end says more than the
-// middle.
+// cutMiddle cuts a text to most columns in the middle, because its end says more.
 func cutMiddle(s string, most int) string {
 	if wide(s) <= most || most < 8 {
 		return s

@@ -20,8 +20,8 @@ type heldServer struct {
 	args []string // of the profile
 }
 
-// heldServers are real servers that tell what they have without being logged in, with what
-// they want to begin at all. "${value}" is a parameter, which is another one in
+// heldServers are real servers that list their tools without a login, with the values
+// that they need to begin at all. "${value}" is a parameter, which is another one in
 // another workspace.
 var heldServers = []heldServer{
 	{ref: "npm:@modelcontextprotocol/server-everything"},
@@ -78,9 +78,9 @@ func allHeld(t *testing.T) []heldServer {
 	return all
 }
 
-// Honest servers are not held: what a real one says in its second start, in another
-// workspace and with another parameter, waits for nobody. A person who is asked at
-// every start stops reading what they are asked.
+// Honest servers are not held: the definitions of a real server's second start, in
+// another workspace and with another parameter, wait for nobody. A person who must
+// answer at every start stops reading the questions.
 func TestRealServersAreNotHeld(t *testing.T) {
 	bin := realBinary(t)
 	only, err := regexp.Compile(os.Getenv("REAL_PACKAGES"))

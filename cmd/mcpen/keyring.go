@@ -35,8 +35,8 @@ func (w *wrapping) moves(place clients.Place) clients.Moves {
 	}
 }
 
-// secrets are the variables of an entry whose values mcpen hands to the server and shows
-// nobody. What a client fills in itself is no value yet.
+// secrets lists the variables of an entry whose values mcpen hands to the server and
+// shows nobody. A placeholder that the client fills in is no value yet.
 func (p proposal) secrets(e clients.Entry) []string {
 	var out []string
 	for _, v := range e.Env {
@@ -87,7 +87,7 @@ func keep(moved []clients.Moved) error {
 func (a *app) dropMoved(moved []clients.Moved) {
 	for _, m := range moved {
 		kept, _ := server.KeptIn(m.Name, m.Ref)
-		_ = kept.Drop() // what failed before is told
+		_ = kept.Drop() // the earlier error counts
 	}
 }
 
@@ -118,7 +118,7 @@ func keptLiteral(v clients.Var) (string, error) {
 // hidden stands for a secret on a screen.
 const hidden = `"…"`
 
-// hiddenLiteral stands for what keptLiteral gives.
+// hiddenLiteral stands for the result of keptLiteral.
 func hiddenLiteral(v clients.Var) (string, error) {
 	if _, ok := server.KeptIn(v.Name, v.Value); !ok {
 		return "", nil

@@ -13,8 +13,8 @@ import (
 	"mcpen/sandbox/server"
 )
 
-// keyringHome is a home with a client that has a server with a token, and what runs
-// commands in it: a command line's exit code and what it said.
+// keyringHome is a home with a client whose server has a token, and a function that
+// runs commands in it: it returns a command line's exit code and output.
 func keyringHome(t *testing.T, text string) (file string, run func(words ...string) (int, string)) {
 	t.Helper()
 	home := t.TempDir()
@@ -96,8 +96,8 @@ func TestWrapMovesSecretsIntoTheKeyring(t *testing.T) {
 	}
 }
 
-// Whoever wrapped first and thought of the tokens afterwards moves them then, and gets
-// all of it back as it was.
+// A person who wrapped first and thought of the tokens afterwards moves them then, and
+// unwrap restores all of it.
 func TestSecretsOfWrappedServersMove(t *testing.T) {
 	const text = `{"mcpServers": {"github": {"command": "npx", "args": ["-y", "@modelcontextprotocol/server-github"], "env": {"GITHUB_PERSONAL_ACCESS_TOKEN": "ghp_abc", "LOG_LEVEL": "debug"}}}}`
 	keyring.MockInit()

@@ -56,7 +56,7 @@ type lesson struct {
 	not      string   // why it is not learned; "": it is
 }
 
-// learn adds what a server's sessions lacked to its profile.
+// learn adds the rights that a server's sessions lacked to its profile.
 func (a *app) learn(ctx context.Context, word string, c *cli.Context) error {
 	at, err := a.Dirs()
 	if err != nil {
@@ -128,7 +128,7 @@ func (a *app) merge(at server.Dirs, file string, text []byte, l *lesson, baselin
 }
 
 // beyond says why a baseline does not allow a profile of this text, or nil. The text
-// lies beside the profile for a moment, as what it extends is found from there.
+// lies beside the profile for a moment, so that it finds the profiles that it extends.
 func (a *app) beyond(at server.Dirs, file string, text []byte, baseline string) (refusal, err error) {
 	dir := filepath.Dir(file)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -148,7 +148,7 @@ func (a *app) beyond(at server.Dirs, file string, text []byte, baseline string) 
 	if errors.As(err, &own) && own.Code == exitRefused {
 		return own, nil
 	}
-	return nil, nil // what else is wrong with it was wrong before
+	return nil, nil // any other fault was there before
 }
 
 // oneLine is the first line of a text.
@@ -157,7 +157,7 @@ func oneLine(s string) string {
 	return line
 }
 
-// tellLessons lists what was found.
+// tellLessons lists the lessons.
 func (a *app) tellLessons(lessons []lesson, sessions int) {
 	fmt.Fprintf(a.out, "%s recorded\n", server.Count(sessions, "session"))
 	for _, l := range lessons {
@@ -170,11 +170,11 @@ func (a *app) tellLessons(lessons []lesson, sessions int) {
 	}
 }
 
-// maxLessons bounds what one profile learns: a server chooses what it asks for.
+// maxLessons limits the rights that one profile learns: a server chooses its requests.
 const maxLessons = 200
 
-// lessonsOf reads what a server's sessions lacked, each right once, the one that most
-// sessions lacked first.
+// lessonsOf reads the rights that a server's sessions lacked, each once, the one that
+// most sessions lacked first.
 func lessonsOf(dir, name, home string, since time.Time) (lessons []lesson, sessions int, err error) {
 	r, err := audit.OpenReader(dir, audit.Filter{Server: name, Since: since})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -221,7 +221,7 @@ func added(list []string, s string) []string {
 	return append(list, s)
 }
 
-// when says what was going on.
+// when says in which situation an event came.
 func when(e audit.Event) string {
 	switch {
 	case e.Request == nil:
@@ -241,7 +241,7 @@ func withPort(g audit.Grant) audit.Grant {
 	return g
 }
 
-// unlearned says why nobody should learn a right from what a server did, or "".
+// unlearned says why nobody should learn a right from a server's deed, or "".
 func unlearned(g audit.Grant, e audit.Event, home string) string {
 	text := g.Values[0].Text
 	switch g.Table + "." + g.Key {

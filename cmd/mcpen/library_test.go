@@ -50,7 +50,8 @@ func TestAPackageRunsByTheProfileThatShipsForIt(t *testing.T) {
 			t.Errorf("run does not say whose profile it is: %s", said)
 		}
 
-		// One of the person's own of that name goes before it, and one with mistakes is told.
+		// The person's own profile of that name goes first, and mcpen reports its
+		// mistakes.
 		w.write(t, configDir+"/filesystem.toml", "version = 1\nname = \"filesystem\"\nextends = [\"filesystem\"]\n[filesystem]\nread = [\""+work+"\"]\n")
 		w.want(t, "0", "reads     "+work, "explain", "--", "npx", "-y", "@modelcontextprotocol/server-filesystem", docs)
 		w.write(t, configDir+"/filesystem.toml", "version = 1\nname = \"filesystem\"\nextend = [\"filesystem\"]\n")

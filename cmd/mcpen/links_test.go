@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// linkKinds are what a profile can name that a symlink could lead elsewhere. DIR is the
-// folder in which the symlink lies; "link" leads to PRIVATE, the others into it.
+// linkKinds are a profile's references that a symlink could lead elsewhere. DIR is the
+// folder of the symlink; "link" leads to PRIVATE, the others into it.
 var linkKinds = []struct{ name, profile, command string }{
 	{"read", `[filesystem]
 read = ["DIR/link"]
@@ -44,8 +44,8 @@ write = ["STATE"EXTRA]`, "cat DIR/link/key"},
 // anywhere.
 var linkMakers = []string{"the person", "the server", "another server", "the repository", "the workspace"}
 
-// A symlink that a server, or whoever wrote a repository, made decides nothing of what
-// the next server is given: the user's keys are what it would lead to.
+// A symlink by a server or by the author of a repository must not decide the next
+// server's rights: it would lead to the user's keys.
 func TestLinksOfOthersDecideNothing(t *testing.T) {
 	asEverybody(t, func(t *testing.T, root string) {
 		for _, kind := range linkKinds {

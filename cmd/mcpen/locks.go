@@ -22,7 +22,7 @@ import (
 	"mcpen/sandbox/server"
 )
 
-// undone counts what a command could not do for some of its locks, and goes on.
+// undone counts a command's failures with single locks, while the command goes on.
 type undone struct {
 	count int
 	first error
@@ -117,7 +117,7 @@ func (a *app) line(text string) {
 	fmt.Fprintln(a.out, text)
 }
 
-// news is what the registry has in the place of a locked package.
+// news is the registry's version in the place of a locked package.
 type news struct {
 	Name      string `json:"name"` // of the lock
 	Package   string `json:"package"`
@@ -130,9 +130,9 @@ type news struct {
 
 // The states of a locked version.
 const (
-	isCurrent   = "current"   // nothing that is old enough is newer
+	isCurrent   = "current"   // no version that is old enough is newer
 	isNewer     = "newer"     // the available one is
-	isLower     = "lower"     // the locked one was withdrawn, and what takes its place is lower
+	isLower     = "lower"     // the locked one was withdrawn, and its replacement is lower
 	isPreferred = "preferred" // the registry prefers a lower one
 	isOutside   = "outside"   // the profile asks for another version
 )
@@ -158,7 +158,7 @@ func (a *app) newsOf(at server.Dirs, l server.Locked, rel registry.Release, with
 	return n
 }
 
-// tell prints what is new, if anything is.
+// tell prints the news, if there is any.
 func (n news) tell(a *app) {
 	if n.Withdrawn != "" {
 		a.alarm("%s\t%s %s was %s", n.Name, n.Package, n.Version, n.Withdrawn)
@@ -223,7 +223,7 @@ func (a *app) updateCommand() *cli.Command {
 	}
 }
 
-// updated is what update did about a lock.
+// updated is the outcome of update for a lock.
 type updated struct {
 	news
 	Changes *pack.Diff `json:"changes,omitempty"`
@@ -290,7 +290,7 @@ func (a *app) relock(l server.Locked, fresh pack.Lock) error {
 	return server.WriteLock(l.File, fresh)
 }
 
-// agreed asks whether to lock what was shown.
+// agreed asks whether to lock the shown packages.
 func (a *app) agreed(l server.Locked, fresh pack.Lock, yes bool) (bool, error) {
 	if yes {
 		return true, nil

@@ -69,8 +69,8 @@ func TestPackagesOfOneNameLiveSideBySide(t *testing.T) {
 	})
 }
 
-// A version that the registry withdraws is told of wherever its user looks, and
-// when it starts; one that was locked as deprecated is no news.
+// Every command that shows a version, and its start, must report that the registry
+// withdrew it. A version that was deprecated when it was locked is no news.
 func TestWithdrawnVersionIsTold(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.publish("wd", "1.9.0", longAgo(), nil)
@@ -140,8 +140,8 @@ func TestUpdateGoesByVersion(t *testing.T) {
 	})
 }
 
-// What is wrong with one lock, package or tree is that one's: the others are
-// looked at, run and repaired.
+// A fault of one lock, package or tree must not stop the others: mcpen examines, runs
+// and repairs them.
 func TestOneFaultStopsNoOther(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		for _, name := range []string{"aa", "bb", "cc"} {
@@ -159,7 +159,7 @@ func TestOneFaultStopsNoOther(t *testing.T) {
 		gone := w.reg.NPM["aa"]
 		delete(w.reg.NPM, "aa")
 		w.want(t, "127", "1.0.0 → 1.1.0", "outdated")
-		// One tree is damaged, and what the registry does not have any more is whole.
+		// One tree is damaged, and the tree that the registry no longer has is whole.
 		trees, _ := filepath.Glob(filepath.Join(w.home, stateDir, "store/trees/*/tree/node_modules/bb/cli.js"))
 		if len(trees) != 1 {
 			t.Fatal(trees)
@@ -190,8 +190,8 @@ func TestOneFaultStopsNoOther(t *testing.T) {
 	})
 }
 
-// A lock that lies about what it installs is refused where its tree is here
-// already, too; and a start reads the advisories once.
+// mcpen refuses a lock that lies about its package also if the tree is here already,
+// and a start reads the advisories once.
 func TestLockIsJudgedOnce(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.server("tiny", "1.0.0", longAgo(), nil, nil)
@@ -214,7 +214,7 @@ func TestLockIsJudgedOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The same file to whoever does not read it.
+		// To a program that does not parse it, the file looks the same.
 		if err := os.WriteFile(db, []byte("{"+record[1:len(record)-1]+" "), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +226,7 @@ func TestLockIsJudgedOnce(t *testing.T) {
 		if strings.Contains(said.String(), "advisories") {
 			t.Errorf("a start read the advisories again: %q", said)
 		}
-		// A record that does not read is told of, and stops no start; the scan fails.
+		// mcpen reports an unreadable record and starts all the same; the scan fails.
 		if err := os.Chtimes(db, time.Now(), time.Now()); err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +243,7 @@ func TestLockIsJudgedOnce(t *testing.T) {
 	})
 }
 
-// A store that cannot be written, as one in an image, serves what is in it.
+// A read-only store, such as one in an image, serves its packages.
 func TestReadOnlyStoreRuns(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		if os.Geteuid() == 0 {
@@ -274,7 +274,7 @@ func TestReadOnlyStoreRuns(t *testing.T) {
 	})
 }
 
-// A library is told apart before it is locked.
+// add recognises a library before it locks it.
 func TestLibraryIsNotAdded(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.reg.Publish("onlylib", "1.0.0", longAgo(), nil, nil)
@@ -367,7 +367,7 @@ func TestProfileBoundsTheVersion(t *testing.T) {
 		w.want(t, "0", "1.2.0 → 1.3.0", "outdated")
 		w.want(t, "0", "1.2.0 -> 1.3.0", "update", "--yes", "bounded")
 
-		// The profile is changed: what it does not ask for does not run.
+		// The profile changed: a version outside of its range does not run.
 		w.write(t, configDir+"/bounded.toml", "version = 1\nname = \"bounded\"\n[server]\npackage = \"npm:bounded@1.0.x\"\n")
 		w.want(t, "2", "locks version 1.3.0, and 1.0.x was asked for", "run", "bounded")
 		w.want(t, "0", "1.3.0 → 1.0.0 (the profile asks for another version)", "outdated")
@@ -377,7 +377,8 @@ func TestProfileBoundsTheVersion(t *testing.T) {
 		w.write(t, configDir+"/bounded.toml", "version = 1\nname = \"bounded\"\n[server]\npackage = \"npm:bounded@^7\"\n")
 		w.want(t, "127", "no version in that range", "update", "--yes", "bounded")
 
-		// Without a lock the first run chooses within it, and what add wrote goes with the lock.
+		// Without a lock the first run chooses within the range, and add's profile goes
+		// with the lock.
 		w.want(t, "0", "locked npm:bounded 2.0.0", "add", "--name", "two", "npm:bounded@>=2")
 		w.want(t, "0", "two.toml", "remove", "two")
 		w.want(t, "2", "names no range of versions", "check", writeProfile(t, w, "bad", "npm:bounded@latest"))
@@ -396,8 +397,8 @@ func writeProfile(t *testing.T, w *world, name, pkg string) string {
 	return filepath.Join(w.home, configDir, name+".toml")
 }
 
-// What an update changes for the worse stands first and in red, whatever strangers
-// wrote into names and licences.
+// An update's changes for the worse stand first and in red, whatever strangers wrote
+// into names and licences.
 func TestUpdateAlarmsInRed(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.publish("taken", "1.0.0", longAgo(), map[string]any{"_npmUser": map[string]string{"name": "alice"}})
@@ -430,7 +431,7 @@ func TestUpdateAlarmsInRed(t *testing.T) {
 	})
 }
 
-// pseudoTerminal is a terminal for a program, and what is written to it (pts(4)).
+// pseudoTerminal is a terminal for a program, and the program's output on it (pts(4)).
 func pseudoTerminal(t *testing.T) (terminal, screen *os.File) {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -452,7 +453,7 @@ func pseudoTerminal(t *testing.T) (terminal, screen *os.File) {
 	return terminal, screen
 }
 
-// What programs read says of every lock what people are told of some.
+// The JSON holds for every lock the facts that the text shows for some.
 func TestLocksAsJSON(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.publish("words", "1.0.0", longAgo(), nil)
@@ -496,7 +497,7 @@ func TestLocksAsJSON(t *testing.T) {
 	})
 }
 
-// answers runs a command line with --json, and reads what it prints.
+// answers runs a command line with --json, and reads its output.
 func (w *world) answers(t *testing.T, into any, args ...string) {
 	t.Helper()
 	cmd := w.mcpen(t, args...)
@@ -514,7 +515,7 @@ func (w *world) answers(t *testing.T, into any, args ...string) {
 }
 
 // A script that adds, updates and explains reads one document on stdout, whatever
-// people are told beside it; and nobody is asked.
+// messages people get beside it; and mcpen asks nobody.
 func TestAddAndUpdateAsJSON(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.publish("words", "1.0.0", longAgo(), map[string]any{"license": "MIT", "scripts": map[string]string{"postinstall": "true"}})
@@ -555,7 +556,7 @@ func TestAddAndUpdateAsJSON(t *testing.T) {
 	})
 }
 
-// Who reads a plan before the first run reads the same document, which says what it lacks.
+// A plan before the first run is the same document, and names its missing parts.
 func TestExplainAsJSONBeforeAnInstall(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.publish("words", "1.0.0", longAgo(), nil)
@@ -574,8 +575,8 @@ func TestExplainAsJSONBeforeAnInstall(t *testing.T) {
 	})
 }
 
-// Whoever added a server whose profile asks for something reads what, and the command
-// that starts it, before the first start fails for want of it.
+// After add, the person reads the profile's required values and the command that starts
+// the server, before the first start fails for want of them.
 func TestAddSaysWhatTheProfileNeeds(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.publish("@modelcontextprotocol/server-filesystem", "1.0.0", longAgo(), nil)

@@ -19,11 +19,11 @@ import (
 	"mcpen/sandbox/server"
 )
 
-// logOptions are what the log command was told.
+// logOptions holds the command line of log.
 type logOptions struct {
 	Dir    string // of the logs
 	Server string // empty: all
-	Allow  string // the profile in which a right is written; empty: there is none
+	Allow  string // the profile to write a right into; "": there is none
 	Since  string // as parseSince reads it; empty: everything that is kept
 	Net    bool   // names and connections only
 	JSON   bool
@@ -88,8 +88,7 @@ func runLog(ctx context.Context, o logOptions, out io.Writer) error {
 	return nil
 }
 
-// unknown is an error where a server was named of which there is no log, and
-// nobody waits for one.
+// unknown is an error if the named server has no log, and nobody waits for one.
 func (o logOptions) unknown() error {
 	if o.Server == "" || o.Follow {
 		return nil
@@ -108,10 +107,10 @@ func (o logOptions) unknown() error {
 	return &launch.Error{Code: 1, Err: fmt.Errorf("nothing was recorded of %q", o.Server), Hint: hint}
 }
 
-// logged are the servers of which there is a log, rotated or not.
+// logged lists the servers with a log, rotated or not.
 func logged(dir string) []string {
 	var out []string
-	files, _ := os.ReadDir(dir) // whoever reads the log says what is wrong
+	files, _ := os.ReadDir(dir) // reading the log reports the error
 	for _, f := range files {
 		if name, _, ok := strings.Cut(f.Name(), ".jsonl"); ok {
 			out = append(out, name)
@@ -120,8 +119,7 @@ func logged(dir string) []string {
 	return out
 }
 
-// noteError is something that a person should know of a command that did what
-// it was asked for.
+// noteError is a note for a person about a command that did its work.
 type noteError string
 
 func (n noteError) Error() string { return string(n) }

@@ -1,5 +1,5 @@
-// Command mcpen starts an MCP server that somebody else wrote inside a sandbox
-// and carries its stdio to and from the client. See README.md.
+// Command mcpen starts another author's MCP server inside a sandbox and carries its
+// stdio to and from the client. See README.md.
 package main
 
 import (
@@ -32,9 +32,9 @@ func main() {
 	// costs more than it frees. A server that runs has the usual setting again.
 	debug.SetGCPercent(400)
 
-	// A reader that goes early (mcpen review | head -1) must not end mcpen between
-	// what it says and what it does. With a handler the write fails instead. exec(2)
-	// resets the handler, so programs that mcpen starts have the default again.
+	// A reader that ends early (mcpen review | head -1) must not end mcpen between its
+	// output and its action. With a handler the write fails instead. exec(2) resets the
+	// handler, so programs that mcpen starts have the default again.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	ctx, stop := signal.NotifyContext(context.Background(), launch.EndsServer...)

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 	host.Hook()
 	attackHook()
 	// Homes are where HOME says, and there is no administrator, unless a test says
-	// otherwise: what is trusted, or given to servers, is not this user's.
+	// otherwise: this user's trust and the record of servers' folders must not matter.
 	passwd, machine = os.Getenv("MCPEN_TEST_PASSWD"), "/nonexistent"
 	if dir := os.Getenv("MCPEN_TEST_MACHINE"); dir != "" {
 		machine = dir

@@ -2,8 +2,8 @@ package main
 
 import "strings"
 
-// page is what the help of a command ends with: lines to paste, and what the exit
-// status says.
+// page is the end of a command's help: lines to paste, and the meaning of the exit
+// status.
 type page struct{ examples, status []string }
 
 // The lines of an exit status that several commands have.

@@ -30,8 +30,8 @@ func everyCommand(f func(path []string, c *cli.Command)) {
 	walk(nil, (&app{Caller: server.Caller{Err: os.Stderr}, out: os.Stdout}).cli([]string{"mcpen", "help"}).Commands)
 }
 
-// The help of each command has what its exit status says, and lines to paste that are
-// lines of this very command, as mcpen reads them.
+// The help of each command has the meaning of its exit status, and lines to paste that
+// are lines of this very command, as mcpen reads them.
 func TestHelpPages(t *testing.T) {
 	seen := map[string]string{"": ""}
 	everyCommand(func(path []string, c *cli.Command) {
@@ -98,7 +98,8 @@ func readsExample(t *testing.T, path []string, c *cli.Command, line string) {
 	}
 }
 
-// typed is what documents say that a person types: a command of mcpen, or a target.
+// typed matches the commands that documents tell a person to type: a command of mcpen,
+// or a target.
 var typed = regexp.MustCompile("(?:^|[`(])(mcpen|make) ([a-z][a-z-]*)")
 
 // No document, example or help names a command or a target that does not exist.

@@ -24,7 +24,7 @@ var newcomers = []struct {
 	run   string
 	call  string // name and arguments of a tool call
 	want  string // in its answer
-	fails string // or what is said by a server that does not start, by itself
+	fails string // or the error of a server that does not start, by itself
 }{
 	{name: "a folder", typed: []string{"add npm:@modelcontextprotocol/server-filesystem"}, run: "run --set dirs=HOME/notes filesystem",
 		call: `"name":"read_text_file","arguments":{"path":"HOME/notes/a.txt"}`, want: "words of my own"},

@@ -56,7 +56,7 @@ func (a *app) addCommand() *cli.Command {
 	}
 }
 
-// addition is what add did.
+// addition is the outcome of add.
 type addition struct {
 	Name       string   `json:"name"`
 	Package    string   `json:"package"`
@@ -76,7 +76,8 @@ type addition struct {
 	Notes      []string `json:"notes,omitempty"`
 }
 
-// newAddition says what a registry says of a release, and what a lock holds of it.
+// newAddition holds a registry's description of a release, and the parts that a lock
+// has of it.
 func newAddition(name, lockFile string, r registry.Release, l pack.Lock) addition {
 	d := addition{Name: name, Package: l.Package, Version: l.Version, Lock: lockFile, Packages: len(l.Dependencies), Bytes: l.Bytes,
 		Publisher: r.Publisher, License: r.License, Deprecated: r.Deprecated, Scripts: r.Scripts, Newest: r.Newest, Notes: r.Notes}
@@ -242,7 +243,7 @@ func profilePackage(text []byte) (string, error) {
 	return p.Server.Package, err
 }
 
-// describe says what a registry says of a release.
+// describe prints a registry's description of a release.
 func (a *app) describe(r registry.Release) {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	row := func(what, value string) {

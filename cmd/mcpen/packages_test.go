@@ -23,7 +23,7 @@ import (
 	"mcpen/sandbox/pack/packtest"
 )
 
-// world is a home with a registry: what a person who runs packages has.
+// world is a home with a registry, for a person who runs packages.
 type world struct {
 	home string
 	reg  *packtest.Registry
@@ -54,7 +54,7 @@ func newWorld(t *testing.T, home string) *world {
 	if err := os.MkdirAll(filepath.Join(w.home, "run"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// What is in the store is read-only, and os.RemoveAll of a user stops there.
+	// The store's files are read-only, and a user's os.RemoveAll stops there.
 	t.Cleanup(func() {
 		filepath.WalkDir(w.home, func(p string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() {
@@ -83,7 +83,7 @@ const (
 	configDir = ".config/mcpen/profiles"
 )
 
-// server is an MCP server as a package, and what it depends on.
+// server is an MCP server as a package, with its dependencies.
 func (w *world) server(name, version string, published time.Time, more map[string]any, files map[string]string) *packtest.Release {
 	manifest := map[string]any{"bin": "cli.js", "dependencies": map[string]string{"words": "^1.0.0"}}
 	for k, v := range more {
@@ -220,8 +220,8 @@ func (w *world) holds(t *testing.T, trees int) {
 	}
 }
 
-// Whoever locked a package starts it without a network and without anybody
-// hearing of it; what it costs to get there shows no token to anybody.
+// A person who locked a package starts it without a network and without any other
+// party's knowledge; the way there shows no token to anybody.
 func TestPackageRunsFromItsLockAlone(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.server("@demo/tiny", "1.0.0", longAgo(), nil, nil)
@@ -271,8 +271,8 @@ func (w *world) noToken(t *testing.T) {
 	}
 }
 
-// Who only looks at what a server would be given has not installed it, and no
-// registry knows that they looked.
+// A person who only looks at a server's rights has not installed it, and no registry
+// knows that they looked.
 func TestExplainInstallsNothing(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.server("tiny", "1.0.0", longAgo(), nil, nil)
@@ -322,7 +322,7 @@ func TestGCLeavesWhatRuns(t *testing.T) {
 	})
 }
 
-// stealScript is what a hostile package does when it is installed.
+// stealScript is the install script of a hostile package.
 const stealScript = `
 const fs = require('fs'), net = require('net')
 const want = JSON.parse(fs.readFileSync(__dirname + '/want.json'))
@@ -371,7 +371,7 @@ func TestHostilePackageReachesNothing(t *testing.T) {
 		}
 		inside := stolen(t, found[0])
 		for what, how := range inside {
-			// What it writes may go to a folder of its own that has the same name.
+			// Its writes may go to a folder of its own that has the same name.
 			file, writes := strings.CutPrefix(what, "write ")
 			if _, err := os.Lstat(file); writes && err == nil || !writes && how == "done" {
 				t.Errorf("inside, the script could %s", what)
@@ -412,7 +412,7 @@ func stolen(t *testing.T, file string) map[string]string {
 	return got
 }
 
-// What is not to be run does not run, says why, and leaves nothing; without that
+// A package that must not run does not run, says why, and leaves nothing; without that
 // one fault the same command works.
 func TestPackageRefused(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
@@ -437,7 +437,7 @@ func TestPackageRefused(t *testing.T) {
 		w.want(t, "127", "nowhere", "run", "npm:nowhere")
 		w.want(t, "127", "no such version", "run", "npm:tiny@9.9.9")
 		w.want(t, "127", "no tag", "run", "npm:tiny@tomorrow")
-		// A registry that does not answer says nothing of what there is.
+		// A registry that does not answer proves nothing about its packages.
 		was, err := os.ReadFile(filepath.Join(w.home, ".npmrc"))
 		if err != nil {
 			t.Fatal(err)
@@ -487,8 +487,8 @@ func TestTamperedPackageIsRefused(t *testing.T) {
 	})
 }
 
-// Whoever gives up, or whose machine does, has a store as before and no lock,
-// and the next run works.
+// After an aborted install or a crash, the store is as before and there is no lock, and
+// the next run works.
 func TestInstallThatEndsHalfWay(t *testing.T) {
 	inWorld(t, func(t *testing.T, outer *world) {
 		for _, tc := range []struct {
@@ -584,8 +584,8 @@ func TestTwoFirstRunsAtOnce(t *testing.T) {
 	})
 }
 
-// A person reads what a newer version changes before it is theirs, and gets rid
-// of a package with all that came with it.
+// A person reads a newer version's changes before it is theirs, and gets rid of a
+// package with all its files.
 func TestPackageFromAddToRemove(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.server("tiny", "1.0.0", longAgo(), nil, nil)
@@ -625,8 +625,8 @@ func TestPackageFromAddToRemove(t *testing.T) {
 	})
 }
 
-// What an update changes of what a server says is read there, and not held at the
-// next start; what comes without an update is.
+// A person reviews an update's changes of a server's definitions there, and the next
+// start does not hold them; it holds changes without an update.
 func TestUpdateShowsWhatTheServerSays(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		says := func(version, tools string) {

@@ -101,7 +101,7 @@ func (a *app) diffJSON(changes []policy.Change) error {
 	return nil
 }
 
-// widened is the end of a comparison in which something is given that was not.
+// widened is the error of a comparison that found a new right.
 func widened(changes []policy.Change) error {
 	n := 0
 	for _, ch := range changes {

@@ -47,7 +47,7 @@ func (a *app) profileListCommand() *cli.Command {
 // listedProfile is a profile in a list.
 type listedProfile struct {
 	Name        string        `json:"name"`
-	Package     string        `json:"package,omitempty"` // or "" for a command, or for what is there to be extended
+	Package     string        `json:"package,omitempty"` // "" for a command, or for a profile made to be extended
 	Description string        `json:"description,omitempty"`
 	File        string        `json:"file"`
 	Ships       bool          `json:"ships"`
@@ -56,7 +56,7 @@ type listedProfile struct {
 	Mistakes    []string      `json:"mistakes,omitempty"`
 }
 
-// listedParam is what a profile asks for.
+// listedParam is a profile's parameter.
 type listedParam struct {
 	Name        string   `json:"name"`
 	Type        string   `json:"type"`
@@ -96,7 +96,7 @@ func (a *app) listed(words []string) ([]listedProfile, error) {
 	return out, nil
 }
 
-// take takes over what a profile says of itself.
+// take takes over a profile's description of itself.
 func (l *listedProfile) take(p *policy.Profile) {
 	l.Package, l.Description = p.Package(), p.Description
 	l.Starts = l.Package != "" || slices.ContainsFunc(p.Said(), func(s policy.Said) bool { return s.Key == "server.command" })
@@ -150,7 +150,7 @@ func (a *app) listText(found []listedProfile, columns int) error {
 	return nil
 }
 
-// starts says what a profile starts.
+// starts names the program that a profile starts.
 func (l listedProfile) starts() string {
 	switch {
 	case l.Package != "":

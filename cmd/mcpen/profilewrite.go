@@ -39,7 +39,8 @@ func (a *app) profileNewCommand() *cli.Command {
 	}
 }
 
-// newProfile is what a profile is to start and to extend.
+// newProfile holds the program that a new profile starts and the profiles that it
+// extends.
 type newProfile struct {
 	name, pkg string
 	command   []string
@@ -106,8 +107,8 @@ func (a *app) newProfile(n newProfile) error {
 	return nil
 }
 
-// complete says what a new profile extends where that was not said: the one that mcpen
-// carries for its package or of its name, and else what servers of its language have.
+// complete chooses the profile to extend if the person named none: the one that mcpen
+// carries for the package or of its name, and else the one for servers of its language.
 func (n *newProfile) complete() error {
 	if n.pkg != "" && len(n.command) > 0 {
 		return usage("mcpen profile new "+n.name+" -- COMMAND", "a server is a package or a command")
@@ -134,7 +135,7 @@ func (n *newProfile) complete() error {
 	return nil
 }
 
-// text is the profile, with what could stand in it as comments.
+// text is the text of the profile, with possible additions as comments.
 func (n newProfile) text() []byte {
 	var b strings.Builder
 	list := func(words []string) string {
@@ -263,8 +264,8 @@ func (a *app) editor(ctx context.Context, file string) error {
 	return nil
 }
 
-// takeOver writes what was edited, and says what it gives that was not given. What
-// somebody else wrote meanwhile stays.
+// takeOver writes the edited text, and reports the rights that it adds. It keeps
+// another program's edit in between.
 func (a *app) takeOver(at server.Dirs, file string, old, text []byte) error {
 	now, err := server.ReadProfile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -15,25 +15,25 @@ import (
 	"mcpen/sandbox/server"
 )
 
-// What wrap proposes for a server.
+// The kinds of proposals for a server.
 const (
 	byLibrary = "library" // there is a profile for it
-	byLock    = "lock"    // a package that is given nothing, and does not look as if it needed anything
-	byTrial   = "try"     // nobody knows what it needs: it is looked at first
+	byLock    = "lock"    // a package that gets no rights, and does not look as if it needed any
+	byTrial   = "try"     // its needs are unknown: a trial finds them first
 )
 
-// proposal is what wrap would do with one server of a client.
+// proposal is wrap's proposal for one server of a client.
 type proposal struct {
 	place   clients.Place
 	entry   clients.Entry
 	kind    string // byLibrary, byLock, byTrial; "" where the entry stays as it is
 	profile string // the profile's name, with byLibrary
-	can     string // what the server will be able to do, in about six words
+	can     string // the server's future abilities, in about six words
 	words   []string
 	notes   []string
 	needs   string // why it would not start as it is; "" where it would
 	hint    string
-	choice  server.Choice // what is installed ahead
+	choice  server.Choice // the package to install ahead
 	policy  policy.Policy
 	inside  bool // it is wrapped already, and its secrets can move
 }
@@ -43,7 +43,7 @@ func (p proposal) wrapped(all bool) bool {
 	return p.needs == "" && (p.kind == byLibrary || p.kind == byLock || p.kind == byTrial && all)
 }
 
-// label is the proposal in a table, where there is room with the profile's name.
+// label is the proposal in a table, with the profile's name if there is room.
 func (p proposal) label(room bool) string {
 	switch {
 	case p.kind == byLibrary && room:
@@ -54,11 +54,11 @@ func (p proposal) label(room bool) string {
 	return p.kind
 }
 
-// propose says what wrap would do with an entry. Named is set where the person named
-// the server: then one that its client does not start is wrapped, too.
+// propose makes the proposal for an entry. named is set if the person named the server:
+// then wrap also wraps one that its client does not start.
 func (a *app) propose(at server.Dirs, p clients.Place, e clients.Entry, params map[string][]string, named bool) proposal {
 	out := proposal{place: p, entry: e, can: e.Why}
-	// One that asks is only started by its client, which fills in what was asked.
+	// Only its client starts an entry that asks, and fills in the answers.
 	if e.State != clients.Open && !(named && (e.State == clients.Disabled || e.State == clients.Asks)) {
 		if e.State == clients.Wrapped {
 			out.can = "it is in a pen already"
@@ -79,8 +79,8 @@ func (a *app) propose(at server.Dirs, p clients.Place, e clients.Entry, params m
 	return out
 }
 
-// lookInside finds the secrets of an entry that is wrapped already: those of the profile
-// of what stands behind its "--", and those that its options name.
+// lookInside finds the secrets of a wrapped entry: those of the profile of the command
+// after its "--", and those that its options name.
 func (a *app) lookInside(at server.Dirs, p *proposal) {
 	if p.entry.Starter() == "" || len(p.entry.Env) == 0 {
 		return
@@ -100,7 +100,7 @@ func (a *app) lookInside(at server.Dirs, p *proposal) {
 	p.inside = len(p.secrets(p.entry)) > 0
 }
 
-// decide finds the profile of a command, and what comes of it.
+// decide finds the profile of a command, and the resulting proposal.
 func (a *app) decide(at server.Dirs, p *proposal) {
 	command, err := pack.FromCommand(p.entry.Command)
 	if err != nil {
@@ -142,7 +142,7 @@ func (p *proposal) sets() []string {
 	return names
 }
 
-// settleChoice gives the profile the entry's variables, and says what it then means.
+// settleChoice gives the profile the entry's variables, and describes the result.
 func (a *app) settleChoice(at server.Dirs, p *proposal, ch server.Choice) {
 	if p.kind == byLibrary {
 		a.bindSecrets(at, p, &ch)
@@ -194,8 +194,8 @@ func (a *app) resolveAnywhere(ch server.Choice, at server.Dirs) (server.Resolved
 	return r, err
 }
 
-// bindSecrets gives a profile's secret the variable of the entry that it is for, where
-// the profile does not look there by itself.
+// bindSecrets gives a profile's secret the entry's variable for it, if the profile does
+// not look there by itself.
 func (a *app) bindSecrets(at server.Dirs, p *proposal, ch *server.Choice) {
 	profile, err := a.Profile(at, ch.Profile)
 	if err != nil {
@@ -252,7 +252,7 @@ func (a *app) variablesOf(p *proposal, pol policy.Policy, ch *server.Choice) {
 	}
 }
 
-// abilities is what a server can do with a policy, in about six words.
+// abilities is a server's abilities under a policy, in about six words.
 func abilities(at server.Dirs, p policy.Policy) string {
 	words := []string{files(at, p), hosts(p)}
 	if n := len(p.Sockets); n > 0 {
@@ -261,7 +261,7 @@ func abilities(at server.Dirs, p policy.Policy) string {
 	return strings.Join(words, ", ")
 }
 
-// files is what a policy lets a server do to the user's files.
+// files says in which way a policy lets a server use the user's files.
 func files(at server.Dirs, p policy.Policy) string {
 	own := policy.Input{State: at.State}.ServerState(p.Name)
 	mine := func(all []policy.Path) (out []string) {
@@ -324,8 +324,8 @@ func tilde(at server.Dirs, path string) string {
 	return path
 }
 
-// tryHint is how a server is looked at. What looks like a secret is not put on a screen:
-// a package is then tried without its arguments.
+// tryHint is the command that tries a server. It puts no likely secret on a screen: it
+// then tries a package without its arguments.
 func tryHint(at server.Dirs, name string, argv []string, command pack.Command) string {
 	hint := "mcpen try --write " + audit.Command(filepath.Join(at.Config, "profiles", name+".toml")) + " "
 	shown := audit.RedactArgs(argv)

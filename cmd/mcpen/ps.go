@@ -50,7 +50,7 @@ type running struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
 	Plan    string    `json:"plan"`
-	Args    []string  `json:"args"` // without what looks like a secret
+	Args    []string  `json:"args"` // without likely secrets
 }
 
 func (a *app) psJSON(records []sandbox.Record) error {

@@ -76,7 +76,7 @@ func TestReadmeProfile(t *testing.T) {
 	}
 }
 
-// wrongGrammar is what mcpen says of a command line that it cannot read.
+// wrongGrammar matches mcpen's errors about a command line that it cannot read.
 var wrongGrammar = regexp.MustCompile(`no command "|flag provided but not defined|stand behind --|no server named|is not name=value|needs a command|cannot read the profile`)
 
 // The entry that people paste into a client is a command line that mcpen reads.
@@ -118,8 +118,8 @@ func TestReadmeCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What needs no registry and changes nothing is run, by somebody who has
-	// nothing yet.
+	// The test runs commands that need no registry and change nothing, as a user
+	// without any files yet.
 	run := map[string]string{"mcpen doctor": "0", "mcpen ps": "0", "mcpen profile list": "0", "mcpen log": "1", "mcpen check profile.toml": "2"}
 	for _, block := range blocks(t, "sh") {
 		for line := range strings.Lines(block) {

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// servers are real servers from the registry, with what their profiles need.
+// servers are real servers from the registry, with their profiles' parameters.
 var servers = []struct {
 	pkg, command, profile string
 	set, args             []string
@@ -59,8 +59,8 @@ func TestRealServersAnswerAsWithoutMcpen(t *testing.T) {
 	}
 }
 
-// Even where the server would let a client out of its folder, the sandbox does
-// not: here its own check is told that everything is allowed.
+// Even if the server would let a client out of its folder, the sandbox does not: here
+// the server's own check allows everything.
 func TestRealFilesystemCannotReadOutside(t *testing.T) {
 	bin := realBinary(t)
 	home := installReal(t)
@@ -71,7 +71,7 @@ func TestRealFilesystemCannotReadOutside(t *testing.T) {
 	}
 	call := `{"jsonrpc":"2.0","id":"read","method":"tools/call","params":{"name":"read_text_file","arguments":{"path":"` + secret + `"}}}`
 	server := filepath.Join(home, "node_modules", ".bin", "mcp-server-filesystem")
-	// The server itself is told that "/" is its folder.
+	// The server gets "/" as its folder.
 	outside := answers(t, []string{server, "/"}, call)
 	if !bytes.Contains(outside[`"read"`], []byte("the secret")) {
 		t.Fatalf("outside the server does not read what it may: %s", outside[`"read"`])
@@ -135,8 +135,7 @@ func installReal(t *testing.T) string {
 	return dir
 }
 
-// answers sends initialize, tools/list and what is given, and returns the
-// answers by id.
+// answers sends initialize, tools/list and more, and returns the answers by id.
 func answers(t *testing.T, argv []string, more ...string) map[string][]byte {
 	t.Helper()
 	lines := append([]string{

@@ -11,10 +11,11 @@ import (
 	"mcpen/sandbox/server"
 )
 
-// renew shows what the version of a package that was just locked says otherwise
-// than what is known of it, and has that take the place of what was seen first: an
-// update is where it is reviewed. Of what a person approved or rejected, the change
-// waits for mcpen review. What cannot be asked is held when it is met.
+// renew asks the newly locked version of a package for its definitions and shows the
+// differences from the known ones. The new definitions take the place of those that
+// were seen first: the update is their review. Changes of approved or rejected
+// definitions wait for mcpen review. Definitions that renew cannot ask for are held
+// when they first appear.
 func (a *app) renew(ctx context.Context, at server.Dirs, l server.Locked) error {
 	f := server.PinsOf(at, strings.TrimSuffix(l.File, ".lock"))
 	pins, err := f.Read()
@@ -59,8 +60,7 @@ func (a *app) renew(ctx context.Context, at server.Dirs, l server.Locked) error 
 	return err
 }
 
-// differs is what a server says otherwise than what is known of it, and what it
-// does not say any more.
+// differs lists a server's new or changed definitions, and those that are gone.
 func (d described) differs(pins definition.Pins, now time.Time) (changes []definition.Change, gone []definition.Definition, err error) {
 	known := map[string][]definition.Definition{}
 	key := func(d definition.Definition) string { return string(d.Kind) + "\x00" + d.Name }

@@ -14,8 +14,8 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// replay writes the profile that a trial drafted, and holds another trial in which
-// nothing but what it grants is there.
+// replay writes the profile that a trial drafted, and holds another trial under that
+// profile's rights alone.
 func (a *app) replay(ctx context.Context, at server.Dirs, o tryOptions, s *subject, r *trial.Report, run *trial.Run) error {
 	ref := ""
 	if s.ref.Name != "" {

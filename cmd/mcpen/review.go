@@ -115,8 +115,8 @@ func (a *app) pinFile(at server.Dirs, known []launch.PinFile, word string) (laun
 	return launch.PinFile{}, usage("mcpen review "+paths[0], "%q is the name of several: %s", word, strings.Join(paths, ", "))
 }
 
-// neverRan are the pins of a profile of which nothing was seen yet. What is missing
-// before anything can be is said.
+// neverRan returns the pins of a profile whose server never ran. It names the missing
+// condition of a run.
 func (a *app) neverRan(at server.Dirs, n server.Named, word string) (launch.PinFile, error) {
 	p, err := a.ToTrust(at, cmp.Or(n.Profile, word))
 	if err != nil {
@@ -139,8 +139,8 @@ type reviewer struct {
 	approveAll              bool
 	forget                  bool
 	named                   map[string]bool // names of flags that something was found for
-	mute                    bool            // nobody is asked
-	seen                    []reviewed      // what was shown
+	mute                    bool            // mcpen asks nobody
+	seen                    []reviewed      // the shown definitions
 }
 
 // reviewed is one definition that was shown, for a program.
@@ -149,7 +149,7 @@ type reviewed struct {
 	Kind     definition.Kind        `json:"kind"`
 	Name     string                 `json:"name,omitempty"`
 	State    definition.State       `json:"state"`
-	Old      *definition.Definition `json:"old,omitempty"` // what was approved, or seen first, before
+	Old      *definition.Definition `json:"old,omitempty"` // the definition approved, or seen first, before
 	New      definition.Definition  `json:"new"`
 	Findings []reviewedFinding      `json:"findings,omitempty"`
 	Decided  definition.State       `json:"decided,omitempty"` // here and now
@@ -162,7 +162,7 @@ type reviewedFinding struct {
 	Words    string       `json:"words"`
 }
 
-// newReviewed says of a change what show shows.
+// newReviewed holds the facts of a change that show shows.
 func newReviewed(server string, c definition.Change, siblings [][]byte, others []finding.Other) reviewed {
 	out := reviewed{Server: server, Kind: c.New.Kind, Name: c.New.Name, State: c.New.State, New: c.New}
 	if c.Old.SHA256 != "" {
@@ -212,8 +212,7 @@ func (r *reviewer) each(at server.Dirs, files []launch.PinFile) error {
 	return nil
 }
 
-// verdict is what a person says of a definition. The zero verdict leaves it
-// waiting.
+// verdict is a person's verdict on a definition. The zero verdict leaves it waiting.
 type verdict byte
 
 const (
@@ -222,7 +221,7 @@ const (
 	reject
 )
 
-// review goes through what waits in one file.
+// review goes through the waiting definitions of one file.
 func (r *reviewer) review(at server.Dirs, f launch.PinFile) error {
 	pins, err := f.Read()
 	if err != nil {
@@ -275,12 +274,12 @@ func (r *reviewer) review(at server.Dirs, f launch.PinFile) error {
 	return nil
 }
 
-// did says what was decided.
+// did reports a decision.
 func (r *reviewer) did(f launch.PinFile, what string, d definition.Definition) {
 	fmt.Fprintf(r.app.out, "%s: %s %s (%s)\n", f.Name, what, title(d), f.File)
 }
 
-// title is what a definition is called in a sentence.
+// title is the name of a definition in a sentence.
 func title(d definition.Definition) string {
 	return strings.TrimSpace(string(d.Kind) + " " + audit.Visible(d.Name))
 }
@@ -297,8 +296,8 @@ func unreviewed(pins definition.Pins) string {
 	return fmt.Sprintf("; %s in use as first seen, without a review", server.Count(n, "definition"))
 }
 
-// candidates are the definitions to decide about: what waits, and what was seen
-// first where it is asked for or named.
+// candidates lists the definitions to decide about: waiting ones, and those seen first
+// if the person asks for them or names them.
 func (r *reviewer) candidates(pins definition.Pins) []definition.Change {
 	var out []definition.Change
 	for _, c := range pins.Waiting(true) {
@@ -319,7 +318,7 @@ func (r *reviewer) candidates(pins definition.Pins) []definition.Change {
 	})
 }
 
-// takeBack revokes decisions: what was approved or rejected waits again.
+// takeBack revokes decisions: approved and rejected definitions wait again.
 func (r *reviewer) takeBack(f launch.PinFile, pins definition.Pins) error {
 	var back []definition.Definition
 	for _, d := range pins.Decided().Definitions {
@@ -426,7 +425,7 @@ func (r *reviewer) show(server string, c definition.Change, siblings [][]byte, o
 	}
 }
 
-// found is what is found in a definition among others of its server.
+// found lists the findings in a definition among others of its server.
 func found(kind definition.Kind, raw []byte, siblings [][]byte, others []finding.Other) []finding.Finding {
 	if kind == definition.KindTool {
 		return finding.ScanAmong(kind, raw, siblings, others...)

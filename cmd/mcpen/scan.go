@@ -53,8 +53,7 @@ func (a *app) scanCommand() *cli.Command {
 	}
 }
 
-// scan holds packages, and what servers say where that was asked for, and writes
-// one document.
+// scan checks packages, and servers' texts on request, and writes one document.
 func (a *app) scan(c *cli.Context, at server.Dirs, level string) error {
 	docs := &documents{format: c.String("format")}
 	if c.Bool("json") {
@@ -134,8 +133,8 @@ func (a *app) scanPackages(c *cli.Context, at server.Dirs, level string, docs *d
 	return nil
 }
 
-// toldWithdrawn says first which locked versions the registry withdrew. Where it
-// cannot be asked, what it said last counts: a scan works without a network.
+// toldWithdrawn first names the locked versions that the registry withdrew. If it
+// cannot ask the registry, the last answer counts: a scan works without a network.
 func (a *app) toldWithdrawn(ctx context.Context, at server.Dirs, all []server.Locked, text bool) {
 	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
 	defer stop()

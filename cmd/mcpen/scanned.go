@@ -20,7 +20,7 @@ import (
 	"mcpen/sandbox/server"
 )
 
-// descriptionFinding is words in what a server says that a person should read.
+// descriptionFinding is a passage of a server's texts that a person should read.
 type descriptionFinding struct {
 	Server   string          `json:"server"`
 	Kind     definition.Kind `json:"kind"` // of the definition
@@ -39,9 +39,9 @@ func (f descriptionFinding) counts(level string) bool {
 	return f.Severity == finding.Hold.String() && level != "malicious" && slices.Index(levels, level) <= slices.Index(levels, "high")
 }
 
-// scanDescriptions starts servers, one after the other, and writes what is found
-// in what they say. One that cannot be asked is told of, and the others are asked
-// all the same. Without names it is those that have a lock.
+// scanDescriptions starts servers, one after the other, and writes the findings in
+// their texts. It reports a server that it cannot ask, and asks the others all the
+// same. Without names it asks the servers that have a lock.
 func (a *app) scanDescriptions(ctx context.Context, at server.Dirs, names []string, params map[string][]string, level string, docs *documents) (counted, failed int, err error) {
 	if err := launch.HideDescriptors(); err != nil {
 		return 0, 0, err
@@ -80,8 +80,8 @@ func (a *app) scanDescriptions(ctx context.Context, at server.Dirs, names []stri
 	return counted, failed, nil
 }
 
-// interviewNamed asks a server by its name, by a path or by a reference. One that has a
-// lock and no profile is asked as its package.
+// interviewNamed asks a server by its name, by a path or by a reference. It asks a
+// server with a lock and no profile as its package.
 func (a *app) interviewNamed(ctx context.Context, at server.Dirs, word string, params map[string][]string) (described, error) {
 	n, err := a.Named(at, word)
 	if err != nil {
@@ -113,8 +113,8 @@ func (a *app) withLock(at server.Dirs, words []string) ([]string, error) {
 	return out, nil
 }
 
-// neighbours are the servers that a client has beside this one: what was seen of
-// them when they ran, and what they say now.
+// neighbours are a client's other servers: their definitions as seen in runs, and their
+// present ones.
 func (a *app) neighbours(at server.Dirs, self described, all []described) []finding.Other {
 	var out []finding.Other
 	for _, d := range all {
@@ -130,8 +130,8 @@ func (a *app) neighbours(at server.Dirs, self described, all []described) []find
 	return out
 }
 
-// inspect looks through what a server says. It may speak of its own tools, also
-// where another server has one of the same name.
+// inspect searches a server's texts. They may mention its own tools, also if another
+// server has one of the same name.
 func inspect(d described, others []finding.Other) []descriptionFinding {
 	found := []descriptionFinding{}
 	tools, names := d.tools()
@@ -167,8 +167,7 @@ func (f descriptionFinding) text() string {
 	return fmt.Sprintf("%s: %s: %s: %s: %s\n  %s: %q\n", f.Severity, f.Server, what, f.Finding, audit.Visible(f.Why), audit.Visible(f.Path), audit.Visible(f.Words))
 }
 
-// documents gathers what is written about each server, and makes one document of
-// it.
+// documents gathers the documents about each server, and makes one of them.
 type documents struct {
 	format string
 	parts  []*part
@@ -210,8 +209,8 @@ type sarifLog struct {
 	Runs    []map[string]any `json:"runs"`
 }
 
-// sarifRun is what was found in what one server says. Its place is the file that
-// names the server.
+// sarifRun holds the findings in one server's texts. Its place is the file that names
+// the server.
 func sarifRun(about described, found []descriptionFinding) map[string]any {
 	dir, _ := os.Getwd() // where it is gone, addresses are absolute
 	uri := advisory.FileURI(about.file, dir)

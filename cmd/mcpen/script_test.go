@@ -17,8 +17,8 @@ import (
 	"mcpen/cmd/mcpen/embedded"
 )
 
-// TestScripts plays what people type, as root and as an ordinary user. What
-// they lose when one fails is in the script's first line.
+// TestScripts plays people's commands, as root and as an ordinary user. The first line
+// of each script names the loss if it fails.
 func TestScripts(t *testing.T) {
 	asEverybody(t, func(t *testing.T, root string) {
 		testscript.Run(t, testscript.Params{
@@ -31,8 +31,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// scriptRoot names, for the test that runs again as somebody else, the folder to
-// work in.
+// scriptRoot names the work folder for the test that runs again as another user.
 const scriptRoot = "MCPEN_SCRIPT_ROOT"
 
 // nobodyUID is an ordinary user: one that no machine has to have.
@@ -118,11 +117,9 @@ func asUser(t *testing.T, dir string) {
 	}
 }
 
-// settle gives a script a home and a runtime directory of its own, and nothing
-// else of the environment of whoever runs the tests.
-// held is a server that ends with 7 where it is held in full as far as a shell can
-// tell, and with the number of what is missing where it is not. A secret lies where
-// it was started, and outside the same words end with 1.
+// held is a server that ends with 7 if it is held in full as far as a shell can tell, and
+// otherwise with the number of the missing part. A secret lies in its start folder, and
+// outside the same words end with 1.
 const held = `test ! -e secret || exit 1
 grep -q "^NoNewPrivs:.1" /proc/self/status || exit 2
 grep -q "^CapEff:.0000000000000000" /proc/self/status || exit 3
@@ -134,6 +131,8 @@ unshare -U true 2>/dev/null && exit 9
 test ! -e /sys || exit 10
 exit 7`
 
+// settle gives a script its own home and runtime directory, and nothing else of the
+// environment of the tests.
 func settle(env *testscript.Env) error {
 	home, run := filepath.Join(env.WorkDir, "home"), filepath.Join(env.WorkDir, "run")
 	for _, dir := range []string{home, run} {
@@ -141,7 +140,7 @@ func settle(env *testscript.Env) error {
 			return err
 		}
 	}
-	// Files that a script brings have the mode that its folder is given here.
+	// The script's files have the mode that its folder gets here.
 	err := filepath.WalkDir(env.WorkDir, func(path string, d os.DirEntry, err error) error {
 		if err == nil && strings.HasSuffix(path, ".sh") {
 			return os.Chmod(path, 0o755)
@@ -176,7 +175,7 @@ func condition(name string) (bool, error) {
 	return false, errors.New("no such condition")
 }
 
-// words are the commands of the scripts besides testscript's own.
+// words are the commands of the scripts in addition to testscript's own.
 var words = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"status":   status,
 	"pure":     pure,

@@ -169,7 +169,7 @@ func (a *app) attacked(at server.Dirs, word string) (string, error) {
 	return "", server.NoProfile(at, word, err)
 }
 
-// tested is the profile that is attacked, with what the attacks need.
+// tested is the profile under attack, with the rights that the attacks need.
 type tested struct {
 	app     *app
 	at      server.Dirs
@@ -185,8 +185,8 @@ func (t *tested) close() {
 	}
 }
 
-// plan is that of the attacker under the profile. The profile's secrets are not
-// fetched: nothing of the person's is given to it.
+// plan is the attacker's plan under the profile. It does not fetch the profile's
+// secrets: the attacker gets nothing of the person's.
 func (t *tested) plan(ctx context.Context, rig selftest.Rig, argv []string) (plan.Plan, error) {
 	if err := os.WriteFile(t.choice.Profile, rig.Profile(t.name, t.extends, slices.Contains(t.choice.Without, policy.LayerNamespaces)), 0o600); err != nil {
 		return plan.Plan{}, err
@@ -210,7 +210,7 @@ func (t *tested) plan(ctx context.Context, rig selftest.Rig, argv []string) (pla
 	return p.Plan.WithSecrets(nil), nil
 }
 
-// kernelRelease is what uname(2) says.
+// kernelRelease is the release in uname(2).
 func kernelRelease() string {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {
@@ -219,8 +219,8 @@ func kernelRelease() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// layersOf reads what --without gave. The mediator is asked by the filter, and is in
-// the namespaces: without one of them it is not there either.
+// layersOf reads the values of --without. The mediator needs the filter, which asks it,
+// and the namespaces, in which it is: without one of them it is absent, too.
 func layersOf(words []string) ([]policy.Layer, error) {
 	var out []policy.Layer
 	for _, w := range words {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// fakeServer is an MCP server whose tools do what a test asks for. Its argument
-// may be "stubborn": it ignores the end of its input and SIGTERM.
+// fakeServer is an MCP server whose tools act as a test asks. Its argument may be
+// "stubborn": it ignores the end of its input and SIGTERM.
 func fakeServer(args []string, in io.Reader, out io.Writer) int {
 	stubborn := len(args) > 0 && args[0] == "stubborn"
 	if stubborn {

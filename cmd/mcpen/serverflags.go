@@ -40,9 +40,8 @@ func noLayer(word, help string) error {
 	return usage(cmp.Or(policy.DidYouMean(word, names), help), "cannot do without %q: it is no layer", word)
 }
 
-// choose reads the command line. The words are those of the whole process: cli
-// takes a leading "--" away, and with it what tells "run node" from
-// "run -- node".
+// choose reads the command line. words are those of the whole process: cli removes a
+// leading "--", and with it the difference between "run node" and "run -- node".
 func choose(c *cli.Context, words []string) (server.Words, error) {
 	ch := server.Words{Profile: c.String("profile"), Workspace: c.String("workspace"), Baseline: c.String("baseline")}
 	for _, w := range c.StringSlice("without") {
@@ -78,8 +77,8 @@ func choose(c *cli.Context, words []string) (server.Words, error) {
 	return ch, err
 }
 
-// secretRefs reads what --secret gave. Only what runs nothing may be named: a command
-// line may be a repository's.
+// secretRefs reads the values of --secret. They may name only sources that run nothing:
+// a command line may be a repository's.
 func secretRefs(words []string) (map[string]string, error) {
 	refs := map[string]string{}
 	for _, s := range words {
@@ -95,7 +94,7 @@ func secretRefs(words []string) (map[string]string, error) {
 	return refs, nil
 }
 
-// parameters reads what --set gave.
+// parameters reads the values of --set.
 func parameters(words []string) (map[string][]string, error) {
 	params := map[string][]string{}
 	for _, s := range words {

@@ -8,9 +8,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestSingleFiles plays what is about files of the user's where people keep them:
-// what is declared below /tmp lies in a private file system, in which neighbours of
-// a file can be made.
+// TestSingleFiles plays commands about the user's files in their usual places: a
+// declared file below /tmp lies in a private file system, in which a program can make
+// neighbours of it.
 func TestSingleFiles(t *testing.T) {
 	root := os.Getenv(scriptRoot)
 	if root == "" {

@@ -48,7 +48,7 @@ func unnamed(runtime string) string {
 	return filepath.Join(filepath.Dir(runtime), hex.EncodeToString(sum[:8]))
 }
 
-// runtimeDir is the folder of what a run keeps while it runs.
+// runtimeDir is the folder for the files of a run.
 func runtimeDir(at server.Dirs) string {
 	if os.MkdirAll(at.Runtime, 0o700) != nil {
 		return ""

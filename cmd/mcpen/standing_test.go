@@ -40,7 +40,7 @@ func writeAdvisories(t testing.TB, file string, records int) {
 	}
 }
 
-// What a start pays for as many advisories as OSV has of npm.
+// The cost of a start with as many advisories as OSV has of npm.
 func BenchmarkStandingWithAdvisories(b *testing.B) {
 	at := server.Dirs{State: b.TempDir()}
 	writeAdvisories(b, server.Advisories(at), 200_000)
@@ -52,7 +52,7 @@ func BenchmarkStandingWithAdvisories(b *testing.B) {
 	}
 }
 
-// A code host takes in the one log of a scan, of packages and of what servers say.
+// A code host accepts the one log of a scan, of packages and of servers' texts.
 func TestScanWritesSARIF(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "a b.lock")

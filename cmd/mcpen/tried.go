@@ -32,7 +32,7 @@ import (
 	"mcpen/sandbox/trial"
 )
 
-// subject is what is tried: a program that is there, and what is known of it.
+// subject is the subject of a trial: a program that is there, and the facts about it.
 type subject struct {
 	name    string // as a profile would be called
 	about   trial.Subject
@@ -56,7 +56,7 @@ func (s *subject) close() {
 	}
 }
 
-// tried finds what is to be tried, and installs a package. The caller closes it.
+// tried finds the program of a trial, and installs a package. The caller closes it.
 func (a *app) tried(ctx context.Context, at server.Dirs, o tryOptions) (s *subject, err error) {
 	s = &subject{words: map[string]string{}}
 	defer func() {
@@ -130,7 +130,7 @@ func (a *app) tryProfile(ctx context.Context, at server.Dirs, o tryOptions, s *s
 	return a.tryCommandLine(at, slices.Concat(p.Server.Command, args), s)
 }
 
-// described takes over what a description says of variables and arguments.
+// described takes over a description's variables and arguments.
 func (s *subject) described(d pack.Draft) {
 	for _, e := range d.Env {
 		if e.Secret {
@@ -217,7 +217,7 @@ func (a *app) lockForTrial(ctx context.Context, in *install.Installer, at server
 	return lock, tree, nil
 }
 
-// tell fills in what is known of a package.
+// tell fills in the known facts about a package.
 func (s *subject) tell(a *app, at server.Dirs, ref pack.Ref, l pack.Lock) {
 	s.about.Name, s.about.Version = server.Bare(ref), l.Version
 	s.about.Publisher, s.about.License, s.about.Deprecated = shortWord(l.Publisher), shortWord(l.License), shortWord(l.Deprecated)
@@ -285,9 +285,9 @@ func (a *app) declaredHosts(at server.Dirs, ref pack.Ref) []string {
 	return out
 }
 
-// tryCommandLine tries a program of this machine. A folder of the user's that it
-// needs is copied: what the program does to it, and what it finds in it, is then
-// this run's alone.
+// tryCommandLine tries a program of this machine. It copies a folder of the user's that
+// the program needs: the program's changes to it, and its findings in it, are this
+// run's alone.
 func (a *app) tryCommandLine(at server.Dirs, argv []string, s *subject) error {
 	var err error
 	if s.program, err = a.Find(argv, at); err != nil {
@@ -412,7 +412,7 @@ func writeBounded(to string, in io.Reader, mode fs.FileMode, most int64) (int64,
 	return n, err
 }
 
-// bundle unpacks an MCPB bundle and finds what it starts.
+// bundle unpacks an MCPB bundle and finds the program that it starts.
 func (a *app) bundle(at server.Dirs, o tryOptions, s *subject) error {
 	mistake := func(err error) error {
 		return &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot read the bundle %q: %w", o.server, err)}
@@ -546,7 +546,7 @@ func variables(tree string, ref pack.Ref, l pack.Lock) []string {
 	return slices.Compact(out)
 }
 
-// variablesIn are those of the code in a folder, without what it depends on.
+// variablesIn lists the variables of the code in a folder, without its dependencies.
 func variablesIn(dir string) []string {
 	var out []string
 	left := int64(24 << 20)
@@ -580,8 +580,8 @@ func variablesIn(dir string) []string {
 
 var wordOfVariable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b[A-Z][A-Z0-9]*_[A-Z0-9_]{2,60}\b`) })
 
-// learn finds in a program's last words what it lacks: variables, or the folder
-// that it works in. It reports whether another try makes sense.
+// learn finds in a program's last words the things that it lacks: variables, or the
+// folder that it works in. It reports whether another try makes sense.
 func (s *subject) learn(words string, d *trial.Desk) bool {
 	learned := false
 	for _, name := range append(wordOfVariable().FindAllString(words, 32), s.spelled(words)...) {

@@ -21,7 +21,7 @@ import (
 
 // triedPackages are real packages, half of them with secrets, and the hosts that their
 // code names (owner/repository@commit:file:line of each is in the profile that mcpen
-// carries, where there is one). A host of another reading in why is not reached in a
+// carries, if there is one). A host of another reading in why is not reached in a
 // trial, for that reason.
 var triedPackages = []struct {
 	ref     string
@@ -130,8 +130,8 @@ func TestRealTried(t *testing.T) {
 	}
 }
 
-// bareTools starts what a trial started, outside of every sandbox, and gives the names
-// of its tools.
+// bareTools starts a trial's program outside of every sandbox, and returns the names of
+// its tools.
 func bareTools(t *testing.T, home string, r *trial.Report, args []string) []string {
 	t.Helper()
 	argv := slices.Clone(r.Subject.Command)

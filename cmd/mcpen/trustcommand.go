@@ -146,7 +146,7 @@ func (a *app) trustOne(at server.Dirs, file string, w server.Words, yes bool) er
 	return nil
 }
 
-// revoke forgets what was decided of a profile.
+// revoke forgets the decision about a profile.
 func (a *app) revoke(at server.Dirs, file string) error {
 	name, err := server.TrustFile(at, server.RealFile(at, file))
 	if err != nil {
@@ -163,7 +163,7 @@ func (a *app) revoke(at server.Dirs, file string) error {
 	return nil
 }
 
-// confirmed shows a person at a terminal what they would trust, and asks.
+// confirmed shows a person at a terminal the subject of their trust, and asks.
 func (a *app) confirmed(at server.Dirs, e server.Evidence) bool {
 	if !a.Terminal(a.in) || !a.Terminal(a.Err) {
 		return false

@@ -65,7 +65,7 @@ EXIT STATUS:
 	}
 }
 
-// tryOptions are what the command line of "try" says.
+// tryOptions holds the command line of "try".
 type tryOptions struct {
 	server  string // "" with a command
 	command []string
@@ -146,7 +146,7 @@ func (a *app) tryOptions(c *cli.Context, words []string) (o tryOptions, err erro
 	return o, nil
 }
 
-// answerOf is what every request is answered with.
+// answerOf reads the one answer for every request.
 func answerOf(what string) (trial.Answer, error) {
 	switch what {
 	case "json":
@@ -211,7 +211,7 @@ func realHosts(o tryOptions) string {
 	return strings.Join(names, ", ")
 }
 
-// hold holds the trial, and once more where the program said what it lacks.
+// hold holds the trial, and once more if the program named something that it lacks.
 func (a *app) hold(ctx context.Context, at server.Dirs, o tryOptions, s *subject) (*trial.Report, *trial.Run, error) {
 	for again := 0; ; again++ {
 		stage, p, err := a.staged(ctx, at, o, s, nil)

@@ -18,7 +18,7 @@ import (
 	"mcpen/sandbox/trial"
 )
 
-// toolsServer has tools that differ in what they are said to do, and in what they do.
+// toolsServer has tools with different descriptions and different deeds.
 const toolsServer = `
 import json, os, sys, urllib.request
 calls = 0
@@ -55,7 +55,7 @@ func triedWorld(t *testing.T) *world {
 	return w
 }
 
-// trying runs "try" and returns what it printed and its exit status.
+// trying runs "try" and returns its output and its exit status.
 func (w *world) trying(t *testing.T, args ...string) (out, errs string, exit int) {
 	t.Helper()
 	cmd := w.mcpen(t, append([]string{"try", "--watch", "200ms"}, args...)...)
@@ -77,8 +77,8 @@ func (w *world) triedTools(t *testing.T, what string, flags ...string) (trial.Re
 	return r, calls
 }
 
-// A tool that removes things is called when a person says so, and not before: what is
-// tried may be somebody's account.
+// try calls a tool that removes things only if a person says so: the account behind it
+// may be real.
 func TestTryCallsWhatItMay(t *testing.T) {
 	w := triedWorld(t)
 	r, calls := w.triedTools(t, "plain")
@@ -93,8 +93,8 @@ func TestTryCallsWhatItMay(t *testing.T) {
 	}
 }
 
-// With --each a tool meets a server that nobody has asked yet, so that what it does is
-// its own: what only the second call brings out is then brought out by nobody.
+// With --each a tool meets a fresh server, so that its deeds are its own: then no call
+// shows a deed that only a second call provokes.
 func TestTryEachStartsAnew(t *testing.T) {
 	w := triedWorld(t)
 	if r, calls := w.triedTools(t, "later"); !slices.Contains(codes(r, trial.Red), "decoy-read") {
@@ -119,7 +119,7 @@ func TestTryFailsOn(t *testing.T) {
 	}
 }
 
-// Whoever gathers findings of many tools can read these.
+// Services that gather findings of many tools can read these.
 func TestTrySARIFMeetsItsSchema(t *testing.T) {
 	w := triedWorld(t)
 	for what, result := range map[string]string{"post": `"try/canary-sent"`, "nothing": `"results": []`} {
@@ -131,11 +131,11 @@ func TestTrySARIFMeetsItsSchema(t *testing.T) {
 	}
 }
 
-// outer is what would have a page ask somebody for something.
+// outer matches everything by which a page would fetch something.
 var outer = regexp.MustCompile(`(?i)(\b(src|href|action|poster|srcset|data|formaction)\s*=\s*["']?\s*(https?:|//|ftp:))|@import|url\(\s*["']?(https?:|//)|\bfetch\(|XMLHttpRequest|sendBeacon|WebSocket|EventSource`)
 
-// The page is sent around and opened by people who were not there: it asks nobody for
-// anything, and what a stranger chose is text in it.
+// People pass the page on and open it without having been there: it fetches nothing,
+// and a stranger's words are text in it.
 func TestTryPageIsWhole(t *testing.T) {
 	w := triedWorld(t)
 	const evil = `</script><img src=x onerror=alert(1)>`
@@ -192,14 +192,14 @@ func TestTryWritesAProfileThatRuns(t *testing.T) {
 	if err != nil || strings.Contains(string(logged), `"refused"`) || !strings.Contains(string(logged), `"exit"`) {
 		t.Errorf("the run was refused something, or nothing of it was logged: %v\n%s", err, logged)
 	}
-	// What is there is not written over.
+	// An existing file is not overwritten.
 	if _, errs, exit := w.trying(t, "--write", profile, "--", python, "server/server.py", "nothing"); exit != 2 || !strings.Contains(errs, "is there already") {
 		t.Errorf("exit status %d: %s", exit, errs)
 	}
 }
 
-// One host that a person names is the real one, and said to be; every other stays what
-// it is without.
+// One host that a person names is the real one, and the output says so; every other
+// host stays faked.
 func TestTryNetLetsOneHostThrough(t *testing.T) {
 	w := triedWorld(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a thief sends stays on this machine, to the last packet: they are counted on
-// every interface that there is outside the sandbox, the loopback's among them. The
-// same program without mcpen is seen.
+// A thief's packets stay on this machine, to the last one: the test counts them on
+// every interface outside the sandbox, the loopback's among them. It sees those of the
+// same program without mcpen.
 func TestTryNothingLeaves(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("not root: nobody else may listen to an interface")
@@ -76,7 +76,7 @@ func sniffed(t *testing.T, do func(run func(*exec.Cmd) error)) int {
 			}
 			defer unix.Close(fd)
 			time.Sleep(300 * time.Millisecond)
-			drained(fd) // what the interfaces say when they come up
+			drained(fd) // the interfaces' own packets when they come up
 			do(func(cmd *exec.Cmd) error { return cmd.Run() })
 			return drained(fd)
 		}()
@@ -84,9 +84,8 @@ func sniffed(t *testing.T, do func(run func(*exec.Cmd) error)) int {
 	return <-seen
 }
 
-// dummyNetwork has a loopback and an interface that leads nowhere, by which
-// everything is sent. It speaks IPv4 alone: the kernel itself has things to say in
-// IPv6.
+// dummyNetwork has a loopback and an interface that leads nowhere, which carries
+// everything. It speaks IPv4 alone: in IPv6 the kernel itself sends packets.
 func dummyNetwork() error {
 	_ = os.WriteFile("/proc/thread-self/root/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0o644)
 	lo, err := netlink.LinkByName("lo")

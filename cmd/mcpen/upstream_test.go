@@ -11,8 +11,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// upstream starts a proxy on the loopback, which leads everybody to itself and says
-// what it was asked for. Its address is in $UPSTREAM. It refuses "no.example".
+// upstream starts a proxy on the loopback, which leads all connections to itself and
+// records their destinations. Its address is in $UPSTREAM. It refuses "no.example".
 //
 //	upstream
 func upstream(ts *testscript.TestScript, neg bool, args []string) {

@@ -11,7 +11,7 @@ import (
 // release is set by the linker (see Makefile).
 var release = "dev"
 
-// version is what --version prints: enough to rebuild the binary.
+// version is the output of --version: enough to rebuild the binary.
 func version() string {
 	v := fmt.Sprintf("%s %s/%s %s", release, runtime.GOOS, runtime.GOARCH, runtime.Version())
 	info, ok := debug.ReadBuildInfo()

@@ -49,10 +49,10 @@ func realPackages(t *testing.T) []realPackage {
 	return all
 }
 
-// Whoever puts mcpen where npx or pip stood gets the version that npm or pip takes
-// on this machine, and the same tools. The minimum age, which is mcpen's own, is
-// switched off. REAL_PACKAGES limits the run to references that match it, and the
-// table is on stdout.
+// A person who puts mcpen in place of npx or pip gets the version that npm or pip takes
+// on this machine, and the same tools. The test switches off the minimum age, which is
+// mcpen's own. REAL_PACKAGES limits the run to references that match it, and the table
+// is on stdout.
 func TestRealVersions(t *testing.T) {
 	bin := realBinary(t)
 	only, err := regexp.Compile(os.Getenv("REAL_PACKAGES"))
@@ -97,7 +97,7 @@ func TestRealVersions(t *testing.T) {
 	}
 }
 
-// realOutcome is what one way of installing and starting a package gives.
+// realOutcome is the outcome of one way of installing and starting a package.
 type realOutcome struct {
 	version string
 	tools   []any

@@ -13,8 +13,8 @@ import (
 	"mcpen/sandbox/server"
 )
 
-// why answers what --why asks of a server that was only looked at. server is the
-// word by which "mcpen allow" knows it, or "".
+// why answers the question of --why about a server that does not start. server is its
+// name for "mcpen allow", or "".
 func (a *app) why(p server.Prepared, word, server, absent string, asJSON bool) error {
 	q, err := question(p.Dirs, word)
 	if err != nil {
@@ -68,7 +68,7 @@ func answerText(answer plan.Answer, server string) string {
 	return b.String()
 }
 
-// question reads what --why asks: a path begins as one, a host has a port, and
+// question reads the word of --why: a path begins as one, a host has a port, and
 // anything else is the name of a tool.
 func question(at server.Dirs, word string) (plan.Question, error) {
 	const hint = "--why ~/notes, --why api.example.com:443 or --why read_file"

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// work is what people do in a folder of their own. It runs in bash, in a folder "it"
-// with nothing in it, and prints what it found out.
+// work is people's work in a folder of their own. It runs in bash, in an empty folder
+// "it", and prints its findings.
 type work struct {
 	name   string
 	needs  []string // programs
@@ -110,7 +110,7 @@ func TestRealWorkIsAsWithoutMcpen(t *testing.T) {
 	}
 }
 
-// What the person does in a folder while a server writes there is theirs.
+// The person's own work in a folder, while a server writes there, is theirs.
 func TestRealOwnWorkBesideAServer(t *testing.T) {
 	bin := realBinary(t)
 	own := work{varies: `/\.git/(index|logs/)|venv/|\.tgz$|package-lock\.json$|busy`, script: mkRepo + `cd repo; git checkout -q other; cat CLAUDE.md .envrc; git checkout -q -; ls -A; git checkout -q other; cd ..
@@ -161,7 +161,7 @@ func needsPrograms(t *testing.T, programs []string) {
 	}
 }
 
-// workProfile lets a server do what a developer's tools do in a folder.
+// workProfile lets a server do the work of a developer's tools in a folder.
 func workProfile(t *testing.T, base, dir string) string {
 	t.Helper()
 	home, err := os.UserHomeDir()
@@ -199,7 +199,7 @@ export PYENV_ROOT=` + home + `/.pyenv RUSTUP_HOME=` + home + `/.rustup CARGO_HOM
 `
 }
 
-// doWork does the work in a new folder and returns what it printed.
+// doWork does the work in a new folder and returns its output.
 func doWork(t *testing.T, w work, dir string, shell []string) string {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -234,7 +234,7 @@ func doWork(t *testing.T, w work, dir string, shell []string) string {
 	return strings.ReplaceAll(string(said), dir, "DIR")
 }
 
-// differing compares two folders: names, types, modes, and what is in files.
+// differing compares two folders: names, types, modes, and the contents of files.
 func differing(t *testing.T, want, got, varies string) {
 	t.Helper()
 	a, b := inventory(t, want, varies), inventory(t, got, varies)

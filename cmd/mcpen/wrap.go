@@ -62,7 +62,7 @@ func (a *app) wrapCommand() *cli.Command {
 	}
 }
 
-// target is the files that a command has to do with, and what could not be read.
+// target holds the files of a command, and those that it could not read.
 type target struct {
 	at       server.Dirs
 	places   []clients.Place
@@ -165,7 +165,7 @@ func (t *target) wants(server string) bool {
 	return len(t.servers) == 0 || slices.Contains(t.servers, server)
 }
 
-// proposals are what wrap would do with every server.
+// proposals returns wrap's proposals for every server.
 func (a *app) proposals(t *target, params map[string][]string) []proposal {
 	var out []proposal
 	for _, p := range t.places {
@@ -233,7 +233,7 @@ func (a *app) wrap(c *cli.Context) error {
 	return w.do(c.Context)
 }
 
-// question is what a person is asked.
+// question is the question to a person.
 func (w *wrapping) question() string {
 	moving := 0
 	for _, p := range w.all {
@@ -258,7 +258,7 @@ func plural1(n int, one, many string) string {
 	return many
 }
 
-// agreedTo asks a person at a terminal; elsewhere it is an error with what to write.
+// agreedTo asks a person at a terminal; elsewhere it is an error with the flag to use.
 func (a *app) agreedTo(question, hint string) (bool, error) {
 	if !a.Terminal(a.in) {
 		return false, usage(hint, "nothing was changed: there is nobody to ask")
@@ -312,8 +312,8 @@ type wrapping struct {
 	done    []proposal
 }
 
-// chosen reports whether a proposal is to be carried out. What would not start is left,
-// unless it was named.
+// chosen reports whether to carry out a proposal. It leaves out a server that would not
+// start, unless the person named it.
 func (w *wrapping) chosen(p proposal) bool {
 	if p.inside {
 		return w.keyring && p.place.Refused() == nil
@@ -349,7 +349,7 @@ func (w *wrapping) table() {
 	w.said()
 }
 
-// entryName is what a server is called in a table.
+// entryName is the name of a server in a table.
 func entryName(at server.Dirs, e clients.Entry) string {
 	if e.Scope != "" {
 		return e.Server + " in " + tilde(at, e.Scope)
@@ -357,7 +357,7 @@ func entryName(at server.Dirs, e clients.Entry) string {
 	return e.Server
 }
 
-// clientTitle is what a client's file is called in a table.
+// clientTitle is the name of a client's file in a table.
 func clientTitle(p clients.Place) string {
 	switch {
 	case p.Pack != "":
@@ -370,7 +370,7 @@ func clientTitle(p clients.Place) string {
 	return p.Client.Name
 }
 
-// said tells what does not fit into a table.
+// said reports the things that do not fit into a table.
 func (w *wrapping) said() {
 	a := w.app
 	var refused []string
@@ -423,7 +423,7 @@ func (w *wrapping) nothing() error {
 	return w.target.err()
 }
 
-// words are what wrap writes for the servers of a file.
+// words returns wrap's words for the servers of a file.
 func (w *wrapping) words(place clients.Place) clients.Words {
 	return func(e clients.Entry) ([]string, bool) {
 		i := slices.IndexFunc(w.all, func(p proposal) bool {
@@ -436,8 +436,8 @@ func (w *wrapping) words(place clients.Place) clients.Words {
 	}
 }
 
-// starter is what a file has for mcpen: a path, or the name alone where others use the
-// file as well.
+// starter is mcpen's word in a file: a path, or the name alone if others use the file
+// as well.
 func (w *wrapping) starter(p clients.Place) string {
 	if p.Scope == clients.Project {
 		return "mcpen"
@@ -445,7 +445,7 @@ func (w *wrapping) starter(p clients.Place) string {
 	return w.mcpen
 }
 
-// diff prints what would change.
+// diff prints the changes to make.
 func (w *wrapping) diff() error {
 	for _, p := range w.target.places {
 		if p.Refused() != nil {
@@ -551,7 +551,7 @@ func keys(entries []clients.Entry) string {
 	return strings.Join(names, ", ")
 }
 
-// tellChange tells what a person has to know of a file that was changed or was not.
+// tellChange reports the change of a file, or the reason why there is none.
 func (a *app) tellChange(t *target, p clients.Place, change clients.Change, err error) {
 	for _, l := range change.Left {
 		t.note(p, l.Key(), l.Err)
@@ -577,7 +577,7 @@ func (a *app) tellChange(t *target, p clients.Place, change clients.Change, err 
 	}
 }
 
-// wrapJSON is what wrap says to a program.
+// wrapJSON is wrap's output for a program.
 type wrapJSON struct {
 	Client  string   `json:"client"`
 	File    string   `json:"file"`

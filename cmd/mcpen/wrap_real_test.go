@@ -17,16 +17,16 @@ import (
 // one server in its file, in the way that the client itself writes it.
 var realClients = []struct {
 	name, pkg, program string
-	file, text         string   // where it keeps its servers, and what stands there
-	add                []string // or what makes it write that itself
-	list               []string // what starts the server
+	file, text         string   // the file of its servers, and the file's content
+	add                []string // or the arguments that make it write that itself
+	list               []string // the command that starts the server
 	connected          string
 }{
 	{name: "claude-code", pkg: "@anthropic-ai/claude-code", program: "@anthropic-ai/claude-code-linux-x64/claude", file: ".claude.json",
 		add: []string{"mcp", "add", "-s", "user", "everything", "--", "npx", "-y", "@modelcontextprotocol/server-everything"}, list: []string{"mcp", "list"}, connected: `everything: .*Connected`},
 	{name: "gemini", pkg: "@google/gemini-cli", program: ".bin/gemini", file: ".gemini/settings.json",
 		add: []string{"mcp", "add", "-s", "user", "everything", "npx", "-y", "@modelcontextprotocol/server-everything"}, list: []string{"mcp", "list"}, connected: `everything: .*Connected`},
-	// Of what it adds itself it makes another version when it reads it.
+	// It rewrites its own addition to another version when it reads it.
 	{name: "qwen", pkg: "@qwen-code/qwen-code", program: ".bin/qwen", file: ".qwen/settings.json",
 		text: "{\n  \"mcpServers\": {\n    \"everything\": {\n      \"command\": \"npx\",\n      \"args\": [\n        \"-y\",\n        \"@modelcontextprotocol/server-everything\"\n      ]\n    }\n  },\n  \"$version\": 4\n}",
 		list: []string{"mcp", "list"}, connected: `everything: .*Connected`},
@@ -76,8 +76,8 @@ func clientsHome(t *testing.T) string {
 	return home
 }
 
-// Who adds a server to a client finds it connected the first time that the client
-// looks: what takes long was done by add.
+// A person who adds a server to a client finds it connected at the client's first look:
+// add did the slow work.
 func TestRealClientsConnectAtTheFirstList(t *testing.T) {
 	bin := realBinary(t)
 	modules := installClients(t)

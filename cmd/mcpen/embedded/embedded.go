@@ -23,10 +23,10 @@ var _ string
 // Carried reports whether this build carries a launcher.
 const Carried = true
 
-// Launcher returns the launcher's binary in a sealed memory file, which is what
-// libcontainer starts a sandbox from without copying it (CVE-2019-5736). For
-// "mcpen run" it was begun before main. The caller closes the file. It may not be
-// called from two goroutines at a time.
+// Launcher returns the launcher's binary in a sealed memory file. libcontainer starts a
+// sandbox from such a file without copying it (CVE-2019-5736). For "mcpen run" it was
+// begun before main. The caller closes the file. Two goroutines must not call it at a
+// time.
 func Launcher() (*os.File, error) {
 	fd := C.mcpen_image()
 	if fd < 0 {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What runs is the launcher of this very build, and a server that gets at it
-// cannot change it.
+// The running launcher is that of this very build, and a server that gets at it cannot
+// change it.
 func TestLauncherIsTheOneThatWasBuiltAndSealed(t *testing.T) {
 	want, err := os.ReadFile("mcpen-launcher")
 	if err != nil {
@@ -38,8 +38,8 @@ func TestLauncherIsTheOneThatWasBuiltAndSealed(t *testing.T) {
 	}
 }
 
-// A client may have closed stdin. What the runtime or mcpen writes there would be
-// written into the launcher otherwise.
+// A client may have closed stdin. Otherwise output of the runtime or of mcpen would go
+// into the launcher.
 func TestLauncherIsNoStandardStream(t *testing.T) {
 	stdin, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 10)
 	if err != nil {

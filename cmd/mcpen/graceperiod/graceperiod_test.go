@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// A path that is another group's would take mcpen out of its own, and out of its
-// limits.
+// Another group's path would take mcpen out of its own group, and out of its limits.
 func TestRejoinWritesToItsOwnGroupAlone(t *testing.T) {
 	const (
 		unified = "0::/a/b\n"

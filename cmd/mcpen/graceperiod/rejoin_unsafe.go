@@ -6,7 +6,7 @@ import "C"
 
 import "unsafe"
 
-// rejoin is what the constructor does, with files of a test's own.
+// rejoin does the constructor's work, with files of a test's own.
 func rejoin(cgroups, root string, pid int) {
 	a, b := C.CString(cgroups), C.CString(root)
 	defer C.free(unsafe.Pointer(a))
