@@ -6,7 +6,7 @@ import (
 )
 
 // A company whose proxy stands in the environment reaches its registry as a server
-// reaches its hosts; what is reached directly there is reached directly here.
+// reaches its hosts; direct hosts there are direct here.
 func TestRegistryProxy(t *testing.T) {
 	for _, tc := range []struct {
 		env         []string

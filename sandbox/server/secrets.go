@@ -26,8 +26,8 @@ const (
 )
 
 // FetchSecrets fetches the values of the plan's secrets, by variable, for
-// plan.Plan.WithSecrets. It leaves out those that may be unset and are. No error says
-// what a secret is.
+// plan.Plan.WithSecrets. It leaves out optional ones that are unset. No error reveals a
+// secret's value.
 func (c *Caller) FetchSecrets(ctx context.Context, p Prepared) (map[string]plan.Opaque, error) {
 	values := map[string]plan.Opaque{}
 	for _, s := range p.Plan.Process.Secrets {
