@@ -51,7 +51,7 @@ func (tr *tree) nodeVersion(dir string) {
 	tr.Link(dir+"/bin/npx", "../lib/node_modules/npm/bin/npx-cli.js")
 }
 
-// found is what a row of the table expects, "ROOT" and "~" filled in.
+// found is the expectation of a row of the table, with "ROOT" and "~" filled in.
 type found struct {
 	args  []string // Args; the program is its first unless path says otherwise
 	path  string
