@@ -531,7 +531,7 @@ func (s *subject) reading(names []string) {
 	}
 }
 
-// variables are the names of what a package's own code reads from its environment.
+// variables lists the names of the variables that a package's own code reads.
 func variables(tree string, ref pack.Ref, l pack.Lock) []string {
 	if ref.Ecosystem == pack.NPM {
 		return variablesIn(filepath.Join(tree, "node_modules", ref.Name))
