@@ -144,8 +144,8 @@ func (f file) with(edits []edit) (file, error) {
 	return out, nil
 }
 
-// onlyChanged makes sure that two files differ in an entry's command alone, and that it
-// is the one that was meant.
+// onlyChanged makes sure that two files differ only in one entry's command, and that
+// the entry is the right one.
 func (f file) onlyChanged(after file, was, is Entry, command []string) error {
 	if len(is.Command) != len(command) {
 		return errMore
@@ -169,8 +169,8 @@ func (f file) onlyChanged(after file, was, is Entry, command []string) error {
 	return nil
 }
 
-// blank is the tree without an entry's command and arguments. It parses anew: a tree
-// that somebody holds does not change.
+// blank is the tree without an entry's command and arguments. It parses anew, so that
+// it does not change a tree that a caller holds.
 func (f file) blank(e Entry) (*node, error) {
 	root, err := f.format.parse(f.data)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // patience is how long a file may keep changing before mcpen gives up changing it.
 const patience = 10 * time.Second
 
-// Servers reads the entries of a file. An error says why the file is left alone.
+// Servers reads the entries of a file. An error says why mcpen leaves the file alone.
 func (p Place) Servers() ([]Entry, error) {
 	_, f, err := p.load()
 	if err != nil {
@@ -69,7 +69,7 @@ type Change struct {
 	Moved         []Moved // values that are references in the file now
 	Back          []Var   // whose references the file has no more
 	Kept          []string
-	Open          []Process // who has the file open
+	Open          []Process // the processes that have the file open
 }
 
 // Left is an entry that could not be changed, and why.
@@ -142,7 +142,7 @@ func (p Place) Unwrap(wanted func(Entry) bool, literals Literals) (Change, error
 	return change, err
 }
 
-// turn changes one entry. It reports whether it was wanted to.
+// turn changes one entry. It reports whether it was to change it.
 type turn func(file, Entry) (file, bool, error)
 
 // change computes the file after a turn of every entry.
@@ -153,7 +153,7 @@ func (p Place) change(do turn) (Change, error) {
 		return out, err
 	}
 	for _, e := range f.entries() {
-		now, err := f.entry(e.Server, e.Scope) // where it stands now
+		now, err := f.entry(e.Server, e.Scope) // its present place
 		if err != nil {
 			return out, err
 		}

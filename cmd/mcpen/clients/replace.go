@@ -22,7 +22,7 @@ const MaxFile = 32 << 20
 // errChanged is the error if another program wrote to the file meanwhile.
 var errChanged = errors.New("it was changed meanwhile")
 
-// heldError is the error of a file that somebody has open for writing.
+// heldError is the error of a file that another process has open for writing.
 type heldError struct{ by []Process }
 
 func (e *heldError) Error() string {
@@ -126,8 +126,8 @@ func (s *swap) lookOld() error {
 	return unix.Flock(int(s.old.file.Fd()), unix.LOCK_SH) // once the file is out, no sweep takes it for a leftover
 }
 
-// guard takes a lease on a file, where that can be had. Who has it open for writing is
-// given half a second.
+// guard takes a lease on a file, if the file system gives one. It waits half a second
+// for a process that has the file open for writing.
 func (h *held) guard() error {
 	for range 50 {
 		_, err := unix.FcntlInt(h.file.Fd(), unix.F_SETLEASE, unix.F_RDLCK)

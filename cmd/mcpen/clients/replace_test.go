@@ -146,9 +146,9 @@ func TestReplaceLeavesAlone(t *testing.T) {
 	}
 }
 
-// Whatever edits a client makes while wrap works are there afterwards, and nobody ever
-// reads half a file: a thousand edits by rename, as editors make them, and a thousand in
-// place, as node's writeFile does.
+// wrap must keep a client's concurrent edits, and nobody may ever read half a file: a
+// thousand edits by rename, as editors make them, and a thousand in place, as node's
+// writeFile does.
 func TestReplaceLosesNobodysEdit(t *testing.T) {
 	for name, put := range map[string]func(path string, data []byte) error{
 		"rename": func(path string, data []byte) error {

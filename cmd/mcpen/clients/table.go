@@ -1,6 +1,6 @@
 package clients
 
-// Client is a program that starts servers, and where it keeps them.
+// Client is a program that starts servers, and the places of its files.
 type Client struct {
 	Name  string // the word for --client: "claude-code"
 	Title string // "Claude Code"
@@ -9,7 +9,7 @@ type Client struct {
 	processes []string // the names of its processes
 	flatpaks  []string // its names as a Flatpak
 	snaps     []string // its names as a Snap
-	readOnly  string   // why nothing is written to its files; "" where it is
+	readOnly  string   // why mcpen does not write to its files; "" if it does
 }
 
 // spot is a file of a client. Its path begins with a prefix that stands for a folder:

@@ -132,7 +132,7 @@ func descend(at *node, keys []member) (*node, error) {
 	return at, nil
 }
 
-// open gives the table of a header.
+// open returns the table of a header.
 func open(at *node, k member, list bool) (*node, error) {
 	if !list {
 		return descend(at, []member{k})

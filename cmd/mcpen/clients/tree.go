@@ -20,12 +20,12 @@ const (
 // tree, so the code that reads servers and the code that splices know no format.
 type node struct {
 	kind       kind
-	start, end int      // its bytes; -1 where they are not in one piece, such as a table of TOML
-	text       string   // the string that is meant, or another scalar as it is written
+	start, end int      // its bytes; -1 if they are not in one piece, such as a table of TOML
+	text       string   // the string's value, or another scalar as written
 	members    []member // in the order of the file
 	items      []*node
 	block      bool   // a list or an object of YAML without brackets
-	fixed      string // why its bytes cannot be spliced; "" where they can
+	fixed      string // why its bytes cannot be spliced; "" if they can
 }
 
 // member is a key of an object and its value.
@@ -113,7 +113,7 @@ const maxDepth = 1000
 
 var errDeep = errors.New("it nests too deep")
 
-// shallow is an error where brackets nest deeper than any client's file does. Those in
+// shallow is an error if brackets nest deeper than in any client's file. Those in
 // strings and comments count, too.
 func shallow(data []byte) error {
 	depth := 0
