@@ -79,8 +79,8 @@ func (j assessor) want(p probe.Probe) string {
 	return p.Want
 }
 
-// ownAddress reports whether an address that was found is the sandbox's own: one
-// that has a network has an interface.
+// ownAddress reports whether a found address is the sandbox's own: a sandbox with a
+// network has an interface.
 func (j assessor) ownAddress(id string, in probe.Result) bool {
 	return (id == "interfaces" || id == "node-interfaces") && len(j.plan.Network.Hosts) > 0 && in.Detail != "" && !slices.Contains(j.here, in.Detail)
 }

@@ -52,7 +52,7 @@ type Report struct {
 	Kernel  string         `json:"kernel"`
 	User    int            `json:"user"`
 	Layers  []policy.Layer `json:"layers"`
-	Without []policy.Layer `json:"without,omitempty"` // that somebody goes without in words
+	Without []policy.Layer `json:"without,omitempty"` // the layers that the profile gives up in words
 	Gaps    []string       `json:"gaps,omitempty"`    // the protections that this machine cannot enforce
 	Groups  []Group        `json:"groups"`
 }

@@ -149,7 +149,7 @@ func Run(ctx context.Context, c Config) (r Report, err error) {
 	}
 	for _, g := range a.plan.Gaps {
 		if slices.Contains(r.Without, g.Layer) {
-			continue // it was asked for
+			continue // the profile gives the layer up
 		}
 		r.Gaps = append(r.Gaps, fmt.Sprintf("%s: %s", g.Want, g.Why))
 	}

@@ -22,8 +22,8 @@ import (
 	"mcpen/sandbox/selftest"
 )
 
-// The main thread is kept out of the tests' way: building a sandbox takes a thread
-// into its mount namespace for good.
+// The tests must not use the main thread: building a sandbox takes a thread into its
+// mount namespace for good.
 func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
@@ -283,8 +283,8 @@ func TestAllIsHeld(t *testing.T) {
 	}
 }
 
-// A profile that gives the folder in which the attacks are made would have each of
-// them work: nothing can be said then, and is not.
+// If a profile gives the folder of the attacks, each of them would work: the report
+// then must not claim anything.
 func TestNothingIsSaidOfWhatIsGiven(t *testing.T) {
 	root := everybody(t)
 	dir, err := os.MkdirTemp(root, "given-")
