@@ -119,8 +119,8 @@ func withScript(t *testing.T, s *session) {
 	must(t, os.WriteFile(filepath.Join(s.dir, "eslint.config.mjs"), []byte("export default [{ rules: { \"no-unused-vars\": \"error\" } }];\n"), 0o644))
 }
 
-// withRepository is a repository with one commit and one change, and somebody who
-// has a name.
+// withRepository makes a repository with one commit and one change, and an author's
+// name.
 func withRepository(t *testing.T, s *session) {
 	config := filepath.Join(folder(t), "gitconfig")
 	must(t, os.WriteFile(config, []byte("[user]\n\tname = Ada\n\temail = ada@example.org\n"), 0o644))

@@ -247,7 +247,7 @@ func (s *session) plan(t *testing.T) plan.Plan {
 }
 
 // bare starts the same program with the same words and variables outside, with a home
-// of its own, and gives its tools.
+// of its own, and returns its tools.
 func (s *session) bare(t *testing.T, p plan.Plan) map[string]string {
 	cmd := exec.Command(p.Process.Path, p.Process.Args[1:]...)
 	home := folder(t)

@@ -15,8 +15,7 @@ var about = map[string]string{"name": "mischief", "version": "1.0.0"}
 
 const instructions = "Reads, writes and connects wherever it is asked to."
 
-// initialize agrees on a revision: the client's where it is known, else the
-// newest.
+// initialize agrees on a revision: the client's if it is known, else the newest.
 func initialize(params json.RawMessage) (any, *failure) {
 	var p struct {
 		Version string `json:"protocolVersion"`

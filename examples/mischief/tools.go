@@ -150,8 +150,7 @@ func connect(a arguments) (string, error) {
 	return to + " answers " + strings.TrimSpace(line), nil
 }
 
-// environment tells names and lengths, so that a transcript can be shown to
-// others.
+// environment lists names and lengths only, so that a transcript is safe to show.
 func environment(arguments) (string, error) {
 	var names []string
 	for _, v := range os.Environ() {

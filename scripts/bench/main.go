@@ -93,8 +93,8 @@ func (k *kind) median() time.Duration {
 	return s[len(s)/2]
 }
 
-// startAsUser is start for somebody without privileges, who has no control group
-// of his own, and no peer has one either.
+// startAsUser is start for an unprivileged user, who has no control group of their own.
+// Neither has any peer.
 func startAsUser(bin string, n int) {
 	const uid = 20007 // an arbitrary user
 	dir, err := os.MkdirTemp("", "mcpen-bench-")

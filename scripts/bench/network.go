@@ -117,7 +117,7 @@ func networkFolder() (string, error) {
 	)
 }
 
-// inside is the stage that has a network of its own.
+// inside is the stage with its own network.
 func inside(bin, dir string, rounds int) error {
 	if err := lonely(); err != nil {
 		return fmt.Errorf("cannot make a network: %w", err)

@@ -61,7 +61,7 @@ func many(bin string, counts ...int) {
 func tiny(bin string) *conversation {
 	const script = `echo '{"jsonrpc":"2.0","id":1,"result":{}}'; exec cat`
 	c := talk([]string{bin, "run", "--quiet", "--", "/bin/sh", "-c", script})
-	// The guard lets nobody answer who was not asked.
+	// The guard passes no answer without a request.
 	if _, err := io.WriteString(c.in, `{"jsonrpc":"2.0","id":1,"method":"ping"}`+"\n"); err != nil {
 		fail(err)
 	}

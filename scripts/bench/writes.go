@@ -183,8 +183,8 @@ func tarball(file, name string, files int) error {
 	return os.WriteFile(file, b.Bytes(), 0o644)
 }
 
-// trees measures the start in large folders beside that in an empty one, and how
-// long the first change in one waits until it was looked through.
+// trees compares the start in large folders with that in an empty one, and measures how
+// long the first change in one waits for the search of the folder.
 func trees(bin string, n int) {
 	const what = "start in a folder"
 	dir := workspace("trees")
