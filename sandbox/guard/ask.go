@@ -63,8 +63,8 @@ func refusedCapability(c policy.Client, name string) bool {
 	return name == "sampling" && !c.Sampling || name == "elicitation" && !c.Elicitation || name == "roots" && !c.Roots
 }
 
-// narrowed is a line with capabilities in it without those that the profile
-// refuses, so that the server does without; the line itself where it refuses none.
+// narrowed returns a line whose capabilities lack those that the profile refuses, so
+// that the server does without; the line itself if it refuses none.
 func (g *Guard) narrowed(line, params, capabilities []byte) []byte {
 	out := capabilities
 	for k := range rpc.Members(capabilities) {

@@ -28,11 +28,11 @@ const (
 // entry is one definition that the server listed, as the guard knows it.
 type entry struct {
 	hash     string
-	like     string           // the hash of the definition that it stands for, where it is varied
+	like     string           // the hash of the definition that it stands for, if it is varied
 	was      definition.State // of the definition that it is compared with: Approved, Seen, or ""
 	standing standing
 	approved bool // a person approved this very definition
-	unkept   bool // nothing of it can be kept, so nobody could approve it
+	unkept   bool // none of it can be stored, so nobody could approve it
 	findings []finding.Finding
 	refusal  *refusal // of the filter
 	broken   string   // why it is no definition at all
@@ -78,13 +78,13 @@ func (g *Guard) excepted(kind definition.Kind, name string) bool {
 	return slices.ContainsFunc(g.cfg.Tools.Except, func(p policy.Glob) bool { return policy.Match(p.Pattern, name) })
 }
 
-// holds reports whether a definition that nobody approved or saw first is kept from the
-// client.
+// holds reports whether the guard keeps from the client a definition that nobody
+// approved or saw first.
 func (g *Guard) holds() bool {
 	return g.cfg.Tools.Pins == policy.PinEnforce || g.cfg.Tools.Pins == policy.PinFirstUse
 }
 
-// hides says why a definition is kept from the client, or "".
+// hides says why the guard keeps a definition from the client, or "".
 func (g *Guard) hides(e *entry) string {
 	switch {
 	case e.refusal != nil:
@@ -123,11 +123,11 @@ func (g *Guard) waits(e *entry) bool {
 	return e.refusal == nil && e.broken == "" && !e.twice && e.standing != rejected && !(g.holds() && e.unkept) && g.hides(e) != ""
 }
 
-// assessed is the assessment of one definition, before anything is kept of it.
+// assessed is the assessment of one definition, before the guard stores any of it.
 type assessed struct {
-	name   string // "" where it has none
+	name   string // "" if it has none
 	entry  *entry
-	form   []byte  // canonical, where nobody knows it yet
+	form   []byte  // canonical, if it is not known yet
 	tested *tested // its schema, where calls are validated
 }
 
@@ -137,9 +137,9 @@ type assessor struct {
 	g        *Guard
 	kind     definition.Kind
 	known    []string // members that clients read, the name first
-	values   [][]byte // of known, in the definition that is looked at
+	values   [][]byte // of known, in the present definition
 	canon    *definition.Canon
-	findings func(raw []byte) []finding.Finding // nil where nobody looks for them now
+	findings func(raw []byte) []finding.Finding // nil if no search is due now
 	varying  *definition.Varying
 }
 
@@ -218,8 +218,8 @@ func (g *Guard) compares() bool {
 	return g.cfg.Tools.Pins != policy.PinOff || g.cfg.Tools.Findings == policy.FindingHold
 }
 
-// define fills in the hash, the standing and, where somebody looks for them, the
-// findings of a definition, whose form it copies where it keeps it.
+// define fills in the hash, the standing and, if a search is due, the findings of a
+// definition. It copies form if it stores it.
 func (j *assessed) define(u *assessor, raw, form []byte) {
 	g, e := u.g, j.entry
 	if !g.compares() {

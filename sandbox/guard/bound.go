@@ -7,13 +7,13 @@ import (
 	"mcpen/sandbox/definition"
 )
 
-// Bounds, in bytes, of the server's words that are kept. The longest lists of servers
-// in use have a megabyte, their names a hundred bytes, their cursors fifty.
+// Bounds, in bytes, of the stored words of a server. The longest lists of servers in
+// use have a megabyte, their names a hundred bytes, their cursors fifty.
 const (
 	maxName       = 1 << 10   // of a tool or prompt
 	maxURI        = 4 << 10   // of a resource or template
 	maxCursor     = 2 << 10   // for the next page of a list
-	maxDefinition = 512 << 10 // of one that nobody decided about
+	maxDefinition = 512 << 10 // of one without a decision
 	maxForms      = 4 << 20   // of all of those together
 	maxListed     = 8 << 20   // of all listed definitions, as entries
 	maxChained    = 4 << 20   // of lists that are being read page by page
@@ -33,7 +33,7 @@ func longest(kind definition.Kind) int {
 	return maxName
 }
 
-// saying stands for a sentence, or for several words, that were said.
+// saying stands for a sentence, or for several words, of an earlier report.
 type saying [sha256.Size]byte
 
 func sayingOf(what ...string) saying {

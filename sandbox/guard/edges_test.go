@@ -144,8 +144,8 @@ func TestEveryLookAlike(t *testing.T) {
 	}
 }
 
-// A member that looks like one that clients read would be read by some of them and
-// assessed by nobody.
+// If a member looks like one that clients read, some of them would read it and the
+// guard would not assess it.
 func TestLookAlikesOfEveryMember(t *testing.T) {
 	g, err := New(Config{})
 	if err != nil {

@@ -10,12 +10,12 @@ import (
 	"mcpen/sandbox/internal/rpc"
 )
 
-// Bounds of the lists that are kept.
+// Bounds of the stored lists.
 const (
 	maxNames  = 20_000  // definitions of one kind
 	maxChains = 16      // lists that are being read page by page
-	maxPages  = 64      // answers that are kept to be recognised
-	maxKept   = 2 << 20 // bytes of all that are kept of one kind
+	maxPages  = 64      // stored answers, to recognise them
+	maxKept   = 2 << 20 // bytes of all stored answers of one kind
 )
 
 // list has the definitions of one kind, as far as the guard knows them.
@@ -31,7 +31,7 @@ type list struct {
 type chain struct {
 	hashes map[string]string
 	twice  map[string]bool
-	bytes  int // that are kept of it
+	bytes  int // of its stored part
 }
 
 // page is one answer and its assessment.
@@ -45,7 +45,7 @@ type page struct {
 	ttl     edit
 	next    string
 	more    bool
-	size    int // that it counts for while it is kept
+	size    int // its count of bytes while it is stored
 }
 
 // edit replaces n bytes at at by text.
@@ -125,7 +125,7 @@ func (g *Guard) listed(v *Ruling, r *request, kind definition.Kind, result []byt
 // errTooMuch is why a list is refused.
 var errTooMuch = errors.New("it has more, or longer names, than mcpen keeps")
 
-// forget drops the answers that are kept.
+// forget drops the stored answers.
 func (l *list) forget() { l.pages, l.kept = map[string]*page{}, 0 }
 
 // keep keeps an answer to recognise it later, if there is room.

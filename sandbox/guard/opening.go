@@ -46,7 +46,7 @@ func (g *Guard) opened(v *Ruling, r *request, result []byte) ([]edit, error) {
 	return edits, nil
 }
 
-// opening judges the instructions or the identity, and says why they are kept
+// opening judges the instructions or the identity, and says why the guard keeps them
 // from the client, or "".
 func (g *Guard) opening(v *Ruling, r *request, kind definition.Kind, raw []byte) (why string, waits bool) {
 	e := &entry{}

@@ -16,9 +16,9 @@ import (
 // atOnce is how many bytes of definitions are worth another goroutine.
 const atOnce = 32 << 10
 
-// assessPage judges the definitions of a page, on as many processors as there are:
-// a client waits longest for the first list. Where findings hold nothing
-// back they are left to later.
+// assessPage judges the definitions of a page, on as many processors as there are: a
+// client waits longest for the first list. If findings hold nothing back, it leaves the
+// search for later.
 func (g *Guard) assessPage(kind definition.Kind, all [][]byte) []assessed {
 	out, entries := make([]assessed, len(all)), make([]entry, len(all))
 	size := 0
@@ -54,9 +54,9 @@ func (g *Guard) assessPage(kind definition.Kind, all [][]byte) []assessed {
 	return out
 }
 
-// look looks for findings in the definitions of a page that nobody approved: later,
-// or at once where the page is too long to be kept until then. kept is the answer,
-// for as long as it is wanted.
+// look searches the unapproved definitions of a page for findings: later, or at once if
+// the page is too long to keep until then. kept returns the answer for as long as the
+// search needs it.
 func (g *Guard) look(v *Ruling, r *request, kind definition.Kind, p *page, result []byte, kept func() []byte) {
 	if g.cfg.Tools.Findings == policy.FindingHold {
 		return // assessPage did
@@ -94,13 +94,13 @@ func (g *Guard) look(v *Ruling, r *request, kind definition.Kind, p *page, resul
 	}
 }
 
-// unread is a definition in which nobody looked for findings.
+// unread is a definition before its search for findings.
 type unread struct {
 	name, hash string
 	raw        []byte
 }
 
-// unread are those of a page that nobody approved.
+// unread lists a page's unapproved definitions.
 func (p *page) unread(kept func() []byte) []unread {
 	var todo []unread
 	for i, e := range p.entries {
@@ -119,7 +119,7 @@ func (p *page) unread(kept func() []byte) []unread {
 // other servers. It is called under mu.
 func (g *Guard) scanPage(kind definition.Kind, names []string) *finding.Page {
 	if kind == definition.KindTool && slices.ContainsFunc(names, func(name string) bool { return !g.own[name] }) {
-		own := make(map[string]bool, len(g.own)+len(names)) // somebody may still be reading the old one
+		own := make(map[string]bool, len(g.own)+len(names)) // a search may still read the old one
 		maps.Copy(own, g.own)
 		for _, name := range names {
 			if len(own) < maxNames && (own[name] || g.ownBytes+len(name) <= maxOwn) {

@@ -5,7 +5,7 @@ import (
 	"mcpen/sandbox/internal/flight"
 )
 
-// Bounds of a request that is kept, in bytes. Package flight bounds the rest.
+// Bounds of a stored request, in bytes. Package flight bounds the rest.
 const (
 	maxMethod = 128
 	maxLevel  = 32       // of a log level

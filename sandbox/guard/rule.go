@@ -88,9 +88,9 @@ func (u *usage) done() {
 	u.mu.Unlock()
 }
 
-// checkCall holds a call against the rules and, where the policy says so,
-// against the tool's own schema. The counts it takes are in r.rules, to be given
-// back when the call ends or is not passed on.
+// checkCall checks a call against the rules and, if the policy says so, against the
+// tool's own schema. It puts its counts into r.rules; the caller gives them back when
+// the call ends or does not pass.
 func (g *Guard) checkCall(r *request, arguments []byte) *denial {
 	deny := func(text, detail, rule string) *denial {
 		return &denial{kind: definition.KindTool, name: r.Name, text: text, detail: detail, verdict: audit.Refused, refusal: refusal{rule: rule}}

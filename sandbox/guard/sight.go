@@ -64,8 +64,7 @@ func (g *Guard) saw() {
 	}
 }
 
-// sighting is a definition that the server gave in this run and nobody decided
-// about.
+// sighting is a definition of this run without a decision.
 type sighting struct {
 	hash string
 	form []byte // canonical
@@ -104,8 +103,8 @@ func (g *Guard) state(n definition.Key, hash string) definition.State {
 	return ""
 }
 
-// knows reports whether there is a definition of a name that others are held
-// against: one that was approved, or seen first.
+// knows reports whether there is a definition of a name to compare others with: one
+// that was approved, or seen first.
 func (g *Guard) knows(n definition.Key) bool {
 	return len(g.trusted[n]) > 0 || g.cfg.Tools.Pins != policy.PinEnforce && g.sighted(n, definition.Seen)
 }

@@ -26,8 +26,8 @@ func TestNamesWithinOthers(t *testing.T) {
 	}
 }
 
-// A secret is looked for from six characters on, in every form that JSON has for it,
-// whichever of its characters is the odd one.
+// The guard looks for a secret from six characters on, in every form that JSON has for
+// it, whichever of its characters is the odd one.
 func TestSecretsThatAreLookedFor(t *testing.T) {
 	for _, c := range []struct {
 		secret string
