@@ -14,8 +14,8 @@ func Refuse(format string, args ...any) error {
 	return &Refusal{fmt.Errorf(format, args...)}
 }
 
-// MissingError is the error of a package that its registry does not have, or not in the
-// version that was asked for. Whatever else goes wrong on the way is none.
+// MissingError is the error of a package that its registry lacks, or lacks in the
+// requested version. No other failure on the way is one.
 type MissingError struct{ Err error }
 
 func (m *MissingError) Error() string { return m.Err.Error() }

@@ -26,14 +26,14 @@ type Lock struct {
 	Form      int    `toml:"lock"`    // LockVersion
 	Package   string `toml:"package"` // "npm:NAME" or "pypi:NAME[EXTRAS]"
 	Version   string `toml:"version"`
-	Bin       string `toml:"bin,omitempty"` // the entry point, where it is not the package's own choice
-	Registry  string `toml:"registry"`      // where it came from; says nothing about where to fetch it again
+	Bin       string `toml:"bin,omitempty"` // the entry point, if it is not the package's own choice
+	Registry  string `toml:"registry"`      // its source; says nothing about where to fetch it again
 	Integrity string `toml:"integrity"`     // of the package's own archive
 	License   string `toml:"license,omitempty"`
-	Publisher string `toml:"publisher,omitempty"` // who uploaded it, as the registry says
+	Publisher string `toml:"publisher,omitempty"` // its uploader, as the registry says
 	// Deprecated is the registry's warning against the version at the time of the lock.
 	Deprecated string `toml:"deprecated,omitempty"`
-	// Tag is the npm dist-tag that was asked for, where it is not "latest".
+	// Tag is the requested npm dist-tag, if it is not "latest".
 	Tag       string    `toml:"tag,omitempty"`
 	Published time.Time `toml:"published,omitempty"`
 	Locked    time.Time `toml:"locked"`
@@ -65,15 +65,15 @@ type Dependency struct {
 	// Path is where npm puts it ("node_modules/a/node_modules/b"); for PyPI the
 	// normalized name.
 	Path      string `toml:"path"`
-	Name      string `toml:"name,omitempty"` // where it is not the end of Path
+	Name      string `toml:"name,omitempty"` // if it is not the end of Path
 	Version   string `toml:"version"`
 	Integrity string `toml:"integrity,omitempty"`
 	Publisher string `toml:"publisher,omitempty"`
 	// Bundled: it comes inside the archive of the package around it, and has no
 	// archive of its own.
 	Bundled bool `toml:"bundled,omitempty"`
-	// From is the archive's address relative to the registry; npm, where it is
-	// not the usual one.
+	// From is the archive's address relative to the registry; npm, if it is not the
+	// usual one.
 	From string `toml:"from,omitempty"`
 	File string `toml:"file,omitempty"` // PyPI: the wheel
 	// Wheels are the other wheels of the version, as "FILE sha256:HEX": with another
@@ -81,7 +81,7 @@ type Dependency struct {
 	Wheels []string `toml:"wheels,omitempty"`
 	// Built: File is a source distribution, and the installed files were built from it.
 	Built    bool     `toml:"built,omitempty"`
-	Optional bool     `toml:"optional,omitempty"` // npm: left out where it does not fit
+	Optional bool     `toml:"optional,omitempty"` // npm: left out if it does not fit
 	OS       []string `toml:"os,omitempty"`
 	CPU      []string `toml:"cpu,omitempty"`
 	Libc     []string `toml:"libc,omitempty"`

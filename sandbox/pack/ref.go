@@ -30,7 +30,7 @@ type Ref struct {
 	Version   string   // exact; "" leaves the choice to the registry
 	Tag       string   // npm dist-tag other than "latest"; never with Version
 	Range     string   // bounds the choice, as npm or PEP 440 write it; never with Version or Tag
-	Bin       string   // the entry point that was asked for; "" for the package's own
+	Bin       string   // the requested entry point; "" for the package's own
 }
 
 // String is the reference as ParseRef reads it. Bin is not part of it.

@@ -66,8 +66,8 @@ func flat(name string) string {
 	return strings.NewReplacer("@", "", "/", "", "-", "", "_", "", ".", "").Replace(name)
 }
 
-// oneEdit is true when one insertion, deletion, replacement or swap of
-// neighbours leads from a to b. Names below five letters are left alone.
+// oneEdit is true if one insertion, deletion, replacement or swap of neighbours leads
+// from a to b. It ignores names below five letters.
 func oneEdit(a, b string) bool {
 	if a == b || min(len(a), len(b)) < 5 {
 		return false

@@ -29,7 +29,7 @@ func TestVersionsAreInOrder(t *testing.T) {
 	}
 }
 
-// A release that is not final is chosen only where it is named.
+// Only a request by name chooses a release that is not final.
 func TestPreviewsAreTold(t *testing.T) {
 	for s, pre := range map[string]bool{"1.0": false, "1.0.post1": false, "1!2.0": false, "1.0a1": true, "1.0.dev1": true, "1.0rc1": true, "1.0b2.post1": true} {
 		if v, ok := PyPIVersion(s); !ok || IsPyPIPreview(v) != pre {

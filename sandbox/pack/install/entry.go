@@ -93,7 +93,7 @@ func npmBins(t *store.Tree, ref pack.Ref) (map[string]string, error) {
 	for name, target := range bins {
 		// A bin may be written without its ending, as require would find it.
 		for _, end := range []string{"", ".js", "/index.js"} {
-			// Whether the file is as it was, is looked at for the one that is chosen.
+			// EntryOf checks only the chosen file for changes.
 			if file := dir + "/" + target + end; t.HasFile(file) {
 				bins[name] = file
 				break

@@ -197,7 +197,7 @@ func readPackageJSON(tree fs.FS, place string) (packageJSON, error) {
 	if err != nil {
 		return p, err
 	}
-	// A byte order mark is taken off by npm as well.
+	// npm removes a byte order mark as well.
 	if err := json.Unmarshal(bytes.TrimPrefix(data, []byte("\ufeff")), &p); err != nil {
 		return p, err
 	}

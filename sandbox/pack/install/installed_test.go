@@ -54,7 +54,7 @@ func TestLockCannotRenameWhatItInstalls(t *testing.T) {
 					edit(d)
 				}
 			}
-			// Where the tree is there already, and where it is not.
+			// If the tree is there already, and if it is not.
 			if _, err := CheckTree(tree, lying); err == nil {
 				t.Errorf("%s, edit %d: the tree passes for it", ref, i)
 			}
@@ -226,7 +226,7 @@ func TestLockOfAnotherPython(t *testing.T) {
 	if d.File != own || len(d.Wheels) != 1 || !strings.HasPrefix(d.Wheels[0], other+" sha256:") {
 		t.Fatalf("%+v", d)
 	}
-	// The lock of somebody with the other Python, from whom nothing of this one is known.
+	// The lock of a person with the other Python, which knows nothing of this one.
 	theirs := d.Others()[0]
 	theirs.Wheels = []string{d.File + " " + d.Integrity}
 	l.Dependencies = append([]pack.Dependency{}, l.Dependencies...)

@@ -27,9 +27,8 @@ type Job struct {
 // started. A non-zero exit is an error.
 type Run func(ctx context.Context, job Job) error
 
-// Tools are the external programs, absolute. NPM and Node are needed for npm
-// packages, Python for PyPI packages; UV is used in pip's place where it is
-// there. Pip belongs to Python.
+// Tools are the external programs, absolute. npm packages need NPM and Node, PyPI
+// packages Python; UV, if there is one, takes pip's place. Pip belongs to Python.
 type Tools struct {
 	NPM    []string // program and leading arguments, such as node and npm-cli.js
 	Node   string

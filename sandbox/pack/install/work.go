@@ -261,7 +261,7 @@ func (w *work) run(ctx context.Context, name string, argv, env []string, network
 	return w.runTo(ctx, io.Discard, name, argv, env, network)
 }
 
-// runTo is run for a tool whose output is wanted.
+// runTo is run for a tool whose output the caller needs.
 func (w *work) runTo(ctx context.Context, out io.Writer, name string, argv, env []string, network bool) error {
 	if len(argv) == 0 || !filepath.IsAbs(argv[0]) {
 		return fmt.Errorf("cannot install: no program is known for %s", name)

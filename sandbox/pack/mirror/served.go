@@ -52,7 +52,7 @@ func (m *Mirror) Add(address *url.URL, name, integrity string) (string, error) {
 	return m.localAt(n), nil
 }
 
-// localAt is the local address of an archive. m.mu is held.
+// localAt is the local address of an archive. The caller holds m.mu.
 func (m *Mirror) localAt(n int) string {
 	return m.Base() + "file/" + strconv.Itoa(n) + "/" + url.PathEscape(m.files[n].Name)
 }

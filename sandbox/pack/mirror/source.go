@@ -92,7 +92,7 @@ func (m *Mirror) young(f registry.IndexFile) bool {
 	return !m.conf.Before.IsZero() && (t.IsZero() || t.After(m.conf.Before))
 }
 
-// Built gives the wheel of a source distribution, which is made once.
+// Built returns the wheel of a source distribution, and builds it once.
 func (m *Mirror) Built(ctx context.Context, from *Archive, name string) (*Archive, error) {
 	m.mu.Lock()
 	s := m.sources[from.Integrity]

@@ -12,7 +12,7 @@ type Tools struct {
 	PythonTag         string // such as "cp311"
 }
 
-// FindTools finds them. With -short, or where one is not there, the test is skipped.
+// FindTools finds them. With -short, or if one is missing, it skips the test.
 func FindTools(t *testing.T) Tools {
 	t.Helper()
 	if testing.Short() {

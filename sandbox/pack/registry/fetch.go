@@ -75,8 +75,8 @@ const patience = 250 * time.Millisecond
 // ErrTorn is the error that Download wraps if a body ended too early.
 var ErrTorn = errors.New("the transfer broke off")
 
-// Download writes the body at one address into to. Where it has more than limit
-// bytes, limit and one more are written.
+// Download writes the body at one address into to. If it has more than limit bytes,
+// Download writes limit and one more.
 func (r Registry) Download(ctx context.Context, client *http.Client, u *url.URL, limit int64, to io.Writer) (int64, error) {
 	ctx, end := context.WithTimeout(ctx, r.whole(wholeArchive))
 	defer end()

@@ -106,8 +106,8 @@ func npmLicense(v any) string {
 	return ""
 }
 
-// SRI is the strongest hash that the registry gives, as an SRI string;
-// "" where it gives only SHA-1 or none.
+// SRI is the strongest hash that the registry gives, as an SRI string; "" if it gives
+// only SHA-1 or none.
 func (d NPMDist) SRI() string {
 	for _, algorithm := range []string{"sha512-", "sha384-", "sha256-"} {
 		for _, one := range strings.Fields(d.Integrity) {

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// NPMPlaces say where npm's configuration is looked for.
+// NPMPlaces are the places of npm's configuration.
 type NPMPlaces struct {
 	Home string   // the user's; "" for none
 	Node string   // the interpreter: the global file is in etc/npmrc of its prefix
@@ -204,8 +204,8 @@ func unsafeINI(s string) string {
 
 var npmVariable = lazy.Pattern(`(\\*)\$\{([^${}?]+)(\?)?\}`)
 
-// expandNPM fills in ${NAME}; a name that is not set stays as it is written, as
-// npm leaves it, and is nothing where it is ${NAME?}.
+// expandNPM fills in ${NAME}; it leaves an unset name as written, as npm does, and
+// removes it if it is ${NAME?}.
 func expandNPM(s string, lookup func(string) (string, bool)) string {
 	return npmVariable().ReplaceAllStringFunc(s, func(all string) string {
 		m := npmVariable().FindStringSubmatch(all)
@@ -273,7 +273,7 @@ func npmRegistry(values npmValues, ca []byte) (Registry, error) {
 
 var proxyScheme = lazy.Pattern(`^[a-z0-9]+://`)
 
-// proxyOf is the proxy that a configuration names; nil where it names none.
+// proxyOf is the proxy that a configuration names; nil if it names none.
 func proxyOf(tool, via, except string) (func(*http.Request) (*url.URL, error), error) {
 	if via == "" {
 		return nil, nil

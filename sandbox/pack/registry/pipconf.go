@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PipPlaces say where the configuration of pip and of uv is looked for.
+// PipPlaces are the places of the configuration of pip and of uv.
 type PipPlaces struct {
 	Home   string   // the user's; "" for none
 	Python string   // the interpreter: a file of its environment is in its prefix

@@ -32,7 +32,7 @@ type Registry struct {
 	// address is private. Public hosts that an index page names need no entry: the hash
 	// checks their archives.
 	Files []string
-	// Unused names the settings that were found and do not count, for a person.
+	// Unused names the settings that have no effect, for a person.
 	Unused []string
 	// Proxy is as in http.Transport; nil connects directly. A proxy looks up its
 	// destinations itself: the rule about private addresses is then its own.

@@ -9,15 +9,15 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// DefaultMinAge is the age below which a version is not chosen, where no profile
-// says otherwise: most malicious versions were found and removed within days.
+// DefaultMinAge is the age below which no version is chosen, unless a profile says
+// otherwise: most malicious versions were found and removed within days.
 const DefaultMinAge = 3 * 24 * time.Hour
 
 // Release is one version of a package as its registry describes it. Everything in it is
 // the registry's word, and unchecked.
 type Release struct {
 	Ref       pack.Ref // with an exact Version
-	Tag       string   // npm: the dist-tag that was asked for, other than latest
+	Tag       string   // npm: the requested dist-tag, other than latest
 	Registry  string
 	Published time.Time // zero where the registry gives no date
 	Publisher string    // npm: who uploaded this version; PyPI: the author field
@@ -52,8 +52,8 @@ type Page struct {
 	At      *url.URL
 }
 
-// Compare is positive where the release is above a lock's version, by the order of
-// versions: dates are those of a mirror's copying, too.
+// Compare is positive if the release is above a lock's version, by the order of
+// versions: dates may be those of a mirror's copying.
 func (r Release) Compare(l pack.Lock) int {
 	if r.Ref.Version == l.Version {
 		return 0
@@ -95,8 +95,8 @@ func needsOf(what, wanted string, fits func(string) bool) string {
 	return what + " " + wanted
 }
 
-// TooYoungError says that a version that was asked for by number is younger
-// than the minimum age.
+// TooYoungError says that a version requested by number is younger than the minimum
+// age.
 type TooYoungError struct {
 	Ref       pack.Ref
 	Published time.Time
@@ -140,9 +140,9 @@ type choice struct {
 	fallback bool   // version is not the preferred one
 }
 
-// choose picks a version. want is a version that was asked for by number or by
-// tag; prefer is the one the registry would give when none was asked for. A
-// version whose date is unknown counts as too young: the age cannot be held.
+// choose picks a version. want is a version requested by number or by tag; prefer is
+// the registry's default. A version of unknown date counts as too young: its age cannot
+// be checked.
 func choose(all []candidate, ref pack.Ref, want, prefer string, minAge time.Duration, now time.Time) (choice, error) {
 	if len(all) == 0 {
 		return choice{}, pack.Missing("cannot resolve %s: the registry lists no version that can be installed", ref)

@@ -13,7 +13,7 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// List gives the hashes of all trees, sorted.
+// List returns the hashes of all trees, sorted.
 func (s *Store) List() ([]string, error) {
 	list, err := os.ReadDir(filepath.Join(s.Dir, "trees"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -28,8 +28,8 @@ func (s *Store) List() ([]string, error) {
 	return out, nil
 }
 
-// GC removes the trees that keep does not name and that nobody uses, and says
-// which.
+// GC removes the trees that keep does not name and that nobody uses, and returns their
+// hashes.
 func (s *Store) GC(keep []string) (removed []string, err error) {
 	own, err := s.prepare()
 	if err != nil {

@@ -21,8 +21,8 @@ type Record struct {
 	held *os.File
 }
 
-// Record gives the record of a request, whose name is that of a file. Of several
-// processes with one request at once one goes on, and the others wait until it closes
+// Record returns the record of a request, whose name is that of a file. If several
+// processes have one request at once, one goes on, and the others wait until it closes
 // the record. The caller closes it.
 func (s *Store) Record(ctx context.Context, request string) (*Record, error) {
 	dir := filepath.Join(s.Dir, "made")
@@ -38,7 +38,7 @@ func (s *Store) Record(ctx context.Context, request string) (*Record, error) {
 	return r, nil
 }
 
-// Keep replaces the record. Where that fails the next install fetches again.
+// Keep replaces the record. If that fails, the next install fetches again.
 func (r *Record) Keep(text []byte) { _ = os.WriteFile(r.file, text, 0o600) }
 
 // Close lets the next process have the record.
@@ -59,7 +59,7 @@ func flockWait(ctx context.Context, file string) (*os.File, error) {
 	}
 }
 
-// forget removes the records whose tree is gone. The store's lock is held.
+// forget removes the records whose tree is gone. The caller holds the store's lock.
 func (s *Store) forget() {
 	dir := filepath.Join(s.Dir, "made")
 	list, _ := os.ReadDir(dir) // without the folder there is no record

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stage is a directory in which a tree is put together.
+// Stage is a directory for putting a tree together.
 type Stage struct {
 	Dir  string // an install job's only writable place
 	base string
@@ -59,8 +59,8 @@ func (st *Stage) Close() error {
 	return err
 }
 
-// collect removes staging directories whose process is gone. The store's lock is
-// held, so none is being made.
+// collect removes staging directories whose process is gone. The caller holds the
+// store's lock, so none is in the making.
 func (s *Store) collect() error {
 	dir := filepath.Join(s.Dir, "stage")
 	list, err := os.ReadDir(dir)

@@ -76,11 +76,10 @@ func flock(name string, how int) (*os.File, error) {
 	return nil, fmt.Errorf("cannot lock %q: %w", name, err)
 }
 
-// Add freezes the directory sub of a stage and moves it into the store. With
-// want, a tree that hashes to anything else is refused. The date is that of the
-// youngest package in the tree, as the registry confirmed it; zero where it was not
-// asked. The result is held open: the caller closes it once a lock that names it is
-// written.
+// Add freezes the directory sub of a stage and moves it into the store. With want, it
+// refuses a tree with any other hash. youngest is the date of the youngest package in
+// the tree, as the registry confirmed it; zero if it was not asked. The result is open:
+// the caller closes it once it has written a lock that names it.
 func (s *Store) Add(st *Stage, sub, want string, youngest time.Time) (*Tree, error) {
 	src := filepath.Join(st.Dir, sub)
 	// If a job put a symlink here, freeze would change its target.
@@ -137,8 +136,8 @@ func (s *Store) move(ready, place, sum string) (*Tree, error) {
 	return s.Open(sum)
 }
 
-// replace leaves a tree that is there already if it is whole. If not, and nobody
-// uses it, it makes room.
+// replace leaves a whole tree that is there already. It removes a damaged one that
+// nobody uses, to make room.
 func (s *Store) replace(ready, place, sum string) error {
 	damage := s.Verify(sum)
 	if damage == nil {
