@@ -16,11 +16,11 @@ type Caller struct {
 	// Passwd is where users have their homes, and Machine the administrator's own
 	// configuration.
 	Passwd, Machine string
-	// Confirm asks the person whether they trust a profile as it is; nil where nobody
-	// can be asked.
+	// Confirm asks the person whether they trust a profile as it is; nil if nobody can
+	// answer.
 	Confirm func(Dirs, Evidence) bool
 
-	registries map[string]connection // that were looked up already
+	registries map[string]connection // found earlier
 }
 
 // Warn tells a person something that is no error.
@@ -28,7 +28,7 @@ func (c *Caller) Warn(format string, args ...any) {
 	fmt.Fprintf(c.Err, "mcpen: warning: "+format+"\n", args...)
 }
 
-// Getenv is the value of a variable, "" where it is not set.
+// Getenv is the value of a variable, "" if it is not set.
 func (c *Caller) Getenv(name string) string {
 	v, _ := c.Lookup(name)
 	return v

@@ -231,5 +231,5 @@ func (c *Caller) refuseMalicious(at Dirs, l pack.Lock) error {
 	return nil
 }
 
-// Advisories is where a copy of an OSV database is looked for.
+// Advisories is the place for a copy of an OSV database.
 func Advisories(at Dirs) string { return filepath.Join(at.State, "osv") }

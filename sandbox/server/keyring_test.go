@@ -10,7 +10,7 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// A client's file that names another server's key must not be given it.
+// A client's file that names another server's key must not get it.
 func TestKeptSecretIsTheVariablesOwn(t *testing.T) {
 	keyring.MockInit()
 	kept := KeptFor("claude-desktop", "/f", "", "git hub/ü", "TOKEN")

@@ -44,8 +44,8 @@ func WriteLock(file string, l pack.Lock) error {
 	return wholefile.Replace(file, data, 0o644)
 }
 
-// CreateLock writes a lock file that must not be there yet, in one step. The
-// error wraps fs.ErrExist where it is.
+// CreateLock writes a lock file that must not exist yet, in one step. If it does, the
+// error wraps fs.ErrExist.
 func CreateLock(file string, l pack.Lock) error {
 	data, err := l.Encode()
 	if err != nil {

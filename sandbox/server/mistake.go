@@ -60,7 +60,7 @@ func PackageError(ctx context.Context, err error) error {
 	return &launch.Error{Code: launch.ExitSandbox, Err: err}
 }
 
-// Damaged gives the refusal of a tree in the store a way out.
+// Damaged adds a remedy to the refusal of a tree in the store.
 func Damaged(err error, name string) error {
 	var refusal *pack.Refusal
 	if !errors.As(err, &refusal) {

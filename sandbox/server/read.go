@@ -65,7 +65,7 @@ func kindOf(mode uint32) string {
 // ReadProfile reads a file that is to be a profile.
 func ReadProfile(name string) ([]byte, error) { return ReadRegular(name, policy.MaxFile) }
 
-// Exists reports whether something can be looked at by that name.
+// Exists reports whether a file of that name can be examined.
 func Exists(file string) bool {
 	_, err := os.Stat(file)
 	return err == nil

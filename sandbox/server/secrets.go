@@ -100,8 +100,8 @@ func (c *Caller) secret(ctx context.Context, from string, p Prepared) (string, e
 	return "", fmt.Errorf("internal error: no kind of secret %q", kind)
 }
 
-// readSecret reads a file by its real path. A symlink that somebody put there since
-// is not followed.
+// readSecret reads a file by its real path. It does not follow a symlink that appeared
+// there since.
 func readSecret(name string) (string, error) {
 	fd, err := unix.Openat2(unix.AT_FDCWD, name, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
 	if err != nil {

@@ -53,7 +53,7 @@ func (s Standing) Complete(l pack.Lock) pack.Lock {
 	return l
 }
 
-// StandingFile is where the standing of a lock is kept.
+// StandingFile is the file of a lock's standing.
 func StandingFile(at Dirs, lockFile string) string {
 	sum := sha256.Sum256([]byte(lockFile))
 	return filepath.Join(at.State, "standing", hex.EncodeToString(sum[:16])+".json")
@@ -68,7 +68,7 @@ func ReadStanding(at Dirs, lockFile string) Standing {
 	return s
 }
 
-// Keep writes a standing. Where that cannot be, the next start judges again.
+// Keep writes a standing. If that fails, the next start judges again.
 func (s Standing) Keep(at Dirs, lockFile string) {
 	file := StandingFile(at, lockFile)
 	data, err := json.Marshal(s)
@@ -132,8 +132,8 @@ func (c *Caller) Held(at Dirs, l pack.Lock) (malicious, unread string) {
 	return "", unread
 }
 
-// stampEntries is how many files of a database that is a directory are looked at
-// one by one. Of a larger one an edit in place is noticed on the next day.
+// stampEntries limits the files that mcpen examines one by one in a database that is a
+// directory. In a larger one it notices an edit in place on the next day.
 const stampEntries = 2000
 
 // Stamp tells one state of an advisory database from another without reading it; "" if

@@ -30,7 +30,7 @@ type Evidence struct {
 	Why     string // why it has to be trusted; "": it is the person's own
 	Profile *policy.Profile
 	Lock    string   // its file; "" if there is none
-	Links   []string // "path -> where it leads", sorted
+	Links   []string // "path -> target", sorted
 	digest  string
 	Use     use // additions to the profile's own words at the start; only for a profile that is not the person's own
 }
@@ -194,7 +194,7 @@ func (u use) digest() string {
 	return hex.EncodeToString(sum(fmt.Appendf(nil, "%q", append([]string{u.dir}, u.words()...))))
 }
 
-// TrustFile is where it is kept: in the home of the password database, which no
+// TrustFile is the file of a decision: in the home of the password database, which no
 // environment moves.
 func TrustFile(at Dirs, file string) (string, error) {
 	if at.login.State == "" {

@@ -98,7 +98,7 @@ func gathered(t *testing.T, a *Caller, at Dirs, file string) Evidence {
 	return e
 }
 
-// A machine's minimum age holds for a package that nobody wrote a profile for.
+// A machine's minimum age also holds for a package without any profile.
 func TestBaselineHoldsWhereThereIsNoProfile(t *testing.T) {
 	a, at, _ := repository(t)
 	for text, want := range map[string]time.Duration{"": policy.DefaultMinAge, "[install]\nmin-age = \"14d\"\n": 14 * 24 * time.Hour} {

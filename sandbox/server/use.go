@@ -68,8 +68,7 @@ func origin(at Dirs, p *policy.Profile) string {
 	return ""
 }
 
-// ProjectOf is the project that a file belongs to, which is its folder where it is in
-// none.
+// ProjectOf is the project of a file, or its folder if it is in none.
 func ProjectOf(at Dirs, file string) string {
 	if top := repositoryOf(at, file); top != "" {
 		return top
