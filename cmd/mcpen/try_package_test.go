@@ -11,8 +11,8 @@ import (
 	"mcpen/sandbox/trial"
 )
 
-// An install script is where most packages that steal do it: mcpen runs none, and with
-// --scripts it is seen what each would have done, on the desk and not in a home.
+// Most packages that steal do so in an install script: mcpen runs none. With --scripts
+// the trial shows the deeds of each script, on the desk and not in a home.
 func TestTryRunsInstallScripts(t *testing.T) {
 	w := triedWorld(t)
 	w.server("honest-server", "1.0.0", time.Now().AddDate(-1, 0, 0), map[string]any{"scripts": map[string]string{"postinstall": "node -e 'require(\"fs\").readFileSync(require(\"os\").homedir() + \"/.ssh/id_ed25519\")'"}}, nil)
@@ -36,8 +36,8 @@ func TestTryRunsInstallScripts(t *testing.T) {
 	w.nothingLeft(t)
 }
 
-// Whoever has a server.json, as registries of servers give it, tries what it names with
-// the variables and arguments that it describes.
+// A person with a server.json, as registries of servers give it, tries the package that
+// it names with the variables and arguments that it describes.
 func TestTryServerJSON(t *testing.T) {
 	w := triedWorld(t)
 	w.server("described-server", "1.2.0", time.Now().AddDate(-1, 0, 0), nil, nil)
