@@ -13,9 +13,9 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// indexLine tells pip the mirror's address in a requirements file, and uv is told
-// by a variable: arguments are there to be read by every user of the machine,
-// and who knows the address can use the credentials behind it.
+// indexLine gives pip the mirror's address in a requirements file; uv gets it in a
+// variable. Every user of the machine can read arguments, and anybody who knows the
+// address can use the credentials behind it.
 func (w *work) indexLine() string { return "--index-url " + w.mirror.Base() + "\n" }
 
 // pipEnv keeps every configuration file and cache of the user's from uv.

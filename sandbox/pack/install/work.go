@@ -283,7 +283,8 @@ func (w *work) runTo(ctx context.Context, out io.Writer, name string, argv, env 
 		return fmt.Errorf("cannot install: %w", context.Cause(ctx))
 	}
 	if err != nil {
-		// The tool knows the registry by the mirror's address, which tells nobody anything.
+		// The tool knows the registry by the mirror's address, which means nothing to a
+		// person.
 		said := bytes.ReplaceAll(words.buf, []byte(w.mirror.Base()), []byte(w.reg.Origin()))
 		err = errTool(name, err, said)
 		if held := w.mirror.WithheldNote(words.buf); held != "" {

@@ -12,7 +12,7 @@ import (
 	"mcpen/sandbox/pack/registry"
 )
 
-// packument fetches a package's document, withholds what is too young and
+// packument fetches a package's document, withholds the versions that are too young and
 // points the rest at this mirror.
 func (m *Mirror) packument(ctx context.Context, name string) ([]byte, error) {
 	had, ok := m.expected(name)
