@@ -61,7 +61,7 @@ func TestTryServerJSON(t *testing.T) {
 	}
 }
 
-// What somebody types first is not quite right, and the hint is what they meant.
+// A person's first command line has a small mistake, and the hint is the right one.
 func TestTryHints(t *testing.T) {
 	w := triedWorld(t)
 	for typed, hint := range map[string]string{
