@@ -42,6 +42,10 @@ const (
 	FindEvasion     Kind = "evasion"      // letters spaced apart or from another script
 )
 
+// WhyFirst is the Why of a tool that wants to be called before all others. An honest
+// server with an order of its own says so, too.
+const WhyFirst = "an order to be called before everything else"
+
 // Finding is a passage of a definition that a person should read.
 type Finding struct {
 	Kind     Kind

@@ -54,7 +54,7 @@ func general() []phrase {
 			re: at(agents + `(?: assistant| model)? ?: (?:\S+ ){0,4}?(?:you (?:are required|must|have to|should|need to)|must|always|never|ignore|read|send|execute)\b|(?:note|message|attention)(?: to| for)?,? (?:the |any |all )?` + agents + `\b ?[:,!] (?:\S+ ){0,6}?(?:before|must|always|never|you|next|read|send|call|collect|run|ignore|do)\b|(?:hey|hi|hello|dear),? ` + agents + `\b ?[:,!] \S`)},
 
 		// Orders to prefer this tool.
-		{kind: FindOtherTool, severity: Hold, why: "an order to be called before everything else", first: "must has have should needs takes",
+		{kind: FindOtherTool, severity: Hold, why: WhyFirst, first: "must has have should needs takes",
 			re:  at(`(?:must|has to|have to|should|needs to) (?:always )?(?:be )?(?:run|called|used|invoked|executed|come|go) (?:first|ahead of|before|prior to) (?:all|any|every|the) (?:\S+ )?(?:others?|tools?|things?)\b|takes (?:precedence|priority) over (?:all|any|every) (?:others?|tools?)\b`),
 			and: has(re(`\b(?:all|every|any) others?\b|\bno other tool|\btakes (?:precedence|priority)`))},
 		{kind: FindOtherTool, severity: Hold, why: "an order to be called whatever is asked", first: "call use run invoke make ensure sure",

@@ -182,7 +182,7 @@ func particular() []phrase {
 			at(`(?:change|replace|redirect|modify|substitute|swap) (?:the |any |all |every )?(?:\S+ )?(?:recipients?|destinations?|beneficiary|payee|phone numbers?|email address(?:es)?|wallet address(?:es)?|bank accounts?|account numbers?)(?: address| account)? (?:to|with|by) `), nil, nil, false, nil},
 		{FindOtherTool, Hold, "an order to use this tool in place of others", "use call prefer choose run invoke execute instead",
 			at(`(?:use|call|prefer|choose|run|invoke|execute) this (?:tool|one|function)? ?(?:\S+ ){0,2}?(?:rather than|instead of|over) (?:any |all |the )*(?:others?|alternatives?|every)\b|instead of (?:using |calling )?(?:the |any )?(?:\S+ ){1,2}?tools?,? (?:\S+ ){0,3}?(?:call|use|invoke) this\b`), nil, nil, false, nil},
-		{FindOtherTool, Hold, "an order to be called before everything else", "must always has have needs should",
+		{FindOtherTool, Hold, WhyFirst, "must always has have needs should",
 			at(`(?:must|always|has to|have to|needs to|should) (?:always |first )?be (?:called|invoked|used|executed|run) (?:first|before|prior to) ` + w3 + `(?:any|all|every|other|anything|everything)\b`), nil, nil, false, nil},
 		{FindOtherTool, Hold, "a tool that works without being called", "never not no work works",
 			at(`(?:never|not|no) (?:need(?:s|ed)?|has|have|required) to be (?:invoked|called|used|run)\b|works? (?:automatically )?without being (?:invoked|called|used)\b`), nil, nil, false, nil},

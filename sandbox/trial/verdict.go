@@ -341,7 +341,7 @@ func (r *Report) depends(words []string) string {
 func (r *Report) judgeWords(run *Run) {
 	for _, f := range r.Conversation.Findings {
 		switch {
-		case f.Hold && f.Kind == string(finding.FindOtherTool): // a large server may prescribe an order of its own tools
+		case f.Hold && f.Why == finding.WhyFirst: // a large server may prescribe an order of its own tools
 			r.because(Amber, "order", "", "%s: %s: “%s”", f.Of, f.Why, short(f.Words))
 		case f.Hold:
 			r.because(Red, "words", "", "%s: %s: “%s”", f.Of, f.Why, short(f.Words))
