@@ -211,7 +211,7 @@ func TestWhyNever(t *testing.T) {
 		"/home/ada":                "a whole home directory",
 		"/usr/bin/node":            "the machine's own programs",
 		"/home/ada/src/app/secret": "take it out of filesystem.deny",
-		"a_b.example:443":          "is not a host name",
+		"a._b.example:443":         "is not a host name",
 		"a.localhost:80":           "only",
 		"127.0.0.2:5000":           "only",
 	} {
