@@ -106,7 +106,7 @@ func poisonServer(kind string, in io.Reader, out io.Writer) int {
 }
 
 // A server's description may speak of its own tools, also if another server's have the
-// same names: nobody reads a warning that is always there.
+// same names. People stop reading a warning that every server has.
 func TestInspectOwnNames(t *testing.T) {
 	d := described{server: "a", definitions: []statement{
 		{kind: definition.KindTool, name: "read_file", raw: json.RawMessage(`{"name":"read_file","description":"Reads a file."}`)},

@@ -79,7 +79,7 @@ func allHeld(t *testing.T) []heldServer {
 }
 
 // Honest servers are not held: the definitions of a real server's second start, in
-// another workspace and with another parameter, wait for nobody. A person who must
+// another workspace and with another parameter, need no review. A person who must
 // answer at every start stops reading the questions.
 func TestRealServersAreNotHeld(t *testing.T) {
 	bin := realBinary(t)

@@ -35,8 +35,8 @@ func (w *wrapping) moves(place clients.Place) clients.Moves {
 	}
 }
 
-// secrets lists the variables of an entry whose values mcpen hands to the server and
-// shows nobody. A placeholder that the client fills in is no value yet.
+// secrets lists the variables of an entry whose values only the server may see. A
+// placeholder that the client fills in is not a value yet.
 func (p proposal) secrets(e clients.Entry) []string {
 	var out []string
 	for _, v := range e.Env {

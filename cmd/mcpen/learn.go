@@ -241,7 +241,8 @@ func withPort(g audit.Grant) audit.Grant {
 	return g
 }
 
-// unlearned says why nobody should learn a right from a server's deed, or "".
+// unlearned returns the reason why a profile must not gain a right from a server's
+// deed, or "".
 func unlearned(g audit.Grant, e audit.Event, home string) string {
 	text := g.Values[0].Text
 	switch g.Table + "." + g.Key {

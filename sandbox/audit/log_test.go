@@ -337,6 +337,10 @@ func TestFormatText(t *testing.T) {
 			Rule: "p.toml:3:1", Hint: `allow = ["evil.example:443"]`,
 			Request: &Request{ID: json.RawMessage(`"a"`), Method: "tools/call", Name: "fetch", Others: 2},
 		},
+		`2026-11-22 13:05:06.007 s stderr x; during ping, id 1, with 1 other`: {
+			Time: at, Server: "s", Kind: KindStderr, Verdict: Observed, Subject: "x",
+			Request: &Request{ID: json.RawMessage(`1`), Method: "ping", Others: 1},
+		},
 		`2026-11-22 13:05:06.007 s exit, exit code 1, after 1.5s`: {
 			Time: at, Server: "s", Kind: KindExit, Verdict: Observed, Code: &code, Duration: 1500 * time.Millisecond,
 		},

@@ -75,7 +75,10 @@ func during(r *Request) string {
 		s += " " + r.Name
 	}
 	s = fmt.Sprintf("; during %s, id %s", Visible(cut(s)), Visible(cut(string(r.ID))))
-	if r.Others > 0 {
+	switch {
+	case r.Others == 1:
+		s += ", with 1 other"
+	case r.Others > 1:
 		s += fmt.Sprintf(", with %d others", r.Others)
 	}
 	return s

@@ -146,7 +146,7 @@ func TestReplaceLeavesAlone(t *testing.T) {
 	}
 }
 
-// wrap must keep a client's concurrent edits, and nobody may ever read half a file: a
+// wrap must keep a client's concurrent edits, and a reader must never see half a file: a
 // thousand edits by rename, as editors make them, and a thousand in place, as node's
 // writeFile does.
 func TestReplaceLosesNobodysEdit(t *testing.T) {
@@ -281,7 +281,7 @@ func TestReplaceKilledAtEveryStep(t *testing.T) {
 	}
 }
 
-// A leftover that differs from the file may be somebody's edit: sweep keeps it and
+// A leftover that differs from the file may hold a person's edit: sweep keeps it and
 // names it.
 func TestSweepKeepsWhatItDoesNotKnow(t *testing.T) {
 	dir := t.TempDir()

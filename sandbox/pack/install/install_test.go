@@ -81,6 +81,13 @@ func TestInstallNPM(t *testing.T) {
 		t.Error("a run with a lock asked the registry")
 	}
 
+	restoresTo(t, f, l, tree.Hash)
+}
+
+// restoresTo fails the test unless another machine, with nothing but the lock, installs
+// the tree of that hash.
+func restoresTo(t *testing.T, f *packtest.Registry, l pack.Lock, hash string) {
+	t.Helper()
 	text, err := l.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -95,8 +102,8 @@ func TestInstallNPM(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer same.Close()
-	if same.Hash != tree.Hash {
-		t.Errorf("restored %s, locked %s", same.Hash, tree.Hash)
+	if same.Hash != hash {
+		t.Errorf("restored %s, locked %s", same.Hash, hash)
 	}
 }
 
@@ -235,23 +242,7 @@ func TestInstallPyPI(t *testing.T) {
 	if data, err := os.ReadFile(filepath.Join(tree.Dir, "lib/bin/a-tool")); err != nil || string(data) != "#!/usr/bin/env python3\nprint('tool')\n" {
 		t.Errorf("a wheel's own script names this machine's Python: %q, %v", data, err)
 	}
-	text, err := l.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	read, err := pack.ParseLock(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, _ := newInstaller(t, f)
-	_, same, err := other.Restore(context.Background(), read)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer same.Close()
-	if same.Hash != tree.Hash {
-		t.Errorf("restored %s, locked %s", same.Hash, tree.Hash)
-	}
+	restoresTo(t, f, l, tree.Hash)
 }
 
 // uv and pip make the same tree of the same wheels, so that a team may use both.
