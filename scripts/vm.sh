@@ -110,8 +110,9 @@ boot() {
 	results=$cache/$name.results
 	[ ! -e "$results" ] || [ -z "$parts" ] || mv "$results" "$results.before"
 	: >"$results"
+	# Without cx16: several processors of qemu 7.2 without KVM may panic a kernel by cmpxchg16b.
 	case $arch in
-	amd64) qemu=(qemu-system-x86_64 -machine q35 -cpu max) console=ttyS0 ;;
+	amd64) qemu=(qemu-system-x86_64 -machine q35 -cpu max,-cx16) console=ttyS0 ;;
 	arm64) qemu=(qemu-system-aarch64 -machine virt -cpu cortex-a72) console=ttyAMA0 ;;
 	esac
 	timeout --kill-after=10 "$limit" "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m 2048 -nodefaults -no-reboot -display none \
