@@ -18,7 +18,7 @@ RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/finding/... ./sandb
 # Not with it: gigabytes that one goroutine reads, at a tenth of the pace.
 ONE     := ^Test(StoresAreBounded|ScanIsBounded|ScanIsBoundedOverAllTexts)$$
 
-.PHONY: help build demo test integration profiles tried lint fuzz bench tables vm vm-table fresh soak picture browser conformance eval install deb setup launcher clean
+.PHONY: help build demo test suites races integration profiles tried lint fuzz bench tables vm vm-table fresh soak picture browser conformance eval install deb setup launcher clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,8 +38,14 @@ demo: build ## watch a server inside its sandbox: what is allowed, what is refus
 
 test: setup launcher ## every test but the heavy ones below
 	$(call part,vet,$(GO) vet -tags $(TAGS) ./...)
+	@$(MAKE) --no-print-directory -j2 suites races
+
+# The two halves of "make test" run side by side: many tests wait more than they work.
+suites:
 	$(call part,tests,$(GO) test -tags $(CARRY) -timeout 14m ./...)
-	$(call part,scripts without the launcher,$(TEST) -run TestScripts ./cmd/mcpen)
+
+races:
+	$(call part,scripts without the launcher,$(TEST) -timeout 10m -run TestScripts ./cmd/mcpen)
 	$(call part,races,$(TEST) -race -timeout 10m -skip "$(ONE)" $(RACE))
 
 integration: build ## real servers from the registries

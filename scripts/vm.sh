@@ -4,16 +4,19 @@
 # line a check and, at the end, a table: machine, suite, result. What doctor says is
 # compared with scripts/vm/doctor; MCPEN_VM_UPDATE=1 writes it there.
 #
-#	scripts/vm.sh [MACHINE…]     # default: every machine of scripts/vm/machines
+#	scripts/vm.sh [--if-possible] [MACHINE…]     # default: every machine of scripts/vm/machines
 #
 # MCPEN_VM_PARTS="limits egress" runs these parts of a whole machine (scripts/vm/guest.sh)
 # again, beside doctor and a start; what the others found before stays as it was.
 #
 # Images and results are kept in $MCPEN_VM (default: ~/.cache/mcpen-vm). The network is
 # used only to make an image, from the package mirror that this machine is set up with.
-# Needs root for mmdebstrap, or a machine that lets users have namespaces.
+# Needs root for mmdebstrap, or a machine that lets users have namespaces. With
+# --if-possible it is no failure where programs are missing or no image can be made; why is said.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+lacks=1
+[ "${1:-}" != --if-possible ] || { lacks=0; shift; }
 cache=${MCPEN_VM:-${XDG_CACHE_HOME:-$HOME/.cache}/mcpen-vm}
 limit=${MCPEN_VM_SECONDS:-5400}
 parts=${MCPEN_VM_PARTS:-}
@@ -24,7 +27,7 @@ need() {
 	for pair in qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap mke2fs:e2fsprogs dpkg-shlibdeps:dpkg-dev; do
 		command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 	done
-	[ -z "$missing" ] || { echo "vm: needs: sudo apt-get install -y --no-install-recommends$missing" >&2; exit 1; }
+	[ -z "$missing" ] || { echo "vm: needs: sudo apt-get install -y --no-install-recommends$missing" >&2; exit $lacks; }
 }
 
 # mirror is where this machine's own packages come from.
@@ -110,12 +113,13 @@ boot() {
 	results=$cache/$name.results
 	[ ! -e "$results" ] || [ -z "$parts" ] || mv "$results" "$results.before"
 	: >"$results"
+	# --foreground: what ends this script ends the machine, too.
 	# Without cx16: several processors of qemu 7.2 without KVM may panic a kernel by cmpxchg16b.
 	case $arch in
 	amd64) qemu=(qemu-system-x86_64 -machine q35 -cpu max,-cx16) console=ttyS0 ;;
 	arm64) qemu=(qemu-system-aarch64 -machine virt -cpu cortex-a72) console=ttyAMA0 ;;
 	esac
-	timeout --kill-after=10 "$limit" "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m 2048 -nodefaults -no-reboot -display none \
+	timeout --foreground --kill-after=10 "$limit" "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m 2048 -nodefaults -no-reboot -display none \
 		-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
 		-append "root=/dev/vda rw console=$console quiet loglevel=3 systemd.show_status=0 mcpen.setting=$setting mcpen.parts=${parts// /,} $5" \
 		-drive "file=$dir/disk,if=virtio,format=raw,snapshot=on" \
@@ -154,7 +158,7 @@ table=$(printf 'machine\tsuite\tresult')
 while read -r name suite arch setting kernel; do
 	case $name in '' | '#'*) continue ;; esac
 	[ $# = 0 ] || printf '%s\n' "$@" | grep -qxF "$name" || continue
-	foreign "$arch" && image "$suite" "$arch" "$setting" || { failed=1; continue; }
+	foreign "$arch" && image "$suite" "$arch" "$setting" || { failed=$lacks; continue; }
 	load=$arch
 	[ "$setting" != floor ] || load=$arch-floor
 	case $built in *" $load "*) ;; *) payload "$load" ;; esac
