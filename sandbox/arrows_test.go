@@ -79,13 +79,17 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/internal/writes", "sandbox/plan", "is told by plan.Writes, which also decides"},
 	{"sandbox/internal/writes", "sandbox/internal/gitconfig", "what a repository's configuration names; it is a leaf and pure"},
 	{"sandbox/host", "sandbox/internal/gitconfig", "what the user's configuration names; it is a leaf and pure"},
-	{"sandbox/internal/writes", "sandbox/internal/seccomp", "the filter asks it for calls, and takes its answers"},
+	{"sandbox/internal/notify", "sandbox/internal/seccomp", "answers as the filter decides; the eye has a filter of its own"},
+	{"sandbox/internal/notify", "sandbox/plan", "is told by plan.Seccomp"},
+	{"sandbox/internal/writes", "sandbox/internal/notify", "the filter asks it for calls, and takes its answers"},
 	{"sandbox/internal/child", "sandbox/internal/writes", "pid 1 is the mediator"},
 	{"sandbox/internal/child", "sandbox/plan", "the stages inside read the plan"},
 	{"sandbox/internal/child", "sandbox/policy", "the names of the layers"},
+	{"sandbox/internal/child", "sandbox/internal/notify", "what the mediator reports is a call"},
 	{"sandbox/internal/child", "sandbox/internal/seccomp", "the last stage loads the filter"},
 	{"sandbox/internal/child", "sandbox/internal/egress", "pid 1 opens the listeners, in the sandbox's namespace"},
 	{"sandbox/internal/confine", "sandbox/plan", "the ports in plan.Network"},
+	{"sandbox/internal/confine", "sandbox/internal/notify", "the eye stays outside of the launcher's Landlock domain"},
 	{"sandbox/internal/confine", "sandbox/internal/seccomp", "the launcher's filter is loaded last"},
 	{"sandbox/internal/container", "sandbox/plan", "a plan becomes a configuration"},
 	{"sandbox/internal/container", "sandbox/internal/child", "the inodes that pid 1 checks"},
@@ -101,6 +105,7 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox", "sandbox/internal/confine", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/container", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/egress", "it joins the mechanisms"},
+	{"sandbox", "sandbox/internal/notify", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/relay", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/rpc", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/seccomp", "it joins the mechanisms"},
@@ -149,6 +154,8 @@ var arrows = []struct{ from, to, why string }{
 
 	{"sandbox/internal/probe/hostile", "sandbox/internal/probe", "the attacks as a program"},
 	{"sandbox/internal/probe/stage", "sandbox/internal/probe", "what the attacks are run in"},
+	{"sandbox/internal/seccomp/seccomptest", "sandbox/internal/seccomp", "tests run programs under a filter"},
+	{"sandbox/internal/seccomp/seccomptest", "sandbox/plan", "selects the filter"},
 }
 
 // Above the sandbox anything may be known but the mechanisms, which the
@@ -181,6 +188,7 @@ var exceptions = []struct{ file, what, why string }{
 	{"sandbox/host/hook_linux.go", "os.Args", "a trial of the recipe is this binary, told apart by its arguments"},
 	{"sandbox/launch/bus.go", "os.Setenv", "libcontainer finds the bus in the environment alone"},
 	{"sandbox/internal/probe/", "os.Args os.Environ os.LookupEnv os.Exit", "the attacker, and the stage around it"},
+	{"sandbox/internal/seccomp/seccomptest/", "os.Getenv os.Unsetenv os.Environ os.Exit", "a job is the test binary, told apart by its environment"},
 }
 
 // Only a command reads arguments and the environment, prints and exits: on the standard

@@ -15,7 +15,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/egress"
-	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/notify"
 	"mcpen/sandbox/plan"
 )
 
@@ -89,7 +89,7 @@ func egressLimits(all []plan.Limit) egress.Limits {
 }
 
 // barred reports a connection that the filter refused.
-func (n *network) barred(c seccomp.Call) {
+func (n *network) barred(c notify.Call) {
 	if e := n.egress.Load(); e != nil {
 		e.Barred(c.Addr, unix.ErrnoName(c.Errno), c.PID, c.Program)
 		return

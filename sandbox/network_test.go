@@ -9,7 +9,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/egress"
-	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/notify"
 	"mcpen/sandbox/plan"
 )
 
@@ -18,7 +18,7 @@ import (
 func TestBarredConnectionsAreReported(t *testing.T) {
 	said := newRecorder()
 	n := networkOf(plan.Plan{}, Options{}, nil, &said.reporter, func() *audit.Request { return &audit.Request{Method: "m"} })
-	n.barred(seccomp.Call{Addr: netip.MustParseAddrPort("192.0.2.1:80"), Errno: syscall.EACCES, PID: 7, Program: "p"})
+	n.barred(notify.Call{Addr: netip.MustParseAddrPort("192.0.2.1:80"), Errno: syscall.EACCES, PID: 7, Program: "p"})
 	if len(said.events) != 1 {
 		t.Fatalf("%+v", said.events)
 	}

@@ -5,7 +5,7 @@ import (
 	"os"
 
 	"mcpen/sandbox/internal/egress"
-	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/notify"
 	"mcpen/sandbox/plan"
 )
 
@@ -13,7 +13,7 @@ import (
 type World = egress.World
 
 // Sight is one call of a program on trial.
-type Sight = seccomp.Sight
+type Sight = notify.Sight
 
 // Trial serves a run under a plan with a desk, and receives the program's deeds. It
 // gives the program no right.
@@ -49,8 +49,8 @@ func (t *Trial) world(p plan.Plan) World {
 
 // judge answers the filter's listener, and hears of the calls of a trial. open has the
 // trial's world answer on the port of a connection.
-func (t *Trial) judge(p plan.Plan, open func(to netip.AddrPort)) seccomp.Judge {
-	j := seccomp.Judge{Path: exists, Addr: seccomp.Barred(p)}
+func (t *Trial) judge(p plan.Plan, open func(to netip.AddrPort)) notify.Judge {
+	j := notify.Judge{Path: exists, Addr: notify.Barred(p)}
 	if t == nil || !p.Seccomp.Trace {
 		return j
 	}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/notify"
 	"mcpen/sandbox/plan"
 )
 
@@ -19,10 +19,10 @@ import (
 type watch struct {
 	filter   plan.Seccomp
 	roots    audit.Roots
-	judge    seccomp.Judge
+	judge    notify.Judge
 	report   func(audit.Event) error
-	warnOf   func(audit.Event)  // says a refusal to the person
-	barred   func(seccomp.Call) // takes refused connections
+	warnOf   func(audit.Event) // says a refusal to the person
+	barred   func(notify.Call) // takes refused connections
 	inFlight func() *audit.Request
 }
 
@@ -30,7 +30,7 @@ type watch struct {
 // filter refuses a call with the errno that is reported here.
 func (w *watch) serve(listener *os.File) {
 	defer listener.Close()
-	err := seccomp.Serve(context.Background(), int(listener.Fd()), w.filter, w.judge, w.saw)
+	err := notify.Serve(context.Background(), int(listener.Fd()), w.filter, w.judge, w.saw)
 	if err != nil {
 		w.report(audit.Event{Kind: audit.KindLog, Verdict: audit.Observed, Subject: "refused system calls are not logged any more", Detail: err.Error()})
 	}
@@ -39,7 +39,7 @@ func (w *watch) serve(listener *os.File) {
 // mediated takes a call that the mediator, pid 1, reports. pid 1 sees nothing outside:
 // it reports every open that fails for want of a file.
 func (w *watch) mediated(data []byte) {
-	var c seccomp.Call
+	var c notify.Call
 	if err := json.Unmarshal(data, &c); err != nil {
 		w.report(audit.Event{Kind: audit.KindLog, Verdict: audit.Observed, Subject: "a refused call is not logged", Detail: err.Error()})
 		return
@@ -51,7 +51,7 @@ func (w *watch) mediated(data []byte) {
 }
 
 // saw reports one call.
-func (w *watch) saw(c seccomp.Call) {
+func (w *watch) saw(c notify.Call) {
 	if c.Addr.IsValid() {
 		w.barred(c)
 		return
@@ -83,7 +83,7 @@ func (w *watch) saw(c seccomp.Call) {
 
 // single says why a change beside a declared file, or in its place, fails, and returns
 // the grant that would allow it.
-func (w *watch) single(c seccomp.Call) (detail string, grant *audit.Grant) {
+func (w *watch) single(c notify.Call) (detail string, grant *audit.Grant) {
 	detail = fmt.Sprintf("a rule names the one file %q, beside which nothing is made and which no rename replaces", c.Single)
 	if c.Path == c.Single {
 		detail = "a rule names this one file, which no rename replaces or takes away"

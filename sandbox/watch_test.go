@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/notify"
 )
 
 // The log holds every refusal of the filter or the mediator, with the grant that would
@@ -18,25 +18,25 @@ import (
 func TestCallsAreReported(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct {
-		call    seccomp.Call
+		call    notify.Call
 		kind    audit.Kind // "": nothing is reported
 		subject string
 		grant   bool
 		warned  bool
 	}{
-		"a call":                     {seccomp.Call{Name: "mount", Errno: unix.EPERM}, audit.KindSyscall, "mount", false, false},
-		"a file":                     {seccomp.Call{Name: "openat", Path: "/etc/passwd", Errno: unix.EACCES}, audit.KindFile, "/etc/passwd", true, false},
-		"a file that is nowhere":     {seccomp.Call{Name: "openat", Path: "/nowhere/x", Errno: unix.ENOENT}, "", "", false, false},
-		"a file that may be made":    {seccomp.Call{Name: "openat", Path: filepath.Join(dir, "x"), Errno: unix.ENOENT}, audit.KindFile, filepath.Join(dir, "x"), true, false},
-		"a protected place":          {seccomp.Call{Name: "openat", Path: "/w/.git/config", Place: "/w/.git", Why: "a reason", Errno: unix.EACCES}, audit.KindFile, "/w/.git/config", true, true},
-		"beside a single file":       {seccomp.Call{Name: "openat", Path: "/w/a.tmp", Single: "/w/a", Folder: "/w", Errno: unix.EACCES}, audit.KindFile, "/w/a.tmp", true, true},
-		"a single file of no folder": {seccomp.Call{Name: "rename", Path: "/w/a", Single: "/w/a", Errno: unix.EACCES}, audit.KindFile, "/w/a", false, true},
-		"a socket":                   {seccomp.Call{Name: "connect", Path: "/run/x", Socket: true, Errno: unix.EACCES}, audit.KindConnect, "/run/x", true, true},
+		"a call":                     {notify.Call{Name: "mount", Errno: unix.EPERM}, audit.KindSyscall, "mount", false, false},
+		"a file":                     {notify.Call{Name: "openat", Path: "/etc/passwd", Errno: unix.EACCES}, audit.KindFile, "/etc/passwd", true, false},
+		"a file that is nowhere":     {notify.Call{Name: "openat", Path: "/nowhere/x", Errno: unix.ENOENT}, "", "", false, false},
+		"a file that may be made":    {notify.Call{Name: "openat", Path: filepath.Join(dir, "x"), Errno: unix.ENOENT}, audit.KindFile, filepath.Join(dir, "x"), true, false},
+		"a protected place":          {notify.Call{Name: "openat", Path: "/w/.git/config", Place: "/w/.git", Why: "a reason", Errno: unix.EACCES}, audit.KindFile, "/w/.git/config", true, true},
+		"beside a single file":       {notify.Call{Name: "openat", Path: "/w/a.tmp", Single: "/w/a", Folder: "/w", Errno: unix.EACCES}, audit.KindFile, "/w/a.tmp", true, true},
+		"a single file of no folder": {notify.Call{Name: "rename", Path: "/w/a", Single: "/w/a", Errno: unix.EACCES}, audit.KindFile, "/w/a", false, true},
+		"a socket":                   {notify.Call{Name: "connect", Path: "/run/x", Socket: true, Errno: unix.EACCES}, audit.KindConnect, "/run/x", true, true},
 	} {
 		said := newRecorder()
 		var warned []audit.Event
 		w := &watch{report: said.report, warnOf: func(e audit.Event) { warned = append(warned, e) }, inFlight: func() *audit.Request { return &audit.Request{Method: "m"} },
-			barred: func(seccomp.Call) { t.Errorf("%s: it is a connection", name) }}
+			barred: func(notify.Call) { t.Errorf("%s: it is a connection", name) }}
 		data, err := json.Marshal(c.call)
 		if err != nil {
 			t.Fatal(err)
@@ -57,8 +57,8 @@ func TestCallsAreReported(t *testing.T) {
 	}
 	said := newRecorder()
 	barred := 0
-	w := &watch{report: said.report, barred: func(seccomp.Call) { barred++ }}
-	if w.saw(seccomp.Call{Name: "connect", Addr: netip.MustParseAddrPort("192.0.2.1:80")}); barred != 1 || len(said.events) != 0 {
+	w := &watch{report: said.report, barred: func(notify.Call) { barred++ }}
+	if w.saw(notify.Call{Name: "connect", Addr: netip.MustParseAddrPort("192.0.2.1:80")}); barred != 1 || len(said.events) != 0 {
 		t.Errorf("a connection: %d, %+v", barred, said.events)
 	}
 	if w.mediated([]byte("{")); len(said.events) != 1 || said.events[0].Kind != audit.KindLog {

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/notify"
 	"mcpen/sandbox/internal/writes"
 	"mcpen/sandbox/plan"
 )
@@ -163,7 +163,7 @@ func listening(p plan.Plan, ctl *Control) *writes.Mediator {
 		return nil // the exec stage failed, and reports why
 	}
 	listener := m.Files[0]
-	tell := func(c seccomp.Call) {
+	tell := func(c notify.Call) {
 		data, err := json.Marshal(c)
 		if err == nil {
 			_ = ctl.Send(Message{Kind: Seen, Data: data})

@@ -7,7 +7,7 @@
 //
 //	no_new_privs  every thread
 //	capabilities  every thread: none but root's CAP_DAC_OVERRIDE
-//	Landlock      every thread but the eye (seccomp.Eye), which opens no file
+//	Landlock      every thread but the eye (notify.Eye), which opens no file
 //	seccomp       every thread; the eye has a filter of its own
 //	undumpable    the process
 //

@@ -10,6 +10,7 @@ import (
 	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/internal/notify"
 	"mcpen/sandbox/internal/seccomp"
 )
 
@@ -39,7 +40,7 @@ func Process(n Needs) error {
 		}
 	}
 	if n.Looks && (n.ABI > 0 || n.Filter) {
-		if err := seccomp.OpenEye(); err != nil {
+		if err := notify.OpenEye(); err != nil {
 			return err
 		}
 	}

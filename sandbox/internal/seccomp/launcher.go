@@ -43,9 +43,10 @@ func (l Launcher) place() int {
 // "arm64", as in GOARCH). For does the same for a server.
 func ForLauncher(l Launcher, arch string) (Filter, error) { return launcherFilter(l.place(), arch) }
 
-// forEye is the additional filter of the thread that examines other processes (Eye),
-// and forRest that of all other threads.
-func forEye(arch string) (Filter, error)  { return launcherFilter(launchers, arch) }
+// ForEye returns the additional filter of the thread that examines other processes.
+func ForEye(arch string) (Filter, error) { return launcherFilter(launchers, arch) }
+
+// forRest is the additional filter of all other threads.
 func forRest(arch string) (Filter, error) { return launcherFilter(launchers+1, arch) }
 
 func launcherFilter(place int, arch string) (Filter, error) {

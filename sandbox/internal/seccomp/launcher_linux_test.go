@@ -152,7 +152,7 @@ func wanted(i int, rows map[uint32]row, index int, d data) uint32 {
 			break
 		}
 	}
-	if then.kind == allowed {
+	if then.kind == Allowed {
 		return 0x7fff0000
 	}
 	return 0x00050000 + uint32(then.errno)
@@ -243,7 +243,7 @@ func TestLauncherMayNotMoreThanItsServer(t *testing.T) {
 				t.Errorf("%d: %s is no system call", i, r.name)
 			}
 			s := server[r.name]
-			if r.then == allow && s.then.kind == refused && len(s.rules) == 0 && !except[r.name] {
+			if r.then == allow && s.then.kind == Refused && len(s.rules) == 0 && !except[r.name] {
 				t.Errorf("%d: %s is the launcher's and not the server's", i, r.name)
 			}
 		}

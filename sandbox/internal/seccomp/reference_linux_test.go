@@ -43,7 +43,7 @@ func expect(p plan.Seccomp, index int, d data) uint32 {
 		}
 		return outcome(p, r.then)
 	}
-	return outcome(p, action{kind: refused, errno: 38})
+	return outcome(p, action{kind: Refused, errno: 38})
 }
 
 // byNumber holds the rows of each architecture, found the slow way.
@@ -94,28 +94,28 @@ func holds(c check, d data) bool {
 }
 
 func outcome(p plan.Seccomp, a action) uint32 {
-	if a.kind == allowed {
+	if a.kind == Allowed {
 		return 0x7fff0000
 	}
-	if a.kind == written {
+	if a.kind == Written {
 		if p.Mediate {
 			return 0x7fc00000
 		}
 		return 0x7fff0000
 	}
-	if a.kind == traced {
+	if a.kind == Traced {
 		if p.Trace {
 			return 0x7fc00000
 		}
 		return 0x7fff0000
 	}
-	if a.kind == dialled {
+	if a.kind == Dialled {
 		if p.Notify || p.Mediate {
 			return 0x7fc00000
 		}
 		return 0x7fff0000
 	}
-	if a.kind == observed {
+	if a.kind == Observed {
 		if p.Opens {
 			return 0x7fc00000
 		}
@@ -167,16 +167,16 @@ func compare(t *testing.T, p plan.Seccomp, index int, m machine, d data) {
 		t.Fatalf("call %d of %#x with %#x: the filter says %#x, the table %#x", d.nr, d.arch, d.args, got, want)
 	}
 	if got, ok := answer(p, index, d); ok && got != want {
-		t.Fatalf("call %d with %#x: the listener says %#x, the table %#x", d.nr, d.args, got, want)
+		t.Fatalf("call %d with %#x: Decide says %#x, the table %#x", d.nr, d.args, got, want)
 	}
 }
 
-// answer is the listener's decision on a notified call of this machine.
+// answer is Decide's answer, as a filter's return value, to a call of this machine.
 func answer(p plan.Seccomp, index int, d data) (uint32, bool) {
 	if arches[index].name != runtime.GOARCH || expect(p, index, d)&0x80000000 != 0 {
 		return 0, false
 	}
-	then := (&listener{plan: p}).verdict(notification{nr: int32(d.nr), args: d.args})
+	then, _ := decide(p, int32(d.nr), d.args)
 	return then.ret(p), true
 }
 

@@ -20,21 +20,21 @@ type rule struct {
 	mediated bool
 }
 
-// kind is the kind of an action. The zero kind refuses.
-type kind uint8
+// Kind is what becomes of a call. The zero Kind refuses.
+type Kind uint8
 
 const (
-	refused  kind = iota // fails with the action's errno
-	allowed              // goes to the kernel
-	observed             // goes to the kernel; under plan.Seccomp.Opens the launcher sees it first
-	dialled              // goes to the kernel; under plan.Seccomp.Notify the launcher sees it first
-	traced               // goes to the kernel; under plan.Seccomp.Trace the launcher sees it first
-	written              // goes to the kernel; under plan.Seccomp.Mediate the mediator makes the call instead
+	Refused  Kind = iota // fails with the action's errno
+	Allowed              // goes to the kernel
+	Observed             // goes to the kernel; under plan.Seccomp.Opens the launcher sees it first
+	Dialled              // goes to the kernel; under plan.Seccomp.Notify the launcher sees it first
+	Traced               // goes to the kernel; under plan.Seccomp.Trace the launcher sees it first
+	Written              // goes to the kernel; under plan.Seccomp.Mediate the mediator makes the call instead
 )
 
 // action is the outcome of a row or rule.
 type action struct {
-	kind  kind
+	kind  Kind
 	errno uint16
 	// quiet refusals are not reported: calls that every C library or runtime tries
 	// first would drown the important reports.
@@ -42,21 +42,21 @@ type action struct {
 }
 
 var (
-	allow  = action{kind: allowed}
-	open   = action{kind: observed}
-	dial   = action{kind: dialled}
-	trace  = action{kind: traced}
-	write  = action{kind: written}
+	allow  = action{kind: Allowed}
+	open   = action{kind: Observed}
+	dial   = action{kind: Dialled}
+	trace  = action{kind: Traced}
+	write  = action{kind: Written}
 	deny   = fail(eperm)  // dangerous: reported with EPERM
 	absent = fail(enosys) // as on a kernel without it
 	probed = hush(enosys) // as absent, and every program tries it
 )
 
 // fail refuses with an errno.
-func fail(errno uint16) action { return action{kind: refused, errno: errno} }
+func fail(errno uint16) action { return action{kind: Refused, errno: errno} }
 
 // hush refuses with an errno and reports nothing.
-func hush(errno uint16) action { return action{kind: refused, errno: errno, quiet: true} }
+func hush(errno uint16) action { return action{kind: Refused, errno: errno, quiet: true} }
 
 // op is a check's comparison. The zero op is invalid.
 type op uint8
@@ -102,11 +102,11 @@ const (
 // ret is the filter's return value for an action.
 func (a action) ret(p plan.Seccomp) uint32 {
 	switch {
-	case a.kind == allowed, a.kind == observed && !p.Opens, a.kind == written && !p.Mediate,
-		a.kind == traced && !p.Trace,
-		a.kind == dialled && !p.Notify && !p.Mediate:
+	case a.kind == Allowed, a.kind == Observed && !p.Opens, a.kind == Written && !p.Mediate,
+		a.kind == Traced && !p.Trace,
+		a.kind == Dialled && !p.Notify && !p.Mediate:
 		return retAllow
-	case a.kind == observed, a.kind == dialled, a.kind == traced, a.kind == written, p.Notify && !a.quiet:
+	case a.kind == Observed, a.kind == Dialled, a.kind == Traced, a.kind == Written, p.Notify && !a.quiet:
 		return retNotify
 	}
 	return retErrno | uint32(a.errno)

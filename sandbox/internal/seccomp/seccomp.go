@@ -1,6 +1,6 @@
 // Package seccomp holds the system calls that a server may make: one table with a
-// reason on every line, the rules from which libseccomp makes a filter, the calls that
-// load the filter, and the listener that reports refused calls.
+// reason on every line, the rules from which libseccomp makes a filter, and the calls
+// that load the filter. Package notify answers the calls that a filter notifies.
 //
 // The table is data ([plan.Seccomp] selects from it). Its rules are ordered, and
 // libseccomp's are not: the compiler splits them into cases that exclude each other. A

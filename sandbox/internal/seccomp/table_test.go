@@ -56,8 +56,8 @@ func TestEveryKnownCallIsDecided(t *testing.T) {
 // A refusal with errno 0 would be a success without effect.
 func TestEveryRefusalHasAnErrno(t *testing.T) {
 	whole := func(a action) bool {
-		return a.kind == refused && a.errno > 0 && a.errno < 4096 ||
-			a.kind != refused && a.errno == 0 && !a.quiet
+		return a.kind == Refused && a.errno > 0 && a.errno < 4096 ||
+			a.kind != Refused && a.errno == 0 && !a.quiet
 	}
 	for _, r := range table() {
 		if !whole(r.then) {

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/notify"
 )
 
 // maxAddr is the size of struct sockaddr_storage, the longest address that connect(2)
@@ -72,7 +72,7 @@ func (c *call) connectUnix(socket int, addr []byte) outcome {
 	}
 	fd, real, err := c.object(unix.AT_FDCWD, string(name), true)
 	if err == errElsewhere {
-		c.r.Report(seccomp.Call{Path: string(name), Place: string(name), Why: "a socket by a way through /proc", Errno: unix.EACCES})
+		c.r.Report(notify.Call{Path: string(name), Place: string(name), Why: "a socket by a way through /proc", Errno: unix.EACCES})
 		return outcome{errno: unix.EACCES}
 	}
 	if err != nil {
@@ -83,7 +83,7 @@ func (c *call) connectUnix(socket int, addr []byte) outcome {
 		return failed(err)
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFSOCK && !c.m.sockets[uint64(st.Dev)] {
-		c.r.Report(seccomp.Call{Path: real, Socket: true, Errno: unix.EACCES})
+		c.r.Report(notify.Call{Path: real, Socket: true, Errno: unix.EACCES})
 		return outcome{errno: unix.EACCES}
 	}
 	var to [2 + 108]byte
@@ -102,7 +102,7 @@ func (c *call) connectInternet(socket int, addr []byte) outcome {
 		return c.connectNow(socket, addr)
 	}
 	if errno := c.m.barred(to); errno != 0 {
-		c.r.Report(seccomp.Call{Addr: to, Errno: errno})
+		c.r.Report(notify.Call{Addr: to, Errno: errno})
 		return outcome{errno: errno}
 	}
 	return c.connectNow(socket, addr)

@@ -11,14 +11,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/notify"
 )
 
 // crew are the workers of a mediator. One of them waits for the next call, makes it,
 // and waits again: a call wakes all waiting workers, which costs more than the call
 // itself. Others join while calls take long, as on a slow disk, and leave again.
 type crew struct {
-	next  func(*seccomp.Request) error // waits for a call
+	next  func(*notify.Request) error // waits for a call
 	serve func(*call)
 	errs  chan error
 
@@ -43,7 +43,7 @@ type worker struct {
 	again chan struct{} // of capacity one: wakes a spare worker
 }
 
-func newCrew(next func(*seccomp.Request) error, serve func(*call)) *crew {
+func newCrew(next func(*notify.Request) error, serve func(*call)) *crew {
 	c := &crew{next: next, serve: serve, errs: make(chan error, maxWorkers), poke: make(chan struct{}, 1)}
 	c.wanted.Store(1)
 	return c
@@ -55,7 +55,7 @@ func (c *crew) run() error {
 	go c.watch()
 	c.join()
 	err := <-c.errs
-	if errors.Is(err, seccomp.ErrOver) {
+	if errors.Is(err, notify.ErrOver) {
 		return nil
 	}
 	return err
@@ -85,7 +85,7 @@ func (w *worker) run() error {
 		return fmt.Errorf("cannot have an umask of its own: %w", os.NewSyscallError("unshare", err))
 	}
 	c := w.crew
-	job := call{r: &seccomp.Request{}}
+	job := call{r: &notify.Request{}}
 	for c.waiting.Add(1); ; w.rejoin() {
 		err := c.next(job.r)
 		c.waiting.Add(-1)

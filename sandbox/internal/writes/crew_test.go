@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/notify"
 )
 
 // queue is the test's listener.
@@ -15,12 +15,12 @@ type queue struct {
 	waiting atomic.Int32
 }
 
-func (q *queue) next(r *seccomp.Request) error {
+func (q *queue) next(r *notify.Request) error {
 	q.waiting.Add(1)
 	name, ok := <-q.calls
 	q.waiting.Add(-1)
 	if !ok {
-		return seccomp.ErrOver
+		return notify.ErrOver
 	}
 	r.Name = name
 	return nil
@@ -92,7 +92,7 @@ func TestOneWaitsWhileCallsAreQuick(t *testing.T) {
 // A failing listener ends the mediator, and with it the server.
 func TestCrewEndsWithItsListener(t *testing.T) {
 	broken := errors.New("broken")
-	c := newCrew(func(*seccomp.Request) error { return broken }, nil)
+	c := newCrew(func(*notify.Request) error { return broken }, nil)
 	if err := c.run(); err != broken {
 		t.Errorf("ended in %v", err)
 	}

@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/notify"
 	"mcpen/sandbox/plan"
 )
 
@@ -43,13 +43,13 @@ func (c *call) replacing(e entry, would func() bool) {
 		return // created in a private folder
 	}
 	if would() {
-		c.r.Report(seccomp.Call{Path: e.path(), Single: s.File, Folder: s.Folder, Errno: errno})
+		c.r.Report(notify.Call{Path: e.path(), Single: s.File, Folder: s.Folder, Errno: errno})
 	}
 }
 
 // refused reports a change that a protected place prevents.
 func (c *call) refused(p string, held plan.Held) {
-	c.r.Report(seccomp.Call{Path: p, Place: held.Place, Why: held.Why, Errno: unix.EROFS})
+	c.r.Report(notify.Call{Path: p, Place: held.Place, Why: held.Why, Errno: unix.EROFS})
 }
 
 // elsewhere is the outcome of a failed lookup. If the path is none of the mediator's,

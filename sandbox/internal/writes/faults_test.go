@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/internal/fault"
-	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/notify"
 	"mcpen/sandbox/plan"
 )
 
@@ -36,7 +36,7 @@ func (m made) String() string { return fmt.Sprintf("%s%v", m.name, m.args) }
 func (m made) try(dir string) (out outcome, fails error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	r := &seccomp.Request{TID: unix.Gettid(), Name: m.name}
+	r := &notify.Request{TID: unix.Gettid(), Name: m.name}
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	for i, a := range m.args {
@@ -232,7 +232,7 @@ func TestAddressesAreReadAsTheKernelDoes(t *testing.T) {
 		t.Errorf("another family is %v", got)
 	}
 	for size, want := range map[int]unix.Errno{-1: unix.EINVAL, maxAddr + 1: unix.EINVAL, 1 << 31: unix.EINVAL} {
-		c := &call{r: &seccomp.Request{Args: [6]uint64{0, 0, uint64(size)}}}
+		c := &call{r: &notify.Request{Args: [6]uint64{0, 0, uint64(size)}}}
 		if out := connect(c); out.errno != want {
 			t.Errorf("an address of %d bytes: %v, want %v", size, out.errno, want)
 		}

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/notify"
 	"mcpen/sandbox/plan"
 )
 
@@ -16,7 +16,7 @@ import (
 type Mediator struct {
 	judge    *plan.Judge
 	barred   func(netip.AddrPort) syscall.Errno
-	listener *seccomp.Listener
+	listener *notify.Listener
 
 	// tree is held for reading while a call is decided and made, and for writing while
 	// a name is moved. So the plan's view of a path stays valid in between.
@@ -40,8 +40,8 @@ const maxWaiting = 64
 // New prepares a mediator for the plan, whose listener is fd. report is called from one
 // goroutine at a time, and its calls are limited in rate. The scan of the folders
 // begins at once; the first change waits for it.
-func New(p plan.Plan, fd int, report func(seccomp.Call)) (*Mediator, error) {
-	m := &Mediator{judge: plan.NewJudge(p.Writes), barred: seccomp.Barred(p), waiting: make(chan struct{}, maxWaiting), sockets: map[uint64]bool{}}
+func New(p plan.Plan, fd int, report func(notify.Call)) (*Mediator, error) {
+	m := &Mediator{judge: plan.NewJudge(p.Writes), barred: notify.Barred(p), waiting: make(chan struct{}, maxWaiting), sockets: map[uint64]bool{}}
 	for _, dir := range p.Writes.Sockets {
 		var st unix.Stat_t
 		if err := unix.Stat(dir, &st); err != nil {
@@ -54,7 +54,7 @@ func New(p plan.Plan, fd int, report func(seccomp.Call)) (*Mediator, error) {
 	m.known = func() plan.Known { return s.result().known }
 	m.aliases = sync.OnceValue(func() aliases { return findAliases(s.result().protected) })
 	outside := func(string) bool { return true } // the launcher knows the files outside
-	m.listener = seccomp.NewListener(fd, p.Seccomp, seccomp.Judge{Path: outside}, report)
+	m.listener = notify.NewListener(fd, p.Seccomp, notify.Judge{Path: outside}, report)
 	return m, nil
 }
 
@@ -102,7 +102,7 @@ func failed(err error) outcome {
 
 // answer answers the waiting thread. An error means that the thread is gone, or the
 // listener; the next call then sees that.
-func answer(r *seccomp.Request, o outcome) {
+func answer(r *notify.Request, o outcome) {
 	switch {
 	case o.later:
 	case o.native:
@@ -119,7 +119,7 @@ func answer(r *seccomp.Request, o outcome) {
 // call is one call in progress.
 type call struct {
 	m    *Mediator
-	r    *seccomp.Request
+	r    *notify.Request
 	open []int // descriptors to close
 }
 

@@ -1,4 +1,4 @@
-package seccomp
+package notify
 
 import (
 	"fmt"
@@ -30,8 +30,8 @@ type Sight struct {
 
 // see reports one call.
 func (l *listener) see(n notification, then decision) {
-	s := Sight{Name: then.name}
-	switch then.name {
+	s := Sight{Name: then.Name}
+	switch then.Name {
 	case "open", "openat", "creat":
 		l.seeOpen(n, &s)
 	case "execve":

@@ -1,15 +1,14 @@
-package seccomp
+package notify
 
 import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/internal/seccomp"
 	"mcpen/sandbox/plan"
 )
 
@@ -86,7 +85,7 @@ func (l *listener) await(ctx context.Context, stop int) (n notification, then de
 // returns whether it did. It must run on the eye. Where it cannot tell, it returns
 // false, and answer looks again and finds the reason.
 func (l *listener) passes(n notification, then decision) bool {
-	if then.kind != dialled || l.judge.Each != nil {
+	if then.Kind != seccomp.Dialled || l.judge.Each != nil {
 		return false
 	}
 	var buf [unix.SizeofSockaddrInet6]byte
@@ -145,12 +144,12 @@ func (l *listener) next() (notification, decision, error) {
 
 // answer answers a call that is refused, or that continues to the kernel after a look.
 func (l *listener) answer(n notification, then decision) error {
-	call := Call{Name: then.name, Args: n.args}
+	call := Call{Name: then.Name, Args: n.args}
 	answer := response{id: n.id}
 	told := true
-	switch then.kind {
-	case traced, observed, dialled:
-		if l.judge.Each != nil || then.kind == traced {
+	switch then.Kind {
+	case seccomp.Traced, seccomp.Observed, seccomp.Dialled:
+		if l.judge.Each != nil || then.Kind == seccomp.Traced {
 			l.see(n, then)
 			told = false
 			answer.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
@@ -158,8 +157,8 @@ func (l *listener) answer(n notification, then decision) error {
 		}
 		told = l.watch(n, then, &call)
 		answer.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
-	case refused:
-		call.Errno = syscall.Errno(then.errno)
+	case seccomp.Refused:
+		call.Errno = then.Errno
 		answer.errno = -int32(call.Errno)
 	default: // the loaded filter is not the plan's
 		call.Errno = syscall.EPERM
@@ -169,7 +168,7 @@ func (l *listener) answer(n notification, then decision) error {
 		call.PID, call.Program = whois(int(n.tid))
 		if !valid(l.fd, n.id) { // the id may be reused by now, and the data may be another process's
 			call.PID, call.Program, call.Path = 0, "", ""
-			told = then.kind == refused
+			told = then.Kind == seccomp.Refused
 		}
 	}
 	if err := respond(l.fd, answer); err != nil && err != unix.ENOENT && err != unix.EINPROGRESS {
@@ -183,8 +182,8 @@ func (l *listener) answer(n notification, then decision) error {
 
 // watch checks whether an open or a connection is about to fail for lack of a rule.
 func (l *listener) watch(n notification, then decision, call *Call) (told bool) {
-	if then.kind == observed {
-		call.Path, call.Errno = look(n, then.name, l.judge.Path)
+	if then.Kind == seccomp.Observed {
+		call.Path, call.Errno = look(n, then.Name, l.judge.Path)
 	} else {
 		call.Addr, call.Errno = dialling(n, l.judge.Addr)
 	}
@@ -193,33 +192,16 @@ func (l *listener) watch(n notification, then decision, call *Call) (told bool) 
 
 // decision is the plan's decision on one call.
 type decision struct {
-	action
-	name string // of the call
+	seccomp.Decision
 	// quota is the name under which reports of the call are limited. Numbers without a
 	// name share one, so that nobody can fill memory with invented numbers.
 	quota string
 }
 
 func (l *listener) verdict(n notification) decision {
-	r, ok := native()[n.nr]
-	if !ok {
-		return decision{absent, fmt.Sprintf("system call %d", n.nr), ""}
+	then := decision{Decision: seccomp.Decide(l.plan, n.nr, n.args)}
+	if then.quota = then.Name; then.Name == "" {
+		then.Name = fmt.Sprintf("system call %d", n.nr)
 	}
-	then := r.decide(l.plan, n.args)
-	if then.ret(l.plan) == retAllow {
-		then = allow
-	}
-	return decision{then, r.name, r.name}
+	return then
 }
-
-// native is the table keyed by the numbers of this machine.
-var native = sync.OnceValue(func() map[int32]row {
-	index, _ := indexOf(runtime.GOARCH)
-	rows := make(map[int32]row, len(numbers))
-	for _, r := range table() {
-		if n, ok := number(r.name, index); ok {
-			rows[int32(n)] = r
-		}
-	}
-	return rows
-})

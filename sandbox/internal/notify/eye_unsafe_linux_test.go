@@ -1,4 +1,4 @@
-package seccomp
+package notify
 
 import (
 	"bufio"
@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/internal/scope"
+	"mcpen/sandbox/internal/seccomp"
 )
 
 // eyeTest makes the test binary act as another process: "waits" prints the address of a
@@ -101,9 +102,9 @@ func confineForTest() error {
 	if err != nil {
 		return err
 	}
-	f, err := ForLauncher(Launcher{}, runtime.GOARCH)
+	f, err := seccomp.ForLauncher(seccomp.Launcher{}, runtime.GOARCH)
 	if err == nil {
-		err = LoadAll(f)
+		err = seccomp.LoadAll(f)
 	}
 	if err == nil {
 		err = OpenEye()
@@ -112,7 +113,7 @@ func confineForTest() error {
 		err = ll.AllThreadsLandlockRestrictSelf(fd, 0)
 	}
 	if err == nil {
-		err = Seal()
+		err = seccomp.Seal()
 	}
 	return err
 }

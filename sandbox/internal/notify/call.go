@@ -1,4 +1,12 @@
-package seccomp
+// Package notify answers the system calls that a seccomp filter hands to the launcher or
+// the mediator instead of deciding them (seccomp_unotify(2)): it refuses them with the
+// filter's errno, lets them continue to the kernel, or hands them to a mediator. It
+// reports those that were refused and those that are about to fail for lack of a rule.
+//
+// Package seccomp decides which calls those are. Everything that this package reads of a
+// waiting process can be changed by it meanwhile: it is for a report, and decides
+// nothing, unless the mediator makes the call itself from the copy.
+package notify
 
 import (
 	"net/netip"

@@ -1,6 +1,6 @@
 //go:build integration
 
-package seccomp
+package notify
 
 import (
 	"os/exec"

@@ -1,7 +1,8 @@
-package seccomp
+package notify
 
 import (
 	"errors"
+	"mcpen/sandbox/internal/seccomp"
 	"os"
 	"runtime"
 	"strings"
@@ -35,13 +36,14 @@ type glance struct {
 var eye atomic.Pointer[Eye]
 
 // OpenEye starts the thread and loads its filter; a process has at most one such
-// thread. Call it after LoadAll, and before Landlock and Seal. Later calls have no
+// thread. Call it after [seccomp.LoadAll], and before Landlock and
+// [seccomp.Seal]. Later calls have no
 // effect.
 func OpenEye() error {
 	if eye.Load() != nil {
 		return nil
 	}
-	filter, err := forEye(runtime.GOARCH)
+	filter, err := seccomp.ForEye(runtime.GOARCH)
 	if err != nil {
 		return err
 	}
@@ -53,7 +55,7 @@ func OpenEye() error {
 		runtime.LockOSThread()
 		err := os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		if err == nil {
-			err = Load(filter)
+			err = seccomp.Load(filter)
 		}
 		ready <- err
 		if err != nil {

@@ -1,4 +1,4 @@
-package seccomp
+package notify
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/internal/seccomp"
 	"mcpen/sandbox/plan"
 )
 
@@ -43,8 +44,8 @@ func (l *Listener) Next(r *Request) error {
 			if over(l.l.fd) {
 				return ErrOver
 			}
-		case then.kind == written, then.kind == dialled:
-			r.TID, r.Name, r.Args, r.id, r.of = int(n.tid), then.name, n.args, n.id, &l.l
+		case then.Kind == seccomp.Written, then.Kind == seccomp.Dialled:
+			r.TID, r.Name, r.Args, r.id, r.of = int(n.tid), then.Name, n.args, n.id, &l.l
 			return nil
 		default:
 			if err := l.l.answer(n, then); err != nil {

@@ -1,15 +1,13 @@
-package seccomp
+package notify
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,56 +15,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/internal/seccomp"
+	"mcpen/sandbox/internal/seccomp/seccomptest"
 	"mcpen/sandbox/plan"
 )
 
-// listen starts the job under a filter that listens and returns its listener.
-func listen(t *testing.T, p plan.Seccomp, j job) (*exec.Cmd, *os.File) {
-	t.Helper()
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ours, theirs := pair[0], os.NewFile(uintptr(pair[1]), "control")
-	defer unix.Close(ours)
-	j.Filter = marshal(t, p)
-	cmd := command(t, j)
-	cmd.ExtraFiles = []*os.File{theirs}
-	cmd.Stderr = new(strings.Builder)
-	cmd.Stdout = new(strings.Builder)
-	if err := cmd.Start(); err != nil {
-		if j.Hide != "" && os.Getuid() != 0 && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC)) {
-			t.Skipf("this user may not make user namespaces: %v", err)
-		}
-		t.Fatal(err)
-	}
-	theirs.Close()
-	oob := make([]byte, unix.CmsgSpace(4))
-	_, n, _, _, err := unix.Recvmsg(ours, make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)
-	if err != nil {
-		t.Fatal(err)
-	}
-	messages, err := unix.ParseSocketControlMessage(oob[:n])
-	if err != nil || len(messages) == 0 {
-		if err := cmd.Wait(); strings.Contains(fmt.Sprint(cmd.Stderr), unix.EBUSY.Error()) {
-			t.Skipf("an outer seccomp listener leaves no room for one: %v", err)
-		}
-		t.Fatalf("no listener came from the child: %s", cmd.Stderr)
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener := os.NewFile(uintptr(fds[0]), "listener")
-	t.Cleanup(func() { listener.Close() })
-	return cmd, listener
-}
+func TestMain(m *testing.M) { seccomptest.Main(m) }
+
+func TestKernelAsUnprivilegedUser(t *testing.T) { seccomptest.AsUser(t, 6) }
 
 func TestKernelListenerSeesNamesAndGivesTheSameErrnos(t *testing.T) {
 	p := plan.Seccomp{On: true, Notify: true}
-	quiet := errnos(t, job{Filter: marshal(t, plan.Seccomp{On: true}), Calls: refusals})
+	quiet := seccomptest.Errnos(t, seccomptest.Job{Filter: seccomptest.Marshal(t, plan.Seccomp{On: true}), Calls: seccomptest.Refusals})
 
-	cmd, listener := listen(t, p, job{Calls: refusals})
+	cmd, listener := seccomptest.Listen(t, p, seccomptest.Job{Calls: seccomptest.Refusals})
 	var calls []Call
 	err := Serve(context.Background(), int(listener.Fd()), p, Judge{}, func(c Call) { calls = append(calls, c) })
 	if err != nil {
@@ -84,7 +46,7 @@ func TestKernelListenerSeesNamesAndGivesTheSameErrnos(t *testing.T) {
 	}
 
 	var want, have []string
-	for _, c := range refusals {
+	for _, c := range seccomptest.Refusals {
 		name := strings.Fields(c.Name)[0]
 		if !slices.Contains([]string{"io_uring_setup", "clone3", "openat2", "socket MPTCP"}, c.Name) { // every runtime tries them
 			want = append(want, strings.TrimSuffix(name, ",")+" "+c.With.Error())
@@ -109,8 +71,8 @@ func TestKernelListenerSeesNamesAndGivesTheSameErrnos(t *testing.T) {
 func TestKernelListenerLimitsReportsAndNotAnswers(t *testing.T) {
 	const times = 500
 	p := plan.Seccomp{On: true, Notify: true}
-	calls := slices.Repeat([]probe{{Name: "unshare", Nr: unix.SYS_UNSHARE}}, times)
-	cmd, listener := listen(t, p, job{Calls: calls})
+	calls := slices.Repeat([]seccomptest.Probe{{Name: "unshare", Nr: unix.SYS_UNSHARE}}, times)
+	cmd, listener := seccomptest.Listen(t, p, seccomptest.Job{Calls: calls})
 	reports, counted := 0, 0
 	if err := Serve(context.Background(), int(listener.Fd()), p, Judge{}, func(c Call) { reports++; counted += 1 + c.More }); err != nil {
 		t.Fatal(err)
@@ -145,7 +107,7 @@ func TestKernelListenerTellsOpensThatFailForWantOfARule(t *testing.T) {
 	outside := func(path string) bool { return path == missing }
 	p := plan.Seccomp{On: true, Opens: true}
 	script := `cd "$1"; cat there; cat secret; cat "$1/elsewhere"; : < /dev/null; : < /dev/stdin; echo x > new; cat locked; exit 0`
-	cmd, listener := listen(t, p, job{Exec: []string{"bash", "-c", script, "bash", dir}})
+	cmd, listener := seccomptest.Listen(t, p, seccomptest.Job{Exec: []string{"bash", "-c", script, "bash", dir}})
 	var refused []string
 	if err := Serve(context.Background(), int(listener.Fd()), p, Judge{Path: outside}, func(c Call) {
 		refused = append(refused, c.Path+" "+c.Errno.Error())
@@ -192,7 +154,7 @@ print("ok")
 		t.Skip("python3 is not here")
 	}
 	p := plan.Seccomp{On: true, Notify: true}
-	cmd, listener := listen(t, p, job{Exec: []string{"python3", "-c", script}})
+	cmd, listener := seccomptest.Listen(t, p, seccomptest.Job{Exec: []string{"python3", "-c", script}})
 	var told []string
 	judge := Judge{Addr: func(to netip.AddrPort) syscall.Errno {
 		if to.Port() == 1 {
@@ -234,7 +196,7 @@ func TestKernelListenerSeesThroughNamespaces(t *testing.T) {
 	script := `cd "$1"; cat mine secret; : < /proc/self/status; : < /proc/$$/stat; : < /dev/stdin; : <(true); ` +
 		`{ : > mine; } ; { : > new; } ; cat "$1/never"; exit 0`
 	p := plan.Seccomp{On: true, Opens: true}
-	cmd, listener := listen(t, p, job{Hide: dir, Exec: []string{"bash", "-c", script, "bash", dir}})
+	cmd, listener := seccomptest.Listen(t, p, seccomptest.Job{Hide: dir, Exec: []string{"bash", "-c", script, "bash", dir}})
 	var told []string
 	if err := Serve(context.Background(), int(listener.Fd()), p, Judge{Path: outside}, func(c Call) {
 		told = append(told, strings.TrimPrefix(c.Path, dir)+": "+c.Errno.Error())
@@ -257,21 +219,10 @@ func TestKernelListenerSeesThroughNamespaces(t *testing.T) {
 	}
 }
 
-// A listener of the program's own would answer calls that ours refuses.
-func TestKernelRefusesASecondListener(t *testing.T) {
-	probe := []probe{{Name: "seccomp", Nr: unix.SYS_SECCOMP, Args: [6]uintptr{unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER}}}
-	if got := errnos(t, job{Calls: probe}); got[0] != syscall.EFAULT {
-		t.Errorf("without the filter: %v, want EFAULT of the missing program", got[0])
-	}
-	if got := errnos(t, job{Filter: marshal(t, plan.Seccomp{On: true}), Calls: probe}); got[0] != syscall.EPERM {
-		t.Errorf("under the filter: %v", got[0])
-	}
-}
-
 func TestKernelListenerOutlivesDyingCallersAndEndsWithThem(t *testing.T) {
 	p := plan.Seccomp{On: true, Notify: true, Opens: true}
 	script := `for i in $(seq 40); do ( while :; do : < /dev/null; done ) & kill -9 $!; wait $!; done 2>/dev/null; exit 7`
-	cmd, listener := listen(t, p, job{Exec: []string{"bash", "-c", script}})
+	cmd, listener := seccomptest.Listen(t, p, seccomptest.Job{Exec: []string{"bash", "-c", script}})
 	if err := Serve(context.Background(), int(listener.Fd()), p, Judge{}, func(Call) {}); err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +234,7 @@ func TestKernelListenerOutlivesDyingCallersAndEndsWithThem(t *testing.T) {
 
 func TestKernelListenerEndsWithItsContext(t *testing.T) {
 	p := plan.Seccomp{On: true, Notify: true}
-	cmd, listener := listen(t, p, job{Exec: []string{"cat"}})
+	cmd, listener := seccomptest.Listen(t, p, seccomptest.Job{Exec: []string{"cat"}})
 	ctx, cancel := context.WithCancelCause(context.Background())
 	over := errors.New("over")
 	cancel(over)
@@ -297,7 +248,7 @@ func TestKernelListenerEndsWithItsContext(t *testing.T) {
 // An unanswered call must fail: after the launcher's death nothing may open.
 func TestKernelRefusesWhenNobodyListensAnyMore(t *testing.T) {
 	p := plan.Seccomp{On: true, Notify: true}
-	cmd, listener := listen(t, p, job{Calls: []probe{{Name: "unshare", Nr: unix.SYS_UNSHARE, Args: [6]uintptr{unix.CLONE_FS}}}})
+	cmd, listener := seccomptest.Listen(t, p, seccomptest.Job{Calls: []seccomptest.Probe{{Name: "unshare", Nr: unix.SYS_UNSHARE, Args: [6]uintptr{unix.CLONE_FS}}}})
 	listener.Close()
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
@@ -309,13 +260,11 @@ func TestKernelRefusesWhenNobodyListensAnyMore(t *testing.T) {
 
 func TestNamesCannotBeMadeUp(t *testing.T) {
 	l := listener{plan: plan.Seccomp{On: true, Notify: true}}
-	index, _ := indexOf(runtime.GOARCH)
-	nr, _ := number("socket", index)
-	if then := l.verdict(notification{nr: int32(nr)}); then.name != "socket" || then.quota != "socket" {
-		t.Errorf("socket is %q under %q", then.name, then.quota)
+	if then := l.verdict(notification{nr: unix.SYS_SOCKET}); then.Name != "socket" || then.quota != "socket" {
+		t.Errorf("socket is %q under %q", then.Name, then.quota)
 	}
 	for _, nr := range []int32{-1, 100000, 100001} {
-		if then := l.verdict(notification{nr: nr}); then.quota != "" || then.action != absent {
+		if then := l.verdict(notification{nr: nr}); then.quota != "" || then.Kind != seccomp.Refused || then.Errno != syscall.ENOSYS {
 			t.Errorf("unknown number %d takes a quota of its own, and with it memory, or gets %+v", nr, then)
 		}
 	}

@@ -1,4 +1,4 @@
-package seccomp
+package notify
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"mcpen/sandbox/internal/seccomp/seccomptest"
 	"mcpen/sandbox/plan"
 )
 
@@ -63,7 +64,7 @@ func TestRuntimesWorkUnderTheFilter(t *testing.T) {
 func underTheFilter(t *testing.T, run []string) {
 	t.Helper()
 	works(t, "without the filter", exec.Command(run[0], run[1:]...))
-	works(t, "under the filter", command(t, job{Filter: marshal(t, plan.Seccomp{On: true}), Exec: run}))
+	works(t, "under the filter", seccomptest.Command(t, seccomptest.Job{Filter: seccomptest.Marshal(t, plan.Seccomp{On: true}), Exec: run}))
 	worksWatched(t, run)
 }
 
@@ -83,7 +84,7 @@ func worksWatched(t *testing.T, run []string) {
 		t.Fatal(err)
 	}
 	p := plan.Seccomp{On: true, Notify: true, Opens: true}
-	cmd, listener := listen(t, p, job{Exec: run, Dir: dir})
+	cmd, listener := seccomptest.Listen(t, p, seccomptest.Job{Exec: run, Dir: dir})
 	outside := func(path string) bool {
 		_, err := os.Lstat(path)
 		return err == nil
