@@ -46,11 +46,11 @@ func (g *Guard) stand(e *entry, kind definition.Kind, name string, form []byte, 
 	decided := g.state(n, e.hash)
 	e.approved = decided == definition.Approved
 	switch {
-	case e.approved, g.cfg.Tools.Pins == policy.PinOff:
+	case e.approved, g.pinning == policy.PinOff:
 		e.standing = fine
 	case decided == definition.Rejected:
 		e.standing = rejected
-	case decided == definition.Seen && g.cfg.Tools.Pins != policy.PinEnforce:
+	case decided == definition.Seen && g.pinning != policy.PinEnforce:
 		e.standing = fine
 	case g.knows(n):
 		e.standing, e.was = changed, definition.Seen
@@ -63,7 +63,7 @@ func (g *Guard) stand(e *entry, kind definition.Kind, name string, form []byte, 
 				break
 			}
 		}
-	case g.cfg.Tools.Pins != policy.PinEnforce && decided == "" && g.sight(kind).open:
+	case g.pinning != policy.PinEnforce && decided == "" && g.sight(kind).open:
 		e.standing = first
 	default:
 		e.standing = isNew
@@ -81,7 +81,7 @@ func (g *Guard) excepted(kind definition.Kind, name string) bool {
 // holds reports whether the guard keeps from the client a definition that nobody
 // approved or saw first.
 func (g *Guard) holds() bool {
-	return g.cfg.Tools.Pins == policy.PinEnforce || g.cfg.Tools.Pins == policy.PinFirstUse
+	return g.pinning == policy.PinEnforce || g.pinning == policy.PinFirstUse
 }
 
 // hides says why the guard keeps a definition from the client, or "".
@@ -112,7 +112,7 @@ func (g *Guard) news(e *entry) string {
 		return "has changed since it was first seen"
 	case e.standing == changed:
 		return "has changed since it was approved"
-	case g.cfg.Tools.Pins == policy.PinEnforce || e.standing == first:
+	case g.pinning == policy.PinEnforce || e.standing == first:
 		return "was not approved yet"
 	}
 	return "came after the server was first seen"
@@ -215,7 +215,7 @@ var definitionKeys = [...]string{"name", "title", "description", "inputSchema", 
 // compares reports whether anybody asks if a definition is the one that was
 // approved.
 func (g *Guard) compares() bool {
-	return g.cfg.Tools.Pins != policy.PinOff || g.cfg.Tools.Findings == policy.FindingHold
+	return g.pinning != policy.PinOff || g.cfg.Tools.Findings == policy.FindingHold
 }
 
 // define fills in the hash, the standing and, if a search is due, the findings of a
@@ -247,7 +247,7 @@ func (g *Guard) unknown(e *entry, n definition.Key) bool {
 		return state == "" || state == definition.Seen
 	}
 	news := e.standing == first || e.standing == isNew || e.standing == changed
-	return news && g.cfg.Tools.Pins != policy.PinOff && (state == "" || state == definition.Seen)
+	return news && g.pinning != policy.PinOff && (state == "" || state == definition.Seen)
 }
 
 // alarming reports whether findings keep a definition from the client until
@@ -311,7 +311,7 @@ func (g *Guard) usable(kind definition.Kind, name string) (why string, held bool
 	knows := g.knows(n)
 	hold := g.cfg.Tools.Findings == policy.FindingHold
 	switch {
-	case g.refused[n] && g.cfg.Tools.Pins != policy.PinOff && !knows:
+	case g.refused[n] && g.pinning != policy.PinOff && !knows:
 		return "was refused when it was reviewed", false
 	case kind == definition.KindResource:
 		return g.matched(name) // a result may name a resource that no list does
@@ -321,11 +321,11 @@ func (g *Guard) usable(kind definition.Kind, name string) (why string, held bool
 		return "", false // the client may remember the list
 	case knows:
 		return "was not listed yet", false // as which of its definitions?
-	case !hold && g.cfg.Tools.Pins == policy.PinFirstUse && !g.known(kind, name) && g.sight(kind).open:
+	case !hold && g.pinning == policy.PinFirstUse && !g.known(kind, name) && g.sight(kind).open:
 		return "", false // nothing was listed so far
 	case !g.known(kind, name):
 		return "was not listed yet", false // and a review would show nothing
-	case g.cfg.Tools.Pins == policy.PinEnforce:
+	case g.pinning == policy.PinEnforce:
 		return "was not approved yet", true
 	case g.holds():
 		return "came after the server was first seen", true

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,12 +53,13 @@ type Ruling struct {
 // Guard decides about the lines of one server. Client and Server may be called
 // by one goroutine each at the same time, everything else at any time.
 type Guard struct {
-	cfg    Config
-	hidden bool // results are rewritten in text mode
-	mask   *masker
-	rules  []*rule
-	scan   func() *finding.Scanner // made when it is first needed
-	limit  limit
+	cfg     Config
+	pinning policy.PinMode // of cfg, or the default
+	hidden  bool           // results are rewritten in text mode
+	mask    *masker
+	rules   []*rule
+	scan    func() *finding.Scanner // made when it is first needed
+	limit   limit
 
 	flight Requests // requests of the client that the server has not answered
 	asked  Requests // requests of the server that the client has not answered
@@ -97,10 +99,9 @@ func New(cfg Config) (*Guard, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	switch cfg.Tools.Pins {
+	pinning := cmp.Or(cfg.Tools.Pins, policy.PinEnforce)
+	switch pinning {
 	case policy.PinFirstUse, policy.PinEnforce, policy.PinWarn, policy.PinOff:
-	case "":
-		cfg.Tools.Pins = policy.PinEnforce
 	default:
 		return nil, fmt.Errorf("%q is not a pin mode", cfg.Tools.Pins)
 	}
@@ -115,9 +116,10 @@ func New(cfg Config) (*Guard, error) {
 		return nil, fmt.Errorf("%q is not a mode for findings", cfg.Tools.Findings)
 	}
 	g := &Guard{
-		cfg:    cfg,
-		hidden: cfg.Tools.Results == policy.TextShow || cfg.Tools.Results == policy.TextStrip,
-		mask:   newMasker(cfg.Secrets),
+		cfg:     cfg,
+		pinning: pinning,
+		hidden:  cfg.Tools.Results == policy.TextShow || cfg.Tools.Results == policy.TextStrip,
+		mask:    newMasker(cfg.Secrets),
 		scan: sync.OnceValue(func() *finding.Scanner {
 			others := cfg.Others
 			if cfg.More != nil {
@@ -188,7 +190,7 @@ func (g *Guard) learn(d definition.Definition) {
 	case d.State == definition.Approved:
 		g.approved[n] = true
 		g.trusted[n] = append([]definition.Definition{d}, g.trusted[n]...)
-	case d.State == definition.Seen && g.cfg.Tools.Pins != policy.PinEnforce:
+	case d.State == definition.Seen && g.pinning != policy.PinEnforce:
 		g.trusted[n] = append(g.trusted[n], d)
 	case d.State == definition.Rejected:
 		g.refused[n] = true

@@ -125,7 +125,7 @@ func (g *Guard) gone(v *Ruling, r *request, kind definition.Kind, c *chain) {
 			g.drop(kind, l, name)
 		}
 	}
-	if g.cfg.Tools.Pins == policy.PinOff {
+	if g.pinning == policy.PinOff {
 		return
 	}
 	var names []string

@@ -106,7 +106,7 @@ func (g *Guard) state(n definition.Key, hash string) definition.State {
 // knows reports whether there is a definition of a name to compare others with: one
 // that was approved, or seen first.
 func (g *Guard) knows(n definition.Key) bool {
-	return len(g.trusted[n]) > 0 || g.cfg.Tools.Pins != policy.PinEnforce && g.sighted(n, definition.Seen)
+	return len(g.trusted[n]) > 0 || g.pinning != policy.PinEnforce && g.sighted(n, definition.Seen)
 }
 
 // against returns the definitions of a name for comparison with others, an approved one
@@ -114,7 +114,7 @@ func (g *Guard) knows(n definition.Key) bool {
 func (g *Guard) against(n definition.Key) []definition.Definition {
 	all := g.trusted[n]
 	k := seenKey{n, definition.Seen}
-	if s, ok := g.seen[k]; ok && g.cfg.Tools.Pins != policy.PinEnforce {
+	if s, ok := g.seen[k]; ok && g.pinning != policy.PinEnforce {
 		all = append(slices.Clip(all), s.definition(k, g.cfg.Given))
 	}
 	return all

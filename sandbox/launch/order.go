@@ -98,9 +98,11 @@ func unpack(fd int) (Order, error) {
 		}
 		values[s.Name] = plan.Opaque(v)
 	}
-	o.Plan = o.Plan.WithSecrets(values)
-	via := &o.Plan.Network.Proxies
-	via.HTTPS.Login, via.HTTP.Login = plan.Opaque(o.Logins[via.HTTPS.Via]), plan.Opaque(o.Logins[via.HTTP.Via])
+	logins := map[string]plan.Opaque{}
+	for via, login := range o.Logins {
+		logins[via] = plan.Opaque(login)
+	}
+	o.Plan = o.Plan.WithSecrets(values).WithLogins(logins)
 	return o, nil
 }
 

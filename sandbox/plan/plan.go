@@ -124,6 +124,34 @@ func (p Plan) WithSecrets(values map[string]Opaque) Plan {
 	return p
 }
 
+// WithLogins returns the plan with the credentials of its proxies, by the proxies'
+// addresses. A proxy without an entry gets none. The receiver does not change.
+func (p Plan) WithLogins(logins map[string]Opaque) Plan {
+	via := &p.Network.Proxies
+	via.HTTPS.Login, via.HTTP.Login = logins[via.HTTPS.Via], logins[via.HTTP.Via]
+	return p
+}
+
+// WithWritable returns the plan with the mounts at the targets writable: a plan with one
+// layer less on those folders, for a test of the layers that are left. The receiver does
+// not change.
+func (p Plan) WithWritable(targets []string) Plan {
+	p.Root = slices.Clone(p.Root)
+	for i, m := range p.Root {
+		if slices.Contains(targets, m.Target) {
+			p.Root[i].Writable = true
+		}
+	}
+	return p
+}
+
+// Mediator returns the part of the plan that the mediator decides by. The mediator is
+// not given the rest.
+func (p Plan) Mediator() Plan {
+	return Plan{Version: p.Version, Layers: p.Layers, Network: p.Network, Seccomp: p.Seccomp, Writes: p.Writes,
+		Landlock: Landlock{ABI: p.Landlock.ABI, Connect: p.Landlock.Connect}}
+}
+
 // Opaque is a string that never prints its value, by any verb of fmt, in JSON, TOML or
 // slog. Convert it to a string to use the value. Use it in exported fields and never as
 // a key: fmt calls no method of a value in an unexported field, and encoding/json calls

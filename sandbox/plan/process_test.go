@@ -177,3 +177,30 @@ func TestWithSecretsLeavesThePlan(t *testing.T) {
 		t.Errorf("the plan itself: %+v", p.Process.Secrets)
 	}
 }
+
+// A value that one caller adds to a plan must not be in another caller's, and the plan
+// that was shown stays the one that was shown.
+func TestAddingToAPlanLeavesThePlan(t *testing.T) {
+	p := Plan{Version: Version, Name: "x", Root: []Mount{{Target: "/a"}, {Target: "/b"}}, Layers: []policy.Layer{policy.LayerLandlock},
+		Network:  Network{Proxies: Proxies{HTTPS: Proxy{Via: "http://s:1"}, HTTP: Proxy{Via: "http://h:1", Login: "old"}}},
+		Landlock: Landlock{ABI: 6, Connect: []Span{{1, 2}}, Paths: []Rule{{Path: "/a"}}}, Process: Process{Path: "/bin/x"}}
+	before := p.Digest()
+
+	got := p.WithLogins(map[string]Opaque{"http://s:1": "u:p", "http://other:1": "q"})
+	if via := got.Network.Proxies; via.HTTPS.Login != "u:p" || via.HTTP.Login != "" {
+		t.Errorf("logins %q and %q, want those of the proxies' addresses alone", string(via.HTTPS.Login), string(via.HTTP.Login))
+	}
+	if got := p.WithWritable([]string{"/b", "/c"}).Root; len(got) != 2 || got[0].Writable || !got[1].Writable {
+		t.Errorf("mounts %+v, want /b alone writable", got)
+	}
+	m := p.Mediator()
+	if m.Landlock.ABI != 6 || len(m.Landlock.Connect) != 1 || len(m.Layers) != 1 || m.Network.Proxies.HTTPS.Via == "" || m.Version != Version {
+		t.Errorf("the mediator lacks what it decides by: %+v", m)
+	}
+	if m.Name != "" || m.Root != nil || m.Process.Path != "" || m.Landlock.Paths != nil {
+		t.Errorf("the mediator is given what it does not decide by: %+v", m)
+	}
+	if via := p.Network.Proxies; p.Digest() != before || p.Root[1].Writable || via.HTTPS.Login != "" || via.HTTP.Login != "old" {
+		t.Errorf("the plan changed: %+v", p)
+	}
+}

@@ -139,7 +139,7 @@ func Run(ctx context.Context, c Config) (r Report, err error) {
 		return r, fmt.Errorf("%w: %q is in %q, %s", ErrPlace, c.Dir, m.Target, why)
 	}
 	outside := a.outside(ctx)
-	inside, err := a.inside(ctx, a.table(), a.same)
+	inside, err := a.inside(ctx, a.table(), same)
 	if err != nil {
 		return r, err
 	}
@@ -287,11 +287,11 @@ func endDaemon(pid string) {
 }
 
 // same leaves a plan as it is.
-func (a *attack) same(*plan.Plan) {}
+func same(p plan.Plan) plan.Plan { return p }
 
 // inside makes the attacks in sandboxes. One that took its sandbox with it has
 // worked; those after it are made in a new one.
-func (a *attack) inside(ctx context.Context, table []probe.Probe, change func(*plan.Plan)) (map[string]probe.Result, error) {
+func (a *attack) inside(ctx context.Context, table []probe.Probe, change func(plan.Plan) plan.Plan) (map[string]probe.Result, error) {
 	results := map[string]probe.Result{}
 	for start := 0; start < len(table); start = len(results) {
 		got, err := a.box(ctx, table[start:], change)
@@ -317,7 +317,7 @@ func (a *attack) inside(ctx context.Context, table []probe.Probe, change func(*p
 
 // box makes attacks in one sandbox. Its stdio is that of a careless client: a socket, a
 // file, and a descriptor that every program inherits.
-func (a *attack) box(ctx context.Context, table []probe.Probe, change func(*plan.Plan)) (map[string]probe.Result, error) {
+func (a *attack) box(ctx context.Context, table []probe.Probe, change func(plan.Plan) plan.Plan) (map[string]probe.Result, error) {
 	s := a.stage
 	if err := s.Reset(); err != nil {
 		return nil, err
@@ -338,8 +338,7 @@ func (a *attack) box(ctx context.Context, table []probe.Probe, change func(*plan
 	if err != nil {
 		return nil, err
 	}
-	change(&p)
-	if err := a.start(ctx, p); err != nil {
+	if err := a.start(ctx, change(p)); err != nil {
 		return nil, err
 	}
 	return stage.Read(out)
@@ -366,7 +365,6 @@ func (a *attack) start(ctx context.Context, p plan.Plan) error {
 	if err != nil {
 		return err
 	}
-	a.plan.Gaps = box.Plan().Gaps // some are known once it stands
 	exit, err := box.Wait()
 	switch {
 	case err != nil:
@@ -438,13 +436,7 @@ func (a *attack) lent(ctx context.Context, outside map[string]twin) ([]Group, er
 		p.Want, p.By = "EACCES", probe.Landlock
 		g.Probes = append(g.Probes, p)
 	}
-	writable := func(p *plan.Plan) {
-		for i, m := range p.Root {
-			if slices.Contains(a.rig.Read, m.Target) {
-				p.Root[i].Writable = true
-			}
-		}
-	}
+	writable := func(p plan.Plan) plan.Plan { return p.WithWritable(a.rig.Read) }
 	inside, err := a.inside(ctx, g.Probes, writable)
 	if err != nil {
 		return nil, err

@@ -52,8 +52,7 @@ func prepare(boot Boot, ctl *Control) (*stage, error) {
 		return s, nil
 	}
 	s.readonly = p.Writes.Folders
-	s.mediates = plan.Plan{Version: plan.Version, Layers: p.Layers, Network: p.Network, Seccomp: p.Seccomp, Writes: p.Writes,
-		Landlock: plan.Landlock{ABI: p.Landlock.ABI, Connect: p.Landlock.Connect}}
+	s.mediates = p.Mediator()
 	if s.handoff, s.control, err = handoff(); err != nil {
 		return nil, step("connect the server's calls to the mediator", err)
 	}

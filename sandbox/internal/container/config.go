@@ -93,27 +93,27 @@ func hostname(p plan.Plan) string {
 func mounts(root []plan.Mount, rootfs string) ([]*configs.Mount, error) {
 	var out []*configs.Mount
 	for i, m := range root {
-		m.Source, m.Target = alias(rootfs, i, m)
+		source, target := alias(rootfs, i, m)
 		var c *configs.Mount
 		switch m.Kind {
 		case plan.MountBind:
-			c = bind(m.Source, m)
+			c = bind(source, target, m)
 		case plan.MountDevice:
-			c = &configs.Mount{Source: m.Source, Destination: m.Target, Device: "bind",
+			c = &configs.Mount{Source: source, Destination: target, Device: "bind",
 				Flags: unix.MS_BIND | unix.MS_NOSUID | unix.MS_NOEXEC}
 		case plan.MountTmpfs:
-			c = tmpfs(m)
+			c = tmpfs(target, m)
 		case plan.MountProc:
-			c = &configs.Mount{Source: "proc", Destination: m.Target, Device: "proc",
+			c = &configs.Mount{Source: "proc", Destination: target, Device: "proc",
 				Flags: unix.MS_NOEXEC | unix.MS_NOSUID | unix.MS_NODEV}
 		case plan.MountPTY:
-			c = &configs.Mount{Source: "devpts", Destination: m.Target, Device: "devpts",
+			c = &configs.Mount{Source: "devpts", Destination: target, Device: "devpts",
 				Flags: unix.MS_NOEXEC | unix.MS_NOSUID, Data: "newinstance,ptmxmode=0666,mode=0620,max=" + strconv.Itoa(maxPTY)}
 		case plan.MountMask:
 			if m.Dir {
-				c = tmpfs(plan.Mount{Target: m.Target, Bytes: 4096, Inodes: 2, Mode: 0o555})
+				c = tmpfs(target, plan.Mount{Bytes: 4096, Inodes: 2, Mode: 0o555})
 			} else {
-				c = bind(emptyFile(rootfs), m)
+				c = bind(emptyFile(rootfs), target, m)
 			}
 		case plan.MountFile, plan.MountCopy, plan.MountPipe, plan.MountSymlink, plan.MountDir:
 			continue
@@ -131,7 +131,7 @@ const maxPTY = 64
 
 // bind applies its flags recursively: a read-only remount leaves the mounts below it
 // writable, the attributes of mount_setattr(2) do not.
-func bind(source string, m plan.Mount) *configs.Mount {
+func bind(source, target string, m plan.Mount) *configs.Mount {
 	attr := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
 	if !m.Writable {
 		attr |= unix.MOUNT_ATTR_RDONLY
@@ -139,13 +139,13 @@ func bind(source string, m plan.Mount) *configs.Mount {
 	if !m.Exec {
 		attr |= unix.MOUNT_ATTR_NOEXEC
 	}
-	return &configs.Mount{Source: source, Destination: m.Target, Device: "bind",
+	return &configs.Mount{Source: source, Destination: target, Device: "bind",
 		Flags: unix.MS_BIND | unix.MS_REC, RecAttr: &unix.MountAttr{Attr_set: attr}}
 }
 
 // tmpfs is bounded in bytes and in inodes: a quarter of a million empty files fit into
 // 64 MiB.
-func tmpfs(m plan.Mount) *configs.Mount {
+func tmpfs(target string, m plan.Mount) *configs.Mount {
 	flags := unix.MS_NOSUID | unix.MS_NODEV
 	if !m.Exec {
 		flags |= unix.MS_NOEXEC
@@ -160,7 +160,7 @@ func tmpfs(m plan.Mount) *configs.Mount {
 	if m.Inodes > 0 {
 		data += ",nr_inodes=" + strconv.FormatInt(m.Inodes, 10)
 	}
-	return &configs.Mount{Source: "tmpfs", Destination: m.Target, Device: "tmpfs", Flags: flags, Data: data}
+	return &configs.Mount{Source: "tmpfs", Destination: target, Device: "tmpfs", Flags: flags, Data: data}
 }
 
 // cgroup configures the limits that only a cgroup can hold.
