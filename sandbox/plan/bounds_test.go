@@ -254,6 +254,8 @@ func TestOneOfTwoAtOnePlace(t *testing.T) {
 		"proc is kept":               {of(fromUs, MountProc), bind(fromProfile, "2", true), of(fromUs, MountProc), 0},
 		"terminals are kept":         {of(fromUs, MountPTY), bind(fromProfile, "2", true), of(fromUs, MountPTY), 0},
 		"the private one is kept":    {of(fromUs, MountTmpfs), of(fromProfile, MountTmpfs), of(fromUs, MountTmpfs), 0},
+		"both write":                 {bind(fromProfile, "1", true), bind(fromProfile, "2", true), bind(fromProfile, "2", true), 0},
+		"a pipe is kept":             {of(fromUs, MountPipe), bind(fromProfile, "2", true), of(fromUs, MountPipe), 0},
 		"a folder makes room":        {of(fromUs, MountDir), of(fromProfile, MountTmpfs), of(fromProfile, MountTmpfs), 0},
 		"a declared one for a file":  {of(fromUs, MountFile), bind(fromProfile, "2", false), bind(fromProfile, "2", false), 0},
 		"not in place of a private":  {of(fromUs, MountTmpfs), bind(fromProfile, "2", true), of(fromUs, MountTmpfs), 1},
@@ -301,5 +303,92 @@ func TestFreedPlaces(t *testing.T) {
 		if got := j.Folder(p); got != want {
 			t.Errorf("%s lies in %q, want %q", p, got, want)
 		}
+	}
+}
+
+// What lies in a folder of the host's is either the host's own, or a mount of its own
+// with another right; nothing else can be put there.
+func TestWhatStandsInAFolder(t *testing.T) {
+	in := func(kind MountKind, from origin, source string, writable bool) step {
+		return step{Mount: Mount{Kind: kind, Target: "/srv/a/x", Source: source, Writable: writable}, from: from}
+	}
+	folder := func(kind MountKind) step {
+		return step{Mount: Mount{Kind: kind, Target: "/srv/a", Source: "/srv/a"}, from: fromProfile}
+	}
+	for name, c := range map[string]struct {
+		s, ground step
+		want      bool
+		problem   string
+	}{
+		"anything in a private file system": {in(MountFile, fromUs, "", false), folder(MountTmpfs), true, ""},
+		"the desk's, anywhere":              {in(MountBind, fromDesk, "/else", false), folder(MountBind), true, ""},
+		"the same right again":              {in(MountBind, fromProfile, "/srv/a/x", false), folder(MountBind), false, ""},
+		"another right":                     {in(MountBind, fromProfile, "/srv/a/x", true), folder(MountBind), true, ""},
+		"another place":                     {in(MountBind, fromProfile, "/else/x", true), folder(MountBind), false, `cannot put "/srv/a/x" () into "/srv/a" ()`},
+		"the host's own file is there":      {in(MountFile, fromUs, "", false), folder(MountBind), false, ""},
+		"a socket's folder":                 {in(MountTmpfs, fromSocket, "", true), folder(MountBind), false, "declare less than /srv/a, or have the service listen elsewhere"},
+		"in /proc":                          {in(MountBind, fromProfile, "/srv/a/x", false), folder(MountProc), false, `cannot put "/srv/a/x" () into "/srv/a" ()`},
+	} {
+		comp := &compiler{}
+		if got := comp.stands(c.s, c.ground); got != c.want || (len(comp.problems) > 0) != (c.problem != "") || c.problem != "" && !strings.Contains(comp.problems[0].Text+comp.problems[0].Hint, c.problem) {
+			t.Errorf("%s: %v, %+v", name, got, comp.problems)
+		}
+	}
+}
+
+// Compile refuses to judge a path of which nobody looked at the facts: each path that a
+// policy or a program names is asked for, with the folders that decide where it lies.
+func TestEveryPathIsAskedFor(t *testing.T) {
+	path := func(p string) []policy.Path { return []policy.Path{{Path: p}} }
+	for name, c := range map[string]struct {
+		change func(pol *policy.Policy, prog *Program)
+		want   string
+	}{
+		"the program":         {func(_ *policy.Policy, prog *Program) { prog.Path = "/a/b/run" }, "/a/b/run"},
+		"a need":              {func(_ *policy.Policy, prog *Program) { prog.Needs = []Need{{Path: "/a/b", Led: []string{"/c/d"}}} }, "/a/b /c/d"},
+		"the folder to start": {func(pol *policy.Policy, _ *Program) { pol.Server.Dir = "/a/b" }, "/a/b"},
+		"what is read":        {func(pol *policy.Policy, _ *Program) { pol.Filesystem.Read = path("/a/b") }, "/a/b"},
+		"what is written":     {func(pol *policy.Policy, _ *Program) { pol.Filesystem.Write = path("/a/b") }, "/a/b /a/b/git /a/b/fish /a/b/nvim /a/b/systemd"},
+		"what is denied":      {func(pol *policy.Policy, _ *Program) { pol.Filesystem.Deny = path("/a/b/c") }, "/a /a/b /a/b/c"},
+		"what is free":        {func(pol *policy.Policy, _ *Program) { pol.Filesystem.Unprotect = path("/a/b/c") }, "/a /a/b"},
+		"a socket":            {func(pol *policy.Policy, _ *Program) { pol.Sockets = []policy.Socket{{Path: "/a/b/s"}} }, "/a /a/b /a/b/s"},
+		"a secret": {func(pol *policy.Policy, _ *Program) {
+			pol.Env.Secret = []policy.SecretFrom{{From: "file:/a/key"}, {From: "env:A"}}
+		}, "/a/key"},
+		"a baseline": {func(pol *policy.Policy, _ *Program) {
+			pol.Bounds = []policy.Bounds{{Read: path("/a/r"), Write: path("/b/w"), Unprotect: path("/c/d/u"), Connect: []policy.Socket{{Path: "/e/s"}}}}
+		}, "/a /a/r /b /b/w /c /c/d /e /e/s"},
+		"mcpen's own": {func(*policy.Policy, *Program) {}, "/home /home/ada /st /st/mcpen"},
+	} {
+		var pol policy.Policy
+		var prog Program
+		c.change(&pol, &prog)
+		asks := Asks(pol, prog, "/home/ada", "/st/mcpen", "")
+		for _, p := range strings.Fields(c.want) {
+			if !slices.ContainsFunc(asks, func(a Ask) bool { return a.Path == p }) {
+				t.Errorf("%s: nobody asks for %s", name, p)
+			}
+		}
+		for _, a := range asks {
+			if a.Writable != (name == "what is written" && a.Path == "/a/b") {
+				t.Errorf("%s: %+v", name, a)
+			}
+		}
+	}
+}
+
+// A device and a file of /proc are no single files of the user's, and neither are two
+// names of one file two.
+func TestSinglesAreTheUsers(t *testing.T) {
+	comp := &compiler{host: laptopHost()}
+	comp.host.Paths = map[string]PathFact{}
+	for p, f := range map[string]PathFact{"/a/db": {Exists: true, Real: "/a/db"}, "/a/link": {Exists: true, Real: "/a/db"}, "/b": {Exists: true, Real: "/b/one"}, "/dev/x": {Exists: true, Real: "/dev/x"}, "/proc/x": {Exists: true, Real: "/proc/x"},
+		"/d": {Exists: true, Dir: true, Real: "/d"}, "/s": {Exists: true, Socket: true, Real: "/s"}, "/in": {Exists: true, Real: "/folder/in"}, "/absent": {}, "/devx": {Exists: true, Real: "/devx"}, "/home/ada/x": {Exists: true, Real: "/home/ada/x"}} {
+		comp.host.Paths[p] = f
+		comp.pol.Filesystem.Write = append(comp.pol.Filesystem.Write, policy.Path{Path: p})
+	}
+	got := fmt.Sprintf("%+v", comp.singles([]string{"/folder"}))
+	if want := "[{File:/a/db Folder:/a At:} {File:/b/one Folder:/b At:} {File:/devx Folder: At:} {File:/home/ada/x Folder: At:}]"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -45,6 +45,10 @@ func TestBytesSurvive(t *testing.T) {
 	if raw < 1000 {
 		t.Errorf("only %d paths were not UTF-8", raw)
 	}
+	// A replacement character that was written as such is ordinary text.
+	if data, err := Encode([]string{"\ufffd\xff"}); err != nil || string(data) != "[\"\ufffd\U0010ffff\"]" {
+		t.Errorf("%q, %v", data, err)
+	}
 	// Different values have different digests.
 	a, b := Plan{Process: Process{Args: []string{"a\xe9"}}}, Plan{Process: Process{Args: []string{"a\xe8"}}}
 	if a.Digest() == b.Digest() {

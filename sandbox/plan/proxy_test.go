@@ -35,6 +35,12 @@ func TestProxyFor(t *testing.T) {
 	if one := (Proxies{HTTPS: Proxy{Via: https}}); one.For("api.github.com", 80).Via != "" {
 		t.Error("HTTPS_PROXY is used for port 80")
 	}
+	six := Proxies{HTTPS: Proxy{Via: https}, Except: "2001:db8::1, [2001:db8::2]:8443"}
+	for to, want := range map[string]string{"2001:db8::1": "", "2001:db8::2": https} {
+		if got := six.For(to, 443).Via; got != want {
+			t.Errorf("%s goes by %q, want %q", to, got, want)
+		}
+	}
 }
 
 // A profile names a proxy without credentials. They come from the environment, for this

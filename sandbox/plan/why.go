@@ -292,7 +292,7 @@ func (w inquiry) allowPath(v Verdict) Verdict {
 	switch {
 	case v.Allowed || v.Never != "":
 		return v
-	case !s.fact.Exists && w.ground(s.real).Kind != MountBind:
+	case !s.fact.Exists && s.fact.Err == "" && w.ground(s.real).Kind != MountBind:
 		v.Never = "it does not exist, and a rule shows what is there at the start: make it, and ask again"
 		return v
 	}
@@ -305,7 +305,7 @@ func (w inquiry) allowPath(v Verdict) Verdict {
 			key, p = "unprotect", m.Target
 		}
 	}
-	if key == "write" && !s.fact.Exists {
+	if key == "write" && !s.fact.Exists && s.fact.Err == "" {
 		v.Never = "it does not exist, and a rule shows what is there at the start: name the folder that it is to be in"
 		return v
 	}

@@ -23,6 +23,7 @@ func TestJudgeKeepsProtectedPlaces(t *testing.T) {
 		"/ws/.git": Kept, "/ws/.git/config": Kept, "/ws/a/b/c/d/e/.git/hooks/x": Kept, "/ws/.GIT/config": Kept, "/ws/.Git": Kept,
 		"/ws/.g\u200cit/config": Kept, "/ws/.git /config": Kept, "/ws/.git./x": Kept, "/ws/git~1/config": Kept, "/ws/VSCODE~1/tasks.json": Kept, "/ws/MCP~1.JSO": Kept, "/ws/a/ENVRC~2": Kept, "/ws/VS12AF~1/x": Kept, "/ws/.config/x": Changing,
 		"/ws/CONFIG~1/fish/x": Kept, "/ws/vscode~x": Changing, "/ws/vscode~": Changing, "/ws/vscodes~1": Changing, "/ws/vsxyzw~1": Changing, "/ws/MCP~1.TXT": Changing, "/ws/claude~1.bak": Changing, "/ws/main~1.go": Changing, "/ws/~1": Changing,
+		"/ws/DEVCON~1.JSO": Kept, "/ws/DE12AF~1.JSO": Kept, "/ws/DEVCON~1.JS": Changing, "/ws/RUST-T~1.TOM": Kept, "/ws/OPENCO~1.JSO": Kept, "/ws/PYVENV~1.CFG": Changing, "/ws/vscode~1234567": Changing, "/ws/vscode~12345": Kept,
 		"/ws/.git::$INDEX_ALLOCATION/x": Kept,
 		"/ws/.v\u017fcode/x":            Kept, "/ws/sub/.envrc": Kept, "/ws/CLAUDE.md": Kept, "/ws/claude.md": Kept, "/ws/AGENTS.override.md": Kept,
 		"/ws/x/.config/fish/config.fish": Kept, "/ws/x/.config/other": Changing, "/ws/.local/share/systemd/user/x.service": Kept,
@@ -81,13 +82,13 @@ func TestJudgeOfWhatWasLost(t *testing.T) {
 // place would lead it elsewhere.
 func TestJudgeKnowsWhatIsAbove(t *testing.T) {
 	j := NewJudge(Writes{Folders: []string{"/ws"}, Except: []string{"/ws/open/hooks"}})
-	known := NewKnown([]Held{{"/ws/a/team", "git"}, {"/ws/open/hooks", "git"}})
+	known := NewKnown([]Held{{"/ws/z/last", "git"}, {"/ws/open/hooks", "git"}, {"/ws/a/team", "git"}, {"/ws/b/first", "git"}})
 	for p, want := range map[string]bool{"/ws/.config": true, "/ws/x/.LOCAL": true, "/ws/.local/share": true, "/ws/.github": true, "/ws/config": false, "/ws/share": false} {
 		if got := j.Leads(p); got != want {
 			t.Errorf("leads %q: %v", p, got)
 		}
 	}
-	for p, want := range map[string]bool{"/ws/a": true, "/ws/a/team": true, "/ws/A": true, "/ws/a/tea": false, "/ws/a/team/x": false, "/ws": true, "/ws/open": false} {
+	for p, want := range map[string]bool{"/ws/a": true, "/ws/a/team": true, "/ws/A": true, "/ws/a/tea": false, "/ws/a/team/x": false, "/ws": true, "/ws/open": false, "/ws/z": true, "/ws/b": true, "/ws/c": false} {
 		if _, got := j.Holds(p, known); got != want {
 			t.Errorf("holds %q: %v", p, got)
 		}
@@ -101,7 +102,7 @@ func TestRepositoryIsKnownByWhatIsInIt(t *testing.T) {
 		want bool
 	}{
 		{"HEAD", []string{"objects", "refs"}, true}, {"HEAD", []string{"objects"}, false}, {"HEAD", []string{"commondir"}, true}, {"head", []string{"objects", "refs"}, true},
-		{"objects", []string{"HEAD", "refs"}, true}, {"refs", []string{"HEAD", "objects"}, true}, {"refs", []string{"HEAD"}, false},
+		{"objects", []string{"HEAD", "refs"}, true}, {"refs", []string{"HEAD", "objects"}, true}, {"refs", []string{"HEAD"}, false}, {"refs", []string{"objects"}, false}, {"objects", []string{"refs"}, false}, {"objects", []string{"HEAD"}, false}, {"HEAD", []string{"refs"}, false},
 		{"commondir", []string{"HEAD"}, true}, {"commondir", nil, false}, {"config", []string{"HEAD", "objects", "refs"}, false},
 	} {
 		has := func(name string) bool { return slices.Contains(c.in, name) }
@@ -190,7 +191,7 @@ func TestPlacesMatchPatterns(t *testing.T) {
 func TestNamesAreFolded(t *testing.T) {
 	for s, want := range map[string]string{
 		"": "", "plain": "plain", ".git": ".git", ".GIT": ".git", "ABC": "abc", "Z": "z", "A": "a", "a.": "a", "a ": "a", "a. .": "a", ".": ".", "..": "..", " ": " ", "a:b": "a", ":": "", "git~1": ".git", "GIT~1": ".git", "git~1.": ".git", "git~2": "git~2",
-		"\u200b.git": ".git", ".g\ufe0fit": ".git", ".g\u0301it": ".g\u0301it", "\u212a": "k", "\u017f": "s", "É": "é", "a/B./c:d": "a/b/c", "x/GIT~1/y": "x/.git/y", "\u00adx": "x",
+		"\u200b.git": ".git", ".g\ufe0fit": ".git", ".g\u0301it": ".g\u0301it", "\u212a": "k", ".g\ufe00it": ".git", ".g\ufe20it": ".g\ufe20it", "\u017f": "s", "É": "é", "a/B./c:d": "a/b/c", "x/GIT~1/y": "x/.git/y", "\u00adx": "x",
 	} {
 		if got := fold(s); got != want {
 			t.Errorf("%q folds to %q, want %q", s, got, want)
@@ -201,6 +202,9 @@ func TestNamesAreFolded(t *testing.T) {
 // The server's own folders are not the user's, and the innermost folder decides.
 func TestRootsAreTheInnermost(t *testing.T) {
 	j := NewJudge(Writes{Folders: []string{"/ws", "/ws/in", "/"}, Free: []string{"/ws/build", "/ws/in/free"}})
+	if got, held := j.At("/.git", Known{}); got != Kept || held.Place != "/.git" {
+		t.Errorf("/.git of a writable root: %v, %+v", got, held)
+	}
 	for p, want := range map[string]string{"/ws/a": "/ws", "/ws/in/a": "/ws/in", "/ws/in": "/ws/in", "/ws/inx": "/ws", "/ws/build": "", "/ws/build/x": "", "/ws/in/free/x": "", "/x": "/", "/wsx": "/"} {
 		if got := j.Folder(p); got != want {
 			t.Errorf("%s lies in %q, want %q", p, got, want)
