@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/dns"
 	"mcpen/sandbox/internal/fault"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -252,11 +253,11 @@ func TestFailedAnswersKeepTheirNames(t *testing.T) {
 	w := newQuietWorld(t)
 	n := network(t, "a.example:443", "*.wild.example:443")
 	cfg := w.config(n)
-	cfg.Lookup = func(_ context.Context, name string, _ dnsmessage.Type) (Records, error) {
+	cfg.Lookup = func(_ context.Context, name string, _ dnsmessage.Type) (dns.Records, error) {
 		if name == "missing.wild.example" {
-			return Records{Missing: true}, nil
+			return dns.Records{Missing: true}, nil
 		}
-		return Records{}, errors.New("no name server answers")
+		return dns.Records{}, errors.New("no name server answers")
 	}
 	cfg.Own = func() ([]netip.Prefix, error) { return nil, errors.New("nobody knows") }
 	e, err := Serve(context.Background(), nil, cfg)

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/dns"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -495,12 +496,12 @@ func TestWhereAProxyIs(t *testing.T) {
 	lookups := ""
 	answers := map[dnsmessage.Type][]string{}
 	var fails error
-	w := &ways{at: map[string]located{}, now: func() time.Time { return now }, lookup: func(_ context.Context, name string, kind dnsmessage.Type) (Records, error) {
+	w := &ways{at: map[string]located{}, now: func() time.Time { return now }, lookup: func(_ context.Context, name string, kind dnsmessage.Type) (dns.Records, error) {
 		lookups += " " + name + " " + strings.TrimPrefix(kind.String(), "Type")
 		if fails != nil {
-			return Records{}, fails
+			return dns.Records{}, fails
 		}
-		var r Records
+		var r dns.Records
 		for _, a := range answers[kind] {
 			r.Addrs = append(r.Addrs, netip.MustParseAddr(a))
 		}
@@ -726,74 +727,5 @@ func TestRecordsThatFit(t *testing.T) {
 		if got := ofService(q); got != want {
 			t.Errorf("%q is the service of %q, want %q", q, got, want)
 		}
-	}
-}
-
-// An answer counts only if it matches the question's id, name, type and class; a
-// refusal need not repeat them.
-func TestOnlyTheAnswerToTheQuestionIsRead(t *testing.T) {
-	q, err := newQuestion("a.example", dnsmessage.TypeA, true)
-	must(t, err)
-	name := q.name
-	other, err := dnsmessage.NewName("b.example.")
-	must(t, err)
-	upper, err := dnsmessage.NewName("A.Example.")
-	must(t, err)
-	good := dnsmessage.Message{Header: dnsmessage.Header{ID: q.id, Response: true}, Questions: []dnsmessage.Question{{Name: name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}},
-		Answers: []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}, Body: &dnsmessage.AResource{A: [4]byte{203, 0, 113, 5}}}}}
-	for what, c := range map[string]struct {
-		change func(*dnsmessage.Message)
-		cut    int
-		ok     bool
-	}{
-		"the answer": {ok: true}, "another case": {change: func(m *dnsmessage.Message) { m.Questions[0].Name = upper }, ok: true}, "another name": {change: func(m *dnsmessage.Message) { m.Questions[0].Name = other }}, "another type": {change: func(m *dnsmessage.Message) { m.Questions[0].Type = dnsmessage.TypeAAAA }}, "another class": {change: func(m *dnsmessage.Message) { m.Questions[0].Class = dnsmessage.ClassCHAOS }},
-		"another number": {change: func(m *dnsmessage.Message) { m.ID++ }}, "a question": {change: func(m *dnsmessage.Message) { m.Response = false }}, "no question": {change: func(m *dnsmessage.Message) { m.Questions = nil }}, "no such name, and no question": {change: func(m *dnsmessage.Message) { m.Questions, m.RCode = nil, dnsmessage.RCodeNameError }},
-		"refused, and no question": {change: func(m *dnsmessage.Message) { m.Questions, m.Answers, m.RCode = nil, nil, dnsmessage.RCodeRefused }, ok: true}, "cut": {cut: 3}, "cut, and it says so": {change: func(m *dnsmessage.Message) { m.Truncated = true }, cut: 3, ok: true}, "nothing": {cut: 1 << 10},
-	} {
-		m := good
-		m.Questions = append([]dnsmessage.Question{}, good.Questions...)
-		if c.change != nil {
-			c.change(&m)
-		}
-		b, err := m.Pack()
-		must(t, err)
-		got, ok := q.read(b[:max(0, len(b)-c.cut)])
-		if ok != c.ok || ok && (got.code != m.RCode || got.truncated != m.Truncated || len(got.answers) != map[bool]int{true: len(m.Answers)}[c.cut == 0]) {
-			t.Errorf("%s: %+v, %v", what, got, ok)
-		}
-	}
-	if _, err := newQuestion(strings.Repeat("a", 300), dnsmessage.TypeA, false); err == nil {
-		t.Error("a name that is too long is asked for")
-	}
-}
-
-// A silent name server comes last for a while, and first again as soon as it answers.
-func TestMuteServersComeLast(t *testing.T) {
-	now := time.Unix(1_700_000_000, 0)
-	a, b, c := mustAddrPort(t, "192.0.2.1:53"), mustAddrPort(t, "192.0.2.2:53"), mustAddrPort(t, "192.0.2.3:53")
-	s := &stub{mute: map[netip.AddrPort]time.Time{}, now: func() time.Time { return now }}
-	order := func() string {
-		out := ""
-		for _, to := range s.order([]netip.AddrPort{a, b, c}) {
-			out += to.Addr().String()[len("192.0.2."):]
-		}
-		return out
-	}
-	for _, step := range []struct {
-		do   func()
-		want string
-	}{
-		{func() {}, "123"}, {func() { s.answered(b, []netip.AddrPort{a, b}) }, "231"}, {func() { s.answered(c, []netip.AddrPort{b, c, a}) }, "312"}, {func() { s.answered(a, []netip.AddrPort{a}) }, "132"}, {func() { now = now.Add(muteTime - 1) }, "132"}, {func() { now = now.Add(1) }, "123"},
-	} {
-		step.do()
-		if got := order(); got != step.want {
-			t.Errorf("asked in the order %s, want %s", got, step.want)
-		}
-	}
-	for i := range 70 {
-		s.answered(c, []netip.AddrPort{netip.AddrPortFrom(a.Addr(), uint16(i)), c})
-	}
-	if len(s.mute) > 66 {
-		t.Errorf("%d are remembered", len(s.mute))
 	}
 }

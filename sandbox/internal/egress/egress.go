@@ -16,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/dns"
 	"mcpen/sandbox/plan"
 )
 
@@ -27,7 +28,7 @@ type Config struct {
 
 	// Lookup returns the records of a name of one type: A, AAAA, SRV or TXT. The
 	// default reads /etc/hosts, and then asks the name servers of /etc/resolv.conf.
-	Lookup func(ctx context.Context, name string, kind dnsmessage.Type) (Records, error)
+	Lookup func(ctx context.Context, name string, kind dnsmessage.Type) (dns.Records, error)
 	// Dial connects to a checked address. It must call check with the address to which
 	// the socket really connects. The default is dial.
 	Dial func(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) error) (net.Conn, error)
@@ -219,7 +220,7 @@ func (e *Egress) serve(handles []Handle) error {
 
 func (cfg Config) withDefaults() Config {
 	if cfg.Lookup == nil {
-		cfg.Lookup = newStub().lookup
+		cfg.Lookup = dns.NewStub().Lookup
 	}
 	if cfg.Dial == nil {
 		cfg.Dial = dial

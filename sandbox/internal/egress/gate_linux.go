@@ -149,3 +149,10 @@ var closed = []bpf.Instruction{
 	bpf.RetConstant{Val: 0xffffffff},
 	bpf.RetConstant{},
 }
+
+func b2int(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"mcpen/sandbox/internal/dns"
 )
 
 // clientHello is the ClientHello of crypto/tls for name.
@@ -153,7 +155,7 @@ func FuzzHello(f *testing.F) {
 		if (name == "") == (err == nil) {
 			t.Errorf("name %q, %v", name, err)
 		}
-		if err != nil || canonical(name) == "" {
+		if err != nil || dns.Canonical(name) == "" {
 			return
 		}
 		// A server must not read a different name from the same bytes.

@@ -11,12 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -149,46 +145,6 @@ func TestQuestionsWithAHalfRecord(t *testing.T) {
 	}
 }
 
-// The parsers skip empty lines and comments in the machine's files, and a keyword
-// without a value sets nothing. A file is read again only after a change.
-func TestOddLinesOfTheMachinesFiles(t *testing.T) {
-	c := parseResolvConf("\n  \nnameserver\n# nameserver 9.9.9.9\n; nameserver 9.9.9.9\n#\nnameserver 10.0.0.1\nsearch a.test bad..name b.test\noptions\n")
-	if fmt.Sprint(c.servers, c.search, c.tcp) != "[10.0.0.1:53] [a.test b.test] false" {
-		t.Errorf("%+v", c)
-	}
-	if h := parseHosts("\n127.0.0.1\n# 1.2.3.4 a\n1.2.3.4 a bad..name # b\nnone c\n::ffff:5.6.7.8 d"); fmt.Sprint(h) != "map[a:[1.2.3.4] d:[5.6.7.8]]" {
-		t.Errorf("%v", h)
-	}
-	if s := newStub(); s.conf.path != "/etc/resolv.conf" || s.hosts.path != "/etc/hosts" {
-		t.Errorf("the machine's files are %q and %q", s.conf.path, s.hosts.path)
-	}
-	reads := 0
-	f := &cached[int]{path: filepath.Join(t.TempDir(), "f"), parse: func(string) int { reads++; return reads }}
-	must(t, os.WriteFile(f.path, []byte("a"), 0o600))
-	if first, again := f.get(), f.get(); first != 1 || again != 1 {
-		t.Error("a file that did not change is read again")
-	}
-	must(t, os.WriteFile(f.path, []byte("ab"), 0o600))
-	if f.get() != 2 {
-		t.Error("a change is not seen")
-	}
-	must(t, os.Chtimes(f.path, time.Time{}, time.Now().Add(time.Hour)))
-	if f.get() != 3 {
-		t.Error("a change of the same length is not seen")
-	}
-}
-
-// A name of the greatest length is valid, one with a byte more is not.
-func TestTheLongestName(t *testing.T) {
-	label := strings.Repeat("a", 62) + "."
-	longest := strings.Repeat(label, 4) + "b"
-	for name, good := range map[string]bool{longest: true, longest + ".": true, longest + "b": false, strings.Repeat("a", 63): true, strings.Repeat("a", 64): false, "a..b": false, ".": false, "a.": true} {
-		if (canonical(name) != "") != good {
-			t.Errorf("%d characters: %v", len(name), !good)
-		}
-	}
-}
-
 // A network contains narrower ones and itself, but no wider one.
 func TestANetworkHoldsWhatIsInIt(t *testing.T) {
 	for _, c := range []struct {
@@ -260,72 +216,6 @@ func TestServicesAreBounded(t *testing.T) {
 	if got := len(fitting(all)); got != maxRest/one {
 		t.Errorf("%d services of %d bytes pass, want %d", got, one, maxRest/one)
 	}
-}
-
-// The first server is asked at once, and the next one as soon as the first fails. An
-// answer ends the attempts at the others.
-func TestServersAreAskedInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStub()
-		var ended atomic.Int32
-		var mu sync.Mutex
-		var asked []string
-		conf := resolvConf{}
-		for _, a := range []string{"192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"} {
-			conf.servers = append(conf.servers, mustAddrPort(t, a))
-		}
-		start := time.Now()
-		s.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-			mu.Lock()
-			asked = append(asked, fmt.Sprintf("%s %s %v", network, address, time.Since(start)))
-			mu.Unlock()
-			if strings.HasPrefix(address, "192.0.2.1") {
-				return nil, errors.New("unreachable")
-			}
-			if strings.HasPrefix(address, "192.0.2.2") {
-				<-ctx.Done()
-				ended.Add(1)
-				return nil, ctx.Err()
-			}
-			here, there := net.Pipe()
-			go func() {
-				b := make([]byte, 4096)
-				n, err := there.Read(b)
-				if err != nil {
-					return
-				}
-				var m dnsmessage.Message
-				if err := m.Unpack(b[:n]); err != nil {
-					t.Error(err)
-				}
-				if len(m.Additionals) != 1 || m.Additionals[0].Header.Type != dnsmessage.TypeOPT {
-					t.Errorf("the first question has no EDNS: %v", m.GoString())
-				}
-				m.Response, m.Additionals = true, nil
-				m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}, Body: &dnsmessage.AResource{A: [4]byte{203, 0, 113, 5}}}}
-				p, err := m.Pack()
-				must(t, err)
-				there.Write(p)
-				if _, err := there.Read(b); err != nil { // closed
-					ended.Add(1)
-				}
-			}()
-			return here, nil
-		}
-		got, err := s.ask(t.Context(), conf, "a.example", dnsmessage.TypeA)
-		if err != nil || len(got.Addrs) != 1 {
-			t.Fatalf("%+v, %v", got, err)
-		}
-		synctest.Wait()
-		mu.Lock()
-		defer mu.Unlock()
-		if want := []string{"udp 192.0.2.1:53 0s", "udp 192.0.2.2:53 0s", "udp 192.0.2.3:53 1s"}; fmt.Sprint(asked) != fmt.Sprint(want) {
-			t.Errorf("asked %q, want %q", asked, want)
-		}
-		if ended.Load() != 2 {
-			t.Errorf("%d of 2 others ended", ended.Load())
-		}
-	})
 }
 
 // An error about a host's socket names the socket, whichever call fails.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/dns"
 )
 
 // opening holds a program's first bytes on a connection, and the resulting grant.
@@ -55,7 +56,7 @@ func (e *Egress) named(in stream, gs []grant, dst netip.AddrPort, says, name str
 	g, ok := nameless(gs)
 	if err == nil || ok && errors.Is(err, errNoName) {
 		if name != "" {
-			g, ok = naming(gs, canonical(name))
+			g, ok = naming(gs, dns.Canonical(name))
 		}
 		if ok {
 			_ = in.SetReadDeadline(time.Time{}) // if the connection is gone, the next read reports it
@@ -75,7 +76,7 @@ func (e *Egress) named(in stream, gs []grant, dst netip.AddrPort, says, name str
 	case err == nil:
 		r.subject, r.about = subject(shown(name), dst.Port()), shown(name)
 		r.why = fmt.Sprintf("the program connected to an address of %s and asks for the TLS server name %s there", g.name, shown(name))
-		if r.grant = e.ruleFor(canonical(name), dst.Port()); r.grant == nil {
+		if r.grant = e.ruleFor(dns.Canonical(name), dst.Port()); r.grant == nil {
 			r.why += ", which did not lead to it"
 		}
 		return opening{}, r

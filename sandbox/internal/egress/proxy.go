@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/dns"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -29,7 +30,7 @@ import (
 // servers resolve the proxy's own name. Any goroutine may call its methods.
 type ways struct {
 	plan.Proxies
-	lookup func(ctx context.Context, name string, kind dnsmessage.Type) (Records, error)
+	lookup func(ctx context.Context, name string, kind dnsmessage.Type) (dns.Records, error)
 	secure func(ctx context.Context, c net.Conn, name string) (net.Conn, error)
 	now    func() time.Time
 

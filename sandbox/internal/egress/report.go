@@ -3,6 +3,7 @@ package egress
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/policy"
@@ -122,4 +123,27 @@ func (e *Egress) ruleFor(name string, port uint16) *audit.Grant {
 // privateRule is the rule that also reaches private addresses.
 func privateRule(rule policy.Host) *audit.Grant {
 	return audit.AllowRule(rule.String()).With("host", "private", true)
+}
+
+// maxShown is the longest text in characters: that of a name (RFC 1035, section 2.3.4).
+const maxShown = 253
+
+// shown formats s for a person: it escapes characters that could affect a terminal or a
+// log, and bounds the length.
+func shown(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s) && i < maxShown; i++ {
+		if c := s[i]; c > ' ' && c < 0x7f && c != '"' && c != '\\' {
+			b.WriteByte(c)
+		} else {
+			const hex = "0123456789abcdef"
+			b.WriteString(`\x`)
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		}
+	}
+	if len(s) > maxShown {
+		b.WriteString("…")
+	}
+	return b.String()
 }

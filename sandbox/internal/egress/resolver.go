@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/dns"
 	"mcpen/sandbox/policy"
 )
 
@@ -74,26 +75,26 @@ func newResolver(e *Egress) *resolver {
 
 // verdict is the decision on a question before any lookup.
 type verdict struct {
-	code    rcode
+	code    dns.RCode
 	records []dnsmessage.ResourceBody
 	ask     asked         // the lookup to make; the zero value: none
 	rules   []policy.Host // the rules that name it
 }
 
 // judge decides on a question and records refusals.
-func (r *resolver) judge(q query) verdict {
-	if q.bad != 0 {
-		return verdict{code: q.bad}
+func (r *resolver) judge(q dns.Query) verdict {
+	if q.Bad != 0 {
+		return verdict{code: q.Bad}
 	}
-	if q.question.Class != dnsmessage.ClassINET {
+	if q.Question.Class != dnsmessage.ClassINET {
 		return verdict{code: dnsmessage.RCodeRefused} // version.bind and the like
 	}
-	text := q.question.Name.String()
-	name := canonical(text)
-	if isLocalhost(name) {
-		return verdict{records: []dnsmessage.ResourceBody{recordOf(netip.AddrFrom4([4]byte{127, 0, 0, 1})), recordOf(netip.IPv6Loopback())}}
+	text := q.Question.Name.String()
+	name := dns.Canonical(text)
+	if dns.IsLocalhost(name) {
+		return verdict{records: []dnsmessage.ResourceBody{dns.RecordOf(netip.AddrFrom4([4]byte{127, 0, 0, 1})), dns.RecordOf(netip.IPv6Loopback())}}
 	}
-	kind := q.question.Type
+	kind := q.Question.Type
 	found, long := r.e.rules.naming(name)
 	if len(found) == 0 && kind == dnsmessage.TypeSRV {
 		found, _ = r.e.rules.naming(ofService(name))
@@ -156,26 +157,26 @@ func (r *resolver) refuseName(asked, name string, long bool) {
 
 // answer is the reply to a message, or nil for none.
 func (r *resolver) answer(b []byte, tcp bool) []byte {
-	q, err := parseQuery(b)
+	q, err := dns.ParseQuery(b)
 	if err != nil {
 		return nil
 	}
 	return r.reply(q, r.judge(q), tcp)
 }
 
-func (r *resolver) reply(q query, v verdict, tcp bool) []byte {
+func (r *resolver) reply(q dns.Query, v verdict, tcp bool) []byte {
 	if v.ask.name != "" {
 		a := r.resolve(v.ask, v.rules)
 		v.code, v.records = a.rcode, a.rest
 		for _, addr := range a.addrs {
-			v.records = append(v.records, recordOf(addr))
+			v.records = append(v.records, dns.RecordOf(addr))
 		}
 	}
-	limit := q.size
+	limit := q.Size
 	if tcp {
-		limit = maxTCP
+		limit = dns.MaxTCP
 	}
-	out, err := q.reply(v.code, v.records, limit)
+	out, err := q.Reply(v.code, v.records, limit)
 	if err != nil {
 		return nil // a question that cannot be repeated
 	}
@@ -299,7 +300,7 @@ func (r *resolver) ration(q asked) bool {
 }
 
 // lookUp makes a lookup once a slot is free.
-func (r *resolver) lookUp(q asked) (Records, error) {
+func (r *resolver) lookUp(q asked) (dns.Records, error) {
 	limit := lookupTime
 	if q.kind == dnsmessage.TypeAAAA {
 		limit = lookupTime6
@@ -310,7 +311,7 @@ func (r *resolver) lookUp(q asked) (Records, error) {
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
 	case <-ctx.Done():
-		return Records{}, errors.New("too many questions wait for the host's name servers")
+		return dns.Records{}, errors.New("too many questions wait for the host's name servers")
 	}
 	return r.e.cfg.Lookup(ctx, q.name, q.kind)
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"mcpen/sandbox/internal/dns"
 	"mcpen/sandbox/policy"
 )
 
@@ -30,11 +31,11 @@ func newRules(hosts []policy.Host) rules {
 		}
 		switch h.Kind {
 		case policy.HostName:
-			if canonical(h.Name) == h.Name {
+			if dns.Canonical(h.Name) == h.Name {
 				r.exact[h.Name] = append(r.exact[h.Name], h)
 			}
 		case policy.HostWildcard:
-			if canonical(h.Name) == h.Name {
+			if dns.Canonical(h.Name) == h.Name {
 				r.wild = append(r.wild, h)
 			}
 		case policy.HostAny:

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/dns"
 )
 
 // serveUDP answers datagrams until c is closed.
@@ -32,7 +34,7 @@ func (r *resolver) serveUDP(c *net.UDPConn) {
 			}
 			continue
 		}
-		q, err := parseQuery(b[:n])
+		q, err := dns.ParseQuery(b[:n])
 		if err != nil {
 			continue
 		}
@@ -93,7 +95,7 @@ func (r *resolver) serveTCP(in stream) {
 		abort(in)
 		return
 	}
-	b := make([]byte, 2+maxTCP)
+	b := make([]byte, 2+dns.MaxTCP)
 	for range maxQueries {
 		if in.SetDeadline(time.Now().Add(queryIdle+lookupTime)) != nil {
 			return

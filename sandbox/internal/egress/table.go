@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"mcpen/sandbox/internal/dns"
 )
 
 // Bounds on a table.
@@ -46,7 +48,7 @@ type answer struct {
 	addrs []netip.Addr
 	rest  []dnsmessage.ResourceBody // records that are not addresses
 	said  int                       // number of addresses before the checks
-	rcode rcode
+	rcode dns.RCode
 	until time.Time // the answer is cached until then
 }
 

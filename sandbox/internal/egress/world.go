@@ -6,6 +6,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"mcpen/sandbox/internal/dns"
 )
 
 // World imitates the internet in a trial: everything that no rule names goes to it, and
@@ -29,7 +31,7 @@ func (r *resolver) imagined(text, name string, kind dnsmessage.Type) verdict {
 	}
 	var v verdict
 	for _, a := range r.e.cfg.World.Resolve(name, kind) {
-		v.records = append(v.records, recordOf(a))
+		v.records = append(v.records, dns.RecordOf(a))
 	}
 	return v
 }

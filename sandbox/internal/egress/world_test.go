@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/dns"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -144,15 +145,15 @@ func (w *world) inside(f func()) {
 }
 
 // lookup is the host's resolver.
-func (w *world) lookup(_ context.Context, name string, kind dnsmessage.Type) (Records, error) {
+func (w *world) lookup(_ context.Context, name string, kind dnsmessage.Type) (dns.Records, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked[name]++
 	list, ok := w.names[name]
 	if !ok {
-		return Records{Missing: true}, nil
+		return dns.Records{Missing: true}, nil
 	}
-	var out Records
+	var out dns.Records
 	for _, a := range list {
 		if addr := netip.MustParseAddr(a); addr.Is4() == (kind == dnsmessage.TypeA) {
 			out.Addrs = append(out.Addrs, addr)
@@ -308,7 +309,7 @@ func (w *world) begin(addr string) (fd int) {
 }
 
 // resolve asks from inside and returns the addresses.
-func (w *world) resolve(name string, kind dnsmessage.Type) ([]string, rcode) {
+func (w *world) resolve(name string, kind dnsmessage.Type) ([]string, dns.RCode) {
 	w.t.Helper()
 	m := w.ask(question(w.t, name, kind))
 	var out []string

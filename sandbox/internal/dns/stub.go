@@ -1,4 +1,4 @@
-package egress
+package dns
 
 import (
 	"context"
@@ -28,13 +28,13 @@ type Records struct {
 	Strays int
 }
 
-// stub asks the host's name servers (RFC 1034, section 5.3.1). Libraries fall short in
+// Stub asks the host's name servers (RFC 1034, section 5.3.1). Libraries fall short in
 // two ways: they accept addresses of any name in an answer, and they turn the allowed
-// name into others by the host's search domains. stub asks for a name unchanged. Only a
+// name into others by the host's search domains. Stub asks for a name unchanged. Only a
 // name without a dot, as in a rule for db:5432, is looked up in the search domains,
-// since it means nothing in the public DNS. stub ignores nsswitch.conf. Any goroutine
-// may call lookup.
-type stub struct {
+// since it means nothing in the public DNS. Stub ignores nsswitch.conf. Any goroutine
+// may call Lookup.
+type Stub struct {
 	hosts *cached[map[string][]netip.Addr]
 	conf  *cached[resolvConf]
 	dial  func(ctx context.Context, network, address string) (net.Conn, error)
@@ -44,15 +44,15 @@ type stub struct {
 	mute map[netip.AddrPort]time.Time // servers that did not answer, with the time
 }
 
-func newStub() *stub {
-	return &stub{
+func NewStub() *Stub {
+	return &Stub{
 		hosts: &cached[map[string][]netip.Addr]{path: hostsFile, parse: parseHosts},
 		conf:  &cached[resolvConf]{path: resolvFile, parse: parseResolvConf},
 		dial:  (&net.Dialer{}).DialContext, now: time.Now, mute: map[netip.AddrPort]time.Time{},
 	}
 }
 
-func (s *stub) lookup(ctx context.Context, name string, kind dnsmessage.Type) (Records, error) {
+func (s *Stub) Lookup(ctx context.Context, name string, kind dnsmessage.Type) (Records, error) {
 	if kind == dnsmessage.TypeA || kind == dnsmessage.TypeAAAA {
 		if list, ok := s.hosts.get()[name]; ok {
 			var r Records
@@ -89,7 +89,7 @@ const (
 
 // ask asks the servers one question until one of them answers: each in turn, the next
 // one when the last has failed or is slow, and the silent ones again.
-func (s *stub) ask(ctx context.Context, conf resolvConf, name string, kind dnsmessage.Type) (Records, error) {
+func (s *Stub) ask(ctx context.Context, conf resolvConf, name string, kind dnsmessage.Type) (Records, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {
@@ -147,26 +147,22 @@ func (s *stub) ask(ctx context.Context, conf resolvConf, name string, kind dnsme
 
 // order is the servers' configured order, except that those that recently did not
 // answer come last.
-func (s *stub) order(servers []netip.AddrPort) []netip.AddrPort {
+func (s *Stub) order(servers []netip.AddrPort) []netip.AddrPort {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	out := slices.Clone(servers)
-	slices.SortStableFunc(out, func(a, b netip.AddrPort) int {
-		return b2int(now.Sub(s.mute[a]) < muteTime) - b2int(now.Sub(s.mute[b]) < muteTime)
-	})
+	silent := func(a netip.AddrPort) bool { return now.Sub(s.mute[a]) < muteTime }
+	out := slices.DeleteFunc(slices.Clone(servers), silent)
+	for _, a := range servers {
+		if silent(a) {
+			out = append(out, a)
+		}
+	}
 	return out
 }
 
-func b2int(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // answered records that one server answered, and that those asked before it did not.
-func (s *stub) answered(by netip.AddrPort, asked []netip.AddrPort) {
+func (s *Stub) answered(by netip.AddrPort, asked []netip.AddrPort) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.mute, by)
@@ -191,7 +187,7 @@ func listed(servers []netip.AddrPort) string {
 
 // exchange asks one server once: over UDP, and over TCP if the answer is too long. It
 // waits as long as ctx lasts.
-func (s *stub) exchange(ctx context.Context, to netip.AddrPort, tcp bool, name string, kind dnsmessage.Type) (Records, error) {
+func (s *Stub) exchange(ctx context.Context, to netip.AddrPort, tcp bool, name string, kind dnsmessage.Type) (Records, error) {
 	for _, edns := range []bool{true, false} {
 		q, err := newQuestion(name, kind, edns)
 		if err != nil {
@@ -221,7 +217,7 @@ func (s *stub) exchange(ctx context.Context, to netip.AddrPort, tcp bool, name s
 }
 
 // send sends the question and returns the first answer to it.
-func (s *stub) send(ctx context.Context, network string, to netip.AddrPort, q ownQuestion) (response, error) {
+func (s *Stub) send(ctx context.Context, network string, to netip.AddrPort, q ownQuestion) (response, error) {
 	c, err := s.dial(ctx, network, to.String())
 	if err != nil {
 		return response{}, err
@@ -233,7 +229,7 @@ func (s *stub) send(ctx context.Context, network string, to netip.AddrPort, q ow
 		if _, err := c.Write(q.packed); err != nil {
 			return response{}, err
 		}
-		b := make([]byte, maxTCP)
+		b := make([]byte, MaxTCP)
 		for {
 			n, err := c.Read(b)
 			if err != nil {
@@ -293,7 +289,7 @@ func newQuestion(name string, kind dnsmessage.Type, edns bool) (ownQuestion, err
 
 // response is an answer to one of the stub's questions.
 type response struct {
-	code      rcode
+	code      RCode
 	truncated bool
 	answers   []dnsmessage.Resource
 }

@@ -1,4 +1,7 @@
-package egress
+// Package dns reads the questions that programs ask and writes the answers, and asks
+// questions of the host's own name servers. Which names may be asked for is no concern
+// of it.
+package dns
 
 import (
 	"errors"
@@ -7,8 +10,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// rcode is the result code of an answer.
-type rcode = dnsmessage.RCode
+// RCode is the result code of an answer.
+type RCode = dnsmessage.RCode
 
 // badVersion is the extended code of RFC 6891, section 6.1.3.
 const badVersion = 16
@@ -17,7 +20,7 @@ const badVersion = 16
 const (
 	minUDP = 512   // RFC 1035, section 4.2.1: every client accepts it
 	maxUDP = 1232  // the size that this resolver announces, and its largest answer
-	maxTCP = 65535 // RFC 1035, section 4.2.2
+	MaxTCP = 65535 // RFC 1035, section 4.2.2
 )
 
 // ttl is the lifetime of answers for programs, in seconds. The host's resolver does not
@@ -28,46 +31,47 @@ const ttl = 30
 // Answering could make two resolvers talk to each other forever.
 var errSilent = errors.New("not a question")
 
-// query is one question as asked.
-type query struct {
+// Query is one question as asked.
+type Query struct {
+	Question dnsmessage.Question
+	Size     int   // of the longest datagram that the client accepts
+	Bad      RCode // the answer to a malformed question; 0 if it is well-formed
+
 	id        uint16
 	opcode    dnsmessage.OpCode
 	recursion bool
-	question  dnsmessage.Question
-	size      int  // of the longest datagram that the client accepts
 	edns      bool // the client uses EDNS, so the answer does
-	bad       rcode
 }
 
-// parseQuery parses a message. For a malformed message that can be answered it returns
-// no error; q.bad is then the code of the answer.
-func parseQuery(b []byte) (q query, err error) {
+// ParseQuery parses a message. For a malformed message that can be answered it returns
+// no error; q.Bad is then the code of the answer.
+func ParseQuery(b []byte) (q Query, err error) {
 	var p dnsmessage.Parser
 	h, err := p.Start(b)
 	if err != nil || h.Response {
-		return query{}, errSilent
+		return Query{}, errSilent
 	}
-	q = query{id: h.ID, opcode: h.OpCode, recursion: h.RecursionDesired, size: minUDP}
+	q = Query{id: h.ID, opcode: h.OpCode, recursion: h.RecursionDesired, Size: minUDP}
 	if h.OpCode != 0 {
-		q.bad = dnsmessage.RCodeNotImplemented
+		q.Bad = dnsmessage.RCodeNotImplemented
 		return q, nil
 	}
-	if q.question, err = p.Question(); err != nil {
-		q.bad = dnsmessage.RCodeFormatError
+	if q.Question, err = p.Question(); err != nil {
+		q.Bad = dnsmessage.RCodeFormatError
 		return q, nil
 	}
 	if _, err = p.Question(); !errors.Is(err, dnsmessage.ErrSectionDone) { // RFC 9619: one question a message
-		q.bad = dnsmessage.RCodeFormatError
+		q.Bad = dnsmessage.RCodeFormatError
 		return q, nil
 	}
 	if !q.options(&p) {
-		q.bad = dnsmessage.RCodeFormatError
+		q.Bad = dnsmessage.RCodeFormatError
 	}
 	return q, nil
 }
 
 // options reads the rest of the message for its OPT record (RFC 6891).
-func (q *query) options(p *dnsmessage.Parser) bool {
+func (q *Query) options(p *dnsmessage.Parser) bool {
 	if p.SkipAllAnswers() != nil || p.SkipAllAuthorities() != nil {
 		return false
 	}
@@ -84,9 +88,9 @@ func (q *query) options(p *dnsmessage.Parser) bool {
 				return false // more than one, or with an owner name
 			}
 			q.edns = true
-			q.size = min(max(int(h.Class), minUDP), maxUDP)
+			q.Size = min(max(int(h.Class), minUDP), maxUDP)
 			if version := h.TTL >> 16 & 0xff; version != 0 {
-				q.bad = badVersion
+				q.Bad = badVersion
 			}
 		}
 		if p.SkipAdditional() != nil {
@@ -95,10 +99,10 @@ func (q *query) options(p *dnsmessage.Parser) bool {
 	}
 }
 
-// reply builds the answer to q, no longer than limit. If the records do not fit, it
+// Reply builds the answer to q, no longer than limit. If the records do not fit, it
 // leaves them out and sets the truncation bit, so that the client retries over TCP. It
 // leaves out records of a type other than the question's.
-func (q query) reply(code rcode, records []dnsmessage.ResourceBody, limit int) ([]byte, error) {
+func (q Query) Reply(code RCode, records []dnsmessage.ResourceBody, limit int) ([]byte, error) {
 	b, err := q.build(code, records, false)
 	if err == nil && len(b) > limit {
 		b, err = q.build(code, nil, true)
@@ -106,7 +110,7 @@ func (q query) reply(code rcode, records []dnsmessage.ResourceBody, limit int) (
 	return b, err
 }
 
-func (q query) build(code rcode, records []dnsmessage.ResourceBody, truncated bool) ([]byte, error) {
+func (q Query) build(code RCode, records []dnsmessage.ResourceBody, truncated bool) ([]byte, error) {
 	b := dnsmessage.NewBuilder(make([]byte, 0, minUDP), dnsmessage.Header{
 		ID: q.id, Response: true, OpCode: q.opcode, RecursionDesired: q.recursion, RecursionAvailable: true,
 		Truncated: truncated, RCode: code & 15,
@@ -115,15 +119,15 @@ func (q query) build(code rcode, records []dnsmessage.ResourceBody, truncated bo
 	if err := b.StartQuestions(); err != nil {
 		return nil, err
 	}
-	if q.question.Name.Length > 0 {
-		if err := b.Question(q.question); err != nil {
+	if q.Question.Name.Length > 0 {
+		if err := b.Question(q.Question); err != nil {
 			return nil, err
 		}
 	}
 	if err := b.StartAnswers(); err != nil {
 		return nil, err
 	}
-	h := dnsmessage.ResourceHeader{Name: q.question.Name, Class: dnsmessage.ClassINET, TTL: ttl}
+	h := dnsmessage.ResourceHeader{Name: q.Question.Name, Class: dnsmessage.ClassINET, TTL: ttl}
 	for _, r := range records {
 		if err := q.add(&b, h, r); err != nil {
 			return nil, err
@@ -145,8 +149,8 @@ func (q query) build(code rcode, records []dnsmessage.ResourceBody, truncated bo
 }
 
 // add appends a record if its type was asked for.
-func (q query) add(b *dnsmessage.Builder, h dnsmessage.ResourceHeader, record dnsmessage.ResourceBody) error {
-	kind := q.question.Type
+func (q Query) add(b *dnsmessage.Builder, h dnsmessage.ResourceHeader, record dnsmessage.ResourceBody) error {
+	kind := q.Question.Type
 	switch r := record.(type) {
 	case *dnsmessage.AResource:
 		if kind == dnsmessage.TypeA {
@@ -168,8 +172,8 @@ func (q query) add(b *dnsmessage.Builder, h dnsmessage.ResourceHeader, record dn
 	return nil
 }
 
-// recordOf is the record of an address.
-func recordOf(a netip.Addr) dnsmessage.ResourceBody {
+// RecordOf is the record of an address.
+func RecordOf(a netip.Addr) dnsmessage.ResourceBody {
 	if a.Is4() {
 		return &dnsmessage.AResource{A: a.As4()}
 	}

@@ -1,4 +1,4 @@
-package egress
+package dns
 
 import (
 	"context"
@@ -13,7 +13,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -43,11 +45,11 @@ func (s *servers) forget() {
 }
 
 // stub returns a stub that asks these servers.
-func (s *servers) stub(resolv, hosts string) *stub {
+func (s *servers) stub(resolv, hosts string) *Stub {
 	dir := s.t.TempDir()
 	must(s.t, os.WriteFile(filepath.Join(dir, "resolv.conf"), []byte(resolv), 0o644))
 	must(s.t, os.WriteFile(filepath.Join(dir, "hosts"), []byte(hosts), 0o644))
-	st := newStub()
+	st := NewStub()
 	st.conf.path, st.hosts.path = filepath.Join(dir, "resolv.conf"), filepath.Join(dir, "hosts")
 	st.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(address)
@@ -130,7 +132,7 @@ func zone(text string) func(dnsmessage.Message, bool) *dnsmessage.Message {
 			var body dnsmessage.ResourceBody
 			switch f[1] {
 			case "A", "AAAA":
-				body = recordOf(netip.MustParseAddr(f[2]))
+				body = RecordOf(netip.MustParseAddr(f[2]))
 			case "CNAME":
 				body = &dnsmessage.CNAMEResource{CNAME: dnsmessage.MustNewName(f[2] + ".")}
 			case "SRV":
@@ -163,7 +165,12 @@ func text(r Records, err error) string {
 		out = append(out, a.String())
 	}
 	for _, record := range r.Rest {
-		out = append(out, told(record))
+		switch r := record.(type) {
+		case *dnsmessage.SRVResource:
+			out = append(out, fmt.Sprintf("SRV %s:%d", strings.TrimSuffix(r.Target.String(), "."), r.Port))
+		case *dnsmessage.TXTResource:
+			out = append(out, "TXT "+strings.Join(r.TXT, ""))
+		}
 	}
 	if r.Missing {
 		out = append(out, "missing")
@@ -200,7 +207,7 @@ func TestAnswersBelongToTheQuestion(t *testing.T) {
 		{"no name", "b.example A 203.0.113.5", "a.example", dnsmessage.TypeA, "missing"},
 	} {
 		s := &servers{t: t, at: map[string]func(dnsmessage.Message, bool) *dnsmessage.Message{"10.0.0.1": zone(c.zone)}}
-		got := text(s.stub("nameserver 10.0.0.1\n", "").lookup(t.Context(), c.name, c.kind))
+		got := text(s.stub("nameserver 10.0.0.1\n", "").Lookup(t.Context(), c.name, c.kind))
 		if got != c.want && (c.want == "" || !strings.HasPrefix(c.want, "error") || !strings.Contains(got, strings.TrimPrefix(c.want, "error: "))) {
 			t.Errorf("%s: %q, want %q", c.what, got, c.want)
 		}
@@ -222,7 +229,7 @@ func TestSearchDomainsAreForBareNames(t *testing.T) {
 	}}
 	st := s.stub("search corp.test evil.test\nnameserver 10.0.0.1\noptions ndots:5\n", "")
 	for name, want := range map[string]string{"gone.example.com": "missing", "db": "203.0.113.5", "nothing": "missing"} {
-		if got := text(st.lookup(t.Context(), name, dnsmessage.TypeA)); got != want {
+		if got := text(st.Lookup(t.Context(), name, dnsmessage.TypeA)); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
@@ -233,26 +240,6 @@ func TestSearchDomainsAreForBareNames(t *testing.T) {
 	}
 	if !slices.Contains(s.said(), "10.0.0.1 udp nothing.corp.test.") {
 		t.Errorf("a bare name was not looked for: %q", s.said())
-	}
-}
-
-// A name in /etc/hosts needs no name server.
-func TestHostsFile(t *testing.T) {
-	s := &servers{t: t}
-	st := s.stub("nameserver 10.0.0.1\n", "127.0.0.1 localhost\n203.0.113.5\tsvc.example db # a comment\n::ffff:203.0.113.6 mapped.example\n2001:db8::5 Svc.Example.\nnonsense x.example\n#203.0.113.7 y.example\n")
-	for name, want := range map[string]string{
-		"svc.example": "203.0.113.5 | 2001:db8::5", "db": "203.0.113.5 | ", "mapped.example": "203.0.113.6 | ",
-		"x.example": "error: the name server 10.0.0.1: no route to host | error: the name server 10.0.0.1: no route to host",
-		"y.example": "error: the name server 10.0.0.1: no route to host | error: the name server 10.0.0.1: no route to host",
-	} {
-		got := text(st.lookup(t.Context(), name, dnsmessage.TypeA)) + " | " + text(st.lookup(t.Context(), name, dnsmessage.TypeAAAA))
-		if got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
-	}
-	must(t, os.WriteFile(st.hosts.path, []byte("203.0.113.77 svc.example\n"), 0o644))
-	if got := text(st.lookup(t.Context(), "svc.example", dnsmessage.TypeA)); got != "203.0.113.77" {
-		t.Errorf("after a change: %q", got)
 	}
 }
 
@@ -298,46 +285,158 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 			st := s.stub("nameserver 10.0.0.1\nnameserver 10.0.0.2\n", "")
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 			defer cancel()
-			if got := text(st.lookup(ctx, "a.example", dnsmessage.TypeA)); got != c.want {
+			if got := text(st.Lookup(ctx, "a.example", dnsmessage.TypeA)); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 			if c.want != "203.0.113.5" || c.second == nil {
 				return
 			}
 			s.forget()
-			if got := text(st.lookup(ctx, "a.example", dnsmessage.TypeA)); got != c.want || len(s.said()) == 0 || !strings.HasPrefix(s.said()[0], "10.0.0.2") {
+			if got := text(st.Lookup(ctx, "a.example", dnsmessage.TypeA)); got != c.want || len(s.said()) == 0 || !strings.HasPrefix(s.said()[0], "10.0.0.2") {
 				t.Errorf("the next one: %q, asked %q; want the server that answered first", got, s.said())
 			}
 		})
 	}
 }
 
-func TestResolvConf(t *testing.T) {
-	c := parseResolvConf("# nameserver 9.9.9.9\nnameserver 10.0.0.1\nnameserver fe80::1%eth0\nnameserver x\nnameserver 10.0.0.3\nnameserver 10.0.0.4\ndomain a.test\nsearch b.test c.test.\noptions ndots:2 use-vc\n")
-	if fmt.Sprint(c.servers, c.search, c.tcp) != "[10.0.0.1:53 [fe80::1%eth0]:53 10.0.0.3:53] [b.test c.test] true" {
-		t.Errorf("%+v", c)
+// An answer counts only if it matches the question's id, name, type and class; a
+// refusal need not repeat them.
+func TestOnlyTheAnswerToTheQuestionIsRead(t *testing.T) {
+	q, err := newQuestion("a.example", dnsmessage.TypeA, true)
+	must(t, err)
+	name := q.name
+	other, err := dnsmessage.NewName("b.example.")
+	must(t, err)
+	upper, err := dnsmessage.NewName("A.Example.")
+	must(t, err)
+	good := dnsmessage.Message{Header: dnsmessage.Header{ID: q.id, Response: true}, Questions: []dnsmessage.Question{{Name: name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}},
+		Answers: []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}, Body: &dnsmessage.AResource{A: [4]byte{203, 0, 113, 5}}}}}
+	for what, c := range map[string]struct {
+		change func(*dnsmessage.Message)
+		cut    int
+		ok     bool
+	}{
+		"the answer": {ok: true}, "another case": {change: func(m *dnsmessage.Message) { m.Questions[0].Name = upper }, ok: true}, "another name": {change: func(m *dnsmessage.Message) { m.Questions[0].Name = other }}, "another type": {change: func(m *dnsmessage.Message) { m.Questions[0].Type = dnsmessage.TypeAAAA }}, "another class": {change: func(m *dnsmessage.Message) { m.Questions[0].Class = dnsmessage.ClassCHAOS }},
+		"another number": {change: func(m *dnsmessage.Message) { m.ID++ }}, "a question": {change: func(m *dnsmessage.Message) { m.Response = false }}, "no question": {change: func(m *dnsmessage.Message) { m.Questions = nil }}, "no such name, and no question": {change: func(m *dnsmessage.Message) { m.Questions, m.RCode = nil, dnsmessage.RCodeNameError }},
+		"refused, and no question": {change: func(m *dnsmessage.Message) { m.Questions, m.Answers, m.RCode = nil, nil, dnsmessage.RCodeRefused }, ok: true}, "cut": {cut: 3}, "cut, and it says so": {change: func(m *dnsmessage.Message) { m.Truncated = true }, cut: 3, ok: true}, "nothing": {cut: 1 << 10},
+	} {
+		m := good
+		m.Questions = append([]dnsmessage.Question{}, good.Questions...)
+		if c.change != nil {
+			c.change(&m)
+		}
+		b, err := m.Pack()
+		must(t, err)
+		got, ok := q.read(b[:max(0, len(b)-c.cut)])
+		if ok != c.ok || ok && (got.code != m.RCode || got.truncated != m.Truncated || len(got.answers) != map[bool]int{true: len(m.Answers)}[c.cut == 0]) {
+			t.Errorf("%s: %+v, %v", what, got, ok)
+		}
 	}
-	if c := parseResolvConf(""); fmt.Sprint(c.servers) != "[127.0.0.1:53 [::1]:53]" {
-		t.Errorf("without a file: %+v", c)
+	if _, err := newQuestion(strings.Repeat("a", 300), dnsmessage.TypeA, false); err == nil {
+		t.Error("a name that is too long is asked for")
 	}
 }
 
-// If the launcher may not read a file's replacement, it keeps the previous content: the
-// machine itself is not a name server.
-func TestUnreadableFilesAreRemembered(t *testing.T) {
-	dir := t.TempDir()
-	c := &cached[resolvConf]{path: filepath.Join(dir, "resolv.conf"), parse: parseResolvConf}
-	must(t, os.WriteFile(c.path, []byte("nameserver 10.0.0.1\n"), 0o644))
-	if got := listed(c.get().servers); got != "10.0.0.1" {
-		t.Fatal(got)
+// A silent name server comes last for a while, and first again as soon as it answers.
+func TestMuteServersComeLast(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	a, b, c := netip.MustParseAddrPort("192.0.2.1:53"), netip.MustParseAddrPort("192.0.2.2:53"), netip.MustParseAddrPort("192.0.2.3:53")
+	s := &Stub{mute: map[netip.AddrPort]time.Time{}, now: func() time.Time { return now }}
+	order := func() string {
+		out := ""
+		for _, to := range s.order([]netip.AddrPort{a, b, c}) {
+			out += to.Addr().String()[len("192.0.2."):]
+		}
+		return out
 	}
-	must(t, os.Remove(c.path))
-	must(t, os.Mkdir(c.path, 0o755)) // exists and is unreadable, for root too
-	if got := listed(c.get().servers); got != "10.0.0.1" {
-		t.Errorf("not readable: %s", got)
+	for _, step := range []struct {
+		do   func()
+		want string
+	}{
+		{func() {}, "123"}, {func() { s.answered(b, []netip.AddrPort{a, b}) }, "231"}, {func() { s.answered(c, []netip.AddrPort{b, c, a}) }, "312"}, {func() { s.answered(a, []netip.AddrPort{a}) }, "132"}, {func() { now = now.Add(muteTime - 1) }, "132"}, {func() { now = now.Add(1) }, "123"},
+	} {
+		step.do()
+		if got := order(); got != step.want {
+			t.Errorf("asked in the order %s, want %s", got, step.want)
+		}
 	}
-	must(t, os.Remove(c.path))
-	if got := listed(c.get().servers); got != "127.0.0.1, ::1" {
-		t.Errorf("gone: %s", got)
+	for i := range 70 {
+		s.answered(c, []netip.AddrPort{netip.AddrPortFrom(a.Addr(), uint16(i)), c})
+	}
+	if len(s.mute) > 66 {
+		t.Errorf("%d are remembered", len(s.mute))
+	}
+}
+
+// The first server is asked at once, and the next one as soon as the first fails. An
+// answer ends the attempts at the others.
+func TestServersAreAskedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewStub()
+		var ended atomic.Int32
+		var mu sync.Mutex
+		var asked []string
+		conf := resolvConf{}
+		for _, a := range []string{"192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"} {
+			conf.servers = append(conf.servers, netip.MustParseAddrPort(a))
+		}
+		start := time.Now()
+		s.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			mu.Lock()
+			asked = append(asked, fmt.Sprintf("%s %s %v", network, address, time.Since(start)))
+			mu.Unlock()
+			if strings.HasPrefix(address, "192.0.2.1") {
+				return nil, errors.New("unreachable")
+			}
+			if strings.HasPrefix(address, "192.0.2.2") {
+				<-ctx.Done()
+				ended.Add(1)
+				return nil, ctx.Err()
+			}
+			here, there := net.Pipe()
+			go func() {
+				b := make([]byte, 4096)
+				n, err := there.Read(b)
+				if err != nil {
+					return
+				}
+				var m dnsmessage.Message
+				if err := m.Unpack(b[:n]); err != nil {
+					t.Error(err)
+				}
+				if len(m.Additionals) != 1 || m.Additionals[0].Header.Type != dnsmessage.TypeOPT {
+					t.Errorf("the first question has no EDNS: %v", m.GoString())
+				}
+				m.Response, m.Additionals = true, nil
+				m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}, Body: &dnsmessage.AResource{A: [4]byte{203, 0, 113, 5}}}}
+				p, err := m.Pack()
+				must(t, err)
+				there.Write(p)
+				if _, err := there.Read(b); err != nil { // closed
+					ended.Add(1)
+				}
+			}()
+			return here, nil
+		}
+		got, err := s.ask(t.Context(), conf, "a.example", dnsmessage.TypeA)
+		if err != nil || len(got.Addrs) != 1 {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if want := []string{"udp 192.0.2.1:53 0s", "udp 192.0.2.2:53 0s", "udp 192.0.2.3:53 1s"}; fmt.Sprint(asked) != fmt.Sprint(want) {
+			t.Errorf("asked %q, want %q", asked, want)
+		}
+		if ended.Load() != 2 {
+			t.Errorf("%d of 2 others ended", ended.Load())
+		}
+	})
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

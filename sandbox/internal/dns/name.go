@@ -1,4 +1,4 @@
-package egress
+package dns
 
 import "strings"
 
@@ -6,12 +6,12 @@ import "strings"
 // 1035, section 2.3.4).
 const maxName = 253
 
-// canonical returns the form in which names are compared: lower case, without the
+// Canonical returns the form in which names are compared: lower case, without the
 // trailing dot. It returns "" for an invalid host name: labels consist only of letters,
 // digits, hyphens and underscores, so that no later reader can read the name
 // differently. Names in other scripts come as punycode (RFC 5891); raw UTF-8 is
 // refused.
-func canonical(s string) string {
+func Canonical(s string) string {
 	s = strings.TrimSuffix(s, ".")
 	if s == "" || len(s) > maxName {
 		return ""
@@ -40,28 +40,8 @@ func canonical(s string) string {
 	return strings.ToLower(s)
 }
 
-// isLocalhost reports whether name always means the loopback (RFC 6761,
+// IsLocalhost reports whether name always means the loopback (RFC 6761,
 // section 6.3).
-func isLocalhost(name string) bool {
+func IsLocalhost(name string) bool {
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
-}
-
-// shown formats s for a person: it escapes characters that could affect a terminal or a
-// log, and bounds the length.
-func shown(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s) && i < maxName; i++ {
-		if c := s[i]; c > ' ' && c < 0x7f && c != '"' && c != '\\' {
-			b.WriteByte(c)
-		} else {
-			const hex = "0123456789abcdef"
-			b.WriteString(`\x`)
-			b.WriteByte(hex[c>>4])
-			b.WriteByte(hex[c&15])
-		}
-	}
-	if len(s) > maxName {
-		b.WriteString("…")
-	}
-	return b.String()
 }

@@ -1,4 +1,4 @@
-package egress
+package dns
 
 import (
 	"bufio"
@@ -47,7 +47,7 @@ func parseResolvConf(text string) resolvConf {
 		case "domain", "search": // the last one counts
 			c.search = nil
 			for _, d := range f[1:] {
-				if d = canonical(d); d != "" && len(c.search) < maxSearch {
+				if d = Canonical(d); d != "" && len(c.search) < maxSearch {
 					c.search = append(c.search, d)
 				}
 			}
@@ -78,7 +78,7 @@ func parseHosts(text string) map[string][]netip.Addr {
 			continue
 		}
 		for _, name := range f[1:] {
-			if name = canonical(name); name != "" {
+			if name = Canonical(name); name != "" {
 				hosts[name] = append(hosts[name], a.Unmap()) // the file's own notation for IPv4
 			}
 		}
