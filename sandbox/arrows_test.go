@@ -74,6 +74,7 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/internal/relay", "sandbox/internal/rpc", "finds a line's id, to answer a refused request"},
 	{"sandbox/internal/egress", "sandbox/audit", "tells what it refused"},
 	{"sandbox/internal/egress", "sandbox/internal/dns", "answers the program's questions, and asks the host's name servers"},
+	{"sandbox/internal/egress", "sandbox/internal/hello", "holds the server name of TLS against the rules"},
 	{"sandbox/internal/egress", "sandbox/plan", "is told by plan.Network"},
 	{"sandbox/internal/egress", "sandbox/policy", "the rules in plan.Network are the policy's"},
 	{"sandbox/internal/seccomp", "sandbox/plan", "is told by plan.Seccomp"},

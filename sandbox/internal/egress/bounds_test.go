@@ -23,46 +23,6 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Two readers read a hello with bytes after its end differently: one checks one name,
-// and the other talks to another.
-func TestHelloEndsWhereItSays(t *testing.T) {
-	good := buildHello(1<<14, sni("a.example"))[5+4:] // without the record's and the message's head
-	if name, err := serverName(good); err != nil || name != "a.example" {
-		t.Fatalf("%q, %v", name, err)
-	}
-	for name, body := range map[string][]byte{
-		"a byte behind the extensions":      append(append([]byte{}, good...), 0),
-		"a byte too few":                    good[:len(good)-1],
-		"a second list of extensions":       append(append([]byte{}, good...), good[len(good)-10:]...),
-		"a byte behind the list of names":   trailing(sni("a.example"), 0),
-		"a byte within the list of names":   trailing(sni("a.example"), 1),
-		"two names of one sort":             buildHello(1<<14, sni("a.example", "b.example"))[9:],
-		"two extensions with a name":        buildHello(1<<14, sni("a.example"), sni("b.example"))[9:],
-		"a name in a list with no length":   buildHello(1<<14, ext{0, nil})[9:],
-		"a list that is empty":              buildHello(1<<14, ext{0, []byte{0, 0}})[9:],
-		"a name of no length":               buildHello(1<<14, ext{0, []byte{0, 3, 0, 0, 0}})[9:],
-		"nothing":                           nil,
-		"a session that is longer than all": append(append([]byte{3, 3}, make([]byte, 32)...), 255),
-	} {
-		if got, err := serverName(body); err == nil {
-			t.Errorf("%s: %q", name, got)
-		}
-	}
-	for n := range good {
-		if got, err := serverName(good[:n]); err == nil {
-			t.Errorf("the first %d of %d bytes name %q", n, len(good), got)
-		}
-	}
-}
-
-// trailing is a hello with an extra byte in its server_name extension: after the list,
-// or counted in it.
-func trailing(x ext, counted byte) []byte {
-	body := append(append([]byte{}, x.body...), 0)
-	body[1] += counted
-	return buildHello(1<<14, ext{0, body})[9:]
-}
-
 // The counts of a minute are written once the minute is over, while the server runs and
 // not only at its end. If the log fails then, that is reported.
 func TestMinutesAreReportedWhileItRuns(t *testing.T) {

@@ -28,6 +28,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/hello/hellotest"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -85,26 +86,26 @@ func TestServerNames(t *testing.T) {
 		for _, n := range []string{"a.example", "b.example", "x.wild.example", "elsewhere.example"} {
 			w.resolve(n, dnsmessage.TypeA)
 		}
-		big := ext{21, make([]byte, 16<<10)}
+		big := hellotest.Ext{Kind: 21, Body: make([]byte, 16<<10)}
 		for _, c := range []struct {
 			what  string
 			hello []byte
 			ok    bool
 		}{
-			{"its name", buildHello(16384, sni("a.example")), true},
-			{"another name of the address", buildHello(16384, sni("b.example")), true},
-			{"a name of the wildcard", buildHello(16384, sni("x.wild.example")), true},
-			{"upper case", buildHello(16384, sni("A.EXAMPLE")), true},
-			{"a trailing dot", buildHello(16384, sni("a.example.")), true},
-			{"16 KiB in small records", buildHello(100, big, sni("a.example")), true},
-			{"ECH", buildHello(16384, ext{0xfe0d, make([]byte, 200)}, sni("a.example")), true},
-			{"a name nobody allowed", buildHello(16384, sni("evil.example")), false},
-			{"an allowed name of another address", buildHello(16384, sni("elsewhere.example")), false},
-			{"an allowed name that was not looked up", buildHello(16384, sni("y.wild.example")), false},
-			{"no name", buildHello(16384), false},
-			{"an address", buildHello(16384, sni("203.0.113.5")), false},
-			{"two names", buildHello(16384, sni("a.example", "evil.example")), false},
-			{"a zero byte", buildHello(16384, sni("a.example\x00.evil.example")), false},
+			{"its name", hellotest.Build(16384, hellotest.SNI("a.example")), true},
+			{"another name of the address", hellotest.Build(16384, hellotest.SNI("b.example")), true},
+			{"a name of the wildcard", hellotest.Build(16384, hellotest.SNI("x.wild.example")), true},
+			{"upper case", hellotest.Build(16384, hellotest.SNI("A.EXAMPLE")), true},
+			{"a trailing dot", hellotest.Build(16384, hellotest.SNI("a.example.")), true},
+			{"16 KiB in small records", hellotest.Build(100, big, hellotest.SNI("a.example")), true},
+			{"ECH", hellotest.Build(16384, hellotest.Ext{Kind: 0xfe0d, Body: make([]byte, 200)}, hellotest.SNI("a.example")), true},
+			{"a name nobody allowed", hellotest.Build(16384, hellotest.SNI("evil.example")), false},
+			{"an allowed name of another address", hellotest.Build(16384, hellotest.SNI("elsewhere.example")), false},
+			{"an allowed name that was not looked up", hellotest.Build(16384, hellotest.SNI("y.wild.example")), false},
+			{"no name", hellotest.Build(16384), false},
+			{"an address", hellotest.Build(16384, hellotest.SNI("203.0.113.5")), false},
+			{"two names", hellotest.Build(16384, hellotest.SNI("a.example", "evil.example")), false},
+			{"a zero byte", hellotest.Build(16384, hellotest.SNI("a.example\x00.evil.example")), false},
 			{"no TLS", []byte("GET / HTTP/1.0\r\nHost: a.example\r\n\r\n"), false},
 		} {
 			conn, err := w.dial("203.0.113.5:443")

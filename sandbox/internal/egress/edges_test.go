@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"net/url"
@@ -14,7 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -23,6 +21,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/dns"
+	"mcpen/sandbox/internal/hello/hellotest"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -339,7 +338,7 @@ func TestOpeningsThatEnd(t *testing.T) {
 	dst := mustAddrPort(t, "203.0.113.5:443")
 	rules := newRules(network(t, "a.example:443").Hosts)
 	gs := rules.grants(dst, []string{"a.example"})
-	hello := buildHello(16384, sni("a.example"))
+	hello := hellotest.Build(16384, hellotest.SNI("a.example"))
 	for _, c := range []struct {
 		name, why string
 		first     []byte
@@ -385,41 +384,6 @@ type gone struct{ net.Conn }
 
 func (gone) CloseWrite() error               { return nil }
 func (gone) SetReadDeadline(time.Time) error { return net.ErrClosed }
-
-// The last bytes of a hello may come together with the end of the connection, and a
-// record may have TLS's full length.
-func TestHellosAtTheirEnds(t *testing.T) {
-	hello := buildHello(16384, sni("a.example"))
-	for name, r := range map[string]io.Reader{"with the end": iotest.DataErrReader(bytes.NewReader(hello)), "byte by byte": iotest.OneByteReader(bytes.NewReader(hello)), "at once": bytes.NewReader(hello)} {
-		if got, raw, err := readHello(r); got != "a.example" || err != nil || !bytes.Equal(raw, hello) {
-			t.Errorf("%s: %q, %d bytes, %v", name, got, len(raw), err)
-		}
-	}
-	for _, c := range []struct {
-		raw  []byte
-		n    int
-		want error
-	}{
-		{nil, 0, io.ErrUnexpectedEOF}, {[]byte{22}, 0, io.ErrUnexpectedEOF}, {[]byte{22, 3, 1, 0}, 0, io.ErrUnexpectedEOF}, {[]byte{22, 3, 1, 0, 1}, 1, nil}, {[]byte{22, 3, 0, 0, 1}, 1, nil}, {[]byte{22, 3, 4, 0, 1}, 1, nil}, {[]byte{22, 3, 5, 0, 1}, 0, errNotTLS}, {[]byte{22, 3, 5}, 0, errNotTLS},
-		{[]byte{23}, 0, errNotTLS}, {[]byte{22, 2}, 0, errNotTLS}, {[]byte{22, 3, 1, 0, 0}, 0, errBadHello}, {[]byte{22, 3, 1, maxRecord >> 8, maxRecord & 255}, maxRecord, nil}, {[]byte{22, 3, 1, (maxRecord + 1) >> 8, (maxRecord + 1) & 255}, 0, errBadHello},
-	} {
-		if n, err := recordLen(c.raw); n != c.n || !errors.Is(err, c.want) {
-			t.Errorf("%v: %d, %v, want %d, %v", c.raw, n, err, c.n, c.want)
-		}
-	}
-	for _, c := range []struct {
-		ext  string
-		name string
-		err  error
-	}{
-		{"\x00\x04\x00\x00\x01a", "a", nil}, {"", "", errBadHello}, {"\x00\x00", "", errBadHello}, {"\x00\x04\x00\x00\x01a\x00", "", errBadHello}, {"\x00\x05\x00\x00\x01a", "", errBadHello}, {"\x00\x03\x00\x00\x00", "", errBadHello}, {"\x00\x04\x01\x00\x01a", "", errBadHello}, {"\x00\x03\x00\x00\x01", "", errBadHello},
-		{"\x00\x08\x00\x00\x01a\x00\x00\x01b", "", errManyNames}, {"\x00\x05\x00\x00\x01ab", "", errManyNames},
-	} {
-		if name, err := hostName(scanner(c.ext)); name != c.name || !errors.Is(err, c.err) {
-			t.Errorf("%q: %q, %v, want %q, %v", c.ext, name, err, c.name, c.err)
-		}
-	}
-}
 
 // scripted is a connection with scripted input that records its output.
 type scripted struct {

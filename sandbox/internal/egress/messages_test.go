@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -78,46 +77,6 @@ func TestOnlyTheKernelsAnswerToAnOrderCounts(t *testing.T) {
 		}
 	})
 }
-
-// A ClientHello ends at the length that it declares, and not before.
-func TestHellosThatEndEarly(t *testing.T) {
-	for _, c := range []struct {
-		raw  []byte
-		want speaks
-	}{
-		{nil, unclear}, {[]byte{22}, unclear}, {[]byte{22, 3}, unclear}, {[]byte{22, 3, 1, 0}, unclear}, {[]byte{22, 3, 1, 0, 1}, unclear}, {[]byte{22, 3, 1, 0, 1, 1}, modern}, {[]byte{22, 3, 1, 0, 1, 2}, plain},
-		{[]byte{22, 3, 1, 0, 0}, modern}, {[]byte{22, 2}, plain}, {[]byte{0x80}, unclear}, {[]byte{0x80, 1, 1}, unclear}, {[]byte{0x80, 1, 1, 3}, ssl2}, {[]byte{0x80, 1, 2}, plain}, {[]byte{0x80, 1, 1, 2}, plain}, {[]byte{21}, plain}, {[]byte{0x7f}, plain},
-	} {
-		if got := speaking(c.raw); got != c.want {
-			t.Errorf("%v: %v, want %v", c.raw, got, c.want)
-		}
-	}
-	body := buildHello(1<<14, sni("a.example"))[9:]
-	cut := bytes.Clone(body)
-	at := len(cut) - len(sni("a.example").body) - 2 // the length of the last extension
-	cut[at+1]++
-	for name, c := range map[string]struct {
-		body []byte
-		want error
-	}{
-		"no body": {nil, errBadHello}, "an extension that is longer than all of them": {cut, errBadHello}, "no extensions at all": {body[:2+32+1+2+2+2], errNoName}, "none of them a name": {buildHello(1<<14, ext{5, []byte{1}})[9:], errNoName},
-		"no compression method": {append(append([]byte{3, 3}, make([]byte, 32)...), 0, 0, 2, 0x13, 1, 0), errBadHello},
-	} {
-		if _, err := serverName(c.body); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v, want %v", name, err, c.want)
-		}
-	}
-	// A message without a body is complete: readHello waits for nothing more.
-	for _, raw := range [][]byte{{22, 3, 1, 0, 4, 1, 0, 0, 0}, {22, 3, 1, 0, 1, 1, 22, 3, 1, 0, 3, 0, 0, 0}} {
-		if _, got, err := readHello(io.MultiReader(bytes.NewReader(raw), neverRead{t})); !errors.Is(err, errBadHello) || !bytes.Equal(got, raw) {
-			t.Errorf("%v: %v, %v", raw, got, err)
-		}
-	}
-}
-
-type neverRead struct{ t *testing.T }
-
-func (n neverRead) Read([]byte) (int, error) { n.t.Error("it waits for more"); return 0, io.EOF }
 
 // A question with a truncated record, or with an OPT record for a name, gets a format
 // error, and in any case an answer.

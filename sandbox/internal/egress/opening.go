@@ -10,6 +10,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/dns"
+	"mcpen/sandbox/internal/hello"
 )
 
 // opening holds a program's first bytes on a connection, and the resulting grant.
@@ -24,8 +25,8 @@ func (e *Egress) demand(in stream, gs []grant, dst netip.AddrPort) (opening, *re
 	if err := in.SetReadDeadline(time.Now().Add(e.cfg.Limits.Hello)); err != nil {
 		return opening{}, nil
 	}
-	name, first, err := readHello(in)
-	if err != nil && len(first) == 0 && !isHelloError(err) && !errors.Is(err, os.ErrDeadlineExceeded) {
+	name, first, err := hello.Read(in)
+	if err != nil && len(first) == 0 && !hello.IsError(err) && !errors.Is(err, os.ErrDeadlineExceeded) {
 		// The program closed the connection before it sent anything. Programs that try
 		// several addresses at once do that to all but the first that answers.
 		return opening{}, nil
@@ -37,7 +38,7 @@ func (e *Egress) demand(in stream, gs []grant, dst netip.AddrPort) (opening, *re
 // grant that it names. A program may wait for the other side's first bytes as long as
 // it likes, but not in the middle of its own.
 func (e *Egress) peek(in stream, gs []grant, dst netip.AddrPort) (opening, *refusal, error) {
-	name, first, isTLS, err := peekHello(&impatient{in, e.cfg.Limits.Hello})
+	name, first, isTLS, err := hello.Peek(&impatient{in, e.cfg.Limits.Hello})
 	switch {
 	case isTLS || errors.Is(err, os.ErrDeadlineExceeded):
 		o, bad := e.named(in, gs, dst, "the program speaks TLS, and ", name, first, err)
@@ -54,7 +55,7 @@ func (e *Egress) peek(in stream, gs []grant, dst netip.AddrPort) (opening, *refu
 // named finds the grant for the name in a ClientHello.
 func (e *Egress) named(in stream, gs []grant, dst netip.AddrPort, says, name string, first []byte, err error) (opening, *refusal) {
 	g, ok := nameless(gs)
-	if err == nil || ok && errors.Is(err, errNoName) {
+	if err == nil || ok && errors.Is(err, hello.ErrNoName) {
 		if name != "" {
 			g, ok = naming(gs, dns.Canonical(name))
 		}
@@ -71,7 +72,7 @@ func (e *Egress) named(in stream, gs []grant, dst netip.AddrPort, says, name str
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = fmt.Errorf("no whole ClientHello came within %s", e.cfg.Limits.Hello)
-	case err != nil && !isHelloError(err):
+	case err != nil && !hello.IsError(err):
 		err = fmt.Errorf("the connection ended within the ClientHello (%v)", err)
 	case err == nil:
 		r.subject, r.about = subject(shown(name), dst.Port()), shown(name)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/hello/hellotest"
 	"mcpen/sandbox/policy"
 )
 
@@ -21,7 +22,7 @@ import (
 // rules: a range of ports, another name's rule for the same address, or another port.
 func TestTLSIsDecidedByPortAndAddress(t *testing.T) {
 	text := []byte("GET / HTTP/1.0\r\nHost: evil.example\r\n\r\n")
-	a, b, evil, none := buildHello(16384, sni("a.n.example")), buildHello(16384, sni("b.n.example")), buildHello(16384, sni("evil.example")), buildHello(16384)
+	a, b, evil, none := hellotest.Build(16384, hellotest.SNI("a.n.example")), hellotest.Build(16384, hellotest.SNI("b.n.example")), hellotest.Build(16384, hellotest.SNI("evil.example")), hellotest.Build(16384)
 	old := []byte{0x80, 0x2e, 1, 3, 1, 0, 21, 0, 0, 0, 16, 0, 0, 1, 0, 0, 2, 0, 0, 3, 0, 0, 4, 0, 0, 5, 0, 0, 6, 0, 0, 7}
 	empty := append([]byte{22, 3, 1, 0, 0}, evil...)
 	newer := append([]byte{22, 3, 9}, evil[3:]...)
@@ -124,7 +125,7 @@ func TestTLSOnOtherPorts(t *testing.T) {
 		w.serve(w.config(network(t, "a.n.example:443", "b.n.example:443-444", "b.n.example:2222")))
 		w.resolve("a.n.example", dnsmessage.TypeA)
 		w.resolve("b.n.example", dnsmessage.TypeA)
-		good, evil := string(buildHello(16384, sni("b.n.example"))), string(buildHello(16384, sni("evil.example")))
+		good, evil := string(hellotest.Build(16384, hellotest.SNI("b.n.example"))), string(hellotest.Build(16384, hellotest.SNI("evil.example")))
 		for _, c := range []struct {
 			port, text string
 			ok         bool

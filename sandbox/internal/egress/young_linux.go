@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/hello"
 )
 
 // young are the connections that were just made. The loop copies the bytes of all of
@@ -190,8 +192,8 @@ func (p *couple) pour(fromIn, last bool, buf []byte) fate {
 		var err error
 		if fromIn && p.peeks { // nothing passes before the check
 			var n int
-			n, _, err = unix.Recvfrom(from, buf[:maxSpeaking], unix.MSG_PEEK)
-			if err == nil && n > 0 && speaking(buf[:n]) != plain {
+			n, _, err = unix.Recvfrom(from, buf[:hello.MaxSpeaking], unix.MSG_PEEK)
+			if err == nil && n > 0 && hello.Speaking(buf[:n]) != hello.Plain {
 				return grows
 			}
 			p.peeks = err != nil

@@ -1,4 +1,6 @@
-package egress
+// Package hello reads the server name from a ClientHello of TLS that passes by, and tells
+// TLS from other protocols by their first bytes. It decrypts and changes nothing.
+package hello
 
 import (
 	"bytes"
@@ -20,36 +22,36 @@ var (
 	errNotTLS    = errors.New("the first bytes are not a TLS ClientHello")
 	errBadHello  = errors.New("the TLS ClientHello is malformed")
 	errLongHello = errors.New("the TLS ClientHello is longer than 64 KiB")
-	errNoName    = errors.New("the TLS ClientHello has no server name")
+	ErrNoName    = errors.New("the TLS ClientHello has no server name")
 	errManyNames = errors.New("the TLS ClientHello has more than one server name")
 	errOldHello  = errors.New("the TLS ClientHello is in the form of SSL 2, which has no server name")
 )
 
-// isHelloError reports whether err is about the bytes, and not about the connection.
-func isHelloError(err error) bool {
+// IsError reports whether err is about the bytes, and not about the connection.
+func IsError(err error) bool {
 	switch err {
-	case errNotTLS, errBadHello, errLongHello, errNoName, errManyNames, errOldHello:
+	case errNotTLS, errBadHello, errLongHello, ErrNoName, errManyNames, errOldHello:
 		return true
 	}
 	return false
 }
 
-// speaks is the protocol of a stream, judged by its first bytes.
-type speaks int
+// Protocol is the protocol of a stream, judged by its first bytes.
+type Protocol int
 
 const (
-	unclear speaks = iota // more are needed
-	plain                 // no server accepts them as TLS
-	modern                // some server could accept them as a ClientHello of TLS
-	ssl2                  // the same in the form of SSL 2 (RFC 5246, appendix E.2), which some servers still accept
+	unclear Protocol = iota // more are needed
+	Plain                   // no server accepts them as TLS
+	modern                  // some server could accept them as a ClientHello of TLS
+	ssl2                    // the same in the form of SSL 2 (RFC 5246, appendix E.2), which some servers still accept
 )
 
-// maxSpeaking is the number of bytes that suffice to tell.
-const maxSpeaking = 6
+// MaxSpeaking is the number of bytes that suffice to tell.
+const MaxSpeaking = 6
 
-// speaking distinguishes TLS from other protocols by the first bytes. It is as lenient
-// as the most lenient server; readHello is strict about the bytes that pass as TLS.
-func speaking(raw []byte) speaks {
+// Speaking distinguishes TLS from other protocols by the first bytes. It is as lenient
+// as the most lenient server; Read is strict about the bytes that pass as TLS.
+func Speaking(raw []byte) Protocol {
 	if len(raw) == 0 {
 		return unclear
 	}
@@ -74,34 +76,34 @@ func speaking(raw []byte) speaks {
 		}
 		return ssl2
 	}
-	return plain
+	return Plain
 }
 
-// peekHello is readHello for a client that may use another protocol: isTLS is then
+// Peek is Read for a client that may use another protocol: isTLS is then
 // false and there is no error.
-func peekHello(r io.Reader) (name string, raw []byte, isTLS bool, err error) {
+func Peek(r io.Reader) (name string, raw []byte, isTLS bool, err error) {
 	raw = make([]byte, 0, 2048)
-	for speaking(raw) == unclear {
+	for Speaking(raw) == unclear {
 		n, err := r.Read(raw[len(raw):cap(raw)])
 		raw = raw[:len(raw)+n]
 		if n == 0 && err != nil {
 			return "", raw, false, err
 		}
 	}
-	switch speaking(raw) {
-	case plain:
+	switch Speaking(raw) {
+	case Plain:
 		return "", raw, false, nil
 	case ssl2:
 		return "", raw, true, errOldHello
 	}
-	name, raw, err = readHello(io.MultiReader(bytes.NewReader(raw), r))
+	name, raw, err = Read(io.MultiReader(bytes.NewReader(raw), r))
 	return name, raw, true, err
 }
 
-// readHello reads from r until the ClientHello is complete. It returns the server name
+// Read reads from r until the ClientHello is complete. It returns the server name
 // together with every byte that it read, at most maxRaw; the caller must pass them on.
 // The bytes are returned on error, too.
-func readHello(r io.Reader) (name string, raw []byte, err error) {
+func Read(r io.Reader) (name string, raw []byte, err error) {
 	h := hello{raw: make([]byte, 0, 2048)}
 	for {
 		body, err := h.next()
@@ -178,7 +180,7 @@ func serverName(body []byte) (string, error) {
 		return "", errBadHello
 	}
 	if len(s) == 0 {
-		return "", errNoName // no extensions at all
+		return "", ErrNoName // no extensions at all
 	}
 	exts := s.block16()
 	if s == nil || len(s) != 0 {
@@ -204,7 +206,7 @@ func serverName(body []byte) (string, error) {
 		}
 	}
 	if !found {
-		return "", errNoName
+		return "", ErrNoName
 	}
 	return name, nil
 }
