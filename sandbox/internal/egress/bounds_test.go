@@ -329,33 +329,6 @@ func TestPacketInfoIsItsOwnMessage(t *testing.T) {
 	}
 }
 
-// Without knowledge of the machine's own addresses nothing may be dialled: the next
-// address could be one of them.
-func TestAddressesThatCannotBeWatched(t *testing.T) {
-	unheard, err := fault.Each([]uintptr{unix.SYS_SOCKET, unix.SYS_BIND}, unix.EIO, nil, func() error {
-		i, err := watchInterfaces()
-		if err == nil {
-			i.close()
-		}
-		return err
-	})
-	if err != nil || len(unheard) > 0 {
-		t.Errorf("nobody heard of %v (%v)", unheard, err)
-	}
-	i, err := watchInterfaces()
-	must(t, err)
-	before, err := i.around()
-	must(t, err)
-	if len(before.own) == 0 && fmt.Sprint(before) == fmt.Sprint(surroundings{}) {
-		t.Error("this machine has no address")
-	}
-	i.close()
-	if _, err := i.around(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("asked behind close: %v", err)
-	}
-	i.close()
-}
-
 // A path too long for a socket is replaced by a name below its directory, exactly at
 // the limit.
 func TestLongSocketNames(t *testing.T) {

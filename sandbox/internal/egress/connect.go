@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/interfaces"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -27,7 +28,7 @@ func (e *Egress) out(in stream) {
 	defer h.close(e)
 	h.whole(e)
 	var gs []grant
-	var around surroundings
+	var around interfaces.Surroundings
 	var bad *refusal
 	if h != nil {
 		gs, around = h.gs, h.around
@@ -75,11 +76,11 @@ func (e *Egress) peeking(in stream, gs []grant, dst netip.AddrPort) func() ([]by
 
 // granted returns the grants for a connection to dst, best first, or the refusal if
 // there are none.
-func (e *Egress) granted(dst netip.AddrPort) ([]grant, surroundings, *refusal) {
+func (e *Egress) granted(dst netip.AddrPort) ([]grant, interfaces.Surroundings, *refusal) {
 	names := e.names.of(dst.Addr())
 	all := e.rules.grants(dst, names)
 	if len(all) == 0 {
-		return nil, surroundings{}, e.unknown(dst, names)
+		return nil, interfaces.Surroundings{}, e.unknown(dst, names)
 	}
 	r := e.wanted(all[0], dst).refused("")
 	around, err := e.around()
@@ -90,12 +91,12 @@ func (e *Egress) granted(dst netip.AddrPort) ([]grant, surroundings, *refusal) {
 	}
 	var gs []grant
 	for _, g := range all {
-		why := around.refuses(dst.Addr(), g.rule)
+		why := around.Refuses(dst.Addr(), g.rule)
 		if why == "" || e.standsFor(dst, g) {
 			gs = append(gs, g)
 		} else if r.why == "" {
 			r.why = why
-			if around.opened(dst.Addr(), g.rule) {
+			if around.Opened(dst.Addr(), g.rule) {
 				r.grant = privateRule(g.rule)
 			}
 		}
@@ -107,7 +108,7 @@ func (e *Egress) granted(dst netip.AddrPort) ([]grant, surroundings, *refusal) {
 }
 
 // call is the connection that a grant allows.
-func (e *Egress) call(g grant, dst netip.AddrPort, around surroundings) call {
+func (e *Egress) call(g grant, dst netip.AddrPort, around interfaces.Surroundings) call {
 	c := e.wanted(g, dst)
 	c.via = e.ways.by(g, dst)
 	switch {
@@ -119,7 +120,7 @@ func (e *Egress) call(g grant, dst netip.AddrPort, around surroundings) call {
 		c.more = func() []netip.AddrPort { return e.unasked(g, dst, around) }
 	}
 	c.check = func(a netip.AddrPort) error {
-		if why := around.refuses(a.Addr(), g.rule); why != "" || a.Port() != dst.Port() {
+		if why := around.Refuses(a.Addr(), g.rule); why != "" || a.Port() != dst.Port() {
 			return fmt.Errorf("refused: %s", why)
 		}
 		return nil
@@ -145,7 +146,7 @@ func (e *Egress) unknown(dst netip.AddrPort, names []string) *refusal {
 		return r
 	}
 	r.why = "no allowed name led to this address, and no rule names it"
-	if is := policy.ClassifyAddress(dst.Addr()); is == public || is == near {
+	if is := policy.ClassifyAddress(dst.Addr()); is == policy.AddressPublic || is == policy.AddressPrivate {
 		r.grant = e.ruleFor(dst.Addr().String(), dst.Port())
 	} else {
 		r.why = fmt.Sprintf("%s is %s", dst.Addr(), is)
@@ -156,13 +157,13 @@ func (e *Egress) unknown(dst netip.AddrPort, names []string) *refusal {
 // addresses lists the addresses to try for dst: dst itself, then the name's others that
 // pass the rule's checks. An address that recently did not answer comes last for a
 // while.
-func (e *Egress) addresses(g grant, dst netip.AddrPort, around surroundings) []netip.AddrPort {
+func (e *Egress) addresses(g grant, dst netip.AddrPort, around interfaces.Surroundings) []netip.AddrPort {
 	out := []netip.AddrPort{dst}
 	if g.name == "" {
 		return out
 	}
 	for _, a := range e.names.table.addresses(g.name) {
-		if a != dst.Addr() && around.refuses(a, g.rule) == "" {
+		if a != dst.Addr() && around.Refuses(a, g.rule) == "" {
 			out = append(out, netip.AddrPortFrom(a, dst.Port()))
 		}
 	}
@@ -171,7 +172,7 @@ func (e *Egress) addresses(g grant, dst netip.AddrPort, around surroundings) []n
 
 // unasked returns addresses of the families that the program never asked for, or of
 // both if it only has a stand-in.
-func (e *Egress) unasked(g grant, dst netip.AddrPort, around surroundings) (out []netip.AddrPort) {
+func (e *Egress) unasked(g grant, dst netip.AddrPort, around interfaces.Surroundings) (out []netip.AddrPort) {
 	found, _ := e.rules.naming(g.name)
 	if len(found) == 0 {
 		return nil
@@ -182,7 +183,7 @@ func (e *Egress) unasked(g grant, dst netip.AddrPort, around surroundings) (out 
 			continue
 		}
 		for _, a := range e.names.resolve(q, found).addrs {
-			if around.refuses(a, g.rule) == "" {
+			if around.Refuses(a, g.rule) == "" {
 				out = append(out, netip.AddrPortFrom(a, dst.Port()))
 			}
 		}

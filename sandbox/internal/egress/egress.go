@@ -17,6 +17,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/dns"
+	"mcpen/sandbox/internal/interfaces"
 	"mcpen/sandbox/plan"
 )
 
@@ -120,7 +121,7 @@ type Egress struct {
 	rules   rules
 	names   *resolver
 	ledger  *ledger
-	machine *interfaces // nil if the config has its own
+	machine *interfaces.Watcher // nil if the config has its own
 	past    *experience
 	ways    *ways
 	plain   bool // this package makes the connections itself
@@ -164,7 +165,7 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 		open: map[io.Closer]struct{}{}, past: newExperience(), held: waiting{of: map[flow]*hold{}}, ports: newPorts(),
 	}
 	if cfg.Own == nil && len(cfg.Network.Hosts) > 0 {
-		if e.machine, err = watchInterfaces(); err != nil {
+		if e.machine, err = interfaces.Watch(); err != nil {
 			return nil, err
 		}
 	}
@@ -243,21 +244,21 @@ func (e *Egress) Close() error {
 	e.ports.close()
 	e.wg.Wait()
 	if e.machine != nil {
-		e.machine.close()
+		e.machine.Close()
 	}
 	return e.ledger.sweep(true)
 }
 
 // around returns the machine's current surroundings.
-func (e *Egress) around() (surroundings, error) {
+func (e *Egress) around() (interfaces.Surroundings, error) {
 	if e.machine != nil {
-		return e.machine.around()
+		return e.machine.Around()
 	}
 	if e.cfg.Own == nil {
-		return surroundings{}, errors.New("internal error: no host is allowed, and yet one is dialled")
+		return interfaces.Surroundings{}, errors.New("internal error: no host is allowed, and yet one is dialled")
 	}
 	list, err := e.cfg.Own()
-	return newSurroundings(list), err
+	return interfaces.New(list), err
 }
 
 func (e *Egress) stop() {
@@ -486,4 +487,14 @@ func (e *Egress) tend(due <-chan time.Time) {
 			}
 		}
 	}
+}
+
+// World imitates the internet in a trial: everything that no rule names goes to it, and
+// nowhere else. Many goroutines may call its methods.
+type World interface {
+	// Resolve receives each name as asked, and returns its addresses of the wanted
+	// family (A or AAAA). kind is 0 for records of other types, which do not exist.
+	Resolve(name string, kind dnsmessage.Type) []netip.Addr
+	// Serve takes over a connection to an address. It must close it.
+	Serve(ctx context.Context, conn net.Conn, to netip.AddrPort)
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/interfaces"
 )
 
 // The most connections held at a gate at once, and the time for which a connection made
@@ -345,14 +347,14 @@ func (e *Egress) isYoung(h *hold, to netip.AddrPort) bool {
 
 // foreseen is the connection that a program would get at an address, judged by the
 // address alone.
-func (e *Egress) foreseen(to netip.AddrPort) (call, []grant, surroundings, bool) {
+func (e *Egress) foreseen(to netip.AddrPort) (call, []grant, interfaces.Surroundings, bool) {
 	if to.Addr().IsLoopback() {
 		rule, ok := e.rules.local[to.Port()]
-		return e.localCall(to, rule), nil, surroundings{}, ok
+		return e.localCall(to, rule), nil, interfaces.Surroundings{}, ok
 	}
 	gs, around, bad := e.granted(to)
 	if bad != nil {
-		return call{}, nil, surroundings{}, false
+		return call{}, nil, interfaces.Surroundings{}, false
 	}
 	return e.call(gs[0], to, around), gs, around, true
 }
@@ -361,7 +363,7 @@ func (e *Egress) foreseen(to netip.AddrPort) (call, []grant, surroundings, bool)
 type hold struct {
 	call   call
 	gs     []grant
-	around surroundings
+	around interfaces.Surroundings
 	conn   io.Closer // the connection outside, a stream or a loose, once it is made
 	at     time.Time // the time it was made
 }

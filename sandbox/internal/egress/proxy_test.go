@@ -20,6 +20,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
 )
 
 // asks records the requests to proxies, in order.
@@ -330,7 +331,7 @@ func TestStandInsAreBounded(t *testing.T) {
 	s := newStandIns()
 	for i := range 3 * maxStandIns {
 		name := "n" + strings.Repeat("x", i%3) + string(rune('a'+i%26)) + subject("", uint16(i))
-		if a := s.of(name); s.name(a) != name || (surroundings{}).classify(a) != near {
+		if a := s.of(name); s.name(a) != name || policy.ClassifyAddress(a) != policy.AddressPrivate {
 			t.Fatalf("%q has %v, which stands for %q", name, a, s.name(a))
 		}
 	}

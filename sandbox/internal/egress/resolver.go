@@ -15,6 +15,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/dns"
+	"mcpen/sandbox/internal/interfaces"
 	"mcpen/sandbox/policy"
 )
 
@@ -330,7 +331,7 @@ func (r *resolver) sayNowhere(q asked, rule policy.Host) {
 }
 
 // filter keeps the addresses that at least one of the rules allows.
-func (r *resolver) filter(name string, addrs []netip.Addr, found []policy.Host, around surroundings) []netip.Addr {
+func (r *resolver) filter(name string, addrs []netip.Addr, found []policy.Host, around interfaces.Surroundings) []netip.Addr {
 	var out []netip.Addr
 	seen := map[netip.Addr]bool{}
 	for _, addr := range addrs {
@@ -340,7 +341,7 @@ func (r *resolver) filter(name string, addrs []netip.Addr, found []policy.Host, 
 		seen[addr] = true
 		why := ""
 		for _, rule := range found {
-			if why = around.refuses(addr, rule); why == "" {
+			if why = around.Refuses(addr, rule); why == "" {
 				break
 			}
 		}
@@ -349,7 +350,7 @@ func (r *resolver) filter(name string, addrs []netip.Addr, found []policy.Host, 
 			continue
 		}
 		f := refusal{kind: audit.KindName, subject: name, about: name, address: addr.String(), rule: found[0].At.String(), why: "it leads elsewhere: " + why}
-		if around.opened(addr, found[0]) {
+		if around.Opened(addr, found[0]) {
 			f.grant = privateRule(found[0])
 		}
 		r.e.refuse(f)
@@ -401,4 +402,20 @@ func fitting(records []dnsmessage.ResourceBody) []dnsmessage.ResourceBody {
 		}
 	}
 	return records
+}
+
+// imagined is a world's answer to a question.
+func (r *resolver) imagined(text, name string, kind dnsmessage.Type) verdict {
+	if name == "" {
+		name = text
+	}
+	if kind == dnsmessage.TypeAAAA && !r.hasV6() {
+		r.e.cfg.World.Resolve(name, 0)
+		return verdict{}
+	}
+	var v verdict
+	for _, a := range r.e.cfg.World.Resolve(name, kind) {
+		v.records = append(v.records, dns.RecordOf(a))
+	}
+	return v
 }

@@ -1,4 +1,6 @@
-package egress
+// Package interfaces knows the addresses of this machine's network interfaces, and tells
+// which addresses must not be dialled because of them.
+package interfaces
 
 import (
 	"fmt"
@@ -18,17 +20,17 @@ const (
 	neighbour class = "an address of a network that this machine is in"
 )
 
-// surroundings are the addresses of the host's interfaces and their networks. The zero
+// Surroundings are the addresses of the host's interfaces and their networks. The zero
 // value is a host without any.
-type surroundings struct {
+type Surroundings struct {
 	own  map[netip.Addr]bool
 	nets []netip.Prefix
 }
 
-// newSurroundings takes the interfaces' addresses, each with its network. It ignores a
+// New takes the interfaces' addresses, each with its network. It ignores a
 // network that is the whole internet: that says nothing about neighbours.
-func newSurroundings(list []netip.Prefix) surroundings {
-	s := surroundings{own: make(map[netip.Addr]bool, len(list))}
+func New(list []netip.Prefix) Surroundings {
+	s := Surroundings{own: make(map[netip.Addr]bool, len(list))}
 	for _, p := range list {
 		a, bits := p.Addr().WithZone(""), p.Bits()
 		if a.Is4In6() {
@@ -45,7 +47,7 @@ func newSurroundings(list []netip.Prefix) surroundings {
 // classify is policy.ClassifyAddress for this host: an address that shares a network
 // with the host, of any range, counts as near, like a private address. Services there
 // often trust their neighbours.
-func (s surroundings) classify(a netip.Addr) class {
+func (s Surroundings) classify(a netip.Addr) class {
 	is := policy.ClassifyAddress(a)
 	if is != public {
 		return is
@@ -61,7 +63,7 @@ func (s surroundings) classify(a netip.Addr) class {
 // opens reports whether the rule reaches private addresses and neighbours: it says so,
 // or it names a network that is private as a whole. A network that merely contains some
 // does not.
-func (s surroundings) opens(rule policy.Host) bool {
+func (s Surroundings) opens(rule policy.Host) bool {
 	if rule.Private {
 		return true
 	}
@@ -87,9 +89,9 @@ func holds(outer, inner netip.Prefix) bool {
 	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
 }
 
-// refuses returns the reason why a must not be dialled for rule; "" if it may. Services
+// Refuses returns the reason why a must not be dialled for rule; "" if it may. Services
 // on the host's own addresses trust the machine, whatever the range.
-func (s surroundings) refuses(a netip.Addr, rule policy.Host) string {
+func (s Surroundings) Refuses(a netip.Addr, rule policy.Host) string {
 	switch is := s.classify(a); {
 	case s.own[a]:
 		return fmt.Sprintf("%s is this machine's own address", a)
@@ -100,9 +102,9 @@ func (s surroundings) refuses(a netip.Addr, rule policy.Host) string {
 	}
 }
 
-// opened reports whether a could be dialled if the rule allowed private addresses.
-func (s surroundings) opened(a netip.Addr, rule policy.Host) bool {
+// Opened reports whether a could be dialled if the rule allowed private addresses.
+func (s Surroundings) Opened(a netip.Addr, rule policy.Host) bool {
 	named := rule.Kind == policy.HostName || rule.Kind == policy.HostWildcard
 	rule.Private = true
-	return named && s.refuses(a, rule) == ""
+	return named && s.Refuses(a, rule) == ""
 }

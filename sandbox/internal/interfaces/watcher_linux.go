@@ -1,4 +1,4 @@
-package egress
+package interfaces
 
 import (
 	"errors"
@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// interfaces knows this machine's surroundings. It asks the kernel once, and again when
+// Watcher knows this machine's surroundings. It asks the kernel once, and again when
 // the kernel reports that an address came or went (rtnetlink(7)). The kernel queues
 // that report on the socket during the change, so an empty queue means that nothing
 // changed: a caller always gets the current state. Any goroutine may call its methods.
-type interfaces struct {
+type Watcher struct {
 	mu    sync.Mutex
 	fd    int
 	known bool
-	is    surroundings
+	is    Surroundings
 }
 
-// watchInterfaces subscribes to the kernel's reports. The caller must close the result.
-func watchInterfaces() (*interfaces, error) {
+// Watch subscribes to the kernel's reports. The caller must close the result.
+func Watch() (*Watcher, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch the addresses of this machine: %v", os.NewSyscallError("socket", err))
@@ -32,10 +32,10 @@ func watchInterfaces() (*interfaces, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("cannot watch the addresses of this machine: %v", os.NewSyscallError("bind", err))
 	}
-	return &interfaces{fd: fd}, nil
+	return &Watcher{fd: fd}, nil
 }
 
-func (i *interfaces) close() {
+func (i *Watcher) Close() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.fd >= 0 {
@@ -44,12 +44,12 @@ func (i *interfaces) close() {
 	}
 }
 
-// around returns the current surroundings.
-func (i *interfaces) around() (surroundings, error) {
+// Around returns the current surroundings.
+func (i *Watcher) Around() (Surroundings, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.fd < 0 {
-		return surroundings{}, net.ErrClosed
+		return Surroundings{}, net.ErrClosed
 	}
 	if !i.quiet() {
 		i.known = false
@@ -59,15 +59,15 @@ func (i *interfaces) around() (surroundings, error) {
 	}
 	list, err := interfaceAddrs()
 	if err != nil {
-		return surroundings{}, err
+		return Surroundings{}, err
 	}
-	i.is, i.known = newSurroundings(list), true
+	i.is, i.known = New(list), true
 	return i.is, nil
 }
 
 // quiet empties the queue and reports whether it was empty. A queue that overflowed
 // (ENOBUFS), or that cannot be read, counts as not empty.
-func (i *interfaces) quiet() bool {
+func (i *Watcher) quiet() bool {
 	var b [1]byte // the change itself does not matter; the rest of a message is dropped
 	for quiet := true; ; quiet = false {
 		_, _, err := unix.Recvfrom(i.fd, b[:], unix.MSG_DONTWAIT)
