@@ -10,6 +10,8 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
 )
 
 // addToClients adds a package, where that is not done yet, and writes it into clients'
@@ -44,7 +46,7 @@ func (a *app) addToClients(ctx context.Context, text, name string, names, sets [
 		return err
 	}
 	lock := filepath.Join(at.Config, "profiles", called+".lock")
-	if !server.Exists(lock) {
+	if !wholefile.Exists(lock) {
 		if _, err := a.add(ctx, text, name); err != nil {
 			return err
 		}
@@ -57,7 +59,7 @@ func (a *app) addToClients(ctx context.Context, text, name string, names, sets [
 }
 
 // penned is the command that starts a package in its pen.
-func (a *app) penned(at server.Dirs, ref pack.Ref, name string, params map[string][]string, sets []string) ([]string, error) {
+func (a *app) penned(at user.Dirs, ref pack.Ref, name string, params map[string][]string, sets []string) ([]string, error) {
 	bareRef := ref
 	bareRef.Version, bareRef.Tag, bareRef.Bin = "", "", ""
 	runner := []string{"npx", "-y", bareRef.Name}
@@ -84,7 +86,7 @@ func (a *app) penned(at server.Dirs, ref pack.Ref, name string, params map[strin
 }
 
 // writeServers writes one server into files.
-func (a *app) writeServers(at server.Dirs, places []clients.Place, name string, command []string) error {
+func (a *app) writeServers(at user.Dirs, places []clients.Place, name string, command []string) error {
 	t := &target{at: at, places: places}
 	for _, p := range places {
 		change, err := clients.Add(p, name, command)

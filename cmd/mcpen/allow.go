@@ -11,11 +11,14 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/profiles"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/origin"
 	"mcpen/sandbox/policy"
-	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -44,12 +47,12 @@ func (a *app) allowCommand() *cli.Command {
 }
 
 // allow adds the rights that the words name to a server's profile.
-func (a *app) allow(server string, words []string, c *cli.Context) error {
+func (a *app) allow(name string, words []string, c *cli.Context) error {
 	at, err := a.Dirs()
 	if err != nil {
 		return err
 	}
-	file, old, err := a.writableProfile(at, server, c.Bool("repository"))
+	file, old, err := a.writableProfile(at, name, c.Bool("repository"))
 	if err != nil {
 		return err
 	}
@@ -72,7 +75,7 @@ func (a *app) allow(server string, words []string, c *cli.Context) error {
 	if string(text) == string(old) {
 		return nil
 	}
-	if _, err := policy.Parse(file, text, a.Loader(at)); err != nil {
+	if _, err := policy.Parse(file, text, catalog.Loader(at)); err != nil {
 		return err
 	}
 	return a.writeProfile(file, old, text, c)
@@ -103,11 +106,11 @@ func (a *app) writeProfile(file string, old, text []byte, c *cli.Context) error 
 			return &launch.Error{Code: 1, Err: errors.New("nothing was changed")}
 		}
 	}
-	now, err := server.ReadRegular(file, policy.MaxFile)
+	now, err := wholefile.Read(file, policy.MaxFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err == nil && string(now) != string(old) || err != nil && len(old) > 0 && server.Exists(file) {
+	if err == nil && string(now) != string(old) || err != nil && len(old) > 0 && wholefile.Exists(file) {
 		return usage(audit.Command(append([]string{"mcpen", c.Command.Name}, c.Args().Slice()...)...), "nothing was changed: %s was written meanwhile", file)
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
@@ -122,32 +125,32 @@ func (a *app) writeProfile(file string, old, text []byte, c *cli.Context) error 
 
 // writableProfile is the file of a server's profile and its text. For a profile
 // that mcpen carries it is a new one that extends it.
-func (a *app) writableProfile(at server.Dirs, word string, shared bool) (string, []byte, error) {
+func (a *app) writableProfile(at user.Dirs, word string, shared bool) (string, []byte, error) {
 	n, err := a.Named(at, word)
 	if err != nil {
 		return "", nil, err
 	}
 	name := cmp.Or(n.Profile, word)
-	file, data, err := a.Loader(at)(name, "")
+	file, data, err := catalog.Loader(at)(name, "")
 	switch {
 	case err != nil && n.Name != word && n.Profile == "":
 		return "", nil, usage("mcpen add "+word, "%s has no profile yet", word)
 	case err != nil:
-		return "", nil, server.NoProfile(at, name, err)
+		return "", nil, catalog.NoProfile(at, name, err)
 	}
-	if server.Ships(file) {
+	if profiles.Ships(file) {
 		own := filepath.Join(at.Config, "profiles", name+".toml")
 		return own, fmt.Appendf(nil, "version = 1\nname = %q\nextends = [%q]\n", name, name), nil
 	}
-	if why := server.Foreign(at, file); why != "" && !shared {
+	if why := origin.Foreign(at, file); why != "" && !shared {
 		return "", nil, &launch.Error{Code: exitRefused, Err: fmt.Errorf("%q is not yours alone: %s", file, why),
 			Hint: "add --repository, which asks everybody who has it to trust it again"}
 	}
-	return server.RealFile(at, file), data, nil
+	return origin.RealFile(at, file), data, nil
 }
 
 // granted reads one word of the command line.
-func (a *app) granted(at server.Dirs, word string, c *cli.Context) (*audit.Grant, error) {
+func (a *app) granted(at user.Dirs, word string, c *cli.Context) (*audit.Grant, error) {
 	bad := func(format string, args ...any) (*audit.Grant, error) {
 		return nil, usage("mcpen allow NAME api.example.com:443, or a path, or env:VARIABLE", format, args...)
 	}
@@ -162,7 +165,7 @@ func (a *app) granted(at server.Dirs, word string, c *cli.Context) (*audit.Grant
 	}
 	h, err := policy.ParseHost(word)
 	if err != nil {
-		if !strings.Contains(word, ":") && server.Exists(filepath.Join(at.Cwd, word)) {
+		if !strings.Contains(word, ":") && wholefile.Exists(filepath.Join(at.Cwd, word)) {
 			return bad("cannot allow %q: a path is absolute, or begins with ./ or ~/", word)
 		}
 		return bad("cannot allow %q: %v", word, err)
@@ -180,7 +183,7 @@ func (a *app) granted(at server.Dirs, word string, c *cli.Context) (*audit.Grant
 }
 
 // grantedPath is the grant of a path: as a profile spells it, or as it is.
-func (a *app) grantedPath(at server.Dirs, word string, c *cli.Context) (*audit.Grant, error) {
+func (a *app) grantedPath(at user.Dirs, word string, c *cli.Context) (*audit.Grant, error) {
 	key := "read"
 	switch {
 	case c.Bool("unprotect"):

@@ -10,9 +10,10 @@ import (
 	"strings"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
-	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 // runCheck reads each profile, with the profiles that it extends, and writes every
@@ -56,7 +57,7 @@ func checkEach(paths []string, load policy.Loader, readFile func(string) ([]byte
 		}
 	}
 	if wrong > 0 {
-		return fmt.Errorf("%s in %s", server.Count(wrong, "mistake"), server.Count(bad, "profile"))
+		return fmt.Errorf("%s in %s", user.Count(wrong, "mistake"), user.Count(bad, "profile"))
 	}
 	return nil
 }
@@ -153,7 +154,7 @@ func checkFile(path string, load policy.Loader, readFile func(string) ([]byte, e
 		return nil, policy.Mistakes{{Pos: policy.Pos{File: path}, Text: "cannot read it: " + err.Error()}}
 	}
 	parse := policy.Parse
-	baseline := filepath.Base(path) == server.BaselineName
+	baseline := filepath.Base(path) == catalog.BaselineName
 	if baseline {
 		parse = policy.ParseBaseline
 	}

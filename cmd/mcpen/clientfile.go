@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"mcpen/sandbox/policy"
-	"mcpen/sandbox/server"
+	"mcpen/sandbox/wholefile"
 )
 
 // clientFiles are the configurations of clients that a repository may bring.
@@ -25,7 +25,7 @@ func clientWords(top string) []string {
 	}
 	var out []string
 	for _, name := range clientFiles {
-		data, err := server.ReadRegular(filepath.Join(top, name), policy.MaxFile)
+		data, err := wholefile.Read(filepath.Join(top, name), policy.MaxFile)
 		if err != nil {
 			continue // it has none
 		}

@@ -14,7 +14,7 @@ import (
 	"mcpen/cmd/mcpen/clients"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
-	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -101,7 +101,7 @@ func standing1(t *target, known map[string]clients.Seen, p clients.Place) standi
 			continue
 		}
 		j := serverJSON{Server: e.Server, Project: e.Scope, State: string(e.State), Why: e.Why, Command: audit.RedactArgs(e.Inner()), Options: e.Options()}
-		if start := e.Starter(); filepath.IsAbs(start) && !server.Exists(start) {
+		if start := e.Starter(); filepath.IsAbs(start) && !wholefile.Exists(start) {
 			j.Why = start + " is not there: the server does not start"
 			s.Drift = append(s.Drift, e.Key()+": "+j.Why)
 		}
@@ -119,7 +119,7 @@ var states = map[clients.State]string{
 	clients.Asks: "asks", clients.Foreign: "elsewhere", clients.Odd: "odd",
 }
 
-func (a *app) showClients(at server.Dirs, all []standingJSON) {
+func (a *app) showClients(at user.Dirs, all []standingJSON) {
 	g := grid{rows: [][]string{{"CLIENT", "SERVER", "STATE", "COMMAND", "FILE"}}, give: []give{{3, 16}, {4, 16}, {1, 12}, {3, 8}}, middle: 3}
 	for _, s := range all {
 		for _, j := range s.Servers {
@@ -174,15 +174,15 @@ func checked(all []standingJSON) error {
 }
 
 // rememberedFile keeps the former content of clients' files.
-func rememberedFile(at server.Dirs) string { return filepath.Join(at.State, "clients.json") }
+func rememberedFile(at user.Dirs) string { return filepath.Join(at.State, "clients.json") }
 
 // remembered is the content of each file at wrap's or unwrap's last visit.
-func remembered(at server.Dirs) (map[string]clients.Seen, error) {
+func remembered(at user.Dirs) (map[string]clients.Seen, error) {
 	known := map[string]clients.Seen{}
 	if at.State == "" {
 		return known, nil
 	}
-	data, err := server.ReadRegular(rememberedFile(at), clients.MaxFile)
+	data, err := wholefile.Read(rememberedFile(at), clients.MaxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return known, nil
 	}
@@ -196,7 +196,7 @@ func remembered(at server.Dirs) (map[string]clients.Seen, error) {
 }
 
 // remember keeps the present content of these files.
-func remember(at server.Dirs, places []clients.Place) error {
+func remember(at user.Dirs, places []clients.Place) error {
 	if at.State == "" {
 		return errors.New("there is no HOME and no XDG_STATE_HOME")
 	}

@@ -11,6 +11,7 @@ import (
 	"mcpen/sandbox"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 func (a *app) logCommand() *cli.Command {
@@ -29,7 +30,7 @@ func (a *app) logCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			o := logOptions{Dir: server.LogDir(at), Server: c.Args().First(), Since: c.String("since"), Net: c.Bool("net"), JSON: c.Bool("json"),
+			o := logOptions{Dir: user.LogDir(at), Server: c.Args().First(), Since: c.String("since"), Net: c.Bool("net"), JSON: c.Bool("json"),
 				Follow: c.Bool("f"), Now: time.Now(), Zone: time.Local}
 			if o.Server != "" {
 				n, err := a.Named(at, o.Server)

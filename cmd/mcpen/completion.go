@@ -10,8 +10,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/cmd/mcpen/clients"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/policy"
-	"mcpen/sandbox/server"
 )
 
 // The scripts ask "mcpen completion words" at each TAB. The library's own way is
@@ -53,7 +53,7 @@ func (a *app) names() []string {
 	if err != nil {
 		return nil
 	}
-	return server.ProfileNames(at)
+	return catalog.Names(at)
 }
 
 // word is a possible word and its meaning.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 // completionCases are lines with words that TAB must offer at their end, and one that
@@ -106,7 +107,7 @@ eval "words=($3)"; CURRENT=$#words; _mcpen`,
 // A flag's value is completed in one word with it, too; bash has "=" as a word of
 // its own.
 func TestCompletedValues(t *testing.T) {
-	grammar := (&app{Caller: server.Caller{Err: os.Stderr}, out: os.Stdout}).cli([]string{"mcpen", "completion"})
+	grammar := (&app{Caller: server.Caller{Person: user.Person{Err: os.Stderr}}, out: os.Stdout}).cli([]string{"mcpen", "completion"})
 	for line, want := range map[string]string{
 		"run --profile=no":    "--profile=notes",
 		"run --profile = no":  "notes",
@@ -138,7 +139,7 @@ func TestCompletedValues(t *testing.T) {
 // A flag is the same before and behind a command's words; behind "--" nothing is
 // mcpen's, and nothing moves.
 func TestFlagsFirst(t *testing.T) {
-	commands := (&app{Caller: server.Caller{Err: os.Stderr}, out: os.Stdout}).cli([]string{"mcpen", "help"}).Commands
+	commands := (&app{Caller: server.Caller{Person: user.Person{Err: os.Stderr}}, out: os.Stdout}).cli([]string{"mcpen", "help"}).Commands
 	for line, want := range map[string]string{
 		"mcpen":                           "mcpen",
 		"mcpen --version":                 "mcpen --version",

@@ -20,6 +20,7 @@ import (
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 // era is one way to begin a conversation: the two know different methods, and a
@@ -130,7 +131,7 @@ func (e *noConversation) Unwrap() error { return e.err }
 // converse starts a server, lets it describe itself in one era and ends it. The
 // relay is between, so that nothing comes here that two readers could take for
 // different things.
-func (a *app) converse(ctx context.Context, p plan.Plan, at server.Dirs, e era) ([]statement, error) {
+func (a *app) converse(ctx context.Context, p plan.Plan, at user.Dirs, e era) ([]statement, error) {
 	ctx, cancel := context.WithTimeout(ctx, describingTime)
 	defer cancel()
 	var ends [3][2]*os.File
@@ -143,7 +144,7 @@ func (a *app) converse(ctx context.Context, p plan.Plan, at server.Dirs, e era) 
 		defer w.Close()
 		ends[i] = [2]*os.File{r, w}
 	}
-	log, err := launch.OpenJournal(p, server.LogDir(at), a.Err)
+	log, err := launch.OpenJournal(p, user.LogDir(at), a.Err)
 	if err != nil {
 		return nil, err
 	}

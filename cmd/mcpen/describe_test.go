@@ -14,6 +14,7 @@ import (
 	"mcpen/sandbox/finding"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 // orders is the text for the model in a poisoned description.
@@ -138,7 +139,7 @@ func TestScanIsOneDocument(t *testing.T) {
 	words := []descriptionFinding{{Server: "a", Kind: definition.KindTool, Name: "add", Finding: finding.FindEscape, Severity: "note", Words: "\x1b[2J", Path: "description", Why: "w"}}
 	write := func(format string) []byte {
 		docs := &documents{format: format}
-		if err := writeFindings(docs.add("advisories/a"), format, server.Dirs{}, l, found); err != nil {
+		if err := writeFindings(docs.add("advisories/a"), format, user.Dirs{}, l, found); err != nil {
 			t.Fatal(err)
 		}
 		if err := docs.addDescriptions(described{server: "a", file: "a.toml"}, words); err != nil {

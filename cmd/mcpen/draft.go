@@ -8,7 +8,7 @@ import (
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
-	"mcpen/sandbox/server"
+	"mcpen/sandbox/wholefile"
 )
 
 // wanted is the package that "add" shall add: a reference, or one that a file
@@ -21,7 +21,7 @@ func (a *app) wanted(text string) (pack.Ref, *pack.Draft, error) {
 		}
 		return ref, nil, nil
 	}
-	data, err := server.ReadRegular(text, policy.MaxFile)
+	data, err := wholefile.Read(text, policy.MaxFile)
 	if err != nil {
 		return pack.Ref{}, nil, &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot read the description of a server: %w", err)}
 	}

@@ -9,23 +9,27 @@ import (
 	"time"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/origin"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/trust"
+	"mcpen/sandbox/user"
 )
 
 // showEvidence writes the facts that a person needs before they trust a profile, the
 // most dangerous first. It trusts none of the texts: it makes unprintable characters
 // visible.
-func (a *app) showEvidence(out io.Writer, at server.Dirs, e server.Evidence) {
+func (a *app) showEvidence(out io.Writer, at user.Dirs, e trust.Evidence) {
 	line := func(format string, args ...any) string {
-		return "  " + server.Short(audit.Visible(fmt.Sprintf(format, args...)), 400)
+		return "  " + trust.Short(audit.Visible(fmt.Sprintf(format, args...)), 400)
 	}
 	red := func(format string, args ...any) { fmt.Fprintln(out, launch.Red(out, line(format, args...))) }
 	plain := func(format string, args ...any) { fmt.Fprintln(out, line(format, args...)) }
 	fmt.Fprintf(out, "%s\n", audit.Visible(e.File))
 	plain("%s", e.Why)
-	if slices.Contains(server.OwnNames(at), e.Profile.Name) {
+	if slices.Contains(catalog.OwnNames(at), e.Profile.Name) {
 		red("CALLS ITSELF %q, as a server of yours is called: it has a state, a log and pins of its own", e.Profile.Name)
 	}
 	few(e.Use.Says(e.Starts()), red)
@@ -39,10 +43,10 @@ func (a *app) showEvidence(out io.Writer, at server.Dirs, e server.Evidence) {
 		}
 		few(texts, red)
 	}
-	few(prefixed("COMES WITH a client's configuration: ", clientWords(server.ProjectOf(at, e.File))), red)
+	few(prefixed("COMES WITH a client's configuration: ", clientWords(origin.Project(at, e.File))), red)
 	few(prefixed("LEADS by the symlink ", e.Links), red)
 	a.showLock(at, e, red, plain)
-	if command := strings.Join(server.SaidWords(e.Profile, "server.command", "server.package", "server.args"), " "); command != "" {
+	if command := strings.Join(trust.SaidWords(e.Profile, "server.command", "server.package", "server.args"), " "); command != "" {
 		plain("%-10s %s", "starts", command)
 	} else if len(e.Use.Command) == 0 {
 		plain("%-10s nothing by itself: each command that it is used for is trusted with it", "starts")
@@ -162,7 +166,7 @@ func variable(key string) string {
 }
 
 // showLock lists the packages that a lock installs, and their age.
-func (a *app) showLock(at server.Dirs, e server.Evidence, red, plain func(string, ...any)) {
+func (a *app) showLock(at user.Dirs, e trust.Evidence, red, plain func(string, ...any)) {
 	if e.Lock == "" {
 		return
 	}
@@ -181,8 +185,8 @@ func (a *app) showLock(at server.Dirs, e server.Evidence, red, plain func(string
 	} else {
 		say = red
 	}
-	say("%-10s %s %s, %s, with %s  (%s)", "locks", l.Package, l.Version, age, server.Count(len(l.Dependencies), "package"), e.Lock)
-	if decided, err := server.Decisions(launch.PinFile{Name: e.Profile.Name, File: e.Lock}); err == nil && len(decided) > 0 {
-		plain("%-10s %s of what the server says", "decides", server.Count(len(decided), "definition"))
+	say("%-10s %s %s, %s, with %s  (%s)", "locks", l.Package, l.Version, age, user.Count(len(l.Dependencies), "package"), e.Lock)
+	if decided, err := trust.Decisions(launch.PinFile{Name: e.Profile.Name, File: e.Lock}); err == nil && len(decided) > 0 {
+		plain("%-10s %s of what the server says", "decides", user.Count(len(decided), "definition"))
 	}
 }

@@ -8,9 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/trust"
+	"mcpen/sandbox/user"
 )
 
 // A pull request can lock a package that is an hour old: the person who shall trust it
@@ -68,7 +71,7 @@ func TestTrustShowsTheWorstAmongMany(t *testing.T) {
 const anyIntegrity = "sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg=="
 
 // strangersProfile is a home and, beside it, a repository with a profile.
-func strangersProfile(t *testing.T) (*app, server.Dirs, string) {
+func strangersProfile(t *testing.T) (*app, user.Dirs, string) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
@@ -81,7 +84,7 @@ func strangersProfile(t *testing.T) (*app, server.Dirs, string) {
 	if err := os.WriteFile(file, []byte("version = 1\n[server]\npackage = \"npm:demo\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := &app{Caller: server.Caller{Env: []string{"HOME=" + filepath.Join(dir, "home"), "XDG_RUNTIME_DIR=" + dir}, Passwd: passwd, Machine: machine}}
+	a := &app{Caller: server.Caller{Person: user.Person{Env: []string{"HOME=" + filepath.Join(dir, "home"), "XDG_RUNTIME_DIR=" + dir}, Passwd: passwd, Machine: machine}}}
 	at, err := a.Dirs()
 	if err != nil {
 		t.Fatal(err)
@@ -89,9 +92,9 @@ func strangersProfile(t *testing.T) (*app, server.Dirs, string) {
 	return a, at, file
 }
 
-func evidenceOf(t *testing.T, a *app, at server.Dirs, file string) server.Evidence {
+func evidenceOf(t *testing.T, a *app, at user.Dirs, file string) trust.Evidence {
 	t.Helper()
-	data, err := server.ReadProfile(file)
+	data, err := catalog.ReadProfile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +102,7 @@ func evidenceOf(t *testing.T, a *app, at server.Dirs, file string) server.Eviden
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := a.Gather(at, p)
+	e, err := trust.Gather(at, p)
 	if err != nil {
 		t.Fatal(err)
 	}

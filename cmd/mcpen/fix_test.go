@@ -10,6 +10,7 @@ import (
 
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 // rooted replaces every program that acts as root by one that records its arguments and
@@ -50,7 +51,7 @@ func answered(t *testing.T, answer string) (*app, func() string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stdin.Close(); stderr.Close() })
-	return &app{in: stdin, out: stderr, Caller: server.Caller{Err: stderr}}, func() string {
+	return &app{in: stdin, out: stderr, Caller: server.Caller{Person: user.Person{Err: stderr}}}, func() string {
 		b, err := os.ReadFile(said)
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/zalando/go-keyring"
 
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 // keyringHome is a home with a client whose server has a token, and a function that
@@ -41,7 +42,7 @@ func keyringHome(t *testing.T, text string) (file string, run func(words ...stri
 		}
 		defer in.Close()
 		args := append([]string{"mcpen"}, words...)
-		a := &app{in: in, out: said, args: args, Caller: server.Caller{Err: said, Env: []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, Passwd: passwd, Machine: machine}}
+		a := &app{in: in, out: said, args: args, Caller: server.Caller{Person: user.Person{Err: said, Env: []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, Passwd: passwd, Machine: machine}}}
 		code := a.run(context.Background(), args)
 		data, err := os.ReadFile(said.Name())
 		if err != nil {

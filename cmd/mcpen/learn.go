@@ -16,12 +16,14 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/trial"
+	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -34,7 +36,7 @@ func (a *app) learnCommand() *cli.Command {
 			"that change are shown first.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "since", Usage: "sessions from a `TIME` on, or how long ago: 2026-01-31, 15m, 2h, 3d"},
-			&cli.StringFlag{Name: "baseline", Usage: "a profile `FILE` that no other may go beyond, besides " + filepath.Join(machine, server.BaselineName) + " where that exists"},
+			&cli.StringFlag{Name: "baseline", Usage: "a profile `FILE` that no other may go beyond, besides " + filepath.Join(machine, catalog.BaselineName) + " where that exists"},
 			&cli.BoolFlag{Name: "repository", Usage: "change a profile that others share, too: everybody is asked to trust it again"},
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
 		},
@@ -74,7 +76,7 @@ func (a *app) learn(ctx context.Context, word string, c *cli.Context) error {
 	if err != nil {
 		return usage("mcpen learn "+word+" --since 3d", "%v", err)
 	}
-	lessons, sessions, err := lessonsOf(server.LogDir(at), n.Name, at.Home, since)
+	lessons, sessions, err := lessonsOf(user.LogDir(at), n.Name, at.Home, since)
 	if err != nil {
 		return err
 	}
@@ -99,7 +101,7 @@ func (a *app) learn(ctx context.Context, word string, c *cli.Context) error {
 }
 
 // merge adds one right, where it may be learned and no baseline forbids it.
-func (a *app) merge(at server.Dirs, file string, text []byte, l *lesson, baseline string) ([]byte, error) {
+func (a *app) merge(at user.Dirs, file string, text []byte, l *lesson, baseline string) ([]byte, error) {
 	if l.not != "" {
 		return text, nil
 	}
@@ -112,7 +114,7 @@ func (a *app) merge(at server.Dirs, file string, text []byte, l *lesson, baselin
 		l.not = "it cannot be written by a command: " + err.Error()
 		return text, nil
 	}
-	if _, err := policy.Parse(file, next, a.Loader(at)); err != nil {
+	if _, err := policy.Parse(file, next, catalog.Loader(at)); err != nil {
 		l.not = "no profile may give it: " + oneLine(err.Error())
 		return text, nil
 	}
@@ -129,7 +131,7 @@ func (a *app) merge(at server.Dirs, file string, text []byte, l *lesson, baselin
 
 // beyond says why a baseline does not allow a profile of this text, or nil. The text
 // lies beside the profile for a moment, so that it finds the profiles that it extends.
-func (a *app) beyond(at server.Dirs, file string, text []byte, baseline string) (refusal, err error) {
+func (a *app) beyond(at user.Dirs, file string, text []byte, baseline string) (refusal, err error) {
 	dir := filepath.Dir(file)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot write %q: %w", file, err)
@@ -159,9 +161,9 @@ func oneLine(s string) string {
 
 // tellLessons lists the lessons.
 func (a *app) tellLessons(lessons []lesson, sessions int) {
-	fmt.Fprintf(a.out, "%s recorded\n", server.Count(sessions, "session"))
+	fmt.Fprintf(a.out, "%s recorded\n", user.Count(sessions, "session"))
 	for _, l := range lessons {
-		why := fmt.Sprintf("%s, %s", server.Count(len(l.sessions), "session"), strings.Join(l.by[:min(2, len(l.by))], ", "))
+		why := fmt.Sprintf("%s, %s", user.Count(len(l.sessions), "session"), strings.Join(l.by[:min(2, len(l.by))], ", "))
 		if l.not != "" {
 			fmt.Fprintf(a.out, "not learned: %s: %s (%s)\n", audit.Visible(l.what), audit.Visible(l.not), audit.Visible(why))
 			continue

@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"mcpen/profiles"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 // Somebody who writes npx in front of a package means its server, with the rights that
@@ -75,13 +77,13 @@ func TestExplainHasWordsForTheWholeLibrary(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	a := &app{Caller: server.Caller{Env: []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, Passwd: passwd, Machine: machine}}
+	a := &app{Caller: server.Caller{Person: user.Person{Env: []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, Passwd: passwd, Machine: machine}}}
 	at, err := a.Dirs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range profiles.Names() {
-		p, err := a.Profile(at, name)
+		p, err := catalog.Profile(at, name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,12 +14,16 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/pack/registry"
 	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/trust"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
 )
 
 // undone counts a command's failures with single locks, while the command goes on.
@@ -51,12 +55,12 @@ func (u *undone) err(what string) error {
 	if errors.As(u.first, &coded) {
 		code = coded.Code
 	}
-	return &launch.Error{Code: code, Err: fmt.Errorf("%s %s", server.Count(u.count, "lock"), what)}
+	return &launch.Error{Code: code, Err: fmt.Errorf("%s %s", user.Count(u.count, "lock"), what)}
 }
 
 // locks reads the locks that were named, or all. One that does not read is noted,
 // and the others are looked at; a name that has none is a mistake.
-func (a *app) locks(at server.Dirs, names []string, bad *undone) ([]server.Locked, error) {
+func (a *app) locks(at user.Dirs, names []string, bad *undone) ([]server.Locked, error) {
 	var out []server.Locked
 	files, err := a.LockFiles(at, names)
 	if err != nil {
@@ -78,7 +82,7 @@ func (a *app) locks(at server.Dirs, names []string, bad *undone) ([]server.Locke
 
 // eachLock calls f for every lock that was named, with an installer for it, and
 // goes on with the next where one fails.
-func (a *app) eachLock(ctx context.Context, names []string, f func(*install.Installer, server.Dirs, server.Locked) error) error {
+func (a *app) eachLock(ctx context.Context, names []string, f func(*install.Installer, user.Dirs, server.Locked) error) error {
 	at, err := a.DirsToRun()
 	if err != nil {
 		return err
@@ -138,7 +142,7 @@ const (
 )
 
 // newsOf holds a release against the lock.
-func (a *app) newsOf(at server.Dirs, l server.Locked, rel registry.Release, withdrawn string, err error) news {
+func (a *app) newsOf(at user.Dirs, l server.Locked, rel registry.Release, withdrawn string, err error) news {
 	n := news{Name: l.Name, Package: l.Lock.Package, Version: l.Lock.Version, Withdrawn: withdrawn}
 	if err != nil {
 		n.Error = err.Error()
@@ -177,7 +181,7 @@ func (a *app) outdatedCommand() *cli.Command {
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print all of them as JSON"}},
 		Action: func(c *cli.Context) error {
 			all := []news{}
-			err := a.eachLock(c.Context, c.Args().Slice(), func(in *install.Installer, at server.Dirs, l server.Locked) error {
+			err := a.eachLock(c.Context, c.Args().Slice(), func(in *install.Installer, at user.Dirs, l server.Locked) error {
 				rel, withdrawn, err := a.Latest(c.Context, in, at, l)
 				n := a.newsOf(at, l, rel, withdrawn, err)
 				if all = append(all, n); !c.Bool("json") {
@@ -203,9 +207,9 @@ func (a *app) updateCommand() *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			out, all := a.asked(c), []updated{}
-			err := a.eachLock(c.Context, c.Args().Slice(), func(in *install.Installer, at server.Dirs, l server.Locked) error {
+			err := a.eachLock(c.Context, c.Args().Slice(), func(in *install.Installer, at user.Dirs, l server.Locked) error {
 				var u updated
-				err := a.KeepTrustBeside(at, l.File, func() (err error) {
+				err := trust.ChangeBeside(at, l.File, func() (err error) {
 					u, err = a.update(c.Context, in, at, l, c.Bool("yes"))
 					return err
 				})
@@ -230,7 +234,7 @@ type updated struct {
 	Locked  bool       `json:"locked"`
 }
 
-func (a *app) update(ctx context.Context, in *install.Installer, at server.Dirs, l server.Locked, yes bool) (updated, error) {
+func (a *app) update(ctx context.Context, in *install.Installer, at user.Dirs, l server.Locked, yes bool) (updated, error) {
 	rel, withdrawn, err := a.Latest(ctx, in, at, l)
 	u := updated{news: a.newsOf(at, l, rel, withdrawn, err)}
 	if withdrawn != "" {
@@ -379,7 +383,7 @@ func (a *app) verify(ctx context.Context, names []string, repair bool, tell func
 }
 
 // verifyLock reads every file of the trees of a lock that are here.
-func (a *app) verifyLock(at server.Dirs, l server.Locked) error {
+func (a *app) verifyLock(at user.Dirs, l server.Locked) error {
 	whole := 0
 	for _, platform := range slices.Sorted(maps.Keys(l.Lock.Trees)) {
 		hash := l.Lock.Trees[platform]
@@ -409,7 +413,7 @@ func (a *app) verifyLock(at server.Dirs, l server.Locked) error {
 
 // repair fetches one lock's tree again, and returns why if it did. Another lock's is
 // not touched.
-func (a *app) repair(ctx context.Context, at server.Dirs, l server.Locked, damage error) (why string, err error) {
+func (a *app) repair(ctx context.Context, at user.Dirs, l server.Locked, damage error) (why string, err error) {
 	in, err := a.InstallerFor(ctx, at, l)
 	if err != nil {
 		return "", err
@@ -468,7 +472,7 @@ func (a *app) removeCommand() *cli.Command {
 				return err
 			}
 			for _, file := range files {
-				if !server.Exists(file) {
+				if !wholefile.Exists(file) {
 					return usage("mcpen outdated", "there is no lock %s", file)
 				}
 			}
@@ -484,7 +488,7 @@ func (a *app) removeCommand() *cli.Command {
 						return err
 					}
 				}
-				if err := server.PinsOf(at, strings.TrimSuffix(file, ".lock")).Forget(); err != nil {
+				if err := catalog.PinsOf(at, strings.TrimSuffix(file, ".lock")).Forget(); err != nil {
 					return err
 				}
 			}

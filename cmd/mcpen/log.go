@@ -14,9 +14,9 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
-	"mcpen/sandbox/server"
 )
 
 // logOptions holds the command line of log.
@@ -43,7 +43,7 @@ var netKinds = []audit.Kind{audit.KindName, audit.KindConnect}
 func runLog(ctx context.Context, o logOptions, out io.Writer) error {
 	if o.Server != "" {
 		var err error
-		if o.Server, err = server.Meant(logged(o.Dir), o.Server); err != nil {
+		if o.Server, err = catalog.Meant(logged(o.Dir), o.Server); err != nil {
 			return err
 		}
 	}

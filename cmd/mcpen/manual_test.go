@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 // everyCommand calls f with each command that a person sees, and the words that name it.
@@ -27,7 +28,7 @@ func everyCommand(f func(path []string, c *cli.Command)) {
 			walk(below, c.Subcommands)
 		}
 	}
-	walk(nil, (&app{Caller: server.Caller{Err: os.Stderr}, out: os.Stdout}).cli([]string{"mcpen", "help"}).Commands)
+	walk(nil, (&app{Caller: server.Caller{Person: user.Person{Err: os.Stderr}}, out: os.Stdout}).cli([]string{"mcpen", "help"}).Commands)
 }
 
 // The help of each command has the meaning of its exit status, and lines to paste that

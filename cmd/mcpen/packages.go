@@ -17,11 +17,13 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/pack/registry"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -101,7 +103,7 @@ func (a *app) add(ctx context.Context, text, name string) (addition, error) {
 	if _, err := os.Stat(lockFile); err == nil {
 		return addition{}, usage("mcpen update "+name, "%s is there already", lockFile)
 	}
-	rules, err := a.InstallRules(at, name)
+	rules, err := catalog.InstallRules(at, name)
 	if err != nil {
 		return addition{}, err
 	}
@@ -143,8 +145,8 @@ func (a *app) add(ctx context.Context, text, name string) (addition, error) {
 
 // needed are the parameters that a start wants a value for. It says each with the
 // command that gives it.
-func (a *app) needed(at server.Dirs, name string) (names []string, err error) {
-	p, err := a.Profile(at, name)
+func (a *app) needed(at user.Dirs, name string) (names []string, err error) {
+	p, err := catalog.Profile(at, name)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +190,7 @@ func (a *app) writeAdded(file, name string, ref pack.Ref, profile []byte) (is, s
 }
 
 // toAdd is the package that was asked for, the name that it gets, and its profile.
-func (a *app) toAdd(at server.Dirs, text, name string) (ref pack.Ref, called string, profile []byte, err error) {
+func (a *app) toAdd(at user.Dirs, text, name string) (ref pack.Ref, called string, profile []byte, err error) {
 	ref, draft, err := a.wanted(text)
 	if err != nil {
 		return ref, "", nil, err
@@ -206,7 +208,7 @@ func (a *app) toAdd(at server.Dirs, text, name string) (ref pack.Ref, called str
 	if ships, ok := profiles.For(server.Bare(ref)); ok && ships != name {
 		profile = fmt.Appendf(nil, extendingProfile, name, ships)
 	}
-	if _, err := policy.Parse("(profile)", profile, a.Loader(at)); err != nil || filepath.Base(name) != name {
+	if _, err := policy.Parse("(profile)", profile, catalog.Loader(at)); err != nil || filepath.Base(name) != name {
 		return ref, "", nil, usage("--name server", "%q cannot be a profile's name", name)
 	}
 	return ref, name, profile, nil
@@ -307,5 +309,5 @@ func about(n int64) string {
 			return fmt.Sprintf("%.1f %s", float64(n)/float64(u.size), u.name)
 		}
 	}
-	return server.Count(int(n), "byte")
+	return user.Count(int(n), "byte")
 }

@@ -6,8 +6,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
-	"mcpen/sandbox/server"
 )
 
 func (a *app) profileCommand() *cli.Command {
@@ -27,9 +27,9 @@ func (a *app) profileCommand() *cli.Command {
 				if err != nil {
 					return err
 				}
-				_, data, err := a.Loader(at)(c.Args().First(), "")
+				_, data, err := catalog.Loader(at)(c.Args().First(), "")
 				if err != nil {
-					return server.NoProfile(at, c.Args().First(), err)
+					return catalog.NoProfile(at, c.Args().First(), err)
 				}
 				_, err = a.out.Write(data)
 				return err
@@ -62,7 +62,7 @@ func (a *app) checkCommand() *cli.Command {
 			if c.Bool("json") {
 				check = checkJSON
 			}
-			if err := check(paths, a.Loader(at), server.ReadProfile, isSingle(here, at.Home), a.out); err != nil {
+			if err := check(paths, catalog.Loader(at), catalog.ReadProfile, isSingle(here, at.Home), a.out); err != nil {
 				return &launch.Error{Code: exitUsage, Err: err}
 			}
 			return nil

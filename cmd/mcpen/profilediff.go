@@ -8,9 +8,10 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
-	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 func (a *app) profileDiffCommand() *cli.Command {
@@ -50,16 +51,16 @@ func (a *app) compared(names []string) (was, is *policy.Profile, err error) {
 		if !ok {
 			return nil, nil, usage("mcpen profile diff A B", "mcpen carries no profile %q to compare yours with", names[0])
 		}
-		was, err = policy.Parse(server.ShippedFile(names[0]), data, a.Loader(server.Dirs{Machine: a.Machine}))
+		was, err = policy.Parse(profiles.File(names[0]), data, catalog.Loader(user.Dirs{Machine: a.Machine}))
 	case 2:
-		was, err = a.Profile(at, names[0])
+		was, err = catalog.Profile(at, names[0])
 	default:
 		return nil, nil, usage("mcpen profile diff A B", "two profiles, please")
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	is, err = a.Profile(at, names[len(names)-1])
+	is, err = catalog.Profile(at, names[len(names)-1])
 	return was, is, err
 }
 
@@ -112,5 +113,5 @@ func widened(changes []policy.Change) error {
 	if n == 0 {
 		return nil
 	}
-	return &launch.Error{Code: 1, Err: fmt.Errorf("the second profile gives more: %s", server.Count(n, "change"))}
+	return &launch.Error{Code: 1, Err: fmt.Errorf("the second profile gives more: %s", user.Count(n, "change"))}
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"mcpen/profiles"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
-	"mcpen/sandbox/server"
 )
 
 func (a *app) profileListCommand() *cli.Command {
@@ -75,13 +76,13 @@ func (a *app) listed(words []string) ([]listedProfile, error) {
 		return nil, err
 	}
 	out := []listedProfile{}
-	for _, name := range server.ProfileNames(at) {
-		file, data, err := a.Loader(at)(name, "")
+	for _, name := range catalog.Names(at) {
+		file, data, err := catalog.Loader(at)(name, "")
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the profile %q: %w", name, err)
 		}
-		l := listedProfile{Name: name, File: file, Ships: server.Ships(file), Params: []listedParam{}}
-		p, err := policy.Parse(file, data, a.Loader(at))
+		l := listedProfile{Name: name, File: file, Ships: profiles.Ships(file), Params: []listedParam{}}
+		p, err := policy.Parse(file, data, catalog.Loader(at))
 		if mistakes := (policy.Mistakes)(nil); errors.As(err, &mistakes) {
 			for _, m := range mistakes {
 				l.Mistakes = append(l.Mistakes, m.Error())

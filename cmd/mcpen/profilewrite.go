@@ -14,10 +14,12 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -89,7 +91,7 @@ func (a *app) newProfile(n newProfile) error {
 	}
 	file := filepath.Join(at.Config, "profiles", n.name+".toml")
 	text := n.text()
-	if _, err := policy.Parse(file, text, a.Loader(at)); err != nil {
+	if _, err := policy.Parse(file, text, catalog.Loader(at)); err != nil {
 		return err
 	}
 	if filepath.Base(n.name) != n.name {
@@ -221,16 +223,16 @@ func (a *app) editProfile(ctx context.Context, name string, shared bool) error {
 
 // edited is the copy once the editor is done with it, and it has no mistakes. At a
 // terminal it may be edited again.
-func (a *app) edited(ctx context.Context, at server.Dirs, file, copied string) ([]byte, error) {
+func (a *app) edited(ctx context.Context, at user.Dirs, file, copied string) ([]byte, error) {
 	for {
 		if err := a.editor(ctx, copied); err != nil {
 			return nil, err
 		}
-		text, err := server.ReadProfile(copied)
+		text, err := catalog.ReadProfile(copied)
 		if err != nil {
 			return nil, err
 		}
-		_, err = policy.Parse(file, text, a.Loader(at))
+		_, err = policy.Parse(file, text, catalog.Loader(at))
 		if err == nil || !a.Terminal(a.in) {
 			return text, err
 		}
@@ -266,19 +268,19 @@ func (a *app) editor(ctx context.Context, file string) error {
 
 // takeOver writes the edited text, and reports the rights that it adds. It keeps
 // another program's edit in between.
-func (a *app) takeOver(at server.Dirs, file string, old, text []byte) error {
-	now, err := server.ReadProfile(file)
+func (a *app) takeOver(at user.Dirs, file string, old, text []byte) error {
+	now, err := catalog.ReadProfile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err == nil && string(now) != string(old) {
 		return &launch.Error{Code: 1, Err: fmt.Errorf("nothing was changed: %s was written meanwhile", file)}
 	}
-	is, err := policy.Parse(file, text, a.Loader(at))
+	is, err := policy.Parse(file, text, catalog.Loader(at))
 	if err != nil {
 		return err
 	}
-	if was, err := policy.Parse(file, old, a.Loader(at)); err == nil {
+	if was, err := policy.Parse(file, old, catalog.Loader(at)); err == nil {
 		a.diffText(policy.Compare(was, is))
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {

@@ -10,9 +10,12 @@ import (
 
 	"mcpen/cmd/mcpen/clients"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
 )
 
 // The kinds of proposals for a server.
@@ -56,7 +59,7 @@ func (p proposal) label(room bool) string {
 
 // propose makes the proposal for an entry. named is set if the person named the server:
 // then wrap also wraps one that its client does not start.
-func (a *app) propose(at server.Dirs, p clients.Place, e clients.Entry, params map[string][]string, named bool) proposal {
+func (a *app) propose(at user.Dirs, p clients.Place, e clients.Entry, params map[string][]string, named bool) proposal {
 	out := proposal{place: p, entry: e, can: e.Why}
 	// Only its client starts an entry that asks, and fills in the answers.
 	if e.State != clients.Open && !(named && (e.State == clients.Disabled || e.State == clients.Asks)) {
@@ -81,7 +84,7 @@ func (a *app) propose(at server.Dirs, p clients.Place, e clients.Entry, params m
 
 // lookInside finds the secrets of a wrapped entry: those of the profile of the command
 // after its "--", and those that its options name.
-func (a *app) lookInside(at server.Dirs, p *proposal) {
+func (a *app) lookInside(at user.Dirs, p *proposal) {
 	if p.entry.Starter() == "" || len(p.entry.Env) == 0 {
 		return
 	}
@@ -101,7 +104,7 @@ func (a *app) lookInside(at server.Dirs, p *proposal) {
 }
 
 // decide finds the profile of a command, and the resulting proposal.
-func (a *app) decide(at server.Dirs, p *proposal) {
+func (a *app) decide(at user.Dirs, p *proposal) {
 	command, err := pack.FromCommand(p.entry.Command)
 	if err != nil {
 		p.kind, p.needs, p.can = byTrial, err.Error(), "cannot be locked"
@@ -115,7 +118,7 @@ func (a *app) decide(at server.Dirs, p *proposal) {
 	switch own := ch.Name; {
 	case ch.Found:
 		p.kind, p.profile = byLibrary, ch.Profile
-	case command.Kind == pack.CommandProgram && server.Exists(filepath.Join(at.Config, "profiles", own+".toml")):
+	case command.Kind == pack.CommandProgram && wholefile.Exists(filepath.Join(at.Config, "profiles", own+".toml")):
 		p.kind, p.profile, ch.Profile = byLibrary, own, own
 		p.words = append(p.words, "--profile", own)
 	case command.Kind == pack.CommandPackage && len(p.entry.Env)+len(p.entry.Names)+len(command.Args) == 0:
@@ -143,7 +146,7 @@ func (p *proposal) sets() []string {
 }
 
 // settleChoice gives the profile the entry's variables, and describes the result.
-func (a *app) settleChoice(at server.Dirs, p *proposal, ch server.Choice) {
+func (a *app) settleChoice(at user.Dirs, p *proposal, ch server.Choice) {
 	if p.kind == byLibrary {
 		a.bindSecrets(at, p, &ch)
 	}
@@ -177,7 +180,7 @@ func (p *proposal) fail(err error) {
 
 // resolveAnywhere is resolve where the server's client may start it in another folder
 // than this one.
-func (a *app) resolveAnywhere(ch server.Choice, at server.Dirs) (server.Resolved, error) {
+func (a *app) resolveAnywhere(ch server.Choice, at user.Dirs) (server.Resolved, error) {
 	r, err := a.Resolve(ch, at)
 	if err == nil || ch.Workspace != "" || server.Workspace(a.Input(ch.Words, at, nil)) != "" {
 		return r, err
@@ -196,8 +199,8 @@ func (a *app) resolveAnywhere(ch server.Choice, at server.Dirs) (server.Resolved
 
 // bindSecrets gives a profile's secret the entry's variable for it, if the profile does
 // not look there by itself.
-func (a *app) bindSecrets(at server.Dirs, p *proposal, ch *server.Choice) {
-	profile, err := a.Profile(at, ch.Profile)
+func (a *app) bindSecrets(at user.Dirs, p *proposal, ch *server.Choice) {
+	profile, err := catalog.Profile(at, ch.Profile)
 	if err != nil {
 		return // resolve says it
 	}
@@ -253,16 +256,16 @@ func (a *app) variablesOf(p *proposal, pol policy.Policy, ch *server.Choice) {
 }
 
 // abilities is a server's abilities under a policy, in about six words.
-func abilities(at server.Dirs, p policy.Policy) string {
+func abilities(at user.Dirs, p policy.Policy) string {
 	words := []string{files(at, p), hosts(p)}
 	if n := len(p.Sockets); n > 0 {
-		words = append(words, server.Count(n, "socket"))
+		words = append(words, user.Count(n, "socket"))
 	}
 	return strings.Join(words, ", ")
 }
 
 // files says in which way a policy lets a server use the user's files.
-func files(at server.Dirs, p policy.Policy) string {
+func files(at user.Dirs, p policy.Policy) string {
 	own := policy.Input{State: at.State}.ServerState(p.Name)
 	mine := func(all []policy.Path) (out []string) {
 		for _, f := range all {
@@ -281,7 +284,7 @@ func files(at server.Dirs, p policy.Policy) string {
 		case 1:
 			return list.verb + list.paths[0]
 		default:
-			return list.verb + server.Count(len(list.paths), "folder")
+			return list.verb + user.Count(len(list.paths), "folder")
 		}
 	}
 	if slices.ContainsFunc(p.Filesystem.Write, func(f policy.Path) bool { return f.Path == own }) {
@@ -313,11 +316,11 @@ func hosts(p policy.Policy) string {
 	case 1, 2:
 		return strings.Join(names, " and ")
 	}
-	return server.Count(len(names), "host")
+	return user.Count(len(names), "host")
 }
 
 // tilde is a path as a person writes it.
-func tilde(at server.Dirs, path string) string {
+func tilde(at user.Dirs, path string) string {
 	if rest, ok := strings.CutPrefix(path, at.Home+"/"); ok && at.Home != "" {
 		return "~/" + rest
 	}
@@ -326,7 +329,7 @@ func tilde(at server.Dirs, path string) string {
 
 // tryHint is the command that tries a server. It puts no likely secret on a screen: it
 // then tries a package without its arguments.
-func tryHint(at server.Dirs, name string, argv []string, command pack.Command) string {
+func tryHint(at user.Dirs, name string, argv []string, command pack.Command) string {
 	hint := "mcpen try --write " + audit.Command(filepath.Join(at.Config, "profiles", name+".toml")) + " "
 	shown := audit.RedactArgs(argv)
 	if !slices.Equal(shown, argv) && command.Kind == pack.CommandPackage {

@@ -12,7 +12,7 @@ import (
 
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/server"
+	"mcpen/sandbox/catalog"
 )
 
 func (a *app) psCommand() *cli.Command {
@@ -91,7 +91,7 @@ func (a *app) stopCommand() *cli.Command {
 				if err != nil {
 					return err
 				}
-				if name, err = server.Meant(servers, named.Name); err != nil {
+				if name, err = catalog.Meant(servers, named.Name); err != nil {
 					return err
 				}
 				for _, r := range records {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 const readmeFile = "../../README.md"
@@ -110,7 +111,7 @@ func TestReadmeClientEntry(t *testing.T) {
 // Every line that people type names a command, or a target, that there is.
 func TestReadmeCommands(t *testing.T) {
 	commands := map[string]bool{}
-	a := &app{Caller: server.Caller{Err: os.Stderr}, out: os.Stdout}
+	a := &app{Caller: server.Caller{Person: user.Person{Err: os.Stderr}}, out: os.Stdout}
 	for _, c := range a.cli([]string{"mcpen", "help"}).Commands {
 		commands[c.Name] = true
 	}

@@ -6,9 +6,11 @@ import (
 	"strings"
 	"time"
 
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 // renew asks the newly locked version of a package for its definitions and shows the
@@ -16,8 +18,8 @@ import (
 // were seen first: the update is their review. Changes of approved or rejected
 // definitions wait for mcpen review. Definitions that renew cannot ask for are held
 // when they first appear.
-func (a *app) renew(ctx context.Context, at server.Dirs, l server.Locked) error {
-	f := server.PinsOf(at, strings.TrimSuffix(l.File, ".lock"))
+func (a *app) renew(ctx context.Context, at user.Dirs, l server.Locked) error {
+	f := catalog.PinsOf(at, strings.TrimSuffix(l.File, ".lock"))
 	pins, err := f.Read()
 	if err != nil || len(pins.Definitions) == 0 {
 		return err // it never ran
@@ -54,7 +56,7 @@ func (a *app) renew(ctx context.Context, at server.Dirs, l server.Locked) error 
 		return p
 	})
 	if err == nil {
-		fmt.Fprintf(a.out, "%s: %s in use from now on, but for what changes a decision of yours: mcpen review %s\n", f.Name, server.Count(len(changes), "definition"), f.Name)
+		fmt.Fprintf(a.out, "%s: %s in use from now on, but for what changes a decision of yours: mcpen review %s\n", f.Name, user.Count(len(changes), "definition"), f.Name)
 	}
 	a.tellRunning(at, f.Name)
 	return err

@@ -7,16 +7,18 @@ import (
 	"strings"
 	"time"
 
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/trial"
+	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
 )
 
 // replay writes the profile that a trial drafted, and holds another trial under that
 // profile's rights alone.
-func (a *app) replay(ctx context.Context, at server.Dirs, o tryOptions, s *subject, r *trial.Report, run *trial.Run) error {
+func (a *app) replay(ctx context.Context, at user.Dirs, o tryOptions, s *subject, r *trial.Report, run *trial.Run) error {
 	ref := ""
 	if s.ref.Name != "" {
 		ref = server.Bare(s.ref)
@@ -26,7 +28,7 @@ func (a *app) replay(ctx context.Context, at server.Dirs, o tryOptions, s *subje
 		args = append(args, strings.ReplaceAll(arg, "${desk}", "${workspace}"))
 	}
 	d := r.Draft(s.name, ref, args)
-	if _, err := policy.Parse(o.write, []byte(d.Text), a.Loader(at)); err != nil {
+	if _, err := policy.Parse(o.write, []byte(d.Text), catalog.Loader(at)); err != nil {
 		return fmt.Errorf("internal error: the profile that was drafted is none: %w", err)
 	}
 	if _, err := os.Lstat(o.write); err == nil {
@@ -65,5 +67,5 @@ func replayed(first, again *trial.Run) string {
 	case len(again.Tools) != len(first.Tools):
 		return fmt.Sprintf("it lists %d tools of %d; %s", len(again.Tools), len(first.Tools), text)
 	}
-	return fmt.Sprintf("it starts and lists the same %s; %s", server.Count(len(again.Tools), "tool"), text)
+	return fmt.Sprintf("it starts and lists the same %s; %s", user.Count(len(again.Tools), "tool"), text)
 }

@@ -14,10 +14,13 @@ import (
 
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/finding"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/trust"
+	"mcpen/sandbox/user"
 )
 
 func (a *app) reviewCommand() *cli.Command {
@@ -65,8 +68,8 @@ func (a *app) reviewCommand() *cli.Command {
 }
 
 // pinFiles are the files of the servers that were named, or all.
-func (a *app) pinFiles(at server.Dirs, servers []string) ([]launch.PinFile, error) {
-	known := server.KnownPins(at)
+func (a *app) pinFiles(at user.Dirs, servers []string) ([]launch.PinFile, error) {
+	known := catalog.KnownPins(at)
 	if len(servers) == 0 {
 		return known, nil
 	}
@@ -82,7 +85,7 @@ func (a *app) pinFiles(at server.Dirs, servers []string) ([]launch.PinFile, erro
 }
 
 // pinFile is that of one server, which is named or whose profile is.
-func (a *app) pinFile(at server.Dirs, known []launch.PinFile, word string) (launch.PinFile, error) {
+func (a *app) pinFile(at user.Dirs, known []launch.PinFile, word string) (launch.PinFile, error) {
 	n, err := a.Named(at, word)
 	if err != nil {
 		return launch.PinFile{}, err
@@ -117,15 +120,15 @@ func (a *app) pinFile(at server.Dirs, known []launch.PinFile, word string) (laun
 
 // neverRan returns the pins of a profile whose server never ran. It names the missing
 // condition of a run.
-func (a *app) neverRan(at server.Dirs, n server.Named, word string) (launch.PinFile, error) {
-	p, err := a.ToTrust(at, cmp.Or(n.Profile, word))
+func (a *app) neverRan(at user.Dirs, n server.Named, word string) (launch.PinFile, error) {
+	p, err := trust.Named(at, cmp.Or(n.Profile, word))
 	if err != nil {
 		return launch.PinFile{}, usage("mcpen run "+word, "nothing is known of %q: it never ran", word)
 	}
-	if err := a.GateOf(at, p); err != nil {
+	if err := trust.GateOf(at, p); err != nil {
 		a.notYet(err)
 	}
-	pins := server.PinsOf(at, server.AbsolutePath(at, strings.TrimSuffix(n.Lock, ".lock")))
+	pins := catalog.PinsOf(at, server.AbsolutePath(at, strings.TrimSuffix(n.Lock, ".lock")))
 	pins.Name = p.Name
 	return pins, nil
 }
@@ -184,12 +187,12 @@ func (r *reviewer) decides() bool {
 }
 
 // each goes through files, and tells the servers that run.
-func (r *reviewer) each(at server.Dirs, files []launch.PinFile) error {
+func (r *reviewer) each(at user.Dirs, files []launch.PinFile) error {
 	if len(files) == 0 {
 		fmt.Fprintln(r.app.out, "nothing waits: no server ran yet")
 	}
 	for _, f := range files {
-		err := r.app.KeepTrustBeside(at, f.File, func() error {
+		err := trust.ChangeBeside(at, f.File, func() error {
 			if !r.forget {
 				return r.review(at, f)
 			}
@@ -222,7 +225,7 @@ const (
 )
 
 // review goes through the waiting definitions of one file.
-func (r *reviewer) review(at server.Dirs, f launch.PinFile) error {
+func (r *reviewer) review(at user.Dirs, f launch.PinFile) error {
 	pins, err := f.Read()
 	if err != nil {
 		return err
@@ -293,7 +296,7 @@ func unreviewed(pins definition.Pins) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %s in use as first seen, without a review", server.Count(n, "definition"))
+	return fmt.Sprintf("; %s in use as first seen, without a review", user.Count(n, "definition"))
 }
 
 // candidates lists the definitions to decide about: waiting ones, and those seen first
@@ -448,7 +451,7 @@ func indent(out interface{ WriteString(string) (int, error) }, text string) {
 }
 
 // tellRunning has the running servers of a name read their pins again.
-func (a *app) tellRunning(at server.Dirs, name string) {
+func (a *app) tellRunning(at user.Dirs, name string) {
 	records, err := sandbox.Sessions(at.Runtime)
 	if err != nil {
 		a.Warn("cannot tell running servers: %v", err)

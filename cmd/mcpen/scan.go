@@ -17,6 +17,8 @@ import (
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
 )
 
 // levels are the severities of advisories, the mildest first. A malicious
@@ -54,7 +56,7 @@ func (a *app) scanCommand() *cli.Command {
 }
 
 // scan checks packages, and servers' texts on request, and writes one document.
-func (a *app) scan(c *cli.Context, at server.Dirs, level string) error {
+func (a *app) scan(c *cli.Context, at user.Dirs, level string) error {
 	docs := &documents{format: c.String("format")}
 	if c.Bool("json") {
 		if c.IsSet("format") && docs.format != "json" {
@@ -88,25 +90,25 @@ func (a *app) scan(c *cli.Context, at server.Dirs, level string) error {
 	}
 	switch {
 	case counted > 0:
-		return &launch.Error{Code: exitRefused, Err: fmt.Errorf("%s at or above %s", server.Count(counted, "finding"), level)}
+		return &launch.Error{Code: exitRefused, Err: fmt.Errorf("%s at or above %s", user.Count(counted, "finding"), level)}
 	case failed > 0:
-		return fmt.Errorf("%s could not be asked", server.Count(failed, "server"))
+		return fmt.Errorf("%s could not be asked", user.Count(failed, "server"))
 	case bad.count > 0:
-		return fmt.Errorf("the scan is not whole: %s could not be read", server.Count(bad.count, "lock or record"))
+		return fmt.Errorf("the scan is not whole: %s could not be read", user.Count(bad.count, "lock or record"))
 	}
 	return nil
 }
 
 // scanPackages looks locked packages up. Without a database and with other work
 // to do it says that it did not.
-func (a *app) scanPackages(c *cli.Context, at server.Dirs, level string, docs *documents, counted *int, bad *undone) error {
+func (a *app) scanPackages(c *cli.Context, at user.Dirs, level string, docs *documents, counted *int, bad *undone) error {
 	names := c.Args().Slice()
 	if c.Bool("descriptions") {
 		var err error
 		if names, err = a.withLock(at, names); err != nil || len(names) == 0 && c.NArg() > 0 {
 			return err
 		}
-		if c.String("db") == "" && c.String("api") == "" && !server.Exists(server.Advisories(at)) {
+		if c.String("db") == "" && c.String("api") == "" && !wholefile.Exists(server.Advisories(at)) {
 			a.Warn("no advisories were looked up: there is no database at %s", server.Advisories(at))
 			return nil
 		}
@@ -135,7 +137,7 @@ func (a *app) scanPackages(c *cli.Context, at server.Dirs, level string, docs *d
 
 // toldWithdrawn first names the locked versions that the registry withdrew. If it
 // cannot ask the registry, the last answer counts: a scan works without a network.
-func (a *app) toldWithdrawn(ctx context.Context, at server.Dirs, all []server.Locked, text bool) {
+func (a *app) toldWithdrawn(ctx context.Context, at user.Dirs, all []server.Locked, text bool) {
 	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
 	defer stop()
 	for _, l := range all {
@@ -158,7 +160,7 @@ func (a *app) toldWithdrawn(ctx context.Context, at server.Dirs, all []server.Lo
 }
 
 // findings holds locks against a database, which is read once, or asks a service.
-func (a *app) findings(c *cli.Context, at server.Dirs, all []server.Locked, bad *undone) ([][]advisory.Finding, error) {
+func (a *app) findings(c *cli.Context, at user.Dirs, all []server.Locked, bad *undone) ([][]advisory.Finding, error) {
 	if api := c.String("api"); api != "" {
 		var out [][]advisory.Finding
 		for _, l := range all {
@@ -186,12 +188,12 @@ func (a *app) findings(c *cli.Context, at server.Dirs, all []server.Locked, bad 
 		bad.note(a, "advisories", record)
 	}
 	if more := unread.Count - len(unread.First); more > 0 {
-		bad.note(a, "advisories", fmt.Errorf("%s more could not be used", server.Count(more, "record")))
+		bad.note(a, "advisories", fmt.Errorf("%s more could not be used", user.Count(more, "record")))
 	}
 	return found, err
 }
 
-func writeFindings(w io.Writer, format string, at server.Dirs, l server.Locked, found []advisory.Finding) error {
+func writeFindings(w io.Writer, format string, at user.Dirs, l server.Locked, found []advisory.Finding) error {
 	switch format {
 	case "json":
 		return advisory.WriteJSON(w, found)

@@ -18,6 +18,8 @@ import (
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
 )
 
 // descriptionFinding is a passage of a server's texts that a person should read.
@@ -42,7 +44,7 @@ func (f descriptionFinding) counts(level string) bool {
 // scanDescriptions starts servers, one after the other, and writes the findings in
 // their texts. It reports a server that it cannot ask, and asks the others all the
 // same. Without names it asks the servers that have a lock.
-func (a *app) scanDescriptions(ctx context.Context, at server.Dirs, names []string, params map[string][]string, level string, docs *documents) (counted, failed int, err error) {
+func (a *app) scanDescriptions(ctx context.Context, at user.Dirs, names []string, params map[string][]string, level string, docs *documents) (counted, failed int, err error) {
 	if err := launch.HideDescriptors(); err != nil {
 		return 0, 0, err
 	}
@@ -67,7 +69,7 @@ func (a *app) scanDescriptions(ctx context.Context, at server.Dirs, names []stri
 	}
 	for _, d := range all {
 		found := inspect(d, a.neighbours(at, d, all))
-		fmt.Fprintf(a.Err, "mcpen: %s: %s looked through\n", d.server, server.Count(len(d.definitions), "definition"))
+		fmt.Fprintf(a.Err, "mcpen: %s: %s looked through\n", d.server, user.Count(len(d.definitions), "definition"))
 		for _, f := range found {
 			if f.counts(level) {
 				counted++
@@ -82,7 +84,7 @@ func (a *app) scanDescriptions(ctx context.Context, at server.Dirs, names []stri
 
 // interviewNamed asks a server by its name, by a path or by a reference. It asks a
 // server with a lock and no profile as its package.
-func (a *app) interviewNamed(ctx context.Context, at server.Dirs, word string, params map[string][]string) (described, error) {
+func (a *app) interviewNamed(ctx context.Context, at user.Dirs, word string, params map[string][]string) (described, error) {
 	n, err := a.Named(at, word)
 	if err != nil {
 		return described{}, err
@@ -99,14 +101,14 @@ func (a *app) interviewNamed(ctx context.Context, at server.Dirs, word string, p
 }
 
 // withLock are those of the words whose server has a lock.
-func (a *app) withLock(at server.Dirs, words []string) ([]string, error) {
+func (a *app) withLock(at user.Dirs, words []string) ([]string, error) {
 	var out []string
 	for _, w := range words {
 		n, err := a.Named(at, w)
 		if err != nil {
 			return nil, err
 		}
-		if server.Exists(n.Lock) {
+		if wholefile.Exists(n.Lock) {
 			out = append(out, w)
 		}
 	}
@@ -115,7 +117,7 @@ func (a *app) withLock(at server.Dirs, words []string) ([]string, error) {
 
 // neighbours are a client's other servers: their definitions as seen in runs, and their
 // present ones.
-func (a *app) neighbours(at server.Dirs, self described, all []described) []finding.Other {
+func (a *app) neighbours(at user.Dirs, self described, all []described) []finding.Other {
 	var out []finding.Other
 	for _, d := range all {
 		if _, names := d.tools(); d.server != self.server && len(names) > 0 {

@@ -15,11 +15,13 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/selftest"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 func (a *app) selftestCommand() *cli.Command {
@@ -35,7 +37,7 @@ func (a *app) selftestCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "only", Usage: "the attacks of one `GROUP`, by its name in the report; may be repeated"},
 			setFlag(),
 			&cli.StringFlag{Name: "folder", Usage: "a `DIR` in which the attacked files are made, where your home is not one"},
-			&cli.StringFlag{Name: "baseline", Usage: "a profile `FILE` that no other may go beyond, besides " + filepath.Join(machine, server.BaselineName) + " where that exists"},
+			&cli.StringFlag{Name: "baseline", Usage: "a profile `FILE` that no other may go beyond, besides " + filepath.Join(machine, catalog.BaselineName) + " where that exists"},
 			&cli.StringSliceFlag{Name: "without", Usage: "do without a `LAYER` (namespaces, landlock, seccomp), to see what is lost"},
 		},
 		Action: func(c *cli.Context) error {
@@ -149,7 +151,7 @@ func (a *app) selftest(ctx context.Context, name, folder string, only []string, 
 
 // attacked is the profile that a word names, as another profile extends it; "": the
 // closed default.
-func (a *app) attacked(at server.Dirs, word string) (string, error) {
+func (a *app) attacked(at user.Dirs, word string) (string, error) {
 	if word == "" {
 		return "", nil
 	}
@@ -163,16 +165,16 @@ func (a *app) attacked(at server.Dirs, word string) (string, error) {
 	case n.Profile != "":
 		return n.Profile, nil
 	}
-	if _, _, err = a.Loader(at)(word, ""); err == nil {
+	if _, _, err = catalog.Loader(at)(word, ""); err == nil {
 		err = fs.ErrNotExist
 	}
-	return "", server.NoProfile(at, word, err)
+	return "", catalog.NoProfile(at, word, err)
 }
 
 // tested is the profile under attack, with the rights that the attacks need.
 type tested struct {
 	app     *app
-	at      server.Dirs
+	at      user.Dirs
 	choice  server.Words
 	name    string // of no other server
 	extends string

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
 )
@@ -21,7 +22,7 @@ func serverFlags() []cli.Flag {
 		setFlag(),
 		&cli.StringSliceFlag{Name: "pass", Usage: "a variable that the server gets, by `NAME`, where its profile says nothing of it"},
 		&cli.StringSliceFlag{Name: "secret", Usage: "the same for one that nobody is shown: `NAME`, or NAME=keyring:SERVICE/NAME"},
-		&cli.StringFlag{Name: "baseline", Usage: "a profile `FILE` that no other may go beyond, besides " + filepath.Join(machine, server.BaselineName) + " where that exists"},
+		&cli.StringFlag{Name: "baseline", Usage: "a profile `FILE` that no other may go beyond, besides " + filepath.Join(machine, catalog.BaselineName) + " where that exists"},
 		&cli.StringSliceFlag{Name: "without", Usage: "do without a `LAYER` (namespaces, landlock, seccomp): said at the start and in the log"},
 	}
 }

@@ -15,8 +15,9 @@ import (
 
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
-	"mcpen/sandbox/server"
 	"mcpen/sandbox/trial"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
 )
 
 // systemBundles are where systems keep the certificates that they trust.
@@ -49,7 +50,7 @@ func unnamed(runtime string) string {
 }
 
 // runtimeDir is the folder for the files of a run.
-func runtimeDir(at server.Dirs) string {
+func runtimeDir(at user.Dirs) string {
 	if os.MkdirAll(at.Runtime, 0o700) != nil {
 		return ""
 	}
@@ -57,7 +58,7 @@ func runtimeDir(at server.Dirs) string {
 }
 
 // newStage makes a stage for a subject. The caller closes it.
-func newStage(at server.Dirs, s *subject) (*stage, error) {
+func newStage(at user.Dirs, s *subject) (*stage, error) {
 	t, err := trial.NewStage(time.Now())
 	if err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ func (st *stage) certify(s *subject) error {
 		if err != nil || slices.Contains(system, real) {
 			continue
 		}
-		if data, err := server.ReadRegular(real, 4<<20); err == nil {
+		if data, err := wholefile.Read(real, 4<<20); err == nil {
 			if system = append(system, real); len(data) > len(bundle) {
 				bundle = data
 			}

@@ -21,6 +21,7 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/install"
@@ -30,6 +31,8 @@ import (
 	"mcpen/sandbox/program"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/trial"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
 )
 
 // subject is the subject of a trial: a program that is there, and the facts about it.
@@ -57,7 +60,7 @@ func (s *subject) close() {
 }
 
 // tried finds the program of a trial, and installs a package. The caller closes it.
-func (a *app) tried(ctx context.Context, at server.Dirs, o tryOptions) (s *subject, err error) {
+func (a *app) tried(ctx context.Context, at user.Dirs, o tryOptions) (s *subject, err error) {
 	s = &subject{words: map[string]string{}}
 	defer func() {
 		if err != nil {
@@ -92,19 +95,19 @@ func (a *app) tried(ctx context.Context, at server.Dirs, o tryOptions) (s *subje
 }
 
 // tryProfile tries the package or the command that a profile names.
-func (a *app) tryProfile(ctx context.Context, at server.Dirs, o tryOptions, s *subject) error {
-	file, data, err := a.Loader(at)(o.server, "")
+func (a *app) tryProfile(ctx context.Context, at user.Dirs, o tryOptions, s *subject) error {
+	file, data, err := catalog.Loader(at)(o.server, "")
 	switch _, wrong := pack.ParseRef("npm:" + o.server); {
 	case err != nil && strings.Contains(o.server, "://"):
 		return usage("mcpen try npm:NAME", "cannot try the address %q: what is tried is a package, a program, a bundle, a server.json or a profile", o.server)
-	case err != nil && wrong == nil && policy.DidYouMean(o.server, server.ProfileNames(at)) == "":
+	case err != nil && wrong == nil && policy.DidYouMean(o.server, catalog.Names(at)) == "":
 		hint := "mcpen try npm:" + o.server
 		if !strings.HasPrefix(o.server, "@") {
 			hint += ", or pypi:" + o.server
 		}
 		return usage(hint, "there is no profile %q; a package has its registry in front", o.server)
 	case err != nil:
-		return server.NoProfile(at, o.server, err)
+		return catalog.NoProfile(at, o.server, err)
 	}
 	var p struct {
 		Server struct {
@@ -152,11 +155,11 @@ const tryLockAge = 24 * time.Hour
 
 // tryPackage installs a package under a lock of the trials' own: nothing of it
 // enters the user's profiles.
-func (a *app) tryPackage(ctx context.Context, at server.Dirs, ref pack.Ref, args []string, s *subject) error {
+func (a *app) tryPackage(ctx context.Context, at user.Dirs, ref pack.Ref, args []string, s *subject) error {
 	if at.State == "" {
 		return usage("export HOME=…", "cannot keep packages: there is no HOME and no XDG_STATE_HOME")
 	}
-	pol, err := a.InstallRules(at, "")
+	pol, err := catalog.InstallRules(at, "")
 	if err != nil {
 		return err
 	}
@@ -193,7 +196,7 @@ func (a *app) tryPackage(ctx context.Context, at server.Dirs, ref pack.Ref, args
 }
 
 // lockForTrial resolves and installs a package.
-func (a *app) lockForTrial(ctx context.Context, in *install.Installer, at server.Dirs, ref pack.Ref, lockFile string, s *subject) (pack.Lock, *store.Tree, error) {
+func (a *app) lockForTrial(ctx context.Context, in *install.Installer, at user.Dirs, ref pack.Ref, lockFile string, s *subject) (pack.Lock, *store.Tree, error) {
 	if err := a.Connect(ctx, in, at, ref.Ecosystem); err != nil {
 		return pack.Lock{}, nil, err
 	}
@@ -218,7 +221,7 @@ func (a *app) lockForTrial(ctx context.Context, in *install.Installer, at server
 }
 
 // tell fills in the known facts about a package.
-func (s *subject) tell(a *app, at server.Dirs, ref pack.Ref, l pack.Lock) {
+func (s *subject) tell(a *app, at user.Dirs, ref pack.Ref, l pack.Lock) {
 	s.about.Name, s.about.Version = server.Bare(ref), l.Version
 	s.about.Publisher, s.about.License, s.about.Deprecated = shortWord(l.Publisher), shortWord(l.License), shortWord(l.Deprecated)
 	s.about.Bytes = l.Bytes
@@ -251,12 +254,12 @@ func shortWord(s string) string {
 
 // declaredHosts are those that a profile for the package names, the user's or the one
 // that mcpen carries.
-func (a *app) declaredHosts(at server.Dirs, ref pack.Ref) []string {
+func (a *app) declaredHosts(at user.Dirs, ref pack.Ref) []string {
 	name, ok := profiles.For(server.Bare(ref))
 	if !ok {
 		name = server.NameOf(ref)
 	}
-	_, data, err := a.Loader(at)(name, "")
+	_, data, err := catalog.Loader(at)(name, "")
 	if err != nil {
 		return nil
 	}
@@ -288,7 +291,7 @@ func (a *app) declaredHosts(at server.Dirs, ref pack.Ref) []string {
 // tryCommandLine tries a program of this machine. It copies a folder of the user's that
 // the program needs: the program's changes to it, and its findings in it, are this
 // run's alone.
-func (a *app) tryCommandLine(at server.Dirs, argv []string, s *subject) error {
+func (a *app) tryCommandLine(at user.Dirs, argv []string, s *subject) error {
 	var err error
 	if s.program, err = a.Find(argv, at); err != nil {
 		return err
@@ -413,7 +416,7 @@ func writeBounded(to string, in io.Reader, mode fs.FileMode, most int64) (int64,
 }
 
 // bundle unpacks an MCPB bundle and finds the program that it starts.
-func (a *app) bundle(at server.Dirs, o tryOptions, s *subject) error {
+func (a *app) bundle(at user.Dirs, o tryOptions, s *subject) error {
 	mistake := func(err error) error {
 		return &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot read the bundle %q: %w", o.server, err)}
 	}
@@ -429,7 +432,7 @@ func (a *app) bundle(at server.Dirs, o tryOptions, s *subject) error {
 	if err := unzip(&z.Reader, s.dir); err != nil {
 		return mistake(err)
 	}
-	data, err := server.ReadRegular(filepath.Join(s.dir, "manifest.json"), policy.MaxFile)
+	data, err := wholefile.Read(filepath.Join(s.dir, "manifest.json"), policy.MaxFile)
 	if err != nil {
 		return mistake(err)
 	}

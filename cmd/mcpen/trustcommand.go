@@ -14,7 +14,10 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/origin"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/trust"
+	"mcpen/sandbox/user"
 )
 
 // notYet says why nothing starts, to somebody who only looks.
@@ -81,7 +84,7 @@ func used(c *cli.Context, words []string) bool {
 }
 
 // profilesAt are the profiles that paths name.
-func profilesAt(at server.Dirs, paths []string) ([]string, error) {
+func profilesAt(at user.Dirs, paths []string) ([]string, error) {
 	if len(paths) == 0 {
 		paths = []string{"."}
 	}
@@ -99,7 +102,7 @@ func profilesAt(at server.Dirs, paths []string) ([]string, error) {
 			}
 		}
 		if len(found) == 0 {
-			return nil, usage("mcpen trust PATH", "there is no profile in %q, and none in a .mcpen there", server.RealFile(at, p))
+			return nil, usage("mcpen trust PATH", "there is no profile in %q, and none in a .mcpen there", origin.RealFile(at, p))
 		}
 		out = append(out, found...)
 	}
@@ -107,21 +110,21 @@ func profilesAt(at server.Dirs, paths []string) ([]string, error) {
 }
 
 // trustOne shows one profile and how it is used, and asks.
-func (a *app) trustOne(at server.Dirs, file string, w server.Words, yes bool) error {
-	p, err := a.ToTrust(at, file)
+func (a *app) trustOne(at user.Dirs, file string, w server.Words, yes bool) error {
+	p, err := trust.Named(at, file)
 	if err != nil {
 		return err
 	}
-	e, err := a.Gather(at, p)
+	e, err := trust.Gather(at, p)
 	if err != nil {
 		return err
 	}
-	e.Use = server.UseOf(at, w, p)
+	e.Use = trust.UseOf(at, w.Start(), p)
 	if e.Why == "" {
 		fmt.Fprintf(a.out, "%s needs no trust: it is yours\n", audit.Visible(file))
 		return nil
 	}
-	was, err := server.Decided(at, e.File)
+	was, err := trust.Decided(at, e.File)
 	if err != nil {
 		return err
 	}
@@ -139,7 +142,7 @@ func (a *app) trustOne(at server.Dirs, file string, w server.Words, yes bool) er
 			return nil
 		}
 	}
-	if err := server.Trust(at, e); err != nil {
+	if err := trust.Keep(at, e); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.out, "trusted %s, until anything of it changes\n", audit.Visible(e.File))
@@ -147,8 +150,8 @@ func (a *app) trustOne(at server.Dirs, file string, w server.Words, yes bool) er
 }
 
 // revoke forgets the decision about a profile.
-func (a *app) revoke(at server.Dirs, file string) error {
-	name, err := server.TrustFile(at, server.RealFile(at, file))
+func (a *app) revoke(at user.Dirs, file string) error {
+	name, err := trust.File(at, origin.RealFile(at, file))
 	if err != nil {
 		return err
 	}
@@ -164,7 +167,7 @@ func (a *app) revoke(at server.Dirs, file string) error {
 }
 
 // confirmed shows a person at a terminal the subject of their trust, and asks.
-func (a *app) confirmed(at server.Dirs, e server.Evidence) bool {
+func (a *app) confirmed(at user.Dirs, e trust.Evidence) bool {
 	if !a.Terminal(a.in) || !a.Terminal(a.Err) {
 		return false
 	}

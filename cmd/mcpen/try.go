@@ -18,6 +18,7 @@ import (
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/trial"
+	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -156,7 +157,7 @@ func answerOf(what string) (trial.Answer, error) {
 	case "503":
 		return trial.Answer{Status: 503, Type: "text/plain", Body: []byte("Service Unavailable\n")}, nil
 	}
-	data, err := server.ReadRegular(what, policy.MaxFile)
+	data, err := wholefile.Read(what, policy.MaxFile)
 	if err != nil {
 		return trial.Answer{}, usage("--answer json, 404, 503 or a file", "cannot answer with %q: %v", what, err)
 	}
@@ -212,7 +213,7 @@ func realHosts(o tryOptions) string {
 }
 
 // hold holds the trial, and once more if the program named something that it lacks.
-func (a *app) hold(ctx context.Context, at server.Dirs, o tryOptions, s *subject) (*trial.Report, *trial.Run, error) {
+func (a *app) hold(ctx context.Context, at user.Dirs, o tryOptions, s *subject) (*trial.Report, *trial.Run, error) {
 	for again := 0; ; again++ {
 		stage, p, err := a.staged(ctx, at, o, s, nil)
 		if err != nil {
@@ -298,7 +299,7 @@ func (a *app) paint() func(trial.Level, string) string {
 
 // staged makes a stage, whose desk is arranged where arrange is not nil, and the
 // plan of the program on it.
-func (a *app) staged(ctx context.Context, at server.Dirs, o tryOptions, s *subject, arrange func(*trial.Desk)) (*stage, *server.Prepared, error) {
+func (a *app) staged(ctx context.Context, at user.Dirs, o tryOptions, s *subject, arrange func(*trial.Desk)) (*stage, *server.Prepared, error) {
 	st, err := newStage(at, s)
 	if err != nil {
 		return nil, nil, err
@@ -314,7 +315,7 @@ func (a *app) staged(ctx context.Context, at server.Dirs, o tryOptions, s *subje
 	return st, p, nil
 }
 
-func (a *app) planned(ctx context.Context, at server.Dirs, o tryOptions, s *subject, st *stage) (*server.Prepared, error) {
+func (a *app) planned(ctx context.Context, at user.Dirs, o tryOptions, s *subject, st *stage) (*server.Prepared, error) {
 	pol := policy.Closed(s.name)
 	pol.Network.Allow = slices.Clone(o.net)
 	if o.all {

@@ -16,6 +16,8 @@ import (
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/trial"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
 )
 
 // maxScripts bounds the install scripts that are run.
@@ -46,7 +48,7 @@ func installScripts(tree string) (out []installScript) {
 
 // scriptsOf are the lines of one package, as npm-scripts(7) has them.
 func scriptsOf(dir string) (out []installScript) {
-	data, err := server.ReadRegular(filepath.Join(dir, "package.json"), policy.MaxFile)
+	data, err := wholefile.Read(filepath.Join(dir, "package.json"), policy.MaxFile)
 	var said struct {
 		Name, Version string
 		Scripts       map[string]any
@@ -64,7 +66,7 @@ func scriptsOf(dir string) (out []installScript) {
 
 // scripts are the plans of a package's install scripts. Each finds its folder as it was
 // installed, and cannot change it.
-func (a *app) scripts(ctx context.Context, at server.Dirs, o tryOptions, s *subject, st *stage) (out []trial.Script, err error) {
+func (a *app) scripts(ctx context.Context, at user.Dirs, o tryOptions, s *subject, st *stage) (out []trial.Script, err error) {
 	if s.tree == nil || s.ref.Ecosystem != pack.NPM {
 		return nil, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 // why answers the question of --why about a server that does not start. server is its
@@ -70,7 +71,7 @@ func answerText(answer plan.Answer, server string) string {
 
 // question reads the word of --why: a path begins as one, a host has a port, and
 // anything else is the name of a tool.
-func question(at server.Dirs, word string) (plan.Question, error) {
+func question(at user.Dirs, word string) (plan.Question, error) {
 	const hint = "--why ~/notes, --why api.example.com:443 or --why read_file"
 	switch {
 	case word == "" || len(word) > 4096 || strings.ContainsRune(word, 0):
@@ -103,7 +104,7 @@ func hostQuestion(word string) (plan.Question, bool) {
 }
 
 // pathQuestion looks at the path and at each folder above it.
-func pathQuestion(at server.Dirs, word string) plan.Question {
+func pathQuestion(at user.Dirs, word string) plan.Question {
 	p := word
 	if rest, ok := strings.CutPrefix(word, "~"); ok {
 		p = filepath.Join(at.Home, rest)

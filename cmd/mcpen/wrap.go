@@ -19,6 +19,7 @@ import (
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
 )
 
 // wrapFlags are those of wrap, unwrap and clients.
@@ -64,7 +65,7 @@ func (a *app) wrapCommand() *cli.Command {
 
 // target holds the files of a command, and those that it could not read.
 type target struct {
-	at       server.Dirs
+	at       user.Dirs
 	places   []clients.Place
 	servers  []string // --server
 	json     bool
@@ -100,7 +101,7 @@ func plural(n int, one, many string) string {
 }
 
 // files finds the files that a command line means.
-func (a *app) files(c *cli.Context, at server.Dirs) (*target, error) {
+func (a *app) files(c *cli.Context, at user.Dirs) (*target, error) {
 	t := &target{at: at, servers: c.StringSlice("server"), json: c.Bool("json")}
 	names := c.StringSlice("client")
 	for _, n := range names {
@@ -139,8 +140,8 @@ func (a *app) files(c *cli.Context, at server.Dirs) (*target, error) {
 }
 
 // roots are where the clients of this environment look.
-func (a *app) roots(at server.Dirs) clients.Roots {
-	config := server.Absolute(a.Getenv("XDG_CONFIG_HOME"))
+func (a *app) roots(at user.Dirs) clients.Roots {
+	config := user.Absolute(a.Getenv("XDG_CONFIG_HOME"))
 	if config == "" && at.Home != "" {
 		config = filepath.Join(at.Home, ".config")
 	}
@@ -350,7 +351,7 @@ func (w *wrapping) table() {
 }
 
 // entryName is the name of a server in a table.
-func entryName(at server.Dirs, e clients.Entry) string {
+func entryName(at user.Dirs, e clients.Entry) string {
 	if e.Scope != "" {
 		return e.Server + " in " + tilde(at, e.Scope)
 	}

@@ -8,6 +8,10 @@ import (
 	"sync"
 )
 
+// Max bounds a lock file in bytes: the largest of real servers, pins included, has some
+// megabytes.
+const Max = 64 << 20
+
 // pinsHeader matches the line that begins the pins: the first header of a table or an
 // array of tables named pins, or below pins.
 var pinsHeader = sync.OnceValue(func() *regexp.Regexp {

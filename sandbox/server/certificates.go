@@ -5,8 +5,11 @@ import (
 	"errors"
 	"strings"
 
+	"mcpen/sandbox/origin"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
 )
 
 // maxBundle bounds a file of certificates. The system's own has a quarter of that.
@@ -15,14 +18,14 @@ const maxBundle = 1 << 20
 // certificates reads the files that plan.Bundles name in mcpen's environment. It does
 // not use a file that another party may have chosen: with a proxy of theirs they would
 // read the server's traffic to its hosts.
-func (c *Caller) certificates(at Dirs, pol policy.Policy) map[string]string {
+func (c *Caller) certificates(at user.Dirs, pol policy.Policy) map[string]string {
 	if !plan.WantsBundles(pol) {
 		return nil
 	}
 	out, read := map[string]string{}, map[string]string{}
 	for _, name := range plan.Bundles {
-		file := Absolute(c.Getenv(name))
-		if file == "" || !Exists(file) {
+		file := user.Absolute(c.Getenv(name))
+		if file == "" || !wholefile.Exists(file) {
 			continue
 		}
 		text, again := read[file]
@@ -42,11 +45,11 @@ func (c *Caller) certificates(at Dirs, pol policy.Policy) map[string]string {
 
 // certificatesOf reads the certificates of a file, and nothing else that is in it: no
 // key, no text.
-func certificatesOf(at Dirs, file string) (string, error) {
-	if why := Foreign(at, file); why != "" {
+func certificatesOf(at user.Dirs, file string) (string, error) {
+	if why := origin.Foreign(at, file); why != "" {
 		return "", errors.New(why)
 	}
-	rest, err := ReadRegular(file, maxBundle)
+	rest, err := wholefile.Read(file, maxBundle)
 	if err != nil {
 		return "", err
 	}

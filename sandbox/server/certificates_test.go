@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/user"
 )
 
 // A repository's client file sets variables, too: none of them gives a server a file of
 // the person's, or another party's certificate.
 func TestCertificatesAlone(t *testing.T) {
 	home := t.TempDir()
-	at := Dirs{Home: home, Cwd: home, login: policy.Dirs{Home: home}}
+	at := user.Dirs{Home: home, Cwd: home, Login: policy.Dirs{Home: home}}
 	cert := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("a company")}))
 	trusted := string(pem.EncodeToMemory(&pem.Block{Type: "TRUSTED CERTIFICATE", Bytes: []byte("another")}))
 	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("secret")}))

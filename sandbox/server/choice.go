@@ -8,9 +8,13 @@ import (
 	"strings"
 
 	"mcpen/profiles"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/origin"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/trust"
+	"mcpen/sandbox/user"
 )
 
 // Words are a person's words about a server, on a command line or in a client's
@@ -28,6 +32,11 @@ type Words struct {
 	Look      bool // only look: nothing is installed, locked or made
 	Empty     bool // the workspace is an empty folder of mcpen's own
 	Interview bool // mcpen itself asks for the server's definitions: it hides, holds and keeps nothing
+}
+
+// Start are the words that start a profile, as trust covers them.
+func (w Words) Start() trust.Start {
+	return trust.Start{Command: w.Command, Args: w.Args, Params: w.Params, Pass: w.Pass, Secrets: w.Secrets, Workspace: w.Workspace, Without: w.Without}
 }
 
 // Kind tells apart the things that words name.
@@ -101,7 +110,7 @@ type Choice struct {
 // profile's own arguments; the rest of it follows those. If --set sets such a parameter
 // as well, the command line reaches the server unchanged. An error is about a profile;
 // a program that cannot start is an error only at the start.
-func (c *Caller) Choose(at Dirs, w Words) (Choice, error) {
+func (c *Caller) Choose(at user.Dirs, w Words) (Choice, error) {
 	ch := Choice{Words: w}
 	if w.Unwritten() {
 		ch.Name = c.ServerName(at, w)
@@ -118,23 +127,23 @@ func (c *Caller) Choose(at Dirs, w Words) (Choice, error) {
 
 // ownProfile is the choice of the package's own profile, or the same choice if there is
 // none.
-func (c *Caller) ownProfile(at Dirs, ch Choice) (Choice, error) {
+func (c *Caller) ownProfile(at user.Dirs, ch Choice) (Choice, error) {
 	ref := ch.Target.Ref
 	name := ch.Profile
 	if ch.Unwritten() {
 		name = c.Name(at, ref)
 		if ships, ok := profiles.For(Bare(ref)); ok && name != ships {
-			_, err := c.Profile(at, ships) // mistakes in one of the person's own, which is another package's otherwise
+			_, err := catalog.Profile(at, ships) // mistakes in one of the person's own, which is another package's otherwise
 			if mistakes := (policy.Mistakes)(nil); errors.As(err, &mistakes) {
 				return ch, err
 			}
 		}
 	}
-	file, _, err := c.Loader(at)(name, "")
-	if err != nil || Foreign(at, file) != "" {
+	file, _, err := catalog.Loader(at)(name, "")
+	if err != nil || origin.Foreign(at, file) != "" {
 		return ch, nil // Resolve reports a profile that was named and is not there
 	}
-	profile, err := c.Profile(at, name)
+	profile, err := catalog.Profile(at, name)
 	if err != nil || !SamePackage(profile.Package(), ref) {
 		return ch, err
 	}
@@ -230,7 +239,7 @@ func (ch Choice) foundText() string {
 
 // ServerName is the name of a server that has no profile. A reference that cannot be
 // read is refused in a moment.
-func (c *Caller) ServerName(at Dirs, w Words) string {
+func (c *Caller) ServerName(at user.Dirs, w Words) string {
 	switch t, err := w.Target(); {
 	case err == nil && t.Kind == ByPackage:
 		return c.Name(at, t.Ref)

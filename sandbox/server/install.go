@@ -17,12 +17,13 @@ import (
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/program"
+	"mcpen/sandbox/user"
 )
 
 // ensure gives the program of a locked package: from the store where it is
 // there, else as the lock says, else resolved, installed and locked now. The
 // caller closes the tree once the program has ended.
-func (c *Caller) ensure(ctx context.Context, at Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *store.Tree, error) {
+func (c *Caller) ensure(ctx context.Context, at user.Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *store.Tree, error) {
 	in, err := c.Installer(ctx, at, ref.Ecosystem, rules)
 	if err != nil {
 		return plan.Program{}, nil, err
@@ -42,7 +43,7 @@ func (c *Caller) ensure(ctx context.Context, at Dirs, ref pack.Ref, lockFile str
 }
 
 // enter returns the program of a tree, and closes the tree if there is none.
-func (c *Caller) enter(at Dirs, ref pack.Ref, lock pack.Lock, lockFile string, rules policy.Install, tree *store.Tree, args []string) (plan.Program, *store.Tree, error) {
+func (c *Caller) enter(at user.Dirs, ref pack.Ref, lock pack.Lock, lockFile string, rules policy.Install, tree *store.Tree, args []string) (plan.Program, *store.Tree, error) {
 	if ref.Bin != "" {
 		lock.Bin = ref.Bin // another program of the same package
 	}
@@ -57,7 +58,7 @@ func (c *Caller) enter(at Dirs, ref pack.Ref, lock pack.Lock, lockFile string, r
 // installed gives the program of a package that is locked and in the store, and
 // changes nothing. For any other it gives the runtime that would run it, without
 // a tree.
-func (c *Caller) installed(ctx context.Context, at Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *store.Tree, error) {
+func (c *Caller) installed(ctx context.Context, at user.Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *store.Tree, error) {
 	tree, lock, err := c.inStore(ctx, at, ref, lockFile, rules)
 	if err == nil {
 		return c.enter(at, ref, lock, lockFile, rules, tree, args)
@@ -75,7 +76,7 @@ func (c *Caller) installed(ctx context.Context, at Dirs, ref pack.Ref, lockFile 
 }
 
 // inStore opens the tree of a lock where both are there.
-func (c *Caller) inStore(ctx context.Context, at Dirs, ref pack.Ref, lockFile string, rules policy.Install) (*store.Tree, pack.Lock, error) {
+func (c *Caller) inStore(ctx context.Context, at user.Dirs, ref pack.Ref, lockFile string, rules policy.Install) (*store.Tree, pack.Lock, error) {
 	lock, err := ReadLock(lockFile)
 	if err != nil {
 		return nil, lock, err
@@ -94,7 +95,7 @@ func (c *Caller) inStore(ctx context.Context, at Dirs, ref pack.Ref, lockFile st
 
 // OpenLocked returns the tree of a lock: from the store, without any request, or
 // fetched as the lock says.
-func (c *Caller) OpenLocked(ctx context.Context, in *install.Installer, at Dirs, ref pack.Ref, lock pack.Lock, lockFile string) (pack.Lock, *store.Tree, error) {
+func (c *Caller) OpenLocked(ctx context.Context, in *install.Installer, at user.Dirs, ref pack.Ref, lock pack.Lock, lockFile string) (pack.Lock, *store.Tree, error) {
 	if err := sameRef(lock, ref, lockFile); err != nil {
 		return lock, nil, err
 	}
@@ -128,7 +129,7 @@ func (c *Caller) OpenLocked(ctx context.Context, in *install.Installer, at Dirs,
 
 // lockNow resolves, installs and locks, and says so. Of two that do so at once
 // the first to write the lock decides for both.
-func (c *Caller) lockNow(ctx context.Context, in *install.Installer, at Dirs, ref pack.Ref, lockFile string) (pack.Lock, *store.Tree, error) {
+func (c *Caller) lockNow(ctx context.Context, in *install.Installer, at user.Dirs, ref pack.Ref, lockFile string) (pack.Lock, *store.Tree, error) {
 	var none pack.Lock
 	if err := c.Connect(ctx, in, at, ref.Ecosystem); err != nil {
 		return none, nil, err
@@ -158,7 +159,7 @@ func (c *Caller) lockNow(ctx context.Context, in *install.Installer, at Dirs, re
 		tree.Close()
 		return none, nil, err
 	}
-	fmt.Fprintf(c.Err, "mcpen: locked %s %s with %s in %s\n", lock.Package, lock.Version, Count(len(lock.Dependencies), "package"), audit.Visible(lockFile))
+	fmt.Fprintf(c.Err, "mcpen: locked %s %s with %s in %s\n", lock.Package, lock.Version, user.Count(len(lock.Dependencies), "package"), audit.Visible(lockFile))
 	for _, n := range rel.Notes {
 		fmt.Fprintf(c.Err, "mcpen: note: %s\n", audit.Visible(n))
 	}
@@ -166,7 +167,7 @@ func (c *Caller) lockNow(ctx context.Context, in *install.Installer, at Dirs, re
 }
 
 // Entry is the program of a tree, with the interpreter of this machine.
-func (c *Caller) Entry(at Dirs, l pack.Lock, rules policy.Install, t *store.Tree, args []string) (plan.Program, error) {
+func (c *Caller) Entry(at user.Dirs, l pack.Lock, rules policy.Install, t *store.Tree, args []string) (plan.Program, error) {
 	e, err := install.EntryOf(t, l)
 	if err != nil {
 		return plan.Program{}, err

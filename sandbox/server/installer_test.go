@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mcpen/sandbox/user"
 )
 
 // An install reports to a log now and then, not step by step, and strangers' names in
@@ -18,7 +20,7 @@ func TestProgressIsSparse(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Now()
-	a := &Caller{Err: out}
+	a := &Caller{Person: user.Person{Err: out}}
 	tell := a.progress(func() time.Time { return at })
 	for range 12 {
 		tell("fetch", "x\n\x1b[2J")
@@ -40,7 +42,7 @@ func TestProgressEndsWithTheTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Now()
-	a := &Caller{Err: out}
+	a := &Caller{Person: user.Person{Err: out}}
 	tell := a.progress(func() time.Time { return at })
 	for _, step := range []struct {
 		after time.Duration
@@ -68,8 +70,8 @@ func TestPythonOfAProfile(t *testing.T) {
 	}
 	real, version, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
 	home := t.TempDir()
-	a := &Caller{Env: []string{"HOME=" + home, "PATH=" + t.TempDir()}, Passwd: "/nonexistent", Machine: "/nonexistent"}
-	at := Dirs{Home: home}
+	a := &Caller{Person: user.Person{Env: []string{"HOME=" + home, "PATH=" + t.TempDir()}, Passwd: "/nonexistent", Machine: "/nonexistent"}}
+	at := user.Dirs{Home: home}
 	link := func(version string) {
 		file := filepath.Join(home, ".pyenv/versions", version+".1", "bin", "python"+version)
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {

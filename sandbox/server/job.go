@@ -16,11 +16,12 @@ import (
 	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/user"
 )
 
 // job runs a tool in its own sandbox: its folder, its runtime, one port of the
 // loopback, and nothing else.
-func (c *Caller) job(ctx context.Context, at Dirs, job install.Job) error {
+func (c *Caller) job(ctx context.Context, at user.Dirs, job install.Job) error {
 	pol := policy.Closed("install")
 	pol.Network.Allow = job.Network
 	pol.Filesystem.Write = []policy.Path{{Path: job.Dir}}
@@ -41,7 +42,7 @@ func (c *Caller) job(ctx context.Context, at Dirs, job install.Job) error {
 	if p.Plan, err = plan.Compile(p.Policy, p.Program, p.Host); err != nil {
 		return err
 	}
-	log, err := launch.OpenJournal(p.Plan, LogDir(p.Dirs), c.Err)
+	log, err := launch.OpenJournal(p.Plan, user.LogDir(p.Dirs), c.Err)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/zalando/go-keyring"
 
 	"mcpen/sandbox/plan"
+	"mcpen/sandbox/user"
 )
 
 // A client's file that names another server's key must not get it.
@@ -18,13 +19,13 @@ func TestKeptSecretIsTheVariablesOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for variable, value := range map[string]string{"OTHER": kept.Ref(), "TOKEN": "ghp_y", "KEN": kept.Ref()} {
-		c := &Caller{Env: []string{variable + "=" + value}}
+		c := &Caller{Person: user.Person{Env: []string{variable + "=" + value}}}
 		got, err := c.secret(context.Background(), "env:"+variable, Prepared{})
 		if err != nil || got != value {
 			t.Errorf("%s=%s became %q, %v", variable, value, got, err)
 		}
 	}
-	c := &Caller{Env: []string{"TOKEN=" + kept.Ref()}}
+	c := &Caller{Person: user.Person{Env: []string{"TOKEN=" + kept.Ref()}}}
 	p := Prepared{}
 	p.Plan.Process.Secrets = []plan.Secret{{Name: "TOKEN", From: "env:TOKEN"}}
 	if got, err := c.FetchSecrets(context.Background(), p); err != nil || got["TOKEN"] != plan.Opaque("ghp_x") {

@@ -7,17 +7,14 @@ import (
 	"path/filepath"
 
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/lockfile"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/wholefile"
 )
 
-// maxLock bounds a lock file: the largest of real servers, pins included, has some
-// megabytes.
-const maxLock = 64 << 20
-
 // ReadLock reads a lock file.
 func ReadLock(file string) (pack.Lock, error) {
-	data, err := ReadRegular(file, maxLock)
+	data, err := wholefile.Read(file, lockfile.Max)
 	if err != nil {
 		return pack.Lock{}, err
 	}

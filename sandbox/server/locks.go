@@ -8,11 +8,14 @@ import (
 	"slices"
 	"strings"
 
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/pack/registry"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
 )
 
 // Locked is one lock file of the user's.
@@ -26,12 +29,12 @@ func LockName(file string) string { return strings.TrimSuffix(filepath.Base(file
 
 // rules returns the rules and the wanted package of the profile that a lock belongs to:
 // the profile beside it, or of its name.
-func (c *Caller) rules(at Dirs, l Locked) (policy.Install, pack.Ref, error) {
+func (c *Caller) rules(at user.Dirs, l Locked) (policy.Install, pack.Ref, error) {
 	profile := l.Name
-	if beside := strings.TrimSuffix(l.File, ".lock") + ".toml"; filepath.Dir(l.File) != filepath.Join(at.Config, "profiles") && Exists(beside) {
+	if beside := strings.TrimSuffix(l.File, ".lock") + ".toml"; filepath.Dir(l.File) != filepath.Join(at.Config, "profiles") && wholefile.Exists(beside) {
 		profile = beside
 	}
-	rules, text, err := c.packageRules(at, profile)
+	rules, text, err := catalog.PackageRules(at, profile)
 	if err != nil || text == "" {
 		return rules, pack.Ref{}, err
 	}
@@ -43,7 +46,7 @@ func (c *Caller) rules(at Dirs, l Locked) (policy.Install, pack.Ref, error) {
 }
 
 // InstallerFor is an installer for a lock, connected to its registry.
-func (c *Caller) InstallerFor(ctx context.Context, at Dirs, l Locked) (*install.Installer, error) {
+func (c *Caller) InstallerFor(ctx context.Context, at user.Dirs, l Locked) (*install.Installer, error) {
 	ref, err := l.Lock.Ref()
 	if err != nil {
 		return nil, err
@@ -60,14 +63,14 @@ func (c *Caller) InstallerFor(ctx context.Context, at Dirs, l Locked) (*install.
 }
 
 // Outside is true for a lock whose version its profile does not ask for any more.
-func (c *Caller) Outside(at Dirs, l Locked) bool {
+func (c *Caller) Outside(at user.Dirs, l Locked) bool {
 	_, wanted, err := c.rules(at, l)
 	return err == nil && !wanted.Allows(l.Lock.Version)
 }
 
 // Latest asks the registry for the version in a lock's place, and keeps the registry's
 // word against the locked one, for the next start.
-func (c *Caller) Latest(ctx context.Context, in *install.Installer, at Dirs, l Locked) (rel registry.Release, withdrawn string, err error) {
+func (c *Caller) Latest(ctx context.Context, in *install.Installer, at user.Dirs, l Locked) (rel registry.Release, withdrawn string, err error) {
 	_, wanted, err := c.rules(at, l)
 	if err != nil {
 		return rel, "", err
@@ -85,12 +88,12 @@ func (c *Caller) Latest(ctx context.Context, in *install.Installer, at Dirs, l L
 
 // NamedTrees are the trees that a lock of the user's or the machine's names. Of a
 // lock that does not read nobody knows which it names, so that is an error.
-func (c *Caller) NamedTrees(at Dirs) ([]string, error) {
+func (c *Caller) NamedTrees(at user.Dirs) ([]string, error) {
 	files, err := c.LockFiles(at, nil)
 	if err != nil {
 		return nil, err
 	}
-	machine, _ := filepath.Glob(at.machineProfiles() + "/*.lock") // the pattern is good
+	machine, _ := filepath.Glob(at.MachineProfiles() + "/*.lock") // the pattern is good
 	var keep []string
 	for _, file := range append(files, machine...) {
 		l, err := ReadLock(file)

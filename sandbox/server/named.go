@@ -5,7 +5,10 @@ import (
 	"slices"
 	"strings"
 
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
 )
 
 // Named is the server that a word names, for commands that show or change its stored
@@ -20,7 +23,7 @@ type Named struct {
 // Named finds the server that a word names: a profile by its name; a profile, lock or
 // pin file by its path; or a package by reference, which stands for the profile that it
 // runs by.
-func (c *Caller) Named(at Dirs, word string) (Named, error) {
+func (c *Caller) Named(at user.Dirs, word string) (Named, error) {
 	switch {
 	case isRef(word):
 		t, err := Words{Profile: word}.Target()
@@ -42,38 +45,38 @@ func isPath(word string) bool {
 	return strings.Contains(word, "/") || slices.Contains(endings, filepath.Ext(word))
 }
 
-func (c *Caller) named(at Dirs, name string) Named {
-	file, _, err := c.Loader(at)(name, "")
+func (c *Caller) named(at user.Dirs, name string) Named {
+	file, _, err := catalog.Loader(at)(name, "")
 	if err != nil {
 		return Named{Name: name, Lock: filepath.Join(at.Config, "profiles", name+".lock")}
 	}
-	return Named{Name: name, Profile: name, Lock: LockBeside(at, file, name)}
+	return Named{Name: name, Profile: name, Lock: catalog.LockBeside(at, file, name)}
 }
 
-func (c *Caller) namedByPath(at Dirs, path string) (Named, error) {
+func (c *Caller) namedByPath(at user.Dirs, path string) (Named, error) {
 	beside := path
 	if ext := filepath.Ext(path); slices.Contains(endings, ext) {
 		beside = strings.TrimSuffix(path, ext)
 	}
 	n := Named{Name: filepath.Base(beside), ByFile: true, Lock: beside + ".lock"}
-	if !Exists(beside + ".toml") {
+	if !wholefile.Exists(beside + ".toml") {
 		return n, nil
 	}
 	n.Profile = beside + ".toml"
 	if !strings.Contains(n.Profile, "/") {
 		n.Profile = "./" + n.Profile
 	}
-	profile, err := c.Profile(at, n.Profile)
+	profile, err := catalog.Profile(at, n.Profile)
 	if err != nil {
 		// The file identifies a profile with mistakes, too.
 		profile = &policy.Profile{Name: n.Name, Sources: []policy.Source{{File: n.Profile}}}
 	}
-	n.Name, err = identity(at, profile, true)
+	n.Name, err = catalog.Identity(at, profile, true)
 	return n, err
 }
 
 // LockFiles are the files of the locks that words name, or all of the user's.
-func (c *Caller) LockFiles(at Dirs, words []string) ([]string, error) {
+func (c *Caller) LockFiles(at user.Dirs, words []string) ([]string, error) {
 	if len(words) == 0 {
 		files, _ := filepath.Glob(filepath.Join(at.Config, "profiles", "*.lock")) // the pattern is good
 		return files, nil

@@ -4,13 +4,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"mcpen/sandbox/user"
 )
 
 // A path or a package names the log, the lock and the pins of that server and of no
 // other.
 func TestNamed(t *testing.T) {
 	home := t.TempDir()
-	c := &Caller{Env: []string{"HOME=" + home, "XDG_RUNTIME_DIR=" + home}, Passwd: "/nonexistent", Machine: "/nonexistent"}
+	c := &Caller{Person: user.Person{Env: []string{"HOME=" + home, "XDG_RUNTIME_DIR=" + home}, Passwd: "/nonexistent", Machine: "/nonexistent"}}
 	at, err := c.Dirs()
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +61,7 @@ func TestNamed(t *testing.T) {
 
 // identityOf is the mark of a repository's server against the person's of the same
 // name.
-func identityOf(t *testing.T, c *Caller, at Dirs, name, file string) string {
+func identityOf(t *testing.T, c *Caller, at user.Dirs, name, file string) string {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil || len(data) == 0 {

@@ -5,8 +5,11 @@ import (
 	"strings"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/origin"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/user"
 )
 
 // NotStarted writes into a server's log why it did not start. A client shows its person
@@ -14,7 +17,7 @@ import (
 // the error itself is all there is.
 func (c *Caller) NotStarted(p Prepared, err error) {
 	ch := p.said
-	if p.Dirs.State == "" || repositoryOf(p.Dirs, p.Dirs.State) != "" {
+	if p.Dirs.State == "" || origin.Repository(p.Dirs, p.Dirs.State) != "" {
 		return
 	}
 	name, what := p.Policy.Name, ch.Profile
@@ -29,14 +32,14 @@ func (c *Caller) NotStarted(p Prepared, err error) {
 			unread.Sources = []policy.Source{{File: ch.Profile}}
 		}
 		var errName error
-		if name, errName = identity(p.Dirs, unread, true); errName != nil {
+		if name, errName = catalog.Identity(p.Dirs, unread, true); errName != nil {
 			return
 		}
 	}
 	if len(ch.Command) > 0 {
 		what = strings.Join(audit.RedactArgs(ch.Command), " ")
 	}
-	log, errLog := audit.Open(LogDir(p.Dirs), audit.Options{Server: name})
+	log, errLog := audit.Open(user.LogDir(p.Dirs), audit.Options{Server: name})
 	if errLog != nil {
 		return
 	}

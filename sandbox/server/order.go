@@ -12,12 +12,13 @@ import (
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/user"
 )
 
 // Order is the order to start the server with the values of its secrets.
 func (p *Prepared) Order(secrets map[string]plan.Opaque) launch.Order {
 	o := launch.NewOrder(p.Plan.WithSecrets(secrets))
-	o.Bus, o.Logs, o.Config, o.State = p.Dirs.Bus, LogDir(p.Dirs), p.Dirs.Config, p.Dirs.State
+	o.Bus, o.Logs, o.Config, o.State = p.Dirs.Bus, user.LogDir(p.Dirs), p.Dirs.Config, p.Dirs.State
 	if !p.said.Unwritten() {
 		o.Allow = p.said.Profile
 	}

@@ -10,29 +10,13 @@ import (
 	"sync"
 
 	"mcpen/profiles"
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/user"
 )
-
-// machineProfiles are the profiles of this machine's administrator.
-func (p Dirs) machineProfiles() string { return filepath.Join(p.Machine, "profiles") }
-
-// LockBeside is where the lock of a profile is: beside the file, or, for one
-// that ships with mcpen, was never written, or is the machine's and has no lock
-// there, among the user's own.
-func LockBeside(at Dirs, profileFile, name string) string {
-	if profileFile != "" && profileFile != noProfileFile && !Ships(profileFile) {
-		if _, err := os.Stat(profileFile); err == nil {
-			beside := strings.TrimSuffix(profileFile, ".toml") + ".lock"
-			if _, err := os.Stat(beside); err == nil || filepath.Dir(profileFile) != at.machineProfiles() {
-				return beside
-			}
-		}
-	}
-	return filepath.Join(at.Config, "profiles", name+".lock")
-}
 
 // NameOf is the profile name of a package: its name without the scope.
 func NameOf(ref pack.Ref) string {
@@ -48,7 +32,7 @@ func NameOf(ref pack.Ref) string {
 // Name is the name of a package here: that of the profile that ships for it, or else
 // NameOf, or NameOf with its scope in front if NameOf names another package already.
 // Two of eleven called "mcp" live side by side.
-func (c *Caller) Name(at Dirs, ref pack.Ref) string {
+func (c *Caller) Name(at user.Dirs, ref pack.Ref) string {
 	if name, ok := profiles.For(Bare(ref)); ok && !c.Taken(at, name, ref) {
 		return name
 	}
@@ -66,14 +50,14 @@ func (c *Caller) Name(at Dirs, ref pack.Ref) string {
 
 // Taken reports whether a name is that of another package's lock or of a profile
 // that is not this package's.
-func (c *Caller) Taken(at Dirs, name string, ref pack.Ref) bool {
+func (c *Caller) Taken(at user.Dirs, name string, ref pack.Ref) bool {
 	if p, ok := packageIn(filepath.Join(at.Config, "profiles", name+".lock")); ok && !SamePackage(p, ref) {
 		return true
 	}
-	if _, _, err := c.Loader(at)(name, ""); err != nil {
+	if _, _, err := catalog.Loader(at)(name, ""); err != nil {
 		return false
 	}
-	p, err := c.Profile(at, name)
+	p, err := catalog.Profile(at, name)
 	return err != nil || !SamePackage(p.Package(), ref)
 }
 
@@ -103,7 +87,7 @@ func SamePackage(text string, ref pack.Ref) bool {
 
 // Program finds or installs the program to run. The caller closes the tree, if it is a
 // package's, once the program has ended.
-func (c *Caller) Program(ctx context.Context, ch Choice, at Dirs, pol policy.Policy) (plan.Program, *store.Tree, error) {
+func (c *Caller) Program(ctx context.Context, ch Choice, at user.Dirs, pol policy.Policy) (plan.Program, *store.Tree, error) {
 	ref, args, ok, err := ch.starts(pol)
 	if err != nil {
 		return plan.Program{}, nil, err
@@ -113,7 +97,7 @@ func (c *Caller) Program(ctx context.Context, ch Choice, at Dirs, pol policy.Pol
 		if len(pol.Sources) > 0 {
 			file = pol.Sources[0].File
 		}
-		lockFile := LockBeside(at, file, pol.Name)
+		lockFile := catalog.LockBeside(at, file, pol.Name)
 		get := c.ensure
 		if ch.Look {
 			get = c.installed
@@ -139,31 +123,4 @@ func Bare(ref pack.Ref) string {
 func Bounded(ref pack.Ref) string {
 	ref.Version, ref.Tag = "", ""
 	return ref.String()
-}
-
-// InstallRules are those of a profile, by name or path, or the default ones if there is
-// none, within the machine's baseline.
-func (c *Caller) InstallRules(at Dirs, profile string) (policy.Install, error) {
-	rules, _, err := c.packageRules(at, profile)
-	return rules, err
-}
-
-// packageRules returns a profile's rules for installs and the package that it asks for,
-// "" if there is none.
-func (c *Caller) packageRules(at Dirs, profile string) (rules policy.Install, wanted string, err error) {
-	baselines, err := c.baselines(at, "")
-	if err != nil {
-		return policy.Install{}, "", err
-	}
-	file, data, err := c.Loader(at)(profile, "")
-	if err != nil { // a package that has no profile
-		pol, err := policy.Resolve(&policy.Profile{Name: strings.TrimSuffix(filepath.Base(profile), ".toml")}, policy.Input{Baselines: baselines})
-		return pol.Install, "", err
-	}
-	p, err := policy.Parse(file, data, c.Loader(at))
-	if err != nil {
-		return policy.Install{}, "", err
-	}
-	pol, err := policy.Resolve(p.InstallOnly(), policy.Input{Baselines: baselines})
-	return pol.Install, pol.Server.Package, err
 }

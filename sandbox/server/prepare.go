@@ -9,15 +9,18 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/origin"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/trust"
+	"mcpen/sandbox/user"
 )
 
 // Prepared is everything that a run starts from.
 type Prepared struct {
-	Dirs    Dirs
+	Dirs    user.Dirs
 	Choice  Choice
 	Package pack.Ref // whose program it is; its Name is "" for a program of this machine
 	Policy  policy.Policy
@@ -98,7 +101,7 @@ func (c *Caller) Prepare(ctx context.Context, w Words) (p Prepared, err error) {
 	if err := c.vetCommands(p); err != nil || ch.Look {
 		return p, err
 	}
-	return p, recordWritten(p.Dirs, p.Plan)
+	return p, origin.RecordWritten(p.Dirs, p.Plan)
 }
 
 // compile asks this machine for the facts that the plan needs, and makes the plan.
@@ -130,14 +133,18 @@ func (c *Caller) compile(ctx context.Context, p *Prepared, look bool) (err error
 // install finds or installs the program, once the person trusts everything that names
 // it. If it only looks for the program, it remembers the missing trust.
 func (c *Caller) install(ctx context.Context, ch Choice, r Resolved, p *Prepared) error {
-	if top := repositoryOf(p.Dirs, p.Dirs.State); top != "" && !ch.Look {
-		hint := "export HOME=" + audit.Command(p.Dirs.login.Home)
-		if Absolute(c.Getenv("XDG_STATE_HOME")) != "" {
+	if top := origin.Repository(p.Dirs, p.Dirs.State); top != "" && !ch.Look {
+		hint := "export HOME=" + audit.Command(p.Dirs.Login.Home)
+		if user.Absolute(c.Getenv("XDG_STATE_HOME")) != "" {
 			hint = "unset XDG_STATE_HOME"
 		}
 		return &launch.Error{Code: launch.ExitRefused, Err: fmt.Errorf("cannot keep state in %q: it is in the repository %s", p.Dirs.State, top), Hint: hint}
 	}
-	asked, err := c.gate(p.Dirs, !ch.Look, c.withVariables(ch.Words, r.profile), r)
+	confirm := c.Confirm
+	if ch.Look {
+		confirm = nil
+	}
+	asked, err := trust.Gate(p.Dirs, confirm, c.withVariables(ch.Words, r.profile).Start(), r.profile, r.baselines...)
 	if p.Untrusted = err; err != nil && !ch.Look {
 		return err
 	}
@@ -154,5 +161,5 @@ func (c *Caller) install(ctx context.Context, ch Choice, r Resolved, p *Prepared
 	if ch.Look || !asked {
 		return program()
 	}
-	return c.keepTrust(p.Dirs, r.profile, program)
+	return trust.Change(p.Dirs, r.profile, program)
 }

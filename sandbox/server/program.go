@@ -9,11 +9,14 @@ import (
 	"slices"
 	"strings"
 
+	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/origin"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/program"
+	"mcpen/sandbox/user"
 )
 
 // commandLine is the command that the command line or the profile names.
@@ -28,12 +31,12 @@ func commandLine(ch Choice, pol policy.Policy) ([]string, error) {
 }
 
 // Find finds a program of this machine.
-func (c *Caller) Find(argv []string, at Dirs) (plan.Program, error) {
+func (c *Caller) Find(argv []string, at user.Dirs) (plan.Program, error) {
 	prog, err := program.Find(argv, c.FindEnv(at))
 	var absent *program.FindError
 	if errors.As(err, &absent) && absent.Kind == program.NotFound && absent.Hint == "" && !strings.Contains(argv[0], "/") {
 		absent.Hint = "install it, or name its file: mcpen run -- /path/to/" + argv[0]
-		if slices.Contains(ProfileNames(at), argv[0]) {
+		if slices.Contains(catalog.Names(at), argv[0]) {
 			absent.Hint = "mcpen run " + argv[0]
 		}
 	}
@@ -42,7 +45,7 @@ func (c *Caller) Find(argv []string, at Dirs) (plan.Program, error) {
 
 // FindEnv is the environment of a search for a program: PATH, and the variables that
 // give version managers their version.
-func (c *Caller) FindEnv(at Dirs) program.FindEnv {
+func (c *Caller) FindEnv(at user.Dirs) program.FindEnv {
 	env := program.FindEnv{Path: c.Getenv("PATH"), Home: at.Home, Dir: at.Cwd, Vars: map[string]string{}}
 	for _, name := range program.FindVars {
 		if v, ok := c.Lookup(name); ok {
@@ -60,9 +63,9 @@ func (c *Caller) FindEnv(at Dirs) program.FindEnv {
 // Ask is the question to the host for this policy and program.
 func (c *Caller) Ask(p Prepared) host.Ask {
 	at := p.Dirs
-	ask := host.Ask{Home: at.Home, Runtime: at.Runtime, State: at.State, Config: at.Config, Cwd: p.start, Bus: at.Bus, Login: at.login,
-		Env: map[string]string{}, Paths: plan.Asks(p.Policy, p.Program, at.Home, at.State, at.Config, at.Runtime, at.login.Home, at.login.State, at.login.Config)}
-	ask.Grounds = grounds(at, p.workspace)
+	ask := host.Ask{Home: at.Home, Runtime: at.Runtime, State: at.State, Config: at.Config, Cwd: p.start, Bus: at.Bus, Login: at.Login,
+		Env: map[string]string{}, Paths: plan.Asks(p.Policy, p.Program, at.Home, at.State, at.Config, at.Runtime, at.Login.Home, at.Login.State, at.Login.Config)}
+	ask.Grounds = origin.Grounds(at, p.workspace)
 	for _, name := range plan.EnvNames(p.Policy) {
 		if v, ok := c.Lookup(name); ok {
 			ask.Env[name] = v
@@ -72,13 +75,13 @@ func (c *Caller) Ask(p Prepared) host.Ask {
 }
 
 // git returns the settings of the user's own git that one inside needs.
-func (c *Caller) git(ctx context.Context, at Dirs) []plan.Env {
+func (c *Caller) git(ctx context.Context, at user.Dirs) []plan.Env {
 	program, err := exec.LookPath("git")
 	if err != nil || at.Home == "" {
 		return nil
 	}
 	vars := []string{"HOME=" + at.Home, "PATH=" + c.Getenv("PATH")}
-	if config := Absolute(c.Getenv("XDG_CONFIG_HOME")); config != "" {
+	if config := user.Absolute(c.Getenv("XDG_CONFIG_HOME")); config != "" {
 		vars = append(vars, "XDG_CONFIG_HOME="+config)
 	}
 	return host.Git(ctx, program, vars)
@@ -87,7 +90,7 @@ func (c *Caller) git(ctx context.Context, at Dirs) []plan.Env {
 // OwnState is the server's own directory where the profile lets it write there,
 // else "". It is made so that the first run finds it. Nothing on the way to it can
 // be a symlink that an earlier run planted: a server writes below it only.
-func OwnState(pol policy.Policy, at Dirs) string {
+func OwnState(pol policy.Policy, at user.Dirs) string {
 	own := policy.Input{State: at.State}.ServerState(pol.Name)
 	for _, w := range pol.Filesystem.Write {
 		if own != "" && w.Path == own {

@@ -3,6 +3,8 @@ package server
 import (
 	"net/http"
 	"testing"
+
+	"mcpen/sandbox/user"
 )
 
 // A company whose proxy stands in the environment reaches its registry as a server
@@ -28,7 +30,7 @@ func TestRegistryProxy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		via, err := (&Caller{Env: tc.env}).registryProxy()(req)
+		via, err := (&Caller{Person: user.Person{Env: tc.env}}).registryProxy()(req)
 		got := ""
 		if via != nil {
 			got = via.String()

@@ -16,8 +16,11 @@ import (
 
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/origin"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
 )
 
 const (
@@ -115,7 +118,7 @@ func readSecret(name string) (string, error) {
 	if st.Mode&unix.S_IFMT == unix.S_IFREG && st.Mode&0o077 != 0 {
 		return "", fmt.Errorf("others can read it (mode %04o): chmod 600 %s", st.Mode&0o777, name)
 	}
-	data, err := readPlain(fd, name, maxSecret)
+	data, err := wholefile.ReadOpened(fd, name, maxSecret)
 	if err != nil {
 		return "", err
 	}
@@ -143,7 +146,7 @@ func (c *Caller) vetCommands(p Prepared) error {
 }
 
 // wordFile is the file that a word of a command may name.
-func (c *Caller) wordFile(at Dirs, word string, program bool) string {
+func (c *Caller) wordFile(at user.Dirs, word string, program bool) string {
 	if program && !strings.Contains(word, "/") {
 		for _, dir := range filepath.SplitList(c.Getenv("PATH")) {
 			if file := filepath.Join(dir, word); filepath.IsAbs(dir) && unix.Access(file, unix.X_OK) == nil {
@@ -172,7 +175,7 @@ func (p Prepared) ground(f plan.PathFact) (plan.Ground, bool) {
 		ways = append(ways, l.Path)
 	}
 	for _, way := range ways {
-		for _, g := range grounds(p.Dirs, p.workspace) {
+		for _, g := range origin.Grounds(p.Dirs, p.workspace) {
 			if way == g.Dir || strings.HasPrefix(way, g.Dir+"/") {
 				return g, true
 			}
@@ -186,16 +189,16 @@ func (p Prepared) ground(f plan.PathFact) (plan.Ground, bool) {
 
 // commandDir is where a secret's command runs: in no project, whose files programs
 // read without being asked.
-func commandDir(at Dirs) string {
-	if at.login.Home != "" {
-		return at.login.Home
+func commandDir(at user.Dirs) string {
+	if at.Login.Home != "" {
+		return at.Login.Home
 	}
 	return "/"
 }
 
 // commandSecret runs a command with the user's rights, without a shell, and takes its
 // output.
-func (c *Caller) commandSecret(ctx context.Context, line string, at Dirs) (string, error) {
+func (c *Caller) commandSecret(ctx context.Context, line string, at user.Dirs) (string, error) {
 	argv := strings.Fields(line)
 	if len(argv) == 0 {
 		return "", errors.New("the command is empty")

@@ -19,6 +19,7 @@ import (
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/pack/store"
+	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -54,13 +55,13 @@ func (s Standing) Complete(l pack.Lock) pack.Lock {
 }
 
 // StandingFile is the file of a lock's standing.
-func StandingFile(at Dirs, lockFile string) string {
+func StandingFile(at user.Dirs, lockFile string) string {
 	sum := sha256.Sum256([]byte(lockFile))
 	return filepath.Join(at.State, "standing", hex.EncodeToString(sum[:16])+".json")
 }
 
 // ReadStanding returns the known findings, which are empty if the file is unreadable.
-func ReadStanding(at Dirs, lockFile string) Standing {
+func ReadStanding(at user.Dirs, lockFile string) Standing {
 	var s Standing
 	if data, err := os.ReadFile(StandingFile(at, lockFile)); err != nil || json.Unmarshal(data, &s) != nil {
 		return Standing{}
@@ -69,7 +70,7 @@ func ReadStanding(at Dirs, lockFile string) Standing {
 }
 
 // Keep writes a standing. If that fails, the next start judges again.
-func (s Standing) Keep(at Dirs, lockFile string) {
+func (s Standing) Keep(at user.Dirs, lockFile string) {
 	file := StandingFile(at, lockFile)
 	data, err := json.Marshal(s)
 	if err == nil {
@@ -83,7 +84,7 @@ func (s Standing) Keep(at Dirs, lockFile string) {
 // judge compares an opened lock with its tree and with the local advisories, once for
 // each lock and database, and reports the registry's word against it. It refuses a
 // malicious package and one that differs from its name in the lock.
-func (c *Caller) judge(at Dirs, lockFile string, lock pack.Lock, tree *store.Tree) error {
+func (c *Caller) judge(at user.Dirs, lockFile string, lock pack.Lock, tree *store.Tree) error {
 	s := ReadStanding(at, lockFile)
 	key, db := lock.Digest+" "+tree.Hash, Stamp(Advisories(at), time.Now())
 	if lock.Digest == "" || s.Lock != key || s.Database != db {
@@ -112,7 +113,7 @@ func (c *Caller) judge(at Dirs, lockFile string, lock pack.Lock, tree *store.Tre
 
 // Held names the malicious package of a lock, "" for none, and the advisories that
 // mcpen could not use.
-func (c *Caller) Held(at Dirs, l pack.Lock) (malicious, unread string) {
+func (c *Caller) Held(at user.Dirs, l pack.Lock) (malicious, unread string) {
 	db := Advisories(at)
 	if _, err := os.Stat(db); errors.Is(err, fs.ErrNotExist) {
 		return "", "" // none are kept
@@ -122,7 +123,7 @@ func (c *Caller) Held(at Dirs, l pack.Lock) (malicious, unread string) {
 		return "", "the advisories were not looked at: " + audit.Visible(err.Error())
 	}
 	if bad.Count > 0 {
-		unread = fmt.Sprintf("%s of the advisories could not be used: %s", Count(bad.Count, "record"), audit.Visible(bad.First[0].Error()))
+		unread = fmt.Sprintf("%s of the advisories could not be used: %s", user.Count(bad.Count, "record"), audit.Visible(bad.First[0].Error()))
 	}
 	for _, f := range found[0] {
 		if f.Malicious {

@@ -9,6 +9,7 @@ import (
 	"mcpen/profiles"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/origin"
 	"mcpen/sandbox/plan"
 )
 
@@ -18,7 +19,7 @@ import (
 // beside the profile.
 func (p *Prepared) profileApart() error {
 	for _, s := range p.Policy.Sources {
-		if Ships(s.File) {
+		if profiles.Ships(s.File) {
 			continue
 		}
 		file := s.File
@@ -30,7 +31,7 @@ func (p *Prepared) profileApart() error {
 		for _, l := range f.Links {
 			ways = append(ways, l.Path)
 		}
-		for _, g := range grounds(p.Dirs, p.workspace) {
+		for _, g := range origin.Grounds(p.Dirs, p.workspace) {
 			for _, l := range f.Links {
 				if strings.HasPrefix(l.Path, g.Dir+"/") && !strings.HasPrefix(f.Real, g.Dir+"/") {
 					return &launch.Error{Code: launch.ExitRefused, Err: fmt.Errorf("cannot use the profile %q: it leads to %q by the symlink %q, which %s could have made", s.File, f.Real, l.Path, g.Who),
@@ -46,26 +47,6 @@ func (p *Prepared) profileApart() error {
 		}
 	}
 	return nil
-}
-
-// ShippedFile is the name in messages of a profile that mcpen carries.
-func ShippedFile(name string) string { return "profiles/" + name + ".toml" }
-
-// Ships reports whether a file's name is that of a profile that mcpen carries. No
-// file of this machine is called so (fileName): one with the same text may change.
-func Ships(file string) bool {
-	name := strings.TrimSuffix(filepath.Base(file), ".toml")
-	_, ok := profiles.Read(name)
-	return ok && file == ShippedFile(name)
-}
-
-// fileName is the path of a file of this machine, unlike that of any profile that
-// mcpen carries.
-func fileName(path string) string {
-	if Ships(path) {
-		return "./" + path
-	}
-	return path
 }
 
 // writable is the folder by which the server may write a path, or "".

@@ -1,6 +1,7 @@
-// Package wholefile writes a small file in one step: a reader sees the old content or
+// Package wholefile reads and writes small files whole. A reader sees the old content or
 // the new, never a part, even after a power failure. It is no lock: of two processes
-// that replace the same file at a time both succeed, and the last content stays.
+// that replace the same file at a time both succeed, and the last content stays. Read
+// opens regular files alone, and bounds them in bytes.
 package wholefile
 
 import (

@@ -1,4 +1,4 @@
-package server
+package origin
 
 import (
 	"os"
@@ -8,8 +8,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/profiles"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
 )
 
 // Foreign says why a file is not the person's own configuration but may come from
@@ -17,15 +20,15 @@ import (
 // carries, for the configuration of the user and of the machine, and for a file of the
 // user's that lies in no project, was not unpacked with one, and was writable for no
 // server.
-func Foreign(at Dirs, file string) string {
-	_, why := foreignWay(at, file)
+func Foreign(at user.Dirs, file string) string {
+	_, why := ForeignWay(at, file)
 	return why
 }
 
-// foreignWay is Foreign, with the path in question: that of the file itself or of a
+// ForeignWay is Foreign, with the path in question: that of the file itself or of a
 // symlink that leads to it.
-func foreignWay(at Dirs, file string) (way, why string) {
-	if Ships(file) {
+func ForeignWay(at user.Dirs, file string) (way, why string) {
+	if profiles.Ships(file) {
 		return "", ""
 	}
 	if !filepath.IsAbs(file) {
@@ -43,23 +46,23 @@ func foreignWay(at Dirs, file string) (way, why string) {
 	return "", ""
 }
 
-// foreignAt is foreign for a path without symlinks on the way to its last element.
-func foreignAt(at Dirs, file string) string {
-	for _, own := range []string{at.login.Config, at.Machine} {
+// foreignAt is Foreign for a path without symlinks on the way to its last element.
+func foreignAt(at user.Dirs, file string) string {
+	for _, own := range []string{at.Login.Config, at.Machine} {
 		if real := host.Look(own).Real; real != "" && strings.HasPrefix(file, real+"/") && !mutable(file) {
 			return ""
 		}
 	}
-	if top := host.Repository(file, at.login.Home, at.Home); top != "" {
+	if top := host.Repository(file, at.Login.Home, at.Home); top != "" {
 		return "it is in the repository " + top
 	}
-	if top := handedOut(file, at.login.Home, at.Home); top != "" {
+	if top := handedOut(file, at.Login.Home, at.Home); top != "" {
 		return "it is in a project that may be somebody else's, " + top
 	}
 	if dir := downloads(at); dir != "" && strings.HasPrefix(file, dir+"/") {
 		return "it was downloaded to " + dir
 	}
-	for _, g := range grounds(at, "") {
+	for _, g := range Grounds(at, "") {
 		if strings.HasPrefix(file, g.Dir+"/") {
 			return "it is in " + g.Dir + ", which a server was given to write"
 		}
@@ -80,7 +83,7 @@ func handedOut(file string, homes ...string) string {
 		if everybodys || slices.ContainsFunc(homes, func(h string) bool { return h != "" && host.Look(h).Real == dir }) {
 			return ""
 		}
-		if slices.ContainsFunc(handedOutMarks, func(mark string) bool { return Exists(filepath.Join(dir, mark)) }) {
+		if slices.ContainsFunc(handedOutMarks, func(mark string) bool { return wholefile.Exists(filepath.Join(dir, mark)) }) {
 			return dir
 		}
 	}
@@ -99,9 +102,9 @@ var handedOutMarks = []string{
 }
 
 // downloads is the folder into which this user's programs download, without symlinks.
-func downloads(at Dirs) string {
-	name := filepath.Join(at.login.Home, "Downloads")
-	text, _ := ReadRegular(filepath.Join(at.login.Home, ".config/user-dirs.dirs"), policy.MaxFile) // none: the default
+func downloads(at user.Dirs) string {
+	name := filepath.Join(at.Login.Home, "Downloads")
+	text, _ := wholefile.Read(filepath.Join(at.Login.Home, ".config/user-dirs.dirs"), policy.MaxFile) // none: the default
 	for line := range strings.Lines(string(text)) {
 		value, ok := strings.CutPrefix(strings.TrimSpace(line), "XDG_DOWNLOAD_DIR=")
 		if !ok {
@@ -109,22 +112,22 @@ func downloads(at Dirs) string {
 		}
 		value = strings.Trim(value, `"`)
 		if rest, ok := strings.CutPrefix(value, "$HOME"); ok {
-			value = at.login.Home + rest
+			value = at.Login.Home + rest
 		}
 		name = value
 	}
-	if f := host.Look(name); f.Exists && f.Real != host.Look(at.login.Home).Real {
+	if f := host.Look(name); f.Exists && f.Real != host.Look(at.Login.Home).Real {
 		return f.Real
 	}
 	return ""
 }
 
-// repositoryOf is the top of the project that a path lies in, or "".
-func repositoryOf(at Dirs, path string) string {
+// Repository is the top of the project that a path lies in, or "".
+func Repository(at user.Dirs, path string) string {
 	if path == "" {
 		return ""
 	}
-	return host.Repository(RealFile(at, path), at.login.Home, at.Home)
+	return host.Repository(RealFile(at, path), at.Login.Home, at.Home)
 }
 
 // mutable reports whether another user than this one and root could have written a
@@ -142,7 +145,7 @@ func mutable(file string) bool {
 }
 
 // RealFile is a file's path without symlinks, as far as it exists.
-func RealFile(at Dirs, file string) string {
+func RealFile(at user.Dirs, file string) string {
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(at.Cwd, file)
 	}
@@ -157,18 +160,13 @@ func RealFile(at Dirs, file string) string {
 	}
 }
 
-// OwnNames are the names of servers that are the person's: profiles, locks and pins of
-// the user's and of the machine's configuration, and profiles that mcpen carries.
-func OwnNames(at Dirs) []string {
-	names := ProfileNames(at)
-	for _, dir := range []string{at.Config, at.login.Config, at.Machine} {
-		for _, pattern := range []string{"*.toml", "*.lock", "*.pins"} {
-			files, _ := filepath.Glob(filepath.Join(dir, "profiles", pattern)) // the pattern is good
-			for _, f := range files {
-				names = append(names, strings.TrimSuffix(filepath.Base(f), filepath.Ext(f)))
-			}
-		}
+// Project is the project of a file, or its folder if it is in none.
+func Project(at user.Dirs, file string) string {
+	if top := Repository(at, file); top != "" {
+		return top
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	if top := handedOut(file, at.Login.Home, at.Home); top != "" {
+		return top
+	}
+	return filepath.Dir(file)
 }

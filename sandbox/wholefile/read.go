@@ -1,4 +1,4 @@
-package server
+package wholefile
 
 import (
 	"fmt"
@@ -6,23 +6,21 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
-
-	"mcpen/sandbox/policy"
 )
 
-// ReadRegular reads a regular file of at most so many bytes. Anything else is not
+// Read reads a regular file of at most so many bytes. Anything else is not
 // opened: a device may act on being opened, and a pipe waits for a writer.
-func ReadRegular(name string, most int64) ([]byte, error) {
+func Read(name string, most int64) ([]byte, error) {
 	fd, err := unix.Open(name, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
 	defer unix.Close(fd)
-	return readPlain(fd, name, most)
+	return ReadOpened(fd, name, most)
 }
 
-// readPlain reads the file behind an O_PATH descriptor; name is for errors.
-func readPlain(fd int, name string, most int64) ([]byte, error) {
+// ReadOpened reads the file behind an O_PATH descriptor; name is for errors.
+func ReadOpened(fd int, name string, most int64) ([]byte, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, &os.PathError{Op: "stat", Path: name, Err: err}
@@ -61,9 +59,6 @@ func kindOf(mode uint32) string {
 	}
 	return "something else"
 }
-
-// ReadProfile reads a file that is to be a profile.
-func ReadProfile(name string) ([]byte, error) { return ReadRegular(name, policy.MaxFile) }
 
 // Exists reports whether a file of that name can be examined.
 func Exists(file string) bool {

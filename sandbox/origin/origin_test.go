@@ -1,10 +1,12 @@
-package server
+package origin
 
 import (
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"mcpen/sandbox/user"
 )
 
 // A file from another author never counts as the person's own because of its place, and
@@ -74,7 +76,7 @@ func TestForeign(t *testing.T) {
 }
 
 // foreignWorld is a home and a folder that all may write to, with files.
-func foreignWorld(t *testing.T, files []string) (string, Dirs) {
+func foreignWorld(t *testing.T, files []string) (string, user.Dirs) {
 	t.Helper()
 	root, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -92,7 +94,7 @@ func foreignWorld(t *testing.T, files []string) (string, Dirs) {
 	if err := os.Chmod(filepath.Join(root, "shared"), 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
 	}
-	a := &Caller{Env: []string{"HOME=" + filepath.Join(root, "home"), "XDG_RUNTIME_DIR=" + root}, Passwd: "/nonexistent", Machine: "/nonexistent"}
+	a := &user.Person{Env: []string{"HOME=" + filepath.Join(root, "home"), "XDG_RUNTIME_DIR=" + root}, Passwd: "/nonexistent", Machine: "/nonexistent"}
 	at, err := a.Dirs()
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package server
+package origin
 
 import (
 	"bufio"
@@ -16,12 +16,13 @@ import (
 
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
+	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
 )
 
-// grounds are the folders whose content a server or a repository could have made:
+// Grounds are the folders whose content a server or a repository could have made:
 // the workspace, every server's state, and whatever was given to one to write.
-func grounds(at Dirs, workspace string) []plan.Ground {
+func Grounds(at user.Dirs, workspace string) []plan.Ground {
 	var out []plan.Ground
 	add := func(dir, who string) {
 		if f := host.Look(dir); dir != "" && f.Exists && f.Dir {
@@ -29,7 +30,7 @@ func grounds(at Dirs, workspace string) []plan.Ground {
 		}
 	}
 	add(workspace, "whoever filled the workspace")
-	for _, state := range []string{at.State, at.login.State} {
+	for _, state := range []string{at.State, at.Login.State} {
 		if state != "" {
 			add(filepath.Join(state, "servers"), "a server")
 		}
@@ -42,19 +43,19 @@ func grounds(at Dirs, workspace string) []plan.Ground {
 
 // writtenFile lists the folders that servers may write to, one on a line, in quotes.
 // Its bounds are in bytes and in folders; it drops folders that no longer exist.
-func writtenFile(at Dirs) string {
-	if at.login.State == "" {
+func writtenFile(at user.Dirs) string {
+	if at.Login.State == "" {
 		return ""
 	}
-	return filepath.Join(at.login.State, "written")
+	return filepath.Join(at.Login.State, "written")
 }
 
 const maxWritten = 1 << 20
 
 // written reads the list. An unreadable list protects nothing: it only adds to the
 // known facts about the workspace and repositories.
-func written(at Dirs) []string {
-	data, err := ReadRegular(writtenFile(at), maxWritten)
+func written(at user.Dirs) []string {
+	data, err := wholefile.Read(writtenFile(at), maxWritten)
 	if err != nil {
 		return nil
 	}
@@ -68,9 +69,9 @@ func written(at Dirs) []string {
 	return out
 }
 
-// recordWritten adds the folders that a plan gives to write to the list, before
+// RecordWritten adds the folders that a plan gives to write to the list, before
 // anything can have been written there.
-func recordWritten(at Dirs, p plan.Plan) error {
+func RecordWritten(at user.Dirs, p plan.Plan) error {
 	file, have := writtenFile(at), written(at)
 	var more []string
 	for _, m := range p.Root {

@@ -1,4 +1,4 @@
-package server
+package user
 
 import (
 	"crypto/rand"
@@ -25,10 +25,10 @@ type Dirs struct {
 	Bus     string // the folder of the session's sockets: XDG_RUNTIME_DIR, or logind's
 	Cwd     string
 	Machine string // the administrator's own configuration
-	// login holds the directories by the password database. A client's configuration,
+	// Login holds the directories by the password database. A client's configuration,
 	// which may be a repository's, can set HOME and XDG variables, but these move no
 	// protection of the login directories and no decision about trust.
-	login policy.Dirs
+	Login policy.Dirs
 }
 
 // logind is where it keeps the folders of sessions.
@@ -48,50 +48,50 @@ func loginDir(logind string, uid int) string {
 
 // Dirs reads the environment. An unset or relative home counts as none; the runtime
 // directory then takes its place.
-func (c *Caller) Dirs() (Dirs, error) {
-	p := Dirs{Home: Absolute(c.Getenv("HOME")), Machine: c.Machine}
+func (p *Person) Dirs() (Dirs, error) {
+	d := Dirs{Home: Absolute(p.Getenv("HOME")), Machine: p.Machine}
 	var err error
-	if p.Cwd, err = os.Getwd(); err != nil {
-		p.Cwd = "" // it was removed: nothing needs it
+	if d.Cwd, err = os.Getwd(); err != nil {
+		d.Cwd = "" // it was removed: nothing needs it
 	}
-	if p.Bus = Absolute(c.Getenv("XDG_RUNTIME_DIR")); p.Bus == "" {
-		p.Bus = loginDir(logind, os.Getuid())
+	if d.Bus = Absolute(p.Getenv("XDG_RUNTIME_DIR")); d.Bus == "" {
+		d.Bus = loginDir(logind, os.Getuid())
 	}
 	dir := func(variable, inHome string) string {
-		if d := Absolute(c.Getenv(variable)); d != "" {
+		if d := Absolute(p.Getenv(variable)); d != "" {
 			return filepath.Join(d, "mcpen")
 		}
-		if p.Home == "" {
+		if d.Home == "" {
 			return ""
 		}
-		return filepath.Join(p.Home, inHome, "mcpen")
+		return filepath.Join(d.Home, inHome, "mcpen")
 	}
-	p.Config = dir("XDG_CONFIG_HOME", ".config")
-	p.State = dir("XDG_STATE_HOME", ".local/state")
-	p.login = policy.Dirs{Home: p.Home, State: p.State, Config: p.Config}
-	if home := host.PasswdHome(c.Passwd, os.Getuid()); home != "" {
-		p.login = policy.Dirs{Home: home, State: filepath.Join(home, ".local/state/mcpen"), Config: filepath.Join(home, ".config/mcpen")}
+	d.Config = dir("XDG_CONFIG_HOME", ".config")
+	d.State = dir("XDG_STATE_HOME", ".local/state")
+	d.Login = policy.Dirs{Home: d.Home, State: d.State, Config: d.Config}
+	if home := host.PasswdHome(p.Passwd, os.Getuid()); home != "" {
+		d.Login = policy.Dirs{Home: home, State: filepath.Join(home, ".local/state/mcpen"), Config: filepath.Join(home, ".config/mcpen")}
 	}
-	if usable(p.Bus) {
-		p.Runtime = filepath.Join(p.Bus, "mcpen")
-		return p, nil
+	if usable(d.Bus) {
+		d.Runtime = filepath.Join(d.Bus, "mcpen")
+		return d, nil
 	}
-	p.Runtime, err = runtimeIn(c.temporary(), p.State, false)
-	return p, err
+	d.Runtime, err = runtimeIn(p.temporary(), d.State, false)
+	return d, err
 }
 
 // DirsToRun is Dirs for starting a sandbox: it chooses the name of the runtime
 // directory if there is none yet.
-func (c *Caller) DirsToRun() (Dirs, error) {
-	p, err := c.Dirs()
+func (p *Person) DirsToRun() (Dirs, error) {
+	d, err := p.Dirs()
 	if err != nil {
-		return p, err
+		return d, err
 	}
-	if !usable(p.Bus) {
-		p.Runtime, err = runtimeIn(c.temporary(), p.State, true)
+	if !usable(d.Bus) {
+		d.Runtime, err = runtimeIn(p.temporary(), d.State, true)
 	}
-	launch.UseBus(p.Bus)
-	return p, err
+	launch.UseBus(d.Bus)
+	return d, err
 }
 
 // runtimeIn is the runtime directory in a folder that others may write to. Its name is
@@ -139,9 +139,9 @@ func taken(dir string) bool {
 // temporary is where a runtime directory of our own lies that no session manager
 // made (cron, su, a container); its owner and mode are checked before it is used.
 // A root is built there at every start, which takes ten times as long on a disk.
-func (c *Caller) temporary() string {
+func (p *Person) temporary() string {
 	const memory = "/dev/shm"
-	if dir := Absolute(c.Getenv("TMPDIR")); dir != "" {
+	if dir := Absolute(p.Getenv("TMPDIR")); dir != "" {
 		return dir
 	}
 	if usable(memory) {
@@ -161,17 +161,20 @@ func usable(dir string) bool {
 }
 
 // Absolute is a clean absolute path, or "" for any other.
-func Absolute(p string) string {
-	if !filepath.IsAbs(p) {
+func Absolute(path string) string {
+	if !filepath.IsAbs(path) {
 		return ""
 	}
-	return filepath.Clean(p)
+	return filepath.Clean(path)
 }
 
 // LogDir is the folder of the logs, or "" if there is no place for them.
-func LogDir(p Dirs) string {
-	if p.State == "" {
+func LogDir(d Dirs) string {
+	if d.State == "" {
 		return ""
 	}
-	return filepath.Join(p.State, "log")
+	return filepath.Join(d.State, "log")
 }
+
+// MachineProfiles is the folder of the profiles of this machine's administrator.
+func (d Dirs) MachineProfiles() string { return filepath.Join(d.Machine, "profiles") }

@@ -1,6 +1,7 @@
-package server
+package trust
 
 import (
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -9,14 +10,16 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/origin"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/user"
 )
 
-// use holds the additions to a profile's own words at its start: words that a client's
+// Use holds the additions to a profile's own words at its start: words that a client's
 // configuration, which may be a repository's, says as well. A person's trust in the
 // profile does not cover them, so each use that adds a word needs trust of its own. A
 // baseline is none of them: it only narrows. The zero use adds nothing.
-type use struct {
+type Use struct {
 	profile   string              // its path
 	dir       string              // where it is started, if that is outside of the project that the profile is from, and matters
 	Command   []string            // a command that the profile is used for
@@ -28,16 +31,28 @@ type use struct {
 	secrets   map[string]string   // the same, and where they are fetched from
 }
 
-// UseOf is the use that words make of a profile. One that is the person's own may
+// Start holds the words that start a profile, beside the profile's own. The zero Start
+// adds none.
+type Start struct {
+	Command   []string // the program, in place of the profile's
+	Args      []string // arguments behind the profile's own
+	Params    map[string][]string
+	Pass      []string          // variables to pass on
+	Secrets   map[string]string // variables and where they are fetched from
+	Workspace string
+	Without   []policy.Layer
+}
+
+// UseOf is the use that a start makes of a profile. One that is the person's own may
 // be used as it pleases them.
-func UseOf(at Dirs, w Words, p *policy.Profile) use {
-	top := origin(at, p)
+func UseOf(at user.Dirs, w Start, p *policy.Profile) Use {
+	top := projectFrom(at, p)
 	if top == "" {
-		return use{}
+		return Use{}
 	}
-	u := use{profile: RealFile(at, p.Sources[0].File), Command: w.Command, args: w.Args, params: map[string][]string{}, without: w.Without, pass: w.Pass, secrets: w.Secrets}
+	u := Use{profile: origin.RealFile(at, p.Sources[0].File), Command: w.Command, args: w.Args, params: map[string][]string{}, without: w.Without, pass: w.Pass, secrets: w.Secrets}
 	outside := func(dir string) string {
-		if real := RealFile(at, dir); dir != "" && real != top && !strings.HasPrefix(real, top+"/") {
+		if real := origin.RealFile(at, dir); dir != "" && real != top && !strings.HasPrefix(real, top+"/") {
 			return real
 		}
 		return ""
@@ -57,37 +72,26 @@ func UseOf(at Dirs, w Words, p *policy.Profile) use {
 	return u
 }
 
-// origin is the project that a profile is from: that of the first of its files that is
+// projectFrom is the project that a profile is from: that of the first of its files that is
 // not the person's own; "" where all are.
-func origin(at Dirs, p *policy.Profile) string {
+func projectFrom(at user.Dirs, p *policy.Profile) string {
 	for _, s := range p.Sources {
-		if way, why := foreignWay(at, s.File); why != "" {
-			return ProjectOf(at, way)
+		if way, why := origin.ForeignWay(at, s.File); why != "" {
+			return origin.Project(at, way)
 		}
 	}
 	return ""
 }
 
-// ProjectOf is the project of a file, or its folder if it is in none.
-func ProjectOf(at Dirs, file string) string {
-	if top := repositoryOf(at, file); top != "" {
-		return top
-	}
-	if top := handedOut(file, at.login.Home, at.Home); top != "" {
-		return top
-	}
-	return filepath.Dir(file)
-}
-
 // fromHere reports whether a word of a command is a file by where it is started.
-func fromHere(at Dirs, words []string) bool {
+func fromHere(at user.Dirs, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool {
 		return !filepath.IsAbs(w) && (strings.Contains(w, "/") || host.Look(filepath.Join(at.Cwd, w)).Exists)
 	})
 }
 
 // absoluteValue is a parameter's value that means the same from every folder.
-func absoluteValue(at Dirs, p *policy.Profile, name, value string) string {
+func absoluteValue(at user.Dirs, p *policy.Profile, name, value string) string {
 	path := slices.ContainsFunc(p.Params, func(q policy.Param) bool {
 		return q.Name == name && (q.Type == policy.ParamDirectory || q.Type == policy.ParamFile)
 	})
@@ -98,11 +102,11 @@ func absoluteValue(at Dirs, p *policy.Profile, name, value string) string {
 }
 
 // adds reports whether there is anything in a use that the profile does not say.
-func (u use) adds() bool { return u.dir != "" || len(u.words()) > 1 }
+func (u Use) adds() bool { return u.dir != "" || len(u.words()) > 1 }
 
 // words are the words of a command line that make this use, in one order however they
 // were given.
-func (u use) words() []string {
+func (u Use) words() []string {
 	var out []string
 	if u.workspace != "" {
 		out = append(out, "--workspace", u.workspace)
@@ -133,7 +137,7 @@ func (u use) words() []string {
 }
 
 // hint is the command line that has a person trust this use.
-func (u use) hint() string {
+func (u Use) hint() string {
 	line := "mcpen trust " + audit.Command(u.words()...)
 	if u.dir != "" {
 		line = "cd " + audit.Command(u.dir) + " && " + line
@@ -143,7 +147,7 @@ func (u use) hint() string {
 
 // Says lists a use's additions, the worst first. With own, the profile itself names the
 // program to start.
-func (u use) Says(own bool) []string {
+func (u Use) Says(own bool) []string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(u.params)) {
 		for _, v := range u.params[name] {
@@ -199,4 +203,13 @@ func Short(text string, most int) string {
 		return text
 	}
 	return fmt.Sprintf("(the first %d of %d bytes) %s…", most, len(text), strings.ToValidUTF8(text[:most], ""))
+}
+
+// digest tells one use of a profile from another; it is "" for the one that adds
+// nothing.
+func (u Use) digest() string {
+	if !u.adds() {
+		return ""
+	}
+	return hex.EncodeToString(sum(fmt.Appendf(nil, "%q", append([]string{u.dir}, u.words()...))))
 }

@@ -1,6 +1,7 @@
-package server
+package catalog
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,27 +11,31 @@ import (
 	"slices"
 	"strings"
 
+	"mcpen/profiles"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/origin"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/user"
 )
 
-// noProfileFile is the file name of an empty profile that nobody wrote.
-const noProfileFile = "(no profile)"
+// Unwritten is the file name of an empty profile that nobody wrote.
+const Unwritten = "(no profile)"
 
-// identity is a profile's identity: its state, its log, its place in ps, its pins and
+// Identity is a profile's identity: its state, its log, its place in ps, its pins and
 // its trust go by that, and not by the name that it gives itself. The identity of a
 // profile in the person's own configuration is its name. So is that of another profile
 // that was the first to have the name and is no repository's; it keeps the name. Any
 // other identity is the name and a mark of the file: "notes@1f8e2a07". With look,
 // identity keeps nothing.
-func identity(at Dirs, p *policy.Profile, look bool) (string, error) {
-	if len(p.Sources) == 0 || p.Sources[0].File == noProfileFile || Ships(p.Sources[0].File) {
+func Identity(at user.Dirs, p *policy.Profile, look bool) (string, error) {
+	if len(p.Sources) == 0 || p.Sources[0].File == Unwritten || profiles.Ships(p.Sources[0].File) {
 		return p.Name, nil
 	}
-	file := RealFile(at, p.Sources[0].File)
-	apart := p.Name + "@" + hex.EncodeToString(sum([]byte(file)))[:8]
-	why := Foreign(at, p.Sources[0].File)
+	file := origin.RealFile(at, p.Sources[0].File)
+	sum := sha256.Sum256([]byte(file))
+	apart := p.Name + "@" + hex.EncodeToString(sum[:4])
+	why := origin.Foreign(at, p.Sources[0].File)
 	switch {
 	case configured(at, file) && why == "":
 		if strings.TrimSuffix(filepath.Base(file), ".toml") != p.Name && slices.Contains(OwnNames(at), p.Name) {
@@ -49,8 +54,8 @@ func identity(at Dirs, p *policy.Profile, look bool) (string, error) {
 
 // configured reports whether a file is in the configuration of the user or of the
 // machine.
-func configured(at Dirs, file string) bool {
-	return slices.ContainsFunc([]string{at.Config, at.login.Config, at.Machine}, func(dir string) bool {
+func configured(at user.Dirs, file string) bool {
+	return slices.ContainsFunc([]string{at.Config, at.Login.Config, at.Machine}, func(dir string) bool {
 		real := host.Look(dir).Real
 		return real != "" && strings.HasPrefix(file, real+"/")
 	})
@@ -58,7 +63,7 @@ func configured(at Dirs, file string) bool {
 
 // claim reports whether a profile is the one that has a name, which the first to come
 // keeps for as long as it is there.
-func claim(at Dirs, name, file string, look bool) (bool, error) {
+func claim(at user.Dirs, name, file string, look bool) (bool, error) {
 	kept := filepath.Join(at.State, "origins", name)
 	for range 3 {
 		owner, err := os.Readlink(kept)
