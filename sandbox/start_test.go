@@ -300,16 +300,16 @@ func (r *run) wait() sandbox.Exit {
 // last is the one event of a kind.
 func (r *run) last(kind audit.Kind) audit.Event {
 	r.t.Helper()
-	var found []audit.Event
-	for _, e := range r.events.all() {
-		if e.Kind == kind {
-			found = append(found, e)
-		}
-	}
+	found := r.every(kind)
 	if len(found) != 1 {
 		r.t.Fatalf("%d events of the kind %q, want one", len(found), kind)
 	}
 	return found[0]
+}
+
+// every returns the events of a kind.
+func (r *run) every(kind audit.Kind) []audit.Event {
+	return slices.DeleteFunc(slices.Clone(r.events.all()), func(e audit.Event) bool { return e.Kind != kind })
 }
 
 // lifeUser names the folder for the tests that run again as another user.

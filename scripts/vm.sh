@@ -10,7 +10,8 @@
 # again, beside doctor and a start; what the others found before stays as it was.
 #
 # Images and results are kept in $MCPEN_VM (default: ~/.cache/mcpen-vm). The network is
-# used only to make an image, from the package mirror that this machine is set up with.
+# used only to make an image, from the package mirror that this machine is set up with,
+# and, once, for what two real servers need of the registries.
 # Needs root for mmdebstrap, or a machine that lets users have namespaces. With
 # --if-possible it is no failure where programs are missing or no image can be made; why is said.
 set -euo pipefail
@@ -79,7 +80,7 @@ image() {
 payload() {
 	arch=${1%-floor} out=$cache/payload-$1 link='-s -w'
 	rm -rf "$out" "$out.disk" && mkdir -p "$out/sandbox" "$out/repo/scripts" "$out/repo/examples/mischief" "$out/repo/bin"
-	cp scripts/vm/guest.sh scripts/vm/wsl.sh scripts/vm/listener.py "$out/"
+	cp scripts/vm/guest.sh scripts/vm/wsl.sh scripts/vm/listener.py scripts/vm/registry.py "$out/"
 	cp scripts/demo.sh "$out/repo/scripts/"
 	cp examples/mischief/mischief.toml "$out/repo/examples/mischief/"
 	export GOARCH=$arch CGO_ENABLED=1
@@ -102,9 +103,27 @@ payload() {
 		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$out/repo/bin/" ./examples/mischief ./examples/client
 	)
 	cp -r sandbox/testdata "$out/sandbox/"
+	[ "$1" != "$arch" ] || servers "$arch"
 	unset GOARCH CGO_ENABLED CC
 	mke2fs -q -t ext4 -m 0 -d "$out" "$out.disk" "$(($(du -sm "$out" | cut -f1) + 32))M"
 	built="$built $1 "
+}
+
+# servers keeps what is asked of the registries for two real servers, once, and gives it
+# to the payload. The recorder is of this machine; the packages are of the machine's.
+servers() {
+	machine=$(case $1 in arm64) echo aarch64 ;; *) echo x86_64 ;; esac)
+	kept=$cache/servers-$1
+	stamp=$(cat scripts/vm/servers.sh scripts/vm/registry.py | sha256sum | cut -c1-16)
+	if [ "$(cat "$kept/stamp" 2>/dev/null)" != "$stamp" ]; then
+		echo "vm: asking the registries for what real servers need on $1" >&2
+		(unset GOARCH CGO_ENABLED CC; cd "$cache/build" && go build -tags "$TAGS" -o "$cache/mcpen-launcher" ./cmd/mcpen-launcher &&
+			cp "$cache/mcpen-launcher" cmd/mcpen/embedded/ && go build -tags "$TAGS,mcpen_launcher" -o "$cache/mcpen" ./cmd/mcpen)
+		scripts/vm/servers.sh "$kept" "$cache/mcpen" "$machine" npm:@modelcontextprotocol/server-memory pypi:mcp-server-time >"$kept.log" 2>&1 ||
+			{ tail -3 "$kept.log" >&2; echo "vm: no real servers: see $kept.log" >&2; rm -rf "$kept"; return; }
+		echo "$stamp" >"$kept/stamp"
+	fi
+	cp -r "$kept" "$out/servers"
 }
 
 # boot runs one machine and leaves its results in a file.

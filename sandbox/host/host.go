@@ -20,12 +20,14 @@ package host
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
@@ -70,6 +72,8 @@ func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 		Arch:    runtime.GOARCH,
 		UID:     os.Getuid(),
 		GID:     os.Getgid(),
+		Admin:   os.Getuid() == 0 && admin(ask),
+		Counted: os.Getuid() != 0 || mapped(ask),
 		Umask:   umask(ask),
 		User:    ask.User,
 		Home:    ask.Home,
@@ -141,6 +145,33 @@ func kernel() string {
 		return ""
 	}
 	return unix.ByteSliceToString(u.Release[:])
+}
+
+// admin reports whether this process may enter a mount namespace that it made with
+// another user namespace: setns(2) wants both capabilities in its own user namespace.
+// A container's root has them only if the container was started as privileged.
+func admin(ask Ask) bool {
+	const need = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SYS_CHROOT
+	text, err := statusField(ask, "CapEff")
+	if err != nil {
+		return false
+	}
+	have, err := strconv.ParseUint(text, 16, 64)
+	return err == nil && have&need == need
+}
+
+// mapped reports whether id 0 of this user namespace is another id outside
+// (user_namespaces(7)): a process of the machine's own root is never one too many for
+// RLIMIT_NPROC, whatever its capabilities (fork(2), EAGAIN).
+func mapped(ask Ask) bool {
+	text, err := os.ReadFile(ask.at("/proc/thread-self/uid_map"))
+	var inside, outside, n uint32
+	for line := range strings.Lines(string(text)) {
+		if _, e := fmt.Sscan(line, &inside, &outside, &n); e == nil && inside == 0 {
+			return err == nil && outside != 0
+		}
+	}
+	return false
 }
 
 // umask returns the umask of this process. umask(2) can only read it by changing it for

@@ -214,6 +214,19 @@ func TestLimitsAreHeldOrSaid(t *testing.T) {
 	if err != nil || strings.Contains(held(p), "memory") || !strings.Contains(held(p), "processes=7 by rlimit") || strings.Contains(held(p), "cpu=") || len(p.Gaps) != 2 || p.Gaps[0].Why != "no cgroup was found" {
 		t.Errorf("%s, gaps %+v (%v)", held(p), p.Gaps, err)
 	}
+	// The kernel lets the machine's own root start as many as it wants.
+	p, err = compiled(t, all, "", "host.json", `{"uid": 0, "counted": false, "cgroup": {"how": "", "controllers": []}}`)
+	if err != nil || strings.Contains(held(p), "processes") || len(p.Gaps) != 3 || p.Gaps[1].Want != "processes at most 7" || p.Gaps[1].Why != "RLIMIT_NPROC does not count root's processes" {
+		t.Errorf("as root: %s, gaps %+v (%v)", held(p), p.Gaps, err)
+	}
+	p, err = compiled(t, all, "", "host.json", `{"uid": 0, "counted": true, "cgroup": {"how": "", "controllers": []}}`)
+	if err != nil || !strings.Contains(held(p), "processes=7 by rlimit") {
+		t.Errorf("as root of a container without root: %s, gaps %+v (%v)", held(p), p.Gaps, err)
+	}
+	p, err = compiled(t, all, "", "host.json", `{"cgroup": {"how": "", "controllers": [], "why": "no cgroup was found"}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name  LimitName
 		value int64

@@ -72,7 +72,7 @@ type story struct {
 
 func laptopHost() Host {
 	return Host{
-		Kernel: "6.12.0", Arch: "amd64", UID: 1000, GID: 1000, Umask: 0o022, User: "ada", Home: "/home/ada", Runtime: "/run/user/1000/mcpen",
+		Kernel: "6.12.0", Arch: "amd64", UID: 1000, GID: 1000, Counted: true, Umask: 0o022, User: "ada", Home: "/home/ada", Runtime: "/run/user/1000/mcpen",
 		State: "/home/ada/.local/state/mcpen", Config: "/home/ada/.config/mcpen", Cwd: "/home/ada/src/app", Zone: "/usr/share/zoneinfo/UTC",
 		Namespaces: Fact{Is: Yes}, Landlock: 7, Seccomp: Fact{Is: Yes}, Notify: Fact{Is: Yes}, Routes: Fact{Is: Yes}, Memfd: Fact{Is: Yes},
 		Cgroup: Cgroup{How: HowSystemd, Controllers: []string{"memory", "pids", "cpu"}},

@@ -27,7 +27,9 @@ type Host struct {
 	Arch    string `json:"arch,omitempty"`   // GOARCH
 	UID     int    `json:"uid"`
 	GID     int    `json:"gid"`
-	Umask   int    `json:"umask"` // of whoever starts mcpen; the server keeps it
+	Admin   bool   `json:"admin,omitempty"`   // UID is 0 and may enter mount namespaces of its own making; a container's root mostly may not
+	Counted bool   `json:"counted,omitempty"` // RLIMIT_NPROC holds the user; the kernel does not count the processes of the machine's own root
+	Umask   int    `json:"umask"`             // of whoever starts mcpen; the server keeps it
 	User    string `json:"user,omitempty"`
 	Home    string `json:"home,omitempty"`    // from the environment
 	Runtime string `json:"runtime,omitempty"` // for files that a run needs while it runs

@@ -19,7 +19,11 @@ func (c *compiler) limits() {
 	if pids == "" {
 		pids = c.plan.ungrouped(LimitProcesses)
 	}
-	c.limit(LimitProcesses, int64(l.Processes), pids, "RLIMIT_NPROC would count all of the user's processes")
+	why := "RLIMIT_NPROC would count all of the user's processes"
+	if !c.plan.Process.Counted {
+		why = "RLIMIT_NPROC does not count root's processes"
+	}
+	c.limit(LimitProcesses, int64(l.Processes), pids, why)
 	c.limit(LimitOpenFiles, int64(l.OpenFiles), HowRlimit, "")
 	c.limit(LimitFileSize, int64(l.FileSize), HowRlimit, "")
 	c.limit(LimitCPU, atLeastOne(l.CPU > 0, int64(l.CPU*1000)), c.cgroup("cpu"), "only a cgroup can hold it")
@@ -56,7 +60,7 @@ func unlimited(name LimitName, value int64, why string, required bool) Gap {
 // ungrouped is the mechanism that holds a limit without a control group; "" if none
 // does.
 func (p Plan) ungrouped(name LimitName) LimitHow {
-	if name == LimitProcesses && p.Holds(policy.LayerNamespaces) {
+	if name == LimitProcesses && p.Process.Counted && p.Holds(policy.LayerNamespaces) {
 		return HowRlimit // since Linux 5.14 RLIMIT_NPROC counts in the user namespace
 	}
 	return ""

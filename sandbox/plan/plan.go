@@ -89,6 +89,8 @@ type Process struct {
 	Secrets []Secret `json:"secrets,omitempty"`
 	UID     int      `json:"uid"`
 	GID     int      `json:"gid"`
+	Admin   bool     `json:"admin,omitempty"`   // see Host.Admin
+	Counted bool     `json:"counted,omitempty"` // see Host.Counted
 	Umask   int      `json:"umask"`
 }
 

@@ -11,10 +11,10 @@ import (
 func (c *compiler) process() {
 	h := c.host
 	if job := c.prog.Install; job != nil {
-		c.plan.Process = Process{Path: c.prog.Path, Args: c.prog.Args, UID: h.UID, GID: h.GID, Umask: job.Umask, Dir: c.dir(), Env: job.Env}
+		c.plan.Process = Process{Path: c.prog.Path, Args: c.prog.Args, UID: h.UID, GID: h.GID, Admin: h.Admin, Counted: h.Counted, Umask: job.Umask, Dir: c.dir(), Env: job.Env}
 		return
 	}
-	p := Process{Path: c.prog.Path, Args: c.prog.Args, UID: h.UID, GID: h.GID, Umask: h.Umask, Dir: c.dir()}
+	p := Process{Path: c.prog.Path, Args: c.prog.Args, UID: h.UID, GID: h.GID, Admin: h.Admin, Counted: h.Counted, Umask: h.Umask, Dir: c.dir()}
 	env := map[string]Env{}
 	set := func(e Env) { env[e.Name] = e }
 	home, tmp := c.private()

@@ -21,9 +21,9 @@ func TestUngrouped(t *testing.T) {
 	gap := func(want string) Gap {
 		return Gap{Layer: policy.LayerLimits, Want: want, Have: "no limit", Why: "gone"}
 	}
-	p := Plan{Layers: all, Limits: limits(), CgroupParent: "/x", Gaps: []Gap{{Want: "more"}}}
+	p := Plan{Layers: all, Process: Process{Counted: true}, Limits: limits(), CgroupParent: "/x", Gaps: []Gap{{Want: "more"}}}
 	got, ok := p.Ungrouped("gone")
-	want := Plan{Layers: all, Gaps: []Gap{{Want: "more"}, gap("memory at most 1GiB"), gap("cpu at most 1.5 cores")},
+	want := Plan{Layers: all, Process: Process{Counted: true}, Gaps: []Gap{{Want: "more"}, gap("memory at most 1GiB"), gap("cpu at most 1.5 cores")},
 		Limits: []Limit{{Name: LimitProcesses, Value: 64, How: HowRlimit}, {Name: LimitOpenFiles, Value: 9, How: HowRlimit, Required: true}}}
 	if diff := cmp.Diff(want, got); !ok || diff != "" {
 		t.Errorf("%v\n%s", ok, diff)

@@ -21,6 +21,7 @@ var columns = []struct {
 	{"network", []string{"egress"}},
 	{"attacks", []string{"escape"}},
 	{"life", []string{"life"}},
+	{"real servers", []string{"npm server", "PyPI server"}},
 	{"demo", []string{"demo"}},
 	{"writable folders", []string{"folder to write to", "without mediation"}},
 	{"without namespaces", []string{"without namespaces", "escape without namespaces"}},

@@ -193,6 +193,30 @@ P
 	kill $hosts
 }
 
+# servers installs real ones, as registries answered when they were asked for them, and
+# calls a tool of each.
+servers() {
+	[ -d /payload/servers ] || { say "npm server" "skipped: none was kept for $(uname -m)"; return; }
+	local home=$work/newcomer what package name call registry
+	cp -r /payload/servers/home "$home" && cp -r /payload/servers/tools "$work/"
+	python3 /payload/registry.py 4873 /payload/servers/registry 2>"$work/registry" &
+	registry=$!
+	until python3 -c "import socket; socket.create_connection(('127.0.0.1', 4873))" 2>/dev/null; do sleep 1; done
+	while read -r what package name call; do
+		if HOME=$home PATH=$work/tools:$PATH timeout 1200 "$mcpen" add "$package" </dev/null >"$work/out" 2>"$work/err" &&
+			HOME=$home timeout 900 /payload/repo/bin/client -timeout 600s -list -allowed "$call" -- "$mcpen" run "$name" </dev/null >"$work/called" 2>>"$work/err"; then
+			say "$what server" held
+		else
+			tail -5 "$work/out" "$work/err" "$work/called" "$work/registry" | tell "$what server"
+			say "$what server" "FAILED: $(tail -1 "$work/err" | cut -c1-150)"
+		fi
+	done <<'P'
+npm npm:@modelcontextprotocol/server-memory memory create_entities={"entities":[{"name":"a","entityType":"b","observations":["c"]}]}
+PyPI pypi:mcp-server-time time get_current_time={"timezone":"UTC"}
+P
+	kill $registry
+}
+
 # suite runs a part of the tests of package sandbox.
 suite() {
 	(cd /payload/sandbox && HOME=$work TMPDIR=$work MCPEN_HOSTILE=/payload/hostile MCPEN_FEW_MOMENTS=1 ./sandbox.test -test.short -test.v -test.timeout 60m -test.run "$2" >"$work/suite" 2>&1)
@@ -240,7 +264,7 @@ whole() {
 	doctor
 	agree
 	local p
-	for p in ${parts:-limits sessions egress demo escape life weaker}; do
+	for p in ${parts:-limits sessions egress servers demo escape life weaker}; do
 		case $p in
 		escape) suite escape '^(TestEscape|TestPosture)$' ;;
 		life) suite life '^TestLife' ;;

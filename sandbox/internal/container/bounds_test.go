@@ -367,7 +367,7 @@ func TestConfigIsThePlans(t *testing.T) {
 		t.Errorf("hidden: %v, read-only: %v", c.MaskPaths, c.ReadonlyPaths)
 	}
 	net := user
-	net.Process.UID = 0
+	net.Process.UID, net.Process.Admin = 0, true
 	net.Network.Hosts = []policy.Host{{}}
 	net.Limits = limited().Limits
 	c, err = Config(net, "/r", "id")

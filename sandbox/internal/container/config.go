@@ -51,7 +51,7 @@ func Config(p plan.Plan, rootfs, id string) (*configs.Config, error) {
 	return &configs.Config{
 		Rootfs:          rootfs,
 		Readonlyfs:      true,
-		RootlessEUID:    p.Process.UID != 0,
+		RootlessEUID:    !p.Process.Admin, // libcontainer's word for: cannot mount for the container from outside
 		RootlessCgroups: p.Process.UID != 0 || unlimited(group.Resources),
 		NoNewPrivileges: true,
 		RootPropagation: unix.MS_PRIVATE | unix.MS_REC,

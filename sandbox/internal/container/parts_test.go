@@ -42,7 +42,7 @@ func TestGroupsMayFailOnlyWithoutALimit(t *testing.T) {
 		limits []plan.Limit
 		want   bool
 	}{"a user": {1000, limit, true}, "a user without": {1000, nil, true}, "root": {0, limit, false}, "root without": {0, nil, true}} {
-		cfg, err := Config(plan.Plan{Process: plan.Process{UID: c.uid}, Limits: c.limits}, "/r", "id")
+		cfg, err := Config(plan.Plan{Process: plan.Process{UID: c.uid, Admin: c.uid == 0}, Limits: c.limits}, "/r", "id")
 		if err != nil || cfg.RootlessCgroups != c.want || cfg.RootlessEUID != (c.uid != 0) {
 			t.Errorf("%s: %+v, %v", name, cfg, err)
 		}
