@@ -236,12 +236,15 @@ func TestHellosThatEndEarly(t *testing.T) {
 	cut := bytes.Clone(body)
 	at := len(cut) - len(hellotest.SNI("a.example").Body) - 2 // the length of the last extension
 	cut[at+1]++
+	short := hellotest.Build(1<<14, hellotest.SNI("a.example"), hellotest.Ext{Kind: 5, Body: []byte{1, 2}})[9:]
+	short[len(short)-3]++ // the length of the second extension
 	for name, c := range map[string]struct {
 		body []byte
 		want error
 	}{
 		"no body": {nil, errBadHello}, "an extension that is longer than all of them": {cut, errBadHello}, "no extensions at all": {body[:2+32+1+2+2+2], ErrNoName}, "none of them a name": {hellotest.Build(1<<14, hellotest.Ext{Kind: 5, Body: []byte{1}})[9:], ErrNoName},
-		"no compression method": {append(append([]byte{3, 3}, make([]byte, 32)...), 0, 0, 2, 0x13, 1, 0), errBadHello},
+		"a second extension that is cut": {short, errBadHello},
+		"no compression method":          {append(append([]byte{3, 3}, make([]byte, 32)...), 0, 0, 2, 0x13, 1, 0), errBadHello},
 	} {
 		if _, err := serverName(c.body); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)

@@ -1,0 +1,450 @@
+package egress
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// joined is a TCP connection of this machine: the egress's end and the other.
+func joined(t *testing.T) (here, there *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	s, err := l.Accept()
+	must(t, err)
+	must(t, s.SetDeadline(time.Now().Add(10*patience)))
+	t.Cleanup(func() { c.Close(); s.Close() })
+	return c.(*net.TCPConn), s.(*net.TCPConn)
+}
+
+// Bytes pass both ways until both directions have ended, an end passes on as an end and
+// a reset as a reset; the record of the end says which, and how many bytes there were.
+func TestJoinedConnectionsEnd(t *testing.T) {
+	big := bytes.Repeat([]byte("0123456789abcdef"), 20<<10) // more than goes through this process
+	all := func(c *net.TCPConn) string {
+		b, err := io.ReadAll(c)
+		sum := string(b)
+		if len(b) > 100 {
+			sum = fmt.Sprintf("%d bytes %x", len(b), sha256.Sum256(b))
+		}
+		if err != nil {
+			sum += " then an error"
+		}
+		return sum
+	}
+	say := func(c *net.TCPConn, s string) { _, _ = io.WriteString(c, s) }
+	whole := fmt.Sprintf("%d bytes %x", len(big), sha256.Sum256(big))
+	for name, c := range map[string]struct {
+		program, host func(c *net.TCPConn) string // what each hears
+		heard         [2]string
+		call          func(*call)
+		config        func(*Config)
+		stop          bool
+		record        string
+		told          string
+	}{
+		"both end":            {func(c *net.TCPConn) string { say(c, "hello"); c.CloseWrite(); return all(c) }, func(c *net.TCPConn) string { s := all(c); say(c, "hi"); c.CloseWrite(); return s }, [2]string{"hi", "hello"}, nil, nil, false, "closed 5 2 0s", ""},
+		"the host ends first": {func(c *net.TCPConn) string { s := all(c); say(c, "later"); c.CloseWrite(); return s }, func(c *net.TCPConn) string { say(c, "hi"); c.CloseWrite(); return all(c) }, [2]string{"hi", "later"}, nil, nil, false, "closed 5 2 0s", ""},
+		"much of both":        {func(c *net.TCPConn) string { go func() { _, _ = c.Write(big); c.CloseWrite() }(); return all(c) }, func(c *net.TCPConn) string { go func() { _, _ = c.Write(big); c.CloseWrite() }(); return all(c) }, [2]string{whole, whole}, nil, nil, false, fmt.Sprintf("closed %d %d 0s", len(big), len(big)), ""},
+		"the program resets":  {func(c *net.TCPConn) string { abort(c); return "" }, all, [2]string{"", " then an error"}, nil, nil, false, "reset 0 0 0s", ""},
+		"the host resets":     {all, func(c *net.TCPConn) string { abort(c); return "" }, [2]string{" then an error", ""}, nil, nil, false, "reset 0 0 0s", ""},
+		"nothing comes":       {all, all, [2]string{" then an error", " then an error"}, nil, func(c *Config) { c.Limits.Idle = 60 * time.Millisecond }, false, "closed after nothing came for 60ms 0 0 0s", ""},
+		"something comes now and then": {func(c *net.TCPConn) string {
+			for range 3 {
+				say(c, "x")
+				time.Sleep(450 * time.Millisecond)
+			}
+			c.CloseWrite()
+			return all(c)
+		}, func(c *net.TCPConn) string { s := all(c); c.CloseWrite(); return s }, [2]string{"", "xxx"}, nil, func(c *Config) { c.Limits.Idle = time.Second }, false, "closed 3 0 0s", ""},
+		"the sandbox ends":             {all, all, [2]string{" then an error", " then an error"}, nil, nil, true, "closed with the sandbox 0 0 0s", ""},
+		"forbidden by its first bytes": {all, all, [2]string{" then an error", " then an error"}, func(c *call) { c.first = func() ([]byte, error) { return []byte("x"), errors.New("no") } }, nil, false, "reset 0 0 0s", ""},
+		"taken over": {func(c *net.TCPConn) string { c.CloseWrite(); return all(c) }, func(c *net.TCPConn) string { s := all(c); say(c, "hi"); c.CloseWrite(); return s }, [2]string{"early hi", "first"}, func(c *call) {
+			c.begun = begun{at: time.Unix(1_700_000_000-60, 0), sent: 3, received: 10, back: []byte("early ")}
+			c.first = func() ([]byte, error) { return []byte("first"), nil }
+		}, nil, false, "closed 8 18 1m0s", ""},
+		"not recorded": {func(c *net.TCPConn) string { c.CloseWrite(); return all(c) }, func(c *net.TCPConn) string { s := all(c); c.CloseWrite(); return s }, [2]string{"", ""}, nil, func(c *Config) { c.Sink = func(audit.Event) error { return errors.New("full") } }, false, "", "cannot record the end of the connection to a.example:1: full"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newQuietWorld(t)
+			cfg := w.config(plan.Network{})
+			if c.config != nil {
+				c.config(&cfg)
+			}
+			e, err := Serve(t.Context(), nil, cfg)
+			must(t, err)
+			in, program := joined(t)
+			out, host := joined(t)
+			if !e.keep(in) || !e.keep(out) {
+				t.Fatal("not kept")
+			}
+			a := call{subject: "a.example:1", meant: "203.0.113.5:1", first: nothing, rule: policy.Host{At: policy.Pos{File: "p.toml", Line: 1, Col: 1}}}
+			if c.call != nil {
+				c.call(&a)
+			}
+			var heard [2]string
+			var wg sync.WaitGroup
+			wg.Go(func() { heard[0] = c.program(program) })
+			wg.Go(func() { heard[1] = c.host(host) })
+			if c.stop {
+				wg.Go(func() { time.Sleep(20 * time.Millisecond); e.stop() })
+			}
+			address := out.RemoteAddr().String()
+			e.join(in, out, a)
+			in.Close() // as the caller does
+			out.Close()
+			wg.Wait()
+			if heard != c.heard {
+				t.Errorf("the program heard %.60q and the host %.60q, want %.60q", heard[0], heard[1], c.heard)
+			}
+			record := ""
+			for _, ev := range w.events {
+				record = fmt.Sprint(ev.Detail, " ", ev.Sent, " ", ev.Received, " ", ev.Duration)
+				if ev.Kind != audit.KindConnect || ev.Verdict != audit.Observed || ev.Subject != "a.example:1" || ev.Rule != "p.toml:1:1" || ev.Address != address {
+					t.Errorf("%+v", ev)
+				}
+			}
+			if record != c.record || strings.Join(w.told, ";") != c.told {
+				t.Errorf("recorded %q, told %q; want %q, %q", record, w.told, c.record, c.told)
+			}
+			_ = e.Close()
+		})
+	}
+	// What a host said before it reset the connection still reaches the program.
+	w := newQuietWorld(t)
+	e, err := Serve(t.Context(), nil, w.config(plan.Network{}))
+	must(t, err)
+	defer e.Close()
+	in, program := joined(t)
+	out, host := joined(t)
+	go func() {
+		_, _ = io.ReadFull(host, make([]byte, 1))
+		_, _ = io.WriteString(host, "too large")
+		host.Close() // with bytes unread: a reset
+	}()
+	_, err = program.Write(make([]byte, 64<<10))
+	must(t, err)
+	done := make(chan struct{})
+	go func() { e.join(in, out, call{first: nothing}); in.Close(); out.Close(); close(done) }()
+	if got := all(program); !strings.HasPrefix(got, "too large") {
+		t.Errorf("an early answer was lost: %q", got)
+	}
+	program.Close()
+	<-done
+}
+
+// The limits of a profile hold back and do not refuse: the next connection waits, and a
+// person is told which line makes it wait.
+func TestLimitsMakeConnectionsWait(t *testing.T) {
+	withWorld(t, func(t *testing.T, _ *world) {
+		for kind, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
+			t.Run(kind, func(t *testing.T) {
+				w := newSandbox(t)
+				w.peer("203.0.113.5:8080", echo)
+				cfg := w.config(network(t, "203.0.113.5:8080"))
+				cfg.Limits.Connections, cfg.Limits.PerSecond = 2, 2
+				e := w.serveBehind(cfg, behind)
+				var open []*net.TCPConn
+				for range 2 {
+					c, err := w.dial("203.0.113.5:8080")
+					must(t, err)
+					_, err = c.Write([]byte("x"))
+					must(t, err)
+					_, err = io.ReadFull(c, make([]byte, 1))
+					must(t, err)
+					open = append(open, c)
+				}
+				third, err := w.dial("203.0.113.5:8080")
+				must(t, err)
+				_, err = third.Write([]byte("x"))
+				must(t, err)
+				w.awaitTold("2 connections are open; the next wait (limits.connections)")
+				must(t, third.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
+				if n, err := third.Read(make([]byte, 1)); n > 0 || err == nil {
+					t.Error("three connections of two are served")
+				}
+				must(t, third.SetReadDeadline(time.Now().Add(patience)))
+				open[0].Close()
+				if _, err := io.ReadFull(third, make([]byte, 1)); err != nil {
+					t.Errorf("the next is not served when there is room: %v", err)
+				}
+				if ev := w.await(is(audit.KindLimit, audit.Observed, "connections")); ev.Detail != "2 connections are open; the next wait (limits.connections)" {
+					t.Errorf("%+v", ev)
+				}
+				third.Close()
+				open[1].Close()
+				limited := is(audit.KindLimit, audit.Observed, "connection-rate")
+				for i, some := 0, false; !some && i < 100; i++ { // after a burst of four
+					c, err := w.dial("203.0.113.5:8080")
+					must(t, err)
+					if got, err := talk(c, "y"); got != "y" || err != nil {
+						t.Fatalf("%q, %v", got, err)
+					}
+					w.mu.Lock()
+					some = slices.ContainsFunc(w.events, limited)
+					w.mu.Unlock()
+				}
+				w.awaitTold("2 connections a second were made; the next wait (limits.connection-rate)")
+				w.await(limited)
+				must(t, e.Close())
+			})
+		}
+		// A limit that is the machine's own is said so.
+		w := newQuietWorld(t)
+		e := &Egress{cfg: w.config(plan.Network{}).withDefaults(), ledger: newLedger(w.sink, w.tell, w.clock), conns: make(chan struct{}, 1)}
+		e.ctx, e.cancel = context.WithCancel(t.Context())
+		e.cfg.Limits.narrow = true
+		if !e.admit() {
+			t.Error("the first is not admitted")
+		}
+		e.cancel()
+		if e.admit() || len(w.told) != 1 || w.told[0] != "1 connections are open; the next wait (this machine gives mcpen no more open files: ulimit -n)" {
+			t.Errorf("told %q", w.told)
+		}
+	})
+}
+
+// Much passes unchanged, also to a reader that takes its time, both ways and on every
+// sort of listener.
+func TestMuchPassesToSlowReaders(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		data := bytes.Repeat([]byte("0123456789abcdef"), 64<<10)
+		slow := func(c *net.TCPConn) {
+			time.Sleep(50 * time.Millisecond)
+			echo(c)
+		}
+		w.peer("203.0.113.5:8080", slow)
+		w.peer("127.0.0.1:5432", slow)
+		w.serve(w.config(network(t, "203.0.113.5:8080", "localhost:5432")))
+		for _, addr := range []string{"203.0.113.5:8080", "127.0.0.1:5432"} {
+			c, err := w.dial(addr)
+			must(t, err)
+			go func() {
+				_, _ = c.Write(data)
+				_ = c.CloseWrite()
+			}()
+			time.Sleep(100 * time.Millisecond)
+			got, err := io.ReadAll(c)
+			if !bytes.Equal(got, data) || err != nil {
+				t.Errorf("%s: %d bytes of %d came back, %v", addr, len(got), len(data), err)
+			}
+			c.Close()
+		}
+		w.await(func(ev audit.Event) bool {
+			return ev.Subject == "203.0.113.5:8080" && ev.Detail == "closed" && ev.Sent == int64(len(data)) && ev.Received == int64(len(data))
+		})
+	})
+}
+
+// A race of addresses is won by the first that answers. The others end, whenever they
+// answer, and those that kept it waiting come last from then on.
+func TestRacesOfAddresses(t *testing.T) {
+	a, b, c := netip.MustParseAddrPort("203.0.113.1:80"), netip.MustParseAddrPort("203.0.113.2:80"), netip.MustParseAddrPort("203.0.113.3:80")
+	type host struct {
+		after time.Duration // 0: never
+		err   error
+		late  bool // it answers although nobody waits any more
+	}
+	refused := errors.New("refused")
+	for name, race := range map[string]struct {
+		hosts  map[netip.AddrPort]host
+		want   string
+		took   time.Duration
+		tried  string
+		closed int // late connections
+		order  string
+	}{
+		"the first":                {map[netip.AddrPort]host{a: {after: time.Millisecond}, b: {after: time.Millisecond}, c: {}}, "203.0.113.1:80", time.Millisecond, "1", 0, "123"},
+		"the second, at once":      {map[netip.AddrPort]host{a: {after: time.Millisecond, err: refused}, b: {after: time.Millisecond}, c: {}}, "203.0.113.2:80", 2 * time.Millisecond, "12", 0, "123"},
+		"the first is silent":      {map[netip.AddrPort]host{a: {}, b: {after: time.Millisecond}, c: {}}, "203.0.113.2:80", stagger + time.Millisecond, "12", 0, "231"},
+		"two are silent":           {map[netip.AddrPort]host{a: {}, b: {}, c: {after: time.Millisecond}}, "203.0.113.3:80", 2*stagger + time.Millisecond, "123", 0, "312"},
+		"one answers too late":     {map[netip.AddrPort]host{a: {after: 2 * stagger, late: true}, b: {after: time.Millisecond}, c: {}}, "203.0.113.2:80", stagger + time.Millisecond, "12", 1, "231"},
+		"all refuse":               {map[netip.AddrPort]host{a: {after: 1, err: refused}, b: {after: 1, err: errors.New("b")}, c: {after: 1, err: errors.New("c")}}, "refused", 3, "123", 0, "123"},
+		"nobody answers":           {map[netip.AddrPort]host{a: {}, b: {}, c: {}}, context.DeadlineExceeded.Error(), 15 * time.Second, "123", 0, "123"},
+		"the last refuses at once": {map[netip.AddrPort]host{a: {after: stagger + 2*time.Millisecond}, b: {after: time.Millisecond, err: refused}, c: {after: time.Millisecond, err: refused}}, "203.0.113.1:80", stagger + 2*time.Millisecond, "123", 0, "123"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				tried, closed := "", 0
+				cfg := Config{Sink: func(audit.Event) error { return nil }, Warn: func(string) {}}
+				cfg.Dial = func(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) error) (net.Conn, error) {
+					mu.Lock()
+					tried += to.Addr().String()[len("203.0.113."):]
+					mu.Unlock()
+					h := race.hosts[to]
+					done := ctx.Done()
+					if h.late {
+						done = nil
+					}
+					wait := h.after
+					if wait == 0 {
+						wait = time.Hour
+					}
+					select {
+					case <-time.After(wait):
+					case <-done:
+						return nil, ctx.Err()
+					}
+					if h.err != nil {
+						return nil, h.err
+					}
+					here, there := net.Pipe()
+					go func() {
+						_, _ = there.Read(make([]byte, 1))
+						mu.Lock()
+						closed++
+						mu.Unlock()
+					}()
+					return &ends{Conn: here, remote: net.TCPAddrFromAddrPort(to)}, nil
+				}
+				e, err := Serve(t.Context(), nil, cfg)
+				must(t, err)
+				began := time.Now()
+				conn, err := e.reach(call{to: []netip.AddrPort{a, b, c}, check: func(netip.AddrPort) error { return nil }})
+				took := time.Since(began)
+				got := fmt.Sprint(err)
+				if err == nil {
+					got = conn.RemoteAddr().String()
+				}
+				if got != race.want || took != race.took {
+					t.Errorf("%s after %v, want %s after %v", got, took, race.want, race.took)
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				mu.Lock()
+				if tried != race.tried || closed != race.closed {
+					t.Errorf("tried %s and closed %d, want %s and %d", tried, closed, race.tried, race.closed)
+				}
+				mu.Unlock()
+				order := ""
+				for _, p := range e.past.best([]netip.AddrPort{a, b, c}, e.cfg.Now()) {
+					order += p.Addr().String()[len("203.0.113."):]
+				}
+				if order != race.order {
+					t.Errorf("next time in the order %s, want %s", order, race.order)
+				}
+				if conn != nil {
+					conn.Close()
+				}
+				synctest.Wait()
+				must(t, e.Close())
+			})
+		})
+	}
+	// Nothing is dialled that the check refuses, whatever dials.
+	w := newQuietWorld(t)
+	cfg := w.config(plan.Network{})
+	dialled := 0
+	cfg.Dial = func(context.Context, netip.AddrPort, func(netip.AddrPort) error) (net.Conn, error) {
+		dialled++
+		return nil, errors.New("dialled")
+	}
+	e, err := Serve(t.Context(), nil, cfg)
+	must(t, err)
+	defer e.Close()
+	no := func(netip.AddrPort) error { return errors.New("not there") }
+	for _, to := range [][]netip.AddrPort{{a}, {a, b}} {
+		if _, err := e.reach(call{to: to, check: no}); err == nil || err.Error() != "not there" {
+			t.Errorf("%v", err)
+		}
+	}
+	if dialled > 0 {
+		t.Errorf("%d dialled", dialled)
+	}
+	if _, err := e.reach(call{check: no}); err == nil || err.Error() != "it has no address" {
+		t.Errorf("%v", err)
+	}
+	// The addresses that nobody asked for are tried if none answered, and only then.
+	more := 0
+	c2 := call{to: []netip.AddrPort{a}, check: func(netip.AddrPort) error { return nil }, more: func() []netip.AddrPort { more++; return nil }}
+	if _, err := e.reach(c2); err == nil || more != 1 || dialled != 1 {
+		t.Errorf("%v, asked %d times for more, dialled %d", err, more, dialled)
+	}
+	c2.more = func() []netip.AddrPort { return []netip.AddrPort{b} }
+	if _, err := e.reach(c2); err == nil || dialled != 3 {
+		t.Errorf("%v, dialled %d", err, dialled)
+	}
+}
+
+// A name that a program uses is remembered for another day; one that it does not use is
+// forgotten, and its address is nobody's.
+func TestNamesInUseAreRemembered(t *testing.T) {
+	w := newQuietWorld(t)
+	w.name("a.example", "203.0.113.5")
+	w.name("b.example", "203.0.113.6")
+	cfg := w.config(network(t, "a.example:443", "b.example:443", "198.51.100.0/24:22"))
+	cfg.Own = func() ([]netip.Prefix, error) { return []netip.Prefix{netip.MustParsePrefix("198.51.100.9/32")}, nil }
+	e, err := Serve(t.Context(), nil, cfg)
+	must(t, err)
+	defer e.Close()
+	for _, name := range []string{"a.example", "b.example"} {
+		rules, _ := e.rules.naming(name)
+		e.names.resolve(asked{name: name, kind: dnsmessage.TypeA}, rules)
+	}
+	used, unused := mustAddrPort(t, "203.0.113.5:443"), mustAddrPort(t, "203.0.113.6:443")
+	for range 3 {
+		w.pass(linkLife - time.Second)
+		gs, around, bad := e.granted(used)
+		if bad != nil {
+			t.Fatalf("%+v", bad)
+		}
+		c := e.call(gs[0], used, around)
+		if c.subject != "a.example:443" || c.about != "a.example" || c.meant != used.String() || c.grant != gs[0] || c.rule != gs[0].rule {
+			t.Errorf("%+v", c)
+		}
+		if err := c.check(used); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+	if gs, _, bad := e.granted(unused); bad == nil {
+		t.Errorf("not used for days, and granted: %+v", gs)
+	}
+	// A rule for addresses is told of by the address, and the machine's own is refused.
+	gs, around, bad := e.granted(mustAddrPort(t, "198.51.100.7:22"))
+	if bad != nil {
+		t.Fatalf("%+v", bad)
+	}
+	c := e.call(gs[0], mustAddrPort(t, "198.51.100.7:22"), around)
+	if c.subject != "198.51.100.7:22" || c.about != "198.51.100.7" || c.meant != "198.51.100.7:22" || len(c.to) != 1 || c.to[0].String() != "198.51.100.7:22" || c.more() != nil {
+		t.Errorf("%+v", c)
+	}
+	if _, _, bad := e.granted(mustAddrPort(t, "198.51.100.9:22")); bad == nil || bad.subject != "198.51.100.9:22" || bad.about != "198.51.100.9" || bad.address != "198.51.100.9:22" || bad.rule != "p.toml:3:1" || bad.why != "198.51.100.9 is this machine's own address" || bad.grant != nil || bad.kind != audit.KindConnect {
+		t.Errorf("%+v", bad)
+	}
+	// One line a minute for each address, whatever its ports.
+	w.told = nil
+	for _, to := range []string{"203.0.113.99:1", "203.0.113.99:2", "203.0.113.98:1", "203.0.113.99:3"} {
+		in, _ := endsOf(t, to)
+		e.out(in)
+	}
+	if len(w.told) != 2 || !slices.ContainsFunc(w.told, func(s string) bool { return strings.HasPrefix(s, "refused 203.0.113.98:1") }) {
+		t.Errorf("told %q", w.told)
+	}
+	if e, err := Serve(t.Context(), nil, newQuietWorld(t).config(plan.Network{})); err != nil || e.machine != nil {
+		t.Errorf("a server without hosts watches this machine's addresses: %v", err)
+	} else {
+		e.Close()
+	}
+}
