@@ -23,6 +23,8 @@ import (
 // depend on its types and never on each other, and only sandbox joins them.
 var arrows = []struct{ from, to, why string }{
 	{"sandbox/policy", "sandbox/audit", "a grant is written into the text of a profile; it is a leaf"},
+	{"sandbox/policy", "sandbox/internal/lazy", "patterns are compiled when a profile is read"},
+	{"sandbox/policy", "sandbox/internal/tomlindex", "a mistake stands at a line; it is a leaf and pure"},
 	{"sandbox/policy", "sandbox/internal/schema", "a profile's words of JSON Schema are checked where they stand; it is a leaf and pure"},
 	{"sandbox/plan", "sandbox/policy", "the waist: policies become plans"},
 	{"sandbox/plan", "sandbox/audit", "what would mend a problem is a grant, as in an event; it is a leaf"},
@@ -265,7 +267,7 @@ func TestOnlyCommandsMeetTheProcess(t *testing.T) {
 func TestCompileStepsArePure(t *testing.T) {
 	world := regexp.MustCompile(`^(os|os/.*|net|net/http|syscall|io/ioutil|path/filepath|plugin|runtime|runtime/.*|math/rand|math/rand/v2|crypto/rand|golang\.org/x/sys/.*)$`)
 	clock := regexp.MustCompile(`^time\.(Now|Since|Until|After|AfterFunc|Tick|NewTimer|NewTicker|Sleep)$`)
-	pure := map[string]bool{"sandbox/policy": true, "sandbox/plan": true, "sandbox/internal/rpc": true, "sandbox/internal/schema": true}
+	pure := map[string]bool{"sandbox/policy": true, "sandbox/plan": true, "sandbox/internal/rpc": true, "sandbox/internal/schema": true, "sandbox/internal/tomlindex": true, "sandbox/internal/lazy": true}
 	for _, f := range sources(t) {
 		if !pure[f.pkg] {
 			continue

@@ -418,3 +418,17 @@ func (r *resolver) narrowRequire(req *Require, b body) {
 		}
 	}
 }
+
+// narrowExcept checks the definitions that may vary against a baseline: a baseline that
+// sets the pin mode also decides which definitions are exempt.
+func (r *resolver) narrowExcept(t *Tools, bounds Tools, b body) {
+	holds := b.pins.set && b.pins.v != PinOff && b.pins.v != PinWarn
+	if !holds && !b.except.set {
+		return
+	}
+	for _, g := range t.Except {
+		if !slices.ContainsFunc(bounds.Except, func(b Glob) bool { return b.covers(g) }) {
+			r.add(g.At, "tools.pins-except", "", beyond, "that "+quote(g.Pattern)+" varies")
+		}
+	}
+}

@@ -1,10 +1,5 @@
 package policy
 
-import (
-	"slices"
-	"strings"
-)
-
 // Client lists the features of the client that the server may use, if the client offers
 // them. The zero Client allows none.
 type Client struct {
@@ -49,42 +44,4 @@ func (c *Client) narrow(bounds Client) {
 	c.Elicitation = c.Elicitation && bounds.Elicitation
 	c.Roots = c.Roots && bounds.Roots
 	c.Logging = c.Logging && bounds.Logging
-}
-
-// Given is a value that mcpen filled in for the server, by name. Definitions may
-// contain the value. Secrets are never included.
-type Given struct {
-	Name   string   `json:"name"` // of a parameter, or home, state, workspace
-	Values []string `json:"values"`
-}
-
-// Declared reports whether the profile declares the parameter. Every profile has the
-// builtin ones, and a name that begins with a dollar sign is no parameter.
-func (g Given) Declared() bool {
-	return !slices.Contains(builtins, g.Name) && !strings.HasPrefix(g.Name, "$")
-}
-
-// given returns the parameters with known values, sorted by name.
-func (r *resolver) given() []Given {
-	var out []Given
-	for _, name := range r.names {
-		if a := r.args[name]; a.state == known && a.kind != ParamSecret && len(a.values) > 0 {
-			out = append(out, Given{name, slices.Clone(a.values)})
-		}
-	}
-	return out
-}
-
-// narrowExcept checks the definitions that may vary against a baseline: a baseline that
-// sets the pin mode also decides which definitions are exempt.
-func (r *resolver) narrowExcept(t *Tools, bounds Tools, b body) {
-	holds := b.pins.set && b.pins.v != PinOff && b.pins.v != PinWarn
-	if !holds && !b.except.set {
-		return
-	}
-	for _, g := range t.Except {
-		if !slices.ContainsFunc(bounds.Except, func(b Glob) bool { return b.covers(g) }) {
-			r.add(g.At, "tools.pins-except", "", beyond, "that "+quote(g.Pattern)+" varies")
-		}
-	}
 }

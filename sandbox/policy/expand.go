@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"mcpen/sandbox/internal/lazy"
 )
 
 // maxText bounds one string after substitution, since parameters can contain
@@ -166,7 +168,7 @@ func (r *resolver) list(words []word, in place) []word {
 	return out
 }
 
-var wholeReference = pattern(`^\$\{[a-z][a-z0-9_-]*\}$`)
+var wholeReference = lazy.Pattern(`^\$\{[a-z][a-z0-9_-]*\}$`)
 
 func refers(s string) bool { return wholeReference().MatchString(s) }
 

@@ -2,12 +2,15 @@ package policy
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/BurntSushi/toml"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"mcpen/sandbox/internal/tomlindex"
 )
 
 // FuzzParse checks that no text makes Parse or Resolve panic, that every mistake lies
@@ -29,11 +32,15 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	}
-	f.Add(nasty)
+	nasty, err := os.ReadFile("../internal/tomlindex/testdata/nasty.toml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(nasty))
 	f.Add("a = \"\"\"\"\"\"\"\"\nb = ''''''\n[[a.b]]\n[a.b.c]\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		body := strings.TrimPrefix(text, "\uFEFF")
-		root, stopped, deep := index(body)
+		root, stopped, deep := tomlindex.Index(body)
 		var vals map[string]any
 		if !deep && len(text) < 1000 && toml.Unmarshal([]byte(body), &vals) == nil {
 			if stopped >= 0 {
@@ -70,28 +77,28 @@ func FuzzParse(f *testing.F) {
 }
 
 // eachKey fails if the index has no position for a key that the decoder found.
-func eachKey(t *testing.T, v any, n *node) {
+func eachKey(t *testing.T, v any, n *tomlindex.Node) {
 	switch x := v.(type) {
 	case map[string]any:
 		for k, sub := range x {
-			if n.keys[k] == nil {
+			if n.Keys[k] == nil {
 				t.Fatalf("no place for the key %q", k)
 			}
-			eachKey(t, sub, n.keys[k])
+			eachKey(t, sub, n.Keys[k])
 		}
 	case []map[string]any:
 		for i, sub := range x {
-			if i >= len(n.items) {
+			if i >= len(n.Items) {
 				t.Fatalf("no place for table %d of %d", i, len(x))
 			}
-			eachKey(t, sub, n.items[i])
+			eachKey(t, sub, n.Items[i])
 		}
 	case []any:
-		if len(x) != len(n.items) {
-			t.Fatalf("%d places for %d elements", len(n.items), len(x))
+		if len(x) != len(n.Items) {
+			t.Fatalf("%d places for %d elements", len(n.Items), len(x))
 		}
 		for i, sub := range x {
-			eachKey(t, sub, n.items[i])
+			eachKey(t, sub, n.Items[i])
 		}
 	}
 }

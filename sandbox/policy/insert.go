@@ -11,6 +11,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/tomlindex"
 )
 
 // ErrGranted reports that a profile already has the grant.
@@ -81,20 +82,20 @@ func granted(src []byte, g audit.Grant) (map[string]any, error) {
 // intoList inserts the values before the first element of an existing list. Like the
 // other edits it returns "" if it does not apply.
 func intoList(src string, g audit.Grant) string {
-	root, stopped, _ := index(src)
-	if stopped >= 0 || root.keys[g.Table] == nil || root.keys[g.Table].keys[g.Key] == nil {
+	root, stopped, _ := tomlindex.Index(src)
+	if stopped >= 0 || root.Keys[g.Table] == nil || root.Keys[g.Table].Keys[g.Key] == nil {
 		return ""
 	}
-	list := root.keys[g.Table].keys[g.Key]
-	if list.val >= len(src) || src[list.val] != '[' {
+	list := root.Keys[g.Table].Keys[g.Key]
+	if list.Val >= len(src) || src[list.Val] != '[' {
 		return ""
 	}
-	behind := list.val + 1
+	behind := list.Val + 1
 	values := strings.TrimSuffix(strings.TrimPrefix(g.List(), "["), "]")
-	if len(list.items) == 0 {
+	if len(list.Items) == 0 {
 		return src[:behind] + values + src[behind:]
 	}
-	first := list.items[0].key
+	first := list.Items[0].Key
 	if line := strings.LastIndexByte(src[:first], '\n') + 1; line > behind {
 		// If each element has its own line, so does the new one, with the first one's
 		// indentation.
@@ -106,16 +107,16 @@ func intoList(src string, g audit.Grant) string {
 // intoTable inserts a line after the last pair of a table with a header, or after the
 // header of an empty one.
 func intoTable(src string, g audit.Grant) string {
-	root, stopped, _ := index(src)
-	table := root.keys[g.Table]
+	root, stopped, _ := tomlindex.Index(src)
+	table := root.Keys[g.Table]
 	if stopped >= 0 || table == nil {
 		return ""
 	}
-	header := lineAt(src, table.val)
+	header := lineAt(src, table.Val)
 	if !strings.HasPrefix(strings.TrimLeft(header, " \t"), "[") {
 		return ""
 	}
-	end := strings.LastIndexByte(src[:table.val], '\n') + 1 + len(header)
+	end := strings.LastIndexByte(src[:table.Val], '\n') + 1 + len(header)
 	before := src[:end]
 	if !strings.HasSuffix(before, "\n") {
 		before += ending(src)

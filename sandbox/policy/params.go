@@ -3,6 +3,9 @@ package policy
 import (
 	"regexp"
 	"slices"
+	"strings"
+
+	"mcpen/sandbox/internal/lazy"
 )
 
 // ParamType is the type of a parameter.
@@ -41,7 +44,7 @@ var builtins = []string{"home", "state", "workspace"}
 // maxParams bounds the parameters of one file.
 const maxParams = 256
 
-var paramName = pattern(`^[a-z][a-z0-9_-]{0,63}$`)
+var paramName = lazy.Pattern(`^[a-z][a-z0-9_-]{0,63}$`)
 
 func readParams(t *table) []Param {
 	var out []Param
@@ -51,7 +54,7 @@ func readParams(t *table) []Param {
 	}
 	for _, name := range names[:min(len(names), maxParams)] {
 		v, _ := t.get(name)
-		at := t.doc.lines.pos(v.node.key)
+		at := t.doc.lines.pos(v.node.Key)
 		switch {
 		case !paramName().MatchString(name):
 			t.doc.add(at, v.key, "", "is not a name for a parameter (want lower-case letters, digits, \"-\" and \"_\")")
@@ -159,4 +162,28 @@ func defaultOf(kind ParamType) func(any) (string, error) {
 		}
 	}
 	return asString
+}
+
+// Given is a value that mcpen filled in for the server, by name. Definitions may
+// contain the value. Secrets are never included.
+type Given struct {
+	Name   string   `json:"name"` // of a parameter, or home, state, workspace
+	Values []string `json:"values"`
+}
+
+// Declared reports whether the profile declares the parameter. Every profile has the
+// builtin ones, and a name that begins with a dollar sign is no parameter.
+func (g Given) Declared() bool {
+	return !slices.Contains(builtins, g.Name) && !strings.HasPrefix(g.Name, "$")
+}
+
+// given returns the parameters with known values, sorted by name.
+func (r *resolver) given() []Given {
+	var out []Given
+	for _, name := range r.names {
+		if a := r.args[name]; a.state == known && a.kind != ParamSecret && len(a.values) > 0 {
+			out = append(out, Given{name, slices.Clone(a.values)})
+		}
+	}
+	return out
 }

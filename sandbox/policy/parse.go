@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"mcpen/sandbox/internal/tomlindex"
 )
 
 // Bounds on Parse's input.
@@ -179,10 +182,10 @@ func decode(l *ledger, file string, data []byte) (*document, *table, error) {
 	}
 	src := strings.TrimPrefix(string(data), "\uFEFF")
 	doc := &document{ledger: l, lines: newLines(file, src)}
-	root, stopped, deep := index(src)
+	root, stopped, deep := tomlindex.Index(src)
 	switch {
 	case deep:
-		l.add(doc.lines.pos(stopped), "", "", "nests deeper than %d", maxDepth)
+		l.add(doc.lines.pos(stopped), "", "", "nests deeper than %d", tomlindex.MaxDepth)
 		return nil, nil, errBroken
 	case stopped >= 0 && strings.Count(src, "[")+strings.Count(src, "{") > 1000:
 		// The text must not reach the decoder: after the stop, it may nest too deep.
@@ -227,4 +230,26 @@ func syntax(err error) (text string, offset int) {
 		text = strings.Replace(key, "Key '", "the key '", 1) + " is there twice"
 	}
 	return text, pe.Position.Start
+}
+
+// lines converts offsets to positions.
+type lines struct {
+	file   string
+	starts []int
+}
+
+func newLines(file, src string) lines {
+	starts := []int{0}
+	for i := range len(src) {
+		if src[i] == '\n' {
+			starts = append(starts, i+1)
+		}
+	}
+	return lines{file, starts}
+}
+
+// pos is the position of an offset. Lines and columns count from 1, columns in bytes.
+func (l lines) pos(offset int) Pos {
+	i := sort.SearchInts(l.starts, offset+1) - 1
+	return Pos{File: l.file, Line: i + 1, Col: offset - l.starts[i] + 1}
 }

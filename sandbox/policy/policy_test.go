@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"mcpen/sandbox/internal/tomlindex"
 )
 
 // full parses the story that uses every key.
@@ -149,7 +151,7 @@ func knownKeys(t *testing.T) []string {
 	t.Helper()
 	doc := &document{ledger: &ledger{}, lines: newLines("empty.toml", "")}
 	var keys []string
-	top := &table{doc: doc, node: &node{}, wrote: true, trace: func(key string) { keys = append(keys, key) }}
+	top := &table{doc: doc, node: &tomlindex.Node{}, wrote: true, trace: func(key string) { keys = append(keys, key) }}
 	readVersion(doc, top)
 	readName(doc, top)
 	read(top, "description", asLine)

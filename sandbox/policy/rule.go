@@ -16,7 +16,7 @@ const maxRules = 256
 // readRule reads [tools.rule.NAME]: per-minute and concurrent. Every other key is part
 // of a JSON Schema (2020-12) that the call's arguments must meet.
 func readRule(v value, tool string) (ToolRule, bool) {
-	r := ToolRule{Tool: tool, At: v.doc.lines.pos(v.node.key)}
+	r := ToolRule{Tool: tool, At: v.doc.lines.pos(v.node.Key)}
 	if tool == "" || len(tool) > 512 {
 		v.doc.add(r.At, v.key, "", "is not the name of a tool")
 		return r, false
@@ -75,7 +75,7 @@ func readSchema(t *table, own []string) map[string]any {
 		v, _ := t.get(k)
 		kind, ok := schemaWords[k]
 		if !ok {
-			t.doc.add(t.doc.lines.pos(v.node.key), v.key, t.doc.guess(k, append(slices.Sorted(maps.Keys(schemaWords)), own...)),
+			t.doc.add(t.doc.lines.pos(v.node.Key), v.key, t.doc.guess(k, append(slices.Sorted(maps.Keys(schemaWords)), own...)),
 				"is no word of JSON Schema that a rule knows")
 			continue
 		}
@@ -119,7 +119,7 @@ func readSchemaValue(v value, kind string) any {
 func readSchemas[T any](v value, items []T) []any {
 	out := make([]any, len(items))
 	for i, item := range items {
-		out[i] = readSchemaValue(value{v.doc, item, fmt.Sprintf("%s[%d]", v.key, i), v.node.item(i)}, oneSchema)
+		out[i] = readSchemaValue(value{v.doc, item, fmt.Sprintf("%s[%d]", v.key, i), v.node.Item(i)}, oneSchema)
 	}
 	return out
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"mcpen/sandbox/internal/tomlindex"
 )
 
 // document is one TOML file while it is read.
@@ -17,10 +19,10 @@ type value struct {
 	doc  *document
 	v    any
 	key  string
-	node *node
+	node *tomlindex.Node
 }
 
-func (v value) at() Pos { return v.doc.lines.pos(v.node.val) }
+func (v value) at() Pos { return v.doc.lines.pos(v.node.Val) }
 
 func (v value) bad(err error) { v.doc.fault(v.at(), v.key, err) }
 
@@ -68,14 +70,14 @@ type table struct {
 	doc   *document
 	vals  map[string]any
 	key   string
-	node  *node
+	node  *tomlindex.Node
 	known []string
 	wrote bool // the profile has this table
 
 	trace func(key string) // called with every known key; nil outside of tests
 }
 
-func (t *table) at() Pos { return t.doc.lines.pos(t.node.key) }
+func (t *table) at() Pos { return t.doc.lines.pos(t.node.Key) }
 
 func (t *table) get(key string) (value, bool) {
 	t.known = append(t.known, key)
@@ -86,7 +88,7 @@ func (t *table) get(key string) (value, bool) {
 	if !ok {
 		return value{}, false
 	}
-	return value{t.doc, v, join(t.key, key), t.node.at(key)}, true
+	return value{t.doc, v, join(t.key, key), t.node.At(key)}, true
 }
 
 // table opens a table below this one; an absent one reads as empty.
@@ -113,7 +115,7 @@ func (t *table) names() []string {
 		names = append(names, k)
 	}
 	slices.SortFunc(names, func(a, b string) int {
-		if d := t.node.at(a).key - t.node.at(b).key; d != 0 {
+		if d := t.node.At(a).Key - t.node.At(b).Key; d != 0 {
 			return d
 		}
 		return strings.Compare(a, b)
@@ -125,7 +127,7 @@ func (t *table) names() []string {
 func (t *table) done() {
 	for _, k := range t.names() {
 		if !slices.Contains(t.known, k) {
-			at := t.doc.lines.pos(t.node.at(k).key)
+			at := t.doc.lines.pos(t.node.At(k).Key)
 			t.doc.add(at, join(t.key, k), t.doc.guess(k, t.known), "unknown key")
 		}
 	}
@@ -172,7 +174,7 @@ func each[T any](t *table, key string, parse func(value) (T, bool)) list[T] {
 		return out
 	}
 	for i, item := range raw {
-		e := value{v.doc, item, fmt.Sprintf("%s[%d]", v.key, i), v.node.item(i)}
+		e := value{v.doc, item, fmt.Sprintf("%s[%d]", v.key, i), v.node.Item(i)}
 		if x, ok := parse(e); ok {
 			out.items = append(out.items, x)
 		}

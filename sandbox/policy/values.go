@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"mcpen/sandbox/internal/lazy"
 )
 
 // Unlimited is the word that switches a limit off.
@@ -197,19 +199,19 @@ func asGlob(v any) (string, error) {
 }
 
 var (
-	envName     = pattern(`^[A-Za-z_][A-Za-z0-9_]{0,254}$`)
-	profileName = pattern(`^[a-z0-9][a-z0-9._-]{0,63}$`)
-	npmName     = pattern(`^(@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
-	pypiName    = pattern(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	envName     = lazy.Pattern(`^[A-Za-z_][A-Za-z0-9_]{0,254}$`)
+	profileName = lazy.Pattern(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	npmName     = lazy.Pattern(`^(@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
+	pypiName    = lazy.Pattern(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 )
 
 // The text that may follow a package's name: a range of npm's (node-semver), or the
 // version specifiers of PEP 440.
 var (
-	npmSpec  = pattern(`^(@?[^@]+)@(.*)$`)
-	npmRange = pattern(`^` + npmComparator + `(?:(?: | - | ?\|\| ?)` + npmComparator + `)*$`)
-	pypiSpec = pattern(`^([A-Za-z0-9._-]+(?:\[[^\]]*\])?) ?([=<>~!@;].*)$`)
-	pypiSpan = pattern(`^` + pypiSpecifier + `(?:, ?` + pypiSpecifier + `)*$`)
+	npmSpec  = lazy.Pattern(`^(@?[^@]+)@(.*)$`)
+	npmRange = lazy.Pattern(`^` + npmComparator + `(?:(?: | - | ?\|\| ?)` + npmComparator + `)*$`)
+	pypiSpec = lazy.Pattern(`^([A-Za-z0-9._-]+(?:\[[^\]]*\])?) ?([=<>~!@;].*)$`)
+	pypiSpan = lazy.Pattern(`^` + pypiSpecifier + `(?:, ?` + pypiSpecifier + `)*$`)
 )
 
 const (
@@ -217,12 +219,12 @@ const (
 	pypiSpecifier = `(?:(?:===?|!=) ?[0-9][0-9A-Za-z.!+]{0,63}(?:\.\*)?|(?:~=|[<>]=?) ?[0-9][0-9A-Za-z.!+]{0,63})`
 )
 
-var pypiSeparator = pattern(`[-_.]+`)
+var pypiSeparator = lazy.Pattern(`[-_.]+`)
 
-var pythonVersion = pattern(`^3\.[0-9]{1,2}$`)
+var pythonVersion = lazy.Pattern(`^3\.[0-9]{1,2}$`)
 
 // pypiExtras is a name followed by extras (PEP 508).
-var pypiExtras = pattern(`^([A-Za-z0-9._-]+)\[[A-Za-z0-9._-]+(?:, ?[A-Za-z0-9._-]+)*\]$`)
+var pypiExtras = lazy.Pattern(`^([A-Za-z0-9._-]+)\[[A-Za-z0-9._-]+(?:, ?[A-Za-z0-9._-]+)*\]$`)
 
 func asEnvName(v any) (string, error) {
 	s, err := asString(v)

@@ -1,59 +1,61 @@
-package policy
+// Package tomlindex finds the positions of the keys and values of a TOML document, which
+// the decoder does not tell. It decodes nothing.
+package tomlindex
 
 import (
-	"sort"
 	"strconv"
 	"strings"
 )
 
-// maxDepth bounds the nesting of tables, arrays and dotted keys in a profile. The
-// decoder recurses; without a bound a megabyte of "[" would overflow the stack, and Go
-// cannot recover from that.
-const maxDepth = 32
+// MaxDepth bounds the nesting of tables, arrays and dotted keys. The decoder recurses;
+// without a bound a megabyte of "[" would overflow the stack, and Go cannot recover from
+// that.
+const MaxDepth = 32
 
-// node is the position of one value of a TOML document. The tree of nodes has the shape
+// Node is the position of one value of a TOML document. The tree of nodes has the shape
 // of the decoded document: the decoder provides the values, the index their positions.
-type node struct {
-	key   int // offset of the key, or of the value in an array
-	val   int // offset of the value; of the header for a table that has one
-	keys  map[string]*node
-	items []*node
+type Node struct {
+	Key   int // offset of the key, or of the value in an array
+	Val   int // offset of the value; of the header for a table that has one
+	Keys  map[string]*Node
+	Items []*Node
 }
 
-func (n *node) child(key string, at int) *node {
-	if c := n.keys[key]; c != nil {
+func (n *Node) child(key string, at int) *Node {
+	if c := n.Keys[key]; c != nil {
 		return c
 	}
-	if n.keys == nil {
-		n.keys = make(map[string]*node)
+	if n.Keys == nil {
+		n.Keys = make(map[string]*Node)
 	}
-	c := &node{key: at, val: at}
-	n.keys[key] = c
+	c := &Node{Key: at, Val: at}
+	n.Keys[key] = c
 	return c
 }
 
-// at returns the node of a key, or the receiver if the index has none, so that every
+// At returns the node of a key, or the receiver if the index has none, so that every
 // mistake has a position.
-func (n *node) at(key string) *node {
-	if c := n.keys[key]; c != nil {
+func (n *Node) At(key string) *Node {
+	if c := n.Keys[key]; c != nil {
 		return c
 	}
 	return n
 }
 
-func (n *node) item(i int) *node {
-	if i < len(n.items) {
-		return n.items[i]
+// Item returns the node of an element, or the receiver if the index has none.
+func (n *Node) Item(i int) *Node {
+	if i < len(n.Items) {
+		return n.Items[i]
 	}
 	return n
 }
 
-// index finds the positions of all keys and values. It accepts more than TOML does,
+// Index finds the positions of all keys and values. It accepts more than TOML does,
 // since the decoder has the last word. If it cannot follow the text, it stops and
-// returns the offset in stopped, else -1; deep reports that it stopped at maxDepth.
-func index(src string) (root *node, stopped int, deep bool) {
+// returns the offset in stopped, else -1; deep reports that it stopped at MaxDepth.
+func Index(src string) (root *Node, stopped int, deep bool) {
 	s := &scanner{src: src}
-	root = &node{}
+	root = &Node{}
 	if s.document(root) {
 		return root, -1, false
 	}
@@ -101,7 +103,7 @@ func (s *scanner) comment() {
 	}
 }
 
-func (s *scanner) document(root *node) bool {
+func (s *scanner) document(root *Node) bool {
 	table := root
 	for {
 		s.skip("\n#")
@@ -124,7 +126,7 @@ func (s *scanner) document(root *node) bool {
 	}
 }
 
-func (s *scanner) header(root *node) (*node, bool) {
+func (s *scanner) header(root *Node) (*Node, bool) {
 	closing := "]"
 	at := s.pos
 	s.pos++
@@ -143,18 +145,18 @@ func (s *scanner) header(root *node) (*node, bool) {
 		last := i == len(parts)-1
 		switch {
 		case last && closing == "]]":
-			item := &node{key: at, val: at}
-			n.items = append(n.items, item)
+			item := &Node{Key: at, Val: at}
+			n.Items = append(n.Items, item)
 			n = item
-		case len(n.items) > 0: // a table in the array's last element
-			n = n.items[len(n.items)-1]
+		case len(n.Items) > 0: // a table in the array's last element
+			n = n.Items[len(n.Items)-1]
 		}
 	}
 	return n, true
 }
 
 // pair reads key = value into the table.
-func (s *scanner) pair(table *node, depth int) bool {
+func (s *scanner) pair(table *Node, depth int) bool {
 	parts, ok := s.dotted()
 	if !ok || s.peek() != '=' {
 		return false
@@ -186,7 +188,7 @@ func (s *scanner) dotted() (parts []part, ok bool) {
 		if s.peek() != '.' {
 			return parts, true
 		}
-		if len(parts) == maxDepth {
+		if len(parts) == MaxDepth {
 			s.deep = true
 			return nil, false
 		}
@@ -214,9 +216,9 @@ func (s *scanner) key() (string, bool) {
 	return s.src[start:s.pos], s.pos > start
 }
 
-func (s *scanner) value(n *node, depth int) bool {
-	n.val = s.pos
-	if depth > maxDepth {
+func (s *scanner) value(n *Node, depth int) bool {
+	n.Val = s.pos
+	if depth > MaxDepth {
 		s.deep = true
 		return false
 	}
@@ -238,7 +240,7 @@ func (s *scanner) value(n *node, depth int) bool {
 	return s.pos > start
 }
 
-func (s *scanner) array(n *node, depth int) bool {
+func (s *scanner) array(n *Node, depth int) bool {
 	s.pos++
 	for {
 		s.skip("\n#,")
@@ -249,15 +251,15 @@ func (s *scanner) array(n *node, depth int) bool {
 			s.pos++
 			return true
 		}
-		item := &node{key: s.pos}
-		n.items = append(n.items, item)
+		item := &Node{Key: s.pos}
+		n.Items = append(n.Items, item)
 		if !s.value(item, depth+1) {
 			return false
 		}
 	}
 }
 
-func (s *scanner) inline(n *node, depth int) bool {
+func (s *scanner) inline(n *Node, depth int) bool {
 	s.pos++
 	for {
 		s.skip("\n#,")
@@ -357,26 +359,4 @@ func unescape(s string) string {
 		}
 	}
 	return b.String()
-}
-
-// lines converts offsets to positions.
-type lines struct {
-	file   string
-	starts []int
-}
-
-func newLines(file, src string) lines {
-	starts := []int{0}
-	for i := range len(src) {
-		if src[i] == '\n' {
-			starts = append(starts, i+1)
-		}
-	}
-	return lines{file, starts}
-}
-
-// pos is the position of an offset. Lines and columns count from 1, columns in bytes.
-func (l lines) pos(offset int) Pos {
-	i := sort.SearchInts(l.starts, offset+1) - 1
-	return Pos{File: l.file, Line: i + 1, Col: offset - l.starts[i] + 1}
 }

@@ -3,94 +3,13 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/BurntSushi/toml"
+	"mcpen/sandbox/internal/tomlindex"
 )
-
-// nasty is TOML that is easy to misread. Each value "@N" lies at the position in the
-// table below.
-const nasty = "\uFEFF# [not.a.table]\r\n" +
-	"a = '@1' # ] } \"\r\n" +
-	"\"q.\\u0075 k\" = \"@2 \\\" # [x]\"\r\n" +
-	"'lit.key' . b = '@3'\r\n" +
-	"list = [ # comment ]\r\n" +
-	"\t'@4', [ '@5',\r\n" +
-	" { x = '@6', y.z = [ '@7' ] } ] ,\r\n" +
-	"]\r\n" +
-	"long = \"\"\"@8\r\n[fake]\r\nx = \"1\"\"\r\n\"\"\"\"\"\r\n" +
-	"raw = '''@9\r\n[[fake]]\r\n'' ''''\r\n" +
-	"[ t . 'u' ]\r\n" +
-	"when = 1979-05-27 07:32:00Z # x\r\n" +
-	"v = '@A'\r\n" +
-	"[[arr]]\r\n" +
-	"v = '@B'\r\n" +
-	"[arr.sub]\r\n" +
-	"v = '@C'\r\n" +
-	"[[arr]]\r\n" +
-	"v = '@D'\r\n" +
-	"[[arr.sub]]\r\n" +
-	"v = '@E'\r\n" +
-	"[[arr.sub]]\r\n" +
-	"v = [{v='@F'},]"
-
-func TestPositionsInNastyTOML(t *testing.T) {
-	src := strings.TrimPrefix(nasty, "\uFEFF")
-	root, stopped, _ := index(src)
-	if stopped >= 0 {
-		t.Fatalf("stopped at %q", src[stopped:])
-	}
-	var vals map[string]any
-	if err := toml.Unmarshal([]byte(nasty), &vals); err != nil {
-		t.Fatal(err)
-	}
-	// Every value that starts with "@" appears in the text once: its node must point at
-	// its quote.
-	found := 0
-	eachValue(vals, root, func(v any, n *node) {
-		s, ok := v.(string)
-		if !ok {
-			return
-		}
-		found++
-		at := strings.Index(src, s[:2])
-		quote := strings.TrimLeft(src[n.val:], `"'`)
-		if !strings.HasPrefix(quote, s[:2]) || at-n.val > 3 {
-			t.Errorf("%q is said to be at %.20q", s, src[n.val:])
-		}
-	})
-	if found != 15 {
-		t.Errorf("found %d values of 15", found)
-	}
-	l := newLines("f", src)
-	for marker, want := range map[string]string{"'@1'": "f:2:5", "'@4'": "f:6:2", "'@6'": "f:7:8", "'@A'": "f:18:5", "'@F'": "f:28:9"} {
-		if got := l.pos(strings.Index(src, marker)).String(); got != want {
-			t.Errorf("%s is at %s, want %s", marker, got, want)
-		}
-	}
-}
-
-// eachValue walks values and index together.
-func eachValue(v any, n *node, f func(any, *node)) {
-	switch x := v.(type) {
-	case map[string]any:
-		for k, sub := range x {
-			eachValue(sub, n.at(k), f)
-		}
-	case []any:
-		for i, sub := range x {
-			eachValue(sub, n.item(i), f)
-		}
-	case []map[string]any:
-		for i, sub := range x {
-			eachValue(sub, n.item(i), f)
-		}
-	default:
-		f(v, n)
-	}
-}
 
 func TestMistakesPointAtWhatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
@@ -174,61 +93,6 @@ func growth() string {
 		"[server]\nargs = [\"" + strings.Repeat("${a}", 10000) + "\"," + strings.Repeat("\"${m}\",", 4000) + "]\n"
 }
 
-// The index decodes an escaped key like the decoder, so its mistakes have a position.
-func TestEscapedKeysAreFound(t *testing.T) {
-	for text, want := range map[string]string{
-		`plain`: "plain", `a\bb`: "a\bb", `\t`: "\t", `\n`: "\n", `\f`: "\f", `\r`: "\r", `\e`: "\x1b", `\"`: `"`, `\\`: `\`, `\x41\x7a`: "Az", `\u0041b`: "Ab", `\u00fc`: "ü", `\U0001F600x`: "\U0001F600x", `x\u0041`: "xA",
-		`\`: `\`, `a\`: `a\`, `\u004`: "", `\x4`: "4",
-	} {
-		got := unescape(text)
-		if text == `\u004` {
-			want = "004"
-		}
-		if got != want {
-			t.Errorf("%s is %q, want %q", text, got, want)
-		}
-	}
-	for _, key := range []string{`"\b"`, `"\t"`, `"\n"`, `"\f"`, `"\r"`, `"a\"b"`, `"\\"`, `"\u0041"`, `"\U0001F600"`, `'a\b'`, `"a.b"`, `'"'`} {
-		src := "version = 1\n" + key + " = 1\n"
-		var vals map[string]any
-		if err := toml.Unmarshal([]byte(src), &vals); err != nil {
-			t.Fatal(err)
-		}
-		root, stopped, _ := index(src)
-		for k := range vals {
-			if n := root.keys[k]; stopped >= 0 || n == nil {
-				t.Errorf("%s is read as %q, and found nowhere", key, k)
-			} else if k != "version" && (n.key != 12 || src[n.val:] != "1\n") {
-				t.Errorf("%s is at %d, its value at %d", key, n.key, n.val)
-			}
-		}
-	}
-}
-
-// On invalid TOML, the index stops at the offset where the TOML becomes invalid, or at
-// the end.
-func TestTheIndexStopsWhereTOMLDoes(t *testing.T) {
-	for src, want := range map[string]int{
-		"": -1, "a = 1": -1, "a = 1 # b": -1, "a = 'x' 'y'": 8, "a = 'x'": -1, "a": 1, "a =": 3, "a = 'x": 6, "a = \"x\\": 7, "a = \"x\ny\"": 6, "a = '''x": 8, "a = '''x''": 10, "a = '''x'''": -1, "a = '''x'''''": -1, "a = '''x''''''": 13,
-		"a = \"\"\"x\\\"\"\"\"": -1, "a = \"\"\"x\\": 9, "a = [": 5, "a = [1": 6, "a = [1]": -1, "a = [1,,": 8, "a = {": 5, "a = {b": 6, "a = {b = 1": 10, "a = {b = 1}": -1, "[a": 2, "[a]": -1, "[[a]": 3, "[[a]]": -1, "[a] b": 4, "[]": 1, ".a = 1": 0, "a. = 1": 3, "\"a = 1": 6, "'a\n' = 1": 2,
-		"a = 1\r\nb = 2": -1, "# only": -1, "a = # nothing": 4,
-	} {
-		if _, got, deep := index(src); got != want || deep {
-			t.Errorf("%q stops at %d (%v), want %d", src, got, deep, want)
-		}
-	}
-	for n, want := range map[int]bool{maxDepth: false, maxDepth + 1: true} {
-		for what, src := range map[string]string{"brackets": "a = " + strings.Repeat("[", n-1) + "1" + strings.Repeat("]", n-1), "dots": strings.TrimSuffix(strings.Repeat("a.", n), ".") + " = 1", "a header": "[" + strings.TrimSuffix(strings.Repeat("a.", n), ".") + "]"} {
-			if _, _, deep := index(src); deep != want {
-				t.Errorf("%d %s are too deep: %v", n, what, deep)
-			}
-			if _, err := Parse("p.toml", []byte("version = 1\n"+src+"\n"), nil); strings.Contains(err.Error(), "nests deeper") != want {
-				t.Errorf("%d %s: %v", n, what, err)
-			}
-		}
-	}
-}
-
 // Parse refuses a text that the index cannot follow and that may nest too deep for the
 // decoder. For a small text it reports the decoder's own message.
 func TestWhatStopsTheIndexIsNotDecoded(t *testing.T) {
@@ -243,5 +107,31 @@ func TestWhatStopsTheIndexIsNotDecoded(t *testing.T) {
 	}
 	if _, err := Parse("p.toml", []byte(strings.Repeat("\n", MaxFile+1)), nil); err == nil || !strings.Contains(err.Error(), "is larger than 1048576 bytes") {
 		t.Errorf("larger: %v", err)
+	}
+}
+
+// A line ends at a newline, and columns count bytes.
+func TestPositionsCountLinesAndBytes(t *testing.T) {
+	data, err := os.ReadFile("../internal/tomlindex/testdata/nasty.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := strings.TrimPrefix(string(data), "\uFEFF")
+	l := newLines("f", src)
+	for marker, want := range map[string]string{"'@1'": "f:2:5", "'@4'": "f:6:2", "'@6'": "f:7:8", "'@A'": "f:18:5", "'@F'": "f:28:9"} {
+		if got := l.pos(strings.Index(src, marker)).String(); got != want {
+			t.Errorf("%s is at %s, want %s", marker, got, want)
+		}
+	}
+}
+
+// The greatest depth is read, and one level more is a mistake.
+func TestDepthOfProfiles(t *testing.T) {
+	for n, want := range map[int]bool{tomlindex.MaxDepth: false, tomlindex.MaxDepth + 1: true} {
+		for what, src := range map[string]string{"brackets": "a = " + strings.Repeat("[", n-1) + "1" + strings.Repeat("]", n-1), "dots": strings.TrimSuffix(strings.Repeat("a.", n), ".") + " = 1", "a header": "[" + strings.TrimSuffix(strings.Repeat("a.", n), ".") + "]"} {
+			if _, err := Parse("p.toml", []byte("version = 1\n"+src+"\n"), nil); strings.Contains(err.Error(), "nests deeper") != want {
+				t.Errorf("%d %s: %v", n, what, err)
+			}
+		}
 	}
 }

@@ -1,34 +1,5 @@
 package policy
 
-import "strings"
-
-// Bounds, in labels and in characters, on the part of a name that a wildcard matches.
-// That part reaches whoever owns the suffix's name servers, so it could carry data out.
-const (
-	WildcardLabels = 4
-	WildcardExtra  = 100
-)
-
-// Names reports whether the rule names a name, which must be lower case and without a
-// trailing dot. long reports that only the length of a wildcard's match is against it.
-func (h Host) Names(name string) (ok, long bool) {
-	switch h.Kind {
-	case HostName:
-		return name != "" && h.Name == name, false
-	case HostWildcard:
-		if h.Name == "" {
-			return false, false
-		}
-		extra, found := strings.CutSuffix(name, "."+h.Name)
-		if !found || extra == "" {
-			return false, false
-		}
-		fits := len(extra) <= WildcardExtra && strings.Count(extra, ".") < WildcardLabels
-		return fits, !fits
-	}
-	return false, false
-}
-
 // Match reports whether a pattern matches a whole name: "*" matches any run of
 // characters, "?" one. Its time is at most proportional to the product of the lengths.
 func Match(pattern, name string) bool {
