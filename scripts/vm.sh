@@ -21,6 +21,7 @@ lacks=1
 cache=${MCPEN_VM:-${XDG_CACHE_HOME:-$HOME/.cache}/mcpen-vm}
 limit=${MCPEN_VM_SECONDS:-5400}
 parts=${MCPEN_VM_PARTS:-}
+machines=$*
 mkdir -p "$cache"
 
 need() {
@@ -74,6 +75,15 @@ image() {
 	echo "$stamp" >"$dir/stamp"
 }
 
+# wanted reports whether a list has one of the words; an empty list has all.
+wanted() {
+	local list=" $1 " word
+	shift
+	[ "$list" != "  " ] || return 0
+	for word; do case $list in *" $word "*) return 0 ;; esac; done
+	return 1
+}
+
 # payload is a disk with what is run inside. What it is built with for another
 # architecture is a cross compiler. A machine below the floor has an older C library,
 # too, without which no program of this machine would say anything there.
@@ -95,15 +105,17 @@ payload() {
 		go build -trimpath -ldflags "$link" -tags "$TAGS" -o cmd/mcpen/embedded/mcpen-launcher ./cmd/mcpen-launcher
 		go build -trimpath -ldflags "$link" -tags "$TAGS,mcpen_launcher" -o "$out/mcpen" ./cmd/mcpen
 		[ "$1" = "$arch" ] || exit 0
-		if [ "$arch" = "$(dpkg --print-architecture)" ]; then
+		if [ "$arch" = "$(dpkg --print-architecture)" ] && wanted "$machines" apparmor; then
 			install -D "$out/mcpen" bin/mcpen && cp "$(scripts/deb.sh 0.1)" "$out/mcpen.deb"
 		fi
-		go test -c -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/sandbox/sandbox.test" ./sandbox
-		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/hostile" ./sandbox/internal/probe/hostile
+		if wanted "$parts" escape life weaker; then
+			go test -c -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/sandbox/sandbox.test" ./sandbox
+			CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags "$TAGS" -o "$out/hostile" ./sandbox/internal/probe/hostile
+		fi
 		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$out/repo/bin/" ./examples/mischief ./examples/client
 	)
 	cp -r sandbox/testdata "$out/sandbox/"
-	[ "$1" != "$arch" ] || servers "$arch"
+	[ "$1" != "$arch" ] || ! wanted "$parts" servers || servers "$arch"
 	unset GOARCH CGO_ENABLED CC
 	mke2fs -q -t ext4 -m 0 -d "$out" "$out.disk" "$(($(du -sm "$out" | cut -f1) + 32))M"
 	built="$built $1 "
