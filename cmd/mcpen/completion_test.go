@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
 )
@@ -107,7 +108,7 @@ eval "words=($3)"; CURRENT=$#words; _mcpen`,
 // A flag's value is completed in one word with it, too; bash has "=" as a word of
 // its own.
 func TestCompletedValues(t *testing.T) {
-	grammar := (&app{Caller: server.Caller{Person: user.Person{Err: os.Stderr}}, out: os.Stdout}).cli([]string{"mcpen", "completion"})
+	grammar := (&app{Caller: server.Caller{Packages: locked.Packages{Person: user.Person{Err: os.Stderr}}}, out: os.Stdout}).cli([]string{"mcpen", "completion"})
 	for line, want := range map[string]string{
 		"run --profile=no":    "--profile=notes",
 		"run --profile = no":  "notes",
@@ -139,7 +140,7 @@ func TestCompletedValues(t *testing.T) {
 // A flag is the same before and behind a command's words; behind "--" nothing is
 // mcpen's, and nothing moves.
 func TestFlagsFirst(t *testing.T) {
-	commands := (&app{Caller: server.Caller{Person: user.Person{Err: os.Stderr}}, out: os.Stdout}).cli([]string{"mcpen", "help"}).Commands
+	commands := (&app{Caller: server.Caller{Packages: locked.Packages{Person: user.Person{Err: os.Stderr}}}, out: os.Stdout}).cli([]string{"mcpen", "help"}).Commands
 	for line, want := range map[string]string{
 		"mcpen":                           "mcpen",
 		"mcpen --version":                 "mcpen --version",

@@ -12,8 +12,8 @@ import (
 
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/finding"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack/advisory"
-	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
 )
 
@@ -131,7 +131,7 @@ func TestInspectOwnNames(t *testing.T) {
 
 // A pipeline reads one document that keeps advisories and descriptions apart.
 func TestScanIsOneDocument(t *testing.T) {
-	l := server.Locked{Name: "a", File: filepath.Join(t.TempDir(), "a.lock")}
+	l := locked.Lock{Name: "a", File: filepath.Join(t.TempDir(), "a.lock")}
 	if err := os.WriteFile(l.File, []byte("lock = 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -11,9 +11,9 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/origin"
 	"mcpen/sandbox/policy"
-	"mcpen/sandbox/server"
 	"mcpen/sandbox/trust"
 	"mcpen/sandbox/user"
 )
@@ -170,7 +170,7 @@ func (a *app) showLock(at user.Dirs, e trust.Evidence, red, plain func(string, .
 	if e.Lock == "" {
 		return
 	}
-	l, err := server.ReadLock(e.Lock)
+	l, err := locked.Read(e.Lock)
 	if err != nil {
 		red("HAS A LOCK that cannot be read: %v", err)
 		return

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mcpen/sandbox/catalog"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
@@ -84,7 +85,7 @@ func strangersProfile(t *testing.T) (*app, user.Dirs, string) {
 	if err := os.WriteFile(file, []byte("version = 1\n[server]\npackage = \"npm:demo\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := &app{Caller: server.Caller{Person: user.Person{Env: []string{"HOME=" + filepath.Join(dir, "home"), "XDG_RUNTIME_DIR=" + dir}, Passwd: passwd, Machine: machine}}}
+	a := &app{Caller: server.Caller{Packages: locked.Packages{Person: user.Person{Env: []string{"HOME=" + filepath.Join(dir, "home"), "XDG_RUNTIME_DIR=" + dir}, Passwd: passwd, Machine: machine}}}}
 	at, err := a.Dirs()
 	if err != nil {
 		t.Fatal(err)

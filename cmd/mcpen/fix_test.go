@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"mcpen/sandbox/host"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
 )
@@ -51,7 +52,7 @@ func answered(t *testing.T, answer string) (*app, func() string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stdin.Close(); stderr.Close() })
-	return &app{in: stdin, out: stderr, Caller: server.Caller{Person: user.Person{Err: stderr}}}, func() string {
+	return &app{in: stdin, out: stderr, Caller: server.Caller{Packages: locked.Packages{Person: user.Person{Err: stderr}}}}, func() string {
 		b, err := os.ReadFile(said)
 		if err != nil {
 			t.Fatal(err)

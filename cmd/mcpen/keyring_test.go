@@ -10,6 +10,7 @@ import (
 
 	"github.com/zalando/go-keyring"
 
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
 )
@@ -42,7 +43,7 @@ func keyringHome(t *testing.T, text string) (file string, run func(words ...stri
 		}
 		defer in.Close()
 		args := append([]string{"mcpen"}, words...)
-		a := &app{in: in, out: said, args: args, Caller: server.Caller{Person: user.Person{Err: said, Env: []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, Passwd: passwd, Machine: machine}}}
+		a := &app{in: in, out: said, args: args, Caller: server.Caller{Packages: locked.Packages{Person: user.Person{Err: said, Env: []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, Passwd: passwd, Machine: machine}}}}
 		code := a.run(context.Background(), args)
 		data, err := os.ReadFile(said.Name())
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/catalog"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
@@ -77,7 +78,7 @@ func TestExplainHasWordsForTheWholeLibrary(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	a := &app{Caller: server.Caller{Person: user.Person{Env: []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, Passwd: passwd, Machine: machine}}}
+	a := &app{Caller: server.Caller{Packages: locked.Packages{Person: user.Person{Env: []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, Passwd: passwd, Machine: machine}}}}
 	at, err := a.Dirs()
 	if err != nil {
 		t.Fatal(err)

@@ -16,11 +16,11 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/pack/registry"
 	"mcpen/sandbox/pack/store"
-	"mcpen/sandbox/server"
 	"mcpen/sandbox/trust"
 	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
@@ -60,29 +60,29 @@ func (u *undone) err(what string) error {
 
 // locks reads the locks that were named, or all. One that does not read is noted,
 // and the others are looked at; a name that has none is a mistake.
-func (a *app) locks(at user.Dirs, names []string, bad *undone) ([]server.Locked, error) {
-	var out []server.Locked
+func (a *app) locks(at user.Dirs, names []string, bad *undone) ([]locked.Lock, error) {
+	var out []locked.Lock
 	files, err := a.LockFiles(at, names)
 	if err != nil {
 		return nil, err
 	}
 	for _, file := range files {
-		l, err := server.ReadLock(file)
+		l, err := locked.Read(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, usage("mcpen outdated", "there is no lock %s", file)
 		}
 		if err != nil {
-			bad.note(a, server.LockName(file), err)
+			bad.note(a, locked.NameOf(file), err)
 			continue
 		}
-		out = append(out, server.Locked{Name: server.LockName(file), File: file, Lock: server.ReadStanding(at, file).Complete(l)})
+		out = append(out, locked.Lock{Name: locked.NameOf(file), File: file, Lock: locked.ReadStanding(at, file).Complete(l)})
 	}
 	return out, nil
 }
 
 // eachLock calls f for every lock that was named, with an installer for it, and
 // goes on with the next where one fails.
-func (a *app) eachLock(ctx context.Context, names []string, f func(*install.Installer, user.Dirs, server.Locked) error) error {
+func (a *app) eachLock(ctx context.Context, names []string, f func(*install.Installer, user.Dirs, locked.Lock) error) error {
 	at, err := a.DirsToRun()
 	if err != nil {
 		return err
@@ -98,10 +98,10 @@ func (a *app) eachLock(ctx context.Context, names []string, f func(*install.Inst
 			err = f(in, at, l)
 		}
 		if ctx.Err() != nil {
-			return server.PackageError(ctx, err)
+			return locked.Explained(ctx, err)
 		}
 		if err != nil {
-			bad.note(a, l.Name, server.PackageError(ctx, err))
+			bad.note(a, l.Name, locked.Explained(ctx, err))
 		}
 	}
 	return bad.err("could not be looked at")
@@ -142,7 +142,7 @@ const (
 )
 
 // newsOf holds a release against the lock.
-func (a *app) newsOf(at user.Dirs, l server.Locked, rel registry.Release, withdrawn string, err error) news {
+func (a *app) newsOf(at user.Dirs, l locked.Lock, rel registry.Release, withdrawn string, err error) news {
 	n := news{Name: l.Name, Package: l.Lock.Package, Version: l.Lock.Version, Withdrawn: withdrawn}
 	if err != nil {
 		n.Error = err.Error()
@@ -181,7 +181,7 @@ func (a *app) outdatedCommand() *cli.Command {
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print all of them as JSON"}},
 		Action: func(c *cli.Context) error {
 			all := []news{}
-			err := a.eachLock(c.Context, c.Args().Slice(), func(in *install.Installer, at user.Dirs, l server.Locked) error {
+			err := a.eachLock(c.Context, c.Args().Slice(), func(in *install.Installer, at user.Dirs, l locked.Lock) error {
 				rel, withdrawn, err := a.Latest(c.Context, in, at, l)
 				n := a.newsOf(at, l, rel, withdrawn, err)
 				if all = append(all, n); !c.Bool("json") {
@@ -207,7 +207,7 @@ func (a *app) updateCommand() *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			out, all := a.asked(c), []updated{}
-			err := a.eachLock(c.Context, c.Args().Slice(), func(in *install.Installer, at user.Dirs, l server.Locked) error {
+			err := a.eachLock(c.Context, c.Args().Slice(), func(in *install.Installer, at user.Dirs, l locked.Lock) error {
 				var u updated
 				err := trust.ChangeBeside(at, l.File, func() (err error) {
 					u, err = a.update(c.Context, in, at, l, c.Bool("yes"))
@@ -234,7 +234,7 @@ type updated struct {
 	Locked  bool       `json:"locked"`
 }
 
-func (a *app) update(ctx context.Context, in *install.Installer, at user.Dirs, l server.Locked, yes bool) (updated, error) {
+func (a *app) update(ctx context.Context, in *install.Installer, at user.Dirs, l locked.Lock, yes bool) (updated, error) {
 	rel, withdrawn, err := a.Latest(ctx, in, at, l)
 	u := updated{news: a.newsOf(at, l, rel, withdrawn, err)}
 	if withdrawn != "" {
@@ -282,8 +282,8 @@ func (a *app) update(ctx context.Context, in *install.Installer, at user.Dirs, l
 
 // relock writes a fresh lock in the place of one that nobody changed meanwhile: a
 // server that ran may have been pinned, and another update done.
-func (a *app) relock(l server.Locked, fresh pack.Lock) error {
-	now, err := server.ReadLock(l.File)
+func (a *app) relock(l locked.Lock, fresh pack.Lock) error {
+	now, err := locked.Read(l.File)
 	if err != nil {
 		return err
 	}
@@ -291,11 +291,11 @@ func (a *app) relock(l server.Locked, fresh pack.Lock) error {
 		return usage("mcpen update "+l.Name, "nothing was changed: %s was locked anew meanwhile", l.File)
 	}
 	fresh.Pins = now.Pins
-	return server.WriteLock(l.File, fresh)
+	return locked.Write(l.File, fresh)
 }
 
 // agreed asks whether to lock the shown packages.
-func (a *app) agreed(l server.Locked, fresh pack.Lock, yes bool) (bool, error) {
+func (a *app) agreed(l locked.Lock, fresh pack.Lock, yes bool) (bool, error) {
 	if yes {
 		return true, nil
 	}
@@ -371,7 +371,7 @@ func (a *app) verify(ctx context.Context, names []string, repair bool, tell func
 			v.Repaired, err = a.repair(ctx, at, l, err)
 		}
 		if ctx.Err() != nil {
-			return server.PackageError(ctx, ctx.Err())
+			return locked.Explained(ctx, ctx.Err())
 		}
 		if v.OK = err == nil; !v.OK {
 			v.Error = err.Error()
@@ -383,7 +383,7 @@ func (a *app) verify(ctx context.Context, names []string, repair bool, tell func
 }
 
 // verifyLock reads every file of the trees of a lock that are here.
-func (a *app) verifyLock(at user.Dirs, l server.Locked) error {
+func (a *app) verifyLock(at user.Dirs, l locked.Lock) error {
 	whole := 0
 	for _, platform := range slices.Sorted(maps.Keys(l.Lock.Trees)) {
 		hash := l.Lock.Trees[platform]
@@ -392,11 +392,11 @@ func (a *app) verifyLock(at user.Dirs, l server.Locked) error {
 			continue
 		}
 		if err != nil {
-			return server.Damaged(err, l.Name)
+			return locked.Damaged(err, l.Name)
 		}
 		tree, err := a.Store(at).Open(hash)
 		if err != nil {
-			return server.Damaged(err, l.Name)
+			return locked.Damaged(err, l.Name)
 		}
 		_, err = install.CheckTree(tree, l.Lock)
 		tree.Close()
@@ -413,18 +413,18 @@ func (a *app) verifyLock(at user.Dirs, l server.Locked) error {
 
 // repair fetches one lock's tree again, and returns why if it did. Another lock's is
 // not touched.
-func (a *app) repair(ctx context.Context, at user.Dirs, l server.Locked, damage error) (why string, err error) {
+func (a *app) repair(ctx context.Context, at user.Dirs, l locked.Lock, damage error) (why string, err error) {
 	in, err := a.InstallerFor(ctx, at, l)
 	if err != nil {
 		return "", err
 	}
 	fresh, tree, err := in.Repair(ctx, l.Lock)
 	if err != nil {
-		return "", server.PackageError(ctx, err)
+		return "", locked.Explained(ctx, err)
 	}
 	defer tree.Close()
 	if !maps.Equal(fresh.Trees, l.Lock.Trees) {
-		s := server.ReadStanding(at, l.File)
+		s := locked.ReadStanding(at, l.File)
 		s.For, s.Trees = l.Lock.Digest, fresh.Trees
 		s.Keep(at, l.File)
 		l.Lock = fresh
@@ -443,7 +443,7 @@ func (a *app) gcCommand() *cli.Command {
 			}
 			var keep []string
 			if !c.Bool("all") {
-				if keep, err = a.NamedTrees(at); err != nil {
+				if keep, err = locked.NamedTrees(at); err != nil {
 					return err
 				}
 			}
@@ -477,14 +477,14 @@ func (a *app) removeCommand() *cli.Command {
 				}
 			}
 			for _, file := range files {
-				l, unread := server.ReadLock(file) // one that does not read is removed all the same
+				l, unread := locked.Read(file) // one that does not read is removed all the same
 				if err := os.Remove(file); err != nil {
 					return fmt.Errorf("cannot remove the lock: %w", err)
 				}
-				os.Remove(server.StandingFile(at, file)) // it says nothing without its lock
+				os.Remove(locked.StandingFile(at, file)) // it says nothing without its lock
 				fmt.Fprintln(a.out, "removed", file)
 				if unread == nil {
-					if err := a.removeAdded(server.Locked{Name: server.LockName(file), File: file, Lock: l}); err != nil {
+					if err := a.removeAdded(locked.Lock{Name: locked.NameOf(file), File: file, Lock: l}); err != nil {
 						return err
 					}
 				}

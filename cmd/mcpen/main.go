@@ -13,6 +13,7 @@ import (
 	"mcpen/sandbox"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
 )
@@ -39,7 +40,7 @@ func main() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	ctx, stop := signal.NotifyContext(context.Background(), launch.EndsServer...)
-	a := app{Caller: server.Caller{Person: user.Person{Env: os.Environ(), Err: os.Stderr, Passwd: passwd, Machine: machine}}, in: os.Stdin, out: os.Stdout, args: os.Args}
+	a := app{Caller: server.Caller{Packages: locked.Packages{Person: user.Person{Env: os.Environ(), Err: os.Stderr, Passwd: passwd, Machine: machine}}}, in: os.Stdin, out: os.Stdout, args: os.Args}
 	a.Caller.Confirm = a.confirmed
 	code := a.run(ctx, os.Args)
 	stop()

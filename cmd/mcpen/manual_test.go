@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
 )
@@ -28,7 +29,7 @@ func everyCommand(f func(path []string, c *cli.Command)) {
 			walk(below, c.Subcommands)
 		}
 	}
-	walk(nil, (&app{Caller: server.Caller{Person: user.Person{Err: os.Stderr}}, out: os.Stdout}).cli([]string{"mcpen", "help"}).Commands)
+	walk(nil, (&app{Caller: server.Caller{Packages: locked.Packages{Person: user.Person{Err: os.Stderr}}}, out: os.Stdout}).cli([]string{"mcpen", "help"}).Commands)
 }
 
 // The help of each command has the meaning of its exit status, and lines to paste that

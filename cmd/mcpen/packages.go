@@ -18,6 +18,7 @@ import (
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/catalog"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/pack/registry"
@@ -47,11 +48,11 @@ func (a *app) addCommand() *cli.Command {
 				if c.Bool("json") {
 					return usage("mcpen add --json "+c.Args().First(), "--json is for a package alone, without --client and --set")
 				}
-				return server.PackageError(c.Context, a.addToClients(c.Context, c.Args().First(), c.String("name"), names, c.StringSlice("set")))
+				return locked.Explained(c.Context, a.addToClients(c.Context, c.Args().First(), c.String("name"), names, c.StringSlice("set")))
 			}
 			done, err := a.add(c.Context, c.Args().First(), c.String("name"))
 			if err != nil || !c.Bool("json") {
-				return server.PackageError(c.Context, err)
+				return locked.Explained(c.Context, err)
 			}
 			return encode(out, done)
 		},
@@ -127,7 +128,7 @@ func (a *app) add(ctx context.Context, text, name string) (addition, error) {
 	if _, err := install.EntryOf(tree, lock); err != nil {
 		return addition{}, err
 	}
-	err = server.CreateLock(lockFile, lock)
+	err = locked.Create(lockFile, lock)
 	if errors.Is(err, fs.ErrExist) {
 		return newAddition(name, lockFile, rel, lock), a.addedMeanwhile(lockFile, lock)
 	}
@@ -217,7 +218,7 @@ func (a *app) toAdd(at user.Dirs, text, name string) (ref pack.Ref, called strin
 // addedMeanwhile is the end of an add that another one overtook: it is done where
 // both locked the same.
 func (a *app) addedMeanwhile(lockFile string, lock pack.Lock) error {
-	have, err := server.ReadLock(lockFile)
+	have, err := locked.Read(lockFile)
 	if err != nil {
 		return err
 	}
@@ -274,7 +275,7 @@ func (a *app) describe(r registry.Release) {
 }
 
 // removeAdded removes the profile beside a lock if it is as add wrote it.
-func (a *app) removeAdded(l server.Locked) error {
+func (a *app) removeAdded(l locked.Lock) error {
 	file := strings.TrimSuffix(l.File, ".lock") + ".toml"
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
 )
@@ -111,7 +112,7 @@ func TestReadmeClientEntry(t *testing.T) {
 // Every line that people type names a command, or a target, that there is.
 func TestReadmeCommands(t *testing.T) {
 	commands := map[string]bool{}
-	a := &app{Caller: server.Caller{Person: user.Person{Err: os.Stderr}}, out: os.Stdout}
+	a := &app{Caller: server.Caller{Packages: locked.Packages{Person: user.Person{Err: os.Stderr}}}, out: os.Stdout}
 	for _, c := range a.cli([]string{"mcpen", "help"}).Commands {
 		commands[c.Name] = true
 	}

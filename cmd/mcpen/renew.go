@@ -9,7 +9,7 @@ import (
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/launch"
-	"mcpen/sandbox/server"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/user"
 )
 
@@ -18,7 +18,7 @@ import (
 // were seen first: the update is their review. Changes of approved or rejected
 // definitions wait for mcpen review. Definitions that renew cannot ask for are held
 // when they first appear.
-func (a *app) renew(ctx context.Context, at user.Dirs, l server.Locked) error {
+func (a *app) renew(ctx context.Context, at user.Dirs, l locked.Lock) error {
 	f := catalog.PinsOf(at, strings.TrimSuffix(l.File, ".lock"))
 	pins, err := f.Read()
 	if err != nil || len(pins.Definitions) == 0 {

@@ -14,9 +14,9 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/advisory"
-	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
 )
@@ -108,8 +108,8 @@ func (a *app) scanPackages(c *cli.Context, at user.Dirs, level string, docs *doc
 		if names, err = a.withLock(at, names); err != nil || len(names) == 0 && c.NArg() > 0 {
 			return err
 		}
-		if c.String("db") == "" && c.String("api") == "" && !wholefile.Exists(server.Advisories(at)) {
-			a.Warn("no advisories were looked up: there is no database at %s", server.Advisories(at))
+		if c.String("db") == "" && c.String("api") == "" && !wholefile.Exists(locked.Advisories(at)) {
+			a.Warn("no advisories were looked up: there is no database at %s", locked.Advisories(at))
 			return nil
 		}
 	}
@@ -137,7 +137,7 @@ func (a *app) scanPackages(c *cli.Context, at user.Dirs, level string, docs *doc
 
 // toldWithdrawn first names the locked versions that the registry withdrew. If it
 // cannot ask the registry, the last answer counts: a scan works without a network.
-func (a *app) toldWithdrawn(ctx context.Context, at user.Dirs, all []server.Locked, text bool) {
+func (a *app) toldWithdrawn(ctx context.Context, at user.Dirs, all []locked.Lock, text bool) {
 	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
 	defer stop()
 	for _, l := range all {
@@ -146,7 +146,7 @@ func (a *app) toldWithdrawn(ctx context.Context, at user.Dirs, all []server.Lock
 		if err == nil {
 			_, words, err = a.Latest(ctx, in, at, l)
 		}
-		if s := server.ReadStanding(at, l.File); err != nil && words == "" && s.Version == l.Lock.Version {
+		if s := locked.ReadStanding(at, l.File); err != nil && words == "" && s.Version == l.Lock.Version {
 			words = s.Withdrawn
 		}
 		switch {
@@ -160,7 +160,7 @@ func (a *app) toldWithdrawn(ctx context.Context, at user.Dirs, all []server.Lock
 }
 
 // findings holds locks against a database, which is read once, or asks a service.
-func (a *app) findings(c *cli.Context, at user.Dirs, all []server.Locked, bad *undone) ([][]advisory.Finding, error) {
+func (a *app) findings(c *cli.Context, at user.Dirs, all []locked.Lock, bad *undone) ([][]advisory.Finding, error) {
 	if api := c.String("api"); api != "" {
 		var out [][]advisory.Finding
 		for _, l := range all {
@@ -174,7 +174,7 @@ func (a *app) findings(c *cli.Context, at user.Dirs, all []server.Locked, bad *u
 	}
 	db := c.String("db")
 	if db == "" {
-		db = server.Advisories(at)
+		db = locked.Advisories(at)
 	}
 	if _, err := os.Stat(db); err != nil {
 		return nil, usage("mcpen scan --db PATH", "cannot read the advisories: %v", err)
@@ -193,7 +193,7 @@ func (a *app) findings(c *cli.Context, at user.Dirs, all []server.Locked, bad *u
 	return found, err
 }
 
-func writeFindings(w io.Writer, format string, at user.Dirs, l server.Locked, found []advisory.Finding) error {
+func writeFindings(w io.Writer, format string, at user.Dirs, l locked.Lock, found []advisory.Finding) error {
 	switch format {
 	case "json":
 		return advisory.WriteJSON(w, found)

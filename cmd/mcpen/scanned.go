@@ -16,6 +16,7 @@ import (
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/finding"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
@@ -90,7 +91,7 @@ func (a *app) interviewNamed(ctx context.Context, at user.Dirs, word string, par
 		return described{}, err
 	}
 	w, file := server.Words{Profile: n.Profile, Params: params}, ""
-	l, err := server.ReadLock(n.Lock)
+	l, err := locked.Read(n.Lock)
 	if err == nil {
 		file = n.Lock
 	}

@@ -12,9 +12,9 @@ import (
 
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/finding"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/pack/packtest"
-	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
 )
 
@@ -44,10 +44,10 @@ func writeAdvisories(t testing.TB, file string, records int) {
 // The cost of a start with as many advisories as OSV has of npm.
 func BenchmarkStandingWithAdvisories(b *testing.B) {
 	at := user.Dirs{State: b.TempDir()}
-	writeAdvisories(b, server.Advisories(at), 200_000)
-	server.Standing{Lock: "l t", Database: server.Stamp(server.Advisories(at), time.Now())}.Keep(at, "x.lock")
+	writeAdvisories(b, locked.Advisories(at), 200_000)
+	locked.Standing{Lock: "l t", Database: locked.Stamp(locked.Advisories(at), time.Now())}.Keep(at, "x.lock")
 	for b.Loop() {
-		if s := server.ReadStanding(at, "x.lock"); s.Database != server.Stamp(server.Advisories(at), time.Now()) {
+		if s := locked.ReadStanding(at, "x.lock"); s.Database != locked.Stamp(locked.Advisories(at), time.Now()) {
 			b.Fatal("it would be judged again")
 		}
 	}
@@ -63,7 +63,7 @@ func TestScanWritesSARIF(t *testing.T) {
 	docs := &documents{format: "sarif"}
 	found := []advisory.Finding{{ID: "GHSA-1", Summary: "bad", Severity: "low", Score: 2, Ecosystem: "npm", Package: "left", Version: "1.0.0", Path: "node_modules/left"}}
 	for name, some := range map[string][]advisory.Finding{"a": found, "b": nil} {
-		if err := writeFindings(docs.add("advisories/"+name), "sarif", user.Dirs{Cwd: dir}, server.Locked{Name: name, File: file}, some); err != nil {
+		if err := writeFindings(docs.add("advisories/"+name), "sarif", user.Dirs{Cwd: dir}, locked.Lock{Name: name, File: file}, some); err != nil {
 			t.Fatal(err)
 		}
 	}

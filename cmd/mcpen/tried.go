@@ -23,6 +23,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/pack/store"
@@ -172,9 +173,9 @@ func (a *app) tryPackage(ctx context.Context, at user.Dirs, ref pack.Ref, args [
 	if err != nil {
 		return err
 	}
-	lock, err := server.ReadLock(lockFile)
+	lock, err := locked.Read(lockFile)
 	if err == nil {
-		lock, s.tree, err = a.OpenLocked(ctx, in, at, ref, lock, lockFile)
+		lock, s.tree, err = a.Open(ctx, in, at, ref, lock, lockFile)
 	}
 	if err != nil {
 		os.Remove(lockFile)
@@ -209,7 +210,7 @@ func (a *app) lockForTrial(ctx context.Context, in *install.Installer, at user.D
 	if err != nil {
 		return lock, nil, err
 	}
-	if err = server.CreateLock(lockFile, lock); errors.Is(err, fs.ErrExist) {
+	if err = locked.Create(lockFile, lock); errors.Is(err, fs.ErrExist) {
 		err = nil // another trial of the same
 	}
 	if err != nil {
@@ -239,7 +240,7 @@ func (s *subject) tell(a *app, at user.Dirs, ref pack.Ref, l pack.Lock) {
 			s.about.Scripts = append(s.about.Scripts, shortWord(n))
 		}
 	}
-	s.about.Malicious, _ = a.Held(at, l)
+	s.about.Malicious, _ = a.Malicious(at, l)
 	s.about.Lookalike = pack.Lookalike(ref)
 	s.about.Command = s.program.Args
 }

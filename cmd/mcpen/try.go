@@ -14,6 +14,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
@@ -183,7 +184,7 @@ func (a *app) try(ctx context.Context, o tryOptions) error {
 	at.Runtime = unnamed(at.Runtime)
 	s, err := a.tried(ctx, at, o)
 	if err != nil {
-		return server.PackageError(ctx, err)
+		return locked.Explained(ctx, err)
 	}
 	defer s.close()
 	if o.all || len(o.net) > 0 {
@@ -233,7 +234,7 @@ func (a *app) hold(ctx context.Context, at user.Dirs, o tryOptions, s *subject) 
 			return nil, nil, err
 		}
 		if ctx.Err() != nil {
-			return nil, nil, ended{sandbox.Exit{Signal: server.SignalOf(ctx)}}
+			return nil, nil, ended{sandbox.Exit{Signal: launch.SignalOf(ctx)}}
 		}
 		if again < 2 && !run.Opened && s.learn(run.Words, stage.Desk) {
 			continue

@@ -17,6 +17,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
@@ -502,7 +503,7 @@ func (w *wrapping) prepare(ctx context.Context) error {
 			tree.Close()
 		}
 		if ctx.Err() != nil {
-			return server.PackageError(ctx, ctx.Err())
+			return locked.Explained(ctx, ctx.Err())
 		}
 		if err != nil {
 			p.kind, p.needs = "", err.Error()

@@ -61,3 +61,9 @@ func PinsOf(at user.Dirs, beside string) launch.PinFile {
 	p.Seen = launch.SeenFile(at.State, p)
 	return p
 }
+
+// Locks are the files of all of the user's locks.
+func Locks(at user.Dirs) []string {
+	files, _ := filepath.Glob(filepath.Join(at.Config, "profiles", "*.lock")) // the pattern is good
+	return files
+}

@@ -1,6 +1,6 @@
 // Package server decides the meaning of a server's name and prepares its start: the
-// chosen profile, package or command (Choice), its trust, the installed package under its
-// lock, and at the end the plan (Prepared).
+// chosen profile, package or command (Choice), its trust, its secrets, and at the end the
+// plan (Prepared). Package locked has the installed packages, and trust the decisions.
 //
 // It lies below the commands, because a program that starts servers of its own needs
 // the same steps in the same order and must not skip one: a start without trust would

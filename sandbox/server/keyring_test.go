@@ -7,6 +7,7 @@ import (
 
 	"github.com/zalando/go-keyring"
 
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/user"
 )
@@ -19,13 +20,13 @@ func TestKeptSecretIsTheVariablesOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for variable, value := range map[string]string{"OTHER": kept.Ref(), "TOKEN": "ghp_y", "KEN": kept.Ref()} {
-		c := &Caller{Person: user.Person{Env: []string{variable + "=" + value}}}
+		c := &Caller{Packages: locked.Packages{Person: user.Person{Env: []string{variable + "=" + value}}}}
 		got, err := c.secret(context.Background(), "env:"+variable, Prepared{})
 		if err != nil || got != value {
 			t.Errorf("%s=%s became %q, %v", variable, value, got, err)
 		}
 	}
-	c := &Caller{Person: user.Person{Env: []string{"TOKEN=" + kept.Ref()}}}
+	c := &Caller{Packages: locked.Packages{Person: user.Person{Env: []string{"TOKEN=" + kept.Ref()}}}}
 	p := Prepared{}
 	p.Plan.Process.Secrets = []plan.Secret{{Name: "TOKEN", From: "env:TOKEN"}}
 	if got, err := c.FetchSecrets(context.Background(), p); err != nil || got["TOKEN"] != plan.Opaque("ghp_x") {

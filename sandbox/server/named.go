@@ -78,8 +78,7 @@ func (c *Caller) namedByPath(at user.Dirs, path string) (Named, error) {
 // LockFiles are the files of the locks that words name, or all of the user's.
 func (c *Caller) LockFiles(at user.Dirs, words []string) ([]string, error) {
 	if len(words) == 0 {
-		files, _ := filepath.Glob(filepath.Join(at.Config, "profiles", "*.lock")) // the pattern is good
-		return files, nil
+		return catalog.Locks(at), nil
 	}
 	var out []string
 	for _, w := range words {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/user"
 )
 
@@ -12,7 +13,7 @@ import (
 // other.
 func TestNamed(t *testing.T) {
 	home := t.TempDir()
-	c := &Caller{Person: user.Person{Env: []string{"HOME=" + home, "XDG_RUNTIME_DIR=" + home}, Passwd: "/nonexistent", Machine: "/nonexistent"}}
+	c := &Caller{Packages: locked.Packages{Person: user.Person{Env: []string{"HOME=" + home, "XDG_RUNTIME_DIR=" + home}, Passwd: "/nonexistent", Machine: "/nonexistent"}}}
 	at, err := c.Dirs()
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/catalog"
+	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/store"
 	"mcpen/sandbox/plan"
@@ -98,12 +99,12 @@ func (c *Caller) Program(ctx context.Context, ch Choice, at user.Dirs, pol polic
 			file = pol.Sources[0].File
 		}
 		lockFile := catalog.LockBeside(at, file, pol.Name)
-		get := c.ensure
+		get := c.Ensure
 		if ch.Look {
-			get = c.installed
+			get = c.Installed
 		}
 		prog, tree, err := get(ctx, at, ref, lockFile, pol.Install, args)
-		return prog, tree, PackageError(ctx, err)
+		return prog, tree, locked.Explained(ctx, err)
 	}
 	argv, err := commandLine(ch, pol)
 	if err != nil {

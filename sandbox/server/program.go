@@ -43,34 +43,10 @@ func (c *Caller) Find(argv []string, at user.Dirs) (plan.Program, error) {
 	return prog, err
 }
 
-// FindEnv is the environment of a search for a program: PATH, and the variables that
-// give version managers their version.
-func (c *Caller) FindEnv(at user.Dirs) program.FindEnv {
-	env := program.FindEnv{Path: c.Getenv("PATH"), Home: at.Home, Dir: at.Cwd, Vars: map[string]string{}}
-	for _, name := range program.FindVars {
-		if v, ok := c.Lookup(name); ok {
-			env.Vars[name] = v
-		}
-	}
-	for _, kv := range c.Env {
-		if name, v, _ := strings.Cut(kv, "="); strings.HasSuffix(name, "_VERSION") && (strings.HasPrefix(name, "ASDF_") || strings.HasPrefix(name, "MISE_")) {
-			env.Vars[name] = v
-		}
-	}
-	return env
-}
-
 // Ask is the question to the host for this policy and program.
 func (c *Caller) Ask(p Prepared) host.Ask {
-	at := p.Dirs
-	ask := host.Ask{Home: at.Home, Runtime: at.Runtime, State: at.State, Config: at.Config, Cwd: p.start, Bus: at.Bus, Login: at.Login,
-		Env: map[string]string{}, Paths: plan.Asks(p.Policy, p.Program, at.Home, at.State, at.Config, at.Runtime, at.Login.Home, at.Login.State, at.Login.Config)}
-	ask.Grounds = origin.Grounds(at, p.workspace)
-	for _, name := range plan.EnvNames(p.Policy) {
-		if v, ok := c.Lookup(name); ok {
-			ask.Env[name] = v
-		}
-	}
+	ask := c.Question(p.Dirs, p.Policy, p.Program)
+	ask.Cwd, ask.Grounds = p.start, origin.Grounds(p.Dirs, p.workspace)
 	return ask
 }
 

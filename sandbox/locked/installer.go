@@ -1,4 +1,4 @@
-package server
+package locked
 
 import (
 	"context"
@@ -25,13 +25,13 @@ import (
 )
 
 // Store is where package trees are.
-func (c *Caller) Store(at user.Dirs) *store.Store {
+func (c *Packages) Store(at user.Dirs) *store.Store {
 	return &store.Store{Dir: filepath.Join(at.State, "store")}
 }
 
 // Installer makes an installer for packages of an ecosystem that can open locked
 // packages in the store. For everything else connect completes it.
-func (c *Caller) Installer(ctx context.Context, at user.Dirs, e pack.Ecosystem, rules policy.Install) (*install.Installer, error) {
+func (c *Packages) Installer(ctx context.Context, at user.Dirs, e pack.Ecosystem, rules policy.Install) (*install.Installer, error) {
 	if at.State == "" {
 		return nil, launch.Usage("export HOME=…", "cannot keep packages: there is no HOME and no XDG_STATE_HOME")
 	}
@@ -63,7 +63,7 @@ type connection struct {
 
 // Connect fills in the tools of this machine and the registry of the user's own
 // configuration, which only resolving and fetching need. They are looked up once.
-func (c *Caller) Connect(ctx context.Context, in *install.Installer, at user.Dirs, e pack.Ecosystem) error {
+func (c *Packages) Connect(ctx context.Context, in *install.Installer, at user.Dirs, e pack.Ecosystem) error {
 	key := string(e) + in.Tools.Python // of each Python
 	have, ok := c.registries[key]
 	if !ok {
@@ -85,7 +85,7 @@ func (c *Caller) Connect(ctx context.Context, in *install.Installer, at user.Dir
 	return nil
 }
 
-func (c *Caller) lookUp(ctx context.Context, in *install.Installer, at user.Dirs, e pack.Ecosystem) (none connection, err error) {
+func (c *Packages) lookUp(ctx context.Context, in *install.Installer, at user.Dirs, e pack.Ecosystem) (none connection, err error) {
 	var r registry.Registry
 	if in.Tools, err = c.tools(at, e, in.Tools); err != nil {
 		return none, err
@@ -134,7 +134,7 @@ func (c *Caller) lookUp(ctx context.Context, in *install.Installer, at user.Dirs
 var pythonName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^python(3)\.([0-9]+)$`) })
 
 // tools finds the programs that install packages of an ecosystem, with the Python of t.
-func (c *Caller) tools(at user.Dirs, e pack.Ecosystem, t install.Tools) (install.Tools, error) {
+func (c *Packages) tools(at user.Dirs, e pack.Ecosystem, t install.Tools) (install.Tools, error) {
 	env := c.FindEnv(at)
 	find := func(name string) (plan.Program, error) {
 		p, err := program.Find([]string{name}, env)
@@ -174,7 +174,7 @@ func (c *Caller) tools(at user.Dirs, e pack.Ecosystem, t install.Tools) (install
 
 // python finds an interpreter, its tag, such as "cp311", and its needs: the machine's
 // python3, or one of the version that a profile names, beside it.
-func (c *Caller) python(at user.Dirs, version string) (path, tag string, found plan.Program, err error) {
+func (c *Packages) python(at user.Dirs, version string) (path, tag string, found plan.Program, err error) {
 	p, err := c.findPython(at, version)
 	if err != nil {
 		return "", "", p, err
@@ -195,7 +195,7 @@ func (c *Caller) python(at user.Dirs, version string) (path, tag string, found p
 
 // findPython looks for a version on PATH, beside the machine's python3, and where
 // uv and pyenv keep theirs.
-func (c *Caller) findPython(at user.Dirs, version string) (plan.Program, error) {
+func (c *Packages) findPython(at user.Dirs, version string) (plan.Program, error) {
 	env := c.FindEnv(at)
 	p, err := program.Find([]string{"python3"}, env)
 	if version == "" {
@@ -221,8 +221,8 @@ func (c *Caller) findPython(at user.Dirs, version string) (plan.Program, error) 
 }
 
 // refuseMalicious compares the packages of a coming install with the local advisories.
-func (c *Caller) refuseMalicious(at user.Dirs, l pack.Lock) error {
-	malicious, unread := c.Held(at, l)
+func (c *Packages) refuseMalicious(at user.Dirs, l pack.Lock) error {
+	malicious, unread := c.Malicious(at, l)
 	if unread != "" {
 		c.Warn("%s", unread)
 	}

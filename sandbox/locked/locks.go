@@ -1,4 +1,4 @@
-package server
+package locked
 
 import (
 	"context"
@@ -18,18 +18,18 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// Locked is one lock file of the user's.
-type Locked struct {
+// Lock is one lock file of the user's.
+type Lock struct {
 	Name, File string
 	Lock       pack.Lock
 }
 
-// LockName is the name of the server whose lock a file is.
-func LockName(file string) string { return strings.TrimSuffix(filepath.Base(file), ".lock") }
+// NameOf is the name of the server whose lock a file is.
+func NameOf(file string) string { return strings.TrimSuffix(filepath.Base(file), ".lock") }
 
 // rules returns the rules and the wanted package of the profile that a lock belongs to:
 // the profile beside it, or of its name.
-func (c *Caller) rules(at user.Dirs, l Locked) (policy.Install, pack.Ref, error) {
+func (c *Packages) rules(at user.Dirs, l Lock) (policy.Install, pack.Ref, error) {
 	profile := l.Name
 	if beside := strings.TrimSuffix(l.File, ".lock") + ".toml"; filepath.Dir(l.File) != filepath.Join(at.Config, "profiles") && wholefile.Exists(beside) {
 		profile = beside
@@ -46,7 +46,7 @@ func (c *Caller) rules(at user.Dirs, l Locked) (policy.Install, pack.Ref, error)
 }
 
 // InstallerFor is an installer for a lock, connected to its registry.
-func (c *Caller) InstallerFor(ctx context.Context, at user.Dirs, l Locked) (*install.Installer, error) {
+func (c *Packages) InstallerFor(ctx context.Context, at user.Dirs, l Lock) (*install.Installer, error) {
 	ref, err := l.Lock.Ref()
 	if err != nil {
 		return nil, err
@@ -63,14 +63,14 @@ func (c *Caller) InstallerFor(ctx context.Context, at user.Dirs, l Locked) (*ins
 }
 
 // Outside is true for a lock whose version its profile does not ask for any more.
-func (c *Caller) Outside(at user.Dirs, l Locked) bool {
+func (c *Packages) Outside(at user.Dirs, l Lock) bool {
 	_, wanted, err := c.rules(at, l)
 	return err == nil && !wanted.Allows(l.Lock.Version)
 }
 
 // Latest asks the registry for the version in a lock's place, and keeps the registry's
 // word against the locked one, for the next start.
-func (c *Caller) Latest(ctx context.Context, in *install.Installer, at user.Dirs, l Locked) (rel registry.Release, withdrawn string, err error) {
+func (c *Packages) Latest(ctx context.Context, in *install.Installer, at user.Dirs, l Lock) (rel registry.Release, withdrawn string, err error) {
 	_, wanted, err := c.rules(at, l)
 	if err != nil {
 		return rel, "", err
@@ -88,17 +88,14 @@ func (c *Caller) Latest(ctx context.Context, in *install.Installer, at user.Dirs
 
 // NamedTrees are the trees that a lock of the user's or the machine's names. Of a
 // lock that does not read nobody knows which it names, so that is an error.
-func (c *Caller) NamedTrees(at user.Dirs) ([]string, error) {
-	files, err := c.LockFiles(at, nil)
-	if err != nil {
-		return nil, err
-	}
+func NamedTrees(at user.Dirs) ([]string, error) {
+	files := catalog.Locks(at)
 	machine, _ := filepath.Glob(at.MachineProfiles() + "/*.lock") // the pattern is good
 	var keep []string
 	for _, file := range append(files, machine...) {
-		l, err := ReadLock(file)
+		l, err := Read(file)
 		if err != nil {
-			return nil, &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("nothing was removed: which packages it names is not known: %w", err), Hint: "mcpen remove " + LockName(file)}
+			return nil, &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("nothing was removed: which packages it names is not known: %w", err), Hint: "mcpen remove " + NameOf(file)}
 		}
 		keep = slices.AppendSeq(keep, maps.Values(ReadStanding(at, file).Complete(l).Trees))
 	}

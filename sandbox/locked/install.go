@@ -1,4 +1,4 @@
-package server
+package locked
 
 import (
 	"cmp"
@@ -20,21 +20,21 @@ import (
 	"mcpen/sandbox/user"
 )
 
-// ensure gives the program of a locked package: from the store where it is
+// Ensure gives the program of a locked package: from the store where it is
 // there, else as the lock says, else resolved, installed and locked now. The
 // caller closes the tree once the program has ended.
-func (c *Caller) ensure(ctx context.Context, at user.Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *store.Tree, error) {
+func (c *Packages) Ensure(ctx context.Context, at user.Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *store.Tree, error) {
 	in, err := c.Installer(ctx, at, ref.Ecosystem, rules)
 	if err != nil {
 		return plan.Program{}, nil, err
 	}
 	var tree *store.Tree
-	lock, err := ReadLock(lockFile)
+	lock, err := Read(lockFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		lock, tree, err = c.lockNow(ctx, in, at, ref, lockFile)
 	case err == nil:
-		lock, tree, err = c.OpenLocked(ctx, in, at, ref, lock, lockFile)
+		lock, tree, err = c.Open(ctx, in, at, ref, lock, lockFile)
 	}
 	if err != nil {
 		return plan.Program{}, nil, err
@@ -43,28 +43,28 @@ func (c *Caller) ensure(ctx context.Context, at user.Dirs, ref pack.Ref, lockFil
 }
 
 // enter returns the program of a tree, and closes the tree if there is none.
-func (c *Caller) enter(at user.Dirs, ref pack.Ref, lock pack.Lock, lockFile string, rules policy.Install, tree *store.Tree, args []string) (plan.Program, *store.Tree, error) {
+func (c *Packages) enter(at user.Dirs, ref pack.Ref, lock pack.Lock, lockFile string, rules policy.Install, tree *store.Tree, args []string) (plan.Program, *store.Tree, error) {
 	if ref.Bin != "" {
 		lock.Bin = ref.Bin // another program of the same package
 	}
 	prog, err := c.Entry(at, lock, rules, tree, args)
 	if err != nil {
 		tree.Close()
-		return prog, nil, Damaged(err, LockName(lockFile))
+		return prog, nil, Damaged(err, NameOf(lockFile))
 	}
 	return prog, tree, nil
 }
 
-// installed gives the program of a package that is locked and in the store, and
+// Installed gives the program of a package that is locked and in the store, and
 // changes nothing. For any other it gives the runtime that would run it, without
 // a tree.
-func (c *Caller) installed(ctx context.Context, at user.Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *store.Tree, error) {
+func (c *Packages) Installed(ctx context.Context, at user.Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *store.Tree, error) {
 	tree, lock, err := c.inStore(ctx, at, ref, lockFile, rules)
 	if err == nil {
 		return c.enter(at, ref, lock, lockFile, rules, tree, args)
 	}
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, store.ErrAbsent) && !errors.Is(err, install.ErrUnconfirmed) {
-		return plan.Program{}, nil, Damaged(err, LockName(lockFile))
+		return plan.Program{}, nil, Damaged(err, NameOf(lockFile))
 	}
 	runtime := "node"
 	if ref.Ecosystem == pack.PyPI {
@@ -76,8 +76,8 @@ func (c *Caller) installed(ctx context.Context, at user.Dirs, ref pack.Ref, lock
 }
 
 // inStore opens the tree of a lock where both are there.
-func (c *Caller) inStore(ctx context.Context, at user.Dirs, ref pack.Ref, lockFile string, rules policy.Install) (*store.Tree, pack.Lock, error) {
-	lock, err := ReadLock(lockFile)
+func (c *Packages) inStore(ctx context.Context, at user.Dirs, ref pack.Ref, lockFile string, rules policy.Install) (*store.Tree, pack.Lock, error) {
+	lock, err := Read(lockFile)
 	if err != nil {
 		return nil, lock, err
 	}
@@ -93,9 +93,9 @@ func (c *Caller) inStore(ctx context.Context, at user.Dirs, ref pack.Ref, lockFi
 	return tree, lock, err
 }
 
-// OpenLocked returns the tree of a lock: from the store, without any request, or
+// Open returns the tree of a lock: from the store, without any request, or
 // fetched as the lock says.
-func (c *Caller) OpenLocked(ctx context.Context, in *install.Installer, at user.Dirs, ref pack.Ref, lock pack.Lock, lockFile string) (pack.Lock, *store.Tree, error) {
+func (c *Packages) Open(ctx context.Context, in *install.Installer, at user.Dirs, ref pack.Ref, lock pack.Lock, lockFile string) (pack.Lock, *store.Tree, error) {
 	if err := sameRef(lock, ref, lockFile); err != nil {
 		return lock, nil, err
 	}
@@ -110,7 +110,7 @@ func (c *Caller) OpenLocked(ctx context.Context, in *install.Installer, at user.
 		return lock, tree, nil
 	}
 	if !errors.Is(err, store.ErrAbsent) && !errors.Is(err, install.ErrUnconfirmed) {
-		return lock, tree, Damaged(err, LockName(lockFile))
+		return lock, tree, Damaged(err, NameOf(lockFile))
 	}
 	if err := c.Connect(ctx, in, at, ref.Ecosystem); err != nil {
 		return lock, nil, err
@@ -129,7 +129,7 @@ func (c *Caller) OpenLocked(ctx context.Context, in *install.Installer, at user.
 
 // lockNow resolves, installs and locks, and says so. Of two that do so at once
 // the first to write the lock decides for both.
-func (c *Caller) lockNow(ctx context.Context, in *install.Installer, at user.Dirs, ref pack.Ref, lockFile string) (pack.Lock, *store.Tree, error) {
+func (c *Packages) lockNow(ctx context.Context, in *install.Installer, at user.Dirs, ref pack.Ref, lockFile string) (pack.Lock, *store.Tree, error) {
 	var none pack.Lock
 	if err := c.Connect(ctx, in, at, ref.Ecosystem); err != nil {
 		return none, nil, err
@@ -147,13 +147,13 @@ func (c *Caller) lockNow(ctx context.Context, in *install.Installer, at user.Dir
 		tree.Close()
 		return none, nil, err
 	}
-	err = CreateLock(lockFile, lock)
+	err = Create(lockFile, lock)
 	if errors.Is(err, fs.ErrExist) {
 		tree.Close()
-		if lock, err = ReadLock(lockFile); err != nil {
+		if lock, err = Read(lockFile); err != nil {
 			return none, nil, err
 		}
-		return c.OpenLocked(ctx, in, at, ref, lock, lockFile)
+		return c.Open(ctx, in, at, ref, lock, lockFile)
 	}
 	if err != nil {
 		tree.Close()
@@ -167,7 +167,7 @@ func (c *Caller) lockNow(ctx context.Context, in *install.Installer, at user.Dir
 }
 
 // Entry is the program of a tree, with the interpreter of this machine.
-func (c *Caller) Entry(at user.Dirs, l pack.Lock, rules policy.Install, t *store.Tree, args []string) (plan.Program, error) {
+func (c *Packages) Entry(at user.Dirs, l pack.Lock, rules policy.Install, t *store.Tree, args []string) (plan.Program, error) {
 	e, err := install.EntryOf(t, l)
 	if err != nil {
 		return plan.Program{}, err
@@ -200,7 +200,7 @@ func sameRef(l pack.Lock, ref pack.Ref, file string) error {
 		return launch.Usage("mcpen add --name NAME "+ref.String()+"   # and mcpen run NAME", "%s locks %s, and %s was asked for", file, l.Package, ref)
 	}
 	if !ref.Allows(l.Version) {
-		name := LockName(file)
+		name := NameOf(file)
 		return launch.Usage("mcpen update "+name+"   # where its profile asks for that, else: mcpen remove "+name, "%s locks version %s, and %s was asked for", file, l.Version, cmp.Or(ref.Version, ref.Range))
 	}
 	return nil

@@ -1,4 +1,4 @@
-package server
+package locked
 
 import (
 	"crypto/sha256"
@@ -84,7 +84,7 @@ func (s Standing) Keep(at user.Dirs, lockFile string) {
 // judge compares an opened lock with its tree and with the local advisories, once for
 // each lock and database, and reports the registry's word against it. It refuses a
 // malicious package and one that differs from its name in the lock.
-func (c *Caller) judge(at user.Dirs, lockFile string, lock pack.Lock, tree *store.Tree) error {
+func (c *Packages) judge(at user.Dirs, lockFile string, lock pack.Lock, tree *store.Tree) error {
 	s := ReadStanding(at, lockFile)
 	key, db := lock.Digest+" "+tree.Hash, Stamp(Advisories(at), time.Now())
 	if lock.Digest == "" || s.Lock != key || s.Database != db {
@@ -96,7 +96,7 @@ func (c *Caller) judge(at user.Dirs, lockFile string, lock pack.Lock, tree *stor
 			lock.Dependencies = append(lock.Dependencies[:len(lock.Dependencies):len(lock.Dependencies)], bundled...)
 		}
 		s.Lock, s.Database = key, db
-		s.Malicious, s.Unread = c.Held(at, lock)
+		s.Malicious, s.Unread = c.Malicious(at, lock)
 		s.Keep(at, lockFile)
 	}
 	if s.Unread != "" {
@@ -111,9 +111,9 @@ func (c *Caller) judge(at user.Dirs, lockFile string, lock pack.Lock, tree *stor
 	return nil
 }
 
-// Held names the malicious package of a lock, "" for none, and the advisories that
+// Malicious names the malicious package of a lock, "" for none, and the advisories that
 // mcpen could not use.
-func (c *Caller) Held(at user.Dirs, l pack.Lock) (malicious, unread string) {
+func (c *Packages) Malicious(at user.Dirs, l pack.Lock) (malicious, unread string) {
 	db := Advisories(at)
 	if _, err := os.Stat(db); errors.Is(err, fs.ErrNotExist) {
 		return "", "" // none are kept

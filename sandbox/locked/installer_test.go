@@ -1,4 +1,4 @@
-package server
+package locked
 
 import (
 	"io"
@@ -20,7 +20,7 @@ func TestProgressIsSparse(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Now()
-	a := &Caller{Person: user.Person{Err: out}}
+	a := &Packages{Person: user.Person{Err: out}}
 	tell := a.progress(func() time.Time { return at })
 	for range 12 {
 		tell("fetch", "x\n\x1b[2J")
@@ -42,7 +42,7 @@ func TestProgressEndsWithTheTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Now()
-	a := &Caller{Person: user.Person{Err: out}}
+	a := &Packages{Person: user.Person{Err: out}}
 	tell := a.progress(func() time.Time { return at })
 	for _, step := range []struct {
 		after time.Duration
@@ -70,7 +70,7 @@ func TestPythonOfAProfile(t *testing.T) {
 	}
 	real, version, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
 	home := t.TempDir()
-	a := &Caller{Person: user.Person{Env: []string{"HOME=" + home, "PATH=" + t.TempDir()}, Passwd: "/nonexistent", Machine: "/nonexistent"}}
+	a := &Packages{Person: user.Person{Env: []string{"HOME=" + home, "PATH=" + t.TempDir()}, Passwd: "/nonexistent", Machine: "/nonexistent"}}
 	at := user.Dirs{Home: home}
 	link := func(version string) {
 		file := filepath.Join(home, ".pyenv/versions", version+".1", "bin", "python"+version)

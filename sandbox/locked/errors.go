@@ -1,10 +1,9 @@
-package server
+package locked
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"syscall"
 
 	"mcpen/sandbox"
@@ -16,11 +15,11 @@ import (
 	"mcpen/sandbox/program"
 )
 
-// PackageError gives an error of a package its exit code and a hint, unless it has
+// Explained gives an error of a package its exit code and a hint, unless it has
 // them. A refusal counts as one of policy, an interrupt ends mcpen as the signal would,
 // and a package that its registry lacks is a program that was not found. Any other
 // error means that a part of the sandbox is missing.
-func PackageError(ctx context.Context, err error) error {
+func Explained(ctx context.Context, err error) error {
 	var young *registry.TooYoungError
 	var refusal *pack.Refusal
 	var source *pack.SourceError
@@ -32,7 +31,7 @@ func PackageError(ctx context.Context, err error) error {
 	case err == nil || errors.As(err, &coded) || errors.As(err, &mistakes) || errors.As(err, &found) || errors.As(err, &lack):
 		return err
 	case ctx.Err() != nil:
-		return &launch.Error{Code: 128 + int(SignalOf(ctx)), Err: errors.New("interrupted: nothing was installed")}
+		return &launch.Error{Code: 128 + int(launch.SignalOf(ctx)), Err: errors.New("interrupted: nothing was installed")}
 	case errors.As(err, &young):
 		hint := "[install]\nmin-age = \"0s\""
 		if young.OldEnough != "" {
@@ -67,16 +66,4 @@ func Damaged(err error, name string) error {
 		return err
 	}
 	return &launch.Error{Code: launch.ExitRefused, Err: err, Hint: "mcpen verify --repair " + name}
-}
-
-// SignalOf is the signal that ended a context of signal.NotifyContext, which
-// tells it by its words alone.
-func SignalOf(ctx context.Context) syscall.Signal {
-	words := context.Cause(ctx).Error()
-	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
-		if strings.HasPrefix(words, s.String()) {
-			return s
-		}
-	}
-	return syscall.SIGINT
 }

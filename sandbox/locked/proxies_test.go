@@ -1,4 +1,4 @@
-package server
+package locked
 
 import (
 	"net/http"
@@ -30,7 +30,7 @@ func TestRegistryProxy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		via, err := (&Caller{Person: user.Person{Env: tc.env}}).registryProxy()(req)
+		via, err := (&Packages{Person: user.Person{Env: tc.env}}).registryProxy()(req)
 		got := ""
 		if via != nil {
 			got = via.String()

@@ -1,4 +1,4 @@
-package server
+package locked
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/origin"
 	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -21,7 +22,7 @@ import (
 
 // job runs a tool in its own sandbox: its folder, its runtime, one port of the
 // loopback, and nothing else.
-func (c *Caller) job(ctx context.Context, at user.Dirs, job install.Job) error {
+func (c *Packages) job(ctx context.Context, at user.Dirs, job install.Job) error {
 	pol := policy.Closed("install")
 	pol.Network.Allow = job.Network
 	pol.Filesystem.Write = []policy.Path{{Path: job.Dir}}
@@ -34,24 +35,27 @@ func (c *Caller) job(ctx context.Context, at user.Dirs, job install.Job) error {
 		name, value, _ := strings.Cut(kv, "=")
 		install.Env = append(install.Env, plan.Env{Name: name, Value: value})
 	}
-	p := Prepared{Dirs: at, Policy: pol, Program: plan.Program{Path: job.Argv[0], Args: job.Argv, Install: install}}
-	var err error
-	if p.Host, err = host.Probe(ctx, c.Ask(p)); err != nil {
+	prog := plan.Program{Path: job.Argv[0], Args: job.Argv, Install: install}
+	ask := c.Question(at, pol, prog)
+	ask.Grounds = origin.Grounds(at, "")
+	h, err := host.Probe(ctx, ask)
+	if err != nil {
 		return err
 	}
-	if p.Plan, err = plan.Compile(p.Policy, p.Program, p.Host); err != nil {
+	p, err := plan.Compile(pol, prog, h)
+	if err != nil {
 		return err
 	}
-	log, err := launch.OpenJournal(p.Plan, user.LogDir(p.Dirs), c.Err)
+	log, err := launch.OpenJournal(p, user.LogDir(at), c.Err)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	return c.runRaw(ctx, p.Plan, job.Stdout, job.Stderr, log)
+	return c.runRaw(ctx, p, job.Stdout, job.Stderr, log)
 }
 
 // runRaw runs a program that is no server and waits for it and its output.
-func (c *Caller) runRaw(ctx context.Context, p plan.Plan, stdout, stderr io.Writer, log *launch.Journal) error {
+func (c *Packages) runRaw(ctx context.Context, p plan.Plan, stdout, stderr io.Writer, log *launch.Journal) error {
 	in, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
@@ -107,7 +111,7 @@ const silence = 5 * time.Second
 // progress reports the steps of an install. At a terminal it uses one line and removes
 // it at the end; elsewhere it writes a line every few seconds. At the end it repeats
 // the last line with the final numbers if they have changed.
-func (c *Caller) progress(now func() time.Time) install.Progress {
+func (c *Packages) progress(now func() time.Time) install.Progress {
 	var mu sync.Mutex
 	var last time.Time // of a line; the first step gets none
 	shown := false

@@ -1,4 +1,4 @@
-package server
+package locked
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// ReadLock reads a lock file.
-func ReadLock(file string) (pack.Lock, error) {
+// Read reads a lock file.
+func Read(file string) (pack.Lock, error) {
 	data, err := wholefile.Read(file, lockfile.Max)
 	if err != nil {
 		return pack.Lock{}, err
@@ -29,8 +29,8 @@ func ReadLock(file string) (pack.Lock, error) {
 	return l, nil
 }
 
-// WriteLock writes a lock file in one step.
-func WriteLock(file string, l pack.Lock) error {
+// Write writes a lock file in one step.
+func Write(file string, l pack.Lock) error {
 	data, err := l.Encode()
 	if err != nil {
 		return err
@@ -41,9 +41,9 @@ func WriteLock(file string, l pack.Lock) error {
 	return wholefile.Replace(file, data, 0o644)
 }
 
-// CreateLock writes a lock file that must not exist yet, in one step. If it does, the
+// Create writes a lock file that must not exist yet, in one step. If it does, the
 // error wraps fs.ErrExist.
-func CreateLock(file string, l pack.Lock) error {
+func Create(file string, l pack.Lock) error {
 	data, err := l.Encode()
 	if err != nil {
 		return err
