@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"path"
 	"strings"
 )
 
@@ -185,4 +186,44 @@ func (c *compiler) user() string {
 		return "user"
 	}
 	return c.host.User
+}
+
+// ProcMasked are the places of /proc that are hidden because they describe the whole
+// machine. Places that the kernel does not have are skipped.
+var ProcMasked = []string{
+	"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/scsi",
+	"/proc/sched_debug", "/proc/timer_stats",
+}
+
+// ProcMaskedRoot are additional hidden places if root runs the server: root owns these
+// files, and the server's uid outside of its namespace is root's.
+var ProcMaskedRoot = []string{
+	"/proc/kallsyms", "/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup", "/proc/slabinfo", "/proc/timer_list", "/proc/vmallocinfo",
+	"/proc/sysrq-trigger",
+}
+
+// ProcReadonly are the places of /proc that are readable but not writable. The server's
+// uid owns the network namespace and could otherwise set its sysctls.
+var ProcReadonly = []string{"/proc/sys"}
+
+// ProcReadonlyRoot are additional read-only places if root runs the server.
+var ProcReadonlyRoot = []string{"/proc/bus", "/proc/driver", "/proc/fs", "/proc/irq", "/proc/tty"}
+
+// bareProc lists the parts of /proc that are visible without a pid namespace: the
+// process's own directory and the files that runtimes read about the machine. Other
+// processes' directories stay closed, since a command line may hold a secret.
+var bareProc = []string{"/proc/self", "/proc/cpuinfo", "/proc/filesystems", "/proc/loadavg", "/proc/meminfo", "/proc/stat", "/proc/uptime", "/proc/version",
+	"/proc/sys/kernel/osrelease", "/proc/sys/vm/overcommit_memory"}
+
+// scratch replaces the private file systems and /proc if there are no namespaces.
+func (c *compiler) scratch() {
+	for _, p := range bareProc {
+		c.add(fromUs, Mount{Kind: MountProc, Target: p, Why: "what runtimes ask of the machine"})
+	}
+	if c.pol.Process.PTY {
+		c.problem(Problem{At: at(c.pol.Process.At), Lack: layerNamespaces, Text: "cannot give a terminal without namespaces: it would be one of the user's",
+			Hint: "take [process] pty out of the profile"})
+	}
+	c.plan.Scratch = path.Join(c.host.Runtime, "scratch", c.pol.Name)
+	c.add(fromUs, Mount{Kind: MountDir, Target: c.plan.Scratch, Writable: true, Why: "home and temporary files of this server"})
 }

@@ -394,3 +394,14 @@ func InRepository(base string) bool {
 func IsRepository(has func(name string) bool) bool {
 	return has("HEAD") && (has("objects") && has("refs") || has("commondir"))
 }
+
+// Single is one file that a rule of the profile makes writable. Its mount covers the
+// file and not the name. So the server cannot replace the file or create another beside
+// it, as an atomic save and a database's journal do; and a file that later takes the
+// name outside is a different file.
+type Single struct {
+	File string `json:"file"` // every symlink resolved
+	// Folder is the folder that a rule may name instead; "" if no rule may.
+	Folder string `json:"folder,omitempty"`
+	At     string `json:"at,omitempty"` // file:line:col of the rule
+}
