@@ -275,7 +275,11 @@ func cgroupCheck(f Facts) Check {
 	}
 	switch {
 	case f.Around.Container != "":
-		c.Fix = []string{"# limit the container itself:", "docker run --memory 2g --pids-limit 512 --cpus 2 …"}
+		runtime := "docker"
+		if f.Around.Container == "podman" {
+			runtime = "podman"
+		}
+		c.Fix = []string{"# limit the container itself:", runtime + " run --memory 2g --pids-limit 512 --cpus 2 …"}
 	case f.Around.WSL:
 		c.Fix = []string{"# in /etc/wsl.conf, then run: wsl --shutdown", "[boot]", "systemd=true"}
 	case f.Host.UID != 0:

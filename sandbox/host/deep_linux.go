@@ -38,6 +38,7 @@ const (
 	stepMount     = "new mount namespace"
 	stepIPC       = "new ipc namespace"
 	stepUTS       = "new uts namespace"
+	stepHostname  = "set the host name"
 	stepCgroup    = "new cgroup namespace"
 	stepNet       = "new network namespace"
 	stepPID       = "new pid namespace"
@@ -58,7 +59,7 @@ const (
 )
 
 var namespaceSteps = []string{
-	stepUser, stepGroups, stepUIDs, stepGIDs, stepRoot, stepMount, stepIPC, stepUTS, stepCgroup, stepNet,
+	stepUser, stepGroups, stepUIDs, stepGIDs, stepRoot, stepMount, stepIPC, stepUTS, stepHostname, stepCgroup, stepNet,
 	stepPID, stepPrivate, stepProc, stepTmpfs, stepReadOnly, stepNested, stepPivot,
 }
 

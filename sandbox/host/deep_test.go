@@ -87,13 +87,14 @@ func TestDeepWithMaskedProc(t *testing.T) {
 // A filter that refuses new user namespaces, as a container's does.
 func TestDeepUnderAFilter(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		flag uint32
-		step string
+		name   string
+		filter []unix.SockFilter
+		step   string
 	}{
-		{"no user namespace", unix.CLONE_NEWUSER, stepUser},
-		{"no mount namespace", unix.CLONE_NEWNS, stepMount},
-		{"no network namespace", unix.CLONE_NEWNET, stepNet},
+		{"no user namespace", refuseFlag(unix.CLONE_NEWUSER), stepUser},
+		{"no mount namespace", refuseFlag(unix.CLONE_NEWNS), stepMount},
+		{"no network namespace", refuseFlag(unix.CLONE_NEWNET), stepNet},
+		{"no host name", refuseCall(unix.SYS_SETHOSTNAME), stepHostname},
 	} {
 		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
 			asUserInChild(t, func(t *testing.T) {
@@ -101,7 +102,7 @@ func TestDeepUnderAFilter(t *testing.T) {
 					t.Fatal(err)
 				}
 				const allThreads = 1 // SECCOMP_FILTER_FLAG_TSYNC
-				if _, err := setFilter(refuseFlag(c.flag), allThreads); err != nil {
+				if _, err := setFilter(c.filter, allThreads); err != nil {
 					t.Fatal(err)
 				}
 				steps := failsAt(t, c.step, unix.EPERM)
@@ -244,6 +245,16 @@ func refuseFlag(flag uint32) []unix.SockFilter {
 		{Code: ret, K: retErrno | uint32(unix.ENOSYS)},
 		{Code: ret, K: retErrno | uint32(unix.EPERM)},
 		{Code: ret, K: retAllow},
+	}
+}
+
+// refuseCall refuses one call with EPERM.
+func refuseCall(nr uint32) []unix.SockFilter {
+	return []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // seccomp_data.nr
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: nr, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: retErrno | uint32(unix.EPERM)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: retAllow},
 	}
 }
 

@@ -41,7 +41,7 @@ func causeOf(f Facts) cause {
 		return cause{why: "AppArmor keeps user namespaces of unconfined programs without rights", fix: func(f Facts) []string { return appArmorFix(f.Binary) }, appArmor: true}
 	case eperm && confining(f.Around) && f.Host.UID != 0:
 		return cause{why: fmt.Sprintf("AppArmor's profile %q lets no program of it have user namespaces", f.Around.AppArmor), fix: func(f Facts) []string { return appArmorFix(f.Binary) }, appArmor: true}
-	case step.Name == stepUser && (eperm || step.Errno == unix.ENOSYS):
+	case (step.Name == stepUser || step.Name == stepHostname) && (eperm || step.Errno == unix.ENOSYS):
 		return cause{why: "a system call filter or a chroot is in the way", fix: func(f Facts) []string { return containerFix(f.Around.Container) }}
 	case step.Name == stepUser && step.Errno == unix.EINVAL:
 		return cause{why: "the kernel has no user namespaces", fix: none}
@@ -100,10 +100,8 @@ func unmaskFix(f Facts) []string {
 	switch f.Around.Container {
 	case "":
 		return []string{"# see what covers it:", "findmnt -R /proc"}
-	case "podman":
-		return []string{"podman run --security-opt unmask=ALL …"}
-	case "kubernetes":
-		return containerFix("kubernetes")
+	case "podman", "kubernetes": // podman's filter lets nobody without CAP_SYS_ADMIN set a host name
+		return containerFix(f.Around.Container)
 	}
 	return []string{
 		"docker run --security-opt systempaths=unconfined …",

@@ -15,6 +15,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/plan"
 )
 
 // The private names under which this binary starts itself to try something.
@@ -108,6 +110,7 @@ func tryAsRoot() error {
 		{stepMount, unshare(unix.CLONE_NEWNS)},
 		{stepIPC, unshare(unix.CLONE_NEWIPC)},
 		{stepUTS, unshare(unix.CLONE_NEWUTS)},
+		{stepHostname, func() error { return unix.Sethostname([]byte(plan.Hostname)) }},
 		{stepCgroup, unshare(unix.CLONE_NEWCGROUP)},
 		{stepNet, unshare(unix.CLONE_NEWNET)},
 	})

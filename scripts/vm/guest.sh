@@ -32,7 +32,7 @@ facts() {
 doctor() {
 	"$mcpen" doctor >"$work/doctor" 2>"$work/doctor.err" </dev/null
 	code=$?
-	cat "$work/doctor" "$work/doctor.err" | sed "s/$(uname -r | sed 's/[.]/\\&/g')/KERNEL/" | tell "doctor $part"
+	cat "$work/doctor" "$work/doctor.err" | sed "s/$(uname -r | sed 's/[.]/\\&/g')/KERNEL/; s|/fd/[0-9]*|/fd/N|g" | tell "doctor $part"
 	same=held
 	for _ in 1 ${1-2}; do
 		"$mcpen" doctor >"$work/again" 2>/dev/null </dev/null
@@ -366,12 +366,18 @@ sed 's/^/doctor| /' /tmp/doctor
 /payload/mcpen run -- /bin/true </dev/null 2>/tmp/err; run=$?
 sed 's/^/run| /' /tmp/err
 echo "codes $code $run"
+[ $run = 0 ] || exit
+cd /payload/sandbox && HOME=/tmp ./sandbox.test -test.short -test.v -test.timeout 30m -test.run '^(TestPosture|TestLifePoliteServer)$' >/tmp/suite 2>&1
+echo "suite $? $(grep -c '^--- PASS' /tmp/suite)"
+grep -v '^mcpen: \|^=== ' /tmp/suite | tail -30
 P
 		# shellcheck disable=SC2086 # the options are words
 		command podman run --rm --network none $options -v /payload:/payload:ro -v "$work:$work" --rootfs /srv/rootfs:O sh "$work/inside.sh" >"$work/podman" 2>&1 </dev/null
-		sed -n 's/^doctor| //p' "$work/podman" | sed "s/$(uname -r | sed 's/[.]/\\&/g')/KERNEL/" | tell "doctor $part"
+		sed -n 's/^doctor| //p' "$work/podman" | sed "s/$(uname -r | sed 's/[.]/\\&/g')/KERNEL/; s|/fd/[0-9]*|/fd/N|g" | tell "doctor $part"
 		grep -v '^doctor| ' "$work/podman" | tell "podman $part"
 		read -r _ code run < <(grep '^codes' "$work/podman")
+		read -r _ suite ran < <(grep '^suite' "$work/podman")
+		[ "$run" != 0 ] || if [ "$suite $ran" = "0 2" ]; then say life "held: 2 tests"; else say life "FAILED: exit ${suite:-none}, $ran passed"; fi
 		case "$code $run" in
 		"0 0") say "doctor and run agree" "held: $options" ;;
 		"125 125") want=refused; say "doctor and run agree" "refused: $(sed -n 's/^run| .*error: //p' "$work/podman" | cut -c1-120)"; want=starts ;;
