@@ -125,7 +125,15 @@ func (r *reporter) started(p plan.Plan) error {
 			layers[i] = fmt.Sprintf("landlock (ABI %d)", p.Landlock.ABI)
 		}
 	}
-	err := r.log(audit.Event{Kind: audit.KindStart, Verdict: audit.Observed, Subject: p.Process.Path, Detail: "held by " + strings.Join(layers, ", ")})
+	e := audit.Event{Kind: audit.KindStart, Verdict: audit.Observed, Subject: p.Process.Path, Detail: "held by " + strings.Join(layers, ", "),
+		Given: map[string][]string{}}
+	for _, g := range p.Tools.Given {
+		e.Given[g.Name] = g.Values
+	}
+	if len(p.Sources) > 0 {
+		e.Profile = p.Sources[0].File
+	}
+	err := r.log(e)
 	for _, g := range p.Gaps {
 		if err != nil {
 			break

@@ -1,32 +1,25 @@
 package main
 
 import (
-	"cmp"
+	"bufio"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
-	"mcpen/profiles"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/catalog"
-	"mcpen/sandbox/host"
-	"mcpen/sandbox/launch"
-	"mcpen/sandbox/origin"
 	"mcpen/sandbox/policy"
-	"mcpen/sandbox/user"
-	"mcpen/sandbox/wholefile"
+	"mcpen/sandbox/server"
 )
 
 func (a *app) allowCommand() *cli.Command {
 	return &cli.Command{
-		Name: "allow", Usage: "write a right into a server's profile", ArgsUsage: "SERVER HOST:PORT|PATH|env:VARIABLE…",
+		Name: "allow", Usage: "write a right into a server's profile", ArgsUsage: "SERVER HOST[:PORT]|PATH|env:VARIABLE|tool:TOOL…",
 		Description: "SERVER is a profile's name or path. Comments and order stay as they are; the lines\n" +
-			"that change are shown first. A profile that mcpen carries is extended by one of\nyour own. It holds from the server's next start on.",
+			"that change are shown first. A profile that mcpen carries is extended by one of\nyour own. It holds from the server's next start on.\n" +
+			"A host without a port is asked for one at a terminal; elsewhere it is 443, that of HTTPS.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "write", Usage: "the server may change the path, too"},
 			&cli.BoolFlag{Name: "unprotect", Usage: "the server may change a path that is protected although it lies in a folder it writes"},
@@ -52,15 +45,28 @@ func (a *app) allow(name string, words []string, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	file, old, err := a.writableProfile(at, name, c.Bool("repository"))
+	file, old, err := a.WritableProfile(at, name, c.Bool("repository"))
+	if err != nil {
+		return err
+	}
+	p, err := policy.Parse(file, old, catalog.Loader(at))
 	if err != nil {
 		return err
 	}
 	text := old
 	for _, w := range words {
-		g, err := a.granted(at, w, c)
+		g, err := server.Granted(at, w, server.Extent{Write: c.Bool("write"), Unprotect: c.Bool("unprotect"), Socket: c.Bool("socket"), Private: c.Bool("private"), Plain: c.Bool("no-tls")})
 		if err != nil {
 			return err
+		}
+		if g, err = a.withPort(g, c.Bool("yes")); err != nil {
+			return err
+		}
+		if given, err := a.given(file, p, *g); err != nil || given {
+			if err != nil {
+				return err
+			}
+			continue
 		}
 		next, err := policy.Insert(text, *g)
 		if errors.Is(err, policy.ErrGranted) {
@@ -81,136 +87,46 @@ func (a *app) allow(name string, words []string, c *cli.Context) error {
 	return a.writeProfile(file, old, text, c)
 }
 
-// writeProfile shows the lines that change, asks the person, and writes the file. It
-// refuses where the file changed meanwhile.
-func (a *app) writeProfile(file string, old, text []byte, c *cli.Context) error {
-	fmt.Fprintln(a.out, file)
-	for _, line := range policy.Changed(old, text) {
-		fmt.Fprintln(a.out, audit.Visible(line))
+// given reports whether a profile lets a name of a list pass already. Where there is no
+// list of what is allowed, one would hide everything else.
+func (a *app) given(file string, p *policy.Profile, g audit.Grant) (bool, error) {
+	if _, named := audit.Prefix[g.Table]; !named || g.Table == "env" {
+		return false, nil
 	}
-	if !c.Bool("yes") {
-		if !a.Terminal(a.in) {
-			again := []string{"mcpen", c.Command.Name, "--yes"}
-			for _, f := range c.Command.Flags {
-				name := f.Names()[0]
-				if _, word := f.(*cli.StringFlag); word && c.String(name) != "" {
-					again = append(again, "--"+name, c.String(name))
-				}
-				if name != "yes" && c.Bool(name) {
-					again = append(again, "--"+name)
-				}
-			}
-			return usage(audit.Command(append(again, c.Args().Slice()...)...), "nothing was changed: there is nobody to ask")
-		}
-		if !a.yes("write it?") {
-			return &launch.Error{Code: 1, Err: errors.New("nothing was changed")}
-		}
+	name := g.Values[0].Text
+	switch at, deny, hidden := p.Filter(g.Table).Hides(name); {
+	case deny != "":
+		return false, usage(fmt.Sprintf("take %q out of %s.deny", deny, g.Table), "cannot allow %q: %s denies %q, and that wins", name, at, deny)
+	case hidden:
+		return false, nil
 	}
-	now, err := wholefile.Read(file, policy.MaxFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err == nil && string(now) != string(old) || err != nil && len(old) > 0 && wholefile.Exists(file) {
-		return usage(audit.Command(append([]string{"mcpen", c.Command.Name}, c.Args().Slice()...)...), "nothing was changed: %s was written meanwhile", file)
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return fmt.Errorf("cannot write %q: %w", file, err)
-	}
-	if err := wholefile.Replace(file, text, 0o644); err != nil {
-		return err
-	}
-	fmt.Fprintln(a.out, "written; it holds from the next start on")
-	return nil
+	fmt.Fprintf(a.out, "%s lets it pass already: no list of %s says otherwise\n", file, g.Table)
+	return true, nil
 }
 
-// writableProfile is the file of a server's profile and its text. For a profile
-// that mcpen carries it is a new one that extends it.
-func (a *app) writableProfile(at user.Dirs, word string, shared bool) (string, []byte, error) {
-	n, err := a.Named(at, word)
+// withPort is the grant of a host with the port that a person names, where the word
+// named none. Without somebody to ask it is that of HTTPS, and said.
+func (a *app) withPort(g *audit.Grant, yes bool) (*audit.Grant, error) {
+	name, bare := g.Name()
+	if !bare {
+		return g, nil
+	}
+	port := ""
+	if !yes && a.Terminal(a.in) {
+		fmt.Fprintf(a.Err, "%s: on which port? [443, HTTPS] ", name)
+		port, _ = bufio.NewReader(a.in).ReadString('\n')
+		port = strings.TrimSpace(port)
+	}
+	if port == "" {
+		port = "443"
+		fmt.Fprintf(a.out, "%s has no port here: 443, that of HTTPS, is taken; any other is named with the host, as %s:8443\n", name, name)
+	}
+	h, err := policy.ParseHost(name + ":" + port)
 	if err != nil {
-		return "", nil, err
+		return nil, usage("mcpen allow NAME "+name+":443", "cannot allow %q: %v", name+":"+port, err)
 	}
-	name := cmp.Or(n.Profile, word)
-	file, data, err := catalog.Loader(at)(name, "")
-	switch {
-	case err != nil && n.Name != word && n.Profile == "":
-		return "", nil, usage("mcpen add "+word, "%s has no profile yet", word)
-	case err != nil:
-		return "", nil, catalog.NoProfile(at, name, err)
-	}
-	if profiles.Ships(file) {
-		own := filepath.Join(at.Config, "profiles", name+".toml")
-		return own, fmt.Appendf(nil, "version = 1\nname = %q\nextends = [%q]\n", name, name), nil
-	}
-	if why := origin.Foreign(at, file); why != "" && !shared {
-		return "", nil, &launch.Error{Code: exitRefused, Err: fmt.Errorf("%q is not yours alone: %s", file, why),
-			Hint: "add --repository, which asks everybody who has it to trust it again"}
-	}
-	return origin.RealFile(at, file), data, nil
-}
-
-// granted reads one word of the command line.
-func (a *app) granted(at user.Dirs, word string, c *cli.Context) (*audit.Grant, error) {
-	bad := func(format string, args ...any) (*audit.Grant, error) {
-		return nil, usage("mcpen allow NAME api.example.com:443, or a path, or env:VARIABLE", format, args...)
-	}
-	if name, ok := strings.CutPrefix(word, "env:"); ok {
-		if name == "" || strings.ContainsAny(name, "= \t\n\"") {
-			return bad("cannot allow %q: it is no name of a variable", word)
-		}
-		return &audit.Grant{Table: "env", Key: "pass", Values: []audit.GrantValue{{Text: name}}}, nil
-	}
-	if strings.ContainsAny(word[:min(1, len(word))], "/~.$") {
-		return a.grantedPath(at, word, c)
-	}
-	h, err := policy.ParseHost(word)
-	if err != nil {
-		if !strings.Contains(word, ":") && wholefile.Exists(filepath.Join(at.Cwd, word)) {
-			return bad("cannot allow %q: a path is absolute, or begins with ./ or ~/", word)
-		}
-		return bad("cannot allow %q: %v", word, err)
-	}
-	g := audit.AllowRule(h.String())
-	switch {
-	case c.Bool("private") && c.Bool("no-tls"):
-		return bad("cannot write --private and --no-tls at once: write the line by hand")
-	case c.Bool("private"):
-		g = g.With("host", "private", true)
-	case c.Bool("no-tls"):
-		g = g.With("host", "tls", false)
-	}
-	return g, nil
-}
-
-// grantedPath is the grant of a path: as a profile spells it, or as it is.
-func (a *app) grantedPath(at user.Dirs, word string, c *cli.Context) (*audit.Grant, error) {
-	key := "read"
-	switch {
-	case c.Bool("unprotect"):
-		key = "unprotect"
-	case c.Bool("write"):
-		key = "write"
-	}
-	g := &audit.Grant{Table: "filesystem", Key: key, Values: []audit.GrantValue{{Text: word}}}
-	socket := c.Bool("socket")
-	if !strings.HasPrefix(word, "$") && !strings.HasPrefix(word, "~") {
-		path := word
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(at.Cwd, path)
-		}
-		path = filepath.Clean(path)
-		roots := audit.Roots{Home: at.Home} // the workspace is where the server starts, not where a person types
-		if g = roots.AllowPath(key, path); g == nil {
-			return nil, usage("rename it", "cannot allow %q: no profile can spell this name", path)
-		}
-		f := host.Look(path)
-		if !f.Exists {
-			return nil, usage(audit.Command("ls", "-ld", "--", filepath.Dir(path)), "cannot allow %q: it does not exist", path)
-		}
-		socket = socket || f.Socket
-	}
-	if socket {
-		g.Table, g.Key = "sockets", "connect"
-	}
+	first := g.Values[0]
+	first.Text = h.String()
+	g.Values = []audit.GrantValue{first}
 	return g, nil
 }

@@ -91,7 +91,7 @@ func startClient(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	c := &client{cmd: exec.Command(bin, args[2:]...)}
 	c.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "TMPDIR", "TOKEN", "LANG"} {
+	for _, name := range []string{"PATH", "HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "TMPDIR", "TOKEN", "NOTES_API_KEY", "LANG"} {
 		if v := ts.Getenv(name); v != "" {
 			c.cmd.Env = append(c.cmd.Env, name+"="+v)
 		}

@@ -23,6 +23,7 @@ func (a *app) logCommand() *cli.Command {
 			&cli.BoolFlag{Name: "f", Usage: "go on as events come"},
 			&cli.BoolFlag{Name: "json", Usage: "one JSON object a line"},
 			&cli.BoolFlag{Name: "net", Usage: "names and connections only"},
+			&cli.BoolFlag{Name: "last", Usage: "the refusals of the last session, each with its why: by which line, and what would allow it"},
 			&cli.StringFlag{Name: "since", Usage: "a `TIME` or how long ago: 2026-01-31, 15m, 2h, 3d"},
 		},
 		Action: func(c *cli.Context) error {
@@ -38,6 +39,12 @@ func (a *app) logCommand() *cli.Command {
 					return err
 				}
 				o.Server, o.Allow = n.Name, n.Profile
+			}
+			if c.Bool("last") {
+				if o.Follow || o.Net || o.Since != "" {
+					return usage("mcpen log --last "+o.Server, "--last is one whole session: it goes with --json alone")
+				}
+				return a.lastLog(c.Context, o, at)
 			}
 			if o.Follow {
 				tick := time.NewTicker(250 * time.Millisecond)

@@ -23,7 +23,7 @@ func (a *app) explainCommand(words []string) *cli.Command {
 		ArgsUsage:   "SERVER [-- ARGS…] | -- COMMAND [ARGS…]",
 		Description: "In words, or with --json the plan itself: the very data that the stages inside\nthe sandbox are told. Of a package that is not installed yet, \"absent\" names it: its own\nfiles and its program are not in the plan.",
 		Flags: append(serverFlags(), &cli.BoolFlag{Name: "json", Usage: "print the plan, or the answer to --why"},
-			&cli.StringFlag{Name: "why", Usage: "say of one `PATH`, HOST:PORT or tool whether it is allowed, by which line, and what would change it"}),
+			&cli.StringFlag{Name: "why", Usage: "say of one `PATH`, HOST:PORT, tool or env:NAME whether it is allowed, by which line, and what would change it"}),
 		Action: func(c *cli.Context) error {
 			ch, err := choose(c, words)
 			if err != nil {
@@ -46,11 +46,7 @@ func (a *app) explainCommand(words []string) *cli.Command {
 				absent = p.Package.String()
 			}
 			if c.IsSet("why") {
-				server := ch.Profile
-				if ch.Unwritten() {
-					server = ""
-				}
-				return a.why(p, c.String("why"), server, absent, c.Bool("json"))
+				return a.why(p, c.String("why"), absent, c.Bool("json"))
 			}
 			if c.Bool("json") {
 				return encodePlan(a.out, p.Plan, absent)

@@ -68,7 +68,7 @@ func (a *app) learn(ctx context.Context, word string, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	file, old, err := a.writableProfile(at, word, c.Bool("repository"))
+	file, old, err := a.WritableProfile(at, word, c.Bool("repository"))
 	if err != nil {
 		return err
 	}

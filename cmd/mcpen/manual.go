@@ -32,7 +32,7 @@ var pages = map[string]page{
 		[]string{"0    every layer can be had", "2    wrong usage", "125  a sandbox with every layer cannot be built here"}},
 	"selftest": {[]string{"mcpen selftest", "mcpen selftest github --json"},
 		[]string{"0    no attack works inside", isUsage, "3    an attack works inside, or the profile is refused by policy", "125  nothing could be proved, or the sandbox could not be built"}},
-	"log": {[]string{"mcpen log everything --since 2h", "mcpen log -f --json"},
+	"log": {[]string{"mcpen log everything --since 2h", "mcpen log notes --last"},
 		[]string{isShown, "1    nothing was recorded, or a log cannot be read", "2    wrong usage"}},
 	"ps": {[]string{"mcpen ps", "mcpen ps --json"},
 		[]string{isShown, isFailed, "2    wrong usage"}},

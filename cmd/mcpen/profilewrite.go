@@ -196,7 +196,7 @@ func (a *app) editProfile(ctx context.Context, name string, shared bool) error {
 	if err != nil {
 		return err
 	}
-	file, old, err := a.writableProfile(at, name, shared)
+	file, old, err := a.WritableProfile(at, name, shared)
 	if err != nil {
 		return err
 	}

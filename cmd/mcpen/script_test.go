@@ -193,6 +193,8 @@ var words = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"mode":     mode,
 	"glut":     glut,
 	"upstream": upstream,
+	"paste":    paste,
+	"agrees":   agrees,
 }
 
 // status runs a command and wants it to end so: with a code, or by a signal.

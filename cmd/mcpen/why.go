@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -14,9 +15,8 @@ import (
 	"mcpen/sandbox/user"
 )
 
-// why answers the question of --why about a server that does not start. server is its
-// name for "mcpen allow", or "".
-func (a *app) why(p server.Prepared, word, server, absent string, asJSON bool) error {
+// why answers the question of --why about a server that does not start.
+func (a *app) why(p server.Prepared, word, absent string, asJSON bool) error {
 	q, err := question(p.Dirs, word)
 	if err != nil {
 		return err
@@ -28,8 +28,8 @@ func (a *app) why(p server.Prepared, word, server, absent string, asJSON bool) e
 	if absent != "" && q.Path != "" {
 		answer.Unknown = append(answer.Unknown, fmt.Sprintf("which files are the package's own: %s is not installed", absent))
 	}
-	if strings.Contains(q.Tool, ".") {
-		answer.Unknown = append(answer.Unknown, fmt.Sprintf("whether a host was meant: it is asked for with its port, as %s:443", q.Tool))
+	if q.Host != "" && q.Tool != "" {
+		answer.Unknown = append(answer.Unknown, fmt.Sprintf("which port is meant: a host is asked for with it, as %s:443", q.Host))
 	}
 	if asJSON {
 		enc := json.NewEncoder(a.out)
@@ -37,7 +37,7 @@ func (a *app) why(p server.Prepared, word, server, absent string, asJSON bool) e
 		enc.SetEscapeHTML(false)
 		return enc.Encode(answer)
 	}
-	_, err = fmt.Fprint(a.out, answerText(answer, server))
+	_, err = fmt.Fprint(a.out, answerText(answer, p.Choice.Allow(p.Dirs)))
 	return err
 }
 
@@ -46,6 +46,16 @@ func answerText(answer plan.Answer, server string) string {
 	var b strings.Builder
 	w := writer{&b}
 	w.line("%s %s", answer.Kind, answer.Subject)
+	w.verdicts(answer, server)
+	for _, u := range answer.Unknown {
+		w.line("  not known %s", u)
+	}
+	return b.String()
+}
+
+// verdicts writes an answer's verdicts, each with the line that decides and what would
+// change it.
+func (w writer) verdicts(answer plan.Answer, server string) {
 	for _, v := range answer.Verdicts {
 		word, at := "refused", ""
 		if v.Allowed {
@@ -63,23 +73,30 @@ func answerText(answer plan.Answer, server string) string {
 			w.line("           no grant does: %s", v.Never)
 		}
 	}
-	for _, u := range answer.Unknown {
-		w.line("  not known %s", u)
-	}
-	return b.String()
 }
 
-// question reads the word of --why: a path begins as one, a host has a port, and
-// anything else is the name of a tool.
+// question reads the word of --why: a path begins as one, a host has a port or a dot, a
+// variable its prefix, and anything else is the name of a tool.
 func question(at user.Dirs, word string) (plan.Question, error) {
-	const hint = "--why ~/notes, --why api.example.com:443 or --why read_file"
+	const hint = "--why ~/notes, --why api.example.com:443, --why read_file or --why env:NAME"
 	switch {
 	case word == "" || len(word) > 4096 || strings.ContainsRune(word, 0):
 		return plan.Question{}, usage(hint, "--why asks of a path, of HOST:PORT or of a tool, and %q is none", word)
 	case word == "." || word == ".." || word == "~", strings.HasPrefix(word, "/"), strings.HasPrefix(word, "~/"), strings.HasPrefix(word, "./"), strings.HasPrefix(word, "../"):
 		return pathQuestion(at, word), nil
+	case server.IsName(word):
+		return plan.Question{Host: word, Tool: word}, nil // either is written so
 	case !strings.ContainsAny(word, ":/"):
 		return plan.Question{Tool: word}, nil
+	}
+	for table, prefix := range audit.Prefix {
+		switch name, ok := strings.CutPrefix(word, prefix); {
+		case !ok:
+		case table == "env":
+			return plan.Question{Variable: name}, nil
+		default:
+			return plan.Question{Tool: name, Table: table}, nil
+		}
 	}
 	h, err := policy.ParseHost(word)
 	if q, ok := hostQuestion(word); ok && (err != nil || h.Kind == policy.HostCIDR) {
@@ -103,7 +120,7 @@ func hostQuestion(word string) (plan.Question, bool) {
 	return plan.Question{Host: a.Addr().String(), Port: a.Port()}, true
 }
 
-// pathQuestion looks at the path and at each folder above it.
+// pathQuestion asks of a path as a person writes it.
 func pathQuestion(at user.Dirs, word string) plan.Question {
 	p := word
 	if rest, ok := strings.CutPrefix(word, "~"); ok {
@@ -111,11 +128,17 @@ func pathQuestion(at user.Dirs, word string) plan.Question {
 	} else if !filepath.IsAbs(p) {
 		p = filepath.Join(at.Cwd, p)
 	}
-	q := plan.Question{Path: filepath.Clean(p), Facts: map[string]plan.PathFact{}}
-	for dir := q.Path; ; dir = filepath.Dir(dir) {
+	return looked(plan.Question{Path: filepath.Clean(p)})
+}
+
+// looked is a question with the facts of its path and of each folder above it.
+func looked(q plan.Question) plan.Question {
+	q.Facts = map[string]plan.PathFact{}
+	for dir := q.Path; dir != ""; dir = filepath.Dir(dir) {
 		q.Facts[dir] = host.Look(dir)
 		if dir == "/" {
-			return q
+			break
 		}
 	}
+	return q
 }

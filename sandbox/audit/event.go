@@ -23,21 +23,22 @@ type Kind string
 
 // The kinds of events.
 const (
-	KindStart   Kind = "start"   // Subject: the program; Detail: gaps and layers
-	KindExit    Kind = "exit"    // Code or Signal, Duration
-	KindGap     Kind = "gap"     // a missing layer that was named optional
-	KindSyscall Kind = "syscall" // Subject: the call's name; Errno
-	KindFile    Kind = "file"    // an open, or a change of a protected place. Subject: the path; Errno
-	KindName    Kind = "name"    // a DNS question; Subject: the name
-	KindConnect Kind = "connect" // Subject: name or address and port
-	KindLine    Kind = "line"    // a line on the wire; Subject: the error in it
-	KindStdout  Kind = "stdout"  // something other than JSON-RPC on the server's stdout
-	KindStderr  Kind = "stderr"  // a line of the server's stderr
-	KindTool    Kind = "tool"    // a call, a listing, a definition; Subject: the tool
-	KindFinding Kind = "finding" // words in a definition or result
-	KindLimit   Kind = "limit"   // a limit was hit
-	KindPackage Kind = "package" // resolve, install, verify
-	KindLog     Kind = "log"     // a problem of the log itself
+	KindStart    Kind = "start"    // Subject: the program; Detail: gaps and layers
+	KindExit     Kind = "exit"     // Code or Signal, Duration
+	KindGap      Kind = "gap"      // a missing layer that was named optional
+	KindSyscall  Kind = "syscall"  // Subject: the call's name; Errno
+	KindFile     Kind = "file"     // an open, or a change of a protected place. Subject: the path; Errno
+	KindName     Kind = "name"     // a DNS question; Subject: the name
+	KindConnect  Kind = "connect"  // Subject: name or address and port
+	KindLine     Kind = "line"     // a line on the wire; Subject: the error in it
+	KindStdout   Kind = "stdout"   // something other than JSON-RPC on the server's stdout
+	KindStderr   Kind = "stderr"   // a line of the server's stderr
+	KindVariable Kind = "variable" // a variable of the environment that the server lacks; Subject: its name
+	KindTool     Kind = "tool"     // a call, a listing, a definition; Subject: the tool
+	KindFinding  Kind = "finding"  // words in a definition or result
+	KindLimit    Kind = "limit"    // a limit was hit
+	KindPackage  Kind = "package"  // resolve, install, verify
+	KindLog      Kind = "log"      // a problem of the log itself
 )
 
 // Event is one decision. Fields that do not apply are absent from the JSON.
@@ -63,6 +64,11 @@ type Event struct {
 	Sent     int64         `json:"sent,omitempty"`
 	Received int64         `json:"received,omitempty"`
 	Duration time.Duration `json:"duration,omitempty"` // nanoseconds
+
+	// The start: the profile's file, and the values of its parameters by their names,
+	// those that every profile has (workspace, state, home) among them. No secret is.
+	Profile string              `json:"profile,omitempty"`
+	Given   map[string][]string `json:"given,omitempty"`
 
 	// The end of the server.
 	Code   *int   `json:"code,omitempty"`

@@ -67,6 +67,38 @@ func AllowHost(host string) *Grant {
 	return AllowRule(host)
 }
 
+// anyPort stands for the port in the grant of a host that was only looked up.
+const anyPort = ":PORT"
+
+// AllowName returns the grant of a name that a server looked up: a lookup names no port.
+// As a line of a profile it has the word PORT where the port belongs.
+func AllowName(name string) *Grant { return AllowHost(name + anyPort) }
+
+// Name returns the name in a grant of AllowName; ok is false for any other grant.
+func (g *Grant) Name() (name string, ok bool) {
+	if g == nil || g.Table != "network" || len(g.Values) != 1 {
+		return "", false
+	}
+	return strings.CutSuffix(g.Values[0].Text, anyPort)
+}
+
+// AllowNamed returns the grant of one name to a list of a table: tools, prompts or
+// resources. It returns nil for a name that would be read as a pattern.
+func AllowNamed(table, name string) *Grant {
+	if name == "" || strings.ContainsAny(name, "*?") || Visible(name) != name {
+		return nil
+	}
+	return &Grant{Table: table, Key: "allow", Values: []GrantValue{{Text: name}}}
+}
+
+// AllowVariable returns the grant of a variable of the environment, or nil.
+func AllowVariable(name string) *Grant {
+	if name == "" || strings.ContainsAny(name, "= \t\n\"") || Visible(name) != name {
+		return nil
+	}
+	return &Grant{Table: "env", Key: "pass", Values: []GrantValue{{Text: name}}}
+}
+
 // AllowRule returns the grant of a rule from the profile, wildcards and ranges
 // included.
 func AllowRule(rule string) *Grant {
@@ -152,8 +184,11 @@ func (g *Grant) Command(server string) string {
 		"filesystem.unprotect":       "--unprotect",
 		"sockets.connect":            "--socket",
 		"env.pass":                   "",
+		"tools.allow":                "",
+		"prompts.allow":              "",
+		"resources.allow":            "",
 	}[strings.TrimSuffix(fmt.Sprintf("%s.%s %s %v", g.Table, g.Key, v.Setting, v.Value), "  <nil>")]
-	if !ok || strings.HasPrefix(v.Text, "?") || strings.HasSuffix(v.Text, ":PORT") {
+	if !ok || strings.HasPrefix(v.Text, "?") {
 		return ""
 	}
 	words := []string{"mcpen", "allow"}
@@ -162,13 +197,19 @@ func (g *Grant) Command(server string) string {
 	}
 	text := v.Text
 	switch {
-	case g.Table == "env":
-		text = "env:" + text
+	case Prefix[g.Table] != "":
+		text = Prefix[g.Table] + text
+	case g.Table == "network":
+		text = strings.TrimSuffix(text, anyPort) // "mcpen allow" asks for the port
 	case strings.HasPrefix(text, "/"): // on a command line a path is a path, whatever it contains
 		text = strings.ReplaceAll(text, "$${", "${")
 	}
 	return Command(append(words, server, text)...)
 }
+
+// Prefix begins a word of a command line that is neither a path nor a host: env:NAME is
+// a variable. The key is the table of a profile that the word is about.
+var Prefix = map[string]string{"env": "env:", "tools": "tool:", "prompts": "prompt:", "resources": "resource:"}
 
 // Advice returns the command for the server's profile, or else the line; "" for a nil
 // grant.

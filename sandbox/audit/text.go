@@ -7,17 +7,33 @@ import (
 )
 
 // FormatText formats the event as one line for a person, without a line end: the time,
-// the server, the verdict and its subject, and then, if known, the reason, the request,
-// the rule and the right that would allow it. A stranger's text is made visible. The
-// time is shown in its own zone.
+// the server, the deed, and then, if known, the rule and the right that would allow it.
+// A stranger's text is made visible. The time is shown in its own zone.
 func FormatText(e Event) string {
+	s := fmt.Sprintf("%s %s %s", e.Time.Format("2006-01-02 15:04:05.000"), Visible(e.Server), FormatDeed(e))
+	if e.Rule != "" {
+		s += "; rule " + Visible(cut(e.Rule))
+	}
+	allow := "; to allow it: "
+	if e.Kind == KindStart || e.Kind == KindPackage {
+		allow = "; to mend it: " // nothing was refused to the server
+	}
+	if advice := e.Advice(); advice != "" {
+		s += allow + Visible(cut(advice))
+	}
+	return s
+}
+
+// FormatDeed formats what happened: the verdict and its subject, and then, if known, the
+// reason, the program and the request.
+func FormatDeed(e Event) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s %s", e.Time.Format("2006-01-02 15:04:05.000"), Visible(e.Server), what(e))
 	part := func(before, text, after string) {
 		if text != "" {
 			b.WriteString(before + Visible(cut(text)) + after)
 		}
 	}
+	b.WriteString(what(e))
 	part(" ", e.Subject, "")
 	if e.Address != e.Subject {
 		part(" (", e.Address, ")")
@@ -29,12 +45,6 @@ func FormatText(e Event) string {
 		fmt.Fprintf(&b, ", by %s[%d]", Visible(cut(e.Program)), e.PID)
 	}
 	b.WriteString(during(e.Request))
-	part("; rule ", e.Rule, "")
-	if e.Kind == KindStart || e.Kind == KindPackage {
-		part("; to mend it: ", e.Advice(), "") // nothing was refused to the server
-	} else {
-		part("; to allow it: ", e.Advice(), "")
-	}
 	return b.String()
 }
 

@@ -28,7 +28,7 @@ func (g *Guard) refuse(r *request, d denial) Ruling {
 	sentence := subject(d.kind, d.name) + " " + d.text
 	v := Ruling{Events: []audit.Event{{
 		Kind: audit.KindTool, Verdict: d.verdict, Subject: d.name, Detail: sentence,
-		Rule: d.refusal.rule, Hint: d.refusal.hint, Request: r.Audit(),
+		Rule: d.refusal.rule, Hint: d.refusal.hint, Grant: d.refusal.grant, Request: r.Audit(),
 	}}}
 	if d.detail != "" {
 		v.Events[0].Detail += ": " + d.detail
@@ -117,8 +117,9 @@ func subject(kind definition.Kind, name string) string {
 
 // refusal is why a filter or a rule does not let something pass.
 type refusal struct {
-	rule string // file:line:col
-	hint string // the line of a profile that would allow it
+	rule  string       // file:line:col
+	hint  string       // what a person may do, where no grant would allow it
+	grant *audit.Grant // the right that would allow it
 }
 
 // filtered reports whether a filter hides a name.
@@ -128,9 +129,9 @@ func filtered(f policy.Filter, section, name string) (refusal, bool) {
 	case !hidden:
 		return refusal{}, false
 	case deny != "":
-		return refusal{at.String(), "[" + section + "] without " + audit.Quote(deny) + " in deny"}, true
+		return refusal{rule: at.String(), hint: "[" + section + "] without " + audit.Quote(deny) + " in deny"}, true
 	}
-	return refusal{at.String(), "[" + section + "] with " + audit.Quote(name) + " in allow"}, true
+	return refusal{rule: at.String(), grant: audit.AllowNamed(section, name)}, true
 }
 
 // filterOf is the filter over the names of a kind, and its section in a profile.

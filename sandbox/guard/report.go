@@ -84,7 +84,7 @@ func (g *Guard) listing(kind definition.Kind, name string, e *entry, twice bool)
 			event.Detail += ": " + e.broken
 		}
 		if e.refusal != nil { // the profile's own doing: no news
-			event.Rule, event.Hint = e.refusal.rule, e.refusal.hint
+			event.Rule, event.Hint, event.Grant = e.refusal.rule, e.refusal.hint, e.refusal.grant
 			return event, "", true
 		}
 		if g.waits(e) && !twice {

@@ -263,8 +263,8 @@ func describe(e audit.Event) string {
 	if e.Rule != "" {
 		s += " [" + e.Rule + "]"
 	}
-	if e.Hint != "" {
-		s += " [" + e.Hint + "]"
+	if advice := e.Advice(); advice != "" {
+		s += " [" + advice + "]"
 	}
 	if r := e.Request; r != nil {
 		s += strings.TrimRight(fmt.Sprintf(" (%s %s %s %s", r.ID, r.Method, r.Name, r.Args), " ") + ")"

@@ -31,16 +31,19 @@ type Order struct {
 	// Logins are the credentials of the plan's proxies, by their address.
 	Logins map[string]string `json:"logins,omitempty"`
 
-	Procs  int     `json:"procs"`            // the number of processors that a running server's launcher may use
-	Quiet  bool    `json:"quiet,omitempty"`  // no line on stderr at the start
-	Death  string  `json:"death,omitempty"`  // a hint for a server that ends with an error
-	Bus    string  `json:"bus,omitempty"`    // the folder of the session's sockets: see UseBus
-	Allow  string  `json:"allow,omitempty"`  // the server's name for "mcpen allow"; "": its profile cannot be written
-	Logs   string  `json:"logs,omitempty"`   // the directory of the logs; "": none
-	Pins   PinFile `json:"pins"`             // the decisions about this server's definitions
-	Keep   bool    `json:"keep,omitempty"`   // store the definitions seen for the first time in Pins
-	Config string  `json:"config,omitempty"` // the configuration, where the user's other servers have their pins
-	State  string  `json:"state,omitempty"`  // the state directory, with the index of those pins
+	Procs int    `json:"procs"`           // the number of processors that a running server's launcher may use
+	Quiet bool   `json:"quiet,omitempty"` // no line on stderr at the start
+	Death string `json:"death,omitempty"` // a hint for a server that ends with an error
+	Bus   string `json:"bus,omitempty"`   // the folder of the session's sockets: see UseBus
+	Allow string `json:"allow,omitempty"` // the server's name for "mcpen allow"; "": its profile cannot be written
+	// Withheld names the variables that are set where mcpen was started and that the
+	// server does not get.
+	Withheld []string `json:"withheld,omitempty"`
+	Logs     string   `json:"logs,omitempty"`   // the directory of the logs; "": none
+	Pins     PinFile  `json:"pins"`             // the decisions about this server's definitions
+	Keep     bool     `json:"keep,omitempty"`   // store the definitions seen for the first time in Pins
+	Config   string   `json:"config,omitempty"` // the configuration, where the user's other servers have their pins
+	State    string   `json:"state,omitempty"`  // the state directory, with the index of those pins
 }
 
 // NewOrder makes an order for a plan with the values of its secrets.

@@ -86,7 +86,8 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 		warn(stdio.Err, "%v", err)
 	}
 	keep := &keeper{pins: shelved, tell: stdio.Err, saw: make(chan struct{}, 1), again: again}
-	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err}, log.Write, sandbox.Options{
+	withheld := newWithheld(o.Withheld, o.Allow, log.Write)
+	box, err := sandbox.Start(ctx, o.Plan, sandbox.Stdio{In: stdio.In, Out: stdio.Out, Err: stdio.Err}, withheld.Write, sandbox.Options{
 		Pins: o.Pins.Read, Saw: keep.notice, Others: func() []finding.Other { return Others(o.Config, o.State, o.Plan.Name) },
 		Allow: o.Allow, Secure: stdio.Secure, Confine: o.confinement()})
 	// Reap the child of package ahead, which has ended by now. No other child ends
@@ -120,6 +121,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	if err != nil {
 		return sandbox.Exit{}, &Error{Code: ExitSandbox, Err: err}
 	}
+	withheld.tell(stdio.Err)
 	if o.Death != "" && exit.Code != 0 && exit.Signal == 0 && ctx.Err() == nil {
 		_ = log.Write(audit.Event{Kind: audit.KindPackage, Verdict: audit.Observed, Detail: "some of its packages have install scripts that did not run", Hint: oneLine(o.Death)}) // stderr says it as well
 		fmt.Fprintln(stdio.Err, "mcpen: hint: "+o.Death)

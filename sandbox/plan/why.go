@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -12,20 +13,23 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Question asks what a server may do with one subject: a path, a host or a tool.
+// Question asks what a server may do with one subject: a path, a host, a variable or a
+// tool. A host without a port and a tool of the same text are one question.
 type Question struct {
 	Path string // absolute and clean
 	// Facts describes Path and each directory above it, as host.Look finds them.
-	Facts map[string]PathFact
-	Host  string // a name in lower case without a trailing dot, or an address
-	Port  uint16 // of Host
-	Tool  string
+	Facts    map[string]PathFact
+	Host     string // a name in lower case without a trailing dot, or an address
+	Port     uint16 // of Host; 0 asks whether the name is looked up
+	Variable string // of the environment
+	Tool     string
+	Table    string // of Tool: "tools", "prompts" or "resources"; "" is tools
 }
 
 // Answer is the plan's answer to a Question.
 type Answer struct {
-	Kind     string    `json:"kind"`    // "path", "host" or "tool"
-	Subject  string    `json:"subject"` // the path, host or tool of the question
+	Kind     string    `json:"kind"`    // "path", "host", "name", "variable", "tool", "prompt" or "resource"
+	Subject  string    `json:"subject"` // of the question
 	Verdicts []Verdict `json:"verdicts"`
 	// Unknown lists further conditions that are known only while the server runs.
 	Unknown []string `json:"unknown,omitempty"`
@@ -33,7 +37,7 @@ type Answer struct {
 
 // Verdict says whether the server may do one thing. The zero value refuses.
 type Verdict struct {
-	Do      string `json:"do"` // "read", "write", "connect" or "call"
+	Do      string `json:"do"` // "read", "write", "connect", "look up", "get" or "call"
 	Allowed bool   `json:"allowed"`
 	Rule    string `json:"rule,omitempty"` // file:line:col of the deciding line; "" if no line decides
 	Why     string `json:"why"`
@@ -70,8 +74,12 @@ func Why(c Case, q Question) (Answer, error) {
 	switch {
 	case q.Path != "":
 		return w.path(), nil
-	case q.Host != "":
+	case q.Host != "" && q.Port != 0:
 		return w.host(), nil
+	case q.Host != "":
+		return w.name(), nil
+	case q.Variable != "":
+		return w.variable(), nil
 	}
 	return w.tool(), nil
 }
@@ -112,7 +120,11 @@ var added = policy.Pos{File: "the grant", Line: 1, Col: 1}
 // verdict judges one action, without a grant.
 func (w inquiry) verdict(do string) Verdict {
 	switch {
-	case w.q.Host != "":
+	case do == "look up":
+		return w.lookUp()
+	case do == "get":
+		return w.get()
+	case w.q.Host != "" && do == "connect":
 		return w.connect()
 	case w.q.Path == "":
 		return w.call()
@@ -497,17 +509,107 @@ func (w inquiry) address(v Verdict, a netip.Addr) Verdict {
 	return v
 }
 
+// name answers a question about a name without a port, and about a tool of that name.
+func (w inquiry) name() Answer {
+	a := Answer{Kind: "name", Subject: w.q.Host}
+	v := w.lookUp()
+	if !v.Allowed && v.Never == "" {
+		if h, err := policy.ParseHost(netHost(w.q.Host, httpsPort)); err != nil {
+			v.Never = err.Error()
+		} else {
+			h.At = added
+			v = w.try(v, audit.AllowName(w.q.Host), func(pol *policy.Policy) {
+				pol.Network.Allow = slices.Concat(pol.Network.Allow, []policy.Host{h})
+			})
+		}
+	}
+	a.Verdicts = []Verdict{v}
+	if w.q.Tool != "" {
+		tool := w.tool()
+		a.Verdicts, a.Unknown = append(a.Verdicts, tool.Verdicts...), tool.Unknown
+	}
+	return a
+}
+
+// httpsPort stands for any port, where a name is asked for without one.
+const httpsPort = 443
+
+// lookUp judges the question for a name's addresses.
+func (w inquiry) lookUp() Verdict {
+	v := Verdict{Do: "look up"}
+	if !w.plan.Holds(policy.LayerNamespaces) {
+		v.Why = "without namespaces a server has no network at all"
+		v.Never = v.Why
+		return v
+	}
+	var long []policy.Host
+	for _, h := range w.plan.Network.Hosts {
+		named, tooLong := h.Names(w.q.Host)
+		switch {
+		case named:
+			v.Allowed, v.Rule, v.Why = true, at(h.At), h.String()
+			return v
+		case tooLong:
+			long = append(long, h)
+		}
+	}
+	v.Why = "no rule names it"
+	if strings.HasSuffix(w.q.Host, ".arpa") {
+		v.Never = "names of addresses are not looked up"
+	}
+	if len(long) > 0 {
+		v.Rule, v.Why = at(long[0].At), fmt.Sprintf("too long, or of too many labels, for the wildcard of %v", long[0])
+	}
+	return v
+}
+
+// variable answers a question about a variable of the environment.
+func (w inquiry) variable() Answer {
+	v := w.get()
+	if !v.Allowed {
+		v = w.try(v, audit.AllowVariable(w.q.Variable), func(pol *policy.Policy) {
+			pol.Env.Pass = slices.Concat(pol.Env.Pass, []policy.EnvName{{Name: w.q.Variable, At: added}})
+		})
+	}
+	a := Answer{Kind: "variable", Subject: w.q.Variable, Verdicts: []Verdict{v}}
+	if v.Why == passedOn {
+		a.Unknown = []string{"whether it is set where the server is started from"}
+	}
+	return a
+}
+
+const passedOn = "passed on"
+
+// get judges whether the server has a variable.
+func (w inquiry) get() Verdict {
+	v := Verdict{Do: "get", Why: "no line passes or sets it"}
+	for _, e := range w.Policy.Env.Pass {
+		if e.Name == w.q.Variable {
+			v.Allowed, v.Rule, v.Why = true, at(e.At), passedOn
+		}
+	}
+	for _, e := range w.plan.Process.Env {
+		if e.Name == w.q.Variable {
+			v.Allowed, v.Rule, v.Why = true, e.At, "set"
+		}
+	}
+	for _, e := range w.plan.Process.Secrets {
+		if e.Name == w.q.Variable {
+			v.Allowed, v.Rule, v.Why = true, e.At, "a secret, from "+e.From
+		}
+	}
+	return v
+}
+
 // tool answers a question about a tool.
 func (w inquiry) tool() Answer {
-	a := Answer{Kind: "tool", Subject: w.q.Tool, Unknown: []string{"whether the server has a tool of this name"}}
+	table, kind := cmp.Or(w.q.Table, "tools"), strings.TrimSuffix(cmp.Or(w.q.Table, "tools"), "s")
+	a := Answer{Kind: kind, Subject: w.q.Tool, Unknown: []string{"whether the server has a " + kind + " of this name"}}
 	v := w.call()
 	if !v.Allowed && v.Never == "" {
-		g := &audit.Grant{Table: "tools", Key: "allow", Values: []audit.GrantValue{{Text: w.q.Tool}}}
-		if strings.ContainsAny(w.q.Tool, "*?") || audit.Visible(w.q.Tool) != w.q.Tool {
-			g = nil // as a pattern it would match other names
-		}
-		v = w.try(v, g, func(pol *policy.Policy) {
-			pol.Tools.Allow, pol.Tools.Nothing = slices.Concat(pol.Tools.Allow, []policy.Glob{{Pattern: w.q.Tool, At: added}}), policy.Pos{}
+		v = w.try(v, audit.AllowNamed(table, w.q.Tool), func(pol *policy.Policy) {
+			f := map[string]*policy.Filter{"tools": &pol.Tools.Filter, "prompts": &pol.Prompts, "resources": &pol.Resources}[table]
+			f.Allow, f.Nothing = slices.Concat(f.Allow, []policy.Glob{{Pattern: w.q.Tool, At: added}}), policy.Pos{}
 		})
 	}
 	a.Verdicts = []Verdict{v}
@@ -520,21 +622,26 @@ func (w inquiry) tool() Answer {
 // call judges the call of a tool.
 func (w inquiry) call() Verdict {
 	v := Verdict{Do: "call"}
-	at, deny, hidden := w.plan.Tools.Hides(w.q.Tool)
+	table := cmp.Or(w.q.Table, "tools")
+	filter := map[string]policy.Filter{"tools": w.plan.Tools.Filter, "prompts": w.plan.Tools.Prompts, "resources": w.plan.Tools.Resources}[table]
+	at, deny, hidden := filter.Hides(w.q.Tool)
 	switch {
 	case deny != "":
-		v.Rule, v.Why, v.Never = at.String(), fmt.Sprintf("tools.deny has %q, which wins", deny), fmt.Sprintf("take %q out of tools.deny", deny)
+		v.Rule, v.Why, v.Never = at.String(), fmt.Sprintf("%s.deny has %q, which wins", table, deny), fmt.Sprintf("take %q out of %s.deny", deny, table)
 		return v
 	case hidden:
-		v.Rule, v.Why = at.String(), "tools.allow has no pattern that matches it"
+		v.Rule, v.Why = at.String(), table+".allow has no pattern that matches it"
 		return v
 	}
-	v.Allowed, v.Why = true, "no list of tools says otherwise"
-	for _, g := range w.plan.Tools.Allow {
+	v.Allowed, v.Why = true, "no list of "+table+" says otherwise"
+	for _, g := range filter.Allow {
 		if policy.Match(g.Pattern, w.q.Tool) {
-			v.Rule, v.Why = g.At.String(), fmt.Sprintf("tools.allow has %q", g.Pattern)
+			v.Rule, v.Why = g.At.String(), fmt.Sprintf("%s.allow has %q", table, g.Pattern)
 			break
 		}
+	}
+	if table != "tools" {
+		return v
 	}
 	for _, r := range w.plan.Tools.Rules {
 		if policy.Match(r.Tool, w.q.Tool) {

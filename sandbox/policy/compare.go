@@ -269,3 +269,9 @@ func (p *Profile) Asks(name string) bool {
 		return err != nil || slices.ContainsFunc(segs, func(seg segment) bool { return seg.name == name })
 	})
 }
+
+// Filter returns the profile's lists over the names of a table: tools, prompts or
+// resources. Any other table has none.
+func (p *Profile) Filter(table string) Filter {
+	return map[string]filter{"tools": p.body.tools, "prompts": p.body.prompts, "resources": p.body.resources}[table].resolve()
+}

@@ -30,7 +30,7 @@ func Insert(src []byte, g audit.Grant) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, edit := range []func(string, audit.Grant) string{intoList, intoTable, atEnd} {
+	for _, edit := range []func(string, audit.Grant) string{intoList, intoTable, intoDotted, atEnd} {
 		text := edit(string(src), g)
 		if got, err := decoded([]byte(text)); err == nil && reflect.DeepEqual(got, want) {
 			return []byte(text), nil
@@ -122,6 +122,26 @@ func intoTable(src string, g audit.Grant) string {
 		before += ending(src)
 	}
 	return before + indent(src[end:]) + g.Key + " = " + g.List() + ending(src) + src[end:]
+}
+
+// intoDotted inserts a line with a dotted key before another one of the table. TOML 1.0
+// forbids a header for a table that dotted keys define.
+func intoDotted(src string, g audit.Grant) string {
+	root, stopped, _ := index(src)
+	table := root.keys[g.Table]
+	if stopped >= 0 || table == nil {
+		return ""
+	}
+	first := len(src)
+	for _, key := range table.keys {
+		if strings.HasPrefix(strings.TrimLeft(lineAt(src, key.key), " \t"), g.Table+".") {
+			first = min(first, strings.LastIndexByte(src[:key.key], '\n')+1)
+		}
+	}
+	if first == len(src) {
+		return ""
+	}
+	return src[:first] + indent(src[first:]) + g.Line() + ending(src) + src[first:]
 }
 
 // atEnd appends the table to the text.

@@ -24,6 +24,7 @@ func TestInsert(t *testing.T) {
 		{"one element a line", "[filesystem]\nread = [ # why\n\t# first\n\t\"/a\", # a\n\t\"/b\",\n]\n", "[filesystem]\nread = [ # why\n\t# first\n\t\"/new\",\n\t\"/a\", # a\n\t\"/b\",\n]\n"},
 		{"an empty list over lines", "[filesystem]\nread = [\n  # nothing yet\n]\n", "[filesystem]\nread = [\"/new\"\n  # nothing yet\n]\n"},
 		{"a dotted key", "filesystem.read = [\"/a\"]\n", "filesystem.read = [\"/new\", \"/a\"]\n"},
+		{"a dotted key of another list", "version = 1\nfilesystem.write = [\"/w\"] # mine\nlog.files = true\n", "version = 1\nfilesystem.read = [\"/new\"]\nfilesystem.write = [\"/w\"] # mine\nlog.files = true\n"},
 		{"an inline table with the list", "filesystem = { read = [\"/a\"] }\n", "filesystem = { read = [\"/new\", \"/a\"] }\n"},
 		{"line ends of Windows", "[filesystem]\r\nwrite = []\r\n", "[filesystem]\r\nread = [\"/new\"]\r\nwrite = []\r\n"},
 		{"a quoted table", "[\"filesystem\"]\n", "[\"filesystem\"]\nread = [\"/new\"]\n"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,12 +20,24 @@ import (
 func (p *Prepared) Order(secrets map[string]plan.Opaque) launch.Order {
 	o := launch.NewOrder(p.Plan.WithSecrets(secrets))
 	o.Bus, o.Logs, o.Config, o.State = p.Dirs.Bus, user.LogDir(p.Dirs), p.Dirs.Config, p.Dirs.State
-	if !p.said.Unwritten() {
-		o.Allow = p.said.Profile
-	}
+	o.Allow, o.Withheld = p.Choice.Allow(p.Dirs), p.withheld
 	o.Death, o.Pins = p.skippedScripts(), p.pins()
 	o.Keep = p.Policy.Tools.Pins != policy.PinOff || p.Policy.Tools.Findings == policy.FindingHold
 	return o
+}
+
+// Allow is the server's word for "mcpen allow", from wherever that is typed; "" for a
+// command alone, which has no profile to write into.
+func (ch Choice) Allow(at user.Dirs) string {
+	switch {
+	case ch.Unwritten() && ch.Target.Kind == ByPackage:
+		return Bare(ch.Target.Ref)
+	case ch.Unwritten():
+		return ""
+	case isPath(ch.Profile) && !filepath.IsAbs(ch.Profile):
+		return filepath.Join(at.Cwd, ch.Profile)
+	}
+	return ch.Profile
 }
 
 // skippedScripts is a hint for a server that ends with an error: which packages of

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
@@ -31,7 +32,8 @@ type Prepared struct {
 	Found   string      // the message that the package's own profile is used, or ""
 	Tree    *store.Tree // of a package: GC leaves it alone until close
 
-	Untrusted error // why nothing starts from the profile; nil where something does, or it was not only to be looked at
+	Untrusted error    // why nothing starts from the profile; nil where something does, or it was not only to be looked at
+	withheld  []string // variables that are set and that the plan does not give
 	said      Words
 	workspace string // from the command line or the folder of the start; "" if there is none
 }
@@ -127,7 +129,31 @@ func (c *Caller) compile(ctx context.Context, p *Prepared, look bool) (err error
 		assumeDir(p.Host.Paths, own)
 	}
 	p.Plan, err = plan.Compile(p.Policy, p.Program, p.Host)
+	p.withheld = c.withheld(p.Plan)
 	return err
+}
+
+// maxWithheld bounds the variables that a run looks for in what its server says.
+const maxWithheld = 512
+
+// withheld names the variables that are set and that a plan does not give. Names in one
+// word, such as HOME, occur in any text and are left out.
+func (c *Caller) withheld(p plan.Plan) (names []string) {
+	given := map[string]bool{}
+	for _, e := range p.Process.Env {
+		given[e.Name] = true
+	}
+	for _, s := range p.Process.Secrets {
+		given[s.Name] = true
+	}
+	for _, kv := range c.Env {
+		name, _, _ := strings.Cut(kv, "=")
+		if strings.Trim(name, "_ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == "" && strings.Contains(strings.Trim(name, "_"), "_") && !given[name] && len(names) < maxWithheld {
+			given[name] = true
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // install finds or installs the program, once the person trusts everything that names

@@ -142,7 +142,7 @@ func (r *resolver) hasV6() bool {
 func (r *resolver) refuseName(asked, name string, long bool) {
 	f := refusal{kind: audit.KindName, subject: name, about: name, why: "no rule names it"}
 	if _, err := policy.ParseHost(subject(name, 443)); err == nil {
-		f.grant = audit.AllowHost(name + ":PORT") // a question does not reveal the port
+		f.grant = audit.AllowName(name)
 	}
 	switch {
 	case name == "":

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/server"
+	"mcpen/sandbox/user"
+)
+
+// lastLog prints the refusals of the last session of a server, or of the last server
+// that ran, each with its why: what "explain --why" says of it now.
+func (a *app) lastLog(ctx context.Context, o logOptions, at user.Dirs) error {
+	s, err := readLast(o)
+	if err != nil {
+		return err
+	}
+	p, asked := a.Prepare(ctx, a.Again(at, s.start))
+	defer p.Close()
+	allow := p.Choice.Allow(p.Dirs)
+	var b strings.Builder
+	w := writer{&b}
+	if !o.JSON {
+		w.line("%s, started %s: %s", s.start.Server, s.start.Time.In(o.zone()).Format("2006-01-02 15:04:05"), user.Count(s.total, "refusal"))
+	}
+	if asked != nil {
+		fmt.Fprintf(a.Err, "mcpen: its profile cannot be asked: %s\n", audit.Visible(oneLine(asked.Error())))
+	}
+	for _, t := range s.refused {
+		answer := t.answer(p, asked == nil)
+		if o.JSON {
+			if err := t.encode(&b, answer); err != nil {
+				return err
+			}
+			continue
+		}
+		w.line("")
+		times := ""
+		if t.count > 1 {
+			times = fmt.Sprintf(" (%d times)", t.count)
+		}
+		b.WriteString(audit.FormatDeed(t.event) + times + "\n")
+		w.verdicts(answer, allow)
+	}
+	_, err = fmt.Fprint(a.out, b.String())
+	return err
+}
+
+// answer says why: by the profile as it is, or where that cannot be asked or does not
+// decide such things, by the event.
+func (t tally) answer(p server.Prepared, asked bool) plan.Answer {
+	e := t.event
+	q, do, ok := plan.Asked(e)
+	if ok && asked {
+		if a, err := plan.Refused(plan.Case{Policy: p.Policy, Program: p.Program, Host: p.Host}, e, looked(q), do); err == nil {
+			return a
+		}
+	}
+	v := plan.Verdict{Do: do, Rule: e.Rule, Why: e.Detail, Grant: e.Grant}
+	if v.Do == "" {
+		v.Do = string(e.Kind)
+	}
+	if e.Kind == audit.KindSyscall {
+		v.Do, v.Why, v.Never = "call", "it is not among the system calls that a server may make", "the list is mcpen's own, and the same for every server"
+	} else if e.Grant == nil {
+		v.Never = e.Hint
+	}
+	return plan.Answer{Kind: string(e.Kind), Subject: e.Subject, Verdicts: []plan.Verdict{v}}
+}
+
+func (t tally) encode(b *strings.Builder, answer plan.Answer) error {
+	event, err := audit.Encode(t.event)
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(struct {
+		Event json.RawMessage `json:"event"`
+		Count int             `json:"count"`
+		Why   plan.Answer     `json:"why"`
+	}{json.RawMessage(strings.TrimSpace(string(event))), t.count, answer})
+	b.Write(append(line, '\n'))
+	return err
+}

@@ -1,0 +1,74 @@
+package plan
+
+import (
+	"testing"
+
+	"mcpen/sandbox/audit"
+)
+
+// A person who reads why something was refused must read what decided: the profile as it
+// is, or what was met at the time; and a refusal that is mended must not look open.
+func TestRefused(t *testing.T) {
+	c, tr := whyCase(t)
+	roots := audit.Roots{Workspace: "/home/ada/src/app", Home: "/home/ada"}
+	during := func(method string) *audit.Request { return &audit.Request{Method: method} }
+	private := audit.AllowRule("api.example.com:443").With("host", "private", true)
+	for _, test := range []struct {
+		name  string
+		event audit.Event
+		want  string // as short formats it
+		why   string
+	}{
+		{"read", audit.Event{Kind: audit.KindFile, Subject: "/home/ada/other/x", Grant: roots.AllowPath("read", "/home/ada/other/x")},
+			`read- filesystem.read = ["~/other/x"]`, "no rule declares it: nothing of it is there inside"},
+		{"read, and declared by now", audit.Event{Kind: audit.KindFile, Subject: "/home/ada/docs/a", Grant: roots.AllowPath("read", "/home/ada/docs/a")}, "read+1", "declared"},
+		{"protected", audit.Event{Kind: audit.KindFile, Subject: "/home/ada/src/app/.git/config", Grant: roots.AllowPath("unprotect", "/home/ada/src/app/.git")},
+			`write-3 filesystem.unprotect = ["${workspace}/.git"]`, `protected: code outside trusts it, in "/home/ada/src/app/.git", and stays as it is`},
+		{"beside the one file", audit.Event{Kind: audit.KindFile, Subject: "/home/ada/one.db", Detail: "no rename replaces it", Grant: roots.AllowPath("write", "/home/ada/ones")},
+			`write- filesystem.write = ["~/ones"]`, "no rename replaces it"},
+		{"its folder, by now", audit.Event{Kind: audit.KindFile, Subject: "/home/ada/one.db", Grant: roots.AllowPath("write", "/home/ada/src/app")},
+			"write+4", "declared as one file: it is changed in place, and neither replaced nor removed"},
+		{"looked up", audit.Event{Kind: audit.KindName, Subject: "evil.example", Grant: audit.AllowName("evil.example")}, `look up- network.allow = ["evil.example:PORT"]`, "no rule names it"},
+		{"looked up, and named by now", audit.Event{Kind: audit.KindName, Subject: "api.example.com", Grant: audit.AllowName("api.example.com")}, "look up+10", "api.example.com:443"},
+		{"looked up by its address", audit.Event{Kind: audit.KindName, Subject: "1.2.0.192.in-addr.arpa"}, "look up- never", "no rule names it"},
+		{"leads elsewhere", audit.Event{Kind: audit.KindName, Subject: "api.example.com", Rule: "p.toml:10:1", Detail: "it leads elsewhere", Grant: private},
+			`look up-10 network.allow = [{ host = "api.example.com:443", private = true }]`, "it leads elsewhere"},
+		{"another port", audit.Event{Kind: audit.KindConnect, Subject: "api.example.com:80", Grant: audit.AllowHost("api.example.com:80")},
+			`connect-10 network.allow = ["api.example.com:80"]`, "the rule api.example.com:443 names another port"},
+		{"no TLS", audit.Event{Kind: audit.KindConnect, Subject: "api.example.com:443", Rule: "p.toml:10:1", Detail: "it speaks none", Grant: audit.AllowRule("api.example.com:443").With("host", "tls", false)},
+			`connect-10 network.allow = [{ host = "api.example.com:443", tls = false }]`, "it speaks none"},
+		{"too many", audit.Event{Kind: audit.KindConnect, Subject: "api.example.com:443", Rule: "p.toml:10:1", Detail: "too many"}, "connect-10", "too many"},
+		{"by a rule that is gone", audit.Event{Kind: audit.KindConnect, Subject: "api.example.com:443", Rule: "p.toml:99:1", Detail: "too many"}, "connect+10", "api.example.com:443, and nothing but TLS with this name"},
+		{"a socket", audit.Event{Kind: audit.KindConnect, Subject: "/srv/run/db.sock", Grant: roots.AllowSocket("/srv/run/db.sock")}, `connect- sockets.connect = ["/srv/run/db.sock"]`, "no rule names this socket"},
+		{"a variable", audit.Event{Kind: audit.KindVariable, Subject: "A_KEY", Grant: audit.AllowVariable("A_KEY")}, `get- env.pass = ["A_KEY"]`, "no line passes or sets it"},
+		{"a tool", audit.Event{Kind: audit.KindTool, Subject: "delete", Grant: audit.AllowNamed("tools", "delete"), Request: during("tools/call")}, `call-20 tools.allow = ["delete"]`, "tools.allow has no pattern that matches it"},
+		{"a prompt", audit.Event{Kind: audit.KindTool, Subject: "delete", Request: during("prompts/get")}, "call- never", "waits"},
+		{"a call too many", audit.Event{Kind: audit.KindTool, Subject: "get_a", Rule: "p.toml:22:1", Detail: "called too often", Request: during("tools/call")}, "call-22", "called too often"},
+		{"held", audit.Event{Kind: audit.KindTool, Subject: "get_a", Detail: "waits", Hint: "mcpen review demo", Request: during("tools/call")}, "call- never", "waits"},
+	} {
+		e := test.event
+		if e.Detail == "" {
+			e.Detail, e.Hint = "waits", "mcpen review demo"
+		}
+		q, do, ok := Asked(e)
+		if !ok {
+			t.Errorf("%s: no question", test.name)
+			continue
+		}
+		if q.Path != "" {
+			q.Facts = askOf(q.Path, tr).Facts
+		}
+		a, err := Refused(c, e, q, do)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := short(a); got != test.want || a.Verdicts[0].Why != test.why {
+			t.Errorf("%s:\n got %s: %s\nwant %s: %s", test.name, got, a.Verdicts[0].Why, test.want, test.why)
+		}
+	}
+	for _, e := range []audit.Event{{Kind: audit.KindSyscall, Subject: "ptrace"}, {Kind: audit.KindLine, Subject: "the server"}, {Kind: audit.KindConnect, Subject: "anything"}, {Kind: audit.KindTool}} {
+		if q, _, ok := Asked(e); ok {
+			t.Errorf("%s %q is asked as %+v", e.Kind, e.Subject, q)
+		}
+	}
+}
