@@ -127,15 +127,15 @@ func intoTable(src string, g audit.Grant) string {
 // intoDotted inserts a line with a dotted key before another one of the table. TOML 1.0
 // forbids a header for a table that dotted keys define.
 func intoDotted(src string, g audit.Grant) string {
-	root, stopped, _ := index(src)
-	table := root.keys[g.Table]
+	root, stopped, _ := tomlindex.Index(src)
+	table := root.Keys[g.Table]
 	if stopped >= 0 || table == nil {
 		return ""
 	}
 	first := len(src)
-	for _, key := range table.keys {
-		if strings.HasPrefix(strings.TrimLeft(lineAt(src, key.key), " \t"), g.Table+".") {
-			first = min(first, strings.LastIndexByte(src[:key.key], '\n')+1)
+	for _, key := range table.Keys {
+		if strings.HasPrefix(strings.TrimLeft(lineAt(src, key.Key), " \t"), g.Table+".") {
+			first = min(first, strings.LastIndexByte(src[:key.Key], '\n')+1)
 		}
 	}
 	if first == len(src) {
