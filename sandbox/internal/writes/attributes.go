@@ -54,6 +54,9 @@ func (c *call) alter(fd int, real string, err error, do func(fd int) error) outc
 
 // truncate handles truncate(2), whose length takes a whole register.
 func truncate(c *call) outcome {
+	if int64(c.r.Args[1]) < 0 {
+		return native // EINVAL, whatever the path
+	}
 	return c.altering(unix.AT_FDCWD, 0, true, func(fd int) error { return unix.Truncate(fdPath(fd), int64(c.r.Args[1])) })
 }
 
@@ -100,7 +103,7 @@ func chown(dirArg, pathArg, ownerArg, flagsArg int, follow bool) func(*call) out
 			case unix.AT_SYMLINK_NOFOLLOW:
 				follow = false
 			case unix.AT_EMPTY_PATH, unix.AT_EMPTY_PATH | unix.AT_SYMLINK_NOFOLLOW:
-				return c.alteringEmpty(dirArg, pathArg, follow, c.chownTo(ownerArg))
+				return c.alteringEmpty(dirArg, pathArg, c.arg(flagsArg) == unix.AT_EMPTY_PATH, c.chownTo(ownerArg))
 			default:
 				return native
 			}
@@ -277,7 +280,7 @@ func access(dirArg, pathArg, modeArg, flagsArg int) func(*call) outcome {
 		if flagsArg >= 0 {
 			flags = c.arg(flagsArg)
 		}
-		if flags&^(unix.AT_EACCESS|unix.AT_SYMLINK_NOFOLLOW) != 0 {
+		if flags&^(unix.AT_EACCESS|unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH) != 0 {
 			return native
 		}
 		p, errno := c.path(pathArg)
@@ -286,7 +289,14 @@ func access(dirArg, pathArg, modeArg, flagsArg int) func(*call) outcome {
 		}
 		c.m.tree.RLock()
 		defer c.m.tree.RUnlock()
-		fd, real, err := c.object(c.dir(dirArg), p, flags&unix.AT_SYMLINK_NOFOLLOW == 0)
+		var fd int
+		var real string
+		var err error
+		if p == "" && flags&unix.AT_EMPTY_PATH != 0 {
+			fd, real, err = c.descriptor(c.dir(dirArg))
+		} else {
+			fd, real, err = c.object(c.dir(dirArg), p, flags&unix.AT_SYMLINK_NOFOLLOW == 0)
+		}
 		if err != nil {
 			return elsewhere(err)
 		}

@@ -98,6 +98,9 @@ func unlink(dirArg, pathArg int, flags func(*call) int) func(*call) outcome {
 			return outcome{errno: errno}
 		}
 		how := flags(c)
+		if how&^unix.AT_REMOVEDIR != 0 {
+			return native // EINVAL, whatever the path
+		}
 		if how&unix.AT_REMOVEDIR != 0 {
 			c.m.tree.Lock()
 			defer c.m.tree.Unlock()

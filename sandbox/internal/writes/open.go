@@ -188,6 +188,9 @@ func openAt(dir int, name string, flags uint64, mode uint32) (int, error) {
 // openExisting opens an existing file. It truncates the file only after it has
 // identified it.
 func (c *call) openExisting(e entry, flags uint64) outcome {
+	if flags&(unix.O_NONBLOCK|unix.O_ACCMODE) == unix.O_RDONLY && isFIFO(e) {
+		return c.openFIFO(e, flags) // the look below would let a waiting writer in and, by its end, out again
+	}
 	fd, err := openAt(e.dir, e.base, flags&^(unix.O_CREAT|unix.O_EXCL|unix.O_TRUNC)|unix.O_NONBLOCK, 0)
 	if err == unix.ENXIO {
 		return c.openFIFO(e, flags)
@@ -241,6 +244,11 @@ func settle(fd int, flags uint64, kind uint32) error {
 		return unix.Truncate(fdPath(fd), 0) // Linux truncates, though POSIX leaves it undefined
 	}
 	return unix.Ftruncate(fd, 0)
+}
+
+func isFIFO(e entry) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(e.dir, e.base, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO
 }
 
 // openFIFO opens a FIFO for a thread that waits for the other end. Meanwhile it holds

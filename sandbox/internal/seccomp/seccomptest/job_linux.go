@@ -26,6 +26,8 @@ type Job struct {
 	Dir    string   `json:"dir,omitempty"`
 	// Hide makes this directory empty, in the child's own namespaces.
 	Hide string `json:"hide,omitempty"`
+	// ReadOnly makes this directory read-only, in the child's own mounts.
+	ReadOnly string `json:"read_only,omitempty"`
 }
 
 // Probe is one system call and the errno that it must get; 0 is success.
@@ -70,6 +72,11 @@ func child(text string) error {
 	}
 	if j.Hide != "" {
 		if err := hide(j.Hide); err != nil {
+			return err
+		}
+	}
+	if j.ReadOnly != "" {
+		if err := readOnly(j.ReadOnly); err != nil {
 			return err
 		}
 	}
@@ -121,6 +128,18 @@ func hide(dir string) error {
 	return os.NewSyscallError("mount /proc", unix.Mount("proc", "/proc", "proc", 0, ""))
 }
 
+// readOnly mounts a directory over itself, read-only.
+func readOnly(dir string) error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return os.NewSyscallError("mount /", err)
+	}
+	if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
+		return os.NewSyscallError("mount", err)
+	}
+	const locked = unix.MS_NOSUID | unix.MS_NODEV // a user namespace may not drop them (mount_namespaces(7))
+	return os.NewSyscallError("remount", unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|locked, ""))
+}
+
 func enter(filter []byte) error {
 	var f seccomp.Filter
 	if err := f.UnmarshalBinary(filter); err != nil {
@@ -168,6 +187,13 @@ func Command(t testing.TB, j Job) *exec.Cmd {
 	if j.Hide != "" {
 		cmd.SysProcAttr = &syscall.SysProcAttr{
 			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		}
+	}
+	if j.ReadOnly != "" {
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 		}

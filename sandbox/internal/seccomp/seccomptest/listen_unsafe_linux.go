@@ -31,7 +31,7 @@ func Listen(t *testing.T, p plan.Seccomp, j Job) (*exec.Cmd, *os.File) {
 	cmd.Stderr = new(strings.Builder)
 	cmd.Stdout = new(strings.Builder)
 	if err := cmd.Start(); err != nil {
-		if j.Hide != "" && os.Getuid() != 0 && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC)) {
+		if (j.Hide != "" || j.ReadOnly != "") && os.Getuid() != 0 && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC)) {
 			t.Skipf("this user may not make user namespaces: %v", err)
 		}
 		t.Fatal(err)
