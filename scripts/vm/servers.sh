@@ -34,7 +34,7 @@ for package; do
 	done
 done
 python3 -m pip --isolated download -q --no-cache-dir --no-deps --only-binary :all: --platform "manylinux_2_28_$arch" --platform "manylinux2014_$arch" -d "$out/scratch/uv" uv
-python3 -m zipfile -e "$out"/work/uv/uv-*.whl "$out/scratch/uv"
+python3 -m zipfile -e "$out"/scratch/uv/uv-*.whl "$out/scratch/uv"
 install -m 0755 "$(find "$out/scratch/uv" -path '*/scripts/uv')" "$out/tools/uv"
 (cd "$out/scratch" && npm pack --silent npm@10 >/dev/null && tar -xzf npm-10*.tgz && mv package "$out/tools/npm-10")
 chmod +x "$out"/tools/npm-10/bin/*.js
