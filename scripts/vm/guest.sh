@@ -367,7 +367,7 @@ sed 's/^/doctor| /' /tmp/doctor
 sed 's/^/run| /' /tmp/err
 echo "codes $code $run"
 [ $run = 0 ] || exit
-cd /payload/sandbox && HOME=/tmp ./sandbox.test -test.short -test.v -test.timeout 30m -test.run '^(TestPosture|TestLifePoliteServer)$' >/tmp/suite 2>&1
+cd /payload/sandbox && HOME=/tmp MCPEN_HOSTILE=/payload/hostile ./sandbox.test -test.short -test.v -test.timeout 30m -test.run '^(TestPosture|TestLifePoliteServer)$' >/tmp/suite 2>&1
 echo "suite $? $(grep -c '^--- PASS' /tmp/suite)"
 grep -v '^mcpen: \|^=== ' /tmp/suite | tail -30
 P
