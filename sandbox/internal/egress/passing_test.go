@@ -448,3 +448,23 @@ func TestNamesInUseAreRemembered(t *testing.T) {
 		e.Close()
 	}
 }
+
+// An egress that cannot speak to a proxy does not start, and one whose last counts
+// cannot be written says so at its end.
+func TestTheEgressSaysItsOwnFailures(t *testing.T) {
+	w := newQuietWorld(t)
+	cfg := w.config(plan.Network{Proxies: plan.Proxies{HTTPS: by("https://10.9.0.7:3128", "")}})
+	if e, err := Serve(t.Context(), nil, cfg); err == nil || e != nil || !strings.Contains(err.Error(), "nobody can speak to the proxy") {
+		t.Errorf("%v, %v", e, err)
+	}
+	e, err := Serve(t.Context(), nil, w.config(plan.Network{}))
+	must(t, err)
+	for range 2 {
+		must(t, e.ledger.note(audit.Event{Kind: audit.KindConnect, Verdict: audit.Refused, Subject: "a:1"}))
+	}
+	full := errors.New("the disk is full")
+	e.ledger.sink = func(audit.Event) error { return full }
+	if err := e.Close(); !errors.Is(err, full) {
+		t.Errorf("Close: %v", err)
+	}
+}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	libseccomp "github.com/seccomp/libseccomp-golang"
+
+	"mcpen/sandbox/plan"
 )
 
 var update = flag.Bool("update", false, "compile the filters anew")
@@ -69,5 +71,25 @@ func TestFiltersAreLibseccomps(t *testing.T) {
 				t.Errorf("%s %+v: the filter is not what libseccomp makes of the table: go generate ./sandbox/internal/seccomp", a.name, p)
 			}
 		}
+	}
+}
+
+// A trace needs a listener that sees opens, and is for no server: a filter that traced
+// with anything else would leave calls unseen.
+func TestNoFilterTracesAlone(t *testing.T) {
+	for _, p := range []plan.Seccomp{{Trace: true}, {Trace: true, Notify: true}, {Trace: true, Opens: true}, {Trace: true, Notify: true, Opens: true, Alone: true}, {Trace: true, Notify: true, Opens: true, Mediate: true}} {
+		p.On = true
+		if f, err := For(p, "amd64"); err == nil || f.Len() > 0 {
+			t.Errorf("%+v has a filter", p)
+		}
+	}
+	if f, err := For(plan.Seccomp{On: true, Trace: true, Notify: true, Opens: true}, "amd64"); err != nil || f.Len() == 0 {
+		t.Errorf("the trial's: %v", err)
+	}
+	if f, err := For(plan.Seccomp{}, "amd64"); err == nil || f.Len() > 0 {
+		t.Error("a plan without the layer has a filter")
+	}
+	if err := LoadAll(Filter{}); err == nil {
+		t.Error("no filter is loaded")
 	}
 }
