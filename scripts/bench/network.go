@@ -25,8 +25,8 @@ import (
 const (
 	peer         = "203.0.113.5:7777"
 	stageNetwork = "stage-network" // BINARY FOLDER ROUNDS
-	stageClient  = "stage-client"  // RESULT
-	stageWait    = "stage-wait"    // RESULT; waits for a line first
+	stageClient  = "stage-client"  // WHAT RESULT
+	stageWait    = "stage-wait"    // WHAT RESULT; waits for a line first
 )
 
 func init() {
@@ -49,7 +49,7 @@ func init() {
 		}
 		fallthrough
 	case stageClient:
-		if err := client(os.Args[2]); err != nil {
+		if err := client(os.Args[2], os.Args[3]); err != nil {
 			fail(err)
 		}
 	default:
@@ -133,6 +133,7 @@ func inside(bin, dir string, rounds int) error {
 		return fmt.Errorf("the download: %w", err)
 	}
 	runs := ways(bin, dir)
+	costs(runs, dir, rounds)
 	took := make([][]sample, len(runs))
 	for range rounds {
 		for i, w := range runs {
@@ -183,6 +184,10 @@ func lonely() error {
 	if err := netlink.RouteAdd(&netlink.Route{LinkIndex: lo.Attrs().Index, Dst: all, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}); err != nil {
 		return err
 	}
+	// Closed connections keep no port, of which thousands of others would run out.
+	if err := os.WriteFile("/proc/sys/net/ipv4/tcp_max_tw_buckets", []byte("1"), 0o644); err != nil {
+		return err
+	}
 	out := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "out", MTU: 65520, TxQLen: -1}, PeerName: "nowhere"}
 	if err := netlink.LinkAdd(out); err != nil {
 		return err
@@ -224,22 +229,22 @@ func startWith(bin, dir string, rounds int) {
 // way is one way for the client to reach the peer.
 type way struct {
 	name   string
-	run    func(result string) error
+	run    func(what, result string) error
 	broken error // why it is not measured
 }
 
 // ways are bare loopback, mcpen, and the installed peers.
 func ways(bin, dir string) []*way {
 	self := filepath.Join(dir, "client")
-	plain := func(argv ...string) func(string) error {
-		return func(result string) error {
-			return finish(exec.Command(argv[0], append(argv[1:], stageClient, result)...))
+	plain := func(argv ...string) func(string, string) error {
+		return func(what, result string) error {
+			return finish(exec.Command(argv[0], append(argv[1:], stageClient, what, result)...))
 		}
 	}
 	all := []*way{
 		{name: "bare", run: plain(self)},
-		{name: "mcpen", run: func(result string) error {
-			return told(result, exec.Command(bin, "run", "--quiet", "--profile", filepath.Join(dir, "start.toml"), "--", self, stageClient, "-"))
+		{name: "mcpen", run: func(what, result string) error {
+			return told(result, exec.Command(bin, "run", "--quiet", "--profile", filepath.Join(dir, "start.toml"), "--", self, stageClient, what, "-"))
 		}},
 		{name: "mcpen, folder", run: plain(bin, "run", "--quiet", "--profile", filepath.Join(dir, "client.toml"), "--", self)},
 	}
@@ -247,7 +252,7 @@ func ways(bin, dir string) []*way {
 		all = append(all, &way{name: "pasta", run: plain(path, "--quiet", "--config-net", "--runas", "0", "--", self)})
 	}
 	if path, err := exec.LookPath("slirp4netns"); err == nil {
-		all = append(all, &way{name: "slirp4netns", run: func(result string) error { return slirp(path, self, result) }})
+		all = append(all, &way{name: "slirp4netns", run: func(what, result string) error { return slirp(path, self, what, result) }})
 	}
 	return all
 }
@@ -269,6 +274,11 @@ func told(result string, cmd *exec.Cmd) error {
 
 // finish runs a command, and reports its output if it fails.
 func finish(cmd *exec.Cmd) error {
+	in, err := cmd.StdinPipe() // open until the client has ended
+	if err != nil {
+		return err
+	}
+	defer in.Close()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		text := strings.Join(strings.Fields(string(out)), " ")
@@ -278,8 +288,8 @@ func finish(cmd *exec.Cmd) error {
 }
 
 // slirp runs the client in a namespace that slirp4netns serves.
-func slirp(path, self, result string) error {
-	cmd := exec.Command(self, stageWait, result)
+func slirp(path, self, what, result string) error {
+	cmd := exec.Command(self, stageWait, what, result)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -320,7 +330,7 @@ type sample [3]time.Duration
 
 func (w *way) measure(dir string) (s sample, err error) {
 	result := filepath.Join(dir, "results", w.name)
-	if err := w.run(result); err != nil {
+	if err := w.run(everything, result); err != nil {
 		return s, err
 	}
 	data, err := os.ReadFile(result)
@@ -393,8 +403,16 @@ func serve(l net.Listener) {
 	}
 }
 
+// everything makes a client measure the three times. A number makes it connect so
+// often.
+const everything = "everything"
+
 // client measures and writes the three times into a file, or to stderr.
-func client(result string) error {
+func client(what, result string) error {
+	if n, err := strconv.Atoi(what); err == nil {
+		_, err := median(n, connectOnce)
+		return err
+	}
 	var s sample
 	for i, f := range []func() (time.Duration, error){send, connect, trip} {
 		var err error
@@ -435,19 +453,21 @@ func send() (time.Duration, error) {
 
 // connect is the median of a connection that carries a byte there and back.
 func connect() (time.Duration, error) {
-	return median(connections, func() error {
-		c, err := net.Dial("tcp", peer)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		b := []byte("ee")
-		if _, err := c.Write(b); err != nil {
-			return err
-		}
-		_, err = io.ReadFull(c, b[:1])
+	return median(connections, connectOnce)
+}
+
+func connectOnce() error {
+	c, err := net.Dial("tcp", peer)
+	if err != nil {
 		return err
-	})
+	}
+	defer c.Close()
+	b := []byte("ee")
+	if _, err := c.Write(b); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(c, b[:1])
+	return err
 }
 
 // trip is the median of a round trip.
