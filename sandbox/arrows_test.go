@@ -76,11 +76,13 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/internal/relay", "sandbox/internal/rpc", "finds a line's id, to answer a refused request"},
 	{"sandbox/internal/egress", "sandbox/audit", "tells what it refused"},
 	{"sandbox/internal/egress", "sandbox/internal/dns", "answers the program's questions, and asks the host's name servers"},
+	{"sandbox/internal/egress", "sandbox/internal/await", "its loop waits for descriptors; it is a leaf"},
 	{"sandbox/internal/egress", "sandbox/internal/hello", "holds the server name of TLS against the rules"},
 	{"sandbox/internal/egress", "sandbox/internal/interfaces", "dials no address of this machine"},
 	{"sandbox/internal/egress", "sandbox/plan", "is told by plan.Network"},
 	{"sandbox/internal/egress", "sandbox/policy", "the rules in plan.Network are the policy's"},
 	{"sandbox/internal/interfaces", "sandbox/policy", "the classes of addresses, and what a rule opens"},
+	{"sandbox/internal/notify", "sandbox/internal/await", "waits for the calls of a server; it is a leaf"},
 	{"sandbox/internal/seccomp", "sandbox/plan", "is told by plan.Seccomp"},
 	{"sandbox/internal/writes", "sandbox/plan", "is told by plan.Writes, which also decides"},
 	{"sandbox/internal/writes", "sandbox/internal/gitconfig", "what a repository's configuration names; it is a leaf and pure"},
@@ -241,6 +243,7 @@ var exceptions = []struct{ file, what, why string }{
 	{"sandbox/host/hook_linux.go", "os.Args", "a trial of the recipe is this binary, told apart by its arguments"},
 	{"sandbox/launch/bus.go", "os.Setenv", "libcontainer finds the bus in the environment alone"},
 	{"sandbox/internal/probe/", "os.Args os.Environ os.LookupEnv os.Exit", "the attacker, and the stage around it"},
+	{"sandbox/internal/await/await.go", "os.Getenv", "the environment alone tells whether Go's scheduler interrupts"},
 	{"sandbox/internal/seccomp/seccomptest/", "os.Getenv os.Unsetenv os.Environ os.Exit", "a job is the test binary, told apart by its environment"},
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/await"
 )
 
 // loop waits for gates, listeners and young connections. One goroutine waits in
@@ -78,13 +80,14 @@ func (l *loop) end() {
 // serve calls the added functions until the loop is closed.
 func (l *loop) serve() {
 	defer l.end()
-	var events [64]unix.EpollEvent
+	var wait await.Waiter
+	events := make([]unix.EpollEvent, 64)
 	for {
-		n, err := unix.EpollWait(l.ep, events[:], -1)
-		if err != nil && err != unix.EINTR {
+		n, err := wait.Epoll(l.ep, events)
+		if err != nil {
 			return
 		}
-		for _, ev := range events[:max(n, 0)] {
+		for _, ev := range events[:n] {
 			if int(ev.Fd) == l.bell {
 				return
 			}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/internal/await"
 	"mcpen/sandbox/internal/seccomp"
 	"mcpen/sandbox/plan"
 )
@@ -69,8 +70,10 @@ func Serve(ctx context.Context, fd int, p plan.Seccomp, judge Judge, report func
 // the filter is gone.
 func (l *listener) await(ctx context.Context, stop int) (n notification, then decision, more bool, err error) {
 	looking(func() {
+		var w await.Waiter
+		fds := readable(l.fd, stop)
 		for {
-			if more, err = wait(l.fd, stop); err != nil || !more || ctx.Err() != nil {
+			if more, err = wait(&w, fds); err != nil || !more || ctx.Err() != nil {
 				return
 			}
 			if n, then, err = l.next(); err != nil || n.id != 0 && !l.passes(n, then) {
@@ -102,17 +105,24 @@ func (l *listener) passes(n notification, then decision) bool {
 	return err == nil || err == unix.ENOENT || err == unix.EINPROGRESS
 }
 
-// wait blocks until a notification arrives or stop is set; false means that the last
-// process under the filter is gone.
-func wait(fd, stop int) (bool, error) {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(stop), Events: unix.POLLIN}}
+// readable are the descriptors for wait, the listener first.
+func readable(fds ...int) (out []unix.PollFd) {
+	for _, fd := range fds {
+		out = append(out, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	return out
+}
+
+// wait blocks until a notification arrives or another of the descriptors is readable;
+// false means that the last process under the filter is gone.
+func wait(w *await.Waiter, fds []unix.PollFd) (bool, error) {
 	for {
-		_, err := unix.Poll(fds, -1)
-		if err == unix.EINTR {
-			continue
-		}
+		n, err := w.Poll(fds)
 		if err != nil {
-			return false, os.NewSyscallError("poll", err)
+			return false, err
+		}
+		if n == 0 {
+			continue
 		}
 		if fds[0].Revents&(unix.POLLNVAL|unix.POLLERR) != 0 {
 			return false, fmt.Errorf("internal error: the seccomp listener's descriptor is not one")

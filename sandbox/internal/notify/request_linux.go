@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/internal/await"
 	"mcpen/sandbox/internal/seccomp"
 	"mcpen/sandbox/plan"
 )
@@ -35,15 +36,20 @@ var ErrOver = errors.New("nobody is left under the filter")
 // If several goroutines wait, a call wakes all of them since Linux 6.6, and one gets
 // it. For speed, let only one goroutine wait.
 func (l *Listener) Next(r *Request) error {
+	if r.fds == nil {
+		r.fds = readable(l.l.fd)
+	}
 	for {
+		if more, err := wait(&r.wait, r.fds); err != nil {
+			return err
+		} else if !more {
+			return ErrOver
+		}
 		n, then, err := l.l.next()
 		switch {
 		case err != nil:
 			return err
-		case n.id == 0:
-			if over(l.l.fd) {
-				return ErrOver
-			}
+		case n.id == 0: // another goroutine took it
 		case then.Kind == seccomp.Written, then.Kind == seccomp.Dialled:
 			r.TID, r.Name, r.Args, r.id, r.of = int(n.tid), then.Name, n.args, n.id, &l.l
 			return nil
@@ -53,13 +59,6 @@ func (l *Listener) Next(r *Request) error {
 			}
 		}
 	}
-}
-
-// over reports whether the last thread under a listener's filter is gone.
-func over(fd int) bool {
-	fds := []unix.PollFd{{Fd: int32(fd)}}
-	n, err := unix.Poll(fds, 0)
-	return err == nil && n > 0 && fds[0].Revents&unix.POLLHUP != 0
 }
 
 // Flush reports the calls that were only counted so far.
@@ -77,6 +76,8 @@ type Request struct {
 	id   uint64
 	of   *listener
 	text []byte // buffer of Path
+	wait await.Waiter
+	fds  []unix.PollFd // what wait waits for
 }
 
 // Keep returns a copy of the request that survives the next call of Next.
