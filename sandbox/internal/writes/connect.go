@@ -44,11 +44,7 @@ func connect(c *call) outcome {
 
 // socket returns a copy of the thread's descriptor.
 func (c *call) socket(n int) (int, error) {
-	pid, _ := c.r.Process()
-	if pid == 0 {
-		return -1, unix.ESRCH
-	}
-	process, err := unix.PidfdOpen(pid, 0)
+	process, err := c.process()
 	if err != nil {
 		return -1, err
 	}
@@ -58,6 +54,22 @@ func (c *call) socket(n int) (int, error) {
 		return -1, err // EBADF
 	}
 	return c.keep(fd), nil
+}
+
+// pidfdThread is PIDFD_THREAD (pidfd_open(2)).
+const pidfdThread = unix.O_EXCL
+
+// process opens the thread, or its process before Linux 6.9.
+func (c *call) process() (int, error) {
+	fd, err := unix.PidfdOpen(c.r.TID, pidfdThread)
+	if err != unix.EINVAL {
+		return fd, err
+	}
+	pid, _ := c.r.Process()
+	if pid == 0 {
+		return -1, unix.ESRCH
+	}
+	return unix.PidfdOpen(pid, 0)
 }
 
 // connectUnix connects to a unix socket that lies in a private file system, or that has
@@ -97,19 +109,28 @@ func (c *call) connectUnix(socket int, addr []byte) outcome {
 // Landlock.
 func (c *call) connectInternet(socket int, addr []byte) outcome {
 	to := addrPort(addr)
-	kind, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_TYPE)
-	if err != nil || kind != unix.SOCK_STREAM || !to.IsValid() {
+	if !to.IsValid() {
 		return c.connectNow(socket, addr)
 	}
-	if errno := c.m.barred(to); errno != 0 {
-		c.r.Report(notify.Call{Addr: to, Errno: errno})
-		return outcome{errno: errno}
+	errno := c.m.barred(to)
+	if errno == 0 {
+		return c.connectNow(socket, addr)
 	}
-	return c.connectNow(socket, addr)
+	if kind, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_STREAM {
+		return c.connectNow(socket, addr)
+	}
+	c.r.Report(notify.Call{Addr: to, Errno: errno})
+	return outcome{errno: errno}
 }
 
-// connectNow connects, on a goroutine of its own if that may take time.
+// connectNow connects. That may take time if the socket blocks. Most connections are
+// made at once, and handing them to a goroutine would cost more: so the worker makes
+// one itself. While that one takes time, the others get goroutines.
 func (c *call) connectNow(socket int, addr []byte) outcome {
+	if c.m.connecting.CompareAndSwap(false, true) {
+		defer c.m.connecting.Store(false)
+		return failed(connectTo(socket, addr))
+	}
 	flags, err := unix.FcntlInt(uintptr(socket), unix.F_GETFL, 0)
 	if err != nil {
 		return failed(err)

@@ -33,8 +33,8 @@ type crew struct {
 }
 
 // maxWorkers is the largest number of calls made at once. A call that waits for another
-// process, such as the opening of a FIFO, moves off its worker.
-const maxWorkers = 8
+// process, such as the opening of a FIFO, moves off its worker; one connection does not.
+const maxWorkers = 9
 
 // worker makes calls, one after another.
 type worker struct {

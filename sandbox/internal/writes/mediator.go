@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,8 @@ type Mediator struct {
 	sockets map[uint64]bool
 	// waiting bounds the calls that wait for another process, such as a FIFO's reader.
 	waiting chan struct{}
+	// connecting reports whether a worker makes a connection.
+	connecting atomic.Bool
 }
 
 // maxWaiting is the largest number of a server's calls that may wait for another
