@@ -50,7 +50,7 @@
 package policy
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -69,7 +69,7 @@ func (p Pos) String() string {
 	if p.Line == 0 {
 		return p.File
 	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+	return p.File + ":" + strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Col)
 }
 
 // Policy is the meaning of a profile on this machine. Every path in it is absolute and

@@ -55,6 +55,33 @@ func BenchmarkThroughput(b *testing.B) {
 	})
 }
 
+// BenchmarkConnection measures a connection that carries a byte there and back, with
+// everything that takes part in it.
+func BenchmarkConnection(b *testing.B) {
+	const addr = "203.0.113.5:8080"
+	inWorld(b, func(w *world) {
+		w.peer(addr, func(c *net.TCPConn) {
+			var one [1]byte
+			if _, err := c.Read(one[:]); err == nil {
+				_, _ = c.Write(one[:])
+			}
+		})
+		s := newSandbox(b)
+		s.serve(w.config(network(b, addr)))
+		for b.Loop() {
+			c, err := s.dial(addr)
+			must(b, err)
+			if _, err := c.Write([]byte("e")); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+				b.Fatal(err)
+			}
+			c.Close()
+		}
+	})
+}
+
 // BenchmarkListen measures the cost of the network at the start of a sandbox.
 func BenchmarkListen(b *testing.B) {
 	inWorld(b, func(*world) {

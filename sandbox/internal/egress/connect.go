@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -82,29 +83,24 @@ func (e *Egress) granted(dst netip.AddrPort) ([]grant, interfaces.Surroundings, 
 	if len(all) == 0 {
 		return nil, interfaces.Surroundings{}, e.unknown(dst, names)
 	}
-	r := e.wanted(all[0], dst).refused("")
+	refused := func(why string) refusal { return e.wanted(all[0], dst).refused(why) }
 	around, err := e.around()
 	if err != nil {
 		e.trouble("tell which addresses are this machine's own", err)
-		r.why = "nobody can tell whether it is this machine's own address"
+		r := refused("nobody can tell whether it is this machine's own address")
 		return nil, around, &r
 	}
-	var gs []grant
-	for _, g := range all {
-		why := around.Refuses(dst.Addr(), g.rule)
-		if why == "" || e.standsFor(dst, g) {
-			gs = append(gs, g)
-		} else if r.why == "" {
-			r.why = why
-			if around.Opened(dst.Addr(), g.rule) {
-				r.grant = privateRule(g.rule)
-			}
-		}
+	gs := slices.DeleteFunc(slices.Clone(all), func(g grant) bool {
+		return around.Refuses(dst.Addr(), g.rule) != "" && !e.standsFor(dst, g)
+	})
+	if len(gs) > 0 {
+		return gs, around, nil
 	}
-	if len(gs) == 0 {
-		return nil, around, &r
+	r := refused(around.Refuses(dst.Addr(), all[0].rule))
+	if around.Opened(dst.Addr(), all[0].rule) {
+		r.grant = privateRule(all[0].rule)
 	}
-	return gs, around, nil
+	return nil, around, &r
 }
 
 // call is the connection that a grant allows.
@@ -213,11 +209,11 @@ type call struct {
 }
 
 func (e *Egress) wanted(g grant, dst netip.AddrPort) call {
-	c := call{grant: g, subject: dst.String(), about: dst.Addr().String(), meant: dst.String(), rule: g.rule}
-	if g.name != "" {
-		c.subject, c.about = subject(g.name, dst.Port()), g.name
+	to := dst.String()
+	if g.name == "" {
+		return call{grant: g, subject: to, about: dst.Addr().String(), meant: to, rule: g.rule}
 	}
-	return c
+	return call{grant: g, subject: subject(g.name, dst.Port()), about: g.name, meant: to, rule: g.rule}
 }
 
 func (c call) refused(why string) refusal {

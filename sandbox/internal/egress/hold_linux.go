@@ -82,21 +82,15 @@ func (p *packets) send(b []byte) {
 // header from the kernel's ancillary data, as the kernel does not deliver it.
 func (p *packets) receive(fd int, b, oob []byte) (packet []byte, err error) {
 	const head = 40
-	at := b
-	if p.six {
-		at = b[head:]
+	if !p.six {
+		n, err := unix.Read(fd, b)
+		return b[:max(n, 0)], err
 	}
-	var n, on int
-	var from unix.Sockaddr
-	if p.six {
-		n, on, _, from, err = unix.Recvmsg(fd, at, oob, unix.MSG_DONTWAIT)
-	} else {
-		n, _, err = unix.Recvfrom(fd, at, unix.MSG_DONTWAIT)
+	n, on, _, from, err := syscall.Recvmsg(fd, b[head:], oob, unix.MSG_DONTWAIT)
+	if err != nil {
+		return nil, err
 	}
-	if err != nil || !p.six {
-		return at[:max(n, 0)], err
-	}
-	src, ok := from.(*unix.SockaddrInet6)
+	src, ok := from.(*syscall.SockaddrInet6)
 	dst := pktinfo6(oob[:on])
 	if !ok || !dst.IsValid() {
 		return nil, nil
@@ -125,28 +119,29 @@ func pktinfo6(oob []byte) netip.Addr {
 // listen makes the loop receive openings.
 func (g *gate) listen() error {
 	b, oob := make([]byte, 40+maxOpening), make([]byte, 64)
-	return g.e.loop.open(g.tap.File, func(a *ear) bool {
+	return g.e.loop.open(g.tap.File, func(a *ear) {
 		packet, err := g.tap.receive(a.fd, b, oob)
-		switch {
-		case err == unix.EAGAIN:
-			return false
-		case err != nil:
-			return a.rest(func() { g.e.pause(10 * time.Millisecond) })
+		if err == unix.EAGAIN {
+			return
+		}
+		if err != nil {
+			a.rest(func() { g.e.pause(10 * time.Millisecond) })
+			return
 		}
 		s, ok := parseSYN(packet)
 		if !ok || !g.isNew(s) {
-			return true
+			return
 		}
 		s.raw = append([]byte(nil), s.raw...)
-		if !g.e.rate.Allow() {
-			return a.rest(func() {
-				if g.e.admitted() == nil {
-					g.opening(s)
-				}
-			})
+		if g.e.rate.Allow() {
+			g.opening(s)
+			return
 		}
-		g.opening(s)
-		return true
+		a.rest(func() {
+			if g.e.admitted() == nil {
+				g.opening(s)
+			}
+		})
 	})
 }
 

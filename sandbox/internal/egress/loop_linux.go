@@ -139,17 +139,12 @@ func (l *loop) leave(fds ...int) {
 	}
 }
 
-// ear is a descriptor from which the loop takes one item after another: hear takes one,
-// and returns false if there is none. Where an item would make the loop wait, the ear
-// rests. Only the loop may call its methods.
+// ear is a descriptor from which the loop takes one item after another. Where an item
+// would make the loop wait, the ear rests. Only the loop may call its methods.
 type ear struct {
 	l  *loop
 	fd int
 }
-
-// earful is the number of items that the loop takes from one ear before it turns to the
-// others.
-const earful = 64
 
 // keep makes the loop close c after its last call of a function. It returns false, and
 // closes c, if the loop has ended.
@@ -164,8 +159,9 @@ func (l *loop) keep(c io.Closer) bool {
 	return true
 }
 
-// open adds an ear for a file, and starts the loop if necessary. hear must not block.
-func (l *loop) open(f *os.File, hear func(*ear) bool) error {
+// open adds an ear for a file, and starts the loop if necessary. hear takes one item, if
+// there is one, and must not block.
+func (l *loop) open(f *os.File, hear func(*ear)) error {
 	l.mu.Lock()
 	if !l.runs && !l.over {
 		l.runs = true
@@ -174,19 +170,15 @@ func (l *loop) open(f *os.File, hear func(*ear) bool) error {
 	l.mu.Unlock()
 	return onFile(f, func(fd int) error {
 		a := &ear{l: l, fd: fd}
-		if !l.add(fd, unix.EPOLLIN, func(uint32) {
-			for n := 0; n < earful && hear(a); n++ {
-			}
-		}) {
+		if !l.add(fd, unix.EPOLLIN, func(uint32) { hear(a) }) {
 			return net.ErrClosed
 		}
 		return nil
 	})
 }
 
-// rest stops the ear until f returns. f runs on a new goroutine. rest returns false, as
-// hear has to.
-func (a *ear) rest(f func()) bool {
+// rest stops the ear until f returns. f runs on a new goroutine.
+func (a *ear) rest(f func()) {
 	a.l.leave(a.fd)
 	a.l.e.goes(func() {
 		f()
@@ -196,5 +188,4 @@ func (a *ear) rest(f func()) bool {
 			_ = a.l.watch(a.fd, unix.EPOLLIN) // fails if the descriptor is closed, which then has no events
 		}
 	})
-	return false
 }

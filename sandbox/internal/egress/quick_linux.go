@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -96,29 +97,27 @@ func (e *Egress) startQuick(h Handle, handle func(stream)) error {
 	if !e.loop.keep(f) {
 		return net.ErrClosed
 	}
-	return e.loop.open(f, func(a *ear) bool { return e.acceptQuick(a, h, handle) })
+	return e.loop.open(f, func(a *ear) { e.acceptQuick(a, h, handle) })
 }
 
-// acceptQuick takes one connection of such a listener, and returns false if there is
-// none.
-func (e *Egress) acceptQuick(a *ear, h Handle, handle func(stream)) bool {
-	fd, from, err := unix.Accept4(a.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+// acceptQuick takes one connection of such a listener, if there is one.
+func (e *Egress) acceptQuick(a *ear, h Handle, handle func(stream)) {
+	fd, from, err := syscall.Accept4(a.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	switch {
-	case err == unix.EAGAIN:
-		return false
-	case err == unix.EINTR || err == unix.ECONNABORTED:
-		return true
+	case err == unix.EAGAIN || err == unix.EINTR || err == unix.ECONNABORTED:
+		return
 	case err != nil:
-		return a.rest(func() {
+		a.rest(func() {
 			if e.ctx.Err() == nil {
 				e.trouble("accept", os.NewSyscallError("accept4", err)) // out of descriptors, most likely
 			}
 			e.pause(100 * time.Millisecond)
 		})
+		return
 	}
 	take := func() {
 		f := flow{from: addrPort(from)}
-		if at, err := unix.Getsockname(fd); err == nil {
+		if at, err := syscall.Getsockname(fd); err == nil {
 			f.to = addrPort(at)
 		}
 		if !e.begins(fd, f, h) {
@@ -128,9 +127,8 @@ func (e *Egress) acceptQuick(a *ear, h Handle, handle func(stream)) bool {
 	select {
 	case e.conns <- struct{}{}:
 		take()
-		return true
 	default:
-		return a.rest(func() {
+		a.rest(func() {
 			if !e.admit() {
 				unix.Close(fd)
 				return
@@ -197,12 +195,13 @@ func (e *Egress) handles(fd int, f flow, handle func(stream)) {
 	})
 }
 
-// addrPort converts a socket's address; the zero AddrPort for other families.
-func addrPort(a unix.Sockaddr) netip.AddrPort {
+// addrPort converts a socket's address; the zero AddrPort for other families. It comes
+// from package syscall: package unix asks the kernel for the protocol of each address.
+func addrPort(a syscall.Sockaddr) netip.AddrPort {
 	switch a := a.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
 	}
 	return netip.AddrPort{}
