@@ -62,3 +62,13 @@ func TestHalvesOfPairsStayEscaped(t *testing.T) {
 		}
 	}
 }
+
+// A number that no double holds has no canonical form. If it had the form of the largest
+// double, a server could change one such number into another without a new approval.
+func TestNumbersBeyondDoublesHaveNoForm(t *testing.T) {
+	for text, want := range map[string]string{`1.7976931348623157e308`: "1.7976931348623157e+308", `-1.7976931348623157e308`: "-1.7976931348623157e+308", `1.7976931348623159e308`: "", `1e400`: "", `-1e400`: "", `[{"a":1e400}]`: "", `5e-324`: "5e-324", `1e-400`: "0", `9007199254740993`: "9007199254740992"} {
+		if got, err := canonical([]byte(text)); string(got) != want && want != "" || (err == nil) != (want != "") {
+			t.Errorf("%s: %s, want %q (%v)", text, got, want, err)
+		}
+	}
+}

@@ -159,7 +159,7 @@ func (u *assessor) definition(raw []byte, e *entry) assessed {
 		return j
 	}
 	form, err := u.form(raw)
-	if refusal := (*rpc.Refusal)(nil); errors.As(err, &refusal) {
+	if refuses(err) {
 		e.broken = err.Error() // and whose name would be whose
 		return j
 	}
@@ -185,9 +185,11 @@ func (u *assessor) definition(raw []byte, e *entry) assessed {
 		return j
 	}
 	j.define(u, raw, form)
-	if schema := schemaOf(raw); u.kind == definition.KindTool && u.g.cfg.Tools.Validate && len(schema) <= maxDefinition {
-		j.tested = newTested(bytes.Clone(schema))
-		j.tested.size = len(schema)
+	if u.kind == definition.KindTool && u.g.cfg.Tools.Validate {
+		if schema := schemaOf(raw); len(schema) <= maxDefinition {
+			j.tested = newTested(bytes.Clone(schema))
+			j.tested.size = len(schema)
+		}
 	}
 	return j
 }
@@ -202,10 +204,19 @@ func (u *assessor) form(raw []byte) ([]byte, error) {
 	}
 	clear(u.values)
 	form, err := u.canon.Form(raw, u.known, u.values)
-	if refusal := (*rpc.Refusal)(nil); err == nil || errors.As(err, &refusal) {
+	if err == nil || refuses(err) {
 		return form, err
 	}
 	return nil, fmt.Errorf("%s: %w", definition.NoForm, err)
+}
+
+// refuses reports whether an error is the view's.
+func refuses(err error) bool {
+	if err == nil {
+		return false
+	}
+	refusal := (*rpc.Refusal)(nil)
+	return errors.As(err, &refusal)
 }
 
 // definitionKeys are members of definitions that clients read: a look-alike of

@@ -37,12 +37,12 @@ func longest(kind definition.Kind) int {
 type saying [sha256.Size]byte
 
 func sayingOf(what ...string) saying {
-	h := sha256.New()
+	var space [512]byte
+	text := space[:0]
 	for _, w := range what {
-		h.Write([]byte(w))
-		h.Write([]byte{0})
+		text = append(append(text, w...), 0)
 	}
-	return saying(h.Sum(nil))
+	return sha256.Sum256(text)
 }
 
 // cut is the beginning of a text in its own memory, so that a short part keeps no
