@@ -200,6 +200,28 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/server", "sandbox/user", "who asks, and where their things are"},
 	{"sandbox/server", "sandbox/wholefile", "files are read and written whole"},
 
+	{"sandbox/explain", "sandbox/audit", "strangers' words are made visible"},
+	{"sandbox/explain", "sandbox/launch", "says what a layer that is left out means, as a start does"},
+	{"sandbox/explain", "sandbox/plan", "what it explains"},
+	{"sandbox/explain", "sandbox/policy", "the words of a plan that are a profile's"},
+
+	{"sandbox/interview", "sandbox", "starts the server that is asked"},
+	{"sandbox/interview", "sandbox/audit", "strangers' words are made visible"},
+	{"sandbox/interview", "sandbox/definition", "the kinds of definitions, and when two differ"},
+	{"sandbox/interview", "sandbox/finding", "finds words for the model in what a server says"},
+	{"sandbox/interview", "sandbox/launch", "writes the log of the run"},
+	{"sandbox/interview", "sandbox/plan", "starts a plan"},
+	{"sandbox/interview", "sandbox/policy", "what a server was given, which its definitions may hold"},
+	{"sandbox/interview", "sandbox/server", "prepares the server that is asked"},
+	{"sandbox/interview", "sandbox/user", "where the log is"},
+
+	{"sandbox/review", "sandbox/audit", "strangers' words are made visible"},
+	{"sandbox/review", "sandbox/definition", "what is decided about"},
+	{"sandbox/review", "sandbox/finding", "finds words for the model in what is shown"},
+	{"sandbox/review", "sandbox/launch", "where decisions are kept"},
+	{"sandbox/review", "sandbox/trust", "a decision of the person's keeps their trust"},
+	{"sandbox/review", "sandbox/user", "where this user's things are"},
+
 	{"sandbox/selftest", "sandbox", "starts what is attacked"},
 	{"sandbox/selftest", "sandbox/audit", "strangers' words are made visible"},
 	{"sandbox/selftest", "sandbox/internal/probe", "the attacks"},

@@ -12,6 +12,7 @@ import (
 
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/finding"
+	"mcpen/sandbox/interview"
 	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/user"
@@ -93,7 +94,7 @@ func poisonServer(kind string, in io.Reader, out io.Writer) int {
 		}
 		if reply["result"] = result; result == nil {
 			delete(reply, "result")
-			reply["error"] = map[string]any{"code": codeNoMethod, "message": "no such method"}
+			reply["error"] = map[string]any{"code": interview.CodeNoMethod, "message": "no such method"}
 		}
 		line, err := json.Marshal(reply)
 		if err != nil {
@@ -109,19 +110,19 @@ func poisonServer(kind string, in io.Reader, out io.Writer) int {
 // A server's description may speak of its own tools, also if another server's have the
 // same names. People stop reading a warning that every server has.
 func TestInspectOwnNames(t *testing.T) {
-	d := described{server: "a", definitions: []statement{
-		{kind: definition.KindTool, name: "read_file", raw: json.RawMessage(`{"name":"read_file","description":"Reads a file."}`)},
-		{kind: definition.KindInstructions, raw: json.RawMessage(`"Call read_file first."`)},
-		{kind: definition.KindPrompt, name: "p", raw: json.RawMessage(`{"name":"p","description":"Calls read_file."}`)},
+	d := interview.Described{Server: "a", Definitions: []interview.Statement{
+		{Kind: definition.KindTool, Name: "read_file", Raw: json.RawMessage(`{"name":"read_file","description":"Reads a file."}`)},
+		{Kind: definition.KindInstructions, Raw: json.RawMessage(`"Call read_file first."`)},
+		{Kind: definition.KindPrompt, Name: "p", Raw: json.RawMessage(`{"name":"p","description":"Calls read_file."}`)},
 	}}
 	others := []finding.Other{{Server: "b", Tools: []string{"read_file", "write_file"}}}
-	for _, f := range inspect(d, others) {
+	for _, f := range interview.Inspect(d, others) {
 		if f.Finding == finding.FindOtherTool {
 			t.Errorf("its own tool is taken for another's: %+v", f)
 		}
 	}
-	d.definitions[1].raw = json.RawMessage(`"Call write_file first."`)
-	for _, f := range inspect(d, others) {
+	d.Definitions[1].Raw = json.RawMessage(`"Call write_file first."`)
+	for _, f := range interview.Inspect(d, others) {
 		if f.Finding == finding.FindOtherTool && f.Kind == definition.KindInstructions {
 			return
 		}
@@ -136,13 +137,13 @@ func TestScanIsOneDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := []advisory.Finding{{ID: "GHSA-1", Summary: "bad", Ecosystem: "npm", Package: "a", Version: "1.0.0"}}
-	words := []descriptionFinding{{Server: "a", Kind: definition.KindTool, Name: "add", Finding: finding.FindEscape, Severity: "note", Words: "\x1b[2J", Path: "description", Why: "w"}}
+	words := []interview.Finding{{Server: "a", Kind: definition.KindTool, Name: "add", Finding: finding.FindEscape, Severity: "note", Words: "\x1b[2J", Path: "description", Why: "w"}}
 	write := func(format string) []byte {
 		docs := &documents{format: format}
 		if err := writeFindings(docs.add("advisories/a"), format, user.Dirs{}, l, found); err != nil {
 			t.Fatal(err)
 		}
-		if err := docs.addDescriptions(described{server: "a", file: "a.toml"}, words); err != nil {
+		if err := docs.addDescriptions(interview.Described{Server: "a", File: "a.toml"}, words); err != nil {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/explain"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
@@ -23,9 +24,9 @@ func (a *app) lastLog(ctx context.Context, o logOptions, at user.Dirs) error {
 	defer p.Close()
 	allow := p.Choice.Allow(p.Dirs)
 	var b strings.Builder
-	w := writer{&b}
 	if !o.JSON {
-		w.line("%s, started %s: %s", s.start.Server, s.start.Time.In(o.zone()).Format("2006-01-02 15:04:05"), user.Count(s.total, "refusal"))
+		line := fmt.Sprintf("%s, started %s: %s", s.start.Server, s.start.Time.In(o.zone()).Format("2006-01-02 15:04:05"), user.Count(s.total, "refusal"))
+		b.WriteString(audit.Visible(line) + "\n")
 	}
 	if asked != nil {
 		fmt.Fprintf(a.Err, "mcpen: its profile cannot be asked: %s\n", audit.Visible(oneLine(asked.Error())))
@@ -38,13 +39,13 @@ func (a *app) lastLog(ctx context.Context, o logOptions, at user.Dirs) error {
 			}
 			continue
 		}
-		w.line("")
+		b.WriteString("\n")
 		times := ""
 		if t.count > 1 {
 			times = fmt.Sprintf(" (%d times)", t.count)
 		}
 		b.WriteString(audit.FormatDeed(t.event) + times + "\n")
-		w.verdicts(answer, allow)
+		b.WriteString(explain.Verdicts(answer, allow))
 	}
 	_, err = fmt.Fprint(a.out, b.String())
 	return err

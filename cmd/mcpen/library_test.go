@@ -8,6 +8,7 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/catalog"
+	"mcpen/sandbox/explain"
 	"mcpen/sandbox/locked"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
@@ -109,7 +110,7 @@ func TestExplainHasWordsForTheWholeLibrary(t *testing.T) {
 			continue
 		}
 		var b strings.Builder
-		if err := explain(&b, prepared.Plan, prepared.Program, prepared.Policy.Description, p.Package()); err != nil {
+		if err := explain.Text(&b, prepared.Plan, prepared.Program, prepared.Policy.Description, p.Package()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if text := b.String(); !strings.HasPrefix(text, name+"\n") || !strings.Contains(text, p.Description) || !strings.Contains(text, p.Package()) {

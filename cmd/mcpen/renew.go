@@ -10,6 +10,7 @@ import (
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/locked"
+	"mcpen/sandbox/review"
 	"mcpen/sandbox/user"
 )
 
@@ -33,18 +34,17 @@ func (a *app) renew(ctx context.Context, at user.Dirs, l locked.Lock) error {
 		a.Warn("%s cannot be asked what it says now (%v): what it says otherwise than before waits for mcpen review %s", l.Name, err, l.Name)
 		return nil
 	}
-	changes, gone, err := d.differs(pins, time.Now())
+	changes, gone, err := d.Differs(pins, time.Now())
 	if err != nil {
 		return err
 	}
-	r := reviewer{app: a}
 	others := launch.Others(at.Config, at.State, f.Name)
-	siblings, _ := d.tools()
+	siblings, _ := d.Tools()
 	for _, c := range changes {
-		r.show(f.Name, c, siblings, others)
+		review.Show(a.out, f.Name, c, siblings, others)
 	}
 	for _, old := range gone {
-		fmt.Fprintf(a.out, "\n%s: %s is gone\n", f.Name, title(old))
+		fmt.Fprintf(a.out, "\n%s: %s is gone\n", f.Name, review.Title(old))
 	}
 	if len(changes) == 0 {
 		return nil
@@ -60,40 +60,4 @@ func (a *app) renew(ctx context.Context, at user.Dirs, l locked.Lock) error {
 	}
 	a.tellRunning(at, f.Name)
 	return err
-}
-
-// differs lists a server's new or changed definitions, and those that are gone.
-func (d described) differs(pins definition.Pins, now time.Time) (changes []definition.Change, gone []definition.Definition, err error) {
-	known := map[string][]definition.Definition{}
-	key := func(d definition.Definition) string { return string(d.Kind) + "\x00" + d.Name }
-	for _, p := range pins.Definitions {
-		if p.State == definition.Approved || p.State == definition.Seen {
-			known[key(p)] = append(known[key(p)], p)
-		}
-	}
-	said := map[string]bool{}
-	for _, def := range d.definitions {
-		n, err := definition.Define(def.kind, def.raw)
-		if err != nil {
-			return nil, nil, err
-		}
-		n = n.Seen(d.given, now)
-		said[key(n)] = true
-		n.State = definition.Waiting // until the update is over
-		c := definition.Change{New: n}
-		same := false
-		for _, old := range known[key(n)] {
-			same = same || n.Like(old, d.given, now)
-			c.Old = old
-		}
-		if !same {
-			changes = append(changes, c)
-		}
-	}
-	for _, p := range pins.Definitions {
-		if (p.State == definition.Approved || p.State == definition.Seen) && !said[key(p)] {
-			gone = append(gone, p)
-		}
-	}
-	return changes, gone, nil
 }

@@ -12,9 +12,8 @@ import (
 	"slices"
 	"strings"
 
-	"mcpen/sandbox/audit"
-	"mcpen/sandbox/definition"
 	"mcpen/sandbox/finding"
+	"mcpen/sandbox/interview"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack/advisory"
@@ -23,22 +22,10 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// descriptionFinding is a passage of a server's texts that a person should read.
-type descriptionFinding struct {
-	Server   string          `json:"server"`
-	Kind     definition.Kind `json:"kind"` // of the definition
-	Name     string          `json:"name,omitempty"`
-	Finding  finding.Kind    `json:"finding"`
-	Severity string          `json:"severity"` // hold or note
-	Words    string          `json:"words"`
-	Path     string          `json:"path"`
-	Why      string          `json:"why"`
-}
-
-// counts reports whether a finding counts at a level: one that would hold a
+// countsAt reports whether a finding counts at a level: one that would hold a
 // definition back counts as an advisory of the level high does. Honest servers
 // have the others.
-func (f descriptionFinding) counts(level string) bool {
+func countsAt(f interview.Finding, level string) bool {
 	return f.Severity == finding.Hold.String() && level != "malicious" && slices.Index(levels, level) <= slices.Index(levels, "high")
 }
 
@@ -55,7 +42,7 @@ func (a *app) scanDescriptions(ctx context.Context, at user.Dirs, names []string
 			names = append(names, strings.TrimSuffix(filepath.Base(f), ".lock"))
 		}
 	}
-	var all []described
+	var all []interview.Described
 	for _, name := range names {
 		d, err := a.interviewNamed(ctx, at, name, params)
 		if ctx.Err() != nil {
@@ -69,10 +56,10 @@ func (a *app) scanDescriptions(ctx context.Context, at user.Dirs, names []string
 		all = append(all, d)
 	}
 	for _, d := range all {
-		found := inspect(d, a.neighbours(at, d, all))
-		fmt.Fprintf(a.Err, "mcpen: %s: %s looked through\n", d.server, user.Count(len(d.definitions), "definition"))
+		found := interview.Inspect(d, a.neighbours(at, d, all))
+		fmt.Fprintf(a.Err, "mcpen: %s: %s looked through\n", d.Server, user.Count(len(d.Definitions), "definition"))
 		for _, f := range found {
-			if f.counts(level) {
+			if countsAt(f, level) {
 				counted++
 			}
 		}
@@ -85,10 +72,10 @@ func (a *app) scanDescriptions(ctx context.Context, at user.Dirs, names []string
 
 // interviewNamed asks a server by its name, by a path or by a reference. It asks a
 // server with a lock and no profile as its package.
-func (a *app) interviewNamed(ctx context.Context, at user.Dirs, word string, params map[string][]string) (described, error) {
+func (a *app) interviewNamed(ctx context.Context, at user.Dirs, word string, params map[string][]string) (interview.Described, error) {
 	n, err := a.Named(at, word)
 	if err != nil {
-		return described{}, err
+		return interview.Described{}, err
 	}
 	w, file := server.Words{Profile: n.Profile, Params: params}, ""
 	l, err := locked.Read(n.Lock)
@@ -98,7 +85,7 @@ func (a *app) interviewNamed(ctx context.Context, at user.Dirs, word string, par
 	if w.Profile == "" {
 		w.Profile = cmp.Or(l.Package, word)
 	}
-	return a.interview(ctx, w, file)
+	return interview.Ask(ctx, &a.Caller, release, w, file)
 }
 
 // withLock are those of the words whose server has a lock.
@@ -118,56 +105,19 @@ func (a *app) withLock(at user.Dirs, words []string) ([]string, error) {
 
 // neighbours are a client's other servers: their definitions as seen in runs, and their
 // present ones.
-func (a *app) neighbours(at user.Dirs, self described, all []described) []finding.Other {
+func (a *app) neighbours(at user.Dirs, self interview.Described, all []interview.Described) []finding.Other {
 	var out []finding.Other
 	for _, d := range all {
-		if _, names := d.tools(); d.server != self.server && len(names) > 0 {
-			out = append(out, finding.Other{Server: d.server, Tools: names})
+		if _, names := d.Tools(); d.Server != self.Server && len(names) > 0 {
+			out = append(out, finding.Other{Server: d.Server, Tools: names})
 		}
 	}
-	for _, o := range launch.Others(at.Config, at.State, self.server) {
+	for _, o := range launch.Others(at.Config, at.State, self.Server) {
 		if !slices.ContainsFunc(out, func(have finding.Other) bool { return have.Server == o.Server }) {
 			out = append(out, o)
 		}
 	}
 	return out
-}
-
-// inspect searches a server's texts. They may mention its own tools, also if another
-// server has one of the same name.
-func inspect(d described, others []finding.Other) []descriptionFinding {
-	found := []descriptionFinding{}
-	tools, names := d.tools()
-	strangers := make([]finding.Other, len(others))
-	for i, o := range others {
-		foreign := slices.DeleteFunc(slices.Clone(o.Tools), func(t string) bool { return slices.Contains(names, t) })
-		strangers[i] = finding.Other{Server: o.Server, Tools: foreign}
-	}
-	for _, def := range d.definitions {
-		var all []finding.Finding
-		switch def.kind {
-		case definition.KindTool:
-			all = finding.ScanAmong(def.kind, def.raw, tools, others...)
-		case definition.KindPrompt:
-			all = finding.ScanAmong(def.kind, def.raw, tools, strangers...)
-		default:
-			all = finding.Scan(def.kind, def.raw, strangers...)
-		}
-		for _, f := range all {
-			found = append(found, descriptionFinding{Server: d.server, Kind: def.kind, Name: def.name, Finding: f.Kind,
-				Severity: f.Severity.String(), Words: f.Words, Path: f.Path, Why: f.Why})
-		}
-	}
-	return found
-}
-
-// text is a finding for a person, on two lines.
-func (f descriptionFinding) text() string {
-	what := string(f.Kind)
-	if f.Name != "" {
-		what += " " + audit.Visible(f.Name)
-	}
-	return fmt.Sprintf("%s: %s: %s: %s: %s\n  %s: %q\n", f.Severity, f.Server, what, f.Finding, audit.Visible(f.Why), audit.Visible(f.Path), audit.Visible(f.Words))
 }
 
 // documents gathers the documents about each server, and makes one of them.
@@ -189,8 +139,8 @@ func (d *documents) add(category string) io.Writer {
 	return p
 }
 
-func (d *documents) addDescriptions(about described, found []descriptionFinding) error {
-	w := d.add("descriptions/" + about.server)
+func (d *documents) addDescriptions(about interview.Described, found []interview.Finding) error {
+	w := d.add("descriptions/" + about.Server)
 	switch d.format {
 	case "json":
 		return json.NewEncoder(w).Encode(found)
@@ -198,7 +148,7 @@ func (d *documents) addDescriptions(about described, found []descriptionFinding)
 		return json.NewEncoder(w).Encode(sarifLog{Runs: []map[string]any{sarifRun(about, found)}})
 	}
 	for _, f := range found {
-		if _, err := io.WriteString(w, f.text()); err != nil {
+		if _, err := io.WriteString(w, f.Text()); err != nil {
 			return err
 		}
 	}
@@ -214,9 +164,9 @@ type sarifLog struct {
 
 // sarifRun holds the findings in one server's texts. Its place is the file that names
 // the server.
-func sarifRun(about described, found []descriptionFinding) map[string]any {
+func sarifRun(about interview.Described, found []interview.Finding) map[string]any {
 	dir, _ := os.Getwd() // where it is gone, addresses are absolute
-	uri := advisory.FileURI(about.file, dir)
+	uri := advisory.FileURI(about.File, dir)
 	rules, results := []any{}, []any{}
 	index := map[finding.Kind]int{}
 	message := func(text string) map[string]string { return map[string]string{"text": text} }
@@ -231,7 +181,7 @@ func sarifRun(about described, found []descriptionFinding) map[string]any {
 		if f.Severity == finding.Hold.String() {
 			level = "error"
 		}
-		results = append(results, map[string]any{"ruleId": id, "ruleIndex": index[f.Finding], "level": level, "message": message(strings.TrimSpace(f.text())),
+		results = append(results, map[string]any{"ruleId": id, "ruleIndex": index[f.Finding], "level": level, "message": message(strings.TrimSpace(f.Text())),
 			"locations": []any{map[string]any{"physicalLocation": map[string]any{
 				"artifactLocation": map[string]string{"uri": uri}, "region": map[string]int{"startLine": 1}}}},
 			"partialFingerprints": map[string]string{"description/v1": strings.Join([]string{f.Server, string(f.Kind), f.Name, string(f.Finding), f.Path}, "|")}})

@@ -12,6 +12,7 @@ import (
 
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/finding"
+	"mcpen/sandbox/interview"
 	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/pack/packtest"
@@ -67,11 +68,11 @@ func TestScanWritesSARIF(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	about := described{server: "a", file: filepath.Join(dir, "ü #.toml")}
-	if err := docs.addDescriptions(about, []descriptionFinding{{Server: "a", Kind: definition.KindTool, Name: "t\x1b", Finding: "hidden", Severity: finding.Hold.String(), Words: "\u202e", Path: "/description", Why: "x"}}); err != nil {
+	about := interview.Described{Server: "a", File: filepath.Join(dir, "ü #.toml")}
+	if err := docs.addDescriptions(about, []interview.Finding{{Server: "a", Kind: definition.KindTool, Name: "t\x1b", Finding: "hidden", Severity: finding.Hold.String(), Words: "\u202e", Path: "/description", Why: "x"}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := docs.addDescriptions(described{server: "b", file: about.file}, nil); err != nil {
+	if err := docs.addDescriptions(interview.Described{Server: "b", File: about.File}, nil); err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/explain"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -37,42 +38,8 @@ func (a *app) why(p server.Prepared, word, absent string, asJSON bool) error {
 		enc.SetEscapeHTML(false)
 		return enc.Encode(answer)
 	}
-	_, err = fmt.Fprint(a.out, answerText(answer, p.Choice.Allow(p.Dirs)))
+	_, err = fmt.Fprint(a.out, explain.Answer(answer, p.Choice.Allow(p.Dirs)))
 	return err
-}
-
-// answerText is an answer in words. Nothing in it is taken on trust.
-func answerText(answer plan.Answer, server string) string {
-	var b strings.Builder
-	w := writer{&b}
-	w.line("%s %s", answer.Kind, answer.Subject)
-	w.verdicts(answer, server)
-	for _, u := range answer.Unknown {
-		w.line("  not known %s", u)
-	}
-	return b.String()
-}
-
-// verdicts writes an answer's verdicts, each with the line that decides and what would
-// change it.
-func (w writer) verdicts(answer plan.Answer, server string) {
-	for _, v := range answer.Verdicts {
-		word, at := "refused", ""
-		if v.Allowed {
-			word = "allowed"
-		}
-		if v.Rule != "" {
-			at = "  (" + v.Rule + ")"
-		}
-		w.line("  %-8s %s: %s%s", v.Do, word, v.Why, at)
-		switch {
-		case v.Allowed:
-		case v.Grant != nil:
-			w.line("           to allow it: %s", v.Grant.Advice(server))
-		case v.Never != "" && v.Never != v.Why:
-			w.line("           no grant does: %s", v.Never)
-		}
-	}
 }
 
 // question reads the word of --why: a path begins as one, a host has a port or a dot, a

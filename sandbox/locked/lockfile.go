@@ -53,3 +53,17 @@ func Create(file string, l pack.Lock) error {
 	}
 	return wholefile.Create(file, data, 0o644)
 }
+
+// Replace writes a fresh lock in the place of one that nobody changed meanwhile: a
+// server that ran may have been pinned, and another update done.
+func Replace(l Lock, fresh pack.Lock) error {
+	now, err := Read(l.File)
+	if err != nil {
+		return err
+	}
+	if now.Version != l.Lock.Version {
+		return launch.Usage("mcpen update "+l.Name, "nothing was changed: %s was locked anew meanwhile", l.File)
+	}
+	fresh.Pins = now.Pins
+	return Write(l.File, fresh)
+}

@@ -274,32 +274,6 @@ func (a *app) describe(r registry.Release) {
 	}
 }
 
-// removeAdded removes the profile beside a lock if it is as add wrote it.
-func (a *app) removeAdded(l locked.Lock) error {
-	file := strings.TrimSuffix(l.File, ".lock") + ".toml"
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	has, err := profilePackage(text)
-	ref, bad := pack.ParseRef(l.Lock.Package)
-	if err != nil || bad != nil {
-		return nil
-	}
-	ships, _ := profiles.For(server.Bare(ref))
-	if string(text) != fmt.Sprintf(extendingProfile, l.Name, ships) && (!server.SamePackage(has, ref) || string(text) != fmt.Sprintf(addedProfile, l.Name, has)) {
-		return nil
-	}
-	if err := os.Remove(file); err != nil {
-		return fmt.Errorf("cannot remove the profile: %w", err)
-	}
-	fmt.Fprintln(a.out, "removed", file)
-	return nil
-}
-
 // about is a size for a person, who does not want to know it to the byte.
 func about(n int64) string {
 	for _, u := range []struct {
