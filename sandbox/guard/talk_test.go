@@ -3,27 +3,22 @@ package guard_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/finding"
 	"mcpen/sandbox/guard"
+	"mcpen/sandbox/internal/golden"
 	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
-
-var update = flag.Bool("update", false, "write what the guard does into testdata/talk")
 
 // The conversations in testdata/talk. A file has the parts
 //
@@ -37,33 +32,13 @@ var update = flag.Bool("update", false, "write what the guard does into testdata
 // line as it is, "forward JSON" for another one, "reply", "client", "event" or "tell".
 // With nothing below, nothing happened.
 func TestTalk(t *testing.T) {
-	files, err := filepath.Glob("testdata/talk/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no conversations: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			a, err := txtar.ParseFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			talk := &a.Files[len(a.Files)-1]
-			if talk.Name != "talk" {
-				t.Fatal("the last part is not the talk")
-			}
-			got := newConversation(t, a).run(t, string(talk.Data))
-			if *update {
-				talk.Data = []byte(got)
-				if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(talk.Data), got); diff != "" {
-				t.Errorf("-want +got\n%s", diff)
-			}
-		})
-	}
+	golden.Each(t, "testdata/talk/*.txtar", 18, func(t *testing.T, _ string, ar *txtar.Archive) {
+		talk := &ar.Files[len(ar.Files)-1]
+		if talk.Name != "talk" {
+			t.Fatal("the last part is not the talk")
+		}
+		talk.Data = []byte(newConversation(t, ar).run(t, string(talk.Data)))
+	})
 }
 
 // setup is the config of a conversation.

@@ -3,13 +3,11 @@ package plan
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"mcpen/sandbox/internal/golden"
 	"mcpen/sandbox/policy"
 )
 
@@ -90,19 +88,7 @@ func TestEveryAnswer(t *testing.T) {
 			}
 		}
 	}
-	if *update {
-		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(b.String(), "\n")); diff != "" {
-		t.Errorf("another answer (-want +got):\n%s", diff)
-	}
+	golden.File(t, file, b.String())
 }
 
 // drop leaves a layer out, as --without does.

@@ -4,22 +4,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"mcpen/sandbox/internal/golden"
 	"mcpen/sandbox/policy"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // TestPlans checks the plan of each story of testdata: a profile, a program and a
 // machine, then either the plan or the problems.
@@ -29,38 +24,10 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // as --without does. The expected plan leaves out the parts it shares with
 // closed.txtar's.
 func TestPlans(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) < 25 {
-		t.Fatalf("only %d stories: %v", len(files), err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			ar, err := txtar.ParseFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := ""
-			var kept []txtar.File
-			for _, f := range ar.Files {
-				if f.Name == "plan.json" || f.Name == "error" {
-					want += f.Name + "\n" + string(f.Data)
-				} else {
-					kept = append(kept, f)
-				}
-			}
-			name, got := tell(t, readStory(t, ar), filepath.Base(file) == "closed.txtar")
-			if *update {
-				ar.Files = append(kept, txtar.File{Name: name, Data: []byte(got)})
-				if err := os.WriteFile(file, txtar.Format(ar), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(want, name+"\n"+got); diff != "" {
-				t.Errorf("something else is enforced (-want +got):\n%s", diff)
-			}
-		})
-	}
+	golden.Each(t, "testdata/*.txtar", 100, func(t *testing.T, name string, ar *txtar.Archive) {
+		part, got := tell(t, readStory(t, ar), name == "closed")
+		golden.Replace(ar, txtar.File{Name: part, Data: []byte(got)}, "plan.json", "error")
+	})
 }
 
 // story is the input of one archive.

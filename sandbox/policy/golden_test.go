@@ -4,49 +4,25 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
-)
 
-var update = flag.Bool("update", false, "write the golden files anew")
+	"mcpen/sandbox/internal/golden"
+)
 
 // TestProfilesMean checks the meaning of every profile of testdata/profiles. One file
 // is one story: profile.toml and the profiles it extends, an input, and then either the
 // policy or the mistakes.
 func TestProfilesMean(t *testing.T) {
-	files, err := filepath.Glob("testdata/profiles/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no stories: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			ar, err := txtar.ParseFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			name, got := story(t, ar)
-			want := drop(ar, "policy.json", "mistakes")
-			if *update {
-				ar.Files = append(ar.Files, txtar.File{Name: name, Data: []byte(got)})
-				if err := os.WriteFile(file, txtar.Format(ar), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(want, name+"\n"+got); diff != "" {
-				t.Errorf("the profile means something else (-want +got):\n%s", diff)
-			}
-		})
-	}
+	golden.Each(t, "testdata/profiles/*.txtar", 20, func(t *testing.T, _ string, ar *txtar.Archive) {
+		part, got := story(t, ar)
+		golden.Replace(ar, txtar.File{Name: part, Data: []byte(got)}, "policy.json", "mistakes")
+	})
 }
 
 // story resolves a story and returns the name and content of its last file.
@@ -88,25 +64,6 @@ func story(t *testing.T, ar *txtar.Archive) (name, content string) {
 		t.Fatal(err)
 	}
 	return "policy.json", string(data) + "\n"
-}
-
-// drop removes the expected files from the archive and returns them as one text.
-func drop(ar *txtar.Archive, names ...string) string {
-	var text string
-	var kept []txtar.File
-	for _, f := range ar.Files {
-		expected := false
-		for _, n := range names {
-			if f.Name == n {
-				text, expected = text+n+"\n"+string(f.Data), true
-			}
-		}
-		if !expected {
-			kept = append(kept, f)
-		}
-	}
-	ar.Files = kept
-	return text
 }
 
 // loadFrom loads profiles from a map: "node" and "./node.toml" are node.toml.

@@ -2,18 +2,15 @@ package relay
 
 import (
 	"encoding/json"
-	"flag"
 	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
-)
 
-var update = flag.Bool("update", false, "write the events of testdata/*.txtar anew")
+	"mcpen/sandbox/internal/golden"
+)
 
 // TestConversations plays testdata/*.txtar. In a script, "c>" is a line from the client
 // and ">c" the next line it must get, "s>" and ">s" likewise for the server, "e>" and
@@ -21,29 +18,10 @@ var update = flag.Bool("update", false, "write the events of testdata/*.txtar an
 // EOF" ends the client's input, "exit" the server. After the script both sides end, and
 // must not have received anything else.
 func TestConversations(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no conversations: %v", err)
-	}
-	for _, path := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
-			ar, err := txtar.ParseFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(ar.Files[0].Data))
-			if *update {
-				ar.Files = append(ar.Files[:1], txtar.File{Name: "events", Data: []byte(got)})
-				if err := os.WriteFile(path, txtar.Format(ar), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if len(ar.Files) != 2 || string(ar.Files[1].Data) != got {
-				t.Errorf("events:\n%s", got)
-			}
-		})
-	}
+	golden.Each(t, "testdata/*.txtar", 6, func(t *testing.T, _ string, ar *txtar.Archive) {
+		got := play(t, string(ar.Files[0].Data))
+		ar.Files = append(ar.Files[:1], txtar.File{Name: "events", Data: []byte(got)})
+	})
 }
 
 // play runs one script and returns the events as JSON lines.
