@@ -201,9 +201,15 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/server", "sandbox/wholefile", "files are read and written whole"},
 
 	{"sandbox/explain", "sandbox/audit", "strangers' words are made visible"},
+	{"sandbox/explain", "sandbox/catalog", "a foreign profile that has a name of the person's"},
 	{"sandbox/explain", "sandbox/launch", "says what a layer that is left out means, as a start does"},
+	{"sandbox/explain", "sandbox/locked", "which packages a lock installs"},
+	{"sandbox/explain", "sandbox/origin", "which project a profile is from"},
 	{"sandbox/explain", "sandbox/plan", "what it explains"},
 	{"sandbox/explain", "sandbox/policy", "the words of a plan that are a profile's"},
+	{"sandbox/explain", "sandbox/trust", "what a person is asked to trust"},
+	{"sandbox/explain", "sandbox/user", "where this user's things are"},
+	{"sandbox/explain", "sandbox/wholefile", "client files are read whole"},
 
 	{"sandbox/interview", "sandbox", "starts the server that is asked"},
 	{"sandbox/interview", "sandbox/audit", "strangers' words are made visible"},

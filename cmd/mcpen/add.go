@@ -15,6 +15,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/urfave/cli/v2"
 
+	"mcpen/cmd/mcpen/document"
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/catalog"
@@ -54,7 +55,7 @@ func (a *app) addCommand() *cli.Command {
 			if err != nil || !c.Bool("json") {
 				return locked.Explained(c.Context, err)
 			}
-			return encode(out, done)
+			return document.WriteJSON(out, done)
 		},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"mcpen/cmd/mcpen/clients"
+	"mcpen/cmd/mcpen/wrapping"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/server"
@@ -79,7 +80,7 @@ func (a *app) penned(at user.Dirs, ref pack.Ref, name string, params map[string]
 	if err != nil {
 		return nil, err
 	}
-	if _, err := a.resolveAnywhere(found, at); err != nil {
+	if _, err := a.ResolveAnywhere(found, at); err != nil {
 		return nil, err
 	}
 	return append(append(words, "--"), runner...), nil
@@ -87,21 +88,21 @@ func (a *app) penned(at user.Dirs, ref pack.Ref, name string, params map[string]
 
 // writeServers writes one server into files.
 func (a *app) writeServers(at user.Dirs, places []clients.Place, name string, command []string) error {
-	t := &target{at: at, places: places}
+	t := &wrapping.Target{At: at, Places: places}
 	for _, p := range places {
 		change, err := clients.Add(p, name, command)
 		if err != nil {
-			t.note(p, name, err)
+			t.Note(p, name, err)
 			continue
 		}
-		fmt.Fprintf(a.out, "added %s to %s\n", audit.Visible(name), audit.Visible(tilde(at, p.Path)))
+		fmt.Fprintf(a.out, "added %s to %s\n", audit.Visible(name), audit.Visible(at.Tilde(p.Path)))
 		if running := slices.Concat(change.Open, p.Client.Running()); len(running) > 0 {
 			a.Warn("%s runs: it reads its file when it starts again: %s", p.Client.Title, audit.Visible(clients.List(running)))
 		}
 	}
-	if err := remember(at, places); err != nil {
+	if err := clients.Remember(at.State, places); err != nil {
 		a.Warn("what is wrapped was not remembered: %v", err)
 	}
-	a.tellProblems(t)
-	return t.err()
+	t.TellProblems(a.Err)
+	return t.Err()
 }

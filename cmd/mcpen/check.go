@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"mcpen/cmd/mcpen/document"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
@@ -35,7 +36,7 @@ func checkJSON(paths []string, load policy.Loader, readFile func(string) ([]byte
 		all = append(all, c)
 		return nil
 	})
-	return errors.Join(encode(out, all), err)
+	return errors.Join(document.WriteJSON(out, all), err)
 }
 
 func checkEach(paths []string, load policy.Loader, readFile func(string) ([]byte, error), single func(string) bool, tell func(checkedProfile) error) error {

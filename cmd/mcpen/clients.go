@@ -1,17 +1,15 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"mcpen/cmd/mcpen/clients"
+	"mcpen/cmd/mcpen/grid"
+	"mcpen/cmd/mcpen/wrapping"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/user"
@@ -59,21 +57,21 @@ func (a *app) listClients(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	known, err := remembered(at)
+	known, err := clients.Remembered(at.State)
 	if err != nil {
 		return err
 	}
 	all := []standingJSON{}
-	for _, p := range t.places {
+	for _, p := range t.Places {
 		all = append(all, standing1(t, known, p))
 	}
 	if c.Bool("seen") {
-		if err := remember(at, t.places); err != nil {
+		if err := clients.Remember(at.State, t.Places); err != nil {
 			return err
 		}
 	}
-	if t.json {
-		if err := writeJSON(a.out, all); err != nil {
+	if t.JSON {
+		if err := wrapping.WriteJSON(a.out, all); err != nil {
 			return err
 		}
 	} else {
@@ -86,7 +84,7 @@ func (a *app) listClients(c *cli.Context) error {
 }
 
 // standing1 is how it stands with one file.
-func standing1(t *target, known map[string]clients.Seen, p clients.Place) standingJSON {
+func standing1(t *wrapping.Target, known map[string]clients.Seen, p clients.Place) standingJSON {
 	s := standingJSON{Client: p.Client.Name, File: p.Path, Scope: string(p.Scope), Servers: []serverJSON{}, Drift: []string{}}
 	if err := p.Refused(); err != nil {
 		s.Note = err.Error()
@@ -97,7 +95,7 @@ func standing1(t *target, known map[string]clients.Seen, p clients.Place) standi
 		return s
 	}
 	for _, e := range entries {
-		if !t.wants(e.Server) {
+		if !t.Wants(e.Server) {
 			continue
 		}
 		j := serverJSON{Server: e.Server, Project: e.Scope, State: string(e.State), Why: e.Why, Command: audit.RedactArgs(e.Inner()), Options: e.Options()}
@@ -120,7 +118,7 @@ var states = map[clients.State]string{
 }
 
 func (a *app) showClients(at user.Dirs, all []standingJSON) {
-	g := grid{rows: [][]string{{"CLIENT", "SERVER", "STATE", "COMMAND", "FILE"}}, give: []give{{3, 16}, {4, 16}, {1, 12}, {3, 8}}, middle: 3}
+	g := grid.Grid{Rows: [][]string{{"CLIENT", "SERVER", "STATE", "COMMAND", "FILE"}}, Give: []grid.Give{{Column: 3, Least: 16}, {Column: 4, Least: 16}, {Column: 1, Least: 12}, {Column: 3, Least: 8}}, Middle: 3}
 	for _, s := range all {
 		for _, j := range s.Servers {
 			what := strings.Join(j.Command, " ")
@@ -129,13 +127,13 @@ func (a *app) showClients(at user.Dirs, all []standingJSON) {
 			}
 			name := j.Server
 			if j.Project != "" {
-				name += " in " + tilde(at, j.Project)
+				name += " in " + at.Tilde(j.Project)
 			}
-			g.rows = append(g.rows, []string{s.Client, audit.Visible(name), states[clients.State(j.State)], audit.Visible(what), audit.Visible(tilde(at, s.File))})
+			g.Rows = append(g.Rows, []string{s.Client, audit.Visible(name), states[clients.State(j.State)], audit.Visible(what), audit.Visible(at.Tilde(s.File))})
 		}
 	}
-	if len(g.rows) > 1 {
-		g.write(a.out, columns(a.out))
+	if len(g.Rows) > 1 {
+		g.Write(a.out, grid.Columns(a.out))
 	} else {
 		fmt.Fprintln(a.out, "no servers were found: no client that mcpen knows has any")
 	}
@@ -147,7 +145,7 @@ func (a *app) showClients(at user.Dirs, all []standingJSON) {
 			fmt.Fprintf(a.Err, "mcpen: note: %s: %s\n", audit.Visible(s.File), audit.Visible(s.Note))
 		}
 		for _, d := range s.Drift {
-			fmt.Fprintf(a.out, "changed: %s: %s\n", audit.Visible(tilde(at, s.File)), audit.Visible(d))
+			fmt.Fprintf(a.out, "changed: %s: %s\n", audit.Visible(at.Tilde(s.File)), audit.Visible(d))
 		}
 	}
 }
@@ -169,52 +167,6 @@ func checked(all []standingJSON) error {
 	if open+drift+broken == 0 {
 		return nil
 	}
-	return &launch.Error{Code: 1, Err: fmt.Errorf("%s outside of a pen, %s, %s unreadable", plural(open, "server is", "servers are"), plural(drift, "thing changed", "things changed"), plural(broken, "file is", "files are")),
+	return &launch.Error{Code: 1, Err: fmt.Errorf("%s outside of a pen, %s, %s unreadable", wrapping.Plural(open, "server is", "servers are"), wrapping.Plural(drift, "thing changed", "things changed"), wrapping.Plural(broken, "file is", "files are")),
 		Hint: "mcpen wrap, or mcpen clients --seen once you have looked"}
-}
-
-// rememberedFile keeps the former content of clients' files.
-func rememberedFile(at user.Dirs) string { return filepath.Join(at.State, "clients.json") }
-
-// remembered is the content of each file at wrap's or unwrap's last visit.
-func remembered(at user.Dirs) (map[string]clients.Seen, error) {
-	known := map[string]clients.Seen{}
-	if at.State == "" {
-		return known, nil
-	}
-	data, err := wholefile.Read(rememberedFile(at), clients.MaxFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return known, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &known)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read what clients' files held: %w", err)
-	}
-	return known, nil
-}
-
-// remember keeps the present content of these files.
-func remember(at user.Dirs, places []clients.Place) error {
-	if at.State == "" {
-		return errors.New("there is no HOME and no XDG_STATE_HOME")
-	}
-	known, err := remembered(at)
-	if err != nil {
-		return err
-	}
-	for _, p := range places {
-		if entries, err := p.Servers(); err == nil {
-			known[p.Path] = clients.Look(entries)
-		}
-	}
-	data, err := json.MarshalIndent(known, "", "  ")
-	if err != nil {
-		return fmt.Errorf("internal error: cannot encode what clients' files hold: %w", err)
-	}
-	if err := os.MkdirAll(at.State, 0o700); err != nil {
-		return err
-	}
-	return wholefile.Replace(rememberedFile(at), append(data, '\n'), 0o600)
 }

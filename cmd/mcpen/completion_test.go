@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"mcpen/cmd/mcpen/grammar"
 	"mcpen/sandbox/locked"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
@@ -108,7 +109,7 @@ eval "words=($3)"; CURRENT=$#words; _mcpen`,
 // A flag's value is completed in one word with it, too; bash has "=" as a word of
 // its own.
 func TestCompletedValues(t *testing.T) {
-	grammar := (&app{Caller: server.Caller{Packages: locked.Packages{Person: user.Person{Err: os.Stderr}}}, out: os.Stdout}).cli([]string{"mcpen", "completion"})
+	known := (&app{Caller: server.Caller{Packages: locked.Packages{Person: user.Person{Err: os.Stderr}}}, out: os.Stdout}).cli([]string{"mcpen", "completion"})
 	for line, want := range map[string]string{
 		"run --profile=no":    "--profile=notes",
 		"run --profile = no":  "notes",
@@ -128,8 +129,8 @@ func TestCompletedValues(t *testing.T) {
 		"stop notes no":       "notes",
 	} {
 		var got []string
-		for _, w := range completed(grammar, []string{"notes"}, strings.Fields(line)) {
-			got = append(got, w.text)
+		for _, w := range grammar.Complete(known, values([]string{"notes"}), []string{"notes"}, strings.Fields(line)) {
+			got = append(got, w.Text)
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("%q offers %q, want %q", line, got, want)
@@ -166,7 +167,7 @@ func TestFlagsFirst(t *testing.T) {
 		"mcpen run s --set --help":        "mcpen run --set --help s",
 		"mcpen run s -- x --help":         "mcpen run s -- x --help",
 	} {
-		if got := strings.Join(flagsFirst(commands, strings.Fields(line)), " "); got != want {
+		if got := strings.Join(grammar.FlagsFirst(commands, strings.Fields(line)), " "); got != want {
 			t.Errorf("%q is read as %q, want %q", line, got, want)
 		}
 	}

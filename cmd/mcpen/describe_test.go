@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"mcpen/cmd/mcpen/document"
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/finding"
 	"mcpen/sandbox/interview"
@@ -139,15 +140,15 @@ func TestScanIsOneDocument(t *testing.T) {
 	found := []advisory.Finding{{ID: "GHSA-1", Summary: "bad", Ecosystem: "npm", Package: "a", Version: "1.0.0"}}
 	words := []interview.Finding{{Server: "a", Kind: definition.KindTool, Name: "add", Finding: finding.FindEscape, Severity: "note", Words: "\x1b[2J", Path: "description", Why: "w"}}
 	write := func(format string) []byte {
-		docs := &documents{format: format}
-		if err := writeFindings(docs.add("advisories/a"), format, user.Dirs{}, l, found); err != nil {
+		docs := &document.Set{Format: format, Version: release}
+		if err := writeFindings(docs.Add("advisories/a"), format, user.Dirs{}, l, found); err != nil {
 			t.Fatal(err)
 		}
-		if err := docs.addDescriptions(interview.Described{Server: "a", File: "a.toml"}, words); err != nil {
+		if err := docs.Descriptions(interview.Described{Server: "a", File: "a.toml"}, words); err != nil {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		if err := docs.write(&out); err != nil {
+		if err := docs.Write(&out); err != nil {
 			t.Fatal(err)
 		}
 		return out.Bytes()

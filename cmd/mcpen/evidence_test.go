@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mcpen/sandbox/catalog"
+	"mcpen/sandbox/explain"
 	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/policy"
@@ -36,7 +37,7 @@ func TestTrustShowsAYoungLock(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out strings.Builder
-		a.showEvidence(&out, at, evidenceOf(t, a, at, file))
+		explain.Evidence(&out, at, evidenceOf(t, a, at, file))
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("not shown: %q\n%s", want, out.String())
 		}
@@ -55,7 +56,7 @@ func TestTrustShowsTheWorstAmongMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	a.showEvidence(&out, at, evidenceOf(t, a, at, file))
+	explain.Evidence(&out, at, evidenceOf(t, a, at, file))
 	lines := strings.Split(out.String(), "\n")
 	screen := strings.Join(lines[:min(len(lines), 24)], "\n")
 	for _, want := range []string{"RUNS ON THIS MACHINE, with all of your rights: steal\\x1b[2J", "GOES WITHOUT seccomp", "READS FILES OUTSIDE", "and 994 more of these"} {

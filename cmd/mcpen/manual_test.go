@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/cmd/mcpen/grammar"
 	"mcpen/sandbox/locked"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
@@ -88,14 +89,14 @@ func readsExample(t *testing.T, path []string, c *cli.Command, line string) {
 		return // the command below has an example of its own
 	}
 	mine, _, _ := strings.Cut(strings.Join(words[len(path):], " ")+" ", "-- ")
-	flags, others, whole := sorted(c.Flags, strings.Fields(mine))
-	known := flagWords(c.Flags)
+	flags, others, whole := grammar.Sort(c.Flags, strings.Fields(mine))
+	known := grammar.FlagWords(c.Flags)
 	for _, f := range flags {
-		if ok := slices.ContainsFunc(known, func(w word) bool { return w.text == f }); strings.HasPrefix(f, "-") && !ok {
+		if ok := slices.ContainsFunc(known, func(w grammar.Word) bool { return w.Text == f }); strings.HasPrefix(f, "-") && !ok {
 			t.Errorf("%q: there is no flag %q", line, f)
 		}
 	}
-	if err := fewWords("mcpen "+strings.Join(path, " "), c.ArgsUsage, others); err != nil || !whole {
+	if err := grammar.FewWords("mcpen "+strings.Join(path, " "), c.ArgsUsage, others); err != nil || !whole {
 		t.Errorf("%q: %v", line, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/cmd/mcpen/document"
 	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack/install"
 	"mcpen/sandbox/user"
@@ -39,7 +40,7 @@ func (a *app) outdatedCommand() *cli.Command {
 				return err
 			})
 			if c.Bool("json") {
-				err = errors.Join(err, encode(a.out, all))
+				err = errors.Join(err, document.WriteJSON(a.out, all))
 			}
 			return err
 		},

@@ -13,6 +13,7 @@ import (
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/catalog"
+	"mcpen/sandbox/user"
 )
 
 func (a *app) psCommand() *cli.Command {
@@ -35,7 +36,7 @@ func (a *app) psCommand() *cli.Command {
 			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "SERVER\tSESSION\tPID\tSINCE\tPLAN\tCOMMAND")
 			for _, r := range records {
-				fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%.12s\t%s\n", r.Server, r.Session, r.PID, since(time.Since(r.Started)), r.Plan,
+				fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%.12s\t%s\n", r.Server, r.Session, r.PID, user.Age(time.Since(r.Started)), r.Plan,
 					audit.Visible(strings.Join(audit.RedactArgs(r.Args), " ")))
 			}
 			return w.Flush()
@@ -110,17 +111,4 @@ func (a *app) stopCommand() *cli.Command {
 			return nil
 		},
 	}
-}
-
-// since is a duration as a person would say it.
-func since(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/cmd/mcpen/document"
 	"mcpen/sandbox"
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
@@ -60,7 +61,7 @@ func (a *app) reviewCommand() *cli.Command {
 			}
 			err = r.Each(at, files)
 			if c.Bool("json") {
-				err = errors.Join(err, encode(out, r.Seen))
+				err = errors.Join(err, document.WriteJSON(out, r.Seen))
 			}
 			return err
 		},

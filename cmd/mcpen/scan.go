@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/cmd/mcpen/document"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/locked"
@@ -57,15 +58,15 @@ func (a *app) scanCommand() *cli.Command {
 
 // scan checks packages, and servers' texts on request, and writes one document.
 func (a *app) scan(c *cli.Context, at user.Dirs, level string) error {
-	docs := &documents{format: c.String("format")}
+	docs := &document.Set{Format: c.String("format"), Version: release}
 	if c.Bool("json") {
-		if c.IsSet("format") && docs.format != "json" {
-			return usage("--json", "--json and --format %s are two formats", docs.format)
+		if c.IsSet("format") && docs.Format != "json" {
+			return usage("--json", "--json and --format %s are two formats", docs.Format)
 		}
-		docs.format = "json"
+		docs.Format = "json"
 	}
-	if !slices.Contains([]string{"text", "json", "sarif"}, docs.format) {
-		return usage("--format json", "%q is no format", docs.format)
+	if !slices.Contains([]string{"text", "json", "sarif"}, docs.Format) {
+		return usage("--format json", "%q is no format", docs.Format)
 	}
 	params, err := parameters(c.StringSlice("set"))
 	if err != nil {
@@ -85,7 +86,7 @@ func (a *app) scan(c *cli.Context, at user.Dirs, level string) error {
 	if err != nil {
 		return err
 	}
-	if err := docs.write(a.out); err != nil {
+	if err := docs.Write(a.out); err != nil {
 		return err
 	}
 	switch {
@@ -101,7 +102,7 @@ func (a *app) scan(c *cli.Context, at user.Dirs, level string) error {
 
 // scanPackages looks locked packages up. Without a database and with other work
 // to do it says that it did not.
-func (a *app) scanPackages(c *cli.Context, at user.Dirs, level string, docs *documents, counted *int, bad *undone) error {
+func (a *app) scanPackages(c *cli.Context, at user.Dirs, level string, docs *document.Set, counted *int, bad *undone) error {
 	names := c.Args().Slice()
 	if c.Bool("descriptions") {
 		var err error
@@ -117,7 +118,7 @@ func (a *app) scanPackages(c *cli.Context, at user.Dirs, level string, docs *doc
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	a.toldWithdrawn(c.Context, at, all, docs.format == "text")
+	a.toldWithdrawn(c.Context, at, all, docs.Format == "text")
 	found, err := a.findings(c, at, all, bad)
 	if err != nil {
 		return err
@@ -128,7 +129,7 @@ func (a *app) scanPackages(c *cli.Context, at user.Dirs, level string, docs *doc
 				*counted++
 			}
 		}
-		if err := writeFindings(docs.add("advisories/"+l.Name), docs.format, at, l, found[i]); err != nil {
+		if err := writeFindings(docs.Add("advisories/"+l.Name), docs.Format, at, l, found[i]); err != nil {
 			return err
 		}
 	}

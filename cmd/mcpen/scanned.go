@@ -1,22 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"mcpen/cmd/mcpen/document"
 	"mcpen/sandbox/finding"
 	"mcpen/sandbox/interview"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/locked"
-	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
@@ -32,7 +28,7 @@ func countsAt(f interview.Finding, level string) bool {
 // scanDescriptions starts servers, one after the other, and writes the findings in
 // their texts. It reports a server that it cannot ask, and asks the others all the
 // same. Without names it asks the servers that have a lock.
-func (a *app) scanDescriptions(ctx context.Context, at user.Dirs, names []string, params map[string][]string, level string, docs *documents) (counted, failed int, err error) {
+func (a *app) scanDescriptions(ctx context.Context, at user.Dirs, names []string, params map[string][]string, level string, docs *document.Set) (counted, failed int, err error) {
 	if err := launch.HideDescriptors(); err != nil {
 		return 0, 0, err
 	}
@@ -63,7 +59,7 @@ func (a *app) scanDescriptions(ctx context.Context, at user.Dirs, names []string
 				counted++
 			}
 		}
-		if err := docs.addDescriptions(d, found); err != nil {
+		if err := docs.Descriptions(d, found); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -118,115 +114,4 @@ func (a *app) neighbours(at user.Dirs, self interview.Described, all []interview
 		}
 	}
 	return out
-}
-
-// documents gathers the documents about each server, and makes one of them.
-type documents struct {
-	format string
-	parts  []*part
-}
-
-// part is a document about one server.
-type part struct {
-	category string // such as advisories/github, for a reader of SARIF that keeps them apart
-	bytes.Buffer
-}
-
-// add begins the next document.
-func (d *documents) add(category string) io.Writer {
-	p := &part{category: category}
-	d.parts = append(d.parts, p)
-	return p
-}
-
-func (d *documents) addDescriptions(about interview.Described, found []interview.Finding) error {
-	w := d.add("descriptions/" + about.Server)
-	switch d.format {
-	case "json":
-		return json.NewEncoder(w).Encode(found)
-	case "sarif":
-		return json.NewEncoder(w).Encode(sarifLog{Runs: []map[string]any{sarifRun(about, found)}})
-	}
-	for _, f := range found {
-		if _, err := io.WriteString(w, f.Text()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// sarifLog is a log in SARIF 2.1.0.
-type sarifLog struct {
-	Schema  string           `json:"$schema"`
-	Version string           `json:"version"`
-	Runs    []map[string]any `json:"runs"`
-}
-
-// sarifRun holds the findings in one server's texts. Its place is the file that names
-// the server.
-func sarifRun(about interview.Described, found []interview.Finding) map[string]any {
-	dir, _ := os.Getwd() // where it is gone, addresses are absolute
-	uri := advisory.FileURI(about.File, dir)
-	rules, results := []any{}, []any{}
-	index := map[finding.Kind]int{}
-	message := func(text string) map[string]string { return map[string]string{"text": text} }
-	for _, f := range found {
-		id := "description/" + string(f.Finding)
-		if _, ok := index[f.Finding]; !ok {
-			index[f.Finding] = len(rules)
-			rules = append(rules, map[string]any{"id": id, "shortDescription": message("words for the model in what a server says: " + string(f.Finding)),
-				"properties": map[string]any{"tags": []string{"security"}}})
-		}
-		level := "note"
-		if f.Severity == finding.Hold.String() {
-			level = "error"
-		}
-		results = append(results, map[string]any{"ruleId": id, "ruleIndex": index[f.Finding], "level": level, "message": message(strings.TrimSpace(f.Text())),
-			"locations": []any{map[string]any{"physicalLocation": map[string]any{
-				"artifactLocation": map[string]string{"uri": uri}, "region": map[string]int{"startLine": 1}}}},
-			"partialFingerprints": map[string]string{"description/v1": strings.Join([]string{f.Server, string(f.Kind), f.Name, string(f.Finding), f.Path}, "|")}})
-	}
-	return map[string]any{"tool": map[string]any{"driver": map[string]any{"name": "mcpen", "version": release, "rules": rules}}, "results": results}
-}
-
-// write writes everything as one document: a text, an array, or a log with a run
-// for each part.
-func (d *documents) write(w io.Writer) error {
-	switch d.format {
-	case "json":
-		all := []json.RawMessage{}
-		for _, p := range d.parts {
-			var some []json.RawMessage
-			if err := json.Unmarshal(p.Bytes(), &some); err != nil {
-				return fmt.Errorf("internal error: cannot join findings: %w", err)
-			}
-			all = append(all, some...)
-		}
-		return encode(w, all)
-	case "sarif":
-		all := sarifLog{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []map[string]any{}}
-		for _, p := range d.parts {
-			var one sarifLog
-			if err := json.Unmarshal(p.Bytes(), &one); err != nil {
-				return fmt.Errorf("internal error: cannot join findings: %w", err)
-			}
-			for _, run := range one.Runs {
-				run["automationDetails"] = map[string]string{"id": p.category + "/"}
-				all.Runs = append(all.Runs, run)
-			}
-		}
-		return encode(w, all)
-	}
-	for _, p := range d.parts {
-		if _, err := w.Write(p.Bytes()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func encode(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"mcpen/cmd/mcpen/document"
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/finding"
 	"mcpen/sandbox/interview"
@@ -61,22 +62,22 @@ func TestScanWritesSARIF(t *testing.T) {
 	if err := os.WriteFile(file, []byte("lock = 2\n\npath = \"node_modules/left\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	docs := &documents{format: "sarif"}
+	docs := &document.Set{Format: "sarif", Version: release}
 	found := []advisory.Finding{{ID: "GHSA-1", Summary: "bad", Severity: "low", Score: 2, Ecosystem: "npm", Package: "left", Version: "1.0.0", Path: "node_modules/left"}}
 	for name, some := range map[string][]advisory.Finding{"a": found, "b": nil} {
-		if err := writeFindings(docs.add("advisories/"+name), "sarif", user.Dirs{Cwd: dir}, locked.Lock{Name: name, File: file}, some); err != nil {
+		if err := writeFindings(docs.Add("advisories/"+name), "sarif", user.Dirs{Cwd: dir}, locked.Lock{Name: name, File: file}, some); err != nil {
 			t.Fatal(err)
 		}
 	}
 	about := interview.Described{Server: "a", File: filepath.Join(dir, "ü #.toml")}
-	if err := docs.addDescriptions(about, []interview.Finding{{Server: "a", Kind: definition.KindTool, Name: "t\x1b", Finding: "hidden", Severity: finding.Hold.String(), Words: "\u202e", Path: "/description", Why: "x"}}); err != nil {
+	if err := docs.Descriptions(about, []interview.Finding{{Server: "a", Kind: definition.KindTool, Name: "t\x1b", Finding: "hidden", Severity: finding.Hold.String(), Words: "\u202e", Path: "/description", Why: "x"}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := docs.addDescriptions(interview.Described{Server: "b", File: about.File}, nil); err != nil {
+	if err := docs.Descriptions(interview.Described{Server: "b", File: about.File}, nil); err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	if err := docs.write(&log); err != nil {
+	if err := docs.Write(&log); err != nil {
 		t.Fatal(err)
 	}
 	packtest.WantSARIF(t, "../../sandbox/pack/advisory/testdata/sarif-schema-2.1.0.json", log.Bytes())

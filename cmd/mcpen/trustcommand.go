@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/explain"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/origin"
 	"mcpen/sandbox/server"
@@ -132,7 +133,7 @@ func (a *app) trustOne(at user.Dirs, file string, w server.Words, yes bool) erro
 		fmt.Fprintf(a.out, "%s is trusted as it is\n", audit.Visible(file))
 		return nil
 	}
-	a.showEvidence(a.out, at, e)
+	explain.Evidence(a.out, at, e)
 	if !yes {
 		if !a.Terminal(a.in) {
 			return usage(strings.Replace(e.Hint(), "mcpen trust ", "mcpen trust --yes ", 1), "nothing was trusted: there is nobody to ask")
@@ -171,6 +172,18 @@ func (a *app) confirmed(at user.Dirs, e trust.Evidence) bool {
 	if !a.Terminal(a.in) || !a.Terminal(a.Err) {
 		return false
 	}
-	a.showEvidence(a.Err, at, e)
+	explain.Evidence(a.Err, at, e)
 	return a.yes("trust it as it is, and start it?")
+}
+
+// agreedTo asks a person at a terminal; elsewhere it is an error with the flag to use.
+func (a *app) agreedTo(question, hint string) (bool, error) {
+	if !a.Terminal(a.in) {
+		return false, usage(hint, "nothing was changed: there is nobody to ask")
+	}
+	if !a.yes(question) {
+		fmt.Fprintln(a.out, "nothing was changed")
+		return false, nil
+	}
+	return true, nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mcpen/cmd/mcpen/clients"
+	"mcpen/cmd/mcpen/wrapping"
 	"mcpen/sandbox/audit"
 )
 
@@ -28,38 +29,38 @@ func (a *app) unwrap(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	wanted := func(e clients.Entry) bool { return t.wants(e.Server) }
+	wanted := func(e clients.Entry) bool { return t.Wants(e.Server) }
 	var touched []clients.Place
 	n := 0
-	for _, p := range t.places {
-		change, err := p.Unwrap(wanted, hiddenLiteral) // nothing is fetched before a person has said yes
+	for _, p := range t.Places {
+		change, err := p.Unwrap(wanted, wrapping.HiddenLiteral) // nothing is fetched before a person has said yes
 		if err != nil {
-			t.note(p, "", err)
+			t.Note(p, "", err)
 			continue
 		}
 		if c.Bool("dry-run") {
 			fmt.Fprint(a.out, change.Diff())
 		}
 		for _, l := range change.Left {
-			t.note(p, l.Key(), l.Err)
+			t.Note(p, l.Key(), l.Err)
 		}
 		if len(change.Done) == 0 {
 			continue
 		}
 		touched, n = append(touched, p), n+len(change.Done)
-		if !t.json && !c.Bool("dry-run") {
-			fmt.Fprintf(a.out, "%s: %s\n", audit.Visible(tilde(at, p.Path)), audit.Visible(keys(change.Done)))
+		if !t.JSON && !c.Bool("dry-run") {
+			fmt.Fprintf(a.out, "%s: %s\n", audit.Visible(at.Tilde(p.Path)), audit.Visible(wrapping.Keys(change.Done)))
 		}
 	}
 	if c.Bool("dry-run") {
-		a.tellProblems(t)
-		return t.err()
+		t.TellProblems(a.Err)
+		return t.Err()
 	}
 	if n == 0 {
 		return a.unwrapped(t, nil)
 	}
 	if !c.Bool("yes") {
-		agreed, err := a.agreedTo(fmt.Sprintf("take %s out of %s?", plural(n, "server", "servers"), plural1(n, "its pen", "their pens")), "mcpen unwrap --yes")
+		agreed, err := a.agreedTo(fmt.Sprintf("take %s out of %s?", wrapping.Plural(n, "server", "servers"), wrapping.Plural1(n, "its pen", "their pens")), "mcpen unwrap --yes")
 		if err != nil || !agreed {
 			return err
 		}
@@ -68,24 +69,24 @@ func (a *app) unwrap(c *cli.Context) error {
 }
 
 // unwrapAll writes the files.
-func (a *app) unwrapAll(t *target, places []clients.Place, wanted func(clients.Entry) bool) []unwrapJSON {
+func (a *app) unwrapAll(t *wrapping.Target, places []clients.Place, wanted func(clients.Entry) bool) []unwrapJSON {
 	var out []unwrapJSON
-	t.problems = slices.DeleteFunc(t.problems, func(p problem) bool { return p.Server != "" }) // they are found again
+	t.Problems = slices.DeleteFunc(t.Problems, func(p wrapping.Problem) bool { return p.Server != "" }) // they are found again
 	for _, p := range places {
-		change, err := clients.Apply(p, func() (clients.Change, error) { return p.Unwrap(wanted, keptLiteral) })
-		a.tellChange(t, p, change, err)
+		change, err := clients.Apply(p, func() (clients.Change, error) { return p.Unwrap(wanted, wrapping.KeptLiteral) })
+		t.TellChange(p, change, err, a.Warn)
 		if err != nil {
 			continue
 		}
-		a.dropBack(change)
+		wrapping.DropBack(change, a.Warn)
 		for _, e := range change.Done {
 			out = append(out, unwrapJSON{p.Client.Name, p.Path, e.Scope, e.Server, audit.RedactArgs(e.Inner())})
 		}
-		if !t.json {
-			fmt.Fprintf(a.out, "unwrapped %s in %s\n", audit.Visible(keys(change.Done)), audit.Visible(tilde(t.at, p.Path)))
+		if !t.JSON {
+			fmt.Fprintf(a.out, "unwrapped %s in %s\n", audit.Visible(wrapping.Keys(change.Done)), audit.Visible(t.At.Tilde(p.Path)))
 		}
 	}
-	if err := remember(t.at, t.places); err != nil {
+	if err := clients.Remember(t.At.State, t.Places); err != nil {
 		a.Warn("what is wrapped was not remembered: %v", err)
 	}
 	return out
@@ -100,20 +101,20 @@ type unwrapJSON struct {
 }
 
 // unwrapped is the end of unwrap.
-func (a *app) unwrapped(t *target, done []unwrapJSON) error {
-	if t.json {
+func (a *app) unwrapped(t *wrapping.Target, done []unwrapJSON) error {
+	if t.JSON {
 		out := struct {
-			Unwrapped []unwrapJSON `json:"unwrapped"`
-			Problems  []problem    `json:"problems"`
-		}{append([]unwrapJSON{}, done...), append([]problem{}, t.problems...)}
-		if err := writeJSON(a.out, out); err != nil {
+			Unwrapped []unwrapJSON       `json:"unwrapped"`
+			Problems  []wrapping.Problem `json:"problems"`
+		}{append([]unwrapJSON{}, done...), append([]wrapping.Problem{}, t.Problems...)}
+		if err := wrapping.WriteJSON(a.out, out); err != nil {
 			return err
 		}
-		return t.err()
+		return t.Err()
 	}
 	if len(done) == 0 {
 		fmt.Fprintln(a.out, "nothing was changed: no server is wrapped")
 	}
-	a.tellProblems(t)
-	return t.err()
+	t.TellProblems(a.Err)
+	return t.Err()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/cmd/mcpen/document"
 	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/install"
@@ -39,7 +40,7 @@ func (a *app) updateCommand() *cli.Command {
 				return err
 			})
 			if c.Bool("json") {
-				err = errors.Join(err, encode(out, all))
+				err = errors.Join(err, document.WriteJSON(out, all))
 			}
 			return err
 		},

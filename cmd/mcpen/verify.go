@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/cmd/mcpen/document"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/locked"
 )
@@ -27,7 +28,7 @@ func (a *app) verifyCommand() *cli.Command {
 			}
 			err := a.verify(c.Context, c.Args().Slice(), c.Bool("repair"), tell)
 			if c.Bool("json") {
-				err = errors.Join(err, encode(a.out, all))
+				err = errors.Join(err, document.WriteJSON(a.out, all))
 			}
 			return err
 		},

@@ -1,4 +1,5 @@
-// Package explain writes a plan, or the answer why something is allowed, for a person who
-// reviews it. It adds nothing to the plan and trusts none of its texts: control characters
-// in a profile's words become visible.
+// Package explain writes for a person who reviews: a plan (Text), the answer why something is
+// allowed (Answer), and what they are asked to trust, the most dangerous first (Evidence). It
+// adds nothing to what it explains and trusts none of its texts: control characters in a
+// profile's words become visible.
 package explain

@@ -49,6 +49,25 @@ func (c *Caller) Resolve(ch Choice, at user.Dirs) (Resolved, error) {
 	return Resolved{pol, profile, baselines}, nil
 }
 
+// ResolveAnywhere is Resolve where the server's client may start it in another folder
+// than this one.
+func (c *Caller) ResolveAnywhere(ch Choice, at user.Dirs) (Resolved, error) {
+	r, err := c.Resolve(ch, at)
+	if err == nil || ch.Workspace != "" || Workspace(c.Input(ch.Words, at, nil)) != "" {
+		return r, err
+	}
+	dir, errDir := os.MkdirTemp("", "mcpen-workspace-")
+	if errDir != nil {
+		return r, err
+	}
+	defer os.RemoveAll(dir)
+	ch.Workspace, ch.Empty = dir, true
+	if there, errThere := c.Resolve(ch, at); errThere == nil {
+		return there, nil
+	}
+	return r, err
+}
+
 // Input is the input for resolving a profile.
 func (c *Caller) Input(w Words, at user.Dirs, baselines []*policy.Profile) policy.Input {
 	in := policy.Input{Params: w.Params, Home: at.Home, State: at.State, Config: at.Config,

@@ -178,3 +178,11 @@ func LogDir(d Dirs) string {
 
 // MachineProfiles is the folder of the profiles of this machine's administrator.
 func (d Dirs) MachineProfiles() string { return filepath.Join(d.Machine, "profiles") }
+
+// Tilde is a path as a person writes it: with "~" for the home.
+func (d Dirs) Tilde(path string) string {
+	if rest, ok := strings.CutPrefix(path, d.Home+"/"); ok && d.Home != "" {
+		return "~/" + rest
+	}
+	return path
+}

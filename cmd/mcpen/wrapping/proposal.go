@@ -1,9 +1,8 @@
-package main
+package wrapping
 
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,8 +24,8 @@ const (
 	byTrial   = "try"     // its needs are unknown: a trial finds them first
 )
 
-// proposal is wrap's proposal for one server of a client.
-type proposal struct {
+// Proposal is wrap's proposal for one server of a client.
+type Proposal struct {
 	place   clients.Place
 	entry   clients.Entry
 	kind    string // byLibrary, byLock, byTrial; "" where the entry stays as it is
@@ -42,12 +41,12 @@ type proposal struct {
 }
 
 // wrapped reports whether wrap does it without having been told by name.
-func (p proposal) wrapped(all bool) bool {
+func (p Proposal) wrapped(all bool) bool {
 	return p.needs == "" && (p.kind == byLibrary || p.kind == byLock || p.kind == byTrial && all)
 }
 
 // label is the proposal in a table, with the profile's name if there is room.
-func (p proposal) label(room bool) string {
+func (p Proposal) label(room bool) string {
 	switch {
 	case p.kind == byLibrary && room:
 		return p.kind + ": " + p.profile
@@ -57,25 +56,44 @@ func (p proposal) label(room bool) string {
 	return p.kind
 }
 
+// Proposals returns the proposals for every server of the target. It notes the files that
+// cannot be read.
+func Proposals(c *server.Caller, t *Target, params map[string][]string) []Proposal {
+	var out []Proposal
+	for _, p := range t.Places {
+		entries, err := p.Servers()
+		if err != nil {
+			t.Note(p, "", err)
+			continue
+		}
+		for _, e := range entries {
+			if t.Wants(e.Server) {
+				out = append(out, propose(c, t.At, p, e, params, slices.Contains(t.Servers, e.Server)))
+			}
+		}
+	}
+	return out
+}
+
 // propose makes the proposal for an entry. named is set if the person named the server:
 // then wrap also wraps one that its client does not start.
-func (a *app) propose(at user.Dirs, p clients.Place, e clients.Entry, params map[string][]string, named bool) proposal {
-	out := proposal{place: p, entry: e, can: e.Why}
+func propose(c *server.Caller, at user.Dirs, p clients.Place, e clients.Entry, params map[string][]string, named bool) Proposal {
+	out := Proposal{place: p, entry: e, can: e.Why}
 	// Only its client starts an entry that asks, and fills in the answers.
 	if e.State != clients.Open && !(named && (e.State == clients.Disabled || e.State == clients.Asks)) {
 		if e.State == clients.Wrapped {
 			out.can = "it is in a pen already"
-			a.lookInside(at, &out)
+			lookInside(c, at, &out)
 		}
 		return out
 	}
-	b := *a
-	b.Env = slices.Clone(a.Env)
+	b := *c
+	b.Env = slices.Clone(c.Env)
 	for _, v := range e.Env {
-		b.Env = append(b.Env, v.Name+"="+clients.Expand([]string{v.Value}, at.Home, a.Lookup)[0])
+		b.Env = append(b.Env, v.Name+"="+clients.Expand([]string{v.Value}, at.Home, c.Lookup)[0])
 	}
-	out.choice.Words = server.Words{Command: clients.Expand(e.Command, at.Home, a.Lookup), Params: params, Look: true}
-	b.decide(at, &out)
+	out.choice.Words = server.Words{Command: clients.Expand(e.Command, at.Home, c.Lookup), Params: params, Look: true}
+	decide(&b, at, &out)
 	if e.EnvFile != "" {
 		out.notes = append(out.notes, fmt.Sprintf("the variables of %s do not reach it: name them with --pass or --secret", e.EnvFile))
 	}
@@ -84,7 +102,7 @@ func (a *app) propose(at user.Dirs, p clients.Place, e clients.Entry, params map
 
 // lookInside finds the secrets of a wrapped entry: those of the profile of the command
 // after its "--", and those that its options name.
-func (a *app) lookInside(at user.Dirs, p *proposal) {
+func lookInside(c *server.Caller, at user.Dirs, p *Proposal) {
 	if p.entry.Starter() == "" || len(p.entry.Env) == 0 {
 		return
 	}
@@ -95,22 +113,22 @@ func (a *app) lookInside(at user.Dirs, p *proposal) {
 			params[name] = append(params[name], value)
 		}
 	}
-	in := proposal{place: p.place, entry: p.entry}
+	in := Proposal{place: p.place, entry: p.entry}
 	in.entry.Command, in.entry.State = p.entry.Inner(), clients.Open
-	in.choice.Words = server.Words{Command: clients.Expand(in.entry.Command, at.Home, a.Lookup), Params: params, Look: true}
-	a.decide(at, &in)
+	in.choice.Words = server.Words{Command: clients.Expand(in.entry.Command, at.Home, c.Lookup), Params: params, Look: true}
+	decide(c, at, &in)
 	p.policy, p.words = in.policy, options
 	p.inside = len(p.secrets(p.entry)) > 0
 }
 
 // decide finds the profile of a command, and the resulting proposal.
-func (a *app) decide(at user.Dirs, p *proposal) {
+func decide(c *server.Caller, at user.Dirs, p *Proposal) {
 	command, err := pack.FromCommand(p.entry.Command)
 	if err != nil {
 		p.kind, p.needs, p.can = byTrial, err.Error(), "cannot be locked"
 		return
 	}
-	ch, err := a.Choose(at, p.choice.Words)
+	ch, err := c.Choose(at, p.choice.Words)
 	if err != nil {
 		p.kind, p.needs, p.can = byLibrary, err.Error(), "its profile has mistakes"
 		return
@@ -132,11 +150,11 @@ func (a *app) decide(at user.Dirs, p *proposal) {
 			p.words = append(p.words, "--set", name+"="+value)
 		}
 	}
-	a.settleChoice(at, p, ch)
+	settleChoice(c, at, p, ch)
 }
 
 // sets are the names of the parameters that --set gave, sorted.
-func (p *proposal) sets() []string {
+func (p *Proposal) sets() []string {
 	var names []string
 	for name := range p.choice.Params {
 		names = append(names, name)
@@ -146,17 +164,17 @@ func (p *proposal) sets() []string {
 }
 
 // settleChoice gives the profile the entry's variables, and describes the result.
-func (a *app) settleChoice(at user.Dirs, p *proposal, ch server.Choice) {
+func settleChoice(c *server.Caller, at user.Dirs, p *Proposal, ch server.Choice) {
 	if p.kind == byLibrary {
-		a.bindSecrets(at, p, &ch)
+		bindSecrets(at, p, &ch)
 	}
-	r, err := a.resolveAnywhere(ch, at)
+	r, err := c.ResolveAnywhere(ch, at)
 	if err != nil {
 		p.fail(err)
 		p.choice = ch
 		return
 	}
-	a.variablesOf(p, r.Policy, &ch)
+	variablesOf(c, p, r.Policy, &ch)
 	p.policy, p.choice = r.Policy, ch
 	switch p.kind {
 	case byLibrary:
@@ -169,7 +187,7 @@ func (a *app) settleChoice(at user.Dirs, p *proposal, ch server.Choice) {
 }
 
 // fail notes why a server would not start.
-func (p *proposal) fail(err error) {
+func (p *Proposal) fail(err error) {
 	p.needs = strings.ReplaceAll(err.Error(), "\n", "; ")
 	var mistakes policy.Mistakes
 	if errors.As(err, &mistakes) && mistakes[0].Hint != "" {
@@ -178,28 +196,9 @@ func (p *proposal) fail(err error) {
 	p.can = "needs to be told more"
 }
 
-// resolveAnywhere is resolve where the server's client may start it in another folder
-// than this one.
-func (a *app) resolveAnywhere(ch server.Choice, at user.Dirs) (server.Resolved, error) {
-	r, err := a.Resolve(ch, at)
-	if err == nil || ch.Workspace != "" || server.Workspace(a.Input(ch.Words, at, nil)) != "" {
-		return r, err
-	}
-	dir, errDir := os.MkdirTemp("", "mcpen-workspace-")
-	if errDir != nil {
-		return r, err
-	}
-	defer os.RemoveAll(dir)
-	ch.Workspace, ch.Empty = dir, true
-	if there, errThere := a.Resolve(ch, at); errThere == nil {
-		return there, nil
-	}
-	return r, err
-}
-
 // bindSecrets gives a profile's secret the entry's variable for it, if the profile does
 // not look there by itself.
-func (a *app) bindSecrets(at user.Dirs, p *proposal, ch *server.Choice) {
+func bindSecrets(at user.Dirs, p *Proposal, ch *server.Choice) {
 	profile, err := catalog.Profile(at, ch.Profile)
 	if err != nil {
 		return // resolve says it
@@ -220,7 +219,7 @@ func (a *app) bindSecrets(at user.Dirs, p *proposal, ch *server.Choice) {
 
 // variablesOf passes the entry's variables on by name, but those that the profile has
 // already, and says so.
-func (a *app) variablesOf(p *proposal, pol policy.Policy, ch *server.Choice) {
+func variablesOf(c *server.Caller, p *Proposal, pol policy.Policy, ch *server.Choice) {
 	names := slices.Clone(p.entry.Names)
 	for _, v := range p.entry.Env {
 		i := slices.IndexFunc(pol.Env.Set, func(s policy.EnvValue) bool { return s.Name == v.Name })
@@ -248,7 +247,7 @@ func (a *app) variablesOf(p *proposal, pol policy.Policy, ch *server.Choice) {
 	}
 	for _, s := range pol.Env.Secret {
 		name, fromEnv := strings.CutPrefix(s.From, "env:")
-		if _, set := a.Lookup(name); fromEnv && !set && p.needs == "" {
+		if _, set := c.Lookup(name); fromEnv && !set && p.needs == "" {
 			p.needs = fmt.Sprintf("%s is set neither in the entry nor here", name)
 			p.hint = fmt.Sprintf("set %s in the entry, or: mcpen wrap --server %s", name, audit.Command(p.entry.Server))
 		}
@@ -270,7 +269,7 @@ func files(at user.Dirs, p policy.Policy) string {
 	mine := func(all []policy.Path) (out []string) {
 		for _, f := range all {
 			if f.Path != own && !f.Optional && !strings.HasPrefix(f.Path, "/usr/") && !strings.HasPrefix(f.Path, "/etc/") {
-				out = append(out, tilde(at, f.Path))
+				out = append(out, at.Tilde(f.Path))
 			}
 		}
 		return out
@@ -317,14 +316,6 @@ func hosts(p policy.Policy) string {
 		return strings.Join(names, " and ")
 	}
 	return user.Count(len(names), "host")
-}
-
-// tilde is a path as a person writes it.
-func tilde(at user.Dirs, path string) string {
-	if rest, ok := strings.CutPrefix(path, at.Home+"/"); ok && at.Home != "" {
-		return "~/" + rest
-	}
-	return path
 }
 
 // tryHint is the command that tries a server. It puts no likely secret on a screen: it

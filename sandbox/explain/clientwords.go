@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"encoding/json"

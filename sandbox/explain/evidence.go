@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"fmt"
@@ -18,10 +18,10 @@ import (
 	"mcpen/sandbox/user"
 )
 
-// showEvidence writes the facts that a person needs before they trust a profile, the
+// Evidence writes the facts that a person needs before they trust a profile, the
 // most dangerous first. It trusts none of the texts: it makes unprintable characters
 // visible.
-func (a *app) showEvidence(out io.Writer, at user.Dirs, e trust.Evidence) {
+func Evidence(out io.Writer, at user.Dirs, e trust.Evidence) {
 	line := func(format string, args ...any) string {
 		return "  " + trust.Short(audit.Visible(fmt.Sprintf(format, args...)), 400)
 	}
@@ -45,7 +45,7 @@ func (a *app) showEvidence(out io.Writer, at user.Dirs, e trust.Evidence) {
 	}
 	few(prefixed("COMES WITH a client's configuration: ", clientWords(origin.Project(at, e.File))), red)
 	few(prefixed("LEADS by the symlink ", e.Links), red)
-	a.showLock(at, e, red, plain)
+	showLock(e, red, plain)
 	if command := strings.Join(trust.SaidWords(e.Profile, "server.command", "server.package", "server.args"), " "); command != "" {
 		plain("%-10s %s", "starts", command)
 	} else if len(e.Use.Command) == 0 {
@@ -166,7 +166,7 @@ func variable(key string) string {
 }
 
 // showLock lists the packages that a lock installs, and their age.
-func (a *app) showLock(at user.Dirs, e trust.Evidence, red, plain func(string, ...any)) {
+func showLock(e trust.Evidence, red, plain func(string, ...any)) {
 	if e.Lock == "" {
 		return
 	}
@@ -179,7 +179,7 @@ func (a *app) showLock(at user.Dirs, e trust.Evidence, red, plain func(string, .
 	age := "of unknown age"
 	if !l.Published.IsZero() {
 		old := time.Since(l.Published)
-		if age = "published " + since(old) + " ago"; old < policy.DefaultMinAge {
+		if age = "published " + user.Age(old) + " ago"; old < policy.DefaultMinAge {
 			say = red
 		}
 	} else {

@@ -1,4 +1,6 @@
-package main
+// Package grid writes a table for a person, as wide as their terminal at most. It makes
+// nothing visible: cells are safe to print.
+package grid
 
 import (
 	"fmt"
@@ -10,18 +12,18 @@ import (
 	"golang.org/x/text/width"
 )
 
-// grid is a table for a person, as wide as a terminal at most.
-type grid struct {
-	rows   [][]string // the first one is the head; all have as many cells
-	give   []give     // the columns that shrink if there is too little room, the first one first
-	middle int        // the column that is cut in its middle; the first one never is
+// Grid is a table for a person, as wide as a terminal at most.
+type Grid struct {
+	Rows   [][]string // the first one is the head; all have as many cells
+	Give   []Give     // the columns that shrink if there is too little room, the first one first
+	Middle int        // the column that is cut in its middle; the first one never is
 }
 
-// give is a column that gives way, down to a width.
-type give struct{ column, least int }
+// Give is a column that gives way, down to a width.
+type Give struct{ Column, Least int }
 
-// columns is how wide a file's terminal is; 0 where it is none.
-func columns(f *os.File) int {
+// Columns is how wide a file's terminal is; 0 where it is none.
+func Columns(f *os.File) int {
 	w, _, err := term.GetSize(int(f.Fd()))
 	if err != nil {
 		return 0
@@ -31,11 +33,11 @@ func columns(f *os.File) int {
 
 const gridGap = 2
 
-// write writes the table into so many columns; 0 is as many as it needs.
-func (g grid) write(out io.Writer, room int) {
-	widths := make([]int, len(g.rows[0]))
+// Write writes the table into so many columns; 0 is as many as it needs.
+func (g Grid) Write(out io.Writer, room int) {
+	widths := make([]int, len(g.Rows[0]))
 	total := gridGap * (len(widths) - 1)
-	for _, row := range g.rows {
+	for _, row := range g.Rows {
 		for i, cell := range row {
 			widths[i] = max(widths[i], wide(cell))
 		}
@@ -43,17 +45,17 @@ func (g grid) write(out io.Writer, room int) {
 	for _, w := range widths {
 		total += w
 	}
-	for _, c := range g.give {
+	for _, c := range g.Give {
 		if room == 0 || total <= room {
 			break
 		}
-		less := min(total-room, max(widths[c.column]-c.least, 0))
-		widths[c.column], total = widths[c.column]-less, total-less
+		less := min(total-room, max(widths[c.Column]-c.Least, 0))
+		widths[c.Column], total = widths[c.Column]-less, total-less
 	}
-	for _, row := range g.rows {
+	for _, row := range g.Rows {
 		var b strings.Builder
 		for i, cell := range row {
-			if i > 0 && i == g.middle {
+			if i > 0 && i == g.Middle {
 				cell = cutMiddle(cell, widths[i])
 			}
 			cell = cutTo(cell, widths[i])

@@ -1,4 +1,4 @@
-package main
+package wrapping
 
 import (
 	"bytes"
@@ -12,23 +12,23 @@ import (
 
 // Where wrap leaves the secrets of entries.
 const (
-	keepSecrets    = "keep"
-	keyringSecrets = "keyring"
+	InFile    = "keep"
+	InKeyring = "keyring"
 )
 
 // moves are the references that stand for the secrets of a file's servers, or nil where
 // they stay in the file.
-func (w *wrapping) moves(place clients.Place) clients.Moves {
-	if !w.keyring {
+func (w *Run) moves(place clients.Place) clients.Moves {
+	if !w.Keyring {
 		return nil
 	}
 	return func(e clients.Entry) map[string]string {
-		i := slices.IndexFunc(w.all, func(p proposal) bool { return p.place.Path == place.Path && p.entry.Key() == e.Key() })
+		i := slices.IndexFunc(w.All, func(p Proposal) bool { return p.place.Path == place.Path && p.entry.Key() == e.Key() })
 		if i < 0 {
 			return nil
 		}
 		refs := map[string]string{}
-		for _, name := range w.all[i].secrets(e) {
+		for _, name := range w.All[i].secrets(e) {
 			refs[name] = server.KeptFor(place.Client.Name, place.Path, e.Scope, e.Server, name).Ref()
 		}
 		return refs
@@ -37,7 +37,7 @@ func (w *wrapping) moves(place clients.Place) clients.Moves {
 
 // secrets lists the variables of an entry whose values only the server may see. A
 // placeholder that the client fills in is not a value yet.
-func (p proposal) secrets(e clients.Entry) []string {
+func (p Proposal) secrets(e clients.Entry) []string {
 	var out []string
 	for _, v := range e.Env {
 		from := func(ref string) bool { return strings.TrimPrefix(ref, "?") == "env:"+v.Name }
@@ -55,11 +55,11 @@ func (p proposal) secrets(e clients.Entry) []string {
 	return out
 }
 
-// noteMoves says which secrets leave their files.
-func (w *wrapping) noteMoves() {
-	for i := range w.all {
-		p := &w.all[i]
-		if !w.keyring || !w.chosen(*p) {
+// NoteMoves says which secrets leave their files.
+func (w *Run) NoteMoves() {
+	for i := range w.All {
+		p := &w.All[i]
+		if !w.Keyring || !w.chosen(*p) {
 			continue
 		}
 		if names := p.secrets(p.entry); len(names) > 0 {
@@ -84,25 +84,25 @@ func keep(moved []clients.Moved) error {
 }
 
 // dropMoved takes secrets out of the keyring again that no file has a reference to.
-func (a *app) dropMoved(moved []clients.Moved) {
+func dropMoved(moved []clients.Moved) {
 	for _, m := range moved {
 		kept, _ := server.KeptIn(m.Name, m.Ref)
 		_ = kept.Drop() // the earlier error counts
 	}
 }
 
-// dropBack takes secrets out of the keyring that are in their file again.
-func (a *app) dropBack(change clients.Change) {
+// DropBack takes secrets out of the keyring that are in their file again.
+func DropBack(change clients.Change, warn func(string, ...any)) {
 	for _, v := range change.Back {
 		kept, _ := server.KeptIn(v.Name, v.Value)
 		if err := kept.Drop(); err != nil {
-			a.Warn("%s is in its file again, and still in the keyring as %s: %v", v.Name, v.Value, err)
+			warn("%s is in its file again, and still in the keyring as %s: %v", v.Name, v.Value, err)
 		}
 	}
 }
 
-// keptLiteral gives the bytes back that a reference stands for.
-func keptLiteral(v clients.Var) (string, error) {
+// KeptLiteral gives the bytes back that a reference stands for.
+func KeptLiteral(v clients.Var) (string, error) {
 	kept, ok := server.KeptIn(v.Name, v.Value)
 	if !ok {
 		return "", nil
@@ -118,8 +118,8 @@ func keptLiteral(v clients.Var) (string, error) {
 // hidden stands for a secret on a screen.
 const hidden = `"…"`
 
-// hiddenLiteral stands for the result of keptLiteral.
-func hiddenLiteral(v clients.Var) (string, error) {
+// HiddenLiteral stands for the result of keptLiteral.
+func HiddenLiteral(v clients.Var) (string, error) {
 	if _, ok := server.KeptIn(v.Name, v.Value); !ok {
 		return "", nil
 	}
