@@ -94,6 +94,7 @@ func gitQuote(s string) string {
 // Whoever starts mcpen sets the variables; a repository may do so through a client's
 // configuration file. So a variable never makes a path visible: mcpen reads the named
 // file outside and gives the server only its certificates, in a file that mcpen makes.
+// A file of the system's certificates is visible anyway, and stays where it is.
 // The server sees a folder of certificates (SSL_CERT_DIR) only as far as the system's
 // certificates lie in it.
 var Bundles = []string{
@@ -122,8 +123,11 @@ func (c *compiler) bundles() (files []Mount, names []Env) {
 	}
 	at := map[string]string{} // by content
 	for _, name := range Bundles {
+		if file := c.host.Trusted[name]; file != "" {
+			names = append(names, Env{Name: name, Value: file, At: "mcpen's environment"})
+		}
 		text := c.host.Certificates[name]
-		if text == "" {
+		if text == "" || c.host.Trusted[name] != "" {
 			continue
 		}
 		if at[text] == "" {

@@ -268,6 +268,7 @@ func richHost(t *testing.T) Host {
 	h.Git = []Env{{Name: "safe.directory", Value: "/srv/a", At: "git config"}}
 	h.Errata, h.Env = 1, map[string]string{"LANG": "C"}
 	h.Certificates = map[string]string{"SSL_CERT_FILE": "PEM"}
+	h.Trusted = map[string]string{"AWS_CA_BUNDLE": "/etc/ssl/certs/ca-certificates.crt"}
 	h.Cgroup = Cgroup{How: HowCgroup2, Path: "/user.slice", Controllers: []string{"memory", "pids", "cpu"}, Why: ""}
 	parseTree(t, laptop, `
 file /opt/node/bin/node

@@ -67,6 +67,9 @@ type Host struct {
 	// Certificates holds the certificates of each variable of Bundles, in PEM. Other
 	// content of the named files is left out.
 	Certificates map[string]string `json:"certificates,omitempty"`
+	// Trusted holds the file of each variable of Bundles that names one of
+	// SystemCertificates; Certificates has none for it.
+	Trusted map[string]string `json:"trusted,omitempty"`
 	// Leads are the places, anywhere, to which the protected places of the user's home
 	// and the user's git lead. Named are paths, relative to a repository, that this git
 	// runs in every repository. Both are filled in only if a folder was asked for as

@@ -3,7 +3,10 @@ package plan
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
+
+	"mcpen/sandbox/policy"
 )
 
 // systemPath is one path of the host's system.
@@ -43,6 +46,14 @@ var system = []systemPath{
 	{path: "/etc/protocols", why: "names of protocols", copy: true},
 	{path: "/etc/services", why: "names of services", copy: true},
 	{path: "/etc/fonts", why: "fonts"},
+}
+
+// SystemCertificates reports whether a server with the policy sees the file in any case,
+// since the file lies among the system's certificates.
+func SystemCertificates(pol policy.Policy, file string) bool {
+	below := func(dir string) bool { return file == dir || strings.HasPrefix(file, strings.TrimSuffix(dir, "/")+"/") }
+	return slices.ContainsFunc(system, func(s systemPath) bool { return s.why == "certificates" && below(s.path) }) &&
+		!slices.ContainsFunc(pol.Filesystem.Deny, func(p policy.Path) bool { return below(p.Path) })
 }
 
 // devices are the six device nodes of the root. None of them leads to hardware.

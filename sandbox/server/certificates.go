@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/pem"
 	"errors"
+	"path/filepath"
 	"strings"
 
 	"mcpen/sandbox/origin"
@@ -17,15 +18,21 @@ const maxBundle = 1 << 20
 
 // certificates reads the files that plan.Bundles name in mcpen's environment. It does
 // not use a file that another party may have chosen: with a proxy of theirs they would
-// read the server's traffic to its hosts.
-func (c *Caller) certificates(at user.Dirs, pol policy.Policy) map[string]string {
+// read the server's traffic to its hosts. Files of the system's certificates, which the
+// server sees anyway, it does not read but returns by their names.
+func (c *Caller) certificates(at user.Dirs, pol policy.Policy) (texts, files map[string]string) {
 	if !plan.WantsBundles(pol) {
-		return nil
+		return nil, nil
 	}
-	out, read := map[string]string{}, map[string]string{}
+	texts, files = map[string]string{}, map[string]string{}
+	read := map[string]string{}
 	for _, name := range plan.Bundles {
 		file := user.Absolute(c.Getenv(name))
 		if file == "" || !wholefile.Exists(file) {
+			continue
+		}
+		if real, err := filepath.EvalSymlinks(file); err == nil && plan.SystemCertificates(pol, file) && plan.SystemCertificates(pol, real) {
+			files[name] = file
 			continue
 		}
 		text, again := read[file]
@@ -37,10 +44,10 @@ func (c *Caller) certificates(at user.Dirs, pol policy.Policy) map[string]string
 			read[file] = text
 		}
 		if text != "" {
-			out[name] = text
+			texts[name] = text
 		}
 	}
-	return out
+	return texts, files
 }
 
 // certificatesOf reads the certificates of a file, and nothing else that is in it: no

@@ -2,11 +2,13 @@ package server
 
 import (
 	"encoding/pem"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/user"
 )
@@ -55,5 +57,33 @@ func TestCertificatesAlone(t *testing.T) {
 		if got, err := certificatesOf(at, file); err == nil || got != "" {
 			t.Errorf("%s is trusted: %q", file, got)
 		}
+	}
+}
+
+// The system's own certificates, which a variable often names, are not carried through
+// each start.
+func TestSystemCertificatesStay(t *testing.T) {
+	const file = "/etc/ssl/certs/ca-certificates.crt"
+	if real, err := filepath.EvalSymlinks(file); err != nil || !plan.SystemCertificates(policy.Policy{}, real) {
+		t.Skip("this system keeps no bundle there")
+	}
+	home := t.TempDir()
+	at := user.Dirs{Home: home, Cwd: home, Login: policy.Dirs{Home: home}}
+	other, link := filepath.Join(home, "other.pem"), filepath.Join(home, "link.pem")
+	cert := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("a company")}))
+	if err := errors.Join(os.WriteFile(other, []byte(cert), 0o600), os.Symlink(file, link)); err != nil {
+		t.Fatal(err)
+	}
+	c := &Caller{}
+	c.Err = os.Stderr
+	c.Env = []string{"SSL_CERT_FILE=/etc/ssl/../ssl/certs/ca-certificates.crt", "CURL_CA_BUNDLE=" + other, "AWS_CA_BUNDLE=" + link}
+	pol := policy.Policy{Network: policy.Network{Allow: []policy.Host{{Kind: policy.HostName, Name: "a.example", First: 443, Last: 443}}}}
+	texts, files := c.certificates(at, pol)
+	if len(texts) != 2 || texts["CURL_CA_BUNDLE"] != cert || !strings.Contains(texts["AWS_CA_BUNDLE"], "BEGIN CERTIFICATE") || len(files) != 1 || files["SSL_CERT_FILE"] != file {
+		t.Errorf("%d texts, files %v", len(texts), files)
+	}
+	pol.Filesystem.Deny = []policy.Path{{Path: "/etc/ssl"}}
+	if texts, files := c.certificates(at, pol); len(texts) != 3 || len(files) != 0 {
+		t.Errorf("denied: %d texts, files %v", len(texts), files)
 	}
 }

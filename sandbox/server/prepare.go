@@ -121,7 +121,7 @@ func (c *Caller) compile(ctx context.Context, p *Prepared, look bool) (err error
 	if p.Host.Proxies, err = c.proxies(p.Policy); err != nil {
 		return err
 	}
-	p.Host.Certificates = c.certificates(p.Dirs, p.Policy)
+	p.Host.Certificates, p.Host.Trusted = c.certificates(p.Dirs, p.Policy)
 	if plan.SaysGit(p.Policy, p.Program) {
 		p.Host.Git = c.git(ctx, p.Dirs)
 	}
