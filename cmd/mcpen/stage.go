@@ -117,15 +117,22 @@ func (st *stage) certify(s *subject) error {
 	for _, name := range []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE"} {
 		st.env = append(st.env, plan.Env{Name: name, Value: shown})
 	}
-	return st.certifyJava(bundle)
+	return st.certifyJava(s, bundle)
 }
 
-func (st *stage) certifyJava(bundle []byte) error {
-	for _, name := range javaBundles {
+// certifyJava makes the trust stores of the systems' Javas and of the program's own.
+func (st *stage) certifyJava(s *subject, bundle []byte) error {
+	names := slices.Clone(javaBundles)
+	for _, root := range javaRoots(s.program) {
+		names = append(names, filepath.Join(root, "lib/security/cacerts"), filepath.Join(root, "jre/lib/security/cacerts"))
+	}
+	var made []string
+	for _, name := range names {
 		real, err := filepath.EvalSymlinks(name)
-		if err != nil {
+		if err != nil || slices.Contains(made, real) {
 			continue
 		}
+		made = append(made, real)
 		jks := filepath.Join(st.dir, "cacerts")
 		if err := os.WriteFile(jks, st.JavaCertificates(bundle), 0o644); err != nil {
 			return fmt.Errorf("cannot write the certificates of a trial: %w", err)
@@ -133,6 +140,17 @@ func (st *stage) certifyJava(bundle []byte) error {
 		st.over = append(st.over, plan.Over{Target: real, Source: jks})
 	}
 	return nil
+}
+
+// javaRoots are the folders that may be the root of a program's Java runtime.
+func javaRoots(p plan.Program) (out []string) {
+	if real, err := filepath.EvalSymlinks(p.Path); err == nil {
+		out = append(out, filepath.Dir(filepath.Dir(real)))
+	}
+	for _, n := range p.Needs {
+		out = append(out, n.Path)
+	}
+	return out
 }
 
 // packaged are the bundles that a package carries.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,8 +31,8 @@ func tryFlags() []cli.Flag {
 		&cli.StringFlag{Name: "call", Value: trial.CallReading, Usage: "which tools are called: `WHICH` is read-only, all or none"},
 		&cli.BoolFlag{Name: "each", Usage: "start the server anew for each tool that is called"},
 		&cli.BoolFlag{Name: "scripts", Usage: "run the install scripts of npm packages too, on the same desk"},
-		&cli.DurationFlag{Name: "watch", Value: 5 * time.Second, Usage: "how long to watch it when nobody asks for anything"},
-		&cli.DurationFlag{Name: "limit", Value: 90 * time.Second, Usage: "how long the trial may take, beside the install"},
+		&cli.StringFlag{Name: "watch", Value: "5s", Usage: "how long to watch it when nobody asks for anything: seconds, or 500ms, 2m"},
+		&cli.StringFlag{Name: "limit", Value: "90s", Usage: "how long the trial may take, beside the install"},
 		&cli.StringFlag{Name: "answer", Value: "json", Usage: "what the internet that is not real answers: `WHAT` is json, 404, 503 or a file"},
 		&cli.StringSliceFlag{Name: "env", Usage: "a variable for the server, as `NAME=VALUE`; may be repeated"},
 		&cli.StringFlag{Name: "fail-on", Value: "red", Usage: "the `LEVEL` from which the exit status is 3: red or amber"},
@@ -107,7 +108,13 @@ func (a *app) tryOptions(c *cli.Context, words []string) (o tryOptions, err erro
 			return o, usage("mcpen try "+audit.Command(rest[0])+" -- "+audit.Command(o.args...), "a server's arguments stand behind --, and %q does not", o.args[0])
 		}
 	}
-	o.call, o.each, o.watch, o.limit = c.String("call"), c.Bool("each"), c.Duration("watch"), c.Duration("limit")
+	o.call, o.each = c.String("call"), c.Bool("each")
+	if o.watch, err = span(c, "watch"); err != nil {
+		return o, err
+	}
+	if o.limit, err = span(c, "limit"); err != nil {
+		return o, err
+	}
 	o.scripts = c.Bool("scripts")
 	o.json, o.sarif, o.html, o.write = c.Bool("json"), c.Bool("sarif"), c.String("html"), c.String("write")
 	o.failOn = trial.Level(c.String("fail-on"))
@@ -146,6 +153,19 @@ func (a *app) tryOptions(c *cli.Context, words []string) (o tryOptions, err erro
 		o.net = append(o.net, h)
 	}
 	return o, nil
+}
+
+// span reads a flag that is a length of time. A number alone is of seconds.
+func span(c *cli.Context, flag string) (time.Duration, error) {
+	text := c.String(flag)
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds >= 0 && seconds < 1e6 {
+		return time.Duration(seconds * float64(time.Second)), nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, usage("--"+flag+" 5s", "--%s takes seconds, or a time such as 500ms or 2m, and %q is none", flag, text)
+	}
+	return d, nil
 }
 
 // answerOf reads the one answer for every request.

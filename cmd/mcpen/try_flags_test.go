@@ -260,3 +260,19 @@ func TestTryBundle(t *testing.T) {
 	}
 	w.nothingLeft(t)
 }
+
+// A person who writes --watch 5 means seconds, and one who writes nonsense reads what is
+// wanted.
+func TestTryWatchesForSeconds(t *testing.T) {
+	w := triedWorld(t)
+	out, _, exit := w.trying(t, "--watch", "0.3", "--limit", "60", "--", "python3", "server/server.py", "nothing")
+	if exit != 0 || !strings.Contains(out, "later than 300ms after the last call") {
+		t.Errorf("exit status %d:\n%s", exit, out)
+	}
+	for _, bad := range []string{"soon", "-1", "5 s", "NaN", ""} {
+		_, errs, exit := w.trying(t, "--watch", bad, "--", "python3", "server/server.py", "nothing")
+		if exit != 2 || !strings.Contains(errs, "--watch takes seconds, or a time such as 500ms or 2m, and") || !strings.Contains(errs, "hint: --watch 5s") {
+			t.Errorf("--watch %q: exit status %d: %s", bad, exit, errs)
+		}
+	}
+}

@@ -107,6 +107,9 @@ func TestTryHostile(t *testing.T) {
 			"by_a_hard_link":                {"decoy-read", "SSH private key"},
 			"as_it_ends":                    {"decoy-read", "SSH private key"},
 			"unless_it_is_tried":            {"decoy-read", "SSH private key"},
+			"datagram":                      {"canary-sent", "192.0.2.9:9999"},
+			"datagrams_in_parts":            {"canary-sent", "relay.example.org:31337"},
+			"sleeps_on":                     {"orphan", "sleep, when it was told to end"},
 		}, func(t *testing.T, what string, why [2]string) {
 			r, exit := w.tries(t, what)
 			if r.Verdict.Level != trial.Red || exit != 3 {
@@ -124,7 +127,7 @@ func TestTryHonest(t *testing.T) {
 	inTriedWorld(t, func(t *testing.T, w *world) {
 		trials(t, map[string][]string{
 			"nothing": nil, "keeps_a_cache": nil, "reads_what_it_is_told": nil, "fetches_what_it_is_told": nil, "runs_git": nil, "logs": nil,
-			"keeps_a_database": nil, "talks_to_itself": nil, "writes_lines_of_blanks": nil, "asks_its_api": {"host"}, "reads_its_settings": {"workspace-secret"}, "counts_users": {"telemetry"},
+			"keeps_a_database": nil, "talks_to_itself": nil, "writes_lines_of_blanks": nil, "has_a_helper": nil, "asks_for_the_time": {"udp"}, "asks_its_api": {"host"}, "reads_its_settings": {"workspace-secret"}, "counts_users": {"telemetry"},
 		}, func(t *testing.T, what string, amber []string) {
 			r, exit := w.tries(t, what)
 			if exit != 0 || len(codes(r, trial.Red)) > 0 || !slices.Equal(codes(r, trial.Amber), amber) {

@@ -274,6 +274,11 @@ var findCases = []struct {
 		tr.Link("/usr/lib/jvm/java-17/lib/security/cacerts", "ROOT/etc/ssl/certs/java/cacerts")
 		tr.Link("/usr/lib/jvm/java-17/lib/security/shadow", "ROOT/etc/shadow")
 	}, []string{"java", "-jar", "x.jar"}, found{path: "/usr/lib/jvm/java-17/bin/java", args: []string{"/usr/lib/jvm/java-17/bin/java", "-jar", "x.jar"}, needs: []string{"/etc/java-17"}}},
+	{"a JVM's jar and its neighbours", func(tr *tree) { tr.Exe("/usr/bin/java"); tr.File("~/work/app/server.jar", "") },
+		[]string{"java", "-Xmx64m", "--add-modules", "x", "-jar", "app/server.jar", "--stdio"},
+		found{args: []string{"/usr/bin/java", "-Xmx64m", "--add-modules", "x", "-jar", "~/work/app/server.jar", "--stdio"}, needs: []string{"~/work/app"}}},
+	{"a JVM's class, which is no file", func(tr *tree) { tr.Exe("/usr/bin/java"); tr.File("~/work/app/server.jar", "") },
+		[]string{"java", "-cp", "app/server.jar", "com.example.Main"}, found{args: []string{"/usr/bin/java", "-cp", "app/server.jar", "com.example.Main"}}},
 	{"settings of the system's runtimes", func(tr *tree) {
 		tr.Exe("/usr/bin/php8.2")
 		tr.Link("/usr/bin/php", "php8.2")

@@ -33,6 +33,9 @@ var interpreters = []interpreter{
 	{name: lazy.Pattern(`^(python|pypy)[0-9.]*t?$`), short: true, value: []string{"-W", "-X", "--check-hash-based-pycs"}, none: []string{"-c", "-m", "-V", "-h"}},
 	{name: lazy.Pattern(`^(sh|bash|dash|zsh|ksh)$`), short: true, value: []string{"-o", "-O", "--rcfile", "--init-file"}, none: []string{"-c", "-s"}},
 	{name: lazy.Pattern(`^ruby[0-9.]*$`), short: true, value: []string{"-I", "-r", "-C", "-E"}, none: []string{"-e", "-S"}},
+	{name: lazy.Pattern(`^java$`),
+		value: []string{"-cp", "-classpath", "--class-path", "-p", "--module-path", "--upgrade-module-path", "--add-modules", "--add-reads", "--add-exports", "--add-opens", "--source"},
+		none:  []string{"-m", "--module", "-version", "--version", "-h", "--help"}},
 	{name: lazy.Pattern(`^perl[0-9.]*$`), value: []string{}, none: []string{"-e", "-E", "-S"}},
 }
 

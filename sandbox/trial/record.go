@@ -97,7 +97,8 @@ type Leak struct {
 type record struct {
 	desk      *Desk
 	index     *Index
-	ephemeral plan.Span // ports
+	ephemeral plan.Span               // ports
+	name      func(netip.Addr) string // that led to an address of the internet that is not real
 
 	mu        sync.Mutex
 	phase     string
@@ -362,6 +363,12 @@ func (r *record) Outgoing(where string) io.WriteCloser {
 
 // saw records one call of the program.
 func (r *record) saw(s sandbox.Sight) {
+	if len(s.Data) > 0 && s.Addr.Port() != 53 { // the resolver hears the questions
+		where := r.called(s.Addr)
+		for _, h := range r.index.search(s.Data, r.way(where), false) {
+			r.leak(h, where, true)
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.PID > 0 && len(r.pids) < maxFiles {
@@ -381,7 +388,7 @@ func (r *record) saw(s sandbox.Sight) {
 		r.opened(s)
 	case "execve", "execveat":
 		r.executed(s)
-	case "connect":
+	case "connect", "sendto", "sendmsg", "sendmmsg":
 		r.connecting(s)
 	case "bind":
 		if s.TCP && len(r.listens) < maxHosts && s.Addr.Port() != 0 {
@@ -434,11 +441,21 @@ func (r *record) executed(s sandbox.Sight) {
 	r.processes = append(r.processes, p)
 }
 
+// called is an address by the name that led to it, with its port.
+func (r *record) called(to netip.AddrPort) string {
+	if r.name != nil {
+		if name := r.name(to.Addr()); name != "" {
+			return name + ":" + itoa(int(to.Port()))
+		}
+	}
+	return to.String()
+}
+
 func (r *record) connecting(s sandbox.Sight) {
 	if !s.Addr.IsValid() || s.Addr.Port() == 53 {
 		return
 	}
-	d := Dial{To: s.Addr.String(), When: r.phase, Program: visible(s.Program), Time: time.Now()}
+	d := Dial{To: r.called(s.Addr), When: r.phase, Program: visible(s.Program), Time: time.Now()}
 	switch {
 	case s.Addr.Addr().IsLoopback() && s.TCP && r.own(s.Addr.Port()):
 		return
@@ -454,6 +471,16 @@ func (r *record) connecting(s sandbox.Sight) {
 	if _, ok := r.dialled[d.Kind+d.To]; !ok && len(r.dialled) < maxDialled {
 		r.dialled[d.Kind+d.To] = d
 	}
+}
+
+// sentTo reports whether datagrams went to a name.
+func (r *record) sentTo(name string) bool {
+	for _, d := range r.dialled {
+		if strings.HasPrefix(d.To, name+":") {
+			return true
+		}
+	}
+	return false
 }
 
 // own reports whether a port of the loopback is one that the kernel gives to programs,

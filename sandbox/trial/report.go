@@ -3,6 +3,7 @@ package trial
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"path"
@@ -124,7 +125,7 @@ func notSeen(cfg Config, run *Run) []string {
 		}
 	}
 	if len(run.Tools) > 0 {
-		out = append(out, "what it does later, on another day, or with your data")
+		out = append(out, fmt.Sprintf("what it does later than %v after the last call, on another day, or with your data", cfg.Watch))
 	}
 	return out
 }
@@ -152,7 +153,7 @@ func (r *Report) hosts(run *Run) {
 	}
 	slices.SortFunc(r.Hosts, func(a, b Host) int { return a.First.Compare(b.First) })
 	for _, n := range slices.Sorted(maps.Keys(run.names)) {
-		if !connected[n] {
+		if !connected[n] && !run.sentTo(n) {
 			r.Names = append(r.Names, visible(n))
 		}
 	}

@@ -204,9 +204,11 @@ func (r *Run) visit(ctx context.Context, cfg Config, p plan.Plan, phase string, 
 		defer b.Close()
 		ends[i] = [2]*os.File{a, b}
 	}
-	var world sandbox.World = intercept.New(cfg.Stage.ca, cfg.Answer, r.record)
+	internet := intercept.New(cfg.Stage.ca, cfg.Answer, r.record)
+	r.record.name = internet.Name
+	var world sandbox.World = internet
 	if cfg.Only != nil {
-		world = &narrow{Internet: world.(*intercept.Internet), allow: cfg.Only, record: r.record}
+		world = &narrow{Internet: internet, allow: cfg.Only, record: r.record}
 	}
 	folders := &laid{}
 	defer folders.close()
@@ -513,7 +515,7 @@ func (r *Run) leave(box *sandbox.Box, t *talk, in *os.File, gone <-chan sandbox.
 	select {
 	case exit = <-gone:
 	default:
-		in.Close()
+		r.outliving(in, endTime)
 		steps := []struct {
 			how string
 			sig syscall.Signal
@@ -524,7 +526,10 @@ func (r *Run) leave(box *sandbox.Box, t *talk, in *os.File, gone <-chan sandbox.
 			}
 			stops = s.how
 			wait := endTime
-			if s.sig == syscall.SIGKILL {
+			switch s.sig {
+			case 0:
+				wait = endTime / 4 // outliving waited
+			case syscall.SIGKILL:
 				wait = time.Minute
 			}
 			select {

@@ -168,6 +168,11 @@ func (r *Report) reachRow() row {
 		}
 		out.lines = append(out.lines, text)
 	}
+	for _, d := range r.Dialled {
+		if d.Kind == "udp" && len(out.lines) < 6 {
+			out.lines = append(out.lines, d.To+", by datagrams")
+		}
+	}
 	if len(out.lines) == 0 && len(r.Names) == 0 {
 		out.lines = []string{"no host"}
 	}

@@ -277,7 +277,7 @@ func (r *Report) judgeNetwork(run *Run) {
 		case "loopback":
 			loops = append(loops, d.To)
 		case "udp":
-			r.because(Amber, "udp", d.When, "it sends datagrams to %s, which went nowhere", d.To)
+			r.because(Amber, "udp", d.When, "%s sends datagrams to %s, which went nowhere", cmp.Or(d.Program, "it"), d.To)
 		}
 	}
 	if len(loops) >= manyPorts {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +24,8 @@ type Sight struct {
 	Dir   bool           // of an open: it is a directory
 	Errno syscall.Errno  // why the path is not found, or 0
 	Args  []string       // of a program: the first ones
-	Addr  netip.AddrPort // of a connection or a bind
+	Addr  netip.AddrPort // of a connection, a bind or a message
+	Data  []byte         // of a message: its beginning
 	TCP   bool           // of a connection: it uses TCP
 	Other int            // of a signal: the target process, as the program names it
 }
@@ -49,9 +51,17 @@ func (l *listener) see(n notification, then decision) {
 	case "kill":
 		s.Other = int(int32(n.args[0]))
 	}
-	s.PID, s.Program = whois(int(n.tid))
-	s.Parent, _ = strconv.Atoi(statusField(int(n.tid), "PPid:", 0))
-	if l.judge.Each != nil && valid(l.fd, n.id) { // else the id may be reused by now
+	sights := []Sight{s}
+	if strings.HasPrefix(then.Name, "send") {
+		sights = sent(n, s)
+	}
+	pid, program := whois(int(n.tid))
+	parent, _ := strconv.Atoi(statusField(int(n.tid), "PPid:", 0))
+	if l.judge.Each == nil || !valid(l.fd, n.id) { // the id may be reused by now
+		return
+	}
+	for _, s := range sights {
+		s.PID, s.Program, s.Parent = pid, program, parent
 		l.judge.Each(s)
 	}
 }

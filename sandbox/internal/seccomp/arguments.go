@@ -32,6 +32,8 @@ const (
 	protoMPTCP   = 262
 	netlinkRoute = 0
 	msgFastopen  = 0x20000000
+	msgProxy     = 0x10
+	msgNoSignal  = 0x4000
 	openCreate   = 0x40 | 0x400000             // O_CREAT | __O_TMPFILE: the calls that take a mode
 	openWrite    = 3 | 0x40 | 0x200 | 0x400000 // O_ACCMODE | O_CREAT | O_TRUNC | __O_TMPFILE: the flags of an open that may change something
 	openPath     = 0x200000                    // O_PATH: no file is opened, and the flags above have no effect
@@ -81,6 +83,15 @@ func noDevice(arg int) rule {
 
 // fastopen refuses to connect by sending, which bypasses Landlock's connect rule.
 func fastopen(flags int) rule { return when(fail(eopnotsupp), bits(flags, msgFastopen)) }
+
+// addressed traces a send that names its destination: the kernel takes the length of the
+// address as an int, and of an address without a length nothing.
+func addressed(length int) rule { return when(trace, bits(length, whole)) }
+
+// handsListener lets the message pass by which the stage hands the listener out, after
+// its filter is in force: see exec.c. A program that sends with the same flags is not
+// seen in a trial.
+func handsListener(flags int) rule { return when(allow, is(flags, msgNoSignal|msgProxy)) }
 
 // sockets are the rules of socket(family, type, protocol). An unsupported family fails
 // as on a kernel without it, and programs fall back.

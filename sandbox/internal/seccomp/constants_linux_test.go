@@ -21,7 +21,7 @@ func TestConstantsAreTheKernels(t *testing.T) {
 		{"the type of a socket", sockType, whole &^ (unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK)},
 		{"IPPROTO_TCP", protoTCP, unix.IPPROTO_TCP}, {"IPPROTO_UDP", protoUDP, unix.IPPROTO_UDP},
 		{"IPPROTO_MPTCP", protoMPTCP, unix.IPPROTO_MPTCP}, {"NETLINK_ROUTE", netlinkRoute, unix.NETLINK_ROUTE},
-		{"MSG_FASTOPEN", msgFastopen, unix.MSG_FASTOPEN},
+		{"MSG_FASTOPEN", msgFastopen, unix.MSG_FASTOPEN}, {"MSG_NOSIGNAL", msgNoSignal, unix.MSG_NOSIGNAL}, {"MSG_PROXY", msgProxy, unix.MSG_PROXY},
 		{"O_CREAT | __O_TMPFILE", openCreate, unix.O_CREAT | unix.O_TMPFILE&^unix.O_DIRECTORY},
 		{"S_ISUID | S_ISGID", setID, unix.S_ISUID | unix.S_ISGID}, {"S_IFMT", typeMask, unix.S_IFMT},
 		{"S_IFREG", typeRegular, unix.S_IFREG}, {"S_IFIFO", typeFIFO, unix.S_IFIFO}, {"S_IFSOCK", typeSocket, unix.S_IFSOCK},

