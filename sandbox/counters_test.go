@@ -3,7 +3,6 @@ package sandbox_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -52,18 +51,8 @@ func TestDescriptorsUnderWayStopNoOtherServer(t *testing.T) {
 		t.Skip("root: the kernel counts nothing for it (unprivileged is the other half)")
 	}
 	profile := "version = 1\nname = \"hostile\"\n"
-	in, client, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	defer in.Close()
-	said, stderr, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer said.Close()
-	defer stderr.Close()
+	in, client := pipe(t)
+	said, stderr := pipe(t)
 	first, err := sandbox.Start(context.Background(), planOf(t, s, profile, []string{s.World.Python, "-c", fill}),
 		sandbox.Stdio{In: in, Out: os.Stdout, Err: stderr}, nil, sandbox.Options{Raw: true})
 	if err != nil {
@@ -107,14 +96,7 @@ func TestServerGetsAPartOfTheWatches(t *testing.T) {
 		t.Skip("no /usr/bin/python3")
 	}
 	p := planOf(t, s, "version = 1\nname = \"hostile\"\n", []string{s.World.Python, "-c", watch})
-	data, err := json.Marshal(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(s.World.Home, "plan.json")
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := planFile(t, s.World.Home, p)
 	script := strings.ReplaceAll(watch, "/tmp/", t.TempDir()+"/")
 	for _, c := range []struct {
 		want string

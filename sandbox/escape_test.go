@@ -513,3 +513,28 @@ func again(t *testing.T, root string) {
 		t.Errorf("as user %d: %v", uid, err)
 	}
 }
+
+// planFile writes a plan for a launcher that is another process, and returns its path.
+func planFile(t *testing.T, dir string, p plan.Plan) string {
+	t.Helper()
+	data, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "plan.json")
+	if err := os.WriteFile(file, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// pipe makes a pipe, closed at the end of the test.
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close(); r.Close() })
+	return r, w
+}

@@ -93,14 +93,7 @@ func TestLifeNothingOutlivesTheServer(t *testing.T) {
 // leave a server behind, nor anything that disturbs the next start.
 func TestLifeKilledLauncher(t *testing.T) {
 	tiers(t, func(t *testing.T, p *pen) {
-		file := filepath.Join(p.home, "plan.json")
-		data, err := json.Marshal(p.plan("", daemons))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		file := planFile(t, p.home, p.plan("", daemons))
 		cmd := exec.Command("/proc/self/exe")
 		cmd.Env = []string{launcherPlan + "=" + file}
 		if _, err := cmd.StdinPipe(); err != nil {
@@ -143,14 +136,7 @@ func TestLifeKilledLauncher(t *testing.T) {
 // leftovers that the next start removes may stay.
 func TestLifeKilledStart(t *testing.T) {
 	tiers(t, func(t *testing.T, p *pen) {
-		file := filepath.Join(p.home, "plan.json")
-		data, err := json.Marshal(p.plan("", "exit"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		file := planFile(t, p.home, p.plan("", "exit"))
 		launch := func() *exec.Cmd {
 			cmd := exec.Command("/proc/self/exe")
 			cmd.Env = []string{launcherPlan + "=" + file}

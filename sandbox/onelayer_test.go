@@ -35,14 +35,7 @@ func attackAlone(t *testing.T, s *stage.Stage, set setting, table []probe.Probe)
 	}
 	p.Seccomp.Notify = false // nobody listens
 	unmediated(&p)
-	file := filepath.Join(filepath.Dir(s.Program), "plan.json")
-	data, err := json.Marshal(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	file := planFile(t, filepath.Dir(s.Program), p)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -75,18 +75,8 @@ func TestPosture(t *testing.T) {
 func collect(t *testing.T, s *stage.Stage, p plan.Plan) Posture {
 	t.Helper()
 	t.Setenv(stage.Canary, "launcher")
-	in, client, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	defer in.Close()
-	said, stderr, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer said.Close()
-	defer stderr.Close()
+	in, client := pipe(t)
+	said, stderr := pipe(t)
 	box, err := sandbox.Start(context.Background(), p, sandbox.Stdio{In: in, Out: os.Stdout, Err: stderr}, nil, sandbox.Options{Raw: true})
 	if err != nil {
 		t.Fatal(err)

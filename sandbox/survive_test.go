@@ -26,14 +26,7 @@ func TestNothingOutlivesAKilledLauncher(t *testing.T) {
 	p := hostilePlan(t, s)
 	p.Process.Path = "/bin/sh"
 	p.Process.Args = []string{"sh", "-c", `"$1" daemon 3>&1 && exec "$1" wait`, "sh", s.Program}
-	file := filepath.Join(filepath.Dir(s.Program), "plan.json")
-	data, err := json.Marshal(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	file := planFile(t, filepath.Dir(s.Program), p)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

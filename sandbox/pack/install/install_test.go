@@ -84,9 +84,8 @@ func TestInstallNPM(t *testing.T) {
 	restoresTo(t, f, l, tree.Hash)
 }
 
-// restoresTo fails the test unless another machine, with nothing but the lock, installs
-// the tree of that hash.
-func restoresTo(t *testing.T, f *packtest.Registry, l pack.Lock, hash string) {
+// reread is a lock as another machine reads it.
+func reread(t *testing.T, l pack.Lock) pack.Lock {
 	t.Helper()
 	text, err := l.Encode()
 	if err != nil {
@@ -96,6 +95,14 @@ func restoresTo(t *testing.T, f *packtest.Registry, l pack.Lock, hash string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return read
+}
+
+// restoresTo fails the test unless another machine, with nothing but the lock, installs
+// the tree of that hash.
+func restoresTo(t *testing.T, f *packtest.Registry, l pack.Lock, hash string) {
+	t.Helper()
+	read := reread(t, l)
 	other, _ := newInstaller(t, f)
 	_, same, err := other.Restore(context.Background(), read)
 	if err != nil {

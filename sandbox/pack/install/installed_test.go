@@ -131,14 +131,7 @@ func TestBundledPackagesAreLocked(t *testing.T) {
 	if len(places) != 2 || places[inner] != "inner 6.6.6" || places[deep] != "@other/deep 1.2.3" || !strings.Contains(strings.Join(vetted, ","), "inner 6.6.6,@other/deep 1.2.3") {
 		t.Errorf("bundled: %v, vetted: %v", places, vetted)
 	}
-	text, err := l.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	read, err := pack.ParseLock(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	read := reread(t, l)
 	other, _ := newInstaller(t, f)
 	if _, same, err := other.Restore(context.Background(), read); err != nil || same.Hash != tree.Hash {
 		t.Errorf("restored: %v", err)

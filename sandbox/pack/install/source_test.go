@@ -72,14 +72,7 @@ func TestBuildsOnlyWhatIsNamed(t *testing.T) {
 			if data, err := os.ReadFile(filepath.Join(tree.Dir, "lib/proxy_tools.py")); err != nil || string(data) != "name = 'built'\n" {
 				t.Errorf("installed: %q, %v", data, err)
 			}
-			text, err := l.Encode()
-			if err != nil {
-				t.Fatal(err)
-			}
-			read, err := pack.ParseLock(text)
-			if err != nil {
-				t.Fatal(err)
-			}
+			read := reread(t, l)
 
 			other, _ := newInstaller(t, f)
 			if _, _, err := other.Restore(context.Background(), read); err == nil || !strings.Contains(err.Error(), "install.build") {
