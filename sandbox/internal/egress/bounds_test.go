@@ -107,7 +107,7 @@ func TestNoHalfMadeNetwork(t *testing.T) {
 				return err
 			}
 			defer rt.close()
-			hs, err := listenGated(sockets{ports: []uint16{8080}}, hasIPv6(), true)
+			hs, err := listenGated(sockets{ports: []uint16{8080}, spares: 2}, hasIPv6(), true)
 			closeHandles(hs)
 			return err
 		}

@@ -35,6 +35,11 @@ func TestHandlesThatCannotBeServed(t *testing.T) {
 		w.Close()
 		return r
 	}
+	local := func() *os.File {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		must(t, err)
+		return os.NewFile(uintptr(fd), "socket")
+	}
 	socket := func(kind int) *os.File {
 		fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		must(t, err)
@@ -50,6 +55,7 @@ func TestHandlesThatCannotBeServed(t *testing.T) {
 		{Handle{Kind: KindTCP, File: pipes()}, `cannot serve the "tcp" socket: `},
 		{Handle{Kind: KindQueries, File: pipes()}, `cannot serve the "queries" socket: `},
 		{Handle{Kind: KindResolver, File: pipes()}, `cannot serve the "resolver" socket: `},
+		{Handle{Kind: KindResolver, File: local()}, `cannot serve the "resolver" socket: it is a *net.UnixConn`},
 		{Handle{Kind: KindGate, File: pipes()}, `cannot serve the "gate" socket: `},
 		{Handle{Kind: KindBack, File: socket(unix.SOCK_DGRAM)}, `cannot serve the "back" socket: `},
 		{Handle{Kind: KindUnix, Path: "/srv/x.sock", File: pipes()}, `cannot serve the "unix" socket: no rule names "/srv/x.sock"`},

@@ -9,11 +9,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 
@@ -106,6 +108,11 @@ func TestSocketsAreHadOrRefused(t *testing.T) {
 			"a shared listener":           keeps(func() (*os.File, error) { return listenTCP(mustAddrPort(t, "[::1]:8081"), true, false) }),
 			"a resolver":                  keeps(func() (*os.File, error) { return listenUDP(mustAddrPort(t, "127.0.0.1:53")) }),
 			"a resolver of both families": keeps(func() (*os.File, error) { return listenUDP(mustAddrPort(t, "[::]:53")) }),
+			"a resolver for nobody": func() error {
+				hs, err := Listen(plan.Network{})
+				closeHandles(hs)
+				return err
+			},
 			"an open port": func() error {
 				f, err := openSpare(true, false)
 				if err != nil {
@@ -135,7 +142,7 @@ func TestSocketsAreHadOrRefused(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 			for _, c := range unheard {
-				if c.Number == unix.SYS_FCNTL && c.Args[1] != unix.F_DUPFD_CLOEXEC || c.Number == unix.SYS_SETSOCKOPT && c.Args[2] == unix.IPV6_V6ONLY && name != "a spare of both families" {
+				if c.Number == unix.SYS_FCNTL && c.Args[1] != unix.F_DUPFD_CLOEXEC || c.Number == unix.SYS_SOCKET && name == "a resolver for nobody" && c.Args[0] == unix.AF_INET6 || c.Number == unix.SYS_BIND && name == "a resolver for nobody" && c.Args[2] == unix.SizeofSockaddrInet6 || c.Number == unix.SYS_SETSOCKOPT && c.Args[2] == unix.IPV6_V6ONLY && name != "a spare of both families" {
 					continue // of Go's package net
 				}
 				t.Errorf("%s: nobody heard of the failure of %v", name, c)
@@ -471,4 +478,78 @@ func TestAReadyConnectionThatMayNotPass(t *testing.T) {
 		}
 		_ = e.Close()
 	}
+}
+
+// What is no TCP connection, or is gone, is not passed on as one, and a filter that
+// cannot be assembled is not attached.
+func TestWhatIsNoConnection(t *testing.T) {
+	before := countFDs(t)
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	must(t, err)
+	f, err := udp.(*net.UDPConn).File()
+	must(t, err)
+	r, w, err := os.Pipe()
+	must(t, err)
+	for name, fd := range map[string]int{"none": -1, "a datagram socket": int(f.Fd()), "a pipe": int(r.Fd())} {
+		if c, err := connection(fd); err == nil || c != nil {
+			t.Errorf("%s: %v, %v", name, c, err)
+		}
+	}
+	for _, c := range []io.Closer{udp, f, r, w} {
+		c.Close()
+	}
+	if after := countFDs(t); after != before {
+		t.Errorf("%d descriptors, had %d", after, before)
+	}
+	in, there := joined(t)
+	out, _ := joined(t)
+	there.Close()
+	in.Close()
+	if n, err := pour(out, in); n != 0 || err == nil {
+		t.Errorf("from a closed one: %d, %v", n, err)
+	}
+	here, far := joined(t)
+	gone, _ := joined(t)
+	gone.Close()
+	go func() { _, _ = far.Write([]byte("x")); far.CloseWrite() }()
+	if _, err := pour(gone, here); err == nil {
+		t.Error("to a closed one: no error")
+	}
+	if err := attach(-1, []bpf.Instruction{bpf.LoadAbsolute{Size: 3}}); err == nil || !strings.Contains(err.Error(), "internal error: cannot assemble a filter") {
+		t.Errorf("%v", err)
+	}
+	if err := attach(-1, closed); !errors.Is(err, unix.EBADF) {
+		t.Errorf("%v", err)
+	}
+	if err := onFile(r, func(int) error { return nil }); err == nil {
+		t.Error("a closed file has a descriptor")
+	}
+}
+
+// A machine that does not make the wire, here since its name is taken, counts as one
+// without: the listeners then share the server's namespace.
+func TestAWireThatIsNotMade(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread() // never unlocked
+			here, err := currentNamespace()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer unix.Close(here)
+			rt, err := tie(here, hasIPv6())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer rt.close()
+			if second, err := tie(here, true); !errors.Is(err, errNoWire) || second != nil {
+				t.Errorf("a second wire: %v", err)
+			}
+		}()
+		<-done
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -89,7 +90,32 @@ func TestNoFilterTracesAlone(t *testing.T) {
 	if f, err := For(plan.Seccomp{}, "amd64"); err == nil || f.Len() > 0 {
 		t.Error("a plan without the layer has a filter")
 	}
-	if err := LoadAll(Filter{}); err == nil {
-		t.Error("no filter is loaded")
+	other := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
+	for name, p := range map[string]struct {
+		plan plan.Seccomp
+		arch string
+	}{"a listener's": {plan.Seccomp{On: true, Notify: true}, runtime.GOARCH}, "another machine's": {plan.Seccomp{On: true}, other}} {
+		f, err := For(p.plan, p.arch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, load := range []func(Filter) error{Load, LoadAll} {
+			if err := load(f); err == nil || !strings.Contains(err.Error(), "internal error: a seccomp filter") {
+				t.Errorf("%s filter is loaded: %v", name, err)
+			}
+		}
+	}
+	for _, load := range []func(Filter) error{Load, LoadAll} {
+		if err := load(Filter{}); err == nil {
+			t.Error("no filter is loaded")
+		}
+	}
+	for what, text := range map[string]string{"no seccomp filter": "", "a damaged seccomp filter": strings.Repeat("\xff", headLen)} {
+		if n, err := encodedLen(text); err == nil || n != 0 || !strings.Contains(err.Error(), what) {
+			t.Errorf("%q: %d, %v, want %s", text, n, err, what)
+		}
+	}
+	if _, err := For(plan.Seccomp{On: true}, "riscv64"); err == nil || !strings.Contains(err.Error(), "riscv64") {
+		t.Errorf("an unknown machine: %v", err)
 	}
 }
