@@ -122,6 +122,7 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/trial", "sandbox/audit", "strangers' words are made visible"},
 	{"sandbox/trial", "sandbox/definition", "the kinds of definitions"},
 	{"sandbox/trial", "sandbox/finding", "finds words for the model in what the program says"},
+	{"sandbox/trial", "sandbox/host", "what a path is that a session lacked"},
 	{"sandbox/trial", "sandbox/internal/intercept", "the internet that is not real"},
 	{"sandbox/trial", "sandbox/plan", "the desk is part of a plan"},
 

@@ -5,15 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 
@@ -315,11 +312,11 @@ func (a *app) tryCommandLine(at user.Dirs, argv []string, s *subject) error {
 		return fmt.Errorf("cannot make a folder for a trial: %w", err)
 	}
 	copied := filepath.Join(s.temp, "program")
-	if err := copyFolder(s.dir, copied); err != nil {
+	if err := trial.CopyFolder(s.dir, copied); err != nil {
 		return &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot copy %q for a trial: %w", s.dir, err), Hint: "put the server into a folder of its own"}
 	}
 	s.rename(s.dir, copied)
-	s.reading(variablesIn(copied))
+	s.reading(trial.Variables(copied))
 	return nil
 }
 
@@ -346,76 +343,6 @@ func renamed(p plan.Program, from, to string) plan.Program {
 	return p
 }
 
-// Bounds of a folder that is copied, or a bundle that is unpacked.
-const (
-	maxCopied      = 512 << 20 // bytes
-	maxCopiedFiles = 60_000
-)
-
-// copyFolder copies files, folders and symlinks, and nothing else.
-func copyFolder(from, to string) error {
-	total, files := int64(0), 0
-	return filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(from, p)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, rel)
-		if files++; files > maxCopiedFiles {
-			return fmt.Errorf("it has more than %d files", maxCopiedFiles)
-		}
-		switch {
-		case d.IsDir() && d.Name() == ".git" && p != from:
-			return fs.SkipDir
-		case d.IsDir():
-			return os.MkdirAll(target, 0o755)
-		case d.Type()&fs.ModeSymlink != 0:
-			text, err := os.Readlink(p)
-			if err != nil {
-				return err
-			}
-			return os.Symlink(text, target)
-		case d.Type().IsRegular():
-			n, err := copyRegular(p, target, maxCopied-total)
-			total += n
-			return err
-		}
-		return nil
-	})
-}
-
-func copyRegular(from, to string, most int64) (int64, error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return 0, err
-	}
-	defer in.Close()
-	st, err := in.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return writeBounded(to, in, st.Mode().Perm(), most)
-}
-
-// writeBounded writes a file that must not be there yet.
-func writeBounded(to string, in io.Reader, mode fs.FileMode, most int64) (int64, error) {
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode|0o600)
-	if err != nil {
-		return 0, err
-	}
-	n, err := io.Copy(out, io.LimitReader(in, most+1))
-	if e := out.Close(); err == nil {
-		err = e
-	}
-	if err == nil && n > most {
-		err = fmt.Errorf("it is larger than %d MiB", maxCopied>>20)
-	}
-	return n, err
-}
-
 // bundle unpacks an MCPB bundle and finds the program that it starts.
 func (a *app) bundle(at user.Dirs, o tryOptions, s *subject) error {
 	mistake := func(err error) error {
@@ -430,7 +357,7 @@ func (a *app) bundle(at user.Dirs, o tryOptions, s *subject) error {
 		return fmt.Errorf("cannot make a folder for a trial: %w", err)
 	}
 	s.dir = filepath.Join(s.temp, "program")
-	if err := unzip(&z.Reader, s.dir); err != nil {
+	if err := trial.Unzip(&z.Reader, s.dir); err != nil {
 		return mistake(err)
 	}
 	data, err := wholefile.Read(filepath.Join(s.dir, "manifest.json"), policy.MaxFile)
@@ -466,70 +393,15 @@ func (a *app) bundle(at user.Dirs, o tryOptions, s *subject) error {
 	}
 	found.Needs = slices.DeleteFunc(found.Needs, func(n plan.Need) bool { return n.Path == s.dir || strings.HasPrefix(n.Path, s.dir+"/") })
 	s.program, s.about.Command = found, found.Args
-	s.reading(variablesIn(s.dir))
+	s.reading(trial.Variables(s.dir))
 	return nil
-}
-
-// unzip unpacks files and folders below a folder, and nothing else.
-func unzip(z *zip.Reader, to string) error {
-	if len(z.File) > maxCopiedFiles {
-		return fmt.Errorf("it has more than %d files", maxCopiedFiles)
-	}
-	left := int64(maxCopied)
-	for _, f := range z.File {
-		if !filepath.IsLocal(f.Name) {
-			return fmt.Errorf("it holds the name %q", f.Name)
-		}
-		target := filepath.Join(to, f.Name)
-		if f.FileInfo().IsDir() {
-			if err := os.MkdirAll(target, 0o755); err != nil {
-				return err
-			}
-			continue
-		}
-		if !f.Mode().IsRegular() {
-			continue
-		}
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-			return err
-		}
-		in, err := f.Open()
-		if err != nil {
-			return err
-		}
-		n, err := writeBounded(target, in, f.Mode().Perm()&0o755|0o444, left)
-		in.Close()
-		if left -= n; err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-var readsVariable = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?:process\.env\.|process\.env\[["']|os\.environ\.get\(\s*["']|os\.environ\[["']|os\.getenv\(\s*["']|getenv\(\s*["']|env\.)([A-Z][A-Z0-9_]{3,60})`)
-})
-
-var secretName = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|_PAT)S?(_|$)`)
-})
-
-// isSecret reports whether a variable of this name holds a secret itself, and not where
-// one is, or how many.
-func isSecret(name string) bool {
-	for _, other := range []string{"_FILE", "_PATH", "_DIR", "_URL", "_URI", "_HOST", "_ENDPOINT", "_TIMEOUT", "_TTL", "_LIMIT", "_EXPIRY", "_COUNT"} {
-		if strings.HasSuffix(name, other) {
-			return false
-		}
-	}
-	return secretName().MatchString(name) && !strings.HasPrefix(name, "MAX_") && !strings.Contains(name, "_MAX_")
 }
 
 // reading notes the variables that the program's code names.
 func (s *subject) reading(names []string) {
 	s.reads = names
 	for _, name := range names {
-		if isSecret(name) && !slices.Contains(s.secrets, name) {
+		if trial.IsSecret(name) && !slices.Contains(s.secrets, name) {
 			s.secrets = append(s.secrets, name)
 		}
 	}
@@ -538,67 +410,33 @@ func (s *subject) reading(names []string) {
 // variables lists the names of the variables that a package's own code reads.
 func variables(tree string, ref pack.Ref, l pack.Lock) []string {
 	if ref.Ecosystem == pack.NPM {
-		return variablesIn(filepath.Join(tree, "node_modules", ref.Name))
+		return trial.Variables(filepath.Join(tree, "node_modules", ref.Name))
 	}
 	var out []string
 	for _, entry := range l.Entry {
 		module, _, _ := strings.Cut(entry, ":")
 		top, _, _ := strings.Cut(module, ".")
-		out = append(out, variablesIn(filepath.Join(tree, "lib", top))...)
+		out = append(out, trial.Variables(filepath.Join(tree, "lib", top))...)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-// variablesIn lists the variables of the code in a folder, without its dependencies.
-func variablesIn(dir string) []string {
-	var out []string
-	left := int64(24 << 20)
-	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || left <= 0 || len(out) >= 256 {
-			return fs.SkipAll
-		}
-		if d.IsDir() && p != dir && (d.Name() == "node_modules" || d.Name() == "site-packages" || d.Name() == "lib" && filepath.Base(dir) != "lib" && strings.Contains(dir, "bundle")) {
-			return fs.SkipDir
-		}
-		if !d.Type().IsRegular() || !slices.Contains([]string{".js", ".mjs", ".cjs", ".ts", ".py"}, filepath.Ext(p)) {
-			return nil
-		}
-		f, err := os.Open(p)
-		if err != nil {
-			return nil
-		}
-		defer f.Close()
-		text, _ := io.ReadAll(io.LimitReader(f, 4<<20))
-		left -= int64(len(text))
-		for _, m := range readsVariable().FindAllSubmatch(text, 512) {
-			if name := string(m[1]); !slices.Contains(out, name) && len(out) < 256 {
-				out = append(out, name)
-			}
-		}
-		return nil
-	})
-	slices.Sort(out)
-	return out
-}
-
-var wordOfVariable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b[A-Z][A-Z0-9]*_[A-Z0-9_]{2,60}\b`) })
-
 // learn finds in a program's last words the things that it lacks: variables, or the
 // folder that it works in. It reports whether another try makes sense.
 func (s *subject) learn(words string, d *trial.Desk) bool {
 	learned := false
-	for _, name := range append(wordOfVariable().FindAllString(words, 32), s.spelled(words)...) {
+	for _, name := range append(trial.VariablesIn(words), s.spelled(words)...) {
 		_, known := s.words[name]
 		if known || slices.Contains(s.secrets, name) || len(s.words) >= 16 || strings.HasPrefix(name, "ERR_") {
 			continue
 		}
 		learned = true
-		if isSecret(name) {
+		if trial.IsSecret(name) {
 			s.secrets = append(s.secrets, name)
 			continue
 		}
-		s.words[name] = guess(name, d)
+		s.words[name] = trial.GuessVariable(name, d)
 	}
 	lower := strings.ToLower(words)
 	if !learned && len(s.more) == 0 && strings.Contains(lower, "director") && (strings.Contains(lower, "usage") || strings.Contains(lower, "argument")) {
@@ -619,21 +457,4 @@ func (s *subject) spelled(words string) (out []string) {
 		}
 	}
 	return out
-}
-
-// guess is a value for a variable by its name.
-func guess(name string, d *trial.Desk) string {
-	switch {
-	case strings.Contains(name, "URL"), strings.Contains(name, "URI"), strings.Contains(name, "ENDPOINT"):
-		return trial.Canned
-	case strings.Contains(name, "EMAIL"), strings.Contains(name, "USER"):
-		return d.User + "@example.com"
-	case strings.Contains(name, "HOST"), strings.Contains(name, "DOMAIN"):
-		return "www.example.com"
-	case strings.Contains(name, "PORT"):
-		return "443"
-	case strings.Contains(name, "DIR"), strings.Contains(name, "PATH"), strings.Contains(name, "ROOT"):
-		return "${desk}"
-	}
-	return "storefront"
 }
