@@ -468,3 +468,44 @@ func TestTheEgressSaysItsOwnFailures(t *testing.T) {
 		t.Errorf("Close: %v", err)
 	}
 }
+
+// A rule without a port opens nothing on the loopback, and no gate before it.
+func TestALocalRuleWithoutAPortOpensNothing(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		w.inside(func() {
+			for ports, want := range map[[2]uint16]int{{0, 0}: 0, {0, 9}: 0, {7000, 7000}: 1, {7000, 7001}: 2} {
+				hs, err := listenLocal([]policy.Host{{Kind: policy.HostLocal, First: ports[0], Last: ports[1]}, {Kind: policy.HostName, Name: "a.example", First: 80, Last: 80}})
+				must(t, err)
+				listeners, gates := map[uint16]bool{}, 0
+				for _, h := range hs {
+					if h.Kind == KindLocal {
+						listeners[h.Port] = true
+					} else {
+						gates++
+					}
+				}
+				if len(listeners) != want || (gates > 0) != (want > 0) {
+					t.Errorf("ports %v: %d listeners, %d gates", ports, len(listeners), gates)
+				}
+				closeHandles(hs)
+			}
+		})
+	})
+}
+
+// The idle limit holds for every connection, however short it is.
+func TestIdleConnectionsEndBehindAGate(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		w.peer("203.0.113.5:8080", echo)
+		cfg := w.config(network(t, "203.0.113.5:8080"))
+		cfg.Limits.Idle = 200 * time.Millisecond
+		w.serve(cfg)
+		c, err := w.dial("203.0.113.5:8080")
+		must(t, err)
+		must(t, c.SetDeadline(time.Now().Add(patience)))
+		wantReset(t, c)
+		w.await(func(ev audit.Event) bool {
+			return ev.Subject == "203.0.113.5:8080" && ev.Detail == "closed after nothing came for 200ms"
+		})
+	})
+}

@@ -212,3 +212,19 @@ func TestHeldLinesAreBounded(t *testing.T) {
 		t.Error("whether lines are held back")
 	}
 }
+
+// The address space of a very long line is given back when a direction ends: a launcher
+// that serves for days must not keep it.
+func TestVeryLongLinesLeaveNoMapping(t *testing.T) {
+	long := strings.Repeat("x", largeBuffer+100) + "\n"
+	r := &Relay{Config: Config{MaxLine: DefaultMaxLine}, toServer: newOutlet(discard{})}
+	l := newLines(strings.NewReader(long), DefaultMaxLine)
+	if _, err := l.next(); err != nil || l.wide == nil || l.wide.mem == nil {
+		t.Fatalf("a line of %d bytes lies in no mapping: %v", len(long), err)
+	}
+	r.carry(Client, l)
+	r.toServer.close()
+	if l.wide.mem != nil {
+		t.Error("the mapping is still there")
+	}
+}

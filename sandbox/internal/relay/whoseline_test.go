@@ -353,7 +353,7 @@ func TestReopenSaysWhich(t *testing.T) {
 // A word that looks like mcpen's name counts, whatever follows it.
 func TestANameInOtherLetters(t *testing.T) {
 	for text, want := range map[string]bool{
-		"mcp\u0435n": true, "mcp\u0435n:hint-of-ours": true, "mcp\u0435n\u2003then": true, "mcp\u0435n\u00a0then": true, "[mcp\u0435n] x": true, "12 mcp\u0435n": true,
+		"mcp\u0435n": true, "mcp\u0435n:hint-of-ours": true, "mcp\u0435n\u2003then": true, "mcp\u0435n\u00a0then": true, "[mcp\u0435n] x": true, "12 mcp\u0435n": true, "\u00abmcpen": true, "\"mcpen": false,
 		"mcp\u0435nthen": false, "mc\u0435n": true, "mc\u0435": false, "mccp\u0435n": true, "mcccp\u0435n": false, "mcpen": false, "": false, "\u0435": false,
 	} {
 		if got := resembles(text); got != want {
