@@ -157,7 +157,9 @@ boot() {
 		-drive "file=$cache/payload-$load.disk,if=virtio,format=raw,readonly=on" \
 		-device virtio-serial -chardev "file,id=results,path=$results" -device virtserialport,chardev=results,name=mcpen.results \
 		-serial "file:$cache/$name.console" </dev/null || true
+	rest=
 	if [ -n "$parts" ] && [ -e "$results.before" ]; then
+		rest=$(sed -n "s/^commit\tfacts: \([^,]*\),.*/ ($parts; the rest is of \1)/p" "$results.before")
 		grep -v $'^[^\t]*| ' "$results.before" | grep -v '^commit\|^machine\|doctor as written down' |
 			awk -F'\t' 'NR == FNR {new[$1] = 1; next} NF > 1 && !($1 in new)' "$results" - >"$cache/kept"
 		cat "$cache/kept" >>"$results"
@@ -196,7 +198,7 @@ while read -r name suite arch setting kernel; do
 	started=$(date +%s)
 	boot "$name" "$suite" "$arch" "$setting" "$kernel"
 	said
-	printf 'commit\tfacts: %s, %s, %d s\n' "$(git rev-parse --short HEAD)" "$(date -u +%F)" "$(($(date +%s) - started))" >>"$results"
+	printf 'commit\tfacts: %s, %s, %d s%s\n' "$(git rev-parse --short HEAD)" "$(date -u +%F)" "$(($(date +%s) - started))" "$rest" >>"$results"
 	sed "s/^/$name: /" "$results"
 	while IFS=$'\t' read -r what result; do
 		case $result in '') continue ;; esac
