@@ -159,7 +159,7 @@ func (c *call) wait(f func(c *call) outcome) outcome {
 		out := f(left)
 		left.close()
 		answer(left.r, out)
-		<-c.m.waiting
+		<-left.m.waiting
 	}()
 	return outcome{later: true}
 }
