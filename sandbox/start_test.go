@@ -161,6 +161,9 @@ func (p *pen) planOf(profile string, argv ...string) plan.Plan {
 		t.Fatal(err)
 	}
 	compiled, err := plan.Compile(pol, prog, h)
+	if err != nil && h.Landlock < 6 && strings.Contains(err.Error(), "this kernel's Landlock is too old") {
+		t.Skipf("Landlock ABI %d cannot hold a server without namespaces, and a start is refused: %v", h.Landlock, err)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
