@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,10 +27,14 @@ func Asked(e audit.Event) (q Question, do string, ok bool) {
 			q.Path = e.Subject
 			return q, "connect", true
 		}
-		name, port, err := net.SplitHostPort(e.Subject)
-		n, bad := strconv.ParseUint(port, 10, 16)
-		if err != nil || bad != nil || n == 0 {
+		i := strings.LastIndexByte(e.Subject, ':')
+		n, err := strconv.ParseUint(e.Subject[i+1:], 10, 16)
+		if i < 0 || err != nil || n == 0 {
 			return q, "", false
+		}
+		name := e.Subject[:i]
+		if inner, ok := strings.CutPrefix(name, "["); ok { // an address of IPv6
+			name = strings.TrimSuffix(inner, "]")
 		}
 		q.Host, q.Port, do = name, uint16(n), "connect"
 	case audit.KindName:

@@ -155,7 +155,8 @@ func enter(filter []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Sendmsg(3, []byte{1}, unix.UnixRights(fd), nil, 0); err != nil {
+	// With other flags a filter that traces would ask the listener that is on its way.
+	if err := unix.Sendmsg(3, []byte{1}, unix.UnixRights(fd), nil, unix.MSG_NOSIGNAL|unix.MSG_PROXY); err != nil {
 		return err
 	}
 	return unix.Close(fd)
