@@ -92,7 +92,7 @@ func (p protectedFile) String() string { return p.path + " (" + p.what + ")" }
 func protectedIn(t *testing.T, dir string) map[[2]uint64]protectedFile {
 	t.Helper()
 	judge := plan.NewJudge(plan.Writes{Folders: []string{dir}})
-	known := plan.NewKnown([]plan.Held{{Place: filepath.Join(dir, "team")}, {Place: filepath.Join(dir, "proj/hooks")}})
+	known := plan.NewKnown([]plan.ProtectedPlace{{Place: filepath.Join(dir, "team")}, {Place: filepath.Join(dir, "proj/hooks")}})
 	found := map[[2]uint64]protectedFile{}
 	repositories := map[string]bool{}
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {

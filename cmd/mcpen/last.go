@@ -45,7 +45,7 @@ func (a *app) lastLog(ctx context.Context, o logOptions, at user.Dirs) error {
 			times = fmt.Sprintf(" (%d times)", t.count)
 		}
 		b.WriteString(audit.FormatDeed(t.event) + times + "\n")
-		b.WriteString(explain.Verdicts(answer, allow))
+		b.WriteString(explain.Decisions(answer, allow))
 	}
 	_, err = fmt.Fprint(a.out, b.String())
 	return err
@@ -61,7 +61,7 @@ func (t tally) answer(p server.Prepared, asked bool) plan.Answer {
 			return a
 		}
 	}
-	v := plan.Verdict{Do: do, Rule: e.Rule, Why: e.Detail, Grant: e.Grant}
+	v := plan.Decision{Do: do, Rule: e.Rule, Why: e.Detail, Grant: e.Grant}
 	if v.Do == "" {
 		v.Do = string(e.Kind)
 	}
@@ -70,7 +70,7 @@ func (t tally) answer(p server.Prepared, asked bool) plan.Answer {
 	} else if e.Grant == nil {
 		v.Never = e.Hint
 	}
-	return plan.Answer{Kind: string(e.Kind), Subject: e.Subject, Verdicts: []plan.Verdict{v}}
+	return plan.Answer{Kind: string(e.Kind), Subject: e.Subject, Decisions: []plan.Decision{v}}
 }
 
 func (t tally) encode(b *strings.Builder, answer plan.Answer) error {

@@ -129,7 +129,7 @@ func (a *app) trustOne(at user.Dirs, file string, w server.Words, yes bool) erro
 	if err != nil {
 		return err
 	}
-	if _, held := was.Holds(e); held {
+	if _, held := was.Covers(e); held {
 		fmt.Fprintf(a.out, "%s is trusted as it is\n", audit.Visible(file))
 		return nil
 	}

@@ -11,23 +11,23 @@ func Answer(answer plan.Answer, server string) string {
 	var b strings.Builder
 	w := writer{&b}
 	w.line("%s %s", answer.Kind, answer.Subject)
-	w.verdicts(answer, server)
+	w.decisions(answer, server)
 	for _, u := range answer.Unknown {
 		w.line("  not known %s", u)
 	}
 	return b.String()
 }
 
-// Verdicts are an answer's verdicts in words, each with the line that decides and what
+// Decisions are an answer's decisions in words, each with the line that decides and what
 // would change it.
-func Verdicts(answer plan.Answer, server string) string {
+func Decisions(answer plan.Answer, server string) string {
 	var b strings.Builder
-	writer{&b}.verdicts(answer, server)
+	writer{&b}.decisions(answer, server)
 	return b.String()
 }
 
-func (w writer) verdicts(answer plan.Answer, server string) {
-	for _, v := range answer.Verdicts {
+func (w writer) decisions(answer plan.Answer, server string) {
+	for _, v := range answer.Decisions {
 		word, at := "refused", ""
 		if v.Allowed {
 			word = "allowed"

@@ -30,7 +30,7 @@ const (
 //
 // names are paths, relative to the repository, of programs that git runs in every
 // repository.
-func leads(ask Ask) (found []plan.Held, names []string) {
+func leads(ask Ask) (found []plan.ProtectedPlace, names []string) {
 	l := &leading{seen: map[string]bool{}, left: maxEntries}
 	var homes []string
 	for _, home := range []string{ask.Home, ask.Login.Home} {
@@ -53,7 +53,7 @@ func leads(ask Ask) (found []plan.Held, names []string) {
 
 // leading is the state of one search.
 type leading struct {
-	found []plan.Held
+	found []plan.ProtectedPlace
 	names []string
 	seen  map[string]bool
 	left  int // entries that may still be read
@@ -139,7 +139,7 @@ func (l *leading) follow(p, because string) {
 func (l *leading) lead(place, why string) {
 	if place = filepath.Clean(place); !l.seen[place] && len(l.found) < maxLeads {
 		l.seen[place] = true
-		l.found = append(l.found, plan.Held{Place: place, Why: "protected: " + why})
+		l.found = append(l.found, plan.ProtectedPlace{Place: place, Why: "protected: " + why})
 	}
 }
 

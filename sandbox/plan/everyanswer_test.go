@@ -70,7 +70,7 @@ func TestEveryAnswer(t *testing.T) {
 				fmt.Fprintf(&b, " %v", err)
 			}
 			b.WriteByte('\n')
-			for _, v := range a.Verdicts {
+			for _, v := range a.Decisions {
 				fmt.Fprintf(&b, "\t%s %v", v.Do, v.Allowed)
 				if v.Rule != "" {
 					fmt.Fprintf(&b, " at %s", v.Rule)

@@ -173,7 +173,7 @@ func fields(typ reflect.Type, name string, each func(string)) {
 func bases(t *testing.T) []story {
 	t.Helper()
 	able := story{richPolicy(t), richProgram(), richHost(t)}
-	able.host.Leads, able.host.Named = []Held{{"/home/ada/src/app/rc", "why"}}, []string{".hooks"}
+	able.host.Leads, able.host.Named = []ProtectedPlace{{"/home/ada/src/app/rc", "why"}}, []string{".hooks"}
 	poor := story{richPolicy(t), richProgram(), richHost(t)}
 	poor.host.Mediation = Fact{No, "why"}
 	poor.host.Notify, poor.host.Seccomp, poor.host.Namespaces = Fact{No, "why"}, Fact{No, "why"}, Fact{No, "why"}

@@ -74,8 +74,8 @@ type Host struct {
 	// and the user's git lead. Named are paths, relative to a repository, that this git
 	// runs in every repository. Both are filled in only if a folder was asked for as
 	// writable.
-	Leads []Held   `json:"leads,omitempty"`
-	Named []string `json:"named,omitempty"`
+	Leads []ProtectedPlace `json:"leads,omitempty"`
+	Named []string         `json:"named,omitempty"`
 	// Grounds are the folders, with symlinks resolved, in which somebody untrusted
 	// could have made a symlink.
 	Grounds []Ground `json:"grounds,omitempty"`

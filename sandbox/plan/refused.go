@@ -61,17 +61,17 @@ func Refused(c Case, e audit.Event, q Question, do string) (Answer, error) {
 	if err != nil {
 		return a, err
 	}
-	if i := slices.IndexFunc(a.Verdicts, func(v Verdict) bool { return v.Do == do }); i >= 0 {
-		a.Verdicts = a.Verdicts[i : i+1]
+	if i := slices.IndexFunc(a.Decisions, func(v Decision) bool { return v.Do == do }); i >= 0 {
+		a.Decisions = a.Decisions[i : i+1]
 	}
-	for i, v := range a.Verdicts {
+	for i, v := range a.Decisions {
 		switch {
 		case !v.Allowed, e.Grant != nil && c.gives(*e.Grant), e.Grant == nil && !c.stands(e.Rule):
 			continue
 		}
-		a.Verdicts[i] = Verdict{Do: v.Do, Rule: e.Rule, Why: e.Detail, Grant: e.Grant}
+		a.Decisions[i] = Decision{Do: v.Do, Rule: e.Rule, Why: e.Detail, Grant: e.Grant}
 		if e.Grant == nil {
-			a.Verdicts[i].Never = e.Hint
+			a.Decisions[i].Never = e.Hint
 		}
 	}
 	return a, nil

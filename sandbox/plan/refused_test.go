@@ -62,8 +62,8 @@ func TestRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := short(a); got != test.want || a.Verdicts[0].Why != test.why {
-			t.Errorf("%s:\n got %s: %s\nwant %s: %s", test.name, got, a.Verdicts[0].Why, test.want, test.why)
+		if got := short(a); got != test.want || a.Decisions[0].Why != test.why {
+			t.Errorf("%s:\n got %s: %s\nwant %s: %s", test.name, got, a.Decisions[0].Why, test.want, test.why)
 		}
 	}
 	for _, e := range []audit.Event{{Kind: audit.KindSyscall, Subject: "ptrace"}, {Kind: audit.KindLine, Subject: "the server"}, {Kind: audit.KindConnect, Subject: "anything"}, {Kind: audit.KindTool}} {

@@ -28,15 +28,15 @@ type Question struct {
 
 // Answer is the plan's answer to a Question.
 type Answer struct {
-	Kind     string    `json:"kind"`    // "path", "host", "name", "variable", "tool", "prompt" or "resource"
-	Subject  string    `json:"subject"` // of the question
-	Verdicts []Verdict `json:"verdicts"`
+	Kind      string     `json:"kind"`    // "path", "host", "name", "variable", "tool", "prompt" or "resource"
+	Subject   string     `json:"subject"` // of the question
+	Decisions []Decision `json:"verdicts"`
 	// Unknown lists further conditions that are known only while the server runs.
 	Unknown []string `json:"unknown,omitempty"`
 }
 
-// Verdict says whether the server may do one thing. The zero value refuses.
-type Verdict struct {
+// Decision says whether the server may do one thing. The zero value refuses.
+type Decision struct {
 	Do      string `json:"do"` // "read", "write", "connect", "look up", "get" or "call"
 	Allowed bool   `json:"allowed"`
 	Rule    string `json:"rule,omitempty"` // file:line:col of the deciding line; "" if no line decides
@@ -91,9 +91,9 @@ type inquiry struct {
 	q    Question
 }
 
-// try adds the grant to the verdict if a plan with the additional right allows the
+// try adds the grant to the decision if a plan with the additional right allows the
 // action.
-func (w inquiry) try(v Verdict, g *audit.Grant, add func(*policy.Policy)) Verdict {
+func (w inquiry) try(v Decision, g *audit.Grant, add func(*policy.Policy)) Decision {
 	if g == nil {
 		v.Never = "no profile can spell it"
 		return v
@@ -106,7 +106,7 @@ func (w inquiry) try(v Verdict, g *audit.Grant, add func(*policy.Policy)) Verdic
 		v.Never = strings.TrimPrefix(v.Never, added.String()+": ")
 		return v
 	}
-	if got := wider.verdict(v.Do); !got.Allowed {
+	if got := wider.decision(v.Do); !got.Allowed {
 		v.Never = got.Why
 		return v
 	}
@@ -117,8 +117,8 @@ func (w inquiry) try(v Verdict, g *audit.Grant, add func(*policy.Policy)) Verdic
 // added is the position of a right that is only tried.
 var added = policy.Pos{File: "the grant", Line: 1, Col: 1}
 
-// verdict judges one action, without a grant.
-func (w inquiry) verdict(do string) Verdict {
+// decision judges one action, without a grant.
+func (w inquiry) decision(do string) Decision {
 	switch {
 	case do == "look up":
 		return w.lookUp()
@@ -141,11 +141,11 @@ func (w inquiry) path() Answer {
 	a := Answer{Kind: "path", Subject: w.q.Path}
 	spot := w.spot()
 	if spot.fact.Socket {
-		a.Verdicts = []Verdict{w.allowSocket(w.join())}
+		a.Decisions = []Decision{w.allowSocket(w.join())}
 		return a
 	}
-	a.Verdicts = []Verdict{w.allowPath(w.read()), w.allowPath(w.write())}
-	read, write := a.Verdicts[0].Allowed, a.Verdicts[1].Allowed
+	a.Decisions = []Decision{w.allowPath(w.read()), w.allowPath(w.write())}
+	read, write := a.Decisions[0].Allowed, a.Decisions[1].Allowed
 	if spot.fact.Err != "" {
 		a.Unknown = append(a.Unknown, "what is there: "+spot.fact.Err)
 	}
@@ -205,8 +205,8 @@ func (w inquiry) absentLink(links []Link) string {
 }
 
 // read judges reading. Writing requires it.
-func (w inquiry) read() Verdict {
-	v, s := Verdict{Do: "read"}, w.spot()
+func (w inquiry) read() Decision {
+	v, s := Decision{Do: "read"}, w.spot()
 	if d, ok := w.denied(s.real); ok {
 		v.Rule, v.Why, v.Never = d, "denied, which wins over every rule", "take it out of filesystem.deny"
 		return v
@@ -229,7 +229,7 @@ func (w inquiry) read() Verdict {
 }
 
 // write judges changing.
-func (w inquiry) write() Verdict {
+func (w inquiry) write() Decision {
 	v, s := w.read(), w.spot()
 	v.Do = "write"
 	m := w.ground(s.real)
@@ -237,7 +237,7 @@ func (w inquiry) write() Verdict {
 		return v
 	}
 	v.Allowed, v.Rule = false, m.At
-	held := Held{Place: m.Target, Why: m.Why}
+	held := ProtectedPlace{Place: m.Target, Why: m.Why}
 	standing := Elsewhere
 	switch {
 	case m.Kind == MountDevice:
@@ -299,7 +299,7 @@ func (w inquiry) undeclared() (rule, why string) {
 }
 
 // allowPath adds the grant that would allow access to the path.
-func (w inquiry) allowPath(v Verdict) Verdict {
+func (w inquiry) allowPath(v Decision) Decision {
 	s := w.spot()
 	switch {
 	case v.Allowed || v.Never != "":
@@ -328,8 +328,8 @@ func (w inquiry) allowPath(v Verdict) Verdict {
 }
 
 // join judges the connection to a unix socket of the host.
-func (w inquiry) join() Verdict {
-	v, s := Verdict{Do: "connect", Why: "no rule names this socket"}, w.spot()
+func (w inquiry) join() Decision {
+	v, s := Decision{Do: "connect", Why: "no rule names this socket"}, w.spot()
 	for _, have := range w.plan.Network.Sockets {
 		if have.Path == w.q.Path || have.Real != "" && have.Real == s.real {
 			v.Allowed, v.Rule, v.Why = true, at(have.At), "declared"
@@ -341,7 +341,7 @@ func (w inquiry) join() Verdict {
 	return v
 }
 
-func (w inquiry) allowSocket(v Verdict) Verdict {
+func (w inquiry) allowSocket(v Decision) Decision {
 	if v.Allowed {
 		return v
 	}
@@ -365,7 +365,7 @@ func (w inquiry) host() Answer {
 	if !v.Allowed && v.Never == "" {
 		v = w.allowHost(v, subject)
 	}
-	a.Verdicts = []Verdict{v}
+	a.Decisions = []Decision{v}
 	_, err := netip.ParseAddr(w.q.Host)
 	switch {
 	case loopback(w.q.Host):
@@ -382,7 +382,7 @@ func (w inquiry) host() Answer {
 }
 
 // allowHost adds the grant that would allow the connection.
-func (w inquiry) allowHost(v Verdict, subject string) Verdict {
+func (w inquiry) allowHost(v Decision, subject string) Decision {
 	if loopback(w.q.Host) {
 		subject = netHost("localhost", w.q.Port)
 	}
@@ -410,8 +410,8 @@ func loopback(host string) bool {
 }
 
 // connect judges a connection.
-func (w inquiry) connect() Verdict {
-	v := Verdict{Do: "connect"}
+func (w inquiry) connect() Decision {
+	v := Decision{Do: "connect"}
 	addr, err := netip.ParseAddr(w.q.Host)
 	switch {
 	case !w.plan.Holds(policy.LayerNamespaces):
@@ -446,8 +446,8 @@ func (w inquiry) connect() Verdict {
 	return v
 }
 
-// allowedBy is the verdict of a rule, and the TLS that it demands on the port.
-func allowedBy(v Verdict, h policy.Host, port uint16) Verdict {
+// allowedBy is the decision of a rule, and the TLS that it demands on the port.
+func allowedBy(v Decision, h policy.Host, port uint16) Decision {
 	v.Allowed, v.Rule, v.Why = true, at(h.At), h.String()
 	switch {
 	case h.Demanded(port):
@@ -458,13 +458,13 @@ func allowedBy(v Verdict, h policy.Host, port uint16) Verdict {
 	return v
 }
 
-func otherPort(v Verdict, h policy.Host) Verdict {
+func otherPort(v Decision, h policy.Host) Decision {
 	v.Rule, v.Why = at(h.At), fmt.Sprintf("the rule %v names another port", h)
 	return v
 }
 
 // local judges a connection to a loopback address.
-func (w inquiry) local(v Verdict) Verdict {
+func (w inquiry) local(v Decision) Decision {
 	usual := slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, w.q.Host)
 	for _, h := range w.plan.Network.Hosts {
 		if usual && h.Kind == policy.HostLocal && h.First <= w.q.Port && w.q.Port <= h.Last {
@@ -480,7 +480,7 @@ func (w inquiry) local(v Verdict) Verdict {
 }
 
 // address judges a connection to an address that was not resolved from a name.
-func (w inquiry) address(v Verdict, a netip.Addr) Verdict {
+func (w inquiry) address(v Decision, a netip.Addr) Decision {
 	is := policy.ClassifyAddress(a)
 	var other []policy.Host
 	for _, h := range w.plan.Network.Hosts {
@@ -523,10 +523,10 @@ func (w inquiry) name() Answer {
 			})
 		}
 	}
-	a.Verdicts = []Verdict{v}
+	a.Decisions = []Decision{v}
 	if w.q.Tool != "" {
 		tool := w.tool()
-		a.Verdicts, a.Unknown = append(a.Verdicts, tool.Verdicts...), tool.Unknown
+		a.Decisions, a.Unknown = append(a.Decisions, tool.Decisions...), tool.Unknown
 	}
 	return a
 }
@@ -535,8 +535,8 @@ func (w inquiry) name() Answer {
 const httpsPort = 443
 
 // lookUp judges the question for a name's addresses.
-func (w inquiry) lookUp() Verdict {
-	v := Verdict{Do: "look up"}
+func (w inquiry) lookUp() Decision {
+	v := Decision{Do: "look up"}
 	if !w.plan.Holds(policy.LayerNamespaces) {
 		v.Why = "without namespaces a server has no network at all"
 		v.Never = v.Why
@@ -571,7 +571,7 @@ func (w inquiry) variable() Answer {
 			pol.Env.Pass = slices.Concat(pol.Env.Pass, []policy.EnvName{{Name: w.q.Variable, At: added}})
 		})
 	}
-	a := Answer{Kind: "variable", Subject: w.q.Variable, Verdicts: []Verdict{v}}
+	a := Answer{Kind: "variable", Subject: w.q.Variable, Decisions: []Decision{v}}
 	if v.Why == passedOn {
 		a.Unknown = []string{"whether it is set where the server is started from"}
 	}
@@ -581,8 +581,8 @@ func (w inquiry) variable() Answer {
 const passedOn = "passed on"
 
 // get judges whether the server has a variable.
-func (w inquiry) get() Verdict {
-	v := Verdict{Do: "get", Why: "no line passes or sets it"}
+func (w inquiry) get() Decision {
+	v := Decision{Do: "get", Why: "no line passes or sets it"}
 	for _, e := range w.Policy.Env.Pass {
 		if e.Name == w.q.Variable {
 			v.Allowed, v.Rule, v.Why = true, at(e.At), passedOn
@@ -612,7 +612,7 @@ func (w inquiry) tool() Answer {
 			f.Allow, f.Nothing = slices.Concat(f.Allow, []policy.Glob{{Pattern: w.q.Tool, At: added}}), policy.Pos{}
 		})
 	}
-	a.Verdicts = []Verdict{v}
+	a.Decisions = []Decision{v}
 	if pins := w.plan.Tools.Pins; v.Allowed && pins != policy.PinOff && pins != policy.PinWarn {
 		a.Unknown = append(a.Unknown, fmt.Sprintf("whether its definition waits for a review (pins = %q)", pins))
 	}
@@ -620,8 +620,8 @@ func (w inquiry) tool() Answer {
 }
 
 // call judges the call of a tool.
-func (w inquiry) call() Verdict {
-	v := Verdict{Do: "call"}
+func (w inquiry) call() Decision {
+	v := Decision{Do: "call"}
 	table := cmp.Or(w.q.Table, "tools")
 	filter := map[string]policy.Filter{"tools": w.plan.Tools.Filter, "prompts": w.plan.Tools.Prompts, "resources": w.plan.Tools.Resources}[table]
 	at, deny, hidden := filter.Hides(w.q.Tool)

@@ -56,7 +56,7 @@ socket /run/docker.sock
 // grant that would change it.
 func short(a Answer) string {
 	var out []string
-	for _, v := range a.Verdicts {
+	for _, v := range a.Decisions {
 		s := v.Do + map[bool]string{true: "+", false: "-"}[v.Allowed]
 		if v.Rule != "" {
 			s += strings.TrimSuffix(strings.TrimPrefix(v.Rule, "p.toml:"), ":1")
@@ -133,7 +133,7 @@ func TestWhy(t *testing.T) {
 		if got := short(a); got != test.want {
 			t.Errorf("%s:\n got %s\nwant %s\n(%+v)", test.ask, got, test.want, a)
 		}
-		if text := fmt.Sprint(a.Verdicts); !strings.Contains(text, test.why) {
+		if text := fmt.Sprint(a.Decisions); !strings.Contains(text, test.why) {
 			t.Errorf("%s: %q is not in %s", test.ask, test.why, text)
 		}
 		if text := strings.Join(a.Unknown, "; "); !strings.Contains(text, test.unknown) || a.Kind == "host" && (text == "") != (test.unknown == "") {
@@ -172,14 +172,14 @@ func TestWhyOfNothingRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if slices.ContainsFunc(a.Verdicts, func(v Verdict) bool { return v.Allowed || v.Rule != "" }) || len(a.Verdicts) == 0 {
+		if slices.ContainsFunc(a.Decisions, func(v Decision) bool { return v.Allowed || v.Rule != "" }) || len(a.Decisions) == 0 {
 			t.Errorf("%s: %+v", ask, a)
 		}
 	}
 	c.Policy.Require.Without = []policy.Without{{Layer: policy.LayerNamespaces}}
 	c.Policy.Require.Layers = slices.DeleteFunc(slices.Clone(c.Policy.Require.Layers), func(l policy.Layer) bool { return l == policy.LayerNamespaces })
 	a, err := Why(c, askOf("api.example.com:443", tr))
-	if err != nil || cmp.Or(a.Verdicts[0].Allowed, a.Verdicts[0].Grant != nil) || a.Verdicts[0].Never == "" {
+	if err != nil || cmp.Or(a.Decisions[0].Allowed, a.Decisions[0].Grant != nil) || a.Decisions[0].Never == "" {
 		t.Errorf("without namespaces: %+v, %v", a, err)
 	}
 }
@@ -197,7 +197,7 @@ func TestWhyByAProxy(t *testing.T) {
 	}
 	bad := c
 	bad.Policy.Server.Dir = "/nowhere"
-	if a, err := Why(bad, askOf("/etc", tr)); err == nil || len(a.Verdicts) != 0 {
+	if a, err := Why(bad, askOf("/etc", tr)); err == nil || len(a.Decisions) != 0 {
 		t.Errorf("a plan that does not compile: %+v, %v", a, err)
 	}
 }
@@ -216,10 +216,10 @@ func TestWhyNever(t *testing.T) {
 		"127.0.0.2:5000":           "only",
 	} {
 		a, err := Why(c, askOf(ask, tr))
-		if err != nil || len(a.Verdicts) == 0 {
+		if err != nil || len(a.Decisions) == 0 {
 			t.Fatal(err)
 		}
-		never := a.Verdicts[len(a.Verdicts)-1].Never
+		never := a.Decisions[len(a.Decisions)-1].Never
 		if (never == "") != (want == "") || !strings.Contains(never, want) {
 			t.Errorf("%s: %q, want %q (%+v)", ask, never, want, a)
 		}
@@ -231,7 +231,7 @@ func TestWhyNever(t *testing.T) {
 	}
 	// A device is writable, whatever the mount says; a link to one leads there.
 	c.Policy.Filesystem.Write = append(slices.Clone(c.Policy.Filesystem.Write), policy.Path{Path: "/dev/shm/none", Optional: true})
-	if a, err := Why(c, askOf("/dev/null", tr)); err != nil || len(a.Verdicts) != 2 || !a.Verdicts[0].Allowed || !a.Verdicts[1].Allowed {
+	if a, err := Why(c, askOf("/dev/null", tr)); err != nil || len(a.Decisions) != 2 || !a.Decisions[0].Allowed || !a.Decisions[1].Allowed {
 		t.Errorf("/dev/null: %+v, %v", a, err)
 	}
 	// A declared socket is allowed, by its name and by its target.
@@ -241,8 +241,8 @@ func TestWhyNever(t *testing.T) {
 	tr.answer(&c.Host, Asks(c.Policy, c.Program, c.Host.Home, c.Host.State, c.Host.Config, c.Host.Runtime))
 	for ask, want := range map[string]string{"/srv/run/db.sock": "connect+30 declared", "/srv/link.sock": "connect+30 declared", "/run/docker.sock": "connect+31 declared, though whoever may talk to this socket is the host itself"} {
 		a, err := Why(c, askOf(ask, tr))
-		if err != nil || short(a)+" "+a.Verdicts[0].Why != want {
-			t.Errorf("%s: %s %s, want %s (%v)", ask, short(a), a.Verdicts[0].Why, want, err)
+		if err != nil || short(a)+" "+a.Decisions[0].Why != want {
+			t.Errorf("%s: %s %s, want %s (%v)", ask, short(a), a.Decisions[0].Why, want, err)
 		}
 	}
 	// Without a mediator only a mount holds a protected place.

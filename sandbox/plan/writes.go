@@ -21,7 +21,7 @@ type Writes struct {
 	Names []string `json:"names,omitempty"`
 	// Led are the places in the folders to which something outside leads: a protected
 	// place of the user's home, or the user's git configuration.
-	Led []Held `json:"led,omitempty"`
+	Led []ProtectedPlace `json:"led,omitempty"`
 	// Except are the places that the profile makes writable on purpose. "*" in an
 	// element matches any run of characters, "**" any run of elements.
 	Except []string `json:"except,omitempty"`
@@ -34,9 +34,9 @@ type Writes struct {
 	Singles []Single `json:"singles,omitempty"`
 }
 
-// Held is a place that the server may not change, with the reason. The zero Held is
+// ProtectedPlace is a place that the server may not change, with the reason. The zero ProtectedPlace is
 // none.
-type Held struct {
+type ProtectedPlace struct {
 	Place string `json:"place"`
 	Why   string `json:"why"`
 }
@@ -56,7 +56,7 @@ const (
 // to, repositories without a protected name, virtual environments. They are kept in
 // addition to the protected names. The zero value knows no place.
 type Known struct {
-	places map[string]Held // by the folded path
+	places map[string]ProtectedPlace // by the folded path
 	sorted []string
 	lost   string // why the search was incomplete
 }
@@ -69,8 +69,8 @@ func (k Known) Lost(why string) Known {
 }
 
 // NewKnown makes a Known from absolute paths without symlinks.
-func NewKnown(found []Held) Known {
-	k := Known{places: make(map[string]Held, len(found))}
+func NewKnown(found []ProtectedPlace) Known {
+	k := Known{places: make(map[string]ProtectedPlace, len(found))}
 	for _, h := range found {
 		f := fold(h.Place)
 		if _, ok := k.places[f]; !ok {
@@ -83,7 +83,7 @@ func NewKnown(found []Held) Known {
 }
 
 // below returns a known place at or below a path.
-func (k Known) below(p string) (Held, bool) {
+func (k Known) below(p string) (ProtectedPlace, bool) {
 	f := fold(p)
 	if h, ok := k.places[f]; ok {
 		return h, true
@@ -92,7 +92,7 @@ func (k Known) below(p string) (Held, bool) {
 	if i < len(k.sorted) && strings.HasPrefix(k.sorted[i], f+"/") {
 		return k.places[k.sorted[i]], true
 	}
-	return Held{}, false
+	return ProtectedPlace{}, false
 }
 
 // Judge decides about paths, by Writes. Using it does not change it, and several
@@ -133,15 +133,15 @@ func NewJudge(w Writes) *Judge {
 
 // At returns the standing of an absolute path without symlinks. If that is Kept, At
 // also returns the place that the path belongs to.
-func (j *Judge) At(p string, k Known) (Standing, Held) {
+func (j *Judge) At(p string, k Known) (Standing, ProtectedPlace) {
 	root, free := j.root(p)
 	switch {
 	case root == "":
-		return Elsewhere, Held{}
+		return Elsewhere, ProtectedPlace{}
 	case free:
-		return Free, Held{}
+		return Free, ProtectedPlace{}
 	case k.lost != "" && !j.Freed(p):
-		return Kept, Held{Place: root, Why: k.lost}
+		return Kept, ProtectedPlace{Place: root, Why: k.lost}
 	}
 	parts := strings.Split(strings.TrimPrefix(p, "/"), "/")
 	depth := strings.Count(root, "/")
@@ -157,17 +157,17 @@ func (j *Judge) At(p string, k Known) (Standing, Held) {
 		at = path.Join(at, parts[i])
 		held, ok := k.places["/"+strings.Join(folded[:i+1], "/")]
 		if n := j.match(folded[:i+1]); n != "" {
-			held, ok = Held{Place: at, Why: "protected: " + n}, true
+			held, ok = ProtectedPlace{Place: at, Why: "protected: " + n}, true
 		}
 		switch {
 		case !ok:
 		case j.excepted(at):
-			return Changing, Held{}
+			return Changing, ProtectedPlace{}
 		default:
 			return Kept, held
 		}
 	}
-	return Changing, Held{}
+	return Changing, ProtectedPlace{}
 }
 
 // root returns the innermost writable place that holds a path, and whether it is the
@@ -186,9 +186,9 @@ func (j *Judge) root(p string) (root string, free bool) {
 	return root, free
 }
 
-// Holds returns a known place at or below a directory; such a directory may not be
+// Contains returns a known place at or below a directory; such a directory may not be
 // renamed.
-func (j *Judge) Holds(dir string, k Known) (Held, bool) {
+func (j *Judge) Contains(dir string, k Known) (ProtectedPlace, bool) {
 	h, ok := k.below(dir)
 	return h, ok && !j.excepted(h.Place)
 }

@@ -16,7 +16,7 @@ func TestJudgeKeepsProtectedPlaces(t *testing.T) {
 		Names:   []string{"deploy.sh", "ops/*.sh"},
 		Except:  []string{"/ws", "/ws/.idea", "/ws/**/node_modules", "/ws/one/*/.git", "/ws/.vscode"},
 	})
-	known := NewKnown([]Held{{"/ws/team", "git"}, {"/ws/a/b/hooks", "git"}, {"/ws/Lib.git", "a repository"}})
+	known := NewKnown([]ProtectedPlace{{"/ws/team", "git"}, {"/ws/a/b/hooks", "git"}, {"/ws/Lib.git", "a repository"}})
 	for p, want := range map[string]Standing{
 		"/ws/main.go": Changing, "/ws": Changing, "/ws/.gitignore": Changing, "/ws/.github/workflows/ci.yml": Changing,
 		"/ws/package.json": Changing, "/ws/Makefile": Changing, "/ws/config/fish/x": Changing, "/ws/x.git": Changing, "/ws/gitx": Changing,
@@ -72,7 +72,7 @@ func TestJudgeOfNothing(t *testing.T) {
 func TestJudgeOfWhatWasLost(t *testing.T) {
 	j := NewJudge(Writes{Folders: []string{"/ws"}, Free: []string{"/ws/build"}, Except: []string{"/ws", "/ws/.idea"}})
 	for p, want := range map[string]Standing{"/ws": Kept, "/ws/main.go": Kept, "/ws/a/b": Kept, "/ws/.idea/x": Changing, "/ws/build/x": Free, "/x": Elsewhere} {
-		if got, held := j.At(p, Known{}.Lost("too many")); got != want || got == Kept && held != (Held{"/ws", "too many"}) {
+		if got, held := j.At(p, Known{}.Lost("too many")); got != want || got == Kept && held != (ProtectedPlace{"/ws", "too many"}) {
 			t.Errorf("%q: %v, %+v; want %v", p, got, held, want)
 		}
 	}
@@ -82,14 +82,14 @@ func TestJudgeOfWhatWasLost(t *testing.T) {
 // place would lead it elsewhere.
 func TestJudgeKnowsWhatIsAbove(t *testing.T) {
 	j := NewJudge(Writes{Folders: []string{"/ws"}, Except: []string{"/ws/open/hooks"}})
-	known := NewKnown([]Held{{"/ws/z/last", "git"}, {"/ws/open/hooks", "git"}, {"/ws/a/team", "git"}, {"/ws/b/first", "git"}})
+	known := NewKnown([]ProtectedPlace{{"/ws/z/last", "git"}, {"/ws/open/hooks", "git"}, {"/ws/a/team", "git"}, {"/ws/b/first", "git"}})
 	for p, want := range map[string]bool{"/ws/.config": true, "/ws/x/.LOCAL": true, "/ws/.local/share": true, "/ws/.github": true, "/ws/config": false, "/ws/share": false} {
 		if got := j.Leads(p); got != want {
 			t.Errorf("leads %q: %v", p, got)
 		}
 	}
 	for p, want := range map[string]bool{"/ws/a": true, "/ws/a/team": true, "/ws/A": true, "/ws/a/tea": false, "/ws/a/team/x": false, "/ws": true, "/ws/open": false, "/ws/z": true, "/ws/b": true, "/ws/c": false} {
-		if _, got := j.Holds(p, known); got != want {
+		if _, got := j.Contains(p, known); got != want {
 			t.Errorf("holds %q: %v", p, got)
 		}
 	}

@@ -100,11 +100,11 @@ func (r *Reviewer) Each(at user.Dirs, files []launch.PinFile) error {
 	return nil
 }
 
-// verdict is a person's verdict on a definition. The zero verdict leaves it waiting.
-type verdict byte
+// answer is a person's answer about a definition. The zero answer leaves it waiting.
+type answer byte
 
 const (
-	wait verdict = iota
+	wait answer = iota
 	approve
 	reject
 )
@@ -125,7 +125,7 @@ func (r *Reviewer) review(at user.Dirs, f launch.PinFile) error {
 	}
 	others := launch.Others(at.Config, at.State, f.Name)
 	siblings := toolsOf(pins)
-	decided := map[definition.Definition]verdict{}
+	decided := map[definition.Definition]answer{}
 	for _, c := range shown {
 		if c.New.State == definition.Waiting || r.All {
 			Show(r.Out, f.Name, c, siblings, others)
@@ -133,7 +133,7 @@ func (r *Reviewer) review(at user.Dirs, f launch.PinFile) error {
 		said := newDefinition(f.Name, c, siblings, others)
 		if v := r.decide(c.New.Name); v != wait {
 			decided[c.New] = v
-			said.Decided = map[verdict]definition.State{approve: definition.Approved, reject: definition.Rejected}[v]
+			said.Decided = map[answer]definition.State{approve: definition.Approved, reject: definition.Rejected}[v]
 		}
 		r.Seen = append(r.Seen, said)
 	}
@@ -156,7 +156,7 @@ func (r *Reviewer) review(at user.Dirs, f launch.PinFile) error {
 	}
 	for _, c := range shown {
 		if v := decided[c.New]; v != wait {
-			r.did(f, map[verdict]string{approve: "approved", reject: "rejected"}[v], c.New)
+			r.did(f, map[answer]string{approve: "approved", reject: "rejected"}[v], c.New)
 		}
 	}
 	return nil
@@ -245,7 +245,7 @@ func toolsOf(pins definition.Pins) [][]byte {
 }
 
 // decide asks where no flag answers and somebody is there.
-func (r *Reviewer) decide(name string) verdict {
+func (r *Reviewer) decide(name string) answer {
 	switch {
 	case slices.Contains(r.Reject, name):
 		return reject

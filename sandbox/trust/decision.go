@@ -28,8 +28,8 @@ type Decision struct {
 // maxUses bounds the uses of one profile. The oldest is forgotten.
 const maxUses = 256
 
-// Holds reports whether a decision is about this evidence, and about its use.
-func (d Decision) Holds(e Evidence) (content, use bool) {
+// Covers reports whether a decision is about this evidence, and about its use.
+func (d Decision) Covers(e Evidence) (content, use bool) {
 	content = d.Digest == e.digest
 	return content, content && (e.Use.digest() == "" || slices.Contains(d.Uses, e.Use.digest()))
 }

@@ -49,7 +49,7 @@ func gateOne(at user.Dirs, confirm Confirm, e Evidence) error {
 	if err != nil {
 		return err
 	}
-	content, used := was.Holds(e)
+	content, used := was.Covers(e)
 	if content && used {
 		return nil
 	}

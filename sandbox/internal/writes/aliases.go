@@ -66,11 +66,11 @@ func findAliases(places []protectedPlace) aliases {
 			}
 		}
 		a.add(fd, "", place.path)
-		w := walk{lax: true, lost: func(error) { a.cut = true }, each: func(rel string, at int, kind uint8) (bool, plan.Held, bool) {
+		w := walk{lax: true, lost: func(error) { a.cut = true }, each: func(rel string, at int, kind uint8) (bool, plan.ProtectedPlace, bool) {
 			if kind == unix.DT_REG {
 				a.add(at, path.Base(rel), place.path+"/"+rel)
 			}
-			return true, plan.Held{}, false
+			return true, plan.ProtectedPlace{}, false
 		}}
 		w.run(fd, ".") // ENOTDIR for a file
 		unix.Close(fd)

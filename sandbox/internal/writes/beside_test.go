@@ -278,10 +278,13 @@ func TestWalks(t *testing.T) {
 	}
 	defer unix.Close(at)
 	var seen, dirs []string
-	w := walk{each: func(rel string, _ int, kind uint8) (bool, plan.Held, bool) {
+	w := walk{each: func(rel string, _ int, kind uint8) (bool, plan.ProtectedPlace, bool) {
 		seen = append(seen, fmt.Sprintf("%s %d", rel, kind))
-		return true, plan.Held{}, rel == "stop"
-	}, dir: func(rel string, _ int) (plan.Held, bool) { dirs = append(dirs, rel); return plan.Held{}, false }}
+		return true, plan.ProtectedPlace{}, rel == "stop"
+	}, dir: func(rel string, _ int) (plan.ProtectedPlace, bool) {
+		dirs = append(dirs, rel)
+		return plan.ProtectedPlace{}, false
+	}}
 	if held, found := w.run(at, "ws"); found {
 		t.Errorf("found %+v", held)
 	}
@@ -303,7 +306,7 @@ func TestWalks(t *testing.T) {
 		lost  bool
 	}{{"none", 0, false, false, false}, {"ws/l", 0, false, false, false}, {"ws/a/y", 0, false, false, false}, {"ws", unix.EACCES, false, true, false}, {"ws", unix.EACCES, true, false, false}, {"ws", unix.EMFILE, false, true, true}, {"ws", unix.ENFILE, true, false, true}, {"ws", unix.ENOMEM, true, false, true}} {
 		lost := false
-		w := walk{lax: c.lax, lost: func(error) { lost = true }, each: func(string, int, uint8) (bool, plan.Held, bool) { return false, plan.Held{}, false }}
+		w := walk{lax: c.lax, lost: func(error) { lost = true }, each: func(string, int, uint8) (bool, plan.ProtectedPlace, bool) { return false, plan.ProtectedPlace{}, false }}
 		err := fault.Watch([]uintptr{unix.SYS_OPENAT}, func(fault.Call) fault.Answer {
 			if c.errno != 0 {
 				return fault.Fail(c.errno)

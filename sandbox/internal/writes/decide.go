@@ -11,7 +11,7 @@ import (
 
 // at returns the standing of a real path. Only a path in a user's folder waits for the
 // scan.
-func (m *Mediator) at(p string) (plan.Standing, plan.Held) {
+func (m *Mediator) at(p string) (plan.Standing, plan.ProtectedPlace) {
 	if m.judge.Folder(p) == "" {
 		return m.judge.At(p, plan.Known{})
 	}
@@ -48,7 +48,7 @@ func (c *call) replacing(e entry, would func() bool) {
 }
 
 // refused reports a change that a protected place prevents.
-func (c *call) refused(p string, held plan.Held) {
+func (c *call) refused(p string, held plan.ProtectedPlace) {
 	c.r.Report(notify.Call{Path: p, Place: held.Place, Why: held.Why, Errno: unix.EROFS})
 }
 
@@ -96,7 +96,7 @@ func (c *call) completes(e entry) bool {
 	if !plan.CompletesRepository(e.base, has(e.dir)) || c.m.judge.Freed(e.path()) {
 		return false
 	}
-	c.refused(e.path(), plan.Held{Place: e.in, Why: "git would take the folder for a repository, and run what its configuration names"})
+	c.refused(e.path(), plan.ProtectedPlace{Place: e.in, Why: "git would take the folder for a repository, and run what its configuration names"})
 	return true
 }
 
@@ -114,7 +114,7 @@ func (c *call) alone(e entry) (end func()) {
 // leads reports whether a symlink at an entry would redirect a protected name or a kept
 // place. If so, it reports the refusal.
 func (c *call) leads(e entry) bool {
-	held, holds := c.m.judge.Holds(e.path(), c.m.known())
+	held, holds := c.m.judge.Contains(e.path(), c.m.known())
 	if c.m.judge.Freed(e.path()) {
 		return false
 	}
@@ -122,7 +122,7 @@ func (c *call) leads(e entry) bool {
 		return false
 	}
 	if !holds {
-		held = plan.Held{Place: e.path(), Why: "a protected place is below it"}
+		held = plan.ProtectedPlace{Place: e.path(), Why: "a protected place is below it"}
 	}
 	c.refused(e.path(), held)
 	return true
@@ -139,6 +139,6 @@ func (c *call) aliased(st *unix.Stat_t, p string) bool {
 	if !ok && !a.cut {
 		return false
 	}
-	c.refused(p, plan.Held{Place: p, Why: "protected: it is " + place + " by another name"})
+	c.refused(p, plan.ProtectedPlace{Place: p, Why: "protected: it is " + place + " by another name"})
 	return true
 }

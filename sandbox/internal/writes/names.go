@@ -116,7 +116,7 @@ func unlink(dirArg, pathArg int, flags func(*call) int) func(*call) outcome {
 			c.replacing(e, there(e))
 			return native
 		}
-		if held, ok := c.m.judge.Holds(e.path(), c.m.known()); ok {
+		if held, ok := c.m.judge.Contains(e.path(), c.m.known()); ok {
 			if there(e)() {
 				c.refused(e.path(), held)
 			}
@@ -276,7 +276,7 @@ func (c *call) renameTo(a, b entry, flags uint) outcome {
 func (c *call) movable(a, b entry) bool {
 	known := c.m.known()
 	for _, e := range []entry{a, b} {
-		if held, ok := c.m.judge.Holds(e.path(), known); ok {
+		if held, ok := c.m.judge.Contains(e.path(), known); ok {
 			c.refused(e.path(), held)
 			return false
 		}
@@ -301,21 +301,21 @@ func (c *call) movable(a, b entry) bool {
 
 // carries finds a protected place in a directory that would get another name: under its
 // current name or under the new one.
-func (c *call) carries(a, b entry) (plan.Held, bool) {
+func (c *call) carries(a, b entry) (plan.ProtectedPlace, bool) {
 	known := c.m.known()
-	w := walk{each: func(rel string, dir int, _ uint8) (bool, plan.Held, bool) {
+	w := walk{each: func(rel string, dir int, _ uint8) (bool, plan.ProtectedPlace, bool) {
 		for _, in := range []string{a.path(), b.path()} {
 			p := in + "/" + rel
 			if s, held := c.m.judge.At(p, known); s == plan.Kept {
 				return false, held, true
 			}
 		}
-		return true, plan.Held{}, false
-	}, dir: func(rel string, dir int) (plan.Held, bool) {
+		return true, plan.ProtectedPlace{}, false
+	}, dir: func(rel string, dir int) (plan.ProtectedPlace, bool) {
 		if plan.IsRepository(has(dir)) && !c.m.judge.Freed(a.path()+"/"+rel) {
-			return plan.Held{Place: a.path() + "/" + rel, Why: "git takes the folder for a repository"}, true
+			return plan.ProtectedPlace{Place: a.path() + "/" + rel, Why: "git takes the folder for a repository"}, true
 		}
-		return plan.Held{}, false
+		return plan.ProtectedPlace{}, false
 	}}
 	return w.run(a.dir, a.base)
 }

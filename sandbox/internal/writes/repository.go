@@ -118,9 +118,9 @@ func (s *scan) gitConfig(file, tree string, depth int) {
 // list returns the names in a directory; an unreadable one has none.
 func (s *scan) list(dir string) []string {
 	var names []string
-	w := walk{lax: true, lost: s.missed, each: func(rel string, _ int, _ uint8) (bool, plan.Held, bool) {
+	w := walk{lax: true, lost: s.missed, each: func(rel string, _ int, _ uint8) (bool, plan.ProtectedPlace, bool) {
 		names = append(names, rel)
-		return false, plan.Held{}, false
+		return false, plan.ProtectedPlace{}, false
 	}}
 	at, err := unix.Open(path.Dir(dir), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

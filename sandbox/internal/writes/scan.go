@@ -15,15 +15,15 @@ import (
 type scan struct {
 	judge   *plan.Judge
 	folders []string
-	led     []plan.Held
+	led     []plan.ProtectedPlace
 	starts  int // number of places that may be held open
 	done    chan struct{}
 	found   findings
 
-	held map[string]plan.Held // by the path
-	seen map[string]bool      // visited directories
-	dirs []string             // targets of protected places that are directories, to visit
-	lost string               // why the scan is incomplete
+	held map[string]plan.ProtectedPlace // by the path
+	seen map[string]bool                // visited directories
+	dirs []string                       // targets of protected places that are directories, to visit
+	lost string                         // why the scan is incomplete
 }
 
 // findings is the result of a scan.
@@ -33,7 +33,7 @@ type findings struct {
 }
 
 func newScan(j *plan.Judge, w plan.Writes) *scan {
-	return &scan{judge: j, folders: w.Folders, led: w.Led, starts: starts(), done: make(chan struct{}), held: map[string]plan.Held{}, seen: map[string]bool{}}
+	return &scan{judge: j, folders: w.Folders, led: w.Led, starts: starts(), done: make(chan struct{}), held: map[string]plan.ProtectedPlace{}, seen: map[string]bool{}}
 }
 
 // result waits for the scan and returns its findings.
@@ -55,7 +55,7 @@ func (s *scan) run() {
 		s.dirs = s.dirs[:len(s.dirs)-1]
 		s.links(dir)
 	}
-	held := make([]plan.Held, 0, len(s.held))
+	held := make([]plan.ProtectedPlace, 0, len(s.held))
 	for _, h := range s.held {
 		held = append(held, h)
 	}
@@ -91,25 +91,25 @@ func (s *scan) folder(root string) {
 	}
 	defer unix.Close(at)
 	w := walk{lax: true, lost: s.missed}
-	w.dir = func(rel string, dir int) (plan.Held, bool) {
+	w.dir = func(rel string, dir int) (plan.ProtectedPlace, bool) {
 		s.special(path.Join(root, rel), has(dir))
-		return plan.Held{}, false
+		return plan.ProtectedPlace{}, false
 	}
-	w.each = func(rel string, dir int, kind uint8) (bool, plan.Held, bool) {
+	w.each = func(rel string, dir int, kind uint8) (bool, plan.ProtectedPlace, bool) {
 		p := root + "/" + rel
 		if _, known := s.held[path.Dir(p)]; known {
-			return false, plan.Held{}, false // in a repository or an environment, which is held as a whole
+			return false, plan.ProtectedPlace{}, false // in a repository or an environment, which is held as a whole
 		}
 		if s.judge.Might(path.Base(rel)) {
 			if standing, _ := s.judge.At(p, plan.Known{}); standing != plan.Changing {
 				s.place(p, kind)
-				return false, plan.Held{}, false
+				return false, plan.ProtectedPlace{}, false
 			}
 		}
 		if kind == unix.DT_LNK {
 			s.beginning(p)
 		}
-		return true, plan.Held{}, false
+		return true, plan.ProtectedPlace{}, false
 	}
 	w.run(at, path.Base(root))
 }
@@ -170,11 +170,11 @@ func (s *scan) links(dir string) {
 		return
 	}
 	defer unix.Close(at)
-	w := walk{lax: true, lost: s.missed, each: func(rel string, _ int, kind uint8) (bool, plan.Held, bool) {
+	w := walk{lax: true, lost: s.missed, each: func(rel string, _ int, kind uint8) (bool, plan.ProtectedPlace, bool) {
 		if kind == unix.DT_LNK {
 			s.follow(dir+"/"+rel, dir, dir)
 		}
-		return path.Base(rel) != "node_modules", plan.Held{}, false
+		return path.Base(rel) != "node_modules", plan.ProtectedPlace{}, false
 	}}
 	w.run(at, path.Base(dir))
 }
@@ -223,7 +223,7 @@ func (s *scan) hold(p, why string) bool {
 		s.lost = "the writable folders have more protected places than are remembered"
 		return false
 	}
-	s.held[p] = plan.Held{Place: p, Why: "protected: " + why}
+	s.held[p] = plan.ProtectedPlace{Place: p, Why: "protected: " + why}
 	return true
 }
 

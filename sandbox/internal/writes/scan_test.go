@@ -81,7 +81,7 @@ func TestScanFindsWhereProtectedPlacesLead(t *testing.T) {
 		}
 	}
 	for _, above := range []string{"tools", "scripts", ".ai", "real", "real/way", "trees", "deep/er"} {
-		if _, ok := j.Holds(filepath.Join(ws, above), found.known); !ok {
+		if _, ok := j.Contains(filepath.Join(ws, above), found.known); !ok {
 			t.Errorf("%s may be renamed", above)
 		}
 	}

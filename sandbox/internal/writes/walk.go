@@ -14,9 +14,9 @@ import (
 type walk struct {
 	// each is called for every entry, with its path below the start, its open directory
 	// and its type (DT_*). into says whether to visit it.
-	each func(rel string, dir int, kind uint8) (into bool, held plan.Held, found bool)
+	each func(rel string, dir int, kind uint8) (into bool, held plan.ProtectedPlace, found bool)
 	// dir is called for every directory, the first one included, before its entries.
-	dir func(rel string, dir int) (held plan.Held, found bool)
+	dir func(rel string, dir int) (held plan.ProtectedPlace, found bool)
 	// lax skips directories that may not be listed. Otherwise such a directory is a
 	// finding.
 	lax bool
@@ -26,16 +26,16 @@ type walk struct {
 }
 
 // run walks below an entry of a directory until there is a finding.
-func (w walk) run(at int, base string) (plan.Held, bool) {
+func (w walk) run(at int, base string) (plan.ProtectedPlace, bool) {
 	return w.into(at, base, "", make([]byte, 32<<10))
 }
 
-func (w walk) into(at int, base, rel string, buf []byte) (plan.Held, bool) {
+func (w walk) into(at int, base, rel string, buf []byte) (plan.ProtectedPlace, bool) {
 	fd, err := unix.Openat(at, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		w.miss(err)
 		gone := err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP
-		return plan.Held{Place: rel, Why: "it cannot be looked through: " + err.Error()}, !gone && !w.lax
+		return plan.ProtectedPlace{Place: rel, Why: "it cannot be looked through: " + err.Error()}, !gone && !w.lax
 	}
 	defer unix.Close(fd)
 	if w.dir != nil {
@@ -70,7 +70,7 @@ func (w walk) into(at int, base, rel string, buf []byte) (plan.Held, bool) {
 			return held, true
 		}
 	}
-	return plan.Held{}, false
+	return plan.ProtectedPlace{}, false
 }
 
 // miss reports an error that makes the walk incomplete.
