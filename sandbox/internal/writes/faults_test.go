@@ -32,8 +32,16 @@ type made struct {
 
 func (m made) String() string { return fmt.Sprintf("%s%v", m.name, m.args) }
 
-// try has the mediator make the call for this very thread, in a folder of its own.
-func (m made) try(dir string) (out outcome, fails error) {
+// mediator makes changes in one folder, where nothing is protected.
+func mediator(dir string) *Mediator {
+	return &Mediator{judge: plan.NewJudge(plan.Writes{Folders: []string{dir}}), waiting: make(chan struct{}, 1),
+		known: func() plan.Known { return plan.Known{} }, aliases: func() aliases { return aliases{} }}
+}
+
+// try has a mediator make the call for this very thread, in a folder of its own.
+func (m made) try(dir string) (outcome, error) { return m.tryWith(mediator(dir), dir) }
+
+func (m made) tryWith(media *Mediator, dir string) (out outcome, fails error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	r := &notify.Request{TID: unix.Gettid(), Name: m.name}
@@ -51,8 +59,6 @@ func (m made) try(dir string) (out outcome, fails error) {
 			r.Args[i] = uint64(a)
 		}
 	}
-	media := &Mediator{judge: plan.NewJudge(plan.Writes{Folders: []string{dir}}), waiting: make(chan struct{}, 1),
-		known: func() plan.Known { return plan.Known{} }, aliases: func() aliases { return aliases{} }}
 	c := &call{m: media, r: r}
 	out = handlers[m.name](c)
 	c.close()

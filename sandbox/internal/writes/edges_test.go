@@ -1,0 +1,236 @@
+package writes
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/fault"
+	"mcpen/sandbox/plan"
+)
+
+// A program that passes a bad pointer hears of it, whichever argument it is, and does
+// not go on as if its change were made.
+func TestBadPointersAreNoSuccess(t *testing.T) {
+	setup := []string{"f: before", "d/"}
+	var steps []step
+	add := func(name string, pointers []int, args ...any) {
+		for _, i := range pointers {
+			bad := append([]any{}, args...)
+			bad[i] = 1
+			steps = append(steps, step{name, bad})
+		}
+	}
+	steps = append(steps, step{"openat", []any{cwd, "f", unix.O_RDWR, 0}})
+	add("openat", []int{1}, cwd, "f", unix.O_RDWR, 0)
+	add("mkdirat", []int{1}, cwd, "n", 0o700)
+	add("mknodat", []int{1}, cwd, "n", unix.S_IFREG|0o600, 0)
+	add("symlinkat", []int{0, 2}, text("to"), cwd, "n")
+	add("linkat", []int{1, 3}, cwd, "f", cwd, "n", 0)
+	add("unlinkat", []int{1}, cwd, "f", 0)
+	add("unlinkat", []int{1}, cwd, "d", unix.AT_REMOVEDIR)
+	add("renameat2", []int{1, 3}, cwd, "f", cwd, "n", 0)
+	add("truncate", []int{0}, "f", 0)
+	add("fchmodat", []int{1}, cwd, "f", 0o600)
+	add("fchmodat2", []int{1}, cwd, "f", 0o600, unix.AT_SYMLINK_NOFOLLOW)
+	add("fchownat", []int{1}, cwd, "f", -1, -1, 0)
+	add("fchownat", []int{1}, fd(0), text(""), -1, -1, unix.AT_EMPTY_PATH)
+	add("utimensat", []int{1, 2}, cwd, "f", timesOf(1, 0, 1, 0), 0)
+	add("utimensat", []int{2}, fd(0), 0, timesOf(1, 0, 1, 0), 0)
+	add("setxattr", []int{0, 1, 2}, "f", text("user.m"), text("v"), 1, 0)
+	add("lsetxattr", []int{0, 1, 2}, "f", text("user.m"), text("v"), 1, 0)
+	add("fsetxattr", []int{1, 2}, fd(0), text("user.m"), text("v"), 1, 0)
+	steps = append(steps, step{"setxattr", []any{"f", text("user.m"), text("v"), 1, 0}})
+	add("removexattr", []int{0, 1}, "f", text("user.m"))
+	add("lremovexattr", []int{0, 1}, "f", text("user.m"))
+	add("fremovexattr", []int{1}, fd(0), text("user.m"))
+	add("faccessat", []int{1}, cwd, "f", unix.W_OK)
+	add("faccessat2", []int{1}, cwd, "f", unix.W_OK, unix.AT_EACCESS)
+	if len(older) > 0 {
+		add("open", []int{0}, "f", unix.O_RDWR, 0)
+		add("creat", []int{0}, "f", 0o600)
+		add("mkdir", []int{0}, "n", 0o700)
+		add("mknod", []int{0}, "n", unix.S_IFREG|0o600, 0)
+		add("symlink", []int{0, 1}, text("to"), "n")
+		add("link", []int{0, 1}, "f", "n")
+		add("unlink", []int{0}, "f")
+		add("rmdir", []int{0}, "d")
+		add("rename", []int{0, 1}, "f", "n")
+		add("renameat", []int{1, 3}, cwd, "f", cwd, "n")
+		add("chmod", []int{0}, "f", 0o600)
+		add("chown", []int{0}, "f", -1, -1)
+		add("lchown", []int{0}, "f", -1, -1)
+		add("utime", []int{0, 1}, "f", timesOf(1, 1, 0, 0))
+		add("utimes", []int{0, 1}, "f", timesOf(1, 1, 1, 1))
+		add("futimesat", []int{1, 2}, cwd, "f", timesOf(1, 1, 1, 1))
+		add("access", []int{0}, "f", unix.W_OK)
+	}
+	agree(t, setup, steps)
+}
+
+// agree plays the steps with and without a mediator. The results, and what is left, are
+// to be the same.
+func agree(t *testing.T, setup []string, steps []step) {
+	t.Helper()
+	bare, ws := filepath.Join(world(t, prefixed(setup)...), "ws"), filepath.Join(world(t, prefixed(setup)...), "ws")
+	want := unmediated(t, bare, steps)
+	have, reports := mediated(t, ws, plan.Writes{Folders: []string{ws}}, steps)
+	for i, s := range steps {
+		if have[i] != want[i] {
+			t.Errorf("%d: %v: %v, without a mediator %v", i, s, have[i], want[i])
+		}
+	}
+	if a, b := tree(t, bare), tree(t, ws); a != b {
+		t.Errorf("left behind\n%s\nwithout a mediator\n%s", b, a)
+	}
+	for _, r := range reports {
+		t.Errorf("reported %+v", r)
+	}
+}
+
+// A path may be longer than one system call takes once the working directory stands
+// before it, may begin at a descriptor that is no directory, and may end in a link into
+// /proc: as without a mediator.
+func TestOddPathsEndAsWithoutAMediator(t *testing.T) {
+	name := strings.Repeat("n", 250)
+	var steps []step
+	for range 12 {
+		steps = append(steps, step{"mkdirat", []any{cwd, text(name), 0o700}}, step{"chdir", []any{text(name)}})
+	}
+	back := strings.Repeat("../"+name+"/", 12)
+	for _, p := range []any{text(back + "made"), text(back + "none/made"), text(back + "."), text(back[:len(back)-2] + "/made"), text(back + strings.Repeat("o", 300))} {
+		steps = append(steps, step{"mkdirat", []any{cwd, p, 0o700}}, step{"openat", []any{cwd, p, creat, 0o600}}, step{"fchmodat", []any{cwd, p, 0o711}}, step{"unlinkat", []any{cwd, p, unix.AT_REMOVEDIR}}, step{"faccessat", []any{cwd, p, unix.W_OK}})
+	}
+	steps = append(steps, step{"openat", []any{cwd, text(back + "file"), creat, 0o600}})
+	at := len(steps)
+	steps = append(steps, step{"socket", []any{unix.AF_UNIX, unix.SOCK_STREAM, 0}})
+	for _, s := range []step{{"openat", []any{fd(at), text("x"), creat, 0o600}}, {"mkdirat", []any{fd(at), text("x"), 0o700}}, {"unlinkat", []any{fd(at), text("x"), 0}}, {"renameat2", []any{fd(at), text("x"), cwd, text("y"), 0}}, {"renameat2", []any{cwd, text("file"), fd(at), text("y"), 0}}, {"linkat", []any{cwd, text("file"), fd(at), text("y"), 0}},
+		{"symlinkat", []any{text("to"), fd(at), text("y")}}, {"fchmodat", []any{fd(at), text("x"), 0o600}}, {"faccessat", []any{fd(at), text("x"), unix.W_OK}}, {"fchmod", []any{fd(at), 0o755}}} {
+		steps = append(steps, s)
+	}
+	for _, p := range []any{"comm", "fds"} {
+		steps = append(steps, step{"openat", []any{cwd, p, writes, 0}}, step{"truncate", []any{p, 0}}, step{"faccessat", []any{cwd, p, unix.W_OK}}, step{"fchmodat", []any{cwd, p, 0o600}}, step{"unlinkat", []any{cwd, p, 0}})
+	}
+	agree(t, []string{"f: x", "comm -> /proc/self/comm", "fds -> /proc/self/fd"}, steps)
+}
+
+// A writable folder itself is neither moved, replaced nor removed: the profile's rule
+// would then hold for a folder that the server made.
+func TestWritableFoldersThemselvesStay(t *testing.T) {
+	ws := filepath.Join(world(t, "ws/a/d/", "ws/a/f: x", "ws/b/", "ws/one.db: x"), "ws")
+	before := tree(t, ws)
+	var was unix.Stat_t
+	if err := unix.Stat(ws+"/b", &was); err != nil {
+		t.Fatal(err)
+	}
+	steps := []step{{"renameat2", []any{cwd, "a/d", cwd, "b", 0}}, {"renameat2", []any{cwd, "b", cwd, "a/x", 0}}, {"renameat2", []any{cwd, "a/d", cwd, "b", unix.RENAME_EXCHANGE}}, {"renameat2", []any{cwd, "b", cwd, "a/d", unix.RENAME_EXCHANGE}},
+		{"unlinkat", []any{cwd, "b", unix.AT_REMOVEDIR}}, {"renameat2", []any{cwd, "b", cwd, "c", 0}}, {"mkdirat", []any{cwd, "c", 0o700}}, {"renameat2", []any{cwd, "a/f", cwd, "one.db", 0}}, {"renameat2", []any{cwd, "one.db", cwd, "a/db", 0}}}
+	have, reports := mediated(t, ws, plan.Writes{Folders: []string{ws + "/a", ws + "/b"}, Singles: []plan.Single{{File: ws + "/one.db", Folder: ws}}}, steps)
+	for i, s := range steps {
+		if have[i].Errno == "" {
+			t.Errorf("%v: was made", s)
+		}
+	}
+	var st unix.Stat_t
+	if after := tree(t, ws); after != before || unix.Stat(ws+"/b", &st) != nil || st.Ino != was.Ino {
+		t.Errorf("left behind\n%s\nwas\n%s", after, before)
+	}
+	var said []string
+	for _, r := range reports {
+		said = append(said, told(r, ws))
+	}
+	const beside = " beside DIR/one.db of DIR"
+	if got, want := strings.Join(said, "\n"), strings.Join([]string{"renameat2 EROFS path DIR/c" + beside, "mkdirat EROFS path DIR/c" + beside, "renameat2 EBUSY path DIR/one.db" + beside, "renameat2 EBUSY path DIR/one.db" + beside}, "\n"); got != want {
+		t.Errorf("reported\n%s\nwant\n%s", got, want)
+	}
+}
+
+// While a name is moved or a folder removed, no other call is under way: what was
+// decided for a path could otherwise hold for another file. The others share the tree.
+func TestNothingElseRunsWhileANameMoves(t *testing.T) {
+	changes := []uintptr{unix.SYS_MKDIRAT, unix.SYS_MKNODAT, unix.SYS_SYMLINKAT, unix.SYS_LINKAT, unix.SYS_UNLINKAT, unix.SYS_RENAMEAT2, unix.SYS_RENAMEAT, unix.SYS_TRUNCATE, unix.SYS_FCHMODAT, unix.SYS_FCHOWNAT, unix.SYS_UTIMENSAT, unix.SYS_SETXATTR, unix.SYS_REMOVEXATTR, unix.SYS_OPENAT2}
+	for i, m := range everyCall() {
+		dir, err := filepath.EvalSymlinks(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.before != nil {
+			if err := m.before(dir); err != nil {
+				t.Skipf("%v: %v", m, err)
+			}
+		}
+		alone := strings.HasPrefix(m.name, "rename") || m.name == "rmdir" || m.name == "unlinkat" && m.args[2] == unix.AT_REMOVEDIR
+		looked := 0
+		media := mediator(dir)
+		look := func(fault.Call) fault.Answer {
+			looked++
+			shared := media.tree.TryRLock()
+			if shared {
+				media.tree.RUnlock()
+			}
+			free := media.tree.TryLock()
+			if free {
+				media.tree.Unlock()
+			}
+			if shared == alone || free {
+				t.Errorf("%d: %v: others may look %v, and change %v", i, m, shared, free)
+			}
+			return fault.Pass
+		}
+		if e := fault.Watch(changes, look, func() { _, err = m.tryWith(media, dir) }); e != nil {
+			t.Fatal(e)
+		}
+		if err != nil || looked == 0 || !m.after(dir) {
+			t.Errorf("%v: %v, looked at %d times", m, err, looked)
+		}
+	}
+}
+
+// What git follows only by a name in a file, or by a file that this machine's git does
+// not read yet, is held, too.
+func TestScanFollowsGitsFiles(t *testing.T) {
+	root := world(t, "ws/.git/config.worktree: [core]|hooksPath = wt-hooks", "ws/wt-hooks/x", "ws/sub/.git: gitdir: ../later/git", "ws/main.go", "ws/module/.git/modules/a/b/HEAD", "ws/module/.git/modules/a/b/config: [core]|hooksPath = deep", "ws/deep/x")
+	ws := filepath.Join(root, "ws")
+	j, found := scanned(plan.Writes{Folders: []string{ws}})
+	for _, kept := range []string{"wt-hooks/x", "later/git/config", "later/git"} {
+		if s, _ := j.At(filepath.Join(ws, kept), found.known); s != plan.Kept {
+			t.Errorf("%s may be changed", kept)
+		}
+	}
+	if s, held := j.At(filepath.Join(ws, "main.go"), found.known); s != plan.Changing {
+		t.Errorf("main.go may not be changed: %+v", held)
+	}
+}
+
+// A configuration of git's that the disk does not give is no configuration without
+// hooks, and a thread whose umask cannot be read gets no file.
+func TestFilesThatCannotBeRead(t *testing.T) {
+	p := filepath.Join(world(t, "config: [core]|hooksPath = hooks"), "config")
+	for _, c := range []struct {
+		number uintptr
+		what   func() error
+	}{
+		{unix.SYS_READ, func() error { _, err := readSmall(p); return err }},
+		{unix.SYS_FSTAT, func() error { _, err := readSmall(p); return err }},
+		{unix.SYS_OPENAT, func() error { _, err := readSmall(p); return err }},
+		{unix.SYS_READ, func() error { _, err := umaskOf(unix.Gettid()); return err }},
+		{unix.SYS_OPENAT, func() error { _, err := umaskOf(unix.Gettid()); return err }},
+	} {
+		for _, errno := range []unix.Errno{0, unix.EIO} {
+			var err error
+			if e := fault.Watch([]uintptr{c.number}, func(f fault.Call) fault.Answer {
+				if errno == 0 || !f.Own {
+					return fault.Pass
+				}
+				return fault.Fail(errno)
+			}, func() { err = c.what() }); e != nil {
+				t.Fatal(e)
+			}
+			if (err == nil) != (errno == 0) {
+				t.Errorf("system call %d ends in %v: %v", c.number, errno, err)
+			}
+		}
+	}
+}
