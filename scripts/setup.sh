@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what building mcpen needs and is missing and, with "test", what testing
-# it needs: libseccomp, which compiles the filters anew. Says nothing when nothing
-# is missing.
+# it needs: libseccomp, which compiles the filters anew, and the programs that tests
+# start. Says nothing when nothing is missing.
 set -eu
 
 missing=
@@ -11,13 +11,17 @@ if [ "${1:-}" = test ]; then
 	if ! command -v pkg-config >/dev/null 2>&1 || ! pkg-config --exists libseccomp; then
 		missing="$missing libseccomp-dev"
 	fi
+	# command:package, as servers, packages and those that look on need them.
+	for each in node:nodejs npm:npm python3:python3 git:git bzip2:bzip2 sqlite3:sqlite3 tmux:tmux bwrap:bubblewrap; do
+		command -v "${each%:*}" >/dev/null 2>&1 || missing="$missing ${each#*:}"
+	done
 fi
 command -v go >/dev/null 2>&1 || missing="$missing golang-go"
 
 if [ -n "$missing" ]; then
 	if ! command -v apt-get >/dev/null 2>&1; then
 		echo "mcpen needs:$missing" >&2
-		echo "on Fedora: sudo dnf install gcc pkgconf-pkg-config libseccomp-devel golang" >&2
+		echo "on Fedora: sudo dnf install gcc pkgconf-pkg-config libseccomp-devel golang nodejs python3 git bzip2 sqlite tmux bubblewrap" >&2
 		exit 1
 	fi
 	sudo=
@@ -25,8 +29,8 @@ if [ -n "$missing" ]; then
 	echo "installing$missing" >&2
 	export DEBIAN_FRONTEND=noninteractive
 	# shellcheck disable=SC2086 # the list is words
-	$sudo apt-get install -y -qq $missing >/dev/null 2>&1 ||
-		{ $sudo apt-get update -qq && $sudo apt-get install -y -qq $missing >/dev/null; }
+	$sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 ||
+		{ $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null; }
 fi
 
 # What a package manager has may be too old to fetch the toolchain that go.mod names.
