@@ -15,13 +15,14 @@ if [ "${1:-}" = test ]; then
 	for each in node:nodejs npm:npm python3:python3 git:git bzip2:bzip2 sqlite3:sqlite3 tmux:tmux bwrap:bubblewrap; do
 		command -v "${each%:*}" >/dev/null 2>&1 || missing="$missing ${each#*:}"
 	done
+	python3 -c 'import ensurepip, pip' 2>/dev/null || missing="$missing python3-pip python3-venv"
 fi
 command -v go >/dev/null 2>&1 || missing="$missing golang-go"
 
 if [ -n "$missing" ]; then
 	if ! command -v apt-get >/dev/null 2>&1; then
 		echo "mcpen needs:$missing" >&2
-		echo "on Fedora: sudo dnf install gcc pkgconf-pkg-config libseccomp-devel golang nodejs python3 git bzip2 sqlite tmux bubblewrap" >&2
+		echo "on Fedora: sudo dnf install gcc pkgconf-pkg-config libseccomp-devel golang nodejs python3-pip git bzip2 sqlite tmux bubblewrap" >&2
 		exit 1
 	fi
 	sudo=
