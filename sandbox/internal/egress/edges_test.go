@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"net/url"
@@ -158,11 +159,18 @@ func TestLimitsOfConnections(t *testing.T) {
 // A port to which a trial's program is about to connect is opened on request, for both
 // families, once, and as long as there are spares.
 func TestSparesAreOpenedWhenTheyAreWanted(t *testing.T) {
+	// Below the ports that the kernel gives away, which another test may get meanwhile.
+	next := 20000 + rand.IntN(10000)
 	free := func() uint16 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		defer l.Close()
-		return l.Addr().(*net.TCPAddr).AddrPort().Port()
+		for ; ; next++ {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", next))
+			if err != nil {
+				continue
+			}
+			l.Close()
+			next++
+			return uint16(next - 1)
+		}
 	}
 	six, err := net.Listen("tcp", "[::1]:0")
 	hasSix := err == nil
