@@ -207,7 +207,7 @@ servers() {
 			HOME=$home timeout 900 /payload/repo/bin/client -timeout 600s -list -allowed "$call" -- "$mcpen" run "$name" </dev/null >"$work/called" 2>>"$work/err"; then
 			say "$what server" held
 		else
-			tail -5 "$work/out" "$work/err" "$work/called" "$work/registry" | tell "$what server"
+			tail -v -n 5 "$work/out" "$work/err" "$work/called" "$work/registry" | tell "$what server"
 			say "$what server" "FAILED: $(tail -1 "$work/err" | cut -c1-150)"
 		fi
 	done <<'P'

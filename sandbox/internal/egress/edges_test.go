@@ -241,6 +241,9 @@ func TestSparesAreOpenedWhenTheyAreWanted(t *testing.T) {
 	}
 	p.opened(80)
 	f, err := openSpare(false, true)
+	if errors.Is(err, unix.EPERM) && os.Getuid() != 0 {
+		t.Skip("this machine lets no user attach a filter to a socket outside of a user namespace")
+	}
 	must(t, err)
 	must(t, p.spare(Handle{File: f}))
 	f.Close()

@@ -18,16 +18,16 @@ func network() []Probe {
 	}
 	return []Probe{
 		{ID: "tcp-host", Loss: "services on the host's loopback: databases, debuggers, other agents", How: "connect(2) to 127.0.0.1",
-			Want: "EACCES", By: Namespaces | Landlock,
+			Want: "EACCES", By: Namespaces | Landlock, Since: 4,
 			Run: func(w World) Result { return connected(local(w, "127.0.0.1"), 0) }},
 		{ID: "tcp-host6", Loss: "services on the host's loopback", How: "connect(2) to ::1",
-			Want: "EACCES", By: Namespaces | Landlock, Absent: "EADDRNOTAVAIL",
+			Want: "EACCES", By: Namespaces | Landlock, Since: 4, Absent: "EADDRNOTAVAIL",
 			Run: func(w World) Result { return connected(local(w, "::1"), 0) }},
 		{ID: "tcp-host-mapped", Loss: "services on the host's loopback", How: "connect(2) to ::ffff:127.0.0.1",
-			Want: "EACCES", By: Namespaces | Landlock, Absent: "ENETUNREACH",
+			Want: "EACCES", By: Namespaces | Landlock, Since: 4, Absent: "ENETUNREACH",
 			Run: func(w World) Result { return connected(local(w, "::ffff:127.0.0.1"), 0) }},
 		{ID: "tcp-host-any", Loss: "services on the host's loopback", How: "connect(2) to 0.0.0.0, which means this host",
-			Want: "EACCES", By: Namespaces | Landlock,
+			Want: "EACCES", By: Namespaces | Landlock, Since: 4,
 			Run: func(w World) Result { return connected(local(w, "0.0.0.0"), 0) }},
 		{ID: "tcp-fastopen", Loss: "services on the host's loopback", How: "sendto(2) with MSG_FASTOPEN, which Landlock does not see",
 			Want: "ENOTSUP", By: Namespaces | Seccomp,
@@ -46,7 +46,7 @@ func network() []Probe {
 			Want: "EPROTONOSUPPORT", By: Namespaces | Seccomp, Absent: "EPROTONOSUPPORT|ENOPROTOOPT",
 			Run: func(w World) Result { return connected(local(w, "127.0.0.1"), unix.IPPROTO_MPTCP) }},
 		{ID: "tcp-metadata", Loss: "the machine's cloud credentials", How: "connect(2) to 169.254.169.254:80",
-			Want: "EACCES", By: Namespaces | Landlock, Twin: TwinUserns,
+			Want: "EACCES", By: Namespaces | Landlock, Since: 4, Twin: TwinUserns,
 			Run: func(w World) Result {
 				if !w.Inside {
 					// The address belongs to somebody: the twin assigns it to its own
@@ -75,7 +75,7 @@ func network() []Probe {
 				return outcome(err, "answered")
 			}},
 		{ID: "unix-abstract", Loss: "whatever answers there: a desktop bus, an input method", How: "connect(2) to an abstract unix socket of the host",
-			Want: "ECONNREFUSED", By: Namespaces | Landlock,
+			Want: "ECONNREFUSED", By: Namespaces | Landlock, Since: 6,
 			Run: func(w World) Result { return unixConnected("@" + w.Abstract) }},
 		{ID: "unix-path", Loss: "whatever answers there: an agent's keys, a container engine", How: "connect(2) to a unix socket below the home",
 			Want: "ENOENT", By: Namespaces,

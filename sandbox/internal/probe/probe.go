@@ -33,6 +33,10 @@ type Probe struct {
 	Want string
 	// By are the layers that each stop the row by themselves, with the others off.
 	By Layers
+	// Since is the version of Landlock that is the first to stop the row, where that is
+	// not the first of all. On an older one the other layers of By stop it, and the
+	// answer may be theirs; where By has no other, nothing does.
+	Since int
 	// Twin says in which way the same probe is shown to work outside.
 	Twin Twin
 	// Absent are the answers outside of a kernel that lacks the feature, joined by "|".

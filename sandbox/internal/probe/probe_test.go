@@ -121,6 +121,8 @@ func TestTableIsComplete(t *testing.T) {
 			t.Errorf("%q is in the table twice", p.ID)
 		case p.By == 0:
 			t.Errorf("%q is held by no layer", p.ID)
+		case p.Since != 0 && p.By&probe.Landlock == 0:
+			t.Errorf("%s: not Landlock's, and since its version %d", p.ID, p.Since)
 		case p.Want == "" && p.ID != "daemon":
 			t.Errorf("%q says not what it wants", p.ID)
 		}

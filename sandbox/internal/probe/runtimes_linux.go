@@ -22,10 +22,11 @@ var (
 // runtimes are attacks by scripts.
 func runtimes() []Probe {
 	var probes []Probe
+	since := map[string]int{"tcp-host": 4, "kill-stranger": 6}
 	row := func(id, loss, want string, by Layers, twin Twin, argv func(World) []string) {
 		runtime, attack, _ := strings.Cut(id, "-")
 		probes = append(probes, Probe{ID: id, Loss: loss, How: attack + " from a script in " + runtime,
-			Want: want, By: by, Twin: twin, Absent: "ENOTSUP",
+			Want: want, By: by, Since: since[attack], Twin: twin, Absent: "ENOTSUP",
 			Run: func(w World) Result { return script(w, attack, argv(w)) }})
 	}
 	for _, a := range []struct {

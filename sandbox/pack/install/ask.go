@@ -22,18 +22,19 @@ except ImportError:
     pass
 print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "tags": tags, "registry": registry}))`
 
-// nodeFacts asks a node about itself. Npm's own definitions, whose place follows,
-// know its registry, without the half second in which npm starts.
+// nodeFacts asks a node about itself. Npm's own definitions, whose possible places
+// follow, know its registry, without the half second in which npm starts.
 const nodeFacts = `const facts = {version: process.versions.node}
-try {
-  facts.registry = require(process.argv[1]).defaults.registry
+for (const place of process.argv.slice(1)) try {
+  facts.registry = require(place).defaults.registry
+  break
 } catch {}
 console.log(JSON.stringify(facts))`
 
 // AskInterpreter has the interpreter of an ecosystem report its version and the formats
 // that it can load, in a job without network.
 func (in *Installer) AskInterpreter(ctx context.Context, e pack.Ecosystem) error {
-	argv := []string{in.Tools.Node, "-e", nodeFacts, npmDefinitions(in.Tools.NPM)}
+	argv := append([]string{in.Tools.Node, "-e", nodeFacts}, npmDefinitions(in.Tools.NPM)...)
 	if e == pack.PyPI {
 		argv = []string{in.Tools.Python, "-I", "-c", pythonFacts}
 	}
@@ -56,16 +57,17 @@ func (in *Installer) AskInterpreter(ctx context.Context, e pack.Ecosystem) error
 	return nil
 }
 
-// npmDefinitions is the module in which npm's defaults stand; "" where npm's program
-// is not where npm has it.
-func npmDefinitions(npm []string) string {
+// npmDefinitions returns the modules of which one has npm's defaults: that of npm 10 and
+// later, and that of npm 9, which Debian has. It returns none where npm's program does
+// not lie where npm has it.
+func npmDefinitions(npm []string) []string {
 	for _, arg := range npm {
 		if real, err := filepath.EvalSymlinks(arg); err == nil {
 			arg = real
 		}
 		if root, ok := strings.CutSuffix(arg, "/bin/npm-cli.js"); ok {
-			return root + "/node_modules/@npmcli/config/lib/definitions"
+			return []string{root + "/node_modules/@npmcli/config/lib/definitions", root + "/lib/utils/config"}
 		}
 	}
-	return ""
+	return nil
 }

@@ -1,6 +1,7 @@
 package packtest
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -33,4 +34,18 @@ func FindTools(t *testing.T) Tools {
 	}
 	tools.Python, tools.PythonTag, _ = strings.Cut(strings.TrimSpace(string(out)), " ")
 	return tools
+}
+
+// NPMBefore reports whether the npm of this machine is older than a version.
+func (t Tools) NPMBefore(tb testing.TB, major, minor int) bool {
+	tb.Helper()
+	out, err := exec.Command(t.NPM, "--version").Output()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var have, of int
+	if _, err := fmt.Sscanf(string(out), "%d.%d.", &have, &of); err != nil {
+		tb.Fatalf("the version %q: %v", out, err)
+	}
+	return have < major || have == major && of < minor
 }

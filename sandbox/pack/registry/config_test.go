@@ -101,13 +101,17 @@ func TestRegistriesAreThoseOfNPM(t *testing.T) {
 		"an inline comment":                   {nil, "registry=https://f.invalid/ ; ours\n@corp:registry=https://g.invalid/ # too\n"},
 		"an escaped one":                      {nil, "registry=https://f.invalid/\\;x\n"},
 		"quotes":                              {nil, "registry=\"https://f.invalid/\"\n@corp:registry='https://g.invalid/'\n"},
-		"a variable in a value":               {[]string{"HOST=h.invalid"}, "registry=https://${HOST}/\n@corp:registry=https://g.invalid/${NONE?}\n"},
+		"a variable in a value":               {[]string{"HOST=h.invalid"}, "registry=https://${HOST}/\n"},
+		"one that may be missing":             {nil, "@corp:registry=https://g.invalid/${NONE?}\n"},
 		"one that is not set":                 {nil, "registry=https://f.invalid/${NONE}\n"},
 		"twice, the last counts":              {nil, "registry=https://f.invalid/\nregistry=https://g.invalid/\n"},
 		"in a section, where it says nothing": {nil, "[x]\nregistry=https://f.invalid/\n"},
 		"spaces":                              {nil, "  registry  =   https://f.invalid/  \n"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if strings.Contains(w.user, "?}") && tools.NPMBefore(t, 10, 6) {
+				t.Skip("this npm knows no variable that may be missing")
+			}
 			home := t.TempDir()
 			if err := os.WriteFile(filepath.Join(home, ".npmrc"), []byte(w.user), 0o600); err != nil {
 				t.Fatal(err)
