@@ -326,6 +326,12 @@ func TestLimitsStayWithinTheCallersLowered(t *testing.T) {
 	if err := within(all); err != nil || all[0].value != min(own.Max, 1<<40) {
 		t.Errorf("%+v, of %d (%v)", all, own.Max, err)
 	}
+	b, _ := bootOf(t)
+	b.Plan.Limits = []plan.Limit{{Name: plan.LimitFileSize, How: plan.HowRlimit, Value: 1 << 40}}
+	s, err := prepare(b, &Control{})
+	if err != nil || s.limits[len(s.limits)-1].value != min(own.Max, 1<<40) {
+		t.Errorf("a server would get %+v, of %d (%v)", s.limits, own.Max, err)
+	}
 }
 
 // The exec stage reports a number for each step. A step without a description would

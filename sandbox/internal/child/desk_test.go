@@ -19,7 +19,8 @@ import (
 // nobody else can read. The launcher gets the home to examine it after the program's
 // end.
 func TestTheDeskIsLaidOut(t *testing.T) {
-	home := filepath.Join(t.TempDir(), "alex")
+	above := t.TempDir()
+	home := filepath.Join(above, "alex")
 	if err := os.Mkdir(home, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +59,9 @@ func TestTheDeskIsLaidOut(t *testing.T) {
 		if text, err := os.ReadFile(filepath.Join(home, path)); !st.IsDir() && (err != nil || string(text) != want.content) {
 			t.Errorf("%q holds %q, %v", path, text, err)
 		}
+	}
+	if st, err := os.Stat(above); err != nil || time.Since(st.ModTime()) > 24*time.Hour {
+		t.Errorf("the folder of all homes was last changed at %v (%v)", st.ModTime(), err)
 	}
 	m, err := here.Receive()
 	if err != nil || m.Kind != Laid || len(m.Files) != 2 || m.Files[0] == nil {

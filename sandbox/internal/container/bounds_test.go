@@ -59,6 +59,14 @@ func TestPinsFollowNoLink(t *testing.T) {
 		t.Errorf("gone: %v", err)
 	}
 	everyCall(t, []uintptr{unix.SYS_OPENAT2, unix.SYS_FSTAT}, nil, func() error { _, err := Pins(root(granted)); return err })
+	for op, number := range map[string]uintptr{"open": unix.SYS_OPENAT2, "fstat": unix.SYS_FSTAT} {
+		var told error
+		err := fault.Watch([]uintptr{number}, func(fault.Call) fault.Answer { return fault.Fail(unix.EIO) }, func() { _, told = Pins(root(granted)) })
+		var failed *fs.PathError
+		if err != nil || !errors.As(told, &failed) || failed.Op != op || failed.Path != granted || failed.Err != unix.EIO {
+			t.Errorf("%s fails: %v (%v)", op, told, err)
+		}
+	}
 	open, _ := os.ReadDir("/proc/self/fd")
 	for range 20 {
 		_, _ = Pins(root(granted))
