@@ -66,7 +66,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s:\n got %s: %s\nwant %s: %s", test.name, got, a.Decisions[0].Why, test.want, test.why)
 		}
 	}
-	for _, e := range []audit.Event{{Kind: audit.KindSyscall, Subject: "ptrace"}, {Kind: audit.KindLine, Subject: "the server"}, {Kind: audit.KindConnect, Subject: "anything"}, {Kind: audit.KindTool}} {
+	for _, e := range []audit.Event{{Kind: audit.KindSyscall, Subject: "ptrace"}, {Kind: audit.KindLine, Subject: "the server"}, {Kind: audit.KindConnect, Subject: "anything"}, {Kind: audit.KindConnect, Subject: "443"}, {Kind: audit.KindConnect}, {Kind: audit.KindConnect, Subject: "a:0"}, {Kind: audit.KindConnect, Subject: "a:65536"}, {Kind: audit.KindConnect, Subject: "a:x"}, {Kind: audit.KindConnect, Subject: "a:"}, {Kind: audit.KindTool}} {
 		if q, _, ok := Asked(e); ok {
 			t.Errorf("%s %q is asked as %+v", e.Kind, e.Subject, q)
 		}

@@ -255,3 +255,44 @@ func TestWhyNever(t *testing.T) {
 		}
 	}
 }
+
+// A denied place stays denied by way of a link, and so does what lies below a denied
+// link; a folder that leads to the home is the home.
+func TestWhyByWayOfLinks(t *testing.T) {
+	c, tr := whyCase(t)
+	tr.put("/home/ada/way", entry{"link", "src/app/secret"})
+	tr.put("/home/ada/denied", entry{"link", "other"})
+	tr.put("/home/ada/other/out", entry{"link", "../docs/a"})
+	tr.put("/home/ada/me", entry{"link", "/home/ada"})
+	c.Policy.Filesystem.Deny = append(slices.Clone(c.Policy.Filesystem.Deny), policy.Path{Path: "/home/ada/denied", At: policy.Pos{File: "p.toml", Line: 8, Col: 1}})
+	tr.answer(&c.Host, Asks(c.Policy, c.Program, c.Host.Home, c.Host.State, c.Host.Config, c.Host.Runtime))
+	for ask, want := range map[string]string{
+		"/home/ada/way": "read-5 never; write-5 never", "/home/ada/way/new": "read-5 never; write-5 never", "/home/ada/way/deep/new": "read-5 never; write-5 never",
+		"/home/ada/denied/x": "read-8 never; write-8 never", "/home/ada/denied/out": "read-8 never; write-8 never", "/home/ada/other/x": "read-8 never; write-8 never",
+		"/home/ada/docs/a": `read+1; write-1 filesystem.write = ["~/docs/a"]`,
+	} {
+		a, err := Why(c, askOf(ask, tr))
+		if err != nil || short(a) != want {
+			t.Errorf("%s: %s, want %s (%v)", ask, short(a), want, err)
+		}
+	}
+	for dir, want := range map[string]string{"/home/ada/me": "the user's home is not there as a whole", "/home/ada": "the user's home is not there as a whole", "/home/ada/docs": ""} {
+		c.Policy.Server.Dir = dir
+		tr.answer(&c.Host, Asks(c.Policy, c.Program, c.Host.Home, c.Host.State, c.Host.Config, c.Host.Runtime))
+		if _, err := Compile(c.Policy, c.Program, c.Host); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("in %s: %v, want %q", dir, err, want)
+		}
+	}
+}
+
+// A bare word may be a host and a tool: the answer tells of the tool only if it was
+// asked for.
+func TestWhyOfANameAndATool(t *testing.T) {
+	c, _ := whyCase(t)
+	for tool, want := range map[string]string{"": "look up+10", "get_a": "look up+10; call+20", "delete": `look up+10; call-20 tools.allow = ["delete"]`} {
+		a, err := Why(c, Question{Host: "api.example.com", Tool: tool})
+		if err != nil || a.Kind != "name" || short(a) != want || (len(a.Unknown) > 0) != (tool != "") {
+			t.Errorf("%q: %s, want %s; unknown %q (%v)", tool, short(a), want, a.Unknown, err)
+		}
+	}
+}

@@ -55,6 +55,30 @@ func TestLedgerKeepsRequestsApart(t *testing.T) {
 	}
 }
 
+// Decisions that differ in anything that a person reads are not counted as one.
+func TestLedgerKeepsDecisionsApart(t *testing.T) {
+	w := newQuietWorld(t)
+	l := newLedger(w.sink, w.tell, w.clock)
+	ev := audit.Event{Kind: audit.KindConnect, Verdict: audit.Refused, Subject: "a:1", Address: "192.0.2.1:1", Rule: "p.toml:1:1", Detail: "why"}
+	must(t, l.note(ev))
+	for i, change := range []func(*audit.Event){
+		func(ev *audit.Event) { ev.Kind = audit.KindName }, func(ev *audit.Event) { ev.Verdict = audit.Allowed }, func(ev *audit.Event) { ev.Subject = "b:1" },
+		func(ev *audit.Event) { ev.Address = "192.0.2.2:1" }, func(ev *audit.Event) { ev.Rule = "p.toml:2:1" }, func(ev *audit.Event) { ev.Detail = "whither" },
+	} {
+		other := ev
+		change(&other)
+		must(t, l.note(other))
+		if len(w.events) != i+2 {
+			t.Errorf("%+v is counted as another", other)
+		}
+	}
+	ev.Sent, ev.Received, ev.Duration = 1, 2, time.Second // not the same bytes, and the same decision
+	must(t, l.note(ev))
+	if len(w.events) != 7 {
+		t.Errorf("%d events", len(w.events))
+	}
+}
+
 // Ten thousand different refusals cause no flood, and all are counted.
 func TestLedgerIsBounded(t *testing.T) {
 	w := newQuietWorld(t)

@@ -154,6 +154,23 @@ func TestTLSOnOtherPorts(t *testing.T) {
 		if ev.Advice() != `network.allow = ["evil.example:2222"]` {
 			t.Errorf("%+v", ev)
 		}
+		// The first bytes decide: TLS that begins later (STARTTLS) is not examined, as the
+		// program could send anything else in its place.
+		late, err := w.dial("203.0.113.5:2222")
+		must(t, err)
+		defer late.Close()
+		for _, text := range []string{"plain", evil} {
+			want := text
+			if text == "plain" {
+				want = "hi plain"
+			}
+			b := make([]byte, len(want))
+			_, err := io.WriteString(late, text)
+			must(t, err)
+			if _, err := io.ReadFull(late, b); string(b) != want || err != nil {
+				t.Errorf("after the first bytes: %.20q, %v", b, err)
+			}
+		}
 		// The server's first bytes arrive while the client sends nothing.
 		c, err := w.dial("203.0.113.5:2222")
 		must(t, err)

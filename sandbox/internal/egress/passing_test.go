@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/plan"
@@ -467,6 +468,20 @@ func TestTheEgressSaysItsOwnFailures(t *testing.T) {
 	if err := e.Close(); !errors.Is(err, full) {
 		t.Errorf("Close: %v", err)
 	}
+}
+
+// A listener whose connections cannot be taken says so: every connection of the server
+// would otherwise wait for no visible reason.
+func TestAListenerThatTakesNothingSaysSo(t *testing.T) {
+	w := newQuietWorld(t)
+	e, err := Serve(t.Context(), nil, w.config(plan.Network{}))
+	must(t, err)
+	defer e.Close()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) // it does not listen
+	must(t, err)
+	defer unix.Close(fd)
+	e.acceptQuick(&ear{l: e.loop, fd: fd}, Handle{}, func(stream) { t.Error("a connection was taken") })
+	w.awaitTold("accept")
 }
 
 // A rule without a port opens nothing on the loopback, and no gate before it.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
 
@@ -189,8 +190,10 @@ func TestServicesAndTexts(t *testing.T) {
 func TestFailingIPv6IsNoFailure(t *testing.T) {
 	r, w := newTestResolver(t, "n.example:443")
 	var four dns.Records
+	sixes := 0
 	r.e.cfg.Lookup = func(_ context.Context, _ string, kind dnsmessage.Type) (dns.Records, error) {
 		if kind == dnsmessage.TypeAAAA {
+			sixes++
 			return dns.Records{}, errors.New("silence")
 		}
 		return four, nil
@@ -209,6 +212,33 @@ func TestFailingIPv6IsNoFailure(t *testing.T) {
 	}
 	if len(w.told) != before {
 		t.Errorf("told %q", w.told[before:])
+	}
+	// Its silence is remembered for as long as an address: each question takes seconds.
+	asked := sixes
+	for _, c := range []struct {
+		pass time.Duration
+		more int
+	}{{keepFound - time.Second, 0}, {time.Second, 1}} {
+		w.pass(c.pass)
+		if m := reply(t, r, question(t, "n.example", dnsmessage.TypeAAAA), false); m.RCode != 0 || sixes != asked+c.more {
+			t.Errorf("after %v: %v, asked %d more times, want %d", c.pass, m.RCode, sixes-asked, c.more)
+		}
+	}
+}
+
+// A stand-in address stays that of its name for as long as an address that was looked
+// up.
+func TestStandInsAreKept(t *testing.T) {
+	r, w := newTestResolver(t, "n.example:443")
+	rule := r.e.cfg.Network.Hosts[0]
+	for kind, addrs := range map[dnsmessage.Type]int{dnsmessage.TypeA: 1, dnsmessage.TypeAAAA: 0} {
+		a := r.standIn(asked{name: "n.example", kind: kind}, rule)
+		if len(a.addrs) != addrs || a.rcode != 0 || !a.until.Equal(w.clock().Add(keepFound)) {
+			t.Errorf("%v: %+v", kind, a)
+		}
+		if addrs == 1 && !slices.Contains(r.of(a.addrs[0]), "n.example") {
+			t.Errorf("%v stands for %q", a.addrs, r.of(a.addrs[0]))
+		}
 	}
 }
 
