@@ -20,19 +20,23 @@ func (a *app) runCommand(words []string) *cli.Command {
 		ArgsUsage: "SERVER [-- ARGS…] | -- COMMAND [ARGS…]",
 		Description: "SERVER is a profile's name or path. A command without a profile gets the closed\n" +
 			"default: no network, no file of yours, no environment.",
-		Flags: append(serverFlags(), &cli.BoolFlag{Name: "quiet", Usage: "no line on stderr at the start"}),
+		Flags: append(serverFlags(), &cli.BoolFlag{Name: "quiet", Usage: "no line on stderr at the start"},
+			&cli.BoolFlag{Name: "verbose", Usage: "a line that names all that is not held, also what the last start named"}),
 		Action: func(c *cli.Context) error {
 			ch, err := choose(c, words)
 			if err != nil {
 				return err
 			}
-			return a.runServer(c.Context, ch, c.Bool("quiet"))
+			if c.Bool("quiet") && c.Bool("verbose") {
+				return usage("mcpen run --help", "--quiet and --verbose exclude each other")
+			}
+			return a.runServer(c.Context, ch, c.Bool("quiet"), c.Bool("verbose"))
 		},
 	}
 }
 
 // runServer is "mcpen run" from the plan on.
-func (a *app) runServer(ctx context.Context, w server.Words, quiet bool) error {
+func (a *app) runServer(ctx context.Context, w server.Words, quiet, verbose bool) error {
 	// Clients leak descriptors into their servers. None of them goes further.
 	if err := launch.HideDescriptors(); err != nil {
 		return err
@@ -53,7 +57,7 @@ func (a *app) runServer(ctx context.Context, w server.Words, quiet bool) error {
 		return err
 	}
 	o := p.Order(secrets)
-	o.Quiet = quiet
+	o.Quiet, o.Verbose = quiet, verbose
 	tls := server.Secure(p.Plan)
 	if a.owns() && tls == nil {
 		// The launcher has no TLS, which would make each of them a fifth larger. It comes

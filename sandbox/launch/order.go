@@ -31,11 +31,12 @@ type Order struct {
 	// Logins are the credentials of the plan's proxies, by their address.
 	Logins map[string]string `json:"logins,omitempty"`
 
-	Procs int    `json:"procs"`           // the number of processors that a running server's launcher may use
-	Quiet bool   `json:"quiet,omitempty"` // no line on stderr at the start
-	Death string `json:"death,omitempty"` // a hint for a server that ends with an error
-	Bus   string `json:"bus,omitempty"`   // the folder of the session's sockets: see UseBus
-	Allow string `json:"allow,omitempty"` // the server's name for "mcpen allow"; "": its profile cannot be written
+	Procs   int    `json:"procs"`             // the number of processors that a running server's launcher may use
+	Quiet   bool   `json:"quiet,omitempty"`   // no line on stderr at the start
+	Verbose bool   `json:"verbose,omitempty"` // the start's line names every gap, also those of the last start
+	Death   string `json:"death,omitempty"`   // a hint for a server that ends with an error
+	Bus     string `json:"bus,omitempty"`     // the folder of the session's sockets: see UseBus
+	Allow   string `json:"allow,omitempty"`   // the server's name for "mcpen allow"; "": its profile cannot be written
 	// Withheld names the variables that are set where mcpen was started and that the
 	// server does not get.
 	Withheld []string `json:"withheld,omitempty"`

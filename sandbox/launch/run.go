@@ -102,7 +102,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	}
 	runtime.GOMAXPROCS(o.Procs)
 	if !o.Quiet {
-		line := "mcpen: " + StartLine(box.Plan())
+		line := "mcpen: " + o.startLine(box.Plan())
 		if len(o.Plan.Without) > 0 {
 			line = Red(stdio.Err, line)
 		}
@@ -139,7 +139,7 @@ func (o Order) confinement() *sandbox.Confinement {
 	}
 	folders := []string{o.Logs}
 	if o.State != "" {
-		folders = append(folders, filepath.Join(o.State, toolsFolder))
+		folders = append(folders, filepath.Join(o.State, toolsFolder), filepath.Join(o.State, gapsFolder))
 	}
 	if o.Keep && o.Pins.Seen != "" {
 		folders = append(folders, filepath.Dir(o.Pins.Seen))
@@ -152,8 +152,8 @@ func (o Order) confinement() *sandbox.Confinement {
 	return c
 }
 
-// StartLine describes the layers that hold, and names those that do not.
-func StartLine(p plan.Plan) string {
+// heldLine names the layers that hold, and those that somebody switched off.
+func heldLine(p plan.Plan) string {
 	layers := make([]string, len(p.Layers))
 	for i, l := range p.Layers {
 		layers[i] = string(l)
@@ -170,9 +170,6 @@ func StartLine(p plan.Plan) string {
 		if strings.HasPrefix(m.Why, plan.Beside) {
 			line += fmt.Sprintf("; %s may be read (%s)", m.Target, m.Why)
 		}
-	}
-	for _, g := range p.Gaps {
-		line += fmt.Sprintf("; not held: %s (%s)", g.Want, g.Why)
 	}
 	return line
 }
