@@ -14,7 +14,7 @@ part     = @echo '$(2)'; from=$$(date +%s); $(2); code=$$?; echo "$(1): $$(($$(d
 # What "mcpen run" turns into; mcpen carries it (see sandbox/launch).
 CARRIED := cmd/mcpen/embedded/mcpen-launcher
 # Packages whose goroutines meet: tested with the race detector too.
-RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/finding/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/pack/...
+RACE    := ./sandbox/audit/... ./sandbox/guard/... ./sandbox/finding/... ./sandbox/internal/relay/... ./sandbox/internal/egress/... ./sandbox/internal/listeners/... ./sandbox/pack/...
 # Not with it: gigabytes that one goroutine reads, at a tenth of the pace.
 ONE     := ^Test(StoresAreBounded|ScanIsBounded|ScanIsBoundedOverAllTexts)$$
 

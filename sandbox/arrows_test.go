@@ -79,6 +79,11 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/internal/egress", "sandbox/internal/await", "its loop waits for descriptors; it is a leaf"},
 	{"sandbox/internal/egress", "sandbox/internal/hello", "holds the server name of TLS against the rules"},
 	{"sandbox/internal/egress", "sandbox/internal/interfaces", "dials no address of this machine"},
+	{"sandbox/internal/egress", "sandbox/internal/listeners", "serves what pid 1 opened"},
+	{"sandbox/internal/egress", "sandbox/internal/descriptor", "calls the kernel on its connections; it is a leaf"},
+	{"sandbox/internal/listeners", "sandbox/internal/descriptor", "sets up the sockets that it opens; it is a leaf"},
+	{"sandbox/internal/listeners", "sandbox/plan", "is told by plan.Network"},
+	{"sandbox/internal/listeners", "sandbox/policy", "the rules in plan.Network are the policy's"},
 	{"sandbox/internal/egress", "sandbox/plan", "is told by plan.Network"},
 	{"sandbox/internal/egress", "sandbox/policy", "the rules in plan.Network are the policy's"},
 	{"sandbox/internal/interfaces", "sandbox/policy", "the classes of addresses, and what a rule opens"},
@@ -95,7 +100,7 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox/internal/child", "sandbox/policy", "the names of the layers"},
 	{"sandbox/internal/child", "sandbox/internal/notify", "what the mediator reports is a call"},
 	{"sandbox/internal/child", "sandbox/internal/seccomp", "the last stage loads the filter"},
-	{"sandbox/internal/child", "sandbox/internal/egress", "pid 1 opens the listeners, in the sandbox's namespace"},
+	{"sandbox/internal/child", "sandbox/internal/listeners", "pid 1 opens the listeners, in the sandbox's namespace"},
 	{"sandbox/internal/confine", "sandbox/plan", "the ports in plan.Network"},
 	{"sandbox/internal/confine", "sandbox/internal/notify", "the eye stays outside of the launcher's Landlock domain"},
 	{"sandbox/internal/confine", "sandbox/internal/seccomp", "the launcher's filter is loaded last"},
@@ -113,6 +118,7 @@ var arrows = []struct{ from, to, why string }{
 	{"sandbox", "sandbox/internal/confine", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/container", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/egress", "it joins the mechanisms"},
+	{"sandbox", "sandbox/internal/listeners", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/notify", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/relay", "it joins the mechanisms"},
 	{"sandbox", "sandbox/internal/rpc", "it joins the mechanisms"},
@@ -275,6 +281,7 @@ var exceptions = []struct{ file, what, why string }{
 	{"sandbox/internal/await/await.go", "os.Getenv", "the environment alone tells whether Go's scheduler interrupts"},
 	{"sandbox/internal/golden/", "flag.Bool", "-update of a test binary"},
 	{"sandbox/internal/seccomp/seccomptest/", "os.Getenv os.Unsetenv os.Environ os.Exit", "a job is the test binary, told apart by its environment"},
+	{"sandbox/internal/listeners/nettest/", "os.Getenv os.Environ", "a network is for a copy of the test binary, told apart by its environment"},
 }
 
 // Only a command reads arguments and the environment, prints and exits: on the standard

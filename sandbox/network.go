@@ -15,6 +15,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/egress"
+	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/internal/notify"
 	"mcpen/sandbox/plan"
 )
@@ -46,7 +47,7 @@ func networkOf(p plan.Plan, o Options, world World, say *reporter, inFlight func
 // serve serves the listeners that a message of pid 1's brings. It is called by one
 // goroutine. The files are closed with the egress, or at an error.
 func (n *network) serve(data []byte, files []*os.File) error {
-	var handles []egress.Handle
+	var handles []listeners.Handle
 	if err := json.Unmarshal(data, &handles); err != nil {
 		return fmt.Errorf("internal error: cannot decode the listeners: %w", err)
 	}

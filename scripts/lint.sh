@@ -16,7 +16,7 @@ go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 -tags $tags ./...
 # What no command reaches is a test's own, or goes. These are for tests of several packages:
 # faults, attacks, a registry, one layer alone, the rows whose filter is compiled beforehand,
 # and what runs before main does.
-tests='^(sandbox/internal/(fault|golden|probe)/|sandbox/(pack/packtest|host/hosttest|internal/seccomp/seccomptest|internal/hello/hellotest)/|sandbox/internal/child/onelayer\.go|sandbox/internal/seccomp/launcher\.go|cmd/mcpen/graceperiod/rejoin_unsafe\.go)'
+tests='^(sandbox/internal/(fault|golden|probe)/|sandbox/(pack/packtest|host/hosttest|internal/seccomp/seccomptest|internal/hello/hellotest|internal/listeners/nettest)/|sandbox/internal/child/onelayer\.go|sandbox/internal/seccomp/launcher\.go|cmd/mcpen/graceperiod/rejoin_unsafe\.go)'
 unreached=$(go run golang.org/x/tools/cmd/deadcode@v0.52.0 -tags $tags ./...)
 unreached=$(printf '%s\n' "$unreached" | grep -vE "$tests" || true)
 untested=$(go run golang.org/x/tools/cmd/deadcode@v0.52.0 -test -tags $tags,integration ./...)

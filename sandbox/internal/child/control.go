@@ -26,7 +26,7 @@ type Kind string
 // sends Signal, a single byte, because C code reads it (keeper.c). The end of the
 // socket tells each side that the other is gone.
 const (
-	Listeners Kind = "listeners" // descriptors: see egress.Listen
+	Listeners Kind = "listeners" // descriptors: see listeners.Listen
 	Laid      Kind = "laid"      // two descriptors: the desk's home, and its folder for temporary files
 	Notify    Kind = "notify"    // one descriptor: the seccomp listener, if there is no mediator
 	Seen      Kind = "seen"      // the mediator refused a call, or saw one fail: Data is a seccomp.Call

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mcpen/sandbox/internal/egress"
+	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -206,7 +206,7 @@ func lateSymlinks(root []plan.Mount) error {
 
 // listen makes the sockets on which the egress serves, and sends them to the launcher.
 func listen(ctl *Control, n plan.Network) error {
-	handles, err := egress.Listen(n)
+	handles, err := listeners.Listen(n)
 	if err != nil {
 		return step("listen for the server's connections", err)
 	}

@@ -3,11 +3,6 @@ package egress
 import (
 	"io"
 	"net"
-	"os"
-	"os/exec"
-	"runtime"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -43,10 +38,10 @@ func BenchmarkThroughput(b *testing.B) {
 			must(b, err)
 			push(b, c)
 		})
-		for name, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
-			b.Run(name, func(b *testing.B) {
+		for _, m := range []machine{apart, shared} {
+			b.Run(string(m), func(b *testing.B) {
 				w := newSandbox(b)
-				w.serveBehind(w.config(network(b, addr)), behind)
+				w.serveOn(m, w.config(network(b, addr)))
 				c, err := w.dial(addr)
 				must(b, err)
 				push(b, c)
@@ -82,29 +77,6 @@ func BenchmarkConnection(b *testing.B) {
 	})
 }
 
-// BenchmarkListen measures the cost of the network at the start of a sandbox.
-func BenchmarkListen(b *testing.B) {
-	inWorld(b, func(*world) {
-		n := network(b, "203.0.113.5:8080")
-		for name, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
-			b.Run(name, func(b *testing.B) {
-				for range b.N {
-					b.StopTimer()
-					w := newSandbox(b)
-					var hs []Handle
-					var err error
-					b.StartTimer()
-					w.inside(func() { hs, err = listen(n, behind) })
-					b.StopTimer()
-					must(b, err)
-					closeHandles(hs)
-					b.StartTimer()
-				}
-			})
-		}
-	})
-}
-
 // BenchmarkConnect measures a connection with a byte each way.
 func BenchmarkConnect(b *testing.B) {
 	inWorld(b, func(w *world) {
@@ -120,28 +92,4 @@ func BenchmarkConnect(b *testing.B) {
 			}
 		}
 	})
-}
-
-// inWorld runs a benchmark in a copy of the test binary with a network of its own, and
-// prints the copy's output.
-func inWorld(b *testing.B, f func(w *world)) {
-	b.Helper()
-	if os.Getenv(stageVar) != "" {
-		f(newWorld(b))
-		return
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^$", "-test.bench=^"+strings.SplitN(b.Name(), "/", 2)[0]+"$", "-test.benchtime=500ms")
-	cmd.Env, cmd.Dir = append(os.Environ(), stageVar+"=world"), "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Pdeathsig: syscall.SIGKILL, Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}, GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
-	b.Logf("%s", out)
-	b.SkipNow() // the figures are the copy's
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +17,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/dns"
-	"mcpen/sandbox/internal/fault"
 	"mcpen/sandbox/plan"
-	"mcpen/sandbox/policy"
 )
 
 // The counts of a minute are written once the minute is over, while the server runs and
@@ -67,83 +64,6 @@ func TestMinutesAreReportedWhileItRuns(t *testing.T) {
 	<-done
 	if !e.closed {
 		t.Error("the context ended, and what was open stays open")
-	}
-}
-
-// If the kernel refuses an order while a network is made, Listen must fail: a server
-// behind half a wire would reach nothing, or something else.
-func TestNoHalfMadeNetwork(t *testing.T) {
-	withWorld(t, func(t *testing.T, _ *world) {
-		n := network(t, "203.0.113.5:8080", "localhost:7000")
-		n.Sockets = []plan.Socket{{Socket: policy.Socket{Path: filepath.Join(t.TempDir(), "s.sock")}}}
-		calls := []uintptr{unix.SYS_SOCKET, unix.SYS_BIND, unix.SYS_LISTEN, unix.SYS_SENDTO, unix.SYS_RECVFROM, unix.SYS_SETSOCKOPT, unix.SYS_IOCTL, unix.SYS_FCHMODAT}
-		for name, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
-			unheard, err := fault.Each(calls, unix.EIO, func(c fault.Call) bool {
-				// These calls probe for IPv6; without it there is a network, too.
-				return c.Number != unix.SYS_SOCKET && c.Number != unix.SYS_BIND || c.Args[0] != unix.AF_INET6
-			}, func() error {
-				if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-					return err
-				}
-				os.Remove(n.Sockets[0].Path)
-				hs, err := listen(n, behind)
-				closeHandles(hs)
-				return err
-			})
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			unheardOf(t, name, unheard)
-		}
-		// The far end, which has a thread of its own.
-		far := func() error {
-			here, err := currentNamespace()
-			if err != nil {
-				return err
-			}
-			defer unix.Close(here)
-			rt, err := tie(here, hasIPv6())
-			if err != nil {
-				return err
-			}
-			defer rt.close()
-			hs, err := listenGated(sockets{ports: []uint16{8080}, spares: 2}, hasIPv6(), true)
-			closeHandles(hs)
-			return err
-		}
-		unheard, err := fault.Each(append(calls, unix.SYS_UNSHARE), unix.EIO, func(c fault.Call) bool {
-			return c.Number != unix.SYS_SOCKET && c.Number != unix.SYS_BIND || c.Args[0] != unix.AF_INET6
-		}, func() error {
-			// In a new network each time, or the names would be taken.
-			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-				return err
-			}
-			return far()
-		})
-		if err != nil {
-			t.Error(err)
-		}
-		unheardOf(t, "far", unheard)
-	})
-}
-
-// unheardOf fails the test for calls whose failure was not reported. It excludes
-// probes: for IPv6, for raw sockets, and those of Go's package net.
-func unheardOf(t *testing.T, name string, calls []fault.Call) {
-	t.Helper()
-	probes := 0
-	for _, c := range calls {
-		switch {
-		case c.Number == unix.SYS_SETSOCKOPT && (c.Args[1] == unix.SOL_SOCKET && (c.Args[2] == unix.SO_BROADCAST || c.Args[2] == unix.SO_REUSEADDR) || c.Args[1] == unix.IPPROTO_IPV6 && c.Args[2] == unix.IPV6_V6ONLY):
-			continue
-		case c.Number == unix.SYS_SOCKET && (c.Args[1]&0xf == unix.SOCK_RAW || c.Args[2] == unix.IPPROTO_TCP):
-			continue
-		case c.Number == unix.SYS_BIND && c.Args[2] == unix.SizeofSockaddrInet6:
-			if probes++; probes <= 3 {
-				continue
-			}
-		}
-		t.Errorf("%s: nobody heard of the failure of %v", name, c)
 	}
 }
 
@@ -325,17 +245,6 @@ func TestPacketInfoIsItsOwnMessage(t *testing.T) {
 		got := pktinfo6(c.oob)
 		if c.want && got != netip.AddrFrom16(addr) || !c.want && got.IsValid() {
 			t.Errorf("%s: %v", name, got)
-		}
-	}
-}
-
-// A path too long for a socket is replaced by a name below its directory, exactly at
-// the limit.
-func TestLongSocketNames(t *testing.T) {
-	for n, want := range map[int]bool{maxSunPath: false, maxSunPath + 1: true} {
-		path := "/" + strings.Repeat("a", n-3) + "/b"
-		if got := shorten(7, path); (got != path) != want || want && got != "/proc/self/fd/7/b" {
-			t.Errorf("%d bytes: %s", n, got)
 		}
 	}
 }

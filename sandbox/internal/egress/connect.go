@@ -21,7 +21,7 @@ import (
 // out handles a connection to an address outside.
 func (e *Egress) out(in stream) {
 	dst := destination(in)
-	if !dst.IsValid() || dst.Addr().IsLoopback() { // see Handle.Shared
+	if !dst.IsValid() || dst.Addr().IsLoopback() { // see listeners.Handle.Shared
 		abort(in)
 		return
 	}

@@ -29,6 +29,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/hello/hellotest"
+	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -368,21 +369,23 @@ func TestUnixSockets(t *testing.T) {
 		}
 	}()
 	w := newQuietWorld(t)
-	h, err := ListenUnix(inside)
+	h, err := listeners.ListenUnix(inside)
 	must(t, err)
-	if _, err := ListenUnix(inside); err == nil {
+	if _, err := listeners.ListenUnix(inside); err == nil {
 		t.Error("a socket was made over another")
 	}
 	h.Path = outside // the same path on both sides, as with two file systems
 	cfg := w.config(network(t))
 	cfg.Network.Sockets = []plan.Socket{{Socket: policy.Socket{Path: outside, At: policy.Pos{File: "p.toml", Line: 1, Col: 1}}, Real: outside}}
-	e, err := Serve(context.Background(), []Handle{h}, cfg)
+	e, err := Serve(context.Background(), []listeners.Handle{h}, cfg)
 	must(t, err)
 	defer e.Close()
 	dirFD, err := os.Open(filepath.Dir(inside))
 	must(t, err)
 	defer dirFD.Close()
-	connect := func() (net.Conn, error) { return net.Dial("unix", shorten(int(dirFD.Fd()), inside)) }
+	connect := func() (net.Conn, error) {
+		return net.Dial("unix", fmt.Sprintf("/proc/self/fd/%d/%s", dirFD.Fd(), filepath.Base(inside)))
+	}
 	c, err := connect()
 	must(t, err)
 	_, err = io.WriteString(c, "hello")
@@ -438,7 +441,7 @@ func TestSwappedFolderOfASocket(t *testing.T) {
 				must(t, os.Symlink("other", filepath.Join(dir, "out")))
 			}
 			w := newQuietWorld(t)
-			h, err := ListenUnix(inside)
+			h, err := listeners.ListenUnix(inside)
 			must(t, err)
 			h.Path = outside
 			cfg := w.config(network(t))
@@ -446,7 +449,7 @@ func TestSwappedFolderOfASocket(t *testing.T) {
 			if when == "before" {
 				swap()
 			}
-			e, err := Serve(context.Background(), []Handle{h}, cfg)
+			e, err := Serve(context.Background(), []listeners.Handle{h}, cfg)
 			must(t, err)
 			defer e.Close()
 			if when == "after" {

@@ -23,6 +23,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/dns"
 	"mcpen/sandbox/internal/hello/hellotest"
+	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -47,23 +48,23 @@ func TestHandlesThatCannotBeServed(t *testing.T) {
 		return os.NewFile(uintptr(fd), "socket")
 	}
 	for _, c := range []struct {
-		handle Handle
+		handle listeners.Handle
 		want   string
 	}{
-		{Handle{Kind: KindTCP, Port: 80}, `cannot serve the "tcp" socket: no file came with it`},
-		{Handle{Kind: "strange", File: pipes()}, `cannot serve the "strange" socket: it is of no known kind`},
-		{Handle{File: pipes()}, `cannot serve the "" socket: it is of no known kind`},
-		{Handle{Kind: KindTCP, File: pipes()}, `cannot serve the "tcp" socket: `},
-		{Handle{Kind: KindQueries, File: pipes()}, `cannot serve the "queries" socket: `},
-		{Handle{Kind: KindResolver, File: pipes()}, `cannot serve the "resolver" socket: `},
-		{Handle{Kind: KindResolver, File: local()}, `cannot serve the "resolver" socket: it is a *net.UnixConn`},
-		{Handle{Kind: KindGate, File: pipes()}, `cannot serve the "gate" socket: `},
-		{Handle{Kind: KindBack, File: socket(unix.SOCK_DGRAM)}, `cannot serve the "back" socket: `},
-		{Handle{Kind: KindUnix, Path: "/srv/x.sock", File: pipes()}, `cannot serve the "unix" socket: no rule names "/srv/x.sock"`},
+		{listeners.Handle{Kind: listeners.KindTCP, Port: 80}, `cannot serve the "tcp" socket: no file came with it`},
+		{listeners.Handle{Kind: "strange", File: pipes()}, `cannot serve the "strange" socket: it is of no known kind`},
+		{listeners.Handle{File: pipes()}, `cannot serve the "" socket: it is of no known kind`},
+		{listeners.Handle{Kind: listeners.KindTCP, File: pipes()}, `cannot serve the "tcp" socket: `},
+		{listeners.Handle{Kind: listeners.KindQueries, File: pipes()}, `cannot serve the "queries" socket: `},
+		{listeners.Handle{Kind: listeners.KindResolver, File: pipes()}, `cannot serve the "resolver" socket: `},
+		{listeners.Handle{Kind: listeners.KindResolver, File: local()}, `cannot serve the "resolver" socket: it is a *net.UnixConn`},
+		{listeners.Handle{Kind: listeners.KindGate, File: pipes()}, `cannot serve the "gate" socket: `},
+		{listeners.Handle{Kind: listeners.KindBack, File: socket(unix.SOCK_DGRAM)}, `cannot serve the "back" socket: `},
+		{listeners.Handle{Kind: listeners.KindUnix, Path: "/srv/x.sock", File: pipes()}, `cannot serve the "unix" socket: no rule names "/srv/x.sock"`},
 	} {
 		w := newQuietWorld(t)
 		other := pipes()
-		e, err := Serve(context.Background(), []Handle{c.handle, {Kind: KindTCP, File: other}}, w.config(plan.Network{}))
+		e, err := Serve(context.Background(), []listeners.Handle{c.handle, {Kind: listeners.KindTCP, File: other}}, w.config(plan.Network{}))
 		if err == nil || e != nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %s", c.handle, err, c.want)
 		}
@@ -77,7 +78,7 @@ func TestHandlesThatCannotBeServed(t *testing.T) {
 		cfg := newQuietWorld(t).config(plan.Network{})
 		change(&cfg)
 		f := pipes()
-		if e, err := Serve(context.Background(), []Handle{{Kind: KindTCP, File: f}}, cfg); err == nil || e != nil {
+		if e, err := Serve(context.Background(), []listeners.Handle{{Kind: listeners.KindTCP, File: f}}, cfg); err == nil || e != nil {
 			t.Errorf("%s: an egress all the same", name)
 		}
 		if f.Close() == nil {
@@ -88,7 +89,7 @@ func TestHandlesThatCannotBeServed(t *testing.T) {
 	e, err := Serve(context.Background(), nil, newQuietWorld(t).config(plan.Network{}))
 	must(t, err)
 	f := pipes()
-	if err := e.Add([]Handle{{Kind: "strange", File: f}}); err == nil || f.Close() == nil {
+	if err := e.Add([]listeners.Handle{{Kind: "strange", File: f}}); err == nil || f.Close() == nil {
 		t.Errorf("added: %v", err)
 	}
 	must(t, e.Close())
@@ -97,7 +98,7 @@ func TestHandlesThatCannotBeServed(t *testing.T) {
 	file, err := l.(*net.TCPListener).File()
 	must(t, err)
 	l.Close()
-	if err := e.Add([]Handle{{Kind: KindTCP, File: file}}); !strings.Contains(fmt.Sprint(err), net.ErrClosed.Error()) {
+	if err := e.Add([]listeners.Handle{{Kind: listeners.KindTCP, File: file}}); !strings.Contains(fmt.Sprint(err), net.ErrClosed.Error()) {
 		t.Errorf("added behind Close: %v", err)
 	}
 }
@@ -182,11 +183,10 @@ func TestSparesAreOpenedWhenTheyAreWanted(t *testing.T) {
 			continue
 		}
 		w := newQuietWorld(t)
-		var hs []Handle
+		var hs []listeners.Handle
 		for range 3 {
-			f, err := openSpare(v6, false)
-			must(t, err)
-			hs = append(hs, Handle{Kind: KindSpare, File: f})
+			f := spareSocket(t, v6)
+			hs = append(hs, listeners.Handle{Kind: listeners.KindSpare, File: f})
 		}
 		e, err := Serve(context.Background(), hs, w.config(plan.Network{}))
 		must(t, err)
@@ -236,16 +236,12 @@ func TestSparesAreOpenedWhenTheyAreWanted(t *testing.T) {
 		}
 	}
 	p := newPorts()
-	if err := p.spare(Handle{File: os.NewFile(1<<20, "none")}); err == nil {
+	if err := p.spare(listeners.Handle{File: os.NewFile(1<<20, "none")}); err == nil {
 		t.Error("what is not open is kept")
 	}
 	p.opened(80)
-	f, err := openSpare(false, true)
-	if errors.Is(err, unix.EPERM) && os.Getuid() != 0 {
-		t.Skip("this machine lets no user attach a filter to a socket outside of a user namespace")
-	}
-	must(t, err)
-	must(t, p.spare(Handle{File: f}))
+	f := spareSocket(t, false)
+	must(t, p.spare(listeners.Handle{File: f}))
 	f.Close()
 	if _, ok := p.take(80); ok {
 		t.Error("a port that is open is opened")
@@ -307,7 +303,7 @@ func TestWhatIsNoOpening(t *testing.T) {
 			}
 		}
 		again := s.again()
-		if s2, ok := parseSYN(again); !ok || s2.flow != s.flow || again[map[bool]int{true: 7, false: 8}[name == "six"]] != mark {
+		if s2, ok := parseSYN(again); !ok || s2.flow != s.flow || again[map[bool]int{true: 7, false: 8}[name == "six"]] != listeners.Mark {
 			t.Errorf("%s, sent again: %x", name, again)
 		}
 		if fold(sum(pseudo(s.from.Addr(), s.to.Addr(), unix.IPPROTO_TCP, len(again)-s.head), again[s.head:])) != 0xffff {

@@ -1,3 +1,55 @@
+// Package egress is the only way out of the sandbox: named hosts, over TCP.
+//
+// It is the launcher's half. The sandbox's half is package listeners: pid 1 opens the
+// sockets at which every connection and every DNS question inside ends, and sends their
+// files to the launcher. Serve answers the questions, decides on the connections and
+// joins the allowed ones to connections of its own.
+//
+// What it guarantees:
+//
+//   - A name that no rule names gets NXDOMAIN, and no packet leaves: the only DNS
+//     channel is the labels of a wildcard, whose number, length and rate are bounded.
+//   - An address is dialled only if an allowed name resolved to it, or if a rule names
+//     it. It is never dialled if it is one of the host's own, a private network's
+//     (unless the rule says so) or a cloud's metadata service, whatever the name server
+//     said. The check is repeated on the socket that connects.
+//   - If a rule demands TLS, the first bytes must be a ClientHello with one of the
+//     names that resolved to the address.
+//   - UDP except for DNS fails at once.
+//   - If the plan has a proxy, the proxy resolves an allowed name. Inside, an address
+//     of no network stands for the name. The check of names is the same; the check of
+//     their addresses is up to the proxy.
+//
+// What it does not guarantee: TLS is not opened. So an allowed server that relays to
+// others is invisible (domain fronting by the HTTP Host field, or by Encrypted Client
+// Hello, whose keys the sandbox cannot get from DNS but may contain from the start). A
+// rule without TLS trusts the name and the port alone.
+//
+// A connect(2) inside ends as the one outside does: a gate holds the opening packet
+// until the connection outside is made, and refuses it if it cannot be made. A
+// connection that the rules refuse is accepted and reset. Without gates (CAP_NET_RAW),
+// so is every failed connection.
+//
+// # Requirements of Serve
+//
+// While it serves, a process with only these rights suffices:
+//
+//   - Files: it reads those of Files (openat, fstat, stat) and writes none. For a rule
+//     of the profile's sockets it opens the host's socket (openat2 with O_PATH, and
+//     connect through /proc/self/fd).
+//   - Sockets of its own: AF_INET and AF_INET6, SOCK_STREAM to the ports of the rules,
+//     of the proxies and to 53, SOCK_DGRAM to 53; AF_NETLINK with NETLINK_ROUTE, bound
+//     to the groups of addresses, opened anew for each question; AF_UNIX for a rule of
+//     the profile's sockets. Landlock's TCP ports can be restricted to that list.
+//     Listeners, the resolver's socket and raw sockets come as descriptors.
+//   - System calls on these: accept4, bind (netlink), close, connect, epoll_create1,
+//     epoll_ctl, epoll_pwait, epoll_wait, fcntl (F_DUPFD_CLOEXEC, F_SETFL),
+//     getpeername, getsockname, getsockopt (SO_DOMAIN, SO_ERROR, SO_TYPE, TCP_INFO),
+//     pipe2, read, recvfrom, recvmsg, sendmsg, sendto, setsockopt (SO_LINGER,
+//     SO_KEEPALIVE, SO_BROADCAST, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT,
+//     TCP_NODELAY, IPV6_V6ONLY), shutdown, socket, splice, write, writev; prlimit64
+//     once, in Serve.
+//   - No capability, no process, no signal.
 package egress
 
 import (
@@ -18,6 +70,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/dns"
 	"mcpen/sandbox/internal/interfaces"
+	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/plan"
 )
 
@@ -144,11 +197,11 @@ type Egress struct {
 	closed bool
 }
 
-// Serve serves the sockets that Listen opened, until ctx ends or Close is called. It
-// takes over the handles' files and closes them, also on error. Call it before the
-// server starts.
-func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
-	defer closeHandles(handles)
+// Serve serves the sockets that listeners.Listen opened, until ctx ends or Close is
+// called. It takes over the handles' files and closes them, also on error. Call it
+// before the server starts.
+func Serve(ctx context.Context, handles []listeners.Handle, cfg Config) (*Egress, error) {
+	defer listeners.Close(handles)
 	if cfg.Sink == nil || cfg.Warn == nil {
 		return nil, errors.New("internal error: the egress has nobody to report to")
 	}
@@ -196,12 +249,12 @@ func Serve(ctx context.Context, handles []Handle, cfg Config) (*Egress, error) {
 // Add makes e serve more sockets of the same sandbox, if it has more than one message
 // can carry. It takes over the handles' files as Serve does, and must return before
 // Close is called.
-func (e *Egress) Add(handles []Handle) error {
-	defer closeHandles(handles)
+func (e *Egress) Add(handles []listeners.Handle) error {
+	defer listeners.Close(handles)
 	return e.serve(handles)
 }
 
-func (e *Egress) serve(handles []Handle) error {
+func (e *Egress) serve(handles []listeners.Handle) error {
 	for _, h := range handles {
 		if err := e.start(h); err != nil {
 			return err
@@ -212,7 +265,7 @@ func (e *Egress) serve(handles []Handle) error {
 			e.goes(e.tendHeld)
 		}
 		if err := g.listen(); err != nil {
-			return fmt.Errorf("cannot serve the %q socket: %v", KindGate, err)
+			return fmt.Errorf("cannot serve the %q socket: %v", listeners.KindGate, err)
 		}
 	}
 	e.ready = nil
@@ -302,21 +355,21 @@ func (e *Egress) forget(c io.Closer) {
 }
 
 // start serves one socket.
-func (e *Egress) start(h Handle) error {
+func (e *Egress) start(h listeners.Handle) error {
 	fail := func(err error) error { return fmt.Errorf("cannot serve the %q socket: %v", h.Kind, err) }
 	if h.File == nil {
 		return fail(errors.New("no file came with it"))
 	}
-	if h.Kind == KindGate || h.Kind == KindBack {
+	if h.Kind == listeners.KindGate || h.Kind == listeners.KindBack {
 		if err := e.readyGate(h); err != nil {
 			return fail(err)
 		}
 		return nil
 	}
-	if h.Kind == KindSpare {
+	if h.Kind == listeners.KindSpare {
 		return e.ports.spare(h)
 	}
-	if h.Kind == KindResolver {
+	if h.Kind == listeners.KindResolver {
 		c, err := net.FilePacketConn(h.File)
 		if err != nil {
 			return fail(err)
@@ -343,7 +396,7 @@ func (e *Egress) start(h Handle) error {
 	if ul, ok := l.(*net.UnixListener); ok {
 		ul.SetUnlinkOnClose(false) // its path belongs to the sandbox
 	}
-	if h.Kind == KindTCP {
+	if h.Kind == listeners.KindTCP {
 		e.ports.opened(h.Port)
 	}
 	if !e.keep(l) {
@@ -355,7 +408,7 @@ func (e *Egress) start(h Handle) error {
 
 // readyGate prepares a gate for serving. A gate without a socket for sending uses its
 // own.
-func (e *Egress) readyGate(h Handle) error {
+func (e *Egress) readyGate(h listeners.Handle) error {
 	p, err := newPackets(h)
 	if err != nil {
 		return err
@@ -364,7 +417,7 @@ func (e *Egress) readyGate(h Handle) error {
 		return net.ErrClosed
 	}
 	switch {
-	case h.Kind == KindGate:
+	case h.Kind == listeners.KindGate:
 		e.ready = append(e.ready, &gate{e: e, tap: p, back: p})
 	case len(e.ready) == 0:
 		return errors.New("there is no gate for it")
@@ -375,15 +428,15 @@ func (e *Egress) readyGate(h Handle) error {
 }
 
 // handler returns the function that handles a connection to the socket.
-func (e *Egress) handler(h Handle) (func(stream), error) {
+func (e *Egress) handler(h listeners.Handle) (func(stream), error) {
 	switch h.Kind {
-	case KindTCP:
+	case listeners.KindTCP:
 		return e.out, nil
-	case KindQueries:
+	case listeners.KindQueries:
 		return e.names.serveTCP, nil
-	case KindLocal:
+	case listeners.KindLocal:
 		return func(in stream) { e.local(in, h.Port) }, nil
-	case KindUnix:
+	case listeners.KindUnix:
 		to, err := newSocket(h.Path, e.cfg.Network.Sockets)
 		if err != nil {
 			return nil, err

@@ -13,19 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/plan"
 )
 
 // The whole way: a name, its address, a connection, bytes both ways.
 func TestNamedHostIsReached(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
-		for kind, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
-			t.Run(kind, func(t *testing.T) {
+		for _, m := range []machine{apart, shared} {
+			t.Run(string(m), func(t *testing.T) {
 				w := newSandbox(t)
 				w.name("db.example.com", "203.0.113.5", "2001:db8:1::5")
 				w.peer("203.0.113.5:5432", echo)
 				w.peer("[2001:db8:1::5]:5432", echo)
-				e := w.serveBehind(w.config(network(t, "db.example.com:5432")), behind)
+				e := w.serveOn(m, w.config(network(t, "db.example.com:5432")))
 				got, code := w.resolve("db.example.com", dnsmessage.TypeA)
 				if code != 0 || strings.Join(got, " ") != "203.0.113.5" {
 					t.Fatalf("A: %v, %v", got, code)
@@ -133,7 +134,7 @@ func TestLoopbackIsTheSandboxsOwn(t *testing.T) {
 func TestSharedLoopbackDoesNotLeadOut(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
 		w.peer("127.0.0.1:8080", echo)
-		w.serveBehind(w.config(network(t, "api.example.com:8080", "10.0.0.0/8:1")), noWire)
+		w.serveOn(shared, w.config(network(t, "api.example.com:8080", "10.0.0.0/8:1")))
 		for _, a := range []string{"127.0.0.1:8080", "[::1]:8080"} {
 			refused(t, w, a)
 		}
@@ -141,13 +142,16 @@ func TestSharedLoopbackDoesNotLeadOut(t *testing.T) {
 	})
 }
 
+// errorLimit is one of the settings that limit ICMP messages (icmp(7)).
+const errorLimit = "/proc/sys/net/ipv4/icmp_ratemask"
+
 // A UDP datagram fails at once, every time; also if /proc/sys is read-only, as it is
 // for pid 1.
 func TestUDPFailsAtOnce(t *testing.T) {
 	withWorld(t, func(t *testing.T, _ *world) {
-		fails := func(t *testing.T, behind apart) {
+		fails := func(t *testing.T, m machine) {
 			w := newSandbox(t)
-			w.serveBehind(w.config(network(t, "203.0.113.0/24:443")), behind)
+			w.serveOn(m, w.config(network(t, "203.0.113.0/24:443")))
 			for _, a := range []string{"203.0.113.5:443", "203.0.113.5:52", "198.51.100.1:123", "[2001:db8:1::1]:443", "192.0.2.53:54"} {
 				for i := range 20 {
 					if err := w.datagram(a); !errors.Is(err, syscall.ECONNREFUSED) {
@@ -156,17 +160,17 @@ func TestUDPFailsAtOnce(t *testing.T) {
 				}
 			}
 		}
-		t.Run("apart", func(t *testing.T) { fails(t, listenBehind) })
-		t.Run("shared", func(t *testing.T) { fails(t, noWire) })
+		t.Run("apart", func(t *testing.T) { fails(t, apart) })
+		t.Run("shared", func(t *testing.T) { fails(t, shared) })
 		t.Run("read-only", func(t *testing.T) {
 			must(t, unix.Mount("/proc/sys", "/proc/sys", "", unix.MS_BIND|unix.MS_REC, "")) // binfmt_misc may be mounted in it, and stays
 			must(t, unix.Mount("", "/proc/sys", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""))
-			if err := os.WriteFile(errorLimits[0], []byte("0"), 0); !errors.Is(err, syscall.EROFS) {
-				t.Fatalf("writing %s: %v, want EROFS", errorLimits[0], err)
+			if err := os.WriteFile(errorLimit, []byte("0"), 0); !errors.Is(err, syscall.EROFS) {
+				t.Fatalf("writing %s: %v, want EROFS", errorLimit, err)
 			}
-			fails(t, listenBehind)
-			if err := os.WriteFile(errorLimits[0], []byte("0"), 0); !errors.Is(err, syscall.EROFS) {
-				t.Errorf("after Listen, writing %s: %v, want EROFS", errorLimits[0], err)
+			fails(t, apart)
+			if err := os.WriteFile(errorLimit, []byte("0"), 0); !errors.Is(err, syscall.EROFS) {
+				t.Errorf("after Listen, writing %s: %v, want EROFS", errorLimit, err)
 			}
 		})
 	})
@@ -183,47 +187,19 @@ func refused(t *testing.T, w *world, addr string) {
 	}
 }
 
-// Without CAP_SYS_ADMIN the listeners share the server's namespace, and the handles say
-// so.
-func TestListenWithoutANamespaceOfItsOwn(t *testing.T) {
-	listenShared := func(t *testing.T, want bool) {
-		hs, err := Listen(network(t, "203.0.113.5:8080"))
-		must(t, err)
-		defer closeHandles(hs)
-		count := map[Kind]int{}
-		for _, h := range hs {
-			count[h.Kind]++
-			if sends := h.Kind == KindGate || h.Kind == KindBack; h.Shared != want && !sends || sends && want {
-				t.Errorf("%+v, want shared %v", h, want)
-			}
-		}
-		if count[KindResolver] != 1 || count[KindQueries] != 1 || count[KindTCP] != 3 || count[KindGate] != 2*b2i(!want) || count[KindBack] != 2*b2i(!want) {
-			t.Errorf("%v: %+v", count, hs)
-		}
-	}
-	if os.Getenv(stageVar) == "weak" {
-		listenShared(t, true)
-		return
-	}
-	withWorld(t, func(t *testing.T, w *world) {
-		rerun(t, "weak", os.Getuid())
-		w.inside(func() { listenShared(t, false) }) // the twin: with it they do not
-	})
-}
-
 // On a machine without IPv6 there is IPv4, and no name resolves to an unreachable
 // address.
 func TestWithoutIPv6(t *testing.T) {
 	withWorld(t, func(t *testing.T, _ *world) {
-		for kind, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
-			t.Run(kind, func(t *testing.T) {
+		for _, m := range []machine{apart, shared} {
+			t.Run(string(m), func(t *testing.T) {
 				w := newSandbox(t)
 				var err error
 				w.inside(func() { err = os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0) })
 				must(t, err)
 				w.name("n.example", "203.0.113.5", "2001:db8:1::5")
 				w.peer("203.0.113.5:8080", echo)
-				w.serveBehind(w.config(network(t, "n.example:8080", "localhost:9090")), behind)
+				w.serveOn(m, w.config(network(t, "n.example:8080", "localhost:9090")))
 				if got, code := w.resolve("n.example", dnsmessage.TypeAAAA); len(got) > 0 || code != 0 {
 					t.Errorf("AAAA: %v, %v", got, code)
 				}
@@ -244,11 +220,11 @@ func TestWithoutIPv6(t *testing.T) {
 // author of the profile learns which hosts the server wanted.
 func TestNothingAllowedNothingIsThere(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
-		var hs []Handle
+		var hs []listeners.Handle
 		var err error
-		w.inside(func() { hs, err = Listen(plan.Network{}) })
+		w.inside(func() { hs, err = listeners.Listen(plan.Network{}) })
 		must(t, err)
-		if len(hs) != 1 || hs[0].Kind != KindResolver {
+		if len(hs) != 1 || hs[0].Kind != listeners.KindResolver {
 			t.Fatalf("%+v, want a resolver alone", hs)
 		}
 		e, err := Serve(t.Context(), hs, w.config(plan.Network{}))
@@ -286,9 +262,9 @@ func TestListenersOfSeveralMessagesShareNames(t *testing.T) {
 		w.name("api.example.com", "203.0.113.5")
 		w.peer(addr, echo)
 		n := network(t, "api.example.com:8080")
-		var hs []Handle
+		var hs []listeners.Handle
 		var err error
-		w.inside(func() { hs, err = Listen(n) })
+		w.inside(func() { hs, err = listeners.Listen(n) })
 		must(t, err)
 		last := len(hs) - 1
 		if hs[last].Port != 8080 {

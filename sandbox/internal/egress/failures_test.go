@@ -9,18 +9,18 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"golang.org/x/net/bpf"
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/descriptor"
 	"mcpen/sandbox/internal/fault"
+	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -41,13 +41,11 @@ func TestServeStartsWholeOrNotAtAll(t *testing.T) {
 		}, func() error {
 			os.Remove(n.Sockets[0].Path)
 			before := countFDs(t)
-			var hs []Handle
+			var hs []listeners.Handle
 			var err error
 			newSandbox(t).inside(func() {
-				if hs, err = listen(n, listenBehind); err == nil {
-					var f *os.File
-					f, err = openSpare(true, true)
-					hs = append(hs, Handle{Kind: KindSpare, Gated: true, File: f})
+				if hs, err = listeners.Listen(n); err == nil {
+					hs = append(hs, listeners.Handle{Kind: listeners.KindSpare, Gated: true, File: spareSocket(t, true)})
 				}
 			})
 			if err != nil {
@@ -61,7 +59,7 @@ func TestServeStartsWholeOrNotAtAll(t *testing.T) {
 			} else if e != nil {
 				t.Errorf("%v, and an egress all the same", err)
 			}
-			closeHandles(hs)
+			listeners.Close(hs)
 			for end := time.Now().Add(patience); countFDs(t) > before; time.Sleep(time.Millisecond) {
 				if time.Now().After(end) {
 					t.Errorf("%v: %d descriptors are open, %d were", err, countFDs(t), before)
@@ -77,122 +75,6 @@ func TestServeStartsWholeOrNotAtAll(t *testing.T) {
 	})
 }
 
-// A spare socket, a listener or a resolver that cannot be had is an error: a program
-// inside would otherwise wait for a port that nobody opens.
-func TestSocketsAreHadOrRefused(t *testing.T) {
-	withWorld(t, func(t *testing.T, w *world) {
-		if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil { // Go's package net asks the kernel once what it has
-			l.Close()
-		}
-		calls := []uintptr{unix.SYS_SOCKET, unix.SYS_BIND, unix.SYS_LISTEN, unix.SYS_SETSOCKOPT, unix.SYS_GETSOCKOPT, unix.SYS_FCNTL}
-		keeps := func(open func() (*os.File, error)) func() error {
-			return func() error {
-				before := countFDs(t)
-				f, err := open()
-				if err == nil {
-					f.Close()
-				} else if f != nil {
-					t.Errorf("%v, and a file", err)
-				}
-				if after := countFDs(t); after > before {
-					t.Errorf("%v: %d descriptors are open, %d were", err, after, before)
-				}
-				return err
-			}
-		}
-		for name, f := range map[string]func() error{
-			"a spare":                     keeps(func() (*os.File, error) { return openSpare(false, false) }),
-			"a gated spare":               keeps(func() (*os.File, error) { return openSpare(false, true) }),
-			"a spare of both families":    keeps(func() (*os.File, error) { return openSpare(true, true) }),
-			"a listener":                  keeps(func() (*os.File, error) { return listenTCP(mustAddrPort(t, "0.0.0.0:8080"), false, true) }),
-			"a shared listener":           keeps(func() (*os.File, error) { return listenTCP(mustAddrPort(t, "[::1]:8081"), true, false) }),
-			"a resolver":                  keeps(func() (*os.File, error) { return listenUDP(mustAddrPort(t, "127.0.0.1:53")) }),
-			"a resolver of both families": keeps(func() (*os.File, error) { return listenUDP(mustAddrPort(t, "[::]:53")) }),
-			"a resolver for nobody": func() error {
-				hs, err := Listen(plan.Network{})
-				closeHandles(hs)
-				return err
-			},
-			"an open port": func() error {
-				f, err := openSpare(true, false)
-				if err != nil {
-					return err
-				}
-				defer f.Close()
-				e := &Egress{ports: newPorts(), open: map[io.Closer]struct{}{}, closed: true}
-				if err := e.ports.spare(Handle{Kind: KindSpare, File: f}); err != nil {
-					return err
-				}
-				defer e.ports.close()
-				if err = e.Open(8080); err != nil && err.Error() == "the sandbox is gone" {
-					return nil
-				}
-				if err == nil {
-					t.Error("a port is opened behind Close")
-				} else if !strings.Contains(err.Error(), "cannot take connections to port 8080: ") {
-					t.Errorf("%v", err)
-				}
-				return err
-			},
-		} {
-			unheard, err := fault.Each(calls, unix.EIO, func(c fault.Call) bool {
-				return c.Number != unix.SYS_SETSOCKOPT || c.Args[1] != unix.SOL_SOCKET || c.Args[2] != unix.SO_BROADCAST && c.Args[2] != unix.SO_REUSEADDR
-			}, f)
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			for _, c := range unheard {
-				if c.Number == unix.SYS_FCNTL && c.Args[1] != unix.F_DUPFD_CLOEXEC || c.Number == unix.SYS_SOCKET && name == "a resolver for nobody" && c.Args[0] == unix.AF_INET6 || c.Number == unix.SYS_BIND && name == "a resolver for nobody" && c.Args[2] == unix.SizeofSockaddrInet6 || c.Number == unix.SYS_SETSOCKOPT && c.Args[2] == unix.IPV6_V6ONLY && name != "a spare of both families" {
-					continue // of Go's package net
-				}
-				t.Errorf("%s: nobody heard of the failure of %v", name, c)
-			}
-		}
-	})
-}
-
-// The ports of a plan are listed once, and no others; a span that is none, or more ports
-// than there may be, is refused.
-func TestPortsOfAPlan(t *testing.T) {
-	for _, c := range []struct {
-		spans []plan.Span
-		want  string
-	}{
-		{nil, "[] <nil>"}, {[]plan.Span{{First: 80, Last: 80}}, "[80] <nil>"}, {[]plan.Span{{First: 52, Last: 54}}, "[52 54] <nil>"}, {[]plan.Span{{First: 80, Last: 81}, {First: 81, Last: 82}}, "[80 81 82] <nil>"}, {[]plan.Span{{First: 65535, Last: 65535}}, "[65535] <nil>"},
-		{[]plan.Span{{First: 0, Last: 5}}, "[] internal error: the ports 0-5 are no span"}, {[]plan.Span{{First: 5, Last: 4}}, "[] internal error: the ports 5-4 are no span"}, {[]plan.Span{{First: 100, Last: 100 + maxListeners}}, "[] cannot listen on more than 1024 ports"},
-	} {
-		ports, err := expand(c.spans)
-		if got := fmt.Sprint(ports, err); got != c.want {
-			t.Errorf("%v: %.80s, want %s", c.spans, got, c.want)
-		}
-	}
-	if ports, err := expand([]plan.Span{{First: 100, Last: 99 + maxListeners}}); len(ports) != maxListeners || err != nil {
-		t.Errorf("%d ports, %v", len(ports), err)
-	}
-	withWorld(t, func(t *testing.T, w *world) {
-		w.inside(func() {
-			for _, n := range []plan.Network{{Hosts: network(t, "a.example:80").Hosts, Ports: []plan.Span{{First: 9, Last: 8}}}, {Every: true, Ports: []plan.Span{{}}}} {
-				if hs, err := Listen(n); err == nil || len(hs) > 0 {
-					t.Errorf("%v: %v", n.Ports, err)
-				}
-			}
-			hs, err := Listen(plan.Network{Every: true, Ports: []plan.Span{{First: 8080, Last: 8080}}})
-			must(t, err)
-			defer closeHandles(hs)
-			count := map[Kind]int{}
-			for _, h := range hs {
-				count[h.Kind]++
-				if (h.Kind == KindTCP || h.Kind == KindSpare) != h.Gated {
-					t.Errorf("%+v", h)
-				}
-			}
-			if count[KindSpare] != maxSpares || count[KindTCP] != 1 || count[KindResolver] != 1 {
-				t.Errorf("%v", count)
-			}
-		})
-	})
-}
-
 // dial ends as connect(2) does, for a host that answers at once, later, never, or not
 // with a connection.
 func TestDial(t *testing.T) {
@@ -205,7 +87,7 @@ func TestDial(t *testing.T) {
 		at = l.Addr().(*net.TCPAddr).AddrPort()
 		l.Close()
 		t.Cleanup(func() { f.Close() })
-		must(t, onFile(f, func(have int) error { fd = have; return unix.Listen(have, 0) }))
+		must(t, descriptor.Of(f, func(have int) error { fd = have; return unix.Listen(have, 0) }))
 		return fd, at
 	}
 	// One connection more than a backlog of 0 has room for waits.
@@ -515,41 +397,42 @@ func TestWhatIsNoConnection(t *testing.T) {
 	if _, err := pour(gone, here); err == nil {
 		t.Error("to a closed one: no error")
 	}
-	if err := attach(-1, []bpf.Instruction{bpf.LoadAbsolute{Size: 3}}); err == nil || !strings.Contains(err.Error(), "internal error: cannot assemble a filter") {
-		t.Errorf("%v", err)
-	}
-	if err := attach(-1, closed); !errors.Is(err, unix.EBADF) {
-		t.Errorf("%v", err)
-	}
-	if err := onFile(r, func(int) error { return nil }); err == nil {
-		t.Error("a closed file has a descriptor")
-	}
 }
 
-// A machine that does not make the wire, here since its name is taken, counts as one
-// without: the listeners then share the server's namespace.
-func TestAWireThatIsNotMade(t *testing.T) {
+// A port that cannot be opened stays closed, and Open says why: a program inside would
+// otherwise wait for a port that nobody serves.
+func TestAPortIsOpenedOrNot(t *testing.T) {
+	calls := []uintptr{unix.SYS_SOCKET, unix.SYS_BIND, unix.SYS_LISTEN, unix.SYS_SETSOCKOPT, unix.SYS_GETSOCKOPT, unix.SYS_FCNTL}
 	withWorld(t, func(t *testing.T, w *world) {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			runtime.LockOSThread() // never unlocked
-			here, err := currentNamespace()
-			if err != nil {
-				t.Error(err)
-				return
+		var opening bool
+		unheard, err := fault.Each(calls, unix.EIO, func(c fault.Call) bool {
+			return opening && (c.Number != unix.SYS_SETSOCKOPT || c.Args[1] != unix.SOL_SOCKET || c.Args[2] != unix.SO_BROADCAST && c.Args[2] != unix.SO_REUSEADDR)
+		}, func() error {
+			f := spareSocket(t, true)
+			defer f.Close()
+			opening = true
+			defer func() { opening = false }()
+			e := &Egress{ports: newPorts(), open: map[io.Closer]struct{}{}, closed: true}
+			if err := e.ports.spare(listeners.Handle{Kind: listeners.KindSpare, File: f}); err != nil {
+				return err
 			}
-			defer unix.Close(here)
-			rt, err := tie(here, hasIPv6())
-			if err != nil {
-				t.Error(err)
-				return
+			defer e.ports.close()
+			err := e.Open(8080)
+			if err != nil && err.Error() == "the sandbox is gone" {
+				return nil
 			}
-			defer rt.close()
-			if second, err := tie(here, true); !errors.Is(err, errNoWire) || second != nil {
-				t.Errorf("a second wire: %v", err)
+			if err == nil {
+				t.Error("a port is opened behind Close")
+			} else if !strings.Contains(err.Error(), "cannot take connections to port 8080: ") {
+				t.Errorf("%v", err)
 			}
-		}()
-		<-done
+			return err
+		})
+		must(t, err)
+		for _, c := range unheard {
+			if c.Number != unix.SYS_FCNTL || c.Args[1] == unix.F_DUPFD_CLOEXEC { // the others are Go's package net's
+				t.Errorf("nobody heard of the failure of %v", c)
+			}
+		}
 	})
 }

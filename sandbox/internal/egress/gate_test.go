@@ -18,6 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/descriptor"
+	"mcpen/sandbox/internal/listeners"
 )
 
 // A program that waits for a service, tries a list of hosts, or checks whether a port
@@ -112,7 +114,7 @@ func TestTheMarkLiftsNothing(t *testing.T) {
 		marked := func(addr string) (c *net.TCPConn, err error) {
 			w.inside(func() {
 				d := net.Dialer{Timeout: patience, Control: func(_, _ string, c syscall.RawConn) error {
-					return control(c, func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TTL, mark) })
+					return descriptor.Raw(c, func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TTL, listeners.Mark) })
 				}}
 				var conn net.Conn
 				if conn, err = d.Dial("tcp", addr); err == nil {

@@ -13,7 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/internal/descriptor"
 	"mcpen/sandbox/internal/interfaces"
+	"mcpen/sandbox/internal/listeners"
 )
 
 // The most connections held at a gate at once, and the time for which a connection made
@@ -46,9 +48,9 @@ type packets struct {
 }
 
 // newPackets takes over the handle's socket through a descriptor of its own.
-func newPackets(h Handle) (p *packets, err error) {
+func newPackets(h listeners.Handle) (p *packets, err error) {
 	var family int
-	err = onFile(h.File, func(have int) (err error) {
+	err = descriptor.Of(h.File, func(have int) (err error) {
 		family, err = unix.GetsockoptInt(have, unix.SOL_SOCKET, unix.SO_DOMAIN)
 		return os.NewSyscallError("getsockopt", err)
 	})
@@ -118,7 +120,7 @@ func pktinfo6(oob []byte) netip.Addr {
 
 // listen makes the loop receive openings.
 func (g *gate) listen() error {
-	b, oob := make([]byte, 40+maxOpening), make([]byte, 64)
+	b, oob := make([]byte, 40+listeners.MaxOpening), make([]byte, 64)
 	return g.e.loop.open(g.tap.File, func(a *ear) {
 		packet, err := g.tap.receive(a.fd, b, oob)
 		if err == unix.EAGAIN {

@@ -1,12 +1,12 @@
 package egress
 
 import (
-	"net/netip"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/net/dns/dnsmessage"
-	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/listeners/nettest"
 )
 
 // Each connection uses the machine's current addresses, including those that came after
@@ -28,7 +28,7 @@ func TestInterfacesAreWatched(t *testing.T) {
 		if !reached() {
 			t.Fatal("a host somewhere is not reached")
 		}
-		lo, err := netlink.LinkByIndex(loopback)
+		lo, err := netlink.LinkByIndex(nettest.Loopback)
 		must(t, err)
 		for _, s := range []string{"203.0.113.5/32", "203.0.113.9/24"} {
 			a, err := netlink.ParseAddr(s)
@@ -38,10 +38,7 @@ func TestInterfacesAreWatched(t *testing.T) {
 				t.Errorf("reached with %s on an interface", s)
 			}
 			must(t, netlink.AddrDel(lo, a))
-			rt, err := openRTNetlink()
-			must(t, err)
-			_ = rt.do(route{to: netip.MustParsePrefix("203.0.113.0/24"), index: loopback, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL, scope: unix.RT_SCOPE_HOST}.order()) // the route that went with the address
-			rt.close()
+			_ = nettest.Lead("203.0.113.0/24") // the route that went with the address
 			if !reached() {
 				t.Errorf("not reached after %s was taken away", s)
 			}

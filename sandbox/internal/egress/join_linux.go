@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/descriptor"
 )
 
 // join passes bytes between the two connections until both directions have ended, and
@@ -256,7 +257,7 @@ func tcpInfo(c stream) (info *unix.TCPInfo) {
 	if err != nil {
 		return nil
 	}
-	if control(raw, func(fd int) error {
+	if descriptor.Raw(raw, func(fd int) error {
 		info, err = unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		return err
 	}) != nil {

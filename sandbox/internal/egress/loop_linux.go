@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/internal/await"
+	"mcpen/sandbox/internal/descriptor"
 )
 
 // loop waits for gates, listeners and young connections. One goroutine waits in
@@ -168,7 +169,7 @@ func (l *loop) open(f *os.File, hear func(*ear)) error {
 		l.e.goes(l.serve)
 	}
 	l.mu.Unlock()
-	return onFile(f, func(fd int) error {
+	return descriptor.Of(f, func(fd int) error {
 		a := &ear{l: l, fd: fd}
 		if !l.add(fd, unix.EPOLLIN, func(uint32) { hear(a) }) {
 			return net.ErrClosed

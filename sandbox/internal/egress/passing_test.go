@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -159,13 +160,13 @@ func TestJoinedConnectionsEnd(t *testing.T) {
 // person is told which line makes it wait.
 func TestLimitsMakeConnectionsWait(t *testing.T) {
 	withWorld(t, func(t *testing.T, _ *world) {
-		for kind, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
-			t.Run(kind, func(t *testing.T) {
+		for _, m := range []machine{apart, shared} {
+			t.Run(string(m), func(t *testing.T) {
 				w := newSandbox(t)
 				w.peer("203.0.113.5:8080", echo)
 				cfg := w.config(network(t, "203.0.113.5:8080"))
 				cfg.Limits.Connections, cfg.Limits.PerSecond = 2, 2
-				e := w.serveBehind(cfg, behind)
+				e := w.serveOn(m, cfg)
 				var open []*net.TCPConn
 				for range 2 {
 					c, err := w.dial("203.0.113.5:8080")
@@ -480,32 +481,8 @@ func TestAListenerThatTakesNothingSaysSo(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) // it does not listen
 	must(t, err)
 	defer unix.Close(fd)
-	e.acceptQuick(&ear{l: e.loop, fd: fd}, Handle{}, func(stream) { t.Error("a connection was taken") })
+	e.acceptQuick(&ear{l: e.loop, fd: fd}, listeners.Handle{}, func(stream) { t.Error("a connection was taken") })
 	w.awaitTold("accept")
-}
-
-// A rule without a port opens nothing on the loopback, and no gate before it.
-func TestALocalRuleWithoutAPortOpensNothing(t *testing.T) {
-	withWorld(t, func(t *testing.T, w *world) {
-		w.inside(func() {
-			for ports, want := range map[[2]uint16]int{{0, 0}: 0, {0, 9}: 0, {7000, 7000}: 1, {7000, 7001}: 2} {
-				hs, err := listenLocal([]policy.Host{{Kind: policy.HostLocal, First: ports[0], Last: ports[1]}, {Kind: policy.HostName, Name: "a.example", First: 80, Last: 80}})
-				must(t, err)
-				listeners, gates := map[uint16]bool{}, 0
-				for _, h := range hs {
-					if h.Kind == KindLocal {
-						listeners[h.Port] = true
-					} else {
-						gates++
-					}
-				}
-				if len(listeners) != want || (gates > 0) != (want > 0) {
-					t.Errorf("ports %v: %d listeners, %d gates", ports, len(listeners), gates)
-				}
-				closeHandles(hs)
-			}
-		})
-	})
 }
 
 // The idle limit holds for every connection, however short it is.

@@ -8,11 +8,10 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
-)
 
-// maxSpares is the number of ports to which a trial's program can connect in addition
-// to the usual ones. A scan of more ports finds the rest closed.
-const maxSpares = 150
+	"mcpen/sandbox/internal/descriptor"
+	"mcpen/sandbox/internal/listeners"
+)
 
 // ports are the ports that accept connections to foreign addresses, and the unused
 // sockets for more. A socket stays in the network namespace in which it was made. So
@@ -20,7 +19,7 @@ const maxSpares = 150
 // one the program wants. Any goroutine may call its methods.
 type ports struct {
 	mu     sync.Mutex
-	spares []Handle
+	spares []listeners.Handle
 	open   map[uint16]bool
 	closed bool
 }
@@ -29,7 +28,7 @@ func newPorts() *ports { return &ports{open: map[uint16]bool{}} }
 
 // spare keeps a socket for later. It takes over the handle's file through a descriptor
 // of its own.
-func (p *ports) spare(h Handle) error {
+func (p *ports) spare(h listeners.Handle) error {
 	f, err := copied(h)
 	if err != nil {
 		return err
@@ -43,9 +42,9 @@ func (p *ports) spare(h Handle) error {
 
 // copied returns the handle's file through a descriptor of its own. Calls on it do not
 // block, and Go's poller does not watch it.
-func copied(h Handle) (*os.File, error) {
+func copied(h listeners.Handle) (*os.File, error) {
 	var fd int
-	err := onFile(h.File, func(have int) (err error) {
+	err := descriptor.Of(h.File, func(have int) (err error) {
 		if fd, err = unix.FcntlInt(uintptr(have), unix.F_DUPFD_CLOEXEC, 3); err != nil {
 			return os.NewSyscallError("fcntl", err)
 		}
@@ -72,16 +71,16 @@ func (p *ports) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
-	closeHandles(p.spares)
+	listeners.Close(p.spares)
 	p.spares = nil
 }
 
 // take returns a spare for a port, or none if the port is open or no spare is left.
-func (p *ports) take(port uint16) (Handle, bool) {
+func (p *ports) take(port uint16) (listeners.Handle, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || p.open[port] || port == 0 || len(p.spares) == 0 {
-		return Handle{}, false
+		return listeners.Handle{}, false
 	}
 	h := p.spares[0]
 	p.spares = p.spares[1:]
@@ -97,7 +96,7 @@ func (e *Egress) Open(port uint16) error {
 		return nil
 	}
 	defer h.File.Close()
-	err := onFile(h.File, func(fd int) error {
+	err := descriptor.Of(h.File, func(fd int) error {
 		six, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 		if err != nil {
 			return os.NewSyscallError("getsockopt", err)
@@ -127,33 +126,4 @@ func (e *Egress) Open(port uint16) error {
 	e.open[l] = struct{}{}
 	e.goes(func() { e.accept(l, e.out, h.Gated) })
 	return nil
-}
-
-// openSpare opens a socket that does not listen yet.
-func openSpare(v6, gated bool) (*os.File, error) {
-	family := unix.AF_INET
-	if v6 {
-		family = unix.AF_INET6
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_TCP)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
-	}
-	f := os.NewFile(uintptr(fd), string(KindSpare))
-	err = onFile(f, func(fd int) error {
-		if v6 { // for both families
-			if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0); err != nil {
-				return os.NewSyscallError("setsockopt(IPV6_V6ONLY)", err)
-			}
-		}
-		if !gated {
-			return nil
-		}
-		return attach(fd, closed)
-	})
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("cannot prepare a listener: %w", err)
-	}
-	return f, nil
 }

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/descriptor"
+	"mcpen/sandbox/internal/listeners"
 )
 
 // loose is a connection outside that is only a descriptor. Any goroutine may call its
@@ -31,7 +34,7 @@ func loosen(conn stream) io.Closer {
 		return conn
 	}
 	one := loose{to: remote(t, "")}
-	if err := control(raw, func(fd int) (err error) {
+	if err := descriptor.Raw(raw, func(fd int) (err error) {
 		one.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 		return err
 	}); err != nil {
@@ -74,24 +77,24 @@ func reset(fd int) {
 
 // isQuick reports whether young may handle the connections to a listener: not if a rule
 // demands TLS on all of them.
-func (e *Egress) isQuick(h Handle) bool {
-	return e.young != nil && h.Gated && (h.Kind == KindLocal || h.Kind == KindTCP && !e.rules.demand(h.Port))
+func (e *Egress) isQuick(h listeners.Handle) bool {
+	return e.young != nil && h.Gated && (h.Kind == listeners.KindLocal || h.Kind == listeners.KindTCP && !e.rules.demand(h.Port))
 }
 
 // startQuick serves a listener for whose connections young begins. Connections that
 // young cannot begin go to handle.
-func (e *Egress) startQuick(h Handle, handle func(stream)) error {
+func (e *Egress) startQuick(h listeners.Handle, handle func(stream)) error {
 	f, err := copied(h)
 	if err != nil {
 		return err
 	}
-	if err := onFile(f, func(fd int) error { // accepted sockets inherit the option
+	if err := descriptor.Of(f, func(fd int) error { // accepted sockets inherit the option
 		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
 	}); err != nil {
 		f.Close()
 		return err
 	}
-	if h.Kind == KindTCP {
+	if h.Kind == listeners.KindTCP {
 		e.ports.opened(h.Port)
 	}
 	if !e.loop.keep(f) {
@@ -101,7 +104,7 @@ func (e *Egress) startQuick(h Handle, handle func(stream)) error {
 }
 
 // acceptQuick takes one connection of such a listener, if there is one.
-func (e *Egress) acceptQuick(a *ear, h Handle, handle func(stream)) {
+func (e *Egress) acceptQuick(a *ear, h listeners.Handle, handle func(stream)) {
 	fd, from, err := syscall.Accept4(a.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR || err == unix.ECONNABORTED:
@@ -140,9 +143,9 @@ func (e *Egress) acceptQuick(a *ear, h Handle, handle func(stream)) {
 
 // begins makes young begin an accepted connection, if its end outside waits for it.
 // young then owns the connection's slot.
-func (e *Egress) begins(fd int, f flow, h Handle) bool {
+func (e *Egress) begins(fd int, f flow, h listeners.Handle) bool {
 	dst := f.to
-	if dst.Addr().IsLoopback() != (h.Kind == KindLocal) { // see Handle.Shared
+	if dst.Addr().IsLoopback() != (h.Kind == listeners.KindLocal) { // see listeners.Handle.Shared
 		return false
 	}
 	held, one := e.held.takeLoose(f)

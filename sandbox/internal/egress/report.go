@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/policy"
 )
 
@@ -87,7 +88,7 @@ func (e *Egress) limited(what, detail string) {
 }
 
 // noteShared records that the listeners share the server's namespace.
-func (e *Egress) noteShared(handles []Handle) error {
+func (e *Egress) noteShared(handles []listeners.Handle) error {
 	for _, h := range handles {
 		if h.Shared {
 			return e.cfg.Sink(audit.Event{Time: e.cfg.Now(), Kind: audit.KindGap, Verdict: audit.Observed, Subject: "listeners",

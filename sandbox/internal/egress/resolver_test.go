@@ -427,13 +427,13 @@ func TestOddMessages(t *testing.T) {
 // families and both transports.
 func TestQuestionsFromInside(t *testing.T) {
 	withWorld(t, func(t *testing.T, _ *world) {
-		for kind, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
-			t.Run(kind, func(t *testing.T) {
+		for _, m := range []machine{apart, shared} {
+			t.Run(string(m), func(t *testing.T) {
 				w := newSandbox(t)
 				w.name("n.example", "203.0.113.5")
-				w.serveBehind(w.config(network(t, "n.example:443")), behind)
+				w.serveOn(m, w.config(network(t, "n.example:443")))
 				q := question(t, "n.example", dnsmessage.TypeA)
-				for _, server := range []string{Nameserver, "8.8.8.8", "203.0.113.5", "2001:db8::53", "2606:4700::1111"} {
+				for _, server := range []string{plan.Resolver, "8.8.8.8", "203.0.113.5", "2001:db8::53", "2606:4700::1111"} {
 					b, err := w.exchange(server, q)
 					if err != nil {
 						t.Errorf("%s: %v", server, err)

@@ -6,12 +6,9 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-)
 
-// mark is the TTL, or hop limit, of a packet that the gate resends. A server that sets
-// the same value on a socket of its own bypasses the gate, and gets a connection that
-// is decided after it was made.
-const mark = 251
+	"mcpen/sandbox/internal/listeners"
+)
 
 // segment is an opening packet of a TCP connection.
 type segment struct {
@@ -66,10 +63,10 @@ const (
 func (s segment) again() []byte {
 	b := append([]byte(nil), s.raw...)
 	if b[0]>>4 == 4 {
-		b[8] = mark
+		b[8] = listeners.Mark
 		sumIPv4(b[:s.head])
 	} else {
-		b[7] = mark
+		b[7] = listeners.Mark
 	}
 	s.sumTCP(b, s.from.Addr(), s.to.Addr())
 	return b

@@ -3,13 +3,10 @@ package egress
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,68 +17,31 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/descriptor"
 	"mcpen/sandbox/internal/dns"
+	"mcpen/sandbox/internal/listeners"
+	"mcpen/sandbox/internal/listeners/nettest"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
 
-// stageVar tells a copy of the test binary how far into its namespaces it is.
-const stageVar = "EGRESS_TEST_STAGE"
-
-// withWorld runs f in a copy of the test binary that has a network of its own: once as
-// the user who runs the tests and, if that is root, once as an unprivileged user. The
-// copy's network plays the host's; a second one in it is the sandbox's.
+// withWorld runs f in a network of its own that plays the host's; a second one in it is
+// the sandbox's.
 func withWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
-	switch os.Getenv(stageVar) {
-	case "":
-		t.Run("self", func(t *testing.T) { rerun(t, "user", os.Getuid()) })
-		if os.Getuid() == 0 {
-			t.Run("nobody", func(t *testing.T) { rerun(t, "user", 20001) })
-		}
-	case "user": // as the user, still in the machine's network
-		rerun(t, "world", os.Getuid())
-	default:
-		f(t, newWorld(t))
-	}
+	nettest.In(t, func(t *testing.T) { f(t, newSandbox(t)) })
 }
 
-func rerun(t *testing.T, stage string, uid int) {
-	t.Helper()
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+strings.SplitN(t.Name(), "/", 2)[0]+"$", "-test.count=1", "-test.v="+fmt.Sprint(testing.Verbose()), "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), stageVar+"="+stage, "HOME=/nonexistent", "GORACE=atexit_sleep_ms=0")
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if stage == "user" && uid != os.Getuid() {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
-	}
-	if stage == "world" {
-		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
-	}
-	// Pdeathsig depends on the thread that starts the process.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if stage == "weak" {
-		must(t, unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_ADMIN, 0, 0, 0))
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil && errors.Is(err, os.ErrPermission) && stage == "world" {
-		t.Skipf("this machine gives unprivileged users no namespaces: %v", err)
-	}
-	if err != nil {
-		t.Fatalf("as %d, stage %q: %v\n%s", uid, stage, err, out)
-	}
-	if testing.Verbose() {
-		t.Logf("%s", out)
-	}
+// inWorld is withWorld for a benchmark.
+func inWorld(b *testing.B, f func(w *world)) {
+	b.Helper()
+	nettest.Bench(b, func() { f(newSandbox(b)) })
 }
 
 // world is a host with a sandbox, made of two network namespaces.
 type world struct {
-	t    testing.TB
-	jobs chan func() // for the thread in the sandbox
+	t       testing.TB
+	sandbox *nettest.Sandbox
 
 	mu     sync.Mutex
 	names  map[string][]string
@@ -92,40 +52,10 @@ type world struct {
 	now    time.Time
 }
 
-func newWorld(t testing.TB) *world {
-	w := newSandbox(t)
-	rt, err := openRTNetlink()
-	must(t, err)
-	defer rt.close()
-	must(t, rt.do(up(loopback, 0)))
-	// Peers "somewhere": addresses of no interface.
-	for _, n := range []string{"203.0.113.0/24", "198.51.100.0/24", "10.9.0.0/16", "2001:db8:1::/48"} {
-		must(t, rt.do(route{to: netip.MustParsePrefix(n), index: loopback, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL, scope: unix.RT_SCOPE_HOST}.order()))
-	}
-	return w
-}
-
 // newQuietWorld has no sandbox: only names, a clock and a log.
 func newQuietWorld(t testing.TB) *world {
-	w := &world{t: t, jobs: make(chan func()), names: map[string][]string{}, asked: map[string]int{}, now: time.Unix(1_700_000_000, 0)}
+	w := &world{t: t, names: map[string][]string{}, asked: map[string]int{}, now: time.Unix(1_700_000_000, 0)}
 	w.grew = sync.NewCond(&w.mu)
-	return w
-}
-
-// newSandbox is another sandbox on the same host.
-func newSandbox(t testing.TB) *world {
-	w := newQuietWorld(t)
-	up := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		up <- err
-		for f := range w.jobs {
-			f()
-		}
-	}()
-	must(t, <-up)
-	t.Cleanup(func() { close(w.jobs) })
 	return w
 }
 
@@ -136,13 +66,16 @@ func must(t testing.TB, err error) {
 	}
 }
 
+// newSandbox is another sandbox on the same host.
+func newSandbox(t testing.TB) *world {
+	w := newQuietWorld(t)
+	w.sandbox = nettest.NewSandbox(t)
+	return w
+}
+
 // inside runs f on the thread in the sandbox. f must not start goroutines that
 // make sockets.
-func (w *world) inside(f func()) {
-	done := make(chan struct{})
-	w.jobs <- func() { defer close(done); f() }
-	<-done
-}
+func (w *world) inside(f func()) { w.sandbox.Inside(f) }
 
 // lookup is the host's resolver.
 func (w *world) lookup(_ context.Context, name string, kind dnsmessage.Type) (dns.Records, error) {
@@ -256,13 +189,11 @@ func (w *world) config(n plan.Network) Config {
 }
 
 // serve starts an egress for the sandbox.
-func (w *world) serve(cfg Config) *Egress { return w.serveBehind(cfg, listenBehind) }
-
-func (w *world) serveBehind(cfg Config, behind apart) *Egress {
+func (w *world) serve(cfg Config) *Egress {
 	w.t.Helper()
-	var hs []Handle
+	var hs []listeners.Handle
 	var err error
-	w.inside(func() { hs, err = listen(cfg.Network, behind) })
+	w.inside(func() { hs, err = listeners.Listen(cfg.Network) })
 	must(w.t, err)
 	e, err := Serve(context.Background(), hs, cfg)
 	must(w.t, err)
@@ -274,8 +205,37 @@ func (w *world) serveBehind(cfg Config, behind apart) *Egress {
 	return e
 }
 
-// noWire is a machine without veth.
-func noWire(*rtnetlink, sockets, bool) ([]Handle, error) { return nil, errNoWire }
+// machine is a machine with or without a namespace for the listeners.
+type machine string
+
+const (
+	apart  machine = "apart"
+	shared machine = "shared" // it has no veth
+)
+
+// serveOn is serve on such a machine.
+func (w *world) serveOn(m machine, cfg Config) *Egress {
+	w.t.Helper()
+	if m == shared {
+		must(w.t, w.sandbox.NoWire())
+	}
+	return w.serve(cfg)
+}
+
+// spareSocket is an unused socket; for both families with v6.
+func spareSocket(t testing.TB, v6 bool) *os.File {
+	t.Helper()
+	family := unix.AF_INET
+	if v6 {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_TCP)
+	must(t, err)
+	if v6 {
+		must(t, unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0))
+	}
+	return os.NewFile(uintptr(fd), "spare")
+}
 
 // patience bounds the wait for an event that a failure would prevent.
 const patience = 3 * time.Second
@@ -338,7 +298,7 @@ func question(t testing.TB, name string, kind dnsmessage.Type) []byte {
 // ask sends one datagram to the name server and returns the answer.
 func (w *world) ask(q []byte) (m dnsmessage.Message) {
 	w.t.Helper()
-	b, err := w.exchange(Nameserver, q)
+	b, err := w.exchange(plan.Resolver, q)
 	must(w.t, err)
 	must(w.t, m.Unpack(b))
 	return m
@@ -390,7 +350,7 @@ func (w *world) datagram(addr string) (err error) {
 func (w *world) peer(addr string, handle func(*net.TCPConn)) {
 	w.t.Helper()
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		return control(c, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_FREEBIND, 1) })
+		return descriptor.Raw(c, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_FREEBIND, 1) })
 	}}
 	l, err := lc.Listen(context.Background(), "tcp", addr)
 	must(w.t, err)

@@ -1,4 +1,4 @@
-package egress
+package listeners
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/internal/descriptor"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -55,7 +56,7 @@ func listen(n plan.Network, behind apart) (_ []Handle, err error) {
 	var hs []Handle
 	defer func() {
 		if err != nil {
-			closeHandles(hs)
+			Close(hs)
 		}
 	}()
 	rt, err := openRTNetlink()
@@ -161,7 +162,7 @@ func listenAll(want sockets, v6, shared, gated bool) (hs []Handle, err error) {
 		}
 		h := Handle{Kind: kind, Port: p, Shared: shared, Gated: gated && kind == KindTCP}
 		if h.File, err = listenTCP(everywhere(v6, p), shared, h.Gated); err != nil {
-			closeHandles(hs)
+			Close(hs)
 			return nil, err
 		}
 		hs = append(hs, h)
@@ -169,7 +170,7 @@ func listenAll(want sockets, v6, shared, gated bool) (hs []Handle, err error) {
 	for range want.spares {
 		f, err := openSpare(v6, gated)
 		if err != nil {
-			closeHandles(hs)
+			Close(hs)
 			return nil, err
 		}
 		hs = append(hs, Handle{Kind: KindSpare, Shared: shared, Gated: gated, File: f})
@@ -212,7 +213,7 @@ func listenLocal(hosts []policy.Host) (hs []Handle, err error) {
 				}
 				f, err := listenTCP(netip.AddrPortFrom(a, port), true, gated)
 				if err != nil {
-					closeHandles(hs)
+					Close(hs)
 					return nil, err
 				}
 				hs = append(hs, Handle{Kind: KindLocal, Port: port, Gated: gated, File: f})
@@ -226,7 +227,7 @@ func listenLocal(hosts []policy.Host) (hs []Handle, err error) {
 // addresses have the same port; the kernel prefers the exact one.
 func listenTCP(at netip.AddrPort, share, gated bool) (*os.File, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		return control(c, func(fd int) error {
+		return descriptor.Raw(c, func(fd int) error {
 			if gated {
 				if err := attach(fd, closed); err != nil {
 					return err
@@ -255,7 +256,7 @@ func listenTCP(at netip.AddrPort, share, gated bool) (*os.File, error) {
 // address of a question, so that the answer comes from there.
 func listenUDP(at netip.AddrPort) (*os.File, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		return control(c, func(fd int) error {
+		return descriptor.Raw(c, func(fd int) error {
 			if at.Addr().Is6() { // also for IPv4, as mapped addresses
 				// To answer from an address that is local only by a route needs
 				// IPV6_FREEBIND; IPv4 has no such requirement.
@@ -289,13 +290,4 @@ func family(network string, a netip.Addr) string {
 		return network
 	}
 	return network + "6"
-}
-
-// control runs f on the descriptor of c.
-func control(c syscall.RawConn, f func(fd int) error) error {
-	var inner error
-	if err := c.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
-		return err
-	}
-	return inner
 }

@@ -1,4 +1,4 @@
-package egress
+package listeners
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/descriptor"
 )
 
 // A gate holds connections back until the launcher has made theirs outside. The
@@ -39,11 +41,11 @@ func openLocalGates(v6 bool) ([]Handle, error) {
 	hs, err := openGates(v6)
 	for i, at := range []unix.Sockaddr{&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}, &unix.SockaddrInet6{Addr: netip.IPv6Loopback().As16()}}[:len(hs)] {
 		if err == nil {
-			err = onFile(hs[i].File, func(fd int) error { return os.NewSyscallError("bind", unix.Bind(fd, at)) })
+			err = descriptor.Of(hs[i].File, func(fd int) error { return os.NewSyscallError("bind", unix.Bind(fd, at)) })
 		}
 	}
 	if err != nil {
-		closeHandles(hs)
+		Close(hs)
 		return nil, fmt.Errorf("cannot watch the loopback: %v", err)
 	}
 	return hs, nil
@@ -63,29 +65,20 @@ func openRaw(kind Kind, protocol int, v6 bool, ready func(fd int, six bool) erro
 		}
 		fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 		if err != nil {
-			closeHandles(hs)
+			Close(hs)
 			return nil, nil
 		}
 		hs = append(hs, Handle{Kind: kind, File: os.NewFile(uintptr(fd), string(kind))})
 		if err := unix.SetsockoptInt(fd, level, included, 1); err != nil {
-			closeHandles(hs)
+			Close(hs)
 			return nil, os.NewSyscallError("setsockopt(HDRINCL)", err)
 		}
 		if err := ready(fd, six); err != nil {
-			closeHandles(hs)
+			Close(hs)
 			return nil, err
 		}
 	}
 	return hs, nil
-}
-
-// onFile runs f on a file's descriptor without changing the file's mode.
-func onFile(file *os.File, f func(fd int) error) error {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return control(raw, f)
 }
 
 // attach attaches a classic BPF filter to a socket (SO_ATTACH_FILTER, socket(7)).
@@ -102,8 +95,19 @@ func attach(fd int, program []bpf.Instruction) error {
 	return os.NewSyscallError("setsockopt(SO_ATTACH_FILTER)", unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, prog))
 }
 
-// maxOpening is the longest opening packet, in bytes: both headers at their longest.
-const maxOpening = 120
+// Mark is the TTL, or hop limit, of a packet that the launcher resends. A server that
+// sets the same value on a socket of its own bypasses the gate, and gets a connection
+// that is decided after it was made.
+const Mark = 251
+
+// The flags of TCP that a filter looks at (RFC 9293, section 3.1).
+const (
+	flagSYN = 0x02
+	flagACK = 0x10
+)
+
+// MaxOpening is the longest opening packet, in bytes: both headers at their longest.
+const MaxOpening = 120
 
 // networkOffset is the offset at which a filter finds the IP header, wherever the
 // socket's data begin (SKF_NET_OFF).
@@ -114,21 +118,21 @@ const networkOffset = 0xfff00000
 var (
 	openings = []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 8, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: mark, SkipTrue: 5},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: Mark, SkipTrue: 5},
 		bpf.LoadMemShift{Off: 0},
 		bpf.LoadIndirect{Off: 13, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: flagSYN | flagACK},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: flagSYN, SkipTrue: 1},
-		bpf.RetConstant{Val: maxOpening},
+		bpf.RetConstant{Val: MaxOpening},
 		bpf.RetConstant{},
 	}
 	openings6 = []bpf.Instruction{
 		bpf.LoadAbsolute{Off: networkOffset + 7, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: mark, SkipTrue: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: Mark, SkipTrue: 4},
 		bpf.LoadAbsolute{Off: 13, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: flagSYN | flagACK},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: flagSYN, SkipTrue: 1},
-		bpf.RetConstant{Val: maxOpening},
+		bpf.RetConstant{Val: MaxOpening},
 		bpf.RetConstant{},
 	}
 )
@@ -145,7 +149,7 @@ var closed = []bpf.Instruction{
 	bpf.LoadAbsolute{Off: networkOffset + 7, Size: 1},
 	bpf.Jump{Skip: 1},
 	bpf.LoadAbsolute{Off: networkOffset + 8, Size: 1},
-	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: mark, SkipTrue: 1},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: Mark, SkipTrue: 1},
 	bpf.RetConstant{Val: 0xffffffff},
 	bpf.RetConstant{},
 }

@@ -1,4 +1,4 @@
-package egress
+package listeners
 
 import (
 	"errors"
@@ -74,7 +74,7 @@ func listenBehind(near *rtnetlink, want sockets, v6 bool) ([]Handle, error) {
 		opened <- result{hs, err}
 	}()
 	if err := <-tied; err != nil {
-		closeHandles(backs)
+		Close(backs)
 		return nil, err
 	}
 	defer far.close()
@@ -88,7 +88,7 @@ func listenBehind(near *rtnetlink, want sockets, v6 bool) ([]Handle, error) {
 	r := <-opened
 	hs := beside(r.hs, backs)
 	if err = errors.Join(err, r.err); err != nil {
-		closeHandles(hs)
+		Close(hs)
 		return nil, err
 	}
 	return hs, nil
@@ -99,7 +99,7 @@ func listenBehind(near *rtnetlink, want sockets, v6 bool) ([]Handle, error) {
 func beside(hs, backs []Handle) (out []Handle) {
 	for _, b := range backs {
 		if len(hs) == 0 || hs[0].Kind != KindGate {
-			closeHandles([]Handle{b})
+			Close([]Handle{b})
 			continue
 		}
 		out = append(out, hs[0], b)
@@ -117,7 +117,7 @@ func listenGated(want sockets, v6, gated bool) (hs []Handle, err error) {
 	}
 	rest, err := listenAll(want, v6, false, len(hs) > 0)
 	if err != nil {
-		closeHandles(hs)
+		Close(hs)
 		return nil, err
 	}
 	return append(hs, rest...), nil

@@ -1,0 +1,67 @@
+package listeners
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/internal/fault"
+	"mcpen/sandbox/internal/listeners/nettest"
+)
+
+// Only the kernel's own answer to the current order counts. An answer to an earlier
+// order, or from another process, is ignored, and so is a signal. A refusal by the
+// kernel is reported.
+func TestOnlyTheKernelsAnswerToAnOrderCounts(t *testing.T) {
+	nettest.In(t, func(t *testing.T) {
+		rt, err := openRTNetlink()
+		must(t, err)
+		defer rt.close()
+		late := up(4711, 0) // there is no such device
+		late.req.Flags |= unix.NLM_F_ACK
+		must(t, unix.Sendto(rt.fd, late.req.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
+		var is netlink.LinkOperState
+		must(t, rt.do(state(loopback, &is), up(loopback, 0)))
+
+		self, err := unix.Getsockname(rt.fd)
+		must(t, err)
+		other, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+		must(t, err)
+		defer unix.Close(other)
+		good := up(loopback, 0)
+		forged := nl.NewNetlinkRequest(unix.NLMSG_ERROR, 0)
+		forged.Seq = good.req.Seq
+		refusal := make([]byte, 20)
+		nl.NativeEndian().PutUint32(refusal, ^uint32(unix.EPERM)+1)
+		forged.AddRawData(refusal)
+		must(t, unix.Sendto(other, forged.Serialize(), 0, self))
+		must(t, rt.do(good))
+
+		var refused *errOrder
+		err = rt.do(up(loopback, 0), up(4711, 0), up(4712, 0))
+		if !errors.As(err, &refused) || refused.index != 1 || !errors.Is(err, unix.ENODEV) {
+			t.Errorf("two devices that are not there: %v", err)
+		}
+		signals := 0
+		must(t, fault.Watch([]uintptr{unix.SYS_RECVFROM}, func(fault.Call) fault.Answer {
+			if signals++; signals < 3 {
+				return fault.Fail(unix.EINTR)
+			}
+			return fault.Pass
+		}, func() { err = rt.do(up(loopback, 0)) }))
+		if err != nil || signals < 3 {
+			t.Errorf("signals: %v", err)
+		}
+		for _, data := range [][]byte{nil, {1, 0, 0}, {0xff, 0xff, 0xff, 0xff}} {
+			if errnoIn(data) == nil {
+				t.Errorf("%v passes for an acknowledgement", data)
+			}
+		}
+		if err := errnoIn(make([]byte, 4)); err != nil {
+			t.Errorf("an acknowledgement: %v", err)
+		}
+	})
+}
