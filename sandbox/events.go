@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -132,6 +133,9 @@ func (r *reporter) started(p plan.Plan) error {
 	}
 	if len(p.Sources) > 0 {
 		e.Profile = p.Sources[0].File
+	}
+	if filepath.IsAbs(r.allow) { // the same file, wherever the log is read
+		e.Profile = r.allow
 	}
 	err := r.log(e)
 	for _, g := range p.Gaps {

@@ -61,16 +61,7 @@ func (t tally) answer(p server.Prepared, asked bool) plan.Answer {
 			return a
 		}
 	}
-	v := plan.Decision{Do: do, Rule: e.Rule, Why: e.Detail, Grant: e.Grant}
-	if v.Do == "" {
-		v.Do = string(e.Kind)
-	}
-	if e.Kind == audit.KindSyscall {
-		v.Do, v.Why, v.Never = "call", "it is not among the system calls that a server may make", "the list is mcpen's own, and the same for every server"
-	} else if e.Grant == nil {
-		v.Never = e.Hint
-	}
-	return plan.Answer{Kind: string(e.Kind), Subject: e.Subject, Decisions: []plan.Decision{v}}
+	return plan.Answer{Kind: string(e.Kind), Subject: e.Subject, Decisions: []plan.Decision{plan.Met(e, do)}}
 }
 
 func (t tally) encode(b *strings.Builder, answer plan.Answer) error {

@@ -93,7 +93,11 @@ func fakeCall(name string, args map[string]string) (string, error) {
 		}
 		return "connected", c.Close()
 	case "say":
-		fmt.Fprintln(os.Stderr, args["text"])
+		out := os.Stderr
+		if args["on"] == "stdout" {
+			out = os.Stdout
+		}
+		fmt.Fprintln(out, args["text"])
 		return "said", nil
 	case "leave":
 		code, err := strconv.Atoi(args["code"])

@@ -79,6 +79,10 @@ type Event struct {
 	Program string `json:"program,omitempty"`
 }
 
+// AskedFor begins the Detail of a tool's event that is about a request of the server's to
+// the client: its Subject is the request's method.
+const AskedFor = "the server asked the client for "
+
 // Advice is the hint, or else the grant as a line of a profile; "" if there is neither.
 func (e Event) Advice() string {
 	if e.Hint == "" {

@@ -1,8 +1,10 @@
 package explain
 
 import (
+	"fmt"
 	"strings"
 
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/plan"
 )
 
@@ -36,12 +38,30 @@ func (w writer) decisions(answer plan.Answer, server string) {
 			at = "  (" + v.Rule + ")"
 		}
 		w.line("  %-8s %s: %s%s", v.Do, word, v.Why, at)
-		switch {
-		case v.Allowed:
-		case v.Grant != nil:
-			w.line("           to allow it: %s", v.Grant.Advice(server))
-		case v.Never != "" && v.Never != v.Why:
-			w.line("           no grant does: %s", v.Never)
+		if !v.Allowed {
+			w.line("           %s", change(v, server))
 		}
 	}
+}
+
+// change is what would allow a refused thing: a command to paste, or else the line that a
+// person writes, or why there is neither.
+func change(v plan.Decision, server string) string {
+	line := v.Grant
+	if name, ok := line.Name(); ok {
+		line = audit.AllowHost(name + ":443") // the port that "mcpen allow" proposes
+	}
+	switch {
+	case v.Grant.Command(server) != "":
+		return "to allow it: " + v.Grant.Command(server)
+	case v.Grant != nil && server == "":
+		return "no command does: the server has no profile; in one, this line allows it: " + line.Line()
+	case v.Grant != nil:
+		return fmt.Sprintf("no command does; this line of %s allows it: %s", server, line.Line())
+	case v.Hint != "":
+		return "to allow it: " + v.Hint
+	case v.Never == "" || v.Never == v.Why:
+		return "no grant does: no line of a profile changes that"
+	}
+	return "no grant does: " + v.Never
 }

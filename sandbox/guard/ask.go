@@ -151,7 +151,7 @@ func (g *Guard) refuseQuestion(m rpc.Message, why string) Ruling {
 	}
 	v := Ruling{Reply: rpc.ErrorReply(m.ID, code, why)}
 	v.asked = []audit.Event{{Kind: audit.KindTool, Verdict: audit.Refused, Subject: oneLine(m.Method),
-		Detail: "the server asked the client for " + oneLine(m.Method) + ": " + why, Request: g.flight.Newest()}}
+		Detail: audit.AskedFor + oneLine(m.Method) + ": " + why, Request: g.flight.Newest()}}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.warn(&v, "refused %s of the server's: %s", oneLine(m.Method), why)

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"cmp"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,6 +44,9 @@ func Asked(e audit.Event) (q Question, do string, ok bool) {
 	case audit.KindVariable:
 		q.Variable, do = e.Subject, "get"
 	case audit.KindTool:
+		if question(e) {
+			break
+		}
 		q.Tool, do = e.Subject, "call"
 		if e.Request == nil {
 			break
@@ -66,15 +71,49 @@ func Refused(c Case, e audit.Event, q Question, do string) (Answer, error) {
 	}
 	for i, v := range a.Decisions {
 		switch {
+		case e.Kind == audit.KindFile && !v.Allowed && v.Grant == nil && e.Grant == nil && e.Hint != "":
+			a.Decisions[i].Hint, a.Decisions[i].Never = e.Hint, ""
+			continue
 		case !v.Allowed, e.Grant != nil && c.gives(*e.Grant), e.Grant == nil && !c.stands(e.Rule):
 			continue
 		}
-		a.Decisions[i] = Decision{Do: v.Do, Rule: e.Rule, Why: e.Detail, Grant: e.Grant}
-		if e.Grant == nil {
-			a.Decisions[i].Never = e.Hint
-		}
+		a.Decisions[i] = Met(e, v.Do)
 	}
 	return a, nil
+}
+
+// Met is the decision about a refusal in the log that no profile is asked about: the
+// event's own. It has a grant, a hint, or the reason why there is neither.
+func Met(e audit.Event, do string) Decision {
+	v := Decision{Do: cmp.Or(do, string(e.Kind)), Rule: e.Rule, Why: e.Detail, Grant: e.Grant}
+	switch {
+	case e.Kind == audit.KindSyscall:
+		v.Do, v.Why, v.Never = "call", "it is not among the system calls that a server may make", "the list is mcpen's own, and the same for every server"
+	case e.Grant != nil:
+	case e.Hint != "":
+		v.Hint = e.Hint
+	case e.Kind == audit.KindFinding && e.Verdict == audit.Held:
+		v.Hint = "mcpen review " + e.Server
+	case e.Kind == audit.KindStdout:
+		v.Why, v.Never = cmp.Or(v.Why, "it is no message of MCP"), "a client reads messages there and nothing else; a server writes such text to stderr"
+	case e.Kind == audit.KindLine:
+		v.Never = "the line broke the protocol, which no profile changes"
+	case e.Kind == audit.KindFinding:
+		v.Never = "no secret of the run reaches the client"
+	case question(e):
+		v.Do, v.Never = "ask", "what a client is asked for, the client decides"
+	case e.Rule != "":
+		v.Never = "the line that is named decides: change it"
+	default:
+		v.Never = "what the server did decides, and no line of a profile"
+	}
+	return v
+}
+
+// question reports whether an event is about something that the server asked the client
+// for, and no tool of the server's.
+func question(e audit.Event) bool {
+	return e.Kind == audit.KindTool && strings.HasPrefix(e.Detail, audit.AskedFor)
 }
 
 // gives reports whether the policy has a grant, as far as the plan's answer to the
@@ -103,7 +142,14 @@ func (c Case) gives(g audit.Grant) bool {
 // tool's calls, where decisions are made while the server runs. An event without a rule
 // has none that could have changed.
 func (c Case) stands(rule string) bool {
+	is := func(p policy.Pos) bool { return sameRule(at(p), rule) }
 	return rule == "" ||
-		slices.ContainsFunc(c.Policy.Network.Allow, func(h policy.Host) bool { return at(h.At) == rule }) ||
-		slices.ContainsFunc(c.Policy.Tools.Rules, func(r policy.ToolRule) bool { return at(r.At) == rule })
+		slices.ContainsFunc(c.Policy.Network.Allow, func(h policy.Host) bool { return is(h.At) }) ||
+		slices.ContainsFunc(c.Policy.Tools.Rules, func(r policy.ToolRule) bool { return is(r.At) })
+}
+
+// sameRule reports whether the rule of an event is the one at a place of a profile. A
+// file that was named from the folder where the server was started has the same end.
+func sameRule(have, rule string) bool {
+	return have == rule || rule != "" && !path.IsAbs(rule) && strings.HasSuffix(have, "/"+strings.TrimLeft(path.Clean(rule), "./"))
 }

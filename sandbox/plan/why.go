@@ -44,6 +44,7 @@ type Decision struct {
 	// Grant is the right that would allow it: a plan with it does.
 	Grant *audit.Grant `json:"grant,omitempty"`
 	Never string       `json:"never,omitempty"` // why no grant would allow it
+	Hint  string       `json:"hint,omitempty"`  // what would allow it without a grant, to be pasted
 }
 
 // Case is the input of Compile.

@@ -67,6 +67,9 @@ func short(a Answer) string {
 		if v.Never != "" {
 			s += " never"
 		}
+		if v.Hint != "" {
+			s += " " + v.Hint
+		}
 		out = append(out, s)
 	}
 	return strings.Join(out, "; ")
