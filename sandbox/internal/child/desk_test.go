@@ -71,6 +71,9 @@ func TestTheDeskIsLaidOut(t *testing.T) {
 		t.Errorf("the home that the launcher got holds %q, %v", names, err)
 	}
 	closeAll(m.Files)
+	if n := links(t, home); n > 0 {
+		t.Errorf("pid 1 holds %d files of the home", n)
+	}
 	// An existing file is not written to: it could be somebody's link.
 	if err := arrange(there, d); err == nil || !strings.Contains(err.Error(), "lay out the desk") {
 		t.Errorf("a second time: %v", err)
@@ -93,6 +96,21 @@ func TestTheDeskIsLaidOut(t *testing.T) {
 	}
 	if err != nil || len(unheard) > 0 {
 		t.Errorf("nobody heard of %q (%v)", calls, err)
+	}
+	unheard, err = fault.Each([]uintptr{unix.SYS_MKDIRAT, unix.SYS_OPENAT, unix.SYS_UTIMENSAT, unix.SYS_SENDMSG}, unix.EIO, nil, func() error {
+		run++
+		at := fmt.Sprintf("%s/whole%d", home, run)
+		err := arrange(there, &plan.Desk{Home: home, Files: []plan.DeskFile{{Path: at + "/a", Content: "x", Mode: 0o644, Time: 1}}})
+		if err == nil {
+			m, _ := here.Receive()
+			closeAll(m.Files)
+		} else if failure(err).Step != "lay out the desk" {
+			t.Errorf("told %v", err)
+		}
+		return err
+	})
+	if err != nil || len(unheard) > 0 {
+		t.Errorf("nobody heard of %v (%v)", unheard, err)
 	}
 }
 

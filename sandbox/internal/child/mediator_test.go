@@ -264,6 +264,27 @@ func TestMediatorHides(t *testing.T) {
 	}
 }
 
+// A report that cannot be read is no success of the stage's.
+func TestMediatorThatCannotHearOfItsStage(t *testing.T) {
+	var all []Message
+	if err := fault.Watch([]uintptr{unix.SYS_READ}, func(c fault.Call) fault.Answer {
+		if !c.Own && c.Args[0] == reportFD && c.Args[2] == 12 {
+			return fault.Fail(unix.EIO)
+		}
+		return fault.Pass
+	}, func() {
+		m := newMediator(t, "exit 0", "", plan.Plan{})
+		m.become.Close()
+		all = m.tells(t, Failed)
+		_ = m.cmd.Wait()
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 1 || all[0].Kind != Failed || len(all[0].Stage) != 3 {
+		t.Errorf("told %+v", all)
+	}
+}
+
 // After its end a server's number may be another process's: no signal goes there.
 func TestNoSignalAfterTheServersEnd(t *testing.T) {
 	start := func(name string, args ...string) *exec.Cmd {

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/internal/fault"
+	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
 )
 
 // A message arrives whole, or the reason why it did not: a stage that takes a failure
@@ -214,5 +217,128 @@ func TestARulesetThatCannotBeMade(t *testing.T) {
 	}()
 	if err := <-done; err == nil {
 		t.Error("a path that is not there is allowed")
+	}
+}
+
+// What pid 1 cannot furnish keeps the server from starting.
+func TestWhatCannotBeFurnished(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := func(target string) []plan.Mount {
+		return []plan.Mount{{Kind: plan.MountDir, Target: "/nowhere"}, {Kind: plan.MountSymlink, Source: "to", Target: target}}
+	}
+	for step, b := range map[string]Boot{
+		"trust a mount":    {Pins: []Pin{{Target: "/", Ino: 1 << 60}}},
+		"look at a mount":  {Pins: []Pin{{Target: filepath.Join(dir, "none")}}},
+		"make a symlink":   {Plan: plan.Plan{Root: link(file + "/below/link")}},
+		"lay out the desk": {Plan: plan.Plan{Desk: &plan.Desk{Home: dir, Files: []plan.DeskFile{{Path: file, Mode: 0o600}}}}},
+	} {
+		if err := furnish(&Control{}, b); failure(err).Step != step {
+			t.Errorf("%s: %v", step, err)
+		}
+	}
+	if err := lateSymlinks(link(file)); failure(err).Step != "make a symlink" {
+		t.Errorf("a file in the way: %v", err)
+	}
+	at := filepath.Join(dir, "new", "link")
+	for range 2 { // the second time it is there
+		if err := lateSymlinks(link(at)); err != nil {
+			t.Error(err)
+		}
+	}
+	if to, err := os.Readlink(at); to != "to" || err != nil {
+		t.Errorf("%q, %v", to, err)
+	}
+	b, _ := bootOf(t, policy.LayerLandlock, policy.LayerSeccomp)
+	b.Plan.Seccomp.Notify, b.Plan.Seccomp.Mediate = true, true
+	unheard, err := fault.Each([]uintptr{unix.SYS_SOCKETPAIR, unix.SYS_LANDLOCK_CREATE_RULESET}, unix.EIO, nil, func() error {
+		s, err := prepare(b, &Control{os.Stdin})
+		if err == nil {
+			unix.Close(s.ruleset)
+			s.handoff.Close()
+			s.control.Close()
+		}
+		return err
+	})
+	if err != nil || len(unheard) > 0 {
+		t.Errorf("nobody heard of %v (%v)", unheard, err)
+	}
+}
+
+// Every listener reaches the launcher, in as many messages as it takes; if one does not,
+// no server starts: its connections would wait for nobody.
+func TestListenersAreHandedOut(t *testing.T) {
+	b, _ := bootOf(t, policy.LayerNamespaces, policy.LayerLandlock, policy.LayerSeccomp)
+	const first, ports = 7000, 2*maxFiles + 3
+	b.Plan.Network.Hosts = []policy.Host{{Kind: policy.HostLocal, First: first, Last: first + ports - 1}}
+	for _, fails := range []int{0, 1, 2} {
+		sent := 0
+		var l life
+		var failed error
+		err := fault.Watch([]uintptr{unix.SYS_SENDMSG}, func(c fault.Call) fault.Answer {
+			if c.Own {
+				return fault.Pass
+			}
+			if sent++; sent == fails {
+				return fault.Fail(unix.EIO)
+			}
+			return fault.Pass
+		}, func() { l, failed = live(b, filepath.Join(t.TempDir(), "out")) })
+		if err != nil || failed != nil {
+			t.Fatal(err, failed)
+		}
+		got, messages := map[uint16]bool{}, 0
+		for _, m := range l.told {
+			if m.Kind != Listeners {
+				continue
+			}
+			var handles []listeners.Handle
+			if err := json.Unmarshal(m.Data, &handles); err != nil || len(handles) != len(m.Files) || len(handles) > maxFiles {
+				t.Errorf("%d listeners with %d descriptors (%v)", len(handles), len(m.Files), err)
+			}
+			messages++
+			for _, h := range handles {
+				if h.Kind == listeners.KindLocal {
+					got[h.Port] = true
+				}
+			}
+		}
+		switch {
+		case fails == 0 && (len(got) != ports || messages < 3 || l.last().Kind != Exited):
+			t.Errorf("%d of %d ports came, in %d messages; last told %+v", len(got), ports, messages, l.last())
+		case fails > 0 && (l.last().Kind != Failed || l.last().Step != "hand out listeners" || messages != fails-1 || l.said != ""):
+			t.Errorf("message %d failed: %d came; last told %+v, and the server said %q", fails, messages, l.last(), l.said)
+		}
+	}
+}
+
+// A process that shrinks gives back mappings of files that it only reads, and no other.
+func TestShrinkGivesBackWhatAFileHolds(t *testing.T) {
+	text, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := 0
+	if err := fault.Watch([]uintptr{unix.SYS_MADVISE}, func(c fault.Call) fault.Answer {
+		at := fmt.Sprintf("%x-%x ", c.Args[0], c.Args[0]+c.Args[1])
+		for line := range strings.Lines(string(text)) {
+			if c.Args[2] != unix.MADV_DONTNEED || !strings.HasPrefix(line, at) {
+				continue
+			}
+			if f := strings.Fields(line); len(f) == 6 && strings.HasPrefix(f[5], "/") && !strings.Contains(f[1], "w") {
+				given++
+			} else if c.Own {
+				t.Errorf("given back: %s", line)
+			}
+		}
+		return fault.Pass
+	}, Shrink); err != nil {
+		t.Fatal(err)
+	}
+	if given == 0 {
+		t.Error("nothing is given back")
 	}
 }

@@ -1,6 +1,8 @@
 package writes
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -8,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/internal/fault"
+	"mcpen/sandbox/internal/notify"
 	"mcpen/sandbox/plan"
 )
 
@@ -113,7 +116,10 @@ func TestOddPathsEndAsWithoutAMediator(t *testing.T) {
 	for _, p := range []any{"comm", "fds"} {
 		steps = append(steps, step{"openat", []any{cwd, p, writes, 0}}, step{"truncate", []any{p, 0}}, step{"faccessat", []any{cwd, p, unix.W_OK}}, step{"fchmodat", []any{cwd, p, 0o600}}, step{"unlinkat", []any{cwd, p, 0}})
 	}
-	agree(t, []string{"f: x", "comm -> /proc/self/comm", "fds -> /proc/self/fd"}, steps)
+	// The descriptor 0 is not meant by a path that names none.
+	steps = append(steps, step{"openat", []any{cwd, "g", writes, 0}}, step{"dup3", []any{fd(len(steps)), 0, 0}}, step{"openat", []any{cwd, "/proc/self/comm", writes, 0}}, step{"write", []any{fd(len(steps) + 2), text("x"), 1}},
+		step{"openat", []any{cwd, "/dev/stdin", writes | unix.O_TRUNC, 0}}, step{"truncate", []any{text("/proc/self/comm"), 0}})
+	agree(t, []string{"f: x", "g: before", "comm -> /proc/self/comm", "fds -> /proc/self/fd"}, steps)
 }
 
 // A writable folder itself is neither moved, replaced nor removed: the profile's rule
@@ -232,5 +238,155 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 				t.Errorf("system call %d ends in %v: %v", c.number, errno, err)
 			}
 		}
+	}
+}
+
+// A call leaves the mediator no descriptor, whatever fails on the way: a server that
+// tries often enough would leave it none.
+func TestCallsLeaveNoDescriptor(t *testing.T) {
+	base, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func() (names string) {
+		_ = beside(func() error {
+			all, err := os.ReadDir("/proc/self/fd")
+			for _, e := range all {
+				if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && (strings.HasPrefix(to, base) || strings.HasSuffix(to, "/status") || to == "/") {
+					names += e.Name() + " " + to + "\n"
+				}
+			}
+			return err
+		})
+		return names
+	}
+	n := 0
+	for _, m := range everyCall() {
+		_, err := fault.Each([]uintptr{unix.SYS_OPENAT2, unix.SYS_FSTAT, unix.SYS_READLINKAT, unix.SYS_READ, unix.SYS_UNLINKAT, unix.SYS_MKDIRAT, unix.SYS_FACCESSAT2}, unix.EIO, nil, func() error {
+			n++
+			dir := filepath.Join(base, fmt.Sprint(n))
+			if err := beside(func() error {
+				if err := os.MkdirAll(dir, 0o755); err != nil || m.before == nil {
+					return err
+				}
+				return m.before(dir)
+			}); err != nil {
+				return err
+			}
+			before := open()
+			_, err := m.try(dir)
+			if after := open(); after != before {
+				t.Errorf("%v ends in %v, and open are\n%s\nwere\n%s", m, err, after, before)
+			}
+			return err
+		})
+		if err != nil {
+			t.Errorf("%v: %v", m, err)
+		}
+	}
+}
+
+// A path whose start cannot be found is not looked for in the mediator's own working
+// directory.
+func TestAStartThatCannotBeReadIsNone(t *testing.T) {
+	c := &call{r: &notify.Request{TID: unix.Gettid()}}
+	for _, dir := range []int{unix.AT_FDCWD, 0} {
+		for _, errno := range []unix.Errno{unix.EACCES, unix.EIO} {
+			var at string
+			var told error
+			if err := fault.Watch([]uintptr{unix.SYS_READLINKAT}, func(fault.Call) fault.Answer { return fault.Fail(errno) }, func() { at, told = c.start(dir, "x") }); err != nil {
+				t.Fatal(err)
+			}
+			if told != errno || at != "" {
+				t.Errorf("from %d: %q, %v; want %v", dir, at, told, errno)
+			}
+		}
+	}
+	if _, err := c.start(-1, "x"); err != unix.EBADF {
+		t.Errorf("no descriptor: %v", err)
+	}
+	if at, err := c.start(-1, "/x"); at != "" || err != nil {
+		t.Errorf("an absolute path needs none: %q, %v", at, err)
+	}
+}
+
+// A file that takes the name of the thread's file, between the look at the name and the
+// opening, is not changed in its stead.
+func TestDescriptorsAreNoOtherFiles(t *testing.T) {
+	dir := world(t, "mine: x", "other: y", "third: z")
+	fd, err := unix.Open(filepath.Join(dir, "mine"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pipe[0])
+	defer unix.Close(pipe[1])
+	c := &call{r: &notify.Request{TID: unix.Getpid()}}
+	defer c.close()
+	if own, real, err := c.descriptor(fd); err != nil || own < 0 || real != filepath.Join(dir, "mine") {
+		t.Errorf("as it is: %d, %q, %v", own, real, err)
+	}
+	for what, n := range map[string]int{"a pipe": pipe[0], "none": 1 << 20, "less than none": -1} {
+		if own, real, err := c.descriptor(n); err != errElsewhere || own != -1 || real != "" {
+			t.Errorf("%s: %d, %q, %v", what, own, real, err)
+		}
+	}
+	swapped := false
+	var told error
+	if err := fault.Watch([]uintptr{unix.SYS_OPENAT2}, func(fault.Call) fault.Answer {
+		if !swapped {
+			swapped = true
+			if err := os.Rename(filepath.Join(dir, "other"), filepath.Join(dir, "mine")); err != nil {
+				t.Error(err)
+			}
+		}
+		return fault.Pass
+	}, func() { _, _, told = c.descriptor(fd) }); err != nil {
+		t.Fatal(err)
+	}
+	if told != errElsewhere || !swapped {
+		t.Errorf("another file by its name: %v, swapped %v", told, swapped)
+	}
+	if _, _, err := c.descriptor(fd); err != errElsewhere {
+		t.Errorf("a file that is gone: %v", err)
+	}
+}
+
+// With whatever number of descriptors a scan has, it finds all that is protected or
+// holds all.
+func TestScanFindsAllOrHoldsAll(t *testing.T) {
+	root := world(t, "ws/a/.git/hooks -> ../../x", "ws/a/.git/config: [core]|hooksPath = y|[include]|path = ../../z/cfg", "ws/a/.git/modules/m/HEAD", "ws/a/.git/modules/m/config: [core]|hooksPath = sub", "ws/a/.vscode/tasks -> ../../v/tasks",
+		"ws/x/pre-commit", "ws/a/y/pre-commit", "ws/z/cfg: [core]|fsmonitor = w/run", "ws/a/w/run: x", "ws/v/tasks/t", "ws/main.go")
+	ws := filepath.Join(root, "ws")
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	whole := 0
+	for spare := range 48 {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limitFor(spare), Max: old.Max}); err != nil {
+			t.Fatal(err)
+		}
+		j, found := scanned(plan.Writes{Folders: []string{ws}})
+		findAliases(found.protected) // closes what the scan holds open
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+			t.Fatal(err)
+		}
+		if s, _ := j.At(filepath.Join(ws, "main.go"), found.known); s == plan.Kept {
+			continue
+		}
+		whole++
+		for _, kept := range []string{"x/pre-commit", "a/y/pre-commit", "z/cfg", "a/w/run", "v/tasks/t", "a/.git/modules/m/config"} {
+			if s, _ := j.At(filepath.Join(ws, kept), found.known); s != plan.Kept {
+				t.Errorf("with %d descriptors %s may be changed, and main.go", spare, kept)
+			}
+		}
+	}
+	if whole == 0 || whole > 44 {
+		t.Errorf("%d of 48 scans were whole", whole)
 	}
 }

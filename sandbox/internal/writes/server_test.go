@@ -70,7 +70,7 @@ var numbers = map[string]uintptr{
 	"openat": unix.SYS_OPENAT, "mkdirat": unix.SYS_MKDIRAT, "mknodat": unix.SYS_MKNODAT, "symlinkat": unix.SYS_SYMLINKAT, "linkat": unix.SYS_LINKAT, "unlinkat": unix.SYS_UNLINKAT, "renameat2": unix.SYS_RENAMEAT2,
 	"truncate": unix.SYS_TRUNCATE, "fchmodat": unix.SYS_FCHMODAT, "fchmodat2": unix.SYS_FCHMODAT2, "fchmod": unix.SYS_FCHMOD, "fchownat": unix.SYS_FCHOWNAT, "fchown": unix.SYS_FCHOWN, "utimensat": unix.SYS_UTIMENSAT,
 	"setxattr": unix.SYS_SETXATTR, "lsetxattr": unix.SYS_LSETXATTR, "fsetxattr": unix.SYS_FSETXATTR, "removexattr": unix.SYS_REMOVEXATTR, "lremovexattr": unix.SYS_LREMOVEXATTR, "fremovexattr": unix.SYS_FREMOVEXATTR,
-	"faccessat": unix.SYS_FACCESSAT, "faccessat2": unix.SYS_FACCESSAT2, "umask": unix.SYS_UMASK, "chdir": unix.SYS_CHDIR, "write": unix.SYS_WRITE, "socket": unix.SYS_SOCKET, "connect": unix.SYS_CONNECT,
+	"faccessat": unix.SYS_FACCESSAT, "faccessat2": unix.SYS_FACCESSAT2, "umask": unix.SYS_UMASK, "chdir": unix.SYS_CHDIR, "write": unix.SYS_WRITE, "socket": unix.SYS_SOCKET, "connect": unix.SYS_CONNECT, "dup3": unix.SYS_DUP3,
 }
 
 // older are calls that only some architectures have, and those of them that a protected
@@ -127,6 +127,9 @@ func play(in string) int {
 			_ = unix.Fstat(fd, &st)
 			large := map[string]int{"amd64": 0o100000, "arm64": 0o400000}[runtime.GOARCH] // O_LARGEFILE, which the kernel adds
 			g.Open = fmt.Sprintf("%#o %#x %d", st.Mode&unix.S_IFMT, flags&^large, closes)
+			if st.Nlink == 0 {
+				g.Open += fmt.Sprintf(" with mode %#o", st.Mode&0o7777) // no name shows it later
+			}
 		}
 		fds = append(fds, fd)
 		out = append(out, g)
@@ -402,7 +405,7 @@ func TestProtectedPlacesStay(t *testing.T) {
 		below = ": a protected place is below it"
 		bare  = ": git would take the folder for a repository, and run what its configuration names"
 	)
-	setup := []string{".git/config: [core]", ".git/hooks -> ../team", "team/pre-commit: x", "f: x", "d/sub/.git/HEAD: x", "d/f: x", "half/HEAD: x", "half/objects/", "l -> .git/config", "lg -> .git", "cfg: x", ".envrc: e", "free/.vscode/x: x", "plain/"}
+	setup := []string{".git/config: [core]", ".git/hooks -> ../team", "team/pre-commit: x", "f: x", "d/sub/.git/HEAD: x", "d/f: x", "half/HEAD: x", "half/objects/", "l -> .git/config", "lg -> .git", "cfg: x", ".envrc: e", "free/.vscode/x: x", "plain/", "holds/bare/HEAD: x", "holds/bare/objects/", "holds/bare/refs/"}
 	ws := filepath.Join(world(t, prefixed(setup)...), "ws")
 	if err := os.Link(filepath.Join(ws, "cfg"), filepath.Join(ws, ".git/alias")); err != nil {
 		t.Fatal(err)
@@ -417,7 +420,7 @@ func TestProtectedPlacesStay(t *testing.T) {
 		{step{"openat", []any{cwd, ".git/config", writes, 0}}, "EROFS", "path DIR/.git/config " + git},
 		{step{"openat", []any{cwd, ".git/config", unix.O_RDONLY, 0}}, "", ""},
 		{step{"openat", []any{cwd, ".git/config", unix.O_RDONLY | unix.O_TRUNC, 0}}, "EROFS", "path DIR/.git/config " + git},
-		{step{"openat", []any{cwd, ".git/config", unix.O_RDONLY | unix.O_CREAT, 0}}, "", ""},
+		{step{"openat", []any{cwd, ".envrc", unix.O_RDONLY | unix.O_CREAT, 0}}, "", ""},
 		{step{"openat", []any{cwd, ".git/new", creat, 0o600}}, "EROFS", "path DIR/.git/new " + git},
 		{step{"openat", []any{cwd, ".git/new", unix.O_RDONLY | unix.O_CREAT, 0o600}}, "EROFS", "path DIR/.git/new " + git},
 		{step{"openat", []any{cwd, ".git/new", writes, 0}}, "ENOENT", ""},
@@ -466,6 +469,7 @@ func TestProtectedPlacesStay(t *testing.T) {
 		{step{"renameat2", []any{cwd, "d/f", cwd, "half/refs", 0}}, "EROFS", "path DIR/half/refs in DIR/half" + bare},
 		{step{"renameat2", []any{cwd, "plain", cwd, "plain2", 0}}, "", ""},
 		{step{"renameat2", []any{cwd, "plain2", cwd, "d/sub", unix.RENAME_EXCHANGE}}, "EROFS", "path DIR/d/sub in DIR/d/sub/.git: protected: .git"},
+		{step{"renameat2", []any{cwd, "holds", cwd, "held", 0}}, "EROFS", "path DIR/holds in DIR/holds/bare: protected: git takes the folder for a repository"},
 		{step{"renameat2", []any{cwd, "free", cwd, "free2", 0}}, "EROFS", "path DIR/free in DIR/free2/.vscode: protected: .vscode"},
 	}, { // attributes
 		{step{"truncate", []any{".git/config", 0}}, "EROFS", "path DIR/.git/config " + git},
