@@ -390,3 +390,71 @@ func TestScanFindsAllOrHoldsAll(t *testing.T) {
 		t.Errorf("%d of 48 scans were whole", whole)
 	}
 }
+
+// Every call that takes a directory's descriptor begins there: in a folder of the
+// user's, at a file, at no descriptor, and by a link to one.
+func TestCallsBeginAtADescriptor(t *testing.T) {
+	steps := []step{{"openat", []any{cwd, "d", unix.O_RDONLY | unix.O_DIRECTORY, 0}}, {"openat", []any{cwd, "ld", unix.O_RDONLY | unix.O_DIRECTORY, 0}}, {"openat", []any{cwd, "f", unix.O_RDONLY, 0}}, {"openat", []any{cwd, "e", unix.O_PATH, 0}}}
+	for i, at := range []any{fd(0), fd(1), fd(2), fd(3), 999} {
+		n := func(s string) text { return text(fmt.Sprintf("%s%d", s, i)) }
+		steps = append(steps, step{"mkdirat", []any{at, n("dir"), 0o750}}, step{"mknodat", []any{at, n("plain"), 0o604, 0}}, step{"mknodat", []any{at, n("file"), unix.S_IFREG | 0o640, 0}}, step{"mknodat", []any{at, n("fifo"), unix.S_IFIFO | 0o600, 0}},
+			step{"symlinkat", []any{text("to"), at, n("link")}}, step{"openat", []any{at, n("opened"), creat, 0o600}}, step{"linkat", []any{at, n("file"), at, n("hard"), 0}}, step{"linkat", []any{cwd, "f", at, n("hard2"), 0}}, step{"linkat", []any{at, n("file"), cwd, fmt.Sprintf("hard3%d", i), 0}},
+			step{"renameat2", []any{at, n("plain"), at, n("moved"), 0}}, step{"renameat2", []any{at, n("moved"), cwd, fmt.Sprintf("moved%d", i), 0}}, step{"renameat2", []any{cwd, fmt.Sprintf("moved%d", i), at, n("back"), 0}},
+			step{"fchmodat", []any{at, n("file"), 0o700}}, step{"fchmodat2", []any{at, n("opened"), 0o711, unix.AT_SYMLINK_NOFOLLOW}}, step{"fchownat", []any{at, n("file"), -1, -1, 0}}, step{"utimensat", []any{at, n("file"), timesOf(10, 0, int64(20+i), 0), 0}},
+			step{"faccessat", []any{at, n("file"), unix.W_OK}}, step{"faccessat2", []any{at, n("file"), unix.W_OK, unix.AT_EACCESS}}, step{"unlinkat", []any{at, n("hard"), 0}}, step{"unlinkat", []any{at, n("dir"), unix.AT_REMOVEDIR}})
+		if len(older) > 0 {
+			steps = append(steps, step{"renameat", []any{at, n("back"), at, n("again")}}, step{"futimesat", []any{at, n("opened"), timesOf(30, 1, int64(31+i), 2)}})
+		}
+	}
+	// A file without a name gets one by its descriptor (open(2), O_TMPFILE).
+	named := func(s step, by string, flags int) {
+		at := len(steps)
+		steps = append(steps, s, step{"dup3", []any{fd(at), 100, 0}}, step{"write", []any{fd(at), text("new"), 3}}, step{"linkat", []any{cwd, text("/proc/self/fd/100"), cwd, by, flags}})
+	}
+	named(step{"openat", []any{cwd, "d", unix.O_RDWR | unix.O_TMPFILE, 0o640}}, "tmp1", unix.AT_SYMLINK_FOLLOW)
+	named(step{"openat", []any{cwd, "d", unix.O_WRONLY | unix.O_TMPFILE, 0o604}}, "d/tmp2", unix.AT_SYMLINK_FOLLOW)
+	named(step{"openat", []any{cwd, "d", unix.O_RDWR | unix.O_TMPFILE, 0o600}}, "d/tmp2", unix.AT_SYMLINK_FOLLOW)
+	named(step{"openat", []any{cwd, "d", unix.O_RDWR | unix.O_TMPFILE | unix.O_EXCL, 0o600}}, "tmp3", unix.AT_SYMLINK_FOLLOW)
+	named(step{"openat", []any{cwd, "f", unix.O_RDWR, 0}}, "tmp4", unix.AT_SYMLINK_FOLLOW)
+	agree(t, []string{"f: x", "d/in: x", "e/", "ld -> d"}, steps)
+}
+
+// A place to which a protected one leads is held before it exists: the folder above it
+// may not be moved away, nor exchanged.
+func TestPlacesThatAreToComeAreHeld(t *testing.T) {
+	ws := filepath.Join(world(t, "ws/.vscode/launch.json -> ../later/deep/launch.json", "ws/later/deep/", "ws/other/", "ws/plain: x"), "ws")
+	steps := []step{{"renameat2", []any{cwd, "later", cwd, "away", 0}}, {"renameat2", []any{cwd, "later/deep", cwd, "deep", 0}}, {"renameat2", []any{cwd, "other", cwd, "later", unix.RENAME_EXCHANGE}}, {"renameat2", []any{cwd, "plain", cwd, "later/deep/launch.json", 0}}, {"unlinkat", []any{cwd, "later/deep", unix.AT_REMOVEDIR}}, {"openat", []any{cwd, "later/deep/launch.json", creat, 0o600}},
+		{"openat", []any{cwd, "later/deep/new", creat, 0o600}}, {"renameat2", []any{cwd, "other", cwd, "another", 0}}}
+	have, reports := mediated(t, ws, plan.Writes{Folders: []string{ws}}, steps)
+	for i, s := range steps {
+		if want := map[bool]string{true: "EROFS"}[i < 6]; have[i].Errno != want {
+			t.Errorf("%v: %q, want %q", s, have[i].Errno, want)
+		}
+	}
+	if len(reports) != 6 {
+		t.Errorf("%d reports: %+v", len(reports), reports)
+	}
+	for _, r := range reports {
+		if !strings.Contains(r.Why, ws+"/.vscode/launch.json leads to it") && !strings.Contains(r.Place, "later/deep/launch.json") {
+			t.Errorf("reported %+v", r)
+		}
+	}
+}
+
+// An error that is no errno is a failure all the same.
+func TestEveryFailureFails(t *testing.T) {
+	for err, want := range map[error]outcome{nil: {}, unix.EACCES: {errno: unix.EACCES}, os.ErrNotExist: {errno: unix.EIO}, errElsewhere: {errno: unix.EIO}} {
+		if got := failed(err); got != want {
+			t.Errorf("%v: %+v", err, got)
+		}
+		if got := opened(7, err, 3); (err == nil) != got.hands || err != nil && got != want {
+			t.Errorf("opened, %v: %+v", err, got)
+		}
+	}
+	if got := elsewhere(fmt.Errorf("looked: %w", unix.ENOTDIR)); got.native || got.errno != unix.ENOTDIR {
+		t.Errorf("%+v", got)
+	}
+	if got := elsewhere(errElsewhere); got != native {
+		t.Errorf("%+v", got)
+	}
+}
