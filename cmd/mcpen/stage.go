@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"mcpen/sandbox/host"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/trial"
@@ -181,7 +183,7 @@ func (st *stage) program(s *subject) plan.Program {
 }
 
 // desk is the stage as the plan has it.
-func (st *stage) desk(s *subject, env []plan.Env) *plan.Desk {
+func (st *stage) desk(ctx context.Context, s *subject, env []plan.Env) *plan.Desk {
 	all := slices.Clone(st.env)
 	s.about.Variables = nil
 	for _, name := range s.secrets {
@@ -204,7 +206,7 @@ func (st *stage) desk(s *subject, env []plan.Env) *plan.Desk {
 		if real, err := filepath.EvalSymlinks(source); err == nil {
 			source = real
 		}
-		moved = []plan.Moved{{Source: source, Target: st.root}}
+		moved = []plan.Moved{{Source: source, Target: st.root, Nameless: s.tree != nil && host.Nameless(ctx, source) == nil}}
 		over = append(over, st.packaged(s.dir)...)
 	}
 	return st.Desk.Plan(all, over, moved)

@@ -220,7 +220,7 @@ func (a *app) planned(ctx context.Context, at user.Dirs, o tryOptions, s *subjec
 	if p.Host, err = host.Probe(ctx, a.Ask(*p)); err != nil {
 		return nil, err
 	}
-	p.Host.Desk = st.desk(s, o.env)
+	p.Host.Desk = st.desk(ctx, s, o.env)
 	p.Plan, err = plan.Compile(p.Policy, p.Program, p.Host)
 	return p, err
 }

@@ -79,7 +79,7 @@ func (a *app) scripts(ctx context.Context, at user.Dirs, o tryOptions, s *subjec
 		}
 		env := append([]plan.Env{{Name: "npm_lifecycle_event", Value: one.event}, {Name: "npm_package_name", Value: one.of}, {Name: "npm_package_version", Value: one.version},
 			{Name: "INIT_CWD", Value: st.Desk.Workspace}}, o.env...)
-		p.Host.Desk = st.desk(s, env)
+		p.Host.Desk = st.desk(ctx, s, env)
 		if p.Plan, err = plan.Compile(p.Policy, p.Program, p.Host); err != nil {
 			return nil, fmt.Errorf("cannot run the install script of %q: %w", one.of, err)
 		}

@@ -25,6 +25,7 @@ const (
 	hookRoot   = "mcpen-probe-root"   // root of that namespace
 	hookInside = "mcpen-probe-inside" // pid 1 of the other namespaces
 	hookFilter = "mcpen-probe-filter" // restricts itself
+	hookShow   = "mcpen-probe-show"   // shows a folder without its name
 	hookExit   = "mcpen-probe-exit"   // exits at once: that it was executed is the answer
 )
 
@@ -48,6 +49,8 @@ func Hook() {
 		err = tryInside()
 	case hookFilter:
 		err = tryRestricting()
+	case hookShow:
+		err = tryShowing(os.Args[1])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

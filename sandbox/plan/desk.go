@@ -44,6 +44,8 @@ type Over struct {
 type Moved struct {
 	Source string `json:"source"` // without symlinks
 	Target string `json:"target"`
+	// Nameless is set where the machine can show the folder without its source's name.
+	Nameless bool `json:"nameless,omitempty"`
 }
 
 // home is the path of the server's private home.
@@ -77,7 +79,7 @@ func (c *compiler) desk() {
 		return
 	}
 	for _, m := range d.Moved {
-		c.add(fromDesk, Mount{Kind: MountBind, Source: m.Source, Target: m.Target, Dir: true, Exec: true, Why: "the package"})
+		c.add(fromDesk, Mount{Kind: MountBind, Source: m.Source, Target: m.Target, Dir: true, Exec: true, Nameless: m.Nameless, Why: "the package"})
 	}
 	for _, o := range d.Over {
 		c.add(fromDesk, Mount{Kind: MountBind, Source: o.Source, Target: o.Target, Why: "certificates of the trial's own"})

@@ -205,6 +205,9 @@ type Mount struct {
 	Bytes    int64     `json:"bytes,omitempty"`
 	Inodes   int64     `json:"inodes,omitempty"`
 	Content  string    `json:"content,omitempty"`
+	// Nameless is set for a bind of a directory that is not to name its Source inside:
+	// mountinfo shows that of every other (proc_pid_mountinfo(5)). It is read-only.
+	Nameless bool `json:"nameless,omitempty"`
 	// Protected is set for a place that stays read-only in a writable folder because
 	// code outside trusts it.
 	Protected bool   `json:"protected,omitempty"`

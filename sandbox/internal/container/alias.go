@@ -12,7 +12,7 @@ import (
 
 // A path of the host may consist of any bytes. libcontainer passes its mounts to its
 // child in JSON, which holds only text, and follows links in sources and targets. So a
-// path that is not text is replaced by a link to it.
+// path that is not text is replaced by a link to it. So is the source of a nameless mount.
 
 // alias returns the source and the target that libcontainer gets for the mount i of a
 // root.
@@ -28,14 +28,25 @@ func alias(rootfs string, i int, m plan.Mount) (source, target string) {
 }
 
 func sourceLink(rootfs string, i int) string {
-	return filepath.Join(filepath.Dir(rootfs), "source-"+strconv.Itoa(i))
+	return filepath.Join(filepath.Dir(rootfs), sourceName(i))
 }
+
+func sourceName(i int) string { return "source-" + strconv.Itoa(i) }
+
+// emptyName is the empty directory beside the skeleton, which a nameless mount needs.
+const emptyName = "none"
 
 func targetLink(i int) string { return ".mcpen-" + strconv.Itoa(i) }
 
 // linkAlias makes the links of the mount i.
 func linkAlias(rootfs string, i int, m plan.Mount) error {
 	source, target := alias(rootfs, i, m)
+	if m.Nameless {
+		source = sourceLink(rootfs, i)
+		if err := os.MkdirAll(filepath.Join(filepath.Dir(rootfs), emptyName), 0o755); err != nil {
+			return err
+		}
+	}
 	for _, l := range []struct{ at, was, to string }{{source, m.Source, m.Source}, {filepath.Join(rootfs, target), filepath.Join(rootfs, m.Target), m.Target}} {
 		if l.at == l.was {
 			continue

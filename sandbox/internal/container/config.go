@@ -98,6 +98,9 @@ func mounts(root []plan.Mount, rootfs string) ([]*configs.Mount, error) {
 		switch m.Kind {
 		case plan.MountBind:
 			c = bind(source, target, m)
+			if m.Nameless {
+				c = nameless(i, target)
+			}
 		case plan.MountDevice:
 			c = &configs.Mount{Source: source, Destination: target, Device: "bind",
 				Flags: unix.MS_BIND | unix.MS_NOSUID | unix.MS_NOEXEC}
@@ -141,6 +144,14 @@ func bind(source, target string, m plan.Mount) *configs.Mount {
 	}
 	return &configs.Mount{Source: source, Destination: target, Device: "bind",
 		Flags: unix.MS_BIND | unix.MS_REC, RecAttr: &unix.MountAttr{Attr_set: attr}}
+}
+
+// nameless shows a directory as an overlay of it and an empty one. The options that
+// mountinfo shows are those that are given: links beside the skeleton, which is the
+// working directory of libcontainer's child (Documentation/filesystems/overlayfs.rst).
+func nameless(i int, target string) *configs.Mount {
+	return &configs.Mount{Source: "overlay", Destination: target, Device: "overlay",
+		Flags: unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV, Data: fmt.Sprintf("lowerdir=../%s:../%s", sourceName(i), emptyName)}
 }
 
 // tmpfs is bounded in bytes and in inodes: a quarter of a million empty files fit into

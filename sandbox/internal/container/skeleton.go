@@ -128,6 +128,9 @@ func Pins(p plan.Plan) ([]child.Pin, error) {
 			continue
 		}
 		how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+		if m.Nameless {
+			continue // an overlay has inodes of its own
+		}
 		fd, err := unix.Openat2(unix.AT_FDCWD, m.Source, &how)
 		if err != nil {
 			return nil, &os.PathError{Op: "open", Path: m.Source, Err: err}
