@@ -59,7 +59,7 @@ func costs(runs []*way, dir string, rounds int) {
 // cost is that of one connection: of many without that of a start, which is measured
 // with few.
 func (w *way) cost(dir string) (cost, error) {
-	const few, many = 20, 1020
+	const few, many = 20, 2020
 	var at [3]cost
 	for i, n := range []int{0, few, many} {
 		if n > 0 {

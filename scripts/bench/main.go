@@ -20,13 +20,14 @@ import (
 )
 
 func main() {
+	stage()
 	mcpen := flag.String("mcpen", "bin/mcpen", "the binary to measure")
 	starts := flag.Int("starts", 60, "starts of each kind")
 	servers := flag.Int("servers", 15, "starts of a real server, of each kind")
 	pings := flag.Int("pings", 3000, "round trips, of each kind")
 	rounds := flag.Int("rounds", 5, "rounds of traffic, and starts of packages, of each kind; 0 leaves both out")
 	atOnce := flag.Int("at-once", 100, "servers of a tiny program at once, after a tenth and half of them; 0 leaves it out")
-	only := flag.String("only", "", "measure one thing: changes, network, trees, trial")
+	only := flag.String("only", "", "measure one thing: changes, connections, network, trees, trial")
 	flag.Parse()
 	bin, err := filepath.Abs(*mcpen)
 	if err != nil {
@@ -37,8 +38,8 @@ func main() {
 	case "changes":
 		changes(bin, *rounds)
 		return
-	case "network":
-		network(bin, *rounds)
+	case "network", "connections":
+		network(bin, *rounds, *only)
 		return
 	case "trees":
 		trees(bin, *rounds)
@@ -64,7 +65,7 @@ func main() {
 	if *rounds > 0 {
 		packages(bin, *rounds)
 		coldInstalls(bin, min(*rounds, 3))
-		network(bin, *rounds)
+		network(bin, *rounds, "network")
 		changes(bin, *rounds)
 		trees(bin, *rounds)
 		trials(bin, *rounds)

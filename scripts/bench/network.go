@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -24,12 +25,15 @@ import (
 // argument.
 const (
 	peer         = "203.0.113.5:7777"
-	stageNetwork = "stage-network" // BINARY FOLDER ROUNDS
+	stageNetwork = "stage-network" // BINARY FOLDER ROUNDS ONLY
 	stageClient  = "stage-client"  // WHAT RESULT
 	stageWait    = "stage-wait"    // WHAT RESULT; waits for a line first
 )
 
-func init() {
+// stage runs this program as one of its stages, if it was started as one. It must not
+// run from init, in which a goroutine belongs to one thread and each wait costs a
+// switch more.
+func stage() {
 	if len(os.Args) < 3 {
 		return
 	}
@@ -37,7 +41,7 @@ func init() {
 	case stageNetwork:
 		rounds, err := strconv.Atoi(os.Args[4])
 		if err == nil {
-			err = inside(os.Args[2], os.Args[3], rounds)
+			err = inside(os.Args[2], os.Args[3], rounds, os.Args[5] == "connections")
 		}
 		if err != nil {
 			fail(err)
@@ -52,6 +56,10 @@ func init() {
 		if err := client(os.Args[2], os.Args[3]); err != nil {
 			fail(err)
 		}
+	case stageRelay:
+		if err := relay(); err != nil {
+			fail(err)
+		}
 	default:
 		return
 	}
@@ -60,8 +68,9 @@ func init() {
 
 // network measures throughput, connections, round trips and a download out of a
 // sandbox, and compares them with bare loopback and with peers. It also measures the
-// cost of a network rule at the start.
-func network(bin string, rounds int) {
+// cost of a network rule at the start. Only "connections" measures nothing but the cost
+// of connections.
+func network(bin string, rounds int, only string) {
 	if os.Getuid() != 0 {
 		fmt.Println("network: only root can make the network for it, not measured")
 		return
@@ -72,7 +81,7 @@ func network(bin string, rounds int) {
 		os.RemoveAll(dir)
 		fail(err)
 	}
-	cmd := exec.Command("/proc/self/exe", stageNetwork, bin, dir, strconv.Itoa(rounds))
+	cmd := exec.Command("/proc/self/exe", stageNetwork, bin, dir, strconv.Itoa(rounds), only)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	runtime.LockOSThread() // Pdeathsig is of the thread
@@ -118,7 +127,7 @@ func networkFolder() (string, error) {
 }
 
 // inside is the stage with its own network.
-func inside(bin, dir string, rounds int) error {
+func inside(bin, dir string, rounds int, connections bool) error {
 	if err := lonely(); err != nil {
 		return fmt.Errorf("cannot make a network: %w", err)
 	}
@@ -128,11 +137,15 @@ func inside(bin, dir string, rounds int) error {
 	}
 	defer l.Close()
 	go serve(l)
+	runs := ways(bin, dir)
+	if connections {
+		costs(runs, dir, rounds)
+		return nil
+	}
 	startWith(bin, dir, rounds)
 	if err := downloads(bin, dir, rounds); err != nil {
 		return fmt.Errorf("the download: %w", err)
 	}
-	runs := ways(bin, dir)
 	costs(runs, dir, rounds)
 	took := make([][]sample, len(runs))
 	for range rounds {
@@ -141,7 +154,7 @@ func inside(bin, dir string, rounds int) error {
 				continue
 			}
 			s, err := w.measure(dir)
-			if err != nil && i < 3 {
+			if err != nil && i < 4 {
 				return fmt.Errorf("%s: %w", w.name, err)
 			}
 			if w.broken = err; err == nil {
@@ -149,7 +162,7 @@ func inside(bin, dir string, rounds int) error {
 			}
 		}
 	}
-	for i, what := range []string{"throughput (256 MiB)", "connect, 1 byte, close", "round trip (64 bytes)"} {
+	for i, what := range []string{"throughput (256 MiB)", "connect, 1 byte, close", "round trip (64 bytes)", "connect, 8 at once"} {
 		base := middle(took[0], i)
 		for j, w := range runs {
 			if w.broken != nil {
@@ -243,6 +256,7 @@ func ways(bin, dir string) []*way {
 	}
 	all := []*way{
 		{name: "bare", run: plain(self)},
+		{name: "plain relay", run: func(what, result string) error { return relayed(self, what, result) }},
 		{name: "mcpen", run: func(what, result string) error {
 			return told(result, exec.Command(bin, "run", "--quiet", "--profile", filepath.Join(dir, "start.toml"), "--", self, stageClient, what, "-"))
 		}},
@@ -325,8 +339,16 @@ func slirp(path, self, what, result string) error {
 	return errors.Join(err, cmd.Wait())
 }
 
-// sample holds the client's three measured times.
-type sample [3]time.Duration
+// sample holds the client's measured times.
+type sample [4]time.Duration
+
+func (s sample) text() string {
+	var out []string
+	for _, d := range s {
+		out = append(out, strconv.FormatInt(int64(d), 10))
+	}
+	return strings.Join(out, " ")
+}
 
 func (w *way) measure(dir string) (s sample, err error) {
 	result := filepath.Join(dir, "results", w.name)
@@ -337,15 +359,17 @@ func (w *way) measure(dir string) (s sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	var n [3]int64
-	_, err = fmt.Sscan(string(data), &n[0], &n[1], &n[2])
-	for i := range s {
-		s[i] = time.Duration(n[i])
+	for i, field := range strings.Fields(string(data)) {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil || i >= len(s) {
+			return s, fmt.Errorf("the client wrote %q", data)
+		}
+		s[i] = time.Duration(n)
 	}
-	return s, err
+	return s, nil
 }
 
-// middle is the median of one of the three.
+// middle is the median of one of the times.
 func middle(list []sample, i int) time.Duration {
 	if len(list) == 0 {
 		return 0
@@ -368,6 +392,11 @@ func per(i int, d time.Duration) string {
 	}
 	return fmt.Sprintf("%6.0f a second", float64(time.Second)/float64(d))
 }
+
+// dialled is the address that a client connects to.
+var dialled = cmp.Or(os.Getenv(peerVariable), peer)
+
+const peerVariable = "MCPEN_BENCH_PEER"
 
 const (
 	volume      = 256 << 20 // bytes sent
@@ -403,33 +432,33 @@ func serve(l net.Listener) {
 	}
 }
 
-// everything makes a client measure the three times. A number makes it connect so
+// everything makes a client measure all times. A number makes it connect so
 // often.
 const everything = "everything"
 
-// client measures and writes the three times into a file, or to stderr.
+// client measures and writes the times into a file, or to stderr.
 func client(what, result string) error {
 	if n, err := strconv.Atoi(what); err == nil {
 		_, err := median(n, connectOnce)
 		return err
 	}
 	var s sample
-	for i, f := range []func() (time.Duration, error){send, connect, trip} {
+	for i, f := range []func() (time.Duration, error){send, connect, trip, connectMany} {
 		var err error
 		if s[i], err = f(); err != nil {
 			return err
 		}
 	}
 	if result == "-" {
-		_, err := fmt.Fprintln(os.Stderr, int64(s[0]), int64(s[1]), int64(s[2]))
+		_, err := fmt.Fprintln(os.Stderr, s.text())
 		return err
 	}
-	return os.WriteFile(result, fmt.Appendf(nil, "%d %d %d\n", s[0], s[1], s[2]), 0o644)
+	return os.WriteFile(result, []byte(s.text()), 0o644)
 }
 
 // send is the time for the volume, until the peer has all of it.
 func send() (time.Duration, error) {
-	c, err := net.Dial("tcp", peer)
+	c, err := net.Dial("tcp", dialled)
 	if err != nil {
 		return 0, err
 	}
@@ -456,8 +485,30 @@ func connect() (time.Duration, error) {
 	return median(connections, connectOnce)
 }
 
+// connectMany is the time for one of many connections, several of which are made at
+// once.
+func connectMany() (time.Duration, error) {
+	const atOnce = 8
+	errs := make(chan error, atOnce)
+	began := time.Now()
+	for range atOnce {
+		go func() {
+			var err error
+			for i := 0; i < connections && err == nil; i++ {
+				err = connectOnce()
+			}
+			errs <- err
+		}()
+	}
+	var err error
+	for range atOnce {
+		err = errors.Join(err, <-errs)
+	}
+	return time.Since(began) / (atOnce * connections), err
+}
+
 func connectOnce() error {
-	c, err := net.Dial("tcp", peer)
+	c, err := net.Dial("tcp", dialled)
 	if err != nil {
 		return err
 	}
@@ -472,7 +523,7 @@ func connectOnce() error {
 
 // trip is the median of a round trip.
 func trip() (time.Duration, error) {
-	c, err := net.Dial("tcp", peer)
+	c, err := net.Dial("tcp", dialled)
 	if err != nil {
 		return 0, err
 	}
