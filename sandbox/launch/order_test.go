@@ -3,6 +3,7 @@ package launch
 import (
 	"errors"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -84,5 +85,16 @@ func TestBecomeWhatIsNoProgramComesBack(t *testing.T) {
 	}
 	if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
 		t.Errorf("a descriptor was left open for other programs: %#x, %v", flags, err)
+	}
+}
+
+// On a machine with one processor the launcher keeps those that the network asked for
+// during the start: else each connection takes 20 ms.
+func TestLauncherKeepsTheNetworksProcessors(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4)) // as the network does
+	for _, c := range []struct{ may, want int }{{1, 4}, {6, 6}} {
+		if mayUse(c.may); runtime.GOMAXPROCS(0) != c.want {
+			t.Errorf("with %d processors: %d, want %d", c.may, runtime.GOMAXPROCS(0), c.want)
+		}
 	}
 }

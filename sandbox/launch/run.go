@@ -100,7 +100,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 		_ = log.Write(NotStarted(err)) // the caller reports the error itself
 		return sandbox.Exit{}, err
 	}
-	runtime.GOMAXPROCS(o.Procs)
+	mayUse(o.Procs)
 	if !o.Quiet {
 		line := "mcpen: " + o.startLine(box.Plan())
 		if len(o.Plan.Without) > 0 {
@@ -190,3 +190,7 @@ func listenForReviews() (again <-chan os.Signal, stop func()) {
 	signal.Notify(c, Reviewed)
 	return c, func() { signal.Stop(c) }
 }
+
+// mayUse lets the launcher use n of Go's processors, now that the start is over. The
+// network may already have asked for more.
+func mayUse(n int) { runtime.GOMAXPROCS(max(n, runtime.GOMAXPROCS(0))) }

@@ -3,6 +3,7 @@ package await
 import (
 	"errors"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -127,6 +128,57 @@ func TestBusyWaiterGivesWay(t *testing.T) {
 		}
 		if time.Now().After(end) {
 			t.Fatal("nothing else runs")
+		}
+	}
+}
+
+// On a small machine the Waiters of a server and of its network must leave a processor to
+// the rest of the launcher: otherwise each connection, and each line of the protocol,
+// waits until Go interrupts one of them, 10 ms later.
+func TestWaitersLeaveAProcessor(t *testing.T) {
+	for _, procs := range []int{1, 2, 3} {
+		before := runtime.GOMAXPROCS(procs)
+		const waiters = 3
+		var bells [waiters]int
+		var all sync.WaitGroup
+		var most atomic.Int32
+		for i := range bells {
+			var err error
+			if bells[i], err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(bells[i])
+		}
+		for i, bell := range bells {
+			all.Go(func() {
+				var w Waiter
+				for range 200 {
+					for n := 0; n == 0; {
+						var err error
+						if n, err = w.Poll([]unix.PollFd{{Fd: int32(bell), Events: unix.POLLIN}}); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+					var b [8]byte
+					_, _ = unix.Read(bell, b[:])
+					// The next one rings when this one waits again.
+					next := bells[(i+1)%waiters]
+					_, _ = unix.Write(next, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+					if n := keeping.Load(); n > most.Load() {
+						most.Store(n)
+					}
+				}
+			})
+		}
+		_, _ = unix.Write(bells[0], []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		all.Wait()
+		runtime.GOMAXPROCS(before)
+		if n := int(most.Load()); n > procs-1 {
+			t.Errorf("%d Waiters keep the %d processors", n, procs)
+		}
+		if n := keeping.Load(); n != 0 {
+			t.Errorf("%d Waiters that have ended keep a processor", n)
 		}
 	}
 }
