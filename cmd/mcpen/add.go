@@ -193,7 +193,7 @@ func (a *app) writeAdded(file, name string, ref pack.Ref, profile []byte) (is, s
 
 // toAdd is the package that was asked for, the name that it gets, and its profile.
 func (a *app) toAdd(at user.Dirs, text, name string) (ref pack.Ref, called string, profile []byte, err error) {
-	ref, draft, err := a.wanted(text)
+	ref, draft, err := server.Wanted(text, a.note)
 	if err != nil {
 		return ref, "", nil, err
 	}

@@ -3,15 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"mcpen/cmd/mcpen/grammar"
 	"mcpen/sandbox"
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/server"
 )
@@ -40,6 +40,9 @@ func (a *app) asked(c *cli.Context) *os.File {
 	}
 	return out
 }
+
+// note shows a person a remark of a file's, which a stranger wrote.
+func (a *app) note(text string) { fmt.Fprintf(a.out, "note: %s\n", audit.Visible(text)) }
 
 // usage is a mistake on the command line.
 func usage(hint, format string, args ...any) error { return launch.Usage(hint, format, args...) }
@@ -132,18 +135,7 @@ func (a *app) cli(args []string) *cli.App {
 	}
 }
 
-// helpCommand is "mcpen help log" for "mcpen log --help".
-func (a *app) helpCommand() *cli.Command {
-	return &cli.Command{Name: "help", Aliases: []string{"h"}, Usage: "show the commands, or what one of them does", ArgsUsage: "[COMMAND…]", Action: func(c *cli.Context) error {
-		words := c.Args().Slice()
-		if parent, n := grammar.Command(c.App.Commands, words); n < len(words) {
-			commands := c.App.Commands
-			if parent != nil {
-				commands = parent.Subcommands
-			}
-			return grammar.NoCommand(strings.Join(append([]string{"mcpen"}, words[:n]...), " "), words[n], commands)
-		}
-		args := slices.Concat([]string{"mcpen"}, words, []string{"--help"})
-		return a.cli([]string{"mcpen", "help"}).RunContext(c.Context, args)
-	}}
-}
+// condemned is no mistake: the exit status of a trial that failed.
+type condemned struct{}
+
+func (condemned) Error() string { return "the verdict is not green" }

@@ -5,38 +5,8 @@ import (
 	"strings"
 
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
-	"mcpen/sandbox/policy"
-	"mcpen/sandbox/wholefile"
 )
-
-// wanted is the package that "add" shall add: a reference, or one that a file
-// describes.
-func (a *app) wanted(text string) (pack.Ref, *pack.Draft, error) {
-	if !strings.HasSuffix(text, ".json") {
-		ref, err := pack.ParseWanted(text)
-		if err != nil {
-			return ref, nil, &launch.Error{Code: exitUsage, Err: err, Hint: "mcpen add npm:NAME"}
-		}
-		return ref, nil, nil
-	}
-	data, err := wholefile.Read(text, policy.MaxFile)
-	if err != nil {
-		return pack.Ref{}, nil, &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot read the description of a server: %w", err)}
-	}
-	d, err := pack.ReadDraft(data)
-	if err != nil {
-		return pack.Ref{}, nil, &launch.Error{Code: exitUsage, Err: fmt.Errorf("%s: %w", text, err)}
-	}
-	for _, n := range d.Notes {
-		fmt.Fprintf(a.out, "note: %s\n", audit.Visible(n))
-	}
-	if d.Ref.Name == "" {
-		return d.Ref, nil, usage("mcpen run -- COMMAND", "%s names no registry package: unpack the bundle and name its command", text)
-	}
-	return d.Ref, &d, nil
-}
 
 // draftProfile is the beginning of a profile, from a description. It has no file and no
 // host: neither format names a server's needs of those.

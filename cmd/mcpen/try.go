@@ -2,22 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
-	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/locked"
-	"mcpen/sandbox/plan"
-	"mcpen/sandbox/policy"
-	"mcpen/sandbox/server"
+	"mcpen/sandbox/subject"
 	"mcpen/sandbox/trial"
-	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -74,67 +70,29 @@ func (a *app) try(ctx context.Context, o tryOptions) error {
 	if err != nil {
 		return err
 	}
-	at.Runtime = unnamed(at.Runtime)
-	s, err := a.tried(ctx, at, o)
+	at.Runtime = subject.Unnamed(at.Runtime)
+	f := &subject.Finder{Caller: &a.Caller, Note: a.note, Release: release}
+	s, err := f.Find(ctx, at, o.Options)
 	if err != nil {
 		return locked.Explained(ctx, err)
 	}
-	defer s.close()
-	if o.all || len(o.net) > 0 {
-		fmt.Fprintln(a.Err, launch.Red(a.Err, "mcpen: what it sends to "+realHosts(o)+" LEAVES this machine"))
+	defer s.Close()
+	if o.All || len(o.Net) > 0 {
+		fmt.Fprintln(a.Err, launch.Red(a.Err, "mcpen: what it sends to "+o.RealHosts()+" LEAVES this machine"))
 	}
-	report, run, err := a.hold(ctx, at, o, s)
+	report, run, err := f.Hold(ctx, at, o.Options, s)
+	if errors.Is(err, subject.ErrEnded) {
+		return ended{sandbox.Exit{Signal: launch.SignalOf(ctx)}}
+	}
 	if err != nil {
 		return err
 	}
-	if o.write != "" {
-		if err := a.replay(ctx, at, o, s, report, run); err != nil {
+	if o.Write != "" {
+		if err := f.Replay(ctx, at, o.Options, s, report, run); err != nil {
 			return err
 		}
 	}
 	return a.tell(o, report)
-}
-
-func realHosts(o tryOptions) string {
-	if o.all {
-		return "any public host"
-	}
-	var names []string
-	for _, h := range o.net {
-		names = append(names, h.String())
-	}
-	return strings.Join(names, ", ")
-}
-
-// hold holds the trial, and once more if the program named something that it lacks.
-func (a *app) hold(ctx context.Context, at user.Dirs, o tryOptions, s *subject) (*trial.Report, *trial.Run, error) {
-	for again := 0; ; again++ {
-		stage, p, err := a.staged(ctx, at, o, s, nil)
-		if err != nil {
-			return nil, nil, err
-		}
-		cfg := trial.Config{Plan: p.Plan, Stage: stage.Stage, Answer: o.answer, Call: o.call, Each: o.each, Watch: o.watch, Limit: o.limit}
-		if o.scripts {
-			cfg.Scripts, err = a.scripts(ctx, at, o, s, stage)
-			s.about.ScriptsRan = len(cfg.Scripts) > 0
-		}
-		var run *trial.Run
-		if err == nil {
-			run, err = trial.Hold(ctx, cfg)
-		}
-		stage.close()
-		if err != nil {
-			return nil, nil, err
-		}
-		if ctx.Err() != nil {
-			return nil, nil, ended{sandbox.Exit{Signal: launch.SignalOf(ctx)}}
-		}
-		if again < 2 && !run.Opened && s.learn(run.Words, stage.Desk) {
-			continue
-		}
-		s.about.Root, s.about.Command = stage.root, p.Plan.Process.Args
-		return trial.NewReport(release, s.about, run, cfg), run, nil
-	}
 }
 
 // tell prints the report, and gives the exit status.
@@ -165,11 +123,6 @@ func (a *app) tell(o tryOptions, r *trial.Report) error {
 	return nil
 }
 
-// condemned is no mistake: the exit status of a trial that failed.
-type condemned struct{}
-
-func (condemned) Error() string { return "the verdict is not green" }
-
 func (a *app) writeReport(file string, r *trial.Report) error {
 	var b strings.Builder
 	if err := r.WriteHTML(&b); err != nil {
@@ -189,38 +142,4 @@ func (a *app) paint() func(trial.Level, string) string {
 	return func(l trial.Level, text string) string {
 		return map[trial.Level]string{trial.Red: "\x1b[1;31m", trial.Amber: "\x1b[33m", trial.Green: "\x1b[32m"}[l] + text + "\x1b[0m"
 	}
-}
-
-// staged makes a stage, whose desk is arranged where arrange is not nil, and the
-// plan of the program on it.
-func (a *app) staged(ctx context.Context, at user.Dirs, o tryOptions, s *subject, arrange func(*trial.Desk)) (*stage, *server.Prepared, error) {
-	st, err := newStage(at, s)
-	if err != nil {
-		return nil, nil, err
-	}
-	if arrange != nil {
-		arrange(st.Desk)
-	}
-	p, err := a.planned(ctx, at, o, s, st)
-	if err != nil {
-		st.close()
-		return nil, nil, err
-	}
-	return st, p, nil
-}
-
-func (a *app) planned(ctx context.Context, at user.Dirs, o tryOptions, s *subject, st *stage) (*server.Prepared, error) {
-	pol := policy.Closed(s.name)
-	pol.Network.Allow = slices.Clone(o.net)
-	if o.all {
-		pol.Network.Allow = append(pol.Network.Allow, policy.AnyHost())
-	}
-	p := &server.Prepared{Dirs: at, Policy: pol, Program: st.program(s)}
-	var err error
-	if p.Host, err = host.Probe(ctx, a.Ask(*p)); err != nil {
-		return nil, err
-	}
-	p.Host.Desk = st.desk(ctx, s, o.env)
-	p.Plan, err = plan.Compile(p.Policy, p.Program, p.Host)
-	return p, err
 }

@@ -12,29 +12,18 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
+	"mcpen/sandbox/subject"
 	"mcpen/sandbox/trial"
 	"mcpen/sandbox/wholefile"
 )
 
 // tryOptions holds the command line of "try".
 type tryOptions struct {
-	server  string // "" with a command
-	command []string
-	args    []string
-	net     []policy.Host
-	all     bool // the real internet
-	env     []plan.Env
-	answer  trial.Answer
-	call    string
-	each    bool
-	scripts bool
-	watch   time.Duration
-	limit   time.Duration
-	failOn  trial.Level
-	json    bool
-	sarif   bool
-	html    string
-	write   string
+	subject.Options
+	failOn trial.Level
+	json   bool
+	sarif  bool
+	html   string
 }
 
 func (a *app) tryOptions(c *cli.Context, words []string) (o tryOptions, err error) {
@@ -44,41 +33,41 @@ func (a *app) tryOptions(c *cli.Context, words []string) (o tryOptions, err erro
 	case len(rest) == 0:
 		return o, usage("mcpen try npm:NAME", "no server named")
 	case behind > 0 && words[behind] == "--":
-		o.command = rest
+		o.Command = rest
 	default:
-		o.server, o.args = rest[0], rest[1:]
-		if len(o.args) > 0 && o.args[0] == "--" {
-			o.args = o.args[1:]
-		} else if len(o.args) > 0 {
+		o.Server, o.Args = rest[0], rest[1:]
+		if len(o.Args) > 0 && o.Args[0] == "--" {
+			o.Args = o.Args[1:]
+		} else if len(o.Args) > 0 {
 			if _, err := exec.LookPath(rest[0]); err == nil {
 				return o, usage("mcpen try -- "+audit.Command(rest...), "a command stands behind --, and %q does not", rest[0])
 			}
-			return o, usage("mcpen try "+audit.Command(rest[0])+" -- "+audit.Command(o.args...), "a server's arguments stand behind --, and %q does not", o.args[0])
+			return o, usage("mcpen try "+audit.Command(rest[0])+" -- "+audit.Command(o.Args...), "a server's arguments stand behind --, and %q does not", o.Args[0])
 		}
 	}
-	o.call, o.each = c.String("call"), c.Bool("each")
-	if o.watch, err = span(c, "watch"); err != nil {
+	o.Call, o.Each = c.String("call"), c.Bool("each")
+	if o.Watch, err = span(c, "watch"); err != nil {
 		return o, err
 	}
-	if o.limit, err = span(c, "limit"); err != nil {
+	if o.Limit, err = span(c, "limit"); err != nil {
 		return o, err
 	}
-	o.scripts = c.Bool("scripts")
-	o.json, o.sarif, o.html, o.write = c.Bool("json"), c.Bool("sarif"), c.String("html"), c.String("write")
+	o.Scripts = c.Bool("scripts")
+	o.json, o.sarif, o.html, o.Write = c.Bool("json"), c.Bool("sarif"), c.String("html"), c.String("write")
 	o.failOn = trial.Level(c.String("fail-on"))
 	switch {
-	case !slices.Contains([]string{trial.CallReading, trial.CallAll, trial.CallNone}, o.call):
-		return o, usage("--call read-only, --call all or --call none", "cannot call %q", o.call)
+	case !slices.Contains([]string{trial.CallReading, trial.CallAll, trial.CallNone}, o.Call):
+		return o, usage("--call read-only, --call all or --call none", "cannot call %q", o.Call)
 	case o.failOn != trial.Red && o.failOn != trial.Amber:
 		return o, usage("--fail-on amber", "%q is no level to fail on", o.failOn)
-	case o.watch < 0 || o.limit < time.Second || o.limit > time.Hour:
+	case o.Watch < 0 || o.Limit < time.Second || o.Limit > time.Hour:
 		return o, usage("--limit 90s", "a trial takes a second at least and an hour at most")
-	case o.scripts && o.server == "":
+	case o.Scripts && o.Server == "":
 		return o, usage("mcpen try --scripts npm:NAME", "--scripts runs the install scripts of an npm package, and a command has none")
 	case o.json && o.sarif:
 		return o, usage("--json or --sarif", "only one document can be printed")
 	}
-	if o.answer, err = answerOf(c.String("answer")); err != nil {
+	if o.Answer, err = answerOf(c.String("answer")); err != nil {
 		return o, err
 	}
 	for _, kv := range c.StringSlice("env") {
@@ -86,11 +75,11 @@ func (a *app) tryOptions(c *cli.Context, words []string) (o tryOptions, err erro
 		if !ok || name == "" {
 			return o, usage("--env NAME=VALUE", "cannot set %q: it is not NAME=VALUE", kv)
 		}
-		o.env = append(o.env, plan.Env{Name: name, Value: value})
+		o.Env = append(o.Env, plan.Env{Name: name, Value: value})
 	}
 	for _, n := range c.StringSlice("net") {
 		if n == "all" {
-			o.all = true
+			o.All = true
 			continue
 		}
 		h, err := policy.ParseHost(n)
@@ -98,7 +87,7 @@ func (a *app) tryOptions(c *cli.Context, words []string) (o tryOptions, err erro
 			return o, usage("--net api.example.com:443", "cannot let %q through: %v", n, err)
 		}
 		h.TLS = policy.TLSUsual
-		o.net = append(o.net, h)
+		o.Net = append(o.Net, h)
 	}
 	return o, nil
 }

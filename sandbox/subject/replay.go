@@ -1,4 +1,4 @@
-package main
+package subject
 
 import (
 	"context"
@@ -16,35 +16,35 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// replay writes the profile that a trial drafted, and holds another trial under that
+// Replay writes the profile that a trial drafted, and holds another trial under that
 // profile's rights alone.
-func (a *app) replay(ctx context.Context, at user.Dirs, o tryOptions, s *subject, r *trial.Report, run *trial.Run) error {
+func (f *Finder) Replay(ctx context.Context, at user.Dirs, o Options, s *Subject, r *trial.Report, run *trial.Run) error {
 	ref := ""
 	if s.ref.Name != "" {
 		ref = server.Bare(s.ref)
 	}
-	args := append([]string{}, o.args...)
+	args := append([]string{}, o.Args...)
 	for _, arg := range s.more {
 		args = append(args, strings.ReplaceAll(arg, "${desk}", "${workspace}"))
 	}
 	d := r.Draft(s.name, ref, args)
-	if _, err := policy.Parse(o.write, []byte(d.Text), catalog.Loader(at)); err != nil {
+	if _, err := policy.Parse(o.Write, []byte(d.Text), catalog.Loader(at)); err != nil {
 		return fmt.Errorf("internal error: the profile that was drafted is none: %w", err)
 	}
-	if _, err := os.Lstat(o.write); err == nil {
-		return usage("--write OTHER.toml", "cannot write the profile: %s is there already", o.write)
+	if _, err := os.Lstat(o.Write); err == nil {
+		return launch.Usage("--write OTHER.toml", "cannot write the profile: %s is there already", o.Write)
 	}
-	if err := wholefile.Replace(o.write, []byte(d.Text), 0o644); err != nil {
-		return &launch.Error{Code: exitUsage, Err: fmt.Errorf("cannot write the profile: %w", err)}
+	if err := wholefile.Replace(o.Write, []byte(d.Text), 0o644); err != nil {
+		return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("cannot write the profile: %w", err)}
 	}
 	r.Profile = d.Text
-	st, p, err := a.staged(ctx, at, o, s, func(desk *trial.Desk) { desk.Narrow(d.Workspace) })
+	st, p, err := f.staged(ctx, at, o, s, func(desk *trial.Desk) { desk.Narrow(d.Workspace) })
 	if err != nil {
 		return err
 	}
 	defer st.close()
 	only := append([]string{}, d.Hosts...)
-	again, err := trial.Hold(ctx, trial.Config{Plan: p.Plan, Stage: st.Stage, Answer: o.answer, Call: trial.CallNone, Watch: time.Second, Limit: o.limit, Only: only})
+	again, err := trial.Hold(ctx, trial.Config{Plan: p.Plan, Stage: st.Stage, Answer: o.Answer, Call: trial.CallNone, Watch: time.Second, Limit: o.Limit, Only: only})
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package main
+package subject
 
 import (
 	"context"
@@ -66,7 +66,7 @@ func scriptsOf(dir string) (out []installScript) {
 
 // scripts are the plans of a package's install scripts. Each finds its folder as it was
 // installed, and cannot change it.
-func (a *app) scripts(ctx context.Context, at user.Dirs, o tryOptions, s *subject, st *stage) (out []trial.Script, err error) {
+func (f *Finder) scripts(ctx context.Context, at user.Dirs, o Options, s *Subject, st *stage) (out []trial.Script, err error) {
 	if s.tree == nil || s.ref.Ecosystem != pack.NPM {
 		return nil, nil
 	}
@@ -74,11 +74,11 @@ func (a *app) scripts(ctx context.Context, at user.Dirs, o tryOptions, s *subjec
 		dir := path.Join(st.root, strings.TrimPrefix(one.dir, s.dir))
 		p := &server.Prepared{Dirs: at, Policy: policy.Closed(s.name), Program: st.program(s)}
 		p.Program.Path, p.Program.Args = "/bin/sh", []string{"sh", "-c", "cd " + audit.Command(dir) + " && " + one.line}
-		if p.Host, err = host.Probe(ctx, a.Ask(*p)); err != nil {
+		if p.Host, err = host.Probe(ctx, f.Ask(*p)); err != nil {
 			return nil, err
 		}
 		env := append([]plan.Env{{Name: "npm_lifecycle_event", Value: one.event}, {Name: "npm_package_name", Value: one.of}, {Name: "npm_package_version", Value: one.version},
-			{Name: "INIT_CWD", Value: st.Desk.Workspace}}, o.env...)
+			{Name: "INIT_CWD", Value: st.Desk.Workspace}}, o.Env...)
 		p.Host.Desk = st.desk(ctx, s, env)
 		if p.Plan, err = plan.Compile(p.Policy, p.Program, p.Host); err != nil {
 			return nil, fmt.Errorf("cannot run the install script of %q: %w", one.of, err)

@@ -1,0 +1,75 @@
+package subject
+
+import (
+	"archive/zip"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mcpen/sandbox/launch"
+	"mcpen/sandbox/pack"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+	"mcpen/sandbox/program"
+	"mcpen/sandbox/server"
+	"mcpen/sandbox/trial"
+	"mcpen/sandbox/user"
+	"mcpen/sandbox/wholefile"
+)
+
+// byBundle unpacks an MCPB bundle and finds the program that it starts.
+func (f *Finder) byBundle(at user.Dirs, o Options, s *Subject) error {
+	mistake := func(err error) error {
+		return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("cannot read the bundle %q: %w", o.Server, err)}
+	}
+	z, err := zip.OpenReader(o.Server)
+	if err != nil {
+		return mistake(err)
+	}
+	defer z.Close()
+	if s.temp, err = os.MkdirTemp(runtimeDir(at), "try-"); err != nil {
+		return fmt.Errorf("cannot make a folder for a trial: %w", err)
+	}
+	s.dir = filepath.Join(s.temp, "program")
+	if err := trial.Unzip(&z.Reader, s.dir); err != nil {
+		return mistake(err)
+	}
+	data, err := wholefile.Read(filepath.Join(s.dir, "manifest.json"), policy.MaxFile)
+	if err != nil {
+		return mistake(err)
+	}
+	d, err := pack.ReadDraft(data)
+	if err != nil {
+		return mistake(err)
+	}
+	if len(d.Command) == 0 {
+		return mistake(errors.New("its manifest names no command"))
+	}
+	s.described(d)
+	s.name, s.about.Name = server.NameOf(pack.Ref{Name: d.Name}), shortWord(d.Name+" ("+filepath.Base(o.Server)+")")
+	argv := slices.Clone(d.Command)
+	for i, w := range argv {
+		w = strings.ReplaceAll(w, "${__dirname}", s.dir)
+		if i == 0 && strings.Contains(w, "/") && !filepath.IsAbs(w) {
+			w = filepath.Join(s.dir, w)
+		}
+		argv[i] = w
+	}
+	argv = append(argv, s.more...)
+	s.more = nil
+	for i := range argv {
+		argv[i] = strings.ReplaceAll(argv[i], "${__dirname}", s.dir)
+	}
+	argv = append(argv, o.Args...)
+	found, err := program.Find(argv, f.FindEnv(at))
+	if err != nil {
+		return err
+	}
+	found.Needs = slices.DeleteFunc(found.Needs, func(n plan.Need) bool { return n.Path == s.dir || strings.HasPrefix(n.Path, s.dir+"/") })
+	s.program, s.about.Command = found, found.Args
+	s.reading(trial.Variables(s.dir))
+	return nil
+}
