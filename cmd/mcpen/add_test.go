@@ -664,11 +664,3 @@ func TestUpdateShowsWhatTheServerSays(t *testing.T) {
 		}
 	})
 }
-
-func TestAboutIsForAPerson(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 bytes", 1: "1 byte", 1023: "1023 bytes", 1536: "1.5 KiB", 17426401: "16.6 MiB", 3 << 30: "3.0 GiB"} {
-		if got := about(n); got != want {
-			t.Errorf("%d: %q, want %q", n, got, want)
-		}
-	}
-}

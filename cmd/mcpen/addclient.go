@@ -42,13 +42,13 @@ func (a *app) addToClients(ctx context.Context, text, name string, names, sets [
 	if err != nil {
 		return err
 	}
-	ref, called, _, err := a.toAdd(at, text, name)
+	ref, called, _, err := a.adder().Asked(at, text, name)
 	if err != nil {
 		return err
 	}
 	lock := filepath.Join(at.Config, "profiles", called+".lock")
 	if !wholefile.Exists(lock) {
-		if _, err := a.add(ctx, text, name); err != nil {
+		if _, err := a.adder().Add(ctx, text, name); err != nil {
 			return err
 		}
 	}

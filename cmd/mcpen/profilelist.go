@@ -15,6 +15,7 @@ import (
 	"mcpen/profiles"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/catalog"
+	"mcpen/sandbox/draft"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/policy"
 )
@@ -36,7 +37,7 @@ func (a *app) profileListCommand() *cli.Command {
 			if len(found) == 0 {
 				var inQuotes []string
 				for _, w := range words {
-					inQuotes = append(inQuotes, quoted(w))
+					inQuotes = append(inQuotes, draft.Quote(w))
 				}
 				return &launch.Error{Code: 1, Err: fmt.Errorf("no profile has %s", strings.Join(inQuotes, " and ")), Hint: "mcpen profile list"}
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 
 	"mcpen/profiles"
 	"mcpen/sandbox/catalog"
+	"mcpen/sandbox/draft"
 	"mcpen/sandbox/locked"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/server"
@@ -68,13 +70,13 @@ func (a *app) removeAdded(l locked.Lock) error {
 	if err != nil {
 		return err
 	}
-	has, err := profilePackage(text)
+	has, err := draft.Package(text)
 	ref, bad := pack.ParseRef(l.Lock.Package)
 	if err != nil || bad != nil {
 		return nil
 	}
 	ships, _ := profiles.For(server.Bare(ref))
-	if string(text) != fmt.Sprintf(extendingProfile, l.Name, ships) && (!server.SamePackage(has, ref) || string(text) != fmt.Sprintf(addedProfile, l.Name, has)) {
+	if !bytes.Equal(text, draft.Extending(l.Name, ships)) && (!server.SamePackage(has, ref) || !bytes.Equal(text, draft.Starting(l.Name, has))) {
 		return nil
 	}
 	if err := os.Remove(file); err != nil {

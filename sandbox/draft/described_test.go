@@ -1,4 +1,4 @@
-package main
+package draft
 
 import (
 	"testing"
@@ -24,7 +24,7 @@ func TestDraftBecomesAClosedProfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := draftProfile("notes", server.Bare(d.Ref), d)
+	text := Described("notes", server.Bare(d.Ref), d)
 	p, err := policy.Parse("notes.toml", text, nil)
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)
