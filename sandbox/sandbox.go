@@ -349,7 +349,7 @@ func (b *Box) listen() {
 				b.process.kill()
 			}
 		case child.Started:
-			started = true
+			started, startErr = true, nil
 			b.started <- nil
 			b.attended <- b.handleAll(early, &listeners)
 			early = nil
@@ -367,6 +367,9 @@ func (b *Box) listen() {
 	}
 	if err := b.process.body.wait(); err != nil {
 		b.err = fmt.Errorf("cannot wait for the sandbox: %w", err)
+	}
+	if started && b.err == nil {
+		b.err = startErr // of a part that failed while the server ran, which ended it
 	}
 	closeFiles(early)
 	listeners.Wait()

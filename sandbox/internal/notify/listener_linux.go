@@ -124,8 +124,13 @@ func wait(w *await.Waiter, fds []unix.PollFd) (bool, error) {
 		if n == 0 {
 			continue
 		}
-		if fds[0].Revents&(unix.POLLNVAL|unix.POLLERR) != 0 {
+		if fds[0].Revents&unix.POLLNVAL != 0 {
 			return false, fmt.Errorf("internal error: the seccomp listener's descriptor is not one")
+		}
+		// The kernel answers POLLERR if a signal comes while it waits for the filter's
+		// lock (kernel/seccomp.c, seccomp_notify_poll).
+		if fds[0].Revents == unix.POLLERR && n == 1 {
+			continue
 		}
 		return fds[0].Revents&unix.POLLIN != 0 || fds[0].Revents&unix.POLLHUP == 0, nil
 	}
