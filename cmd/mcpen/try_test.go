@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed" // the servers
 	"encoding/json"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/trial"
 )
@@ -71,6 +74,24 @@ func codes(r trial.Report, l trial.Level) (out []string) {
 	return out
 }
 
+// The flags that a trial refuses to sendmsg are good outside.
+func TestTryFlagsOutside(t *testing.T) {
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	to := &unix.SockaddrInet4{Port: c.LocalAddr().(*net.UDPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
+	if err := unix.Sendmsg(fd, []byte("x"), nil, to, unix.MSG_NOSIGNAL|unix.MSG_PROXY); err != nil {
+		t.Error(err)
+	}
+}
+
 // A thief that is not called one is the reason for which somebody asks.
 func TestTryHostile(t *testing.T) {
 	inTriedWorld(t, func(t *testing.T, w *world) {
@@ -108,6 +129,7 @@ func TestTryHostile(t *testing.T) {
 			"as_it_ends":                    {"decoy-read", "SSH private key"},
 			"unless_it_is_tried":            {"decoy-read", "SSH private key"},
 			"datagram":                      {"canary-sent", "192.0.2.9:9999"},
+			"with_flags_that_are_not_seen":  {"decoy-read", "SSH private key"},
 			"datagrams_in_parts":            {"canary-sent", "relay.example.org:31337"},
 			"sleeps_on":                     {"orphan", "sleep, when it was told to end"},
 		}, func(t *testing.T, what string, why [2]string) {

@@ -17,6 +17,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -134,10 +135,28 @@ static void send_listener(const struct mcpen_exec *x, int fd)
 	memcpy(CMSG_DATA(&c.head), &fd, sizeof fd);
 	/* With these flags the filter of a trial lets a message pass without asking the
 	 * listener, which nobody has yet (handsListener in package seccomp). MSG_PROXY means
-	 * nothing on Linux. */
+	 * nothing on Linux. end_handing then ends that. */
 	while (sendmsg(x->control, &m, MSG_NOSIGNAL | MSG_PROXY) < 0)
 		if (errno != EINTR)
 			fail(x, MCPEN_LISTENER, 0);
+}
+
+/* Refuses the flags with which the listener was sent, by a second filter: of several the
+ * strictest answer counts (seccomp(2)). Calls of another architecture end at the first. */
+static void end_handing(const struct mcpen_exec *x)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])), /* the low half */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MSG_NOSIGNAL | MSG_PROXY, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = {sizeof code / sizeof *code, code};
+
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog))
+		fail(x, MCPEN_SECCOMP, 0);
 }
 
 /* Sets the limit on open files, or all the others. That one comes after the listener is
@@ -170,6 +189,8 @@ static void load_filter(const struct mcpen_exec *x)
 		fail(x, MCPEN_SECCOMP, 0);
 	if (x->listen)
 		send_listener(x, fd);
+	if (x->trace)
+		end_handing(x);
 }
 
 static void become(const struct mcpen_exec *x, pid_t parent)

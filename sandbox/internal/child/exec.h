@@ -36,6 +36,7 @@ struct mcpen_exec {
 	int ruleset;     /* of Landlock; -1: none */
 	int user;        /* in its own user namespace, where every set can be emptied */
 	int listen;      /* the filter has a listener */
+	int trace;       /* the filter asks it about messages */
 	unsigned int mask;
 	const char *dir, *path;
 	char **argv, **envv;

@@ -47,7 +47,7 @@ func prepare(boot Boot, ctl *Control) (*stage, error) {
 	if err != nil {
 		return nil, step("get the system call filter", err)
 	}
-	s.filter = &f
+	s.filter, s.trace = &f, p.Seccomp.Trace
 	if !p.Seccomp.Mediate {
 		return s, nil
 	}

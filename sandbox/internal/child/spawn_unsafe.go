@@ -38,6 +38,7 @@ type stage struct {
 	limits  []limit
 	ruleset int             // of Landlock; -1: none
 	filter  *seccomp.Filter // nil: none
+	trace   bool            // the filter asks its listener about messages
 	control *os.File        // the destination of the filter's listener
 
 	readonly []string  // the user's folders, in which the mediator makes the server's changes
@@ -120,6 +121,9 @@ func (s *stage) lay(m *memory, goR, repW *os.File) (*C.struct_mcpen_exec, error)
 	x.filter.filter = (*C.struct_sock_filter)(m.bytes(prog))
 	if s.filter.Listens() {
 		x.listen = 1
+		if s.trace {
+			x.trace = 1
+		}
 		notify := []byte(`{"kind":"` + Notify + `"}`)
 		x.notify, x.notify_len = (*C.char)(m.bytes(notify)), C.size_t(len(notify))
 	}

@@ -89,8 +89,7 @@ func fastopen(flags int) rule { return when(fail(eopnotsupp), bits(flags, msgFas
 func addressed(length int) rule { return when(trace, bits(length, whole)) }
 
 // handsListener lets the message pass by which the stage hands the listener out, after
-// its filter is in force: see exec.c. A program that sends with the same flags is not
-// seen in a trial.
+// its filter is in force. The stage then refuses the same flags to the program: see exec.c.
 func handsListener(flags int) rule { return when(allow, is(flags, msgNoSignal|msgProxy)) }
 
 // sockets are the rules of socket(family, type, protocol). An unsupported family fails

