@@ -116,6 +116,9 @@ func TestOddPathsEndAsWithoutAMediator(t *testing.T) {
 	for _, p := range []any{"comm", "fds"} {
 		steps = append(steps, step{"openat", []any{cwd, p, writes, 0}}, step{"truncate", []any{p, 0}}, step{"faccessat", []any{cwd, p, unix.W_OK}}, step{"fchmodat", []any{cwd, p, 0o600}}, step{"unlinkat", []any{cwd, p, 0}})
 	}
+	for _, p := range []any{text("/tmp"), text("//tmp"), text("/tmp/"), text("/.."), text("/none-such")} { // directly below the root
+		steps = append(steps, step{"unlinkat", []any{cwd, p, 0}}, step{"faccessat", []any{cwd, p, unix.W_OK}}, step{"truncate", []any{p, 0}}, step{"openat", []any{cwd, p, writes, 0}})
+	}
 	// The descriptor 0 is not meant by a path that names none.
 	steps = append(steps, step{"openat", []any{cwd, "g", writes, 0}}, step{"dup3", []any{fd(len(steps)), 0, 0}}, step{"openat", []any{cwd, "/proc/self/comm", writes, 0}}, step{"write", []any{fd(len(steps) + 2), text("x"), 1}},
 		step{"openat", []any{cwd, "/dev/stdin", writes | unix.O_TRUNC, 0}}, step{"truncate", []any{text("/proc/self/comm"), 0}})
@@ -456,5 +459,26 @@ func TestEveryFailureFails(t *testing.T) {
 	}
 	if got := elsewhere(errElsewhere); got != native {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A protected place that cannot be found again may have any other name: then no file
+// with several names is changed. One that nobody may look at has no name that a server
+// could open.
+func TestPlacesThatAreNotFoundAgain(t *testing.T) {
+	for errno, cut := range map[unix.Errno]bool{0: false, unix.ENOENT: true, unix.ENOTDIR: true, unix.EMFILE: true, unix.ENFILE: true, unix.ENOMEM: true, unix.EACCES: false} {
+		p := filepath.Join(world(t, "place: x"), "place")
+		var a aliases
+		if err := fault.Watch([]uintptr{unix.SYS_OPENAT}, func(fault.Call) fault.Answer {
+			if errno != 0 {
+				return fault.Fail(errno)
+			}
+			return fault.Pass
+		}, func() { a = findAliases([]protectedPlace{{p, -1}}) }); err != nil {
+			t.Fatal(err)
+		}
+		if a.cut != cut || len(a.inodes) > 0 {
+			t.Errorf("%v: %+v", errno, a)
+		}
 	}
 }
