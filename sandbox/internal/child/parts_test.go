@@ -342,3 +342,35 @@ func TestShrinkGivesBackWhatAFileHolds(t *testing.T) {
 		t.Error("nothing is given back")
 	}
 }
+
+// A pid 1 that cannot listen, or cannot let its stage go on, says so, and no server
+// runs.
+func TestPid1ThatCannotGoOn(t *testing.T) {
+	b, _ := bootOf(t, policy.LayerNamespaces, policy.LayerLandlock, policy.LayerSeccomp)
+	b.Plan.Network.Hosts = []policy.Host{{Kind: policy.HostLocal, First: 7000, Last: 7000}}
+	mapped := false // the stage goes on once its ids are mapped
+	for step, fails := range map[string]func(fault.Call) bool{
+		"listen for the server's connections": func(c fault.Call) bool { return c.Number == unix.SYS_LISTEN },
+		"start the exec stage":                func(c fault.Call) bool { return mapped && c.Number == unix.SYS_WRITE && c.Args[2] == 1 },
+		"map the server's own id":             func(c fault.Call) bool { return c.Number == unix.SYS_WRITE && c.Args[2] == 4 }, // "deny"
+	} {
+		failed := false
+		mapped = false
+		var l life
+		var ended error
+		err := fault.Watch([]uintptr{unix.SYS_LISTEN, unix.SYS_WRITE}, func(c fault.Call) fault.Answer {
+			if c.Own || failed || !fails(c) {
+				mapped = mapped || !c.Own && c.Number == unix.SYS_WRITE && c.Args[2] == 4
+				return fault.Pass
+			}
+			failed = true
+			return fault.Fail(unix.EIO)
+		}, func() { l, ended = live(b, filepath.Join(t.TempDir(), "out")) })
+		if err != nil || ended != nil {
+			t.Fatal(err, ended)
+		}
+		if m := l.last(); !failed || m.Kind != Failed || m.Step != step || l.said != "" {
+			t.Errorf("%s: failed %v, told %+v, and the server said %q", step, failed, m, l.said)
+		}
+	}
+}
