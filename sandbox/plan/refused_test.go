@@ -68,17 +68,17 @@ func TestRefused(t *testing.T) {
 	}
 	// A refusal that no question covers ends all the same in what changes it, or in why
 	// nothing does.
-	for _, test := range []struct{ event, want audit.Event }{
-		{audit.Event{Kind: audit.KindStdout, Subject: "hello"}, audit.Event{Detail: "it is no message of MCP"}},
-		{audit.Event{Kind: audit.KindLine, Subject: "the server", Detail: "a batch"}, audit.Event{Detail: "a batch"}},
-		{audit.Event{Kind: audit.KindFinding, Verdict: audit.Refused, Detail: "masked"}, audit.Event{Detail: "masked"}},
+	for _, test := range []struct{ event, want audit.Event }{ // the subject wanted is the reason why nothing changes it
+		{audit.Event{Kind: audit.KindStdout, Subject: "hello"}, audit.Event{Detail: "it is no message of MCP", Subject: "a client reads messages there and nothing else; a server writes such text to stderr"}},
+		{audit.Event{Kind: audit.KindLine, Subject: "the server", Detail: "a batch"}, audit.Event{Detail: "a batch", Subject: "the line broke the protocol, which no profile changes"}},
+		{audit.Event{Kind: audit.KindFinding, Verdict: audit.Refused, Detail: "masked"}, audit.Event{Detail: "masked", Subject: "no secret of the run reaches the client"}},
 		{audit.Event{Kind: audit.KindFinding, Verdict: audit.Held, Server: "demo", Detail: "odd words"}, audit.Event{Detail: "odd words", Hint: "mcpen review demo"}},
-		{audit.Event{Kind: audit.KindTool, Subject: "roots/list", Detail: audit.AskedFor + "roots/list"}, audit.Event{Detail: audit.AskedFor + "roots/list"}},
-		{audit.Event{Kind: audit.KindSyscall, Subject: "ptrace"}, audit.Event{Detail: "it is not among the system calls that a server may make"}},
-		{audit.Event{Kind: audit.KindConnect, Subject: "anything", Detail: "no address"}, audit.Event{Detail: "no address"}},
+		{audit.Event{Kind: audit.KindTool, Subject: "roots/list", Detail: audit.AskedFor + "roots/list"}, audit.Event{Detail: audit.AskedFor + "roots/list", Subject: "what a client is asked for, the client decides"}},
+		{audit.Event{Kind: audit.KindSyscall, Subject: "ptrace"}, audit.Event{Detail: "it is not among the system calls that a server may make", Subject: "the list is mcpen's own, and the same for every server"}},
+		{audit.Event{Kind: audit.KindConnect, Subject: "anything", Detail: "no address"}, audit.Event{Detail: "no address", Subject: "what the server did decides, and no line of a profile"}},
 	} {
 		q, do, ok := Asked(test.event)
-		if v := Met(test.event, do); ok || v.Allowed || v.Why != test.want.Detail || v.Hint != test.want.Hint || (v.Hint == "") != (v.Never != "") {
+		if v := Met(test.event, do); ok || v.Allowed || v.Why != test.want.Detail || v.Hint != test.want.Hint || v.Never != test.want.Subject {
 			t.Errorf("%+v is asked as %+v, and ends as %+v", test.event, q, v)
 		}
 	}

@@ -299,3 +299,62 @@ func TestWhyOfANameAndATool(t *testing.T) {
 		}
 	}
 }
+
+// Each protected name says which program trusts it: a person who reads of a refusal
+// decides by that.
+func TestEveryProtectedNameSaysWhoTrustsIt(t *testing.T) {
+	for _, p := range protectors {
+		if p.by == "" || len(p.names) == 0 {
+			t.Errorf("%q: %q", p.by, p.names)
+		}
+	}
+}
+
+// A gap names its cause: a person who reads of another mends the wrong thing.
+func TestGapsNameTheirCause(t *testing.T) {
+	c, tr := whyCase(t)
+	tr.put("/tmp/mine", entry{kind: "dir"})
+	without := func(layers ...policy.Layer) Case {
+		c := c
+		c.Policy.Filesystem.Write = append(slices.Clone(c.Policy.Filesystem.Write), policy.Path{Path: "/tmp/mine", At: policy.Pos{File: "p.toml", Line: 9, Col: 1}})
+		c.Policy.Require.Without = nil
+		for _, l := range layers {
+			c.Policy.Require.Layers = slices.DeleteFunc(slices.Clone(c.Policy.Require.Layers), func(have policy.Layer) bool { return have == l })
+			c.Policy.Require.Without = append(c.Policy.Require.Without, policy.Without{Layer: l})
+		}
+		c.Host.Paths = nil
+		tr.answer(&c.Host, Asks(c.Policy, c.Program, c.Host.Home, c.Host.State, c.Host.Config, c.Host.Runtime))
+		return c
+	}
+	for _, test := range []struct {
+		c    Case
+		want string // "" if the mediator is there
+		mine string // what the gap of the writable folder in /tmp says
+	}{
+		{without(), "", `"/tmp/mine" read-only by Landlock: by the mounts only`},
+		{without(policy.LayerMediation), "the profile or the command line does without", `"/tmp/mine" without new sockets and fifos: they can be made`},
+	} {
+		p, err := Compile(test.c.Policy, test.c.Program, test.c.Host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		why, mine := "", ""
+		for _, g := range p.Gaps {
+			if g.Layer == policy.LayerMediation {
+				why = g.Why
+			}
+			if strings.Contains(g.Want, "/tmp/mine") {
+				mine = g.Want + ": " + g.Have
+			}
+		}
+		if why != test.want || mine != test.mine {
+			t.Errorf("no mediator, as %q, and %q; want %q and %q\n%+v", why, mine, test.want, test.mine, p.Gaps)
+		}
+	}
+	for want, holds := range map[string][]policy.Layer{"": {policy.LayerNamespaces, policy.LayerSeccomp}, "there are no namespaces, in which the mediator would be": {policy.LayerSeccomp}, "there is no system call filter, which would ask the mediator": {policy.LayerNamespaces}} {
+		cc := &compiler{pol: c.Policy, host: c.Host, plan: Plan{Layers: holds}}
+		if got := cc.unmediated(); got != want {
+			t.Errorf("with %v: %q, want %q", holds, got, want)
+		}
+	}
+}

@@ -482,3 +482,60 @@ func TestPlacesThatAreNotFoundAgain(t *testing.T) {
 		}
 	}
 }
+
+// An open keeps its flags: a file opened to be synchronous, or asynchronous, is.
+func TestFlagsOfAnOpenStay(t *testing.T) {
+	var steps []step
+	for _, name := range []string{"f", "new", "l"} {
+		for _, flag := range []int{0, unix.O_SYNC, unix.O_DSYNC, unix.O_ASYNC, unix.O_DIRECT, unix.O_NOATIME, unix.O_NOCTTY, unix.O_APPEND, unix.O_NONBLOCK, unix.O_CLOEXEC, 1 << 25, 1 << 30} {
+			for _, how := range []int{unix.O_WRONLY, unix.O_RDWR, unix.O_ACCMODE, unix.O_RDONLY | unix.O_TRUNC, unix.O_RDWR | unix.O_TRUNC, unix.O_WRONLY | unix.O_CREAT} {
+				steps = append(steps, step{"openat", []any{cwd, name, how | flag, 0o640}})
+			}
+		}
+	}
+	agree(t, []string{"f: before", "l -> f"}, steps)
+	for _, c := range []struct {
+		flags uint64
+		kind  uint32
+		fails bool
+	}{{0, unix.S_IFREG, true}, {unix.O_NONBLOCK, unix.S_IFREG, false}, {unix.O_NONBLOCK | unix.O_TRUNC, unix.S_IFREG, true}, {unix.O_NONBLOCK | unix.O_TRUNC | unix.O_RDWR, unix.S_IFREG, true}, {unix.O_NONBLOCK | unix.O_TRUNC, unix.S_IFIFO, false}} {
+		if err := settle(-1, c.flags, c.kind); (err != nil) != c.fails {
+			t.Errorf("%#x of kind %#o: %v", c.flags, c.kind, err)
+		}
+	}
+}
+
+// A scan, and a path too long for one call, leave no descriptor.
+func TestLooksLeaveNoDescriptor(t *testing.T) {
+	root := world(t, "ws/.git/config: x", "ws/.git/modules/a/HEAD", "ws/.git/worktrees/w/HEAD", "ws/.git/hooks -> ../team", "ws/team/x", "ws/.vscode/x", "ws/py/pyvenv.cfg")
+	open := func() (n int) {
+		all, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range all {
+			if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && (strings.HasPrefix(to, root) || to == "/") {
+				n++
+			}
+		}
+		return n
+	}
+	before := open()
+	_, found := scanned(plan.Writes{Folders: []string{filepath.Join(root, "ws")}})
+	findAliases(found.protected)
+	if after := open(); after != before {
+		t.Errorf("a scan left %d descriptors", after-before)
+	}
+	c := &call{r: &notify.Request{TID: unix.Getpid()}}
+	for _, end := range []string{"", "none", "py/pyvenv.cfg/x"} {
+		long := root + "/" + strings.Repeat("ws/../", 1000) + end
+		fd, real, err := c.directory(long)
+		if (err == nil) != (end == "") || err == nil && (real != root || fd < 0) {
+			t.Errorf("%q: %d, %q, %v", end, fd, real, err)
+		}
+		c.close()
+		if after := open(); after != before {
+			t.Errorf("%q left %d descriptors", end, after-before)
+		}
+	}
+}
