@@ -259,6 +259,7 @@ func TestEachConnectionEnds(t *testing.T) {
 		"another port":         {to: "203.0.113.5:22", record: "refused a.example:22: a.example is allowed, but not on port 22 at 203.0.113.5:22", told: "refused a.example:22: a.example is allowed, but not on port 22; to allow it: network.allow = [\"a.example:22\"]"},
 		"in a trial":           {to: "203.0.113.9:8080", config: func(c *Config) { c.World = &served{} }, world: "203.0.113.9:8080"},
 		"in a trial, a rule's": {to: "203.0.113.5:8080", config: func(c *Config) { c.World = &served{} }, record: "observed a.example:8080: allowed, but it cannot be reached: connect: no route to host at 203.0.113.5:8080", told: "cannot reach a.example:8080, which p.toml:1:1 allows: no route to host"},
+		"of nobody knows whom": {to: "203.0.113.5:8080", config: func(c *Config) { c.Own = func() ([]netip.Prefix, error) { return nil, errors.New("no list") } }, record: "refused a.example:8080: nobody can tell whether it is this machine's own address at 203.0.113.5:8080", told: "cannot tell which addresses are this machine's own: no list; refused a.example:8080: nobody can tell whether it is this machine's own address"},
 		"unreachable":          {to: "203.0.113.5:8080", record: "observed a.example:8080: allowed, but it cannot be reached: connect: no route to host at 203.0.113.5:8080", told: "cannot reach a.example:8080, which p.toml:1:1 allows: no route to host"},
 		"too late": {to: "203.0.113.5:8080", config: func(c *Config) {
 			c.Limits.Connect = 20 * time.Millisecond
@@ -314,6 +315,9 @@ func TestEachConnectionEnds(t *testing.T) {
 				record = fmt.Sprintf("%s %s: %s at %s", ev.Verdict, ev.Subject, ev.Detail, ev.Address)
 				if ev.Kind != audit.KindConnect {
 					t.Errorf("%+v", ev)
+				}
+				if want := map[bool]string{true: "p.toml:2:1", false: "p.toml:1:1"}[c.local > 0]; ev.Verdict == audit.Observed && ev.Rule != want {
+					t.Errorf("by the rule at %q, want %q", ev.Rule, want)
 				}
 			}
 			if record != c.record {

@@ -1,0 +1,163 @@
+package egress
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
+
+	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/fault"
+	"mcpen/sandbox/internal/hello/hellotest"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
+)
+
+// On a port where TLS is not demanded, a connection that speaks it carries an allowed
+// name or ends, whichever way it takes: nothing of it reaches the host before.
+func TestOtherNamesGetNoFurtherByAnyWay(t *testing.T) {
+	good, evil, none := hellotest.Build(16384, hellotest.SNI("a.example")), hellotest.Build(16384, hellotest.SNI("evil.example")), hellotest.Build(16384)
+	for name, c := range map[string]struct {
+		first   []byte
+		refused string
+	}{"an allowed name": {good, ""}, "plain text": {[]byte("GET / HTTP/1.1"), ""}, "another name": {evil, "evil.example:8080"}, "no name": {none, "a.example:8080"}} {
+		w := newQuietWorld(t)
+		cfg := w.config(network(t, "a.example:8080"))
+		cfg.Own = func() ([]netip.Prefix, error) { return nil, nil }
+		there, host := endsOf(t, "192.0.2.7:1")
+		cfg.Dial = func(context.Context, netip.AddrPort, func(netip.AddrPort) error) (net.Conn, error) { return there, nil }
+		e, err := Serve(t.Context(), nil, cfg)
+		must(t, err)
+		e.names.table.learn(answer{asked: asked{name: "a.example", kind: dnsmessage.TypeA}, addrs: []netip.Addr{netip.MustParseAddr("203.0.113.5")}, until: w.clock().Add(time.Hour)}, w.clock())
+		in, program := endsOf(t, "203.0.113.5:8080")
+		came := make(chan string)
+		go func() {
+			b := make([]byte, len(c.first))
+			n, _ := io.ReadFull(host, b)
+			host.Close()
+			program.Close()
+			came <- string(b[:n])
+		}()
+		go func() { _, _ = program.Write(c.first) }()
+		e.out(in)
+		there.Close() // a refused one was never used
+		want := string(c.first)
+		if c.refused != "" {
+			want = ""
+		}
+		if got := <-came; got != want {
+			t.Errorf("%s: %d of %d bytes reached the host", name, len(got), len(c.first))
+		}
+		refused := ""
+		for _, ev := range w.events {
+			if ev.Verdict == audit.Refused {
+				refused = ev.Subject
+			}
+		}
+		if refused != c.refused {
+			t.Errorf("%s: refused %q, want %q (%+v)", name, refused, c.refused, w.events)
+		}
+		must(t, e.Close())
+	}
+}
+
+// A rule for any host, as a trial has it, allows each name and address on its ports, and
+// on no other.
+func TestARuleForAnyHost(t *testing.T) {
+	r := newRules([]policy.Host{{Kind: policy.HostAny, First: 443, Last: 444}, {Kind: policy.HostAny}})
+	for to, want := range map[string]int{"203.0.113.5:443": 2, "203.0.113.5:444": 2, "203.0.113.5:445": 0, "203.0.113.5:442": 0, "203.0.113.5:0": 0} {
+		if gs := r.grants(netip.MustParseAddrPort(to), []string{"n.example"}); len(gs) != want {
+			t.Errorf("%s: %v", to, gs)
+		}
+	}
+	if found, long := r.naming("n.example"); len(found) != 1 || long {
+		t.Errorf("a name: %v, %v", found, long)
+	}
+	if found, _ := r.naming(""); len(found) > 0 {
+		t.Errorf("no name: %v", found)
+	}
+}
+
+// counted is a connection that counts the deadlines it is given.
+type counted struct {
+	gone
+	reads, deadlines int
+}
+
+func (c *counted) Read(b []byte) (int, error)      { c.reads++; return 1, nil }
+func (c *counted) SetReadDeadline(time.Time) error { c.deadlines++; return nil }
+
+// The limit on a hello holds for the whole of it: a program that sends a byte now and
+// then gains no time.
+func TestImpatienceIsOnce(t *testing.T) {
+	c := &counted{}
+	i := &impatient{c, time.Second}
+	for range 5 {
+		if n, err := i.Read(make([]byte, 8)); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if c.deadlines != 1 || c.reads != 5 {
+		t.Errorf("%d deadlines for %d reads", c.deadlines, c.reads)
+	}
+}
+
+// A connection whose descriptor cannot be copied stays what it is, and one that was
+// reset before it was handled is closed and frees its slot.
+func TestConnectionsThatCannotBeConverted(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	var got io.Closer
+	must(t, fault.Watch([]uintptr{unix.SYS_FCNTL}, func(c fault.Call) fault.Answer {
+		if c.Own && c.Args[1] == unix.F_DUPFD_CLOEXEC {
+			return fault.Fail(unix.EMFILE)
+		}
+		return fault.Pass
+	}, func() { got = loosen(conn.(stream)) }))
+	if got != io.Closer(conn.(stream)) {
+		t.Errorf("it is now %T", got)
+	}
+	if _, err := conn.Write([]byte("x")); err != nil {
+		t.Errorf("and closed: %v", err)
+	}
+	if s, ok := loosen(conn.(stream)).(*loose); !ok || s.take() < 3 || s.take() != -1 {
+		t.Errorf("a whole one: %+v", s)
+	}
+	w := newQuietWorld(t)
+	e, err := Serve(t.Context(), nil, w.config(plan.Network{}))
+	must(t, err)
+	defer e.Close()
+	sockets := func() (n int) {
+		all, err := os.ReadDir("/proc/self/fd")
+		must(t, err)
+		for _, fd := range all {
+			if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(to, "socket:") {
+				n++
+			}
+		}
+		return n
+	}
+	before := sockets()
+	for _, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} { // neither is connected, and one cannot be
+		fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		must(t, err)
+		e.conns <- struct{}{}
+		e.handles(fd, flow{}, func(stream) { t.Error("it was handled") })
+		if len(e.conns) != 0 {
+			t.Errorf("kind %d: %d slots are taken", kind, len(e.conns))
+		}
+	}
+	if after := sockets(); after != before {
+		t.Errorf("%d sockets are open, %d were", after, before)
+	}
+}
