@@ -539,3 +539,47 @@ func TestLooksLeaveNoDescriptor(t *testing.T) {
 		}
 	}
 }
+
+// A link or a folder that would stand above a place that is to come is not made where a
+// protected place leads: it would redirect that place. A repository that somebody made
+// after the scan is found when its folder is moved.
+func TestPlacesAreNotRedirected(t *testing.T) {
+	ws := filepath.Join(world(t, "ws/.vscode/launch.json -> ../future/launch.json", "ws/plain: x"), "ws")
+	steps := []step{{"symlinkat", []any{text("elsewhere"), cwd, "future"}}, {"symlinkat", []any{text("elsewhere"), cwd, "other"}}, {"renameat2", []any{cwd, "other", cwd, "future", 0}}, {"linkat", []any{cwd, "other", cwd, "future", 0}}}
+	have, reports := mediated(t, ws, plan.Writes{Folders: []string{ws}}, steps)
+	for i, want := range []string{"EROFS", "", "EROFS", "EROFS"} {
+		if have[i].Errno != want {
+			t.Errorf("%v: %q, want %q", steps[i], have[i].Errno, want)
+		}
+	}
+	if len(reports) != 3 {
+		t.Errorf("reported %+v", reports)
+	}
+	root := world(t, "holds/bare/HEAD: x", "holds/bare/objects/", "holds/bare/refs/", "plain/HEAD: x", "gone/")
+	fd, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	c := &call{m: mediator(root)}
+	for base, want := range map[string]bool{"holds": true, "plain": false} {
+		held, found := c.carries(entry{dir: fd, in: root, base: base}, entry{dir: fd, in: root, base: "new"})
+		if found != want || found && (held.Place != root+"/holds/bare" || held.Why != "git takes the folder for a repository") {
+			t.Errorf("%s: %+v, %v", base, held, found)
+		}
+	}
+	gone, err := unix.Open(root+"/gone", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(gone)
+	if p, err := realPath(gone); err != nil || p != root+"/gone" {
+		t.Errorf("%q, %v", p, err)
+	}
+	if err := os.Remove(root + "/gone"); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := realPath(gone); err != unix.ENOENT || p != "" {
+		t.Errorf("removed: %q, %v", p, err)
+	}
+}

@@ -114,8 +114,8 @@ func TestScanEnds(t *testing.T) {
 }
 
 func TestAliasesAreFound(t *testing.T) {
-	root := world(t, "ws/.git/config: x", "ws/other: x", "ws/.envrc: y", "ws/plain: z", "ws/.git/hooks -> ../team", "ws/team/hook: x")
-	for from, to := range map[string]string{"ws/.git/config": "ws/alias", "ws/.envrc": "ws/alias2", "ws/plain": "ws/alias3", "ws/team/hook": "ws/alias4"} {
+	root := world(t, "ws/.git/config: x", "ws/other: x", "ws/.envrc: y", "ws/plain: z", "ws/.git/hooks -> ../team", "ws/team/hook: x", "ws/bare/HEAD: x", "ws/bare/objects/", "ws/bare/refs/", "ws/bare/config: x")
+	for from, to := range map[string]string{"ws/.git/config": "ws/alias", "ws/.envrc": "ws/alias2", "ws/plain": "ws/alias3", "ws/team/hook": "ws/alias4", "ws/bare/config": "ws/alias5"} {
 		if err := os.Link(filepath.Join(root, from), filepath.Join(root, to)); err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestAliasesAreFound(t *testing.T) {
 		got = append(got, strings.TrimPrefix(p, root+"/ws/"))
 	}
 	slices.Sort(got)
-	if !slices.Equal(got, []string{".envrc", ".git/config", "team/hook"}) {
+	if !slices.Equal(got, []string{".envrc", ".git/config", "bare/config", "team/hook"}) {
 		t.Errorf("%q", got)
 	}
 }
