@@ -63,6 +63,9 @@ EXIT STATUS:
 
 // try holds a trial and reports it.
 func (a *app) try(ctx context.Context, o tryOptions) error {
+	if err := o.placed(); err != nil {
+		return err
+	}
 	if err := launch.HideDescriptors(); err != nil {
 		return err
 	}
@@ -108,7 +111,10 @@ func (a *app) tell(o tryOptions, r *trial.Report) error {
 	case o.sarif:
 		err = r.WriteSARIF(a.out)
 	default:
-		more := "mcpen try --html FILE, --json; --write FILE for a profile"
+		more := "mcpen try --html FILE, --json"
+		if o.Write == "" {
+			more += "; --write FILE for a profile"
+		}
 		if o.html != "" {
 			more = audit.Visible(o.html)
 		}

@@ -192,9 +192,13 @@ func TestTryWritesAProfileThatRuns(t *testing.T) {
 	if err != nil || strings.Contains(string(logged), `"refused"`) || !strings.Contains(string(logged), `"exit"`) {
 		t.Errorf("the run was refused something, or nothing of it was logged: %v\n%s", err, logged)
 	}
-	// An existing file is not overwritten.
-	if _, errs, exit := w.trying(t, "--write", profile, "--", python, "server/server.py", "nothing"); exit != 2 || !strings.Contains(errs, "is there already") {
-		t.Errorf("exit status %d: %s", exit, errs)
+	// An existing file is not overwritten, and no time is lost for a place where nothing
+	// can be written: the program is not looked for.
+	nowhere := filepath.Join(w.home, "none", "p.toml")
+	for _, test := range [][3]string{{"--write", profile, "is there already"}, {"--write", nowhere, "there is no folder"}, {"--html", nowhere, "there is no folder"}} {
+		if _, errs, exit := w.trying(t, test[0], test[1], "--", "no-such-program"); exit != 2 || strings.Count(errs, "error:") != 1 || !strings.Contains(errs, test[2]) {
+			t.Errorf("%s %s: exit status %d: %s", test[0], test[1], exit, errs)
+		}
 	}
 }
 

@@ -53,9 +53,9 @@ func TestTryServerJSON(t *testing.T) {
 	if s := r.Subject; !r.Conversation.Opened || s.Version != "1.2.0" || !slices.Equal(s.Variables, []string{"DESCRIBED_KEY", "DESCRIBED_LEVEL"}) || s.Command[len(s.Command)-1] != "--quiet" {
 		t.Errorf("exit status %d: %+v", exit, s)
 	}
-	for name, text := range map[string]string{"other.json": `{"name": "io.github.x/y", "packages": [{"registryType": "oci", "identifier": "x/y"}]}`, "none.json": `{"a": 1}`, "broken.json": `{`} {
+	for name, text := range map[string]string{"other.json": `{"name": "io.github.x/y", "packages": [{"registryType": "oci", "identifier": "x/y"}]}`, "none.json": `{"a": 1}`, "unversioned.json": `{"name": "io.github.x/y", "packages": [{"registryType": "npm", "identifier": "described-server", "transport": {"type": "stdio"}}]}`, "broken.json": `{`} {
 		w.write(t, name, text)
-		if out, errs, exit := w.trying(t, filepath.Join(w.home, name)); exit != 2 || out != "" || strings.Count(errs, "error:") != 1 {
+		if out, errs, exit := w.trying(t, filepath.Join(w.home, name)); exit != 2 || out != "" || strings.Count(errs, "error:") != 1 || strings.HasPrefix(name, "unversioned") && !strings.Contains(errs, "npm:described-server is its newest") {
 			t.Errorf("%s: exit status %d: %s%s", name, exit, out, errs)
 		}
 	}

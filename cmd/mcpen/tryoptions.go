@@ -1,7 +1,9 @@
 package main
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -127,4 +129,18 @@ func answerOf(what string) (trial.Answer, error) {
 		kind = "text/html; charset=utf-8"
 	}
 	return trial.Answer{Status: 200, Type: kind, Body: data}, nil
+}
+
+// placed refuses places where nothing can be written, before minutes of a trial are lost
+// for them.
+func (o tryOptions) placed() error {
+	if _, err := os.Lstat(o.Write); o.Write != "" && err == nil {
+		return usage("--write OTHER.toml", "cannot write the profile: %s is there already", o.Write)
+	}
+	for _, file := range []string{o.Write, o.html} {
+		if st, err := os.Stat(filepath.Dir(file)); file != "" && (err != nil || !st.IsDir()) {
+			return usage("mkdir -p "+audit.Command(filepath.Dir(file)), "cannot write %q: there is no folder %q", file, filepath.Dir(file))
+		}
+	}
+	return nil
 }

@@ -122,6 +122,9 @@ func readServerJSON(data []byte) (Draft, error) {
 		return Draft{}, fmt.Errorf("cannot use server.json of %q: no npm or PyPI package with stdio in it (it has: %s)", s.Name, strings.Join(kinds, ", "))
 	}
 	p := s.Packages[fit]
+	if p.Version == "" {
+		return Draft{}, fmt.Errorf("cannot use server.json of %q: it names no version of its package %q; %s:%s is its newest", s.Name, p.ID, p.Type, p.ID)
+	}
 	spec := "npm:" + p.ID + "@" + p.Version
 	if p.Type == "pypi" {
 		spec = "pypi:" + p.ID + "==" + p.Version

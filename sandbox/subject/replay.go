@@ -37,7 +37,7 @@ func (f *Finder) Replay(ctx context.Context, at user.Dirs, o Options, s *Subject
 	if err := wholefile.Replace(o.Write, []byte(d.Text), 0o644); err != nil {
 		return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("cannot write the profile: %w", err)}
 	}
-	r.Profile = d.Text
+	r.Profile, r.ProfileFile = d.Text, o.Write
 	st, p, err := f.staged(ctx, at, o, s, func(desk *trial.Desk) { desk.Narrow(d.Workspace) })
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package trial
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"path"
@@ -58,6 +57,8 @@ type Report struct {
 	Over    map[string]int `json:"over,omitempty"` // number of events beyond the bounds, by kind
 	Profile string         `json:"profile,omitempty"`
 	Replay  string         `json:"replay,omitempty"` // the result of a replay with that profile
+	// ProfileFile is where the profile was written.
+	ProfileFile string `json:"-"`
 }
 
 // Conversation is the program's side of the conversation.
@@ -117,7 +118,7 @@ func notSeen(cfg Config, run *Run) []string {
 		}
 	}
 	if n := len(run.Tools) - called; n > 0 {
-		out = append(out, "what "+itoa(n)+" of its tools do, which were not called (--call all)")
+		out = append(out, "what "+plural(n, "tool")+" would do, not called (--call all)")
 	}
 	for _, h := range run.hosts {
 		if h.Unseen != "" && len(out) < 8 {
@@ -125,7 +126,7 @@ func notSeen(cfg Config, run *Run) []string {
 		}
 	}
 	if len(run.Tools) > 0 {
-		out = append(out, fmt.Sprintf("what it does later than %v after the last call, on another day, or with your data", cfg.Watch))
+		out = append(out, "what it does later, on another day, or with your data")
 	}
 	return out
 }

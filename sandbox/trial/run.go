@@ -483,7 +483,12 @@ func (r *Run) exercise(ctx context.Context, cfg Config, t *talk) {
 	}
 }
 
-const silent = "no answer"
+// The outcomes of calls that end well, or not at all.
+const (
+	silent        = "no answer"
+	answeredWell  = "answered"
+	answeredBadly = "it reported an error"
+)
 
 func (r *Run) call(ctx context.Context, t *talk, tool *Tool) {
 	r.enter("in tool " + visible(tool.Name))
@@ -501,9 +506,9 @@ func (r *Run) call(ctx context.Context, t *talk, tool *Tool) {
 	case err != nil:
 		tool.Outcome = silent
 	case json.Unmarshal(result, &said) == nil && said.IsError:
-		tool.Outcome = "it reported an error"
+		tool.Outcome = answeredBadly
 	default:
-		tool.Outcome = "answered"
+		tool.Outcome = answeredWell
 	}
 }
 

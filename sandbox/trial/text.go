@@ -124,16 +124,22 @@ func (r *Report) saysRow() row {
 	if !c.Opened {
 		return row{"says", []string{"nothing"}}
 	}
-	called, answered := 0, 0
+	called, answered, failed := 0, 0, 0
 	for _, t := range c.Tools {
 		if t.Calls > 0 {
 			called++
 		}
-		if t.Outcome == "answered" {
+		switch t.Outcome {
+		case answeredWell:
 			answered++
+		case answeredBadly:
+			failed++
 		}
 	}
 	text := fmt.Sprintf("%s, %d called, %d answered", plural(len(c.Tools), "tool"), called, answered)
+	if failed > 0 {
+		text += fmt.Sprintf(", %d with an error", failed)
+	}
 	if c.Prompts > 0 {
 		text += ", " + plural(c.Prompts, "prompt")
 	}
@@ -141,7 +147,7 @@ func (r *Report) saysRow() row {
 		text += ", " + plural(c.Resources, "resource")
 	}
 	if len(c.Findings) > 0 {
-		text += ", " + plural(len(c.Findings), "finding") + " in what they say"
+		text += ", " + plural(len(c.Findings), "finding")
 	}
 	return row{"says", []string{text}}
 }
@@ -157,14 +163,14 @@ func (r *Report) reachRow() row {
 		if len(h.When) > 1 {
 			text += fmt.Sprintf(" and %d more", len(h.When)-1)
 		}
-		switch {
-		case h.Real:
+		if h.Real {
 			text += ", REALLY"
-		case h.Requests > 0:
-			text += fmt.Sprintf(" (%s)", plural(h.Requests, "request"))
 		}
 		if given := r.givenTo(place(h)); len(given) > 0 {
 			text += ", gets " + strings.Join(given, ", ")
+		}
+		if h.Requests > 0 && !h.Real {
+			text += fmt.Sprintf(" (%s)", plural(h.Requests, "request"))
 		}
 		out.lines = append(out.lines, text)
 	}
@@ -250,7 +256,7 @@ func (r *Report) profileRow() row {
 	if r.Replay == "" {
 		return row{}
 	}
-	return row{"profile", []string{"with it, " + r.Replay}}
+	return row{"profile", []string{audit.Visible(r.ProfileFile) + ": " + r.Replay}}
 }
 
 func (r *Report) unseenRow() row {

@@ -399,9 +399,26 @@ func (r *Report) judgeEnd(run *Run) {
 	}
 }
 
+// lastLine is the last line of a program's words that says something. Node ends with its
+// version and, before that, the stack of an error and its members: what it met stands
+// above them.
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.TrimSpace(lines[len(lines)-1])
+	last := strings.TrimSpace(lines[len(lines)-1])
+	if !strings.HasPrefix(last, "Node.js v") {
+		return last
+	}
+	for i, l := range lines[1:] {
+		if strings.HasPrefix(l, "    at ") {
+			return strings.TrimSpace(lines[i])
+		}
+	}
+	for _, l := range slices.Backward(lines[:len(lines)-1]) {
+		if l = strings.TrimSpace(l); l != "" {
+			return l
+		}
+	}
+	return last
 }
 
 func first(when []string) string {

@@ -2,6 +2,7 @@ package trial
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -32,6 +33,39 @@ func TestOrdersToTheModelAreRed(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%q is %s, want %s: %+v", text, got, want, r.Verdict.Reasons)
+		}
+	}
+}
+
+// A person reads in one line why a server did not answer: not the version of its runtime.
+func TestLastLine(t *testing.T) {
+	for words, want := range map[string]string{
+		"": "",
+		"Traceback (most recent call last):\n  File \"x\", line 1\nKeyError: 'API_KEY'\n":                                                                   "KeyError: 'API_KEY'",
+		"node:internal/modules:1\n  throw err;\n  ^\n\nError: Cannot find module 'x'\n    at f (a.js:1)\n    at g {\n  code: 'E',\n}\n\nNode.js v20.20.2\n": "Error: Cannot find module 'x'",
+		"file:///a.js:3\n}}\n^\n\nSyntaxError: Unexpected token '}'\n\nNode.js v20.20.2":                                                                    "SyntaxError: Unexpected token '}'",
+		"Node.js v20.20.2": "Node.js v20.20.2",
+	} {
+		if got := lastLine(words); got != want {
+			t.Errorf("of %q: %q, want %q", words, got, want)
+		}
+	}
+}
+
+// What a person compares is in sight on a screen of 80 columns: which secret goes where,
+// which calls failed, where the profile is.
+func TestScreenShowsWhatMatters(t *testing.T) {
+	r := &Report{Replay: "it starts", ProfileFile: "w.toml", NotSeen: notSeen(Config{}, &Run{Tools: []*Tool{{}}, record: &record{}})}
+	r.Conversation = Conversation{Opened: true, Tools: []*Tool{{Calls: 1, Outcome: answeredWell}, {Calls: 2, Outcome: answeredBadly}}}
+	r.Hosts = []Host{{Name: "api.weather.example", Port: 443, When: []string{"in tool get_weather"}, Requests: 3}}
+	r.Leaks = []Leak{{File: "$WEATHER_API_KEY", Where: place(r.Hosts[0]), Given: true, Out: true}}
+	var b strings.Builder
+	if err := r.WriteText(&b, nil, "more"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"2 tools, 2 called, 1 answered, 1 with an error\n", "gets $WEATHER_API_KEY (", "w.toml: it starts\n", "what 1 tool would do, not called (--call all)\n", "or with your data\n"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is not in\n%s", want, b.String())
 		}
 	}
 }
