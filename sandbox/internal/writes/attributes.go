@@ -27,6 +27,15 @@ func (c *call) altering(dir, pathArg int, follow bool, do func(fd int) error) ou
 	return c.alter(fd, real, err, do)
 }
 
+// alteringFile is alteringOpen for a call that needs an open file: with O_PATH a
+// descriptor is none (open(2)).
+func (c *call) alteringFile(fdArg int, do func(fd int) error) outcome {
+	if c.onlyPath(c.arg(fdArg)) {
+		return outcome{errno: unix.EBADF}
+	}
+	return c.alteringOpen(fdArg, do)
+}
+
 // alteringOpen is altering for the target of the thread's descriptor.
 func (c *call) alteringOpen(fdArg int, do func(fd int) error) outcome {
 	c.m.tree.RLock()
@@ -90,7 +99,7 @@ func (c *call) chmodLink(dirArg, pathArg int, mode uint32, flags int) outcome {
 }
 
 func fchmod(c *call) outcome {
-	return c.alteringOpen(0, func(fd int) error { return unix.Chmod(fdPath(fd), uint32(c.r.Args[1])) })
+	return c.alteringFile(0, func(fd int) error { return unix.Chmod(fdPath(fd), uint32(c.r.Args[1])) })
 }
 
 // chown handles the calls that change owners; flagsArg is -1 if follow alone decides.
@@ -133,7 +142,7 @@ func (c *call) alteringEmpty(dirArg, pathArg int, follow bool, do func(fd int) e
 	return c.alteringOpen(dirArg, do)
 }
 
-func fchown(c *call) outcome { return c.alteringOpen(0, c.chownTo(1)) }
+func fchown(c *call) outcome { return c.alteringFile(0, c.chownTo(1)) }
 
 // utimensat handles utimensat(2): on a path, or on the descriptor if there is no path.
 func utimensat(c *call) outcome {
@@ -147,7 +156,7 @@ func utimensat(c *call) outcome {
 		if c.arg(0) == unix.AT_FDCWD {
 			return native // EFAULT
 		}
-		return c.alteringOpen(0, set)
+		return c.alteringFile(0, set)
 	}
 	switch flags {
 	case 0, unix.AT_SYMLINK_NOFOLLOW:
@@ -227,7 +236,7 @@ func fsetxattr(c *call) outcome {
 	if errno != 0 {
 		return outcome{errno: errno}
 	}
-	return c.alteringOpen(0, x.set)
+	return c.alteringFile(0, x.set)
 }
 
 // attribute is the extended attribute of a call: setxattr(path, name, value, size,
@@ -269,7 +278,7 @@ func fremovexattr(c *call) outcome {
 	if errno != 0 {
 		return outcome{errno: errno}
 	}
-	return c.alteringOpen(0, func(fd int) error { return unix.Removexattr(fdPath(fd), name) })
+	return c.alteringFile(0, func(fd int) error { return unix.Removexattr(fdPath(fd), name) })
 }
 
 // access answers whether a path is writable: the server's own mount would always say

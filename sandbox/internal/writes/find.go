@@ -214,6 +214,22 @@ func (c *call) descriptor(fd int) (int, string, error) {
 	return own, real, nil
 }
 
+// onlyPath reports whether the thread's descriptor was opened with O_PATH
+// (proc_pid_fdinfo(5)). It returns false for one that it cannot look at.
+func (c *call) onlyPath(fd int) bool {
+	info, err := unix.Open("/proc/"+strconv.Itoa(c.r.TID)+"/fdinfo/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(info)
+	var buf [128]byte
+	n, _ := unix.Read(info, buf[:])
+	_, rest, _ := strings.Cut(string(buf[:max(n, 0)]), "\nflags:\t")
+	text, _, _ := strings.Cut(rest, "\n")
+	flags, err := strconv.ParseUint(text, 8, 64)
+	return err == nil && flags&unix.O_PATH != 0
+}
+
 // openat2 retries if a rename raced (EAGAIN, openat2(2)).
 func openat2(dir int, p string, how *unix.OpenHow) (fd int, err error) {
 	for range 16 {

@@ -332,8 +332,8 @@ func TestCallsEndAsWithoutAMediator(t *testing.T) {
 		}
 	}
 	base := len(steps)
-	steps = append(steps, open("f", unix.O_RDWR, 0), open("d", unix.O_RDONLY|unix.O_DIRECTORY, 0))
-	file, dir := fd(base), fd(base+1)
+	steps = append(steps, open("f", unix.O_RDWR, 0), open("d", unix.O_RDONLY|unix.O_DIRECTORY, 0), open("f", unix.O_PATH, 0), open("l", unix.O_PATH|unix.O_NOFOLLOW, 0))
+	file, dir, name, link := fd(base), fd(base+1), fd(base+2), fd(base+3)
 	for _, p := range []any{"f", "l", "ld2", "d", "none", "loop", "f/", "d/.", text(""), text("/proc/self/fd/none")} {
 		steps = append(steps, step{"truncate", []any{p, 3}}, step{"truncate", []any{p, -1}}, step{"fchmodat", []any{cwd, p, 0o740}}, step{"fchmodat2", []any{cwd, p, 0o700, unix.AT_SYMLINK_NOFOLLOW}}, step{"fchmodat2", []any{cwd, p, 0o744, 0}}, step{"fchmodat2", []any{cwd, p, 0o744, 1 << 20}},
 			step{"fchownat", []any{cwd, p, -1, -1, 0}}, step{"fchownat", []any{cwd, p, -1, -1, unix.AT_SYMLINK_NOFOLLOW}}, step{"fchownat", []any{cwd, p, -1, -1, unix.AT_EMPTY_PATH}}, step{"fchownat", []any{file, p, -1, -1, unix.AT_EMPTY_PATH | unix.AT_SYMLINK_NOFOLLOW}}, step{"fchownat", []any{cwd, p, -1, -1, 1 << 20}},
@@ -342,8 +342,8 @@ func TestCallsEndAsWithoutAMediator(t *testing.T) {
 			step{"removexattr", []any{p, text("user.none")}}, step{"lremovexattr", []any{p, text("user.m")}}, step{"removexattr", []any{p, text("user.m")}},
 			step{"faccessat", []any{cwd, p, unix.W_OK}}, step{"faccessat2", []any{cwd, p, unix.R_OK | unix.W_OK, unix.AT_EACCESS}}, step{"faccessat2", []any{cwd, p, unix.X_OK, unix.AT_SYMLINK_NOFOLLOW}}, step{"faccessat2", []any{cwd, p, unix.W_OK, 1 << 20}}, step{"faccessat2", []any{file, p, unix.W_OK, unix.AT_EMPTY_PATH}}, step{"faccessat2", []any{cwd, p, unix.R_OK, unix.AT_EMPTY_PATH}})
 	}
-	for _, at := range []any{file, dir, 999, -1} {
-		steps = append(steps, step{"fchmod", []any{at, 0o700}}, step{"fchown", []any{at, -1, -1}}, step{"utimensat", []any{at, 0, timesOf(14, 0, 25, 0), 0}}, step{"fsetxattr", []any{at, text("user.m"), text("w"), 1, 0}}, step{"fremovexattr", []any{at, text("user.m")}}, step{"fremovexattr", []any{at, text("user.m")}}, step{"mkdirat", []any{at, text("made"), 0o700}}, step{"openat", []any{at, text("opened"), creat, 0o600}}, step{"unlinkat", []any{at, text("made"), unix.AT_REMOVEDIR}}, step{"utimensat", []any{at, 0, 0, 0}})
+	for _, at := range []any{file, dir, name, link, 999, -1} {
+		steps = append(steps, step{"fchownat", []any{at, text(""), -1, -1, unix.AT_EMPTY_PATH}}, step{"utimensat", []any{at, text(""), timesOf(15, 0, 26, 0), unix.AT_EMPTY_PATH}}, step{"fchmod", []any{at, 0o700}}, step{"fchown", []any{at, -1, -1}}, step{"utimensat", []any{at, 0, timesOf(14, 0, 25, 0), 0}}, step{"fsetxattr", []any{at, text("user.m"), text("w"), 1, 0}}, step{"fremovexattr", []any{at, text("user.m")}}, step{"fremovexattr", []any{at, text("user.m")}}, step{"mkdirat", []any{at, text("made"), 0o700}}, step{"openat", []any{at, text("opened"), creat, 0o600}}, step{"unlinkat", []any{at, text("made"), unix.AT_REMOVEDIR}}, step{"utimensat", []any{at, 0, 0, 0}})
 	}
 	steps = append(steps, step{"fsetxattr", []any{file, text("user.m"), text("last"), 4, 0}}, step{"utimensat", []any{cwd, 0, timesOf(1, 0, 1, 0), 0}}, step{"utimensat", []any{cwd, 1, timesOf(1, 0, 1, 0), 0}}, step{"mkdirat", []any{cwd, 1, 0o755}}, step{"openat", []any{cwd, 1, creat, 0}}, step{"symlinkat", []any{1, cwd, "x"}}, step{"linkat", []any{cwd, 1, cwd, "x", 0}}, step{"linkat", []any{cwd, "f", cwd, 1, 0}}, step{"renameat2", []any{cwd, 1, cwd, "x", 0}}, step{"renameat2", []any{cwd, "f", cwd, 1, 0}}, step{"unlinkat", []any{cwd, 1, 0}}, step{"setxattr", []any{"f", 1, text("v"), 1, 0}}, step{"setxattr", []any{"f", text("user.m"), 1, 1, 0}}, step{"utimensat", []any{cwd, "f", 1, 0}}, step{"faccessat", []any{cwd, 1, 0}}, step{"truncate", []any{1, 0}},
 		step{"chdir", []any{"d"}}, step{"mkdirat", []any{cwd, text("here"), 0o700}}, step{"openat", []any{cwd, text("../there"), creat, 0o600}}, step{"openat", []any{cwd, text("/dev/fd/999"), writes, 0}}, step{"openat", []any{cwd, text(fmt.Sprintf("%s/x", strings.Repeat("n", 300))), creat, 0o600}}, step{"mkdirat", []any{cwd, text(strings.Repeat("n", 300)), 0o700}}, step{"mkdirat", []any{cwd, text(strings.Repeat("d/", 2500)), 0o700}})
