@@ -12,6 +12,7 @@ import (
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
+	"mcpen/sandbox/trial"
 )
 
 func (a *app) allowCommand() *cli.Command {
@@ -68,9 +69,9 @@ func (a *app) allow(name string, words []string, c *cli.Context) error {
 			}
 			continue
 		}
-		next, err := policy.Insert(text, *g)
+		next, err := inserted(text, *g)
 		if errors.Is(err, policy.ErrGranted) {
-			fmt.Fprintf(a.out, "%s has it already: %s\n", file, g.Line())
+			fmt.Fprintf(a.out, "%s has it already: %s\n", file, already(*g))
 			continue
 		}
 		if err != nil {
@@ -85,6 +86,31 @@ func (a *app) allow(name string, words []string, c *cli.Context) error {
 		return err
 	}
 	return a.writeProfile(file, old, text, c)
+}
+
+// inserted is a profile's text with a grant. A variable that holds a secret by its name
+// is written as one: then no log shows it.
+func inserted(text []byte, g audit.Grant) ([]byte, error) {
+	if name, ok := secretIn(g); ok {
+		return policy.InsertSecret(text, name)
+	}
+	return policy.Insert(text, g)
+}
+
+// already names a grant that a profile has in one way or another.
+func already(g audit.Grant) string {
+	if name, ok := secretIn(g); ok {
+		return "env:" + name
+	}
+	return g.Line()
+}
+
+// secretIn is the name of the variable in a grant, if it holds a secret.
+func secretIn(g audit.Grant) (name string, ok bool) {
+	if g.Table != "env" || len(g.Values) != 1 {
+		return "", false
+	}
+	return g.Values[0].Text, trial.IsSecret(g.Values[0].Text)
 }
 
 // given reports whether a profile lets a name of a list pass already. Where there is no
