@@ -124,18 +124,30 @@ payload() {
 # servers keeps what is asked of the registries for two real servers, once, and gives it
 # to the payload. The recorder is of this machine; the packages are of the machine's.
 servers() {
-	machine=$(case $1 in arm64) echo aarch64 ;; *) echo x86_64 ;; esac)
+	cpu=$(case $1 in arm64) echo aarch64 ;; *) echo x86_64 ;; esac)
 	kept=$cache/servers-$1
 	stamp=$(cat scripts/vm/servers.sh scripts/vm/registry.py | sha256sum | cut -c1-16)
 	if [ "$(cat "$kept/stamp" 2>/dev/null)" != "$stamp" ]; then
 		echo "vm: asking the registries for what real servers need on $1" >&2
 		(unset GOARCH CGO_ENABLED CC; cd "$cache/build" && go build -tags "$TAGS" -o "$cache/mcpen-launcher" ./cmd/mcpen-launcher &&
 			cp "$cache/mcpen-launcher" cmd/mcpen/embedded/ && go build -tags "$TAGS,mcpen_launcher" -o "$cache/mcpen" ./cmd/mcpen)
-		scripts/vm/servers.sh "$kept" "$cache/mcpen" "$machine" npm:@modelcontextprotocol/server-memory pypi:mcp-server-time >"$kept.log" 2>&1 ||
+		scripts/vm/servers.sh "$kept" "$cache/mcpen" "$cpu" npm:@modelcontextprotocol/server-memory pypi:mcp-server-time >"$kept.log" 2>&1 ||
 			{ tail -3 "$kept.log" >&2; echo "vm: no real servers: see $kept.log" >&2; rm -rf "$kept"; return; }
 		echo "$stamp" >"$kept/stamp"
 	fi
 	cp -r "$kept" "$out/servers"
+}
+
+# booted waits until the machine that was started says something, or ends. Software
+# emulation now and then stops one while it boots.
+booted() {
+	local waited
+	for waited in $(seq 60); do
+		[ ! -s "$results" ] || return 0
+		kill -0 "$machine" 2>/dev/null || return 0
+		sleep 10
+	done
+	return 1
 }
 
 # boot runs one machine and leaves its results in a file.
@@ -143,20 +155,29 @@ boot() {
 	name=$1 suite=$2 arch=$3 setting=$4
 	results=$cache/$name.results
 	[ ! -e "$results" ] || [ -z "$parts" ] || mv "$results" "$results.before"
-	: >"$results"
-	# --foreground: what ends this script ends the machine, too.
 	# Without cx16: several processors of qemu 7.2 without KVM may panic a kernel by cmpxchg16b.
 	case $arch in
 	amd64) qemu=(qemu-system-x86_64 -machine q35 -cpu max,-cx16) console=ttyS0 ;;
 	arm64) qemu=(qemu-system-aarch64 -machine virt -cpu cortex-a72) console=ttyAMA0 ;;
 	esac
-	timeout --foreground --kill-after=10 "$limit" "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m 2048 -nodefaults -no-reboot -display none \
-		-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
-		-append "root=/dev/vda rw console=$console quiet loglevel=3 systemd.show_status=0 mcpen.setting=$setting mcpen.parts=${parts// /,} $5" \
-		-drive "file=$dir/disk,if=virtio,format=raw,snapshot=on" \
-		-drive "file=$cache/payload-$load.disk,if=virtio,format=raw,readonly=on" \
-		-device virtio-serial -chardev "file,id=results,path=$results" -device virtserialport,chardev=results,name=mcpen.results \
-		-serial "file:$cache/$name.console" </dev/null || true
+	local try
+	for try in 1 2; do
+		: >"$results"
+		timeout --kill-after=10 "$limit" "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m 2048 -nodefaults -no-reboot -display none \
+			-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
+			-append "root=/dev/vda rw console=$console quiet loglevel=3 systemd.show_status=0 mcpen.setting=$setting mcpen.parts=${parts// /,} $5" \
+			-drive "file=$dir/disk,if=virtio,format=raw,snapshot=on" \
+			-drive "file=$cache/payload-$load.disk,if=virtio,format=raw,readonly=on" \
+			-device virtio-serial -chardev "file,id=results,path=$results" -device virtserialport,chardev=results,name=mcpen.results \
+			-serial "file:$cache/$name.console" </dev/null &
+		machine=$!
+		booted && break
+		kill $machine 2>/dev/null || true
+		wait $machine || true
+		echo "vm: $name says nothing: booting it again" >&2
+	done
+	wait $machine || true
+	machine=
 	rest=
 	if [ -n "$parts" ] && [ -e "$results.before" ]; then
 		rest=$(sed -n "s/^commit\tfacts: \([^,]*\),.*/ ($parts; the rest is of \1)/p" "$results.before")
@@ -185,6 +206,11 @@ said() {
 
 TAGS=urfave_cli_no_docs,runc_nocriu
 need
+# What ends this script ends the machine, too.
+machine=
+trap '[ -z "$machine" ] || kill "$machine" 2>/dev/null' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 built=
 failed=0
 table=$(printf 'machine\tsuite\tresult')
