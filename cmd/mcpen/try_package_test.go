@@ -77,3 +77,26 @@ func TestTryHints(t *testing.T) {
 		}
 	}
 }
+
+// A package that cannot be installed is one clear error: nothing of it is tried or kept,
+// and it is installed once it can be.
+func TestTryDoesNotInstall(t *testing.T) {
+	w := triedWorld(t)
+	long := time.Now().AddDate(-1, 0, 0)
+	w.reg.Publish("broken-server", "1.0.0", long, map[string]any{"bin": "cli.js", "dependencies": map[string]string{"not-there": "^1.0.0", "words": "^1.0.0"}}, map[string]string{"cli.js": serverScript})
+	for _, what := range []string{"npm:broken-server", "npm:nobody-published-this"} {
+		out, errs, exit := w.trying(t, what)
+		if exit == 0 || exit == 3 || out != "" || strings.Count(errs, "error:") != 1 {
+			t.Errorf("%s: exit status %d: %s%s", what, exit, out, errs)
+		}
+	}
+	if locks, err := filepath.Glob(filepath.Join(w.home, ".local/state/mcpen/try/*")); err != nil || len(locks) > 0 {
+		t.Errorf("locks are left: %v, %v", locks, err)
+	}
+	w.reg.Publish("not-there", "1.0.0", long, map[string]any{"main": "a.js"}, map[string]string{"a.js": ""})
+	w.reg.Publish("words", "1.0.0", long, map[string]any{"main": "words.js"}, map[string]string{"words.js": "module.exports = 'words'\n"})
+	if out, errs, exit := w.trying(t, "npm:broken-server"); exit != 0 || !strings.Contains(out, "1 tool") {
+		t.Errorf("mended: exit status %d: %s%s", exit, out, errs)
+	}
+	w.nothingLeft(t)
+}

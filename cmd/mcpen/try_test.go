@@ -166,7 +166,7 @@ func TestTryHonest(t *testing.T) {
 func TestTryBroken(t *testing.T) {
 	inTriedWorld(t, func(t *testing.T, w *world) {
 		trials(t, map[string]string{
-			"crashes": "no-conversation", "hangs": "no-conversation", "floods": "flood", "says_garbage": "garbage", "never_ends": "stops", "never_answers": "no-answer",
+			"crashes": "no-conversation", "exits_at_once": "no-conversation", "aborts": "no-conversation", "hangs": "no-conversation", "floods": "flood", "says_garbage": "garbage", "never_ends": "stops", "never_answers": "no-answer",
 		}, func(t *testing.T, what, code string) {
 			r, _ := w.tries(t, what, "--limit", "15s")
 			if all := append(codes(r, trial.Red), codes(r, trial.Amber)...); !slices.Contains(all, code) {

@@ -400,17 +400,17 @@ func (r *Report) judgeEnd(run *Run) {
 }
 
 // lastLine is the last line of a program's words that says something. Node ends with its
-// version and, before that, the stack of an error and its members: what it met stands
-// above them.
+// version, and before that come the stack of an error and its members: the error itself
+// stands above them.
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	last := strings.TrimSpace(lines[len(lines)-1])
 	if !strings.HasPrefix(last, "Node.js v") {
 		return last
 	}
-	for i, l := range lines[1:] {
-		if strings.HasPrefix(l, "    at ") {
-			return strings.TrimSpace(lines[i])
+	for _, l := range lines {
+		if name, _, ok := strings.Cut(l, ":"); ok && strings.Contains(name, "Error") && !strings.HasPrefix(l, " ") {
+			return strings.TrimSpace(l)
 		}
 	}
 	for _, l := range slices.Backward(lines[:len(lines)-1]) {

@@ -41,9 +41,10 @@ func TestOrdersToTheModelAreRed(t *testing.T) {
 func TestLastLine(t *testing.T) {
 	for words, want := range map[string]string{
 		"": "",
-		"Traceback (most recent call last):\n  File \"x\", line 1\nKeyError: 'API_KEY'\n":                                                                   "KeyError: 'API_KEY'",
-		"node:internal/modules:1\n  throw err;\n  ^\n\nError: Cannot find module 'x'\n    at f (a.js:1)\n    at g {\n  code: 'E',\n}\n\nNode.js v20.20.2\n": "Error: Cannot find module 'x'",
-		"file:///a.js:3\n}}\n^\n\nSyntaxError: Unexpected token '}'\n\nNode.js v20.20.2":                                                                    "SyntaxError: Unexpected token '}'",
+		"Traceback (most recent call last):\n  File \"x\", line 1\nKeyError: 'API_KEY'\n":                                                                                       "KeyError: 'API_KEY'",
+		"node:internal/modules:1\n  throw err;\n  ^\n\nError: Cannot find module 'x'\n    at f (a.js:1)\n    at g {\n  code: 'E',\n}\n\nNode.js v20.20.2\n":                     "Error: Cannot find module 'x'",
+		"file:///a.js:3\n}}\n^\n\nSyntaxError: Unexpected token '}'\n\nNode.js v20.20.2":                                                                                        "SyntaxError: Unexpected token '}'",
+		"node:internal/modules:1\n  throw err;\n  ^\n\nError: Cannot find module 'words'\nRequire stack:\n- /a/cli.js\n    at f (a.js:1) {\n  code: 'E'\n}\n\nNode.js v20.20.2": "Error: Cannot find module 'words'",
 		"Node.js v20.20.2": "Node.js v20.20.2",
 	} {
 		if got := lastLine(words); got != want {

@@ -269,6 +269,12 @@ def start_writes_lines_of_blanks():
 def start_crashes():
     sys.exit(3)
 
+def start_exits_at_once():
+    os._exit(0)
+
+def start_aborts():
+    os.abort()
+
 def start_hangs():
     time.sleep(600)
 
