@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -13,7 +12,6 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/user"
-	"mcpen/sandbox/wholefile"
 )
 
 func (a *app) clientsCommand() *cli.Command {
@@ -26,26 +24,6 @@ func (a *app) clientsCommand() *cli.Command {
 		),
 		Action: func(c *cli.Context) error { return a.listClients(c) },
 	}
-}
-
-// standingJSON is one file of a client.
-type standingJSON struct {
-	Client  string       `json:"client"`
-	File    string       `json:"file"`
-	Scope   string       `json:"scope"`
-	Servers []serverJSON `json:"servers"`
-	Drift   []string     `json:"drift"`
-	Note    string       `json:"note,omitempty"`  // why nothing is written to it
-	Error   string       `json:"error,omitempty"` // why it cannot be read
-}
-
-type serverJSON struct {
-	Server  string   `json:"server"`
-	Project string   `json:"project,omitempty"`
-	State   string   `json:"state"`
-	Why     string   `json:"why,omitempty"`
-	Command []string `json:"command,omitempty"`
-	Options []string `json:"options,omitempty"` // of a wrapped server
 }
 
 func (a *app) listClients(c *cli.Context) error {
@@ -61,9 +39,9 @@ func (a *app) listClients(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	all := []standingJSON{}
+	all := []wrapping.Standing{}
 	for _, p := range t.Places {
-		all = append(all, standing1(t, known, p))
+		all = append(all, t.Standing(known, p))
 	}
 	if c.Bool("seen") {
 		if err := clients.Remember(at.State, t.Places); err != nil {
@@ -80,35 +58,7 @@ func (a *app) listClients(c *cli.Context) error {
 	if !c.Bool("check") {
 		return nil
 	}
-	return checked(all)
-}
-
-// standing1 is how it stands with one file.
-func standing1(t *wrapping.Target, known map[string]clients.Seen, p clients.Place) standingJSON {
-	s := standingJSON{Client: p.Client.Name, File: p.Path, Scope: string(p.Scope), Servers: []serverJSON{}, Drift: []string{}}
-	if err := p.Refused(); err != nil {
-		s.Note = err.Error()
-	}
-	entries, err := p.Servers()
-	if err != nil {
-		s.Error = err.Error()
-		return s
-	}
-	for _, e := range entries {
-		if !t.Wants(e.Server) {
-			continue
-		}
-		j := serverJSON{Server: e.Server, Project: e.Scope, State: string(e.State), Why: e.Why, Command: audit.RedactArgs(e.Inner()), Options: e.Options()}
-		if start := e.Starter(); filepath.IsAbs(start) && !wholefile.Exists(start) {
-			j.Why = start + " is not there: the server does not start"
-			s.Drift = append(s.Drift, e.Key()+": "+j.Why)
-		}
-		s.Servers = append(s.Servers, j)
-	}
-	if was, ok := known[p.Path]; ok {
-		s.Drift = append(s.Drift, was.Drift(clients.Look(entries))...)
-	}
-	return s
+	return wrapping.Check(all)
 }
 
 // states are the table's words for each state.
@@ -117,7 +67,7 @@ var states = map[clients.State]string{
 	clients.Asks: "asks", clients.Foreign: "elsewhere", clients.Odd: "odd",
 }
 
-func (a *app) showClients(at user.Dirs, all []standingJSON) {
+func (a *app) showClients(at user.Dirs, all []wrapping.Standing) {
 	g := grid.Grid{Rows: [][]string{{"CLIENT", "SERVER", "STATE", "COMMAND", "FILE"}}, Give: []grid.Give{{Column: 3, Least: 16}, {Column: 4, Least: 16}, {Column: 1, Least: 12}, {Column: 3, Least: 8}}, Middle: 3}
 	for _, s := range all {
 		for _, j := range s.Servers {
@@ -148,25 +98,4 @@ func (a *app) showClients(at user.Dirs, all []standingJSON) {
 			fmt.Fprintf(a.out, "changed: %s: %s\n", audit.Visible(at.Tilde(s.File)), audit.Visible(d))
 		}
 	}
-}
-
-// checked is an error where a server is outside of a pen, or something changed.
-func checked(all []standingJSON) error {
-	open, drift, broken := 0, 0, 0
-	for _, s := range all {
-		drift += len(s.Drift)
-		if s.Error != "" {
-			broken++
-		}
-		for _, j := range s.Servers {
-			if st := clients.State(j.State); st == clients.Open || st == clients.Asks {
-				open++
-			}
-		}
-	}
-	if open+drift+broken == 0 {
-		return nil
-	}
-	return &launch.Error{Code: 1, Err: fmt.Errorf("%s outside of a pen, %s, %s unreadable", wrapping.Plural(open, "server is", "servers are"), wrapping.Plural(drift, "thing changed", "things changed"), wrapping.Plural(broken, "file is", "files are")),
-		Hint: "mcpen wrap, or mcpen clients --seen once you have looked"}
 }

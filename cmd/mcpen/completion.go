@@ -11,6 +11,7 @@ import (
 	"mcpen/cmd/mcpen/clients"
 	"mcpen/cmd/mcpen/grammar"
 	"mcpen/sandbox/catalog"
+	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/policy"
 )
 
@@ -77,7 +78,7 @@ func flagValues(flag string, names []string) []string {
 	case "format":
 		return []string{"text", "json", "sarif"}
 	case "level":
-		return append(slices.Clone(levels), "malicious")
+		return append(slices.Clone(advisory.Levels), "malicious")
 	case "fail-on":
 		return []string{"red", "amber"}
 	case "call":

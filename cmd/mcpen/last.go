@@ -29,7 +29,8 @@ func (a *app) lastLog(ctx context.Context, o logOptions, at user.Dirs) error {
 		b.WriteString(audit.Visible(line) + "\n")
 	}
 	if asked != nil {
-		fmt.Fprintf(a.Err, "mcpen: its profile cannot be asked: %s\n", audit.Visible(oneLine(asked.Error())))
+		line, _, _ := strings.Cut(asked.Error(), "\n")
+		fmt.Fprintf(a.Err, "mcpen: its profile cannot be asked: %s\n", audit.Visible(line))
 	}
 	for _, t := range s.refused {
 		answer := t.answer(p, asked == nil)

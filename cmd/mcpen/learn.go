@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -15,11 +13,9 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
-	"mcpen/sandbox/policy"
+	"mcpen/sandbox/lesson"
 	"mcpen/sandbox/server"
-	"mcpen/sandbox/trial"
 	"mcpen/sandbox/user"
-	"mcpen/sandbox/wholefile"
 )
 
 func (a *app) learnCommand() *cli.Command {
@@ -58,11 +54,11 @@ func (a *app) learn(ctx context.Context, word string, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	since, err := parseSince(c.String("since"), time.Now(), time.Local)
+	since, err := audit.ParseSince(c.String("since"), time.Now(), time.Local)
 	if err != nil {
 		return usage("mcpen learn "+word+" --since 3d", "%v", err)
 	}
-	lessons, sessions, err := trial.Lessons(user.LogDir(at), n.Name, at.Home, since)
+	lessons, sessions, err := lesson.Read(user.LogDir(at), n.Name, at.Home, since)
 	if err != nil {
 		return err
 	}
@@ -71,7 +67,7 @@ func (a *app) learn(ctx context.Context, word string, c *cli.Context) error {
 	}
 	text := old
 	for i := range lessons {
-		if text, err = a.merge(at, file, text, &lessons[i], c.String("baseline")); err != nil {
+		if text, err = lessons[i].Merge(&a.Caller, at, file, text, c.String("baseline")); err != nil {
 			return err
 		}
 	}
@@ -86,67 +82,8 @@ func (a *app) learn(ctx context.Context, word string, c *cli.Context) error {
 	return a.writeProfile(file, old, text, c)
 }
 
-// merge adds one right, where it may be learned and no baseline forbids it.
-func (a *app) merge(at user.Dirs, file string, text []byte, l *trial.Lesson, baseline string) ([]byte, error) {
-	if l.Not != "" {
-		return text, nil
-	}
-	next, err := policy.Insert(text, l.Grant)
-	switch {
-	case errors.Is(err, policy.ErrGranted):
-		l.Not = "the profile gives it by now"
-		return text, nil
-	case err != nil:
-		l.Not = "it cannot be written by a command: " + err.Error()
-		return text, nil
-	}
-	if _, err := policy.Parse(file, next, catalog.Loader(at)); err != nil {
-		l.Not = "no profile may give it: " + oneLine(err.Error())
-		return text, nil
-	}
-	beyond, err := a.beyond(at, file, next, baseline)
-	if err != nil {
-		return nil, err
-	}
-	if beyond != nil {
-		l.Not = "the baseline does not give it"
-		return text, nil
-	}
-	return next, nil
-}
-
-// beyond says why a baseline does not allow a profile of this text, or nil. The text
-// lies beside the profile for a moment, so that it finds the profiles that it extends.
-func (a *app) beyond(at user.Dirs, file string, text []byte, baseline string) (refusal, err error) {
-	dir := filepath.Dir(file)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("cannot write %q: %w", file, err)
-	}
-	f, err := os.CreateTemp(dir, ".learn-*.toml")
-	if err != nil {
-		return nil, fmt.Errorf("cannot try what was learned: %w", err)
-	}
-	f.Close()
-	defer os.Remove(f.Name())
-	if err := wholefile.Replace(f.Name(), text, 0o600); err != nil {
-		return nil, err
-	}
-	_, err = a.Resolve(server.Choice{Words: server.Words{Profile: f.Name(), Baseline: baseline, Look: true}}, at)
-	var own *launch.Error
-	if errors.As(err, &own) && own.Code == exitRefused {
-		return own, nil
-	}
-	return nil, nil // any other fault was there before
-}
-
-// oneLine is the first line of a text.
-func oneLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
-}
-
 // tellLessons lists the lessons.
-func (a *app) tellLessons(lessons []trial.Lesson, sessions int) {
+func (a *app) tellLessons(lessons []lesson.Lesson, sessions int) {
 	fmt.Fprintf(a.out, "%s recorded\n", user.Count(sessions, "session"))
 	for _, l := range lessons {
 		why := fmt.Sprintf("%s, %s", user.Count(len(l.Sessions), "session"), strings.Join(l.By[:min(2, len(l.By))], ", "))

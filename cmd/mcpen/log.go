@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +23,7 @@ type logOptions struct {
 	Dir    string // of the logs
 	Server string // empty: all
 	Allow  string // the profile to write a right into; "": there is none
-	Since  string // as parseSince reads it; empty: everything that is kept
+	Since  string // as audit.ParseSince reads it; empty: everything that is kept
 	Net    bool   // names and connections only
 	JSON   bool
 	Follow bool
@@ -52,7 +51,7 @@ func runLog(ctx context.Context, o logOptions, out io.Writer) error {
 		filter.Kinds = netKinds
 	}
 	var err error
-	if filter.Since, err = parseSince(o.Since, o.Now, o.zone()); err != nil {
+	if filter.Since, err = audit.ParseSince(o.Since, o.Now, o.zone()); err != nil {
 		return &launch.Error{Code: exitUsage, Err: err, Hint: "mcpen log --since 2h"}
 	}
 	r, err := audit.OpenReader(o.Dir, filter)
@@ -143,30 +142,4 @@ func (o logOptions) show(out io.Writer, e audit.Event) error {
 	e.Time = e.Time.In(o.zone())
 	_, err := fmt.Fprintln(out, audit.FormatText(e))
 	return err
-}
-
-// parseSince reads a moment: a duration before now ("90m", "36h", "3d"), a time of
-// today ("15:04"), a day ("2026-11-22"), both ("2026-11-22 15:04"), or RFC 3339.
-func parseSince(text string, now time.Time, zone *time.Location) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-		return now.Add(-d), nil
-	}
-	now = now.In(zone)
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			return now.AddDate(0, 0, -int(n)), nil
-		}
-	}
-	if t, err := time.ParseInLocation("15:04", text, zone); err == nil {
-		return time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), 0, 0, zone), nil
-	}
-	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, time.RFC3339} {
-		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("cannot read the moment %q: want a duration such as 90m, a time such as 15:04, a day such as 2026-11-22, or both", text)
 }

@@ -131,9 +131,9 @@ func TestParseSince(t *testing.T) {
 		"yesterday":            "",
 		"-5m":                  "",
 	} {
-		got, err := parseSince(in, logNow, zone)
+		got, err := audit.ParseSince(in, logNow, zone)
 		if (err != nil) != (want == "") || err == nil && got.In(zone).Format(time.RFC3339) != want {
-			t.Errorf("parseSince(%q) = %v, %v, want %q", in, got.In(zone), err, want)
+			t.Errorf("ParseSince(%q) = %v, %v, want %q", in, got.In(zone), err, want)
 		}
 	}
 }

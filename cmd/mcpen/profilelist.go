@@ -2,9 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -12,12 +10,10 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
-	"mcpen/profiles"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/draft"
 	"mcpen/sandbox/launch"
-	"mcpen/sandbox/policy"
 )
 
 func (a *app) profileListCommand() *cli.Command {
@@ -27,7 +23,11 @@ func (a *app) profileListCommand() *cli.Command {
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print them as JSON, with their parameters"}},
 		Action: func(c *cli.Context) error {
 			words := c.Args().Slice()
-			found, err := a.listed(words)
+			at, err := a.Dirs()
+			if err != nil {
+				return err
+			}
+			found, err := catalog.List(at, words)
 			if err != nil {
 				return err
 			}
@@ -46,74 +46,7 @@ func (a *app) profileListCommand() *cli.Command {
 	}
 }
 
-// listedProfile is a profile in a list.
-type listedProfile struct {
-	Name        string        `json:"name"`
-	Package     string        `json:"package,omitempty"` // "" for a command, or for a profile made to be extended
-	Description string        `json:"description,omitempty"`
-	File        string        `json:"file"`
-	Ships       bool          `json:"ships"`
-	Starts      bool          `json:"starts"` // whether it can be run
-	Params      []listedParam `json:"params"`
-	Mistakes    []string      `json:"mistakes,omitempty"`
-}
-
-// listedParam is a profile's parameter.
-type listedParam struct {
-	Name        string   `json:"name"`
-	Type        string   `json:"type"`
-	Description string   `json:"description,omitempty"`
-	Required    bool     `json:"required"`
-	Many        bool     `json:"many,omitempty"`
-	Default     []string `json:"default,omitempty"`
-	Choices     []string `json:"choices,omitempty"`
-	Env         string   `json:"env,omitempty"`
-}
-
-// listed are the profiles that have each of the words.
-func (a *app) listed(words []string) ([]listedProfile, error) {
-	at, err := a.Dirs()
-	if err != nil {
-		return nil, err
-	}
-	out := []listedProfile{}
-	for _, name := range catalog.Names(at) {
-		file, data, err := catalog.Loader(at)(name, "")
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the profile %q: %w", name, err)
-		}
-		l := listedProfile{Name: name, File: file, Ships: profiles.Ships(file), Params: []listedParam{}}
-		p, err := policy.Parse(file, data, catalog.Loader(at))
-		if mistakes := (policy.Mistakes)(nil); errors.As(err, &mistakes) {
-			for _, m := range mistakes {
-				l.Mistakes = append(l.Mistakes, m.Error())
-			}
-		} else {
-			l.take(p)
-		}
-		if l.has(words) {
-			out = append(out, l)
-		}
-	}
-	return out, nil
-}
-
-// take takes over a profile's description of itself.
-func (l *listedProfile) take(p *policy.Profile) {
-	l.Package, l.Description = p.Package(), p.Description
-	l.Starts = l.Package != "" || slices.ContainsFunc(p.Said(), func(s policy.Said) bool { return s.Key == "server.command" })
-	for _, q := range p.Params {
-		l.Params = append(l.Params, listedParam{Name: q.Name, Type: string(q.Type), Description: q.Description, Required: !q.Optional,
-			Many: q.Many, Default: q.Default, Choices: q.Choices, Env: q.Env})
-	}
-}
-
-func (l listedProfile) has(words []string) bool {
-	text := strings.ToLower(l.Name + "\n" + l.Package + "\n" + l.Description)
-	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, strings.ToLower(w)) })
-}
-
-func (a *app) listJSON(found []listedProfile) error {
+func (a *app) listJSON(found []catalog.Listed) error {
 	enc := json.NewEncoder(a.out)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
@@ -121,11 +54,11 @@ func (a *app) listJSON(found []listedProfile) error {
 }
 
 // listText prints a line for each profile, of at most so many columns; 0 is no bound.
-func (a *app) listText(found []listedProfile, columns int) error {
+func (a *app) listText(found []catalog.Listed, columns int) error {
 	rows := make([][2]string, len(found))
 	width := [2]int{}
 	for i, l := range found {
-		rows[i] = [2]string{audit.Visible(l.Name), audit.Visible(l.starts())}
+		rows[i] = [2]string{audit.Visible(l.Name), audit.Visible(l.Program())}
 		for c := range width {
 			width[c] = max(width[c], utf8.RuneCountInString(rows[i][c]))
 		}
@@ -150,19 +83,6 @@ func (a *app) listText(found []listedProfile, columns int) error {
 		}
 	}
 	return nil
-}
-
-// starts names the program that a profile starts.
-func (l listedProfile) starts() string {
-	switch {
-	case l.Package != "":
-		return l.Package
-	case l.Starts:
-		return "a command"
-	case len(l.Mistakes) > 0:
-		return "?"
-	}
-	return "to extend"
 }
 
 // shorten cuts a text to so many characters, and shows that it was cut.

@@ -13,6 +13,7 @@ import (
 	"mcpen/sandbox"
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/catalog"
+	"mcpen/sandbox/launch"
 	"mcpen/sandbox/user"
 )
 
@@ -110,5 +111,21 @@ func (a *app) stopCommand() *cli.Command {
 			}
 			return nil
 		},
+	}
+}
+
+// tellRunning has the running servers of a name read their pins again.
+func (a *app) tellRunning(at user.Dirs, name string) {
+	records, err := sandbox.Sessions(at.Runtime)
+	if err != nil {
+		a.Warn("cannot tell running servers: %v", err)
+		return
+	}
+	for _, r := range records {
+		if r.Server == name {
+			if err := syscall.Kill(r.PID, launch.Reviewed); err != nil {
+				a.Warn("cannot tell process %d: %v", r.PID, err)
+			}
+		}
 	}
 }

@@ -7,12 +7,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"mcpen/cmd/mcpen/document"
-	"mcpen/sandbox"
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/review"
@@ -132,20 +130,4 @@ func (a *app) neverRan(at user.Dirs, n server.Named, word string) (launch.PinFil
 	pins := catalog.PinsOf(at, server.AbsolutePath(at, strings.TrimSuffix(n.Lock, ".lock")))
 	pins.Name = p.Name
 	return pins, nil
-}
-
-// tellRunning has the running servers of a name read their pins again.
-func (a *app) tellRunning(at user.Dirs, name string) {
-	records, err := sandbox.Sessions(at.Runtime)
-	if err != nil {
-		a.Warn("cannot tell running servers: %v", err)
-		return
-	}
-	for _, r := range records {
-		if r.Server == name {
-			if err := syscall.Kill(r.PID, launch.Reviewed); err != nil {
-				a.Warn("cannot tell process %d: %v", r.PID, err)
-			}
-		}
-	}
 }

@@ -1,30 +1,17 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"mcpen/cmd/mcpen/document"
-	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
-	"mcpen/sandbox/locked"
-	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/user"
-	"mcpen/sandbox/wholefile"
 )
-
-// levels are the severities of advisories, the mildest first. A malicious
-// package is above all of them.
-var levels = []string{"low", "moderate", "high", "critical"}
 
 func (a *app) scanCommand() *cli.Command {
 	return &cli.Command{
@@ -38,7 +25,7 @@ func (a *app) scanCommand() *cli.Command {
 			&cli.StringFlag{Name: "api", Usage: "the `URL` of an OSV service"},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "text, json or sarif"},
 			&cli.BoolFlag{Name: "json", Usage: "the same as --format json"},
-			&cli.StringFlag{Name: "level", Value: "low", Usage: "the `LEVEL` from which findings count: " + strings.Join(levels, ", ") + ", malicious"},
+			&cli.StringFlag{Name: "level", Value: "low", Usage: "the `LEVEL` from which findings count: " + strings.Join(advisory.Levels, ", ") + ", malicious"},
 			&cli.BoolFlag{Name: "descriptions", Usage: "start the servers, and look through what they say to models"},
 			setFlag(),
 		},
@@ -48,7 +35,7 @@ func (a *app) scanCommand() *cli.Command {
 				return err
 			}
 			level := c.String("level")
-			if level != "malicious" && !slices.Contains(levels, level) {
+			if level != "malicious" && !slices.Contains(advisory.Levels, level) {
 				return usage("--level high", "%q is no level", level)
 			}
 			return a.scan(c, at, level)
@@ -98,125 +85,4 @@ func (a *app) scan(c *cli.Context, at user.Dirs, level string) error {
 		return fmt.Errorf("the scan is not whole: %s could not be read", user.Count(bad.count, "lock or record"))
 	}
 	return nil
-}
-
-// scanPackages looks locked packages up. Without a database and with other work
-// to do it says that it did not.
-func (a *app) scanPackages(c *cli.Context, at user.Dirs, level string, docs *document.Set, counted *int, bad *undone) error {
-	names := c.Args().Slice()
-	if c.Bool("descriptions") {
-		var err error
-		if names, err = a.withLock(at, names); err != nil || len(names) == 0 && c.NArg() > 0 {
-			return err
-		}
-		if c.String("db") == "" && c.String("api") == "" && !wholefile.Exists(locked.Advisories(at)) {
-			a.Warn("no advisories were looked up: there is no database at %s", locked.Advisories(at))
-			return nil
-		}
-	}
-	all, err := a.locks(at, names, bad)
-	if err != nil || len(all) == 0 {
-		return err
-	}
-	a.toldWithdrawn(c.Context, at, all, docs.Format == "text")
-	found, err := a.findings(c, at, all, bad)
-	if err != nil {
-		return err
-	}
-	for i, l := range all {
-		for _, f := range found[i] {
-			if counts(f, level) {
-				*counted++
-			}
-		}
-		if err := writeFindings(docs.Add("advisories/"+l.Name), docs.Format, at, l, found[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// toldWithdrawn first names the locked versions that the registry withdrew. If it
-// cannot ask the registry, the last answer counts: a scan works without a network.
-func (a *app) toldWithdrawn(ctx context.Context, at user.Dirs, all []locked.Lock, text bool) {
-	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
-	defer stop()
-	for _, l := range all {
-		words := ""
-		in, err := a.InstallerFor(ctx, at, l)
-		if err == nil {
-			_, words, err = a.Latest(ctx, in, at, l)
-		}
-		if s := locked.ReadStanding(at, l.File); err != nil && words == "" && s.Version == l.Lock.Version {
-			words = s.Withdrawn
-		}
-		switch {
-		case words == "":
-		case text:
-			a.alarm("%s: %s %s was %s", l.Name, l.Lock.Package, l.Lock.Version, words)
-		default: // a document is nothing but that
-			a.Warn("%s: %s %s was %s", l.Name, l.Lock.Package, l.Lock.Version, audit.Visible(words))
-		}
-	}
-}
-
-// findings holds locks against a database, which is read once, or asks a service.
-func (a *app) findings(c *cli.Context, at user.Dirs, all []locked.Lock, bad *undone) ([][]advisory.Finding, error) {
-	if api := c.String("api"); api != "" {
-		var out [][]advisory.Finding
-		for _, l := range all {
-			found, err := advisory.Service{URL: api, Client: &http.Client{Timeout: 2 * time.Minute}}.Find(c.Context, l.Lock)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, found)
-		}
-		return out, nil
-	}
-	db := c.String("db")
-	if db == "" {
-		db = locked.Advisories(at)
-	}
-	if _, err := os.Stat(db); err != nil {
-		return nil, usage("mcpen scan --db PATH", "cannot read the advisories: %v", err)
-	}
-	var locks []pack.Lock
-	for _, l := range all {
-		locks = append(locks, l.Lock)
-	}
-	found, unread, err := advisory.Find(db, locks)
-	for _, record := range unread.First {
-		bad.note(a, "advisories", record)
-	}
-	if more := unread.Count - len(unread.First); more > 0 {
-		bad.note(a, "advisories", fmt.Errorf("%s more could not be used", user.Count(more, "record")))
-	}
-	return found, err
-}
-
-func writeFindings(w io.Writer, format string, at user.Dirs, l locked.Lock, found []advisory.Finding) error {
-	switch format {
-	case "json":
-		return advisory.WriteJSON(w, found)
-	case "sarif":
-		text, err := os.ReadFile(l.File)
-		if err != nil {
-			return err
-		}
-		return advisory.WriteSARIF(w, found, advisory.FileURI(l.File, at.Cwd), text, release)
-	}
-	return advisory.WriteText(w, found)
-}
-
-// counts reports whether a finding is at or above a level. One whose severity
-// nobody rated counts at every level but "malicious".
-func counts(f advisory.Finding, level string) bool {
-	if f.Malicious {
-		return true
-	}
-	if level == "malicious" {
-		return false
-	}
-	have := slices.Index(levels, strings.ToLower(f.Severity))
-	return have < 0 || have >= slices.Index(levels, level)
 }

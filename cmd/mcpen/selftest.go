@@ -2,18 +2,13 @@ package main
 
 import (
 	"cmp"
-	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
@@ -21,7 +16,6 @@ import (
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/selftest"
 	"mcpen/sandbox/server"
-	"mcpen/sandbox/user"
 )
 
 func (a *app) selftestCommand() *cli.Command {
@@ -56,10 +50,18 @@ func (a *app) selftestCommand() *cli.Command {
 				}
 			}
 			ch := server.Words{Params: params, Baseline: c.String("baseline"), Without: without}
-			r, err := a.selftest(c.Context, c.Args().First(), c.String("folder"), only, ch)
+			at, err := a.DirsToRun()
 			if err != nil {
 				return notTested(err)
 			}
+			if err := os.Setenv(selftest.Canary, "canary"); err != nil {
+				return notTested(err)
+			}
+			r, err := selftest.OfProfile(c.Context, &a.Caller, at, c.Args().First(), c.String("folder"), only, ch)
+			if err != nil {
+				return notTested(err)
+			}
+			r.Mcpen = release
 			write := func() error { return r.WriteText(a.out, a.paintState()) }
 			if c.Bool("json") {
 				write = func() error { return r.WriteJSON(a.out) }
@@ -110,115 +112,6 @@ func (a *app) paintState() func(selftest.State, string) string {
 	return func(s selftest.State, word string) string {
 		return map[selftest.State]string{selftest.NotHeld: "\x1b[1;31m", selftest.Unproved: "\x1b[33m", selftest.Held: "\x1b[32m"}[s] + word + "\x1b[0m"
 	}
-}
-
-// selftest attacks a sandbox of the profile name; "" is the closed default. ch says how it
-// is filled in.
-func (a *app) selftest(ctx context.Context, name, folder string, only []string, ch server.Words) (r selftest.Report, err error) {
-	at, err := a.DirsToRun()
-	if err != nil {
-		return r, err
-	}
-	extends, err := a.attacked(at, name)
-	if err != nil {
-		return r, err
-	}
-	if folder == "" {
-		folder = at.Home
-	}
-	dir, err := os.MkdirTemp(folder, ".pen-")
-	if err != nil {
-		return r, fmt.Errorf("cannot make a folder for the attacks: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		return r, err
-	}
-	binary, err := os.Executable()
-	if err != nil {
-		return r, fmt.Errorf("cannot tell where this binary is: %w", err)
-	}
-	if err := os.Setenv(selftest.Canary, "canary"); err != nil {
-		return r, err
-	}
-	ch.Profile, ch.Look = filepath.Join(dir, "profile.toml"), true
-	t := &tested{app: a, at: at, choice: ch, name: "selftest-" + strings.ToLower(rand.Text()), extends: extends}
-	defer t.close()
-	r, err = selftest.Run(ctx, selftest.Config{Dir: dir, Binary: binary, Only: only, State: at.State, Plan: t.plan})
-	r.Profile, r.Mcpen, r.Kernel = name, release, kernelRelease()
-	return r, err
-}
-
-// attacked is the profile that a word names, as another profile extends it; "": the
-// closed default.
-func (a *app) attacked(at user.Dirs, word string) (string, error) {
-	if word == "" {
-		return "", nil
-	}
-	n, err := a.Named(at, word)
-	if err != nil {
-		return "", err
-	}
-	switch {
-	case n.ByFile && n.Profile != "":
-		return filepath.Abs(n.Profile)
-	case n.Profile != "":
-		return n.Profile, nil
-	}
-	if _, _, err = catalog.Loader(at)(word, ""); err == nil {
-		err = fs.ErrNotExist
-	}
-	return "", catalog.NoProfile(at, word, err)
-}
-
-// tested is the profile under attack, with the rights that the attacks need.
-type tested struct {
-	app     *app
-	at      user.Dirs
-	choice  server.Words
-	name    string // of no other server
-	extends string
-	state   string // the server's own directory, once it was made
-}
-
-func (t *tested) close() {
-	if t.state != "" {
-		os.RemoveAll(t.state)
-	}
-}
-
-// plan is the attacker's plan under the profile. It does not fetch the profile's
-// secrets: the attacker gets nothing of the person's.
-func (t *tested) plan(ctx context.Context, rig selftest.Rig, argv []string) (plan.Plan, error) {
-	if err := os.WriteFile(t.choice.Profile, rig.Profile(t.name, t.extends, slices.Contains(t.choice.Without, policy.LayerNamespaces)), 0o600); err != nil {
-		return plan.Plan{}, err
-	}
-	ch := t.choice
-	ch.Command, ch.Workspace = argv, rig.Workspace
-	p, err := t.app.Prepare(ctx, ch)
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	defer p.Close()
-	if p.Untrusted != nil {
-		return plan.Plan{}, p.Untrusted
-	}
-	if own := server.OwnState(p.Policy, t.at); own != "" {
-		if err := os.MkdirAll(own, 0o700); err != nil {
-			return plan.Plan{}, err
-		}
-		t.state = own
-	}
-	return p.Plan.WithSecrets(nil), nil
-}
-
-// kernelRelease is the release in uname(2).
-func kernelRelease() string {
-	var u unix.Utsname
-	if unix.Uname(&u) != nil {
-		return "of an unknown release"
-	}
-	return unix.ByteSliceToString(u.Release[:])
 }
 
 // layersOf reads the values of --without. The mediator needs the filter, which asks it,

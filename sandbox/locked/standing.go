@@ -1,6 +1,7 @@
 package locked
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -178,4 +179,18 @@ func Stamp(db string, now time.Time) string {
 		fmt.Fprintf(sum, "day %d", now.Unix()/86400)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+// Withdrawn completes "the locked version was …" where the registry withdrew it; "": it did not.
+// Where the registry cannot be asked, its last answer counts.
+func (c *Packages) Withdrawn(ctx context.Context, at user.Dirs, l Lock) string {
+	words := ""
+	in, err := c.InstallerFor(ctx, at, l)
+	if err == nil {
+		_, words, err = c.Latest(ctx, in, at, l)
+	}
+	if s := ReadStanding(at, l.File); err != nil && words == "" && s.Version == l.Lock.Version {
+		words = s.Withdrawn
+	}
+	return words
 }

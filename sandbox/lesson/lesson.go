@@ -1,4 +1,6 @@
-package trial
+// Package lesson reads in the log which rights the sessions of a server lacked, and writes
+// them into its profile. What no profile learns it lists, with the reason.
+package lesson
 
 import (
 	"cmp"
@@ -13,6 +15,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/plan"
+	"mcpen/sandbox/trial"
 )
 
 // Lesson is a right that the sessions of a server lacked.
@@ -27,9 +30,9 @@ type Lesson struct {
 // maxLessons limits the rights that one profile learns: a server chooses its requests.
 const maxLessons = 200
 
-// Lessons reads the rights that a server's sessions lacked, each once, the one that
+// Read reads the rights that a server's sessions lacked, each once, the one that
 // most sessions lacked first.
-func Lessons(dir, name, home string, since time.Time) (lessons []Lesson, sessions int, err error) {
+func Read(dir, name, home string, since time.Time) (lessons []Lesson, sessions int, err error) {
 	r, err := audit.OpenReader(dir, audit.Filter{Server: name, Since: since})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, nil
@@ -105,7 +108,7 @@ func unlearned(g audit.Grant, e audit.Event, home string) string {
 		if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
 			return "an address without a name"
 		}
-		if Telemetry(name) {
+		if trial.Telemetry(name) {
 			return "telemetry"
 		}
 		return ""

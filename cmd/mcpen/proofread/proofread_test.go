@@ -1,4 +1,4 @@
-package main
+package proofread
 
 import (
 	"encoding/json"
@@ -27,7 +27,7 @@ func TestCheckWritesEveryMistakeOfEveryProfile(t *testing.T) {
 		return ref + ".toml", data, err
 	}
 	var out strings.Builder
-	err := runCheck([]string{"good.toml", "bad.toml", "missing.toml"}, load, read, noSingle, &out)
+	err := Write([]string{"good.toml", "bad.toml", "missing.toml"}, load, read, noSingle, &out)
 	want := `good.toml: ok
 bad.toml:3:1: network.alow: unknown key
 	hint: did you mean "allow"?
@@ -44,10 +44,10 @@ missing.toml: cannot read it: file does not exist
 	}
 
 	out.Reset()
-	if err := runCheck([]string{"good.toml"}, load, read, noSingle, &out); err != nil || out.String() != "good.toml: ok\n" {
+	if err := Write([]string{"good.toml"}, load, read, noSingle, &out); err != nil || out.String() != "good.toml: ok\n" {
 		t.Errorf("a good profile: %v, %q", err, out.String())
 	}
-	if err := runCheck(nil, load, read, noSingle, &out); err == nil {
+	if err := Write(nil, load, read, noSingle, &out); err == nil {
 		t.Error("checking nothing is no error")
 	}
 }
@@ -57,10 +57,10 @@ missing.toml: cannot read it: file does not exist
 func TestCheckReadsABaselineAsOne(t *testing.T) {
 	read := func(string) ([]byte, error) { return []byte("version = 1\n[filesystem]\nread = [\"/\"]\n"), nil }
 	var out strings.Builder
-	if err := runCheck([]string{"/etc/mcpen/baseline.toml"}, nil, read, noSingle, &out); err != nil {
+	if err := Write([]string{"/etc/mcpen/baseline.toml"}, nil, read, noSingle, &out); err != nil {
 		t.Errorf("a baseline: %v\n%s", err, out.String())
 	}
-	if err := runCheck([]string{"/etc/mcpen/profiles/other.toml"}, nil, read, noSingle, &out); err == nil {
+	if err := Write([]string{"/etc/mcpen/profiles/other.toml"}, nil, read, noSingle, &out); err == nil {
 		t.Error("a profile that gives away the whole machine is a good one")
 	}
 }
@@ -80,7 +80,7 @@ func TestCheckSaysWhatARuleForOneFileHolds(t *testing.T) {
 		return []byte("version = 1\n[filesystem]\nwrite = [\"${workspace}/notes.json\", \"${workspace}\", \"~/home.db\", \"~/none\", \"${state}/x\"]\n"), nil
 	}
 	var out strings.Builder
-	if err := runCheck([]string{"p.toml"}, nil, read, isSingle(dir, dir), &out); err != nil {
+	if err := Write([]string{"p.toml"}, nil, read, Single(dir, dir), &out); err != nil {
 		t.Fatal(err)
 	}
 	const says = " is one file: nothing is made beside it or renamed over it, as an atomic save and a database's journal do\n"
@@ -97,7 +97,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left
 
 func TestCheckDoesNotPassWhatItCouldNotSay(t *testing.T) {
 	read := func(string) ([]byte, error) { return []byte("version = 1\n"), nil }
-	if err := runCheck([]string{"x.toml"}, nil, read, noSingle, fullDisk{}); err == nil {
+	if err := Write([]string{"x.toml"}, nil, read, noSingle, fullDisk{}); err == nil {
 		t.Error("a full disk looks like a good profile")
 	}
 }
@@ -116,7 +116,7 @@ func TestCheckJSON(t *testing.T) {
 		return nil, fs.ErrNotExist
 	}
 	var out strings.Builder
-	err := checkJSON([]string{"good.toml", "bad.toml", "missing.toml"}, nil, read, func(string) bool { return true }, &out)
+	err := WriteJSON([]string{"good.toml", "bad.toml", "missing.toml"}, nil, read, func(string) bool { return true }, &out)
 	if err == nil || err.Error() != "2 mistakes in 2 profiles" {
 		t.Errorf("%v", err)
 	}
@@ -147,7 +147,7 @@ func TestCheckJSON(t *testing.T) {
 	if !strings.HasPrefix(out.String(), want) {
 		t.Errorf("%s\nwant\n%s", out.String(), want)
 	}
-	var all []checkedProfile
+	var all []Checked
 	if err := json.Unmarshal([]byte(out.String()), &all); err != nil || len(all) != 3 {
 		t.Fatalf("%v: %s", err, out.String())
 	}
@@ -157,7 +157,7 @@ func TestCheckJSON(t *testing.T) {
 	if missing := all[2]; missing.OK || len(missing.Mistakes) != 1 || missing.Notes == nil {
 		t.Errorf("%+v", missing)
 	}
-	if err := checkJSON([]string{"x.toml"}, nil, read, noSingle, fullDisk{}); err == nil {
+	if err := WriteJSON([]string{"x.toml"}, nil, read, noSingle, fullDisk{}); err == nil {
 		t.Error("what was not written passes")
 	}
 }

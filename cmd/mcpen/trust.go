@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -14,29 +12,11 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/explain"
-	"mcpen/sandbox/launch"
 	"mcpen/sandbox/origin"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/trust"
 	"mcpen/sandbox/user"
 )
-
-// notYet says why nothing starts, to somebody who only looks.
-func (a *app) notYet(why error) {
-	a.Warn("nothing starts from it yet: %v", why)
-	var coded *launch.Error
-	if errors.As(why, &coded) && coded.Hint != "" {
-		launch.Say(a.Err, "hint", coded.Hint)
-	}
-}
-
-// yes asks a person at a terminal.
-func (a *app) yes(question string) bool {
-	fmt.Fprintf(a.Err, "%s [y/N] ", question)
-	answer, _ := bufio.NewReader(a.in).ReadString('\n') // no answer is no
-	s := strings.ToLower(strings.TrimSpace(answer))
-	return s == "y" || s == "yes"
-}
 
 func (a *app) trustCommand(words []string) *cli.Command {
 	return &cli.Command{
@@ -65,7 +45,7 @@ func (a *app) trustCommand(words []string) *cli.Command {
 				}
 				return do(ch.Profile, ch)
 			}
-			files, err := profilesAt(at, c.Args().Slice())
+			files, err := trust.ProfilesAt(at, c.Args().Slice())
 			if err != nil {
 				return err
 			}
@@ -82,32 +62,6 @@ func (a *app) trustCommand(words []string) *cli.Command {
 // used reports whether a command line says how a profile is used.
 func used(c *cli.Context, words []string) bool {
 	return slices.Contains(words, "--") || slices.ContainsFunc(serverFlags(), func(f cli.Flag) bool { return c.IsSet(f.Names()[0]) })
-}
-
-// profilesAt are the profiles that paths name.
-func profilesAt(at user.Dirs, paths []string) ([]string, error) {
-	if len(paths) == 0 {
-		paths = []string{"."}
-	}
-	var out []string
-	for _, p := range paths {
-		info, err := os.Stat(p)
-		if err != nil || !info.IsDir() {
-			out = append(out, p)
-			continue
-		}
-		var found []string
-		for _, pattern := range []string{".mcpen/*.toml", "*.toml"} {
-			if found, _ = filepath.Glob(filepath.Join(p, pattern)); len(found) > 0 { // the pattern is good
-				break
-			}
-		}
-		if len(found) == 0 {
-			return nil, usage("mcpen trust PATH", "there is no profile in %q, and none in a .mcpen there", origin.RealFile(at, p))
-		}
-		out = append(out, found...)
-	}
-	return out, nil
 }
 
 // trustOne shows one profile and how it is used, and asks.
@@ -165,25 +119,4 @@ func (a *app) revoke(at user.Dirs, file string) error {
 	}
 	fmt.Fprintf(a.out, "%s is no longer trusted\n", audit.Visible(file))
 	return nil
-}
-
-// confirmed shows a person at a terminal the subject of their trust, and asks.
-func (a *app) confirmed(at user.Dirs, e trust.Evidence) bool {
-	if !a.Terminal(a.in) || !a.Terminal(a.Err) {
-		return false
-	}
-	explain.Evidence(a.Err, at, e)
-	return a.yes("trust it as it is, and start it?")
-}
-
-// agreedTo asks a person at a terminal; elsewhere it is an error with the flag to use.
-func (a *app) agreedTo(question, hint string) (bool, error) {
-	if !a.Terminal(a.in) {
-		return false, usage(hint, "nothing was changed: there is nobody to ask")
-	}
-	if !a.yes(question) {
-		fmt.Fprintln(a.out, "nothing was changed")
-		return false, nil
-	}
-	return true, nil
 }

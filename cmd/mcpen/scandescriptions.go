@@ -13,6 +13,7 @@ import (
 	"mcpen/sandbox/interview"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/locked"
+	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
@@ -22,7 +23,7 @@ import (
 // definition back counts as an advisory of the level high does. Honest servers
 // have the others.
 func countsAt(f interview.Finding, level string) bool {
-	return f.Severity == finding.Hold.String() && level != "malicious" && slices.Index(levels, level) <= slices.Index(levels, "high")
+	return f.Severity == finding.Hold.String() && level != "malicious" && slices.Index(advisory.Levels, level) <= slices.Index(advisory.Levels, "high")
 }
 
 // scanDescriptions starts servers, one after the other, and writes the findings in
