@@ -14,8 +14,8 @@ import (
 
 // Defaults of Options.
 const (
-	DefaultMaxSize = 16 << 20
-	DefaultKeep    = 3
+	defaultMaxSize = 16 << 20
+	defaultKeep    = 3
 )
 
 const suffix = ".jsonl"
@@ -26,8 +26,8 @@ type Options struct {
 	Session string // set in events without one; so is Plan
 	Plan    string
 
-	MaxSize int64 // size in bytes at which the file is rotated; 0 means DefaultMaxSize
-	Keep    int   // number of rotated files to keep; 0 means DefaultKeep
+	MaxSize int64 // size in bytes at which the file is rotated; 0 means defaultMaxSize
+	Keep    int   // number of rotated files to keep; 0 means defaultKeep
 	Args    bool  // log the arguments of calls unredacted; otherwise leave them out
 	Now     func() time.Time
 
@@ -61,10 +61,10 @@ func Open(dir string, o Options) (*Log, error) {
 		return nil, errors.New("internal error: a log without a server")
 	}
 	if o.MaxSize <= 0 {
-		o.MaxSize = DefaultMaxSize
+		o.MaxSize = defaultMaxSize
 	}
 	if o.Keep <= 0 {
-		o.Keep = DefaultKeep
+		o.Keep = defaultKeep
 	}
 	if o.Now == nil {
 		o.Now = time.Now

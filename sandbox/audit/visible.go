@@ -14,7 +14,7 @@ func Visible(text string) string {
 	if plain(text) == len(text) {
 		return text
 	}
-	return string(AppendVisible(nil, text))
+	return string(appendVisible(nil, text))
 }
 
 // plain is the number of leading bytes of text that can be printed unchanged without a
@@ -28,8 +28,8 @@ func plain(text string) int {
 	return len(text)
 }
 
-// AppendVisible appends the result of Visible to dst.
-func AppendVisible(dst []byte, text string) []byte {
+// appendVisible appends the result of Visible to dst.
+func appendVisible(dst []byte, text string) []byte {
 	for i := 0; i < len(text); {
 		if n := plain(text[i:]); n > 0 {
 			dst = append(dst, text[i:i+n]...)

@@ -26,7 +26,7 @@ type PinFile struct {
 	Lock string `json:"lock,omitempty"` // for a package: the older place of the decisions; it counts until there is a File
 	Seen string `json:"seen,omitempty"` // definitions that were seen, in the state directory; "": they are not stored
 
-	// copied is the copy of the decisions for a running launcher; see Shelve.
+	// copied is the copy of the decisions for a running launcher; see shelve.
 	copied string
 }
 

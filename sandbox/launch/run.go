@@ -81,7 +81,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	defer log.Close()
 	again, stop := listenForReviews()
 	defer stop()
-	shelved, err := o.Pins.Shelve()
+	shelved, err := o.Pins.shelve()
 	if err != nil {
 		warn(stdio.Err, "%v", err)
 	}

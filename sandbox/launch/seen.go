@@ -43,10 +43,10 @@ func SeenFile(state string, p PinFile) string {
 	return filepath.Join(state, "seen", p.Name+"-"+hex.EncodeToString(sum[:6]), "seen.json")
 }
 
-// Shelve makes the folder for the definitions that a running launcher sees, which is
+// shelve makes the folder for the definitions that a running launcher sees, which is
 // then the only place it may write to, and copies a person's decisions there. It
 // returns the PinFile with which the launcher reads them from then on.
-func (p PinFile) Shelve() (PinFile, error) {
+func (p PinFile) shelve() (PinFile, error) {
 	if p.Seen == "" {
 		return p, nil
 	}

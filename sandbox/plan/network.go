@@ -41,8 +41,8 @@ func (c *compiler) network() {
 	if outward(n.Hosts) && c.host.Desk == nil {
 		n.Proxies = c.proxies()
 	}
-	if count := ports(n.Ports); count > MaxPorts {
-		c.problem(Problem{At: at(n.Hosts[0].At), Text: fmt.Sprintf("cannot listen for connections to %d ports (want %d at most)", count, MaxPorts),
+	if count := ports(n.Ports); count > maxPorts {
+		c.problem(Problem{At: at(n.Hosts[0].At), Text: fmt.Sprintf("cannot listen for connections to %d ports (want %d at most)", count, maxPorts),
 			Hint: "name the ports that the server needs"})
 	}
 	c.local()
@@ -71,9 +71,9 @@ func outward(hosts []policy.Host) bool {
 	return slices.ContainsFunc(hosts, func(h policy.Host) bool { return h.Kind != policy.HostLocal })
 }
 
-// MaxPorts is the number of ports that the rules of one profile can name together. The
+// maxPorts is the number of ports that the rules of one profile can name together. The
 // egress listens on each of them.
-const MaxPorts = 1024
+const maxPorts = 1024
 
 func ports(spans []Span) int {
 	n := 0

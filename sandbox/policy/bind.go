@@ -26,9 +26,9 @@ func (p *Profile) InstallOnly() *Profile {
 	return &Profile{Name: p.Name, Sources: p.Sources, body: body{pkg: p.body.pkg, scripts: p.body.scripts, build: p.body.build, minAge: p.body.minAge, python: p.body.python}}
 }
 
-// ServerArgs returns the arguments of the profile's server as written, with "${name}"
+// serverArgs returns the arguments of the profile's server as written, with "${name}"
 // in them.
-func (p *Profile) ServerArgs() []string {
+func (p *Profile) serverArgs() []string {
 	out := make([]string, len(p.body.args.items))
 	for i, w := range p.body.args.items {
 		out[i] = w.text
@@ -43,7 +43,7 @@ func (p *Profile) ServerArgs() []string {
 // arguments, or if they contain something that no command line may give: a secret,
 // ${home}, ${state}, or one parameter twice.
 func (p *Profile) Bind(args []string) (params map[string][]string, rest []string, ok bool) {
-	template := p.ServerArgs()
+	template := p.serverArgs()
 	if len(template) == 0 {
 		return nil, args, false
 	}

@@ -142,7 +142,7 @@ func TestAProfileSaysWhatItAsksFor(t *testing.T) {
 	if p.Package() != "npm:p@1" || parse1(t, "version = 1\n").Package() != "" {
 		t.Errorf("the package is %q", p.Package())
 	}
-	if got := p.ServerArgs(); !reflect.DeepEqual(got, []string{"--x=${a}", "$${c}"}) {
+	if got := p.serverArgs(); !reflect.DeepEqual(got, []string{"--x=${a}", "$${c}"}) {
 		t.Errorf("arguments: %q", got)
 	}
 	only := p.InstallOnly()

@@ -23,8 +23,8 @@ var sizeUnits = []struct {
 	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1},
 }
 
-// ParseSize parses a whole number of bytes with its unit, such as "512MiB".
-func ParseSize(s string) (Size, error) {
+// parseSize parses a whole number of bytes with its unit, such as "512MiB".
+func parseSize(s string) (Size, error) {
 	for _, u := range sizeUnits {
 		digits, ok := strings.CutSuffix(s, u.suffix)
 		if !ok {
@@ -114,7 +114,7 @@ func sizeFrom(least, most Size, unlimited bool) func(any) (Size, error) {
 		if s == Unlimited && unlimited {
 			return 0, nil
 		}
-		n, err := ParseSize(s)
+		n, err := parseSize(s)
 		if err == nil && (n < least || n > most) {
 			err = faultf("", "%s is out of range (want %v to %v)", quote(s), least, most)
 		}

@@ -11,12 +11,12 @@ func TestSizes(t *testing.T) {
 	for s, want := range map[string]Size{
 		"1B": 1, "512MiB": 512 << 20, "2 GiB": 2 << 30, "1kB": 1000, "1MB": 1e6, "3TiB": 3 << 40, "8388607TiB": 8388607 << 40,
 	} {
-		if got, err := ParseSize(s); err != nil || got != want {
+		if got, err := parseSize(s); err != nil || got != want {
 			t.Errorf("%q: %v, %v", s, got, err)
 		}
 	}
 	for _, s := range []string{"", "5", "MiB", "-1MiB", "+1MiB", "0MiB", "1.5GiB", "1mib", "1M", "9999999TiB", "1e3B", "0x1B", "1 2B"} {
-		if got, err := ParseSize(s); err == nil {
+		if got, err := parseSize(s); err == nil {
 			t.Errorf("%q is taken for %d bytes", s, got)
 		}
 	}

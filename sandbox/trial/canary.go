@@ -51,8 +51,8 @@ type Index struct {
 	pieces *table // lower case
 }
 
-// NewIndex makes an index. Rows that several canaries share find none of them.
-func NewIndex(all []Canary) *Index {
+// newIndex makes an index. Rows that several canaries share find none of them.
+func newIndex(all []Canary) *Index {
 	x := &Index{all: all, plain: newTable(gram), steps: newTable(gram - 1), pieces: newTable(piece)}
 	for i, c := range all {
 		text := lowered([]byte(c.text))
@@ -72,9 +72,9 @@ func NewIndex(all []Canary) *Index {
 // Find returns the canaries in bytes, each once.
 func (x *Index) Find(b []byte) []Hit { return x.search(b, nil, false) }
 
-// FindName returns the canaries in the labels of a name, across which they may be
+// findName returns the canaries in the labels of a name, across which they may be
 // spread.
-func (x *Index) FindName(name string) []Hit { return x.searchName(name, nil) }
+func (x *Index) findName(name string) []Hit { return x.searchName(name, nil) }
 
 func (x *Index) searchName(name string, p *pieces) []Hit {
 	found := x.search([]byte(name), p, false)

@@ -22,7 +22,7 @@ import (
 // Every secret of the desk is found in every form that a thief would likely use, and
 // nothing is found where there is none.
 func TestCanariesAreFound(t *testing.T) {
-	d := NewDesk(time.Now())
+	d := newDesk(time.Now())
 	x := d.Index()
 	forms := map[string]func([]byte) []byte{
 		"plain":            func(b []byte) []byte { return b },
@@ -71,7 +71,7 @@ func TestCanariesAreFound(t *testing.T) {
 			}
 		}
 	}
-	other := NewDesk(time.Now())
+	other := newDesk(time.Now())
 	for _, f := range other.Files {
 		if found := x.Find([]byte(f.Content)); len(found) > 0 {
 			t.Errorf("%s of another desk is taken for this one's %s", f.Path, found[0].Canary.File)
@@ -142,7 +142,7 @@ func zipped(b []byte) []byte {
 // A secret that crosses two pieces of a stream is found, and so is one spread over the
 // labels of names.
 func TestCanariesInPieces(t *testing.T) {
-	d := NewDesk(time.Now())
+	d := newDesk(time.Now())
 	x := d.Index()
 	secret := d.Canaries[3].text
 	var hits []Hit
@@ -156,7 +156,7 @@ func TestCanariesInPieces(t *testing.T) {
 	}
 	coded := hex.EncodeToString([]byte(secret))
 	name := strings.Join([]string{coded[:20], coded[20:40], "evil.example"}, ".")
-	if found := x.FindName(name); len(found) != 1 {
+	if found := x.findName(name); len(found) != 1 {
 		t.Errorf("in %s found %+v", name, found)
 	}
 }
@@ -164,7 +164,7 @@ func TestCanariesInPieces(t *testing.T) {
 // A secret that is sent in small pieces, each in a message of its own and in any order,
 // is found. A few pieces do not count.
 func TestCanariesInManyMessages(t *testing.T) {
-	d := NewDesk(time.Now())
+	d := newDesk(time.Now())
 	x := d.Index()
 	secret := d.Canaries[len(d.Canaries)-1].text
 	for _, c := range []struct {
@@ -183,7 +183,7 @@ func TestCanariesInManyMessages(t *testing.T) {
 
 // A flood is searched about as fast as it arrives.
 func BenchmarkFind(b *testing.B) {
-	x := NewDesk(time.Now()).Index()
+	x := newDesk(time.Now()).Index()
 	text := bytes.Repeat([]byte("x"), 64<<10)
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
@@ -192,7 +192,7 @@ func BenchmarkFind(b *testing.B) {
 }
 
 func FuzzFind(f *testing.F) {
-	x := NewDesk(time.Now()).Index()
+	x := newDesk(time.Now()).Index()
 	f.Add([]byte(strings.Repeat(" ", 40)))
 	f.Add([]byte("%41\\n\x1f\x8b\x08aGVsbG8gd29ybGQgaGVsbG8gd29ybGQ="))
 	f.Fuzz(func(t *testing.T, b []byte) {

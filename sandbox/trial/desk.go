@@ -47,8 +47,8 @@ type lure struct {
 var people = []string{"alex", "sam", "jordan", "chris", "robin", "dana", "mika", "noah", "lena", "ivan", "maria", "tom"}
 var machines = []string{"thinkpad", "latitude", "xps15", "workstation", "nuc", "framework"}
 
-// NewDesk makes a desk, different from any other.
-func NewDesk(now time.Time) *Desk {
+// newDesk makes a desk, different from any other.
+func newDesk(now time.Time) *Desk {
 	var seed [32]byte
 	rand.Read(seed[:]) // never fails (crypto/rand)
 	d := &Desk{now: now, dice: mathrand.New(mathrand.NewChaCha8(seed)), lures: map[string]lure{}}
@@ -68,7 +68,7 @@ func NewDesk(now time.Time) *Desk {
 }
 
 // Index returns an index of the desk's canaries.
-func (d *Desk) Index() *Index { return NewIndex(d.Canaries) }
+func (d *Desk) Index() *Index { return newIndex(d.Canaries) }
 
 const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 

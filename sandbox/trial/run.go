@@ -36,7 +36,7 @@ func NewStage(now time.Time) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Stage{Desk: NewDesk(now), ca: ca}, nil
+	return &Stage{Desk: newDesk(now), ca: ca}, nil
 }
 
 // Certificates returns a bundle with the stage's own authority added.

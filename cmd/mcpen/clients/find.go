@@ -256,8 +256,8 @@ func read(path string) ([]byte, error) {
 	if !st.Mode().IsRegular() {
 		return nil, errors.New("it is no regular file")
 	}
-	if st.Size() > MaxFile {
-		return nil, fmt.Errorf("it is larger than %d bytes", MaxFile)
+	if st.Size() > maxFile {
+		return nil, fmt.Errorf("it is larger than %d bytes", maxFile)
 	}
 	data, err := os.ReadFile(path)
 	return data, short(err)

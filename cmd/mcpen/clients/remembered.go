@@ -20,7 +20,7 @@ func Remembered(state string) (map[string]Seen, error) {
 	if state == "" {
 		return known, nil
 	}
-	data, err := wholefile.Read(rememberedFile(state), MaxFile)
+	data, err := wholefile.Read(rememberedFile(state), maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return known, nil
 	}

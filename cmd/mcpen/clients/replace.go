@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxFile is the most that is read of a file, in bytes.
-const MaxFile = 32 << 20
+// maxFile is the most that is read of a file, in bytes.
+const maxFile = 32 << 20
 
 // errChanged is the error if another program wrote to the file meanwhile.
 var errChanged = errors.New("it was changed meanwhile")
@@ -162,7 +162,7 @@ func (h *held) untouched() bool {
 			return false
 		}
 	}
-	data, err := io.ReadAll(io.NewSectionReader(h.file, 0, MaxFile+1))
+	data, err := io.ReadAll(io.NewSectionReader(h.file, 0, maxFile+1))
 	return err == nil && bytes.Equal(data, h.data)
 }
 
@@ -370,7 +370,7 @@ func (p Place) sweep(real string) (kept []string) {
 // redundant removes a leftover whose content equals the file's, apart from wraps in
 // either, and reports whether it did.
 func (p Place) redundant(left *os.File, real string) bool {
-	data, err := io.ReadAll(io.LimitReader(left, MaxFile+1))
+	data, err := io.ReadAll(io.LimitReader(left, maxFile+1))
 	if err != nil {
 		return false
 	}

@@ -166,11 +166,11 @@ func BenchmarkLines(b *testing.B) {
 	for name, size := range map[string]int{"100B": 100, "10KiB": 10 << 10, "1MiB": 1 << 20} {
 		b.Run(name, func(b *testing.B) {
 			line := []byte(fill(size-1, `{"jsonrpc":"2.0","method":"n","params":{"x":"%s"}}`) + "\n")
-			r := &Relay{Config: Config{MaxLine: DefaultMaxLine}, toServer: newOutlet(discard{})}
+			r := &Relay{Config: Config{MaxLine: defaultMaxLine}, toServer: newOutlet(discard{})}
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			b.ResetTimer()
-			r.carry(Client, newLines(&repeat{line: line, left: b.N}, DefaultMaxLine))
+			r.carry(Client, newLines(&repeat{line: line, left: b.N}, defaultMaxLine))
 			r.toServer.close()
 		})
 	}

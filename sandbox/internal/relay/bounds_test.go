@@ -217,8 +217,8 @@ func TestHeldLinesAreBounded(t *testing.T) {
 // that serves for days must not keep it.
 func TestVeryLongLinesLeaveNoMapping(t *testing.T) {
 	long := strings.Repeat("x", largeBuffer+100) + "\n"
-	r := &Relay{Config: Config{MaxLine: DefaultMaxLine}, toServer: newOutlet(discard{})}
-	l := newLines(strings.NewReader(long), DefaultMaxLine)
+	r := &Relay{Config: Config{MaxLine: defaultMaxLine}, toServer: newOutlet(discard{})}
+	l := newLines(strings.NewReader(long), defaultMaxLine)
 	if _, err := l.next(); err != nil || l.wide == nil || l.wide.mem == nil {
 		t.Fatalf("a line of %d bytes lies in no mapping: %v", len(long), err)
 	}

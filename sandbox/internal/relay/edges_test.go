@@ -322,7 +322,7 @@ func TestEveryEndIsNeeded(t *testing.T) {
 			t.Errorf("%s: a relay all the same", name)
 		}
 	}
-	for limit, want := range map[int64]int64{0: DefaultMaxLine, 1: 1, 1 << 30: 1 << 30} {
+	for limit, want := range map[int64]int64{0: defaultMaxLine, 1: 1, 1 << 30: 1 << 30} {
 		c := whole()
 		c.MaxLine = limit
 		r, err := New(c)

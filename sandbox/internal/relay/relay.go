@@ -117,12 +117,12 @@ type Config struct {
 	Asked    Requests   // of the server, likewise
 	Rest     func()     // waits for pending output after Inspect has seen every line; nil: there is none
 	Sink     audit.Sink // receives Kind, Verdict, Subject, Detail and Request; the caller adds the rest
-	MaxLine  int64      // bytes of a line without its 0x0A; 0 is DefaultMaxLine
+	MaxLine  int64      // bytes of a line without its 0x0A; 0 is defaultMaxLine
 	Ladder   Ladder     // the zero Ladder does not wait before SIGKILL
 }
 
-// DefaultMaxLine is 64 times the longest line seen in use, in bytes.
-const DefaultMaxLine = 64 << 20
+// defaultMaxLine is 64 times the longest line seen in use, in bytes.
+const defaultMaxLine = 64 << 20
 
 // Time limits between the server's end and the relay's.
 const (
@@ -182,7 +182,7 @@ func New(c Config) (*Relay, error) {
 		return nil, errors.New("internal error: relay without Inspect or its requests")
 	}
 	if c.MaxLine == 0 {
-		c.MaxLine = DefaultMaxLine
+		c.MaxLine = defaultMaxLine
 	}
 	if c.MaxLine < 0 || c.MaxLine > 1<<30 {
 		return nil, fmt.Errorf("cannot carry lines of up to %d bytes: the limit must be between 1 and %d", c.MaxLine, 1<<30)

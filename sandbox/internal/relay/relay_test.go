@@ -86,7 +86,7 @@ func TestLineLimit(t *testing.T) {
 	const response = `{"jsonrpc":"2.0","id":1,"result":{"x":"%s"}}`
 	const responseIDLast = `{"result":{"x":"%s"},"jsonrpc":"2.0","id":1}`
 	const responseIDHidden = `{"result":{"x":"%s"},"id":1,"y":"` // the rest is added
-	for _, limit := range []int{1 << 20, DefaultMaxLine} {
+	for _, limit := range []int{1 << 20, defaultMaxLine} {
 		g := newRig(t, func(c *Config) { c.MaxLine = int64(limit) })
 		var writes sync.WaitGroup
 		start := func(w io.Writer, s string) { writes.Go(func() { io.WriteString(w, s) }) }
@@ -102,7 +102,7 @@ func TestLineLimit(t *testing.T) {
 		start(g.clientIn, line)
 		g.want(g.serverIn, line)
 		answers := []string{fill(limit+1, response), fill(limit+1, responseIDLast), hidden()}
-		if limit == DefaultMaxLine {
+		if limit == defaultMaxLine {
 			answers = answers[:1]
 		}
 		for _, answer := range answers {

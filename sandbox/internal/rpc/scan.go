@@ -212,7 +212,7 @@ func (s *scanner) top(k span, i int) {
 			s.member = n
 			return
 		}
-		if LooksLike(name, known) {
+		if looksLike(name, known) {
 			s.soft(LookAlikeKey, i)
 		}
 	}

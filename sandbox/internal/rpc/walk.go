@@ -133,16 +133,16 @@ func Field(object, key, value []byte, known []string, values [][]byte) error {
 		}
 	}
 	for _, name := range known {
-		if LooksLike(key, name) {
+		if looksLike(key, name) {
 			return &Refusal{LookAlikeKey, Offset(object, value)}
 		}
 	}
 	return nil
 }
 
-// LooksLike reports whether a key differs from name but equals it under Unicode case
+// looksLike reports whether a key differs from name but equals it under Unicode case
 // folding.
-func LooksLike(key []byte, name string) bool {
+func looksLike(key []byte, name string) bool {
 	// Every fold of an ASCII letter is at most three bytes long (K, U+212A).
 	if len(key) < len(name) || len(key) > 3*len(name) || string(key) == name {
 		return false
