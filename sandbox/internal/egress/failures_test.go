@@ -408,14 +408,14 @@ func TestWhatIsNoConnection(t *testing.T) {
 func TestAPortIsOpenedOrNot(t *testing.T) {
 	calls := []uintptr{unix.SYS_SOCKET, unix.SYS_BIND, unix.SYS_LISTEN, unix.SYS_SETSOCKOPT, unix.SYS_GETSOCKOPT, unix.SYS_FCNTL}
 	withWorld(t, func(t *testing.T, w *world) {
-		var opening bool
+		var opening atomic.Bool
 		unheard, err := fault.Each(calls, unix.EIO, func(c fault.Call) bool {
-			return opening && (c.Number != unix.SYS_SETSOCKOPT || c.Args[1] != unix.SOL_SOCKET || c.Args[2] != unix.SO_BROADCAST && c.Args[2] != unix.SO_REUSEADDR)
+			return opening.Load() && (c.Number != unix.SYS_SETSOCKOPT || c.Args[1] != unix.SOL_SOCKET || c.Args[2] != unix.SO_BROADCAST && c.Args[2] != unix.SO_REUSEADDR)
 		}, func() error {
 			f := spareSocket(t, true)
 			defer f.Close()
-			opening = true
-			defer func() { opening = false }()
+			opening.Store(true)
+			defer opening.Store(false)
 			e := &Egress{ports: newPorts(), open: map[io.Closer]struct{}{}, closed: true}
 			if err := e.ports.spare(listeners.Handle{Kind: listeners.KindSpare, File: f}); err != nil {
 				return err
