@@ -3,6 +3,7 @@ package trial
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"path"
@@ -126,7 +127,7 @@ func notSeen(cfg Config, run *Run) []string {
 		}
 	}
 	if len(run.Tools) > 0 {
-		out = append(out, "what it does later, on another day, or with your data")
+		out = append(out, fmt.Sprintf("what it does later than %v after the last call, or with your data", cfg.Watch))
 	}
 	return out
 }
