@@ -21,7 +21,7 @@ func (a *app) lastLog(ctx context.Context, o logOptions, at user.Dirs) error {
 		return err
 	}
 	p, asked := a.Prepare(ctx, a.Again(at, s.start))
-	defer p.Close()
+	defer func() { p.Close() }() // also of one that could not be prepared
 	allow := p.Choice.Allow(p.Dirs)
 	var b strings.Builder
 	if !o.JSON {

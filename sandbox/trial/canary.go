@@ -72,10 +72,8 @@ func newIndex(all []Canary) *Index {
 // Find returns the canaries in bytes, each once.
 func (x *Index) Find(b []byte) []Hit { return x.search(b, nil, false) }
 
-// findName returns the canaries in the labels of a name, across which they may be
-// spread.
-func (x *Index) findName(name string) []Hit { return x.searchName(name, nil) }
-
+// searchName returns the canaries in the labels of a name, across which they may be
+// spread. p is that of search.
 func (x *Index) searchName(name string, p *pieces) []Hit {
 	found := x.search([]byte(name), p, false)
 	for _, h := range x.search([]byte(strings.ReplaceAll(name, ".", "")), p, false) {

@@ -156,7 +156,7 @@ func TestCanariesInPieces(t *testing.T) {
 	}
 	coded := hex.EncodeToString([]byte(secret))
 	name := strings.Join([]string{coded[:20], coded[20:40], "evil.example"}, ".")
-	if found := x.findName(name); len(found) != 1 {
+	if found := x.searchName(name, nil); len(found) != 1 {
 		t.Errorf("in %s found %+v", name, found)
 	}
 }

@@ -109,10 +109,8 @@ func TestOddPathsEndAsWithoutAMediator(t *testing.T) {
 	steps = append(steps, step{"openat", []any{cwd, text(back + "file"), creat, 0o600}})
 	at := len(steps)
 	steps = append(steps, step{"socket", []any{unix.AF_UNIX, unix.SOCK_STREAM, 0}})
-	for _, s := range []step{{"openat", []any{fd(at), text("x"), creat, 0o600}}, {"mkdirat", []any{fd(at), text("x"), 0o700}}, {"unlinkat", []any{fd(at), text("x"), 0}}, {"renameat2", []any{fd(at), text("x"), cwd, text("y"), 0}}, {"renameat2", []any{cwd, text("file"), fd(at), text("y"), 0}}, {"linkat", []any{cwd, text("file"), fd(at), text("y"), 0}},
-		{"symlinkat", []any{text("to"), fd(at), text("y")}}, {"fchmodat", []any{fd(at), text("x"), 0o600}}, {"faccessat", []any{fd(at), text("x"), unix.W_OK}}, {"fchmod", []any{fd(at), 0o755}}} {
-		steps = append(steps, s)
-	}
+	steps = append(steps, []step{{"openat", []any{fd(at), text("x"), creat, 0o600}}, {"mkdirat", []any{fd(at), text("x"), 0o700}}, {"unlinkat", []any{fd(at), text("x"), 0}}, {"renameat2", []any{fd(at), text("x"), cwd, text("y"), 0}}, {"renameat2", []any{cwd, text("file"), fd(at), text("y"), 0}}, {"linkat", []any{cwd, text("file"), fd(at), text("y"), 0}},
+		{"symlinkat", []any{text("to"), fd(at), text("y")}}, {"fchmodat", []any{fd(at), text("x"), 0o600}}, {"faccessat", []any{fd(at), text("x"), unix.W_OK}}, {"fchmod", []any{fd(at), 0o755}}}...)
 	for _, p := range []any{"comm", "fds"} {
 		steps = append(steps, step{"openat", []any{cwd, p, writes, 0}}, step{"truncate", []any{p, 0}}, step{"faccessat", []any{cwd, p, unix.W_OK}}, step{"fchmodat", []any{cwd, p, 0o600}}, step{"unlinkat", []any{cwd, p, 0}})
 	}

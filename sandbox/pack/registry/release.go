@@ -9,10 +9,6 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// defaultMinAge is the age below which no version is chosen, unless a profile says
-// otherwise: most malicious versions were found and removed within days.
-const defaultMinAge = 3 * 24 * time.Hour
-
 // Release is one version of a package as its registry describes it. Everything in it is
 // the registry's word, and unchecked.
 type Release struct {
