@@ -26,7 +26,8 @@ mirror() {
 	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | sort -u | head -1
 }
 
-dir=$(mktemp -d "${TMPDIR:-/var/tmp}/mcpen-fresh.XXXXXX")
+# Its name is in every mountinfo inside, in which a trial's server must not find mcpen's.
+dir=$(mktemp -d "${TMPDIR:-/var/tmp}/fresh.XXXXXX")
 trap 'rm -rf --one-file-system "$dir"' EXIT
 root=$dir/root
 began=$SECONDS

@@ -12,7 +12,7 @@ import (
 	"mcpen/sandbox/user"
 )
 
-// notYet says why nothing starts, to somebody who only looks.
+// notYet warns a person who only looks that nothing starts from the profile yet, and why.
 func (a *app) notYet(why error) {
 	a.Warn("nothing starts from it yet: %v", why)
 	var coded *launch.Error

@@ -56,8 +56,8 @@ require('readline').createInterface({input: process.stdin}).on('line', line => {
 })
 `
 
-// A thief that is honest wherever somebody tries it must not read who does: not in the
-// mounts of its own package, not in the names of processes, nowhere. In a plain run the
+// A tried package must find mcpen's name nowhere: not in the mounts of its own package,
+// not in the names of processes. A thief that found it would behave. In a plain run the
 // same look finds mcpen's store.
 func TestTryNamesNobody(t *testing.T) {
 	inTriedWorld(t, namesNobody)

@@ -67,6 +67,9 @@ func newAddition(name, lockFile string, r registry.Release, l pack.Lock) Additio
 	return d
 }
 
+// Add installs a package, locks it, and writes a profile for it where it has none. name
+// is that of the profile; "" takes the package's. It prints each step to Out. A package
+// that is locked already, or that brings no program, is an error, and leaves no lock.
 func (a *Adder) Add(ctx context.Context, text, name string) (Addition, error) {
 	at, err := a.DirsToRun()
 	if err != nil {

@@ -6,16 +6,18 @@ import (
 	"fmt"
 
 	"github.com/BurntSushi/toml"
+
+	"mcpen/sandbox/audit"
 )
 
 // Starting is the profile of a package alone.
 func Starting(name, ref string) []byte {
-	return fmt.Appendf(nil, "version = 1\nname = %q\n\n[server]\npackage = %q\n", name, ref)
+	return fmt.Appendf(nil, "version = 1\nname = %s\n\n[server]\npackage = %s\n", audit.TOMLString(name), audit.TOMLString(ref))
 }
 
 // Extending is the profile that has everything from another one.
 func Extending(name, other string) []byte {
-	return fmt.Appendf(nil, "version = 1\nname = %q\nextends = [%q]\n", name, other)
+	return fmt.Appendf(nil, "version = 1\nname = %s\nextends = [%s]\n", audit.TOMLString(name), audit.TOMLString(other))
 }
 
 // Package is the package that a profile's own text names.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"mcpen/profiles"
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
 	"mcpen/sandbox/pack"
 	"mcpen/sandbox/server"
@@ -53,17 +54,17 @@ func (p Profile) Text() []byte {
 	list := func(words []string) string {
 		quoted := make([]string, len(words))
 		for i, w := range words {
-			quoted[i] = fmt.Sprintf("%q", w)
+			quoted[i] = audit.TOMLString(w)
 		}
 		return "[" + strings.Join(quoted, ", ") + "]"
 	}
-	fmt.Fprintf(&b, "version = 1\nname = %q\n", p.Name)
+	fmt.Fprintf(&b, "version = 1\nname = %s\n", audit.TOMLString(p.Name))
 	if len(p.Extends) > 0 {
 		fmt.Fprintf(&b, "extends = %s\n", list(p.Extends))
 	}
 	switch {
 	case p.Package != "":
-		fmt.Fprintf(&b, "\n[server]\npackage = %q\n", p.Package)
+		fmt.Fprintf(&b, "\n[server]\npackage = %s\n", audit.TOMLString(p.Package))
 	case len(p.Command) > 0:
 		fmt.Fprintf(&b, "\n[server]\ncommand = %s\n", list(p.Command))
 	}

@@ -30,13 +30,56 @@ func Insert(src []byte, g audit.Grant) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, edit := range []func(string, audit.Grant) string{intoList, intoTable, intoDotted, atEnd} {
-		text := edit(string(src), g)
+	e := entry{[]string{g.Table}, g.Key + " = " + g.List()}
+	return inserted(string(src), want, e, intoList(string(src), g))
+}
+
+// InsertSecret writes into the text of a profile that a variable comes from the one of
+// the same name where mcpen is started, as a secret. Like [Insert] it leaves every other
+// byte as it is and checks its result. The error is ErrGranted if the server has the
+// variable already.
+func InsertSecret(src []byte, variable string) ([]byte, error) {
+	want, err := withSecret(src, variable)
+	if err != nil {
+		return nil, err
+	}
+	key := audit.TOMLString(variable)
+	if strings.Trim(variable, "_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") == "" {
+		key = variable
+	}
+	e := entry{[]string{"env", "secret"}, key + " = " + audit.TOMLString("env:"+variable)}
+	return inserted(string(src), want, e, intoBraces(string(src), e))
+}
+
+// entry is a pair for a table of a profile.
+type entry struct {
+	table []string // the keys that lead to it
+	pair  string   // KEY = VALUE
+}
+
+// in returns the table in a text, or nil.
+func (e entry) in(src string) *tomlindex.Node {
+	node, stopped, _ := tomlindex.Index(src)
+	if stopped >= 0 {
+		return nil
+	}
+	for _, key := range e.table {
+		if node = node.Keys[key]; node == nil {
+			return nil
+		}
+	}
+	return node
+}
+
+// inserted returns the first text that says what is wanted: the special one, or the one
+// of an edit that every table may need. A text that does not apply is "".
+func inserted(src string, want map[string]any, e entry, special string) ([]byte, error) {
+	for _, text := range []string{special, intoTable(src, e), intoDotted(src, e), atEnd(src, e)} {
 		if got, err := decoded([]byte(text)); err == nil && reflect.DeepEqual(got, want) {
 			return []byte(text), nil
 		}
 	}
-	return nil, fmt.Errorf("cannot write %s into this profile", g.Line())
+	return nil, fmt.Errorf("cannot write %s.%s into this profile", strings.Join(e.table, "."), e.pair)
 }
 
 // decoded parses a text as TOML.
@@ -79,8 +122,37 @@ func granted(src []byte, g audit.Grant) (map[string]any, error) {
 	return all, nil
 }
 
-// intoList inserts the values before the first element of an existing list. Like the
-// other edits it returns "" if it does not apply.
+// withSecret is the content of a profile with the secret added.
+func withSecret(src []byte, variable string) (map[string]any, error) {
+	all, err := decoded(src)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the profile: %w", err)
+	}
+	table := all
+	for _, name := range []string{"env", "secret"} {
+		next, ok := table[name].(map[string]any)
+		if !ok && table[name] != nil {
+			return nil, fmt.Errorf("cannot write into %q: it is no table", name)
+		}
+		passed, _ := table["pass"].([]any)
+		set, _ := table["set"].(map[string]any)
+		if _, ok := set[variable]; name == "secret" && (ok || slices.Contains(passed, any(variable))) {
+			return nil, ErrGranted
+		}
+		if !ok {
+			next = map[string]any{}
+			table[name] = next
+		}
+		table = next
+	}
+	if _, ok := table[variable]; ok {
+		return nil, ErrGranted
+	}
+	table[variable] = "env:" + variable
+	return all, nil
+}
+
+// intoList inserts the values before the first element of an existing list.
 func intoList(src string, g audit.Grant) string {
 	root, stopped, _ := tomlindex.Index(src)
 	if stopped >= 0 || root.Keys[g.Table] == nil || root.Keys[g.Table].Keys[g.Key] == nil {
@@ -104,12 +176,23 @@ func intoList(src string, g audit.Grant) string {
 	return src[:behind] + values + ", " + strings.TrimLeft(src[behind:], " \t")
 }
 
-// intoTable inserts a line after the last pair of a table with a header, or after the
-// header of an empty one.
-func intoTable(src string, g audit.Grant) string {
-	root, stopped, _ := tomlindex.Index(src)
-	table := root.Keys[g.Table]
-	if stopped >= 0 || table == nil {
+// intoBraces inserts the pair as the first one of an inline table.
+func intoBraces(src string, e entry) string {
+	table := e.in(src)
+	if table == nil || table.Val >= len(src) || src[table.Val] != '{' {
+		return ""
+	}
+	behind, comma := table.Val+1, ", "
+	if len(table.Keys) == 0 {
+		comma = " "
+	}
+	return src[:behind] + " " + e.pair + comma + strings.TrimLeft(src[behind:], " \t")
+}
+
+// intoTable inserts the pair as the first line of a table with a header.
+func intoTable(src string, e entry) string {
+	table := e.in(src)
+	if table == nil {
 		return ""
 	}
 	header := lineAt(src, table.Val)
@@ -121,35 +204,44 @@ func intoTable(src string, g audit.Grant) string {
 	if !strings.HasSuffix(before, "\n") {
 		before += ending(src)
 	}
-	return before + indent(src[end:]) + g.Key + " = " + g.List() + ending(src) + src[end:]
+	return before + indent(src[end:]) + e.pair + ending(src) + src[end:]
 }
 
 // intoDotted inserts a line with a dotted key before another one of the table. TOML 1.0
 // forbids a header for a table that dotted keys define.
-func intoDotted(src string, g audit.Grant) string {
-	root, stopped, _ := tomlindex.Index(src)
-	table := root.Keys[g.Table]
-	if stopped >= 0 || table == nil {
+func intoDotted(src string, e entry) string {
+	table := e.in(src)
+	if table == nil {
 		return ""
 	}
-	first := len(src)
+	first, prefix := len(src), ""
 	for _, key := range table.Keys {
-		if strings.HasPrefix(strings.TrimLeft(lineAt(src, key.Key), " \t"), g.Table+".") {
-			first = min(first, strings.LastIndexByte(src[:key.Key], '\n')+1)
+		line := strings.TrimLeft(lineAt(src, key.Key), " \t")
+		at := strings.LastIndexByte(src[:key.Key], '\n') + 1
+		for i := range e.table { // a header may have the first keys
+			if p := strings.Join(e.table[i:], ".") + "."; at < first && strings.HasPrefix(line, p) {
+				first, prefix = at, p
+			}
 		}
 	}
-	if first == len(src) {
+	if prefix == "" {
 		return ""
 	}
-	return src[:first] + indent(src[first:]) + g.Line() + ending(src) + src[first:]
+	return src[:first] + indent(src[first:]) + prefix + e.pair + ending(src) + src[first:]
 }
 
-// atEnd appends the table to the text.
-func atEnd(src string, g audit.Grant) string {
+// atEnd appends the table to the text. Nothing can be added to a table in braces (TOML
+// 1.0), which the parser does not refuse.
+func atEnd(src string, e entry) string {
+	for i := range e.table[1:] {
+		if outer := (entry{table: e.table[:i+1]}).in(src); outer != nil && outer.Val < len(src) && src[outer.Val] == '{' {
+			return ""
+		}
+	}
 	if src != "" && !strings.HasSuffix(src, "\n") {
 		src += ending(src)
 	}
-	return src + ending(src) + strings.ReplaceAll(g.TOML(), "\n", ending(src)) + ending(src)
+	return src + ending(src) + "[" + strings.Join(e.table, ".") + "]" + ending(src) + e.pair + ending(src)
 }
 
 // lineAt is the line that holds an offset, with its end.

@@ -1,5 +1,5 @@
-// Package proofread lists the mistakes of profiles, and the remarks on what they give, with
-// file, line and column.
+// Package proofread lists the mistakes of profiles and the remarks on what they give. Each
+// has its file, line and column.
 package proofread
 
 import (
@@ -132,7 +132,7 @@ func singles(p *policy.Profile, single func(string) bool) (out []remark) {
 		text := audit.Visible(s.Text) + " is one file: nothing is made beside it or renamed over it, as an atomic save and a database's journal do"
 		r := remark{s.At, s.Key, text, "", fmt.Sprintf("%s: %s", s.At, text)}
 		if dir := path.Dir(s.Text); dir != "~" { // which no rule may name
-			r.Hint = fmt.Sprintf("write = [%q]", dir)
+			r.Hint = "write = [" + audit.TOMLString(dir) + "]"
 		}
 		out = append(out, r)
 	}

@@ -174,8 +174,8 @@ func TestServerEndsWithTheMediatorsLauncher(t *testing.T) {
 	}
 }
 
-// A mediator that cannot do its work says which step failed and ends; the server, whose
-// calls nobody would make, ends with it.
+// A mediator that cannot do its work says which step failed and ends. The server ends
+// with it, since nobody would answer its calls.
 func TestMediatorThatCannotBegin(t *testing.T) {
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {

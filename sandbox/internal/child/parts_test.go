@@ -268,8 +268,8 @@ func TestWhatCannotBeFurnished(t *testing.T) {
 	}
 }
 
-// Every listener reaches the launcher, in as many messages as it takes; if one does not,
-// no server starts: its connections would wait for nobody.
+// Every listener reaches the launcher, in as many messages as it takes. If one does not,
+// no server starts, since nobody would accept its connections.
 func TestListenersAreHandedOut(t *testing.T) {
 	b, _ := bootOf(t, policy.LayerNamespaces, policy.LayerLandlock, policy.LayerSeccomp)
 	const first, ports = 7000, 2*maxFiles + 3

@@ -5,7 +5,7 @@
 // files to the launcher. Serve answers the questions, decides on the connections and
 // joins the allowed ones to connections of its own.
 //
-// What it guarantees:
+// The egress guarantees:
 //
 //   - A name that no rule names gets NXDOMAIN, and no packet leaves: the only DNS
 //     channel is the labels of a wildcard, whose number, length and rate are bounded.
@@ -20,10 +20,10 @@
 //     of no network stands for the name. The check of names is the same; the check of
 //     their addresses is up to the proxy.
 //
-// What it does not guarantee: TLS is not opened. So an allowed server that relays to
-// others is invisible (domain fronting by the HTTP Host field, or by Encrypted Client
-// Hello, whose keys the sandbox cannot get from DNS but may contain from the start). A
-// rule without TLS trusts the name and the port alone.
+// It does not open TLS. So an allowed server that relays to others is invisible (domain
+// fronting by the HTTP Host field, or by Encrypted Client Hello, whose keys the sandbox
+// cannot get from DNS but may contain from the start). A rule without TLS trusts the
+// name and the port alone.
 //
 // A connect(2) inside ends as the one outside does: a gate holds the opening packet
 // until the connection outside is made, and refuses it if it cannot be made. A

@@ -117,6 +117,9 @@ func (w watched) answer(ended <-chan struct{}, decide func(Call) Answer) error {
 		} else if err != nil {
 			return os.NewSyscallError("poll", err)
 		}
+		if fds[0].Revents == unix.POLLERR { // a signal interrupted the kernel (kernel/seccomp.c, seccomp_notify_poll)
+			continue
+		}
 		if fds[0].Revents&unix.POLLIN == 0 { // no thread has the filter any more
 			<-ended
 			return nil

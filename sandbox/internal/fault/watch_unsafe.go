@@ -64,8 +64,14 @@ func (w watched) one(decide func(Call) Answer) error {
 	} else {
 		r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 	}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(w.listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r))); errno != 0 {
-		return errno
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(w.listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r)))
+		if errno == 0 {
+			break
+		}
+		if errno != unix.EINTR { // a lost answer would be waited for
+			return errno
+		}
 	}
 	delete(w.undelivered, int(n.pid))
 	return nil
