@@ -26,12 +26,21 @@ if [ -n "$missing" ]; then
 		exit 1
 	fi
 	sudo=
-	[ "$(id -u)" = 0 ] || sudo=sudo
+	if [ "$(id -u)" != 0 ]; then
+		sudo=sudo
+		if ! command -v sudo >/dev/null 2>&1; then
+			echo "mcpen needs:$missing" >&2
+			echo "as root: apt-get install -y --no-install-recommends$missing" >&2
+			exit 1
+		fi
+	fi
 	echo "installing$missing" >&2
 	export DEBIAN_FRONTEND=noninteractive
 	# shellcheck disable=SC2086 # the list is words
-	$sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 ||
-		{ $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null; }
+	if ! $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1; then
+		$sudo apt-get update -qq
+		$sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
+	fi
 fi
 
 # What a package manager has may be too old to fetch the toolchain that go.mod names.

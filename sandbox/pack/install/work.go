@@ -63,7 +63,7 @@ func (in *Installer) begin(stage *store.Stage, l *pack.Lock, before time.Time) (
 
 // fetched says how far the fetching is.
 func (w *work) fetched(pages, archives int, bytes int64) {
-	w.in.say("fetch", "%d packages looked up, %d archives, %.1f MiB", pages, archives, float64(bytes)/(1<<20))
+	w.in.say("fetch", "packages looked up: %d, archives: %d, %.1f MiB", pages, archives, float64(bytes)/(1<<20))
 }
 
 // inStage installs a release and writes its choices into the lock; without a release,
