@@ -62,7 +62,7 @@ func (rt *rtnetlink) do(orders ...order) error {
 		return fmt.Errorf("cannot ask the kernel about the network: %v", os.NewSyscallError("sendto", err))
 	}
 	var first *errOrder
-	buf := make([]byte, 64<<10)
+	buf := make([]byte, nl.RECEIVE_BUFFER_SIZE)
 	for len(waiting) > 0 {
 		// The kernel has answered before sendto returns, or never will.
 		n, from, err := unix.Recvfrom(rt.fd, buf, unix.MSG_DONTWAIT)
@@ -192,9 +192,7 @@ func (r route) order() order {
 	msg.Family, msg.Dst_len = uint8(familyOf(r.to.Addr())), uint8(r.to.Bits())
 	msg.Table, msg.Type, msg.Scope = r.table, r.kind, r.scope
 	req.AddData(msg)
-	if r.to.Bits() > 0 {
-		req.AddData(nl.NewRtAttr(unix.RTA_DST, r.to.Addr().AsSlice()))
-	}
+	req.AddData(nl.NewRtAttr(unix.RTA_DST, r.to.Addr().AsSlice()))
 	if r.from.IsValid() {
 		req.AddData(nl.NewRtAttr(unix.RTA_PREFSRC, r.from.AsSlice()))
 	}

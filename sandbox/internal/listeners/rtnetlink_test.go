@@ -2,6 +2,7 @@ package listeners
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -62,6 +63,37 @@ func TestOnlyTheKernelsAnswerToAnOrderCounts(t *testing.T) {
 		}
 		if err := errnoIn(make([]byte, 4)); err != nil {
 			t.Errorf("an acknowledgement: %v", err)
+		}
+	})
+}
+
+// A refusal by the kernel names what was wanted: it is all that a person sees of a
+// network that cannot be made.
+func TestARefusedOrderIsNamed(t *testing.T) {
+	nettest.In(t, func(t *testing.T) {
+		rt, err := openRTNetlink()
+		must(t, err)
+		defer rt.close()
+		var is netlink.LinkOperState
+		four, six := netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("2001:db8::9")
+		to := route{to: single(four), index: 4711, table: unix.RT_TABLE_MAIN, kind: unix.RTN_UNICAST, scope: unix.RT_SCOPE_LINK}
+		for want, o := range map[string]order{
+			"cannot bring the device 4711 up: no such device":                     up(4711, 0),
+			"cannot tell whether the device 4711 is ready: no such device":        state(4711, &is),
+			"cannot give the device 4711 the address 192.0.2.9: no such device":   give(4711, four),
+			"cannot give the device 4711 the address 2001:db8::9: no such device": give(4711, six),
+			"cannot route 192.0.2.9/32 to the device 4711: no such device":        to.order(),
+			"cannot make a veth pair: bad file descriptor":                        pair(farEnd, nearEnd, 1<<20, wireMAC, wireMTU),
+			"cannot make a veth pair: numerical result out of range":              pair(end{name: "much-longer-than-a-name"}, nearEnd, 1<<20, wireMAC, wireMTU),
+		} {
+			if err := rt.do(o); err == nil || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
+		}
+		// An answer that cannot be read is none: a device would pass for ready.
+		broken := append(make([]byte, unix.SizeofIfInfomsg), 2, 0, 0, 0)
+		if err := state(loopback, &is).answer(broken); err == nil {
+			t.Error("an attribute shorter than its head is read")
 		}
 	})
 }

@@ -139,11 +139,7 @@ func tie(near int, v6 bool) (*rtnetlink, error) {
 		orders = append(orders, give(farEnd.index, far6))
 	}
 	for _, a := range nearAddrs(v6) { // more specific than the route that claims every address
-		r := route{to: single(a), index: farEnd.index, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_UNICAST, scope: unix.RT_SCOPE_LINK}
-		if a.Is6() {
-			r.from = far6
-		}
-		orders = append(orders, r.order())
+		orders = append(orders, route{to: single(a), index: farEnd.index, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_UNICAST, scope: unix.RT_SCOPE_LINK}.order())
 	}
 	if err = rt.do(orders...); err == nil {
 		return rt, nil

@@ -2,12 +2,19 @@ package listeners
 
 import (
 	"errors"
+	"net/netip"
+	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/internal/fault"
 	"mcpen/sandbox/internal/listeners/nettest"
+	"mcpen/sandbox/plan"
+	"mcpen/sandbox/policy"
 )
 
 // A machine that does not make the wire, here since its name is taken, counts as one
@@ -35,5 +42,166 @@ func TestAWireThatIsNotMade(t *testing.T) {
 			}
 		}()
 		<-done
+	})
+}
+
+// Whatever the machine has, a program's connection to any address comes from an address of
+// the server's own, and a datagram to a port where nobody is fails at once, each time.
+func TestTheNetworkOfAServer(t *testing.T) {
+	nettest.In(t, func(t *testing.T) {
+		for name, behind := range map[string]apart{"apart": listenBehind, "shared": noWire} {
+			nettest.NewSandbox(t).Inside(func() {
+				hs, err := listen(network(t, "203.0.113.5:8080"), behind)
+				must(t, err)
+				defer Close(hs)
+				six := hasIPv6()
+				for to, from := range map[string]netip.Addr{"203.0.113.5:8080": near4, "198.51.100.1:8080": near4, "[2001:db8:1::5]:8080": near6, "[2001:db8:2::1]:8080": near6} {
+					at := mustAddrPort(t, to)
+					if at.Addr().Is6() && !six {
+						continue
+					}
+					fd := connecting(t, at, 64)
+					if got, err := unix.Getsockname(fd); err != nil || addrOf(got) != from {
+						t.Errorf("%s: a connection to %s comes from %v, %v", name, to, addrOf(got), err)
+					}
+					unix.Close(fd)
+					for i := range 5 {
+						if err := datagram(t, netip.AddrPortFrom(at.Addr(), 9)); err != unix.ECONNREFUSED {
+							t.Errorf("%s: datagram %d to %s: %v", name, i, at.Addr(), err)
+						}
+					}
+				}
+			})
+		}
+	})
+}
+
+func addrOf(sa unix.Sockaddr) netip.Addr {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrFrom4(sa.Addr)
+	case *unix.SockaddrInet6:
+		return netip.AddrFrom16(sa.Addr)
+	}
+	return netip.Addr{}
+}
+
+// datagram sends a datagram, and returns the error that comes back for it.
+func datagram(t *testing.T, to netip.AddrPort) error {
+	t.Helper()
+	family, at := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()})
+	if to.Addr().Is4() {
+		family, at = unix.AF_INET, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	must(t, err)
+	defer unix.Close(fd)
+	must(t, unix.Connect(fd, at))
+	_, err = unix.Write(fd, []byte("x"))
+	must(t, err)
+	ready(fd, unix.POLLIN)
+	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	must(t, err)
+	if errno == 0 {
+		return nil
+	}
+	return unix.Errno(errno)
+}
+
+// The limit on errors is lifted where the settings can be written, and where /proc/sys is
+// read-only, as for pid 1, through a mount of the thread's own. Where they can be written,
+// nothing is mounted; where neither is possible, a server starts all the same.
+func TestTheLimitOnErrorsIsLifted(t *testing.T) {
+	const path = "/proc/sys/net/ipv4/icmp_ratemask"
+	nettest.In(t, func(t *testing.T) {
+		calls := []uintptr{unix.SYS_OPENAT, unix.SYS_UNSHARE, unix.SYS_MOUNT}
+		for name, c := range map[string]struct {
+			unwritable int // the first openings that fail
+			fails      uintptr
+			lifted     bool
+			want       []uintptr
+		}{
+			"writable":          {0, 0, true, []uintptr{unix.SYS_OPENAT, unix.SYS_OPENAT}},
+			"read-only":         {1, 0, true, []uintptr{unix.SYS_OPENAT, unix.SYS_UNSHARE, unix.SYS_MOUNT, unix.SYS_MOUNT, unix.SYS_OPENAT, unix.SYS_OPENAT}},
+			"never writable":    {2, 0, false, []uintptr{unix.SYS_OPENAT, unix.SYS_UNSHARE, unix.SYS_MOUNT, unix.SYS_MOUNT, unix.SYS_OPENAT}},
+			"no mount of one's": {1, unix.SYS_UNSHARE, false, []uintptr{unix.SYS_OPENAT, unix.SYS_UNSHARE}},
+			"no mount":          {1, unix.SYS_MOUNT, false, []uintptr{unix.SYS_OPENAT, unix.SYS_UNSHARE, unix.SYS_MOUNT}},
+		} {
+			var made []uintptr
+			var before, after string
+			read := func() string {
+				b, err := os.ReadFile(path)
+				if err != nil {
+					t.Error(err)
+				}
+				return strings.TrimSpace(string(b))
+			}
+			lifting, opened := false, 0
+			must(t, fault.Watch(calls, func(call fault.Call) fault.Answer {
+				if !lifting {
+					return fault.Pass
+				}
+				made = append(made, call.Number)
+				switch {
+				case call.Number == unix.SYS_OPENAT:
+					if opened++; opened <= c.unwritable {
+						return fault.Fail(unix.EROFS)
+					}
+				case call.Number == c.fails:
+					return fault.Fail(unix.EPERM)
+				case call.Number == unix.SYS_MOUNT:
+					return fault.Return(0) // this /proc/sys is writable anyway
+				}
+				return fault.Pass
+			}, func() {
+				if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+					t.Error(err)
+					return
+				}
+				before = read()
+				lifting = true
+				liftErrorLimit()
+				lifting = false
+				after = read()
+			}))
+			if before == "0" || (after == "0") != c.lifted {
+				t.Errorf("%s: the mask was %s and is %s", name, before, after)
+			}
+			if !slices.Equal(made, c.want) {
+				t.Errorf("%s: the calls %v, want %v", name, made, c.want)
+			}
+		}
+	})
+}
+
+// No socket of the sandbox's network passes execve(2): a server that inherited a gate, or a
+// listener, would decide on its own connections. And none of them blocks the launcher.
+func TestNoSocketPassesToTheServer(t *testing.T) {
+	nettest.In(t, func(t *testing.T) {
+		n := network(t, "203.0.113.5:8080", "localhost:7000")
+		n.Every = true
+		n.Sockets = []plan.Socket{{Socket: policy.Socket{Path: t.TempDir() + "/s.sock"}}}
+		for name, c := range map[string]struct {
+			network plan.Network
+			behind  apart
+		}{"apart": {n, listenBehind}, "shared": {n, noWire}, "nothing": {}} {
+			nettest.NewSandbox(t).Inside(func() {
+				os.Remove(n.Sockets[0].Path)
+				hs, err := listen(c.network, c.behind)
+				must(t, err)
+				defer Close(hs)
+				for _, h := range hs {
+					withFD(t, h.File, func(fd int) {
+						flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+						must(t, err)
+						status, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+						must(t, err)
+						if flags&unix.FD_CLOEXEC == 0 || status&unix.O_NONBLOCK == 0 {
+							t.Errorf("%s: the %s socket has the flags %#x and %#x", name, h.Kind, flags, status)
+						}
+					})
+				}
+			})
+		}
 	})
 }
