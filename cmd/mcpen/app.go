@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -79,34 +80,7 @@ func (a *app) cli(args []string) *cli.App {
 	if len(args) < 2 || args[1] == "run" {
 		out = a.Err
 	}
-	commands := []*cli.Command{
-		a.runCommand(args),
-		a.tryCommand(args),
-		a.explainCommand(args),
-		a.checkCommand(),
-		a.doctorCommand(),
-		a.selftestCommand(),
-		a.logCommand(),
-		a.psCommand(),
-		a.stopCommand(),
-		a.profileCommand(),
-		a.addCommand(),
-		a.updateCommand(),
-		a.outdatedCommand(),
-		a.verifyCommand(),
-		a.scanCommand(),
-		a.gcCommand(),
-		a.removeCommand(),
-		a.reviewCommand(),
-		a.trustCommand(args),
-		a.allowCommand(),
-		a.learnCommand(),
-		a.wrapCommand(),
-		a.unwrapCommand(),
-		a.clientsCommand(),
-		a.completionCommand(),
-		a.helpCommand(),
-	}
+	commands := a.commands(args)
 	for _, c := range commands {
 		grammar.Strict(c, "mcpen", withPage)
 	}
@@ -129,10 +103,30 @@ func (a *app) cli(args []string) *cli.App {
 			}
 			return usage("mcpen run -- COMMAND", "no command named")
 		},
-		Description: withPage("", "mcpen"),
-		Commands:    commands,
-		Flags:       []cli.Flag{cli.HelpFlag}, // the library adds it with its own help command alone
+		Description:           withPage("", "mcpen"),
+		CustomAppHelpTemplate: overview,
+		Commands:              commands,
+		Flags:                 []cli.Flag{cli.HelpFlag}, // the library adds it with its own help command alone
 	}
+}
+
+// commands are all commands, in the order and under the headings of the help.
+func (a *app) commands(args []string) []*cli.Command {
+	return slices.Concat(
+		under("Run a server", a.tryCommand(args), a.runCommand(args), a.psCommand(), a.stopCommand(), a.logCommand()),
+		under("Put clients' servers into pens", a.wrapCommand(), a.unwrapCommand(), a.clientsCommand()),
+		under("Say what a server may do", a.explainCommand(args), a.allowCommand(), a.learnCommand(), a.checkCommand(), a.profileCommand(), a.trustCommand(args)),
+		under("Approve what a server says", a.reviewCommand()),
+		under("Lock packages", a.addCommand(), a.updateCommand(), a.outdatedCommand(), a.verifyCommand(), a.scanCommand(), a.removeCommand(), a.gcCommand()),
+		under("Know this machine and mcpen", a.doctorCommand(), a.selftestCommand(), a.completionCommand(), a.helpCommand()))
+}
+
+// under puts commands under a heading of the help.
+func under(heading string, commands ...*cli.Command) []*cli.Command {
+	for _, c := range commands {
+		c.Category = heading
+	}
+	return commands
 }
 
 // condemned is no mistake: the exit status of a trial that failed.

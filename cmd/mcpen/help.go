@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -8,6 +11,69 @@ import (
 
 	"mcpen/cmd/mcpen/grammar"
 )
+
+// overview is mcpen's own help: the library's, but with the commands under their headings
+// in the order that they have, and without the versions that --version prints.
+const overview = `NAME:
+   {{template "helpNameTemplate" .}}
+
+USAGE:
+   {{.HelpName}} COMMAND [options]
+
+{{.Description}}
+
+COMMANDS:
+{{- $heading := ""}}{{range .VisibleCommands}}{{if ne .Category $heading}}{{$heading = .Category}}
+   {{.Category}}:{{end}}
+     {{join .Names ", "}}{{"\t"}}{{.Usage}}{{end}}
+
+OPTIONS:{{template "visibleFlagTemplate" .}}
+`
+
+// width is where the lines of a help page end: that of a narrow terminal, for pages are
+// read in pipes and small windows, too.
+const width = 80
+
+// again is the library's second showing of a flag that may be repeated, which its words say.
+var again = regexp.MustCompile(` \[ --[^\]]* \]`)
+
+func init() {
+	// The heading above a command is the overview's alone.
+	cli.CommandHelpTemplate = strings.Replace(cli.CommandHelpTemplate, "{{if .Category}}", "{{if false}}", 1)
+	cli.SubcommandHelpTemplate = strings.Replace(cli.SubcommandHelpTemplate, "{{if .Category}}", "{{if false}}", 1)
+	flag := cli.FlagStringer
+	cli.FlagStringer = func(f cli.Flag) string { return again.ReplaceAllString(flag(f), "") }
+	printed := cli.HelpPrinterCustom
+	cli.HelpPrinterCustom = func(out io.Writer, text string, data any, funcs map[string]any) {
+		var page bytes.Buffer
+		printed(&page, text, data, funcs)
+		io.WriteString(out, fold(page.String(), width)) //nolint:errcheck // the library has no way for it either
+	}
+}
+
+// fold breaks the lines of a page that are longer than so many columns at their spaces. What
+// goes on stands below the last column of the line's table: where its text begins after two
+// spaces or more. A word that is longer than a line stays whole.
+func fold(page string, columns int) string {
+	var out strings.Builder
+	for line := range strings.Lines(page) {
+		line = strings.TrimSuffix(line, "\n")
+		margin := strings.LastIndex(strings.TrimRight(line, " "), "  ") + 2
+		if margin < 2 || margin > columns*5/8 {
+			margin = len(line) - len(strings.TrimLeft(line, " "))
+		}
+		for len([]rune(line)) > columns {
+			at := strings.LastIndexByte(string([]rune(line)[:columns+1]), ' ')
+			if at <= margin {
+				break
+			}
+			out.WriteString(line[:at] + "\n")
+			line = strings.Repeat(" ", len([]rune(line[:margin]))) + line[at+1:]
+		}
+		out.WriteString(line + "\n")
+	}
+	return out.String()
+}
 
 // helpCommand is "mcpen help log" for "mcpen log --help".
 func (a *app) helpCommand() *cli.Command {

@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // page is the end of a command's help: lines to paste, and the meaning of the exit
 // status.
@@ -21,7 +24,7 @@ const (
 // pages are by the words that name a command; mcpen's own has none.
 var pages = map[string]page{
 	"run": {[]string{"mcpen run everything", "mcpen run -- node my-server.js"},
-		[]string{"The server's own code passes through; a server that a signal ended ends mcpen", "by the same signal. Otherwise:", isUsage, isRefused, isNoBox, isNoExec, isNotFound}},
+		[]string{"The server's own code passes through; a server that a signal ended ends mcpen by the same signal. Otherwise:", isUsage, isRefused, isNoBox, isNoExec, isNotFound}},
 	"try": {[]string{"mcpen try npm:@modelcontextprotocol/server-everything", "mcpen try --fail-on amber -- node my-server.js"},
 		[]string{"0    the verdict is below the level of --fail-on", isFailed, isUsage, "3    the verdict is of that level", isNoBox, isNoExec, isNotFound}},
 	"explain": {[]string{"mcpen explain everything", "mcpen explain --json -- node my-server.js"},
@@ -90,8 +93,12 @@ var pages = map[string]page{
 		[]string{isShown, "2    no shell named"}},
 }
 
+// wrapped is the end of a line that goes on: the help has lines of its own length.
+var wrapped = regexp.MustCompile(`(\S)\n(\S)`)
+
 // withPage is the help of a command, named by these words, with its page.
 func withPage(text, path string) string {
+	text = wrapped.ReplaceAllString(text, "$1 $2")
 	p := pages[strings.TrimSpace(strings.TrimPrefix(path, "mcpen"))]
 	if p.status == nil {
 		return text

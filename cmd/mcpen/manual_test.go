@@ -158,3 +158,71 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 		t.Errorf("only %d commands were found in the documents", found)
 	}
 }
+
+// A page that is wider than a small terminal breaks in the middle of words there, and one
+// with two tables of exit codes leaves a script to guess.
+func TestHelpFitsATerminal(t *testing.T) {
+	everyCommand(func(path []string, _ *cli.Command) {
+		help, err := exec.Command("mcpen", append(append([]string{}, path...), "--help")...).CombinedOutput()
+		if err != nil {
+			t.Errorf("%s --help: %v", path, err)
+		}
+		for line := range strings.Lines(string(help)) {
+			if line = strings.TrimSuffix(line, "\n"); len([]rune(line)) > width && strings.Contains(strings.TrimSpace(line), " ") {
+				t.Errorf("%s --help has a line of %d columns: %s", path, len([]rune(line)), line)
+			}
+		}
+		if n := strings.Count(string(help), "EXIT STATUS:"); n != 1 {
+			t.Errorf("%s --help has %d tables of exit codes", path, n)
+		}
+	})
+}
+
+// The overview shows each command once, under a heading.
+func TestOverviewIsGrouped(t *testing.T) {
+	help, err := exec.Command("mcpen", "help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	under, heading := map[string]string{}, ""
+	for line := range strings.Lines(string(help)) {
+		if text, ok := strings.CutSuffix(line, ":\n"); ok {
+			heading = strings.TrimSpace(text)
+		}
+		if m := regexp.MustCompile(`^     (\w+)(, \w+)?  +\S`).FindStringSubmatch(line); m != nil {
+			if under[m[1]] != "" {
+				t.Errorf("the overview has %q twice", m[1])
+			}
+			under[m[1]] = heading
+		}
+	}
+	headings := map[string]int{}
+	for _, c := range (&app{Caller: server.Caller{Packages: locked.Packages{Person: user.Person{Err: os.Stderr}}}, out: os.Stdout}).commands(nil) {
+		if under[c.Name] == "" || under[c.Name] != c.Category {
+			t.Errorf("the overview has %q under %q, want %q", c.Name, under[c.Name], c.Category)
+		}
+		headings[c.Category]++
+	}
+	if len(headings) < 4 {
+		t.Errorf("the overview has no more than these headings: %v", headings)
+	}
+}
+
+func TestFold(t *testing.T) {
+	for _, c := range []struct{ page, want string }{
+		{"short\n", "short\n"},
+		{"", ""},
+		{"one two three\n", "one two\nthree\n"},
+		{"1234567890\n", "1234567890\n"},           // as long as a line may be
+		{"1234567890 1\n", "1234567890\n1\n"},      // broken at its last column
+		{"123456789012345\n", "123456789012345\n"}, // nowhere to break it
+		{"  one two three\n", "  one two\n  three\n"},
+		{"-a  one two three\n", "-a  one\n    two\n    three\n"},
+		{"ä ö ü ä ö ü\n", "ä ö ü ä ö\nü\n"}, // columns, not bytes
+		{"no end of a line", "no end of\na line\n"},
+	} {
+		if got := fold(c.page, 10); got != c.want {
+			t.Errorf("fold(%q) = %q, want %q", c.page, got, c.want)
+		}
+	}
+}

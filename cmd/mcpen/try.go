@@ -43,13 +43,7 @@ func (a *app) tryCommand(words []string) *cli.Command {
 		ArgsUsage: "SERVER [-- ARGS…] | -- COMMAND [ARGS…]",
 		Description: "SERVER is npm:NAME[@VERSION], pypi:NAME[==VERSION], a server.json, an MCPB bundle or a profile.\n" +
 			"The server runs in the closed sandbox. Its home is that of somebody who does not exist, with\n" +
-			"keys and tokens made for this run, and nothing that it sends leaves this machine." + `
-
-EXIT STATUS:
-   0    nothing red
-   2    wrong usage
-   3    the verdict is red (or amber, with --fail-on amber)
-   125  the sandbox could not be built, or the package not be had`,
+			"keys and tokens made for this run, and nothing that it sends leaves this machine.",
 		Flags: tryFlags(),
 		Action: func(c *cli.Context) error {
 			o, err := a.tryOptions(c, words)

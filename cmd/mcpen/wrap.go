@@ -19,12 +19,11 @@ func (a *app) wrapCommand() *cli.Command {
 			"What is proposed is one of\n" +
 			"  library  there is a profile for the package\n" +
 			"  lock     the package is given nothing, and nothing says that it needs anything\n" +
-			"  try      nobody knows what it needs: mcpen try looks. --all wraps it all the same,\n" +
-			"           with no file and no host\n\n" +
+			"  try      nobody knows what it needs: mcpen try looks. --all wraps it all the same, with no file and no host\n\n" +
 			"Clients: " + strings.Join(clients.Names(), ", ") + ".",
 		Flags: changeFlags(
 			&cli.BoolFlag{Name: "all", Usage: "also the servers of which nobody knows what they need"},
-			&cli.StringFlag{Name: "secrets", Value: wrapping.InFile, Usage: "`WHERE` the secrets of the entries are kept: in the file (keep), or in your keyring\n\t(keyring), from where unwrap gives them back"},
+			&cli.StringFlag{Name: "secrets", Value: wrapping.InFile, Usage: "`WHERE` the secrets of the entries are kept: in the file (keep), or in your keyring (keyring), from where unwrap gives them back"},
 			&cli.BoolFlag{Name: "no-install", Usage: "install nothing: the first start of a package does"},
 			setFlag(),
 		),

@@ -207,6 +207,11 @@ func asksForHelp(known []cli.Flag, flags []string) bool {
 func Strict(c *cli.Command, parent string, page func(text, path string) string) {
 	path := parent + " " + c.Name
 	c.Description = page(c.Description, path)
+	for _, f := range c.Flags {
+		if f, ok := f.(*cli.BoolFlag); ok {
+			f.DisableDefaultText = true // each is false
+		}
+	}
 	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return NoFlag(err, path, c.Flags) }
 	if len(c.Subcommands) == 0 {
 		c.HideHelpCommand = true // "help" is a server's name there
