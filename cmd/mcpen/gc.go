@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/locked"
 )
 
@@ -23,9 +25,13 @@ func (a *app) gcCommand() *cli.Command {
 					return err
 				}
 			}
+			names := locked.Names(at)
 			removed, err := a.Store(at).GC(keep)
-			for _, r := range removed {
-				fmt.Fprintln(a.out, "removed", r)
+			for _, tree := range removed {
+				fmt.Fprintln(a.out, strings.TrimSpace("removed "+tree+" "+audit.Visible(names[tree])))
+			}
+			if err == nil && len(removed) == 0 {
+				fmt.Fprintln(a.Err, "mcpen: note: there was nothing to remove")
 			}
 			return err
 		},

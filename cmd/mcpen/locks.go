@@ -65,6 +65,9 @@ func (a *app) locks(at user.Dirs, names []string, bad *undone) ([]locked.Lock, e
 		}
 		out = append(out, locked.Lock{Name: locked.NameOf(file), File: file, Lock: locked.ReadStanding(at, file).Complete(l)})
 	}
+	if len(files) == 0 {
+		fmt.Fprintln(a.Err, "mcpen: note: no package is locked: mcpen add npm:NAME locks one")
+	}
 	return out, nil
 }
 

@@ -30,17 +30,23 @@ func (a *app) outdatedCommand() *cli.Command {
 		Description: "With --json, every lock that was asked about is in an array of mcpen.outdated/1: name,\npackage, version, available, state (current, newer, lower, preferred, outside),\nwithdrawn and error.",
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print all of them as JSON"}},
 		Action: func(c *cli.Context) error {
-			all := []locked.News{}
+			all, current := []locked.News{}, 0
 			err := a.eachLock(c.Context, c.Args().Slice(), func(in *install.Installer, at user.Dirs, l locked.Lock) error {
 				rel, withdrawn, err := a.Latest(c.Context, in, at, l)
 				n := a.NewsOf(at, l, rel, withdrawn, err)
 				if all = append(all, n); !c.Bool("json") {
 					a.tellNews(n)
 				}
+				if n.State == locked.StateCurrent {
+					current++
+				}
 				return err
 			})
-			if c.Bool("json") {
+			switch {
+			case c.Bool("json"):
 				err = errors.Join(err, document.WriteJSON(a.out, all))
+			case current > 0:
+				fmt.Fprintf(a.Err, "mcpen: note: no newer version of %s may be had\n", user.Count(current, "package"))
 			}
 			return err
 		},

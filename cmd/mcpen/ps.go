@@ -34,6 +34,10 @@ func (a *app) psCommand() *cli.Command {
 			if c.Bool("json") {
 				return a.psJSON(records)
 			}
+			if len(records) == 0 {
+				fmt.Fprintln(a.Err, "mcpen: note: no server runs")
+				return nil
+			}
 			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "SERVER\tSESSION\tPID\tSINCE\tPLAN\tCOMMAND")
 			for _, r := range records {
@@ -103,6 +107,7 @@ func (a *app) stopCommand() *cli.Command {
 					if err := syscall.Kill(r.PID, syscall.SIGTERM); err != nil {
 						return fmt.Errorf("cannot stop %q (process %d): %w", name, r.PID, err)
 					}
+					fmt.Fprintf(a.out, "told %s (process %d) to end\n", audit.Visible(r.Server), r.PID)
 					n++
 				}
 				if n == 0 {

@@ -9,6 +9,7 @@ import (
 
 	"mcpen/cmd/mcpen/document"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/pack"
 	"mcpen/sandbox/pack/advisory"
 	"mcpen/sandbox/user"
 )
@@ -16,7 +17,7 @@ import (
 func (a *app) scanCommand() *cli.Command {
 	return &cli.Command{
 		Name: "scan", Usage: "hold locked packages against an OSV database, and what servers say against the guard", ArgsUsage: "[NAME…]",
-		Description: "The database is a directory or zip in OSV's export format (--db), by default\nthe one kept in mcpen's state directory, or an OSV service (--api).\n\n" +
+		Description: "The database is a directory or zip in OSV's export format (--db), by default\nthe one kept in mcpen's state directory, or an OSV service (--api). mcpen\nfetches none by itself. OSV publishes one a registry, such as\n" + advisory.Export(pack.NPM) + ".\n\n" +
 			"With --descriptions each server is started in its own sandbox, in both eras of\nthe protocol, and what it says of itself, its tools, prompts and resources is\nlooked through. " +
 			"A finding of the severity \"hold\" counts as one of the level high.\nNAME may then be any profile. A server that cannot be asked makes the exit code 1\nwhere nothing else was found.\n\n" +
 			"The JSON is an array of mcpen.scan/1: an advisory has package, version, id, severity\nand what follows from them; what a server says has server, kind, name, finding,\nseverity, words, path and why. SARIF is of version 2.1.0.",
@@ -83,6 +84,8 @@ func (a *app) scan(c *cli.Context, at user.Dirs, level string) error {
 		return fmt.Errorf("%s could not be asked", user.Count(failed, "server"))
 	case bad.count > 0:
 		return fmt.Errorf("the scan is not whole: %s could not be read", user.Count(bad.count, "lock or record"))
+	case docs.Format == "text" && docs.Len() > 0:
+		fmt.Fprintf(a.Err, "mcpen: note: nothing at or above %s was found\n", level)
 	}
 	return nil
 }

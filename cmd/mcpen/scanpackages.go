@@ -104,7 +104,11 @@ func (a *app) findings(c *cli.Context, at user.Dirs, all []locked.Lock, bad *und
 		db = locked.Advisories(at)
 	}
 	if _, err := os.Stat(db); err != nil {
-		return nil, usage("mcpen scan --db PATH", "cannot read the advisories: %v", err)
+		ref, bad := all[0].Lock.Ref()
+		if bad != nil {
+			return nil, bad
+		}
+		return nil, usage("curl -fLo osv.zip "+advisory.Export(ref.Ecosystem)+" && mcpen scan --db osv.zip", "cannot read the advisories: %v", err)
 	}
 	var locks []pack.Lock
 	for _, l := range all {

@@ -101,3 +101,24 @@ func NamedTrees(at user.Dirs) ([]string, error) {
 	}
 	return keep, nil
 }
+
+// Trials is where the locks of tried packages are.
+func Trials(at user.Dirs) string { return filepath.Join(at.State, "try") }
+
+// Names names the package and version in each tree that a readable lock names, a
+// trial's included.
+func Names(at user.Dirs) map[string]string {
+	tried, _ := filepath.Glob(Trials(at) + "/*.lock") // a home with a pattern in its name loses names alone
+	machine, _ := filepath.Glob(at.MachineProfiles() + "/*.lock")
+	names := map[string]string{}
+	for _, file := range slices.Concat(tried, machine, catalog.Locks(at)) {
+		l, err := Read(file)
+		if err != nil {
+			continue
+		}
+		for _, tree := range ReadStanding(at, file).Complete(l).Trees {
+			names[tree] = l.Package + " " + l.Version
+		}
+	}
+	return names
+}

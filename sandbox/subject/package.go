@@ -40,7 +40,7 @@ func (f *Finder) byPackage(ctx context.Context, at user.Dirs, ref pack.Ref, args
 		return err
 	}
 	s.ref, s.name = ref, server.NameOf(ref)
-	lockFile := filepath.Join(at.State, "try", strings.ReplaceAll(strings.ReplaceAll(ref.String(), "/", "+"), ":", "-")+".lock")
+	lockFile := filepath.Join(locked.Trials(at), strings.ReplaceAll(strings.ReplaceAll(ref.String(), "/", "+"), ":", "-")+".lock")
 	if st, err := os.Stat(lockFile); err == nil && time.Since(st.ModTime()) > lockAge && ref.Version == "" {
 		os.Remove(lockFile)
 	}

@@ -35,6 +35,9 @@ func (d *Set) Add(category string) io.Writer {
 	return p
 }
 
+// Len is how many documents there are.
+func (d *Set) Len() int { return len(d.parts) }
+
 // Descriptions adds the findings in one server's texts.
 func (d *Set) Descriptions(about interview.Described, found []interview.Finding) error {
 	w := d.Add("descriptions/" + about.Server)

@@ -108,6 +108,14 @@ func (u *Unread) add(err error) {
 	}
 }
 
+// Export is the address of the export of one registry's advisories, as OSV publishes it
+// (https://google.github.io/osv.dev/data/#data-dumps). It is for people: mcpen does not
+// fetch it.
+func Export(e pack.Ecosystem) string {
+	name := map[pack.Ecosystem]string{pack.NPM: "npm", pack.PyPI: "PyPI"}[e]
+	return "https://storage.googleapis.com/osv-vulnerabilities/" + name + "/all.zip"
+}
+
 // Find reads an OSV export once, which is a directory or a zip file of JSON records. It
 // returns the findings for the packages of each lock, sorted, malicious packages first.
 // It counts and names a record that it cannot use. Find fails if there is no record, or
