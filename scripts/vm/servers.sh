@@ -40,7 +40,7 @@ for package; do
 	esac
 	for python in 3.11 3.13 3.14; do
 		# Wheels of each Python, of which this machine has one.
-		python3 -m pip --isolated download -q -i "$index" --no-cache-dir --only-binary :all: --python-version $python --platform "manylinux_2_28_$arch" \
+		python3 -m pip --isolated download -q -i "$index" --no-cache-dir --only-binary :all: --python-version $python --platform "manylinux_2_34_$arch" --platform "manylinux_2_28_$arch" \
 			--platform "manylinux_2_17_$arch" --platform "manylinux2014_$arch" -d "$out/scratch/wheels" "${package#pypi:}"
 	done
 done
