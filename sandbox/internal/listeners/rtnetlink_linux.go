@@ -49,7 +49,7 @@ func (e *errOrder) Unwrap() error { return e.err }
 // go in one message, which takes a third of the time of one message for each.
 func (rt *rtnetlink) do(orders ...order) error {
 	var out []byte
-	waiting := map[uint32]int{} // the orders' indexes by sequence number
+	waiting := map[uint32]int{}
 	for i, o := range orders {
 		o.req.Flags |= unix.NLM_F_ACK
 		waiting[o.req.Seq] = i
@@ -61,7 +61,7 @@ func (rt *rtnetlink) do(orders ...order) error {
 	if err := unix.Sendto(rt.fd, out, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("cannot ask the kernel about the network: %v", os.NewSyscallError("sendto", err))
 	}
-	var first *errOrder
+	asked := answers{orders: orders, waiting: waiting}
 	buf := make([]byte, nl.RECEIVE_BUFFER_SIZE)
 	for len(waiting) > 0 {
 		// The kernel has answered before sendto returns, or never will.
@@ -75,29 +75,45 @@ func (rt *rtnetlink) do(orders ...order) error {
 		if sa, ok := from.(*unix.SockaddrNetlink); !ok || sa.Pid != 0 {
 			continue // not the kernel
 		}
-		msgs, err := syscall.ParseNetlinkMessage(buf[:n])
-		if err != nil {
-			return fmt.Errorf("cannot read the kernel's answer about the network: %v", err)
-		}
-		for _, m := range msgs {
-			i, ok := waiting[m.Header.Seq]
-			if !ok {
-				continue
-			}
-			var refused error
-			if m.Header.Type == unix.NLMSG_ERROR {
-				delete(waiting, m.Header.Seq)
-				refused = errnoIn(m.Data)
-			} else if orders[i].answer != nil {
-				refused = orders[i].answer(m.Data)
-			}
-			if refused != nil && (first == nil || i < first.index) {
-				first = &errOrder{i, orders[i].text, refused}
-			}
+		if err := asked.hear(buf[:n]); err != nil {
+			return err
 		}
 	}
-	if first != nil {
-		return first
+	if asked.first != nil {
+		return asked.first
+	}
+	return nil
+}
+
+// answers are the kernel's answers to orders.
+type answers struct {
+	orders  []order
+	waiting map[uint32]int // the indexes of the orders without an answer, by sequence number
+	first   *errOrder      // nil: none was refused
+}
+
+// hear takes one message of the kernel, which may hold several answers. An answer to an
+// earlier order is ignored.
+func (a *answers) hear(b []byte) error {
+	msgs, err := syscall.ParseNetlinkMessage(b)
+	if err != nil {
+		return fmt.Errorf("cannot read the kernel's answer about the network: %v", err)
+	}
+	for _, m := range msgs {
+		i, ok := a.waiting[m.Header.Seq]
+		if !ok {
+			continue
+		}
+		var refused error
+		if m.Header.Type == unix.NLMSG_ERROR {
+			delete(a.waiting, m.Header.Seq)
+			refused = errnoIn(m.Data)
+		} else if answer := a.orders[i].answer; answer != nil {
+			refused = answer(m.Data)
+		}
+		if refused != nil && (a.first == nil || i < a.first.index) {
+			a.first = &errOrder{i, a.orders[i].text, refused}
+		}
 	}
 	return nil
 }
@@ -170,9 +186,6 @@ func give(index int, a netip.Addr) order {
 	}
 	req.AddData(msg)
 	req.AddData(nl.NewRtAttr(unix.IFA_LOCAL, a.AsSlice()))
-	if a.Is4() {
-		req.AddData(nl.NewRtAttr(unix.IFA_ADDRESS, a.AsSlice()))
-	}
 	return order{text: fmt.Sprintf("give the device %d the address %s", index, a), req: req}
 }
 

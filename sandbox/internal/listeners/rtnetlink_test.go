@@ -3,6 +3,7 @@ package listeners
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -55,6 +56,25 @@ func TestOnlyTheKernelsAnswerToAnOrderCounts(t *testing.T) {
 		}, func() { err = rt.do(up(loopback, 0)) }))
 		if err != nil || signals < 3 {
 			t.Errorf("signals: %v", err)
+		}
+		// Several answers in one message, and what is no whole message.
+		first, second := up(loopback, 0), up(loopback, 0)
+		message := func(seq uint32, kind uint16, data ...byte) []byte {
+			b := make([]byte, unix.SizeofNlMsghdr, unix.SizeofNlMsghdr+len(data))
+			nl.NativeEndian().PutUint32(b, uint32(cap(b)))
+			nl.NativeEndian().PutUint16(b[4:], kind)
+			nl.NativeEndian().PutUint32(b[8:], seq)
+			return append(b, data...)
+		}
+		asked := answers{orders: []order{first, second}, waiting: map[uint32]int{first.req.Seq: 0, second.req.Seq: 1}}
+		must(t, asked.hear(append(append(message(second.req.Seq, unix.NLMSG_ERROR, 0xff, 0xff, 0xff, 0xff), message(first.req.Seq, unix.NLMSG_ERROR, 0xfe, 0xff, 0xff, 0xff)...), message(4711, unix.NLMSG_ERROR, 0xfd, 0xff, 0xff, 0xff)...)))
+		if len(asked.waiting) > 0 || asked.first == nil || asked.first.index != 0 || !errors.Is(asked.first, unix.ENOENT) {
+			t.Errorf("%+v", asked)
+		}
+		for _, b := range [][]byte{make([]byte, unix.SizeofNlMsghdr), message(1, unix.NLMSG_ERROR, 0, 0, 0, 0)[:18]} {
+			if err := asked.hear(b); err == nil || !strings.HasPrefix(err.Error(), "cannot read the kernel's answer about the network: ") {
+				t.Errorf("%x: %v", b, err)
+			}
 		}
 		for _, data := range [][]byte{nil, {1, 0, 0}, {0xff, 0xff, 0xff, 0xff}} {
 			if errnoIn(data) == nil {

@@ -80,10 +80,10 @@ func listenBehind(near *rtnetlink, want sockets, v6 bool) ([]Handle, error) {
 	defer far.close()
 	err = lead(near, v6)
 	if err == nil {
-		err = settle(near, nearEnd)
+		err = settle(near, nearEnd, settleTime)
 	}
 	if err == nil {
-		err = settle(far, farEnd)
+		err = settle(far, farEnd, settleTime)
 	}
 	r := <-opened
 	hs := beside(r.hs, backs)
@@ -159,7 +159,6 @@ func lead(rt *rtnetlink, v6 bool) error {
 		orders = append(orders, give(nearEnd.index, a))
 		r := route{to: all(a), index: nearEnd.index, table: unix.RT_TABLE_MAIN, kind: unix.RTN_UNICAST, scope: unix.RT_SCOPE_LINK, from: a}
 		if a.Is6() {
-			r.scope = unix.RT_SCOPE_UNIVERSE
 			// The kernel makes this route too, but later, on a thread of its own. Until
 			// then it drops packets to the address.
 			own := route{to: single(a), index: nearEnd.index, table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL, scope: unix.RT_SCOPE_HOST}
@@ -173,12 +172,12 @@ func lead(rt *rtnetlink, v6 bool) error {
 // settleTime bounds the wait for a device, which usually takes less than a millisecond.
 const settleTime = 5 * time.Second
 
-// settle waits until the device carries packets. Bringing both ends up is not enough:
+// settle waits until the device carries packets, at most for the limit. Bringing both ends up is not enough:
 // the kernel attaches the queue of one of them a moment later on a thread of its own,
 // unless it is asked for the device's state (Linux 6.8). Until then it drops packets,
 // which would cost the first connection a second.
-func settle(rt *rtnetlink, e end) error {
-	for end := time.Now().Add(settleTime); ; time.Sleep(50 * time.Microsecond) {
+func settle(rt *rtnetlink, e end, limit time.Duration) error {
+	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Microsecond) {
 		var is netlink.LinkOperState
 		if err := rt.do(state(e.index, &is)); err != nil || is == netlink.OperUp {
 			return err
@@ -228,14 +227,11 @@ func liftErrorLimit() {
 func writeLimits() error {
 	for _, p := range errorLimits {
 		f, err := os.OpenFile(p, os.O_WRONLY, 0)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // no IPv6
+		if err == nil {
+			_, err = f.WriteString("0")
+			f.Close()
 		}
-		if err != nil {
-			return err
-		}
-		_, err = f.WriteString("0")
-		if err := errors.Join(err, f.Close()); err != nil {
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // no IPv6
 			return err
 		}
 	}

@@ -7,7 +7,9 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -125,6 +127,7 @@ func TestTheLimitOnErrorsIsLifted(t *testing.T) {
 			"read-only":         {1, 0, true, []uintptr{unix.SYS_OPENAT, unix.SYS_UNSHARE, unix.SYS_MOUNT, unix.SYS_MOUNT, unix.SYS_OPENAT, unix.SYS_OPENAT}},
 			"never writable":    {2, 0, false, []uintptr{unix.SYS_OPENAT, unix.SYS_UNSHARE, unix.SYS_MOUNT, unix.SYS_MOUNT, unix.SYS_OPENAT}},
 			"no mount of one's": {1, unix.SYS_UNSHARE, false, []uintptr{unix.SYS_OPENAT, unix.SYS_UNSHARE}},
+			"no IPv6":           {-1, 0, true, []uintptr{unix.SYS_OPENAT, unix.SYS_OPENAT}},
 			"no mount":          {1, unix.SYS_MOUNT, false, []uintptr{unix.SYS_OPENAT, unix.SYS_UNSHARE, unix.SYS_MOUNT}},
 		} {
 			var made []uintptr
@@ -136,16 +139,20 @@ func TestTheLimitOnErrorsIsLifted(t *testing.T) {
 				}
 				return strings.TrimSpace(string(b))
 			}
-			lifting, opened := false, 0
+			var lifting atomic.Bool
+			opened := 0
 			must(t, fault.Watch(calls, func(call fault.Call) fault.Answer {
-				if !lifting {
+				if !lifting.Load() {
 					return fault.Pass
 				}
 				made = append(made, call.Number)
 				switch {
 				case call.Number == unix.SYS_OPENAT:
-					if opened++; opened <= c.unwritable {
+					switch opened++; {
+					case opened <= c.unwritable:
 						return fault.Fail(unix.EROFS)
+					case opened == 2 && c.unwritable < 0:
+						return fault.Fail(unix.ENOENT)
 					}
 				case call.Number == c.fails:
 					return fault.Fail(unix.EPERM)
@@ -159,9 +166,9 @@ func TestTheLimitOnErrorsIsLifted(t *testing.T) {
 					return
 				}
 				before = read()
-				lifting = true
+				lifting.Store(true)
 				liftErrorLimit()
-				lifting = false
+				lifting.Store(false)
 				after = read()
 			}))
 			if before == "0" || (after == "0") != c.lifted {
@@ -204,4 +211,87 @@ func TestNoSocketPassesToTheServer(t *testing.T) {
 			})
 		}
 	})
+}
+
+// A device that is not ready in time, or a far end that the kernel refuses in part, stops the
+// start. Only a wire that is not made at all counts as a machine without.
+func TestHalfAWireIsAnError(t *testing.T) {
+	nettest.In(t, func(t *testing.T) {
+		rt, err := openRTNetlink()
+		must(t, err)
+		defer rt.close()
+		for limit, want := range map[time.Duration]string{0: "is not ready: it is ", 2 * time.Millisecond: "is not ready: it is "} {
+			if err := settle(rt, end{name: "lo", index: loopback}, limit); err == nil || !strings.HasPrefix(err.Error(), `the device "lo" `+want) { // its state is never "up"
+				t.Errorf("%v", err)
+			}
+		}
+		if err := settle(rt, end{name: "none", index: 4711}, settleTime); !errors.Is(err, unix.ENODEV) {
+			t.Errorf("%v", err)
+		}
+		if !hasIPv6() {
+			return
+		}
+		defer func(was netip.Addr) { far6 = was }(far6)
+		far6 = netip.MustParseAddr("ff02::1") // nobody can have it
+		nettest.NewSandbox(t).Inside(func() {
+			hs, err := listen(network(t, "203.0.113.5:8080"), listenBehind)
+			if err == nil || len(hs) > 0 || errors.Is(err, errNoWire) || !strings.Contains(err.Error(), "the address ff02::1") {
+				t.Errorf("%v, %v", hs, err)
+			}
+		})
+	})
+}
+
+// Where packets cannot be resent there are no gates: connect(2) would never succeed behind
+// one. Each gate comes right before its socket for resending.
+func TestGatesComeWithTheirBacks(t *testing.T) {
+	nettest.In(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			protocol uint64
+			want     string
+		}{"neither fails": {1 << 20, "gate back gate back resolver queries tcp tcp tcp"}, "no backs": {unix.IPPROTO_RAW, "resolver queries tcp tcp tcp"}} {
+			if !hasIPv6() {
+				c.want = strings.Replace(c.want, "gate back gate back", "gate back", 1)
+			}
+			var hs []Handle
+			var err error
+			must(t, fault.Watch([]uintptr{unix.SYS_SOCKET}, func(call fault.Call) fault.Answer {
+				if call.Args[1]&0xf == unix.SOCK_RAW && call.Args[2] == c.protocol && call.Args[0] != unix.AF_NETLINK {
+					return fault.Fail(unix.EPERM)
+				}
+				return fault.Pass
+			}, func() {
+				if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
+					hs, err = Listen(network(t, "203.0.113.5:8080"))
+				}
+			}))
+			must(t, err)
+			got := ""
+			for _, h := range hs {
+				got += " " + string(h.Kind)
+				if wanted := strings.HasPrefix(c.want, "gate") && h.Kind == KindTCP; h.Gated != wanted {
+					t.Errorf("%s: %+v", name, h)
+				}
+			}
+			if got[1:] != c.want {
+				t.Errorf("%s:%s, want %s", name, got, c.want)
+			}
+			Close(hs)
+		}
+	})
+	// A namespace that gave no gate needs no sockets for resending.
+	file := func() *os.File {
+		f, err := os.Open("/dev/null")
+		must(t, err)
+		return f
+	}
+	back, tcp := Handle{Kind: KindBack, File: file()}, Handle{Kind: KindTCP, File: file()}
+	defer tcp.File.Close()
+	for _, hs := range [][]Handle{nil, {tcp}} {
+		if got := beside(hs, []Handle{back}); !slices.Equal(got, hs) || back.File.Close() == nil {
+			t.Errorf("%v beside %v", got, hs)
+		}
+		back.File = file()
+	}
+	back.File.Close()
 }
