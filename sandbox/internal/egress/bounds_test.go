@@ -16,7 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/descriptor"
 	"mcpen/sandbox/internal/dns"
+	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/plan"
 )
 
@@ -246,5 +248,57 @@ func TestPacketInfoIsItsOwnMessage(t *testing.T) {
 		if c.want && got != netip.AddrFrom16(addr) || !c.want && got.IsValid() {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// An opening whose destination the kernel does not tell opens nothing: it would be taken for
+// one to another address. An IPv6 one gets its header back, which the kernel keeps.
+func TestOpeningsWithoutADestination(t *testing.T) {
+	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Skipf("this machine has no IPv6: %v", err)
+	} else {
+		l.Close()
+	}
+	tcp := synOf("[::1]:40000", "[::1]:443")[40:]
+	for name, tells := range map[string]bool{"told": true, "not told": false} {
+		c, err := net.ListenPacket("udp6", "[::1]:0")
+		must(t, err)
+		f, err := c.(*net.UDPConn).File()
+		must(t, err)
+		must(t, descriptor.Of(f, func(fd int) error {
+			return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, map[bool]int{true: 1}[tells])
+		}))
+		p, err := newPackets(listeners.Handle{Kind: listeners.KindGate, File: f})
+		must(t, err)
+		f.Close()
+		program, err := net.Dial("udp6", c.LocalAddr().String())
+		must(t, err)
+		_, err = program.Write(tcp)
+		must(t, err)
+		b, oob := make([]byte, 40+listeners.MaxOpening), make([]byte, 64)
+		var packet []byte
+		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+			must(t, descriptor.Of(p.File, func(fd int) (err error) { packet, err = p.receive(fd, b, oob); return nil }))
+			if packet != nil || !tells || time.Now().After(end) {
+				break
+			}
+		}
+		s, ok := parseSYN(packet)
+		if ok != tells || ok && (fmt.Sprint(s.from, s.to) != "[::1]:40000 [::1]:443" || len(packet) != 60 || packet[5] != 20 || packet[7] != 64) {
+			t.Errorf("%s: %x is an opening %v: %v", name, packet, s.flow, ok)
+		}
+		program.Close()
+		p.Close()
+		c.Close()
+	}
+	// And a packet of another family has no such sender.
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	must(t, err)
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	_, err = unix.Write(pair[0], tcp)
+	must(t, err)
+	if packet, err := (&packets{six: true}).receive(pair[1], make([]byte, 40+listeners.MaxOpening), make([]byte, 64)); len(packet) > 0 || err != nil {
+		t.Errorf("%x, %v", packet, err)
 	}
 }

@@ -197,10 +197,13 @@ func (r *race) run(stagger time.Duration) (net.Conn, error) {
 		select {
 		case got := <-r.results:
 			r.heard++
-			r.ended(got.i)
+			ran := r.ended(got.i)
 			if got.err == nil {
 				r.won(got.i)
 				return got.c, nil
+			}
+			if !ran { // it gave way to another
+				continue
 			}
 			if first == nil {
 				first = got.err
@@ -226,7 +229,7 @@ func (r *race) try() bool {
 		for j, old := range r.tried {
 			if old.cancel != nil {
 				r.e.past.note(r.to[j], true, r.e.cfg.Now())
-				r.ended(j) // its result still arrives, but no longer counts
+				r.ended(j) // its error still arrives, but no longer counts
 				break
 			}
 		}
@@ -241,12 +244,16 @@ func (r *race) try() bool {
 	return true
 }
 
-func (r *race) ended(i int) {
-	if cancel := r.tried[i].cancel; cancel != nil {
-		cancel()
-		r.tried[i].cancel = nil
-		r.running--
+// ended ends an attempt, and returns false if it has already ended.
+func (r *race) ended(i int) bool {
+	cancel := r.tried[i].cancel
+	if cancel == nil {
+		return false
 	}
+	cancel()
+	r.tried[i].cancel = nil
+	r.running--
+	return true
 }
 
 // won remembers who let the others wait, and who did not.

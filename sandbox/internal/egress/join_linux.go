@@ -113,7 +113,7 @@ func pour(dst, src stream) (int64, error) {
 	if err != nil {
 		return n, err
 	}
-	if err := dst.CloseWrite(); err != nil && !errors.Is(err, syscall.ENOTCONN) && !isClosed(err) {
+	if err := dst.CloseWrite(); err != nil && !errors.Is(err, syscall.ENOTCONN) {
 		return n, err
 	}
 	return n, nil

@@ -284,6 +284,7 @@ func TestRacesOfAddresses(t *testing.T) {
 		"one answers too late":     {map[netip.AddrPort]host{a: {after: 2 * stagger, late: true}, b: {after: time.Millisecond}, c: {}}, "203.0.113.2:80", stagger + time.Millisecond, "12", 1, "231"},
 		"all refuse":               {map[netip.AddrPort]host{a: {after: 1, err: refused}, b: {after: 1, err: errors.New("b")}, c: {after: 1, err: errors.New("c")}}, "refused", 3, "123", 0, "123"},
 		"nobody answers":           {map[netip.AddrPort]host{a: {}, b: {}, c: {}}, context.DeadlineExceeded.Error(), 15 * time.Second, "123", 0, "123"},
+		"each has its own time":    {map[netip.AddrPort]host{a: {after: 200 * time.Millisecond, err: refused}, b: {}, c: {after: time.Millisecond}}, "203.0.113.3:80", 200*time.Millisecond + stagger + time.Millisecond, "123", 0, "132"},
 		"the last refuses at once": {map[netip.AddrPort]host{a: {after: stagger + 2*time.Millisecond}, b: {after: time.Millisecond, err: refused}, c: {after: time.Millisecond, err: refused}}, "203.0.113.1:80", stagger + 2*time.Millisecond, "123", 0, "123"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -387,6 +388,171 @@ func TestRacesOfAddresses(t *testing.T) {
 	c2.more = func() []netip.AddrPort { return []netip.AddrPort{b} }
 	if _, err := e.reach(c2); err == nil || dialled != 3 {
 		t.Errorf("%v, dialled %d", err, dialled)
+	}
+}
+
+// Of many addresses a bounded number is tried at once. The one that has waited longest gives
+// way, and not one that has refused: that is not slow. Each has its time before the next.
+func TestRacesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var list []netip.AddrPort
+		for i := range maxAtOnce + 5 {
+			list = append(list, netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), 80))
+		}
+		var mu sync.Mutex
+		running, most := 0, 0
+		cfg := Config{Sink: func(audit.Event) error { return nil }, Warn: func(string) {}, Limits: Limits{Connect: time.Minute}}
+		cfg.Dial = func(ctx context.Context, to netip.AddrPort, _ func(netip.AddrPort) error) (net.Conn, error) {
+			mu.Lock()
+			running++
+			most = max(most, running)
+			mu.Unlock()
+			defer func() { mu.Lock(); running--; mu.Unlock() }()
+			switch to {
+			case list[0]:
+				return nil, errors.New("refused")
+			case list[len(list)-1]:
+				here, _ := net.Pipe()
+				return here, nil
+			}
+			<-ctx.Done()
+			time.Sleep(time.Millisecond) // it takes a moment to give up
+			return nil, ctx.Err()
+		}
+		e, err := Serve(t.Context(), nil, cfg)
+		must(t, err)
+		began := time.Now()
+		conn, err := e.reach(call{to: list, check: func(netip.AddrPort) error { return nil }})
+		must(t, err)
+		conn.Close()
+		if took := time.Since(began); took != time.Duration(len(list)-2)*stagger {
+			t.Errorf("the last address was tried after %v", took)
+		}
+		if _, err := e.reach(call{to: list[1 : len(list)-1], check: func(netip.AddrPort) error { return nil }}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("of silent ones: %v", err)
+		}
+		synctest.Wait()
+		time.Sleep(time.Second)
+		if most != maxAtOnce+1 || running != 0 { // one gives up while the next begins
+			t.Errorf("%d at once, %d still", most, running)
+		}
+		for i, a := range list {
+			if o, known := e.past.of[a]; o.slow != (i > 0 && i < len(list)-1) || known != (i > 0) {
+				t.Errorf("address %d is known: %v, and slow: %v", i, known, o.slow)
+			}
+		}
+		must(t, e.Close())
+	})
+}
+
+// opens is the number of closers that an egress keeps.
+func (e *Egress) opens() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.open)
+}
+
+// Nothing is kept of a connection that has ended, whichever way it took: a server that
+// makes many would otherwise fill the launcher's memory. And its record is of all of it.
+func TestNothingIsKeptOfEndedConnections(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		much := bytes.Repeat([]byte("0123456789abcdef"), 16<<10)
+		w.peer("203.0.113.5:8080", echo)
+		w.peer("203.0.113.5:8081", echo)
+		w.peer("203.0.113.5:8443", echo)
+		w.peer("127.0.0.1:5432", echo)
+		cfg := w.config(network(t, "203.0.113.5:8080", "203.0.113.5:8081", "203.0.113.5:8443", "localhost:5432", "a.example:8443 tls=true"))
+		cfg.Sink = func(ev audit.Event) error {
+			if ev.Subject == "203.0.113.5:8081" && ev.Verdict == audit.Allowed {
+				return errors.New("full")
+			}
+			return w.sink(ev)
+		}
+		e := w.serve(cfg)
+		before := e.opens()
+		for _, addr := range []string{"203.0.113.5:8080", "127.0.0.1:5432", "203.0.113.5:8443"} { // the last port has another way
+			for _, text := range []string{"", "x", string(much)} {
+				c, err := w.dial(addr)
+				must(t, err)
+				first := text[:min(len(text), 1)]
+				_, err = io.WriteString(c, first)
+				must(t, err)
+				_, err = io.ReadFull(c, make([]byte, len(first)))
+				must(t, err)
+				w.pass(time.Minute)
+				done := make(chan error, 1)
+				go func() { _, err := io.WriteString(c, text[len(first):]); _ = c.CloseWrite(); done <- err }()
+				got, err := io.ReadAll(c)
+				if string(got) != text[len(first):] || err != nil {
+					t.Errorf("%s: %d bytes of %d came back, %v", addr, len(got), len(text), err)
+				}
+				must(t, <-done)
+				c.Close()
+				subject := strings.Replace(addr, "127.0.0.1", "localhost", 1)
+				w.awaitWithin(t, func(ev audit.Event) bool {
+					return ev.Subject == subject && ev.Detail == "closed" && ev.Sent == int64(len(text)) && ev.Received == ev.Sent && ev.Address == addr && (ev.Duration == time.Minute || len(text) == 0)
+				})
+			}
+		}
+		if c, err := w.dial("203.0.113.5:8081"); err == nil { // it cannot be recorded
+			wantReset(t, c)
+		} else if !errors.Is(err, unix.ECONNRESET) { // already
+			t.Error(err)
+		}
+		for end := time.Now().Add(patience); e.opens() != before || len(e.conns) > 0 || len(e.dials) > 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d are kept, %d were; %d and %d slots are taken", e.opens(), before, len(e.conns), len(e.dials))
+			}
+		}
+	})
+}
+
+// awaitWithin is await, but fails the test if no such event comes.
+func (w *world) awaitWithin(t *testing.T, want func(audit.Event) bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		w.mu.Lock()
+		found := slices.ContainsFunc(w.events, want)
+		w.mu.Unlock()
+		if found {
+			return
+		}
+		if time.Now().After(end) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			t.Fatalf("no such event among %+v", w.events)
+		}
+	}
+}
+
+// single is a listener that accepts one connection.
+type single struct {
+	net.Listener
+	conn net.Conn
+}
+
+func (s *single) Accept() (net.Conn, error) {
+	if s.conn == nil {
+		return nil, net.ErrClosed
+	}
+	c := s.conn
+	s.conn = nil
+	return c, nil
+}
+func (s *single) Close() error { return nil }
+
+// A connection whose directions cannot be closed one by one is not served, and ends.
+func TestAConnectionOfNoKnownKindEnds(t *testing.T) {
+	e, err := Serve(t.Context(), nil, newQuietWorld(t).config(plan.Network{}))
+	must(t, err)
+	defer e.Close()
+	here, there := net.Pipe()
+	e.accept(&single{conn: here}, func(stream) { t.Error("it is served") }, false)
+	if _, err := there.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("it is open: %v", err)
+	}
+	if len(e.conns) > 0 {
+		t.Errorf("%d slots are taken", len(e.conns))
 	}
 }
 

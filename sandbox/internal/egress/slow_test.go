@@ -43,7 +43,10 @@ func TestHostsThatAnswerLater(t *testing.T) {
 		full(t, w, "203.0.113.7:8082")
 		cfg := w.config(network(t, "203.0.113.5:8080", "203.0.113.6:8081", "203.0.113.7:8082"))
 		cfg.Limits.Connect = 2 * time.Second
-		w.serve(cfg)
+		e := w.serve(cfg)
+		refused := w.begin("203.0.113.6:8081") // by the time its opening comes again
+		defer unix.Close(refused)
+		awaitDialling(e)
 		timer := time.AfterFunc(300*time.Millisecond, func() {
 			room()
 			unix.Close(gone)
@@ -60,9 +63,15 @@ func TestHostsThatAnswerLater(t *testing.T) {
 		if got, err := talk(c, ""); got != "late" || err != nil {
 			t.Errorf("from the one that answered late: %q, %v", got, err)
 		}
-		if _, err := w.dial("203.0.113.6:8081"); !errors.Is(err, syscall.ECONNREFUSED) {
-			t.Errorf("where nobody listens any more: %v", err)
+		for end := time.Now().Add(patience); time.Now().Before(end); {
+			if n, err := unix.Poll([]unix.PollFd{{Fd: int32(refused), Events: unix.POLLOUT}}, 100); n > 0 && err == nil {
+				break
+			}
 		}
+		if errno, err := unix.GetsockoptInt(refused, unix.SOL_SOCKET, unix.SO_ERROR); syscall.Errno(errno) != syscall.ECONNREFUSED || err != nil {
+			t.Errorf("where nobody listens any more: %v, %v", syscall.Errno(errno), err)
+		}
+		w.awaitTold("cannot reach 203.0.113.6:8081, which p.toml:2:1 allows: connection refused")
 		var timeout net.Error // the dialer's own: nobody answers inside either
 		if _, err := w.dial("203.0.113.7:8082"); !errors.As(err, &timeout) || !timeout.Timeout() {
 			t.Errorf("where nobody answers: %v", err)
@@ -79,23 +88,22 @@ func TestCloseWhileAHostIsWaitedFor(t *testing.T) {
 		e := w.serve(w.config(network(t, "203.0.113.5:8080")))
 		fd := w.begin("203.0.113.5:8080")
 		defer unix.Close(fd)
-		for { // until it is dialled
-			e.mu.Lock()
-			n := 0
-			for c := range e.open {
-				if _, ok := c.(*dialling); ok {
-					n++
-				}
-			}
-			e.mu.Unlock()
-			if n > 0 {
-				break
-			}
-			time.Sleep(time.Millisecond)
-		}
+		awaitDialling(e)
 		must(t, e.Close())
 		if now := countFDs(t); now > before+1 { // fd
 			t.Errorf("%d descriptors are open, %d were", now, before)
 		}
 	})
+}
+
+// awaitDialling waits until an egress waits for a host's answer.
+func awaitDialling(e *Egress) {
+	for waits := false; !waits; time.Sleep(time.Millisecond) {
+		e.mu.Lock()
+		for c := range e.open {
+			_, is := c.(*dialling)
+			waits = waits || is
+		}
+		e.mu.Unlock()
+	}
 }

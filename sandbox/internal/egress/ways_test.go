@@ -25,11 +25,16 @@ import (
 func TestOtherNamesGetNoFurtherByAnyWay(t *testing.T) {
 	good, evil, none := hellotest.Build(16384, hellotest.SNI("a.example")), hellotest.Build(16384, hellotest.SNI("evil.example")), hellotest.Build(16384)
 	for name, c := range map[string]struct {
+		rule    string
 		first   []byte
 		refused string
-	}{"an allowed name": {good, ""}, "plain text": {[]byte("GET / HTTP/1.1"), ""}, "another name": {evil, "evil.example:8080"}, "no name": {none, "a.example:8080"}} {
+	}{
+		"an allowed name": {"a.example:8080", good, ""}, "plain text": {"a.example:8080", []byte("GET / HTTP/1.1"), ""}, "another name": {"a.example:8080", evil, "evil.example:8080"}, "no name": {"a.example:8080", none, "a.example:8080"},
+		"demanded, an allowed name": {"a.example:8080 tls=true", good, ""}, "demanded, plain text": {"a.example:8080 tls=true", []byte("GET / HTTP/1.1"), "a.example:8080"}, "demanded, another name": {"a.example:8080 tls=true", evil, "evil.example:8080"},
+		"unseen, another name": {"a.example:8080 tls=false", evil, ""}, "unseen, no name": {"a.example:8080 tls=false", none, ""},
+	} {
 		w := newQuietWorld(t)
-		cfg := w.config(network(t, "a.example:8080"))
+		cfg := w.config(network(t, c.rule))
 		cfg.Own = func() ([]netip.Prefix, error) { return nil, nil }
 		there, host := endsOf(t, "192.0.2.7:1")
 		cfg.Dial = func(context.Context, netip.AddrPort, func(netip.AddrPort) error) (net.Conn, error) { return there, nil }
