@@ -125,7 +125,8 @@ func TestNamesWithoutAnAddress(t *testing.T) {
 		want bool
 	}{
 		"both": {true, []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA}, nil, true}, "both, the other way": {true, []dnsmessage.Type{dnsmessage.TypeAAAA, dnsmessage.TypeA}, nil, true}, "one of two": {true, []dnsmessage.Type{dnsmessage.TypeA}, nil, false}, "IPv6 alone": {true, []dnsmessage.Type{dnsmessage.TypeAAAA}, nil, false},
-		"without IPv6": {false, []dnsmessage.Type{dnsmessage.TypeA}, nil, true}, "it has one": {true, []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA}, []netip.Addr{netip.MustParseAddr("203.0.113.5")}, false}, "it has a private one": {true, []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA}, []netip.Addr{netip.MustParseAddr("10.0.0.1")}, false},
+		"without IPv6, IPv6 alone": {false, []dnsmessage.Type{dnsmessage.TypeAAAA}, nil, false}, // asked for by this machine, for another address to try
+		"without IPv6":             {false, []dnsmessage.Type{dnsmessage.TypeA}, nil, true}, "it has one": {true, []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA}, []netip.Addr{netip.MustParseAddr("203.0.113.5")}, false}, "it has a private one": {true, []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA}, []netip.Addr{netip.MustParseAddr("10.0.0.1")}, false},
 	} {
 		w := newQuietWorld(t)
 		cfg := w.config(network(t, "a.example:443"))

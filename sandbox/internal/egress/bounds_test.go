@@ -242,7 +242,7 @@ func TestPacketInfoIsItsOwnMessage(t *testing.T) {
 	for name, c := range map[string]struct {
 		oob  []byte
 		want bool
-	}{"alone": {right, true}, "behind another": {append(append([]byte{}, other...), right...), true}, "behind a foreign one": {append(append([]byte{}, foreign...), right...), true},
+	}{"alone": {right, true}, "exactly an address": {message(unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, addr[:]), true}, "behind another": {append(append([]byte{}, other...), right...), true}, "behind a foreign one": {append(append([]byte{}, foreign...), right...), true},
 		"another alone": {other, false}, "a foreign one alone": {foreign, false}, "too short": {message(unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, addr[:15]), false}, "nothing": {nil, false}, "no message": {[]byte{1, 2, 3}, false}} {
 		got := pktinfo6(c.oob)
 		if c.want && got != netip.AddrFrom16(addr) || !c.want && got.IsValid() {

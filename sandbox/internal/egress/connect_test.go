@@ -310,11 +310,7 @@ func TestUnreachableIsTold(t *testing.T) {
 			"cannot reach n.example:8080, which p.toml:1:1 allows: connection refused (all of its 2 addresses were tried)",
 			"cannot look up gone.example, which p.toml:2:1 allows: there is no such name",
 		} {
-			w.mu.Lock()
-			for !slices.Contains(w.told, want) {
-				w.grew.Wait()
-			}
-			w.mu.Unlock()
+			w.until(func() bool { return slices.Contains(w.told, want) })
 		}
 	})
 }

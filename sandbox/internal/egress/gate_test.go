@@ -91,12 +91,9 @@ func TestNobodyAnswers(t *testing.T) {
 		if errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); errno != 0 || err != nil {
 			t.Errorf("the program was told %v, %v", syscall.Errno(errno), err)
 		}
-		w.mu.Lock()
-		want := "cannot reach 203.0.113.5:8080, which p.toml:1:1 allows: nobody answered within 1.5s"
-		for !slices.Contains(w.told, want) {
-			w.grew.Wait()
-		}
-		w.mu.Unlock()
+		w.until(func() bool {
+			return slices.Contains(w.told, "cannot reach 203.0.113.5:8080, which p.toml:1:1 allows: nobody answered within 1.5s")
+		})
 		mu.Lock()
 		defer mu.Unlock()
 		if dials != 1 { // the kernel retransmitted after a second

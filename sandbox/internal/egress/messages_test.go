@@ -75,23 +75,36 @@ func TestEverySortOfRuleDemandsTLS(t *testing.T) {
 	}
 }
 
-// The refusal of an invalid name says that it is invalid, and suggests no rule for it.
-func TestANameThatIsNoneIsRefused(t *testing.T) {
-	w := newQuietWorld(t)
-	e, err := Serve(context.Background(), nil, w.config(plan.Network{}))
-	must(t, err)
-	defer e.Close()
-	e.names.refuseName("a b", "", false)
-	e.names.refuseName("1.0.0.127.in-addr.arpa", "1.0.0.127.in-addr.arpa", false)
-	e.names.refuseName("n.example", "n.example", false)
-	if len(w.events) != 3 || w.events[0].Subject != shown("a b") || w.events[0].Kind != audit.KindName || w.events[1].Kind != audit.KindName {
-		t.Fatalf("%+v", w.events)
-	}
-	if d := w.events[0].Detail; !strings.Contains(d, "not a host name") {
-		t.Errorf("%q", d)
-	}
-	if len(w.told) != 2 || strings.Contains(strings.Join(w.told, "\n"), "arpa") {
-		t.Errorf("told %q: programs ask for addresses' names for their logs", w.told)
+// The refusal of a name says why, and suggests a rule where one would help. One that
+// programs ask for only for their logs is recorded, and not told.
+func TestANameThatIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		asked, name string
+		long        bool
+		record      string
+		told        string
+	}{
+		"unnamed":         {"N.example", "n.example", false, `n.example: no rule names it, network.allow = ["n.example:PORT"]`, `refused n.example: no rule names it; to allow it: network.allow = ["n.example:PORT"]`},
+		"no name":         {"a b", "", false, `a\x20b: it is not a host name`, `refused a\x20b: it is not a host name`},
+		"an odd name":     {"a_b.example", "a_b.example", false, `a_b.example: no rule names it, network.allow = ["a_b.example:PORT"]`, `refused a_b.example: no rule names it; to allow it: network.allow = ["a_b.example:PORT"]`},
+		"no rule's":       {"10.example.1", "10.example.1", false, `10.example.1: no rule names it`, `refused 10.example.1: no rule names it`},
+		"too long":        {"x.y.n.example", "x.y.n.example", true, `x.y.n.example: more than 4 labels or 100 characters stand before the suffix of a wildcard, network.allow = ["x.y.n.example:PORT"]`, `refused x.y.n.example: more than 4 labels or 100 characters stand before the suffix of a wildcard; to allow it: network.allow = ["x.y.n.example:PORT"]`},
+		"of an address":   {"1.0.0.127.in-addr.arpa", "1.0.0.127.in-addr.arpa", false, `1.0.0.127.in-addr.arpa: names of addresses are not looked up`, ""},
+		"like an address": {"arpa.example", "arpa.example", false, `arpa.example: no rule names it, network.allow = ["arpa.example:PORT"]`, `refused arpa.example: no rule names it; to allow it: network.allow = ["arpa.example:PORT"]`},
+	} {
+		w := newQuietWorld(t)
+		e, err := Serve(t.Context(), nil, w.config(plan.Network{}))
+		must(t, err)
+		e.names.refuseName(c.asked, c.name, c.long)
+		ev := w.events[0]
+		record := ev.Subject + ": " + ev.Detail
+		if ev.Grant != nil {
+			record += ", " + ev.Advice()
+		}
+		if record != c.record || strings.Join(w.told, "; ") != c.told || ev.Kind != audit.KindName || ev.Verdict != audit.Refused {
+			t.Errorf("%s: recorded %q, told %q", name, record, w.told)
+		}
+		must(t, e.Close())
 	}
 }
 

@@ -489,7 +489,7 @@ func TestNothingIsKeptOfEndedConnections(t *testing.T) {
 				must(t, <-done)
 				c.Close()
 				subject := strings.Replace(addr, "127.0.0.1", "localhost", 1)
-				w.awaitWithin(t, func(ev audit.Event) bool {
+				w.await(func(ev audit.Event) bool {
 					return ev.Subject == subject && ev.Detail == "closed" && ev.Sent == int64(len(text)) && ev.Received == ev.Sent && ev.Address == addr && (ev.Duration == time.Minute || len(text) == 0)
 				})
 			}
@@ -505,24 +505,6 @@ func TestNothingIsKeptOfEndedConnections(t *testing.T) {
 			}
 		}
 	})
-}
-
-// awaitWithin is await, but fails the test if no such event comes.
-func (w *world) awaitWithin(t *testing.T, want func(audit.Event) bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		w.mu.Lock()
-		found := slices.ContainsFunc(w.events, want)
-		w.mu.Unlock()
-		if found {
-			return
-		}
-		if time.Now().After(end) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			t.Fatalf("no such event among %+v", w.events)
-		}
-	}
 }
 
 // single is a listener that accepts one connection.

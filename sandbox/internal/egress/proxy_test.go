@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -127,15 +126,6 @@ func (w *world) hear(name, port string) (string, error) {
 	}
 	defer c.Close()
 	return talk(c, "echo")
-}
-
-// awaitTold waits for a line to a person that contains the words.
-func (w *world) awaitTold(words string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for !slices.ContainsFunc(w.told, func(line string) bool { return strings.Contains(line, words) }) {
-		w.grew.Wait()
-	}
 }
 
 func by(via, login string) plan.Proxy {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -138,14 +139,38 @@ func (w *world) tell(line string) {
 }
 
 // await waits for the first matching event and returns it.
-func (w *world) await(want func(audit.Event) bool) audit.Event {
+func (w *world) await(want func(audit.Event) bool) (found audit.Event) {
+	w.t.Helper()
+	w.until(func() bool {
+		i := slices.IndexFunc(w.events, want)
+		if i >= 0 {
+			found = w.events[i]
+		}
+		return i >= 0
+	})
+	return found
+}
+
+// awaitTold waits for a line to a person that contains the words.
+func (w *world) awaitTold(words string) {
+	w.t.Helper()
+	w.until(func() bool {
+		return slices.ContainsFunc(w.told, func(line string) bool { return strings.Contains(line, words) })
+	})
+}
+
+// until waits until ok, which looks at events or told, is true, and fails the test if that
+// takes too long.
+func (w *world) until(ok func() bool) {
+	w.t.Helper()
+	began := time.Now()
+	late := time.AfterFunc(5*patience, w.grew.Broadcast)
+	defer late.Stop()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for {
-		for _, ev := range w.events {
-			if want(ev) {
-				return ev
-			}
+	for !ok() {
+		if time.Since(began) >= 5*patience {
+			w.t.Fatalf("what was waited for did not come: recorded %+v, told %q", w.events, w.told)
 		}
 		w.grew.Wait()
 	}
