@@ -26,7 +26,7 @@ var pages = map[string]page{
 	"run": {[]string{"mcpen run everything", "mcpen run -- node my-server.js"},
 		[]string{"The server's own code passes through; a server that a signal ended ends mcpen by the same signal. Otherwise:", isUsage, isRefused, isNoBox, isNoExec, isNotFound}},
 	"try": {[]string{"mcpen try npm:@modelcontextprotocol/server-everything", "mcpen try --fail-on amber -- node my-server.js"},
-		[]string{"0    the verdict is below the level of --fail-on", isFailed, isUsage, "3    the verdict is of that level", isNoBox, isNoExec, isNotFound}},
+		[]string{"0    the verdict is below the level of --fail-on", isFailed, isUsage, "3    the verdict is of that level, or mcpen refuses the package", "125  the sandbox could not be built, or the registry not be asked", isNoExec, "127  the program was not found, or the registry lacks the package"}},
 	"explain": {[]string{"mcpen explain everything", "mcpen explain --json -- node my-server.js"},
 		[]string{isShown, isUsage, isRefused, isNoBox, isNoExec, isNotFound}},
 	"check": {[]string{"mcpen check --json", "mcpen check .mcpen/notes.toml"},

@@ -25,7 +25,7 @@ func tryFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "each", Usage: "start the server anew for each tool that is called"},
 		&cli.BoolFlag{Name: "scripts", Usage: "run the install scripts of npm packages too, on the same desk"},
 		&cli.StringFlag{Name: "watch", Value: "5s", Usage: "how long to watch it when nobody asks for anything: seconds, or 500ms, 2m"},
-		&cli.StringFlag{Name: "limit", Value: "90s", Usage: "how long the trial may take, beside the install"},
+		&cli.StringFlag{Name: "limit", Value: "90s", Usage: "how long the trial may take, and before it the install, which has 10m if this is not said"},
 		&cli.StringFlag{Name: "answer", Value: "json", Usage: "what the internet that is not real answers: `WHAT` is json, 404, 503 or a file"},
 		&cli.StringSliceFlag{Name: "env", Usage: "a variable for the server, as `NAME=VALUE`; may be repeated"},
 		&cli.StringFlag{Name: "fail-on", Value: "red", Usage: "the `LEVEL` from which the exit status is 3: red or amber"},
@@ -43,7 +43,8 @@ func (a *app) tryCommand(words []string) *cli.Command {
 		ArgsUsage: "SERVER [-- ARGS…] | -- COMMAND [ARGS…]",
 		Description: "SERVER is npm:NAME[@VERSION], pypi:NAME[==VERSION], a server.json, an MCPB bundle or a profile.\n" +
 			"The server runs in the closed sandbox. Its home is that of somebody who does not exist, with\n" +
-			"keys and tokens made for this run, and nothing that it sends leaves this machine.",
+			"keys and tokens made for this run, and nothing that it sends leaves this machine. The report\n" +
+			"of a package that does not install says why; one that its registry lacks is an error.",
 		Flags: tryFlags(),
 		Action: func(c *cli.Context) error {
 			o, err := a.tryOptions(c, words)
@@ -74,7 +75,7 @@ func (a *app) try(ctx context.Context, o tryOptions) error {
 		return locked.Explained(ctx, err)
 	}
 	defer s.Close()
-	if o.All || len(o.Net) > 0 {
+	if s.Installed() && (o.All || len(o.Net) > 0) {
 		fmt.Fprintln(a.Err, launch.Red(a.Err, "mcpen: what it sends to "+o.RealHosts()+" LEAVES this machine"))
 	}
 	report, run, err := f.Hold(ctx, at, o.Options, s)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -78,25 +80,154 @@ func TestTryHints(t *testing.T) {
 	}
 }
 
-// A package that cannot be installed is one clear error: nothing of it is tried or kept,
-// and it is installed once it can be.
+// notInstalled is the report of a package that did not install.
+func (w *world) notInstalled(t *testing.T, args ...string) (r trial.Report, errs string) {
+	t.Helper()
+	out, errs, exit := w.trying(t, append([]string{"--json"}, args...)...)
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatalf("%q: exit status %d, %v: %s", args, exit, err, errs)
+	}
+	if want := map[trial.Level]int{trial.Amber: 0, trial.Red: 3}[r.Verdict.Level]; exit != want || r.Install == nil || strings.Contains(errs, "error:") || len(r.Processes) > 0 {
+		t.Fatalf("%q: exit status %d, %s: %+v, %+v: %s", args, exit, r.Verdict.Level, r.Verdict.Reasons, r.Install, errs)
+	}
+	return r, errs
+}
+
+// broken are packages that the registry has and that do not install, with a word of why.
+func (w *world) broken() map[string]string {
+	long := time.Now().AddDate(-1, 0, 0)
+	cli := map[string]string{"cli.js": serverScript}
+	w.reg.Publish("lacks-a-dependency", "1.2.0", long, map[string]any{"bin": "cli.js", "license": "MIT", "dependencies": map[string]string{"not-there": "^1.0.0"}}, cli)
+	w.reg.Publish("has-a-torn-archive", "1.2.0", long, map[string]any{"bin": "cli.js"}, nil).Tarball = []byte("no archive")
+	w.reg.Publish("for-another-system", "1.2.0", long, map[string]any{"bin": "cli.js", "os": []string{"win32"}}, cli)
+	w.reg.Publish("for-another-runtime", "1.2.0", long, map[string]any{"bin": "cli.ts"}, map[string]string{"cli.ts": "#!/usr/bin/env -S deno run\n"})
+	w.reg.Publish("hostile-archive", "1.2.0", long, map[string]any{"bin": "cli.js"}, map[string]string{"cli.js": serverScript, "../../.bashrc": "id"})
+	return map[string]string{"lacks-a-dependency": "not-there", "has-a-torn-archive": "archive", "for-another-system": "latform",
+		"for-another-runtime": "deno", "hostile-archive": ".bashrc"}
+}
+
+// Somebody who asks what a package does is told, too, when it does not install: why, with
+// the installer's words, and nothing of it is kept. It is tried once it can be.
 func TestTryDoesNotInstall(t *testing.T) {
 	w := triedWorld(t)
-	long := time.Now().AddDate(-1, 0, 0)
-	w.reg.Publish("broken-server", "1.0.0", long, map[string]any{"bin": "cli.js", "dependencies": map[string]string{"not-there": "^1.0.0", "words": "^1.0.0"}}, map[string]string{"cli.js": serverScript})
-	for _, what := range []string{"npm:broken-server", "npm:nobody-published-this"} {
-		out, errs, exit := w.trying(t, what)
-		if exit == 0 || exit == 3 || out != "" || strings.Count(errs, "error:") != 1 {
-			t.Errorf("%s: exit status %d: %s%s", what, exit, out, errs)
+	for name, why := range w.broken() {
+		r, errs := w.notInstalled(t, "npm:"+name)
+		first := r.Verdict.Reasons[0]
+		if first.Level != trial.Amber || first.Code != "no-install" || !strings.Contains(first.Text, "it did not install: ") || !strings.Contains(first.Text, why) {
+			t.Errorf("%s: the first reason is %+v", name, first)
+		}
+		if s := r.Subject; s.Name != "npm:"+name || s.Version != "1.2.0" || s.Published == "" || r.Conversation.Opened {
+			t.Errorf("%s: %+v: %s", name, s, errs)
 		}
 	}
-	if locks, err := filepath.Glob(filepath.Join(w.home, ".local/state/mcpen/try/*")); err != nil || len(locks) > 0 {
+	r, _ := w.notInstalled(t, "npm:lacks-a-dependency")
+	if in := r.Install; !slices.Contains(in.Asked, "not-there") || !strings.Contains(in.Words, "404") || strings.Contains(in.Words, w.home) || r.Subject.License != "MIT" {
+		t.Errorf("%+v, %+v", in, r.Subject)
+	}
+	if locks, err := filepath.Glob(filepath.Join(w.home, ".local/state/mcpen/try/*lacks-a-dep*")); err != nil || len(locks) > 0 {
 		t.Errorf("locks are left: %v, %v", locks, err)
 	}
-	w.reg.Publish("not-there", "1.0.0", long, map[string]any{"main": "a.js"}, map[string]string{"a.js": ""})
-	w.reg.Publish("words", "1.0.0", long, map[string]any{"main": "words.js"}, map[string]string{"words.js": "module.exports = 'words'\n"})
-	if out, errs, exit := w.trying(t, "npm:broken-server"); exit != 0 || !strings.Contains(out, "1 tool") {
+	w.reg.Publish("not-there", "1.0.0", time.Now().AddDate(-1, 0, 0), map[string]any{"main": "a.js"}, map[string]string{"a.js": ""})
+	w.reg.Publish("words", "1.0.0", time.Now().AddDate(-1, 0, 0), map[string]any{"main": "words.js"}, map[string]string{"words.js": "module.exports = 'words'\n"})
+	w.reg.Publish("lacks-a-dependency", "1.2.1", time.Now().AddDate(-1, 0, 0), map[string]any{"bin": "cli.js", "dependencies": map[string]string{"not-there": "^1.0.0", "words": "^1.0.0"}}, map[string]string{"cli.js": serverScript})
+	if out, errs, exit := w.trying(t, "npm:lacks-a-dependency"); exit != 0 || !strings.Contains(out, "1 tool") {
 		t.Errorf("mended: exit status %d: %s%s", exit, out, errs)
 	}
+	w.nothingLeft(t)
+}
+
+// The report of a package that did not install is whole in each form, and a profile is
+// not written for it.
+func TestTryDoesNotInstallInEachForm(t *testing.T) {
+	w := triedWorld(t)
+	w.broken()
+	out, errs, exit := w.trying(t, "--html", "r.html", "--write", "p.toml", "npm:lacks-a-dependency")
+	for _, words := range []string{"npm:lacks-a-dependency 1.2.0", "AMBER\n", "! it did not install: ", "installer ", "reached   its registry, for 2 packages", "p.toml: nothing to write"} {
+		if exit != 0 || !strings.Contains(out, words) {
+			t.Errorf("exit status %d, without %q:\n%s%s", exit, words, out, errs)
+		}
+	}
+	for _, words := range []string{"says", "starts", "decoys"} {
+		if strings.Contains(out, "\n"+words+" ") {
+			t.Errorf("nothing of it ran, and the report says what it %s:\n%s", words, out)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(w.home, "p.toml")); err == nil {
+		t.Error("a profile was written")
+	}
+	if page := w.read(t, "r.html"); !strings.Contains(page, "it did not install: ") || !strings.Contains(page, "404") || strings.Contains(page, "What it says") {
+		t.Errorf("the page: %s", page)
+	}
+	if out, _, exit := w.trying(t, "--sarif", "--fail-on", "amber", "npm:lacks-a-dependency"); exit != 3 || !strings.Contains(out, `"try/no-install"`) {
+		t.Errorf("exit status %d: %s", exit, out)
+	}
+	if out, errs, exit := w.trying(t, "npm:nobody-published-this"); exit != 127 || out != "" || strings.Count(errs, "error:") != 1 {
+		t.Errorf("nobody has it: exit status %d: %s%s", exit, out, errs)
+	}
+}
+
+// An install that hangs, floods or escapes its time ends, and the report says so.
+func TestTryInstallWithoutEnd(t *testing.T) {
+	w := triedWorld(t)
+	w.server("hangs", "1.0.0", longAgo(), nil, nil)
+	w.reg.Mu.Lock()
+	w.reg.Answer = func(_ http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "/-/") {
+			return false
+		}
+		<-r.Context().Done() // an archive that never comes
+		return true
+	}
+	w.reg.Mu.Unlock()
+	r, _ := w.notInstalled(t, "--limit", "8s", "npm:hangs")
+	if first := r.Verdict.Reasons[0]; !strings.Contains(first.Text, "it did not end within 8s") {
+		t.Errorf("%+v", first)
+	}
+	w.reg.Mu.Lock()
+	w.reg.Answer = func(_ http.ResponseWriter, r *http.Request) bool {
+		<-r.Context().Done() // a registry that does not answer at all
+		return true
+	}
+	w.reg.Mu.Unlock()
+	if out, errs, exit := w.trying(t, "--limit", "3s", "npm:hangs"); exit != 125 || out != "" || !strings.Contains(errs, "within 3s") {
+		t.Errorf("no registry: exit status %d: %s%s", exit, out, errs)
+	}
+	w.nothingLeft(t)
+}
+
+// A package of which an advisory says that it is malicious is red, and is not installed.
+func TestTryMalicious(t *testing.T) {
+	w := triedWorld(t)
+	w.server("honest-server", "1.0.0", longAgo(), nil, nil)
+	w.write(t, ".local/state/mcpen/osv/MAL-2026-1.json", `{"id": "MAL-2026-1", "summary": "steals keys", "affected": [{"package": {"ecosystem": "npm", "name": "words"}, "versions": ["1.0.0"]}]}`)
+	r, _ := w.notInstalled(t, "npm:honest-server")
+	if first := r.Verdict.Reasons[0]; r.Verdict.Level != trial.Red || first.Code != "malicious" || !strings.Contains(first.Text, "MAL-2026-1") {
+		t.Errorf("%+v", r.Verdict)
+	}
+	if !slices.Contains(r.Subject.Dependencies, "words") {
+		t.Errorf("%+v", r.Subject)
+	}
+}
+
+// An install script that crashes, floods, hangs or forks away is reported with the rest,
+// and ends with the trial.
+func TestTryBrokenScripts(t *testing.T) {
+	w := triedWorld(t)
+	trials(t, map[string][2]string{ // the script, and a code of a reason
+		"crashes": {"process.abort()", "script-failed"},
+		"floods":  {"for (;;) require('fs').writeSync(1, Buffer.alloc(1 << 20))", "flood"},
+		"hangs":   {"setInterval(() => {}, 1000)", "script-cut"},
+		"away":    {"require('child_process').spawn('sleep', ['600'], {detached: true, stdio: 'ignore'}).unref()", "orphan"},
+	}, func(t *testing.T, name string, want [2]string) {
+		w.server(name, "1.0.0", longAgo(), map[string]any{"scripts": map[string]string{"install": "node script.js"}}, map[string]string{"script.js": want[0]})
+		out, errs, exit := w.trying(t, "--json", "--call", "none", "--scripts", "--limit", "40s", "npm:"+name)
+		var r trial.Report
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatalf("exit status %d, %v: %s", exit, err, errs)
+		}
+		if all := append(codes(r, trial.Red), codes(r, trial.Amber)...); !slices.Contains(all, want[1]) || !r.Conversation.Opened {
+			t.Errorf("%+v, %+v", r.Verdict.Reasons, r.Conversation)
+		}
+	})
 	w.nothingLeft(t)
 }

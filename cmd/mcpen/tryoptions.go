@@ -28,6 +28,9 @@ type tryOptions struct {
 	html   string
 }
 
+// installLimit is how long an install may take if nobody says so.
+const installLimit = 10 * time.Minute
+
 func (a *app) tryOptions(c *cli.Context, words []string) (o tryOptions, err error) {
 	rest := c.Args().Slice()
 	behind := len(words) - len(rest) - 1
@@ -53,6 +56,9 @@ func (a *app) tryOptions(c *cli.Context, words []string) (o tryOptions, err erro
 	}
 	if o.Limit, err = span(c, "limit"); err != nil {
 		return o, err
+	}
+	if o.Install = installLimit; c.IsSet("limit") {
+		o.Install = o.Limit
 	}
 	o.Scripts = c.Bool("scripts")
 	o.json, o.sarif, o.html, o.Write = c.Bool("json"), c.Bool("sarif"), c.String("html"), c.String("write")

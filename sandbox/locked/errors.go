@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"mcpen/sandbox"
@@ -47,16 +48,33 @@ func Explained(ctx context.Context, err error) error {
 	case errors.Is(err, install.ErrLibrary):
 		return &launch.Error{Code: launch.ExitUsage, Err: err, Hint: "mcpen add npm:NAME   # of the server, which may be another package of the same project"}
 	}
-	for _, lack := range []error{syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT, syscall.ENOTDIR} {
-		if errors.Is(err, lack) {
-			return &launch.Error{Code: launch.ExitSandbox, Err: fmt.Errorf("cannot keep packages: %w", err),
-				Hint: "packages are kept below XDG_STATE_HOME, else ~/.local/state, and locks below XDG_CONFIG_HOME, else ~/.config: both must be writable"}
-		}
+	if notKept(err) {
+		return &launch.Error{Code: launch.ExitSandbox, Err: fmt.Errorf("cannot keep packages: %w", err),
+			Hint: "packages are kept below XDG_STATE_HOME, else ~/.local/state, and locks below XDG_CONFIG_HOME, else ~/.config: both must be writable"}
 	}
 	if absent := (*pack.MissingError)(nil); errors.As(err, &absent) {
 		return &launch.Error{Code: int(program.NotFound), Err: err}
 	}
 	return &launch.Error{Code: launch.ExitSandbox, Err: err}
+}
+
+// notKept reports whether an error is one of the folders in which packages are kept.
+func notKept(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT, syscall.ENOTDIR}, func(lack error) bool { return errors.Is(err, lack) })
+}
+
+// OfPackage reports whether the package is the reason of an install's error: not this
+// machine, which lacks something, and not a name or a registry that could not be asked.
+func OfPackage(err error) bool {
+	var lack *sandbox.Lack
+	var found *program.FindError
+	if errors.As(err, &lack) || errors.As(err, &found) || notKept(err) {
+		return false
+	}
+	var failure *install.Failure
+	var source *pack.SourceError
+	var unfit *pack.UnfitError
+	return errors.As(err, &failure) || errors.As(err, &source) || errors.As(err, &unfit)
 }
 
 // Damaged adds a remedy to the refusal of a tree in the store.

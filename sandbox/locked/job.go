@@ -51,11 +51,15 @@ func (c *Packages) job(ctx context.Context, at user.Dirs, job install.Job) error
 		return err
 	}
 	defer log.Close()
-	return c.runRaw(ctx, p, job.Stdout, job.Stderr, log)
+	sink := log.Write
+	if c.Saw != nil {
+		sink = func(e audit.Event) error { c.Saw(e); return log.Write(e) }
+	}
+	return c.runRaw(ctx, p, job.Stdout, job.Stderr, sink)
 }
 
 // runRaw runs a program that is no server and waits for it and its output.
-func (c *Packages) runRaw(ctx context.Context, p plan.Plan, stdout, stderr io.Writer, log *launch.Journal) error {
+func (c *Packages) runRaw(ctx context.Context, p plan.Plan, stdout, stderr io.Writer, log audit.Sink) error {
 	in, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
@@ -83,7 +87,7 @@ func (c *Packages) runRaw(ctx context.Context, p plan.Plan, stdout, stderr io.Wr
 		copies.Wait()
 		return err
 	}
-	box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: in, Out: out, Err: errs}, log.Write, sandbox.Options{Raw: true})
+	box, err := sandbox.Start(ctx, p, sandbox.Stdio{In: in, Out: out, Err: errs}, log, sandbox.Options{Raw: true})
 	var exit sandbox.Exit
 	if err == nil {
 		exit, err = box.Wait()

@@ -30,3 +30,10 @@ type SourceError struct{ Name string }
 func (e *SourceError) Error() string {
 	return fmt.Sprintf("cannot install pypi:%s: the index has no wheel of it, and building from source runs its code", e.Name)
 }
+
+// UnfitError is the error of a package that its registry has, in no version that can be
+// installed and started here.
+type UnfitError struct{ Err error }
+
+func (u *UnfitError) Error() string { return u.Err.Error() }
+func (u *UnfitError) Unwrap() error { return u.Err }

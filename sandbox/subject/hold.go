@@ -16,8 +16,12 @@ import (
 // ErrEnded is the error of a trial that a signal ended.
 var ErrEnded = errors.New("the trial was ended")
 
-// Hold holds the trial, and once more if the program named something that it lacks.
+// Hold holds the trial, and once more if the program named something that it lacks. The
+// trial of a package that did not install is a report alone, without a run.
 func (f *Finder) Hold(ctx context.Context, at user.Dirs, o Options, s *Subject) (*trial.Report, *trial.Run, error) {
+	if !s.Installed() {
+		return trial.NotInstalled(f.Release, s.about, *s.lacking), nil, nil
+	}
 	for again := 0; ; again++ {
 		stage, p, err := f.staged(ctx, at, o, s, nil)
 		if err != nil {

@@ -23,7 +23,8 @@ type Options struct {
 	Scripts bool         // the install scripts of an npm package run, too
 	Watch   time.Duration
 	Limit   time.Duration
-	Write   string // the file for a profile with which the server would work; "": none
+	Install time.Duration // how long the install of a package may take
+	Write   string        // the file for a profile with which the server would work; "": none
 }
 
 // RealHosts names the hosts whose real ones are reached.

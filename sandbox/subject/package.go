@@ -31,7 +31,7 @@ const lockAge = 24 * time.Hour
 
 // byPackage installs a package under a lock of the trials' own: nothing of it
 // enters the user's profiles.
-func (f *Finder) byPackage(ctx context.Context, at user.Dirs, ref pack.Ref, args []string, s *Subject) error {
+func (f *Finder) byPackage(ctx context.Context, at user.Dirs, ref pack.Ref, args []string, limit time.Duration, s *Subject) error {
 	if at.State == "" {
 		return launch.Usage("export HOME=…", "cannot keep packages: there is no HOME and no XDG_STATE_HOME")
 	}
@@ -48,20 +48,18 @@ func (f *Finder) byPackage(ctx context.Context, at user.Dirs, ref pack.Ref, args
 	if err != nil {
 		return err
 	}
-	lock, err := locked.Read(lockFile)
-	if err == nil {
-		lock, s.tree, err = f.Open(ctx, in, at, ref, lock, lockFile)
-	}
-	if err != nil {
-		os.Remove(lockFile)
-		if lock, s.tree, err = f.lockForTrial(ctx, in, at, ref, lockFile, s); err != nil {
-			return err
-		}
-	}
+	lock, err := f.installed(ctx, in, at, ref, lockFile, limit, s)
 	if ref.Bin != "" {
 		lock.Bin = ref.Bin
 	}
-	if s.program, err = f.Entry(at, lock, pol, s.tree, args); err != nil {
+	if err == nil {
+		s.program, err = f.Entry(at, lock, pol, s.tree, args)
+	}
+	if err != nil && ctx.Err() == nil && locked.OfPackage(err) {
+		s.failed(f, at, ref, lock, err)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	s.dir = s.tree.Dir
@@ -69,6 +67,31 @@ func (f *Finder) byPackage(ctx context.Context, at user.Dirs, ref pack.Ref, args
 	s.reading(variables(s.tree.Dir, ref, lock))
 	s.about.Declared = f.declaredHosts(at, ref)
 	return nil
+}
+
+// installed opens the package of a lock, or else makes the lock, within the time limit.
+func (f *Finder) installed(ctx context.Context, in *install.Installer, at user.Dirs, ref pack.Ref, lockFile string, limit time.Duration, s *Subject) (lock pack.Lock, err error) {
+	ctx, stop := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it did not end within %s (--limit)", limit))
+	defer stop()
+	f.Saw = s.watch()
+	defer func() { f.Saw = nil }()
+	lock, err = locked.Read(lockFile)
+	if err == nil {
+		lock, s.tree, err = f.Open(ctx, in, at, ref, lock, lockFile)
+	}
+	if err != nil {
+		os.Remove(lockFile)
+		lock, s.tree, err = f.lockForTrial(ctx, in, at, ref, lockFile, s)
+	}
+	var failure *install.Failure
+	switch late := ctx.Err(); {
+	case late == nil || !errors.Is(err, late):
+	case errors.As(err, &failure):
+		failure.Err = context.Cause(ctx)
+	default:
+		err = fmt.Errorf("cannot install %s: %w", ref, context.Cause(ctx))
+	}
+	return lock, err
 }
 
 // lockForTrial resolves and installs a package.

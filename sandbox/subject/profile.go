@@ -46,7 +46,7 @@ func (f *Finder) byProfile(ctx context.Context, at user.Dirs, o Options, s *Subj
 		if err != nil {
 			return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("%s: %w", file, err)}
 		}
-		return f.byPackage(ctx, at, ref, args, s)
+		return f.byPackage(ctx, at, ref, args, o.Install, s)
 	}
 	if len(p.Server.Command) == 0 {
 		return launch.Usage("mcpen try npm:NAME", "the profile %q names neither a command nor a package", o.Server)

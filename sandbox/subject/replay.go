@@ -17,8 +17,12 @@ import (
 )
 
 // Replay writes the profile that a trial drafted, and holds another trial under that
-// profile's rights alone.
+// profile's rights alone. Of a package that did not install there is no profile.
 func (f *Finder) Replay(ctx context.Context, at user.Dirs, o Options, s *Subject, r *trial.Report, run *trial.Run) error {
+	if !s.Installed() {
+		r.ProfileFile, r.Replay = o.Write, "nothing to write, as it did not install"
+		return nil
+	}
 	ref := ""
 	if s.ref.Name != "" {
 		ref = server.Bare(s.ref)

@@ -2,6 +2,7 @@ package subject
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -71,9 +72,10 @@ func (f *Finder) scripts(ctx context.Context, at user.Dirs, o Options, s *Subjec
 		return nil, nil
 	}
 	for _, one := range installScripts(s.tree.Dir) {
+		mark := rand.Text()
 		dir := path.Join(st.root, strings.TrimPrefix(one.dir, s.dir))
 		p := &server.Prepared{Dirs: at, Policy: policy.Closed(s.name), Program: st.program(s)}
-		p.Program.Path, p.Program.Args = "/bin/sh", []string{"sh", "-c", "cd " + audit.Command(dir) + " && " + one.line}
+		p.Program.Path, p.Program.Args = "/bin/sh", []string{"sh", "-c", "cd " + audit.Command(dir) + " && (" + one.line + "\n); s=$?; printf '\\n%s\\n' " + mark + "; read -r _; exit $s"}
 		if p.Host, err = host.Probe(ctx, f.Ask(*p)); err != nil {
 			return nil, err
 		}
@@ -83,7 +85,7 @@ func (f *Finder) scripts(ctx context.Context, at user.Dirs, o Options, s *Subjec
 		if p.Plan, err = plan.Compile(p.Policy, p.Program, p.Host); err != nil {
 			return nil, fmt.Errorf("cannot run the install script of %q: %w", one.of, err)
 		}
-		out = append(out, trial.Script{Of: one.of, Plan: p.Plan})
+		out = append(out, trial.Script{Of: one.of, Plan: p.Plan, Mark: mark})
 	}
 	return out, nil
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/launch"
@@ -44,7 +45,14 @@ type Subject struct {
 	words   map[string]string // variables that it was found to lack, with a value where one is known
 	more    []string          // arguments that it was found to lack
 	reads   []string          // every variable that its code names
+	lacking *trial.Install    // why it did not install; nil if it did
+
+	mu      sync.Mutex
+	refused []string // what its install reached for and was refused
 }
+
+// Installed reports whether there is a program to start. If not, Hold only reports why.
+func (s *Subject) Installed() bool { return s.lacking == nil }
 
 func (s *Subject) Close() {
 	if s.tree != nil {
@@ -73,7 +81,7 @@ func (f *Finder) Find(ctx context.Context, at user.Dirs, o Options) (s *Subject,
 		}
 		s.about.Name = ref.String()
 		s.described(*draft)
-		return s, f.byPackage(ctx, at, ref, slices.Concat(s.more, o.Args), s)
+		return s, f.byPackage(ctx, at, ref, slices.Concat(s.more, o.Args), o.Install, s)
 	}
 	t, err := server.Words{Profile: o.Server, Command: o.Command, Args: o.Args}.Target()
 	if err != nil {
@@ -83,7 +91,7 @@ func (f *Finder) Find(ctx context.Context, at user.Dirs, o Options) (s *Subject,
 	case server.ByProfile:
 		return s, f.byProfile(ctx, at, o, s)
 	case server.ByPackage:
-		return s, f.byPackage(ctx, at, t.Ref, t.Args, s)
+		return s, f.byPackage(ctx, at, t.Ref, t.Args, o.Install, s)
 	case server.ByImage:
 		return s, launch.Usage("mcpen try npm:PACKAGE", "cannot try the image %q: mcpen runs packages and programs", t.Image)
 	}

@@ -23,7 +23,8 @@ type Report struct {
 	Time    time.Time `json:"time"`
 	Seconds float64   `json:"seconds"`
 
-	Subject Subject `json:"subject"`
+	Subject Subject  `json:"subject"`
+	Install *Install `json:"install,omitempty"` // if it failed: then nothing of the package ran
 	Verdict struct {
 		Level   Level    `json:"level"`
 		Reasons []Reason `json:"reasons"`

@@ -77,6 +77,9 @@ type Config struct {
 type Script struct {
 	Of   string // the package
 	Plan plan.Plan
+	// Mark is the line that the plan's program writes to stdout after the script, before it
+	// waits for the end of stdin.
+	Mark string
 }
 
 // scriptTime is how long a script may take.
@@ -137,7 +140,8 @@ type Run struct {
 	Exit      string
 	Stops     string // "when stdin ends", "at SIGTERM", "only when killed", "by itself"
 	Memory    int64  // the maximum observed, in bytes
-	Flooded   bool
+	Flooded   string // when it wrote without end; "" if it did not
+	Scripts   []ScriptEnd
 	OutOfTime bool
 	left      left
 	*record
@@ -175,30 +179,48 @@ func Hold(ctx context.Context, cfg Config) (*Run, error) {
 
 // session is one start of the program. If only is set, it calls only that tool.
 func (r *Run) session(ctx context.Context, cfg Config, only *Tool) error {
-	return r.visit(ctx, cfg, cfg.Plan, AtStart, only == nil, func(t *talk, began time.Time) { r.converse(ctx, cfg, t, began, only) })
+	_, err := r.visit(ctx, cfg, cfg.Plan, AtStart, only == nil, "", func(t *talk, began time.Time) { r.converse(ctx, cfg, t, began, only) })
+	return err
 }
 
-// script runs an install script to its end, and a while at most.
+// script runs an install script to its end, and a while at most. What it leaves running
+// is seen then, before stdin ends.
 func (r *Run) script(ctx context.Context, cfg Config, s Script) error {
-	return r.visit(ctx, cfg, s.Plan, InScript+visible(s.Of), false, func(t *talk, _ time.Time) {
+	ended := ScriptEnd{Of: visible(s.Of)}
+	exit, err := r.visit(ctx, cfg, s.Plan, InScript+ended.Of, false, s.Mark, func(t *talk, _ time.Time) {
 		select {
 		case <-t.ended:
+		case <-t.marked:
 		case <-time.After(scriptTime):
+			ended.Late = true
 		case <-ctx.Done():
+			ended.Late = true
 		}
 	})
+	if ended.Code = exit.Code; exit.Signal != 0 && !ended.Late {
+		ended.Code = 128 + int(exit.Signal)
+	}
+	r.Scripts = append(r.Scripts, ended)
+	return err
+}
+
+// ScriptEnd is the end of an install script.
+type ScriptEnd struct {
+	Of   string
+	Code int
+	Late bool // it did not end by itself
 }
 
 // visit is one start of something on the desk, from the phase on. What the program says
 // of itself is kept of the first.
-func (r *Run) visit(ctx context.Context, cfg Config, p plan.Plan, phase string, first bool, do func(*talk, time.Time)) error {
+func (r *Run) visit(ctx context.Context, cfg Config, p plan.Plan, phase string, first bool, mark string, do func(*talk, time.Time)) (exit sandbox.Exit, err error) {
 	r.enter(phase)
 	r.record.again()
 	var ends [3][2]*os.File
 	for i := range ends {
 		a, b, err := os.Pipe()
 		if err != nil {
-			return err
+			return exit, err
 		}
 		defer a.Close()
 		defer b.Close()
@@ -216,12 +238,12 @@ func (r *Run) visit(ctx context.Context, cfg Config, p plan.Plan, phase string, 
 	began := time.Now()
 	quiet, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
-		return err
+		return exit, err
 	}
 	defer quiet.Close()
 	box, err := sandbox.Start(context.WithoutCancel(ctx), p, sandbox.Stdio{In: ends[0][0], Out: ends[1][1], Err: ends[2][1]}, r.record.event, sandbox.Options{Raw: true, Trial: trial})
 	if err != nil {
-		return err
+		return exit, err
 	}
 	gone := make(chan sandbox.Exit, 1)
 	go func() {
@@ -233,6 +255,7 @@ func (r *Run) visit(ctx context.Context, cfg Config, p plan.Plan, phase string, 
 	}()
 	defer box.Signal(syscall.SIGKILL)
 	t := newTalk(ends[0][1], r.record, cfg.Stage.Desk)
+	t.mark = mark
 	last := &words{}
 	stderr := r.index.watch(r.way("stderr"), func(h Hit) { r.leak(h, "stderr", false) })
 	stderr.most = maxDecoded
@@ -249,7 +272,7 @@ func (r *Run) visit(ctx context.Context, cfg Config, p plan.Plan, phase string, 
 	if phase == AtStart {
 		r.enter(Leaving)
 	}
-	r.leave(box, t, ends[0][1], gone, first)
+	exit = r.leave(box, t, ends[0][1], gone, first)
 	stop()
 	readers.Wait()
 	l := folders.inspect(cfg.Stage.Desk, func(h Hit, where string) {
@@ -258,23 +281,25 @@ func (r *Run) visit(ctx context.Context, cfg Config, p plan.Plan, phase string, 
 		}
 	}, r.index)
 	r.merge(l)
-	if phase != AtStart {
-		return nil
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.flooded && r.Flooded == "" {
+		r.Flooded = phase
+	}
+	if phase != AtStart {
+		return exit, nil
+	}
 	for what, n := range t.asked {
 		r.Asked[what] += n
 	}
 	r.Garbage += t.garbage
-	r.Flooded = r.Flooded || t.flooded
 	if r.Sample == "" {
 		r.Sample = t.sample
 	}
 	if first {
 		r.Words = last.String()
 	}
-	return nil
+	return exit, nil
 }
 
 // merge adds the files that one session left.
@@ -514,9 +539,8 @@ func (r *Run) call(ctx context.Context, t *talk, tool *Tool) {
 
 // leave ends the program as a client does: by the end of stdin, then by a signal, then
 // by force.
-func (r *Run) leave(box *sandbox.Box, t *talk, in *os.File, gone <-chan sandbox.Exit, first bool) {
+func (r *Run) leave(box *sandbox.Box, t *talk, in *os.File, gone <-chan sandbox.Exit, first bool) (exit sandbox.Exit) {
 	stops := "by itself"
-	var exit sandbox.Exit
 	select {
 	case exit = <-gone:
 	default:
@@ -547,13 +571,14 @@ func (r *Run) leave(box *sandbox.Box, t *talk, in *os.File, gone <-chan sandbox.
 	}
 	in.Close()
 	if !first {
-		return
+		return exit
 	}
 	r.Stops = stops
 	r.Exit = fmt.Sprintf("exit status %d", exit.Code)
 	if exit.Signal != 0 {
 		r.Exit = "signal " + exit.Signal.String()
 	}
+	return exit
 }
 
 // weigh periodically measures the program's memory.

@@ -39,6 +39,8 @@ type talk struct {
 	last    int
 	waiting map[int]chan answer
 	ended   chan struct{} // closed at the end of stdout
+	mark    string        // the line after which it is over; "" for none
+	marked  chan struct{} // closed at that line
 	said    int64
 	garbage int            // lines that are not messages
 	sample  string         // the first of them
@@ -63,7 +65,7 @@ func (e *answerError) Error() string {
 var errEnded = errors.New("it ended")
 
 func newTalk(in *os.File, r *record, d *Desk) *talk {
-	return &talk{in: in, record: r, desk: d, waiting: map[int]chan answer{}, ended: make(chan struct{}), asked: map[string]int{}}
+	return &talk{in: in, record: r, desk: d, waiting: map[int]chan answer{}, ended: make(chan struct{}), marked: make(chan struct{}), asked: map[string]int{}}
 }
 
 // listen reads the program's output until it ends. If there is too much, it calls
@@ -96,7 +98,10 @@ func (t *talk) listen(out io.Reader, flood func()) {
 		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
-		if len(line) > 0 {
+		if t.mark != "" && string(bytes.TrimSpace(line)) == t.mark {
+			t.mark = ""
+			close(t.marked)
+		} else if len(line) > 0 {
 			w.look()
 			t.hear(line)
 		}

@@ -116,12 +116,15 @@ type row struct {
 }
 
 func (r *Report) rows(paint func(Level, string) string) []row {
-	return slices.DeleteFunc([]row{r.saysRow(), r.reachRow(), r.decoyRow(), r.wroteRow(), r.ranRow(), r.startRow(), r.profileRow(), r.unseenRow()}, func(one row) bool { return len(one.lines) == 0 })
+	return slices.DeleteFunc([]row{r.installRow(), r.saysRow(), r.reachRow(), r.decoyRow(), r.wroteRow(), r.ranRow(), r.startRow(), r.profileRow(), r.unseenRow()}, func(one row) bool { return len(one.lines) == 0 })
 }
 
 func (r *Report) saysRow() row {
 	c := r.Conversation
-	if !c.Opened {
+	switch {
+	case r.Install != nil:
+		return row{}
+	case !c.Opened:
 		return row{"says", []string{"nothing"}}
 	}
 	called, answered, failed := 0, 0, 0
@@ -153,6 +156,9 @@ func (r *Report) saysRow() row {
 }
 
 func (r *Report) reachRow() row {
+	if r.Install != nil {
+		return row{"reached", r.Install.reached()}
+	}
 	out := row{name: "reached"}
 	widest := 0
 	for _, h := range r.Hosts {
@@ -199,6 +205,9 @@ func (r *Report) givenTo(at string) (out []string) {
 }
 
 func (r *Report) decoyRow() row {
+	if r.Install != nil {
+		return row{}
+	}
 	if len(r.Decoys) == 0 {
 		return row{"decoys", []string{"none was touched"}}
 	}
@@ -248,6 +257,9 @@ func (r *Report) startRow() row {
 	case "":
 	default:
 		facts = append(facts, "ends "+r.Start.Stops)
+	}
+	if len(facts) == 0 {
+		return row{}
 	}
 	return row{"starts", []string{strings.Join(facts, ", ")}}
 }

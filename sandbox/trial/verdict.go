@@ -33,7 +33,7 @@ type Reason struct {
 
 // order lists the codes of reasons, the gravest first.
 var order = []string{"canary-sent", "canary-shown", "canary-written", "decoy-read", "decoy-changed", "trap", "runs-own", "metadata", "scan", "orphan", "listens", "words", "debugs",
-	"malicious", "flood", "secret-elsewhere", "address", "secret-sent", "host", "telemetry", "name", "udp", "order", "decoy-expected", "workspace-secret", "settings", "listens-loopback", "loopback", "tool-program", "scripts", "deprecated", "young", "lookalike",
+	"malicious", "no-install", "install-reach", "flood", "secret-elsewhere", "address", "secret-sent", "host", "telemetry", "name", "udp", "order", "decoy-expected", "workspace-secret", "settings", "listens-loopback", "loopback", "tool-program", "scripts", "script-failed", "script-cut", "deprecated", "young", "lookalike",
 	"no-conversation", "no-answer", "garbage", "stops", "trial-cut"}
 
 // Subject is the program on trial.
@@ -64,6 +64,11 @@ func (r *Report) judge(run *Run) {
 	for _, f := range []func(*Run){r.judgeLeaks, r.judgeDecoys, r.judgeFiles, r.judgeProcesses, r.judgeNetwork, r.judgeWords, r.judgeSubject, r.judgeEnd} {
 		f(run)
 	}
+	r.settle()
+}
+
+// settle orders the reasons, and takes the gravest for the verdict.
+func (r *Report) settle() {
 	slices.SortStableFunc(r.Verdict.Reasons, func(a, b Reason) int {
 		return cmp.Or(cmp.Compare(rank[b.Level], rank[a.Level]), cmp.Compare(slices.Index(order, a.Code), slices.Index(order, b.Code)))
 	})
@@ -84,7 +89,7 @@ func (r *Report) because(l Level, code, when, format string, args ...any) {
 
 // tilde formats a path of the desk for a person.
 func (r *Report) tilde(p string) string {
-	if rest, ok := strings.CutPrefix(p, r.Desk.Home); ok && (rest == "" || rest[0] == '/') {
+	if rest, ok := strings.CutPrefix(p, r.Desk.Home); ok && r.Desk.Home != "" && (rest == "" || rest[0] == '/') {
 		return "~" + rest
 	}
 	return p
@@ -347,8 +352,8 @@ func (r *Report) judgeWords(run *Run) {
 			r.because(Red, "words", "", "%s: %s: “%s”", f.Of, f.Why, short(f.Words))
 		}
 	}
-	if run.Flooded {
-		r.because(Red, "flood", "", "it wrote more than %d MiB to stdout", maxStdout>>20)
+	if run.Flooded != "" {
+		r.because(Red, "flood", run.Flooded, "it wrote more than %d MiB to stdout", maxStdout>>20)
 	}
 	if run.Garbage > 0 {
 		r.because(Amber, "garbage", "", "%s on stdout outside the protocol: %s", plural(run.Garbage, "line"), short(run.Sample))
@@ -362,7 +367,10 @@ func (r *Report) judgeSubject(*Run) {
 	}
 	if len(s.Scripts) > 0 {
 		ran := "which did not run (--scripts)"
-		if s.ScriptsRan {
+		switch {
+		case r.Install != nil:
+			ran = "which did not run"
+		case s.ScriptsRan:
 			ran = "which ran on this desk"
 		}
 		r.because(Amber, "scripts", "", "install scripts, %s: %s", ran, strings.Join(s.Scripts[:min(3, len(s.Scripts))], ", "))
@@ -379,6 +387,15 @@ func (r *Report) judgeSubject(*Run) {
 }
 
 func (r *Report) judgeEnd(run *Run) {
+	for _, s := range run.Scripts {
+		switch {
+		case strings.HasSuffix(run.Flooded, InScript+s.Of):
+		case s.Late:
+			r.because(Amber, "script-cut", "", "the install script of %s did not end, and was ended", s.Of)
+		case s.Code != 0:
+			r.because(Amber, "script-failed", "", "the install script of %s failed with exit status %d", s.Of, s.Code)
+		}
+	}
 	if run.Trouble != "" {
 		text := run.Trouble
 		if w := lastLine(run.Words); w != "" {

@@ -55,7 +55,7 @@ func EntryOf(t *store.Tree, l pack.Lock) (Entry, error) {
 		bins, err = pypiBins(t)
 	}
 	if err != nil {
-		return Entry{}, fmt.Errorf("cannot find the entry point of %s: %w", ref, err)
+		return Entry{}, &pack.UnfitError{Err: fmt.Errorf("cannot find the entry point of %s: %w", ref, err)}
 	}
 	bin, err := chooseBin(bins, ref)
 	if err != nil {
@@ -63,11 +63,11 @@ func EntryOf(t *store.Tree, l pack.Lock) (Entry, error) {
 	}
 	e := Entry{Bin: bin, File: bins[bin], Runtime: RuntimePython}
 	if err := t.CheckFile(e.File); err != nil {
-		return Entry{}, err
+		return Entry{}, &pack.UnfitError{Err: err}
 	}
 	if ref.Ecosystem == pack.NPM {
 		if e.Runtime, e.Flags, err = interpreter(filepath.Join(t.Dir, e.File)); err != nil {
-			return Entry{}, fmt.Errorf("cannot start %q of %s: %w", bin, ref, err)
+			return Entry{}, &pack.UnfitError{Err: fmt.Errorf("cannot start %q of %s: %w", bin, ref, err)}
 		}
 	}
 	return e, nil

@@ -30,6 +30,7 @@ type work struct {
 	choosing bool
 	bundles  bool      // npm found packages that come inside the archives of others
 	youngest time.Time // of the packages, as the registry gave it
+	words    []byte    // the last of the tool that failed
 }
 
 // begin prepares an install of a lock's packages in a stage. The caller calls end.
@@ -84,13 +85,16 @@ func (in *Installer) inStage(ctx context.Context, l *pack.Lock, before time.Time
 			return nil, fmt.Errorf("cannot stage: %w", err)
 		}
 	}
+	var tree *store.Tree
 	if rel != nil {
-		return w.make(ctx, *rel)
+		tree, err = w.make(ctx, *rel)
+	} else if err = w.vet(); err == nil {
+		tree, err = w.fetch(ctx)
 	}
-	if err := w.vet(); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, w.failure(err)
 	}
-	return w.fetch(ctx)
+	return tree, nil
 }
 
 // vet shows the packages to the Vet function before the install, if there is one.
@@ -286,6 +290,7 @@ func (w *work) runTo(ctx context.Context, out io.Writer, name string, argv, env 
 		// The tool knows the registry by the mirror's address, which means nothing to a
 		// person.
 		said := bytes.ReplaceAll(words.buf, []byte(w.mirror.Base()), []byte(w.reg.Origin()))
+		w.words = bytes.ReplaceAll(said, []byte(dir+"/"), nil)
 		err = errTool(name, err, said)
 		if held := w.mirror.WithheldNote(words.buf); held != "" {
 			err = pack.Refuse("%w (%s)", err, held)

@@ -65,6 +65,7 @@ type Mirror struct {
 	refused  error              // the first archive or page that was refused
 	failed   error              // the first thing that could not be had
 	missing  error              // the first name that the registry does not know; it may be optional
+	asked    []string           // the names that jobs asked for, at most maxAsked
 	pages    int
 	fetched  int64
 	count    int
@@ -210,6 +211,7 @@ func (m *Mirror) serve(w http.ResponseWriter, req *http.Request) {
 		http.NotFound(w, req)
 		return
 	}
+	m.heard(name)
 	if errors.Is(err, registry.ErrNotFound) {
 		m.note(err, false)
 		http.NotFound(w, req)
@@ -226,6 +228,26 @@ func (m *Mirror) serve(w http.ResponseWriter, req *http.Request) {
 	m.told()
 	w.Header().Set("Content-Type", kind)
 	w.Write(body)
+}
+
+// maxAsked bounds the names that a mirror remembers.
+const maxAsked = 256
+
+// heard remembers a name that a job asked for.
+func (m *Mirror) heard(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.asked) < maxAsked && !slices.Contains(m.asked, name) {
+		m.asked = append(m.asked, name)
+	}
+}
+
+// Fetched says what jobs had of the registry until now: the first names that they asked
+// for, in their order, the number of archives, and their bytes.
+func (m *Mirror) Fetched() (asked []string, archives int, bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.asked), m.count, m.fetched
 }
 
 // told says how far the fetching is.

@@ -28,7 +28,7 @@ func resolveNPM(p Packument, r Registry, ref pack.Ref, i Interpreter, minAge tim
 	c, err := choose(all, ref, want, p.Tags["latest"], minAge, now)
 	if err != nil {
 		if bad := p.Bad[want]; bad != nil {
-			err = fmt.Errorf("cannot use version %s of %s: %w", want, ref, bad)
+			err = &pack.UnfitError{Err: fmt.Errorf("cannot use version %s of %s: %w", want, ref, bad)}
 		}
 		return Release{}, err
 	}

@@ -230,7 +230,7 @@ func resolvePyPI(p Project, ref pack.Ref, i Interpreter, build bool, minAge time
 	c, err := choose(slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return c.needs != "" }), ref, want, "", minAge, now)
 	for _, x := range all {
 		if err != nil && x.needs != "" && (x.version == want || want == "" && x.version == newestOf(all, func(candidate) bool { return true })) {
-			err = fmt.Errorf("cannot install %s: %s needs %s, and this is Python %s", ref, x.version, x.needs, i.Version)
+			err = &pack.UnfitError{Err: fmt.Errorf("cannot install %s: %s needs %s, and this is Python %s", ref, x.version, x.needs, i.Version)}
 		}
 	}
 	if err != nil {
