@@ -164,7 +164,13 @@ p.toml:3:4: cannot give "/home/ada/src/app/out": it leads to "/home/ada/docs" by
 		"a package tree in mcpen's store": {"dir /home/ada/.local/state/mcpen/store/aa", func(s *story) {
 			s.program.Needs = []Need{{Path: "/home/ada/.local/state/mcpen/store/aa", Why: "x"}}
 		}, ""},
-		"mcpen's store as a whole": {"", func(s *story) { s.program.Needs = []Need{{Path: "/home/ada/.local/state/mcpen/store", Why: "x"}} }, `cannot read "/home/ada/.local/state/mcpen/store": mcpen keeps its own files in "/home/ada/.local/state/mcpen" | install the program in a folder of its own`},
+		"the folder of a link to mcpen's configuration":     {"link /opt/etc/mcpen -> /data/etc\ndir /data/etc", func(s *story) { read("/opt/etc")(s); s.host.Config = "/opt/etc/mcpen" }, `p.toml:3:4: cannot read "/opt/etc": mcpen keeps its own files in "/opt/etc/mcpen" | name the folders below it that the server needs`},
+		"the folder of a link to mcpen's state":             {"link /opt/st/mcpen -> /data/st\ndir /data/st", func(s *story) { read("/opt/st")(s); s.host.State = "/opt/st/mcpen" }, `p.toml:3:4: cannot read "/opt/st": mcpen keeps its own files in "/opt/st/mcpen" | name the folders below it that the server needs`},
+		"the folder of a link to the login's configuration": {"link /opt/etc/mcpen -> /data/etc\ndir /data/etc", func(s *story) { read("/opt/etc")(s); s.host.Login.Config = "/opt/etc/mcpen" }, `p.toml:3:4: cannot read "/opt/etc": mcpen keeps its own files in "/opt/etc/mcpen" | name the folders below it that the server needs`},
+		"the folder of a link to the login's state":         {"link /opt/st/mcpen -> /data/st\ndir /data/st", func(s *story) { read("/opt/st")(s); s.host.Login.State = "/opt/st/mcpen" }, `p.toml:3:4: cannot read "/opt/st": mcpen keeps its own files in "/opt/st/mcpen" | name the folders below it that the server needs`},
+		"a home by a link":                                  {"link /opt/ada -> /data/ada\ndir /data/ada/x", func(s *story) { read("/data")(s); s.host.Login.Home = "/opt/ada" }, `p.toml:3:4: cannot read "/data": a whole home directory, with its keys and start files | name the folders below it that the server needs`},
+		"the folder of a link to a home":                    {"link /opt/h/ada -> /data/ada\ndir /data/ada/x", func(s *story) { read("/opt/h")(s); s.host.Login.Home = "/opt/h/ada" }, `p.toml:3:4: cannot read "/opt/h": a whole home directory, with its keys and start files | name the folders below it that the server needs`},
+		"mcpen's store as a whole":                          {"", func(s *story) { s.program.Needs = []Need{{Path: "/home/ada/.local/state/mcpen/store", Why: "x"}} }, `cannot read "/home/ada/.local/state/mcpen/store": mcpen keeps its own files in "/home/ada/.local/state/mcpen" | install the program in a folder of its own`},
 		"an installer's folder in mcpen's store": {"dir /home/ada/.local/state/mcpen/store/new/.git", func(s *story) {
 			s.policy.Filesystem.Write, s.program.Install = paths("/home/ada/.local/state/mcpen/store/new"), &Install{Dir: "/home/ada/.local/state/mcpen/store/new"}
 		}, ""},
@@ -197,7 +203,7 @@ p.toml:3:4: cannot give "/home/ada/src/app/out": it leads to "/home/ada/docs" by
 			s := story{policy: policy.Closed("demo"), program: laptopNode(), host: laptopHost()}
 			s.host.Mediation = Fact{Is: Yes}
 			c.change(&s)
-			parseTree(t, laptop, c.tree).answer(&s.host, Asks(s.policy, s.program, s.host.Home, s.host.State, s.host.Config, s.host.Runtime))
+			parseTree(t, laptop, c.tree).answer(&s.host, Asks(s.policy, s.program, s.host.Home, s.host.State, s.host.Config, s.host.Runtime, s.host.Login.Home, s.host.Login.State, s.host.Login.Config))
 			_, err := Compile(s.policy, s.program, s.host)
 			var ps Problems
 			if err != nil && !errors.As(err, &ps) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/policy"
 )
 
@@ -356,5 +357,35 @@ func TestGapsNameTheirCause(t *testing.T) {
 		if got := cc.unmediated(); got != want {
 			t.Errorf("with %v: %q, want %q", holds, got, want)
 		}
+	}
+}
+
+// A grant is offered only if it would help, and what nobody here knows is said only where it
+// matters: of a variable that is passed on, and not of one that is set.
+func TestWhatHelpsAndWhatIsNotKnown(t *testing.T) {
+	c, _ := whyCase(t)
+	c.Policy.Env.Pass = []policy.EnvName{{Name: "PASSED", At: policy.Pos{File: "p.toml", Line: 30, Col: 1}}}
+	c.Policy.Env.Set = []policy.EnvValue{{Name: "SET", Value: "x", At: policy.Pos{File: "p.toml", Line: 31, Col: 1}}}
+	p, err := Compile(c.Policy, c.Program, c.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"PASSED": "true [whether it is set where the server is started from]", "SET": "true []", "NEITHER": "false []"} {
+		w := inquiry{Case: c, plan: p, q: Question{Variable: name}}
+		a := w.variable()
+		if got := fmt.Sprint(a.Decisions[0].Allowed, " ", a.Unknown); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	w := inquiry{Case: c, plan: p, q: Question{Variable: "NEITHER"}}
+	g := audit.AllowVariable("NEITHER")
+	if v := w.try(w.get(), g, func(*policy.Policy) {}); v.Grant != nil || v.Never != w.get().Why {
+		t.Errorf("a grant that changes nothing: %+v", v)
+	}
+	if v := w.try(w.get(), g, func(pol *policy.Policy) { pol.Env.Pass = append(pol.Env.Pass, policy.EnvName{Name: "NEITHER"}) }); v.Grant != g || v.Never != "" || v.Allowed {
+		t.Errorf("a grant that helps: %+v", v)
+	}
+	if v := w.try(w.get(), nil, func(*policy.Policy) {}); v.Grant != nil || v.Never != "no profile can spell it" {
+		t.Errorf("no grant: %+v", v)
 	}
 }

@@ -362,6 +362,9 @@ func TestAReadyConnectionThatMayNotPass(t *testing.T) {
 		if !in.closed.Load() || !there.closed.Load() {
 			t.Errorf("%s: the program's end is closed: %v, the other: %v", name, in.closed.Load(), there.closed.Load())
 		}
+		if len(w.events) > 0 {
+			t.Errorf("%s: recorded %+v", name, w.events)
+		}
 		_ = e.Close()
 	}
 }

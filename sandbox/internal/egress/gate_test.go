@@ -20,6 +20,7 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/descriptor"
 	"mcpen/sandbox/internal/listeners"
+	"mcpen/sandbox/plan"
 )
 
 // A program that waits for a service, tries a list of hosts, or checks whether a port
@@ -183,6 +184,20 @@ func TestHeldConnectionsEnd(t *testing.T) {
 	if held.use(first, f.to) == nil || held.use(first, f.to) != nil {
 		t.Error("it is used once, by its own grant")
 	}
+	again := first
+	again.rule.Private = true
+	there := &ends{Conn: a, remote: net.TCPAddrFromAddrPort(f.to)}
+	for name, c := range map[string]struct {
+		grant grant
+		to    netip.AddrPort
+		want  bool
+	}{
+		"another rule for the name": {again, netip.AddrPortFrom(f.to.Addr(), 9), true}, "another name, its address": {second, f.to, true}, "another name, another port of the address": {second, netip.AddrPortFrom(f.to.Addr(), 9), false}, "no name": {grant{rule: first.rule}, f.from, false},
+	} {
+		if h := (&hold{call: call{grant: first}, conn: there}); (h.use(c.grant, c.to) != nil) != c.want {
+			t.Errorf("%s is led there: %v", name, !c.want)
+		}
+	}
 }
 
 // Any packet at the gate can be parsed, and a sent packet has valid checksums.
@@ -231,4 +246,65 @@ func TestSegmentsAreRead(t *testing.T) {
 			t.Errorf("%v: an answer is taken for an opening", ends)
 		}
 	}
+}
+
+// An opening that comes again while its connection outside is made is not decided a second
+// time. Once that is made it goes on to the listener, which missed the first.
+func TestARepeatedOpeningGoesOn(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		e, err := Serve(t.Context(), nil, w.config(plan.Network{}))
+		must(t, err)
+		defer e.Close()
+		raw := func(protocol int) int {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
+			must(t, err)
+			return fd
+		}
+		back, err := newPackets(listeners.Handle{File: os.NewFile(uintptr(raw(unix.IPPROTO_RAW)), "back")})
+		must(t, err)
+		defer back.Close()
+		tap := raw(unix.IPPROTO_TCP)
+		defer unix.Close(tap)
+		g := &gate{e: e, back: back}
+		s, ok := parseSYN(synOf("127.0.0.1:40000", "127.0.0.1:7000"))
+		if !ok {
+			t.Fatal("no opening")
+		}
+		isNew := func(want bool, passed int) {
+			t.Helper()
+			if got := g.isNew(s); got != want {
+				t.Errorf("it is new: %v", got)
+			}
+			came := 0
+			for b := make([]byte, 200); ; {
+				if came < passed {
+					_, _ = unix.Poll([]unix.PollFd{{Fd: int32(tap), Events: unix.POLLIN}}, int(patience/time.Millisecond))
+				}
+				n, err := unix.Read(tap, b)
+				if err != nil {
+					break
+				}
+				if n == 40 && b[33] == flagSYN && b[8] == listeners.Mark { // not the kernel's answer
+					came++
+				}
+			}
+			if came != passed {
+				t.Errorf("%d are passed on, want %d", came, passed)
+			}
+		}
+		isNew(true, 0)
+		h := &hold{}
+		e.held.add(s.flow, h)
+		isNew(false, 0)
+		here, _ := net.Pipe()
+		if !e.held.made(s.flow, h, here, time.Now()) {
+			t.Error("not made")
+		}
+		isNew(false, 1)
+		e.held.take(s.flow)
+		for i := range maxHeld { // no room
+			e.held.add(flow{from: netip.AddrPortFrom(s.from.Addr(), uint16(i+1)), to: s.from}, &hold{})
+		}
+		isNew(false, 0)
+	})
 }

@@ -71,7 +71,8 @@ func TestJoinedConnectionsEnd(t *testing.T) {
 		"much of both":        {func(c *net.TCPConn) string { go func() { _, _ = c.Write(big); c.CloseWrite() }(); return all(c) }, func(c *net.TCPConn) string { go func() { _, _ = c.Write(big); c.CloseWrite() }(); return all(c) }, [2]string{whole, whole}, nil, nil, false, fmt.Sprintf("closed %d %d 0s", len(big), len(big)), ""},
 		"the program resets":  {func(c *net.TCPConn) string { abort(c); return "" }, all, [2]string{"", " then an error"}, nil, nil, false, "reset 0 0 0s", ""},
 		"the host resets":     {all, func(c *net.TCPConn) string { abort(c); return "" }, [2]string{" then an error", ""}, nil, nil, false, "reset 0 0 0s", ""},
-		"nothing comes":       {all, all, [2]string{" then an error", " then an error"}, nil, func(c *Config) { c.Limits.Idle = 60 * time.Millisecond }, false, "closed after nothing came for 60ms 0 0 0s", ""},
+		"the host resets, behind the program's end": {func(c *net.TCPConn) string { c.CloseWrite(); return all(c) }, func(c *net.TCPConn) string { all(c); abort(c); return "" }, [2]string{" then an error", ""}, nil, nil, false, "reset 0 0 0s", ""},
+		"nothing comes": {all, all, [2]string{" then an error", " then an error"}, nil, func(c *Config) { c.Limits.Idle = 60 * time.Millisecond }, false, "closed after nothing came for 60ms 0 0 0s", ""},
 		"something comes now and then": {func(c *net.TCPConn) string {
 			for range 3 {
 				say(c, "x")

@@ -62,7 +62,7 @@ func connectSocket(ctx context.Context, s plan.Socket) (stream, error) {
 // socket handles a connection to a unix socket inside. Bytes pass; descriptors and
 // credentials do not.
 func (e *Egress) socket(in stream, to plan.Socket) {
-	c := call{subject: to.Path, about: to.Path, meant: to.Real, rule: policy.Host{At: to.At}, first: nothing}
+	c := call{subject: to.Path, meant: to.Real, rule: policy.Host{At: to.At}, first: nothing}
 	ctx, cancel := context.WithTimeout(e.ctx, e.cfg.Limits.Connect)
 	defer cancel()
 	out, err := connectSocket(ctx, to)

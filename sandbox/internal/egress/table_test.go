@@ -1,10 +1,13 @@
 package egress
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 // The table forgets old entries, and the oldest when it is full.
@@ -48,5 +51,27 @@ func TestTableIsBounded(t *testing.T) {
 	}
 	if len(tab.answers) != maxAnswers || tab.order.Len() != maxAnswers {
 		t.Errorf("%d answers", len(tab.answers))
+	}
+}
+
+// The addresses of a name alternate between the families: where one leads nowhere, the other
+// is next.
+func TestFamiliesAlternate(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	for want, c := range map[string][2]string{
+		"[]": {"", ""}, "[10.0.0.1 10.0.0.2]": {"10.0.0.1 10.0.0.2", ""}, "[::1 ::2]": {"", "::1 ::2"},
+		"[::1 10.0.0.1 ::2 10.0.0.2 ::3]": {"10.0.0.1 10.0.0.2", "::1 ::2 ::3"}, "[::1 10.0.0.1 10.0.0.2]": {"10.0.0.1 10.0.0.2", "::1"},
+	} {
+		tb := newTable()
+		for i, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
+			a := answer{asked: asked{name: "n.example", kind: kind}}
+			for _, s := range strings.Fields(c[i]) {
+				a.addrs = append(a.addrs, netip.MustParseAddr(s))
+			}
+			tb.learn(a, now)
+		}
+		if got := fmt.Sprint(tb.addresses("n.example")); got != want || len(tb.addresses("other.example")) > 0 {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }

@@ -166,3 +166,40 @@ func TestConnectionsThatCannotBeConverted(t *testing.T) {
 		t.Errorf("%d sockets are open, %d were", after, before)
 	}
 }
+
+// limited is a connection that remembers its last deadline.
+type limited struct {
+	net.Conn
+	until time.Time
+}
+
+func (l *limited) CloseWrite() error                 { return nil }
+func (l *limited) SetReadDeadline(t time.Time) error { l.until = t; return nil }
+
+// The limit on a hello ends with the hello: a connection that is allowed may then be quiet
+// for hours.
+func TestTheLimitOnAHelloEndsWithIt(t *testing.T) {
+	hello := hellotest.Build(16384, hellotest.SNI("a.example"))
+	e := &Egress{}
+	e.cfg.Limits = Limits{}.withDefaults()
+	dst := mustAddrPort(t, "203.0.113.5:443")
+	gs := newRules(network(t, "a.example:443").Hosts).grants(dst, []string{"a.example"})
+	for name, read := range map[string]func(in stream) (opening, *refusal){
+		"demanded": func(in stream) (opening, *refusal) { return e.demand(in, gs, dst) },
+		"checked":  func(in stream) (opening, *refusal) { o, bad, _ := e.peek(in, gs, dst); return o, bad },
+	} {
+		for _, first := range []string{string(hello), "GET / HTTP/1.1\r\n"} {
+			here, program := net.Pipe()
+			in := &limited{Conn: here}
+			go func() { _, _ = io.WriteString(program, first); program.Close() }()
+			o, bad := read(in)
+			if bad == nil && (!in.until.IsZero() || string(o.first) != first || o.grant != gs[0]) {
+				t.Errorf("%s, %.3q: a deadline of %v, %d bytes, %+v", name, first, in.until, len(o.first), o.grant)
+			}
+			if (bad != nil) != (name == "demanded" && first[0] == 'G') {
+				t.Errorf("%s, %.3q: %+v", name, first, bad)
+			}
+			here.Close()
+		}
+	}
+}

@@ -195,6 +195,45 @@ func TestAYoungConnectionHasOneEnd(t *testing.T) {
 	}
 }
 
+// A young connection that cannot be handed over ends: its slot is free, and no descriptor of
+// it stays.
+func TestAHandOverThatFails(t *testing.T) {
+	file := func() int {
+		fd, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+		must(t, err)
+		return fd
+	}
+	socket := func() int {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		must(t, err)
+		return fd
+	}
+	for name, c := range map[string]struct {
+		in, out func() int
+		stopped bool
+	}{"the program's end": {file, socket, false}, "the other": {socket, file, false}, "both": {file, file, false}, "behind the end of the sandbox": {socket, socket, true}} {
+		e, err := Serve(t.Context(), nil, newQuietWorld(t).config(network(t, "203.0.113.5:8080")))
+		must(t, err)
+		before, opens := countFDs(t), e.opens()
+		p := &couple{in: c.in(), out: c.out()}
+		e.conns <- struct{}{}
+		if !e.keep(p) {
+			t.Fatal("not kept")
+		}
+		e.young.of[p] = struct{}{}
+		if c.stopped {
+			e.mu.Lock()
+			e.closed = true
+			e.mu.Unlock()
+		}
+		e.young.handOver(p)
+		if after := countFDs(t); after != before || len(e.conns) > 0 || e.opens() != opens || !p.gone {
+			t.Errorf("%s: %d descriptors, %d before; %d slots; %d open, %d before", name, after, before, len(e.conns), e.opens(), opens)
+		}
+		must(t, e.Close())
+	}
+}
+
 // The first bytes of a connection pass through this process, which costs no pipe: most
 // connections carry no more. The others go on in the kernel.
 func TestFirstBytesAreSipped(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -124,11 +125,15 @@ func TestNoHalfMadeNetwork(t *testing.T) {
 }
 
 // leavesNothing opens handles and closes them. It fails the test if a descriptor stays
-// open, which the server would inherit, or if handles come with an error.
+// open, which the server would inherit, if handles come with an error, or if an error does
+// not tell the kernel's reason, which is always EIO here.
 func leavesNothing(t *testing.T, open func() ([]Handle, error)) error {
 	t.Helper()
 	before := countFDs(t)
 	hs, err := open()
+	if err != nil && !strings.Contains(err.Error(), unix.EIO.Error()) {
+		t.Errorf("the kernel's reason is not told: %v", err)
+	}
 	if err != nil {
 		for _, h := range hs {
 			if h.File.Close() == nil {

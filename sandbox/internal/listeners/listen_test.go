@@ -102,3 +102,26 @@ func TestALocalRuleWithoutAPortOpensNothing(t *testing.T) {
 		})
 	})
 }
+
+// Listeners share a port only where they must: one on an address of the loopback and one on
+// every address. Two on the same port would each get a part of its connections.
+func TestPortsAreShared(t *testing.T) {
+	nettest.In(t, func(t *testing.T) {
+		nettest.NewSandbox(t).Inside(func() {
+			rt, err := openRTNetlink()
+			must(t, err)
+			defer rt.close()
+			must(t, rt.do(up(loopback, 0)))
+			for _, share := range []bool{true, false} {
+				first, err := listenTCP(mustAddrPort(t, "0.0.0.0:8080"), share, false)
+				must(t, err)
+				second, err := listenTCP(mustAddrPort(t, "127.0.0.1:8080"), share, false)
+				if (err == nil) != share || err != nil && err.Error() != "cannot listen on 127.0.0.1:8080 inside: listen tcp4 127.0.0.1:8080: bind: address already in use" {
+					t.Errorf("shared %v: %v", share, err)
+				}
+				first.Close()
+				second.Close()
+			}
+		})
+	})
+}

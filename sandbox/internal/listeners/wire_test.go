@@ -44,6 +44,19 @@ func TestAWireThatIsNotMade(t *testing.T) {
 			}
 		}()
 		<-done
+		s := nettest.NewSandbox(t)
+		must(t, s.NoWire())
+		s.Inside(func() {
+			must(t, leavesNothing(t, func() ([]Handle, error) {
+				hs, err := Listen(network(t, "203.0.113.5:8080"))
+				for _, h := range hs {
+					if h.Kind == KindTCP && (!h.Shared || h.Gated) {
+						t.Errorf("%+v", h)
+					}
+				}
+				return hs, err
+			}))
+		})
 	})
 }
 
