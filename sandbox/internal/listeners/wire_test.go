@@ -194,8 +194,9 @@ func TestTheLimitOnErrorsIsLifted(t *testing.T) {
 	})
 }
 
-// No socket of the sandbox's network passes execve(2): a server that inherited a gate, or a
-// listener, would decide on its own connections. And none of them blocks the launcher.
+// No descriptor of the sandbox's network passes execve(2), at no time: a server that
+// inherited a gate, or a listener, would decide on its own connections. And none of them
+// blocks the launcher.
 func TestNoSocketPassesToTheServer(t *testing.T) {
 	nettest.In(t, func(t *testing.T) {
 		n := network(t, "203.0.113.5:8080", "localhost:7000")
@@ -205,23 +206,32 @@ func TestNoSocketPassesToTheServer(t *testing.T) {
 			network plan.Network
 			behind  apart
 		}{"apart": {n, listenBehind}, "shared": {n, noWire}, "nothing": {}} {
-			nettest.NewSandbox(t).Inside(func() {
-				os.Remove(n.Sockets[0].Path)
-				hs, err := listen(c.network, c.behind)
-				must(t, err)
-				defer Close(hs)
-				for _, h := range hs {
-					withFD(t, h.File, func(fd int) {
-						flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-						must(t, err)
-						status, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-						must(t, err)
-						if flags&unix.FD_CLOEXEC == 0 || status&unix.O_NONBLOCK == 0 {
-							t.Errorf("%s: the %s socket has the flags %#x and %#x", name, h.Kind, flags, status)
-						}
-					})
+			os.Remove(n.Sockets[0].Path)
+			var hs []Handle
+			var err error
+			must(t, fault.Watch([]uintptr{unix.SYS_SOCKET, unix.SYS_OPENAT}, func(call fault.Call) fault.Answer {
+				if call.Number == unix.SYS_SOCKET && call.Args[1]&unix.SOCK_CLOEXEC == 0 || call.Number == unix.SYS_OPENAT && call.Args[2]&unix.O_CLOEXEC == 0 {
+					t.Errorf("%s: %v passes execve", name, call)
 				}
-			})
+				return fault.Pass
+			}, func() {
+				if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
+					hs, err = listen(c.network, c.behind)
+				}
+			}))
+			must(t, err)
+			for _, h := range hs {
+				withFD(t, h.File, func(fd int) {
+					flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+					must(t, err)
+					status, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+					must(t, err)
+					if flags&unix.FD_CLOEXEC == 0 || status&unix.O_NONBLOCK == 0 {
+						t.Errorf("%s: the %s socket has the flags %#x and %#x", name, h.Kind, flags, status)
+					}
+				})
+			}
+			Close(hs)
 		}
 	})
 }
@@ -307,4 +317,30 @@ func TestGatesComeWithTheirBacks(t *testing.T) {
 		back.File = file()
 	}
 	back.File.Close()
+}
+
+// A machine that gives no raw sockets has no gates: its listeners take every connection,
+// since nobody would resend an opening that they drop.
+func TestAServerWithoutGates(t *testing.T) {
+	nettest.In(t, func(t *testing.T) {
+		must(t, fault.Watch([]uintptr{unix.SYS_SOCKET}, func(call fault.Call) fault.Answer {
+			if call.Args[1]&0xf == unix.SOCK_RAW && call.Args[0] != unix.AF_NETLINK {
+				return fault.Fail(unix.EPERM)
+			}
+			return fault.Pass
+		}, func() {
+			hs, err := listenLocal(network(t, "localhost:7000").Hosts)
+			if err != nil || len(hs) != 1+b2int(hasIPv6()) {
+				t.Errorf("%v, %v", hs, err)
+				return
+			}
+			defer Close(hs)
+			for _, h := range hs {
+				if h.Kind != KindLocal || h.Gated {
+					t.Errorf("%+v", h)
+				}
+			}
+			takes(t, mustAddrPort(t, "127.0.0.1:7000"), false)
+		}))
+	})
 }
