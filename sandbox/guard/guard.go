@@ -2,7 +2,6 @@ package guard
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,7 +11,6 @@ import (
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/definition"
 	"mcpen/sandbox/finding"
-	"mcpen/sandbox/internal/rpc"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
@@ -200,10 +198,6 @@ func (g *Guard) learn(d definition.Definition) {
 	}
 }
 
-// MaskText replaces the secrets of this run in a text of the server's that is no
-// message, such as a line of its stderr. It returns text itself if it holds none.
-func (g *Guard) MaskText(text []byte) []byte { return g.mask.text(text) }
-
 // Pins are the pins of New or Reload and the definitions since, as seen or as
 // waiting.
 func (g *Guard) Pins() definition.Pins {
@@ -222,46 +216,6 @@ func (g *Guard) Pins() definition.Pins {
 	slices.Sort(p.Over)
 	return p
 }
-
-// Client decides about a line from the client. It need not be a message.
-func (g *Guard) Client(line []byte) Ruling {
-	m, err := rpc.View(line)
-	switch {
-	case err != nil:
-		return g.bounded(Ruling{Reply: rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, err.Error()), Events: []audit.Event{refusedLine("the client", err.Error())}}, true)
-	case m.Kind == rpc.Batch:
-		return g.bounded(Ruling{Reply: rpc.ErrorReply(nil, rpc.CodeInvalidRequest, batchText), Events: []audit.Event{refusedLine("the client", batchText)}}, true)
-	}
-	return g.ClientMessage(line, m)
-}
-
-// Server decides about a line from the server. It need not be a message.
-func (g *Guard) Server(line []byte) Ruling {
-	m, err := rpc.View(line)
-	if err == nil && m.Kind != rpc.Batch {
-		return g.ServerMessage(line, m)
-	}
-	why := batchText
-	if err != nil {
-		why = err.Error()
-	}
-	v := Ruling{Events: []audit.Event{refusedLine("the server", why)}}
-	var r *rpc.Refusal
-	if errors.As(err, &r) && m.ID == nil && (r.Reason == rpc.NotObject || r.Reason == rpc.Syntax) {
-		v.Events[0].Kind = audit.KindStdout
-	}
-	switch {
-	case m.Kind == rpc.Request:
-		v.Reply = rpc.ErrorReply(m.ID, rpc.CodeInvalidRequest, why)
-	case m.ID != nil:
-		if r := g.flight.Take(m.ID); r != nil { // somebody waits for this answer
-			v.ToClient = [][]byte{rpc.ErrorReply(r.ID, rpc.CodeInternal, "the server's answer was refused: "+why)}
-		}
-	}
-	return g.bounded(v, false)
-}
-
-const batchText = "cannot accept a batch: MCP has none"
 
 func refusedLine(from, why string) audit.Event {
 	return audit.Event{Kind: audit.KindLine, Verdict: audit.Refused, Subject: from, Detail: why}

@@ -2,7 +2,6 @@ package guard_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -141,27 +140,6 @@ func TestFlightIsBounded(t *testing.T) {
 	}
 }
 
-func TestMaskText(t *testing.T) {
-	cfg := setup{}.config(definition.Pins{})
-	cfg.Secrets = []plan.Opaque{"sesame-open", "sesame-open-longer\n", "ab", ""}
-	g, err := guard.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for text, want := range map[string]string{
-		"key=sesame-open-longer, sesame-open.": "key=[secret], [secret].",
-		"about":                                "about",
-	} {
-		if got := string(g.MaskText([]byte(text))); got != want {
-			t.Errorf("%q became %q", text, got)
-		}
-	}
-	plain := []byte("nothing")
-	if got := g.MaskText(plain); &got[0] != &plain[0] {
-		t.Error("a text without secrets is copied")
-	}
-}
-
 // Both directions, reviews and questions at once; the race detector watches.
 func TestConcurrency(t *testing.T) {
 	g, err := guard.New(setup{Pins: policy.PinWarn, Findings: policy.FindingHold, Results: policy.TextShow, Secrets: []string{"hunter2-hunter2"}, Validate: true,
@@ -199,7 +177,6 @@ func TestConcurrency(t *testing.T) {
 				t.Error(err)
 			}
 			g.Requests().Newest()
-			g.MaskText([]byte("hunter2-hunter2"))
 		}
 	})
 	all.Wait()
@@ -212,7 +189,7 @@ func FuzzGuard(f *testing.F) {
 	f.Add([]byte("c{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\ns{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"tools\":[{\"name\":\"evil\"},{\"name\":\"good\"}],\"ttlMs\":5}}"))
 	f.Add([]byte("c{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"evil\",\"arguments\":{}}}\ns{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"x\":\"hunter2-hunter2\\u202e\"}}"))
 	f.Add([]byte("c{\"jsonrpc\":\"2.0\",\"id\":\"\\u0061\",\"method\":\"initialize\"}\ns{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"result\":{\"instructions\":\"evil\",\"serverInfo\":{\"name\":\"evil\"}}}"))
-	f.Add([]byte("c{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"good\"}}\nc{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\ns[]\nsx"))
+	f.Add([]byte("c{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"good\"}}\nc{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\ns{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":[]}"))
 	f.Fuzz(func(t *testing.T, talk []byte) {
 		good, err := definition.Define(definition.KindTool, []byte(`{"name":"good"}`))
 		if err != nil {
@@ -225,6 +202,9 @@ func FuzzGuard(f *testing.F) {
 		for line := range bytes.SplitSeq(talk, []byte("\n")) {
 			if len(line) == 0 {
 				continue
+			}
+			if m, err := rpc.View(line[1:]); err != nil || m.Kind == rpc.Batch {
+				continue // the relay refuses it
 			}
 			client := line[0] == 'c'
 			before := bytes.Clone(line)
@@ -247,7 +227,7 @@ func verdict(t *testing.T, client bool, line []byte, v guard.Ruling) {
 	if v.Later != nil {
 		v.Later()
 	}
-	m, err := rpc.View(line)
+	m, _ := rpc.View(line)
 	for _, l := range append([][]byte{v.Forward, v.Reply}, v.ToClient...) {
 		if l == nil {
 			continue
@@ -256,15 +236,11 @@ func verdict(t *testing.T, client bool, line []byte, v guard.Ruling) {
 			t.Fatalf("no message: %q for %q: %v", l, line, err)
 		}
 	}
-	if err == nil && m.Kind == rpc.Request && v.Forward == nil && v.Reply == nil {
+	if m.Kind == rpc.Request && v.Forward == nil && v.Reply == nil {
 		t.Fatalf("a request is neither forwarded nor answered: %q", line)
 	}
 	if v.Forward == nil {
 		return
-	}
-	if err != nil {
-		var r *rpc.Refusal
-		t.Fatalf("forwarded what has no view: %q (%v)", line, errors.As(err, &r))
 	}
 	out, _ := rpc.View(v.Forward)
 	if client && out.Method == "tools/call" {

@@ -46,14 +46,6 @@ func (m *masker) in(text []byte) bool {
 	return false
 }
 
-func (m *masker) text(text []byte) []byte {
-	if !m.in(text) {
-		return text
-	}
-	s, _ := m.replace(string(text))
-	return []byte(s)
-}
-
 func (m *masker) replace(text string) (string, bool) {
 	found := false
 	for _, s := range m.secrets {

@@ -38,12 +38,25 @@ func TestSecretsThatAreLookedFor(t *testing.T) {
 		if (len(m.secrets) == 1) != c.kept || len(m.secrets) > 1 || m.odd != c.odd {
 			t.Errorf("%q: %q, odd %v", c.secret, m.secrets, m.odd)
 		}
-		if c.kept && string(m.text([]byte("x "+strings.TrimSpace(c.secret)+" y"))) != "x [secret] y" {
-			t.Errorf("%q stays: %q", c.secret, m.text([]byte("x "+c.secret+" y")))
+		if got, _ := m.replace("x " + strings.TrimSpace(c.secret) + " y"); c.kept && got != "x [secret] y" {
+			t.Errorf("%q stays: %q", c.secret, got)
 		}
 	}
 	if m := newMasker([]plan.Opaque{"abcdef", "abcdefgh", "abcdefg"}); strings.Join(m.secrets, " ") != "abcdefgh abcdefg abcdef" {
 		t.Errorf("the longest goes first: %q", m.secrets)
+	}
+}
+
+// The longest secret goes first: the rest of a longer one would stay readable otherwise.
+func TestTheLongestSecretGoesFirst(t *testing.T) {
+	m := newMasker([]plan.Opaque{"sesame-open", "sesame-open-longer\n", "ab", ""})
+	for text, want := range map[string]string{
+		"key=sesame-open-longer, sesame-open.": "key=[secret], [secret].",
+		"about":                                "about",
+	} {
+		if got, found := m.replace(text); got != want || found != (got != text) {
+			t.Errorf("%q became %q, %v", text, got, found)
+		}
 	}
 }
 
