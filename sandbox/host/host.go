@@ -87,12 +87,7 @@ func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 	if h.User == "" {
 		h.User = userName(ask.at("/etc/passwd"), h.UID)
 	}
-	if zone, err := os.Readlink(ask.at("/etc/localtime")); err == nil {
-		if !filepath.IsAbs(zone) {
-			zone = filepath.Join("/etc", zone)
-		}
-		h.Zone = zone
-	}
+	h.Zone = zone(ask)
 	h.Namespaces = namespaces(ask)
 	h.Landlock, h.Errata = landlock()
 	h.Seccomp = seccomp()
@@ -101,14 +96,38 @@ func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 	h.Routes = plan.Fact{Why: "not tried"}
 	h.Memfd = memfd()
 	h.Cgroup = cgroup(ask, h.UID)
-	if len(ask.Paths) > 0 {
-		h.Paths = make(map[string]plan.PathFact, len(ask.Paths))
+	var err error
+	if h.Paths, err = lookAll(ctx, ask.Paths); err != nil {
+		return plan.Host{}, err
 	}
-	for _, p := range ask.Paths {
+	if slices.ContainsFunc(ask.Paths, func(p plan.Ask) bool { return p.Writable && h.Paths[p.Path].Dir }) {
+		h.Leads, h.Named = leads(ask)
+	}
+	h.Grounds = grounds(ask, h.Paths)
+	return h, ctx.Err()
+}
+
+// zone returns the file of the local time zone, "" if there is none.
+func zone(ask Ask) string {
+	file, err := os.Readlink(ask.at("/etc/localtime"))
+	if err != nil || filepath.IsAbs(file) {
+		return file
+	}
+	return filepath.Join("/etc", file)
+}
+
+// lookAll returns the facts of paths, and of the places below writable folders that
+// decide what may be written there. The error is that of ctx.
+func lookAll(ctx context.Context, paths []plan.Ask) (map[string]plan.PathFact, error) {
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	facts := make(map[string]plan.PathFact, len(paths))
+	for _, p := range paths {
 		if err := ctx.Err(); err != nil {
-			return plan.Host{}, err
+			return nil, err
 		}
-		fact, have := h.Paths[p.Path]
+		fact, have := facts[p.Path]
 		if !have {
 			fact = Look(p.Path)
 		}
@@ -116,18 +135,14 @@ func Probe(ctx context.Context, ask Ask) (plan.Host, error) {
 			fact.Below, fact.Err = below(fact.Real)
 			for _, b := range fact.Below {
 				p := filepath.Join(fact.Real, b)
-				if old, have := h.Paths[p]; !have || old.Below == nil {
-					h.Paths[p] = Look(p)
+				if old, have := facts[p]; !have || old.Below == nil {
+					facts[p] = Look(p)
 				}
 			}
 		}
-		h.Paths[p.Path] = fact
+		facts[p.Path] = fact
 	}
-	if slices.ContainsFunc(ask.Paths, func(p plan.Ask) bool { return p.Writable && h.Paths[p.Path].Dir }) {
-		h.Leads, h.Named = leads(ask)
-	}
-	h.Grounds = grounds(ask, h.Paths)
-	return h, ctx.Err()
+	return facts, nil
 }
 
 // at returns a system path below Root.

@@ -44,7 +44,7 @@ func OfProfile(ctx context.Context, c *server.Caller, at user.Dirs, name, folder
 	ch.Profile, ch.Look = filepath.Join(dir, "profile.toml"), true
 	t := &tested{caller: c, at: at, choice: ch, name: "selftest-" + strings.ToLower(rand.Text()), extends: extends}
 	defer t.close()
-	r, err = Run(ctx, Config{Dir: dir, Binary: binary, Only: only, State: at.State, Plan: t.plan})
+	r, err = assess(ctx, target{Dir: dir, Binary: binary, Only: only, State: at.State, Plan: t.plan})
 	r.Profile, r.Kernel = name, kernelRelease()
 	return r, err
 }
@@ -89,8 +89,8 @@ func (t *tested) close() {
 
 // plan is the attacker's plan under the profile. It does not fetch the profile's
 // secrets: the attacker gets nothing of the person's.
-func (t *tested) plan(ctx context.Context, rig Rig, argv []string) (plan.Plan, error) {
-	if err := os.WriteFile(t.choice.Profile, rig.Profile(t.name, t.extends, slices.Contains(t.choice.Without, policy.LayerNamespaces)), 0o600); err != nil {
+func (t *tested) plan(ctx context.Context, rig rig, argv []string) (plan.Plan, error) {
+	if err := os.WriteFile(t.choice.Profile, rig.profile(t.name, t.extends, slices.Contains(t.choice.Without, policy.LayerNamespaces)), 0o600); err != nil {
 		return plan.Plan{}, err
 	}
 	ch := t.choice

@@ -5,16 +5,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 )
 
-// Version is that of the report's JSON. A field that goes away or means something
+// reportVersion is that of the report's JSON. A field that goes away or means something
 // else raises it; one that is added does not.
-const Version = 1
+const reportVersion = 1
 
 // State is the verdict of a run on an attack or on a group of them.
 type State string
@@ -78,8 +80,8 @@ type Attacked struct {
 	Detail  string `json:"detail,omitempty"`
 }
 
-// Count is the number of attacks in a state, of one group.
-func (g Group) Count(s State) (n int) {
+// count is the number of attacks in a state, of one group.
+func (g Group) count(s State) (n int) {
 	for _, a := range g.Attacks {
 		if a.State == s {
 			n++
@@ -88,10 +90,25 @@ func (g Group) Count(s State) (n int) {
 	return n
 }
 
+// newReport returns the report of a sandbox under a plan, without a result.
+func newReport(p plan.Plan) Report {
+	r := Report{Version: reportVersion, Layers: p.Layers, User: os.Geteuid()}
+	for _, w := range p.Without {
+		r.Without = append(r.Without, w.Layer)
+	}
+	for _, g := range p.Gaps {
+		if slices.Contains(r.Without, g.Layer) {
+			continue // the profile gives the layer up
+		}
+		r.Gaps = append(r.Gaps, fmt.Sprintf("%s: %s", g.Want, g.Why))
+	}
+	return r
+}
+
 // Count is the number of attacks in a state.
 func (r Report) Count(s State) (n int) {
 	for _, g := range r.Groups {
-		n += g.Count(s)
+		n += g.count(s)
 	}
 	return n
 }
@@ -121,7 +138,7 @@ func (r Report) WriteText(out io.Writer, paint func(State, string) string) error
 		if paint != nil {
 			word = paint(g.State, word)
 		}
-		fmt.Fprintf(&b, "%s  %-11s  %2d of %2d  %s\n", word, g.Name, g.Count(Held), len(g.Attacks), g.line())
+		fmt.Fprintf(&b, "%s  %-11s  %2d of %2d  %s\n", word, g.Name, g.count(Held), len(g.Attacks), g.line())
 		b.WriteString(g.holes())
 	}
 	for _, gap := range r.Gaps {
@@ -162,7 +179,7 @@ func (g Group) holes() string {
 
 // line describes the group, or counts its attacks that are not proved.
 func (g Group) line() string {
-	if n := g.Count(NotHeld); n > 0 {
+	if n := g.count(NotHeld); n > 0 {
 		return fmt.Sprintf("%d WORK INSIDE:", n)
 	}
 	count := map[Why]int{}

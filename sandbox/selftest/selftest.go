@@ -33,7 +33,7 @@ import (
 // started by itself; those from it on are for Attack.
 const Mark = probe.Mark
 
-// Canary is a variable that has to be in the environment of who calls Run: no
+// Canary is a variable that has to be in the environment of the caller of OfProfile: no
 // profile passes it, and the attacks look for it.
 const Canary = stage.Canary
 
@@ -42,8 +42,8 @@ func Attack(args []string, stdin io.Reader, stderr io.Writer) int {
 	return probe.Main(args, stdin, stderr)
 }
 
-// Rig holds the rights that the attacks need in addition to the profile under test.
-type Rig struct {
+// rig holds the rights that the attacks need in addition to the profile under test.
+type rig struct {
 	Program string   // the attacker, an absolute path
 	Read    []string // folders of the rig's own
 	Write   []string
@@ -54,10 +54,10 @@ type Rig struct {
 	Workspace string
 }
 
-// Profile returns the text of a profile called name that adds the rig to another one.
+// profile returns the text of a profile called name that adds the rig to another one.
 // The limits are the rig's own and low: outside, an attack on them works. extends names
 // the other profile; "" means the rig alone. bare is for a profile without namespaces.
-func (r Rig) Profile(name, extends string, bare bool) []byte {
+func (r rig) profile(name, extends string, bare bool) []byte {
 	quoted := func(words []string) string {
 		var out []string
 		for _, w := range words {
@@ -85,79 +85,57 @@ const (
 	fileSize = 64 << 20
 )
 
-// Config names the target of the attacks and their place.
-type Config struct {
+// target is what the attacks are made on, and their place.
+type target struct {
 	Dir    string   // an empty folder of the caller's own, in a place where a person has folders: not /tmp
 	Binary string   // a program that calls Attack where its first argument is Mark
 	State  string   // where mcpen keeps its own files: one is made there, and removed
 	Only   []string // the names of groups; none: all
 	// Plan is the plan of a program with the rights of the profile and the rig.
-	Plan func(ctx context.Context, r Rig, argv []string) (plan.Plan, error)
+	Plan func(ctx context.Context, r rig, argv []string) (plan.Plan, error)
 }
 
 // ErrPlace is the error of a Dir that a sandbox has anyway.
 var ErrPlace = errors.New("cannot use the folder of the attacks")
 
-// Run makes the attacks and assesses them. It takes seconds, and leaves only the files
-// that the caller gave it. After an error there is no verdict.
-func Run(ctx context.Context, c Config) (r Report, err error) {
-	if longest := filepath.Join(c.Dir, "home/project/daemon.sock"); len(longest) > 107 { // unix(7)
+// assess makes the attacks and assesses them. It takes seconds, and leaves only the
+// files that the caller gave it. After an error there is no verdict.
+func assess(ctx context.Context, t target) (r Report, err error) {
+	if longest := filepath.Join(t.Dir, "home/project/daemon.sock"); len(longest) > 107 { // unix(7)
 		return r, fmt.Errorf("%w: %q is too long a path for a socket", ErrPlace, longest)
 	}
-	if err := stage.Place(c.Dir, c.Binary); err != nil {
-		return r, fmt.Errorf("cannot put the attacker in its place: %w", err)
-	}
-	state, err := own(c.State)
+	state, err := own(t.State)
 	if err != nil {
 		return r, err
 	}
 	defer os.Remove(state)
-	s, err := stage.New(c.Dir, func(w *probe.World) {
-		w.State, w.TmpBytes, w.FileSize = state, tmpBytes, fileSize
-	})
+	s, err := newStage(t, state)
 	if err != nil {
-		return r, fmt.Errorf("cannot make what is attacked: %w", err)
+		return r, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if s.Err, err = os.OpenFile(os.DevNull, os.O_WRONLY, 0); err != nil {
 		return r, err
 	}
 	defer s.Err.Close()
-	a := &attack{config: c, stage: s, rig: Rig{Program: s.Program, Read: []string{s.World.Docs, filepath.Dir(s.Program)},
-		Write: []string{s.World.Project, s.World.Tmp}, Workspace: s.World.Project}, groups: chosen(c.Only)}
-	for _, name := range []string{".git", ".vscode", ".claude", "sub/.git"} {
-		a.rig.Protected = append(a.rig.Protected, filepath.Join(s.World.Project, name))
-	}
-	if a.plan, err = c.Plan(ctx, a.rig, []string{s.Program}); err != nil {
+	a := &attack{target: t, stage: s, rig: rigOf(s), groups: chosen(t.Only)}
+	if a.plan, err = t.Plan(ctx, a.rig, []string{s.Program}); err != nil {
 		return r, err
 	}
-	if m, ok := covers(a.plan, c.Dir); ok {
-		why := "which every server has for itself"
-		if m.At != "" {
-			why = "which the profile gives (" + m.At + ")"
-		}
-		return r, fmt.Errorf("%w: %q is in %q, %s", ErrPlace, c.Dir, m.Target, why)
+	if err := outOfReach(a.plan, t.Dir); err != nil {
+		return r, err
 	}
 	outside := a.outside(ctx)
 	inside, err := a.inside(ctx, a.table(), same)
 	if err != nil {
 		return r, err
 	}
-	r = Report{Version: Version, Layers: a.plan.Layers, User: os.Geteuid()}
-	for _, w := range a.plan.Without {
-		r.Without = append(r.Without, w.Layer)
-	}
-	for _, g := range a.plan.Gaps {
-		if slices.Contains(r.Without, g.Layer) {
-			continue // the profile gives the layer up
-		}
-		r.Gaps = append(r.Gaps, fmt.Sprintf("%s: %s", g.Want, g.Why))
-	}
+	r = newReport(a.plan)
 	j := assessor{plan: a.plan, here: addresses()}
 	for _, g := range a.groups {
 		r.Groups = append(r.Groups, j.group(g, outside, inside))
 	}
-	if len(c.Only) == 0 || slices.Contains(c.Only, lentName) {
+	if len(t.Only) == 0 || slices.Contains(t.Only, lentName) {
 		lent, err := a.lent(ctx, outside)
 		if err != nil {
 			return r, err
@@ -165,6 +143,45 @@ func Run(ctx context.Context, c Config) (r Report, err error) {
 		r.Groups = append(r.Groups, lent...)
 	}
 	return r, ctx.Err()
+}
+
+// newStage makes what is attacked, and puts the attacker in its place. state is a file
+// of mcpen's own. The caller closes the stage.
+func newStage(t target, state string) (*stage.Stage, error) {
+	if err := stage.Place(t.Dir, t.Binary); err != nil {
+		return nil, fmt.Errorf("cannot put the attacker in its place: %w", err)
+	}
+	s, err := stage.New(t.Dir, func(w *probe.World) {
+		w.State, w.TmpBytes, w.FileSize = state, tmpBytes, fileSize
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot make what is attacked: %w", err)
+	}
+	return s, nil
+}
+
+// rigOf returns the rights that the attacks of a stage need.
+func rigOf(s *stage.Stage) rig {
+	r := rig{Program: s.Program, Read: []string{s.World.Docs, filepath.Dir(s.Program)},
+		Write: []string{s.World.Project, s.World.Tmp}, Workspace: s.World.Project}
+	for _, name := range []string{".git", ".vscode", ".claude", "sub/.git"} {
+		r.Protected = append(r.Protected, filepath.Join(s.World.Project, name))
+	}
+	return r
+}
+
+// outOfReach returns an error if the plan gives dir to the program, or a folder above
+// it: the attacks on dir would then work and prove nothing.
+func outOfReach(p plan.Plan, dir string) error {
+	m, ok := covers(p, dir)
+	if !ok {
+		return nil
+	}
+	why := "which every server has for itself"
+	if m.At != "" {
+		why = "which the profile gives (" + m.At + ")"
+	}
+	return fmt.Errorf("%w: %q is in %q, %s", ErrPlace, dir, m.Target, why)
 }
 
 // own makes a file beside those of mcpen's own.
@@ -202,9 +219,9 @@ func addresses() []string {
 
 // attack is one run of the attacks.
 type attack struct {
-	config Config
+	target target
 	stage  *stage.Stage
-	rig    Rig
+	rig    rig
 	groups []probe.Group
 	plan   plan.Plan // without the arguments
 }
@@ -334,7 +351,7 @@ func (a *attack) box(ctx context.Context, table []probe.Probe, change func(plan.
 	for _, p := range table {
 		argv = append(argv, p.ID)
 	}
-	p, err := a.config.Plan(ctx, a.rig, argv)
+	p, err := a.target.Plan(ctx, a.rig, argv)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package selftest_test
+package selftest
 
 import (
 	"bytes"
@@ -19,7 +19,6 @@ import (
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/program"
-	"mcpen/sandbox/selftest"
 )
 
 // The tests must not use the main thread: building a sandbox takes a thread into its
@@ -27,8 +26,8 @@ import (
 func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == selftest.Mark {
-		os.Exit(selftest.Attack(os.Args[1:], os.Stdin, os.Stderr))
+	if len(os.Args) > 1 && os.Args[1] == Mark {
+		os.Exit(Attack(os.Args[1:], os.Stdin, os.Stderr))
 	}
 	sandbox.Hook()
 	host.Hook()
@@ -97,12 +96,12 @@ type world struct {
 	TCP     int    `json:"tcp"`
 }
 
-// run attacks the closed default with the rig alone. more is text of the profile, in its
-// section on files or behind it, and
-// weaken takes something away from the plan.
-func run(t *testing.T, root string, only []string, more func(world) string, weaken func(*plan.Plan, world)) (selftest.Report, error) {
+// run attacks the closed default with the rig alone. more returns text
+// for the profile, in its section on files or behind it. weaken takes something away
+// from the plan.
+func run(t *testing.T, root string, only []string, more func(world) string, weaken func(*plan.Plan, world)) (Report, error) {
 	t.Helper()
-	t.Setenv(selftest.Canary, "launcher")
+	t.Setenv(Canary, "launcher")
 	dir, err := os.MkdirTemp(root, "rig-")
 	if err != nil {
 		t.Fatal(err)
@@ -116,15 +115,15 @@ func run(t *testing.T, root string, only []string, more func(world) string, weak
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := selftest.Config{Dir: dir, Binary: self, State: state, Only: only}
-	c.Plan = func(ctx context.Context, rig selftest.Rig, argv []string) (plan.Plan, error) {
+	c := target{Dir: dir, Binary: self, State: state, Only: only}
+	c.Plan = func(ctx context.Context, rig rig, argv []string) (plan.Plan, error) {
 		var w world
 		if len(argv) > 3 {
 			if err := json.Unmarshal([]byte(argv[3]), &w); err != nil {
 				return plan.Plan{}, err
 			}
 		}
-		text := string(rig.Profile("attacked", "", false))
+		text := string(rig.profile("attacked", "", false))
 		if more != nil && w.TCP != 0 {
 			text = strings.Replace(text, "[limits]", more(w)+"[limits]", 1)
 		}
@@ -134,7 +133,7 @@ func run(t *testing.T, root string, only []string, more func(world) string, weak
 		}
 		return p, err
 	}
-	r, err := selftest.Run(t.Context(), c)
+	r, err := assess(t.Context(), c)
 	if left, _ := filepath.Glob(filepath.Join(state, "selftest-*")); left != nil {
 		t.Errorf("left behind: %q", left)
 	}
@@ -207,7 +206,7 @@ func TestWhatIsNotThereIsFound(t *testing.T) {
 		}, nil},
 		{"a port of the host", "network", "tcp-host", func(w world) string { return fmt.Sprintf("[network]\nallow = [\"localhost:%d\"]\n", w.TCP) }, nil},
 		{"a variable", "inherited", "environment", nil, func(p *plan.Plan, _ world) {
-			p.Process.Env = append(p.Process.Env, plan.Env{Name: selftest.Canary, Value: "launcher"})
+			p.Process.Env = append(p.Process.Env, plan.Env{Name: Canary, Value: "launcher"})
 		}},
 		{"a limit on a file's size", "limits", "file-size", nil, func(p *plan.Plan, _ world) {
 			p.Limits = slices.DeleteFunc(slices.Clone(p.Limits), func(l plan.Limit) bool { return l.Name == plan.LimitFileSize })
@@ -222,11 +221,11 @@ func TestWhatIsNotThereIsFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(r.Groups) != 1 || r.Groups[0].Name != c.group || r.Groups[0].State != selftest.NotHeld {
+			if len(r.Groups) != 1 || r.Groups[0].Name != c.group || r.Groups[0].State != NotHeld {
 				t.Fatalf("the group %s is not red: %v", c.group, states(r))
 			}
-			i := slices.IndexFunc(r.Groups[0].Attacks, func(a selftest.Attacked) bool { return a.ID == c.attack })
-			if a := r.Groups[0].Attacks[i]; a.State != selftest.NotHeld || a.Why == "" || a.Inside != "works" {
+			i := slices.IndexFunc(r.Groups[0].Attacks, func(a Attacked) bool { return a.ID == c.attack })
+			if a := r.Groups[0].Attacks[i]; a.State != NotHeld || a.Why == "" || a.Inside != "works" {
 				t.Errorf("%+v", a)
 			}
 			var text bytes.Buffer
@@ -248,22 +247,22 @@ func TestAllIsHeld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Groups) != len(selftest.Names()) {
-		t.Errorf("%d groups, want %d", len(r.Groups), len(selftest.Names()))
+	if len(r.Groups) != len(Names()) {
+		t.Errorf("%d groups, want %d", len(r.Groups), len(Names()))
 	}
 	for _, g := range r.Groups {
-		if g.State != selftest.Held {
+		if g.State != Held {
 			t.Errorf("%s is %s", g.Name, g.State)
 		}
 		for _, a := range g.Attacks {
 			switch {
-			case a.State == selftest.NotHeld:
+			case a.State == NotHeld:
 				t.Errorf("%s: %s works inside: %s", g.Name, a.ID, a.Detail)
-			case a.State == selftest.Held && (a.Outside == "" || a.Inside == "works" || a.Outside != "works"):
+			case a.State == Held && (a.Outside == "" || a.Inside == "works" || a.Outside != "works"):
 				t.Errorf("%s was proved by nothing: %+v", a.ID, a)
-			case a.State == selftest.Unproved && a.Why == "":
+			case a.State == Unproved && a.Why == "":
 				t.Errorf("nothing says why %s proves nothing", a.ID)
-			case a.Why == selftest.WhyAnswer || a.Why == selftest.WhyOutside || a.Why == selftest.WhyTwin:
+			case a.Why == WhyAnswer || a.Why == WhyOutside || a.Why == WhyTwin:
 				t.Errorf("%s could be proved here: %s (%s)", a.ID, a.Why, a.Detail)
 			}
 		}
@@ -295,16 +294,16 @@ func TestNothingIsSaidOfWhatIsGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rig := filepath.Join(dir, "rig")
+	folder := filepath.Join(dir, "rig")
 	own := filepath.Join(root, "run")
-	for _, d := range []string{rig, own} {
+	for _, d := range []string{folder, own} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
 	state := filepath.Join(root, "state")
-	_, err = selftest.Run(t.Context(), selftest.Config{Dir: rig, Binary: self, State: state, Plan: func(ctx context.Context, r selftest.Rig, argv []string) (plan.Plan, error) {
-		text := strings.Replace(string(r.Profile("attacked", "", false)), "read = [", fmt.Sprintf("read = [%q, ", dir), 1)
+	_, err = assess(t.Context(), target{Dir: folder, Binary: self, State: state, Plan: func(ctx context.Context, r rig, argv []string) (plan.Plan, error) {
+		text := strings.Replace(string(r.profile("attacked", "", false)), "read = [", fmt.Sprintf("read = [%q, ", dir), 1)
 		return compile(ctx, root, state, own, text, argv)
 	}})
 	if err == nil || !strings.Contains(err.Error(), "which the profile gives") {
@@ -312,10 +311,10 @@ func TestNothingIsSaidOfWhatIsGiven(t *testing.T) {
 	}
 }
 
-func states(r selftest.Report) []string {
+func states(r Report) []string {
 	var out []string
 	for _, g := range r.Groups {
-		out = append(out, fmt.Sprintf("%s %s (%d held, %d not)", g.Name, g.State, g.Count(selftest.Held), g.Count(selftest.NotHeld)))
+		out = append(out, fmt.Sprintf("%s %s (%d held, %d not)", g.Name, g.State, g.count(Held), g.count(NotHeld)))
 	}
 	return out
 }
