@@ -133,3 +133,8 @@ func under(heading string, commands ...*cli.Command) []*cli.Command {
 type condemned struct{}
 
 func (condemned) Error() string { return "the verdict is not green" }
+
+// noteError is a note for a person about a command that did its work.
+type noteError string
+
+func (n noteError) Error() string { return string(n) }

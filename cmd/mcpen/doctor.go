@@ -2,15 +2,54 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
-	"mcpen/sandbox/audit"
+	"github.com/urfave/cli/v2"
+
+	"mcpen/sandbox"
 	"mcpen/sandbox/host"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/server"
 )
+
+func (a *app) doctorCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "doctor",
+		Usage:       "say what this machine can enforce, and what to do about what it cannot",
+		Description: "Tries every step of the sandbox and ends by running a tiny program in it.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "print the checks as JSON"},
+			&cli.BoolFlag{Name: "fix", Usage: "write and load the AppArmor profile that is missing, with sudo, after asking"},
+		},
+		Action: func(c *cli.Context) error {
+			if c.Bool("json") && c.Bool("fix") {
+				return usage("mcpen doctor --fix", "--fix asks a person, and --json is for a program")
+			}
+			at, err := a.DirsToRun()
+			if err != nil {
+				return err
+			}
+			binary, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("cannot tell where this binary is: %w", err)
+			}
+			opts := doctorOptions{
+				JSON:   c.Bool("json"),
+				Binary: binary,
+				Ask:    host.Ask{Home: at.Home, Runtime: at.Runtime, State: at.State, Config: at.Config, Bus: at.Bus},
+				Recipe: a.recipe,
+			}
+			if c.Bool("fix") {
+				opts.Fix = func(checks []host.Check) (bool, error) { return a.fix(c.Context, os.Geteuid(), checks) }
+				opts.Again = func() error { return a.again(c.Context, binary) }
+			}
+			return runDoctor(c.Context, opts, a.out)
+		},
+	}
+}
 
 // doctorOptions is the input of "doctor".
 type doctorOptions struct {
@@ -79,46 +118,28 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 	return nil
 }
 
-// untried is the error of a machine on which nothing could be tried. Where that
-// is for a limit on the user's processes, run stops too.
-func untried(err error) error {
-	err = fmt.Errorf("cannot try this machine: %w", err)
-	if hint := launch.Limited(err); hint != "" {
-		return &launch.Error{Code: exitSandbox, Err: err, Hint: hint}
+// recipe runs the smallest program in the whole sandbox, as run would.
+func (a *app) recipe(ctx context.Context) (ungrouped string, err error) {
+	p, err := a.Prepare(ctx, server.Words{Command: []string{"true"}})
+	if err != nil {
+		return "", err
 	}
-	return err
-}
-
-// writeChecks writes one line a check, and below it the consequence and the line to
-// paste. Names from the machine cannot take over the terminal.
-func writeChecks(out io.Writer, checks []host.Check) error {
-	wide := 0
-	for _, c := range checks {
-		wide = max(wide, len(c.Name))
+	defer p.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return "", err
 	}
-	var b strings.Builder
-	for _, c := range checks {
-		line := fmt.Sprintf("%-7s  %-*s  %s", c.State, wide, c.Name, audit.Visible(c.Detail))
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-		if c.Consequence != "" {
-			fmt.Fprintf(&b, "%9s%s\n", "", audit.Visible(c.Consequence))
-		}
-		if len(c.Fix) > 0 {
-			b.WriteString("\n")
-			for _, fix := range c.Fix { // at the margin, so that a here-document can be pasted
-				b.WriteString(audit.Visible(fix) + "\n")
-			}
-			b.WriteString("\n")
-		}
+	defer null.Close()
+	box, err := sandbox.Start(ctx, p.Plan, sandbox.Stdio{In: null, Out: null, Err: null}, nil, sandbox.Options{Raw: true})
+	if err != nil {
+		return "", err
 	}
-	_, err := io.WriteString(out, b.String())
-	return err
-}
-
-// writeChecksJSON writes the checks as one JSON array.
-func writeChecksJSON(out io.Writer, checks []host.Check) error {
-	enc := json.NewEncoder(out)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(checks)
+	if planned, gaps := len(p.Plan.Gaps), box.Plan().Gaps; len(gaps) > planned {
+		ungrouped = gaps[planned].Why
+	}
+	exit, err := box.Wait()
+	if err == nil && (exit != sandbox.Exit{}) {
+		err = fmt.Errorf("the program that does nothing ended with %+v", exit)
+	}
+	return ungrouped, err
 }

@@ -6,17 +6,57 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"slices"
-	"strings"
 	"time"
 
-	"mcpen/profiles"
+	"github.com/urfave/cli/v2"
+
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
-	"mcpen/sandbox/policy"
+	"mcpen/sandbox/user"
 )
+
+func (a *app) logCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "log",
+		Usage:     "show what was decided: what ran, what was refused and which line would allow it",
+		ArgsUsage: "[SERVER]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "f", Usage: "go on as events come"},
+			&cli.BoolFlag{Name: "json", Usage: "one JSON object a line"},
+			&cli.BoolFlag{Name: "net", Usage: "names and connections only"},
+			&cli.BoolFlag{Name: "last", Usage: "the refusals of the last session, each with its why: by which line, and what would allow it"},
+			&cli.StringFlag{Name: "since", Usage: "a `TIME` or how long ago: 2026-01-31, 15m, 2h, 3d"},
+		},
+		Action: func(c *cli.Context) error {
+			at, err := a.Dirs()
+			if err != nil {
+				return err
+			}
+			o := logOptions{Dir: user.LogDir(at), Server: c.Args().First(), Since: c.String("since"), Net: c.Bool("net"), JSON: c.Bool("json"),
+				Follow: c.Bool("f"), Now: time.Now(), Zone: time.Local}
+			if o.Server != "" {
+				n, err := a.Named(at, o.Server)
+				if err != nil {
+					return err
+				}
+				o.Server, o.Allow = n.Name, n.Profile
+			}
+			if c.Bool("last") {
+				if o.Follow || o.Net || o.Since != "" {
+					return usage("mcpen log --last "+o.Server, "--last is one whole session: it goes with --json alone")
+				}
+				return a.lastLog(c.Context, o, at)
+			}
+			if o.Follow {
+				tick := time.NewTicker(250 * time.Millisecond)
+				defer tick.Stop()
+				o.Tick = tick.C
+			}
+			return runLog(c.Context, o, a.out)
+		},
+	}
+}
 
 // logOptions holds the command line of log.
 type logOptions struct {
@@ -86,42 +126,6 @@ func runLog(ctx context.Context, o logOptions, out io.Writer) error {
 	}
 	return nil
 }
-
-// unknown is an error if the named server has no log, and nobody waits for one.
-func (o logOptions) unknown() error {
-	if o.Server == "" || o.Follow {
-		return nil
-	}
-	servers := logged(o.Dir)
-	if slices.Contains(servers, strings.TrimSuffix(audit.FileName(o.Server), ".jsonl")) {
-		return nil
-	}
-	hint := policy.DidYouMean(o.Server, servers)
-	// A package with a profile is called as that is.
-	for _, from := range []string{"npm:", "pypi:"} {
-		if name, ok := profiles.For(from + o.Server); ok && slices.Contains(servers, name) {
-			hint = "mcpen log " + name
-		}
-	}
-	return &launch.Error{Code: 1, Err: fmt.Errorf("nothing was recorded of %q", o.Server), Hint: hint}
-}
-
-// logged lists the servers with a log, rotated or not.
-func logged(dir string) []string {
-	var out []string
-	files, _ := os.ReadDir(dir) // reading the log reports the error
-	for _, f := range files {
-		if name, _, ok := strings.Cut(f.Name(), ".jsonl"); ok {
-			out = append(out, name)
-		}
-	}
-	return out
-}
-
-// noteError is a note for a person about a command that did its work.
-type noteError string
-
-func (n noteError) Error() string { return string(n) }
 
 func (o logOptions) zone() *time.Location {
 	if o.Zone == nil {
