@@ -57,7 +57,7 @@ profiles: build ## the profiles that ship, each with its server from the registr
 tried: build ## thirty packages from the registries, each tried: hosts, the profile that is written, tools outside
 	$(TEST) -tags $(TAGS),integration -timeout 90m -run '^TestRealTried$$' ./cmd/mcpen
 
-lint: setup ## gofmt, vet, staticcheck, deadcode, govulncheck
+lint: setup ## gofmt, vet, staticcheck, deadcode, exported names, govulncheck
 	@scripts/lint.sh
 
 fuzz: setup ## each fuzz target for FUZZTIME (default 30s)

@@ -510,9 +510,6 @@ func (b *Box) Done() <-chan struct{} { return b.done }
 // no control group was to be had.
 func (b *Box) Plan() plan.Plan { return b.plan }
 
-// Session names this run in the log.
-func (b *Box) Session() string { return b.session.id }
-
 // Pins are the approved definitions and those that the server gave in this run, as
 // seen. A raw run has none.
 func (b *Box) Pins() definition.Pins { return b.conversation.pins() }

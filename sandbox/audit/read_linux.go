@@ -29,8 +29,8 @@ type Filter struct {
 	Since  time.Time
 }
 
-// Match reports whether the filter selects an event.
-func (f Filter) Match(e Event) bool {
+// match reports whether the filter selects an event.
+func (f Filter) match(e Event) bool {
 	return (f.Server == "" || e.Server == f.Server) &&
 		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind)) &&
 		!e.Time.Before(f.Since)
@@ -245,7 +245,7 @@ func (t *tail) parse(r *Reader) {
 			e, ok = decode(line[i:])
 		}
 	}
-	if ok && r.filter.Match(e) {
+	if ok && r.filter.match(e) {
 		t.next = &e
 	}
 }

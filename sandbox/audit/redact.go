@@ -15,8 +15,8 @@ var secretName = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)(key|token|secret|passw|pwd|credential|auth|cookie|session|pat$|dsn)`)
 })
 
-// Redacted replaces text that was left out.
-const Redacted = "[redacted]"
+// redacted replaces text that was left out.
+const redacted = "[redacted]"
 
 // SecretName reports whether the name of an option or a variable suggests a secret.
 func SecretName(name string) bool { return secretName().MatchString(name) }
@@ -29,9 +29,9 @@ func RedactArgs(args []string) []string {
 	for i, arg := range args {
 		switch name, _, assigned := strings.Cut(arg, "="); {
 		case next && !strings.HasPrefix(arg, "-"):
-			out[i], next = Redacted, false
+			out[i], next = redacted, false
 		case i > 0 && assigned && secretName().MatchString(name):
-			out[i] = name + "=" + Redacted
+			out[i] = name + "=" + redacted
 		default:
 			out[i] = redactURL(arg)
 			next = i > 0 && strings.HasPrefix(arg, "-") && !assigned && secretName().MatchString(arg)
@@ -47,10 +47,10 @@ func redactURL(s string) string {
 	}
 	u, err := url.Parse(s)
 	if err != nil {
-		return Redacted // an unparsable URL cannot be shown in part
+		return redacted // an unparsable URL cannot be shown in part
 	}
 	if u.User != nil {
-		u.User = url.User(Redacted)
+		u.User = url.User(redacted)
 	}
 	return u.String()
 }
@@ -82,7 +82,7 @@ func leaveOut(values []string) *strings.Replacer {
 	slices.SortFunc(words, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	var pairs []string
 	for _, w := range words {
-		pairs = append(pairs, w, Redacted)
+		pairs = append(pairs, w, redacted)
 	}
 	return strings.NewReplacer(pairs...)
 }
@@ -109,7 +109,7 @@ func withoutSecrets(e Event, r *strings.Replacer) Event {
 func replaceJSON(raw json.RawMessage, r *strings.Replacer) json.RawMessage {
 	out := json.RawMessage(r.Replace(string(raw)))
 	if len(raw) > 0 && !json.Valid(out) {
-		return json.RawMessage(`"` + Redacted + `"`)
+		return json.RawMessage(`"` + redacted + `"`)
 	}
 	return out
 }

@@ -12,11 +12,11 @@ import (
 // A secret on a command line must not appear in a list of running servers.
 func TestRedactArgsLeavesSecretsOut(t *testing.T) {
 	for _, row := range []struct{ in, want []string }{
-		{[]string{"node", "server.js", "--api-key", "abc", "--port", "80"}, []string{"node", "server.js", "--api-key", Redacted, "--port", "80"}},
-		{[]string{"x", "--token=abc"}, []string{"x", "--token=" + Redacted}},
-		{[]string{"x", "API_KEY=abc"}, []string{"x", "API_KEY=" + Redacted}},
+		{[]string{"node", "server.js", "--api-key", "abc", "--port", "80"}, []string{"node", "server.js", "--api-key", redacted, "--port", "80"}},
+		{[]string{"x", "--token=abc"}, []string{"x", "--token=" + redacted}},
+		{[]string{"x", "API_KEY=abc"}, []string{"x", "API_KEY=" + redacted}},
 		{[]string{"x", "postgres://u:p@db/x"}, []string{"x", "postgres://%5Bredacted%5D@db/x"}},
-		{[]string{"x", "postgres://u:%zz@db/x"}, []string{"x", Redacted}},
+		{[]string{"x", "postgres://u:%zz@db/x"}, []string{"x", redacted}},
 		{[]string{"x", "--verbose", "https://a.example/b"}, []string{"x", "--verbose", "https://a.example/b"}},
 		{[]string{"keytool", "list"}, []string{"keytool", "list"}},
 	} {

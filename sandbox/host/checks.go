@@ -211,7 +211,7 @@ func mediationCheck(f Facts) Check {
 
 func routesCheck(f Facts) Check {
 	c := Check{ID: "routes", Name: "egress routes", State: fromFact(f.Host.Routes.Is), Detail: f.Host.Routes.Why}
-	v6 := f.Depths.Step(stepRoutes6)
+	v6 := f.Depths.step(stepRoutes6)
 	switch {
 	case c.State == Missing:
 		c.Consequence = "a server with network.allow cannot start; one without network can"

@@ -19,7 +19,7 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// Step is one operation that Deep tried.
+// step is one operation that Deep tried.
 type Step struct {
 	Name  string     `json:"name"`
 	Done  bool       `json:"done"`            // false with no Errno: not reached
@@ -89,9 +89,9 @@ func Deep(ctx context.Context) (Depths, error) {
 	return steps, nil
 }
 
-// Step returns the step of that name. A step that was not reached is not Done and has
+// step returns the step of that name. A step that was not reached is not Done and has
 // no Errno.
-func (d Depths) Step(name string) Step {
+func (d Depths) step(name string) Step {
 	i := slices.IndexFunc(d, func(s Step) bool { return s.Name == name })
 	if i < 0 {
 		return Step{Name: name}
@@ -99,10 +99,10 @@ func (d Depths) Step(name string) Step {
 	return d[i]
 }
 
-// Failed is the first of the named steps that was not done.
-func (d Depths) Failed(names ...string) (Step, bool) {
+// failed is the first of the named steps that was not done.
+func (d Depths) failed(names ...string) (Step, bool) {
 	for _, n := range names {
-		if s := d.Step(n); !s.Done {
+		if s := d.step(n); !s.Done {
 			return s, true
 		}
 	}
@@ -112,7 +112,7 @@ func (d Depths) Failed(names ...string) (Step, bool) {
 // fact is yes where all named steps were done, no where one failed, and unknown
 // where one was not reached.
 func (d Depths) fact(names ...string) plan.Fact {
-	s, failed := d.Failed(names...)
+	s, failed := d.failed(names...)
 	switch {
 	case !failed:
 		return plan.Fact{Is: plan.Yes}
@@ -122,15 +122,15 @@ func (d Depths) fact(names ...string) plan.Fact {
 	return plan.Fact{Is: plan.No, Why: s.Name + ": " + s.Text}
 }
 
-// Namespaces says whether this process can make every namespace that a start needs.
-func (d Depths) Namespaces() plan.Fact { return d.fact(namespaceSteps...) }
+// namespaces says whether this process can make every namespace that a start needs.
+func (d Depths) namespaces() plan.Fact { return d.fact(namespaceSteps...) }
 
-// Routes says whether a network namespace can route every address to itself.
-func (d Depths) Routes() plan.Fact { return d.fact(routeSteps...) }
+// routes says whether a network namespace can route every address to itself.
+func (d Depths) routes() plan.Fact { return d.fact(routeSteps...) }
 
 // Into sets those facts of a Host that Deep tried.
 func (d Depths) Into(h *plan.Host) {
-	h.Namespaces, h.Routes = d.Namespaces(), d.Routes()
+	h.Namespaces, h.Routes = d.namespaces(), d.routes()
 	h.Memfd, h.Notify = d.fact(stepMemfd), d.fact(stepListener)
 	h.Mediation = mediation(h.Notify)
 	if f := d.fact(stepFilter); f.Is != plan.Unknown && h.Seccomp.Is != plan.No {

@@ -49,7 +49,7 @@ func deepGoesThrough(t *testing.T) {
 // still report.
 func TestDeepWithoutUserNamespaces(t *testing.T) {
 	inUserNamespace(t, 0, func(t *testing.T) {
-		if s, bad := deep(t).Failed(namespaceSteps...); bad {
+		if s, bad := deep(t).failed(namespaceSteps...); bad {
 			t.Fatalf("before the limit: %s: %s", s.Name, s.Text)
 		}
 		writeFile(t, "/proc/sys/user/max_user_namespaces", "0")
@@ -68,7 +68,7 @@ func TestDeepWithMaskedProc(t *testing.T) {
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 			t.Fatal(err)
 		}
-		if s, bad := deep(t).Failed(namespaceSteps...); bad {
+		if s, bad := deep(t).failed(namespaceSteps...); bad {
 			t.Fatalf("before masking: %s: %s", s.Name, s.Text)
 		}
 		masked := 0
@@ -203,11 +203,11 @@ func TestDeepEndsWithItsContext(t *testing.T) {
 func failsAt(t *testing.T, step string, errno unix.Errno) Depths {
 	t.Helper()
 	steps := deep(t)
-	got, bad := steps.Failed(namespaceSteps...)
+	got, bad := steps.failed(namespaceSteps...)
 	if !bad || got.Name != step || got.Errno != errno {
 		t.Errorf("failed at %q with %v (%s), want %q with %v", got.Name, got.Errno, got.Text, step, errno)
 	}
-	if f := steps.Namespaces(); f.Is != plan.No || !strings.Contains(f.Why, step) {
+	if f := steps.namespaces(); f.Is != plan.No || !strings.Contains(f.Why, step) {
 		t.Errorf("the fact %+v does not name the step", f)
 	}
 	return steps

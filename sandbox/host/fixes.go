@@ -19,7 +19,7 @@ type cause struct {
 // it: EPERM stands for a filter, for AppArmor and for a masked /proc alike. The step
 // and the survey decide.
 func causeOf(f Facts) cause {
-	step, failed := f.Depths.Failed(namespaceSteps...)
+	step, failed := f.Depths.failed(namespaceSteps...)
 	none := func(Facts) []string { return nil }
 	if !failed { // nothing was tried: a limit spoke
 		step = Step{Name: stepUser, Errno: unix.ENOSPC}

@@ -62,8 +62,8 @@ func (j *Journal) Write(e audit.Event) error {
 	return nil
 }
 
-// Failed returns the first write error, if the profile stops the run for it.
-func (j *Journal) Failed() error {
+// failed returns the first write error, if the profile stops the run for it.
+func (j *Journal) failed() error {
 	if err := j.err.Load(); err != nil && j.stop {
 		return &Error{Code: ExitSandbox, Err: fmt.Errorf("cannot write the log: %w", *err)}
 	}

@@ -93,7 +93,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	// Reap the child of package ahead, which has ended by now. No other child ends
 	// without SIGCHLD (__WCLONE, waitpid(2)).
 	_, _ = unix.Wait4(-1, nil, unix.WNOHANG|unix.WCLONE, nil)
-	if failed := log.Failed(); err != nil && failed != nil {
+	if failed := log.failed(); err != nil && failed != nil {
 		return sandbox.Exit{}, failed
 	}
 	if err != nil {
@@ -115,7 +115,7 @@ func (o Order) Run(ctx context.Context, stdio Stdio) (sandbox.Exit, error) {
 	if o.Keep {
 		keep.keep(box)
 	}
-	if failed := log.Failed(); failed != nil {
+	if failed := log.failed(); failed != nil {
 		return sandbox.Exit{}, failed
 	}
 	if err != nil {

@@ -77,8 +77,8 @@ func OfPackage(err error) bool {
 	return errors.As(err, &failure) || errors.As(err, &source) || errors.As(err, &unfit)
 }
 
-// Damaged adds a remedy to the refusal of a tree in the store.
-func Damaged(err error, name string) error {
+// damaged adds a remedy to the refusal of a tree in the store.
+func damaged(err error, name string) error {
 	var refusal *pack.Refusal
 	if !errors.As(err, &refusal) {
 		return err

@@ -50,7 +50,7 @@ func (c *Packages) enter(at user.Dirs, ref pack.Ref, lock pack.Lock, lockFile st
 	prog, err := c.Entry(at, lock, rules, tree, args)
 	if err != nil {
 		tree.Close()
-		return prog, nil, Damaged(err, NameOf(lockFile))
+		return prog, nil, damaged(err, NameOf(lockFile))
 	}
 	return prog, tree, nil
 }
@@ -64,7 +64,7 @@ func (c *Packages) Installed(ctx context.Context, at user.Dirs, ref pack.Ref, lo
 		return c.enter(at, ref, lock, lockFile, rules, tree, args)
 	}
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, store.ErrAbsent) && !errors.Is(err, install.ErrUnconfirmed) {
-		return plan.Program{}, nil, Damaged(err, NameOf(lockFile))
+		return plan.Program{}, nil, damaged(err, NameOf(lockFile))
 	}
 	runtime := "node"
 	if ref.Ecosystem == pack.PyPI {
@@ -110,7 +110,7 @@ func (c *Packages) Open(ctx context.Context, in *install.Installer, at user.Dirs
 		return lock, tree, nil
 	}
 	if !errors.Is(err, store.ErrAbsent) && !errors.Is(err, install.ErrUnconfirmed) {
-		return lock, tree, Damaged(err, NameOf(lockFile))
+		return lock, tree, damaged(err, NameOf(lockFile))
 	}
 	if err := c.Connect(ctx, in, at, ref.Ecosystem); err != nil {
 		return lock, nil, err

@@ -29,8 +29,8 @@ func Read(file string) (pack.Lock, error) {
 	return l, nil
 }
 
-// Write writes a lock file in one step.
-func Write(file string, l pack.Lock) error {
+// writeLock writes a lock file in one step.
+func writeLock(file string, l pack.Lock) error {
 	data, err := l.Encode()
 	if err != nil {
 		return err
@@ -65,5 +65,5 @@ func Replace(l Lock, fresh pack.Lock) error {
 		return launch.Usage("mcpen update "+l.Name, "nothing was changed: %s was locked anew meanwhile", l.File)
 	}
 	fresh.Pins = now.Pins
-	return Write(l.File, fresh)
+	return writeLock(l.File, fresh)
 }

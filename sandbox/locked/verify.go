@@ -22,11 +22,11 @@ func (c *Packages) Verify(at user.Dirs, l Lock) error {
 			continue
 		}
 		if err != nil {
-			return Damaged(err, l.Name)
+			return damaged(err, l.Name)
 		}
 		tree, err := c.Store(at).Open(hash)
 		if err != nil {
-			return Damaged(err, l.Name)
+			return damaged(err, l.Name)
 		}
 		_, err = install.CheckTree(tree, l.Lock)
 		tree.Close()

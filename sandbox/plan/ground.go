@@ -55,16 +55,16 @@ func (c *compiler) leaves(links []Link, n Need, f PathFact) bool {
 	return true
 }
 
-// SecretFile returns the file that a reference to a secret names; ok is false if it
+// secretFile returns the file that a reference to a secret names; ok is false if it
 // names none.
-func SecretFile(from string) (string, bool) { return strings.CutPrefix(from, "file:") }
+func secretFile(from string) (string, bool) { return strings.CutPrefix(from, "file:") }
 
 // secrets refuses a secret's file that leaves a folder by a symlink that somebody
 // untrusted could have made there: they would choose the file whose content the server
 // gets.
 func (c *compiler) secrets() {
 	for _, s := range c.pol.Env.Secret {
-		file, ok := SecretFile(s.From)
+		file, ok := secretFile(s.From)
 		if !ok {
 			continue
 		}

@@ -227,7 +227,7 @@ func Asks(pol policy.Policy, prog Program, home string, own ...string) []Ask {
 		ask(upwards(path.Dir(s.Path))...)
 	}
 	for _, s := range pol.Env.Secret {
-		if file, ok := SecretFile(s.From); ok {
+		if file, ok := secretFile(s.From); ok {
 			ask(file)
 		}
 	}

@@ -66,8 +66,8 @@ func (p Plan) ungrouped(name LimitName) LimitHow {
 	return ""
 }
 
-// Grouped reports whether a control group holds the limit.
-func (l Limit) Grouped() bool {
+// grouped reports whether a control group holds the limit.
+func (l Limit) grouped() bool {
 	return l.How == HowCgroup1 || l.How == HowCgroup2 || l.How == HowSystemd
 }
 
@@ -80,7 +80,7 @@ func (p Plan) Ungrouped(why string) (Plan, bool) {
 	limits := make([]Limit, 0, len(p.Limits))
 	gaps := slices.Clone(p.Gaps)
 	for _, l := range p.Limits {
-		if !l.Grouped() {
+		if !l.grouped() {
 			limits = append(limits, l)
 			continue
 		}

@@ -185,7 +185,7 @@ func settingsOf(p *Profile) []setting {
 func limit(key string, n int64) setting {
 	text := strconv.FormatInt(n, 10)
 	if n == 0 {
-		text = Unlimited
+		text = noLimit
 	}
 	return setting{key, text, unbounded(float64(n))}
 }

@@ -11,8 +11,8 @@ import (
 	"mcpen/sandbox/internal/lazy"
 )
 
-// Unlimited is the word that switches a limit off.
-const Unlimited = "unlimited"
+// noLimit is the word that switches a limit off.
+const noLimit = "unlimited"
 
 // sizeUnits are the suffixes of a size, the longer ones first.
 var sizeUnits = []struct {
@@ -111,7 +111,7 @@ func sizeFrom(least, most Size, unlimited bool) func(any) (Size, error) {
 		if !ok {
 			return 0, faultf("", `%s is not a size (want a string with a unit, as in "512MiB")`, describe(v))
 		}
-		if s == Unlimited && unlimited {
+		if s == noLimit && unlimited {
 			return 0, nil
 		}
 		n, err := parseSize(s)
@@ -125,7 +125,7 @@ func sizeFrom(least, most Size, unlimited bool) func(any) (Size, error) {
 // countFrom reads a whole number within bounds; if unlimited is set, "unlimited" is 0.
 func countFrom(least, most int, unlimited bool) func(any) (int, error) {
 	return func(v any) (int, error) {
-		if v == Unlimited && unlimited {
+		if v == noLimit && unlimited {
 			return 0, nil
 		}
 		n, ok := v.(int64)
@@ -144,7 +144,7 @@ func asCores(v any) (float64, error) {
 	n := 0.0
 	switch x := v.(type) {
 	case string:
-		if x == Unlimited {
+		if x == noLimit {
 			return 0, nil
 		}
 	case int64:
@@ -165,7 +165,7 @@ func durationFrom(least, most time.Duration, unlimited bool) func(any) (time.Dur
 		if !ok {
 			return 0, faultf("", `%s is not a duration (want a string with a unit, as in "2s")`, describe(v))
 		}
-		if s == Unlimited && unlimited {
+		if s == noLimit && unlimited {
 			return 0, nil
 		}
 		d, err := parseDuration(s)

@@ -90,7 +90,7 @@ func (c *Caller) Prepare(ctx context.Context, w Words) (p Prepared, err error) {
 	if w.Interview {
 		p.Policy = p.Policy.Unguarded()
 	}
-	p.workspace = c.Input(ch.Words, p.Dirs, nil).Workspace
+	p.workspace = c.input(ch.Words, p.Dirs, nil).Workspace
 	if err = c.install(ctx, ch, r, &p); err != nil {
 		return p, err
 	}

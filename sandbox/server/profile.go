@@ -27,7 +27,7 @@ func (c *Caller) Resolve(ch Choice, at user.Dirs) (Resolved, error) {
 	if info, err := os.Stat(ch.Workspace); ch.Workspace != "" && (err != nil || !info.IsDir()) {
 		return none, launch.Usage("--workspace DIR", "cannot use the workspace %q: it is no directory", ch.Workspace)
 	}
-	in := c.Input(ch.Words, at, baselines)
+	in := c.input(ch.Words, at, baselines)
 	if ch.Unwritten() && len(baselines) == 0 && len(ch.Params) == 0 && ch.Workspace == "" && len(ch.Without) == 0 && len(ch.Pass) == 0 && len(ch.Secrets) == 0 {
 		return Resolved{Policy: policy.Closed(ch.Name), profile: &policy.Profile{Name: ch.Name}}, nil
 	}
@@ -53,7 +53,7 @@ func (c *Caller) Resolve(ch Choice, at user.Dirs) (Resolved, error) {
 // than this one.
 func (c *Caller) ResolveAnywhere(ch Choice, at user.Dirs) (Resolved, error) {
 	r, err := c.Resolve(ch, at)
-	if err == nil || ch.Workspace != "" || Workspace(c.Input(ch.Words, at, nil)) != "" {
+	if err == nil || ch.Workspace != "" || Workspace(c.input(ch.Words, at, nil)) != "" {
 		return r, err
 	}
 	dir, errDir := os.MkdirTemp("", "mcpen-workspace-")
@@ -68,8 +68,8 @@ func (c *Caller) ResolveAnywhere(ch Choice, at user.Dirs) (Resolved, error) {
 	return r, err
 }
 
-// Input is the input for resolving a profile.
-func (c *Caller) Input(w Words, at user.Dirs, baselines []*policy.Profile) policy.Input {
+// input is the input for resolving a profile.
+func (c *Caller) input(w Words, at user.Dirs, baselines []*policy.Profile) policy.Input {
 	in := policy.Input{Params: w.Params, Home: at.Home, State: at.State, Config: at.Config,
 		Login: at.Login, Workspace: w.Workspace, Cwd: at.Cwd, Without: w.Without, Pass: w.Pass, Secrets: w.Secrets, Baselines: baselines}
 	in.Start = Workspace(in)

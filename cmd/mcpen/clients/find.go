@@ -43,8 +43,8 @@ type Place struct {
 // without any it looks for all of them.
 func Places(r Roots, names []string) []Place {
 	var out []Place
-	for i := range All {
-		c := &All[i]
+	for i := range knownClients {
+		c := &knownClients[i]
 		if len(names) > 0 && !slices.Contains(names, c.Name) {
 			continue
 		}
@@ -97,9 +97,9 @@ func Home(r Roots, name string) (Place, error) {
 
 // Named is the client of a name.
 func Named(name string) (*Client, error) {
-	for i := range All {
-		if All[i].Name == name {
-			return &All[i], nil
+	for i := range knownClients {
+		if knownClients[i].Name == name {
+			return &knownClients[i], nil
 		}
 	}
 	return nil, fmt.Errorf("there is no client %q", name)
@@ -107,8 +107,8 @@ func Named(name string) (*Client, error) {
 
 // Names are the names of the clients.
 func Names() []string {
-	out := make([]string, len(All))
-	for i, c := range All {
+	out := make([]string, len(knownClients))
+	for i, c := range knownClients {
 		out[i] = c.Name
 	}
 	return out
@@ -184,15 +184,15 @@ func At(path string) (Place, error) {
 	}
 	var best Place
 	length := 0
-	for i := range All {
-		for _, s := range All[i].places {
+	for i := range knownClients {
+		for _, s := range knownClients[i].places {
 			kind, end, _ := strings.Cut(s.path, "/")
 			if ok, _ := filepath.Match("*/"+end, tail(abs, end)); ok && len(end) > length {
 				scope := User
 				if kind == "project" {
 					scope = Project
 				}
-				best, length = Place{Client: &All[i], Path: abs, Scope: scope, format: s.format, shapes: s.shapes}, len(end)
+				best, length = Place{Client: &knownClients[i], Path: abs, Scope: scope, format: s.format, shapes: s.shapes}, len(end)
 			}
 		}
 	}

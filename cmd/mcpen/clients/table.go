@@ -51,8 +51,8 @@ func vscode(folder string) []spot {
 
 const clineFile = "/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json"
 
-// All are the clients that mcpen knows, by name.
-var All = []Client{
+// knownClients are the clients that mcpen knows, by name.
+var knownClients = []Client{
 	{Name: "amazon-q", Title: "Amazon Q", processes: []string{"q", "qchat"},
 		places: []spot{plain("~/.aws/amazonq/mcp.json"), plain("~/.aws/amazonq/default.json"), plain("~/.aws/amazonq/agents/*.json"), plain("project/.amazonq/mcp.json")}},
 	{Name: "amp", Title: "Amp", processes: []string{"amp"},

@@ -28,27 +28,27 @@ import (
 // The error gives the number of mistakes, after Write has written all of them; it is
 // also an error if it cannot read a profile, or if none was named.
 func Write(paths []string, load policy.Loader, readFile func(string) ([]byte, error), single func(string) bool, out io.Writer) error {
-	return checkEach(paths, load, readFile, single, func(c Checked) error { return c.write(out) })
+	return checkEach(paths, load, readFile, single, func(c checked) error { return c.write(out) })
 }
 
-// WriteJSON is Write, and writes an array of Checked.
+// WriteJSON is Write, and writes an array.
 func WriteJSON(paths []string, load policy.Loader, readFile func(string) ([]byte, error), single func(string) bool, out io.Writer) error {
-	all := []Checked{}
-	err := checkEach(paths, load, readFile, single, func(c Checked) error {
+	all := []checked{}
+	err := checkEach(paths, load, readFile, single, func(c checked) error {
 		all = append(all, c)
 		return nil
 	})
 	return errors.Join(document.WriteJSON(out, all), err)
 }
 
-func checkEach(paths []string, load policy.Loader, readFile func(string) ([]byte, error), single func(string) bool, tell func(Checked) error) error {
+func checkEach(paths []string, load policy.Loader, readFile func(string) ([]byte, error), single func(string) bool, tell func(checked) error) error {
 	if len(paths) == 0 {
 		return errors.New("no profile to check")
 	}
 	wrong, bad := 0, 0
 	for _, path := range paths {
 		profile, found := checkFile(path, load, readFile)
-		c := Checked{Profile: path, OK: len(found) == 0, Mistakes: []remark{}, Notes: append(without(profile), singles(profile, single)...)}
+		c := checked{Profile: path, OK: len(found) == 0, Mistakes: []remark{}, Notes: append(without(profile), singles(profile, single)...)}
 		for _, m := range found {
 			c.Mistakes = append(c.Mistakes, remark{m.Pos, m.Key, m.Text, m.Hint, m.Error()})
 		}
@@ -65,8 +65,8 @@ func checkEach(paths []string, load policy.Loader, readFile func(string) ([]byte
 	return nil
 }
 
-// Checked holds the findings of one profile.
-type Checked struct {
+// checked holds the findings of one profile.
+type checked struct {
 	Profile  string   `json:"profile"`
 	OK       bool     `json:"ok"`
 	Mistakes []remark `json:"mistakes"`
@@ -84,7 +84,7 @@ type remark struct {
 }
 
 // write prints the findings for a person. Layers that the profile goes without come first.
-func (c Checked) write(out io.Writer) error {
+func (c checked) write(out io.Writer) error {
 	var b strings.Builder
 	for _, r := range append(append([]remark{}, c.Notes...), c.Mistakes...) {
 		line := r.line

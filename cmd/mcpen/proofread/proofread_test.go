@@ -147,7 +147,7 @@ func TestCheckJSON(t *testing.T) {
 	if !strings.HasPrefix(out.String(), want) {
 		t.Errorf("%s\nwant\n%s", out.String(), want)
 	}
-	var all []Checked
+	var all []checked
 	if err := json.Unmarshal([]byte(out.String()), &all); err != nil || len(all) != 3 {
 		t.Fatalf("%v: %s", err, out.String())
 	}

@@ -33,8 +33,8 @@ func (tr *Tree) At(path string) string {
 	return tr.Root + path
 }
 
-// Write writes a file with the directories above it. ROOT in it stands for Tree.Root.
-func (tr *Tree) Write(path, content string, mode os.FileMode) {
+// write writes a file with the directories above it. ROOT in it stands for Tree.Root.
+func (tr *Tree) write(path, content string, mode os.FileMode) {
 	tr.t.Helper()
 	if err := os.MkdirAll(filepath.Dir(tr.At(path)), 0o755); err != nil {
 		tr.t.Fatal(err)
@@ -45,13 +45,13 @@ func (tr *Tree) Write(path, content string, mode os.FileMode) {
 }
 
 // Exe writes a program.
-func (tr *Tree) Exe(path string) { tr.t.Helper(); tr.Write(path, "\x7fELF", 0o755) }
+func (tr *Tree) Exe(path string) { tr.t.Helper(); tr.write(path, "\x7fELF", 0o755) }
 
 // Script writes an executable text.
-func (tr *Tree) Script(path, content string) { tr.t.Helper(); tr.Write(path, content, 0o755) }
+func (tr *Tree) Script(path, content string) { tr.t.Helper(); tr.write(path, content, 0o755) }
 
 // File writes a text.
-func (tr *Tree) File(path, content string) { tr.t.Helper(); tr.Write(path, content, 0o644) }
+func (tr *Tree) File(path, content string) { tr.t.Helper(); tr.write(path, content, 0o644) }
 
 // Link makes a symlink. ROOT in its text stands for Tree.Root.
 func (tr *Tree) Link(path, text string) {

@@ -33,7 +33,7 @@ const Subscription = "subscriptions/listen"
 
 // The errors of Add.
 var (
-	ErrInUse = errors.New("a request with this id is being answered")
+	errInUse = errors.New("a request with this id is being answered")
 	ErrFull  = errors.New("too many requests are being answered")
 )
 
@@ -76,7 +76,7 @@ type Requests[E Entry] struct {
 }
 
 // Add adds a request and copies its slices. It replaces arguments that are too long, or
-// for which there is no room, by their length. The error is ErrInUse or ErrFull; then
+// for which there is no room, by their length. The error is errInUse or ErrFull; then
 // nothing is added and Ended is not called.
 func (q *Requests[E]) Add(e E) error {
 	r := e.request()
@@ -85,7 +85,7 @@ func (q *Requests[E]) Add(e E) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.byID[key] != nil {
-		return ErrInUse
+		return errInUse
 	}
 	size := func() int { return len(r.Method) + len(r.Name) + len(r.Args) + r.More }
 	if len(r.Args) > maxArgs || q.bytes+size() > maxAll {

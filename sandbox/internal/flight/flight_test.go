@@ -44,10 +44,10 @@ func TestWhatIsInFlight(t *testing.T) {
 		t.Errorf("of two the one of the same type: %s", got)
 	}
 	// An id in use is refused: it would be unclear whose answer the next one is.
-	if err := add(q, `"3"`, "other", ""); err != ErrInUse || q.Newest().Method != "ping" {
+	if err := add(q, `"3"`, "other", ""); err != errInUse || q.Newest().Method != "ping" {
 		t.Errorf("the same again: %v; %+v", err, q.Newest())
 	}
-	if err := add(q, `"\u0033"`, "other", ""); err != ErrInUse {
+	if err := add(q, `"\u0033"`, "other", ""); err != errInUse {
 		t.Errorf("the same, written otherwise: %v", err)
 	}
 	add(q, "4", "other", "")

@@ -65,8 +65,8 @@ func (a *Authority) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
-// Leaf returns a certificate for a name or an address.
-func (a *Authority) Leaf(name string) (*tls.Certificate, error) {
+// certificate returns one for a name or an address.
+func (a *Authority) certificate(name string) (*tls.Certificate, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if c := a.made[name]; c != nil {

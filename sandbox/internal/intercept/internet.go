@@ -177,7 +177,7 @@ func (n *Internet) end(ctx context.Context, conn *peeked, c *Contact) {
 			if name == "" {
 				name = c.To.Addr().String()
 			}
-			return n.ca.Leaf(name)
+			return n.ca.certificate(name)
 		},
 	})
 	hand, cancel := context.WithTimeout(ctx, 15*time.Second)

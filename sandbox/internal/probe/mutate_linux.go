@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mutate changes files below a directory at random, in the same way for the same seed,
+// mutateFolder changes files below a directory at random, in the same way for the same seed,
 // and records the result of each call. A run outside and a run inside show whether a
 // server's changes have the kernel's own results, errno by errno.
-func Mutate(dir string, seed uint64, n int) ([]string, error) {
+func mutateFolder(dir string, seed uint64, n int) ([]string, error) {
 	if err := unix.Chdir(dir); err != nil {
 		return nil, err
 	}
@@ -57,10 +57,10 @@ var ordinary = []string{"a", "b", "c", "d", "e", "f", "..", ".", "a", "b", "c"}
 var wanted = []string{"a", "b", "c", "d", "..", ".git", "hooks", "config", "HEAD", "objects", "refs", "commondir", ".GIT", ".vscode", "tasks.json", ".config", "fish",
 	"CLAUDE.md", ".envrc", "team", "pre-commit", "bare", "pyvenv.cfg", "alias", "node_modules"}
 
-// Storm changes files below a directory at random from two threads, protected ones
+// stormFolder changes files below a directory at random from two threads, protected ones
 // included, until the time is over. It ignores the results of the calls. It makes the
 // file "started" first.
-func Storm(dir string, seed uint64, last time.Duration) error {
+func stormFolder(dir string, seed uint64, last time.Duration) error {
 	if err := unix.Chdir(dir); err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func storm(args []string) error {
 	if err != nil {
 		return err
 	}
-	return Storm(args[0], seed, time.Duration(last)*time.Millisecond)
+	return stormFolder(args[0], seed, time.Duration(last)*time.Millisecond)
 }
 
 // mutate is the verb: DIR SEED N OUT. It writes the result of each call to the file
@@ -219,7 +219,7 @@ func mutate(args []string) error {
 	if err := unix.Capset(&hdr, &none[0]); err != nil {
 		return err
 	}
-	lines, err := Mutate(args[0], seed, n)
+	lines, err := mutateFolder(args[0], seed, n)
 	if err != nil {
 		return err
 	}

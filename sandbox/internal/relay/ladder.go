@@ -49,10 +49,10 @@ func (s Step) String() string {
 	return [...]string{"ended by itself", "ended when its input ended", "ended after SIGTERM", "ended after SIGKILL"}[s]
 }
 
-// Climb ends the server and returns the step that succeeded. Closing hurry shortens the
+// climb ends the server and returns the step that succeeded. Closing hurry shortens the
 // remaining steps. grace waits for Grace. A server that survives the last step is an
 // error. A signal that cannot be sent is not, since Done decides.
-func (l Ladder) Climb(p Process, closeStdin func() error, hurry <-chan struct{}, grace waiter) (Step, error) {
+func (l Ladder) climb(p Process, closeStdin func() error, hurry <-chan struct{}, grace waiter) (Step, error) {
 	select {
 	case <-p.Done:
 		return Ground, nil

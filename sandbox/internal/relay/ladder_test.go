@@ -52,7 +52,7 @@ func TestLadder(t *testing.T) {
 					defer time.AfterFunc(c.hurry, func() { close(hurry) }).Stop()
 				}
 				p := Process{Done: done, Signal: func(s os.Signal) error { step(s.String()); return nil }}
-				got, err := l.Climb(p, func() error { step("stdin"); return os.ErrClosed }, hurry, wait)
+				got, err := l.climb(p, func() error { step("stdin"); return os.ErrClosed }, hurry, wait)
 				if got != c.want || (err != nil) != c.err || strings.Join(journal, " ") != c.journal {
 					t.Errorf("%v, %v, %q", got, err, journal)
 				}

@@ -252,13 +252,13 @@ func (r *Relay) Run(ctx context.Context) (Outcome, error) {
 // end ends the server for a cause.
 func (r *Relay) end(ctx context.Context, cause Cause) (Step, error) {
 	if cause != ClientEnded {
-		return r.Ladder.Climb(r.Process, r.endInput, ctx.Done(), wait)
+		return r.Ladder.climb(r.Process, r.endInput, ctx.Done(), wait)
 	}
 	defer r.watchClient(ctx)()
 	limit := newDeadline(ctx, r.Ladder.Finish, 0)
 	defer limit.stop()
 	r.settle(ctx.Done(), limit.over)
-	return r.Ladder.Climb(r.Process, r.endInput, ctx.Done(), r.calm(limit.over))
+	return r.Ladder.climb(r.Process, r.endInput, ctx.Done(), r.calm(limit.over))
 }
 
 // leave waits for every goroutine. All of them can end now, with one exception: a write

@@ -43,7 +43,7 @@ func (m *motion) end() {
 // once.
 func (r *Relay) settle(hurry, limit <-chan struct{}) {
 	if r.toServer.open() {
-		_ = r.endInput() // as in Climb
+		_ = r.endInput() // as in climb
 	}
 	t := time.NewTimer(r.Ladder.Grace)
 	defer t.Stop()

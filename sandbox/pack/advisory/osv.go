@@ -27,9 +27,9 @@ import (
 	"mcpen/sandbox/pack"
 )
 
-// Record is one record in the OSV format (https://ossf.github.io/osv-schema/),
+// record is one record in the OSV format (https://ossf.github.io/osv-schema/),
 // as far as it matters here.
-type Record struct {
+type record struct {
 	ID        string          `json:"id"`
 	Aliases   []string        `json:"aliases"`
 	Summary   string          `json:"summary"`
@@ -136,7 +136,7 @@ func Find(db string, locks []pack.Lock) ([][]Finding, Unread, error) {
 	var unread Unread
 	read := 0
 	err := eachAdvisory(db, func(name string, data []byte, err error) {
-		var a Record
+		var a record
 		if read++; err == nil && !mentions(data, names) {
 			if !json.Valid(data) {
 				err = errors.New("no JSON")
@@ -284,7 +284,7 @@ func mentions(data []byte, names map[string]bool) bool {
 }
 
 // match gives a finding for each package of the lock that the advisory is about.
-func (a Record) match(e pack.Ecosystem, names map[string][]pack.Dependency) ([]Finding, error) {
+func (a record) match(e pack.Ecosystem, names map[string][]pack.Dependency) ([]Finding, error) {
 	if a.Withdrawn != "" {
 		return nil, nil
 	}
@@ -312,11 +312,11 @@ func (a Record) match(e pack.Ecosystem, names map[string][]pack.Dependency) ([]F
 }
 
 // malicious is true for the records of ossf/malicious-packages.
-func (a Record) malicious() bool {
+func (a record) malicious() bool {
 	return strings.HasPrefix(a.ID, "MAL-") || slices.ContainsFunc(a.Aliases, func(s string) bool { return strings.HasPrefix(s, "MAL-") })
 }
 
-func (a Record) title() string {
+func (a record) title() string {
 	s := a.Summary
 	if s == "" {
 		s, _, _ = strings.Cut(strings.TrimSpace(a.Details), "\n")
@@ -330,7 +330,7 @@ func (a Record) title() string {
 
 // severity is the database's own word, or else that of the highest score, and the
 // score.
-func (a Record) severity() (word string, score float64) {
+func (a record) severity() (word string, score float64) {
 	for _, s := range a.Severity {
 		score = max(score, cvssScore(s.Score))
 	}

@@ -58,7 +58,7 @@ func TestOSVRanges(t *testing.T) {
 		{pack.PyPI, "1.0.0", `"versions":["1.0"]`, true},
 	} {
 		text := fmt.Sprintf(`{"id":"X-1","affected":[{"package":{"ecosystem":%q,"name":"a"},%s}]}`, ecosystemName(tc.e), tc.affects)
-		var a Record
+		var a record
 		if err := json.Unmarshal([]byte(text), &a); err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func TestFindingsAreShownAsTheyAre(t *testing.T) {
 	for vector, want := range map[string]string{"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H": "critical", "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N": "low",
 		"CVSS:3.0/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H": "high", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N": "critical",
 		"AV:N/AC:M/Au:N/C:P/I:N/A:N": "moderate", "CVSS:3.1/nonsense": "", "": ""} {
-		a := Record{Severity: []osvSeverity{{Score: vector}}}
+		a := record{Severity: []osvSeverity{{Score: vector}}}
 		if word, _ := a.severity(); word != want {
 			t.Errorf("%s is %q, want %q", vector, word, want)
 		}
@@ -239,7 +239,7 @@ func TestFindingsAsTextJSONAndSARIF(t *testing.T) {
 func TestOSVService(t *testing.T) {
 	records := map[string]string{}
 	for _, line := range strings.Split(advisories, "\n") {
-		var a Record
+		var a record
 		json.Unmarshal([]byte(line), &a)
 		records[a.ID] = line
 	}

@@ -45,7 +45,7 @@ func (o Service) Find(ctx context.Context, l pack.Lock) ([]Finding, error) {
 		if strings.ContainsAny(id, "/?#%\\") || id == "" {
 			return nil, fmt.Errorf("cannot use advisory %q: not an identifier", id)
 		}
-		var a Record
+		var a record
 		if err := o.ask(ctx, http.MethodGet, base.JoinPath("v1", "vulns", id), nil, &a); err != nil {
 			return nil, err
 		}

@@ -113,9 +113,9 @@ func (in *Installer) aged(t *store.Tree, l pack.Lock) error {
 	return nil
 }
 
-// Confirm asks the registry for the dates of a lock's packages, compares them with the
+// confirm asks the registry for the dates of a lock's packages, compares them with the
 // minimum age, and keeps them with the tree.
-func (in *Installer) Confirm(ctx context.Context, l pack.Lock) error {
+func (in *Installer) confirm(ctx context.Context, l pack.Lock) error {
 	stage, err := in.Store.Stage()
 	if err != nil {
 		return err

@@ -143,7 +143,7 @@ func (in *Installer) Restore(ctx context.Context, l pack.Lock) (pack.Lock, *stor
 	if want := l.Trees[in.platform(l)]; want != "" {
 		tree, err := in.Open(l)
 		if errors.Is(err, ErrUnconfirmed) {
-			if err = in.Confirm(ctx, l); err == nil {
+			if err = in.confirm(ctx, l); err == nil {
 				tree, err = in.Open(l)
 			}
 		}

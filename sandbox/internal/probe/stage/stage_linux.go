@@ -48,8 +48,8 @@ type Stage struct {
 	watch     *exec.Cmd
 }
 
-// Made is the variable that names a prebuilt hostile program, for a machine without Go.
-const Made = "MCPEN_HOSTILE"
+// madeVariable is the variable that names a prebuilt hostile program, for a machine without Go.
+const madeVariable = "MCPEN_HOSTILE"
 
 // Build compiles the hostile program into dir/bin, where New finds it, and gives both
 // folders to the owner. If root calls it, it also makes a set-user-id copy that belongs
@@ -87,7 +87,7 @@ func Build(dir string, owner int) error {
 
 // build compiles the hostile program, or copies the prebuilt one.
 func build(program string) error {
-	if made, ok := os.LookupEnv(Made); ok {
+	if made, ok := os.LookupEnv(madeVariable); ok {
 		data, err := os.ReadFile(made)
 		if err != nil {
 			return err
