@@ -137,9 +137,9 @@ func (s *session) record(p plan.Plan, digest string, cgroup []string) error {
 	return os.Rename(tmp, filepath.Join(s.dir, recordName))
 }
 
-// close takes the directory away. A start that comes by when the lock is gone and
-// the directory is not takes it for one that was left behind, and makes the lock
-// anew to take it away (collect): then both do, again.
+// close removes the directory. While the lock is gone and the directory is not, another
+// start may take the directory for a leftover, and create the lock again to remove it
+// (collect). Both then try again.
 func (s *session) close() error {
 	err := os.RemoveAll(s.dir)
 	for try := 0; try < 100 && (errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST)); try++ {

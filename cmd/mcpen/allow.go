@@ -88,8 +88,8 @@ func (a *app) allow(name string, words []string, c *cli.Context) error {
 	return a.writeProfile(file, old, text, c)
 }
 
-// inserted is a profile's text with a grant. A variable that holds a secret by its name
-// is written as one: then no log shows it.
+// inserted returns a profile's text with a grant. A variable whose name suggests a secret
+// becomes an [env.secret]: no log shows its value.
 func inserted(text []byte, g audit.Grant) ([]byte, error) {
 	if name, ok := secretIn(g); ok {
 		return policy.InsertSecret(text, name)
@@ -97,7 +97,7 @@ func inserted(text []byte, g audit.Grant) ([]byte, error) {
 	return policy.Insert(text, g)
 }
 
-// already names a grant that a profile has in one way or another.
+// already names, for a message, a grant that the profile already has.
 func already(g audit.Grant) string {
 	if name, ok := secretIn(g); ok {
 		return "env:" + name
@@ -105,7 +105,7 @@ func already(g audit.Grant) string {
 	return g.Line()
 }
 
-// secretIn is the name of the variable in a grant, if it holds a secret.
+// secretIn returns the variable that a grant names; ok is true if it holds a secret.
 func secretIn(g audit.Grant) (name string, ok bool) {
 	if g.Table != "env" || len(g.Values) != 1 {
 		return "", false
@@ -113,8 +113,8 @@ func secretIn(g audit.Grant) (name string, ok bool) {
 	return g.Values[0].Text, trial.IsSecret(g.Values[0].Text)
 }
 
-// given reports whether a profile lets a name of a list pass already. Where there is no
-// list of what is allowed, one would hide everything else.
+// given reports whether the profile already allows a listed name, such as a tool's. A
+// profile without an allow list allows every name, and a first entry would hide the rest.
 func (a *app) given(file string, p *policy.Profile, g audit.Grant) (bool, error) {
 	if _, named := audit.Prefix[g.Table]; !named || g.Table == "env" {
 		return false, nil
@@ -130,8 +130,8 @@ func (a *app) given(file string, p *policy.Profile, g audit.Grant) (bool, error)
 	return true, nil
 }
 
-// withPort is the grant of a host with the port that a person names, where the word
-// named none. Without somebody to ask it is that of HTTPS, and said.
+// withPort returns the grant of a host with a port. If the word has no port, it asks the
+// person. If it cannot ask, it takes the port of HTTPS and says so.
 func (a *app) withPort(g *audit.Grant, yes bool) (*audit.Grant, error) {
 	name, bare := g.Name()
 	if !bare {

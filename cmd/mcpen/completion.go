@@ -58,7 +58,8 @@ func (a *app) names() []string {
 	return catalog.Names(at)
 }
 
-// values gives the values that a flag may have, or none where anything may be one.
+// values returns a function from a flag to its possible values. It returns none for a
+// flag that takes any text.
 func values(names []string) func(flag string) []string {
 	return func(flag string) []string { return flagValues(flag, names) }
 }

@@ -51,9 +51,9 @@ func init() {
 	}
 }
 
-// fold breaks the lines of a page that are longer than so many columns at their spaces. What
-// goes on stands below the last column of the line's table: where its text begins after two
-// spaces or more. A word that is longer than a line stays whole.
+// fold breaks lines of a page that are longer than columns, at spaces. It indents the
+// continuation to the last column of the line's table, which begins after two spaces or
+// more. It never breaks a word.
 func fold(page string, columns int) string {
 	var out strings.Builder
 	for line := range strings.Lines(page) {

@@ -14,7 +14,7 @@ import (
 	"mcpen/sandbox/user"
 )
 
-// undone counts a command's failures with single locks, while the command goes on.
+// undone counts the locks that failed. The command continues after each.
 type undone struct {
 	count int
 	first error
@@ -71,8 +71,8 @@ func (a *app) locks(at user.Dirs, names []string, bad *undone) ([]locked.Lock, e
 	return out, nil
 }
 
-// eachLock calls f for every lock that was named, with an installer for it, and
-// goes on with the next where one fails.
+// eachLock calls f for every named lock, with an installer for it. It continues after a
+// failure.
 func (a *app) eachLock(ctx context.Context, names []string, f func(*install.Installer, user.Dirs, locked.Lock) error) error {
 	at, err := a.DirsToRun()
 	if err != nil {

@@ -5,11 +5,10 @@ import (
 	"strings"
 )
 
-// page is the end of a command's help: lines to paste, and the meaning of the exit
-// status.
+// page ends a command's help: examples to paste, and the meaning of each exit status.
 type page struct{ examples, status []string }
 
-// The lines of an exit status that several commands have.
+// Lines on exit statuses that several commands share.
 const (
 	isDone     = "0    it is done"
 	isShown    = "0    it was shown"
@@ -21,7 +20,7 @@ const (
 	isFailed   = "1    it failed: a file, a registry or a network"
 )
 
-// pages are by the words that name a command; mcpen's own has none.
+// pages maps the words that name a command to its page. mcpen's own key is "".
 var pages = map[string]page{
 	"run": {[]string{"mcpen run everything", "mcpen run -- node my-server.js"},
 		[]string{"The server's own code passes through; a server that a signal ended ends mcpen by the same signal. Otherwise:", isUsage, isRefused, isNoBox, isNoExec, isNotFound}},
@@ -93,10 +92,10 @@ var pages = map[string]page{
 		[]string{isShown, "2    no shell named"}},
 }
 
-// wrapped is the end of a line that goes on: the help has lines of its own length.
+// wrapped matches a line break within a paragraph. The help breaks lines itself.
 var wrapped = regexp.MustCompile(`(\S)\n(\S)`)
 
-// withPage is the help of a command, named by these words, with its page.
+// withPage returns a command's help text with its page. path is the command's words.
 func withPage(text, path string) string {
 	text = wrapped.ReplaceAllString(text, "$1 $2")
 	p := pages[strings.TrimSpace(strings.TrimPrefix(path, "mcpen"))]

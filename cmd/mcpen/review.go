@@ -83,7 +83,7 @@ func (a *app) pinFiles(at user.Dirs, servers []string) ([]launch.PinFile, error)
 	return out, nil
 }
 
-// pinFile is that of one server, which is named or whose profile is.
+// pinFile returns the pin file of the server that word names, directly or by its profile.
 func (a *app) pinFile(at user.Dirs, known []launch.PinFile, word string) (launch.PinFile, error) {
 	n, err := a.Named(at, word)
 	if err != nil {

@@ -85,7 +85,7 @@ func (a *app) interviewNamed(ctx context.Context, at user.Dirs, word string, par
 	return interview.Ask(ctx, &a.Caller, release, w, file)
 }
 
-// withLock are those of the words whose server has a lock.
+// withLock returns the words whose server has a lock.
 func (a *app) withLock(at user.Dirs, words []string) ([]string, error) {
 	var out []string
 	for _, w := range words {

@@ -41,7 +41,7 @@ func noLayer(word, help string) error {
 	return usage(cmp.Or(policy.DidYouMean(word, names), help), "cannot do without %q: it is no layer", word)
 }
 
-// choose reads the command line. words are those of the whole process: cli removes a
+// choose reads the command line. words are the process's arguments: cli removes a
 // leading "--", and with it the difference between "run node" and "run -- node".
 func choose(c *cli.Context, words []string) (server.Words, error) {
 	ch := server.Words{Profile: c.String("profile"), Workspace: c.String("workspace"), Baseline: c.String("baseline")}

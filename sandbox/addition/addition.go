@@ -67,8 +67,8 @@ func newAddition(name, lockFile string, r registry.Release, l pack.Lock) Additio
 	return d
 }
 
-// Add installs a package, locks it, and writes a profile for it where it has none. name
-// is that of the profile; "" takes the package's. It prints each step to Out. A package
+// Add installs a package, locks it, and writes a profile for it if it has none. name
+// names the profile; "" takes the package's name. It prints each step to Out. A package
 // that is locked already, or that brings no program, is an error, and leaves no lock.
 func (a *Adder) Add(ctx context.Context, text, name string) (Addition, error) {
 	at, err := a.DirsToRun()
@@ -163,8 +163,8 @@ func (a *Adder) addedMeanwhile(lockFile string, lock pack.Lock) error {
 	return nil
 }
 
-// needed are the parameters that a start wants a value for. It says each with the
-// command that gives it.
+// needed returns the parameters that need a value before a start. It prints each with
+// the command that sets it.
 func (a *Adder) needed(at user.Dirs, name string) (names []string, err error) {
 	p, err := catalog.Profile(at, name)
 	if err != nil {

@@ -157,7 +157,7 @@ func containsAny(text string, parts []string) bool {
 	return false
 }
 
-// match is the end of a phrase that begins at i, or -1.
+// match returns the end of a phrase that begins at i, or -1.
 func (l *look) match(p *phrase, i int) int {
 	part := l.folded.Text[i:min(len(l.folded.Text), i+reach)]
 	if !l.left.spend(len(part)) {

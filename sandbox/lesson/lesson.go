@@ -89,8 +89,8 @@ func when(e audit.Event) string {
 	return "in " + e.Request.Method
 }
 
-// withPort is the grant of a name that was only looked up: its port is that of HTTPS
-// until a session shows another.
+// withPort completes the grant of a name that was only looked up. It takes the port of
+// HTTPS until a session shows another.
 func withPort(g audit.Grant) audit.Grant {
 	if name, ok := strings.CutSuffix(g.Values[0].Text, ":PORT"); ok && g.Table == "network" {
 		g.Values = []audit.GrantValue{{Text: name + ":443"}}

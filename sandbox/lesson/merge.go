@@ -44,8 +44,8 @@ func (l *Lesson) Merge(c *server.Caller, at user.Dirs, file string, text []byte,
 	return next, nil
 }
 
-// beyond says why a baseline does not allow a profile of this text, or nil. The text
-// lies beside the profile for a moment, so that it finds the profiles that it extends.
+// beyond returns the reason why a baseline refuses a profile of this text, or nil. It
+// writes the text to a temporary file beside the profile, where extends resolves.
 func beyond(c *server.Caller, at user.Dirs, file string, text []byte, baseline string) (refusal, err error) {
 	dir := filepath.Dir(file)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -20,9 +20,9 @@ import (
 	"mcpen/sandbox/user"
 )
 
-// Ensure gives the program of a locked package: from the store where it is
-// there, else as the lock says, else resolved, installed and locked now. The
-// caller closes the tree once the program has ended.
+// Ensure returns the program of a locked package: from the store, or else installed as
+// the lock says, or else resolved, installed and locked now. The caller closes the tree
+// once the program has ended.
 func (c *Packages) Ensure(ctx context.Context, at user.Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *store.Tree, error) {
 	in, err := c.Installer(ctx, at, ref.Ecosystem, rules)
 	if err != nil {
@@ -55,9 +55,8 @@ func (c *Packages) enter(at user.Dirs, ref pack.Ref, lock pack.Lock, lockFile st
 	return prog, tree, nil
 }
 
-// Installed gives the program of a package that is locked and in the store, and
-// changes nothing. For any other it gives the runtime that would run it, without
-// a tree.
+// Installed returns the program of a package that is locked and in the store. It changes
+// nothing. For any other package it returns the runtime that would run it, and no tree.
 func (c *Packages) Installed(ctx context.Context, at user.Dirs, ref pack.Ref, lockFile string, rules policy.Install, args []string) (plan.Program, *store.Tree, error) {
 	tree, lock, err := c.inStore(ctx, at, ref, lockFile, rules)
 	if err == nil {

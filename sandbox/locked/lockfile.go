@@ -54,8 +54,8 @@ func Create(file string, l pack.Lock) error {
 	return wholefile.Create(file, data, 0o644)
 }
 
-// Replace writes a fresh lock in the place of one that nobody changed meanwhile: a
-// server that ran may have been pinned, and another update done.
+// Replace overwrites a lock that is unchanged since it was read: a server may have been
+// pinned meanwhile, or another update may have finished.
 func Replace(l Lock, fresh pack.Lock) error {
 	now, err := Read(l.File)
 	if err != nil {

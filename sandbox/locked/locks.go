@@ -86,8 +86,8 @@ func (c *Packages) Latest(ctx context.Context, in *install.Installer, at user.Di
 	return rel, withdrawn, err
 }
 
-// NamedTrees are the trees that a lock of the user's or the machine's names. Of a
-// lock that does not read nobody knows which it names, so that is an error.
+// NamedTrees returns the trees that the user's and the machine's locks name. A lock that
+// cannot be read is an error, because it could name any tree.
 func NamedTrees(at user.Dirs) ([]string, error) {
 	files := catalog.Locks(at)
 	machine, _ := filepath.Glob(at.MachineProfiles() + "/*.lock") // the pattern is good

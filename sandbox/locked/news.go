@@ -5,7 +5,7 @@ import (
 	"mcpen/sandbox/user"
 )
 
-// News is the registry's version in the place of a locked package.
+// News compares a locked package with the registry.
 type News struct {
 	Name      string `json:"name"` // of the lock
 	Package   string `json:"package"`

@@ -20,8 +20,8 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// Grounds are the folders whose content a server or a repository could have made:
-// the workspace, every server's state, and whatever was given to one to write.
+// Grounds returns the folders whose content a server or a repository could have made:
+// the workspace, every server's state, and every folder that a server may write.
 func Grounds(at user.Dirs, workspace string) []plan.Ground {
 	var out []plan.Ground
 	add := func(dir, who string) {

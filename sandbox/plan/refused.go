@@ -11,8 +11,8 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// Asked is the question whose answer decided about an event, and what was to be done
-// with its subject; "" asks of all. ok is false for an event that no question covers,
+// Asked returns the question whose answer decided an event, and the action on its
+// subject; "" stands for every action. ok is false for an event that no question covers,
 // such as a system call. The facts of a path are not filled in.
 func Asked(e audit.Event) (q Question, do string, ok bool) {
 	switch e.Kind {

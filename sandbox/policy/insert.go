@@ -71,8 +71,8 @@ func (e entry) in(src string) *tomlindex.Node {
 	return node
 }
 
-// inserted returns the first text that says what is wanted: the special one, or the one
-// of an edit that every table may need. A text that does not apply is "".
+// inserted returns the first text that decodes to want: the special one, or the result of
+// an edit that applies to any table. A text of "" does not apply.
 func inserted(src string, want map[string]any, e entry, special string) ([]byte, error) {
 	for _, text := range []string{special, intoTable(src, e), intoDotted(src, e), atEnd(src, e)} {
 		if got, err := decoded([]byte(text)); err == nil && reflect.DeepEqual(got, want) {

@@ -244,7 +244,7 @@ func toolsOf(pins definition.Pins) [][]byte {
 	return out
 }
 
-// decide asks where no flag answers and somebody is there.
+// decide returns a flag's answer, or else asks the person if there is one.
 func (r *Reviewer) decide(name string) answer {
 	switch {
 	case slices.Contains(r.Reject, name):

@@ -49,8 +49,8 @@ func OfProfile(ctx context.Context, c *server.Caller, at user.Dirs, name, folder
 	return r, err
 }
 
-// attacked is the profile that a word names, as another profile extends it; "": the
-// closed default.
+// attacked returns the profile that word names, as a value of extends. "" is the closed
+// default.
 func attacked(c *server.Caller, at user.Dirs, word string) (string, error) {
 	if word == "" {
 		return "", nil
@@ -71,7 +71,7 @@ func attacked(c *server.Caller, at user.Dirs, word string) (string, error) {
 	return "", catalog.NoProfile(at, word, err)
 }
 
-// tested is the profile under attack, with the rights that the attacks need.
+// tested prepares the profile under attack, with the rights that the attacks need.
 type tested struct {
 	caller  *server.Caller
 	at      user.Dirs

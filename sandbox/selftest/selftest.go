@@ -85,7 +85,7 @@ const (
 	fileSize = 64 << 20
 )
 
-// target is what the attacks are made on, and their place.
+// target describes the sandbox under attack and the place of the attacks.
 type target struct {
 	Dir    string   // an empty folder of the caller's own, in a place where a person has folders: not /tmp
 	Binary string   // a program that calls Attack where its first argument is Mark
@@ -145,7 +145,7 @@ func assess(ctx context.Context, t target) (r Report, err error) {
 	return r, ctx.Err()
 }
 
-// newStage makes what is attacked, and puts the attacker in its place. state is a file
+// newStage creates the targets of the attacks and installs the attacker. state is a file
 // of mcpen's own. The caller closes the stage.
 func newStage(t target, state string) (*stage.Stage, error) {
 	if err := stage.Place(t.Dir, t.Binary); err != nil {

@@ -12,9 +12,9 @@ import (
 	"mcpen/sandbox/wholefile"
 )
 
-// Again is the choice of a server that ran, by the event of its start, for somebody who
-// only looks: with the workspace and the parameters that it had then. What a command
-// line added to the profile otherwise (--pass, --without, arguments) no log holds.
+// Again returns the words of an earlier start, from its event, with the workspace and the
+// parameters of that start, for commands that only look. The log does not hold the rest
+// of that command line (--pass, --without, arguments).
 func (c *Caller) Again(at user.Dirs, start audit.Event) Words {
 	w := Words{Look: true, Params: map[string][]string{}}
 	for name, values := range start.Given {

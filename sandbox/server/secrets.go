@@ -145,7 +145,7 @@ func (c *Caller) vetCommands(p Prepared) error {
 	return nil
 }
 
-// wordFile is the file that a word of a command may name.
+// wordFile returns the file that a word of a command may name, or "".
 func (c *Caller) wordFile(at user.Dirs, word string, program bool) string {
 	if program && !strings.Contains(word, "/") {
 		for _, dir := range filepath.SplitList(c.Getenv("PATH")) {

@@ -83,7 +83,8 @@ func projectFrom(at user.Dirs, p *policy.Profile) string {
 	return ""
 }
 
-// fromHere reports whether a word of a command is a file by where it is started.
+// fromHere reports whether a word of a command names a file relative to the current
+// folder.
 func fromHere(at user.Dirs, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool {
 		return !filepath.IsAbs(w) && (strings.Contains(w, "/") || host.Look(filepath.Join(at.Cwd, w)).Exists)

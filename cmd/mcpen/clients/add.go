@@ -55,7 +55,7 @@ func (p Place) first(server string, command []string) (Change, error) {
 	return out, wholefile.Create(p.Path, out.After, 0o600)
 }
 
-// add gives the file with one server more. It has made sure that all else is the same.
+// add returns the file with one more server. It verifies that nothing else changes.
 func (f file) add(server string, command []string) (file, error) {
 	if _, err := f.entry(server, ""); err == nil {
 		return file{}, fmt.Errorf("it has a server %q already", server)

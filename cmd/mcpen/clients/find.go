@@ -121,7 +121,7 @@ type found struct {
 	pack  string
 }
 
-// paths are the files that a spot stands for.
+// paths returns the files that a spot names on this machine.
 func (s spot) paths(c *Client, r Roots) []found {
 	kind, rest, _ := strings.Cut(s.path, "/")
 	switch {
@@ -175,8 +175,8 @@ func globbed(pattern string, scope Scope, pack string) []found {
 	return out
 }
 
-// At is the place that a path stands for: a known file of a client by how its path
-// ends, or else whatever its contents look like.
+// At returns the place at a path. It recognizes a client's file by the end of its path,
+// and any other file by its content.
 func At(path string) (Place, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -202,8 +202,8 @@ func At(path string) (Place, error) {
 	return guess(abs)
 }
 
-// tail returns the end of a path, with as many elements as like has. One more element
-// stands for everything before it.
+// tail returns the last elements of a path, as many as like has. One more element
+// replaces everything before them.
 func tail(abs, like string) string {
 	parts := strings.Split(abs, "/")
 	n := strings.Count(like, "/") + 1

@@ -68,7 +68,7 @@ func (f file) entries() []Entry {
 	return out
 }
 
-// entry is the entry of a name and a scope.
+// entry returns the entry with a name and a scope.
 func (f file) entry(server, scope string) (Entry, error) {
 	for _, e := range f.entries() {
 		if e.Server == server && e.Scope == scope {
@@ -80,9 +80,8 @@ func (f file) entry(server, scope string) (Entry, error) {
 
 var errMore = errors.New("more than its command and arguments would change")
 
-// wrap gives the file with mcpen in front of an entry's command. It has made sure that
-// nothing but this command and its arguments changes, and that unwrap gives the same
-// bytes back.
+// wrap returns the file with mcpen in front of an entry's command. It verifies that only
+// this command and its arguments change, and that unwrap restores every byte.
 func (f file) wrap(e Entry, mcpen string, words []string) (file, error) {
 	edits, err := f.format.wrapEdits(f.data, e, mcpen, words)
 	if err != nil {
@@ -110,7 +109,7 @@ func (f file) wrap(e Entry, mcpen string, words []string) (file, error) {
 	return out, nil
 }
 
-// unwrap gives the file with the command that an entry had.
+// unwrap returns the file with an entry's original command.
 func (f file) unwrap(e Entry) (file, error) {
 	out, err := f.unwrapped(e)
 	if err != nil {
@@ -144,8 +143,8 @@ func (f file) with(edits []edit) (file, error) {
 	return out, nil
 }
 
-// onlyChanged makes sure that two files differ only in one entry's command, and that
-// the entry is the right one.
+// onlyChanged returns an error unless two files differ in one entry's command alone, and
+// in the right entry.
 func (f file) onlyChanged(after file, was, is Entry, command []string) error {
 	if len(is.Command) != len(command) {
 		return errMore
@@ -169,8 +168,8 @@ func (f file) onlyChanged(after file, was, is Entry, command []string) error {
 	return nil
 }
 
-// blank is the tree without an entry's command and arguments. It parses anew, so that
-// it does not change a tree that a caller holds.
+// blank returns the tree without an entry's command and arguments. It parses the file
+// again, because the caller may hold the first tree.
 func (f file) blank(e Entry) (*node, error) {
 	root, err := f.format.parse(f.data)
 	if err != nil {
@@ -192,5 +191,5 @@ func (f file) blank(e Entry) (*node, error) {
 	return root, nil
 }
 
-// bytes are the file's, with its byte order mark.
+// bytes returns the file's bytes, with its byte order mark.
 func (f file) bytes() []byte { return append(bytes.Clone(f.mark), f.data...) }

@@ -117,7 +117,7 @@ func (p Place) Wrap(mcpen string, words Words, moves Moves) (Change, error) {
 	return change, err
 }
 
-// Unwrap gives wrapped entries the commands back that they had, and the values.
+// Unwrap restores the original commands and values of wrapped entries.
 func (p Place) Unwrap(wanted func(Entry) bool, literals Literals) (Change, error) {
 	var all []Var
 	change, err := p.change(func(f file, e Entry) (file, bool, error) {

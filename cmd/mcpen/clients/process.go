@@ -30,7 +30,8 @@ func List(all []Process) string {
 	return strings.Join(words, ", ")
 }
 
-// holders are the processes that have a file open, as far as this user may look.
+// holders returns the processes that have a file open, among those that this user may
+// inspect.
 func holders(real string) []Process {
 	var out []Process
 	eachProcess(func(p Process, dir string) {
@@ -45,7 +46,8 @@ func holders(real string) []Process {
 	return out
 }
 
-// Running are the processes of a client: it may write its file anew from its memory.
+// Running returns the processes of a client. A running client may overwrite its file
+// from memory.
 func (c *Client) Running() []Process {
 	var out []Process
 	eachProcess(func(p Process, _ string) {

@@ -19,7 +19,7 @@ import (
 // maxFile is the most that is read of a file, in bytes.
 const maxFile = 32 << 20
 
-// errChanged is the error if another program wrote to the file meanwhile.
+// errChanged says that another program wrote to the file meanwhile.
 var errChanged = errors.New("it was changed meanwhile")
 
 // heldError is the error of a file that another process has open for writing.
@@ -36,7 +36,8 @@ func (e *heldError) Error() string {
 // the old file for writing within that time is noticed.
 const settleTime = 2 * time.Millisecond
 
-// stage is where a test looks in, or ends the process.
+// stage is called at each step. Tests replace it, to look at the files or to end the
+// process there.
 var stage = func(string) {}
 
 // replace puts new bytes in the place of a file that still has the old ones, in one
@@ -76,7 +77,7 @@ type swap struct {
 	more []*os.File // that came out meanwhile
 }
 
-// held is one of the files that change places.
+// held is one of the two files that are exchanged.
 type held struct {
 	file  *os.File
 	data  []byte // its expected content; nil: unknown
@@ -143,7 +144,7 @@ func (h *held) guard() error {
 	return &heldError{}
 }
 
-// release lets those go on who wait for the file.
+// release gives up the lease. Processes that wait for the file continue.
 func (h *held) release() {
 	if h.lease {
 		_, _ = unix.FcntlInt(h.file.Fd(), unix.F_SETLEASE, unix.F_UNLCK) // closing it does the same
@@ -179,7 +180,7 @@ func (s *swap) named(name string, h held) bool {
 // tempPrefix begins the name of a file's replacement.
 func tempPrefix(base string) string { return "." + base + ".mcpen-" }
 
-// write makes the file that takes the place of the old one, like it in all but bytes.
+// write creates the replacement, which has the old file's mode, owner and attributes.
 func (s *swap) write(now []byte) error {
 	name := tempPrefix(s.base) + rand.Text()[:12]
 	fd, err := unix.Openat(int(s.dir.Fd()), name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
@@ -210,7 +211,7 @@ func (s *swap) write(now []byte) error {
 	return unix.Flock(int(s.new.file.Fd()), unix.LOCK_SH)
 }
 
-// likeness gives a file the owner, the mode and the attributes of another.
+// likeness copies owner, mode and extended attributes from one file to another.
 func likeness(from, to *os.File) error {
 	var a, b unix.Stat_t
 	if err := errors.Join(unix.Fstat(int(from.Fd()), &a), unix.Fstat(int(to.Fd()), &b)); err != nil {
@@ -245,9 +246,9 @@ func likeness(from, to *os.File) error {
 	return nil
 }
 
-// exchange puts the new file in, and takes it out again if the file that came out is
-// not the one that was read. A process that renames another file over this one in
-// between sees the new file for that long: two calls, in a time slice that has just
+// exchange puts the new file in place. If the file that it took out is not the file that
+// was read, it exchanges them back. A process that renames another file over this one in
+// between sees the new file meanwhile: for two calls, in a time slice that has just
 // begun.
 func (s *swap) exchange() error {
 	runtime.LockOSThread()
@@ -287,8 +288,8 @@ func (s *swap) settled(out held) bool {
 	return out.untouched()
 }
 
-// turn exchanges the two names. A file system that cannot do so renames instead, which
-// is then done.
+// turn exchanges the two names. On a file system without exchange it renames, and done is
+// true.
 func (s *swap) turn(round int) (done bool, err error) {
 	dir := int(s.dir.Fd())
 	err = unix.Renameat2(dir, s.temp, dir, s.base, unix.RENAME_EXCHANGE)
@@ -309,8 +310,8 @@ func (s *swap) turn(round int) (done bool, err error) {
 	return true, s.dir.Sync()
 }
 
-// took is the file that came out, whatever is in it. Who waits to write to it goes on once
-// it is back.
+// took opens the file that was taken out. A process that waits to write to it continues
+// once the file is back.
 func (s *swap) took() (held, error) {
 	f, err := s.open(s.temp)
 	if err != nil {
@@ -327,8 +328,7 @@ func (s *swap) leave(err error) error {
 	return fmt.Errorf("what stood there meanwhile is in %s: %w", name, err)
 }
 
-// close removes the file that is not wanted: the new one, or the old one after the
-// replacement.
+// close removes the unwanted file: the old one after a replacement, else the new one.
 func (s *swap) close() {
 	if s.temp != "" {
 		_ = unix.Unlinkat(int(s.dir.Fd()), s.temp, 0) // the next sweep finds a leftover

@@ -187,7 +187,8 @@ func dash(data []byte, item *node) (int, error) {
 	return i, nil
 }
 
-// unwrapEdits undo wrapEdits, also where a client wrote the file anew meanwhile.
+// unwrapEdits returns the edits that undo wrapEdits, even after a client rewrote the
+// file.
 func (f format) unwrapEdits(data []byte, e Entry) ([]edit, error) {
 	n := len(e.words)
 	c := e.at.command.value

@@ -28,7 +28,7 @@ type wrapJSON struct {
 	Wrapped bool     `json:"wrapped"` // by this run
 }
 
-// JSON prints all servers with what is proposed for each, and whether this run did it.
+// JSON prints each server, its proposal, and whether this run carried it out.
 func (w *Run) JSON() error {
 	out := struct {
 		Servers  []wrapJSON `json:"servers"`

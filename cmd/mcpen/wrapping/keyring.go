@@ -101,7 +101,7 @@ func DropBack(change clients.Change, warn func(string, ...any)) {
 	}
 }
 
-// KeptLiteral gives the bytes back that a reference stands for.
+// KeptLiteral returns the secret that a reference names, as the file's bytes.
 func KeptLiteral(v clients.Var) (string, error) {
 	kept, ok := server.KeptIn(v.Name, v.Value)
 	if !ok {
@@ -115,10 +115,10 @@ func KeptLiteral(v clients.Var) (string, error) {
 	return clients.Quote(value), err
 }
 
-// hidden stands for a secret on a screen.
+// hidden replaces a secret on a screen.
 const hidden = `"…"`
 
-// HiddenLiteral stands for the result of keptLiteral.
+// HiddenLiteral is KeptLiteral for a screen: it shows no secret.
 func HiddenLiteral(v clients.Var) (string, error) {
 	if _, ok := server.KeptIn(v.Name, v.Value); !ok {
 		return "", nil

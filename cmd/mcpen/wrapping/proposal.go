@@ -196,8 +196,8 @@ func (p *Proposal) fail(err error) {
 	p.can = "needs to be told more"
 }
 
-// bindSecrets gives a profile's secret the entry's variable for it, if the profile does
-// not look there by itself.
+// bindSecrets binds a profile's secret to the entry's variable for it, unless the profile
+// already reads that variable.
 func bindSecrets(at user.Dirs, p *Proposal, ch *server.Choice) {
 	profile, err := catalog.Profile(at, ch.Profile)
 	if err != nil {

@@ -52,8 +52,8 @@ func (a *app) lastLog(ctx context.Context, o logOptions, at user.Dirs) error {
 	return err
 }
 
-// answer says why: by the profile as it is, or where that cannot be asked or does not
-// decide such things, by the event.
+// answer explains a refusal from the profile as it is now. If the profile cannot be read
+// or does not decide such events, the event itself explains it.
 func (t tally) answer(p server.Prepared, asked bool) plan.Answer {
 	e := t.event
 	q, do, ok := plan.Asked(e)

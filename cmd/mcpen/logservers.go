@@ -12,7 +12,7 @@ import (
 	"mcpen/sandbox/policy"
 )
 
-// unknown is an error if the named server has no log, and nobody waits for one.
+// unknown returns an error if the named server has no log. With Follow it waits for one.
 func (o logOptions) unknown() error {
 	if o.Server == "" || o.Follow {
 		return nil
