@@ -265,6 +265,53 @@ func TestTryBundle(t *testing.T) {
 	w.nothingLeft(t)
 }
 
+// The profile that a trial writes is run as it is, whatever was tried: a package, a
+// command, or a bundle, whose program lies beside it then, with its libraries.
+func TestTryWritesWhatRuns(t *testing.T) {
+	w := triedWorld(t)
+	w.server("honest-server", "1.0.0", longAgo(), nil, nil)
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for name, text := range map[string]string{
+		"manifest.json": `{"manifest_version":"0.2","name":"sent","version":"1.0.0","description":"x","author":{"name":"x"},
+			"server":{"type":"python","entry_point":"app/server.py","mcp_config":{"command":"python3","args":["${__dirname}/app/server.py","nothing"],"env":{"PYTHONPATH":"${__dirname}/lib"}}}}`,
+		"app/server.py":  "import carried\n" + tryServer,
+		"lib/carried.py": "",
+	} {
+		f, err := z.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(f, text)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.write(t, "sent.mcpb", b.String())
+	for profile, what := range map[string][]string{
+		"package.toml": {"npm:honest-server"}, "bundle.toml": {"sent.mcpb"}, "command.toml": {"--", "python3", "server/server.py", "nothing ${x}"},
+	} {
+		out, errs, exit := w.trying(t, append([]string{"--write", profile}, what...)...)
+		if exit != 0 || !strings.Contains(out, "it starts and lists the same 1 tool; 0 refusals") {
+			t.Fatalf("%s: exit status %d: %s%s", profile, exit, out, errs)
+		}
+		cmd := w.mcpen(t, "run", profile)
+		cmd.Stdin = strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}` + "\n" +
+			`{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{}}` + "\n")
+		if said, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(said), `"inputSchema"`) {
+			t.Errorf("%s does not run: %v: %s\n%s", profile, err, said, w.read(t, profile))
+		}
+	}
+	if _, errs, exit := w.trying(t, "--write", "bundle2.toml", "sent.mcpb"); exit != 0 {
+		t.Errorf("exit status %d: %s", exit, errs)
+	}
+	os.Remove(filepath.Join(w.home, "bundle2.toml"))
+	if _, errs, exit := w.trying(t, "--write", "bundle2.toml", "sent.mcpb"); exit != 2 || !strings.Contains(errs, "bundle2.bundle is there already") {
+		t.Errorf("over another's folder: exit status %d: %s", exit, errs)
+	}
+	w.nothingLeft(t)
+}
+
 // A person who writes --watch 5 means seconds, and one who writes nonsense reads what is
 // wanted.
 func TestTryWatchesForSeconds(t *testing.T) {

@@ -143,6 +143,11 @@ func (o tryOptions) placed() error {
 	if _, err := os.Lstat(o.Write); o.Write != "" && err == nil {
 		return usage("--write OTHER.toml", "cannot write the profile: %s is there already", o.Write)
 	}
+	if folder := subject.BundleFolder(o.Write); o.Write != "" && subject.IsBundle(o.Server) {
+		if _, err := os.Lstat(folder); err == nil {
+			return usage("--write OTHER.toml", "cannot unpack the bundle beside its profile: %s is there already", folder)
+		}
+	}
 	for _, file := range []string{o.Write, o.html} {
 		if st, err := os.Stat(filepath.Dir(file)); file != "" && (err != nil || !st.IsDir()) {
 			return usage("mkdir -p "+audit.Command(filepath.Dir(file)), "cannot write %q: there is no folder %q", file, filepath.Dir(file))

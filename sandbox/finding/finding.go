@@ -46,6 +46,10 @@ const (
 // server with an order of its own says so, too.
 const WhyFirst = "an order to be called before everything else"
 
+// WhyFetched is the Why of words about something from outside that is executed. An honest
+// tool whose purpose that is says so, too.
+const WhyFetched = "it has something from outside executed"
+
 // Finding is a passage of a definition that a person should read.
 type Finding struct {
 	Kind     Kind

@@ -197,7 +197,7 @@ func particular() []phrase {
 			at(`(?:do not|don't|never|avoid)(?: ever)? (?:use|call|using|calling|invoke|choose|select|trust) (?:any |the )?(?:other|another|alternative|competing|original|real|built-in) (?:\S+ ){0,2}?(?:tools?|functions?|servers?)\b`), nil, nil, false, nil},
 		{FindOtherTool, Note, "it praises itself over other tools", "more better best superior always",
 			at(`(?:more (?:secure|accurate|reliable|trusted|trustworthy)|better|superior|best) (?:than|to|of) (?:any |all |the )*others?\b|always (?:choose|select|pick) this\b`), nil, nil, false, nil},
-		{FindInstruction, Hold, "it has something from outside executed", "download downloads fetch fetches retrieve retrieves decode decodes",
+		{FindInstruction, Hold, WhyFetched, "download downloads fetch fetches retrieve retrieves decode decodes",
 			at(`(?:download|fetch|retrieve|decode)(?:e?s)? (?:\S+ ){0,8}?(?:and|then) (?:then |silently |immediately )?(?:execut(?:e|es)|run|runs|eval|evaluates?|obey|obeys|follow|follows) (?:it|them|the (?:script|payload|code|command|instructions?|result|content|output|binary))\b`), nil, nil, false, nil},
 		{FindExfil, Hold, "it asks for something to be passed on, in passing", "please kindly remember forget sure helpful great nice",
 			at(`(?:please|kindly|remember to|forget to|sure to|(?:helpful|great|nice) if you (?:could|would|can)?)(?: then| also| just)* (?:forward|e-?mail|share|send|cc|bcc|notify|loop|pass along|copy|let|relay|report) (?:\S+ ){0,8}?(?:customer|user|account|balance|conversation|question|what they|results?|answers?|reply|response|message|details|know)\b`), has(re(`\b(?:also|too|as well|partner|external|archive|audit|compliance|backup|third|team|@)\b|@`)), nil, false, nil},

@@ -24,6 +24,7 @@ func (f *Finder) byCommand(at user.Dirs, argv []string, s *Subject) error {
 		return err
 	}
 	s.name = f.ServerName(at, server.Words{Command: argv})
+	s.command = runnable(argv[0], s.program.Args)
 	s.about.Name, s.about.Command = shortWord(strings.Join(argv, " ")), s.program.Args
 	for _, n := range s.program.Needs {
 		if len(n.Led) == 0 {
@@ -40,6 +41,7 @@ func (f *Finder) byCommand(at user.Dirs, argv []string, s *Subject) error {
 	if s.temp, err = os.MkdirTemp(runtimeDir(at), "try-"); err != nil {
 		return fmt.Errorf("cannot make a folder for a trial: %w", err)
 	}
+	s.home = s.dir
 	copied := filepath.Join(s.temp, "program")
 	if err := trial.CopyFolder(s.dir, copied); err != nil {
 		return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("cannot copy %q for a trial: %w", s.dir, err), Hint: "put the server into a folder of its own"}
@@ -47,6 +49,16 @@ func (f *Finder) byCommand(at user.Dirs, argv []string, s *Subject) error {
 	s.rename(s.dir, copied)
 	s.reading(trial.Variables(copied))
 	return nil
+}
+
+// runnable is a command for a profile: its scripts by whole paths, and the program as it
+// was named, so that another machine's is found, too.
+func runnable(name string, args []string) []string {
+	out := slices.Clone(args)
+	if !strings.Contains(name, "/") {
+		out[0] = name
+	}
+	return out
 }
 
 // rename has the program mean another folder than the one that was found.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/launch"
+	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
 	"mcpen/sandbox/trial"
@@ -23,20 +26,20 @@ func (f *Finder) Replay(ctx context.Context, at user.Dirs, o Options, s *Subject
 		r.ProfileFile, r.Replay = o.Write, "nothing to write, as it did not install"
 		return nil
 	}
-	ref := ""
-	if s.ref.Name != "" {
-		ref = server.Bare(s.ref)
+	d, folder, err := s.draft(r, o)
+	if err != nil {
+		return err
 	}
-	args := append([]string{}, o.Args...)
-	for _, arg := range s.more {
-		args = append(args, strings.ReplaceAll(arg, "${desk}", "${workspace}"))
-	}
-	d := r.Draft(s.name, ref, args)
 	if _, err := policy.Parse(o.Write, []byte(d.Text), catalog.Loader(at)); err != nil {
 		return fmt.Errorf("internal error: the profile that was drafted is none: %w", err)
 	}
 	if _, err := os.Lstat(o.Write); err == nil {
 		return launch.Usage("--write OTHER.toml", "cannot write the profile: %s is there already", o.Write)
+	}
+	if folder != "" {
+		if err := trial.CopyFolder(s.dir, folder); err != nil {
+			return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("cannot unpack the bundle beside its profile: %w", err), Hint: "mcpen try --write OTHER.toml …"}
+		}
 	}
 	if err := wholefile.Replace(o.Write, []byte(d.Text), 0o644); err != nil {
 		return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("cannot write the profile: %w", err)}
@@ -54,6 +57,41 @@ func (f *Finder) Replay(ctx context.Context, at user.Dirs, o Options, s *Subject
 	}
 	r.Replay = replayed(run, again)
 	return nil
+}
+
+// draft drafts the profile. folder is where the program of a bundle is to lie for it; ""
+// for any other.
+func (s *Subject) draft(r *trial.Report, o Options) (d trial.Draft, folder string, err error) {
+	var from trial.Server
+	if s.ref.Name != "" {
+		from.Package, from.Args = server.Bare(s.ref), literal(o.Args)
+	}
+	from.Command, from.Folder = literal(s.command), s.home
+	if s.bundle {
+		if folder, err = filepath.Abs(BundleFolder(o.Write)); err != nil {
+			return d, "", err
+		}
+		from.Folder = folder
+		for i := range from.Command {
+			from.Command[i] = strings.ReplaceAll(from.Command[i], s.dir, folder)
+		}
+		for _, e := range s.own {
+			from.Env = append(from.Env, plan.Env{Name: e.Name, Value: strings.ReplaceAll(e.Value, ownFolder, folder)})
+		}
+	}
+	for _, arg := range s.more {
+		from.Args = append(from.Args, strings.ReplaceAll(arg, "${desk}", "${workspace}"))
+	}
+	return r.Draft(s.name, from), folder, nil
+}
+
+// literal are words as a profile writes them: a "${" in them begins no parameter.
+func literal(words []string) []string {
+	out := slices.Clone(words)
+	for i := range out {
+		out[i] = strings.ReplaceAll(out[i], "${", "$${")
+	}
+	return out
 }
 
 // replayed says how a server went on with the profile that was drafted.

@@ -99,7 +99,7 @@ func (st *stage) desk(ctx context.Context, s *Subject, env []plan.Env) *plan.Des
 		s.about.Variables = append(s.about.Variables, name)
 	}
 	for name, value := range s.words {
-		all = append(all, plan.Env{Name: name, Value: strings.ReplaceAll(value, "${desk}", st.Desk.Workspace)})
+		all = append(all, plan.Env{Name: name, Value: strings.NewReplacer("${desk}", st.Desk.Workspace, ownFolder, st.root).Replace(value)})
 		s.about.Variables = append(s.about.Variables, name)
 	}
 	slices.Sort(s.about.Variables)

@@ -37,6 +37,10 @@ type Subject struct {
 	name    string // as a profile would be called
 	about   trial.Subject
 	program plan.Program
+	command []string    // with which it starts outside of a trial; nil for a package
+	home    string      // the folder of a command that was copied to dir
+	bundle  bool        // its program is inside a file
+	own     []plan.Env  // variables that lead to its own folder
 	tree    *store.Tree // of a package
 	dir     string      // the folder that is moved to the desk: the tree, a bundle, a copy
 	temp    string      // a folder of this run's own, which close takes away
@@ -72,8 +76,8 @@ func (f *Finder) Find(ctx context.Context, at user.Dirs, o Options) (s *Subject,
 		}
 	}()
 	switch {
-	case strings.HasSuffix(o.Server, ".mcpb"), strings.HasSuffix(o.Server, ".dxt"):
-		return s, f.byBundle(at, o, s)
+	case IsBundle(o.Server):
+		return s, f.byBundle(ctx, at, o, s)
 	case strings.HasSuffix(o.Server, ".json"):
 		ref, draft, err := server.Wanted(o.Server, f.Note)
 		if err != nil {

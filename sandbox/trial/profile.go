@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/plan"
 )
 
 // Draft is the smallest profile that allows everything that the program did, with its
@@ -19,10 +20,19 @@ type Draft struct {
 	Writes    bool // and may change it
 }
 
+// Server is what a profile starts: a package, or a command.
+type Server struct {
+	Package string
+	Command []string
+	Args    []string
+	Folder  string     // of its own, which it needs; ""
+	Env     []plan.Env // that lead into it
+}
+
 // Draft drafts a profile, with the reason after every line. Decoys, telemetry and
 // unrequested actions are comments. It uses everything observed, however the program
 // ended.
-func (r *Report) Draft(name, ref string, args []string) Draft {
+func (r *Report) Draft(name string, from Server) Draft {
 	var d Draft
 	var b strings.Builder
 	say := func(format string, a ...any) { fmt.Fprintf(&b, format+"\n", onOneLine(a)...) }
@@ -34,17 +44,20 @@ func (r *Report) Draft(name, ref string, args []string) Draft {
 	say("version = 1\nname = %s", audit.TOMLString(name))
 	secrets := r.secretsUsed()
 	for _, s := range secrets {
-		say("\n[params.%s]\ntype = \"secret\"\ndescription = %s", strings.ToLower(s.name), audit.TOMLString(visible(s.name+", "+s.why)))
+		say("\n[params.%s]\ntype = \"secret\"\ndefault = \"env:%s\"\ndescription = %s", strings.ToLower(s.name), s.name, audit.TOMLString(visible(s.name+", "+s.why)))
 	}
-	if ref != "" {
-		say("\n[server]\npackage = %s", audit.TOMLString(ref))
-		if len(args) > 0 {
-			say("args = [%s]", quotedList(args))
-		}
+	say("\n[server]")
+	if from.Package != "" {
+		say("package = %s", audit.TOMLString(from.Package))
+	} else {
+		say("command = [%s]", quotedList(from.Command))
 	}
-	r.draftFiles(&d, say)
+	if len(from.Args) > 0 {
+		say("args = [%s]", quotedList(from.Args))
+	}
+	r.draftFiles(&d, from.Folder, say)
 	r.draftHosts(&d, say)
-	r.draftEnvironment(secrets, say)
+	r.draftEnvironment(secrets, from.Env, say)
 	d.Text = b.String()
 	return d
 }
@@ -72,7 +85,7 @@ func quotedList(list []string) string {
 	return strings.Join(out, ", ")
 }
 
-func (r *Report) draftFiles(d *Draft, say func(string, ...any)) {
+func (r *Report) draftFiles(d *Draft, own string, say func(string, ...any)) {
 	var read, write, kept string
 	for _, f := range r.Files {
 		switch {
@@ -90,14 +103,21 @@ func (r *Report) draftFiles(d *Draft, say func(string, ...any)) {
 		}
 	}
 	d.Workspace, d.Writes = read != "" || write != "", write != ""
-	if d.Workspace {
+	if d.Workspace || own != "" {
 		say("\n[filesystem]")
 	}
-	switch {
-	case d.Writes:
+	if d.Writes {
 		say("write = [\"${workspace}\"] # it changed files there: %s", write)
-	case d.Workspace:
-		say("read = [\"${workspace}\"] # it read files there: %s", read)
+	}
+	if own != "" || d.Workspace && !d.Writes {
+		say("read = [")
+		if own != "" {
+			say("  %s, # its own folder", audit.TOMLString(own))
+		}
+		if d.Workspace && !d.Writes {
+			say("  \"${workspace}\", # it read files there: %s", read)
+		}
+		say("]")
 	}
 	if kept != "" {
 		say("\n# It keeps files of its own in its home, such as %s. They end with each run;\n# to keep them: [filesystem] write = [\"${state}\"] and a variable or an argument that leads there.", oneLine(kept))
@@ -173,7 +193,13 @@ func (r *Report) secretsUsed() (out []secret) {
 	return out
 }
 
-func (r *Report) draftEnvironment(secrets []secret, say func(string, ...any)) {
+func (r *Report) draftEnvironment(secrets []secret, own []plan.Env, say func(string, ...any)) {
+	if len(own) > 0 {
+		say("\n[env.set]")
+	}
+	for _, e := range own {
+		say("%s = %s # in its own folder", e.Name, audit.TOMLString(e.Value))
+	}
 	if len(secrets) > 0 {
 		say("\n[env.secret]")
 	}
@@ -182,11 +208,11 @@ func (r *Report) draftEnvironment(secrets []secret, say func(string, ...any)) {
 	}
 	var rest []string
 	for _, v := range r.Subject.Variables {
-		if !slices.ContainsFunc(secrets, func(s secret) bool { return s.name == v }) {
+		if !slices.ContainsFunc(secrets, func(s secret) bool { return s.name == v }) && !slices.ContainsFunc(own, func(e plan.Env) bool { return e.Name == v }) {
 			rest = append(rest, v)
 		}
 	}
 	if len(rest) > 0 {
-		say("\n# It also reads: %s. What it needs of them goes into [env].", strings.Join(rest, ", "))
+		say("\n# It also reads: %s. What it needs of them goes into [env.set], or [env.secret].", strings.Join(rest, ", "))
 	}
 }

@@ -34,7 +34,7 @@ func TestDraftOfAStrangersNames(t *testing.T) {
 		{File: "$API_KEY", Given: true, Out: true, Where: evil},
 		{File: "$" + evil, Given: true, Out: true, Where: evil},
 	}
-	text := r.Draft("name", "npm:x", []string{evil}).Text
+	text := r.Draft("name", Server{Package: "npm:x", Args: []string{evil}}).Text
 	var got map[string]any
 	if _, err := toml.Decode(text, &got); err != nil {
 		t.Fatalf("%v\n%s", err, text)
@@ -45,7 +45,7 @@ func TestDraftOfAStrangersNames(t *testing.T) {
 		"filesystem": map[string]any{"write": []any{"${workspace}"}},
 		"network":    map[string]any{"allow": []any{"good.example:443"}},
 		"env":        map[string]any{"secret": map[string]any{"API_KEY": "${api_key}"}},
-		"params":     map[string]any{"api_key": map[string]any{"type": "secret", "description": visible("API_KEY, which it sends to " + evil)}},
+		"params":     map[string]any{"api_key": map[string]any{"type": "secret", "default": "env:API_KEY", "description": visible("API_KEY, which it sends to " + evil)}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("it says %v, want %v\n%s", got, want, text)

@@ -162,10 +162,10 @@ func (r *Report) reachRow() row {
 	out := row{name: "reached"}
 	widest := 0
 	for _, h := range r.Hosts {
-		widest = max(widest, min(columns(place(h)), 34))
+		widest = max(widest, min(columns(place(h)), maxPlace))
 	}
 	for _, h := range r.Hosts {
-		text := pad(place(h), widest) + "  " + first(h.When)
+		text := first(h.When)
 		if len(h.When) > 1 {
 			text += fmt.Sprintf(" and %d more", len(h.When)-1)
 		}
@@ -178,11 +178,16 @@ func (r *Report) reachRow() row {
 		if h.Requests > 0 && !h.Real {
 			text += fmt.Sprintf(" (%s)", plural(h.Requests, "request"))
 		}
-		out.lines = append(out.lines, text)
+		room := min(widest, max(minPlace, screenColumns-10-2-columns(text)))
+		at := middle(place(h), room)
+		if room == widest {
+			at = pad(at, room)
+		}
+		out.lines = append(out.lines, at+"  "+text)
 	}
 	for _, d := range r.Dialled {
 		if d.Kind == "udp" && len(out.lines) < 6 {
-			out.lines = append(out.lines, d.To+", by datagrams")
+			out.lines = append(out.lines, middle(d.To, maxPlace)+", by datagrams")
 		}
 	}
 	if len(out.lines) == 0 && len(r.Names) == 0 {
@@ -192,6 +197,26 @@ func (r *Report) reachRow() row {
 		out.lines = append(out.lines, "asked for "+short(strings.Join(r.Names[:min(n, 3)], ", "))+" and connected to none of it")
 	}
 	return out
+}
+
+// How wide a host with its port may be in a row: the more the less stands behind it.
+const (
+	minPlace = 24
+	maxPlace = 40
+)
+
+// middle shortens a text in the middle: the end of a host, with its port, says whose it is.
+func middle(s string, room int) string {
+	if columns(s) <= room {
+		return s
+	}
+	runes := []rune(s)
+	end := len(runes)
+	for n := 0; end > 0 && n+columns(string(runes[end-1])) <= room*3/4; end-- {
+		n += columns(string(runes[end-1]))
+	}
+	tail := string(runes[end:])
+	return cut(s, room-columns(tail)) + tail
 }
 
 // givenTo lists the given secrets that the program sends to a host.

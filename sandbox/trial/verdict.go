@@ -33,7 +33,7 @@ type Reason struct {
 
 // order lists the codes of reasons, the gravest first.
 var order = []string{"canary-sent", "canary-shown", "canary-written", "decoy-read", "decoy-changed", "trap", "runs-own", "metadata", "scan", "orphan", "listens", "words", "debugs",
-	"malicious", "no-install", "install-reach", "flood", "secret-elsewhere", "address", "secret-sent", "host", "telemetry", "name", "udp", "order", "decoy-expected", "workspace-secret", "settings", "listens-loopback", "loopback", "tool-program", "scripts", "script-failed", "script-cut", "deprecated", "young", "lookalike",
+	"malicious", "no-install", "install-reach", "flood", "secret-elsewhere", "address", "secret-sent", "host", "telemetry", "name", "udp", "order", "fetched", "decoy-expected", "workspace-secret", "settings", "listens-loopback", "loopback", "tool-program", "scripts", "script-failed", "script-cut", "deprecated", "young", "lookalike",
 	"no-conversation", "no-answer", "garbage", "stops", "trial-cut"}
 
 // Subject is the program on trial.
@@ -348,6 +348,8 @@ func (r *Report) judgeWords(run *Run) {
 		switch {
 		case f.Hold && f.Why == finding.WhyFirst: // a large server may prescribe an order of its own tools
 			r.because(Amber, "order", "", "%s: %s: “%s”", f.Of, f.Why, short(f.Words))
+		case f.Hold && f.Why == finding.WhyFetched && !orders(f.Words): // or say what a tool of its own is for
+			r.because(Amber, "fetched", "", "%s: %s: “%s”", f.Of, f.Why, short(f.Words))
 		case f.Hold:
 			r.because(Red, "words", "", "%s: %s: “%s”", f.Of, f.Why, short(f.Words))
 		}
@@ -358,6 +360,13 @@ func (r *Report) judgeWords(run *Run) {
 	if run.Garbage > 0 {
 		r.because(Amber, "garbage", "", "%s on stdout outside the protocol: %s", plural(run.Garbage, "line"), short(run.Sample))
 	}
+}
+
+// orders reports whether words about something that is fetched and executed say more than
+// what a tool does: from where, how, or that it is a program.
+func orders(words string) bool {
+	lower := strings.ToLower(words)
+	return slices.ContainsFunc([]string{"://", "silently", "immediately", "payload", "script", "binary", "download", "decode"}, func(w string) bool { return strings.Contains(lower, w) })
 }
 
 func (r *Report) judgeSubject(*Run) {
@@ -416,11 +425,16 @@ func (r *Report) judgeEnd(run *Run) {
 	}
 }
 
-// lastLine is the last line of a program's words that says something. Node ends with its
-// version, and before that come the stack of an error and its members: the error itself
-// stands above them.
+// lastLine is the last line of a program's words that says why it ended. Runtimes put the
+// stack of an error, its members, their version and advice of their own below it.
 func lastLine(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
+	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(s), "\n"), func(l string) bool {
+		l = strings.TrimSpace(l)
+		return l == "" || strings.HasPrefix(l, "(Use `node --") || strings.HasPrefix(l, "(Use node --")
+	})
+	if len(lines) == 0 {
+		return ""
+	}
 	last := strings.TrimSpace(lines[len(lines)-1])
 	if !strings.HasPrefix(last, "Node.js v") {
 		return last
@@ -430,10 +444,8 @@ func lastLine(s string) string {
 			return strings.TrimSpace(l)
 		}
 	}
-	for _, l := range slices.Backward(lines[:len(lines)-1]) {
-		if l = strings.TrimSpace(l); l != "" {
-			return l
-		}
+	if len(lines) > 1 {
+		return strings.TrimSpace(lines[len(lines)-2])
 	}
 	return last
 }
