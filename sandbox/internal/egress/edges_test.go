@@ -600,7 +600,7 @@ func TestAWorldAnswersForOtherNames(t *testing.T) {
 		want, told string
 	}{
 		{"other.example", dnsmessage.TypeA, true, "198.18.0.7 RCodeSuccess", "other.example 1"}, {"Other.Example", dnsmessage.TypeAAAA, true, "2001:db8::7 RCodeSuccess", "other.example 28"}, {"other.example", dnsmessage.TypeAAAA, false, "RCodeSuccess", "other.example 0"}, {"other.example", dnsmessage.TypeA, false, "198.18.0.7 RCodeSuccess", "other.example 1"},
-		{"other.example", dnsmessage.TypeTXT, true, "RCodeSuccess", "other.example 16"}, {"a_b.example", dnsmessage.TypeA, true, "198.18.0.7 RCodeSuccess", "a_b.example"}, {"real.example", dnsmessage.TypeA, true, "203.0.113.5 RCodeSuccess", ""}, {"localhost", dnsmessage.TypeA, true, "127.0.0.1 RCodeSuccess", ""},
+		{"other.example", dnsmessage.TypeTXT, true, "RCodeSuccess", "other.example 16"}, {"a_b.example", dnsmessage.TypeA, true, "198.18.0.7 RCodeSuccess", "a_b.example"}, {"a b.example", dnsmessage.TypeA, true, "198.18.0.7 RCodeSuccess", "a b.example. 1"}, {"real.example", dnsmessage.TypeA, true, "203.0.113.5 RCodeSuccess", ""}, {"localhost", dnsmessage.TypeA, true, "127.0.0.1 RCodeSuccess", ""},
 	} {
 		world.asked = nil
 		e.names.mu.Lock()

@@ -132,6 +132,19 @@ func TestDial(t *testing.T) {
 		}
 	})
 	t.Run("later", func(t *testing.T) {
+		gone, other := listen(t, "127.0.0.1:0") // by the time its opening comes again
+		crowd(t, other)
+		refused := make(chan error, 1)
+		d, err := begin(other, any)
+		must(t, err)
+		go func() {
+			c, err := d.wait(t.Context())
+			if c != nil {
+				c.Close()
+			}
+			refused <- err
+		}()
+		must(t, unix.Shutdown(gone, unix.SHUT_RDWR)) // it listens no more
 		fd, at := listen(t, "127.0.0.1:0")
 		crowd(t, at)
 		done := make(chan error, 1)
@@ -153,6 +166,9 @@ func TestDial(t *testing.T) {
 		}
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+		if err := <-refused; !errors.Is(err, unix.ECONNREFUSED) || err.Error() != "connect: connection refused" {
+			t.Errorf("refused later: %v", err)
 		}
 	})
 	t.Run("never", func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -307,4 +309,119 @@ func TestARepeatedOpeningGoesOn(t *testing.T) {
 		}
 		isNew(false, 0)
 	})
+}
+
+// A connection outside that no program accepts ends after a while, and one that is made for a
+// program that no longer waits ends at once.
+func TestHeldConnectionsAreTended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, err := Serve(t.Context(), nil, Config{Sink: func(audit.Event) error { return nil }, Warn: func(string) {}})
+		must(t, err)
+		e.goes(e.tendHeld)
+		g := &gate{e: e}
+		here, there := net.Pipe()
+		ended := time.Duration(0)
+		began := time.Now()
+		go func() { _, _ = there.Read(make([]byte, 1)); ended = time.Since(began) }()
+		s := segment{flow: flow{netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("203.0.113.5:2")}}
+		h := &hold{}
+		e.held.add(s.flow, h)
+		if !e.keep(here) || !e.held.made(s.flow, h, here, began) {
+			t.Error("not made")
+		}
+		time.Sleep(3 * heldLife)
+		synctest.Wait()
+		if ended < heldLife || ended > 2*heldLife || e.opens() != 1 {
+			t.Errorf("ended after %v; %d are kept", ended, e.opens())
+		}
+		late, there := net.Pipe()
+		g.arrived(s, h, late)
+		if _, err := there.Read(make([]byte, 1)); err != io.EOF || e.opens() != 1 {
+			t.Errorf("nobody waits for it: %v; %d are kept", err, e.opens())
+		}
+		must(t, e.Close())
+	})
+}
+
+// A connection that cannot be begun at once is left to a goroutine, and nothing of it stays.
+func TestWhatCannotBeginAtOnce(t *testing.T) {
+	crowded, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer crowded.Close()
+	at := crowded.Addr().(*net.TCPAddr).AddrPort()
+	f, err := crowded.(*net.TCPListener).File()
+	must(t, err)
+	must(t, descriptor.Of(f, func(fd int) error { return unix.Listen(fd, 0) }))
+	f.Close()
+	for range 2 { // one more than a backlog of 0 has room for
+		s, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		must(t, err)
+		defer unix.Close(s)
+		if err := unix.Connect(s, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}); err != nil && err != unix.EINPROGRESS {
+			t.Fatal(err)
+		}
+	}
+	any := func(netip.AddrPort) error { return nil }
+	six := netip.AddrPortFrom(netip.IPv6Loopback(), at.Port())
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer free.Close()
+	open := free.Addr().(*net.TCPAddr).AddrPort()
+	far := mustAddrPort(t, "203.0.113.5:8080")
+	for name, c := range map[string]struct {
+		call call
+		full bool
+		want bool
+	}{
+		"a local one": {call{to: []netip.AddrPort{open}, check: any}, false, true}, "the first of two local ones": {call{to: []netip.AddrPort{open, six}, check: any}, false, true},
+		"no slot": {call{to: []netip.AddrPort{open}, check: any}, true, false}, "a local one that waits": {call{to: []netip.AddrPort{at, six}, check: any}, false, false},
+		"no address": {call{check: any}, false, false}, "several": {call{to: []netip.AddrPort{far, open}, check: any}, false, false}, "refused": {call{to: []netip.AddrPort{open}, check: func(netip.AddrPort) error { return net.ErrClosed }}, false, false},
+		"by a proxy": {call{to: []netip.AddrPort{open}, check: any, via: by("http://10.9.0.7:1", "")}, false, false},
+	} {
+		e, err := Serve(t.Context(), nil, newQuietWorld(t).config(network(t, "203.0.113.5:8080")))
+		must(t, err)
+		before := countFDs(t)
+		for c.full && len(e.dials) < cap(e.dials) {
+			e.dials <- struct{}{}
+		}
+		slots := len(e.dials)
+		g := &gate{e: e}
+		h := &hold{call: c.call}
+		s := segment{flow: flow{mustAddrPort(t, "127.0.0.1:1"), open}}
+		if got := g.atOnce(s, h); got != c.want { // nobody waits for it: it ends at once
+			t.Errorf("%s begins at once: %v", name, got)
+		}
+		if after := countFDs(t); after != before || len(e.dials) != slots || e.opens() != 1 {
+			t.Errorf("%s: %d descriptors, %d before; %d slots, %d before; %d are kept", name, after, before, len(e.dials), slots, e.opens())
+		}
+		must(t, e.Close())
+	}
+	// A wait that cannot begin ends like one that fails.
+	w := newQuietWorld(t)
+	e, err := Serve(t.Context(), nil, w.config(network(t, "203.0.113.5:8080")))
+	must(t, err)
+	f = spareSocket(t, false)
+	defer f.Close()
+	before := countFDs(t)
+	e.loop.mu.Lock()
+	e.loop.over = true
+	e.loop.mu.Unlock()
+	s, ok := parseSYN(synOf("127.0.0.1:1", "127.0.0.1:2"))
+	raw, err := newPackets(listeners.Handle{File: f})
+	must(t, err)
+	if !(&gate{e: e, tap: raw, back: raw}).atOnce(s, &hold{call: call{subject: "n", to: []netip.AddrPort{at}, check: any}}) || !ok {
+		t.Error("it did not begin")
+	}
+	w.awaitTold("cannot reach n, which default allows: use of closed network connection")
+	raw.Close()
+	e.loop.mu.Lock()
+	e.loop.over = false
+	e.loop.mu.Unlock()
+	for end := time.Now().Add(patience); countFDs(t) > before && time.Now().Before(end); {
+		time.Sleep(time.Millisecond) // the answer to the program is being sent
+	}
+	if len(e.dials) > 0 || countFDs(t) > before {
+		t.Errorf("%d slots, %d descriptors, %d before", len(e.dials), countFDs(t), before)
+	}
+	must(t, e.Close())
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -508,19 +509,23 @@ func TestNothingIsKeptOfEndedConnections(t *testing.T) {
 	})
 }
 
-// single is a listener that accepts one connection.
+// single is a listener that fails and then accepts one connection.
 type single struct {
 	net.Listener
-	conn net.Conn
+	fails error
+	conn  net.Conn
 }
 
-func (s *single) Accept() (net.Conn, error) {
-	if s.conn == nil {
-		return nil, net.ErrClosed
+func (s *single) Accept() (c net.Conn, err error) {
+	switch {
+	case s.fails != nil:
+		s.fails, err = nil, s.fails
+	case s.conn != nil:
+		s.conn, c = nil, s.conn
+	default:
+		err = net.ErrClosed
 	}
-	c := s.conn
-	s.conn = nil
-	return c, nil
+	return c, err
 }
 func (s *single) Close() error { return nil }
 
@@ -534,8 +539,100 @@ func TestAConnectionOfNoKnownKindEnds(t *testing.T) {
 	if _, err := there.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("it is open: %v", err)
 	}
+	// A listener that fails says so, and goes on.
+	w := newQuietWorld(t)
+	e.ledger.warn = w.tell
+	here, there = net.Pipe()
+	e.accept(&single{fails: unix.EMFILE, conn: here}, func(stream) { t.Error("it is served") }, false)
+	if _, err := there.Read(make([]byte, 1)); err != io.EOF || len(w.told) != 1 || w.told[0] != "cannot accept: too many open files" {
+		t.Errorf("behind a failure: %v, told %q", err, w.told)
+	}
+	e.stop()
+	here, _ = net.Pipe()
+	l := &single{fails: unix.EMFILE, conn: here}
+	if e.accept(l, nil, false); l.conn == nil {
+		t.Error("it accepts behind the end of the sandbox")
+	}
 	if len(e.conns) > 0 {
 		t.Errorf("%d slots are taken", len(e.conns))
+	}
+}
+
+// What comes when the loop has ended is closed, and ending it again does nothing.
+func TestNothingIsKeptBehindTheLoop(t *testing.T) {
+	e, err := Serve(t.Context(), nil, newQuietWorld(t).config(network(t, "203.0.113.5:8080")))
+	must(t, err)
+	must(t, e.Close())
+	e.loop.end()
+	must(t, e.loop.Close())
+	here, there := joined(t)
+	if e.loop.keep(here) || e.loop.add(1<<20, unix.EPOLLIN, nil) {
+		t.Error("kept")
+	}
+	if _, err := there.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("it is open: %v", err)
+	}
+	f, err := os.Open("/dev/null")
+	must(t, err)
+	defer f.Close()
+	if err := e.loop.open(f, func(*ear) {}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	for _, h := range []listeners.Handle{{Kind: listeners.KindLocal, Port: 8080, Gated: true}, {Kind: listeners.KindTCP, Port: 8080}} {
+		before := countFDs(t)
+		if h.File, err = l.(*net.TCPListener).File(); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Add([]listeners.Handle{h}); err == nil {
+			t.Errorf("%+v is served", h)
+		}
+		if after := countFDs(t); after != before {
+			t.Errorf("%+v: %d descriptors are open, %d were", h, after, before)
+		}
+	}
+	// A record that cannot be made at the start stops it.
+	cfg := newQuietWorld(t).config(plan.Network{})
+	cfg.Sink = func(audit.Event) error { return errors.New("full") }
+	before := countFDs(t)
+	if e, err := Serve(t.Context(), []listeners.Handle{{Kind: listeners.KindSpare, Shared: true, File: spareSocket(t, false)}}, cfg); e != nil || err == nil || err.Error() != "full" {
+		t.Errorf("%v, %v", e, err)
+	}
+	if after := countFDs(t); after != before {
+		t.Errorf("%d descriptors are open, %d were", after, before)
+	}
+}
+
+// secured is a connection over another, as TLS is.
+type secured struct{ pipe }
+
+func (s secured) NetConn() net.Conn { return s.Conn }
+
+// The end of a connection that nobody took up is a reset, also below TLS with a proxy: the
+// other side must not take it for an orderly one.
+func TestAnUnusedConnectionIsReset(t *testing.T) {
+	for name, end := range map[string]func(c *net.TCPConn){
+		"abort": func(c *net.TCPConn) { abort(c) }, "below TLS": func(c *net.TCPConn) { abort(secured{pipe{c}}) },
+		"loose": func(c *net.TCPConn) {
+			one := loosen(c)
+			must(t, one.Close())
+			must(t, one.Close())
+		},
+		"held": func(c *net.TCPConn) {
+			(&hold{conn: c}).close(&Egress{open: map[io.Closer]struct{}{}})
+		},
+	} {
+		here, there := joined(t)
+		before := countFDs(t)
+		end(here)
+		if _, err := there.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if after := countFDs(t); after != before-1 {
+			t.Errorf("%s: %d descriptors are open, %d were", name, after, before)
+		}
 	}
 }
 

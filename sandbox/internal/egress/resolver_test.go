@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -496,4 +497,42 @@ func FuzzQuestions(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A socket of questions that fails says so and answers on: without names a server reaches
+// nothing.
+func TestAFailingSocketOfQuestions(t *testing.T) {
+	w := newQuietWorld(t)
+	w.name("a.example", "203.0.113.5")
+	cfg := w.config(network(t, "a.example:443"))
+	cfg.Own = func() ([]netip.Prefix, error) { return nil, nil }
+	e, err := Serve(t.Context(), nil, cfg)
+	must(t, err)
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	must(t, err)
+	must(t, c.SetReadDeadline(time.Unix(1, 0))) // every read fails
+	if !e.keep(c) {
+		t.Fatal("not kept")
+	}
+	before := e.opens()
+	e.goes(func() { e.names.serveUDP(c) })
+	w.awaitTold("cannot read a question: ")
+	must(t, c.SetReadDeadline(time.Time{}))
+	program, err := net.Dial("udp", c.LocalAddr().String())
+	must(t, err)
+	defer program.Close()
+	must(t, program.SetDeadline(time.Now().Add(patience)))
+	_, err = program.Write(question(t, "a.example", dnsmessage.TypeA))
+	must(t, err)
+	if n, err := program.Read(make([]byte, 512)); n == 0 || err != nil {
+		t.Errorf("no answer behind a failure: %v", err)
+	}
+	must(t, c.Close()) // and an end is no failure
+	for end := time.Now().Add(patience); e.opens() != before-1 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if len(w.told) != 1 || e.opens() != before-1 {
+		t.Errorf("told %q; %d are kept, %d before", w.told, e.opens(), before)
+	}
+	must(t, e.Close())
 }

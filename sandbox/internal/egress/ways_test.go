@@ -162,8 +162,26 @@ func TestConnectionsThatCannotBeConverted(t *testing.T) {
 			t.Errorf("kind %d: %d slots are taken", kind, len(e.conns))
 		}
 	}
-	if after := sockets(); after != before {
-		t.Errorf("%d sockets are open, %d were", after, before)
+	// A whole one is handled once, and nothing of it stays.
+	opens, served := e.opens(), make(chan stream, 1)
+	program, there := joined(t)
+	f, err := program.File()
+	must(t, err)
+	program.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	must(t, err)
+	f.Close()
+	e.conns <- struct{}{}
+	e.handles(fd, flow{}, func(in stream) { served <- in })
+	if _, err := there.Read(make([]byte, 1)); err != io.EOF || (<-served).RemoteAddr() == nil {
+		t.Errorf("a handled one: %v", err)
+	}
+	there.Close()
+	for end := time.Now().Add(patience); (e.opens() != opens || len(e.conns) > 0 || sockets() != before) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if after := sockets(); after != before || e.opens() != opens || len(e.conns) > 0 {
+		t.Errorf("%d sockets are open, %d were; %d are kept, %d were; %d slots", after, before, e.opens(), opens, len(e.conns))
 	}
 }
 

@@ -212,11 +212,11 @@ func (p *couple) pour(fromIn, last bool, buf []byte) fate {
 		case n == 0:
 			return p.close(way, to)
 		}
-		m, err := unix.Write(to, buf[:n])
+		m, _ := unix.Write(to, buf[:n])
 		m = max(m, 0)
 		*count += int64(m)
 		switch {
-		case err != nil || m < n: // join tries once more, and handles the error
+		case m < n: // join tries once more, and handles an error
 			p.waits[way] = append([]byte(nil), buf[m:n]...)
 			return grows
 		case *count > sipped:

@@ -195,6 +195,33 @@ func TestAYoungConnectionHasOneEnd(t *testing.T) {
 	}
 }
 
+// A byte goes out at once on both sides of a connection, and does not wait for the next one:
+// a request in two writes would otherwise take 40 ms more.
+func TestBytesDoNotWait(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		w.peer("203.0.113.5:8080", echo)
+		e := w.serve(w.config(network(t, "203.0.113.5:8080")))
+		c, err := w.dial("203.0.113.5:8080")
+		must(t, err)
+		_, err = io.WriteString(c, "x")
+		must(t, err)
+		_, err = io.ReadFull(c, make([]byte, 1))
+		must(t, err)
+		young := e.young.all(func(*couple) bool { return true })
+		if len(young) != 1 {
+			t.Fatalf("%d are young", len(young))
+		}
+		young[0].mu.Lock()
+		for _, fd := range []int{young[0].in, young[0].out} {
+			if on, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY); on != 1 || err != nil {
+				t.Errorf("TCP_NODELAY is %d, %v", on, err)
+			}
+		}
+		young[0].mu.Unlock()
+		c.Close()
+	})
+}
+
 // A young connection that cannot be handed over ends: its slot is free, and no descriptor of
 // it stays.
 func TestAHandOverThatFails(t *testing.T) {
