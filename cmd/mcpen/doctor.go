@@ -41,6 +41,9 @@ func (a *app) doctorCommand() *cli.Command {
 				Binary: binary,
 				Ask:    host.Ask{Home: at.Home, Runtime: at.Runtime, State: at.State, Config: at.Config, Bus: at.Bus},
 				Recipe: a.recipe,
+				Installs: func(ctx context.Context, boxed bool) []host.Installs {
+					return a.Packages.Ready(ctx, at, boxed)
+				},
 			}
 			if c.Bool("fix") {
 				opts.Fix = func(checks []host.Check) (bool, error) { return a.fix(c.Context, os.Geteuid(), checks) }
@@ -60,6 +63,8 @@ type doctorOptions struct {
 	// judge: the other lines only give remedies. If it started without the planned
 	// control group, ungrouped says why. nil leaves it out.
 	Recipe func(context.Context) (ungrouped string, err error)
+	// Installs finds what packages are installed with; boxed: a sandbox can be had.
+	Installs func(ctx context.Context, boxed bool) []host.Installs
 	// Fix repairs the checks that it can, and reports whether it repaired any. doctor then
 	// calls Again. A nil Fix repairs nothing.
 	Fix   func([]host.Check) (bool, error)
@@ -90,6 +95,9 @@ func runDoctor(ctx context.Context, opts doctorOptions, out io.Writer) error {
 		if launch.Limited(facts.Recipe) != "" {
 			return untried(facts.Recipe)
 		}
+	}
+	if opts.Installs != nil {
+		facts.Installs = opts.Installs(ctx, facts.Tried && facts.Recipe == nil)
 	}
 	checks := host.Checks(facts)
 	write := writeChecks

@@ -46,6 +46,7 @@ type Facts struct {
 	// Ungrouped says why the program ran outside the control group of Host, "" where it
 	// ran inside.
 	Ungrouped string
+	Installs  []Installs // in the order of their lines
 }
 
 // Checks turns facts into lines, those that everything depends on first. It is pure.
@@ -53,6 +54,9 @@ func Checks(f Facts) []Check {
 	checks := []Check{
 		whole(f), namespaceCheck(f), landlockCheck(f), seccompCheck(f), notifyCheck(f), mediationCheck(f), routesCheck(f),
 		memfdCheck(f), cgroupCheck(f), kernelCheck(f), runtimeCheck(f), around(f), lsmCheck(f), yamaCheck(f),
+	}
+	for _, i := range f.Installs {
+		checks = append(checks, installsCheck(i))
 	}
 	return slices.DeleteFunc(checks, func(c Check) bool { return c.ID == "" })
 }

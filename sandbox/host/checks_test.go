@@ -182,3 +182,29 @@ func TestSurveyOfATree(t *testing.T) {
 		t.Errorf("of nothing: %+v", empty)
 	}
 }
+
+// Who lacks npm learns it from doctor, with a line to paste, and not from the first install
+// that fails; it keeps no other server from starting.
+func TestInstallsAreChecked(t *testing.T) {
+	for _, c := range []struct {
+		is          Installs
+		state       State
+		detail, fix string
+	}{
+		{Installs{Kind: "npm", With: []string{"/usr/bin/node", "npm"}, Manager: "apt-get"}, OK, "/usr/bin/node, npm", ""},
+		{Installs{Kind: "npm", With: []string{"/usr/bin/node"}, Lacks: []string{"npm"}, Manager: "apt-get"}, Missing, "/usr/bin/node; not found: npm", "sudo apt-get install -y npm"},
+		{Installs{Kind: "npm", Lacks: []string{"node", "npm"}, Manager: "dnf"}, Missing, "not found: node, npm", "sudo dnf install -y nodejs npm"},
+		{Installs{Kind: "PyPI", Lacks: []string{"python3"}, Manager: "pacman"}, Missing, "not found: python3", "sudo pacman -S python"},
+		{Installs{Kind: "PyPI", With: []string{"/usr/bin/python3"}, Lacks: []string{"pip"}}, Missing, "/usr/bin/python3; not found: pip", ""},
+		{Installs{Kind: "PyPI", With: []string{"/usr/bin/python3"}, Untried: "no sandbox"}, Untold, "/usr/bin/python3", ""},
+	} {
+		checks := Checks(Facts{Installs: []Installs{c.is}})
+		got := checks[len(checks)-1]
+		if got.Name != c.is.Kind+" packages" || got.State != c.state || got.Detail != c.detail || strings.Join(got.Fix, "\n") != c.fix || got.Blocks {
+			t.Errorf("%+v is said as %+v", c.is, got)
+		}
+		if (got.State == OK) != (got.Consequence == "") {
+			t.Errorf("%+v: its consequence is %q", c.is, got.Consequence)
+		}
+	}
+}
