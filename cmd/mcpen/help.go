@@ -53,7 +53,7 @@ func init() {
 
 // fold breaks lines of a page that are longer than columns, at spaces. It indents the
 // continuation to the last column of the line's table, which begins after two spaces or
-// more. It never breaks a word.
+// more. It never breaks a word: one that is longer has a line of its own.
 func fold(page string, columns int) string {
 	var out strings.Builder
 	for line := range strings.Lines(page) {
@@ -62,17 +62,28 @@ func fold(page string, columns int) string {
 		if margin < 2 || margin > columns*5/8 {
 			margin = len(line) - len(strings.TrimLeft(line, " "))
 		}
-		for len([]rune(line)) > columns {
-			at := strings.LastIndexByte(string([]rune(line)[:columns+1]), ' ')
-			if at <= margin {
-				break
-			}
-			out.WriteString(line[:at] + "\n")
-			line = strings.Repeat(" ", len([]rune(line[:margin]))) + line[at+1:]
-		}
-		out.WriteString(line + "\n")
+		out.WriteString(hang(line, columns, len([]rune(line[:margin]))) + "\n")
 	}
 	return out.String()
+}
+
+// hang breaks one line as fold does; what goes on stands this far from the margin.
+func hang(line string, columns, margin int) string {
+	var out strings.Builder
+	for len([]rune(line)) > columns {
+		head := string([]rune(line)[:columns+1])
+		at := strings.LastIndexByte(head, ' ')
+		if at < 0 || len([]rune(head[:at])) <= margin { // a word as long as the line has a line
+			text := strings.TrimLeft(line, " ")
+			if at = strings.IndexByte(text, ' '); at < 0 {
+				break
+			}
+			at += len(line) - len(text)
+		}
+		out.WriteString(line[:at] + "\n")
+		line = strings.Repeat(" ", margin) + line[at+1:]
+	}
+	return out.String() + line
 }
 
 // helpCommand is "mcpen help log" for "mcpen log --help".

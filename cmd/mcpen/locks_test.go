@@ -44,6 +44,7 @@ func TestPackagesOfOneNameLiveSideBySide(t *testing.T) {
 			w.publish(name, "1.0.0", longAgo(), nil)
 		}
 		w.want(t, "0", "mcp.toml", "add", "npm:@acme/mcp")
+		w.want(t, "0", "install npm:@acme/mcp", "log", "install") // who installs two asks which of them was refused
 		w.want(t, "0", "zeta-mcp.toml", "add", "npm:@zeta/mcp")
 		w.want(t, "0", "npm-mcp.toml", "add", "npm:mcp")
 		for lock, name := range map[string]string{"mcp": "npm:@acme/mcp", "zeta-mcp": "npm:@zeta/mcp", "npm-mcp": "npm:mcp"} {

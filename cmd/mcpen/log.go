@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -34,7 +35,7 @@ func (a *app) logCommand() *cli.Command {
 				return err
 			}
 			o := logOptions{Dir: user.LogDir(at), Server: c.Args().First(), Since: c.String("since"), Net: c.Bool("net"), JSON: c.Bool("json"),
-				Follow: c.Bool("f"), Now: time.Now(), Zone: time.Local}
+				Follow: c.Bool("f"), Now: time.Now(), Zone: time.Local, Columns: a.columns()}
 			if o.Server != "" {
 				n, err := a.Named(at, o.Server)
 				if err != nil {
@@ -67,11 +68,16 @@ type logOptions struct {
 	Net    bool   // names and connections only
 	JSON   bool
 	Follow bool
+	// Columns is the width of the terminal, 0 for no terminal: one line an event.
+	Columns int
 
 	Now  time.Time
 	Zone *time.Location   // in which times are shown; nil: UTC
 	Tick <-chan time.Time // how often to look for more, with Follow
 }
+
+// logMargin is where the rest of an event stands that is longer than a terminal's line.
+const logMargin = 4
 
 // netKinds are the events of --net.
 var netKinds = []audit.Kind{audit.KindName, audit.KindConnect}
@@ -144,6 +150,15 @@ func (o logOptions) show(out io.Writer, e audit.Event) error {
 		return err
 	}
 	e.Time = e.Time.In(o.zone())
-	_, err := fmt.Fprintln(out, audit.FormatText(e))
+	if o.Columns == 0 {
+		_, err := fmt.Fprintln(out, audit.FormatText(e))
+		return err
+	}
+	text, advice := audit.FormatApart(e)
+	text = hang(text, o.Columns, logMargin)
+	if advice != "" {
+		text += "\n" + strings.Repeat(" ", logMargin) + advice // whole, whatever its length: it is to be pasted
+	}
+	_, err := fmt.Fprintln(out, text)
 	return err
 }

@@ -226,3 +226,19 @@ func TestFold(t *testing.T) {
 		}
 	}
 }
+
+func TestHang(t *testing.T) {
+	for _, c := range []struct{ line, want string }{
+		{"", ""},
+		{"1234567890", "1234567890"},
+		{"one two three four", "one two\n  three\n  four"},
+		{"one 345678901 2", "one\n  345678901\n  2"},
+		{"12345678901 2", "12345678901\n  2"}, // no space before the end of the line
+		{"  12345678901", "  12345678901"},
+		{"ä 345678901 ö", "ä\n  345678901\n  ö"}, // columns, not bytes
+	} {
+		if got := hang(c.line, 10, 2); got != c.want {
+			t.Errorf("hang(%q) = %q, want %q", c.line, got, c.want)
+		}
+	}
+}

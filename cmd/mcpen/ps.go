@@ -37,13 +37,23 @@ func (a *app) psCommand() *cli.Command {
 				fmt.Fprintln(a.Err, "mcpen: note: no server runs")
 				return nil
 			}
-			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+			var list strings.Builder
+			w := tabwriter.NewWriter(&list, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "SERVER\tSESSION\tPID\tSINCE\tPLAN\tCOMMAND")
 			for _, r := range records {
 				fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%.12s\t%s\n", r.Server, r.Session, r.PID, user.Age(time.Since(r.Started)), r.Plan,
 					audit.Visible(strings.Join(audit.RedactArgs(r.Args), " ")))
 			}
-			return w.Flush()
+			if err := w.Flush(); err != nil {
+				return err
+			}
+			for line := range strings.Lines(list.String()) {
+				if n := a.columns(); n > 0 {
+					line = shorten(strings.TrimSuffix(line, "\n"), n) + "\n"
+				}
+				fmt.Fprint(a.out, line)
+			}
+			return nil
 		},
 	}
 }

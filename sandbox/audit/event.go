@@ -44,9 +44,10 @@ const (
 // Event is one decision. Fields that do not apply are absent from the JSON.
 type Event struct {
 	Time    time.Time `json:"time"`
-	Session string    `json:"session"`        // one run of one server
-	Server  string    `json:"server"`         // the profile's name
-	Plan    string    `json:"plan,omitempty"` // the plan's digest
+	Session string    `json:"session"`           // one run of one server
+	Server  string    `json:"server"`            // the profile's name
+	Package string    `json:"package,omitempty"` // the one that is installed, in the log of installs
+	Plan    string    `json:"plan,omitempty"`    // the plan's digest
 
 	Kind    Kind    `json:"kind"`
 	Verdict Verdict `json:"verdict"`

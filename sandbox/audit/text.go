@@ -10,18 +10,28 @@ import (
 // the server, the deed, and then, if known, the rule and the right that would allow it.
 // A stranger's text is made visible. The time is shown in its own zone.
 func FormatText(e Event) string {
-	s := fmt.Sprintf("%s %s %s", e.Time.Format("2006-01-02 15:04:05.000"), Visible(e.Server), FormatDeed(e))
+	text, advice := FormatApart(e)
+	if advice != "" {
+		text += "; " + advice
+	}
+	return text
+}
+
+// FormatApart is FormatText with the last part, the right that would allow it, on its own:
+// a terminal that breaks the line in two makes it useless as a command to paste.
+func FormatApart(e Event) (text, advice string) {
+	s := fmt.Sprintf("%s %s %s", e.Time.Format("2006-01-02 15:04:05.000"), strings.TrimSpace(Visible(e.Server)+" "+Visible(e.Package)), FormatDeed(e))
 	if e.Rule != "" {
 		s += "; rule " + Visible(cut(e.Rule))
 	}
-	allow := "; to allow it: "
+	allow := "to allow it: "
 	if e.Kind == KindStart || e.Kind == KindPackage {
-		allow = "; to mend it: " // nothing was refused to the server
+		allow = "to mend it: " // nothing was refused to the server
 	}
-	if advice := e.Advice(); advice != "" {
-		s += allow + Visible(cut(advice))
+	if advice = e.Advice(); advice != "" {
+		advice = allow + Visible(cut(advice))
 	}
-	return s
+	return s, advice
 }
 
 // FormatDeed formats what happened: the verdict and its subject, and then, if known, the

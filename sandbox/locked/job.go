@@ -51,9 +51,12 @@ func (c *Packages) job(ctx context.Context, at user.Dirs, job install.Job) error
 		return err
 	}
 	defer log.Close()
-	sink := log.Write
-	if c.Saw != nil {
-		sink = func(e audit.Event) error { c.Saw(e); return log.Write(e) }
+	sink := func(e audit.Event) error {
+		e.Package = job.For
+		if c.Saw != nil {
+			c.Saw(e)
+		}
+		return log.Write(e)
 	}
 	return c.runRaw(ctx, p, job.Stdout, job.Stderr, sink)
 }

@@ -12,6 +12,7 @@ import (
 // in Reads, and its own runtime. A Job holds no secret.
 type Job struct {
 	Name string   // for a person: "npm install"
+	For  string   // the package that it installs, if it installs one
 	Argv []string // Argv[0] is absolute
 	Dir  string   // working directory; writable with everything below it, and nothing else is
 	Env  []string // the whole environment, NAME=VALUE

@@ -271,7 +271,7 @@ func (w *work) runTo(ctx context.Context, out io.Writer, name string, argv, env 
 		return fmt.Errorf("cannot install: no program is known for %s", name)
 	}
 	dir := w.stage.Dir
-	job := Job{Name: name, Argv: argv, Dir: dir, Reads: slices.Clone(w.in.Tools.Reads), Stdout: out}
+	job := Job{Name: name, For: w.ref.String(), Argv: argv, Dir: dir, Reads: slices.Clone(w.in.Tools.Reads), Stdout: out}
 	job.Env = append([]string{"PATH=" + w.in.Tools.Path, "HOME=" + filepath.Join(dir, "home"), "TMPDIR=" + filepath.Join(dir, "tmp"),
 		"LANG=C.UTF-8", "NO_COLOR=1", "CI=1"}, env...)
 	if network {
