@@ -43,8 +43,10 @@ type gate struct {
 // packets is a raw socket.
 type packets struct {
 	*os.File
-	raw syscall.RawConn
 	six bool
+
+	mu sync.Mutex
+	fd int // of File; -1 once it is closed
 }
 
 // newPackets takes over the handle's socket through a descriptor of its own.
@@ -62,22 +64,34 @@ func newPackets(h listeners.Handle) (p *packets, err error) {
 		return nil, err
 	}
 	p = &packets{File: f, six: family == unix.AF_INET6}
-	if p.raw, err = p.SyscallConn(); err != nil {
-		p.Close()
+	if err := descriptor.Of(f, func(fd int) error { p.fd = fd; return nil }); err != nil {
+		f.Close()
 		return nil, err
 	}
 	return p, nil
 }
 
+// Close closes the socket once nobody sends.
+func (p *packets) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fd = -1
+	return p.File.Close()
+}
+
 // send sends a packet, from the IP header on. The peer retransmits if it is lost.
 func (p *packets) send(b []byte) {
-	var to unix.Sockaddr = &unix.SockaddrInet6{}
+	var to netip.Addr
 	if p.six {
-		to.(*unix.SockaddrInet6).Addr = [16]byte(b[24:])
+		to = netip.AddrFrom16([16]byte(b[24:]))
 	} else {
-		to = &unix.SockaddrInet4{Addr: [4]byte(b[16:])}
+		to = netip.AddrFrom4([4]byte(b[16:]))
 	}
-	_ = p.raw.Control(func(fd uintptr) { _ = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, to) })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fd >= 0 {
+		sendto(p.fd, b, to)
+	}
 }
 
 // receive returns an opening, from the IP header on, or EAGAIN. For IPv6 it builds the
@@ -85,8 +99,8 @@ func (p *packets) send(b []byte) {
 func (p *packets) receive(fd int, b, oob []byte) (packet []byte, err error) {
 	const head = 40
 	if !p.six {
-		n, err := unix.Read(fd, b)
-		return b[:max(n, 0)], err
+		n, err := read(fd, b)
+		return b[:n], err
 	}
 	n, on, _, from, err := syscall.Recvmsg(fd, b[head:], oob, unix.MSG_DONTWAIT)
 	if err != nil {
@@ -134,14 +148,14 @@ func (g *gate) listen() error {
 		if !ok || !g.isNew(s) {
 			return
 		}
-		s.raw = append([]byte(nil), s.raw...)
 		if g.e.rate.Allow() {
 			g.opening(s)
 			return
 		}
+		later := s.kept()
 		a.rest(func() {
 			if g.e.admitted() == nil {
-				g.opening(s)
+				g.opening(later)
 			}
 		})
 	})
@@ -160,14 +174,14 @@ func (g *gate) isNew(s segment) bool {
 // opening decides on one packet. A connection to refuse goes on to the listener, which
 // refuses and reports it.
 func (g *gate) opening(s segment) {
-	h := &hold{}
-	var ok bool
-	if h.call, h.gs, h.around, ok = g.e.foreseen(s.to); !ok {
+	h := g.e.foreseen(s.to)
+	if h == nil {
 		g.back.send(s.again())
 		return
 	}
 	g.e.held.add(s.flow, h)
 	if !g.atOnce(s, h) {
+		s := s.kept()
 		g.e.goes(func() {
 			conn, err := g.e.connect(h.call)
 			g.ended(s, h, conn, err)
@@ -178,7 +192,7 @@ func (g *gate) opening(s segment) {
 // atOnce begins a connection to a host with one address without a goroutine, and
 // reports whether it did: a waiting goroutine costs more than the connection.
 func (g *gate) atOnce(s segment, h *hold) bool {
-	c := h.call
+	c := &h.call
 	if !g.e.plain || c.via.Via != "" || len(c.to) == 0 || len(c.to) > 1 && !c.to[0].Addr().IsLoopback() || !g.e.isYoung(h, s.to) {
 		return false
 	}
@@ -197,13 +211,16 @@ func (g *gate) atOnce(s segment, h *hold) bool {
 		<-g.e.dials
 		return false
 	}
-	out := &loose{fd: d.fd, to: c.to[0].String()}
+	out := &loose{fd: d.fd, to: c.meant}
+	if c.to[0] != s.to {
+		out.to = c.to[0].String()
+	}
 	if d.made {
 		<-g.e.dials
 		g.arrived(s, h, out)
 		return true
 	}
-	w := &dialling{g: g, s: s, h: h, d: d, out: out}
+	w := &dialling{g: g, s: s.kept(), h: h, d: d, out: out}
 	w.await()
 	return true
 }
@@ -231,13 +248,13 @@ func (w *dialling) await() {
 	if !e.keep(w) {
 		return
 	}
-	if !e.loop.add(w.d.fd, unix.EPOLLOUT, func(uint32) { w.answered() }) {
+	if !e.loop.add(w.d.fd, unix.EPOLLOUT, w) {
 		w.failed(net.ErrClosed)
 	}
 }
 
-// answered handles the host's answer. The loop calls it.
-func (w *dialling) answered() {
+// event handles the host's answer.
+func (w *dialling) event(int, uint32) {
 	err := w.d.connect()
 	if err == unix.EALREADY {
 		return
@@ -343,17 +360,20 @@ func (e *Egress) isYoung(h *hold, to netip.AddrPort) bool {
 }
 
 // foreseen is the connection that a program would get at an address, judged by the
-// address alone.
-func (e *Egress) foreseen(to netip.AddrPort) (call, []grant, interfaces.Surroundings, bool) {
+// address alone; nil if it gets none.
+func (e *Egress) foreseen(to netip.AddrPort) *hold {
 	if to.Addr().IsLoopback() {
 		rule, ok := e.rules.local[to.Port()]
-		return e.localCall(to, rule), nil, interfaces.Surroundings{}, ok
+		if !ok {
+			return nil
+		}
+		return &hold{call: e.localCall(to, rule)}
 	}
 	gs, around, bad := e.granted(to)
 	if bad != nil {
-		return call{}, nil, interfaces.Surroundings{}, false
+		return nil
 	}
-	return e.call(gs[0], to, around), gs, around, true
+	return &hold{call: e.call(gs[0], to, around), gs: gs, around: around}
 }
 
 // hold is a connection that waits at a gate.

@@ -51,9 +51,9 @@ func (y *young) Close() error {
 
 // couple is one young connection.
 type couple struct {
-	c     call
+	y     *young
+	h     *hold  // the decision, and what it was at the gate
 	at    string // the address outside
-	gs    []grant
 	dst   netip.AddrPort
 	began time.Time // by the egress's clock
 	made  time.Time
@@ -94,7 +94,7 @@ func (p *couple) end(hard bool) {
 		case hard:
 			reset(fd)
 		default:
-			unix.Close(fd)
+			closeNow(fd)
 		}
 	}
 }
@@ -110,8 +110,7 @@ func (y *young) add(p *couple) bool {
 	y.of[p] = struct{}{}
 	y.mu.Unlock()
 	const events = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
-	if y.e.loop.add(p.in, events, func(ev uint32) { y.pass(p, true, ev) }) &&
-		y.e.loop.add(p.out, events, func(ev uint32) { y.pass(p, false, ev) }) {
+	if y.e.loop.add(p.in, events, p) && y.e.loop.add(p.out, events, p) {
 		return true
 	}
 	return !y.take(p) // somebody else ended it meanwhile
@@ -152,8 +151,9 @@ func (y *young) tend() {
 	}
 }
 
-// pass handles an event.
-func (y *young) pass(p *couple, fromIn bool, events uint32) {
+// event passes on what came from one of the sides.
+func (p *couple) event(fd int, events uint32) {
+	y, fromIn := p.y, fd == p.in
 	p.mu.Lock()
 	then := stays
 	if !p.gone {
@@ -192,7 +192,7 @@ func (p *couple) pour(fromIn, last bool, buf []byte) fate {
 		var err error
 		if fromIn && p.peeks { // nothing passes before the check
 			var n int
-			n, _, err = unix.Recvfrom(from, buf[:hello.MaxSpeaking], unix.MSG_PEEK)
+			n, err = peek(from, buf[:hello.MaxSpeaking])
 			if err == nil && n > 0 && hello.Speaking(buf[:n]) != hello.Plain {
 				return grows
 			}
@@ -200,7 +200,7 @@ func (p *couple) pour(fromIn, last bool, buf []byte) fate {
 		}
 		var n int
 		if err == nil {
-			n, err = unix.Read(from, buf)
+			n, err = read(from, buf)
 		}
 		switch {
 		case err == unix.EINTR:
@@ -212,8 +212,7 @@ func (p *couple) pour(fromIn, last bool, buf []byte) fate {
 		case n == 0:
 			return p.close(way, to)
 		}
-		m, _ := unix.Write(to, buf[:n])
-		m = max(m, 0)
+		m, _ := write(to, buf[:n])
 		*count += int64(m)
 		switch {
 		case m < n: // join tries once more, and handles an error
@@ -234,7 +233,7 @@ func (p *couple) close(way, to int) fate {
 	if p.ended[outward] && p.ended[inward] {
 		return closes
 	}
-	if err := unix.Shutdown(to, unix.SHUT_WR); err != nil && err != unix.ENOTCONN {
+	if err := shutdown(to); err != nil && err != unix.ENOTCONN {
 		return breaks
 	}
 	return stays
@@ -254,7 +253,7 @@ func (y *young) finish(p *couple, how string, hard bool) {
 	p.end(hard)
 	sent, received := p.sent, p.received
 	p.mu.Unlock()
-	y.e.recordEnd(p.c, p.at, how, begun{at: p.began, sent: sent, received: received})
+	y.e.recordEnd(&p.h.call, p.at, how, begun{at: p.began, sent: sent, received: received})
 }
 
 // handOver hands p over to join.
@@ -273,11 +272,11 @@ func (y *young) handOver(p *couple) {
 		<-y.e.conns
 		return
 	}
-	c := p.c
+	c := p.h.call
 	c.begun = begun{at: p.began, sent: p.sent, received: p.received, back: p.waits[inward]}
 	c.first = func() ([]byte, error) { return p.waits[outward], nil }
 	if p.peeks {
-		c.first = y.e.peeking(in, p.gs, p.dst)
+		c.first = y.e.peeking(in, p.h.gs, p.dst)
 	}
 	y.e.goes(func() {
 		defer func() { <-y.e.conns }()

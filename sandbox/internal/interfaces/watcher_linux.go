@@ -1,7 +1,6 @@
 package interfaces
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -70,9 +69,9 @@ func (i *Watcher) Around() (Surroundings, error) {
 func (i *Watcher) quiet() bool {
 	var b [1]byte // the change itself does not matter; the rest of a message is dropped
 	for quiet := true; ; quiet = false {
-		_, _, err := unix.Recvfrom(i.fd, b[:], unix.MSG_DONTWAIT)
+		_, err := unix.Read(i.fd, b[:])
 		switch {
-		case errors.Is(err, unix.EAGAIN):
+		case err == unix.EAGAIN:
 			return quiet
 		case err != nil && err != unix.EINTR && err != unix.ENOBUFS:
 			return false
