@@ -342,7 +342,7 @@ func (g *gate) ended(s segment, h *hold, conn stream, err error) {
 
 // arrived lets the program's connection through, since the one outside is made.
 func (g *gate) arrived(s segment, h *hold, conn io.Closer) {
-	if !g.e.keep(conn) {
+	if _, held := conn.(*loose); !held && !g.e.keep(conn) {
 		return
 	}
 	if !g.e.held.made(s.flow, h, conn, time.Now()) { // the program connected without it
@@ -395,7 +395,6 @@ func (h *hold) whole(e *Egress) {
 		return
 	}
 	conn, err := one.connection()
-	e.forget(one)
 	unix.Close(one.take())
 	if h.conn = nil; err == nil && e.keep(conn) {
 		h.conn = conn
@@ -425,8 +424,21 @@ func (h *hold) close(e *Egress) {
 
 // waiting are the waiting connections. Any goroutine may call its methods.
 type waiting struct {
-	mu sync.Mutex
-	of map[flow]*hold
+	mu   sync.Mutex
+	of   map[flow]*hold
+	over bool // no connection outside is taken any more
+}
+
+// stop closes the connections outside that only the store keeps.
+func (hs *waiting) stop() {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	hs.over = true
+	for _, h := range hs.of {
+		if one, ok := h.conn.(*loose); ok {
+			one.Close()
+		}
+	}
 }
 
 // waits says where a connection waits.
@@ -460,11 +472,11 @@ func (hs *waiting) add(f flow, h *hold) {
 }
 
 // made records that the connection outside is made, and returns false if h no longer
-// waits.
+// waits. The store keeps a loose; any other connection is kept by the caller.
 func (hs *waiting) made(f flow, h *hold, conn io.Closer, now time.Time) bool {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	if hs.of[f] != h {
+	if hs.of[f] != h || hs.over {
 		return false
 	}
 	h.conn, h.at = conn, now

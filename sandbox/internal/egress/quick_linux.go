@@ -150,12 +150,11 @@ func (e *Egress) begins(fd int, f flow, h listeners.Handle) bool {
 	if held == nil {
 		return false
 	}
-	e.forget(one)
 	p := &couple{
 		y: e.young, h: held, at: one.to, dst: dst, began: e.cfg.Now(), made: time.Now(), in: fd, out: one.take(),
 		peeks: !dst.Addr().IsLoopback() && looks(held.gs, dst.Port()) != unseen,
 	}
-	if p.out < 0 || !e.keep(p) || e.allowedAt(&held.call, p.at) != nil {
+	if p.out < 0 || e.allowedAt(&held.call, p.at) != nil {
 		e.gone(p)
 		return true
 	}
@@ -168,8 +167,9 @@ func (e *Egress) begins(fd int, f flow, h listeners.Handle) bool {
 
 // gone ends a couple that was not begun.
 func (e *Egress) gone(p *couple) {
-	e.forget(p)
-	_ = p.Close()
+	p.mu.Lock()
+	p.end(true)
+	p.mu.Unlock()
 	<-e.conns
 }
 

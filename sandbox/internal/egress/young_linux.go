@@ -74,14 +74,6 @@ const (
 	inward
 )
 
-// Close ends the couple with a reset on both sides.
-func (p *couple) Close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.end(true)
-	return nil
-}
-
 // end closes both sides; with a reset if hard is set. The caller must hold the lock.
 func (p *couple) end(hard bool) {
 	if p.gone {
@@ -245,11 +237,7 @@ func (y *young) finish(p *couple, how string, hard bool) {
 		return
 	}
 	defer func() { <-y.e.conns }()
-	y.e.forget(p)
 	p.mu.Lock()
-	if p.gone { // closed by stop
-		how = "closed with the sandbox"
-	}
 	p.end(hard)
 	sent, received := p.sent, p.received
 	p.mu.Unlock()
@@ -261,7 +249,6 @@ func (y *young) handOver(p *couple) {
 	if !y.take(p) {
 		return
 	}
-	y.e.forget(p)
 	in, out, err := y.apart(p)
 	if err != nil || !y.e.keep(in) || !y.e.keep(out) {
 		if in != nil {
