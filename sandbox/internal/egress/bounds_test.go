@@ -302,3 +302,12 @@ func TestOpeningsWithoutADestination(t *testing.T) {
 		t.Errorf("%x, %v", packet, err)
 	}
 }
+
+// Checksums are those of RFC 1071, section 3, also of an odd number of bytes.
+func TestChecksums(t *testing.T) {
+	for in, want := range map[string]uint16{"": 0, "\x01": 0x100, "\x00\x01": 1, "\x00\x01\xf2\x03\xf4\xf5\xf6\xf7": 0xddf2, "\x00\x01\xf2\x03\xf4\xf5\xf6\xf7\x01": 0xdef2, "\xff\xff\xff\xff": 0xffff, "\xff\xff\x00\x01": 1} {
+		if got := fold(sum(0, []byte(in))); got != want {
+			t.Errorf("%x: %#x, want %#x", in, got, want)
+		}
+	}
+}

@@ -235,6 +235,26 @@ func TestSparesAreOpenedWhenTheyAreWanted(t *testing.T) {
 			t.Errorf("behind Close: %v", err)
 		}
 	}
+	// The port of a listener needs no spare, and one on the loopback is another.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	var hs []listeners.Handle
+	for _, kind := range []listeners.Kind{listeners.KindTCP, listeners.KindLocal} {
+		f, err := l.(*net.TCPListener).File()
+		must(t, err)
+		port := free()
+		hs = append(hs, listeners.Handle{Kind: kind, Port: port, File: f}, listeners.Handle{Kind: listeners.KindSpare, File: spareSocket(t, false)})
+	}
+	e, err := Serve(t.Context(), hs, newQuietWorld(t).config(plan.Network{}))
+	must(t, err)
+	for _, c := range []struct{ handle, left int }{{0, 2}, {2, 1}} {
+		must(t, e.Open(hs[c.handle].Port))
+		if left := len(e.ports.spares); left != c.left {
+			t.Errorf("%s: %d spares are left, want %d", hs[c.handle].Kind, left, c.left)
+		}
+	}
+	must(t, e.Close())
 	p := newPorts()
 	if err := p.spare(listeners.Handle{File: os.NewFile(1<<20, "none")}); err == nil {
 		t.Error("what is not open is kept")

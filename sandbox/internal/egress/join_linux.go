@@ -157,7 +157,6 @@ func sip(dst, src stream) (n int64, err error) {
 		}
 		switch {
 		case err != nil:
-			err = os.NewSyscallError("read", err)
 		case k == 0:
 			err = io.EOF
 		default:

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/hello/hellotest"
 	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/plan"
@@ -195,7 +196,7 @@ func TestAYoungConnectionHasOneEnd(t *testing.T) {
 	}
 }
 
-// A byte goes out at once on both sides of a connection, and does not wait for the next one:
+// A byte goes out at once on both sides of a connection and does not wait for the next one:
 // a request in two writes would otherwise take 40 ms more.
 func TestBytesDoNotWait(t *testing.T) {
 	withWorld(t, func(t *testing.T, w *world) {
@@ -218,7 +219,15 @@ func TestBytesDoNotWait(t *testing.T) {
 			}
 		}
 		young[0].mu.Unlock()
-		c.Close()
+		// Its end is recorded when the sandbox ends.
+		must(t, e.Close())
+		wantReset(t, c)
+		w.await(func(ev audit.Event) bool {
+			return ev.Detail == "closed with the sandbox" && ev.Sent == 1 && ev.Received == 1 && ev.Subject == "203.0.113.5:8080"
+		})
+		if len(e.conns) > 0 {
+			t.Errorf("%d slots are taken", len(e.conns))
+		}
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/internal/fault"
@@ -69,6 +70,13 @@ func TestTheNetworkOfAServer(t *testing.T) {
 				hs, err := listen(network(t, "203.0.113.5:8080"), behind)
 				must(t, err)
 				defer Close(hs)
+				if name == "apart" {
+					link, err := netlink.LinkByName("eth0")
+					must(t, err)
+					if a := link.Attrs(); a.MTU != wireMTU || a.HardwareAddr.String() != wireMAC.String() || a.RawFlags&unix.IFF_NOARP == 0 || a.NumTxQueues != 1 || a.NumRxQueues != 1 || a.OperState != netlink.OperUp {
+						t.Errorf("the device is %+v", a)
+					}
+				}
 				six := hasIPv6()
 				for to, from := range map[string]netip.Addr{"203.0.113.5:8080": near4, "198.51.100.1:8080": near4, "[2001:db8:1::5]:8080": near6, "[2001:db8:2::1]:8080": near6} {
 					at := mustAddrPort(t, to)
@@ -272,9 +280,9 @@ func TestGatesComeWithTheirBacks(t *testing.T) {
 		for name, c := range map[string]struct {
 			protocol uint64
 			want     string
-		}{"neither fails": {1 << 20, "gate back gate back resolver queries tcp tcp tcp"}, "no backs": {unix.IPPROTO_RAW, "resolver queries tcp tcp tcp"}} {
+		}{"neither fails": {1 << 20, "gate back gate back resolver queries tcp tcp tcp gate gate local local"}, "no backs": {unix.IPPROTO_RAW, "resolver queries tcp tcp tcp gate gate local local"}} {
 			if !hasIPv6() {
-				c.want = strings.Replace(c.want, "gate back gate back", "gate back", 1)
+				c.want = strings.NewReplacer("gate back gate back", "gate back", "gate gate local local", "gate local").Replace(c.want)
 			}
 			var hs []Handle
 			var err error
@@ -285,14 +293,14 @@ func TestGatesComeWithTheirBacks(t *testing.T) {
 				return fault.Pass
 			}, func() {
 				if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
-					hs, err = Listen(network(t, "203.0.113.5:8080"))
+					hs, err = Listen(network(t, "203.0.113.5:8080", "localhost:7000"))
 				}
 			}))
 			must(t, err)
 			got := ""
 			for _, h := range hs {
 				got += " " + string(h.Kind)
-				if wanted := strings.HasPrefix(c.want, "gate") && h.Kind == KindTCP; h.Gated != wanted {
+				if wanted := strings.HasPrefix(c.want, "gate") && h.Kind == KindTCP || h.Kind == KindLocal; h.Gated != wanted {
 					t.Errorf("%s: %+v", name, h)
 				}
 			}
@@ -317,6 +325,20 @@ func TestGatesComeWithTheirBacks(t *testing.T) {
 		back.File = file()
 	}
 	back.File.Close()
+}
+
+// A machine without IPv6 gives no socket, or not the loopback's address.
+func TestWhetherThereIsIPv6(t *testing.T) {
+	nettest.In(t, func(t *testing.T) {
+		for name, call := range map[string]uintptr{"no socket": unix.SYS_SOCKET, "no address": unix.SYS_BIND} {
+			var has bool
+			before := countFDs(t)
+			must(t, fault.Watch([]uintptr{call}, func(fault.Call) fault.Answer { return fault.Fail(unix.EADDRNOTAVAIL) }, func() { has = hasIPv6() }))
+			if has || len(nearAddrs(has)) != 1 || countFDs(t) != before {
+				t.Errorf("%s: %v, %d descriptors, %d before", name, has, countFDs(t), before)
+			}
+		}
+	})
 }
 
 // A machine that gives no raw sockets has no gates: its listeners take every connection,
