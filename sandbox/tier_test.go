@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"os"
 	"slices"
 	"testing"
 
@@ -40,12 +41,16 @@ func TestEscapeFromTheWeakerTier(t *testing.T) {
 	endDaemon(t, outside)
 	results := attackTier(t, s, table)
 	show(t, []setting{{name: "weaker tier"}}, table, outside, map[string]map[string]probe.Result{"weaker tier": results})
+	open := tierOpen
+	if keepsGroups(t) {
+		open = append(slices.Clone(open), "groups")
+	}
 	for _, p := range table {
 		if p.ID == daemonID {
 			continue // it may start; attackTier looks for what it leaves
 		}
 		r, ran := results[p.ID]
-		named := slices.Contains(tierOpen, p.ID)
+		named := slices.Contains(open, p.ID)
 		switch {
 		case !ran:
 			t.Errorf("%s was not tried", p.ID)
@@ -55,6 +60,18 @@ func TestEscapeFromTheWeakerTier(t *testing.T) {
 			t.Errorf("%s: is said to be open and is held by %s (%s)", p.ID, r.Errno, r.Detail)
 		}
 	}
+}
+
+// keepsGroups reports whether a server of this tier has groups of the user's: setgroups(2)
+// asks for a capability that nobody has here but root, and a user namespace is not made.
+func keepsGroups(t *testing.T) bool {
+	t.Helper()
+	groups, err := os.Getgroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := slices.DeleteFunc(groups, func(g int) bool { return g == os.Getgid() })
+	return os.Geteuid() != 0 && len(others) > 0
 }
 
 // attackTier runs every probe in a sandbox of the weaker tier.
