@@ -28,7 +28,14 @@ var reportTemplate = sync.OnceValue(func() *template.Template {
 // Moment holds the events of one phase of a run.
 type Moment struct {
 	When  string
-	Lines []string
+	Lines []Line
+}
+
+// Line is an event of a moment. A grave one is what a thief does.
+type Line struct {
+	Text  string
+	Grave bool
+	Times int // that it came
 }
 
 // WriteHTML writes the whole report as one page, which loads nothing else: no script,
@@ -38,8 +45,30 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		*Report
 		Moments  []Moment
 		Programs []program
+		Sent     []sent
 		Tilde    func(string) string
-	}{r, r.moments(), r.programs(), r.tilde})
+	}{r, r.moments(), r.programs(), r.sent(), r.tilde})
+}
+
+// sent is a request, with the number of those that are the same in one phase.
+type sent struct {
+	Request
+	Times int
+}
+
+// sent folds the requests.
+func (r *Report) sent() (out []sent) {
+	for _, q := range r.Requests {
+		i := slices.IndexFunc(out, func(o sent) bool {
+			return o.When == q.When && o.Method == q.Method && o.URL == q.URL && o.Body == q.Body && slices.Equal(o.Header, q.Header)
+		})
+		if i < 0 {
+			out = append(out, sent{q, 1})
+			continue
+		}
+		out[i].Times++
+	}
+	return out
 }
 
 // program is a program that ran, with the number of its runs in one phase.
@@ -71,44 +100,47 @@ func (r *Report) programs() (out []program) {
 // moments is the report in chronological order.
 func (r *Report) moments() []Moment {
 	var out []Moment
-	add := func(when, format string, args ...any) {
+	add := func(when string, grave bool, format string, args ...any) {
 		if when == "" {
 			return
 		}
-		for i := range out {
-			if out[i].When == when {
-				if len(out[i].Lines) < 40 {
-					out[i].Lines = append(out[i].Lines, fmt.Sprintf(format, args...))
-				}
-				return
-			}
+		i := slices.IndexFunc(out, func(m Moment) bool { return m.When == when })
+		if i < 0 {
+			i, out = len(out), append(out, Moment{When: when})
 		}
-		out = append(out, Moment{when, []string{fmt.Sprintf(format, args...)}})
+		line := Line{fmt.Sprintf(format, args...), grave, 1}
+		same := slices.IndexFunc(out[i].Lines, func(l Line) bool { return l.Text == line.Text })
+		switch {
+		case same >= 0:
+			out[i].Lines[same].Times++
+		case len(out[i].Lines) < 40:
+			out[i].Lines = append(out[i].Lines, line)
+		}
 	}
 	for i, p := range r.programs() {
 		if i > 0 && !p.Missing && p.By != byClient {
-			add(p.When, "ran %s", strings.Join(p.Args, " "))
+			add(p.When, false, "ran %s", strings.Join(p.Args, " "))
 		}
 	}
 	for _, t := range r.Decoys {
-		add(t.When, "%s %s (%s)", t.How, r.tilde(t.Path), t.What)
+		add(t.When, !t.Quiet && t.Expected == "", "%s %s (%s)", t.How, r.tilde(t.Path), t.What)
 	}
 	for _, q := range r.Requests {
-		add(q.When, "%s %s", q.Method, q.URL)
+		add(q.When, false, "%s %s", q.Method, q.URL)
 	}
 	for _, h := range r.Hosts {
 		if h.Requests == 0 {
-			add(first(h.When), "connected to %s", place(h))
+			add(first(h.When), false, "connected to %s", place(h))
 		}
 	}
 	for _, l := range r.Leaks {
 		if !l.Given {
-			add(l.When, "%s of %s in %s (%s)", l.Kind, r.tilde(l.File), l.Where, l.How)
+			add(l.When, l.Out, "%s of %s in %s (%s)", l.Kind, r.tilde(l.File), l.Where, l.How)
 		}
 	}
 	for _, f := range r.Files {
 		if f.Write {
-			add(f.When, "wrote %s", r.tilde(f.Path))
+			add(f.When, false, "wrote %s", r.tilde(f.Path))
 		}
 	}
 	return out
