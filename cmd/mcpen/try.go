@@ -107,7 +107,7 @@ func (a *app) tell(o tryOptions, r *trial.Report) error {
 		err = r.WriteSARIF(a.out)
 	default:
 		more := "mcpen try --html FILE, --json"
-		if o.Write == "" {
+		if o.Write == "" && r.Install == nil {
 			more += "; --write FILE for a profile"
 		}
 		if o.html != "" {

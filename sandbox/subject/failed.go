@@ -15,7 +15,11 @@ import (
 
 // failed notes that a package did not install, with everything that is known of it.
 func (s *Subject) failed(f *Finder, at user.Dirs, ref pack.Ref, lock pack.Lock, err error) {
-	s.lacking = &trial.Install{Failed: strings.TrimPrefix(err.Error(), "cannot install: "), Refused: s.refused}
+	why := strings.TrimPrefix(err.Error(), "cannot install: ")
+	for _, name := range []string{ref.String(), server.Bare(ref)} {
+		why = strings.TrimPrefix(why, "cannot install "+name+": ")
+	}
+	s.lacking = &trial.Install{Failed: why, Refused: s.refused}
 	var failure *install.Failure
 	if errors.As(err, &failure) {
 		lock = failure.Lock

@@ -50,7 +50,7 @@ func NotInstalled(mcpen string, s Subject, in Install) *Report {
 func lastLines(s string) string {
 	var out []string
 	for line := range strings.Lines(s) {
-		if line = strings.TrimSpace(line); line != "" {
+		if line = strings.TrimSpace(line); line != "" && !strings.Contains(line, "Log files were not written") { // npm, which is told to keep none
 			out = append(out, visible(line))
 		}
 	}

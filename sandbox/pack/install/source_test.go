@@ -129,3 +129,27 @@ func TestBuildIsHeldToItsPackage(t *testing.T) {
 		}
 	}
 }
+
+// Somebody who asks for a version that has no wheel is told that, and not that there is
+// no such version.
+func TestAskedForVersionIsSourceAlone(t *testing.T) {
+	f := packtest.New(t, false)
+	f.Source("proxy-tools", "0.1.0", now.Add(-60*day), nil, map[string]string{"module.py": "name = 'built'\n"})
+	f.Upload("proxy-tools", "0.2.0", now.Add(-30*day), nil, map[string]string{"proxy_tools.py": ""})
+	in, _ := newInstaller(t, f)
+	var source *pack.SourceError
+	if _, err := in.Resolve(context.Background(), mustRef(t, "pypi:proxy-tools==0.1.0")); !errors.As(err, &source) {
+		t.Errorf("with its source alone: %v", err)
+	}
+	var missing *pack.MissingError
+	if _, err := in.Resolve(context.Background(), mustRef(t, "pypi:proxy-tools==0.3.0")); !errors.As(err, &missing) {
+		t.Errorf("a version that nobody published: %v", err)
+	}
+	if rel, err := in.Resolve(context.Background(), mustRef(t, "pypi:proxy-tools")); err != nil || rel.Ref.Version != "0.2.0" {
+		t.Errorf("%v, %v", rel.Ref, err)
+	}
+	in.Build = []string{"proxy-tools"}
+	if rel, err := in.Resolve(context.Background(), mustRef(t, "pypi:proxy-tools==0.1.0")); err != nil || rel.Ref.Version != "0.1.0" {
+		t.Errorf("where it may be built: %v, %v", rel.Ref, err)
+	}
+}

@@ -213,6 +213,9 @@ func resolvePyPI(p Project, ref pack.Ref, i Interpreter, build bool, minAge time
 	if len(all) == 0 && len(p.Files) > 0 {
 		return Release{}, IndexFile{}, &pack.SourceError{Name: ref.Name}
 	}
+	if !build && onlySource(p, ref) {
+		return Release{}, IndexFile{}, &pack.SourceError{Name: ref.Name}
+	}
 	all, err := within(all, ref)
 	if err != nil {
 		return Release{}, IndexFile{}, err
@@ -243,6 +246,20 @@ func resolvePyPI(p Project, ref pack.Ref, i Interpreter, build bool, minAge time
 	rel := Release{Ref: chosen, Published: Uploaded(file), Size: file.Size, Deprecated: file.YankReason()}
 	rel.explain(c, all, minAge)
 	return rel, file, nil
+}
+
+// onlySource reports whether the index has the version that was asked for as a source
+// distribution, and no wheel of it.
+func onlySource(p Project, ref pack.Ref) bool {
+	source := false
+	for _, f := range p.Files {
+		if w, ok := pack.ParseWheel(f.Filename); ok && pack.SamePyPIVersion(w.Version, ref.Version) {
+			return false
+		}
+		v, ok := pack.ParseSdist(f.Filename, ref.Name)
+		source = source || ok && pack.SamePyPIVersion(v, ref.Version)
+	}
+	return source
 }
 
 // pypiWithdrawn is npmWithdrawn for an index.
