@@ -192,10 +192,10 @@ func TestInstallsAreChecked(t *testing.T) {
 		detail, fix string
 	}{
 		{Installs{Kind: "npm", With: []string{"/usr/bin/node", "npm"}, Manager: "apt-get"}, OK, "/usr/bin/node, npm", ""},
-		{Installs{Kind: "npm", With: []string{"/usr/bin/node"}, Lacks: []string{"npm"}, Manager: "apt-get"}, Missing, "/usr/bin/node; not found: npm", "sudo apt-get install -y npm"},
-		{Installs{Kind: "npm", Lacks: []string{"node", "npm"}, Manager: "dnf"}, Missing, "not found: node, npm", "sudo dnf install -y nodejs npm"},
-		{Installs{Kind: "PyPI", Lacks: []string{"python3"}, Manager: "pacman"}, Missing, "not found: python3", "sudo pacman -S python"},
-		{Installs{Kind: "PyPI", With: []string{"/usr/bin/python3"}, Lacks: []string{"pip"}}, Missing, "/usr/bin/python3; not found: pip", ""},
+		{Installs{Kind: "npm", With: []string{"/usr/bin/node"}, Lacks: []string{"npm"}, Manager: "apt-get"}, Limited, "/usr/bin/node; not found: npm", "sudo apt-get install -y npm"},
+		{Installs{Kind: "npm", Lacks: []string{"node", "npm"}, Manager: "dnf"}, Limited, "not found: node, npm", "sudo dnf install -y nodejs npm"},
+		{Installs{Kind: "PyPI", Lacks: []string{"python3"}, Manager: "pacman"}, Limited, "not found: python3", "sudo pacman -S python"},
+		{Installs{Kind: "PyPI", With: []string{"/usr/bin/python3"}, Lacks: []string{"pip"}}, Limited, "/usr/bin/python3; not found: pip", ""},
 		{Installs{Kind: "PyPI", With: []string{"/usr/bin/python3"}, Untried: "no sandbox"}, Untold, "/usr/bin/python3", ""},
 	} {
 		checks := Checks(Facts{Installs: []Installs{c.is}})

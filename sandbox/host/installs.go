@@ -32,7 +32,7 @@ func installsCheck(i Installs) Check {
 		}
 		return c
 	}
-	c.State = Missing
+	c.State = Limited // what is missing keeps everything from starting
 	c.Detail = strings.TrimPrefix(c.Detail+"; not found: "+strings.Join(i.Lacks, ", "), "; ")
 	c.Consequence = "no server of such a package can be installed; all others run"
 	if begin, known := Managers[i.Manager]; known {
