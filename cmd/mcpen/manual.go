@@ -10,14 +10,15 @@ type page struct{ examples, status []string }
 
 // Lines on exit statuses that several commands share.
 const (
-	isDone     = "0    it is done"
-	isShown    = "0    it was shown"
-	isUsage    = "2    wrong usage, or a mistake in a profile"
-	isRefused  = "3    refused by policy, or by you"
-	isNoBox    = "125  the sandbox could not be built"
-	isNoExec   = "126  the program cannot be executed"
-	isNotFound = "127  the program was not found"
-	isFailed   = "1    it failed: a file, a registry or a network"
+	isDone      = "0    it is done"
+	isShown     = "0    it was shown"
+	isUsage     = "2    wrong usage, or a mistake in a profile"
+	isRefused   = "3    refused by policy, or by you"
+	isNoBox     = "125  the sandbox could not be built"
+	isNoExec    = "126  the program cannot be executed"
+	isNotFound  = "127  the program was not found"
+	isNoPackage = "127  the package, or a program to install it with, was not found"
+	isFailed    = "1    it failed: a file, a registry or a network"
 )
 
 // pages maps the words that name a command to its page. mcpen's own key is "".
@@ -51,7 +52,7 @@ var pages = map[string]page{
 	"profile show": {[]string{"mcpen profile show git", "mcpen profile show filesystem"},
 		[]string{isShown, isFailed, "2    wrong usage, or there is no profile of that name"}},
 	"add": {[]string{"mcpen add npm:@modelcontextprotocol/server-memory", "mcpen add pypi:mcp-server-git --client claude-code"},
-		[]string{isDone, isFailed, isUsage, isRefused, isNoBox}},
+		[]string{isDone, isFailed, isUsage, isRefused, isNoBox, isNoPackage}},
 	"update": {[]string{"mcpen update", "mcpen update memory --yes"},
 		[]string{"0    each package is as new as it may be", "1    one of them could not be updated", "2    wrong usage", isRefused}},
 	"outdated": {[]string{"mcpen outdated", "mcpen outdated memory --json"},
