@@ -235,26 +235,31 @@ func TestSparesAreOpenedWhenTheyAreWanted(t *testing.T) {
 			t.Errorf("behind Close: %v", err)
 		}
 	}
-	// The port of a listener needs no spare, and one on the loopback is another.
+	// The port of a listener needs no spare, and one on the loopback is another, whichever
+	// way their connections take.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer l.Close()
-	var hs []listeners.Handle
-	for _, kind := range []listeners.Kind{listeners.KindTCP, listeners.KindLocal} {
-		f, err := l.(*net.TCPListener).File()
-		must(t, err)
-		port := free()
-		hs = append(hs, listeners.Handle{Kind: kind, Port: port, File: f}, listeners.Handle{Kind: listeners.KindSpare, File: spareSocket(t, false)})
-	}
-	e, err := Serve(t.Context(), hs, newQuietWorld(t).config(plan.Network{}))
-	must(t, err)
-	for _, c := range []struct{ handle, left int }{{0, 2}, {2, 1}} {
-		must(t, e.Open(hs[c.handle].Port))
-		if left := len(e.ports.spares); left != c.left {
-			t.Errorf("%s: %d spares are left, want %d", hs[c.handle].Kind, left, c.left)
+	for _, gated := range []bool{true, false} {
+		var hs []listeners.Handle
+		for _, kind := range []listeners.Kind{listeners.KindTCP, listeners.KindLocal} {
+			f, err := l.(*net.TCPListener).File()
+			must(t, err)
+			hs = append(hs, listeners.Handle{Kind: kind, Port: free(), Gated: gated, File: f}, listeners.Handle{Kind: listeners.KindSpare, File: spareSocket(t, false)})
 		}
+		e, err := Serve(t.Context(), hs, newQuietWorld(t).config(network(t, "203.0.113.5:8080")))
+		must(t, err)
+		if e.isQuick(hs[0]) != gated || e.isQuick(hs[2]) != gated {
+			t.Errorf("%+v take another way", hs)
+		}
+		for _, c := range []struct{ handle, left int }{{0, 2}, {2, 1}} {
+			must(t, e.Open(hs[c.handle].Port))
+			if left := len(e.ports.spares); left != c.left {
+				t.Errorf("%s: %d spares are left, want %d", hs[c.handle].Kind, left, c.left)
+			}
+		}
+		must(t, e.Close())
 	}
-	must(t, e.Close())
 	p := newPorts()
 	if err := p.spare(listeners.Handle{File: os.NewFile(1<<20, "none")}); err == nil {
 		t.Error("what is not open is kept")
@@ -391,6 +396,9 @@ func TestOpeningsThatEnd(t *testing.T) {
 			}
 		}()
 		o, bad := e.demand(pipe{in}, gs, dst)
+		if bad != nil && strings.Contains(bad.why, "ended within") != strings.Contains(c.why, "ended within") {
+			t.Errorf("%s: %s", c.name, bad.why)
+		}
 		if (bad != nil) != (c.why != "") || bad != nil && !strings.Contains(bad.why, c.why) || (o.grant != grant{}) != c.ok {
 			t.Errorf("%s: %+v, %+v, want %q", c.name, o.grant, bad, c.why)
 		}

@@ -311,6 +311,47 @@ func TestARepeatedOpeningGoesOn(t *testing.T) {
 	})
 }
 
+// Each opening is answered with its own bytes, also if others came while its host was waited
+// for.
+func TestOpeningsAreAnsweredEachByItself(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		cfg := w.config(network(t, "203.0.113.5:8080", "203.0.113.6:8081", "203.0.113.7:8082"))
+		var mu sync.Mutex
+		dials, all := 0, make(chan struct{})
+		cfg.Dial = func(context.Context, netip.AddrPort, func(netip.AddrPort) error) (net.Conn, error) {
+			mu.Lock()
+			if dials++; dials == 3 {
+				close(all)
+			}
+			mu.Unlock()
+			<-all
+			return nil, os.NewSyscallError("connect", unix.ECONNREFUSED)
+		}
+		w.serve(cfg)
+		var fds []int
+		for _, addr := range []string{"203.0.113.5:8080", "203.0.113.6:8081", "203.0.113.7:8082"} {
+			fd := w.begin(addr)
+			defer unix.Close(fd)
+			fds = append(fds, fd)
+		}
+		for i, fd := range fds {
+			for end := time.Now().Add(patience); time.Now().Before(end); {
+				if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 100); n > 0 && err == nil {
+					break
+				}
+			}
+			if errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); syscall.Errno(errno) != unix.ECONNREFUSED || err != nil {
+				t.Errorf("connection %d: %v, %v", i, syscall.Errno(errno), err)
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if dials != 3 { // a wrong answer has no effect, and the kernel tries again
+			t.Errorf("%d dialled for 3 connections", dials)
+		}
+	})
+}
+
 // A connection outside that no program accepts ends after a while, and one that is made for a
 // program that no longer waits ends at once.
 func TestHeldConnectionsAreTended(t *testing.T) {

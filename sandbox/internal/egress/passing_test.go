@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcpen/sandbox/audit"
+	"mcpen/sandbox/internal/descriptor"
 	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/plan"
 	"mcpen/sandbox/policy"
@@ -609,6 +610,80 @@ func TestNothingIsKeptBehindTheLoop(t *testing.T) {
 type secured struct{ pipe }
 
 func (s secured) NetConn() net.Conn { return s.Conn }
+
+// A host that resets a connection may have answered before: the program still reads that, if
+// it is itself there. A peer that is silent for long is asked whether it is.
+func TestWhoIsGone(t *testing.T) {
+	gone := func(c *net.TCPConn, far *net.TCPConn) {
+		abort(far)
+		for end := time.Now().Add(patience); !isReset(c) && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for _, c := range []struct{ out, in, want bool }{{true, false, true}, {true, true, false}, {false, true, false}, {false, false, false}} {
+		out, host := joined(t)
+		in, program := joined(t)
+		if c.out {
+			gone(out, host)
+		}
+		if c.in {
+			gone(in, program)
+		}
+		if onlyGone(out, in) != c.want {
+			t.Errorf("the host is gone %v, the program %v: only the host %v", c.out, c.in, !c.want)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	conn, err := dial(t.Context(), l.Addr().(*net.TCPAddr).AddrPort(), func(netip.AddrPort) error { return nil })
+	must(t, err)
+	defer conn.Close()
+	alive := func() (on int) {
+		raw, err := conn.(*net.TCPConn).SyscallConn()
+		must(t, err)
+		must(t, descriptor.Raw(raw, func(fd int) (err error) {
+			on, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE)
+			return err
+		}))
+		return on
+	}
+	must(t, conn.(*net.TCPConn).SetKeepAlive(false))
+	before := alive()
+	keepAlive(conn.(stream))
+	if before != 0 || alive() != 1 {
+		t.Errorf("SO_KEEPALIVE was %d and is %d", before, alive())
+	}
+	here, _ := net.Pipe()
+	keepAlive(pipe{here}) // of no kernel
+}
+
+// Each record of the server's doings names the request that it is answering: a person learns
+// which tool call asked for a host.
+func TestRecordsNameTheRequest(t *testing.T) {
+	w := newQuietWorld(t)
+	cfg := w.config(network(t, "a.example:443"))
+	cfg.InFlight = func() *audit.Request { return &audit.Request{ID: []byte("7"), Method: "tools/call"} }
+	e, err := Serve(t.Context(), nil, cfg)
+	must(t, err)
+	defer e.Close()
+	rule := cfg.Network.Hosts[0]
+	here, _ := net.Pipe()
+	for name, f := range map[string]func(){
+		"refuse":     func() { e.refuse(refusal{kind: audit.KindConnect, subject: "refuse"}) },
+		"failedName": func() { e.failedName("failedName", rule, "why") },
+		"limited":    func() { e.limited("limited", "many") },
+		"failed":     func() { e.failed(call{subject: "failed", rule: rule}, unix.ECONNREFUSED) },
+		"allowed":    func() { _ = e.allowed(call{subject: "allowed", rule: rule, meant: "x"}, pipe{here}) },
+		"standIn":    func() { _ = e.names.standIn(asked{name: "standIn", kind: dnsmessage.TypeA}, rule) },
+		"allowName":  func() { _ = e.names.allowName(answer{asked: asked{name: "allowName"}}, rule) },
+	} {
+		w.events = nil
+		if f(); len(w.events) != 1 || w.events[0].Subject != name || w.events[0].Request == nil || string(w.events[0].Request.ID) != "7" {
+			t.Errorf("%s: %+v", name, w.events)
+		}
+	}
+}
 
 // The end of a connection that nobody took up is a reset, also below TLS with a proxy: the
 // other side must not take it for an orderly one.
