@@ -12,7 +12,6 @@ import (
 	"mcpen/sandbox/catalog"
 	"mcpen/sandbox/policy"
 	"mcpen/sandbox/server"
-	"mcpen/sandbox/trial"
 )
 
 func (a *app) allowCommand() *cli.Command {
@@ -69,7 +68,7 @@ func (a *app) allow(name string, words []string, c *cli.Context) error {
 			}
 			continue
 		}
-		next, err := inserted(text, *g)
+		next, err := policy.Insert(text, *g)
 		if errors.Is(err, policy.ErrGranted) {
 			fmt.Fprintf(a.out, "%s has it already: %s\n", file, already(*g))
 			continue
@@ -88,29 +87,12 @@ func (a *app) allow(name string, words []string, c *cli.Context) error {
 	return a.writeProfile(file, old, text, c)
 }
 
-// inserted returns a profile's text with a grant. A variable whose name suggests a secret
-// becomes an [env.secret]: no log shows its value.
-func inserted(text []byte, g audit.Grant) ([]byte, error) {
-	if name, ok := secretIn(g); ok {
-		return policy.InsertSecret(text, name)
-	}
-	return policy.Insert(text, g)
-}
-
 // already names, for a message, a grant that the profile already has.
 func already(g audit.Grant) string {
-	if name, ok := secretIn(g); ok {
+	if name := g.Secret(); name != "" {
 		return "env:" + name
 	}
 	return g.Line()
-}
-
-// secretIn returns the variable that a grant names; ok is true if it holds a secret.
-func secretIn(g audit.Grant) (name string, ok bool) {
-	if g.Table != "env" || len(g.Values) != 1 {
-		return "", false
-	}
-	return g.Values[0].Text, trial.IsSecret(g.Values[0].Text)
 }
 
 // given reports whether the profile already allows a listed name, such as a tool's. A

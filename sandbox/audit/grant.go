@@ -91,12 +91,17 @@ func AllowNamed(table, name string) *Grant {
 	return &Grant{Table: table, Key: "allow", Values: []GrantValue{{Text: name}}}
 }
 
-// AllowVariable returns the grant of a variable of the environment, or nil.
+// AllowVariable returns the grant of a variable of the environment, or nil. One that
+// holds a secret, by its name, is granted as a secret: no log shows its value.
 func AllowVariable(name string) *Grant {
 	if name == "" || strings.ContainsAny(name, "= \t\n\"") || Visible(name) != name {
 		return nil
 	}
-	return &Grant{Table: "env", Key: "pass", Values: []GrantValue{{Text: name}}}
+	g := &Grant{Table: "env", Key: "pass", Values: []GrantValue{{Text: name}}}
+	if IsSecret(name) {
+		g.Key = secretKey
+	}
+	return g
 }
 
 // AllowRule returns the grant of a rule from the profile, wildcards and ranges
@@ -184,6 +189,7 @@ func (g *Grant) Command(server string) string {
 		"filesystem.unprotect":       "--unprotect",
 		"sockets.connect":            "--socket",
 		"env.pass":                   "",
+		"env.secret":                 "",
 		"tools.allow":                "",
 		"prompts.allow":              "",
 		"resources.allow":            "",
@@ -227,6 +233,9 @@ func (g *Grant) Advice(server string) string {
 // that already has the table needs only the second.
 func (g *Grant) TOML() string {
 	text := fmt.Sprintf("[%s]\n%s = %s", g.Table, g.Key, g.List())
+	if name := g.Secret(); name != "" {
+		text = fmt.Sprintf("[%s.%s]\n%s", g.Table, g.Key, SecretPair(name))
+	}
 	if g.Note != "" {
 		text += "   # " + g.Note
 	}
@@ -234,7 +243,12 @@ func (g *Grant) TOML() string {
 }
 
 // Line formats the grant as one line, with a dotted key.
-func (g *Grant) Line() string { return g.Table + "." + g.Key + " = " + g.List() }
+func (g *Grant) Line() string {
+	if name := g.Secret(); name != "" {
+		return g.Table + "." + g.Key + "." + SecretPair(name)
+	}
+	return g.Table + "." + g.Key + " = " + g.List()
+}
 
 // List formats the values as a TOML list.
 func (g *Grant) List() string {

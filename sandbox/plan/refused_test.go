@@ -40,7 +40,7 @@ func TestRefused(t *testing.T) {
 		{"too many", audit.Event{Kind: audit.KindConnect, Subject: "api.example.com:443", Rule: "p.toml:10:1", Detail: "too many"}, "connect-10 never", "too many"},
 		{"by a rule that is gone", audit.Event{Kind: audit.KindConnect, Subject: "api.example.com:443", Rule: "p.toml:99:1", Detail: "too many"}, "connect+10", "api.example.com:443, and nothing but TLS with this name"},
 		{"a socket", audit.Event{Kind: audit.KindConnect, Subject: "/srv/run/db.sock", Grant: roots.AllowSocket("/srv/run/db.sock")}, `connect- sockets.connect = ["/srv/run/db.sock"]`, "no rule names this socket"},
-		{"a variable", audit.Event{Kind: audit.KindVariable, Subject: "A_KEY", Grant: audit.AllowVariable("A_KEY")}, `get- env.pass = ["A_KEY"]`, "no line passes or sets it"},
+		{"a variable", audit.Event{Kind: audit.KindVariable, Subject: "A_KEY", Grant: audit.AllowVariable("A_KEY")}, `get- env.secret.A_KEY = "env:A_KEY"`, "no line passes or sets it"},
 		{"a tool", audit.Event{Kind: audit.KindTool, Subject: "delete", Grant: audit.AllowNamed("tools", "delete"), Request: during("tools/call")}, `call-20 tools.allow = ["delete"]`, "tools.allow has no pattern that matches it"},
 		{"a prompt", audit.Event{Kind: audit.KindTool, Subject: "delete", Request: during("prompts/get")}, "call- mcpen review demo", "waits"},
 		{"a call too many", audit.Event{Kind: audit.KindTool, Subject: "get_a", Rule: "p.toml:22:1", Detail: "called too often", Request: during("tools/call")}, "call-22 never", "called too often"},

@@ -26,6 +26,9 @@ var ErrGranted = errors.New("the profile says so already")
 // so, and the person has to write the line. The error is ErrGranted if the profile
 // already has the values.
 func Insert(src []byte, g audit.Grant) ([]byte, error) {
+	if name := g.Secret(); name != "" {
+		return InsertSecret(src, name)
+	}
 	want, err := granted(src, g)
 	if err != nil {
 		return nil, err
@@ -43,11 +46,7 @@ func InsertSecret(src []byte, variable string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := audit.TOMLString(variable)
-	if strings.Trim(variable, "_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") == "" {
-		key = variable
-	}
-	e := entry{[]string{"env", "secret"}, key + " = " + audit.TOMLString("env:"+variable)}
+	e := entry{[]string{"env", "secret"}, audit.SecretPair(variable)}
 	return inserted(string(src), want, e, intoBraces(string(src), e))
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode"
 
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/trial"
 )
 
@@ -12,7 +13,7 @@ import (
 func (s *Subject) reading(names []string) {
 	s.reads = names
 	for _, name := range names {
-		if trial.IsSecret(name) && !slices.Contains(s.secrets, name) {
+		if audit.IsSecret(name) && !slices.Contains(s.secrets, name) {
 			s.secrets = append(s.secrets, name)
 		}
 	}
@@ -28,7 +29,7 @@ func (s *Subject) learn(words string, d *trial.Desk) bool {
 			continue
 		}
 		learned = true
-		if trial.IsSecret(name) {
+		if audit.IsSecret(name) {
 			s.secrets = append(s.secrets, name)
 			continue
 		}

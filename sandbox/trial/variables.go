@@ -15,21 +15,6 @@ var readsVariable = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?:process\.env\.|process\.env\[["']|os\.environ\.get\(\s*["']|os\.environ\[["']|os\.getenv\(\s*["']|getenv\(\s*["']|env\.)([A-Z][A-Z0-9_]{3,60})`)
 })
 
-var secretName = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|_PAT)S?(_|$)`)
-})
-
-// IsSecret reports whether a variable of this name holds a secret itself, and not where
-// one is, or how many.
-func IsSecret(name string) bool {
-	for _, other := range []string{"_FILE", "_PATH", "_DIR", "_URL", "_URI", "_HOST", "_ENDPOINT", "_TIMEOUT", "_TTL", "_LIMIT", "_EXPIRY", "_COUNT"} {
-		if strings.HasSuffix(name, other) {
-			return false
-		}
-	}
-	return secretName().MatchString(name) && !strings.HasPrefix(name, "MAX_") && !strings.Contains(name, "_MAX_")
-}
-
 // Variables lists the variables of the code in a folder, without its dependencies.
 func Variables(dir string) []string {
 	var out []string
