@@ -34,7 +34,7 @@ func TestNotInstalled(t *testing.T) {
 	if err := r.WriteText(&screen, nil, "more"); err != nil {
 		t.Fatal(err)
 	}
-	if r.Verdict.Level != Amber || strings.Count(r.Install.Words, "\n") >= maxWords || strings.ContainsAny(page.String()+screen.String(), "\x1b\u202e") || strings.Contains(page.String(), "<i>last") || strings.Contains(page.String(), "What it says") {
+	if r.Verdict.Level != Amber || strings.Count(r.Install.Words, "\n") >= maxWords || strings.ContainsAny(page.String()+screen.String(), "\x1b\u202e") || strings.Contains(page.String(), "<i>last") || strings.Contains(page.String(), "What it says") || strings.Contains(page.String(), "not real") {
 		t.Errorf("%+v\n%s", r, page.String())
 	}
 	for _, words := range []string{"! it did not install: npm failed: ", "evil.example:443, refused", "install scripts, which did not run: x", "the <i>last</i>", "not seen  what it does: nothing of it ran"} {
