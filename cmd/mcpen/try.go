@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"mcpen/sandbox/locked"
 	"mcpen/sandbox/subject"
 	"mcpen/sandbox/trial"
+	"mcpen/sandbox/user"
 	"mcpen/sandbox/wholefile"
 )
 
@@ -90,7 +92,38 @@ func (a *app) try(ctx context.Context, o tryOptions) error {
 			return err
 		}
 	}
-	return a.tell(o, report)
+	told := a.tell(o, report)
+	if a.asks(o, report) && (told == nil || errors.Is(told, condemned{})) {
+		if o.Write = a.profileFile(); o.Write != "" {
+			return errors.Join(a.written(ctx, at, f, o, s, report, run), told)
+		}
+	}
+	return told
+}
+
+// asks reports whether a person is asked for a profile: one who looks at the report, has not
+// said, and would not give rights to a thief.
+func (a *app) asks(o tryOptions, r *trial.Report) bool {
+	return o.Write == "" && !o.json && !o.sarif && r.Install == nil && r.Verdict.Level != trial.Red && a.Terminal(a.in) && a.Terminal(a.out)
+}
+
+// profileFile asks for the file of a profile; "" is for none.
+func (a *app) profileFile() string {
+	fmt.Fprint(a.Err, "write the smallest profile with which it would work? a file such as server.toml, or Enter for none: ")
+	answer, _ := bufio.NewReader(a.in).ReadString('\n') // no answer is none
+	return strings.TrimSpace(answer)
+}
+
+// written writes the profile that a person asked for, and tells of the trial with it.
+func (a *app) written(ctx context.Context, at user.Dirs, f *subject.Finder, o tryOptions, s *subject.Subject, r *trial.Report, run *trial.Run) error {
+	if err := o.placed(); err != nil {
+		return err
+	}
+	if err := f.Replay(ctx, at, o.Options, s, r, run); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(a.out, "%s: %s\n", audit.Visible(r.ProfileFile), r.Replay)
+	return err
 }
 
 // tell prints the report, and gives the exit status.

@@ -327,3 +327,43 @@ func TestTryWatchesForSeconds(t *testing.T) {
 		}
 	}
 }
+
+// Somebody who looks at the report on a terminal is asked for a file for the profile, and
+// has one that runs. Without an answer, and for a thief, there is none.
+func TestTryAsksForAProfile(t *testing.T) {
+	w := triedWorld(t)
+	asked := func(answer string, args ...string) (string, int) {
+		terminal, screen := pseudoTerminal(t)
+		cmd := w.mcpen(t, append([]string{"try", "--watch", "200ms"}, args...)...)
+		cmd.Env = append(cmd.Env, "TERM=xterm", "NO_COLOR=1")
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+		if _, err := screen.WriteString(answer); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Run() // its exit status is looked at
+		terminal.Close()
+		said, _ := io.ReadAll(screen) // ends with EIO, as a terminal does
+		return string(said), cmd.ProcessState.ExitCode()
+	}
+	const question = "write the smallest profile with which it would work?"
+	file := filepath.Join(w.home, "asked.toml")
+	said, exit := asked(file+"\n", "--", "python3", w.home+"/tools/tools.py")
+	if exit != 0 || !strings.Contains(said, question) || !strings.Contains(said, "asked.toml: ") {
+		t.Errorf("it ended with %d: %s", exit, said)
+	}
+	if out, err := w.mcpen(t, "check", file).CombinedOutput(); err != nil {
+		t.Errorf("the profile is not one: %v\n%s", err, out)
+	}
+	if said, exit = asked(file+"\n", "--", "python3", w.home+"/tools/tools.py"); exit != 2 || !strings.Contains(said, "is there already") {
+		t.Errorf("a file that is there: it ended with %d: %s", exit, said)
+	}
+	if said, exit = asked("\n", "--", "python3", w.home+"/tools/tools.py"); exit != 0 || strings.Contains(said, ".toml: ") {
+		t.Errorf("no answer: it ended with %d: %s", exit, said)
+	}
+	if out, _, _ := w.trying(t, "--", "python3", w.home+"/tools/tools.py"); strings.Contains(out, question) {
+		t.Errorf("a script was asked: %s", out)
+	}
+	if said, exit = asked(file+"2\n", "--", "python3", w.home+"/server/server.py", "reads_ssh"); strings.Contains(said, question) {
+		t.Errorf("a profile for a thief: it ended with %d: %s", exit, said)
+	}
+}
