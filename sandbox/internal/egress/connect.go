@@ -83,23 +83,22 @@ func (e *Egress) granted(dst netip.AddrPort) ([]grant, interfaces.Surroundings, 
 	if len(all) == 0 {
 		return nil, interfaces.Surroundings{}, e.unknown(dst, names)
 	}
-	first := all[0]
-	refused := func(why string) refusal { return e.wanted(first, dst).refused(why) }
+	refused := func(why string) refusal { return e.wanted(all[0], dst).refused(why) }
 	around, err := e.around()
 	if err != nil {
 		e.trouble("tell which addresses are this machine's own", err)
 		r := refused("nobody can tell whether it is this machine's own address")
 		return nil, around, &r
 	}
-	gs := slices.DeleteFunc(all, func(g grant) bool {
+	gs := slices.DeleteFunc(slices.Clone(all), func(g grant) bool {
 		return around.Refuses(dst.Addr(), g.rule) != "" && !e.standsFor(dst, g)
 	})
 	if len(gs) > 0 {
 		return gs, around, nil
 	}
-	r := refused(around.Refuses(dst.Addr(), first.rule))
-	if around.Opened(dst.Addr(), first.rule) {
-		r.grant = privateRule(first.rule)
+	r := refused(around.Refuses(dst.Addr(), all[0].rule))
+	if around.Opened(dst.Addr(), all[0].rule) {
+		r.grant = privateRule(all[0].rule)
 	}
 	return nil, around, &r
 }
@@ -310,9 +309,9 @@ func (e *Egress) connect(c call) (stream, error) {
 }
 
 // allowed records that the connection was made.
-func (e *Egress) allowed(c call, out stream) error { return e.allowedAt(&c, remote(out, c.meant)) }
+func (e *Egress) allowed(c call, out stream) error { return e.allowedAt(c, remote(out, c.meant)) }
 
-func (e *Egress) allowedAt(c *call, address string) error {
+func (e *Egress) allowedAt(c call, address string) error {
 	ev := audit.Event{Kind: audit.KindConnect, Verdict: audit.Allowed, Subject: c.subject, Rule: c.rule.At.String(),
 		Address: address, Request: e.cfg.InFlight()}
 	switch {

@@ -323,7 +323,6 @@ func (e *Egress) stop() {
 		abort(c)
 	}
 	clear(e.open)
-	e.held.stop()
 }
 
 // goes runs f in a goroutine that Close waits for. Only Serve, or a goroutine that

@@ -43,10 +43,8 @@ type gate struct {
 // packets is a raw socket.
 type packets struct {
 	*os.File
+	raw syscall.RawConn
 	six bool
-
-	mu sync.Mutex
-	fd int // of File; -1 once it is closed
 }
 
 // newPackets takes over the handle's socket through a descriptor of its own.
@@ -64,34 +62,22 @@ func newPackets(h listeners.Handle) (p *packets, err error) {
 		return nil, err
 	}
 	p = &packets{File: f, six: family == unix.AF_INET6}
-	if err := descriptor.Of(f, func(fd int) error { p.fd = fd; return nil }); err != nil {
-		f.Close()
+	if p.raw, err = p.SyscallConn(); err != nil {
+		p.Close()
 		return nil, err
 	}
 	return p, nil
 }
 
-// Close closes the socket once nobody sends.
-func (p *packets) Close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.fd = -1
-	return p.File.Close()
-}
-
 // send sends a packet, from the IP header on. The peer retransmits if it is lost.
 func (p *packets) send(b []byte) {
-	var to netip.Addr
+	var to unix.Sockaddr = &unix.SockaddrInet6{}
 	if p.six {
-		to = netip.AddrFrom16([16]byte(b[24:]))
+		to.(*unix.SockaddrInet6).Addr = [16]byte(b[24:])
 	} else {
-		to = netip.AddrFrom4([4]byte(b[16:]))
+		to = &unix.SockaddrInet4{Addr: [4]byte(b[16:])}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.fd >= 0 {
-		sendto(p.fd, b, to)
-	}
+	_ = p.raw.Control(func(fd uintptr) { _ = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, to) })
 }
 
 // receive returns an opening, from the IP header on, or EAGAIN. For IPv6 it builds the
@@ -99,8 +85,8 @@ func (p *packets) send(b []byte) {
 func (p *packets) receive(fd int, b, oob []byte) (packet []byte, err error) {
 	const head = 40
 	if !p.six {
-		n, err := read(fd, b)
-		return b[:n], err
+		n, err := unix.Read(fd, b)
+		return b[:max(n, 0)], err
 	}
 	n, on, _, from, err := syscall.Recvmsg(fd, b[head:], oob, unix.MSG_DONTWAIT)
 	if err != nil {
@@ -148,14 +134,14 @@ func (g *gate) listen() error {
 		if !ok || !g.isNew(s) {
 			return
 		}
+		s.raw = append([]byte(nil), s.raw...)
 		if g.e.rate.Allow() {
 			g.opening(s)
 			return
 		}
-		later := s.kept()
 		a.rest(func() {
 			if g.e.admitted() == nil {
-				g.opening(later)
+				g.opening(s)
 			}
 		})
 	})
@@ -174,14 +160,14 @@ func (g *gate) isNew(s segment) bool {
 // opening decides on one packet. A connection to refuse goes on to the listener, which
 // refuses and reports it.
 func (g *gate) opening(s segment) {
-	h := g.e.foreseen(s.to)
-	if h == nil {
+	h := &hold{}
+	var ok bool
+	if h.call, h.gs, h.around, ok = g.e.foreseen(s.to); !ok {
 		g.back.send(s.again())
 		return
 	}
 	g.e.held.add(s.flow, h)
 	if !g.atOnce(s, h) {
-		s := s.kept()
 		g.e.goes(func() {
 			conn, err := g.e.connect(h.call)
 			g.ended(s, h, conn, err)
@@ -192,7 +178,7 @@ func (g *gate) opening(s segment) {
 // atOnce begins a connection to a host with one address without a goroutine, and
 // reports whether it did: a waiting goroutine costs more than the connection.
 func (g *gate) atOnce(s segment, h *hold) bool {
-	c := &h.call
+	c := h.call
 	if !g.e.plain || c.via.Via != "" || len(c.to) == 0 || len(c.to) > 1 && !c.to[0].Addr().IsLoopback() || !g.e.isYoung(h, s.to) {
 		return false
 	}
@@ -211,16 +197,13 @@ func (g *gate) atOnce(s segment, h *hold) bool {
 		<-g.e.dials
 		return false
 	}
-	out := &loose{fd: d.fd, to: c.meant}
-	if c.to[0] != s.to {
-		out.to = c.to[0].String()
-	}
+	out := &loose{fd: d.fd, to: c.to[0].String()}
 	if d.made {
 		<-g.e.dials
 		g.arrived(s, h, out)
 		return true
 	}
-	w := &dialling{g: g, s: s.kept(), h: h, d: d, out: out}
+	w := &dialling{g: g, s: s, h: h, d: d, out: out}
 	w.await()
 	return true
 }
@@ -248,13 +231,13 @@ func (w *dialling) await() {
 	if !e.keep(w) {
 		return
 	}
-	if !e.loop.add(w.d.fd, unix.EPOLLOUT, w) {
+	if !e.loop.add(w.d.fd, unix.EPOLLOUT, func(uint32) { w.answered() }) {
 		w.failed(net.ErrClosed)
 	}
 }
 
-// event handles the host's answer.
-func (w *dialling) event(int, uint32) {
+// answered handles the host's answer. The loop calls it.
+func (w *dialling) answered() {
 	err := w.d.connect()
 	if err == unix.EALREADY {
 		return
@@ -342,7 +325,7 @@ func (g *gate) ended(s segment, h *hold, conn stream, err error) {
 
 // arrived lets the program's connection through, since the one outside is made.
 func (g *gate) arrived(s segment, h *hold, conn io.Closer) {
-	if _, held := conn.(*loose); !held && !g.e.keep(conn) {
+	if !g.e.keep(conn) {
 		return
 	}
 	if !g.e.held.made(s.flow, h, conn, time.Now()) { // the program connected without it
@@ -360,20 +343,17 @@ func (e *Egress) isYoung(h *hold, to netip.AddrPort) bool {
 }
 
 // foreseen is the connection that a program would get at an address, judged by the
-// address alone; nil if it gets none.
-func (e *Egress) foreseen(to netip.AddrPort) *hold {
+// address alone.
+func (e *Egress) foreseen(to netip.AddrPort) (call, []grant, interfaces.Surroundings, bool) {
 	if to.Addr().IsLoopback() {
 		rule, ok := e.rules.local[to.Port()]
-		if !ok {
-			return nil
-		}
-		return &hold{call: e.localCall(to, rule)}
+		return e.localCall(to, rule), nil, interfaces.Surroundings{}, ok
 	}
 	gs, around, bad := e.granted(to)
 	if bad != nil {
-		return nil
+		return call{}, nil, interfaces.Surroundings{}, false
 	}
-	return &hold{call: e.call(gs[0], to, around), gs: gs, around: around}
+	return e.call(gs[0], to, around), gs, around, true
 }
 
 // hold is a connection that waits at a gate.
@@ -395,6 +375,7 @@ func (h *hold) whole(e *Egress) {
 		return
 	}
 	conn, err := one.connection()
+	e.forget(one)
 	unix.Close(one.take())
 	if h.conn = nil; err == nil && e.keep(conn) {
 		h.conn = conn
@@ -424,21 +405,8 @@ func (h *hold) close(e *Egress) {
 
 // waiting are the waiting connections. Any goroutine may call its methods.
 type waiting struct {
-	mu   sync.Mutex
-	of   map[flow]*hold
-	over bool // no connection outside is taken any more
-}
-
-// stop closes the connections outside that only the store keeps.
-func (hs *waiting) stop() {
-	hs.mu.Lock()
-	defer hs.mu.Unlock()
-	hs.over = true
-	for _, h := range hs.of {
-		if one, ok := h.conn.(*loose); ok {
-			one.Close()
-		}
-	}
+	mu sync.Mutex
+	of map[flow]*hold
 }
 
 // waits says where a connection waits.
@@ -472,11 +440,11 @@ func (hs *waiting) add(f flow, h *hold) {
 }
 
 // made records that the connection outside is made, and returns false if h no longer
-// waits. The store keeps a loose; any other connection is kept by the caller.
+// waits.
 func (hs *waiting) made(f flow, h *hold, conn io.Closer, now time.Time) bool {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	if hs.of[f] != h || hs.over {
+	if hs.of[f] != h {
 		return false
 	}
 	h.conn, h.at = conn, now

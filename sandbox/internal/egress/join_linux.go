@@ -69,7 +69,7 @@ func (e *Egress) join(in, out stream, c call) {
 	}
 	so.sent += sent
 	so.received += b.n
-	e.recordEnd(&c, remote(out, c.meant), how, so)
+	e.recordEnd(c, remote(out, c.meant), how, so)
 }
 
 // begun is the part of a connection before join took it over.
@@ -80,7 +80,7 @@ type begun struct {
 }
 
 // recordEnd records how a connection to the address ended, and its traffic.
-func (e *Egress) recordEnd(c *call, address, how string, was begun) {
+func (e *Egress) recordEnd(c call, address, how string, was begun) {
 	ev := audit.Event{
 		Kind: audit.KindConnect, Verdict: audit.Observed, Subject: c.subject, Detail: how, Rule: c.rule.At.String(),
 		Address: address, Sent: was.sent, Received: was.received, Duration: e.cfg.Now().Sub(was.at),

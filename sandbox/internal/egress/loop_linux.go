@@ -22,15 +22,10 @@ type loop struct {
 	bell int // an eventfd that ends the loop (eventfd(2))
 
 	mu   sync.Mutex
-	of   []watcher   // by descriptor
-	kept []io.Closer // closed at the end
-	runs bool        // serve was started
-	over bool        // serve has ended, and the descriptors are closed
-}
-
-// watcher handles the events of a descriptor (epoll_ctl(2)). It must not block.
-type watcher interface {
-	event(fd int, events uint32)
+	of   map[int]func(events uint32) // the functions to call, by descriptor
+	kept []io.Closer                 // closed at the end
+	runs bool                        // serve was started
+	over bool                        // serve has ended, and the descriptors are closed
 }
 
 // newLoop makes a loop, which starts with the first open. The caller must close it.
@@ -44,7 +39,7 @@ func newLoop(e *Egress) (*loop, error) {
 		unix.Close(ep)
 		return nil, os.NewSyscallError("eventfd2", err)
 	}
-	l := &loop{e: e, ep: ep, bell: bell}
+	l := &loop{e: e, ep: ep, bell: bell, of: map[int]func(uint32){}}
 	if err := l.watch(bell, unix.EPOLLIN); err != nil {
 		l.Close()
 		return nil, os.NewSyscallError("epoll_ctl", err)
@@ -83,7 +78,7 @@ func (l *loop) end() {
 	unix.Close(l.bell)
 }
 
-// serve calls the watchers until the loop is closed.
+// serve calls the added functions until the loop is closed.
 func (l *loop) serve() {
 	defer l.end()
 	var wait await.Waiter
@@ -97,36 +92,26 @@ func (l *loop) serve() {
 			if int(ev.Fd) == l.bell {
 				return
 			}
-			if w := l.at(int(ev.Fd)); w != nil {
-				w.event(int(ev.Fd), ev.Events)
+			l.mu.Lock()
+			f := l.of[int(ev.Fd)]
+			l.mu.Unlock()
+			if f != nil {
+				f(ev.Events)
 			}
 		}
 	}
 }
 
-// at returns the watcher of a descriptor, or nil.
-func (l *loop) at(fd int) watcher {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if fd >= len(l.of) {
-		return nil
-	}
-	return l.of[fd]
-}
-
-// add makes the loop call w at one of the events (epoll_ctl(2)). It returns false if
+// add makes the loop call f at one of the events (epoll_ctl(2)). It returns false if
 // the loop cannot wait for them. The descriptor still belongs to the caller, which must
 // call drop before it closes the descriptor.
-func (l *loop) add(fd int, events uint32, w watcher) bool {
+func (l *loop) add(fd int, events uint32, f func(events uint32)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over || l.watch(fd, events) != nil {
 		return false
 	}
-	if fd >= len(l.of) {
-		l.of = append(l.of, make([]watcher, fd+1-len(l.of))...)
-	}
-	l.of[fd] = w
+	l.of[fd] = f
 	return true
 }
 
@@ -134,15 +119,13 @@ func (l *loop) watch(fd int, events uint32) error {
 	return unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
-// drop removes the watchers of descriptors. The kernel forgets a descriptor when its
+// drop removes the functions of descriptors. The kernel forgets a descriptor when its
 // last copy is closed.
 func (l *loop) drop(fds ...int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, fd := range fds {
-		if fd < len(l.of) {
-			l.of[fd] = nil
-		}
+		delete(l.of, fd)
 	}
 }
 
@@ -160,12 +143,9 @@ func (l *loop) leave(fds ...int) {
 // ear is a descriptor from which the loop takes one item after another. Where an item
 // would make the loop wait, the ear rests. Only the loop may call its methods.
 type ear struct {
-	l    *loop
-	fd   int
-	hear func(*ear) // takes one item, if there is one, and must not block
+	l  *loop
+	fd int
 }
-
-func (a *ear) event(int, uint32) { a.hear(a) }
 
 // keep makes the loop close c after its last call of a function. It returns false, and
 // closes c, if the loop has ended.
@@ -180,7 +160,8 @@ func (l *loop) keep(c io.Closer) bool {
 	return true
 }
 
-// open adds an ear for a file, and starts the loop if necessary.
+// open adds an ear for a file, and starts the loop if necessary. hear takes one item, if
+// there is one, and must not block.
 func (l *loop) open(f *os.File, hear func(*ear)) error {
 	l.mu.Lock()
 	if !l.runs && !l.over {
@@ -189,7 +170,8 @@ func (l *loop) open(f *os.File, hear func(*ear)) error {
 	}
 	l.mu.Unlock()
 	return descriptor.Of(f, func(fd int) error {
-		if !l.add(fd, unix.EPOLLIN, &ear{l: l, fd: fd, hear: hear}) {
+		a := &ear{l: l, fd: fd}
+		if !l.add(fd, unix.EPOLLIN, func(uint32) { hear(a) }) {
 			return net.ErrClosed
 		}
 		return nil
@@ -203,7 +185,7 @@ func (a *ear) rest(f func()) {
 		f()
 		a.l.mu.Lock()
 		defer a.l.mu.Unlock()
-		if !a.l.over && a.fd < len(a.l.of) && a.l.of[a.fd] == a {
+		if !a.l.over && a.l.of[a.fd] != nil {
 			_ = a.l.watch(a.fd, unix.EPOLLIN) // fails if the descriptor is closed, which then has no events
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -104,7 +105,7 @@ func (e *Egress) startQuick(h listeners.Handle, handle func(stream)) error {
 
 // acceptQuick takes one connection of such a listener, if there is one.
 func (e *Egress) acceptQuick(a *ear, h listeners.Handle, handle func(stream)) {
-	fd, from, err := accept4(a.fd)
+	fd, from, err := syscall.Accept4(a.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR || err == unix.ECONNABORTED:
 		return
@@ -117,25 +118,26 @@ func (e *Egress) acceptQuick(a *ear, h listeners.Handle, handle func(stream)) {
 		})
 		return
 	}
+	take := func() {
+		f := flow{from: addrPort(from)}
+		if at, err := syscall.Getsockname(fd); err == nil {
+			f.to = addrPort(at)
+		}
+		if !e.begins(fd, f, h) {
+			e.handles(fd, f, handle)
+		}
+	}
 	select {
 	case e.conns <- struct{}{}:
-		e.takes(fd, from, h, handle)
+		take()
 	default:
 		a.rest(func() {
 			if !e.admit() {
 				unix.Close(fd)
 				return
 			}
-			e.takes(fd, from, h, handle)
+			take()
 		})
-	}
-}
-
-// takes takes an admitted connection.
-func (e *Egress) takes(fd int, from netip.AddrPort, h listeners.Handle, handle func(stream)) {
-	f := flow{from, getsockname(fd)}
-	if !e.begins(fd, f, h) {
-		e.handles(fd, f, handle)
 	}
 }
 
@@ -150,11 +152,12 @@ func (e *Egress) begins(fd int, f flow, h listeners.Handle) bool {
 	if held == nil {
 		return false
 	}
+	e.forget(one)
 	p := &couple{
-		y: e.young, h: held, at: one.to, dst: dst, began: e.cfg.Now(), made: time.Now(), in: fd, out: one.take(),
+		at: one.to, c: held.call, gs: held.gs, dst: dst, began: e.cfg.Now(), made: time.Now(), in: fd, out: one.take(),
 		peeks: !dst.Addr().IsLoopback() && looks(held.gs, dst.Port()) != unseen,
 	}
-	if p.out < 0 || e.allowedAt(&held.call, p.at) != nil {
+	if p.out < 0 || !e.keep(p) || e.allowedAt(p.c, p.at) != nil {
 		e.gone(p)
 		return true
 	}
@@ -167,9 +170,8 @@ func (e *Egress) begins(fd int, f flow, h listeners.Handle) bool {
 
 // gone ends a couple that was not begun.
 func (e *Egress) gone(p *couple) {
-	p.mu.Lock()
-	p.end(true)
-	p.mu.Unlock()
+	e.forget(p)
+	_ = p.Close()
 	<-e.conns
 }
 
@@ -194,4 +196,16 @@ func (e *Egress) handles(fd int, f flow, handle func(stream)) {
 		defer in.Close()
 		handle(in)
 	})
+}
+
+// addrPort converts a socket's address; the zero AddrPort for other families. It comes
+// from package syscall: package unix asks the kernel for the protocol of each address.
+func addrPort(a syscall.Sockaddr) netip.AddrPort {
+	switch a := a.(type) {
+	case *syscall.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *syscall.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
+	}
+	return netip.AddrPort{}
 }

@@ -116,12 +116,7 @@ func (r rules) grants(dst netip.AddrPort, names []string) []grant {
 			}
 		}
 	}
-	for i := range r.nets {
-		if n := &r.nets[i]; hasPort(n.rule, dst.Port()) && n.net.Contains(dst.Addr()) {
-			out = append(out, grant{rule: n.rule})
-		}
-	}
-	for _, h := range r.any {
+	for _, h := range r.holding(dst.Addr()) {
 		if hasPort(h, dst.Port()) {
 			out = append(out, grant{rule: h})
 		}
@@ -145,16 +140,17 @@ const (
 // address. A rule for an address has no name to compare; if a name also resolved to
 // that address, the name's rule counts.
 func looks(gs []grant, port uint16) look {
-	if len(gs) == 1 {
-		return gs[0].looks(port)
-	}
 	of := map[string]look{}
-	for i := range gs {
-		g := &gs[i]
-		if g.name == "" {
+	for _, g := range gs {
+		l := unseen
+		switch {
+		case g.name == "":
 			continue
+		case g.rule.Demanded(port):
+			l = demanded
+		case g.rule.Checked(port):
+			l = checked
 		}
-		l := g.looks(port)
 		if have, known := of[g.name]; !known || l < have {
 			of[g.name] = l
 		}
@@ -164,19 +160,6 @@ func looks(gs []grant, port uint16) look {
 		most = max(most, l)
 	}
 	return most
-}
-
-// looks returns how strictly the grant alone checks the first bytes on the port.
-func (g *grant) looks(port uint16) look {
-	switch {
-	case g.name == "":
-		return unseen
-	case g.rule.Demanded(port):
-		return demanded
-	case g.rule.Checked(port):
-		return checked
-	}
-	return unseen
 }
 
 // nameless returns the grant for a TLS client without a server name: a rule for the

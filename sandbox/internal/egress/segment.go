@@ -20,12 +20,6 @@ type segment struct {
 // flow identifies a connection by its ends.
 type flow struct{ from, to netip.AddrPort }
 
-// kept is the segment with a copy of its bytes.
-func (s segment) kept() segment {
-	s.raw = append([]byte(nil), s.raw...)
-	return s
-}
-
 // parseSYN parses a packet from the IP header on. ok is false if the packet does not
 // open a connection.
 func parseSYN(b []byte) (s segment, ok bool) {

@@ -51,9 +51,9 @@ func (y *young) Close() error {
 
 // couple is one young connection.
 type couple struct {
-	y     *young
-	h     *hold  // the decision, and what it was at the gate
+	c     call
 	at    string // the address outside
+	gs    []grant
 	dst   netip.AddrPort
 	began time.Time // by the egress's clock
 	made  time.Time
@@ -74,6 +74,14 @@ const (
 	inward
 )
 
+// Close ends the couple with a reset on both sides.
+func (p *couple) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end(true)
+	return nil
+}
+
 // end closes both sides; with a reset if hard is set. The caller must hold the lock.
 func (p *couple) end(hard bool) {
 	if p.gone {
@@ -86,7 +94,7 @@ func (p *couple) end(hard bool) {
 		case hard:
 			reset(fd)
 		default:
-			closeNow(fd)
+			unix.Close(fd)
 		}
 	}
 }
@@ -102,7 +110,8 @@ func (y *young) add(p *couple) bool {
 	y.of[p] = struct{}{}
 	y.mu.Unlock()
 	const events = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
-	if y.e.loop.add(p.in, events, p) && y.e.loop.add(p.out, events, p) {
+	if y.e.loop.add(p.in, events, func(ev uint32) { y.pass(p, true, ev) }) &&
+		y.e.loop.add(p.out, events, func(ev uint32) { y.pass(p, false, ev) }) {
 		return true
 	}
 	return !y.take(p) // somebody else ended it meanwhile
@@ -143,9 +152,8 @@ func (y *young) tend() {
 	}
 }
 
-// event passes on what came from one of the sides.
-func (p *couple) event(fd int, events uint32) {
-	y, fromIn := p.y, fd == p.in
+// pass handles an event.
+func (y *young) pass(p *couple, fromIn bool, events uint32) {
 	p.mu.Lock()
 	then := stays
 	if !p.gone {
@@ -184,7 +192,7 @@ func (p *couple) pour(fromIn, last bool, buf []byte) fate {
 		var err error
 		if fromIn && p.peeks { // nothing passes before the check
 			var n int
-			n, err = peek(from, buf[:hello.MaxSpeaking])
+			n, _, err = unix.Recvfrom(from, buf[:hello.MaxSpeaking], unix.MSG_PEEK)
 			if err == nil && n > 0 && hello.Speaking(buf[:n]) != hello.Plain {
 				return grows
 			}
@@ -192,7 +200,7 @@ func (p *couple) pour(fromIn, last bool, buf []byte) fate {
 		}
 		var n int
 		if err == nil {
-			n, err = read(from, buf)
+			n, err = unix.Read(from, buf)
 		}
 		switch {
 		case err == unix.EINTR:
@@ -204,7 +212,8 @@ func (p *couple) pour(fromIn, last bool, buf []byte) fate {
 		case n == 0:
 			return p.close(way, to)
 		}
-		m, _ := write(to, buf[:n])
+		m, _ := unix.Write(to, buf[:n])
+		m = max(m, 0)
 		*count += int64(m)
 		switch {
 		case m < n: // join tries once more, and handles an error
@@ -225,7 +234,7 @@ func (p *couple) close(way, to int) fate {
 	if p.ended[outward] && p.ended[inward] {
 		return closes
 	}
-	if err := shutdown(to); err != nil && err != unix.ENOTCONN {
+	if err := unix.Shutdown(to, unix.SHUT_WR); err != nil && err != unix.ENOTCONN {
 		return breaks
 	}
 	return stays
@@ -237,11 +246,15 @@ func (y *young) finish(p *couple, how string, hard bool) {
 		return
 	}
 	defer func() { <-y.e.conns }()
+	y.e.forget(p)
 	p.mu.Lock()
+	if p.gone { // closed by stop
+		how = "closed with the sandbox"
+	}
 	p.end(hard)
 	sent, received := p.sent, p.received
 	p.mu.Unlock()
-	y.e.recordEnd(&p.h.call, p.at, how, begun{at: p.began, sent: sent, received: received})
+	y.e.recordEnd(p.c, p.at, how, begun{at: p.began, sent: sent, received: received})
 }
 
 // handOver hands p over to join.
@@ -249,6 +262,7 @@ func (y *young) handOver(p *couple) {
 	if !y.take(p) {
 		return
 	}
+	y.e.forget(p)
 	in, out, err := y.apart(p)
 	if err != nil || !y.e.keep(in) || !y.e.keep(out) {
 		if in != nil {
@@ -259,11 +273,11 @@ func (y *young) handOver(p *couple) {
 		<-y.e.conns
 		return
 	}
-	c := p.h.call
+	c := p.c
 	c.begun = begun{at: p.began, sent: p.sent, received: p.received, back: p.waits[inward]}
 	c.first = func() ([]byte, error) { return p.waits[outward], nil }
 	if p.peeks {
-		c.first = y.e.peeking(in, p.h.gs, p.dst)
+		c.first = y.e.peeking(in, p.gs, p.dst)
 	}
 	y.e.goes(func() {
 		defer func() { <-y.e.conns }()

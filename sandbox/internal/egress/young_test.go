@@ -171,8 +171,8 @@ func TestAYoungConnectionHasOneEnd(t *testing.T) {
 	e.conns <- struct{}{}
 	e.conns <- struct{}{}
 	before := e.opens()
-	p := &couple{y: e.young, in: own(in), out: own(out), at: "203.0.113.5:8080", h: &hold{call: call{subject: "a.example:1"}}, sent: 3, received: 4, began: w.clock()}
-	if !e.young.add(p) {
+	p := &couple{in: own(in), out: own(out), at: "203.0.113.5:8080", c: call{subject: "a.example:1"}, sent: 3, received: 4, began: w.clock()}
+	if !e.keep(p) || !e.young.add(p) {
 		t.Fatal("not added")
 	}
 	for range 2 {
@@ -251,8 +251,11 @@ func TestAHandOverThatFails(t *testing.T) {
 		e, err := Serve(t.Context(), nil, newQuietWorld(t).config(network(t, "203.0.113.5:8080")))
 		must(t, err)
 		before, opens := countFDs(t), e.opens()
-		p := &couple{h: &hold{}, in: c.in(), out: c.out()}
+		p := &couple{in: c.in(), out: c.out()}
 		e.conns <- struct{}{}
+		if !e.keep(p) {
+			t.Fatal("not kept")
+		}
 		e.young.of[p] = struct{}{}
 		if c.stopped {
 			e.mu.Lock()

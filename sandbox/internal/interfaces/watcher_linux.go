@@ -1,6 +1,7 @@
 package interfaces
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -69,9 +70,9 @@ func (i *Watcher) Around() (Surroundings, error) {
 func (i *Watcher) quiet() bool {
 	var b [1]byte // the change itself does not matter; the rest of a message is dropped
 	for quiet := true; ; quiet = false {
-		_, err := unix.Read(i.fd, b[:])
+		_, _, err := unix.Recvfrom(i.fd, b[:], unix.MSG_DONTWAIT)
 		switch {
-		case err == unix.EAGAIN:
+		case errors.Is(err, unix.EAGAIN):
 			return quiet
 		case err != nil && err != unix.EINTR && err != unix.ENOBUFS:
 			return false
