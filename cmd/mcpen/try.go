@@ -110,7 +110,10 @@ func (a *app) asks(o tryOptions, r *trial.Report) bool {
 // profileFile asks for the file of a profile; "" is for none.
 func (a *app) profileFile() string {
 	fmt.Fprint(a.Err, "write the smallest profile with which it would work? a file such as server.toml, or Enter for none: ")
-	answer, _ := bufio.NewReader(a.in).ReadString('\n') // no answer is none
+	answer, err := bufio.NewReader(a.in).ReadString('\n') // no answer is none
+	if err != nil {
+		fmt.Fprintln(a.Err)
+	}
 	return strings.TrimSpace(answer)
 }
 
