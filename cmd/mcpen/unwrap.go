@@ -53,6 +53,9 @@ func (a *app) unwrap(c *cli.Context) error {
 		}
 	}
 	if c.Bool("dry-run") {
+		if n == 0 {
+			fmt.Fprintln(a.Err, nothingToChange)
+		}
 		t.TellProblems(a.Err)
 		return t.Err()
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -31,6 +32,10 @@ func (a *app) wrapCommand() *cli.Command {
 	}
 }
 
+// nothingToChange is what --dry-run says where there is no diff, beside it: stdout is the
+// diff's.
+const nothingToChange = "mcpen: note: nothing would change"
+
 func (a *app) wrap(c *cli.Context) error {
 	at, err := a.DirsToRun()
 	if err != nil {
@@ -60,6 +65,9 @@ func (a *app) wrap(c *cli.Context) error {
 	w.NoteMoves()
 	switch {
 	case c.Bool("dry-run"):
+		if w.Count() == 0 {
+			fmt.Fprintln(a.Err, nothingToChange)
+		}
 		return w.Diff()
 	case t.JSON && !c.Bool("yes"):
 		return w.JSON()
