@@ -278,7 +278,7 @@ func TestOpeningsWithoutADestination(t *testing.T) {
 		b, oob := make([]byte, 40+listeners.MaxOpening), make([]byte, 64)
 		var packet []byte
 		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-			must(t, descriptor.Of(p.File, func(fd int) (err error) { packet, err = p.receive(fd, b, oob); return nil }))
+			must(t, descriptor.Of(p.File, func(fd int) error { packet, _ = p.receive(fd, b, oob); return nil }))
 			if packet != nil || !tells || time.Now().After(end) {
 				break
 			}
