@@ -27,7 +27,7 @@ var ErrGranted = errors.New("the profile says so already")
 // already has the values.
 func Insert(src []byte, g audit.Grant) ([]byte, error) {
 	if name := g.Secret(); name != "" {
-		return InsertSecret(src, name)
+		return insertSecret(src, name)
 	}
 	want, err := granted(src, g)
 	if err != nil {
@@ -37,11 +37,11 @@ func Insert(src []byte, g audit.Grant) ([]byte, error) {
 	return inserted(string(src), want, e, intoList(string(src), g))
 }
 
-// InsertSecret writes into the text of a profile that a variable comes from the one of
+// insertSecret writes into the text of a profile that a variable comes from the one of
 // the same name where mcpen is started, as a secret. Like [Insert] it leaves every other
 // byte as it is and checks its result. The error is ErrGranted if the server has the
 // variable already.
-func InsertSecret(src []byte, variable string) ([]byte, error) {
+func insertSecret(src []byte, variable string) ([]byte, error) {
 	want, err := withSecret(src, variable)
 	if err != nil {
 		return nil, err

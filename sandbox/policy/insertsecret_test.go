@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"mcpen/sandbox/audit"
 	"mcpen/sandbox/policy"
 )
 
@@ -21,21 +22,21 @@ func TestInsertSecret(t *testing.T) {
 		{"another key of the environment", "[env]\npass = [\"LANG\"]\n", "[env]\npass = [\"LANG\"]\n\n[env.secret]\nA_KEY = \"env:A_KEY\"\n"},
 		{"line ends of Windows", "[env.secret]\r\n", "[env.secret]\r\nA_KEY = \"env:A_KEY\"\r\n"},
 	} {
-		got, err := policy.InsertSecret([]byte(c.src), "A_KEY")
+		got, err := policy.Insert([]byte(c.src), *audit.AllowVariable("A_KEY"))
 		if err != nil || string(got) != c.want {
 			t.Errorf("%s: %q (%v), want %q", c.name, got, err, c.want)
 		}
-		if _, err := policy.InsertSecret(got, "A_KEY"); !errors.Is(err, policy.ErrGranted) {
+		if _, err := policy.Insert(got, *audit.AllowVariable("A_KEY")); !errors.Is(err, policy.ErrGranted) {
 			t.Errorf("%s: written twice: %v", c.name, err)
 		}
 	}
 	for _, src := range []string{"env.pass = [\"A_KEY\"]\n", "[env]\nset = { A_KEY = \"1\" }\n", "[env.secret]\nA_KEY = \"keyring:a/b\"\n"} {
-		if got, err := policy.InsertSecret([]byte(src), "A_KEY"); !errors.Is(err, policy.ErrGranted) {
+		if got, err := policy.Insert([]byte(src), *audit.AllowVariable("A_KEY")); !errors.Is(err, policy.ErrGranted) {
 			t.Errorf("%q: became %q (%v), although the server has it", src, got, err)
 		}
 	}
 	for _, src := range []string{"env = 1\n", "[env]\nsecret = []\n", "env = { pass = [] }\n", "[env\n"} {
-		if got, err := policy.InsertSecret([]byte(src), "A_KEY"); err == nil || errors.Is(err, policy.ErrGranted) {
+		if got, err := policy.Insert([]byte(src), *audit.AllowVariable("A_KEY")); err == nil || errors.Is(err, policy.ErrGranted) {
 			t.Errorf("%q: became %q (%v)", src, got, err)
 		}
 	}
