@@ -274,7 +274,6 @@ func (e *Egress) carry(in stream, c call) {
 			return
 		}
 		if !e.keep(out) {
-			abort(in)
 			return
 		}
 	}

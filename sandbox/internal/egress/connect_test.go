@@ -134,6 +134,13 @@ func TestServerNames(t *testing.T) {
 		if ev.Advice() != `network.allow = ["evil.example:443"]` || ev.Address != "203.0.113.5:443" || ev.Rule == "" {
 			t.Errorf("%+v", ev)
 		}
+		if !strings.HasSuffix(ev.Detail, " asks for the TLS server name evil.example there") {
+			t.Errorf("%+v", ev)
+		}
+		// A name that the profile allows already needs to lead to the address.
+		if ev := w.await(is(audit.KindConnect, audit.Refused, "elsewhere.example:443")); ev.Grant != nil || !strings.HasSuffix(ev.Detail, " elsewhere.example there, which did not lead to it") {
+			t.Errorf("%+v", ev)
+		}
 		w.await(is(audit.KindConnect, audit.Refused, `a.example\x00.evil.example:443`))
 	})
 }
@@ -607,6 +614,19 @@ func countFDs(t *testing.T) int {
 	list, err := os.ReadDir("/proc/self/fd")
 	must(t, err)
 	return len(list)
+}
+
+// countSockets counts the open sockets, which are the connections and what waits for them.
+func countSockets(t *testing.T) (n int) {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	for _, f := range list {
+		if to, _ := os.Readlink("/proc/self/fd/" + f.Name()); strings.HasPrefix(to, "socket:") {
+			n++
+		}
+	}
+	return n
 }
 
 // Thousands of short connections leave neither descriptors nor goroutines behind.

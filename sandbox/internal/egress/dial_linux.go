@@ -55,20 +55,15 @@ func begin(to netip.AddrPort, check func(netip.AddrPort) error) (dialled, error)
 		return dialled{}, os.NewSyscallError("socket", err)
 	}
 	d := dialled{fd: fd, to: at}
-	if err := d.connect(); err == unix.EINPROGRESS {
+	err = d.connect()
+	if err == unix.EINPROGRESS {
 		err = d.connect() // the answer may have come meanwhile
-		if err == unix.EALREADY {
-			return d, nil
-		}
-		if err != nil {
-			unix.Close(fd)
-			return dialled{}, os.NewSyscallError("connect", err)
-		}
-	} else if err != nil {
+	}
+	if err != nil && err != unix.EALREADY {
 		unix.Close(fd)
 		return dialled{}, os.NewSyscallError("connect", err)
 	}
-	d.made = true
+	d.made = err == nil
 	return d, nil
 }
 
@@ -190,7 +185,6 @@ type result struct {
 func (r *race) run(stagger time.Duration) (net.Conn, error) {
 	r.try()
 	t := time.NewTicker(stagger)
-	defer t.Stop()
 	defer r.close()
 	var first error
 	for {
@@ -274,12 +268,8 @@ func (r *race) close() {
 	for i := range r.tried {
 		r.ended(i)
 	}
-	late := len(r.tried) - r.heard
-	if late == 0 {
-		return
-	}
 	r.e.goes(func() {
-		for range late {
+		for range len(r.tried) - r.heard {
 			if got := <-r.results; got.c != nil {
 				got.c.Close()
 			}

@@ -157,6 +157,31 @@ func TestLimitsOfConnections(t *testing.T) {
 	}
 }
 
+// A config without functions works by the defaults that it names.
+func TestDefaultsWork(t *testing.T) {
+	cfg := Config{}.withDefaults()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := cfg.Lookup(over, "a.example", dnsmessage.TypeA); err == nil {
+		t.Error("a lookup that is over has an answer")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	c, err := cfg.Dial(t.Context(), at, func(to netip.AddrPort) error {
+		if to != at {
+			return fmt.Errorf("to %s", to)
+		}
+		return nil
+	})
+	must(t, err)
+	c.Close()
+	if now := cfg.Now(); time.Since(now) > time.Hour || cfg.InFlight() != nil {
+		t.Errorf("it is %v, and %v is in flight", now, cfg.InFlight())
+	}
+}
+
 // A port to which a trial's program is about to connect is opened on request, for both
 // families, once, and as long as there are spares.
 func TestSparesAreOpenedWhenTheyAreWanted(t *testing.T) {

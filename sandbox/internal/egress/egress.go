@@ -238,11 +238,7 @@ func Serve(ctx context.Context, handles []listeners.Handle, cfg Config) (*Egress
 		e.Close()
 		return nil, err
 	}
-	e.goes(func() {
-		t := time.NewTicker(window)
-		defer t.Stop()
-		e.tend(t.C)
-	})
+	e.goes(func() { e.tend(time.Tick(window)) })
 	return e, nil
 }
 
@@ -386,6 +382,9 @@ func (e *Egress) start(h listeners.Handle) error {
 	if err != nil {
 		return fail(err)
 	}
+	if h.Kind == listeners.KindTCP {
+		e.ports.opened(h.Port)
+	}
 	if e.isQuick(h) {
 		return e.startQuick(h, handle)
 	}
@@ -395,9 +394,6 @@ func (e *Egress) start(h listeners.Handle) error {
 	}
 	if ul, ok := l.(*net.UnixListener); ok {
 		ul.SetUnlinkOnClose(false) // its path belongs to the sandbox
-	}
-	if h.Kind == listeners.KindTCP {
-		e.ports.opened(h.Port)
 	}
 	if !e.keep(l) {
 		return fail(net.ErrClosed)
@@ -517,10 +513,8 @@ func (e *Egress) admit() bool {
 }
 
 func (e *Egress) pause(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(d):
 		return true
 	case <-e.ctx.Done():
 		return false

@@ -42,9 +42,6 @@ func (x *experience) note(a netip.AddrPort, slow bool, now time.Time) {
 func (x *experience) best(list []netip.AddrPort, now time.Time) []netip.AddrPort {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if len(x.of) == 0 || len(list) < 2 {
-		return list
-	}
 	rank := func(a netip.AddrPort) int {
 		o, known := x.of[a]
 		switch {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -374,6 +375,9 @@ func TestAReadyConnectionThatMayNotPass(t *testing.T) {
 		e, err = Serve(context.Background(), nil, cfg)
 		must(t, err)
 		in, _ := endsOf(t, "203.0.113.5:8080")
+		if !e.keep(in) { // as accept does
+			t.Fatal("not kept")
+		}
 		e.out(in)
 		if !in.closed.Load() || !there.closed.Load() {
 			t.Errorf("%s: the program's end is closed: %v, the other: %v", name, in.closed.Load(), there.closed.Load())
@@ -456,6 +460,77 @@ func TestAPortIsOpenedOrNot(t *testing.T) {
 			if c.Number != unix.SYS_FCNTL || c.Args[1] == unix.F_DUPFD_CLOEXEC { // the others are Go's package net's
 				t.Errorf("nobody heard of the failure of %v", c)
 			}
+		}
+	})
+}
+
+// A copy of a descriptor that cannot be made whole leaves nothing open.
+func TestACopyThatFails(t *testing.T) {
+	f := spareSocket(t, false)
+	defer f.Close()
+	unheard, err := fault.Each([]uintptr{unix.SYS_FCNTL}, unix.EIO, func(c fault.Call) bool {
+		return c.Args[1] == unix.F_DUPFD_CLOEXEC || c.Args[1] == unix.F_SETFL
+	}, func() error {
+		before := countFDs(t)
+		c, err := copied(listeners.Handle{File: f})
+		if err == nil {
+			c.Close()
+		} else if c != nil || !strings.Contains(err.Error(), "fcntl: ") {
+			t.Errorf("%v, %v", c, err)
+		}
+		if after := countFDs(t); after != before {
+			t.Errorf("%v: %d descriptors are open, %d were", err, after, before)
+		}
+		return err
+	})
+	must(t, err)
+	if len(unheard) > 0 {
+		t.Errorf("nobody heard of %v", unheard)
+	}
+}
+
+// A program that the launcher starts gets none of the egress's descriptors: each closes on
+// execve(2).
+func TestDescriptorsStayHere(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		w.peer("203.0.113.5:8080", echo)
+		w.peer("203.0.113.5:8443", echo)
+		open := func() map[string]string {
+			out := map[string]string{}
+			list, err := os.ReadDir("/proc/self/fd")
+			must(t, err)
+			for _, f := range list {
+				if to, err := os.Readlink("/proc/self/fd/" + f.Name()); err == nil {
+					out[f.Name()+" "+to] = f.Name()
+				}
+			}
+			return out
+		}
+		before := open()
+		w.serve(w.config(network(t, "203.0.113.5:8080", "203.0.113.5:8443", "a.example:8443 tls=true", "localhost:5432")))
+		much := make([]byte, 2*sipped)
+		for addr, n := range map[string]int{"203.0.113.5:8080": 1, "203.0.113.5:8443": len(much)} {
+			c, err := w.dial(addr)
+			must(t, err)
+			defer c.Close()
+			go func() { _, _ = c.Write(much[:n]) }()
+			_, err = io.ReadFull(c, make([]byte, n))
+			must(t, err)
+		}
+		some := 0
+		for name, fd := range open() {
+			if _, old := before[name]; old {
+				continue
+			}
+			some++
+			n, err := strconv.Atoi(fd)
+			must(t, err)
+			if flags, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+				t.Errorf("%s stays open", name)
+			}
+		}
+		if some < 10 {
+			t.Errorf("only %d descriptors are new", some)
 		}
 	})
 }

@@ -43,14 +43,13 @@ type gate struct {
 // packets is a raw socket.
 type packets struct {
 	*os.File
-	raw syscall.RawConn
 	six bool
 }
 
 // newPackets takes over the handle's socket through a descriptor of its own.
-func newPackets(h listeners.Handle) (p *packets, err error) {
+func newPackets(h listeners.Handle) (*packets, error) {
 	var family int
-	err = descriptor.Of(h.File, func(have int) (err error) {
+	err := descriptor.Of(h.File, func(have int) (err error) {
 		family, err = unix.GetsockoptInt(have, unix.SOL_SOCKET, unix.SO_DOMAIN)
 		return os.NewSyscallError("getsockopt", err)
 	})
@@ -61,12 +60,7 @@ func newPackets(h listeners.Handle) (p *packets, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p = &packets{File: f, six: family == unix.AF_INET6}
-	if p.raw, err = p.SyscallConn(); err != nil {
-		p.Close()
-		return nil, err
-	}
-	return p, nil
+	return &packets{f, family == unix.AF_INET6}, nil
 }
 
 // send sends a packet, from the IP header on. The peer retransmits if it is lost.
@@ -77,7 +71,7 @@ func (p *packets) send(b []byte) {
 	} else {
 		to = &unix.SockaddrInet4{Addr: [4]byte(b[16:])}
 	}
-	_ = p.raw.Control(func(fd uintptr) { _ = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, to) })
+	_ = descriptor.Of(p, func(fd int) error { return unix.Sendto(fd, b, unix.MSG_DONTWAIT, to) })
 }
 
 // receive returns an opening, from the IP header on, or EAGAIN. For IPv6 it builds the
@@ -247,7 +241,7 @@ func (w *dialling) answered() {
 		return
 	}
 	fd := w.take()
-	if fd < 0 {
+	if fd == -1 {
 		return
 	}
 	w.g.e.loop.leave(fd) // another wait for the connection begins once the program connects
@@ -258,7 +252,7 @@ func (w *dialling) answered() {
 // failed makes a goroutine try the other addresses, if there are any.
 func (w *dialling) failed(err error) {
 	fd := w.take()
-	if fd < 0 {
+	if fd == -1 {
 		return
 	}
 	unix.Close(fd)
@@ -276,7 +270,7 @@ func (w *dialling) failed(err error) {
 // take ends the wait and gives the descriptor to its first caller. All others get -1.
 func (w *dialling) take() int {
 	fd := w.out.take()
-	if fd >= 0 {
+	if fd != -1 {
 		w.g.e.forget(w)
 		w.g.e.loop.drop(fd)
 	}
@@ -293,7 +287,7 @@ func (w *dialling) done() {
 
 // Close abandons the connection.
 func (w *dialling) Close() error {
-	if fd := w.out.take(); fd >= 0 {
+	if fd := w.out.take(); fd != -1 {
 		unix.Close(fd)
 		w.done()
 	}
@@ -384,7 +378,7 @@ func (h *hold) whole(e *Egress) {
 
 // use returns the connection outside, if g allows it.
 func (h *hold) use(g grant, dst netip.AddrPort) stream {
-	if h == nil || h.conn == nil {
+	if h == nil {
 		return nil
 	}
 	conn, ok := h.conn.(stream)
@@ -470,9 +464,6 @@ func (hs *waiting) take(f flow) *hold {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	h := hs.of[f]
-	if h == nil {
-		return nil
-	}
 	delete(hs.of, f)
 	return h
 }

@@ -179,18 +179,18 @@ func sip(dst, src stream) (n int64, err error) {
 func (e *Egress) watch(in, out stream) (ended func() bool) {
 	limit := e.cfg.Limits.Idle
 	var mu sync.Mutex
-	var done, fired, asks bool
+	var done, fired bool
 	var t *time.Timer
 	check := func() {
 		mu.Lock()
 		defer mu.Unlock()
-		if !asks && !done {
-			asks = true
-			keepAlive(out)
+		if done {
+			return
 		}
+		keepAlive(out)
 		quiet, ok := quietFor(in, out)
 		switch {
-		case done || !ok:
+		case !ok:
 		case quiet < limit:
 			t.Reset(limit - quiet)
 		default:
@@ -252,11 +252,7 @@ func tcpInfo(c stream) (info *unix.TCPInfo) {
 	if t == nil {
 		return nil
 	}
-	raw, err := t.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	if descriptor.Raw(raw, func(fd int) error {
+	if descriptor.Of(t, func(fd int) (err error) {
 		info, err = unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		return err
 	}) != nil {

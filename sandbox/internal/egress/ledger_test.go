@@ -98,6 +98,15 @@ func TestLedgerIsBounded(t *testing.T) {
 	if want := fmt.Sprintf("%d more", 10_000-maxKinds-1); !strings.Contains(last.Detail, want) {
 		t.Errorf("%+v, want %s", last, want)
 	}
+	// A minute later there is room for others.
+	w.pass(window)
+	must(t, l.sweep(false))
+	for i := range maxKinds {
+		l.say(fmt.Sprint("other ", i), "line")
+	}
+	if n := len(w.told); n != 2*maxKinds {
+		t.Errorf("%d lines", n)
+	}
 }
 
 func TestLedgerSaysWhatIsNotRecorded(t *testing.T) {

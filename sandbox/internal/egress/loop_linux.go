@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"encoding/binary"
 	"io"
 	"net"
 	"os"
@@ -34,7 +35,7 @@ func newLoop(e *Egress) (*loop, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
 		unix.Close(ep)
 		return nil, os.NewSyscallError("eventfd2", err)
@@ -50,12 +51,12 @@ func newLoop(e *Egress) (*loop, error) {
 // Close ends serve, which closes the kept closers.
 func (l *loop) Close() error {
 	l.mu.Lock()
-	over, runs := l.over, l.runs
-	if !over && runs {
-		_, _ = unix.Write(l.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	runs := l.runs
+	if runs && !l.over {
+		_, _ = unix.Write(l.bell, binary.NativeEndian.AppendUint64(nil, 1))
 	}
 	l.mu.Unlock()
-	if !over && !runs {
+	if !runs {
 		l.end()
 	}
 	return nil
@@ -185,8 +186,8 @@ func (a *ear) rest(f func()) {
 		f()
 		a.l.mu.Lock()
 		defer a.l.mu.Unlock()
-		if !a.l.over && a.l.of[a.fd] != nil {
-			_ = a.l.watch(a.fd, unix.EPOLLIN) // fails if the descriptor is closed, which then has no events
+		if !a.l.over {
+			_ = a.l.watch(a.fd, unix.EPOLLIN)
 		}
 	})
 }

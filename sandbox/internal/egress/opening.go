@@ -22,9 +22,7 @@ type opening struct {
 // demand reads a ClientHello and finds the grant that it names. It is for a connection
 // on which only TLS may pass.
 func (e *Egress) demand(in stream, gs []grant, dst netip.AddrPort) (opening, *refusal) {
-	if err := in.SetReadDeadline(time.Now().Add(e.cfg.Limits.Hello)); err != nil {
-		return opening{}, nil
-	}
+	_ = in.SetReadDeadline(time.Now().Add(e.cfg.Limits.Hello)) // if the connection is gone, the read reports it
 	name, first, err := hello.Read(in)
 	if err != nil && len(first) == 0 && !hello.IsError(err) && !errors.Is(err, os.ErrDeadlineExceeded) {
 		// The program closed the connection before it sent anything. Programs that try

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -458,56 +459,63 @@ func (e *Egress) opens() int {
 // Nothing is kept of a connection that has ended, whichever way it took: a server that
 // makes many would otherwise fill the launcher's memory. And its record is of all of it.
 func TestNothingIsKeptOfEndedConnections(t *testing.T) {
-	withWorld(t, func(t *testing.T, w *world) {
-		much := bytes.Repeat([]byte("0123456789abcdef"), 16<<10)
-		w.peer("203.0.113.5:8080", echo)
-		w.peer("203.0.113.5:8081", echo)
-		w.peer("203.0.113.5:8443", echo)
-		w.peer("127.0.0.1:5432", echo)
-		cfg := w.config(network(t, "203.0.113.5:8080", "203.0.113.5:8081", "203.0.113.5:8443", "localhost:5432", "a.example:8443 tls=true"))
-		cfg.Sink = func(ev audit.Event) error {
-			if ev.Subject == "203.0.113.5:8081" && ev.Verdict == audit.Allowed {
-				return errors.New("full")
-			}
-			return w.sink(ev)
-		}
-		e := w.serve(cfg)
-		before := e.opens()
-		for _, addr := range []string{"203.0.113.5:8080", "127.0.0.1:5432", "203.0.113.5:8443"} { // the last port has another way
-			for _, text := range []string{"", "x", string(much)} {
-				c, err := w.dial(addr)
-				must(t, err)
-				first := text[:min(len(text), 1)]
-				_, err = io.WriteString(c, first)
-				must(t, err)
-				_, err = io.ReadFull(c, make([]byte, len(first)))
-				must(t, err)
-				w.pass(time.Minute)
-				done := make(chan error, 1)
-				go func() { _, err := io.WriteString(c, text[len(first):]); _ = c.CloseWrite(); done <- err }()
-				got, err := io.ReadAll(c)
-				if string(got) != text[len(first):] || err != nil {
-					t.Errorf("%s: %d bytes of %d came back, %v", addr, len(got), len(text), err)
-				}
-				must(t, <-done)
-				c.Close()
-				subject := strings.Replace(addr, "127.0.0.1", "localhost", 1)
-				w.await(func(ev audit.Event) bool {
-					return ev.Subject == subject && ev.Detail == "closed" && ev.Sent == int64(len(text)) && ev.Received == ev.Sent && ev.Address == addr && (ev.Duration == time.Minute || len(text) == 0)
-				})
-			}
-		}
-		if c, err := w.dial("203.0.113.5:8081"); err == nil { // it cannot be recorded
-			wantReset(t, c)
-		} else if !errors.Is(err, unix.ECONNRESET) { // already
-			t.Error(err)
-		}
-		for end := time.Now().Add(patience); e.opens() != before || len(e.conns) > 0 || len(e.dials) > 0; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%d are kept, %d were; %d and %d slots are taken", e.opens(), before, len(e.conns), len(e.dials))
-			}
+	withWorld(t, func(t *testing.T, _ *world) {
+		for _, m := range []machine{apart, shared} {
+			t.Run(string(m), func(t *testing.T) { nothingIsKept(t, newSandbox(t), m) })
 		}
 	})
+}
+
+func nothingIsKept(t *testing.T, w *world, m machine) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the collector closes what nobody closed
+	much := bytes.Repeat([]byte("0123456789abcdef"), 16<<10)
+	w.peer("203.0.113.5:8080", echo)
+	w.peer("203.0.113.5:8081", echo)
+	w.peer("203.0.113.5:8443", echo)
+	w.peer("127.0.0.1:5432", echo)
+	cfg := w.config(network(t, "203.0.113.5:8080", "203.0.113.5:8081", "203.0.113.5:8443", "localhost:5432", "a.example:8443 tls=true"))
+	cfg.Sink = func(ev audit.Event) error {
+		if ev.Subject == "203.0.113.5:8081" && ev.Verdict == audit.Allowed {
+			return errors.New("full")
+		}
+		return w.sink(ev)
+	}
+	e := w.serveOn(m, cfg)
+	before, sockets := e.opens(), countSockets(t)
+	for _, addr := range []string{"203.0.113.5:8080", "127.0.0.1:5432", "203.0.113.5:8443"} { // the last port has another way
+		for _, text := range []string{"", "x", string(much)} {
+			c, err := w.dial(addr)
+			must(t, err)
+			first := text[:min(len(text), 1)]
+			_, err = io.WriteString(c, first)
+			must(t, err)
+			_, err = io.ReadFull(c, make([]byte, len(first)))
+			must(t, err)
+			w.pass(time.Minute)
+			done := make(chan error, 1)
+			go func() { _, err := io.WriteString(c, text[len(first):]); _ = c.CloseWrite(); done <- err }()
+			got, err := io.ReadAll(c)
+			if string(got) != text[len(first):] || err != nil {
+				t.Errorf("%s: %d bytes of %d came back, %v", addr, len(got), len(text), err)
+			}
+			must(t, <-done)
+			c.Close()
+			subject := strings.Replace(addr, "127.0.0.1", "localhost", 1)
+			w.await(func(ev audit.Event) bool {
+				return ev.Subject == subject && ev.Detail == "closed" && ev.Sent == int64(len(text)) && ev.Received == ev.Sent && ev.Address == addr && (ev.Duration == time.Minute || len(text) == 0)
+			})
+		}
+	}
+	if c, err := w.dial("203.0.113.5:8081"); err == nil { // it cannot be recorded
+		wantReset(t, c)
+	} else if !errors.Is(err, unix.ECONNRESET) { // already
+		t.Error(err)
+	}
+	for end := time.Now().Add(patience); e.opens() != before || len(e.conns) > 0 || len(e.dials) > 0 || countSockets(t) != sockets; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d are kept, %d were; %d sockets, %d were; %d and %d slots are taken", e.opens(), before, countSockets(t), sockets, len(e.conns), len(e.dials))
+		}
+	}
 }
 
 // single is a listener that fails and then accepts one connection.

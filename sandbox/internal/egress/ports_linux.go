@@ -45,16 +45,15 @@ func (p *ports) spare(h listeners.Handle) error {
 func copied(h listeners.Handle) (*os.File, error) {
 	var fd int
 	err := descriptor.Of(h.File, func(have int) (err error) {
-		if fd, err = unix.FcntlInt(uintptr(have), unix.F_DUPFD_CLOEXEC, 3); err != nil {
-			return os.NewSyscallError("fcntl", err)
-		}
-		return os.NewSyscallError("fcntl", unix.SetNonblock(fd, false))
+		fd, err = unix.FcntlInt(uintptr(have), unix.F_DUPFD_CLOEXEC, 3)
+		return os.NewSyscallError("fcntl", err)
 	})
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), string(h.Kind)) // os.NewFile leaves a blocking descriptor out of the poller
-	if err := unix.SetNonblock(fd, true); err != nil {
+	err = unix.SetNonblock(fd, false) // os.NewFile leaves a blocking descriptor out of the poller
+	f := os.NewFile(uintptr(fd), string(h.Kind))
+	if err = errors.Join(err, unix.SetNonblock(fd, true)); err != nil {
 		f.Close()
 		return nil, os.NewSyscallError("fcntl", err)
 	}

@@ -29,12 +29,8 @@ func loosen(conn stream) io.Closer {
 	if !ok {
 		return conn
 	}
-	raw, err := t.SyscallConn()
-	if err != nil {
-		return conn
-	}
 	one := loose{to: remote(t, "")}
-	if err := descriptor.Raw(raw, func(fd int) (err error) {
+	if err := descriptor.Of(t, func(fd int) (err error) {
 		one.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 		return err
 	}); err != nil {
@@ -46,9 +42,7 @@ func loosen(conn stream) io.Closer {
 
 // Close ends the connection with a reset.
 func (s *loose) Close() error {
-	if fd := s.take(); fd >= 0 {
-		reset(fd)
-	}
+	reset(s.take())
 	return nil
 }
 
@@ -69,7 +63,7 @@ func (s *loose) connection() (stream, error) {
 }
 
 // reset closes a connection with a reset, so that the other side does not take the end
-// for an orderly one.
+// for an orderly one. It does nothing to -1.
 func reset(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	unix.Close(fd)
@@ -93,9 +87,6 @@ func (e *Egress) startQuick(h listeners.Handle, handle func(stream)) error {
 	}); err != nil {
 		f.Close()
 		return err
-	}
-	if h.Kind == listeners.KindTCP {
-		e.ports.opened(h.Port)
 	}
 	if !e.loop.keep(f) {
 		return net.ErrClosed
@@ -157,7 +148,7 @@ func (e *Egress) begins(fd int, f flow, h listeners.Handle) bool {
 		at: one.to, c: held.call, gs: held.gs, dst: dst, began: e.cfg.Now(), made: time.Now(), in: fd, out: one.take(),
 		peeks: !dst.Addr().IsLoopback() && looks(held.gs, dst.Port()) != unseen,
 	}
-	if p.out < 0 || !e.keep(p) || e.allowedAt(p.c, p.at) != nil {
+	if !e.keep(p) || e.allowedAt(p.c, p.at) != nil {
 		e.gone(p)
 		return true
 	}

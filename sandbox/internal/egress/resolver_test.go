@@ -95,7 +95,7 @@ func b2i(b bool) int {
 
 // Below a wildcard, names can carry data; their rate is bounded.
 func TestWildcardNamesAreRationed(t *testing.T) {
-	r, w := newTestResolver(t, "*.example.com:443", "api.example.com:443")
+	r, w := newTestResolver(t, "*.example.com:443", "api.example.com:443", "*.example.org:443")
 	w.name("api.example.com", "203.0.113.5")
 	for i := range 10_000 {
 		reply(t, r, question(t, fmt.Sprintf("secret-%d.example.com", i), dnsmessage.TypeA), false)
@@ -106,6 +106,24 @@ func TestWildcardNamesAreRationed(t *testing.T) {
 	if m := reply(t, r, question(t, "api.example.com", dnsmessage.TypeA), false); len(m.Answers) != 1 {
 		t.Errorf("a name of its own rule waits for the wildcard's: %v", m.RCode)
 	}
+	// A person hears of each wildcard once, not of each name.
+	for i := range 3 {
+		reply(t, r, question(t, fmt.Sprintf("secret-%d.example.org", i), dnsmessage.TypeA), false)
+	}
+	w.until(func() bool {
+		n := map[string]int{}
+		for _, line := range w.told {
+			for _, suffix := range []string{"com", "org"} {
+				if strings.HasSuffix(line, "too many new names below *.example."+suffix+": one in 2s") {
+					n[suffix]++
+				}
+			}
+		}
+		if n["com"] > 1 || n["org"] > 1 {
+			t.Fatalf("told %q", w.told)
+		}
+		return n["com"] == 1 && n["org"] == 1
+	})
 	w.pass(10 * wildEvery)
 	for i := range 100 {
 		reply(t, r, question(t, fmt.Sprintf("later-%d.example.com", i), dnsmessage.TypeA), false)

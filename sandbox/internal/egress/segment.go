@@ -76,14 +76,16 @@ func (s segment) again() []byte {
 // errno that no packet can express: the program then retransmits, as to a host that
 // does not answer.
 func (s segment) refusal(errno syscall.Errno) []byte {
-	four := s.from.Addr().Is4()
 	switch errno {
 	case unix.ETIMEDOUT:
 		return nil
 	case unix.ENETUNREACH: // icmp(7); RFC 4443, section 3.1
-		return s.unreachable(map[bool]byte{true: 0, false: 0}[four])
+		return s.unreachable(0)
 	case unix.EHOSTUNREACH:
-		return s.unreachable(map[bool]byte{true: 1, false: 3}[four])
+		if s.from.Addr().Is4() {
+			return s.unreachable(1)
+		}
+		return s.unreachable(3)
 	}
 	return s.reset()
 }

@@ -88,15 +88,13 @@ func (p *couple) end(hard bool) {
 		return
 	}
 	p.gone = true
-	for _, fd := range []int{p.in, p.out} {
-		switch {
-		case fd < 0:
-		case hard:
-			reset(fd)
-		default:
-			unix.Close(fd)
-		}
+	if hard {
+		reset(p.in)
+		reset(p.out)
+		return
 	}
+	unix.Close(p.in)
+	unix.Close(p.out)
 }
 
 // add begins to pass the bytes of p. If it cannot, it returns false, and p still
@@ -264,12 +262,11 @@ func (y *young) handOver(p *couple) {
 	}
 	y.e.forget(p)
 	in, out, err := y.apart(p)
-	if err != nil || !y.e.keep(in) || !y.e.keep(out) {
-		if in != nil {
-			y.e.forget(in)
-			abort(in)
-			abort(out)
-		}
+	if err == nil && !(y.e.keep(in) && y.e.keep(out)) {
+		abort(out)
+		err = net.ErrClosed
+	}
+	if err != nil {
 		<-y.e.conns
 		return
 	}
