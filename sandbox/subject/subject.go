@@ -49,6 +49,7 @@ type Subject struct {
 	words   map[string]string // variables that it was found to lack, with a value where one is known
 	more    []string          // arguments that it was found to lack
 	reads   []string          // every variable that its code names
+	needs   []trial.Need      // variables that it was found to need, or that its publisher names
 	lacking *trial.Install    // why it did not install; nil if it did
 
 	mu      sync.Mutex
@@ -107,8 +108,12 @@ func (s *Subject) described(d pack.Draft) {
 	for _, e := range d.Env {
 		if e.Secret {
 			s.secrets = append(s.secrets, e.Name)
+			s.needs = append(s.needs, trial.Need{Name: e.Name, Why: "which its description names", May: true, Secret: true})
 		} else if !strings.Contains(e.Value, "${") {
 			s.words[e.Name] = e.Value
+			if e.Value != "" {
+				s.needs = append(s.needs, trial.Need{Name: e.Name, Why: "as its description sets it", Value: e.Value})
+			}
 		}
 	}
 	for _, arg := range d.Args {

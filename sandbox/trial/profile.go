@@ -2,10 +2,8 @@ package trial
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/plan"
@@ -16,8 +14,9 @@ import (
 type Draft struct {
 	Text      string
 	Hosts     []string
-	Workspace bool // may read the workspace
-	Writes    bool // and may change it
+	Secrets   []string // the variables of those without which it is not started
+	Workspace bool     // may read the workspace
+	Writes    bool     // and may change it
 }
 
 // Server is what a profile starts: a package, or a command.
@@ -27,6 +26,17 @@ type Server struct {
 	Args    []string
 	Folder  string     // of its own, which it needs; ""
 	Env     []plan.Env // that lead into it
+	Needs   []Need
+}
+
+// Need is a variable that a server needs, or may have.
+type Need struct {
+	Name   string
+	Why    string // a clause, such as "which its code reads"
+	May    bool   // it starts without
+	Secret bool
+	// Value is the same for everybody; "": it is the user's own.
+	Value string
 }
 
 // Draft drafts a profile, with the reason after every line. Decoys, telemetry and
@@ -42,9 +52,12 @@ func (r *Report) Draft(name string, from Server) Draft {
 		say("# It did not answer: what follows is what it reached for before it ended.")
 	}
 	say("version = 1\nname = %s", audit.TOMLString(name))
-	secrets := r.secretsUsed()
-	for _, s := range secrets {
-		say("\n[params.%s]\ntype = \"secret\"\ndefault = \"env:%s\"\ndescription = %s", strings.ToLower(s.name), s.name, audit.TOMLString(visible(s.name+", "+s.why)))
+	variables := r.variables(from.Needs)
+	for _, v := range variables {
+		v.declare(say)
+		if v.Secret && !v.May {
+			d.Secrets = append(d.Secrets, v.Name)
+		}
 	}
 	say("\n[server]")
 	if from.Package != "" {
@@ -57,7 +70,7 @@ func (r *Report) Draft(name string, from Server) Draft {
 	}
 	r.draftFiles(&d, from.Folder, say)
 	r.draftHosts(&d, say)
-	r.draftEnvironment(secrets, from.Env, say)
+	r.draftEnvironment(variables, from.Env, say)
 	d.Text = b.String()
 	return d
 }
@@ -175,44 +188,4 @@ func (r *Report) draftHosts(d *Draft, say func(string, ...any)) {
 
 func (r *Report) leaksTo(at string) bool {
 	return slices.ContainsFunc(r.Leaks, func(l Leak) bool { return l.Out && !l.Given && l.Where == at })
-}
-
-// variable matches the name of a variable that is also a TOML key.
-var variable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`) })
-
-// secret is a variable that the program was given and used.
-type secret struct{ name, why string }
-
-func (r *Report) secretsUsed() (out []secret) {
-	for _, l := range r.Leaks {
-		name, ok := strings.CutPrefix(l.File, "$")
-		if ok && variable().MatchString(name) && l.Given && l.Out && !slices.ContainsFunc(out, func(s secret) bool { return s.name == name }) {
-			out = append(out, secret{name, "which it sends to " + l.Where})
-		}
-	}
-	return out
-}
-
-func (r *Report) draftEnvironment(secrets []secret, own []plan.Env, say func(string, ...any)) {
-	if len(own) > 0 {
-		say("\n[env.set]")
-	}
-	for _, e := range own {
-		say("%s = %s # in its own folder", e.Name, audit.TOMLString(e.Value))
-	}
-	if len(secrets) > 0 {
-		say("\n[env.secret]")
-	}
-	for _, s := range secrets {
-		say("%s = \"${%s}\" # %s", s.name, strings.ToLower(s.name), s.why)
-	}
-	var rest []string
-	for _, v := range r.Subject.Variables {
-		if !slices.ContainsFunc(secrets, func(s secret) bool { return s.name == v }) && !slices.ContainsFunc(own, func(e plan.Env) bool { return e.Name == v }) {
-			rest = append(rest, v)
-		}
-	}
-	if len(rest) > 0 {
-		say("\n# It also reads: %s. What it needs of them goes into [env.set], or [env.secret].", strings.Join(rest, ", "))
-	}
 }

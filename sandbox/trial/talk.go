@@ -184,6 +184,7 @@ func (t *talk) write(m map[string]any) error {
 func (t *talk) ask(ctx context.Context, method string, params map[string]any, limit time.Duration) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	began := time.Now()
 	if params == nil {
 		params = map[string]any{}
 	}
@@ -220,7 +221,7 @@ func (t *talk) ask(ctx context.Context, method string, params map[string]any, li
 		}
 		return nil, errEnded
 	case <-ctx.Done():
-		return nil, fmt.Errorf("no answer within %s", limit.Round(time.Second))
+		return nil, fmt.Errorf("no answer within %s", time.Since(began).Round(time.Second)) // or what was left of the trial
 	}
 }
 

@@ -293,7 +293,8 @@ func (r *Report) profileRow() row {
 	if r.Replay == "" {
 		return row{}
 	}
-	return row{"profile", []string{audit.Visible(r.ProfileFile) + ": " + r.Replay}}
+	room := screenColumns - 10 - len(": ") - columns(r.Replay)
+	return row{"profile", []string{middle(audit.Visible(r.ProfileFile), max(minPlace/2, room)) + ": " + r.Replay}}
 }
 
 func (r *Report) unseenRow() row {
