@@ -296,6 +296,9 @@ func TestOpeningsWithoutADestination(t *testing.T) {
 	must(t, err)
 	defer unix.Close(pair[0])
 	defer unix.Close(pair[1])
+	if packet, err := (&packets{six: true}).receive(pair[1], make([]byte, 41), nil); packet != nil || err != unix.EAGAIN {
+		t.Errorf("nothing is there: %x, %v", packet, err)
+	}
 	_, err = unix.Write(pair[0], tcp)
 	must(t, err)
 	if packet, err := (&packets{six: true}).receive(pair[1], make([]byte, 40+listeners.MaxOpening), make([]byte, 64)); len(packet) > 0 || err != nil {

@@ -518,6 +518,35 @@ func nothingIsKept(t *testing.T, w *world, m machine) {
 	}
 }
 
+// A connection that waits for room ends with the sandbox, on every sort of listener.
+func TestWaitingConnectionsEnd(t *testing.T) {
+	withWorld(t, func(t *testing.T, _ *world) {
+		defer debug.SetGCPercent(debug.SetGCPercent(-1))
+		for _, m := range []machine{apart, shared} {
+			t.Run(string(m), func(t *testing.T) {
+				w := newSandbox(t)
+				w.peer("203.0.113.5:8080", echo)
+				cfg := w.config(network(t, "203.0.113.5:8080"))
+				cfg.Limits.Connections = 1
+				sockets := countSockets(t)
+				e := w.serveOn(m, cfg)
+				for range 2 {
+					c, err := w.dial("203.0.113.5:8080")
+					must(t, err)
+					defer c.Close()
+				}
+				w.awaitTold("1 connections are open; the next wait (limits.connections)")
+				must(t, e.Close())
+				for end := time.Now().Add(patience); countSockets(t) != sockets+2; time.Sleep(time.Millisecond) { // the program's own
+					if time.Now().After(end) {
+						t.Fatalf("%d sockets, %d were", countSockets(t), sockets)
+					}
+				}
+			})
+		}
+	})
+}
+
 // single is a listener that fails and then accepts one connection.
 type single struct {
 	net.Listener
@@ -590,7 +619,7 @@ func TestNothingIsKeptBehindTheLoop(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer l.Close()
-	for _, h := range []listeners.Handle{{Kind: listeners.KindLocal, Port: 8080, Gated: true}, {Kind: listeners.KindTCP, Port: 8080}} {
+	for _, h := range []listeners.Handle{{Kind: listeners.KindLocal, Port: 8080, Gated: true}, {Kind: listeners.KindTCP, Port: 8080}, {Kind: listeners.KindGate}} {
 		before := countFDs(t)
 		if h.File, err = l.(*net.TCPListener).File(); err != nil {
 			t.Fatal(err)

@@ -105,10 +105,7 @@ func (e *Egress) tunnel(ctx context.Context, c call) (net.Conn, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	out, err := e.ways.ask(ctx, conn, u, c)
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
+	if !stop() || err != nil {
 		conn.Close()
 		if ctx.Err() != nil {
 			err = ctx.Err()

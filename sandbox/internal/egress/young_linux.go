@@ -143,10 +143,13 @@ func (y *young) all(older func(*couple) bool) (out []*couple) {
 // tend hands over the couples that are no longer young.
 func (y *young) tend() {
 	for y.e.pause(aliveAfter) {
-		now := time.Now()
-		for _, p := range y.all(func(p *couple) bool { return now.Sub(p.made) >= aliveAfter }) {
-			y.handOver(p)
-		}
+		y.age(time.Now())
+	}
+}
+
+func (y *young) age(now time.Time) {
+	for _, p := range y.all(func(p *couple) bool { return now.Sub(p.made) >= aliveAfter }) {
+		y.handOver(p)
 	}
 }
 

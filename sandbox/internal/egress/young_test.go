@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -247,7 +248,11 @@ func TestAHandOverThatFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		in, out func() int
 		stopped bool
-	}{"the program's end": {file, socket, false}, "the other": {socket, file, false}, "both": {file, file, false}, "behind the end of the sandbox": {socket, socket, true}} {
+		gone    bool
+	}{
+		"the program's end": {in: file, out: socket}, "the other": {in: socket, out: file}, "both": {in: file, out: file},
+		"behind the end of the sandbox": {in: socket, out: socket, stopped: true}, "closed meanwhile": {in: socket, out: socket, gone: true},
+	} {
 		e, err := Serve(t.Context(), nil, newQuietWorld(t).config(network(t, "203.0.113.5:8080")))
 		must(t, err)
 		before, opens := countFDs(t), e.opens()
@@ -257,6 +262,9 @@ func TestAHandOverThatFails(t *testing.T) {
 			t.Fatal("not kept")
 		}
 		e.young.of[p] = struct{}{}
+		if c.gone {
+			must(t, p.Close())
+		}
 		if c.stopped {
 			e.mu.Lock()
 			e.closed = true
@@ -267,6 +275,99 @@ func TestAHandOverThatFails(t *testing.T) {
 			t.Errorf("%s: %d descriptors, %d before; %d slots; %d open, %d before", name, after, before, len(e.conns), e.opens(), opens)
 		}
 		must(t, e.Close())
+	}
+}
+
+// What is of another listener, or comes at the end of the sandbox, does not begin. Nothing of
+// it stays, and what another listener waits for goes on waiting.
+func TestAConnectionThatDoesNotBegin(t *testing.T) {
+	e, err := Serve(t.Context(), nil, newQuietWorld(t).config(network(t, "203.0.113.5:8080")))
+	must(t, err)
+	defer e.Close()
+	from := mustAddrPort(t, "192.0.2.1:40000")
+	for _, c := range []struct {
+		to     string
+		kind   listeners.Kind
+		over   bool // the loop serves nothing more
+		begins bool // as far as the listener is concerned
+	}{
+		{"127.0.0.1:8080", listeners.KindTCP, false, false}, {"203.0.113.5:8080", listeners.KindLocal, false, false},
+		{"203.0.113.5:8080", listeners.KindTCP, true, true}, {"127.0.0.1:8080", listeners.KindLocal, true, true},
+	} {
+		sockets := countSockets(t)
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		must(t, err)
+		f := flow{from, mustAddrPort(t, c.to)}
+		one := &loose{to: c.to, fd: pair[1]}
+		if !e.keep(one) {
+			t.Fatal("not kept")
+		}
+		e.held.add(f, &hold{conn: one, at: time.Now()})
+		e.young.mu.Lock()
+		e.young.over = c.over
+		e.young.mu.Unlock()
+		e.conns <- struct{}{}
+		began := e.begins(pair[0], f, listeners.Handle{Kind: c.kind, Gated: true})
+		if !began {
+			unix.Close(pair[0])
+			<-e.conns
+			h, left := e.held.takeLoose(f)
+			if h == nil || left != one {
+				t.Errorf("%+v: it waits no more", c)
+			} else {
+				h.close(e)
+			}
+		}
+		if began != c.begins || len(e.conns) > 0 || e.opens() != 1 || countSockets(t) != sockets || len(e.held.of) > 0 || len(e.young.of) > 0 {
+			t.Errorf("%+v: %v; %d slots, %d open, %d sockets, %d were; %d wait", c, began, len(e.conns), e.opens(), countSockets(t), sockets, len(e.held.of))
+		}
+	}
+}
+
+// A connection grows old: from then on it goes through the kernel, and not a byte is lost.
+func TestYoungConnectionsAge(t *testing.T) {
+	withWorld(t, func(t *testing.T, w *world) {
+		w.peer("203.0.113.5:8080", echo)
+		e := w.serve(w.config(network(t, "203.0.113.5:8080")))
+		c, err := w.dial("203.0.113.5:8080")
+		must(t, err)
+		for i, young := range []int{1, 1, 0, 0} {
+			_, err = io.WriteString(c, "x")
+			must(t, err)
+			_, err = io.ReadFull(c, make([]byte, 1))
+			must(t, err)
+			all := e.young.all(func(*couple) bool { return true })
+			if len(all) != young {
+				t.Fatalf("%d: %d are young, want %d", i, len(all), young)
+			}
+			for _, p := range all {
+				e.young.age(p.made.Add(aliveAfter - time.Duration(1-i))) // the second time it is as old as that
+			}
+		}
+		if got, err := talk(c, "y"); got != "y" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		w.await(func(ev audit.Event) bool { return ev.Detail == "closed" && ev.Sent == 5 && ev.Received == 5 })
+	})
+}
+
+// deaf is a connection whose end cannot be passed on.
+type deaf struct {
+	pipe
+	err error
+}
+
+func (d deaf) CloseWrite() error { return d.err }
+
+// An end that cannot be passed on is an error, unless the other side is gone already.
+func TestAnEndThatCannotBePassedOn(t *testing.T) {
+	for is, want := range map[error]error{nil: nil, unix.ENOTCONN: nil, unix.EIO: unix.EIO} {
+		src, program := net.Pipe()
+		program.Close()
+		dst, _ := net.Pipe()
+		if n, err := pour(deaf{pipe{dst}, is}, pipe{src}); n != 0 || err != want {
+			t.Errorf("%v: %d, %v", is, n, err)
+		}
 	}
 }
 
