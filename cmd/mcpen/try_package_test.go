@@ -1,7 +1,13 @@
 package main
 
 import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -101,9 +107,8 @@ func (w *world) broken() map[string]string {
 	w.reg.Publish("has-a-torn-archive", "1.2.0", long, map[string]any{"bin": "cli.js"}, nil).Tarball = []byte("no archive")
 	w.reg.Publish("for-another-system", "1.2.0", long, map[string]any{"bin": "cli.js", "os": []string{"win32"}}, cli)
 	w.reg.Publish("for-another-runtime", "1.2.0", long, map[string]any{"bin": "cli.ts"}, map[string]string{"cli.ts": "#!/usr/bin/env -S deno run\n"})
-	w.reg.Publish("hostile-archive", "1.2.0", long, map[string]any{"bin": "cli.js"}, map[string]string{"cli.js": serverScript, "../../.bashrc": "id"})
 	return map[string]string{"lacks-a-dependency": "not-there", "has-a-torn-archive": "archive", "for-another-system": "latform",
-		"for-another-runtime": "deno", "hostile-archive": ".bashrc"}
+		"for-another-runtime": "deno"}
 }
 
 // Somebody who asks what a package does is told, too, when it does not install: why, with
@@ -134,6 +139,77 @@ func TestTryDoesNotInstall(t *testing.T) {
 		t.Errorf("mended: exit status %d: %s%s", exit, out, errs)
 	}
 	w.nothingLeft(t)
+}
+
+// An archive that would write outside of its package, if a careless tool unpacked it, is
+// red by its name: nobody makes one by accident. What an archive that is only broken is, is
+// amber (TestTryDoesNotInstall).
+func TestTryHostileArchive(t *testing.T) {
+	w := triedWorld(t)
+	cli := tarEntry{"package/cli.js", tar.TypeReg, "", serverScript}
+	for name, c := range map[string]struct {
+		entries []tarEntry
+		why     string
+	}{
+		"climbs-out":      {[]tarEntry{cli, {"package/../../.bashrc", tar.TypeReg, "", "id"}}, ".bashrc"},
+		"names-a-place":   {[]tarEntry{cli, {w.home + "/.bashrc", tar.TypeReg, "", "id"}}, "is absolute"},
+		"links-out":       {[]tarEntry{cli, {"package/keys", tar.TypeSymlink, "../../.ssh", ""}}, "keys"},
+		"links-to-a-file": {[]tarEntry{cli, {"package/keys", tar.TypeLink, "../../../etc/passwd", ""}}, "/etc/passwd"},
+	} {
+		w.reg.Publish(name, "1.2.0", longAgo(), map[string]any{"bin": "cli.js"}, nil).Tarball = tarball(t, c.entries)
+		r, _ := w.notInstalled(t, "npm:"+name)
+		first := r.Verdict.Reasons[0]
+		if first.Level != trial.Red || first.Code != "hostile-archive" || !strings.Contains(first.Text, "its archive would write outside of its package: ") || !strings.Contains(first.Text, c.why) || !r.Install.Hostile {
+			t.Errorf("%s: the first reason is %+v", name, first)
+		}
+	}
+	w.reg.Publish("words", "1.0.0", longAgo(), map[string]any{"main": "words.js"}, map[string]string{"words.js": "module.exports = 'words'\n"})
+	w.reg.Publish("stays-inside", "1.2.0", longAgo(), map[string]any{"bin": "cli.js", "dependencies": map[string]string{"words": "^1.0.0"}}, nil).Tarball = tarball(t, []tarEntry{{"package/package.json", tar.TypeReg, "", `{"name":"stays-inside","version":"1.2.0","bin":"cli.js","dependencies":{"words":"^1.0.0"}}`}, cli})
+	if out, errs, exit := w.trying(t, "npm:stays-inside"); exit != 0 || !strings.Contains(out, "1 tool") {
+		t.Errorf("the twin: exit status %d: %s%s", exit, out, errs)
+	}
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	f, err := z.Create("../../.bashrc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(f, "id")
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.write(t, "sent.mcpb", b.String())
+	if r, _ := w.notInstalled(t, "sent.mcpb"); r.Verdict.Reasons[0].Code != "hostile-archive" || r.Subject.Name != "sent.mcpb" {
+		t.Errorf("the bundle: %+v, %+v", r.Subject, r.Verdict)
+	}
+	if _, err := os.Lstat(filepath.Join(w.home, ".bashrc")); err == nil {
+		t.Error("it was written")
+	}
+	w.nothingLeft(t)
+}
+
+type tarEntry struct {
+	name    string
+	kind    byte
+	to, has string
+}
+
+// tarball is an npm archive.
+func tarball(t *testing.T, entries []tarEntry) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	a := tar.NewWriter(z)
+	for _, e := range entries {
+		if err := a.WriteHeader(&tar.Header{Name: e.name, Typeflag: e.kind, Linkname: e.to, Mode: 0o755, Size: int64(len(e.has))}); err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(a, e.has)
+	}
+	if err := errors.Join(a.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // The report of a package that did not install is whole in each form, and a profile is

@@ -14,6 +14,12 @@ func Refuse(format string, args ...any) error {
 	return &Refusal{fmt.Errorf(format, args...)}
 }
 
+// EscapeError is the error of an archive with an entry outside of its package's folder, which
+// a careless tool would write there. Nobody makes one by accident.
+type EscapeError struct{ Why string }
+
+func (e *EscapeError) Error() string { return e.Why }
+
 // MissingError is the error of a package that its registry lacks, or lacks in the
 // requested version. No other failure on the way is one.
 type MissingError struct{ Err error }

@@ -45,6 +45,13 @@ func (f *Finder) byBundle(ctx context.Context, at user.Dirs, o Options, s *Subje
 	if s.temp, err = os.MkdirTemp(runtimeDir(at), "try-"); err != nil {
 		return fmt.Errorf("cannot make a folder for a trial: %w", err)
 	}
+	for _, f := range z.File {
+		if !filepath.IsLocal(f.Name) {
+			s.about.Name = shortWord(filepath.Base(o.Server))
+			s.lacking = &trial.Install{Failed: fmt.Sprintf("entry %q leads out of the bundle", f.Name), Hostile: true}
+			return nil
+		}
+	}
 	s.dir = filepath.Join(s.temp, "program")
 	if err := trial.Unzip(&z.Reader, s.dir); err != nil {
 		return mistake(err)

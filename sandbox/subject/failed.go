@@ -25,6 +25,7 @@ func (s *Subject) failed(f *Finder, at user.Dirs, ref pack.Ref, lock pack.Lock, 
 		lock = failure.Lock
 		s.lacking.Words, s.lacking.Asked, s.lacking.Archives, s.lacking.Bytes = failure.Words, failure.Asked, failure.Archives, failure.Bytes
 	}
+	s.lacking.Hostile = errors.As(err, new(*pack.EscapeError))
 	var source *pack.SourceError
 	if errors.As(err, &source) {
 		s.lacking.Failed += "; [install] build = [" + audit.TOMLString(source.Name) + "] in a profile allows it"

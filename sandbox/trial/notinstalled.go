@@ -10,6 +10,7 @@ import (
 // that of a build which a profile allows.
 type Install struct {
 	Failed   string   `json:"failed"`            // why
+	Hostile  bool     `json:"hostile,omitempty"` // an archive would write outside of its package
 	Words    string   `json:"words,omitempty"`   // the installer's last
 	Asked    []string `json:"asked"`             // the first packages that it looked up at the registry
 	Archives int      `json:"archives"`          // that it fetched
@@ -32,9 +33,12 @@ func NotInstalled(mcpen string, s Subject, in Install) *Report {
 	for i, name := range in.Asked {
 		in.Asked[i] = visible(name)
 	}
-	if s.Malicious == "" {
+	switch {
+	case in.Hostile:
+		r.because(Red, "hostile-archive", "", "its archive would write outside of its package: %s", in.Failed)
+	case s.Malicious == "":
 		r.because(Amber, "no-install", "", "it did not install: %s", in.Failed)
-	} else {
+	default:
 		r.because(Amber, "no-install", "", "it was not installed")
 	}
 	for _, what := range in.Refused {

@@ -33,7 +33,7 @@ type Reason struct {
 
 // order lists the codes of reasons, the gravest first.
 var order = []string{"canary-sent", "canary-shown", "canary-written", "decoy-read", "decoy-changed", "trap", "runs-own", "metadata", "scan", "orphan", "listens", "words", "debugs",
-	"malicious", "no-install", "install-reach", "flood", "secret-elsewhere", "address", "secret-sent", "host", "telemetry", "name", "udp", "order", "fetched", "decoy-expected", "workspace-secret", "settings", "listens-loopback", "loopback", "tool-program", "scripts", "script-failed", "script-cut", "deprecated", "young", "lookalike",
+	"malicious", "hostile-archive", "no-install", "install-reach", "flood", "secret-elsewhere", "address", "secret-sent", "host", "telemetry", "name", "udp", "order", "fetched", "decoy-expected", "workspace-secret", "settings", "listens-loopback", "loopback", "tool-program", "scripts", "script-failed", "script-cut", "deprecated", "young", "lookalike",
 	"no-conversation", "no-answer", "garbage", "stops", "trial-cut"}
 
 // Subject is the program on trial.

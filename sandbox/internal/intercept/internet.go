@@ -52,7 +52,7 @@ type Contact struct {
 	SNI   string // the server name in the program's ClientHello
 	Proto string // its protocol: "http/1.1", "h2", "" if unknown
 	Why   string // why its content was not seen
-	First []byte // the first bytes of a protocol other than HTTP
+	First []byte // the first bytes of what is not HTTP, or not HTTP that was read
 	Sent  int64  // bytes that the program sent, on the wire
 }
 
@@ -180,12 +180,14 @@ func (n *Internet) end(ctx context.Context, conn *peeked, c *Contact) {
 			return n.ca.certificate(name)
 		},
 	})
+	hello, _ := conn.r.Peek(min(conn.r.Buffered(), maxFirst)) // what came with the first byte
+	hello = bytes.Clone(hello)
 	hand, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	err := t.HandshakeContext(hand)
 	n.tell(*c, c.SNI) // whether or not data follows
 	if err != nil {
-		c.Why = "TLS was given up: " + plainly(err)
+		c.Why, c.First = "TLS was given up: "+plainly(err), hello
 		return
 	}
 	if t.ConnectionState().NegotiatedProtocol == "h2" {
@@ -209,6 +211,8 @@ func plainly(err error) string {
 	switch text := err.Error(); {
 	case errors.As(err, &alert), strings.Contains(text, "bad certificate"), strings.Contains(text, "unknown certificate"):
 		return "the program trusts certificates of its own only (" + strings.TrimPrefix(text, "remote error: ") + ")"
+	case strings.Contains(text, "bad record MAC"): // OpenSSL's refusal of a certificate in TLS 1.3, which it sends before its keys are in use
+		return "the program trusts certificates of its own only, or speaks TLS wrongly (" + strings.TrimPrefix(text, "local error: ") + ")"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), strings.Contains(text, "reset by peer"):
 		return "the program closed the connection"
 	default:

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"mcpen/sandbox/pack"
@@ -57,15 +58,20 @@ func (c *archiveCount) add(size uint64) error {
 	return nil
 }
 
+func escape(format string, args ...any) error {
+	return &pack.EscapeError{Why: fmt.Sprintf(format, args...)}
+}
+
 // entryName refuses a name that leads out of the directory of the archive.
 func entryName(name string, limit int) error {
-	if strings.HasPrefix(name, "/") || strings.ContainsRune(name, '\\') || len(name) > 1 && name[1] == ':' {
+	steps := strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == '\\' })
+	switch {
+	case strings.HasPrefix(name, "/") || len(name) > 1 && name[1] == ':', strings.ContainsRune(name, '\\') && slices.Contains(steps, ".."):
+		return escape("entry %q is absolute", name)
+	case slices.Contains(steps, ".."):
+		return escape("entry %q leads out of the package", name)
+	case strings.ContainsRune(name, '\\'): // as careless tools of another system write it
 		return fmt.Errorf("entry %q is absolute", name)
-	}
-	for _, step := range strings.Split(name, "/") {
-		if step == ".." {
-			return fmt.Errorf("entry %q leads out of the package", name)
-		}
 	}
 	if pack.CheckPath(name, limit) != nil {
 		return fmt.Errorf("entry %q has no usable name", name)
@@ -113,7 +119,7 @@ func checkTarEntry(h *tar.Header, lim pack.Limits) error {
 	case tar.TypeReg, tar.TypeDir:
 	case tar.TypeSymlink:
 		if path.IsAbs(h.Linkname) || strings.HasPrefix(path.Join(path.Dir(h.Name), h.Linkname), "..") {
-			return fmt.Errorf("symlink %q to %q leads out of the package", h.Name, h.Linkname)
+			return escape("symlink %q to %q leads out of the package", h.Name, h.Linkname)
 		}
 	case tar.TypeLink:
 		if err := entryName(h.Linkname, lim.Path); err != nil {
