@@ -35,7 +35,6 @@ func (a *app) psCommand() *cli.Command {
 			}
 			if len(records) == 0 {
 				fmt.Fprintln(a.Err, "mcpen: note: no server runs")
-				return nil
 			}
 			var list strings.Builder
 			w := tabwriter.NewWriter(&list, 0, 0, 2, ' ', 0)
@@ -51,7 +50,9 @@ func (a *app) psCommand() *cli.Command {
 				if n := a.columns(); n > 0 {
 					line = shorten(strings.TrimSuffix(line, "\n"), n) + "\n"
 				}
-				fmt.Fprint(a.out, line)
+				if _, err := fmt.Fprint(a.out, line); err != nil {
+					return err
+				}
 			}
 			return nil
 		},
