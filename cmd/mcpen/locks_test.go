@@ -70,6 +70,9 @@ func TestPackagesOfOneNameLiveSideBySide(t *testing.T) {
 	})
 }
 
+// nothingNewer is all that outdated says where one package is locked, and as new as may be.
+const nothingNewer = "mcpen: note: no newer version of 1 package may be had\n"
+
 // Every command that shows a version, and its start, must report that the registry
 // withdrew it. A version that was deprecated when it was locked is no news.
 func TestWithdrawnVersionIsTold(t *testing.T) {
@@ -82,7 +85,7 @@ func TestWithdrawnVersionIsTold(t *testing.T) {
 			"withdrawn":                 func() { delete(w.reg.NPM["wd"], "2.0.0") },
 		} {
 			w.want(t, "0", "is the newest", "update", "wd")
-			if _, said := w.ends(t, "outdated"); said != "" {
+			if _, said := w.ends(t, "outdated"); said != nothingNewer {
 				t.Errorf("before: %q", said)
 			}
 			do()
@@ -111,7 +114,7 @@ func TestWithdrawnVersionIsTold(t *testing.T) {
 		}
 		rel.Manifest["deprecated"] = "known"
 		w.want(t, "0", "deprecated    known", "add", "--name", "known", "npm:wd@2.0.0")
-		if _, said := w.ends(t, "outdated", "known"); said != "" {
+		if _, said := w.ends(t, "outdated", "known"); said != nothingNewer {
 			t.Errorf("what was known when it was locked is told again: %q", said)
 		}
 	})
@@ -132,7 +135,7 @@ func TestUpdateGoesByVersion(t *testing.T) {
 		w.want(t, "0", "2.0.1", "update", "bp", "--yes")
 		w.publish("bp", "3.0.0-rc.1", longAgo(), nil)
 		w.want(t, "0", "locked npm:bp 3.0.0-rc.1", "add", "--name", "rc", "npm:bp@next")
-		if _, said := w.ends(t, "outdated", "rc"); said != "" {
+		if _, said := w.ends(t, "outdated", "rc"); said != nothingNewer {
 			t.Errorf("a tag is updated downwards: %q", said)
 		}
 		w.publish("bp", "3.0.0-rc.2", longAgo().Add(-time.Hour), nil)
@@ -359,7 +362,7 @@ func TestProfileBoundsTheVersion(t *testing.T) {
 			t.Errorf("lock:\n%s", said)
 		}
 		w.want(t, "0", "is the newest", "update", "bounded")
-		if _, said := w.ends(t, "outdated"); said != "" {
+		if _, said := w.ends(t, "outdated"); said != nothingNewer {
 			t.Errorf("outdated offers what the profile does not ask for: %q", said)
 		}
 		c, _ := w.run(t, "bounded")
