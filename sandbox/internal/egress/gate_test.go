@@ -21,6 +21,7 @@ import (
 
 	"mcpen/sandbox/audit"
 	"mcpen/sandbox/internal/descriptor"
+	"mcpen/sandbox/internal/fault"
 	"mcpen/sandbox/internal/listeners"
 	"mcpen/sandbox/plan"
 )
@@ -463,6 +464,24 @@ func TestWhatCannotBeginAtOnce(t *testing.T) {
 	}
 	if len(e.dials) > 0 || countFDs(t) > before {
 		t.Errorf("%d slots, %d descriptors, %d before", len(e.dials), countFDs(t), before)
+	}
+	must(t, e.Close())
+	// The loop does not wait for what the end of the sandbox has closed: the descriptor may
+	// belong to somebody else already.
+	e, err = Serve(t.Context(), nil, w.config(network(t, "203.0.113.5:8080")))
+	must(t, err)
+	before = countFDs(t)
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	waits := 0
+	must(t, fault.Watch([]uintptr{unix.SYS_EPOLL_CTL}, func(fault.Call) fault.Answer { waits++; return fault.Pass }, func() {
+		if !(&gate{e: e}).atOnce(s, &hold{call: call{to: []netip.AddrPort{at}, check: any}}) {
+			t.Error("it did not begin")
+		}
+	}))
+	if waits > 0 || len(e.dials) > 0 || countFDs(t) != before {
+		t.Errorf("the loop was told %d times; %d slots, %d descriptors, %d before", waits, len(e.dials), countFDs(t), before)
 	}
 	must(t, e.Close())
 }
