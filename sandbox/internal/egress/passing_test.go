@@ -352,6 +352,9 @@ func TestRacesOfAddresses(t *testing.T) {
 				if order != race.order {
 					t.Errorf("next time in the order %s, want %s", order, race.order)
 				}
+				if race.want == a.String() && len(e.past.of) > 0 { // it would displace what matters
+					t.Errorf("of an address that let nobody wait is remembered: %v", e.past.of)
+				}
 				if conn != nil {
 					conn.Close()
 				}

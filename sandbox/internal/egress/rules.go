@@ -144,8 +144,6 @@ func looks(gs []grant, port uint16) look {
 	for _, g := range gs {
 		l := unseen
 		switch {
-		case g.name == "":
-			continue
 		case g.rule.Demanded(port):
 			l = demanded
 		case g.rule.Checked(port):
