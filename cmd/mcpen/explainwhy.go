@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -21,6 +22,11 @@ func (a *app) why(p server.Prepared, word, absent string, asJSON bool) error {
 	q, err := question(p.Dirs, word)
 	if err != nil {
 		return err
+	}
+	if q.Tool != "" {
+		if q.Listed, err = p.Listed(strings.TrimSuffix(cmp.Or(q.Table, "tools"), "s"), q.Tool); err != nil {
+			return err
+		}
 	}
 	answer, err := plan.Why(plan.Case{Policy: p.Policy, Program: p.Program, Host: p.Host}, q)
 	if err != nil {

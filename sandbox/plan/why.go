@@ -24,6 +24,9 @@ type Question struct {
 	Variable string // of the environment
 	Tool     string
 	Table    string // of Tool: "tools", "prompts" or "resources"; "" is tools
+	// Listed are the states of the definitions of Tool that sessions kept: "seen",
+	// "waiting", "approved" and "rejected". With none, no session listed it.
+	Listed []string
 }
 
 // Answer is the plan's answer to a Question.
@@ -605,7 +608,10 @@ func (w inquiry) get() Decision {
 // tool answers a question about a tool.
 func (w inquiry) tool() Answer {
 	table, kind := cmp.Or(w.q.Table, "tools"), strings.TrimSuffix(cmp.Or(w.q.Table, "tools"), "s")
-	a := Answer{Kind: kind, Subject: w.q.Tool, Unknown: []string{"whether the server has a " + kind + " of this name"}}
+	a := Answer{Kind: kind, Subject: w.q.Tool}
+	if len(w.q.Listed) == 0 {
+		a.Unknown = []string{"whether the server has a " + kind + " of this name"}
+	}
 	v := w.call()
 	if !v.Allowed && v.Never == "" {
 		v = w.try(v, audit.AllowNamed(table, w.q.Tool), func(pol *policy.Policy) {
@@ -613,11 +619,32 @@ func (w inquiry) tool() Answer {
 			f.Allow, f.Nothing = slices.Concat(f.Allow, []policy.Glob{{Pattern: w.q.Tool, At: added}}), policy.Pos{}
 		})
 	}
-	a.Decisions = []Decision{v}
 	if pins := w.plan.Tools.Pins; v.Allowed && pins != policy.PinOff && pins != policy.PinWarn {
-		a.Unknown = append(a.Unknown, fmt.Sprintf("whether its definition waits for a review (pins = %q)", pins))
+		w.reviewed(&a, &v)
 	}
+	if len(w.q.Listed) > 0 {
+		v.Why += "; a session listed it"
+	}
+	a.Decisions = []Decision{v}
 	return a
+}
+
+// reviewed judges the definition of a tool whose calls no list refuses.
+func (w inquiry) reviewed(a *Answer, v *Decision) {
+	pins, review := w.plan.Tools.Pins, "mcpen review "+w.plan.Name
+	has := func(state string) bool { return slices.Contains(w.q.Listed, state) }
+	trusted := has("approved") || has("seen") && pins != policy.PinEnforce
+	switch {
+	case len(w.q.Listed) == 0:
+		a.Unknown = append(a.Unknown, fmt.Sprintf("whether its definition waits for a review (pins = %q)", pins))
+	case trusted && has("waiting"):
+		a.Unknown = append(a.Unknown, "whether the server still has the definition that is trusted: another one waits ("+review+")")
+	case trusted:
+	case has("rejected") && !has("waiting") && !has("seen"):
+		v.Allowed, v.Why, v.Hint = false, "a person rejected its definition", review
+	default:
+		v.Allowed, v.Why, v.Hint = false, fmt.Sprintf("its definition waits for a review (pins = %q)", pins), review
+	}
 }
 
 // call judges the call of a tool.

@@ -21,6 +21,18 @@ func (p *Prepared) pins() launch.PinFile {
 	return f
 }
 
+// Listed returns the states of the definitions of a kind and name that the server's
+// sessions kept.
+func (p *Prepared) Listed(kind, name string) (states []string, err error) {
+	pins, err := p.pins().Read()
+	for _, d := range pins.Definitions {
+		if string(d.Kind) == kind && d.Name == name {
+			states = append(states, string(d.State))
+		}
+	}
+	return states, err
+}
+
 // lockFile is where the lock of the server's profile is, or would be.
 func (p *Prepared) lockFile() string {
 	file := ""
