@@ -37,6 +37,7 @@ if what == "word":
         sys.exit("KeyError: '%s'" % name)
 if what == "without":
     os.environ.get("STRIPE_SECRET_KEY")
+    os.environ.get("KEYED_TOKEN")
 for line in sys.stdin:
     m = json.loads(line)
     if "id" not in m:
@@ -64,7 +65,8 @@ func (w *world) listsOf(t *testing.T, profile string, env ...string) (out, errs 
 
 // A server that does not start without a key is started by the profile that its trial
 // wrote, though no call of the trial sent the key anywhere. Without the key the profile
-// says which variable is missing, and a key that only lies in the code is not given away.
+// says which variable is missing. One that is called after the server may be unset, and a key
+// that only lies in its code is not given away.
 func TestTryWritesTheKeysThatItNeeds(t *testing.T) {
 	w := triedWorld(t)
 	w.write(t, "keyed/keyed.py", keyedServer)
@@ -77,8 +79,8 @@ func TestTryWritesTheKeysThatItNeeds(t *testing.T) {
 		if exit != 0 || !strings.Contains(out, "it starts and lists the same 1 tool; 0 refusals") {
 			t.Fatalf("exit status %d: %s%s\n%s", exit, out, errs, text)
 		}
-		if n := strings.Count(text, "\n[params."); n != len(names) {
-			t.Errorf("it has %d parameters:\n%s", n, text)
+		if n := strings.Count(text, "\n[params."); n != len(names)+1 || !strings.Contains(text, "[params.keyed_token]\ntype = \"secret\"\ndefault = \"?env:KEYED_TOKEN\"\ndescription = \"KEYED_TOKEN, which its code reads\"") {
+			t.Errorf("it has %d parameters, or not the one that is called after the server:\n%s", n, text)
 		}
 		var set []string
 		for _, name := range names {
@@ -95,7 +97,7 @@ func TestTryWritesTheKeysThatItNeeds(t *testing.T) {
 			t.Errorf("with its variables: exit status %d: %s%s\n%s", exit, said, errs, text)
 		}
 		if len(names) == 0 {
-			if strings.Contains(text, "\n[params") || strings.Contains(text, "\n[env") || !strings.Contains(text, "# It also reads: ") || !strings.Contains(text, ", STRIPE_SECRET_KEY.") {
+			if strings.Contains(text, "STRIPE_SECRET_KEY = ") || !strings.Contains(text, "# It also reads: ") || !strings.Contains(text, ", STRIPE_SECRET_KEY.") {
 				t.Errorf("a key that it does without:\n%s", text)
 			}
 			return

@@ -92,47 +92,51 @@ func TestTryFlagsOutside(t *testing.T) {
 	}
 }
 
+// hostile are the servers that no honest one is like, each with the gravest reason for its
+// verdict, and a word of it.
+var hostile = map[string][2]string{
+	"reads_ssh":                     {"decoy-read", "SSH private key"},
+	"dns":                           {"canary-sent", "name servers of evil.example"},
+	"post":                          {"canary-sent", "AWS secret key"},
+	"allowed":                       {"canary-sent", "api.github.com:443"},
+	"agent":                         {"canary-sent", "base64"},
+	"result":                        {"canary-shown", "what it answered"},
+	"shell_start_file":              {"trap", ".bashrc was changed"},
+	"plants":                        {"trap", ".mcp.json was written"},
+	"forks_away":                    {"orphan", "went on"},
+	"listens":                       {"listens", "0.0.0.0:4444"},
+	"scans":                         {"scan", "7 ports"},
+	"metadata":                      {"metadata", "169.254.169.254"},
+	"third":                         {"canary-sent", "late.example.org"},
+	"not_in_ci":                     {"canary-sent", "OpenAI key, Notion token"},
+	"everything_in_the_environment": {"canary-sent", "$DEPLOY_KEY"},
+	"gzip":                          {"canary-sent", "wallet, gzip"},
+	"raw":                           {"canary-sent", "relay.example.org:31337"},
+	"writes_copy":                   {"canary-written", "/tmp/.cache-x"},
+	"names_a_variable":              {"canary-sent", "$DEPLOY_KEY"},
+	"small_pieces":                  {"canary-sent", "spread over names"},
+	"two_requests":                  {"canary-sent", "base32"},
+	"websocket":                     {"canary-sent", "ws.example.net:443"},
+	"server_name":                   {"canary-sent", "93.184.215.14:443"},
+	"file_name":                     {"canary-written", "$DEPLOY_KEY"},
+	"description":                   {"canary-shown", "$DEPLOY_KEY"},
+	"scans_around":                  {"scan", "8 machines of the network around"},
+	"program_of_its_own":            {"trap", ".local/bin/git was written"},
+	"orders_to_agents":              {"trap", "GEMINI.md was written"},
+	"by_the_root_of_proc":           {"decoy-read", "SSH private key"},
+	"by_a_hard_link":                {"decoy-read", "SSH private key"},
+	"as_it_ends":                    {"decoy-read", "SSH private key"},
+	"unless_it_is_tried":            {"decoy-read", "SSH private key"},
+	"datagram":                      {"canary-sent", "192.0.2.9:9999"},
+	"with_flags_that_are_not_seen":  {"decoy-read", "SSH private key"},
+	"datagrams_in_parts":            {"canary-sent", "relay.example.org:31337"},
+	"sleeps_on":                     {"orphan", "sleep, when it was told to end"},
+}
+
 // A thief that is not called one is the reason for which somebody asks.
 func TestTryHostile(t *testing.T) {
 	inTriedWorld(t, func(t *testing.T, w *world) {
-		trials(t, map[string][2]string{ // the gravest reason, and a word of it
-			"reads_ssh":                     {"decoy-read", "SSH private key"},
-			"dns":                           {"canary-sent", "name servers of evil.example"},
-			"post":                          {"canary-sent", "AWS secret key"},
-			"allowed":                       {"canary-sent", "api.github.com:443"},
-			"agent":                         {"canary-sent", "base64"},
-			"result":                        {"canary-shown", "what it answered"},
-			"shell_start_file":              {"trap", ".bashrc was changed"},
-			"plants":                        {"trap", ".mcp.json was written"},
-			"forks_away":                    {"orphan", "went on"},
-			"listens":                       {"listens", "0.0.0.0:4444"},
-			"scans":                         {"scan", "7 ports"},
-			"metadata":                      {"metadata", "169.254.169.254"},
-			"third":                         {"canary-sent", "late.example.org"},
-			"not_in_ci":                     {"canary-sent", "OpenAI key, Notion token"},
-			"everything_in_the_environment": {"canary-sent", "$DEPLOY_KEY"},
-			"gzip":                          {"canary-sent", "wallet, gzip"},
-			"raw":                           {"canary-sent", "relay.example.org:31337"},
-			"writes_copy":                   {"canary-written", "/tmp/.cache-x"},
-			"names_a_variable":              {"canary-sent", "$DEPLOY_KEY"},
-			"small_pieces":                  {"canary-sent", "spread over names"},
-			"two_requests":                  {"canary-sent", "base32"},
-			"websocket":                     {"canary-sent", "ws.example.net:443"},
-			"server_name":                   {"canary-sent", "93.184.215.14:443"},
-			"file_name":                     {"canary-written", "$DEPLOY_KEY"},
-			"description":                   {"canary-shown", "$DEPLOY_KEY"},
-			"scans_around":                  {"scan", "8 machines of the network around"},
-			"program_of_its_own":            {"trap", ".local/bin/git was written"},
-			"orders_to_agents":              {"trap", "GEMINI.md was written"},
-			"by_the_root_of_proc":           {"decoy-read", "SSH private key"},
-			"by_a_hard_link":                {"decoy-read", "SSH private key"},
-			"as_it_ends":                    {"decoy-read", "SSH private key"},
-			"unless_it_is_tried":            {"decoy-read", "SSH private key"},
-			"datagram":                      {"canary-sent", "192.0.2.9:9999"},
-			"with_flags_that_are_not_seen":  {"decoy-read", "SSH private key"},
-			"datagrams_in_parts":            {"canary-sent", "relay.example.org:31337"},
-			"sleeps_on":                     {"orphan", "sleep, when it was told to end"},
-		}, func(t *testing.T, what string, why [2]string) {
+		trials(t, hostile, func(t *testing.T, what string, why [2]string) {
 			r, exit := w.tries(t, what)
 			if r.Verdict.Level != trial.Red || exit != 3 {
 				t.Fatalf("the verdict is %s, exit status %d: %+v", r.Verdict.Level, exit, r.Verdict.Reasons)

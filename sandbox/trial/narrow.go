@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -32,7 +33,7 @@ func (n *narrow) Resolve(name string, kind dnsmessage.Type) []netip.Addr {
 
 // Serve accepts connections to them.
 func (n *narrow) Serve(ctx context.Context, conn net.Conn, to netip.AddrPort) {
-	if at := n.Name(to.Addr()) + ":" + itoa(int(to.Port())); !slices.Contains(n.allow, at) {
+	if at := n.Name(to.Addr()) + ":" + strconv.Itoa(int(to.Port())); !slices.Contains(n.allow, at) {
 		n.record.barred(to.String())
 		conn.Close()
 		return

@@ -2,6 +2,7 @@ package trial
 
 import (
 	"io"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -315,7 +316,7 @@ func (r *record) Requested(c intercept.Contact, q intercept.Request) {
 	body = body[:min(len(body), maxShown)]
 	r.bodies += len(body)
 	one := Request{Time: time.Now(), When: r.phase, Host: place(*h), Method: visible(q.Method), URL: visible(q.URL), Body: visibleLines(string(body)), Size: q.Size}
-	for _, name := range slices.Sorted(keysOf(q.Header)) {
+	for _, name := range slices.Sorted(maps.Keys(q.Header)) {
 		for _, v := range q.Header[name] {
 			if len(one.Header) < 64 {
 				one.Header = append(one.Header, [2]string{visible(name), visible(v)})
@@ -353,7 +354,7 @@ func place(h Host) string {
 			name = "[" + name + "]"
 		}
 	}
-	return name + ":" + itoa(int(h.Port))
+	return name + ":" + strconv.Itoa(int(h.Port))
 }
 
 // Outgoing returns a writer that searches outgoing bytes.
@@ -398,7 +399,7 @@ func (r *record) saw(s sandbox.Sight) {
 		}
 	case "kill":
 		if s.Other != s.PID && len(r.signals) < 64 {
-			r.signals = append(r.signals, s.Program+" to process "+itoa(s.Other)+", "+r.phase)
+			r.signals = append(r.signals, s.Program+" to process "+strconv.Itoa(s.Other)+", "+r.phase)
 		}
 	}
 }
@@ -445,7 +446,7 @@ func (r *record) executed(s sandbox.Sight) {
 func (r *record) called(to netip.AddrPort) string {
 	if r.name != nil {
 		if name := r.name(to.Addr()); name != "" {
-			return name + ":" + itoa(int(to.Port()))
+			return name + ":" + strconv.Itoa(int(to.Port()))
 		}
 	}
 	return to.String()
@@ -490,7 +491,7 @@ func (r *record) own(port uint16) bool {
 		return true
 	}
 	for at := range r.listens {
-		if strings.HasSuffix(at, ":"+itoa(int(port))) {
+		if strings.HasSuffix(at, ":"+strconv.Itoa(int(port))) {
 			return true
 		}
 	}

@@ -3,6 +3,7 @@ package trial
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path"
 	"slices"
@@ -223,7 +224,7 @@ func (r *Report) judgeProcesses(run *Run) {
 			r.because(Amber, "tool-program", p.When, "it runs %s", short(strings.Join(p.Args, " ")))
 		}
 	}
-	for _, who := range slices.Sorted(valuesOf(run.orphans)) {
+	for _, who := range slices.Sorted(maps.Values(run.orphans)) {
 		r.because(Red, "orphan", "", "a process went on without the one that started it (%s)", who)
 		break
 	}
@@ -302,7 +303,7 @@ func (r *Report) judgeNames() {
 		}
 		by[owner(n)] = append(by[owner(n)], n)
 	}
-	for _, o := range slices.Sorted(keysOf(by)) {
+	for _, o := range slices.Sorted(maps.Keys(by)) {
 		switch list := by[o]; {
 		case Telemetry(list[0]):
 			r.because(Amber, "telemetry", "", "it asks for %s, where users are counted", list[0])
