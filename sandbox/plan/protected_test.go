@@ -37,3 +37,21 @@ func TestProtectedIsPlain(t *testing.T) {
 		}
 	}
 }
+
+// The rest of a protected name is a place to look for in a folder; that of a pattern is none.
+func TestRestsOfProtectedNames(t *testing.T) {
+	for base, want := range map[string]string{".config": "nvim", ".yarn": "plugins", "": "plugins"} {
+		got := tails(base)
+		if !slices.Contains(got, want) {
+			t.Errorf("%q: %q lacks %q", base, got, want)
+		}
+		for _, rest := range got {
+			if strings.Contains(rest, "*") {
+				t.Errorf("%q: %q is a pattern", base, rest)
+			}
+		}
+	}
+	if got := tails("src"); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+}

@@ -31,6 +31,7 @@ func TestRefused(t *testing.T) {
 		{"looked up", audit.Event{Kind: audit.KindName, Subject: "evil.example", Grant: audit.AllowName("evil.example")}, `look up- network.allow = ["evil.example:PORT"]`, "no rule names it"},
 		{"looked up, and named by now", audit.Event{Kind: audit.KindName, Subject: "api.example.com", Grant: audit.AllowName("api.example.com")}, "look up+10", "api.example.com:443"},
 		{"looked up by its address", audit.Event{Kind: audit.KindName, Subject: "1.2.0.192.in-addr.arpa", Detail: "an address"}, "look up- never", "no rule names it"},
+		{"looked up by its address, with what helps elsewhere", audit.Event{Kind: audit.KindName, Subject: "1.2.0.192.in-addr.arpa", Detail: "an address", Hint: "mcpen review demo"}, "look up- never", "no rule names it"},
 		{"leads elsewhere", audit.Event{Kind: audit.KindName, Subject: "api.example.com", Rule: "p.toml:10:1", Detail: "it leads elsewhere", Grant: private},
 			`look up-10 network.allow = [{ host = "api.example.com:443", private = true }]`, "it leads elsewhere"},
 		{"another port", audit.Event{Kind: audit.KindConnect, Subject: "api.example.com:80", Grant: audit.AllowHost("api.example.com:80")},
