@@ -370,10 +370,14 @@ func TestWhatHelpsAndWhatIsNotKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"PASSED": "true [whether it is set where the server is started from]", "SET": "true []", "NEITHER": "false []"} {
+	p.Process.Secrets = []Secret{{Name: "KEY", From: "env:A_KEY", At: "p.toml:32:1"}}
+	for name, want := range map[string]string{
+		"PASSED": "true p.toml:30:1 passed on [whether it is set where the server is started from]", "SET": "true p.toml:31:1 set []", "KEY": "true p.toml:32:1 a secret, from env:A_KEY []", "NEITHER": "false no line passes or sets it []",
+	} {
 		w := inquiry{Case: c, plan: p, q: Question{Variable: name}}
 		a := w.variable()
-		if got := fmt.Sprint(a.Decisions[0].Allowed, " ", a.Unknown); got != want {
+		v := a.Decisions[0]
+		if got := strings.Join(strings.Fields(fmt.Sprint(v.Allowed, " ", v.Rule, " ", v.Why, " ", a.Unknown)), " "); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
