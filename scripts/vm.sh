@@ -180,7 +180,8 @@ boot() {
 	machine=
 	rest=
 	if [ -n "$parts" ] && [ -e "$results.before" ]; then
-		rest=$(sed -n "s/^commit\tfacts: \([^,]*\),.*/ ($parts; the rest is of \1)/p" "$results.before")
+		# What ran before keeps its own commit.
+		rest=$(sed -n "s/^commit\tfacts: \([^,]*\),[^(]*(\([^;]*\);\(.*\))$/ ($parts; \2 of \1;\3)/p; s/^commit\tfacts: \([^,]*\),[^(]*$/ ($parts; the rest is of \1)/p" "$results.before")
 		grep -v $'^[^\t]*| ' "$results.before" | grep -v '^commit\|^machine\|doctor as written down' |
 			awk -F'\t' 'NR == FNR {new[$1] = 1; next} NF > 1 && !($1 in new)' "$results" - >"$cache/kept"
 		cat "$cache/kept" >>"$results"
