@@ -66,7 +66,7 @@ func (f *Finder) byBundle(ctx context.Context, at user.Dirs, o Options, s *Subje
 	}
 	s.described(d)
 	if d.Ref.Name != "" {
-		return f.byPackage(ctx, at, d.Ref, slices.Concat(s.more, o.Args), o.Install, s)
+		return f.byPackage(ctx, at, d.Ref, o.Args, o.Install, s)
 	}
 	if len(d.Command) == 0 {
 		return mistake(errors.New("its manifest names no command"))

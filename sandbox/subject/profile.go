@@ -40,16 +40,17 @@ func (f *Finder) byProfile(ctx context.Context, at user.Dirs, o Options, s *Subj
 	if _, err := toml.Decode(string(data), &p); err != nil {
 		return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("%s: %w", file, err)}
 	}
-	args := slices.DeleteFunc(slices.Concat(p.Server.Args, o.Args), func(arg string) bool { return strings.Contains(arg, "${") })
+	own := slices.DeleteFunc(p.Server.Args, func(arg string) bool { return strings.Contains(arg, "${") })
 	if p.Server.Package != "" {
 		ref, err := pack.ParseRef(p.Server.Package)
 		if err != nil {
 			return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("%s: %w", file, err)}
 		}
-		return f.byPackage(ctx, at, ref, args, o.Install, s)
+		s.more = own
+		return f.byPackage(ctx, at, ref, o.Args, o.Install, s)
 	}
 	if len(p.Server.Command) == 0 {
 		return launch.Usage("mcpen try npm:NAME", "the profile %q names neither a command nor a package", o.Server)
 	}
-	return f.byCommand(at, slices.Concat(p.Server.Command, args), s)
+	return f.byCommand(at, slices.Concat(p.Server.Command, own, o.Args), s)
 }

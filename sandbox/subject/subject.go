@@ -10,7 +10,6 @@ package subject
 import (
 	"context"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 
@@ -86,7 +85,7 @@ func (f *Finder) Find(ctx context.Context, at user.Dirs, o Options) (s *Subject,
 		}
 		s.about.Name = ref.String()
 		s.described(*draft)
-		return s, f.byPackage(ctx, at, ref, slices.Concat(s.more, o.Args), o.Install, s)
+		return s, f.byPackage(ctx, at, ref, o.Args, o.Install, s)
 	}
 	t, err := server.Words{Profile: o.Server, Command: o.Command, Args: o.Args}.Target()
 	if err != nil {
