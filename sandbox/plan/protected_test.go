@@ -55,3 +55,25 @@ func TestRestsOfProtectedNames(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// VFAT opens a long name by a short one too, whatever makes it long: then a server that may
+// not write "docker-compose.yml" may not write "DOCKER~1.YML". A name that fits has no other.
+func TestShortNamesOfAllLengths(t *testing.T) {
+	for _, c := range []struct{ element, short, want string }{
+		{"docker-compose.yml", "docker~1.yml", "docker-compose.yml"}, // long before the dot alone
+		{"abcdefghi.yml", "abcdef~1.yml", "abcdefghi.yml"},           // by one
+		{"a.json", "a~1.jso", "a.json"},                              // long behind the dot alone
+		{".vscode", "vscode~1", ".vscode"},                           // short, and begins with a dot
+		{"abcdefgh.yml", "abcdef~1.yml", "abcdef~1.yml"},             // fits
+		{"docker-compose.yml", "dock12~1.yml", "dock12~1.yml"},
+		{"docker-compose.yml", "do1a2b~5.yml", "docker-compose.yml"}, // the fifth of its kind
+		{"docker-compose.yml", "docker~.yml", "docker~.yml"},
+		{"docker-compose.yml", "docker~x.yml", "docker~x.yml"},
+	} {
+		s := shorts{}
+		s.add(c.element)
+		if got := s.long(c.short); got != c.want {
+			t.Errorf("with %q, %q is %q, want %q", c.element, c.short, got, c.want)
+		}
+	}
+}

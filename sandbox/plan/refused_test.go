@@ -100,3 +100,20 @@ func TestRefusedRuleElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// A refusal that nobody asks a profile about says why no line helps, or which line decides.
+func TestMet(t *testing.T) {
+	for _, c := range []struct {
+		event audit.Event
+		want  string // of Never
+	}{
+		{audit.Event{Kind: audit.KindConnect, Rule: "p.toml:3:1"}, "the line that is named decides: change it"},
+		{audit.Event{Kind: audit.KindConnect}, "what the server did decides, and no line of a profile"},
+		{audit.Event{Kind: audit.KindLine, Rule: "p.toml:3:1"}, "the line broke the protocol, which no profile changes"},
+		{audit.Event{Kind: audit.KindFinding, Rule: "p.toml:3:1"}, "no secret of the run reaches the client"},
+	} {
+		if got := Met(c.event, ""); got.Never != c.want || got.Rule != c.event.Rule || got.Do != string(c.event.Kind) {
+			t.Errorf("%+v: %+v, want %q", c.event, got, c.want)
+		}
+	}
+}

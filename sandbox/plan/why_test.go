@@ -393,3 +393,25 @@ func TestWhatHelpsAndWhatIsNotKnown(t *testing.T) {
 		t.Errorf("no grant: %+v", v)
 	}
 }
+
+// A layer that a profile or a command line gives up is named among what is not held: nobody
+// is to think that it is there. One that is wanted and is had is no gap.
+func TestLayersGivenUpAreNamed(t *testing.T) {
+	c, _ := whyCase(t)
+	for _, l := range []policy.Layer{policy.LayerNamespaces, policy.LayerLandlock, policy.LayerSeccomp} {
+		for _, given := range []bool{false, true} {
+			pol := c.Policy
+			if given {
+				pol.Require.Layers = slices.DeleteFunc(slices.Clone(pol.Require.Layers), func(have policy.Layer) bool { return have == l })
+			}
+			cc := &compiler{pol: pol, host: c.Host}
+			cc.layers()
+			named := slices.ContainsFunc(cc.plan.Gaps, func(g Gap) bool {
+				return g.Layer == l && g.Have == "none" && g.Why == "the profile or the command line does without"
+			})
+			if named != given || slices.Contains(cc.plan.Layers, l) == given {
+				t.Errorf("%s, given up %v: named %v, held %v", l, given, named, cc.plan.Layers)
+			}
+		}
+	}
+}
