@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Whoever looks for a command finds it in the file of its name, and in no other.
+// Each command has a file of its name, and no other file has a command.
 func TestEachCommandHasItsFile(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {

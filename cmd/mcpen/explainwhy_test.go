@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Somebody who asks why a tool is not there is told what an earlier session listed: that
-// it exists, and that it waits for a review if it does.
+// explain --why knows a tool that an earlier session listed, and says that its definition
+// waits for a review.
 func TestExplainWhyOfAToolThatASessionListed(t *testing.T) {
 	w := triedWorld(t)
 	w.write(t, "keyed/keyed.py", keyedServer)

@@ -30,11 +30,11 @@ COMMANDS:
 OPTIONS:{{template "visibleFlagTemplate" .}}
 `
 
-// width is where the lines of a help page end: that of a narrow terminal, for pages are
-// read in pipes and small windows, too.
+// width bounds the lines of a help page. Pages are read in pipes and small windows, too, so
+// the terminal's own width does not count.
 const width = 80
 
-// again is the library's second showing of a flag that may be repeated, which its words say.
+// again matches the second copy that the library prints of a flag that may be repeated.
 var again = regexp.MustCompile(` \[ --[^\]]* \]`)
 
 func init() {
@@ -67,7 +67,7 @@ func fold(page string, columns int) string {
 	return out.String()
 }
 
-// hang breaks one line as fold does; what goes on stands this far from the margin.
+// hang breaks one line as fold does, and indents the continuation by margin columns.
 func hang(line string, columns, margin int) string {
 	var out strings.Builder
 	for len([]rune(line)) > columns {

@@ -76,7 +76,7 @@ type logOptions struct {
 	Tick <-chan time.Time // how often to look for more, with Follow
 }
 
-// logMargin is where the rest of an event stands that is longer than a terminal's line.
+// logMargin indents the continuation of an event that is longer than a terminal's line.
 const logMargin = 4
 
 // netKinds are the events of --net.

@@ -172,6 +172,9 @@ func TestHelpFitsATerminal(t *testing.T) {
 				t.Errorf("%s --help has a line of %d columns: %s", path, len([]rune(line)), line)
 			}
 		}
+		if strings.Contains(string(help), "CATEGORY:") {
+			t.Errorf("%s --help has the overview's heading", path)
+		}
 		if n := strings.Count(string(help), "EXIT STATUS:"); n != 1 {
 			t.Errorf("%s --help has %d tables of exit codes", path, n)
 		}

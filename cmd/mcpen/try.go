@@ -101,8 +101,8 @@ func (a *app) try(ctx context.Context, o tryOptions) error {
 	return told
 }
 
-// asks reports whether a person is asked for a profile: one who looks at the report, has not
-// said, and would not give rights to a thief.
+// asks reports whether try asks for a profile's file: at a terminal, without --write, and
+// for a server that is not red.
 func (a *app) asks(o tryOptions, r *trial.Report) bool {
 	return o.Write == "" && !o.json && !o.sarif && r.Install == nil && r.Verdict.Level != trial.Red && a.Terminal(a.in) && a.Terminal(a.out)
 }
@@ -117,7 +117,7 @@ func (a *app) profileFile() string {
 	return strings.TrimSpace(answer)
 }
 
-// written writes the profile that a person asked for, and tells of the trial with it.
+// written writes the profile that a person asked for, and prints how its trial went.
 func (a *app) written(ctx context.Context, at user.Dirs, f *subject.Finder, o tryOptions, s *subject.Subject, r *trial.Report, run *trial.Run) error {
 	if err := o.placed(); err != nil {
 		return err

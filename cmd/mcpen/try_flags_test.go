@@ -328,8 +328,8 @@ func TestTryWatchesForSeconds(t *testing.T) {
 	}
 }
 
-// Somebody who looks at the report on a terminal is asked for a file for the profile, and
-// has one that runs. Without an answer, and for a thief, there is none.
+// At a terminal try asks for a profile's file, and writes a profile that runs. It writes
+// none without an answer, and does not ask about a thief.
 func TestTryAsksForAProfile(t *testing.T) {
 	w := triedWorld(t)
 	asked := func(answer string, args ...string) (string, int) {

@@ -18,8 +18,8 @@ import (
 
 // A thief's packets stay on this machine, to the last one: the test counts them on every
 // interface outside the sandbox, the loopback's among them, for each of the hostile
-// servers. It sees those of the same programs without mcpen. The install of a package
-// speaks to its registry, and to nobody else.
+// servers. It sees those of the same programs without mcpen. An install contacts its
+// registry alone.
 func TestTryNothingLeaves(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("not root: nobody else may listen to an interface")

@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -61,6 +62,20 @@ func TestTryServerJSON(t *testing.T) {
 	if s := r.Subject; !r.Conversation.Opened || s.Version != "1.2.0" || !slices.Equal(s.Variables, []string{"DESCRIBED_KEY", "DESCRIBED_LEVEL"}) || strings.Count(strings.Join(s.Command, " "), "--quiet") != 1 {
 		t.Errorf("exit status %d: %+v", exit, s)
 	}
+	// Arguments stand as in a run, once, and in the profile: those of the description or of
+	// a profile, and then the person's.
+	w.write(t, configDir+"/described.toml", "version = 1\nname = \"described\"\n[server]\npackage = \"npm:described-server\"\nargs = [\"--quiet\"]\n")
+	for i, what := range []string{filepath.Join(w.home, "server.json"), "described"} {
+		file := filepath.Join(w.home, fmt.Sprintf("written%d.toml", i))
+		out, errs, exit := w.trying(t, "--json", "--write", file, what, "--", "more")
+		var r trial.Report
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatalf("exit status %d, %v: %s", exit, err, errs)
+		}
+		if c := r.Subject.Command; !strings.HasSuffix(strings.Join(c, " "), ".js --quiet more") || !strings.Contains(r.Profile, `args = ["--quiet", "more"]`) {
+			t.Errorf("%s: it was called %q, and its profile is\n%s", what, c, r.Profile)
+		}
+	}
 	for name, text := range map[string]string{"other.json": `{"name": "io.github.x/y", "packages": [{"registryType": "oci", "identifier": "x/y"}]}`, "none.json": `{"a": 1}`, "unversioned.json": `{"name": "io.github.x/y", "packages": [{"registryType": "npm", "identifier": "described-server", "transport": {"type": "stdio"}}]}`, "broken.json": `{`} {
 		w.write(t, name, text)
 		if out, errs, exit := w.trying(t, filepath.Join(w.home, name)); exit != 2 || out != "" || strings.Count(errs, "error:") != 1 || strings.HasPrefix(name, "unversioned") && !strings.Contains(errs, "npm:described-server is its newest") {
@@ -111,8 +126,8 @@ func (w *world) broken() map[string]string {
 		"for-another-runtime": "deno"}
 }
 
-// Somebody who asks what a package does is told, too, when it does not install: why, with
-// the installer's words, and nothing of it is kept. It is tried once it can be.
+// A package that does not install has a report, with the reason and the installer's words.
+// The trial keeps nothing of it, and the next one tries again.
 func TestTryDoesNotInstall(t *testing.T) {
 	w := triedWorld(t)
 	for name, why := range w.broken() {

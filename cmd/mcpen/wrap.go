@@ -32,8 +32,8 @@ func (a *app) wrapCommand() *cli.Command {
 	}
 }
 
-// nothingToChange is what --dry-run says where there is no diff, beside it: stdout is the
-// diff's.
+// nothingToChange is the note of a --dry-run without a diff. It goes to stderr, because
+// stdout is the diff's.
 const nothingToChange = "mcpen: note: nothing would change"
 
 func (a *app) wrap(c *cli.Context) error {

@@ -17,8 +17,8 @@ func FormatText(e Event) string {
 	return text
 }
 
-// FormatApart is FormatText with the last part, the right that would allow it, on its own:
-// a terminal that breaks the line in two makes it useless as a command to paste.
+// FormatApart returns FormatText in two parts. The second is the right that would allow the
+// event; a caller keeps it on one line, because a person pastes it.
 func FormatApart(e Event) (text, advice string) {
 	s := fmt.Sprintf("%s %s %s", e.Time.Format("2006-01-02 15:04:05.000"), strings.TrimSpace(Visible(e.Server)+" "+Visible(e.Package)), FormatDeed(e))
 	if e.Rule != "" {

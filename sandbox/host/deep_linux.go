@@ -19,7 +19,7 @@ import (
 	"mcpen/sandbox/plan"
 )
 
-// step is one operation that Deep tried.
+// Step is one operation that Deep tried.
 type Step struct {
 	Name  string     `json:"name"`
 	Done  bool       `json:"done"`            // false with no Errno: not reached

@@ -2,21 +2,21 @@ package host
 
 import "strings"
 
-// Installs is what packages of one kind are installed with on this machine.
+// Installs lists the programs that install packages of one kind on this machine.
 type Installs struct {
 	Kind  string   // "npm", "PyPI"
-	With  []string // the programs that were found, absolute
-	Lacks []string // those that were not, by the names that people call them
+	With  []string // those that were found: a path, or the name of a script
+	Lacks []string // those that were not, by name
 	// Manager is the machine's own package manager, such as "apt-get"; "" where none is known.
 	Manager string
 	// Untried says why nobody knows the rest, "" where all is known.
 	Untried string
 }
 
-// Managers are the package managers that a line can be written for, with its beginning.
+// Managers maps a package manager to the command that installs its packages.
 var Managers = map[string]string{"apt-get": "sudo apt-get install -y", "dnf": "sudo dnf install -y", "pacman": "sudo pacman -S"}
 
-// packageOf is what package managers call a program. What is not here has its own name.
+// packageOf maps a program to its package. Any other program's package has its name.
 var packageOf = map[string]map[string]string{
 	"apt-get": {"node": "nodejs", "pip": "python3-pip"},
 	"dnf":     {"node": "nodejs", "pip": "python3-pip"},
@@ -32,7 +32,7 @@ func installsCheck(i Installs) Check {
 		}
 		return c
 	}
-	c.State = Limited // what is missing keeps everything from starting
+	c.State = Limited // Missing is for what keeps servers from starting
 	c.Detail = strings.TrimPrefix(c.Detail+"; not found: "+strings.Join(i.Lacks, ", "), "; ")
 	c.Consequence = "no server of such a package can be installed; all others run"
 	if begin, known := Managers[i.Manager]; known {

@@ -102,11 +102,11 @@ func NamedTrees(at user.Dirs) ([]string, error) {
 	return keep, nil
 }
 
-// Trials is where the locks of tried packages are.
+// Trials returns the folder of the locks that trials made.
 func Trials(at user.Dirs) string { return filepath.Join(at.State, "try") }
 
-// Names names the package and version in each tree that a readable lock names, a
-// trial's included.
+// Names maps each tree that a readable lock names to its package and version. The locks of
+// trials count.
 func Names(at user.Dirs) map[string]string {
 	tried, _ := filepath.Glob(Trials(at) + "/*.lock") // a home with a pattern in its name loses names alone
 	machine, _ := filepath.Glob(at.MachineProfiles() + "/*.lock")

@@ -16,8 +16,8 @@ import (
 	"mcpen/sandbox/user"
 )
 
-// Ready finds what packages of each kind are installed with, as an install would. Whether
-// a Python has pip only that Python knows: it is asked in a sandbox, unless boxed is false.
+// Ready finds the programs that install packages of each kind, as an install does. Only a
+// Python knows whether it has pip. Ready asks it in a sandbox, and only if boxed is true.
 func (c *Packages) Ready(ctx context.Context, at user.Dirs, boxed bool) []host.Installs {
 	npm := host.Installs{Kind: "npm", Manager: manager()}
 	for _, name := range []string{"node", "npm"} {

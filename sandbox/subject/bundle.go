@@ -66,7 +66,7 @@ func (f *Finder) byBundle(ctx context.Context, at user.Dirs, o Options, s *Subje
 	}
 	s.described(d)
 	if d.Ref.Name != "" {
-		return f.byPackage(ctx, at, d.Ref, o.Args, o.Install, s)
+		return f.byPackage(ctx, at, d.Ref, slices.Concat(s.args, o.Args), o.Install, s)
 	}
 	if len(d.Command) == 0 {
 		return mistake(errors.New("its manifest names no command"))
@@ -87,8 +87,7 @@ func (f *Finder) byBundle(ctx context.Context, at user.Dirs, o Options, s *Subje
 			s.own = append(s.own, plan.Env{Name: e.Name, Value: s.words[e.Name]})
 		}
 	}
-	argv = append(argv, s.more...)
-	s.more = nil
+	argv = append(argv, s.args...)
 	for i := range argv {
 		argv[i] = strings.ReplaceAll(argv[i], "${__dirname}", s.dir)
 	}

@@ -50,7 +50,7 @@ func (s *Subject) learn(words string, d *trial.Desk) bool {
 		s.needs = append(s.needs, need)
 	}
 	lower := strings.ToLower(words)
-	if !learned && len(s.more) == 0 && strings.Contains(lower, "director") && (strings.Contains(lower, "usage") || strings.Contains(lower, "argument")) {
+	if !learned && len(s.args)+len(s.more) == 0 && strings.Contains(lower, "director") && (strings.Contains(lower, "usage") || strings.Contains(lower, "argument")) {
 		s.more, learned = []string{"${desk}"}, true
 	}
 	return learned

@@ -46,8 +46,8 @@ func (f *Finder) byProfile(ctx context.Context, at user.Dirs, o Options, s *Subj
 		if err != nil {
 			return &launch.Error{Code: launch.ExitUsage, Err: fmt.Errorf("%s: %w", file, err)}
 		}
-		s.more = own
-		return f.byPackage(ctx, at, ref, o.Args, o.Install, s)
+		s.args = own
+		return f.byPackage(ctx, at, ref, slices.Concat(own, o.Args), o.Install, s)
 	}
 	if len(p.Server.Command) == 0 {
 		return launch.Usage("mcpen try npm:NAME", "the profile %q names neither a command nor a package", o.Server)

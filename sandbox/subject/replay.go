@@ -141,7 +141,7 @@ func (f *Finder) replay(ctx context.Context, at user.Dirs, o Options, s *Subject
 func (s *Subject) draft(r *trial.Report, o Options, needs []trial.Need) (d trial.Draft, folder string, err error) {
 	var from trial.Server
 	if s.ref.Name != "" {
-		from.Package, from.Args = server.Bare(s.ref), literal(o.Args)
+		from.Package, from.Args = server.Bare(s.ref), literal(slices.Concat(s.args, o.Args))
 	}
 	from.Command, from.Folder, from.Needs = literal(s.command), s.home, needs
 	if s.bundle {

@@ -10,6 +10,7 @@ package subject
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -46,7 +47,8 @@ type Subject struct {
 	ref     pack.Ref
 	secrets []string          // variables that it reads and that hold secrets
 	words   map[string]string // variables that it was found to lack, with a value where one is known
-	more    []string          // arguments that it was found to lack
+	args    []string          // those that its description or its profile has, before the user's
+	more    []string          // arguments that it was found to lack, behind them
 	reads   []string          // every variable that its code names
 	needs   []trial.Need      // variables that it was found to need, or that its publisher names
 	lacking *trial.Install    // why it did not install; nil if it did
@@ -85,7 +87,7 @@ func (f *Finder) Find(ctx context.Context, at user.Dirs, o Options) (s *Subject,
 		}
 		s.about.Name = ref.String()
 		s.described(*draft)
-		return s, f.byPackage(ctx, at, ref, o.Args, o.Install, s)
+		return s, f.byPackage(ctx, at, ref, slices.Concat(s.args, o.Args), o.Install, s)
 	}
 	t, err := server.Words{Profile: o.Server, Command: o.Command, Args: o.Args}.Target()
 	if err != nil {
@@ -117,7 +119,7 @@ func (s *Subject) described(d pack.Draft) {
 	}
 	for _, arg := range d.Args {
 		if !strings.Contains(arg, "${") {
-			s.more = append(s.more, arg)
+			s.args = append(s.args, arg)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Package proofread lists the mistakes of profiles and the remarks on what they give. Each
+// Package proofread finds the mistakes in profiles, and rights that deserve a remark. Each
 // has its file, line and column.
 package proofread
 

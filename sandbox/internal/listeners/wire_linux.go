@@ -172,10 +172,10 @@ func lead(rt *rtnetlink, v6 bool) error {
 // settleTime bounds the wait for a device, which usually takes less than a millisecond.
 const settleTime = 5 * time.Second
 
-// settle waits until the device carries packets, at most for the limit. Bringing both ends up is not enough:
-// the kernel attaches the queue of one of them a moment later on a thread of its own,
-// unless it is asked for the device's state (Linux 6.8). Until then it drops packets,
-// which would cost the first connection a second.
+// settle waits until the device carries packets, or the limit has passed. Bringing both
+// ends up is not enough: the kernel attaches the queue of one of them a moment later on a
+// thread of its own, unless it is asked for the device's state (Linux 6.8). Until then it
+// drops packets, which would cost the first connection a second.
 func settle(rt *rtnetlink, e end, limit time.Duration) error {
 	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Microsecond) {
 		var is netlink.LinkOperState
